@@ -1,0 +1,61 @@
+//! Long work can be watched and stopped. The front end owns the switch; everything below only asks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A switch that stops long work: Ctrl-C sets it, loops ask it.
+#[derive(Clone, Default, Debug)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A switch that is off.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Asks the running work to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+    /// Turns the switch off, before new work begins.
+    pub fn reset(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+    /// True once the work should stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+    /// `Err` once the work should stop, for `?`.
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    }
+}
+
+/// The work was stopped on request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cancelled;
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+impl std::error::Error for Cancelled {}
+
+/// Where long work reports how far it is; front ends draw it on a terminal.
+pub trait Progress: Send + Sync {
+    /// `done` of `total` units of `what`; `total` is 0 where it is not known.
+    fn step(&self, what: &str, done: u64, total: u64);
+    /// The work ended.
+    fn finish(&self) {}
+}
+
+/// Reports to nobody.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn step(&self, _what: &str, _done: u64, _total: u64) {}
+}

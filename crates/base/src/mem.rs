@@ -1,0 +1,253 @@
+//! Reads of memory. What is not there is a value, not a failure: it travels up to the
+//! cell of the report that would have shown it.
+
+use crate::{PAGE_SIZE, PhysAddr, VirtAddr};
+use std::fmt;
+
+/// Why the bytes of a physical page are not in the dump.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Gap {
+    /// The dump's filter (makedumpfile -d) left the page out.
+    Excluded,
+    /// The address is no RAM that the dump covers.
+    Absent,
+    /// The dump says that it has the page, but the file ends before it.
+    Truncated,
+    /// The dump has the page, but its packed bytes do not unpack to a page.
+    Corrupt,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Gap::Excluded => "page excluded by the dump filter",
+            Gap::Absent => "not in the dump",
+            Gap::Truncated => "dump file is truncated",
+            Gap::Corrupt => "page data is corrupt",
+        })
+    }
+}
+
+/// The first physical address of a read whose bytes are not there, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Missing {
+    /// First address that could not be read.
+    pub at: PhysAddr,
+    /// Why not.
+    pub why: Gap,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "physical address {:#x}: {}", self.at, self.why)
+    }
+}
+impl std::error::Error for Missing {}
+
+/// A run of physical addresses, `start..end`, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PhysRange {
+    /// First address.
+    pub start: PhysAddr,
+    /// One past the last address.
+    pub end: PhysAddr,
+}
+
+impl PhysRange {
+    /// Bytes in the range.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.end.0.saturating_sub(self.start.0)
+    }
+    /// True when the range holds nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// True when `at` lies in the range.
+    #[must_use]
+    pub const fn contains(&self, at: PhysAddr) -> bool {
+        self.start.0 <= at.0 && at.0 < self.end.0
+    }
+}
+
+/// Physical memory as a dump has it.
+pub trait PhysRead: Send + Sync {
+    /// Fills `buf` from `at` on. On `Err` the contents of `buf` from the missing address on are
+    /// unspecified, before it they are right.
+    fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing>;
+
+    /// The runs of RAM that the dump covers, ascending and disjoint; pages in them may still be
+    /// excluded. Costs nothing that grows with the dump.
+    fn ranges(&self) -> &[PhysRange];
+
+    /// The bytes of `len` from `at` without a copy, where the dump holds them in one piece
+    /// uncompressed; `None` says only that they cannot be had this way.
+    fn borrow_phys(&self, _at: PhysAddr, _len: usize) -> Option<&[u8]> {
+        None
+    }
+}
+
+/// Why a virtual address could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FaultKind {
+    /// The page tables do not map it; the level of the entry that is not present
+    /// ("PGD", "P4D", "PUD", "PMD", "PTE").
+    NotMapped(&'static str),
+    /// Not an address that the hardware can form (the top bits are not a sign extension).
+    NonCanonical,
+    /// The page was swapped out.
+    Swapped,
+    /// A page table that the walk needs is itself missing.
+    Table(Missing),
+    /// Mapped, but the page is missing from the dump.
+    Page(Missing),
+}
+
+/// The first virtual address of a read that could not be read, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fault {
+    /// First address that could not be read.
+    pub at: VirtAddr,
+    /// Why not.
+    pub kind: FaultKind,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "address {:#x}: ", self.at)?;
+        match self.kind {
+            FaultKind::NotMapped(level) => write!(f, "not mapped ({level} entry not present)"),
+            FaultKind::NonCanonical => f.write_str("not a canonical address"),
+            FaultKind::Swapped => f.write_str("page is swapped out"),
+            FaultKind::Table(m) => write!(f, "page table at {m}"),
+            FaultKind::Page(m) => write!(f, "{m}"),
+        }
+    }
+}
+impl std::error::Error for Fault {}
+
+/// A virtual address space: the kernel's, or one process's. Little-endian.
+pub trait VirtRead: Send + Sync {
+    /// Fills `buf` from `at` on. On `Err` the bytes of `buf` before the fault's address are right,
+    /// the rest is unspecified.
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault>;
+
+    /// One byte.
+    fn u8(&self, at: VirtAddr) -> Result<u8, Fault> {
+        let mut b = [0; 1];
+        self.read(at, &mut b)?;
+        Ok(u8::from_le_bytes(b))
+    }
+    /// A 16-bit number.
+    fn u16(&self, at: VirtAddr) -> Result<u16, Fault> {
+        let mut b = [0; 2];
+        self.read(at, &mut b)?;
+        Ok(u16::from_le_bytes(b))
+    }
+    /// A 32-bit number.
+    fn u32(&self, at: VirtAddr) -> Result<u32, Fault> {
+        let mut b = [0; 4];
+        self.read(at, &mut b)?;
+        Ok(u32::from_le_bytes(b))
+    }
+    /// A 64-bit number.
+    fn u64(&self, at: VirtAddr) -> Result<u64, Fault> {
+        let mut b = [0; 8];
+        self.read(at, &mut b)?;
+        Ok(u64::from_le_bytes(b))
+    }
+    /// A signed 32-bit number.
+    fn i32(&self, at: VirtAddr) -> Result<i32, Fault> {
+        self.u32(at).map(u32::cast_signed)
+    }
+    /// A pointer.
+    fn ptr(&self, at: VirtAddr) -> Result<VirtAddr, Fault> {
+        self.u64(at).map(VirtAddr)
+    }
+    /// `len` bytes; the caller bounds `len`.
+    fn bytes(&self, at: VirtAddr, len: usize) -> Result<Vec<u8>, Fault> {
+        let mut buf = vec![0; len];
+        self.read(at, &mut buf)?;
+        Ok(buf)
+    }
+    /// A NUL-terminated string of at most `max` bytes, without the NUL; cut at `max` where no NUL
+    /// comes. A fault behind at least one byte ends the string there only if the NUL came first.
+    fn cstr(&self, at: VirtAddr, max: usize) -> Result<Vec<u8>, Fault> {
+        let mut out = Vec::new();
+        let mut at = at;
+        let mut chunk = [0; 256];
+        while out.len() < max {
+            // never across a page: the next page may be unmapped although the string ends before it
+            let to_page_end = PAGE_SIZE - at.page_offset();
+            let want = (max - out.len()).min(chunk.len()).min(to_page_end as usize);
+            let Some(part) = chunk.get_mut(..want) else { break };
+            self.read(at, part)?;
+            match part.iter().position(|&b| b == 0) {
+                Some(end) => {
+                    out.extend(part.iter().take(end));
+                    return Ok(out);
+                }
+                None => out.extend_from_slice(part),
+            }
+            at = at.add(want as u64);
+        }
+        Ok(out)
+    }
+}
+
+impl<T: VirtRead + ?Sized> VirtRead for &T {
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+        (**self).read(at, buf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One mapped page at 0x1000, nothing else.
+    struct OnePage([u8; 4096]);
+    impl VirtRead for OnePage {
+        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+            for (i, b) in buf.iter_mut().enumerate() {
+                let a = at.add(i as u64);
+                let fault = Fault { at: a, kind: FaultKind::NotMapped("PTE") };
+                let off = a.0.checked_sub(0x1000).ok_or(fault)?;
+                *b = *self.0.get(off as usize).ok_or(fault)?;
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_string_that_ends_with_its_page_is_read() {
+        let mut page = [b'x'; 4096];
+        page[4095] = 0;
+        let mem = OnePage(page);
+        assert_eq!(mem.cstr(VirtAddr(0x1ffd), 64).unwrap(), b"xx");
+    }
+
+    #[test]
+    fn a_string_that_runs_off_the_page_is_a_fault_at_the_next() {
+        let mem = OnePage([b'x'; 4096]);
+        let fault = mem.cstr(VirtAddr(0x1ffd), 64).unwrap_err();
+        assert_eq!(fault.at, VirtAddr(0x2000));
+        assert_eq!(fault.to_string(), "address 0x2000: not mapped (PTE entry not present)");
+    }
+
+    #[test]
+    fn a_string_without_nul_is_cut_at_max() {
+        let mem = OnePage([b'x'; 4096]);
+        assert_eq!(mem.cstr(VirtAddr(0x1000), 300).unwrap().len(), 300);
+    }
+
+    #[test]
+    fn numbers_are_little_endian() {
+        let mut page = [0; 4096];
+        page[..8].copy_from_slice(&0x1122_3344_5566_7788_u64.to_le_bytes());
+        let mem = OnePage(page);
+        assert_eq!(mem.u16(VirtAddr(0x1000)).unwrap(), 0x7788);
+        assert_eq!(mem.u64(VirtAddr(0x1000)).unwrap(), 0x1122_3344_5566_7788);
+    }
+}

@@ -1,0 +1,2 @@
+//! The crashlens program.
+fn main() {}
