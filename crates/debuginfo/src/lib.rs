@@ -1,1 +1,3 @@
-//! debuginfo.
+//! What debug information says, whichever kind there is: symbols, types, unwind tables, lines.
+
+pub mod types;

@@ -1,0 +1,267 @@
+//! The types of a session: sources, a cache, and a few made types.
+
+use super::{Found, Scope, SourceId, Space, Type, TypeError, TypeRef, TypeSource};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// How many typedefs, qualifiers or array dimensions are followed before a type is called cyclic.
+const MAX_DEPTH: usize = 64;
+
+type Sources = Vec<Option<Arc<dyn TypeSource>>>;
+
+/// All type sources of a session. Shared by reference; sources may be added while it is in use.
+pub struct Types {
+    /// Index = [`SourceId`]; slot 0 is the arena of made types.
+    sources: RwLock<Sources>,
+    cache: RwLock<FxHashMap<TypeRef, Arc<Type>>>,
+    made: RwLock<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    types: Vec<Arc<Type>>,
+    ids: FxHashMap<String, u32>,
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Types {
+    /// No sources yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { sources: RwLock::new(vec![None]), cache: RwLock::default(), made: RwLock::default() }
+    }
+
+    /// Adds the source that `make` builds for the id it is given. Sources added first are asked first.
+    pub fn add<E>(
+        &self,
+        make: impl FnOnce(SourceId) -> Result<Arc<dyn TypeSource>, E>,
+    ) -> Result<SourceId, E> {
+        let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        let id = SourceId(u16::try_from(sources.len()).unwrap_or(u16::MAX));
+        let source = make(id)?;
+        sources.push(Some(source));
+        Ok(id)
+    }
+
+    /// The source with this id.
+    #[must_use]
+    pub fn source(&self, id: SourceId) -> Option<Arc<dyn TypeSource>> {
+        self.sources
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(usize::from(id.0))
+            .and_then(Clone::clone)
+    }
+
+    fn all(&self) -> Vec<Arc<dyn TypeSource>> {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
+    }
+
+    /// True where no source was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner).len() <= 1
+    }
+
+    /// Takes a type made by an expression; equal types get equal references.
+    pub fn intern(&self, ty: Type) -> TypeRef {
+        if ty == Type::Void {
+            return TypeRef::VOID;
+        }
+        let key = format!("{ty:?}");
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&id) = made.ids.get(&key) {
+            return TypeRef { source: SourceId(0), id };
+        }
+        made.types.push(Arc::new(ty));
+        let id = u32::try_from(made.types.len()).unwrap_or(u32::MAX); // ids from 1: 0 is void
+        made.ids.insert(key, id);
+        TypeRef { source: SourceId(0), id }
+    }
+
+    /// `T *`
+    pub fn pointer_to(&self, to: TypeRef) -> TypeRef {
+        self.intern(Type::Pointer { to })
+    }
+
+    /// `T[count]`
+    pub fn array_of(&self, elem: TypeRef, count: Option<u64>) -> TypeRef {
+        self.intern(Type::Array { elem, count })
+    }
+
+    /// The type itself.
+    pub fn get(&self, at: TypeRef) -> Result<Arc<Type>, TypeError> {
+        if at.is_void() {
+            return Ok(Arc::new(Type::Void));
+        }
+        if at.source == SourceId(0) {
+            let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+            return (at.id as usize)
+                .checked_sub(1)
+                .and_then(|i| made.types.get(i))
+                .cloned()
+                .ok_or_else(|| TypeError::NoSuchId { id: at.id, source_name: "made types".into() });
+        }
+        if let Some(hit) = self.cache.read().unwrap_or_else(PoisonError::into_inner).get(&at) {
+            return Ok(Arc::clone(hit));
+        }
+        let source = self.source(at.source).ok_or_else(|| TypeError::NoSuchId {
+            id: at.id,
+            source_name: format!("source {}", at.source.0),
+        })?;
+        let ty = Arc::new(source.get(at.id)?);
+        self.cache.write().unwrap_or_else(PoisonError::into_inner).insert(at, Arc::clone(&ty));
+        Ok(ty)
+    }
+
+    /// The type behind typedefs and qualifiers; a bare declaration gives way to its definition in
+    /// any source that has one.
+    pub fn resolve(&self, at: TypeRef) -> Result<(TypeRef, Arc<Type>), TypeError> {
+        let mut at = at;
+        for _ in 0..MAX_DEPTH {
+            let ty = self.get(at)?;
+            match &*ty {
+                Type::Typedef { to, .. } | Type::Qualified { to, .. } => at = *to,
+                Type::Compound { kind, name: Some(name), declaration: true, .. } => {
+                    let space = match kind {
+                        super::CompoundKind::Struct => Space::Struct,
+                        super::CompoundKind::Union => Space::Union,
+                    };
+                    return self.definition(at, &ty, space, name);
+                }
+                Type::Enum { name: Some(name), declaration: true, .. } => {
+                    return self.definition(at, &ty, Space::Enum, name);
+                }
+                _ => return Ok((at, ty)),
+            }
+        }
+        Err(TypeError::TooDeep(MAX_DEPTH))
+    }
+
+    fn definition(
+        &self,
+        at: TypeRef,
+        ty: &Arc<Type>,
+        space: Space,
+        name: &str,
+    ) -> Result<(TypeRef, Arc<Type>), TypeError> {
+        let own = self.source(at.source).map(|s| s.scope());
+        for found in self.find_in(own.as_ref(), space, name) {
+            let full = self.get(found)?;
+            match &*full {
+                Type::Compound { declaration: false, .. } | Type::Enum { declaration: false, .. } => {
+                    return Ok((found, full));
+                }
+                _ => {}
+            }
+        }
+        Ok((at, Arc::clone(ty)))
+    }
+
+    /// All definitions of a name, the sources in the order they were added.
+    #[must_use]
+    pub fn find(&self, space: Space, name: &str) -> Vec<TypeRef> {
+        self.find_in(None, space, name)
+    }
+
+    /// All definitions of a name, those of `prefer` first.
+    #[must_use]
+    pub fn find_in(&self, prefer: Option<&Scope>, space: Space, name: &str) -> Vec<TypeRef> {
+        let mut sources = self.all();
+        if let Some(scope) = prefer {
+            sources.sort_by_key(|s| s.scope() != *scope); // stable: the rest keeps its order
+        }
+        let mut out = Vec::new();
+        for s in sources {
+            for found in s.find(space, name) {
+                if !out.contains(&found) {
+                    out.push(found);
+                }
+            }
+        }
+        out
+    }
+
+    /// The first definition of a name. Asks no further source once one knows it.
+    #[must_use]
+    pub fn first(&self, prefer: Option<&Scope>, space: Space, name: &str) -> Option<TypeRef> {
+        let mut sources = self.all();
+        if let Some(scope) = prefer {
+            sources.sort_by_key(|s| s.scope() != *scope);
+        }
+        sources.iter().find_map(|s| s.find(space, name).first().copied())
+    }
+
+    /// The values of an enumeration constant.
+    #[must_use]
+    pub fn find_enumerator(&self, name: &str) -> Vec<(TypeRef, i128)> {
+        self.all().iter().flat_map(|s| s.find_enumerator(name)).collect()
+    }
+
+    /// Calls `each` with every name of a space, in every source, until it returns false.
+    pub fn names(&self, space: Space, each: &mut dyn FnMut(&str, TypeRef) -> bool) {
+        let mut go = true;
+        for s in self.all() {
+            s.names(space, &mut |name, at| {
+                go = each(name, at);
+                go
+            });
+            if !go {
+                return;
+            }
+        }
+    }
+
+    /// Size in bytes, behind typedefs; an array of unknown length has size 0, as in `sizeof` of a
+    /// struct that ends in one.
+    pub fn size_of(&self, at: TypeRef) -> Result<u64, TypeError> {
+        self.size_at(at, 0)
+    }
+
+    fn size_at(&self, at: TypeRef, depth: usize) -> Result<u64, TypeError> {
+        if depth > MAX_DEPTH {
+            return Err(TypeError::TooDeep(MAX_DEPTH));
+        }
+        let (at, ty) = self.resolve(at)?;
+        match &*ty {
+            Type::Int { size, .. } | Type::Float { size, .. } => Ok(*size),
+            Type::Enum { size, declaration: false, .. } => Ok(*size),
+            Type::Compound { size, declaration: false, .. } => Ok(*size),
+            Type::Pointer { .. } => Ok(8),
+            Type::Array { elem, count } => {
+                Ok(self.size_at(*elem, depth + 1)?.saturating_mul(count.unwrap_or(0)))
+            }
+            _ => Err(TypeError::NoSize(self.name(at))),
+        }
+    }
+
+    /// The member of a struct or union, searched through its anonymous members.
+    pub fn member(&self, at: TypeRef, name: &str) -> Result<Option<Found>, TypeError> {
+        self.member_at(at, name, 0)
+    }
+
+    fn member_at(&self, at: TypeRef, name: &str, depth: usize) -> Result<Option<Found>, TypeError> {
+        if depth > MAX_DEPTH {
+            return Err(TypeError::TooDeep(MAX_DEPTH));
+        }
+        let (_, ty) = self.resolve(at)?;
+        let Type::Compound { members, .. } = &*ty else { return Ok(None) };
+        for m in members.iter() {
+            if m.name.as_deref() == Some(name) {
+                return Ok(Some(Found { ty: m.ty, bit_offset: m.bit_offset, bit_size: m.bit_size }));
+            }
+        }
+        for m in members.iter().filter(|m| m.name.is_none()) {
+            if let Some(mut found) = self.member_at(m.ty, name, depth + 1)? {
+                found.bit_offset = found.bit_offset.saturating_add(m.bit_offset);
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
