@@ -1,1 +1,51 @@
-//! dump.
+//! Reads kernel dump files: the physical memory of a machine, and what the file says about it.
+//!
+//! [`open`] tells formats by content (`formats::FORMATS`), never by name. A [`Dump`] reads physical
+//! memory ([`base::PhysRead`]) and hands out raw notes, VMCOREINFO and header facts; nothing here
+//! knows an architecture's registers or page tables.
+//!
+//! Invariants: opening costs nothing that grows with the dump (the record headers of a flattened
+//! stream aside: they are a chain); every length of a file is checked before memory is allocated for
+//! it; no bytes of a file can cause a panic.
+
+mod dump;
+mod error;
+mod facts;
+mod formats;
+mod image;
+mod mmap;
+mod notes;
+mod probe;
+mod source;
+
+pub use base::Gap;
+pub use dump::{Dump, VirtSegment};
+pub use error::{DumpError, Warning};
+pub use facts::{Compression, Facts, Part, Timestamp, Utsname};
+pub use probe::{Probe, looks_like_dump};
+
+use image::Image;
+use source::Source;
+use std::path::PathBuf;
+
+/// Opens a dump: one file, or all files of a split set in any order.
+pub fn open(paths: &[PathBuf]) -> Result<Dump, DumpError> {
+    let sources = paths.iter().map(|p| Source::open(p)).collect::<Result<Vec<_>, _>>()?;
+    open_sources(sources)
+}
+
+impl Dump {
+    /// Opens a dump that is in memory: one file's bytes, or those of each part of a split set.
+    pub fn from_bytes(files: Vec<Vec<u8>>) -> Result<Self, DumpError> {
+        let sources = files
+            .into_iter()
+            .enumerate()
+            .map(|(i, bytes)| Source::memory(&format!("memory{i}"), bytes))
+            .collect::<Result<Vec<_>, _>>()?;
+        open_sources(sources)
+    }
+}
+
+fn open_sources(sources: Vec<Source>) -> Result<Dump, DumpError> {
+    formats::open(sources.into_iter().map(Image::new).collect::<Vec<_>>()).map(Dump::new)
+}

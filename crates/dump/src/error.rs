@@ -1,0 +1,204 @@
+//! Why a file could not be opened as a dump. Every message says what failed, where and what to do.
+//! What is wrong with a single page is no error but a [`base::Gap`].
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why [`crate::open`] failed.
+#[derive(thiserror::Error, Debug)]
+#[non_exhaustive]
+pub enum DumpError {
+    /// No file was named.
+    #[error("no dump file was given")]
+    NoFiles,
+    /// The system refused to open or read the file.
+    #[error("{}: cannot read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A directory was named.
+    #[error("{}: is a directory; name the dump file in it", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A FIFO, socket or terminal was named.
+    #[error("{}: not a regular file; save the stream to a file first", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file has no bytes.
+    #[error("{}: the file is empty; the dump was never written (disk full?)", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing in the file says dump.
+    #[error("{}: not a kernel dump: starts with {}, {why}", path.display(), hex(start))]
+    NotADump {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes.
+        start: Vec<u8>,
+        /// Why it is no raw RAM image either.
+        why: String,
+    },
+    /// A file of a kind that is known, but cannot be opened.
+    #[error("{}: is {what}; {advice}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+        /// What to do with it.
+        advice: &'static str,
+    },
+    /// The file ends inside a header.
+    #[error(
+        "{}: truncated: {what} needs {wanted} bytes at offset {offset:#x}, the file has {len:#x}; \
+         copy the dump again", path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The header that is cut.
+        what: &'static str,
+        /// Where it starts.
+        offset: u64,
+        /// How many bytes it has by its own account.
+        wanted: u64,
+        /// Length of the file.
+        len: u64,
+    },
+    /// A header field has a value that no dump has.
+    #[error("{}: corrupt header: {field} is {value:#x} ({expected})", path.display())]
+    BadField {
+        /// The file.
+        path: PathBuf,
+        /// The field, as the format's specification spells it.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Several files that are no parts of one dump.
+    #[error("{}: not a part of the same dump as {}: {why}", path.display(), first.display())]
+    NotOneSet {
+        /// The file that does not fit.
+        path: PathBuf,
+        /// The first file of the set.
+        first: PathBuf,
+        /// Why not.
+        why: String,
+    },
+}
+
+fn hex(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "nothing".into();
+    }
+    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
+}
+
+/// What is wrong with a dump that opened all the same; shown by `info`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The file ends before the data that its headers promise.
+    FileTruncated {
+        /// The end of the data by the headers.
+        wanted: u64,
+        /// Length of the file.
+        len: u64,
+    },
+    /// The dumping program marked the file as incomplete.
+    MarkedIncomplete,
+    /// An ELF note runs over the end of its segment: it and what follows are left out.
+    NoteOverflow {
+        /// Offset of the note in the segment.
+        offset: u64,
+        /// Bytes that it claims.
+        wanted: u64,
+        /// Bytes of the segment.
+        len: u64,
+    },
+    /// The notes lie, all or in part, outside the file.
+    NotesTruncated {
+        /// Where they start.
+        offset: u64,
+        /// Their length by the header.
+        wanted: u64,
+        /// Length of the file.
+        len: u64,
+    },
+    /// A header points at VMCOREINFO that is not there or is no such text.
+    BadVmcoreinfo {
+        /// Where it should be.
+        offset: u64,
+        /// Its length by the header.
+        size: u64,
+    },
+    /// A split set lacks files: page frames that none of the given files holds.
+    PartMissing {
+        /// First page frame of the gap.
+        start_pfn: u64,
+        /// One past the last.
+        end_pfn: u64,
+    },
+    /// Parts of a split set overlap.
+    PartOverlap {
+        /// First page frame that two parts claim.
+        start_pfn: u64,
+        /// One past the last.
+        end_pfn: u64,
+    },
+    /// A flattened stream ends without its end mark.
+    StreamTruncated {
+        /// Where the next record was expected.
+        offset: u64,
+    },
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::FileTruncated { wanted, len } => {
+                write!(f, "file is truncated: its headers promise {wanted} bytes, it has {len}")
+            }
+            Self::MarkedIncomplete => {
+                f.write_str("dump is incomplete: the dumping program ran out of space and said so")
+            }
+            Self::NoteOverflow { offset, wanted, len } => write!(
+                f,
+                "ELF note at offset {offset:#x} claims {wanted:#x} bytes of a segment of {len:#x}: \
+                 it and the notes after it are left out"
+            ),
+            Self::NotesTruncated { offset, wanted, len } => write!(
+                f,
+                "ELF notes of {wanted:#x} bytes at offset {offset:#x} are not all in the file of {len:#x}"
+            ),
+            Self::BadVmcoreinfo { offset, size } => {
+                write!(
+                    f,
+                    "no VMCOREINFO text of {size:#x} bytes at offset {offset:#x}, where the header says"
+                )
+            }
+            Self::PartMissing { start_pfn, end_pfn } => write!(
+                f,
+                "the file of the split set that holds page frames {start_pfn:#x}-{end_pfn:#x} was not given: \
+                 name all parts"
+            ),
+            Self::PartOverlap { start_pfn, end_pfn } => {
+                write!(f, "page frames {start_pfn:#x}-{end_pfn:#x} are claimed by two files of the split set")
+            }
+            Self::StreamTruncated { offset } => {
+                write!(f, "flattened stream ends at offset {offset:#x} without its end mark")
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! ELF64 cores: the kernel's `/proc/vmcore`, QEMU's `dump-guest-memory`, `makedumpfile -E`.
+//!
+//! Source: ELF specification (`PN_XNUM`: the number of program headers is then in `sh_info` of section
+//! header 0); `fs/proc/vmcore.c`; QEMU `dump/dump.c`; `makedumpfile -E` leaves pages out by ending a
+//! PT_LOAD's `p_filesz` before its `p_memsz`.
+//!
+//! Only little-endian files: crashlens reads no big-endian machine.
+
+mod header;
+mod segments;
+
+use super::{Format, Start, single};
+use crate::dump::{Backend, Opened, VirtSegment};
+use crate::image::Image;
+use crate::{Compression, DumpError, Facts, Gap, Warning, notes};
+use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange, RawNote, VirtAddr};
+use header::{Header, Segment};
+use segments::{Found, Layout};
+
+pub(crate) use header::Kind;
+
+/// Notes of a machine of many thousand CPUs are a few MiB; a header that claims more lies.
+const MAX_NOTES: u64 = 256 << 20;
+
+/// The row of the table.
+pub(crate) struct Elf;
+
+impl Format for Elf {
+    fn name(&self) -> &'static str {
+        "ELF core"
+    }
+
+    fn probe(&self, start: &Start<'_>) -> bool {
+        start.bytes.starts_with(b"\x7fELF")
+    }
+
+    fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
+        let image = single(images, "an ELF core")?;
+        let header = Header::read(&image)?;
+        let mut warnings = Vec::new();
+        let notes = read_notes(&image, &header.segments, &mut warnings)?;
+        let layout = Layout::new(&header.segments);
+        let wanted = layout.end_of_data();
+        let incomplete = wanted > image.len();
+        if incomplete {
+            warnings.push(Warning::FileTruncated { wanted, len: image.len() });
+        }
+        let facts = Facts {
+            page_size: PAGE_SIZE,
+            file_size: image.file_len(),
+            compression: Some(Compression::None),
+            machine: Some(header.machine),
+            incomplete,
+            warnings,
+            ..Facts::default()
+        };
+        Ok(Opened {
+            format: format!("ELF core ({})", writer(&notes, &header.segments)),
+            vmcoreinfo: notes::vmcoreinfo(&notes),
+            virt: virt_segments(&header.segments),
+            notes,
+            facts,
+            backend: Box::new(Memory { image, layout }),
+        })
+    }
+}
+
+/// Who wrote the file, by what only that writer leaves in it.
+fn writer(notes: &[RawNote], segments: &[Segment]) -> &'static str {
+    if notes.iter().any(|n| n.is("QEMU")) {
+        "QEMU"
+    } else if segments.iter().any(|s| s.is_load() && s.file_len < s.mem_len) {
+        "makedumpfile"
+    } else if notes::vmcoreinfo(notes).is_some() {
+        "kdump"
+    } else {
+        "unknown writer"
+    }
+}
+
+fn read_notes(
+    image: &Image,
+    segments: &[Segment],
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<RawNote>, DumpError> {
+    let mut all = Vec::new();
+    let mut left = MAX_NOTES.min(image.len());
+    for seg in segments.iter().filter(|s| s.is_note()) {
+        let have = seg.file_len.min(image.len().saturating_sub(seg.offset)).min(left);
+        if have < seg.file_len {
+            warnings.push(Warning::NotesTruncated {
+                offset: seg.offset,
+                wanted: seg.file_len,
+                len: image.len(),
+            });
+        }
+        left = left.saturating_sub(have);
+        all.extend(notes::parse(&image.header("ELF notes", seg.offset, have)?, warnings));
+    }
+    Ok(all)
+}
+
+fn virt_segments(segments: &[Segment]) -> Vec<VirtSegment> {
+    // QEMU without paging writes the physical address in both fields: that places nothing
+    let placed = |s: &&Segment| s.is_load() && s.virt != 0 && s.virt != s.phys && s.mem_len != 0;
+    segments
+        .iter()
+        .filter(placed)
+        .map(|s| VirtSegment { virt: VirtAddr(s.virt), phys: PhysAddr(s.phys), len: s.mem_len })
+        .collect()
+}
+
+struct Memory {
+    image: Image,
+    layout: Layout,
+}
+
+impl Backend for Memory {
+    fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
+        let mut at = at;
+        let mut rest = buf;
+        // a page can be made of several segments: RAM ranges need not end at page boundaries
+        while !rest.is_empty() {
+            let (offset, left) = match self.layout.find(at) {
+                Found::Data { offset, left } => (offset, left),
+                Found::Gap(why) => return Err(why),
+            };
+            let n = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+            let Some((part, next)) = rest.split_at_mut_checked(n) else { break };
+            self.image.copy(offset, part)?;
+            at = at.add(n as u64);
+            rest = next;
+        }
+        Ok(())
+    }
+
+    fn ranges(&self) -> &[PhysRange] {
+        self.layout.ranges()
+    }
+
+    fn present(&self, pfn: Pfn) -> Option<bool> {
+        self.layout.present(pfn)
+    }
+
+    fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
+        match self.layout.find(at) {
+            Found::Data { offset, left } if left >= len as u64 => self.image.borrow(offset, len),
+            _ => None,
+        }
+    }
+
+    fn count_present(&self) -> u64 {
+        self.layout.data_len() / PAGE_SIZE
+    }
+}

@@ -1,0 +1,98 @@
+//! The table of formats. A format is told by the first bytes of its file.
+
+mod elf;
+mod foreign;
+mod raw;
+
+use crate::DumpError;
+use crate::dump::Opened;
+use crate::image::Image;
+
+pub(crate) use elf::Kind as ElfKind;
+pub(crate) use foreign::name as foreign_name;
+
+/// How many bytes of a file a probe sees.
+pub(crate) const PROBE_LEN: usize = 4096;
+
+/// What a probe sees of a file.
+pub(crate) struct Start<'a> {
+    /// Its first [`PROBE_LEN`] bytes, fewer where it is shorter.
+    pub(crate) bytes: &'a [u8],
+    /// Its length.
+    pub(crate) len: u64,
+}
+
+/// A dump format: a row of [`FORMATS`].
+pub(crate) trait Format: Sync {
+    /// A short name, for messages.
+    fn name(&self) -> &'static str;
+    /// True when the file is of this format, however broken the rest of it is.
+    fn probe(&self, start: &Start<'_>) -> bool;
+    /// Opens the files, at least one and all of this format.
+    fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError>;
+}
+
+/// All formats, in the order in which they are asked. `raw` claims anything that could be RAM: last.
+pub(crate) const FORMATS: &[&dyn Format] = &[&elf::Elf, &raw::Raw];
+
+/// The first bytes of a file.
+pub(crate) fn start(image: &Image) -> Result<Vec<u8>, DumpError> {
+    let mut bytes = vec![0; PROBE_LEN];
+    let n =
+        image.read_at(0, &mut bytes).map_err(|source| DumpError::Io { path: image.path().into(), source })?;
+    bytes.truncate(n);
+    Ok(bytes)
+}
+
+/// The format of a file by its content.
+pub(crate) fn tell(start: &Start<'_>) -> Option<&'static dyn Format> {
+    if foreign::name(start.bytes).is_some() {
+        return None;
+    }
+    FORMATS.iter().find(|f| f.probe(start)).copied()
+}
+
+/// Opens a dump of one or more files.
+pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
+    let mut format: Option<&'static dyn Format> = None;
+    let first = images.first().map(|i| i.path().to_path_buf()).ok_or(DumpError::NoFiles)?;
+    for image in &images {
+        let bytes = start(image)?;
+        let start = Start { bytes: &bytes, len: image.len() };
+        let told = tell(&start).ok_or_else(|| unknown(image, &start))?;
+        match format {
+            Some(f) if f.name() != told.name() => {
+                let why = format!("one is {}, the other {}", f.name(), told.name());
+                return Err(DumpError::NotOneSet { path: image.path().into(), first, why });
+            }
+            _ => format = Some(told),
+        }
+    }
+    format.ok_or(DumpError::NoFiles)?.open(images)
+}
+
+/// Why a file is no dump.
+fn unknown(image: &Image, start: &Start<'_>) -> DumpError {
+    if let Some((what, advice)) = foreign::name(start.bytes) {
+        return DumpError::Foreign { path: image.path().into(), what: what.into(), advice };
+    }
+    DumpError::NotADump {
+        path: image.path().into(),
+        start: start.bytes.iter().take(8).copied().collect(),
+        why: raw::why_not(start.len),
+    }
+}
+
+/// For formats that are one file: the only image.
+pub(crate) fn single(mut images: Vec<Image>, format: &str) -> Result<Image, DumpError> {
+    let first = images.first().map(|i| i.path().to_path_buf()).ok_or(DumpError::NoFiles)?;
+    match (images.pop(), images.is_empty()) {
+        (Some(image), true) => Ok(image),
+        (Some(image), false) => Err(DumpError::NotOneSet {
+            path: image.path().into(),
+            first,
+            why: format!("{format} is never split: give one file"),
+        }),
+        (None, _) => Err(DumpError::NoFiles),
+    }
+}

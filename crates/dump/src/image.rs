@@ -1,0 +1,82 @@
+//! A dump file as its format sees it: the file itself.
+
+use crate::DumpError;
+use crate::source::Source;
+use base::Gap;
+use std::path::Path;
+
+/// The logical file that a format parses.
+pub(crate) struct Image {
+    source: Source,
+}
+
+impl Image {
+    /// The logical file in `source`.
+    pub(crate) fn new(source: Source) -> Self {
+        Self { source }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.source.path()
+    }
+
+    /// Length of the logical file.
+    pub(crate) fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    /// Length of the file on disk.
+    pub(crate) fn file_len(&self) -> u64 {
+        self.source.len()
+    }
+
+    /// Fills `buf` as far as the file goes; how many bytes that were.
+    pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.source.read_at(offset, buf)
+    }
+
+    /// `len` bytes at `offset` without a copy, where they are in one piece.
+    pub(crate) fn borrow(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        self.source.borrow(offset, len)
+    }
+
+    /// Fills all of `buf` with plain memory, from the map where there is one.
+    pub(crate) fn copy(&self, offset: u64, buf: &mut [u8]) -> Result<(), Gap> {
+        match self.borrow(offset, buf.len()) {
+            Some(bytes) => {
+                buf.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => self.fill(offset, buf),
+        }
+    }
+
+    /// Fills all of `buf` or says why a page could not be read.
+    pub(crate) fn fill(&self, offset: u64, buf: &mut [u8]) -> Result<(), Gap> {
+        match self.read_at(offset, buf) {
+            Ok(n) if n == buf.len() => Ok(()),
+            Ok(_) => Err(Gap::Truncated),
+            Err(_) => Err(Gap::Corrupt),
+        }
+    }
+
+    /// `len` bytes of the header `what`; the length is checked against the file before it is allocated.
+    pub(crate) fn header(&self, what: &'static str, offset: u64, len: u64) -> Result<Vec<u8>, DumpError> {
+        let cut =
+            || DumpError::Truncated { path: self.path().into(), what, offset, wanted: len, len: self.len() };
+        let end = offset.checked_add(len).ok_or_else(cut)?;
+        if end > self.len() {
+            return Err(cut());
+        }
+        let mut buf = vec![0; usize::try_from(len).map_err(|_| cut())?];
+        let n = self
+            .read_at(offset, &mut buf)
+            .map_err(|source| DumpError::Io { path: self.path().into(), source })?;
+        if n == buf.len() { Ok(buf) } else { Err(cut()) }
+    }
+
+    /// A field whose value no dump has.
+    pub(crate) fn bad(&self, field: &'static str, value: u64, expected: &'static str) -> DumpError {
+        DumpError::BadField { path: self.path().into(), field, value, expected }
+    }
+}

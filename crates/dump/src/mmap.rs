@@ -1,0 +1,83 @@
+//! The only `unsafe` of this crate: a read-only map of a dump file, with a bound on how much of it
+//! stays resident.
+//!
+//! Touched pages of a map count as the process's memory. So the map counts the 64 KiB windows that
+//! reads touch (the unit in which Linux maps file pages around a fault) and, past a budget, gives
+//! them all back: they are clean, the kernel maps them again from its cache when they are read again.
+//!
+//! Invariant: nobody writes through the map, and slices of it stay valid for its whole life, whether
+//! or not their pages were given back.
+#![expect(unsafe_code, reason = "a file map has no safe constructor: the file could shrink under it")]
+
+use memmap2::{Mmap, UncheckedAdvice};
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// log2 of the window in which touched memory is counted.
+const WINDOW_SHIFT: u32 = 16;
+/// How many windows may be touched before all are given back: 16 MiB.
+const BUDGET_WINDOWS: usize = 256;
+/// Slots of the table of windows touched last; a power of two.
+const SLOTS: usize = 1024;
+
+/// A whole file, mapped read-only.
+pub(crate) struct Map {
+    map: Mmap,
+    /// Window number + 1 that was last seen in each slot.
+    seen: Box<[AtomicU64]>,
+    touched: AtomicUsize,
+}
+
+impl Map {
+    /// Maps the whole of a regular file.
+    pub(crate) fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: the map is never written. That the file keeps its length is the one thing that
+        // cannot be had from the system: a dump that is cut while it is open ends the process with
+        // SIGBUS, as it does in every tool that maps its input; it cannot make wrong memory readable.
+        let map = unsafe { Mmap::map(file)? };
+        let seen = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Ok(Self { map, seen, touched: AtomicUsize::new(0) })
+    }
+
+    /// `len` bytes at `offset`, if the file has them all.
+    pub(crate) fn get(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let start = usize::try_from(offset).ok()?;
+        let bytes = self.map.get(start..start.checked_add(len)?)?;
+        self.count(offset, len);
+        Some(bytes)
+    }
+
+    /// Counts the windows of an access, and gives all back once there are too many.
+    fn count(&self, offset: u64, len: usize) {
+        let first = offset >> WINDOW_SHIFT;
+        let last = offset.saturating_add(len as u64) >> WINDOW_SHIFT;
+        let mut new = 0;
+        if last.saturating_sub(first) >= SLOTS as u64 {
+            new = usize::try_from(last - first).unwrap_or(usize::MAX);
+        } else {
+            for window in first..=last {
+                let slot = window as usize & (SLOTS - 1);
+                if let Some(seen) = self.seen.get(slot)
+                    && seen.load(Ordering::Relaxed) != window + 1
+                {
+                    seen.store(window + 1, Ordering::Relaxed);
+                    new += 1;
+                }
+            }
+        }
+        if new > 0 && self.touched.fetch_add(new, Ordering::Relaxed).saturating_add(new) > BUDGET_WINDOWS {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&self) {
+        self.touched.store(0, Ordering::Relaxed);
+        for seen in &self.seen {
+            seen.store(0, Ordering::Relaxed);
+        }
+        // SAFETY: the map is read-only and backed by the file, so that no data can be lost: pages
+        // dropped here read the same again. A failure only leaves them resident.
+        let _ = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+    }
+}

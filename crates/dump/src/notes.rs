@@ -1,0 +1,101 @@
+//! ELF notes: `n_namesz`, `n_descsz`, `n_type` (32 bits each), then name and descriptor, each padded
+//! to four bytes (ELF specification, "Note Section"; the kernel's `fs/proc/vmcore.c` merges them the
+//! same way).
+
+use crate::Warning;
+use base::{Bytes, RawNote, cstr};
+
+/// All notes of a segment, in order, up to the first that runs over its end.
+pub(crate) fn parse(segment: &[u8], warnings: &mut Vec<Warning>) -> Vec<RawNote> {
+    let mut notes = Vec::new();
+    let mut at = Bytes::new(segment);
+    while at.left() >= 12 {
+        let start = at.pos();
+        match one(&mut at) {
+            Ok(Some(note)) => notes.push(note),
+            Ok(None) => {}
+            Err(wanted) => {
+                warnings.push(Warning::NoteOverflow {
+                    offset: start as u64,
+                    wanted,
+                    len: segment.len() as u64,
+                });
+                break;
+            }
+        }
+    }
+    notes
+}
+
+/// The note at the cursor; `None` for a word of padding. The error is the length that the note claims.
+fn one(at: &mut Bytes<'_>) -> Result<Option<RawNote>, u64> {
+    let (name_len, desc_len, kind) = match (at.u32(), at.u32(), at.u32()) {
+        (Ok(n), Ok(d), Ok(k)) => (n, d, k),
+        _ => return Err(12),
+    };
+    if name_len == 0 && desc_len == 0 && kind == 0 {
+        // room that was reserved for a CPU's notes and not used: look again a word further on
+        at.seek(at.pos() - 8);
+        return Ok(None);
+    }
+    let claim = 12 + u64::from(name_len) + u64::from(desc_len);
+    let name = at.take(name_len as usize).map_err(|_| claim)?;
+    at.align(4);
+    let desc = at.take(desc_len as usize).map_err(|_| claim)?;
+    at.align(4);
+    Ok(Some(RawNote { name: cstr(name).to_vec(), kind, desc: desc.to_vec() }))
+}
+
+/// The VMCOREINFO text among the notes, if it is one.
+pub(crate) fn vmcoreinfo(notes: &[RawNote]) -> Option<Vec<u8>> {
+    notes.iter().filter(|n| n.is("VMCOREINFO")).map(|n| &n.desc).find(|d| is_vmcoreinfo(d)).cloned()
+}
+
+/// VMCOREINFO is lines of `KEY=value`, the kernel's release among them.
+pub(crate) fn is_vmcoreinfo(text: &[u8]) -> bool {
+    const KEY: &[u8] = b"OSRELEASE=";
+    text.windows(KEY.len()).any(|w| w == KEY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(name: &[u8], kind: u32, desc: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend((name.len() as u32 + 1).to_le_bytes());
+        out.extend((desc.len() as u32).to_le_bytes());
+        out.extend(kind.to_le_bytes());
+        out.extend(name);
+        out.push(0);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out.extend(desc);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out
+    }
+
+    #[test]
+    fn notes_padding_and_overflow() {
+        let mut seg = note(b"CORE", 1, b"abcde");
+        seg.extend([0; 20]);
+        seg.extend(note(b"QEMU", 0, b""));
+        let good = seg.len();
+        seg.extend(5u32.to_le_bytes());
+        seg.extend(u32::MAX.to_le_bytes());
+        seg.extend([1; 8]);
+        let mut warnings = Vec::new();
+        let notes = parse(&seg, &mut warnings);
+        assert_eq!(notes.len(), 2);
+        assert_eq!(notes[0], RawNote { name: b"CORE".to_vec(), kind: 1, desc: b"abcde".to_vec() });
+        assert!(notes[1].is("QEMU"));
+        let wanted = 12 + 5 + u64::from(u32::MAX);
+        assert_eq!(warnings, [Warning::NoteOverflow { offset: good as u64, wanted, len: seg.len() as u64 }]);
+    }
+
+    #[test]
+    fn vmcoreinfo_must_look_like_it() {
+        let n = |d: &[u8]| RawNote { name: b"VMCOREINFO".to_vec(), kind: 0, desc: d.to_vec() };
+        assert_eq!(vmcoreinfo(&[n(b"junk")]), None);
+        assert_eq!(vmcoreinfo(&[n(b"OSRELEASE=6.1\n")]).unwrap(), b"OSRELEASE=6.1\n");
+    }
+}

@@ -1,0 +1,49 @@
+//! What a named file is, so that a dump and a kernel image can be given in any order.
+
+use crate::formats::{self, ElfKind, PROBE_LEN, Start};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// What a file is by its content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Probe {
+    /// A dump; the name of its format.
+    Dump(&'static str),
+    /// A kernel image with symbols or types: an ELF program.
+    Vmlinux,
+    /// An ELF object: a kernel module, or its debug file.
+    Module,
+    /// None of these; what it is, for a message.
+    Unknown(String),
+}
+
+/// Tells what a file is by its first bytes. Directories and missing files are errors of the system.
+pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
+    if std::fs::metadata(path)?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let mut file = File::open(path)?;
+    let len = io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
+    io::Seek::rewind(&mut file)?;
+    let mut bytes = Vec::new();
+    file.take(PROBE_LEN as u64).read_to_end(&mut bytes)?;
+    Ok(tell(&Start { bytes: &bytes, len }))
+}
+
+fn tell(start: &Start<'_>) -> Probe {
+    match ElfKind::of(start.bytes) {
+        Some(ElfKind::Program) => return Probe::Vmlinux,
+        Some(ElfKind::Object) => return Probe::Module,
+        Some(ElfKind::Other(n)) => return Probe::Unknown(format!("an ELF file of e_type {n}")),
+        Some(ElfKind::Core) | None => {}
+    }
+    if let Some((what, _)) = formats::foreign_name(start.bytes) {
+        return Probe::Unknown(what.into());
+    }
+    match formats::tell(start) {
+        Some(format) => Probe::Dump(format.name()),
+        None if start.len == 0 => Probe::Unknown("an empty file".into()),
+        None => Probe::Unknown("a file of no known format".into()),
+    }
+}

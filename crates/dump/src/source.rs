@@ -1,0 +1,107 @@
+//! Bytes at offsets: a file, or bytes in memory (tests, fuzzing). Compressed formats read through
+//! [`Source::read_at`], which costs no resident memory; formats that hold plain pages borrow from a
+//! map that is made on the first borrow.
+
+use crate::DumpError;
+use crate::mmap::Map;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// One input.
+pub(crate) struct Source {
+    path: PathBuf,
+    len: u64,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    File { file: File, map: OnceLock<Option<Map>> },
+    Memory(Vec<u8>),
+}
+
+impl Source {
+    /// Opens a regular file (or a block device, whose length is then found by seeking).
+    pub(crate) fn open(path: &Path) -> Result<Self, DumpError> {
+        let io = |source| DumpError::Io { path: path.into(), source };
+        // asked before the open, which would wait for a writer on a FIFO
+        let kind = std::fs::metadata(path).map_err(io)?.file_type();
+        if kind.is_dir() {
+            return Err(DumpError::Directory { path: path.into() });
+        }
+        if !kind.is_file() && !is_block_device(kind) {
+            return Err(DumpError::NotAFile { path: path.into() });
+        }
+        let mut file = File::open(path).map_err(io)?;
+        let len = std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(io)?;
+        if len == 0 {
+            return Err(DumpError::Empty { path: path.into() });
+        }
+        Ok(Self { path: path.into(), len, bytes: Bytes::File { file, map: OnceLock::new() } })
+    }
+
+    /// Bytes in memory, under a made-up name.
+    pub(crate) fn memory(name: &str, bytes: Vec<u8>) -> Result<Self, DumpError> {
+        if bytes.is_empty() {
+            return Err(DumpError::Empty { path: name.into() });
+        }
+        Ok(Self { path: name.into(), len: bytes.len() as u64, bytes: Bytes::Memory(bytes) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Fills `buf` from `offset` on, as far as the file goes; how many bytes that were.
+    pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        match &self.bytes {
+            Bytes::Memory(bytes) => {
+                let rest = usize::try_from(offset).ok().and_then(|o| bytes.get(o..)).unwrap_or(&[]);
+                let n = rest.len().min(buf.len());
+                if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
+                    to.copy_from_slice(from);
+                }
+                Ok(n)
+            }
+            Bytes::File { file, .. } => read_file_at(file, offset, buf),
+        }
+    }
+
+    /// `len` bytes at `offset` without a copy.
+    pub(crate) fn borrow(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        match &self.bytes {
+            Bytes::Memory(bytes) => {
+                let start = usize::try_from(offset).ok()?;
+                bytes.get(start..start.checked_add(len)?)
+            }
+            Bytes::File { file, map } => map.get_or_init(|| Map::new(file).ok()).as_ref()?.get(offset, len),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_block_device(kind: std::fs::FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_block_device(&kind)
+}
+
+fn read_file_at(file: &File, mut offset: u64, mut buf: &mut [u8]) -> std::io::Result<usize> {
+    use std::os::unix::fs::FileExt;
+    let mut done = 0;
+    while !buf.is_empty() {
+        match file.read_at(buf, offset) {
+            Ok(0) => break,
+            Ok(n) => {
+                done += n;
+                offset = offset.saturating_add(n as u64);
+                buf = buf.get_mut(n..).unwrap_or(&mut []);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(done)
+}
