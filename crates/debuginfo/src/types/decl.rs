@@ -23,13 +23,7 @@ impl Types {
             return format!("...{inner}");
         }
         let joined = |head: &str| {
-            if inner.is_empty() {
-                head.to_owned()
-            } else if inner.starts_with('[') {
-                format!("{head} {inner}")
-            } else {
-                format!("{head} {inner}")
-            }
+            if inner.is_empty() { head.to_owned() } else { format!("{head} {inner}") }
         };
         let Ok(ty) = self.get(at) else { return joined("<unreadable type>") };
         match &*ty {
