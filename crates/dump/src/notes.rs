@@ -33,7 +33,7 @@ fn one(at: &mut Bytes<'_>) -> Result<Option<RawNote>, u64> {
         (Ok(n), Ok(d), Ok(k)) => (n, d, k),
         _ => return Err(12),
     };
-    if name_len == 0 && desc_len == 0 && kind == 0 {
+    if name_len == 0 {
         // room that was reserved for a CPU's notes and not used: look again a word further on
         at.seek(at.pos() - 8);
         return Ok(None);
