@@ -1,0 +1,192 @@
+//! A set of registers of which some are known.
+
+use std::fmt;
+
+/// Room for the registers of every architecture: the DWARF numbers in use, then the extras.
+pub const MAX_REGS: usize = 40;
+
+/// The names of an architecture's registers and the roles of three of them.
+#[derive(Debug)]
+pub struct RegSet {
+    /// Names by number.
+    pub names: &'static [&'static str],
+    /// The program counter's number.
+    pub pc: usize,
+    /// The stack pointer's number.
+    pub sp: usize,
+    /// The frame pointer's number.
+    pub fp: usize,
+}
+
+impl RegSet {
+    /// The name of a register.
+    #[must_use]
+    pub fn name(&self, number: usize) -> Option<&'static str> {
+        self.names.get(number).copied()
+    }
+    /// The number of a register, by its name.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|n| *n == name)
+    }
+}
+
+/// Registers with, for each, whether its value is known. Numbers below the extras are DWARF's.
+#[derive(Clone, Copy)]
+pub struct Regs {
+    values: [u64; MAX_REGS],
+    known: u64,
+    set: &'static RegSet,
+}
+
+impl Regs {
+    /// No register known.
+    #[must_use]
+    pub const fn new(set: &'static RegSet) -> Self {
+        Self { values: [0; MAX_REGS], known: 0, set }
+    }
+    /// The architecture's names.
+    #[must_use]
+    pub const fn reg_set(&self) -> &'static RegSet {
+        self.set
+    }
+    /// The value, where known.
+    #[must_use]
+    pub fn get(&self, number: usize) -> Option<u64> {
+        if number < MAX_REGS && self.known & (1 << number) != 0 {
+            self.values.get(number).copied()
+        } else {
+            None
+        }
+    }
+    /// The value by the register's name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<u64> {
+        self.get(self.set.number(name)?)
+    }
+    /// Makes a register known; a number that no register has is ignored.
+    pub fn set(&mut self, number: usize, value: u64) {
+        if let Some(slot) = self.values.get_mut(number) {
+            *slot = value;
+            self.known |= 1 << number;
+        }
+    }
+    /// Sets or clears.
+    pub fn put(&mut self, number: usize, value: Option<u64>) {
+        match value {
+            Some(value) => self.set(number, value),
+            None => self.clear(number),
+        }
+    }
+    /// Makes a register unknown.
+    pub fn clear(&mut self, number: usize) {
+        if number < MAX_REGS {
+            self.known &= !(1 << number);
+        }
+    }
+    /// The same registers with one set.
+    #[must_use]
+    pub fn with(mut self, number: usize, value: u64) -> Self {
+        self.set(number, value);
+        self
+    }
+    /// The program counter.
+    #[must_use]
+    pub fn pc(&self) -> Option<u64> {
+        self.get(self.set.pc)
+    }
+    /// The stack pointer.
+    #[must_use]
+    pub fn sp(&self) -> Option<u64> {
+        self.get(self.set.sp)
+    }
+    /// The frame pointer.
+    #[must_use]
+    pub fn fp(&self) -> Option<u64> {
+        self.get(self.set.fp)
+    }
+    /// True when none is known.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.known == 0
+    }
+    /// The known registers: number, name, value.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &'static str, u64)> {
+        let me = *self;
+        (0..MAX_REGS).filter_map(move |n| Some((n, me.set.name(n)?, me.get(n)?)))
+    }
+}
+
+impl fmt::Debug for Regs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(_, name, v)| (name, format_args!("{v:#x}").to_string())))
+            .finish()
+    }
+}
+
+impl PartialEq for Regs {
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known && (0..MAX_REGS).all(|n| self.get(n) == other.get(n))
+    }
+}
+
+/// Control registers and table bases; only a hypervisor's notes have them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Control {
+    /// CR0 to CR4; CR1 does not exist and is 0.
+    pub cr: [u64; 5],
+    /// Linear address of the interrupt descriptor table.
+    pub idt_base: u64,
+    /// Linear address of the global descriptor table.
+    pub gdt_base: u64,
+    /// Linear address of the task state segment.
+    pub tr_base: u64,
+    /// `MSR_KERNEL_GS_BASE`: the GS base that `swapgs` would bring in.
+    pub kernel_gs_base: Option<u64>,
+}
+
+impl Control {
+    /// CR3: the page table root with its low flag and PCID bits.
+    #[must_use]
+    pub const fn cr3(&self) -> u64 {
+        self.cr[3]
+    }
+    /// CR4.LA57 (bit 12): five levels of page tables.
+    #[must_use]
+    pub const fn la57(&self) -> bool {
+        self.cr[4] & (1 << 12) != 0
+    }
+}
+
+/// One CPU as a note has it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CpuState {
+    /// Its registers.
+    pub regs: Regs,
+    /// Its control registers, where the note has them.
+    pub control: Option<Control>,
+    /// The task that the kernel said was running (`pr_pid`); a hypervisor does not know.
+    pub pid: Option<i32>,
+    /// The note's kind: `NT_PRSTATUS` or `QEMU`.
+    pub source: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::x86_64::regs::{RIP, RSP, SET};
+
+    #[test]
+    fn known_and_unknown() {
+        let mut r = Regs::new(&SET);
+        assert!(r.is_empty());
+        r.set(RIP, 5);
+        r.set(MAX_REGS + 3, 1);
+        assert_eq!((r.pc(), r.sp(), r.get(MAX_REGS + 3)), (Some(5), None, None));
+        assert_eq!(r.by_name("rip"), Some(5));
+        r.put(RSP, Some(1));
+        r.clear(RIP);
+        assert_eq!(r.iter().collect::<Vec<_>>(), vec![(RSP, "rsp", 1)]);
+    }
+}

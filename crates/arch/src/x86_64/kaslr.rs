@@ -1,0 +1,277 @@
+//! Where the running kernel is: how far KASLR moved its image, `phys_base`, and its page tables. From
+//! VMCOREINFO where the dump has it, else from a CPU's CR3, else by a search of physical memory.
+//!
+//! Each way ends in the same check: the tables must map the kernel's image, and the image must hold the
+//! kernel's banner ("Linux version ", init/version.c).
+
+use super::layout::{DEFAULT_TEXT, IMAGE_ALIGN, KERNEL_MAP_END, START_KERNEL_MAP};
+use super::paging::{PageTables, Translation};
+use crate::CpuState;
+use base::{PhysAddr, PhysRange, PhysRead, VirtAddr, VmcoreInfo};
+
+/// How the kernel was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// VMCOREINFO said it.
+    VmcoreInfo,
+    /// A CPU's CR3 and the page tables that it names.
+    Cr3,
+    /// A search of physical memory.
+    Search,
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            How::VmcoreInfo => "VMCOREINFO",
+            How::Cr3 => "a CPU's CR3",
+            How::Search => "a search of physical memory",
+        })
+    }
+}
+
+/// Why no kernel was found.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BootError {
+    /// None of the ways led to a kernel.
+    #[error("no x86_64 kernel found in this memory: {tried}")]
+    NotFound {
+        /// What was tried, and what came of it.
+        tried: String,
+    },
+}
+
+/// Where the running kernel is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Boot {
+    /// How far the image lies above the addresses that it was linked for.
+    pub kaslr_offset: u64,
+    /// `phys_base`: physical address = virtual address - `__START_KERNEL_map` + this.
+    pub phys_base: i64,
+    /// The kernel's page tables.
+    pub tables: PageTables,
+    /// The first mapped address of the image, where it was looked up (`_text`).
+    pub text: Option<VirtAddr>,
+    /// How it was found.
+    pub how: How,
+}
+
+/// The kernel's image as page tables map it.
+#[derive(Clone, Copy, Debug)]
+struct Image {
+    text: VirtAddr,
+    phys: PhysAddr,
+}
+
+impl Image {
+    fn phys_base(self) -> i64 {
+        self.phys.0.wrapping_sub(self.text.0.wrapping_sub(START_KERNEL_MAP)).cast_signed()
+    }
+}
+
+impl Boot {
+    /// Tries every way, the surest first. `phys_base` is what the dump's own header says, where it does.
+    pub fn find(
+        info: &VmcoreInfo,
+        states: &[CpuState],
+        phys_base: Option<i64>,
+        phys: &dyn PhysRead,
+    ) -> Result<Self, BootError> {
+        if let Some(found) = Self::from_vmcoreinfo(info, phys_base, phys) {
+            return Ok(found);
+        }
+        if let Some(found) = Self::from_cpu_states(states, phys) {
+            return Ok(found);
+        }
+        Self::search(phys).ok_or_else(|| BootError::NotFound {
+            tried: format!(
+                "VMCOREINFO {}; {} CPU notes with page tables; no page of it is a kernel's topmost page table",
+                if info.is_empty() { "is not there" } else { "does not lead to page tables" },
+                states.iter().filter(|s| s.control.is_some()).count(),
+            ),
+        })
+    }
+
+    /// From the kernel's own words. `None` when they are not there, or lead to nothing.
+    #[must_use]
+    pub fn from_vmcoreinfo(info: &VmcoreInfo, phys_base: Option<i64>, phys: &dyn PhysRead) -> Option<Self> {
+        // init_level4_pgt became init_top_pgt in 4.13 (65ade2f872b4); swapper_pg_dir is a macro for either
+        let pgd =
+            ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"].iter().find_map(|n| info.symbol(n))?;
+        let levels = if info.number("pgtable_l5_enabled") == Some(1) { 5 } else { 4 };
+        let encryption = info.number("sme_mask").unwrap_or(0).cast_unsigned();
+        let told = info.number("phys_base").or(phys_base);
+        let at = |phys_base: i64| {
+            let root = PhysAddr(pgd.0.wrapping_sub(START_KERNEL_MAP).wrapping_add_signed(phys_base));
+            (phys_base, PageTables { root, levels, encryption })
+        };
+        // before 4.10 (401721ecd1dc) the note lacks phys_base: 0 unless the image was relocated
+        let (phys_base, tables) = match told {
+            Some(told) => at(told),
+            None => bases(phys.ranges()).map(at).find(|(_, t)| is_own_root(t, pgd, phys))?,
+        };
+        let kaslr_offset = info.kernel_offset().unwrap_or(0);
+        let text = info.symbol("_stext").map(|t| VirtAddr(t.0 & !(IMAGE_ALIGN - 1)));
+        Some(Self { kaslr_offset, phys_base, tables, text, how: How::VmcoreInfo })
+    }
+
+    /// From the page tables that a CPU was using when the dump was taken.
+    #[must_use]
+    pub fn from_cpu_states(states: &[CpuState], phys: &dyn PhysRead) -> Option<Self> {
+        states.iter().filter_map(|s| s.control).find_map(|control| {
+            let levels = if control.la57() { 5 } else { 4 };
+            // bits 0 to 11 are flags or the PCID, bit 63 its "no flush"; with page table isolation bit 12
+            // says that it is the user's copy, whose kernel twin is the page before
+            let root = control.cr3() & 0x000f_ffff_ffff_e000;
+            let exact = control.cr3() & 0x000f_ffff_ffff_f000;
+            [root, exact].into_iter().find_map(|root| {
+                let tables = encrypted(PageTables::new(PhysAddr(root), levels), phys);
+                found(tables, phys, How::Cr3)
+            })
+        })
+    }
+
+    /// Without anything but memory: looks for a page that, taken as the topmost page table, maps the kernel's
+    /// image with itself in it (`swapper_pg_dir` lies in the image's data).
+    #[must_use]
+    pub fn search(phys: &dyn PhysRead) -> Option<Self> {
+        let mut page = [0; 0x1000];
+        for range in phys.ranges() {
+            let mut at = range.start.add(0xfff).page_base();
+            while at < range.end {
+                if is_candidate(phys, at, &mut page) {
+                    let found = [4, 5].into_iter().find_map(|levels| {
+                        let tables = PageTables::new(at, levels);
+                        let boot = found(tables, phys, How::Search)?;
+                        let own = VirtAddr(
+                            at.0.wrapping_add_signed(-boot.phys_base).wrapping_add(START_KERNEL_MAP),
+                        );
+                        is_own_root(&tables, own, phys).then_some(boot)
+                    });
+                    if found.is_some() {
+                        return found;
+                    }
+                }
+                at = at.add(0x1000);
+            }
+        }
+        None
+    }
+
+    /// The same kernel with `swapper_pg_dir` as the root: a CR3 is some process's, whose copy of the kernel's
+    /// half may lack entries made since. `swapper` is the symbol's address in the running kernel.
+    #[must_use]
+    pub fn with_swapper(mut self, swapper: VirtAddr, phys: &dyn PhysRead) -> Self {
+        let root = PhysAddr(swapper.0.wrapping_sub(START_KERNEL_MAP).wrapping_add_signed(self.phys_base));
+        let tables = PageTables { root, ..self.tables };
+        if is_own_root(&tables, swapper, phys) {
+            self.tables = tables;
+        }
+        self
+    }
+}
+
+/// The image and the banner in it, or nothing.
+fn found(tables: PageTables, phys: &dyn PhysRead, how: How) -> Option<Boot> {
+    let image = first_mapped(&tables, phys)?;
+    banner(&tables, phys, image)?;
+    Some(Boot {
+        kaslr_offset: image.text.0.wrapping_sub(DEFAULT_TEXT),
+        phys_base: image.phys_base(),
+        tables,
+        text: Some(image.text),
+        how,
+    })
+}
+
+/// The lowest page mapped in the kernel image's range: `_text`, as everything before it is unmapped at boot
+/// (cleanup_highmap, arch/x86/mm/init_64.c).
+fn first_mapped(tables: &PageTables, phys: &dyn PhysRead) -> Option<Image> {
+    let (text, Translation { phys, .. }) =
+        tables.mapped(phys, VirtAddr(START_KERNEL_MAP), VirtAddr(KERNEL_MAP_END)).next()?;
+    (text.0 >= DEFAULT_TEXT && text.0 % IMAGE_ALIGN == 0).then_some(Image { text, phys })
+}
+
+/// The start of the kernel's banner.
+const BANNER: &[u8] = b"Linux version ";
+/// How much of the image to look through: text and read-only data of the largest kernels.
+const BANNER_LIMIT: u64 = 192 << 20;
+
+/// The address of the banner: it lies in read-only data, which follows the text.
+fn banner(tables: &PageTables, phys: &dyn PhysRead, image: Image) -> Option<VirtAddr> {
+    let finder = memchr::memmem::Finder::new(BANNER);
+    let mut buf = Vec::new();
+    let end = VirtAddr(image.text.0.saturating_add(BANNER_LIMIT).min(KERNEL_MAP_END));
+    for (at, page) in tables.mapped(phys, image.text, end) {
+        let len = page.page_size.min(IMAGE_ALIGN) as usize;
+        let bytes = match phys.borrow_phys(page.phys, len) {
+            Some(bytes) => bytes,
+            None => {
+                buf.resize(len, 0);
+                for (i, part) in buf.chunks_mut(0x1000).enumerate() {
+                    if phys.read_phys(page.phys.add(i as u64 * 0x1000), part).is_err() {
+                        part.fill(0);
+                    }
+                }
+                &buf
+            }
+        };
+        let hit =
+            finder.find_iter(bytes).find(|i| bytes.get(i + BANNER.len()).is_some_and(u8::is_ascii_digit));
+        if let Some(offset) = hit {
+            return Some(at.add(offset as u64));
+        }
+    }
+    None
+}
+
+/// True when the root, seen through its own tables, is found at the address that its symbol has.
+fn is_own_root(tables: &PageTables, symbol: VirtAddr, phys: &dyn PhysRead) -> bool {
+    tables.translate(phys, symbol).is_ok_and(|t| t.phys == tables.root)
+}
+
+/// Values that `phys_base` can have: 0, then every position of the image in this memory.
+fn bases(ranges: &[PhysRange]) -> impl Iterator<Item = i64> {
+    let end = ranges.last().map_or(0, |r| r.end.0);
+    let lowest = -(KERNEL_MAP_END.wrapping_sub(DEFAULT_TEXT).cast_signed());
+    let steps = end.saturating_add(lowest.unsigned_abs()) / IMAGE_ALIGN;
+    std::iter::once(0).chain((0..steps).map(move |i| lowest.saturating_add_unsigned(i * IMAGE_ALIGN)))
+}
+
+/// With memory encryption the tables' own addresses carry the mark: the lowest address bit that no RAM has
+/// and that the root's last entry has set.
+fn encrypted(tables: PageTables, phys: &dyn PhysRead) -> PageTables {
+    let end = phys.ranges().last().map_or(0, |r| r.end.0);
+    if tables.root.0 < end {
+        return tables;
+    }
+    let bit = 63 - tables.root.0.leading_zeros().min(63);
+    let mask = 1_u64 << bit;
+    PageTables { root: PhysAddr(tables.root.0 & !mask), encryption: mask, ..tables }
+}
+
+/// A cheap look at a page: can it be the kernel's topmost page table? Its last entry (kernel image) names a
+/// table in RAM, its first half (user space) is empty, and it has at least one more entry (direct map).
+fn is_candidate(phys: &dyn PhysRead, at: PhysAddr, page: &mut [u8; 0x1000]) -> bool {
+    let bytes: &[u8] = match phys.borrow_phys(at, 0x1000) {
+        Some(bytes) => bytes,
+        None => match phys.read_phys(at, page) {
+            Ok(()) => page,
+            Err(_) => return false,
+        },
+    };
+    let word = |i: usize| {
+        let start = i * 8;
+        bytes.get(start..start + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+    };
+    let names_table = |entry: u64| {
+        let table = PhysAddr(entry & 0x000f_ffff_ffff_f000);
+        // present and writable, not huge
+        entry & 0x83 == 0x03 && phys.ranges().iter().any(|r| r.contains(table))
+    };
+    names_table(word(511)) && (0..256).all(|i| word(i) == 0) && (256..511).any(|i| names_table(word(i)))
+}
+
+#[cfg(test)]
+#[path = "kaslr_tests.rs"]
+mod tests;

@@ -1,0 +1,83 @@
+use super::*;
+use crate::x86_64::regs::SET;
+use crate::x86_64::testmem::TestMem;
+use crate::{Control, Regs};
+
+const TEXT: u64 = 0xffff_ffff_9580_0000;
+const IMAGE: u64 = 0x60_0000;
+/// swapper_pg_dir, inside of the image.
+const ROOT: u64 = IMAGE + 0x8000;
+
+fn kernel(levels: u8) -> TestMem {
+    let mut mem = TestMem::new(0xc0_0000, 0x2000);
+    mem.map(ROOT, levels, TEXT, 21, IMAGE | 0xe3);
+    mem.map(ROOT, levels, TEXT + 0x20_0000, 21, (IMAGE + 0x20_0000) | 0xe3);
+    let direct = if levels == 5 { 0xff1a_4b5e_0000_0000 } else { 0xffff_9a4b_4000_0000 };
+    mem.map(ROOT, levels, direct, 30, 0xe3);
+    mem.put(IMAGE + 0x20_1000, b"Linux version 6.1.0-56-cloud-amd64 (someone) #1 SMP");
+    // pages that look like it but are not
+    mem.put64(0x50_0ff8, 0x50_1067);
+    mem.put64(0x50_0880, 0x50_1067);
+    mem.put(0x51_0000, b"Linux version %s");
+    mem
+}
+
+fn cpu(cr3: u64, levels: u8) -> CpuState {
+    let control = Control { cr: [0, 0, 0, cr3, if levels == 5 { 1 << 12 } else { 0 }], ..Control::default() };
+    CpuState { regs: Regs::new(&SET), control: Some(control), pid: None, source: "QEMU" }
+}
+
+fn check(boot: Boot, levels: u8) {
+    assert_eq!(boot.kaslr_offset, 0x1480_0000);
+    assert_eq!(boot.tables, PageTables::new(PhysAddr(ROOT), levels));
+    assert_eq!(boot.phys_base, IMAGE as i64 - (TEXT - START_KERNEL_MAP) as i64);
+    assert_eq!(boot.text, Some(VirtAddr(TEXT)));
+}
+
+#[test]
+fn three_ways_find_the_same_kernel() {
+    for levels in [4, 5] {
+        let mem = kernel(levels);
+        let phys_base = IMAGE as i64 - (TEXT - START_KERNEL_MAP) as i64;
+        let mut text = format!(
+            "SYMBOL(_stext)={TEXT:x}\nSYMBOL(swapper_pg_dir)={:x}\nKERNELOFFSET=14800000\n",
+            TEXT + 0x8000
+        );
+        if levels == 5 {
+            text.push_str("NUMBER(pgtable_l5_enabled)=1\n");
+        }
+        let old = VmcoreInfo::parse(text.as_bytes());
+        check(Boot::from_vmcoreinfo(&old, None, &mem).unwrap(), levels);
+        check(Boot::from_vmcoreinfo(&old, Some(phys_base), &mem).unwrap(), levels);
+        let new = VmcoreInfo::parse(format!("{text}NUMBER(phys_base)={phys_base}\n").as_bytes());
+        check(Boot::from_vmcoreinfo(&new, None, &mem).unwrap(), levels);
+        check(Boot::from_cpu_states(&[cpu(ROOT | 0x7, levels)], &mem).unwrap(), levels);
+        check(Boot::search(&mem).unwrap(), levels);
+        let none = VmcoreInfo::default();
+        assert_eq!(Boot::find(&none, &[cpu(0xdead_0000, levels)], None, &mem).unwrap().how, How::Search);
+    }
+}
+
+#[test]
+fn memory_without_a_kernel() {
+    let mut mem = kernel(4);
+    mem.put(IMAGE + 0x20_1000, b"Linux version is unknown");
+    let error = Boot::find(&VmcoreInfo::default(), &[cpu(ROOT, 4)], None, &mem).unwrap_err();
+    assert!(error.to_string().contains("1 CPU notes"), "{error}");
+    assert!(Boot::search(&TestMem::new(0x10_0000, 0)).is_none());
+}
+
+#[test]
+fn a_process_root_gives_way_to_the_kernels() {
+    let mut mem = kernel(4);
+    for i in 256..512 {
+        let entry = mem.get64(ROOT + i * 8);
+        mem.put64(0x3_0000 + i * 8, entry);
+    }
+    mem.put64(0x3_0000, 0x4_0067);
+    let boot = Boot::from_cpu_states(&[cpu(0x3_0000, 4)], &mem).unwrap();
+    assert_eq!(boot.tables.root, PhysAddr(0x3_0000));
+    let better = boot.with_swapper(VirtAddr(TEXT + 0x8000), &mem);
+    assert_eq!(better.tables.root, PhysAddr(ROOT));
+    assert_eq!(boot.with_swapper(VirtAddr(TEXT + 0x9000), &mem).tables.root, PhysAddr(0x3_0000));
+}

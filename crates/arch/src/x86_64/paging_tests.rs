@@ -1,0 +1,106 @@
+use super::*;
+use crate::x86_64::testmem::TestMem;
+use base::Gap;
+
+const KERNEL: u64 = 0xffff_8880_0000_0000;
+
+fn map(levels: u8) -> (TestMem, PageTables) {
+    let mut mem = TestMem::new(0x60_0000, 0x2000);
+    mem.map(0x1000, levels, KERNEL, 12, 0x10_0000 | 0x63);
+    mem.map(0x1000, levels, KERNEL + 0x1000, 12, 0x10_3000 | 0x63);
+    mem.map(0x1000, levels, KERNEL + 0x20_0000, 21, 0x40_0000 | 0xe3);
+    mem.put(0x10_0ffc, &[1, 2, 3, 4]);
+    mem.put(0x10_3000, &[5, 6, 7, 8]);
+    mem.put(0x41_2345, b"huge");
+    (mem, PageTables::new(PhysAddr(0x1000), levels))
+}
+
+#[test]
+fn both_depths_read_across_pages() {
+    for levels in [4, 5] {
+        let (mem, tables) = map(levels);
+        let space = KernelMap::new(Arc::new(mem), tables);
+        for _cold_then_cached in 0..2 {
+            assert_eq!(space.bytes(VirtAddr(KERNEL + 0xffc), 8).unwrap(), [1, 2, 3, 4, 5, 6, 7, 8]);
+            assert_eq!(space.bytes(VirtAddr(KERNEL + 0x21_2345), 4).unwrap(), b"huge");
+        }
+        let walk = space.walk(VirtAddr(KERNEL + 0x21_2345));
+        let names: Vec<_> = walk.steps.iter().map(|s| s.level).collect();
+        let expected: &[_] = if levels == 5 { &["PGD", "P4D", "PUD", "PMD"] } else { &["PGD", "PUD", "PMD"] };
+        assert_eq!(names, expected);
+        assert_eq!(walk.result.unwrap().page_size, 0x20_0000);
+    }
+}
+
+#[test]
+fn faults_say_what_and_where() {
+    let (mut mem, tables) = map(4);
+    mem.map(0x1000, 4, KERNEL + 0x3000, 12, 0x0123_4600);
+    mem.excluded = Some(0x10_3000);
+    let space = KernelMap::new(Arc::new(mem), tables);
+    let kind = |at: u64| space.u8(VirtAddr(at)).unwrap_err().kind;
+    assert_eq!(kind(KERNEL + 0x2000), FaultKind::NotMapped("PTE"));
+    assert_eq!(kind(KERNEL + 0x40_0000), FaultKind::NotMapped("PMD"));
+    assert_eq!(kind(0), FaultKind::NotMapped("PGD"));
+    assert_eq!(kind(0xdead_0000_0000_0100), FaultKind::NonCanonical);
+    assert_eq!(kind(KERNEL + 0x3000), FaultKind::Swapped);
+    let fault = space.u64(VirtAddr(KERNEL + 0xffc)).unwrap_err();
+    assert_eq!(fault.at, VirtAddr(KERNEL + 0x1000));
+    assert!(
+        matches!(fault.kind, FaultKind::Page(m) if m.why == Gap::Excluded && m.at == PhysAddr(0x10_3000))
+    );
+}
+
+#[test]
+fn a_table_outside_of_memory_is_a_fault() {
+    let (mut mem, tables) = map(4);
+    mem.put64(0x1000 + 511 * 8, 0xf_0000_0000_0067);
+    let space = KernelMap::new(Arc::new(mem), tables);
+    let top = VirtAddr(0xffff_ffff_8100_0000);
+    assert!(matches!(space.u8(top).unwrap_err().kind, FaultKind::Table(_)));
+    let image = KernelMap::new(space.phys().clone(), tables).with_image(0x10_3000 - 0x100_0000);
+    assert_eq!(image.u8(top).unwrap(), 5);
+}
+
+#[test]
+fn pages_that_only_the_kernel_calls_present() {
+    let (mut mem, mut tables) = map(4);
+    mem.map(0x1000, 4, KERNEL + 0x4000, 12, (!0x10_3000 & ADDRESS) | GLOBAL | 0x20);
+    mem.map(0x1000, 4, KERNEL + 0x5000, 12, 0x10_3000 | GLOBAL);
+    tables.encryption = 1 << 47;
+    mem.map(0x1000, 4, KERNEL + 0x6000, 12, 0x10_3000 | 0x63 | (1 << 47));
+    for at in [0x4000, 0x5000, 0x6000] {
+        let found = tables.translate(&mem, VirtAddr(KERNEL + at)).unwrap();
+        assert_eq!(found.phys, PhysAddr(0x10_3000), "{at:#x}");
+    }
+}
+
+#[test]
+fn mapped_pages_are_listed_and_holes_skipped() {
+    for levels in [4, 5] {
+        let (mem, tables) = map(levels);
+        let start = VirtAddr(if levels == 4 { 0xffff_8000_0000_0000 } else { 0xff00_0000_0000_0000 });
+        let found: Vec<_> =
+            tables.mapped(&mem, start, VirtAddr(u64::MAX)).map(|(at, t)| (at.0, t.phys.0)).collect();
+        assert_eq!(
+            found,
+            [(KERNEL, 0x10_0000), (KERNEL + 0x1000, 0x10_3000), (KERNEL + 0x20_0000, 0x40_0000)],
+            "{levels}"
+        );
+    }
+}
+
+#[test]
+fn swap_entries_of_every_layout() {
+    let inverted = (3 << 59) | (((!0x1234_u64) << 14) >> 5) & !(0x1f << 59);
+    assert_eq!(swap_entry(inverted & !GLOBAL & !PRESENT, SwapLayout::Inverted), Some((3, 0x1234)));
+    assert_eq!(swap_entry((0x1234 << 14) | (3 << 9), SwapLayout::Bit9), Some((3, 0x1234)));
+    assert_eq!(swap_entry((0x1234 << 9) | (3 << 1), SwapLayout::Bit1), Some((3, 0x1234)));
+    assert_eq!(swap_entry(0, SwapLayout::Bit9), None);
+}
+
+#[test]
+fn flags_by_name() {
+    let names: Vec<_> = flag_names((1 << 63) | 0xe3).collect();
+    assert_eq!(names, ["PRESENT", "RW", "ACCESSED", "DIRTY", "PSE", "NX"]);
+}

@@ -1,0 +1,222 @@
+//! Registers and the notes that carry them.
+//!
+//! `NT_PRSTATUS` is `struct elf_prstatus` (include/linux/elfcore.h) with the registers in the order of
+//! `struct user_regs_struct` (arch/x86/include/asm/user_64.h). The `QEMU` note is QEMU's `QEMUCPUState`
+//! (target/i386/arch_dump.c), one a CPU, after all `NT_PRSTATUS`.
+
+use crate::{Control, CpuState, RegSet, Regs};
+use base::{Bytes, OutOfBounds, RawNote};
+
+/// DWARF number (System V ABI for x86-64, figure 3.36).
+pub const RAX: usize = 0;
+/// DWARF number.
+pub const RDX: usize = 1;
+/// DWARF number.
+pub const RCX: usize = 2;
+/// DWARF number.
+pub const RBX: usize = 3;
+/// DWARF number.
+pub const RSI: usize = 4;
+/// DWARF number.
+pub const RDI: usize = 5;
+/// DWARF number.
+pub const RBP: usize = 6;
+/// DWARF number.
+pub const RSP: usize = 7;
+/// DWARF number; r9 to r15 follow.
+pub const R8: usize = 8;
+/// DWARF number.
+pub const R9: usize = 9;
+/// DWARF number.
+pub const R10: usize = 10;
+/// DWARF number.
+pub const R11: usize = 11;
+/// DWARF number.
+pub const R12: usize = 12;
+/// DWARF number.
+pub const R13: usize = 13;
+/// DWARF number.
+pub const R14: usize = 14;
+/// DWARF number.
+pub const R15: usize = 15;
+/// DWARF number of the return address column, which is the program counter.
+pub const RIP: usize = 16;
+/// Own number, as all that follow.
+pub const RFLAGS: usize = 17;
+/// Code segment selector; its low two bits are the privilege level.
+pub const CS: usize = 18;
+/// Stack segment selector.
+pub const SS: usize = 19;
+/// Data segment selector.
+pub const DS: usize = 20;
+/// Selector.
+pub const ES: usize = 21;
+/// Selector.
+pub const FS: usize = 22;
+/// Selector.
+pub const GS: usize = 23;
+/// The system call's number or an exception's error code, as saved on entry.
+pub const ORIG_RAX: usize = 24;
+/// FS base.
+pub const FS_BASE: usize = 25;
+/// GS base: in kernel mode the CPU's per-cpu area.
+pub const GS_BASE: usize = 26;
+
+/// The names, by the numbers above.
+pub static SET: RegSet = RegSet {
+    names: &[
+        "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13",
+        "r14", "r15", "rip", "eflags", "cs", "ss", "ds", "es", "fs", "gs", "orig_rax", "fs_base", "gs_base",
+    ],
+    pc: RIP,
+    sp: RSP,
+    fp: RBP,
+};
+
+/// The order of `struct user_regs_struct`; its first 21 are `struct pt_regs`.
+pub(crate) const USER_REGS: [usize; 27] = [
+    R15, R14, R13, R12, RBP, RBX, R11, R10, R9, R8, RAX, RCX, RDX, RSI, RDI, ORIG_RAX, RIP, CS, RFLAGS, RSP,
+    SS, FS_BASE, GS_BASE, DS, ES, FS, GS,
+];
+
+/// `NT_PRSTATUS` of the ELF specification.
+const NT_PRSTATUS: u32 = 1;
+/// `offsetof(struct elf_prstatus, pr_pid)` and `pr_reg`.
+const PR_PID: usize = 32;
+const PR_REG: usize = 112;
+
+/// The registers of every CPU, in the order of the notes. A note too short for its kind is left out, as no
+/// part of it could be trusted.
+pub(crate) fn cpu_states(notes: &[RawNote]) -> Vec<CpuState> {
+    let qemu: Vec<CpuState> = notes
+        .iter()
+        .filter(|n| n.is("QEMU") && n.kind == 0)
+        .filter_map(|n| qemu_state(&n.desc).ok())
+        .collect();
+    if !qemu.is_empty() {
+        // QEMU's NT_PRSTATUS repeats the registers, with the CPU's number in place of a pid
+        return qemu;
+    }
+    notes
+        .iter()
+        .filter(|n| n.is("CORE") && n.kind == NT_PRSTATUS)
+        .filter_map(|n| prstatus(&n.desc).ok())
+        .collect()
+}
+
+fn prstatus(desc: &[u8]) -> Result<CpuState, OutOfBounds> {
+    let bytes = Bytes::new(desc);
+    let mut regs = Regs::new(&SET);
+    for (i, number) in USER_REGS.iter().enumerate() {
+        regs.set(*number, bytes.u64_at(PR_REG + 8 * i)?);
+    }
+    Ok(CpuState { regs, control: None, pid: Some(bytes.i32_at(PR_PID)?), source: "NT_PRSTATUS" })
+}
+
+/// The order of the general registers in `QEMUCPUState`.
+const QEMU_REGS: [usize; 18] =
+    [RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP, R8, R9, R10, R11, R12, R13, R14, R15, RIP, RFLAGS];
+
+fn qemu_state(desc: &[u8]) -> Result<CpuState, OutOfBounds> {
+    let mut bytes = Bytes::new(desc);
+    let _version = bytes.u32()?;
+    let size = bytes.u32()? as usize;
+    let mut regs = Regs::new(&SET);
+    for number in QEMU_REGS {
+        regs.set(number, bytes.u64()?);
+    }
+    let mut control = Control::default();
+    for selector in [CS, DS, ES, FS, GS, SS] {
+        let (value, base) = segment(&mut bytes)?;
+        regs.set(selector, value);
+        match selector {
+            FS => regs.set(FS_BASE, base),
+            GS => regs.set(GS_BASE, base),
+            _ => {}
+        }
+    }
+    segment(&mut bytes)?;
+    control.tr_base = segment(&mut bytes)?.1;
+    control.gdt_base = segment(&mut bytes)?.1;
+    control.idt_base = segment(&mut bytes)?.1;
+    for cr in &mut control.cr {
+        *cr = bytes.u64()?;
+    }
+    // QEMU before 2.12 wrote no kernel_gs_base
+    if size >= bytes.pos() + 8 {
+        control.kernel_gs_base = bytes.u64().ok();
+    }
+    Ok(CpuState { regs, control: Some(control), pid: None, source: "QEMU" })
+}
+
+/// selector, limit, flags, padding (32 bits each), base: the selector and the base.
+fn segment(bytes: &mut Bytes<'_>) -> Result<(u64, u64), OutOfBounds> {
+    let selector = bytes.u32()?;
+    bytes.take(12)?;
+    Ok((selector.into(), bytes.u64()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(name: &str, kind: u32, desc: Vec<u8>) -> RawNote {
+        RawNote { name: name.as_bytes().to_vec(), kind, desc }
+    }
+
+    fn prstatus_bytes() -> Vec<u8> {
+        let mut desc = vec![0; 336];
+        desc[32..36].copy_from_slice(&130_i32.to_le_bytes());
+        for i in 0..27_u64 {
+            desc[112 + 8 * i as usize..][..8].copy_from_slice(&(1000 + i).to_le_bytes());
+        }
+        desc
+    }
+
+    #[test]
+    fn a_kernel_note() {
+        let states = cpu_states(&[note("CORE", 1, prstatus_bytes()), note("VMCOREINFO", 0, vec![])]);
+        assert_eq!(states.len(), 1);
+        assert_eq!(states[0].pid, Some(130));
+        assert_eq!(states[0].regs.by_name("r15"), Some(1000));
+        assert_eq!(states[0].regs.by_name("rdi"), Some(1014));
+        assert_eq!(states[0].regs.pc(), Some(1016));
+        assert_eq!(states[0].regs.sp(), Some(1019));
+        assert_eq!(states[0].regs.by_name("gs_base"), Some(1022));
+    }
+
+    #[test]
+    fn a_cut_note_is_left_out() {
+        let mut short = prstatus_bytes();
+        short.truncate(200);
+        assert!(cpu_states(&[note("CORE", 1, short), note("QEMU", 0, vec![1, 0, 0])]).is_empty());
+    }
+
+    #[test]
+    fn a_qemu_note_wins_and_has_control_registers() {
+        let mut desc = Vec::new();
+        desc.extend(1_u32.to_le_bytes());
+        desc.extend(440_u32.to_le_bytes());
+        for i in 0..18_u64 {
+            desc.extend((100 + i).to_le_bytes());
+        }
+        for i in 0..10_u64 {
+            desc.extend((i as u32 + 0x10).to_le_bytes());
+            desc.extend([0; 12]);
+            desc.extend((0x5000 + i).to_le_bytes());
+        }
+        for cr in [0x8005_0033_u64, 0, 0x7000, 0x24e_c000, 0x75_1eb0] {
+            desc.extend(cr.to_le_bytes());
+        }
+        desc.extend(77_u64.to_le_bytes());
+        let states = cpu_states(&[note("CORE", 1, prstatus_bytes()), note("QEMU", 0, desc)]);
+        assert_eq!(states.len(), 1);
+        let cpu = &states[0];
+        assert_eq!(cpu.pid, None);
+        assert_eq!((cpu.regs.pc(), cpu.regs.sp()), (Some(116), Some(106)));
+        assert_eq!(cpu.regs.by_name("gs_base"), Some(0x5004));
+        let control = cpu.control.unwrap();
+        assert_eq!((control.cr3(), control.la57()), (0x24e_c000, true));
+        assert_eq!((control.idt_base, control.kernel_gs_base), (0x5009, Some(77)));
+    }
+}
