@@ -1,1 +1,12 @@
-//! render.
+//! Reports as text, JSON and HTML. Only here (and in the front ends) do reports become bytes.
+
+mod html;
+mod json;
+mod text;
+
+pub use html::{html_body, html_foot, html_head};
+pub use json::{SCHEMA, Source, json};
+pub use text::{Colour, text};
+
+#[cfg(test)]
+mod tests;
