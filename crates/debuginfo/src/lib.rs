@@ -1,6 +1,9 @@
 //! What debug information says, whichever kind there is: symbols, types, unwind tables, lines.
 
 pub mod btf;
+pub mod elf;
+pub mod kallsyms;
+pub mod symtab;
 pub mod types;
 
 mod blob;

@@ -1,0 +1,197 @@
+//! Relocations of modules, x86-64 (psABI, "Relocation Types").
+//!
+//! A module's file is not linked: its sections become meaningful once they are placed where the
+//! dump says that the kernel put them. Linked files (vmlinux) may still carry `.rela` sections, from
+//! `--emit-relocs`; theirs are applied already, so they are never applied here.
+
+use super::section::SHT_RELA;
+use super::{ElfError, ObjectFile, ObjectKind, SymbolSection, Symbols};
+use base::Bytes;
+use rustc_hash::FxHashMap;
+
+/// Where the sections of an object stand at run time.
+#[derive(Clone, Default, Debug)]
+pub struct Placement {
+    sections: FxHashMap<Box<str>, u64>,
+    slide: u64,
+}
+
+impl Placement {
+    /// The sections of a module, by name, with their addresses (from the dump's `sect_attrs`).
+    pub fn new<N: Into<Box<str>>>(sections: impl IntoIterator<Item = (N, u64)>) -> Self {
+        Self { sections: sections.into_iter().map(|(n, a)| (n.into(), a)).collect(), slide: 0 }
+    }
+
+    /// A linked file moved as a whole by `bytes` (KASLR); wraps.
+    #[must_use]
+    pub fn slid(bytes: u64) -> Self {
+        Self { slide: bytes, ..Self::default() }
+    }
+
+    /// The address of a section, where it is placed.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<u64> {
+        self.sections.get(name).copied()
+    }
+
+    /// What to add to a symbol's value to have its address: in a module the section's place, 0 for
+    /// sections that take no memory (debug sections refer to one another by offset).
+    pub(super) fn section_base(&self, file: &ObjectFile, index: usize) -> Option<u64> {
+        let section = file.sections().get(index)?;
+        match file.kind() {
+            ObjectKind::Rel if section.is_alloc() => self.section(section.name()),
+            ObjectKind::Rel => Some(0),
+            _ if section.is_alloc() => Some(self.slide),
+            _ => Some(0),
+        }
+    }
+}
+
+/// A relocation that was left out, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SkippedRelocation {
+    /// Its symbol is in a section that is not placed, or in another object.
+    Unplaced {
+        /// Offset in the section.
+        offset: u64,
+    },
+    /// It does not fit in the section.
+    Outside {
+        /// Offset in the section.
+        offset: u64,
+    },
+    /// Its type is not known.
+    Unknown {
+        /// Offset in the section.
+        offset: u64,
+        /// `ELF64_R_TYPE`.
+        kind: u32,
+    },
+}
+
+/// How a value is written.
+enum Write {
+    U8,
+    U16,
+    U32,
+    U64,
+}
+
+/// `Elf64_Rela`: offset u64, info u64 (symbol << 32 | type), addend i64.
+const ENTRY: usize = 24;
+
+impl ObjectFile {
+    /// A copy of the section's bytes with its relocations applied for `place`; the plain copy for a
+    /// linked file. What cannot be placed becomes an address that no code has (all ones, less one in
+    /// `.debug_ranges` and `.debug_loc`, where all ones has a meaning), as linkers do for what they drop.
+    ///
+    /// # Errors
+    /// When the section or its relocations cannot be read. A missing section is an empty one.
+    pub fn relocated_section(&self, name: &str, place: &Placement) -> Result<Vec<u8>, ElfError> {
+        self.relocated_section_noting(name, place).map(|(bytes, _)| bytes)
+    }
+
+    /// As [`Self::relocated_section`], with what was left out (at most the first 1000).
+    ///
+    /// # Errors
+    /// As [`Self::relocated_section`].
+    pub fn relocated_section_noting(
+        &self,
+        name: &str,
+        place: &Placement,
+    ) -> Result<(Vec<u8>, Vec<SkippedRelocation>), ElfError> {
+        let mut skipped = Vec::new();
+        let Some(index) = self.sections().iter().position(|s| s.name() == name) else {
+            return Ok((Vec::new(), skipped));
+        };
+        let mut bytes = self.section_at(index)?.unwrap_or_default().to_vec();
+        if !self.has_relocations() {
+            return Ok((bytes, skipped));
+        }
+        let tombstone = match name {
+            ".debug_ranges" | ".debug_loc" => u64::MAX - 1,
+            _ => u64::MAX,
+        };
+        let job = Job { file: self, symbols: self.symbols(), section: index, place, tombstone };
+        let tables = self.sections().iter().enumerate();
+        for (i, _) in tables.filter(|(_, s)| s.kind == SHT_RELA && s.info as usize == index) {
+            let table = self.section_at(i)?.unwrap_or_default();
+            for rela in table.chunks_exact(ENTRY) {
+                if let Err(why) = job.apply(&mut bytes, rela)
+                    && skipped.len() < 1000
+                {
+                    skipped.push(why);
+                }
+            }
+        }
+        Ok((bytes, skipped))
+    }
+
+    /// True where relocations are still to be applied: x86-64 objects that are not linked.
+    #[must_use]
+    pub fn has_relocations(&self) -> bool {
+        const EM_X86_64: u16 = 62;
+        self.kind() == ObjectKind::Rel && self.machine() == EM_X86_64
+    }
+}
+
+/// The relocating of one section.
+struct Job<'a> {
+    file: &'a ObjectFile,
+    symbols: Symbols<'a>,
+    section: usize,
+    place: &'a Placement,
+    tombstone: u64,
+}
+
+impl Job<'_> {
+    fn apply(&self, bytes: &mut [u8], rela: &[u8]) -> Result<(), SkippedRelocation> {
+        let b = Bytes::new(rela);
+        let (offset, info, addend) =
+            (b.u64_at(0).unwrap_or(0), b.u64_at(8).unwrap_or(0), b.u64_at(16).unwrap_or(0));
+        let kind = (info & 0xffff_ffff) as u32;
+        if kind == 0 {
+            return Ok(()); // R_X86_64_NONE
+        }
+        let target = self.target(info >> 32);
+        // P: where the relocated field itself stands
+        let here = self.place.section_base(self.file, self.section).unwrap_or(0).wrapping_add(offset);
+        let sum = target.map(|s| s.wrapping_add(addend));
+        let away = sum.map(|s| s.wrapping_sub(here));
+        let (write, value) = match kind {
+            1 => (Write::U64, sum),       // R_X86_64_64: S + A
+            2 | 4 => (Write::U32, away),  // PC32, PLT32: S + A - P
+            10 | 11 => (Write::U32, sum), // 32, 32S: S + A
+            12 => (Write::U16, sum),      // 16
+            13 => (Write::U16, away),     // PC16
+            14 => (Write::U8, sum),       // 8
+            15 => (Write::U8, away),      // PC8
+            17 => (Write::U64, sum),      // DTPOFF64: offset in the thread's block
+            21 => (Write::U32, sum),      // DTPOFF32
+            24 => (Write::U64, away),     // PC64
+            _ => return Err(SkippedRelocation::Unknown { offset, kind }),
+        };
+        let raw = value.unwrap_or(self.tombstone).to_le_bytes();
+        let width = match write {
+            Write::U8 => 1,
+            Write::U16 => 2,
+            Write::U32 => 4,
+            Write::U64 => 8,
+        };
+        let field = usize::try_from(offset).ok().and_then(|o| bytes.get_mut(o..o.checked_add(width)?));
+        let (Some(field), Some(raw)) = (field, raw.get(..width)) else {
+            return Err(SkippedRelocation::Outside { offset });
+        };
+        field.copy_from_slice(raw);
+        value.map(|_| ()).ok_or(SkippedRelocation::Unplaced { offset })
+    }
+
+    /// S: the address of the symbol with that index.
+    fn target(&self, symbol: u64) -> Option<u64> {
+        let symbol = self.symbols.get(usize::try_from(symbol).ok()?)?;
+        match symbol.section {
+            SymbolSection::Undefined if symbol.name_offset == 0 => Some(0), // no symbol: the addend alone
+            _ => self.file.runtime_address(&symbol, self.place),
+        }
+    }
+}

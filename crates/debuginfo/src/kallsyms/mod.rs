@@ -1,0 +1,131 @@
+//! The kernel's own symbol table, read from its memory: a dump without any debug file has it.
+//!
+//! Source of the facts: the kernel's `scripts/kallsyms.c` (`write_src`), which writes the arrays, and
+//! `kernel/kallsyms.c`, which reads them; 3.10 to 7.0. What changed over the years:
+//!
+//! | array | form |
+//! |---|---|
+//! | addresses | `kallsyms_addresses`: u64 each, until 4.5 (later only by configuration, until 6.10) |
+//! | | `kallsyms_offsets`: i32 each and `kallsyms_relative_base`, from 4.6 (2213e9a66bb8) |
+//! | | the same with per-cpu symbols as positive absolute numbers and all others as `base - 1 - offset` (x86-64, 4.6 to 6.14) |
+//! | | `kallsyms_offsets`: i32 each, relative to the entry's own address, no base (7.0) |
+//! | markers, count | u64, u32 from 4.20 (80ffbaa5b1bd) |
+//! | name lengths | one byte; two where the top bit is set, from 6.1 (73bbb94466fd) |
+//! | order | addresses or offsets, base, count, names, markers, (sequence,) tokens, token index |
+//! | | count, names, markers, tokens, token index, addresses or offsets, (base,) sequence, from 6.5 (404bad70fcf7) |
+//!
+//! Invariant: nothing is guessed into the result. Markers must agree with the names, names must be
+//! names, addresses must ascend and `_text` must be a kernel address, or there is an error.
+
+mod error;
+mod layout;
+mod names;
+mod values;
+
+pub use error::KallsymsError;
+pub use layout::{AddressArray, AddressForm, Addresses, Layout};
+
+use crate::symtab::{SymbolTable, SymbolTableBuilder};
+use base::{Fault, VirtAddr, VirtRead};
+use names::{NameBlock, Tokens};
+
+/// More symbols than any kernel has.
+const MAX_SYMBOLS: u32 = 4 << 20;
+
+/// A kernel's symbol table and where it was found.
+#[derive(Debug)]
+pub struct Kallsyms {
+    /// The symbols.
+    pub table: SymbolTable,
+    /// Where the arrays are, and of which form.
+    pub layout: Layout,
+}
+
+impl Kallsyms {
+    /// Reads the table whose arrays stand at known addresses: from VMCOREINFO (since 6.0) or a symbol
+    /// table.
+    ///
+    /// # Errors
+    /// When an array is not in the dump, or they do not agree with one another.
+    pub fn read(mem: &dyn VirtRead, at: &Addresses) -> Result<Self, KallsymsError> {
+        let count = mem.u32(at.num_syms).map_err(|f| KallsymsError::fault("kallsyms_num_syms", f))?;
+        let tokens = Tokens::read(mem, at.token_table, at.token_index)?;
+        let names = NameBlock::read(mem, at.names, count)?;
+        let (form, addrs) = values::read(mem, at, count)?;
+        let layout = Layout {
+            count,
+            names: at.names,
+            markers: names.markers,
+            marker_width: names.marker_width,
+            token_table: at.token_table,
+            token_index: at.token_index,
+            values: at.values(),
+            form,
+        };
+        let table = assemble(&names, &tokens, &addrs)?;
+        Ok(Self { table, layout })
+    }
+}
+
+/// Names and addresses into a table, checked for sense.
+fn assemble(names: &NameBlock, tokens: &Tokens, addrs: &[u64]) -> Result<SymbolTable, KallsymsError> {
+    let mut builder = SymbolTableBuilder::with_capacity(addrs.len(), names.bytes().len().saturating_mul(3));
+    let mut rest = names.bytes();
+    for (index, &addr) in addrs.iter().enumerate() {
+        let (packed, after) = names::split(rest).ok_or(KallsymsError::NamesEnd { index })?;
+        rest = after;
+        let arena = builder.arena();
+        let start = arena.len();
+        tokens.expand(packed, arena);
+        let kind = arena.get(start).copied().unwrap_or(0);
+        let name = arena.get(start + 1..).unwrap_or_default();
+        if !names::is_kind(kind) || !names::is_name(name) {
+            return Err(KallsymsError::NoName {
+                index,
+                bytes: arena.get(start..).unwrap_or_default().to_vec(),
+            });
+        }
+        builder.push_from(start + 1, addr, 0, kind);
+    }
+    check_and_bound(builder)
+}
+
+/// The image's landmarks must be there and be kernel addresses; they also bound the image.
+fn check_and_bound(builder: SymbolTableBuilder) -> Result<SymbolTable, KallsymsError> {
+    let mut table = builder.build();
+    let kernel = |name: &str| table.addr(name).map(|a| a.0).filter(|a| a >> 63 == 1);
+    let Some(text) = kernel("_text").or_else(|| kernel("_stext")) else {
+        return Err(KallsymsError::NoText { found: table.addr("_text").or_else(|| table.addr("_stext")) });
+    };
+    let mut bounds = Vec::new();
+    if let Some(end) = kernel("_end").filter(|&end| end > text) {
+        bounds.push(text..end);
+    } else if let Some(end) = kernel("_etext").filter(|&end| end > text) {
+        bounds.push(text..end);
+        if let (Some(from), Some(to)) = (kernel("_sinittext"), kernel("_einittext")) {
+            bounds.push(from..to);
+        }
+    }
+    if let (Some(from), Some(to)) = (table.addr("__per_cpu_start"), table.addr("__per_cpu_end"))
+        && !bounds.is_empty()
+    {
+        bounds.push(from.0..to.0);
+    }
+    table.set_bounds(bounds);
+    Ok(table)
+}
+
+/// As many of `len` bytes as can be read in one piece.
+fn read_up_to(mem: &dyn VirtRead, at: VirtAddr, len: usize) -> Result<Vec<u8>, Fault> {
+    let mut bytes = vec![0; len];
+    match mem.read(at, &mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(fault) => match usize::try_from(fault.at.0.wrapping_sub(at.0)) {
+            Ok(good) if good != 0 && good < len => {
+                bytes.truncate(good);
+                Ok(bytes)
+            }
+            _ => Err(fault),
+        },
+    }
+}

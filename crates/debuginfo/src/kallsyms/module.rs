@@ -1,0 +1,1 @@
+//! The symbols that a loaded module keeps.

@@ -1,0 +1,177 @@
+//! The packed names and the tokens that they are made of.
+
+use super::{KallsymsError, MAX_SYMBOLS, read_up_to};
+use base::{Bytes, VirtAddr, VirtRead};
+
+/// No token is longer: a name has at most 511 letters (KSYM_NAME_LEN).
+const MAX_TOKEN: usize = 512;
+/// Bytes of a token that are copied at once.
+const CHUNK: usize = 16;
+
+/// The 256 tokens.
+pub(super) struct Tokens {
+    /// First bytes of each, and its length.
+    short: Vec<([u8; CHUNK], u16)>,
+    /// Whole tokens, for those that are longer.
+    long: Vec<Vec<u8>>,
+}
+
+impl Tokens {
+    pub(super) fn read(mem: &dyn VirtRead, table: VirtAddr, index: VirtAddr) -> Result<Self, KallsymsError> {
+        let bad = |token| KallsymsError::Tokens { at: table, token };
+        let raw = mem.bytes(index, 512).map_err(|f| KallsymsError::fault("kallsyms_token_index", f))?;
+        let last = Bytes::new(&raw).u16_at(510).unwrap_or(0);
+        let len = usize::from(last) + MAX_TOKEN;
+        let bytes =
+            read_up_to(mem, table, len).map_err(|f| KallsymsError::fault("kallsyms_token_table", f))?;
+        Self::parse(&bytes, &raw).map_err(bad)
+    }
+
+    /// Tokens stand one behind the other, each ended by NUL, in the order of their numbers; on error the
+    /// number of the first that does not.
+    pub(super) fn parse(table: &[u8], index: &[u8]) -> Result<Self, usize> {
+        let (mut short, mut long) = (Vec::with_capacity(256), vec![Vec::new(); 256]);
+        let mut expected = 0_usize;
+        for (n, at) in index.chunks_exact(2).take(256).enumerate() {
+            let at = usize::from(u16::from_le_bytes([*at.first().ok_or(n)?, *at.get(1).ok_or(n)?]));
+            let rest = table.get(at..).filter(|_| at == expected).ok_or(n)?;
+            let len = rest.iter().take(MAX_TOKEN).position(|&b| b == 0).ok_or(n)?;
+            expected = at + len + 1;
+            let token = rest.get(..len).ok_or(n)?;
+            let mut first = [0; CHUNK];
+            for (to, from) in first.iter_mut().zip(token) {
+                *to = *from;
+            }
+            if let Some(long) = long.get_mut(n).filter(|_| len > CHUNK) {
+                *long = token.to_vec();
+            }
+            short.push((first, u16::try_from(len).map_err(|_| n)?));
+        }
+        if short.len() == 256 { Ok(Self { short, long }) } else { Err(short.len()) }
+    }
+
+    /// Appends the unpacked name, its letter first.
+    pub(super) fn expand(&self, packed: &[u8], out: &mut Vec<u8>) {
+        for &byte in packed {
+            let Some((chunk, len)) = self.short.get(usize::from(byte)) else { continue };
+            let len = usize::from(*len);
+            if len <= CHUNK {
+                // a copy of fixed size is one instruction; the surplus is cut off again
+                let end = out.len() + len;
+                out.extend_from_slice(chunk);
+                out.truncate(end);
+            } else if let Some(token) = self.long.get(usize::from(byte)) {
+                out.extend_from_slice(token);
+            }
+        }
+    }
+}
+
+/// The packed name at the start of `names` and what follows it. The length is one byte, or two where
+/// the first has the top bit (ULEB128).
+pub(super) fn split(names: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&first, rest) = names.split_first()?;
+    if first & 0x80 == 0 {
+        return rest.split_at_checked(usize::from(first)).filter(|(name, _)| !name.is_empty());
+    }
+    let (&second, rest) = rest.split_first()?;
+    rest.split_at_checked(usize::from(first & 0x7f) | usize::from(second) << 7)
+}
+
+/// The packed names of all symbols.
+pub(super) struct NameBlock {
+    bytes: Vec<u8>,
+    /// Where the markers are: behind the names.
+    pub(super) markers: VirtAddr,
+    /// 4, 8, or 0 where it cannot be told.
+    pub(super) marker_width: u8,
+}
+
+impl NameBlock {
+    /// Reads as many bytes as `count` names have, and holds the markers behind them against them.
+    pub(super) fn read(mem: &dyn VirtRead, at: VirtAddr, count: u32) -> Result<Self, KallsymsError> {
+        if count == 0 || count > MAX_SYMBOLS {
+            return Err(KallsymsError::Count { count });
+        }
+        let count = count as usize;
+        let fault = |f| KallsymsError::fault("kallsyms_names", f);
+        // names are 11 to 13 bytes on average; what follows them is read along, and is the markers
+        let mut bytes = read_up_to(mem, at, count * 16 + 4096).map_err(fault)?;
+        let mut walked = Walk::default();
+        while !walked.advance(&bytes, count) {
+            let more = read_up_to(mem, at.add(bytes.len() as u64), bytes.len().min(16 << 20))
+                .map_err(|_| KallsymsError::NamesEnd { index: walked.index })?;
+            bytes.extend_from_slice(&more);
+            if bytes.len() > count.saturating_mul(520).saturating_add(1 << 20) {
+                return Err(KallsymsError::NamesEnd { index: walked.index });
+            }
+        }
+        let markers = VirtAddr(at.0.wrapping_add(walked.pos as u64).wrapping_add(7) & !7);
+        let marker_width = match read_up_to(mem, markers, walked.marks.len() * 8) {
+            Ok(raw) => check_markers(&raw, &walked.marks)?,
+            Err(_) => 0,
+        };
+        bytes.truncate(walked.pos);
+        Ok(Self { bytes, markers, marker_width })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A walk over the names that goes on when more bytes have come.
+#[derive(Default)]
+struct Walk {
+    index: usize,
+    pos: usize,
+    /// Where every 256th name begins.
+    marks: Vec<u64>,
+}
+
+impl Walk {
+    /// True once `count` names were seen.
+    fn advance(&mut self, bytes: &[u8], count: usize) -> bool {
+        while self.index < count {
+            let Some((_, rest)) = bytes.get(self.pos..).and_then(split) else { return false };
+            if self.index & 0xff == 0 {
+                self.marks.push(self.pos as u64);
+            }
+            self.pos = bytes.len() - rest.len();
+            self.index += 1;
+        }
+        true
+    }
+}
+
+/// Finds the width of the markers that agree with the names.
+fn check_markers(raw: &[u8], wanted: &[u64]) -> Result<u8, KallsymsError> {
+    let b = Bytes::new(raw);
+    let mut worst = None;
+    for width in [4_u8, 8] {
+        let at = |i: usize| match width {
+            4 => b.u32_at(i * 4).ok().map(u64::from),
+            _ => b.u64_at(i * 8).ok(),
+        };
+        let wrong = wanted.iter().enumerate().find_map(|(index, &wanted)| {
+            let found = at(index)?; // markers that are not in the dump say nothing
+            (found != wanted).then_some(KallsymsError::Marker { index, found, wanted })
+        });
+        match wrong {
+            None if wanted.len() < 2 => return Ok(0),
+            None => return Ok(width),
+            Some(e) => worst = worst.or(Some(e)),
+        }
+    }
+    worst.map_or(Ok(0), Err)
+}
+
+/// The letters that `nm` gives.
+pub(super) const fn is_kind(kind: u8) -> bool {
+    kind.is_ascii_alphabetic() || kind == b'?' || kind == b'-'
+}
+
+/// Printable and not empty.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
+}

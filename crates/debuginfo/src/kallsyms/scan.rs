@@ -1,0 +1,1 @@
+//! Finding kallsyms without knowing where it is.

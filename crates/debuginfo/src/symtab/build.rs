@@ -1,0 +1,184 @@
+//! Building a table.
+
+use super::{Entry, Names, SymbolTable};
+use base::MappedSlice;
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Collects symbols in any order, then sorts them once.
+#[derive(Default)]
+pub struct SymbolTableBuilder {
+    entries: Vec<Entry>,
+    arena: Vec<u8>,
+    modules: Vec<Box<str>>,
+    bounds: Vec<Range<u64>>,
+    module: u16,
+}
+
+impl SymbolTableBuilder {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Room for `symbols` symbols and `bytes` bytes of names.
+    #[must_use]
+    pub fn with_capacity(symbols: usize, bytes: usize) -> Self {
+        Self { entries: Vec::with_capacity(symbols), arena: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// From here on, symbols are of that module.
+    pub fn start_module(&mut self, name: &str) {
+        self.modules.push(name.into());
+        // a machine has some hundred modules; beyond 65535 they share the last name
+        self.module = u16::try_from(self.modules.len()).unwrap_or(u16::MAX);
+    }
+
+    /// Adds a symbol; `kind` is the letter of `nm`, `size` is 0 where it is not known. Names are cut
+    /// at 65535 bytes, sizes at 4 GiB.
+    pub fn push(&mut self, name: &[u8], addr: u64, size: u64, kind: u8) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(name);
+        self.push_from(start, addr, size, kind);
+    }
+
+    /// Adds a symbol whose name was written to the arena from `start` on.
+    pub(crate) fn push_from(&mut self, start: usize, addr: u64, size: u64, kind: u8) {
+        let (Ok(name), len) = (u32::try_from(start), self.arena.len().saturating_sub(start)) else { return };
+        self.push_raw(name, u16::try_from(len).unwrap_or(u16::MAX), addr, size, kind);
+    }
+
+    pub(super) fn push_raw(&mut self, name: u32, name_len: u16, addr: u64, size: u64, kind: u8) {
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        self.entries.push(Entry { addr, size, name, name_len, module: self.module, kind });
+    }
+
+    /// The arena of names, for writers that make names in place.
+    pub(crate) const fn arena(&mut self) -> &mut Vec<u8> {
+        &mut self.arena
+    }
+
+    /// How many symbols there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+    /// True where there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Says that a run of addresses belongs together (a section, a module's memory). Once one is
+    /// said, addresses outside of all are named only by symbols at exactly them.
+    pub fn bound(&mut self, run: Range<u64>) {
+        if run.start < run.end {
+            self.bounds.push(run);
+        }
+    }
+
+    /// The table, with names from the arena.
+    #[must_use]
+    pub fn build(self) -> SymbolTable {
+        let Self { entries, arena, modules, bounds, .. } = self;
+        finish(entries, Names::Arena(arena), modules, bounds)
+    }
+
+    /// The table, with names in a file's string table.
+    pub(super) fn build_on(self, strings: MappedSlice) -> SymbolTable {
+        let Self { entries, modules, bounds, .. } = self;
+        finish(entries, Names::File(strings), modules, bounds)
+    }
+}
+
+fn finish(
+    mut entries: Vec<Entry>,
+    names: Names,
+    modules: Vec<Box<str>>,
+    bounds: Vec<Range<u64>>,
+) -> SymbolTable {
+    entries.truncate(u32::MAX as usize - 1);
+    let bytes = names.bytes();
+    let name = |e: &Entry| {
+        let start = e.name as usize;
+        bytes.get(start..start + usize::from(e.name_len)).unwrap_or_default()
+    };
+    // kallsyms comes sorted, in the kernel's own order: then nothing is to do, and the order is kept
+    if !entries.is_sorted_by_key(|e| e.addr) {
+        entries.sort_by_key(|e| e.addr);
+        for run in entries.chunk_by_mut(|a, b| a.addr == b.addr).filter(|run| run.len() > 1) {
+            run.sort_by(|a, b| prefer(a, name(a), b, name(b)));
+        }
+    }
+    SymbolTable { entries, names, modules, bounds: joined(bounds), index: OnceLock::new() }
+}
+
+/// Ascending, with overlapping runs joined.
+fn joined(mut bounds: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    bounds.sort_by_key(|b| b.start);
+    let mut out: Vec<Range<u64>> = Vec::with_capacity(bounds.len());
+    for b in bounds {
+        match out.last_mut() {
+            Some(last) if b.start < last.end => last.end = last.end.max(b.end),
+            _ => out.push(b),
+        }
+    }
+    out
+}
+
+/// Which of two symbols at one address is printed: strong before weak, code and data before the
+/// linker script's marks, fewer leading underscores first; then by name.
+fn prefer(a: &Entry, a_name: &[u8], b: &Entry, b_name: &[u8]) -> Ordering {
+    let weak = |e: &Entry| matches!(e.kind, b'w' | b'W' | b'v' | b'V');
+    let underscores = |name: &[u8]| name.iter().take_while(|&&c| c == b'_').count();
+    (is_mark_for_tools(a_name).cmp(&is_mark_for_tools(b_name)))
+        .then_with(|| weak(a).cmp(&weak(b)))
+        .then_with(|| is_linker_mark(a_name).cmp(&is_linker_mark(b_name)))
+        .then_with(|| underscores(a_name).cmp(&underscores(b_name)))
+        .then_with(|| a_name.cmp(b_name))
+}
+
+/// Names that only the build reads; kallsyms leaves them out (`scripts/mksysmap`).
+fn is_mark_for_tools(name: &[u8]) -> bool {
+    [&b"__crc_"[..], b"__kstrtab", b"__ksymtab_", b"init_per_cpu__"].iter().any(|p| name.starts_with(p))
+}
+
+/// Names that linker scripts give to places: `__start_X`, `__stop_X`, `__end_X`, `__X_start`, `__X_end`.
+fn is_linker_mark(name: &[u8]) -> bool {
+    let Some(rest) = name.strip_prefix(b"__").filter(|_| name.len() >= 8) else { return false };
+    [&b"start_"[..], b"stop_", b"end_"].iter().any(|p| rest.starts_with(p))
+        || name.ends_with(b"_start")
+        || name.ends_with(b"_end")
+}
+
+impl SymbolTable {
+    /// One table of two: the kernel's and its modules'. Costs one pass over both.
+    #[must_use]
+    pub fn merged(&self, other: &SymbolTable) -> SymbolTable {
+        let base = self.names.bytes().len();
+        let mut arena = Vec::with_capacity(base + other.names.bytes().len());
+        arena.extend_from_slice(self.names.bytes());
+        arena.extend_from_slice(other.names.bytes());
+        let shift = u16::try_from(self.modules.len()).unwrap_or(u16::MAX);
+        let moved = other.entries.iter().filter_map(|e| {
+            let name = u32::try_from(base + e.name as usize).ok()?;
+            let module = if e.module == 0 { 0 } else { e.module.saturating_add(shift) };
+            Some(Entry { name, module, ..*e })
+        });
+        let mut entries = self.entries.clone();
+        entries.extend(moved);
+        entries.sort_by_key(|e| e.addr); // stable: finds the two runs and merges them
+        let modules = self.modules.iter().chain(&other.modules).cloned().collect();
+        let bounds = self.bounds.iter().chain(&other.bounds).cloned().collect();
+        finish(entries, Names::Arena(arena), modules, bounds)
+    }
+}
+
+impl SymbolTable {
+    /// Replaces what is known of runs of addresses that belong together.
+    pub(crate) fn set_bounds(&mut self, bounds: Vec<Range<u64>>) {
+        self.bounds = joined(bounds.into_iter().filter(|b| b.start < b.end).collect());
+    }
+}
