@@ -23,6 +23,8 @@ pub(crate) trait Backend: Send + Sync {
     fn ranges(&self) -> &[PhysRange];
     /// See [`Dump::present`].
     fn present(&self, pfn: Pfn) -> Option<bool>;
+    /// See [`Dump::next_present`].
+    fn next_present(&self, from: Pfn) -> Option<Pfn>;
     /// See [`PhysRead::borrow_phys`].
     fn borrow(&self, _at: PhysAddr, _len: usize) -> Option<&[u8]> {
         None
@@ -86,6 +88,13 @@ impl Dump {
     #[must_use]
     pub fn present(&self, pfn: Pfn) -> Option<bool> {
         self.opened.backend.present(pfn)
+    }
+
+    /// The first page frame at or after `from` that the dump says it holds; skips what is not there
+    /// without looking at each frame. For searches through all memory.
+    #[must_use]
+    pub fn next_present(&self, from: Pfn) -> Option<Pfn> {
+        self.opened.backend.next_present(from)
     }
 
     /// How many page frames the dump holds. Reads the whole bitmap of a kdump-compressed file: for

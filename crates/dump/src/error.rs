@@ -157,6 +157,22 @@ pub enum Warning {
         /// One past the last.
         end_pfn: u64,
     },
+    /// A record of a flattened stream lies outside of any file: it and all after it are left out.
+    StreamCorrupt {
+        /// Where the record is.
+        at: u64,
+        /// Where it says its bytes belong.
+        offset: u64,
+        /// How many it says they are.
+        size: u64,
+    },
+    /// The header has a newer version than is known.
+    NewerHeader {
+        /// The version.
+        version: u32,
+        /// The newest one known.
+        known: u32,
+    },
     /// A flattened stream ends without its end mark.
     StreamTruncated {
         /// Where the next record was expected.
@@ -195,6 +211,14 @@ impl std::fmt::Display for Warning {
             ),
             Self::PartOverlap { start_pfn, end_pfn } => {
                 write!(f, "page frames {start_pfn:#x}-{end_pfn:#x} are claimed by two files of the split set")
+            }
+            Self::StreamCorrupt { at, offset, size } => write!(
+                f,
+                "record at {at:#x} of the flattened stream is corrupt (offset {offset:#x}, size {size:#x}): \
+                 it and all after it are left out"
+            ),
+            Self::NewerHeader { version, known } => {
+                write!(f, "header version {version} is newer than {known}, which it is read as")
             }
             Self::StreamTruncated { offset } => {
                 write!(f, "flattened stream ends at offset {offset:#x} without its end mark")

@@ -24,6 +24,10 @@ pub struct Facts {
     pub nr_cpus: Option<u32>,
     /// One past the highest page frame, as a kdump header has it.
     pub max_mapnr: Option<u64>,
+    /// The physical address that the kernel image is offset by, from a kdump header.
+    pub phys_base: Option<u64>,
+    /// What makedumpfile's `--config` erased from the pages.
+    pub erase_info: Option<String>,
     /// The ELF machine number (`EM_X86_64` = 62), where the format has one.
     pub machine: Option<u16>,
     /// Page frames of each file of a split set, in order.

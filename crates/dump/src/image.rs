@@ -1,28 +1,41 @@
-//! A dump file as its format sees it: the file itself.
+//! A dump file as its format sees it: the file itself, or what a flattened stream stands for.
 
-use crate::DumpError;
+use crate::flattened::Index;
 use crate::source::Source;
+use crate::{DumpError, Warning};
 use base::Gap;
 use std::path::Path;
 
 /// The logical file that a format parses.
 pub(crate) struct Image {
     source: Source,
+    index: Option<Index>,
 }
 
 impl Image {
     /// The logical file in `source`.
-    pub(crate) fn new(source: Source) -> Self {
-        Self { source }
+    pub(crate) fn new(source: Source) -> Result<Self, DumpError> {
+        let index = Index::read(&source)?;
+        Ok(Self { source, index })
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.source.path()
     }
 
+    /// True for a flattened stream.
+    pub(crate) fn is_flattened(&self) -> bool {
+        self.index.is_some()
+    }
+
+    /// What is wrong with the stream.
+    pub(crate) fn warning(&self) -> Option<&Warning> {
+        self.index.as_ref()?.warning.as_ref()
+    }
+
     /// Length of the logical file.
     pub(crate) fn len(&self) -> u64 {
-        self.source.len()
+        self.index.as_ref().map_or(self.source.len(), Index::len)
     }
 
     /// Length of the file on disk.
@@ -32,12 +45,27 @@ impl Image {
 
     /// Fills `buf` as far as the file goes; how many bytes that were.
     pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.source.read_at(offset, buf)
+        match &self.index {
+            Some(index) => index.read_at(&self.source, offset, buf),
+            None => self.source.read_at(offset, buf),
+        }
     }
 
     /// `len` bytes at `offset` without a copy, where they are in one piece.
     pub(crate) fn borrow(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let offset = match &self.index {
+            Some(index) => index.in_one_piece(offset, len)?,
+            None => offset,
+        };
         self.source.borrow(offset, len)
+    }
+
+    /// The first offset at or after `offset` that is no hole; `None` where only holes follow.
+    pub(crate) fn next_data(&self, offset: u64) -> Option<u64> {
+        match &self.index {
+            Some(index) => index.next_data(offset),
+            None => self.source.next_data(offset),
+        }
     }
 
     /// Fills all of `buf` with plain memory, from the map where there is one.

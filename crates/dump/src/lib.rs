@@ -8,9 +8,11 @@
 //! stream aside: they are a chain); every length of a file is checked before memory is allocated for
 //! it; no bytes of a file can cause a panic.
 
+mod cache;
 mod dump;
 mod error;
 mod facts;
+mod flattened;
 mod formats;
 mod image;
 mod mmap;
@@ -47,5 +49,6 @@ impl Dump {
 }
 
 fn open_sources(sources: Vec<Source>) -> Result<Dump, DumpError> {
-    formats::open(sources.into_iter().map(Image::new).collect::<Vec<_>>()).map(Dump::new)
+    let images = sources.into_iter().map(Image::new).collect::<Result<Vec<_>, _>>()?;
+    formats::open(images).map(Dump::new)
 }

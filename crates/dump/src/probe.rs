@@ -1,5 +1,6 @@
 //! What a named file is, so that a dump and a kernel image can be given in any order.
 
+use crate::flattened;
 use crate::formats::{self, ElfKind, PROBE_LEN, Start};
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,7 +29,7 @@ pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
     io::Seek::rewind(&mut file)?;
     let mut bytes = Vec::new();
     file.take(PROBE_LEN as u64).read_to_end(&mut bytes)?;
-    Ok(tell(&Start { bytes: &bytes, len }))
+    Ok(tell(&Start { bytes: &bytes, len, flattened: false }))
 }
 
 fn tell(start: &Start<'_>) -> Probe {
@@ -40,6 +41,9 @@ fn tell(start: &Start<'_>) -> Probe {
     }
     if let Some((what, _)) = formats::foreign_name(start.bytes) {
         return Probe::Unknown(what.into());
+    }
+    if flattened::is_flattened(start.bytes) {
+        return Probe::Dump("flattened");
     }
     match formats::tell(start) {
         Some(format) => Probe::Dump(format.name()),

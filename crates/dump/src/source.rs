@@ -71,6 +71,14 @@ impl Source {
         }
     }
 
+    /// The first offset at or after `offset` that is no hole; `None` where only holes follow.
+    pub(crate) fn next_data(&self, offset: u64) -> Option<u64> {
+        match &self.bytes {
+            Bytes::Memory(_) => (offset < self.len).then_some(offset),
+            Bytes::File { file, .. } => next_data_of(file, offset, self.len),
+        }
+    }
+
     /// `len` bytes at `offset` without a copy.
     pub(crate) fn borrow(&self, offset: u64, len: usize) -> Option<&[u8]> {
         match &self.bytes {
@@ -81,6 +89,24 @@ impl Source {
             Bytes::File { file, map } => map.get_or_init(|| Map::new(file).ok()).as_ref()?.get(offset, len),
         }
     }
+}
+
+/// Holes are asked for only where the file system knows them; elsewhere all is data.
+#[cfg(target_os = "linux")]
+fn next_data_of(file: &File, offset: u64, len: u64) -> Option<u64> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+    // the position of the file means nothing here: all reads name their offset
+    match seek(file, SeekFrom::Data(offset)) {
+        Ok(data) => Some(data),
+        Err(Errno::NXIO) => None,
+        Err(_) => (offset < len).then_some(offset),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn next_data_of(_file: &File, offset: u64, len: u64) -> Option<u64> {
+    (offset < len).then_some(offset)
 }
 
 #[cfg(unix)]

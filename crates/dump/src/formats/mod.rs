@@ -2,6 +2,7 @@
 
 mod elf;
 mod foreign;
+mod kdump;
 mod raw;
 
 use crate::DumpError;
@@ -20,6 +21,8 @@ pub(crate) struct Start<'a> {
     pub(crate) bytes: &'a [u8],
     /// Its length.
     pub(crate) len: u64,
+    /// True when it is what a flattened stream stands for.
+    pub(crate) flattened: bool,
 }
 
 /// A dump format: a row of [`FORMATS`].
@@ -33,7 +36,7 @@ pub(crate) trait Format: Sync {
 }
 
 /// All formats, in the order in which they are asked. `raw` claims anything that could be RAM: last.
-pub(crate) const FORMATS: &[&dyn Format] = &[&elf::Elf, &raw::Raw];
+pub(crate) const FORMATS: &[&dyn Format] = &[&kdump::Kdump, &elf::Elf, &raw::Raw];
 
 /// The first bytes of a file.
 pub(crate) fn start(image: &Image) -> Result<Vec<u8>, DumpError> {
@@ -58,7 +61,7 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
     let first = images.first().map(|i| i.path().to_path_buf()).ok_or(DumpError::NoFiles)?;
     for image in &images {
         let bytes = start(image)?;
-        let start = Start { bytes: &bytes, len: image.len() };
+        let start = Start { bytes: &bytes, len: image.len(), flattened: image.is_flattened() };
         let told = tell(&start).ok_or_else(|| unknown(image, &start))?;
         match format {
             Some(f) if f.name() != told.name() => {
@@ -68,7 +71,15 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
             _ => format = Some(told),
         }
     }
-    format.ok_or(DumpError::NoFiles)?.open(images)
+    let mut warnings: Vec<_> = images.iter().filter_map(Image::warning).cloned().collect();
+    let flattened = images.iter().any(Image::is_flattened);
+    let mut opened = format.ok_or(DumpError::NoFiles)?.open(images)?;
+    if flattened {
+        opened.format.push_str(", flattened");
+    }
+    opened.facts.incomplete |= !warnings.is_empty();
+    opened.facts.warnings.append(&mut warnings);
+    Ok(opened)
 }
 
 /// Why a file is no dump.
@@ -79,7 +90,7 @@ fn unknown(image: &Image, start: &Start<'_>) -> DumpError {
     DumpError::NotADump {
         path: image.path().into(),
         start: start.bytes.iter().take(8).copied().collect(),
-        why: raw::why_not(start.len),
+        why: raw::why_not(start),
     }
 }
 

@@ -19,7 +19,7 @@ impl Format for Raw {
     }
 
     fn probe(&self, start: &Start<'_>) -> bool {
-        start.len >= MIN_LEN && start.len.is_multiple_of(PAGE_SIZE)
+        !start.flattened && start.len >= MIN_LEN && start.len.is_multiple_of(PAGE_SIZE)
     }
 
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
@@ -44,8 +44,11 @@ impl Format for Raw {
 }
 
 /// Why a file of this length is no RAM image.
-pub(crate) fn why_not(len: u64) -> String {
-    if len < MIN_LEN {
+pub(crate) fn why_not(start: &Start<'_>) -> String {
+    let len = start.len;
+    if start.flattened {
+        "which no dump in a flattened stream does".into()
+    } else if len < MIN_LEN {
         format!("and is no raw RAM image either: only {len} bytes long")
     } else {
         format!("and is no raw RAM image either: {len} bytes are no whole number of 4096-byte pages")
@@ -71,6 +74,10 @@ impl Backend for Memory {
 
     fn present(&self, pfn: Pfn) -> Option<bool> {
         (pfn.0 < self.image.len() / PAGE_SIZE).then_some(true)
+    }
+
+    fn next_present(&self, from: Pfn) -> Option<Pfn> {
+        (from.0 < self.image.len() / PAGE_SIZE).then_some(from)
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {

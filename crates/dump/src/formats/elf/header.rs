@@ -9,6 +9,8 @@ const PHDR_LEN: u64 = 56;
 const PN_XNUM: u16 = 0xffff;
 /// Offset of `sh_info` in a section header.
 const SH_INFO: u64 = 0x2c;
+/// makedumpfile's `DUMP_ELF_INCOMPLETE` in `e_flags`.
+const INCOMPLETE: u32 = 1;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 
@@ -41,6 +43,8 @@ impl Kind {
 /// The parts of the headers that a dump is read by.
 pub(crate) struct Header {
     pub(crate) machine: u16,
+    /// The writer ran out of space and said so.
+    pub(crate) marked_incomplete: bool,
     pub(crate) segments: Vec<Segment>,
 }
 
@@ -96,6 +100,7 @@ impl Header {
         let b = Bytes::new(&raw);
         check_ident(image, &raw)?;
         let machine = b.u16_at(18).map_err(cut)?;
+        let marked_incomplete = b.u32_at(48).map_err(cut)? & INCOMPLETE != 0;
         let phoff = b.u64_at(32).map_err(cut)?;
         let entry_len = b.u16_at(54).map_err(cut)?;
         let short_count = b.u16_at(56).map_err(cut)?;
@@ -116,7 +121,7 @@ impl Header {
             .map(Segment::parse)
             .collect::<Result<Vec<_>, _>>()
             .map_err(cut)?;
-        Ok(Self { machine, segments })
+        Ok(Self { machine, marked_incomplete, segments })
     }
 }
 

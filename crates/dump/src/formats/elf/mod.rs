@@ -41,8 +41,12 @@ impl Format for Elf {
         let notes = read_notes(&image, &header.segments, &mut warnings)?;
         let layout = Layout::new(&header.segments);
         let wanted = layout.end_of_data();
-        let incomplete = wanted > image.len();
+        let mut incomplete = header.marked_incomplete;
         if incomplete {
+            warnings.push(Warning::MarkedIncomplete);
+        }
+        if wanted > image.len() {
+            incomplete = true;
             warnings.push(Warning::FileTruncated { wanted, len: image.len() });
         }
         let facts = Facts {
@@ -140,6 +144,10 @@ impl Backend for Memory {
 
     fn present(&self, pfn: Pfn) -> Option<bool> {
         self.layout.present(pfn)
+    }
+
+    fn next_present(&self, from: Pfn) -> Option<Pfn> {
+        self.layout.next_present(from)
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {

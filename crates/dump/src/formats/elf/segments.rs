@@ -104,6 +104,13 @@ impl Layout {
         let next = self.ranges.partition_point(|r| r.end.0 <= start);
         self.ranges.get(next).is_some_and(|r| r.start.0 < end).then_some(false)
     }
+
+    /// The first frame at or after `from` that has data.
+    pub(crate) fn next_present(&self, from: Pfn) -> Option<Pfn> {
+        let start = from.0.checked_mul(PAGE_SIZE)?;
+        let next = self.data.partition_point(|d| d.end <= start);
+        self.data.get(next).map(|d| Pfn((d.start / PAGE_SIZE).max(from.0)))
+    }
 }
 
 /// Sorted ranges without overlaps and seams.

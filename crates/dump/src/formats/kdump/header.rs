@@ -1,0 +1,271 @@
+//! The two headers of a kdump-compressed file.
+//!
+//! Source: makedumpfile `diskdump_mod.h` (`struct disk_dump_header`, `struct kdump_sub_header`) and
+//! IMPLEMENTATION; QEMU `include/sysemu/dump.h` (the same fields, packed). 64-bit layout only:
+//! crashlens reads no 32-bit machine.
+//!
+//! ```text
+//! block 0               disk_dump_header
+//! block 1..             kdump_sub_header, notes, VMCOREINFO      (sub_hdr_size blocks)
+//! then                  bitmap 1: the frame is RAM;  bitmap 2: the frame is in the file
+//!                                                                (bitmap_blocks blocks, half each)
+//! then                  a page_desc for each frame in the file, ascending; page data
+//! ```
+
+use crate::image::Image;
+use crate::{Compression, DumpError, Timestamp, Utsname, Warning};
+use base::{Bytes, OutOfBounds, cstr};
+
+/// The magic of the format.
+pub(crate) const MAGIC: &[u8] = b"KDUMP   ";
+/// Bytes of `struct disk_dump_header`, which ends with `nr_cpus`.
+const HEADER_LEN: u64 = 464;
+/// Bytes of `struct kdump_sub_header` in its latest form.
+const SUB_HEADER_LEN: u64 = 104;
+/// The latest `header_version` whose fields are known.
+const KNOWN_VERSION: u32 = 6;
+/// A version beyond this is no version.
+const MAX_VERSION: u32 = 255;
+/// Physical addresses have at most 52 bits on x86_64 and arm64; a few more do no harm.
+const MAX_PHYS_BITS: u32 = 56;
+
+const STATUS_ZLIB: u32 = 0x1;
+const STATUS_LZO: u32 = 0x2;
+const STATUS_SNAPPY: u32 = 0x4;
+const STATUS_INCOMPLETE: u32 = 0x8;
+const STATUS_ZSTD: u32 = 0x20;
+
+/// Where something is in the file; nothing where `len` is 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Extent {
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+/// Both headers, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    pub(crate) version: u32,
+    pub(crate) utsname: Utsname,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) incomplete: bool,
+    /// Bytes of a page and of a block of the file; a power of two.
+    pub(crate) block_size: u64,
+    /// One past the highest page frame.
+    pub(crate) max_mapnr: u64,
+    pub(crate) nr_cpus: u32,
+    pub(crate) phys_base: Option<u64>,
+    pub(crate) dump_level: Option<u32>,
+    /// First page frame and one past the last, where the file is a part of a split set.
+    pub(crate) split: Option<(u64, u64)>,
+    pub(crate) vmcoreinfo: Extent,
+    pub(crate) notes: Extent,
+    pub(crate) erase_info: Extent,
+    /// The bitmap of RAM.
+    pub(crate) ram_bitmap: Extent,
+    /// The bitmap of frames in the file.
+    pub(crate) page_bitmap: Extent,
+    /// Where the descriptors begin.
+    pub(crate) descriptors: u64,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// The fields of `disk_dump_header` that place everything else.
+struct Geometry {
+    version: u32,
+    block_size: u64,
+    sub_blocks: u64,
+    bitmap_blocks: u64,
+    max_mapnr: u64,
+}
+
+impl Header {
+    /// Reads and checks the headers.
+    pub(crate) fn read(image: &Image) -> Result<Self, DumpError> {
+        let raw = image.header("the kdump header", 0, HEADER_LEN)?;
+        let cut = |_: OutOfBounds| DumpError::Truncated {
+            path: image.path().into(),
+            what: "the kdump header",
+            offset: 0,
+            wanted: HEADER_LEN,
+            len: image.len(),
+        };
+        let b = Bytes::new(&raw);
+        let mut geometry = Geometry::parse(&b).map_err(cut)?;
+        geometry.check(image)?;
+        let sub_len = SUB_HEADER_LEN.min(geometry.sub_blocks.saturating_mul(geometry.block_size));
+        let mut sub = image.header("the kdump sub header", geometry.block_size, sub_len)?;
+        sub.resize(SUB_HEADER_LEN as usize, 0);
+        let sub = Sub::parse(&Bytes::new(&sub), geometry.version).map_err(cut)?;
+        if let Some(max) = sub.max_mapnr {
+            geometry.max_mapnr = max;
+        }
+        let status = b.u32_at(424).map_err(cut)?;
+        let (ram_bitmap, page_bitmap) = geometry.bitmaps(image)?;
+        let mut warnings = Vec::new();
+        if geometry.version > KNOWN_VERSION {
+            warnings.push(Warning::NewerHeader { version: geometry.version, known: KNOWN_VERSION });
+        }
+        if status & STATUS_INCOMPLETE != 0 {
+            warnings.push(Warning::MarkedIncomplete);
+        }
+        Ok(Self {
+            version: geometry.version,
+            utsname: utsname(raw.get(12..402).unwrap_or(&[])),
+            timestamp: Timestamp { sec: b.i64_at(408).map_err(cut)?, usec: b.i64_at(416).map_err(cut)? },
+            compression: compression(status),
+            incomplete: status & STATUS_INCOMPLETE != 0,
+            block_size: geometry.block_size,
+            max_mapnr: geometry.max_mapnr,
+            nr_cpus: b.u32_at(460).map_err(cut)?,
+            phys_base: sub.phys_base,
+            dump_level: sub.dump_level,
+            split: sub.split,
+            vmcoreinfo: sub.vmcoreinfo,
+            notes: sub.notes,
+            erase_info: sub.erase_info,
+            descriptors: geometry.bitmap_end(),
+            ram_bitmap,
+            page_bitmap,
+            warnings,
+        })
+    }
+}
+
+impl Geometry {
+    fn parse(b: &Bytes<'_>) -> Result<Self, OutOfBounds> {
+        Ok(Self {
+            version: b.u32_at(8)?,
+            block_size: b.u32_at(428)?.into(),
+            sub_blocks: b.u32_at(432)?.into(),
+            bitmap_blocks: b.u32_at(436)?.into(),
+            max_mapnr: b.u32_at(440)?.into(),
+        })
+    }
+
+    fn check(&self, image: &Image) -> Result<(), DumpError> {
+        if self.version > MAX_VERSION {
+            return Err(image.bad("header_version", self.version.into(), "known are 0 to 6"));
+        }
+        if !self.block_size.is_power_of_two() || !(4096..=65536).contains(&self.block_size) {
+            return Err(image.bad(
+                "block_size",
+                self.block_size,
+                "the page size of a 64-bit machine: 4096 to 65536; dumps of 32-bit machines are not read",
+            ));
+        }
+        if self.bitmap_blocks == 0 {
+            return Err(image.bad("bitmap_blocks", 0, "the bitmap has at least one block"));
+        }
+        Ok(())
+    }
+
+    fn bitmap_start(&self) -> u64 {
+        // all are 32-bit numbers times at most 2^16
+        (1 + self.sub_blocks) * self.block_size
+    }
+
+    fn bitmap_end(&self) -> u64 {
+        self.bitmap_start() + self.bitmap_blocks * self.block_size
+    }
+
+    /// The bitmap of RAM and that of frames in the file; the same where the file has only one.
+    fn bitmaps(&self, image: &Image) -> Result<(Extent, Extent), DumpError> {
+        if self.max_mapnr > (1 << (MAX_PHYS_BITS - self.block_size.trailing_zeros())) {
+            return Err(image.bad("max_mapnr", self.max_mapnr, "no machine has so many page frames"));
+        }
+        let start = self.bitmap_start();
+        let whole = self.bitmap_blocks * self.block_size;
+        if self.bitmap_end() > image.len() {
+            return Err(DumpError::Truncated {
+                path: image.path().into(),
+                what: "the page bitmap",
+                offset: start,
+                wanted: whole,
+                len: image.len(),
+            });
+        }
+        let needed = self.max_mapnr.div_ceil(8);
+        // a dump without a filter may have one bitmap only
+        if self.bitmap_blocks < 2 * needed.div_ceil(self.block_size) {
+            if whole < needed {
+                return Err(image.bad(
+                    "max_mapnr",
+                    self.max_mapnr,
+                    "more page frames than the bitmap has bits",
+                ));
+            }
+            let all = Extent { offset: start, len: needed };
+            return Ok((all, all));
+        }
+        let second = Extent { offset: start + whole / 2, len: needed };
+        Ok((Extent { offset: start, len: needed }, second))
+    }
+}
+
+/// `struct kdump_sub_header`, as far as its version has the fields.
+struct Sub {
+    phys_base: Option<u64>,
+    dump_level: Option<u32>,
+    split: Option<(u64, u64)>,
+    vmcoreinfo: Extent,
+    notes: Extent,
+    erase_info: Extent,
+    max_mapnr: Option<u64>,
+}
+
+impl Sub {
+    fn parse(b: &Bytes<'_>, version: u32) -> Result<Self, OutOfBounds> {
+        let since = |v: u32| version >= v;
+        let extent = |v: u32, at: usize| -> Result<Extent, OutOfBounds> {
+            if !since(v) {
+                return Ok(Extent::default());
+            }
+            Ok(Extent { offset: b.u64_at(at)?, len: b.u64_at(at + 8)? })
+        };
+        let split = if since(2) && b.u32_at(12)? != 0 {
+            Some(if since(6) { (b.u64_at(80)?, b.u64_at(88)?) } else { (b.u64_at(16)?, b.u64_at(24)?) })
+        } else {
+            None
+        };
+        let max_mapnr = b.u64_at(96)?;
+        Ok(Self {
+            phys_base: Some(b.u64_at(0)?),
+            dump_level: if since(1) { Some(b.u32_at(8)?) } else { None },
+            split,
+            vmcoreinfo: extent(3, 32)?,
+            notes: extent(4, 48)?,
+            erase_info: extent(5, 64)?,
+            max_mapnr: (since(6) && max_mapnr != 0).then_some(max_mapnr),
+        })
+    }
+}
+
+/// The packing that a status word or the flags of a descriptor name: the bits are the same.
+pub(crate) fn compression(status: u32) -> Option<Compression> {
+    [
+        (STATUS_ZLIB, Compression::Zlib),
+        (STATUS_LZO, Compression::Lzo),
+        (STATUS_SNAPPY, Compression::Snappy),
+        (STATUS_ZSTD, Compression::Zstd),
+    ]
+    .into_iter()
+    .find(|(bit, _)| status & bit != 0)
+    .map(|(_, c)| c)
+}
+
+fn utsname(raw: &[u8]) -> Utsname {
+    let field = |i: usize| {
+        let bytes = raw.get(i * 65..(i + 1) * 65).unwrap_or(&[]);
+        String::from_utf8_lossy(cstr(bytes)).into_owned()
+    };
+    Utsname {
+        sysname: field(0),
+        nodename: field(1),
+        release: field(2),
+        version: field(3),
+        machine: field(4),
+        domainname: field(5),
+    }
+}

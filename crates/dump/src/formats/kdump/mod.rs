@@ -1,0 +1,217 @@
+//! kdump-compressed files (also called diskdump files): makedumpfile's own format, and QEMU's with
+//! `dump-guest-memory -z`, `-l` and `-s`. `header` has the layout and its sources.
+//!
+//! Invariant: nothing of the bitmaps, descriptors and pages is read at open, save the descriptor that
+//! tells how an old file is packed.
+
+mod codec;
+mod header;
+mod pages;
+mod rank;
+mod set;
+
+use super::{Format, Start};
+use crate::cache::PageCache;
+use crate::dump::{Backend, Opened};
+use crate::image::Image;
+use crate::{Compression, DumpError, Facts, Gap, Warning, notes};
+use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange, RawNote};
+use header::{Extent, Header};
+use set::Set;
+
+/// Unpacked pages that are kept, in bytes.
+const CACHE_BYTES: u64 = 16 << 20;
+/// Notes, VMCOREINFO or erase info longer than this are none.
+const MAX_TEXT: u64 = 256 << 20;
+
+/// The row of the table.
+pub(crate) struct Kdump;
+
+impl Format for Kdump {
+    fn name(&self) -> &'static str {
+        "kdump-compressed"
+    }
+
+    fn probe(&self, start: &Start<'_>) -> bool {
+        start.bytes.starts_with(header::MAGIC)
+    }
+
+    fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
+        let mut warnings = Vec::new();
+        let file_size = images.iter().map(Image::file_len).sum();
+        let mut files = Vec::new();
+        for image in images {
+            let header = Header::read(&image)?;
+            for warning in &header.warnings {
+                if !warnings.contains(warning) {
+                    warnings.push(warning.clone());
+                }
+            }
+            files.push((image, header));
+        }
+        let (image, header) = files.first().ok_or(DumpError::NoFiles)?;
+        let texts = Texts::read(image, header, &mut warnings)?;
+        let header = header.clone();
+        let several = files.len();
+        let marked = files.iter().any(|(_, h)| h.incomplete);
+        let (set, parts) = Set::new(files, &mut warnings)?;
+        let missing = warnings.iter().any(|w| matches!(w, Warning::PartMissing { .. }));
+        let compression = header.compression.or_else(|| peek(&set)).unwrap_or(Compression::None);
+        let facts = Facts {
+            page_size: header.block_size,
+            file_size,
+            header_version: Some(header.version),
+            compression: Some(compression),
+            dump_level: header.dump_level,
+            utsname: Some(header.utsname.clone()),
+            timestamp: Some(header.timestamp),
+            nr_cpus: Some(header.nr_cpus),
+            max_mapnr: Some(header.max_mapnr),
+            phys_base: header.phys_base,
+            erase_info: texts.erase_info,
+            parts,
+            incomplete: marked || missing,
+            warnings,
+            ..Facts::default()
+        };
+        let mut format = format!("kdump-compressed v{} ({compression})", header.version);
+        if header.split.is_some() {
+            format.push_str(&format!(", {several} of a split set"));
+        }
+        Ok(Opened {
+            backend: Box::new(Memory::new(set, &header)),
+            format,
+            notes: texts.notes,
+            vmcoreinfo: texts.vmcoreinfo,
+            facts,
+            virt: Vec::new(),
+        })
+    }
+}
+
+/// What the sub header points at.
+struct Texts {
+    notes: Vec<RawNote>,
+    vmcoreinfo: Option<Vec<u8>>,
+    erase_info: Option<String>,
+}
+
+impl Texts {
+    fn read(image: &Image, header: &Header, warnings: &mut Vec<Warning>) -> Result<Self, DumpError> {
+        let raw = read_part(image, "ELF notes", header.notes, warnings)?;
+        let notes = notes::parse(&raw, warnings);
+        let pointed = if header.vmcoreinfo.len == 0 {
+            None
+        } else {
+            let text = read_part(image, "VMCOREINFO", header.vmcoreinfo, &mut Vec::new())?;
+            let good = notes::is_vmcoreinfo(&text);
+            if !good {
+                let Extent { offset, len: size } = header.vmcoreinfo;
+                warnings.push(Warning::BadVmcoreinfo { offset, size });
+            }
+            good.then_some(text)
+        };
+        let erased = read_part(image, "erase info", header.erase_info, &mut Vec::new())?;
+        Ok(Self {
+            vmcoreinfo: pointed.or_else(|| notes::vmcoreinfo(&notes)),
+            notes,
+            erase_info: (!erased.is_empty()).then(|| String::from_utf8_lossy(&erased).into_owned()),
+        })
+    }
+}
+
+/// As much of an extent as the file has.
+fn read_part(
+    image: &Image,
+    what: &'static str,
+    at: Extent,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<u8>, DumpError> {
+    let have = at.len.min(image.len().saturating_sub(at.offset)).min(MAX_TEXT);
+    if have < at.len {
+        warnings.push(Warning::NotesTruncated { offset: at.offset, wanted: at.len, len: image.len() });
+    }
+    if have == 0 {
+        return Ok(Vec::new());
+    }
+    image.header(what, at.offset, have)
+}
+
+/// How the first pages are packed, for writers that did not say so in the header.
+fn peek(set: &Set) -> Option<Compression> {
+    let (.., file) = set.iter().next()?;
+    let flags = (0..64).map_while(|n| file.raw_desc(n).ok()).find(|d| d.flags & codec::PACKED != 0)?.flags;
+    header::compression(flags)
+}
+
+struct Memory {
+    set: Set,
+    page_len: u64,
+    cache: PageCache,
+    ranges: Vec<PhysRange>,
+}
+
+impl Memory {
+    fn new(set: Set, header: &Header) -> Self {
+        let page_len = header.block_size;
+        let end = PhysAddr(header.max_mapnr.saturating_mul(page_len));
+        let ranges = if end.0 == 0 { Vec::new() } else { vec![PhysRange { start: PhysAddr(0), end }] };
+        let cache = PageCache::new(page_len as usize, (CACHE_BYTES / page_len) as usize);
+        Self { set, page_len, cache, ranges }
+    }
+
+    /// Frames of [`PAGE_SIZE`] in a page of the dump.
+    fn ratio(&self) -> u64 {
+        self.page_len / PAGE_SIZE
+    }
+}
+
+impl Backend for Memory {
+    fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
+        let pfn = at.0 / self.page_len;
+        let within = (at.0 % self.page_len) as usize;
+        let file = self.set.file(pfn).ok_or(Gap::Absent)?;
+        let fill = |page: &mut [u8]| file.unpack(file.desc(pfn)?, page);
+        self.cache.with(pfn, fill, |page| {
+            if let Some(from) = page.get(within..within + buf.len()) {
+                buf.copy_from_slice(from);
+            }
+        })
+    }
+
+    fn ranges(&self) -> &[PhysRange] {
+        &self.ranges
+    }
+
+    fn present(&self, pfn: Pfn) -> Option<bool> {
+        let pfn = pfn.0 / self.ratio();
+        self.set.file(pfn)?.present(pfn)
+    }
+
+    fn next_present(&self, from: Pfn) -> Option<Pfn> {
+        let wanted = from.0 / self.ratio();
+        let later = self.set.iter().filter(|(_, end, _)| *end > wanted);
+        let found = later
+            .filter_map(|(start, end, file)| file.next_present(wanted.max(*start)).filter(|p| p < end))
+            .next()?;
+        Some(Pfn(found.saturating_mul(self.ratio()).max(from.0)))
+    }
+
+    fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
+        let pfn = at.0 / self.page_len;
+        let within = at.0 % self.page_len;
+        if within.checked_add(len as u64)? > self.page_len {
+            return None;
+        }
+        let file = self.set.file(pfn)?;
+        let desc = file.desc(pfn).ok().filter(|d| d.flags & codec::PACKED == 0)?;
+        file.image.borrow(desc.offset.checked_add(within)?, len)
+    }
+
+    fn count_present(&self) -> u64 {
+        let count = |(start, end, file): &(u64, u64, pages::File)| {
+            file.count_before(*end).saturating_sub(file.count_before(*start))
+        };
+        self.set.iter().map(count).sum::<u64>().saturating_mul(self.ratio())
+    }
+}

@@ -1,0 +1,173 @@
+//! The pages of one kdump-compressed file: bitmap to descriptor, descriptor to bytes.
+
+use super::codec;
+use super::header::Header;
+use super::rank::{BLOCK, Rank};
+use crate::Gap;
+use crate::cache::PageCache;
+use crate::image::Image;
+use base::Bytes;
+use std::sync::OnceLock;
+
+/// Bytes of `struct page_desc`: offset, size, flags, page_flags.
+const DESC_LEN: u64 = 24;
+/// Blocks of bitmaps and of descriptors that are kept: 2 MiB.
+const META_BLOCKS: usize = 512;
+
+/// `struct page_desc`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Desc {
+    pub(crate) offset: u64,
+    pub(crate) size: u32,
+    pub(crate) flags: u32,
+}
+
+/// What the file knows of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Frame {
+    /// In the file: the number of its descriptor.
+    Here(u64),
+    /// RAM that the filter left out.
+    Excluded,
+    /// No RAM.
+    Absent,
+}
+
+/// One file.
+pub(crate) struct File {
+    pub(crate) image: Image,
+    pub(crate) header: Header,
+    ram: Rank,
+    pages: Rank,
+    meta: PageCache,
+    /// Descriptors that the frames before a split file's first would have.
+    skipped: OnceLock<u64>,
+}
+
+impl File {
+    pub(crate) fn new(image: Image, header: Header) -> Self {
+        let ram = Rank::new(header.ram_bitmap);
+        let pages = Rank::new(header.page_bitmap);
+        let meta = PageCache::new(BLOCK as usize, META_BLOCKS);
+        Self { image, header, ram, pages, meta, skipped: OnceLock::new() }
+    }
+
+    /// What the bitmaps say of a frame (in units of the dump's own page size).
+    pub(crate) fn frame(&self, pfn: u64) -> Result<Frame, Gap> {
+        if pfn >= self.header.max_mapnr {
+            return Ok(Frame::Absent);
+        }
+        if let (rank, true) = self.pages.rank(&self.image, &self.meta, pfn)? {
+            return Ok(Frame::Here(rank));
+        }
+        Ok(if self.ram.get(&self.image, &self.meta, pfn)? { Frame::Excluded } else { Frame::Absent })
+    }
+
+    /// Like [`File::frame`] without the cost of the descriptor's number.
+    pub(crate) fn present(&self, pfn: u64) -> Option<bool> {
+        if pfn >= self.header.max_mapnr {
+            return None;
+        }
+        if self.pages.get(&self.image, &self.meta, pfn).ok()? {
+            return Some(true);
+        }
+        self.ram.get(&self.image, &self.meta, pfn).ok()?.then_some(false)
+    }
+
+    /// The first frame in the file at or after `pfn`.
+    pub(crate) fn next_present(&self, pfn: u64) -> Option<u64> {
+        self.pages.next_set(&self.image, &self.meta, pfn).filter(|&p| p < self.header.max_mapnr)
+    }
+
+    /// Frames in the file below `pfn`.
+    pub(crate) fn count_before(&self, pfn: u64) -> u64 {
+        let pfn = pfn.min(self.header.max_mapnr);
+        self.pages.count_before(&self.image, &self.meta, pfn).unwrap_or(0)
+    }
+
+    /// The descriptor of a frame, checked.
+    pub(crate) fn desc(&self, pfn: u64) -> Result<Desc, Gap> {
+        let number = match self.frame(pfn)? {
+            Frame::Here(rank) => rank.checked_sub(self.skipped()?).ok_or(Gap::Absent)?,
+            Frame::Excluded => return Err(Gap::Excluded),
+            Frame::Absent => return Err(Gap::Absent),
+        };
+        let desc = self.raw_desc(number)?;
+        if desc.offset == 0 {
+            // an incomplete dump: its writer got as far as the bitmap, not as far as this page
+            return Err(Gap::Truncated);
+        }
+        let max = self.header.block_size;
+        let packed = desc.flags & codec::PACKED != 0;
+        let size = u64::from(desc.size);
+        if size == 0 || size > max || (!packed && size != max) || desc.offset < self.header.descriptors {
+            return Err(Gap::Corrupt);
+        }
+        match desc.offset.checked_add(size) {
+            Some(end) if end <= self.image.len() => Ok(desc),
+            Some(end) if end <= i64::MAX as u64 => Err(Gap::Truncated),
+            _ => Err(Gap::Corrupt),
+        }
+    }
+
+    /// Unpacks the page of a descriptor.
+    pub(crate) fn unpack(&self, desc: Desc, page: &mut [u8]) -> Result<(), Gap> {
+        if desc.flags & codec::PACKED == 0 {
+            return self.image.fill(desc.offset, page);
+        }
+        codec::unpack(desc.flags, desc.size as usize, page, |packed| self.image.fill(desc.offset, packed))
+    }
+
+    /// The descriptor with the given number, unchecked.
+    pub(crate) fn raw_desc(&self, number: u64) -> Result<Desc, Gap> {
+        let at = number
+            .checked_mul(DESC_LEN)
+            .and_then(|o| o.checked_add(self.header.descriptors))
+            .ok_or(Gap::Truncated)?;
+        let mut raw = [0; DESC_LEN as usize];
+        self.read_meta(at, &mut raw)?;
+        let b = Bytes::new(&raw);
+        let desc = || {
+            Ok::<_, base::OutOfBounds>(Desc {
+                offset: b.u64_at(0)?,
+                size: b.u32_at(8)?,
+                flags: b.u32_at(12)?,
+            })
+        };
+        desc().map_err(|_| Gap::Truncated)
+    }
+
+    /// Reads through the cache of blocks, so that neighbouring descriptors cost one read.
+    fn read_meta(&self, at: u64, out: &mut [u8]) -> Result<(), Gap> {
+        let mut at = at;
+        let mut rest = out;
+        while !rest.is_empty() {
+            let (block, within) = (at / BLOCK * BLOCK, (at % BLOCK) as usize);
+            let n = rest.len().min(BLOCK as usize - within);
+            let Some((part, next)) = rest.split_at_mut_checked(n) else { break };
+            // the last block of a file can be short: what is asked for must be in it, all else not
+            let have = self.image.len().saturating_sub(block).min(BLOCK) as usize;
+            if within + n > have {
+                return Err(Gap::Truncated);
+            }
+            let fill = |buf: &mut [u8]| self.image.fill(block, buf.get_mut(..have).unwrap_or(&mut []));
+            self.meta.with(block, fill, |buf| {
+                if let Some(from) = buf.get(within..within + n) {
+                    part.copy_from_slice(from);
+                }
+            })?;
+            at = at.saturating_add(n as u64);
+            rest = next;
+        }
+        Ok(())
+    }
+
+    fn skipped(&self) -> Result<u64, Gap> {
+        let Some((start, _)) = self.header.split else { return Ok(0) };
+        if let Some(&known) = self.skipped.get() {
+            return Ok(known);
+        }
+        let count = self.pages.count_before(&self.image, &self.meta, start.min(self.header.max_mapnr))?;
+        Ok(*self.skipped.get_or_init(|| count))
+    }
+}

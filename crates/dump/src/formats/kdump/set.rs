@@ -1,0 +1,91 @@
+//! The files of one dump: one file, or the parts of a split set in the order of their page frames
+//! (`makedumpfile --split`: every part has all bitmaps, and descriptors and pages of its frames).
+
+use super::header::Header;
+use super::pages::File;
+use crate::image::Image;
+use crate::{DumpError, Part, Warning};
+use std::path::Path;
+
+/// The files, and the frames that each is asked for.
+pub(crate) struct Set {
+    /// First frame, one past the last, file; ascending and disjoint.
+    parts: Vec<(u64, u64, File)>,
+}
+
+impl Set {
+    /// Checks that the files belong together; what is missing becomes warnings.
+    pub(crate) fn new(
+        files: Vec<(Image, Header)>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(Self, Vec<Part>), DumpError> {
+        let first = files.first().map(|(i, h)| (i.path().to_path_buf(), h.clone()));
+        let (first_path, first) = first.ok_or(DumpError::NoFiles)?;
+        if let ([_], None) = (files.as_slice(), first.split) {
+            let max = first.max_mapnr;
+            let parts = files.into_iter().map(|(i, h)| (0, max, File::new(i, h))).collect();
+            return Ok((Self { parts }, Vec::new()));
+        }
+        for (image, header) in &files {
+            same_dump(image, header, &first_path, &first)?;
+        }
+        let mut parts: Vec<_> = files
+            .into_iter()
+            .filter_map(|(i, h)| h.split.map(|(s, e)| (s, e.min(h.max_mapnr), File::new(i, h))))
+            .collect();
+        parts.sort_by_key(|&(start, end, _)| (start, end));
+        let named = parts
+            .iter()
+            .map(|(s, e, f)| Part { path: f.image.path().into(), start_pfn: *s, end_pfn: *e })
+            .collect();
+        let mut covered = 0;
+        for (start, end, _) in &mut parts {
+            if *start > covered {
+                warnings.push(Warning::PartMissing { start_pfn: covered, end_pfn: *start });
+            } else if *start < covered && *start < *end {
+                warnings.push(Warning::PartOverlap { start_pfn: *start, end_pfn: covered.min(*end) });
+                *start = covered;
+            }
+            covered = covered.max(*end);
+        }
+        if covered < first.max_mapnr {
+            warnings.push(Warning::PartMissing { start_pfn: covered, end_pfn: first.max_mapnr });
+        }
+        parts.retain(|(start, end, _)| start < end);
+        Ok((Self { parts }, named))
+    }
+
+    /// The file that is asked for a frame.
+    pub(crate) fn file(&self, pfn: u64) -> Option<&File> {
+        let next = self.parts.partition_point(|&(start, ..)| start <= pfn);
+        let (_, end, file) = self.parts.get(next.checked_sub(1)?)?;
+        (pfn < *end).then_some(file)
+    }
+
+    /// Every file with its frames.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(u64, u64, File)> {
+        self.parts.iter()
+    }
+}
+
+/// A part must have the first one's identity, and be a part.
+fn same_dump(image: &Image, header: &Header, first_path: &Path, first: &Header) -> Result<(), DumpError> {
+    let no =
+        |why: String| Err(DumpError::NotOneSet { path: image.path().into(), first: first_path.into(), why });
+    if header.split.is_none() || first.split.is_none() {
+        return no("only the files of a split set (makedumpfile --split) can be opened together".into());
+    }
+    if header.utsname != first.utsname {
+        return no(format!("their kernels are {} and {}", header.utsname.release, first.utsname.release));
+    }
+    if header.max_mapnr != first.max_mapnr || header.block_size != first.block_size {
+        return no(format!(
+            "their machines have {:#x} and {:#x} page frames of {} and {} bytes",
+            header.max_mapnr, first.max_mapnr, header.block_size, first.block_size
+        ));
+    }
+    if header.timestamp != first.timestamp {
+        return no("they were written at different times".into());
+    }
+    Ok(())
+}
