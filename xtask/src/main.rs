@@ -1,2 +1,56 @@
-//! The project's tasks.
-fn main() {}
+//! The project's tasks: `cargo xtask TASK`.
+//!
+//! One module a task. `setup` and `corpus` need root on a Debian machine; the others need nothing but Rust.
+
+mod bench;
+mod corpus;
+mod fuzz;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's tasks")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs by apt what the corpus and the tests need (as root).
+    Setup(setup::Args),
+    /// Builds real kernel dumps, each with the truth its guest told, in the user's cache folder.
+    Corpus(corpus::Args),
+    /// Checks the house rules: allowed dependencies, file headers.
+    Tidy(tidy::Args),
+    /// Measures crashlens beside its peers.
+    Bench(bench::Args),
+    /// Runs the hermetic tests, and the truth tests on the corpus.
+    Test(test::Args),
+    /// Runs the fuzz targets.
+    Fuzz(fuzz::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Setup(args) => setup::run(&args),
+        Task::Corpus(args) => corpus::run(&args),
+        Task::Tidy(args) => tidy::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            run::say(format_args!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Packages of any Debian suite, by apt alone.
+//!
+//! A suite has an apt root of its own under the cache, so that the machine's configuration is not touched. The
+//! mirrors are those that the machine's own apt knows (`apt-get indextargets`); none is written here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{At as _, Error, command, other, output, shell};
+
+/// The mirrors in the machine's configuration.
+pub(crate) struct Mirrors {
+    archive: String,
+    security: Option<String>,
+}
+
+impl Mirrors {
+    /// Reads them from apt.
+    pub(crate) fn of_this_machine() -> Result<Self, Error> {
+        let format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)";
+        let listing = output(&mut command(
+            "apt-get",
+            ["indextargets", "--format", format, "Created-By: Packages", "Component: main"],
+        ))?;
+        match Self::parse(&listing) {
+            Some(found) => Ok(found),
+            None => other("apt knows no Debian mirror: is this a Debian machine, and `apt-get update` done?"),
+        }
+    }
+
+    fn parse(listing: &str) -> Option<Self> {
+        let rows: Vec<Vec<&str>> = listing.lines().map(|line| line.split('|').collect()).collect();
+        let find = |wanted: &dyn Fn(&str) -> bool| {
+            rows.iter().find_map(|row| match row.as_slice() {
+                [uri, release, "main", "Debian"] if wanted(release) => Some((*uri).to_owned()),
+                _ => None,
+            })
+        };
+        let archive = find(&|release| !release.contains('-'))?;
+        Some(Self { archive, security: find(&|release| release.ends_with("-security")) })
+    }
+}
+
+/// An apt root for one suite.
+pub(crate) struct Suite {
+    config: PathBuf,
+}
+
+impl Suite {
+    /// Makes the root under `cache` and reads the suite's package lists.
+    pub(crate) fn open(cache: &Path, suite: &str, mirrors: &Mirrors) -> Result<Self, Error> {
+        let root = cache.join("apt").join(suite);
+        for dir in
+            ["etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "lists/partial", "archives/partial"]
+        {
+            fs::create_dir_all(root.join(dir)).at(&root)?;
+        }
+        let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
+        let mut sources = format!("deb [signed-by={key}] {} {suite} main\n", mirrors.archive);
+        if let Some(security) = mirrors.security.as_ref().filter(|_| suite != "sid") {
+            sources += &format!("deb [signed-by={key}] {security} {suite}-security main\n");
+        }
+        fs::write(root.join("etc/sources.list"), sources).at(&root)?;
+        fs::write(root.join("status"), "").at(&root)?;
+        let root = root.display();
+        let config = format!(
+            "Dir::Etc \"{root}/etc\";\nDir::State \"{root}\";\nDir::State::status \"{root}/status\";\n\
+             Dir::Cache \"{root}\";\nAcquire::Languages \"none\";\nAPT::Sandbox::User \"root\";\n\
+             Acquire::Check-Valid-Until \"false\";\nAcquire::Retries \"3\";\n"
+        );
+        let path = cache.join("apt").join(format!("{suite}.conf"));
+        fs::write(&path, config).at(&path)?;
+        let this = Self { config: path };
+        output(&mut this.apt("apt-get", &["update", "-q"]))?;
+        Ok(this)
+    }
+
+    fn apt(&self, program: &str, args: &[&str]) -> Command {
+        let mut apt = command(program, args);
+        apt.env("APT_CONFIG", &self.config);
+        apt
+    }
+
+    /// The newest cloud kernel whose release starts with `prefix` and which has all its packages.
+    pub(crate) fn newest_kernel(&self, prefix: &str) -> Result<KernelPackages, Error> {
+        let names = output(&mut self.apt("apt-cache", &["pkgnames", "linux-"]))?;
+        let names: Vec<&str> = names.lines().collect();
+        let mut found: Vec<KernelPackages> = Vec::new();
+        for release in names.iter().filter_map(|name| release_of(name)).filter(|r| r.starts_with(prefix)) {
+            let image = ["-unsigned", ""]
+                .map(|suffix| format!("linux-image-{release}{suffix}"))
+                .into_iter()
+                .find(|name| names.contains(&name.as_str()));
+            let Some(image) = image else { continue };
+            let version = self.version(&format!("linux-image-{release}-dbg"))?;
+            found.push(KernelPackages { release: release.to_owned(), version, image });
+        }
+        let versions: Vec<String> = found.iter().map(|kernel| kernel.version.clone()).collect();
+        let newest = shell("printf '%s\\n' \"$@\" | sort -V | tail -n 1", &versions)?;
+        match found.into_iter().find(|kernel| kernel.version == newest.trim()) {
+            Some(kernel) => Ok(kernel),
+            None => other(format!("no cloud kernel {prefix}* with debug symbols in this suite")),
+        }
+    }
+
+    fn version(&self, package: &str) -> Result<String, Error> {
+        let shown = output(&mut self.apt("apt-cache", &["show", "--no-all-versions", package]))?;
+        match shown.lines().find_map(|line| line.strip_prefix("Version: ")) {
+            Some(version) => Ok(version.trim().to_owned()),
+            None => other(format!("package {package} has no version in this suite")),
+        }
+    }
+
+    /// What a package of this suite depends on, by names that start with `prefix`.
+    pub(crate) fn depends(&self, package: &str, prefix: &str) -> Result<Vec<String>, Error> {
+        let shown = output(&mut self.apt("apt-cache", &["depends", package]))?;
+        let names = shown.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+        Ok(names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect())
+    }
+
+    /// Downloads packages into `dir` (apt checks their hashes) and returns the files.
+    pub(crate) fn download(&self, packages: &[&str], dir: &Path) -> Result<Vec<PathBuf>, Error> {
+        fs::create_dir_all(dir).at(dir)?;
+        let mut args = vec!["download", "-q"];
+        args.extend(packages);
+        output(self.apt("apt-get", &args).current_dir(dir))?;
+        archives(dir)
+    }
+
+    /// Downloads a package with everything it depends on, and returns the files.
+    pub(crate) fn download_closure(&self, package: &str) -> Result<Vec<PathBuf>, Error> {
+        let args = ["install", "-y", "-q", "--download-only", "--no-install-recommends", package];
+        output(&mut self.apt("apt-get", &args))?;
+        archives(&self.config.with_extension("").join("archives"))
+    }
+}
+
+/// A kernel's release and packages.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KernelPackages {
+    /// As `uname -r` says.
+    pub release: String,
+    /// Of the packages.
+    pub version: String,
+    /// The package with vmlinuz and modules.
+    pub image: String,
+}
+
+/// The release in the name of a debug symbol package; the packages that only name the newest have none.
+fn release_of(package: &str) -> Option<&str> {
+    let release = package.strip_prefix("linux-image-")?.strip_suffix("-dbg")?;
+    let version = release.strip_suffix("-cloud-amd64")?;
+    (version.bytes().filter(|byte| *byte == b'.').count() >= 2).then_some(release)
+}
+
+fn archives(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).at(dir)? {
+        let path = entry.at(dir)?.path();
+        if path.extension().is_some_and(|ext| ext == "deb") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrors_come_from_the_listing() {
+        let listing = "https://node.example/|nodistro|main|Node\n\
+                       http://mirror.example/debian/|bookworm-updates|main|Debian\n\
+                       http://mirror.example/debian/|bookworm|main|Debian\n\
+                       http://mirror.example/security/|bookworm-security|main|Debian\n";
+        let found = Mirrors::parse(listing).unwrap();
+        assert_eq!(found.archive, "http://mirror.example/debian/");
+        assert_eq!(found.security.as_deref(), Some("http://mirror.example/security/"));
+        assert!(Mirrors::parse("").is_none());
+    }
+
+    #[test]
+    fn only_real_kernels_have_a_release() {
+        assert_eq!(release_of("linux-image-6.1.0-9-cloud-amd64-dbg"), Some("6.1.0-9-cloud-amd64"));
+        assert_eq!(release_of("linux-image-6.12.9+deb12-cloud-amd64-dbg"), Some("6.12.9+deb12-cloud-amd64"));
+        assert_eq!(release_of("linux-image-6.12-cloud-amd64-dbg"), None);
+        assert_eq!(release_of("linux-image-cloud-amd64-dbg"), None);
+        assert_eq!(release_of("linux-image-6.1.0-9-amd64-dbg"), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask setup`: installs by apt what the corpus, the tests and the bench need.
+
+use crate::run::{self, Error, command, output, say};
+
+/// Arguments of `setup`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Also installs debootstrap and python3-venv, with which the peers (crash, drgn) are set up.
+    #[arg(long)]
+    peers: bool,
+}
+
+/// A package, and a program it brings (what is there already is not installed again).
+const PACKAGES: &[(&str, &str)] = &[
+    ("qemu-system-x86", "qemu-system-x86_64"),
+    ("busybox-static", "busybox"),
+    ("kexec-tools", "kexec"),
+    ("makedumpfile", "makedumpfile"),
+    ("kmod", "depmod"),
+    ("cpio", "cpio"),
+    ("e2fsprogs", "mke2fs"),
+    ("xz-utils", "xz"),
+    ("gcc", "gcc"),
+    ("libc6-dev", ""),
+    ("make", "make"),
+    ("libelf-dev", ""),
+    ("dwarves", "pahole"),
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
+];
+
+/// Only for the peers.
+const PEER_PACKAGES: &[(&str, &str)] = &[("debootstrap", "debootstrap"), ("python3-venv", "")];
+
+/// Installs what is missing.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    install(args.peers)
+}
+
+/// Installs what is missing, with what the peers need if `peers`.
+pub(crate) fn install(peers: bool) -> Result<(), Error> {
+    let peers = if peers { PEER_PACKAGES } else { &[] };
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .chain(peers)
+        .filter(|(package, program)| !present(package, program))
+        .map(|(package, _)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(format_args!("installing {}", missing.join(" ")));
+    output(&mut command("apt-get", ["update", "-q"]))?;
+    let mut install = command("apt-get", ["install", "-y", "-q", "--no-install-recommends"]);
+    install.args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
+    output(&mut install)?;
+    Ok(())
+}
+
+fn present(package: &str, program: &str) -> bool {
+    if !program.is_empty() {
+        return run::installed(program) || std::path::Path::new("/usr/sbin").join(program).is_file();
+    }
+    output(&mut command("dpkg-query", ["-W", "-f=${Status}", package]))
+        .is_ok_and(|status| status.contains("install ok installed"))
+}
