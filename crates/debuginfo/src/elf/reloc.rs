@@ -28,6 +28,11 @@ impl Placement {
         Self { slide: bytes, ..Self::default() }
     }
 
+    /// By how much a linked file was moved.
+    pub(crate) const fn slide(&self) -> u64 {
+        self.slide
+    }
+
     /// The address of a section, where it is placed.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<u64> {

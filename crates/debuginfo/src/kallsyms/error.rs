@@ -67,6 +67,16 @@ pub enum KallsymsError {
         /// What it says.
         found: Option<VirtAddr>,
     },
+    /// The image that the symbols describe does not hold the table that they were read from.
+    #[error("kallsyms at {at:#x} describes a kernel at {start:#x}..{end:#x}, which it is not part of")]
+    Outside {
+        /// Where the names are.
+        at: VirtAddr,
+        /// `_text`.
+        start: VirtAddr,
+        /// `_end`.
+        end: VirtAddr,
+    },
     /// The arrays' addresses are not all known.
     #[error("the address of {name} is not known")]
     NoAddress {

@@ -19,11 +19,17 @@
 
 mod error;
 mod layout;
+mod module;
 mod names;
+mod scan;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use error::KallsymsError;
 pub use layout::{AddressArray, AddressForm, Addresses, Layout};
+pub use module::{ModuleSymtab, module_symbols};
+pub use scan::{find, fuzz_scan};
 
 use crate::symtab::{SymbolTable, SymbolTableBuilder};
 use base::{Fault, VirtAddr, VirtRead};
@@ -49,8 +55,18 @@ impl Kallsyms {
     /// When an array is not in the dump, or they do not agree with one another.
     pub fn read(mem: &dyn VirtRead, at: &Addresses) -> Result<Self, KallsymsError> {
         let count = mem.u32(at.num_syms).map_err(|f| KallsymsError::fault("kallsyms_num_syms", f))?;
-        let tokens = Tokens::read(mem, at.token_table, at.token_index)?;
         let names = NameBlock::read(mem, at.names, count)?;
+        Self::with_names(mem, at, count, &names)
+    }
+
+    /// The same once the names were read.
+    fn with_names(
+        mem: &dyn VirtRead,
+        at: &Addresses,
+        count: u32,
+        names: &NameBlock,
+    ) -> Result<Self, KallsymsError> {
+        let tokens = Tokens::read(mem, at.token_table, at.token_index)?;
         let (form, addrs) = values::read(mem, at, count)?;
         let layout = Layout {
             count,
@@ -62,13 +78,18 @@ impl Kallsyms {
             values: at.values(),
             form,
         };
-        let table = assemble(&names, &tokens, &addrs)?;
+        let table = assemble(names, &tokens, &addrs, at.names)?;
         Ok(Self { table, layout })
     }
 }
 
 /// Names and addresses into a table, checked for sense.
-fn assemble(names: &NameBlock, tokens: &Tokens, addrs: &[u64]) -> Result<SymbolTable, KallsymsError> {
+fn assemble(
+    names: &NameBlock,
+    tokens: &Tokens,
+    addrs: &[u64],
+    inside: VirtAddr,
+) -> Result<SymbolTable, KallsymsError> {
     let mut builder = SymbolTableBuilder::with_capacity(addrs.len(), names.bytes().len().saturating_mul(3));
     let mut rest = names.bytes();
     for (index, &addr) in addrs.iter().enumerate() {
@@ -87,28 +108,39 @@ fn assemble(names: &NameBlock, tokens: &Tokens, addrs: &[u64]) -> Result<SymbolT
         }
         builder.push_from(start + 1, addr, 0, kind);
     }
-    check_and_bound(builder)
+    check_and_bound(builder, inside)
 }
 
-/// The image's landmarks must be there and be kernel addresses; they also bound the image.
-fn check_and_bound(builder: SymbolTableBuilder) -> Result<SymbolTable, KallsymsError> {
+/// The image's landmarks must be there and be kernel addresses, and the image that they bound must
+/// have kallsyms itself inside: a table read in the wrong form fails here.
+fn check_and_bound(builder: SymbolTableBuilder, inside: VirtAddr) -> Result<SymbolTable, KallsymsError> {
     let mut table = builder.build();
     let kernel = |name: &str| table.addr(name).map(|a| a.0).filter(|a| a >> 63 == 1);
     let Some(text) = kernel("_text").or_else(|| kernel("_stext")) else {
         return Err(KallsymsError::NoText { found: table.addr("_text").or_else(|| table.addr("_stext")) });
     };
-    let mut bounds = Vec::new();
-    if let Some(end) = kernel("_end").filter(|&end| end > text) {
-        bounds.push(text..end);
-    } else if let Some(end) = kernel("_etext").filter(|&end| end > text) {
-        bounds.push(text..end);
-        if let (Some(from), Some(to)) = (kernel("_sinittext"), kernel("_einittext")) {
-            bounds.push(from..to);
-        }
+    let last = table.iter().next_back().map_or(text, |s| s.addr.0);
+    let end = kernel("_end").filter(|&end| end > text);
+    if inside.0 < text || inside.0 > end.unwrap_or(u64::MAX) {
+        return Err(KallsymsError::Outside {
+            at: inside,
+            start: VirtAddr(text),
+            end: VirtAddr(end.unwrap_or(last)),
+        });
     }
-    if let (Some(from), Some(to)) = (table.addr("__per_cpu_start"), table.addr("__per_cpu_end"))
-        && !bounds.is_empty()
-    {
+    let mut bounds = Vec::new();
+    match (end, kernel("_etext").filter(|&end| end > text)) {
+        (Some(end), _) => bounds.push(text..end),
+        (None, Some(etext)) => {
+            // only code has symbols: code it is, and the code of start-up
+            bounds.push(text..etext);
+            if let (Some(from), Some(to)) = (kernel("_sinittext"), kernel("_einittext")) {
+                bounds.push(from..to);
+            }
+        }
+        (None, None) => bounds.push(text..last.saturating_add(1 << 20)),
+    }
+    if let (Some(from), Some(to)) = (table.addr("__per_cpu_start"), table.addr("__per_cpu_end")) {
         bounds.push(from.0..to.0);
     }
     table.set_bounds(bounds);

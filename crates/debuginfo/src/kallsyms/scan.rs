@@ -1,1 +1,256 @@
-//! Finding kallsyms without knowing where it is.
+//! Finding kallsyms without knowing where it is: kernels before 6.0, dumps without VMCOREINFO.
+//!
+//! The token table gives itself away. Every character that names use is a token of its own, its
+//! number being its code, and names use all ten digits: so the table holds `0\01\02\0...9\0`. Behind the
+//! table stands the index, u16 offsets of the 256 tokens, whose 48th must lead to that place: that is
+//! where the table begins. The count and the packed names stand before it, in every kernel; the
+//! addresses before the count or behind the index (see the module's table of forms).
+
+use super::layout::{AddressArray, Addresses};
+use super::names::{self, NameBlock, Tokens};
+use super::{Kallsyms, KallsymsError, MAX_SYMBOLS, read_up_to};
+use base::{Bytes, FaultKind, PAGE_SIZE, VirtAddr, VirtRead};
+use memchr::memmem::Finder;
+
+/// The tokens of the ten digits.
+const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0";
+/// Memory is looked at in windows of so many bytes, each with the last bytes of the one before.
+const WINDOW: usize = 1 << 20;
+/// A table of 256 tokens is not longer: its index is u16.
+const MAX_TABLE: usize = 1 << 16;
+/// Token tables that are looked at; each costs a search of the memory before it.
+const MAX_CANDIDATES: usize = 64;
+/// How far before the token table the count may stand, tried one after the other.
+const REACH: [usize; 2] = [4 << 20, 40 << 20];
+
+/// Finds kallsyms in `start..end`, the kernel image's addresses (what is not mapped is skipped).
+///
+/// # Errors
+/// When nothing there is a kallsyms whose arrays agree with one another.
+pub fn find(mem: &dyn VirtRead, start: VirtAddr, end: VirtAddr) -> Result<Kallsyms, KallsymsError> {
+    let mut candidates = 0;
+    let mut found = None;
+    let mut furthest = None;
+    each_match(mem, start, end, |digits| {
+        if candidates >= MAX_CANDIDATES {
+            return false;
+        }
+        let Some((tokens, at)) = token_table(mem, digits) else { return true };
+        candidates += 1;
+        match around(mem, &tokens, at, start) {
+            Ok(kallsyms) => found = Some(kallsyms),
+            Err(e) => furthest = furthest.take().or(e),
+        }
+        found.is_none()
+    });
+    // what the most promising place lacked says more than that nothing was found
+    found.ok_or_else(|| furthest.unwrap_or(KallsymsError::NotFound { start, end, candidates }))
+}
+
+/// Calls `seen` with each address where the digits' tokens stand, until it says false.
+fn each_match(mem: &dyn VirtRead, start: VirtAddr, end: VirtAddr, mut seen: impl FnMut(VirtAddr) -> bool) {
+    let finder = Finder::new(DIGITS);
+    let keep = DIGITS.len() - 1;
+    let mut buf = vec![0; WINDOW + keep];
+    let (mut at, mut kept) = (start, 0);
+    while at < end {
+        let want = usize::try_from(end.0 - at.0).unwrap_or(WINDOW).min(WINDOW);
+        let Some(fresh) = buf.get_mut(kept..kept + want) else { return };
+        let (good, next) = match mem.read(at, fresh) {
+            Ok(()) => (want, at.add(want as u64)),
+            Err(fault) => {
+                let good = usize::try_from(fault.at.0.wrapping_sub(at.0)).unwrap_or(0).min(want);
+                (good, after_hole(fault.at.max(at), fault.kind))
+            }
+        };
+        let window = buf.get(..kept + good).unwrap_or_default();
+        let base = at.sub(kept as u64);
+        for hit in finder.find_iter(window) {
+            if !seen(base.add(hit as u64)) {
+                return;
+            }
+        }
+        if next <= at {
+            return; // the end of the address space
+        }
+        // a match may stand across two windows, but not across a hole
+        kept = if good == want { keep.min(kept + good) } else { 0 };
+        let from = (window.len()).saturating_sub(kept);
+        let len = window.len();
+        buf.copy_within(from..len, 0);
+        at = next;
+    }
+}
+
+/// The first address that may be mapped again; page tables say how much an empty entry leaves out.
+fn after_hole(at: VirtAddr, kind: FaultKind) -> VirtAddr {
+    let size = match kind {
+        FaultKind::NotMapped("PMD") => 2 << 20,
+        FaultKind::NotMapped("PUD" | "P4D" | "PGD") => 1 << 30,
+        _ => PAGE_SIZE,
+    };
+    VirtAddr((at.0 & !(size - 1)).saturating_add(size))
+}
+
+/// Where the two token arrays are.
+struct TokenArrays {
+    table: VirtAddr,
+    index: VirtAddr,
+}
+
+/// The token table around the digits' tokens, if it is one.
+fn token_table(mem: &dyn VirtRead, digits: VirtAddr) -> Option<(Tokens, TokenArrays)> {
+    let after = read_up_to(mem, digits, MAX_TABLE).ok()?;
+    // tokens 48 to 255 end with the 208th NUL from here
+    let (last, _) = after.iter().enumerate().filter(|(_, b)| **b == 0).nth(256 - 48 - 1)?;
+    let index = VirtAddr(digits.add(last as u64 + 1).0.checked_add(7)? & !7);
+    let raw = mem.bytes(index, 512).ok()?;
+    let to_zero = Bytes::new(&raw).u16_at(48 * 2).ok()?;
+    let table = digits.sub(u64::from(to_zero));
+    let bytes = mem.bytes(table, usize::from(to_zero) + last + 1).ok()?;
+    Some((Tokens::parse(&bytes, &raw).ok()?, TokenArrays { table, index }))
+}
+
+/// The rest of kallsyms around a token table; the error of the place that came furthest.
+fn around(
+    mem: &dyn VirtRead,
+    tokens: &Tokens,
+    at: TokenArrays,
+    start: VirtAddr,
+) -> Result<Kallsyms, Option<KallsymsError>> {
+    let mut furthest = None;
+    let mut done = 0;
+    for reach in REACH {
+        // in pieces from the table downwards, as far as memory goes without a hole
+        while done < reach && at.table.0.saturating_sub(done as u64) > start.0 {
+            let top = at.table.sub(done as u64);
+            let len = usize::try_from(top.0 - start.0).unwrap_or(WINDOW).min(WINDOW);
+            let piece = top.sub(len as u64);
+            // names are looked at a little beyond the piece
+            let Ok(bytes) = mem.bytes(piece, len + done.min(4096)) else {
+                return Err(furthest);
+            };
+            let room = done + len;
+            for (offset, count) in counts(&bytes, len, room).filter(|(o, _)| first_names(&bytes, *o, tokens))
+            {
+                match whole(mem, &at, piece.add(offset as u64), count) {
+                    Ok(kallsyms) => return Ok(kallsyms),
+                    Err(e) => furthest = furthest.or(Some(e)),
+                }
+            }
+            done += len;
+        }
+    }
+    Err(furthest)
+}
+
+/// Places that may hold the count: 8-aligned, the upper half zero (padding, or of a u64), and as
+/// many names as fit before the token table. From the last to the first, which is the nearest first.
+fn counts(bytes: &[u8], len: usize, room: usize) -> impl Iterator<Item = (usize, u32)> {
+    let words = bytes.get(..len).unwrap_or_default().as_chunks::<8>().0;
+    words.iter().enumerate().rev().filter_map(move |(i, word)| {
+        let count =
+            u32::try_from(u64::from_le_bytes(*word)).ok().filter(|c| (16..=MAX_SYMBOLS).contains(c))?;
+        let room = room.saturating_sub(i * 8 + 8);
+        // a name takes 2 bytes at least; markers and the sequence some more
+        (room / 2 >= count as usize && room / 64 <= count as usize).then_some((i * 8, count))
+    })
+}
+
+/// Whether names follow the count at `offset`: the first eight must be.
+fn first_names(bytes: &[u8], offset: usize, tokens: &Tokens) -> bool {
+    let mut rest = bytes.get(offset + 8..).unwrap_or_default();
+    let mut name = Vec::new();
+    for _ in 0..8 {
+        let Some((packed, after)) = names::split(rest) else { return false };
+        rest = after;
+        name.clear();
+        tokens.expand(packed, &mut name);
+        if !matches!(name.split_first(), Some((&kind, name)) if names::is_kind(kind) && names::is_name(name))
+        {
+            return false;
+        }
+    }
+    true
+}
+
+/// Everything, with the count at `num_syms`; each place where the addresses may be is tried.
+fn whole(
+    mem: &dyn VirtRead,
+    at: &TokenArrays,
+    num_syms: VirtAddr,
+    count: u32,
+) -> Result<Kallsyms, KallsymsError> {
+    let block = NameBlock::read(mem, num_syms.add(8), count)?;
+    let mut furthest = None;
+    for array in arrays(at.index.add(512), num_syms, count) {
+        let addresses = Addresses {
+            num_syms,
+            names: num_syms.add(8),
+            token_table: at.table,
+            token_index: at.index,
+            array,
+        };
+        if let AddressArray::Offsets { base: Some(base), .. } = array
+            && !mem.u64(base).is_ok_and(|b| b >> 63 == 1)
+        {
+            continue;
+        }
+        match Kallsyms::with_names(mem, &addresses, count, &block) {
+            Ok(kallsyms) => return Ok(kallsyms),
+            Err(e) => furthest = Some(e),
+        }
+    }
+    Err(furthest.unwrap_or(KallsymsError::Values { at: num_syms, index: 0 }))
+}
+
+/// Where the addresses may be: before the count (until 6.4), or from `behind` on; the forms that are
+/// harder to mistake first.
+fn arrays(behind: VirtAddr, num_syms: VirtAddr, count: u32) -> [AddressArray; 5] {
+    let count = u64::from(count);
+    let offsets = (count * 4 + 7) & !7;
+    let base_before = num_syms.sub(8);
+    [
+        AddressArray::Offsets { offsets: base_before.sub(offsets), base: Some(base_before) },
+        AddressArray::Offsets { offsets: behind, base: Some(behind.add(offsets)) },
+        AddressArray::Absolute(num_syms.sub(count * 8)),
+        AddressArray::Absolute(behind),
+        AddressArray::Offsets { offsets: behind, base: None },
+    ]
+}
+
+/// Looks for kallsyms in arbitrary bytes; for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_scan(bytes: &[u8]) {
+    struct Flat<'a>(&'a [u8]);
+    const AT: u64 = 0xffff_ffff_8100_0000;
+    impl VirtRead for Flat<'_> {
+        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), base::Fault> {
+            let offset = usize::try_from(at.0.wrapping_sub(AT)).unwrap_or(usize::MAX);
+            let have = self.0.get(offset..).unwrap_or_default();
+            let n = have.len().min(buf.len());
+            if let (Some(to), Some(from)) = (buf.get_mut(..n), have.get(..n)) {
+                to.copy_from_slice(from);
+            }
+            let kind = FaultKind::NotMapped("PTE");
+            if n < buf.len() { Err(base::Fault { at: at.add(n as u64), kind }) } else { Ok(()) }
+        }
+    }
+    let mem = Flat(bytes);
+    let _ = find(&mem, VirtAddr(AT), VirtAddr(AT).add(bytes.len() as u64));
+    // the same bytes as arrays at addresses that they give themselves
+    let b = Bytes::new(bytes);
+    let at = |i: usize| VirtAddr(AT).add(u64::from(b.u16_at(i * 2).unwrap_or(0)));
+    let array = match b.u8_at(12).unwrap_or(0) & 3 {
+        0 => AddressArray::Absolute(at(4)),
+        1 => AddressArray::Offsets { offsets: at(4), base: None },
+        _ => AddressArray::Offsets { offsets: at(4), base: Some(at(5)) },
+    };
+    let addresses =
+        Addresses { num_syms: at(0), names: at(1), token_table: at(2), token_index: at(3), array };
+    let _ = Kallsyms::read(&mem, &addresses);
+    let mut builder = crate::symtab::SymbolTableBuilder::new();
+    let count = u32::from(b.u8_at(13).unwrap_or(0));
+    let symtab = super::ModuleSymtab { symtab: at(0), count, strtab: at(1), typetab: Some(at(2)) };
+    let _ = super::module_symbols(&mem, &mut builder, "m", &symtab);
+}

@@ -142,7 +142,7 @@ fn prefer(a: &Entry, a_name: &[u8], b: &Entry, b_name: &[u8]) -> Ordering {
 
 /// Names that only the build reads; kallsyms leaves them out (`scripts/mksysmap`).
 fn is_mark_for_tools(name: &[u8]) -> bool {
-    [&b"__crc_"[..], b"__kstrtab", b"__ksymtab_", b"init_per_cpu__"].iter().any(|p| name.starts_with(p))
+    [&b"__crc_"[..], b"__kstrtab", b"init_per_cpu__"].iter().any(|p| name.starts_with(p))
 }
 
 /// Names that linker scripts give to places: `__start_X`, `__stop_X`, `__end_X`, `__X_start`, `__X_end`.
