@@ -1,1 +1,45 @@
-//! commands.
+//! The commands of crashlens. A command is one file (or folder) with its name, arguments, examples
+//! and a `run` that returns data; it prints nothing. To add one: write the file, add a line to
+//! [`COMMANDS`]. Help, completion, man page and JSON follow from its clap arguments and its report.
+
+mod aliases;
+mod command;
+mod cx;
+mod dispatch;
+mod error;
+mod line;
+mod settings;
+
+mod ascii;
+mod bytes_pages;
+mod eval;
+mod help;
+mod meta;
+mod repeat;
+mod set;
+
+pub use aliases::{Alias, Aliases, Origin};
+pub use command::{Command, Example, after_options, respelled};
+pub use cx::Cx;
+pub use dispatch::{complete_names, expand_alias, find, run};
+pub use error::CommandError;
+pub use help::page as help_page;
+pub use line::{Action, LineError, Redirect, parse as parse_line, words as split_words};
+pub use settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
+
+/// Every command, in the order of the help screen.
+pub const COMMANDS: &[&dyn Command] = &[
+    &aliases::AliasCommand,
+    &ascii::Ascii,
+    &bytes_pages::Btop,
+    &eval::Eval,
+    &meta::Exit,
+    &meta::Extend,
+    &meta::Gdb,
+    &help::Help,
+    &bytes_pages::Ptob,
+    &repeat::Repeat,
+    &set::Set,
+    &meta::Wr,
+    &meta::Quit,
+];

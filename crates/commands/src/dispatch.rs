@@ -1,0 +1,216 @@
+//! From words to a command: aliases, crash's special spellings, types and variables typed bare.
+
+use crate::{Aliases, COMMANDS, Command, CommandError, Cx};
+use report::Report;
+
+/// An alias may name an alias; a chain longer than this is a loop.
+const ALIAS_DEPTH: usize = 8;
+
+/// gdb's words that engineers type, and the command that answers each.
+const GDB_WORDS: &[(&str, &str)] = &[("print", "p"), ("inspect", "p"), ("ptype", "whatis"), ("output", "p")];
+
+/// The command of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static dyn Command> {
+    COMMANDS.iter().copied().find(|c| c.name() == name)
+}
+
+/// Runs one command given as words.
+pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
+    let words = respell_first(expand_words(&cx.settings.aliases, words.to_vec()));
+    let Some((name, rest)) = words.split_first() else { return Ok(Report::new("")) };
+    let (command, rest) = match find(name) {
+        Some(command) => (command, rest),
+        None => match COMMANDS.iter().copied().find(|c| c.claims(cx, &words)) {
+            Some(command) => (command, words.as_slice()),
+            None => return Err(CommandError::NotFound { word: name.clone(), near: near(cx, name) }),
+        },
+    };
+    let run = command.parse(rest.to_vec()).and_then(|args| command.run(cx, &args));
+    match run {
+        Err(CommandError::Help(page)) => Ok(*page),
+        other => other,
+    }
+}
+
+/// The line with its first word replaced, as often as that is an alias.
+#[must_use]
+pub fn expand_alias(aliases: &Aliases, line: &str) -> String {
+    let mut line = line.to_owned();
+    for _ in 0..ALIAS_DEPTH {
+        let text = line.trim_start();
+        let end = text.find(|c: char| c.is_whitespace() || "|<>".contains(c)).unwrap_or(text.len());
+        let (word, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+        match aliases.get(word) {
+            Some(alias) if find(word).is_none() => line = format!("{}{rest}", alias.command),
+            _ => break,
+        }
+    }
+    line
+}
+
+fn expand_words(aliases: &Aliases, mut words: Vec<String>) -> Vec<String> {
+    for _ in 0..ALIAS_DEPTH {
+        let Some(first) = words.first() else { break };
+        let Some(alias) = aliases.get(first).filter(|_| find(first).is_none()) else { break };
+        words.splice(..1, crate::line::words(&alias.command));
+    }
+    words
+}
+
+/// `*name` is `* name`; `p/x` is `p -x`; gdb's words are ours.
+fn respell_first(mut words: Vec<String>) -> Vec<String> {
+    let Some(first) = words.first().cloned() else { return words };
+    if find(&first).is_some() {
+        return words;
+    }
+    let (head, format) = first.split_once('/').unwrap_or((&first, ""));
+    let head_command = GDB_WORDS.iter().find(|(gdb, _)| *gdb == head).map_or(head, |(_, ours)| ours);
+    if let Some(name) = first.strip_prefix('*').filter(|n| !n.is_empty()) {
+        words.splice(..1, ["*".to_owned(), name.to_owned()]);
+    } else if find(head_command).is_some() && (head != head_command || !format.is_empty()) {
+        let option = match format {
+            "" => None,
+            "x" | "d" => Some(format!("-{format}")),
+            other => Some(format!("--format={other}")),
+        };
+        words.splice(..1, std::iter::once(head_command.to_owned()).chain(option));
+    }
+    words
+}
+
+/// True for a word of gdb's that [`run`] takes for one of ours.
+pub(crate) fn is_gdb_word(word: &str) -> bool {
+    let head = word.split('/').next().unwrap_or(word);
+    GDB_WORDS.iter().any(|(gdb, _)| *gdb == head)
+}
+
+/// Names that begin with `prefix`: commands and aliases, sorted.
+#[must_use]
+pub fn complete_names(aliases: &Aliases, prefix: &str) -> Vec<String> {
+    let mut names: Vec<String> = COMMANDS
+        .iter()
+        .map(|c| c.name())
+        .chain(aliases.iter().map(|a| a.name.as_str()))
+        .filter(|name| name.starts_with(prefix))
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn near(cx: &Cx<'_>, word: &str) -> Vec<String> {
+    let mut names: Vec<(usize, String)> = complete_names(&cx.settings.aliases, "")
+        .into_iter()
+        .map(|name| (distance(&name, word), name))
+        // one slip in a short word, two in a long one
+        .filter(|(d, name)| *d <= 1 + usize::from(name.len() > 4) && *d < name.len())
+        .collect();
+    names.sort();
+    names.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// Levenshtein distance, a row at a time.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(32).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for ((cb, &diagonal), &above) in b.iter().zip(&row).zip(row.iter().skip(1)) {
+            let left = next.last().copied().unwrap_or(i);
+            next.push((diagonal + usize::from(ca != *cb)).min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use base::Cancel;
+    use std::ops::ControlFlow;
+
+    fn answer(line: &str) -> Result<Report, CommandError> {
+        let mut settings = Settings::default();
+        let cancel = Cancel::new();
+        let mut sink = |_: &Report| ControlFlow::Continue(());
+        let mut cx = Cx::new(None, &mut settings, &cancel, &mut sink);
+        run(&mut cx, &crate::split_words(line))
+    }
+
+    #[test]
+    fn unknown_words_get_near_names() {
+        let error = answer("evl 1").unwrap_err().to_string();
+        assert_eq!(error, "command not found: evl (did you mean eval?)");
+    }
+
+    #[test]
+    fn unknown_options_are_named_as_getopt_names_them() {
+        let error = answer("eval --nosuch 1").unwrap_err().to_string();
+        assert!(error.starts_with("eval: invalid option: --nosuch\nUsage:\n  eval "), "{error}");
+        let error = answer("btop -Z 1").unwrap_err().to_string();
+        assert!(error.starts_with("btop: invalid option -- 'Z'\n"), "{error}");
+    }
+
+    #[test]
+    fn aliases_expand_in_lines_and_words() {
+        let mut aliases = Aliases::default();
+        aliases.define("ksd", "kmem -p | grep slab", crate::Origin::Runtime);
+        aliases.define("loop", "loop", crate::Origin::Runtime);
+        assert_eq!(expand_alias(&aliases, "ksd|wc"), "kmem -p | grep slab|wc");
+        assert_eq!(expand_alias(&aliases, "px jiffies"), "p -x jiffies");
+        assert_eq!(expand_alias(&aliases, "loop"), "loop");
+        assert_eq!(answer("man eval").unwrap().command, "help");
+    }
+
+    #[test]
+    fn every_command_asked_for_help_gives_its_page() {
+        for command in COMMANDS {
+            let page = answer(&format!("{} --help", command.name())).unwrap();
+            assert!(!page.is_empty(), "{}", command.name());
+        }
+    }
+
+    #[test]
+    fn examples_run_and_print_what_they_say() {
+        for command in COMMANDS {
+            assert!(!command.examples().is_empty(), "{} has no example", command.name());
+            for example in command.examples() {
+                let words = crate::split_words(example.line);
+                let command = find(&words[0]).or_else(|| {
+                    let words = expand_words(&Aliases::default(), words.clone());
+                    find(&respell_first(words)[0])
+                });
+                let command = command.unwrap_or_else(|| panic!("{}: no such command", example.line));
+                // every example parses; those whose output is told run without a dump
+                command.parse(words[1..].to_vec()).unwrap_or_else(|e| panic!("{}: {e}", example.line));
+                if !example.output.is_empty() {
+                    let report = answer(example.line).unwrap_or_else(|e| panic!("{}: {e}", example.line));
+                    assert_eq!(plain(&report), example.output, "{}", example.line);
+                }
+            }
+        }
+    }
+
+    /// The report's text without trailing blanks, which no example spells out.
+    fn plain(report: &Report) -> String {
+        fn lines(record: &report::Record, out: &mut Vec<String>) {
+            for item in &record.items {
+                match item {
+                    report::Item::Line(line) => out.push(line.to_string().trim_end().to_owned()),
+                    report::Item::Blank => out.push(String::new()),
+                    report::Item::Record(_, r) => lines(r, out),
+                    report::Item::List(l) => l.items.iter().for_each(|r| lines(r, out)),
+                    report::Item::Note(n) => out.push(n.text.clone()),
+                    report::Item::Hidden(..) => {}
+                }
+            }
+        }
+        let mut out = Vec::new();
+        lines(&report.body, &mut out);
+        out.join("\n")
+    }
+}

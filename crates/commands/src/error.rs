@@ -1,0 +1,65 @@
+//! Why a command gave no answer.
+
+use base::{Cancelled, Fault, Missing};
+use report::Report;
+
+/// Why a command gave no answer. Partial answers are no errors: they are reports with notes.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// No command, alias, type or variable of this name.
+    #[error("command not found: {word}{}", near_names(near))]
+    NotFound {
+        /// What was typed.
+        word: String,
+        /// Names like it.
+        near: Vec<String>,
+    },
+    /// The arguments are not the command's.
+    #[error("{command}: {message}\nUsage:\n  {usage}\nEnter \"help {command}\" for details.")]
+    Usage {
+        /// The command.
+        command: String,
+        /// What is wrong.
+        message: String,
+        /// Its synopsis.
+        usage: String,
+    },
+    /// It needs a dump, and none is open.
+    #[error("{0}: needs an open dump")]
+    NeedsDump(String),
+    /// It ran and failed; the message names the command's object and the reason.
+    #[error("{0}")]
+    Failed(String),
+    /// It was stopped.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// `--help` was asked: not a failure.
+    #[error("help")]
+    Help(Box<Report>),
+}
+
+impl CommandError {
+    /// A failure of `command` with its reason.
+    #[must_use]
+    pub fn failed(command: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Failed(format!("{command}: {reason}"))
+    }
+}
+
+impl From<Fault> for CommandError {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault.to_string())
+    }
+}
+impl From<Missing> for CommandError {
+    fn from(missing: Missing) -> Self {
+        Self::Failed(missing.to_string())
+    }
+}
+
+fn near_names(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        names => format!(" (did you mean {}?)", names.join(" or ")),
+    }
+}

@@ -1,0 +1,95 @@
+//! `repeat`: a command over and over, until it is stopped.
+
+use crate::{Command, CommandError, Cx, Example};
+use clap::{Arg, ArgAction, ArgMatches};
+use report::Report;
+use std::time::{Duration, Instant};
+
+/// `repeat`.
+#[derive(Debug)]
+pub(crate) struct Repeat;
+
+impl Command for Repeat {
+    fn name(&self) -> &'static str {
+        "repeat"
+    }
+    fn about(&self) -> &'static str {
+        "repeat a command"
+    }
+    fn details(&self) -> &'static str {
+        "Runs a command again and again until Ctrl-C, or until --count runs. A dump does not change, so that \
+         this serves scripts written for live kernels."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap.arg(
+            Arg::new("seconds")
+                .long("seconds")
+                .value_name("SECONDS")
+                .value_parser(clap::value_parser!(f64))
+                .help("Pause between runs; also written -SECONDS"),
+        )
+        .arg(
+            Arg::new("count")
+                .long("count")
+                .value_name("N")
+                .value_parser(clap::value_parser!(u64))
+                .help("Stop after N runs"),
+        )
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .action(ArgAction::Append)
+                .num_args(1..)
+                .required(true)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .help("The command and its arguments"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("repeat -1 p jiffies", "once a second"),
+                Example { line: "repeat --count 2 btop 1000", about: "twice", output: "1000: 1" },
+            ]
+        }
+    }
+    fn normalise(&self, mut words: Vec<String>) -> Vec<String> {
+        if let Some(first) = words.first_mut()
+            && let Some(seconds) = first.strip_prefix('-')
+            && seconds.parse::<f64>().is_ok()
+        {
+            *first = format!("--seconds={seconds}");
+        }
+        words
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let words: Vec<String> = args.get_many::<String>("command").into_iter().flatten().cloned().collect();
+        let pause = args.get_one::<f64>("seconds").copied().unwrap_or(0.0);
+        let pause = Duration::try_from_secs_f64(pause)
+            .map_err(|_| CommandError::failed("repeat", format_args!("no pause: {pause} seconds")))?;
+        let mut left = args.get_one::<u64>("count").copied().unwrap_or(u64::MAX);
+        loop {
+            let report = crate::run(cx, &words)?;
+            left = left.saturating_sub(1);
+            if left == 0 || cx.settings.quit {
+                return Ok(report);
+            }
+            cx.emit(&report)?;
+            wait(cx, pause)?;
+        }
+    }
+}
+
+/// Sleeps in short steps, so that Ctrl-C is heard.
+fn wait(cx: &Cx<'_>, pause: Duration) -> Result<(), CommandError> {
+    let end = Instant::now().checked_add(pause);
+    loop {
+        cx.cancel.check()?;
+        let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+}

@@ -1,0 +1,161 @@
+//! `set`: the task that commands are about, and the settings.
+
+use crate::settings::Effect;
+use crate::{Command, CommandError, Cx, Example, VARIABLES, Variable};
+use clap::{Arg, ArgAction, ArgMatches};
+use report::{Line, Record, Report};
+
+/// `set`.
+#[derive(Debug)]
+pub(crate) struct Set;
+
+impl Command for Set {
+    fn name(&self) -> &'static str {
+        "set"
+    }
+    fn about(&self) -> &'static str {
+        "set a process context or internal crash variable"
+    }
+    fn details(&self) -> &'static str {
+        "Without arguments, shows the context: the task that commands without an operand are about. With a PID \
+         or the address of a task_struct, changes it. With a variable, shows it; with a variable and a value, \
+         sets it. \"set -v\" shows all variables; \"help set\" lists what each takes. Several variables may be \
+         set in one line. Variables: scroll (on, off, less, more, CRASHPAGER), radix (10, 16), print_max (a number, \
+         unlimited), print_array (on, off), debug (a number), silent (on, off), edit (vi, emacs), zero_excluded \
+         (on, off), null-stop (on, off), scope (an address in text, 0), offline (show, hide), redzone (on, off), \
+         error (default, redirect, a file). refresh, console, core, hash, namelist, dumpfile, unwind and gdb are \
+         shown, but cannot be changed: setting one says why."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag = |name: &'static str, short, help: &'static str| {
+            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
+        };
+        clap.arg(flag("active", 'a', "Make the task the active one of its CPU"))
+            .arg(
+                Arg::new("cpu")
+                    .short('c')
+                    .value_name("CPU")
+                    .help("Set the context to the active task of a CPU"),
+            )
+            .arg(flag("panic", 'p', "Set the context to the panic task"))
+            .arg(flag("variables", 'v', "Show the variables"))
+            .arg(
+                Arg::new("words")
+                    .value_name("PID | TASK | VARIABLE [VALUE]")
+                    .action(ArgAction::Append)
+                    .num_args(0..)
+                    .help("The task, or variables with their values"),
+            )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("set", "show the context"),
+                Example::new("set -p", "back to the panic task"),
+                Example::new("set -c 1", "the active task of a CPU"),
+                Example::new("set -v", "show the variables"),
+                Example { line: "set radix 16", about: "numbers in hex", output: "output radix: 16 (hex)" },
+                Example { line: "set scroll off", about: "no pager", output: "scroll: off (none)" },
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        if args.get_flag("variables") {
+            return Ok(all(cx));
+        }
+        let words: Vec<&str> =
+            args.get_many::<String>("words").into_iter().flatten().map(String::as_str).collect();
+        match words.first() {
+            Some(first) if variable(first).is_some() => variables(cx, &words),
+            _ => context(cx, args, &words),
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<&'static Variable> {
+    // both spellings are in use
+    let dashed = name.replace('_', "-");
+    VARIABLES.iter().find(|v| v.name == name || v.name == dashed)
+}
+
+fn all(cx: &Cx<'_>) -> Report {
+    let mut report = Report::new("set");
+    for v in VARIABLES {
+        report.line(Line::new().cell(v.name).right(14).text(": ").field(v.name, (v.get)(cx.settings)));
+    }
+    report
+}
+
+/// `scroll off radix 16 debug`: names, each with a value where the next word is no name.
+fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
+    let mut report = Report::new("set");
+    let mut words = words.iter().copied().peekable();
+    while let Some(name) = words.next() {
+        let Some(v) = variable(name) else {
+            return Err(CommandError::failed("set", format_args!("no such variable: {name}")));
+        };
+        if let Some(value) = words.next_if(|w| variable(w).is_none()) {
+            let wrong = match v.effect {
+                Effect::Set(set) => set(cx.settings, value).err(),
+                Effect::Fixed(why) => Some(why.to_owned()),
+            };
+            if let Some(wrong) = wrong {
+                return Err(CommandError::failed("set", format_args!("{}: {wrong}", v.name)));
+            }
+        }
+        let label = if v.name == "radix" { "output radix" } else { v.name };
+        report.record(
+            v.name,
+            Record::of(Line::new().text(label).text(": ").field("value", (v.get)(cx.settings))),
+        );
+    }
+    Ok(report)
+}
+
+/// Shows or changes the task that commands are about.
+fn context(cx: &mut Cx<'_>, _args: &ArgMatches, words: &[&str]) -> Result<Report, CommandError> {
+    let _session = cx.session("set")?;
+    Err(CommandError::failed("set", format_args!("cannot set the context yet: {}", words.join(" "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use base::Cancel;
+    use std::ops::ControlFlow;
+
+    fn set(settings: &mut Settings, line: &str) -> Result<Report, String> {
+        let cancel = Cancel::new();
+        let mut sink = |_: &Report| ControlFlow::Continue(());
+        let mut cx = Cx::new(None, settings, &cancel, &mut sink);
+        crate::run(&mut cx, &crate::split_words(line)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn several_variables_in_one_line() {
+        let mut settings = Settings::default();
+        set(&mut settings, "set radix 16 print_max 10 scroll").unwrap();
+        assert_eq!((settings.radix, settings.print_max), (16, Some(10)));
+        set(&mut settings, "dec").unwrap();
+        assert_eq!(settings.radix, 10);
+    }
+
+    #[test]
+    fn what_has_no_effect_is_not_accepted() {
+        let mut settings = Settings::default();
+        let error = set(&mut settings, "set core on").unwrap_err();
+        assert_eq!(error, "set: core: errors are values here: no core is dumped");
+        assert_eq!(set(&mut settings, "set radix 7").unwrap_err(), "set: radix: 7 is neither 10 nor 16");
+        assert!(set(&mut settings, "set core").is_ok());
+    }
+
+    #[test]
+    fn every_variable_is_listed_and_in_the_help() {
+        let mut settings = Settings::default();
+        assert_eq!(set(&mut settings, "set -v").unwrap().body.items.len(), VARIABLES.len());
+        for variable in VARIABLES {
+            assert!(Set.details().contains(variable.name), "{}", variable.name);
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! The user's settings: crash's variables, each with its effect or with the reason why it has none.
+
+use crate::{Aliases, Origin};
+use base::VirtAddr;
+
+/// The program that shows long output.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Scroll {
+    /// None.
+    Off,
+    /// `$PAGER`, or less.
+    #[default]
+    On,
+    /// `less`, whatever `$PAGER` says.
+    Less,
+    /// `more`.
+    More,
+    /// What `$CRASHPAGER` says.
+    CrashPager,
+}
+
+/// The keys of the line editor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Edit {
+    /// As vi.
+    Vi,
+    /// As emacs.
+    #[default]
+    Emacs,
+}
+
+/// Where error messages go when a command's output is redirected.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum ErrorsTo {
+    /// To the terminal, and into the pipe or file as well.
+    #[default]
+    Default,
+    /// Only into the pipe or file.
+    Redirect,
+    /// Only into this file.
+    File(String),
+}
+
+/// What the user can set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Output scrolling.
+    pub scroll: Scroll,
+    /// 10 or 16: the base of numbers that commands print without `-x` or `-d`.
+    pub radix: u8,
+    /// The most array elements that an expression or a struct shows; `None` shows all.
+    pub print_max: Option<u64>,
+    /// One array element a line.
+    pub print_array: bool,
+    /// 0, or more: each command says on standard error how long it took.
+    pub debug: u32,
+    /// No banner; no prompt while an input file runs.
+    pub silent: bool,
+    /// The line editor's keys.
+    pub edit: Edit,
+    /// Excluded pages read as zeros.
+    pub zero_excluded: bool,
+    /// A character array ends at its first NUL.
+    pub null_stop: bool,
+    /// Text address whose compilation unit is looked in first for types.
+    pub scope: Option<VirtAddr>,
+    /// Show what belongs to offline CPUs.
+    pub offline: bool,
+    /// `kmem` shows objects from their left red zone on.
+    pub redzone: bool,
+    /// Where error messages go.
+    pub error: ErrorsTo,
+    /// The kernel file, for `set -v`.
+    pub namelist: Option<String>,
+    /// The dump, for `set -v`.
+    pub dumpfile: Option<String>,
+    /// The task that commands without an operand are about; the panic task where `None`.
+    pub context: Option<VirtAddr>,
+    /// The aliases.
+    pub aliases: Aliases,
+    /// Set by `exit`: the front end ends after this command.
+    pub quit: bool,
+    /// The kind of file whose lines are being run, where one is.
+    pub reading: Option<Origin>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            scroll: Scroll::On,
+            radix: 10,
+            print_max: Some(256),
+            print_array: false,
+            debug: 0,
+            silent: false,
+            edit: Edit::default(),
+            zero_excluded: false,
+            null_stop: false,
+            scope: None,
+            offline: true,
+            redzone: true,
+            error: ErrorsTo::Default,
+            namelist: None,
+            dumpfile: None,
+            context: None,
+            aliases: Aliases::default(),
+            quit: false,
+            reading: None,
+        }
+    }
+}
+
+/// What setting a variable does.
+#[derive(Clone, Copy)]
+pub enum Effect {
+    /// Takes a text, or says what is wrong with it.
+    Set(fn(&mut Settings, &str) -> Result<(), String>),
+    /// It cannot be set; why.
+    Fixed(&'static str),
+}
+
+/// One variable of `set`.
+#[derive(Clone, Copy)]
+pub struct Variable {
+    /// Its name, as in crash.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Its value as `set -v` shows it.
+    pub get: fn(&Settings) -> String,
+    /// What setting it does.
+    pub effect: Effect,
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+fn on_off(on: bool) -> String {
+    if on { "on" } else { "off" }.to_owned()
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "1" => Ok(true),
+        "off" | "0" => Ok(false),
+        _ => Err(format!("{text} is neither on nor off")),
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| format!("{text} is not a number"))
+}
+
+macro_rules! switches {
+    ($field:ident) => {
+        Effect::Set(|s, text| {
+            s.$field = switch(text)?;
+            Ok(())
+        })
+    };
+}
+
+/// Every variable, in crash's order.
+pub const VARIABLES: &[Variable] = &[
+    Variable {
+        name: "scroll",
+        takes: "on | off | less | more | CRASHPAGER",
+        about: "output scrolling, and the program that does it",
+        get: |s| {
+            match s.scroll {
+                Scroll::Off => "off (none)",
+                Scroll::On => "on (PAGER or less)",
+                Scroll::Less => "on (less)",
+                Scroll::More => "on (more)",
+                Scroll::CrashPager => "on (CRASHPAGER)",
+            }
+            .to_owned()
+        },
+        effect: Effect::Set(|s, text| {
+            s.scroll = match text {
+                "on" | "1" => Scroll::On,
+                "off" | "0" => Scroll::Off,
+                "less" => Scroll::Less,
+                "more" => Scroll::More,
+                "CRASHPAGER" if std::env::var_os("CRASHPAGER").is_some() => Scroll::CrashPager,
+                "CRASHPAGER" => return Err("the environment has no CRASHPAGER".to_owned()),
+                _ => return Err(format!("{text} is none of on, off, less, more, CRASHPAGER")),
+            };
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "radix",
+        takes: "10 | 16",
+        about: "base of the numbers that commands print",
+        get: |s| format!("{} ({})", s.radix, if s.radix == 16 { "hex" } else { "decimal" }),
+        effect: Effect::Set(|s, text| {
+            s.radix = match text {
+                "10" | "dec" | "decimal" => 10,
+                "16" | "hex" | "hexadecimal" => 16,
+                _ => return Err(format!("{text} is neither 10 nor 16")),
+            };
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "refresh",
+        takes: "on | off",
+        about: "refresh of the task list",
+        get: |_| on_off(false),
+        effect: Effect::Fixed("a dump does not change: there is nothing to refresh"),
+    },
+    Variable {
+        name: "print_max",
+        takes: "NUMBER | unlimited",
+        about: "most array elements that are printed",
+        get: |s| s.print_max.map_or_else(|| "unlimited".to_owned(), |n| n.to_string()),
+        effect: Effect::Set(|s, text| {
+            s.print_max = match text {
+                "unlimited" => None,
+                _ => Some(number(text)?),
+            };
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "print_array",
+        takes: "on | off",
+        about: "one array element a line",
+        get: |s| on_off(s.print_array),
+        effect: switches!(print_array),
+    },
+    Variable {
+        name: "console",
+        takes: "DEVICE",
+        about: "debug console",
+        get: |_| "(not assigned)".to_owned(),
+        effect: Effect::Fixed("there is no debug console; `set debug 1` writes to standard error"),
+    },
+    Variable {
+        name: "debug",
+        takes: "NUMBER",
+        about: "above 0, the time of each command goes to standard error",
+        get: |s| s.debug.to_string(),
+        effect: Effect::Set(|s, text| {
+            s.debug = u32::try_from(number(text)?).map_err(|_| format!("{text} is too large"))?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "core",
+        takes: "on | off",
+        about: "core dump at the next error",
+        get: |_| on_off(false),
+        effect: Effect::Fixed("errors are values here: no core is dumped"),
+    },
+    Variable {
+        name: "hash",
+        takes: "on | off",
+        about: "verification of kernel lists",
+        get: |_| on_off(true),
+        effect: Effect::Fixed("lists are always checked for cycles"),
+    },
+    Variable {
+        name: "silent",
+        takes: "on | off",
+        about: "no banner, no prompt while an input file runs, no scrolling",
+        get: |s| on_off(s.silent),
+        effect: Effect::Set(|s, text| {
+            s.silent = switch(text)?;
+            if s.silent {
+                s.scroll = Scroll::Off;
+            }
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "edit",
+        takes: "vi | emacs",
+        about: "keys of the line editor",
+        get: |s| if s.edit == Edit::Vi { "vi" } else { "emacs" }.to_owned(),
+        effect: Effect::Set(|s, text| {
+            s.edit = match text {
+                "vi" => Edit::Vi,
+                "emacs" => Edit::Emacs,
+                _ => return Err(format!("{text} is neither vi nor emacs")),
+            };
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "namelist",
+        takes: "FILE",
+        about: "the kernel's file",
+        get: |s| s.namelist.clone().unwrap_or_else(|| "(none)".to_owned()),
+        effect: Effect::Fixed("the kernel's file is named on the command line"),
+    },
+    Variable {
+        name: "dumpfile",
+        takes: "FILE",
+        about: "the dump",
+        get: |s| s.dumpfile.clone().unwrap_or_else(|| "(none)".to_owned()),
+        effect: Effect::Fixed("the dump is named on the command line"),
+    },
+    Variable {
+        name: "unwind",
+        takes: "on | off",
+        about: "unwinding by tables",
+        get: |_| on_off(true),
+        effect: Effect::Fixed(
+            "the best source for a frame is always used: ORC, DWARF CFI, frame pointers, scan",
+        ),
+    },
+    Variable {
+        name: "zero_excluded",
+        takes: "on | off",
+        about: "pages that are not in the dump read as zeros",
+        get: |s| on_off(s.zero_excluded),
+        effect: switches!(zero_excluded),
+    },
+    Variable {
+        name: "null-stop",
+        takes: "on | off",
+        about: "character arrays end at their first NUL",
+        get: |s| on_off(s.null_stop),
+        effect: switches!(null_stop),
+    },
+    Variable {
+        name: "gdb",
+        takes: "on | off",
+        about: "every line goes to gdb",
+        get: |_| on_off(false),
+        effect: Effect::Fixed("there is no gdb inside; p, whatis, dis and sym answer gdb's words"),
+    },
+    Variable {
+        name: "scope",
+        takes: "TEXT-ADDRESS | 0",
+        about: "the compilation unit that is looked in first for types",
+        get: |s| s.scope.map_or_else(|| "0 (not set)".to_owned(), |at| format!("{at:x}")),
+        effect: Effect::Set(|s, text| {
+            let digits = text.strip_prefix("0x").unwrap_or(text);
+            let at = u64::from_str_radix(digits, 16).map_err(|_| format!("{text} is no address"))?;
+            s.scope = (at != 0).then_some(VirtAddr(at));
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "offline",
+        takes: "show | hide",
+        about: "output of offline CPUs",
+        get: |s| if s.offline { "show" } else { "hide" }.to_owned(),
+        effect: Effect::Set(|s, text| {
+            s.offline = match text {
+                "show" => true,
+                "hide" => false,
+                _ => return Err(format!("{text} is neither show nor hide")),
+            };
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "redzone",
+        takes: "on | off",
+        about: "kmem shows slab objects from their left red zone on",
+        get: |s| on_off(s.redzone),
+        effect: switches!(redzone),
+    },
+    Variable {
+        name: "error",
+        takes: "default | redirect | FILE",
+        about: "where error messages go",
+        get: |s| match &s.error {
+            ErrorsTo::Default => "default".to_owned(),
+            ErrorsTo::Redirect => "redirect".to_owned(),
+            ErrorsTo::File(name) => name.clone(),
+        },
+        effect: Effect::Set(|s, text| {
+            s.error = match text {
+                "default" => ErrorsTo::Default,
+                "redirect" => ErrorsTo::Redirect,
+                name => ErrorsTo::File(name.to_owned()),
+            };
+            Ok(())
+        }),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variable(name: &str) -> &'static Variable {
+        VARIABLES.iter().find(|v| v.name == name).unwrap()
+    }
+
+    #[test]
+    fn what_is_set_is_what_is_got() {
+        let table = [
+            ("scroll", "off", "off (none)"),
+            ("radix", "16", "16 (hex)"),
+            ("print_max", "unlimited", "unlimited"),
+            ("print_max", "10", "10"),
+            ("print_array", "on", "on"),
+            ("debug", "3", "3"),
+            ("silent", "on", "on"),
+            ("edit", "vi", "vi"),
+            ("zero_excluded", "on", "on"),
+            ("null-stop", "on", "on"),
+            ("scope", "ffffffff81000000", "ffffffff81000000"),
+            ("scope", "0", "0 (not set)"),
+            ("offline", "hide", "hide"),
+            ("redzone", "off", "off"),
+            ("error", "/tmp/e", "/tmp/e"),
+        ];
+        for (name, text, shown) in table {
+            let mut settings = Settings::default();
+            let Effect::Set(set) = variable(name).effect else { panic!("{name} cannot be set") };
+            set(&mut settings, text).unwrap();
+            assert_eq!((variable(name).get)(&settings), shown, "{name}");
+            if name != "error" {
+                assert!(set(&mut settings, "nonsense!").is_err(), "{name} takes nonsense");
+            }
+        }
+    }
+}
