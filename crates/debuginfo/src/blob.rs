@@ -35,6 +35,13 @@ impl Blob {
         Self::new([0_u8; 0])
     }
 
+    /// The window of this one that `part` is, where `part` was borrowed from it.
+    #[must_use]
+    pub fn window_of(&self, part: &[u8]) -> Option<Self> {
+        let start = part.as_ptr().addr().checked_sub(self.as_ptr().addr())?;
+        self.slice(start..start.checked_add(part.len())?)
+    }
+
     /// A window into this one; `None` where it would reach beyond it.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Option<Self> {

@@ -1,6 +1,22 @@
 //! What the kernel's memory means: a [`Session`] joins a dump, an architecture, symbols and types,
 //! and gives the kernel's tasks, modules, log and the rest as typed Rust values. Prints nothing.
 
+#[macro_use]
+pub mod bind;
+pub mod cpu;
+mod error;
+pub mod list;
+pub mod module;
+mod open;
+pub mod printk;
 mod session;
+mod symbols;
+pub mod system;
+pub mod task;
+mod typing;
 
-pub use session::Session;
+pub use error::{KernelError, Result};
+pub use open::{Opened, hex};
+pub use session::{OpenOptions, Session};
+pub use symbols::{KernelSymbols, Located};
+pub use typing::KernelBtf;

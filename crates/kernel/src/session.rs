@@ -1,5 +1,224 @@
-//! One opened dump.
+//! One opened dump: it joins memory, architecture, symbols and types, each read when first asked for.
+
+use crate::bind::{Binding, Layouts, OffsetHints};
+use crate::cpu::{self, Cpus};
+use crate::error::{KernelError, Result};
+use crate::module::{self, Module};
+use crate::open::{self, Opened};
+use crate::printk::{self, Log};
+use crate::symbols::KernelSymbols;
+use crate::task::{self, TaskStates, Tasks};
+use crate::typing::{self, KernelBtf, Loaded};
+use arch::{Boot, CpuState, How, KernelMap};
+use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use debuginfo::elf::ObjectFile;
+use debuginfo::symtab::SymbolTable;
+use debuginfo::types::Types;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::any::{Any, TypeId};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+/// What to open, and how.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The dump (several files for a split one), and perhaps a vmlinux, in any order.
+    pub files: Vec<PathBuf>,
+    /// Use a vmlinux whose build id differs from the dump's.
+    pub force: bool,
+    /// How far KASLR moved the kernel, where the user knows it.
+    pub kaslr: Option<u64>,
+    /// Do not look for debug files that were not named.
+    pub no_search: bool,
+    /// More folders to look for debug files in.
+    pub debug_dirs: Vec<PathBuf>,
+}
 
 /// One opened dump: memory, symbols, types and what was found out about the kernel.
-#[derive(Debug)]
-pub struct Session {}
+pub struct Session {
+    opened: Opened,
+    bindings: RwLock<FxHashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    pub(crate) kernel_symbols: OnceLock<KernelSymbols>,
+    pub(crate) module_symbols: OnceLock<SymbolTable>,
+    pub(crate) image: OnceLock<(VirtAddr, VirtAddr)>,
+    loaded: OnceLock<Loaded>,
+    module_types: Mutex<FxHashSet<VirtAddr>>,
+    cpus: OnceLock<Cpus>,
+    tasks: OnceLock<Tasks>,
+    states: OnceLock<TaskStates>,
+    modules: OnceLock<(Vec<Module>, Option<KernelError>)>,
+    log: OnceLock<std::result::Result<Log, KernelError>>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("dump", &self.opened.dump.format()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Opens a dump. Reads its headers and finds the kernel in it; everything else waits until it
+    /// is asked for.
+    pub fn open(options: &OpenOptions) -> Result<Self> {
+        let mut opened = open::open(options)?;
+        let kernel_symbols = OnceLock::new();
+        if opened.boot.how != How::VmcoreInfo {
+            // the page tables are some process's: the kernel's own are found by name
+            let symbols = KernelSymbols::load(&opened);
+            let root = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
+            if let Some(at) = root.iter().find_map(|n| symbols.table.addr(n)) {
+                opened.use_swapper(at);
+            }
+            let _ = kernel_symbols.set(symbols);
+        }
+        Ok(Self {
+            opened,
+            bindings: RwLock::default(),
+            kernel_symbols,
+            module_symbols: OnceLock::new(),
+            image: OnceLock::new(),
+            loaded: OnceLock::new(),
+            module_types: Mutex::default(),
+            cpus: OnceLock::new(),
+            tasks: OnceLock::new(),
+            states: OnceLock::new(),
+            modules: OnceLock::new(),
+            log: OnceLock::new(),
+        })
+    }
+
+    /// The dump.
+    #[must_use]
+    pub fn dump(&self) -> &Arc<dump::Dump> {
+        &self.opened.dump
+    }
+    /// What was given and found when the dump was opened.
+    #[must_use]
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+    /// Physical memory.
+    #[must_use]
+    pub fn phys(&self) -> &dyn PhysRead {
+        &*self.opened.dump
+    }
+    /// The kernel's address space.
+    #[must_use]
+    pub fn mem(&self) -> &dyn VirtRead {
+        &self.opened.mem
+    }
+    /// The kernel's address space, with its page tables.
+    #[must_use]
+    pub fn map(&self) -> &KernelMap {
+        &self.opened.mem
+    }
+    /// Where the kernel lies.
+    #[must_use]
+    pub fn boot(&self) -> &Boot {
+        &self.opened.boot
+    }
+    /// The CPUs' registers from the dump's notes, in the notes' order.
+    #[must_use]
+    pub fn cpu_states(&self) -> &[CpuState] {
+        &self.opened.cpu_states
+    }
+    /// VMCOREINFO: the dump's, or the kernel's own copy in memory; empty where neither is there.
+    #[must_use]
+    pub fn vmcoreinfo(&self) -> &VmcoreInfo {
+        &self.opened.info
+    }
+    /// The kernel's ELF file, where one was given or found.
+    #[must_use]
+    pub fn vmlinux(&self) -> Option<&Arc<ObjectFile>> {
+        self.opened.vmlinux.as_ref()
+    }
+
+    /// The address of a kernel symbol that an answer needs.
+    pub fn need_symbol(&self, name: &str) -> Result<VirtAddr> {
+        self.symbol(name).ok_or_else(|| KernelError::NoSymbol(name.to_owned()))
+    }
+
+    /// All types in reach without a search: the kernel's BTF, and a given vmlinux's DWARF.
+    pub fn types(&self) -> &Types {
+        &self.loaded().types
+    }
+    pub(crate) fn loaded(&self) -> &Loaded {
+        self.loaded.get_or_init(|| typing::load(self))
+    }
+    /// The kernel's BTF, where there is some.
+    pub fn kernel_btf(&self) -> Option<&KernelBtf> {
+        self.loaded().btf.as_ref()
+    }
+    /// Why types that ought to be there are not.
+    pub fn type_problems(&self) -> &[String] {
+        &self.loaded().problems
+    }
+    /// Makes the types of a module known: its split BTF in the dump. Once for each module; false
+    /// where there are none.
+    pub fn load_module_types(&self, module: &Module) -> std::result::Result<bool, String> {
+        let mut done = self.module_types.lock().unwrap_or_else(PoisonError::into_inner);
+        if !done.insert(module.at) {
+            return Ok(true);
+        }
+        match self.kernel_btf() {
+            Some(kernel) => typing::add_module(self, kernel, &module.name, module.at),
+            None => Ok(false),
+        }
+    }
+    /// The binding of a kernel struct, resolved on first use.
+    pub fn bind<B: Binding>(&self) -> Arc<B> {
+        let key = TypeId::of::<B>();
+        let read = self.bindings.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hit) = read.get(&key).cloned().and_then(|b| b.downcast::<B>().ok()) {
+            return hit;
+        }
+        drop(read);
+        let made = Arc::new(B::bind(&Layouts { types: self.types(), hints: self }));
+        let mut write = self.bindings.write().unwrap_or_else(PoisonError::into_inner);
+        write.insert(key, made.clone());
+        made
+    }
+
+    /// The CPUs.
+    pub fn cpus(&self) -> &Cpus {
+        self.cpus.get_or_init(|| cpu::read_cpus(self))
+    }
+    /// The address of a CPU's copy of a per-CPU variable.
+    pub fn per_cpu(&self, symbol: &str, cpu: u32) -> Result<VirtAddr> {
+        cpu::per_cpu(self, symbol, cpu)
+    }
+    /// All tasks.
+    pub fn tasks(&self) -> &Tasks {
+        self.tasks.get_or_init(|| task::read_tasks(self))
+    }
+    /// How this kernel numbers task states.
+    pub fn task_states(&self) -> &TaskStates {
+        self.states.get_or_init(|| TaskStates::read(self))
+    }
+    /// All modules, in the order they were loaded.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules_and_problem().0
+    }
+    /// All modules, and why the list ended early where it did.
+    pub fn modules_and_problem(&self) -> &(Vec<Module>, Option<KernelError>) {
+        self.modules.get_or_init(|| module::read_modules(self))
+    }
+    /// The module that an address lies in.
+    #[must_use]
+    pub fn module_at(&self, at: VirtAddr) -> Option<&Module> {
+        self.modules().iter().find(|m| m.contains(at))
+    }
+    /// The kernel's log.
+    pub fn log(&self) -> std::result::Result<&Log, &KernelError> {
+        self.log.get_or_init(|| printk::read_log(self)).as_ref()
+    }
+}
+
+impl OffsetHints for Session {
+    fn offset(&self, of: &str, member: &str) -> Option<u64> {
+        self.opened.info.offset(&format!("{of}.{member}"))
+    }
+    fn size(&self, of: &str) -> Option<u64> {
+        self.opened.info.size(of)
+    }
+}

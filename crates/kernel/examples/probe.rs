@@ -1,0 +1,54 @@
+//! Developer's look at a dump: what the kernel crate finds, with times.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+use kernel::{OpenOptions, Session};
+use std::time::Instant;
+
+fn main() {
+    let files: Vec<_> = std::env::args().skip(1).map(Into::into).collect();
+    let t = Instant::now();
+    let s = Session::open(&OpenOptions { files, no_search: true, ..Default::default() }).unwrap();
+    println!("open {:?} {:?}", t.elapsed(), s.boot());
+    println!(
+        "symbols {} from {} {:?} {:?}",
+        s.kernel_symbols().table.len(),
+        s.kernel_symbols().from,
+        s.kernel_symbols().problem,
+        t.elapsed()
+    );
+    println!("types {:?} {:?}", s.type_problems(), t.elapsed());
+    println!("{:?} {:?}", kernel::system::utsname(&s), t.elapsed());
+    println!("{:?} {:?} {:?}", s.cpus(), kernel::system::clocks(&s), kernel::system::memory_bytes(&s));
+    println!("load {:?} khz {:?}", kernel::system::load_average(&s), kernel::system::cpu_khz(&s));
+    let tasks = s.tasks();
+    println!("{} tasks {:?} {:?}", tasks.all.len(), tasks.problems, t.elapsed());
+    for k in tasks.all.iter().filter(|t| t.active) {
+        println!("  {k:?}");
+    }
+    println!("{:?} {:?}", s.modules_and_problem().1, t.elapsed());
+    for m in s.modules() {
+        println!(
+            "  {} {:#x} {} {:?}",
+            m.name,
+            m.base(),
+            m.size(),
+            kernel::module::sections(&s, m.at).map(|v| v.len())
+        );
+    }
+    println!("{} module symbols {:?}", s.module_symbols().len(), t.elapsed());
+    match s.log() {
+        Ok(log) => println!(
+            "{} log records, lost {} {:?} last {:?}; {:?} {:?}",
+            log.records.len(),
+            log.lost,
+            log.stopped,
+            log.records.last(),
+            kernel::system::panic_text(log),
+            t.elapsed()
+        ),
+        Err(e) => println!("log: {e}"),
+    }
+    for m in s.modules() {
+        println!("  {} types {:?}", m.name, s.load_module_types(m));
+    }
+    println!("{:?}", t.elapsed());
+}

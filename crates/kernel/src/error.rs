@@ -1,0 +1,64 @@
+//! What can go wrong between a question about the kernel and its answer.
+
+use base::{Fault, VirtAddr};
+use debuginfo::types::TypeError;
+use std::path::PathBuf;
+
+/// An answer that cannot be had, and why.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum KernelError {
+    /// Memory that is not in the dump or not mapped.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// A type that cannot be read.
+    #[error(transparent)]
+    Type(#[from] TypeError),
+    /// No source of types knows this struct.
+    #[error(
+        "struct {0} is not known: the dump has no BTF in reach and no vmlinux with debug information was given"
+    )]
+    NoType(&'static str),
+    /// The struct is known, the member is not, under none of the names it ever had.
+    #[error("struct {of} has no member {member} in this kernel")]
+    NoMember {
+        /// The struct.
+        of: &'static str,
+        /// The member's names over the years.
+        member: &'static str,
+    },
+    /// A kernel symbol that this answer needs.
+    #[error("symbol {0} is not in this kernel's symbol table")]
+    NoSymbol(String),
+    /// A kernel list, tree or ring that contradicts itself.
+    #[error("{what} at {at:#x} is damaged: {why}")]
+    Damaged {
+        /// Which structure.
+        what: &'static str,
+        /// Where.
+        at: VirtAddr,
+        /// The contradiction.
+        why: String,
+    },
+    /// A CPU that the kernel does not have.
+    #[error("cpu {0} is not a possible cpu of this kernel")]
+    NoCpu(u32),
+    /// The dump or a debug file cannot be used.
+    #[error("{0}")]
+    Open(String),
+    /// A debug file of another build.
+    #[error(
+        "{path}: build id {file} does not match the dump's kernel ({dump}): this file belongs to another build; \
+         give the right one, or --force to use it all the same"
+    )]
+    WrongBuild {
+        /// The file.
+        path: PathBuf,
+        /// Its id, in hex.
+        file: String,
+        /// The dump's id, in hex.
+        dump: String,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, KernelError>;

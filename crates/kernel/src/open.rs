@@ -1,0 +1,254 @@
+//! Opening: tells the files apart, finds the kernel in the dump, and checks that a vmlinux is of
+//! the same build. Reads nothing that grows with the dump.
+
+use crate::error::{KernelError, Result};
+use crate::session::OpenOptions;
+use arch::{Boot, CpuState, How, KernelMap};
+use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use debuginfo::elf::ObjectFile;
+use dump::{Dump, Probe, looks_like_dump};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What was given and found when a dump was opened.
+pub struct Opened {
+    /// The dump.
+    pub dump: Arc<Dump>,
+    /// The dump's files, in the order given.
+    pub dump_paths: Vec<PathBuf>,
+    /// VMCOREINFO, empty where there is none.
+    pub info: VmcoreInfo,
+    /// Where the kernel lies.
+    pub boot: Boot,
+    /// Its address space.
+    pub mem: KernelMap,
+    /// The CPUs' registers from the notes.
+    pub cpu_states: Vec<CpuState>,
+    /// The kernel's ELF file.
+    pub vmlinux: Option<Arc<ObjectFile>>,
+    /// Module files that were named.
+    pub module_files: Vec<PathBuf>,
+    /// The build id of the dump's kernel, where it is known.
+    pub build_id: Option<Vec<u8>>,
+    /// What the user ought to know: `--force` was needed, a file was passed over ...
+    pub warnings: Vec<String>,
+}
+
+/// Files by what they are.
+#[derive(Default)]
+struct Files {
+    dumps: Vec<PathBuf>,
+    vmlinux: Option<PathBuf>,
+    modules: Vec<PathBuf>,
+}
+
+pub(crate) fn open(options: &OpenOptions) -> Result<Opened> {
+    let files = sort_files(&options.files)?;
+    if files.dumps.is_empty() {
+        return Err(KernelError::Open(match &files.vmlinux {
+            Some(v) => format!("{}: this is a kernel image; name a dump as well", v.display()),
+            None => "no dump file was named".into(),
+        }));
+    }
+    let dump = Arc::new(dump::open(&files.dumps).map_err(|e| KernelError::Open(e.to_string()))?);
+    let vmlinux = match &files.vmlinux {
+        Some(path) => Some(open_vmlinux(path)?),
+        None => None,
+    };
+    let mut opened = find_kernel(dump, options)?;
+    opened.dump_paths = files.dumps;
+    opened.module_files = files.modules;
+    if let Some(file) = vmlinux {
+        adopt(&mut opened, file, options.force)?;
+    } else if !options.no_search
+        && let Some(file) = search_vmlinux(&opened, options)
+    {
+        adopt(&mut opened, file, false)?;
+    }
+    Ok(opened)
+}
+
+fn sort_files(paths: &[PathBuf]) -> Result<Files> {
+    let mut files = Files::default();
+    for path in paths {
+        let probe = looks_like_dump(path)
+            .map_err(|e| KernelError::Open(format!("{}: {}", path.display(), io_words(&e))))?;
+        match probe {
+            Probe::Dump(_) => files.dumps.push(path.clone()),
+            Probe::Vmlinux if files.vmlinux.is_none() => files.vmlinux = Some(path.clone()),
+            Probe::Vmlinux => {
+                return Err(KernelError::Open(format!("{}: a second kernel image", path.display())));
+            }
+            Probe::Module => files.modules.push(path.clone()),
+            Probe::Unknown(what) => {
+                return Err(KernelError::Open(format!(
+                    "{}: {what}; crashlens reads ELF and kdump-compressed dumps (also flattened or split) \
+                     and raw RAM images",
+                    path.display()
+                )));
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn io_words(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "no such file".into(),
+        std::io::ErrorKind::IsADirectory => "is a directory; name the dump file in it".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => e.to_string(),
+    }
+}
+
+fn open_vmlinux(path: &Path) -> Result<Arc<ObjectFile>> {
+    ObjectFile::open(path).map(Arc::new).map_err(|e| KernelError::Open(format!("{}: {e}", path.display())))
+}
+
+/// Finds the kernel in physical memory.
+fn find_kernel(dump: Arc<Dump>, options: &OpenOptions) -> Result<Opened> {
+    let info = dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default();
+    let cpu_states: Vec<CpuState> =
+        arch::ARCHES.iter().map(|a| a.cpu_states(dump.notes())).find(|s| !s.is_empty()).unwrap_or_default();
+    let phys_base = header_phys_base(&dump);
+    let mut boot =
+        Boot::find(&info, &cpu_states, phys_base, &*dump).map_err(|e| KernelError::Open(e.to_string()))?;
+    if let Some(offset) = options.kaslr {
+        boot.kaslr_offset = offset;
+    }
+    let phys: Arc<dyn PhysRead> = dump.clone();
+    let mem = KernelMap::new(phys, boot.tables).with_image(boot.phys_base);
+    let build_id = info.get("BUILD-ID").and_then(unhex);
+    Ok(Opened {
+        dump,
+        dump_paths: Vec::new(),
+        info,
+        boot,
+        mem,
+        cpu_states,
+        vmlinux: None,
+        module_files: Vec::new(),
+        build_id,
+        warnings: Vec::new(),
+    })
+}
+
+/// `phys_base` from the program header that maps the kernel's image, where the dump's writer knew
+/// virtual addresses (/proc/vmcore, makedumpfile -E).
+fn header_phys_base(dump: &Dump) -> Option<i64> {
+    let image = dump
+        .virt_segments()
+        .iter()
+        .find(|s| (0xffff_ffff_8000_0000..0xffff_ffff_c000_0000).contains(&s.virt.0))?;
+    Some(image.phys.0.wrapping_sub(image.virt.0.wrapping_sub(0xffff_ffff_8000_0000)).cast_signed())
+}
+
+impl Opened {
+    /// The kernel's release: VMCOREINFO's `OSRELEASE`, else the dump header's.
+    #[must_use]
+    pub fn release(&self) -> Option<String> {
+        self.info
+            .get("OSRELEASE")
+            .map(str::to_owned)
+            .or_else(|| self.dump.facts().utsname.as_ref().map(|u| u.release.clone()))
+            .filter(|r| !r.is_empty())
+    }
+
+    /// Takes the page tables that `swapper_pg_dir` names, now that symbols are known, in place of
+    /// those of the process that a CPU happened to run.
+    pub(crate) fn use_swapper(&mut self, swapper: VirtAddr) {
+        let phys: Arc<dyn PhysRead> = self.dump.clone();
+        self.boot = self.boot.with_swapper(swapper, &*phys);
+        self.mem = KernelMap::new(phys, self.boot.tables).with_image(self.boot.phys_base);
+    }
+}
+
+/// Makes a vmlinux part of the session, after checking that it is the dump's kernel.
+fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> {
+    let text = file.symbol("_text").or_else(|| file.symbol("_stext")).map(|s| s.value);
+    if opened.boot.how != How::VmcoreInfo
+        && let (Some(at), Some(linked)) = (opened.boot.text, text)
+    {
+        opened.boot.kaslr_offset = at.0.wrapping_sub(linked & !0x1f_ffff);
+    }
+    let own = opened.build_id.clone().or_else(|| build_id_in_memory(opened, &file));
+    match (&own, file.build_id()) {
+        (Some(dump_id), Some(file_id)) if dump_id != file_id => {
+            if !force {
+                return Err(KernelError::WrongBuild {
+                    path: file.path().to_owned(),
+                    file: hex(file_id),
+                    dump: hex(dump_id),
+                });
+            }
+            opened.warnings.push(format!(
+                "{}: used by force: its build id {} is not the dump's {}",
+                file.path().display(),
+                hex(file_id),
+                hex(dump_id)
+            ));
+        }
+        (None, _) if !banner_matches(opened, &file) => {
+            if !force {
+                return Err(KernelError::Open(format!(
+                    "{}: the kernel's banner in this file is not at the address in the dump where it \
+                     should be: the file belongs to another build; give the right one, or --force",
+                    file.path().display()
+                )));
+            }
+            opened
+                .warnings
+                .push(format!("{}: used by force: its banner is not the dump's", file.path().display()));
+        }
+        _ => {}
+    }
+    opened.build_id = own;
+    opened.vmlinux = Some(file);
+    Ok(())
+}
+
+/// The build id in the dump's memory, at the place where this vmlinux has its own (`.notes`).
+fn build_id_in_memory(opened: &Opened, file: &ObjectFile) -> Option<Vec<u8>> {
+    let notes = file.header(".notes")?;
+    let len = usize::try_from(notes.size().min(1 << 16)).ok()?;
+    let raw = opened.mem.bytes(VirtAddr(notes.addr().wrapping_add(opened.boot.kaslr_offset)), len).ok()?;
+    debuginfo::elf::build_id_of_notes(&raw).map(<[u8]>::to_vec)
+}
+
+/// True where `linux_banner` of the file stands at its place in the dump; also where the file
+/// cannot tell.
+fn banner_matches(opened: &Opened, file: &ObjectFile) -> bool {
+    let Some(symbol) = file.symbol("linux_banner") else { return true };
+    let Some(own) = file.bytes_at(symbol.value).map(base::cstr) else { return true };
+    let at = VirtAddr(symbol.value.wrapping_add(opened.boot.kaslr_offset));
+    opened.mem.cstr(at, 512).is_ok_and(|found| found == own)
+}
+
+/// Looks for a vmlinux of the dump's build in the usual places.
+fn search_vmlinux(opened: &Opened, options: &OpenOptions) -> Option<Arc<ObjectFile>> {
+    let _ = (opened, options);
+    None
+}
+
+/// Bytes as lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn build_ids_in_hex() {
+        assert_eq!(unhex("00ff1a"), Some(vec![0, 255, 26]));
+        assert_eq!(unhex("0g"), None);
+        assert_eq!(unhex("abc"), None);
+        assert_eq!(hex(&[0, 255]), "00ff");
+    }
+}

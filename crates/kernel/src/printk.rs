@@ -1,0 +1,382 @@
+//! The kernel's log: the lockless ring buffer (`printk_ringbuffer`, since 5.10), the record buffer
+//! before it (`struct printk_log`, called `struct log` until 3.11), and plain text before 3.5.
+//!
+//! Source: kernel/printk/printk_ringbuffer.[ch], kernel/printk/printk.c,
+//! Documentation/admin-guide/kdump/vmcoreinfo.rst. Offsets come from types or from VMCOREINFO, so
+//! that the log can be read before anything else is known.
+
+use crate::error::{KernelError, Result};
+use crate::session::Session;
+use base::{Bytes, VirtAddr, cstr};
+
+/// Bytes of log buffer that are believed; the kernel allows 2 GiB, nobody has more than this.
+const MAX_BUFFER: u64 = 1 << 30;
+/// Longest text of one record that is read.
+const MAX_TEXT: usize = 1 << 16;
+
+/// One record of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Sequence number, where the buffer keeps it.
+    pub seq: u64,
+    /// Nanoseconds since boot, on the CPU that logged.
+    pub ts_nsec: u64,
+    /// Syslog level, 0 (emergency) to 7 (debug).
+    pub level: u8,
+    /// Syslog facility; 0 is the kernel.
+    pub facility: u8,
+    /// `LOG_CONT`, `LOG_NEWLINE` ...: the record's flags.
+    pub flags: u8,
+    /// Thread or CPU that logged (CONFIG_PRINTK_CALLER), top bit set for a CPU.
+    pub caller_id: Option<u32>,
+    /// The text, without the trailing newline; may hold several lines.
+    pub text: String,
+    /// `SUBSYSTEM=…`, `DEVICE=…`, where the record has them.
+    pub dict: Vec<String>,
+}
+
+/// The log as far as it could be read.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// Oldest first.
+    pub records: Vec<LogRecord>,
+    /// How many records the ring names whose text was overwritten or never committed.
+    pub lost: u64,
+    /// Why reading ended before the newest record, where it did.
+    pub stopped: Option<KernelError>,
+}
+
+bind! {
+    /// `struct printk_ringbuffer`
+    struct Ringbuffer("printk_ringbuffer") { desc_ring: "desc_ring", text_data_ring: "text_data_ring" }
+}
+bind! {
+    /// `struct prb_desc_ring`
+    struct DescRing("prb_desc_ring") {
+        count_bits: "count_bits",
+        descs: "descs",
+        infos: "infos",
+        head_id: "head_id",
+        tail_id: "tail_id",
+    }
+}
+bind! {
+    /// `struct prb_desc`
+    struct Desc("prb_desc") { state_var: "state_var", text_blk_lpos: "text_blk_lpos" }
+}
+bind! {
+    /// `struct prb_data_blk_lpos`
+    struct BlkLpos("prb_data_blk_lpos") { begin: "begin", next: "next" }
+}
+bind! {
+    /// `struct prb_data_ring`
+    struct DataRing("prb_data_ring") { size_bits: "size_bits", data: "data" }
+}
+bind! {
+    /// `struct printk_info`
+    struct Info("printk_info") {
+        seq: "seq",
+        ts_nsec: "ts_nsec",
+        text_len: "text_len",
+        facility: "facility",
+        caller_id: "caller_id",
+        dev_info: "dev_info",
+    }
+}
+bind! {
+    /// `struct printk_log`; `struct log` until 3.11 (62e32ac3505a)
+    struct OldRecord("printk_log" | "log") {
+        ts_nsec: "ts_nsec",
+        len: "len",
+        text_len: "text_len",
+        dict_len: "dict_len",
+        facility: "facility",
+    }
+}
+
+/// Reads the kernel's log, whichever buffer this kernel has.
+pub fn read_log(s: &Session) -> Result<Log> {
+    if let Some(prb) = s.symbol("prb") {
+        return ringbuffer(s, s.mem().ptr(prb)?);
+    }
+    if s.symbol("log_first_idx").is_some() {
+        return records(s);
+    }
+    if s.symbol("log_end").is_some() {
+        return plain_text(s);
+    }
+    Err(KernelError::NoSymbol("prb (or log_buf)".into()))
+}
+
+/// States of a descriptor (`enum desc_state`), the two top bits of its `state_var`.
+const DESC_COMMITTED: u64 = 1;
+const DESC_FINALIZED: u64 = 2;
+const DESC_REUSABLE: u64 = 3;
+/// An lpos with bit 0 set has no data (`BLK_DATALESS`).
+const DATALESS: u64 = 1;
+
+fn ringbuffer(s: &Session, prb: VirtAddr) -> Result<Log> {
+    let mem = s.mem();
+    let rb = s.bind::<Ringbuffer>();
+    let ring = s.bind::<DescRing>();
+    let desc = s.bind::<Desc>();
+    let lpos = s.bind::<BlkLpos>();
+    let data = s.bind::<DataRing>();
+    let info = s.bind::<Info>();
+    let desc_ring = rb.desc_ring.at(prb)?;
+    let text_ring = rb.text_data_ring.at(prb)?;
+
+    let damaged = |why: String| KernelError::Damaged { what: "printk ring buffer", at: prb, why };
+    let count_bits = ring.count_bits.u32(mem, desc_ring)?;
+    let size_bits = data.size_bits.u32(mem, text_ring)?;
+    if count_bits > 26 || size_bits > 30 {
+        return Err(damaged(format!("2^{count_bits} descriptors, 2^{size_bits} bytes of text")));
+    }
+    let descs = ring.descs.ptr(mem, desc_ring)?;
+    let infos = ring.infos.ptr(mem, desc_ring)?;
+    let text = data.data.ptr(mem, text_ring)?;
+    let desc_size = desc.size.ok_or(KernelError::NoType("prb_desc"))?;
+    let info_size = info.size.ok_or(KernelError::NoType("printk_info"))?;
+    let text_size = 1_u64 << size_bits;
+    // the top two bits of an id's word are its state; ids wrap below them
+    let id_mask = u64::MAX >> 2;
+    let tail = ring.tail_id.u64(mem, desc_ring)? & id_mask;
+    let head = ring.head_id.u64(mem, desc_ring)? & id_mask;
+    let count = head.wrapping_sub(tail) & id_mask;
+    if count > 1 << count_bits {
+        return Err(damaged(format!("{count} records between tail {tail:#x} and head {head:#x}")));
+    }
+
+    let mut log = Log::default();
+    for n in 0..=count {
+        let id = tail.wrapping_add(n) & id_mask;
+        let slot = id & ((1 << count_bits) - 1);
+        let mut lost = 0;
+        let mut one = || -> Result<Option<LogRecord>> {
+            let at = descs.add(slot.wrapping_mul(desc_size));
+            let state = desc.state_var.u64(mem, at)?;
+            let in_use = matches!(state >> 62, DESC_COMMITTED | DESC_FINALIZED);
+            if state & id_mask != id || !in_use {
+                // a reusable descriptor at the tail is one that never held a record
+                lost += u64::from(n != 0 || state >> 62 != DESC_REUSABLE);
+                return Ok(None);
+            }
+            let blk = desc.text_blk_lpos.at(at)?;
+            let begin = lpos.begin.u64(mem, blk)?;
+            let next = lpos.next.u64(mem, blk)?;
+            let i = infos.add(slot.wrapping_mul(info_size));
+            let text_len = u64::from(mem.u16(info.text_len.at(i)?)?);
+            let mut body = Vec::new();
+            if begin & DATALESS == 0 || next & DATALESS == 0 {
+                // a block that does not fit before the end of the ring starts at its beginning
+                let wraps = begin >> size_bits != next.wrapping_sub(1) >> size_bits;
+                let from = if wraps { 0 } else { begin & (text_size - 1) };
+                let blk_len = if wraps { next & (text_size - 1) } else { next.wrapping_sub(begin) };
+                let room = blk_len.saturating_sub(8); // the block begins with its descriptor's id
+                let len = text_len.min(room).min(MAX_TEXT as u64);
+                body = mem.bytes(text.add(from).add(8), usize::try_from(len).unwrap_or(0))?;
+            }
+            let fl = info.facility.at(i).ok().and_then(|at| mem.u16(at).ok()).unwrap_or(0);
+            let dict = info.dev_info.at(i).ok().map(|at| dev_info(s, at)).unwrap_or_default();
+            Ok(Some(LogRecord {
+                seq: info.seq.u64(mem, i)?,
+                ts_nsec: info.ts_nsec.u64(mem, i)?,
+                facility: (fl & 0xff) as u8,
+                // u8 flags:5, level:3 follow the facility
+                flags: (fl >> 8) as u8 & 0x1f,
+                level: (fl >> 13) as u8,
+                caller_id: info.caller_id.u32(mem, i).ok(),
+                text: String::from_utf8_lossy(&body).trim_end_matches('\n').to_owned(),
+                dict,
+            }))
+        };
+        match one() {
+            Ok(Some(r)) => log.records.push(r),
+            Ok(None) => log.lost = log.lost.saturating_add(lost),
+            Err(e) => log.stopped = Some(e), // a page of the ring is missing: the others may be there
+        }
+    }
+    Ok(log)
+}
+
+/// `struct dev_printk_info { char subsystem[16]; char device[48]; }`
+fn dev_info(s: &Session, at: VirtAddr) -> Vec<String> {
+    let Ok(raw) = s.mem().bytes(at, 64) else { return Vec::new() };
+    let part = |range: std::ops::Range<usize>, key: &str| {
+        let text = String::from_utf8_lossy(cstr(raw.get(range).unwrap_or_default())).into_owned();
+        (!text.is_empty()).then(|| format!("{key}={text}"))
+    };
+    [part(0..16, "SUBSYSTEM"), part(16..64, "DEVICE")].into_iter().flatten().collect()
+}
+
+fn buffer(s: &Session) -> Result<(VirtAddr, u64)> {
+    let mem = s.mem();
+    let at = mem.ptr(s.need_symbol("log_buf")?)?;
+    let len = u64::from(mem.u32(s.need_symbol("log_buf_len")?)?);
+    if len == 0 || len > MAX_BUFFER {
+        return Err(KernelError::Damaged { what: "log_buf", at, why: format!("log_buf_len is {len}") });
+    }
+    Ok((at, len))
+}
+
+fn records(s: &Session) -> Result<Log> {
+    let mem = s.mem();
+    let (buf, len) = buffer(s)?;
+    let r = s.bind::<OldRecord>();
+    // the layout never changed while it existed; it serves where neither types nor VMCOREINFO tell
+    let off = |f: &crate::bind::Field, default| f.offset().unwrap_or(default);
+    let (ts, rec_len, text_len, dict_len) =
+        (off(&r.ts_nsec, 0), off(&r.len, 8), off(&r.text_len, 10), off(&r.dict_len, 12));
+    let facility = off(&r.facility, 14);
+    let header = r.size.unwrap_or(16);
+    let first = u64::from(mem.u32(s.need_symbol("log_first_idx")?)?);
+    let end = u64::from(mem.u32(s.need_symbol("log_next_idx")?)?);
+
+    let mut log = Log::default();
+    let mut idx = first;
+    let mut seen = 0_u64;
+    let mut wrapped = false;
+    while idx != end || (seen == 0 && first == end && !wrapped) {
+        let one = || -> Result<Option<(LogRecord, u64)>> {
+            let at = buf.add(idx);
+            let step = u64::from(mem.u16(at.add(rec_len))?);
+            if step == 0 {
+                return Ok(None); // the rest of the buffer is unused: the next record is at its start
+            }
+            let n = u64::from(mem.u16(at.add(text_len))?);
+            let d = u64::from(mem.u16(at.add(dict_len))?);
+            if header.saturating_add(n).saturating_add(d) > step || idx.saturating_add(step) > len {
+                return Err(KernelError::Damaged {
+                    what: "log record",
+                    at,
+                    why: format!("{step} bytes at {idx:#x} of {len:#x}, {n} of text, {d} of dictionary"),
+                });
+            }
+            let text = mem.bytes(at.add(header), n as usize)?;
+            let dict = mem.bytes(at.add(header).add(n), d as usize)?;
+            let fl = mem.u16(at.add(facility))?;
+            let record = LogRecord {
+                seq: seen,
+                ts_nsec: mem.u64(at.add(ts))?,
+                facility: (fl & 0xff) as u8,
+                flags: (fl >> 8) as u8 & 0x1f,
+                level: (fl >> 13) as u8,
+                caller_id: None,
+                text: String::from_utf8_lossy(&text).into_owned(),
+                dict: dict
+                    .split(|&b| b == 0)
+                    .filter(|d| !d.is_empty())
+                    .map(|d| String::from_utf8_lossy(d).into_owned())
+                    .collect(),
+            };
+            Ok(Some((record, step)))
+        };
+        match one() {
+            Ok(Some((record, step))) => {
+                log.records.push(record);
+                idx = idx.saturating_add(step);
+            }
+            Ok(None) if !wrapped => {
+                wrapped = true;
+                idx = 0;
+            }
+            Ok(None) => break,
+            Err(e) => {
+                log.stopped = Some(e);
+                break;
+            }
+        }
+        seen = seen.saturating_add(1);
+        if seen > len {
+            break;
+        }
+    }
+    Ok(log)
+}
+
+fn plain_text(s: &Session) -> Result<Log> {
+    let mem = s.mem();
+    let (buf, len) = buffer(s)?;
+    let end = u64::from(mem.u32(s.need_symbol("log_end")?)?);
+    let chars = s.symbol("logged_chars").and_then(|at| mem.u32(at).ok()).map_or(end, u64::from);
+    let have = chars.min(len).min(end);
+    let start = end.wrapping_sub(have) & len.wrapping_sub(1);
+    let first = mem.bytes(buf.add(start), (len.saturating_sub(start)).min(have) as usize)?;
+    let rest = mem.bytes(buf, have.saturating_sub(first.len() as u64) as usize)?;
+    let all = [first, rest].concat();
+    let text = String::from_utf8_lossy(&all);
+    Ok(Log {
+        records: text.lines().enumerate().map(|(n, l)| text_line(n as u64, l)).collect(),
+        ..Log::default()
+    })
+}
+
+/// `<6>[    1.234567] text`
+fn text_line(seq: u64, line: &str) -> LogRecord {
+    let (level, rest) = match line.strip_prefix('<').and_then(|l| l.split_once('>')) {
+        Some((n, rest)) => (n.parse::<u32>().map_or(4, |n| (n & 7) as u8), rest),
+        None => (4, line),
+    };
+    let stamp = rest.strip_prefix('[').and_then(|l| l.split_once(']')).and_then(|(t, rest)| {
+        let (sec, frac) = t.trim().split_once('.')?;
+        let nsec = sec.parse::<u64>().ok()?.checked_mul(1_000_000_000)?;
+        let micros = frac.parse::<u64>().ok()?;
+        Some((nsec.checked_add(micros.checked_mul(1000)?)?, rest.strip_prefix(' ').unwrap_or(rest)))
+    });
+    let (ts_nsec, text) = stamp.unwrap_or((0, rest));
+    LogRecord {
+        seq,
+        ts_nsec,
+        level,
+        facility: 0,
+        flags: 0,
+        caller_id: None,
+        text: text.to_owned(),
+        dict: Vec::new(),
+    }
+}
+
+/// The per-CPU buffers of messages that were logged in NMI context or under the log's own lock and
+/// not yet moved (`nmi_print_seq`, `safe_print_seq`; 4.7 to 5.13): CPU, buffer's name, text.
+#[must_use]
+pub fn safe_buffers(s: &Session) -> Vec<(u32, &'static str, String)> {
+    let mut out = Vec::new();
+    for name in ["nmi_print_seq", "safe_print_seq"] {
+        if s.symbol(name).is_none() {
+            continue;
+        }
+        for cpu in s.cpus().possible.iter().copied() {
+            let text = s.per_cpu(name, cpu).and_then(|at| {
+                // struct printk_safe_seq_buf { atomic_t len; atomic_t message_lost; struct irq_work work; char buffer[]; }
+                let head = s.mem().bytes(at, 8)?;
+                let len = Bytes::new(&head).i32_at(0).unwrap_or(0).clamp(0, 8192) as usize;
+                let b = s.bind::<SafeBuf>();
+                Ok(s.mem().bytes(b.buffer.at(at)?, len)?)
+            });
+            if let Ok(text) = text
+                && !text.is_empty()
+            {
+                out.push((cpu, name, String::from_utf8_lossy(&text).into_owned()));
+            }
+        }
+    }
+    out
+}
+
+bind! {
+    /// `struct printk_safe_seq_buf` (`nmi_seq_buf` until 4.11)
+    struct SafeBuf("printk_safe_seq_buf" | "nmi_seq_buf") { buffer: "buffer" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_line_gives_level_time_and_text() {
+        let r = text_line(3, "<6>[    1.000002] hello: world");
+        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (6, 1_000_002_000, "hello: world"));
+        let r = text_line(3, "no stamp");
+        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (4, 0, "no stamp"));
+    }
+}

@@ -1,0 +1,264 @@
+//! The machine as `sys` shows it: names, clocks, load, memory, and why it died.
+
+use crate::error::{KernelError, Result};
+use crate::printk::Log;
+use crate::session::Session;
+use base::VirtAddr;
+
+/// `struct new_utsname`: what `uname` prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Utsname {
+    /// `Linux`
+    pub sysname: String,
+    /// The host's name.
+    pub nodename: String,
+    /// The kernel's release, as in /lib/modules.
+    pub release: String,
+    /// The build: `#1 SMP …`.
+    pub version: String,
+    /// `x86_64`
+    pub machine: String,
+    /// The NIS domain.
+    pub domainname: String,
+}
+
+bind! {
+    /// `struct uts_namespace`
+    struct UtsNamespace("uts_namespace") { name: "name" }
+}
+
+/// Bytes of each name (`__NEW_UTS_LEN` + 1).
+const UTS_FIELD: usize = 65;
+
+/// Reads `init_uts_ns.name`.
+pub fn utsname(s: &Session) -> Result<Utsname> {
+    let at = s.need_symbol("init_uts_ns")?;
+    // without types: the name is the first member, or follows a reference count
+    let raw = s.mem().bytes(at, 96 + 6 * UTS_FIELD)?;
+    let start = s
+        .bind::<UtsNamespace>()
+        .name
+        .offset()
+        .ok()
+        .map(|o| o as usize)
+        .filter(|&o| raw.get(o..).is_some_and(|r| r.starts_with(b"Linux\0")))
+        .or_else(|| memchr::memmem::find(&raw, b"Linux\0"))
+        .ok_or(KernelError::Damaged { what: "init_uts_ns", at, why: "no sysname Linux in it".into() })?;
+    let field = |n: usize| {
+        let from = start.saturating_add(n * UTS_FIELD);
+        let bytes = raw.get(from..from.saturating_add(UTS_FIELD)).unwrap_or_default();
+        String::from_utf8_lossy(base::cstr(bytes)).into_owned()
+    };
+    Ok(Utsname {
+        sysname: field(0),
+        nodename: field(1),
+        release: field(2),
+        version: field(3),
+        machine: field(4),
+        domainname: field(5),
+    })
+}
+
+bind! {
+    /// `struct timekeeper`
+    struct Timekeeper("timekeeper") {
+        xtime_sec: "xtime_sec",
+        xtime_nsec: "tkr_mono.xtime_nsec" | "xtime_nsec",
+        shift: "tkr_mono.shift" | "shift",
+        wall_to_monotonic: "wall_to_monotonic.tv_sec",
+        wall_to_monotonic_nsec: "wall_to_monotonic.tv_nsec",
+        total_sleep_time: "total_sleep_time.tv_sec",
+        offs_boot: "offs_boot",
+    }
+}
+bind! {
+    /// The nameless struct around the timekeeper, `tk_core` (3.17)
+    struct TkCore("tk_data") { timekeeper: "timekeeper" }
+}
+
+/// What the clocks said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// Seconds since 1970, UTC.
+    pub wall_sec: i64,
+    /// Seconds since boot, suspended time included.
+    pub uptime_sec: i64,
+}
+
+/// Reads the timekeeper: the time of the last tick before the dump.
+pub fn clocks(s: &Session) -> Result<Clocks> {
+    let mem = s.mem();
+    let tk = s.bind::<Timekeeper>();
+    let at = match s.symbol("tk_core") {
+        // { seqcount_t seq; struct timekeeper timekeeper; }, cache-line aligned: 6.13 named it tk_data
+        Some(core) => match s.bind::<TkCore>().timekeeper.at(core) {
+            Ok(at) => at,
+            Err(_) => plausible_timekeeper(s, &tk, core)?,
+        },
+        None => s.need_symbol("timekeeper")?,
+    };
+    let wall = tk.xtime_sec.num(mem, at)?.cast_signed();
+    let mono = wall.saturating_add(tk.wall_to_monotonic.int(mem, at)?);
+    let asleep = match tk.offs_boot.num(mem, at) {
+        Ok(ns) => (ns / 1_000_000_000).cast_signed(),
+        Err(_) => tk.total_sleep_time.int(mem, at).unwrap_or(0),
+    };
+    Ok(Clocks { wall_sec: wall, uptime_sec: mono.saturating_add(asleep) })
+}
+
+/// `tk_core`'s timekeeper follows a sequence counter whose size depends on the configuration:
+/// the offset at which the two clocks agree is the one.
+fn plausible_timekeeper(s: &Session, tk: &Timekeeper, core: VirtAddr) -> Result<VirtAddr> {
+    let mem = s.mem();
+    for offset in [8, 16, 24, 32, 64, 72, 128] {
+        let at = core.add(offset);
+        let wall = tk.xtime_sec.num(mem, at)?.cast_signed();
+        let mono = tk.wall_to_monotonic.int(mem, at)?.saturating_add(wall);
+        // after 1971, before 2200, up for less than 100 years
+        if (31_536_000..7_258_118_400).contains(&wall) && (0..3_153_600_000).contains(&mono) {
+            return Ok(at);
+        }
+    }
+    Err(KernelError::Damaged { what: "tk_core", at: core, why: "no plausible time in it".into() })
+}
+
+/// The three load averages, in hundredths.
+pub fn load_average(s: &Session) -> Result<[u64; 3]> {
+    let at = s.need_symbol("avenrun")?;
+    let mut out = [0; 3];
+    for (n, slot) in out.iter_mut().enumerate() {
+        // fixed point with FSHIFT = 11 bits of fraction
+        *slot = s.mem().u64(at.add(n as u64 * 8))?.saturating_mul(100) >> 11;
+    }
+    Ok(out)
+}
+
+bind! {
+    /// `struct pglist_data`
+    struct Pgdat("pglist_data") { present: "node_present_pages", spanned: "node_spanned_pages", start: "node_start_pfn", id: "node_id" }
+}
+
+/// Bytes of RAM that the kernel has, over all nodes (`node_present_pages`).
+pub fn memory_bytes(s: &Session) -> Result<u64> {
+    let mem = s.mem();
+    let b = s.bind::<Pgdat>();
+    let mut pages = 0_u64;
+    if let Some(table) = s.symbol("node_data") {
+        for n in 0..1024_u64 {
+            let Ok(at) = mem.ptr(table.add(n * 8)) else { break };
+            if at.is_null() {
+                break;
+            }
+            let Ok(present) = b.present.num(mem, at) else { break };
+            pages = pages.saturating_add(present);
+        }
+    } else {
+        pages = b.present.num(mem, s.need_symbol("contig_page_data")?)?;
+    }
+    Ok(pages.saturating_mul(base::PAGE_SIZE))
+}
+
+/// The CPU's clock in kHz, as the kernel measured it.
+pub fn cpu_khz(s: &Session) -> Option<u32> {
+    s.mem().u32(s.symbol("cpu_khz")?).ok().filter(|&k| k != 0)
+}
+
+/// Why the machine died, from its log: the first oops or BUG, and the final panic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PanicText {
+    /// The root cause: the first fatal message.
+    pub cause: Option<String>,
+    /// What `panic()` was called with, where it was called.
+    pub panic: Option<String>,
+}
+
+/// Beginnings of messages that tell why, in no order: the first in the log counts.
+const CAUSES: &[&str] = &[
+    "kernel BUG at ",
+    "BUG: ",
+    "Oops: ",
+    "Unable to handle kernel ",
+    "general protection fault",
+    "stack segment: ",
+    "divide error: ",
+    "invalid opcode: ",
+    "double fault: ",
+    "PANIC: ",
+    "bounds: ",
+    "kernel tried to execute NX-protected page",
+    "sysrq: Trigger a crash",
+    "SysRq : Trigger a crash",
+    "watchdog: BUG: ",
+    "INFO: rcu_",
+    "NMI watchdog: BUG: ",
+    "NMI watchdog: Watchdog detected hard LOCKUP",
+    "Watchdog detected hard LOCKUP",
+    "[Hardware Error]: ",
+    "mce: [Hardware Error]: ",
+    "Out of memory and no killable processes",
+    "INFO: task ",
+];
+
+/// Messages that begin like a cause and are none on their own (a warning the machine lived with).
+const HARMLESS: &[&str] = &["INFO: task ", "INFO: rcu_"];
+
+/// Finds cause and panic in a log.
+#[must_use]
+pub fn panic_text(log: &Log) -> PanicText {
+    let mut out = PanicText::default();
+    let lines = || log.records.iter().flat_map(|r| r.text.lines());
+    out.panic =
+        lines().find(|l| l.starts_with("Kernel panic - not syncing")).map(|l| l.trim_end().to_owned());
+    let is_cause = |l: &&str| CAUSES.iter().any(|c| l.starts_with(c));
+    out.cause = lines()
+        .filter(is_cause)
+        .find(|l| !HARMLESS.iter().any(|h| l.starts_with(h)))
+        .or_else(|| out.panic.as_ref().and_then(|_| lines().filter(is_cause).last()))
+        .map(|l| l.trim_end().to_owned());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printk::LogRecord;
+
+    fn log(lines: &[&str]) -> Log {
+        let records = lines
+            .iter()
+            .enumerate()
+            .map(|(n, l)| LogRecord {
+                seq: n as u64,
+                ts_nsec: 0,
+                level: 0,
+                facility: 0,
+                flags: 0,
+                caller_id: None,
+                text: (*l).to_owned(),
+                dict: vec![],
+            })
+            .collect();
+        Log { records, lost: 0, stopped: None }
+    }
+
+    #[test]
+    fn the_first_oops_is_the_cause_and_not_the_final_panic() {
+        let got = panic_text(&log(&[
+            "Linux version 6.1",
+            "INFO: task x blocked for more than 120 seconds.",
+            "kernel BUG at drivers/virtio/virtio_ring.c:550!",
+            "invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
+            "Kernel panic - not syncing: Fatal exception",
+        ]));
+        assert_eq!(got.cause.as_deref(), Some("kernel BUG at drivers/virtio/virtio_ring.c:550!"));
+        assert_eq!(got.panic.as_deref(), Some("Kernel panic - not syncing: Fatal exception"));
+    }
+
+    #[test]
+    fn a_hung_task_is_the_cause_only_of_a_panic() {
+        let hung = "INFO: task x blocked for more than 120 seconds.";
+        assert_eq!(panic_text(&log(&[hung])).cause, None);
+        let got = panic_text(&log(&[hung, "Kernel panic - not syncing: hung_task: blocked tasks"]));
+        assert_eq!(got.cause.as_deref(), Some(hung));
+    }
+}

@@ -1,0 +1,459 @@
+//! Tasks: every `task_struct`, the idle tasks of the CPUs included, and who was running where.
+
+use crate::error::{KernelError, Result};
+use crate::list::list;
+use crate::session::Session;
+use base::VirtAddr;
+use rustc_hash::FxHashSet;
+
+bind! {
+    /// `struct task_struct` (include/linux/sched.h)
+    pub struct TaskStruct("task_struct") {
+        state: "__state" | "state", // 5.14 (2f064a59a11f)
+        exit_state: "exit_state",
+        stack: "stack",
+        flags: "flags",
+        cpu: "thread_info.cpu" | "cpu", // in task_struct 4.9 to 5.16; before, in the stack's thread_info
+        thread_info: "thread_info",
+        tasks: "tasks",
+        thread_node: "thread_node",
+        thread_group: "thread_group", // removed in 6.7 (8e1f385104ac)
+        signal: "signal",
+        sighand: "sighand",
+        pid: "pid",
+        tgid: "tgid",
+        comm: "comm",
+        real_parent: "real_parent",
+        parent: "parent",
+        group_leader: "group_leader",
+        children: "children",
+        sibling: "sibling",
+        mm: "mm",
+        active_mm: "active_mm",
+        thread_sp: "thread.sp" | "thread.rsp",
+        on_cpu: "on_cpu",
+        prio: "prio",
+        static_prio: "static_prio",
+        rt_priority: "rt_priority",
+        policy: "policy",
+        last_run: "sched_info.last_arrival" | "se.exec_start",
+        utime: "utime",
+        stime: "stime",
+        start_time: "start_time" | "real_start_time",
+        start_boottime: "start_boottime" | "real_start_time", // 5.5 (cf25e24db61c)
+        rss_stat: "rss_stat",
+        exit_code: "exit_code",
+        nsproxy: "nsproxy",
+        files: "files",
+        fs: "fs",
+        pending: "pending",
+        blocked: "blocked",
+        cred: "cred",
+        sched_class: "sched_class",
+        cgroups: "cgroups",
+        blocked_on: "blocked_on",
+        stack_canary: "stack_canary",
+        last_switch_count: "last_switch_count",
+        nvcsw: "nvcsw",
+        nivcsw: "nivcsw",
+    }
+}
+bind! {
+    /// `struct thread_info`, at the end of the stack before 4.9 (c65eacbe290b)
+    pub struct ThreadInfo("thread_info") {
+        task: "task",
+        flags: "flags",
+        cpu: "cpu",
+    }
+}
+bind! {
+    /// `struct signal_struct`
+    pub struct SignalStruct("signal_struct") {
+        thread_head: "thread_head", // 3.14 (0c740d0afc3b)
+        nr_threads: "nr_threads",
+        rlim: "rlim",
+        utime: "utime",
+        stime: "stime",
+        shared_pending: "shared_pending",
+        leader_pid: "pids",
+    }
+}
+bind! {
+    /// `struct rq`
+    pub struct RunQueue("rq") {
+        curr: "curr",
+        idle: "idle",
+        nr_running: "nr_running",
+        clock: "clock",
+        cpu: "cpu",
+    }
+}
+
+/// `PF_KTHREAD`
+pub const PF_KTHREAD: u64 = 0x0020_0000;
+/// `PF_EXITING`
+pub const PF_EXITING: u64 = 0x0000_0004;
+
+/// What is asked of a task again and again, read once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its `task_struct`.
+    pub at: VirtAddr,
+    /// The thread's id.
+    pub pid: i32,
+    /// The process's id (thread group).
+    pub tgid: i32,
+    /// Thread id of the process that waits for it (`real_parent->tgid`... crash's PPID).
+    pub ppid: i32,
+    /// Its name.
+    pub comm: String,
+    /// The CPU it runs or last ran on.
+    pub cpu: u32,
+    /// `__state`.
+    pub state: u64,
+    /// `exit_state`.
+    pub exit_state: u64,
+    /// `PF_…` flags.
+    pub flags: u64,
+    /// Its address space; null for a kernel thread.
+    pub mm: VirtAddr,
+    /// The lowest address of its kernel stack.
+    pub stack: VirtAddr,
+    /// True where it was on a CPU when the machine stopped.
+    pub active: bool,
+}
+
+impl Task {
+    /// True for a thread of the kernel.
+    #[must_use]
+    pub const fn is_kernel(&self) -> bool {
+        self.flags & PF_KTHREAD != 0 || self.mm.is_null()
+    }
+    /// True for the first thread of its process.
+    #[must_use]
+    pub const fn is_leader(&self) -> bool {
+        self.pid == self.tgid
+    }
+}
+
+/// All tasks as far as they could be found.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    /// By pid; the idle tasks, pid 0, first, by CPU.
+    pub all: Vec<Task>,
+    /// What was damaged on the way, each with what it cost.
+    pub problems: Vec<KernelError>,
+}
+
+impl Tasks {
+    /// The tasks with this thread id (0 has one for each CPU).
+    pub fn with_pid(&self, pid: i32) -> impl Iterator<Item = &Task> {
+        self.all.iter().filter(move |t| t.pid == pid)
+    }
+    /// The task whose `task_struct` is at this address.
+    #[must_use]
+    pub fn at(&self, at: VirtAddr) -> Option<&Task> {
+        self.all.iter().find(|t| t.at == at)
+    }
+    /// The task that a CPU was running.
+    #[must_use]
+    pub fn on_cpu(&self, cpu: u32) -> Option<&Task> {
+        self.all.iter().find(|t| t.active && t.cpu == cpu)
+    }
+}
+
+/// Reads all tasks: `init_task.tasks`, each one's threads, and the CPUs' idle tasks.
+pub fn read_tasks(s: &Session) -> Tasks {
+    let mut out = Tasks::default();
+    let mut seen = FxHashSet::default();
+    let current: Vec<(u32, VirtAddr)> =
+        s.cpus().possible.iter().filter_map(|&cpu| current_task(s, cpu).ok().map(|at| (cpu, at))).collect();
+    for &cpu in &s.cpus().possible {
+        if let Ok(at) = idle_task(s, cpu) {
+            add(s, &mut out, &mut seen, at, &current, Some(cpu));
+        }
+    }
+    let b = s.bind::<TaskStruct>();
+    let init = match s.need_symbol("init_task") {
+        Ok(at) => at,
+        Err(e) => {
+            out.problems.push(e);
+            return out;
+        }
+    };
+    let head = match b.tasks.at(init) {
+        Ok(at) => at,
+        Err(e) => {
+            out.problems.push(e);
+            return out;
+        }
+    };
+    for entry in list(s.mem(), head) {
+        let leader = match entry.and_then(|e| b.tasks.container(e)) {
+            Ok(at) => at,
+            Err(e) => {
+                out.problems.push(e);
+                break;
+            }
+        };
+        add(s, &mut out, &mut seen, leader, &current, None);
+        add_threads(s, &mut out, &mut seen, leader, &current);
+    }
+    // what a CPU runs is a task even where the list that should hold it is damaged
+    for &(_, at) in &current {
+        add(s, &mut out, &mut seen, at, &current, None);
+    }
+    out.all.sort_by_key(|t| (t.pid, if t.pid == 0 { t.cpu } else { 0 }));
+    out
+}
+
+fn add_threads(
+    s: &Session,
+    out: &mut Tasks,
+    seen: &mut FxHashSet<VirtAddr>,
+    leader: VirtAddr,
+    current: &[(u32, VirtAddr)],
+) {
+    let mem = s.mem();
+    let b = s.bind::<TaskStruct>();
+    let sig = s.bind::<SignalStruct>();
+    let (head, node) = if sig.thread_head.exists() && b.thread_node.exists() {
+        match b.signal.ptr(mem, leader).and_then(|at| sig.thread_head.at(at)) {
+            Ok(head) => (head, &b.thread_node),
+            Err(_) => return,
+        }
+    } else {
+        match b.thread_group.at(leader) {
+            Ok(head) => (head, &b.thread_group),
+            Err(_) => return,
+        }
+    };
+    for entry in list(mem, head) {
+        match entry.and_then(|e| node.container(e)) {
+            Ok(at) => add(s, out, seen, at, current, None),
+            Err(e) => {
+                out.problems.push(e);
+                break;
+            }
+        }
+    }
+}
+
+fn add(
+    s: &Session,
+    out: &mut Tasks,
+    seen: &mut FxHashSet<VirtAddr>,
+    at: VirtAddr,
+    current: &[(u32, VirtAddr)],
+    idle_of: Option<u32>,
+) {
+    if at.is_null() || !seen.insert(at) {
+        return;
+    }
+    match read_task(s, at) {
+        Ok(mut t) => {
+            if let Some(&(cpu, _)) = current.iter().find(|&&(_, c)| c == at) {
+                t.active = true;
+                t.cpu = cpu;
+            } else if let Some(cpu) = idle_of {
+                t.cpu = cpu;
+            }
+            out.all.push(t);
+        }
+        Err(e) => out.problems.push(e),
+    }
+}
+
+/// Reads one task; `active` is false, the caller knows what the CPUs run.
+pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
+    let mem = s.mem();
+    let b = s.bind::<TaskStruct>();
+    let stack = b.stack.ptr(mem, at).unwrap_or_default();
+    let parent = b.real_parent.ptr(mem, at).or_else(|_| b.parent.ptr(mem, at));
+    Ok(Task {
+        at,
+        pid: b.pid.i32(mem, at)?,
+        tgid: b.tgid.i32(mem, at)?,
+        ppid: parent.and_then(|p| b.tgid.i32(mem, p)).unwrap_or(0),
+        comm: b.comm.text(mem, at)?,
+        cpu: task_cpu(s, at, stack),
+        state: b.state.num(mem, at)?,
+        exit_state: b.exit_state.num(mem, at).unwrap_or(0),
+        flags: b.flags.num(mem, at).unwrap_or(0),
+        mm: b.mm.ptr(mem, at).unwrap_or_default(),
+        stack,
+        active: false,
+    })
+}
+
+fn task_cpu(s: &Session, at: VirtAddr, stack: VirtAddr) -> u32 {
+    let mem = s.mem();
+    s.bind::<TaskStruct>()
+        .cpu
+        .u32(mem, at)
+        .or_else(|_| s.bind::<ThreadInfo>().cpu.u32(mem, stack))
+        .unwrap_or(0)
+}
+
+/// A task's `thread_info`: in the `task_struct` since 4.9, before at the low end of its stack.
+pub fn thread_info(s: &Session, task: &Task) -> VirtAddr {
+    s.bind::<TaskStruct>().thread_info.at(task.at).unwrap_or(task.stack)
+}
+
+/// What a CPU runs, as its run queue says.
+pub fn current_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
+    let rq = s.per_cpu("runqueues", cpu)?;
+    s.bind::<RunQueue>().curr.ptr(s.mem(), rq)
+}
+
+/// A CPU's idle task (`swapper/N`).
+pub fn idle_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
+    let rq = s.per_cpu("runqueues", cpu)?;
+    s.bind::<RunQueue>().idle.ptr(s.mem(), rq)
+}
+
+/// The bits of `__state` and `exit_state`, which moved over the years: EXIT_ZOMBIE and EXIT_DEAD
+/// changed places in 3.14 (ad86622b478e), TASK_PARKED and TASK_DEAD moved in 4.14 (8ef9925b02c2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TaskStates {
+    zombie: u64,
+    exit_dead: u64,
+    parked: u64,
+    dead: u64,
+    noload: u64,
+    new: u64,
+    /// TASK_WAKEKILL: with UNINTERRUPTIBLE it makes TASK_KILLABLE.
+    pub wakekill: u64,
+}
+
+impl TaskStates {
+    const NEW: Self = Self {
+        zombie: 0x20,
+        exit_dead: 0x10,
+        parked: 0x40,
+        dead: 0x80,
+        noload: 0x400,
+        new: 0x800,
+        wakekill: 0x100,
+    };
+
+    /// Asks `task_state_array` (fs/proc/array.c), whose strings stand at their bits' positions.
+    pub fn read(s: &Session) -> Self {
+        let Some(table) = s.symbol("task_state_array") else { return Self::NEW };
+        let mut bits = Self::NEW;
+        let mut has_idle = false;
+        let mut zombie_seen = false;
+        for n in 0..12_u64 {
+            let text = s.mem().ptr(table.add(n * 8)).and_then(|at| s.mem().cstr(at, 24)).unwrap_or_default();
+            let bit = 1_u64 << n.saturating_sub(1);
+            match text.get(..3) {
+                Some(b"Z (") => (bits.zombie, zombie_seen) = (bit, true),
+                Some(b"X (") => bits.exit_dead = bit,
+                Some(b"P (") => bits.parked = bit,
+                Some(b"I (") => has_idle = true,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        if zombie_seen && !has_idle {
+            (bits.dead, bits.wakekill) = (64, 128);
+            if bits.parked == Self::NEW.parked {
+                bits.parked = 512;
+            }
+        }
+        bits
+    }
+
+    /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, `??`.
+    #[must_use]
+    pub const fn letters(&self, t: &Task) -> &'static str {
+        if t.exit_state & self.zombie != 0 {
+            return "ZO";
+        }
+        if t.exit_state & self.exit_dead != 0 || t.state & self.dead != 0 {
+            return "DE";
+        }
+        let v = t.state;
+        if v & self.parked != 0 {
+            "PA"
+        } else if v & 0x1 != 0 {
+            "IN"
+        } else if v & 0x2 != 0 {
+            if v & self.noload != 0 { "ID" } else { "UN" }
+        } else if v & 0x4 != 0 {
+            "ST"
+        } else if v & 0x8 != 0 {
+            "TR"
+        } else if v & self.new != 0 {
+            "NE"
+        } else if v == 0 {
+            "RU"
+        } else {
+            "??"
+        }
+    }
+
+    /// The state as `set` and `bt` of crash name it: `TASK_RUNNING`, `TASK_UNINTERRUPTIBLE` ...
+    #[must_use]
+    pub fn name(&self, t: &Task) -> String {
+        let named = match self.letters(t) {
+            "RU" => "TASK_RUNNING",
+            "IN" => "TASK_INTERRUPTIBLE",
+            "UN" if t.state & self.wakekill != 0 => "TASK_KILLABLE",
+            "UN" => "TASK_UNINTERRUPTIBLE",
+            "ID" => "TASK_IDLE",
+            "ST" => "TASK_STOPPED",
+            "TR" => "TASK_TRACED",
+            "ZO" => "EXIT_ZOMBIE",
+            "DE" => "EXIT_DEAD",
+            "PA" => "TASK_PARKED",
+            "NE" => "TASK_NEW",
+            _ => return format!("{:#x}", t.state),
+        };
+        named.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(state: u64, exit_state: u64) -> Task {
+        Task {
+            at: VirtAddr(1),
+            pid: 1,
+            tgid: 1,
+            ppid: 0,
+            comm: String::new(),
+            cpu: 0,
+            state,
+            exit_state,
+            flags: 0,
+            mm: VirtAddr(0),
+            stack: VirtAddr(0),
+            active: false,
+        }
+    }
+
+    #[test]
+    fn states_by_their_bits() {
+        let new = TaskStates::NEW;
+        for (state, exit, want) in [
+            (0, 0, "RU"),
+            (1, 0, "IN"),
+            (0x2001, 0, "IN"), // TASK_FREEZABLE
+            (2, 0, "UN"),
+            (0x102, 0, "UN"),
+            (0x402, 0, "ID"),
+            (0x104, 0, "ST"),
+            (8, 0, "TR"),
+            (0x80, 0x20, "ZO"),
+            (0x80, 0x10, "DE"),
+            (0x40, 0, "PA"),
+            (0x800, 0, "NE"),
+        ] {
+            assert_eq!(new.letters(&task(state, exit)), want, "{state:#x} {exit:#x}");
+        }
+        assert_eq!(new.name(&task(0x102, 0)), "TASK_KILLABLE");
+    }
+}

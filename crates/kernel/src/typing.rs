@@ -1,0 +1,82 @@
+//! Where a session's types come from: BTF first, which is small and complete, then DWARF.
+
+use crate::module;
+use crate::session::Session;
+use base::VirtAddr;
+use debuginfo::Blob;
+use debuginfo::btf::Btf;
+use debuginfo::types::{Scope, SourceId, Types};
+use std::sync::Arc;
+
+/// More BTF than any kernel has.
+const MAX_BTF: u64 = 256 << 20;
+
+/// The kernel's BTF with its place among the sources, for the modules' to build on.
+#[derive(Clone)]
+pub struct KernelBtf {
+    /// The types.
+    pub btf: Arc<Btf>,
+    /// Their source.
+    pub source: SourceId,
+}
+
+/// Types, and the kernel's BTF among them.
+pub(crate) struct Loaded {
+    pub(crate) types: Types,
+    pub(crate) btf: Option<KernelBtf>,
+    pub(crate) problems: Vec<String>,
+}
+
+pub(crate) fn load(s: &Session) -> Loaded {
+    let mut out = Loaded { types: Types::new(), btf: None, problems: Vec::new() };
+    match kernel_btf(s) {
+        Ok(Some((btf, from))) => {
+            let btf = Arc::new(btf);
+            let source = out
+                .types
+                .add(|id| Ok::<_, ()>(btf.source(id, None, Scope::Kernel, from)))
+                .unwrap_or(SourceId(0));
+            out.btf = Some(KernelBtf { btf, source });
+        }
+        Ok(None) => {}
+        Err(e) => out.problems.push(e),
+    }
+    out
+}
+
+/// The kernel's BTF: vmlinux's section, else what the kernel carries in its own memory.
+fn kernel_btf(s: &Session) -> Result<Option<(Btf, String)>, String> {
+    if let Some(file) = s.vmlinux()
+        && let Ok(Some(bytes)) = file.section(".BTF")
+    {
+        let from = format!("BTF of {}", file.path().display());
+        let blob = Blob::new(file.data().clone());
+        let blob = blob.window_of(bytes).unwrap_or_else(|| Blob::new(bytes.to_vec()));
+        return Btf::parse(blob).map(|b| Some((b, from.clone()))).map_err(|e| format!("{from}: {e}"));
+    }
+    let (Some(start), Some(stop)) = (s.symbol("__start_BTF"), s.symbol("__stop_BTF")) else {
+        return Ok(None);
+    };
+    let len = stop.0.wrapping_sub(start.0);
+    if len == 0 || len > MAX_BTF {
+        return Err(format!("BTF in the dump: {len} bytes from {start:#x} to {stop:#x}"));
+    }
+    let blob = memory(s, start, len).map_err(|e| format!("BTF in the dump: {e}"))?;
+    Btf::parse(blob).map(|b| Some((b, "BTF in the dump".into()))).map_err(|e| format!("BTF in the dump: {e}"))
+}
+
+fn memory(s: &Session, at: VirtAddr, len: u64) -> Result<Blob, base::Fault> {
+    s.mem().bytes(at, len as usize).map(Blob::new)
+}
+
+/// Adds the split BTF of a module to the session's types. Returns false where the dump has none.
+pub(crate) fn add_module(s: &Session, kernel: &KernelBtf, name: &str, at: VirtAddr) -> Result<bool, String> {
+    let Some(bytes) = module::btf(s, at).map_err(|e| e.to_string())? else { return Ok(false) };
+    let describe = format!("BTF of module {name} in the dump");
+    let btf =
+        Btf::parse_split(Blob::new(bytes), kernel.btf.clone()).map_err(|e| format!("{describe}: {e}"))?;
+    let btf = Arc::new(btf);
+    s.types()
+        .add(|id| Ok::<_, String>(btf.source(id, Some(kernel.source), Scope::Module(name.into()), describe)))
+        .map(|_| true)
+}
