@@ -37,6 +37,13 @@ impl Format for Elf {
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
         let image = single(images, "an ELF core")?;
         let header = Header::read(&image)?;
+        if !header.segments.iter().any(Segment::is_load) {
+            return Err(image.bad(
+                "the number of PT_LOAD segments",
+                0,
+                "a dump holds memory; in a cut flattened stream the headers, which come last, are gone",
+            ));
+        }
         let mut warnings = Vec::new();
         let notes = read_notes(&image, &header.segments, &mut warnings)?;
         let layout = Layout::new(&header.segments);

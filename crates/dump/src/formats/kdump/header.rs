@@ -55,6 +55,7 @@ pub(crate) struct Header {
     /// One past the highest page frame.
     pub(crate) max_mapnr: u64,
     pub(crate) nr_cpus: u32,
+    /// `None` where it is no page boundary: QEMU writes what it reads at a wrong place.
     pub(crate) phys_base: Option<u64>,
     pub(crate) dump_level: Option<u32>,
     /// First page frame and one past the last, where the file is a part of a split set.
@@ -119,7 +120,7 @@ impl Header {
             block_size: geometry.block_size,
             max_mapnr: geometry.max_mapnr,
             nr_cpus: b.u32_at(460).map_err(cut)?,
-            phys_base: sub.phys_base,
+            phys_base: Some(sub.phys_base).filter(|p| p.is_multiple_of(geometry.block_size)),
             dump_level: sub.dump_level,
             split: sub.split,
             vmcoreinfo: sub.vmcoreinfo,
@@ -177,36 +178,32 @@ impl Geometry {
         }
         let start = self.bitmap_start();
         let whole = self.bitmap_blocks * self.block_size;
-        if self.bitmap_end() > image.len() {
+        let needed = self.max_mapnr.div_ceil(8);
+        let (ram, pages) = if self.bitmap_blocks >= 2 * needed.div_ceil(self.block_size) {
+            (start, start + whole / 2)
+        } else if needed <= whole {
+            // a dump without a filter may have one bitmap only
+            (start, start)
+        } else {
+            return Err(image.bad("max_mapnr", self.max_mapnr, "more page frames than the bitmap has bits"));
+        };
+        // the last block may be cut: makedumpfile ends a file without pages with the last bit
+        if pages + needed > image.len() {
             return Err(DumpError::Truncated {
                 path: image.path().into(),
                 what: "the page bitmap",
                 offset: start,
-                wanted: whole,
+                wanted: pages + needed - start,
                 len: image.len(),
             });
         }
-        let needed = self.max_mapnr.div_ceil(8);
-        // a dump without a filter may have one bitmap only
-        if self.bitmap_blocks < 2 * needed.div_ceil(self.block_size) {
-            if whole < needed {
-                return Err(image.bad(
-                    "max_mapnr",
-                    self.max_mapnr,
-                    "more page frames than the bitmap has bits",
-                ));
-            }
-            let all = Extent { offset: start, len: needed };
-            return Ok((all, all));
-        }
-        let second = Extent { offset: start + whole / 2, len: needed };
-        Ok((Extent { offset: start, len: needed }, second))
+        Ok((Extent { offset: ram, len: needed }, Extent { offset: pages, len: needed }))
     }
 }
 
 /// `struct kdump_sub_header`, as far as its version has the fields.
 struct Sub {
-    phys_base: Option<u64>,
+    phys_base: u64,
     dump_level: Option<u32>,
     split: Option<(u64, u64)>,
     vmcoreinfo: Extent,
@@ -231,7 +228,7 @@ impl Sub {
         };
         let max_mapnr = b.u64_at(96)?;
         Ok(Self {
-            phys_base: Some(b.u64_at(0)?),
+            phys_base: b.u64_at(0)?,
             dump_level: if since(1) { Some(b.u32_at(8)?) } else { None },
             split,
             vmcoreinfo: extent(3, 32)?,

@@ -1,8 +1,8 @@
 //! kdump-compressed files (also called diskdump files): makedumpfile's own format, and QEMU's with
 //! `dump-guest-memory -z`, `-l` and `-s`. `header` has the layout and its sources.
 //!
-//! Invariant: nothing of the bitmaps, descriptors and pages is read at open, save the descriptor that
-//! tells how an old file is packed.
+//! Invariant: nothing of the bitmaps and pages is read at open, and of the descriptors only the first
+//! and the last few, which tell whether the file was cut.
 
 mod codec;
 mod header;
@@ -55,7 +55,14 @@ impl Format for Kdump {
         let several = files.len();
         let marked = files.iter().any(|(_, h)| h.incomplete);
         let (set, parts) = Set::new(files, &mut warnings)?;
-        let missing = warnings.iter().any(|w| matches!(w, Warning::PartMissing { .. }));
+        for (.., file) in set.iter() {
+            let len = file.image.len();
+            if let Some(wanted) = file.end_of_data().filter(|&w| w > len) {
+                warnings.push(Warning::FileTruncated { wanted, len });
+            }
+        }
+        let missing =
+            warnings.iter().any(|w| matches!(w, Warning::PartMissing { .. } | Warning::FileTruncated { .. }));
         let compression = header.compression.or_else(|| peek(&set)).unwrap_or(Compression::None);
         let facts = Facts {
             page_size: header.block_size,

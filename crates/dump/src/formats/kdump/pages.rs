@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 
 /// Bytes of `struct page_desc`: offset, size, flags, page_flags.
 const DESC_LEN: u64 = 24;
+/// No file is as long as two to the power of this.
+const MAX_FILE_BITS: u32 = 56;
 /// Blocks of bitmaps and of descriptors that are kept: 2 MiB.
 const META_BLOCKS: usize = 512;
 
@@ -135,6 +137,29 @@ impl File {
             })
         };
         desc().map_err(|_| Gap::Truncated)
+    }
+
+    /// The end of the file's data by its last descriptor, if that can be found at once.
+    ///
+    /// Page data follows the descriptors, so that the first page tells where these end. A page of
+    /// zeros that descriptors share can come before it: then zeros are stepped over.
+    pub(crate) fn end_of_data(&self) -> Option<u64> {
+        let first = self.raw_desc(0).ok().filter(|d| self.plausible(d))?;
+        let end = first.offset.min(self.image.len());
+        let count = end.checked_sub(self.header.descriptors)? / DESC_LEN;
+        let back = count.saturating_sub(2 * self.header.block_size / DESC_LEN);
+        let last = (back..count).rev().filter_map(|n| self.raw_desc(n).ok()).find(|d| self.plausible(d))?;
+        // where the descriptors themselves are cut, the first page's offset is already past the end
+        let wanted = last.offset.saturating_add(last.size.into());
+        Some(wanted.max(first.offset.saturating_add(first.size.into())))
+    }
+
+    /// Whether these can be the fields of a descriptor, whatever the length of the file.
+    fn plausible(&self, desc: &Desc) -> bool {
+        let size = u64::from(desc.size);
+        desc.flags & !codec::PACKED == 0
+            && (1..=self.header.block_size).contains(&size)
+            && (self.header.descriptors..1 << MAX_FILE_BITS).contains(&desc.offset)
     }
 
     /// Reads through the cache of blocks, so that neighbouring descriptors cost one read.
