@@ -1,1 +1,187 @@
-//! unwind.
+//! Stacks to frames: the kernel's own tables first (ORC), then DWARF call frame information, then frame
+//! pointers, then a scan whose frames are marked as guesses.
+//!
+//! Memory, code and the known stacks come in through small traits, so that an array is a stack in tests.
+//!
+//! **Invariant:** what was unwound is kept. An [`Unwound`] always has the frames up to where it stopped, and says
+//! why it stopped.
+
+mod cfi;
+mod fallback;
+mod orc;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use arch::x86_64::unwind::Resume;
+
+use arch::Regs;
+use base::{Fault, VirtAddr};
+use debuginfo::cfi::CfiRow;
+use debuginfo::orc::OrcEntry;
+
+/// What unwinding asks about code.
+pub trait Code {
+    /// True when code of the kernel, of a module, or made at run time lies at this address.
+    fn is_text(&self, pc: VirtAddr) -> bool;
+    /// The ORC entry for the instruction at `pc`.
+    fn orc(&self, _pc: VirtAddr) -> Option<OrcEntry> {
+        None
+    }
+    /// The call frame information for the instruction at `pc`, in the running kernel's addresses.
+    fn cfi(&self, _pc: VirtAddr) -> Option<CfiRow> {
+        None
+    }
+    /// Where the function around `pc` begins.
+    fn function(&self, _pc: VirtAddr) -> Option<VirtAddr> {
+        None
+    }
+}
+
+/// A stack that the kernel has: unwinding goes from one to another only among these.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stack {
+    /// Its name as backtraces print it: `IRQ`, `NMI`, `#DF` ...; empty for a task's own.
+    pub name: String,
+    /// Lowest address.
+    pub start: VirtAddr,
+    /// One past the highest address.
+    pub end: VirtAddr,
+}
+
+impl Stack {
+    /// True when `at` lies on the stack; a stack pointer may also be its end, where nothing is pushed.
+    #[must_use]
+    pub const fn contains(&self, at: VirtAddr) -> bool {
+        self.start.0 <= at.0 && at.0 < self.end.0
+    }
+}
+
+/// How a frame was found from the one it called.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum How {
+    /// It is where unwinding began.
+    Start,
+    /// By the kernel's ORC table.
+    Orc,
+    /// By DWARF call frame information.
+    Cfi,
+    /// By the chain of frame pointers.
+    FramePointer,
+    /// By the registers that an interrupt or exception saved, found without a table.
+    Saved,
+    /// A guess: the next word on the stack that is a return address.
+    Scan,
+}
+
+impl How {
+    /// True for a guess, which backtraces mark.
+    #[must_use]
+    pub const fn is_guess(self) -> bool {
+        matches!(self, How::Scan)
+    }
+}
+
+/// Registers that entry code saved on the stack: `struct pt_regs`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Saved {
+    /// Address of the structure.
+    pub at: VirtAddr,
+    /// The registers; all of them, or only rip, rsp and those beside them where the rest was not saved.
+    pub regs: Regs,
+    /// True when all were saved.
+    pub full: bool,
+    /// They are of user mode.
+    pub user: bool,
+}
+
+/// One frame: a place in code, and what is known of the machine there.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Frame {
+    /// The program counter: for a caller, the return address.
+    pub pc: VirtAddr,
+    /// `pc` is a return address, so that symbols, lines and tables are looked up one byte before it.
+    pub is_call: bool,
+    /// Where `pc` was read from the stack; `None` where it came from registers. It is the address that backtraces
+    /// print in brackets; for a frame without it, they print `sp`.
+    pub slot: Option<VirtAddr>,
+    /// The stack pointer in this frame.
+    pub sp: VirtAddr,
+    /// The canonical frame address, where it was computed: one above this frame's return address.
+    pub cfa: Option<VirtAddr>,
+    /// How this frame was found.
+    pub how: How,
+    /// The registers known in this frame.
+    pub regs: Regs,
+    /// The frame is entry code that saved these registers: the next frame, if any, is what was interrupted.
+    pub saved: Option<Saved>,
+    /// The stack that `sp` is on: an index into the stacks given.
+    pub stack: Option<usize>,
+}
+
+impl Frame {
+    /// The address to look up in symbols and tables.
+    #[must_use]
+    pub const fn lookup(&self) -> VirtAddr {
+        if self.is_call { self.pc.sub(1) } else { self.pc }
+    }
+}
+
+/// Why unwinding stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopReason {
+    /// The last frame's saved registers are of user mode.
+    UserMode,
+    /// The tables say that there is no caller: the bottom of a kernel thread or of an idle task.
+    EndOfStack,
+    /// Nothing more on the stack looks like a return address.
+    NothingFound,
+    /// Stack memory could not be read.
+    Fault(Fault),
+    /// The next frame would not be further up the stack.
+    NoProgress(VirtAddr),
+    /// More frames than any kernel stack can hold.
+    TooMany,
+    /// The start registers lack a program counter or stack pointer.
+    NoStart,
+}
+
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StopReason::UserMode => f.write_str("entered from user mode"),
+            StopReason::EndOfStack => f.write_str("end of stack"),
+            StopReason::NothingFound => f.write_str("no further return address on the stack"),
+            StopReason::Fault(fault) => write!(f, "stack not readable: {fault}"),
+            StopReason::NoProgress(sp) => write!(f, "stack pointer {sp:#x} does not lead upwards"),
+            StopReason::TooMany => f.write_str("too many frames"),
+            StopReason::NoStart => f.write_str("no program counter or stack pointer to start from"),
+        }
+    }
+}
+
+/// A stack's frames, innermost first, and why there are no more.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Unwound {
+    /// The frames.
+    pub frames: Vec<Frame>,
+    /// Why unwinding stopped.
+    pub stopped: StopReason,
+}
+
+/// Unwinds stacks.
+pub struct Unwinder<'a> {
+    /// What is asked about code.
+    pub code: &'a dyn Code,
+    /// The kernel's memory.
+    pub mem: &'a dyn base::VirtRead,
+    /// The stacks that there are. Without any, every readable address can be a stack.
+    pub stacks: &'a [Stack],
+}
+
+impl std::fmt::Debug for Unwinder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unwinder").field("stacks", &self.stacks.len()).finish_non_exhaustive()
+    }
+}

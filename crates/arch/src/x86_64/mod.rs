@@ -7,6 +7,7 @@ pub mod ptregs;
 pub mod regs;
 #[cfg(test)]
 mod testmem;
+pub mod unwind;
 
 use crate::{Arch, CpuState, RegSet};
 use base::RawNote;

@@ -1,0 +1,163 @@
+//! What unwinding must know of x86-64: what a call looks like, how an exception's frame is recognised on a
+//! stack, and how the registers of a task that does not run were left.
+
+use super::regs::{R12, R13, R14, R15, RBP, RBX, RIP, RSP, SET};
+use super::{layout, ptregs};
+use crate::Regs;
+use base::{Bytes, VirtAddr, VirtRead};
+
+/// Bytes of the longest call instruction that compilers make for the kernel.
+const LONGEST_CALL: usize = 7;
+
+/// True when the instruction that ends at `at` is a call, so that `at` can be a return address. Direct calls
+/// are `e8` with a 32-bit distance, indirect ones `ff /2` with 1 to 6 more bytes of address.
+pub fn follows_call(mem: &dyn VirtRead, at: VirtAddr) -> bool {
+    let mut bytes = [0; LONGEST_CALL];
+    if mem.read(at.sub(LONGEST_CALL as u64), &mut bytes).is_err() {
+        return false;
+    }
+    let [a, b, c, d, e, f, g] = bytes;
+    let is_call = |modrm: u8, len: usize| (modrm >> 3) & 7 == 2 && modrm_len(modrm) == Some(len);
+    c == 0xe8
+        || (f == 0xff && is_call(g, 2))
+        || (e == 0xff && is_call(f, 3))
+        || (d == 0xff && is_call(e, 4))
+        || (b == 0xff && is_call(c, 6))
+        || (a == 0xff && is_call(b, 7))
+        // no base but a scaled index and a 32-bit displacement
+        || (a == 0xff && b == 0x14 && c & 7 == 5)
+}
+
+/// Length of `ff` with this ModRM byte, a SIB byte and a displacement included.
+const fn modrm_len(modrm: u8) -> Option<usize> {
+    let sib = (modrm & 7 == 4) as usize;
+    match modrm >> 6 {
+        0 if modrm & 7 == 5 => Some(6),
+        0 => Some(2 + sib),
+        1 => Some(3 + sib),
+        2 => Some(6 + sib),
+        _ => Some(2),
+    }
+}
+
+/// How the code at a place stands to its frame pointer, read from the function's first instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prologue {
+    /// The caller's frame pointer is still in the register; the return address is on top of the stack.
+    NotPushed,
+    /// It was pushed; the return address is one word up.
+    Pushed,
+    /// The frame stands: `rbp` points at the caller's, the return address is one word up.
+    Done,
+}
+
+/// Where in `push %rbp; mov %rsp,%rbp` the code at `pc` is. A function that does not begin with it (behind an
+/// `endbr64` and a call to, or the nop in place of, `__fentry__`) counts as `Done`.
+pub fn prologue(mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue {
+    const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+    let Some(into) = pc.0.checked_sub(start.0) else { return Prologue::Done };
+    if into > 16 {
+        // the last instruction has no frame left
+        return if mem.u8(pc) == Ok(0xc3) { Prologue::NotPushed } else { Prologue::Done };
+    }
+    let mut code = [0; 16];
+    if mem.read(start, &mut code).is_err() {
+        return Prologue::Done;
+    }
+    let mut push = 0;
+    if code.starts_with(&ENDBR64) {
+        push += 4;
+    }
+    // a 5-byte call, or one of the two forms of 5-byte nop
+    if matches!(code.get(push..push + 3), Some([0xe8, ..] | [0x0f, 0x1f, 0x44] | [0x66, 0x66, 0x66])) {
+        push += 5;
+    }
+    if code.get(push) != Some(&0x55) {
+        return Prologue::Done;
+    }
+    match into.cmp(&(push as u64 + 1)) {
+        std::cmp::Ordering::Less => Prologue::NotPushed,
+        std::cmp::Ordering::Equal => Prologue::Pushed,
+        std::cmp::Ordering::Greater if into < push as u64 + 4 => Prologue::Pushed,
+        std::cmp::Ordering::Greater => Prologue::Done,
+    }
+}
+
+/// True when five words are what the processor pushes on an interrupt: rip, cs, eflags, rsp, ss. The selectors
+/// are the kernel's (`__KERNEL_CS` 0x10, `__KERNEL_DS` 0x18 or 0) or user mode's (0x33 or 0x23, 0x2b).
+fn is_iret_frame(words: [u64; 5], is_text: &dyn Fn(VirtAddr) -> bool) -> bool {
+    let [ip, cs, flags, sp, ss] = words;
+    // bit 1 is always set; bits 3, 5, 15 and all from 22 on never
+    let flags_possible = flags & 2 != 0 && flags & 0x8028 == 0 && flags >> 22 == 0;
+    let kernel =
+        || cs == 0x10 && (ss == 0x18 || ss == 0) && is_text(VirtAddr(ip)) && layout::is_kernel(VirtAddr(sp));
+    let user =
+        || (cs == 0x33 || cs == 0x23) && ss == 0x2b && !layout::is_kernel(VirtAddr(ip)) && sp >> 63 == 0;
+    flags_possible && (kernel() || user())
+}
+
+/// The lowest `struct pt_regs` that begins in the `words` words from `at` on, told by its iret frame.
+pub fn find_pt_regs(
+    mem: &dyn VirtRead,
+    at: VirtAddr,
+    words: u64,
+    is_text: &dyn Fn(VirtAddr) -> bool,
+) -> Option<VirtAddr> {
+    (0..words).map(|i| at.add(i * 8)).find(|start| {
+        let mut bytes = [0; 40];
+        if mem.read(start.add(ptregs::IRET), &mut bytes).is_err() {
+            return false;
+        }
+        let word = |i: usize| Bytes::new(&bytes).u64_at(i * 8).unwrap_or_default();
+        is_iret_frame([word(0), word(1), word(2), word(3), word(4)], is_text)
+    })
+}
+
+/// Where a task that does not run left its registers.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Resume {
+    /// Program counter, stack pointer and what was saved.
+    pub regs: Regs,
+    /// The program counter is a return address: it speaks of the call before it.
+    pub is_call: bool,
+    /// Where the program counter was read; `None` where it is known from the kernel's code.
+    pub slot: Option<VirtAddr>,
+}
+
+/// The registers that the switch away from a task saved, from its `thread.sp`.
+///
+/// Since 4.9 (0100301bfdf5) they lie there as `struct inactive_task_frame`: r15, r14, r13, r12, rbx, rbp, return
+/// address; from 5.1 (6690e86be83a) to 5.7 a word of flags came first. Before, only flags and rbp were pushed,
+/// and the task goes on at the label `thread_return` in `__schedule`: `legacy` is that address, or where it
+/// is not known, any in that function.
+pub fn sleeping(
+    mem: &dyn VirtRead,
+    sp: VirtAddr,
+    legacy: Option<VirtAddr>,
+    is_text: &dyn Fn(VirtAddr) -> bool,
+    function: &dyn Fn(VirtAddr) -> Option<VirtAddr>,
+) -> Option<Resume> {
+    for flags_word in [0, 8] {
+        let frame = sp.add(flags_word);
+        let slot = frame.add(6 * 8);
+        let Ok(pc) = mem.ptr(slot) else { continue };
+        let begins = is_text(pc) && function(pc) == Some(pc);
+        if !begins && !(is_text(pc) && follows_call(mem, pc)) {
+            continue;
+        }
+        let mut regs = Regs::new(&SET).with(RIP, pc.0).with(RSP, slot.add(8).0);
+        for (i, number) in [R15, R14, R13, R12, RBX, RBP].into_iter().enumerate() {
+            regs.put(number, mem.u64(frame.add(8 * i as u64)).ok());
+        }
+        // a new task has yet to run ret_from_fork: its address is the next instruction itself
+        return Some(Resume { regs, is_call: !begins, slot: Some(slot) });
+    }
+    let pc = legacy?;
+    let bp = mem.u64(sp).ok()?;
+    let regs = Regs::new(&SET).with(RIP, pc.0).with(RSP, sp.add(16).0).with(RBP, bp);
+    Some(Resume { regs, is_call: false, slot: None })
+}
+
+#[cfg(test)]
+#[path = "unwind_tests.rs"]
+mod tests;

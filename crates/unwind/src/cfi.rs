@@ -1,0 +1,70 @@
+//! The step by DWARF call frame information.
+
+use crate::walk::{Cursor, Step};
+use crate::{How, Saved, Unwinder};
+use arch::Regs;
+use arch::x86_64::ptregs;
+use arch::x86_64::regs::{R12, R13, R14, R15, RBP, RBX, RIP, RSP};
+use base::VirtAddr;
+use debuginfo::cfi::{CfiCfa, CfiRow, CfiRule, evaluate};
+
+/// The registers that a function leaves as it found them (System V ABI).
+const PRESERVED: [usize; 6] = [RBX, RBP, R12, R13, R14, R15];
+
+impl Unwinder<'_> {
+    pub(crate) fn by_cfi(&self, cursor: &Cursor) -> Step {
+        let Some(row) = self.code.cfi(cursor.lookup()) else { return Step::Unknown };
+        let Some((cfa, regs)) = self.cfi_registers(cursor, &row) else { return Step::Unknown };
+        let Some(pc) = regs.get(row.return_address.into()) else { return Step::Unknown };
+        if !self.is_stack(cfa) && !row.signal {
+            return Step::Unknown;
+        }
+        let slot = match row.rule(row.return_address) {
+            Some(CfiRule::AtCfa(offset)) => Some(cfa.offset(*offset)),
+            _ => None,
+        };
+        // entry code of old kernels describes the whole pt_regs: the "return address" is its rip
+        if let (true, Some(slot)) = (row.signal, slot) {
+            let at = slot.sub(ptregs::IRET);
+            if let Ok(found) = ptregs::read(self.mem, at) {
+                let user = ptregs::is_user(&found);
+                if user || (ptregs::is_kernel(&found) && self.code.is_text(VirtAddr(pc))) {
+                    let saved = Saved { at, regs: found, full: true, user };
+                    return Step::Entry { saved, how: How::Cfi, is_call: false };
+                }
+            }
+        }
+        if !self.code.is_text(VirtAddr(pc)) {
+            return Step::Unknown;
+        }
+        let caller = Cursor::new(regs.with(RIP, pc), !row.signal, slot, How::Cfi);
+        caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
+    }
+
+    /// The CFA and the caller's registers; `None` where the CFA cannot be computed.
+    pub(crate) fn cfi_registers(&self, cursor: &Cursor, row: &CfiRow) -> Option<(VirtAddr, Regs)> {
+        let get = |number: u16| cursor.regs.get(number.into());
+        let cfa = match &row.cfa {
+            CfiCfa::Reg(number, offset) => VirtAddr(get(*number)?).offset(*offset),
+            CfiCfa::Expression(expression) => VirtAddr(evaluate(expression, None, &get, self.mem)?),
+        };
+        let mut regs = Regs::new(cursor.regs.reg_set()).with(RSP, cfa.0);
+        for number in PRESERVED {
+            regs.put(number, cursor.regs.get(number));
+        }
+        for (number, rule) in &row.rules {
+            let value = match rule {
+                CfiRule::Undefined => None,
+                CfiRule::Same => get(*number),
+                CfiRule::AtCfa(offset) => self.word(cfa.offset(*offset)).ok(),
+                CfiRule::IsCfa(offset) => Some(cfa.offset(*offset).0),
+                CfiRule::Register(other) => get(*other),
+                CfiRule::AtExpression(expression) => evaluate(expression, Some(cfa.0), &get, self.mem)
+                    .and_then(|at| self.word(VirtAddr(at)).ok()),
+                CfiRule::IsExpression(expression) => evaluate(expression, Some(cfa.0), &get, self.mem),
+            };
+            regs.put((*number).into(), value);
+        }
+        Some((cfa, regs))
+    }
+}

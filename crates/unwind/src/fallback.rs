@@ -1,0 +1,120 @@
+//! Steps without tables: saved registers recognised on the stack, the chain of frame pointers, and the scan.
+
+use crate::walk::{Cursor, Step};
+use crate::{How, Saved, Unwinder};
+use arch::Regs;
+use arch::x86_64::ptregs;
+use arch::x86_64::regs::{RBP, RIP, RSP};
+use arch::x86_64::unwind::{Prologue, find_pt_regs, follows_call, prologue};
+use base::VirtAddr;
+
+/// How far above an entry's stack pointer its saved registers begin: entry code has pushed at most a few words
+/// (a return address, a link to the interrupted stack).
+const ENTRY_WORDS: u64 = 4;
+/// How much of a stack without known bounds to scan: up to the end of its 16 KiB.
+const STACK_SIZE: u64 = 16 << 10;
+
+impl Unwinder<'_> {
+    /// Entry code, told by the saved registers that begin where its stack pointer is, or at the start of the
+    /// stack that an interrupt stack's top word links to.
+    pub(crate) fn by_saved(&self, cursor: &Cursor) -> Step {
+        let is_text = |at: VirtAddr| self.code.is_text(at);
+        if !cursor.is_call {
+            return Step::Unknown;
+        }
+        if let Some(at) = find_pt_regs(self.mem, cursor.sp, ENTRY_WORDS, &is_text) {
+            return self.entry(at, How::Saved);
+        }
+        let link = self.stack_of(cursor.sp).and_then(|own| {
+            let end = self.stacks.get(own)?.end;
+            // the link is the first thing pushed, at most a cache line below the end (3.10 leaves 64 bytes)
+            let near = end.0.wrapping_sub(cursor.sp.0) <= 128;
+            let to = self.mem.ptr(cursor.sp).ok()?;
+            (near && self.stack_of(to) != Some(own) && self.is_stack(to)).then_some(to)
+        });
+        match link.and_then(|to| {
+            // it can point into the structure: entry code of 3.10 takes the address of its rbp
+            find_pt_regs(self.mem, to.sub(ptregs::IRET), ptregs::SIZE / 8, &is_text)
+        }) {
+            Some(at) => self.entry(at, How::Saved),
+            None => Step::Unknown,
+        }
+    }
+
+    /// `push %rbp; mov %rsp,%rbp` at the start of every function makes a chain: `*rbp` is the caller's rbp,
+    /// the word above the return address.
+    pub(crate) fn by_frame_pointer(&self, cursor: &Cursor) -> Step {
+        let Some(bp) = cursor.regs.get(RBP).map(VirtAddr) else { return Step::Unknown };
+        let state = match self.code.function(cursor.lookup()) {
+            Some(start) if !cursor.is_call => prologue(self.mem, start, cursor.pc),
+            _ => Prologue::Done,
+        };
+        let (slot, bp_at) = match state {
+            Prologue::NotPushed => (cursor.sp, None),
+            Prologue::Pushed => (cursor.sp.add(8), Some(cursor.sp)),
+            Prologue::Done => (bp.add(8), Some(bp)),
+        };
+        // the frame is above what the function has pushed
+        let upward = self.stack_of(slot) != self.stack_of(cursor.sp) || slot >= cursor.sp;
+        if !upward || !self.is_stack(slot) {
+            return Step::Unknown;
+        }
+        let (Ok(pc), Ok(caller_bp)) = (self.word(slot), bp_at.map_or(Ok(bp.0), |at| self.word(at))) else {
+            return Step::Unknown;
+        };
+        if !self.is_return(VirtAddr(pc)) {
+            return Step::Unknown;
+        }
+        let cfa = slot.add(8);
+        let regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, cfa.0).with(RBP, caller_bp);
+        let caller = Cursor::new(regs, true, Some(slot), How::FramePointer);
+        caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
+    }
+
+    /// The next word on the stack that is a return address. One from which a table goes on is preferred to a
+    /// stale one that merely lies lower.
+    pub(crate) fn by_scan(&self, cursor: &Cursor) -> Step {
+        let end = match self.stack_of(cursor.sp).and_then(|i| self.stacks.get(i)) {
+            Some(stack) => stack.end,
+            None => VirtAddr((cursor.sp.0 | (STACK_SIZE - 1)).wrapping_add(1)),
+        };
+        let mut first = None;
+        let mut slot = VirtAddr(cursor.sp.0.wrapping_add(7) & !7);
+        while slot < end && slot >= cursor.sp {
+            if let Ok(pc) = self.word(slot)
+                && self.is_return(VirtAddr(pc))
+            {
+                let regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, slot.add(8).0);
+                if let Some(caller) = Cursor::new(regs, true, Some(slot), How::Scan) {
+                    let known = match self.by_orc(&caller) {
+                        Step::Unknown => self.by_cfi(&caller),
+                        step => step,
+                    };
+                    let cfa = slot.add(8);
+                    match known {
+                        Step::Unknown | Step::Fault(_) => first = first.or(Some((caller, cfa))),
+                        _ => return Step::Caller { caller, cfa },
+                    }
+                }
+            }
+            slot = slot.add(8);
+        }
+        first.map_or(Step::Unknown, |(caller, cfa)| Step::Caller { caller, cfa })
+    }
+
+    /// Where nothing led on: the registers of user mode that lie at the end of a user task's stack.
+    pub(crate) fn user_entry(&self, cursor: &Cursor) -> Option<Saved> {
+        let end = self.stacks.get(self.stack_of(cursor.sp)?)?.end;
+        let at = end.sub(ptregs::SIZE);
+        let from = cursor.sp.0.max(at.0.saturating_sub(16));
+        let words = at.0.checked_sub(from)? / 8 + 1;
+        let at = find_pt_regs(self.mem, VirtAddr(from), words, &|_| false)?;
+        let regs = ptregs::read(self.mem, at).ok()?;
+        ptregs::is_user(&regs).then_some(Saved { at, regs, full: true, user: true })
+    }
+
+    /// A return address: code, behind a call.
+    fn is_return(&self, pc: VirtAddr) -> bool {
+        self.code.is_text(pc) && follows_call(self.mem, pc)
+    }
+}

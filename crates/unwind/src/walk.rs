@@ -1,0 +1,177 @@
+//! The walk from frame to frame: which method is tried when, and what ends it.
+
+use crate::{Frame, How, Saved, StopReason, Unwinder, Unwound};
+use arch::Regs;
+use arch::x86_64::ptregs;
+use base::{Fault, VirtAddr};
+
+/// More frames than a 64 KiB stack (16 KiB with KASAN's factor of 4) can hold at two words each.
+const MAX_FRAMES: usize = 4096;
+
+/// What one step from a frame to its caller found.
+pub(crate) enum Step {
+    /// The caller, and the CFA it was found at.
+    Caller { caller: Cursor, cfa: VirtAddr },
+    /// The frame is entry code; these registers were saved by it.
+    Entry { saved: Saved, how: How, is_call: bool },
+    /// There is no caller.
+    End,
+    /// This method knows nothing here.
+    Unknown,
+    /// The method knew where to look, but the memory is not there.
+    Fault(Fault),
+}
+
+/// A frame before its own step.
+#[derive(Clone)]
+pub(crate) struct Cursor {
+    pub(crate) regs: Regs,
+    pub(crate) pc: VirtAddr,
+    pub(crate) sp: VirtAddr,
+    pub(crate) is_call: bool,
+    pub(crate) slot: Option<VirtAddr>,
+    pub(crate) how: How,
+}
+
+impl Cursor {
+    pub(crate) fn new(regs: Regs, is_call: bool, slot: Option<VirtAddr>, how: How) -> Option<Self> {
+        let (pc, sp) = (VirtAddr(regs.pc()?), VirtAddr(regs.sp()?));
+        Some(Self { regs, pc, sp, is_call, slot, how })
+    }
+    /// The address to look up in tables.
+    pub(crate) const fn lookup(&self) -> VirtAddr {
+        if self.is_call { self.pc.sub(1) } else { self.pc }
+    }
+}
+
+impl Unwinder<'_> {
+    /// Unwinds from registers whose program counter is the next instruction: a CPU's.
+    #[must_use]
+    pub fn unwind(&self, regs: Regs) -> Unwound {
+        self.start(Cursor::new(regs, false, None, How::Start))
+    }
+
+    /// Unwinds a task that does not run, from what the switch away from it left.
+    #[must_use]
+    pub fn resume(&self, from: &crate::Resume) -> Unwound {
+        self.start(Cursor::new(from.regs, from.is_call, from.slot, How::Start))
+    }
+
+    /// Unwinds from registers that entry code saved, whose program counter was interrupted.
+    #[must_use]
+    pub fn unwind_saved(&self, saved: &Saved) -> Unwound {
+        self.start(Cursor::new(saved.regs, false, None, How::Start))
+    }
+
+    fn start(&self, cursor: Option<Cursor>) -> Unwound {
+        let mut frames = Vec::new();
+        let stopped = match cursor {
+            Some(cursor) => self.walk(cursor, &mut frames),
+            None => StopReason::NoStart,
+        };
+        Unwound { frames, stopped }
+    }
+
+    fn walk(&self, start: Cursor, frames: &mut Vec<Frame>) -> StopReason {
+        let mut cursor = start;
+        // stacks left behind: a stack is entered once
+        let mut left = Vec::new();
+        loop {
+            let stack = self.stack_of(cursor.sp);
+            let mut frame = Frame {
+                pc: cursor.pc,
+                is_call: cursor.is_call,
+                slot: cursor.slot,
+                sp: cursor.sp,
+                cfa: None,
+                how: cursor.how,
+                regs: cursor.regs,
+                saved: None,
+                stack,
+            };
+            let step = self.step(&cursor);
+            let (next, stop) = match step {
+                Step::Caller { caller, cfa } => {
+                    frame.cfa = Some(cfa);
+                    (Some(caller), StopReason::NothingFound)
+                }
+                Step::Entry { saved, how, is_call } => {
+                    let stop = if saved.user { StopReason::UserMode } else { StopReason::NothingFound };
+                    let next = (!saved.user)
+                        .then(|| Cursor::new(saved.regs, is_call, Some(saved.at.add(ptregs::IRET)), how));
+                    frame.saved = Some(saved);
+                    (next.flatten(), stop)
+                }
+                Step::End => (None, StopReason::EndOfStack),
+                Step::Unknown => {
+                    frame.saved = self.user_entry(&cursor);
+                    let stop =
+                        if frame.saved.is_some() { StopReason::UserMode } else { StopReason::NothingFound };
+                    (None, stop)
+                }
+                Step::Fault(fault) => (None, StopReason::Fault(fault)),
+            };
+            frames.push(frame);
+            let Some(next) = next else { return stop };
+            if frames.len() >= MAX_FRAMES {
+                return StopReason::TooMany;
+            }
+            let to = self.stack_of(next.sp);
+            if to == stack {
+                // an interrupted leaf function can have pushed nothing: equal is progress only for it
+                let exact = !next.is_call && next.sp == cursor.sp;
+                if next.sp <= cursor.sp && !exact {
+                    return StopReason::NoProgress(next.sp);
+                }
+            } else {
+                left.push(stack);
+                if left.contains(&to) {
+                    return StopReason::NoProgress(next.sp);
+                }
+            }
+            cursor = next;
+        }
+    }
+
+    /// One step, by the surest method that knows this place.
+    fn step(&self, cursor: &Cursor) -> Step {
+        let mut fault = None;
+        for method in [Self::by_orc, Self::by_cfi, Self::by_saved, Self::by_frame_pointer, Self::by_scan] {
+            match method(self, cursor) {
+                Step::Unknown => {}
+                Step::Fault(f) => fault = fault.or(Some(f)),
+                found => return found,
+            }
+        }
+        fault.map_or(Step::Unknown, Step::Fault)
+    }
+
+    /// The stack that holds an address, or ends at it.
+    pub(crate) fn stack_of(&self, at: VirtAddr) -> Option<usize> {
+        self.stacks
+            .iter()
+            .position(|s| s.contains(at))
+            .or_else(|| self.stacks.iter().position(|s| s.end == at))
+    }
+
+    /// True when a stack pointer can be this.
+    pub(crate) fn is_stack(&self, at: VirtAddr) -> bool {
+        at.0 % 8 == 0 && (self.stacks.is_empty() || self.stack_of(at).is_some())
+    }
+
+    /// A word of a stack.
+    pub(crate) fn word(&self, at: VirtAddr) -> Result<u64, Fault> {
+        self.mem.u64(at)
+    }
+
+    /// The registers saved at `at`, taken as what this frame was entered with.
+    pub(crate) fn entry(&self, at: VirtAddr, how: How) -> Step {
+        match ptregs::read(self.mem, at) {
+            Ok(regs) => {
+                let user = ptregs::is_user(&regs);
+                Step::Entry { saved: Saved { at, regs, full: true, user }, how, is_call: false }
+            }
+            Err(fault) => Step::Fault(fault),
+        }
+    }
+}
