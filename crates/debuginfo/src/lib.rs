@@ -1,8 +1,11 @@
 //! What debug information says, whichever kind there is: symbols, types, unwind tables, lines.
 
 pub mod btf;
+pub mod cfi;
+pub mod dwarf;
 pub mod elf;
 pub mod kallsyms;
+pub mod orc;
 pub mod symtab;
 pub mod types;
 

@@ -269,6 +269,10 @@ pub trait TypeSource: Send + Sync {
     /// The ids of the definitions of a name, complete ones only where there is one; empty where
     /// the name is unknown here.
     fn find(&self, space: Space, name: &str) -> Vec<TypeRef>;
+    /// The first of [`Self::find`], where a source can tell it sooner.
+    fn first(&self, space: Space, name: &str) -> Option<TypeRef> {
+        self.find(space, name).first().copied()
+    }
     /// The values of an enumeration constant, with the enumeration they belong to.
     fn find_enumerator(&self, name: &str) -> Vec<(TypeRef, i128)>;
     /// Calls `each` with every name of a space until it returns false: for completion, near-name

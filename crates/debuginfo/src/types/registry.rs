@@ -62,6 +62,15 @@ impl Types {
         self.sources.read().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
     }
 
+    /// All sources, those of `prefer` first.
+    fn all_from(&self, prefer: Option<&Scope>) -> Vec<Arc<dyn TypeSource>> {
+        let mut sources = self.all();
+        if let Some(scope) = prefer {
+            sources.sort_by_key(|s| s.scope() != *scope); // stable: the rest keeps its order
+        }
+        sources
+    }
+
     /// True where no source was added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -151,7 +160,8 @@ impl Types {
         name: &str,
     ) -> Result<(TypeRef, Arc<Type>), TypeError> {
         let own = self.source(at.source).map(|s| s.scope());
-        for found in self.find_in(own.as_ref(), space, name) {
+        for source in self.all_from(own.as_ref()) {
+            let Some(found) = source.first(space, name) else { continue };
             let full = self.get(found)?;
             match &*full {
                 Type::Compound { declaration: false, .. } | Type::Enum { declaration: false, .. } => {
@@ -172,12 +182,8 @@ impl Types {
     /// All definitions of a name, those of `prefer` first.
     #[must_use]
     pub fn find_in(&self, prefer: Option<&Scope>, space: Space, name: &str) -> Vec<TypeRef> {
-        let mut sources = self.all();
-        if let Some(scope) = prefer {
-            sources.sort_by_key(|s| s.scope() != *scope); // stable: the rest keeps its order
-        }
         let mut out = Vec::new();
-        for s in sources {
+        for s in self.all_from(prefer) {
             for found in s.find(space, name) {
                 if !out.contains(&found) {
                     out.push(found);
@@ -190,11 +196,7 @@ impl Types {
     /// The first definition of a name. Asks no further source once one knows it.
     #[must_use]
     pub fn first(&self, prefer: Option<&Scope>, space: Space, name: &str) -> Option<TypeRef> {
-        let mut sources = self.all();
-        if let Some(scope) = prefer {
-            sources.sort_by_key(|s| s.scope() != *scope);
-        }
-        sources.iter().find_map(|s| s.find(space, name).first().copied())
+        self.all_from(prefer).iter().find_map(|s| s.first(space, name))
     }
 
     /// The values of an enumeration constant.

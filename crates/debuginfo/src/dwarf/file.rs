@@ -1,0 +1,195 @@
+//! A file with DWARF in it, opened.
+
+use super::Slice;
+use super::units::Context;
+use crate::elf::{ElfError, ObjectFile, Placement};
+use gimli::SectionId;
+use std::sync::Arc;
+
+/// DWARF that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DwarfError {
+    /// The file itself cannot be read.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// The file was stripped.
+    #[error("{0} has no .debug_info section: it carries no debug information")]
+    NoDwarf(String),
+    /// A dwz file keeps a part of the information, and it was not given.
+    #[error("{file} needs the supplementary file {wanted} (from dwz), which is not there")]
+    NoSupplement {
+        /// The file that refers to it.
+        file: String,
+        /// What `.gnu_debugaltlink` calls it.
+        wanted: String,
+    },
+    /// The bytes contradict the standard.
+    #[error("{file}: {what}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// gimli's account of it.
+        what: String,
+    },
+}
+
+/// The bytes of all sections, relocated where the file is not linked.
+pub(super) struct Sections {
+    object: Arc<ObjectFile>,
+    relocated: Vec<(SectionId, Vec<u8>)>,
+    supplement: Option<Arc<ObjectFile>>,
+}
+
+impl Sections {
+    fn load(
+        object: Arc<ObjectFile>,
+        place: &Placement,
+        supplement: Option<Arc<ObjectFile>>,
+    ) -> Result<Self, DwarfError> {
+        let mut relocated = Vec::new();
+        if object.has_relocations() {
+            for id in READ {
+                // sections without addresses or offsets into other sections stay where they are
+                if object.header(&format!(".rela{}", id.name())).is_some() {
+                    relocated.push((id, object.relocated_section(id.name(), place)?));
+                }
+            }
+        }
+        // a packed section that does not unpack is an error now, not an empty section later
+        for file in [Some(&object), supplement.as_ref()].into_iter().flatten() {
+            for id in READ {
+                file.section(id.name())?;
+            }
+        }
+        Ok(Self { object, relocated, supplement })
+    }
+
+    fn section(&self, id: SectionId) -> &[u8] {
+        match self.relocated.iter().find(|(relocated, _)| *relocated == id) {
+            Some((_, bytes)) => bytes,
+            None => self.object.section(id.name()).ok().flatten().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn dwarf(&self) -> gimli::Dwarf<Slice<'_>> {
+        let read = |id: SectionId| Slice::new(self.section(id), gimli::LittleEndian);
+        let mut dwarf = gimli::Dwarf::load(|id| Ok::<_, ()>(read(id))).unwrap_or_default();
+        if let Some(other) = &self.supplement {
+            let read = |id: SectionId| {
+                let bytes = other.section(id.name()).ok().flatten().unwrap_or_default();
+                Ok::<_, ()>(Slice::new(bytes, gimli::LittleEndian))
+            };
+            // cannot fail: the closure does not
+            let _ = dwarf.load_sup(read);
+        }
+        dwarf
+    }
+}
+
+/// The sections that are read.
+const READ: [SectionId; 14] = [
+    SectionId::DebugAbbrev,
+    SectionId::DebugAddr,
+    SectionId::DebugAranges,
+    SectionId::DebugInfo,
+    SectionId::DebugLine,
+    SectionId::DebugLineStr,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+    SectionId::DebugTypes,
+    SectionId::DebugNames,
+];
+
+self_cell::self_cell!(
+    struct Cell {
+        owner: Sections,
+        #[not_covariant]
+        dependent: Context,
+    }
+);
+
+/// The debug information of vmlinux or of a module.
+pub struct DwarfFile {
+    cell: Cell,
+    name: String,
+    /// What to add to the file's addresses to have run-time addresses. 0 in modules, whose
+    /// addresses are relocated.
+    slide: u64,
+}
+
+impl DwarfFile {
+    /// The debug information of `object` as it stands at run time: vmlinux with
+    /// [`Placement::slid`], a module with the places of its sections.
+    ///
+    /// # Errors
+    /// When there is none, or its sections cannot be read.
+    pub fn open(object: Arc<ObjectFile>, place: &Placement) -> Result<Self, DwarfError> {
+        Self::open_with(object, place, None)
+    }
+
+    /// As [`Self::open`], with the supplementary file that dwz made.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; also when the file refers to a supplementary file and none is given.
+    pub fn open_with(
+        object: Arc<ObjectFile>,
+        place: &Placement,
+        supplement: Option<Arc<ObjectFile>>,
+    ) -> Result<Self, DwarfError> {
+        let name = object.path().display().to_string();
+        if object.section(".debug_info")?.unwrap_or_default().is_empty() {
+            return Err(DwarfError::NoDwarf(name));
+        }
+        if let (Some(link), None) = (object.section(".gnu_debugaltlink")?, &supplement) {
+            let wanted = link.split(|b| *b == 0).next().unwrap_or_default();
+            let wanted = String::from_utf8_lossy(wanted).into_owned();
+            return Err(DwarfError::NoSupplement { file: name, wanted });
+        }
+        let slide = if object.has_relocations() { 0 } else { place.slide() };
+        let sections = Sections::load(object, place, supplement)?;
+        Ok(Self { cell: Cell::new(sections, |s| Context::new(s.dwarf())), name, slide })
+    }
+
+    /// The file's name, for messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the supplementary file that dwz made, with its build-id, where `object` needs one.
+    #[must_use]
+    pub fn supplement_of(object: &ObjectFile) -> Option<(String, Vec<u8>)> {
+        let link = object.section(".gnu_debugaltlink").ok().flatten()?;
+        let end = memchr::memchr(0, link)?;
+        let id = link.get(end.checked_add(1)?..)?.to_vec();
+        Some((String::from_utf8_lossy(link.get(..end)?).into_owned(), id))
+    }
+
+    /// An address of the file for a run-time address.
+    pub(super) fn linked(&self, addr: u64) -> u64 {
+        addr.wrapping_sub(self.slide)
+    }
+
+    /// A run-time address for one of the file.
+    pub(super) fn placed(&self, addr: u64) -> u64 {
+        addr.wrapping_add(self.slide)
+    }
+
+    pub(super) fn with<R>(&self, ask: impl for<'q, 'a> FnOnce(&'q Context<'a>) -> R) -> R {
+        self.cell.with_dependent(|_, context| ask(context))
+    }
+
+    pub(super) fn malformed(&self, error: gimli::Error) -> DwarfError {
+        DwarfError::Malformed { file: self.name.clone(), what: error.to_string() }
+    }
+}
+
+impl std::fmt::Debug for DwarfFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DwarfFile({})", self.name)
+    }
+}

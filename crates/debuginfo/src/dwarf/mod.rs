@@ -1,0 +1,27 @@
+//! DWARF 2 to 5: types, functions, inlined calls, lines, variables and where they live.
+//!
+//! Source of the facts: the DWARF 5 standard, its predecessor's `.debug_types`, and GNU's extensions
+//! (`DW_FORM_GNU_ref_alt`, `DW_OP_GNU_entry_value`, `DW_TAG_GNU_call_site`). gimli reads the bytes.
+//!
+//! Invariants: opening parses nothing; a question about an address reads the unit of that address
+//! alone (found by `.debug_aranges`), a question about a type only the entries that it names; the
+//! index of all names is built when a name is asked for that has no cheaper answer. All addresses
+//! that come in and go out are run-time addresses.
+
+mod die;
+mod file;
+mod names;
+mod search;
+mod source;
+mod types;
+mod units;
+
+pub use file::{DwarfError, DwarfFile};
+pub use source::DwarfTypes;
+
+/// How gimli sees the bytes of a section.
+type Slice<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
+/// An entry with its attributes.
+type Entry<'a> = gimli::DebuggingInformationEntry<Slice<'a>>;
+/// An attribute's value.
+type Value<'a> = gimli::AttributeValue<Slice<'a>>;
