@@ -28,7 +28,8 @@ impl Types {
         let Ok(ty) = self.get(at) else { return joined("<unreadable type>") };
         match &*ty {
             Type::Void => joined("void"),
-            Type::Int { name, .. } | Type::Float { name, .. } | Type::Typedef { name, .. } => joined(name),
+            Type::Int { name, .. } => joined(short_spelling(name)),
+            Type::Float { name, .. } | Type::Typedef { name, .. } => joined(name),
             Type::Compound { kind, name, .. } => {
                 let word = match kind {
                     CompoundKind::Struct => "struct",
@@ -83,6 +84,21 @@ impl Types {
                 }
             }
         }
+    }
+}
+
+/// An integer type as C programmers write it: compilers spell out `long unsigned int` and
+/// `short int`, crash (gdb 16) shows `unsigned long` and `short`.
+fn short_spelling(name: &str) -> &str {
+    match name {
+        "short int" => "short",
+        "short unsigned int" => "unsigned short",
+        "long int" => "long",
+        "long unsigned int" => "unsigned long",
+        "long long int" => "long long",
+        "long long unsigned int" => "unsigned long long",
+        "__int128 unsigned" => "unsigned __int128",
+        _ => name,
     }
 }
 

@@ -1,0 +1,132 @@
+//! What a plain name, a register and `$n` stand for.
+
+use super::{At, Evaluator};
+use crate::error::{ErrorKind, ExprError, Span};
+use crate::known_vars::known_type;
+use crate::scope::{History, SymbolInfo};
+use crate::suggest::Nearest;
+use crate::value::{Absent, Caveat, Value};
+use base::{PAGE_SHIFT, PAGE_SIZE};
+use debuginfo::types::{Encoding, Space, Type, TypeRef};
+
+/// The types that gdb gives to symbols without debug information.
+const NO_DATA_TYPE: &str = "<data variable, no debug info>";
+const NO_TEXT_TYPE: &str = "<text variable, no debug info>";
+
+impl Evaluator<'_> {
+    pub(super) fn name(&self, name: &str, span: Span) -> Result<Value, ExprError> {
+        if let Some(local) = self.scope.local(name) {
+            return Ok(local);
+        }
+        if let Some(found) = self.symbol(name).at(span)? {
+            return Ok(found);
+        }
+        if let Some(value) = self.constant(name).at(span)? {
+            return Ok(value);
+        }
+        Err(ErrorKind::UnknownName { name: name.to_owned(), near: self.near(name) }.at(span))
+    }
+
+    fn symbol(&self, name: &str) -> Result<Option<Value>, ErrorKind> {
+        let found = self.scope.symbol(name);
+        let Some(first) = found.first() else { return Ok(None) };
+        if found.iter().any(|s| s.addr != first.addr) {
+            let place = |s: &SymbolInfo| match &s.module {
+                Some(m) => format!("{:#x} [{m}]", s.addr),
+                None => format!("{:#x}", s.addr),
+            };
+            return Err(ErrorKind::Ambiguous {
+                name: name.to_owned(),
+                places: found.iter().take(8).map(place).collect(),
+            });
+        }
+        // debug information of one of the spellings of a symbol is enough
+        let best = found.iter().find(|s| s.ty.is_some()).unwrap_or(first);
+        Ok(Some(self.symbol_value(name, best)))
+    }
+
+    fn symbol_value(&self, name: &str, symbol: &SymbolInfo) -> Value {
+        let plain = name.rsplit(':').next().unwrap_or(name);
+        let prefer = self.scope.prefer();
+        let space = if symbol.text { Space::Function } else { Space::Variable };
+        let ty = symbol.ty.or_else(|| self.types.first(prefer.as_ref(), space, plain)).or_else(|| {
+            let known = !symbol.text && symbol.module.is_none();
+            known.then(|| known_type(self.scope, plain)).flatten()
+        });
+        let plain: std::sync::Arc<str> = plain.into();
+        let (ty, caveat) = match ty {
+            Some(ty) => (ty, symbol.per_cpu.then_some(Caveat::PerCpu(plain))),
+            None if symbol.text => (self.untyped_text(), None),
+            None => (self.untyped_data(), Some(Caveat::NoType(plain))),
+        };
+        Value { caveat, ..Value::memory(ty, symbol.addr) }
+    }
+
+    fn untyped_data(&self) -> TypeRef {
+        self.types.intern(Type::Typedef { name: NO_DATA_TYPE.into(), to: TypeRef::VOID })
+    }
+
+    fn untyped_text(&self) -> TypeRef {
+        let int = self.int(4, true, 0).ty;
+        let to = self.types.intern(Type::Func { ret: int, params: [].into(), variadic: true });
+        self.types.intern(Type::Typedef { name: NO_TEXT_TYPE.into(), to })
+    }
+
+    /// Enumerators, and the constants that every kernel source has as macros.
+    fn constant(&self, name: &str) -> Result<Option<Value>, ErrorKind> {
+        if let Some((ty, value)) = self.types.find_enumerator(name).first() {
+            return Ok(Some(self.immediate(*ty, *value, self.types.size_of(*ty)?)));
+        }
+        let truth = |v| {
+            let ty = self.types.intern(Type::Int { name: "_Bool".into(), size: 1, encoding: Encoding::Bool });
+            self.immediate(ty, v, 1)
+        };
+        Ok(match name {
+            "NULL" => Some(self.immediate(self.types.pointer_to(TypeRef::VOID), 0, 8)),
+            "true" => Some(truth(1)),
+            "false" => Some(truth(0)),
+            "PAGE_SIZE" => Some(self.int(8, false, i128::from(PAGE_SIZE))),
+            "PAGE_SHIFT" => Some(self.int(4, true, i128::from(PAGE_SHIFT))),
+            _ => None,
+        })
+    }
+
+    fn near(&self, name: &str) -> Vec<String> {
+        let mut near = Nearest::new(name);
+        for n in self.scope.near_symbols(name) {
+            near.offer(&n);
+        }
+        for space in [Space::Variable, Space::Function] {
+            self.types.names(space, &mut |n, _| {
+                near.offer(n);
+                true
+            });
+        }
+        near.finish()
+    }
+
+    pub(super) fn register(&self, name: &str, span: Span) -> Result<Value, ExprError> {
+        match self.scope.register(name) {
+            None => Err(ErrorKind::UnknownRegister { name: name.to_owned() }.at(span)),
+            Some(Ok(value)) => {
+                let long = self.int(8, true, i128::from(value.cast_signed()));
+                Ok(match self.scope.register_type(name) {
+                    Some(ty) => Value { ty, ..long },
+                    None => long,
+                })
+            }
+            Some(Err(why)) => {
+                let long = self.int(8, true, 0).ty;
+                Ok(Value::absent(long, Absent::Because(why.into())))
+            }
+        }
+    }
+
+    pub(super) fn history(&self, which: History, span: Span) -> Result<Value, ExprError> {
+        let text = match which {
+            History::Number(n) => format!("${n}"),
+            History::Back(n) => format!("$${n}"),
+        };
+        self.scope.history(which).ok_or_else(|| ErrorKind::NoHistory(text).at(span))
+    }
+}
