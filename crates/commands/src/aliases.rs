@@ -151,7 +151,7 @@ impl Command for AliasCommand {
             return Ok(table(aliases.iter()));
         };
         if let Some(words) = args.get_many::<String>("command") {
-            let command = words.map(String::as_str).collect::<Vec<_>>().join(" ");
+            let command = words.map(|w| crate::unquoted(w).unwrap_or(w)).collect::<Vec<_>>().join(" ");
             if command.trim().is_empty() {
                 return delete(aliases, name);
             }

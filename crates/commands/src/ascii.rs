@@ -23,7 +23,7 @@ impl Command for Ascii {
     }
     fn details(&self) -> &'static str {
         "Shows the bytes of 32-bit or 64-bit hexadecimal values as text, lowest byte first, as they stand in \
-         memory; bytes that are no text as <hex>. Without values, shows the ASCII chart."
+         memory; bytes that are no text by their names or as <hex>. Without values, shows the ASCII chart."
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(Arg::new("value").value_name("VALUE").action(ArgAction::Append).num_args(0..).help("In hex"))
@@ -49,10 +49,10 @@ impl Command for Ascii {
         let mut rows = Vec::new();
         for text in values {
             let value = crate::eval::hex(text)
-                .ok_or_else(|| CommandError::failed("ascii", format_args!("invalid value: {text}")))?;
+                .ok_or_else(|| CommandError::failed("ascii", format_args!("invalid input: \"{text}\"")))?;
             rows.push(Record::of(
                 Line::new()
-                    .field("value", Cell::hex_digits(value, 0))
+                    .field("value", Cell::hex_digits(value, 16))
                     .text(": ")
                     .field("text", letters(value)),
             ));
@@ -62,13 +62,13 @@ impl Command for Ascii {
     }
 }
 
-/// The bytes of a value as text, lowest first; zero bytes above the highest set one are no part of it.
+/// The eight bytes of a value as text, lowest first.
 fn letters(value: u64) -> String {
-    let used = 8_usize.saturating_sub(value.leading_zeros() as usize / 8);
     let mut out = String::new();
-    for byte in value.to_le_bytes().into_iter().take(used) {
-        match byte {
-            b' '..=b'~' => out.push(byte.into()),
+    for byte in value.to_le_bytes() {
+        match (byte, CONTROL.get(usize::from(byte))) {
+            (b' '..=b'~', _) => out.push(byte.into()),
+            (_, Some(name)) => out.push_str(&format!("<{name}>")),
             _ => out.push_str(&format!("<{byte:02x}>")),
         }
     }
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn bytes_are_read_lowest_first() {
-        assert_eq!(letters(0x6c_6c65_6800), "<00>hell");
-        assert_eq!(letters(0x0a41), "A<0a>");
-        assert_eq!(letters(0), "");
+        // as crash 9.0.2 shows them
+        assert_eq!(letters(0x0a41_ff00), "<NUL><ff>A<LF><NUL><NUL><NUL><NUL>");
+        assert_eq!(letters(0x4142_4344), "DCBA<NUL><NUL><NUL><NUL>");
     }
 
     #[test]

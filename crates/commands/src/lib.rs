@@ -24,7 +24,7 @@ pub use cx::Cx;
 pub use dispatch::{complete_names, expand_alias, find, run};
 pub use error::CommandError;
 pub use help::page as help_page;
-pub use line::{Action, LineError, Redirect, parse as parse_line, words as split_words};
+pub use line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
 pub use settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
 
 /// Every command, in the order of the help screen.

@@ -125,7 +125,7 @@ fn input<'a>(command: &'a str, is_file: &dyn Fn(&str) -> bool) -> (&'a str, Opti
 fn file_name(text: &str, sign: &'static str) -> Result<String, LineError> {
     match words(text).as_slice() {
         [] => Err(LineError::NoFile(sign)),
-        [name] => Ok(name.clone()),
+        [name] => Ok(unquoted(name).unwrap_or(name).to_owned()),
         _ => Err(LineError::NotAFile(text.trim().to_owned())),
     }
 }
@@ -172,8 +172,9 @@ fn quoted(text: &str) -> Option<(String, usize)> {
     None
 }
 
-/// The words of a command: split at blanks. Quotes at the start of a word or after `=` group and are
-/// taken off; elsewhere (`f("a")`, `'c'` in an expression) they stay.
+/// The words of a command: split at blanks. Quotes group. Double quotes at the start of a word or after
+/// `=` are taken off; elsewhere (`f("a")`) they stay, and single quotes always stay, since they mean
+/// something to commands (`foreach 'regex'`, `p 'a'`): [`unquoted`] takes them off.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {
     let mut out = Vec::new();
@@ -187,7 +188,7 @@ pub fn words(text: &str) -> Vec<String> {
             out.extend(word.take());
             continue;
         }
-        let groups = word.as_deref().is_none_or(|w| w.ends_with('='));
+        let groups = c == '"' && word.as_deref().is_none_or(|w| w.ends_with('='));
         match text.get(at..).and_then(quoted) {
             Some((content, len)) => {
                 skip_to = at.saturating_add(len);
@@ -199,6 +200,12 @@ pub fn words(text: &str) -> Vec<String> {
     }
     out.extend(word);
     out
+}
+
+/// The text between single quotes, where the word is in quotes.
+#[must_use]
+pub fn unquoted(word: &str) -> Option<&str> {
+    word.strip_prefix('\'')?.strip_suffix('\'')
 }
 
 #[cfg(test)]
@@ -242,11 +249,13 @@ mod tests {
             ("log >", Err(LineError::NoFile(">"))),
             ("bt |", Err(LineError::NoPipe)),
             ("> f", Err(LineError::NoCommand(">"))),
-            ("search -c 'a|b > c'", run(&["search", "-c", "a|b > c"], Redirect::None)),
-            ("foreach 'ba.*\\d' bt", run(&["foreach", "ba.*\\d", "bt"], Redirect::None)),
+            ("search -c 'a|b > c'", run(&["search", "-c", "'a|b > c'"], Redirect::None)),
+            ("search -c \"a|b > c\"", run(&["search", "-c", "a|b > c"], Redirect::None)),
+            ("p 'a'", run(&["p", "'a'"], Redirect::None)),
+            ("foreach 'ba.*\\d' bt", run(&["foreach", "'ba.*\\d'", "bt"], Redirect::None)),
             ("p \"a \\\" b\"", run(&["p", "a \" b"], Redirect::None)),
             ("p f(\"a b\")", run(&["p", "f(\"a b\")"], Redirect::None)),
-            ("x --n='a b'", run(&["x", "--n=a b"], Redirect::None)),
+            ("x --n=\"a b\"", run(&["x", "--n=a b"], Redirect::None)),
             ("alias kp \"\"", run(&["alias", "kp", ""], Redirect::None)),
             ("p it's", run(&["p", "it's"], Redirect::None)),
             ("p a < b", run(&["p", "a", "<", "b"], Redirect::None)),
