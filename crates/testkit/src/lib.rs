@@ -1,1 +1,3 @@
-//! testkit.
+//! Builders of what tests need: tiny dumps in every format. A dev-dependency only.
+
+pub mod dump;

@@ -1,0 +1,127 @@
+//! kdump-compressed files as makedumpfile writes them.
+
+use super::{DumpSpec, Frame, PAGE, Packing, put};
+
+/// Where notes begin: behind the sub header.
+const NOTES: usize = PAGE + 104;
+
+impl DumpSpec {
+    /// A kdump-compressed file. A page that packs to no less than a page is stored plain, and pages of
+    /// zeros share a descriptor's data, as makedumpfile does.
+    #[must_use]
+    pub fn kdump(&self, packing: Packing) -> Vec<u8> {
+        self.part(packing, None)
+    }
+
+    /// A split set: `cuts` are the first frames of all parts but the first.
+    #[must_use]
+    pub fn split(&self, packing: Packing, cuts: &[u64]) -> Vec<Vec<u8>> {
+        let mut bounds = vec![0];
+        bounds.extend(cuts);
+        bounds.push(self.end());
+        bounds.windows(2).map(|w| self.part(packing, Some((w[0], w[1])))).collect()
+    }
+
+    /// Offset of bitmap 1, of bitmap 2, and of the descriptors of a kdump file.
+    #[must_use]
+    pub fn kdump_layout(&self) -> [usize; 3] {
+        let sub = (104 + self.notes.len()).div_ceil(PAGE);
+        let half = self.half_bitmap();
+        let start = (1 + sub) * PAGE;
+        [start, start + half, start + 2 * half]
+    }
+
+    /// Bytes of one bitmap, a whole number of blocks.
+    fn half_bitmap(&self) -> usize {
+        (self.end() as usize).div_ceil(8).next_multiple_of(PAGE).max(PAGE)
+    }
+
+    fn part(&self, packing: Packing, frames: Option<(u64, u64)>) -> Vec<u8> {
+        let [ram, here, descs] = self.kdump_layout();
+        let mut out = vec![0; descs];
+        self.header(&mut out, packing);
+        self.sub_header(&mut out, frames);
+        out[NOTES..NOTES + self.notes.len()].copy_from_slice(&self.notes);
+        for (&pfn, frame) in &self.frames {
+            let (byte, bit) = (pfn as usize / 8, 1 << (pfn % 8));
+            out[ram + byte] |= bit;
+            if matches!(frame, Frame::Page(_)) {
+                out[here + byte] |= bit;
+            }
+        }
+        let (first, end) = frames.unwrap_or((0, u64::MAX));
+        let pages: Vec<&[u8]> = self.frames.range(first..end).filter_map(|(p, _)| self.data(*p)).collect();
+        let mut data: Vec<u8> = Vec::new();
+        let data_at = descs + 24 * pages.len();
+        let mut zero = None;
+        for page in pages {
+            let (mut bytes, mut flags) = (packing.pack(page), packing.flag());
+            if bytes.len() >= PAGE {
+                (bytes, flags) = (page.to_vec(), 0);
+            }
+            let is_zero = page.iter().all(|&b| b == 0);
+            let at = match zero {
+                Some(at) if is_zero => at,
+                _ => {
+                    let at = data_at + data.len();
+                    data.extend(&bytes);
+                    at
+                }
+            };
+            if is_zero {
+                zero = Some(at);
+            }
+            out.extend((at as u64).to_le_bytes());
+            out.extend((bytes.len() as u32).to_le_bytes());
+            out.extend(flags.to_le_bytes());
+            out.extend([0; 8]);
+        }
+        out.extend(data);
+        out
+    }
+
+    fn header(&self, out: &mut [u8], packing: Packing) {
+        out[..8].copy_from_slice(b"KDUMP   ");
+        put(out, 8, self.version.to_le_bytes());
+        for (i, field) in ["Linux", "testbox", &self.release, "#1 SMP", "x86_64", "(none)"].iter().enumerate()
+        {
+            out[12 + 65 * i..12 + 65 * i + field.len()].copy_from_slice(field.as_bytes());
+        }
+        put(out, 408, 1_700_000_000_u64.to_le_bytes());
+        put(out, 424, (packing.flag() | if self.incomplete { 8 } else { 0 }).to_le_bytes());
+        let [ram, _, descs] = self.kdump_layout();
+        for (i, field) in [PAGE, ram / PAGE - 1, (descs - ram) / PAGE].iter().enumerate() {
+            put(out, 428 + 4 * i, (*field as u32).to_le_bytes());
+        }
+        put(out, 440, (self.end().min(u32::MAX.into()) as u32).to_le_bytes());
+        put(out, 460, 2_u32.to_le_bytes());
+    }
+
+    /// Every field that the version has.
+    fn sub_header(&self, out: &mut [u8], frames: Option<(u64, u64)>) {
+        let mut field = |since: u32, at: usize, value: u64| {
+            if self.version >= since {
+                put(out, PAGE + at, value.to_le_bytes());
+            }
+        };
+        field(0, 0, 0x100_0000);
+        field(1, 8, u64::from(self.dump_level));
+        if let Some((first, end)) = frames {
+            field(2, 8, u64::from(self.dump_level) | 1 << 32);
+            field(2, 16, first);
+            field(2, 24, end);
+            field(6, 80, first);
+            field(6, 88, end);
+        }
+        if let Some(text) = &self.vmcoreinfo {
+            let at = self.notes.windows(text.len()).position(|w| w == text.as_bytes()).unwrap_or(0);
+            field(3, 32, (NOTES + at) as u64);
+            field(3, 40, text.len() as u64);
+        }
+        if !self.notes.is_empty() {
+            field(4, 48, NOTES as u64);
+            field(4, 56, self.notes.len() as u64);
+        }
+        field(6, 96, self.end());
+    }
+}
