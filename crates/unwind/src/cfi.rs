@@ -15,6 +15,9 @@ impl Unwinder<'_> {
     pub(crate) fn by_cfi(&self, cursor: &Cursor) -> Step {
         let Some(row) = self.code.cfi(cursor.lookup()) else { return Step::Unknown };
         let Some((cfa, regs)) = self.cfi_registers(cursor, &row) else { return Step::Unknown };
+        if row.rule(row.return_address) == Some(&CfiRule::Undefined) {
+            return Step::End;
+        }
         let Some(pc) = regs.get(row.return_address.into()) else { return Step::Unknown };
         if !self.is_stack(cfa) && !row.signal {
             return Step::Unknown;

@@ -46,13 +46,15 @@ impl Unwinder<'_> {
     pub(crate) fn by_frame_pointer(&self, cursor: &Cursor) -> Step {
         let Some(bp) = cursor.regs.get(RBP).map(VirtAddr) else { return Step::Unknown };
         let state = match self.code.function(cursor.lookup()) {
-            Some(start) if !cursor.is_call => prologue(self.mem, start, cursor.pc),
-            _ => Prologue::Done,
+            Some(start) => prologue(self.mem, start, cursor.pc),
+            // code made at run time (BPF, trampolines) keeps frame pointers in every kernel
+            None => Prologue::Done,
         };
         let (slot, bp_at) = match state {
             Prologue::NotPushed => (cursor.sp, None),
             Prologue::Pushed => (cursor.sp.add(8), Some(cursor.sp)),
             Prologue::Done => (bp.add(8), Some(bp)),
+            Prologue::Absent => return Step::Unknown,
         };
         // the frame is above what the function has pushed
         let upward = self.stack_of(slot) != self.stack_of(cursor.sp) || slot >= cursor.sp;

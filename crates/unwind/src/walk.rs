@@ -8,6 +8,11 @@ use base::{Fault, VirtAddr};
 /// More frames than a 64 KiB stack (16 KiB with KASAN's factor of 4) can hold at two words each.
 const MAX_FRAMES: usize = 4096;
 
+/// The largest kernel stack: 16 KiB, times 4 with KASAN. What is further apart lies on different stacks.
+const STACK_MAX: u64 = 64 << 10;
+/// How often unwinding may go from one stack to another: task, softirq or IRQ, and every exception's once.
+const MAX_STACKS: usize = 12;
+
 /// What one step from a frame to its caller found.
 pub(crate) enum Step {
     /// The caller, and the CFA it was found at.
@@ -116,21 +121,26 @@ impl Unwinder<'_> {
             if frames.len() >= MAX_FRAMES {
                 return StopReason::TooMany;
             }
-            let to = self.stack_of(next.sp);
-            if to == stack {
-                // an interrupted leaf function can have pushed nothing: equal is progress only for it
-                let exact = !next.is_call && next.sp == cursor.sp;
-                if next.sp <= cursor.sp && !exact {
-                    return StopReason::NoProgress(next.sp);
-                }
-            } else {
-                left.push(stack);
-                if left.contains(&to) {
-                    return StopReason::NoProgress(next.sp);
-                }
+            if let Err(stop) = self.progress(&cursor, &next, &mut left) {
+                return stop;
             }
             cursor = next;
         }
+    }
+
+    /// A caller is further up the same stack, or on a stack that was not left before. `left` collects those.
+    fn progress(&self, from: &Cursor, to: &Cursor, left: &mut Vec<Option<usize>>) -> Result<(), StopReason> {
+        let (stack, next) = (self.stack_of(from.sp), self.stack_of(to.sp));
+        let unknown = stack.is_none() && next.is_none();
+        let far = from.sp.0.abs_diff(to.sp.0) > STACK_MAX;
+        if stack == next && !(unknown && far) {
+            // an interrupted leaf function can have pushed nothing: equal is progress only for it
+            let exact = !to.is_call && to.sp == from.sp;
+            return if to.sp > from.sp || exact { Ok(()) } else { Err(StopReason::NoProgress(to.sp)) };
+        }
+        left.push(stack);
+        let again = next.is_some() && left.contains(&next);
+        if again || left.len() > MAX_STACKS { Err(StopReason::NoProgress(to.sp)) } else { Ok(()) }
     }
 
     /// One step, by the surest method that knows this place.

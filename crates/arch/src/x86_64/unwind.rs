@@ -49,37 +49,37 @@ pub enum Prologue {
     Pushed,
     /// The frame stands: `rbp` points at the caller's, the return address is one word up.
     Done,
+    /// The function makes no such frame; `rbp` is another function's, or no frame pointer at all.
+    Absent,
 }
 
-/// Where in `push %rbp; mov %rsp,%rbp` the code at `pc` is. A function that does not begin with it (behind an
-/// `endbr64` and a call to, or the nop in place of, `__fentry__`) counts as `Done`.
+/// Where in `push %rbp; mov %rsp,%rbp` the code at `pc` is. Before it can come an `endbr64`, and a call to
+/// `__fentry__` or the nop in its place.
 pub fn prologue(mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue {
     const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
-    let Some(into) = pc.0.checked_sub(start.0) else { return Prologue::Done };
-    if into > 16 {
-        // the last instruction has no frame left
-        return if mem.u8(pc) == Ok(0xc3) { Prologue::NotPushed } else { Prologue::Done };
-    }
+    const PUSH_MOV: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
+    let Some(into) = pc.0.checked_sub(start.0) else { return Prologue::Absent };
     let mut code = [0; 16];
     if mem.read(start, &mut code).is_err() {
-        return Prologue::Done;
+        return Prologue::Absent;
     }
     let mut push = 0;
     if code.starts_with(&ENDBR64) {
-        push += 4;
+        push += ENDBR64.len();
     }
     // a 5-byte call, or one of the two forms of 5-byte nop
     if matches!(code.get(push..push + 3), Some([0xe8, ..] | [0x0f, 0x1f, 0x44] | [0x66, 0x66, 0x66])) {
         push += 5;
     }
-    if code.get(push) != Some(&0x55) {
-        return Prologue::Done;
+    if code.get(push..push + PUSH_MOV.len()) != Some(&PUSH_MOV) {
+        return Prologue::Absent;
     }
-    match into.cmp(&(push as u64 + 1)) {
-        std::cmp::Ordering::Less => Prologue::NotPushed,
-        std::cmp::Ordering::Equal => Prologue::Pushed,
-        std::cmp::Ordering::Greater if into < push as u64 + 4 => Prologue::Pushed,
-        std::cmp::Ordering::Greater => Prologue::Done,
+    match into.saturating_sub(push as u64) {
+        0 => Prologue::NotPushed,
+        1..=3 => Prologue::Pushed,
+        // the last instruction has no frame left
+        _ if mem.u8(pc) == Ok(0xc3) => Prologue::NotPushed,
+        _ => Prologue::Done,
     }
 }
 

@@ -52,7 +52,7 @@ fn prologues_by_place() {
     assert_eq!([at(13), at(30)], [Prologue::Done; 2]);
     assert_eq!(at(39), Prologue::NotPushed);
     let leaf = Mem(vec![0x31; 40]);
-    assert_eq!(prologue(&leaf, VirtAddr(BASE), VirtAddr(BASE)), Prologue::Done);
+    assert_eq!(prologue(&leaf, VirtAddr(BASE), VirtAddr(BASE)), Prologue::Absent);
 }
 
 #[test]
