@@ -47,6 +47,22 @@ fn main() {
         ),
         Err(e) => println!("log: {e}"),
     }
+    for k in tasks.all.iter().filter(|t| t.active || t.pid == 1) {
+        let bt = s.backtrace(k);
+        println!("PID {} {:?} {}", k.pid, bt.start, bt.unwound.stopped);
+        for (n, f) in bt.unwound.frames.iter().enumerate() {
+            let l = s.locate(f.lookup());
+            println!(
+                " #{n} [{:x}] {} at {:x} {:?} {}",
+                f.slot.unwrap_or(f.sp),
+                l.map_or("?", |l| l.symbol.name),
+                f.pc,
+                f.how,
+                f.saved.as_ref().map_or(String::new(), |r| format!("{:x?}", r.regs.pc()))
+            );
+        }
+    }
+    println!("bt {:?}", t.elapsed());
     for m in s.modules() {
         println!("  {} types {:?}", m.name, s.load_module_types(m));
     }

@@ -3,6 +3,7 @@
 
 #[macro_use]
 pub mod bind;
+pub mod backtrace;
 pub mod cpu;
 mod error;
 pub mod list;
@@ -10,6 +11,7 @@ pub mod module;
 mod open;
 pub mod printk;
 mod session;
+pub mod stacks;
 mod symbols;
 pub mod system;
 pub mod task;

@@ -11,7 +11,9 @@ use crate::task::{self, TaskStates, Tasks};
 use crate::typing::{self, KernelBtf, Loaded};
 use arch::{Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use debuginfo::cfi::CfiRow;
 use debuginfo::elf::ObjectFile;
+use debuginfo::orc::OrcTable;
 use debuginfo::symtab::SymbolTable;
 use debuginfo::types::Types;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -48,6 +50,9 @@ pub struct Session {
     states: OnceLock<TaskStates>,
     modules: OnceLock<(Vec<Module>, Option<KernelError>)>,
     log: OnceLock<std::result::Result<Log, KernelError>>,
+    pub(crate) kernel_orc: OnceLock<Option<OrcTable>>,
+    pub(crate) module_orcs: Mutex<FxHashMap<VirtAddr, Option<OrcTable>>>,
+    pub(crate) note_order: OnceLock<Vec<(u32, usize)>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -84,6 +89,9 @@ impl Session {
             states: OnceLock::new(),
             modules: OnceLock::new(),
             log: OnceLock::new(),
+            kernel_orc: OnceLock::new(),
+            module_orcs: Mutex::default(),
+            note_order: OnceLock::new(),
         })
     }
 
@@ -177,6 +185,11 @@ impl Session {
         let mut write = self.bindings.write().unwrap_or_else(PoisonError::into_inner);
         write.insert(key, made.clone());
         made
+    }
+
+    /// The call frame information for an instruction, from vmlinux.
+    pub(crate) fn cfi(&self, _pc: VirtAddr) -> Option<CfiRow> {
+        None
     }
 
     /// The CPUs.

@@ -1,0 +1,297 @@
+//! Backtraces: where to start, and what unwinding needs to know of this kernel.
+//!
+//! A task that ran starts from its CPU's note; where there is none, or it holds the registers that
+//! the crash began with and the stack tells more, from the call that stopped the CPU, found on its
+//! stacks. A task that slept starts from what the switch away from it saved.
+
+use crate::module;
+use crate::session::Session;
+use crate::stacks::{cpu_stacks, task_stack};
+use crate::task::{Task, TaskStruct};
+use arch::x86_64::{regs as x86, unwind as x86_unwind};
+use arch::{CpuState, Regs};
+use base::{VirtAddr, VirtRead};
+use debuginfo::cfi::CfiRow;
+use debuginfo::orc::{OrcEntry, OrcTable};
+use unwind::{Code, How, Stack, StopReason, Unwinder, Unwound};
+
+/// Where a backtrace began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// The registers of the CPU's note.
+    Note,
+    /// The call on the CPU's stack that stopped it (`machine_kexec`, `crash_nmi_callback`, `panic` ...).
+    StopCall,
+    /// What the switch away from the task saved.
+    Switch,
+    /// The lowest return address on the stack from which the rest follows: nothing better was there.
+    Stack,
+    /// The CPU was in user mode: there are no kernel frames.
+    UserMode,
+    /// Nowhere: the reason is in the backtrace's `stopped`.
+    Nowhere,
+}
+
+/// A task's frames.
+#[derive(Clone, Debug)]
+pub struct Backtrace {
+    /// Where it began.
+    pub start: Start,
+    /// The frames, and why there are no more.
+    pub unwound: Unwound,
+    /// The stacks that frames refer to by index.
+    pub stacks: Vec<Stack>,
+    /// The registers in user mode, for a CPU that was there.
+    pub user: Option<Regs>,
+}
+
+/// Functions in which a dying CPU ends, innermost first; each calls none that comes before it.
+const STOP_CALLS: &[&str] = &[
+    "machine_kexec",
+    "native_machine_crash_shutdown",
+    "machine_crash_shutdown",
+    "crash_nmi_callback",
+    "stop_this_cpu",
+    "__crash_kexec",
+    "crash_kexec",
+    "vpanic",
+    "panic",
+];
+
+/// The code of a session, for the unwinder.
+pub(crate) struct SessionCode<'s> {
+    session: &'s Session,
+}
+
+impl Code for SessionCode<'_> {
+    fn is_text(&self, pc: VirtAddr) -> bool {
+        self.session.is_text(pc)
+    }
+    fn orc(&self, pc: VirtAddr) -> Option<OrcEntry> {
+        let s = self.session;
+        let kernel = s.kernel_orc();
+        if s.in_image(pc) {
+            return kernel?.find(s.mem(), pc);
+        }
+        let module = s.module_at(pc)?;
+        s.module_orc(module.at)?.find(s.mem(), pc)
+    }
+    fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
+        self.session.cfi(pc)
+    }
+    fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
+        self.session.locate(pc).map(|l| l.symbol.addr)
+    }
+}
+
+impl Session {
+    /// The kernel's ORC table in its own memory.
+    pub fn kernel_orc(&self) -> Option<OrcTable> {
+        *self.kernel_orc.get_or_init(|| OrcTable::kernel(self.mem(), &|name| self.symbol(name)))
+    }
+
+    pub(crate) fn module_orc(&self, module: VirtAddr) -> Option<OrcTable> {
+        let mut known = self.module_orcs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *known.entry(module).or_insert_with(|| {
+            let orc = module::orc(self, module).ok()??;
+            OrcTable::module(self.mem(), orc.ip, orc.entries, orc.count, self.kernel_orc().as_ref())
+        })
+    }
+
+    /// The registers that the dump's notes have for a CPU.
+    #[must_use]
+    pub fn cpu_note(&self, cpu: u32) -> Option<&CpuState> {
+        let order = self.note_order.get_or_init(|| order_notes(self));
+        let index = order.iter().find(|&&(c, _)| c == cpu)?.1;
+        self.cpu_states().get(index)
+    }
+
+    /// The frames of a task.
+    #[must_use]
+    pub fn backtrace(&self, task: &Task) -> Backtrace {
+        let mut stacks = vec![task_stack(self, task)];
+        if task.active {
+            stacks.extend(cpu_stacks(self, task.cpu));
+        }
+        let code = SessionCode { session: self };
+        let unwinder = Unwinder { code: &code, mem: self.mem(), stacks: &stacks };
+        let (start, unwound, user) =
+            if task.active { self.active(task, &unwinder) } else { self.sleeping(task, &unwinder) };
+        Backtrace { start, unwound, stacks, user }
+    }
+
+    /// The frames from any program counter and stack pointer, on a task's stacks.
+    #[must_use]
+    pub fn backtrace_from(&self, task: &Task, pc: VirtAddr, sp: VirtAddr) -> Backtrace {
+        let mut stacks = vec![task_stack(self, task)];
+        stacks.extend(cpu_stacks(self, task.cpu));
+        let code = SessionCode { session: self };
+        let unwinder = Unwinder { code: &code, mem: self.mem(), stacks: &stacks };
+        let regs = Regs::new(&x86::SET).with(x86::RIP, pc.0).with(x86::RSP, sp.0);
+        let unwound = unwinder.unwind(regs);
+        Backtrace { start: Start::Note, unwound, stacks, user: None }
+    }
+
+    fn sleeping(&self, task: &Task, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
+        let nowhere = |stopped| (Start::Nowhere, Unwound { frames: Vec::new(), stopped }, None);
+        let sp = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {
+            Ok(sp) => sp,
+            Err(crate::KernelError::Fault(fault)) => return nowhere(StopReason::Fault(fault)),
+            Err(_) => return nowhere(StopReason::NoStart),
+        };
+        let legacy = self.symbol("thread_return").or_else(|| self.symbol("__schedule")).map(|at| at.add(1));
+        let resume = x86_unwind::sleeping(self.mem(), sp, legacy, &|at| self.is_text(at), &|at| {
+            self.locate(at).map(|l| l.symbol.addr)
+        });
+        match resume {
+            Some(resume) => (Start::Switch, u.resume(&resume), None),
+            None => match self.mem().u64(sp) {
+                Err(fault) => nowhere(StopReason::Fault(fault)),
+                Ok(_) => nowhere(StopReason::NoStart),
+            },
+        }
+    }
+
+    fn active(&self, task: &Task, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
+        let note = self.cpu_note(task.cpu).map(|n| n.regs).filter(|r| r.pc().is_some());
+        match note {
+            Some(regs) if arch::x86_64::ptregs::is_user(&regs) => {
+                let none = Unwound { frames: Vec::new(), stopped: StopReason::UserMode };
+                (Start::UserMode, none, Some(regs))
+            }
+            Some(regs) => {
+                let from_note = u.unwind(regs);
+                // a kdump's note has the registers that the crash began with; the calls that followed
+                // are on the stack
+                match self.from_stop_call(u, Some(&regs)) {
+                    Some(longer) => (Start::StopCall, longer, None),
+                    None => (Start::Note, from_note, None),
+                }
+            }
+            None => match self.from_stop_call(u, None) {
+                Some(found) => (Start::StopCall, found, None),
+                None => self.from_stack(u),
+            },
+        }
+    }
+
+    /// Frames from the innermost stop call on the stacks. With `note`, only those that lead to the
+    /// note's registers count: anything else on the stack may be stale.
+    fn from_stop_call(&self, u: &Unwinder<'_>, note: Option<&Regs>) -> Option<Unwound> {
+        for name in STOP_CALLS {
+            let Some(start) = self.symbol(name) else { continue };
+            let Some(function) = self.locate(start) else { continue };
+            let end = start.add(function.span.unwrap_or(0));
+            for stack in u.stacks {
+                for (slot, pc) in return_addresses(self.mem(), stack, start, end) {
+                    let found = resume_at(u, slot, pc);
+                    let complete = matches!(found.stopped, StopReason::UserMode | StopReason::EndOfStack);
+                    let agrees = match note {
+                        Some(note) => leads_to(&found, note),
+                        None => complete && !found.frames.iter().any(|f| f.how == How::Scan),
+                    };
+                    if agrees {
+                        return Some(found);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The lowest return address of any stack from which tables lead to the stack's end.
+    fn from_stack(&self, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
+        for stack in u.stacks.iter().rev() {
+            for (slot, pc) in return_addresses(self.mem(), stack, VirtAddr(1 << 63), VirtAddr(u64::MAX)) {
+                if !self.is_text(pc) || !x86_unwind::follows_call(self.mem(), pc) {
+                    continue;
+                }
+                let found = resume_at(u, slot, pc);
+                let complete = matches!(found.stopped, StopReason::UserMode | StopReason::EndOfStack);
+                if complete && found.frames.iter().all(|f| f.how != How::Scan) {
+                    return (Start::Stack, found, None);
+                }
+            }
+        }
+        (Start::Nowhere, Unwound { frames: Vec::new(), stopped: StopReason::NoStart }, None)
+    }
+}
+
+/// Unwinds from a return address found on a stack.
+fn resume_at(u: &Unwinder<'_>, slot: VirtAddr, pc: VirtAddr) -> Unwound {
+    let regs = Regs::new(&x86::SET).with(x86::RIP, pc.0).with(x86::RSP, slot.add(8).0);
+    u.resume(&unwind::Resume { regs, is_call: true, slot: Some(slot) })
+}
+
+/// True where one of the frames holds saved registers with the note's program counter and stack
+/// pointer, or is itself at the note's place.
+fn leads_to(found: &Unwound, note: &Regs) -> bool {
+    found.frames.iter().any(|f| match &f.saved {
+        Some(saved) => saved.regs.pc() == note.pc() && saved.regs.sp() == note.sp(),
+        None => false,
+    })
+}
+
+/// The words of a stack that lie in a range of code, lowest first.
+fn return_addresses(
+    mem: &dyn VirtRead,
+    stack: &Stack,
+    start: VirtAddr,
+    end: VirtAddr,
+) -> Vec<(VirtAddr, VirtAddr)> {
+    let mut out = Vec::new();
+    let mut page = stack.start;
+    while page < stack.end {
+        let len = (stack.end.0.wrapping_sub(page.0)).min(4096);
+        if let Ok(bytes) = mem.bytes(page, len as usize) {
+            let words = bytes.chunks_exact(8).filter_map(|w| w.try_into().ok().map(u64::from_le_bytes));
+            for (n, word) in (0_u64..).zip(words) {
+                if start.0 < word && word <= end.0 {
+                    out.push((page.add(n * 8), VirtAddr(word)));
+                }
+            }
+        }
+        page = page.add(4096);
+    }
+    out
+}
+
+/// Which CPU each note is of: the one on whose stacks its stack pointer lies, else by order.
+fn order_notes(s: &Session) -> Vec<(u32, usize)> {
+    let states = s.cpu_states();
+    let cpus: &[u32] = if s.cpus().present.is_empty() { &s.cpus().possible } else { &s.cpus().present };
+    if states.len() == cpus.len() {
+        return cpus.iter().copied().zip(0..).collect();
+    }
+    let mut out: Vec<(u32, usize)> = Vec::new();
+    let stacks_of = |cpu: u32| {
+        let mut stacks = cpu_stacks(s, cpu);
+        stacks.extend(s.tasks().on_cpu(cpu).map(|t| task_stack(s, t)));
+        stacks
+    };
+    let known: Vec<(u32, Vec<Stack>)> = cpus.iter().map(|&cpu| (cpu, stacks_of(cpu))).collect();
+    for (index, state) in states.iter().enumerate() {
+        let Some(sp) = state.regs.sp() else { continue };
+        if let Some((cpu, _)) =
+            known.iter().find(|(_, stacks)| stacks.iter().any(|k| k.contains(VirtAddr(sp))))
+        {
+            out.push((*cpu, index));
+        }
+    }
+    // what is left was in user mode: the task's pid tells, else the order
+    for (index, state) in states.iter().enumerate() {
+        if out.iter().any(|&(_, i)| i == index) {
+            continue;
+        }
+        let free = |cpu: &u32| !out.iter().any(|&(c, _)| c == *cpu);
+        let by_pid = cpus
+            .iter()
+            .copied()
+            .filter(free)
+            .find(|&cpu| state.pid.is_some() && s.tasks().on_cpu(cpu).map(|t| t.pid) == state.pid);
+        if let Some(cpu) = by_pid.or_else(|| cpus.iter().copied().find(free)) {
+            out.push((cpu, index));
+        }
+    }
+    out
+}

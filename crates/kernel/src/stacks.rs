@@ -1,0 +1,136 @@
+//! The stacks that a CPU runs on: its task's, the IRQ stack, and one for each exception that must
+//! not trust the others (NMI, double fault, debug, machine check).
+
+use crate::session::Session;
+use crate::task::Task;
+use base::VirtAddr;
+use unwind::Stack;
+
+/// THREAD_SIZE where nothing tells: 16 KiB since 3.15 (6538b8ea886e).
+const THREAD_SIZE: u64 = 16 << 10;
+/// IRQ_STACK_SIZE: 16 KiB since 2.6.
+const IRQ_STACK_SIZE: u64 = 16 << 10;
+
+bind! {
+    /// `union thread_union`: a task's stack
+    struct ThreadUnion("thread_union") { stack: "stack" }
+}
+bind! {
+    /// `struct cea_exception_stacks` (arch/x86/include/asm/cpu_entry_area.h), since 5.2
+    struct ExceptionStacks("cea_exception_stacks") {
+        df: "DF_stack",
+        nmi: "NMI_stack",
+        db: "DB_stack",
+        mce: "MCE_stack",
+        vc: "VC_stack",
+        vc2: "VC2_stack",
+    }
+}
+bind! {
+    /// `struct pcpu_hot`, 6.2 to 6.14
+    struct PcpuHot("pcpu_hot") { hardirq_stack_ptr: "hardirq_stack_ptr" }
+}
+bind! {
+    /// `struct orig_ist`, until 5.1: the tops of the exception stacks
+    struct OrigIst("orig_ist") { ist: "ist" }
+}
+
+/// Bytes of a task's kernel stack (THREAD_SIZE).
+pub fn thread_size(s: &Session) -> u64 {
+    let known = s.bind::<ThreadUnion>().size.filter(|n| n.is_power_of_two() && (4096..=1 << 20).contains(n));
+    known.unwrap_or_else(|| {
+        // a thread_info at the low end and a task that ends with it tell 8 from 16 KiB: init's own
+        match (
+            s.symbol("init_thread_union"),
+            s.symbol("__end_init_task").or_else(|| s.symbol("init_stack_end")),
+        ) {
+            (Some(at), Some(end)) if matches!(end.0.wrapping_sub(at.0), 8192 | 16384 | 32768 | 65536) => {
+                end.0.wrapping_sub(at.0)
+            }
+            _ => THREAD_SIZE,
+        }
+    })
+}
+
+/// A task's own stack.
+pub fn task_stack(s: &Session, task: &Task) -> Stack {
+    let start = VirtAddr(task.stack.0 & !0xfff);
+    Stack { name: String::new(), start, end: start.add(thread_size(s)) }
+}
+
+/// The stacks of a CPU besides its task's.
+pub fn cpu_stacks(s: &Session, cpu: u32) -> Vec<Stack> {
+    let mut out = Vec::new();
+    if let Some((start, end)) = irq_stack(s, cpu) {
+        out.push(Stack { name: "IRQ stack".into(), start, end });
+    }
+    exception_stacks(s, cpu, &mut out);
+    out
+}
+
+/// The per-CPU pointer to the top of the IRQ stack, under any of its names, or the stack itself.
+fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
+    let mem = s.mem();
+    let from_top = |top: VirtAddr| {
+        // the pointer stands 0 to 64 bytes below the end
+        let end = VirtAddr(top.0.wrapping_add(0xfff) & !0xfff);
+        (!top.is_null()).then(|| (end.sub(IRQ_STACK_SIZE), end))
+    };
+    for name in ["hardirq_stack_ptr", "irq_stack_ptr"] {
+        if let Some(range) = s.per_cpu(name, cpu).ok().and_then(|at| mem.ptr(at).ok()).and_then(from_top) {
+            return Some(range);
+        }
+    }
+    if let Ok(hot) = s.per_cpu("pcpu_hot", cpu)
+        && let Ok(top) = s.bind::<PcpuHot>().hardirq_stack_ptr.ptr(mem, hot)
+    {
+        return from_top(top);
+    }
+    let start = s.per_cpu("irq_stack_union", cpu).ok()?;
+    Some((start, start.add(IRQ_STACK_SIZE)))
+}
+
+fn exception_stacks(s: &Session, cpu: u32, out: &mut Vec<Stack>) {
+    let mem = s.mem();
+    let b = s.bind::<ExceptionStacks>();
+    if let Ok(base) = s.per_cpu("cea_exception_stacks", cpu)
+        && let Ok(base) = mem.ptr(base)
+        && !base.is_null()
+    {
+        let all = [
+            ("DOUBLEFAULT", &b.df),
+            ("NMI", &b.nmi),
+            ("DEBUG", &b.db),
+            ("MCE", &b.mce),
+            ("VC", &b.vc),
+            ("VC2", &b.vc2),
+        ];
+        for (name, field) in all {
+            if let (Ok(start), Ok(size)) = (field.at(base), field.size())
+                && size != 0
+            {
+                out.push(Stack { name: format!("{name} exception stack"), start, end: start.add(size) });
+            }
+        }
+        return;
+    }
+    let Ok(ist) = s.per_cpu("orig_ist", cpu) else { return };
+    let Ok(ist) = s.bind::<OrigIst>().ist.at(ist) else { return };
+    // the order of the ist entries: 3.10 still had a stack for stack faults as the first
+    let with_ss = s.symbol("stack_segment").is_some() && s.symbol("async_page_fault").is_none();
+    let names: &[&str] = if with_ss {
+        &["STACKFAULT", "DOUBLEFAULT", "NMI", "DEBUG", "MCE"]
+    } else {
+        &["DOUBLEFAULT", "NMI", "DEBUG", "MCE"]
+    };
+    for (n, name) in (0_u64..).zip(names) {
+        let Ok(top) = mem.ptr(ist.add(n * 8)) else { break };
+        if top.is_null() {
+            continue;
+        }
+        // EXCEPTION_STKSZ is a page, the debug stack's two
+        let size = if *name == "DEBUG" { 8192 } else { 4096 };
+        let name = format!("{name} exception stack");
+        out.push(Stack { name, start: top.sub(size), end: top });
+    }
+}
