@@ -18,8 +18,23 @@ pub struct Source<'a> {
 
 /// Writes a report as one line of JSON.
 pub fn json(report: &Report, source: Source<'_>, out: &mut dyn Write) -> io::Result<()> {
+    envelope(&report.command, source, out)?;
+    out.write_all(b",\"data\":")?;
+    record(&report.body, out)?;
+    out.write_all(b"}\n")
+}
+
+/// Writes the failure of a command as one line of JSON.
+pub fn json_error(command: &str, error: &str, source: Source<'_>, out: &mut dyn Write) -> io::Result<()> {
+    envelope(command, source, out)?;
+    out.write_all(b",\"error\":")?;
+    string(error, out)?;
+    out.write_all(b"}\n")
+}
+
+fn envelope(command: &str, source: Source<'_>, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{{\"schema\":\"{SCHEMA}\",\"command\":")?;
-    string(&report.command, out)?;
+    string(command, out)?;
     out.write_all(b",\"args\":")?;
     array(source.args, out, |arg, out| string(arg, out))?;
     out.write_all(b",\"dump\":")?;
@@ -27,9 +42,7 @@ pub fn json(report: &Report, source: Source<'_>, out: &mut dyn Write) -> io::Res
         Some(path) => string(path, out)?,
         None => out.write_all(b"null")?,
     }
-    out.write_all(b",\"data\":")?;
-    record(&report.body, out)?;
-    out.write_all(b"}\n")
+    Ok(())
 }
 
 /// What one key of an object holds.

@@ -5,7 +5,7 @@ mod json;
 mod text;
 
 pub use html::{html_body, html_foot, html_head};
-pub use json::{SCHEMA, Source, json};
+pub use json::{SCHEMA, Source, json, json_error};
 pub use text::{Colour, text};
 
 #[cfg(test)]

@@ -93,6 +93,14 @@ fn json_is_the_data() {
 }
 
 #[test]
+fn a_failure_is_json_as_well() {
+    let out = shown(|out| json_error("bt", "bt: no \"x\"", Source::default(), out));
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["error"], "bt: no \"x\"");
+    assert_eq!(value["dump"], serde_json::Value::Null);
+}
+
+#[test]
 fn a_key_that_comes_again_makes_an_array() {
     let mut report = Report::new("x");
     report.line(Line::new().field("n", 1).text(" ").field("n", 2));

@@ -1,0 +1,95 @@
+//! Lines run without a dump, their bytes looked at.
+
+use crate::output::Output;
+use crate::{Format, Options, Shell};
+use commands::Settings;
+
+fn shell(format: Format) -> Shell<'static> {
+    Shell::new(None, Settings::default(), Options { format, ..Options::default() })
+}
+
+fn answer(shell: &mut Shell<'_>, line: &str) -> (bool, String) {
+    let mut out = Output::memory();
+    let ok = shell.line(line, &mut out);
+    (ok, out.into_text())
+}
+
+#[test]
+fn a_line_is_answered() {
+    let mut shell = shell(Format::Text);
+    assert_eq!(answer(&mut shell, "btop 512a000"), (true, "512a000: 512a\n".to_owned()));
+    assert_eq!(answer(&mut shell, "# nothing"), (true, String::new()));
+    assert_eq!(answer(&mut shell, "nosuch"), (false, String::new()));
+    assert_eq!(answer(&mut shell, "ps"), (false, String::new()));
+}
+
+#[test]
+fn output_goes_where_the_line_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out put");
+    let mut shell = shell(Format::Text);
+    for line in [format!("btop 1000 > \"{}\"", file.display()), format!("btop 2000 >> '{}'", file.display())]
+    {
+        assert_eq!(answer(&mut shell, &line), (true, String::new()), "{line}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "1000: 1\n2000: 2\n");
+    let piped = format!("btop 3000 | tr 3 x > '{}'", file.display());
+    assert_eq!(answer(&mut shell, &piped), (true, String::new()));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "x000: x\n");
+    assert!(!answer(&mut shell, "btop 1000 > /nosuch/file").0);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut shell = shell(Format::Text);
+    let (ok, _) = answer(&mut shell, "repeat --count 100000 ascii | head -1 > /dev/null");
+    assert!(ok);
+    assert!(!shell.settings.quit);
+}
+
+#[test]
+fn files_of_lines_and_of_arguments() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    std::fs::write(&file, "btop 1000\n# comment\nalias pp ptob\npp 2\nexit\nbtop 3000\n").unwrap();
+    let mut shell1 = shell(Format::Text);
+    let (ok, text) = answer(&mut shell1, &format!("< {}", file.display()));
+    assert!(ok && shell1.settings.quit);
+    assert_eq!(text, "1000: 1\nORIGIN   ALIAS    COMMAND\nrcfile   pp       ptob\n2: 2000\n");
+
+    std::fs::write(&file, "1000\n2000 3000\n").unwrap();
+    let mut shell2 = shell(Format::Text);
+    let (ok, text) = answer(&mut shell2, &format!("btop < {}", file.display()));
+    assert!(ok);
+    assert_eq!(text, "1000: 1\n2000: 2\n3000: 3\n");
+}
+
+#[test]
+fn a_file_that_names_itself_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loop");
+    std::fs::write(&file, format!("< {}\n", file.display())).unwrap();
+    assert!(!answer(&mut shell(Format::Text), &format!("< {}", file.display())).0);
+}
+
+#[test]
+fn json_is_a_line_for_each_command_also_for_failures() {
+    let mut shell = shell(Format::Json);
+    for line in ["btop 1000", "help", "set -v", "alias", "eval 1 +", "nosuch", "bt -Z", "eval -b 5"] {
+        let (_, text) = answer(&mut shell, line);
+        assert_eq!(text.lines().count(), 1, "{line}: {text}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["schema"], "crashlens/1");
+        assert!(value["data"].is_object() != value["error"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn errors_go_where_they_are_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("errors");
+    let mut shell = shell(Format::Text);
+    assert!(answer(&mut shell, &format!("set error {}", file.display())).0);
+    assert!(!answer(&mut shell, "nosuch").0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "crashlens: command not found: nosuch\n");
+}
