@@ -23,14 +23,6 @@ pub enum DwarfError {
         /// What `.gnu_debugaltlink` calls it.
         wanted: String,
     },
-    /// The bytes contradict the standard.
-    #[error("{file}: {what}")]
-    Malformed {
-        /// The file.
-        file: String,
-        /// gimli's account of it.
-        what: String,
-    },
 }
 
 /// The bytes of all sections, relocated where the file is not linked.
@@ -181,10 +173,6 @@ impl DwarfFile {
 
     pub(super) fn with<R>(&self, ask: impl for<'q, 'a> FnOnce(&'q Context<'a>) -> R) -> R {
         self.cell.with_dependent(|_, context| ask(context))
-    }
-
-    pub(super) fn malformed(&self, error: gimli::Error) -> DwarfError {
-        DwarfError::Malformed { file: self.name.clone(), what: error.to_string() }
     }
 }
 

@@ -10,14 +10,22 @@
 
 mod die;
 mod file;
+mod functions;
+mod lines;
+mod location;
 mod names;
 mod search;
 mod source;
 mod types;
 mod units;
+mod variables;
 
 pub use file::{DwarfError, DwarfFile};
+pub use functions::{CodeFrame, FunctionDie};
+pub use lines::SourceLine;
+pub use location::{Caller, FrameAccess, Location, Piece, Unavailable};
 pub use source::DwarfTypes;
+pub use variables::Variable;
 
 /// How gimli sees the bytes of a section.
 type Slice<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;

@@ -86,6 +86,15 @@ fn walk<'a>(unit: &Unit<'a>, each: &mut dyn FnMut(&Seen<'_, 'a>)) -> Result<()> 
     Ok(())
 }
 
+/// Calls `each` with the functions of a unit.
+pub(super) fn function_entries<'a>(unit: &Unit<'a>, each: &mut dyn FnMut(&Entry<'a>)) -> Result<()> {
+    walk(unit, &mut |seen| {
+        if seen.space == Space::Function {
+            each(seen.entry);
+        }
+    })
+}
+
 fn is_declared(space: Space, entry: &Entry<'_>) -> bool {
     match space {
         // a function is defined where it has code, or a body to inline

@@ -3,6 +3,8 @@
 //! An entry is known by a 32-bit id: its offset in `.debug_info`; behind the end of that the
 //! offsets of `.debug_types` follow, and behind those the `.debug_info` of a dwz file.
 
+use super::functions::Functions;
+use super::lines::Lines;
 use super::names::{Names, UnitNames};
 use super::{Entry, Slice, Value};
 use gimli::{DebugInfoOffset, Section as _, SectionId, UnitOffset, UnitType};
@@ -33,6 +35,9 @@ pub(super) struct Unit<'a> {
     /// `DW_AT_stmt_list`.
     pub(super) lines_at: Option<gimli::DebugLineOffset>,
     pub(super) names: OnceLock<UnitNames>,
+    pub(super) program: OnceLock<Option<gimli::IncompleteLineProgram<Slice<'a>>>>,
+    pub(super) lines: OnceLock<Lines>,
+    pub(super) functions: OnceLock<Functions>,
 }
 
 /// Everything that was read of a file.
@@ -215,6 +220,9 @@ impl<'a> Context<'a> {
             end: u32::try_from(end).unwrap_or(u32::MAX),
             lines_at,
             names: OnceLock::new(),
+            program: OnceLock::new(),
+            lines: OnceLock::new(),
+            functions: OnceLock::new(),
         })
     }
 
@@ -317,11 +325,9 @@ impl<'a> Context<'a> {
         while u64::from(at) < self.info_len {
             let unit = self.unit(at).ok()?;
             if unit.part == Part::Info && unit.inner.type_() == UnitType::Compilation {
-                let mut ranges = self.dwarf.unit_ranges(&unit.inner).ok()?;
-                while let Ok(Some(range)) = ranges.next() {
-                    if range.begin <= addr && addr < range.end {
-                        return Some(unit);
-                    }
+                let root = unit.inner.entry(unit.inner.header.root_offset()).ok()?;
+                if self.ranges(&unit, &root).iter().any(|r| r.contains(&addr)) {
+                    return Some(unit);
                 }
             }
             at = unit.end;
