@@ -82,26 +82,24 @@ impl Suite {
         apt
     }
 
-    /// The newest cloud kernel whose release starts with `prefix` and which has all its packages.
-    pub(crate) fn newest_kernel(&self, prefix: &str) -> Result<KernelPackages, Error> {
+    /// The cloud kernels with debug symbols whose release starts with `prefix`, the newest first. A mirror may list
+    /// one and yet not hold its files.
+    pub(crate) fn kernels(&self, prefix: &str) -> Result<Vec<KernelPackages>, Error> {
         let names = output(&mut self.apt("apt-cache", &["pkgnames", "linux-"]))?;
         let names: Vec<&str> = names.lines().collect();
         let mut found: Vec<KernelPackages> = Vec::new();
         for release in names.iter().filter_map(|name| release_of(name)).filter(|r| r.starts_with(prefix)) {
-            let image = ["-unsigned", ""]
-                .map(|suffix| format!("linux-image-{release}{suffix}"))
-                .into_iter()
-                .find(|name| names.contains(&name.as_str()));
-            let Some(image) = image else { continue };
             let version = self.version(&format!("linux-image-{release}-dbg"))?;
-            found.push(KernelPackages { release: release.to_owned(), version, image });
+            found.push(KernelPackages {
+                release: release.to_owned(),
+                version,
+                images: images(&names, release),
+            });
         }
         let versions: Vec<String> = found.iter().map(|kernel| kernel.version.clone()).collect();
-        let newest = shell("printf '%s\\n' \"$@\" | sort -V | tail -n 1", &versions)?;
-        match found.into_iter().find(|kernel| kernel.version == newest.trim()) {
-            Some(kernel) => Ok(kernel),
-            None => other(format!("no cloud kernel {prefix}* with debug symbols in this suite")),
-        }
+        let order = shell("printf '%s\\n' \"$@\" | sort -rV", &versions)?;
+        found.sort_by_key(|kernel| order.lines().position(|version| version == kernel.version));
+        Ok(found)
     }
 
     fn version(&self, package: &str) -> Result<String, Error> {
@@ -119,12 +117,24 @@ impl Suite {
         Ok(names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect())
     }
 
-    /// Downloads packages into `dir` (apt checks their hashes) and returns the files.
+    /// Downloads packages into `dir` (apt checks their hashes) and returns the files. Where the mirror lacks the newest
+    /// version of one, an older one is taken.
     pub(crate) fn download(&self, packages: &[&str], dir: &Path) -> Result<Vec<PathBuf>, Error> {
         fs::create_dir_all(dir).at(dir)?;
-        let mut args = vec!["download", "-q"];
-        args.extend(packages);
-        output(self.apt("apt-get", &args).current_dir(dir))?;
+        for package in packages {
+            let mut done = output(self.apt("apt-get", &["download", "-q", package]).current_dir(dir));
+            if done.is_err() {
+                let known = output(&mut self.apt("apt-cache", &["madison", package]))?;
+                for version in known.lines().filter_map(|line| line.split('|').nth(1)) {
+                    if done.is_ok() {
+                        break;
+                    }
+                    let exact = format!("{package}={}", version.trim());
+                    done = output(self.apt("apt-get", &["download", "-q", &exact]).current_dir(dir));
+                }
+            }
+            done?;
+        }
         archives(dir)
     }
 
@@ -143,8 +153,19 @@ pub(crate) struct KernelPackages {
     pub release: String,
     /// Of the packages.
     pub version: String,
-    /// The package with vmlinuz and modules.
-    pub image: String,
+    /// The packages with vmlinuz and modules.
+    pub images: Vec<String>,
+}
+
+/// The packages that hold a kernel and its modules: one, and since 7.x one for each.
+fn images(names: &[&str], release: &str) -> Vec<String> {
+    let first = |candidates: [String; 2]| candidates.into_iter().find(|name| names.contains(&name.as_str()));
+    let modules = first([format!("linux-modules-{release}"), String::new()]);
+    let binary = match &modules {
+        Some(_) => first([format!("linux-binary-unsigned-{release}"), format!("linux-binary-{release}")]),
+        None => first([format!("linux-image-{release}"), format!("linux-image-{release}-unsigned")]),
+    };
+    binary.into_iter().chain(modules).collect()
 }
 
 /// The release in the name of a debug symbol package; the packages that only name the newest have none.
@@ -180,6 +201,15 @@ mod tests {
         assert_eq!(found.archive, "http://mirror.example/debian/");
         assert_eq!(found.security.as_deref(), Some("http://mirror.example/security/"));
         assert!(Mirrors::parse("").is_none());
+    }
+
+    #[test]
+    fn a_kernel_is_one_package_or_two() {
+        let old = ["linux-image-6.1.0-9-cloud-amd64", "linux-image-6.1.0-9-cloud-amd64-unsigned"];
+        assert_eq!(images(&old, "6.1.0-9-cloud-amd64"), [old[0]]);
+        assert_eq!(images(&old[1..], "6.1.0-9-cloud-amd64"), [old[1]]);
+        let new = ["linux-image-7.2-c", "linux-binary-unsigned-7.2-c", "linux-modules-7.2-c"];
+        assert_eq!(images(&new, "7.2-c"), [new[1], new[2]]);
     }
 
     #[test]

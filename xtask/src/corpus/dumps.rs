@@ -7,9 +7,8 @@ use std::process::Command;
 
 use super::apt::Suite;
 use super::cases::{Case, Dump, Source};
-use super::kernel::Kernel;
 use super::qemu::Running;
-use crate::run::{At as _, Error, command, other, output};
+use crate::run::{At as _, Error, command, other, output, say};
 
 /// Parts of a split set.
 const PARTS: u32 = 3;
@@ -61,84 +60,91 @@ pub(crate) fn vmcore(capture: &Path, size: u64, to: &Path) -> Result<(), Error> 
     Ok(())
 }
 
-/// makedumpfile of the machine, and the newest one run from where it is unpacked.
+/// makedumpfile: of Debian's newest suite, run from where it is unpacked, because the stable one lags behind the
+/// kernels and their compressions; the machine's own where that suite cannot be had.
 pub(crate) struct Makedumpfile {
     newest: Option<PathBuf>,
 }
 
 impl Makedumpfile {
-    /// The machine's own, and the newest if a dump of these cases wants it.
+    /// Gets the program if a dump of these cases wants it.
     pub(crate) fn prepare<'a>(
         cache: &Path,
         mut cases: impl Iterator<Item = &'a Case>,
         sid: impl FnOnce() -> Result<Suite, Error>,
     ) -> Result<Self, Error> {
-        if !cases.any(|case| case.dumps.iter().any(|dump| matches!(dump.source, Source::MakeNew(_)))) {
+        if !cases.any(|case| case.dumps.iter().any(|dump| matches!(dump.source, Source::Make(_)))) {
             return Ok(Self { newest: None });
         }
         let root = cache.join("tools/sid");
         let marker = root.join("done");
         if !marker.exists() {
             fs::create_dir_all(&root).at(&root)?;
-            for deb in sid()?.download_closure("makedumpfile")? {
-                output(command("dpkg-deb", ["-x"]).arg(&deb).arg(&root))?;
-                fs::remove_file(&deb).at(&deb)?;
+            match sid().and_then(|suite| suite.download_closure("makedumpfile")) {
+                Ok(debs) => {
+                    for deb in debs {
+                        output(command("dpkg-deb", ["-x"]).arg(&deb).arg(&root))?;
+                        fs::remove_file(&deb).at(&deb)?;
+                    }
+                    fs::write(&marker, "").at(&marker)?;
+                }
+                Err(error) => {
+                    say(format_args!(
+                        "the newest makedumpfile cannot be had, the machine's is used: {error}"
+                    ));
+                    return Ok(Self { newest: None });
+                }
             }
-            fs::write(&marker, "").at(&marker)?;
         }
         Ok(Self { newest: Some(root) })
     }
 
-    fn command(&self, newest: bool) -> Result<Command, Error> {
-        if !newest {
-            return Ok(command("makedumpfile", [""; 0]));
-        }
-        let Some(root) = &self.newest else { return other("the newest makedumpfile is not there") };
+    fn command(&self) -> Result<Command, Error> {
+        let Some(root) = &self.newest else { return Ok(command("makedumpfile", [""; 0])) };
+        // Its C library is newer than the machine's: it brings its own loader.
         let libraries = root.join("usr/lib/x86_64-linux-gnu");
-        let mut loader = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-        loader.arg("--library-path").arg(&libraries);
+        let loader = libraries.join("ld-linux-x86-64.so.2");
+        let mut make = command(&loader.to_string_lossy(), ["--library-path"]);
+        make.arg(&libraries);
         let program = ["usr/sbin/makedumpfile", "usr/bin/makedumpfile"].map(|path| root.join(path));
         match program.iter().find(|path| path.exists()) {
-            Some(path) => loader.arg(path),
+            Some(path) => make.arg(path),
             None => return other("the newest makedumpfile is not in its package"),
         };
-        Ok(loader)
+        Ok(make)
     }
 
     /// Makes the dumps that come from the case's `vmcore`.
-    pub(crate) fn filter(&self, case: &Case, dir: &Path, kernel: &Kernel) -> Result<(), Error> {
+    pub(crate) fn filter(&self, case: &Case, dir: &Path) -> Result<(), Error> {
         for dump in case.dumps {
-            let (arguments, newest) = match dump.source {
-                Source::Make(arguments) => (arguments, false),
-                Source::MakeNew(arguments) => (arguments, true),
-                _ => continue,
-            };
-            self.one(dump, arguments, newest, dir, kernel)?;
+            if let Source::Make(arguments) = dump.source {
+                self.one(dump, arguments, dir)?;
+            }
         }
         Ok(())
     }
 
-    fn one(
-        &self,
-        dump: &Dump,
-        arguments: &str,
-        newest: bool,
-        dir: &Path,
-        kernel: &Kernel,
-    ) -> Result<(), Error> {
+    fn one(&self, dump: &Dump, arguments: &str, dir: &Path) -> Result<(), Error> {
         let words: Vec<&str> = arguments.split_whitespace().collect();
         let to = dir.join(dump.file);
-        let mut make = self.command(newest)?;
-        make.args(&words).arg("-x").arg(kernel.vmlinux()).arg(dir.join("vmcore"));
+        let mut make = self.command()?;
+        make.args(&words).arg(dir.join("vmcore"));
         if words.contains(&"-F") {
             // A flattened dump goes to standard output, to be sent to another machine.
-            make.stdout(fs::File::create(&to).at(&to)?);
+            let script = "to=$1; shift; \"$@\" > \"$to\"";
+            let mut bash = command("bash", ["-euc", script, "bash"]);
+            bash.arg(&to).arg(make.get_program()).args(make.get_args());
+            make = bash;
         } else if words.contains(&"--split") {
             make.args((1..=PARTS).map(|part| format!("{}.{part}", to.display())));
         } else {
             make.arg(&to);
         }
         output(&mut make)?;
+        for file in files(dump) {
+            let path = dir.join(file);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).at(&path)?;
+        }
         Ok(())
     }
 }
@@ -160,6 +166,6 @@ pub(crate) fn made_by(dump: &Dump) -> String {
         Source::Qemu(options) => format!("qemu dump-guest-memory {options}"),
         Source::Raw => "qemu pmemsave".into(),
         Source::Vmcore => "/proc/vmcore".into(),
-        Source::Make(arguments) | Source::MakeNew(arguments) => format!("makedumpfile {arguments}"),
+        Source::Make(arguments) => format!("makedumpfile {arguments}"),
     }
 }

@@ -14,7 +14,7 @@ const PROGRAMS: &str = include_str!("guest/guest.c");
 pub(crate) struct Guest {
     /// First file system with the modules of the package.
     pub initrd: PathBuf,
-    /// The same with the rebuilt virtio_ring.
+    /// The same with the rebuilt module.
     pub initrd_bug: PathBuf,
     /// ext4, holding a kernel and a first file system for the crash kernel.
     pub disk: PathBuf,
@@ -35,11 +35,11 @@ pub(crate) fn prepare(kernel: &Kernel) -> Result<Guest, Error> {
     let initrd = dir.join("initrd");
     pack(&dir.join("root"), &programs, &kernel.modules, &initrd)?;
     let initrd_bug = dir.join("initrd-bug");
-    if let Some(ring) = &kernel.ring {
+    if let Some(buggy) = &kernel.buggy {
         let modules: Vec<Module> = kernel
             .modules
             .iter()
-            .map(|m| if m.name == ring.name { ring.clone() } else { m.clone() })
+            .map(|m| if m.name == buggy.name { buggy.clone() } else { m.clone() })
             .collect();
         pack(&dir.join("root-bug"), &programs, &modules, &initrd_bug)?;
     }

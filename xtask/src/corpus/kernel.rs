@@ -1,4 +1,4 @@
-//! A kernel unpacked from its packages, its modules in the order of loading, and the virtio_ring with the bug.
+//! A kernel unpacked from its packages, its modules in the order of loading, and a module rebuilt with a bug.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub(crate) struct Kernel {
     pub dir: PathBuf,
     /// The modules in the order of loading: name, file as loaded, file with debug information.
     pub modules: Vec<Module>,
-    /// The rebuilt virtio_ring with the bug.
-    pub ring: Option<Module>,
+    /// The rebuilt module with the bug.
+    pub buggy: Option<Module>,
 }
 
 /// A module's files.
@@ -38,7 +38,9 @@ pub(crate) struct Module {
 impl Kernel {
     /// The boot image.
     pub(crate) fn image(&self) -> PathBuf {
-        self.dir.join("boot").join(format!("vmlinuz-{}", self.release))
+        let boot = self.dir.join("boot").join(format!("vmlinuz-{}", self.release));
+        let beside = self.dir.join("lib/modules").join(&self.release).join("vmlinuz");
+        if boot.exists() { boot } else { beside }
     }
 
     /// The ELF file with debug information.
@@ -61,25 +63,38 @@ pub(crate) fn prepare(
         return assemble(&dir, series, release, version);
     }
     let suite = suite()?;
-    let packages = suite.newest_kernel(series.prefix)?;
-    say(format_args!("{}: getting Linux {} ({})", series.name, packages.release, packages.version));
-    if dir.exists() {
-        fs::remove_dir_all(&dir).at(&dir)?;
+    let mut last = None;
+    for packages in suite.kernels(series.prefix)? {
+        say(format_args!("{}: getting Linux {} ({})", series.name, packages.release, packages.version));
+        if dir.exists() {
+            fs::remove_dir_all(&dir).at(&dir)?;
+        }
+        fs::create_dir_all(&dir).at(&dir)?;
+        let built = unpack(&dir, &suite, &packages).and_then(|()| match series.modules {
+            true => build_bug(&dir, &suite, &packages.release),
+            false => Ok(()),
+        });
+        match built {
+            Ok(()) => {
+                fs::write(&marker, format!("{}\n{}\n", packages.release, packages.version)).at(&marker)?;
+                return assemble(&dir, series, &packages.release, &packages.version);
+            }
+            Err(error) => {
+                say(format_args!("{}: not this one: {error}", series.name));
+                last = Some(error);
+            }
+        }
     }
-    fs::create_dir_all(&dir).at(&dir)?;
-    unpack(&dir, &suite, &packages)?;
-    if series.modules {
-        build_ring(&dir, &suite, &packages.release)?;
-    }
-    fs::write(&marker, format!("{}\n{}\n", packages.release, packages.version)).at(&marker)?;
-    assemble(&dir, series, &packages.release, &packages.version)
+    Err(last.unwrap_or(Error::Other(format!("no cloud kernel {}* with debug symbols", series.prefix))))
 }
 
 /// Unpacks the image, and of the debug package the kernel and the modules that are loaded: the rest is gigabytes.
 fn unpack(dir: &Path, suite: &Suite, packages: &KernelPackages) -> Result<(), Error> {
     let debs = dir.join("debs");
     let debug = format!("linux-image-{}-dbg", packages.release);
-    for deb in suite.download(&[&packages.image], &debs)? {
+    let debug_debs = suite.download(&[&debug], &dir.join("debug"))?;
+    let images: Vec<&str> = packages.images.iter().map(String::as_str).collect();
+    for deb in suite.download(&images, &debs)? {
         output(command("dpkg-deb", ["-x"]).arg(&deb).arg(dir))?;
     }
     if !dir.join("lib").exists() {
@@ -92,7 +107,7 @@ fn unpack(dir: &Path, suite: &Suite, packages: &KernelPackages) -> Result<(), Er
             .iter()
             .map(|(name, _)| format!("*/{}.ko*", name.replace('_', "[-_]"))),
     );
-    for deb in suite.download(&[&debug], &debs)?.iter().filter(|deb| named(deb, &debug)) {
+    for deb in &debug_debs {
         let script = "deb=$1 dir=$2; shift 2; dpkg-deb --fsys-tarfile \"$deb\" | tar -x -C \"$dir\" --wildcards \"$@\"";
         let mut args = vec![deb.display().to_string(), dir.display().to_string()];
         args.extend(wanted.iter().cloned());
@@ -112,11 +127,8 @@ fn unpack(dir: &Path, suite: &Suite, packages: &KernelPackages) -> Result<(), Er
         return other(format!("{debug} holds no vmlinux"));
     };
     fs::rename(&vmlinux, dir.join("vmlinux")).at(&vmlinux)?;
-    fs::remove_dir_all(&debs).at(&debs)
-}
-
-fn named(deb: &Path, package: &str) -> bool {
-    deb.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")))
+    fs::remove_dir_all(&debs).at(&debs)?;
+    fs::remove_dir_all(dir.join("debug")).at(dir)
 }
 
 /// The modules wanted and what they depend on, in the order of loading, from depmod's list.
@@ -156,26 +168,64 @@ fn assemble(dir: &Path, series: &Series, release: &str, version: &str) -> Result
             walk(&dir.join(part), &mut |path| files.push(path.to_owned()))?;
         }
     }
-    let modules = load_order(dir, release)?
+    let modules: Vec<Module> = load_order(dir, release)?
         .into_iter()
         .map(|(name, loaded)| {
             let debug = files.iter().find(|file| module_name(&file.to_string_lossy()) == name);
             Module { debug: debug.unwrap_or(&loaded).clone(), name, loaded }
         })
         .collect();
-    let ring = series.modules.then(|| Module {
-        name: "virtio_ring".into(),
-        loaded: dir.join("ring/virtio_ring.ko"),
-        debug: dir.join("ring/drivers/virtio/virtio_ring.ko"),
+    let buggy = series.modules.then(|| {
+        let bug = bug_of(&modules);
+        Module {
+            name: bug.module.into(),
+            loaded: dir.join(format!("bug/{}.ko", bug.module)),
+            debug: dir.join("bug").join(bug.path).join(format!("{}.ko", bug.module)),
+        }
     });
-    Ok(Kernel { release: release.into(), version: version.into(), dir: dir.to_owned(), modules, ring })
+    Ok(Kernel { release: release.into(), version: version.into(), dir: dir.to_owned(), modules, buggy })
 }
 
-/// Builds virtio_ring with the assertion that older kernels had, out of tree, against the kernel's headers.
-///
-/// `vq->split.vring.num` is the length of the ring; a request with more segments than it is legal when indirect
-/// descriptors are used, so the assertion is a real bug and fails under a real load.
-fn build_ring(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
+/// A bug, put into the source of a module.
+struct Bug {
+    module: &'static str,
+    /// Folder of its source.
+    path: &'static str,
+    /// The function it goes into.
+    function: &'static str,
+    /// The statement it goes in front of.
+    before: &'static str,
+    /// What goes there.
+    assertion: &'static str,
+}
+
+/// The assertion that older kernels had: a request with more segments than the ring is long. It is legal when indirect
+/// descriptors are used, so the assertion fails under a real load.
+const RING: Bug = Bug {
+    module: "virtio_ring",
+    path: "drivers/virtio",
+    function: "int virtqueue_add_split(",
+    before: "head = vq->free_head;",
+    assertion: "BUG_ON(total_sg > vq->split.vring.num);",
+};
+
+/// The same, one function up, for kernels that have virtio_ring built in.
+const BLOCK: Bug = Bug {
+    module: "virtio_blk",
+    path: "drivers/block",
+    function: "int virtblk_add_req(",
+    before: "return virtqueue_add_sgs(",
+    assertion: "BUG_ON(vbr->sg_table.nents > virtqueue_get_vring_size(vq));",
+};
+
+fn bug_of(modules: &[Module]) -> &'static Bug {
+    if modules.iter().any(|module| module.name == RING.module) { &RING } else { &BLOCK }
+}
+
+/// Builds the module with the bug, out of tree, against the kernel's headers.
+fn build_bug(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
+    let in_order = load_order(dir, release)?;
+    let bug = if in_order.iter().any(|(name, _)| name == RING.module) { &RING } else { &BLOCK };
     let debs = dir.join("debs");
     let headers = format!("linux-headers-{release}");
     let mut names = suite.depends(&headers, "linux-")?;
@@ -189,15 +239,16 @@ fn build_ring(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
         output(command("dpkg-deb", ["-x"]).arg(&deb).arg(dir))?;
     }
     let src = dir.join("usr/src");
-    let ring = dir.join("ring");
-    fs::create_dir_all(&ring).at(&ring)?;
-    let script = "tar -xJf \"$1\" -C \"$2\" --strip-components=1 --wildcards '*/drivers/virtio/*'";
-    shell(script, [&src.join(format!("{source}.tar.xz")), &ring])?;
-    let virtio = ring.join("drivers/virtio");
-    let file = virtio.join("virtio_ring.c");
+    let root = dir.join("bug");
+    fs::create_dir_all(&root).at(&root)?;
+    let archive = src.join(format!("{source}.tar.xz"));
+    let script = "tar -xJf \"$1\" -C \"$2\" --strip-components=1 --wildcards \"*/$3/$4.c\"";
+    shell(script, [archive.as_os_str(), root.as_os_str(), bug.path.as_ref(), bug.module.as_ref()])?;
+    let folder = root.join(bug.path);
+    let file = folder.join(format!("{}.c", bug.module));
     let text = fs::read_to_string(&file).at(&file)?;
-    fs::write(&file, with_bug(&text)?).at(&file)?;
-    fs::write(virtio.join("Makefile"), "obj-m := virtio_ring.o\n").at(&virtio)?;
+    fs::write(&file, with_bug(&text, bug)?).at(&file)?;
+    fs::write(folder.join("Makefile"), format!("obj-m := {}.o\n", bug.module)).at(&folder)?;
 
     // The headers name each other by where they would be installed.
     for path in [src.join(&headers).join("Makefile"), src.join(&headers).join(".kernelvariables")] {
@@ -207,15 +258,15 @@ fn build_ring(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
     }
     let flags = format!(
         "KCFLAGS=-ffile-prefix-map={}/= -ffile-prefix-map={}=/usr/src",
-        ring.display(),
+        root.display(),
         src.display()
     );
     let build = src.join(&headers);
     let args =
-        ["-C", &build.display().to_string(), &format!("M={}", virtio.display()), "CC=gcc", &flags, "modules"];
+        ["-C", &build.display().to_string(), &format!("M={}", folder.display()), "CC=gcc", &flags, "modules"];
     limited(600, "make", args)?;
 
-    let built = virtio.join("virtio_ring.ko");
+    let built = folder.join(format!("{}.ko", bug.module));
     let config = fs::read_to_string(build.join(".config")).at(&build)?;
     if config.contains("CONFIG_DEBUG_INFO_BTF_MODULES=y") {
         // Without a vmlinux in the headers the build leaves the types out.
@@ -223,23 +274,23 @@ fn build_ring(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
             command("pahole", ["-J", "--btf_gen_floats", "--btf_base"]).arg(dir.join("vmlinux")).arg(&built),
         )?;
     }
-    output(command("strip", ["--strip-debug", "-o"]).arg(ring.join("virtio_ring.ko")).arg(&built))?;
+    output(
+        command("strip", ["--strip-debug", "-o"]).arg(root.join(format!("{}.ko", bug.module))).arg(&built),
+    )?;
     fs::remove_dir_all(&debs).at(&debs)?;
-    let archive = src.join(format!("{source}.tar.xz"));
     fs::remove_file(&archive).at(&archive)?;
     Ok(())
 }
 
-/// The source with the assertion in front of the first use of the split ring's free list.
-fn with_bug(source: &str) -> Result<String, Error> {
-    let start = source.find("int virtqueue_add_split(").unwrap_or(0);
-    let place = "head = vq->free_head;";
-    match source.get(start..).and_then(|rest| rest.find(place)) {
-        Some(at) => {
-            let (before, after) = source.split_at(start.saturating_add(at));
-            Ok(format!("{before}BUG_ON(total_sg > vq->split.vring.num);\n\n\t{after}"))
-        }
-        None => other("virtio_ring.c has no `head = vq->free_head;` in virtqueue_add_split"),
+/// The source with the assertion in front of the bug's place.
+fn with_bug(source: &str, bug: &Bug) -> Result<String, Error> {
+    let found = source.find(bug.function).and_then(|start| {
+        let within = source.get(start..)?.find(bug.before)?;
+        source.split_at_checked(start.saturating_add(within))
+    });
+    match found {
+        Some((before, after)) => Ok(format!("{before}{}\n\n\t{after}", bug.assertion)),
+        None => other(format!("{}.c has no `{}` in {}", bug.module, bug.before, bug.function)),
     }
 }
 
@@ -266,11 +317,12 @@ mod tests {
     }
 
     #[test]
-    fn the_bug_goes_into_the_split_ring() {
+    fn the_bug_goes_into_the_right_function() {
         let source = "head = vq->free_head;\nstatic inline int virtqueue_add_split(int a)\n{\n\thead = vq->free_head;\n}\n";
-        let bug = with_bug(source).unwrap();
+        let bug = with_bug(source, &RING).unwrap();
         assert!(bug.starts_with("head = vq->free_head;"));
         assert!(bug.contains("{\n\tBUG_ON(total_sg > vq->split.vring.num);\n\n\thead = vq->free_head;"));
-        assert!(with_bug("nothing").is_err());
+        assert!(with_bug("nothing", &RING).is_err());
+        assert!(with_bug(source, &BLOCK).is_err());
     }
 }

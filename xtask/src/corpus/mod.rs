@@ -178,7 +178,7 @@ fn build_case(
             Some(size) => dumps::vmcore(&capture, size, &dir.join("vmcore"))?,
             None => return other("the crash kernel did not say how much memory it saved"),
         }
-        tools.filter(case, &dir, kernel)?;
+        tools.filter(case, &dir)?;
     }
     link_debug_files(&dir, case, kernel)?;
     write_truth(&dir, series, case, kernel, &console)?;
@@ -226,8 +226,8 @@ fn link_debug_files(dir: &Path, case: &Case, kernel: &Kernel) -> Result<(), Erro
 
 /// The modules that a case's guest loads.
 fn modules_of<'a>(case: &Case, kernel: &'a Kernel) -> impl Iterator<Item = &'a kernel::Module> {
-    let ring = kernel.ring.as_ref().filter(|_| case.end == End::Bug);
-    kernel.modules.iter().map(move |module| ring.filter(|ring| ring.name == module.name).unwrap_or(module))
+    let buggy = kernel.buggy.as_ref().filter(|_| case.end == End::Bug);
+    kernel.modules.iter().map(move |module| buggy.filter(|buggy| buggy.name == module.name).unwrap_or(module))
 }
 
 /// Puts the sample into the repository.

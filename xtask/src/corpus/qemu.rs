@@ -126,6 +126,13 @@ impl Running {
                 sleep(Duration::from_secs(2)); // the other CPUs come to rest
                 return Ok(());
             }
+            let at_end = text.contains("@@READY") || text.contains("end Kernel panic");
+            if machine.case.crashkernel > 0 && at_end && !text.contains("@@ARMED") {
+                return other(format!(
+                    "the guest came to its end without a crash kernel: see {}",
+                    machine.console.display()
+                ));
+            }
             if machine.case.end != End::Live && text.contains("@@IDLE") {
                 return other(format!("the guest did not die: see {}", machine.console.display()));
             }
