@@ -10,6 +10,7 @@
 //! | | the same with per-cpu symbols as positive absolute numbers and all others as `base - 1 - offset` (x86-64, 4.6 to 6.14) |
 //! | | `kallsyms_offsets`: i32 each, relative to the entry's own address, no base (7.0) |
 //! | markers, count | u64, u32 from 4.20 (80ffbaa5b1bd) |
+//! | alignment of the arrays | 8, 4 in 7.x |
 //! | name lengths | one byte; two where the top bit is set, from 6.1 (73bbb94466fd) |
 //! | order | addresses or offsets, base, count, names, markers, (sequence,) tokens, token index |
 //! | | count, names, markers, tokens, token index, addresses or offsets, (base,) sequence, from 6.5 (404bad70fcf7) |
@@ -100,6 +101,10 @@ fn assemble(
         tokens.expand(packed, arena);
         let kind = arena.get(start).copied().unwrap_or(0);
         let name = arena.get(start + 1..).unwrap_or_default();
+        if name.starts_with(b".L") {
+            arena.truncate(start); // assembler's labels, which some 5.x kernels forgot to leave out
+            continue;
+        }
         if !names::is_kind(kind) || !names::is_name(name) {
             return Err(KallsymsError::NoName {
                 index,

@@ -106,11 +106,7 @@ impl NameBlock {
                 return Err(KallsymsError::NamesEnd { index: walked.index });
             }
         }
-        let markers = VirtAddr(at.0.wrapping_add(walked.pos as u64).wrapping_add(7) & !7);
-        let marker_width = match read_up_to(mem, markers, walked.marks.len() * 8) {
-            Ok(raw) => check_markers(&raw, &walked.marks)?,
-            Err(_) => 0,
-        };
+        let (markers, marker_width) = find_markers(mem, at.add(walked.pos as u64), &walked.marks)?;
         bytes.truncate(walked.pos);
         Ok(Self { bytes, markers, marker_width })
     }
@@ -144,31 +140,40 @@ impl Walk {
     }
 }
 
-/// Finds the width of the markers that agree with the names.
-fn check_markers(raw: &[u8], wanted: &[u64]) -> Result<u8, KallsymsError> {
-    let b = Bytes::new(raw);
-    let mut worst = None;
-    for width in [4_u8, 8] {
-        let at = |i: usize| match width {
-            4 => b.u32_at(i * 4).ok().map(u64::from),
-            _ => b.u64_at(i * 8).ok(),
+/// Finds the markers behind the names: aligned to 8 until 6.x, to 4 in 7.x; their width and place are
+/// those with which they agree with the names.
+fn find_markers(mem: &dyn VirtRead, end: VirtAddr, marks: &[u64]) -> Result<(VirtAddr, u8), KallsymsError> {
+    let mut wrong = None;
+    for (align, width) in [(8, 4), (8, 8), (4, 4)] {
+        let at = VirtAddr(end.0.wrapping_add(align - 1) & !(align - 1));
+        let Ok(raw) = read_up_to(mem, at, marks.len() * usize::from(width)) else {
+            return Ok((at, 0)); // not in the dump: nothing is said against the names
         };
-        let wrong = wanted.iter().enumerate().find_map(|(index, &wanted)| {
-            let found = at(index)?; // markers that are not in the dump say nothing
-            (found != wanted).then_some(KallsymsError::Marker { index, found, wanted })
-        });
-        match wrong {
-            None if wanted.len() < 2 => return Ok(0),
-            None => return Ok(width),
-            Some(e) => worst = worst.or(Some(e)),
+        match disagreement(&raw, width, marks) {
+            Some(e) => wrong = wrong.or(Some(e)),
+            None => return Ok((at, if marks.len() < 2 { 0 } else { width })),
         }
     }
-    worst.map_or(Ok(0), Err)
+    wrong.map_or(Ok((end, 0)), Err)
+}
+
+/// The first marker that is not where the names say.
+fn disagreement(raw: &[u8], width: u8, marks: &[u64]) -> Option<KallsymsError> {
+    let found = raw.chunks_exact(usize::from(width)).map(|m| match width {
+        4 => m.first_chunk().map_or(0, |m| u64::from(u32::from_le_bytes(*m))),
+        _ => m.first_chunk().map_or(0, |m| u64::from_le_bytes(*m)),
+    });
+    let mut pairs = found.zip(marks).enumerate();
+    pairs.find_map(|(index, (found, &wanted))| {
+        (found != wanted).then_some(KallsymsError::Marker { index, found, wanted })
+    })
 }
 
 /// The letters that `nm` gives.
 pub(super) const fn is_kind(kind: u8) -> bool {
-    kind.is_ascii_alphabetic() || kind == b'?' || kind == b'-'
+    matches!(kind | 0x20, b'a'..=b'd' | b'g' | b'i' | b'n' | b'p' | b'r'..=b'w') && kind.is_ascii_alphabetic()
+        || kind == b'?'
+        || kind == b'-'
 }
 
 /// Printable and not empty.

@@ -103,12 +103,16 @@ fn token_table(mem: &dyn VirtRead, digits: VirtAddr) -> Option<(Tokens, TokenArr
     let after = read_up_to(mem, digits, MAX_TABLE).ok()?;
     // tokens 48 to 255 end with the 208th NUL from here
     let (last, _) = after.iter().enumerate().filter(|(_, b)| **b == 0).nth(256 - 48 - 1)?;
-    let index = VirtAddr(digits.add(last as u64 + 1).0.checked_add(7)? & !7);
-    let raw = mem.bytes(index, 512).ok()?;
-    let to_zero = Bytes::new(&raw).u16_at(48 * 2).ok()?;
-    let table = digits.sub(u64::from(to_zero));
-    let bytes = mem.bytes(table, usize::from(to_zero) + last + 1).ok()?;
-    Some((Tokens::parse(&bytes, &raw).ok()?, TokenArrays { table, index }))
+    let end = digits.add(last as u64 + 1).0;
+    // arrays are aligned to 8 bytes, in 7.x to 4
+    [8, 4].into_iter().find_map(|align| {
+        let index = VirtAddr(end.checked_add(align - 1)? & !(align - 1));
+        let raw = mem.bytes(index, 512).ok()?;
+        let to_zero = Bytes::new(&raw).u16_at(48 * 2).ok()?;
+        let table = digits.sub(u64::from(to_zero));
+        let bytes = mem.bytes(table, usize::from(to_zero) + last + 1).ok()?;
+        Some((Tokens::parse(&bytes, &raw).ok()?, TokenArrays { table, index }))
+    })
 }
 
 /// The rest of kallsyms around a token table; the error of the place that came furthest.
@@ -118,51 +122,119 @@ fn around(
     at: TokenArrays,
     start: VirtAddr,
 ) -> Result<Kallsyms, Option<KallsymsError>> {
+    let marks = markers_before(mem, at.table);
     let mut furthest = None;
-    let mut done = 0;
     for reach in REACH {
-        // in pieces from the table downwards, as far as memory goes without a hole
-        while done < reach && at.table.0.saturating_sub(done as u64) > start.0 {
-            let top = at.table.sub(done as u64);
-            let len = usize::try_from(top.0 - start.0).unwrap_or(WINDOW).min(WINDOW);
-            let piece = top.sub(len as u64);
-            // names are looked at a little beyond the piece
-            let Ok(bytes) = mem.bytes(piece, len + done.min(4096)) else {
-                return Err(furthest);
-            };
-            let room = done + len;
-            for (offset, count) in counts(&bytes, len, room).filter(|(o, _)| first_names(&bytes, *o, tokens))
-            {
-                match whole(mem, &at, piece.add(offset as u64), count) {
-                    Ok(kallsyms) => return Ok(kallsyms),
-                    Err(e) => furthest = furthest.or(Some(e)),
-                }
+        // the surest places first: the others hold many numbers that could be a count
+        for pass in [Pass::Marked, Pass::Padded, Pass::Any] {
+            if pass == Pass::Marked && marks == 0 {
+                continue;
             }
-            done += len;
+            let mut done = 0;
+            // in pieces from the table downwards, as far as memory goes without a hole
+            while done < reach && (at.table.0 & !7).saturating_sub(done as u64) > start.0 {
+                let top = VirtAddr(at.table.0 & !7).sub(done as u64);
+                let len = usize::try_from(top.0 - start.0).unwrap_or(WINDOW).min(WINDOW) & !7;
+                let piece = top.sub(len as u64);
+                // names are looked at a little beyond the piece
+                let Ok(bytes) = mem.bytes(piece, len + done.min(4096)) else { break };
+                let places = counts(&bytes, len, done + len).filter(|c| pass.allows(c, marks));
+                for count in places.filter(|c| first_names(&bytes, c, tokens)) {
+                    match whole(mem, &at, piece.add(count.offset as u64), &count) {
+                        Ok(kallsyms) => return Ok(kallsyms),
+                        Err(e) => furthest = furthest.or(Some(e)),
+                    }
+                }
+                done += len.max(8);
+            }
         }
     }
     Err(furthest)
 }
 
-/// Places that may hold the count: 8-aligned, the upper half zero (padding, or of a u64), and as
-/// many names as fit before the token table. From the last to the first, which is the nearest first.
-fn counts(bytes: &[u8], len: usize, room: usize) -> impl Iterator<Item = (usize, u32)> {
-    let words = bytes.get(..len).unwrap_or_default().as_chunks::<8>().0;
+/// How hard to look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// Counts that agree with the markers right before the token table.
+    Marked,
+    /// Counts with zeros behind, as alignment or a u64 makes them.
+    Padded,
+    /// All.
+    Any,
+}
+
+impl Pass {
+    fn allows(self, count: &Count, marks: usize) -> bool {
+        match self {
+            Pass::Marked => (count.value as usize).div_ceil(256) == marks,
+            Pass::Padded => count.to_names == 8,
+            Pass::Any => true,
+        }
+    }
+}
+
+/// How many markers (u32 or u64, ascending from 0) stand right before the token table; 0 where there are
+/// none: 6.1 to 6.4 have another array between.
+fn markers_before(mem: &dyn VirtRead, table: VirtAddr) -> usize {
+    // as many as the largest count has
+    let len = (MAX_SYMBOLS as usize / 256 * 8).min(WINDOW);
+    let Ok(bytes) = mem.bytes(table.sub(len as u64), len) else { return 0 };
+    let narrow: Vec<u64> =
+        bytes.as_chunks::<4>().0.iter().map(|w| u64::from(u32::from_le_bytes(*w))).collect();
+    let wide: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w)).collect();
+    // a u64 array looks like u32 markers with zeros between: so the wide one first
+    [wide, narrow].iter().map(|values| ascending_at_end(values)).find(|&n| n > 1).unwrap_or(0)
+}
+
+/// How many of the last values ascend from a 0; one 0 at the very end is padding.
+fn ascending_at_end(values: &[u64]) -> usize {
+    let values = match values.split_last() {
+        Some((0, rest)) => rest,
+        _ => values,
+    };
+    let mut above = u64::MAX;
+    for (n, &value) in values.iter().rev().enumerate() {
+        if value >= above {
+            return 0;
+        }
+        if value == 0 {
+            return n + 1;
+        }
+        above = value;
+    }
+    0
+}
+
+/// A place that may hold the count.
+struct Count {
+    offset: usize,
+    value: u32,
+    /// How far behind it the names begin: 8 (a u64, or padding), in 7.x 4.
+    to_names: usize,
+}
+
+/// Places that may hold the count: as many names as it says fit before the token table. From the last to the
+/// first, which is the nearest first. `bytes` begin at a multiple of 8.
+fn counts(bytes: &[u8], len: usize, room: usize) -> impl Iterator<Item = Count> {
+    let words = bytes.get(..len).unwrap_or_default().as_chunks::<4>().0;
+    let mut after = Bytes::new(bytes).u32_at(len).unwrap_or(1);
     words.iter().enumerate().rev().filter_map(move |(i, word)| {
-        let count =
-            u32::try_from(u64::from_le_bytes(*word)).ok().filter(|c| (16..=MAX_SYMBOLS).contains(c))?;
-        let room = room.saturating_sub(i * 8 + 8);
+        let value = u32::from_le_bytes(*word);
+        let padded = std::mem::replace(&mut after, value) == 0 && i % 2 == 0;
+        let room = room.saturating_sub(i * 4 + 4);
         // a name takes 2 bytes at least; markers and the sequence some more
-        (room / 2 >= count as usize && room / 64 <= count as usize).then_some((i * 8, count))
+        let fits =
+            (16..=MAX_SYMBOLS).contains(&value) && room / 2 >= value as usize && room / 64 <= value as usize;
+        fits.then_some(Count { offset: i * 4, value, to_names: if padded { 8 } else { 4 } })
     })
 }
 
-/// Whether names follow the count at `offset`: the first eight must be.
-fn first_names(bytes: &[u8], offset: usize, tokens: &Tokens) -> bool {
-    let mut rest = bytes.get(offset + 8..).unwrap_or_default();
+/// Whether names follow the count: the first 64 must be (at least 8, where the bytes end).
+fn first_names(bytes: &[u8], count: &Count, tokens: &Tokens) -> bool {
+    let mut rest = bytes.get(count.offset + count.to_names..).unwrap_or_default();
     let mut name = Vec::new();
-    for _ in 0..8 {
-        let Some((packed, after)) = names::split(rest) else { return false };
+    for i in 0..count.value.min(64) {
+        let Some((packed, after)) = names::split(rest) else { return i >= 8 };
         rest = after;
         name.clear();
         tokens.expand(packed, &mut name);
@@ -179,18 +251,14 @@ fn whole(
     mem: &dyn VirtRead,
     at: &TokenArrays,
     num_syms: VirtAddr,
-    count: u32,
+    count: &Count,
 ) -> Result<Kallsyms, KallsymsError> {
-    let block = NameBlock::read(mem, num_syms.add(8), count)?;
+    let names = num_syms.add(count.to_names as u64);
+    let count = count.value;
+    let block = NameBlock::read(mem, names, count)?;
     let mut furthest = None;
     for array in arrays(at.index.add(512), num_syms, count) {
-        let addresses = Addresses {
-            num_syms,
-            names: num_syms.add(8),
-            token_table: at.table,
-            token_index: at.index,
-            array,
-        };
+        let addresses = Addresses { num_syms, names, token_table: at.table, token_index: at.index, array };
         if let AddressArray::Offsets { base: Some(base), .. } = array
             && !mem.u64(base).is_ok_and(|b| b >> 63 == 1)
         {
