@@ -127,9 +127,9 @@ impl Header {
 
 /// The number of program headers where it does not fit in 16 bits; at most `u32::MAX`.
 fn long_count(image: &Image, shoff: u64) -> Result<u64, DumpError> {
-    let at = shoff
-        .checked_add(SH_INFO)
-        .ok_or_else(|| image.bad("e_shoff", shoff, "section header 0 has the count of program headers"))?;
+    let at = shoff.checked_add(SH_INFO).filter(|_| shoff >= EHDR_LEN).ok_or_else(|| {
+        image.bad("e_shoff", shoff, "with e_phnum 0xffff, section header 0 has the count of program headers")
+    })?;
     let raw = image.header("section header 0 (count of program headers)", at, 4)?;
     Ok(Bytes::new(&raw).u32_at(0).map_or(0, u64::from))
 }

@@ -147,8 +147,7 @@ fn read_part(
 /// How the first pages are packed, for writers that did not say so in the header.
 fn peek(set: &Set) -> Option<Compression> {
     let (.., file) = set.iter().next()?;
-    let flags = (0..64).map_while(|n| file.raw_desc(n).ok()).find(|d| d.flags & codec::PACKED != 0)?.flags;
-    header::compression(flags)
+    header::compression(file.first_packing()?)
 }
 
 struct Memory {

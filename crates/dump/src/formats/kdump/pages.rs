@@ -154,6 +154,14 @@ impl File {
         Some(wanted.max(first.offset.saturating_add(first.size.into())))
     }
 
+    /// The packing flags of the first packed page among the first few.
+    pub(crate) fn first_packing(&self) -> Option<u32> {
+        let first = self.raw_desc(0).ok().filter(|d| self.plausible(d))?;
+        let count = (first.offset - self.header.descriptors) / DESC_LEN;
+        let descs = (0..count.min(64)).map_while(|n| self.raw_desc(n).ok()).take_while(|d| self.plausible(d));
+        descs.map(|d| d.flags).find(|f| f & codec::PACKED != 0)
+    }
+
     /// Whether these can be the fields of a descriptor, whatever the length of the file.
     fn plausible(&self, desc: &Desc) -> bool {
         let size = u64::from(desc.size);

@@ -1,0 +1,335 @@
+//! Files from dying machines and from strangers: each either fails to open with a message that says
+//! what and where, or opens with its gaps marked.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use base::{Gap, Pfn, PhysRead};
+use dump::{Dump, DumpError, Warning};
+use proptest::prelude::*;
+use testkit::dump::{DumpSpec, PAGE, Packing, flatten};
+
+fn spec() -> DumpSpec {
+    let spec = DumpSpec::x86_64().vmcoreinfo("OSRELEASE=6.1\n").excluded(4);
+    (5..20).fold(spec, |s, pfn| s.page(pfn, &pfn.to_le_bytes().repeat(512)))
+}
+
+fn open(bytes: Vec<u8>) -> Result<Dump, DumpError> {
+    Dump::from_bytes(vec![bytes])
+}
+
+#[track_caller]
+fn fails(bytes: Vec<u8>, message: &str) {
+    assert_eq!(open(bytes).unwrap_err().to_string(), message);
+}
+
+fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+fn gap(dump: &Dump, pfn: u64) -> Option<Gap> {
+    dump.read_phys(Pfn(pfn).addr(), &mut [0; PAGE]).err().map(|m| m.why)
+}
+
+/// Offset of the descriptor of the n-th page of [`spec`].
+fn desc(n: usize) -> usize {
+    spec().kdump_layout()[2] + 24 * n
+}
+
+#[test]
+fn truncated_headers() {
+    let elf = spec().elf();
+    fails(
+        elf[..40].to_vec(),
+        "memory0: truncated: the ELF header needs 64 bytes at offset 0x0, the file has 0x28; copy the dump again",
+    );
+    fails(
+        elf[..100].to_vec(),
+        "memory0: truncated: the table of program headers needs 168 bytes at offset 0x40, the file has 0x64; \
+         copy the dump again",
+    );
+    let kdump = spec().kdump(Packing::Zlib);
+    fails(
+        kdump[..300].to_vec(),
+        "memory0: truncated: the kdump header needs 464 bytes at offset 0x0, the file has 0x12c; copy the dump again",
+    );
+    fails(
+        kdump[..4100].to_vec(),
+        "memory0: truncated: the kdump sub header needs 104 bytes at offset 0x1000, the file has 0x1004; \
+         copy the dump again",
+    );
+    fails(
+        kdump[..9000].to_vec(),
+        "memory0: truncated: the page bitmap needs 4099 bytes at offset 0x2000, the file has 0x2328; \
+         copy the dump again",
+    );
+    fails(
+        flatten(&kdump, 512)[..2000].to_vec(),
+        "memory0: truncated: the header of the flattened stream needs 4096 bytes at offset 0x0, \
+         the file has 0x7d0; copy the dump again",
+    );
+}
+
+#[test]
+fn truncated_data() {
+    let elf = spec().elf();
+    let dump = open(elf[..elf.len() - PAGE - 100].to_vec()).unwrap();
+    let (wanted, len) = (elf.len() as u64, (elf.len() - PAGE - 100) as u64);
+    assert_eq!(dump.facts().warnings, [Warning::FileTruncated { wanted, len }]);
+    assert!(dump.facts().incomplete);
+    assert_eq!([17, 18, 19].map(|p| gap(&dump, p)), [None, Some(Gap::Truncated), Some(Gap::Truncated)]);
+
+    let kdump = spec().kdump(Packing::Plain);
+    let dump = open(kdump[..kdump.len() - PAGE - 100].to_vec()).unwrap();
+    assert!(matches!(dump.facts().warnings[..], [Warning::FileTruncated { .. }]));
+    assert_eq!([17, 18, 19].map(|p| gap(&dump, p)), [None, Some(Gap::Truncated), Some(Gap::Truncated)]);
+
+    // cut inside the descriptors
+    let dump = open(kdump[..desc(3) + 5].to_vec()).unwrap();
+    assert!(matches!(dump.facts().warnings[..], [Warning::FileTruncated { .. }]));
+    assert!((5..20).all(|p| gap(&dump, p) == Some(Gap::Truncated)));
+    assert_eq!(gap(&dump, 4), Some(Gap::Excluded));
+
+    let flat = flatten(&spec().elf(), 4096);
+    let dump = open(flat[..flat.len() - 10].to_vec()).unwrap();
+    assert!(matches!(dump.facts().warnings[..], [Warning::StreamTruncated { .. }]));
+}
+
+#[test]
+fn incomplete_by_its_own_account() {
+    for file in [spec().incomplete().kdump(Packing::Zlib), spec().incomplete().elf()] {
+        let dump = open(file).unwrap();
+        assert_eq!(dump.facts().warnings, [Warning::MarkedIncomplete]);
+        assert!(dump.facts().incomplete);
+    }
+    // the writer got no further than page 9
+    let mut file = spec().incomplete().kdump(Packing::Zlib);
+    put(&mut file, desc(5), &[0; 24]);
+    let dump = open(file).unwrap();
+    assert_eq!((gap(&dump, 9), gap(&dump, 10)), (None, Some(Gap::Truncated)));
+}
+
+#[test]
+fn wrong_magic() {
+    fails(
+        b"not a dump at all".to_vec(),
+        "memory0: not a kernel dump: starts with 6e 6f 74 20 61 20 64 75, \
+         and is no raw RAM image either: only 17 bytes long",
+    );
+    fails(
+        vec![1; (1 << 20) + 7],
+        "memory0: not a kernel dump: starts with 01 01 01 01 01 01 01 01, \
+         and is no raw RAM image either: 1048583 bytes are no whole number of 4096-byte pages",
+    );
+    fails(
+        b"DISKDUMP........".to_vec(),
+        "memory0: is a diskdump/netdump file; that format ended with Linux 2.6 and is not read",
+    );
+    fails(b"\x1f\x8b\x08.....".to_vec(), "memory0: is a gzip file; unpack it first");
+    let mut vmlinux = spec().elf();
+    vmlinux[16] = 3;
+    fails(
+        vmlinux,
+        "memory0: is an ELF program or kernel image (e_type is not ET_CORE); \
+         name a dump; vmlinux goes beside it as the second argument",
+    );
+    let mut short = spec().elf();
+    short[4] = 1;
+    fails(short, "memory0: corrupt header: EI_CLASS is 0x1 (2: only ELF64 dumps are read)");
+    let mut big = spec().elf();
+    big[5] = 2;
+    fails(big, "memory0: corrupt header: EI_DATA is 0x2 (1: only little-endian dumps are read)");
+    fails(
+        flatten(b"neither ELF nor kdump", 8),
+        "memory0: not a kernel dump: starts with 6e 65 69 74 68 65 72 20, which no dump in a flattened stream does",
+    );
+    fails(Vec::new(), "memory0: the file is empty; the dump was never written (disk full?)");
+}
+
+#[test]
+fn absurd_lengths_and_counts() {
+    let kdump = |at: usize, bytes: &[u8]| {
+        let mut file = spec().kdump(Packing::Zlib);
+        put(&mut file, at, bytes);
+        open(file)
+    };
+    let text = |r: Result<Dump, DumpError>| r.unwrap_err().to_string();
+    let max = [0xff; 8];
+    assert!(text(kdump(8, &max[..4])).contains("header_version is 0xffffffff"));
+    assert!(text(kdump(428, &max[..4])).contains("block_size is 0xffffffff"));
+    assert!(text(kdump(428, &[0; 4])).contains("block_size is 0x0"));
+    assert!(text(kdump(432, &max[..4])).contains("the page bitmap needs"));
+    assert!(text(kdump(436, &max[..4])).contains("the page bitmap needs"));
+    assert!(text(kdump(436, &[0; 4])).contains("bitmap_blocks is 0x0"));
+    assert!(text(kdump(PAGE + 96, &max)).contains("max_mapnr is 0xffffffffffffffff"));
+    assert!(
+        text(kdump(PAGE + 96, &(1_u64 << 20).to_le_bytes()))
+            .contains("more page frames than the bitmap has bits")
+    );
+    // notes and VMCOREINFO that are not where the header says: the memory is still there
+    let dump = kdump(PAGE + 56, &max).unwrap();
+    assert!(matches!(dump.facts().warnings[0], Warning::NotesTruncated { wanted: u64::MAX, .. }));
+    assert_eq!(gap(&dump, 5), None);
+    let dump = kdump(PAGE + 32, &max).unwrap();
+    assert!(matches!(dump.facts().warnings[..], [Warning::BadVmcoreinfo { offset: u64::MAX, .. }]));
+    assert_eq!(dump.vmcoreinfo().unwrap(), b"OSRELEASE=6.1\n", "the note still has it");
+    let dump = kdump(460, &max[..4]).unwrap();
+    assert_eq!(dump.facts().nr_cpus, Some(u32::MAX));
+
+    let elf = |at: usize, bytes: &[u8]| {
+        let mut file = spec().elf();
+        put(&mut file, at, bytes);
+        open(file)
+    };
+    assert!(text(elf(56, &[0, 0])).contains("e_phnum is 0x0"));
+    assert!(text(elf(54, &[8, 0])).contains("e_phentsize is 0x8"));
+    assert!(text(elf(56, &[0xfe, 0xff])).contains("the table of program headers needs 3669904 bytes"));
+    assert!(text(elf(32, &max)).contains("the table of program headers"));
+    assert!(text(elf(56, &max[..2])).contains("e_shoff is 0x0"));
+    let mut many = spec().elf_many_headers();
+    put(&mut many, 64 + 0x2c, &max[..4]);
+    assert!(text(open(many)).contains("the table of program headers needs 240518168520 bytes"));
+    // segments of absurd length
+    let dump = elf(64 + 112 + 32, &[0xff; 16]).unwrap();
+    assert!(dump.facts().incomplete);
+    let dump = elf(64 + 112 + 8, &max).unwrap();
+    assert_eq!(gap(&dump, 5), Some(Gap::Truncated));
+}
+
+#[test]
+fn a_bitmap_that_lies() {
+    let here = spec().kdump_layout()[1];
+    let mut file = spec().kdump(Packing::Zlib);
+    // bits for every frame up to 19: descriptors run into the page data
+    put(&mut file, here, &[0xff, 0xff, 0x0f]);
+    let dump = open(file).unwrap();
+    assert_eq!(dump.count_present(), 20);
+    for pfn in 0..20 {
+        let mut page = [0; PAGE];
+        // each frame reads as some other page or as a gap: what must not happen is a panic
+        let _ = dump.read_phys(Pfn(pfn).addr(), &mut page);
+    }
+    assert!(matches!(gap(&dump, 19), Some(Gap::Corrupt | Gap::Truncated)));
+}
+
+#[test]
+fn descriptors_that_lie() {
+    let with = |bytes: &[u8], at: usize| {
+        let mut file = spec().kdump(Packing::Zlib);
+        put(&mut file, desc(2) + at, bytes);
+        let dump = open(file).unwrap();
+        assert_eq!((gap(&dump, 6), gap(&dump, 8)), (None, None), "the neighbours are read");
+        gap(&dump, 7).unwrap()
+    };
+    assert_eq!(with(&[0xff; 8], 0), Gap::Corrupt);
+    assert_eq!(with(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], 0), Gap::Truncated);
+    assert_eq!(with(&8_u64.to_le_bytes(), 0), Gap::Corrupt, "inside the header");
+    assert_eq!(with(&[0; 4], 8), Gap::Corrupt, "no bytes");
+    assert_eq!(with(&[0xff; 4], 8), Gap::Corrupt, "more bytes than a page");
+    assert_eq!(with(&[0; 4], 12), Gap::Corrupt, "plain, but not a page long");
+    assert_eq!(with(&[2, 0, 0, 0], 12), Gap::Corrupt, "another codec");
+}
+
+#[test]
+fn pages_that_unpack_to_the_wrong_size() {
+    for packing in [Packing::Zlib, Packing::Lzo, Packing::Snappy, Packing::Zstd] {
+        for len in [PAGE - 1, PAGE + 1, 0, 8 * PAGE] {
+            let mut file = spec().kdump(packing);
+            let packed = packing.pack(&vec![5; len]);
+            let at = file.len() as u64;
+            put(&mut file, desc(2), &at.to_le_bytes());
+            put(&mut file, desc(2) + 8, &(packed.len() as u32).to_le_bytes());
+            file.extend(&packed);
+            let dump = open(file).unwrap();
+            assert_eq!(gap(&dump, 7), Some(Gap::Corrupt), "{packing:?} {len}");
+            assert_eq!(gap(&dump, 8), None);
+        }
+    }
+}
+
+#[test]
+fn notes_that_overflow() {
+    let bad = [5, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, b'C', b'O', b'R', b'E', 0, 0, 0, 0];
+    for kdump in [false, true] {
+        let spec = spec().note("CORE", 1, &bad);
+        let mut file = if kdump { spec.kdump(Packing::Lzo) } else { spec.elf() };
+        // the descriptor of the last note becomes a note of its own: shorten it to nothing
+        let at = file.windows(bad.len()).position(|w| w == bad).unwrap();
+        put(&mut file, at - 16, &0_u32.to_le_bytes());
+        let dump = open(file).unwrap();
+        assert_eq!(dump.notes().len(), 2);
+        assert!(matches!(dump.facts().warnings[..], [Warning::NoteOverflow { wanted: 0x1_0000_0010, .. }]));
+        assert!(dump.vmcoreinfo().is_some());
+    }
+}
+
+#[test]
+fn files_of_two_dumps_are_refused() {
+    let text = |files| Dump::from_bytes(files).unwrap_err().to_string();
+    let part = spec().split(Packing::Zlib, &[10]);
+    assert!(
+        text(vec![spec().elf(), part[0].clone()]).contains("one is ELF core, the other kdump-compressed")
+    );
+    assert!(
+        text(vec![part[0].clone(), spec().kdump(Packing::Zlib)]).contains("only the files of a split set")
+    );
+    assert!(text(vec![spec().elf(), spec().elf()]).contains("an ELF core is never split"));
+    let other = spec().release("5.10").split(Packing::Zlib, &[10]);
+    assert_eq!(
+        text(vec![part[0].clone(), other[1].clone()]),
+        "memory1: not a part of the same dump as memory0: their kernels are 5.10 and 6.1.0-test"
+    );
+}
+
+/// Reads everything that a dump offers.
+fn exercise(files: Vec<Vec<u8>>) {
+    let Ok(dump) = Dump::from_bytes(files) else { return };
+    let mut page = [0; PAGE];
+    for pfn in (0..64).chain([0x7fff, 0x8000, 0xf_ffff, u64::MAX >> 12]) {
+        let _ = dump.read_phys(Pfn(pfn).addr(), &mut page);
+        let _ = dump.present(Pfn(pfn));
+        let _ = dump.borrow_phys(Pfn(pfn).addr(), PAGE);
+        let _ = dump.next_present(Pfn(pfn));
+    }
+    let _ = dump.count_present();
+    let _ = (dump.notes().len(), dump.virt_segments().len(), format!("{dump:?}"));
+    let _: Vec<String> = dump.facts().warnings.iter().map(ToString::to_string).collect();
+}
+
+fn any_file() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let small =
+        DumpSpec::x86_64().vmcoreinfo("OSRELEASE=6.1\n").page(1, b"one").excluded(2).page(3, &[3; PAGE]);
+    (0_usize..9).prop_map(move |i| match i {
+        0 => vec![small.elf()],
+        1 => vec![small.elf_many_headers()],
+        2 => vec![flatten(&small.elf(), 600)],
+        3 => vec![flatten(&small.kdump(Packing::Zlib), 600)],
+        4 => small.split(Packing::Lzo, &[2]),
+        n => vec![small.kdump(Packing::ALL[n - 4])],
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn corruption_never_panics(
+        files in any_file(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 8]>(), 1_usize..9), 1..6),
+        near_start in any::<bool>(),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut files = files;
+        let file = &mut files[0];
+        for (index, bytes, n) in &edits {
+            let room = if near_start { 600.min(file.len()) } else { file.len() };
+            let at = index.index(room);
+            for (to, from) in file[at..].iter_mut().zip(&bytes[..*n]) {
+                *to = *from;
+            }
+        }
+        if let Some(cut) = cut {
+            let len = cut.index(file.len());
+            file.truncate(len);
+        }
+        exercise(files);
+    }
+}

@@ -1,0 +1,115 @@
+//! Files on disk: what is told apart before it is opened, and dumps of machines that span terabytes.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use base::{Pfn, PhysRead};
+use dump::{DumpError, Probe, looks_like_dump, open};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use testkit::dump::{DumpSpec, Packing, flatten};
+
+fn write(dir: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = dir.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn a_dump_a_kernel_and_neither() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = DumpSpec::x86_64().page(1, b"x");
+    let mut vmlinux = spec.elf();
+    vmlinux[16] = 2;
+    let mut module = spec.elf();
+    module[16] = 1;
+    let cases: [(&[u8], Probe); 9] = [
+        (&spec.elf(), Probe::Dump("ELF core")),
+        (&vmlinux, Probe::Vmlinux),
+        (&module, Probe::Module),
+        (&spec.kdump(Packing::Zlib), Probe::Dump("kdump-compressed")),
+        (&flatten(&spec.elf(), 4096), Probe::Dump("flattened")),
+        (&spec.raw(1 << 20), Probe::Dump("raw RAM image")),
+        (b"\x1f\x8b\x08 packed", Probe::Unknown("a gzip file".into())),
+        (b"", Probe::Unknown("an empty file".into())),
+        (b"hello", Probe::Unknown("a file of no known format".into())),
+    ];
+    for (i, (bytes, want)) in cases.iter().enumerate() {
+        let path = write(&dir, &format!("misleading-name-{i}.txt"), bytes);
+        assert_eq!(looks_like_dump(&path).unwrap(), *want);
+    }
+    assert!(looks_like_dump(dir.path()).is_err());
+    assert!(looks_like_dump(&dir.path().join("none")).is_err());
+}
+
+#[test]
+fn files_read_as_bytes_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = DumpSpec::x86_64().page(3, b"hello").page(4, &[9; 4096]);
+    let mut files: Vec<Vec<PathBuf>> = vec![
+        vec![write(&dir, "a", &spec.elf())],
+        vec![write(&dir, "b", &spec.kdump(Packing::Lzo))],
+        vec![write(&dir, "c", &flatten(&spec.kdump(Packing::Zlib), 999))],
+        vec![write(&dir, "d", &spec.raw(1 << 20))],
+    ];
+    let parts = spec.split(Packing::Zstd, &[4]);
+    files.push(vec![write(&dir, "e2", &parts[1]), write(&dir, "e1", &parts[0])]);
+    for paths in files {
+        let dump = open(&paths).unwrap();
+        let mut b = [0; 8];
+        dump.read_phys(Pfn(3).addr(), &mut b).unwrap();
+        assert_eq!(&b, b"hello\0\0\0");
+        dump.read_phys(Pfn(4).addr().add(4088), &mut b).unwrap();
+        assert_eq!(b, [9; 8]);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |paths: &[PathBuf]| open(paths).unwrap_err().to_string();
+    assert!(text(&[dir.path().into()]).ends_with("is a directory; name the dump file in it"));
+    assert!(text(&[dir.path().join("none")]).contains("cannot read: No such file"));
+    assert!(text(&[write(&dir, "empty", b"")]).contains("the file is empty"));
+    assert!(matches!(open(&[]), Err(DumpError::NoFiles)));
+    let null = text(&[PathBuf::from("/dev/null")]);
+    assert!(null.contains("not a regular file"), "{null}");
+}
+
+/// A sparse dump of a machine of 4 TiB: opening and reading its last page costs what a small one costs.
+#[test]
+fn four_terabytes() {
+    let small = DumpSpec::x86_64().page(0, b"first").kdump(Packing::Zlib);
+    let (frames, half) = (1_u64 << 30, 1_u64 << 27);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("big");
+    let mut file = std::fs::File::create(&path).unwrap();
+    let mut put = |at: u64, bytes: &[u8]| {
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(bytes).unwrap();
+    };
+    put(0, &small[..8192]);
+    put(436, &(2 * half as u32 / 4096).to_le_bytes());
+    put(440, &(frames as u32).to_le_bytes());
+    put(4096 + 96, &frames.to_le_bytes());
+    let descs = 8192 + 2 * half;
+    for (i, pfn) in [0, frames / 2 + 1, frames - 1].into_iter().enumerate() {
+        put(8192 + half + pfn / 8, &[1 << (pfn % 8)]);
+        let packed = Packing::Zlib.pack(&pfn.to_le_bytes().repeat(512));
+        let at = descs + 72 + 4096 * i as u64;
+        put(at, &packed);
+        let desc = [at.to_le_bytes(), (packed.len() as u64 | 1 << 32).to_le_bytes(), [0; 8]].concat();
+        put(descs + 24 * i as u64, &desc);
+    }
+    drop(file);
+    let start = std::time::Instant::now();
+    let dump = open(&[path]).unwrap();
+    let mut b = [0; 8];
+    for pfn in [frames - 1, frames / 2 + 1, 0] {
+        dump.read_phys(Pfn(pfn).addr(), &mut b).unwrap();
+        assert_eq!(u64::from_le_bytes(b), pfn);
+    }
+    assert_eq!(dump.next_present(Pfn(1)), Some(Pfn(frames / 2 + 1)));
+    assert_eq!(dump.count_present(), 3);
+    assert_eq!(dump.facts().warnings, []);
+    // milliseconds where the file system knows holes; the bound is for those that do not
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}

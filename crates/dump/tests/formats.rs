@@ -1,0 +1,258 @@
+//! The same memory, written in every format, reads the same.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use base::{Gap, Pfn, PhysAddr, PhysRange, PhysRead, VirtAddr};
+use dump::{Compression, Dump, Warning};
+use testkit::dump::{DumpSpec, PAGE, Packing, flatten};
+
+const INFO: &str = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\n";
+
+/// Bytes that pack well, badly, and to zeros.
+fn content(pfn: u64) -> Vec<u8> {
+    match pfn % 3 {
+        0 => pfn.to_le_bytes().repeat(PAGE / 8),
+        1 => {
+            let mut x = pfn | 1;
+            (0..PAGE)
+                .map(|_| {
+                    x ^= x << 13;
+                    x ^= x >> 7;
+                    x ^= x << 17;
+                    x as u8
+                })
+                .collect()
+        }
+        _ => vec![0; PAGE],
+    }
+}
+
+/// Pages 0x10..0x28 and 0x8005..0x8009 (in the bitmap's second block), some left out.
+fn spec() -> DumpSpec {
+    let mut spec = DumpSpec::x86_64().vmcoreinfo(INFO).note("CORE", 1, &[7; 336]);
+    for pfn in (0x10..0x28).chain(0x8005..0x8009) {
+        spec = if pfn % 7 == 3 { spec.excluded(pfn) } else { spec.page(pfn, &content(pfn)) };
+    }
+    spec
+}
+
+#[track_caller]
+fn check_memory(dump: &Dump) {
+    for pfn in (0..0x30).chain(0x7ffe..0x8010) {
+        let ram = (0x10..0x28).contains(&pfn) || (0x8005..0x8009).contains(&pfn);
+        let mut page = vec![0xaa; PAGE];
+        let got = dump.read_phys(Pfn(pfn).addr(), &mut page);
+        match (ram, pfn % 7 == 3) {
+            (true, false) => {
+                assert_eq!(got, Ok(()), "pfn {pfn:#x}");
+                assert_eq!(page, content(pfn), "pfn {pfn:#x}");
+                assert_eq!(dump.present(Pfn(pfn)), Some(true));
+            }
+            (true, true) => {
+                assert_eq!(got.unwrap_err().why, Gap::Excluded, "pfn {pfn:#x}");
+                assert_eq!(dump.present(Pfn(pfn)), Some(false));
+            }
+            (false, _) => {
+                assert_eq!(got.unwrap_err().why, Gap::Absent, "pfn {pfn:#x}");
+                assert_eq!(dump.present(Pfn(pfn)), None);
+            }
+        }
+    }
+    let mut seen = Vec::new();
+    let mut at = Pfn(0);
+    while let Some(pfn) = dump.next_present(at) {
+        seen.push(pfn.0);
+        at = Pfn(pfn.0 + 1);
+    }
+    let want: Vec<u64> = (0x10..0x28).chain(0x8005..0x8009).filter(|p| p % 7 != 3).collect();
+    assert_eq!(seen, want);
+    assert_eq!(dump.count_present(), want.len() as u64);
+    assert_eq!(dump.next_present(Pfn(u64::MAX)), None);
+}
+
+#[track_caller]
+fn check_identity(dump: &Dump) {
+    assert_eq!(dump.vmcoreinfo().unwrap(), INFO.as_bytes());
+    assert_eq!(dump.notes().len(), 2);
+    assert!(dump.notes()[0].is("VMCOREINFO") && dump.notes()[1].is("CORE"));
+    assert_eq!(dump.facts().warnings, []);
+    assert!(!dump.facts().incomplete);
+}
+
+#[track_caller]
+fn check(files: Vec<Vec<u8>>, format: &str) -> Dump {
+    let dump = Dump::from_bytes(files).unwrap();
+    assert_eq!(dump.format(), format);
+    check_identity(&dump);
+    check_memory(&dump);
+    dump
+}
+
+#[test]
+fn elf() {
+    let dump = check(vec![spec().elf()], "ELF core (makedumpfile)");
+    assert_eq!(dump.facts().machine, Some(62));
+    let ranges =
+        [(0x10, 0x28), (0x8005, 0x8009)].map(|(a, b)| PhysRange { start: Pfn(a).addr(), end: Pfn(b).addr() });
+    assert_eq!(dump.ranges(), ranges);
+}
+
+#[test]
+fn elf_with_its_header_count_elsewhere() {
+    check(vec![spec().elf_many_headers()], "ELF core (makedumpfile)");
+}
+
+#[test]
+fn elf_writers_are_told_apart() {
+    let kernel = DumpSpec::x86_64().vmcoreinfo(INFO).page(1, b"x").also_at(0xffff_ffff_8100_0000, 1, 1);
+    let dump = Dump::from_bytes(vec![kernel.elf()]).unwrap();
+    assert_eq!(dump.format(), "ELF core (kdump)");
+    let placed = dump.virt_segments();
+    assert_eq!(placed.len(), 1);
+    assert_eq!((placed[0].virt, placed[0].phys), (VirtAddr(0xffff_ffff_8100_0000), PhysAddr(0x1000)));
+    let qemu = DumpSpec::x86_64().note("QEMU", 0, &[0; 16]).page(1, b"x");
+    assert_eq!(Dump::from_bytes(vec![qemu.elf()]).unwrap().format(), "ELF core (QEMU)");
+}
+
+#[test]
+fn elf_pages_are_lent_without_a_copy() {
+    let dump = Dump::from_bytes(vec![spec().elf()]).unwrap();
+    assert_eq!(dump.borrow_phys(PhysAddr(0x12_008), 8).unwrap(), &content(0x12)[8..16]);
+    assert!(dump.borrow_phys(PhysAddr(0x10_000), PAGE * 100).is_none());
+    assert!(dump.borrow_phys(PhysAddr(0), 1).is_none());
+}
+
+#[test]
+fn kdump_in_every_packing() {
+    for packing in Packing::ALL {
+        let (name, compression) = match packing {
+            Packing::Plain => ("uncompressed", Compression::None),
+            Packing::Zlib => ("zlib", Compression::Zlib),
+            Packing::Lzo => ("lzo", Compression::Lzo),
+            Packing::Snappy => ("snappy", Compression::Snappy),
+            Packing::Zstd => ("zstd", Compression::Zstd),
+        };
+        let dump = check(vec![spec().kdump(packing)], &format!("kdump-compressed v6 ({name})"));
+        let facts = dump.facts();
+        assert_eq!(facts.compression, Some(compression));
+        assert_eq!(facts.utsname.as_ref().unwrap().release, "6.1.0-test");
+        assert_eq!((facts.nr_cpus, facts.max_mapnr, facts.dump_level), (Some(2), Some(0x8009), Some(31)));
+        assert_eq!(facts.timestamp.unwrap().sec, 1_700_000_000);
+        assert_eq!(facts.phys_base, Some(0x100_0000));
+    }
+}
+
+#[test]
+fn kdump_plain_pages_are_lent() {
+    let dump = Dump::from_bytes(vec![spec().kdump(Packing::Plain)]).unwrap();
+    assert_eq!(dump.borrow_phys(PhysAddr(0x12_008), 8).unwrap(), &content(0x12)[8..16]);
+    assert!(dump.borrow_phys(PhysAddr(0x12_ff8), 16).is_none(), "not over the end of a page");
+}
+
+#[test]
+fn kdump_header_versions() {
+    for version in 4..=6 {
+        check(
+            vec![spec().version(version).kdump(Packing::Zlib)],
+            &format!("kdump-compressed v{version} (zlib)"),
+        );
+    }
+    // version 3 has no notes, versions 1 and 2 have no VMCOREINFO either
+    let three = Dump::from_bytes(vec![spec().version(3).kdump(Packing::Zlib)]).unwrap();
+    assert_eq!((three.notes().len(), three.vmcoreinfo()), (0, Some(INFO.as_bytes())));
+    check_memory(&three);
+    for version in 1..=2 {
+        let dump = Dump::from_bytes(vec![spec().version(version).kdump(Packing::Zlib)]).unwrap();
+        assert_eq!((dump.notes().len(), dump.vmcoreinfo()), (0, None));
+        assert_eq!(dump.facts().dump_level, Some(31));
+        check_memory(&dump);
+    }
+}
+
+#[test]
+fn kdump_that_does_not_say_how_it_is_packed() {
+    let mut file = spec().kdump(Packing::Lzo);
+    file[424] = 0;
+    check(vec![file], "kdump-compressed v6 (lzo)");
+}
+
+#[test]
+fn flattened_streams_of_any_record_size() {
+    for record in [37, 4096, 16384] {
+        check(vec![flatten(&spec().elf(), record)], "ELF core (makedumpfile), flattened");
+        check(
+            vec![flatten(&spec().kdump(Packing::Snappy), record)],
+            "kdump-compressed v6 (snappy), flattened",
+        );
+    }
+}
+
+#[test]
+fn split_sets_in_any_order_and_flattened() {
+    for version in [2, 6] {
+        let mut files = spec().version(version).split(Packing::Zlib, &[0x17, 0x8006]);
+        files.rotate_left(1);
+        let dump = Dump::from_bytes(files).unwrap();
+        check_memory(&dump);
+        let parts: Vec<_> = dump.facts().parts.iter().map(|p| (p.start_pfn, p.end_pfn)).collect();
+        assert_eq!(parts, [(0, 0x17), (0x17, 0x8006), (0x8006, 0x8009)]);
+    }
+    let files = spec().split(Packing::Lzo, &[0x17]).iter().map(|f| flatten(f, 1000)).collect();
+    check(files, "kdump-compressed v6 (lzo), 2 of a split set, flattened");
+}
+
+#[test]
+fn a_split_set_with_a_file_missing_says_which() {
+    let mut files = spec().split(Packing::Zlib, &[0x17, 0x8006]);
+    files.remove(1);
+    let dump = Dump::from_bytes(files).unwrap();
+    assert_eq!(dump.facts().warnings, [Warning::PartMissing { start_pfn: 0x17, end_pfn: 0x8006 }]);
+    assert!(dump.facts().incomplete);
+    let mut b = [0; 8];
+    assert_eq!(dump.read_phys(Pfn(0x16).addr(), &mut b), Ok(()));
+    assert_eq!(dump.read_phys(Pfn(0x19).addr(), &mut b).unwrap_err().why, Gap::Absent);
+    assert_eq!(dump.read_phys(Pfn(0x8006).addr(), &mut b), Ok(()));
+    assert_eq!(b, content(0x8006)[..8]);
+}
+
+#[test]
+fn a_part_given_twice_is_a_warning() {
+    let files = spec().split(Packing::Zlib, &[0x17]);
+    let dump = Dump::from_bytes(vec![files[0].clone(), files[1].clone(), files[0].clone()]).unwrap();
+    assert_eq!(dump.facts().warnings, [Warning::PartOverlap { start_pfn: 0, end_pfn: 0x17 }]);
+    check_memory(&dump);
+}
+
+#[test]
+fn raw() {
+    let spec = DumpSpec::x86_64().bytes(0x1ffe, b"over the edge");
+    let dump = Dump::from_bytes(vec![spec.raw(1 << 20)]).unwrap();
+    assert_eq!(dump.format(), "raw RAM image");
+    let mut b = [0; 13];
+    dump.read_phys(PhysAddr(0x1ffe), &mut b).unwrap();
+    assert_eq!(&b, b"over the edge");
+    assert_eq!(dump.read_phys(PhysAddr(1 << 20), &mut b).unwrap_err().why, Gap::Absent);
+    let missing = dump.read_phys(PhysAddr((1 << 20) - 4), &mut b).unwrap_err();
+    assert_eq!((missing.at, missing.why), (PhysAddr(1 << 20), Gap::Absent));
+}
+
+#[test]
+fn reads_across_pages_name_the_first_missing_byte() {
+    let spec = DumpSpec::x86_64().page(1, &[1; PAGE]).page(2, &[2; PAGE]).excluded(3);
+    for file in [spec.elf(), spec.kdump(Packing::Lzo)] {
+        let dump = Dump::from_bytes(vec![file]).unwrap();
+        let mut buf = vec![0; 2 * PAGE];
+        let missing = dump.read_phys(PhysAddr(0x1800), &mut buf).unwrap_err();
+        assert_eq!((missing.at, missing.why), (PhysAddr(0x3000), Gap::Excluded));
+        assert_eq!((buf[0], buf[0x7ff], buf[0x800], buf[0x17ff]), (1, 1, 2, 2));
+    }
+}
+
+#[test]
+fn many_threads_read_the_same_pages() {
+    let dump = Dump::from_bytes(vec![spec().kdump(Packing::Zstd)]).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| check_memory(&dump));
+        }
+    });
+}
