@@ -67,9 +67,11 @@ impl Formatter<'_> {
             Err(why) => return self.gap(node, why),
         };
         let value = int_of(&raw, offset, width, signed);
-        let bits = int_of(&raw, offset, width, false) as u128;
+        // a bit-field counts as its type does: -2 of three bits is 0xfffffffe
+        let full = u32::try_from(size.saturating_mul(8)).unwrap_or(width).clamp(width, 128);
+        let bits = (value as u128) << (128 - full) >> (128 - full);
         let text = match self.options.letter {
-            Some(letter) if letter != Letter::Str => self.lettered(letter, value, bits, width, signed),
+            Some(letter) if letter != Letter::Str => self.lettered(letter, value, bits, full, signed),
             _ => self.natural(at, ty, value, bits),
         };
         self.leaf(node, text, Some(value))
@@ -157,15 +159,17 @@ impl Formatter<'_> {
                 self.quoted(shown, cut)
             }
             Err(fault) => {
-                let why = crate::value::Absent::Fault(fault);
+                let why = crate::value::Absent::Fault(fault).mark();
                 // what came before the fault is worth showing
                 let have = fault.at.0.wrapping_sub(at.0);
-                let head = (1..=max as u64).contains(&have).then(|| {
-                    self.scope.memory().bytes(at, have as usize).ok().map(|b| self.quoted(&b, true))
-                });
-                match head.flatten() {
-                    Some(text) => format!("{text}{}", why.mark()),
-                    None => why.mark(),
+                if !(1..=max as u64).contains(&have) {
+                    return why;
+                }
+                let head = self.scope.memory().bytes(at, have as usize).unwrap_or_default();
+                match head.iter().position(|&b| b == 0) {
+                    Some(end) => self.quoted(head.get(..end).unwrap_or(&[]), false),
+                    None if head.is_empty() => why,
+                    None => format!("{}{why}", self.quoted(&head, true)),
                 }
             }
         }
@@ -204,7 +208,10 @@ impl Formatter<'_> {
                 let text = self.pointer(elem, at.0);
                 self.leaf(node, text, Some(i128::from(at.0)))
             }
-            (Some(at), Some(_)) => self.leaf(node, format!("{at:#x}"), Some(i128::from(at.0))),
+            (Some(at), Some(_)) => {
+                let text = format!("{at:#x}{}", self.symbol(at.0));
+                self.leaf(node, text, Some(i128::from(at.0)))
+            }
         }
     }
 
