@@ -214,10 +214,12 @@ fn walk(types: &Types, of: TypeRef, path: &str) -> Option<Place> {
 /// The struct or union behind the first of these names that is known.
 #[must_use]
 pub fn find_struct(types: &Types, names: &[&str]) -> Option<TypeRef> {
+    let spaces = [Space::Struct, Space::Union, Space::Typedef];
     names.iter().find_map(|name| {
-        [Space::Struct, Space::Union, Space::Typedef]
+        // only definitions have a size; a source that knows a declaration only is passed over
+        spaces
             .into_iter()
-            .find_map(|space| types.find(space, name).into_iter().find(|&at| types.size_of(at).is_ok()))
+            .find_map(|space| types.first(None, space, name).filter(|&at| types.size_of(at).is_ok()))
     })
 }
 

@@ -3,18 +3,27 @@
 
 #[macro_use]
 pub mod bind;
+pub mod audit;
 pub mod backtrace;
 pub mod cpu;
+pub mod debug;
+pub mod dmi;
 mod error;
+pub mod ikconfig;
 pub mod list;
+pub mod mm;
 pub mod module;
 mod open;
+pub mod panic;
 pub mod printk;
+pub mod rlimit;
 mod session;
 pub mod stacks;
 mod symbols;
 pub mod system;
+pub mod taint;
 pub mod task;
+pub mod times;
 mod typing;
 
 pub use error::{KernelError, Result};

@@ -2,6 +2,7 @@
 
 use crate::bind::{Binding, Layouts, OffsetHints};
 use crate::cpu::{self, Cpus};
+use crate::debug::DebugFile;
 use crate::error::{KernelError, Result};
 use crate::module::{self, Module};
 use crate::open::{self, Opened};
@@ -11,7 +12,6 @@ use crate::task::{self, TaskStates, Tasks};
 use crate::typing::{self, KernelBtf, Loaded};
 use arch::{Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
-use debuginfo::cfi::CfiRow;
 use debuginfo::elf::ObjectFile;
 use debuginfo::orc::OrcTable;
 use debuginfo::symtab::SymbolTable;
@@ -53,6 +53,8 @@ pub struct Session {
     pub(crate) kernel_orc: OnceLock<Option<OrcTable>>,
     pub(crate) module_orcs: Mutex<FxHashMap<VirtAddr, Option<OrcTable>>>,
     pub(crate) note_order: OnceLock<Vec<(u32, usize)>>,
+    pub(crate) kernel_debug: OnceLock<Option<Arc<DebugFile>>>,
+    pub(crate) module_debugs: Mutex<FxHashMap<VirtAddr, Option<Arc<DebugFile>>>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -92,6 +94,8 @@ impl Session {
             kernel_orc: OnceLock::new(),
             module_orcs: Mutex::default(),
             note_order: OnceLock::new(),
+            kernel_debug: OnceLock::new(),
+            module_debugs: Mutex::default(),
         })
     }
 
@@ -185,11 +189,6 @@ impl Session {
         let mut write = self.bindings.write().unwrap_or_else(PoisonError::into_inner);
         write.insert(key, made.clone());
         made
-    }
-
-    /// The call frame information for an instruction, from vmlinux.
-    pub(crate) fn cfi(&self, _pc: VirtAddr) -> Option<CfiRow> {
-        None
     }
 
     /// The CPUs.

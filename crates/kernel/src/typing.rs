@@ -5,6 +5,8 @@ use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::Blob;
 use debuginfo::btf::Btf;
+use debuginfo::dwarf::DwarfFile;
+use debuginfo::elf::Placement;
 use debuginfo::types::{Scope, SourceId, Types};
 use std::sync::Arc;
 
@@ -20,15 +22,17 @@ pub struct KernelBtf {
     pub source: SourceId,
 }
 
-/// Types, and the kernel's BTF among them.
+/// Types, and the kernel's BTF and DWARF among them.
 pub(crate) struct Loaded {
     pub(crate) types: Types,
+    /// vmlinux's DWARF, with its place among the sources; or why it has none.
+    pub(crate) dwarf: Option<Result<(Arc<DwarfFile>, SourceId), String>>,
     pub(crate) btf: Option<KernelBtf>,
     pub(crate) problems: Vec<String>,
 }
 
 pub(crate) fn load(s: &Session) -> Loaded {
-    let mut out = Loaded { types: Types::new(), btf: None, problems: Vec::new() };
+    let mut out = Loaded { types: Types::new(), dwarf: None, btf: None, problems: Vec::new() };
     match kernel_btf(s) {
         Ok(Some((btf, from))) => {
             let btf = Arc::new(btf);
@@ -40,6 +44,15 @@ pub(crate) fn load(s: &Session) -> Loaded {
         }
         Ok(None) => {}
         Err(e) => out.problems.push(e),
+    }
+    // after BTF: it answers what BTF does not know, and all where there is none
+    if let Some(file) = s.vmlinux() {
+        let opened = DwarfFile::open(Arc::clone(file), &Placement::slid(s.boot().kaslr_offset));
+        out.dwarf = Some(opened.map_err(|e| e.to_string()).map(|dwarf| {
+            let dwarf = Arc::new(dwarf);
+            let source = out.types.add(|id| Ok::<_, ()>(dwarf.source(id, Scope::Kernel)));
+            (dwarf, source.unwrap_or(SourceId(0)))
+        }));
     }
     out
 }

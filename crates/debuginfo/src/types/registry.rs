@@ -179,12 +179,23 @@ impl Types {
         self.find_in(None, space, name)
     }
 
-    /// All definitions of a name, those of `prefer` first.
+    /// All definitions of a name, those of `prefer` first. Of several sources for one scope (the
+    /// kernel's BTF and its DWARF) the first that knows the name answers: they describe the same
+    /// build, and the later one may be slow to search.
     #[must_use]
     pub fn find_in(&self, prefer: Option<&Scope>, space: Space, name: &str) -> Vec<TypeRef> {
         let mut out = Vec::new();
+        let mut answered: Vec<Scope> = Vec::new();
         for s in self.all_from(prefer) {
-            for found in s.find(space, name) {
+            let scope = s.scope();
+            if answered.contains(&scope) {
+                continue;
+            }
+            let all = s.find(space, name);
+            if !all.is_empty() {
+                answered.push(scope);
+            }
+            for found in all {
                 if !out.contains(&found) {
                     out.push(found);
                 }

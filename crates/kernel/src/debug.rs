@@ -1,0 +1,199 @@
+//! Debug files in use: vmlinux, and those of modules, each opened when an address or a type of it is
+//! asked for.
+
+use crate::error::{KernelError, Result};
+use crate::module::{self, Module};
+use crate::open::hex;
+use crate::session::Session;
+use base::VirtAddr;
+use debuginfo::Blob;
+use debuginfo::cfi::{CfiRow, CfiTable};
+use debuginfo::dwarf::{CodeFrame, DwarfFile, FunctionDie, SourceLine, Variable};
+use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes};
+use debuginfo::types::{Scope, SourceId};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+/// One file's debug information, placed where its code is in the dump.
+pub struct DebugFile {
+    /// The file.
+    pub object: Arc<ObjectFile>,
+    /// Its DWARF, where it has some.
+    pub dwarf: Option<Arc<DwarfFile>>,
+    /// Its types' place among the session's sources.
+    pub source: Option<SourceId>,
+    /// Its call frame information.
+    pub cfi: Option<CfiTable>,
+    /// Why it has no DWARF.
+    pub problem: Option<String>,
+}
+
+impl DebugFile {
+    fn of_kernel(s: &Session) -> Option<Arc<Self>> {
+        let object = Arc::clone(s.vmlinux()?);
+        let slide = s.boot().kaslr_offset;
+        // linked in place: sections are read where they are
+        let cfi = section_blob(&object, ".debug_frame").map(|blob| CfiTable::new(blob, slide));
+        let (dwarf, source, problem) = match &s.loaded().dwarf {
+            Some(Ok((dwarf, source))) => (Some(Arc::clone(dwarf)), Some(*source), None),
+            Some(Err(e)) => (None, None, Some(e.clone())),
+            None => (None, None, None),
+        };
+        Some(Arc::new(Self { object, dwarf, source, cfi, problem }))
+    }
+
+    fn of_module(s: &Session, m: &Module, object: ObjectFile) -> Arc<Self> {
+        let object = Arc::new(object);
+        let sections = module::sections(s, m.at).unwrap_or_default();
+        let place = Placement::new(sections.into_iter().map(|(name, at)| (name, at.0)));
+        let frames = object.relocated_section(".debug_frame", &place).unwrap_or_default();
+        let cfi = (!frames.is_empty()).then(|| CfiTable::new(Blob::new(frames), 0));
+        let scope = Scope::Module(m.name.as_str().into());
+        Arc::new(match DwarfFile::open(Arc::clone(&object), &place) {
+            Ok(dwarf) => {
+                let dwarf = Arc::new(dwarf);
+                let source = s.types().add(|id| Ok::<_, ()>(dwarf.source(id, scope))).ok();
+                Self { object, dwarf: Some(dwarf), source, cfi, problem: None }
+            }
+            Err(e) => Self { object, dwarf: None, source: None, cfi, problem: Some(e.to_string()) },
+        })
+    }
+}
+
+fn section_blob(object: &ObjectFile, name: &str) -> Option<Blob> {
+    let bytes = object.section(name).ok().flatten()?;
+    let whole = Blob::new(object.data().clone());
+    Some(whole.window_of(bytes).unwrap_or_else(|| Blob::new(bytes.to_vec())))
+}
+
+impl Session {
+    /// vmlinux's debug information.
+    pub fn kernel_debug(&self) -> Option<&Arc<DebugFile>> {
+        self.kernel_debug.get_or_init(|| DebugFile::of_kernel(self)).as_ref()
+    }
+
+    /// A module's debug information: what was loaded, else what was named on the command line or
+    /// lies where distributions put it.
+    pub fn module_debug(&self, m: &Module) -> Option<Arc<DebugFile>> {
+        if let Some(known) = self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).get(&m.at) {
+            return known.clone();
+        }
+        let found = self
+            .module_candidates(m)
+            .into_iter()
+            .find_map(|path| self.check_module_file(m, &path).ok())
+            .map(|object| DebugFile::of_module(self, m, object));
+        self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, found.clone());
+        found
+    }
+
+    /// Loads a module's debug file, in place of any it has.
+    pub fn load_module_file(&self, m: &Module, path: &Path) -> Result<Arc<DebugFile>> {
+        let object = self.check_module_file(m, path)?;
+        let file = DebugFile::of_module(self, m, object);
+        self.module_debugs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(m.at, Some(Arc::clone(&file)));
+        Ok(file)
+    }
+
+    /// The module's debug file, where one is in use already.
+    pub fn module_debug_loaded(&self, m: &Module) -> Option<Arc<DebugFile>> {
+        self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).get(&m.at).cloned().flatten()
+    }
+
+    /// Forgets a module's debug file: `mod -d`.
+    pub fn unload_module_file(&self, m: &Module) {
+        self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, None);
+    }
+
+    fn module_candidates(&self, m: &Module) -> Vec<PathBuf> {
+        let wanted = m.name.replace('-', "_");
+        let named = self.opened().module_files.iter().filter(|p| module_stem(p).replace('-', "_") == wanted);
+        named.cloned().collect()
+    }
+
+    /// Opens a module's file and checks that it is of the build that the dump has loaded.
+    fn check_module_file(&self, m: &Module, path: &Path) -> Result<ObjectFile> {
+        let object =
+            ObjectFile::open(path).map_err(|e| KernelError::Open(format!("{}: {e}", path.display())))?;
+        if let (Some(file), Some(dump)) = (object.build_id(), self.module_build_id(m))
+            && file != dump
+        {
+            return Err(KernelError::WrongBuild { path: path.to_owned(), file: hex(file), dump: hex(&dump) });
+        }
+        Ok(object)
+    }
+
+    /// The build id of a module in the dump: its `.note.gnu.build-id` section stays in memory.
+    #[must_use]
+    pub fn module_build_id(&self, m: &Module) -> Option<Vec<u8>> {
+        let sections = module::sections(self, m.at).ok()?;
+        let (_, at) = sections.iter().find(|(name, _)| name == ".note.gnu.build-id")?;
+        let raw = self.mem().bytes(*at, 36).ok()?;
+        build_id_of_notes(&raw).map(<[u8]>::to_vec)
+    }
+
+    /// The debug file whose code an address is in.
+    #[must_use]
+    pub fn debug_at(&self, at: VirtAddr) -> Option<Arc<DebugFile>> {
+        if self.in_image(at) {
+            return self.kernel_debug().cloned();
+        }
+        self.module_debug(self.module_at(at)?)
+    }
+
+    fn dwarf_at(&self, at: VirtAddr) -> Option<(Arc<DwarfFile>, SourceId)> {
+        let file = self.debug_at(at)?;
+        Some((file.dwarf.clone()?, file.source?))
+    }
+
+    /// The source line of an instruction. For a return address, ask with the address before it.
+    #[must_use]
+    pub fn source_line(&self, at: VirtAddr) -> Option<SourceLine> {
+        self.dwarf_at(at)?.0.line(at.0)
+    }
+
+    /// The function at an instruction and the calls inlined there, innermost first.
+    #[must_use]
+    pub fn inline_frames(&self, at: VirtAddr) -> Vec<CodeFrame> {
+        self.dwarf_at(at).map(|(d, _)| d.inline_frames(at.0)).unwrap_or_default()
+    }
+
+    /// The function at an instruction, with its parameters.
+    #[must_use]
+    pub fn function_die(&self, at: VirtAddr) -> Option<FunctionDie> {
+        let (d, source) = self.dwarf_at(at)?;
+        d.function_at(at.0, source)
+    }
+
+    /// The variables in scope at an instruction.
+    #[must_use]
+    pub fn variables_at(&self, at: VirtAddr) -> Vec<Variable> {
+        self.dwarf_at(at).map(|(d, source)| d.variables_at(at.0, source)).unwrap_or_default()
+    }
+
+    /// The call frame information for an instruction.
+    pub(crate) fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
+        self.debug_at(pc)?.cfi.as_ref()?.row(pc)
+    }
+}
+
+/// `virtio_ring` of `/x/virtio_ring.ko.debug.xz`.
+fn module_stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.split(".ko").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_s_name_from_its_file() {
+        for path in ["/a/virtio_ring.ko", "virtio_ring.ko.debug", "/b/virtio_ring.ko.xz"] {
+            assert_eq!(module_stem(Path::new(path)), "virtio_ring");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Which task the machine died in.
+
+use crate::session::Session;
+use crate::system;
+use crate::task::Task;
+
+/// The CPU that panicked: `panic_cpu` (4.5, 1717f2096b54), else `crashing_cpu` (kexec). `None` where
+/// nothing panicked, or the kernel keeps neither.
+#[must_use]
+pub fn panic_cpu(s: &Session) -> Option<u32> {
+    ["panic_cpu", "crashing_cpu"].iter().find_map(|name| {
+        let cpu = s.mem().i32(s.symbol(name)?).ok()?;
+        u32::try_from(cpu).ok().filter(|cpu| s.cpus().possible.contains(cpu))
+    })
+}
+
+/// The task that panicked: the one on the CPU that did, else the one that the first oops in the log
+/// names, else the only one that is not idle, else what CPU 0 runs.
+#[must_use]
+pub fn panic_task(s: &Session) -> Option<&Task> {
+    let tasks = s.tasks();
+    if let Some(found) = panic_cpu(s).and_then(|cpu| tasks.on_cpu(cpu)) {
+        return Some(found);
+    }
+    if let Some((cpu, pid)) = named_in_log(s)
+        && let Some(found) = tasks.with_pid(pid).find(|t| pid != 0 || t.cpu == cpu)
+    {
+        return Some(found);
+    }
+    let active = || tasks.all.iter().filter(|t| t.active);
+    active().find(|t| t.pid != 0).or_else(|| active().next()).or_else(|| tasks.all.first())
+}
+
+/// True where the machine panicked or oopsed, rather than being dumped alive.
+#[must_use]
+pub fn has_panicked(s: &Session) -> bool {
+    panic_cpu(s).is_some()
+        || s.log().is_ok_and(|log| {
+            let text = system::panic_text(log);
+            text.panic.is_some() || text.cause.is_some()
+        })
+}
+
+/// `CPU: 0 PID: 130 Comm: dio` of the first oops; before 4.x `Pid: 130, comm: dio`.
+fn named_in_log(s: &Session) -> Option<(u32, i32)> {
+    let log = s.log().ok()?;
+    log.records.iter().flat_map(|r| r.text.lines()).find_map(cpu_and_pid)
+}
+
+fn cpu_and_pid(line: &str) -> Option<(u32, i32)> {
+    let rest = line.strip_prefix("CPU: ")?;
+    let cpu = rest.split_whitespace().next()?.parse().ok()?;
+    let pid = rest.split_once("PID: ")?.1.split_whitespace().next()?.parse().ok()?;
+    Some((cpu, pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_oops_names_its_cpu_and_task() {
+        for (line, want) in [
+            ("CPU: 3 PID: 130 Comm: dio Tainted: G", Some((3, 130))),
+            ("CPU: 1 UID: 0 PID: 77 Comm: cat Not tainted", Some((1, 77))),
+            ("CPU: x PID: 1", None),
+            ("smp: CPU: 1 PID: 2", None),
+        ] {
+            assert_eq!(cpu_and_pid(line), want, "{line}");
+        }
+    }
+}
