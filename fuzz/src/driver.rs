@@ -1,0 +1,121 @@
+//! The loop: pick an input, break it, run it, keep it if it did something new.
+
+use crate::mutate::{Random, mutate};
+use crate::targets::Target;
+use std::collections::HashSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A longer run of one input is a finding.
+pub(crate) const HANG: Duration = Duration::from_secs(10);
+/// More memory than this is a finding: the allocation fails and ends the process.
+pub(crate) const MEMORY: u64 = 2 << 30;
+/// Inputs do not grow beyond this.
+const MAX_INPUT: usize = 1 << 20;
+/// Inputs kept at most.
+const MAX_KEPT: usize = 4096;
+
+/// How long, and from which seed of the random numbers.
+pub(crate) struct Options {
+    pub(crate) time: Duration,
+    pub(crate) seed: u64,
+}
+
+/// Fuzzes a target; an error names the input that was found.
+pub(crate) fn fuzz(target: &Target, options: &Options) -> Result<(), String> {
+    limit_memory();
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("artifacts").join(target.name);
+    fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    // written before each run, so that the input outlives an abort of the process
+    let current = dir.join("current");
+    let started = watch(current.clone());
+    let mut random = Random::new(options.seed);
+    let mut kept = (target.seeds)();
+    let mut seen: HashSet<u64> = HashSet::new();
+    for seed in &kept {
+        seen.insert(one(target, seed, &current, &started)?);
+    }
+    let begin = Instant::now();
+    let mut runs = 0_u64;
+    while begin.elapsed() < options.time {
+        let mut input = random.pick(&kept).cloned().unwrap_or_default();
+        let other = random.pick(&kept).cloned().unwrap_or_default();
+        mutate(&mut random, &mut input, &other);
+        input.truncate(MAX_INPUT);
+        if seen.insert(one(target, &input, &current, &started)?) && kept.len() < MAX_KEPT {
+            kept.push(input);
+        }
+        runs += 1;
+    }
+    let _ = fs::remove_file(&current);
+    println!("{}: {runs} inputs, {} different outcomes, nothing found", target.name, seen.len());
+    Ok(())
+}
+
+/// Runs files once each.
+pub(crate) fn replay(target: &Target, files: &[String]) -> Result<(), String> {
+    limit_memory();
+    for file in files {
+        let input = fs::read(file).map_err(|e| format!("{file}: {e}"))?;
+        let begin = Instant::now();
+        let outcome = (target.run)(&input);
+        println!("{file}: outcome {outcome:#x} after {:?}", begin.elapsed());
+    }
+    Ok(())
+}
+
+fn one(target: &Target, input: &[u8], current: &Path, started: &AtomicU64) -> Result<u64, String> {
+    fs::write(current, input).map_err(|e| format!("{}: {e}", current.display()))?;
+    started.store(now(), Ordering::Relaxed);
+    let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
+    started.store(0, Ordering::Relaxed);
+    outcome.map_err(|_| keep(current, "panic"))
+}
+
+/// Ends the process when an input takes too long.
+fn watch(current: PathBuf) -> Arc<AtomicU64> {
+    let started = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&started);
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(500));
+            let since = seen.load(Ordering::Relaxed);
+            if since != 0 && now().saturating_sub(since) > HANG.as_millis() as u64 {
+                eprintln!("fuzz: {}", keep(&current, "hang"));
+                std::process::exit(1);
+            }
+        }
+    });
+    started
+}
+
+/// Milliseconds since the process began, never 0.
+fn now() -> u64 {
+    static BEGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    BEGIN.get_or_init(Instant::now).elapsed().as_millis() as u64 + 1
+}
+
+/// Keeps the current input under the name of its kind and content.
+fn keep(current: &Path, what: &str) -> String {
+    let bytes = fs::read(current).unwrap_or_default();
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+    let kept = current.with_file_name(format!("{what}-{hash:016x}"));
+    match fs::rename(current, &kept) {
+        Ok(()) => format!("{what}: the input is {}", kept.display()),
+        Err(e) => format!("{what}: the input is {} ({e})", current.display()),
+    }
+}
+
+fn limit_memory() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
+    if let Err(e) = setrlimit(Resource::As, limit) {
+        eprintln!("fuzz: memory is not limited: {e}");
+    }
+}
