@@ -4,6 +4,7 @@ use crate::mutate::{Random, mutate};
 use crate::targets::Target;
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,8 +32,8 @@ pub(crate) fn fuzz(target: &Target, options: &Options) -> Result<(), String> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("artifacts").join(target.name);
     fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     // written before each run, so that the input outlives an abort of the process
-    let current = dir.join("current");
-    let started = watch(current.clone());
+    let current = Current::new(dir.join("current"))?;
+    let started = watch(current.path.clone());
     let mut random = Random::new(options.seed);
     let mut kept = (target.seeds)();
     let mut seen: HashSet<u64> = HashSet::new();
@@ -51,7 +52,7 @@ pub(crate) fn fuzz(target: &Target, options: &Options) -> Result<(), String> {
         }
         runs += 1;
     }
-    let _ = fs::remove_file(&current);
+    let _ = fs::remove_file(&current.path);
     println!("{}: {runs} inputs, {} different outcomes, nothing found", target.name, seen.len());
     Ok(())
 }
@@ -68,12 +69,34 @@ pub(crate) fn replay(target: &Target, files: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn one(target: &Target, input: &[u8], current: &Path, started: &AtomicU64) -> Result<u64, String> {
-    fs::write(current, input).map_err(|e| format!("{}: {e}", current.display()))?;
+/// The file that holds the input of the moment. It stays open: to truncate and write it anew each
+/// time would wait for the disk.
+struct Current {
+    path: PathBuf,
+    file: fs::File,
+}
+
+impl Current {
+    fn new(path: PathBuf) -> Result<Self, String> {
+        let file = fs::File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(&self, input: &[u8]) -> Result<(), String> {
+        let write = || {
+            self.file.write_all_at(input, 0)?;
+            self.file.set_len(input.len() as u64)
+        };
+        write().map_err(|e: std::io::Error| format!("{}: {e}", self.path.display()))
+    }
+}
+
+fn one(target: &Target, input: &[u8], current: &Current, started: &AtomicU64) -> Result<u64, String> {
+    current.write(input)?;
     started.store(now(), Ordering::Relaxed);
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
     started.store(0, Ordering::Relaxed);
-    outcome.map_err(|_| keep(current, "panic"))
+    outcome.map_err(|_| keep(&current.path, "panic"))
 }
 
 /// Ends the process when an input takes too long.
