@@ -11,11 +11,14 @@
 mod die;
 mod file;
 mod functions;
+mod fuzz;
 mod lines;
 mod location;
 mod names;
 mod search;
 mod source;
+#[cfg(test)]
+mod tests;
 mod types;
 mod units;
 mod variables;
@@ -33,3 +36,9 @@ type Slice<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
 type Entry<'a> = gimli::DebuggingInformationEntry<Slice<'a>>;
 /// An attribute's value.
 type Value<'a> = gimli::AttributeValue<Slice<'a>>;
+
+/// For fuzzing: takes the bytes for sections and reads everything that they claim to have.
+#[doc(hidden)]
+pub fn fuzz_dwarf(data: &[u8]) {
+    fuzz::fuzz_dwarf(data);
+}

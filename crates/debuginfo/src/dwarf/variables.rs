@@ -41,6 +41,8 @@ struct Gatherer<'q, 'a> {
     source: SourceId,
     addr: u64,
     function: u32,
+    /// The variables of abstract scopes of which an instance was found.
+    instances: Vec<u32>,
     found: Vec<Variable>,
 }
 
@@ -48,12 +50,11 @@ impl<'a> Gatherer<'_, 'a> {
     /// The variables of one scope, in the order of the source.
     fn scope(&mut self, unit: &Arc<Unit<'a>>, scope: &Entry<'a>, frame: usize) {
         let start = self.found.len();
-        let mut instances = Vec::new();
         let context = self.context;
         // what breaks off has the variables up to there
         let _ = context.children(unit, scope, |child| {
             if is_variable(child) {
-                instances.extend(context.origin(unit, child));
+                self.instances.extend(context.origin(unit, child));
                 if let Ok(id) = unit.id(child.offset()) {
                     self.add(unit, child, frame, id);
                 }
@@ -67,7 +68,7 @@ impl<'a> Gatherer<'_, 'a> {
             let _ = context.children(&unit, &scope, |child| {
                 if is_variable(child)
                     && let Ok(id) = unit.id(child.offset())
-                    && !instances.contains(&id)
+                    && !self.instances.contains(&id)
                 {
                     self.add(&unit, child, frame, 0);
                 }
@@ -113,7 +114,8 @@ impl DwarfFile {
             let Some(Scopes { unit, chain }) = context.scopes(addr) else { return Vec::new() };
             let innermost = chain.last().map_or(0, |s| s.level);
             let function = chain.first().and_then(|s| unit.id(s.entry.offset()).ok()).unwrap_or(0);
-            let mut gatherer = Gatherer { context, source, addr, function, found: Vec::new() };
+            let mut gatherer =
+                Gatherer { context, source, addr, function, instances: Vec::new(), found: Vec::new() };
             for scope in chain.iter().rev() {
                 gatherer.scope(&unit, &scope.entry, innermost.saturating_sub(scope.level));
             }
