@@ -14,14 +14,11 @@ const PRESERVED: [usize; 6] = [RBX, RBP, R12, R13, R14, R15];
 impl Unwinder<'_> {
     pub(crate) fn by_cfi(&self, cursor: &Cursor) -> Step {
         let Some(row) = self.code.cfi(cursor.lookup()) else { return Step::Unknown };
-        let Some((cfa, regs)) = self.cfi_registers(cursor, &row) else { return Step::Unknown };
+        let Some((cfa, regs)) = self.cfi_registers(cursor, &row) else { return Step::Unable };
         if row.rule(row.return_address) == Some(&CfiRule::Undefined) {
             return Step::End;
         }
         let Some(pc) = regs.get(row.return_address.into()) else { return Step::Unknown };
-        if !self.is_stack(cfa) && !row.signal {
-            return Step::Unknown;
-        }
         let slot = match row.rule(row.return_address) {
             Some(CfiRule::AtCfa(offset)) => Some(cfa.offset(*offset)),
             _ => None,
@@ -31,13 +28,13 @@ impl Unwinder<'_> {
             let at = slot.sub(ptregs::IRET);
             if let Ok(found) = ptregs::read(self.mem, at) {
                 let user = ptregs::is_user(&found);
-                if user || (ptregs::is_kernel(&found) && self.code.is_text(VirtAddr(pc))) {
+                if self.is_saved(&found) && found.pc() == Some(pc) {
                     let saved = Saved { at, regs: found, full: true, user };
                     return Step::Entry { saved, how: How::Cfi, is_call: false };
                 }
             }
         }
-        if !self.code.is_text(VirtAddr(pc)) {
+        if !self.is_caller(cfa, VirtAddr(pc)) {
             return Step::Unknown;
         }
         let caller = Cursor::new(regs.with(RIP, pc), !row.signal, slot, How::Cfi);

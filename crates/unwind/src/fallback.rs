@@ -7,6 +7,7 @@ use arch::x86_64::ptregs;
 use arch::x86_64::regs::{RBP, RIP, RSP};
 use arch::x86_64::unwind::{Prologue, find_pt_regs, follows_call, prologue};
 use base::VirtAddr;
+use debuginfo::orc::OrcKind;
 
 /// How far above an entry's stack pointer its saved registers begin: entry code has pushed at most a few words
 /// (a return address, a link to the interrupted stack).
@@ -38,6 +39,23 @@ impl Unwinder<'_> {
         }) {
             Some(at) => self.entry(at, How::Saved),
             None => Step::Unknown,
+        }
+    }
+
+    /// A call through a null or wild pointer: nothing ran there, so that the return address is on top.
+    pub(crate) fn by_wild_call(&self, cursor: &Cursor) -> Step {
+        if cursor.is_call || self.code.is_text(cursor.pc) {
+            return Step::Unknown;
+        }
+        match self.word(cursor.sp) {
+            Ok(pc) if self.is_return(VirtAddr(pc)) => {
+                let cfa = cursor.sp.add(8);
+                let regs = cursor.regs.with(RIP, pc).with(RSP, cfa.0);
+                let caller = Cursor::new(regs, true, Some(cursor.sp), How::WildCall);
+                caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
+            }
+            Ok(_) => Step::Unknown,
+            Err(fault) => Step::Fault(fault),
         }
     }
 
@@ -73,8 +91,8 @@ impl Unwinder<'_> {
         caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
     }
 
-    /// The next word on the stack that is a return address. One from which a table goes on is preferred to a
-    /// stale one that merely lies lower.
+    /// The next word on the stack that is a return address, where there is one from which the tables can go on; else
+    /// the next at all.
     pub(crate) fn by_scan(&self, cursor: &Cursor) -> Step {
         let end = match self.stack_of(cursor.sp).and_then(|i| self.stacks.get(i)) {
             Some(stack) => stack.end,
@@ -88,20 +106,30 @@ impl Unwinder<'_> {
             {
                 let regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, slot.add(8).0);
                 if let Some(caller) = Cursor::new(regs, true, Some(slot), How::Scan) {
-                    let known = match self.by_orc(&caller) {
-                        Step::Unknown => self.by_cfi(&caller),
-                        step => step,
-                    };
                     let cfa = slot.add(8);
-                    match known {
-                        Step::Unknown | Step::Fault(_) => first = first.or(Some((caller, cfa))),
-                        _ => return Step::Caller { caller, cfa },
+                    if !self.is_stale(&caller) {
+                        return Step::Caller { caller, cfa };
                     }
+                    first = first.or(Some((caller, cfa)));
                 }
             }
             slot = slot.add(8);
         }
         first.map_or(Step::Unknown, |(caller, cfa)| Step::Caller { caller, cfa })
+    }
+
+    /// A table says what must be above this frame, and it is not there: an old return address that later frames
+    /// did not overwrite.
+    fn is_stale(&self, caller: &Cursor) -> bool {
+        let at = caller.lookup();
+        match self.by_orc(caller) {
+            Step::Unknown if self.code.orc(at).is_some_and(|e| e.kind != OrcKind::Undefined) => true,
+            Step::Unknown => {
+                matches!(self.by_cfi(caller), Step::Unknown | Step::Fault(_)) && self.code.cfi(at).is_some()
+            }
+            Step::Fault(_) => true,
+            _ => false,
+        }
     }
 
     /// Where nothing led on: the registers of user mode that lie at the end of a user task's stack.
@@ -116,7 +144,7 @@ impl Unwinder<'_> {
     }
 
     /// A return address: code, behind a call.
-    fn is_return(&self, pc: VirtAddr) -> bool {
+    pub(crate) fn is_return(&self, pc: VirtAddr) -> bool {
         self.code.is_text(pc) && follows_call(self.mem, pc)
     }
 }

@@ -71,6 +71,8 @@ pub enum How {
     FramePointer,
     /// By the registers that an interrupt or exception saved, found without a table.
     Saved,
+    /// The code that it called is none: the return address on top of the stack of a call into nowhere.
+    WildCall,
     /// A guess: the next word on the stack that is a return address.
     Scan,
 }

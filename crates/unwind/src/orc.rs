@@ -43,10 +43,7 @@ impl Unwinder<'_> {
     }
 
     fn orc_step(&self, cursor: &Cursor, entry: &OrcEntry) -> Result<Step, Fault> {
-        let Some(cfa) = self.orc_cfa(&cursor.regs, entry)? else { return Ok(Step::Unknown) };
-        if !self.is_stack(cfa) {
-            return Ok(Step::Unknown);
-        }
+        let Some(cfa) = self.orc_cfa(&cursor.regs, entry)? else { return Ok(Step::Unable) };
         let saved = match entry.kind {
             OrcKind::Call => return self.orc_call(cursor, entry, cfa),
             OrcKind::Regs => {
@@ -64,7 +61,7 @@ impl Unwinder<'_> {
                 Saved { at, user: ptregs::is_user(&iret), regs, full: false }
             }
         };
-        if !saved.user && !saved.regs.pc().is_some_and(|pc| self.code.is_text(VirtAddr(pc))) {
+        if !self.is_saved(&saved.regs) {
             return Ok(Step::Unknown);
         }
         Ok(Step::Entry { saved, how: How::Orc, is_call: !entry.signal })
@@ -74,7 +71,7 @@ impl Unwinder<'_> {
     fn orc_call(&self, cursor: &Cursor, entry: &OrcEntry, cfa: VirtAddr) -> Result<Step, Fault> {
         let slot = cfa.sub(8);
         let pc = self.word(slot)?;
-        if !self.code.is_text(VirtAddr(pc)) {
+        if !self.is_caller(cfa, VirtAddr(pc)) {
             return Ok(Step::Unknown);
         }
         let mut regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, cfa.0);

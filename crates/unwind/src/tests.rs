@@ -1,1 +1,331 @@
+//! Stacks made of arrays. Code lies at `TEXT`, one function every 0x100 bytes, with a call that ends at +0x20 in
+//! each; the task's stack is at `TASK`, the interrupt stack at `IRQ`.
 
+use crate::{Code, Frame, How, Resume, Stack, StopReason, Unwinder, Unwound};
+use arch::Regs;
+use arch::x86_64::regs::{R10, R12, RAX, RBP, RBX, RIP, RSP, SET};
+use base::{Fault, FaultKind, VirtAddr, VirtRead};
+use debuginfo::cfi::{CfiCfa, CfiRow, CfiRule};
+use debuginfo::orc::{OrcBase, OrcBp, OrcEntry, OrcKind};
+use std::collections::BTreeMap;
+
+const TEXT: u64 = 0xffff_ffff_8100_0000;
+const TASK: u64 = 0xffff_c900_0000_0000;
+const IRQ: u64 = 0xffff_c900_0010_0000;
+const SIZE: u64 = 0x4000;
+const SP: OrcBase = OrcBase::Reg(7);
+
+/// A return address in the function `n`, whose code before it is a call.
+const fn back(n: u64) -> u64 {
+    TEXT + n * 0x100 + 0x20
+}
+
+#[derive(Default)]
+struct World {
+    memory: BTreeMap<u64, Vec<u8>>,
+    orc: BTreeMap<u64, OrcEntry>,
+    cfi: BTreeMap<u64, CfiRow>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self::default();
+        let mut text = vec![0x90; 0x1000];
+        for function in text.chunks_mut(0x100) {
+            function[0x1b] = 0xe8;
+        }
+        world.memory.insert(TEXT, text);
+        world.memory.insert(TASK, vec![0; SIZE as usize]);
+        world.memory.insert(IRQ, vec![0; SIZE as usize]);
+        world
+    }
+    fn put(&mut self, at: u64, words: &[u64]) -> &mut Self {
+        let (base, bytes) = self.memory.range_mut(..=at).next_back().unwrap();
+        let offset = (at - base) as usize;
+        for (slot, word) in bytes[offset..].chunks_exact_mut(8).zip(words) {
+            slot.copy_from_slice(&word.to_le_bytes());
+        }
+        self
+    }
+    fn entry(&mut self, function: u64, kind: OrcKind, base: OrcBase, offset: i16) -> &mut Self {
+        let signal = matches!(kind, OrcKind::Regs | OrcKind::RegsPartial);
+        let entry = OrcEntry { kind, base, offset, bp: OrcBp::Unchanged, signal };
+        self.orc.insert(TEXT + function * 0x100, entry);
+        self
+    }
+    fn call(&mut self, function: u64, offset: i16) -> &mut Self {
+        self.entry(function, OrcKind::Call, SP, offset)
+    }
+    fn pt_regs(&mut self, at: u64, ip: u64, cs: u64, sp: u64) -> &mut Self {
+        let mut words: Vec<u64> = (100..116).collect();
+        words.extend([ip, cs, 0x246, sp, if cs == 0x10 { 0x18 } else { 0x2b }]);
+        self.put(at, &words)
+    }
+    /// `push %rbp; mov %rsp,%rbp` behind the nop of `__fentry__`.
+    fn prologues(&mut self) -> &mut Self {
+        for function in self.memory.get_mut(&TEXT).unwrap().chunks_mut(0x100) {
+            function[..9].copy_from_slice(&[0x0f, 0x1f, 0x44, 0, 0, 0x55, 0x48, 0x89, 0xe5]);
+        }
+        self
+    }
+    fn unwind(&self, start: Regs) -> Unwound {
+        let stacks = [("", TASK), ("IRQ", IRQ)].map(|(name, at)| Stack {
+            name: name.to_owned(),
+            start: VirtAddr(at),
+            end: VirtAddr(at + SIZE),
+        });
+        Unwinder { code: self, mem: self, stacks: &stacks }.unwind(start)
+    }
+}
+
+impl VirtRead for World {
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+        let fault = Fault { at, kind: FaultKind::NotMapped("PTE") };
+        let (base, bytes) = self.memory.range(..=at.0).next_back().ok_or(fault)?;
+        let from = bytes.get((at.0 - base) as usize..).ok_or(fault)?;
+        buf.copy_from_slice(from.get(..buf.len()).ok_or(fault)?);
+        Ok(())
+    }
+}
+
+impl Code for World {
+    fn is_text(&self, pc: VirtAddr) -> bool {
+        (TEXT..TEXT + 0x1000).contains(&pc.0)
+    }
+    fn orc(&self, pc: VirtAddr) -> Option<OrcEntry> {
+        self.is_text(pc).then(|| self.orc.range(..=pc.0).next_back().map(|(_, e)| *e)).flatten()
+    }
+    fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
+        self.cfi.get(&(pc.0 & !0xff)).cloned()
+    }
+    fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
+        self.is_text(pc).then_some(VirtAddr(pc.0 & !0xff))
+    }
+}
+
+fn start(pc: u64, sp: u64) -> Regs {
+    Regs::new(&SET).with(RIP, pc).with(RSP, sp)
+}
+
+fn places(unwound: &Unwound) -> Vec<(u64, How)> {
+    unwound.frames.iter().map(|f: &Frame| (f.pc.0, f.how)).collect()
+}
+
+#[test]
+fn orc_through_an_exception_to_user_mode() {
+    let top = TASK + SIZE - 168;
+    let mut world = World::new();
+    // 0 -> 1 -> 2 (entry code) interrupted 3, called by 4 (system call entry)
+    world.call(0, 16).call(1, 8).entry(2, OrcKind::Regs, SP, 0).call(3, 8).entry(4, OrcKind::Regs, SP, 0);
+    world.put(TASK + 0x1008, &[back(1), back(2)]);
+    world.pt_regs(TASK + 0x1018, TEXT + 0x350, 0x10, top - 8);
+    world.put(top - 8, &[back(4)]).pt_regs(top, 0x43_7fbd, 0x33, 0x7ffd_2c82_b7a8);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000));
+    assert_eq!(
+        places(&unwound),
+        [
+            (TEXT + 0x50, How::Start),
+            (back(1), How::Orc),
+            (back(2), How::Orc),
+            (TEXT + 0x350, How::Orc),
+            (back(4), How::Orc)
+        ]
+    );
+    assert_eq!(unwound.stopped, StopReason::UserMode);
+    let frames = &unwound.frames;
+    assert_eq!(
+        (frames[1].slot, frames[1].cfa),
+        (Some(VirtAddr(TASK + 0x1008)), Some(VirtAddr(TASK + 0x1018)))
+    );
+    let saved = frames[2].saved.as_ref().unwrap();
+    assert_eq!((saved.at, saved.user, saved.full), (VirtAddr(TASK + 0x1018), false, true));
+    assert!(!frames[3].is_call && frames[4].is_call);
+    assert_eq!(frames[3].regs.by_name("r15"), Some(100));
+    assert_eq!(frames[3].slot, Some(VirtAddr(TASK + 0x1018 + 128)));
+    let user = frames[4].saved.as_ref().unwrap();
+    assert!(user.user);
+    assert_eq!(user.regs.pc(), Some(0x43_7fbd));
+}
+
+#[test]
+fn orc_follows_the_link_from_the_interrupt_stack() {
+    let mut world = World::new();
+    // a call made on the interrupt stack, whose top word is the stack pointer that was left
+    world.call(0, 8).entry(1, OrcKind::Call, OrcBase::SpIndirect, 8).entry(2, OrcKind::End, SP, 0);
+    world.put(IRQ + SIZE - 16, &[back(1), TASK + 0x2000]).put(TASK + 0x2000, &[back(2)]);
+    let unwound = world.unwind(start(TEXT + 0x50, IRQ + SIZE - 16));
+    assert_eq!(places(&unwound)[2], (back(2), How::Orc));
+    assert_eq!(unwound.frames.iter().map(|f| f.stack).collect::<Vec<_>>(), [Some(1), Some(1), Some(0)]);
+    assert_eq!(unwound.stopped, StopReason::EndOfStack);
+}
+
+#[test]
+fn an_iret_frame_keeps_what_is_still_in_registers() {
+    let mut world = World::new();
+    world.entry(0, OrcKind::RegsPartial, SP, 0).entry(1, OrcKind::End, SP, 0);
+    world.put(TASK + 0x1000, &[TEXT + 0x150, 0x10, 0x246, TASK + 0x1100, 0x18]);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000).with(RAX, 7));
+    let saved = unwound.frames[0].saved.as_ref().unwrap();
+    assert_eq!((saved.full, saved.at), (false, VirtAddr(TASK + 0x1000 - 128)));
+    assert_eq!((unwound.frames[1].regs.get(RAX), unwound.frames[1].sp), (Some(7), VirtAddr(TASK + 0x1100)));
+}
+
+#[test]
+fn orc_with_frame_pointer_and_odd_registers() {
+    let mut world = World::new();
+    let bp = |bp| OrcEntry { kind: OrcKind::Call, base: OrcBase::Reg(6), offset: 16, bp, signal: false };
+    world.orc.insert(TEXT, bp(OrcBp::AtCfa(-16)));
+    world.orc.insert(TEXT + 0x100, bp(OrcBp::AtBp(0)));
+    world.entry(2, OrcKind::Call, OrcBase::BpIndirect, -8).entry(3, OrcKind::End, SP, 0);
+    world.put(TASK + 0x1000, &[TASK + 0x1100, back(1)]).put(TASK + 0x1100, &[TASK + 0x1200, back(2)]);
+    world.put(TASK + 0x11f8, &[TASK + 0x1308]).put(TASK + 0x1300, &[back(3)]);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0xf00).with(RBP, TASK + 0x1000));
+    assert_eq!(
+        unwound.frames.iter().map(|f| f.pc.0).collect::<Vec<_>>(),
+        [TEXT + 0x50, back(1), back(2), back(3)]
+    );
+
+    // a register that is not known any more: the next method goes on
+    world.entry(0, OrcKind::Call, OrcBase::Reg(R10 as u8), 8);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000));
+    assert_eq!(places(&unwound)[1], (back(1), How::Scan));
+}
+
+fn row(cfa: CfiCfa, rules: &[(u16, CfiRule)]) -> CfiRow {
+    CfiRow { cfa, rules: rules.to_vec(), return_address: 16, signal: false }
+}
+
+#[test]
+fn call_frame_information_alone_and_beside_orc() {
+    let mut world = World::new();
+    let rules = [(16, CfiRule::AtCfa(-8)), (3, CfiRule::AtCfa(-16))];
+    world.cfi.insert(TEXT, row(CfiCfa::Reg(7, 16), &rules));
+    // rsp + 8 by an expression: breg7 8
+    let expression = CfiCfa::Expression(Box::from([0x77, 8]));
+    world.cfi.insert(TEXT + 0x100, row(expression, &[(16, CfiRule::AtCfa(-8))]));
+    world.cfi.insert(TEXT + 0x200, row(CfiCfa::Reg(7, 8), &[(16, CfiRule::Undefined)]));
+    world.put(TASK + 0x1000, &[33, back(1), back(2)]);
+    let from = start(TEXT + 0x50, TASK + 0x1000).with(RBX, 5).with(R12, 12);
+    let unwound = world.unwind(from);
+    assert_eq!(places(&unwound)[1..], [(back(1), How::Cfi), (back(2), How::Cfi)]);
+    assert_eq!(unwound.stopped, StopReason::EndOfStack);
+    assert_eq!((unwound.frames[1].regs.get(RBX), unwound.frames[2].regs.get(R12)), (Some(33), Some(12)));
+    assert_eq!(unwound.frames[1].regs.get(RAX), None);
+
+    // ORC leads, and the registers that it does not follow come from here while both agree
+    world.call(0, 16).call(1, 8).entry(2, OrcKind::End, SP, 0);
+    let unwound = world.unwind(from);
+    assert_eq!(places(&unwound)[1..], [(back(1), How::Orc), (back(2), How::Orc)]);
+    assert_eq!(unwound.frames[1].regs.get(RBX), Some(33));
+    world.cfi.get_mut(&TEXT).unwrap().cfa = CfiCfa::Reg(7, 24);
+    assert_eq!(world.unwind(from).frames[1].regs.get(RBX), None);
+}
+
+#[test]
+fn entry_code_of_old_kernels_by_its_signal_frame() {
+    let mut world = World::new();
+    let mut entry = row(CfiCfa::Reg(7, 168), &[(16, CfiRule::AtCfa(-40)), (7, CfiRule::AtCfa(-16))]);
+    entry.signal = true;
+    world.cfi.insert(TEXT, entry);
+    world.pt_regs(TASK + 0x1000, TEXT + 0x150, 0x10, TASK + 0x1200);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000));
+    assert_eq!(unwound.frames[0].saved.as_ref().unwrap().at, VirtAddr(TASK + 0x1000));
+    assert_eq!(places(&unwound)[1], (TEXT + 0x150, How::Cfi));
+}
+
+#[test]
+fn frame_pointers_from_every_place_in_a_function() {
+    let mut world = World::new();
+    world.prologues();
+    world.put(TASK + 0x1000, &[TASK + 0x1100, back(1)]).put(TASK + 0x1100, &[TASK + 0x1200, back(2)]);
+    world.put(TASK + 0x1200, &[0, 0]);
+    let pcs = |pc: u64, sp: u64, bp: u64| -> Vec<_> {
+        places(&world.unwind(start(pc, sp).with(RBP, bp))).into_iter().take(3).collect()
+    };
+    let expected = [(back(1), How::FramePointer), (back(2), How::FramePointer)];
+    assert_eq!(pcs(TEXT + 0x50, TASK + 0xf00, TASK + 0x1000)[1..], expected);
+    // pushed, but not moved yet; and not even pushed
+    assert_eq!(pcs(TEXT + 6, TASK + 0x1000, TASK + 0x1100)[1..], expected);
+    assert_eq!(pcs(TEXT + 5, TASK + 0x1008, TASK + 0x1100)[1..], expected);
+}
+
+#[test]
+fn an_interrupt_without_tables() {
+    let mut world = World::new();
+    world.prologues();
+    // 0 was called by entry code 1 on the interrupt stack, which links to pt_regs on the task's; as in 3.10
+    // the link points into the structure
+    let regs = TASK + 0x1000;
+    world.put(IRQ + SIZE - 80, &[TASK + 0x1200, back(1), regs + 32]);
+    world.pt_regs(regs, TEXT + 0x250, 0x10, TASK + 0x1180);
+    let unwound = world.unwind(start(TEXT + 0x50, IRQ + SIZE - 128).with(RBP, IRQ + SIZE - 80));
+    assert_eq!(
+        places(&unwound),
+        [(TEXT + 0x50, How::Start), (back(1), How::FramePointer), (TEXT + 0x250, How::Saved)]
+    );
+    assert_eq!(unwound.frames[1].saved.as_ref().unwrap().at, VirtAddr(regs));
+}
+
+#[test]
+fn a_call_through_a_null_pointer() {
+    let mut world = World::new();
+    world.call(1, 8).entry(2, OrcKind::End, SP, 0).put(TASK + 0x1000, &[back(1), back(2)]);
+    let unwound = world.unwind(start(0, TASK + 0x1000).with(RBX, 9));
+    assert_eq!(places(&unwound), [(0, How::Start), (back(1), How::WildCall), (back(2), How::Orc)]);
+    assert_eq!(unwound.frames[1].regs.get(RBX), Some(9));
+}
+
+#[test]
+fn a_scan_prefers_what_a_table_continues() {
+    let mut world = World::new();
+    // 1 is stale: its entry would need a frame that is not there
+    world.call(1, 0x40).call(2, 8).entry(3, OrcKind::End, SP, 0);
+    world.put(TASK + 0x1000, &[TEXT + 0x2f, 5, back(1), back(2), back(3)]);
+    world.entry(0, OrcKind::Undefined, SP, 0);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000));
+    assert_eq!(places(&unwound), [(TEXT + 0x50, How::Start), (back(2), How::Scan), (back(3), How::Orc)]);
+    assert!(unwound.frames[1].how.is_guess());
+}
+
+#[test]
+fn what_stops_it() {
+    let mut world = World::new();
+    world.entry(0, OrcKind::Undefined, SP, 0);
+    assert_eq!(world.unwind(Regs::new(&SET)).stopped, StopReason::NoStart);
+    assert_eq!(world.unwind(start(TEXT, TASK)).stopped, StopReason::NothingFound);
+    assert_eq!(world.unwind(start(TEXT, TASK + SIZE - 64)).stopped, StopReason::EndOfStack);
+    // a system call's registers at the end, with nothing in between
+    world.pt_regs(TASK + SIZE - 168, 0x1234, 0x33, 0x7fff_0000);
+    let unwound = world.unwind(start(TEXT, TASK + 0x2000));
+    assert_eq!(unwound.stopped, StopReason::UserMode);
+    assert!(unwound.frames[0].saved.as_ref().unwrap().user);
+    // a stack that leads back to itself
+    world.entry(0, OrcKind::Call, OrcBase::SpIndirect, 0).put(TASK + 0x1000, &[TASK + 0x1000]);
+    world.put(TASK + 0xff8, &[back(0)]);
+    assert!(matches!(world.unwind(start(TEXT, TASK + 0x1000)).stopped, StopReason::NoProgress(_)));
+    // a stack pointer into nothing
+    world.call(0, 8);
+    let lost = world.unwind(start(TEXT, 0xffff_c900_0050_0000));
+    assert!(matches!(lost.stopped, StopReason::Fault(f) if f.at == VirtAddr(0xffff_c900_0050_0000)));
+    assert_eq!(lost.frames.len(), 1);
+}
+
+#[test]
+fn a_stack_full_of_frames_ends_with_the_stack() {
+    let mut world = World::new();
+    world.call(0, 8).put(TASK, &vec![back(0); SIZE as usize / 8]);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK));
+    assert_eq!(unwound.frames.len(), SIZE as usize / 8 + 1);
+}
+
+#[test]
+fn a_sleeping_task_goes_on_from_its_switch_frame() {
+    let mut world = World::new();
+    world.call(1, 8).entry(2, OrcKind::End, SP, 0).put(TASK + 0x1000, &[back(2)]);
+    let regs = start(back(1), TASK + 0x1000);
+    let resume = Resume { regs, is_call: true, slot: Some(VirtAddr(TASK + 0xff8)) };
+    let stacks = [Stack { name: String::new(), start: VirtAddr(TASK), end: VirtAddr(TASK + SIZE) }];
+    let unwound = Unwinder { code: &world, mem: &world, stacks: &stacks }.resume(&resume);
+    assert_eq!(places(&unwound), [(back(1), How::Start), (back(2), How::Orc)]);
+    assert_eq!(unwound.frames[0].lookup(), VirtAddr(back(1) - 1));
+}

@@ -3,6 +3,7 @@
 use crate::{Frame, How, Saved, StopReason, Unwinder, Unwound};
 use arch::Regs;
 use arch::x86_64::ptregs;
+use arch::x86_64::regs::{CS, RFLAGS};
 use base::{Fault, VirtAddr};
 
 /// More frames than a 64 KiB stack (16 KiB with KASAN's factor of 4) can hold at two words each.
@@ -21,8 +22,10 @@ pub(crate) enum Step {
     Entry { saved: Saved, how: How, is_call: bool },
     /// There is no caller.
     End,
-    /// This method knows nothing here.
+    /// This method knows nothing here, or what it says cannot be.
     Unknown,
+    /// It would know, but needs a register that is not known in this frame.
+    Unable,
     /// The method knew where to look, but the memory is not there.
     Fault(Fault),
 }
@@ -108,10 +111,13 @@ impl Unwinder<'_> {
                     (next.flatten(), stop)
                 }
                 Step::End => (None, StopReason::EndOfStack),
-                Step::Unknown => {
+                Step::Unknown | Step::Unable => {
                     frame.saved = self.user_entry(&cursor);
-                    let stop =
-                        if frame.saved.is_some() { StopReason::UserMode } else { StopReason::NothingFound };
+                    let stop = match frame.saved {
+                        Some(_) => StopReason::UserMode,
+                        None if self.at_bottom(&cursor) => StopReason::EndOfStack,
+                        None => StopReason::NothingFound,
+                    };
                     (None, stop)
                 }
                 Step::Fault(fault) => (None, StopReason::Fault(fault)),
@@ -146,9 +152,17 @@ impl Unwinder<'_> {
     /// One step, by the surest method that knows this place.
     fn step(&self, cursor: &Cursor) -> Step {
         let mut fault = None;
-        for method in [Self::by_orc, Self::by_cfi, Self::by_saved, Self::by_frame_pointer, Self::by_scan] {
+        let methods = [
+            Self::by_orc,
+            Self::by_cfi,
+            Self::by_saved,
+            Self::by_wild_call,
+            Self::by_frame_pointer,
+            Self::by_scan,
+        ];
+        for method in methods {
             match method(self, cursor) {
-                Step::Unknown => {}
+                Step::Unknown | Step::Unable => {}
                 Step::Fault(f) => fault = fault.or(Some(f)),
                 found => return found,
             }
@@ -162,6 +176,26 @@ impl Unwinder<'_> {
             .iter()
             .position(|s| s.contains(at))
             .or_else(|| self.stacks.iter().position(|s| s.end == at))
+    }
+
+    /// True when only the room that every task keeps for `struct pt_regs` is left above.
+    fn at_bottom(&self, cursor: &Cursor) -> bool {
+        let stack = self.stack_of(cursor.sp).and_then(|i| self.stacks.get(i));
+        stack.is_some_and(|s| s.end.0 - cursor.sp.0 <= ptregs::SIZE + 16)
+    }
+
+    /// True when tables that lead to this CFA and return address are to be believed: on a known stack any code,
+    /// elsewhere only what follows a call.
+    pub(crate) fn is_caller(&self, cfa: VirtAddr, pc: VirtAddr) -> bool {
+        cfa.0 % 8 == 0 && if self.is_stack(cfa) { self.code.is_text(pc) } else { self.is_return(pc) }
+    }
+
+    /// True when registers that tables say were saved can have been: of user mode, or of the kernel's own
+    /// privilege level. Their program counter need not be code: a jump to nowhere ends there.
+    pub(crate) fn is_saved(&self, regs: &Regs) -> bool {
+        let privilege = regs.get(CS).map(|cs| cs & 3);
+        let flags = regs.get(RFLAGS).is_some_and(|flags| flags & 2 != 0 && flags >> 22 == 0);
+        flags && (privilege == Some(3) || privilege == Some(0))
     }
 
     /// True when a stack pointer can be this.

@@ -199,11 +199,17 @@ const BANNER_LIMIT: u64 = 192 << 20;
 
 /// The address of the banner: it lies in read-only data, which follows the text.
 fn banner(tables: &PageTables, phys: &dyn PhysRead, image: Image) -> Option<VirtAddr> {
+    // read-only data begin on a 2 MiB boundary and, in most builds, with the banner
+    find_banner(tables, phys, image, 0x1000).or_else(|| find_banner(tables, phys, image, IMAGE_ALIGN))
+}
+
+/// Looks at the first `most` bytes of every mapped page of the image.
+fn find_banner(tables: &PageTables, phys: &dyn PhysRead, image: Image, most: u64) -> Option<VirtAddr> {
     let finder = memchr::memmem::Finder::new(BANNER);
     let mut buf = Vec::new();
     let end = VirtAddr(image.text.0.saturating_add(BANNER_LIMIT).min(KERNEL_MAP_END));
     for (at, page) in tables.mapped(phys, image.text, end) {
-        let len = page.page_size.min(IMAGE_ALIGN) as usize;
+        let len = page.page_size.min(most) as usize;
         let bytes = match phys.borrow_phys(page.phys, len) {
             Some(bytes) => bytes,
             None => {

@@ -142,7 +142,7 @@ pub fn sleeping(
         let slot = frame.add(6 * 8);
         let Ok(pc) = mem.ptr(slot) else { continue };
         let begins = is_text(pc) && function(pc) == Some(pc);
-        if !begins && !(is_text(pc) && follows_call(mem, pc)) {
+        if !(begins || (is_text(pc) && follows_call(mem, pc))) {
             continue;
         }
         let mut regs = Regs::new(&SET).with(RIP, pc.0).with(RSP, slot.add(8).0);
