@@ -70,6 +70,8 @@ pub struct Settings {
     pub redzone: bool,
     /// Where error messages go.
     pub error: ErrorsTo,
+    /// Folders that are looked in for source files.
+    pub source_dirs: Vec<std::path::PathBuf>,
     /// The kernel file, for `set -v`.
     pub namelist: Option<String>,
     /// The dump, for `set -v`.
@@ -100,6 +102,7 @@ impl Default for Settings {
             offline: true,
             redzone: true,
             error: ErrorsTo::Default,
+            source_dirs: Vec::new(),
             namelist: None,
             dumpfile: None,
             context: None,

@@ -1,0 +1,194 @@
+//! The command line: crash's start-up options and crashlens's own, one table for parsing, help, man
+//! page and completion.
+
+use clap::{ArgAction, Parser, ValueEnum};
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+Examples:
+  crashlens vmcore                     open a dump; debug files are found by build id, or done without
+  crashlens vmcore vmlinux             with a kernel file, in either order
+  crashlens bt vmcore -a               one command, and out
+  crashlens -c 'bt -a' -c log vmcore   several
+  crashlens --json ps vmcore           as data
+  crashlens help bt                    the page of a command, without a dump";
+
+/// Opens a Linux kernel crash dump and says what killed the machine.
+#[derive(Parser, Debug, Default)]
+#[command(name = "crashlens", version, after_help = AFTER, args_override_self = true,
+    override_usage = "crashlens [OPTIONS] DUMP [VMLINUX] [FILE]...\n       \
+    crashlens [OPTIONS] COMMAND DUMP [VMLINUX] [ARGUMENTS]\n       \
+    crashlens [OPTIONS] COMMAND DUMP [VMLINUX] -- [ARGUMENTS]")]
+pub(crate) struct Cli {
+    /// The dump (all files of a split one), the kernel's vmlinux, module files: in any order
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Run a command line and exit; may be given again
+    #[arg(short = 'c', long = "command", value_name = "LINE")]
+    pub(crate) commands: Vec<String>,
+    /// Run the lines of a file first; may be given again
+    #[arg(short = 'i', value_name = "FILE")]
+    pub(crate) input: Vec<PathBuf>,
+    /// Without banner, prompt of input files, and scrolling
+    #[arg(short = 's', long)]
+    pub(crate) silent: bool,
+
+    /// Answer each command with one line of JSON
+    #[arg(long, conflicts_with = "html")]
+    pub(crate) json: bool,
+    /// Answer with one HTML page
+    #[arg(long)]
+    pub(crate) html: bool,
+    /// When to use colours
+    #[arg(long, visible_alias = "colour", value_enum, value_name = "WHEN", default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    pub(crate) color: ColorWhen,
+    /// Never start a pager
+    #[arg(long, visible_alias = "no_scroll", visible_alias = "no-scroll")]
+    pub(crate) no_pager: bool,
+    /// Scroll with the program that $CRASHPAGER names
+    #[arg(long = "CRASHPAGER")]
+    pub(crate) crashpager: bool,
+    /// Keys of the line editor
+    #[arg(short = 'e', value_name = "vi|emacs", value_parser = ["vi", "emacs"])]
+    pub(crate) edit: Option<String>,
+    /// Print numbers in hexadecimal
+    #[arg(long, conflicts_with = "dec")]
+    pub(crate) hex: bool,
+    /// Print numbers in decimal
+    #[arg(long)]
+    pub(crate) dec: bool,
+    /// Above 0: say on standard error how long each command took
+    #[arg(short = 'd', long = "debug", value_name = "LEVEL", default_value_t)]
+    pub(crate) debug: u32,
+    /// Do not run ~/.crashrc and ./.crashrc
+    #[arg(long, visible_alias = "no_crashrc")]
+    pub(crate) no_crashrc: bool,
+
+    /// Use a vmlinux of another build all the same
+    #[arg(short = 'f', long)]
+    pub(crate) force: bool,
+    /// Do not look for debug files that are not named
+    #[arg(long)]
+    pub(crate) no_search: bool,
+    /// Look for debug files of kernel and modules in this folder as well; may be given again
+    #[arg(long = "mod", visible_alias = "debug-dir", value_name = "DIR")]
+    pub(crate) debug_dirs: Vec<PathBuf>,
+    /// Look for source files in this folder; may be given again
+    #[arg(long = "src", value_name = "DIR")]
+    pub(crate) source_dirs: Vec<PathBuf>,
+    /// How far KASLR moved the kernel, in hex; found by itself where not given
+    #[arg(long, value_name = "OFFSET", value_parser = kaslr)]
+    pub(crate) kaslr: Option<Kaslr>,
+    /// Pages that are not in the dump read as zeros
+    #[arg(long, visible_alias = "zero-excluded")]
+    pub(crate) zero_excluded: bool,
+
+    /// crash: do not read modules at the start (nothing is read at the start here)
+    #[arg(long, alias = "no-modules")]
+    pub(crate) no_modules: bool,
+    /// crash: do not look for the panic task at the start (nothing is read at the start here)
+    #[arg(long, alias = "no-panic")]
+    pub(crate) no_panic: bool,
+    /// crash: do not read slab caches at the start (nothing is read at the start here)
+    #[arg(long, alias = "no-kmem-cache")]
+    pub(crate) no_kmem_cache: bool,
+    /// crash: start with few commands (all commands are there, each reads what it needs)
+    #[arg(long)]
+    pub(crate) minimal: bool,
+    /// crash: use System.map (symbols come from the dump here)
+    #[arg(short = 'S')]
+    pub(crate) system_map: bool,
+    /// crash: load extensions (there are none here)
+    #[arg(short = 'x')]
+    pub(crate) extensions: bool,
+
+    /// Print the completion script of a shell
+    #[arg(long, value_name = "SHELL", hide = true)]
+    pub(crate) generate_completion: Option<clap_complete::Shell>,
+    /// Print the man page
+    #[arg(long, hide = true, action = ArgAction::SetTrue)]
+    pub(crate) generate_man: bool,
+}
+
+/// `--kaslr`'s value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kaslr {
+    /// Find it.
+    Auto,
+    /// It is this.
+    Offset(u64),
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+fn kaslr(text: &str) -> Result<Kaslr, String> {
+    if text == "auto" {
+        return Ok(Kaslr::Auto);
+    }
+    // crash takes 0x…, and m for megabytes
+    let (digits, shift) = match text.strip_suffix(['m', 'M']) {
+        Some(digits) => (digits, 20),
+        None => (text, 0),
+    };
+    let value = match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None if shift > 0 => digits.parse(),
+        None => u64::from_str_radix(digits, 16),
+    };
+    let value = value.map_err(|_| format!("{text} is neither an offset nor auto"))?;
+    value.checked_mul(1 << shift).map(Kaslr::Offset).ok_or_else(|| format!("{text} is too large"))
+}
+
+impl Cli {
+    /// crash's options that were given and have nothing to do here, each with the reason.
+    pub(crate) fn idle_options(&self) -> Vec<&'static str> {
+        [
+            (self.no_modules, "--no_modules: nothing to leave out: modules are read when they are asked for"),
+            (
+                self.no_panic,
+                "--no_panic: nothing to leave out: the panic task is looked for when it is asked for",
+            ),
+            (
+                self.no_kmem_cache,
+                "--no_kmem_cache: nothing to leave out: slab caches are read when they are asked for",
+            ),
+            (self.minimal, "--minimal: all commands are there: each reads only what it needs"),
+            (self.system_map, "-S: not needed: symbols come from the dump itself or from vmlinux"),
+            (self.extensions, "-x: crash's extensions cannot be loaded"),
+        ]
+        .into_iter()
+        .filter_map(|(given, why)| given.then_some(why))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_table_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn kaslr_offsets() {
+        assert_eq!(kaslr("auto"), Ok(Kaslr::Auto));
+        assert_eq!(kaslr("0x1a000000"), Ok(Kaslr::Offset(0x1a00_0000)));
+        assert_eq!(kaslr("1a000000"), Ok(Kaslr::Offset(0x1a00_0000)));
+        assert_eq!(kaslr("16m"), Ok(Kaslr::Offset(16 << 20)));
+        assert!(kaslr("near").is_err());
+    }
+}

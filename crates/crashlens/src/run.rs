@@ -1,0 +1,163 @@
+//! From the command line to a session and a shell.
+
+use crate::cli::{Cli, ColorWhen, Kaslr};
+use crate::names::Names;
+use crate::say;
+use clap::CommandFactory;
+use commands::{Edit, Origin, Scroll, Settings};
+use kernel::{OpenOptions, Session};
+use shell::{Completer, Format, NoCompleter, Options, Shell, When};
+use std::io::Write;
+
+/// Does what the command line says; `Ok(false)` where the last command failed.
+pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<bool, String> {
+    if let Some(shell) = cli.generate_completion {
+        clap_complete::generate(shell, &mut Cli::command(), "crashlens", &mut std::io::stdout().lock());
+        return Ok(true);
+    }
+    if cli.generate_man {
+        return clap_mangen::Man::new(Cli::command())
+            .render(&mut std::io::stdout().lock())
+            .map(|()| true)
+            .map_err(|e| e.to_string());
+    }
+    let once = command.is_some() || !cli.commands.is_empty();
+    if cli.files.is_empty() && !once && cli.input.is_empty() {
+        return Err("no dump was named\n\nUsage: crashlens [OPTIONS] DUMP [VMLINUX]\n\
+                    For more, try 'crashlens --help' and 'crashlens help'."
+            .to_owned());
+    }
+    let session = match cli.files.as_slice() {
+        [] => None,
+        _ => Some(Session::open(&open_options(cli)).map_err(|e| e.to_string())?),
+    };
+    let format = match (cli.json, cli.html) {
+        (true, _) => Format::Json,
+        (_, true) => Format::Html,
+        _ => Format::Text,
+    };
+    let banner = !cli.silent && !once && format == Format::Text;
+    if banner || !cli.silent && cli.input.is_empty() && !once {
+        cli.idle_options().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
+    }
+    if let Some(session) = &session {
+        session.opened().warnings.iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
+    }
+    let mut shell = Shell::new(session.as_ref(), settings(cli, session.as_ref())?, options(cli, format));
+    shell.catch_interrupts();
+    shell.begin(&title(&shell.settings)).map_err(|e| format!("output: {e}"))?;
+    let ok = work(cli, command, &mut shell, session.as_ref(), banner);
+    shell.end().map_err(|e| format!("output: {e}"))?;
+    Ok(ok)
+}
+
+/// Says why nothing could be done, in the form that was asked for.
+pub(crate) fn failed(cli: &Cli, message: &str) {
+    if cli.json {
+        let _ = render::json_error("open", message, render::Source::default(), &mut std::io::stdout().lock());
+    } else {
+        let _ = std::io::stdout().lock().flush();
+        say(&format!("crashlens: {message}"));
+    }
+}
+
+fn work(
+    cli: &Cli,
+    command: Option<Vec<String>>,
+    shell: &mut Shell<'_>,
+    session: Option<&Session>,
+    banner: bool,
+) -> bool {
+    // a command on the command line is for scripts: nobody's .crashrc changes its answer
+    let mut ok = true;
+    if command.is_none() && !cli.no_crashrc {
+        shell.run_rc_files();
+    }
+    if banner {
+        say(&format!("crashlens {}", env!("CARGO_PKG_VERSION")));
+        if commands::find("sys").is_some() && session.is_some() {
+            shell.run_line("sys");
+        }
+    }
+    for file in &cli.input {
+        if !shell.settings.quit {
+            ok = shell.run_file(file, Origin::InputFile);
+        }
+    }
+    for line in &cli.commands {
+        if !shell.settings.quit {
+            ok = shell.run_line(line);
+        }
+    }
+    if let Some(words) = &command {
+        return shell.run_words(words);
+    }
+    if cli.commands.is_empty() && !shell.settings.quit {
+        let names = session.map(Names);
+        let completer: &dyn Completer = match &names {
+            Some(names) => names,
+            None => &NoCompleter,
+        };
+        ok = shell.interact(completer) && (ok || !cli.input.is_empty());
+    }
+    ok
+}
+
+fn open_options(cli: &Cli) -> OpenOptions {
+    OpenOptions {
+        files: cli.files.clone(),
+        force: cli.force,
+        kaslr: match cli.kaslr {
+            Some(Kaslr::Offset(offset)) => Some(offset),
+            Some(Kaslr::Auto) | None => None,
+        },
+        no_search: cli.no_search,
+        debug_dirs: cli.debug_dirs.clone(),
+    }
+}
+
+fn options(cli: &Cli, format: Format) -> Options {
+    let colour = match cli.color {
+        ColorWhen::Auto => When::Auto,
+        ColorWhen::Always => When::Always,
+        ColorWhen::Never => When::Never,
+    };
+    Options { format, colour, pager: !cli.no_pager, ..Options::default() }
+}
+
+fn settings(cli: &Cli, session: Option<&Session>) -> Result<Settings, String> {
+    let mut settings = Settings {
+        silent: cli.silent,
+        radix: if cli.hex { 16 } else { 10 },
+        debug: cli.debug,
+        zero_excluded: cli.zero_excluded,
+        source_dirs: cli.source_dirs.clone(),
+        ..Settings::default()
+    };
+    if cli.edit.as_deref() == Some("vi") {
+        settings.edit = Edit::Vi;
+    }
+    if cli.crashpager {
+        if std::env::var_os("CRASHPAGER").is_none() {
+            return Err("--CRASHPAGER: the environment has no CRASHPAGER".to_owned());
+        }
+        settings.scroll = Scroll::CrashPager;
+    }
+    if cli.silent || cli.no_pager {
+        settings.scroll = Scroll::Off;
+    }
+    if let Some(session) = session {
+        let opened = session.opened();
+        let names: Vec<String> = opened.dump_paths.iter().map(|p| p.display().to_string()).collect();
+        settings.dumpfile = Some(names.join(" "));
+        settings.namelist = opened.vmlinux.as_ref().map(|v| v.path().display().to_string());
+    }
+    Ok(settings)
+}
+
+fn title(settings: &Settings) -> String {
+    match &settings.dumpfile {
+        Some(dump) => format!("crashlens: {dump}"),
+        None => "crashlens".to_owned(),
+    }
+}
