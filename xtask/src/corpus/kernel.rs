@@ -38,9 +38,11 @@ pub(crate) struct Module {
 impl Kernel {
     /// The boot image.
     pub(crate) fn image(&self) -> PathBuf {
+        let modules = self.dir.join("lib/modules").join(&self.release);
         let boot = self.dir.join("boot").join(format!("vmlinuz-{}", self.release));
-        let beside = self.dir.join("lib/modules").join(&self.release).join("vmlinuz");
-        if boot.exists() { boot } else { beside }
+        // Since 7.x it lies with the modules.
+        let places = [modules.join("vmlinuz"), modules.join("vmlinuz.unsigned")];
+        places.into_iter().find(|path| path.exists()).unwrap_or(boot)
     }
 
     /// The ELF file with debug information.

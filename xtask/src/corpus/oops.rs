@@ -153,7 +153,8 @@ impl Parser {
         let word_after =
             |key: &str| rest.split_once(key).and_then(|(_, after)| after.split_whitespace().next());
         let comm = rest.split_once("Comm: ").map(|(_, after)| {
-            let end = [" Tainted: ", " Not tainted "].iter().filter_map(|mark| after.find(mark)).min();
+            let end =
+                [" Kdump: ", " Tainted: ", " Not tainted "].iter().filter_map(|mark| after.find(mark)).min();
             after.get(..end.unwrap_or(after.len())).unwrap_or(after).to_owned()
         });
         let taint = if rest.contains("Not tainted") {
@@ -337,7 +338,7 @@ Kernel Offset: 0x14800000 from 0xffffffff81000000 (relocation range: 0xffffffff8
     fn newer_words_are_understood() {
         let text = "\
 Oops: invalid opcode: 0000 [#1] SMP NOPTI
-CPU: 0 UID: 0 PID: 7 Comm: kworker/0:1 H Not tainted 6.12.1+deb12-cloud-amd64 #1  Debian 6.12.1-1
+CPU: 0 UID: 0 PID: 7 Comm: kworker/0:1 H Kdump: loaded Not tainted 6.12.1+deb12-cloud-amd64 #1  Debian 6.12.1-1
 RIP: 0010:f+0x1/0x2 [virtio_ring 0123456789abcdef]";
         let found = reports(text.lines());
         assert_eq!(found[0].comm.as_deref(), Some("kworker/0:1 H"));
