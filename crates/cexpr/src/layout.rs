@@ -42,14 +42,15 @@ pub struct LayoutOptions {
     pub at: Option<VirtAddr>,
     /// `-x`: offsets and size in hexadecimal.
     pub hex: bool,
-    /// Show the offsets of inner lines too.
+    /// Show what crash hides: the offsets within a named member of unnamed type, and the bodies of
+    /// unnamed types within it.
     pub inner: bool,
 }
 
 /// The lines of a type: of a struct or union its members, of anything else its declaration.
-pub fn layout(types: &Types, ty: TypeRef) -> Result<Vec<LayoutLine>, ErrorKind> {
+pub fn layout(types: &Types, ty: TypeRef, options: &LayoutOptions) -> Result<Vec<LayoutLine>, ErrorKind> {
     let (heart, typedef) = heart(types, ty)?;
-    let mut out = Lines { types, top: heart, lines: Vec::new() };
+    let mut out = Lines { types, top: heart, all: options.inner, lines: Vec::new() };
     match (&*types.get(heart)?, typedef) {
         (Type::Compound { .. }, typedef) => {
             let lead = if typedef.is_some() { "typedef " } else { "" };
@@ -76,7 +77,7 @@ fn heart(types: &Types, ty: TypeRef) -> Result<(TypeRef, Option<Arc<str>>), Erro
 /// `enum TAG {`, `  NAME = VALUE` ..., `};`
 pub fn enum_lines(types: &Types, ty: TypeRef) -> Result<Vec<LayoutLine>, ErrorKind> {
     let (at, full) = types.resolve(ty)?;
-    let mut out = Lines { types, top: at, lines: Vec::new() };
+    let mut out = Lines { types, top: at, all: false, lines: Vec::new() };
     let Type::Enum { values, .. } = &*full else {
         return Err(ErrorKind::Operand { operator: "enum".into(), ty: types.name(ty) });
     };
@@ -101,6 +102,8 @@ fn declaration(types: &Types, ty: TypeRef) -> Result<String, ErrorKind> {
 struct Lines<'t> {
     types: &'t Types,
     top: TypeRef,
+    /// Bodies of unnamed types everywhere, not only where gdb writes them.
+    all: bool,
     lines: Vec<LayoutLine>,
 }
 
@@ -136,7 +139,9 @@ impl Lines<'_> {
                 name: m.name.clone(),
                 text: String::new(),
             };
-            match unnamed(self.types, m.ty) {
+            // gdb writes no body within the body of a named member, but for anonymous members
+            let hidden = inner && m.name.is_some() && !self.all;
+            match unnamed(self.types, m.ty).filter(|_| !hidden) {
                 Some(body) => {
                     let (before, after) = cut_body(&declared);
                     self.plain(depth, format!("{before} {{"));
@@ -151,7 +156,8 @@ impl Lines<'_> {
                 }
                 None => {
                     let width = m.bit_size.map(|w| format!(" : {w}")).unwrap_or_default();
-                    line.text = format!("{}{width};", with_enum_body(self.types, m.ty, declared));
+                    let declared = if hidden { declared } else { with_enum_body(self.types, m.ty, declared) };
+                    line.text = format!("{declared}{width};");
                 }
             }
             self.lines.push(line);
@@ -228,7 +234,7 @@ fn enum_body(values: &[(Arc<str>, i128)]) -> String {
 
 /// The text of a type as `struct`, `union`, `enum` and `whatis` print it, with its `SIZE:` line.
 pub fn layout_text(types: &Types, ty: TypeRef, options: &LayoutOptions) -> Result<String, ErrorKind> {
-    let lines = layout(types, ty)?;
+    let lines = layout(types, ty, options)?;
     let is_enum = matches!(*types.resolve(ty)?.1, Type::Enum { .. });
     let size = types.size_of(ty).ok().filter(|_| !is_enum || lines.len() == 1);
     let column = size.map_or(0, |s| width(s, options)) + 4;

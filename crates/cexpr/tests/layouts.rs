@@ -69,7 +69,7 @@ fn named_members_of_unnamed_types() {
          <no data fields>\n  [16] } nothing;\n  [16] u32 s;\n}\nSIZE: 20\n"
     );
     // the lines know the offsets that crash does not show
-    let lines = layout(&lab.types, special).unwrap();
+    let lines = layout(&lab.types, special, &LayoutOptions::default()).unwrap();
     assert_eq!(lines[3].offset, Some(1));
     assert!(lines[3].inner);
 }

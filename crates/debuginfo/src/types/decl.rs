@@ -80,7 +80,11 @@ impl Types {
                             if inner.is_empty() { word.to_owned() } else { format!("{word} {inner}") };
                         self.declare_at(*to, format!(" {inside}"), depth + 1)
                     }
-                    _ => format!("{word} {}", self.declare_at(*to, inner, depth + 1)),
+                    // an array of const elements may be const itself: said once
+                    _ => match self.declare_at(*to, inner, depth + 1) {
+                        said if said.strip_prefix(word).is_some_and(|s| s.starts_with(' ')) => said,
+                        said => format!("{word} {said}"),
+                    },
                 }
             }
         }
