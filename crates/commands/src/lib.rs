@@ -8,15 +8,27 @@ mod cx;
 mod dispatch;
 mod error;
 mod line;
+mod locals;
+mod registers;
+mod scope;
 mod settings;
 
 mod ascii;
+mod bt;
 mod bytes_pages;
 mod eval;
 mod help;
+mod log;
 mod meta;
+mod modules;
+mod place;
+mod ps;
 mod repeat;
 mod set;
+mod sym;
+mod sys;
+mod tasks;
+mod when;
 
 pub use aliases::{Alias, Aliases, Origin};
 pub use command::{Command, Example, after_options, respelled};
@@ -31,6 +43,7 @@ pub use settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
 pub const COMMANDS: &[&dyn Command] = &[
     &aliases::AliasCommand,
     &ascii::Ascii,
+    &bt::Bt,
     &bytes_pages::Btop,
     &eval::Eval,
     &meta::Exit,
@@ -41,5 +54,10 @@ pub const COMMANDS: &[&dyn Command] = &[
     &repeat::Repeat,
     &set::Set,
     &meta::Wr,
+    &log::Log,
+    &ps::Ps,
+    &sys::Sys,
+    &sym::Sym,
+    &modules::Mod,
     &meta::Quit,
 ];

@@ -158,10 +158,13 @@ pub fn arguments(s: &Session, task: &Task) -> Result<(Result<Vec<String>>, Resul
     ))
 }
 
-/// All memory that the kernel manages, in pages: what `ps` takes percentages of.
+/// All memory of the machine, in pages: what `ps` takes percentages of.
 pub fn total_pages(s: &Session) -> Result<u64> {
-    if let Some(at) = s.symbol("_totalram_pages").or_else(|| s.symbol("totalram_pages")) {
-        return Ok(s.mem().u64(at)?);
+    match crate::system::memory_bytes(s) {
+        Ok(bytes) if bytes > 0 => Ok(bytes / base::PAGE_SIZE),
+        other => match s.symbol("_totalram_pages").or_else(|| s.symbol("totalram_pages")) {
+            Some(at) => Ok(s.mem().u64(at)?),
+            None => other,
+        },
     }
-    Ok(crate::system::memory_bytes(s)? / base::PAGE_SIZE)
 }

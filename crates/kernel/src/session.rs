@@ -53,6 +53,7 @@ pub struct Session {
     pub(crate) kernel_orc: OnceLock<Option<OrcTable>>,
     pub(crate) module_orcs: Mutex<FxHashMap<VirtAddr, Option<OrcTable>>>,
     pub(crate) note_order: OnceLock<Vec<(u32, usize)>>,
+    pub(crate) slab_caches: OnceLock<FxHashMap<VirtAddr, String>>,
     pub(crate) kernel_debug: OnceLock<Option<Arc<DebugFile>>>,
     pub(crate) module_debugs: Mutex<FxHashMap<VirtAddr, Option<Arc<DebugFile>>>>,
 }
@@ -94,6 +95,7 @@ impl Session {
             kernel_orc: OnceLock::new(),
             module_orcs: Mutex::default(),
             note_order: OnceLock::new(),
+            slab_caches: OnceLock::new(),
             kernel_debug: OnceLock::new(),
             module_debugs: Mutex::default(),
         })

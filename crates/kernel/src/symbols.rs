@@ -171,3 +171,16 @@ impl Session {
             .any(|m| m.memory.iter().chain(&m.init).any(|r| r.kind.ends_with("text") && r.contains(at)))
     }
 }
+
+impl Session {
+    /// True for the address of a per-CPU variable before a CPU's offset is added: it lies between
+    /// `__per_cpu_start` and `__per_cpu_end`, or in a module's own per-CPU section.
+    #[must_use]
+    pub fn is_per_cpu(&self, at: VirtAddr) -> bool {
+        let t = &self.kernel_symbols().table;
+        match (t.addr("__per_cpu_start"), t.addr("__per_cpu_end")) {
+            (Some(start), Some(end)) => start <= at && at < end,
+            _ => false,
+        }
+    }
+}

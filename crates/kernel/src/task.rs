@@ -270,11 +270,13 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     let b = s.bind::<TaskStruct>();
     let stack = b.stack.ptr(mem, at).unwrap_or_default();
     let parent = b.real_parent.ptr(mem, at).or_else(|_| b.parent.ptr(mem, at));
+    let pid = b.pid.i32(mem, at)?;
     Ok(Task {
         at,
-        pid: b.pid.i32(mem, at)?,
+        pid,
         tgid: b.tgid.i32(mem, at)?,
-        ppid: parent.and_then(|p| b.tgid.i32(mem, p)).unwrap_or(0),
+        // an idle task is nobody's child, whatever process started its CPU
+        ppid: if pid == 0 { 0 } else { parent.and_then(|p| b.tgid.i32(mem, p)).unwrap_or(0) },
         comm: b.comm.text(mem, at)?,
         cpu: task_cpu(s, at, stack),
         state: b.state.num(mem, at)?,

@@ -1,0 +1,230 @@
+//! The frames of one task.
+
+use super::{Shape, stackdump};
+use crate::registers;
+use crate::tasks::banner;
+use kernel::Session;
+use kernel::backtrace::{Backtrace, Start};
+use kernel::task::Task;
+use report::{Cell, Line, Record, Role, SymbolRef};
+use unwind::{Frame, StopReason};
+
+/// A task's head line and frames; `None` where the task has no frame with the reference asked for.
+pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
+    let mut record = Record::new();
+    record.line(banner(task));
+    let bt = match shape.at {
+        None => s.backtrace(task),
+        Some((ip, sp)) => {
+            let usual = s.backtrace(task);
+            let first = usual.unwound.frames.first();
+            match (ip.or_else(|| first.map(|f| f.pc)), sp.or_else(|| first.map(|f| f.sp))) {
+                (Some(ip), Some(sp)) => s.backtrace_from(task, ip, sp),
+                _ => usual,
+            }
+        }
+    };
+    if let Some(reference) = &shape.reference
+        && !mentions(s, &bt, reference)
+    {
+        return None;
+    }
+    if task.exit_state != 0 && bt.unwound.frames.is_empty() {
+        record.text("(no stack)");
+        return Some(record);
+    }
+    record.list("frames", frames(s, &bt, shape));
+    if let Some(user) = &bt.user {
+        record.record("user_registers", registers::block(user));
+    }
+    finish(&bt, &mut record);
+    Some(record)
+}
+
+/// Why there are no more frames, where that is not the way stacks end.
+fn finish(bt: &Backtrace, record: &mut Record) {
+    record.hidden("stopped", bt.unwound.stopped.to_string());
+    record.hidden("start", start_word(bt.start));
+    let usual = matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack);
+    if !usual {
+        record.line(
+            Line::new().styled(format!("    (frames end here: {})", bt.unwound.stopped), Role::Warning),
+        );
+    }
+}
+
+const fn start_word(start: Start) -> &'static str {
+    match start {
+        Start::Note => "registers in the dump's note",
+        Start::StopCall => "the call that stopped the cpu",
+        Start::Switch => "switched out",
+        Start::Stack => "lowest return address on the stack",
+        Start::UserMode => "user mode",
+        Start::Nowhere => "nowhere",
+    }
+}
+
+/// Frames as crash numbers them: what an exception interrupted has no number where it is on the same
+/// stack, its place is the `[exception RIP: …]` line.
+fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
+    let mut out = Vec::new();
+    let all = &bt.unwound.frames;
+    let mut number = 0_usize;
+    let mut interrupted = false;
+    for (n, frame) in all.iter().enumerate() {
+        let before = n.checked_sub(1).and_then(|p| all.get(p));
+        let next = all.get(n + 1);
+        let mut record = Record::new();
+        if let (Some(before), Some(from)) = (before, before.and_then(|b| b.stack))
+            && frame.stack != before.stack
+            && let Some(stack) = bt.stacks.get(from)
+            && !stack.name.is_empty()
+        {
+            record.line(Line::of(format!("--- <{}> ---", stack.name)));
+            record.hidden("left_stack", stack.name.clone());
+        }
+        let same_stack = before.is_none_or(|b| b.stack == frame.stack);
+        if interrupted && same_stack {
+            // shown with the registers of the frame before
+            interrupted = frame.saved.is_some();
+            if shape.lines {
+                source(s, frame, &mut record);
+            }
+            if shape.locals {
+                locals(s, bt, n, &mut record);
+            }
+            if let Some(dump) = shape.dump {
+                stackdump::between(s, frame, next, dump, &mut record);
+            }
+            record.hidden("interrupted", true);
+            record.hidden("pc", Cell::Addr(frame.pc.0));
+            record.hidden("function", symbol_cell(s, frame, true, true));
+            out.push(record);
+            continue;
+        }
+        record.line(head(s, frame, number, shape));
+        record.hidden("sp", Cell::Addr(frame.sp.0));
+        record.hidden("how", format!("{:?}", frame.how));
+        number += 1;
+        if shape.lines {
+            source(s, frame, &mut record);
+        }
+        if shape.locals {
+            locals(s, bt, n, &mut record);
+        }
+        if let Some(saved) = &frame.saved {
+            if !saved.user
+                && let Some(pc) = saved.regs.pc()
+            {
+                let place = place_of(s, pc);
+                record.line(Line::new().text("    [exception RIP: ").field("exception_rip", place).text("]"));
+            }
+            record.record("registers", registers::block(&saved.regs));
+        } else if let Some(dump) = shape.dump {
+            stackdump::between(s, frame, next, dump, &mut record);
+        }
+        interrupted = frame.saved.as_ref().is_some_and(|r| !r.user);
+        out.push(record);
+    }
+    out
+}
+
+/// ` #5 [ff38d7e3404c36f8] virtqueue_add_sgs at ffffffffc0568222 [virtio_ring]`
+fn head(s: &Session, frame: &Frame, number: usize, shape: &Shape) -> Line {
+    let located = s.locate(frame.lookup());
+    let module = located.and_then(|l| l.symbol.module).map(str::to_owned);
+    let mut line = Line::new()
+        .text(if number < 10 { " #" } else { "#" })
+        .field("number", number)
+        .text(" [")
+        .field("at", Cell::Addr(frame.slot.unwrap_or(frame.sp).0))
+        .zeros(16)
+        .text("] ");
+    if frame.how.is_guess() {
+        line = line.text("? ");
+    }
+    line = line
+        .field("function", symbol_cell(s, frame, shape.offsets, shape.hex))
+        .text(" at ")
+        .field("pc", Cell::Addr(frame.pc.0))
+        .zeros(16);
+    match module {
+        Some(m) => line.text(" [").field("module", m).text("]"),
+        None => line,
+    }
+}
+
+fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
+    match s.locate(frame.lookup()) {
+        Some(l) => {
+            let offset = frame.pc.0.wrapping_sub(l.symbol.addr.0);
+            Cell::from(SymbolRef {
+                name: l.symbol.name.to_owned(),
+                offset: if offsets { offset } else { 0 },
+                hex,
+                ..SymbolRef::default()
+            })
+        }
+        None => Cell::absent("no symbol", "no symbol of the kernel or a module covers this address"),
+    }
+}
+
+/// `virtqueue_add_split+980`, or the address where no symbol covers it.
+fn place_of(s: &Session, pc: u64) -> Cell {
+    match s.locate(base::VirtAddr(pc)) {
+        Some(l) => {
+            Cell::from(SymbolRef { name: l.symbol.name.to_owned(), offset: l.offset, ..SymbolRef::default() })
+        }
+        None => Cell::shown(Cell::Addr(pc), format!("unknown or invalid address {pc:016x}")),
+    }
+}
+
+/// File and line, for each call inlined here, innermost first.
+fn source(s: &Session, frame: &Frame, record: &mut Record) {
+    let inlined = s.inline_frames(frame.lookup());
+    let mut lines = Vec::new();
+    for code in &inlined {
+        let mut line = Line::new().text("    ");
+        match &code.line {
+            Some(at) => {
+                line = line.field("file", Cell::str(at.file.to_string())).role(Role::Path).text(": ");
+                line = line.field("line", at.line);
+            }
+            None => line = line.text("(no line)"),
+        }
+        if code.inlined {
+            line = line.text("  (inlined ").field("function", code.function.to_string()).text(")");
+        }
+        lines.push(Record::of(line));
+    }
+    if lines.is_empty()
+        && let Some(at) = s.source_line(frame.lookup())
+    {
+        let line = Line::new().text("    ").field("file", at.file.to_string()).role(Role::Path);
+        lines.push(Record::of(line.text(": ").field("line", at.line)));
+    }
+    if !lines.is_empty() {
+        record.list("source", lines);
+    }
+}
+
+/// Parameters and local variables.
+fn locals(s: &Session, bt: &Backtrace, frame: usize, record: &mut Record) {
+    let found = crate::locals::of_frame(s, bt, frame);
+    if !found.is_empty() {
+        record.list("locals", found);
+    }
+}
+
+/// True where a frame lies in the function, or holds the address, that `reference` names.
+fn mentions(s: &Session, bt: &Backtrace, reference: &str) -> bool {
+    let wanted = crate::eval::hex(reference);
+    bt.unwound.frames.iter().enumerate().any(|(n, f)| {
+        let named = s.locate(f.lookup()).is_some_and(|l| l.symbol.name == reference);
+        let held = wanted.is_some_and(|value| {
+            f.pc.0 == value
+                || stackdump::words(s, f, bt.unwound.frames.get(n + 1)).any(|(_, w)| w == Ok(value))
+        });
+        named || held
+    })
+}

@@ -1,0 +1,230 @@
+//! `bt`: backtraces.
+
+mod frames;
+mod scans;
+mod stackdump;
+
+use crate::tasks::{self, Named};
+use crate::{Command, CommandError, Cx, Example};
+use base::VirtAddr;
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Session;
+use kernel::task::Task;
+use report::{Record, Report};
+
+/// `bt`.
+#[derive(Debug)]
+pub(crate) struct Bt;
+
+/// What is shown of each task.
+#[derive(Clone, Debug, Default)]
+struct Shape {
+    lines: bool,
+    offsets: bool,
+    hex: bool,
+    dump: Option<stackdump::Dump>,
+    locals: bool,
+    reference: Option<String>,
+    at: Option<(Option<VirtAddr>, Option<VirtAddr>)>,
+}
+
+/// What kind of answer is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Frames,
+    /// `-r`
+    Raw,
+    /// `-t`, and with everything below `-T`
+    Text {
+        all: bool,
+    },
+    /// `-e`
+    Exceptions,
+}
+
+impl Command for Bt {
+    fn name(&self) -> &'static str {
+        "bt"
+    }
+    fn about(&self) -> &'static str {
+        "backtrace"
+    }
+    fn details(&self) -> &'static str {
+        "Shows a task's kernel stack, innermost frame first: the address where the frame's program counter was \
+         found, the function, the program counter, and the module. Without an operand the task is the current \
+         context's. Frames are found by the kernel's own unwind tables; one marked with ? is a guess, a word \
+         on the stack that looks like a return address. Registers are shown where an exception, an interrupt \
+         or a system call saved them. A last line says why frames end, where they end early."
+    }
+    fn respell(&self) -> &'static [(&'static str, &'static str)] {
+        &[("-FF", "--FF"), ("-n", "--idle-filter")]
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag = |name: &'static str, short, help: &'static str| {
+            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
+        };
+        let value = |name: &'static str, short, what: &'static str, help: &'static str| {
+            Arg::new(name).short(short).value_name(what).help(help)
+        };
+        clap.arg(flag("all", 'a', "The task that each CPU was running"))
+            .arg(value("cpus", 'c', "CPUS", "The tasks of these CPUs: 1,3,5-7 or a for all"))
+            .arg(
+                Arg::new("not")
+                    .long("idle-filter")
+                    .value_name("idle")
+                    .value_parser(["idle"])
+                    .help("-n idle: with -a or -c, leave out CPUs that were idle"),
+            )
+            .arg(flag("panic", 'p', "The panic task"))
+            .arg(flag("group", 'g', "All threads of the task's process"))
+            .arg(flag("raw", 'r', "The whole stack as words"))
+            .arg(flag(
+                "text",
+                't',
+                "Every word of the stack that lies in code, from the saved stack pointer up",
+            ))
+            .arg(flag("Text", 'T', "The same from the bottom of the stack"))
+            .arg(flag("lines", 'l', "File and line of each frame, with the calls inlined there"))
+            .arg(flag("exceptions", 'e', "The exception frames on the stack"))
+            .arg(flag("cpu-exceptions", 'E', "The exception frames on all IRQ and exception stacks"))
+            .arg(flag("full", 'f', "The words of each frame"))
+            .arg(flag("named", 'F', "The words of each frame, with symbols and slab caches"))
+            .arg(
+                Arg::new("FF")
+                    .long("FF")
+                    .action(ArgAction::SetTrue)
+                    .help("-FF: as -F, with address and slab cache"),
+            )
+            .arg(flag("overflow", 'v', "Check all tasks' stacks for overflow"))
+            .arg(flag("old", 'o', "Take every word that looks like a return address for a frame"))
+            .arg(flag("new", 'O', "Take it back: frames by unwind tables, as is usual"))
+            .arg(value("reference", 'R', "REF", "Only tasks with this symbol or address in their frames"))
+            .arg(flag("offsets", 's', "The offset in each function"))
+            .arg(flag("hex", 'x', "Offsets in hex"))
+            .arg(flag("decimal", 'd', "Offsets in decimal"))
+            .arg(
+                Arg::new("locals")
+                    .long("locals")
+                    .action(ArgAction::SetTrue)
+                    .help("Parameters and local variables of each frame"),
+            )
+            .arg(value("ip", 'I', "PC", "Start at this program counter").value_parser(parse_hex))
+            .arg(value("sp", 'S', "SP", "Start at this stack pointer").value_parser(parse_hex))
+            .arg(
+                Arg::new("task")
+                    .value_name("PID|TASK|NAME")
+                    .num_args(0..)
+                    .help("The tasks: pids, addresses of task_structs, names, 'regex'"),
+            )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("bt", "the current context, the panic task at first"),
+                Example::new("bt 1", "a task by pid"),
+                Example::new("bt -a", "what every CPU was doing"),
+                Example::new("bt -l", "with source lines and inlined calls"),
+                Example::new("bt -sx 1", "with offsets in hex"),
+                Example::new("bt -f 1", "with the words of each frame"),
+                Example::new("bt -e", "the exception frames"),
+            ]
+        }
+    }
+
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("bt")?;
+        let on = |name: &str| args.get_flag(name);
+        if on("cpu-exceptions") {
+            return scans::cpu_exceptions(cx, s);
+        }
+        if on("overflow") {
+            return scans::overflows(cx, s);
+        }
+        let mode = match () {
+            () if on("raw") => Mode::Raw,
+            () if on("Text") => Mode::Text { all: true },
+            () if on("text") || on("old") && !on("new") => Mode::Text { all: false },
+            () if on("exceptions") => Mode::Exceptions,
+            () => Mode::Frames,
+        };
+        let at = |name: &str| args.get_one::<u64>(name).map(|&n| VirtAddr(n));
+        let shape = Shape {
+            lines: on("lines"),
+            offsets: on("offsets"),
+            hex: on("hex") || (cx.settings.radix == 16 && !on("decimal")),
+            dump: match () {
+                () if on("FF") => Some(stackdump::Dump::Objects),
+                () if on("named") => Some(stackdump::Dump::Named),
+                () if on("full") => Some(stackdump::Dump::Words),
+                () => None,
+            },
+            locals: on("locals"),
+            reference: args.get_one::<String>("reference").cloned(),
+            at: (at("ip").is_some() || at("sp").is_some()).then(|| (at("ip"), at("sp"))),
+        };
+        let tasks = choose(cx, s, args)?;
+        let mut report = Report::new("bt");
+        let mut out: Vec<Record> = Vec::new();
+        for task in tasks {
+            cx.cancel.check()?;
+            let record = match mode {
+                Mode::Frames => frames::record(s, task, &shape),
+                Mode::Raw => Some(stackdump::raw(s, task)),
+                Mode::Text { all } => Some(scans::text(s, task, all)),
+                Mode::Exceptions => Some(scans::exceptions(s, task)),
+            };
+            if let Some(mut record) = record {
+                if !out.is_empty() {
+                    record.items.insert(0, report::Item::Blank);
+                }
+                out.push(record);
+            }
+        }
+        report.list("backtraces", out);
+        Ok(report)
+    }
+}
+
+fn parse_hex(text: &str) -> Result<u64, String> {
+    crate::eval::hex(text).ok_or_else(|| format!("{text} is not a hexadecimal address"))
+}
+
+/// The tasks that the arguments name.
+fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Vec<&'s Task>, CommandError> {
+    let not_idle = args.contains_id("not") && args.get_one::<String>("not").is_some();
+    let of_cpus = |cpus: &[u32]| -> Vec<&'s Task> {
+        cpus.iter().filter_map(|&cpu| s.tasks().on_cpu(cpu)).filter(|t| !(not_idle && t.pid == 0)).collect()
+    };
+    if args.get_flag("all") {
+        // the panic task first, as it is what one looks for
+        let mut found = of_cpus(&s.cpus().possible);
+        if let Some(panic) = kernel::panic::panic_task(s) {
+            found.sort_by_key(|t| t.at != panic.at);
+        }
+        return Ok(found);
+    }
+    if let Some(text) = args.get_one::<String>("cpus") {
+        return Ok(of_cpus(&tasks::cpus(s, "bt", text)?));
+    }
+    let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
+    let mut found = if args.get_flag("panic") {
+        kernel::panic::panic_task(s).into_iter().collect()
+    } else if words.is_empty() {
+        vec![tasks::context(cx, "bt")?]
+    } else {
+        let mut found = Vec::new();
+        for word in words {
+            let of_word = tasks::chosen(s, &[Named::parse(s, "bt", word)?]);
+            if of_word.is_empty() {
+                return Err(CommandError::failed("bt", format_args!("invalid task or pid value: {word}")));
+            }
+            found.extend(of_word);
+        }
+        found
+    };
+    if args.get_flag("group") {
+        let leaders: Vec<i32> = found.iter().map(|t| t.tgid).collect();
+        found = s.tasks().all.iter().filter(|t| leaders.contains(&t.tgid)).collect();
+    }
+    Ok(found)
+}

@@ -1,0 +1,194 @@
+//! What a search of the stacks finds: text addresses (`-t`, `-T`), saved registers (`-e`, `-E`),
+//! overflows (`-v`).
+
+use crate::tasks::banner;
+use crate::{CommandError, Cx, registers};
+use arch::x86_64::ptregs;
+use arch::x86_64::unwind::find_pt_regs;
+use base::VirtAddr;
+use kernel::Session;
+use kernel::stacks::{cpu_stacks, task_stack};
+use kernel::task::{Task, thread_info};
+use report::{Cell, Line, Record, Report};
+use unwind::Stack;
+
+/// Every word of a stack that lies in code.
+pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
+    let mut record = Record::new();
+    record.line(banner(task));
+    let bt = s.backtrace(task);
+    let own = task_stack(s, task);
+    let first = bt.unwound.frames.first();
+    let from = if all {
+        // above the end marker, and the thread_info of old kernels
+        own.start.add(if thread_info(s, task) == task.stack { 128 } else { 8 })
+    } else {
+        if let Some(f) = first {
+            let name = s.locate(f.lookup()).map_or("(unknown)".to_owned(), |l| l.symbol.name.to_owned());
+            let line = Line::new().text("              START: ").field("start", name).text(" at ");
+            record.line(line.field("start_pc", Cell::Addr(f.pc.0)).zeros(16));
+        }
+        first.map_or(own.start, |f| f.slot.unwrap_or(f.sp))
+    };
+    let stacks = bt.stacks.iter().filter(|k| all || k.contains(from));
+    let mut rows = Vec::new();
+    for stack in stacks {
+        let mut at = VirtAddr(if stack.contains(from) { from.0 } else { stack.start.0 } & !7);
+        while at < stack.end {
+            if let Ok(word) = s.mem().u64(at)
+                && s.is_text(VirtAddr(word))
+                && let Some(l) = s.locate(VirtAddr(word))
+            {
+                let line = Line::new().text("  [").field("at", Cell::Addr(at.0)).zeros(16).text("] ");
+                let line = line.field("function", l.symbol.name.to_owned()).text(" at ");
+                let line = line.field("pc", Cell::Addr(word)).zeros(16);
+                rows.push(Record::of(match l.symbol.module {
+                    Some(m) => line.text(" [").field("module", m.to_owned()).text("]"),
+                    None => line,
+                }));
+            }
+            at = at.add(8);
+        }
+    }
+    record.list("text", rows);
+    if let Some(saved) = bt.unwound.frames.last().and_then(|f| f.saved.as_ref()).filter(|r| r.user) {
+        record.record("registers", registers::block(&saved.regs));
+    }
+    record
+}
+
+/// The saved registers on a stack, lowest first.
+fn saved_on(s: &Session, stack: &Stack) -> Vec<VirtAddr> {
+    let is_text = |at: VirtAddr| s.is_text(at);
+    let mut out = Vec::new();
+    let mut at = stack.start;
+    while at.add(ptregs::SIZE) <= stack.end {
+        let words = stack.end.0.wrapping_sub(at.0).wrapping_sub(ptregs::SIZE) / 8 + 1;
+        let Some(found) = find_pt_regs(s.mem(), at, words, &is_text) else { break };
+        out.push(found);
+        at = found.add(ptregs::SIZE);
+    }
+    out
+}
+
+fn frame_record(s: &Session, at: VirtAddr) -> Option<Record> {
+    let regs = ptregs::read(s.mem(), at).ok()?;
+    let mut record = Record::new();
+    let user = ptregs::is_user(&regs);
+    let mode = if user { "USER" } else { "KERNEL" };
+    record.blank();
+    record.line(
+        Line::new()
+            .text("  ")
+            .field("mode", mode)
+            .text("-MODE EXCEPTION FRAME AT: ")
+            .field("at", Cell::Addr(at.0))
+            .zeros(16),
+    );
+    if !user
+        && let Some(pc) = regs.pc()
+        && let Some(l) = s.locate(VirtAddr(pc))
+    {
+        let place = Cell::symbol(l.symbol.name, l.offset);
+        record.line(Line::new().text("    [exception RIP: ").field("exception_rip", place).text("]"));
+    }
+    record.record("registers", registers::block(&regs));
+    Some(record)
+}
+
+/// `-e`: the saved registers on a task's stack.
+pub(super) fn exceptions(s: &Session, task: &Task) -> Record {
+    let mut record = Record::new();
+    record.line(banner(task));
+    let found: Vec<Record> =
+        saved_on(s, &task_stack(s, task)).into_iter().filter_map(|at| frame_record(s, at)).collect();
+    if found.is_empty() {
+        record.text("(none found)");
+    }
+    record.list("exception_frames", found);
+    record
+}
+
+/// `-E`: the saved registers on the IRQ and exception stacks of all CPUs.
+pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError> {
+    let mut report = Report::new("bt");
+    let mut out = Vec::new();
+    let possible = &s.cpus().possible;
+    let stacks: Vec<(u32, Vec<Stack>)> = possible.iter().map(|&cpu| (cpu, cpu_stacks(s, cpu))).collect();
+    let most = stacks.iter().map(|(_, all)| all.len()).max().unwrap_or(0);
+    for n in 0..most {
+        for (cpu, all) in &stacks {
+            cx.cancel.check()?;
+            let Some(stack) = all.get(n) else { continue };
+            let mut record = Record::new();
+            record.line(
+                Line::new()
+                    .text("CPU ")
+                    .field("cpu", *cpu)
+                    .text(" ")
+                    .field("stack", stack.name.to_uppercase())
+                    .text(":"),
+            );
+            let found: Vec<Record> =
+                saved_on(s, stack).into_iter().filter_map(|at| frame_record(s, at)).collect();
+            if found.is_empty() {
+                record.text("(none found)");
+            }
+            record.list("exception_frames", found);
+            record.blank();
+            out.push(record);
+        }
+    }
+    report.list("stacks", out);
+    Ok(report)
+}
+
+/// STACK_END_MAGIC (include/uapi/linux/magic.h): the kernel writes it to the lowest word of a stack.
+const STACK_END_MAGIC: u64 = 0x57ac_6e9d;
+
+/// `-v`: stacks whose end marker was overwritten, or that were left below their start.
+pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError> {
+    let mut report = Report::new("bt");
+    let mut out = Vec::new();
+    for task in &s.tasks().all {
+        cx.cancel.check()?;
+        if task.stack.is_null() {
+            continue; // a zombie's stack is gone
+        }
+        let stack = task_stack(s, task);
+        // in the stack's thread_info of old kernels the marker comes behind it
+        let marker = if thread_info(s, task) == task.stack {
+            s.bind::<kernel::task::ThreadInfo>().size.map_or(stack.start, |n| stack.start.add(n))
+        } else {
+            stack.start
+        };
+        let mut problems = Vec::new();
+        if let Ok(word) = s.mem().u64(marker)
+            && word & 0xffff_ffff != STACK_END_MAGIC
+        {
+            problems.push(format!("end marker at {marker:x} is {word:016x}, not {STACK_END_MAGIC:08x}"));
+        }
+        let cpu = s.bind::<kernel::task::TaskStruct>().thread_sp.ptr(s.mem(), task.at);
+        if let Ok(sp) = cpu
+            && !task.active
+            && !stack.contains(sp)
+        {
+            problems.push(format!(
+                "saved stack pointer {sp:x} is outside of {:x} to {:x}",
+                stack.start, stack.end
+            ));
+        }
+        if !problems.is_empty() {
+            let mut record = Record::of(banner(task));
+            for p in problems {
+                record.line(Line::new().text("  possible stack overflow: ").field("problem", p));
+            }
+            out.push(record);
+        }
+    }
+    if out.is_empty() {
+        report.text("No stack overflows detected");
+    }
+    report.list("overflows", out);
+    Ok(report)
+}

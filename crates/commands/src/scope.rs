@@ -1,0 +1,157 @@
+//! What C expressions may name in a session: its symbols, types and memory, and of a chosen frame
+//! the registers and variables.
+
+use arch::Regs;
+use base::{VirtAddr, VirtRead};
+use cexpr::{History, Scope, SymbolAt, SymbolInfo, Value};
+use debuginfo::symtab::Symbol;
+use debuginfo::types::{Scope as TypeScope, Space, TypeRef, Types};
+use kernel::Session;
+use kernel::backtrace::Backtrace;
+
+/// A session as expressions see it.
+pub(crate) struct SessionScope<'s> {
+    pub(crate) session: &'s Session,
+    /// Whose types come first.
+    pub(crate) prefer: Option<TypeScope>,
+    /// The frame whose registers and variables have names.
+    pub(crate) frame: Option<(&'s Backtrace, usize)>,
+    /// The CPU whose per-CPU variables `this_cpu_ptr` means.
+    pub(crate) cpu: Option<u32>,
+    /// Values printed before, oldest first.
+    pub(crate) history: &'s [Value],
+}
+
+impl<'s> SessionScope<'s> {
+    /// A session without a frame.
+    pub(crate) const fn new(session: &'s Session) -> Self {
+        Self { session, prefer: None, frame: None, cpu: None, history: &[] }
+    }
+
+    fn info(&self, symbol: &Symbol<'_>) -> SymbolInfo {
+        let s = self.session;
+        let space = if symbol.is_text() { Space::Function } else { Space::Variable };
+        let scope = symbol.module.map_or(TypeScope::Kernel, |m| TypeScope::Module(m.into()));
+        // BTF has functions and per-CPU variables; the other variables' types are DWARF's to tell
+        let ty = s.types().first(Some(&scope), space, symbol.name);
+        SymbolInfo {
+            addr: symbol.addr,
+            ty: ty.or_else(|| cexpr::known_type(self, symbol.name).filter(|_| symbol.module.is_none())),
+            module: symbol.module.map(Into::into),
+            text: symbol.is_text(),
+            per_cpu: s.is_per_cpu(symbol.addr),
+        }
+    }
+
+    fn registers(&self) -> Option<&Regs> {
+        let (bt, n) = self.frame?;
+        Some(&bt.unwound.frames.get(n)?.regs)
+    }
+}
+
+impl Scope for SessionScope<'_> {
+    fn types(&self) -> &Types {
+        self.session.types()
+    }
+    fn memory(&self) -> &dyn VirtRead {
+        self.session.mem()
+    }
+    fn prefer(&self) -> Option<TypeScope> {
+        self.prefer.clone()
+    }
+    fn symbol(&self, name: &str) -> Vec<SymbolInfo> {
+        self.session.named(name).iter().map(|s| self.info(s)).collect()
+    }
+    fn symbol_at(&self, at: VirtAddr) -> Option<SymbolAt> {
+        let l = self.session.locate(at)?;
+        let size = l.symbol.size;
+        if (size == 0 && !l.symbol.is_text() && l.offset != 0) || (size != 0 && l.offset >= size) {
+            return None;
+        }
+        Some(SymbolAt {
+            name: l.symbol.name.into(),
+            offset: l.offset,
+            module: l.symbol.module.map(Into::into),
+        })
+    }
+    fn register(&self, name: &str) -> Option<Result<u64, String>> {
+        let regs = self.registers()?;
+        let name = match name {
+            "pc" => "rip",
+            "sp" => "rsp",
+            "fp" => "rbp",
+            "eflags" => "rflags",
+            name => name,
+        };
+        let number = regs.reg_set().number(name)?;
+        Some(regs.get(number).ok_or_else(|| format!("register {name} was not recovered in this frame")))
+    }
+    fn local(&self, name: &str) -> Option<Value> {
+        let (bt, frame) = self.frame?;
+        crate::locals::values(self.session, bt, frame).into_iter().find(|v| v.name == name).map(|v| v.value)
+    }
+    fn per_cpu_offset(&self, cpu: u64) -> Result<u64, String> {
+        let cpu = u32::try_from(cpu).map_err(|_| format!("no cpu {cpu}"))?;
+        if !self.session.cpus().possible.contains(&cpu) {
+            return Err(format!("cpu {cpu} is not a possible cpu of this kernel"));
+        }
+        kernel::cpu::per_cpu_offset(self.session, cpu).map_err(|e| e.to_string())
+    }
+    fn cpu(&self) -> Option<u64> {
+        self.cpu.map(u64::from)
+    }
+    fn history(&self, which: History) -> Option<Value> {
+        let index = match which {
+            History::Number(n) => usize::try_from(n).ok()?.checked_sub(1)?,
+            History::Back(n) => self.history.len().checked_sub(usize::try_from(n).ok()?.checked_add(1)?)?,
+        };
+        self.history.get(index).cloned()
+    }
+    fn call(&self, name: &str, args: &[Value]) -> Option<Result<Value, String>> {
+        let number = |n: usize| -> Result<u64, String> {
+            let value = args.get(n).ok_or_else(|| format!("{name} takes an argument"))?;
+            value.to_int(self.types(), self.memory()).map(|v| v as u64).map_err(|e| e.to_string())
+        };
+        let s = self.session;
+        let page_size =
+            || s.types().first(None, Space::Struct, "page").and_then(|t| s.types().size_of(t).ok());
+        let base = kernel::slab::direct_map_base(s).0;
+        let result = match name {
+            "__va" | "phys_to_virt" => number(0).map(|n| n.wrapping_add(base)),
+            "__pa" | "virt_to_phys" => number(0).and_then(|n| self.physical(n)),
+            "pfn_to_page" => number(0).and_then(|pfn| {
+                let size = page_size().ok_or("struct page is not known")?;
+                Ok(kernel::slab::vmemmap_base(s).0.wrapping_add(pfn.wrapping_mul(size)))
+            }),
+            "page_to_pfn" => number(0).and_then(|page| {
+                let size = page_size().filter(|&n| n != 0).ok_or("struct page is not known")?;
+                Ok(page.wrapping_sub(kernel::slab::vmemmap_base(s).0) / size)
+            }),
+            "virt_to_page" => number(0).and_then(|n| self.physical(n)).and_then(|phys| {
+                let size = page_size().ok_or("struct page is not known")?;
+                Ok(kernel::slab::vmemmap_base(s)
+                    .0
+                    .wrapping_add((phys >> base::PAGE_SHIFT).wrapping_mul(size)))
+            }),
+            _ => return None,
+        };
+        let to = match name {
+            "pfn_to_page" | "virt_to_page" => s.types().first(None, Space::Struct, "page"),
+            "__va" | "phys_to_virt" => Some(TypeRef::VOID),
+            _ => None,
+        };
+        Some(result.map(|n| match to {
+            Some(to) => Value::pointer(self.types(), to, VirtAddr(n)),
+            None => Value::ulong(self.types(), n),
+        }))
+    }
+    fn near_symbols(&self, name: &str) -> Vec<String> {
+        self.session.kernel_symbols().table.near(name, 3).into_iter().map(str::to_owned).collect()
+    }
+}
+
+impl SessionScope<'_> {
+    fn physical(&self, virt: u64) -> Result<u64, String> {
+        self.session.map().translate(VirtAddr(virt)).map(|(phys, _)| phys.0).map_err(|f| f.to_string())
+    }
+}
