@@ -4,6 +4,7 @@ pub mod btf;
 pub mod cfi;
 pub mod dwarf;
 pub mod elf;
+pub mod find;
 pub mod kallsyms;
 pub mod orc;
 pub mod symtab;

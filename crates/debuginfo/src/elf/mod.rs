@@ -9,6 +9,8 @@ mod file;
 mod reloc;
 mod section;
 mod symbols;
+#[cfg(test)]
+pub(crate) mod tests;
 mod unpack;
 
 pub use error::ElfError;

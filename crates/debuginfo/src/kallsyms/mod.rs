@@ -24,6 +24,8 @@ mod module;
 mod names;
 mod scan;
 #[cfg(test)]
+mod testgen;
+#[cfg(test)]
 mod tests;
 mod values;
 

@@ -99,8 +99,8 @@ impl NameBlock {
         let mut bytes = read_up_to(mem, at, count * 16 + 4096).map_err(fault)?;
         let mut walked = Walk::default();
         while !walked.advance(&bytes, count) {
-            let more = read_up_to(mem, at.add(bytes.len() as u64), bytes.len().min(16 << 20))
-                .map_err(|_| KallsymsError::NamesEnd { index: walked.index })?;
+            let more =
+                read_up_to(mem, at.add(bytes.len() as u64), bytes.len().min(16 << 20)).map_err(fault)?;
             bytes.extend_from_slice(&more);
             if bytes.len() > count.saturating_mul(520).saturating_add(1 << 20) {
                 return Err(KallsymsError::NamesEnd { index: walked.index });

@@ -20,8 +20,11 @@ const WINDOW: usize = 1 << 20;
 const MAX_TABLE: usize = 1 << 16;
 /// Token tables that are looked at; each costs a search of the memory before it.
 const MAX_CANDIDATES: usize = 64;
+/// Bytes of names that all tries together may read: the places that fail are few in a real kernel.
+const BUDGET: u64 = 1 << 30;
 /// How far before the token table the count may stand, tried one after the other.
-const REACH: [usize; 2] = [4 << 20, 40 << 20];
+const NEAR: usize = 4 << 20;
+const REACH: [usize; 2] = [NEAR, 40 << 20];
 
 /// Finds kallsyms in `start..end`, the kernel image's addresses (what is not mapped is skipped).
 ///
@@ -124,7 +127,12 @@ fn around(
 ) -> Result<Kallsyms, Option<KallsymsError>> {
     let marks = markers_before(mem, at.table);
     let mut furthest = None;
+    let mut budget = BUDGET;
+    let mut covered = 0;
     for reach in REACH {
+        if covered != 0 && covered < NEAR {
+            break; // there is no more memory before the table than that
+        }
         // the surest places first: the others hold many numbers that could be a count
         for pass in [Pass::Marked, Pass::Padded, Pass::Any] {
             if pass == Pass::Marked && marks == 0 {
@@ -140,6 +148,9 @@ fn around(
                 let Ok(bytes) = mem.bytes(piece, len + done.min(4096)) else { break };
                 let places = counts(&bytes, len, done + len).filter(|c| pass.allows(c, marks));
                 for count in places.filter(|c| first_names(&bytes, c, tokens)) {
+                    let cost = u64::from(count.value) * 16 + 4096;
+                    let Some(left) = budget.checked_sub(cost) else { return Err(furthest) };
+                    budget = left;
                     match whole(mem, &at, piece.add(count.offset as u64), &count) {
                         Ok(kallsyms) => return Ok(kallsyms),
                         Err(e) => furthest = furthest.or(Some(e)),
@@ -147,6 +158,7 @@ fn around(
                 }
                 done += len.max(8);
             }
+            covered = done;
         }
     }
     Err(furthest)

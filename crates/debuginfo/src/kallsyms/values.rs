@@ -75,8 +75,11 @@ fn apply(raw: &[u8], at: VirtAddr, form: AddressForm) -> Vec<u64> {
     }
 }
 
-/// How many addresses ascend, from the first on.
+/// How many addresses ascend, from the first on. Runs of one number (padding read as addresses) are no
+/// addresses: of a kernel's symbols few share theirs.
 fn rises(addrs: &[u64]) -> usize {
     let fall = addrs.windows(2).position(|w| matches!(w, [a, b] if a > b));
-    fall.map_or(addrs.len(), |i| i + 1)
+    let rise = fall.map_or(addrs.len(), |i| i + 1);
+    let same = addrs.windows(2).filter(|w| matches!(w, [a, b] if a == b)).count();
+    if rise == addrs.len() && same > rise / 2 { rise / 2 } else { rise }
 }

@@ -10,6 +10,8 @@ mod build;
 mod from_elf;
 mod index;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use build::SymbolTableBuilder;
 

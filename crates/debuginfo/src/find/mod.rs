@@ -1,0 +1,294 @@
+//! Where debug files are: the distributions' layouts, the debuginfod cache, the folders that the user names.
+//!
+//! A candidate is taken only when its build-id is the wanted one (or none is known, which is said).
+//! What was tried is kept, with the outcome, so that "not found" can say where it looked.
+
+mod packages;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use packages::{WantedPackage, wanted_packages};
+
+use crate::elf::ObjectFile;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tree::ModuleIndex;
+
+/// How a candidate fared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// There is no such file.
+    Missing,
+    /// The file cannot be read, and why.
+    Unreadable(String),
+    /// Of another build.
+    OtherBuild {
+        /// Its build-id, in hex; empty where it has none.
+        build_id: String,
+    },
+    /// The right one, but without DWARF: good for symbols only.
+    NoDwarf,
+    /// Taken.
+    Taken,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Missing => f.write_str("no such file"),
+            Outcome::Unreadable(why) => f.write_str(why),
+            Outcome::OtherBuild { build_id } if build_id.is_empty() => f.write_str("has no build-id"),
+            Outcome::OtherBuild { build_id } => write!(f, "is of another build ({build_id})"),
+            Outcome::NoDwarf => f.write_str("has symbols but no debug information"),
+            Outcome::Taken => f.write_str("taken"),
+        }
+    }
+}
+
+/// A file that was tried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tried {
+    /// Which file.
+    pub path: PathBuf,
+    /// How it fared.
+    pub outcome: Outcome,
+}
+
+/// What a search came to.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// The file that was taken, opened.
+    pub found: Option<FoundFile>,
+    /// All that were tried, in order.
+    pub tried: Vec<Tried>,
+}
+
+/// A debug file that was found.
+#[derive(Debug)]
+pub struct FoundFile {
+    /// Where.
+    pub path: PathBuf,
+    /// The file.
+    pub file: ObjectFile,
+    /// True where its build-id is the one of the dump; false where the dump's is not known.
+    pub verified: bool,
+    /// True where it has DWARF, not only symbols.
+    pub has_dwarf: bool,
+}
+
+/// Looks for the debug files of one kernel.
+#[derive(Debug)]
+pub struct Finder {
+    release: String,
+    root: PathBuf,
+    caches: Vec<PathBuf>,
+    dirs: Vec<PathBuf>,
+    near: Vec<PathBuf>,
+    index: OnceLock<ModuleIndex>,
+}
+
+impl Finder {
+    /// For the kernel of that release (`uname -r`), in this system's places.
+    #[must_use]
+    pub fn system(release: &str) -> Self {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(home.as_ref()?.join(".cache")));
+        let caches = [
+            std::env::var_os("DEBUGINFOD_CACHE_PATH").map(PathBuf::from),
+            cache.map(|c| c.join("debuginfod_client")),
+            home.map(|h| h.join(".debuginfod_client_cache")),
+        ];
+        let caches = caches.into_iter().flatten().collect();
+        Self { caches, ..Self::under(Path::new("/"), release) }
+    }
+
+    /// The same under another root, without the user's caches.
+    #[must_use]
+    pub fn under(root: &Path, release: &str) -> Self {
+        Self {
+            release: release.to_owned(),
+            root: root.to_owned(),
+            caches: Vec::new(),
+            dirs: Vec::new(),
+            near: Vec::new(),
+            index: OnceLock::new(),
+        }
+    }
+
+    /// Looks first in a folder that the user named, and below it.
+    #[must_use]
+    pub fn with_dir(mut self, dir: &Path) -> Self {
+        self.dirs.push(dir.to_owned());
+        self
+    }
+
+    /// Looks also in a folder, but not below it: the dump's, the current one.
+    #[must_use]
+    pub fn with_near(mut self, dir: &Path) -> Self {
+        self.near.push(dir.to_owned());
+        self
+    }
+
+    /// Looks for the kernel's vmlinux.
+    #[must_use]
+    pub fn vmlinux(&self, build_id: Option<&[u8]>) -> Search {
+        take_first(self.vmlinux_places(build_id), build_id)
+    }
+
+    /// Looks for a module's file, by the name that the kernel gives it (`-` and `_` are one).
+    #[must_use]
+    pub fn module(&self, name: &str, build_id: Option<&[u8]>) -> Search {
+        take_first(self.module_places(name, build_id), build_id)
+    }
+
+    fn vmlinux_places(&self, build_id: Option<&[u8]>) -> Vec<PathBuf> {
+        let release = &self.release;
+        let names = [
+            format!("vmlinux-{release}.debug"),
+            format!("vmlinux-{release}"),
+            "vmlinux.debug".into(),
+            "vmlinux".into(),
+        ];
+        let mut places = Vec::new();
+        for dir in &self.dirs {
+            let inside = [
+                String::new(),
+                "boot".into(),
+                format!("usr/lib/debug/lib/modules/{release}"),
+                "usr/lib/debug/boot".into(),
+            ];
+            for sub in inside {
+                places.extend(names.iter().map(|n| dir.join(&sub).join(n)));
+            }
+        }
+        for dir in &self.near {
+            places.extend(names.iter().map(|n| dir.join(n)));
+        }
+        places.extend(build_id.into_iter().flat_map(|id| self.by_build_id(id)));
+        let system = [
+            format!("usr/lib/debug/boot/vmlinux-{release}"),
+            format!("usr/lib/debug/boot/vmlinux-{release}.debug"),
+            format!("usr/lib/debug/lib/modules/{release}/vmlinux"),
+            format!("usr/lib/debug/usr/lib/modules/{release}/vmlinux"),
+            format!("usr/lib/debug/usr/lib/modules/{release}/vmlinux.debug"),
+            format!("usr/lib/debug/lib/modules/{release}/vmlinux.debug"),
+            format!("lib/modules/{release}/build/vmlinux"),
+            format!("lib/modules/{release}/vmlinux"),
+            format!("boot/vmlinux-{release}.debug"),
+            format!("boot/vmlinux-{release}"),
+        ];
+        places.extend(system.iter().map(|p| self.root.join(p)));
+        with_packed(places)
+    }
+
+    fn module_places(&self, name: &str, build_id: Option<&[u8]>) -> Vec<PathBuf> {
+        let mut places = Vec::new();
+        for dir in &self.near {
+            for name in [name.to_owned(), name.replace('_', "-")] {
+                places.extend([".ko.debug", ".ko"].iter().map(|ext| dir.join(format!("{name}{ext}"))));
+            }
+        }
+        let mut places = with_packed(places);
+        places.extend(build_id.into_iter().flat_map(|id| self.by_build_id(id)));
+        let index = self.index.get_or_init(|| {
+            let release = &self.release;
+            let system = [
+                format!("usr/lib/debug/lib/modules/{release}"),
+                format!("usr/lib/debug/usr/lib/modules/{release}"),
+                format!("lib/modules/{release}"),
+            ];
+            let system = system.iter().map(|p| self.root.join(p));
+            ModuleIndex::read(self.dirs.iter().cloned().chain(system))
+        });
+        places
+            .splice(0..0, index.files(name).filter(|p| self.dirs.iter().any(|d| p.starts_with(d))).cloned());
+        places.extend(index.files(name).filter(|p| !self.dirs.iter().any(|d| p.starts_with(d))).cloned());
+        places
+    }
+
+    /// The places whose names are made of a build-id.
+    fn by_build_id(&self, id: &[u8]) -> Vec<PathBuf> {
+        let hex = hex(id);
+        let (first, rest) = hex.split_at_checked(2).unwrap_or(("", ""));
+        let mut places: Vec<PathBuf> = self.caches.iter().map(|c| c.join(&hex).join("debuginfo")).collect();
+        places.push(self.root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
+        places
+    }
+}
+
+/// Each path, then the same packed.
+fn with_packed(places: Vec<PathBuf>) -> Vec<PathBuf> {
+    let packed = |p: PathBuf| {
+        let with = |ext: &str| {
+            let mut name = p.clone().into_os_string();
+            name.push(ext);
+            PathBuf::from(name)
+        };
+        let all = [with(".xz"), with(".zst"), with(".gz")];
+        std::iter::once(p).chain(all)
+    };
+    // packed files are only worth a line in the list of what was tried when they are there
+    places.into_iter().flat_map(packed).filter(|p| !is_packed(p) || p.exists()).collect()
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "xz" || e == "zst" || e == "gz")
+}
+
+/// Bytes in hex, as build-ids are written.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut s, b| {
+        let _ = write!(s, "{b:02x}"); // a String takes everything
+        s
+    })
+}
+
+/// The first that is right and has DWARF, else the first that is right.
+fn take_first(places: Vec<PathBuf>, build_id: Option<&[u8]>) -> Search {
+    let mut search = Search::default();
+    let mut seen = std::collections::HashSet::new();
+    for path in places {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let (outcome, file) = try_file(&path, build_id);
+        search.tried.push(Tried { path: path.clone(), outcome: outcome.clone() });
+        let Some(file) = file else { continue };
+        let has_dwarf = outcome == Outcome::Taken;
+        if has_dwarf || search.found.is_none() {
+            search.found = Some(FoundFile { path, file, verified: build_id.is_some(), has_dwarf });
+        }
+        if has_dwarf {
+            break;
+        }
+    }
+    search
+}
+
+fn try_file(path: &Path, build_id: Option<&[u8]>) -> (Outcome, Option<ObjectFile>) {
+    if !path.is_file() {
+        return (Outcome::Missing, None);
+    }
+    let file = match ObjectFile::open(path) {
+        Ok(file) => file,
+        Err(e) => return (Outcome::Unreadable(e.to_string()), None),
+    };
+    if let Some(wanted) = build_id {
+        let has = file.build_id().unwrap_or_default();
+        if has != wanted {
+            return (Outcome::OtherBuild { build_id: hex(has) }, None);
+        }
+    }
+    let has_dwarf = file.header(".debug_info").is_some_and(|s| !s.is_nobits());
+    let has_symbols = file.symbols().count_left() > 1;
+    match (has_dwarf, has_symbols) {
+        (true, _) => (Outcome::Taken, Some(file)),
+        (false, true) => (Outcome::NoDwarf, Some(file)),
+        (false, false) => (Outcome::Unreadable("has neither symbols nor debug information".into()), None),
+    }
+}
