@@ -1,9 +1,12 @@
 //! `set`: the task that commands are about, and the settings.
 
 use crate::settings::Effect;
+use crate::tasks::{self, Named};
 use crate::{Command, CommandError, Cx, Example, VARIABLES, Variable};
 use clap::{Arg, ArgAction, ArgMatches};
-use report::{Line, Record, Report};
+use kernel::Session;
+use kernel::task::Task;
+use report::{Cell, Line, Record, Report};
 
 /// `set`.
 #[derive(Debug)]
@@ -30,22 +33,21 @@ impl Command for Set {
         let flag = |name: &'static str, short, help: &'static str| {
             Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
         };
-        clap.arg(flag("active", 'a', "Make the task the active one of its CPU"))
-            .arg(
-                Arg::new("cpu")
-                    .short('c')
-                    .value_name("CPU")
-                    .help("Set the context to the active task of a CPU"),
-            )
-            .arg(flag("panic", 'p', "Set the context to the panic task"))
-            .arg(flag("variables", 'v', "Show the variables"))
-            .arg(
-                Arg::new("words")
-                    .value_name("PID | TASK | VARIABLE [VALUE]")
-                    .action(ArgAction::Append)
-                    .num_args(0..)
-                    .help("The task, or variables with their values"),
-            )
+        clap.arg(flag(
+            "active",
+            'a',
+            "crash: make the task the active one of its CPU (refused: a dump shows which were)",
+        ))
+        .arg(Arg::new("cpu").short('c').value_name("CPU").help("Set the context to the active task of a CPU"))
+        .arg(flag("panic", 'p', "Set the context to the panic task"))
+        .arg(flag("variables", 'v', "Show the variables"))
+        .arg(
+            Arg::new("words")
+                .value_name("PID | TASK | VARIABLE [VALUE]")
+                .action(ArgAction::Append)
+                .num_args(0..)
+                .help("The task, or variables with their values"),
+        )
     }
     fn examples(&self) -> &'static [Example] {
         const {
@@ -113,9 +115,62 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
 }
 
 /// Shows or changes the task that commands are about.
-fn context(cx: &mut Cx<'_>, _args: &ArgMatches, words: &[&str]) -> Result<Report, CommandError> {
-    let _session = cx.session("set")?;
-    Err(CommandError::failed("set", format_args!("cannot set the context yet: {}", words.join(" "))))
+fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report, CommandError> {
+    let s = cx.session("set")?;
+    if args.get_flag("active") {
+        // crash changes its table of active tasks; in a dump that table is what the machine left
+        let why = "-a: the active tasks are those that the dump shows; \"set PID\" chooses any task";
+        return Err(CommandError::failed("set", why));
+    }
+    if args.get_flag("panic") {
+        cx.settings.context = None;
+    }
+    if let Some(text) = args.get_one::<String>("cpu") {
+        let wrong = |what: &str| CommandError::failed("set", format_args!("-c {text}: {what}"));
+        let cpu: u32 = text.parse().map_err(|_| wrong("not the number of a cpu"))?;
+        let task = s.tasks().on_cpu(cpu).ok_or_else(|| wrong("no active task is known on this cpu"))?;
+        cx.settings.context = Some(task.at);
+    }
+    if let Some(word) = words.first() {
+        if let Some(more) = words.get(1) {
+            return Err(CommandError::failed("set", format_args!("one task at a time, not also {more}")));
+        }
+        let named = Named::parse(s, "set", word)?;
+        let task = match &named {
+            Named::Pid(_) | Named::At(_) => tasks::chosen(s, &[named]).first().copied(),
+            Named::Name(_) | Named::Pattern(_) => None,
+        };
+        let invalid = || CommandError::failed("set", format_args!("invalid task or pid value: {word}"));
+        cx.settings.context = Some(task.ok_or_else(invalid)?.at);
+    }
+    let task = tasks::context(cx, "set")?;
+    Ok(shown(s, task))
+}
+
+fn shown(s: &Session, t: &Task) -> Report {
+    let mut report = Report::new("set");
+    report.line(Line::new().text("    PID: ").field("pid", t.pid));
+    report.line(Line::new().text("COMMAND: \"").field("command", t.comm.clone()).text("\""));
+    let same = s.tasks().with_pid(t.pid).count();
+    let mut line = Line::new().text("   TASK: ").field("task", Cell::Addr(t.at.0)).zeros(16).text("  ");
+    if same > 1 {
+        line = line.text(format!("(1 of {same})  "));
+    }
+    let info = kernel::task::thread_info(s, t);
+    report.line(line.text("[THREAD_INFO: ").field("thread_info", Cell::Addr(info.0)).zeros(16).text("]"));
+    report.line(Line::new().text("    CPU: ").field("cpu", t.cpu));
+    let panicked = kernel::panic::panic_task(s).is_some_and(|p| p.at == t.at);
+    let mark = if panicked {
+        " (PANIC)"
+    } else if t.active {
+        " (ACTIVE)"
+    } else {
+        ""
+    };
+    report.line(Line::new().text("  STATE: ").field("state", s.task_states().name(t)).text(mark));
+    report.hidden("active", t.active);
+    report.hidden("panic", panicked);
+    report
 }
 
 #[cfg(test)]

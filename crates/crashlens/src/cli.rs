@@ -81,17 +81,17 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "OFFSET", value_parser = kaslr)]
     pub(crate) kaslr: Option<Kaslr>,
     /// Pages that are not in the dump read as zeros
-    #[arg(long, visible_alias = "zero-excluded")]
+    #[arg(long = "zero_excluded", visible_alias = "zero-excluded")]
     pub(crate) zero_excluded: bool,
 
     /// crash: do not read modules at the start (nothing is read at the start here)
-    #[arg(long, alias = "no-modules")]
+    #[arg(long = "no_modules", alias = "no-modules")]
     pub(crate) no_modules: bool,
     /// crash: do not look for the panic task at the start (nothing is read at the start here)
-    #[arg(long, alias = "no-panic")]
+    #[arg(long = "no_panic", alias = "no-panic")]
     pub(crate) no_panic: bool,
     /// crash: do not read slab caches at the start (nothing is read at the start here)
-    #[arg(long, alias = "no-kmem-cache")]
+    #[arg(long = "no_kmem_cache", alias = "no-kmem-cache")]
     pub(crate) no_kmem_cache: bool,
     /// crash: start with few commands (all commands are there, each reads what it needs)
     #[arg(long)]
@@ -181,6 +181,16 @@ mod tests {
     #[test]
     fn the_table_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_crash_are_understood() {
+        let line = "-s -i f --mod d --no_modules --no_panic --no_kmem_cache --zero_excluded --minimal --kaslr auto \
+                    --src s -x -S -f -e vi --hex --no_scroll --no_crashrc -d 1 vmlinux vmcore";
+        let cli = Cli::try_parse_from(std::iter::once("crashlens").chain(line.split_whitespace())).unwrap();
+        assert!(cli.silent && cli.zero_excluded && cli.force && cli.no_pager && cli.hex);
+        assert_eq!(cli.files.len(), 2);
+        assert_eq!(cli.idle_options().len(), 6);
     }
 
     #[test]

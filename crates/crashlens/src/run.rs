@@ -37,7 +37,7 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<bool, Strin
         _ => Format::Text,
     };
     let banner = !cli.silent && !once && format == Format::Text;
-    if banner || !cli.silent && cli.input.is_empty() && !once {
+    if banner {
         cli.idle_options().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
     }
     if let Some(session) = &session {
@@ -98,7 +98,7 @@ fn work(
             Some(names) => names,
             None => &NoCompleter,
         };
-        ok = shell.interact(completer) && (ok || !cli.input.is_empty());
+        ok = shell.interact(completer).unwrap_or(ok);
     }
     ok
 }

@@ -116,9 +116,9 @@ impl<'s> Shell<'s> {
             Format::Text | Format::Json => Ok(()),
         }
     }
-    /// Reads lines until the user leaves; false where the last command failed and nobody was there to
-    /// see it (standard input is no terminal).
-    pub fn interact(&mut self, completer: &dyn Completer) -> bool {
+    /// Reads lines until the user leaves. Where standard input is no terminal, says whether the last line
+    /// failed; `None` where there was none.
+    pub fn interact(&mut self, completer: &dyn Completer) -> Option<bool> {
         if !io::stdin().is_terminal() {
             return self.script();
         }
@@ -142,20 +142,21 @@ impl<'s> Shell<'s> {
                 Typed::End => break,
             }
         }
-        true
+        // the user saw each failure
+        Some(true)
     }
     /// Lines from a standard input that is no terminal.
-    fn script(&mut self) -> bool {
-        let mut ok = true;
+    fn script(&mut self) -> Option<bool> {
+        let mut ok = None;
         let mut line = String::new();
         while !self.settings.quit {
             line.clear();
             match io::stdin().read_line(&mut line) {
                 Ok(0) => break,
-                Ok(_) => ok = self.run_line(&line),
+                Ok(_) => ok = Some(self.run_line(&line)),
                 Err(e) => {
                     self.complain(&format!("crashlens: standard input: {e}"));
-                    return false;
+                    return Some(false);
                 }
             }
         }
