@@ -52,6 +52,21 @@ impl MappedFile {
         }
     }
 
+    /// Gives the memory that holds `part`, which was borrowed from this file, back to the system;
+    /// the next read takes it from the page cache again. For passes over a large file.
+    pub fn forget(&self, part: &[u8]) {
+        let Inner::Map(map) = &*self.0 else { return };
+        let Some(offset) = part.as_ptr().addr().checked_sub(map.as_ptr().addr()) else { return };
+        if offset.checked_add(part.len()).is_none_or(|end| end > map.len()) {
+            return;
+        }
+        let advice = memmap2::UncheckedAdvice::DontNeed;
+        #[expect(unsafe_code, reason = "memmap2 calls this advice unsafe for maps that are written to")]
+        // SAFETY: the map is read-only and of a file, so dropped pages come back with the same bytes.
+        // An error (a system without the advice) leaves all as it was.
+        let _ = unsafe { map.unchecked_advise_range(advice, offset, part.len()) };
+    }
+
     /// The bytes of `range` that keep the file alive; `None` where the range leaves the file.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Option<MappedSlice> {
@@ -139,6 +154,18 @@ mod tests {
         let part = file.slice(3..6).unwrap();
         drop(file);
         assert_eq!(&*part, b"345");
+    }
+
+    #[test]
+    fn forgotten_bytes_come_back() {
+        let path = std::env::temp_dir().join(format!("base-forget-{}", std::process::id()));
+        File::create(&path).unwrap().write_all(&[7; 10_000]).unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(file[5000], 7);
+        file.forget(&file[4000..9000]);
+        file.forget(&[1, 2, 3]);
+        assert!(file.iter().all(|b| *b == 7));
     }
 
     #[test]

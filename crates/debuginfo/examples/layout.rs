@@ -1,5 +1,6 @@
 //! Prints struct layouts, one member a line, to compare with pahole's:
-//! `layout btf|dwarf OBJECT [NAME...]`; with no names, all structs.
+//! `layout btf|dwarf OBJECT [NAME...]`; with no names, all structs. `=NAME`: the
+//! values of an enumerator; `+NAME`: all definitions of a struct.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for developers")]
 
 use debuginfo::elf::{ObjectFile, Placement};
@@ -34,6 +35,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     for name in names {
         let start = Instant::now();
+        if let Some(enumerator) = name.strip_prefix('=') {
+            eprintln!("{:?} in {:?}", types.find_enumerator(enumerator), start.elapsed());
+            continue;
+        }
+        if let Some(every) = name.strip_prefix('+') {
+            eprintln!("{:?} in {:?}", types.find(Space::Struct, every), start.elapsed());
+            continue;
+        }
         let Some(at) = types.first(None, Space::Struct, &name) else {
             eprintln!("{name} is nowhere, {:?}", start.elapsed());
             continue;

@@ -143,7 +143,7 @@ impl DwarfFile {
         }
         let slide = if object.has_relocations() { 0 } else { place.slide() };
         let sections = Sections::load(object, place, supplement)?;
-        Ok(Self { cell: Cell::new(sections, |s| Context::new(s.dwarf())), name, slide })
+        Ok(Self { cell: Cell::new(sections, |s| Context::new(s.dwarf(), s.object.data())), name, slide })
     }
 
     /// The file's name, for messages.

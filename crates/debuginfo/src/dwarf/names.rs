@@ -1,39 +1,42 @@
 //! Names of types, functions, variables and enumerators to entries.
 //!
-//! [`UnitNames`] is the index of one unit, made in a millisecond; [`Names`] that of the file, made
-//! in parallel on first need. A header's types are repeated in every unit that includes it: of
+//! [`Names`] and [`Enumerators`] of one unit are made in a millisecond; those of the file in
+//! parallel, when first needed. A header's types are repeated in every unit that includes it: of
 //! entries with the same name, size and line of declaration one is kept.
 
 use super::die::{Children, flag, unsigned};
-use super::units::{Context, Result, Unit};
-use super::{Entry, Value};
+use super::units::{Context, Part, Result, Unit};
+use super::{Entry, Slice, Value};
 use crate::types::Space;
-use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use rustc_hash::{FxHashSet, FxHasher};
 use std::hash::Hasher as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An entry under a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Named {
+    hash: u32,
     pub(super) id: u32,
+    /// Where the name is in `.debug_str`; [`IN_ENTRY`] where only the entry tells.
+    string: u32,
     pub(super) space: Space,
     /// A declaration only.
     pub(super) declared: bool,
-    /// Tells definitions of one name apart: size and line.
-    print: u64,
 }
 
-/// The names of one unit: their hashes, ascending.
-pub(super) struct UnitNames {
-    entries: Box<[(u32, Named)]>,
-}
+/// The name is not in `.debug_str` of the file.
+const IN_ENTRY: u32 = u32::MAX;
 
-/// The names of a file.
+/// Names of one unit or of the whole file, by hash; of one hash by id.
 #[derive(Default)]
 pub(super) struct Names {
-    map: FxHashMap<Box<str>, Vec<Named>>,
-    /// The enumerations that have an enumerator of this name.
-    enumerators: FxHashMap<Box<str>, Vec<u32>>,
+    entries: Box<[Named]>,
+}
+
+/// Enumerators of one unit or of the whole file: hash of the name, and the enumeration.
+#[derive(Default)]
+pub(super) struct Enumerators {
+    entries: Box<[(u32, u32)]>,
 }
 
 fn hash(name: &[u8]) -> u32 {
@@ -65,6 +68,8 @@ struct Seen<'e, 'a> {
     print: u64,
 }
 
+/// How many units a thread takes at a time.
+const CHUNK: usize = 16;
 /// How deep namespaces are followed.
 const MAX_NAMESPACES: usize = 16;
 
@@ -114,92 +119,57 @@ fn print(entry: &Entry<'_>) -> u64 {
     (size << 24) ^ line
 }
 
-impl UnitNames {
-    /// The entries whose names have this hash; the caller compares the names.
-    pub(super) fn of(&self, space: Space, name: &str) -> impl Iterator<Item = Named> {
+impl Names {
+    fn new(mut entries: Vec<Named>) -> Self {
+        entries.sort_unstable_by_key(|n| (n.hash, n.id));
+        Self { entries: entries.into_boxed_slice() }
+    }
+
+    /// The entries with a name, definitions first.
+    pub(super) fn find(&self, context: &Context<'_>, space: Space, name: &str) -> Vec<Named> {
         let hash = hash(name.as_bytes());
-        let from = self.entries.partition_point(|(h, _)| *h < hash);
+        let from = self.entries.partition_point(|n| n.hash < hash);
         let rest = self.entries.get(from..).unwrap_or_default();
-        rest.iter().take_while(move |(h, _)| *h == hash).map(|(_, n)| *n).filter(move |n| n.space == space)
+        let same = rest.iter().take_while(|n| n.hash == hash).filter(|n| n.space == space);
+        let mut found: Vec<Named> = same.filter(|n| context.is_named(n, name.as_bytes())).copied().collect();
+        found.sort_by_key(|n| n.declared);
+        found
+    }
+
+    /// Calls `each` with all names of a space until it returns false; a name may come repeatedly.
+    pub(super) fn each(&self, context: &Context<'_>, space: Space, each: &mut dyn FnMut(&str, u32) -> bool) {
+        for named in self.entries.iter().filter(|n| n.space == space) {
+            let Some(name) = context.spelled(named) else { continue };
+            if let Ok(name) = std::str::from_utf8(&name)
+                && !each(name, named.id)
+            {
+                return;
+            }
+        }
     }
 }
 
-impl Names {
-    /// The definitions of a name; declarations where there is no definition.
-    pub(super) fn find(&self, space: Space, name: &str) -> Vec<u32> {
-        let all = self.map.get(name).map(Vec::as_slice).unwrap_or_default();
-        let of = |declared: bool| {
-            all.iter().filter(move |n| n.space == space && n.declared == declared).map(|n| n.id)
-        };
-        let complete: Vec<u32> = of(false).collect();
-        if complete.is_empty() { of(true).take(1).collect() } else { complete }
+impl Enumerators {
+    fn new(mut entries: Vec<(u32, u32)>) -> Self {
+        entries.sort_unstable();
+        entries.dedup();
+        Self { entries: entries.into_boxed_slice() }
     }
 
-    /// The enumerations that have an enumerator.
-    pub(super) fn enumerations(&self, name: &str) -> &[u32] {
-        self.enumerators.get(name).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// All names of a space, each with one entry.
-    pub(super) fn all(&self, space: Space) -> impl Iterator<Item = (&str, u32)> {
-        self.map.iter().filter_map(move |(name, named)| {
-            let mut of_space = named.iter().filter(|n| n.space == space);
-            let first = of_space.next()?;
-            let best = if first.declared { of_space.find(|n| !n.declared).unwrap_or(first) } else { first };
-            Some((&**name, best.id))
-        })
-    }
-
-    fn add(&mut self, name: &str, named: Named) {
-        match self.map.get_mut(name) {
-            Some(list) => {
-                let same = |n: &Named| {
-                    n.space == named.space
-                        && n.declared == named.declared
-                        && (n.declared || n.print == named.print)
-                };
-                match list.iter_mut().find(|n| same(n)) {
-                    Some(there) => there.id = there.id.min(named.id), // whatever thread came first
-                    None => list.push(named),
-                }
-            }
-            None => {
-                self.map.insert(name.into(), vec![named]);
-            }
-        }
-    }
-
-    fn join(mut self, other: Names) -> Names {
-        if self.map.len() < other.map.len() {
-            return other.join(self);
-        }
-        for (name, list) in other.map {
-            for named in list {
-                self.add(&name, named);
-            }
-        }
-        for (name, ids) in other.enumerators {
-            let mine = self.enumerators.entry(name).or_default();
-            mine.extend(ids);
-        }
-        self
-    }
-
-    fn sort(mut self) -> Names {
-        for list in self.map.values_mut() {
-            list.sort_unstable_by_key(|n| n.id);
-        }
-        for list in self.enumerators.values_mut() {
-            list.sort_unstable();
-        }
-        self
+    /// The enumerations that may have an enumerator; the caller compares the names.
+    pub(super) fn find(&self, name: &str) -> impl Iterator<Item = u32> {
+        let hash = hash(name.as_bytes());
+        let from = self.entries.partition_point(|(h, _)| *h < hash);
+        let rest = self.entries.get(from..).unwrap_or_default();
+        rest.iter().take_while(move |(h, _)| *h == hash).map(|(_, id)| *id)
     }
 }
 
 /// What one thread gathers.
 #[derive(Default)]
 struct Gatherer {
-    names: Names,
+    names: Vec<(Named, u64)>,
+    enumerators: Vec<(u32, u32)>,
     /// What was seen before: space, name (its place in `.debug_str`, or hash) and print.
     seen: FxHashSet<(u8, u64, u64)>,
 }
@@ -208,98 +178,140 @@ impl Gatherer {
     fn unit<'a>(&mut self, context: &Context<'a>, unit: &Unit<'a>) {
         // a unit that breaks off has the names up to there
         let _ = walk(unit, &mut |seen| {
-            let Some(value) = seen.entry.attr_value(gimli::DW_AT_name) else {
+            let Some(named) = context.named(unit, seen) else {
                 self.nameless(context, unit, seen);
                 return;
             };
-            let key = match value {
-                Value::DebugStrRef(at) if u32::try_from(at.0).is_ok() => at.0 as u64,
-                other => {
-                    let Some(name) = context.string(unit, other) else { return };
-                    (1 << 32) | u64::from(hash(&name))
-                }
+            let key = if named.string == IN_ENTRY {
+                (1 << 32) | u64::from(named.hash)
+            } else {
+                u64::from(named.string)
             };
             let print = if seen.declared { 0 } else { seen.print };
-            if !self.seen.insert((seen.space as u8 | (u8::from(seen.declared) << 7), key, print)) {
-                return;
-            }
-            let Some(name) = context.string(unit, value) else { return };
-            let (Ok(name), Ok(id)) = (std::str::from_utf8(&name), unit.id(seen.entry.offset())) else {
-                return;
-            };
-            self.names.add(name, Named { id, space: seen.space, declared: seen.declared, print });
-            if seen.space == Space::Enum && !seen.declared {
-                self.enumeration(context, unit, seen.entry, id);
+            if self.seen.insert((seen.space as u8 | (u8::from(seen.declared) << 7), key, print)) {
+                self.names.push((named, print));
+                if seen.space == Space::Enum {
+                    context.enumerators_of(unit, seen.entry, named.id, &mut self.enumerators);
+                }
             }
         });
     }
 
     /// An enumeration without a tag, whose enumerators count all the same: known by its first one.
     fn nameless<'a>(&mut self, context: &Context<'a>, unit: &Unit<'a>, seen: &Seen<'_, 'a>) {
-        if seen.space != Space::Enum {
-            return;
-        }
+        let (Space::Enum, Ok(id)) = (seen.space, unit.id(seen.entry.offset())) else { return };
         let mut first = 0;
         let _ = context.children(unit, seen.entry, |child| {
             first = context.own_name(unit, child).map_or(0, |name| u64::from(hash(&name)));
             false
         });
-        if let Ok(id) = unit.id(seen.entry.offset())
-            && self.seen.insert((Space::Enum as u8, (1 << 33) | first, seen.print))
-        {
-            self.enumeration(context, unit, seen.entry, id);
+        if self.seen.insert((Space::Enum as u8, (1 << 33) | first, seen.print)) {
+            context.enumerators_of(unit, seen.entry, id, &mut self.enumerators);
         }
     }
 
-    fn enumeration<'a>(&mut self, context: &Context<'a>, unit: &Unit<'a>, entry: &Entry<'a>, id: u32) {
-        let _ = context.children(unit, entry, |child| {
-            if let Some(name) = context.own_name(unit, child)
-                && let Ok(name) = std::str::from_utf8(&name)
-            {
-                match self.names.enumerators.get_mut(name) {
-                    Some(ids) => ids.push(id),
-                    None => {
-                        self.names.enumerators.insert(name.into(), vec![id]);
-                    }
-                }
-            }
-            true
-        });
+    fn join(mut self, other: Gatherer) -> Gatherer {
+        self.names.extend(other.names);
+        self.enumerators.extend(other.enumerators);
+        self
+    }
+
+    fn finish(mut self) -> (Names, Enumerators) {
+        // threads saw the same headers: of what is the same the first in the file is kept
+        let key = |(n, print): &(Named, u64)| (n.hash, n.space as u8, n.declared, *print);
+        self.names.sort_unstable_by_key(|n| (key(n), n.0.id));
+        self.names.dedup_by_key(|n| key(n));
+        let names = self.names.into_iter().map(|(n, _)| n).collect();
+        (Names::new(names), Enumerators::new(self.enumerators))
     }
 }
 
 impl<'a> Context<'a> {
-    /// The index of one unit.
-    pub(super) fn unit_names<'u>(&self, unit: &'u Unit<'a>) -> &'u UnitNames {
+    /// What the index keeps of an entry.
+    fn named(&self, unit: &Unit<'a>, seen: &Seen<'_, 'a>) -> Option<Named> {
+        let value = seen.entry.attr_value(gimli::DW_AT_name)?;
+        let string = match value {
+            Value::DebugStrRef(at) if unit.part != Part::Supplement => {
+                u32::try_from(at.0).unwrap_or(IN_ENTRY)
+            }
+            _ => IN_ENTRY,
+        };
+        Some(Named {
+            hash: hash(&self.string(unit, value)?),
+            id: unit.id(seen.entry.offset()).ok()?,
+            string,
+            space: seen.space,
+            declared: seen.declared,
+        })
+    }
+
+    fn enumerators_of(&self, unit: &Unit<'a>, entry: &Entry<'a>, id: u32, out: &mut Vec<(u32, u32)>) {
+        let _ = self.children(unit, entry, |child| {
+            if let Some(name) = self.own_name(unit, child) {
+                out.push((hash(&name), id));
+            }
+            true
+        });
+    }
+
+    fn spelled(&self, named: &Named) -> Option<Slice<'a>> {
+        if named.string == IN_ENTRY {
+            let (unit, entry) = self.entry(named.id).ok()?;
+            return self.own_name(&unit, &entry);
+        }
+        self.main().string(gimli::DebugStrOffset(named.string as usize)).ok()
+    }
+
+    fn is_named(&self, named: &Named, name: &[u8]) -> bool {
+        self.spelled(named).is_some_and(|own| own.slice() == name)
+    }
+
+    /// The names of one unit.
+    pub(super) fn unit_names<'u>(&self, unit: &'u Unit<'a>) -> &'u Names {
         unit.names.get_or_init(|| {
             let mut entries = Vec::new();
             // a unit that breaks off has the names up to there
+            let _ = walk(unit, &mut |seen| entries.extend(self.named(unit, seen)));
+            Names::new(entries)
+        })
+    }
+
+    /// The enumerators of one unit.
+    pub(super) fn unit_enumerators<'u>(&self, unit: &'u Unit<'a>) -> &'u Enumerators {
+        unit.enumerators.get_or_init(|| {
+            let mut entries = Vec::new();
             let _ = walk(unit, &mut |seen| {
-                if let Some(name) = self.own_name(unit, seen.entry)
-                    && let Ok(id) = unit.id(seen.entry.offset())
-                {
-                    let named = Named { id, space: seen.space, declared: seen.declared, print: seen.print };
-                    entries.push((hash(&name), named));
+                if let (Space::Enum, Ok(id)) = (seen.space, unit.id(seen.entry.offset())) {
+                    self.enumerators_of(unit, seen.entry, id, &mut entries);
                 }
             });
-            entries.sort_unstable_by_key(|(hash, named)| (*hash, named.id));
-            UnitNames { entries: entries.into_boxed_slice() }
+            Enumerators::new(entries)
         })
     }
 
     /// The index of the file; reads all of `.debug_info` the first time.
-    pub(super) fn all_names(&self) -> &Names {
+    pub(super) fn all_names(&self) -> &(Names, Enumerators) {
         self.names.get_or_init(|| {
             let units = self.all_units();
-            let gathered = units.par_chunks(64).fold(Gatherer::default, |mut gatherer, chunk| {
-                for start in chunk {
-                    if let Ok(unit) = self.read_unit(*start) {
-                        gatherer.unit(self, &unit);
+            let next = AtomicUsize::new(0);
+            let gathered = rayon::broadcast(|_| {
+                let mut gatherer = Gatherer::default();
+                let mut chunks = units.chunks(CHUNK);
+                let mut taken = 0;
+                loop {
+                    // chunks are handed out in order; each thread goes on from its last
+                    let mine = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(chunk) = chunks.nth(mine.saturating_sub(taken)) else { break gatherer };
+                    taken = mine.saturating_add(1);
+                    for start in chunk {
+                        if let Ok(unit) = self.read_unit(*start) {
+                            gatherer.unit(self, &unit);
+                        }
                     }
+                    self.forget_units(chunk);
                 }
-                gatherer
             });
-            gathered.map(|g| g.names).reduce(Names::default, Names::join).sort()
+            gathered.into_iter().reduce(Gatherer::join).unwrap_or_default().finish()
         })
     }
 }

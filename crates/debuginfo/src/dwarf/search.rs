@@ -5,7 +5,6 @@
 //! `.debug_info` lead to the units to look in; a kernel's types are found in the first of them.
 //! (Compilers put names of less than four bytes into the entry itself; there the first units are tried.)
 
-use super::names::Named;
 use super::units::{Context, Unit};
 use crate::types::Space;
 use gimli::Section as _;
@@ -18,78 +17,84 @@ const MAX_UNITS: usize = 48;
 const SHORT: usize = 4;
 
 /// What a search without the index came to.
-enum Search {
-    Found(u32),
+enum Search<T> {
+    Found(T),
     Absent,
     /// Only the index can tell.
     Unknown,
 }
 
+/// What one unit has of a name.
+enum InUnit<T> {
+    Definition(T),
+    Declaration(T),
+    Nothing,
+}
+
 impl<'a> Context<'a> {
     /// The first definition of a name; a declaration where there is no definition.
     pub(super) fn first(&self, space: Space, name: &str) -> Option<u32> {
-        if self.names.get().is_none() {
-            match self.search(space, name) {
-                Search::Found(id) => return Some(id),
-                Search::Absent => return None,
-                Search::Unknown => {}
-            }
+        let search = self.search(name, |unit| match self.unit_names(unit).find(self, space, name).first() {
+            Some(named) if named.declared => InUnit::Declaration(named.id),
+            Some(named) => InUnit::Definition(named.id),
+            None => InUnit::Nothing,
+        });
+        match search {
+            Search::Found(id) => Some(id),
+            Search::Absent => None,
+            Search::Unknown => self.all_names().0.find(self, space, name).first().map(|n| n.id),
         }
-        self.all_names().find(space, name).first().copied()
     }
 
-    fn search(&self, space: Space, name: &str) -> Search {
-        if !self.is_plain() {
+    /// The enumerations that may have an enumerator: those of the first unit that has any.
+    pub(super) fn enumerations(&self, name: &str) -> Vec<u32> {
+        let search = self.search(name, |unit| {
+            let found: Vec<u32> = self.unit_enumerators(unit).find(name).collect();
+            if found.is_empty() { InUnit::Nothing } else { InUnit::Definition(found) }
+        });
+        match search {
+            Search::Found(ids) => ids,
+            Search::Absent => Vec::new(),
+            Search::Unknown => self.all_names().1.find(name).collect(),
+        }
+    }
+
+    fn search<T>(&self, name: &str, mut look: impl FnMut(&Arc<Unit<'a>>) -> InUnit<T>) -> Search<T> {
+        if self.names.get().is_some() || !self.is_plain() {
             return Search::Unknown;
         }
         if name.len() < SHORT {
-            return self.search_first_units(space, name);
+            return self.search_first_units(look);
         }
         let mut hits = Hits::new(self.main().debug_info.reader().slice(), self.string_offsets(name));
         let mut declared = None;
         for _ in 0..MAX_UNITS {
-            let Some(hit) = hits.next() else {
+            let Some(hit) = hits.next(|passed| self.forget(passed)) else {
                 return declared.map_or(Search::Absent, Search::Found);
             };
             let unit = u32::try_from(hit).ok().and_then(|id| self.unit_of(id).ok());
             let Some(unit) = unit else { return Search::Unknown };
-            match self.in_unit(&unit, space, name) {
-                Some(named) if named.declared => declared = declared.or(Some(named.id)),
-                Some(named) => return Search::Found(named.id),
-                None => {}
+            match look(&unit) {
+                InUnit::Definition(found) => return Search::Found(found),
+                InUnit::Declaration(found) => declared = declared.or(Some(found)),
+                InUnit::Nothing => {}
             }
             hits.skip_to(unit.end as usize);
         }
         Search::Unknown
     }
 
-    /// For names too short for `.debug_str`: in units that were read, then in the first of the file.
-    fn search_first_units(&self, space: Space, name: &str) -> Search {
+    /// For names too short for `.debug_str`: in the first units of the file.
+    fn search_first_units<T>(&self, mut look: impl FnMut(&Arc<Unit<'a>>) -> InUnit<T>) -> Search<T> {
         let mut at = 0;
         for _ in 0..4 {
             let Ok(unit) = self.unit_of(at) else { break };
-            if let Some(named) = self.in_unit(&unit, space, name)
-                && !named.declared
-            {
-                return Search::Found(named.id);
+            if let InUnit::Definition(found) = look(&unit) {
+                return Search::Found(found);
             }
             at = unit.end;
         }
         Search::Unknown
-    }
-
-    /// An entry of one unit, a definition where there is one.
-    pub(super) fn in_unit(&self, unit: &Arc<Unit<'a>>, space: Space, name: &str) -> Option<Named> {
-        let same = |named: &Named| {
-            let entry = unit.inner.entry(unit.offset(named.id)).ok();
-            entry
-                .and_then(|entry| self.own_name(unit, &entry))
-                .is_some_and(|own| own.slice() == name.as_bytes())
-        };
-        let names = self.unit_names(unit);
-        let mut all = names.of(space, name).filter(same);
-        let first = all.next()?;
-        if first.declared { Some(all.find(|n| !n.declared).unwrap_or(first)) } else { Some(first) }
     }
 
     /// Where `.debug_str` has this name: as a string of its own, or the end of a longer one.
@@ -132,8 +137,12 @@ impl<'a> Hits<'a> {
         Self { info, patterns, window: 0..0, found: Vec::new() }
     }
 
-    fn next(&mut self) -> Option<usize> {
+    /// The next hit; `leave` is told of the windows that were passed without one.
+    fn next(&mut self, leave: impl Fn(std::ops::Range<usize>)) -> Option<usize> {
         while self.found.is_empty() {
+            if self.window.len() == Self::LAST_WINDOW {
+                leave(self.window.clone());
+            }
             let size = self.window.len().saturating_mul(2).clamp(Self::FIRST_WINDOW, Self::LAST_WINDOW);
             let start = self.window.end;
             if start >= self.info.len() || self.patterns.is_empty() {

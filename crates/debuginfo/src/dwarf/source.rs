@@ -54,9 +54,11 @@ impl TypeSource for DwarfTypes {
     }
 
     fn find(&self, space: Space, name: &str) -> Vec<TypeRef> {
-        let ids = self.file.with(|c| c.all_names().find(space, name));
+        let named = self.file.with(|c| c.all_names().0.find(c, space, name));
+        let only_declared = named.iter().all(|n| n.declared);
         let mut found = Vec::new();
-        for at in ids.into_iter().map(|id| self.reference(space, id)) {
+        for named in named.into_iter().filter(|n| only_declared || !n.declared) {
+            let at = self.reference(space, named.id);
             if !found.contains(&at) {
                 found.push(at);
             }
@@ -69,7 +71,7 @@ impl TypeSource for DwarfTypes {
     }
 
     fn find_enumerator(&self, name: &str) -> Vec<(TypeRef, i128)> {
-        let ids = self.file.with(|c| c.all_names().enumerations(name).to_vec());
+        let ids = self.file.with(|c| c.enumerations(name));
         let mut found: Vec<(TypeRef, i128)> = Vec::new();
         for id in ids {
             let Ok(Type::Enum { values, .. }) = self.get(id) else { continue };
@@ -86,11 +88,7 @@ impl TypeSource for DwarfTypes {
 
     fn names(&self, space: Space, each: &mut dyn FnMut(&str, TypeRef) -> bool) {
         self.file.with(|c| {
-            for (name, id) in c.all_names().all(space) {
-                if !each(name, self.reference(space, id)) {
-                    return;
-                }
-            }
+            c.all_names().0.each(c, space, &mut |name, id| each(name, self.reference(space, id)));
         });
     }
 }

@@ -37,7 +37,12 @@ impl<'a> TypeReader<'_, 'a> {
     }
 
     pub(super) fn get(&self, id: u32) -> Result<Type, Bad> {
-        let (unit, entry) = self.context.entry(id).map_err(|_| Bad::NoEntry)?;
+        let (mut unit, mut entry) = self.context.entry(id).map_err(|_| Bad::NoEntry)?;
+        if let Some(whole) = self.context.referred(&unit, &entry, gimli::DW_AT_signature) {
+            // a stand-in for the type of a type unit
+            (unit, entry) = self.context.entry(whole)?;
+        }
+        let (unit, entry) = (unit, entry);
         let to = || self.to(&unit, &entry);
         let qualified = |qualifier| Type::Qualified { qualifier, to: to() };
         Ok(match entry.tag() {

@@ -5,8 +5,9 @@
 
 use super::functions::Functions;
 use super::lines::Lines;
-use super::names::{Names, UnitNames};
+use super::names::{Enumerators, Names};
 use super::{Entry, Slice, Value};
+use base::MappedFile;
 use gimli::{DebugInfoOffset, Section as _, SectionId, UnitOffset, UnitType};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ pub(super) enum Part {
     Supplement,
 }
 
+/// How much of `.debug_info` a pass leaves behind in memory.
+const LEAVE: usize = 4 << 20;
+
 /// A unit with what was read of it.
 pub(super) struct Unit<'a> {
     /// Without its line program, which is read when a line is asked for.
@@ -34,7 +38,8 @@ pub(super) struct Unit<'a> {
     pub(super) end: u32,
     /// `DW_AT_stmt_list`.
     pub(super) lines_at: Option<gimli::DebugLineOffset>,
-    pub(super) names: OnceLock<UnitNames>,
+    pub(super) names: OnceLock<Names>,
+    pub(super) enumerators: OnceLock<Enumerators>,
     pub(super) program: OnceLock<Option<gimli::IncompleteLineProgram<Slice<'a>>>>,
     pub(super) lines: OnceLock<Lines>,
     pub(super) functions: OnceLock<Functions>,
@@ -43,6 +48,8 @@ pub(super) struct Unit<'a> {
 /// Everything that was read of a file.
 pub(super) struct Context<'a> {
     dwarf: gimli::Dwarf<Slice<'a>>,
+    /// The file that `.debug_info` is mapped from, where it is.
+    map: &'a MappedFile,
     info_len: u64,
     types_len: u64,
     units: RwLock<FxHashMap<u32, Arc<Unit<'a>>>>,
@@ -54,7 +61,7 @@ pub(super) struct Context<'a> {
     /// The further dimensions of arrays, which have no entry of their own: a subrange entry, and
     /// the array that it belongs to.
     pub(super) dimensions: RwLock<FxHashMap<u32, u32>>,
-    pub(super) names: OnceLock<Names>,
+    pub(super) names: OnceLock<(Names, Enumerators)>,
 }
 
 /// `.debug_aranges`: which unit has an address.
@@ -67,8 +74,9 @@ struct Aranges {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(dwarf: gimli::Dwarf<Slice<'a>>) -> Self {
+    pub(super) fn new(dwarf: gimli::Dwarf<Slice<'a>>, map: &'a MappedFile) -> Self {
         Self {
+            map,
             info_len: dwarf.debug_info.reader().len() as u64,
             types_len: dwarf.debug_types.reader().len() as u64,
             dwarf,
@@ -220,6 +228,7 @@ impl<'a> Context<'a> {
             end: u32::try_from(end).unwrap_or(u32::MAX),
             lines_at,
             names: OnceLock::new(),
+            enumerators: OnceLock::new(),
             program: OnceLock::new(),
             lines: OnceLock::new(),
             functions: OnceLock::new(),
@@ -268,21 +277,39 @@ impl<'a> Context<'a> {
     /// The starts of all units of all parts. Touches every header.
     pub(super) fn all_units(&self) -> Vec<u32> {
         let mut out = Vec::new();
+        let mut kept = 0;
         for part in [Part::Info, Part::Types, Part::Supplement] {
             let end = self.base(part).saturating_add(self.len(part));
             let Ok(mut at) = u32::try_from(self.base(part)) else { break };
             while u64::from(at) < end {
                 let Ok(header) = self.header(part, at) else { break };
                 out.push(at);
-                let Some(next) =
-                    u32::try_from(header.length_including_self()).ok().and_then(|n| at.checked_add(n))
-                else {
-                    break;
-                };
+                let length = u32::try_from(header.length_including_self()).ok();
+                let Some(next) = length.and_then(|n| at.checked_add(n)) else { break };
                 at = next;
+                if part == Part::Info && (at as usize).saturating_sub(kept) > LEAVE {
+                    self.forget(kept..at as usize);
+                    kept = at as usize;
+                }
             }
         }
         out
+    }
+
+    /// Lets go of the memory of some units, which were passed over.
+    pub(super) fn forget_units(&self, units: &[u32]) {
+        let (Some(&first), Some(&last)) = (units.first(), units.last()) else { return };
+        let end = self.header(self.part_of(last), last).map_or(last, |header| {
+            last.saturating_add(u32::try_from(header.length_including_self()).unwrap_or(u32::MAX))
+        });
+        self.forget(first as usize..end as usize);
+    }
+
+    /// Lets go of the memory of a part of `.debug_info`.
+    pub(super) fn forget(&self, range: std::ops::Range<usize>) {
+        if let Some(part) = self.dwarf.debug_info.reader().slice().get(range) {
+            self.map.forget(part);
+        }
     }
 
     fn aranges(&self) -> &Aranges {

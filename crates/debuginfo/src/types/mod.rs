@@ -273,7 +273,8 @@ pub trait TypeSource: Send + Sync {
     fn first(&self, space: Space, name: &str) -> Option<TypeRef> {
         self.find(space, name).first().copied()
     }
-    /// The values of an enumeration constant, with the enumeration they belong to.
+    /// The values of an enumeration constant, with the enumerations they belong to. Where one name
+    /// has several, a source may be content with those it finds first.
     fn find_enumerator(&self, name: &str) -> Vec<(TypeRef, i128)>;
     /// Calls `each` with every name of a space until it returns false: for completion, near-name
     /// suggestions and `whatis -r`. May be slow the first time.

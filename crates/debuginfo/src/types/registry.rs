@@ -210,10 +210,10 @@ impl Types {
         self.all_from(prefer).iter().find_map(|s| s.first(space, name))
     }
 
-    /// The values of an enumeration constant.
+    /// The values of an enumeration constant, in the first source that knows it.
     #[must_use]
     pub fn find_enumerator(&self, name: &str) -> Vec<(TypeRef, i128)> {
-        self.all().iter().flat_map(|s| s.find_enumerator(name)).collect()
+        self.all().iter().map(|s| s.find_enumerator(name)).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
     /// Calls `each` with every name of a space, in every source, until it returns false.
