@@ -48,3 +48,14 @@ pub fn by_machine(e_machine: u16) -> Option<&'static dyn Arch> {
 pub fn by_name(name: &str) -> Option<&'static dyn Arch> {
     ARCHES.iter().copied().find(|a| a.name() == name)
 }
+
+/// Reads arbitrary bytes as the descriptors of CPU notes: the fuzz target of this parser.
+#[doc(hidden)]
+pub fn fuzz_notes(data: &[u8]) {
+    for (name, kind) in [("CORE", 1), ("QEMU", 0)] {
+        let note = RawNote { name: name.as_bytes().to_vec(), kind, desc: data.to_vec() };
+        for arch in ARCHES {
+            let _ = arch.cpu_states(std::slice::from_ref(&note));
+        }
+    }
+}

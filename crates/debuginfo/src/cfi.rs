@@ -221,6 +221,18 @@ pub fn evaluate(
     }
 }
 
+/// Reads arbitrary bytes as a section and asks for rows in it: the fuzz target of this parser.
+#[doc(hidden)]
+pub fn fuzz_cfi(data: &[u8]) {
+    let table = CfiTable::new(Blob::new(data.to_vec()), 0);
+    let starts: Vec<u64> = index(data).iter().take(64).map(|span| span.start).collect();
+    for start in starts {
+        for pc in [start, start.wrapping_add(1), start.wrapping_add(0x40)] {
+            let _ = table.row(VirtAddr(pc));
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "cfi_tests.rs"]
 mod tests;

@@ -1,13 +1,13 @@
 //! Steps without tables: saved registers recognised on the stack, the chain of frame pointers, and the scan.
 
 use crate::walk::{Cursor, Step};
-use crate::{How, Saved, Unwinder};
+use crate::{How, Resume, Saved, Stack, Unwinder, Unwound};
 use arch::Regs;
 use arch::x86_64::ptregs;
-use arch::x86_64::regs::{RBP, RIP, RSP};
+use arch::x86_64::regs::{RBP, RIP, RSP, SET};
 use arch::x86_64::unwind::{Prologue, find_pt_regs, follows_call, prologue};
 use base::VirtAddr;
-use debuginfo::orc::OrcKind;
+use debuginfo::orc::{OrcBp, OrcEntry, OrcKind};
 
 /// How far above an entry's stack pointer its saved registers begin: entry code has pushed at most a few words
 /// (a return address, a link to the interrupted stack).
@@ -104,7 +104,8 @@ impl Unwinder<'_> {
             if let Ok(pc) = self.word(slot)
                 && self.is_return(VirtAddr(pc))
             {
-                let regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, slot.add(8).0);
+                let mut regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, slot.add(8).0);
+                regs.put(RBP, self.scanned_bp(cursor, slot));
                 if let Some(caller) = Cursor::new(regs, true, Some(slot), How::Scan) {
                     let cfa = slot.add(8);
                     if !self.is_stale(&caller) {
@@ -116,6 +117,39 @@ impl Unwinder<'_> {
             slot = slot.add(8);
         }
         first.map_or(Step::Unknown, |(caller, cfa)| Step::Caller { caller, cfa })
+    }
+
+    /// The caller's frame pointer, when its return address is taken to be at `slot`: where the function saved it,
+    /// if its table says so; else still the same, as code without a frame leaves it alone.
+    fn scanned_bp(&self, cursor: &Cursor, slot: VirtAddr) -> Option<u64> {
+        if let Some(OrcEntry { bp: OrcBp::AtCfa(offset), .. }) = self.code.orc(cursor.lookup()) {
+            return self.word(slot.add(8).offset(offset.into())).ok();
+        }
+        cursor.regs.get(RBP).filter(|bp| *bp > slot.0 && self.is_stack(VirtAddr(*bp)))
+    }
+
+    /// Unwinds a stack whose registers nobody kept, from the lowest return address on it that is `wanted`: the
+    /// place in `panic` or a crash handler that the CPU cannot have left.
+    #[must_use]
+    pub fn unwind_from(&self, stack: &Stack, wanted: &dyn Fn(VirtAddr) -> bool) -> Option<Unwound> {
+        let mut slot = VirtAddr(stack.start.0.wrapping_add(7) & !7);
+        let mut first = None;
+        while slot < stack.end {
+            if let Ok(pc) = self.word(slot)
+                && wanted(VirtAddr(pc))
+                && self.is_return(VirtAddr(pc))
+            {
+                let regs = Regs::new(&SET).with(RIP, pc).with(RSP, slot.add(8).0);
+                let start = Resume { regs, is_call: true, slot: Some(slot) };
+                let stale = Cursor::new(regs, true, Some(slot), How::Scan).is_none_or(|c| self.is_stale(&c));
+                if !stale {
+                    return Some(self.resume(&start));
+                }
+                first = first.or(Some(start));
+            }
+            slot = slot.add(8);
+        }
+        first.map(|start| self.resume(&start))
     }
 
     /// A table says what must be above this frame, and it is not there: an old return address that later frames

@@ -23,7 +23,8 @@ use debuginfo::orc::OrcEntry;
 
 /// What unwinding asks about code.
 pub trait Code {
-    /// True when code of the kernel, of a module, or made at run time lies at this address.
+    /// True when code of the kernel, of a module, or made at run time lies at this address. The kernel's init
+    /// text counts: it was freed, but the boot CPU's idle task was called from there.
     fn is_text(&self, pc: VirtAddr) -> bool;
     /// The ORC entry for the instruction at `pc`.
     fn orc(&self, _pc: VirtAddr) -> Option<OrcEntry> {
@@ -39,7 +40,8 @@ pub trait Code {
     }
 }
 
-/// A stack that the kernel has: unwinding goes from one to another only among these.
+/// A stack that the kernel has: a task's, or a CPU's for interrupts and each kind of exception. They bound the
+/// scan, and tell going to another stack from going down.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stack {
     /// Its name as backtraces print it: `IRQ`, `NMI`, `#DF` ...; empty for a task's own.

@@ -329,3 +329,37 @@ fn a_sleeping_task_goes_on_from_its_switch_frame() {
     assert_eq!(places(&unwound), [(back(1), How::Start), (back(2), How::Orc)]);
     assert_eq!(unwound.frames[0].lookup(), VirtAddr(back(1) - 1));
 }
+
+#[test]
+fn a_stack_without_registers_is_entered_where_the_cpu_must_be() {
+    let mut world = World::new();
+    // 1 ("panic") has its frame at rbp, which nobody kept; it saved its caller's, which 2 needs
+    let frame = |offset| OrcEntry {
+        kind: OrcKind::Call,
+        base: OrcBase::Reg(6),
+        offset,
+        bp: OrcBp::AtCfa(-16),
+        signal: false,
+    };
+    world.orc.insert(TEXT + 0x100, frame(16));
+    world.orc.insert(TEXT + 0x200, frame(16));
+    world.entry(3, OrcKind::End, SP, 0);
+    world.put(TASK + 0x800, &[back(2), back(1), 0, TASK + 0x900, back(2)]).put(TASK + 0x908, &[back(3)]);
+    let stack = Stack { name: String::new(), start: VirtAddr(TASK), end: VirtAddr(TASK + SIZE) };
+    let unwinder = Unwinder { code: &world, mem: &world, stacks: std::slice::from_ref(&stack) };
+    let panic = |pc: VirtAddr| pc.0 & !0xff == TEXT + 0x100;
+    let unwound = unwinder.unwind_from(&stack, &panic).unwrap();
+    assert_eq!(places(&unwound), [(back(1), How::Start), (back(2), How::Scan), (back(3), How::Orc)]);
+    assert!(unwinder.unwind_from(&stack, &|_| false).is_none());
+}
+
+#[test]
+fn a_frame_pointer_outlives_code_without_a_frame() {
+    let mut world = World::new();
+    world.prologues();
+    // 0 is assembly: no frame of its own, called by 1, whose frame is at rbp
+    world.memory.get_mut(&TEXT).unwrap()[..9].fill(0x90);
+    world.put(TASK + 0x1000, &[7, back(1)]).put(TASK + 0x1100, &[0, back(2)]);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000).with(RBP, TASK + 0x1100));
+    assert_eq!(places(&unwound)[1..3], [(back(1), How::Scan), (back(2), How::FramePointer)]);
+}

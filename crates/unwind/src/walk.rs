@@ -187,7 +187,7 @@ impl Unwinder<'_> {
     /// True when tables that lead to this CFA and return address are to be believed: on a known stack any code,
     /// elsewhere only what follows a call.
     pub(crate) fn is_caller(&self, cfa: VirtAddr, pc: VirtAddr) -> bool {
-        cfa.0 % 8 == 0 && if self.is_stack(cfa) { self.code.is_text(pc) } else { self.is_return(pc) }
+        cfa.0.is_multiple_of(8) && if self.is_stack(cfa) { self.code.is_text(pc) } else { self.is_return(pc) }
     }
 
     /// True when registers that tables say were saved can have been: of user mode, or of the kernel's own
@@ -200,7 +200,7 @@ impl Unwinder<'_> {
 
     /// True when a stack pointer can be this.
     pub(crate) fn is_stack(&self, at: VirtAddr) -> bool {
-        at.0 % 8 == 0 && (self.stacks.is_empty() || self.stack_of(at).is_some())
+        at.0.is_multiple_of(8) && (self.stacks.is_empty() || self.stack_of(at).is_some())
     }
 
     /// A word of a stack.
