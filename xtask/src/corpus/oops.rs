@@ -132,7 +132,9 @@ impl Parser {
             self.close();
         } else if let Some(rest) = line.strip_prefix("CPU: ") {
             self.open(rest);
-        } else if HEADLINES.iter().any(|start| line.starts_with(start)) {
+        } else if HEADLINES.iter().any(|start| line.starts_with(start))
+            || line.contains(" invoked oom-killer: ")
+        {
             self.close();
             self.headlines.push(line.to_owned());
         } else if line.starts_with("Modules linked in:") {
