@@ -146,16 +146,25 @@ pub fn strings(user: &UserMap, start: VirtAddr, end: VirtAddr) -> Result<Vec<Str
     Ok(raw.split(|&b| b == 0).map(|s| String::from_utf8_lossy(s).into_owned()).collect())
 }
 
+/// A process's strings; either may be missing from the dump without the other.
+#[derive(Debug)]
+pub struct Arguments {
+    /// What it was called with.
+    pub arguments: Result<Vec<String>>,
+    /// Its environment.
+    pub environment: Result<Vec<String>>,
+}
+
 /// A process's arguments and environment.
-pub fn arguments(s: &Session, task: &Task) -> Result<(Result<Vec<String>>, Result<Vec<String>>)> {
+pub fn arguments(s: &Session, task: &Task) -> Result<Arguments> {
     let mem = s.mem();
     let b = s.bind::<MmStruct>();
     let user = user_memory(s, task)?;
     let at = |field: &crate::bind::Field| field.ptr(mem, task.mm);
-    Ok((
-        strings(&user, at(&b.arg_start)?, at(&b.arg_end)?),
-        strings(&user, at(&b.env_start)?, at(&b.env_end)?),
-    ))
+    Ok(Arguments {
+        arguments: strings(&user, at(&b.arg_start)?, at(&b.arg_end)?),
+        environment: strings(&user, at(&b.env_start)?, at(&b.env_end)?),
+    })
 }
 
 /// All memory of the machine, in pages: what `ps` takes percentages of.

@@ -65,7 +65,11 @@ pub fn module_symbols(
         let name = name.get(..MAX_NAME).unwrap_or(name);
         let info = b.u8_at(4).unwrap_or(0);
         let kind = match &letters {
-            Some(letters) => letters.get(i).copied().unwrap_or(b'?'),
+            // the letters stand beside the symbols, which keep ELF's st_info: 1 in its high half is STB_GLOBAL
+            Some(letters) => {
+                let letter = letters.get(i).copied().unwrap_or(b'?');
+                if info >> 4 == 1 { letter.to_ascii_uppercase() } else { letter }
+            }
             None if info.is_ascii_alphabetic() => info,
             None => b'?',
         };

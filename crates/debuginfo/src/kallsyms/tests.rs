@@ -138,7 +138,8 @@ fn module(symbols: &[(&str, u8, u16, u64)], typetab: bool) -> (Image, ModuleSymt
     let (mut table, mut strings, mut letters) = (vec![0; 24], vec![0_u8], vec![0_u8]);
     for (name, kind, section, value) in symbols {
         table.extend_from_slice(&u32::try_from(strings.len()).unwrap().to_le_bytes());
-        table.extend_from_slice(&[if typetab { 0x12 } else { *kind }, 0]);
+        let binding = if kind.is_ascii_uppercase() { 0x12 } else { 2 };
+        table.extend_from_slice(&[if typetab { binding } else { *kind }, 0]);
         table.extend_from_slice(&section.to_le_bytes());
         table.extend_from_slice(&value.to_le_bytes());
         table.extend_from_slice(&32_u64.to_le_bytes());

@@ -1,0 +1,298 @@
+//! `log`: the kernel's log buffer.
+
+use crate::{Command, CommandError, Cx, Example};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::printk::{self, LogRecord};
+use kernel::{Session, system};
+use report::{Cell, Line, Record, Report};
+
+/// `log`.
+#[derive(Debug)]
+pub(crate) struct Log;
+
+/// What stands before each message.
+#[derive(Clone, Copy, Default)]
+struct Shape {
+    no_time: bool,
+    human: bool,
+    level: bool,
+    caller: bool,
+    dict: bool,
+    rust: bool,
+}
+
+impl Command for Log {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+    fn about(&self) -> &'static str {
+        "dump system message buffer"
+    }
+    fn details(&self) -> &'static str {
+        "Shows the kernel's messages from the dump's log buffer, oldest first. A message of several lines is \
+         indented below its first. Messages that were still in the per-CPU buffers of printk in NMI context come \
+         last, with the buffer's name."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag = |name: &'static str, short, help: &'static str| {
+            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
+        };
+        clap.arg(flag("human", 'T', "Show the date and time of each message, as far as the boot time tells"))
+            .arg(flag("no-time", 't', "Leave out the time"))
+            .arg(flag("dict", 'd', "Show the dictionary of each message: SUBSYSTEM=, DEVICE="))
+            .arg(flag("level", 'm', "Show the level of each message"))
+            .arg(flag("audit", 'a', "Show the audit messages that no daemon has taken yet"))
+            .arg(flag("safe", 's', "Show the per-CPU buffers of printk in NMI context"))
+            .arg(flag("caller", 'c', "Show the thread or CPU that logged"))
+            .arg(flag("rust", 'R', "Show the names of Rust functions readably"))
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("log", "all messages"),
+                Example::new("log -T", "with date and time"),
+                Example::new("log -m", "with their levels"),
+                Example::new("log -td", "without time, with their dictionaries"),
+                Example::new("log -a", "audit messages"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("log")?;
+        if args.get_flag("audit") {
+            return audit(s);
+        }
+        if args.get_flag("safe") {
+            return Ok(safe(s));
+        }
+        let shape = Shape {
+            no_time: args.get_flag("no-time"),
+            human: args.get_flag("human"),
+            level: args.get_flag("level"),
+            caller: args.get_flag("caller"),
+            dict: args.get_flag("dict"),
+            rust: args.get_flag("rust"),
+        };
+        messages(s, shape)
+    }
+}
+
+fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
+    let log = s.log().map_err(|e| CommandError::failed("log", e))?;
+    let mut report = Report::new("log");
+    let boot = if shape.human { boot_time(s, &mut report) } else { None };
+    let rows = log.records.iter().map(|r| message(r, shape, boot)).collect();
+    report.list("messages", rows);
+    let mut late = Vec::new();
+    for (cpu, name, text) in printk::safe_buffers(s) {
+        for line in text.lines() {
+            let line = Line::new().text("[").field("buffer", name).text("] ").field("text", line.to_owned());
+            let mut row = Record::of(line);
+            row.hidden("cpu", cpu);
+            late.push(row);
+        }
+    }
+    if !late.is_empty() {
+        report.list("unflushed", late);
+    }
+    if log.lost > 0 {
+        report.info(format!(
+            "log: {} records were overwritten or not complete when the machine stopped",
+            log.lost
+        ));
+    }
+    if let Some(e) = &log.stopped {
+        report.warning(format!("log: a part of the buffer could not be read: {e}"));
+    }
+    Ok(report)
+}
+
+/// Nanoseconds since 1970 at boot, by the clocks at the time of the dump.
+fn boot_time(s: &Session, report: &mut Report) -> Option<i64> {
+    match system::clocks(s) {
+        Ok(c) => Some(c.wall_sec.saturating_sub(c.uptime_sec)),
+        Err(e) => {
+            report.warning(format!("log: no date: {e}; time since boot shown"));
+            None
+        }
+    }
+}
+
+fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
+    let mut lead = Line::new();
+    let (sec, micros) = (r.ts_nsec / 1_000_000_000, r.ts_nsec % 1_000_000_000 / 1000);
+    match boot {
+        _ if shape.no_time => {}
+        Some(boot) => {
+            let at = boot.saturating_add(sec.cast_signed());
+            lead = lead.text("[").field("date", crate::when::date(at)).text("] ");
+        }
+        None => {
+            let text = format!("{sec:5}.{micros:06}");
+            lead = lead
+                .text("[")
+                .field("seconds", Cell::Shown(Box::new(Cell::Float(r.ts_nsec as f64 / 1e9, 6)), text))
+                .text("] ");
+        }
+    }
+    if shape.caller
+        && let Some(id) = r.caller_id
+    {
+        let kind = if id >> 31 == 1 { 'C' } else { 'T' };
+        lead = lead.text("[").field("caller", format!("{kind}{}", id & 0x7fff_ffff)).right(6).text("] ");
+    }
+    if shape.level {
+        lead = lead.text("<").field("level", Cell::hex_digits(r.level.into(), 0)).text(">");
+    }
+    let indent = lead.to_string().chars().count();
+    let text = shown(&r.text, shape.rust);
+    let mut lines = text.split('\n');
+    let mut row = Record::new();
+    row.line(lead.field("text", lines.next().unwrap_or("").to_owned()));
+    let rest: Vec<Record> =
+        lines.map(|l| Record::of(Line::new().text(" ".repeat(indent)).field("text", l.to_owned()))).collect();
+    if !rest.is_empty() {
+        row.list("more", rest);
+    }
+    if shape.dict && !r.dict.is_empty() {
+        let one = |d: &String| Record::of(Line::new().text(" ".repeat(indent)).field("entry", d.clone()));
+        row.list("dictionary", r.dict.iter().map(one).collect());
+    }
+    if !shape.level {
+        row.hidden("level", r.level);
+    }
+    row.hidden("sequence", r.seq);
+    row
+}
+
+/// What could move a terminal's cursor becomes a dot.
+fn shown(text: &str, rust: bool) -> String {
+    let clean: String =
+        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '.' } else { c }).collect();
+    if rust { demangled(&clean) } else { clean }
+}
+
+/// Mangled names of Rust (`_R…`, `_ZN…17h<hash>E`) within a text, readable.
+fn demangled(text: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_word) {
+        let (before, word_on) = rest.split_at_checked(start).unwrap_or((rest, ""));
+        let end = word_on.find(|c| !is_word(c)).unwrap_or(word_on.len());
+        let (word, after) = word_on.split_at_checked(end).unwrap_or((word_on, ""));
+        out.push_str(before);
+        match rustc_demangle::try_demangle(word) {
+            Ok(name) => out.push_str(&format!("{name:#}")),
+            Err(_) => out.push_str(word),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn safe(s: &Session) -> Report {
+    let mut report = Report::new("log");
+    let mut name_shown = "";
+    let mut rows = Vec::new();
+    for b in printk::safe_buffers(s) {
+        let (cpu, name, text) = b;
+        let mut row = Record::new();
+        if name != name_shown {
+            row.line(Line::new().text("PRINTK_SAFE_SEQ_BUF: ").field("buffer", name));
+            name_shown = name;
+        }
+        let at = s.per_cpu(name, cpu).ok();
+        row.line(
+            Line::new()
+                .text("CPU: ")
+                .field("cpu", cpu)
+                .text("  ADDR: ")
+                .field("address", at.map(Cell::from).unwrap_or(Cell::Null))
+                .text(" LEN: ")
+                .field("len", text.len()),
+        );
+        let lines = text.lines().map(|l| Record::of(Line::new().text("  ").field("text", l.to_owned())));
+        row.list("lines", lines.collect());
+        row.blank();
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        let has = ["nmi_print_seq", "safe_print_seq"].iter().any(|n| s.symbol(n).is_some());
+        report.info(if has {
+            "log: the per-CPU buffers of printk are empty"
+        } else {
+            "log: this kernel has no per-CPU buffers of printk: all messages are in the log itself"
+        });
+    }
+    report.list("buffers", rows);
+    report
+}
+
+fn audit(s: &Session) -> Result<Report, CommandError> {
+    let mut report = Report::new("log");
+    let messages = kernel::audit::messages(s);
+    for e in &messages.problems {
+        report.warning(format!("log: {e}"));
+    }
+    let Some(found) = messages.found else {
+        return Err(CommandError::failed("log", "this kernel has no audit queues (CONFIG_AUDIT)"));
+    };
+    if found.is_empty() {
+        report.text("log: kernel audit log is empty");
+    }
+    let row = |m: &kernel::audit::AuditMessage| {
+        Record::of(Line::new().text("type=").field("type", m.kind).text(" ").field("text", m.text.clone()))
+    };
+    report.list("audit", found.iter().map(row).collect());
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(text: &str) -> LogRecord {
+        LogRecord {
+            seq: 1,
+            ts_nsec: 1_281_339_000,
+            level: 5,
+            facility: 0,
+            flags: 0,
+            caller_id: Some(0x8000_0001),
+            text: text.to_owned(),
+            dict: vec!["SUBSYSTEM=acpi".into()],
+        }
+    }
+    fn text(r: &LogRecord, shape: Shape) -> String {
+        let mut out = Vec::new();
+        fn walk(r: &Record, out: &mut Vec<String>) {
+            for item in &r.items {
+                match item {
+                    report::Item::Line(l) => out.push(l.to_string()),
+                    report::Item::List(l) => l.items.iter().for_each(|r| walk(r, out)),
+                    _ => {}
+                }
+            }
+        }
+        walk(&message(r, shape, None), &mut out);
+        out.join("\n")
+    }
+
+    #[test]
+    fn what_follows_the_first_line_is_indented_below_it() {
+        let got = text(&record("a\nb"), Shape { dict: true, ..Shape::default() });
+        assert_eq!(got, "[    1.281339] a\n               b\n               SUBSYSTEM=acpi");
+        let all = Shape { level: true, caller: true, ..Shape::default() };
+        assert_eq!(text(&record("x\u{1b}[1m"), all), "[    1.281339] [    C1] <5>x.[1m");
+        assert_eq!(text(&record("x"), Shape { no_time: true, ..Shape::default() }), "x");
+    }
+
+    #[test]
+    fn rust_names_become_readable_and_nothing_else_changes() {
+        let line = " _RNvNtCs1234_7mycrate3foo3bar+0x10/0x20 [m]";
+        assert_eq!(demangled(line), " mycrate::foo::bar+0x10/0x20 [m]");
+        assert_eq!(demangled(" ? console_unlock+0x9c/0x140 é"), " ? console_unlock+0x9c/0x140 é");
+    }
+}

@@ -1,0 +1,186 @@
+//! `mod`: the loaded modules.
+
+use crate::{Command, CommandError, Cx, Example};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::module::Module;
+use kernel::{Session, taint};
+use report::{Cell, Line, Record, Report, Role};
+
+/// `mod`.
+#[derive(Debug)]
+pub(crate) struct Mod;
+
+impl Command for Mod {
+    fn name(&self) -> &'static str {
+        "mod"
+    }
+    fn about(&self) -> &'static str {
+        "module information and loading of symbols and debugging data"
+    }
+    fn details(&self) -> &'static str {
+        "Shows the loaded modules: the address of struct module, name, base address, size, and the file whose \
+         debugging data is in use. The symbols and, where the kernel has BTF, the types of modules come from the \
+         dump itself and need no file."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag = |name: &'static str, short, help: &'static str| {
+            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
+        };
+        clap.arg(
+            Arg::new("load")
+                .short('s')
+                .value_name("MODULE [OBJFILE]")
+                .num_args(1..=2)
+                .help("Load the debugging data of a module"),
+        )
+        .arg(Arg::new("delete").short('d').value_name("MODULE").help("Forget the debugging data of a module"))
+        .arg(
+            Arg::new("load-all")
+                .short('S')
+                .value_name("DIRECTORY")
+                .num_args(0..=1)
+                .default_missing_value("")
+                .help("Load the debugging data of all modules"),
+        )
+        .arg(flag("delete-all", 'D', "Forget the debugging data of all modules"))
+        .arg(flag("taints", 't', "Show the modules that taint the kernel, and how"))
+        .arg(flag("readnow", 'r', "Read all debugging data at once: it is read when needed here"))
+        .arg(flag("reinit", 'R', "Start over: nothing needs it here"))
+        .arg(flag("old", 'o', "Use an older method: nothing needs it here"))
+        .arg(flag("sections", 'g', "Show the sections of each module, as the kernel placed them"))
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("mod", "all modules"),
+                Example::new("mod -t", "modules that taint the kernel"),
+                Example::new("mod -g", "modules with the addresses of their sections"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("mod")?;
+        let mut report = Report::new("mod");
+        if let Some(e) = &s.modules_and_problem().1 {
+            report.warning(format!("mod: the list of modules is not whole: {e}"));
+        }
+        let names: Vec<&String> = args
+            .get_many::<String>("load")
+            .into_iter()
+            .flatten()
+            .take(1)
+            .chain(args.get_one::<String>("delete"))
+            .collect();
+        for name in names {
+            if !s.modules().iter().any(|m| m.name == *name) {
+                return Err(CommandError::failed("mod", format_args!("module {name} is not loaded")));
+            }
+        }
+        if args.get_flag("taints") {
+            taints(s, &mut report);
+            return Ok(report);
+        }
+        if args.contains_id("load") || args.contains_id("load-all") {
+            // their symbols are there already; what a file would add is named when it is missed
+            report.info(
+                "mod: symbols and types of modules come from the dump itself; debug files of modules are named on \
+                 the command line or found by build id, and read when an answer needs them",
+            );
+        }
+        list(s, args.get_flag("sections"), &mut report);
+        Ok(report)
+    }
+}
+
+fn list(s: &Session, sections: bool, report: &mut Report) {
+    let mut all: Vec<&Module> = s.modules().iter().collect();
+    all.sort_by_key(|m| m.base());
+    if all.is_empty() && s.modules_and_problem().1.is_none() {
+        report.text("no modules are loaded");
+        return;
+    }
+    let names = all.iter().map(|m| m.name.len()).max().unwrap_or(0).max(4);
+    let sizes = all.iter().map(|m| m.size().to_string().len()).max().unwrap_or(0).max(4);
+    let head =
+        format!("     MODULE       {:names$}        BASE        {:>sizes$}  OBJECT FILE", "NAME", "SIZE");
+    report.line(Line::heading(head));
+    let rows = all.iter().map(|m| {
+        let mut row = row(s, m, names, sizes);
+        if sections {
+            place_sections(s, m, &mut row);
+        }
+        row
+    });
+    report.list("modules", rows.collect());
+}
+
+fn row(s: &Session, m: &Module, names: usize, sizes: usize) -> Record {
+    let line = Line::new().field("module", Cell::Addr(m.at.0)).zeros(16).text("  ");
+    let line = line.field("name", m.name.clone()).left(names).text("  ");
+    let line = line.field("base", Cell::Addr(m.base().0)).zeros(16).text("  ");
+    let line = line.field("size", m.size()).right(sizes).text("  ");
+    let mut row = Record::of(match object_file(s, m) {
+        Some(path) => line.field("object_file", path).role(Role::Path),
+        None => {
+            let kallsyms = s.module_symbols().modules().any(|name| name == m.name);
+            line.field("object_file", Cell::Shown(Box::new(Cell::Null), "(not loaded)".into()))
+                .text(if kallsyms { "  [CONFIG_KALLSYMS]" } else { "" })
+        }
+    });
+    if let Some(version) = &m.srcversion {
+        row.hidden("srcversion", version.clone());
+    }
+    row.hidden("taints", taint::letters(m.taints));
+    row.hidden(
+        "state",
+        match m.state {
+            0 => "live",
+            1 => "coming",
+            2 => "going",
+            _ => "unformed",
+        },
+    );
+    row
+}
+
+/// The file whose debugging data serves for a module.
+fn object_file(s: &Session, m: &Module) -> Option<String> {
+    let dashed = m.name.replace('_', "-");
+    s.opened().module_files.iter().find_map(|path| {
+        let stem = path.file_name()?.to_str()?.split('.').next()?;
+        (stem.replace('_', "-") == dashed).then(|| path.display().to_string())
+    })
+}
+
+fn place_sections(s: &Session, m: &Module, row: &mut Record) {
+    match kernel::module::sections(s, m.at) {
+        Ok(list) => {
+            let one = |(name, at): (String, base::VirtAddr)| {
+                Record::of(
+                    Line::new()
+                        .text("    ")
+                        .field("address", Cell::Addr(at.0))
+                        .text("  ")
+                        .field("section", name),
+                )
+            };
+            row.list("sections", list.into_iter().map(one).collect());
+        }
+        Err(e) => row.warning(format!("mod: sections of {}: {e}", m.name)),
+    }
+}
+
+fn taints(s: &Session, report: &mut Report) {
+    let tainting: Vec<&Module> = s.modules().iter().filter(|m| m.taints != 0).collect();
+    if tainting.is_empty() {
+        report.text("no tainted modules");
+        return;
+    }
+    let names = tainting.iter().map(|m| m.name.len()).max().unwrap_or(0).max(4);
+    report.line(Line::heading(format!("{:names$}  TAINTS", "NAME")));
+    let row = |m: &&Module| {
+        let line = Line::new().field("name", m.name.clone()).left(names).text("  ");
+        Record::of(line.field("taints", taint::letters(m.taints)))
+    };
+    report.list("modules", tainting.iter().map(row).collect());
+}

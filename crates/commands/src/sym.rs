@@ -1,0 +1,259 @@
+//! `sym`: symbols and addresses, both ways.
+
+use crate::{Command, CommandError, Cx, Example, place};
+use base::VirtAddr;
+use clap::{Arg, ArgAction, ArgMatches};
+use debuginfo::symtab::{Symbol, SymbolTable};
+use kernel::Session;
+use kernel::module::Module;
+use report::{Cell, Line, Record, Report, Role};
+
+/// `sym`.
+#[derive(Debug)]
+pub(crate) struct Sym;
+
+/// Most alternatives shown for a symbol that is not there.
+const ALTERNATIVES: usize = 200;
+
+impl Command for Sym {
+    fn name(&self) -> &'static str {
+        "sym"
+    }
+    fn about(&self) -> &'static str {
+        "translate a symbol to its virtual address, or vice-versa"
+    }
+    fn details(&self) -> &'static str {
+        "Takes symbols (all of a name are shown, those of modules with the module in brackets; MODULE:NAME chooses \
+         one module's, vmlinux:NAME the kernel's own) and addresses, with or without an offset (panic+16). In \
+         parentheses the letter that nm shows: T and t code, D and d data, B and b zeroed data, R and r read-only \
+         data, small for local symbols."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag = |name: &'static str, short, help: &'static str| {
+            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
+        };
+        clap.arg(flag("list", 'l', "List all symbols, sorted by address"))
+            .arg(flag("modules", 'M', "List the symbols of all modules"))
+            .arg(Arg::new("module").short('m').value_name("MODULE").help("List the symbols of a module"))
+            .arg(flag("previous", 'p', "Show the symbol before as well"))
+            .arg(flag("next", 'n', "Show the symbol after as well"))
+            .arg(
+                Arg::new("query")
+                    .short('q')
+                    .value_name("STRING")
+                    .action(ArgAction::Append)
+                    .help("Find all symbols whose name has this in it"),
+            )
+            .arg(
+                Arg::new("what")
+                    .value_name("SYMBOL | ADDRESS")
+                    .action(ArgAction::Append)
+                    .num_args(0..)
+                    .help("What to translate"),
+            )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("sym jiffies", "the address of a symbol"),
+                Example::new("sym ffffffff81000000", "what is at an address"),
+                Example::new("sym panic+16", "an address behind a symbol"),
+                Example::new("sym -np panic", "with its neighbours"),
+                Example::new("sym -q virtqueue", "symbols by a part of their name"),
+                Example::new("sym -m virtio_ring", "the symbols of a module"),
+                Example::new("sym virtio_ring:virtqueue_add_sgs", "a symbol of a module"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("sym")?;
+        if s.kernel_symbols().table.is_empty() {
+            let why = s.kernel_symbols().problem.clone().unwrap_or_default();
+            return Err(CommandError::failed("sym", format_args!("no kernel symbols are known: {why}")));
+        }
+        let mut report = Report::new("sym");
+        if args.get_flag("list") {
+            let rows = s.kernel_symbols().table.iter().map(|sym| brief(&sym));
+            report.list("symbols", rows.collect());
+        }
+        if args.get_flag("list") || args.get_flag("modules") {
+            for m in s.modules() {
+                module(s, m, &mut report);
+            }
+        }
+        if let Some(name) = args.get_one::<String>("module") {
+            let Some(m) = s.modules().iter().find(|m| m.name == *name) else {
+                return Err(CommandError::failed("sym", format_args!("module {name} is not loaded")));
+            };
+            module(s, m, &mut report);
+        }
+        for part in args.get_many::<String>("query").into_iter().flatten() {
+            query(s, part, &mut report);
+        }
+        let neighbours = (args.get_flag("previous"), args.get_flag("next"));
+        for word in args.get_many::<String>("what").into_iter().flatten() {
+            one(cx, s, word, neighbours, &mut report)?;
+        }
+        if report.is_empty() && !args.args_present() {
+            return Err(CommandError::failed("sym", "a symbol or an address is missing"));
+        }
+        Ok(report)
+    }
+}
+
+/// `ffffffff961ccf31 (T) panic`, a symbol of a module with its module.
+fn line(sym: &Symbol<'_>, at: VirtAddr, offset: u64) -> Line {
+    let mut line = Line::new().field("address", Cell::Addr(at.0)).text(" (");
+    line = line.field("kind", sym.kind.to_string()).text(") ");
+    line = line.field("symbol", Cell::symbol(sym.name, offset));
+    match sym.module {
+        Some(module) => line.text(" [").field("module", module.to_owned()).text("] "),
+        None => line,
+    }
+}
+
+fn full(s: &Session, sym: &Symbol<'_>, at: VirtAddr, offset: u64) -> Record {
+    let mut line = line(sym, at, offset);
+    if sym.is_text()
+        && let Some(place) = place::of(s, at)
+    {
+        line = line.text(" ").field("file", place).role(Role::Path);
+    }
+    let mut row = Record::of(line);
+    if sym.size != 0 {
+        row.hidden("size", sym.size);
+    }
+    row
+}
+
+fn brief(sym: &Symbol<'_>) -> Record {
+    let line = Line::new().field("address", Cell::Addr(sym.addr.0)).text(" (");
+    Record::of(line.field("kind", sym.kind.to_string()).text(") ").field("symbol", sym.name.to_owned()))
+}
+
+/// The symbols of a module between the bounds of its memory.
+fn module(s: &Session, m: &Module, report: &mut Report) {
+    let symbols = s.module_symbols();
+    let mut out = Record::new();
+    out.hidden("module", m.name.clone());
+    let mut runs: Vec<_> = m.memory.iter().chain(&m.init).copied().collect();
+    runs.sort_by_key(|run| run.base);
+    let whole = m.memory.len() == 1;
+    for run in runs {
+        let end = run.base.add(run.size);
+        let is_init = m.init.iter().any(|i| i.base == run.base);
+        let kind = match (whole, is_init) {
+            (true, false) => String::new(),
+            (true, true) => "INIT ".into(),
+            _ => format!("{} ", run.kind.to_uppercase().replace('_', " ")),
+        };
+        let bound = |which: &str, at: VirtAddr| {
+            let line = Line::new().cell(Cell::Addr(at.0)).text(format!(" MODULE {kind}{which}: "));
+            line.cell(m.name.clone())
+        };
+        out.line(bound("START", run.base));
+        let own = symbols.between(run.base, end).filter(|sym| sym.module == Some(m.name.as_str()));
+        out.list("symbols", own.map(|sym| brief(&sym)).collect());
+        out.line(bound("END", end));
+    }
+    report.list("modules", vec![out]);
+}
+
+fn tables(s: &Session) -> [&SymbolTable; 2] {
+    [&s.kernel_symbols().table, s.module_symbols()]
+}
+
+fn query(s: &Session, part: &str, report: &mut Report) {
+    let mut found: Vec<Symbol<'_>> = tables(s).into_iter().flat_map(|t| t.containing(part)).collect();
+    found.sort_by_key(|sym| sym.addr);
+    if found.is_empty() {
+        report.text("(none found)");
+    }
+    report.list("symbols", found.iter().map(|sym| Record::of(line(sym, sym.addr, 0))).collect());
+}
+
+/// A symbol, a symbol with an offset, or an address.
+fn one(
+    cx: &Cx<'_>,
+    s: &Session,
+    word: &str,
+    neighbours: (bool, bool),
+    report: &mut Report,
+) -> Result<(), CommandError> {
+    let named = s.named(word);
+    if !named.is_empty() {
+        let mut rows = Vec::new();
+        for sym in &named {
+            rows.extend(with_neighbours(s, sym, sym.addr, 0, neighbours));
+        }
+        report.list("symbols", rows);
+        return Ok(());
+    }
+    let is_name =
+        word.starts_with(|c: char| c.is_alphabetic() || c == '_') && crate::eval::hex(word).is_none();
+    let at = match crate::eval::hex(word) {
+        Some(at) => Some(at),
+        None => crate::eval::value(word, &|name| cx.symbol_value(name)).ok(),
+    };
+    let Some(at) = at else {
+        if !is_name {
+            return Err(CommandError::failed("sym", format_args!("invalid address: {word}")));
+        }
+        missing(s, word, report);
+        return Ok(());
+    };
+    let at = VirtAddr(at);
+    let Some(found) = s.locate(at).or_else(|| absolute(s, at)) else {
+        report.error(format!("sym: invalid address: {word}"));
+        return Ok(());
+    };
+    report.list("symbols", with_neighbours(s, &found.symbol, at, found.offset, neighbours));
+    Ok(())
+}
+
+/// A symbol below the kernel's image: the offsets of per-CPU variables.
+fn absolute(s: &Session, at: VirtAddr) -> Option<kernel::Located<'_>> {
+    let table = &s.kernel_symbols().table;
+    let end = table.addr("__per_cpu_end").filter(|end| end.0 >> 63 == 0)?;
+    let (symbol, offset) = table.at(at).filter(|_| at.0 != 0 && at < end)?;
+    Some(kernel::Located { symbol, offset, span: None })
+}
+
+fn with_neighbours(
+    s: &Session,
+    sym: &Symbol<'_>,
+    at: VirtAddr,
+    offset: u64,
+    (previous, next): (bool, bool),
+) -> Vec<Record> {
+    let table: &SymbolTable =
+        if sym.module.is_some() { s.module_symbols() } else { &s.kernel_symbols().table };
+    let neighbour = |found: Option<Symbol<'_>>| found.map(|n| full(s, &n, n.addr, 0));
+    let before = neighbour(table.prev(sym.id).filter(|_| previous));
+    let after = neighbour(table.next(sym.id).filter(|_| next));
+    before.into_iter().chain([full(s, sym, at, offset)]).chain(after).collect()
+}
+
+fn missing(s: &Session, word: &str, report: &mut Report) {
+    report.error(format!("symbol not found: {word}"));
+    report.text("possible alternatives:");
+    let mut found: Vec<Symbol<'_>> = tables(s).into_iter().flat_map(|t| t.containing(word)).collect();
+    found.sort_by_key(|sym| sym.addr);
+    if found.is_empty() {
+        let near = s.kernel_symbols().table.near(word, 5);
+        found = near.into_iter().filter_map(|name| s.kernel_symbols().table.find(name)).collect();
+    }
+    if found.is_empty() {
+        report.text("  (none found)");
+    }
+    let more = found.len().saturating_sub(ALTERNATIVES);
+    let row = |sym: &Symbol<'_>| {
+        let mut out = Line::of("  ");
+        out.0.extend(line(sym, sym.addr, 0).0);
+        Record::of(out)
+    };
+    report.list("alternatives", found.iter().take(ALTERNATIVES).map(row).collect());
+    if more > 0 {
+        report.info(format!("  ... and {more} more: sym -q {word}"));
+    }
+}

@@ -1,0 +1,288 @@
+//! `sys`: the machine, its kernel, and what killed it.
+
+use crate::{Command, CommandError, Cx, Example, when};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::{Session, dmi, ikconfig, syscalls, system, taint};
+use report::{Cell, Line, Record, Report, Role};
+
+/// `sys`.
+#[derive(Debug)]
+pub(crate) struct Sys;
+
+impl Command for Sys {
+    fn name(&self) -> &'static str {
+        "sys"
+    }
+    fn about(&self) -> &'static str {
+        "system data"
+    }
+    fn details(&self) -> &'static str {
+        "Shows the kernel, the dump, CPUs, clock, load, tasks, release and memory, and why the machine died: first \
+         the root cause, the first fatal message of the log, then the final panic where that is another. \
+         \"sys config\" shows the kernel's configuration where the kernel carries it (CONFIG_IKCONFIG)."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag =
+            |name: &'static str, help: &'static str| Arg::new(name).action(ArgAction::SetTrue).help(help);
+        clap.arg(
+            Arg::new("calls")
+                .short('c')
+                .value_name("NAME | NUMBER")
+                .num_args(0..=1)
+                .default_missing_value("")
+                .help("Show the table of system calls, or the calls of that name or number"),
+        )
+        .arg(flag("taint", "Show why the kernel is tainted").short('t'))
+        .arg(flag("dmi", "Show the DMI strings").short('i'))
+        .arg(flag("panic", "Panic a live system: a dump has none").long("panic"))
+        .arg(
+            Arg::new("what")
+                .value_name("config")
+                .value_parser(["config"])
+                .help("Show the kernel's configuration"),
+        )
+    }
+    fn respell(&self) -> &'static [(&'static str, &'static str)] {
+        const { &[("-panic", "--panic")] }
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("sys", "the machine and why it died"),
+                Example::new("sys -t", "why the kernel is tainted"),
+                Example::new("sys -c select", "system calls by name"),
+                Example::new("sys -c 59", "a system call by number"),
+                Example::new("sys -i", "the hardware's names"),
+                Example::new("sys config", "the kernel's configuration"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("sys")?;
+        if args.get_flag("panic") {
+            return Err(CommandError::failed("sys", "cannot panic a dumpfile!"));
+        }
+        if let Some(which) = args.get_one::<String>("calls") {
+            return calls(cx, s, which);
+        }
+        if args.get_flag("taint") {
+            return tainted(s);
+        }
+        if args.get_flag("dmi") {
+            return strings(s);
+        }
+        if args.contains_id("what") {
+            return configuration(s);
+        }
+        let mut report = Report::new("sys");
+        banner(cx, s, &mut report);
+        Ok(report)
+    }
+}
+
+/// A line of the banner: its label, as wide as all.
+fn label(text: &str) -> Line {
+    Line::new().text(format!("{text:>12}: "))
+}
+
+/// A value, or why there is none.
+fn or_why<T: Into<Cell>>(value: kernel::Result<T>) -> Cell {
+    match value {
+        Ok(value) => value.into(),
+        Err(e) => Cell::absent("not known", e.to_string()),
+    }
+}
+
+/// The banner: what `sys` shows, and what a session begins with.
+pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
+    let mask = taint::mask(s).unwrap_or(0);
+    let mut line = label("KERNEL");
+    line = match (s.vmlinux(), &cx.settings.namelist) {
+        (Some(file), shown) => {
+            let name = shown.clone().unwrap_or_else(|| file.path().display().to_string());
+            line.field("kernel", name).role(Role::Path)
+        }
+        (None, _) => line
+            .field("kernel", Cell::Shown(Box::new(Cell::Null), "no vmlinux".into()))
+            .text(" (symbols from ")
+            .field("symbols_from", s.kernel_symbols().from.clone())
+            .text(")"),
+    };
+    if mask != 0 {
+        line = line.text("  [TAINTED]");
+    }
+    report.line(line);
+    report.hidden("tainted", taint::letters(mask));
+    let files: Vec<String> = s.opened().dump_paths.iter().map(|p| p.display().to_string()).collect();
+    let files = cx.settings.dumpfile.clone().unwrap_or_else(|| files.join(" "));
+    let mut line = label("DUMPFILE").field("dumpfile", files).role(Role::Path);
+    if s.dump().facts().incomplete {
+        line = line.text("  [INCOMPLETE]");
+    }
+    report.line(line);
+    cpus(s, report);
+    clock(s, report);
+    report.line(label("TASKS").field("tasks", s.tasks().all.len()));
+    names(s, report);
+    let memory = system::memory_bytes(s).map(|n| Cell::Shown(Box::new(Cell::Size(n)), when::memory(n)));
+    report.line(label("MEMORY").field("memory_bytes", or_why(memory)));
+    died(s, report);
+}
+
+fn cpus(s: &Session, report: &mut Report) {
+    let cpus = s.cpus();
+    let count = if cpus.present.is_empty() { cpus.possible.len() } else { cpus.present.len() };
+    let mut line = label("CPUS").field("cpus", count);
+    let offline = count.saturating_sub(cpus.online.len());
+    if offline > 0 && !cpus.online.is_empty() {
+        line = line.text(" [OFFLINE: ").field("offline", offline).text("]");
+    }
+    report.line(line);
+}
+
+fn clock(s: &Session, report: &mut Report) {
+    let clocks = system::clocks(s);
+    let (date, up) = match &clocks {
+        Ok(c) => (
+            Cell::Shown(Box::new(c.wall_sec.into()), when::date(c.wall_sec)),
+            Cell::Shown(Box::new(c.uptime_sec.into()), when::duration(c.uptime_sec.unsigned_abs())),
+        ),
+        Err(e) => {
+            let gap = || Cell::absent("not known", e.to_string());
+            (gap(), gap())
+        }
+    };
+    report.line(label("DATE").field("date", date));
+    report.line(label("UPTIME").field("uptime_seconds", up));
+    let load = system::load_average(s).map(|loads| {
+        let one = |n: u64| {
+            Cell::Shown(Box::new(Cell::Float(n as f64 / 100.0, 2)), format!("{}.{:02}", n / 100, n % 100))
+        };
+        Cell::Many(loads.into_iter().map(one).collect(), ", ")
+    });
+    report.line(label("LOAD AVERAGE").field("load_average", or_why(load)));
+}
+
+fn names(s: &Session, report: &mut Report) {
+    let name = system::utsname(s);
+    let part = |pick: fn(&system::Utsname) -> &String| match &name {
+        Ok(name) => Cell::from(pick(name).clone()),
+        Err(e) => Cell::absent("not known", e.to_string()),
+    };
+    report.line(label("NODENAME").field("nodename", part(|n| &n.nodename)));
+    report.line(label("RELEASE").field("release", part(|n| &n.release)));
+    report.line(label("VERSION").field("version", part(|n| &n.version)));
+    let mut line = label("MACHINE").field("machine", part(|n| &n.machine));
+    line = match system::cpu_khz(s) {
+        Some(khz) => line.text("  (").field("mhz", khz / 1000).text(" Mhz)"),
+        None => line.text("  (unknown Mhz)"),
+    };
+    report.line(line);
+}
+
+/// Why it died: the root cause, then what the panic was called with.
+fn died(s: &Session, report: &mut Report) {
+    let text = match s.log() {
+        Ok(log) => system::panic_text(log),
+        Err(e) => {
+            report.line(label("PANIC").field("cause", Cell::absent("log not readable", e.to_string())));
+            return;
+        }
+    };
+    let quoted = |line: Line, key: &'static str, text: &str| {
+        line.text("\"").field(key, text.to_owned()).role(Role::Strong).text("\"")
+    };
+    match (&text.cause, &text.panic) {
+        (Some(cause), Some(panic)) if cause != panic => {
+            report.line(quoted(label("PANIC"), "cause", cause));
+            report.line(quoted(Line::of(" ".repeat(14)), "panic", panic));
+        }
+        (Some(only), _) | (None, Some(only)) => report.line(quoted(label("PANIC"), "cause", only)),
+        (None, None) => report.line(label("PANIC").text("(none: the log has no oops and no panic)")),
+    }
+}
+
+fn tainted(s: &Session) -> Result<Report, CommandError> {
+    let mask = taint::mask(s).map_err(|e| CommandError::failed("sys", e))?;
+    let mut report = Report::new("sys");
+    let line = Line::new().text("TAINTED_MASK: ").field("tainted_mask", Cell::hex_digits(mask, 0)).text("  ");
+    report.line(line.field("letters", taint::letters(mask)));
+    let set = (0..64).filter(|bit| mask >> bit & 1 == 1);
+    let rows = set.map(|bit| {
+        let known = taint::FLAGS.iter().find(|(n, ..)| *n == bit);
+        let (letter, why) = known.map_or(('?', "not known here"), |(_, letter, why)| (*letter, *why));
+        let line =
+            Line::new().text("  ").field("letter", letter.to_string()).text("  ").field("meaning", why);
+        let mut row = Record::of(line);
+        row.hidden("bit", bit);
+        row
+    });
+    report.list("flags", rows.collect());
+    Ok(report)
+}
+
+fn strings(s: &Session) -> Result<Report, CommandError> {
+    let mut report = Report::new("sys");
+    let found = dmi::strings(s).map_err(|e| CommandError::failed("sys", e))?;
+    if found.is_empty() {
+        report.info("sys: the kernel found no DMI strings");
+    }
+    let row = |(name, text): (String, String)| {
+        Record::of(Line::new().field("name", name).right(25).text(": ").field("text", text))
+    };
+    report.list("dmi", found.into_iter().map(row).collect());
+    Ok(report)
+}
+
+fn configuration(s: &Session) -> Result<Report, CommandError> {
+    let module = s.modules().iter().any(|m| m.name == "configs");
+    let text = ikconfig::config(s).map_err(|e| match e {
+        kernel::KernelError::NoSymbol(_) if module => {
+            CommandError::failed("sys", "kernel_config_data is in module configs, which is not read")
+        }
+        kernel::KernelError::NoSymbol(_) => CommandError::failed(
+            "sys",
+            "kernel_config_data does not exist in this kernel (CONFIG_IKCONFIG is not built in; see \
+             /boot/config of the release)",
+        ),
+        e => CommandError::failed("sys", e),
+    })?;
+    let mut report = Report::new("sys");
+    let row = |line: &str| Record::of(Line::new().field("line", line.to_owned()));
+    report.list("config", text.lines().map(row).collect());
+    Ok(report)
+}
+
+fn calls(cx: &Cx<'_>, s: &Session, which: &str) -> Result<Report, CommandError> {
+    let table = syscalls::table(s).map_err(|e| CommandError::failed("sys", e))?;
+    let number = if cx.settings.radix == 16 { crate::eval::hex(which) } else { which.parse().ok() };
+    let mut report = Report::new("sys");
+    let mut rows = Vec::new();
+    for (n, function) in (0_u64..).zip(&table) {
+        let name = s.locate(*function).map_or_else(String::new, |l| l.symbol.name.to_owned());
+        let wanted = match number {
+            Some(number) => number == n,
+            None => name.contains(which),
+        };
+        if !wanted {
+            continue;
+        }
+        let shown = if cx.settings.radix == 16 { format!("{n:x}") } else { n.to_string() };
+        let mut line =
+            Line::new().field("number", Cell::Shown(Box::new(n.into()), shown)).right(3).text("  ");
+        line = line.field("name", name);
+        if let Some(place) = crate::place::of(s, *function) {
+            line = line.left(26).text(" ").field("file", place).role(Role::Path);
+        }
+        let mut row = Record::of(line);
+        row.hidden("address", *function);
+        rows.push(row);
+    }
+    if table.is_empty() {
+        report.warning("sys: sys_call_table has no entry that is a function");
+    } else if !rows.is_empty() {
+        report.line(Line::heading("NUM  SYSTEM CALL                FILE AND LINE NUMBER"));
+    }
+    report.list("calls", rows);
+    Ok(report)
+}

@@ -1,0 +1,146 @@
+//! Tasks as the user names them, and the lines that show which task an answer is about.
+
+use crate::{CommandError, Cx, unquoted};
+use base::VirtAddr;
+use kernel::Session;
+use kernel::task::Task;
+use regex_lite::Regex;
+use report::{Cell, Line};
+
+/// True for a thread of the kernel: a zombie of the user's has no memory either, but is none.
+pub(crate) const fn is_kernel(t: &Task) -> bool {
+    t.flags & kernel::task::PF_KTHREAD != 0 || t.pid == 0
+}
+
+/// `PID: 1        TASK: ff1a4b5e011f20c0  CPU: 1    COMMAND: "init"`
+pub(crate) fn banner(t: &Task) -> Line {
+    Line::new()
+        .text("PID: ")
+        .field("pid", t.pid)
+        .left(8)
+        .text(" TASK: ")
+        .field("task", Cell::Addr(t.at.0))
+        .zeros(16)
+        .text("  CPU: ")
+        .field("cpu", t.cpu)
+        .left(4)
+        .text(" COMMAND: \"")
+        .field("command", t.comm.clone())
+        .text("\"")
+}
+
+/// One way in which tasks are named.
+#[derive(Debug)]
+pub(crate) enum Named {
+    /// A thread id.
+    Pid(i32),
+    /// The address of a `task_struct`.
+    At(VirtAddr),
+    /// A name.
+    Name(String),
+    /// A pattern for names, as from 'regex'.
+    Pattern(Regex),
+}
+
+impl Named {
+    /// Reads a word as crash does: `'regex'`, a pid, a `task_struct`, a name; `\123` is a name.
+    pub(crate) fn parse(s: &Session, command: &str, word: &str) -> Result<Self, CommandError> {
+        if word.starts_with('\'')
+            && let Some(pattern) = unquoted(word)
+        {
+            return Regex::new(pattern)
+                .map(Named::Pattern)
+                .map_err(|e| CommandError::failed(command, format_args!("invalid expression {word}: {e}")));
+        }
+        if let Some(name) = word.strip_prefix('\\') {
+            return Ok(Named::Name(name.to_owned()));
+        }
+        if let Ok(pid) = word.parse::<i32>()
+            && (pid >= 0 && word.len() < 10)
+        {
+            return Ok(Named::Pid(pid));
+        }
+        // a hex number is a task's address, or a pid in hex; a name such as `dd` comes before it
+        if let Some(value) = crate::eval::hex(word)
+            && !s.tasks().all.iter().any(|t| t.comm == word)
+        {
+            let at = VirtAddr(value);
+            if s.tasks().at(at).is_some() {
+                return Ok(Named::At(at));
+            }
+            if value >> 63 == 1 {
+                return Err(CommandError::failed(command, format_args!("invalid task or pid value: {word}")));
+            }
+            let pid = i32::try_from(value).ok().filter(|&p| s.tasks().with_pid(p).next().is_some());
+            if let Some(pid) = pid {
+                return Ok(Named::Pid(pid));
+            }
+        }
+        Ok(Named::Name(word.to_owned()))
+    }
+    /// True for a task that is meant.
+    pub(crate) fn matches(&self, t: &Task) -> bool {
+        match self {
+            Named::Pid(pid) => t.pid == *pid,
+            Named::At(at) => t.at == *at,
+            Named::Name(name) => t.comm == *name,
+            Named::Pattern(pattern) => pattern.is_match(&t.comm),
+        }
+    }
+}
+
+/// The tasks that any of the words means, in the order of all tasks for each word, none twice.
+pub(crate) fn chosen<'s>(s: &'s Session, named: &[Named]) -> Vec<&'s Task> {
+    let mut out: Vec<&Task> = Vec::new();
+    for one in named {
+        for t in s.tasks().all.iter().filter(|t| one.matches(t)) {
+            if !out.iter().any(|seen| seen.at == t.at) {
+                out.push(t);
+            }
+        }
+    }
+    out
+}
+
+/// The task that commands are about: the one that `set` chose, else the panic task.
+pub(crate) fn context<'s>(cx: &Cx<'s>, command: &str) -> Result<&'s Task, CommandError> {
+    let s = cx.session(command)?;
+    if let Some(at) = cx.settings.context
+        && let Some(t) = s.tasks().at(at)
+    {
+        return Ok(t);
+    }
+    kernel::panic::panic_task(s).ok_or_else(|| {
+        let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
+        CommandError::failed(command, format_args!("no task could be read{why}"))
+    })
+}
+
+/// CPUs from `1,3,5-7`, `a` or `all`.
+pub(crate) fn cpus(s: &Session, command: &str, text: &str) -> Result<Vec<u32>, CommandError> {
+    let possible = &s.cpus().possible;
+    if text == "a" || text == "all" {
+        return Ok(possible.clone());
+    }
+    let invalid = || CommandError::failed(command, format_args!("invalid cpu specification: {text}"));
+    let mut out = Vec::new();
+    for part in text.split(',') {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let (from, to) =
+            (from.parse::<u32>().map_err(|_| invalid())?, to.parse::<u32>().map_err(|_| invalid())?);
+        if from > to || !possible.contains(&from) || !possible.contains(&to) {
+            return Err(invalid());
+        }
+        out.extend(possible.iter().copied().filter(|cpu| (from..=to).contains(cpu)));
+    }
+    out.sort_unstable();
+    out.dedup();
+    Ok(out)
+}
+
+/// What was damaged where tasks were read, as a warning, so that nobody takes the list for whole.
+pub(crate) fn problems(s: &Session, report: &mut report::Report) {
+    for e in &s.tasks().problems {
+        report.warning(format!("the list of tasks is not whole: {e}"));
+    }
+}
