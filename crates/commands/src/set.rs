@@ -105,6 +105,9 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
                 return Err(CommandError::failed("set", format_args!("{}: {wrong}", v.name)));
             }
         }
+        if let Some(s) = cx.session_if_open() {
+            s.dump().read_missing_as_zeros(cx.settings.zero_excluded);
+        }
         let label = if v.name == "radix" { "output radix" } else { v.name };
         report.record(
             v.name,

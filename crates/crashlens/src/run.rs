@@ -41,6 +41,7 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<bool, Strin
         cli.idle_options().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
     }
     if let Some(session) = &session {
+        session.dump().read_missing_as_zeros(cli.zero_excluded);
         session.opened().warnings.iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
     }
     let mut shell = Shell::new(session.as_ref(), settings(cli, session.as_ref())?, options(cli, format));

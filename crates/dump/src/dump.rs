@@ -2,6 +2,7 @@
 
 use crate::{Facts, Gap};
 use base::{Missing, PAGE_SIZE, Pfn, PhysAddr, PhysRange, PhysRead, RawNote, VirtAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A run of virtual addresses that the dump's headers place in physical memory (`p_vaddr` and
 /// `p_paddr` of an ELF PT_LOAD): in a kernel's `/proc/vmcore`, the kernel image and the direct map.
@@ -46,11 +47,19 @@ pub(crate) struct Opened {
 /// An opened dump. Reading is possible from any number of threads.
 pub struct Dump {
     opened: Opened,
+    /// Pages left out or cut off read as zeros.
+    zeros: AtomicBool,
 }
 
 impl Dump {
     pub(crate) fn new(opened: Opened) -> Self {
-        Self { opened }
+        Self { opened, zeros: AtomicBool::new(false) }
+    }
+
+    /// Reads pages that the filter left out or that a truncated file lost as zeros from now on, as
+    /// crash's `--zero_excluded`: more can be walked, and nothing marks what is not true.
+    pub fn read_missing_as_zeros(&self, on: bool) {
+        self.zeros.store(on, Ordering::Relaxed);
     }
 
     /// The format in words: `ELF core (QEMU)`, `kdump-compressed v6 (zlib), flattened` ...
@@ -121,7 +130,10 @@ impl PhysRead for Dump {
         while !rest.is_empty() {
             let n = rest.len().min((PAGE_SIZE - at.page_offset()) as usize);
             let Some((part, next)) = rest.split_at_mut_checked(n) else { break };
-            self.opened.backend.read_in_page(at, part).map_err(|why| Missing { at, why })?;
+            match self.opened.backend.read_in_page(at, part) {
+                Err(Gap::Excluded | Gap::Truncated) if self.zeros.load(Ordering::Relaxed) => part.fill(0),
+                read => read.map_err(|why| Missing { at, why })?,
+            }
             at = at.add(n as u64);
             rest = next;
         }

@@ -248,6 +248,19 @@ fn reads_across_pages_name_the_first_missing_byte() {
 }
 
 #[test]
+fn missing_pages_read_as_zeros_where_that_is_wanted() {
+    let spec = DumpSpec::x86_64().page(2, &[2; PAGE]).excluded(3);
+    let dump = Dump::from_bytes(vec![spec.kdump(Packing::Lzo)]).unwrap();
+    dump.read_missing_as_zeros(true);
+    let mut buf = vec![9; PAGE];
+    assert_eq!(dump.read_phys(PhysAddr(0x2800), &mut buf), Ok(()));
+    assert_eq!((buf[0], buf[0x7ff], buf[0x800], buf[PAGE - 1]), (2, 2, 0, 0));
+    assert_eq!(dump.read_phys(PhysAddr(0x10_0000), &mut buf).unwrap_err().why, Gap::Absent);
+    dump.read_missing_as_zeros(false);
+    assert_eq!(dump.read_phys(PhysAddr(0x3000), &mut buf).unwrap_err().why, Gap::Excluded);
+}
+
+#[test]
 fn many_threads_read_the_same_pages() {
     let dump = Dump::from_bytes(vec![spec().kdump(Packing::Zstd)]).unwrap();
     std::thread::scope(|scope| {

@@ -166,7 +166,7 @@ fn spawn(command: &mut Command) -> io::Result<Reader> {
 
 fn less() -> Command {
     let mut command = Command::new("less");
-    command.arg("-RFX");
+    command.arg("-RFXK");
     command
 }
 
