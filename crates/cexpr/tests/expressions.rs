@@ -293,3 +293,13 @@ fn radix_repeats_and_limits() {
     let bare = FormatOptions { symbols: false, ..FormatOptions::default() };
     assert_eq!(show("queue.priv", &bare), "0xffffffff82000010");
 }
+
+#[test]
+fn a_definition_is_preferred_to_an_extern_declaration() {
+    let mut lab = Lab::new();
+    lab.var_types.remove("table");
+    lab.variable("table", lab.array("int", None));
+    assert_eq!(p(&lab, "table"), "0xffffffff82000040 <table>");
+    lab.variable("table", lab.array("int", Some(5)));
+    assert_eq!(p(&lab, "table"), "{10, 20, 30, 40, 50}");
+}

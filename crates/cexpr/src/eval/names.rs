@@ -7,7 +7,7 @@ use crate::scope::{History, SymbolInfo};
 use crate::suggest::Nearest;
 use crate::value::{Absent, Caveat, Value};
 use base::{PAGE_SHIFT, PAGE_SIZE};
-use debuginfo::types::{Encoding, Space, Type, TypeRef};
+use debuginfo::types::{Encoding, Scope as TypeScope, Space, Type, TypeRef};
 
 /// The types that gdb gives to symbols without debug information.
 const NO_DATA_TYPE: &str = "<data variable, no debug info>";
@@ -49,7 +49,7 @@ impl Evaluator<'_> {
         let plain = name.rsplit(':').next().unwrap_or(name);
         let prefer = self.scope.prefer();
         let space = if symbol.text { Space::Function } else { Space::Variable };
-        let ty = symbol.ty.or_else(|| self.types.first(prefer.as_ref(), space, plain)).or_else(|| {
+        let ty = symbol.ty.or_else(|| self.declared(prefer.as_ref(), space, plain)).or_else(|| {
             let known = !symbol.text && symbol.module.is_none();
             known.then(|| known_type(self.scope, plain)).flatten()
         });
@@ -60,6 +60,22 @@ impl Evaluator<'_> {
             None => (self.untyped_data(), Some(Caveat::NoType(plain))),
         };
         Value { caveat, ..Value::memory(ty, symbol.addr) }
+    }
+
+    /// The type that debug information gives to a name; of several, one that is complete: headers
+    /// declare `extern int table[];` where one unit defines the length.
+    fn declared(&self, prefer: Option<&TypeScope>, space: Space, name: &str) -> Option<TypeRef> {
+        let first = self.types.first(prefer, space, name)?;
+        let complete = |at: TypeRef| {
+            !matches!(
+                self.types.resolve(at).map(|(_, t)| t).as_deref(),
+                Ok(Type::Array { count: None, .. } | Type::Compound { declaration: true, .. }) | Err(_)
+            )
+        };
+        if complete(first) {
+            return Some(first);
+        }
+        self.types.find_in(prefer, space, name).into_iter().find(|&at| complete(at)).or(Some(first))
     }
 
     fn untyped_data(&self) -> TypeRef {

@@ -241,6 +241,17 @@ impl Lab {
         at
     }
 
+    /// One more type that the debug information gives to a variable.
+    pub fn variable(&self, name: &str, ty: TypeRef) {
+        assert_eq!(ty.source, self.source.id);
+        self.source.made.write().unwrap().names.push((Space::Variable, name.to_owned(), ty.id));
+    }
+
+    pub fn array(&self, elem: &str, count: Option<u64>) -> TypeRef {
+        let elem = self.ty(elem);
+        self.source.add(None, "", Type::Array { elem, count })
+    }
+
     /// A member by name, type and byte offset.
     pub fn at(&self, name: &str, ty: &str, offset: u64) -> Member {
         let name = (!name.is_empty()).then(|| name.into());
