@@ -3,11 +3,16 @@
 //! A candidate is taken only when its build-id is the wanted one (or none is known, which is said).
 //! What was tried is kept, with the outcome, so that "not found" can say where it looked.
 
+mod archives;
+mod containers;
+#[cfg(test)]
+mod containers_tests;
 mod packages;
 #[cfg(test)]
 mod tests;
 mod tree;
 
+pub use containers::{ContainerError, Extracted, Wanted, cache_dir, extract, fuzz_archives, is_package};
 pub use packages::{WantedPackage, wanted_packages};
 
 use crate::elf::ObjectFile;
