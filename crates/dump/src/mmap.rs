@@ -1,5 +1,4 @@
-//! The only `unsafe` of this crate: a read-only map of a dump file, with a bound on how much of it
-//! stays resident.
+//! A read-only map of a dump file, with a bound on how much of it stays resident.
 //!
 //! Touched pages of a map count as the process's memory. So the map counts the 64 KiB windows that
 //! reads touch (the unit in which Linux maps file pages around a fault) and, past a budget, gives
@@ -7,9 +6,8 @@
 //!
 //! Invariant: nobody writes through the map, and slices of it stay valid for its whole life, whether
 //! or not their pages were given back.
-#![expect(unsafe_code, reason = "a file map has no safe constructor: the file could shrink under it")]
 
-use memmap2::{Mmap, UncheckedAdvice};
+use base::MappedFile;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,7 +21,7 @@ const SLOTS: usize = 1024;
 
 /// A whole file, mapped read-only.
 pub(crate) struct Map {
-    map: Mmap,
+    map: MappedFile,
     /// Window number + 1 that was last seen in each slot.
     seen: Box<[AtomicU64]>,
     touched: AtomicUsize,
@@ -32,10 +30,7 @@ pub(crate) struct Map {
 impl Map {
     /// Maps the whole of a regular file.
     pub(crate) fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the map is never written. That the file keeps its length is the one thing that
-        // cannot be had from the system: a dump that is cut while it is open ends the process with
-        // SIGBUS, as it does in every tool that maps its input; it cannot make wrong memory readable.
-        let map = unsafe { Mmap::map(file)? };
+        let map = MappedFile::from_file(file)?;
         let seen = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
         Ok(Self { map, seen, touched: AtomicUsize::new(0) })
     }
@@ -76,8 +71,6 @@ impl Map {
         for seen in &self.seen {
             seen.store(0, Ordering::Relaxed);
         }
-        // SAFETY: the map is read-only and backed by the file, so that no data can be lost: pages
-        // dropped here read the same again. A failure only leaves them resident.
-        let _ = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        self.map.forget(&self.map);
     }
 }
