@@ -50,15 +50,17 @@ enum To {
 pub(crate) struct Output {
     to: To,
     gone: bool,
+    /// True where the line named it: a pipe or a file, not a pager.
+    redirected: bool,
 }
 
 impl Output {
     pub(crate) const fn stdout() -> Self {
-        Self { to: To::Stdout, gone: false }
+        Self { to: To::Stdout, gone: false, redirected: false }
     }
     #[cfg(test)]
     pub(crate) const fn memory() -> Self {
-        Self { to: To::Memory(Vec::new()), gone: false }
+        Self { to: To::Memory(Vec::new()), gone: false, redirected: false }
     }
     #[cfg(test)]
     pub(crate) fn into_text(self) -> String {
@@ -77,7 +79,7 @@ impl Output {
             Scroll::More => Command::new("more"),
             Scroll::CrashPager => named("CRASHPAGER").map_or_else(less, |p| shell(&p)),
         };
-        Self { to: To::Pager(command), gone: false }
+        Self { to: To::Pager(command), gone: false, redirected: false }
     }
     /// What a line's redirection names; `None` where it has none.
     pub(crate) fn redirected(redirect: &Redirect) -> io::Result<Option<Self>> {
@@ -88,7 +90,7 @@ impl Output {
                 OpenOptions::new().create(true).write(true).append(*append).truncate(!*append).open(name)?,
             ),
         };
-        Ok(Some(Self { to, gone: false }))
+        Ok(Some(Self { to, gone: false, redirected: true }))
     }
     /// True where the reader is a person at a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
@@ -101,6 +103,9 @@ impl Output {
     /// True once nobody reads any more.
     pub(crate) const fn is_gone(&self) -> bool {
         self.gone
+    }
+    pub(crate) const fn is_redirected(&self) -> bool {
+        self.redirected
     }
     pub(crate) const fn is_stdout(&self) -> bool {
         matches!(self.to, To::Stdout)

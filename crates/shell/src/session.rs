@@ -399,12 +399,17 @@ impl<'s> Shell<'s> {
             let _ = render::json_error(name, &text, writer.source, out);
             return;
         }
-        let elsewhere = !out.is_stdout() && !out.is_terminal();
         match &self.settings.error {
-            ErrorsTo::Redirect if elsewhere => {
+            ErrorsTo::Default => {
+                self.complain(&text);
+                if out.is_redirected() {
+                    let _ = writeln!(out, "{text}");
+                }
+            }
+            ErrorsTo::Redirect if out.is_redirected() => {
                 let _ = writeln!(out, "{text}");
             }
-            ErrorsTo::Default | ErrorsTo::Redirect => self.complain(&text),
+            ErrorsTo::Redirect => self.complain(&text),
             ErrorsTo::File(name) => {
                 let file = std::fs::OpenOptions::new().create(true).append(true).open(name);
                 if let Err(e) = file.and_then(|mut f| writeln!(f, "{text}")) {

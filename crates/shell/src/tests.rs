@@ -37,6 +37,9 @@ fn output_goes_where_the_line_says() {
     assert_eq!(answer(&mut shell, &piped), (true, String::new()));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "x000: x\n");
     assert!(!answer(&mut shell, "btop 1000 > /nosuch/file").0);
+    // a reader of the file learns of the failure as well
+    assert!(!answer(&mut shell, &format!("btop zz > '{}'", file.display())).0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "btop: invalid address: \"zz\"\n");
 }
 
 #[test]
