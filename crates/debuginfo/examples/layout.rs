@@ -1,5 +1,5 @@
 //! Prints struct layouts, one member a line, to compare with pahole's:
-//! `layout btf|dwarf OBJECT [NAME...]`; with no names, all structs. `=NAME`: the
+//! `layout btf|dwarf|split:VMLINUX OBJECT [NAME...]`; with no names, all structs. `=NAME`: the
 //! values of an enumerator; `+NAME`: all definitions of a struct.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for developers")]
 
@@ -20,6 +20,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let bytes = object.section(".BTF")?.ok_or("no .BTF")?.to_vec();
         let btf = Arc::new(Btf::parse(Blob::new(bytes))?);
         types.add(|id| Ok::<_, String>(btf.source(id, None, Scope::Kernel, "BTF".into())))?;
+    } else if let Some(base) = kind.strip_prefix("split:") {
+        let base = ObjectFile::open(base.as_ref())?;
+        let base = Arc::new(Btf::parse(Blob::new(base.section(".BTF")?.ok_or("no .BTF")?.to_vec()))?);
+        let own = Blob::new(object.section(".BTF")?.ok_or("no .BTF in the module")?.to_vec());
+        let own = match object.section(".BTF.base")? {
+            Some(reduced) => {
+                eprintln!("distilled");
+                Btf::parse_distilled(own, Blob::new(reduced.to_vec()), Arc::clone(&base))?
+            }
+            None => Btf::parse_split(own, Arc::clone(&base))?,
+        };
+        // the module's names first, as it is the one that is asked about
+        let own = Arc::new(own);
+        let kernel = debuginfo::types::SourceId(2);
+        types.add(|id| {
+            Ok::<_, String>(own.source(id, Some(kernel), Scope::Module("m".into()), "BTF".into()))
+        })?;
+        types.add(|id| Ok::<_, String>(base.source(id, None, Scope::Kernel, "BTF".into())))?;
     } else {
         let place = Placement::new([(".text", 0xffff_ffff_c000_0000)]);
         let dwarf = Arc::new(DwarfFile::open(Arc::new(object), &place)?);

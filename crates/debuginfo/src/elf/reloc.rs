@@ -117,7 +117,8 @@ impl ObjectFile {
             ".debug_ranges" | ".debug_loc" => u64::MAX - 1,
             _ => u64::MAX,
         };
-        let job = Job { file: self, symbols: self.symbols(), section: index, place, tombstone };
+        let here = place.section_base(self, index).unwrap_or(0);
+        let mut job = Job { file: self, symbols: self.symbols(), here, place, tombstone, known: Vec::new() };
         let tables = self.sections().iter().enumerate();
         for (i, _) in tables.filter(|(_, s)| s.kind == SHT_RELA && s.info as usize == index) {
             let table = self.section_at(i)?.unwrap_or_default();
@@ -128,6 +129,7 @@ impl ObjectFile {
                     skipped.push(why);
                 }
             }
+            self.data().forget(table); // half as large again as what it relocates, and done with
         }
         Ok((bytes, skipped))
     }
@@ -144,13 +146,19 @@ impl ObjectFile {
 struct Job<'a> {
     file: &'a ObjectFile,
     symbols: Symbols<'a>,
-    section: usize,
+    /// Where the section itself stands.
+    here: u64,
     place: &'a Placement,
     tombstone: u64,
+    /// The addresses of symbols that were looked up, by index: debug sections refer to few.
+    known: Vec<Option<Option<u64>>>,
 }
 
+/// Symbols of a higher index are not remembered.
+const MAX_KNOWN: usize = 1 << 16;
+
 impl Job<'_> {
-    fn apply(&self, bytes: &mut [u8], rela: &[u8]) -> Result<(), SkippedRelocation> {
+    fn apply(&mut self, bytes: &mut [u8], rela: &[u8]) -> Result<(), SkippedRelocation> {
         let b = Bytes::new(rela);
         let (offset, info, addend) =
             (b.u64_at(0).unwrap_or(0), b.u64_at(8).unwrap_or(0), b.u64_at(16).unwrap_or(0));
@@ -158,9 +166,9 @@ impl Job<'_> {
         if kind == 0 {
             return Ok(()); // R_X86_64_NONE
         }
-        let target = self.target(info >> 32);
+        let target = self.target((info >> 32) as usize);
         // P: where the relocated field itself stands
-        let here = self.place.section_base(self.file, self.section).unwrap_or(0).wrapping_add(offset);
+        let here = self.here.wrapping_add(offset);
         let sum = target.map(|s| s.wrapping_add(addend));
         let away = sum.map(|s| s.wrapping_sub(here));
         let (write, value) = match kind {
@@ -192,8 +200,24 @@ impl Job<'_> {
     }
 
     /// S: the address of the symbol with that index.
-    fn target(&self, symbol: u64) -> Option<u64> {
-        let symbol = self.symbols.get(usize::try_from(symbol).ok()?)?;
+    fn target(&mut self, index: usize) -> Option<u64> {
+        if let Some(Some(known)) = self.known.get(index) {
+            return *known;
+        }
+        let target = self.look_up(index);
+        if index < MAX_KNOWN {
+            if self.known.len() <= index {
+                self.known.resize(index.saturating_add(1), None);
+            }
+            if let Some(slot) = self.known.get_mut(index) {
+                *slot = Some(target);
+            }
+        }
+        target
+    }
+
+    fn look_up(&self, index: usize) -> Option<u64> {
+        let symbol = self.symbols.get(index)?;
         match symbol.section {
             SymbolSection::Undefined if symbol.name_offset == 0 => Some(0), // no symbol: the addend alone
             _ => self.file.runtime_address(&symbol, self.place),
