@@ -13,6 +13,7 @@ mod registers;
 mod scope;
 mod settings;
 
+mod address;
 mod ascii;
 mod bt;
 mod bytes_pages;
@@ -23,6 +24,7 @@ mod meta;
 mod modules;
 mod place;
 mod ps;
+mod rd;
 mod repeat;
 mod set;
 mod sym;
@@ -59,5 +61,6 @@ pub const COMMANDS: &[&dyn Command] = &[
     &sys::Sys,
     &sym::Sym,
     &modules::Mod,
+    &rd::Rd,
     &meta::Quit,
 ];

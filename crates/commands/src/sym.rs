@@ -73,7 +73,8 @@ impl Command for Sym {
         }
         let mut report = Report::new("sym");
         if args.get_flag("list") {
-            let rows = s.kernel_symbols().table.iter().map(|sym| brief(&sym));
+            let all = s.kernel_symbols().table.iter();
+            let rows = all.filter(|sym| sym.kind != 'a').map(|sym| brief(&sym));
             report.list("symbols", rows.collect());
         }
         if args.get_flag("list") || args.get_flag("modules") {

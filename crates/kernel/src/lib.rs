@@ -14,6 +14,7 @@ pub mod list;
 pub mod mm;
 pub mod module;
 mod open;
+pub mod page;
 pub mod panic;
 pub mod printk;
 pub mod rlimit;

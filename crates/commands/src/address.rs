@@ -1,0 +1,38 @@
+//! Addresses as the user writes them.
+
+use crate::{CommandError, Cx};
+use kernel::Session;
+
+/// The value of a word that stands for an address: hexadecimal digits with or without `0x`, a symbol
+/// (`MODULE:NAME` for one of a module), or an expression of both (`init_task+16`, `(panic + 0x20)`).
+/// A word such as `add` that is a symbol and spells a number is the symbol.
+pub(crate) fn parse(cx: &Cx<'_>, command: &str, word: &str) -> Result<u64, CommandError> {
+    let s = cx.session(command)?;
+    let symbol = |name: &str| symbol(s, name);
+    let digit_first = word.starts_with(|c: char| c.is_ascii_digit());
+    if !digit_first && let Some(at) = symbol(word) {
+        return Ok(at);
+    }
+    if let Some(at) = crate::eval::hex(word) {
+        return Ok(at);
+    }
+    let is_name = word.chars().all(|c| c.is_alphanumeric() || "_.:$".contains(c)) && !digit_first;
+    if is_name {
+        return Err(not_found(s, command, word));
+    }
+    crate::eval::value(word, &symbol).map_err(|e| CommandError::failed(command, e))
+}
+
+/// The address of a symbol, of the kernel or a module.
+pub(crate) fn symbol(s: &Session, name: &str) -> Option<u64> {
+    s.symbol(name).or_else(|| s.named(name).first().map(|sym| sym.addr)).map(|at| at.0)
+}
+
+fn not_found(s: &Session, command: &str, word: &str) -> CommandError {
+    let near = s.kernel_symbols().table.near(word, 3);
+    let hint = match near.as_slice() {
+        [] => String::new(),
+        names => format!(" (did you mean {}?)", names.join(" or ")),
+    };
+    CommandError::failed(command, format_args!("symbol not found: {word}{hint}"))
+}

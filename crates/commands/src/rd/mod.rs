@@ -1,0 +1,220 @@
+//! `rd`: memory.
+
+mod lines;
+mod source;
+
+use crate::{Command, CommandError, Cx, Example, address, respelled, tasks};
+use clap::{Arg, ArgAction, ArgMatches};
+use report::{Line, Report};
+use source::Source;
+
+/// `rd`.
+#[derive(Debug)]
+pub(crate) struct Rd;
+
+/// How values are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Hex,
+    Signed,
+    Unsigned,
+    /// With symbols, and with slab caches: not, by name, by address and name.
+    Symbols(Slab),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Slab {
+    No,
+    Name,
+    Both,
+}
+
+/// What is shown: its shape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Shape {
+    /// Bytes of a value.
+    size: u64,
+    form: Form,
+    /// With the text that the bytes spell.
+    ascii: bool,
+    /// The highest byte first.
+    network: bool,
+}
+
+/// Most bytes that `-r` writes.
+const MAX_FILE: u64 = 64 << 30;
+
+impl Command for Rd {
+    fn name(&self) -> &'static str {
+        "rd"
+    }
+    fn about(&self) -> &'static str {
+        "read memory"
+    }
+    fn details(&self) -> &'static str {
+        "Shows memory from an address, a symbol or an expression on: values of 64 bits in hex with the text they \
+         spell, or as the options say. Addresses of the user's half are those of the context's process. What is \
+         not in the dump is marked in its place with the reason."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag =
+            |name: &'static str, help: &'static str| Arg::new(name).action(ArgAction::SetTrue).help(help);
+        clap.arg(flag("physical", "The address is physical").short('p'))
+            .arg(flag("user", "The address is the user's").short('u'))
+            .arg(flag("machine", "The address is a Xen machine address").short('m'))
+            .arg(flag("file", "The address is an offset in the dump file").short('f'))
+            .arg(flag("decimal", "Signed decimal values").short('d'))
+            .arg(flag("unsigned", "Unsigned decimal values").short('D'))
+            .arg(flag("symbols", "Symbols in place of their addresses").short('s'))
+            .arg(
+                Arg::new("slab")
+                    .short('S')
+                    .action(ArgAction::Count)
+                    .help("The same, and slab caches of objects; twice: with the address"),
+            )
+            .arg(flag("no-text", "Leave out the text").short('x'))
+            .arg(flag("ascii", "Only the text, up to the first byte that is none").short('a'))
+            .arg(flag("network", "16 and 32-bit values in network byte order").short('N'))
+            .arg(flag("reverse", "The memory before the address, up to it").short('R'))
+            .arg(flag("bits8", "8-bit values (-8)").long("8"))
+            .arg(flag("bits16", "16-bit values (-16)").long("16"))
+            .arg(flag("bits32", "32-bit values (-32)").long("32"))
+            .arg(flag("bits64", "64-bit values (-64)").long("64"))
+            .arg(
+                Arg::new("offset")
+                    .short('o')
+                    .value_name("OFFSET")
+                    .allow_hyphen_values(true)
+                    .help("Add this to the address"),
+            )
+            .arg(Arg::new("end").short('e').value_name("ADDRESS").help("Up to this address"))
+            .arg(Arg::new("raw").short('r').value_name("FILE").help("Write the raw bytes into a file"))
+            .arg(Arg::new("address").value_name("ADDRESS | SYMBOL").required(true).help("Where"))
+            .arg(Arg::new("count").value_name("COUNT").help("How many values; bytes with -r"))
+    }
+    fn respell(&self) -> &'static [(&'static str, &'static str)] {
+        const { &[("-8", "--8"), ("-16", "--16"), ("-32", "--32"), ("-64", "--64")] }
+    }
+    fn normalise(&self, words: Vec<String>) -> Vec<String> {
+        respelled(words, self.respell())
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("rd jiffies", "a variable"),
+                Example::new("rd -a linux_banner", "a string"),
+                Example::new("rd -32 -d jiffies 4", "32-bit values in decimal"),
+                Example::new("rd -s init_task+0x10 8", "with symbols"),
+                Example::new("rd -p 1000000 16", "physical memory"),
+                Example::new("rd -r /tmp/page init_task 4096", "raw bytes into a file"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("rd")?;
+        let on = |name: &str| args.get_flag(name);
+        if on("machine") {
+            return Err(CommandError::failed("rd", "-m: this is not a dump of a Xen hypervisor"));
+        }
+        let word = args.get_one::<String>("address").map_or("", String::as_str);
+        let mut at = address::parse(cx, "rd", word)?;
+        if let Some(text) = args.get_one::<String>("offset") {
+            at = at.wrapping_add(number(text)?);
+        }
+        let source = if on("physical") {
+            Source::Physical(s.phys())
+        } else if on("file") {
+            Source::file(s)?
+        } else if on("user") || at >> 63 == 0 {
+            Source::user(s, tasks::context(cx, "rd")?, at)?
+        } else {
+            Source::Kernel(s.mem())
+        };
+        let shape = shape(args);
+        let ascii_only = on("ascii");
+        let size = if ascii_only || args.contains_id("raw") { 1 } else { shape.size };
+        let mut count = match args.get_one::<String>("count") {
+            Some(text) => Some(number(text)?),
+            None => None,
+        };
+        if let Some(text) = args.get_one::<String>("end") {
+            let end = address::parse(cx, "rd", text)?;
+            if end <= at {
+                return Err(CommandError::failed("rd", format_args!("invalid ending address: {end:x}")));
+            }
+            count = Some(end.wrapping_sub(at).div_ceil(size));
+        }
+        if on("reverse") {
+            let n = count.unwrap_or(1).max(1);
+            at = at.wrapping_sub((n - 1).wrapping_mul(size));
+        }
+        if let Some(path) = args.get_one::<String>("raw") {
+            let Some(count) = count.filter(|&n| n <= MAX_FILE) else {
+                return Err(CommandError::failed("rd", "-r requires a count of bytes or an ending address"));
+            };
+            return write(cx, &source, at, count, path);
+        }
+        if ascii_only {
+            return lines::text(cx, &source, at, count);
+        }
+        lines::values(cx, s, &source, at, count.unwrap_or(1), shape)
+    }
+}
+
+fn number(text: &str) -> Result<u64, CommandError> {
+    crate::eval::value(text, &|_| None).map_err(|e| CommandError::failed("rd", e))
+}
+
+fn shape(args: &ArgMatches) -> Shape {
+    let on = |name: &str| args.get_flag(name);
+    let size = match (on("bits8"), on("bits16"), on("bits32")) {
+        (true, ..) => 1,
+        (_, true, _) => 2,
+        (_, _, true) => 4,
+        _ => 8,
+    };
+    let form = match args.get_count("slab") {
+        _ if on("decimal") => Form::Signed,
+        _ if on("unsigned") => Form::Unsigned,
+        0 if !on("symbols") => Form::Hex,
+        // only pointers name symbols
+        _ if size != 8 => Form::Hex,
+        0 => Form::Symbols(Slab::No),
+        1 => Form::Symbols(Slab::Name),
+        _ => Form::Symbols(Slab::Both),
+    };
+    Shape {
+        size,
+        form,
+        ascii: form == Form::Hex && !on("no-text"),
+        network: on("network") && matches!(size, 2 | 4),
+    }
+}
+
+/// Bytes that are read at once for a file.
+const BLOCK: u64 = 1 << 20;
+
+fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> Result<Report, CommandError> {
+    use std::io::Write;
+    let failed = |e: std::io::Error| CommandError::failed("rd", format_args!("{path}: {e}"));
+    // the memory is read before the file is made, so that a bad address leaves none
+    let read = |from: u64| source.read(at.wrapping_add(from), (count - from).min(BLOCK) as usize);
+    let mut block = read(0).map_err(|e| CommandError::failed("rd", e.1))?;
+    let mut file = std::fs::File::create(path).map_err(failed)?;
+    let mut done = 0_u64;
+    loop {
+        cx.cancel.check()?;
+        file.write_all(&block).map_err(failed)?;
+        done = done.saturating_add(block.len() as u64);
+        if done >= count || block.is_empty() {
+            break;
+        }
+        block = read(done).map_err(|e| {
+            CommandError::failed("rd", format_args!("{} ({done} bytes written to {path})", e.1))
+        })?;
+    }
+    let mut report = Report::new("rd");
+    let line = Line::new().field("bytes", done).text(" bytes copied from ");
+    report.line(line.field("address", report::Cell::hex(at)).text(" to ").field("file", path.to_owned()));
+    Ok(report)
+}
