@@ -5,7 +5,7 @@ use report::{Cell, Line, Record};
 
 /// The lines after `RIP`, `RSP` and `RFLAGS`: names as printed and as the architecture has them.
 const ROWS: [[(&str, &str); 3]; 6] = [
-    [("RIP", "rip"), ("RSP", "rsp"), ("RFLAGS", "rflags")],
+    [("RIP", "rip"), ("RSP", "rsp"), ("RFLAGS", "eflags")],
     [("RAX", "rax"), ("RBX", "rbx"), ("RCX", "rcx")],
     [("RDX", "rdx"), ("RSI", "rsi"), ("RDI", "rdi")],
     [("RBP", "rbp"), ("R8", "r8"), ("R9", "r9")],
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn rows_have_crash_s_columns() {
         let mut regs = Regs::new(&SET).with(RIP, 0x43_7fbd);
-        for (n, name) in ["rsp", "rflags", "rbp", "r8", "r9"].into_iter().enumerate() {
+        for (n, name) in ["rsp", "eflags", "rbp", "r8", "r9"].into_iter().enumerate() {
             regs.set(SET.number(name).unwrap(), 0x246 + n as u64);
         }
         let text: Vec<String> = block(&regs)

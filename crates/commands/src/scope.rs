@@ -80,7 +80,7 @@ impl Scope for SessionScope<'_> {
             "pc" => "rip",
             "sp" => "rsp",
             "fp" => "rbp",
-            "eflags" => "rflags",
+            "rflags" => "eflags",
             name => name,
         };
         let number = regs.reg_set().number(name)?;

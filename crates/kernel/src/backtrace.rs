@@ -163,21 +163,21 @@ impl Session {
                 let from_note = u.unwind(regs);
                 // a kdump's note has the registers that the crash began with; the calls that followed
                 // are on the stack
-                match self.from_stop_call(u, Some(&regs)) {
+                match self.stop_call(u, Some(&regs)) {
                     Some(longer) => (Start::StopCall, longer, None),
                     None => (Start::Note, from_note, None),
                 }
             }
-            None => match self.from_stop_call(u, None) {
+            None => match self.stop_call(u, None) {
                 Some(found) => (Start::StopCall, found, None),
-                None => self.from_stack(u),
+                None => self.lowest_on_stack(u),
             },
         }
     }
 
     /// Frames from the innermost stop call on the stacks. With `note`, only those that lead to the
     /// note's registers count: anything else on the stack may be stale.
-    fn from_stop_call(&self, u: &Unwinder<'_>, note: Option<&Regs>) -> Option<Unwound> {
+    fn stop_call(&self, u: &Unwinder<'_>, note: Option<&Regs>) -> Option<Unwound> {
         for name in STOP_CALLS {
             let Some(start) = self.symbol(name) else { continue };
             let Some(function) = self.locate(start) else { continue };
@@ -187,7 +187,7 @@ impl Session {
                     let found = resume_at(u, slot, pc);
                     let complete = matches!(found.stopped, StopReason::UserMode | StopReason::EndOfStack);
                     let agrees = match note {
-                        Some(note) => leads_to(&found, note),
+                        Some(note) => leads_to(&found, note, &|at| self.locate(at).map(|l| l.symbol.addr)),
                         None => complete && !found.frames.iter().any(|f| f.how == How::Scan),
                     };
                     if agrees {
@@ -200,7 +200,7 @@ impl Session {
     }
 
     /// The lowest return address of any stack from which tables lead to the stack's end.
-    fn from_stack(&self, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
+    fn lowest_on_stack(&self, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
         for stack in u.stacks.iter().rev() {
             for (slot, pc) in return_addresses(self.mem(), stack, VirtAddr(1 << 63), VirtAddr(u64::MAX)) {
                 if !self.is_text(pc) || !x86_unwind::follows_call(self.mem(), pc) {
@@ -224,11 +224,16 @@ fn resume_at(u: &Unwinder<'_>, slot: VirtAddr, pc: VirtAddr) -> Unwound {
 }
 
 /// True where one of the frames holds saved registers with the note's program counter and stack
-/// pointer, or is itself at the note's place.
-fn leads_to(found: &Unwound, note: &Regs) -> bool {
+/// pointer, or is the frame that the note was taken in: the same function, around the same stack
+/// pointer.
+fn leads_to(found: &Unwound, note: &Regs, function: &dyn Fn(VirtAddr) -> Option<VirtAddr>) -> bool {
+    let (Some(pc), Some(sp)) = (note.pc().map(VirtAddr), note.sp().map(VirtAddr)) else { return false };
     found.frames.iter().any(|f| match &f.saved {
         Some(saved) => saved.regs.pc() == note.pc() && saved.regs.sp() == note.sp(),
-        None => false,
+        None => {
+            let around = f.sp <= sp && f.cfa.is_some_and(|cfa| sp < cfa);
+            around && function(f.lookup()).is_some_and(|at| Some(at) == function(pc))
+        }
     })
 }
 

@@ -266,7 +266,7 @@ mod tests {
 
     bind! {
         /// A test struct.
-        pub struct Thing("thing") {
+        struct Thing("thing") {
             state: "__state" | "state",
             inner: "in.b",
             flag: "flag",

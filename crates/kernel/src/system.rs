@@ -213,7 +213,7 @@ pub fn panic_text(log: &Log) -> PanicText {
     out.cause = lines()
         .filter(is_cause)
         .find(|l| !HARMLESS.iter().any(|h| l.starts_with(h)))
-        .or_else(|| out.panic.as_ref().and_then(|_| lines().filter(is_cause).last()))
+        .or_else(|| out.panic.as_ref().and_then(|_| lines().rfind(is_cause)))
         .map(|l| l.trim_end().to_owned());
     out
 }

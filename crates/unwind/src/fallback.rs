@@ -5,7 +5,7 @@ use crate::{How, Resume, Saved, Stack, Unwinder, Unwound};
 use arch::Regs;
 use arch::x86_64::ptregs;
 use arch::x86_64::regs::{RBP, RIP, RSP, SET};
-use arch::x86_64::unwind::{Prologue, find_pt_regs, follows_call, prologue};
+use arch::x86_64::unwind::{Prologue, call_target, find_pt_regs, follows_call, prologue};
 use base::VirtAddr;
 use debuginfo::orc::{OrcBp, OrcEntry, OrcKind};
 
@@ -91,9 +91,21 @@ impl Unwinder<'_> {
         caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
     }
 
+    /// The next return address on the stack behind a direct call of this very function, where a table does not
+    /// contradict it: code without tables (`__crash_kexec`) is told by it, entry code is never called so.
+    pub(crate) fn by_called(&self, cursor: &Cursor) -> Step {
+        let Some(function) = self.code.function(cursor.lookup()) else { return Step::Unknown };
+        let calls_it = |at| call_target(self.mem, at) == Some(function);
+        self.scan(cursor, How::Called, &calls_it, false)
+    }
+
     /// The next word on the stack that is a return address, where there is one from which the tables can go on; else
     /// the next at all.
     pub(crate) fn by_scan(&self, cursor: &Cursor) -> Step {
+        self.scan(cursor, How::Scan, &|_| true, true)
+    }
+
+    fn scan(&self, cursor: &Cursor, how: How, wanted: &dyn Fn(VirtAddr) -> bool, even_stale: bool) -> Step {
         let end = match self.stack_of(cursor.sp).and_then(|i| self.stacks.get(i)) {
             Some(stack) => stack.end,
             None => VirtAddr((cursor.sp.0 | (STACK_SIZE - 1)).wrapping_add(1)),
@@ -103,15 +115,16 @@ impl Unwinder<'_> {
         while slot < end && slot >= cursor.sp {
             if let Ok(pc) = self.word(slot)
                 && self.is_return(VirtAddr(pc))
+                && wanted(VirtAddr(pc))
             {
                 let mut regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, slot.add(8).0);
                 regs.put(RBP, self.scanned_bp(cursor, slot));
-                if let Some(caller) = Cursor::new(regs, true, Some(slot), How::Scan) {
+                if let Some(caller) = Cursor::new(regs, true, Some(slot), how) {
                     let cfa = slot.add(8);
                     if !self.is_stale(&caller) {
                         return Step::Caller { caller, cfa };
                     }
-                    first = first.or(Some((caller, cfa)));
+                    first = first.or(Some((caller, cfa)).filter(|_| even_stale));
                 }
             }
             slot = slot.add(8);

@@ -75,6 +75,8 @@ pub enum How {
     Saved,
     /// The code that it called is none: the return address on top of the stack of a call into nowhere.
     WildCall,
+    /// By the next return address on the stack behind a call of this very function.
+    Called,
     /// A guess: the next word on the stack that is a return address.
     Scan,
 }

@@ -152,15 +152,22 @@ impl Unwinder<'_> {
     /// One step, by the surest method that knows this place.
     fn step(&self, cursor: &Cursor) -> Step {
         let mut fault = None;
-        let methods = [
-            Self::by_orc,
-            Self::by_cfi,
-            Self::by_saved,
-            Self::by_wild_call,
-            Self::by_frame_pointer,
-            Self::by_scan,
-        ];
-        for method in methods {
+        let mut unable = false;
+        for method in [Self::by_orc, Self::by_cfi] {
+            match method(self, cursor) {
+                Step::Unknown => {}
+                Step::Unable => unable = true,
+                Step::Fault(f) => fault = fault.or(Some(f)),
+                found => return found,
+            }
+        }
+        // a table that knows the frame and lacks a register says that this is no entry code
+        let guesses: &[fn(&Self, &Cursor) -> Step] = if unable {
+            &[Self::by_called, Self::by_frame_pointer, Self::by_scan]
+        } else {
+            &[Self::by_called, Self::by_saved, Self::by_wild_call, Self::by_frame_pointer, Self::by_scan]
+        };
+        for method in guesses {
             match method(self, cursor) {
                 Step::Unknown | Step::Unable => {}
                 Step::Fault(f) => fault = fault.or(Some(f)),

@@ -5,6 +5,7 @@ pub mod layout;
 pub mod paging;
 pub mod ptregs;
 pub mod regs;
+pub mod slice;
 #[cfg(test)]
 mod testmem;
 pub mod unwind;

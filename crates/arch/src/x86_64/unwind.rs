@@ -28,6 +28,15 @@ pub fn follows_call(mem: &dyn VirtRead, at: VirtAddr) -> bool {
         || (a == 0xff && b == 0x14 && c & 7 == 5)
 }
 
+/// The function that the direct call which ends at `at` calls (`e8` and a 32-bit distance); `None` for an
+/// indirect call, or no call.
+pub fn call_target(mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
+    let mut bytes = [0; 5];
+    mem.read(at.sub(5), &mut bytes).ok()?;
+    let [opcode, a, b, c, d] = bytes;
+    (opcode == 0xe8).then(|| at.offset(i32::from_le_bytes([a, b, c, d]).into()))
+}
+
 /// Length of `ff` with this ModRM byte, a SIB byte and a displacement included.
 const fn modrm_len(modrm: u8) -> Option<usize> {
     let sib = (modrm & 7 == 4) as usize;

@@ -1,0 +1,104 @@
+//! Paths of open files: a dentry's names up to the root of its file system, then from where that is mounted
+//! (fs/d_path.c).
+
+use crate::error::{KernelError, Result};
+use crate::session::Session;
+use base::VirtAddr;
+
+bind! {
+    /// `struct file` (include/linux/fs.h)
+    pub struct FileStruct("file") {
+        dentry: "f_path.dentry" | "__f_path.dentry",
+        mnt: "f_path.mnt" | "__f_path.mnt",
+        inode: "f_inode",
+        op: "f_op",
+        flags: "f_flags",
+        mode: "f_mode",
+        pos: "f_pos",
+        private_data: "private_data",
+    }
+}
+bind! {
+    /// `struct dentry` (include/linux/dcache.h)
+    pub struct Dentry("dentry") {
+        parent: "d_parent",
+        name: "d_name.name",
+        len: "d_name.len",
+        inode: "d_inode",
+        sb: "d_sb",
+        op: "d_op",
+    }
+}
+bind! {
+    /// `struct mount` (fs/mount.h, 3.3): its `mnt` is the `vfsmount` that files point to
+    pub struct Mount("mount") {
+        mnt: "mnt",
+        parent: "mnt_parent",
+        mountpoint: "mnt_mountpoint",
+        root: "mnt.mnt_root",
+        sb: "mnt.mnt_sb",
+        devname: "mnt_devname",
+    }
+}
+
+/// More path components than PATH_MAX has room for.
+const MAX_PARTS: usize = 4096;
+
+/// The last component of a dentry's name.
+pub fn name(s: &Session, dentry: VirtAddr) -> Result<String> {
+    let mem = s.mem();
+    let b = s.bind::<Dentry>();
+    let len = b.len.u32(mem, dentry).unwrap_or(255).min(4096);
+    let raw = mem.cstr(b.name.ptr(mem, dentry)?, len as usize)?;
+    Ok(String::from_utf8_lossy(&raw).into_owned())
+}
+
+/// The path of an open file.
+pub fn of_file(s: &Session, file: VirtAddr) -> Result<String> {
+    let mem = s.mem();
+    let b = s.bind::<FileStruct>();
+    path(s, b.dentry.ptr(mem, file)?, b.mnt.ptr(mem, file)?)
+}
+
+/// The path of a dentry seen through a `vfsmount`. Pipes, sockets and their like have no place: they get
+/// their name, as `pipe:` or `socket:` with the inode's number is made by those who know it.
+pub fn path(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String> {
+    let mem = s.mem();
+    let d = s.bind::<Dentry>();
+    let m = s.bind::<Mount>();
+    let mut parts: Vec<String> = Vec::new();
+    let mut dentry = dentry;
+    let mut mount = if vfsmount.is_null() { None } else { m.mnt.container(vfsmount).ok() };
+    for _ in 0..MAX_PARTS {
+        if let Some(at) = mount
+            && m.root.ptr(mem, at)? == dentry
+        {
+            let parent = m.parent.ptr(mem, at)?;
+            if parent == at || parent.is_null() {
+                return Ok(joined(parts));
+            }
+            dentry = m.mountpoint.ptr(mem, at)?;
+            mount = Some(parent);
+            continue;
+        }
+        let parent = d.parent.ptr(mem, dentry)?;
+        let own = name(s, dentry)?;
+        if parent == dentry || parent.is_null() {
+            // the root of a file system that is mounted nowhere, or a file that is in no directory
+            if own != "/" && !own.is_empty() {
+                parts.push(own);
+            }
+            return Ok(joined(parts));
+        }
+        parts.push(own);
+        dentry = parent;
+    }
+    Err(KernelError::Damaged { what: "path of dentry", at: dentry, why: "it has no end".into() })
+}
+
+fn joined(parts: Vec<String>) -> String {
+    if parts.is_empty() {
+        return "/".into();
+    }
+    parts.iter().rev().map(|part| format!("/{}", part.trim_start_matches('/'))).collect()
+}
