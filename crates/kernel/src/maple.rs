@@ -53,7 +53,7 @@ struct Walk<'s> {
     nodes: usize,
 }
 
-/// True for a pointer to a node, as against an entry.
+/// True for a root that is a node, as against the only entry of a tree; an internal entry elsewhere.
 const fn is_node(entry: u64) -> bool {
     entry & 3 == 2 && entry > 4096
 }
@@ -122,7 +122,7 @@ impl Walk<'_> {
                     if !is_node(slot) {
                         self.out.all.push(Entry { first: from, last: to, value: VirtAddr(slot) });
                     }
-                } else if is_node(slot) {
+                } else {
                     self.node(slot, from, to, depth + 1);
                 }
             }

@@ -1,0 +1,95 @@
+//! `ptov`: a physical address in the kernel's direct map, or a per-CPU offset on each CPU.
+
+use crate::{Command, CommandError, Cx, Example, address, tasks};
+use base::PhysAddr;
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::{Session, cpu, page};
+use report::{Cell, Line, Record, Report};
+
+/// `ptov`.
+#[derive(Debug)]
+pub(crate) struct Ptov;
+
+impl Command for Ptov {
+    fn name(&self) -> &'static str {
+        "ptov"
+    }
+    fn about(&self) -> &'static str {
+        "physical to virtual"
+    }
+    fn details(&self) -> &'static str {
+        "Translates a physical address to the kernel's address for it, in the direct map of all memory. OFFSET:CPUS \
+         translates a per-CPU offset or the name of a per-CPU variable to its address on these CPUs: ':' the CPU of \
+         the context, ':a' all, ':0,2-3' some."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap.arg(
+            Arg::new("address")
+                .value_name("ADDRESS | OFFSET:CPUS")
+                .action(ArgAction::Append)
+                .num_args(1..)
+                .required(true)
+                .help("In hex"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("ptov 56e000", "a physical address"),
+                Example::new("ptov 30c0:a", "a per-CPU offset on all CPUs"),
+                Example::new("ptov runqueues:0", "a per-CPU variable on one"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("ptov")?;
+        let mut report = Report::new("ptov");
+        let mut out = Vec::new();
+        for (n, word) in args.get_many::<String>("address").into_iter().flatten().enumerate() {
+            let mut row = Record::new();
+            if n > 0 {
+                row.blank();
+            }
+            match word.split_once(':') {
+                Some((offset, spec)) => per_cpu(cx, s, offset, spec, &mut row)?,
+                None => physical(s, word, &mut row)?,
+            }
+            out.push(row);
+        }
+        report.list("addresses", out);
+        Ok(report)
+    }
+}
+
+fn physical(s: &Session, word: &str, row: &mut Record) -> Result<(), CommandError> {
+    let invalid = || CommandError::failed("ptov", format_args!("invalid input: \"{word}\""));
+    let phys = PhysAddr(crate::eval::hex(word).ok_or_else(invalid)?);
+    let at = page::direct_map(s, phys);
+    row.line(Line::heading(format!("{:16}  {:16}", "VIRTUAL", "PHYSICAL")));
+    let line = Line::new().field("virtual", Cell::Addr(at.0)).left(16).text("  ");
+    row.line(line.field("physical", Cell::Phys(phys.0)).left(16));
+    if s.map().translate(at).is_err() {
+        row.info("ptov: the kernel does not map this address");
+    }
+    Ok(())
+}
+
+fn per_cpu(cx: &Cx<'_>, s: &Session, offset: &str, spec: &str, row: &mut Record) -> Result<(), CommandError> {
+    let value = address::parse(cx, "ptov", offset)?;
+    let cpus = match spec {
+        "" => vec![tasks::context(cx, "ptov")?.cpu],
+        spec => tasks::cpus(s, "ptov", spec)?,
+    };
+    row.line(Line::new().text("PER-CPU OFFSET: ").field("offset", Cell::hex_digits(value, 0)));
+    row.line(Line::heading(format!("  CPU    {:16}", "VIRTUAL")));
+    let mut rows = Vec::new();
+    for cpu in cpus {
+        let base = cpu::per_cpu_offset(s, cpu).map_err(|e| CommandError::failed("ptov", e))?;
+        let line = Line::new().text("  [").field("cpu", cpu).text("]");
+        let pad = 6_usize.saturating_sub(line.to_string().len() - 1);
+        let line = line.text(" ".repeat(pad.max(1)));
+        rows.push(Record::of(line.field("virtual", Cell::Addr(value.wrapping_add(base))).zeros(16)));
+    }
+    row.list("cpus", rows);
+    Ok(())
+}
