@@ -81,6 +81,21 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     Err(Error::Failed { program, status: out.status, output: tail(&said, 12) })
 }
 
+/// Runs a command whose output the person sees as it comes.
+pub(crate) fn live(command: &mut Command) -> Result<(), Error> {
+    let program = describe(command);
+    let status = command.status().map_err(|source| Error::Start { program: program.clone(), source })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Failed { program, status, output: "its output is above".into() })
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}
+
 /// Runs a shell script with positional arguments; for pipes between programs.
 pub(crate) fn shell<S: AsRef<OsStr>>(
     script: &str,

@@ -1,12 +1,69 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: everything that decides whether a change is good, in the order in which it fails fast.
 
-use crate::run::Error;
+use std::time::Instant;
+
+use crate::run::{Error, command, installed, live, output, root, say};
+use crate::{corpus, fuzz, setup, tidy};
 
 /// Arguments of `test`.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Leaves out what needs root, QEMU or minutes: only formatting, lints, tidy and the hermetic tests.
+    #[arg(long)]
+    fast: bool,
+    /// Seconds for each fuzz target.
+    #[arg(long, default_value_t = 3)]
+    fuzz_seconds: u32,
+}
 
-/// Not written yet: says so.
-pub(crate) fn run(_args: &Args) -> Result<(), Error> {
-    Err(Error::Other("`test` is not there yet".into()))
+/// The crate whose tests need the corpus.
+const TRUTH: &str = "crashlens-truth";
+
+/// A step: its name, and what it does.
+type Step<'a> = (&'a str, Box<dyn Fn() -> Result<(), Error> + 'a>);
+
+/// Runs the steps.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let mut steps: Vec<Step<'_>> = vec![
+        ("format", Box::new(format)),
+        ("clippy", Box::new(|| cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
+        ("tidy", Box::new(tidy::check)),
+        ("hermetic tests", Box::new(|| cargo(&["test", "--workspace", "--exclude", TRUTH]))),
+        ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens"]))),
+        ("tests on the shipped sample", Box::new(|| truth(&["--test", "sample"], ""))),
+    ];
+    if !args.fast {
+        steps.push(("fuzz targets", Box::new(|| fuzz::smoke(args.fuzz_seconds))));
+        steps.push(("setup", Box::new(|| setup::install(false))));
+        steps.push(("corpus", Box::new(corpus::quick)));
+        steps.push(("truth tests on the corpus", Box::new(|| truth(&["--test", "corpus"], "required"))));
+    }
+    let started = Instant::now();
+    for (name, step) in &steps {
+        let at = Instant::now();
+        say(format_args!("==> {name}"));
+        step()?;
+        say(format_args!("    {name}: good, {:.0} s", at.elapsed().as_secs_f64()));
+    }
+    say(format_args!("all {} steps are good, {:.0} s", steps.len(), started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// `rustfmt` and `clippy` may be missing from a minimal toolchain.
+fn format() -> Result<(), Error> {
+    let there = |tool: &str| output(&mut command("cargo", [tool, "--version"])).is_ok();
+    if !(there("fmt") && there("clippy")) && installed("rustup") {
+        live(&mut command("rustup", ["component", "add", "rustfmt", "clippy"]))?;
+    }
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["fmt", "--all", "--check", "--manifest-path", "fuzz/Cargo.toml"])
+}
+
+fn cargo(args: &[&str]) -> Result<(), Error> {
+    live(command("cargo", args).current_dir(root()))
+}
+
+fn truth(args: &[&str], corpus: &str) -> Result<(), Error> {
+    let mut cargo = command("cargo", ["test", "--package", TRUTH]);
+    live(cargo.args(args).env("CRASHLENS_CORPUS", corpus).current_dir(root()))
 }

@@ -1,0 +1,436 @@
+//! Comparisons: an aspect of a dump, as crashlens shows it, with the guest's truth. Each returns what differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::{Answers, Case, Place, Truth};
+
+/// What differs, one line each; empty is what is wanted.
+pub type Differences = Vec<String>;
+
+/// A comparison.
+pub type Aspect = fn(&Case, &Answers) -> Result<Differences, String>;
+
+/// Tasks that change while the guest prints its sections: the printer itself, and what it starts and waits for.
+fn restless(truth: &Truth) -> BTreeSet<i64> {
+    let first = truth.tasks.iter().filter(|task| task.tgid == 1).map(|task| task.pid);
+    let last = truth.oops.iter().chain(&truth.later_reports).filter_map(|report| report.pid);
+    first.chain(last).collect()
+}
+
+/// Release, version, CPUs, memory, and what killed the machine.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn system(case: &Case, answers: &Answers) -> Result<Differences, String> {
+    let sys = answers.data("sys")?;
+    let mut differences = Differences::new();
+    let mut same = |what: &str, wanted: Value| {
+        let found = sys.get(what).cloned().unwrap_or(Value::Null);
+        if found != wanted {
+            differences.push(format!("{what}: {found}, the guest says {wanted}"));
+        }
+    };
+    let kernel = &case.truth.kernel;
+    same("release", kernel.release.clone().into());
+    same("cpus", case.truth.case.cpus.into());
+    if let Some(at) = kernel.banner.find("#1 ") {
+        same("version", kernel.banner[at..].into());
+    }
+    if let Some(first) = case.truth.oops.as_ref().and_then(|oops| oops.headlines.first()) {
+        let found = sys.get("cause").and_then(Value::as_str).unwrap_or_default();
+        if !found.contains(first.as_str()) {
+            differences.push(format!("cause: {found:?}, the guest says {first:?}"));
+        }
+    }
+    let memory = sys.get("memory_bytes").and_then(Value::as_u64).unwrap_or_default() >> 20;
+    let whole = case.truth.case.memory_mib;
+    if memory > whole || memory < whole.saturating_sub(4) {
+        differences.push(format!("memory: {memory} MiB of {whole}"));
+    }
+    Ok(differences)
+}
+
+/// The log has every line that the guest printed, in order, with its level and time.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn log(case: &Case, answers: &Answers) -> Result<Differences, String> {
+    let mut found = Vec::new();
+    for message in answers.list("log", "messages")? {
+        let seconds = message.get("seconds").and_then(Value::as_f64).unwrap_or(-1.0);
+        let text = message.get("text").and_then(Value::as_str).unwrap_or_default();
+        let level = message.get("level").and_then(Value::as_u64);
+        found.extend(
+            text.split('\n').map(|line| (format!("{seconds:.6}"), line.trim_end().to_owned(), level)),
+        );
+    }
+    let mut differences = Differences::new();
+    let mut at = 0;
+    for wanted in &case.truth.dmesg {
+        let position = found.iter().skip(at).position(|(time, text, level)| {
+            *time == wanted.time
+                && *text == wanted.text.trim_end()
+                && (wanted.level.is_none() || *level == wanted.level)
+        });
+        match position {
+            Some(skipped) => at += skipped + 1,
+            None => differences.push(format!("not in order: {wanted:?}")),
+        }
+    }
+    let texts: BTreeSet<(&str, &str)> =
+        found.iter().map(|(time, text, _)| (time.as_str(), text.as_str())).collect();
+    for wanted in &case.truth.console {
+        if !texts.contains(&(wanted.time.as_str(), wanted.text.trim_end())) {
+            differences.push(format!("not there: [{}] {}", wanted.time, wanted.text));
+        }
+    }
+    Ok(differences)
+}
+
+/// Every module, with its place and size; no others.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn modules(case: &Case, answers: &Answers) -> Result<Differences, String> {
+    let wanted: BTreeMap<&str, (u64, u64)> =
+        case.truth.modules.iter().map(|m| (m.name.as_str(), (hex(&m.address), m.size))).collect();
+    let mut found = BTreeMap::new();
+    for module in answers.list("mod", "modules")? {
+        let name = module.get("name").and_then(Value::as_str).unwrap_or_default();
+        let base = hex(module.get("base").and_then(Value::as_str).unwrap_or_default());
+        found.insert(name, (base, module.get("size").and_then(Value::as_u64).unwrap_or_default()));
+    }
+    Ok(different_maps(&found, &wanted))
+}
+
+/// Every task that lived on has its parent, state and name.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn tasks(case: &Case, answers: &Answers) -> Result<Differences, String> {
+    let mut found = BTreeMap::new();
+    for task in answers.list("ps", "tasks")? {
+        let pid = task.get("pid").and_then(Value::as_i64).unwrap_or(-1);
+        let text = |member: &str| task.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let ppid = task.get("ppid").and_then(Value::as_i64).unwrap_or(-1);
+        found.insert(pid, (ppid, text("state"), text("command")));
+    }
+    let restless = restless(&case.truth);
+    let mut differences = Differences::new();
+    for wanted in &case.truth.tasks {
+        let Some((ppid, state, name)) = found.get(&wanted.pid) else {
+            differences.push(format!("{} {} is missing", wanted.pid, wanted.comm));
+            continue;
+        };
+        if (*ppid, name) != (wanted.ppid, &wanted.comm) {
+            let (pid, parent, comm) = (wanted.pid, wanted.ppid, &wanted.comm);
+            differences.push(format!("{pid}: {name:?} of {ppid}, the guest says {comm:?} of {parent}"));
+        }
+        if !restless.contains(&wanted.pid) && !may_become(&wanted.state, state) {
+            let (pid, comm, was) = (wanted.pid, &wanted.comm, &wanted.state);
+            differences.push(format!("{pid} {comm}: state {state}, the guest says {was}"));
+        }
+    }
+    Ok(differences)
+}
+
+/// Whether a task in the kernel's state may be in the shown one a moment later: a sleeper may have been woken.
+fn may_become(was: &str, shown: &str) -> bool {
+    match was {
+        "S" => matches!(shown, "IN" | "RU"),
+        "I" => matches!(shown, "ID" | "RU"),
+        "R" => matches!(shown, "RU" | "IN" | "UN"),
+        "D" => shown == "UN",
+        "T" => shown == "ST",
+        "t" => shown == "TR",
+        "Z" => shown == "ZO",
+        "X" => shown == "DE",
+        _ => false,
+    }
+}
+
+/// Each sample of `/proc/kallsyms` is found at its address.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn symbols(case: &Case, answers: &Answers) -> Result<Differences, String> {
+    let mut found = BTreeSet::new();
+    for symbol in answers.list("sym", "symbols")? {
+        let name = symbol.pointer("/symbol/name").and_then(Value::as_str).unwrap_or_default();
+        let address = symbol.get("address").and_then(Value::as_str).unwrap_or_default();
+        found.insert((name.to_owned(), hex(address)));
+    }
+    let samples = case.truth.kallsyms.samples.iter();
+    let missing = samples.filter(|symbol| !found.contains(&(symbol.name.clone(), hex(&symbol.address))));
+    Ok(missing.map(|s| format!("{} {} {} {:?}", s.address, s.kind, s.name, s.module)).collect())
+}
+
+/// The crash's frames are those of the kernel's own call trace, and its registers those of the kernel's own report.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn crash(case: &Case, answers: &Answers) -> Result<Differences, String> {
+    let Some(report) = &case.truth.oops else { return Ok(Differences::new()) };
+    let stacks = answers.list("bt -s", "backtraces")?;
+    let Some(stack) = stacks.first() else { return Ok(vec!["no backtrace".to_owned()]) };
+    let mut differences = Differences::new();
+    if stack.get("pid").and_then(Value::as_i64) != report.pid {
+        differences.push(format!("pid {:?}, the guest says {:?}", stack.get("pid"), report.pid));
+    }
+    let frames = frames(stack);
+    // What follows the exception is the crash; what is above it is the kernel's handling of it.
+    let crash = frames.iter().rposition(|frame| frame.exception.is_some());
+    let below = crash.map_or(frames.as_slice(), |at| frames.get(at + 1..).unwrap_or_default());
+    let wanted: Vec<&Place> = report.trace.iter().filter(|f| f.reliable).map(|f| &f.place).collect();
+    // Nothing to skip where the trace begins in the same function that crashlens begins with; the trace of panic()
+    // begins in dump_stack, which has returned since.
+    let found: Vec<Place> = below.iter().map(|frame| frame.place.clone()).collect();
+    differences.extend(same_stack(&found, &wanted, report.rip.is_some()));
+    let Some(rip) = &report.rip else { return Ok(differences) };
+    let Some(exception) = crash.and_then(|at| frames.get(at)?.exception.as_ref()) else {
+        differences.push(format!("no exception frame, the guest says {rip:?}"));
+        return Ok(differences);
+    };
+    if exception.0 != *rip {
+        differences.push(format!("exception at {:?}, the guest says {rip:?}", exception.0));
+    }
+    differences.extend(same_registers("", &exception.1, &report.registers));
+    if let Some(user) = frames.last().and_then(|frame| frame.user.as_ref()) {
+        differences.extend(same_registers("user ", user, &report.user_registers));
+    } else if !report.user_registers.is_empty() {
+        differences.push("no user registers".to_owned());
+    }
+    Ok(differences)
+}
+
+/// Compares frames from the outermost inwards; `whole`: the innermost ones must match too.
+fn same_stack(found: &[Place], wanted: &[&Place], whole: bool) -> Differences {
+    let same =
+        found.iter().rev().zip(wanted.iter().rev()).take_while(|(found, wanted)| found == *wanted).count();
+    // panic()'s caller is where both sides must agree at the latest.
+    let needed = match whole {
+        true => wanted.len().max(found.len()),
+        false => wanted
+            .iter()
+            .rev()
+            .position(|place| place.symbol == "panic" || place.symbol == "vpanic")
+            .unwrap_or(1),
+    };
+    if same >= needed {
+        return Differences::new();
+    }
+    let line = |place: &Place| format!("{}+{:#x}", place.symbol, place.offset);
+    let found: Vec<String> = found.iter().map(line).collect();
+    let wanted: Vec<String> = wanted.iter().map(|place| line(place)).collect();
+    vec![format!("frames {}\n      the guest says {}", found.join(" < "), wanted.join(" < "))]
+}
+
+/// Registers that the guest printed and crashlens shows otherwise.
+fn same_registers(
+    whose: &str,
+    found: &BTreeMap<String, u64>,
+    wanted: &BTreeMap<String, String>,
+) -> Differences {
+    let mut differences = Differences::new();
+    for (name, value) in wanted {
+        let name = name.to_lowercase();
+        let number = name.strip_prefix("r0").map(|number| format!("r{number}"));
+        let name = number.unwrap_or(name);
+        let general = ["rsp", "eflags", "orig_rax", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp"];
+        if !general.contains(&name.as_str())
+            && !name.strip_prefix('r').is_some_and(|n| n.parse::<u8>().is_ok())
+        {
+            continue;
+        }
+        let shown = found.get(&name).or_else(|| if name == "eflags" { found.get("rflags") } else { None });
+        if shown != Some(&hex(value)) {
+            let shown = shown.map_or_else(|| "not shown".to_owned(), |value| format!("{value:#x}"));
+            differences.push(format!("{whose}{name}: {shown}, the guest says {value}"));
+        }
+    }
+    differences
+}
+
+/// The stacks of tasks that slept are those of `/proc/PID/stack`.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn sleepers(case: &Case, answers: &Answers) -> Result<Differences, String> {
+    let restless = restless(&case.truth);
+    let running: BTreeSet<i64> =
+        case.truth.tasks.iter().filter(|task| task.state == "R").map(|task| task.pid).collect();
+    let mut shown = BTreeMap::new();
+    for stack in answers.list("all stacks", "backtraces")? {
+        shown.insert(stack.get("pid").and_then(Value::as_i64).unwrap_or(-1), frames(stack));
+    }
+    let mut differences = Differences::new();
+    for wanted in &case.truth.stacks {
+        if restless.contains(&wanted.tid) || running.contains(&wanted.tid) {
+            continue;
+        }
+        let Some(found) = shown.get(&wanted.tid) else {
+            differences.push(format!("{}: no stack", wanted.tid));
+            continue;
+        };
+        let found: Vec<Place> = found.iter().map(|frame| frame.place.clone()).collect();
+        // What is above is the scheduler's own, which /proc leaves out.
+        let skipped = found.len().saturating_sub(wanted.frames.len());
+        let (scheduler, rest) = found.split_at(skipped);
+        let is_scheduler = |place: &Place| SCHEDULER.contains(&place.symbol.as_str());
+        if rest != wanted.frames || !scheduler.iter().all(is_scheduler) {
+            let line = |frames: &[Place]| {
+                frames.iter().map(|p| format!("{}+{:#x}", p.symbol, p.offset)).collect::<Vec<_>>().join(" < ")
+            };
+            differences.push(format!(
+                "{}: {}\n      the guest says {}",
+                wanted.tid,
+                line(&found),
+                line(&wanted.frames)
+            ));
+        }
+    }
+    Ok(differences)
+}
+
+/// Functions in `.sched.text` that `/proc/PID/stack` leaves out.
+const SCHEDULER: &[&str] = &[
+    "__schedule",
+    "schedule",
+    "schedule_timeout",
+    "schedule_hrtimeout_range_clock",
+    "schedule_hrtimeout_range",
+    "schedule_preempt_disabled",
+    "do_nanosleep",
+    "io_schedule",
+    "wait_for_completion_state",
+    "wait_for_completion_interruptible",
+    "wait_for_completion",
+    "__wait_for_common",
+];
+
+/// All answers that do not name files are equal.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn same_frames(one: &Answers, other: &Answers) -> Result<Differences, String> {
+    let mut differences = Differences::new();
+    for line in ["bt -s", "all stacks"] {
+        let (one, other) = (one.list(line, "backtraces")?, other.list(line, "backtraces")?);
+        if one.len() != other.len() {
+            differences.push(format!("{line}: {} stacks and {}", one.len(), other.len()));
+        }
+        for (one, other) in one.iter().zip(other) {
+            let (first, second) = (shape(one), shape(other));
+            if first != second {
+                let pid = one.get("pid").cloned().unwrap_or_default();
+                differences.push(format!(
+                    "pid {pid}: {}\n      and {}",
+                    first.join(" < "),
+                    second.join(" < ")
+                ));
+            }
+        }
+    }
+    Ok(differences)
+}
+
+/// Where each frame is, and what was called there.
+fn shape(stack: &Value) -> Vec<String> {
+    let frames = stack.get("frames").and_then(Value::as_array).into_iter().flatten();
+    frames
+        .map(|frame| {
+            let text = |at: &str| frame.pointer(at).and_then(Value::as_str).unwrap_or_default();
+            let offset = frame.pointer("/function/offset").and_then(Value::as_u64).unwrap_or_default();
+            format!("{} {}+{offset:#x}", text("/pc"), text("/function/name"))
+        })
+        .collect()
+}
+
+/// The same tasks, modules and log from two dumps of one guest.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn same_machine(one: &Answers, other: &Answers) -> Result<Differences, String> {
+    let mut differences = Differences::new();
+    for (line, list, members) in [
+        ("log", "messages", &["seconds", "text", "level"][..]),
+        ("mod", "modules", &["module", "name", "base", "size"]),
+        ("ps", "tasks", &["pid", "ppid", "task", "state", "command"]),
+        ("sym", "symbols", &["address", "kind", "symbol"]),
+    ] {
+        let some = |value: &Value| -> Vec<Value> {
+            members.iter().map(|member| value.get(member).cloned().unwrap_or_default()).collect()
+        };
+        let one: Vec<_> = one.list(line, list)?.iter().map(some).collect();
+        let other: Vec<_> = other.list(line, list)?.iter().map(some).collect();
+        if one.len() != other.len() {
+            differences.push(format!("{line}: {} lines and {}", one.len(), other.len()));
+        }
+        let unequal = one.iter().zip(&other).find(|(one, other)| one != other);
+        differences.extend(unequal.map(|(one, other)| format!("{line}: {one:?} and {other:?}")));
+    }
+    Ok(differences)
+}
+
+/// A frame of a JSON backtrace.
+struct Frame {
+    place: Place,
+    /// Where an exception happened below this frame, and the registers there.
+    exception: Option<(Place, BTreeMap<String, u64>)>,
+    /// Registers of user space.
+    user: Option<BTreeMap<String, u64>>,
+}
+
+/// The frames of a stack; the place where an exception happened belongs to the frame above it.
+fn frames(stack: &Value) -> Vec<Frame> {
+    let frames = stack.get("frames").and_then(Value::as_array).into_iter().flatten();
+    frames
+        .filter(|frame| frame.get("interrupted").is_none() && frame.get("function").is_some())
+        .map(|frame| {
+            let registers = frame.get("registers").map(registers);
+            let exception = frame.get("exception_rip").map(place);
+            let (exception, user) = match exception {
+                Some(place) => (Some((place, registers.unwrap_or_default())), None),
+                None => (None, registers),
+            };
+            Frame {
+                place: frame.get("function").map(place).unwrap_or_else(|| place(&Value::Null)),
+                exception,
+                user,
+            }
+        })
+        .collect()
+}
+
+fn place(value: &Value) -> Place {
+    Place {
+        symbol: value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        offset: value.get("offset").and_then(Value::as_u64).unwrap_or_default(),
+    }
+}
+
+fn registers(value: &Value) -> BTreeMap<String, u64> {
+    let members = value.as_object().into_iter().flatten();
+    members.filter_map(|(name, value)| Some((name.clone(), hex(value.as_str()?)))).collect()
+}
+
+fn different_maps<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+    found: &BTreeMap<K, V>,
+    wanted: &BTreeMap<K, V>,
+) -> Differences {
+    let mut differences = Differences::new();
+    for (key, value) in wanted {
+        if found.get(key) != Some(value) {
+            differences.push(format!("{key:?}: {:?}, the guest says {value:?}", found.get(key)));
+        }
+    }
+    let more = found.keys().filter(|key| !wanted.contains_key(*key));
+    differences.extend(more.map(|key| format!("{key:?}: the guest has none")));
+    differences
+}
+
+fn hex(text: &str) -> u64 {
+    u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or_default()
+}

@@ -1,0 +1,17 @@
+//! Runs the crashlens program on real dumps, as a user would, and compares its answers with what the guests said
+//! about themselves before they died (`truth.json`, written by `cargo xtask corpus`).
+//!
+//! The crate has nothing but tests: [`Case`] finds the dumps, [`program`] runs crashlens, [`aspects`] compares. A
+//! comparison returns the differences as text; a test collects those of all cases and fails with the whole list.
+//!
+//! `CRASHLENS_CORPUS=required` makes a missing corpus an error; without it, the tests say what they left out.
+//! `CRASHLENS_BIN` names the program; without it, the release build of this checkout is brought up to date and used.
+
+pub mod aspects;
+mod cases;
+pub mod program;
+mod truth;
+
+pub use cases::{Case, State, corpus};
+pub use program::Answers;
+pub use truth::{Place, Report, Truth};

@@ -1,0 +1,142 @@
+//! Running crashlens.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::{Case, State};
+
+/// How long a run may take, in seconds; far more than any needs.
+const LIMIT: &str = "120";
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// The program, built if need be.
+///
+/// # Errors
+/// It does not build.
+pub fn program() -> Result<PathBuf, String> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PROGRAM
+        .get_or_init(|| match std::env::var_os("CRASHLENS_BIN") {
+            Some(path) => Ok(path.into()),
+            None => build(),
+        })
+        .clone()
+}
+
+fn build() -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--release", "--package", "crashlens", "--message-format", "json"]);
+    let out = build.current_dir(root()).output().map_err(|e| format!("cargo: {e}"))?;
+    let messages = String::from_utf8_lossy(&out.stdout);
+    let path = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message.pointer("/target/name").is_some_and(|name| name == "crashlens"))
+        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)));
+    path.ok_or_else(|| format!("crashlens does not build: {}", String::from_utf8_lossy(&out.stderr)))
+}
+
+/// Runs crashlens with these arguments, in the root of the repository, and returns exit code, output and complaints.
+///
+/// # Errors
+/// It cannot be started, or was ended by a signal or by the time limit.
+pub fn run(args: &[String]) -> Result<(i32, String, String), String> {
+    let mut command = Command::new("timeout");
+    command.arg(LIMIT).arg(program()?).args(args).current_dir(root()).stdin(Stdio::null());
+    // The user's own settings and debug files must not change what the tests see.
+    command.env("HOME", "/nonexistent").env("TZ", "UTC").env("LC_ALL", "C").env_remove("DEBUGINFOD_URLS");
+    let out = command.output().map_err(|e| format!("timeout: {e}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match out.status.code() {
+        Some(124) => Err(format!("crashlens {}: no end after {LIMIT} s", args.join(" "))),
+        Some(code @ (0 | 1)) => Ok((code, text(&out.stdout), text(&out.stderr))),
+        _ => Err(format!("crashlens {}: {}: {}", args.join(" "), out.status, text(&out.stderr))),
+    }
+}
+
+/// What crashlens answered to each of several command lines, as JSON.
+#[derive(Debug)]
+pub struct Answers {
+    /// Command lines and answers.
+    all: Vec<(String, Value)>,
+}
+
+impl Answers {
+    /// Asks about a dump.
+    ///
+    /// # Errors
+    /// [`run`]'s, and answers that are no JSON or of another number than the questions.
+    pub fn ask(files: &[PathBuf], lines: &[String]) -> Result<Self, String> {
+        let mut args = vec!["--json".to_owned(), "--no-search".to_owned()];
+        for line in lines {
+            args.extend(["-c".to_owned(), line.clone()]);
+        }
+        args.extend(files.iter().map(|file| file.display().to_string()));
+        let (_, out, complaints) = run(&args)?;
+        let answers: Vec<Value> = out
+            .lines()
+            .map(|line| serde_json::from_str(line).map_err(|e| format!("{e} in {line}")))
+            .collect::<Result<_, _>>()?;
+        if answers.len() != lines.len() {
+            return Err(format!("{} answers to {} commands: {out}{complaints}", answers.len(), lines.len()));
+        }
+        Ok(Self { all: lines.iter().cloned().zip(answers).collect() })
+    }
+
+    /// Everything the aspects read, about one dump of a case in one state.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub fn about(case: &Case, dump: &[PathBuf], state: State) -> Result<Self, String> {
+        let files: Vec<PathBuf> = dump.iter().cloned().chain(case.debug_files(state)).collect();
+        let samples = case.truth.kallsyms.samples.iter();
+        let symbols: Vec<&str> = samples.map(|symbol| symbol.name.as_str()).collect();
+        let lines = ["sys", "log", "mod", "ps", "bt -s"].map(str::to_owned).into_iter();
+        let lines: Vec<String> = lines.chain([format!("sym {}", symbols.join(" "))]).collect();
+        let mut answers = Self::ask(&files, &lines)?;
+        let pids: Vec<String> = answers
+            .list("ps", "tasks")?
+            .iter()
+            .filter_map(|task| task.get("pid")?.as_i64())
+            .filter(|pid| *pid > 0)
+            .map(|pid| pid.to_string())
+            .collect();
+        let all = format!("bt -s {}", pids.join(" "));
+        let tasks = Self::ask(&files, &[all])?;
+        answers.all.extend(tasks.all.into_iter().map(|(_, answer)| ("all stacks".to_owned(), answer)));
+        Ok(answers)
+    }
+
+    /// The data of the answer to the line that starts so.
+    ///
+    /// # Errors
+    /// There is no such line, or crashlens answered with an error.
+    pub fn data(&self, line: &str) -> Result<&Value, String> {
+        let found =
+            self.all.iter().find(|(asked, _)| asked == line || asked.starts_with(&format!("{line} ")));
+        let (_, answer) = found.ok_or_else(|| format!("`{line}` was not asked"))?;
+        match answer.get("error") {
+            Some(error) => Err(format!("{line}: {error}")),
+            None => answer.get("data").ok_or_else(|| format!("{line}: no data")),
+        }
+    }
+
+    /// A list in the answer to a line.
+    ///
+    /// # Errors
+    /// Those of [`Self::data`], and that there is no such list.
+    pub fn list(&self, line: &str, member: &str) -> Result<&Vec<Value>, String> {
+        let list = self.data(line)?.get(member).and_then(Value::as_array);
+        list.ok_or_else(|| format!("{line}: no list `{member}`"))
+    }
+}

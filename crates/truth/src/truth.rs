@@ -1,0 +1,167 @@
+//! The part of `truth.json` that the tests read. Its writer says what each member means.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The file.
+#[derive(Deserialize, Debug)]
+pub struct Truth {
+    /// How the guest was set up.
+    pub case: About,
+    /// Its kernel.
+    pub kernel: Kernel,
+    /// Its dumps.
+    pub dumps: Vec<Dump>,
+    /// The first report of what went wrong.
+    pub oops: Option<Report>,
+    /// Those after it.
+    pub later_reports: Vec<Report>,
+    /// The reason of the final panic.
+    pub panic: Option<String>,
+    /// `/proc/modules`.
+    pub modules: Vec<Module>,
+    /// `/proc/PID/task/TID/stat`.
+    pub tasks: Vec<Task>,
+    /// Samples of `/proc/kallsyms`.
+    pub kallsyms: Kallsyms,
+    /// `/proc/PID/stack`.
+    pub stacks: Vec<Stack>,
+    /// `dmesg` with levels, at the time of the sections.
+    pub dmesg: Vec<Message>,
+    /// The kernel's messages on the console, to the end.
+    pub console: Vec<Message>,
+}
+
+/// How the guest was set up.
+#[derive(Deserialize, Debug)]
+pub struct About {
+    /// `live` where nothing went wrong.
+    pub end: String,
+    /// CPUs.
+    pub cpus: u64,
+    /// Memory.
+    pub memory_mib: u64,
+}
+
+/// The guest's kernel.
+#[derive(Deserialize, Debug)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// `/proc/version`.
+    pub banner: String,
+}
+
+/// A dump of the case.
+#[derive(Deserialize, Debug)]
+pub struct Dump {
+    /// More than one for a split set.
+    pub files: Vec<String>,
+}
+
+/// An oops, or the state that `panic()` prints.
+#[derive(Deserialize, Debug)]
+pub struct Report {
+    /// The lines before the state.
+    pub headlines: Vec<String>,
+    /// CPU.
+    pub cpu: Option<u64>,
+    /// Task.
+    pub pid: Option<i64>,
+    /// Its name.
+    pub comm: Option<String>,
+    /// Where, in the kernel.
+    pub rip: Option<Place>,
+    /// Kernel registers, upper case.
+    pub registers: BTreeMap<String, String>,
+    /// The call trace.
+    pub trace: Vec<Frame>,
+    /// Registers of user space.
+    pub user_registers: BTreeMap<String, String>,
+}
+
+/// `symbol+offset`.
+#[derive(Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Symbol.
+    pub symbol: String,
+    /// Bytes from its start.
+    pub offset: u64,
+}
+
+/// A line of a call trace.
+#[derive(Deserialize, Debug)]
+pub struct Frame {
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// False for the lines with `?`.
+    pub reliable: bool,
+}
+
+/// A module.
+#[derive(Deserialize, Debug)]
+pub struct Module {
+    /// Name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Where.
+    pub address: String,
+}
+
+/// A thread.
+#[derive(Deserialize, Debug)]
+pub struct Task {
+    /// Its id.
+    pub pid: i64,
+    /// Its thread group's.
+    pub tgid: i64,
+    /// Its parent's.
+    pub ppid: i64,
+    /// One letter.
+    pub state: String,
+    /// Its name.
+    pub comm: String,
+}
+
+/// Samples of `/proc/kallsyms`.
+#[derive(Deserialize, Debug)]
+pub struct Kallsyms {
+    /// The samples.
+    pub samples: Vec<Symbol>,
+}
+
+/// A symbol.
+#[derive(Deserialize, Debug)]
+pub struct Symbol {
+    /// Where, hexadecimal.
+    pub address: String,
+    /// Its letter.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its module.
+    pub module: Option<String>,
+}
+
+/// A stack as `/proc/PID/stack` has it: without the scheduler's own frames.
+#[derive(Deserialize, Debug)]
+pub struct Stack {
+    /// The thread.
+    pub tid: i64,
+    /// Innermost first.
+    pub frames: Vec<Place>,
+}
+
+/// A message of the log.
+#[derive(Deserialize, Debug)]
+pub struct Message {
+    /// Where known.
+    pub level: Option<u64>,
+    /// Seconds since boot, as printed.
+    pub time: String,
+    /// Text.
+    pub text: String,
+}

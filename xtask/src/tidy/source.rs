@@ -1,0 +1,173 @@
+//! Rules of Rust files.
+
+use super::Finding;
+
+/// Lines after which a file asks for a reason.
+pub(crate) const LONG: usize = 600;
+
+/// The one file that may say `unsafe`: it maps files.
+const UNSAFE: &str = "crates/base/src/map.rs";
+
+/// Where text may be written to the person: the front ends, the tasks, the fuzz driver.
+const PRINTERS: &[&str] = &["crates/render/", "crates/shell/", "crates/crashlens/", "xtask/", "fuzz/"];
+
+/// What a rule is: from a path and a text to the lines (from 1; 0 is the whole file) that break it, and why.
+pub(crate) type Rule = fn(&str, &str) -> Vec<(usize, &'static str)>;
+
+/// The rules.
+pub(crate) const RULES: &[Rule] = &[header, no_unsafe, no_print];
+
+/// Rules that fail nothing yet: what breaks them is named.
+pub(crate) const NOTES: &[Rule] = &[layers_keep_their_words];
+
+/// Applies some rules.
+pub(crate) fn check(rules: &[Rule], path: &str, text: &str) -> Vec<Finding> {
+    let found = rules.iter().flat_map(|rule| rule(path, text));
+    found
+        .map(|(line, what)| match line {
+            0 => Finding::new(path, what),
+            line => Finding::new(format!("{path}:{line}"), what),
+        })
+        .collect()
+}
+
+/// A file that is long; its tests are not counted.
+pub(crate) fn long(path: &str, text: &str) -> Option<Finding> {
+    let lines = code(text).count();
+    (lines > LONG)
+        .then(|| Finding::new(path, format!("{lines} lines: a reader sees a whole idea on two screens")))
+}
+
+/// A module starts with what it is for; the name of a module of tests says it.
+fn header(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    let first = text.lines().find(|line| !line.trim().is_empty());
+    let tests = path.ends_with("/tests.rs") || path.ends_with("_tests.rs");
+    if tests || first.is_some_and(|line| line.starts_with("//!")) {
+        return Vec::new();
+    }
+    vec![(0, "starts without `//!`: purpose, source of the facts, invariants")]
+}
+
+fn no_unsafe(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    let says = |line: &str| {
+        line.match_indices("unsafe").any(|(at, word)| {
+            let before = line.get(..at).and_then(|text| text.chars().next_back());
+            let after = line.get(at.saturating_add(word.len())..).unwrap_or_default().trim_start();
+            let keyword =
+                ["{", "fn ", "impl ", "trait ", "extern "].iter().any(|next| after.starts_with(next));
+            keyword && !before.is_some_and(|c| c.is_alphanumeric() || "_`\"".contains(c))
+        })
+    };
+    match path {
+        UNSAFE => Vec::new(),
+        _ => lines(code(text), says, "unsafe: only the file that maps files may say it"),
+    }
+}
+
+fn no_print(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    if PRINTERS.iter().any(|place| path.starts_with(place)) || !is_library(path) {
+        return Vec::new();
+    }
+    let says = |line: &str| {
+        ["println!(", "eprintln!(", "print!(", "eprint!(", "dbg!("].iter().any(|name| {
+            line.match_indices(name).any(|(at, _)| {
+                !line
+                    .get(..at)
+                    .and_then(|t| t.chars().next_back())
+                    .is_some_and(|c| c.is_alphanumeric() || c == '_')
+            })
+        })
+    };
+    lines(code(text), says, "prints: only render, shell and the program do; answer with data")
+}
+
+/// Dump formats are named in `dump`, architectures in `arch`.
+fn layers_keep_their_words(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    if !path.starts_with("crates/kernel/src/") && !path.starts_with("crates/commands/src/") {
+        return Vec::new();
+    }
+    let says = |line: &str| line.contains("dump::formats") || line.contains("arch::x86_64");
+    lines(
+        code(text),
+        says,
+        "names a format or an architecture: go through the table of the crate that has them",
+    )
+}
+
+/// Code that others build on: not tests, examples or build scripts.
+fn is_library(path: &str) -> bool {
+    !path.contains("/tests/") && !path.contains("/examples/") && !path.contains("/benches/")
+}
+
+/// The lines that break a rule; comments do not count.
+fn lines<'a>(
+    code: impl Iterator<Item = &'a str>,
+    says: impl Fn(&str) -> bool,
+    what: &'static str,
+) -> Vec<(usize, &'static str)> {
+    code.enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//") && says(line))
+        .map(|(number, _)| (number + 1, what))
+        .collect()
+}
+
+/// A file's lines up to its module of tests.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| *line != "#[cfg(test)]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, text: &str) -> Vec<String> {
+        let all: Vec<Rule> = RULES.iter().chain(NOTES).copied().collect();
+        check(&all, path, &format!("//! What it is.\n{text}")).iter().map(|f| f.at.clone()).collect()
+    }
+
+    #[test]
+    fn headers_are_asked_for() {
+        assert_eq!(check(RULES, "crates/a/src/b.rs", "//! What it is.\n"), []);
+        assert_eq!(check(RULES, "crates/a/src/b.rs", "use x;\n//! late").len(), 1);
+        assert_eq!(check(RULES, "crates/a/src/b.rs", "").len(), 1);
+    }
+
+    #[test]
+    fn unsafe_is_found_outside_its_file() {
+        let text = "fn f() {\n    unsafe { g() }\n}";
+        assert_eq!(found("crates/a/src/b.rs", text), ["crates/a/src/b.rs:3"]);
+        assert!(found(UNSAFE, text).is_empty());
+        assert!(
+            found("crates/a/src/b.rs", "// unsafe { is a word }\nlet not_unsafe = \"unsafe {\";").is_empty()
+        );
+        assert_eq!(found("crates/a/src/b.rs", "unsafe fn f() {}").len(), 1);
+    }
+
+    #[test]
+    fn prints_are_found_where_nobody_prints() {
+        let text = "    println!(\"x\");";
+        assert_eq!(found("crates/kernel/src/a.rs", text), ["crates/kernel/src/a.rs:2"]);
+        for path in ["crates/render/src/a.rs", "crates/kernel/examples/a.rs", "crates/kernel/tests/a.rs"] {
+            assert!(found(path, text).is_empty(), "{path}");
+        }
+        assert!(found("crates/kernel/src/a.rs", "my_println!(x)").is_empty());
+        assert!(
+            found("crates/kernel/src/a.rs", &format!("#[cfg(test)]\nmod tests {{\n{text}\n}}")).is_empty()
+        );
+    }
+
+    #[test]
+    fn layers_keep_their_words_to_themselves() {
+        assert_eq!(found("crates/kernel/src/a.rs", "use arch::x86_64::Paging;").len(), 1);
+        assert_eq!(found("crates/commands/src/a.rs", "dump::formats::kdump::open()").len(), 1);
+        assert!(found("crates/arch/src/a.rs", "use arch::x86_64::Paging;").is_empty());
+    }
+
+    #[test]
+    fn long_files_are_named_and_their_tests_do_not_count() {
+        let text = "//! x\n".repeat(LONG);
+        assert_eq!(long("a.rs", &text), None);
+        assert_eq!(long("a.rs", &format!("{text}#[cfg(test)]\n{text}")), None);
+        assert!(long("a.rs", &format!("{text}more\n")).is_some());
+    }
+}
