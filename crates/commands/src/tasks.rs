@@ -140,7 +140,11 @@ pub(crate) fn cpus(s: &Session, command: &str, text: &str) -> Result<Vec<u32>, C
 
 /// What was damaged where tasks were read, as a warning, so that nobody takes the list for whole.
 pub(crate) fn problems(s: &Session, report: &mut report::Report) {
-    for e in &s.tasks().problems {
-        report.warning(format!("the list of tasks is not whole: {e}"));
+    match s.tasks().problems.as_slice() {
+        [] => {}
+        [one] => report.warning(format!("the list of tasks may not be whole: {one}")),
+        [first, rest @ ..] => {
+            report.warning(format!("the list of tasks may not be whole: {first}; {} more such", rest.len()));
+        }
     }
 }

@@ -79,9 +79,14 @@ impl Session {
             return known.clone();
         }
         let found = self
-            .module_candidates(m)
-            .into_iter()
-            .find_map(|path| self.check_module_file(m, &path).ok())
+            .named_files(m)
+            .find_map(|path| self.check_module_file(m, path).ok())
+            .or_else(|| {
+                let id = self.module_build_id(m);
+                // without the dump's id any file of the name would do, and could be of another build
+                let finder = self.opened().finder.as_ref().filter(|_| id.is_some())?;
+                finder.module(&m.name, id.as_deref()).found.map(|f| f.file)
+            })
             .map(|object| DebugFile::of_module(self, m, object));
         self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, found.clone());
         found
@@ -108,10 +113,10 @@ impl Session {
         self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, None);
     }
 
-    fn module_candidates(&self, m: &Module) -> Vec<PathBuf> {
+    /// The files named on the command line that are of this module, by their names.
+    fn named_files<'a>(&'a self, m: &Module) -> impl Iterator<Item = &'a PathBuf> + use<'a> {
         let wanted = m.name.replace('-', "_");
-        let named = self.opened().module_files.iter().filter(|p| module_stem(p).replace('-', "_") == wanted);
-        named.cloned().collect()
+        self.opened().module_files.iter().filter(move |p| module_stem(p).replace('-', "_") == wanted)
     }
 
     /// Opens a module's file and checks that it is of the build that the dump has loaded.

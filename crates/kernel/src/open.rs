@@ -6,6 +6,7 @@ use crate::session::OpenOptions;
 use arch::{Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
+use debuginfo::find::{Finder, Tried};
 use dump::{Dump, Probe, looks_like_dump};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +33,12 @@ pub struct Opened {
     pub build_id: Option<Vec<u8>>,
     /// What the user ought to know: `--force` was needed, a file was passed over ...
     pub warnings: Vec<String>,
+    /// The release in the kernel's banner, where nothing else told it.
+    pub banner_release: Option<String>,
+    /// Where debug files are looked for; `None` where that is not wanted, or the release not known.
+    pub finder: Option<Finder>,
+    /// Where a vmlinux was looked for, and how each place fared.
+    pub vmlinux_tried: Vec<Tried>,
 }
 
 /// Files by what they are.
@@ -60,12 +67,34 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Opened> {
     opened.module_files = files.modules;
     if let Some(file) = vmlinux {
         adopt(&mut opened, file, options.force)?;
-    } else if !options.no_search
-        && let Some(file) = search_vmlinux(&opened, options)
-    {
-        adopt(&mut opened, file, false)?;
     }
     Ok(opened)
+}
+
+/// Looks for a vmlinux where none was named. Called once the release is known.
+pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
+    let Some(release) = opened.release() else { return Ok(()) };
+    if options.no_search || opened.vmlinux.is_some() {
+        return Ok(());
+    }
+    let mut finder = Finder::system(&release);
+    for dir in &options.debug_dirs {
+        finder = finder.with_dir(dir);
+    }
+    for dir in opened.dump_paths.iter().filter_map(|p| p.parent()) {
+        let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        finder = finder.with_near(here);
+    }
+    let search = finder.vmlinux(opened.build_id.as_deref());
+    opened.finder = Some(finder);
+    opened.vmlinux_tried = search.tried;
+    // one that was found and not asked for is passed over where it is of another build
+    if let Some(found) = search.found
+        && let Err(e) = adopt(opened, Arc::new(found.file), false)
+    {
+        opened.warnings.push(e.to_string());
+    }
+    Ok(())
 }
 
 fn sort_files(paths: &[PathBuf]) -> Result<Files> {
@@ -130,6 +159,9 @@ fn find_kernel(dump: Arc<Dump>, options: &OpenOptions) -> Result<Opened> {
         module_files: Vec::new(),
         build_id,
         warnings: Vec::new(),
+        banner_release: None,
+        finder: None,
+        vmlinux_tried: Vec::new(),
     })
 }
 
@@ -152,6 +184,15 @@ impl Opened {
             .map(str::to_owned)
             .or_else(|| self.dump.facts().utsname.as_ref().map(|u| u.release.clone()))
             .filter(|r| !r.is_empty())
+            .or_else(|| self.banner_release.clone())
+    }
+
+    /// Reads the release from the kernel's banner, now that its address is known.
+    pub(crate) fn read_banner(&mut self, at: VirtAddr) {
+        let text = self.mem.cstr(at, 256).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let release = text.strip_prefix("Linux version ").and_then(|r| r.split_whitespace().next());
+        self.banner_release = release.map(str::to_owned);
     }
 
     /// Takes the page tables that `swapper_pg_dir` names, now that symbols are known, in place of
@@ -222,12 +263,6 @@ fn banner_matches(opened: &Opened, file: &ObjectFile) -> bool {
     let Some(own) = file.bytes_at(symbol.value).map(base::cstr) else { return true };
     let at = VirtAddr(symbol.value.wrapping_add(opened.boot.kaslr_offset));
     opened.mem.cstr(at, 512).is_ok_and(|found| found == own)
-}
-
-/// Looks for a vmlinux of the dump's build in the usual places.
-fn search_vmlinux(opened: &Opened, options: &OpenOptions) -> Option<Arc<ObjectFile>> {
-    let _ = (opened, options);
-    None
 }
 
 /// Bytes as lower-case hex.

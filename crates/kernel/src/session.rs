@@ -77,7 +77,17 @@ impl Session {
             if let Some(at) = root.iter().find_map(|n| symbols.table.addr(n)) {
                 opened.use_swapper(at);
             }
-            let _ = kernel_symbols.set(symbols);
+            if let Some(at) = symbols.table.addr("linux_banner") {
+                opened.read_banner(at);
+            }
+            if opened.vmlinux.is_none() {
+                open::search(&mut opened, options)?;
+            }
+            if opened.vmlinux.is_none() {
+                let _ = kernel_symbols.set(symbols);
+            }
+        } else {
+            open::search(&mut opened, options)?;
         }
         Ok(Self {
             opened,

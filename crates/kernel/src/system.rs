@@ -89,7 +89,8 @@ pub struct Clocks {
 pub fn clocks(s: &Session) -> Result<Clocks> {
     let mem = s.mem();
     let tk = s.bind::<Timekeeper>();
-    let at = match s.symbol("tk_core") {
+    // since 6.17 (22c62b9a84b8) there are several; the core's is the first
+    let at = match s.symbol("tk_core").or_else(|| s.symbol("timekeeper_data")) {
         // { seqcount_t seq; struct timekeeper timekeeper; }, cache-line aligned: 6.13 named it tk_data
         Some(core) => match s.bind::<TkCore>().timekeeper.at(core) {
             Ok(at) => at,
