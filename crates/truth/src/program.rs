@@ -99,8 +99,8 @@ impl Answers {
     /// Those of [`Self::ask`].
     pub fn about(case: &Case, dump: &[PathBuf], state: State) -> Result<Self, String> {
         let files: Vec<PathBuf> = dump.iter().cloned().chain(case.debug_files(state)).collect();
-        let samples = case.truth.kallsyms.samples.iter();
-        let symbols: Vec<&str> = samples.map(|symbol| symbol.name.as_str()).collect();
+        let samples = case.truth.kallsyms.samples.iter().map(|symbol| symbol.name.as_str());
+        let symbols: Vec<&str> = samples.filter(|name| !crate::aspects::is_label(name)).collect();
         let lines = ["sys", "log", "mod", "ps", "bt -s"].map(str::to_owned).into_iter();
         let lines: Vec<String> = lines.chain([format!("sym {}", symbols.join(" "))]).collect();
         let mut answers = Self::ask(&files, &lines)?;

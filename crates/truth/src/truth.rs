@@ -33,6 +33,25 @@ pub struct Truth {
     pub console: Vec<Message>,
 }
 
+impl Truth {
+    /// The report to compare the panic task with: the oops, or the state that `panic()` printed where there was none.
+    #[must_use]
+    pub fn death(&self) -> Option<&Report> {
+        let panic = |report: &&Report| report.trace.iter().any(|frame| frame.place.symbol.ends_with("panic"));
+        let oops = self.oops.as_ref().filter(|oops| oops.is_exception());
+        oops.or_else(|| self.later_reports.iter().chain(&self.oops).find(panic)).or(self.oops.as_ref())
+    }
+}
+
+impl Report {
+    /// Whether the kernel stopped at `rip`; a report that dumps its own stack may have an older exception in it.
+    #[must_use]
+    pub fn is_exception(&self) -> bool {
+        let own = self.trace.first().is_some_and(|frame| frame.place.symbol.starts_with("dump_stack"));
+        self.rip.is_some() && !own
+    }
+}
+
 /// How the guest was set up.
 #[derive(Deserialize, Debug)]
 pub struct About {

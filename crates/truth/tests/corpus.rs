@@ -48,11 +48,11 @@ fn check(name: &str, aspect: Aspect) {
 }
 
 fn add(report: &mut String, at: &str, found: &[String]) {
-    for difference in found.iter().take(12) {
+    for difference in found.iter().take(4) {
         report.push_str(&format!("  {at}: {difference}\n"));
     }
-    if found.len() > 12 {
-        report.push_str(&format!("  {at}: and {} more\n", found.len() - 12));
+    if found.len() > 4 {
+        report.push_str(&format!("  {at}: and {} more\n", found.len() - 4));
     }
 }
 
