@@ -134,6 +134,10 @@ impl Session {
 
     fn sleeping(&self, task: &Task, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
         let nowhere = |stopped| (Start::Nowhere, Unwound { frames: Vec::new(), stopped }, None);
+        // a dead task's stack is given back, and where it was another task's may be
+        if task.exit_state != 0 && task.stack.0 == 0 {
+            return nowhere(StopReason::NoStart);
+        }
         let sp = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {
             Ok(sp) => sp,
             Err(crate::KernelError::Fault(fault)) => return nowhere(StopReason::Fault(fault)),
