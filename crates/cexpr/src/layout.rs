@@ -93,7 +93,9 @@ pub fn enum_lines(types: &Types, ty: TypeRef) -> Result<Vec<LayoutLine>, ErrorKi
 fn declaration(types: &Types, ty: TypeRef) -> Result<String, ErrorKind> {
     Ok(match &*types.get(ty)? {
         Type::Typedef { name, to } => {
-            format!("typedef {};", with_enum_body(types, *to, types.declare(*to, name)))
+            // gdb's ptype: behind all typedefs of the type itself
+            let to = types.resolve(*to)?.0;
+            format!("typedef {};", with_enum_body(types, to, types.declare(to, name)))
         }
         _ => types.name(ty),
     })

@@ -71,8 +71,8 @@ fn respell_first(mut words: Vec<String>) -> Vec<String> {
     } else if find(head_command).is_some() && (head != head_command || !format.is_empty()) {
         let option = match format {
             "" => None,
-            "x" | "d" => Some(format!("-{format}")),
-            other => Some(format!("--format={other}")),
+            letters if head_command == "p" => Some(format!("--format={letters}")),
+            letters => Some(format!("-{letters}")),
         };
         words.splice(..1, std::iter::once(head_command.to_owned()).chain(option));
     }

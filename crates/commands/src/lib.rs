@@ -12,6 +12,7 @@ mod locals;
 mod registers;
 mod scope;
 mod settings;
+mod values;
 
 mod address;
 mod ascii;
@@ -23,13 +24,19 @@ mod log;
 mod meta;
 mod modules;
 mod place;
+mod print;
 mod ps;
+mod pte;
+mod ptov;
 mod rd;
 mod repeat;
 mod set;
+mod structs;
 mod sym;
 mod sys;
 mod tasks;
+mod vtop;
+mod whatis;
 mod when;
 
 pub use aliases::{Alias, Aliases, Origin};
@@ -43,6 +50,7 @@ pub use settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
 
 /// Every command, in the order of the help screen.
 pub const COMMANDS: &[&dyn Command] = &[
+    &structs::Struct { word: "*" },
     &aliases::AliasCommand,
     &ascii::Ascii,
     &bt::Bt,
@@ -57,10 +65,17 @@ pub const COMMANDS: &[&dyn Command] = &[
     &set::Set,
     &meta::Wr,
     &log::Log,
+    &print::Print,
     &ps::Ps,
     &sys::Sys,
     &sym::Sym,
     &modules::Mod,
     &rd::Rd,
+    &vtop::Vtop,
+    &pte::Pte,
+    &ptov::Ptov,
+    &structs::Struct { word: "struct" },
+    &structs::Struct { word: "union" },
+    &whatis::Whatis,
     &meta::Quit,
 ];

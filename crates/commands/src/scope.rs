@@ -5,7 +5,7 @@ use arch::Regs;
 use base::{VirtAddr, VirtRead};
 use cexpr::{History, Scope, SymbolAt, SymbolInfo, Value};
 use debuginfo::symtab::Symbol;
-use debuginfo::types::{Scope as TypeScope, Space, TypeRef, Types};
+use debuginfo::types::{Scope as TypeScope, Space, Type, TypeRef, Types};
 use kernel::Session;
 use kernel::backtrace::Backtrace;
 
@@ -20,20 +20,26 @@ pub(crate) struct SessionScope<'s> {
     pub(crate) cpu: Option<u32>,
     /// Values printed before, oldest first.
     pub(crate) history: &'s [Value],
+    /// The memory that pointers lead into, where it is not the kernel's.
+    pub(crate) user: Option<&'s dyn VirtRead>,
 }
 
 impl<'s> SessionScope<'s> {
     /// A session without a frame.
     pub(crate) const fn new(session: &'s Session) -> Self {
-        Self { session, prefer: None, frame: None, cpu: None, history: &[] }
+        Self { session, prefer: None, frame: None, cpu: None, history: &[], user: None }
     }
 
     fn info(&self, symbol: &Symbol<'_>) -> SymbolInfo {
         let s = self.session;
         let space = if symbol.is_text() { Space::Function } else { Space::Variable };
         let scope = symbol.module.map_or(TypeScope::Kernel, |m| TypeScope::Module(m.into()));
+        if let Some(m) = s.module_at(symbol.addr) {
+            // its functions' types are in its split BTF, its variables' in its debug file
+            let _ = (s.module_debug(m), s.load_module_types(m));
+        }
         // BTF has functions and per-CPU variables; the other variables' types are DWARF's to tell
-        let ty = s.types().first(Some(&scope), space, symbol.name);
+        let ty = self.declared(&scope, space, symbol.name);
         SymbolInfo {
             addr: symbol.addr,
             ty: ty.or_else(|| cexpr::known_type(self, symbol.name).filter(|_| symbol.module.is_none())),
@@ -41,6 +47,20 @@ impl<'s> SessionScope<'s> {
             text: symbol.is_text(),
             per_cpu: s.is_per_cpu(symbol.addr),
         }
+    }
+
+    /// The type of a variable or function; of several declarations the one that says how long its
+    /// array is.
+    fn declared(&self, scope: &TypeScope, space: Space, name: &str) -> Option<TypeRef> {
+        let types = self.session.types();
+        let first = types.first(Some(scope), space, name)?;
+        let open = |at: TypeRef| {
+            matches!(types.resolve(at).as_ref().map(|(_, t)| &**t), Ok(Type::Array { count: None, .. }))
+        };
+        if !open(first) {
+            return Some(first);
+        }
+        types.find_in(Some(scope), space, name).into_iter().find(|&at| !open(at)).or(Some(first))
     }
 
     fn registers(&self) -> Option<&Regs> {
@@ -54,7 +74,7 @@ impl Scope for SessionScope<'_> {
         self.session.types()
     }
     fn memory(&self) -> &dyn VirtRead {
-        self.session.mem()
+        self.user.unwrap_or_else(|| self.session.mem())
     }
     fn prefer(&self) -> Option<TypeScope> {
         self.prefer.clone()
@@ -85,6 +105,21 @@ impl Scope for SessionScope<'_> {
         };
         let number = regs.reg_set().number(name)?;
         Some(regs.get(number).ok_or_else(|| format!("register {name} was not recovered in this frame")))
+    }
+    fn register_type(&self, name: &str) -> Option<TypeRef> {
+        let types = self.types();
+        match name {
+            "rip" | "pc" => {
+                let code = types.intern(Type::Func {
+                    ret: TypeRef::VOID,
+                    params: Vec::new().into(),
+                    variadic: false,
+                });
+                Some(types.pointer_to(code))
+            }
+            "rsp" | "sp" | "rbp" | "fp" => Some(types.pointer_to(TypeRef::VOID)),
+            _ => None,
+        }
     }
     fn local(&self, name: &str) -> Option<Value> {
         let (bt, frame) = self.frame?;

@@ -78,6 +78,10 @@ pub struct Settings {
     pub dumpfile: Option<String>,
     /// The task that commands without an operand are about; the panic task where `None`.
     pub context: Option<VirtAddr>,
+    /// The frame chosen with `frame`: the task, and the frame's place in its backtrace.
+    pub frame: Option<(VirtAddr, usize)>,
+    /// The values that `p` printed, oldest first: `$1` is the first.
+    pub history: Vec<cexpr::Value>,
     /// The aliases.
     pub aliases: Aliases,
     /// Set by `exit`: the front end ends after this command.
@@ -106,6 +110,8 @@ impl Default for Settings {
             namelist: None,
             dumpfile: None,
             context: None,
+            frame: None,
+            history: Vec::new(),
             aliases: Aliases::default(),
             quit: false,
             reading: None,

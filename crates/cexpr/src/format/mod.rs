@@ -233,6 +233,9 @@ impl Formatter<'_> {
             Ok(size) => size,
             Err(e) => return self.leaf(node, format!("<{e}>"), None),
         };
+        if size == 0 {
+            return self.flexible(node, elem); // gdb: an array without bytes is its address
+        }
         if let Some(text) = self.char_array(node, elem, count) {
             return text;
         }

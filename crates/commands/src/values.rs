@@ -1,0 +1,214 @@
+//! What `p`, `struct`, `whatis` and their kin share: expressions over the session, with the types of
+//! modules made known when a name is missed; values as text lines and as data.
+//!
+//! **Invariant**: the types of all modules are read once, and only after the kernel's own did not
+//! know a name, so that a struct of the kernel's costs no module.
+
+use crate::scope::SessionScope;
+use crate::{CommandError, Cx, Settings};
+use base::VirtAddr;
+use cexpr::{ErrorKind, ExprError, FormatOptions, Outcome, Radix, Shape, Value, ValueTree};
+use debuginfo::types::{Scope as TypeScope, TypeRef};
+use kernel::Session;
+use kernel::backtrace::Backtrace;
+use report::{Cell, Item, List, Record, Report};
+
+/// Elements of an array that are data of a report at most; the text says how many there are.
+const MAX_CELLS: usize = 4096;
+
+/// How values are shown: the settings, and the command's `-x` and `-d` over them.
+pub(crate) fn format(settings: &Settings, hex: bool, decimal: bool) -> FormatOptions {
+    let hex = hex || (settings.radix == 16 && !decimal);
+    FormatOptions {
+        radix: if hex { Radix::Hex } else { Radix::Natural },
+        print_max: settings.print_max.map_or(1 << 20, |n| usize::try_from(n).unwrap_or(1 << 20)),
+        null_stop: settings.null_stop,
+        ..FormatOptions::default()
+    }
+}
+
+/// The backtrace and the frame that expressions are about: the one chosen with `frame`; the first,
+/// where none was chosen and `text` names a register.
+pub(crate) fn frame(cx: &Cx<'_>, s: &Session, text: &str) -> Option<(Backtrace, usize)> {
+    let chosen = chosen_frame(cx);
+    let names_register = text.split('$').skip(1).any(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
+    if chosen.is_none() && !names_register {
+        return None;
+    }
+    let task = crate::tasks::context(cx, "p").ok()?;
+    let bt = s.backtrace(task);
+    let n = chosen.unwrap_or(0);
+    (n < bt.unwound.frames.len()).then_some((bt, n))
+}
+
+/// The frame that was chosen, where the context is still the task it was chosen in.
+pub(crate) fn chosen_frame(cx: &Cx<'_>) -> Option<usize> {
+    let task = crate::tasks::context(cx, "frame").ok()?;
+    cx.settings.frame.filter(|(at, _)| *at == task.at).map(|(_, n)| n)
+}
+
+/// The session as an expression sees it; `frame` is what [`frame`] gave.
+pub(crate) fn scope<'a>(
+    cx: &'a Cx<'_>,
+    s: &'a Session,
+    frame: Option<&'a (Backtrace, usize)>,
+) -> SessionScope<'a> {
+    let pc = frame.and_then(|(bt, n)| bt.unwound.frames.get(*n)).map(unwind::Frame::lookup);
+    let module = pc.or(cx.settings.scope).and_then(|at| s.module_at(at));
+    SessionScope {
+        prefer: module.map(|m| TypeScope::Module(m.name.as_str().into())),
+        frame: frame.map(|(bt, n)| (bt, *n)),
+        cpu: crate::tasks::context(cx, "p").ok().map(|t| t.cpu),
+        history: &cx.settings.history,
+        ..SessionScope::new(s)
+    }
+}
+
+/// Makes the types of all modules known. Returns false where that was done before and nothing new
+/// can be expected of it.
+pub(crate) fn load_modules(s: &Session) -> bool {
+    let mut any = false;
+    for m in s.modules() {
+        if let Some(file) = s.module_debug(m) {
+            any |= file.source.is_some();
+        }
+        any |= s.load_module_types(m).unwrap_or(false);
+    }
+    any
+}
+
+/// Runs `ask`, and once more with the types of the modules where a name was not known.
+pub(crate) fn with_modules<T>(s: &Session, ask: impl Fn() -> Result<T, ExprError>) -> Result<T, ExprError> {
+    let first = ask();
+    let missed = matches!(
+        first.as_ref().map_err(|e| &e.kind),
+        Err(ErrorKind::UnknownName { .. }
+            | ErrorKind::UnknownType { .. }
+            | ErrorKind::Expected { .. }
+            | ErrorKind::NoType(_)
+            | ErrorKind::Type(_))
+    );
+    if missed && load_modules(s) { ask() } else { first }
+}
+
+/// The value of an expression.
+pub(crate) fn eval(scope: &SessionScope<'_>, text: &str) -> Result<Value, ExprError> {
+    with_modules(scope.session, || cexpr::eval(scope, text))
+}
+
+/// The value of an expression, or the type that the text names.
+pub(crate) fn eval_or_type(scope: &SessionScope<'_>, text: &str) -> Result<Outcome, ExprError> {
+    with_modules(scope.session, || cexpr::eval_or_type(scope, text))
+}
+
+/// The type of a tag, typedef or type name.
+pub(crate) fn type_named(scope: &SessionScope<'_>, text: &str) -> Result<TypeRef, ExprError> {
+    with_modules(scope.session, || cexpr::parse_type_name(scope, text))
+}
+
+/// An error of an expression, with the expression and carets under what is wrong.
+pub(crate) fn wrong(command: &str, text: &str, error: &ExprError) -> CommandError {
+    let mark: String =
+        error.underline(text).lines().map(|line| format!("\n  {line}")).collect::<Vec<_>>().concat();
+    CommandError::failed(command, format_args!("{error}{mark}"))
+}
+
+/// Adds text of several lines.
+pub(crate) fn lines(report: &mut Report, text: &str) {
+    for line in text.lines() {
+        report.text(line.to_owned());
+    }
+}
+
+/// Adds text of several lines to a record.
+pub(crate) fn lines_of(record: &mut Record, text: &str) {
+    for line in text.lines() {
+        record.text(line.to_owned());
+    }
+}
+
+/// The leaf of a tree as a cell.
+pub(crate) fn leaf(tree: &ValueTree) -> Cell {
+    if let Some(why) = &tree.absent {
+        return Cell::Absent { short: tree.text.clone().into(), reason: why.to_string() };
+    }
+    match tree.number {
+        // names, strings and symbols say more than their number
+        Some(_) if tree.text.contains(['"', '<', '\'']) => Cell::str(tree.text.clone()),
+        Some(n) if tree.text.parse::<i128>() == Ok(n) => Cell::Int(n),
+        Some(n) if tree.text.starts_with("0x") && n >= 0 => {
+            Cell::Hex { value: n as u64, width: 0, prefix: true }
+        }
+        _ => match tree.text.as_str() {
+            "true" => Cell::Bool(true),
+            "false" => Cell::Bool(false),
+            text => Cell::str(text.to_owned()),
+        },
+    }
+}
+
+/// A tree as data without text: JSON's object of the struct.
+pub(crate) fn data(tree: &ValueTree) -> Record {
+    let mut record = Record::new();
+    for child in &tree.children {
+        add(&mut record, child);
+    }
+    record
+}
+
+/// Adds a value under its own name.
+pub(crate) fn add(record: &mut Record, tree: &ValueTree) {
+    match &tree.name {
+        Some(name) => add_as(record, name.to_string(), tree),
+        // members of an anonymous struct are members of the one around it, as in C
+        None => record.items.extend(data(tree).items),
+    }
+}
+
+/// Adds a value under a name.
+pub(crate) fn add_as(record: &mut Record, name: String, tree: &ValueTree) {
+    match tree.shape {
+        Shape::Leaf => record.hidden(name, Cell::Shown(Box::new(leaf(tree)), String::new())),
+        Shape::Compound(_) => record.record(name, data(tree)),
+        Shape::Array if tree.children.iter().all(|c| c.shape == Shape::Leaf) => {
+            let cells = tree.children.iter().take(MAX_CELLS).map(leaf).collect();
+            record.hidden(name, Cell::Many(cells, " "));
+        }
+        Shape::Array => {
+            let items = tree.children.iter().take(MAX_CELLS).map(|c| match c.shape {
+                Shape::Compound(_) => data(c),
+                _ => {
+                    let mut one = Record::new();
+                    add_as(&mut one, "value".to_owned(), c);
+                    one
+                }
+            });
+            record.push(Item::List(List { key: name.into(), items: items.collect() }));
+        }
+    }
+}
+
+/// The address of what a word of the user's names: hexadecimal digits, a symbol, an expression (a
+/// pointer's value, an object's address).
+pub(crate) fn address(cx: &Cx<'_>, s: &Session, command: &str, word: &str) -> Result<VirtAddr, CommandError> {
+    let digit_first = word.starts_with(|c: char| c.is_ascii_digit());
+    let spells = crate::eval::hex(word);
+    if let (Some(at), true) = (spells, digit_first || word.len() >= 8) {
+        return Ok(VirtAddr(at));
+    }
+    if let Some(at) = crate::address::symbol(s, word) {
+        return Ok(VirtAddr(at));
+    }
+    if let Some(at) = spells {
+        return Ok(VirtAddr(at));
+    }
+    let frame = frame(cx, s, word);
+    let scope = scope(cx, s, frame.as_ref());
+    let value = eval(&scope, word).map_err(|e| wrong(command, word, &e))?;
+    let types = s.types();
+    let is_pointer = value.is_pointer(types).unwrap_or(false);
+    match value.address() {
+        Some(at) if !is_pointer => Ok(at),
+        _ => value.to_address(types, s.mem()).map_err(|e| CommandError::failed(command, e)),
+    }
+}
