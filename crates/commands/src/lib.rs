@@ -19,7 +19,9 @@ mod ascii;
 mod bt;
 mod bytes_pages;
 mod eval;
+mod foreach;
 mod help;
+mod info;
 mod log;
 mod meta;
 mod modules;
@@ -34,7 +36,9 @@ mod set;
 mod structs;
 mod sym;
 mod sys;
+mod task;
 mod tasks;
+mod verdict;
 mod vtop;
 mod whatis;
 mod when;
@@ -77,5 +81,9 @@ pub const COMMANDS: &[&dyn Command] = &[
     &structs::Struct { word: "struct" },
     &structs::Struct { word: "union" },
     &whatis::Whatis,
+    &task::TaskCommand,
+    &foreach::Foreach,
+    &info::Info,
+    &verdict::VerdictCommand,
     &meta::Quit,
 ];

@@ -2,9 +2,11 @@
 
 use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
+use debuginfo::find::Finder;
 use kernel::module::Module;
 use kernel::{Session, taint};
 use report::{Cell, Line, Record, Report, Role};
+use std::path::Path;
 
 /// `mod`.
 #[derive(Debug)]
@@ -20,7 +22,8 @@ impl Command for Mod {
     fn details(&self) -> &'static str {
         "Shows the loaded modules: the address of struct module, name, base address, size, and the file whose \
          debugging data is in use. The symbols and, where the kernel has BTF, the types of modules come from the \
-         dump itself and need no file."
+         dump itself and need no file; a file adds lines, local variables and inlined calls. Files that lie where \
+         distributions put them are found and checked by build id without being asked for."
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {
@@ -53,6 +56,8 @@ impl Command for Mod {
         const {
             &[
                 Example::new("mod", "all modules"),
+                Example::new("mod -S", "load the debugging data of all modules"),
+                Example::new("mod -s virtio_ring /tmp/virtio_ring.ko", "load one from a file"),
                 Example::new("mod -t", "modules that taint the kernel"),
                 Example::new("mod -g", "modules with the addresses of their sections"),
             ]
@@ -64,36 +69,76 @@ impl Command for Mod {
         if let Some(e) = &s.modules_and_problem().1 {
             report.warning(format!("mod: the list of modules is not whole: {e}"));
         }
-        let names: Vec<&String> = args
-            .get_many::<String>("load")
-            .into_iter()
-            .flatten()
-            .take(1)
-            .chain(args.get_one::<String>("delete"))
-            .collect();
-        for name in names {
-            if !s.modules().iter().any(|m| m.name == *name) {
-                return Err(CommandError::failed("mod", format_args!("module {name} is not loaded")));
-            }
-        }
         if args.get_flag("taints") {
             taints(s, &mut report);
             return Ok(report);
         }
-        if args.contains_id("load") || args.contains_id("load-all") {
-            // their symbols are there already; what a file would add is named when it is missed
-            report.info(
-                "mod: symbols and types of modules come from the dump itself; debug files of modules are named on \
-                 the command line or found by build id, and read when an answer needs them",
-            );
+        if args.get_flag("delete-all") {
+            s.modules().iter().for_each(|m| s.unload_module_file(m));
+            return Ok(report);
         }
-        list(s, args.get_flag("sections"), &mut report);
+        if let Some(name) = args.get_one::<String>("delete") {
+            s.unload_module_file(named(s, name)?);
+            return Ok(report);
+        }
+        let mut loading = args.get_many::<String>("load").into_iter().flatten();
+        if let Some(name) = loading.next() {
+            let m = named(s, name)?;
+            let problem = match loading.next() {
+                Some(path) => s.load_module_file(m, Path::new(path)).err().map(|e| e.to_string()),
+                None => found(s, m),
+            };
+            if let Some(why) = problem {
+                return Err(CommandError::failed("mod", why));
+            }
+            list(s, &[m], args.get_flag("sections"), &mut report);
+            return Ok(report);
+        }
+        let all: Vec<&Module> = s.modules().iter().collect();
+        if let Some(dir) = args.get_one::<String>("load-all") {
+            for m in &all {
+                cx.cancel.check()?;
+                let problem = match dir.as_str() {
+                    "" => found(s, m),
+                    dir => in_folder(s, m, dir),
+                };
+                if let Some(why) = problem {
+                    report.error(format!("mod: {why}"));
+                }
+            }
+        }
+        list(s, &all, args.get_flag("sections"), &mut report);
         Ok(report)
     }
 }
 
-fn list(s: &Session, sections: bool, report: &mut Report) {
-    let mut all: Vec<&Module> = s.modules().iter().collect();
+fn named<'s>(s: &'s Session, name: &str) -> Result<&'s Module, CommandError> {
+    let found = s.modules().iter().find(|m| m.name == *name);
+    found.ok_or_else(|| CommandError::failed("mod", format_args!("module {name} is not loaded")))
+}
+
+/// Loads a module's debugging data from where it is named or usually lies; why not, where it is not there.
+fn found(s: &Session, m: &Module) -> Option<String> {
+    match s.module_debug(m) {
+        Some(_) => None,
+        None => Some(format!("cannot find or load object file for {} module", m.name)),
+    }
+}
+
+/// The same from a folder and those below it.
+fn in_folder(s: &Session, m: &Module, dir: &str) -> Option<String> {
+    let release = s.opened().release().unwrap_or_default();
+    let finder = Finder::under(Path::new("/"), &release).with_dir(Path::new(dir));
+    let file = finder.module(&m.name, s.module_build_id(m).as_deref()).found;
+    match file.map(|f| s.load_module_file(m, &f.path)) {
+        Some(Ok(_)) => None,
+        Some(Err(e)) => Some(e.to_string()),
+        None => Some(format!("cannot find or load object file for {} module", m.name)),
+    }
+}
+
+fn list(s: &Session, all: &[&Module], sections: bool, report: &mut Report) {
+    let mut all = all.to_vec();
     all.sort_by_key(|m| m.base());
     if all.is_empty() && s.modules_and_problem().1.is_none() {
         report.text("no modules are loaded");
@@ -145,11 +190,7 @@ fn row(s: &Session, m: &Module, names: usize, sizes: usize) -> Record {
 
 /// The file whose debugging data serves for a module.
 fn object_file(s: &Session, m: &Module) -> Option<String> {
-    let dashed = m.name.replace('_', "-");
-    s.opened().module_files.iter().find_map(|path| {
-        let stem = path.file_name()?.to_str()?.split('.').next()?;
-        (stem.replace('_', "-") == dashed).then(|| path.display().to_string())
-    })
+    s.module_debug_loaded(m).map(|file| file.object.path().display().to_string())
 }
 
 fn place_sections(s: &Session, m: &Module, row: &mut Record) {

@@ -5,6 +5,7 @@ use kernel::Session;
 use report::Cell;
 
 /// `kernel/panic.c: 276`, where line information is at hand.
-pub(crate) fn of(_s: &Session, _at: VirtAddr) -> Option<Cell> {
-    None
+pub(crate) fn of(s: &Session, at: VirtAddr) -> Option<Cell> {
+    let line = s.source_line(at).filter(|l| l.line != 0)?;
+    Some(Cell::from(format!("{}: {}", line.file, line.line)))
 }

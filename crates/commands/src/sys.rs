@@ -253,11 +253,18 @@ fn configuration(s: &Session) -> Result<Report, CommandError> {
     Ok(report)
 }
 
+/// The folder that the kernel was built in, told by a file whose place in it is known.
+fn source_root(s: &Session) -> Option<String> {
+    let file = s.source_line(s.symbol("start_kernel")?)?.file;
+    file.strip_suffix("init/main.c").filter(|root| !root.is_empty()).map(str::to_owned)
+}
+
 fn calls(cx: &Cx<'_>, s: &Session, which: &str) -> Result<Report, CommandError> {
     let table = syscalls::table(s).map_err(|e| CommandError::failed("sys", e))?;
     let number = if cx.settings.radix == 16 { crate::eval::hex(which) } else { which.parse().ok() };
     let mut report = Report::new("sys");
     let mut rows = Vec::new();
+    let root = source_root(s);
     for (n, function) in (0_u64..).zip(&table) {
         let name = s.locate(*function).map_or_else(String::new, |l| l.symbol.name.to_owned());
         let wanted = match number {
@@ -271,8 +278,10 @@ fn calls(cx: &Cx<'_>, s: &Session, which: &str) -> Result<Report, CommandError> 
         let mut line =
             Line::new().field("number", Cell::Shown(Box::new(n.into()), shown)).right(3).text("  ");
         line = line.field("name", name);
-        if let Some(place) = crate::place::of(s, *function) {
-            line = line.left(26).text(" ").field("file", place).role(Role::Path);
+        if let Some(at) = s.source_line(*function).filter(|at| at.line != 0) {
+            let inside = root.as_ref().and_then(|root| at.file.strip_prefix(root.as_str()));
+            let file = inside.map_or_else(|| at.file.to_string(), |file| format!("../{file}"));
+            line = line.left(26).text(" ").field("file", format!("{file}: {}", at.line)).role(Role::Path);
         }
         let mut row = Record::of(line);
         row.hidden("address", *function);

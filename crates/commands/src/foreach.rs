@@ -1,0 +1,255 @@
+//! `foreach`: a command for each of several tasks.
+
+use crate::tasks::{self, Named, banner};
+use crate::{Command, CommandError, Cx, Example, dispatch};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Session;
+use kernel::task::Task;
+use report::{Item, Record, Report};
+
+/// `foreach`.
+#[derive(Debug)]
+pub(crate) struct Foreach;
+
+/// The commands that it runs, and whether it puts the task's line before their answer: the others show it
+/// themselves.
+const KNOWN: [(&str, bool); 9] = [
+    ("bt", false),
+    ("vm", false),
+    ("task", false),
+    ("files", false),
+    ("net", false),
+    ("set", true),
+    ("ps", false),
+    ("sig", false),
+    ("vtop", true),
+];
+const STATES: [&str; 12] = ["RU", "IN", "UN", "ST", "ZO", "TR", "SW", "DE", "WA", "PA", "ID", "NE"];
+/// Tasks whose answers are handed out together.
+const BATCH: usize = 256;
+
+impl Command for Foreach {
+    fn name(&self) -> &'static str {
+        "foreach"
+    }
+    fn about(&self) -> &'static str {
+        "display command data for multiple tasks in the system"
+    }
+    fn details(&self) -> &'static str {
+        "Runs a command for all tasks, or for those that are named by pid, address of the task_struct, name or \
+         'regex'; kernel, user, gleader (first threads of the user's processes), active (what the CPUs were running) \
+         and states (RU, IN, UN, ST, ZO, TR, SW, DE, WA, PA, ID, NE) narrow them down. Commands: bt, vm, task, \
+         files, net, set, ps, sig, vtop; what follows is passed on to them. A name that is also one of these words \
+         needs a \\ before it."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap.arg(
+            Arg::new("words")
+                .value_name("[PID | TASK | NAME | 'REGEX' | STATE | kernel | user | gleader | active ...] COMMAND [ARGUMENT")
+                .action(ArgAction::Append)
+                .num_args(1..)
+                .required(true)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .help("Which tasks, and what to run"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("foreach bt", "all backtraces"),
+                Example::new("foreach UN bt", "of tasks in uninterruptible sleep"),
+                Example::new("foreach 'kworker/.*' bt", "of tasks by a pattern"),
+                Example::new("foreach 1 2 ps -t", "of some tasks"),
+                Example::new("foreach user vtop 400000", "an address in each process"),
+                Example::new("foreach active set", "what the CPUs were running"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("foreach")?;
+        let words: Vec<String> = args.get_many::<String>("words").into_iter().flatten().cloned().collect();
+        let ask = Ask::parse(s, &words)?;
+        let mut report = Report::new("foreach");
+        tasks::problems(s, &mut report);
+        let chosen = ask.tasks(s);
+        if chosen.is_empty() {
+            report.info("foreach: no task is meant");
+            return Ok(report);
+        }
+        let before = cx.settings.context;
+        let result = each(cx, &ask, &chosen, &mut report);
+        cx.settings.context = before;
+        result.map(|()| report)
+    }
+}
+
+/// What was asked.
+#[derive(Debug, Default)]
+struct Ask {
+    named: Vec<Named>,
+    states: Vec<&'static str>,
+    kernel: bool,
+    user: bool,
+    leaders: bool,
+    active: bool,
+    commands: Vec<(&'static str, bool)>,
+    arguments: Vec<String>,
+}
+
+impl Ask {
+    fn parse(s: &Session, words: &[String]) -> Result<Self, CommandError> {
+        let mut ask = Self::default();
+        let mut words = words.iter().peekable();
+        while let Some(word) = words.next() {
+            let known = |w: &str| KNOWN.iter().find(|(name, _)| *name == w).copied();
+            if let Some(first) = known(word) {
+                ask.commands.push(first);
+                while let Some(next) = words.next_if(|w| known(w).is_some()) {
+                    ask.commands.extend(known(next));
+                }
+                ask.arguments = words.cloned().collect();
+                break;
+            }
+            match word.as_str() {
+                "kernel" => ask.kernel = true,
+                "user" => ask.user = true,
+                "gleader" => (ask.user, ask.leaders) = (true, true),
+                "active" => ask.active = true,
+                _ => match STATES.iter().find(|state| *state == word) {
+                    Some(state) => ask.states.push(state),
+                    None => ask.named.push(task_word(s, word)?),
+                },
+            }
+        }
+        if ask.commands.is_empty() {
+            return Err(CommandError::failed("foreach", "no command to run (help foreach lists them)"));
+        }
+        Ok(ask)
+    }
+
+    fn tasks<'s>(&self, s: &'s Session) -> Vec<&'s Task> {
+        let mut chosen: Vec<&Task> = if self.named.is_empty() {
+            s.tasks().all.iter().collect()
+        } else {
+            tasks::chosen(s, &self.named)
+        };
+        let states = s.task_states();
+        chosen.retain(|t| {
+            (!self.kernel || tasks::is_kernel(t))
+                && (!self.user || !tasks::is_kernel(t))
+                && (!self.leaders || t.is_leader())
+                && (!self.active || t.active)
+                && (self.states.is_empty() || self.states.contains(&states.letters(t)))
+        });
+        chosen
+    }
+}
+
+/// A word that names tasks; one that names none is a mistake.
+fn task_word(s: &Session, word: &str) -> Result<Named, CommandError> {
+    let named = Named::parse(s, "foreach", word)?;
+    if !matches!(named, Named::Pattern(_)) && !s.tasks().all.iter().any(|t| named.matches(t)) {
+        return Err(CommandError::failed(
+            "foreach",
+            format_args!("{word}: no task and no command of this name"),
+        ));
+    }
+    Ok(named)
+}
+
+fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Result<(), CommandError> {
+    // ps has a table for them all
+    if let [("ps", _)] = ask.commands.as_slice() {
+        let mut words = vec!["ps".to_owned()];
+        words.extend(ask.arguments.iter().cloned());
+        words.extend(chosen.iter().map(|t| format!("{:x}", t.at)));
+        let all = dispatch::run(cx, &words)?;
+        report.body.items.extend(all.body.items);
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    let mut first = true;
+    for t in chosen {
+        cx.cancel.check()?;
+        cx.settings.context = Some(t.at);
+        for (name, with_banner) in &ask.commands {
+            let mut row = Record::new();
+            if !first {
+                row.blank();
+            }
+            if *with_banner {
+                row.line(banner(t));
+            }
+            let mut words = vec![(*name).to_owned()];
+            words.extend(ask.arguments.iter().cloned());
+            match dispatch::run(cx, &words) {
+                Ok(mut answer) => {
+                    trim(&mut answer.body);
+                    row.items.extend(answer.body.items);
+                }
+                Err(
+                    e @ (CommandError::Cancelled(_)
+                    | CommandError::Usage { .. }
+                    | CommandError::NotFound { .. }),
+                ) => {
+                    return Err(e);
+                }
+                Err(e) => {
+                    if !*with_banner {
+                        row.line(banner(t));
+                    }
+                    row.error(e.to_string());
+                }
+            }
+            first = false;
+            rows.push(row);
+        }
+        if rows.len() >= BATCH {
+            let mut part = Report::new("foreach");
+            part.list("tasks", std::mem::take(&mut rows));
+            cx.emit(&part)?;
+        }
+    }
+    report.list("tasks", rows);
+    Ok(())
+}
+
+/// Takes the empty lines off the end: one comes between tasks.
+fn trim(record: &mut Record) {
+    loop {
+        match record.items.last_mut() {
+            Some(Item::Blank) => {
+                record.items.pop();
+            }
+            Some(Item::Record(_, inner)) => return trim(inner),
+            Some(Item::List(list)) => {
+                if let Some(last) = list.items.last_mut() {
+                    trim(last);
+                }
+                return;
+            }
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use report::Line;
+
+    #[test]
+    fn empty_lines_at_the_end_go() {
+        let mut inner = Record::of(Line::of("x"));
+        inner.blank();
+        inner.blank();
+        let mut record = Record::new();
+        record.blank();
+        record.list("tasks", vec![inner]);
+        trim(&mut record);
+        let Some(Item::List(list)) = record.items.last() else { panic!() };
+        assert_eq!(list.items[0].items.len(), 1);
+        assert_eq!(record.items.len(), 2);
+    }
+}

@@ -1,0 +1,236 @@
+//! `info`: what the dump is, what was found in it, and what would help to read it better.
+
+use crate::{Command, CommandError, Cx, Example, when};
+use arch::How;
+use base::PAGE_SIZE;
+use clap::{Arg, ArgAction, ArgMatches};
+use debuginfo::types::SourceId;
+use kernel::{Session, hex};
+use report::{Cell, Line, Record, Report, Role};
+
+/// `info`.
+#[derive(Debug)]
+pub(crate) struct Info;
+
+impl Command for Info {
+    fn name(&self) -> &'static str {
+        "info"
+    }
+    fn about(&self) -> &'static str {
+        "the dump, its kernel, and where symbols and types come from"
+    }
+    fn details(&self) -> &'static str {
+        "Shows the dump's format and what it holds, the kernel's release, build id, place and paging, where symbols \
+         and types come from, and which debug files are wanted and whether they are there. Reads little: it is \
+         meant as the first look at a dump."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap.arg(
+            Arg::new("modules")
+                .short('m')
+                .action(ArgAction::SetTrue)
+                .help("The debug file of each module as well"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const { &[Example::new("info", "a first look"), Example::new("info -m", "with the files of all modules")] }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("info")?;
+        let mut report = Report::new("info");
+        report.record("dump", dump(s));
+        report.record("kernel", kernel_of(s));
+        report.record("symbols", symbols(s));
+        report.record("debug_files", files(cx, s, args.get_flag("modules"))?);
+        for warning in &s.opened().warnings {
+            report.warning(warning.clone());
+        }
+        for warning in &s.dump().facts().warnings {
+            report.warning(warning.to_string());
+        }
+        Ok(report)
+    }
+}
+
+fn label(text: &str) -> Line {
+    Line::new().text(format!("{text:>14}: "))
+}
+
+fn size(bytes: u64) -> Cell {
+    Cell::Shown(Box::new(Cell::Size(bytes)), when::memory(bytes))
+}
+
+fn dump(s: &Session) -> Record {
+    let mut out = Record::new();
+    let facts = s.dump().facts();
+    let paths = s.opened().dump_paths.iter().map(|p| Cell::from(p.display().to_string()));
+    out.line(label("DUMP").field("files", Cell::Many(paths.collect(), " ")).role(Role::Path));
+    out.line(label("FORMAT").field("format", s.dump().format().to_owned()));
+    out.line(label("FILE SIZE").field("file_bytes", size(facts.file_size)));
+    if let Some(packed) = facts.compression {
+        out.line(label("COMPRESSION").field("compression", packed.to_string()));
+    }
+    match facts.dump_level {
+        Some(level) => out.line(
+            label("DUMP LEVEL")
+                .field("dump_level", level)
+                .text("  (")
+                .field("left_out", left_out(level))
+                .text(")"),
+        ),
+        None => out.hidden("dump_level", Cell::Null),
+    }
+    let covered = s.phys().ranges().iter().fold(0_u64, |sum, r| sum.saturating_add(r.len()));
+    let held = s.dump().count_present().saturating_mul(PAGE_SIZE);
+    let line = label("MEMORY").field("covered_bytes", size(covered)).text(" covered in ");
+    out.line(
+        line.field("ranges", s.phys().ranges().len())
+            .text(" ranges, ")
+            .field("held_bytes", size(held))
+            .text(" held"),
+    );
+    if let Some(at) = &facts.timestamp {
+        out.line(label("WRITTEN").field("written", Cell::Shown(Box::new(at.sec.into()), when::date(at.sec))));
+    }
+    if facts.incomplete {
+        out.line(label("STATE").styled("the dump is not complete", Role::Warning));
+    }
+    out.hidden("incomplete", facts.incomplete);
+    let info = s.vmcoreinfo();
+    let (where_from, count) = match (s.dump().vmcoreinfo().is_some(), info.is_empty()) {
+        (true, _) => ("in the dump", info.iter().count()),
+        (false, false) => ("found in the kernel's memory", info.iter().count()),
+        (false, true) => ("none", 0),
+    };
+    out.line(
+        label("VMCOREINFO")
+            .field("vmcoreinfo", where_from)
+            .text(", ")
+            .field("vmcoreinfo_lines", count)
+            .text(" lines"),
+    );
+    out
+}
+
+/// What makedumpfile's `-d` leaves out (its manual page).
+fn left_out(level: u32) -> String {
+    const PARTS: [&str; 5] = ["zero pages", "page cache", "private page cache", "user data", "free pages"];
+    let parts = PARTS.iter().enumerate().filter(|(bit, _)| level >> bit & 1 == 1).map(|(_, name)| *name);
+    let parts: Vec<&str> = parts.collect();
+    if parts.is_empty() { "nothing left out".into() } else { format!("left out: {}", parts.join(", ")) }
+}
+
+fn kernel_of(s: &Session) -> Record {
+    let mut out = Record::new();
+    let boot = s.boot();
+    let release = s.opened().release().or_else(|| kernel::system::utsname(s).ok().map(|u| u.release));
+    out.line(label("RELEASE").field("release", release.map_or(Cell::from("not known"), Cell::from)));
+    let id = s.opened().build_id.as_deref().map(hex);
+    out.line(label("BUILD ID").field("build_id", id.map_or(Cell::from("not known"), Cell::from)));
+    out.line(label("KASLR OFFSET").field("kaslr_offset", Cell::hex(boot.kaslr_offset)));
+    let base = boot.phys_base;
+    let shown = if base < 0 { format!("-{:#x}", base.unsigned_abs()) } else { format!("{base:#x}") };
+    out.line(label("PHYS BASE").field("phys_base", Cell::Shown(Box::new(base.into()), shown)));
+    let line = label("PAGING").field("paging_levels", boot.tables.levels).text(" levels, tables at ");
+    let line = line.field("page_tables", Cell::Phys(boot.tables.root.0));
+    let encrypted = boot.tables.encryption != 0;
+    out.line(if encrypted { line.text(", memory encryption") } else { line });
+    out.hidden("memory_encryption", encrypted);
+    let how = match boot.how {
+        How::VmcoreInfo => "by VMCOREINFO",
+        How::Cr3 => "by a CPU's CR3",
+        How::Search => "by a search of memory",
+    };
+    out.line(label("FOUND").field("found", how));
+    let cpus = s.cpus();
+    let line = label("CPUS").field("cpus", cpus.possible.len()).text(" possible, ");
+    let line = line.field("cpus_online", cpus.online.len()).text(" online, registers of ");
+    out.line(line.field("cpus_with_registers", s.cpu_states().len()));
+    out
+}
+
+fn symbols(s: &Session) -> Record {
+    let mut out = Record::new();
+    let found = s.kernel_symbols();
+    out.line(
+        label("SYMBOLS").field("count", found.table.len()).text(" from ").field("from", found.from.clone()),
+    );
+    if let Some(why) = &found.problem {
+        out.warning(format!("symbols: {why}"));
+    }
+    let modules = s.modules();
+    let line = label("MODULES").field("modules", modules.len()).text(", ");
+    out.line(line.field("module_symbols", s.module_symbols().len()).text(" symbols from the dump"));
+    if let Some(e) = &s.modules_and_problem().1 {
+        out.warning(format!("the list of modules is not whole: {e}"));
+    }
+    let types = s.types();
+    let sources: Vec<Cell> =
+        (1..=u16::MAX).map_while(|n| types.source(SourceId(n))).map(|t| Cell::from(t.describe())).collect();
+    if sources.is_empty() {
+        out.line(label("TYPES").text("none: no BTF in the dump, no vmlinux with debug information"));
+    } else {
+        out.line(label("TYPES").field("types_from", Cell::Many(sources, "; ")));
+    }
+    for why in s.type_problems() {
+        out.warning(format!("types: {why}"));
+    }
+    out
+}
+
+fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError> {
+    let mut out = Record::new();
+    match s.vmlinux() {
+        Some(file) => {
+            out.line(label("VMLINUX").field("vmlinux", file.path().display().to_string()).role(Role::Path))
+        }
+        None => {
+            let id = s.opened().build_id.as_deref().map_or_else(|| "not known".to_owned(), hex);
+            let release = s.opened().release().unwrap_or_else(|| "this release".to_owned());
+            let wanted = format!("vmlinux of {release} with debug information, build id {id}");
+            out.line(label("VMLINUX").text("not there; wanted: ").field("wanted", wanted));
+            if let Some(finder) = &s.opened().finder {
+                let search = finder.vmlinux(s.opened().build_id.as_deref());
+                let rows = search.tried.iter().map(|t| {
+                    let line = Line::new().text(" ".repeat(16)).field("path", t.path.display().to_string());
+                    Record::of(line.role(Role::Path).text("  ").field("why", t.outcome.to_string()))
+                });
+                out.list("tried", rows.collect());
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    let mut found = 0_usize;
+    for m in s.modules() {
+        cx.cancel.check()?;
+        let file = s.module_debug(m);
+        found = found.saturating_add(usize::from(file.is_some()));
+        let id = s.module_build_id(m).as_deref().map(hex);
+        let mut line = Line::new().text(" ".repeat(16)).field("module", m.name.clone()).left(24).text(" ");
+        line = match &file {
+            Some(file) => line.field("file", file.object.path().display().to_string()).role(Role::Path),
+            None => line.text("not there"),
+        };
+        let mut row = Record::of(line);
+        row.hidden("build_id", id);
+        rows.push(row);
+    }
+    let line = label("MODULE FILES").field("modules_with_files", found).text(" of ");
+    out.line(line.field("modules", s.modules().len()).text(" modules have debug files"));
+    if modules {
+        out.list("module_files", rows);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dump_level_leaves_out() {
+        assert_eq!(left_out(0), "nothing left out");
+        assert_eq!(left_out(17), "left out: zero pages, free pages");
+        assert!(left_out(31).ends_with("private page cache, user data, free pages"));
+    }
+}
