@@ -71,6 +71,10 @@ pub(crate) struct Cli {
     /// Do not look for debug files that are not named
     #[arg(long)]
     pub(crate) no_search: bool,
+    /// Behave as for a kernel without BTF: structs are inferred from the kernel's data, or read
+    /// from vmlinux's DWARF
+    #[arg(long)]
+    pub(crate) ignore_btf: bool,
     /// Look for debug files of kernel and modules in this folder as well; may be given again
     #[arg(long = "mod", visible_alias = "debug-dir", value_name = "DIR")]
     pub(crate) debug_dirs: Vec<PathBuf>,

@@ -113,6 +113,7 @@ fn open_options(cli: &Cli) -> OpenOptions {
             Some(Kaslr::Auto) | None => None,
         },
         no_search: cli.no_search,
+        ignore_btf: cli.ignore_btf,
         debug_dirs: cli.debug_dirs.clone(),
     }
 }

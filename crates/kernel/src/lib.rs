@@ -10,6 +10,7 @@ pub mod debug;
 pub mod dmi;
 mod error;
 pub mod ikconfig;
+mod infer;
 pub mod list;
 pub mod maple;
 pub mod mm;

@@ -7,7 +7,7 @@ use arch::{Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Finder, Tried};
-use dump::{Dump, Probe, looks_like_dump};
+use dump::{Dump, DumpError, Probe, looks_like_dump};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ pub struct Opened {
     pub build_id: Option<Vec<u8>>,
     /// What the user ought to know: `--force` was needed, a file was passed over ...
     pub warnings: Vec<String>,
+    /// See [`OpenOptions::ignore_btf`].
+    pub ignore_btf: bool,
     /// The release in the kernel's banner, where nothing else told it.
     pub banner_release: Option<String>,
     /// Where debug files are looked for; `None` where that is not wanted, or the release not known.
@@ -62,7 +64,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Opened> {
         Some(path) => Some(open_vmlinux(path)?),
         None => None,
     };
-    let mut opened = find_kernel(dump, options)?;
+    let mut opened = find_kernel(dump, options).map_err(|e| named(&files.dumps, &e))?;
     opened.dump_paths = files.dumps;
     opened.module_files = files.modules;
     if let Some(file) = vmlinux {
@@ -109,16 +111,29 @@ fn sort_files(paths: &[PathBuf]) -> Result<Files> {
                 return Err(KernelError::Open(format!("{}: a second kernel image", path.display())));
             }
             Probe::Module => files.modules.push(path.clone()),
-            Probe::Unknown(what) => {
-                return Err(KernelError::Open(format!(
-                    "{}: {what}; crashlens reads ELF and kdump-compressed dumps (also flattened or split) \
-                     and raw RAM images",
-                    path.display()
-                )));
-            }
+            Probe::Unknown(what) => return Err(KernelError::Open(unknown(path, &what))),
         }
     }
     Ok(files)
+}
+
+/// An error that knows no file, with the dump's name.
+fn named(dumps: &[PathBuf], e: &KernelError) -> KernelError {
+    let name = dumps.first().map(|p| p.display().to_string()).unwrap_or_default();
+    KernelError::Open(format!("{name}: {e}"))
+}
+
+/// Why a file is no dump: the reader of dumps knows that best, and what to do.
+fn unknown(path: &Path, what: &str) -> String {
+    match dump::open(&[path.to_path_buf()]) {
+        Err(e @ (DumpError::NotADump { .. } | DumpError::BadField { .. })) => {
+            format!(
+                "{e}; crashlens reads ELF and kdump-compressed dumps (also flattened or split) and raw RAM images"
+            )
+        }
+        Err(e) => e.to_string(),
+        Ok(_) => format!("{}: {what}", path.display()),
+    }
 }
 
 fn io_words(e: &std::io::Error) -> String {
@@ -159,6 +174,7 @@ fn find_kernel(dump: Arc<Dump>, options: &OpenOptions) -> Result<Opened> {
         module_files: Vec::new(),
         build_id,
         warnings: Vec::new(),
+        ignore_btf: options.ignore_btf,
         banner_release: None,
         finder: None,
         vmlinux_tried: Vec::new(),
@@ -185,6 +201,19 @@ impl Opened {
             .or_else(|| self.dump.facts().utsname.as_ref().map(|u| u.release.clone()))
             .filter(|r| !r.is_empty())
             .or_else(|| self.banner_release.clone())
+    }
+
+    /// Reads VMCOREINFO where the kernel itself keeps it, for a dump that came without: `at` is
+    /// `vmcoreinfo_data`, a pointer since 4.13 (203e9e41219b), an array before.
+    pub(crate) fn read_vmcoreinfo(&mut self, at: VirtAddr) {
+        let text_at = |at: VirtAddr| {
+            let text = self.mem.cstr(at, 1 << 16).or_else(|_| self.mem.cstr(at, 4096)).ok()?;
+            text.starts_with(b"OSRELEASE=").then_some(text)
+        };
+        if let Some(text) = text_at(at).or_else(|| text_at(self.mem.ptr(at).ok()?)) {
+            self.info = VmcoreInfo::parse(&text);
+            self.build_id = self.info.get("BUILD-ID").and_then(unhex);
+        }
     }
 
     /// Reads the release from the kernel's banner, now that its address is known.

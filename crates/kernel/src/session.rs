@@ -4,6 +4,7 @@ use crate::bind::{Binding, Layouts, OffsetHints};
 use crate::cpu::{self, Cpus};
 use crate::debug::DebugFile;
 use crate::error::{KernelError, Result};
+use crate::infer::Inferred;
 use crate::module::{self, Module};
 use crate::open::{self, Opened};
 use crate::printk::{self, Log};
@@ -19,6 +20,7 @@ use debuginfo::types::Types;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::any::{Any, TypeId};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// What to open, and how.
@@ -32,6 +34,8 @@ pub struct OpenOptions {
     pub kaslr: Option<u64>,
     /// Do not look for debug files that were not named.
     pub no_search: bool,
+    /// Behave as for a kernel without BTF: to see what such a dump gives.
+    pub ignore_btf: bool,
     /// More folders to look for debug files in.
     pub debug_dirs: Vec<PathBuf>,
 }
@@ -45,6 +49,7 @@ pub struct Session {
     pub(crate) image: OnceLock<(VirtAddr, VirtAddr)>,
     loaded: OnceLock<Loaded>,
     module_types: Mutex<FxHashSet<VirtAddr>>,
+    inferring: AtomicBool,
     cpus: OnceLock<Cpus>,
     tasks: OnceLock<Tasks>,
     states: OnceLock<TaskStates>,
@@ -77,6 +82,11 @@ impl Session {
             if let Some(at) = root.iter().find_map(|n| symbols.table.addr(n)) {
                 opened.use_swapper(at);
             }
+            if opened.info.is_empty()
+                && let Some(at) = symbols.table.addr("vmcoreinfo_data")
+            {
+                opened.read_vmcoreinfo(at);
+            }
             if let Some(at) = symbols.table.addr("linux_banner") {
                 opened.read_banner(at);
             }
@@ -97,6 +107,7 @@ impl Session {
             image: OnceLock::new(),
             loaded: OnceLock::new(),
             module_types: Mutex::default(),
+            inferring: AtomicBool::new(false),
             cpus: OnceLock::new(),
             tasks: OnceLock::new(),
             states: OnceLock::new(),
@@ -162,9 +173,19 @@ impl Session {
         self.symbol(name).ok_or_else(|| KernelError::NoSymbol(name.to_owned()))
     }
 
-    /// All types in reach without a search: the kernel's BTF, and a given vmlinux's DWARF.
+    /// All types in reach without a search: the kernel's BTF, and a given vmlinux's DWARF. Where
+    /// neither is there, the few structs whose shape could be inferred.
     pub fn types(&self) -> &Types {
-        &self.loaded().types
+        let loaded = self.loaded();
+        if loaded.untyped && !self.inferring.swap(true, Ordering::AcqRel) {
+            // what is inferred is read with no types at all: this function is asked again meanwhile
+            if let Some(structs) = Inferred::new(self) {
+                let added = loaded.types.add(|id| Ok::<_, ()>(Inferred::source(id, structs)));
+                debug_assert!(added.is_ok());
+            }
+            self.bindings.write().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        &loaded.types
     }
     pub(crate) fn loaded(&self) -> &Loaded {
         self.loaded.get_or_init(|| typing::load(self))

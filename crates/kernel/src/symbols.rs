@@ -153,6 +153,12 @@ impl Session {
         start <= at && at < end
     }
 
+    /// True in the text of the kernel's image. Asks for no module.
+    #[must_use]
+    pub(crate) fn is_image_text(&self, at: VirtAddr) -> bool {
+        self.in_image(at) && self.is_text(at)
+    }
+
     /// True where code can be: kernel text (init text included) or a module's text.
     #[must_use]
     pub fn is_text(&self, at: VirtAddr) -> bool {

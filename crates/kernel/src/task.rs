@@ -302,16 +302,28 @@ pub fn thread_info(s: &Session, task: &Task) -> VirtAddr {
     s.bind::<TaskStruct>().thread_info.at(task.at).unwrap_or(task.stack)
 }
 
-/// What a CPU runs, as its run queue says.
+/// What a CPU runs, as its run queue says; where that is not known, the per-CPU `current_task`, which
+/// was the first member of `pcpu_hot` from 6.2 to 6.14.
 pub fn current_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
-    let rq = s.per_cpu("runqueues", cpu)?;
-    s.bind::<RunQueue>().curr.ptr(s.mem(), rq)
+    let rq = s.per_cpu("runqueues", cpu).and_then(|rq| s.bind::<RunQueue>().curr.ptr(s.mem(), rq));
+    rq.or_else(|e| {
+        let own = s.per_cpu("current_task", cpu).or_else(|_| s.per_cpu("pcpu_hot", cpu));
+        Ok(s.mem().ptr(own.map_err(|_| e)?)?)
+    })
 }
 
-/// A CPU's idle task (`swapper/N`).
+/// A CPU's idle task (`swapper/N`), as its run queue says; where that is not known, `idle_threads` of
+/// the CPUs that were started, and `init_task` of the one that booted.
 pub fn idle_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
-    let rq = s.per_cpu("runqueues", cpu)?;
-    s.bind::<RunQueue>().idle.ptr(s.mem(), rq)
+    let rq = s.per_cpu("runqueues", cpu).and_then(|rq| s.bind::<RunQueue>().idle.ptr(s.mem(), rq));
+    rq.or_else(|e| {
+        let own = s.per_cpu("idle_threads", cpu).and_then(|at| Ok(s.mem().ptr(at)?));
+        match own {
+            Ok(at) if !at.is_null() => Ok(at),
+            _ if cpu == 0 => s.need_symbol("init_task"),
+            _ => Err(e),
+        }
+    })
 }
 
 /// The bits of `__state` and `exit_state`, which moved over the years: EXIT_ZOMBIE and EXIT_DEAD

@@ -28,12 +28,16 @@ pub(crate) struct Loaded {
     /// vmlinux's DWARF, with its place among the sources; or why it has none.
     pub(crate) dwarf: Option<Result<(Arc<DwarfFile>, SourceId), String>>,
     pub(crate) btf: Option<KernelBtf>,
+    /// Neither is there: what is known of structs has to be inferred.
+    pub(crate) untyped: bool,
     pub(crate) problems: Vec<String>,
 }
 
 pub(crate) fn load(s: &Session) -> Loaded {
-    let mut out = Loaded { types: Types::new(), dwarf: None, btf: None, problems: Vec::new() };
-    match kernel_btf(s) {
+    let mut out =
+        Loaded { types: Types::new(), dwarf: None, btf: None, untyped: false, problems: Vec::new() };
+    let btf = if s.opened().ignore_btf { Ok(None) } else { kernel_btf(s) };
+    match btf {
         Ok(Some((btf, from))) => {
             let btf = Arc::new(btf);
             let source = out
@@ -54,6 +58,7 @@ pub(crate) fn load(s: &Session) -> Loaded {
             (dwarf, source.unwrap_or(SourceId(0)))
         }));
     }
+    out.untyped = out.btf.is_none() && !matches!(out.dwarf, Some(Ok(_)));
     out
 }
 

@@ -1,0 +1,286 @@
+//! `task_struct` and the `thread_info` on a stack, from `init_task` and the tasks that hang on it.
+
+use super::{Guess, Shape, Struct};
+use crate::cpu;
+use crate::session::Session;
+use base::{Bytes, VirtAddr};
+
+/// How much of a `task_struct` is looked at; 3.10's has some 3 KiB, 6.x's up to 10 (with the FPU state).
+const LOOK: usize = 12 << 10;
+/// How many tasks are looked at.
+const MAX_TASKS: usize = 512;
+/// TASK_COMM_LEN
+const COMM: usize = 16;
+const STACK_END_MAGIC: u64 = 0x57ac_6e9d;
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// A task's bytes.
+struct Sample {
+    at: VirtAddr,
+    bytes: Vec<u8>,
+}
+
+impl Sample {
+    fn read(s: &Session, at: VirtAddr) -> Option<Self> {
+        // whole pages, as far as they are there
+        let mut bytes = Vec::new();
+        while bytes.len() < LOOK {
+            let next = at.add(bytes.len() as u64);
+            let len = (base::PAGE_SIZE - next.page_offset()) as usize;
+            match s.mem().bytes(next, len) {
+                Ok(part) => bytes.extend(part),
+                Err(_) => break,
+            }
+        }
+        bytes.truncate(LOOK);
+        (bytes.len() >= 512).then_some(Self { at, bytes })
+    }
+    fn u64(&self, offset: usize) -> Option<u64> {
+        Bytes::new(&self.bytes).u64_at(offset).ok()
+    }
+    fn u32(&self, offset: usize) -> Option<u32> {
+        Bytes::new(&self.bytes).u32_at(offset).ok()
+    }
+    fn comm(&self, offset: usize) -> Option<&[u8]> {
+        let raw = self.bytes.get(offset..offset.checked_add(COMM)?)?;
+        let end = raw.iter().position(|&b| b == 0)?;
+        let text = raw.get(..end)?;
+        let printable = !text.is_empty() && text.iter().all(|b| (0x20..0x7f).contains(b));
+        printable.then_some(text)
+    }
+}
+
+/// The offsets from 0 on, in steps.
+fn offsets(step: usize) -> impl Iterator<Item = usize> {
+    (0..LOOK).step_by(step)
+}
+
+/// The first offset at which all tasks (or `most` per cent of them) hold what `is` wants.
+fn first_where(
+    tasks: &[Sample],
+    step: usize,
+    most: usize,
+    is: impl Fn(&Sample, usize) -> bool,
+) -> Option<usize> {
+    offsets(step).find(|&o| {
+        let hits = tasks.iter().filter(|t| is(t, o)).count();
+        hits * 100 >= tasks.len() * most && hits > 0
+    })
+}
+
+pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
+    let init_at = s.symbol("init_task")?;
+    let init = Sample::read(s, init_at)?;
+    let comm = memchr::memmem::find_iter(&init.bytes, b"swapper")
+        .find(|&o| matches!(init.comm(o), Some(b"swapper" | b"swapper/0")))?;
+    let (tasks_off, tasks) = task_list(s, &init, comm)?;
+    let (pid, tgid) = ids(&init, &tasks)?;
+    let pid_of = |t: &Sample| t.u32(pid).unwrap_or(0);
+    let find = |wanted: u32| tasks.iter().find(|t| pid_of(t) == wanted);
+    let (first, kthreadd) = (find(1)?, find(2)?);
+
+    let mut members = vec![
+        Guess { name: "comm", offset: comm as u64, shape: Shape::Chars(COMM as u64) },
+        Guess { name: "tasks", offset: tasks_off as u64, shape: Shape::ListHead },
+        Guess { name: "pid", offset: pid as u64, shape: Shape::Int },
+        Guess { name: "tgid", offset: tgid as u64, shape: Shape::Int },
+    ];
+    let mut found = |name, offset: Option<usize>, shape| {
+        members.extend(offset.map(|o| Guess { name, offset: o as u64, shape }));
+    };
+    let addresses: Vec<u64> = tasks.iter().map(|t| t.at.0).chain([init_at.0]).collect();
+    let is_task = |v: u64| addresses.contains(&v);
+
+    let parent = offsets(8).find(|&o| {
+        init.u64(o) == Some(init_at.0)
+            && first.u64(o) == Some(init_at.0)
+            && kthreadd.u64(o) == Some(init_at.0)
+            && tasks.iter().all(|t| t.u64(o).is_some_and(is_task))
+    });
+    found("real_parent", parent, Shape::Pointer);
+    let is_kthread = |t: &Sample| t.at == kthreadd.at || parent.and_then(|o| t.u64(o)) == Some(kthreadd.at.0);
+
+    let leader =
+        first_where(&tasks, 8, 100, |t, o| t.u64(o) == Some(t.at.0) && init.u64(o) == Some(init_at.0));
+    found("group_leader", leader, Shape::Pointer);
+    let flags = offsets(4).find(|&o| {
+        tasks.iter().all(|t| t.u32(o).is_some_and(|v| (v & PF_KTHREAD != 0) == is_kthread(t)))
+            && init.u32(o).is_some_and(|v| v & PF_KTHREAD != 0 || v < 1 << 30)
+            && first.u32(o).is_some_and(|v| v != 0)
+    });
+    found("flags", flags, Shape::Uint);
+    // of user tasks mm and active_mm are one, of the kernel's the first is null
+    let mm = offsets(8).find(|&o| {
+        tasks.iter().all(|t| match (t.u64(o), t.u64(o + 8)) {
+            (Some(0), _) => true,
+            (Some(mm), Some(active)) => mm == active && mm >> 63 == 1 && !is_kthread(t),
+            _ => false,
+        }) && first.u64(o).is_some_and(|v| v != 0)
+            && kthreadd.u64(o) == Some(0)
+            && !is_task(first.u64(o).unwrap_or(0))
+    });
+    found("mm", mm, Shape::Pointer);
+    found("active_mm", mm.map(|o| o + 8), Shape::Pointer);
+
+    let stack = stack(s, &init, &tasks);
+    found("stack", stack, Shape::Pointer);
+    // state and stack have always been neighbours
+    found("state", stack.and_then(|o| o.checked_sub(8)), Shape::Uint);
+    let size = stack.and_then(|o| stack_size(&tasks, o));
+    if let (Some(stack), Some(size)) = (stack, size) {
+        found("thread.sp", saved_sp(s, &tasks, stack, size), Shape::Long);
+    }
+    found("thread_group", thread_group(s, &tasks, comm, tgid), Shape::ListHead);
+
+    let mut all = vec![Struct { name: "task_struct", size: LOOK as u64, members }];
+    if let Some(info) = stack.and_then(|o| thread_info(s, &tasks, o)) {
+        all.push(info);
+    }
+    if let Some(size) = size {
+        let stack = Guess { name: "stack", offset: 0, shape: Shape::Long };
+        all.push(Struct { name: "thread_union", size, members: vec![stack] });
+    }
+    Some(all)
+}
+
+/// The list that leads from `init_task` through tasks with names and back, the longest there is.
+fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<(usize, Vec<Sample>)> {
+    let mut best: Option<(usize, Vec<VirtAddr>)> = None;
+    for o in offsets(8) {
+        let head = init.at.add(o as u64);
+        let Some(next) = init.u64(o).map(VirtAddr) else { break };
+        if next.0 >> 63 == 0 || next == head || s.mem().ptr(next.add(8)) != Ok(head) {
+            continue;
+        }
+        let mut walk = Vec::new();
+        for entry in crate::list::list(s.mem(), head).take(MAX_TASKS) {
+            let Ok(entry) = entry else { break };
+            let task = entry.sub(o as u64);
+            let name = s.mem().bytes(task.add(comm as u64), COMM).unwrap_or_default();
+            let named = Sample { at: task, bytes: name }.comm(0).is_some();
+            if !named {
+                walk.clear();
+                break;
+            }
+            walk.push(task);
+        }
+        if walk.len() > best.as_ref().map_or(1, |(_, w)| w.len()) {
+            best = Some((o, walk));
+        }
+    }
+    let (o, walk) = best?;
+    let samples: Vec<Sample> = walk.into_iter().filter_map(|at| Sample::read(s, at)).collect();
+    (samples.len() >= 2).then_some((o, samples))
+}
+
+/// `pid` and `tgid`: neighbours, equal in every process's first thread, distinct, 1 and 2 among them.
+fn ids(init: &Sample, tasks: &[Sample]) -> Option<(usize, usize)> {
+    let pid = offsets(4).find(|&o| {
+        let mut seen = Vec::new();
+        init.u32(o) == Some(0)
+            && init.u32(o + 4) == Some(0)
+            && tasks.iter().all(|t| match (t.u32(o), t.u32(o + 4)) {
+                (Some(pid), Some(tgid)) if pid == tgid && (1..=4 << 20).contains(&pid) => {
+                    let new = !seen.contains(&pid);
+                    seen.push(pid);
+                    new
+                }
+                _ => false,
+            })
+            && seen.contains(&1)
+            && seen.contains(&2)
+    })?;
+    Some((pid, pid + 4))
+}
+
+/// True where the lowest words of a stack are those that the kernel puts there: the end marker, or the
+/// `thread_info` that points back.
+fn is_stack_of(s: &Session, stack: VirtAddr, task: VirtAddr) -> bool {
+    if stack.0 >> 63 == 0 || stack.page_offset() != 0 {
+        return false;
+    }
+    let Ok(low) = s.mem().bytes(stack, 256) else { return false };
+    let words: Vec<u64> =
+        low.chunks_exact(8).filter_map(|w| w.try_into().ok().map(u64::from_le_bytes)).collect();
+    words.first() == Some(&task.0) || words.first().is_some_and(|w| w & 0xffff_ffff == STACK_END_MAGIC)
+}
+
+fn stack(s: &Session, init: &Sample, tasks: &[Sample]) -> Option<usize> {
+    // a zombie has none any more
+    let alive = |t: &Sample, o: usize| t.u64(o).is_some_and(|v| is_stack_of(s, VirtAddr(v), t.at));
+    let is = |t: &Sample, o: usize| alive(t, o);
+    offsets(8).find(|&o| alive(init, o) && tasks.iter().filter(|t| is(t, o)).count() * 10 >= tasks.len() * 8)
+}
+
+/// THREAD_SIZE: stacks are aligned to their size, and the largest alignment that all have is it, from
+/// 8 KiB (until 3.15) to 32 (KASAN).
+fn stack_size(tasks: &[Sample], stack: usize) -> Option<u64> {
+    let all = || tasks.iter().filter_map(|t| t.u64(stack)).filter(|&v| v != 0);
+    [32 << 10, 16 << 10, 8 << 10]
+        .into_iter()
+        .find(|size| all().all(|v| v % size == 0))
+        .filter(|_| all().count() > 3)
+}
+
+/// `thread.sp`: within the task's own stack, below its end, and above it a word that is code.
+fn saved_sp(s: &Session, tasks: &[Sample], stack: usize, size: u64) -> Option<usize> {
+    let is = |t: &Sample, o: usize| -> bool {
+        let (Some(base), Some(sp)) = (t.u64(stack), t.u64(o)) else { return false };
+        if base == 0 || sp % 8 != 0 || sp <= base || sp >= base + size - 64 {
+            return false;
+        }
+        (0..10).any(|n| s.mem().u64(VirtAddr(sp + n * 8)).is_ok_and(|w| s.is_image_text(VirtAddr(w))))
+    };
+    first_where(tasks, 8, 75, is)
+}
+
+/// The ring of a process's threads: of most processes it leads to itself, of one with threads to
+/// tasks of the same `tgid`.
+fn thread_group(s: &Session, tasks: &[Sample], comm: usize, tgid: usize) -> Option<usize> {
+    offsets(8).find(|&o| {
+        let mut proven = false;
+        let all = tasks.iter().all(|t| {
+            let head = t.at.add(o as u64);
+            let Some(next) = t.u64(o).map(VirtAddr) else { return false };
+            if next == head {
+                return true;
+            }
+            if next.0 >> 63 == 0 || s.mem().ptr(next.add(8)) != Ok(head) {
+                return false;
+            }
+            let other = next.sub(o as u64);
+            let same = s.mem().u32(other.add(tgid as u64)).ok() == t.u32(tgid);
+            let name = s.mem().bytes(other.add(comm as u64), COMM).unwrap_or_default();
+            let named = Sample { at: other, bytes: name }.comm(0).is_some();
+            proven |= same && named && other != t.at;
+            same && named
+        });
+        all && proven
+    })
+}
+
+/// The `thread_info` at the low end of stacks (until 4.9): `task` is its first member; `cpu` is told
+/// by the tasks that CPUs run.
+fn thread_info(s: &Session, tasks: &[Sample], stack: usize) -> Option<Struct> {
+    let of = |t: &Sample| t.u64(stack).map(VirtAddr).filter(|&at| s.mem().ptr(at) == Ok(t.at));
+    let infos: Vec<(VirtAddr, VirtAddr)> = tasks.iter().filter_map(|t| Some((t.at, of(t)?))).collect();
+    if infos.len() * 2 < tasks.len() {
+        return None;
+    }
+    let possible = &s.cpus().possible;
+    let running: Vec<(u32, VirtAddr)> = possible
+        .iter()
+        .filter_map(|&cpu| Some((cpu, s.mem().ptr(cpu::per_cpu(s, "current_task", cpu).ok()?).ok()?)))
+        .collect();
+    let cpu = (8..64_u64).step_by(4).find(|&o| {
+        infos.iter().all(|&(task, at)| {
+            let Ok(value) = s.mem().u32(at.add(o)) else { return false };
+            let expected = running.iter().find(|(_, t)| *t == task).map(|(cpu, _)| *cpu);
+            possible.contains(&value) && expected.is_none_or(|cpu| cpu == value)
+        }) && (possible.len() == 1
+            || infos.iter().any(|&(_, at)| s.mem().u32(at.add(o)).is_ok_and(|v| v != 0)))
+    });
+    let mut members = vec![Guess { name: "task", offset: 0, shape: Shape::Pointer }];
+    members.extend(cpu.map(|offset| Guess { name: "cpu", offset, shape: Shape::Uint }));
+    Some(Struct { name: "thread_info", size: 0, members })
+}
