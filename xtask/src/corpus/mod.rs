@@ -282,7 +282,7 @@ fn check_names(args: &Args) -> Result<(), Error> {
 }
 
 /// Where the corpus lies.
-fn cache() -> Result<PathBuf, Error> {
+pub(crate) fn cache() -> Result<PathBuf, Error> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     match set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))) {
         Some(cache) => Ok(cache.join("crashlens/corpus")),

@@ -1,0 +1,169 @@
+//! The peers, the questions, and how each program is asked.
+//!
+//! crash is Debian sid's, in a root of its own under the user's cache folder (bookworm's is too old for current
+//! kernels); drgn is PyPI's, in a virtual environment beside it. Both are set up once. Where that fails (no network, not
+//! root), the bench goes on without.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::version;
+use crate::corpus;
+use crate::run::{At as _, Error, command, output, say};
+use crate::setup;
+
+/// A question, in each program's words.
+#[derive(Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) what: &'static str,
+    pub(crate) crashlens: &'static str,
+    pub(crate) crash: &'static str,
+    pub(crate) drgn: &'static str,
+    /// Asked of the generated dump too.
+    pub(crate) giant: bool,
+}
+
+/// The questions.
+pub(crate) const QUESTIONS: &[Question] = &[
+    Question { what: "open and quit", crashlens: "quit", crash: "", drgn: "pass", giant: true },
+    Question {
+        what: "panic task's backtrace",
+        crashlens: "bt",
+        crash: "bt",
+        drgn: "print(prog.crashed_thread().stack_trace())",
+        giant: true,
+    },
+    Question {
+        what: "the same with lines and inlined frames",
+        crashlens: "bt -l",
+        crash: "bt -l",
+        drgn: "print(prog.crashed_thread().stack_trace())",
+        giant: false,
+    },
+    Question {
+        what: "all tasks' backtraces",
+        crashlens: "foreach bt",
+        crash: "foreach bt",
+        drgn: "for t in for_each_task(prog):\n  print(t.pid.value_())\n  try: print(prog.stack_trace(t))\n  except \
+               Exception as e: print(e)",
+        giant: true,
+    },
+    Question {
+        what: "processes",
+        crashlens: "ps",
+        crash: "ps",
+        drgn: "for t in for_each_task(prog): print(t.pid.value_(), t.real_parent.pid.value_(), task_state_to_char(t), \
+               t.comm.string_().decode())",
+        giant: false,
+    },
+    Question {
+        what: "log",
+        crashlens: "log",
+        crash: "log",
+        drgn: "print(get_dmesg(prog).decode(errors='replace'))",
+        giant: false,
+    },
+];
+
+const DRGN_NAMES: &str = "from drgn.helpers.linux.pid import *\nfrom drgn.helpers.linux.sched import *\n\
+                          from drgn.helpers.linux.printk import *\n";
+
+/// What is installed.
+#[derive(Default)]
+pub(crate) struct Peers {
+    /// The root that has crash.
+    crash: Option<PathBuf>,
+    /// drgn's program.
+    drgn: Option<PathBuf>,
+}
+
+/// From a question to the words of a command line.
+pub(crate) type Asker = Box<dyn Fn(&Question) -> Option<Vec<String>>>;
+
+impl Peers {
+    /// Sets them up where they are not; says what could not be.
+    pub(crate) fn prepare() -> Self {
+        let Ok(base) = corpus::cache().map(|cache| cache.with_file_name("peers")) else {
+            return Self::default();
+        };
+        let found = |name: &str, result: Result<PathBuf, Error>| {
+            result.map_err(|error| say(format_args!("without {name}: {error}"))).ok()
+        };
+        Self { crash: found("crash", crash(&base)), drgn: found("drgn", drgn(&base)) }
+    }
+
+    /// A line for each.
+    pub(crate) fn versions(&self) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let crash = self.crash.as_ref().and_then(|root| {
+            version(&words(&["chroot", &root.display().to_string(), "crash", "--version"]), "crash ")
+        });
+        let drgn = self
+            .drgn
+            .as_ref()
+            .and_then(|drgn| version(&words(&[&drgn.display().to_string(), "--version"]), "drgn "));
+        [crash, drgn].into_iter().flatten().collect()
+    }
+
+    /// How drgn is asked about a dump.
+    pub(crate) fn drgn(&self, dump: String, vmlinux: String) -> Option<Asker> {
+        let drgn = self.drgn.as_ref()?.display().to_string();
+        Some(Box::new(move |question| {
+            let code = format!("{DRGN_NAMES}{}", question.drgn);
+            let words = [&drgn, "-q", "--no-default-symbols", "-c", &dump, "-s", &vmlinux, "-e", &code];
+            Some(words.iter().map(|word| (*word).to_owned()).collect())
+        }))
+    }
+
+    /// How crash is asked about a dump in a folder that has its `vmlinux` too.
+    pub(crate) fn crash(&self, dir: &Path, dump: &str) -> Option<Asker> {
+        let root = self.crash.as_ref()?.clone();
+        let (dir, dump) = (dir.display().to_string(), dump.to_owned());
+        Some(Box::new(move |question| {
+            let lines = root.join("tmp/crash-commands");
+            fs::write(&lines, format!("{}\nquit\n", question.crash)).ok()?;
+            let root = root.display().to_string();
+            let words = ["unshare", "-m", "bash", "-c", ENTER, "bash", &root, &dir, &dump];
+            Some(words.iter().map(|word| (*word).to_owned()).collect())
+        }))
+    }
+}
+
+/// Runs crash in its root, with the dump's folder mounted there; the mounts end with the process.
+const ENTER: &str = r#"set -e
+mkdir -p "$1/dumps"
+mount --bind "$2" "$1/dumps"
+mount -t proc proc "$1/proc"
+exec chroot "$1" /bin/sh -c 'cd /dumps && exec crash -s -i /tmp/crash-commands vmlinux "$0"' "$3""#;
+
+fn crash(base: &Path) -> Result<PathBuf, Error> {
+    let root = base.join("sid");
+    if !root.join("usr/bin/crash").exists() {
+        setup::install(true)?;
+        fs::create_dir_all(base).at(base)?;
+        say(format_args!("setting up crash"));
+        let sites =
+            output(&mut command("apt-get", ["indextargets", "--format", "$(SITE)", "Created-By: Packages"]))?;
+        let Some(mirror) = sites.lines().find(|site| site.contains("debian") && !site.contains("security"))
+        else {
+            return Err(Error::Other("apt knows no mirror of Debian".into()));
+        };
+        let place = root.display().to_string();
+        let words = ["--variant=minbase", "--include=crash", "sid", &place, mirror];
+        output(&mut command("debootstrap", words))?;
+    }
+    Ok(root)
+}
+
+fn drgn(base: &Path) -> Result<PathBuf, Error> {
+    let venv = base.join("venv");
+    let drgn = venv.join("bin/drgn");
+    if !drgn.exists() {
+        setup::install(true)?;
+        say(format_args!("setting up drgn"));
+        let place = venv.display().to_string();
+        output(&mut command("python3", ["-m", "venv", &place]))?;
+        output(&mut command(&format!("{place}/bin/pip"), ["-q", "install", "drgn"]))?;
+    }
+    Ok(drgn)
+}
