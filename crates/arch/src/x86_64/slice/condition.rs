@@ -59,15 +59,15 @@ impl Relation {
     #[must_use]
     pub const fn holds(self, order: std::cmp::Ordering) -> bool {
         use std::cmp::Ordering::{Equal, Greater, Less};
-        match (self, order) {
+        matches!(
+            (self, order),
             (Relation::Eq, Equal)
-            | (Relation::Ne, Less | Greater)
-            | (Relation::Lt, Less)
-            | (Relation::Le, Less | Equal)
-            | (Relation::Gt, Greater)
-            | (Relation::Ge, Greater | Equal) => true,
-            _ => false,
-        }
+                | (Relation::Ne, Less | Greater)
+                | (Relation::Lt, Less)
+                | (Relation::Le, Less | Equal)
+                | (Relation::Gt, Greater)
+                | (Relation::Ge, Greater | Equal)
+        )
     }
 }
 
