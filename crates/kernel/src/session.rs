@@ -179,7 +179,7 @@ impl Session {
         let loaded = self.loaded();
         if loaded.untyped && !self.inferring.swap(true, Ordering::AcqRel) {
             // what is inferred is read with no types at all: this function is asked again meanwhile
-            if let Some(structs) = Inferred::new(self) {
+            if let Some(structs) = Inferred::structs(self) {
                 let added = loaded.types.add(|id| Ok::<_, ()>(Inferred::source(id, structs)));
                 debug_assert!(added.is_ok());
             }

@@ -267,7 +267,7 @@ fn same_registers(
         let name = number.unwrap_or(name);
         let general = ["rsp", "eflags", "orig_rax", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp"];
         if !general.contains(&name.as_str())
-            && !name.strip_prefix('r').is_some_and(|n| n.parse::<u8>().is_ok())
+            && name.strip_prefix('r').is_none_or(|n| n.parse::<u8>().is_err())
         {
             continue;
         }

@@ -1,4 +1,6 @@
 //! Every case of the corpus, in every state of debug information, against what its guest said.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it left out")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,10 +22,11 @@ fn cases() -> &'static [Case] {
 
 type Shared = Arc<Result<Answers, String>>;
 type Slot = Arc<OnceLock<Shared>>;
+type Slots = Mutex<HashMap<(String, usize, State), Slot>>;
 
 /// What crashlens says about a dump of a case; asked once for all tests.
 fn answers(case: &Case, dump: usize, state: State) -> Shared {
-    static ASKED: OnceLock<Mutex<HashMap<(String, usize, State), Slot>>> = OnceLock::new();
+    static ASKED: OnceLock<Slots> = OnceLock::new();
     let key = (case.name.clone(), dump, state);
     let slot = ASKED.get_or_init(Mutex::default).lock().unwrap().entry(key).or_default().clone();
     slot.get_or_init(|| Arc::new(Answers::about(case, &case.dumps()[dump], state))).clone()

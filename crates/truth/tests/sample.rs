@@ -1,5 +1,6 @@
 //! The shipped sample, which needs no corpus: its guest's truth, every command's examples, and snapshots of what a
 //! user sees. `UPDATE_SNAPSHOTS=1 cargo test -p crashlens-truth` writes the snapshots anew; review the difference.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::PathBuf;

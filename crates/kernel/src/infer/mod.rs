@@ -51,7 +51,7 @@ pub(crate) struct Inferred {
 
 impl Inferred {
     /// Looks at the kernel's data; `None` where not even tasks could be made out.
-    pub(crate) fn new(s: &Session) -> Option<Vec<StructBox>> {
+    pub(crate) fn structs(s: &Session) -> Option<Vec<StructBox>> {
         let tasks = task::infer(s)?;
         let mut all = tasks;
         all.extend(module::infer(s));
