@@ -1,0 +1,229 @@
+//! `verdict`: what killed the machine.
+
+use crate::{Command, CommandError, Cx, Example};
+use ::verdict::{OperandRow, Options, Statement, Verdict};
+use clap::{Arg, ArgAction, ArgMatches};
+use report::{Cell, Line, Record, Report, Role};
+
+/// The version of this command's JSON; it grows by 1 with each change that readers must know of.
+const SCHEMA: u32 = 1;
+
+/// `verdict`.
+#[derive(Debug)]
+pub(crate) struct VerdictCommand;
+
+impl Command for VerdictCommand {
+    fn name(&self) -> &'static str {
+        "verdict"
+    }
+    fn about(&self) -> &'static str {
+        "what killed the machine"
+    }
+    fn details(&self) -> &'static str {
+        "Says what killed the machine: the kind of death, where, the condition or access that failed with the values \
+         of its operands, what the machine was doing, the module involved, and known issues that match. Needs \
+         nothing but the dump; debug information makes it better. With -v, each statement shows how it is known \
+         (table, dwarf, memory, decoded, log, guessed) and the commands that show it."
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap.arg(
+            Arg::new("evidence")
+                .short('v')
+                .long("evidence")
+                .action(ArgAction::SetTrue)
+                .help("Show how each statement is known, and the commands that show it"),
+        )
+        .arg(
+            Arg::new("known")
+                .long("known")
+                .value_name("DIR")
+                .help("Also match the known issues of DIR/*.toml"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("verdict", "what killed the machine"),
+                Example::new("verdict -v", "with all evidence"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("verdict")?;
+        let options = Options { known: args.get_one::<String>("known").map(Into::into) };
+        let v = ::verdict::analyse(s, &options);
+        Ok(shown(&v, args.get_flag("evidence")))
+    }
+}
+
+/// Width of the column of heads.
+const HEAD: usize = 11;
+
+fn head(text: &'static str) -> Line {
+    Line::new().styled(format!("{text:<HEAD$}"), Role::Heading)
+}
+
+fn indent() -> Line {
+    Line::of(" ".repeat(HEAD))
+}
+
+fn shown(v: &Verdict, evidence: bool) -> Report {
+    let mut out = Report::new("verdict");
+    out.hidden("schema", SCHEMA);
+    out.hidden("class", v.class.slug());
+    out.hidden("determined", v.is_determined());
+    headline(v, &mut out);
+    if let Some(c) = &v.condition {
+        let mut r = Record::new();
+        r.line(head("CONDITION").field("text", c.text.clone()));
+        r.hidden("how", c.how.word());
+        r.hidden("confirmed", c.confirmed);
+        r.list("operands", operands(&c.operands, evidence));
+        out.record("condition", r);
+        code(&c.code, &mut out);
+    }
+    if let Some(a) = &v.access {
+        let mut r = Record::new();
+        r.line(head("ACCESS").field("text", a.text.clone()));
+        r.hidden("how", a.how.word());
+        r.list("operands", operands(&a.operands, evidence));
+        out.record("access", r);
+        code(&a.code, &mut out);
+    }
+    section("CONTEXT", "context", &v.context, evidence, &mut out);
+    section("MODULE", "module", &v.module, evidence, &mut out);
+    section("WAITS", "waits", &v.waits, evidence, &mut out);
+    if evidence {
+        section("RELATED", "related", &v.related, true, &mut out);
+    } else {
+        side_by_side("RELATED", "related", &v.related, &mut out);
+    }
+    section("KNOWN", "known", &v.known, evidence, &mut out);
+    let unknown: Vec<Record> = v
+        .undetermined
+        .iter()
+        .enumerate()
+        .map(|(n, text)| Record::of(lead(n, "UNKNOWN").field("text", text.clone())))
+        .collect();
+    if !unknown.is_empty() {
+        out.list("undetermined", unknown);
+    }
+    if evidence {
+        section("EVIDENCE", "evidence", &v.evidence, true, &mut out);
+    }
+    out.line(head("SIGNATURE").field("signature", v.signature.clone()));
+    out
+}
+
+fn headline(v: &Verdict, out: &mut Report) {
+    let mut line = head("VERDICT").field("headline", v.headline.clone());
+    let mut place = Record::new();
+    if let Some(p) = &v.place {
+        place.hidden("address", Cell::Addr(p.address));
+        place.hidden("function", p.function.clone());
+        place.hidden("offset", p.offset);
+        place.hidden("module", p.module.clone());
+        place.hidden("file", p.file.clone());
+        place.hidden("line", p.line.map_or(Cell::Null, Cell::from));
+        place.hidden("inlined", p.inlined.clone());
+        if let Some(file) = &p.file {
+            let at = p.line.map_or_else(|| file.clone(), |n| format!("{file}:{n}"));
+            line = line.text("   ").cell(at).role(Role::Path);
+        }
+        if let Some(f) = &p.inlined {
+            line = line.text(format!(" (in inlined {f})"));
+        }
+    }
+    out.line(line);
+    out.record("place", place);
+}
+
+fn lead(n: usize, name: &'static str) -> Line {
+    if n == 0 { head(name) } else { indent() }
+}
+
+fn section(
+    name: &'static str,
+    key: &'static str,
+    statements: &[Statement],
+    evidence: bool,
+    out: &mut Report,
+) {
+    let row = |(n, st): (usize, &Statement)| {
+        let mut r = Record::of(lead(n, name).field("text", st.text.clone()));
+        proof(&mut r, st.how.word(), &st.commands, evidence);
+        r
+    };
+    if !statements.is_empty() {
+        out.list(key, statements.iter().enumerate().map(row).collect());
+    }
+}
+
+/// Short statements, as many in a line as fit.
+fn side_by_side(name: &'static str, key: &'static str, statements: &[Statement], out: &mut Report) {
+    const WIDTH: usize = 100;
+    let mut line = String::new();
+    let mut lines = Vec::new();
+    for st in statements {
+        if !line.is_empty() && (line.len() + st.text.len() > WIDTH || st.text.ends_with(':')) {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push_str("   ");
+        }
+        line.push_str(&st.text);
+    }
+    lines.push(line);
+    for (n, line) in lines.into_iter().filter(|l| !l.is_empty()).enumerate() {
+        out.line(lead(n, name).text(line));
+    }
+    let row = |st: &Statement| {
+        let mut r = Record::new();
+        r.hidden("text", st.text.clone());
+        proof(&mut r, st.how.word(), &st.commands, false);
+        r
+    };
+    if !statements.is_empty() {
+        out.list(key, statements.iter().map(row).collect());
+    }
+}
+
+fn proof(r: &mut Record, how: &'static str, commands: &[String], evidence: bool) {
+    if evidence {
+        let mut line = indent().text("    [").field("how", how).text("]");
+        if !commands.is_empty() {
+            let cells = commands.iter().map(|c| Cell::from(c.clone())).collect();
+            line = line.text("  ").field("commands", Cell::Many(cells, ";  "));
+        }
+        r.line(line);
+    } else {
+        r.hidden("how", how);
+        r.hidden("commands", Cell::Many(commands.iter().map(|c| Cell::from(c.clone())).collect(), "; "));
+    }
+}
+
+fn operands(rows: &[OperandRow], evidence: bool) -> Vec<Record> {
+    let width = rows.iter().map(|r| r.name.chars().count()).max().unwrap_or(0);
+    let values = rows.iter().filter_map(|r| r.value.as_ref()).map(|v| v.chars().count()).max().unwrap_or(0);
+    rows.iter()
+        .map(|row| {
+            let mut line = indent().text("  ").field("name", row.name.clone()).left(width).text(" = ");
+            line = match &row.value {
+                Some(v) => line.field("value", v.clone()).left(values),
+                None => line.field("value", Cell::absent("gone", "no register or memory still holds it")),
+            };
+            let mut r = Record::of(line.text("   ").field("where", row.detail.clone()));
+            proof(&mut r, row.how.word(), &row.commands, evidence);
+            r
+        })
+        .collect()
+}
+
+fn code(lines: &[String], out: &mut Report) {
+    let rows = lines
+        .iter()
+        .enumerate()
+        .map(|(n, text)| Record::of(lead(n, "CODE").field("text", text.clone())))
+        .collect();
+    out.list("code", rows);
+}

@@ -1,0 +1,285 @@
+//! From a dump to its verdict.
+
+use crate::access;
+use crate::bug;
+use crate::code::Code;
+use crate::condition;
+use crate::context;
+use crate::culprit::{self, Culprit, Scene};
+use crate::event::{self, Class, Event};
+use crate::known;
+use crate::model::{How, Place, Statement, Verdict};
+use crate::names::Namer;
+use crate::{related, signature, waits};
+use kernel::{Session, taint};
+use std::path::PathBuf;
+
+/// How to analyse.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// A folder with more known issues.
+    pub known: Option<PathBuf>,
+}
+
+/// Says what killed the machine.
+#[must_use]
+pub fn analyse(s: &Session, options: &Options) -> Verdict {
+    let mut v = Verdict {
+        class: Class::Unknown,
+        headline: String::new(),
+        place: None,
+        condition: None,
+        access: None,
+        context: Vec::new(),
+        module: Vec::new(),
+        waits: Vec::new(),
+        related: Vec::new(),
+        known: Vec::new(),
+        evidence: Vec::new(),
+        signature: String::new(),
+        undetermined: Vec::new(),
+    };
+    let event = from_log(s, &mut v);
+    let scene = Scene::of(s, event.as_ref());
+    let found = culprit::find(s, event.as_ref(), &scene);
+    v.class = classify(s, event.as_ref(), found.as_ref());
+    if let Some(c) = &found
+        && v.class.has_instruction()
+    {
+        instruction(s, c, event.as_ref(), &mut v, &scene);
+    }
+    let from = found.as_ref().filter(|_| v.class.has_instruction()).and_then(|c| c.frame).unwrap_or(0);
+    v.context = context::of(s, &scene, event.as_ref(), from);
+    modules(s, &scene, from, &mut v);
+    v.waits = waits::of(s);
+    v.headline = headline(&v, event.as_ref());
+    v.signature = sign(s, &scene, event.as_ref(), from, &v);
+    known_issues(s, options, event.as_ref(), &mut v);
+    v
+}
+
+/// The first fatal event of the log.
+fn from_log(s: &Session, v: &mut Verdict) -> Option<Event> {
+    match s.log() {
+        Ok(log) => {
+            let lines: Vec<&str> = log.records.iter().flat_map(|r| r.text.lines()).collect();
+            let event = event::find(&lines)?;
+            let commands = ["log".to_owned()];
+            v.evidence.push(Statement::new(How::Log, event.line.clone(), &commands));
+            if let Some(panic) = event.panic.as_ref().filter(|p| **p != event.line) {
+                v.evidence.push(Statement::new(How::Log, panic.clone(), &commands));
+            }
+            Some(event)
+        }
+        Err(e) => {
+            v.undetermined.push(format!("what the log says: {e}"));
+            None
+        }
+    }
+}
+
+fn classify(s: &Session, event: Option<&Event>, found: Option<&Culprit>) -> Class {
+    if let Some(e) = event {
+        return e.class;
+    }
+    if let Some(class) = found.and_then(|c| culprit::class_by_frame(s, c, None)) {
+        return class;
+    }
+    let panicked = kernel::panic::panic_cpu(s).is_some();
+    match (s.log().is_ok(), panicked) {
+        (_, true) => Class::Panic,
+        (true, false) => Class::Alive,
+        (false, false) => Class::Unknown,
+    }
+}
+
+/// Place, condition or access.
+fn instruction(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict, scene: &Scene<'_>) {
+    let mut place = culprit::place(s, c.pc);
+    let whence = match (c.how, c.saved_at) {
+        (How::Log, _) => "as the oops in the log has them".to_owned(),
+        (_, Some(at)) => format!("saved at {at:016x} by {}", c.entry.as_deref().unwrap_or("entry code")),
+        _ => String::new(),
+    };
+    let pid = scene.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
+    v.evidence.push(Statement::new(c.how, format!("registers at {place}: {whence}"), &[format!("bt {pid}")]));
+    let entry = bug::entry_at(s, c.pc);
+    if let Some(b) = &entry {
+        // the bug table is the authority: debug information may name a header's inline function
+        if let (Some(file), Some(line)) = (&b.file, b.line) {
+            place.file = Some(file.clone());
+            place.line = Some(line);
+            let what = if b.warning { "WARN" } else { "BUG" };
+            v.evidence.push(Statement::new(
+                How::Table,
+                format!("bug table: {what} at {:016x} is {file}:{line}", b.at),
+                &[format!("sym {:x}", b.at)],
+            ));
+        }
+    }
+    if place.file.is_none()
+        && let Some((file, line)) = event.and_then(|e| file_line(&e.line))
+    {
+        place.file = Some(file);
+        place.line = Some(line);
+    }
+    v.place = Some(place);
+    let Some(code) = Code::around(s, c.pc) else {
+        v.undetermined
+            .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));
+        return;
+    };
+    let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
+    let namer = Namer::new(s, &code, &c.regs, cfa);
+    let is_trap = entry.is_some()
+        || matches!(v.class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
+    if is_trap {
+        let word = if entry.as_ref().is_some_and(|b| b.warning) { "WARN_ON" } else { "BUG_ON" };
+        match condition::of_trap(&namer, c.pc.0, word) {
+            Ok(found) => {
+                for object in &found.objects {
+                    let tag = s.types().name(object.ty);
+                    let at = object.at;
+                    v.related.push(Statement::new(
+                        How::Memory,
+                        format!("{tag} at {at:016x}:"),
+                        &[format!("{tag} {at:x}")],
+                    ));
+                    v.related.extend(related::of(s, object));
+                }
+                v.evidence.push(Statement::new(
+                    How::Decoded,
+                    found.code.join("; "),
+                    &[format!("dis -x {}", code.symbol)],
+                ));
+                v.condition = Some(found);
+            }
+            Err(why) => v.undetermined.push(format!("the condition: {why}")),
+        }
+        return;
+    }
+    let address = event.and_then(|e| e.oops.address);
+    let error_code = event
+        .and_then(|e| e.oops.error_code)
+        .or_else(|| c.entry.as_ref().and_then(|_| c.regs.get(arch::x86_64::regs::ORIG_RAX)));
+    match access::of_fault(&namer, c.pc.0, v.class, address, error_code) {
+        Ok(found) => v.access = Some(found),
+        Err(why) => v.undetermined.push(format!("the access: {why}")),
+    }
+}
+
+/// `kernel BUG at drivers/virtio/virtio_ring.c:550!`
+fn file_line(text: &str) -> Option<(String, u32)> {
+    let (file, line) = text.strip_prefix("kernel BUG at ")?.trim_end_matches('!').rsplit_once(':')?;
+    Some((file.to_owned(), line.parse().ok()?))
+}
+
+/// The module to blame, its standing, and who called into it.
+fn modules(s: &Session, scene: &Scene<'_>, from: usize, v: &mut Verdict) {
+    let Some(place) = v.place.as_ref() else { return };
+    let Some(name) = place.module.clone() else { return };
+    let Some(m) = s.modules().iter().find(|m| m.name == name) else { return };
+    let words: Vec<&str> = taint::FLAGS
+        .iter()
+        .filter(|(bit, ..)| m.taints >> bit & 1 == 1)
+        .map(|(_, letter, words)| match letter {
+            'O' => "out of tree",
+            'E' => "unsigned",
+            'P' => "proprietary",
+            'F' => "loaded by force",
+            'C' => "staging",
+            'K' => "live patch",
+            _ => *words,
+        })
+        .collect();
+    let standing = match words.as_slice() {
+        [] => "part of this kernel (no taint)".to_owned(),
+        words => {
+            let letters: Vec<String> = taint::letters(m.taints).chars().map(String::from).collect();
+            format!("{} (taint {})", words.join(", "), letters.join(" "))
+        }
+    };
+    let mut text = format!("{name}: {standing}");
+    let frames = scene.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
+    let caller = frames
+        .iter()
+        .skip(from)
+        .filter(|f| !f.how.is_guess())
+        .filter_map(|f| s.locate(f.lookup()))
+        .find(|l| l.symbol.module != Some(name.as_str()));
+    if let Some(l) = caller
+        && from > 0
+    {
+        let who = l.symbol.module.unwrap_or("the kernel");
+        text = format!("{text}; called from {who} ({})", l.symbol.name);
+    }
+    v.module.push(Statement::new(How::Memory, text, &["mod -t".into(), "mod".into()]));
+}
+
+fn headline(v: &Verdict, event: Option<&Event>) -> String {
+    let words = v.class.words();
+    if let Some(place) = &v.place {
+        let preposition = if v.class == Class::WildJump { "to" } else { "in" };
+        return format!("{words} {preposition} {place}");
+    }
+    let line = event.map(|e| e.line.as_str()).unwrap_or_default();
+    let line = line.strip_prefix("Kernel panic - not syncing: ").unwrap_or(line);
+    match v.class {
+        Class::Alive | Class::Unknown => words.to_owned(),
+        _ if line.is_empty() => words.to_owned(),
+        _ => format!("{words}: {line}"),
+    }
+}
+
+/// Functions of the machinery that dying goes through, which tell one death from another no more.
+const MACHINERY: &[&str] = &[
+    "machine_kexec",
+    "__crash_kexec",
+    "crash_kexec",
+    "panic",
+    "vpanic",
+    "oops_end",
+    "die",
+    "die_addr",
+    "__die",
+    "do_trap",
+    "do_error_trap",
+    "exc_invalid_op",
+    "exc_page_fault",
+    "no_context",
+    "page_fault_oops",
+    "dump_stack",
+    "dump_stack_lvl",
+    "show_stack",
+];
+
+fn sign(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: usize, v: &Verdict) -> String {
+    let place: Option<&Place> = v.place.as_ref();
+    let mut names: Vec<String> = place.map(|p| p.function.clone()).into_iter().collect();
+    let outer = context::frame_names(s, scene, from);
+    if from > 0 || names.is_empty() {
+        names.extend(outer);
+    } else if let Some(e) = event {
+        names.extend(e.oops.trace.iter().cloned());
+    }
+    if matches!(v.class, Class::Alive | Class::Unknown) {
+        names.clear();
+    }
+    let told = names.iter().map(String::as_str).filter(|n| !MACHINERY.contains(n));
+    signature::of(v.class, told)
+}
+
+fn known_issues(s: &Session, options: &Options, event: Option<&Event>, v: &mut Verdict) {
+    match known::load(options.known.as_deref()) {
+        Ok(entries) => {
+            let release = s
+                .opened()
+                .release()
+                .or_else(|| kernel::system::utsname(s).ok().map(|u| u.release))
+                .unwrap_or_default();
+            let message = event.map_or("", |e| e.line.as_str());
+            v.known = known::matching(&entries, v, message, &release);
+        }
+        Err(e) => v.undetermined.push(format!("known issues: {e}")),
+    }
+}

@@ -1,0 +1,497 @@
+//! Names for values: by debug information, else by the function's prototype in BTF and the way the
+//! code came by them.
+
+use crate::code::Code;
+use crate::model::How;
+use crate::path;
+use arch::Regs;
+use arch::x86_64::slice::{ARGUMENTS, Expr, Mem, Sym};
+use base::{VirtAddr, VirtRead};
+use debuginfo::dwarf::{Caller, FrameAccess, Location};
+use debuginfo::types::{Encoding, Scope, Space, Type, TypeRef, Types};
+use kernel::Session;
+use std::cell::OnceCell;
+
+/// A value's name in C.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Named {
+    pub(crate) text: String,
+    pub(crate) ty: Option<TypeRef>,
+    pub(crate) how: How,
+    /// How it came by: `third argument, unchanged since entry`.
+    pub(crate) origin: String,
+}
+
+/// A member of an object in memory.
+pub(crate) struct Member {
+    pub(crate) named: Named,
+    /// The object: its name, type, address.
+    pub(crate) object: Option<(String, TypeRef)>,
+    pub(crate) path: String,
+    pub(crate) bits: Option<(u64, u32)>,
+    /// Bytes from the object to the base register's value (`container_of`).
+    pub(crate) shift: u64,
+}
+
+/// A variable that debug information places in a register or in memory.
+struct Local {
+    name: String,
+    ty: TypeRef,
+    place: Spot,
+}
+
+enum Spot {
+    Register(usize),
+    Memory(u64),
+    Value(u64),
+}
+
+/// Names values of one function.
+pub(crate) struct Namer<'a> {
+    pub(crate) s: &'a Session,
+    pub(crate) code: &'a Code,
+    pub(crate) regs: &'a Regs,
+    /// The canonical frame address, for variables on the stack.
+    pub(crate) cfa: Option<u64>,
+    params: OnceCell<Option<Vec<(String, TypeRef)>>>,
+}
+
+/// Registers at the culprit, as location expressions see them.
+struct View<'a> {
+    regs: &'a Regs,
+    cfa: Option<u64>,
+    mem: &'a dyn VirtRead,
+}
+
+impl FrameAccess for View<'_> {
+    fn register(&self, number: u16) -> Option<u64> {
+        self.regs.get(usize::from(number))
+    }
+    fn cfa(&self) -> Option<u64> {
+        self.cfa
+    }
+    fn memory(&self) -> &dyn VirtRead {
+        self.mem
+    }
+    fn caller(&self) -> Option<Caller<'_>> {
+        None
+    }
+}
+
+impl<'a> Namer<'a> {
+    pub(crate) fn new(s: &'a Session, code: &'a Code, regs: &'a Regs, cfa: Option<u64>) -> Self {
+        Self { s, code, regs, cfa, params: OnceCell::new() }
+    }
+
+    pub(crate) fn types(&self) -> &'a Types {
+        self.s.types()
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        match &self.code.module {
+            Some(m) => Scope::Module(m.as_str().into()),
+            None => Scope::Kernel,
+        }
+    }
+
+    /// Parameters by argument register: name and type.
+    fn params(&self) -> Option<&Vec<(String, TypeRef)>> {
+        self.params.get_or_init(|| self.find_params()).as_ref()
+    }
+
+    fn find_params(&self) -> Option<Vec<(String, TypeRef)>> {
+        if !self.code.whole {
+            return None;
+        }
+        if let Some(at) = &self.code.module
+            && let Some(m) = self.s.modules().iter().find(|m| m.name == *at)
+        {
+            let _ = self.s.load_module_types(m);
+        }
+        let types = self.types();
+        let scope = self.scope();
+        let all: Vec<TypeRef> = types
+            .find_in(Some(&scope), Space::Function, &self.code.name)
+            .into_iter()
+            .filter(|ty| types.source(ty.source).is_some_and(|src| src.scope() == scope))
+            .collect();
+        let first = *all.first()?;
+        let said = types.name(first);
+        if all.iter().any(|ty| types.name(*ty) != said) {
+            return None; // several static functions of one name
+        }
+        let (_, full) = types.resolve(first).ok()?;
+        let Type::Func { params, .. } = &*full else { return None };
+        let mut out = Vec::new();
+        for p in params.iter() {
+            let size = types.size_of(p.ty).unwrap_or(8);
+            let in_registers = match &*types.resolve(p.ty).ok()?.1 {
+                Type::Int { .. } | Type::Enum { .. } | Type::Pointer { .. } => 1,
+                Type::Compound { .. } if size <= 8 => 1,
+                Type::Compound { .. } if size <= 16 => 2,
+                Type::Compound { .. } => 0,
+                _ => break, // floating point, 128-bit numbers: what follows is not certain
+            };
+            let name = p.name.as_deref().unwrap_or("").to_owned();
+            for _ in 0..in_registers {
+                out.push((name.clone(), p.ty));
+            }
+        }
+        Some(out)
+    }
+
+    /// Debug information's variables at an instruction.
+    fn locals(&self, ip: u64) -> Vec<Local> {
+        let at = VirtAddr(ip);
+        let Some(file) = self.s.debug_at(at) else { return Vec::new() };
+        let Some(dwarf) = file.dwarf.as_deref() else { return Vec::new() };
+        let view = View { regs: self.regs, cfa: self.cfa, mem: self.s.mem() };
+        self.s
+            .variables_at(at)
+            .into_iter()
+            .filter_map(|v| {
+                let place = match dwarf.evaluate(&v, &view) {
+                    Location::Register(n, _) => Spot::Register(usize::from(n)),
+                    Location::Address(at) => Spot::Memory(at),
+                    Location::Value(bytes) if bytes.len() <= 8 => {
+                        let mut raw = [0; 8];
+                        raw.get_mut(..bytes.len())?.copy_from_slice(&bytes);
+                        Spot::Value(u64::from_le_bytes(raw))
+                    }
+                    _ => return None,
+                };
+                Some(Local { name: v.name.to_string(), ty: v.ty, place })
+            })
+            .collect()
+    }
+
+    /// A register's name before the instruction at `ip`.
+    pub(crate) fn register(&self, ip: u64, number: usize) -> Option<Named> {
+        let sym = self.code.flow.register(ip, number);
+        let derived = sym.and_then(|sym| self.sym(sym, 0));
+        let locals = self.locals(ip);
+        let mut held: Vec<&Local> =
+            locals.iter().filter(|l| matches!(l.place, Spot::Register(n) if n == number)).collect();
+        // a pointer computed from another is told as a value: `vq = container_of(_vq)`
+        if held.is_empty()
+            && let Some(value) = self.regs.get(number).filter(|v| v >> 32 != 0)
+        {
+            held = locals.iter().filter(|l| matches!(l.place, Spot::Value(v) if v == value)).collect();
+        }
+        if let Some(local) = held.iter().max_by_key(|l| usize::from(self.is_outgrown(l.ty))) {
+            return Some(Named {
+                text: local.name.clone(),
+                ty: Some(local.ty),
+                how: How::Dwarf,
+                origin: derived.map(|d| d.origin).unwrap_or_default(),
+            });
+        }
+        derived
+    }
+
+    /// A pointer to the larger of several structs at one address says more.
+    fn is_outgrown(&self, ty: TypeRef) -> bool {
+        path::pointee(self.types(), ty).is_some_and(|to| path::is_compound(self.types(), to))
+    }
+
+    /// All variables that debug information keeps in a register at `ip`.
+    fn register_types(&self, ip: u64, number: usize) -> Vec<(String, TypeRef)> {
+        let value = self.regs.get(number).filter(|v| v >> 32 != 0);
+        self.locals(ip)
+            .into_iter()
+            .filter(|l| match l.place {
+                Spot::Register(n) => n == number,
+                Spot::Value(v) => Some(v) == value,
+                Spot::Memory(_) => false,
+            })
+            .map(|l| (l.name, l.ty))
+            .collect()
+    }
+
+    /// The name of a value that the data flow found.
+    pub(crate) fn sym(&self, sym: Sym, depth: usize) -> Option<Named> {
+        if depth > 8 {
+            return None;
+        }
+        let types = self.types();
+        match self.code.flow.expr(sym) {
+            Expr::Entry(number) => {
+                let n = ARGUMENTS.iter().position(|a| *a == number)?;
+                let origin = format!("{} argument, unchanged since entry", ordinal(n));
+                Some(match self.params().and_then(|p| p.get(n)) {
+                    Some((name, ty)) if !name.is_empty() => {
+                        Named { text: name.clone(), ty: Some(*ty), how: How::Decoded, origin }
+                    }
+                    Some((_, ty)) => {
+                        Named { text: format!("arg{}", n + 1), ty: Some(*ty), how: How::Decoded, origin }
+                    }
+                    None => {
+                        // a prototype of fewer parameters: the register is no argument
+                        if self.params().is_some() {
+                            return None;
+                        }
+                        Named { text: format!("arg{}", n + 1), ty: None, how: How::Decoded, origin }
+                    }
+                })
+            }
+            Expr::Load { base, disp, size, at } => {
+                if let Expr::Const(global) = self.code.flow.expr(base) {
+                    return self.global(global.wrapping_add(disp).cast_unsigned(), size);
+                }
+                let from = self.sym(base, depth + 1)?;
+                let member = self.member_of(&from, disp, size)?;
+                let mut named = member.named;
+                named.origin = format!("read at {}", self.code.offset(at));
+                Some(named)
+            }
+            Expr::Add { base, disp } => {
+                let from = self.sym(base, depth + 1)?;
+                if disp > 0
+                    && let Some(to) = from.ty.and_then(|ty| path::pointee(types, ty))
+                    && let Some(leaf) = path::leaf(types, to, disp.cast_unsigned(), 0, &self.code.name)
+                {
+                    return Some(Named {
+                        text: format!("&{}->{}", from.text, leaf.path),
+                        ty: None,
+                        how: from.how.max(How::Decoded),
+                        origin: from.origin,
+                    });
+                }
+                Some(Named {
+                    text: format!(
+                        "{} {} {:#x}",
+                        from.text,
+                        if disp < 0 { '-' } else { '+' },
+                        disp.unsigned_abs()
+                    ),
+                    ty: None,
+                    how: from.how.max(How::Decoded),
+                    origin: from.origin,
+                })
+            }
+            Expr::Returned(call) => {
+                let target = self.code.function.target(call)?;
+                let callee =
+                    self.s.locate(VirtAddr(target)).filter(|l| l.offset == 0)?.symbol.name.to_owned();
+                if callee.contains("_thunk_") || callee.starts_with("__SCT") {
+                    return None;
+                }
+                let ty = self.return_type(&callee);
+                Some(Named {
+                    text: format!("{callee}()"),
+                    ty,
+                    how: How::Decoded,
+                    origin: format!("returned by the call at {}", self.code.offset(call)),
+                })
+            }
+            Expr::PerCpu { at, size } => self.per_cpu(at.cast_unsigned(), size),
+            Expr::Const(v) => {
+                let at = VirtAddr(v.cast_unsigned());
+                let l = (v < 0).then(|| self.s.locate(at)).flatten().filter(|l| l.offset == 0)?;
+                Some(Named {
+                    text: format!("&{}", l.symbol.name),
+                    ty: None,
+                    how: How::Table,
+                    origin: "a constant".into(),
+                })
+            }
+            Expr::Stack(_) | Expr::Opaque(_) | Expr::Many => None,
+        }
+    }
+
+    fn return_type(&self, function: &str) -> Option<TypeRef> {
+        let types = self.types();
+        let ty = types.first(Some(&self.scope()), Space::Function, function)?;
+        match &*types.resolve(ty).ok()?.1 {
+            Type::Func { ret, .. } if !ret.is_void() => Some(*ret),
+            _ => None,
+        }
+    }
+
+    /// A global variable, or a member of one.
+    pub(crate) fn global(&self, at: u64, size: u64) -> Option<Named> {
+        let l = self.s.locate(VirtAddr(at))?;
+        let types = self.types();
+        let name = l.symbol.name.to_owned();
+        let ty = types.first(Some(&self.scope()), Space::Variable, &name);
+        let named = |text, ty| Named { text, ty, how: How::Table, origin: "a global variable".into() };
+        match ty {
+            Some(ty) if path::is_compound(types, ty) => {
+                let leaf = path::leaf(types, ty, l.offset, size, &self.code.name)?;
+                Some(named(format!("{name}.{}", leaf.path), Some(leaf.ty)))
+            }
+            ty if l.offset == 0 => Some(named(name, ty)),
+            _ => Some(named(format!("{name}+{:#x}", l.offset), None)),
+        }
+    }
+
+    /// A variable of the CPU's own area.
+    fn per_cpu(&self, at: u64, size: u64) -> Option<Named> {
+        // since 6.14 the area is linked at its place in the image; before, at 0
+        let start = self.s.symbol("__per_cpu_start").unwrap_or(VirtAddr(0));
+        let address = if at >> 63 == 1 { at } else { start.0.wrapping_add(at) };
+        let table = &self.s.kernel_symbols().table;
+        let (symbol, offset) = table.at(VirtAddr(address))?;
+        let types = self.types();
+        let is_current =
+            symbol.name == "current_task" || symbol.name == "pcpu_hot" || symbol.name == "const_pcpu_hot";
+        if is_current && offset == 0 && size == 8 {
+            let task = types.first(None, Space::Struct, "task_struct");
+            return Some(Named {
+                text: "current".into(),
+                ty: task.map(|t| types.pointer_to(t)),
+                how: How::Table,
+                origin: "this CPU's current task".into(),
+            });
+        }
+        let ty = types.first(None, Space::Variable, symbol.name);
+        (offset == 0).then(|| Named {
+            text: format!("this_cpu {}", symbol.name),
+            ty: ty.filter(|ty| types.size_of(*ty).is_ok_and(|n| n == size)),
+            how: How::Table,
+            origin: "a variable of this CPU".into(),
+        })
+    }
+
+    /// `from->member` at an offset, through `container_of` where the struct itself is too small.
+    pub(crate) fn member_of(&self, from: &Named, disp: i64, size: u64) -> Option<Member> {
+        let types = self.types();
+        let to = path::pointee(types, from.ty?)?;
+        let found = |ty: TypeRef, offset: u64, name: String, how: How, shift: u64| -> Option<Member> {
+            let leaf = path::leaf(types, ty, offset, size, &self.code.name)?;
+            let how = if leaf.others.is_empty() { how } else { How::Guessed };
+            let mut origin = String::new();
+            if !leaf.others.is_empty() {
+                origin = format!("or {}, at the same place", leaf.others.join(", "));
+            }
+            Some(Member {
+                named: Named { text: format!("{name}->{}", leaf.path), ty: Some(leaf.ty), how, origin },
+                object: Some((name, ty)),
+                path: leaf.path,
+                bits: leaf.bits,
+                shift,
+            })
+        };
+        let own = types.size_of(to).unwrap_or(0);
+        if !path::is_compound(types, to) {
+            if disp == 0 && types.size_of(to).is_ok_and(|n| n == size) {
+                let named = Named {
+                    text: format!("*{}", from.text),
+                    ty: Some(to),
+                    how: from.how,
+                    origin: String::new(),
+                };
+                return Some(Member { named, object: None, path: String::new(), bits: None, shift: 0 });
+            }
+            return None;
+        }
+        let offset = u64::try_from(disp).ok();
+        if let Some(offset) = offset.filter(|o| *o < own)
+            && let Some(m) = found(to, offset, from.text.clone(), from.how, 0)
+        {
+            return Some(m);
+        }
+        // beyond the struct: it is a member of a larger one
+        for scope in [self.scope(), Scope::Kernel] {
+            let shift = 0;
+            let need = offset?.checked_add(size)?;
+            let all = path::containers(types, &scope, to, shift, need);
+            let fitting: Vec<TypeRef> = all
+                .into_iter()
+                .filter(|ty| path::leaf(types, *ty, need - size, size, &self.code.name).is_some())
+                .collect();
+            if let [only] = fitting.as_slice() {
+                let name = format!("(({} *){})", types.name(*only), from.text);
+                return found(*only, need - size, name, How::Guessed, shift);
+            }
+            if !fitting.is_empty() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// The member that a memory operand of the instruction at `ip` names.
+    pub(crate) fn memory(&self, ip: u64, mem: &Mem) -> Option<Member> {
+        let alone = |named| Member { named, object: None, path: String::new(), bits: None, shift: 0 };
+        if mem.per_cpu {
+            return self.per_cpu(mem.disp.cast_unsigned(), mem.size).map(alone);
+        }
+        let Some(base) = mem.base else {
+            return if mem.index.is_none() {
+                self.global(mem.disp.cast_unsigned(), mem.size).map(alone)
+            } else {
+                None
+            };
+        };
+        if mem.index.is_some() {
+            return None;
+        }
+        // a local on the stack
+        let address = self.regs.get(base).map(|b| b.wrapping_add_signed(mem.disp));
+        let in_memory = self.locals(ip).into_iter().find(|l| match l.place {
+            Spot::Memory(at) => {
+                Some(at) == address && self.types().size_of(l.ty).is_ok_and(|n| n == mem.size)
+            }
+            _ => false,
+        });
+        if let Some(local) = in_memory {
+            return Some(alone(Named {
+                text: local.name,
+                ty: Some(local.ty),
+                how: How::Dwarf,
+                origin: "a variable on the stack".into(),
+            }));
+        }
+        if let Some(sym) = self.code.flow.slot(ip, mem)
+            && let Some(named) = self.sym(sym, 0)
+        {
+            return Some(alone(named));
+        }
+        // debug information: the variable whose struct has such a member
+        for (name, ty) in self.register_types(ip, base) {
+            let from = Named { text: name, ty: Some(ty), how: How::Dwarf, origin: String::new() };
+            if let Some(to) = path::pointee(self.types(), ty)
+                && u64::try_from(mem.disp).is_ok_and(|d| self.types().size_of(to).is_ok_and(|n| d < n))
+                && let Some(m) = self.member_of(&from, mem.disp, mem.size)
+            {
+                return Some(m);
+            }
+        }
+        let (sym, disp) = self.code.flow.address(ip, mem)?;
+        let from = self.sym(sym, 0)?;
+        self.member_of(&from, disp, mem.size)
+    }
+}
+
+/// `third`
+pub(crate) fn ordinal(n: usize) -> &'static str {
+    ["first", "second", "third", "fourth", "fifth", "sixth"].get(n).copied().unwrap_or("a later")
+}
+
+/// A value as its type has it: decimal, signed, `NULL`, `true`, an enumerator; hex for pointers and
+/// where the type is not known and the number is large.
+pub(crate) fn shown(types: &Types, ty: Option<TypeRef>, value: u64, size: u64) -> String {
+    let bits = size.clamp(1, 8) * 8;
+    let raw = value & (u64::MAX >> (64 - bits));
+    let signed = ((raw << (64 - bits)).cast_signed() >> (64 - bits)).to_string();
+    let resolved = ty.and_then(|ty| types.resolve(ty).ok());
+    match resolved.as_ref().map(|(_, ty)| &**ty) {
+        Some(Type::Pointer { .. }) if raw == 0 => "NULL".into(),
+        Some(Type::Pointer { .. }) => format!("{raw:016x}"),
+        Some(Type::Int { encoding: Encoding::Bool, .. }) => match raw {
+            0 => "false".into(),
+            1 => "true".into(),
+            _ => format!("{raw:#x}"),
+        },
+        Some(Type::Int { encoding, .. }) if encoding.is_signed() => signed,
+        Some(Type::Int { .. }) if raw > 0xff_ffff => format!("{raw:#x}"),
+        Some(Type::Int { .. }) => raw.to_string(),
+        Some(Type::Enum { values, .. }) => values
+            .iter()
+            .find(|(_, v)| *v == i128::from(raw) || v.to_string() == signed)
+            .map_or(signed, |(name, _)| name.to_string()),
+        _ if raw > 0xff_ffff => format!("{raw:#x}"),
+        _ => raw.to_string(),
+    }
+}

@@ -1,0 +1,145 @@
+//! From a struct, an offset and a size to the member there, in C's spelling.
+
+use debuginfo::types::{CompoundKind, Scope, Space, Type, TypeRef, Types};
+
+/// A member reached by its offset.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Leaf {
+    /// `split.vring.num`
+    pub(crate) path: String,
+    pub(crate) ty: TypeRef,
+    /// Other members of a union at the same place that would fit as well.
+    pub(crate) others: Vec<String>,
+    /// Bit-field: first bit and width.
+    pub(crate) bits: Option<(u64, u32)>,
+}
+
+const MAX_DEPTH: usize = 12;
+const MAX_FOUND: usize = 64;
+
+/// The scalar members of `ty` at `offset` whose size is `size` (0: any), best first. `hint` is a name
+/// whose words speak for a union's member (`virtqueue_add_split`).
+pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &str) -> Option<Leaf> {
+    let mut found = Vec::new();
+    walk(types, ty, offset, size, String::new(), 0, &mut found);
+    let words: Vec<&str> = hint.split('_').filter(|w| w.len() > 2).collect();
+    let score = |l: &Leaf| {
+        let parts = l.path.split(['.', '[']).filter(|p| words.contains(p)).count();
+        usize::MAX - parts
+    };
+    let best = found.iter().map(score).min()?;
+    let tied: Vec<&Leaf> = found.iter().filter(|l| score(l) == best).collect();
+    let mut chosen = (*tied.first()?).clone();
+    chosen.others = tied.iter().skip(1).filter(|l| l.path != chosen.path).map(|l| l.path.clone()).collect();
+    Some(chosen)
+}
+
+fn joined(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn walk(types: &Types, ty: TypeRef, offset: u64, size: u64, path: String, depth: usize, out: &mut Vec<Leaf>) {
+    if depth > MAX_DEPTH || out.len() > MAX_FOUND {
+        return;
+    }
+    let Ok((_, full)) = types.resolve(ty) else { return };
+    match &*full {
+        Type::Compound { members, .. } => {
+            for m in members.iter() {
+                let name = m.name.as_deref().unwrap_or("");
+                let here = if name.is_empty() { path.clone() } else { joined(&path, name) };
+                if let Some(width) = m.bit_size {
+                    let first = m.bit_offset;
+                    let bytes = if size == 0 { 1 } else { size };
+                    let inside = first >= offset * 8 && first + u64::from(width) <= (offset + bytes) * 8;
+                    if inside && !name.is_empty() {
+                        let bits = Some((first - offset * 8, width));
+                        out.push(Leaf { path: here, ty: m.ty, others: Vec::new(), bits });
+                    }
+                    continue;
+                }
+                let len = types.size_of(m.ty).unwrap_or(0);
+                let open_end = len == 0
+                    && matches!(types.resolve(m.ty), Ok((_, t)) if matches!(&*t, Type::Array { .. }));
+                if m.offset() <= offset && (offset < m.offset().saturating_add(len) || open_end) {
+                    walk(types, m.ty, offset - m.offset(), size, here, depth + 1, out);
+                }
+            }
+        }
+        Type::Array { elem, .. } => {
+            let len = types.size_of(*elem).unwrap_or(0);
+            if let Some(n) = offset.checked_div(len) {
+                walk(types, *elem, offset % len, size, format!("{path}[{n}]"), depth + 1, out);
+            }
+        }
+        _ => {
+            let len = types.size_of(ty).unwrap_or(0);
+            if offset == 0 && (size == 0 || len == size) && !path.is_empty() {
+                out.push(Leaf { path, ty, others: Vec::new(), bits: None });
+            }
+        }
+    }
+}
+
+/// The struct that a pointer points to.
+pub(crate) fn pointee(types: &Types, ty: TypeRef) -> Option<TypeRef> {
+    match &*types.resolve(ty).ok()?.1 {
+        Type::Pointer { to } | Type::Array { elem: to, .. } => Some(*to),
+        _ => None,
+    }
+}
+
+/// True for a struct or union.
+pub(crate) fn is_compound(types: &Types, ty: TypeRef) -> bool {
+    matches!(types.resolve(ty), Ok((_, t)) if matches!(&*t, Type::Compound { declaration: false, .. }))
+}
+
+fn tag(types: &Types, ty: TypeRef) -> Option<String> {
+    match &*types.resolve(ty).ok()?.1 {
+        Type::Compound { name: Some(name), .. } => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+/// The structs of a scope that hold a `struct inner` at `at` bytes and reach to `need` bytes:
+/// candidates for `container_of`.
+pub(crate) fn containers(types: &Types, scope: &Scope, inner: TypeRef, at: u64, need: u64) -> Vec<TypeRef> {
+    let Some(wanted) = tag(types, inner) else { return Vec::new() };
+    let mut names: Vec<(String, TypeRef)> = Vec::new();
+    types.names(Space::Struct, &mut |name, ty| {
+        names.push((name.to_owned(), ty));
+        true
+    });
+    let mut out: Vec<TypeRef> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
+    for (name, ty) in names {
+        if types.source(ty.source).is_none_or(|src| src.scope() != *scope) || seen.contains(&name) {
+            continue;
+        }
+        let Ok(full) = types.get(ty) else { continue };
+        let Type::Compound { kind: CompoundKind::Struct, size, .. } = &*full else { continue };
+        if *size >= need && holds(types, ty, &wanted, at, 0) {
+            seen.push(name);
+            out.push(ty);
+        }
+    }
+    out
+}
+
+fn holds(types: &Types, ty: TypeRef, wanted: &str, at: u64, depth: usize) -> bool {
+    if depth > 4 {
+        return false;
+    }
+    let Ok((_, full)) = types.resolve(ty) else { return false };
+    let Type::Compound { members, .. } = &*full else { return false };
+    members.iter().any(|m| {
+        if m.bit_size.is_some() || m.offset() > at {
+            return false;
+        }
+        if m.offset() == at && tag(types, m.ty).as_deref() == Some(wanted) {
+            return true;
+        }
+        let len = types.size_of(m.ty).unwrap_or(0);
+        at - m.offset() < len && holds(types, m.ty, wanted, at - m.offset(), depth + 1)
+    })
+}
