@@ -20,7 +20,9 @@ pub mod page;
 pub mod panic;
 pub mod path;
 pub mod printk;
+pub mod rbtree;
 pub mod rlimit;
+pub mod scan;
 mod session;
 pub mod slab;
 pub mod stacks;
@@ -33,6 +35,7 @@ pub mod task;
 pub mod times;
 mod typing;
 pub mod vma;
+pub mod xarray;
 
 pub use error::{KernelError, Result};
 pub use open::{Opened, hex};
