@@ -61,13 +61,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if !dump.exists() {
         return other(format!("{}: not there: `cargo xtask corpus` builds it", dump.display()));
     }
-    live(command("cargo", ["build", "--release", "--package", "crashlens"]).current_dir(root()))?;
+    let program = match std::env::var("CRASHLENS_BIN") {
+        Ok(program) => program,
+        Err(_) => {
+            live(command("cargo", ["build", "--release", "--package", "crashlens"]).current_dir(root()))?;
+            root().join("target/release/crashlens").display().to_string()
+        }
+    };
     let peers = if args.alone { Peers::default() } else { Peers::prepare() };
-    let contestants = contestants(&peers, &dir, &args.dump);
+    let contestants = contestants(&program, &peers, &dir, &args.dump);
     let results = race(&contestants, QUESTIONS, args.runs);
     let mut page = head(args, &dump, &peers)?;
     page.push_str(&table("With vmlinux", &contestants, QUESTIONS, &results));
-    page.push_str(&giant_part(args, &dir, &peers)?);
+    page.push_str(&giant_part(args, &program, &dir, &peers)?);
     say(format_args!("{page}"));
     if args.dry {
         return Ok(());
@@ -76,12 +82,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     fs::write(&path, page).at(&path)
 }
 
-fn contestants(peers: &Peers, dir: &Path, dump: &str) -> Vec<Contestant> {
+fn contestants(program: &str, peers: &Peers, dir: &Path, dump: &str) -> Vec<Contestant> {
     let file = |name: &str| dir.join(name).display().to_string();
     let (image, kernel) = (file(dump), file("vmlinux"));
     let mut all = vec![
-        Contestant { name: "crashlens", line: lens(vec![image.clone(), kernel.clone()]) },
-        Contestant { name: "crashlens, dump alone", line: lens(vec![image.clone()]) },
+        Contestant { name: "crashlens", line: lens(program, vec![image.clone(), kernel.clone()]) },
+        Contestant { name: "crashlens, dump alone", line: lens(program, vec![image.clone()]) },
     ];
     if let Some(drgn) = peers.drgn(image, kernel) {
         all.push(Contestant { name: "drgn", line: drgn });
@@ -93,8 +99,8 @@ fn contestants(peers: &Peers, dir: &Path, dump: &str) -> Vec<Contestant> {
 }
 
 /// crashlens on these files.
-fn lens(files: Vec<String>) -> Asker {
-    let program = root().join("target/release/crashlens").display().to_string();
+fn lens(program: &str, files: Vec<String>) -> Asker {
+    let program = program.to_owned();
     Box::new(move |question| {
         let mut words = vec![program.clone(), "-s".into(), "--no-search".into(), "-c".into()];
         words.push(question.crashlens.to_owned());
@@ -199,7 +205,7 @@ fn table(title: &str, contestants: &[Contestant], questions: &[Question], result
 }
 
 /// Opening a dump whose physical memory spans 4 TiB, beside the same dump as it was.
-fn giant_part(args: &Args, dir: &Path, peers: &Peers) -> Result<String, Error> {
+fn giant_part(args: &Args, program: &str, dir: &Path, peers: &Peers) -> Result<String, Error> {
     let small = dir.parent().unwrap_or(dir).join("virtio-bug-kdump/virtio-bug.kdump");
     if !small.exists() {
         return Ok(String::new());
@@ -209,7 +215,7 @@ fn giant_part(args: &Args, dir: &Path, peers: &Peers) -> Result<String, Error> {
     giant::make(&small, &made)?;
     let mut all = Vec::new();
     for (name, file) in [("4 TiB", &made), ("the dump it was made of", &small)] {
-        all.push(Contestant { name, line: lens(vec![file.display().to_string()]) });
+        all.push(Contestant { name, line: lens(program, vec![file.display().to_string()]) });
     }
     if let Some(crash) = peers.crash(&folder, "giant.kdump") {
         all.push(Contestant { name: "crash, 4 TiB (with vmlinux)", line: crash });
