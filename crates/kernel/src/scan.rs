@@ -91,7 +91,7 @@ pub fn scan(
     mut found: impl FnMut(&[Hit]) -> bool,
 ) -> Scanned {
     let finders: Vec<memmem::Finder<'_>> = match wanted {
-        Wanted::Strings(strings) => strings.iter().map(|s| memmem::Finder::new(s)).collect(),
+        Wanted::Strings(strings) => strings.iter().map(memmem::Finder::new).collect(),
         Wanted::Words { .. } => Vec::new(),
     };
     let search = Search { phys, wanted, finders, cancel };

@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_xarray_of_two_levels_skips_siblings() {
-        let at = |n: u64| (n + 128) * 64 | 2;
+        let at = |n: u64| ((n + 128) * 64) | 2;
         let mut nodes = vec![[0; 5]; 131];
         nodes[128] = [2, at(1), 0, 0x5000, 0xe]; // an item of order 2 and its sibling
         nodes[129] = [0, 0, 0x1000, 0x23, 0];
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_circle_and_a_hole_are_damage_beside_the_rest() {
-        let at = |n: u64| (n + 128) * 64 | 2;
+        let at = |n: u64| ((n + 128) * 64) | 2;
         let mut nodes = vec![[0; 5]; 129];
         nodes[128] = [2, at(0), 0x1000, at(9), 0];
         let got = entries(&Ram(nodes), layout(Marks::XArray), at(0));
