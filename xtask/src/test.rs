@@ -26,7 +26,12 @@ type Step<'a> = (&'a str, Box<dyn Fn() -> Result<(), Error> + 'a>);
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let mut steps: Vec<Step<'_>> = vec![
         ("format", Box::new(format)),
-        ("clippy", Box::new(|| cargo(&["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"]))),
+        (
+            "clippy",
+            Box::new(|| {
+                cargo(&["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"])
+            }),
+        ),
         ("tidy", Box::new(tidy::check)),
         ("hermetic tests", Box::new(|| cargo(&["test", "--workspace", "--exclude", TRUTH]))),
         ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens"]))),

@@ -387,7 +387,7 @@ pub(crate) fn find(lines: &[&str]) -> Option<Event> {
     // 2. what the panic names: the last such message before it
     let named = match panic_class {
         Some(class) if class != Class::Unknown => {
-            Some((events().filter(|(_, c)| *c == class).last().map(|(n, _)| n), class))
+            Some((events().rfind(|(_, c)| *c == class).map(|(n, _)| n), class))
         }
         _ => None,
     };
@@ -420,7 +420,7 @@ pub(crate) fn find(lines: &[&str]) -> Option<Event> {
         (None, None) => match panic_at {
             // an unknown panic: a report right before it is its cause
             Some(p) => {
-                let cause = events().filter(|(n, _)| p - n <= 100).last();
+                let cause = events().rfind(|(n, _)| p - n <= 100);
                 match cause {
                     Some((n, class)) if class != Class::Panic => Some(made(n, class)),
                     _ => Some(made(p, Class::Panic)),
@@ -473,7 +473,7 @@ pub(crate) fn fault_class(address: Option<u64>, code: Option<u64>, otherwise: Cl
         return Class::WildJump;
     }
     match address {
-        Some(at) if at < 0x1_0000 || at >= 0xffff_ffff_ffff_f000 => Class::NullPointer,
+        Some(at) if !(0x1_0000..0xffff_ffff_ffff_f000).contains(&at) => Class::NullPointer,
         Some(at) if at < 0x0080_0000_0000_0000 => Class::UserAddress,
         Some(_) if code.is_some_and(|c| c & 3 == 3) => Class::ReadOnlyWrite,
         Some(_) => Class::PageFault,
