@@ -1,6 +1,7 @@
 //! Addresses as the user writes them.
 
 use crate::{CommandError, Cx};
+use debuginfo::symtab::Symbol;
 use kernel::Session;
 
 /// The value of a word that stands for an address: hexadecimal digits with or without `0x`, a symbol
@@ -25,7 +26,22 @@ pub(crate) fn parse(cx: &Cx<'_>, command: &str, word: &str) -> Result<u64, Comma
 
 /// The address of a symbol, of the kernel or a module.
 pub(crate) fn symbol(s: &Session, name: &str) -> Option<u64> {
-    s.symbol(name).or_else(|| s.named(name).first().map(|sym| sym.addr)).map(|at| at.0)
+    s.symbol(name).or_else(|| named(s, name).first().map(|sym| sym.addr)).map(|at| at.0)
+}
+
+/// All symbols of a name. `MODULE:NAME` chooses those of a module, `FILE.c:NAME` those whose code is from a
+/// file, which takes line information.
+pub(crate) fn named<'s>(s: &'s Session, name: &str) -> Vec<Symbol<'s>> {
+    match name.split_once(':') {
+        Some((file, name)) if file.contains('.') => {
+            let end = format!("/{file}");
+            let from = |sym: &Symbol<'_>| {
+                s.source_line(sym.addr).is_some_and(|l| *l.file == *file || l.file.ends_with(&end))
+            };
+            s.named(name).into_iter().filter(from).collect()
+        }
+        _ => s.named(name),
+    }
 }
 
 fn not_found(s: &Session, command: &str, word: &str) -> CommandError {

@@ -146,8 +146,9 @@ fn list(s: &Session, all: &[&Module], sections: bool, report: &mut Report) {
     }
     let names = all.iter().map(|m| m.name.len()).max().unwrap_or(0).max(4);
     let sizes = all.iter().map(|m| m.size().to_string().len()).max().unwrap_or(0).max(4);
-    let head =
-        format!("     MODULE       {:names$}        BASE        {:>sizes$}  OBJECT FILE", "NAME", "SIZE");
+    // since 6.4 a module has several runs of memory, of which the text's is shown
+    let base = if all.iter().any(|m| m.memory.len() > 1) { "   TEXT_BASE    " } else { "      BASE      " };
+    let head = format!("     MODULE       {:names$}  {base}  {:>sizes$}  OBJECT FILE", "NAME", "SIZE");
     report.line(Line::heading(head));
     let rows = all.iter().map(|m| {
         let mut row = row(s, m, names, sizes);

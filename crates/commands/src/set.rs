@@ -162,8 +162,15 @@ fn shown(s: &Session, t: &Task) -> Report {
     let info = kernel::task::thread_info(s, t);
     report.line(line.text("[THREAD_INFO: ").field("thread_info", Cell::Addr(info.0)).zeros(16).text("]"));
     report.line(Line::new().text("    CPU: ").field("cpu", t.cpu));
-    let panicked = kernel::panic::panic_task(s).is_some_and(|p| p.at == t.at);
-    let mark = if panicked {
+    let panicked =
+        kernel::panic::has_panicked(s) && kernel::panic::panic_task(s).is_some_and(|p| p.at == t.at);
+    let by_sysrq = || {
+        let text = s.log().ok().map(kernel::system::panic_text).unwrap_or_default();
+        text.cause.is_some_and(|cause| cause.to_lowercase().starts_with("sysrq"))
+    };
+    let mark = if panicked && by_sysrq() {
+        " (SYSRQ)"
+    } else if panicked {
         " (PANIC)"
     } else if t.active {
         " (ACTIVE)"

@@ -24,7 +24,7 @@ impl Command for Sym {
     }
     fn details(&self) -> &'static str {
         "Takes symbols (all of a name are shown, those of modules with the module in brackets; MODULE:NAME chooses \
-         one module's, vmlinux:NAME the kernel's own) and addresses, with or without an offset (panic+16). In \
+         one module's, vmlinux:NAME the kernel's own, FILE.c:NAME those of a source file) and addresses, with or without an offset (panic+16). In \
          parentheses the letter that nm shows: T and t code, D and d data, B and b zeroed data, R and r read-only \
          data, small for local symbols."
     }
@@ -181,7 +181,7 @@ fn one(
     neighbours: (bool, bool),
     report: &mut Report,
 ) -> Result<(), CommandError> {
-    let named = s.named(word);
+    let named = crate::address::named(s, word);
     if !named.is_empty() {
         let mut rows = Vec::new();
         for sym in &named {

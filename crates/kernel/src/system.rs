@@ -128,8 +128,8 @@ pub fn load_average(s: &Session) -> Result<[u64; 3]> {
     let at = s.need_symbol("avenrun")?;
     let mut out = [0; 3];
     for (n, slot) in out.iter_mut().enumerate() {
-        // fixed point with FSHIFT = 11 bits of fraction
-        *slot = s.mem().u64(at.add(n as u64 * 8))?.saturating_mul(100) >> 11;
+        // fixed point with FSHIFT = 11 bits of fraction, rounded as /proc/loadavg does (FIXED_1 / 200)
+        *slot = s.mem().u64(at.add(n as u64 * 8))?.saturating_add(10).saturating_mul(100) >> 11;
     }
     Ok(out)
 }
@@ -150,8 +150,11 @@ pub fn memory_bytes(s: &Session) -> Result<u64> {
             if at.is_null() {
                 break;
             }
-            let Ok(present) = b.present.num(mem, at) else { break };
-            pages = pages.saturating_add(present);
+            match b.present.num(mem, at) {
+                Ok(present) => pages = pages.saturating_add(present),
+                Err(e) if pages == 0 => return Err(e),
+                Err(_) => break,
+            }
         }
     } else {
         pages = b.present.num(mem, s.need_symbol("contig_page_data")?)?;

@@ -176,11 +176,16 @@ fn table(
     }
     let total = mm::total_pages(s).unwrap_or(0);
     let mut rows = Vec::with_capacity(chosen.len());
+    let mut problem = None;
     for t in chosen {
         cx.cancel.check()?;
-        rows.push(row(cx, s, t, kstackp, total));
+        let size = mm::size(s, t);
+        if let (None, Err(e)) = (&problem, &size) {
+            problem = Some(e.to_string());
+        }
+        rows.push(row(cx, s, t, kstackp, &size, total));
     }
-    if let Some(e) = chosen.iter().filter(|t| !t.mm.is_null()).find_map(|t| mm::size(s, t).err()) {
+    if let Some(e) = problem {
         report.warning(format!("ps: sizes of address spaces: {e}"));
     }
     report.list("tasks", rows);
@@ -190,13 +195,19 @@ fn table(
 /// Kilobytes in a page.
 const PAGE_KB: u64 = base::PAGE_SIZE / 1024;
 
-fn row(cx: &Cx<'_>, s: &Session, t: &Task, kstackp: bool, total: u64) -> Record {
-    let size = mm::size(s, t);
-    let cell = |pages: &dyn Fn(&mm::MmSize) -> u64| match &size {
+fn row(
+    cx: &Cx<'_>,
+    s: &Session,
+    t: &Task,
+    kstackp: bool,
+    size: &kernel::Result<mm::MmSize>,
+    total: u64,
+) -> Record {
+    let cell = |pages: &dyn Fn(&mm::MmSize) -> u64| match size {
         Ok(size) => Cell::from(pages(size).saturating_mul(PAGE_KB)),
         Err(e) => Cell::absent("?", e.to_string()),
     };
-    let share = match &size {
+    let share = match size {
         Ok(size) if total > 0 => Cell::Float(size.resident as f64 * 100.0 / total as f64, 1),
         _ => Cell::absent("?", "the size of memory is not known"),
     };

@@ -3,21 +3,25 @@
 use crate::tasks::{self, banner};
 use crate::{CommandError, Cx, when};
 use kernel::task::{Task, TaskStruct};
-use kernel::{Session, mm, rlimit, system, times as task_times};
+use kernel::{KernelError, Session, mm, rlimit, system, times as task_times};
 use report::{Cell, Line, Record, Report};
 
 /// More ancestors than any task has.
 const MAX_DEPTH: usize = 4096;
-/// The order in which states are counted.
-const STATES: [&str; 11] = ["RU", "IN", "UN", "ID", "NE", "ST", "TR", "ZO", "DE", "PA", "??"];
 
+/// How many tasks are in each state, in the order in which the states come up.
 pub(super) fn summary(s: &Session, chosen: &[&Task], report: &mut Report) {
     let states = s.task_states();
-    for name in STATES {
-        let count = chosen.iter().filter(|t| states.letters(t) == name).count();
-        if count > 0 {
-            report.line(Line::new().text(format!("  {name}: ")).field(name, count));
+    let mut counts: Vec<(&'static str, usize)> = Vec::new();
+    for t in chosen {
+        let name = states.letters(t);
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
         }
+    }
+    for (name, count) in counts {
+        report.line(Line::new().text(format!("  {name}: ")).field(name, count));
     }
 }
 
@@ -116,6 +120,15 @@ pub(super) fn threads(
     Ok(())
 }
 
+/// A task whose data cannot be read: a note of its own, or the end where no task's can be.
+fn failed(what: &str, t: &Task, e: &KernelError, row: &mut Record) -> Result<(), CommandError> {
+    if matches!(e, KernelError::NoType(_) | KernelError::NoMember { .. }) {
+        return Err(CommandError::failed("ps", format_args!("{what} of tasks: {e}")));
+    }
+    row.error(format!("ps: {what} of task {}: {e}", t.pid));
+    Ok(())
+}
+
 pub(super) fn times(
     cx: &Cx<'_>,
     s: &Session,
@@ -144,7 +157,7 @@ pub(super) fn times(
                 row.line(Line::new().text("       UTIME: ").field("utime", found.utime));
                 row.line(Line::new().text("       STIME: ").field("stime", found.stime));
             }
-            Err(e) => row.error(format!("ps: times of task {}: {e}", t.pid)),
+            Err(e) => failed("times", t, &e, &mut row)?,
         }
         row.blank();
         out.push(row);
@@ -248,7 +261,7 @@ pub(super) fn arguments(
                     Err(e) => row.line(Line::new().text("ENV: ").field("environment", gap(&e))),
                 }
             }
-            Err(e) => row.error(format!("ps: arguments of task {}: {e}", t.pid)),
+            Err(e) => failed("arguments", t, &e, &mut row)?,
         }
         row.blank();
         out.push(row);
@@ -310,7 +323,7 @@ pub(super) fn rlimits(
                 };
                 row.list("limits", limits.iter().map(one).collect());
             }
-            Err(e) => row.error(format!("ps: limits of task {}: {e}", t.pid)),
+            Err(e) => failed("limits", t, &e, &mut row)?,
         }
         row.blank();
         out.push(row);
