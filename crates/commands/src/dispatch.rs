@@ -9,6 +9,16 @@ const ALIAS_DEPTH: usize = 8;
 /// gdb's words that engineers type, and the command that answers each.
 const GDB_WORDS: &[(&str, &str)] = &[("print", "p"), ("inspect", "p"), ("ptype", "whatis"), ("output", "p")];
 
+/// gdb's `info` words, and what answers each.
+const INFO_WORDS: &[(&str, &[&str])] = &[
+    ("locals", &["frame", "--locals"]),
+    ("args", &["frame", "--args"]),
+    ("registers", &["frame", "--registers"]),
+    ("frame", &["frame"]),
+    ("symbol", &["sym"]),
+    ("line", &["dis", "-s"]),
+];
+
 /// The command of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Command> {
@@ -61,6 +71,12 @@ fn expand_words(aliases: &Aliases, mut words: Vec<String>) -> Vec<String> {
 /// `*name` is `* name`; `p/x` is `p -x`; gdb's words are ours.
 fn respell_first(mut words: Vec<String>) -> Vec<String> {
     let Some(first) = words.first().cloned() else { return words };
+    if let ("info" | "i", Some(second)) = (first.as_str(), words.get(1))
+        && let Some((_, ours)) = INFO_WORDS.iter().find(|(gdb, _)| gdb == second)
+    {
+        words.splice(..2, ours.iter().map(|w| (*w).to_owned()));
+        return words;
+    }
     if find(&first).is_some() {
         return words;
     }

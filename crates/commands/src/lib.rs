@@ -18,8 +18,10 @@ mod address;
 mod ascii;
 mod bt;
 mod bytes_pages;
+mod dis;
 mod eval;
 mod foreach;
+mod frame;
 mod help;
 mod info;
 mod log;
@@ -59,10 +61,14 @@ pub const COMMANDS: &[&dyn Command] = &[
     &ascii::Ascii,
     &bt::Bt,
     &bytes_pages::Btop,
+    &dis::Dis,
     &eval::Eval,
     &meta::Exit,
     &meta::Extend,
     &meta::Gdb,
+    &frame::Frame { word: "down" },
+    &frame::Frame { word: "frame" },
+    &frame::Frame { word: "up" },
     &help::Help,
     &bytes_pages::Ptob,
     &repeat::Repeat,
