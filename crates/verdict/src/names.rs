@@ -172,11 +172,11 @@ impl<'a> Namer<'a> {
         let locals = self.locals(ip);
         let mut held: Vec<&Local> =
             locals.iter().filter(|l| matches!(l.place, Spot::Register(n) if n == number)).collect();
-        // a pointer computed from another is told as a value: `vq = container_of(_vq)`
+        // the compiler's copy of a pointer has the variable's value
         if held.is_empty()
             && let Some(value) = self.regs.get(number).filter(|v| v >> 32 != 0)
         {
-            held = locals.iter().filter(|l| matches!(l.place, Spot::Value(v) if v == value)).collect();
+            held = locals.iter().filter(|l| self.value_of(l) == Some(value)).collect();
         }
         if let Some(local) = held.iter().max_by_key(|l| usize::from(self.is_outgrown(l.ty))) {
             return Some(Named {
@@ -189,6 +189,15 @@ impl<'a> Namer<'a> {
         derived
     }
 
+    /// The value of a variable that is in a register or was computed.
+    fn value_of(&self, local: &Local) -> Option<u64> {
+        match local.place {
+            Spot::Register(n) => self.regs.get(n),
+            Spot::Value(v) => Some(v),
+            Spot::Memory(_) => None,
+        }
+    }
+
     /// A pointer to the larger of several structs at one address says more.
     fn is_outgrown(&self, ty: TypeRef) -> bool {
         path::pointee(self.types(), ty).is_some_and(|to| path::is_compound(self.types(), to))
@@ -197,13 +206,10 @@ impl<'a> Namer<'a> {
     /// All variables that debug information keeps in a register at `ip`.
     fn register_types(&self, ip: u64, number: usize) -> Vec<(String, TypeRef)> {
         let value = self.regs.get(number).filter(|v| v >> 32 != 0);
+        let is_here = |l: &Local| matches!(l.place, Spot::Register(n) if n == number);
         self.locals(ip)
             .into_iter()
-            .filter(|l| match l.place {
-                Spot::Register(n) => n == number,
-                Spot::Value(v) => Some(v) == value,
-                Spot::Memory(_) => false,
-            })
+            .filter(|l| is_here(l) || (value.is_some() && self.value_of(l) == value))
             .map(|l| (l.name, l.ty))
             .collect()
     }

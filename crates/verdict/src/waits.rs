@@ -1,9 +1,193 @@
-//! Who waits for what: tasks blocked on mutexes and semaphores, and what holds them.
+//! Who waits for what: tasks blocked on mutexes and read-write semaphores, and what holds them.
+//! Source: kernel/locking/mutex.c (`owner`: a task, its low three bits flags, 4.10), kernel/locking/rwsem.c
+//! (`owner`: a task for a writer, its low two bits flags, 5.3).
 
-use crate::model::Statement;
+use crate::model::{How, Statement};
+use arch::Regs;
+use arch::x86_64::regs as x86;
+use base::VirtAddr;
 use kernel::Session;
+use kernel::backtrace::Backtrace;
+use kernel::bind;
+use kernel::task::Task;
+
+bind! {
+    /// `struct mutex`
+    struct Mutex("mutex") { owner: "owner" }
+}
+bind! {
+    /// `struct rw_semaphore`
+    struct RwSemaphore("rw_semaphore") { owner: "owner", count: "count" }
+}
+
+/// `TASK_UNINTERRUPTIBLE`
+const UNINTERRUPTIBLE: u64 = 2;
+/// `TASK_NOLOAD`: waits that are no trouble.
+const NOLOAD: u64 = 0x400;
+/// How many tasks are looked at.
+const MAX_TASKS: usize = 200;
+
+/// What a task waits for.
+struct Wait<'s> {
+    task: &'s Task,
+    /// The function that waits.
+    function: String,
+    lock: Option<(&'static str, VirtAddr, Option<&'s Task>)>,
+}
 
 /// The statements of the `WAITS` section.
-pub(crate) fn of(_s: &Session) -> Vec<Statement> {
-    Vec::new()
+pub(crate) fn of(s: &Session) -> Vec<Statement> {
+    let blocked = s
+        .tasks()
+        .all
+        .iter()
+        .filter(|t| !t.active && t.state & UNINTERRUPTIBLE != 0 && t.state & NOLOAD == 0)
+        .take(MAX_TASKS);
+    let waits: Vec<Wait<'_>> = blocked.map(|task| wait(s, task)).collect();
+    let mut out: Vec<Statement> = waits.iter().map(tell).collect();
+    out.extend(cycles(&waits));
+    out
+}
+
+/// Functions that take a lock, its address in the first argument.
+fn lock_kind(function: &str) -> Option<&'static str> {
+    let name = crate::code::base_name(function);
+    match name {
+        "__mutex_lock"
+        | "__mutex_lock_slowpath"
+        | "mutex_lock"
+        | "__mutex_lock_interruptible_slowpath"
+        | "__mutex_lock_killable_slowpath"
+        | "mutex_lock_killable"
+        | "mutex_lock_interruptible"
+        | "mutex_lock_io"
+        | "mutex_lock_nested" => Some("mutex"),
+        "rwsem_down_read_slowpath"
+        | "rwsem_down_write_slowpath"
+        | "down_read"
+        | "down_write"
+        | "down_write_killable"
+        | "down_read_killable"
+        | "rwsem_down_read_failed"
+        | "rwsem_down_write_failed"
+        | "call_rwsem_down_read_failed"
+        | "call_rwsem_down_write_failed" => Some("rw_semaphore"),
+        _ => None,
+    }
+}
+
+fn wait<'s>(s: &'s Session, task: &'s Task) -> Wait<'s> {
+    let bt = s.backtrace(task);
+    let names: Vec<String> = bt
+        .unwound
+        .frames
+        .iter()
+        .map(|f| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default())
+        .collect();
+    let scheduling = |n: &&String| {
+        matches!(
+            n.as_str(),
+            "__schedule"
+                | "schedule"
+                | "schedule_timeout"
+                | "schedule_preempt_disabled"
+                | "io_schedule"
+                | "__switch_to_asm"
+                | "context_switch"
+        )
+    };
+    let function = names.iter().find(|n| !scheduling(n)).cloned().unwrap_or_default();
+    let lock = names.iter().enumerate().find_map(|(n, name)| {
+        let kind = lock_kind(name)?;
+        let at = lock_address(s, &bt, n)?;
+        plausible(s, kind, at).map(|owner| (kind, at, owner))
+    });
+    Wait { task, function, lock }
+}
+
+/// The first argument of the function of frame `n`: a callee-saved register or stack slot that the
+/// function's own code keeps it in at the place of its call.
+fn lock_address(s: &Session, bt: &Backtrace, n: usize) -> Option<VirtAddr> {
+    let frame = bt.unwound.frames.get(n)?;
+    let code = crate::code::Code::around(s, frame.lookup())?;
+    // the state after the call is the one before the next instruction
+    let ip = frame.pc.0;
+    let entry = code.flow.register(code.entry.0, x86::RDI)?;
+    let known: &Regs = &frame.regs;
+    let kept = [x86::RBX, x86::RBP, x86::R12, x86::R13, x86::R14, x86::R15];
+    let in_register = code
+        .flow
+        .holders(ip, entry)
+        .find(|r| kept.contains(r) && known.get(*r).is_some())
+        .and_then(|r| known.get(r));
+    let value = in_register.or_else(|| {
+        let at = code.flow.slot_of(ip, entry)?;
+        let cfa = frame.cfa?;
+        s.mem().u64(VirtAddr(cfa.0.wrapping_sub(8).wrapping_add_signed(at))).ok()
+    })?;
+    (value >> 63 == 1).then_some(VirtAddr(value))
+}
+
+use base::VirtRead;
+
+/// The owner of a lock, where the memory at its address can be one.
+fn plausible<'s>(s: &'s Session, kind: &str, at: VirtAddr) -> Option<Option<&'s Task>> {
+    let owner = match kind {
+        "mutex" => s.bind::<Mutex>().owner.u64(s.mem(), at).ok()? & !7,
+        _ => s.bind::<RwSemaphore>().owner.u64(s.mem(), at).ok()? & !7,
+    };
+    if owner == 0 {
+        return Some(None);
+    }
+    s.tasks().at(VirtAddr(owner)).map(Some)
+}
+
+fn tell(w: &Wait<'_>) -> Statement {
+    let who = format!("{}[{}]", w.task.comm, w.task.pid);
+    let text = match &w.lock {
+        Some((kind, at, Some(owner))) => {
+            format!("{who} waits in {} for {kind} {at:x}, held by {}[{}]", w.function, owner.comm, owner.pid)
+        }
+        Some((kind, at, None)) => {
+            format!("{who} waits in {} for {kind} {at:x}, whose owner is not recorded", w.function)
+        }
+        None => format!("{who} waits in {}", w.function),
+    };
+    Statement::new(How::Decoded, text, &[format!("bt {}", w.task.pid)])
+}
+
+/// Circles of owners.
+fn cycles(waits: &[Wait<'_>]) -> Vec<Statement> {
+    let next =
+        |at: VirtAddr| waits.iter().find(|w| w.task.at == at).and_then(|w| Some(w.lock.as_ref()?.2?.at));
+    let mut told: Vec<VirtAddr> = Vec::new();
+    let mut out = Vec::new();
+    for w in waits {
+        let mut circle = vec![w.task.at];
+        let mut here = w.task.at;
+        while let Some(to) = next(here) {
+            if to == w.task.at {
+                if !circle.iter().any(|t| told.contains(t)) {
+                    let names: Vec<String> = circle
+                        .iter()
+                        .filter_map(|at| waits.iter().find(|w| w.task.at == *at))
+                        .map(|w| format!("{}[{}]", w.task.comm, w.task.pid))
+                        .collect();
+                    out.push(Statement::new(
+                        How::Decoded,
+                        format!("deadlock: {} wait for each other", names.join(", ")),
+                        &["foreach UN bt".into()],
+                    ));
+                }
+                told.extend(&circle);
+                break;
+            }
+            if circle.contains(&to) || circle.len() > 64 {
+                break;
+            }
+            circle.push(to);
+            here = to;
+        }
+    }
+    out
 }
