@@ -49,7 +49,10 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         instruction(s, c, event.as_ref(), &mut v, &scene);
     }
     let from = found.as_ref().filter(|_| v.class.has_instruction()).and_then(|c| c.frame).unwrap_or(0);
-    v.context = context::of(s, &scene, event.as_ref(), from);
+    v.context = match v.class {
+        Class::Alive => context::alive(s),
+        _ => context::of(s, &scene, event.as_ref(), from),
+    };
     modules(s, &scene, from, &mut v);
     v.waits = waits::of(s);
     v.headline = headline(&v, event.as_ref());
@@ -251,6 +254,12 @@ const MACHINERY: &[&str] = &[
     "dump_stack",
     "dump_stack_lvl",
     "show_stack",
+    "delay_tsc",
+    "__delay",
+    "__const_udelay",
+    "mdelay",
+    "nmi_panic",
+    "emergency_restart",
 ];
 
 fn sign(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: usize, v: &Verdict) -> String {
@@ -265,7 +274,10 @@ fn sign(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: usize, v: &
     if matches!(v.class, Class::Alive | Class::Unknown) {
         names.clear();
     }
-    let told = names.iter().map(String::as_str).filter(|n| !MACHINERY.contains(n));
+    // what panic() called while the dump was taken says nothing
+    let panic = names.iter().rposition(|n| matches!(n.as_str(), "panic" | "vpanic" | "nmi_panic"));
+    let told =
+        names.iter().skip(panic.map_or(0, |n| n + 1)).map(String::as_str).filter(|n| !MACHINERY.contains(n));
     signature::of(v.class, told)
 }
 

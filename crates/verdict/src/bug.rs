@@ -118,10 +118,15 @@ impl Table {
             let both = [own.wrapping_add(offset).wrapping_add_signed(disp), own.wrapping_add_signed(disp)];
             let begins = |at: &u64| mem.u8(VirtAddr(at.wrapping_sub(1))).is_ok_and(|b| b == 0);
             let named = |at: u64| text(mem, at).filter(|t| t.contains('/') || t.ends_with(".c"));
-            both.iter()
-                .filter(|at| begins(at))
-                .find_map(|at| text(mem, *at))
-                .or_else(|| both.into_iter().find_map(named))
+            let [own, entry] = both;
+            both.iter().filter(|at| begins(at)).find_map(|at| text(mem, *at)).or_else(|| {
+                match (named(own), named(entry)) {
+                    // one is the tail of the other
+                    (Some(a), Some(b)) if b.ends_with(&a) => Some(b),
+                    (Some(a), _) => Some(a),
+                    (None, b) => b,
+                }
+            })
         });
         let line = l.line.and_then(|o| number(entry, o, 2)).and_then(|n| u32::try_from(n).ok());
         let warning = number(entry, l.flags, 2)? & WARNING != 0;

@@ -40,6 +40,39 @@ pub(crate) fn of(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: us
     out
 }
 
+/// Of a living system: its load, what its CPUs ran.
+pub(crate) fn alive(s: &Session) -> Vec<Statement> {
+    let mut out = Vec::new();
+    if let Ok(load) = kernel::system::load_average(s) {
+        let text: Vec<String> = load.iter().map(|l| format!("{}.{:02}", l / 100, l % 100)).collect();
+        let up = kernel::system::clocks(s).map(|c| format!(", up {} s", c.uptime_sec)).unwrap_or_default();
+        out.push(Statement::new(
+            How::Memory,
+            format!("load {}{up}; {} tasks", text.join(", "), s.tasks().all.len()),
+            &["sys".into(), "ps".into()],
+        ));
+    }
+    for task in s.tasks().all.iter().filter(|t| t.active).take(16) {
+        let bt = s.backtrace(task);
+        let doing = match bt.start {
+            kernel::backtrace::Start::UserMode => "in user mode".to_owned(),
+            _ => bt
+                .unwound
+                .frames
+                .first()
+                .and_then(|f| s.locate(f.lookup()))
+                .map_or_else(|| "in the kernel".into(), |l| format!("in {}", l.symbol.name)),
+        };
+        let who = if task.pid == 0 { "idle".to_owned() } else { format!("{}[{}]", task.comm, task.pid) };
+        out.push(Statement::new(
+            How::Memory,
+            format!("CPU {}: {who}, {doing}", task.cpu),
+            &[format!("bt -c {}", task.cpu)],
+        ));
+    }
+    out
+}
+
 /// Names of functions that a kind of context runs under, outermost of it.
 const ORIGINS: &[(&str, &str)] = &[
     ("__do_softirq", "softirq"),

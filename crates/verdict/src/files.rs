@@ -82,9 +82,11 @@ fn path(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String> {
         let name = String::from_utf8_lossy(&name).into_owned();
         if parent == here {
             // a file system of its own without a mount point: pipes, sockets
-            if name != "/" {
-                parts.push(name);
+            if name == "/" {
+                let why = "the root of a mount whose place is not known".to_owned();
+                return Err(kernel::KernelError::Damaged { what: "path of dentry", at: dentry, why });
             }
+            parts.push(name);
             break;
         }
         parts.push(name);

@@ -1,7 +1,7 @@
 //! Forward data flow: what each register holds before each instruction, in terms of the function's
 //! arguments, of memory reached from them, and of what calls returned.
 
-use super::{CALL_CLOBBERED, Function, Mem, Operand, memory, number, operand};
+use super::{CALL_CLOBBERED, Function, Mem, Operand, number, operand};
 use crate::x86_64::regs;
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind};
 use rustc_hash::FxHashMap;
@@ -149,6 +149,12 @@ impl Flow {
         let Expr::Stack(at) = self.expr(base) else { return None };
         let (sym, size) = self.states.get(&ip)?.1.get(&at.wrapping_add(disp)).copied()?;
         (mem.size <= size).then_some(sym)
+    }
+
+    /// A stack slot that holds `sym` before `ip`: bytes from the stack pointer on entry.
+    #[must_use]
+    pub fn slot_of(&self, ip: u64, sym: Sym) -> Option<i64> {
+        self.states.get(&ip)?.1.iter().find(|(_, (held, size))| *held == sym && *size == 8).map(|(at, _)| *at)
     }
 
     /// The registers that hold the same value before `ip` as `sym`.
@@ -372,7 +378,6 @@ impl Flow {
                 }
             }
         }
-        let _ = memory;
     }
 
     fn call(&mut self, ip: u64, state: &mut State) {
