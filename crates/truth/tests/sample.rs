@@ -1,6 +1,6 @@
 //! The shipped sample, which needs no corpus: its guest's truth, every command's examples, and snapshots of what a
 //! user sees. `UPDATE_SNAPSHOTS=1 cargo test -p crashlens-truth` writes the snapshots anew; review the difference.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -111,4 +111,63 @@ fn rd() {
 #[test]
 fn vtop() {
     check("vtop", "vtop linux_banner");
+}
+
+#[test]
+fn the_verdict_has_the_condition_with_its_values() {
+    let text = shown("verdict");
+    for wanted in ["BUG", "virtqueue_add_split+0x3d4", "BUG_ON(total_sg > ", "= 128 ", "= 64 ", "scatter[261]"] {
+        assert!(text.contains(wanted), "no {wanted:?} in {text}");
+    }
+}
+
+#[test]
+fn info() {
+    check("info", "info | head -17");
+}
+
+#[test]
+fn foreach() {
+    check("foreach", "foreach UN bt");
+}
+
+#[test]
+fn members_of_a_struct() {
+    check("struct", "struct task_struct.pid,comm,flags init_task");
+}
+
+#[test]
+fn expressions() {
+    check("p", "p init_task.comm");
+}
+
+/// Every example of every command runs: it answers, or says why this dump has no answer; it never ends the program.
+#[test]
+fn examples_run() {
+    let json = |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|word| (*word).to_owned()).collect();
+        let (_, out, complaints) = program::run(&args).unwrap();
+        serde_json::from_str::<serde_json::Value>(&out)
+            .unwrap_or_else(|e| panic!("{args:?}: {e}: {out}{complaints}"))
+    };
+    let list = json(&["--json", "help"]);
+    let mut lines = Vec::new();
+    for command in list["data"]["commands"].as_array().unwrap() {
+        let page = json(&["--json", "help", command["name"].as_str().unwrap()]);
+        let examples = page["data"]["examples"].as_array().cloned().unwrap_or_default();
+        assert!(!examples.is_empty(), "{command} shows no example");
+        lines.extend(examples.iter().map(|example| example["line"].as_str().unwrap().to_owned()));
+    }
+    assert!(lines.len() > 40, "{lines:?}");
+    // Input and output of other files are the front end's, with tests of its own; `repeat` would not end.
+    let alone = |line: &&String| !line.contains(['<', '>', '!']) && !line.starts_with("repeat");
+    let mut args = vec!["-s".to_owned(), "--no-search".to_owned(), "--no-pager".to_owned()];
+    for line in lines.iter().filter(alone).filter(|line| !matches!(line.as_str(), "q" | "quit" | "exit")) {
+        args.extend(["-c".to_owned(), line.clone()]);
+    }
+    args.extend(["-c".to_owned(), "eval 41 + 1".to_owned(), SAMPLE.to_owned()]);
+    let (_, out, complaints) = program::run(&args).unwrap();
+    assert!(out.contains("decimal: 42"), "the last line was not reached: {complaints}");
+    assert!(!complaints.contains("command not found"), "{complaints}");
+    assert!(!complaints.contains("unexpected argument"), "{complaints}");
 }
