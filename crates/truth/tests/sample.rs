@@ -1,6 +1,6 @@
 //! The shipped sample, which needs no corpus: its guest's truth, every command's examples, and snapshots of what a
 //! user sees. `UPDATE_SNAPSHOTS=1 cargo test -p crashlens-truth` writes the snapshots anew; review the difference.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -116,7 +116,9 @@ fn vtop() {
 #[test]
 fn the_verdict_has_the_condition_with_its_values() {
     let text = shown("verdict");
-    for wanted in ["BUG", "virtqueue_add_split+0x3d4", "BUG_ON(total_sg > ", "= 128 ", "= 64 ", "scatter[261]"] {
+    for wanted in
+        ["BUG", "virtqueue_add_split+0x3d4", "BUG_ON(total_sg > ", "= 128 ", "= 64 ", "scatter[261]"]
+    {
         assert!(text.contains(wanted), "no {wanted:?} in {text}");
     }
 }
