@@ -6,6 +6,7 @@ mod aliases;
 mod command;
 mod cx;
 mod dispatch;
+mod entries;
 mod error;
 mod line;
 mod locals;
@@ -24,6 +25,7 @@ mod foreach;
 mod frame;
 mod help;
 mod info;
+mod list;
 mod log;
 mod meta;
 mod modules;
@@ -34,14 +36,17 @@ mod pte;
 mod ptov;
 mod rd;
 mod repeat;
+mod search;
 mod set;
 mod structs;
 mod sym;
 mod sys;
 mod task;
 mod tasks;
+mod tree;
 mod verdict;
 mod vtop;
+mod waitq;
 mod whatis;
 mod when;
 
@@ -87,6 +92,10 @@ pub const COMMANDS: &[&dyn Command] = &[
     &structs::Struct { word: "struct" },
     &structs::Struct { word: "union" },
     &whatis::Whatis,
+    &list::List,
+    &tree::Tree,
+    &search::Search,
+    &waitq::Waitq,
     &task::TaskCommand,
     &foreach::Foreach,
     &info::Info,

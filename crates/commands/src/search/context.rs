@@ -1,0 +1,64 @@
+//! What stands around a hit.
+
+use super::memory::Memory;
+use base::VirtAddr;
+use report::{Cell, Line, Record};
+
+/// Bytes on one line.
+const ROW: u64 = 16;
+
+/// The characters of memory; what is none is a dot.
+pub(super) fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|&b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '.' }).collect()
+}
+
+/// The `count` values before a hit.
+pub(super) fn before(memory: &Memory<'_>, at: VirtAddr, size: u64, count: u64, record: &mut Record) {
+    rows(memory, at.sub(size * count), size, count, record);
+}
+
+/// The `count` values after a hit.
+pub(super) fn after(memory: &Memory<'_>, at: VirtAddr, size: u64, count: u64, record: &mut Record) {
+    rows(memory, at.add(size), size, count, record);
+}
+
+fn rows(memory: &Memory<'_>, from: VirtAddr, size: u64, count: u64, record: &mut Record) {
+    let total = size * count;
+    for row in (0..total).step_by(ROW as usize) {
+        let at = from.add(row);
+        let want = ROW.min(total - row);
+        let bytes = memory.bytes(at, want as usize);
+        if (bytes.len() as u64) < want {
+            let why = "this memory is not in the dump";
+            record.line(Line::new().cell(Cell::Addr(at.0)).text(":  ").cell(Cell::absent("no memory", why)));
+            continue;
+        }
+        record.line(Line::new().cell(Cell::Addr(at.0)).text(":  ").text(self::row(&bytes, size as usize)));
+    }
+}
+
+/// `0000000000000000 0000000100000001   ................`
+fn row(bytes: &[u8], size: usize) -> String {
+    let words: String = bytes
+        .chunks(size)
+        .map(|word| {
+            let mut full = [0; 8];
+            full.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
+            format!("{:0width$x} ", u64::from_le_bytes(full), width = size * 2)
+        })
+        .collect();
+    let width = ROW as usize / size * (size * 2 + 1);
+    format!("{words:<width$}  {}", text(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_as_wide_as_full_ones() {
+        assert_eq!(row(b"ABCDEFGHIJKL", 4), "44434241 48474645 4c4b4a49            ABCDEFGHIJKL");
+        assert_eq!(row(&[0; 16], 8), "0000000000000000 0000000000000000   ................");
+        assert_eq!(row(&[1; 8], 8), "0101010101010101                    ........");
+    }
+}

@@ -1,0 +1,233 @@
+//! The memories that `search` goes through.
+
+use crate::{CommandError, Cx, tasks, values};
+use arch::x86_64::layout;
+use arch::{PageTables, UserMap};
+use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
+use clap::ArgMatches;
+use kernel::Session;
+use kernel::scan::Run;
+
+/// Bytes of vmalloc's range with 4 and 5 levels of page tables.
+const VMALLOC_SIZE: [u64; 2] = [32 << 40, 12800 << 40];
+/// Where vmalloc's range began before KASLR moved it.
+const VMALLOC_BASE: [u64; 2] = [0xffff_c900_0000_0000, 0xffa0_0000_0000_0000];
+
+/// A memory.
+pub(super) enum Memory<'s> {
+    Kernel { s: &'s Session, direct: bool, mapped: bool },
+    User { s: &'s Session, map: Box<UserMap> },
+    Physical { s: &'s Session },
+}
+
+impl<'s> Memory<'s> {
+    pub(super) fn chosen(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Self, CommandError> {
+        let on = |name: &str| args.get_flag(name);
+        let several = ["user", "physical"].iter().filter(|n| on(n)).count()
+            + usize::from(on("kernel") || on("direct") || on("mapped"));
+        if several > 1 || (on("direct") && on("mapped")) {
+            return Err(CommandError::failed("search", "-k, -K, -V, -u and -p are mutually exclusive"));
+        }
+        if on("physical") {
+            return Ok(Self::Physical { s });
+        }
+        if !on("user") {
+            return Ok(Self::Kernel { s, direct: !on("mapped"), mapped: !on("direct") });
+        }
+        let task = tasks::context(cx, "search")?;
+        if task.mm.is_null() {
+            let why = format!(
+                "the context, task {} ({}), has no user memory; \"set PID\" chooses another",
+                task.pid, task.comm
+            );
+            return Err(CommandError::failed("search", why));
+        }
+        let map = kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("search", e))?;
+        Ok(Self::User { s, map: Box::new(map) })
+    }
+
+    const fn session(&self) -> &'s Session {
+        match self {
+            Self::Kernel { s, .. } | Self::User { s, .. } | Self::Physical { s } => s,
+        }
+    }
+
+    /// First and last address to search, from `-s`, `-e` and `-l`.
+    pub(super) fn range(&self, cx: &Cx<'_>, args: &ArgMatches) -> Result<(VirtAddr, u64), CommandError> {
+        let s = self.session();
+        let word = |name: &str| args.get_one::<String>(name).map(String::as_str);
+        let at = |name: &str| -> Result<Option<VirtAddr>, CommandError> {
+            let Some(word) = word(name) else { return Ok(None) };
+            let plain = crate::eval::hex(word).map(VirtAddr);
+            let at = match (plain, self) {
+                (Some(at), _) => at,
+                (None, _) => values::address(cx, s, "search", word)?,
+            };
+            self.fits(at)?;
+            Ok(Some(at))
+        };
+        let (from, to) = self.bounds();
+        let start = at("start")?.unwrap_or(VirtAddr(from));
+        let mut last = to;
+        if let Some(end) = at("end")? {
+            if end < start {
+                let why = format!("ending address {:x} is below starting address {:x}", end.0, start.0);
+                return Err(CommandError::failed("search", why));
+            }
+            last = end.0.saturating_sub(1);
+        }
+        if let Some(word) = word("length") {
+            if args.contains_id("end") {
+                return Err(CommandError::failed("search", "-e and -l are mutually exclusive"));
+            }
+            let len = word.parse::<u64>().ok().or_else(|| crate::eval::hex(word)).filter(|&n| n > 0);
+            let len =
+                len.ok_or_else(|| CommandError::failed("search", format_args!("invalid length: {word}")))?;
+            last = start.0.saturating_add(len - 1).min(to);
+        }
+        Ok((start, last))
+    }
+
+    fn fits(&self, at: VirtAddr) -> Result<(), CommandError> {
+        let (kind, ok) = match self {
+            Self::Kernel { .. } => ("kernel virtual", layout::is_kernel(at)),
+            Self::User { .. } => ("user virtual", !layout::is_kernel(at)),
+            Self::Physical { .. } => return Ok(()),
+        };
+        if ok {
+            Ok(())
+        } else {
+            Err(CommandError::failed("search", format_args!("invalid {kind} address: {:x}", at.0)))
+        }
+    }
+
+    /// First and last address.
+    const fn bounds(&self) -> (u64, u64) {
+        match self {
+            Self::Kernel { .. } => (1 << 63, u64::MAX),
+            Self::User { .. } => (0, u64::MAX >> 1),
+            Self::Physical { .. } => (0, u64::MAX),
+        }
+    }
+
+    /// All of it, ascending.
+    pub(super) fn runs(&self) -> Box<dyn Iterator<Item = Run> + '_> {
+        let s = self.session();
+        let phys = s.phys();
+        match self {
+            Self::Physical { .. } => Box::new(phys.ranges().iter().map(|r| Run {
+                virt: VirtAddr(r.start.0),
+                phys: r.start,
+                len: r.len(),
+            })),
+            Self::User { map, .. } => {
+                let end = VirtAddr(if map.tables().levels == 5 { 1 << 56 } else { 1 << 47 });
+                Box::new(mapped(*map.tables(), phys, VirtAddr(0), end))
+            }
+            Self::Kernel { direct, mapped: others, .. } => {
+                let base = kernel::slab::direct_map_base(s);
+                let direct_map = phys.ranges().iter().filter(|_| *direct).map(move |r| Run {
+                    virt: base.add(r.start.0),
+                    phys: r.start,
+                    len: r.len(),
+                });
+                let ranges = kernel_ranges(s, *direct, *others);
+                let tables = *s.map().tables();
+                Box::new(
+                    direct_map
+                        .chain(ranges.into_iter().flat_map(move |(from, to)| mapped(tables, phys, from, to))),
+                )
+            }
+        }
+    }
+
+    /// About how many bytes lie in a range, for the progress; 0 where only a walk could tell.
+    pub(super) fn size(&self, start: u64, last: u64) -> u64 {
+        let s = self.session();
+        let ranges = s.phys().ranges().iter();
+        let base = match self {
+            Self::Physical { .. } => 0,
+            Self::Kernel { direct: true, .. } => kernel::slab::direct_map_base(s).0,
+            _ => return 0,
+        };
+        let run = |r: &base::PhysRange| Run {
+            virt: VirtAddr(base.wrapping_add(r.start.0)),
+            phys: r.start,
+            len: r.len(),
+        };
+        ranges.filter_map(|r| run(r).within(start, last)).map(|r| r.len).sum()
+    }
+
+    /// Bytes from `at` on, as many of `len` as are there.
+    pub(super) fn bytes(&self, at: VirtAddr, len: usize) -> Vec<u8> {
+        let s = self.session();
+        let read = |at: VirtAddr, buf: &mut [u8]| match self {
+            Self::Physical { .. } => s.phys().read_phys(PhysAddr(at.0), buf).is_ok(),
+            Self::User { map, .. } => map.read(at, buf).is_ok(),
+            Self::Kernel { .. } => s.mem().read(at, buf).is_ok(),
+        };
+        let mut out = vec![0; len];
+        let first = (PAGE_SIZE - at.page_offset()).min(len as u64) as usize;
+        if read(at, &mut out) {
+            return out;
+        }
+        out.truncate(first);
+        if !read(at, &mut out) {
+            out.clear();
+        }
+        out
+    }
+}
+
+/// What the page tables map of the kernel's half beside the direct map, ascending.
+fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtAddr)> {
+    let mut out = Vec::new();
+    let five = usize::from(s.map().tables().levels == 5);
+    if others {
+        let fixed = VMALLOC_BASE.get(five).copied().unwrap_or(0);
+        let moved = s.symbol("vmalloc_base").and_then(|at| s.mem().ptr(at).ok()).filter(|at| at.0 >> 63 == 1);
+        let start = moved.unwrap_or(VirtAddr(fixed));
+        let pages = kernel::slab::vmemmap_base(s);
+        let end = start.0.saturating_add(VMALLOC_SIZE.get(five).copied().unwrap_or(0));
+        out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));
+        let last = s.phys().ranges().last().map_or(0, |r| r.end.0);
+        // struct page is 64 bytes, more with debug options
+        out.push((pages, pages.add((last >> base::PAGE_SHIFT).saturating_mul(128))));
+    }
+    let text = s.symbol("_text").or_else(|| s.symbol("_stext"));
+    let end = s.symbol("_end").unwrap_or(VirtAddr(layout::KERNEL_MAP_END));
+    if image {
+        out.push((text.unwrap_or(VirtAddr(layout::START_KERNEL_MAP)), end));
+    }
+    if others {
+        out.push((end.add(PAGE_SIZE - 1).page_base(), VirtAddr(layout::MODULES_END)));
+    }
+    out
+}
+
+/// Mapped pages as runs.
+fn mapped<'a>(
+    tables: PageTables,
+    phys: &'a dyn PhysRead,
+    start: VirtAddr,
+    end: VirtAddr,
+) -> impl Iterator<Item = Run> + 'a {
+    tables.mapped(phys, start, end).filter_map(move |(at, t)| {
+        let len = t.page_size - (at.0 & (t.page_size - 1));
+        Run { virt: at, phys: t.phys, len }.within(start.0, end.0.checked_sub(1)?)
+    })
+}
+
+/// The pages of a few kernel addresses.
+pub(super) fn translated(s: &Session, start: VirtAddr, end: VirtAddr) -> Vec<Run> {
+    let mut out = Vec::new();
+    let mut at = start;
+    while at < end {
+        let len = (PAGE_SIZE - at.page_offset()).min(end.0 - at.0);
+        if let Ok((phys, _)) = s.map().translate(at) {
+            out.push(Run { virt: at, phys, len });
+        }
+        at = at.add(len);
+    }
+    out
+}
