@@ -144,8 +144,9 @@ impl Asked<'_, '_> {
         }
         let expression = if spec.is_some() { name } else { self.text };
         let value = values::eval(self.scope, expression).map_err(|e| values::wrong("p", expression, &e))?;
-        if let Some(Caveat::PerCpu(name)) = &value.caveat
+        if let Some(Caveat::PerCpu(name) | Caveat::NoType(name)) = &value.caveat
             && **name == *expression
+            && self.scope.symbol(expression).first().is_some_and(|symbol| symbol.per_cpu)
         {
             self.addresses(expression, &value, report);
             return Ok(Vec::new());
@@ -181,7 +182,13 @@ impl Asked<'_, '_> {
         report.line(
             Line::new()
                 .text("  ")
-                .field("declaration", format!("{};", self.s.types().declare(value.ty, name)))
+                .field(
+                    "declaration",
+                    match value.caveat {
+                        Some(Caveat::NoType(_)) => format!("(unknown type) {name};"),
+                        _ => format!("{};", self.s.types().declare(value.ty, name)),
+                    },
+                )
                 .role(Role::Type),
         );
         report.text("PER-CPU ADDRESSES:");

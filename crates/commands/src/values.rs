@@ -77,6 +77,22 @@ pub(crate) fn load_modules(s: &Session) -> bool {
     any
 }
 
+/// A hint where a type is not known and modules have none in the dump.
+pub(crate) fn untyped_modules(s: &Session) -> Option<String> {
+    let untyped = |m: &&kernel::module::Module| {
+        s.module_debug_loaded(m).is_none() && !matches!(kernel::module::btf(s, m.at), Ok(Some(_)))
+    };
+    let names: Vec<&str> = s.modules().iter().filter(untyped).map(|m| m.name.as_str()).collect();
+    let shown = names.get(..names.len().min(3)).unwrap_or(&[]).join(", ");
+    match names.len() {
+        0 => None,
+        1..=3 => Some(format!("the dump has no types of {shown}: \"mod -s MODULE FILE\" loads a module's")),
+        n => Some(format!(
+            "the dump has no types of {n} modules ({shown}, ...): \"mod -s MODULE FILE\" loads one, \"mod -S DIR\" all"
+        )),
+    }
+}
+
 /// Runs `ask`, and once more with the types of the modules where a name was not known.
 pub(crate) fn with_modules<T>(s: &Session, ask: impl Fn() -> Result<T, ExprError>) -> Result<T, ExprError> {
     let first = ask();
@@ -131,6 +147,14 @@ pub(crate) fn lines_of(record: &mut Record, text: &str) {
 pub(crate) fn leaf(tree: &ValueTree) -> Cell {
     if let Some(why) = &tree.absent {
         return Cell::Absent { short: tree.text.clone().into(), reason: why.to_string() };
+    }
+    if let Some(text) = tree.text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+        // a string without the NULs that fill its array
+        let mut text = text;
+        while let Some(shorter) = text.strip_suffix("\\000") {
+            text = shorter;
+        }
+        return Cell::str(text.to_owned());
     }
     match tree.number {
         // names, strings and symbols say more than their number
