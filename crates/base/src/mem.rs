@@ -81,6 +81,12 @@ pub trait PhysRead: Send + Sync {
     /// excluded. Costs nothing that grows with the dump.
     fn ranges(&self) -> &[PhysRange];
 
+    /// The first address at or after `from` whose page the dump may hold: a search steps over what
+    /// is not there without asking for each page, however much memory the headers claim.
+    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+        Some(from)
+    }
+
     /// The bytes of `len` from `at` without a copy, where the dump holds them in one piece
     /// uncompressed; `None` says only that they cannot be had this way.
     fn borrow_phys(&self, _at: PhysAddr, _len: usize) -> Option<&[u8]> {

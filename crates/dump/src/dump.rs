@@ -144,6 +144,11 @@ impl PhysRead for Dump {
         self.opened.backend.ranges()
     }
 
+    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+        let found = self.next_present(Pfn(from.0 / PAGE_SIZE))?.0.checked_mul(PAGE_SIZE)?;
+        Some(PhysAddr(found.max(from.0)))
+    }
+
     fn borrow_phys(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
         self.opened.backend.borrow(at, len)
     }

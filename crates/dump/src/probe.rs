@@ -2,6 +2,7 @@
 
 use crate::flattened;
 use crate::formats::{self, ElfKind, PROBE_LEN, Start};
+use crate::source::is_block_device;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -21,8 +22,13 @@ pub enum Probe {
 
 /// Tells what a file is by its first bytes. Directories and missing files are errors of the system.
 pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
-    if std::fs::metadata(path)?.is_dir() {
+    // asked before the open, which would wait for a writer on a FIFO
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    if !kind.is_file() && !is_block_device(kind) {
+        return Ok(Probe::Unknown("not a regular file".into()));
     }
     let mut file = File::open(path)?;
     let len = io::Seek::seek(&mut file, io::SeekFrom::End(0))?;

@@ -110,7 +110,7 @@ fn next_data_of(_file: &File, offset: u64, len: u64) -> Option<u64> {
 }
 
 #[cfg(unix)]
-fn is_block_device(kind: std::fs::FileType) -> bool {
+pub(crate) fn is_block_device(kind: std::fs::FileType) -> bool {
     std::os::unix::fs::FileTypeExt::is_block_device(&kind)
 }
 

@@ -184,6 +184,18 @@ fn absurd_lengths_and_counts() {
     assert!(text(elf(56, &[0xfe, 0xff])).contains("the table of program headers needs 3669904 bytes"));
     assert!(text(elf(32, &max)).contains("the table of program headers"));
     assert!(text(elf(56, &max[..2])).contains("e_shoff is 0x0"));
+    // memory without end, with data for it or without: a search sees what the file holds
+    for file_len in [PAGE as u64, u64::MAX / 2] {
+        let mut file = spec().elf();
+        put(&mut file, 64 + 2 * 56 + 40, &(u64::MAX / 2).to_le_bytes());
+        put(&mut file, 64 + 2 * 56 + 32, &file_len.to_le_bytes());
+        let dump = open(file).unwrap();
+        let (mut at, mut steps) = (Pfn(0).addr(), 0);
+        while let Some(found) = dump.skip_holes(at) {
+            (at, steps) = (found.add(PAGE as u64), steps + 1);
+            assert!(steps < 64, "{at:?}");
+        }
+    }
     let mut many = spec().elf_many_headers();
     put(&mut many, 64 + 0x2c, &max[..4]);
     assert!(text(open(many)).contains("the table of program headers needs 240518168520 bytes"));

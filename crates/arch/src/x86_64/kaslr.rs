@@ -7,7 +7,7 @@
 use super::layout::{DEFAULT_TEXT, IMAGE_ALIGN, KERNEL_MAP_END, START_KERNEL_MAP};
 use super::paging::{PageTables, Translation};
 use crate::CpuState;
-use base::{PhysAddr, PhysRange, PhysRead, VirtAddr, VmcoreInfo};
+use base::{PhysAddr, PhysRead, VirtAddr, VmcoreInfo};
 
 /// How the kernel was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,7 +108,7 @@ impl Boot {
         // before 4.10 (401721ecd1dc) the note lacks phys_base: 0 unless the image was relocated
         let (phys_base, tables) = match told {
             Some(told) => at(told),
-            None => bases(phys.ranges()).map(at).find(|(_, t)| is_own_root(t, pgd, phys))?,
+            None => bases(phys, |base| at(base).1.root).map(at).find(|(_, t)| is_own_root(t, pgd, phys))?,
         };
         let kaslr_offset = info.kernel_offset().unwrap_or(0);
         let text = info.symbol("_stext").map(|t| VirtAddr(t.0 & !(IMAGE_ALIGN - 1)));
@@ -138,7 +138,9 @@ impl Boot {
         let mut page = [0; 0x1000];
         for range in phys.ranges() {
             let mut at = range.start.add(0xfff).page_base();
-            while at < range.end {
+            while let Some(present) = phys.skip_holes(at).filter(|p| *p < range.end) {
+                let Some(aligned) = present.0.checked_next_multiple_of(0x1000) else { break };
+                at = PhysAddr(aligned);
                 if is_candidate(phys, at, &mut page) {
                     let found = [4, 5].into_iter().find_map(|levels| {
                         let tables = PageTables::new(at, levels);
@@ -152,7 +154,7 @@ impl Boot {
                         return found;
                     }
                 }
-                at = at.add(0x1000);
+                at = PhysAddr(at.0.saturating_add(0x1000));
             }
         }
         None
@@ -236,12 +238,21 @@ fn is_own_root(tables: &PageTables, symbol: VirtAddr, phys: &dyn PhysRead) -> bo
     tables.translate(phys, symbol).is_ok_and(|t| t.phys == tables.root)
 }
 
-/// Values that `phys_base` can have: 0, then every position of the image in this memory.
-fn bases(ranges: &[PhysRange]) -> impl Iterator<Item = i64> {
-    let end = ranges.last().map_or(0, |r| r.end.0);
-    let lowest = -(KERNEL_MAP_END.wrapping_sub(DEFAULT_TEXT).cast_signed());
-    let steps = end.saturating_add(lowest.unsigned_abs()) / IMAGE_ALIGN;
-    std::iter::once(0).chain((0..steps).map(move |i| lowest.saturating_add_unsigned(i * IMAGE_ALIGN)))
+/// Values that `phys_base` can have: 0, then every position of the image that has the page at `root`
+/// in this memory.
+fn bases(phys: &dyn PhysRead, root: impl Fn(i64) -> PhysAddr) -> impl Iterator<Item = i64> {
+    let first = root(0).0 % IMAGE_ALIGN;
+    let mut next = Some(first);
+    let positions = std::iter::from_fn(move || {
+        let from = next?;
+        let present = phys.skip_holes(PhysAddr(from))?.0;
+        // the first position at or after the page that is there
+        let at = first
+            .checked_add(present.saturating_sub(first).div_ceil(IMAGE_ALIGN).checked_mul(IMAGE_ALIGN)?)?;
+        next = at.checked_add(IMAGE_ALIGN);
+        (at < phys.ranges().last()?.end.0).then(|| at.wrapping_sub(root(0).0).cast_signed())
+    });
+    std::iter::once(0).chain(positions)
 }
 
 /// With memory encryption the tables' own addresses carry the mark: the lowest address bit that no RAM has

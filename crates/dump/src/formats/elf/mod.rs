@@ -154,7 +154,7 @@ impl Backend for Memory {
     }
 
     fn next_present(&self, from: Pfn) -> Option<Pfn> {
-        self.layout.next_present(from)
+        self.layout.next_present(from, self.image.len())
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {

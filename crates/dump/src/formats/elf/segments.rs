@@ -105,11 +105,13 @@ impl Layout {
         self.ranges.get(next).is_some_and(|r| r.start.0 < end).then_some(false)
     }
 
-    /// The first frame at or after `from` that has data.
-    pub(crate) fn next_present(&self, from: Pfn) -> Option<Pfn> {
+    /// The first frame at or after `from` that has data before the end of the file, at `len`.
+    pub(crate) fn next_present(&self, from: Pfn, len: u64) -> Option<Pfn> {
         let start = from.0.checked_mul(PAGE_SIZE)?;
         let next = self.data.partition_point(|d| d.end <= start);
-        self.data.get(next).map(|d| Pfn((d.start / PAGE_SIZE).max(from.0)))
+        let in_file = |d: &&Data| d.offset.saturating_add(start.saturating_sub(d.start)) < len;
+        let found = self.data.get(next..)?.iter().find(in_file)?;
+        Some(Pfn((found.start / PAGE_SIZE).max(from.0)))
     }
 }
 
