@@ -149,7 +149,9 @@ fn clock(s: &Session, report: &mut Report) {
         ),
         Err(e) => {
             let gap = || Cell::absent("not known", e.to_string());
-            (gap(), gap())
+            // a truncated dump may lack the clock; when the kernel crashed is in its header
+            let crashed = s.opened().info.get("CRASHTIME").and_then(|t| t.parse::<i64>().ok());
+            (crashed.map_or_else(gap, |t| Cell::Shown(Box::new(t.into()), when::date(t))), gap())
         }
     };
     report.line(label("DATE").field("date", date));
@@ -170,7 +172,11 @@ fn names(s: &Session, report: &mut Report) {
         Err(e) => Cell::absent("not known", e.to_string()),
     };
     report.line(label("NODENAME").field("nodename", part(|n| &n.nodename)));
-    report.line(label("RELEASE").field("release", part(|n| &n.release)));
+    let release = match (&name, s.opened().release()) {
+        (Err(_), Some(release)) => release.into(),
+        _ => part(|n| &n.release),
+    };
+    report.line(label("RELEASE").field("release", release));
     report.line(label("VERSION").field("version", part(|n| &n.version)));
     let mut line = label("MACHINE").field("machine", part(|n| &n.machine));
     line = match system::cpu_khz(s) {
@@ -198,7 +204,10 @@ fn died(s: &Session, report: &mut Report) {
             report.line(quoted(Line::of(" ".repeat(14)), "panic", panic));
         }
         (Some(only), _) | (None, Some(only)) => report.line(quoted(label("PANIC"), "cause", only)),
-        (None, None) => report.line(label("PANIC").text("(none: the log has no oops and no panic)")),
+        (None, None) => report.line(label("PANIC").text(match s.log().map(|log| &log.stopped) {
+            Ok(Some(_)) => "(not known: a part of the log is not readable)",
+            _ => "(none: the log has no oops and no panic)",
+        })),
     }
 }
 

@@ -196,6 +196,10 @@ fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Vec<&'s 
         cpus.iter().filter_map(|&cpu| s.tasks().on_cpu(cpu)).filter(|t| !(not_idle && t.pid == 0)).collect()
     };
     if args.get_flag("all") {
+        if s.tasks().all.is_empty() {
+            // says why there are none
+            tasks::context(cx, "bt")?;
+        }
         // the panic task first, as it is what one looks for
         let mut found = of_cpus(&s.cpus().possible);
         if let Some(panic) = kernel::panic::panic_task(s) {
