@@ -123,6 +123,42 @@ pub(crate) fn of_fault(
     Ok(Access { text, how, operands, code: vec![code_line] })
 }
 
+/// The name of an indirect call's target, and the pointers that it came from.
+pub(crate) fn call_target(
+    namer: &Namer<'_>,
+    ip: u64,
+    operand: &Operand,
+) -> Option<(String, How, Vec<OperandRow>)> {
+    let mut rows = Vec::new();
+    match operand {
+        Operand::Reg { number, .. } => {
+            let named = namer.register(ip, *number)?;
+            if let Some(sym) = namer.code.flow.register(ip, *number) {
+                chain(namer, ip, sym, &mut rows, 0);
+            }
+            Some((named.text, named.how, rows))
+        }
+        Operand::Mem(m) => {
+            let member = namer.memory(ip, m)?;
+            if let Some(base) = m.base
+                && let Some(sym) = namer.code.flow.register(ip, base)
+                && let Some(named) = namer.sym(sym, 0)
+            {
+                let value = namer.regs.get(base);
+                rows.push(OperandRow {
+                    name: named.text,
+                    value: value.map(|v| shown(namer.types(), named.ty, v, 8)),
+                    detail: format!("%{}", register_name(base, 8)),
+                    how: named.how,
+                    commands: value.map(|v| vec![format!("rd {v:x} 16")]).unwrap_or_default(),
+                });
+            }
+            Some((member.named.text, member.named.how, rows))
+        }
+        Operand::Imm(_) => None,
+    }
+}
+
 /// The pointers that a pointer was read from, each with what its memory holds now.
 fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, out: &mut Vec<OperandRow>, depth: usize) {
     if depth > 4 {

@@ -11,6 +11,7 @@ use crate::known;
 use crate::model::{How, Place, Statement, Verdict};
 use crate::names::Namer;
 use crate::{related, signature, waits};
+use base::{VirtAddr, VirtRead};
 use kernel::{Session, taint};
 use std::path::PathBuf;
 
@@ -44,6 +45,11 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     let found = culprit::find(s, event.as_ref(), &scene);
     v.class = classify(s, event.as_ref(), found.as_ref());
     if let Some(c) = &found
+        && v.class == Class::WildJump
+        && !s.is_text(c.pc)
+    {
+        wild_jump(s, c, &mut v);
+    } else if let Some(c) = &found
         && v.class.has_instruction()
     {
         instruction(s, c, event.as_ref(), &mut v, &scene);
@@ -54,7 +60,8 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         _ => context::of(s, &scene, event.as_ref(), from),
     };
     modules(s, &scene, from, &mut v);
-    v.waits = waits::of(s);
+    v.waits = waits::of(s, v.class);
+    v.related.extend(memory_of(s, v.class));
     v.headline = headline(&v, event.as_ref());
     v.signature = sign(s, &scene, event.as_ref(), from, &v);
     known_issues(s, options, event.as_ref(), &mut v);
@@ -83,7 +90,10 @@ fn from_log(s: &Session, v: &mut Verdict) -> Option<Event> {
 
 fn classify(s: &Session, event: Option<&Event>, found: Option<&Culprit>) -> Class {
     if let Some(e) = event {
-        return e.class;
+        // a fault of the processor's own fetch: the program counter is what faulted
+        let fault = matches!(e.class, Class::NullPointer | Class::PageFault | Class::UserAddress);
+        let nowhere = found.is_some_and(|c| !s.is_text(c.pc));
+        return if fault && nowhere { Class::WildJump } else { e.class };
     }
     if let Some(class) = found.and_then(|c| culprit::class_by_frame(s, c, None)) {
         return class;
@@ -171,6 +181,50 @@ fn instruction(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict,
     }
 }
 
+/// Who jumped to where no code is: the call before the return address on top of the stack.
+fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
+    let to = format!("{:016x}", c.pc);
+    let target = format!("the program counter is {}", access::judge(s, c.pc.0));
+    v.evidence.push(Statement::new(c.how, target, &["bt".into()]));
+    let call = c
+        .regs
+        .sp()
+        .and_then(|sp| s.mem().ptr(VirtAddr(sp)).ok())
+        .filter(|ret| s.is_text(*ret))
+        .and_then(|ret| Some((ret, Code::around(s, ret.sub(1))?)));
+    let Some((ret, code)) = call else {
+        v.undetermined.push(format!("who jumped to {to}: no return address on top of the stack"));
+        return;
+    };
+    let Some((ip, operand)) = code.function.call_before(ret.0) else {
+        v.undetermined.push(format!("who jumped to {to}: no call before the return address {ret:x}"));
+        return;
+    };
+    v.place = Some(culprit::place(s, VirtAddr(ip)));
+    let callee_saved = {
+        use arch::x86_64::regs as x86;
+        let mut kept = arch::Regs::new(&x86::SET);
+        for n in [x86::RBX, x86::RBP, x86::R12, x86::R13, x86::R14, x86::R15] {
+            kept.put(n, c.regs.get(n));
+        }
+        // nothing ran in the callee: all registers are as at the call
+        for (n, _, value) in c.regs.iter() {
+            kept.set(n, value);
+        }
+        kept
+    };
+    let namer = Namer::new(s, &code, &callee_saved, None);
+    let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
+    let found = operand.and_then(|o| access::call_target(&namer, ip, &o));
+    let (text, how, operands) = match found {
+        Some((name, how, rows)) => {
+            (format!("call of {name}, which is {}", access::judge(s, c.pc.0)), how, rows)
+        }
+        None => (format!("call of {to}"), How::Decoded, Vec::new()),
+    };
+    v.access = Some(crate::model::Access { text, how, operands, code: vec![line] });
+}
+
 /// `kernel BUG at drivers/virtio/virtio_ring.c:550!`
 fn file_line(text: &str) -> Option<(String, u32)> {
     let (file, line) = text.strip_prefix("kernel BUG at ")?.trim_end_matches('!').rsplit_once(':')?;
@@ -217,6 +271,36 @@ fn modules(s: &Session, scene: &Scene<'_>, from: usize, v: &mut Verdict) {
         text = format!("{text}; called from {who} ({})", l.symbol.name);
     }
     v.module.push(Statement::new(How::Memory, text, &["mod -t".into(), "mod".into()]));
+}
+
+/// Of a machine without memory: who had it.
+fn memory_of(s: &Session, class: Class) -> Vec<Statement> {
+    if class != Class::OutOfMemory {
+        return Vec::new();
+    }
+    let page = 4096_u64;
+    let mut all: Vec<(u64, &kernel::task::Task)> = s
+        .tasks()
+        .all
+        .iter()
+        .filter(|t| t.is_leader() && !t.mm.is_null())
+        .filter_map(|t| Some((kernel::mm::size(s, t).ok()?.resident.saturating_mul(page), t)))
+        .collect();
+    all.sort_by_key(|(rss, t)| (std::cmp::Reverse(*rss), t.pid));
+    let total = kernel::mm::total_pages(s).unwrap_or(0).saturating_mul(page);
+    let mut out: Vec<Statement> = Vec::new();
+    if total > 0 {
+        let text = format!("memory: {} MiB", total >> 20);
+        out.push(Statement::new(How::Memory, text, &["kmem -i".into()]));
+    }
+    out.extend(all.iter().take(5).map(|(rss, t)| {
+        Statement::new(
+            How::Memory,
+            format!("{}[{}]: {} MiB resident", t.comm, t.pid, rss >> 20),
+            &[format!("ps {}", t.pid)],
+        )
+    }));
+    out
 }
 
 fn headline(v: &Verdict, event: Option<&Event>) -> String {

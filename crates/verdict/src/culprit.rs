@@ -109,6 +109,9 @@ pub(crate) fn find(s: &Session, event: Option<&Event>, scene: &Scene<'_>) -> Opt
 
 /// The program counter that the log's oops names.
 fn logged_pc(s: &Session, event: &Event) -> Option<VirtAddr> {
+    if let Some(wild) = event.oops.wild {
+        return Some(VirtAddr(wild));
+    }
     let (function, offset, module) = event.oops.rip.as_ref()?;
     let qualified = module.as_ref().map_or_else(|| function.clone(), |m| format!("{m}:{function}"));
     let all = s.named(&qualified);

@@ -185,6 +185,8 @@ impl Class {
 pub struct Oops {
     /// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`: function, offset, module.
     pub rip: Option<(String, u64, Option<String>)>,
+    /// `RIP: 0010:0x0`: an address that no symbol covers.
+    pub wild: Option<u64>,
     /// Registers by their names in lower case.
     pub registers: Vec<(String, u64)>,
     /// The address that faulted.
@@ -527,8 +529,11 @@ pub(crate) fn oops_at(lines: &[&str], n: usize) -> Oops {
             out.workqueue = Some(rest.trim().to_owned());
         }
         if let Some(place) = line.strip_prefix("RIP: 0010:").or_else(|| line.strip_prefix("RIP: 0010:[<")) {
-            if out.rip.is_none() {
+            if out.rip.is_none() && out.wild.is_none() {
                 out.rip = symbol(place);
+                if out.rip.is_none() {
+                    out.wild = hex(place.trim());
+                }
             }
         } else if line.starts_with("RIP: 0033:") {
             user = true;
@@ -707,6 +712,14 @@ mod tests {
         let e = of("BUG: kernel NULL pointer dereference, address: 0000000000000000\n\
             Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009");
         assert_eq!(e.class, Class::NullPointer);
+    }
+
+    #[test]
+    fn a_jump_to_nowhere_has_its_target() {
+        let e = of("BUG: kernel NULL pointer dereference, address: 0000000000000000\n\
+            #PF: supervisor instruction fetch in kernel mode\n#PF: error_code(0x0010) - not-present page\n\
+            RIP: 0010:0x0\nCode: Unable to access opcode bytes at 0xffffffffffffffd6.\nRSP: 0018:ffffc90000013e50 EFLAGS: 00010246");
+        assert_eq!((e.class, e.oops.wild, e.oops.rip), (Class::WildJump, Some(0), None));
     }
 
     #[test]

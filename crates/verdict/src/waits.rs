@@ -2,10 +2,11 @@
 //! Source: kernel/locking/mutex.c (`owner`: a task, its low three bits flags, 4.10), kernel/locking/rwsem.c
 //! (`owner`: a task for a writer, its low two bits flags, 5.3).
 
+use crate::event::Class;
 use crate::model::{How, Statement};
 use arch::Regs;
 use arch::x86_64::regs as x86;
-use base::VirtAddr;
+use base::{VirtAddr, VirtRead};
 use kernel::Session;
 use kernel::backtrace::Backtrace;
 use kernel::bind;
@@ -24,6 +25,8 @@ bind! {
 const UNINTERRUPTIBLE: u64 = 2;
 /// `TASK_NOLOAD`: waits that are no trouble.
 const NOLOAD: u64 = 0x400;
+/// `TASK_WAKEKILL`: the task can be killed; the kernel's own watch over hung tasks passes it over.
+const WAKEKILL: u64 = 0x100;
 /// How many tasks are looked at.
 const MAX_TASKS: usize = 200;
 
@@ -36,14 +39,30 @@ struct Wait<'s> {
 }
 
 /// The statements of the `WAITS` section.
-pub(crate) fn of(s: &Session) -> Vec<Statement> {
+pub(crate) fn of(s: &Session, class: Class) -> Vec<Statement> {
+    // a death that is no stall: only locks with their owners matter
+    let stall = matches!(
+        class,
+        Class::HungTask
+            | Class::SoftLockup
+            | Class::HardLockup
+            | Class::RcuStall
+            | Class::Alive
+            | Class::Sysrq
+            | Class::Nmi
+            | Class::Unknown
+    );
     let blocked = s
         .tasks()
         .all
         .iter()
         .filter(|t| !t.active && t.state & UNINTERRUPTIBLE != 0 && t.state & NOLOAD == 0)
         .take(MAX_TASKS);
-    let waits: Vec<Wait<'_>> = blocked.map(|task| wait(s, task)).collect();
+    let matters = |w: &Wait<'_>| match &w.lock {
+        Some((.., owner)) => stall || owner.is_some(),
+        None => stall && w.task.state & WAKEKILL == 0,
+    };
+    let waits: Vec<Wait<'_>> = blocked.map(|task| wait(s, task)).filter(matters).collect();
     let mut out: Vec<Statement> = waits.iter().map(tell).collect();
     out.extend(cycles(&waits));
     out
@@ -127,8 +146,6 @@ fn lock_address(s: &Session, bt: &Backtrace, n: usize) -> Option<VirtAddr> {
     })?;
     (value >> 63 == 1).then_some(VirtAddr(value))
 }
-
-use base::VirtRead;
 
 /// The owner of a lock, where the memory at its address can be one.
 fn plausible<'s>(s: &'s Session, kind: &str, at: VirtAddr) -> Option<Option<&'s Task>> {

@@ -210,10 +210,16 @@ impl Function {
         }
     }
 
-    /// The length of the instruction at `ip`.
+    /// The call that returns to `ip`, and where it takes its target from; for a call of a thunk
+    /// (`__x86_indirect_thunk_rax`) that is the caller's business to know.
     #[must_use]
-    pub fn next_ip(&self, ip: u64) -> Option<u64> {
-        self.insn(ip).map(Instruction::next_ip)
+    pub fn call_before(&self, ip: u64) -> Option<(u64, Option<Operand>)> {
+        let insn = (2..=10).find_map(|len| {
+            let insn = self.insn(ip.wrapping_sub(len))?;
+            let call = matches!(insn.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
+            (call && insn.next_ip() == ip).then_some(insn)
+        })?;
+        Some((insn.ip(), self.indirect(insn.ip())))
     }
 
     /// Operand `n` of the instruction at `ip`.

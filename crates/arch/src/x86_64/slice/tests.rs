@@ -119,3 +119,13 @@ fn push_and_pop_keep_what_they_move() {
     let flow = Flow::of(&f);
     assert_eq!(flow.expr(flow.register(0x100d, r::RBX).unwrap()), Expr::Entry(r::RDI));
 }
+
+#[test]
+fn the_call_before_a_return_address() {
+    // call *0x18(%rax); call *%rbx; ret
+    let f = function(&[0xff, 0x50, 0x18, 0xff, 0xd3, 0xc3]);
+    let Some((0x1000, Some(Operand::Mem(m)))) = f.call_before(0x1003) else { panic!() };
+    assert_eq!((m.base, m.disp), (Some(r::RAX), 0x18));
+    assert_eq!(f.call_before(0x1005), Some((0x1003, Some(Operand::Reg { number: r::RBX, size: 8 }))));
+    assert_eq!(f.call_before(0x1004), None);
+}
