@@ -1,10 +1,16 @@
 //! Dump files: open them and read whatever they offer.
 
-use super::outcome;
+use super::{Target, outcome};
 use base::{PAGE_SIZE, Pfn, PhysRead};
 use dump::{Dump, DumpError};
 use std::mem::discriminant;
 use testkit::dump::{DumpSpec, Packing, flatten};
+
+/// This file's rows of the table.
+pub(crate) const TARGETS: &[Target] = &[
+    Target { name: "dump_open", about: "a dump file of any format", seeds, run: open },
+    Target { name: "dump_split", about: "two files of a split set", seeds: split_seeds, run: open_two },
+];
 
 fn spec() -> DumpSpec {
     DumpSpec::x86_64()
@@ -16,7 +22,7 @@ fn spec() -> DumpSpec {
         .page(5, &[])
 }
 
-pub(crate) fn seeds() -> Vec<Vec<u8>> {
+fn seeds() -> Vec<Vec<u8>> {
     let mut all = vec![spec().elf(), spec().elf_many_headers()];
     all.extend(Packing::ALL.map(|p| spec().kdump(p)));
     all.extend((1..6).map(|v| spec().version(v).kdump(Packing::Lzo)));
@@ -26,12 +32,12 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     all
 }
 
-pub(crate) fn open(bytes: &[u8]) -> u64 {
+fn open(bytes: &[u8]) -> u64 {
     exercise(Dump::from_bytes(vec![bytes.to_vec()]))
 }
 
 /// Two files in one input: the length of the first, then both.
-pub(crate) fn split_seeds() -> Vec<Vec<u8>> {
+fn split_seeds() -> Vec<Vec<u8>> {
     let join = |files: Vec<Vec<u8>>| {
         let len = files.first().map_or(0, Vec::len) as u32;
         [len.to_le_bytes().to_vec(), files.concat()].concat()
@@ -39,7 +45,7 @@ pub(crate) fn split_seeds() -> Vec<Vec<u8>> {
     vec![join(spec().split(Packing::Zlib, &[2])), join(spec().version(2).split(Packing::Plain, &[3]))]
 }
 
-pub(crate) fn open_two(bytes: &[u8]) -> u64 {
+fn open_two(bytes: &[u8]) -> u64 {
     let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return 0 };
     let (a, b) = rest.split_at(rest.len().min(u32::from_le_bytes(*len) as usize));
     exercise(Dump::from_bytes(vec![a.to_vec(), b.to_vec()]))

@@ -1,6 +1,9 @@
 //! The table of targets.
 
+mod debuginfo;
 mod dump;
+mod session;
+mod text;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -15,16 +18,13 @@ pub(crate) struct Target {
     pub(crate) run: fn(&[u8]) -> u64,
 }
 
+/// All targets, by the file of their function.
+const TARGETS: &[&[Target]] = &[dump::TARGETS, debuginfo::TARGETS, text::TARGETS, session::TARGETS];
+
 /// All targets.
-pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "dump_open", about: "a dump file of any format", seeds: dump::seeds, run: dump::open },
-    Target {
-        name: "dump_split",
-        about: "two files of a split set",
-        seeds: dump::split_seeds,
-        run: dump::open_two,
-    },
-];
+pub(crate) fn all() -> impl Iterator<Item = &'static Target> {
+    TARGETS.iter().copied().flatten()
+}
 
 /// The number of an outcome.
 fn outcome(of: impl Hash) -> u64 {
