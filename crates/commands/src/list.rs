@@ -258,7 +258,7 @@ fn plan(cx: &Cx<'_>, show: &Entries<'_>, args: &ArgMatches) -> Result<Plan, Comm
     let head_offset = word("head-offset").map(|w| show.offset("-O", w)).transpose()?;
     let place = what.first().copied().unwrap_or("");
     let start = values::address(cx, s, "list", place)?;
-    if !(start.0 >> 63 == 1)
+    if start.0 >> 63 != 1
         || s.mem().read(start, &mut [0]).is_err_and(|f| !matches!(f.kind, base::FaultKind::Page(_)))
     {
         return Err(CommandError::failed(
