@@ -1,0 +1,245 @@
+//! Files from dying machines and from strangers, given to the program as a user would: a message
+//! that names the file, the reason and what to do, and exit code 1, or a marked partial answer.
+//! Never a panic, and within a few seconds and a bounded address space.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+mod damage;
+
+use damage::{Answer, Folder, plain_sample, run, sample, word_at};
+use testkit::dump::{DumpSpec, PAGE, Packing, flatten, note};
+
+/// What reads most of a dump.
+const BROAD: &[&str] = &["sys", "bt -a", "ps", "log", "mod", "vtop init_task", "rd linux_banner 8"];
+
+/// A machine of a few pages that has no kernel in it.
+fn spec() -> DumpSpec {
+    let spec = DumpSpec::x86_64().vmcoreinfo("OSRELEASE=6.1.0-test\nPAGESIZE=4096\n").excluded(4);
+    (5..20).fold(spec, |s, pfn| s.page(pfn, &pfn.to_le_bytes().repeat(512)))
+}
+
+#[track_caller]
+fn refused(name: &str, bytes: &[u8], words: &[&str]) {
+    let folder = Folder::new();
+    let path = folder.file(name, bytes);
+    let answer = run(&[&path], BROAD);
+    answer.refused(&path, words);
+}
+
+fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+#[test]
+fn what_is_no_dump() {
+    refused("empty", b"", &["empty", "never written"]);
+    refused("text", b"#!/bin/sh\necho hello\n", &["not a kernel dump", "crashlens reads"]);
+    refused("zeros", &[0; 9000], &["not a kernel dump", "crashlens reads"]);
+    refused("magic", &[&b"KDUMP  !"[..], &[0; 9000]].concat(), &["not a kernel dump"]);
+    refused("dump.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", &["a gzip file", "unpack it first"]);
+    refused("dump.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6", &["an xz file", "unpack it first"]);
+    refused("dump.zst", b"\x28\xb5\x2f\xfd\x24\0", &["a zstd file", "unpack it first"]);
+}
+
+#[test]
+fn what_is_no_file() {
+    let folder = Folder::new();
+    run(&[&folder.path("missing")], BROAD).refused("missing", &["no such file"]);
+    run(&[&folder.path("")], BROAD).refused("", &["is a directory", "name the dump file in it"]);
+    let fifo = folder.path("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    run(&[&fifo], BROAD).refused("fifo", &["not a regular file", "save the stream to a file first"]);
+    run(&["/dev/zero"], BROAD).refused("/dev/zero", &["not a regular file"]);
+}
+
+#[test]
+fn truncated_headers() {
+    let (elf, kdump) = (spec().elf(), spec().kdump(Packing::Zlib));
+    refused("elf", &elf[..40], &["truncated: the ELF header", "copy the dump again"]);
+    refused("elf", &elf[..100], &["truncated: the table of program headers", "copy the dump again"]);
+    refused("kdump", &kdump[..300], &["truncated: the kdump header", "copy the dump again"]);
+    refused("kdump", &kdump[..4100], &["truncated: the kdump sub header", "copy the dump again"]);
+    refused("kdump", &kdump[..9000], &["truncated: the page bitmap", "copy the dump again"]);
+    refused("flat", &flatten(&kdump, 512)[..2000], &["truncated", "copy the dump again"]);
+}
+
+#[test]
+fn a_dump_without_a_kernel() {
+    refused("none", &spec().elf(), &["no x86_64 kernel found"]);
+    refused("kdump", &spec().kdump(Packing::Zstd), &["no x86_64 kernel found"]);
+}
+
+#[test]
+fn absurd_lengths_and_counts() {
+    let elf = spec().elf();
+    for (what, at, bytes) in [
+        ("e_phoff", 32, &u64::MAX.to_le_bytes()[..]),
+        ("e_phnum", 56, &u16::MAX.to_le_bytes()),
+        ("e_phentsize", 54, &[1, 0]),
+        ("p_filesz", 64 + 56 + 32, &u64::MAX.to_le_bytes()),
+        ("p_offset", 64 + 56 + 8, &(u64::MAX - 100).to_le_bytes()),
+        ("p_paddr", 64 + 56 + 24, &u64::MAX.to_le_bytes()),
+        ("p_memsz", 64 + 56 + 40, &u64::MAX.to_le_bytes()),
+    ] {
+        let mut bad = elf.clone();
+        put(&mut bad, at, bytes);
+        refused(what, &bad, &[]);
+    }
+    let kdump = spec().kdump(Packing::Zlib);
+    for (what, at, bytes) in [
+        ("block_size", 428, &[0xff; 4][..]),
+        ("block_size_0", 428, &[0; 4]),
+        ("sub_hdr_size", 432, &[0xff; 4]),
+        ("bitmap_blocks", 436, &[0xff; 4]),
+        ("max_mapnr", 440, &[0xff; 4]),
+        ("max_mapnr_64", PAGE + 96, &[0xff; 8]),
+        ("offset_note", PAGE + 48, &[0xff; 8]),
+        ("size_note", PAGE + 56, &[0xff; 8]),
+        ("offset_vmcoreinfo", PAGE + 32, &[0xff; 8]),
+        ("size_vmcoreinfo", PAGE + 40, &[0xff; 8]),
+    ] {
+        let mut bad = kdump.clone();
+        put(&mut bad, at, bytes);
+        refused(what, &bad, &[]);
+    }
+}
+
+/// The sample with its bitmap, its descriptors or its pages damaged.
+#[test]
+fn a_sample_that_lies_answers_what_it_can() {
+    let folder = Folder::new();
+    let good = sample();
+    let word = |at: usize| u32::from_le_bytes(good[at..at + 4].try_into().unwrap()) as usize;
+    let (ram, blocks) = ((1 + word(432)) * PAGE, word(436));
+    let (here, descs) = (ram + blocks / 2 * PAGE, ram + blocks * PAGE);
+
+    // every page is said to be there: the descriptors do not suffice
+    let mut bad = good.clone();
+    bad[here..descs].fill(0xff);
+    run(&[&folder.file("bitmap", &bad)], BROAD).survived();
+
+    // no page is said to be there
+    let mut bad = good.clone();
+    bad[here..descs].fill(0);
+    run(&[&folder.file("nothing", &bad)], BROAD).survived();
+
+    // pages unpack to another size: each descriptor's data is that of the next one
+    let mut bad = good.clone();
+    for i in (0..2000).step_by(3) {
+        put(&mut bad, descs + 24 * i + 8, &7_u32.to_le_bytes());
+    }
+    let answer = run(&[&folder.file("sizes", &bad)], BROAD);
+    answer.survived();
+
+    // descriptors that point behind the file, and claim more than memory
+    let mut bad = good.clone();
+    for i in (0..20_000).step_by(2) {
+        put(&mut bad, descs + 24 * i, &(u64::MAX - 3).to_le_bytes());
+        put(&mut bad, descs + 24 * i + 8, &u32::MAX.to_le_bytes());
+    }
+    run(&[&folder.file("offsets", &bad)], BROAD).survived();
+}
+
+#[test]
+fn a_note_that_overflows_is_left_out_with_a_warning() {
+    let folder = Folder::new();
+    let good = plain_sample(|spec| spec);
+    let at = good.windows(11).position(|w| w == b"VMCOREINFO\0").unwrap() - 12;
+    let mut bad = good.clone();
+    put(&mut bad, at + 4, &u32::MAX.to_le_bytes());
+    let path = folder.file("note", &bad);
+    let answer = run(&[&path], BROAD);
+    answer.survived();
+    assert!(answer.all().contains("note"), "{}", answer.all());
+    // without notes at all
+    assert!(!note("", 0, b"").is_empty());
+}
+
+#[test]
+fn truncated_data_is_marked_and_the_rest_answered() {
+    let folder = Folder::new();
+    let good = sample();
+    for percent in [25, 50, 75, 90, 99] {
+        let path = folder.file("cut", &good[..good.len() * percent / 100]);
+        let answer = run(&[&path], BROAD);
+        answer.survived();
+        assert!(answer.all().contains("INCOMPLETE"), "{percent}%: {}", answer.all());
+        assert!(answer.all().contains("truncated"), "{percent}%: {}", answer.all());
+        // what the headers hold is there however little follows
+        assert!(answer.stdout.contains("6.1.0-56-cloud-amd64"), "{percent}%: {}", answer.stdout);
+    }
+}
+
+/// Random bytes, the same in every run.
+#[test]
+fn flipped_bytes() {
+    let folder = Folder::new();
+    let good = sample();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for count in [50, 5000] {
+        let mut bad = good.clone();
+        for _ in 0..count {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = 0x200 + (state >> 20) as usize % (bad.len() - 0x200);
+            bad[at] = (state >> 8) as u8;
+        }
+        run(&[&folder.file("flipped", &bad)], BROAD).survived();
+    }
+}
+
+/// The list of all tasks is bent back to its first entry instead of to its head.
+#[test]
+fn a_cyclic_task_list() {
+    let folder = Folder::new();
+    let whole = folder.file("whole", &plain_sample(|spec| spec));
+    let all = run(&[&whole], &["ps -k", "ps -u"]).stdout.lines().count();
+    assert!(all > 60, "{all} lines");
+    let offset = word_at(&whole, "struct -ox task_struct.tasks", "[", "]");
+    let head = word_at(&whole, "sym init_task", "", " ") + offset;
+    // the third task's next becomes the second's
+    let next = |at: u64| word_at(&whole, &format!("rd {at:x}"), ":", "");
+    let (first, second) = (next(head), next(next(head)));
+    let third = next(second);
+    let phys = word_at(&whole, &format!("vtop {third:x}"), &format!("{third:x}"), "");
+    let bad = plain_sample(|spec| spec.bytes(phys, &second.to_le_bytes()));
+    assert_ne!(first, second);
+    let answer = run(&[&folder.file("cycle", &bad)], BROAD);
+    answer.survived();
+    let ps = run(&[&folder.file("cycle", &bad)], &["ps"]);
+    assert!(ps.all().contains("comes back"), "{}", ps.all());
+    assert!(ps.stdout.lines().count() > 3, "{}", ps.stdout);
+}
+
+/// The page with `init_task` is not in the dump.
+#[test]
+fn an_unreadable_page_under_a_structure() {
+    let folder = Folder::new();
+    let whole = folder.file("whole", &plain_sample(|spec| spec));
+    let at = word_at(&whole, "sym init_task", "", " ");
+    let phys = word_at(&whole, "vtop init_task", &format!("{at:x}"), "");
+    let bad = plain_sample(|spec| spec.excluded(phys / PAGE as u64));
+    let path = folder.file("hole", &bad);
+    let answer = run(&[&path], BROAD);
+    answer.survived();
+    let one = run(&[&path], &["struct task_struct.flags init_task"]);
+    one.survived();
+    assert_eq!(one.stdout.trim(), "flags = <page excluded>,", "{}", one.all());
+    let rd = run(&[&path], &["rd init_task"]);
+    assert_eq!(rd.code, Some(1), "{}", rd.all());
+    assert!(rd.all().contains("excluded"), "{}", rd.all());
+}
+
+/// A kernel file whose build id is another one.
+#[test]
+fn a_vmlinux_of_another_build() {
+    let folder = Folder::new();
+    let dump = folder.file("dump", &sample());
+    let vmlinux = folder.file("vmlinux", &damage::tiny_vmlinux(&[0xab; 20]));
+    let answer = run(&[&dump, &vmlinux], &["sys"]);
+    answer.refused(&vmlinux, &["build id", &"ab".repeat(20), "another build", "--force"]);
+    let id = run(&[&dump], &["sys"]);
+    assert_eq!(id.code, Some(0), "{}", id.all());
+    let forced: Answer = run(&["--force", &dump, &vmlinux], &["sys"]);
+    forced.survived();
+    assert!(forced.stderr.contains("warning"), "{}", forced.all());
+}
