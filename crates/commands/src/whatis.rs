@@ -1,9 +1,9 @@
 //! `whatis`: what a name stands for, and types by their size or members.
 
 use crate::{Command, CommandError, Cx, Example, after_options, structs, values};
-use cexpr::{LayoutOptions, Outcome, Scope};
+use cexpr::{LayoutOptions, Outcome, Scope as _};
 use clap::{Arg, ArgAction, ArgMatches};
-use debuginfo::types::{SourceId, Space, Type, TypeRef, Types};
+use debuginfo::types::{CompoundKind, Scope, SourceId, Space, Type, TypeRef, Types};
 use kernel::Session;
 use report::{Line, Record, Report, Role};
 use std::collections::BTreeSet;
@@ -32,6 +32,12 @@ impl Command for Whatis {
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(Arg::new("offsets").short('o').action(ArgAction::SetTrue).help("Offsets of members"))
+            .arg(
+                Arg::new("all")
+                    .short('a')
+                    .action(ArgAction::SetTrue)
+                    .help("All definitions of the name that differ, of the kernel and its modules"),
+            )
             .arg(Arg::new("size").short('r').value_name("SIZE[-SIZE]").help("Structs of this size"))
             .arg(Arg::new("member").short('m').value_name("TYPE").help("Structs with a member of this type"))
             .arg(
@@ -43,13 +49,14 @@ impl Command for Whatis {
             )
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
-        after_options(words, "o", "rm")
+        after_options(words, "oa", "rm")
     }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
                 Example::new("whatis task_struct", "a type"),
                 Example::new("whatis -o list_head", "with offsets"),
+                Example::new("whatis -a list_head", "every definition of the name"),
                 Example::new("whatis jiffies", "a variable"),
                 Example::new("whatis vfs_read", "a function"),
                 Example::new("whatis init_task.mm", "an expression"),
@@ -78,11 +85,14 @@ impl Command for Whatis {
                     .to_owned(),
             });
         }
-        what(cx, s, &words, args.get_flag("offsets"))
+        if args.get_flag("all") {
+            values::load_modules(s);
+        }
+        what(cx, s, &words, args.get_flag("offsets"), args.get_flag("all"))
     }
 }
 
-fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool) -> Result<Report, CommandError> {
+fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool, all: bool) -> Result<Report, CommandError> {
     let text = words.join(" ");
     let frame = values::frame(cx, s, &text);
     let scope = values::scope(cx, s, frame.as_ref());
@@ -115,12 +125,18 @@ fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool) -> Result<Repor
         return Ok(report);
     }
     match values::eval_or_type(&scope, &text) {
-        Ok(Outcome::Type(ty)) => definition(s, ty, offsets, &mut report)?,
+        Ok(Outcome::Type(ty)) => {
+            definition(s, ty, offsets, &mut report)?;
+            others(s, ty, offsets, all, &mut report)?;
+        }
         Ok(Outcome::Value(value)) => {
             report.line(Line::new().field("type", types.name(value.ty)).role(Role::Type));
         }
         Err(wrong) => match values::type_named(&scope, &text) {
-            Ok(ty) => definition(s, ty, offsets, &mut report)?,
+            Ok(ty) => {
+                definition(s, ty, offsets, &mut report)?;
+                others(s, ty, offsets, all, &mut report)?;
+            }
             Err(_) => return Err(values::wrong("whatis", &text, &wrong)),
         },
     }
@@ -134,6 +150,58 @@ fn definition(s: &Session, ty: TypeRef, offsets: bool, report: &mut Report) -> R
     report.hidden("type", s.types().name(ty));
     if let Ok(size) = s.types().size_of(ty) {
         report.hidden("size", size);
+    }
+    Ok(())
+}
+
+/// Other definitions of a type's name, which differ from the one that was shown: listed with `all`,
+/// else told of.
+fn others(
+    s: &Session,
+    ty: TypeRef,
+    offsets: bool,
+    all: bool,
+    report: &mut Report,
+) -> Result<(), CommandError> {
+    let types = s.types();
+    let (space, name) = match types.get(ty).as_deref() {
+        Ok(Type::Compound { kind: CompoundKind::Struct, name: Some(name), .. }) => {
+            (Space::Struct, name.clone())
+        }
+        Ok(Type::Compound { kind: CompoundKind::Union, name: Some(name), .. }) => {
+            (Space::Union, name.clone())
+        }
+        Ok(Type::Enum { name: Some(name), .. }) => (Space::Enum, name.clone()),
+        Ok(Type::Typedef { name, .. }) => (Space::Typedef, name.clone()),
+        _ => return Ok(()),
+    };
+    let options = LayoutOptions { offsets: true, ..LayoutOptions::default() };
+    let text = |at| cexpr::layout_text(types, at, &options).unwrap_or_default();
+    let mut seen = vec![text(ty)];
+    let mut owners = Vec::new();
+    for at in types.find(space, &name) {
+        let shape = text(at);
+        if shape.is_empty() || seen.contains(&shape) {
+            continue;
+        }
+        seen.push(shape);
+        let owner = match types.source(at.source).map(|source| source.scope()) {
+            Some(Scope::Module(module)) => format!("module {module}"),
+            _ => "the kernel".to_owned(),
+        };
+        if all {
+            report.blank();
+            report.text(format!("another definition, of {owner}:"));
+            definition(s, at, offsets, report)?;
+        }
+        owners.push(owner);
+    }
+    if !owners.is_empty() && !all {
+        report.info(format!(
+            "whatis: {} more of this name that differ, of {}: \"whatis -a {name}\" shows them",
+            owners.len(),
+            owners.join(", ")
+        ));
     }
     Ok(())
 }

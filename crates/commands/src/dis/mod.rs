@@ -208,6 +208,8 @@ fn show(
     let bounded = place.end.filter(|end| end.0.wrapping_sub(place.start().0) <= MAX_FUNCTION);
     let (from, end, limit) = match part {
         Part::Count(count) => (place.at, None, count),
+        // from the start of the function, so that an address within an instruction does not spoil the rest
+        Part::Forward(None) if bounded.is_some() => (place.start(), bounded, MAX_COUNT),
         Part::Forward(count) if bounded.is_some() => (place.at, bounded, count.unwrap_or(MAX_COUNT)),
         Part::Forward(count) => (place.at, None, count.unwrap_or(1)),
         Part::Reverse(_) => (place.start(), bounded, MAX_COUNT),
@@ -226,6 +228,9 @@ fn show(
                 break;
             }
         };
+        if matches!(part, Part::Forward(None)) && insn.at < place.at {
+            continue;
+        }
         let mut record = Record::new();
         if shape.lines {
             line(s, insn.at, &mut last_line, &mut record);
@@ -333,7 +338,7 @@ mod tests {
         assert_eq!(operands(&["vfs_read", "5"]).unwrap(), ("vfs_read", Some(5)));
         assert_eq!(operands(&["vfs_read"]).unwrap(), ("vfs_read", None));
         for (words, want) in [
-            (&["a", "b"][..], "not a valid number: b"),
+            (&["a", "zz"][..], "not a valid number: zz"),
             (&["a", "0"], "not a valid number: 0"),
             (&[], "missing"),
         ] {
