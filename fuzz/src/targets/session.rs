@@ -126,7 +126,9 @@ fn sample() -> &'static Sample {
 fn make() -> Result<Sample, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let from = dump::open(&[root.join("../samples/virtio-bug.kdump")]).map_err(|e| e.to_string())?;
-    let path = root.join("artifacts").join(format!("session-{}.elf", std::process::id()));
+    let folder = root.join("artifacts/session");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let path = folder.join("sample.elf");
     let pages = plain_elf(&from, &path).map_err(|e| format!("{}: {e}", path.display()))?;
     let session = Session::open(&options(&path)).map_err(|e| e.to_string())?;
     let mut starts: Vec<VirtAddr> = SYMBOLS.iter().filter_map(|s| session.symbol(s)).collect();
