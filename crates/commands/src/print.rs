@@ -1,6 +1,6 @@
 //! `p`: the value of a C expression.
 
-use crate::scope::SessionScope;
+use crate::scope::{SessionScope, UserOnly};
 use crate::{Command, CommandError, Cx, Example, after_options, tasks, values};
 use base::VirtRead;
 use cexpr::{Caveat, ErrorKind, FormatOptions, Letter, Scope, Value, format_value};
@@ -96,7 +96,7 @@ impl Command for Print {
         format.letter = letter(letters)?;
         let user = if on("user") {
             let task = tasks::context(cx, "p")?;
-            Some(kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("p", e))?)
+            Some(UserOnly(kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("p", e))?))
         } else {
             None
         };

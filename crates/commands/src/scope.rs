@@ -9,6 +9,19 @@ use debuginfo::types::{Scope as TypeScope, Space, Type, TypeRef, Types};
 use kernel::Session;
 use kernel::backtrace::Backtrace;
 
+/// A process's half of the address space: the kernel's half, which its page tables map as well, is not
+/// there.
+pub(crate) struct UserOnly(pub(crate) arch::UserMap);
+
+impl VirtRead for UserOnly {
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), base::Fault> {
+        if at.0 >> 63 == 1 {
+            return Err(base::Fault { at, kind: base::FaultKind::NotMapped("user") });
+        }
+        self.0.read(at, buf)
+    }
+}
+
 /// A session as expressions see it.
 pub(crate) struct SessionScope<'s> {
     pub(crate) session: &'s Session,

@@ -187,19 +187,18 @@ fn others(
         seen.push(shape);
         let owner = match types.source(at.source).map(|source| source.scope()) {
             Some(Scope::Module(module)) => format!("module {module}"),
-            _ => "the kernel".to_owned(),
+            _ => "another file of the kernel".to_owned(),
         };
         if all {
             report.blank();
-            report.text(format!("another definition, of {owner}:"));
+            report.text(format!("another definition, in {owner}:"));
             definition(s, at, offsets, report)?;
         }
         owners.push(owner);
     }
     if !owners.is_empty() && !all {
         report.info(format!(
-            "whatis: {} more of this name that differ, of {}: \"whatis -a {name}\" shows them",
-            owners.len(),
+            "whatis: {name} is defined otherwise as well, in {}: \"whatis -a {name}\" shows all",
             owners.join(", ")
         ));
     }

@@ -36,6 +36,8 @@ pub(super) struct Ask<'a> {
     raw: bool,
     pointers: bool,
     lists: Option<i64>,
+    /// Whose addresses: `kernel` or `user`.
+    space: &'static str,
 }
 
 impl Command for Struct {
@@ -156,6 +158,7 @@ impl Command for Struct {
             raw: on("raw"),
             pointers: on("pointers"),
             lists: args.get_one::<i64>("number").copied(),
+            space: if on("user") { "user" } else { "kernel" },
             name,
             ty,
             members,
@@ -258,6 +261,7 @@ pub(crate) fn members(scope: &SessionScope<'_>, word: &str) -> Result<Option<Rep
         raw: false,
         pointers: false,
         lists: None,
+        space: "kernel",
     };
     types::definition(&ask).map(Some)
 }

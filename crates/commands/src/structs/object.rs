@@ -1,7 +1,7 @@
 //! Objects in memory, in crash's layout.
 
 use super::{Ask, types};
-use crate::scope::SessionScope;
+use crate::scope::{SessionScope, UserOnly};
 use crate::{CommandError, Cx, tasks, values};
 use base::VirtAddr;
 use cexpr::{Scope, Value, ValueTree, format_value, member_text};
@@ -40,7 +40,8 @@ pub(super) fn in_kernel(
 /// Objects in the context's user memory.
 pub(super) fn in_user(cx: &Cx<'_>, ask: &Ask<'_>, at: VirtAddr, count: i64) -> Result<Report, CommandError> {
     let task = tasks::context(cx, ask.command)?;
-    let mem = kernel::mm::user_memory(ask.s, task).map_err(|e| CommandError::failed(ask.command, e))?;
+    let mem =
+        UserOnly(kernel::mm::user_memory(ask.s, task).map_err(|e| CommandError::failed(ask.command, e))?);
     let scope = SessionScope { user: Some(&mem), ..values::scope(cx, ask.s, None) };
     let mut report = Report::new(ask.command);
     report.list("objects", objects(cx, ask, &scope, at, count)?);
@@ -102,7 +103,7 @@ fn objects(
             {
                 return Err(CommandError::failed(
                     ask.command,
-                    format_args!("invalid kernel virtual address: {:x}: {fault}", place.0),
+                    format_args!("invalid {} virtual address: {:x}: {fault}", ask.space, place.0),
                 ));
             }
         }
