@@ -92,21 +92,20 @@ pub(crate) fn of_fault(
         operands.push(OperandRow {
             name,
             value: value.map(|v| if v == 0 { "NULL".into() } else { format!("{v:016x}") }),
-            detail: format!(
-                "%{}{}",
-                register_name(base, 8),
-                named
-                    .as_ref()
-                    .filter(|n| !n.origin.is_empty())
-                    .map(|n| format!(", {}", n.origin))
-                    .unwrap_or_default()
-            ),
+            detail: match &named {
+                Some(n) if !n.origin.is_empty() => format!("%{}, {}", register_name(base, 8), n.origin),
+                Some(_) => format!("%{}", register_name(base, 8)),
+                None => format!("%{}", register_name(base, 8)),
+            },
             how: named.as_ref().map_or(How::Decoded, |n| n.how),
             commands: vec!["bt".into(), format!("dis -x {}", code.symbol)],
         });
         if let Some(sym) = code.flow.register(ip, base) {
             chain(namer, ip, sym, &mut operands, 0);
         }
+    }
+    if m.base.is_none() && !m.per_cpu && poison(at).is_some() {
+        why = format!("the address is {}", judge(namer.s, at));
     }
     let expression = member.as_ref().map(|x| x.named.text.clone());
     if let Some(x) = &member {

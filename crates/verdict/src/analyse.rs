@@ -11,7 +11,7 @@ use crate::known;
 use crate::model::{How, Place, Statement, Verdict};
 use crate::names::Namer;
 use crate::{related, signature, waits};
-use base::{VirtAddr, VirtRead};
+use base::VirtAddr;
 use kernel::{Session, taint};
 use std::path::PathBuf;
 
@@ -60,6 +60,9 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         _ => context::of(s, &scene, event.as_ref(), from),
     };
     modules(s, &scene, from, &mut v);
+    if matches!(v.class, Class::ListCorruption | Class::Refcount | Class::Overflow) {
+        callers(s, &scene, from, &mut v);
+    }
     v.waits = waits::of(s, v.class);
     v.related.extend(memory_of(s, v.class));
     v.headline = headline(&v, event.as_ref());
@@ -215,6 +218,7 @@ fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
     };
     let namer = Namer::new(s, &code, &callee_saved, None);
     let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
+    let operand = operand.or_else(|| thunk(s, &code, ip));
     let found = operand.and_then(|o| access::call_target(&namer, ip, &o));
     let (text, how, operands) = match found {
         Some((name, how, rows)) => {
@@ -225,10 +229,42 @@ fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
     v.access = Some(crate::model::Access { text, how, operands, code: vec![line] });
 }
 
+/// The register that a retpoline's thunk jumps to.
+fn thunk(s: &Session, code: &Code, call: u64) -> Option<arch::x86_64::slice::Operand> {
+    let target = code.function.target(call)?;
+    let table = &s.kernel_symbols().table;
+    let register = table.exactly_at(VirtAddr(target)).find_map(|symbol| {
+        ["__x86_indirect_thunk_", "__x86_indirect_call_thunk_"]
+            .iter()
+            .find_map(|p| symbol.name.strip_prefix(p))
+            .filter(|r| *r != "array")
+    })?;
+    let number = arch::x86_64::regs::SET.number(register)?;
+    Some(arch::x86_64::slice::Operand::Reg { number, size: 8 })
+}
+
 /// `kernel BUG at drivers/virtio/virtio_ring.c:550!`
 fn file_line(text: &str) -> Option<(String, u32)> {
     let (file, line) = text.strip_prefix("kernel BUG at ")?.trim_end_matches('!').rsplit_once(':')?;
     Some((file.to_owned(), line.parse().ok()?))
+}
+
+/// Of a check in a library: who called it.
+fn callers(s: &Session, scene: &Scene<'_>, from: usize, v: &mut Verdict) {
+    let own = v.place.as_ref().map(|p| crate::code::base_name(&p.function).to_owned()).unwrap_or_default();
+    let frames = scene.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
+    let outer = frames.iter().skip(from).filter(|f| !f.how.is_guess());
+    let caller = outer
+        .filter_map(|f| s.locate(f.lookup()).map(|l| (f.lookup(), l)))
+        .find(|(_, l)| crate::code::base_name(l.symbol.name) != own);
+    if let (Some((at, _)), true) = (caller, from > 0) {
+        let place = culprit::place(s, at);
+        let mut text = format!("called by {place}");
+        if let (Some(file), Some(line)) = (&place.file, place.line) {
+            text = format!("{text}, {file}:{line}");
+        }
+        v.module.push(Statement::new(How::Memory, text, &["bt".into()]));
+    }
 }
 
 /// The module to blame, its standing, and who called into it.
@@ -306,7 +342,7 @@ fn memory_of(s: &Session, class: Class) -> Vec<Statement> {
 fn headline(v: &Verdict, event: Option<&Event>) -> String {
     let words = v.class.words();
     if let Some(place) = &v.place {
-        let preposition = if v.class == Class::WildJump { "to" } else { "in" };
+        let preposition = if v.class == Class::WildJump { "from" } else { "in" };
         return format!("{words} {preposition} {place}");
     }
     let line = event.map(|e| e.line.as_str()).unwrap_or_default();

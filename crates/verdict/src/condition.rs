@@ -114,6 +114,18 @@ fn side(namer: &Namer<'_>, way: &Branch, operand: Operand, size: u64) -> Side {
             row: None,
             object: None,
         },
+        Operand::Reg { number, .. } if constant_of(namer, way, number).is_some() => {
+            let v = constant_of(namer, way, number).unwrap_or_default();
+            Side {
+                text: v.to_string(),
+                ty: None,
+                value: Some(v.cast_unsigned()),
+                constant: true,
+                memory: false,
+                row: None,
+                object: None,
+            }
+        }
         Operand::Reg { number, size: own } => {
             let register = register_name(number, own);
             let named = namer.register(way.compare, number);
@@ -154,6 +166,14 @@ fn side(namer: &Namer<'_>, way: &Branch, operand: Operand, size: u64) -> Side {
             Side { text, ty, value, constant: false, memory: false, row: Some(row), object: None }
         }
         Operand::Mem(m) => memory_side(namer, way, &m, size),
+    }
+}
+
+/// The constant that a register holds at the comparison.
+fn constant_of(namer: &Namer<'_>, way: &Branch, number: usize) -> Option<i64> {
+    match namer.code.flow.expr(namer.code.flow.register(way.compare, number)?) {
+        Expr::Const(v) => Some(v),
+        _ => None,
     }
 }
 
@@ -309,6 +329,9 @@ fn constant_text(types: &Types, ty: Option<TypeRef>, v: i64) -> String {
         && let Some((name, _)) = values.iter().find(|(_, value)| *value == i128::from(v))
     {
         return name.to_string();
+    }
+    if let Some(words) = crate::access::poison(v.cast_unsigned()) {
+        return format!("{v:#x} ({})", words.split(':').next().unwrap_or(words));
     }
     if v.unsigned_abs() > 0xffff { format!("{v:#x}") } else { v.to_string() }
 }

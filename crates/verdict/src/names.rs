@@ -168,7 +168,7 @@ impl<'a> Namer<'a> {
     /// A register's name before the instruction at `ip`.
     pub(crate) fn register(&self, ip: u64, number: usize) -> Option<Named> {
         let sym = self.code.flow.register(ip, number);
-        let derived = sym.and_then(|sym| self.sym(sym, 0));
+        let derived = sym.and_then(|sym| self.sym(sym, 0).or_else(|| self.raw(sym, 0)));
         let locals = self.locals(ip);
         let mut held: Vec<&Local> =
             locals.iter().filter(|l| matches!(l.place, Spot::Register(n) if n == number)).collect();
@@ -187,6 +187,22 @@ impl<'a> Namer<'a> {
             });
         }
         derived
+    }
+
+    /// A value that was read from memory of unknown type: `*(arg1 + 0x8)`.
+    fn raw(&self, sym: Sym, depth: usize) -> Option<Named> {
+        if depth > 4 {
+            return None;
+        }
+        let Expr::Load { base, disp, at, .. } = self.code.flow.expr(sym) else { return None };
+        let from = self.sym(base, 0).or_else(|| self.raw(base, depth + 1))?;
+        let text = match disp {
+            0 => format!("*({})", from.text),
+            d if d < 0 => format!("*({} - {:#x})", from.text, d.unsigned_abs()),
+            d => format!("*({} + {d:#x})", from.text),
+        };
+        let origin = format!("read at {}", self.code.offset(at));
+        Some(Named { text, ty: None, how: How::Decoded, origin })
     }
 
     /// The value of a variable that is in a register or was computed.
@@ -223,6 +239,16 @@ impl<'a> Namer<'a> {
         match self.code.flow.expr(sym) {
             Expr::Entry(number) => {
                 let n = ARGUMENTS.iter().position(|a| *a == number)?;
+                if !self.code.whole {
+                    // the compiler's own version of the function: its arguments are not the source's
+                    let register = crate::condition::register_name(number, 8);
+                    return Some(Named {
+                        text: format!("%{register} on entry"),
+                        ty: None,
+                        how: How::Decoded,
+                        origin: "unchanged since entry".into(),
+                    });
+                }
                 let origin = format!("{} argument, unchanged since entry", ordinal(n));
                 Some(match self.params().and_then(|p| p.get(n)) {
                     Some((name, ty)) if !name.is_empty() => {

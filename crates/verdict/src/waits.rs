@@ -6,7 +6,7 @@ use crate::event::Class;
 use crate::model::{How, Statement};
 use arch::Regs;
 use arch::x86_64::regs as x86;
-use base::{VirtAddr, VirtRead};
+use base::VirtAddr;
 use kernel::Session;
 use kernel::backtrace::Backtrace;
 use kernel::bind;
@@ -14,11 +14,19 @@ use kernel::task::Task;
 
 bind! {
     /// `struct mutex`
-    struct Mutex("mutex") { owner: "owner" }
+    struct Mutex("mutex") { owner: "owner", list: "wait_list" }
 }
 bind! {
     /// `struct rw_semaphore`
-    struct RwSemaphore("rw_semaphore") { owner: "owner", count: "count" }
+    struct RwSemaphore("rw_semaphore") { owner: "owner", list: "wait_list" }
+}
+bind! {
+    /// `struct mutex_waiter`, on the stack of who waits
+    struct MutexWaiter("mutex_waiter") { list: "list", task: "task" }
+}
+bind! {
+    /// `struct rwsem_waiter`, on the stack of who waits
+    struct RwsemWaiter("rwsem_waiter") { list: "list", task: "task" }
 }
 
 /// `TASK_UNINTERRUPTIBLE`
@@ -62,8 +70,15 @@ pub(crate) fn of(s: &Session, class: Class) -> Vec<Statement> {
         Some((.., owner)) => stall || owner.is_some(),
         None => stall && w.task.state & WAKEKILL == 0,
     };
+    let lock_name = |at: VirtAddr| match s.locate(at) {
+        Some(l) if l.offset == 0 => l.symbol.module.map_or_else(
+            || format!("{} ({at:x})", l.symbol.name),
+            |m| format!("{} [{m}] ({at:x})", l.symbol.name),
+        ),
+        _ => format!("{at:x}"),
+    };
     let waits: Vec<Wait<'_>> = blocked.map(|task| wait(s, task)).filter(matters).collect();
-    let mut out: Vec<Statement> = waits.iter().map(tell).collect();
+    let mut out: Vec<Statement> = waits.iter().map(|w| tell(w, &lock_name)).collect();
     out.extend(cycles(&waits));
     out
 }
@@ -118,10 +133,47 @@ fn wait<'s>(s: &'s Session, task: &'s Task) -> Wait<'s> {
     let function = names.iter().find(|n| !scheduling(n)).cloned().unwrap_or_default();
     let lock = names.iter().enumerate().find_map(|(n, name)| {
         let kind = lock_kind(name)?;
-        let at = lock_address(s, &bt, n)?;
+        let at = waiter_lock(s, &bt, n, kind, task).or_else(|| lock_address(s, &bt, n))?;
         plausible(s, kind, at).map(|owner| (kind, at, owner))
     });
     Wait { task, function, lock }
+}
+
+/// The lock whose list of waiters leads to an entry of this task on its own stack.
+fn waiter_lock(s: &Session, bt: &Backtrace, n: usize, kind: &str, task: &Task) -> Option<VirtAddr> {
+    let frame = bt.unwound.frames.get(n)?;
+    let mem = s.mem();
+    let (list_at, task_at, head_at) = if kind == "mutex" {
+        let w = s.bind::<MutexWaiter>();
+        (w.list.offset().ok()?, w.task.offset().ok()?, s.bind::<Mutex>().list.offset().ok()?)
+    } else {
+        let w = s.bind::<RwsemWaiter>();
+        (w.list.offset().ok()?, w.task.offset().ok()?, s.bind::<RwSemaphore>().list.offset().ok()?)
+    };
+    let stack = bt.stacks.first()?;
+    for word in 0..128_u64 {
+        let waiter = frame.sp.add(word * 8);
+        if mem.ptr(waiter.add(task_at)).ok() != Some(task.at) {
+            continue;
+        }
+        let own = waiter.add(list_at);
+        let mut here = own;
+        // the head is the only entry that is on nobody's stack: its owner word must be one
+        for _ in 0..64 {
+            let Ok(next) = mem.ptr(here) else { break };
+            if next == own || mem.ptr(next.add(8)).ok() != Some(here) {
+                break;
+            }
+            let lock = next.sub(head_at);
+            let is_waiter =
+                s.tasks().at(mem.ptr(next.sub(list_at).add(task_at)).unwrap_or_default()).is_some();
+            if !stack.contains(next) && !is_waiter && plausible(s, kind, lock).is_some() {
+                return Some(lock);
+            }
+            here = next;
+        }
+    }
+    None
 }
 
 /// The first argument of the function of frame `n`: a callee-saved register or stack slot that the
@@ -159,14 +211,24 @@ fn plausible<'s>(s: &'s Session, kind: &str, at: VirtAddr) -> Option<Option<&'s 
     s.tasks().at(VirtAddr(owner)).map(Some)
 }
 
-fn tell(w: &Wait<'_>) -> Statement {
+fn tell(w: &Wait<'_>, lock_name: &dyn Fn(VirtAddr) -> String) -> Statement {
     let who = format!("{}[{}]", w.task.comm, w.task.pid);
     let text = match &w.lock {
         Some((kind, at, Some(owner))) => {
-            format!("{who} waits in {} for {kind} {at:x}, held by {}[{}]", w.function, owner.comm, owner.pid)
+            format!(
+                "{who} waits in {} for {kind} {}, held by {}[{}]",
+                w.function,
+                lock_name(*at),
+                owner.comm,
+                owner.pid
+            )
         }
         Some((kind, at, None)) => {
-            format!("{who} waits in {} for {kind} {at:x}, whose owner is not recorded", w.function)
+            format!(
+                "{who} waits in {} for {kind} {}, whose owner is not recorded",
+                w.function,
+                lock_name(*at)
+            )
         }
         None => format!("{who} waits in {}", w.function),
     };
