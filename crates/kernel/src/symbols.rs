@@ -71,7 +71,15 @@ pub struct Located<'a> {
 impl Session {
     /// The kernel's symbols.
     pub fn kernel_symbols(&self) -> &KernelSymbols {
-        self.kernel_symbols.get_or_init(|| KernelSymbols::load(self.opened()))
+        self.kernel_symbols.get_or_init(|| {
+            let symbols = KernelSymbols::load(self.opened());
+            // for a dump that lacks page tables: where memory is mapped as a whole
+            let base = symbols.table.addr("page_offset_base").and_then(|at| self.mem().ptr(at).ok());
+            if let Some(base) = base.filter(|at| at.0 >> 63 == 1 && at.page_offset() == 0) {
+                self.map().set_direct_map(base);
+            }
+            symbols
+        })
     }
 
     /// The symbols of all modules, from the modules' own tables in the dump.

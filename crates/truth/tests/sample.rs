@@ -143,6 +143,14 @@ fn expressions() {
     check("p", "p init_task.comm");
 }
 
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = fs::read_to_string(program::root().join("README.md")).unwrap();
+    for line in ["sys", "bt"] {
+        assert!(readme.contains(&shown(line)), "README.md does not show the present output of `{line}`");
+    }
+}
+
 /// Every example of every command runs: it answers, or says why this dump has no answer; it never ends the program.
 #[test]
 fn examples_run() {

@@ -6,8 +6,8 @@
 
 use super::layout;
 use base::{Fault, FaultKind, Missing, PhysAddr, PhysRead, VirtAddr, VirtRead};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Bit 0, `_PAGE_PRESENT`.
 pub const PRESENT: u64 = 1;
@@ -295,6 +295,8 @@ pub struct KernelMap {
     tables: PageTables,
     /// `phys_base`, to reach the kernel's image where a table page is missing from the dump.
     image: Option<i64>,
+    /// Where the direct map of all memory begins, to reach it likewise.
+    direct: OnceLock<u64>,
     pages: Cache,
     regions: Cache,
 }
@@ -312,7 +314,14 @@ impl KernelMap {
     /// Memory as these tables map it.
     #[must_use]
     pub fn new(phys: Arc<dyn PhysRead>, tables: PageTables) -> Self {
-        Self { phys, tables, image: None, pages: Cache::new(PAGES), regions: Cache::new(REGIONS) }
+        Self {
+            phys,
+            tables,
+            image: None,
+            direct: OnceLock::new(),
+            pages: Cache::new(PAGES),
+            regions: Cache::new(REGIONS),
+        }
     }
     /// The same, knowing where the kernel's image lies: its addresses can then be read even when the dump
     /// lacks the page tables for them.
@@ -320,6 +329,11 @@ impl KernelMap {
     pub fn with_image(mut self, phys_base: i64) -> Self {
         self.image = Some(phys_base);
         self
+    }
+    /// Tells where the direct map begins (`page_offset_base`): its addresses can then be read even when the
+    /// dump lacks the page tables for them. The first call counts.
+    pub fn set_direct_map(&self, base: VirtAddr) {
+        let _ = self.direct.set(base.0); // a second call says the same
     }
     /// The tables.
     #[must_use]
@@ -355,8 +369,10 @@ impl KernelMap {
     /// The PTE table is known: one entry to read.
     fn last_level(&self, at: VirtAddr, table: PhysAddr, page_key: u64) -> Result<(PhysAddr, u64), Fault> {
         let fault = |kind| Fault { at, kind };
-        let entry = read_entry(&*self.phys, table.add(((at.0 >> 12) & 0x1ff) * 8))
-            .map_err(|m| fault(FaultKind::Table(m)))?;
+        let entry = match read_entry(&*self.phys, table.add(((at.0 >> 12) & 0x1ff) * 8)) {
+            Ok(entry) => entry,
+            Err(m) => return self.without_table(at).ok_or(fault(FaultKind::Table(m))),
+        };
         match self.tables.classify(entry, 12) {
             Entry::Leaf(page) => {
                 self.pages.put(page_key, page.0 | IS_LEAF);
@@ -370,13 +386,12 @@ impl KernelMap {
     fn first_time(&self, at: VirtAddr, page_key: u64, region_key: u64) -> Result<(PhysAddr, u64), Fault> {
         let mut last = None;
         let result = self.tables.descend(&*self.phys, at, |step| last = Some(step));
-        let found = match (result, self.image) {
-            (Ok(found), _) => found,
-            (Err(FaultKind::Table(_)), Some(phys_base)) if in_image(at) => {
-                let phys = at.sub(layout::START_KERNEL_MAP).0.wrapping_add_signed(phys_base);
-                return Ok((PhysAddr(phys), 0x1000 - at.page_offset()));
+        let found = match result {
+            Ok(found) => found,
+            Err(kind @ FaultKind::Table(_)) => {
+                return self.without_table(at).ok_or(Fault { at, kind });
             }
-            (Err(kind), _) => return Err(Fault { at, kind }),
+            Err(kind) => return Err(Fault { at, kind }),
         };
         if found.page_size == 0x1000 {
             self.pages.put(page_key, found.phys.page_base().0 | IS_LEAF);
@@ -388,6 +403,21 @@ impl KernelMap {
         let offset = at.0 & 0x1f_ffff;
         self.regions.put(region_key, (found.phys.0 - offset.min(found.phys.0)) | IS_LEAF);
         Ok((found.phys, 0x20_0000 - offset))
+    }
+}
+
+impl KernelMap {
+    /// Where an address of the image or of the direct map leads by plain arithmetic, for a dump that lacks the
+    /// page tables: `phys = virt - __START_KERNEL_map + phys_base`, `phys = virt - page_offset_base`.
+    fn without_table(&self, at: VirtAddr) -> Option<(PhysAddr, u64)> {
+        let phys = if in_image(at) {
+            at.sub(layout::START_KERNEL_MAP).0.wrapping_add_signed(self.image?)
+        } else {
+            let phys = at.0.checked_sub(*self.direct.get()?)?;
+            self.phys.ranges().last().filter(|r| phys < r.end.0)?;
+            phys
+        };
+        Some((PhysAddr(phys), 0x1000 - at.page_offset()))
     }
 }
 

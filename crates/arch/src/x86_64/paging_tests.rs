@@ -104,3 +104,29 @@ fn flags_by_name() {
     let names: Vec<_> = flag_names((1 << 63) | 0xe3).collect();
     assert_eq!(names, ["PRESENT", "RW", "ACCESSED", "DIRTY", "PSE", "NX"]);
 }
+
+/// Memory of which only the data page at 0x5000 is there: no table can be read.
+struct NoTables;
+impl PhysRead for NoTables {
+    fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), base::Missing> {
+        if at.page_base() != PhysAddr(0x5000) {
+            return Err(base::Missing { at, why: base::Gap::Truncated });
+        }
+        buf.fill(7);
+        Ok(())
+    }
+    fn ranges(&self) -> &[base::PhysRange] {
+        &[base::PhysRange { start: PhysAddr(0), end: PhysAddr(0x10_0000) }]
+    }
+}
+
+#[test]
+fn the_direct_map_is_read_without_its_tables() {
+    let map = KernelMap::new(std::sync::Arc::new(NoTables), PageTables::new(PhysAddr(0x1000), 4));
+    let at = VirtAddr(0xffff_8880_0000_5010);
+    assert!(matches!(map.u8(at).unwrap_err().kind, FaultKind::Table(_)));
+    map.set_direct_map(VirtAddr(0xffff_8880_0000_0000));
+    assert_eq!(map.u8(at), Ok(7));
+    // beyond the memory that the dump covers, the table's absence is the answer
+    assert!(matches!(map.u8(at.add(0x10_0000)).unwrap_err().kind, FaultKind::Table(_)));
+}
