@@ -242,5 +242,6 @@ fn this_program() -> Result<PathBuf, Error> {
 fn version(line: &[String], word: &str) -> Option<String> {
     let (program, args) = line.split_first()?;
     let text = output(&mut command(program, args)).ok()?;
-    text.lines().find(|line| line.contains(word)).map(|line| line.trim().to_owned())
+    let line = text.lines().find(|line| line.contains(word))?;
+    Some(line.split(" (").next().unwrap_or(line).trim().to_owned())
 }
