@@ -336,6 +336,7 @@ pub struct TaskStates {
     dead: u64,
     noload: u64,
     new: u64,
+    waking: u64,
     /// TASK_WAKEKILL: with UNINTERRUPTIBLE it makes TASK_KILLABLE.
     pub wakekill: u64,
 }
@@ -348,6 +349,7 @@ impl TaskStates {
         dead: 0x80,
         noload: 0x400,
         new: 0x800,
+        waking: 0x200,
         wakekill: 0x100,
     };
 
@@ -370,7 +372,7 @@ impl TaskStates {
             }
         }
         if zombie_seen && !has_idle {
-            (bits.dead, bits.wakekill) = (64, 128);
+            (bits.dead, bits.wakekill, bits.waking) = (64, 128, 256);
             if bits.parked == Self::NEW.parked {
                 bits.parked = 512;
             }
@@ -378,7 +380,7 @@ impl TaskStates {
         bits
     }
 
-    /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, `??`.
+    /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, WA, `??`.
     #[must_use]
     pub const fn letters(&self, t: &Task) -> &'static str {
         if t.exit_state & self.zombie != 0 {
@@ -400,6 +402,8 @@ impl TaskStates {
             "TR"
         } else if v & self.new != 0 {
             "NE"
+        } else if v & self.waking != 0 {
+            "WA"
         } else if v == 0 {
             "RU"
         } else {
@@ -422,6 +426,7 @@ impl TaskStates {
             "DE" => "EXIT_DEAD",
             "PA" => "TASK_PARKED",
             "NE" => "TASK_NEW",
+            "WA" => "TASK_WAKING",
             _ => return format!("{:#x}", t.state),
         };
         named.to_owned()
@@ -465,6 +470,7 @@ mod tests {
             (0x80, 0x10, "DE"),
             (0x40, 0, "PA"),
             (0x800, 0, "NE"),
+            (0x200, 0, "WA"),
         ] {
             assert_eq!(new.letters(&task(state, exit)), want, "{state:#x} {exit:#x}");
         }

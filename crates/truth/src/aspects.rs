@@ -161,9 +161,9 @@ const WAKEFUL: &[&str] = &["rcu_sched", "rcu_preempt", "kswapd0", "kcompactd0"];
 /// Whether a task in the kernel's state may be in the shown one a moment later: a sleeper may have been woken.
 fn may_become(was: &str, shown: &str) -> bool {
     match was {
-        "S" => matches!(shown, "IN" | "RU"),
-        "I" => matches!(shown, "ID" | "RU"),
-        "R" => matches!(shown, "RU" | "IN" | "UN" | "ID"),
+        "S" => matches!(shown, "IN" | "RU" | "WA"),
+        "I" => matches!(shown, "ID" | "RU" | "WA"),
+        "R" => matches!(shown, "RU" | "IN" | "UN" | "ID" | "WA"),
         "D" => shown == "UN",
         "T" => shown == "ST",
         "t" => shown == "TR",
