@@ -86,6 +86,8 @@ pub struct Settings {
     pub aliases: Aliases,
     /// Set by `exit`: the front end ends after this command.
     pub quit: bool,
+    /// Set by `verdict` where the dump does not tell: a program started for it alone ends with 3.
+    pub undetermined: bool,
     /// The kind of file whose lines are being run, where one is.
     pub reading: Option<Origin>,
 }
@@ -114,6 +116,7 @@ impl Default for Settings {
             history: Vec::new(),
             aliases: Aliases::default(),
             quit: false,
+            undetermined: false,
             reading: None,
         }
     }

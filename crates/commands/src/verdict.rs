@@ -52,6 +52,7 @@ impl Command for VerdictCommand {
         let s = cx.session("verdict")?;
         let options = Options { known: args.get_one::<String>("known").map(Into::into) };
         let v = ::verdict::analyse(s, &options);
+        cx.settings.undetermined = !v.is_determined();
         Ok(shown(&v, args.get_flag("evidence")))
     }
 }

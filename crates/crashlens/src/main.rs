@@ -26,8 +26,7 @@ fn main() -> ExitCode {
         }
     };
     match run::run(&cli, split.command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(ended) => ExitCode::from(ended.code()),
         Err(message) => {
             run::failed(&cli, &message);
             ExitCode::FAILURE

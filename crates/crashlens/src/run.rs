@@ -9,16 +9,41 @@ use kernel::{OpenOptions, Session};
 use shell::{Completer, Format, NoCompleter, Options, Shell, When};
 use std::io::Write;
 
-/// Does what the command line says; `Ok(false)` where the last command failed.
-pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<bool, String> {
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    /// All went well.
+    Good,
+    /// The last command failed.
+    Failed,
+    /// `verdict` found nothing that the dump tells.
+    Undetermined,
+}
+
+impl Ended {
+    const fn of(ok: bool) -> Self {
+        if ok { Self::Good } else { Self::Failed }
+    }
+    /// The program's exit code.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Failed => 1,
+            Self::Undetermined => 3,
+        }
+    }
+}
+
+/// Does what the command line says.
+pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, String> {
     if let Some(shell) = cli.generate_completion {
         clap_complete::generate(shell, &mut Cli::command(), "crashlens", &mut std::io::stdout().lock());
-        return Ok(true);
+        return Ok(Ended::Good);
     }
     if cli.generate_man {
         return clap_mangen::Man::new(Cli::command())
             .render(&mut std::io::stdout().lock())
-            .map(|()| true)
+            .map(|()| Ended::Good)
             .map_err(|e| e.to_string());
     }
     let once = command.is_some() || !cli.commands.is_empty();
@@ -49,7 +74,7 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<bool, Strin
     shell.begin(&title(&shell.settings)).map_err(|e| format!("output: {e}"))?;
     let ok = work(cli, command, &mut shell, session.as_ref(), banner);
     shell.end().map_err(|e| format!("output: {e}"))?;
-    Ok(ok)
+    Ok(if ok && once && shell.settings.undetermined { Ended::Undetermined } else { Ended::of(ok) })
 }
 
 /// Says why nothing could be done, in the form that was asked for.

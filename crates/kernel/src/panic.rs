@@ -15,20 +15,26 @@ pub fn panic_cpu(s: &Session) -> Option<u32> {
 }
 
 /// The task that panicked: the one on the CPU that did, else the one that the first oops in the log
-/// names, else the only one that is not idle, else what CPU 0 runs.
+/// names. `None` where neither can be had.
+#[must_use]
+pub fn known_panic_task(s: &Session) -> Option<&Task> {
+    let tasks = s.tasks();
+    panic_cpu(s).and_then(|cpu| tasks.on_cpu(cpu)).or_else(|| {
+        let (cpu, pid) = named_in_log(s)?;
+        tasks.with_pid(pid).find(|t| pid != 0 || t.cpu == cpu)
+    })
+}
+
+/// The task to begin with: the one that panicked, else the only one that is not idle, else what CPU 0
+/// runs.
 #[must_use]
 pub fn panic_task(s: &Session) -> Option<&Task> {
     let tasks = s.tasks();
-    if let Some(found) = panic_cpu(s).and_then(|cpu| tasks.on_cpu(cpu)) {
-        return Some(found);
-    }
-    if let Some((cpu, pid)) = named_in_log(s)
-        && let Some(found) = tasks.with_pid(pid).find(|t| pid != 0 || t.cpu == cpu)
-    {
-        return Some(found);
-    }
     let active = || tasks.all.iter().filter(|t| t.active);
-    active().find(|t| t.pid != 0).or_else(|| active().next()).or_else(|| tasks.all.first())
+    known_panic_task(s)
+        .or_else(|| active().find(|t| t.pid != 0))
+        .or_else(|| active().next())
+        .or_else(|| tasks.all.first())
 }
 
 /// True where the machine panicked or oopsed, rather than being dumped alive.

@@ -42,6 +42,11 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     };
     let event = from_log(s, &mut v);
     let scene = Scene::of(s, event.as_ref());
+    if scene.task.is_none()
+        && let Some(cpu) = kernel::panic::panic_cpu(s)
+    {
+        v.undetermined.push(format!("the task that panicked: what CPU {cpu} ran cannot be read"));
+    }
     let found = culprit::find(s, event.as_ref(), &scene);
     v.class = classify(s, event.as_ref(), found.as_ref());
     if let Some(c) = &found
@@ -76,6 +81,9 @@ fn from_log(s: &Session, v: &mut Verdict) -> Option<Event> {
     match s.log() {
         Ok(log) => {
             let lines: Vec<&str> = log.records.iter().flat_map(|r| r.text.lines()).collect();
+            if let Some(e) = &log.stopped {
+                v.undetermined.push(format!("what a part of the log says: {e}"));
+            }
             let event = event::find(&lines)?;
             let commands = ["log".to_owned()];
             v.evidence.push(Statement::new(How::Log, event.line.clone(), &commands));

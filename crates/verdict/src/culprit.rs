@@ -41,7 +41,8 @@ impl<'s> Scene<'s> {
         });
         // the task that the oops names may be gone, and its pid taken by another
         let named = named.filter(|t| event.and_then(|e| e.oops.comm.as_deref()).is_none_or(|c| c == t.comm));
-        let task = named.or_else(|| kernel::panic::panic_task(s));
+        // never one that merely ran: what is said of it would be said of the wrong task
+        let task = named.or_else(|| kernel::panic::known_panic_task(s));
         let bt = task.map(|t| s.backtrace(t));
         Self { task, bt }
     }
