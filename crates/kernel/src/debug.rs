@@ -3,13 +3,13 @@
 
 use crate::error::{KernelError, Result};
 use crate::module::{self, Module};
-use crate::open::hex;
 use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::Blob;
 use debuginfo::cfi::{CfiRow, CfiTable};
 use debuginfo::dwarf::{CodeFrame, DwarfFile, FunctionDie, SourceLine, Variable};
 use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes};
+use debuginfo::find::hex;
 use debuginfo::types::{Scope, SourceId};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};

@@ -37,8 +37,9 @@ mod typing;
 pub mod vma;
 pub mod xarray;
 
+pub use debuginfo::find::hex;
 pub use error::{KernelError, Result};
-pub use open::{Opened, hex};
+pub use open::Opened;
 pub use session::{OpenOptions, Session};
 pub use symbols::{KernelSymbols, Located};
 pub use typing::KernelBtf;

@@ -6,7 +6,7 @@ use crate::session::OpenOptions;
 use arch::{Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
-use debuginfo::find::{Finder, Tried};
+use debuginfo::find::{Finder, Tried, hex};
 use dump::{Dump, DumpError, Probe, looks_like_dump};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -292,12 +292,6 @@ fn banner_matches(opened: &Opened, file: &ObjectFile) -> bool {
     let Some(own) = file.bytes_at(symbol.value).map(base::cstr) else { return true };
     let at = VirtAddr(symbol.value.wrapping_add(opened.boot.kaslr_offset));
     opened.mem.cstr(at, 512).is_ok_and(|found| found == own)
-}
-
-/// Bytes as lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

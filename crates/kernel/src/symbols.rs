@@ -6,6 +6,7 @@ use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::kallsyms::{self, Addresses, Kallsyms};
 use debuginfo::symtab::{Symbol, SymbolTable, SymbolTableBuilder};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How far behind `_text` the kernel's image can reach (KERNEL_IMAGE_SIZE).
@@ -161,6 +162,18 @@ impl Session {
         start <= at && at < end
     }
 
+    /// The runs of code in the kernel's image, by the linker's symbols; looked up once, as every word of a
+    /// stack that is searched asks.
+    fn text_runs(&self) -> &[Range<VirtAddr>] {
+        self.text_runs.get_or_init(|| {
+            let t = &self.kernel_symbols().table;
+            [("_stext", "_etext"), ("_sinittext", "_einittext"), ("_text", "_etext")]
+                .into_iter()
+                .filter_map(|(from, to)| Some(t.addr(from)?..t.addr(to)?))
+                .collect()
+        })
+    }
+
     /// True in the text of the kernel's image. Asks for no module.
     #[must_use]
     pub(crate) fn is_image_text(&self, at: VirtAddr) -> bool {
@@ -171,14 +184,7 @@ impl Session {
     #[must_use]
     pub fn is_text(&self, at: VirtAddr) -> bool {
         if self.in_image(at) {
-            let t = &self.kernel_symbols().table;
-            let in_run = |from: &str, to: &str| match (t.addr(from), t.addr(to)) {
-                (Some(a), Some(b)) => a <= at && at < b,
-                _ => false,
-            };
-            return in_run("_stext", "_etext")
-                || in_run("_sinittext", "_einittext")
-                || in_run("_text", "_etext");
+            return self.text_runs().iter().any(|run| run.contains(&at));
         }
         self.modules()
             .iter()
