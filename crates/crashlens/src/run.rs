@@ -140,6 +140,8 @@ fn open_options(cli: &Cli) -> OpenOptions {
         no_search: cli.no_search,
         ignore_btf: cli.ignore_btf,
         debug_dirs: cli.debug_dirs.clone(),
+        source_dirs: cli.source_dirs.clone(),
+        ..OpenOptions::default()
     }
 }
 

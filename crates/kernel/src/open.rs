@@ -6,7 +6,7 @@ use crate::session::OpenOptions;
 use arch::{Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
-use debuginfo::find::{Finder, Tried, hex};
+use debuginfo::find::{Finder, Tried, Watch, hex};
 use dump::{Dump, DumpError, Probe, looks_like_dump};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +37,12 @@ pub struct Opened {
     pub ignore_btf: bool,
     /// The release in the kernel's banner, where nothing else told it.
     pub banner_release: Option<String>,
+    /// Trees, archives and packages of source text that were named.
+    pub source_dirs: Vec<PathBuf>,
+    /// Nothing but what was named is used.
+    pub no_search: bool,
+    /// Where long work says how far it is, and what stops it.
+    pub watch: Watch,
     /// Where debug files are looked for; `None` where that is not wanted, or the release not known.
     pub finder: Option<Finder>,
     /// Where a vmlinux was looked for, and how each place fared.
@@ -176,6 +182,9 @@ fn find_kernel(dump: Arc<Dump>, options: &OpenOptions) -> Result<Opened> {
         warnings: Vec::new(),
         ignore_btf: options.ignore_btf,
         banner_release: None,
+        source_dirs: options.source_dirs.clone(),
+        no_search: options.no_search,
+        watch: options.watch.clone(),
         finder: None,
         vmlinux_tried: Vec::new(),
     })

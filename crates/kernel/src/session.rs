@@ -14,6 +14,7 @@ use crate::typing::{self, KernelBtf, Loaded};
 use arch::{Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
+use debuginfo::find::{Sources, Watch};
 use debuginfo::orc::OrcTable;
 use debuginfo::symtab::SymbolTable;
 use debuginfo::types::Types;
@@ -38,6 +39,10 @@ pub struct OpenOptions {
     pub ignore_btf: bool,
     /// More folders to look for debug files in.
     pub debug_dirs: Vec<PathBuf>,
+    /// Trees, archives and packages to look for source text in.
+    pub source_dirs: Vec<PathBuf>,
+    /// Where long work (unpacking, downloads) says how far it is, and what stops it.
+    pub watch: Watch,
 }
 
 /// One opened dump: memory, symbols, types and what was found out about the kernel.
@@ -62,6 +67,7 @@ pub struct Session {
     pub(crate) slab_caches: OnceLock<FxHashMap<VirtAddr, String>>,
     pub(crate) kernel_debug: OnceLock<Option<Arc<DebugFile>>>,
     pub(crate) module_debugs: Mutex<FxHashMap<VirtAddr, Option<Arc<DebugFile>>>>,
+    pub(crate) sources: OnceLock<Sources>,
 }
 
 impl std::fmt::Debug for Session {
@@ -121,6 +127,7 @@ impl Session {
             slab_caches: OnceLock::new(),
             kernel_debug: OnceLock::new(),
             module_debugs: Mutex::default(),
+            sources: OnceLock::new(),
         })
     }
 

@@ -1,7 +1,8 @@
 //! The two archive formats inside packages, as streams: tar (Debian) and cpio `newc` (RPM).
 
-use super::containers::{Sink, Wanted, invalid};
+use super::containers::{Member, Visit, invalid};
 use std::io::{self, BufRead, Read};
+use std::ops::ControlFlow;
 
 /// Longest path that is believed.
 const MAX_NAME: u64 = 1 << 16;
@@ -16,17 +17,17 @@ impl<R: BufRead> Tar<R> {
         Self { stream }
     }
 
-    /// Gives each member to the sink, until it has enough.
-    pub(super) fn each(mut self, wanted: &Wanted<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
+    /// Shows each member, until it is enough; true where the stream was read to its end.
+    pub(super) fn each(mut self, visit: Visit<'_>) -> io::Result<bool> {
         let mut long = None;
         loop {
             let mut block = [0; 512];
             if self.stream.fill_buf()?.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             self.stream.read_exact(&mut block)?;
             if block.iter().all(|&b| b == 0) {
-                return Ok(());
+                return Ok(true);
             }
             let size =
                 number(field(&block, 124, 12)).ok_or_else(|| invalid("a tar member has no size".into()))?;
@@ -38,8 +39,8 @@ impl<R: BufRead> Tar<R> {
                 kind => {
                     let name = long.take().unwrap_or_else(|| short_name(&block));
                     let plain = matches!(kind, b'0' | 0 | b'7');
-                    if !sink.member(&name, plain, size, &mut self.stream, wanted)? {
-                        return Ok(());
+                    if show(&mut self.stream, &name, plain, size, visit)?.is_break() {
+                        return Ok(false);
                     }
                 }
             }
@@ -97,8 +98,8 @@ impl<R: BufRead> Cpio<R> {
         Self { stream }
     }
 
-    /// Gives each member to the sink, until it has enough.
-    pub(super) fn each(mut self, wanted: &Wanted<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
+    /// Shows each member, until it is enough; true where the stream was read to its end.
+    pub(super) fn each(mut self, visit: Visit<'_>) -> io::Result<bool> {
         loop {
             // magic, then 13 numbers of 8 hex digits: mode is the 2nd, size the 7th, the name's size the 12th
             let mut header = [0; 110];
@@ -118,15 +119,35 @@ impl<R: BufRead> Cpio<R> {
             let name = text(&bytes(&mut self.stream, name_size)?);
             skip(&mut self.stream, (110 + name_size).wrapping_neg() & 3)?;
             if name == "TRAILER!!!" {
-                return Ok(());
+                return Ok(true);
             }
             let plain = mode & 0o170_000 == 0o100_000;
-            if !sink.member(&name, plain, size, &mut self.stream, wanted)? {
-                return Ok(());
+            if show(&mut self.stream, &name, plain, size, visit)?.is_break() {
+                return Ok(false);
             }
             skip(&mut self.stream, size.wrapping_neg() & 3)?;
         }
     }
+}
+
+/// Shows one member and steps over what was not read of it.
+fn show(
+    stream: &mut dyn BufRead,
+    path: &str,
+    plain: bool,
+    size: u64,
+    visit: Visit<'_>,
+) -> io::Result<ControlFlow<()>> {
+    let path = path.trim_start_matches("./").trim_start_matches('/');
+    let mut data = stream.take(size);
+    let go_on = visit(&mut Member { path, plain, size, data: &mut data })?;
+    if go_on.is_continue() {
+        io::copy(&mut data, &mut io::sink())?;
+        if data.limit() != 0 {
+            return Err(invalid(format!("it ends {:#x} bytes early; is it truncated?", data.limit())));
+        }
+    }
+    Ok(go_on)
 }
 
 fn bytes(stream: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {

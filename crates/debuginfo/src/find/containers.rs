@@ -1,21 +1,22 @@
-//! Packages read in place: `.deb`, `.ddeb` and `.rpm` without installing them.
+//! Packages and archives read in place, as streams: `.deb`, `.ddeb`, `.rpm`, and tar files in any packing.
 //!
 //! Sources: deb(5) and ar(5); ustar with GNU's long names and pax paths; the RPM file format (lead,
-//! signature and header structures) and cpio's `newc`. A package is read once from front to end, for it is packed
-//! as one stream; what is wanted of it is kept in a cache folder, under the paths that it would be installed at,
-//! so that the folder is a root to look in.
+//! signature and header structures) and cpio's `newc`. A package is packed as one stream, so it is read from front to
+//! end, and no further than what is wanted of it. A tar file inside a package (sources are packed so) is
+//! walked as if its members were the package's.
 //!
-//! Invariants: a member's path never leaves the folder; a half-written file never has its final name.
+//! Invariants: no more than a decoder's window of it is in memory; told by content, never by name.
 
+use super::Watch;
 use super::archives::{Cpio, Tar};
-use base::{Cancel, Progress};
-use std::fs::{self, File};
+use std::fs::File;
 use std::hash::Hasher;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::{Component, Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
-/// No debug file is larger.
-const MAX_MEMBER: u64 = 16 << 30;
+/// Archives inside archives: a source package has one.
+const MAX_NESTING: u32 = 2;
 
 /// Why a package could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,7 @@ pub enum ContainerError {
         source: io::Error,
     },
     /// Neither a Debian nor an RPM package.
-    #[error("{path}: neither a Debian nor an RPM package")]
+    #[error("{path}: neither a Debian package nor an RPM package nor a tar archive")]
     NotAPackage {
         /// The file.
         path: PathBuf,
@@ -47,97 +48,130 @@ pub enum ContainerError {
     Cancelled,
 }
 
-/// True for files that [`extract`] reads, by their first bytes.
+/// True for Debian and RPM packages, by their first bytes.
 #[must_use]
 pub fn is_package(path: &Path) -> bool {
-    let mut magic = [0; 8];
-    let read = File::open(path).and_then(|mut f| f.read_exact(&mut magic));
-    read.is_ok() && (magic == *b"!<arch>\n" || magic.starts_with(&RPM_LEAD))
+    matches!(kind(path), Some(Kind::Deb | Kind::Rpm))
+}
+
+/// True for files that [`walk`] reads.
+#[must_use]
+pub fn is_archive(path: &Path) -> bool {
+    kind(path).is_some()
 }
 
 const RPM_LEAD: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
 
-/// Where unpacked packages are kept: `~/.cache/crashlens/debug`, as the XDG specification has it.
-#[must_use]
-pub fn cache_dir() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("crashlens/debug")
+/// What holds the members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Deb,
+    Rpm,
+    Tar,
 }
 
-/// What to take of a package.
-pub struct Wanted<'a> {
-    /// Says of a path (`usr/lib/debug/boot/vmlinux-6.1`) whether it is wanted.
-    pub path: &'a dyn Fn(&str) -> bool,
-    /// Stop after so many files: what is left of the package need not be unpacked.
-    pub enough: usize,
+fn kind(path: &Path) -> Option<Kind> {
+    let mut file = File::open(path).ok()?;
+    let mut magic = [0; 8];
+    file.read_exact(&mut magic).ok()?;
+    if magic == *b"!<arch>\n" {
+        return Some(Kind::Deb);
+    }
+    if magic.starts_with(&RPM_LEAD) {
+        return Some(Kind::Rpm);
+    }
+    file.rewind().ok()?;
+    let (head, _) = peek(unpacked(BufReader::new(file)).ok()?, 512).ok()?;
+    is_tar(&head).then_some(Kind::Tar)
 }
 
-/// What a package gave.
-#[derive(Clone, Debug)]
-pub struct Extracted {
-    /// The folder that stands for `/`; give it to [`super::Finder::under`].
-    pub root: PathBuf,
-    /// The files that were unpacked by this call.
-    pub files: Vec<PathBuf>,
+/// True for the first block of a tar file.
+fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
 }
 
-/// Unpacks the wanted files of the package at `package` into a folder of its own below `cache`. Files that are
-/// there from before are kept and not counted.
+/// The first bytes of a stream, and the whole stream.
+fn peek<'a>(mut stream: impl BufRead + 'a, count: u64) -> io::Result<(Vec<u8>, impl BufRead + 'a)> {
+    let mut head = Vec::new();
+    stream.by_ref().take(count).read_to_end(&mut head)?;
+    Ok((head.clone(), io::Cursor::new(head).chain(stream)))
+}
+
+/// One member of an archive.
+pub struct Member<'a> {
+    /// Its path in the archive, without a leading `./` or `/`.
+    pub path: &'a str,
+    /// True for a regular file.
+    pub plain: bool,
+    /// Its bytes.
+    pub size: u64,
+    /// Reads them; what is left unread is stepped over.
+    pub data: &'a mut dyn BufRead,
+}
+
+/// Looks at a member; `Break` ends the walk.
+pub type Visit<'a> = &'a mut dyn FnMut(&mut Member<'_>) -> io::Result<ControlFlow<()>>;
+
+/// Shows every member of the archive at `path`, in its order, until `visit` breaks. True where it was read to
+/// the end.
 ///
 /// # Errors
-/// When the package cannot be read, is damaged, or the folder not written.
-pub fn extract(
-    package: &Path,
-    wanted: &Wanted<'_>,
-    cache: &Path,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<Extracted, ContainerError> {
-    let io = |source| ContainerError::Io { path: package.to_owned(), source };
-    let mut file = File::open(package).map_err(io)?;
+/// When the archive cannot be read or is damaged, or the work was stopped.
+pub fn walk(path: &Path, watch: &Watch, visit: Visit<'_>) -> Result<bool, ContainerError> {
+    let io = |source| ContainerError::Io { path: path.to_owned(), source };
+    let kind = kind(path).ok_or_else(|| ContainerError::NotAPackage { path: path.to_owned() })?;
+    let mut file = File::open(path).map_err(io)?;
     let total = file.metadata().map_err(io)?.len();
-    let root = cache.join(key(&mut file, package).map_err(io)?);
-    file.rewind().map_err(io)?;
-    let mut magic = [0; 8];
-    file.read_exact(&mut magic).map_err(io)?;
-    let rpm = magic.starts_with(&RPM_LEAD);
-    let size = match rpm {
-        true => rpm_payload(&mut file, package)?,
-        false if magic == *b"!<arch>\n" => deb_payload(&mut file, package)?,
-        false => return Err(ContainerError::NotAPackage { path: package.to_owned() }),
+    let size = match kind {
+        Kind::Rpm => rpm_payload(&mut file, path)?,
+        Kind::Deb => deb_payload(&mut file, path)?,
+        Kind::Tar => u64::MAX,
     };
-    let counted = Counted { inner: file.take(size), done: 0, total, progress };
-    let stream = unpacked(BufReader::with_capacity(1 << 18, counted)).map_err(io)?;
-    let mut sink = Sink { root: root.clone(), files: Vec::new(), cancel };
-    let ended = if rpm {
-        Cpio::new(stream).each(wanted, &mut sink)
-    } else {
-        Tar::new(stream).each(wanted, &mut sink)
-    };
-    progress.finish();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let what = format!("reading {name}");
+    let counted = Counted { inner: file.take(size), done: 0, total, watch, what };
+    let ended = unpacked(BufReader::with_capacity(1 << 18, counted)).and_then(|stream| match kind {
+        Kind::Rpm => Cpio::new(stream).each(&mut |m| nested(m, 0, visit)),
+        Kind::Deb | Kind::Tar => Tar::new(stream).each(&mut |m| nested(m, 0, visit)),
+    });
+    watch.progress.finish();
     match ended {
-        Ok(()) => Ok(Extracted { root, files: sink.files }),
-        Err(_) if cancel.is_cancelled() => Err(ContainerError::Cancelled),
+        Ok(whole) => Ok(whole),
+        Err(_) if watch.cancel.is_cancelled() => Err(ContainerError::Cancelled),
         Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-            Err(ContainerError::Damaged { path: package.to_owned(), what: e.to_string() })
+            Err(ContainerError::Damaged { path: path.to_owned(), what: e.to_string() })
         }
         Err(e) => Err(io(e)),
     }
 }
 
-/// A folder name that another build of the package does not have: of its name, size and both ends (a package
+/// Shows a member, or what is in it where it is a tar file.
+fn nested(member: &mut Member<'_>, depth: u32, visit: Visit<'_>) -> io::Result<ControlFlow<()>> {
+    let tarred = member.path.contains(".tar") || member.path.ends_with(".tgz");
+    if !member.plain || !tarred || depth >= MAX_NESTING {
+        return visit(member);
+    }
+    let (head, inner) = peek(unpacked(&mut *member.data)?, 512)?;
+    if !is_tar(&head) {
+        return Ok(ControlFlow::Continue(()));
+    }
+    let whole = Tar::new(inner).each(&mut |m| nested(m, depth + 1, visit))?;
+    Ok(if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+}
+
+/// A name that another build of the archive does not have: of its name, size and both ends (a package
 /// ends with the end of its packed stream, which depends on all of it).
-fn key(file: &mut File, path: &Path) -> io::Result<String> {
+pub(super) fn key(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
     let mut h = rustc_hash::FxHasher::default();
     let len = file.metadata()?.len();
     h.write_u64(len);
-    let mut end = Vec::new();
+    let mut ends = Vec::new();
     for from in [0, len.saturating_sub(0x4000)] {
         file.seek(SeekFrom::Start(from))?;
-        Read::by_ref(file).take(0x4000).read_to_end(&mut end)?;
+        Read::by_ref(&mut file).take(0x4000).read_to_end(&mut ends)?;
     }
-    h.write(&end);
+    h.write(&ends);
     let name = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(format!("{name}-{:016x}", h.finish()))
 }
@@ -145,6 +179,7 @@ fn key(file: &mut File, path: &Path) -> io::Result<String> {
 /// Goes to a Debian package's `data.tar`, and says how long it is.
 fn deb_payload(file: &mut File, path: &Path) -> Result<u64, ContainerError> {
     let damaged = |what: &str| ContainerError::Damaged { path: path.to_owned(), what: what.into() };
+    file.seek(SeekFrom::Start(8)).map_err(|_| damaged("it ends in its magic"))?;
     loop {
         // ar: name 16, date 12, owner 6, group 6, mode 8, size 10, end 2
         let mut header = [0; 60];
@@ -183,97 +218,55 @@ fn rpm_payload(file: &mut File, path: &Path) -> Result<u64, ContainerError> {
 }
 
 /// The stream behind whichever packing, told by its first bytes.
-fn unpacked<'a>(mut packed: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    let head = packed.fill_buf()?;
-    Ok(match head {
+pub(super) fn unpacked<'a>(packed: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+    let (head, packed) = peek(packed, 6)?;
+    Ok(match *head {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
             Box::new(buffered(liblzma::bufread::XzDecoder::new_multi_decoder(packed)))
+        }
+        // an .lzma file has no magic: its properties byte and the low bytes of a power of two as window
+        [0x5d, 0, 0, _, _, ..] => {
+            let stream =
+                liblzma::stream::Stream::new_lzma_decoder(MAX_LZMA_MEMORY).map_err(io::Error::other)?;
+            Box::new(buffered(liblzma::bufread::XzDecoder::new_stream(packed, stream)))
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(buffered(zstd::Decoder::with_buffer(packed)?)),
         [0x1f, 0x8b, ..] => Box::new(buffered(flate2::bufread::MultiGzDecoder::new(packed))),
         [b'B', b'Z', b'h', ..] => {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "bzip2 packages are not read"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "it is packed with bzip2, which is not read; unpack it, and name the vmlinux in it",
+            ));
         }
         _ => Box::new(packed),
     })
 }
 
+/// A window of 64 MiB, the largest that `lzma -9` makes, and the decoder's own tables.
+const MAX_LZMA_MEMORY: u64 = 80 << 20;
+
 fn buffered<R: Read>(reader: R) -> BufReader<R> {
     BufReader::with_capacity(1 << 18, reader)
 }
 
-/// Counts what is read of the package.
+/// Counts what is read of the archive, and stops when that is asked for.
 struct Counted<'a, R> {
     inner: R,
     done: u64,
     total: u64,
-    progress: &'a dyn Progress,
+    watch: &'a Watch,
+    what: String,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.watch.cancel.is_cancelled() {
+            return Err(io::Error::other("interrupted"));
+        }
         let n = self.inner.read(buf)?;
         self.done += n as u64;
-        self.progress.step("unpacking package", self.done, self.total);
+        self.watch.progress.step(&self.what, self.done, self.total);
         Ok(n)
-    }
-}
-
-/// Where members go.
-pub(super) struct Sink<'a> {
-    root: PathBuf,
-    files: Vec<PathBuf>,
-    cancel: &'a Cancel,
-}
-
-impl Sink<'_> {
-    /// Takes or skips one member of `size` bytes; false once there is enough.
-    pub(super) fn member(
-        &mut self,
-        name: &str,
-        plain: bool,
-        size: u64,
-        data: &mut dyn Read,
-        wanted: &Wanted<'_>,
-    ) -> io::Result<bool> {
-        let name = name.trim_start_matches("./").trim_start_matches('/');
-        let place = self.root.join(name);
-        let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
-        if !plain || !inside || name.is_empty() || !(wanted.path)(name) || place.is_file() {
-            self.copy(data, &mut io::sink(), size)?;
-            return Ok(true);
-        }
-        if size > MAX_MEMBER {
-            return Err(invalid(format!("{name} is {size:#x} bytes long")));
-        }
-        if let Some(dir) = place.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let mut half = place.clone().into_os_string();
-        half.push(format!(".{}.part", std::process::id()));
-        let mut out = File::create(&half)?;
-        let copied = self.copy(data, &mut out, size).and_then(|()| out.flush());
-        if let Err(e) = copied.and_then(|()| fs::rename(&half, &place)) {
-            let _ = fs::remove_file(&half); // the error that matters is the first
-            return Err(e);
-        }
-        self.files.push(place);
-        Ok(self.files.len() < wanted.enough)
-    }
-
-    fn copy(&self, from: &mut dyn Read, to: &mut dyn Write, size: u64) -> io::Result<()> {
-        let mut left = size;
-        while left != 0 {
-            if self.cancel.is_cancelled() {
-                return Err(io::Error::other("interrupted"));
-            }
-            let n = io::copy(&mut from.take(left.min(4 << 20)), to)?;
-            if n == 0 {
-                return Err(invalid(format!("it ends {left:#x} bytes early; is it truncated?")));
-            }
-            left -= n;
-        }
-        Ok(())
     }
 }
 
@@ -284,9 +277,7 @@ pub(super) fn invalid(what: String) -> io::Error {
 /// Reads any bytes as a package's stream; for the fuzzer.
 #[doc(hidden)]
 pub fn fuzz_archives(bytes: &[u8]) {
-    let wanted = Wanted { path: &|_| false, enough: 1 };
-    let cancel = Cancel::new();
-    let sink = || Sink { root: PathBuf::new(), files: Vec::new(), cancel: &cancel };
-    let _ = Tar::new(bytes).each(&wanted, &mut sink());
-    let _ = Cpio::new(bytes).each(&wanted, &mut sink());
+    let mut ignore = |_: &mut Member<'_>| Ok(ControlFlow::Continue(()));
+    let _ = Tar::new(bytes).each(&mut ignore);
+    let _ = Cpio::new(bytes).each(&mut ignore);
 }

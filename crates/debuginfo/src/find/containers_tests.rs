@@ -1,9 +1,11 @@
 //! Packages made here, in each packing.
 
+use super::containers::*;
 use super::*;
-use base::{Cancel, NoProgress};
+use std::io;
+use std::ops::ControlFlow;
 
-fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(super) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut member = |name: &[u8], kind: u8, bytes: &[u8]| {
         let mut block = [0_u8; 512];
@@ -11,6 +13,7 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
         block[..n].copy_from_slice(&name[..n]);
         block[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
         block[156] = kind;
+        block[257..263].copy_from_slice(b"ustar\0");
         out.extend_from_slice(&block);
         out.extend_from_slice(bytes);
         out.resize(out.len().next_multiple_of(512), 0);
@@ -25,7 +28,7 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn cpio(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(super) fn cpio(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, bytes) in files.iter().chain(&[("TRAILER!!!", &b""[..])]) {
         let mut numbers = [0; 13];
@@ -43,7 +46,7 @@ fn cpio(files: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn packings(plain: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn packings(plain: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let mut xz = Vec::new();
     std::io::copy(&mut liblzma::read::XzEncoder::new(plain, 1), &mut xz).unwrap();
     let mut gz = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
@@ -51,10 +54,14 @@ fn packings(plain: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let n = gz.gzip_compress(plain, &mut gzip).unwrap();
     gzip.truncate(n);
     let zst = zstd::encode_all(plain, 1).unwrap();
-    vec![("xz", xz), ("gz", gzip), ("zst", zst), ("", plain.to_vec())]
+    let preset = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
+    let lzma = liblzma::stream::Stream::new_lzma_encoder(&preset).unwrap();
+    let mut old = Vec::new();
+    std::io::copy(&mut liblzma::read::XzEncoder::new_stream(plain, lzma), &mut old).unwrap();
+    vec![("xz", xz), ("gz", gzip), ("zst", zst), ("lzma", old), ("", plain.to_vec())]
 }
 
-fn deb(data: &[u8]) -> Vec<u8> {
+pub(super) fn deb(data: &[u8]) -> Vec<u8> {
     let mut out = b"!<arch>\n".to_vec();
     for (name, bytes) in [("debian-binary", &b"2.0"[..]), ("control.tar.xz", b"control"), ("data.tar", data)]
     {
@@ -67,7 +74,7 @@ fn deb(data: &[u8]) -> Vec<u8> {
     out
 }
 
-fn rpm(payload: &[u8]) -> Vec<u8> {
+pub(super) fn rpm(payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0; 96];
     out[..4].copy_from_slice(&[0xed, 0xab, 0xee, 0xdb]);
     for bytes in [5_u32, 11] {
@@ -84,17 +91,25 @@ fn rpm(payload: &[u8]) -> Vec<u8> {
     out
 }
 
-fn take(package: &[u8], enough: usize, cache: &Path) -> Result<Extracted, ContainerError> {
-    let path = cache.join("package.bin");
-    std::fs::write(&path, package).unwrap();
-    let wanted = Wanted { path: &|p| p.contains("vmlinux") || p.contains("evil"), enough };
-    extract(&path, &wanted, cache, &NoProgress, &Cancel::new())
-}
-
 const LONG: &str = "./usr/lib/debug/lib/modules/6.1.0-a-release-of-a-very-long-name-indeed/and/more/folders/that/nobody/needs/vmlinux";
 
+/// All members of a package, in words, or the error.
+fn listed(package: &[u8]) -> Result<Vec<(String, Vec<u8>)>, ContainerError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("package.bin");
+    std::fs::write(&path, package).unwrap();
+    let mut out = Vec::new();
+    walk(&path, &Watch::default(), &mut |m| {
+        let mut bytes = Vec::new();
+        m.data.read_to_end(&mut bytes)?;
+        out.push((m.path.to_owned(), bytes));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(out)
+}
+
 #[test]
-fn the_wanted_files_of_each_kind_of_package() {
+fn the_members_of_each_kind_of_package() {
     let big = vec![0x5a; 100_000];
     let files: [(&str, &[u8]); 4] = [
         ("./usr/share/doc/readme", b"no"),
@@ -105,37 +120,54 @@ fn the_wanted_files_of_each_kind_of_package() {
     let mut packages = Vec::new();
     packages.extend(packings(&tar(&files)).into_iter().map(|(how, data)| (how, deb(&data))));
     packages.extend(packings(&cpio(&files)).into_iter().map(|(how, data)| (how, rpm(&data))));
+    packages.extend(packings(&tar(&files)));
     for (how, package) in packages {
-        let dir = tempfile::tempdir().unwrap();
-        let got = take(&package, usize::MAX, dir.path()).unwrap_or_else(|e| panic!("{how}: {e}"));
-        assert_eq!(got.files.len(), 2, "{how}");
-        assert_eq!(std::fs::read(got.root.join("usr/lib/debug/boot/vmlinux-6.1")).unwrap(), big, "{how}");
-        assert_eq!(std::fs::read(got.root.join(LONG)).unwrap(), b"second", "{how}");
-        assert!(!dir.path().join("evil").exists() && !got.root.join("../evil").exists());
-        // the second time they are there
-        assert!(take(&package, usize::MAX, dir.path()).unwrap().files.is_empty());
+        let got = listed(&package).unwrap_or_else(|e| panic!("{how}: {e}"));
+        assert_eq!(got.len(), 4, "{how}");
+        assert_eq!(got[1], ("usr/lib/debug/boot/vmlinux-6.1".into(), big.clone()), "{how}");
+        assert_eq!(got[3], (LONG.trim_start_matches("./").into(), b"second".to_vec()), "{how}");
     }
 }
 
 #[test]
-fn it_stops_when_it_has_enough() {
-    let files: [(&str, &[u8]); 2] = [("./vmlinux-1", b"a"), ("./vmlinux-2", b"b")];
-    let dir = tempfile::tempdir().unwrap();
-    let got = take(&deb(&tar(&files)), 1, dir.path()).unwrap();
-    assert_eq!(got.files, [got.root.join("vmlinux-1")]);
+fn a_member_that_is_not_wanted_is_stepped_over() {
+    let files: [(&str, &[u8]); 3] = [("./a", b"1234567"), ("./b", b"x"), ("./c", b"")];
+    for package in [deb(&tar(&files)), rpm(&cpio(&files))] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p");
+        std::fs::write(&path, package).unwrap();
+        let mut seen = Vec::new();
+        let mut visit = |m: &mut Member<'_>| {
+            seen.push(m.path.to_owned());
+            Ok::<_, io::Error>(if m.path == "b" { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        };
+        assert!(!walk(&path, &Watch::default(), &mut visit).unwrap());
+        assert_eq!(seen, ["a", "b"]);
+    }
 }
 
 #[test]
-fn damage_is_said_and_leaves_no_half_file() {
+fn archives_in_archives_are_walked_and_others_are_members() {
+    let inner = tar(&[("linux/fs/a.c", b"code")]);
+    for (how, packed) in packings(&inner) {
+        let files: [(&str, &[u8]); 2] =
+            [("./usr/src/linux.tar.xz", &packed), ("./usr/share/doc/x.gz", b"doc")];
+        let got = listed(&deb(&tar(&files))).unwrap();
+        let names: Vec<&str> = got.iter().map(|(n, _)| n.as_str()).collect();
+        assert_eq!(names, ["linux/fs/a.c", "usr/share/doc/x.gz"], "{how}");
+    }
+}
+
+#[test]
+fn damage_is_said() {
     let big = vec![1; 50_000];
     let package = deb(&tar(&[("./vmlinux", &big)]));
-    let dir = tempfile::tempdir().unwrap();
-    let error = take(&package[..30_000], 1, dir.path()).unwrap_err().to_string();
+    let error = listed(&package[..30_000]).unwrap_err().to_string();
     assert!(error.contains("truncated"), "{error}");
-    let folders = std::fs::read_dir(dir.path()).unwrap().flatten().filter(|e| e.path().is_dir());
-    assert!(folders.flat_map(|d| std::fs::read_dir(d.path()).unwrap()).next().is_none());
-    let error = take(b"#!/bin/sh, not a package", 1, dir.path()).unwrap_err();
+    let error = listed(b"#!/bin/sh, not a package").unwrap_err();
     assert!(matches!(error, ContainerError::NotAPackage { .. }));
+    let bzip = listed(&deb(b"BZh91AY&SY")).unwrap_err().to_string();
+    assert!(bzip.contains("bzip2"), "{bzip}");
 }
 
 #[test]
@@ -143,10 +175,9 @@ fn a_request_to_stop_is_heard() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("p.deb");
     std::fs::write(&path, deb(&tar(&[("./vmlinux", b"x")]))).unwrap();
-    let cancel = Cancel::new();
-    cancel.cancel();
-    let wanted = Wanted { path: &|_| true, enough: 1 };
-    let error = extract(&path, &wanted, dir.path(), &NoProgress, &cancel).unwrap_err();
+    let watch = Watch::default();
+    watch.cancel.cancel();
+    let error = walk(&path, &watch, &mut |_| Ok(ControlFlow::Continue(()))).unwrap_err();
     assert!(matches!(error, ContainerError::Cancelled));
 }
 

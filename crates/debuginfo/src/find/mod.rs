@@ -4,21 +4,50 @@
 //! What was tried is kept, with the outcome, so that "not found" can say where it looked.
 
 mod archives;
+mod cache;
 mod containers;
 #[cfg(test)]
 mod containers_tests;
 mod packages;
+mod sources;
+#[cfg(test)]
+mod sources_tests;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-pub use containers::{ContainerError, Extracted, Wanted, cache_dir, extract, fuzz_archives, is_package};
+pub use cache::cache_dir;
+pub use containers::{ContainerError, Member, Visit, fuzz_archives, is_archive, is_package, walk};
 pub use packages::{WantedPackage, wanted_packages};
+pub use sources::{Effort, SourceText, Sources};
+
+/// How long work tells how far it is, and learns that it should stop.
+#[derive(Clone)]
+pub struct Watch {
+    /// Where it is told.
+    pub progress: Arc<dyn Progress>,
+    /// The switch that stops it.
+    pub cancel: Cancel,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { progress: Arc::new(NoProgress), cancel: Cancel::new() }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
 
 use crate::elf::ObjectFile;
+use base::{Cancel, NoProgress, Progress};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use tree::ModuleIndex;
 
 /// How a candidate fared.

@@ -1,0 +1,133 @@
+//! The folder of what was unpacked: `~/.cache/crashlens`, as the XDG specification has it.
+//!
+//! `debug/BUILD-ID/debuginfo` are debug files out of packages, named as debuginfod's client names its own;
+//! `source/KEY.zst` with `KEY.index` are source archives ([`super::store`]); `packages/KEY` are lists of packages'
+//! members. All of it can be deleted at any time.
+//!
+//! Invariants: a half-written file never has its final name; above [`limit`] the files that were not used for
+//! the longest time go, those of the last hour never.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Bytes that the cache may hold where `CRASHLENS_CACHE_MB` says nothing.
+const LIMIT: u64 = 8 << 30;
+/// What was used so lately may be in use by another session.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// The folder.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("crashlens")
+}
+
+/// Bytes that the cache may hold.
+fn limit() -> u64 {
+    let set = std::env::var("CRASHLENS_CACHE_MB").ok().and_then(|text| text.parse::<u64>().ok());
+    set.map_or(LIMIT, |mb| mb.saturating_mul(1 << 20))
+}
+
+/// Marks a file as used now.
+pub(super) fn touch(path: &Path) {
+    // only a hint: a cache on a read-only system serves all the same
+    let _ = fs::File::options().append(true).open(path).and_then(|f| f.set_modified(SystemTime::now()));
+}
+
+/// Writes a file by way of another name.
+pub(super) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut half = path.to_owned().into_os_string();
+    half.push(format!(".{}.part", std::process::id()));
+    let half = PathBuf::from(half);
+    let written =
+        fs::File::create(&half).and_then(|mut f| write(&mut f)).and_then(|()| fs::rename(&half, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&half); // the error that matters is the first
+    }
+    written
+}
+
+/// Deletes what was not used for the longest time, until the cache is within its bound.
+pub(super) fn trim(cache: &Path) {
+    trim_to(cache, limit(), SystemTime::now());
+}
+
+fn trim_to(cache: &Path, limit: u64, now: SystemTime) {
+    let mut files = Vec::new();
+    for part in ["debug", "source", "packages"] {
+        list(&cache.join(part), 2, &mut files);
+    }
+    let mut total = files.iter().fold(0_u64, |sum, f| sum.saturating_add(f.size));
+    files.sort_by_key(|f| f.used);
+    for file in files {
+        let fresh = now.duration_since(file.used).is_ok_and(|age| age < FRESH) || file.used > now;
+        if total <= limit || fresh {
+            return;
+        }
+        if fs::remove_file(&file.path).is_ok() {
+            total = total.saturating_sub(file.size);
+            if let Some(dir) = file.path.parent() {
+                let _ = fs::remove_dir(dir); // only where it is empty now
+            }
+        }
+    }
+}
+
+struct Cached {
+    path: PathBuf,
+    size: u64,
+    used: SystemTime,
+}
+
+fn list(dir: &Path, depth: u32, out: &mut Vec<Cached>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.is_dir() && depth > 0 {
+            list(&entry.path(), depth - 1, out);
+        } else if meta.is_file() {
+            let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            out.push(Cached { path: entry.path(), size: meta.len(), used });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_first_and_fresh_files_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let put = |name: &str, hours: u64| {
+            let path = dir.path().join("debug").join(name).join("debuginfo");
+            write_whole(&path, |f| io::Write::write_all(f, &[0; 1000])).unwrap();
+            let file = fs::File::options().append(true).open(&path).unwrap();
+            file.set_modified(now - Duration::from_secs(hours * 3600)).unwrap();
+            path
+        };
+        let (old, older, new) = (put("aa", 5), put("bb", 9), put("cc", 0));
+        trim_to(dir.path(), 2000, now);
+        assert!(!older.exists() && old.exists() && new.exists());
+        assert!(!older.parent().unwrap().exists(), "its empty folder goes too");
+        trim_to(dir.path(), 0, now);
+        assert!(!old.exists() && new.exists());
+    }
+
+    #[test]
+    fn a_half_written_file_has_no_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x/y");
+        write_whole(&path, |_| Err(io::Error::other("no"))).unwrap_err();
+        assert_eq!(fs::read_dir(dir.path().join("x")).unwrap().count(), 0);
+    }
+}
