@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if !args.fast {
         steps.push(("fuzz targets", Box::new(|| fuzz::smoke(args.fuzz_seconds))));
         steps.push(("setup", Box::new(|| setup::install(false))));
-        steps.push(("corpus", Box::new(corpus::quick)));
+        steps.push(("corpus", Box::new(|| corpus::quick(false))));
         steps.push(("truth tests on the corpus", Box::new(|| truth(&["--test", "corpus"], "required"))));
     }
     let started = Instant::now();

@@ -45,6 +45,12 @@ impl Kernel {
         places.into_iter().find(|path| path.exists()).unwrap_or(boot)
     }
 
+    /// Its configuration.
+    pub(crate) fn config(&self) -> Result<String, Error> {
+        let path = headers(&self.dir, &self.release).join(".config");
+        fs::read_to_string(&path).at(&path)
+    }
+
     /// The ELF file with debug information.
     pub(crate) fn vmlinux(&self) -> PathBuf {
         self.dir.join("vmlinux")
@@ -252,8 +258,28 @@ fn build_bug(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
     fs::write(&file, with_bug(&text, bug)?).at(&file)?;
     fs::write(folder.join("Makefile"), format!("obj-m := {}.o\n", bug.module)).at(&folder)?;
 
+    make(dir, release, &folder, &root)?;
+    let built = folder.join(format!("{}.ko", bug.module));
+    with_types(dir, release, &built)?;
+    output(
+        command("strip", ["--strip-debug", "-o"]).arg(root.join(format!("{}.ko", bug.module))).arg(&built),
+    )?;
+    fs::remove_dir_all(&debs).at(&debs)?;
+    fs::remove_file(&archive).at(&archive)?;
+    Ok(())
+}
+
+/// Where a kernel's headers are unpacked.
+fn headers(dir: &Path, release: &str) -> PathBuf {
+    dir.join("usr/src").join(format!("linux-headers-{release}"))
+}
+
+/// Builds the modules of a folder against the unpacked headers; `root` is what is cut off its files' names.
+pub(crate) fn make(dir: &Path, release: &str, folder: &Path, root: &Path) -> Result<(), Error> {
+    let src = dir.join("usr/src");
+    let build = headers(dir, release);
     // The headers name each other by where they would be installed.
-    for path in [src.join(&headers).join("Makefile"), src.join(&headers).join(".kernelvariables")] {
+    for path in [build.join("Makefile"), build.join(".kernelvariables")] {
         if let Ok(text) = fs::read_to_string(&path) {
             fs::write(&path, text.replace(" /usr/src/", &format!(" {}/", src.display()))).at(&path)?;
         }
@@ -263,24 +289,20 @@ fn build_bug(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
         root.display(),
         src.display()
     );
-    let build = src.join(&headers);
     let args =
         ["-C", &build.display().to_string(), &format!("M={}", folder.display()), "CC=gcc", &flags, "modules"];
-    limited(600, "make", args)?;
+    limited(600, "make", args).map(drop)
+}
 
-    let built = folder.join(format!("{}.ko", bug.module));
-    let config = fs::read_to_string(build.join(".config")).at(&build)?;
+/// Gives a module its types, which a build without a vmlinux in the headers leaves out, if the kernel reads them.
+pub(crate) fn with_types(dir: &Path, release: &str, built: &Path) -> Result<(), Error> {
+    let config = headers(dir, release).join(".config");
+    let config = fs::read_to_string(&config).at(&config)?;
     if config.contains("CONFIG_DEBUG_INFO_BTF_MODULES=y") {
-        // Without a vmlinux in the headers the build leaves the types out.
         output(
-            command("pahole", ["-J", "--btf_gen_floats", "--btf_base"]).arg(dir.join("vmlinux")).arg(&built),
+            command("pahole", ["-J", "--btf_gen_floats", "--btf_base"]).arg(dir.join("vmlinux")).arg(built),
         )?;
     }
-    output(
-        command("strip", ["--strip-debug", "-o"]).arg(root.join(format!("{}.ko", bug.module))).arg(&built),
-    )?;
-    fs::remove_dir_all(&debs).at(&debs)?;
-    fs::remove_file(&archive).at(&archive)?;
     Ok(())
 }
 

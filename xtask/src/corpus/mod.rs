@@ -5,6 +5,7 @@
 //! ```text
 //! SERIES/CASE/   the dumps, vmlinux, modules/ (the loaded modules' files with debug information),
 //!                console.txt (the serial console as it was), truth.json (the same, parsed), done (the marker)
+//! zoo/           see [`zoo`]
 //! kernels/       a kernel of each series, unpacked; SERIES/guest: what its guests boot from
 //! apt/, tools/   apt roots of the suites; programs of the newest suite
 //! ```
@@ -13,12 +14,14 @@
 
 mod apt;
 mod cases;
+mod console;
 mod dumps;
 mod guest;
 mod kernel;
 mod oops;
 mod qemu;
 mod truth;
+mod zoo;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,6 +45,9 @@ pub(crate) struct Args {
     /// Only this kernel series (may be repeated).
     #[arg(long, value_name = "SERIES")]
     series: Vec<String>,
+    /// The zoo instead: guests that a module makes die in many ways.
+    #[arg(long)]
+    zoo: bool,
     /// Only the small set that continuous integration builds (of the first series).
     #[arg(long)]
     quick: bool,
@@ -63,6 +69,19 @@ const SAMPLE: (&str, &str, &str) = ("6.1", "virtio-bug-kdump", "virtio-bug.kdump
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let cache = cache()?;
     check_names(args)?;
+    if args.zoo {
+        return zoo::run(
+            &cache,
+            &zoo::Wanted {
+                list: args.list,
+                ways: &args.cases,
+                series: &args.series,
+                quick: args.quick,
+                force: args.force,
+                reparse: args.reparse,
+            },
+        );
+    }
     if args.list {
         for (series, case) in chosen(args) {
             let state = if marker(&cache, series, case).exists() { "done" } else { "-" };
@@ -86,12 +105,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if args.sample { ship(&cache) } else { Ok(()) }
 }
 
-/// Builds the small set of continuous integration.
-pub(crate) fn quick() -> Result<(), Error> {
+/// Builds the small set of continuous integration: of the corpus, or of the zoo.
+pub(crate) fn quick(zoo: bool) -> Result<(), Error> {
     run(&Args {
         list: false,
         cases: Vec::new(),
         series: Vec::new(),
+        zoo,
         quick: true,
         force: false,
         reparse: false,
@@ -268,7 +288,7 @@ fn chosen(args: &Args) -> impl Iterator<Item = (&'static Series, &'static Case)>
 }
 
 fn check_names(args: &Args) -> Result<(), Error> {
-    for name in &args.cases {
+    for name in args.cases.iter().filter(|_| !args.zoo) {
         if !CASES.iter().any(|case| case.name == *name) {
             return other(format!("no case `{name}`: `cargo xtask corpus --list` names them"));
         }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -95,13 +95,18 @@ pub(crate) fn run(machine: &Machine<'_>) -> Result<Running, Error> {
         qemu.args(["-device", "virtio-blk-pci,drive=d1"]);
     }
     let log = machine.dir.join("qemu.log");
-    let file = fs::File::create(&log).at(&log)?;
+    let mut running = start(qemu, monitor, &log)?;
+    running.wait(machine, &log)?;
+    Ok(running)
+}
+
+/// Starts a guest whose complaints go to `log`.
+pub(crate) fn start(mut qemu: Command, monitor: PathBuf, log: &Path) -> Result<Running, Error> {
+    let file = fs::File::create(log).at(log)?;
     qemu.stdout(Stdio::null()).stderr(file);
     let child =
         qemu.spawn().map_err(|source| Error::Start { program: "qemu-system-x86_64".into(), source })?;
-    let mut running = Running { child, monitor };
-    running.wait(machine, &log)?;
-    Ok(running)
+    Ok(Running { child, monitor })
 }
 
 /// Whether the console shows that the guest is where its case wants it.
@@ -136,20 +141,33 @@ impl Running {
             if machine.case.end != End::Live && text.contains("@@IDLE") {
                 return other(format!("the guest did not die: see {}", machine.console.display()));
             }
-            if let Some(status) = self.child.try_wait().at(log)? {
-                let said = fs::read_to_string(log).unwrap_or_default();
-                return other(format!("qemu ended ({status}) before the guest did: {}", said.trim()));
-            }
+            self.alive(log)?;
         }
         other(format!("the guest did not come to its end in time: see {}", machine.console.display()))
     }
 
+    /// Fails if the guest is gone.
+    pub(crate) fn alive(&mut self, log: &Path) -> Result<(), Error> {
+        match self.child.try_wait().at(log)? {
+            Some(status) => {
+                let said = fs::read_to_string(log).unwrap_or_default();
+                other(format!("qemu ended ({status}) before the guest did: {}", said.trim()))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Gives commands to the monitor, the guest stopped.
     pub(crate) fn monitor(&mut self, commands: &[String]) -> Result<String, Error> {
+        self.ask(std::iter::once("stop").chain(commands.iter().map(String::as_str)))
+    }
+
+    /// Gives commands to the monitor.
+    pub(crate) fn ask<'a>(&mut self, commands: impl Iterator<Item = &'a str>) -> Result<String, Error> {
         let mut socket = UnixStream::connect(&self.monitor).at(&self.monitor)?;
         socket.set_read_timeout(Some(Duration::from_secs(1))).at(&self.monitor)?;
         let mut said = prompt(&mut socket, &self.monitor)?;
-        for line in std::iter::once("stop").chain(commands.iter().map(String::as_str)) {
+        for line in commands {
             socket.write_all(format!("{line}\n").as_bytes()).at(&self.monitor)?;
             let answer = prompt(&mut socket, &self.monitor)?;
             // The monitor echoes its input with much editing; what it says itself stands on lines of its own.
