@@ -4,7 +4,7 @@
 //! Frames have the numbers that `bt` gives them. What an exception interrupted has none there: it is
 //! chosen by the number of the frame that shows its registers, or by its function's name.
 
-use crate::{Command, CommandError, Cx, Example, locals, place, registers, tasks, values};
+use crate::{Command, CommandError, Cx, Example, locals, place, registers, source, tasks, values};
 use base::VirtAddr;
 use cexpr::{FormatOptions, format_value};
 use clap::{Arg, ArgAction, ArgMatches};
@@ -102,6 +102,7 @@ impl Command for Frame {
                 ));
             }
             cx.settings.frame = Some((task.at, to));
+            cx.settings.listed = None;
             report.record("frame", shown(s, &bt, to));
             return Ok(report);
         }
@@ -119,6 +120,7 @@ impl Command for Frame {
         }
         if word.is_some() {
             cx.settings.frame = Some((task.at, n));
+            cx.settings.listed = None;
         }
         report.record("frame", shown(s, &bt, n));
         Ok(report)
@@ -192,6 +194,7 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
         None => line.text("??"),
     };
     record.line(line.text(" at ").field("pc", Cell::Addr(frame.pc.0)).zeros(16));
+    let mut shown_text = false;
     for code in s.inline_frames(at) {
         let Some(place) = &code.line else { continue };
         let mut line = Line::new().text("    ").field("file", place.file.to_string()).role(Role::Path);
@@ -200,6 +203,10 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
             line = line.text("  (inlined ").field("inlined", code.function.to_string()).text(")");
         }
         record.line(line);
+        if !shown_text && let Some(text) = source::line(s, &place.file, place.line) {
+            record.line(text);
+        }
+        shown_text = true;
     }
     let params = locals::values(s, bt, n).into_iter().filter(|l| l.is_param && l.function.is_none());
     let params: Vec<Record> = params.map(|l| variable(s, &l, "    ")).collect();

@@ -38,6 +38,7 @@ mod rd;
 mod repeat;
 mod search;
 mod set;
+mod source;
 mod structs;
 mod sym;
 mod sys;
@@ -58,6 +59,7 @@ pub use error::CommandError;
 pub use help::page as help_page;
 pub use line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
 pub use settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
+pub use source::Listed;
 
 /// Every command, in the order of the help screen.
 pub const COMMANDS: &[&dyn Command] = &[

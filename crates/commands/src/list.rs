@@ -4,8 +4,9 @@
 //! to itself. Whatever else it comes by twice is an error behind the entries that were found.
 
 use crate::entries::{self, Entries};
-use crate::{Command, CommandError, Cx, Example, values};
+use crate::{Command, CommandError, Cx, Example, source, values};
 use base::{VirtAddr, VirtRead};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Record, Report};
 use std::collections::HashMap;
@@ -48,13 +49,14 @@ impl Command for List {
         "list"
     }
     fn about(&self) -> &'static str {
-        "linked list"
+        "linked list; lines of source"
     }
     fn details(&self) -> &'static str {
         "Walks a linked list and shows the address of each entry, with -s members of it. START is the first entry, \
          whose link to the next lies OFFSET bytes in (0 where none is given); with -h it is a struct on a \
          circular list of list_heads, with -H the list_head that heads the list and is no entry itself. OFFSET is \
-         STRUCT.MEMBER or a number of bytes. Addresses are hexadecimal, symbols or expressions."
+         STRUCT.MEMBER or a number of bytes. Addresses are hexadecimal, symbols or expressions. As in gdb, a function, \
+         FILE:LINE or *ADDRESS shows lines of source around it, and list alone the next ten."
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {
@@ -90,9 +92,8 @@ impl Command for List {
                 Arg::new("what")
                     .value_name("[OFFSET] START")
                     .action(ArgAction::Append)
-                    .num_args(1..=2)
-                    .required(true)
-                    .help("Where the list begins"),
+                    .num_args(0..=2)
+                    .help("Where the list begins; of source a FUNCTION, FILE:LINE, *ADDRESS, a range A,B, - or nothing"),
             )
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
@@ -120,11 +121,23 @@ impl Command for List {
                 Example::new("list -H modules -o module.list -s module.name", "all modules"),
                 Example::new("list task_struct.parent ff1a4b5e011f20c0", "a task and its parents"),
                 Example::new("list -r -H modules module.list", "from the list's end"),
+                Example::new(
+                    "list vfs_read",
+                    "source lines of a function, where the source is at hand (--src)",
+                ),
                 Example::new("list modules -l module.list -s module.state", "from links to their structs"),
             ]
         }
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let what: Vec<&str> =
+            args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
+        let plain = args
+            .ids()
+            .all(|id| id == "what" || args.value_source(id.as_str()) != Some(ValueSource::CommandLine));
+        if plain && let Some(answer) = source::list(cx, &what) {
+            return answer;
+        }
         let s = cx.session("list")?;
         let show = Entries::new(cx, s, "list", args)?;
         let plan = plan(cx, &show, args)?;

@@ -70,8 +70,8 @@ pub struct Settings {
     pub redzone: bool,
     /// Where error messages go.
     pub error: ErrorsTo,
-    /// Folders that are looked in for source files.
-    pub source_dirs: Vec<std::path::PathBuf>,
+    /// The source lines that `list` showed last.
+    pub listed: Option<crate::Listed>,
     /// The kernel file, for `set -v`.
     pub namelist: Option<String>,
     /// The dump, for `set -v`.
@@ -108,7 +108,7 @@ impl Default for Settings {
             offline: true,
             redzone: true,
             error: ErrorsTo::Default,
-            source_dirs: Vec::new(),
+            listed: None,
             namelist: None,
             dumpfile: None,
             context: None,

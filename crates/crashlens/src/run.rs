@@ -160,7 +160,6 @@ fn settings(cli: &Cli, session: Option<&Session>) -> Result<Settings, String> {
         radix: if cli.hex { 16 } else { 10 },
         debug: cli.debug,
         zero_excluded: cli.zero_excluded,
-        source_dirs: cli.source_dirs.clone(),
         ..Settings::default()
     };
     if cli.edit.as_deref() == Some("vi") {

@@ -1,6 +1,6 @@
 //! `dis`: code as it is in the dump's memory.
 
-mod place;
+pub(crate) mod place;
 mod source;
 
 use crate::{Command, CommandError, Cx, Example, after_options, tasks};
@@ -115,7 +115,7 @@ impl Command for Dis {
         }
         let place = place::resolve(cx, s, "dis", word)?;
         if on("source") {
-            return source::dis_source(cx, s, &place, count);
+            return source::dis_source(s, &place, count);
         }
         if place.name.is_none() {
             report.warning(format!("WARNING: {:x}: no associated kernel symbol found", place.at.0));

@@ -1,25 +1,18 @@
-//! Source text of places in code: `dis -s`, `list`.
+//! Source text of places in code: `dis -s`.
 
 use super::place::Place;
-use crate::{CommandError, Cx};
+use crate::{CommandError, source};
 use kernel::Session;
-use report::{Line, Record, Report, Role};
-use std::path::{Path, PathBuf};
+use kernel::source::Effort;
+use report::{Line, Report, Role};
 
 /// Lines before the marked one.
 const BEFORE: u32 = 5;
 /// Lines shown at most where the end of the function is not known.
 const AFTER: u32 = 60;
-/// More than any source file has.
-const MAX_SOURCE: u64 = 16 << 20;
 
 /// `dis -s`: file, line, and the text where it is at hand.
-pub(super) fn dis_source(
-    cx: &Cx<'_>,
-    s: &Session,
-    place: &Place,
-    count: Option<u64>,
-) -> Result<Report, CommandError> {
+pub(super) fn dis_source(s: &Session, place: &Place, count: Option<u64>) -> Result<Report, CommandError> {
     let word = match (&place.name, place.offset) {
         (Some(name), 0) => name.clone(),
         (Some(name), offset) => format!("{name}+{offset}"),
@@ -48,71 +41,16 @@ pub(super) fn dis_source(
             .map_or(line.line.saturating_add(AFTER), |l| l.line),
         (None, None) => line.line.saturating_add(AFTER),
     };
-    match listing(&cx.settings.source_dirs, &line.file, line.line, Some(last)) {
-        Some(rows) => report.list("source", rows),
-        None => {
-            report.text(format!("dis: {word}: source code is not available"));
+    match s.source_text(&line.file, Effort::Full) {
+        Ok(text) => {
+            let first = line.line.saturating_sub(BEFORE).max(1);
+            report.list("source", source::rows(&text, first..=last, Some(line.line)));
+            report.hidden("source_from", text.from.clone());
             report.blank();
+        }
+        Err(why) => {
+            report.info(format!("dis: {word}: source code is not available: {why}"));
         }
     }
     Ok(report)
-}
-
-/// Lines of a source file around one, which is marked. `None` where no folder has the file.
-pub(crate) fn listing(dirs: &[PathBuf], file: &str, line: u32, last: Option<u32>) -> Option<Vec<Record>> {
-    let text = dirs.iter().find_map(|dir| read(dir, file))?;
-    let first = line.saturating_sub(BEFORE).max(1);
-    let last = last.unwrap_or_else(|| line.saturating_add(BEFORE));
-    let rows = (first..=last).zip(text.lines().skip(first as usize - 1)).map(|(n, text)| {
-        let mark = if n == line { "* " } else { "  " };
-        Record::of(
-            Line::new().text(mark).field("number", n).text(" ").field("text", text.trim_end().to_owned()),
-        )
-    });
-    Some(rows.collect())
-}
-
-/// A file of a tree: under the folder by its whole name, or by a tail of it, since a build's own
-/// folders (`debian/build/build_amd64/fs/read_write.c`) are not the tree's.
-fn read(dir: &Path, file: &str) -> Option<String> {
-    let parts: Vec<&str> = file.split('/').filter(|p| !p.is_empty() && *p != "." && *p != "..").collect();
-    let path = (0..parts.len()).find_map(|skip| {
-        let tail: PathBuf = parts.get(skip..)?.iter().collect();
-        let path = dir.join(tail);
-        path.is_file().then_some(path)
-    })?;
-    let size = path.metadata().ok()?.len();
-    if size > MAX_SOURCE {
-        return None;
-    }
-    let bytes = std::fs::read(path).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_found_by_the_tail_of_its_name() {
-        let dir = std::env::temp_dir().join(format!("crashlens-source-{}", std::process::id()));
-        std::fs::create_dir_all(dir.join("fs")).unwrap();
-        let text: String = (1..=20).map(|n| format!("line {n}\n")).collect();
-        std::fs::write(dir.join("fs/read_write.c"), text).unwrap();
-        let rows =
-            listing(std::slice::from_ref(&dir), "debian/build/amd64/fs/read_write.c", 8, Some(9)).unwrap();
-        assert_eq!(rows.len(), 7);
-        let shown: Vec<String> = rows
-            .iter()
-            .flat_map(|r| &r.items)
-            .filter_map(|i| match i {
-                report::Item::Line(l) => Some(l.to_string()),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(shown[5], "* 8 line 8");
-        assert_eq!(shown[0], "  3 line 3");
-        assert!(listing(std::slice::from_ref(&dir), "fs/none.c", 1, None).is_none());
-        std::fs::remove_dir_all(dir).unwrap();
-    }
 }

@@ -179,6 +179,26 @@ impl DwarfFile {
         self.with(|c| c.line(&*c.unit_at(addr)?, addr))
     }
 
+    /// The source files of units whose path is `name` or ends in `/name`, sorted. Reads the first entry of every unit.
+    #[must_use]
+    pub fn sources_named(&self, name: &str) -> Vec<Arc<str>> {
+        let mut found: Vec<Arc<str>> = self.with(|c| {
+            let units = c.all_units().into_iter().filter_map(|start| {
+                let unit = c.read_unit(start).ok()?;
+                let mut path = unit.inner.name?.to_string_lossy().into_owned();
+                if let Some(root) = unit.inner.comp_dir.filter(|_| !path.starts_with('/')) {
+                    path = format!("{}/{path}", root.to_string_lossy());
+                }
+                let path = tidy(&path);
+                path.strip_suffix(name).is_some_and(|d| d.is_empty() || d.ends_with('/')).then(|| path.into())
+            });
+            units.collect()
+        });
+        found.sort();
+        found.dedup();
+        found
+    }
+
     /// The lines of a range of code, in one unit: where each begins, and the line.
     #[must_use]
     pub fn lines_of(&self, range: std::ops::Range<u64>) -> Vec<(u64, SourceLine)> {
