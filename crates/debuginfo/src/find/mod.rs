@@ -8,6 +8,9 @@ mod cache;
 mod containers;
 #[cfg(test)]
 mod containers_tests;
+mod debuginfod;
+#[cfg(test)]
+mod debuginfod_tests;
 mod packages;
 mod sources;
 #[cfg(test)]
@@ -16,9 +19,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unpack;
+#[cfg(test)]
+mod unpack_tests;
 
 pub use cache::cache_dir;
 pub use containers::{ContainerError, Member, Visit, fuzz_archives, is_archive, is_package, walk};
+pub use debuginfod::{Artifact, Debuginfod, FetchError};
 pub use packages::{WantedPackage, wanted_packages};
 pub use sources::{Effort, SourceText, Sources};
 
@@ -49,6 +56,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tree::ModuleIndex;
+use unpack::Packages;
 
 /// How a candidate fared.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +72,10 @@ pub enum Outcome {
     },
     /// The right one, but without DWARF: good for symbols only.
     NoDwarf,
+    /// A package without it.
+    NotInPackage,
+    /// Servers that do not have it, or did not answer, and why.
+    NotServed(String),
     /// Taken.
     Taken,
 }
@@ -76,6 +88,8 @@ impl fmt::Display for Outcome {
             Outcome::OtherBuild { build_id } if build_id.is_empty() => f.write_str("has no build-id"),
             Outcome::OtherBuild { build_id } => write!(f, "is of another build ({build_id})"),
             Outcome::NoDwarf => f.write_str("has symbols but no debug information"),
+            Outcome::NotInPackage => f.write_str("does not hold it"),
+            Outcome::NotServed(why) => f.write_str(why),
             Outcome::Taken => f.write_str("taken"),
         }
     }
@@ -99,6 +113,18 @@ pub struct Search {
     pub tried: Vec<Tried>,
 }
 
+impl Search {
+    /// Takes a file that was unpacked or downloaded, where it is better than what is there.
+    fn adopt(&mut self, path: PathBuf, build_id: Option<&[u8]>) {
+        cache::touch(&path);
+        let mut more = take_first(vec![path], build_id);
+        self.tried.append(&mut more.tried);
+        if more.found.as_ref().is_some_and(|f| f.has_dwarf || self.found.is_none()) {
+            self.found = more.found;
+        }
+    }
+}
+
 /// A debug file that was found.
 #[derive(Debug)]
 pub struct FoundFile {
@@ -117,9 +143,13 @@ pub struct FoundFile {
 pub struct Finder {
     release: String,
     root: PathBuf,
+    /// The system's places are looked at.
+    system: bool,
     caches: Vec<PathBuf>,
     dirs: Vec<PathBuf>,
     near: Vec<PathBuf>,
+    packages: Packages,
+    servers: Option<Arc<Debuginfod>>,
     index: OnceLock<ModuleIndex>,
 }
 
@@ -127,34 +157,36 @@ impl Finder {
     /// For the kernel of that release (`uname -r`), in this system's places.
     #[must_use]
     pub fn system(release: &str) -> Self {
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(home.as_ref()?.join(".cache")));
-        let caches = [
-            std::env::var_os("DEBUGINFOD_CACHE_PATH").map(PathBuf::from),
-            cache.map(|c| c.join("debuginfod_client")),
-            home.map(|h| h.join(".debuginfod_client_cache")),
-        ];
-        let caches = caches.into_iter().flatten().collect();
-        Self { caches, ..Self::under(Path::new("/"), release) }
+        let packages = Packages::new(cache_dir());
+        Self { caches: debuginfod::cache_dirs(), packages, ..Self::under(Path::new("/"), release) }
     }
 
-    /// The same under another root, without the user's caches.
+    /// In nothing but what was named.
+    #[must_use]
+    pub fn named(release: &str) -> Self {
+        Self { system: false, packages: Packages::new(cache_dir()), ..Self::under(Path::new("/"), release) }
+    }
+
+    /// As [`Self::system`] under another root, without the user's caches.
     #[must_use]
     pub fn under(root: &Path, release: &str) -> Self {
         Self {
             release: release.to_owned(),
             root: root.to_owned(),
+            system: true,
             caches: Vec::new(),
             dirs: Vec::new(),
             near: Vec::new(),
+            packages: Packages::new(root.join("var/cache/crashlens")),
+            servers: None,
             index: OnceLock::new(),
         }
     }
 
-    /// Looks first in a folder that the user named, and below it.
+    /// Looks first in a folder that the user named, and below it; also in packages that lie in it.
     #[must_use]
     pub fn with_dir(mut self, dir: &Path) -> Self {
+        self.add_packages_in(dir);
         self.dirs.push(dir.to_owned());
         self
     }
@@ -162,20 +194,116 @@ impl Finder {
     /// Looks also in a folder, but not below it: the dump's, the current one.
     #[must_use]
     pub fn with_near(mut self, dir: &Path) -> Self {
+        self.add_packages_in(dir);
         self.near.push(dir.to_owned());
         self
     }
 
-    /// Looks for the kernel's vmlinux.
+    /// Looks also in a package.
+    #[must_use]
+    pub fn with_package(mut self, path: &Path) -> Self {
+        self.packages.files.push(path.to_owned());
+        self
+    }
+
+    /// Asks debuginfod servers for what is nowhere else.
+    #[must_use]
+    pub fn with_servers(mut self, servers: Option<Arc<Debuginfod>>) -> Self {
+        self.servers = servers;
+        self
+    }
+
+    /// Tells how far long work is, and stops it on request.
+    #[must_use]
+    pub fn with_watch(mut self, watch: Watch) -> Self {
+        self.packages.watch = watch;
+        self
+    }
+
+    /// The packages in a folder that are of this kernel by their names.
+    fn add_packages_in(&mut self, dir: &Path) {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
+        let mut found: Vec<PathBuf> =
+            entries.filter(|p| unpack::is_of_release(p, &self.release) && is_package(p)).collect();
+        found.sort();
+        self.packages.files.extend(found);
+    }
+
+    /// Looks for the kernel's vmlinux: in the places where it lies unpacked, then in packages, then on servers.
     #[must_use]
     pub fn vmlinux(&self, build_id: Option<&[u8]>) -> Search {
-        take_first(self.vmlinux_places(build_id), build_id)
+        let mut search = take_first(self.vmlinux_places(build_id), build_id);
+        // without a build id any file of the name is taken: a package that was named comes before it
+        let sure = build_id.is_some() || self.packages.files.is_empty();
+        if search.found.as_ref().is_some_and(|f| f.has_dwarf) && sure {
+            self.used(&search);
+            return search;
+        }
+        if let Some(path) = self.packages.vmlinux(build_id, &mut search.tried) {
+            search.adopt(path, build_id);
+        }
+        if !search.found.as_ref().is_some_and(|f| f.has_dwarf) {
+            self.ask_servers(build_id, &mut search);
+        }
+        search
     }
 
     /// Looks for a module's file, by the name that the kernel gives it (`-` and `_` are one).
     #[must_use]
     pub fn module(&self, name: &str, build_id: Option<&[u8]>) -> Search {
+        self.module_among(name, build_id, &|| {
+            build_id.map(|id| (name.to_owned(), id.to_vec())).into_iter().collect()
+        })
+    }
+
+    /// As [`Self::module`]; `all` tells names and build ids of all modules of the dump: a package that has to be
+    /// read is read for all of them at once.
+    #[must_use]
+    pub fn module_among(
+        &self,
+        name: &str,
+        build_id: Option<&[u8]>,
+        all: &dyn Fn() -> Vec<(String, Vec<u8>)>,
+    ) -> Search {
+        let mut search = self.module_at_hand(name, build_id);
+        if search.found.as_ref().is_some_and(|f| f.has_dwarf) || build_id.is_none() {
+            self.used(&search);
+            return search;
+        }
+        if !self.packages.files.is_empty() && self.packages.modules(&all(), &mut search.tried) {
+            let places = build_id.into_iter().flat_map(|id| self.by_build_id(id)).collect();
+            let mut again = take_first(places, build_id);
+            search.tried.append(&mut again.tried);
+            search.found = again.found.or(search.found);
+        }
+        if !search.found.as_ref().is_some_and(|f| f.has_dwarf) {
+            self.ask_servers(build_id, &mut search);
+        }
+        search
+    }
+
+    /// As [`Self::module`], without unpacking and asking: what is there now.
+    #[must_use]
+    pub fn module_at_hand(&self, name: &str, build_id: Option<&[u8]>) -> Search {
         take_first(self.module_places(name, build_id), build_id)
+    }
+
+    /// Notes that a file of the cache is in use.
+    fn used(&self, search: &Search) {
+        if let Some(found) = search.found.as_ref().filter(|f| f.path.starts_with(&self.packages.cache)) {
+            cache::touch(&found.path);
+        }
+    }
+
+    fn ask_servers(&self, build_id: Option<&[u8]>, search: &mut Search) {
+        let (Some(servers), Some(id)) = (&self.servers, build_id) else { return };
+        match servers.fetch(id, &Artifact::DebugInfo, &self.packages.watch) {
+            Ok(path) => search.adopt(path, build_id),
+            Err(e) => {
+                let path = PathBuf::from(servers.describe());
+                search.tried.push(Tried { path, outcome: Outcome::NotServed(e.to_string()) });
+            }
+        }
     }
 
     fn vmlinux_places(&self, build_id: Option<&[u8]>) -> Vec<PathBuf> {
@@ -202,6 +330,9 @@ impl Finder {
             places.extend(names.iter().map(|n| dir.join(n)));
         }
         places.extend(build_id.into_iter().flat_map(|id| self.by_build_id(id)));
+        if !self.system {
+            return with_packed(places);
+        }
         let system = [
             format!("usr/lib/debug/boot/vmlinux-{release}"),
             format!("usr/lib/debug/boot/vmlinux-{release}.debug"),
@@ -234,7 +365,7 @@ impl Finder {
                 format!("usr/lib/debug/usr/lib/modules/{release}"),
                 format!("lib/modules/{release}"),
             ];
-            let system = system.iter().map(|p| self.root.join(p));
+            let system = system.iter().filter(|_| self.system).map(|p| self.root.join(p));
             ModuleIndex::read(self.dirs.iter().cloned().chain(system))
         });
         places
@@ -248,7 +379,10 @@ impl Finder {
         let hex = hex(id);
         let (first, rest) = hex.split_at_checked(2).unwrap_or(("", ""));
         let mut places: Vec<PathBuf> = self.caches.iter().map(|c| c.join(&hex).join("debuginfo")).collect();
-        places.push(self.root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
+        places.push(self.packages.cache.join("debug").join(&hex).join("debuginfo"));
+        if self.system {
+            places.push(self.root.join(format!("usr/lib/debug/.build-id/{first}/{rest}.debug")));
+        }
         places
     }
 }
@@ -305,7 +439,8 @@ fn take_first(places: Vec<PathBuf>, build_id: Option<&[u8]>) -> Search {
 }
 
 fn try_file(path: &Path, build_id: Option<&[u8]>) -> (Outcome, Option<ObjectFile>) {
-    if !path.is_file() {
+    // an empty file is how debuginfod's clients note that no server has it
+    if !path.metadata().is_ok_and(|m| m.is_file() && m.len() != 0) {
         return (Outcome::Missing, None);
     }
     let file = match ObjectFile::open(path) {

@@ -2,7 +2,7 @@ use super::*;
 use crate::elf::tests::{Elf, note};
 
 /// A file with that build-id, with DWARF or without.
-fn object(id: &[u8], dwarf: bool) -> Vec<u8> {
+pub(super) fn object(id: &[u8], dwarf: bool) -> Vec<u8> {
     let mut elf =
         Elf::new(2).section(".note.gnu.build-id", 7, 2, 0, &note(id)).symbol("main", 0x12, 1, 0x10, 4);
     if dwarf {

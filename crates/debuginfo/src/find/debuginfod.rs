@@ -1,0 +1,513 @@
+//! A client of debuginfod servers: debug files, executables and source files by build id.
+//!
+//! Source of the facts: debuginfod(8), debuginfod-client-config(7). Servers are those of `DEBUGINFOD_URLS`; where it is
+//! empty nothing is ever asked. The cache is the one that all clients share:
+//! `BUILD-ID/debuginfo`, `BUILD-ID/source-HASH-NAME`; an empty file says that no server had it, for as many
+//! seconds as the file `cache_miss_s` tells.
+//!
+//! Invariants: what comes is written under another name, and gets its own when it is whole and of the build
+//! that was asked for; a stop is heard within a moment, whatever the server does; a server that did not
+//! answer is not asked again in this session.
+
+use super::{Watch, cache, hex};
+use crate::elf::ObjectFile;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Bytes that have to come within `DEBUGINFOD_TIMEOUT`.
+const LEAST: u64 = 100 << 10;
+/// How often a stop is looked for.
+const TICK: Duration = Duration::from_millis(50);
+/// Seconds for which "no server has it" is believed.
+const MISS: u64 = 600;
+/// Redirections that are followed.
+const MAX_REDIRECTS: u32 = 10;
+
+/// What is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Artifact {
+    /// The file with the debug information.
+    DebugInfo,
+    /// The file that ran.
+    Executable,
+    /// A source file, by its absolute path in the debug information.
+    Source(String),
+}
+
+/// Why there is no file.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FetchError {
+    /// All servers said so, now or a short time ago.
+    #[error("no server has it")]
+    NotThere,
+    /// A server gave something else, or nothing.
+    #[error("{url}: {why}")]
+    Failed {
+        /// Which.
+        url: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// More than `DEBUGINFOD_MAXSIZE`.
+    #[error("{url}: {size} bytes, more than DEBUGINFOD_MAXSIZE allows")]
+    TooBig {
+        /// Which.
+        url: String,
+        /// How large it says to be.
+        size: u64,
+    },
+    /// The cache cannot be written.
+    #[error("{path}: {why}")]
+    Cache {
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        why: String,
+    },
+    /// Stopped on request.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// The servers, and how they are asked.
+#[derive(Clone, Debug)]
+pub struct Debuginfod {
+    /// URLs without a final `/`.
+    pub urls: Vec<String>,
+    /// The cache.
+    pub cache: PathBuf,
+    /// In this time 100 KiB have to come (`DEBUGINFOD_TIMEOUT`).
+    pub timeout: Duration,
+    /// The whole time that a file may take (`DEBUGINFOD_MAXTIME`).
+    pub max_time: Option<Duration>,
+    /// The largest file that is wanted (`DEBUGINFOD_MAXSIZE`).
+    pub max_size: Option<u64>,
+    /// How often a broken transfer is begun again (`DEBUGINFOD_RETRY_LIMIT`).
+    pub retries: u32,
+    /// Lines to send with each request (`DEBUGINFOD_HEADERS_FILE`).
+    pub headers: Vec<(String, String)>,
+    /// Servers that did not answer.
+    down: Arc<Mutex<Vec<String>>>,
+}
+
+/// The folders where clients keep what they fetched; new files go to the first.
+pub(super) fn cache_dirs() -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let home = set("HOME");
+    let old = home.as_ref().map(|h| h.join(".debuginfod_client_cache")).filter(|p| p.is_dir());
+    let xdg =
+        set("XDG_CACHE_HOME").or_else(|| Some(home?.join(".cache"))).map(|c| c.join("debuginfod_client"));
+    [set("DEBUGINFOD_CACHE_PATH"), old, xdg].into_iter().flatten().collect()
+}
+
+impl Debuginfod {
+    /// As the environment says; `None` where `DEBUGINFOD_URLS` is empty.
+    #[must_use]
+    pub fn from_env() -> Option<Self> {
+        let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let number = |name: &str| text(name).and_then(|v| v.parse::<u64>().ok());
+        let urls = urls(&text("DEBUGINFOD_URLS")?);
+        let mut out = Self::new(urls, cache_dirs().into_iter().next()?)?;
+        out.timeout = Duration::from_secs(number("DEBUGINFOD_TIMEOUT").unwrap_or(90));
+        out.max_time = number("DEBUGINFOD_MAXTIME").filter(|n| *n != 0).map(Duration::from_secs);
+        out.max_size = number("DEBUGINFOD_MAXSIZE").filter(|n| *n != 0);
+        out.retries = number("DEBUGINFOD_RETRY_LIMIT").and_then(|n| u32::try_from(n).ok()).unwrap_or(2);
+        let lines = text("DEBUGINFOD_HEADERS_FILE").and_then(|path| fs::read_to_string(path).ok());
+        out.headers = lines.iter().flat_map(|t| t.lines()).filter_map(header).collect();
+        Some(out)
+    }
+
+    /// These servers, with the usual limits; `None` where there is none.
+    #[must_use]
+    pub fn new(urls: Vec<String>, cache: PathBuf) -> Option<Self> {
+        (!urls.is_empty()).then(|| Self {
+            urls,
+            cache,
+            timeout: Duration::from_secs(90),
+            max_time: None,
+            max_size: None,
+            retries: 2,
+            headers: Vec::new(),
+            down: Arc::default(),
+        })
+    }
+
+    /// The servers, for messages.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.urls.join(" ")
+    }
+
+    /// The file, where the cache has it.
+    #[must_use]
+    pub fn cached(&self, build_id: &[u8], what: &Artifact) -> Option<PathBuf> {
+        let path = self.place(build_id, what);
+        path.metadata().is_ok_and(|m| m.len() != 0).then_some(path)
+    }
+
+    /// Where the file is kept.
+    fn place(&self, build_id: &[u8], what: &Artifact) -> PathBuf {
+        let name = match what {
+            Artifact::DebugInfo => "debuginfo".to_owned(),
+            Artifact::Executable => "executable".to_owned(),
+            Artifact::Source(path) => format!("source-{}", escaped(path)),
+        };
+        self.cache.join(hex(build_id)).join(name)
+    }
+
+    /// The file: from the cache, else from the first server that has it.
+    ///
+    /// # Errors
+    /// Where no server has it, none answers as it should, or the work was stopped.
+    pub fn fetch(&self, build_id: &[u8], what: &Artifact, watch: &Watch) -> Result<PathBuf, FetchError> {
+        if build_id.is_empty() {
+            return Err(FetchError::NotThere);
+        }
+        let place = self.place(build_id, what);
+        if let Some(path) = self.cached(build_id, what) {
+            cache::touch(&path);
+            return Ok(path);
+        }
+        if self.missed_lately(&place) {
+            return Err(FetchError::NotThere);
+        }
+        let io = |e: &io::Error| FetchError::Cache { path: place.clone(), why: e.to_string() };
+        fs::create_dir_all(place.parent().unwrap_or(Path::new(""))).map_err(|e| io(&e))?;
+        let tail = match what {
+            Artifact::DebugInfo => "debuginfo".to_owned(),
+            Artifact::Executable => "executable".to_owned(),
+            Artifact::Source(path) => format!("source{}", percent(path)),
+        };
+        let mut failed = None;
+        for server in &self.urls {
+            if self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(server) {
+                failed.get_or_insert_with(|| FetchError::Failed {
+                    url: server.clone(),
+                    why: "did not answer before; not asked again in this session".into(),
+                });
+                continue;
+            }
+            let url = format!("{server}/buildid/{}/{tail}", hex(build_id));
+            match self.try_server(server, &url, build_id, what, &place, watch) {
+                Ok(()) => return Ok(place),
+                Err(FetchError::NotThere) => {}
+                Err(e @ (FetchError::Cancelled | FetchError::Cache { .. })) => return Err(e),
+                Err(e) => failed = Some(e),
+            }
+        }
+        match failed {
+            Some(e) => Err(e),
+            None => {
+                let _ = File::create(&place); // only a note for the next ten minutes
+                Err(FetchError::NotThere)
+            }
+        }
+    }
+
+    /// True where the note that no server has it is still young; an old one is removed.
+    fn missed_lately(&self, place: &Path) -> bool {
+        let Ok(meta) = place.metadata() else { return false };
+        let set = fs::read_to_string(self.cache.join("cache_miss_s")).ok();
+        let valid = set.and_then(|t| t.trim().parse().ok()).unwrap_or(MISS);
+        let age = meta.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+        if meta.len() == 0 && age.is_some_and(|age| age.as_secs() <= valid) {
+            return true;
+        }
+        let _ = fs::remove_file(place);
+        false
+    }
+
+    /// One server, again where the transfer broke.
+    fn try_server(
+        &self,
+        server: &str,
+        url: &str,
+        build_id: &[u8],
+        what: &Artifact,
+        place: &Path,
+        watch: &Watch,
+    ) -> Result<(), FetchError> {
+        let mut half = place.to_owned().into_os_string();
+        half.push(format!(".{}.part", std::process::id()));
+        let half = PathBuf::from(half);
+        let mut last = FetchError::NotThere;
+        for _ in 0..=self.retries {
+            let got = self.transfer(url, &half, watch).and_then(|()| check(url, &half, build_id, what));
+            let got = got.map_err(|e| match e {
+                Broken::Final(e) => (e, false, false),
+                Broken::Again(e) => (e, true, false),
+                Broken::Dead(e) => (e, false, true),
+            });
+            match got {
+                Ok(()) => {
+                    return fs::rename(&half, place)
+                        .map_err(|e| FetchError::Cache { path: place.to_owned(), why: e.to_string() });
+                }
+                Err((e, again, dead)) => {
+                    let _ = fs::remove_file(&half); // there may be none
+                    if dead {
+                        self.down.lock().unwrap_or_else(PoisonError::into_inner).push(server.to_owned());
+                    }
+                    if !again {
+                        return Err(e);
+                    }
+                    last = e;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Brings the file into `half`. The server is read by a thread, so that neither a stop nor the time waits
+    /// for it; a thread that was left ends at the next byte, or by its own limit of time.
+    fn transfer(&self, url: &str, half: &Path, watch: &Watch) -> Result<(), Broken> {
+        let state = Arc::new(State::default());
+        let (send, receive) = mpsc::channel();
+        let job = Job {
+            url: url.to_owned(),
+            half: half.to_owned(),
+            agent: agent(self.timeout, self.max_time),
+            headers: self.headers.clone(),
+            max_size: self.max_size,
+            state: Arc::clone(&state),
+        };
+        std::thread::spawn(move || {
+            let _ = send.send(job.run()); // nobody listens where the work was stopped
+        });
+        let failed = |why: String| FetchError::Failed { url: url.to_owned(), why };
+        let began = Instant::now();
+        let mut counted = (began, 0);
+        let name = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let what = format!("fetching from {}", name.split('/').next().unwrap_or(name));
+        let ended = loop {
+            match receive.recv_timeout(TICK) {
+                Ok(ended) => break ended,
+                Err(RecvTimeoutError::Disconnected) => break Err(Broken::Final(failed("stopped".into()))),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let done = state.done.load(Ordering::Relaxed);
+            watch.progress.step(&what, done, state.total.load(Ordering::Relaxed));
+            if watch.cancel.is_cancelled() {
+                break Err(Broken::Final(FetchError::Cancelled));
+            }
+            let now = Instant::now();
+            if done.saturating_sub(counted.1) >= LEAST {
+                counted = (now, done);
+            }
+            let slow = !self.timeout.is_zero() && now.duration_since(counted.0) > self.timeout;
+            let long = self.max_time.is_some_and(|max| now.duration_since(began) > max);
+            if slow || long {
+                let why = format!("{done} bytes in {} seconds", now.duration_since(began).as_secs());
+                let variable = if slow { "DEBUGINFOD_TIMEOUT" } else { "DEBUGINFOD_MAXTIME" };
+                break Err(Broken::Dead(failed(format!("{why}: too slow ({variable})"))));
+            }
+        };
+        state.stop.store(true, Ordering::Relaxed);
+        watch.progress.finish();
+        ended
+    }
+}
+
+/// How a transfer failed.
+enum Broken {
+    /// This is the answer.
+    Final(FetchError),
+    /// Another try may do.
+    Again(FetchError),
+    /// The server is not to be asked again.
+    Dead(FetchError),
+}
+
+/// What a transfer and its watcher share.
+#[derive(Default)]
+struct State {
+    done: AtomicU64,
+    total: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// A transfer.
+struct Job {
+    url: String,
+    half: PathBuf,
+    agent: ureq::Agent,
+    headers: Vec<(String, String)>,
+    max_size: Option<u64>,
+    state: Arc<State>,
+}
+
+impl Job {
+    fn run(self) -> Result<(), Broken> {
+        let failed = |why: String| FetchError::Failed { url: self.url.clone(), why };
+        let mut request = self.agent.get(&self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.call().map_err(|e| match e {
+            ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
+                Broken::Final(failed(e.to_string()))
+            }
+            e => Broken::Dead(failed(e.to_string())),
+        })?;
+        match answer.status().as_u16() {
+            200 => {}
+            404 => return Err(Broken::Final(FetchError::NotThere)),
+            code @ 500.. => return Err(Broken::Again(failed(format!("the server's error {code}")))),
+            code => return Err(Broken::Final(failed(format!("the server answers with {code}")))),
+        }
+        let number = |name: &str| answer.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let plain = answer.headers().get("content-encoding").is_none();
+        let length = number("content-length").filter(|_| plain).or_else(|| number("x-debuginfod-size"));
+        if let (Some(size), Some(max)) = (length, self.max_size)
+            && size > max
+        {
+            return Err(Broken::Final(FetchError::TooBig { url: self.url.clone(), size }));
+        }
+        self.state.total.store(length.unwrap_or(0), Ordering::Relaxed);
+        let done = self.copy(answer.into_body().into_reader())?;
+        match length {
+            Some(length) if length != done => {
+                Err(Broken::Again(failed(format!("{done} bytes of {length}: the transfer broke off"))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn copy(&self, mut body: impl Read) -> Result<u64, Broken> {
+        let cache =
+            |e: &io::Error| Broken::Final(FetchError::Cache { path: self.half.clone(), why: e.to_string() });
+        let mut out = File::create(&self.half).map_err(|e| cache(&e))?;
+        let mut buffer = vec![0; 1 << 16];
+        let mut done = 0;
+        loop {
+            if self.state.stop.load(Ordering::Relaxed) {
+                return Err(Broken::Final(FetchError::Cancelled));
+            }
+            let failed = |why: String| Broken::Again(FetchError::Failed { url: self.url.clone(), why });
+            let n = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(failed(e.to_string())),
+            };
+            done += n as u64;
+            if let Some(max) = self.max_size.filter(|max| done > *max) {
+                let too_big = FetchError::TooBig { url: self.url.clone(), size: done.max(max) };
+                return Err(Broken::Final(too_big));
+            }
+            out.write_all(buffer.get(..n).unwrap_or_default()).map_err(|e| cache(&e))?;
+            self.state.done.store(done, Ordering::Relaxed);
+        }
+        out.flush().map(|()| done).map_err(|e| cache(&e))
+    }
+}
+
+/// Certificates are those that this system trusts: servers inside companies have their own.
+fn agent(timeout: Duration, max_time: Option<Duration>) -> ureq::Agent {
+    let wait = Some(timeout).filter(|t| !t.is_zero());
+    let roots = ureq::tls::RootCerts::PlatformVerifier;
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(MAX_REDIRECTS)
+        .timeout_connect(wait)
+        .timeout_recv_response(wait)
+        .timeout_global(max_time)
+        .user_agent(concat!("crashlens/", env!("CARGO_PKG_VERSION")))
+        .tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build())
+        .build()
+        .into()
+}
+
+/// Whether what came is what was asked for.
+fn check(url: &str, file: &Path, build_id: &[u8], what: &Artifact) -> Result<(), Broken> {
+    let wrong = |why: String| Broken::Final(FetchError::Failed { url: url.to_owned(), why });
+    if matches!(what, Artifact::Source(_)) {
+        return Ok(());
+    }
+    let object = ObjectFile::open(file).map_err(|e| wrong(format!("what it sent is no debug file: {e}")))?;
+    match object.build_id() {
+        Some(id) if id == build_id => Ok(()),
+        id => {
+            let id = id.map_or_else(|| "none".to_owned(), hex);
+            Err(wrong(format!("what it sent has build id {id}, not {}", hex(build_id))))
+        }
+    }
+}
+
+/// The servers of `DEBUGINFOD_URLS`. Words like `ima:enforcing` set how strictly signatures are to be checked of the
+/// servers behind them; since no signature is checked here, those with the strict rule are left out.
+fn urls(text: &str) -> Vec<String> {
+    let mut strict = false;
+    let mut out = Vec::new();
+    for word in text.split_whitespace() {
+        match word.strip_prefix("ima:") {
+            Some(policy) => strict = policy == "enforcing",
+            None if strict => {}
+            None => out.push(word.trim_end_matches('/').to_owned()),
+        }
+    }
+    out
+}
+
+/// `Name: value`
+fn header(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once(':')?;
+    let name = name.trim();
+    (!name.is_empty() && !name.contains(char::is_whitespace))
+        .then(|| (name.to_owned(), value.trim().to_owned()))
+}
+
+/// A path as a part of a URL.
+fn percent(path: &str) -> String {
+    use std::fmt::Write as _;
+    path.bytes().fold(String::new(), |mut out, b| {
+        if b.is_ascii_alphanumeric() || b"/-._~+".contains(&b) && b != b'+' {
+            out.push(char::from(b));
+        } else {
+            let _ = write!(out, "%{b:02X}"); // a String takes everything
+        }
+        out
+    })
+}
+
+/// A path as a file name: a hash (DJB's, times 33), then its end with `#` for what is not plain.
+fn escaped(path: &str) -> String {
+    const MAX: usize = 126;
+    let hash = path.bytes().fold(5381_u32, |h, b| h.wrapping_mul(33).wrapping_add(u32::from(b)));
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '#' };
+    let tail: Vec<char> = path.bytes().map(|b| plain(char::from(b))).collect();
+    let tail = tail.get(tail.len().saturating_sub(MAX - 9)..).unwrap_or_default();
+    format!("{hash:08x}-{}", tail.iter().collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_and_their_rules() {
+        assert_eq!(urls("https://a/ http://b:8002"), ["https://a", "http://b:8002"]);
+        assert_eq!(
+            urls("https://a ima:enforcing https://b ima:ignore https://c"),
+            ["https://a", "https://c"]
+        );
+        assert!(urls("  ").is_empty() && Debuginfod::new(urls(""), PathBuf::new()).is_none());
+    }
+
+    #[test]
+    fn names_in_urls_and_in_the_cache() {
+        assert_eq!(percent("/usr/src/a b+c.c"), "/usr/src/a%20b%2Bc.c");
+        let name = escaped("/usr/src/fs/open.c");
+        assert_eq!(name.split_once('-').unwrap().1, "#usr#src#fs#open.c");
+        assert_eq!(escaped(&format!("/{}/x.c", "d".repeat(300))).len(), 126);
+        assert_ne!(escaped("/a[b"), escaped("/a]b"));
+        assert_eq!(&escaped("a")[..8], format!("{:08x}", 5381 * 33 + 97));
+        assert_eq!(header("X-Token: a:b "), Some(("X-Token".into(), "a:b".into())));
+        assert_eq!(header("no header"), None);
+    }
+}
