@@ -6,13 +6,15 @@
 
 use crate::module;
 use crate::session::Session;
-use crate::stacks::{cpu_stacks, task_stack};
+use crate::stacks::{IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, task_stack};
 use crate::task::{Task, TaskStruct};
+use arch::x86_64::frame::{FrameShape, frame_shape};
 use arch::x86_64::{regs as x86, unwind as x86_unwind};
 use arch::{CpuState, Regs};
 use base::{VirtAddr, VirtRead};
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::{OrcEntry, OrcTable};
+use std::sync::PoisonError;
 use unwind::{Code, How, Stack, StopReason, Unwinder, Unwound};
 
 /// Where a backtrace began.
@@ -24,7 +26,10 @@ pub enum Start {
     StopCall,
     /// What the switch away from the task saved.
     Switch,
-    /// The lowest return address on the stack from which the rest follows: nothing better was there.
+    /// The call that switched away from the task, found on its stack: what the switch saved is not in the dump.
+    SwitchCall,
+    /// A return address on the stack from which the rest follows: nothing better was there, and the innermost
+    /// frames may be what earlier calls left behind.
     Stack,
     /// The CPU was in user mode: there are no kernel frames.
     UserMode,
@@ -58,6 +63,9 @@ const STOP_CALLS: &[&str] = &[
     "panic",
 ];
 
+/// More bytes than any function of a kernel has.
+const FUNCTION_MAX: u64 = 1 << 17;
+
 /// The code of a session, for the unwinder.
 pub(crate) struct SessionCode<'s> {
     session: &'s Session,
@@ -79,9 +87,41 @@ impl Code for SessionCode<'_> {
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
         self.session.cfi(pc)
     }
+    fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
+        let s = self.session;
+        if let Some(known) = s.shapes.lock().unwrap_or_else(PoisonError::into_inner).get(&pc) {
+            return *known;
+        }
+        let shape = shape_at(s, pc);
+        s.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(pc, shape);
+        shape
+    }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.session.locate(pc).map(|l| l.symbol.addr)
     }
+}
+
+/// The frame at an instruction by its function's code; for a part that the compiler moved away (`.cold`), by the
+/// code that jumps there.
+fn shape_at(s: &Session, pc: VirtAddr) -> Option<FrameShape> {
+    let located = s.locate(pc)?;
+    let code = |at: VirtAddr, len: u64| s.mem().bytes(at, len.min(FUNCTION_MAX) as usize).ok();
+    // a few bytes more than up to `pc`: the instruction there has to be whole
+    let reach = (located.offset + 16).min(located.span.unwrap_or(u64::MAX));
+    let own = located.symbol.addr;
+    let name = located.symbol.name;
+    let Some((main, _)) = name.split_once(".cold") else {
+        let near = [(own.0, &*code(own, reach)?)];
+        // code further on can lead back here
+        return frame_shape(&near, pc.0).or_else(|| {
+            let span = located.span.filter(|span| *span > reach)?;
+            frame_shape(&[(own.0, &code(own, span)?)], pc.0)
+        });
+    };
+    let parent = s.named(main).into_iter().filter(|p| p.module == located.symbol.module);
+    let parent = parent.min_by_key(|p| p.addr.0.abs_diff(own.0))?.addr;
+    let body = code(parent, s.locate(parent)?.span?)?;
+    frame_shape(&[(parent.0, &body), (own.0, &code(own, located.span.unwrap_or(reach))?)], pc.0)
 }
 
 impl Session {
@@ -91,7 +131,7 @@ impl Session {
     }
 
     pub(crate) fn module_orc(&self, module: VirtAddr) -> Option<OrcTable> {
-        let mut known = self.module_orcs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self.module_orcs.lock().unwrap_or_else(PoisonError::into_inner);
         *known.entry(module).or_insert_with(|| {
             let orc = module::orc(self, module).ok()??;
             OrcTable::module(self.mem(), orc.ip, orc.entries, orc.count, self.kernel_orc().as_ref())
@@ -138,22 +178,56 @@ impl Session {
         if task.exit_state != 0 && task.stack.0 == 0 {
             return nowhere(StopReason::NoStart);
         }
-        let sp = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {
-            Ok(sp) => sp,
-            Err(crate::KernelError::Fault(fault)) => return nowhere(StopReason::Fault(fault)),
-            Err(_) => return nowhere(StopReason::NoStart),
+        let stopped = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {
+            Ok(sp) => {
+                let resume = x86_unwind::sleeping(
+                    self.mem(),
+                    sp,
+                    &|| self.old_switch(),
+                    &|at| self.is_text(at),
+                    &|at| self.locate(at).map(|l| l.symbol.addr),
+                );
+                if let Some(resume) = resume {
+                    return (Start::Switch, u.resume(&resume), None);
+                }
+                self.mem().u64(sp).map_or_else(StopReason::Fault, |_| StopReason::NoStart)
+            }
+            Err(crate::KernelError::Fault(fault)) => StopReason::Fault(fault),
+            Err(_) => StopReason::NoStart,
         };
-        let legacy = self.symbol("thread_return").or_else(|| self.symbol("__schedule")).map(|at| at.add(1));
-        let resume = x86_unwind::sleeping(self.mem(), sp, legacy, &|at| self.is_text(at), &|at| {
-            self.locate(at).map(|l| l.symbol.addr)
-        });
-        match resume {
-            Some(resume) => (Start::Switch, u.resume(&resume), None),
-            None => match self.mem().u64(sp) {
-                Err(fault) => nowhere(StopReason::Fault(fault)),
-                Ok(_) => nowhere(StopReason::NoStart),
-            },
+        match self.switched_on_stack(u) {
+            Some(found) => (Start::SwitchCall, found, None),
+            None => nowhere(stopped),
         }
+    }
+
+    /// Where a task goes on that a kernel before 4.9 switched away from: behind the call of `__switch_to` in the
+    /// scheduler, where what was pushed for it has been popped again.
+    fn old_switch(&self) -> Option<VirtAddr> {
+        let to = self.symbol("__switch_to")?;
+        ["__schedule", "schedule"].iter().find_map(|name| {
+            let start = self.symbol(name)?;
+            let code = self.mem().bytes(start, self.locate(start)?.span?.min(FUNCTION_MAX) as usize).ok()?;
+            x86_unwind::after_switch(start, &code, to)
+        })
+    }
+
+    /// The frames of a task whose saved stack pointer is lost: from the call that switched away from it, found
+    /// on its stack. Of several, the outermost: those below it are of earlier and deeper sleeps.
+    fn switched_on_stack(&self, u: &Unwinder<'_>) -> Option<Unwound> {
+        let stack = u.stacks.first()?;
+        let function = self.symbol("__schedule").or_else(|| self.symbol("schedule"))?;
+        let end = function.add(self.locate(function)?.span?);
+        let switches = ["__switch_to_asm", "__switch_to"].map(|name| self.symbol(name));
+        return_addresses(self.mem(), stack, function, end)
+            .into_iter()
+            .rev()
+            .filter(|(_, pc)| {
+                let target = x86_unwind::call_target(self.mem(), *pc);
+                target.is_some() && switches.contains(&target)
+            })
+            .map(|(slot, pc)| resume_at(u, slot, pc))
+            .find(is_whole)
     }
 
     fn active(&self, task: &Task, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
@@ -174,7 +248,7 @@ impl Session {
             }
             None => match self.stop_call(u, None) {
                 Some(found) => (Start::StopCall, found, None),
-                None => self.lowest_on_stack(u),
+                None => self.lowest_on_stack(u, task.cpu),
             },
         }
     }
@@ -189,10 +263,9 @@ impl Session {
             for stack in u.stacks {
                 for (slot, pc) in return_addresses(self.mem(), stack, start, end) {
                     let found = resume_at(u, slot, pc);
-                    let complete = matches!(found.stopped, StopReason::UserMode | StopReason::EndOfStack);
                     let agrees = match note {
                         Some(note) => leads_to(&found, note, &|at| self.locate(at).map(|l| l.symbol.addr)),
-                        None => complete && !found.frames.iter().any(|f| f.how == How::Scan),
+                        None => is_whole(&found),
                     };
                     if agrees {
                         return Some(found);
@@ -203,22 +276,33 @@ impl Session {
         None
     }
 
-    /// The lowest return address of any stack from which tables lead to the stack's end.
-    fn lowest_on_stack(&self, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
-        for stack in u.stacks.iter().rev() {
+    /// The lowest return address from which tables lead to the stack's end, on the stacks that the CPU is known
+    /// to be on, or may be on: what lies on the others is of the past.
+    fn lowest_on_stack(&self, u: &Unwinder<'_>, cpu: u32) -> (Start, Unwound, Option<Regs>) {
+        let in_use = |stack: &&Stack| match stack.name.as_str() {
+            "" => true,
+            IRQ_STACK => irq_stack_in_use(self, cpu) != Some(false),
+            _ => in_nmi(self, cpu) != Some(false),
+        };
+        for stack in u.stacks.iter().rev().filter(in_use) {
             for (slot, pc) in return_addresses(self.mem(), stack, VirtAddr(1 << 63), VirtAddr(u64::MAX)) {
                 if !self.is_text(pc) || !x86_unwind::follows_call(self.mem(), pc) {
                     continue;
                 }
                 let found = resume_at(u, slot, pc);
-                let complete = matches!(found.stopped, StopReason::UserMode | StopReason::EndOfStack);
-                if complete && found.frames.iter().all(|f| f.how != How::Scan) {
+                if is_whole(&found) {
                     return (Start::Stack, found, None);
                 }
             }
         }
         (Start::Nowhere, Unwound { frames: Vec::new(), stopped: StopReason::NoStart }, None)
     }
+}
+
+/// True for frames up to where stacks end, none of them guessed.
+fn is_whole(found: &Unwound) -> bool {
+    matches!(found.stopped, StopReason::UserMode | StopReason::EndOfStack)
+        && found.frames.iter().all(|f| f.how != How::Scan)
 }
 
 /// Unwinds from a return address found on a stack.
@@ -228,15 +312,15 @@ fn resume_at(u: &Unwinder<'_>, slot: VirtAddr, pc: VirtAddr) -> Unwound {
 }
 
 /// True where one of the frames holds saved registers with the note's program counter and stack
-/// pointer, or is the frame that the note was taken in: the same function, around the same stack
-/// pointer.
+/// pointer, or a caller among them is the frame that the note was taken in: the same function, around the same
+/// stack pointer. The innermost frame does not count: a call of that function itself, it has returned.
 fn leads_to(found: &Unwound, note: &Regs, function: &dyn Fn(VirtAddr) -> Option<VirtAddr>) -> bool {
     let (Some(pc), Some(sp)) = (note.pc().map(VirtAddr), note.sp().map(VirtAddr)) else { return false };
-    found.frames.iter().any(|f| match &f.saved {
+    found.frames.iter().enumerate().any(|(n, f)| match &f.saved {
         Some(saved) => saved.regs.pc() == note.pc() && saved.regs.sp() == note.sp(),
         None => {
             let around = f.sp <= sp && f.cfa.is_some_and(|cfa| sp < cfa);
-            around && function(f.lookup()).is_some_and(|at| Some(at) == function(pc))
+            n > 0 && around && function(f.lookup()).is_some_and(|at| Some(at) == function(pc))
         }
     })
 }

@@ -11,6 +11,7 @@ use crate::printk::{self, Log};
 use crate::symbols::KernelSymbols;
 use crate::task::{self, TaskStates, Tasks};
 use crate::typing::{self, KernelBtf, Loaded};
+use arch::x86_64::frame::FrameShape;
 use arch::{Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
@@ -63,6 +64,7 @@ pub struct Session {
     log: OnceLock<std::result::Result<Log, KernelError>>,
     pub(crate) kernel_orc: OnceLock<Option<OrcTable>>,
     pub(crate) module_orcs: Mutex<FxHashMap<VirtAddr, Option<OrcTable>>>,
+    pub(crate) shapes: Mutex<FxHashMap<VirtAddr, Option<FrameShape>>>,
     pub(crate) note_order: OnceLock<Vec<(u32, usize)>>,
     pub(crate) slab_caches: OnceLock<FxHashMap<VirtAddr, String>>,
     pub(crate) kernel_debug: OnceLock<Option<Arc<DebugFile>>>,
@@ -123,6 +125,7 @@ impl Session {
             log: OnceLock::new(),
             kernel_orc: OnceLock::new(),
             module_orcs: Mutex::default(),
+            shapes: Mutex::default(),
             note_order: OnceLock::new(),
             slab_caches: OnceLock::new(),
             kernel_debug: OnceLock::new(),

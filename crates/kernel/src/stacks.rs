@@ -8,6 +8,8 @@ use unwind::Stack;
 
 /// THREAD_SIZE where nothing tells: 16 KiB since 3.15 (6538b8ea886e).
 const THREAD_SIZE: u64 = 16 << 10;
+/// The name of a CPU's IRQ stack.
+pub const IRQ_STACK: &str = "IRQ stack";
 /// IRQ_STACK_SIZE: 16 KiB since 2.6.
 const IRQ_STACK_SIZE: u64 = 16 << 10;
 
@@ -28,7 +30,11 @@ bind! {
 }
 bind! {
     /// `struct pcpu_hot`, 6.2 to 6.14
-    struct PcpuHot("pcpu_hot") { hardirq_stack_ptr: "hardirq_stack_ptr" }
+    struct PcpuHot("pcpu_hot") {
+        hardirq_stack_ptr: "hardirq_stack_ptr",
+        hardirq_stack_inuse: "hardirq_stack_inuse",
+        preempt_count: "preempt_count",
+    }
 }
 bind! {
     /// `struct orig_ist`, until 5.1: the tops of the exception stacks
@@ -62,7 +68,7 @@ pub fn task_stack(s: &Session, task: &Task) -> Stack {
 pub fn cpu_stacks(s: &Session, cpu: u32) -> Vec<Stack> {
     let mut out = Vec::new();
     if let Some((start, end)) = irq_stack(s, cpu) {
-        out.push(Stack { name: "IRQ stack".into(), start, end });
+        out.push(Stack { name: IRQ_STACK.into(), start, end });
     }
     exception_stacks(s, cpu, &mut out);
     out
@@ -88,6 +94,31 @@ fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
     }
     let start = s.per_cpu("irq_stack_union", cpu).ok()?;
     Some((start, start.add(IRQ_STACK_SIZE)))
+}
+
+/// Whether a CPU is on its IRQ stack, by what entry code itself goes by: `hardirq_stack_inuse` since 5.12
+/// (951c2a51ae75), before that `irq_count`, which is -1 while the stack is free.
+pub fn irq_stack_in_use(s: &Session, cpu: u32) -> Option<bool> {
+    let mem = s.mem();
+    let byte = |at: VirtAddr| mem.u8(at).ok().map(|b| b != 0);
+    if let Ok(at) = s.per_cpu("hardirq_stack_inuse", cpu) {
+        return byte(at);
+    }
+    if let Ok(hot) = s.per_cpu("pcpu_hot", cpu) {
+        return s.bind::<PcpuHot>().hardirq_stack_inuse.at(hot).ok().and_then(byte);
+    }
+    let count = s.per_cpu("irq_count", cpu).ok()?;
+    mem.u32(count).ok().map(|n| n.cast_signed() >= 0)
+}
+
+/// Whether a CPU is in an NMI: the bits that `nmi_enter` counts in the preemption count (include/linux/preempt.h).
+pub fn in_nmi(s: &Session, cpu: u32) -> Option<bool> {
+    const NMI_MASK: u32 = 0xf << 20;
+    let at = match s.per_cpu("pcpu_hot", cpu) {
+        Ok(hot) => s.bind::<PcpuHot>().preempt_count.at(hot).ok()?,
+        Err(_) => s.per_cpu("__preempt_count", cpu).ok()?,
+    };
+    s.mem().u32(at).ok().map(|count| count & NMI_MASK != 0)
 }
 
 fn exception_stacks(s: &Session, cpu: u32, out: &mut Vec<Stack>) {

@@ -3,14 +3,16 @@
 use crate::module;
 use crate::open::Opened;
 use crate::session::Session;
-use base::VirtAddr;
-use debuginfo::kallsyms::{self, Addresses, Kallsyms};
+use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr};
+use debuginfo::kallsyms::{self, Addresses, Kallsyms, KallsymsError};
 use debuginfo::symtab::{Symbol, SymbolTable, SymbolTableBuilder};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How far behind `_text` the kernel's image can reach (KERNEL_IMAGE_SIZE).
-const IMAGE_MAX: u64 = 1 << 30;
+/// How far behind `_text` kallsyms can be: text and read-only data of the largest kernels.
+const KALLSYMS_WITHIN: u64 = 256 << 20;
+/// Runs of memory that are looked through for kallsyms; an image in more pieces has lost its table.
+const MAX_RUNS: usize = 4096;
 
 /// The kernel's own symbols.
 #[derive(Clone)]
@@ -43,7 +45,7 @@ impl KernelSymbols {
             .and_then(|at| Kallsyms::read(&o.mem, &at).map_err(|e| e.to_string()));
         let searched = |why: String| {
             let text = o.boot.text.ok_or(why)?;
-            kallsyms::find(&o.mem, text, text.add(IMAGE_MAX)).map_err(|e| e.to_string())
+            find_in_image(o, text).map_err(|e| e.to_string())
         };
         match told.or_else(searched) {
             Ok(found) => {
@@ -56,6 +58,41 @@ impl KernelSymbols {
             },
         }
     }
+}
+
+/// Looks for kallsyms in those parts of the image whose memory the dump has: where most of it is missing, asking
+/// for every page of the address space would take seconds.
+fn find_in_image(o: &Opened, text: VirtAddr) -> Result<Kallsyms, KallsymsError> {
+    let end = text.add(KALLSYMS_WITHIN);
+    let mut error = None;
+    for run in present(&*o.dump, o.boot.image_phys(text), KALLSYMS_WITHIN).into_iter().take(MAX_RUNS) {
+        match kallsyms::find(&o.mem, text.add(run.start), text.add(run.end)) {
+            Ok(found) => return Ok(found),
+            // what the most promising place lacked says more than that nothing was found
+            Err(KallsymsError::NotFound { .. }) => {}
+            Err(e) => error = error.or(Some(e)),
+        }
+    }
+    Err(error.unwrap_or(KallsymsError::NotFound { start: text, end, candidates: 0 }))
+}
+
+/// The parts of `len` bytes from `from` on that physical memory may hold, as distances from `from`.
+fn present(phys: &dyn PhysRead, from: PhysAddr, len: u64) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    let mut at = 0;
+    while at < len {
+        let Some(next) = phys.skip_holes(from.add(at)) else { break };
+        let next = next.page_base().0.saturating_sub(from.0).max(at);
+        if next >= len {
+            break;
+        }
+        match runs.last_mut() {
+            Some(run) if run.end == next => run.end = next + PAGE_SIZE,
+            _ => runs.push(next..next + PAGE_SIZE),
+        }
+        at = next + PAGE_SIZE;
+    }
+    runs
 }
 
 /// Where an address lies: the symbol at or below it, and how far into it.
@@ -202,5 +239,36 @@ impl Session {
             (Some(start), Some(end)) => start <= at && at < end,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::{Missing, PhysRange};
+
+    /// Pages with these numbers.
+    struct Pages(&'static [u64]);
+
+    impl PhysRead for Pages {
+        fn read_phys(&self, _at: PhysAddr, _buf: &mut [u8]) -> Result<(), Missing> {
+            panic!("nothing is read to tell what is there")
+        }
+        fn ranges(&self) -> &[PhysRange] {
+            &[]
+        }
+        fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+            let page = self.0.iter().find(|p| **p >= from.0 / PAGE_SIZE)?;
+            Some(PhysAddr((page * PAGE_SIZE).max(from.0)))
+        }
+    }
+
+    #[test]
+    fn a_search_steps_over_what_the_dump_lacks() {
+        let pages = Pages(&[1, 4, 5, 6, 9, 1 << 30]);
+        let runs = present(&pages, PhysAddr(2 * PAGE_SIZE), 8 * PAGE_SIZE);
+        assert_eq!(runs, [2 * PAGE_SIZE..5 * PAGE_SIZE, 7 * PAGE_SIZE..8 * PAGE_SIZE]);
+        assert!(present(&pages, PhysAddr(10 * PAGE_SIZE), 4 * PAGE_SIZE).is_empty());
+        assert!(present(&pages, PhysAddr(u64::MAX - 4095), PAGE_SIZE).is_empty());
     }
 }

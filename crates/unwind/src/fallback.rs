@@ -26,14 +26,7 @@ impl Unwinder<'_> {
         if let Some(at) = find_pt_regs(self.mem, cursor.sp, ENTRY_WORDS, &is_text) {
             return self.entry(at, How::Saved);
         }
-        let link = self.stack_of(cursor.sp).and_then(|own| {
-            let end = self.stacks.get(own)?.end;
-            // the link is the first thing pushed, at most a cache line below the end (3.10 leaves 64 bytes)
-            let near = end.0.wrapping_sub(cursor.sp.0) <= 128;
-            let to = self.mem.ptr(cursor.sp).ok()?;
-            (near && self.stack_of(to) != Some(own) && self.is_stack(to)).then_some(to)
-        });
-        match link.and_then(|to| {
+        match self.link(cursor).and_then(|to| {
             // it can point into the structure: entry code of 3.10 takes the address of its rbp
             find_pt_regs(self.mem, to.sub(ptregs::IRET), ptregs::SIZE / 8, &is_text)
         }) {
@@ -171,12 +164,22 @@ impl Unwinder<'_> {
         let at = caller.lookup();
         match self.by_orc(caller) {
             Step::Unknown if self.code.orc(at).is_some_and(|e| e.kind != OrcKind::Undefined) => true,
-            Step::Unknown => {
-                matches!(self.by_cfi(caller), Step::Unknown | Step::Fault(_)) && self.code.cfi(at).is_some()
-            }
+            Step::Unknown => match self.code.cfi(at) {
+                Some(_) => matches!(self.by_cfi(caller), Step::Unknown | Step::Fault(_)),
+                None => self.code.orc(at).is_none() && self.shape_denies(caller),
+            },
             Step::Fault(_) => true,
             _ => false,
         }
+    }
+
+    /// Without a table: the code says where the return address is, no return address is there, and no entry
+    /// code's registers are either.
+    fn shape_denies(&self, caller: &Cursor) -> bool {
+        let known = self.code.shape(caller.lookup()).is_some_and(|shape| shape.from_sp.is_some());
+        known
+            && matches!(self.by_shape(caller), Step::Unknown)
+            && !matches!(self.by_saved(caller), Step::Entry { .. })
     }
 
     /// Where nothing led on: the registers of user mode that lie at the end of a user task's stack.

@@ -1,5 +1,5 @@
-//! Stacks to frames: the kernel's own tables first (ORC), then DWARF call frame information, then frame
-//! pointers, then a scan whose frames are marked as guesses.
+//! Stacks to frames: the kernel's own tables first (ORC), then DWARF call frame information, then what the code
+//! itself does to the stack, then frame pointers, then a scan whose frames are marked as guesses.
 //!
 //! Memory, code and the known stacks come in through small traits, so that an array is a stack in tests.
 //!
@@ -9,6 +9,7 @@
 mod cfi;
 mod fallback;
 mod orc;
+mod shape;
 mod walk;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 pub use arch::x86_64::unwind::Resume;
 
 use arch::Regs;
+use arch::x86_64::frame::FrameShape;
 use base::{Fault, VirtAddr};
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::OrcEntry;
@@ -32,6 +34,10 @@ pub trait Code {
     }
     /// The call frame information for the instruction at `pc`, in the running kernel's addresses.
     fn cfi(&self, _pc: VirtAddr) -> Option<CfiRow> {
+        None
+    }
+    /// The frame at the instruction at `pc`, read from its function's code.
+    fn shape(&self, _pc: VirtAddr) -> Option<FrameShape> {
         None
     }
     /// Where the function around `pc` begins.
@@ -53,6 +59,12 @@ pub struct Stack {
 }
 
 impl Stack {
+    /// True for a task's own stack.
+    #[must_use]
+    pub const fn is_task(&self) -> bool {
+        self.name.is_empty()
+    }
+
     /// True when `at` lies on the stack; a stack pointer may also be its end, where nothing is pushed.
     #[must_use]
     pub const fn contains(&self, at: VirtAddr) -> bool {
@@ -69,6 +81,8 @@ pub enum How {
     Orc,
     /// By DWARF call frame information.
     Cfi,
+    /// By what the function's code does to the stack up to here.
+    Code,
     /// By the chain of frame pointers.
     FramePointer,
     /// By the registers that an interrupt or exception saved, found without a table.

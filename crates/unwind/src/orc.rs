@@ -91,13 +91,21 @@ impl Unwinder<'_> {
         Ok(caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa }))
     }
 
-    /// ORC follows rsp and rbp alone; where call frame information agrees on the CFA, it knows the others.
+    /// ORC follows rsp and rbp alone; where call frame information or the code agrees on the CFA, it knows the
+    /// others.
     fn preserved(&self, cursor: &Cursor, cfa: VirtAddr, regs: &mut Regs) {
-        let Some(row) = self.code.cfi(cursor.lookup()) else { return };
-        let Some((their_cfa, theirs)) = self.cfi_registers(cursor, &row) else { return };
-        if their_cfa == cfa {
+        if let Some(row) = self.code.cfi(cursor.lookup()) {
+            let Some((their_cfa, theirs)) = self.cfi_registers(cursor, &row) else { return };
+            if their_cfa == cfa {
+                for number in PRESERVED {
+                    regs.put(number, theirs.get(number));
+                }
+            }
+        } else if let Some(shape) = self.code.shape(cursor.lookup())
+            && self.agrees(&shape, &cursor.regs, cfa)
+        {
             for number in PRESERVED {
-                regs.put(number, theirs.get(number));
+                regs.put(number, self.kept(&shape, cursor, cfa, number));
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::{Code, Frame, How, Resume, Stack, StopReason, Unwinder, Unwound};
 use arch::Regs;
+use arch::x86_64::frame::{FrameShape, Kept};
 use arch::x86_64::regs::{R10, R12, RAX, RBP, RBX, RIP, RSP, SET};
 use base::{Fault, FaultKind, VirtAddr, VirtRead};
 use debuginfo::cfi::{CfiCfa, CfiRow, CfiRule};
@@ -25,6 +26,7 @@ struct World {
     memory: BTreeMap<u64, Vec<u8>>,
     orc: BTreeMap<u64, OrcEntry>,
     cfi: BTreeMap<u64, CfiRow>,
+    shapes: BTreeMap<u64, FrameShape>,
 }
 
 impl World {
@@ -97,6 +99,9 @@ impl Code for World {
     }
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
         self.cfi.get(&(pc.0 & !0xff)).cloned()
+    }
+    fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
+        self.shapes.get(&(pc.0 & !0xff)).copied()
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.is_text(pc).then_some(VirtAddr(pc.0 & !0xff))
@@ -362,4 +367,68 @@ fn a_frame_pointer_outlives_code_without_a_frame() {
     world.put(TASK + 0x1000, &[7, back(1)]).put(TASK + 0x1100, &[0, back(2)]);
     let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000).with(RBP, TASK + 0x1100));
     assert_eq!(places(&unwound)[1..3], [(back(1), How::Scan), (back(2), How::FramePointer)]);
+}
+
+/// A frame of so many bytes that saved rbx below rbp.
+fn shape(from_sp: Option<i64>, from_fp: Option<i64>) -> FrameShape {
+    let kept = [Kept::AtCfa(-24), Kept::AtCfa(-16), Kept::Same, Kept::Lost, Kept::Same, Kept::Same];
+    FrameShape { from_sp, from_fp, kept }
+}
+
+#[test]
+fn code_tells_the_frame_where_no_table_does() {
+    let mut world = World::new();
+    world.shapes.insert(TEXT, shape(Some(48), None));
+    world.shapes.insert(TEXT + 0x100, shape(None, Some(16)));
+    world.put(TASK + 0x1000, &[0, 0, 0, 33, TASK + 0x1100, back(1)]).put(TASK + 0x1100, &[0, back(2)]);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000).with(R12, 12).with(RBX, 3));
+    assert_eq!(places(&unwound)[1..], [(back(1), How::Code), (back(2), How::Code)]);
+    let caller = &unwound.frames[1];
+    assert_eq!([RBX, RBP, R12].map(|r| caller.regs.get(r)), [Some(33), Some(TASK + 0x1100), Some(12)]);
+    assert_eq!(caller.cfa, Some(VirtAddr(TASK + 0x1110)));
+    // what the code says must be there is not: the frame ends, and says why
+    world.put(TASK + 0x1028, &[7]);
+    let lost = world.unwind(start(TEXT + 0x50, TASK + 0x1000));
+    assert_ne!(lost.frames.get(1).map(|f| f.how), Some(How::Code));
+}
+
+#[test]
+fn orc_takes_the_kept_registers_from_code_that_agrees_with_it() {
+    let mut world = World::new();
+    world.call(0, 48).call(1, 8).entry(2, OrcKind::End, SP, 0);
+    world.shapes.insert(TEXT, shape(Some(48), None));
+    world.put(TASK + 0x1000, &[0, 0, 0, 33, 44, back(1), back(2)]);
+    let from = start(TEXT + 0x50, TASK + 0x1000).with(R12, 12);
+    let caller = world.unwind(from).frames[1].clone();
+    assert_eq!((caller.how, caller.regs.get(RBX), caller.regs.get(R12)), (How::Orc, Some(33), Some(12)));
+    world.shapes.insert(TEXT, shape(Some(40), None));
+    assert_eq!(world.unwind(from).frames[1].regs.get(RBX), None);
+}
+
+#[test]
+fn the_interrupt_stack_s_link_stands_for_a_frame_pointer_that_nobody_kept() {
+    let mut world = World::new();
+    // 1 called 0 on the interrupt stack: push %rbp; mov %rsp,%rbp; mov %rsp,(top); its frame is on the task's
+    let frame = OrcEntry {
+        kind: OrcKind::Call,
+        base: OrcBase::Reg(6),
+        offset: 16,
+        bp: OrcBp::AtCfa(-16),
+        signal: false,
+    };
+    world.call(0, 8).call(2, 8).entry(3, OrcKind::End, SP, 0);
+    world.orc.insert(TEXT + 0x100, frame);
+    world.put(IRQ + SIZE - 16, &[back(1), TASK + 0x1000]);
+    world.put(TASK + 0x1000, &[77, back(2), back(3)]);
+    let from = start(TEXT + 0x50, IRQ + SIZE - 16);
+    let unwound = world.unwind(from);
+    assert_eq!(
+        places(&unwound),
+        [(TEXT + 0x50, How::Start), (back(1), How::Orc), (back(2), How::Orc), (back(3), How::Orc)]
+    );
+    assert_eq!((unwound.frames[2].regs.get(RBP), unwound.stopped), (Some(77), StopReason::EndOfStack));
+    // a link of long ago leads to no return address: the top of an interrupt stack is no natural end
+    world.put(TASK + 0x1008, &[5]);
+    let unwound = world.unwind(from);
+    assert_eq!((unwound.frames.len(), unwound.stopped), (2, StopReason::NothingFound));
 }

@@ -163,9 +163,17 @@ impl Unwinder<'_> {
         }
         // a table that knows the frame and lacks a register says that this is no entry code
         let guesses: &[fn(&Self, &Cursor) -> Step] = if unable {
-            &[Self::by_called, Self::by_frame_pointer, Self::by_scan]
+            &[Self::by_link, Self::by_shape, Self::by_called, Self::by_frame_pointer, Self::by_scan]
         } else {
-            &[Self::by_called, Self::by_saved, Self::by_wild_call, Self::by_frame_pointer, Self::by_scan]
+            &[
+                Self::by_link,
+                Self::by_shape,
+                Self::by_called,
+                Self::by_saved,
+                Self::by_wild_call,
+                Self::by_frame_pointer,
+                Self::by_scan,
+            ]
         };
         for method in guesses {
             match method(self, cursor) {
@@ -185,10 +193,10 @@ impl Unwinder<'_> {
             .or_else(|| self.stacks.iter().position(|s| s.end == at))
     }
 
-    /// True when only the room that every task keeps for `struct pt_regs` is left above.
+    /// True when, on a task's stack, only the room that every task keeps for `struct pt_regs` is left above.
     fn at_bottom(&self, cursor: &Cursor) -> bool {
         let stack = self.stack_of(cursor.sp).and_then(|i| self.stacks.get(i));
-        stack.is_some_and(|s| s.end.0 - cursor.sp.0 <= ptregs::SIZE + 16)
+        stack.is_some_and(|s| s.is_task() && s.end.0 - cursor.sp.0 <= ptregs::SIZE + 16)
     }
 
     /// True when tables that lead to this CFA and return address are to be believed: on a known stack any code,

@@ -160,6 +160,12 @@ impl Boot {
         None
     }
 
+    /// The physical address of an address in the kernel's image, by arithmetic.
+    #[must_use]
+    pub const fn image_phys(&self, at: VirtAddr) -> PhysAddr {
+        PhysAddr(at.0.wrapping_sub(START_KERNEL_MAP).wrapping_add_signed(self.phys_base))
+    }
+
     /// The same kernel with `swapper_pg_dir` as the root: a CR3 is some process's, whose copy of the kernel's
     /// half may lack entries made since. `swapper` is the symbol's address in the running kernel.
     #[must_use]

@@ -137,12 +137,11 @@ pub struct Resume {
 ///
 /// Since 4.9 (0100301bfdf5) they lie there as `struct inactive_task_frame`: r15, r14, r13, r12, rbx, rbp, return
 /// address; from 5.1 (6690e86be83a) to 5.7 a word of flags came first. Before, only flags and rbp were pushed,
-/// and the task goes on at the label `thread_return` in `__schedule`: `legacy` is that address, or where it
-/// is not known, any in that function.
+/// and the task goes on behind the `popq %rbp; popf` that undo it: `legacy` is that address ([`after_switch`]).
 pub fn sleeping(
     mem: &dyn VirtRead,
     sp: VirtAddr,
-    legacy: Option<VirtAddr>,
+    legacy: &dyn Fn() -> Option<VirtAddr>,
     is_text: &dyn Fn(VirtAddr) -> bool,
     function: &dyn Fn(VirtAddr) -> Option<VirtAddr>,
 ) -> Option<Resume> {
@@ -161,10 +160,26 @@ pub fn sleeping(
         // a new task has yet to run ret_from_fork: its address is the next instruction itself
         return Some(Resume { regs, is_call: !begins, slot: Some(slot) });
     }
-    let pc = legacy?;
+    let pc = legacy()?;
     let bp = mem.u64(sp).ok()?;
     let regs = Regs::new(&SET).with(RIP, pc.0).with(RSP, sp.add(16).0).with(RBP, bp);
     Some(Resume { regs, is_call: false, slot: None })
+}
+
+/// The instruction behind `popq %rbp; popf` (`RESTORE_CONTEXT` of arch/x86/include/asm/switch_to.h before 4.9)
+/// that follows the call of `__switch_to` in the scheduler's code.
+pub fn after_switch(start: VirtAddr, code: &[u8], switch_to: VirtAddr) -> Option<VirtAddr> {
+    const RESTORE: [u8; 2] = [0x5d, 0x9d];
+    /// Between them lie the new task's canary, its flags and the test for a new one.
+    const BETWEEN: usize = 96;
+    let call = (0..code.len()).find(|&n| {
+        let Some([0xe8, a, b, c, d]) = code.get(n..n + 5) else { return false };
+        let back = start.add(n as u64 + 5);
+        back.offset(i32::from_le_bytes([*a, *b, *c, *d]).into()) == switch_to
+    })?;
+    let behind = code.get(call + 5..)?;
+    let restore = behind.windows(2).take(BETWEEN).position(|w| w == RESTORE)?;
+    Some(start.add((call + 5 + restore + RESTORE.len()) as u64))
 }
 
 #[cfg(test)]

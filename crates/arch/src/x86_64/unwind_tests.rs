@@ -78,7 +78,7 @@ fn switched_out_tasks_of_every_age() {
         let mut all = words.to_vec();
         all.resize(32, 0);
         all[10] = 0x00e8_9090_9090_9090; // a call that ends at BASE + 0x5b
-        sleeping(&Mem::words(&all), VirtAddr(BASE), Some(VirtAddr(BASE + 0x44)), &text, &function)
+        sleeping(&Mem::words(&all), VirtAddr(BASE), &|| Some(VirtAddr(BASE + 0x44)), &text, &function)
     };
     let back = BASE + 0x5b;
     let modern = resume(&[15, 14, 13, 12, 3, 6, back]).unwrap();
@@ -91,4 +91,19 @@ fn switched_out_tasks_of_every_age() {
     let old = resume(&[BASE + 0x100, 0x246]).unwrap();
     assert_eq!((old.regs.pc(), old.regs.sp()), (Some(BASE + 0x44), Some(BASE + 16)));
     assert_eq!((old.regs.get(RBP), old.slot), (Some(BASE + 0x100), None));
+}
+
+#[test]
+fn the_place_behind_an_old_switch() {
+    // push; pushf; push %rbp; call __switch_to; mov %gs:..,%rsi; jne; mov %rsi,%rbp; pop %rbp; popf; mov
+    let mut code = vec![0x50, 0x9c, 0x55, 0xe8];
+    code.extend(0x100_u32.to_le_bytes());
+    code.extend([
+        0x65, 0x48, 0x8b, 0x34, 0x25, 0, 0, 0, 0, 0x0f, 0x85, 1, 2, 3, 4, 0x48, 0x89, 0xf5, 0x5d, 0x9d,
+    ]);
+    code.extend([0x48, 0x89, 0xc7]);
+    let to = VirtAddr(BASE + 8 + 0x100);
+    assert_eq!(after_switch(VirtAddr(BASE), &code, to), Some(VirtAddr(BASE + 28)));
+    assert_eq!(after_switch(VirtAddr(BASE), &code, VirtAddr(BASE)), None);
+    assert_eq!(after_switch(VirtAddr(BASE), &code[..20], to), None);
 }

@@ -45,6 +45,11 @@ pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> 
 fn finish(bt: &Backtrace, record: &mut Record) {
     record.hidden("stopped", bt.unwound.stopped.to_string());
     record.hidden("start", start_word(bt.start));
+    if bt.start == Start::Stack {
+        let why =
+            "    (the dump has no registers of this cpu: the innermost frames can be of calls that returned)";
+        record.line(Line::new().styled(why, Role::Warning));
+    }
     let usual = matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack);
     if !usual {
         record.line(
@@ -58,6 +63,7 @@ const fn start_word(start: Start) -> &'static str {
         Start::Note => "registers in the dump's note",
         Start::StopCall => "the call that stopped the cpu",
         Start::Switch => "switched out",
+        Start::SwitchCall => "the call that switched it out, found on its stack",
         Start::Stack => "lowest return address on the stack",
         Start::UserMode => "user mode",
         Start::Nowhere => "nowhere",
