@@ -5,33 +5,103 @@
 //!
 //! **Invariant:** this crate sees no dump format; notes arrive undecoded and memory through `PhysRead`.
 
+mod frame;
+mod insn;
 mod regs;
+#[doc(hidden)]
 pub mod x86_64;
 
-pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs};
+pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
+pub use insn::{Disassemble, Insn};
+pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles};
 pub use x86_64::kaslr::{Boot, BootError, How};
-pub use x86_64::paging::{KernelMap, PageTables, Step, Translation, UserMap, Walk};
+pub use x86_64::paging::{KernelMap, PageTables, Step, SwapLayout, Translation, UserMap, Walk};
+pub use x86_64::slice;
 
-use base::RawNote;
+use base::{Fault, RawNote, VirtAddr, VirtRead};
+
+/// Asks whether code lies at an address.
+pub type IsText<'a> = &'a dyn Fn(VirtAddr) -> bool;
 
 /// An architecture.
-pub trait Arch: Send + Sync {
+pub trait Arch: Send + Sync + std::fmt::Debug {
     /// The name as `uname -m` prints it.
     fn name(&self) -> &'static str;
     /// True for the `e_machine` of an ELF file of this architecture.
     fn is_machine(&self, e_machine: u16) -> bool;
+
     /// Its registers.
     fn reg_set(&self) -> &'static RegSet;
-    /// The name of a register, by DWARF number or own number of an extra.
-    fn reg_name(&self, number: usize) -> Option<&'static str> {
-        self.reg_set().name(number)
-    }
-    /// The number of a register, by name.
-    fn reg_number(&self, name: &str) -> Option<usize> {
-        self.reg_set().number(name)
-    }
     /// The CPUs' registers from the notes of a dump, in the order of the notes.
     fn cpu_states(&self, notes: &[RawNote]) -> Vec<CpuState>;
+
+    /// `struct pt_regs`: what entries into the kernel save.
+    fn saved_layout(&self) -> SavedLayout;
+    /// All registers saved at `at`.
+    fn saved(&self, mem: &dyn VirtRead, at: VirtAddr) -> Result<Regs, Fault>;
+    /// What the processor itself saved in the structure at `at`, the others being as they were `before`.
+    fn interrupted(&self, mem: &dyn VirtRead, at: VirtAddr, before: &Regs) -> Result<Regs, Fault>;
+    /// True when saved registers are of user mode.
+    fn is_user(&self, regs: &Regs) -> bool;
+    /// True when an entry can have saved these.
+    fn can_be_saved(&self, regs: &Regs) -> bool;
+    /// The lowest structure of saved registers that begins in the `words` words from `at` on.
+    fn find_saved(
+        &self,
+        mem: &dyn VirtRead,
+        at: VirtAddr,
+        words: u64,
+        is_text: IsText<'_>,
+    ) -> Option<VirtAddr>;
+
+    /// True when the instruction that ends at `at` is a call, so that `at` can be a return address.
+    fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool;
+    /// The function that the direct call which ends at `at` calls.
+    fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr>;
+    /// How the code at `pc` of the function at `start` stands to its frame pointer.
+    fn prologue(&self, mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue;
+    /// The frame at the instruction that contains `at`. `parts` are the function's pieces with their addresses:
+    /// the first begins with its entry, a second one (`.cold`) is jumped into from the first.
+    fn frame_shape(&self, parts: &[(u64, &[u8])], at: u64) -> Option<FrameShape>;
+
+    /// The registers that the switch away from a task left, from its saved stack pointer. `legacy` is where a
+    /// kernel goes on whose switch kept no return address ([`Arch::after_switch`]).
+    fn sleeping(
+        &self,
+        mem: &dyn VirtRead,
+        sp: VirtAddr,
+        legacy: &dyn Fn() -> Option<VirtAddr>,
+        is_text: IsText<'_>,
+        function: &dyn Fn(VirtAddr) -> Option<VirtAddr>,
+    ) -> Option<Resume>;
+    /// Where such a kernel goes on, in the scheduler's `code` at `start` that calls `switch_to`.
+    fn after_switch(&self, start: VirtAddr, code: &[u8], switch_to: VirtAddr) -> Option<VirtAddr>;
+
+    /// True for an address of the kernel's half.
+    fn is_kernel(&self, at: VirtAddr) -> bool;
+    /// Where the kernel's image, and its modules behind it, are mapped: first address, first behind the image
+    /// at the latest, first behind the modules.
+    fn image_range(&self) -> [VirtAddr; 3];
+    /// Where the direct map begins when it is not randomised, the newest first.
+    fn direct_map_bases(&self) -> &'static [u64];
+    /// The parts of a page table entry whose bits `encryption` mark memory encryption.
+    fn pte(&self, entry: u64, encryption: u64) -> Pte;
+    /// The swap type and offset of an entry that is not present; `None` where it is no swap entry.
+    fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)>;
+
+    /// Instructions as text.
+    fn disassembler(&self) -> Box<dyn Disassemble>;
+}
+
+/// The parts of a page table entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pte {
+    /// The kernel takes it as there, present bit or not.
+    pub mapped: bool,
+    /// Physical address of the page.
+    pub phys: u64,
+    /// Names of the flags that are set, as crash has them.
+    pub flags: Vec<&'static str>,
 }
 
 /// Every architecture that crashlens reads.
@@ -47,6 +117,19 @@ pub fn by_machine(e_machine: u16) -> Option<&'static dyn Arch> {
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Arch> {
     ARCHES.iter().copied().find(|a| a.name() == name)
+}
+
+/// The architecture with these registers.
+#[must_use]
+pub fn of_regs(set: &RegSet) -> &'static dyn Arch {
+    let found = ARCHES.iter().copied().find(|a| std::ptr::eq(a.reg_set(), set));
+    found.unwrap_or(&x86_64::X86_64)
+}
+
+/// The architecture of a dump whose headers do not say: the only one.
+#[must_use]
+pub fn default() -> &'static dyn Arch {
+    &x86_64::X86_64
 }
 
 /// Reads arbitrary bytes as the descriptors of CPU notes: the fuzz target of this parser.

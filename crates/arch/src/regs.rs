@@ -16,6 +16,25 @@ pub struct RegSet {
     pub sp: usize,
     /// The frame pointer's number.
     pub fp: usize,
+    /// Others with a part to play.
+    pub roles: Roles,
+}
+
+/// Registers by the part that they play (the ABI of C code and of system calls).
+#[derive(Debug)]
+pub struct Roles {
+    /// A function's arguments, in order.
+    pub arguments: &'static [usize],
+    /// A function's result.
+    pub result: usize,
+    /// Those that a function gives back as it found them, the frame pointer included, apart from the stack pointer.
+    pub preserved: &'static [usize],
+    /// A system call's arguments, in order.
+    pub syscall: &'static [usize],
+    /// The number of the system call, or an exception's error code, as an entry saved it.
+    pub entry_code: usize,
+    /// The base of the CPU's own variables.
+    pub per_cpu: usize,
 }
 
 impl RegSet {

@@ -1,7 +1,6 @@
 //! `pte`: the parts of a page table entry.
 
 use crate::{Command, CommandError, Cx, Example};
-use arch::x86_64::paging::{GLOBAL, PRESENT, flag_names};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::{Session, swap};
 use report::{Cell, Line, Record, Report, Role};
@@ -62,19 +61,16 @@ fn centered(text: &str, width: usize, before: bool) -> String {
 
 /// The table of one entry: its heads and its line.
 pub(crate) fn table(s: &Session, entry: u64, row: &mut Record) {
-    if entry & (PRESENT | GLOBAL) == 0
+    let parts = s.arch().pte(entry, s.map().tables().encryption);
+    if !parts.mapped
         && entry != 0
         && let Some(found) = swap::entry(s, entry)
     {
         swapped(entry, &found, row);
         return;
     }
-    let tables = s.map().tables();
-    let physical = entry & 0x000f_ffff_ffff_f000 & !tables.encryption;
-    let large = entry & (1 << 7) != 0;
-    // in a huge page's entry bit 12 is PAT
-    let physical = if large { physical & !0x1000 } else { physical };
-    let mut names: Vec<Cell> = flag_names(entry).map(Cell::from).collect();
+    let physical = parts.phys;
+    let mut names: Vec<Cell> = parts.flags.into_iter().map(Cell::from).collect();
     if names.is_empty() {
         names.push(Cell::from(if entry == 0 { "no mapping" } else { "not present" }));
     }

@@ -56,13 +56,13 @@ fn value(regs: &Regs, name: &str, width: u8) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arch::x86_64::regs::{RIP, SET};
 
     #[test]
     fn rows_have_crash_s_columns() {
-        let mut regs = Regs::new(&SET).with(RIP, 0x43_7fbd);
+        let set = arch::default().reg_set();
+        let mut regs = Regs::new(set).with(set.pc, 0x43_7fbd);
         for (n, name) in ["rsp", "eflags", "rbp", "r8", "r9"].into_iter().enumerate() {
-            regs.set(SET.number(name).unwrap(), 0x246 + n as u64);
+            regs.set(set.number(name).unwrap(), 0x246 + n as u64);
         }
         let text: Vec<String> = block(&regs)
             .items

@@ -8,9 +8,7 @@ use crate::module;
 use crate::session::Session;
 use crate::stacks::{IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, task_stack};
 use crate::task::{Task, TaskStruct};
-use arch::x86_64::frame::{FrameShape, frame_shape};
-use arch::x86_64::{regs as x86, unwind as x86_unwind};
-use arch::{CpuState, Regs};
+use arch::{CpuState, FrameShape, Regs};
 use base::{VirtAddr, VirtRead};
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::{OrcEntry, OrcTable};
@@ -90,10 +88,10 @@ impl Code for SessionCode<'_> {
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
         let s = self.session;
         if let Some(known) = s.shapes.lock().unwrap_or_else(PoisonError::into_inner).get(&pc) {
-            return *known;
+            return known.clone();
         }
         let shape = shape_at(s, pc);
-        s.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(pc, shape);
+        s.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(pc, shape.clone());
         shape
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
@@ -113,15 +111,15 @@ fn shape_at(s: &Session, pc: VirtAddr) -> Option<FrameShape> {
     let Some((main, _)) = name.split_once(".cold") else {
         let near = [(own.0, &*code(own, reach)?)];
         // code further on can lead back here
-        return frame_shape(&near, pc.0).or_else(|| {
+        return s.arch().frame_shape(&near, pc.0).or_else(|| {
             let span = located.span.filter(|span| *span > reach)?;
-            frame_shape(&[(own.0, &code(own, span)?)], pc.0)
+            s.arch().frame_shape(&[(own.0, &code(own, span)?)], pc.0)
         });
     };
     let parent = s.named(main).into_iter().filter(|p| p.module == located.symbol.module);
     let parent = parent.min_by_key(|p| p.addr.0.abs_diff(own.0))?.addr;
     let body = code(parent, s.locate(parent)?.span?)?;
-    frame_shape(&[(parent.0, &body), (own.0, &code(own, located.span.unwrap_or(reach))?)], pc.0)
+    s.arch().frame_shape(&[(parent.0, &body), (own.0, &code(own, located.span.unwrap_or(reach))?)], pc.0)
 }
 
 impl Session {
@@ -154,7 +152,7 @@ impl Session {
             stacks.extend(cpu_stacks(self, task.cpu));
         }
         let code = SessionCode { session: self };
-        let unwinder = Unwinder { code: &code, mem: self.mem(), stacks: &stacks };
+        let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let (start, unwound, user) =
             if task.active { self.active(task, &unwinder) } else { self.sleeping(task, &unwinder) };
         Backtrace { start, unwound, stacks, user }
@@ -166,8 +164,9 @@ impl Session {
         let mut stacks = vec![task_stack(self, task)];
         stacks.extend(cpu_stacks(self, task.cpu));
         let code = SessionCode { session: self };
-        let unwinder = Unwinder { code: &code, mem: self.mem(), stacks: &stacks };
-        let regs = Regs::new(&x86::SET).with(x86::RIP, pc.0).with(x86::RSP, sp.0);
+        let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
+        let set = self.arch().reg_set();
+        let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, sp.0);
         let unwound = unwinder.unwind(regs);
         Backtrace { start: Start::Note, unwound, stacks, user: None }
     }
@@ -180,7 +179,7 @@ impl Session {
         }
         let stopped = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {
             Ok(sp) => {
-                let resume = x86_unwind::sleeping(
+                let resume = self.arch().sleeping(
                     self.mem(),
                     sp,
                     &|| self.old_switch(),
@@ -208,7 +207,7 @@ impl Session {
         ["__schedule", "schedule"].iter().find_map(|name| {
             let start = self.symbol(name)?;
             let code = self.mem().bytes(start, self.locate(start)?.span?.min(FUNCTION_MAX) as usize).ok()?;
-            x86_unwind::after_switch(start, &code, to)
+            self.arch().after_switch(start, &code, to)
         })
     }
 
@@ -223,7 +222,7 @@ impl Session {
             .into_iter()
             .rev()
             .filter(|(_, pc)| {
-                let target = x86_unwind::call_target(self.mem(), *pc);
+                let target = self.arch().call_target(self.mem(), *pc);
                 target.is_some() && switches.contains(&target)
             })
             .map(|(slot, pc)| resume_at(u, slot, pc))
@@ -233,7 +232,7 @@ impl Session {
     fn active(&self, task: &Task, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
         let note = self.cpu_note(task.cpu).map(|n| n.regs).filter(|r| r.pc().is_some());
         match note {
-            Some(regs) if arch::x86_64::ptregs::is_user(&regs) => {
+            Some(regs) if self.arch().is_user(&regs) => {
                 let none = Unwound { frames: Vec::new(), stopped: StopReason::UserMode };
                 (Start::UserMode, none, Some(regs))
             }
@@ -286,7 +285,7 @@ impl Session {
         };
         for stack in u.stacks.iter().rev().filter(in_use) {
             for (slot, pc) in return_addresses(self.mem(), stack, VirtAddr(1 << 63), VirtAddr(u64::MAX)) {
-                if !self.is_text(pc) || !x86_unwind::follows_call(self.mem(), pc) {
+                if !self.is_text(pc) || !self.arch().follows_call(self.mem(), pc) {
                     continue;
                 }
                 let found = resume_at(u, slot, pc);
@@ -307,7 +306,8 @@ fn is_whole(found: &Unwound) -> bool {
 
 /// Unwinds from a return address found on a stack.
 fn resume_at(u: &Unwinder<'_>, slot: VirtAddr, pc: VirtAddr) -> Unwound {
-    let regs = Regs::new(&x86::SET).with(x86::RIP, pc.0).with(x86::RSP, slot.add(8).0);
+    let set = u.arch.reg_set();
+    let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, slot.add(8).0);
     u.resume(&unwind::Resume { regs, is_call: true, slot: Some(slot) })
 }
 

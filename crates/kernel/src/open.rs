@@ -3,7 +3,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::session::OpenOptions;
-use arch::{Boot, CpuState, How, KernelMap};
+use arch::{Arch, Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Finder, Tried, Watch, hex};
@@ -190,17 +190,28 @@ fn find_kernel(dump: Arc<Dump>, options: &OpenOptions) -> Result<Opened> {
     })
 }
 
+/// The architecture that a dump's headers name.
+fn arch_of(dump: &Dump) -> &'static dyn Arch {
+    let machine = dump.facts().machine.and_then(arch::by_machine);
+    let name = || dump.facts().utsname.as_ref().and_then(|u| arch::by_name(&u.machine));
+    machine.or_else(name).unwrap_or_else(arch::default)
+}
+
 /// `phys_base` from the program header that maps the kernel's image, where the dump's writer knew
 /// virtual addresses (/proc/vmcore, makedumpfile -E).
 fn header_phys_base(dump: &Dump) -> Option<i64> {
-    let image = dump
-        .virt_segments()
-        .iter()
-        .find(|s| (0xffff_ffff_8000_0000..0xffff_ffff_c000_0000).contains(&s.virt.0))?;
-    Some(image.phys.0.wrapping_sub(image.virt.0.wrapping_sub(0xffff_ffff_8000_0000)).cast_signed())
+    let [start, end, _] = arch_of(dump).image_range();
+    let image = dump.virt_segments().iter().find(|s| (start..end).contains(&s.virt))?;
+    Some(image.phys.0.wrapping_sub(image.virt.0.wrapping_sub(start.0)).cast_signed())
 }
 
 impl Opened {
+    /// The architecture.
+    #[must_use]
+    pub fn arch(&self) -> &'static dyn Arch {
+        arch_of(&self.dump)
+    }
+
     /// The kernel's release: VMCOREINFO's `OSRELEASE`, else the dump header's.
     #[must_use]
     pub fn release(&self) -> Option<String> {

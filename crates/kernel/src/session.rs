@@ -11,8 +11,7 @@ use crate::printk::{self, Log};
 use crate::symbols::KernelSymbols;
 use crate::task::{self, TaskStates, Tasks};
 use crate::typing::{self, KernelBtf, Loaded};
-use arch::x86_64::frame::FrameShape;
-use arch::{Boot, CpuState, How, KernelMap};
+use arch::{Arch, Boot, CpuState, FrameShape, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Sources, Watch};
@@ -158,6 +157,11 @@ impl Session {
     #[must_use]
     pub fn map(&self) -> &KernelMap {
         &self.opened.mem
+    }
+    /// The architecture.
+    #[must_use]
+    pub fn arch(&self) -> &'static dyn Arch {
+        self.opened.arch()
     }
     /// Where the kernel lies.
     #[must_use]

@@ -31,8 +31,9 @@ pub fn direct_map_base(s: &Session) -> VirtAddr {
     let moved = s.symbol("page_offset_base").and_then(|at| s.mem().ptr(at).ok());
     moved.filter(|at| at.0 >> 63 == 1).unwrap_or_else(|| {
         // 4.20 (d52888aa2753) moved it up by 8 TiB: the page tables tell which
-        let (new, old) = (VirtAddr(0xffff_8880_0000_0000), VirtAddr(0xffff_8800_0000_0000));
-        if s.map().translate(old).is_ok() { old } else { new }
+        let bases = s.arch().direct_map_bases().iter().copied().map(VirtAddr);
+        let mapped = bases.clone().skip(1).find(|at| s.map().translate(*at).is_ok());
+        mapped.or_else(|| bases.clone().next()).unwrap_or_default()
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::path;
 use crate::session::Session;
-use arch::x86_64::paging::{SwapLayout, swap_entry};
+use arch::SwapLayout;
 use base::VirtAddr;
 
 bind! {
@@ -48,7 +48,7 @@ pub struct Swapped {
 #[must_use]
 pub fn entry(s: &Session, entry: u64) -> Option<Swapped> {
     [SwapLayout::Inverted, SwapLayout::Bit9, SwapLayout::Bit1].into_iter().find_map(|layout| {
-        let (kind, offset) = swap_entry(entry, layout)?;
+        let (kind, offset) = s.arch().swap_entry(entry, layout)?;
         let at = info(s, kind)?;
         let b = s.bind::<SwapInfo>();
         let max = b.max.u32(s.mem(), at).map_or(u64::MAX, u64::from);

@@ -3,13 +3,8 @@
 use crate::walk::{Cursor, Step};
 use crate::{How, Saved, Unwinder};
 use arch::Regs;
-use arch::x86_64::ptregs;
-use arch::x86_64::regs::{R12, R13, R14, R15, RBP, RBX, RIP, RSP};
 use base::VirtAddr;
 use debuginfo::cfi::{CfiCfa, CfiRow, CfiRule, evaluate};
-
-/// The registers that a function leaves as it found them (System V ABI).
-const PRESERVED: [usize; 6] = [RBX, RBP, R12, R13, R14, R15];
 
 impl Unwinder<'_> {
     pub(crate) fn by_cfi(&self, cursor: &Cursor) -> Step {
@@ -25,10 +20,10 @@ impl Unwinder<'_> {
         };
         // entry code of old kernels describes the whole pt_regs: the "return address" is its rip
         if let (true, Some(slot)) = (row.signal, slot) {
-            let at = slot.sub(ptregs::IRET);
-            if let Ok(found) = ptregs::read(self.mem, at) {
-                let user = ptregs::is_user(&found);
-                if self.is_saved(&found) && found.pc() == Some(pc) {
+            let at = slot.sub(self.arch.saved_layout().interrupt);
+            if let Ok(found) = self.arch.saved(self.mem, at) {
+                let user = self.arch.is_user(&found);
+                if self.arch.can_be_saved(&found) && found.pc() == Some(pc) {
                     let saved = Saved { at, regs: found, full: true, user };
                     return Step::Entry { saved, how: How::Cfi, is_call: false };
                 }
@@ -37,7 +32,7 @@ impl Unwinder<'_> {
         if !self.is_caller(cfa, VirtAddr(pc)) {
             return Step::Unknown;
         }
-        let caller = Cursor::new(regs.with(RIP, pc), !row.signal, slot, How::Cfi);
+        let caller = Cursor::new(regs.with(regs.reg_set().pc, pc), !row.signal, slot, How::Cfi);
         caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
     }
 
@@ -48,8 +43,9 @@ impl Unwinder<'_> {
             CfiCfa::Reg(number, offset) => VirtAddr(get(*number)?).offset(*offset),
             CfiCfa::Expression(expression) => VirtAddr(evaluate(expression, None, &get, self.mem)?),
         };
-        let mut regs = Regs::new(cursor.regs.reg_set()).with(RSP, cfa.0);
-        for number in PRESERVED {
+        let set = cursor.regs.reg_set();
+        let mut regs = Regs::new(set).with(set.sp, cfa.0);
+        for &number in set.roles.preserved {
             regs.put(number, cursor.regs.get(number));
         }
         for (number, rule) in &row.rules {

@@ -2,10 +2,7 @@
 
 use crate::walk::{Cursor, Step};
 use crate::{How, Resume, Saved, Stack, Unwinder, Unwound};
-use arch::Regs;
-use arch::x86_64::ptregs;
-use arch::x86_64::regs::{RBP, RIP, RSP, SET};
-use arch::x86_64::unwind::{Prologue, call_target, find_pt_regs, follows_call, prologue};
+use arch::{Prologue, Regs};
 use base::VirtAddr;
 use debuginfo::orc::{OrcBp, OrcEntry, OrcKind};
 
@@ -23,12 +20,13 @@ impl Unwinder<'_> {
         if !cursor.is_call {
             return Step::Unknown;
         }
-        if let Some(at) = find_pt_regs(self.mem, cursor.sp, ENTRY_WORDS, &is_text) {
+        if let Some(at) = self.arch.find_saved(self.mem, cursor.sp, ENTRY_WORDS, &is_text) {
             return self.entry(at, How::Saved);
         }
+        let saved = self.arch.saved_layout();
         match self.link(cursor).and_then(|to| {
             // it can point into the structure: entry code of 3.10 takes the address of its rbp
-            find_pt_regs(self.mem, to.sub(ptregs::IRET), ptregs::SIZE / 8, &is_text)
+            self.arch.find_saved(self.mem, to.sub(saved.interrupt), saved.size / 8, &is_text)
         }) {
             Some(at) => self.entry(at, How::Saved),
             None => Step::Unknown,
@@ -43,7 +41,7 @@ impl Unwinder<'_> {
         match self.word(cursor.sp) {
             Ok(pc) if self.is_return(VirtAddr(pc)) => {
                 let cfa = cursor.sp.add(8);
-                let regs = cursor.regs.with(RIP, pc).with(RSP, cfa.0);
+                let regs = place(&cursor.regs, pc, cfa);
                 let caller = Cursor::new(regs, true, Some(cursor.sp), How::WildCall);
                 caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
             }
@@ -55,9 +53,9 @@ impl Unwinder<'_> {
     /// `push %rbp; mov %rsp,%rbp` at the start of every function makes a chain: `*rbp` is the caller's rbp,
     /// the word above the return address.
     pub(crate) fn by_frame_pointer(&self, cursor: &Cursor) -> Step {
-        let Some(bp) = cursor.regs.get(RBP).map(VirtAddr) else { return Step::Unknown };
+        let Some(bp) = cursor.regs.fp().map(VirtAddr) else { return Step::Unknown };
         let state = match self.code.function(cursor.lookup()) {
-            Some(start) => prologue(self.mem, start, cursor.pc),
+            Some(start) => self.arch.prologue(self.mem, start, cursor.pc),
             // code made at run time (BPF, trampolines) keeps frame pointers in every kernel
             None => Prologue::Done,
         };
@@ -79,7 +77,8 @@ impl Unwinder<'_> {
             return Step::Unknown;
         }
         let cfa = slot.add(8);
-        let regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, cfa.0).with(RBP, caller_bp);
+        let none = Regs::new(cursor.regs.reg_set());
+        let regs = place(&none, pc, cfa).with(cursor.regs.reg_set().fp, caller_bp);
         let caller = Cursor::new(regs, true, Some(slot), How::FramePointer);
         caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
     }
@@ -88,7 +87,7 @@ impl Unwinder<'_> {
     /// contradict it: code without tables (`__crash_kexec`) is told by it, entry code is never called so.
     pub(crate) fn by_called(&self, cursor: &Cursor) -> Step {
         let Some(function) = self.code.function(cursor.lookup()) else { return Step::Unknown };
-        let calls_it = |at| call_target(self.mem, at) == Some(function);
+        let calls_it = |at| self.arch.call_target(self.mem, at) == Some(function);
         self.scan(cursor, How::Called, &calls_it, false)
     }
 
@@ -110,8 +109,9 @@ impl Unwinder<'_> {
                 && self.is_return(VirtAddr(pc))
                 && wanted(VirtAddr(pc))
             {
-                let mut regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, slot.add(8).0);
-                regs.put(RBP, self.scanned_bp(cursor, slot));
+                let set = cursor.regs.reg_set();
+                let mut regs = place(&Regs::new(set), pc, slot.add(8));
+                regs.put(set.fp, self.scanned_bp(cursor, slot));
                 if let Some(caller) = Cursor::new(regs, true, Some(slot), how) {
                     let cfa = slot.add(8);
                     if !self.is_stale(&caller) {
@@ -131,7 +131,7 @@ impl Unwinder<'_> {
         if let Some(OrcEntry { bp: OrcBp::AtCfa(offset), .. }) = self.code.orc(cursor.lookup()) {
             return self.word(slot.add(8).offset(offset.into())).ok();
         }
-        cursor.regs.get(RBP).filter(|bp| *bp > slot.0 && self.is_stack(VirtAddr(*bp)))
+        cursor.regs.fp().filter(|bp| *bp > slot.0 && self.is_stack(VirtAddr(*bp)))
     }
 
     /// Unwinds a stack whose registers nobody kept, from the lowest return address on it that is `wanted`: the
@@ -145,7 +145,7 @@ impl Unwinder<'_> {
                 && wanted(VirtAddr(pc))
                 && self.is_return(VirtAddr(pc))
             {
-                let regs = Regs::new(&SET).with(RIP, pc).with(RSP, slot.add(8).0);
+                let regs = place(&Regs::new(self.arch.reg_set()), pc, slot.add(8));
                 let start = Resume { regs, is_call: true, slot: Some(slot) };
                 let stale = Cursor::new(regs, true, Some(slot), How::Scan).is_none_or(|c| self.is_stale(&c));
                 if !stale {
@@ -185,16 +185,22 @@ impl Unwinder<'_> {
     /// Where nothing led on: the registers of user mode that lie at the end of a user task's stack.
     pub(crate) fn user_entry(&self, cursor: &Cursor) -> Option<Saved> {
         let end = self.stacks.get(self.stack_of(cursor.sp)?)?.end;
-        let at = end.sub(ptregs::SIZE);
+        let at = end.sub(self.arch.saved_layout().size);
         let from = cursor.sp.0.max(at.0.saturating_sub(16));
         let words = at.0.checked_sub(from)? / 8 + 1;
-        let at = find_pt_regs(self.mem, VirtAddr(from), words, &|_| false)?;
-        let regs = ptregs::read(self.mem, at).ok()?;
-        ptregs::is_user(&regs).then_some(Saved { at, regs, full: true, user: true })
+        let at = self.arch.find_saved(self.mem, VirtAddr(from), words, &|_| false)?;
+        let regs = self.arch.saved(self.mem, at).ok()?;
+        self.arch.is_user(&regs).then_some(Saved { at, regs, full: true, user: true })
     }
 
     /// A return address: code, behind a call.
     pub(crate) fn is_return(&self, pc: VirtAddr) -> bool {
-        self.code.is_text(pc) && follows_call(self.mem, pc)
+        self.code.is_text(pc) && self.arch.follows_call(self.mem, pc)
     }
+}
+
+/// Registers with this program counter and stack pointer.
+pub(crate) fn place(regs: &Regs, pc: u64, sp: VirtAddr) -> Regs {
+    let set = regs.reg_set();
+    regs.with(set.pc, pc).with(set.sp, sp.0)
 }

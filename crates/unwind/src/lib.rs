@@ -15,10 +15,9 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use arch::x86_64::unwind::Resume;
+pub use arch::Resume;
 
-use arch::Regs;
-use arch::x86_64::frame::FrameShape;
+use arch::{Arch, FrameShape, Regs};
 use base::{Fault, VirtAddr};
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::OrcEntry;
@@ -192,6 +191,8 @@ pub struct Unwound {
 
 /// Unwinds stacks.
 pub struct Unwinder<'a> {
+    /// The architecture.
+    pub arch: &'static dyn Arch,
     /// What is asked about code.
     pub code: &'a dyn Code,
     /// The kernel's memory.

@@ -3,13 +3,8 @@
 use crate::walk::{Cursor, Step};
 use crate::{How, Saved, Unwinder};
 use arch::Regs;
-use arch::x86_64::ptregs;
-use arch::x86_64::regs::{CS, R12, R13, R14, R15, RBP, RBX, RFLAGS, RIP, RSP, SS};
 use base::{Fault, VirtAddr};
 use debuginfo::orc::{OrcBase, OrcBp, OrcEntry, OrcKind};
-
-/// The registers that a function leaves as it found them (System V ABI), apart from rsp and rbp.
-const PRESERVED: [usize; 5] = [RBX, R12, R13, R14, R15];
 
 impl Unwinder<'_> {
     pub(crate) fn by_orc(&self, cursor: &Cursor) -> Step {
@@ -29,11 +24,11 @@ impl Unwinder<'_> {
             // cfa = reg + offset
             OrcBase::Reg(number) => from(regs.get(number.into())).map(|base| base.offset(offset)),
             // cfa = *(rbp + offset)
-            OrcBase::BpIndirect => match from(regs.get(RBP)) {
+            OrcBase::BpIndirect => match from(regs.fp()) {
                 Some(bp) => Some(VirtAddr(self.word(bp.offset(offset))?)),
                 None => None,
             },
-            OrcBase::SpIndirect => match from(regs.get(RSP)) {
+            OrcBase::SpIndirect => match from(regs.sp()) {
                 // cfa = *(rsp + offset) in entry code; in called code, since 5.12 (87ccc826bf1c), *rsp + offset
                 Some(sp) if entry.kind == OrcKind::Call => Some(VirtAddr(self.word(sp)?).offset(offset)),
                 Some(sp) => Some(VirtAddr(self.word(sp.offset(offset))?)),
@@ -47,21 +42,16 @@ impl Unwinder<'_> {
         let saved = match entry.kind {
             OrcKind::Call => return self.orc_call(cursor, entry, cfa),
             OrcKind::Regs => {
-                let regs = ptregs::read(self.mem, cfa)?;
-                Saved { at: cfa, user: ptregs::is_user(&regs), regs, full: true }
+                let regs = self.arch.saved(self.mem, cfa)?;
+                Saved { at: cfa, user: self.arch.is_user(&regs), regs, full: true }
             }
             _ => {
-                let at = cfa.sub(ptregs::IRET);
-                let iret = ptregs::read_iret(self.mem, at)?;
-                // the registers that are not saved yet are still as they were
-                let mut regs = cursor.regs;
-                for number in [RIP, CS, RFLAGS, RSP, SS] {
-                    regs.put(number, iret.get(number));
-                }
-                Saved { at, user: ptregs::is_user(&iret), regs, full: false }
+                let at = cfa.sub(self.arch.saved_layout().interrupt);
+                let regs = self.arch.interrupted(self.mem, at, &cursor.regs)?;
+                Saved { at, user: self.arch.is_user(&regs), regs, full: false }
             }
         };
-        if !self.is_saved(&saved.regs) {
+        if !self.arch.can_be_saved(&saved.regs) {
             return Ok(Step::Unknown);
         }
         Ok(Step::Entry { saved, how: How::Orc, is_call: !entry.signal })
@@ -74,13 +64,14 @@ impl Unwinder<'_> {
         if !self.is_caller(cfa, VirtAddr(pc)) {
             return Ok(Step::Unknown);
         }
-        let mut regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, cfa.0);
+        let set = cursor.regs.reg_set();
+        let mut regs = Regs::new(set).with(set.pc, pc).with(set.sp, cfa.0);
         regs.put(
-            RBP,
+            set.fp,
             match entry.bp {
-                OrcBp::Unchanged => cursor.regs.get(RBP),
+                OrcBp::Unchanged => cursor.regs.fp(),
                 OrcBp::AtCfa(offset) => Some(self.word(cfa.offset(offset.into()))?),
-                OrcBp::AtBp(offset) => match cursor.regs.get(RBP) {
+                OrcBp::AtBp(offset) => match cursor.regs.fp() {
                     Some(bp) => Some(self.word(VirtAddr(bp).offset(offset.into()))?),
                     None => None,
                 },
@@ -97,14 +88,14 @@ impl Unwinder<'_> {
         if let Some(row) = self.code.cfi(cursor.lookup()) {
             let Some((their_cfa, theirs)) = self.cfi_registers(cursor, &row) else { return };
             if their_cfa == cfa {
-                for number in PRESERVED {
+                for &number in self.kept_numbers() {
                     regs.put(number, theirs.get(number));
                 }
             }
         } else if let Some(shape) = self.code.shape(cursor.lookup())
             && self.agrees(&shape, &cursor.regs, cfa)
         {
-            for number in PRESERVED {
+            for &number in self.kept_numbers() {
                 regs.put(number, self.kept(&shape, cursor, cfa, number));
             }
         }

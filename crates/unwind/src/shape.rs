@@ -2,11 +2,10 @@
 //! and names a register that nobody kept. And the step from an interrupt stack by the word at its top, which
 //! links back to the stack that was interrupted.
 
+use crate::fallback::place;
 use crate::walk::{Cursor, Step};
 use crate::{How, Unwinder};
-use arch::Regs;
-use arch::x86_64::frame::{FrameShape, Kept, PRESERVED};
-use arch::x86_64::regs::{RBP, RIP, RSP};
+use arch::{FrameShape, Kept, Regs};
 use base::VirtAddr;
 
 /// The link is at most a cache line below the top of an interrupt stack (3.10 leaves 64 bytes there).
@@ -27,8 +26,8 @@ impl Unwinder<'_> {
             if !self.is_return(VirtAddr(pc)) {
                 continue;
             }
-            let mut regs = Regs::new(cursor.regs.reg_set()).with(RIP, pc).with(RSP, cfa.0);
-            for number in PRESERVED {
+            let mut regs = place(&Regs::new(cursor.regs.reg_set()), pc, cfa);
+            for &number in self.kept_numbers() {
                 regs.put(number, self.kept(&shape, cursor, cfa, number));
             }
             if let Some(caller) = Cursor::new(regs, true, Some(slot), How::Code) {
@@ -36,6 +35,11 @@ impl Unwinder<'_> {
             }
         }
         if known { Step::Unknown } else { Step::Unable }
+    }
+
+    /// The registers that functions give back.
+    pub(crate) fn kept_numbers(&self) -> &'static [usize] {
+        self.arch.reg_set().roles.preserved
     }
 
     /// The caller's value of a register that functions give back, by the shape of the frame whose CFA is known.
@@ -74,12 +78,12 @@ impl Unwinder<'_> {
     /// the switch, and the link is that very stack pointer. So the link stands for a frame pointer that nobody
     /// kept (`asm_call_on_stack` of 5.8 to 5.11, `call_softirq` and `do_softirq_own_stack` before).
     pub(crate) fn by_link(&self, cursor: &Cursor) -> Step {
-        if !cursor.is_call || cursor.regs.get(RBP).is_some() {
+        if !cursor.is_call || cursor.regs.fp().is_some() {
             return Step::Unknown;
         }
         let Some(link) = self.link(cursor) else { return Step::Unknown };
         let mut linked = cursor.clone();
-        linked.regs.set(RBP, link.0);
+        linked.regs.set(cursor.regs.reg_set().fp, link.0);
         for method in [Self::by_orc, Self::by_cfi, Self::by_shape, Self::by_frame_pointer] {
             match method(self, &linked) {
                 Step::Caller { caller, cfa } if self.is_return(caller.pc) => {
@@ -95,6 +99,6 @@ impl Unwinder<'_> {
 /// Where the CFA can be: by the stack pointer, and by the frame pointer.
 fn cfas(shape: &FrameShape, regs: &Regs) -> impl Iterator<Item = VirtAddr> {
     let by = |from: Option<u64>, distance: Option<i64>| Some(VirtAddr(from?).offset(distance?));
-    let sp = by(regs.get(RSP), shape.from_sp);
-    sp.into_iter().chain(by(regs.get(RBP), shape.from_fp).filter(move |bp| Some(*bp) != sp))
+    let sp = by(regs.sp(), shape.from_sp);
+    sp.into_iter().chain(by(regs.fp(), shape.from_fp).filter(move |bp| Some(*bp) != sp))
 }

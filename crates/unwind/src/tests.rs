@@ -2,13 +2,24 @@
 //! each; the task's stack is at `TASK`, the interrupt stack at `IRQ`.
 
 use crate::{Code, Frame, How, Resume, Stack, StopReason, Unwinder, Unwound};
-use arch::Regs;
-use arch::x86_64::frame::{FrameShape, Kept};
-use arch::x86_64::regs::{R10, R12, RAX, RBP, RBX, RIP, RSP, SET};
+use arch::{FrameShape, Kept, RegSet, Regs};
 use base::{Fault, FaultKind, VirtAddr, VirtRead};
 use debuginfo::cfi::{CfiCfa, CfiRow, CfiRule};
 use debuginfo::orc::{OrcBase, OrcBp, OrcEntry, OrcKind};
 use std::collections::BTreeMap;
+
+// DWARF's numbers on x86-64
+const RAX: usize = 0;
+const RBX: usize = 3;
+const RBP: usize = 6;
+const RSP: usize = 7;
+const R10: usize = 10;
+const R12: usize = 12;
+const RIP: usize = 16;
+
+fn set() -> &'static RegSet {
+    arch::default().reg_set()
+}
 
 const TEXT: u64 = 0xffff_ffff_8100_0000;
 const TASK: u64 = 0xffff_c900_0000_0000;
@@ -76,7 +87,7 @@ impl World {
             start: VirtAddr(at),
             end: VirtAddr(at + SIZE),
         });
-        Unwinder { code: self, mem: self, stacks: &stacks }.unwind(start)
+        Unwinder { arch: arch::default(), code: self, mem: self, stacks: &stacks }.unwind(start)
     }
 }
 
@@ -101,7 +112,7 @@ impl Code for World {
         self.cfi.get(&(pc.0 & !0xff)).cloned()
     }
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
-        self.shapes.get(&(pc.0 & !0xff)).copied()
+        self.shapes.get(&(pc.0 & !0xff)).cloned()
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.is_text(pc).then_some(VirtAddr(pc.0 & !0xff))
@@ -109,7 +120,7 @@ impl Code for World {
 }
 
 fn start(pc: u64, sp: u64) -> Regs {
-    Regs::new(&SET).with(RIP, pc).with(RSP, sp)
+    Regs::new(set()).with(RIP, pc).with(RSP, sp)
 }
 
 fn places(unwound: &Unwound) -> Vec<(u64, How)> {
@@ -296,7 +307,7 @@ fn a_scan_prefers_what_a_table_continues() {
 fn what_stops_it() {
     let mut world = World::new();
     world.entry(0, OrcKind::Undefined, SP, 0);
-    assert_eq!(world.unwind(Regs::new(&SET)).stopped, StopReason::NoStart);
+    assert_eq!(world.unwind(Regs::new(set())).stopped, StopReason::NoStart);
     assert_eq!(world.unwind(start(TEXT, TASK)).stopped, StopReason::NothingFound);
     assert_eq!(world.unwind(start(TEXT, TASK + SIZE - 64)).stopped, StopReason::EndOfStack);
     // a system call's registers at the end, with nothing in between
@@ -330,7 +341,8 @@ fn a_sleeping_task_goes_on_from_its_switch_frame() {
     let regs = start(back(1), TASK + 0x1000);
     let resume = Resume { regs, is_call: true, slot: Some(VirtAddr(TASK + 0xff8)) };
     let stacks = [Stack { name: String::new(), start: VirtAddr(TASK), end: VirtAddr(TASK + SIZE) }];
-    let unwound = Unwinder { code: &world, mem: &world, stacks: &stacks }.resume(&resume);
+    let unwound =
+        Unwinder { arch: arch::default(), code: &world, mem: &world, stacks: &stacks }.resume(&resume);
     assert_eq!(places(&unwound), [(back(1), How::Start), (back(2), How::Orc)]);
     assert_eq!(unwound.frames[0].lookup(), VirtAddr(back(1) - 1));
 }
@@ -351,7 +363,8 @@ fn a_stack_without_registers_is_entered_where_the_cpu_must_be() {
     world.entry(3, OrcKind::End, SP, 0);
     world.put(TASK + 0x800, &[back(2), back(1), 0, TASK + 0x900, back(2)]).put(TASK + 0x908, &[back(3)]);
     let stack = Stack { name: String::new(), start: VirtAddr(TASK), end: VirtAddr(TASK + SIZE) };
-    let unwinder = Unwinder { code: &world, mem: &world, stacks: std::slice::from_ref(&stack) };
+    let unwinder =
+        Unwinder { arch: arch::default(), code: &world, mem: &world, stacks: std::slice::from_ref(&stack) };
     let panic = |pc: VirtAddr| pc.0 & !0xff == TEXT + 0x100;
     let unwound = unwinder.unwind_from(&stack, &panic).unwrap();
     assert_eq!(places(&unwound), [(back(1), How::Start), (back(2), How::Scan), (back(3), How::Orc)]);
@@ -371,7 +384,7 @@ fn a_frame_pointer_outlives_code_without_a_frame() {
 
 /// A frame of so many bytes that saved rbx below rbp.
 fn shape(from_sp: Option<i64>, from_fp: Option<i64>) -> FrameShape {
-    let kept = [Kept::AtCfa(-24), Kept::AtCfa(-16), Kept::Same, Kept::Lost, Kept::Same, Kept::Same];
+    let kept = vec![(RBX, Kept::AtCfa(-24)), (RBP, Kept::AtCfa(-16)), (R12, Kept::Same)];
     FrameShape { from_sp, from_fp, kept }
 }
 

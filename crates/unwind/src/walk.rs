@@ -2,8 +2,6 @@
 
 use crate::{Frame, How, Saved, StopReason, Unwinder, Unwound};
 use arch::Regs;
-use arch::x86_64::ptregs;
-use arch::x86_64::regs::{CS, RFLAGS};
 use base::{Fault, VirtAddr};
 
 /// More frames than a 64 KiB stack (16 KiB with KASAN's factor of 4) can hold at two words each.
@@ -105,8 +103,14 @@ impl Unwinder<'_> {
                 }
                 Step::Entry { saved, how, is_call } => {
                     let stop = if saved.user { StopReason::UserMode } else { StopReason::NothingFound };
-                    let next = (!saved.user)
-                        .then(|| Cursor::new(saved.regs, is_call, Some(saved.at.add(ptregs::IRET)), how));
+                    let next = (!saved.user).then(|| {
+                        Cursor::new(
+                            saved.regs,
+                            is_call,
+                            Some(saved.at.add(self.arch.saved_layout().interrupt)),
+                            how,
+                        )
+                    });
                     frame.saved = Some(saved);
                     (next.flatten(), stop)
                 }
@@ -196,21 +200,13 @@ impl Unwinder<'_> {
     /// True when, on a task's stack, only the room that every task keeps for `struct pt_regs` is left above.
     fn at_bottom(&self, cursor: &Cursor) -> bool {
         let stack = self.stack_of(cursor.sp).and_then(|i| self.stacks.get(i));
-        stack.is_some_and(|s| s.is_task() && s.end.0 - cursor.sp.0 <= ptregs::SIZE + 16)
+        stack.is_some_and(|s| s.is_task() && s.end.0 - cursor.sp.0 <= self.arch.saved_layout().size + 16)
     }
 
     /// True when tables that lead to this CFA and return address are to be believed: on a known stack any code,
     /// elsewhere only what follows a call.
     pub(crate) fn is_caller(&self, cfa: VirtAddr, pc: VirtAddr) -> bool {
         cfa.0.is_multiple_of(8) && if self.is_stack(cfa) { self.code.is_text(pc) } else { self.is_return(pc) }
-    }
-
-    /// True when registers that tables say were saved can have been: of user mode, or of the kernel's own
-    /// privilege level. Their program counter need not be code: a jump to nowhere ends there.
-    pub(crate) fn is_saved(&self, regs: &Regs) -> bool {
-        let privilege = regs.get(CS).map(|cs| cs & 3);
-        let flags = regs.get(RFLAGS).is_some_and(|flags| flags & 2 != 0 && flags >> 22 == 0);
-        flags && (privilege == Some(3) || privilege == Some(0))
     }
 
     /// True when a stack pointer can be this.
@@ -225,9 +221,9 @@ impl Unwinder<'_> {
 
     /// The registers saved at `at`, taken as what this frame was entered with.
     pub(crate) fn entry(&self, at: VirtAddr, how: How) -> Step {
-        match ptregs::read(self.mem, at) {
+        match self.arch.saved(self.mem, at) {
             Ok(regs) => {
-                let user = ptregs::is_user(&regs);
+                let user = self.arch.is_user(&regs);
                 Step::Entry { saved: Saved { at, regs, full: true, user }, how, is_call: false }
             }
             Err(fault) => Step::Fault(fault),

@@ -10,50 +10,34 @@
 //!
 //! **Invariant**: what paths disagree on is not known, and is not told.
 
-use super::regs::{R12, R13, R14, R15, RBP, RBX, RSP};
+use super::regs::{PRESERVED, RBP, RSP};
 use super::slice::number;
+use crate::{FrameShape, Kept};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
     OpKind, Register,
 };
 use rustc_hash::FxHashMap;
 
-/// The registers that a function gives back as it found them, apart from rsp.
-pub const PRESERVED: [usize; 6] = [RBX, RBP, R12, R13, R14, R15];
 /// How often a function is walked: code that is reached from behind alone needs another round.
 const ROUNDS: usize = 3;
 /// More instructions than any function is walked for.
 const MAX_INSNS: usize = 20_000;
 
-/// What became of a register that the function must give back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kept {
-    /// The caller's value is still in it.
-    Same,
-    /// The caller's value is in memory, this far from the CFA.
-    AtCfa(i64),
-    /// Not known.
-    Lost,
-}
-
-/// A frame at one instruction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FrameShape {
-    /// CFA minus the stack pointer.
-    pub from_sp: Option<i64>,
-    /// CFA minus the frame pointer, where rbp is one.
-    pub from_fp: Option<i64>,
+/// A frame while the function is walked.
+#[derive(Clone, Copy)]
+struct Shape {
+    from_sp: Option<i64>,
+    from_fp: Option<i64>,
     /// The registers of [`PRESERVED`], in that order.
-    pub kept: [Kept; PRESERVED.len()],
+    kept: [Kept; PRESERVED.len()],
 }
 
-impl FrameShape {
+impl Shape {
     /// A function's first instruction: the return address is on top of the stack.
     const ENTRY: Self = Self { from_sp: Some(8), from_fp: None, kept: [Kept::Same; PRESERVED.len()] };
 
-    /// What became of a register.
-    #[must_use]
-    pub fn kept(&self, register: usize) -> Kept {
+    fn kept(&self, register: usize) -> Kept {
         let n = PRESERVED.iter().position(|r| *r == register);
         n.and_then(|n| self.kept.get(n)).copied().unwrap_or(Kept::Lost)
     }
@@ -82,16 +66,16 @@ impl FrameShape {
 
 /// The frame at the instruction that contains `at`. `parts` are the function's pieces with their addresses: the
 /// first begins with its entry, a second one (`.cold`) is jumped into from the first.
-#[must_use]
-pub fn frame_shape(parts: &[(u64, &[u8])], at: u64) -> Option<FrameShape> {
+pub(crate) fn frame_shape(parts: &[(u64, &[u8])], at: u64) -> Option<FrameShape> {
     let mut walk =
         Walk { states: FxHashMap::default(), switch: None, factory: InstructionInfoFactory::new() };
     let (entry, _) = parts.first()?;
-    walk.states.insert(*entry, FrameShape::ENTRY);
+    walk.states.insert(*entry, Shape::ENTRY);
     for round in 0..ROUNDS {
         for (start, code) in parts {
             if let Some(found) = walk.part(*start, code, at, round + 1 == ROUNDS) {
-                return Some(found);
+                let kept = PRESERVED.into_iter().zip(found.kept).collect();
+                return Some(FrameShape { from_sp: found.from_sp, from_fp: found.from_fp, kept });
             }
         }
     }
@@ -100,16 +84,16 @@ pub fn frame_shape(parts: &[(u64, &[u8])], at: u64) -> Option<FrameShape> {
 
 struct Walk {
     /// What jumps carried to their targets.
-    states: FxHashMap<u64, FrameShape>,
+    states: FxHashMap<u64, Shape>,
     /// The frame at a jump through a table: its targets have it too.
-    switch: Option<FrameShape>,
+    switch: Option<Shape>,
     factory: InstructionInfoFactory,
 }
 
 impl Walk {
-    fn part(&mut self, start: u64, code: &[u8], at: u64, last: bool) -> Option<FrameShape> {
+    fn part(&mut self, start: u64, code: &[u8], at: u64, last: bool) -> Option<Shape> {
         let mut decoder = Decoder::with_ip(64, code, start, DecoderOptions::NONE);
-        let mut state: Option<FrameShape> = None;
+        let mut state: Option<Shape> = None;
         let mut after_call = false;
         let mut insn = Instruction::default();
         for _ in 0..MAX_INSNS {
@@ -158,12 +142,12 @@ impl Walk {
         None
     }
 
-    fn carry(&mut self, to: u64, shape: FrameShape) {
+    fn carry(&mut self, to: u64, shape: Shape) {
         self.states.entry(to).and_modify(|known| known.meet(&shape)).or_insert(shape);
     }
 
     /// What one instruction does to the frame.
-    fn step(&mut self, insn: &Instruction, shape: &mut FrameShape) {
+    fn step(&mut self, insn: &Instruction, shape: &mut Shape) {
         match insn.mnemonic() {
             Mnemonic::Push => push(insn, shape),
             Mnemonic::Pop => pop(insn, shape),
@@ -200,7 +184,7 @@ impl Walk {
     }
 
     /// Registers that an instruction of no part in frames writes.
-    fn other(&mut self, insn: &Instruction, shape: &mut FrameShape) {
+    fn other(&mut self, insn: &Instruction, shape: &mut Shape) {
         if insn.stack_pointer_increment() != 0 {
             shape.from_sp = None;
         }
@@ -219,7 +203,7 @@ impl Walk {
 }
 
 /// The function has its own value in the register from here on.
-fn overwritten(register: usize, shape: &mut FrameShape) {
+fn overwritten(register: usize, shape: &mut Shape) {
     if register == RBP {
         shape.from_fp = None;
     }
@@ -228,7 +212,7 @@ fn overwritten(register: usize, shape: &mut FrameShape) {
     }
 }
 
-fn grow(shape: &mut FrameShape, by: i64) {
+fn grow(shape: &mut Shape, by: i64) {
     shape.from_sp = shape.from_sp.and_then(|cfa| cfa.checked_add(by));
 }
 
@@ -237,7 +221,7 @@ fn whole(r: Register) -> Option<usize> {
     number(r).filter(|_| r.size() == 8)
 }
 
-fn push(insn: &Instruction, shape: &mut FrameShape) {
+fn push(insn: &Instruction, shape: &mut Shape) {
     if insn.stack_pointer_increment() != -8 {
         shape.from_sp = None;
         return;
@@ -252,7 +236,7 @@ fn push(insn: &Instruction, shape: &mut FrameShape) {
     }
 }
 
-fn pop(insn: &Instruction, shape: &mut FrameShape) {
+fn pop(insn: &Instruction, shape: &mut Shape) {
     let from = shape.from_sp.map(|cfa| -cfa);
     grow(shape, 8 - 2 * 8);
     if insn.op0_kind() == OpKind::Register {
@@ -264,7 +248,7 @@ fn pop(insn: &Instruction, shape: &mut FrameShape) {
 }
 
 /// A register takes the word at a distance from the CFA: its own again, where it was put there.
-fn load(register: usize, from: Option<i64>, shape: &mut FrameShape) {
+fn load(register: usize, from: Option<i64>, shape: &mut Shape) {
     overwritten(register, shape);
     if let (Some(from), Kept::AtCfa(own)) = (from, shape.kept(register))
         && from == own
@@ -274,7 +258,7 @@ fn load(register: usize, from: Option<i64>, shape: &mut FrameShape) {
 }
 
 /// `mov %rbx,-0x18(%rbp)`: old compilers save registers so.
-fn store(insn: &Instruction, shape: &mut FrameShape) {
+fn store(insn: &Instruction, shape: &mut Shape) {
     if insn.op1_kind() != OpKind::Register || insn.code() != Code::Mov_rm64_r64 {
         return;
     }
@@ -286,7 +270,7 @@ fn store(insn: &Instruction, shape: &mut FrameShape) {
 }
 
 /// The distance of a memory operand from the CFA.
-fn place(insn: &Instruction, shape: &FrameShape) -> Option<i64> {
+fn place(insn: &Instruction, shape: &Shape) -> Option<i64> {
     if insn.memory_index() != Register::None || insn.memory_segment() == Register::GS {
         return None;
     }
@@ -299,7 +283,7 @@ fn place(insn: &Instruction, shape: &FrameShape) -> Option<i64> {
 }
 
 /// An instruction that writes rsp.
-fn move_sp(insn: &Instruction, shape: &mut FrameShape) {
+fn move_sp(insn: &Instruction, shape: &mut Shape) {
     let immediate = || match insn.op1_kind() {
         OpKind::Immediate8to64 | OpKind::Immediate32to64 => Some(insn.immediate(1).cast_signed()),
         _ => None,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::x86_64::regs::{R12, R13, RBX};
 
 const AT: u64 = 0xffff_ffff_8100_0000;
 
@@ -25,7 +26,7 @@ fn a_prologue_step_by_step_and_back() {
     );
     let end = at(FRAME, 24).unwrap();
     assert_eq!((end.from_sp, end.from_fp), (Some(8), None));
-    assert_eq!(end.kept, [Kept::Same; 6]);
+    assert!(end.kept.iter().all(|(_, kept)| *kept == Kept::Same));
 }
 
 #[test]

@@ -3,35 +3,15 @@
 //! Decoding is iced-x86's; what its GAS output spells otherwise than binutils is respelled here.
 //! **Invariant**: bytes that are no instruction give `(bad)` of one byte, so that a listing goes on.
 
+use crate::{Disassemble, Insn};
 use base::VirtAddr;
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Instruction, Mnemonic, OpKind};
 
 /// The longest instruction in bytes.
-pub const MAX_LEN: usize = 15;
-
-/// One instruction.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Insn {
-    /// Where it is.
-    pub at: VirtAddr,
-    /// Its bytes.
-    pub len: usize,
-    /// `mov    %rsi,-0x48(%rbp)`, without the symbol of its target.
-    pub text: String,
-    /// The address that it jumps to or calls, or that it addresses relative to itself.
-    pub target: Option<VirtAddr>,
-    /// True where the target is addressed and not branched to: `# 0x... <symbol>` follows.
-    pub is_data: bool,
-    /// True for an instruction of no effect.
-    pub is_nop: bool,
-    /// True where the bytes are no instruction.
-    pub is_bad: bool,
-    /// True for `ud0`, `ud1` and `ud2`: what BUG() and WARN() are made of.
-    pub is_trap: bool,
-}
+const MAX_LEN: usize = 15;
 
 /// Decodes instructions one after the other.
-pub struct Disassembler {
+pub(crate) struct Disassembler {
     formatter: GasFormatter,
     text: String,
 }
@@ -50,8 +30,7 @@ impl Default for Disassembler {
 
 impl Disassembler {
     /// A disassembler for 64-bit code.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut formatter = GasFormatter::new();
         let o = formatter.options_mut();
         o.set_uppercase_hex(false);
@@ -64,10 +43,14 @@ impl Disassembler {
         o.set_show_branch_size(false);
         Self { formatter, text: String::new() }
     }
+}
 
-    /// The instruction at the start of `bytes`, which lie at `at`; `None` without bytes.
-    #[must_use]
-    pub fn one(&mut self, at: VirtAddr, bytes: &[u8]) -> Option<Insn> {
+impl Disassemble for Disassembler {
+    fn max_len(&self) -> usize {
+        MAX_LEN
+    }
+
+    fn one(&mut self, at: VirtAddr, bytes: &[u8]) -> Option<Insn> {
         let first = *bytes.first()?;
         let mut decoder = Decoder::with_ip(64, bytes, at.0, DecoderOptions::NONE);
         let insn = decoder.decode();
@@ -75,7 +58,7 @@ impl Disassembler {
         let code = bytes.get(..len).unwrap_or(bytes);
         if insn.is_invalid() || len == 0 {
             let _ = first;
-            return Some(Insn::plain(at, 1, "(bad)".to_owned(), true));
+            return Some(plain(at, 1, "(bad)".to_owned(), true));
         }
         self.text.clear();
         self.formatter.format(&insn, &mut self.text);
@@ -87,15 +70,14 @@ impl Disassembler {
             is_data: branch.is_none() && data.is_some(),
             is_nop: matches!(insn.mnemonic(), Mnemonic::Nop),
             is_trap: matches!(insn.mnemonic(), Mnemonic::Ud0 | Mnemonic::Ud1 | Mnemonic::Ud2),
-            ..Insn::plain(at, len, text, false)
+            ..plain(at, len, text, false)
         })
     }
 }
 
-impl Insn {
-    fn plain(at: VirtAddr, len: usize, text: String, is_bad: bool) -> Self {
-        Self { at, len, text, target: None, is_data: false, is_nop: false, is_bad, is_trap: false }
-    }
+/// An instruction that branches nowhere and reads nothing.
+fn plain(at: VirtAddr, len: usize, text: String, is_bad: bool) -> Insn {
+    Insn { at, len, text, target: None, is_data: false, is_nop: false, is_bad, is_trap: false }
 }
 
 fn branch_target(insn: &Instruction) -> Option<u64> {

@@ -4,37 +4,37 @@ use base::VirtAddr;
 
 /// `__START_KERNEL_map`: virtual address 0 of the kernel image's mapping; plus the physical address, minus
 /// `phys_base`, it gives the address of anything in the image.
-pub const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+pub(crate) const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 /// Where an unmoved kernel is linked: `__START_KERNEL_map + CONFIG_PHYSICAL_START`, whose default no
 /// distribution changes.
-pub const DEFAULT_TEXT: u64 = 0xffff_ffff_8100_0000;
+pub(crate) const DEFAULT_TEXT: u64 = 0xffff_ffff_8100_0000;
 /// The kernel image's mapping ends here at the latest (`KERNEL_IMAGE_SIZE` is 1 GiB with KASLR, else 512 MiB;
 /// modules begin behind).
-pub const KERNEL_MAP_END: u64 = 0xffff_ffff_c000_0000;
+pub(crate) const KERNEL_MAP_END: u64 = 0xffff_ffff_c000_0000;
 /// End of the modules' range with any `KERNEL_IMAGE_SIZE`.
-pub const MODULES_END: u64 = 0xffff_ffff_ff00_0000;
+pub(crate) const MODULES_END: u64 = 0xffff_ffff_ff00_0000;
 /// Base of the direct map without memory randomisation: with 4 levels of page tables since 4.20 (and as
 /// base of the randomised range), before 4.20, and with 5 levels.
-pub const DIRECT_MAP_BASES: [u64; 3] = [0xffff_8880_0000_0000, 0xffff_8800_0000_0000, 0xff11_0000_0000_0000];
+pub(crate) const DIRECT_MAP_BASES: [u64; 3] = [0xffff_8880_0000_0000, 0xffff_8800_0000_0000, 0xff11_0000_0000_0000];
 /// Alignment of the kernel's image, physical and virtual (`CONFIG_PHYSICAL_ALIGN`).
-pub const IMAGE_ALIGN: u64 = 2 << 20;
+pub(crate) const IMAGE_ALIGN: u64 = 2 << 20;
 
 /// True when the address has the sign extension that `levels` levels of page tables ask for.
 #[must_use]
-pub const fn is_canonical(at: VirtAddr, levels: u8) -> bool {
+pub(crate) const fn is_canonical(at: VirtAddr, levels: u8) -> bool {
     let shift = if levels == 5 { 7 } else { 16 };
     ((at.0 << shift).cast_signed() >> shift) == at.0.cast_signed()
 }
 
 /// The first address of the kernel's half.
 #[must_use]
-pub const fn kernel_half(levels: u8) -> VirtAddr {
+pub(crate) const fn kernel_half(levels: u8) -> VirtAddr {
     VirtAddr(if levels == 5 { 0xff00_0000_0000_0000 } else { 0xffff_8000_0000_0000 })
 }
 
 /// True for an address of the kernel's half.
 #[must_use]
-pub const fn is_kernel(at: VirtAddr) -> bool {
+pub(crate) const fn is_kernel(at: VirtAddr) -> bool {
     at.0 >> 63 != 0
 }
 

@@ -1,26 +1,29 @@
 //! x86-64: the facts are from the processor manuals (Intel SDM volume 3) and from the kernel's arch/x86.
 
-pub mod frame;
-pub mod insn;
-pub mod kaslr;
-pub mod layout;
-pub mod paging;
-pub mod ptregs;
+mod frame;
+mod insn;
+pub(crate) mod kaslr;
+mod layout;
+pub(crate) mod paging;
+mod ptregs;
 pub mod regs;
 pub mod slice;
 #[cfg(test)]
 mod testmem;
-pub mod unwind;
+mod unwind;
 
-use crate::{Arch, CpuState, RegSet};
-use base::RawNote;
+use crate::{
+    Arch, CpuState, Disassemble, FrameShape, IsText, Prologue, Pte, RegSet, Regs, Resume, SavedLayout,
+    SwapLayout,
+};
+use base::{Fault, RawNote, VirtAddr, VirtRead};
 
 /// `EM_X86_64` of the ELF specification.
-pub const EM_X86_64: u16 = 62;
+const EM_X86_64: u16 = 62;
 
 /// The architecture.
 #[derive(Debug)]
-pub struct X86_64;
+pub(crate) struct X86_64;
 
 impl Arch for X86_64 {
     fn name(&self) -> &'static str {
@@ -34,5 +37,76 @@ impl Arch for X86_64 {
     }
     fn cpu_states(&self, notes: &[RawNote]) -> Vec<CpuState> {
         regs::cpu_states(notes)
+    }
+    fn saved_layout(&self) -> SavedLayout {
+        SavedLayout { size: ptregs::SIZE, interrupt: ptregs::IRET }
+    }
+    fn saved(&self, mem: &dyn VirtRead, at: VirtAddr) -> Result<Regs, Fault> {
+        ptregs::read(mem, at)
+    }
+    fn interrupted(&self, mem: &dyn VirtRead, at: VirtAddr, before: &Regs) -> Result<Regs, Fault> {
+        ptregs::interrupted(mem, at, before)
+    }
+    fn is_user(&self, regs: &Regs) -> bool {
+        ptregs::is_user(regs)
+    }
+    fn can_be_saved(&self, regs: &Regs) -> bool {
+        ptregs::is_possible(regs)
+    }
+    fn find_saved(
+        &self,
+        mem: &dyn VirtRead,
+        at: VirtAddr,
+        words: u64,
+        is_text: IsText<'_>,
+    ) -> Option<VirtAddr> {
+        unwind::find_pt_regs(mem, at, words, is_text)
+    }
+
+    fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool {
+        unwind::follows_call(mem, at)
+    }
+    fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
+        unwind::call_target(mem, at)
+    }
+    fn prologue(&self, mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue {
+        unwind::prologue(mem, start, pc)
+    }
+    fn frame_shape(&self, parts: &[(u64, &[u8])], at: u64) -> Option<FrameShape> {
+        frame::frame_shape(parts, at)
+    }
+
+    fn sleeping(
+        &self,
+        mem: &dyn VirtRead,
+        sp: VirtAddr,
+        legacy: &dyn Fn() -> Option<VirtAddr>,
+        is_text: IsText<'_>,
+        function: &dyn Fn(VirtAddr) -> Option<VirtAddr>,
+    ) -> Option<Resume> {
+        unwind::sleeping(mem, sp, legacy, is_text, function)
+    }
+    fn after_switch(&self, start: VirtAddr, code: &[u8], switch_to: VirtAddr) -> Option<VirtAddr> {
+        unwind::after_switch(start, code, switch_to)
+    }
+
+    fn is_kernel(&self, at: VirtAddr) -> bool {
+        layout::is_kernel(at)
+    }
+    fn image_range(&self) -> [VirtAddr; 3] {
+        [layout::START_KERNEL_MAP, layout::KERNEL_MAP_END, layout::MODULES_END].map(VirtAddr)
+    }
+    fn direct_map_bases(&self) -> &'static [u64] {
+        &layout::DIRECT_MAP_BASES
+    }
+    fn pte(&self, entry: u64, encryption: u64) -> Pte {
+        paging::pte(entry, encryption)
+    }
+    fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)> {
+        paging::swap_entry(entry, layout)
+    }
+
+    fn disassembler(&self) -> Box<dyn Disassemble> {
+        Box::new(insn::Disassembler::new())
     }
 }

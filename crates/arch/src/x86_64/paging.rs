@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Bit 0, `_PAGE_PRESENT`.
-pub const PRESENT: u64 = 1;
+pub(crate) const PRESENT: u64 = 1;
 /// Bit 7, `_PAGE_PSE`: the entry maps a huge page (PMD and PUD only; in a PTE it is PAT).
-pub const PSE: u64 = 1 << 7;
+pub(crate) const PSE: u64 = 1 << 7;
 /// Bit 8, `_PAGE_GLOBAL`; in an entry that is not present, `_PAGE_PROTNONE`.
-pub const GLOBAL: u64 = 1 << 8;
+pub(crate) const GLOBAL: u64 = 1 << 8;
 /// Bits 12 to 51.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
@@ -32,7 +32,7 @@ fn levels(count: u8) -> impl Iterator<Item = (&'static str, u32)> {
 }
 
 /// The flags of an entry, in the order in which crash's `vtop` and `pte` print them.
-pub fn flag_names(entry: u64) -> impl Iterator<Item = &'static str> {
+pub(crate) fn flag_names(entry: u64) -> impl Iterator<Item = &'static str> {
     const FLAGS: [(u32, &str); 10] = [
         (0, "PRESENT"),
         (1, "RW"),
@@ -48,6 +48,14 @@ pub fn flag_names(entry: u64) -> impl Iterator<Item = &'static str> {
     FLAGS.into_iter().filter(move |(bit, _)| entry & (1 << bit) != 0).map(|(_, name)| name)
 }
 
+/// The parts of an entry.
+pub(crate) fn pte(entry: u64, encryption: u64) -> crate::Pte {
+    let phys = entry & ADDRESS & !encryption;
+    // in a huge page's entry bit 12 is PAT
+    let phys = if entry & PSE != 0 { phys & !0x1000 } else { phys };
+    crate::Pte { mapped: entry & (PRESENT | GLOBAL) != 0, phys, flags: flag_names(entry).collect() }
+}
+
 /// How a swap entry is packed into a PTE that is not present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SwapLayout {
@@ -61,7 +69,7 @@ pub enum SwapLayout {
 
 /// The swap type and offset of an entry that is not present; `None` where the entry is no swap entry.
 #[must_use]
-pub const fn swap_entry(entry: u64, layout: SwapLayout) -> Option<(u64, u64)> {
+pub(crate) const fn swap_entry(entry: u64, layout: SwapLayout) -> Option<(u64, u64)> {
     if entry == 0 || entry & (PRESENT | GLOBAL) != 0 {
         return None;
     }

@@ -1,25 +1,23 @@
 //! `struct pt_regs` (arch/x86/include/asm/ptrace.h): the registers as an entry into the kernel saves them on
 //! the stack: r15 at offset 0 ... rdi, orig_rax, then what the processor pushed: rip, cs, eflags, rsp, ss.
 
-use super::regs::{CS, RIP, SET, USER_REGS};
+use super::regs::{CS, RFLAGS, RIP, RSP, SET, SS, USER_REGS};
 use crate::Regs;
 use base::{Fault, VirtAddr, VirtRead};
 
 /// `sizeof(struct pt_regs)`.
-pub const SIZE: u64 = 21 * 8;
+pub(crate) const SIZE: u64 = 21 * 8;
 /// Offset of `ip`, the first word of what the processor itself pushed (the "iret frame").
-pub const IRET: u64 = 16 * 8;
-/// Length of the iret frame.
-pub const IRET_SIZE: u64 = 5 * 8;
+pub(crate) const IRET: u64 = 16 * 8;
 
 /// All registers saved at `at`.
-pub fn read(mem: &dyn VirtRead, at: VirtAddr) -> Result<Regs, Fault> {
+pub(crate) fn read(mem: &dyn VirtRead, at: VirtAddr) -> Result<Regs, Fault> {
     read_words(mem, at, 0)
 }
 
 /// Only the iret frame, where the rest of the structure is not filled in: `at` is where the whole structure
 /// would begin.
-pub fn read_iret(mem: &dyn VirtRead, at: VirtAddr) -> Result<Regs, Fault> {
+pub(crate) fn read_iret(mem: &dyn VirtRead, at: VirtAddr) -> Result<Regs, Fault> {
     read_words(mem, at, 16)
 }
 
@@ -38,13 +36,24 @@ fn read_words(mem: &dyn VirtRead, at: VirtAddr, from: usize) -> Result<Regs, Fau
 }
 
 /// True when the saved registers are of user mode (privilege level 3).
-#[must_use]
-pub fn is_user(regs: &Regs) -> bool {
+pub(crate) fn is_user(regs: &Regs) -> bool {
     regs.get(CS).is_some_and(|cs| cs & 3 == 3)
 }
 
-/// True when a saved iret frame looks like kernel mode: the kernel's code selector (`__KERNEL_CS`, 0x10).
-#[must_use]
-pub fn is_kernel(regs: &Regs) -> bool {
-    regs.get(CS) == Some(0x10) && regs.get(RIP).is_some_and(|pc| pc >> 63 != 0)
+/// True when saved registers can have been: of user mode or of the kernel's own privilege level, with flags that
+/// the processor can have (bit 1 always, none from 22 on).
+pub(crate) fn is_possible(regs: &Regs) -> bool {
+    let privilege = regs.get(CS).map(|cs| cs & 3);
+    let flags = regs.get(RFLAGS).is_some_and(|flags| flags & 2 != 0 && flags >> 22 == 0);
+    flags && (privilege == Some(3) || privilege == Some(0))
+}
+
+/// What the processor itself saved, over the registers that were not saved yet and are still as they were.
+pub(crate) fn interrupted(mem: &dyn VirtRead, at: VirtAddr, before: &Regs) -> Result<Regs, Fault> {
+    let iret = read_iret(mem, at)?;
+    let mut regs = *before;
+    for number in [RIP, CS, RFLAGS, RSP, SS] {
+        regs.put(number, iret.get(number));
+    }
+    Ok(regs)
 }

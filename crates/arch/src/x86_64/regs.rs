@@ -4,7 +4,7 @@
 //! `struct user_regs_struct` (arch/x86/include/asm/user_64.h). The `QEMU` note is QEMU's `QEMUCPUState`
 //! (target/i386/arch_dump.c), one a CPU, after all `NT_PRSTATUS`.
 
-use crate::{Control, CpuState, RegSet, Regs};
+use crate::{Control, CpuState, RegSet, Regs, Roles};
 use base::{Bytes, OutOfBounds, RawNote};
 
 /// DWARF number (System V ABI for x86-64, figure 3.36).
@@ -71,7 +71,18 @@ pub static SET: RegSet = RegSet {
     pc: RIP,
     sp: RSP,
     fp: RBP,
+    roles: Roles {
+        arguments: &[RDI, RSI, RDX, RCX, R8, R9],
+        result: RAX,
+        preserved: &PRESERVED,
+        syscall: &[RDI, RSI, RDX, R10, R8, R9],
+        entry_code: ORIG_RAX,
+        per_cpu: GS_BASE,
+    },
 };
+
+/// The registers that a function gives back as it found them (System V ABI), apart from rsp.
+pub(crate) const PRESERVED: [usize; 6] = [RBX, RBP, R12, R13, R14, R15];
 
 /// The order of `struct user_regs_struct`; its first 21 are `struct pt_regs`.
 pub(crate) const USER_REGS: [usize; 27] = [

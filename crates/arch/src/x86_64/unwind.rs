@@ -3,7 +3,7 @@
 
 use super::regs::{R12, R13, R14, R15, RBP, RBX, RIP, RSP, SET};
 use super::{layout, ptregs};
-use crate::Regs;
+use crate::{Prologue, Regs, Resume};
 use base::{Bytes, VirtAddr, VirtRead};
 
 /// Bytes of the longest call instruction that compilers make for the kernel.
@@ -11,7 +11,7 @@ const LONGEST_CALL: usize = 7;
 
 /// True when the instruction that ends at `at` is a call, so that `at` can be a return address. Direct calls
 /// are `e8` with a 32-bit distance, indirect ones `ff /2` with 1 to 6 more bytes of address.
-pub fn follows_call(mem: &dyn VirtRead, at: VirtAddr) -> bool {
+pub(crate) fn follows_call(mem: &dyn VirtRead, at: VirtAddr) -> bool {
     let mut bytes = [0; LONGEST_CALL];
     if mem.read(at.sub(LONGEST_CALL as u64), &mut bytes).is_err() {
         return false;
@@ -30,7 +30,7 @@ pub fn follows_call(mem: &dyn VirtRead, at: VirtAddr) -> bool {
 
 /// The function that the direct call which ends at `at` calls (`e8` and a 32-bit distance); `None` for an
 /// indirect call, or no call.
-pub fn call_target(mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
+pub(crate) fn call_target(mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
     let mut bytes = [0; 5];
     mem.read(at.sub(5), &mut bytes).ok()?;
     let [opcode, a, b, c, d] = bytes;
@@ -49,22 +49,9 @@ const fn modrm_len(modrm: u8) -> Option<usize> {
     }
 }
 
-/// How the code at a place stands to its frame pointer, read from the function's first instructions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Prologue {
-    /// The caller's frame pointer is still in the register; the return address is on top of the stack.
-    NotPushed,
-    /// It was pushed; the return address is one word up.
-    Pushed,
-    /// The frame stands: `rbp` points at the caller's, the return address is one word up.
-    Done,
-    /// The function makes no such frame; `rbp` is another function's, or no frame pointer at all.
-    Absent,
-}
-
 /// Where in `push %rbp; mov %rsp,%rbp` the code at `pc` is. Before it can come an `endbr64`, and a call to
 /// `__fentry__` or the nop in its place.
-pub fn prologue(mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue {
+pub(crate) fn prologue(mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue {
     const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
     const PUSH_MOV: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
     let Some(into) = pc.0.checked_sub(start.0) else { return Prologue::Absent };
@@ -106,7 +93,7 @@ fn is_iret_frame(words: [u64; 5], is_text: &dyn Fn(VirtAddr) -> bool) -> bool {
 }
 
 /// The lowest `struct pt_regs` that begins in the `words` words from `at` on, told by its iret frame.
-pub fn find_pt_regs(
+pub(crate) fn find_pt_regs(
     mem: &dyn VirtRead,
     at: VirtAddr,
     words: u64,
@@ -122,23 +109,12 @@ pub fn find_pt_regs(
     })
 }
 
-/// Where a task that does not run left its registers.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Resume {
-    /// Program counter, stack pointer and what was saved.
-    pub regs: Regs,
-    /// The program counter is a return address: it speaks of the call before it.
-    pub is_call: bool,
-    /// Where the program counter was read; `None` where it is known from the kernel's code.
-    pub slot: Option<VirtAddr>,
-}
-
 /// The registers that the switch away from a task saved, from its `thread.sp`.
 ///
 /// Since 4.9 (0100301bfdf5) they lie there as `struct inactive_task_frame`: r15, r14, r13, r12, rbx, rbp, return
 /// address; from 5.1 (6690e86be83a) to 5.7 a word of flags came first. Before, only flags and rbp were pushed,
-/// and the task goes on behind the `popq %rbp; popf` that undo it: `legacy` is that address ([`after_switch`]).
-pub fn sleeping(
+/// and the task goes on behind the `popq %rbp; popf` that undo it: `legacy` is that address ([`crate::Arch::after_switch`]).
+pub(crate) fn sleeping(
     mem: &dyn VirtRead,
     sp: VirtAddr,
     legacy: &dyn Fn() -> Option<VirtAddr>,
@@ -168,7 +144,7 @@ pub fn sleeping(
 
 /// The instruction behind `popq %rbp; popf` (`RESTORE_CONTEXT` of arch/x86/include/asm/switch_to.h before 4.9)
 /// that follows the call of `__switch_to` in the scheduler's code.
-pub fn after_switch(start: VirtAddr, code: &[u8], switch_to: VirtAddr) -> Option<VirtAddr> {
+pub(crate) fn after_switch(start: VirtAddr, code: &[u8], switch_to: VirtAddr) -> Option<VirtAddr> {
     const RESTORE: [u8; 2] = [0x5d, 0x9d];
     /// Between them lie the new task's canary, its flags and the test for a new one.
     const BETWEEN: usize = 96;

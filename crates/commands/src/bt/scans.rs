@@ -3,8 +3,6 @@
 
 use crate::tasks::banner;
 use crate::{CommandError, Cx, registers};
-use arch::x86_64::ptregs;
-use arch::x86_64::unwind::find_pt_regs;
 use base::VirtAddr;
 use kernel::Session;
 use kernel::stacks::{cpu_stacks, task_stack};
@@ -61,20 +59,21 @@ pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
 fn saved_on(s: &Session, stack: &Stack) -> Vec<VirtAddr> {
     let is_text = |at: VirtAddr| s.is_text(at);
     let mut out = Vec::new();
+    let size = s.arch().saved_layout().size;
     let mut at = stack.start;
-    while at.add(ptregs::SIZE) <= stack.end {
-        let words = stack.end.0.wrapping_sub(at.0).wrapping_sub(ptregs::SIZE) / 8 + 1;
-        let Some(found) = find_pt_regs(s.mem(), at, words, &is_text) else { break };
+    while at.add(size) <= stack.end {
+        let words = stack.end.0.wrapping_sub(at.0).wrapping_sub(size) / 8 + 1;
+        let Some(found) = s.arch().find_saved(s.mem(), at, words, &is_text) else { break };
         out.push(found);
-        at = found.add(ptregs::SIZE);
+        at = found.add(size);
     }
     out
 }
 
 fn frame_record(s: &Session, at: VirtAddr) -> Option<Record> {
-    let regs = ptregs::read(s.mem(), at).ok()?;
+    let regs = s.arch().saved(s.mem(), at).ok()?;
     let mut record = Record::new();
-    let user = ptregs::is_user(&regs);
+    let user = s.arch().is_user(&regs);
     let mode = if user { "USER" } else { "KERNEL" };
     record.blank();
     record.line(

@@ -4,7 +4,7 @@ pub(crate) mod place;
 mod source;
 
 use crate::{Command, CommandError, Cx, Example, after_options, tasks};
-use arch::x86_64::insn::{Disassembler, Insn, MAX_LEN};
+use arch::{Disassemble, Insn};
 use base::{VirtAddr, VirtRead};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Session;
@@ -169,7 +169,7 @@ struct Walk<'a> {
     mem: &'a dyn VirtRead,
     at: VirtAddr,
     end: Option<VirtAddr>,
-    decoder: Disassembler,
+    decoder: Box<dyn Disassemble>,
 }
 
 impl Walk<'_> {
@@ -178,11 +178,12 @@ impl Walk<'_> {
         if self.end.is_some_and(|end| self.at >= end) {
             return None;
         }
-        let bytes = match self.mem.bytes(self.at, MAX_LEN) {
+        let longest = self.decoder.max_len();
+        let bytes = match self.mem.bytes(self.at, longest) {
             Ok(bytes) => bytes,
             Err(_) => {
                 // the page behind may be missing and the instruction be whole
-                let here = (base::PAGE_SIZE - self.at.0 % base::PAGE_SIZE).min(MAX_LEN as u64);
+                let here = (base::PAGE_SIZE - self.at.0 % base::PAGE_SIZE).min(longest as u64);
                 match self.mem.bytes(self.at, usize::try_from(here).unwrap_or(1)) {
                     Ok(bytes) => bytes,
                     Err(fault) => return Some(Err(fault)),
@@ -214,7 +215,7 @@ fn show(
         Part::Forward(count) => (place.at, None, count.unwrap_or(1)),
         Part::Reverse(_) => (place.start(), bounded, MAX_COUNT),
     };
-    let mut walk = Walk { mem, at: from, end, decoder: Disassembler::new() };
+    let mut walk = Walk { mem, at: from, end, decoder: s.arch().disassembler() };
     let mut last_line = None;
     let mut rows: VecDeque<Record> = VecDeque::new();
     let mut shown = 0;

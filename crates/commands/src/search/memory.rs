@@ -1,7 +1,6 @@
 //! The memories that `search` goes through.
 
 use crate::{CommandError, Cx, tasks, values};
-use arch::x86_64::layout;
 use arch::{PageTables, UserMap};
 use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use clap::ArgMatches;
@@ -90,8 +89,8 @@ impl<'s> Memory<'s> {
 
     fn fits(&self, at: VirtAddr) -> Result<(), CommandError> {
         let (kind, ok) = match self {
-            Self::Kernel { .. } => ("kernel virtual", layout::is_kernel(at)),
-            Self::User { .. } => ("user virtual", !layout::is_kernel(at)),
+            Self::Kernel { .. } => ("kernel virtual", arch::default().is_kernel(at)),
+            Self::User { .. } => ("user virtual", !arch::default().is_kernel(at)),
             Self::Physical { .. } => return Ok(()),
         };
         if ok {
@@ -195,12 +194,13 @@ fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtA
         out.push((pages, pages.add((last >> base::PAGE_SHIFT).saturating_mul(128))));
     }
     let text = s.symbol("_text").or_else(|| s.symbol("_stext"));
-    let end = s.symbol("_end").unwrap_or(VirtAddr(layout::KERNEL_MAP_END));
+    let [map, map_end, modules_end] = s.arch().image_range();
+    let end = s.symbol("_end").unwrap_or(map_end);
     if image {
-        out.push((text.unwrap_or(VirtAddr(layout::START_KERNEL_MAP)), end));
+        out.push((text.unwrap_or(map), end));
     }
     if others {
-        out.push((end.add(PAGE_SIZE - 1).page_base(), VirtAddr(layout::MODULES_END)));
+        out.push((end.add(PAGE_SIZE - 1).page_base(), modules_end));
     }
     out
 }
