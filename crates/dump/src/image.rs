@@ -3,7 +3,7 @@
 use crate::flattened::Index;
 use crate::source::Source;
 use crate::{DumpError, Warning};
-use base::Gap;
+use base::{Gap, PhysAddr};
 use std::path::Path;
 
 /// The logical file that a format parses.
@@ -15,12 +15,17 @@ pub(crate) struct Image {
 impl Image {
     /// The logical file in `source`.
     pub(crate) fn new(source: Source) -> Result<Self, DumpError> {
-        let index = Index::read(&source)?;
+        let index = if source.placed_at().is_some() { None } else { Index::read(&source)? };
         Ok(Self { source, index })
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.source.path()
+    }
+
+    /// The physical address that the file begins at, where the user said so.
+    pub(crate) fn placed_at(&self) -> Option<PhysAddr> {
+        self.source.placed_at()
     }
 
     /// True for a flattened stream.

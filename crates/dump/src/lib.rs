@@ -30,7 +30,7 @@ use image::Image;
 use source::Source;
 use std::path::PathBuf;
 
-/// Opens a dump: one file, or all files of a split set in any order.
+/// Opens a dump: one file, all files of a split set in any order, or raw images as `FILE@ADDRESS`.
 pub fn open(paths: &[PathBuf]) -> Result<Dump, DumpError> {
     let sources = paths.iter().map(|p| Source::open(p)).collect::<Result<Vec<_>, _>>()?;
     open_sources(sources)

@@ -2,7 +2,7 @@
 
 use crate::flattened;
 use crate::formats::{self, ElfKind, PROBE_LEN, Start};
-use crate::source::is_block_device;
+use crate::source::{is_block_device, placed};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -22,6 +22,8 @@ pub enum Probe {
 
 /// Tells what a file is by its first bytes. Directories and missing files are errors of the system.
 pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
+    let (path, placed) = placed(path);
+    let path = &*path;
     // asked before the open, which would wait for a writer on a FIFO
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_dir() {
@@ -35,7 +37,10 @@ pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
     io::Seek::rewind(&mut file)?;
     let mut bytes = Vec::new();
     file.take(PROBE_LEN as u64).read_to_end(&mut bytes)?;
-    Ok(tell(&Start { bytes: &bytes, len, flattened: false }))
+    if placed.is_some() {
+        return Ok(Probe::Dump("raw RAM image"));
+    }
+    Ok(tell(&Start { bytes: &bytes, len, flattened: false, placed: false }))
 }
 
 fn tell(start: &Start<'_>) -> Probe {

@@ -4,6 +4,8 @@
 
 use crate::DumpError;
 use crate::mmap::Map;
+use base::PhysAddr;
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,6 +13,7 @@ use std::sync::OnceLock;
 /// One input.
 pub(crate) struct Source {
     path: PathBuf,
+    placed: Option<PhysAddr>,
     len: u64,
     bytes: Bytes,
 }
@@ -23,6 +26,8 @@ enum Bytes {
 impl Source {
     /// Opens a regular file (or a block device, whose length is then found by seeking).
     pub(crate) fn open(path: &Path) -> Result<Self, DumpError> {
+        let (path, placed) = placed(path);
+        let path = &*path;
         let io = |source| DumpError::Io { path: path.into(), source };
         // asked before the open, which would wait for a writer on a FIFO
         let kind = std::fs::metadata(path).map_err(io)?.file_type();
@@ -37,7 +42,7 @@ impl Source {
         if len == 0 {
             return Err(DumpError::Empty { path: path.into() });
         }
-        Ok(Self { path: path.into(), len, bytes: Bytes::File { file, map: OnceLock::new() } })
+        Ok(Self { path: path.into(), placed, len, bytes: Bytes::File { file, map: OnceLock::new() } })
     }
 
     /// Bytes in memory, under a made-up name.
@@ -45,7 +50,7 @@ impl Source {
         if bytes.is_empty() {
             return Err(DumpError::Empty { path: name.into() });
         }
-        Ok(Self { path: name.into(), len: bytes.len() as u64, bytes: Bytes::Memory(bytes) })
+        Ok(Self { path: name.into(), placed: None, len: bytes.len() as u64, bytes: Bytes::Memory(bytes) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -54,6 +59,11 @@ impl Source {
 
     pub(crate) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// The physical address that the user said the file begins at.
+    pub(crate) fn placed_at(&self) -> Option<PhysAddr> {
+        self.placed
     }
 
     /// Fills `buf` from `offset` on, as far as the file goes; how many bytes that were.
@@ -88,6 +98,16 @@ impl Source {
             }
             Bytes::File { file, map } => map.get_or_init(|| Map::new(file).ok()).as_ref()?.get(offset, len),
         }
+    }
+}
+
+/// `FILE@ADDRESS` (in hex) of a file that has no such name itself: the file, and where its bytes are in memory.
+pub(crate) fn placed(path: &Path) -> (Cow<'_, Path>, Option<PhysAddr>) {
+    let whole = (Cow::Borrowed(path), None);
+    let Some((file, at)) = path.to_str().and_then(|p| p.rsplit_once('@')) else { return whole };
+    match u64::from_str_radix(at.strip_prefix("0x").unwrap_or(at), 16) {
+        Ok(at) if !path.exists() => (Cow::Owned(PathBuf::from(file)), Some(PhysAddr(at))),
+        _ => whole,
     }
 }
 

@@ -113,3 +113,32 @@ fn four_terabytes() {
     // milliseconds where the file system knows holes; the bound is for those that do not
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
+
+#[test]
+fn raw_images_by_the_address_that_each_begins_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let low = write(&dir, "low", &DumpSpec::x86_64().page(1, b"low").raw(1 << 20));
+    let high = write(&dir, "high", &DumpSpec::x86_64().page(2, b"high").raw(1 << 20));
+    let at = |path: &std::path::Path, address: &str| PathBuf::from(format!("{}@{address}", path.display()));
+    let placed = at(&high, "0x100000000");
+    assert_eq!(looks_like_dump(&placed).unwrap(), Probe::Dump("raw RAM image"));
+    let dump = open(&[placed.clone(), low.clone()]).unwrap();
+    assert_eq!(dump.format(), "raw RAM image (2 files)");
+    let word = |pfn: u64| {
+        let mut b = [0; 4];
+        dump.read_phys(Pfn(pfn).addr(), &mut b).map(|()| b).ok()
+    };
+    assert_eq!([word(1), word(0x10_0002)], [Some(*b"low\0"), Some(*b"high")]);
+    assert_eq!([word(0x100), word(0xf_ffff)], [None, None]);
+    assert_eq!(dump.next_present(Pfn(0x100)), Some(Pfn(0x10_0000)));
+    assert_eq!((dump.present(Pfn(0x100)), dump.count_present()), (None, 0x200));
+    // the same without 0x; both at 0; no page boundary; an address for a file that has its own
+    assert!(open(&[at(&high, "100000000")]).is_ok());
+    let both = open(&[low.clone(), high.clone()]).unwrap_err().to_string();
+    assert!(both.contains("both hold the physical address 0x0"), "{both}");
+    let odd = open(&[at(&high, "800")]).unwrap_err().to_string();
+    assert!(odd.contains("the address behind @ is 0x800"), "{odd}");
+    let named = write(&dir, "odd@10", &DumpSpec::x86_64().page(1, b"x").elf());
+    assert_eq!(looks_like_dump(&named).unwrap(), Probe::Dump("ELF core"));
+    assert!(open(&[at(&dir.path().join("none"), "1000")]).is_err());
+}

@@ -269,3 +269,38 @@ fn many_threads_read_the_same_pages() {
         }
     });
 }
+
+#[test]
+fn a_lime_image_has_its_ranges_where_they_were() {
+    let spec = DumpSpec::x86_64().page(1, b"one").page(2, &[2; PAGE]).page(0x10_0000, b"above the hole");
+    let file = spec.lime();
+    let dump = Dump::from_bytes(vec![file.clone()]).unwrap();
+    assert_eq!(dump.format(), "LiME image");
+    let word = |pfn: u64| {
+        let mut b = [0; 8];
+        dump.read_phys(Pfn(pfn).addr(), &mut b).map(|()| b).map_err(|m| m.why)
+    };
+    assert_eq!((word(1), word(2)), (Ok(*b"one\0\0\0\0\0"), Ok([2; 8])));
+    assert_eq!((word(0x10_0000), word(3)), (Ok(*b"above th"), Err(Gap::Absent)));
+    let ranges = [(1, 3), (0x10_0000, 0x10_0001)]
+        .map(|(start, end)| PhysRange { start: Pfn(start).addr(), end: Pfn(end).addr() });
+    assert_eq!((dump.ranges(), dump.count_present()), (&ranges[..], 3));
+    assert_eq!(dump.next_present(Pfn(3)), Some(Pfn(0x10_0000)));
+
+    // cut within the second range: the first is whole, and the rest is said to be missing
+    let cut = Dump::from_bytes(vec![file[..file.len() - 100].to_vec()]).unwrap();
+    assert!(matches!(cut.facts().warnings[..], [Warning::FileTruncated { .. }]));
+    assert_eq!(cut.read_phys(Pfn(0x10_0000).addr(), &mut [0; PAGE]).unwrap_err().why, Gap::Truncated);
+    assert_eq!(cut.read_phys(Pfn(2).addr(), &mut [0; PAGE]), Ok(()));
+    // a version that is not known, and addresses that run backwards
+    let refused = |at: usize, byte: u8| {
+        let mut bad = file.clone();
+        bad[at] = byte;
+        Dump::from_bytes(vec![bad]).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(4, 2),
+        "memory0: corrupt header: version is 0x2 (1; AVML's version 2 has to be converted)"
+    );
+    assert!(refused(17, 0).contains("e_addr is 0xff"), "{}", refused(17, 0));
+}

@@ -27,6 +27,7 @@ fn seeds() -> Vec<Vec<u8>> {
     all.extend(Packing::ALL.map(|p| spec().kdump(p)));
     all.extend((1..6).map(|v| spec().version(v).kdump(Packing::Lzo)));
     all.extend(spec().split(Packing::Zlib, &[2]));
+    all.push(spec().lime());
     all.push(flatten(&spec().elf(), 700));
     all.push(flatten(&spec().kdump(Packing::Zlib), 700));
     all

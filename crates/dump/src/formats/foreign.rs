@@ -30,7 +30,7 @@ const FOREIGN: &[(&[u8], usize, &str, &str)] = &[
         "that format ended with Linux 2.6 and is not read",
     ),
     (b"DISKDUMP", 0, "a diskdump/netdump file", "that format ended with Linux 2.6 and is not read"),
-    (b"EMiL", 0, "a LiME image", "write it with LiME's format=raw, or convert it"),
+    (b"AVML", 0, "a compressed AVML image", "convert it with `avml-convert` to the format lime or raw"),
     (b"\xd2\xbe\xd2\xbe", 0, "a VMware snapshot", "convert it with vmss2core -N"),
 ];
 

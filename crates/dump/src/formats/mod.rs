@@ -3,6 +3,7 @@
 mod elf;
 mod foreign;
 mod kdump;
+mod lime;
 mod raw;
 
 use crate::DumpError;
@@ -23,6 +24,8 @@ pub(crate) struct Start<'a> {
     pub(crate) len: u64,
     /// True when it is what a flattened stream stands for.
     pub(crate) flattened: bool,
+    /// True when the user said where in memory the file begins (`FILE@ADDR`).
+    pub(crate) placed: bool,
 }
 
 /// A dump format: a row of [`FORMATS`].
@@ -36,7 +39,7 @@ pub(crate) trait Format: Sync {
 }
 
 /// All formats, in the order in which they are asked. `raw` claims anything that could be RAM: last.
-pub(crate) const FORMATS: &[&dyn Format] = &[&kdump::Kdump, &elf::Elf, &raw::Raw];
+pub(crate) const FORMATS: &[&dyn Format] = &[&kdump::Kdump, &elf::Elf, &lime::Lime, &raw::Raw];
 
 /// The first bytes of a file.
 pub(crate) fn start(image: &Image) -> Result<Vec<u8>, DumpError> {
@@ -61,8 +64,19 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
     let first = images.first().map(|i| i.path().to_path_buf()).ok_or(DumpError::NoFiles)?;
     for image in &images {
         let bytes = start(image)?;
-        let start = Start { bytes: &bytes, len: image.len(), flattened: image.is_flattened() };
-        let told = tell(&start).ok_or_else(|| unknown(image, &start))?;
+        let placed = image.placed_at();
+        let start = Start {
+            bytes: &bytes,
+            len: image.len(),
+            flattened: image.is_flattened(),
+            placed: placed.is_some(),
+        };
+        let told = match placed {
+            // a piece of memory can begin with anything
+            Some(_) if raw::Raw.probe(&start) => Some(&raw::Raw as &'static dyn Format),
+            _ => tell(&start),
+        };
+        let told = told.ok_or_else(|| unknown(image, &start))?;
         match format {
             Some(f) if f.name() != told.name() => {
                 let why = format!("one is {}, the other {}", f.name(), told.name());

@@ -1,7 +1,8 @@
-//! A raw RAM image: QEMU's `pmemsave 0 N`, a memory-backend file, `/dev/mem`-style tools. The offset
-//! in the file is the physical address. Nothing says so in the file: any file that could be RAM is taken.
+//! Raw RAM images: QEMU's `pmemsave 0 N`, a memory-backend file, `/dev/mem`-style tools. The offset in the file is
+//! the physical address; with `FILE@ADDR`, as crash has it, the file begins at that address, and several files make
+//! one memory. Nothing in a file says so: any file that could be RAM is taken.
 
-use super::{Format, Start, single};
+use super::{Format, Start};
 use crate::dump::{Backend, Opened};
 use crate::image::Image;
 use crate::{Compression, DumpError, Facts, Gap};
@@ -19,22 +20,26 @@ impl Format for Raw {
     }
 
     fn probe(&self, start: &Start<'_>) -> bool {
-        !start.flattened && start.len >= MIN_LEN && start.len.is_multiple_of(PAGE_SIZE)
+        !start.flattened
+            && start.len.is_multiple_of(PAGE_SIZE)
+            && (start.len >= MIN_LEN || (start.placed && start.len > 0))
     }
 
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
-        let image = single(images, "a raw RAM image")?;
-        let len = image.len();
+        let memory = Memory::new(images)?;
         let facts = Facts {
             page_size: PAGE_SIZE,
-            file_size: image.file_len(),
+            file_size: memory.parts.iter().map(|(_, image)| image.file_len()).sum(),
             compression: Some(Compression::None),
             ..Facts::default()
         };
-        let ranges = [PhysRange { start: PhysAddr(0), end: PhysAddr(len) }];
+        let format = match memory.parts.len() {
+            1 => "raw RAM image".into(),
+            n => format!("raw RAM image ({n} files)"),
+        };
         Ok(Opened {
-            backend: Box::new(Memory { image, ranges }),
-            format: "raw RAM image".into(),
+            backend: Box::new(memory),
+            format,
             notes: Vec::new(),
             vmcoreinfo: None,
             facts,
@@ -55,17 +60,62 @@ pub(crate) fn why_not(start: &Start<'_>) -> String {
     }
 }
 
+/// The files with the addresses that they begin at, ascending and disjoint.
 struct Memory {
-    image: Image,
-    ranges: [PhysRange; 1],
+    parts: Vec<(PhysAddr, Image)>,
+    ranges: Vec<PhysRange>,
+}
+
+impl Memory {
+    fn new(images: Vec<Image>) -> Result<Self, DumpError> {
+        let mut parts = Vec::new();
+        for image in images {
+            let base = image.placed_at().unwrap_or(PhysAddr(0));
+            let end = base.0.checked_add(image.len());
+            if end.is_none() || base.page_offset() != 0 {
+                return Err(image.bad(
+                    "the address behind @",
+                    base.0,
+                    "a multiple of 4096, and the file ends below 2^64",
+                ));
+            }
+            parts.push((base, image));
+        }
+        parts.sort_by_key(|(base, _)| *base);
+        let ranges: Vec<PhysRange> = parts
+            .iter()
+            .map(|(base, image)| PhysRange { start: *base, end: base.add(image.len()) })
+            .collect();
+        for (range, next) in ranges.iter().zip(parts.iter().skip(1)) {
+            if next.0 < range.end {
+                let first = parts.iter().find(|(base, _)| *base == range.start);
+                return Err(DumpError::NotOneSet {
+                    path: next.1.path().into(),
+                    first: first.map(|(_, i)| i.path().into()).unwrap_or_default(),
+                    why: format!(
+                        "both hold the physical address {:#x}; several raw images are named with the address \
+                         that each begins at, as FILE@ADDRESS",
+                        next.0
+                    ),
+                });
+            }
+        }
+        Ok(Self { parts, ranges })
+    }
+
+    /// The file that holds an address, and where in it.
+    fn find(&self, at: PhysAddr) -> Option<(&Image, u64)> {
+        let next = self.parts.partition_point(|(base, _)| *base <= at);
+        let (base, image) = self.parts.get(next.checked_sub(1)?)?;
+        let offset = at.0 - base.0;
+        (offset < image.len()).then_some((image, offset))
+    }
 }
 
 impl Backend for Memory {
     fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
-        if at.0 >= self.image.len() {
-            return Err(Gap::Absent);
-        }
-        self.image.copy(at.0, buf)
+        let (image, offset) = self.find(at).ok_or(Gap::Absent)?;
+        image.copy(offset, buf)
     }
 
     fn ranges(&self) -> &[PhysRange] {
@@ -73,18 +123,22 @@ impl Backend for Memory {
     }
 
     fn present(&self, pfn: Pfn) -> Option<bool> {
-        (pfn.0 < self.image.len() / PAGE_SIZE).then_some(true)
+        let at = pfn.0.checked_mul(PAGE_SIZE)?;
+        self.find(PhysAddr(at)).map(|_| true)
     }
 
     fn next_present(&self, from: Pfn) -> Option<Pfn> {
-        (from.0 < self.image.len() / PAGE_SIZE).then_some(from)
+        let at = PhysAddr(from.0.checked_mul(PAGE_SIZE)?);
+        let range = self.ranges.iter().find(|r| at < r.end)?;
+        Some(Pfn(at.max(range.start).0 / PAGE_SIZE))
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
-        self.image.borrow(at.0, len)
+        let (image, offset) = self.find(at)?;
+        image.borrow(offset, len)
     }
 
     fn count_present(&self) -> u64 {
-        self.image.len() / PAGE_SIZE
+        self.ranges.iter().map(|r| r.len() / PAGE_SIZE).sum()
     }
 }

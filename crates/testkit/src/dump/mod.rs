@@ -160,6 +160,30 @@ impl DumpSpec {
         out
     }
 
+    /// A LiME image: a header before each run of frames that the dump has.
+    #[must_use]
+    pub fn lime(&self) -> Vec<u8> {
+        let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
+        for (pfn, frame) in &self.frames {
+            let Frame::Page(page) = frame else { continue };
+            match runs.last_mut() {
+                Some((start, bytes)) if *start + (bytes.len() / PAGE) as u64 == *pfn => bytes.extend(page),
+                _ => runs.push((*pfn, page.clone())),
+            }
+        }
+        let mut out = Vec::new();
+        for (pfn, bytes) in runs {
+            let start = pfn * PAGE as u64;
+            out.extend(b"EMiL");
+            out.extend(1_u32.to_le_bytes());
+            out.extend(start.to_le_bytes());
+            out.extend((start + bytes.len() as u64 - 1).to_le_bytes());
+            out.extend([0; 8]);
+            out.extend(bytes);
+        }
+        out
+    }
+
     /// One past the last frame.
     fn end(&self) -> u64 {
         self.max_mapnr.unwrap_or_else(|| self.frames.keys().next_back().map_or(0, |p| p + 1))

@@ -65,6 +65,11 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Memory at a physical address, all of it in the file.
+    pub(crate) const fn load(phys: u64, offset: u64, len: u64) -> Self {
+        Self { kind: PT_LOAD, offset, virt: 0, phys, file_len: len, mem_len: len }
+    }
+
     pub(crate) fn is_load(&self) -> bool {
         self.kind == PT_LOAD
     }

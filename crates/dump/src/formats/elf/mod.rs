@@ -121,6 +121,17 @@ fn virt_segments(segments: &[Segment]) -> Vec<VirtSegment> {
         .collect()
 }
 
+/// A run of memory in a file: physical address, offset in the file, length.
+pub(crate) type Piece = (PhysAddr, u64, u64);
+
+/// The memory of a file that consists of such pieces.
+pub(crate) fn pieces(image: Image, pieces: &[Piece]) -> Box<dyn Backend> {
+    let segments: Vec<Segment> =
+        pieces.iter().map(|&(phys, offset, len)| Segment::load(phys.0, offset, len)).collect();
+    let layout = Layout::new(&segments);
+    Box::new(Memory { image, layout })
+}
+
 struct Memory {
     image: Image,
     layout: Layout,

@@ -70,3 +70,54 @@ fn unpack_zstd(
     }
     decoder.as_mut()?.decompress_to_buffer(packed, page).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Google's own encoder made these (libsnappy by Apache Arrow 26): far and near copies, literals, runs.
+    const FAR: &str = "8020f069dc0465aa1fad1d5adae5ac1b1e5f1370796cfd10ff19af601d04acb41d022b4678733af2df5faeb70859d1ee\
+        3910cb4895b5cc892911ff06b6622edf3cf935fd4b9428ca097c44b3025e965fb3ea6dacd42d816e69afe0e6874c9c04\
+        e7d2365d2c60c9ea000000000000fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe\
+        0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe\
+        0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe\
+        0400fe0400fe0400c60400fe1c0c8e1c0c046162fe0200fe0200fe0200fe0200fe0200fe0200fe0200fe0200fe0200fe\
+        0200fe0200fe0200fe0200f60200";
+    const TEXT: &str = "8020907374727563742070616765206578636c75646564206279207468652066696c7465723b2073fe2400fe2400fe24\
+        00fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe24\
+        00fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe24\
+        00fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe24\
+        00fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe2400fe24006a2400";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn snappy_pages_of_the_reference_encoder() {
+        let noise = |n: usize| {
+            let mut x = 12345_u32;
+            let next = move || {
+                x = x.wrapping_mul(1_103_515_245).wrapping_add(12345) & 0x7fff_ffff;
+                (x >> 16) as u8
+            };
+            std::iter::repeat_with(next).take(n).collect::<Vec<u8>>()
+        };
+        let far = [noise(100), vec![0; 3000], noise(100), b"ab".repeat(448)].concat();
+        let mut text = b"struct page excluded by the filter; ".repeat(120);
+        text.truncate(4096);
+        for (packed, plain) in [(FAR, far), (TEXT, text)] {
+            let packed = bytes(packed);
+            let mut page = vec![0xaa; 4096];
+            let read = |buf: &mut [u8]| {
+                buf.copy_from_slice(&packed);
+                Ok(())
+            };
+            assert_eq!(unpack(SNAPPY, packed.len(), &mut page, read), Ok(()));
+            assert!(page == plain);
+            // a page is exactly a page
+            let short = unpack(SNAPPY, packed.len(), &mut page[..4095], read);
+            assert_eq!(short, Err(Gap::Corrupt));
+        }
+    }
+}
