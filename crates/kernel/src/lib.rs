@@ -25,6 +25,7 @@ pub mod rlimit;
 pub mod scan;
 mod session;
 pub mod slab;
+pub mod slub;
 pub mod source;
 pub mod stacks;
 pub mod swap;

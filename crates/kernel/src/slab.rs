@@ -23,7 +23,7 @@ bind! {
 }
 bind! {
     /// `struct page`
-    struct Page("page") { compound_head: "compound_head", first_page: "first_page" }
+    struct Page("page") { flags: "flags", compound_head: "compound_head", first_page: "first_page" }
 }
 
 /// The direct map's base: KASLR moves it (`page_offset_base`, 4.8), before it was fixed.
@@ -31,9 +31,8 @@ pub fn direct_map_base(s: &Session) -> VirtAddr {
     let moved = s.symbol("page_offset_base").and_then(|at| s.mem().ptr(at).ok());
     moved.filter(|at| at.0 >> 63 == 1).unwrap_or_else(|| {
         // 4.20 (d52888aa2753) moved it up by 8 TiB: the page tables tell which
-        let bases = s.arch().direct_map_bases().iter().copied().map(VirtAddr);
-        let mapped = bases.clone().skip(1).find(|at| s.map().translate(*at).is_ok());
-        mapped.or_else(|| bases.clone().next()).unwrap_or_default()
+        let (new, old) = (VirtAddr(0xffff_8880_0000_0000), VirtAddr(0xffff_8800_0000_0000));
+        if s.map().translate(old).is_ok() { old } else { new }
     })
 }
 
@@ -58,21 +57,41 @@ pub fn cache_names(s: &Session) -> &FxHashMap<VirtAddr, String> {
     })
 }
 
-/// The name of the cache whose slab holds the address; `None` for any other memory.
-pub fn cache_of(s: &Session, at: VirtAddr) -> Option<&str> {
+/// The `struct page` of an address in the direct map, or the first one of the compound that it is part of, and
+/// that one's frame number.
+pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
     let base = direct_map_base(s);
     let phys = at.0.checked_sub(base.0)?;
     let end = s.phys().ranges().last()?.end;
     if phys >= end.0 {
         return None;
     }
-    let page_size = s.bind::<Page>().size?;
-    let mem = s.mem();
-    let mut page = vmemmap_base(s).add((phys >> PAGE_SHIFT).wrapping_mul(page_size));
-    let head = s.bind::<Page>().compound_head.u64(mem, page).ok()?;
-    if head & 1 == 1 {
-        page = VirtAddr(head & !1);
-    }
-    let cache = s.bind::<SlabPage>().cache.ptr(mem, page).ok()?;
+    let b = s.bind::<Page>();
+    let page_size = b.size.filter(|n| *n > 0)?;
+    let pages = vmemmap_base(s);
+    let page = pages.add((phys >> PAGE_SHIFT).wrapping_mul(page_size));
+    let head = match b.compound_head.u64(s.mem(), page) {
+        Ok(word) if word & 1 == 1 => VirtAddr(word & !1),
+        Ok(_) => page,
+        // before 4.4 (1d798ca3f164) tail pages pointed to the first one in another way
+        Err(_) => {
+            let tail = b.flags.u64(s.mem(), page).is_ok_and(|flags| is_tail(s, flags));
+            if tail { b.first_page.ptr(s.mem(), page).ok()? } else { page }
+        }
+    };
+    let pfn = head.0.checked_sub(pages.0)? / page_size;
+    (pfn <= end.0 >> PAGE_SHIFT).then_some((head, pfn))
+}
+
+/// True where the flags are of a compound's later page (`PG_tail`; before 4.4).
+fn is_tail(s: &Session, flags: u64) -> bool {
+    let bit = s.types().find_enumerator("PG_tail").into_iter().find_map(|(_, v)| u32::try_from(v).ok());
+    bit.is_some_and(|bit| bit < 64 && flags >> bit & 1 == 1)
+}
+
+/// The name of the cache whose slab holds the address; `None` for any other memory.
+pub fn cache_of(s: &Session, at: VirtAddr) -> Option<&str> {
+    let (page, _) = head_page(s, at)?;
+    let cache = s.bind::<SlabPage>().cache.ptr(s.mem(), page).ok()?;
     cache_names(s).get(&cache).map(String::as_str)
 }

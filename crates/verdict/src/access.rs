@@ -2,39 +2,15 @@
 
 use crate::condition::{operand_address, read, register_name};
 use crate::event::Class;
+use crate::judge::{described, non_canonical};
+pub(crate) use crate::judge::{judge, poison};
 use crate::model::{Access, How, OperandRow};
 use crate::names::{Namer, shown};
+use crate::operand::passed;
 use arch::x86_64::regs as x86;
 use arch::x86_64::slice::{Expr, Mem, Operand, Sym};
 use base::VirtAddr;
-use kernel::{Session, slab};
-
-/// Values that the kernel writes into dead memory: include/linux/poison.h.
-const POISON: &[(u64, u64, &str)] = &[
-    (0x6b6b_6b6b_6b6b_6b6b, u64::MAX, "freed slab memory (POISON_FREE, 6b)"),
-    (0x5a5a_5a5a_5a5a_5a5a, u64::MAX, "slab memory never written (POISON_INUSE, 5a)"),
-    (0xdead_0000_0000_0100, u64::MAX, "LIST_POISON1: the next pointer of a deleted list entry"),
-    (0xdead_0000_0000_0122, u64::MAX, "LIST_POISON2: the prev pointer of a deleted list entry"),
-    (0xdead_0000_0000_0200, u64::MAX, "LIST_POISON2: the prev pointer of a deleted list entry (before 4.15)"),
-    (0xcccc_cccc_cccc_cccc, u64::MAX, "freed init memory (POISON_FREE_INITMEM, cc)"),
-    (0xaaaa_aaaa_aaaa_aaaa, u64::MAX, "poisoned pages (PAGE_POISON, aa)"),
-    (0xbbbb_bbbb_bbbb_bbbb, u64::MAX, "slab red zone (bb)"),
-];
-
-/// What a pointer's value says of itself; `reach` is how far from the value an access may lie.
-pub(crate) fn poison(value: u64) -> Option<&'static str> {
-    POISON
-        .iter()
-        .find(|(pattern, ..)| value.wrapping_sub(*pattern) < 0x1000 || pattern.wrapping_sub(value) < 0x1000)
-        .map(|(.., words)| *words)
-}
-
-/// True for an address that the processor refuses (bits 47 or 56 and up not all equal).
-fn non_canonical(s: &Session, at: u64) -> bool {
-    let width = if s.boot().tables.levels == 5 { 57 } else { 48 };
-    let top = at.cast_signed() >> (width - 1);
-    top != 0 && top != -1
-}
+use kernel::slub;
 
 /// Tells of the access at the culprit's instruction. `address` is what the processor reported.
 pub(crate) fn of_fault(
@@ -44,7 +20,7 @@ pub(crate) fn of_fault(
     address: Option<u64>,
     error_code: Option<u64>,
 ) -> Result<Access, String> {
-    let code = namer.code;
+    let code = &namer.code;
     if class == Class::Divide {
         return division(namer, ip);
     }
@@ -53,7 +29,7 @@ pub(crate) fn of_fault(
         .iter()
         .filter_map(|(m, w)| {
             let size = m.size.max(1);
-            let at = operand_address(m, namer.regs)?;
+            let at = operand_address(m, &namer.regs)?;
             let hit = address.is_none_or(|a| a.wrapping_sub(at) < size || at == a);
             (hit && (address.is_some() || non_canonical(namer.s, at) || class != Class::GeneralProtection))
                 .then_some((*m, *w, at))
@@ -92,11 +68,7 @@ pub(crate) fn of_fault(
         operands.push(OperandRow {
             name,
             value: value.map(|v| if v == 0 { "NULL".into() } else { format!("{v:016x}") }),
-            detail: match &named {
-                Some(n) if !n.origin.is_empty() => format!("%{}, {}", register_name(base, 8), n.origin),
-                Some(_) => format!("%{}", register_name(base, 8)),
-                None => format!("%{}", register_name(base, 8)),
-            },
+            detail: pointer_detail(namer, ip, base, named.as_ref().map_or("", |n| &n.origin)),
             how: named.as_ref().map_or(How::Decoded, |n| n.how),
             commands: vec!["bt".into(), format!("dis -x {}", code.symbol)],
         });
@@ -107,7 +79,17 @@ pub(crate) fn of_fault(
     if m.base.is_none() && !m.per_cpu && poison(at).is_some() {
         why = format!("the address is {}", judge(namer.s, at));
     }
-    let expression = member.as_ref().map(|x| x.named.text.clone());
+    if code.function.is_string(ip) || (namer.params().is_none() && member.is_none()) {
+        operands.extend(arguments(namer));
+    }
+    let expression = member.as_ref().map(|x| x.named.text.clone()).or_else(|| {
+        let sym = m.base.and_then(|_| code.flow.address(ip, &m))?;
+        let from = namer.sym(ip, sym.0, 0)?;
+        from.text
+            .starts_with('&')
+            .then(|| from.text.trim_start_matches('&').to_owned())
+            .filter(|_| sym.1 == 0)
+    });
     if let Some(x) = &member {
         how = how.max(x.named.how);
     }
@@ -141,16 +123,17 @@ pub(crate) fn call_target(
             let member = namer.memory(ip, m)?;
             if let Some(base) = m.base
                 && let Some(sym) = namer.code.flow.register(ip, base)
-                && let Some(named) = namer.sym(sym, 0)
+                && let Some(named) = namer.sym(ip, sym, 0)
             {
                 let value = namer.regs.get(base);
                 rows.push(OperandRow {
                     name: named.text,
                     value: value.map(|v| shown(namer.types(), named.ty, v, 8)),
-                    detail: format!("%{}", register_name(base, 8)),
+                    detail: pointer_detail(namer, ip, base, &named.origin),
                     how: named.how,
                     commands: value.map(|v| vec![format!("rd {v:x} 16")]).unwrap_or_default(),
                 });
+                chain(namer, ip, sym, &mut rows, 0);
             }
             Some((member.named.text, member.named.how, rows))
         }
@@ -158,69 +141,108 @@ pub(crate) fn call_target(
     }
 }
 
+/// Where a pointer is and how the function came by it: `%rdi, first argument, unchanged since entry`.
+fn pointer_detail(namer: &Namer<'_>, ip: u64, base: usize, origin: &str) -> String {
+    let mut parts = vec![format!("%{}", register_name(base, 8))];
+    parts.extend(Some(origin.to_owned()).filter(|o| !o.is_empty()));
+    parts.extend(namer.code.flow.register(ip, base).and_then(|sym| passed(namer, sym)));
+    parts.join(", ")
+}
+
 /// The pointers that a pointer was read from, each with what its memory holds now.
 fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, out: &mut Vec<OperandRow>, depth: usize) {
-    if depth > 4 {
+    if depth > 6 {
         return;
     }
     let flow = &namer.code.flow;
-    let base = match flow.expr(sym) {
-        Expr::Load { base, .. } | Expr::Add { base, .. } => base,
+    let (base, at) = match flow.expr(sym) {
+        Expr::Load { base, at, .. } => (base, at),
+        Expr::Add { base, .. } => (base, ip),
         _ => return,
     };
-    let Some(named) = namer.sym(base, 0) else { return };
-    let holder = flow.holders(ip, base).find(|n| namer.regs.get(*n).is_some());
-    let value = holder.and_then(|n| namer.regs.get(n));
-    let mut detail = holder.map(|n| format!("%{}", register_name(n, 8))).unwrap_or_default();
-    if !named.origin.is_empty() {
-        detail = if detail.is_empty() { named.origin.clone() } else { format!("{detail}, {}", named.origin) };
+    let Some(named) = namer.sym(at, base, 0) else { return };
+    // the object is its address's business
+    let is_address =
+        named.text.starts_with('&') || matches!(flow.expr(base), Expr::Stack(_) | Expr::Const(_));
+    if !is_address && out.iter().all(|r| r.name != named.text) {
+        out.push(link(namer, sym, base, &named));
     }
-    if let (Some(v), Expr::Load { disp, size, .. }) = (value, flow.expr(sym))
+    chain(namer, at, base, out, depth + 1);
+}
+
+/// One pointer of a chain.
+fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &crate::names::Named) -> OperandRow {
+    let held = namer.value(base);
+    let value = held.as_ref().map(|h| h.value);
+    let mut detail = match &held {
+        Some(h) if h.now && h.memory.is_some() => format!("{} as the dump has it", h.place),
+        Some(h) => h.place.clone(),
+        None => String::new(),
+    };
+    let mut add = |text: String| {
+        if !text.is_empty() {
+            detail = if detail.is_empty() { text } else { format!("{detail}, {text}") };
+        }
+    };
+    add(named.origin.clone());
+    add(passed(namer, base).unwrap_or_default());
+    if let (Some(v), Expr::Load { disp, size, .. }) = (value, namer.code.flow.expr(sym))
         && let Some(now) = read(namer.s.mem(), v.wrapping_add_signed(disp), size)
+        && namer.value(sym).is_none_or(|h| h.now || h.value != now)
     {
-        detail = format!("{detail}; the memory there now holds {now:#x}");
+        add(format!("the memory there now holds {now:#x}"));
     }
-    if let Some(cache) = value.and_then(|v| slab::cache_of(namer.s, VirtAddr(v))) {
-        detail = format!("{detail}; in slab cache {cache}");
+    if let Some(object) = value.and_then(|v| slub::object_at(namer.s, VirtAddr(v))) {
+        add(described(namer.s, &object));
     }
-    out.push(OperandRow {
-        name: named.text,
+    let commands = match held.as_ref().and_then(|h| h.memory) {
+        Some(at) => vec![format!("rd {at:x}")],
+        None => vec!["bt".into()],
+    };
+    OperandRow {
+        name: named.text.clone(),
         value: value.map(|v| shown(namer.types(), named.ty, v, 8)),
         detail,
         how: named.how,
-        commands: value.map(|v| vec![format!("rd {v:x} 16")]).unwrap_or_default(),
-    });
-    chain(namer, ip, base, out, depth + 1);
+        commands,
+    }
 }
 
-/// What a bad pointer's value says.
-pub(crate) fn judge(s: &Session, value: u64) -> String {
-    if value == 0 {
-        return "NULL".into();
+/// The arguments of a function that has no prototype, or whose own code says little (`memcpy`), as its caller
+/// passed them.
+fn arguments(namer: &Namer<'_>) -> Vec<OperandRow> {
+    let Some(outer) = namer.outer() else { return Vec::new() };
+    let flow = &outer.code.flow;
+    let mut rows = Vec::new();
+    for (n, &number) in arch::x86_64::slice::ARGUMENTS.iter().take(3).enumerate() {
+        let Some(sym) = flow.register(outer.at, number) else { continue };
+        let named = outer.sym(outer.at, sym, 0);
+        let held = outer.value(sym).or_else(|| {
+            let own = namer.code.flow.find(Expr::Entry(number))?;
+            namer.value(own)
+        });
+        let constant = matches!(flow.expr(sym), Expr::Const(v) if v >= 0);
+        if named.is_none() && held.is_none() {
+            continue;
+        }
+        let name = format!("{}'s {} argument", namer.code.name, crate::names::ordinal(n));
+        let detail = match &named {
+            Some(x) if !constant => format!("{} passes {}", outer.code.name, x.text),
+            _ => format!("passed by {}", outer.code.name),
+        };
+        rows.push(OperandRow {
+            name,
+            value: held.as_ref().map(|h| shown(namer.types(), named.as_ref().and_then(|x| x.ty), h.value, 8)),
+            detail,
+            how: named.map_or(How::Decoded, |x| x.how),
+            commands: vec!["bt".into(), format!("dis -x {}", outer.code.symbol)],
+        });
     }
-    if let Some(words) = poison(value) {
-        return format!("{value:016x}, {words}");
-    }
-    if value >= 0xffff_ffff_ffff_f001 {
-        return format!("{}: an error number where a pointer should be", value.cast_signed());
-    }
-    if value < 0x1000 {
-        return format!("{value:#x}, no address");
-    }
-    if non_canonical(s, value) {
-        return format!("{value:016x}, which is no address (non-canonical)");
-    }
-    if let Some(l) = s.locate(VirtAddr(value)) {
-        return format!("{value:016x}, {}+{:#x}", l.symbol.name, l.offset);
-    }
-    if let Some(cache) = slab::cache_of(s, VirtAddr(value)) {
-        return format!("{value:016x}, in slab cache {cache}");
-    }
-    format!("{value:016x}")
+    rows
 }
 
 fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
-    let code = namer.code;
+    let code = &namer.code;
     if !code.function.divides(ip) {
         return Err("the instruction at the fault is no division".into());
     }
@@ -236,7 +258,7 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
             (text, namer.regs.get(number), size, named.and_then(|n| n.ty), how, detail)
         }
         Some(Operand::Mem(m)) => {
-            let at = operand_address(&m, namer.regs);
+            let at = operand_address(&m, &namer.regs);
             let member = namer.memory(ip, &m);
             let value = at.and_then(|at| read(namer.s.mem(), at, m.size));
             let detail = at.map(|at| format!("at {at:016x}")).unwrap_or_default();
@@ -263,17 +285,4 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
     let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
     let _ = x86::RIP;
     Ok(Access { text, how, operands: vec![row], code: vec![line] })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn poison_is_known_with_an_offset() {
-        assert!(poison(0x6b6b_6b6b_6b6b_6b6b).unwrap().contains("freed"));
-        assert!(poison(0x6b6b_6b6b_6b6b_6b8b).is_some());
-        assert!(poison(0xdead_0000_0000_0108).is_some());
-        assert!(poison(0xffff_8880_0000_0000).is_none());
-    }
 }

@@ -154,7 +154,9 @@ fn instruction(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict,
         return;
     };
     let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
-    let namer = Namer::new(s, &code, &c.regs, cfa);
+    let frames = scene.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
+    let callers = c.frame.and_then(|n| frames.get(n + 1..)).unwrap_or_default();
+    let namer = Namer::new(s, &code, &c.regs, cfa).with_callers(callers);
     let is_trap = entry.is_some()
         || matches!(v.class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
     if is_trap {
@@ -224,7 +226,8 @@ fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
         }
         kept
     };
-    let namer = Namer::new(s, &code, &callee_saved, None);
+    let mut namer = Namer::new(s, &code, &callee_saved, None);
+    namer.at = ip;
     let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
     let operand = operand.or_else(|| thunk(s, &code, ip));
     let found = operand.and_then(|o| access::call_target(&namer, ip, &o));

@@ -1,8 +1,9 @@
 //! A function's code as it is in the dump's memory, sliced.
 
-use arch::x86_64::slice::{Flow, Function, MAX_BYTES};
+use arch::x86_64::slice::{Flow, Function, Known, MAX_BYTES, Mem};
 use base::VirtAddr;
 use kernel::Session;
+use std::rc::Rc;
 
 /// A function with its data flow.
 pub(crate) struct Code {
@@ -18,6 +19,53 @@ pub(crate) struct Code {
     pub(crate) whole: bool,
 }
 
+/// Functions that do not return; what follows their calls is other code. The names are facts of the kernel's
+/// sources (`__noreturn`; tools/objtool/noreturns.h lists most).
+const NO_RETURN: &[&str] = &[
+    "panic",
+    "vpanic",
+    "nmi_panic",
+    "do_exit",
+    "do_group_exit",
+    "make_task_dead",
+    "rewind_stack_and_make_dead",
+    "rewind_stack_do_exit",
+    "__stack_chk_fail",
+    "__fortify_panic",
+    "fortify_panic",
+    "usercopy_abort",
+    "lbug_with_loc",
+    "machine_real_restart",
+    "stop_this_cpu",
+    "cpu_bringup_and_idle",
+    "x86_64_start_kernel",
+    "start_kernel",
+    "rest_init",
+    "arch_call_rest_init",
+    "__module_put_and_kthread_exit",
+    "__module_put_and_exit",
+    "kthread_exit",
+    "kthread_complete_and_exit",
+    "complete_and_exit",
+    "__kunit_abort",
+    "kunit_try_catch_throw",
+    "ex_handler_msr_mce",
+    "do_task_dead",
+    "hlt_play_dead",
+    "mwait_play_dead",
+    "__ubsan_handle_builtin_unreachable",
+    "__invalid_creds",
+    "btrfs_assertfail",
+    "xen_start_kernel",
+    "sev_es_terminate",
+    "snp_abort",
+    "arch_cpu_idle_dead",
+    "cpu_startup_entry",
+];
+
+/// More cases than a switch has.
+const MAX_TABLE: u64 = 1024;
+
 /// `foo` of `foo.isra.0.cold`.
 pub(crate) fn base_name(name: &str) -> &str {
     name.split('.').next().filter(|n| !n.is_empty()).unwrap_or(name)
@@ -25,7 +73,7 @@ pub(crate) fn base_name(name: &str) -> &str {
 
 impl Code {
     /// The function around an address, with its cold part where it has one.
-    pub(crate) fn around(s: &Session, at: VirtAddr) -> Option<Self> {
+    pub(crate) fn around(s: &Session, at: VirtAddr) -> Option<Rc<Self>> {
         let here = s.locate(at)?;
         let symbol = here.symbol.name.to_owned();
         let module = here.symbol.module.map(str::to_owned);
@@ -45,10 +93,15 @@ impl Code {
         }
         let slices: Vec<(u64, &[u8])> = parts.iter().map(|(at, b)| (*at, b.as_slice())).collect();
         let warnings = crate::bug::warnings_within(s, &slices);
-        let function = Function::decode(&slices, &|ip| warnings.contains(&ip));
+        let known = Known {
+            resumes: &|ip| warnings.contains(&ip),
+            returns: &|target| returns(s, target),
+            table: &|m| jump_table(s, m, &slices),
+        };
+        let function = Function::decode(&slices, &known);
         let flow = Flow::of(&function);
         let whole = ![".isra", ".constprop", ".part"].iter().any(|suffix| main_name.contains(suffix));
-        Some(Self {
+        Some(Rc::new(Self {
             function,
             flow,
             name: base_name(&main_name).to_owned(),
@@ -56,7 +109,7 @@ impl Code {
             entry: main,
             module,
             whole,
-        })
+        }))
     }
 
     /// `+78` for an address of the function, in decimal as disassemblers and backtraces have it.
@@ -66,6 +119,34 @@ impl Code {
             None => format!("{at:x}"),
         }
     }
+}
+
+/// False for the functions that never return.
+fn returns(s: &Session, target: u64) -> bool {
+    let Some(l) = s.locate(VirtAddr(target)) else { return true };
+    l.offset != 0 || !NO_RETURN.contains(&l.symbol.name)
+}
+
+/// The register that a retpoline's thunk jumps to.
+pub(crate) fn thunk_register(s: &Session, target: VirtAddr) -> Option<usize> {
+    let table = &s.kernel_symbols().table;
+    let register = table.exactly_at(target).find_map(|symbol| {
+        ["__x86_indirect_thunk_", "__x86_indirect_call_thunk_"]
+            .iter()
+            .find_map(|p| symbol.name.strip_prefix(p))
+            .filter(|r| *r != "array")
+    })?;
+    arch::x86_64::regs::SET.number(register)
+}
+
+/// The targets in a jump table: as many words as point into the function.
+fn jump_table(s: &Session, m: &Mem, parts: &[(u64, &[u8])]) -> Vec<u64> {
+    let start = VirtAddr(m.disp.cast_unsigned());
+    (0..MAX_TABLE)
+        .map_while(|n| s.mem().ptr(start.add(n * 8)).ok())
+        .map(|to| to.0)
+        .take_while(|to| parts.iter().any(|(at, code)| to.wrapping_sub(*at) < code.len() as u64))
+        .collect()
 }
 
 /// The only function of a name in the kernel or a module.

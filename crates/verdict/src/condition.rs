@@ -1,315 +1,322 @@
 //! The condition under which a trap was reached, rebuilt from the code, with the values that its
 //! operands had.
 
+use crate::bits;
 use crate::model::{Condition, How, Object, OperandRow};
-use crate::names::{Named, Namer, shown};
-use arch::Regs;
-use arch::x86_64::regs as x86;
-use arch::x86_64::slice::{Branch, Expr, Mem, Operand, Relation, Test};
-use base::{VirtAddr, VirtRead};
-use debuginfo::types::{Encoding, Type, TypeRef, Types};
+use crate::names::Namer;
+use crate::operand::{Side, constant_text, side};
+pub(crate) use crate::operand::{operand_address, read, register_name};
+use crate::terms::wrapped;
+use arch::x86_64::slice::{Branch, Operand, Part, Relation, Test, Way, cut};
+use debuginfo::types::{Encoding, Type, Types};
 
-/// An operand: its name, its value and the row that tells of it.
-struct Side {
+/// A part of a condition: `total_sg > vq->vring.num`.
+#[derive(Clone)]
+struct Told {
     text: String,
-    ty: Option<TypeRef>,
-    value: Option<u64>,
-    constant: bool,
-    memory: bool,
-    row: Option<OperandRow>,
-    object: Option<Object>,
+    /// Whether it holds with the values at hand.
+    truth: Option<bool>,
+    /// False where a value was read from memory that may have changed since.
+    sure: bool,
+    how: How,
+    rows: Vec<OperandRow>,
+    objects: Vec<Object>,
+    code: Vec<String>,
+    /// The check that a warning is given once.
+    once: bool,
 }
 
 /// The condition that led to the trap at `trap`. `word` is what the source most likely calls it:
 /// `BUG_ON`, `WARN_ON`.
 pub(crate) fn of_trap(namer: &Namer<'_>, trap: u64, word: &str) -> Result<Condition, String> {
-    let ways = namer.code.function.ways_to(trap);
-    if ways.is_empty() {
-        return Err("no conditional jump leads to the trap directly: the condition is in the code before a call, or there is none".into());
+    let code = &namer.code;
+    let ways = code.function.ways_to(trap, &code.flow);
+    if !ways.is_empty() {
+        return choose(namer, &ways, trap, word);
     }
-    let told: Vec<(bool, Condition)> = ways
-        .iter()
-        .filter_map(|way| tell(namer, way, trap, word))
-        .filter(|(truth, _)| *truth != Some(false))
-        .map(|(truth, c)| (truth == Some(true), c))
-        .collect();
-    let confirmed: Vec<&Condition> = told.iter().filter(|(sure, _)| *sure).map(|(_, c)| c).collect();
-    match (confirmed.as_slice(), told.as_slice()) {
-        ([only], _) => Ok((*only).clone()),
-        ([], [(_, only)]) if ways.len() == 1 => Ok(only.clone()),
-        ([], []) => Err(format!(
-            "{} conditional jumps lead to the trap; of none can the operands be told",
-            ways.len()
-        )),
-        (several, _) if several.len() > 1 => Err(format!(
-            "{} conditions lead to the trap and hold: which came first is not known",
-            several.len()
-        )),
-        _ => Err(format!("{} conditional jumps lead to the trap; which was taken is not known", ways.len())),
+    if code.function.always_reaches(trap) {
+        return match namer.outer() {
+            Some(outer) => of_trap(outer, outer.at, word).map_err(|why| {
+                format!(
+                    "{} comes to the trap whenever it is called; in {}: {why}",
+                    code.name, outer.code.name
+                )
+            }),
+            None => Err(format!("{} comes to the trap whenever it is called", code.name)),
+        };
+    }
+    Err("no conditional jump decides that the trap is reached".into())
+}
+
+/// A way to the trap, told: its parts, those that could not be told left out.
+struct Reading {
+    parts: Vec<Told>,
+    /// True where every part that the way needs was told.
+    whole: bool,
+}
+
+impl Reading {
+    /// True where the values show that the trap was not reached this way.
+    fn refuted(&self) -> bool {
+        self.parts.iter().any(|p| p.sure && p.truth == Some(false))
+    }
+    fn holds(&self, shown: &[&Told]) -> bool {
+        self.whole && !shown.is_empty() && shown.iter().all(|p| p.truth == Some(true))
     }
 }
 
-fn tell(namer: &Namer<'_>, way: &Branch, trap: u64, word: &str) -> Option<(Option<bool>, Condition)> {
+/// How far before a trap the jumps are followed that lead to its condition.
+const MAX_BEFORE: usize = 4;
+
+/// False where the values show that the code did not come to the instruction at `ip`.
+fn reachable(namer: &Namer<'_>, ip: u64, depth: usize) -> bool {
+    let ways = namer.code.function.ways_to(ip, &namer.code.flow);
+    let open = |w: &Way| {
+        !read_way(namer, w, ip).refuted()
+            && (depth >= MAX_BEFORE || w.steps.first().is_none_or(|s| reachable(namer, s.jump, depth + 1)))
+    };
+    ways.is_empty() || ways.iter().any(open)
+}
+
+/// True for the check of a WARN_ON_ONCE alone, which says nothing: what led to it is the condition.
+fn is_once(reading: &Reading) -> bool {
+    reading.parts.iter().all(|p| p.once)
+}
+
+fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, word: &str) -> Result<Condition, String> {
+    let mut all: Vec<(Reading, Vec<bool>)> = Vec::new();
+    for way in ways {
+        let reading = read_way(namer, way, trap);
+        match way.steps.first().filter(|_| is_once(&reading)) {
+            Some(step) => {
+                let before = namer.code.function.ways_to(step.jump, &namer.code.flow);
+                all.extend(before.iter().map(|w| (read_way(namer, w, step.jump), w.spare.clone())));
+            }
+            None => all.push((reading, way.spare.clone())),
+        }
+    }
+    // of several, the values decide which part of the function the code went through
+    if ways.len() > 1 && all.len() == ways.len() {
+        let came = |w: &Way| w.steps.first().is_none_or(|s| reachable(namer, s.jump, 0));
+        let mut ways = ways.iter();
+        all.retain(|_| ways.next().is_none_or(came));
+    }
+    let open: Vec<(&Reading, Vec<&Told>)> =
+        all.iter().filter(|(r, _)| !r.refuted()).map(|(r, spare)| (r, needed(r, spare))).collect();
+    if open.is_empty() {
+        return Err(match ways {
+            [_] => "with the values at hand, the condition before the trap does not hold".to_owned(),
+            _ => format!("with the values at hand, none of the {} ways to the trap was taken", ways.len()),
+        });
+    }
+    let holding: Vec<&Vec<&Told>> = open.iter().filter(|(r, shown)| r.holds(shown)).map(|(_, s)| s).collect();
+    let (chosen, confirmed): (Vec<&Vec<&Told>>, bool) = match holding.as_slice() {
+        [] => (open.iter().map(|(_, s)| s).collect(), false),
+        some => (some.to_vec(), true),
+    };
+    if !confirmed
+        && (chosen.iter().any(|s| s.is_empty()) || (chosen.len() > 1 && open.iter().any(|(r, _)| !r.whole)))
+    {
+        return Err(match ways {
+            [_] => "the comparison before the trap cannot be told".to_owned(),
+            _ => format!("{} ways lead to the trap; which was taken is not known", open.len()),
+        });
+    }
+    Ok(join(namer, &chosen, confirmed, word))
+}
+
+/// The parts without which the trap would not have been reached this way.
+fn needed<'r>(reading: &'r Reading, spare: &[bool]) -> Vec<&'r Told> {
+    let shown = reading.parts.iter().zip(spare.iter().chain(std::iter::repeat(&false)));
+    shown.filter(|(part, spare)| !**spare && !part.text.is_empty()).map(|(part, _)| part).collect()
+}
+
+/// `a && b || c`, with every operand once.
+fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, word: &str) -> Condition {
+    let mut texts: Vec<String> = Vec::new();
+    let (mut rows, mut objects, mut code): (Vec<OperandRow>, Vec<Object>, Vec<String>) = Default::default();
+    let mut how = How::Dwarf;
+    for way in ways {
+        let parts: Vec<&str> = way.iter().map(|p| p.text.as_str()).collect();
+        let text = parts.join(" && ");
+        if texts.contains(&text) {
+            continue;
+        }
+        texts.push(text);
+        for part in way.iter() {
+            how = how.max(part.how);
+            for row in &part.rows {
+                if rows.iter().all(|r| r.name != row.name || r.value != row.value) {
+                    rows.push(row.clone());
+                }
+            }
+            for object in &part.objects {
+                if objects.iter().all(|o| o.at != object.at) {
+                    objects.push(object.clone());
+                }
+            }
+            code.extend(part.code.iter().filter(|l| !code.contains(l)).cloned().collect::<Vec<_>>());
+        }
+    }
+    let several = texts.len() > 1;
+    let texts: Vec<String> =
+        texts.into_iter().map(|t| if several && t.contains(" && ") { format!("({t})") } else { t }).collect();
+    if namer.level > 0 {
+        code.insert(0, format!("in {}:", namer.code.name));
+    }
+    let text = texts.join(" || ");
+    // the condition of a call stands in the caller's source as an if
+    let text = if namer.level > 0 {
+        format!("if ({text}) in {}", namer.code.name)
+    } else {
+        format!("{word}({text})")
+    };
+    Condition { text, how, operands: rows, code, confirmed, objects }
+}
+
+fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {
+    let told: Vec<Option<Told>> = way.steps.iter().map(|step| tell(namer, step, trap)).collect();
+    let whole = told.iter().all(Option::is_some);
+    // what could not be told keeps its place, without a text
+    let nothing = || Told {
+        text: String::new(),
+        truth: None,
+        sure: false,
+        how: How::Decoded,
+        rows: Vec::new(),
+        objects: Vec::new(),
+        code: Vec::new(),
+        once: false,
+    };
+    Reading { parts: told.into_iter().map(|t| t.unwrap_or_else(nothing)).collect(), whole }
+}
+
+fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     let test = way.test?;
     let types = namer.types();
     let mut left = side(namer, way, test.left, test.size);
     let mut right = side(namer, way, test.right, test.size);
     let mut relation = test.relation;
     let mask = test.mask.map(|m| side(namer, way, m, test.size));
-    let truth = evaluate(&test, left.value, right.value, mask.as_ref().map(|m| m.value));
-    // memory on the right, constants always: as people write it
-    if left.constant || (left.memory && !right.memory && !right.constant) {
+    let bit = test.bit.map(|b| side(namer, way, b, test.size));
+    let mut mask = mask;
+    let truth = evaluate(&test, &left, &right, mask.as_ref(), bit.as_ref());
+    let constant = |s: &Side| s.value.filter(|_| s.constant);
+    if let Some(m) = mask.as_ref().and_then(constant)
+        && let Some((side, m)) = bits::masked(namer, test.left, &left, cut(m, test.size, false))
+    {
+        left = side;
+        mask = m.map(|m| Side::constant(m.cast_signed()));
+    } else if let Some(m) = mask.as_ref().and_then(constant) {
+        mask = Some(Side::constant(cut(m, test.size, false).cast_signed()));
+    } else if let (None, None, Some(c), false) = (&mask, &bit, constant(&right), test.signed)
+        && let Some((side, c)) = bits::compared(namer, test.left, &left, relation, cut(c, test.size, false))
+    {
+        left = side;
+        right = Side::constant(c.cast_signed());
+    }
+    let sure = [Some(&left), Some(&right), mask.as_ref(), bit.as_ref()].into_iter().flatten().all(|s| s.sure);
+    // what was read from memory on the right, addresses and constants always: as people write it
+    let rank = |s: &Side, part: &Part| match part.operand {
+        _ if s.text.starts_with('&') => 3,
+        Operand::Mem(_) => 2,
+        _ if s.memory => 1,
+        _ => 0,
+    };
+    if left.constant || (!right.constant && rank(&left, &test.left) > rank(&right, &test.right)) {
         std::mem::swap(&mut left, &mut right);
         relation = relation.swapped();
     }
-    let text = spell(types, &left, mask.as_ref(), &right, relation);
-    let names: Vec<How> = [Some(&left), mask.as_ref(), Some(&right)]
-        .into_iter()
-        .flatten()
-        .filter_map(|x| x.row.as_ref())
-        .map(|r| r.how)
-        .collect();
-    let how = names.into_iter().max().unwrap_or(How::Decoded).max(How::Dwarf);
+    let text = match &bit {
+        Some(bit) => {
+            let not = if relation == Relation::Eq { "!" } else { "" };
+            format!("{not}({} & 1 << {})", wrapped(&left.text), wrapped(&bit.text))
+        }
+        None => spell(types, &left, mask.as_ref(), &right, relation, &test),
+    };
+    // the once of WARN_ON_ONCE is set before the trap
+    let once =
+        [&left, &right].iter().any(|s| ["__already_done", "__warned"].iter().any(|w| s.text.starts_with(w)));
+    let (text, truth) = if once { (String::new(), None) } else { (text, truth) };
     let mut objects = Vec::new();
-    let mut operands = Vec::new();
-    for x in [Some(left), mask, Some(right)].into_iter().flatten() {
+    let mut rows = Vec::new();
+    for x in [Some(left), mask, bit, Some(right)].into_iter().flatten() {
         objects.extend(x.object);
-        operands.extend(x.row);
+        rows.extend(x.row);
     }
+    let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
+    Some(Told { text, truth, sure, how, rows, objects, code: lines(namer, way, trap), once })
+}
+
+/// `+78 cmp %r12d,0x60(%rbp)` and the jump.
+fn lines(namer: &Namer<'_>, way: &Branch, trap: u64) -> Vec<String> {
     let code = &namer.code;
-    let jump = code.function.text(way.jump).unwrap_or_default();
-    let leads = match way.taken {
-        true => format!(
-            "{} {jump} {} -> trap",
-            code.offset(way.jump),
-            code.offset(code.function.target(way.jump).unwrap_or(trap))
-        ),
-        false => format!("{} {jump} not taken, {} -> trap", code.offset(way.jump), code.offset(trap)),
-    };
-    let lines = vec![
-        format!("{} {}", code.offset(way.compare), code.function.text(way.compare).unwrap_or_default()),
-        leads,
-    ];
-    let condition = Condition {
-        text: format!("{word}({text})"),
-        how,
-        operands,
-        code: lines,
-        confirmed: truth == Some(true),
-        objects,
-    };
-    Some((truth, condition))
-}
-
-fn side(namer: &Namer<'_>, way: &Branch, operand: Operand, size: u64) -> Side {
-    let types = namer.types();
-    let gone = |n: usize| way.changed.contains(&n);
-    match operand {
-        Operand::Imm(v) => Side {
-            text: v.to_string(),
-            ty: None,
-            value: Some(v.cast_unsigned()),
-            constant: true,
-            memory: false,
-            row: None,
-            object: None,
-        },
-        Operand::Reg { number, .. } if constant_of(namer, way, number).is_some() => {
-            let v = constant_of(namer, way, number).unwrap_or_default();
-            Side {
-                text: v.to_string(),
-                ty: None,
-                value: Some(v.cast_unsigned()),
-                constant: true,
-                memory: false,
-                row: None,
-                object: None,
-            }
-        }
-        Operand::Reg { number, size: own } => {
-            let register = register_name(number, own);
-            let named = namer.register(way.compare, number);
-            let value = namer.regs.get(number).filter(|_| !gone(number));
-            // the value may live on in another register, or be a constant
-            let (value, where_) = match (value, namer.code.flow.register(way.compare, number)) {
-                (Some(v), _) => (Some(v), format!("%{register}")),
-                (None, Some(sym)) => match namer.code.flow.expr(sym) {
-                    Expr::Const(c) => (Some(c.cast_unsigned()), format!("%{register}, a constant")),
-                    Expr::Many => (None, format!("%{register}, overwritten since")),
-                    _ => {
-                        let other = namer
-                            .code
-                            .flow
-                            .holders(way.compare, sym)
-                            .find(|n| !gone(*n) && *n != number && namer.regs.get(*n).is_some());
-                        match other {
-                            Some(n) => (
-                                namer.regs.get(n),
-                                format!("%{register}, still in %{}", register_name(n, own)),
-                            ),
-                            None => (None, format!("%{register}, overwritten since")),
-                        }
-                    }
-                },
-                (None, None) => (None, format!("%{register}, overwritten since")),
-            };
-            let (named, ty) = typed(types, named, own, size);
-            let text = named.as_ref().map_or_else(|| format!("%{register}"), |n| n.text.clone());
-            let origin = named.as_ref().map(|n| n.origin.clone()).unwrap_or_default();
-            let row = OperandRow {
-                name: text.clone(),
-                value: value.map(|v| shown(types, ty, v, size)),
-                detail: if origin.is_empty() { where_ } else { format!("{where_}, {origin}") },
-                how: named.as_ref().map_or(How::Decoded, |n| n.how),
-                commands: vec!["bt".into(), format!("dis -x {}", namer.code.symbol)],
-            };
-            Side { text, ty, value, constant: false, memory: false, row: Some(row), object: None }
-        }
-        Operand::Mem(m) => memory_side(namer, way, &m, size),
-    }
-}
-
-/// The constant that a register holds at the comparison.
-fn constant_of(namer: &Namer<'_>, way: &Branch, number: usize) -> Option<i64> {
-    match namer.code.flow.expr(namer.code.flow.register(way.compare, number)?) {
-        Expr::Const(v) => Some(v),
-        _ => None,
-    }
-}
-
-/// A type that fits a value's width; where it does not, the name gets a cast.
-fn typed(types: &Types, named: Option<Named>, own: u64, size: u64) -> (Option<Named>, Option<TypeRef>) {
-    let Some(mut named) = named else { return (None, None) };
-    let Some(ty) = named.ty else { return (Some(named), None) };
-    match types.size_of(ty) {
-        Ok(n) if n == size => (Some(named), Some(ty)),
-        Ok(n) if n > own => {
-            named.text = format!("(u{})({})", own * 8, named.text);
-            (Some(named), None)
-        }
-        Ok(n) if n < own => {
-            // promoted: the value's sign is the compiler's business
-            (Some(named), Some(ty))
-        }
-        _ => (Some(named), None),
-    }
-}
-
-fn memory_side(namer: &Namer<'_>, way: &Branch, m: &Mem, size: u64) -> Side {
-    let types = namer.types();
-    let base_kept = m.base.is_none_or(|b| !way.changed.contains(&b))
-        && m.index.is_none_or(|(i, _)| !way.changed.contains(&i));
-    let address = if base_kept { address(namer, m) } else { None };
-    let value = address.filter(|_| !way.stores).and_then(|at| read(namer.s.mem(), at, size));
-    let member = namer.memory(way.compare, m);
-    let operand_text = memory_text(m);
-    let text = member.as_ref().map_or_else(|| operand_text.clone(), |x| x.named.text.clone());
-    let ty = member.as_ref().and_then(|x| x.named.ty);
-    let value = match (member.as_ref().and_then(|x| x.bits), value) {
-        (Some((first, width)), Some(v)) if first < 64 => {
-            Some((v >> first) & (u64::MAX >> (64 - width.clamp(1, 64))))
-        }
-        (_, v) => v,
-    };
-    let mut detail = match address {
-        Some(at) => format!("u{} at {at:016x}", size * 8),
-        None => operand_text.clone(),
-    };
-    let mut commands = Vec::new();
-    let mut object = None;
-    if let (Some(x), Some(base)) = (&member, m.base) {
-        let base_value = namer.regs.get(base).filter(|_| base_kept);
-        if let (Some((name, of)), Some(base_value)) = (&x.object, base_value) {
-            let at = base_value.wrapping_sub(x.shift);
-            let tag = types.name(*of);
-            detail = format!("{detail}; {name} = ({tag} *) {at:016x} in %{}", register_name(base, 8));
-            commands.push(format!("{tag}.{} {at:x}", x.path));
-            object = Some(Object { name: name.clone(), ty: *of, at, member: x.path.clone() });
-        }
-        if !x.named.origin.is_empty() {
-            detail = format!("{detail}; {}", x.named.origin);
-        }
-    }
-    if let (Some(at), true) = (address, commands.is_empty()) {
-        commands.push(format!("rd -{} {at:x}", size * 8));
-    }
-    if way.stores && address.is_some() {
-        detail.push_str("; memory may have changed before the trap");
-    }
-    let row = OperandRow {
-        name: text.clone(),
-        value: value.map(|v| shown(types, ty, v, size)),
-        detail,
-        how: member.as_ref().map_or(How::Decoded, |x| x.named.how),
-        commands,
-    };
-    Side { text, ty, value, constant: false, memory: true, row: Some(row), object }
-}
-
-/// The address of a memory operand, from the registers at the trap.
-pub(crate) fn address(namer: &Namer<'_>, m: &Mem) -> Option<u64> {
-    operand_address(m, namer.regs)
-}
-
-/// The address of a memory operand with these registers.
-pub(crate) fn operand_address(m: &Mem, regs: &Regs) -> Option<u64> {
-    let mut at = m.disp.cast_unsigned();
-    if let Some(b) = m.base {
-        at = at.wrapping_add(regs.get(b)?);
-    }
-    if let Some((i, scale)) = m.index {
-        at = at.wrapping_add(regs.get(i)?.wrapping_mul(u64::from(scale)));
-    }
-    if m.per_cpu {
-        at = at.wrapping_add(regs.get(x86::GS_BASE)?);
-    }
-    Some(at)
-}
-
-pub(crate) fn read(mem: &dyn VirtRead, at: u64, size: u64) -> Option<u64> {
-    let at = VirtAddr(at);
-    match size {
-        1 => mem.u8(at).ok().map(u64::from),
-        2 => mem.u16(at).ok().map(u64::from),
-        4 => mem.u32(at).ok().map(u64::from),
-        8 => mem.u64(at).ok(),
-        _ => None,
-    }
+    let line = |ip: u64| format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
+    let mut out = vec![line(way.compare)];
+    out.extend(way.kept_by.map(line));
+    let target = code.function.target(way.jump);
+    let end = if namer.level > 0 { "call" } else { "trap" };
+    out.push(match (way.taken, target) {
+        (true, Some(to)) => format!("{} {} -> {end}", line(way.jump), code.offset(to)),
+        (true, None) => format!("{} -> {end}", line(way.jump)),
+        (false, _) => format!("{} not taken, {} -> {end}", line(way.jump), code.offset(trap)),
+    });
+    out
 }
 
 /// Whether the comparison holds for these values.
-fn evaluate(test: &Test, left: Option<u64>, right: Option<u64>, mask: Option<Option<u64>>) -> Option<bool> {
-    let bits = test.size.clamp(1, 8) * 8;
-    let keep = u64::MAX >> (64 - bits);
-    let left = left?;
-    let left = match mask {
-        Some(mask) => left & mask?,
-        None => left,
-    } & keep;
-    let right = right? & keep;
-    let extend = |v: u64| (v << (64 - bits)).cast_signed();
+fn evaluate(test: &Test, left: &Side, right: &Side, mask: Option<&Side>, bit: Option<&Side>) -> Option<bool> {
+    let value = |s: Option<&Side>| s.map(|s| s.value);
+    compare(test, left.value, right.value, value(mask), value(bit))
+}
+
+fn compare(
+    test: &Test,
+    left: Option<u64>,
+    right: Option<u64>,
+    mask: Option<Option<u64>>,
+    bit: Option<Option<u64>>,
+) -> Option<bool> {
+    let size = test.size.clamp(1, 8);
+    let mut left = cut(left?, size, false);
+    if let Some(mask) = mask {
+        left &= mask?;
+    }
+    if let Some(bit) = bit {
+        left = left >> (bit? % (size * 8)) & 1;
+    }
+    let (left, right) = (cut(left, size, false), cut(right?, size, false));
+    let extend = |v: u64| cut(v, size, true).cast_signed();
     let order = if test.signed { extend(left).cmp(&extend(right)) } else { left.cmp(&right) };
     Some(test.relation.holds(order))
 }
 
-fn spell(types: &Types, left: &Side, mask: Option<&Side>, right: &Side, relation: Relation) -> String {
+fn spell(
+    types: &Types,
+    left: &Side,
+    mask: Option<&Side>,
+    right: &Side,
+    relation: Relation,
+    test: &Test,
+) -> String {
     let zero = right.constant && right.value == Some(0);
     if let Some(mask) = mask {
         let mask = match mask.value {
-            Some(v) if mask.constant => format!("{:#x}", v & 0xffff_ffff),
-            _ => mask.text.clone(),
+            Some(v) if mask.constant && test.mask.is_some() => format!("{v:#x}"),
+            _ => wrapped(&mask.text),
         };
+        let left = wrapped(&left.text);
         return match (zero, relation) {
-            (true, Relation::Ne) => format!("{} & {mask}", left.text),
-            (true, Relation::Eq) => format!("!({} & {mask})", left.text),
-            _ => format!("({} & {mask}) {} {}", left.text, relation.symbol(), right.text),
+            (true, Relation::Ne) => format!("{left} & {mask}"),
+            (true, Relation::Eq) => format!("!({left} & {mask})"),
+            _ => format!("({left} & {mask}) {} {}", relation.symbol(), right.text),
         };
     }
     let kind = left.ty.and_then(|ty| types.resolve(ty).ok()).map(|(_, ty)| ty);
     let pointer = matches!(kind.as_deref(), Some(Type::Pointer { .. }));
     let boolean = matches!(kind.as_deref(), Some(Type::Int { encoding: Encoding::Bool, .. }));
     match relation {
-        Relation::Eq if zero && boolean => return format!("!{}", left.text),
+        Relation::Eq if zero && boolean => return format!("!{}", wrapped(&left.text)),
         Relation::Ne if zero && boolean => return left.text.clone(),
         Relation::Eq | Relation::Ne if zero && pointer => {
             return format!("{} {} NULL", left.text, relation.symbol());
@@ -317,63 +324,16 @@ fn spell(types: &Types, left: &Side, mask: Option<&Side>, right: &Side, relation
         _ => {}
     }
     let constant = match right.value {
-        Some(v) if right.constant => constant_text(types, left.ty, v.cast_signed()),
-        _ => right.text.clone(),
+        Some(v) if right.constant => constant_text(types, left.ty, v, test),
+        _ => bracketed(&right.text),
     };
-    format!("{} {} {constant}", left.text, relation.symbol())
+    format!("{} {} {constant}", bracketed(&left.text), relation.symbol())
 }
 
-fn constant_text(types: &Types, ty: Option<TypeRef>, v: i64) -> String {
-    if let Some((_, full)) = ty.and_then(|ty| types.resolve(ty).ok())
-        && let Type::Enum { values, .. } = &*full
-        && let Some((name, _)) = values.iter().find(|(_, value)| *value == i128::from(v))
-    {
-        return name.to_string();
-    }
-    if let Some(words) = crate::access::poison(v.cast_unsigned()) {
-        return format!("{v:#x} ({})", words.split(':').next().unwrap_or(words));
-    }
-    if v.unsigned_abs() > 0xffff { format!("{v:#x}") } else { v.to_string() }
-}
-
-/// `0x60(%rbp)`
-fn memory_text(m: &Mem) -> String {
-    let prefix = if m.per_cpu { "%gs:" } else { "" };
-    let disp = match m.disp {
-        0 if m.base.is_some() => String::new(),
-        d if d < 0 && m.base.is_some() => format!("-{:#x}", d.unsigned_abs()),
-        d => format!("{:#x}", d),
-    };
-    match (m.base, m.index) {
-        (None, None) => format!("{prefix}{disp}"),
-        (base, index) => {
-            let base = base.map(|b| format!("%{}", register_name(b, 8))).unwrap_or_default();
-            let index = index.map(|(i, s)| format!(",%{},{s}", register_name(i, 8))).unwrap_or_default();
-            format!("{prefix}{disp}({base}{index})")
-        }
-    }
-}
-
-/// `r12d` of register 12 and 4 bytes.
-pub(crate) fn register_name(number: usize, size: u64) -> String {
-    let name = x86::SET.name(number).unwrap_or("?");
-    if number >= x86::R8 {
-        let suffix = match size {
-            4 => "d",
-            2 => "w",
-            1 => "b",
-            _ => "",
-        };
-        return format!("{name}{suffix}");
-    }
-    let short = name.strip_prefix('r').unwrap_or(name);
-    match (size, short) {
-        (4, short) => format!("e{short}"),
-        (2, short) => short.to_owned(),
-        (1, "ax" | "bx" | "cx" | "dx") => format!("{}l", short.trim_end_matches('x')),
-        (1, short) => format!("{short}l"),
-        _ => name.to_owned(),
-    }
+/// In parentheses where C's precedence would read it otherwise beside a comparison.
+fn bracketed(text: &str) -> String {
+    let binds_less = [" & ", " | ", " ^ ", " && ", " || "].iter().any(|op| text.contains(op));
+    if binds_less { wrapped(text) } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -381,27 +341,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn registers_by_width() {
-        for (n, size, want) in [
-            (x86::R12, 4, "r12d"),
-            (x86::RAX, 1, "al"),
-            (x86::RSI, 1, "sil"),
-            (x86::RDX, 4, "edx"),
-            (x86::RBP, 8, "rbp"),
-        ] {
-            assert_eq!(register_name(n, size), want);
-        }
-    }
-
-    #[test]
     fn comparisons_know_width_and_sign() {
-        let zero = Operand::Imm(0);
-        let t = |relation, signed, size| Test { left: zero, mask: None, right: zero, relation, signed, size };
-        assert_eq!(evaluate(&t(Relation::Lt, false, 4), Some(64), Some(128), None), Some(true));
-        assert_eq!(evaluate(&t(Relation::Lt, true, 4), Some(0xffff_ffff), Some(0), None), Some(true));
-        assert_eq!(evaluate(&t(Relation::Lt, false, 4), Some(0xffff_ffff), Some(0), None), Some(false));
-        assert_eq!(evaluate(&t(Relation::Eq, false, 1), Some(0x1_00), Some(0), None), Some(true));
-        assert_eq!(evaluate(&t(Relation::Ne, false, 4), Some(6), Some(0), Some(Some(1))), Some(false));
-        assert_eq!(evaluate(&t(Relation::Eq, false, 4), None, Some(0), None), None);
+        let zero = Part { operand: Operand::Imm(0), sym: None, after: false };
+        let t = |relation, signed, size| Test {
+            left: zero,
+            mask: None,
+            bit: None,
+            right: zero,
+            relation,
+            signed,
+            size,
+        };
+        assert_eq!(compare(&t(Relation::Lt, false, 4), Some(64), Some(128), None, None), Some(true));
+        assert_eq!(compare(&t(Relation::Lt, true, 4), Some(0xffff_ffff), Some(0), None, None), Some(true));
+        assert_eq!(compare(&t(Relation::Lt, false, 4), Some(0xffff_ffff), Some(0), None, None), Some(false));
+        assert_eq!(compare(&t(Relation::Eq, false, 1), Some(0x1_00), Some(0), None, None), Some(true));
+        assert_eq!(compare(&t(Relation::Ne, false, 4), Some(6), Some(0), Some(Some(1)), None), Some(false));
+        assert_eq!(compare(&t(Relation::Ne, false, 8), Some(8), Some(0), None, Some(Some(3))), Some(true));
+        assert_eq!(compare(&t(Relation::Eq, false, 4), None, Some(0), None, None), None);
     }
 }

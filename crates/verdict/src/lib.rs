@@ -6,6 +6,7 @@
 
 mod access;
 mod analyse;
+mod bits;
 mod bug;
 mod code;
 mod condition;
@@ -13,12 +14,16 @@ mod context;
 mod culprit;
 mod event;
 mod files;
+mod judge;
 mod known;
 mod model;
 mod names;
+mod operand;
 mod path;
 mod related;
 mod signature;
+mod terms;
+mod values;
 mod waits;
 
 pub use analyse::{Options, analyse};

@@ -4,13 +4,17 @@
 use crate::code::Code;
 use crate::model::How;
 use crate::path;
+use crate::terms::{arrow, pointed};
 use arch::Regs;
-use arch::x86_64::slice::{ARGUMENTS, Expr, Mem, Sym};
+use arch::x86_64::slice::Mem;
 use base::{VirtAddr, VirtRead};
 use debuginfo::dwarf::{Caller, FrameAccess, Location};
 use debuginfo::types::{Encoding, Scope, Space, Type, TypeRef, Types};
 use kernel::Session;
-use std::cell::OnceCell;
+use rustc_hash::FxHashMap;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+use unwind::Frame;
 
 /// A value's name in C.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,18 +33,18 @@ pub(crate) struct Member {
     pub(crate) object: Option<(String, TypeRef)>,
     pub(crate) path: String,
     pub(crate) bits: Option<(u64, u32)>,
-    /// Bytes from the object to the base register's value (`container_of`).
-    pub(crate) shift: u64,
+    /// Bytes from the object's begin to the member.
+    pub(crate) offset: u64,
 }
 
 /// A variable that debug information places in a register or in memory.
-struct Local {
-    name: String,
-    ty: TypeRef,
-    place: Spot,
+pub(crate) struct Local {
+    pub(crate) name: String,
+    pub(crate) ty: TypeRef,
+    pub(crate) place: Spot,
 }
 
-enum Spot {
+pub(crate) enum Spot {
     Register(usize),
     Memory(u64),
     Value(u64),
@@ -49,11 +53,20 @@ enum Spot {
 /// Names values of one function.
 pub(crate) struct Namer<'a> {
     pub(crate) s: &'a Session,
-    pub(crate) code: &'a Code,
-    pub(crate) regs: &'a Regs,
+    pub(crate) code: Rc<Code>,
+    /// The registers before the instruction at `at`.
+    pub(crate) regs: Regs,
+    /// The instruction to blame; of a caller, its call.
+    pub(crate) at: u64,
     /// The canonical frame address, for variables on the stack.
     pub(crate) cfa: Option<u64>,
+    /// The frames of the callers, innermost first.
+    pub(crate) callers: &'a [Frame],
+    /// How many calls lie between this function and the instruction to blame.
+    pub(crate) level: usize,
+    pub(crate) outer: OnceCell<Option<Box<Namer<'a>>>>,
     params: OnceCell<Option<Vec<(String, TypeRef)>>>,
+    locals: RefCell<FxHashMap<u64, Rc<Vec<Local>>>>,
 }
 
 /// Registers at the culprit, as location expressions see them.
@@ -79,8 +92,25 @@ impl FrameAccess for View<'_> {
 }
 
 impl<'a> Namer<'a> {
-    pub(crate) fn new(s: &'a Session, code: &'a Code, regs: &'a Regs, cfa: Option<u64>) -> Self {
-        Self { s, code, regs, cfa, params: OnceCell::new() }
+    pub(crate) fn new(s: &'a Session, code: &Rc<Code>, regs: &Regs, cfa: Option<u64>) -> Self {
+        Self {
+            s,
+            code: Rc::clone(code),
+            regs: *regs,
+            at: regs.pc().unwrap_or(0),
+            cfa,
+            callers: &[],
+            level: 0,
+            outer: OnceCell::new(),
+            params: OnceCell::new(),
+            locals: RefCell::default(),
+        }
+    }
+
+    /// With the frames of the callers, innermost first.
+    pub(crate) fn with_callers(mut self, callers: &'a [Frame]) -> Self {
+        self.callers = callers;
+        self
     }
 
     pub(crate) fn types(&self) -> &'a Types {
@@ -95,7 +125,7 @@ impl<'a> Namer<'a> {
     }
 
     /// Parameters by argument register: name and type.
-    fn params(&self) -> Option<&Vec<(String, TypeRef)>> {
+    pub(crate) fn params(&self) -> Option<&Vec<(String, TypeRef)>> {
         self.params.get_or_init(|| self.find_params()).as_ref()
     }
 
@@ -141,11 +171,20 @@ impl<'a> Namer<'a> {
     }
 
     /// Debug information's variables at an instruction.
-    fn locals(&self, ip: u64) -> Vec<Local> {
+    pub(crate) fn locals(&self, ip: u64) -> Rc<Vec<Local>> {
+        if let Some(known) = self.locals.borrow().get(&ip) {
+            return Rc::clone(known);
+        }
+        let found = Rc::new(self.find_locals(ip));
+        self.locals.borrow_mut().insert(ip, Rc::clone(&found));
+        found
+    }
+
+    fn find_locals(&self, ip: u64) -> Vec<Local> {
         let at = VirtAddr(ip);
         let Some(file) = self.s.debug_at(at) else { return Vec::new() };
         let Some(dwarf) = file.dwarf.as_deref() else { return Vec::new() };
-        let view = View { regs: self.regs, cfa: self.cfa, mem: self.s.mem() };
+        let view = View { regs: &self.regs, cfa: self.cfa, mem: self.s.mem() };
         self.s
             .variables_at(at)
             .into_iter()
@@ -168,7 +207,7 @@ impl<'a> Namer<'a> {
     /// A register's name before the instruction at `ip`.
     pub(crate) fn register(&self, ip: u64, number: usize) -> Option<Named> {
         let sym = self.code.flow.register(ip, number);
-        let derived = sym.and_then(|sym| self.sym(sym, 0).or_else(|| self.raw(sym, 0)));
+        let derived = sym.and_then(|sym| self.sym(ip, sym, 0));
         let locals = self.locals(ip);
         let mut held: Vec<&Local> =
             locals.iter().filter(|l| matches!(l.place, Spot::Register(n) if n == number)).collect();
@@ -189,22 +228,6 @@ impl<'a> Namer<'a> {
         derived
     }
 
-    /// A value that was read from memory of unknown type: `*(arg1 + 0x8)`.
-    fn raw(&self, sym: Sym, depth: usize) -> Option<Named> {
-        if depth > 4 {
-            return None;
-        }
-        let Expr::Load { base, disp, at, .. } = self.code.flow.expr(sym) else { return None };
-        let from = self.sym(base, 0).or_else(|| self.raw(base, depth + 1))?;
-        let text = match disp {
-            0 => format!("*({})", from.text),
-            d if d < 0 => format!("*({} - {:#x})", from.text, d.unsigned_abs()),
-            d => format!("*({} + {d:#x})", from.text),
-        };
-        let origin = format!("read at {}", self.code.offset(at));
-        Some(Named { text, ty: None, how: How::Decoded, origin })
-    }
-
     /// The value of a variable that is in a register or was computed.
     fn value_of(&self, local: &Local) -> Option<u64> {
         match local.place {
@@ -215,7 +238,7 @@ impl<'a> Namer<'a> {
     }
 
     /// A pointer to the larger of several structs at one address says more.
-    fn is_outgrown(&self, ty: TypeRef) -> bool {
+    pub(crate) fn is_outgrown(&self, ty: TypeRef) -> bool {
         path::pointee(self.types(), ty).is_some_and(|to| path::is_compound(self.types(), to))
     }
 
@@ -224,114 +247,13 @@ impl<'a> Namer<'a> {
         let value = self.regs.get(number).filter(|v| v >> 32 != 0);
         let is_here = |l: &Local| matches!(l.place, Spot::Register(n) if n == number);
         self.locals(ip)
-            .into_iter()
+            .iter()
             .filter(|l| is_here(l) || (value.is_some() && self.value_of(l) == value))
-            .map(|l| (l.name, l.ty))
+            .map(|l| (l.name.clone(), l.ty))
             .collect()
     }
 
-    /// The name of a value that the data flow found.
-    pub(crate) fn sym(&self, sym: Sym, depth: usize) -> Option<Named> {
-        if depth > 8 {
-            return None;
-        }
-        let types = self.types();
-        match self.code.flow.expr(sym) {
-            Expr::Entry(number) => {
-                let n = ARGUMENTS.iter().position(|a| *a == number)?;
-                if !self.code.whole {
-                    // the compiler's own version of the function: its arguments are not the source's
-                    let register = crate::condition::register_name(number, 8);
-                    return Some(Named {
-                        text: format!("%{register} on entry"),
-                        ty: None,
-                        how: How::Decoded,
-                        origin: "unchanged since entry".into(),
-                    });
-                }
-                let origin = format!("{} argument, unchanged since entry", ordinal(n));
-                Some(match self.params().and_then(|p| p.get(n)) {
-                    Some((name, ty)) if !name.is_empty() => {
-                        Named { text: name.clone(), ty: Some(*ty), how: How::Decoded, origin }
-                    }
-                    Some((_, ty)) => {
-                        Named { text: format!("arg{}", n + 1), ty: Some(*ty), how: How::Decoded, origin }
-                    }
-                    None => {
-                        // a prototype of fewer parameters: the register is no argument
-                        if self.params().is_some() {
-                            return None;
-                        }
-                        Named { text: format!("arg{}", n + 1), ty: None, how: How::Decoded, origin }
-                    }
-                })
-            }
-            Expr::Load { base, disp, size, at } => {
-                if let Expr::Const(global) = self.code.flow.expr(base) {
-                    return self.global(global.wrapping_add(disp).cast_unsigned(), size);
-                }
-                let from = self.sym(base, depth + 1)?;
-                let member = self.member_of(&from, disp, size)?;
-                let mut named = member.named;
-                named.origin = format!("read at {}", self.code.offset(at));
-                Some(named)
-            }
-            Expr::Add { base, disp } => {
-                let from = self.sym(base, depth + 1)?;
-                if disp > 0
-                    && let Some(to) = from.ty.and_then(|ty| path::pointee(types, ty))
-                    && let Some(leaf) = path::leaf(types, to, disp.cast_unsigned(), 0, &self.code.name)
-                {
-                    return Some(Named {
-                        text: format!("&{}->{}", from.text, leaf.path),
-                        ty: None,
-                        how: from.how.max(How::Decoded),
-                        origin: from.origin,
-                    });
-                }
-                Some(Named {
-                    text: format!(
-                        "{} {} {:#x}",
-                        from.text,
-                        if disp < 0 { '-' } else { '+' },
-                        disp.unsigned_abs()
-                    ),
-                    ty: None,
-                    how: from.how.max(How::Decoded),
-                    origin: from.origin,
-                })
-            }
-            Expr::Returned(call) => {
-                let target = self.code.function.target(call)?;
-                let callee =
-                    self.s.locate(VirtAddr(target)).filter(|l| l.offset == 0)?.symbol.name.to_owned();
-                if callee.contains("_thunk_") || callee.starts_with("__SCT") {
-                    return None;
-                }
-                let ty = self.return_type(&callee);
-                Some(Named {
-                    text: format!("{callee}()"),
-                    ty,
-                    how: How::Decoded,
-                    origin: format!("returned by the call at {}", self.code.offset(call)),
-                })
-            }
-            Expr::PerCpu { at, size } => self.per_cpu(at.cast_unsigned(), size),
-            Expr::Const(v) => {
-                let at = VirtAddr(v.cast_unsigned());
-                let l = (v < 0).then(|| self.s.locate(at)).flatten().filter(|l| l.offset == 0)?;
-                Some(Named {
-                    text: format!("&{}", l.symbol.name),
-                    ty: None,
-                    how: How::Table,
-                    origin: "a constant".into(),
-                })
-            }
-            Expr::Stack(_) | Expr::Opaque(_) | Expr::Many => None,
-        }
-    }
-
-    fn return_type(&self, function: &str) -> Option<TypeRef> {
+    pub(crate) fn return_type(&self, function: &str) -> Option<TypeRef> {
         let types = self.types();
         let ty = types.first(Some(&self.scope()), Space::Function, function)?;
         match &*types.resolve(ty).ok()?.1 {
@@ -358,7 +280,7 @@ impl<'a> Namer<'a> {
     }
 
     /// A variable of the CPU's own area.
-    fn per_cpu(&self, at: u64, size: u64) -> Option<Named> {
+    pub(crate) fn per_cpu(&self, at: u64, size: u64) -> Option<Named> {
         // since 6.14 the area is linked at its place in the image; before, at 0
         let start = self.s.symbol("__per_cpu_start").unwrap_or(VirtAddr(0));
         let address = if at >> 63 == 1 { at } else { start.0.wrapping_add(at) };
@@ -389,7 +311,7 @@ impl<'a> Namer<'a> {
     pub(crate) fn member_of(&self, from: &Named, disp: i64, size: u64) -> Option<Member> {
         let types = self.types();
         let to = path::pointee(types, from.ty?)?;
-        let found = |ty: TypeRef, offset: u64, name: String, how: How, shift: u64| -> Option<Member> {
+        let found = |ty: TypeRef, offset: u64, name: String, how: How| -> Option<Member> {
             let leaf = path::leaf(types, ty, offset, size, &self.code.name)?;
             let how = if leaf.others.is_empty() { how } else { How::Guessed };
             let mut origin = String::new();
@@ -397,44 +319,39 @@ impl<'a> Namer<'a> {
                 origin = format!("or {}, at the same place", leaf.others.join(", "));
             }
             Some(Member {
-                named: Named { text: format!("{name}->{}", leaf.path), ty: Some(leaf.ty), how, origin },
+                named: Named { text: arrow(&name, &leaf.path), ty: Some(leaf.ty), how, origin },
                 object: Some((name, ty)),
                 path: leaf.path,
                 bits: leaf.bits,
-                shift,
+                offset,
             })
         };
         let own = types.size_of(to).unwrap_or(0);
         if !path::is_compound(types, to) {
             if disp == 0 && types.size_of(to).is_ok_and(|n| n == size) {
-                let named = Named {
-                    text: format!("*{}", from.text),
-                    ty: Some(to),
-                    how: from.how,
-                    origin: String::new(),
-                };
-                return Some(Member { named, object: None, path: String::new(), bits: None, shift: 0 });
+                let named =
+                    Named { text: pointed(&from.text), ty: Some(to), how: from.how, origin: String::new() };
+                return Some(Member { named, object: None, path: String::new(), bits: None, offset: 0 });
             }
             return None;
         }
         let offset = u64::try_from(disp).ok();
         if let Some(offset) = offset.filter(|o| *o < own)
-            && let Some(m) = found(to, offset, from.text.clone(), from.how, 0)
+            && let Some(m) = found(to, offset, from.text.clone(), from.how)
         {
             return Some(m);
         }
         // beyond the struct: it is a member of a larger one
         for scope in [self.scope(), Scope::Kernel] {
-            let shift = 0;
             let need = offset?.checked_add(size)?;
-            let all = path::containers(types, &scope, to, shift, need);
+            let all = path::containers(types, &scope, to, 0, need);
             let fitting: Vec<TypeRef> = all
                 .into_iter()
                 .filter(|ty| path::leaf(types, *ty, need - size, size, &self.code.name).is_some())
                 .collect();
             if let [only] = fitting.as_slice() {
                 let name = format!("(({} *){})", types.name(*only), from.text);
-                return found(*only, need - size, name, How::Guessed, shift);
+                return found(*only, need - size, name, How::Guessed);
             }
             if !fitting.is_empty() {
                 return None;
@@ -445,7 +362,7 @@ impl<'a> Namer<'a> {
 
     /// The member that a memory operand of the instruction at `ip` names.
     pub(crate) fn memory(&self, ip: u64, mem: &Mem) -> Option<Member> {
-        let alone = |named| Member { named, object: None, path: String::new(), bits: None, shift: 0 };
+        let alone = |named| Member { named, object: None, path: String::new(), bits: None, offset: 0 };
         if mem.per_cpu {
             return self.per_cpu(mem.disp.cast_unsigned(), mem.size).map(alone);
         }
@@ -457,11 +374,12 @@ impl<'a> Namer<'a> {
             };
         };
         if mem.index.is_some() {
-            return None;
+            return self.element(ip, mem);
         }
         // a local on the stack
         let address = self.regs.get(base).map(|b| b.wrapping_add_signed(mem.disp));
-        let in_memory = self.locals(ip).into_iter().find(|l| match l.place {
+        let locals = self.locals(ip);
+        let in_memory = locals.iter().find(|l| match l.place {
             Spot::Memory(at) => {
                 Some(at) == address && self.types().size_of(l.ty).is_ok_and(|n| n == mem.size)
             }
@@ -469,14 +387,14 @@ impl<'a> Namer<'a> {
         });
         if let Some(local) = in_memory {
             return Some(alone(Named {
-                text: local.name,
+                text: local.name.clone(),
                 ty: Some(local.ty),
                 how: How::Dwarf,
                 origin: "a variable on the stack".into(),
             }));
         }
         if let Some(sym) = self.code.flow.slot(ip, mem)
-            && let Some(named) = self.sym(sym, 0)
+            && let Some(named) = self.sym(ip, sym, 0)
         {
             return Some(alone(named));
         }
@@ -491,7 +409,7 @@ impl<'a> Namer<'a> {
             }
         }
         let (sym, disp) = self.code.flow.address(ip, mem)?;
-        let from = self.sym(sym, 0)?;
+        let from = self.sym(ip, sym, 0)?;
         self.member_of(&from, disp, mem.size)
     }
 }

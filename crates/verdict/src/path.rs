@@ -12,6 +12,8 @@ pub(crate) struct Leaf {
     pub(crate) others: Vec<String>,
     /// Bit-field: first bit and width.
     pub(crate) bits: Option<(u64, u32)>,
+    /// Bytes of an element of the last array on the path.
+    pub(crate) stride: Option<u64>,
 }
 
 const MAX_DEPTH: usize = 12;
@@ -21,7 +23,12 @@ const MAX_FOUND: usize = 64;
 /// whose words speak for a union's member (`virtqueue_add_split`).
 pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &str) -> Option<Leaf> {
     let mut found = Vec::new();
-    walk(types, ty, offset, size, String::new(), 0, &mut found);
+    walk(types, ty, offset, size, (String::new(), None), 0, &mut found);
+    // several bit-fields in what is read: none of them is all of it
+    if found.len() > 1 && found.iter().all(|l| l.bits.is_some()) {
+        return None;
+    }
+    found.retain(|l| l.bits.is_none_or(|(_, width)| size == 0 || u64::from(width) == size * 8));
     let words: Vec<&str> = hint.split('_').filter(|w| w.len() > 2).collect();
     let score = |l: &Leaf| {
         let parts = l.path.split(['.', '[']).filter(|p| words.contains(p)).count();
@@ -34,11 +41,90 @@ pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &st
     Some(chosen)
 }
 
+/// All bit-fields that lie within `size` bytes at `offset`.
+pub(crate) fn bit_fields(types: &Types, ty: TypeRef, offset: u64, size: u64) -> Vec<Leaf> {
+    let mut found = Vec::new();
+    walk(types, ty, offset, size, (String::new(), None), 0, &mut found);
+    found.retain(|leaf| leaf.bits.is_some());
+    found
+}
+
+/// The number that has `size` bytes at `offset` within it: path, where it begins, its size.
+pub(crate) fn containing(types: &Types, ty: TypeRef, offset: u64, size: u64) -> Option<(Leaf, u64, u64)> {
+    let mut out: Option<(Leaf, u64, u64)> = None;
+    for len in [size, 2, 4, 8] {
+        let start = offset - offset % len;
+        if len < size || offset + size > start + len {
+            continue;
+        }
+        if let Some(leaf) =
+            leaf(types, ty, start, len, "").filter(|l| l.bits.is_none() && l.others.is_empty())
+        {
+            if out.as_ref().is_some_and(|(known, ..)| known.path != leaf.path) {
+                return None;
+            }
+            out = Some((leaf, start, len));
+        }
+    }
+    out
+}
+
+/// The largest member that begins at `offset`: `pending` rather than `pending.next`.
+pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(String, TypeRef)> {
+    let mut path = String::new();
+    let (mut ty, mut offset) = (ty, offset);
+    for _ in 0..MAX_DEPTH {
+        let (_, full) = types.resolve(ty).ok()?;
+        match &*full {
+            Type::Compound { members, .. } => {
+                let inside = |m: &&debuginfo::types::Member| {
+                    let len = types.size_of(m.ty).unwrap_or(0);
+                    m.bit_size.is_none()
+                        && m.offset() <= offset
+                        && offset < m.offset().saturating_add(len.max(1))
+                };
+                let mut all = members.iter().filter(inside);
+                let m = all.next()?;
+                if all.next().is_some() && m.name.is_some() {
+                    return None; // a union: which member is meant is not known
+                }
+                if let Some(name) = m.name.as_deref() {
+                    path = joined(&path, name);
+                    if m.offset() == offset {
+                        return Some((path, m.ty));
+                    }
+                }
+                offset -= m.offset();
+                ty = m.ty;
+            }
+            Type::Array { elem, .. } => {
+                let len = types.size_of(*elem).ok().filter(|n| *n > 0)?;
+                path = format!("{path}[{}]", offset / len);
+                if offset.is_multiple_of(len) {
+                    return Some((path, *elem));
+                }
+                offset %= len;
+                ty = *elem;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
 fn joined(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn walk(types: &Types, ty: TypeRef, offset: u64, size: u64, path: String, depth: usize, out: &mut Vec<Leaf>) {
+fn walk(
+    types: &Types,
+    ty: TypeRef,
+    offset: u64,
+    size: u64,
+    (path, stride): (String, Option<u64>),
+    depth: usize,
+    out: &mut Vec<Leaf>,
+) {
     if depth > MAX_DEPTH || out.len() > MAX_FOUND {
         return;
     }
@@ -54,7 +140,7 @@ fn walk(types: &Types, ty: TypeRef, offset: u64, size: u64, path: String, depth:
                     let inside = first >= offset * 8 && first + u64::from(width) <= (offset + bytes) * 8;
                     if inside && !name.is_empty() {
                         let bits = Some((first - offset * 8, width));
-                        out.push(Leaf { path: here, ty: m.ty, others: Vec::new(), bits });
+                        out.push(Leaf { path: here, ty: m.ty, others: Vec::new(), bits, stride });
                     }
                     continue;
                 }
@@ -62,20 +148,21 @@ fn walk(types: &Types, ty: TypeRef, offset: u64, size: u64, path: String, depth:
                 let open_end = len == 0
                     && matches!(types.resolve(m.ty), Ok((_, t)) if matches!(&*t, Type::Array { .. }));
                 if m.offset() <= offset && (offset < m.offset().saturating_add(len) || open_end) {
-                    walk(types, m.ty, offset - m.offset(), size, here, depth + 1, out);
+                    walk(types, m.ty, offset - m.offset(), size, (here, stride), depth + 1, out);
                 }
             }
         }
         Type::Array { elem, .. } => {
             let len = types.size_of(*elem).unwrap_or(0);
             if let Some(n) = offset.checked_div(len) {
-                walk(types, *elem, offset % len, size, format!("{path}[{n}]"), depth + 1, out);
+                let here = (format!("{path}[{n}]"), Some(len));
+                walk(types, *elem, offset % len, size, here, depth + 1, out);
             }
         }
         _ => {
             let len = types.size_of(ty).unwrap_or(0);
             if offset == 0 && (size == 0 || len == size) && !path.is_empty() {
-                out.push(Leaf { path, ty, others: Vec::new(), bits: None });
+                out.push(Leaf { path, ty, others: Vec::new(), bits: None, stride });
             }
         }
     }

@@ -1,8 +1,8 @@
-//! The conditions under which a trap is reached: the conditional jumps that lead there and the
-//! comparisons before them, told as C would.
+//! What a conditional jump asks: the comparison before it, told as C would.
 
-use super::{CALL_CLOBBERED, Function, Operand, number, operand};
-use iced_x86::{ConditionCode, FlowControl, InstructionInfoFactory, Mnemonic, OpAccess};
+use super::expr::{Expr, Sym};
+use super::{Flow, Function, Operand, operand};
+use iced_x86::{ConditionCode, FlowControl, Instruction, Mnemonic};
 
 /// How two operands relate where the jump is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -45,7 +45,7 @@ impl Relation {
             same => same,
         }
     }
-    const fn negated(self) -> Self {
+    pub(super) const fn negated(self) -> Self {
         match self {
             Relation::Eq => Relation::Ne,
             Relation::Ne => Relation::Eq,
@@ -71,15 +71,28 @@ impl Relation {
     }
 }
 
-/// What is compared: `left & mask RELATION right`.
+/// An operand of a comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// As the instruction has it.
+    pub operand: Operand,
+    /// The value, in terms of the data flow; `None` where that does not know it.
+    pub sym: Option<Sym>,
+    /// True where it is what the instruction leaves in its operand, not what was there before.
+    pub after: bool,
+}
+
+/// What is compared: `(left & mask) RELATION right`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Test {
     /// The left operand.
-    pub left: Operand,
+    pub left: Part,
     /// What the left one is masked with before.
-    pub mask: Option<Operand>,
+    pub mask: Option<Part>,
+    /// The number of the bit that is asked for, in place of a mask.
+    pub bit: Option<Part>,
     /// The right operand.
-    pub right: Operand,
+    pub right: Part,
     /// How they relate where the trap is reached.
     pub relation: Relation,
     /// Compared as signed numbers.
@@ -88,128 +101,148 @@ pub struct Test {
     pub size: u64,
 }
 
-/// One way into a trap.
+/// A jump on the way to a trap.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Branch {
-    /// The conditional jump.
+    /// The conditional jump, or the jump through a table.
     pub jump: u64,
     /// True where it leads to the trap when taken; else the trap comes when it is not.
     pub taken: bool,
-    /// The instruction that sets the flags.
+    /// The instruction that compares.
     pub compare: u64,
+    /// The instruction that keeps the comparison's outcome in a register (`sete`), where there is one.
+    pub kept_by: Option<u64>,
     /// What it compares; `None` for flags that are no comparison (a carry, a parity).
     pub test: Option<Test>,
-    /// Registers that change between the comparison and the trap.
-    pub changed: Vec<usize>,
-    /// True where memory may change between the comparison and the trap.
+    /// True where memory may change between the jump and the trap.
     pub stores: bool,
-    /// The calls between the comparison and the trap.
+    /// The calls between the jump and the trap.
     pub calls: Vec<u64>,
 }
 
-/// How far back a path is followed.
+/// How far before a jump its comparison is looked for.
 const MAX_STEPS: usize = 64;
-/// How many ways into a trap are listed.
-const MAX_BRANCHES: usize = 16;
+/// How many conditions kept in registers are followed, one from another.
+const MAX_KEPT: usize = 4;
 
 impl Function {
-    /// The conditional jumps that lead to the instruction at `trap`, nearest on each path.
-    #[must_use]
-    pub fn ways_to(&self, trap: u64) -> Vec<Branch> {
-        let mut out = Vec::new();
-        let Some(&at) = self.at.get(&trap) else { return out };
-        let mut seen = vec![false; self.insns.len()];
-        // a path: the instruction reached, and those between it and the trap
-        let mut work: Vec<(usize, Vec<usize>)> = vec![(at, Vec::new())];
-        while let Some((here, path)) = work.pop() {
-            if std::mem::replace(seen.get_mut(here).unwrap_or(&mut true), true) || path.len() > MAX_STEPS {
-                continue;
-            }
-            for &p in self.before.get(here).into_iter().flatten() {
-                let Some(insn) = self.insns.get(p) else { continue };
-                let to = self.insns.get(here).map_or(0, iced_x86::Instruction::ip);
-                if insn.flow_control() == FlowControl::ConditionalBranch {
-                    if out.len() < MAX_BRANCHES {
-                        let taken = insn.near_branch_target() == to;
-                        out.extend(self.branch(p, taken, &path));
-                    }
-                } else {
-                    let mut path = path.clone();
-                    path.push(p);
-                    work.push((p, path));
-                }
-            }
-        }
-        out.sort_by_key(|b| b.jump);
-        out
-    }
-
-    /// The branch at the conditional jump with index `jump`; `after` are the instructions between it
-    /// and the trap.
-    fn branch(&self, jump: usize, taken: bool, after: &[usize]) -> Option<Branch> {
-        let jcc = self.insns.get(jump)?;
-        let needed = jcc.rflags_read();
-        let mut path: Vec<usize> = after.to_vec();
-        let mut here = jump;
-        let compare = loop {
+    /// The instruction that sets the flags which the one with index `user` reads.
+    fn flags_before(&self, user: usize) -> Option<&Instruction> {
+        let needed = self.insns.get(user)?.rflags_read();
+        let mut here = user;
+        for _ in 0..MAX_STEPS {
             let [before] = self.before.get(here)?.as_slice() else { return None };
             let insn = self.insns.get(*before)?;
             if matches!(insn.flow_control(), FlowControl::Call | FlowControl::IndirectCall) {
                 return None;
             }
             if insn.rflags_modified() & needed != 0 {
-                break *before;
+                return Some(insn);
             }
-            path.push(*before);
             here = *before;
-            if path.len() > 2 * MAX_STEPS {
-                return None;
-            }
-        };
-        let insn = self.insns.get(compare)?;
+        }
+        None
+    }
+
+    /// What the conditional jump with index `jump` asks where it is taken or not.
+    pub(super) fn test_before(&self, jump: usize, taken: bool, flow: &Flow) -> Option<Branch> {
+        let insn = self.insns.get(jump)?;
         let mut out = Branch {
-            jump: jcc.ip(),
+            jump: insn.ip(),
             taken,
             compare: insn.ip(),
-            test: test_of(insn, jcc.condition_code(), taken),
-            changed: Vec::new(),
+            kept_by: None,
+            test: None,
             stores: false,
             calls: Vec::new(),
         };
-        let mut factory = InstructionInfoFactory::new();
-        for n in path {
-            self.effects(n, &mut factory, &mut out);
+        if matches!(insn.mnemonic(), Mnemonic::Jrcxz | Mnemonic::Jecxz) {
+            return Some(out);
         }
-        // an operation that compares its result with zero has changed its own operand
+        let compare = self.flags_before(jump)?;
+        out.compare = compare.ip();
+        out.test = test_of(compare, insn.condition_code(), taken, flow);
+        for _ in 0..MAX_KEPT {
+            let Some((kept, set)) = out.test.and_then(|t| kept_condition(&t, flow)) else { break };
+            let Some(&n) = self.at.get(&kept) else { break };
+            let (Some(setter), Some(compare)) = (self.insns.get(n), self.flags_before(n)) else { break };
+            let Some(test) = test_of(compare, setter.condition_code(), set, flow) else { break };
+            out.test = Some(test);
+            out.compare = compare.ip();
+            out.kept_by = Some(kept);
+        }
         Some(out)
     }
 
-    fn effects(&self, n: usize, factory: &mut InstructionInfoFactory, out: &mut Branch) {
-        let Some(insn) = self.insns.get(n) else { return };
-        if matches!(insn.flow_control(), FlowControl::Call | FlowControl::IndirectCall) {
-            out.calls.push(insn.ip());
-            out.stores = true;
-            out.changed.extend(CALL_CLOBBERED);
-            return;
-        }
-        let writes = |a| {
-            matches!(a, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
+    /// What a jump through a table asks for its case number `case`.
+    pub(super) fn case_test(&self, jump: usize, case: usize, flow: &Flow) -> Option<Branch> {
+        let insn = self.insns.get(jump)?;
+        let load = match operand(insn, 0)? {
+            Operand::Mem(_) => insn,
+            _ => self
+                .insns
+                .get(jump.saturating_sub(super::TABLE_REACH)..jump)?
+                .iter()
+                .rev()
+                .find(|i| matches!(operand(i, 1), Some(Operand::Mem(m)) if m.index.is_some()))?,
         };
-        let info = factory.info(insn);
-        for r in info.used_registers().iter().filter(|r| writes(r.access())) {
-            out.changed.extend(number(r.register()));
-        }
-        out.stores |= info.used_memory().iter().any(|m| writes(m.access()));
+        let index = (0..2).find_map(|n| match operand(load, n) {
+            Some(Operand::Mem(m)) => m.index,
+            _ => None,
+        })?;
+        let part = |operand, sym| Part { operand, sym, after: false };
+        let register = Operand::Reg { number: index.0, size: 8 };
+        let test = Test {
+            left: part(register, flow.register(load.ip(), index.0)),
+            mask: None,
+            bit: None,
+            right: part(Operand::Imm(i64::try_from(case).ok()?), None),
+            relation: Relation::Eq,
+            signed: false,
+            size: 8,
+        };
+        Some(Branch {
+            jump: insn.ip(),
+            taken: true,
+            compare: load.ip(),
+            kept_by: None,
+            test: Some(test),
+            stores: false,
+            calls: Vec::new(),
+        })
     }
 }
 
-/// What a flag-setting instruction compares, for a condition. For operations whose result is compared
-/// with zero, the left operand is where the result is afterwards.
-fn test_of(insn: &iced_x86::Instruction, condition: ConditionCode, taken: bool) -> Option<Test> {
+/// Of a comparison of a kept condition with zero: the instruction that kept it, and whether it was set.
+fn kept_condition(test: &Test, flow: &Flow) -> Option<(u64, bool)> {
+    let Expr::Flag { at, whole } = flow.expr(test.left.sym?) else { return None };
+    let zero = test.right.operand == Operand::Imm(0) && test.mask.is_none() && test.bit.is_none();
+    if !zero || test.left.after || (!whole && test.size != 1) {
+        return None;
+    }
+    match test.relation {
+        Relation::Ne => Some((at, true)),
+        Relation::Eq => Some((at, false)),
+        _ => None,
+    }
+}
+
+fn part(insn: &Instruction, n: u32, flow: &Flow) -> Option<Part> {
+    let operand = operand(insn, n)?;
+    let sym = match operand {
+        Operand::Imm(_) => None,
+        Operand::Reg { number, .. } => flow.register(insn.ip(), number),
+        Operand::Mem(_) => flow.loaded(insn.ip()),
+    };
+    Some(Part { operand, sym, after: false })
+}
+
+/// What a flag-setting instruction compares, for a condition.
+fn test_of(insn: &Instruction, condition: ConditionCode, taken: bool, flow: &Flow) -> Option<Test> {
     use ConditionCode as C;
-    let a = operand(insn, 0)?;
-    let b = operand(insn, 1);
-    let size = match (a, b) {
+    let a = part(insn, 0, flow)?;
+    let b = part(insn, 1, flow);
+    let size = match (a.operand, b.map(|b| b.operand)) {
         (Operand::Reg { size, .. }, _) | (_, Some(Operand::Reg { size, .. })) => size,
         (Operand::Mem(m), _) => m.size,
         _ => return None,
@@ -229,39 +262,61 @@ fn test_of(insn: &iced_x86::Instruction, condition: ConditionCode, taken: bool) 
         C::ns => (Relation::Ge, true),
         _ => return None,
     };
+    let equality = matches!(condition, C::e | C::ne);
     let sign_only = matches!(condition, C::s | C::ns);
     let carry = matches!(condition, C::b | C::ae | C::be | C::a);
     let relation = if taken { relation } else { relation.negated() };
-    let zero = Operand::Imm(0);
-    let plain = |left, mask, right| Some(Test { left, mask, right, relation, signed, size });
+    let zero = Part { operand: Operand::Imm(0), sym: None, after: false };
+    let plain = |left, mask, right| Some(Test { left, mask, bit: None, right, relation, signed, size });
+    let result = match a.operand {
+        Operand::Reg { .. } => Part { operand: a.operand, sym: flow.result(insn.ip()), after: true },
+        _ => Part { operand: a.operand, sym: None, after: true },
+    };
+    let same = b.is_some_and(|b| b.operand == a.operand);
     match insn.mnemonic() {
         // the sign of a difference is its order only without overflow
-        Mnemonic::Cmp if !sign_only => plain(a, None, b?),
-        Mnemonic::Test if a == b? => match condition {
+        Mnemonic::Cmp | Mnemonic::Sub if !sign_only => plain(a, None, b?),
+        Mnemonic::Test if same => match condition {
             C::be | C::a => {
                 // no carry after test: below-or-equal is equal
                 let relation = if relation == Relation::Le { Relation::Eq } else { Relation::Ne };
-                Some(Test { left: a, mask: None, right: zero, relation, signed: false, size })
+                Some(Test { left: a, mask: None, bit: None, right: zero, relation, signed: false, size })
             }
             C::b | C::ae => None,
             _ => plain(a, None, zero),
         },
-        Mnemonic::Test if matches!(condition, C::e | C::ne) => plain(a, b, zero),
-        // of the sign bit alone
-        Mnemonic::Test if sign_only => plain(a, b, zero),
-        Mnemonic::And | Mnemonic::Or | Mnemonic::Xor if !carry => plain(a, None, zero),
-        Mnemonic::Sub | Mnemonic::Add | Mnemonic::Inc | Mnemonic::Dec | Mnemonic::Neg
-            if matches!(condition, C::e | C::ne) || sign_only =>
+        Mnemonic::Test | Mnemonic::And if equality || (sign_only && insn.mnemonic() == Mnemonic::Test) => {
+            plain(a, b, zero)
+        }
+        Mnemonic::Xor if equality && !same => plain(a, None, b?),
+        Mnemonic::And | Mnemonic::Or | Mnemonic::Xor if !carry => plain(result, None, zero),
+        Mnemonic::Sub
+        | Mnemonic::Add
+        | Mnemonic::Inc
+        | Mnemonic::Dec
+        | Mnemonic::Neg
+        | Mnemonic::Shl
+        | Mnemonic::Shr
+        | Mnemonic::Sar
+            if equality || sign_only =>
         {
-            plain(a, None, zero)
+            plain(result, None, zero)
         }
         Mnemonic::Bt if matches!(condition, C::b | C::ae) => {
-            let Some(Operand::Imm(bit)) = b else { return None };
-            let bits = i64::try_from(size).ok()?.checked_mul(8)?;
-            let mask = 1_i64.checked_shl(u32::try_from(bit.rem_euclid(bits)).ok()?)?;
             let relation = if relation == Relation::Lt { Relation::Ne } else { Relation::Eq };
-            let mask = Some(Operand::Imm(mask));
-            Some(Test { left: a, mask, right: zero, relation, signed: false, size })
+            let mut test =
+                Test { left: a, mask: None, bit: None, right: zero, relation, signed: false, size };
+            match (b?, a.operand) {
+                (Part { operand: Operand::Imm(bit), .. }, _) => {
+                    let bits = i64::try_from(size).ok()?.checked_mul(8)?;
+                    let mask = 1_i64.checked_shl(u32::try_from(bit.rem_euclid(bits)).ok()?)?;
+                    test.mask = Some(Part { operand: Operand::Imm(mask), ..zero });
+                }
+                // of memory, the bit may lie behind the operand
+                (bit, Operand::Reg { .. }) => test.bit = Some(bit),
+                _ => return None,
+            }
+            Some(test)
         }
         _ => None,
     }

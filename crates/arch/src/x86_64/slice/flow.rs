@@ -1,60 +1,19 @@
 //! Forward data flow: what each register holds before each instruction, in terms of the function's
 //! arguments, of memory reached from them, and of what calls returned.
 
+use super::expr::{BinOp, Expr, Sym, cut};
 use super::{CALL_CLOBBERED, Function, Mem, Operand, number, operand};
 use crate::x86_64::regs;
-use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind};
+use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// An expression's index in its [`Flow`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Sym(u32);
-
-/// Where a value comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Expr {
-    /// What a register held on entry.
-    Entry(usize),
-    /// An address on the stack: bytes from the stack pointer on entry.
-    Stack(i64),
-    /// A constant.
-    Const(i64),
-    /// Read from memory at `base + disp`, `size` bytes, by the instruction at `at`.
-    Load {
-        /// The pointer.
-        base: Sym,
-        /// The offset.
-        disp: i64,
-        /// Bytes.
-        size: u64,
-        /// The instruction that read it.
-        at: u64,
-    },
-    /// Read from the CPU's own area (`%gs:ADDRESS`).
-    PerCpu {
-        /// The address within the area.
-        at: i64,
-        /// Bytes.
-        size: u64,
-    },
-    /// `base + disp`.
-    Add {
-        /// The value added to.
-        base: Sym,
-        /// The constant.
-        disp: i64,
-    },
-    /// What the call at this address returned.
-    Returned(u64),
-    /// Set at this instruction, by something not followed.
-    Opaque(u64),
-    /// Different on different paths.
-    Many,
-}
-
 /// Longest chain of loads and additions that is kept.
 const MAX_DEPTH: usize = 12;
+/// Deepest operand of an operation that is kept.
+const MAX_BIN_DEPTH: usize = 5;
+/// Registers that calls keep, beside the stack pointer.
+const KEPT: [usize; 6] = [regs::RBX, regs::RBP, regs::R12, regs::R13, regs::R14, regs::R15];
 /// Work bound: steps per instruction.
 const ROUNDS: usize = 40;
 
@@ -65,6 +24,12 @@ pub struct Flow {
     exprs: Vec<Expr>,
     known: FxHashMap<Expr, Sym>,
     states: FxHashMap<u64, State>,
+    /// What instructions that set flags read from memory.
+    loaded: FxHashMap<u64, Sym>,
+    /// What they leave in their first operand.
+    results: FxHashMap<u64, Sym>,
+    /// The values that meet in a register where paths do.
+    meetings: FxHashMap<(u64, usize), Vec<Sym>>,
     /// Stack addresses that the function hands out; what lies there may be changed by calls.
     leaked: Option<i64>,
 }
@@ -79,14 +44,29 @@ impl Flow {
     /// Runs over a function until nothing changes.
     #[must_use]
     pub fn of(function: &Function) -> Self {
+        let mut leaked = None;
+        loop {
+            let flow = Self::run(function, leaked);
+            // an address handed out late may have been used by a call before, in a loop
+            if flow.leaked == leaked {
+                return flow;
+            }
+            leaked = flow.leaked;
+        }
+    }
+
+    fn run(function: &Function, leaked: Option<i64>) -> Self {
         let mut flow = Self {
             exprs: Vec::new(),
             known: FxHashMap::default(),
             states: FxHashMap::default(),
-            leaked: None,
+            loaded: FxHashMap::default(),
+            results: FxHashMap::default(),
+            meetings: FxHashMap::default(),
+            leaked,
         };
-        let many = flow.make(Expr::Many);
-        let mut entry = [many; 16];
+        let nothing = flow.make(Expr::Opaque(function.entry));
+        let mut entry = [nothing; 16];
         for (n, slot) in entry.iter_mut().enumerate() {
             *slot = if n == regs::RSP { flow.make(Expr::Stack(0)) } else { flow.make(Expr::Entry(n)) };
         }
@@ -113,13 +93,81 @@ impl Flow {
                 }
             }
         }
+        flow.keep_operands(function, &mut factory);
+        flow.keep_meetings(function, &mut factory);
         flow
+    }
+
+    /// Notes the values that meet where paths do.
+    fn keep_meetings(&mut self, function: &Function, factory: &mut InstructionInfoFactory) {
+        for (n, insn) in function.insns.iter().enumerate() {
+            let meets = |next: &&usize| function.before.get(**next).is_some_and(|b| b.len() > 1);
+            let nexts: Vec<usize> =
+                function.after.get(n).into_iter().flatten().filter(meets).copied().collect();
+            let (false, Some(mut state)) = (nexts.is_empty(), self.states.get(&insn.ip()).cloned()) else {
+                continue;
+            };
+            self.step(insn, insn.ip().wrapping_sub(function.entry) < 6, &mut state, factory);
+            for to in nexts.iter().filter_map(|n| function.insns.get(*n)) {
+                for (register, came) in state.0.iter().enumerate() {
+                    let at = to.ip();
+                    if self.register(at, register).map(|s| self.expr(s)) == Some(Expr::Phi { at, register }) {
+                        let inputs = self.meetings.entry((at, register)).or_default();
+                        if !inputs.contains(came) {
+                            inputs.push(*came);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The values of which [`Expr::Phi`] is one.
+    #[must_use]
+    pub fn inputs(&self, at: u64, register: usize) -> &[Sym] {
+        self.meetings.get(&(at, register)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Notes what the instructions that set flags read from memory and what they make.
+    fn keep_operands(&mut self, function: &Function, factory: &mut InstructionInfoFactory) {
+        for insn in function.insns.iter().filter(|i| i.rflags_modified() != 0) {
+            let ip = insn.ip();
+            let Some(mut state) = self.states.get(&ip).cloned() else { continue };
+            let memory = (0..insn.op_count()).find_map(|n| match operand(insn, n) {
+                Some(Operand::Mem(m)) => Some(m),
+                _ => None,
+            });
+            if let Some(m) = memory {
+                let sym = self.load(ip, &m, &state);
+                self.loaded.insert(ip, sym);
+            }
+            let dst = match operand(insn, 0) {
+                Some(Operand::Reg { number, .. }) => number,
+                _ => continue,
+            };
+            self.step(insn, false, &mut state, factory);
+            if let Some(sym) = state.0.get(dst) {
+                self.results.insert(ip, *sym);
+            }
+        }
+    }
+
+    /// What an instruction that sets flags reads from memory.
+    #[must_use]
+    pub fn loaded(&self, ip: u64) -> Option<Sym> {
+        self.loaded.get(&ip).copied()
+    }
+
+    /// What an instruction that sets flags leaves in its first operand, where that is a register.
+    #[must_use]
+    pub fn result(&self, ip: u64) -> Option<Sym> {
+        self.results.get(&ip).copied()
     }
 
     /// The expression behind an index.
     #[must_use]
     pub fn expr(&self, sym: Sym) -> Expr {
-        self.exprs.get(sym.0 as usize).copied().unwrap_or(Expr::Many)
+        self.exprs.get(sym.0 as usize).copied().unwrap_or(Expr::Opaque(0))
     }
 
     /// What a register holds before the instruction at `ip`; `None` where the instruction is never
@@ -151,10 +199,23 @@ impl Flow {
         (mem.size <= size).then_some(sym)
     }
 
-    /// A stack slot that holds `sym` before `ip`: bytes from the stack pointer on entry.
+    /// A stack slot that holds all of `sym` before `ip`: bytes from the stack pointer on entry.
     #[must_use]
     pub fn slot_of(&self, ip: u64, sym: Sym) -> Option<i64> {
-        self.states.get(&ip)?.1.iter().find(|(_, (held, size))| *held == sym && *size == 8).map(|(at, _)| *at)
+        self.spilled(ip, sym).filter(|(_, size)| *size == 8).map(|(at, _)| at)
+    }
+
+    /// A stack slot that holds `sym` before `ip`, and the slot's size.
+    #[must_use]
+    pub fn spilled(&self, ip: u64, sym: Sym) -> Option<(i64, u64)> {
+        let slots = &self.states.get(&ip)?.1;
+        slots.iter().filter(|(_, (held, _))| *held == sym).map(|(at, (_, size))| (*at, *size)).min()
+    }
+
+    /// The index of an expression that occurs in the function.
+    #[must_use]
+    pub fn find(&self, expr: Expr) -> Option<Sym> {
+        self.known.get(&expr).copied()
     }
 
     /// The registers that hold the same value before `ip` as `sym`.
@@ -175,16 +236,55 @@ impl Flow {
         sym
     }
 
-    fn depth(&self, mut sym: Sym) -> usize {
-        let mut depth = 0;
-        while let Expr::Load { base, .. } | Expr::Add { base, .. } = self.expr(sym) {
-            sym = base;
-            depth += 1;
-            if depth > MAX_DEPTH {
-                break;
-            }
+    fn depth(&self, sym: Sym) -> usize {
+        self.deep(sym, 0)
+    }
+
+    fn deep(&self, sym: Sym, down: usize) -> usize {
+        if down > MAX_DEPTH {
+            return down;
         }
-        depth
+        match self.expr(sym) {
+            Expr::Load { base, .. } | Expr::Add { base, .. } | Expr::Cut { base, .. } => {
+                1 + self.deep(base, down + 1)
+            }
+            Expr::Bin { a, b, .. } => 1 + self.deep(a, down + 1).max(self.deep(b, down + 1)),
+            _ => 0,
+        }
+    }
+
+    /// The low bytes of a value.
+    fn cut(&mut self, base: Sym, size: u64, signed: bool) -> Sym {
+        let expr = match self.expr(base) {
+            _ if size >= 8 => return base,
+            Expr::Const(c) => Expr::Const(cut(c.cast_unsigned(), size, signed).cast_signed()),
+            Expr::Load { size: own, .. } | Expr::PerCpu { size: own, .. } if own <= size && !signed => {
+                return base;
+            }
+            Expr::Bin { size: own, .. } | Expr::Cut { size: own, signed: false, .. }
+                if own <= size && !signed =>
+            {
+                return base;
+            }
+            Expr::Cut { base, size: own, signed: false } if own >= size => Expr::Cut { base, size, signed },
+            Expr::Flag { at, whole } if whole || size == 1 => Expr::Flag { at, whole: true },
+            _ => Expr::Cut { base, size, signed },
+        };
+        self.make(expr)
+    }
+
+    fn bin(&mut self, op: BinOp, a: Sym, b: Sym, size: u64, ip: u64) -> Sym {
+        let expr = match (op, self.expr(a), self.expr(b)) {
+            (_, Expr::Const(x), Expr::Const(y)) => {
+                Expr::Const(op.apply(x.cast_unsigned(), y.cast_unsigned(), size).cast_signed())
+            }
+            (BinOp::Add, _, Expr::Const(y)) if size == 8 => return self.add(a, y, ip),
+            (BinOp::Add, Expr::Const(x), _) if size == 8 => return self.add(b, x, ip),
+            (BinOp::Sub, _, Expr::Const(y)) if size == 8 => return self.add(a, y.wrapping_neg(), ip),
+            _ if self.depth(a) > MAX_BIN_DEPTH || self.depth(b) > MAX_BIN_DEPTH => Expr::Opaque(ip),
+            _ => Expr::Bin { op, a, b, size },
+        };
+        self.make(expr)
     }
 
     fn add(&mut self, base: Sym, disp: i64, ip: u64) -> Sym {
@@ -193,24 +293,42 @@ impl Flow {
             Expr::Const(c) => Expr::Const(c.wrapping_add(disp)),
             Expr::Stack(c) => Expr::Stack(c.wrapping_add(disp)),
             Expr::Add { base, disp: first } => Expr::Add { base, disp: first.wrapping_add(disp) },
-            Expr::Many => Expr::Opaque(ip),
             _ if self.depth(base) >= MAX_DEPTH => Expr::Opaque(ip),
             _ => Expr::Add { base, disp },
         };
         self.make(expr)
     }
 
+    /// What an operand holds, in 8 bytes of which only its own count.
     fn value(&mut self, insn: &Instruction, from: Operand, state: &State) -> Sym {
         let ip = insn.ip();
         let expr = match from {
             Operand::Imm(v) => Expr::Const(v),
-            Operand::Reg { number, size } => match state.0.get(number) {
-                Some(sym) if size >= 4 => return *sym,
-                _ => Expr::Opaque(ip),
+            Operand::Reg { number, .. } => match state.0.get(number) {
+                Some(sym) => return *sym,
+                None => Expr::Opaque(ip),
             },
             Operand::Mem(m) => return self.load(ip, &m, state),
         };
         self.make(expr)
+    }
+
+    /// `base + index * scale + disp`
+    fn sum(&mut self, ip: u64, m: &Mem, state: &State) -> Sym {
+        let base = m.base.and_then(|b| state.0.get(b).copied());
+        let index = m.index.and_then(|(i, scale)| Some((state.0.get(i).copied()?, scale)));
+        let scaled = index.map(|(sym, scale)| {
+            let by = self.make(Expr::Const(i64::from(scale.trailing_zeros())));
+            if scale > 1 { self.bin(BinOp::Shl, sym, by, 8, ip) } else { sym }
+        });
+        match (base, scaled) {
+            (None, None) => self.make(Expr::Const(m.disp)),
+            (Some(one), None) | (None, Some(one)) => self.add(one, m.disp, ip),
+            (Some(base), Some(index)) => {
+                let sum = self.bin(BinOp::Add, base, index, 8, ip);
+                self.add(sum, m.disp, ip)
+            }
+        }
     }
 
     fn load(&mut self, ip: u64, m: &Mem, state: &State) -> Sym {
@@ -222,29 +340,100 @@ impl Flow {
                 Expr::Opaque(ip)
             });
         }
-        if m.index.is_some() {
-            return self.make(Expr::Opaque(ip));
-        }
-        let Some(base) = m.base else {
+        if m.base.is_none() && m.index.is_none() {
             let base = self.make(Expr::Const(m.disp));
             return self.make(Expr::Load { base, disp: 0, size: m.size, at: ip });
-        };
-        let Some(&held) = state.0.get(base) else { return self.make(Expr::Opaque(ip)) };
-        let (base, disp) = match self.expr(held) {
-            Expr::Add { base, disp } => (base, disp.wrapping_add(m.disp)),
-            Expr::Stack(at) => {
-                return match state.1.get(&at.wrapping_add(m.disp)) {
-                    Some((sym, size)) if m.size <= *size && m.size >= 4 => *sym,
-                    _ => self.make(Expr::Opaque(ip)),
-                };
-            }
-            Expr::Many => return self.make(Expr::Opaque(ip)),
-            _ => (held, m.disp),
+        }
+        let whole = self.sum(ip, m, state);
+        let (base, disp) = match self.expr(whole) {
+            Expr::Add { base, disp } => (base, disp),
+            Expr::Stack(at) => match state.1.get(&at) {
+                Some((sym, size)) if m.size <= *size => return self.cut(*sym, m.size, false),
+                _ => (whole, 0),
+            },
+            Expr::Opaque(at) if at == ip => return whole,
+            _ => (whole, 0),
         };
         if self.depth(base) >= MAX_DEPTH {
             return self.make(Expr::Opaque(ip));
         }
         self.make(Expr::Load { base, disp, size: m.size, at: ip })
+    }
+
+    /// What arithmetic leaves in its destination.
+    fn arithmetic(&mut self, insn: &Instruction, dst: usize, size: u64, state: &State) -> Option<Sym> {
+        let ip = insn.ip();
+        let op = match insn.mnemonic() {
+            Mnemonic::Add => BinOp::Add,
+            Mnemonic::Sub => BinOp::Sub,
+            Mnemonic::And => BinOp::And,
+            Mnemonic::Or => BinOp::Or,
+            Mnemonic::Xor => BinOp::Xor,
+            Mnemonic::Shl => BinOp::Shl,
+            Mnemonic::Shr => BinOp::Shr,
+            Mnemonic::Sar => BinOp::Sar,
+            Mnemonic::Imul if insn.op_count() >= 2 => BinOp::Mul,
+            Mnemonic::Inc | Mnemonic::Dec => {
+                let by = self.make(Expr::Const(1));
+                let op = if insn.mnemonic() == Mnemonic::Inc { BinOp::Add } else { BinOp::Sub };
+                let a = *state.0.get(dst)?;
+                return Some(self.bin(op, a, by, size, ip));
+            }
+            _ => return None,
+        };
+        let three = insn.op_count() == 3;
+        let (a, b) = if three { (1, 2) } else { (0, 1) };
+        let (a, b) = (operand(insn, a)?, operand(insn, b)?);
+        if a == b && matches!(op, BinOp::Xor | BinOp::Sub) {
+            return Some(self.make(Expr::Const(0)));
+        }
+        let (a, b) = (self.value(insn, a, state), self.value(insn, b, state));
+        Some(self.bin(op, a, b, size, ip))
+    }
+
+    /// What an instruction leaves in its destination register, where that is followed.
+    fn result_of(&mut self, insn: &Instruction, dst: usize, size: u64, state: &State) -> Option<Sym> {
+        let src = operand(insn, 1);
+        let own = |from: Operand| match from {
+            Operand::Reg { size, .. } => size,
+            Operand::Mem(m) => m.size,
+            Operand::Imm(_) => 8,
+        };
+        match (insn.mnemonic(), src) {
+            (Mnemonic::Mov, Some(src)) => {
+                let sym = self.value(insn, src, state);
+                if src == (Operand::Reg { number: regs::RSP, size: 8 }) && dst != regs::RBP {
+                    self.leak(sym);
+                }
+                Some(self.cut(sym, size, false))
+            }
+            (Mnemonic::Movzx, Some(src)) => {
+                let sym = self.value(insn, src, state);
+                Some(self.cut(sym, own(src), false))
+            }
+            (Mnemonic::Movsx | Mnemonic::Movsxd, Some(src)) => {
+                let sym = self.value(insn, src, state);
+                let wide = self.cut(sym, own(src), true);
+                Some(self.cut(wide, size, false))
+            }
+            (Mnemonic::Lea, Some(Operand::Mem(m))) => {
+                let sym = self.sum(insn.ip(), &m, state);
+                self.leak(sym);
+                Some(self.cut(sym, size, false))
+            }
+            (Mnemonic::Pop, _) => {
+                let m = Mem { base: Some(regs::RSP), index: None, disp: 0, size: 8, per_cpu: false };
+                Some(self.load(insn.ip(), &m, state))
+            }
+            _ => self.arithmetic(insn, dst, size, state),
+        }
+    }
+
+    /// A stack address that is handed out.
+    fn leak(&mut self, sym: Sym) {
+        if let Expr::Stack(at) = self.expr(sym) {
+            self.leaked = Some(self.leaked.map_or(at, |low| low.min(at)));
+        }
     }
 
     /// The state after an instruction.
@@ -256,39 +445,28 @@ impl Flow {
             FlowControl::Call | FlowControl::IndirectCall => return self.call(ip, state),
             _ => {}
         }
-        let wide = |op: u32| match insn.op_kind(op) {
-            OpKind::Register => insn.op_register(op).size() >= 4,
-            _ => false,
-        };
-        let dst = (insn.op_count() > 0 && insn.op0_kind() == OpKind::Register && wide(0))
-            .then(|| number(insn.op0_register()))
-            .flatten();
-        let src = operand(insn, 1);
-        let result = match (insn.mnemonic(), dst, src) {
-            (Mnemonic::Mov, Some(_), Some(src)) => Some(self.value(insn, src, state)),
-            (Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd, Some(_), Some(src)) => {
-                Some(self.value(insn, src, state))
-            }
-            (Mnemonic::Lea, Some(_), Some(Operand::Mem(m))) => Some(self.lea(ip, &m, state)),
-            (Mnemonic::Xor | Mnemonic::Sub, Some(d), Some(Operand::Reg { number: s, .. })) if d == s => {
-                Some(self.make(Expr::Const(0)))
-            }
-            (Mnemonic::Add, Some(d), Some(Operand::Imm(v))) => {
-                let base = state.0.get(d).copied();
-                base.map(|base| self.add(base, v, ip))
-            }
-            (Mnemonic::Sub, Some(d), Some(Operand::Imm(v))) => {
-                let base = state.0.get(d).copied();
-                base.map(|base| self.add(base, v.wrapping_neg(), ip))
-            }
-            (Mnemonic::Pop, Some(_), _) => {
-                let sp = state.0.get(regs::RSP).copied();
-                let m = Mem { base: Some(regs::RSP), index: None, disp: 0, size: 8, per_cpu: false };
-                sp.map(|_| self.load(ip, &m, state))
-            }
-            (Mnemonic::Leave, ..) => None,
+        let dst = match operand(insn, 0) {
+            Some(Operand::Reg { number, size }) if insn.op_count() > 0 && size >= 4 => Some((number, size)),
             _ => None,
         };
+        let result = match dst {
+            Some((n, size)) => self.result_of(insn, n, size, state),
+            None => self.flag(insn, state),
+        };
+        let dst = dst.map(|(n, _)| n).or_else(|| match (result, operand(insn, 0)) {
+            (Some(_), Some(Operand::Reg { number, .. })) => Some(number),
+            _ => None,
+        });
+        if insn.mnemonic() == Mnemonic::Leave {
+            return self.leave(ip, state);
+        }
+        if insn.mnemonic() == Mnemonic::Cdqe {
+            let wide = state.0.get(regs::RAX).copied().map(|sym| self.cut(sym, 4, true));
+            if let (Some(slot), Some(sym)) = (state.0.get_mut(regs::RAX), wide) {
+                *slot = sym;
+            }
+            return;
+        }
         self.stores(insn, state, f);
         let info = f.info(insn);
         let written: Vec<usize> = info
@@ -321,18 +499,29 @@ impl Flow {
         }
     }
 
-    fn lea(&mut self, ip: u64, m: &Mem, state: &State) -> Sym {
-        let Some(base) = m.base.and_then(|b| state.0.get(b).copied()) else {
-            return self.make(if m.index.is_none() { Expr::Const(m.disp) } else { Expr::Opaque(ip) });
+    /// `sete %al`
+    fn flag(&mut self, insn: &Instruction, state: &State) -> Option<Sym> {
+        use iced_x86::ConditionCode as C;
+        let Some(Operand::Reg { number, size: 1 }) = operand(insn, 0) else { return None };
+        let sets = insn.condition_code() != C::None && insn.op_count() == 1;
+        let whole = state.0.get(number).is_some_and(|held| self.expr(*held) == Expr::Const(0));
+        sets.then(|| self.make(Expr::Flag { at: insn.ip(), whole }))
+    }
+
+    /// `mov %rbp,%rsp; pop %rbp`
+    fn leave(&mut self, ip: u64, state: &mut State) {
+        let m = Mem { base: Some(regs::RBP), index: None, disp: 0, size: 8, per_cpu: false };
+        let saved = self.load(ip, &m, state);
+        let frame = state.0.get(regs::RBP).copied();
+        let sp = match frame {
+            Some(frame) => self.add(frame, 8, ip),
+            None => self.make(Expr::Opaque(ip)),
         };
-        if m.index.is_some() {
-            return self.make(Expr::Opaque(ip));
+        for (n, sym) in [(regs::RSP, sp), (regs::RBP, saved)] {
+            if let Some(slot) = state.0.get_mut(n) {
+                *slot = sym;
+            }
         }
-        let sym = self.add(base, m.disp, ip);
-        if let Expr::Stack(at) = self.expr(sym) {
-            self.leaked = Some(self.leaked.map_or(at, |low| low.min(at)));
-        }
-        sym
     }
 
     /// What the instruction stores to the stack; a store elsewhere cannot be to a slot whose address
@@ -367,14 +556,13 @@ impl Flow {
                     };
                     if let Some(source @ (Operand::Reg { .. } | Operand::Imm(_))) = source {
                         let sym = self.value(insn, source, state);
+                        let sym = self.cut(sym, size, false);
                         state.1.insert(at, (sym, size));
                     }
                 }
                 Some(Expr::Stack(_)) => state.1.clear(),
                 _ => {
-                    if let Some(low) = self.leaked {
-                        state.1.retain(|slot, _| *slot < low);
-                    }
+                    self.forget(state);
                 }
             }
         }
@@ -387,27 +575,35 @@ impl Flow {
                 *slot = sym;
             }
         }
-        if let Some(low) = self.leaked {
-            state.1.retain(|slot, _| *slot < low);
-        }
+        self.forget(state);
+    }
+
+    /// Forgets the slots that code elsewhere may have changed. Registers saved for the caller are none of
+    /// them: a function that overwrites those returns into chaos.
+    fn forget(&self, state: &mut State) {
+        let Some(low) = self.leaked else { return };
+        let saved = |sym: Sym| matches!(self.expr(sym), Expr::Entry(n) if KEPT.contains(&n));
+        state.1.retain(|slot, (held, _)| *slot < low || saved(*held));
     }
 
     /// Brings a state to an instruction; true where that changed what is known there.
     fn join(&mut self, to: u64, new: &State) -> bool {
-        let many = self.make(Expr::Many);
-        let Some(old) = self.states.get_mut(&to) else {
+        let Some(mut old) = self.states.remove(&to) else {
             self.states.insert(to, new.clone());
             return true;
         };
         let mut changed = false;
-        for (have, came) in old.0.iter_mut().zip(new.0.iter()) {
-            if have != came && *have != many {
-                *have = many;
+        for (register, (have, came)) in old.0.iter_mut().zip(new.0.iter()).enumerate() {
+            let meet = Expr::Phi { at: to, register };
+            if have != came && self.expr(*have) != meet {
+                *have = self.make(meet);
                 changed = true;
             }
         }
         let before = old.1.len();
         old.1.retain(|slot, held| new.1.get(slot) == Some(held));
-        changed || old.1.len() != before
+        changed |= old.1.len() != before;
+        self.states.insert(to, old);
+        changed
     }
 }

@@ -5,12 +5,16 @@
 //! **Invariant:** what is not certain is [`Expr::Opaque`]; a value is never guessed.
 
 mod condition;
+mod decide;
+mod expr;
 mod flow;
 #[cfg(test)]
 mod tests;
 
-pub use condition::{Branch, Relation, Test};
-pub use flow::{Expr, Flow, Sym};
+pub use condition::{Branch, Part, Relation, Test};
+pub use decide::Way;
+pub use expr::{BinOp, Expr, Sym, cut};
+pub use flow::Flow;
 
 use super::regs;
 use iced_x86::{
@@ -68,6 +72,8 @@ pub struct Function {
     before: Vec<Vec<usize>>,
     /// For each instruction, those that may run right after it.
     after: Vec<Vec<usize>>,
+    /// Jumps through a table, with the table's targets in order.
+    switches: FxHashMap<usize, Vec<u64>>,
 }
 
 impl std::fmt::Debug for Function {
@@ -76,11 +82,36 @@ impl std::fmt::Debug for Function {
     }
 }
 
+/// What a function's code does not say of itself.
+pub struct Known<'a> {
+    /// Of a trap (`ud2`): whether the kernel goes on after it, as after a warning.
+    pub resumes: &'a dyn Fn(u64) -> bool,
+    /// Of the target of a direct call: whether it returns.
+    pub returns: &'a dyn Fn(u64) -> bool,
+    /// Of the memory that a jump takes its target from: the jump table there.
+    pub table: &'a dyn Fn(&Mem) -> Vec<u64>,
+}
+
+impl Default for Known<'_> {
+    /// No trap resumes, all calls return, no table is known.
+    fn default() -> Self {
+        Self { resumes: &|_| false, returns: &|_| true, table: &|_| Vec::new() }
+    }
+}
+
+impl std::fmt::Debug for Known<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Known")
+    }
+}
+
+/// How many instructions lie between the load from a jump table and the jump, at most.
+const TABLE_REACH: usize = 4;
+
 impl Function {
     /// Decodes the parts of a function, each with its address; the first begins with the entry.
-    /// `resumes` tells of a trap (`ud2`) whether the kernel goes on after it, as after a warning.
     #[must_use]
-    pub fn decode(parts: &[(u64, &[u8])], resumes: &dyn Fn(u64) -> bool) -> Self {
+    pub fn decode(parts: &[(u64, &[u8])], known: &Known<'_>) -> Self {
         let mut insns = Vec::new();
         for (start, bytes) in parts {
             let bytes = bytes.get(..bytes.len().min(MAX_BYTES)).unwrap_or_default();
@@ -90,14 +121,12 @@ impl Function {
         let at: FxHashMap<u64, usize> = insns.iter().enumerate().map(|(n, i)| (i.ip(), n)).collect();
         let mut before = vec![Vec::new(); insns.len()];
         let mut after = vec![Vec::new(); insns.len()];
+        let mut switches = FxHashMap::default();
         for (n, insn) in insns.iter().enumerate() {
             let mut targets: Vec<u64> = Vec::new();
-            let flow = insn.flow_control();
-            let falls = match flow {
-                FlowControl::Next
-                | FlowControl::Call
-                | FlowControl::IndirectCall
-                | FlowControl::Interrupt => true,
+            let falls = match insn.flow_control() {
+                FlowControl::Call => (known.returns)(insn.near_branch_target()),
+                FlowControl::Next | FlowControl::IndirectCall | FlowControl::Interrupt => true,
                 FlowControl::ConditionalBranch => {
                     targets.push(insn.near_branch_target());
                     true
@@ -106,7 +135,14 @@ impl Function {
                     targets.push(insn.near_branch_target());
                     false
                 }
-                FlowControl::Exception => resumes(insn.ip()),
+                FlowControl::IndirectBranch => {
+                    targets = table_of(&insns, n).map(|m| (known.table)(&m)).unwrap_or_default();
+                    if !targets.is_empty() {
+                        switches.insert(n, targets.clone());
+                    }
+                    false
+                }
+                FlowControl::Exception => (known.resumes)(insn.ip()),
                 _ => false,
             };
             if falls {
@@ -122,7 +158,7 @@ impl Function {
             }
         }
         let entry = parts.first().map_or(0, |p| p.0);
-        Self { insns, at, entry, before, after }
+        Self { insns, at, entry, before, after, switches }
     }
 
     /// True where an instruction begins at this address.
@@ -228,11 +264,38 @@ impl Function {
         operand(self.insn(ip)?, n)
     }
 
+    /// True for string instructions: `rep movsb`.
+    #[must_use]
+    pub fn is_string(&self, ip: u64) -> bool {
+        self.insn(ip).is_some_and(Instruction::is_string_instruction)
+    }
+
     /// True where the instruction divides.
     #[must_use]
     pub fn divides(&self, ip: u64) -> bool {
         self.insn(ip)
             .is_some_and(|i| matches!(i.mnemonic(), iced_x86::Mnemonic::Div | iced_x86::Mnemonic::Idiv))
+    }
+}
+
+/// The memory of the table that the indirect jump with index `n` goes through.
+fn table_of(insns: &[Instruction], n: usize) -> Option<Mem> {
+    let jump = insns.get(n)?;
+    let scaled = |m: Mem| (m.base.is_none() && m.index.is_some_and(|(_, scale)| scale == 8)).then_some(m);
+    match operand(jump, 0)? {
+        Operand::Mem(m) => scaled(m),
+        Operand::Reg { number: target, .. } => {
+            let load = insns.get(n.saturating_sub(TABLE_REACH)..n)?.iter().rev().find(|i| {
+                i.op_count() > 0
+                    && i.op0_kind() == OpKind::Register
+                    && number(i.op0_register()) == Some(target)
+            })?;
+            match (load.mnemonic(), operand(load, 1)?) {
+                (iced_x86::Mnemonic::Mov, Operand::Mem(m)) => scaled(m),
+                _ => None,
+            }
+        }
+        Operand::Imm(_) => None,
     }
 }
 

@@ -2,28 +2,50 @@ use super::*;
 use crate::x86_64::regs as r;
 
 fn function(bytes: &[u8]) -> Function {
-    Function::decode(&[(0x1000, bytes)], &|_| false)
+    Function::decode(&[(0x1000, bytes)], &Known::default())
+}
+
+fn ways(bytes: &[u8], trap: u64) -> (Function, Flow, Vec<Way>) {
+    let f = function(bytes);
+    let flow = Flow::of(&f);
+    let ways = f.ways_to(trap, &flow);
+    (f, flow, ways)
+}
+
+/// The only step of the only way.
+fn only(ways: &[Way]) -> &Branch {
+    assert_eq!(ways.len(), 1, "{ways:#?}");
+    assert_eq!(ways[0].steps.len(), 1, "{ways:#?}");
+    &ways[0].steps[0]
+}
+
+/// Each way as its jumps, taken or not; those that are not needed in brackets.
+fn shape(ways: &[Way]) -> Vec<String> {
+    let one = |(b, spare): (&Branch, &bool)| {
+        let text = format!("{}{:x}", if b.taken { "" } else { "!" }, b.jump);
+        if *spare { format!("({text})") } else { text }
+    };
+    ways.iter().map(|w| w.steps.iter().zip(&w.spare).map(one).collect::<Vec<_>>().join(" ")).collect()
 }
 
 #[test]
 fn a_comparison_with_memory_below_leads_to_the_trap() {
     // mov %rdi,%rbp; mov %edx,%r12d; cmp %r12d,0x60(%rbp); jb +1; ret; ud2
-    let f =
-        function(&[0x48, 0x89, 0xfd, 0x41, 0x89, 0xd4, 0x44, 0x39, 0x65, 0x60, 0x72, 0x01, 0xc3, 0x0f, 0x0b]);
-    let ways = f.ways_to(0x100d);
-    assert_eq!(ways.len(), 1);
-    let b = &ways[0];
+    let code = [0x48, 0x89, 0xfd, 0x41, 0x89, 0xd4, 0x44, 0x39, 0x65, 0x60, 0x72, 0x01, 0xc3, 0x0f, 0x0b];
+    let (f, flow, ways) = ways(&code, 0x100d);
+    let b = only(&ways);
     assert_eq!((b.jump, b.compare, b.taken, b.stores), (0x100a, 0x1006, true, false));
     let t = b.test.unwrap();
     assert_eq!((t.relation, t.signed, t.size), (Relation::Lt, false, 4));
-    assert_eq!(t.right, Operand::Reg { number: r::R12, size: 4 });
-    let Operand::Mem(m) = t.left else { panic!("{t:?}") };
+    assert_eq!(t.right.operand, Operand::Reg { number: r::R12, size: 4 });
+    let Operand::Mem(m) = t.left.operand else { panic!("{t:?}") };
     assert_eq!((m.base, m.disp, m.size), (Some(r::RBP), 0x60, 4));
-    assert!(b.changed.is_empty());
-    let flow = Flow::of(&f);
-    assert_eq!(flow.expr(flow.register(b.compare, r::R12).unwrap()), Expr::Entry(r::RDX));
-    let (base, off) = flow.address(b.compare, &m).unwrap();
-    assert_eq!((flow.expr(base), off), (Expr::Entry(r::RDI), 0x60));
+    let Expr::Cut { base, size: 4, signed: false } = flow.expr(t.right.sym.unwrap()) else { panic!() };
+    assert_eq!(flow.expr(base), Expr::Entry(r::RDX));
+    let Expr::Load { base, disp: 0x60, size: 4, at: 0x1006 } = flow.expr(t.left.sym.unwrap()) else {
+        panic!()
+    };
+    assert_eq!(flow.expr(base), Expr::Entry(r::RDI));
     assert_eq!(f.text(0x1006).unwrap(), "cmp %r12d,0x60(%rbp)");
     assert_eq!(f.text(0x100a).unwrap(), "jb");
 }
@@ -31,11 +53,10 @@ fn a_comparison_with_memory_below_leads_to_the_trap() {
 #[test]
 fn a_trap_that_is_fallen_into_has_the_condition_inverted() {
     // test %rdi,%rdi; jne +2; ud2; ret
-    let f = function(&[0x48, 0x85, 0xff, 0x75, 0x02, 0x0f, 0x0b, 0xc3]);
-    let ways = f.ways_to(0x1005);
-    let t = ways[0].test.unwrap();
-    assert!(!ways[0].taken);
-    assert_eq!((t.relation, t.right, t.mask), (Relation::Eq, Operand::Imm(0), None));
+    let (_, _, ways) = ways(&[0x48, 0x85, 0xff, 0x75, 0x02, 0x0f, 0x0b, 0xc3], 0x1005);
+    let t = only(&ways).test.unwrap();
+    assert!(!only(&ways).taken);
+    assert_eq!((t.relation, t.right.operand, t.mask), (Relation::Eq, Operand::Imm(0), None));
 }
 
 #[test]
@@ -43,42 +64,178 @@ fn a_trap_in_a_cold_part_is_reached_through_a_jump() {
     // cmp $5,%esi; jg 0x2000; ret   |   mov %rdi,%rax; ud2
     let hot: &[u8] = &[0x83, 0xfe, 0x05, 0x0f, 0x8f, 0xf7, 0x0f, 0x00, 0x00, 0xc3];
     let cold: &[u8] = &[0x48, 0x89, 0xf8, 0x0f, 0x0b];
-    let f = Function::decode(&[(0x1000, hot), (0x2000, cold)], &|_| false);
-    let ways = f.ways_to(0x2003);
-    assert_eq!(ways.len(), 1);
-    let t = ways[0].test.unwrap();
-    assert_eq!((t.relation, t.signed, t.right), (Relation::Gt, true, Operand::Imm(5)));
-    assert_eq!(ways[0].changed, [r::RAX]);
+    let f = Function::decode(&[(0x1000, hot), (0x2000, cold)], &Known::default());
+    let flow = Flow::of(&f);
+    let ways = f.ways_to(0x2003, &flow);
+    let t = only(&ways).test.unwrap();
+    assert_eq!((t.relation, t.signed, t.right.operand), (Relation::Gt, true, Operand::Imm(5)));
 }
 
 #[test]
-fn a_call_between_forgets_memory_and_the_caller_s_registers() {
-    // test %ebx,%ebx; je +6; jmp...: test; jne +7; call; ud2; ret
-    let f = function(&[0x85, 0xdb, 0x75, 0x07, 0xe8, 0, 0, 0, 0x10, 0x0f, 0x0b, 0xc3]);
-    let ways = f.ways_to(0x1009);
-    assert_eq!(ways[0].calls, [0x1004]);
-    assert!(ways[0].stores && ways[0].changed.contains(&r::RDI) && !ways[0].changed.contains(&r::RBX));
+fn a_call_between_is_told_and_the_value_lives_on_where_calls_keep_it() {
+    // test %ebx,%ebx; jne +7; call; ud2; ret
+    let (_, flow, ways) = ways(&[0x85, 0xdb, 0x75, 0x07, 0xe8, 0, 0, 0, 0x10, 0x0f, 0x0b, 0xc3], 0x1009);
+    let b = only(&ways);
+    assert_eq!((b.calls.as_slice(), b.stores), ([0x1004].as_slice(), true));
+    let sym = b.test.unwrap().left.sym.unwrap();
+    assert_eq!(flow.holders(0x1009, sym).collect::<Vec<_>>(), [r::RBX]);
 }
 
 #[test]
-fn two_conditions_of_one_trap_are_both_found() {
+fn a_branch_that_rejoins_decides_nothing() {
+    // test %rdi,%rdi; je 1: test %esi,%esi; jne 2; nop; 2: ud2; 1: ret
+    let code = [0x48, 0x85, 0xff, 0x74, 0x07, 0x85, 0xf6, 0x75, 0x01, 0x90, 0x0f, 0x0b, 0xc3];
+    assert_eq!(shape(&ways(&code, 0x100a).2), ["!1003"]);
+}
+
+#[test]
+fn either_of_two_conditions_leads_to_one_trap() {
     // test %edi,%edi; je trap; cmp %esi,%edi; jl trap; ret; trap: ud2
-    let f = function(&[0x85, 0xff, 0x74, 0x05, 0x39, 0xf7, 0x7c, 0x01, 0xc3, 0x0f, 0x0b]);
-    let ways = f.ways_to(0x1009);
-    assert_eq!(ways.len(), 2);
-    assert_eq!(ways[1].test.unwrap().relation, Relation::Lt);
+    let code = [0x85, 0xff, 0x74, 0x05, 0x39, 0xf7, 0x7c, 0x01, 0xc3, 0x0f, 0x0b];
+    let (_, _, ways) = ways(&code, 0x1009);
+    assert_eq!(shape(&ways), ["1002", "(!1002) 1006"]);
+    assert_eq!(ways[1].steps[1].test.unwrap().relation, Relation::Lt);
+}
+
+#[test]
+fn both_of_two_conditions_lead_to_a_trap() {
+    // test %edi,%edi; je out; cmp %esi,%edi; jl trap; out: ret; trap: ud2
+    let code = [0x85, 0xff, 0x74, 0x04, 0x39, 0xf7, 0x7c, 0x01, 0xc3, 0x0f, 0x0b];
+    assert_eq!(shape(&ways(&code, 0x1009).2), ["!1002 1006"]);
+    // a || b && c
+    // test %edi,%edi; jne trap; test %esi,%esi; je out; test %edx,%edx; jne trap; out: ret; trap: ud2
+    let code = [0x85, 0xff, 0x75, 0x09, 0x85, 0xf6, 0x74, 0x04, 0x85, 0xd2, 0x75, 0x01, 0xc3, 0x0f, 0x0b];
+    assert_eq!(shape(&ways(&code, 0x100d).2), ["1002", "(!1002) !1006 100a"]);
+    // (a || b) && c
+    // test %edi,%edi; jne 1; test %esi,%esi; je out; 1: test %edx,%edx; jne trap; out: ret; trap: ud2
+    let code = [0x85, 0xff, 0x75, 0x04, 0x85, 0xf6, 0x74, 0x04, 0x85, 0xd2, 0x75, 0x01, 0xc3, 0x0f, 0x0b];
+    assert_eq!(shape(&ways(&code, 0x100d).2), ["1002 100a", "(!1002) !1006 100a"]);
+}
+
+#[test]
+fn a_check_that_leaves_for_elsewhere_is_none_of_the_condition() {
+    // test %rdi,%rdi; je 2; test %esi,%esi; js trap; mov %esi,%eax; 2: ret (elsewhere); trap: ud2
+    let code = [0x48, 0x85, 0xff, 0x74, 0x06, 0x85, 0xf6, 0x78, 0x03, 0x89, 0xf0, 0xc3, 0x0f, 0x0b];
+    assert_eq!(shape(&ways(&code, 0x100c).2), ["1007"]);
 }
 
 #[test]
 fn a_masked_test_and_a_tested_bit() {
     // testb $4,0x10(%rdi); jne trap; ret; trap: ud2
-    let f = function(&[0xf6, 0x47, 0x10, 0x04, 0x75, 0x01, 0xc3, 0x0f, 0x0b]);
-    let t = f.ways_to(0x1007)[0].test.unwrap();
-    assert_eq!((t.mask, t.relation, t.size), (Some(Operand::Imm(4)), Relation::Ne, 1));
+    let (_, _, all) = ways(&[0xf6, 0x47, 0x10, 0x04, 0x75, 0x01, 0xc3, 0x0f, 0x0b], 0x1007);
+    let t = only(&all).test.unwrap();
+    assert_eq!((t.mask.unwrap().operand, t.relation, t.size), (Operand::Imm(4), Relation::Ne, 1));
     // bt $3,%rax; jae trap; ret; trap: ud2
-    let f = function(&[0x48, 0x0f, 0xba, 0xe0, 0x03, 0x73, 0x01, 0xc3, 0x0f, 0x0b]);
-    let t = f.ways_to(0x1008)[0].test.unwrap();
-    assert_eq!((t.mask, t.relation), (Some(Operand::Imm(8)), Relation::Eq));
+    let (_, _, all) = ways(&[0x48, 0x0f, 0xba, 0xe0, 0x03, 0x73, 0x01, 0xc3, 0x0f, 0x0b], 0x1008);
+    let t = only(&all).test.unwrap();
+    assert_eq!((t.mask.unwrap().operand, t.relation), (Operand::Imm(8), Relation::Eq));
+    // bt %rcx,%rax; jb trap; ret; trap: ud2
+    let (_, _, all) = ways(&[0x48, 0x0f, 0xa3, 0xc8, 0x72, 0x01, 0xc3, 0x0f, 0x0b], 0x1007);
+    let t = only(&all).test.unwrap();
+    assert_eq!(t.bit.unwrap().operand, Operand::Reg { number: r::RCX, size: 8 });
+    assert_eq!((t.mask, t.relation), (None, Relation::Ne));
+}
+
+#[test]
+fn an_and_is_told_by_what_was_masked_and_its_result_is_found() {
+    // mov %edi,%eax; and $7,%eax; jne trap; ret; trap: ud2
+    let (_, flow, all) = ways(&[0x89, 0xf8, 0x83, 0xe0, 0x07, 0x75, 0x01, 0xc3, 0x0f, 0x0b], 0x1008);
+    let t = only(&all).test.unwrap();
+    assert!(!t.left.after && t.mask.unwrap().operand == Operand::Imm(7));
+    let Expr::Cut { base, .. } = flow.expr(t.left.sym.unwrap()) else { panic!() };
+    assert_eq!(flow.expr(base), Expr::Entry(r::RDI));
+    // or %esi,%edi; jne trap; ret; trap: ud2
+    let (_, flow, all) = ways(&[0x09, 0xf7, 0x75, 0x01, 0xc3, 0x0f, 0x0b], 0x1005);
+    let t = only(&all).test.unwrap();
+    let sym = t.left.sym.unwrap();
+    assert!(t.left.after && flow.holders(0x1005, sym).eq([r::RDI]));
+    assert!(matches!(flow.expr(sym), Expr::Bin { op: BinOp::Or, size: 4, .. }));
+    // sub %rsi,%rdi; jb trap; ret; trap: ud2: of what was there before
+    let (_, flow, all) = ways(&[0x48, 0x29, 0xf7, 0x72, 0x01, 0xc3, 0x0f, 0x0b], 0x1006);
+    let t = only(&all).test.unwrap();
+    assert_eq!(flow.expr(t.left.sym.unwrap()), Expr::Entry(r::RDI));
+    assert_eq!(t.relation, Relation::Lt);
+}
+
+#[test]
+fn a_condition_kept_in_a_register_is_followed_to_its_comparison() {
+    // cmp %rsi,%rdi; setb %al; movzbl %al,%eax; nop; test %eax,%eax; jne trap; ret; trap: ud2
+    let code = [
+        0x48, 0x39, 0xf7, 0x0f, 0x92, 0xc0, 0x0f, 0xb6, 0xc0, 0x90, 0x85, 0xc0, 0x75, 0x01, 0xc3, 0x0f, 0x0b,
+    ];
+    let (_, flow, all) = ways(&code, 0x100f);
+    let b = only(&all);
+    assert_eq!((b.compare, b.kept_by, b.jump), (0x1000, Some(0x1003), 0x100c));
+    let t = b.test.unwrap();
+    assert_eq!((t.relation, t.signed, t.size), (Relation::Lt, false, 8));
+    assert_eq!(flow.expr(t.left.sym.unwrap()), Expr::Entry(r::RDI));
+    // xor %eax,%eax; cmp $1,%edi; sete %al; test %eax,%eax; je trap: the opposite
+    let code = [0x31, 0xc0, 0x83, 0xff, 0x01, 0x0f, 0x94, 0xc0, 0x85, 0xc0, 0x74, 0x01, 0xc3, 0x0f, 0x0b];
+    let t = only(&ways(&code, 0x100d).2).test.unwrap();
+    assert_eq!((t.relation, t.right.operand), (Relation::Ne, Operand::Imm(1)));
+    // mov %rdx,%rax; cmp $1,%edi; sete %al; test %eax,%eax: the rest of the register is not known
+    let code =
+        [0x48, 0x89, 0xd0, 0x83, 0xff, 0x01, 0x0f, 0x94, 0xc0, 0x85, 0xc0, 0x74, 0x01, 0xc3, 0x0f, 0x0b];
+    assert_eq!(only(&ways(&code, 0x100e).2).kept_by, None);
+}
+
+#[test]
+fn a_switch_leads_to_the_trap_by_its_bound_and_its_table() {
+    // cmp $2,%edi; ja trap; mov %edi,%eax; jmp *0x5000(,%rax,8); 1: ret; trap: ud2
+    let code = [
+        0x83, 0xff, 0x02, 0x77, 0x0a, 0x89, 0xf8, 0xff, 0x24, 0xc5, 0x00, 0x50, 0x00, 0x00, 0xc3, 0x0f, 0x0b,
+    ];
+    let known = Known {
+        table: &|m| if m.disp == 0x5000 { vec![0x100e, 0x100f, 0x100e] } else { Vec::new() },
+        ..Known::default()
+    };
+    let f = Function::decode(&[(0x1000, &code)], &known);
+    let flow = Flow::of(&f);
+    let ways = f.ways_to(0x100f, &flow);
+    let tests: Vec<_> = ways.iter().map(|w| w.steps[0].test.unwrap()).collect();
+    assert_eq!((tests[0].relation, tests[0].right.operand), (Relation::Gt, Operand::Imm(2)));
+    assert_eq!((tests[1].relation, tests[1].right.operand), (Relation::Eq, Operand::Imm(1)));
+    assert_eq!(ways.len(), 2);
+    // the table's targets are reached by data flow
+    assert!(flow.register(0x100e, r::RDI).is_some());
+}
+
+#[test]
+fn what_follows_a_call_that_never_returns_is_other_code() {
+    // test %edi,%edi; jne 1; call 0x3000; 1: test %esi,%esi; jne trap; ret; trap: ud2  (0x3000 never returns)
+    let code = [0x85, 0xff, 0x75, 0x05, 0xe8, 0xf7, 0x1f, 0, 0, 0x85, 0xf6, 0x75, 0x01, 0xc3, 0x0f, 0x0b];
+    let known = Known { returns: &|to| to != 0x3000, ..Known::default() };
+    let f = Function::decode(&[(0x1000, &code)], &known);
+    let flow = Flow::of(&f);
+    assert_eq!(flow.expr(flow.register(0x1009, r::RDX).unwrap()), Expr::Entry(r::RDX));
+    assert_eq!(shape(&f.ways_to(0x100e, &flow)), ["100b"]);
+}
+
+#[test]
+fn a_function_that_cannot_but_trap_is_its_caller_s_business() {
+    let f = function(&[0x48, 0x89, 0xf8, 0x0f, 0x0b]);
+    assert!(f.always_reaches(0x1003) && f.ways_to(0x1003, &Flow::of(&f)).is_empty());
+    let f = function(&[0x85, 0xff, 0x74, 0x02, 0x0f, 0x0b, 0xc3]);
+    assert!(!f.always_reaches(0x1004));
+}
+
+#[test]
+fn arithmetic_is_kept_as_expressions() {
+    // lea (%rcx,%r8,1),%eax; shl $4,%rdi; movslq %esi,%rsi; nop
+    let f = function(&[0x42, 0x8d, 0x04, 0x01, 0x48, 0xc1, 0xe7, 0x04, 0x48, 0x63, 0xf6, 0x90]);
+    let flow = Flow::of(&f);
+    let Expr::Cut { base, size: 4, signed: false } = flow.expr(flow.register(0x100b, r::RAX).unwrap()) else {
+        panic!()
+    };
+    let Expr::Bin { op: BinOp::Add, a, b, .. } = flow.expr(base) else { panic!() };
+    assert_eq!((flow.expr(a), flow.expr(b)), (Expr::Entry(r::RCX), Expr::Entry(r::R8)));
+    let Expr::Bin { op: BinOp::Shl, a, b, .. } = flow.expr(flow.register(0x100b, r::RDI).unwrap()) else {
+        panic!()
+    };
+    assert_eq!((flow.expr(a), flow.expr(b)), (Expr::Entry(r::RDI), Expr::Const(4)));
+    let Expr::Cut { size: 4, signed: true, .. } = flow.expr(flow.register(0x100b, r::RSI).unwrap()) else {
+        panic!()
+    };
 }
 
 #[test]
@@ -109,7 +266,7 @@ fn what_differs_by_path_is_not_known() {
     // test %esi,%esi; je +3; mov %rdx,%rdi; ret
     let f = function(&[0x85, 0xf6, 0x74, 0x03, 0x48, 0x89, 0xd7, 0xc3]);
     let flow = Flow::of(&f);
-    assert_eq!(flow.expr(flow.register(0x1007, r::RDI).unwrap()), Expr::Many);
+    assert_eq!(flow.expr(flow.register(0x1007, r::RDI).unwrap()), Expr::Phi { at: 0x1007, register: r::RDI });
 }
 
 #[test]
@@ -128,4 +285,16 @@ fn the_call_before_a_return_address() {
     assert_eq!((m.base, m.disp), (Some(r::RAX), 0x18));
     assert_eq!(f.call_before(0x1005), Some((0x1003, Some(Operand::Reg { number: r::RBX, size: 8 }))));
     assert_eq!(f.call_before(0x1004), None);
+}
+
+#[test]
+fn a_slot_handed_out_after_a_call_in_a_loop_is_not_believed() {
+    // sub $0x10,%rsp; mov %rsi,(%rsp); 1: call f; mov (%rsp),%rbx; lea (%rsp),%rdi; jmp 1
+    let code = [
+        0x48, 0x83, 0xec, 0x10, 0x48, 0x89, 0x34, 0x24, 0xe8, 0, 0, 0, 0, 0x48, 0x8b, 0x1c, 0x24, 0x48, 0x8d,
+        0x3c, 0x24, 0xeb, 0xf1,
+    ];
+    let f = function(&code);
+    let flow = Flow::of(&f);
+    assert!(!matches!(flow.expr(flow.register(0x1011, r::RBX).unwrap()), Expr::Entry(_)));
 }

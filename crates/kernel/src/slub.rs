@@ -1,0 +1,374 @@
+//! One object of a slab cache: where it begins, whether it is in use, who allocated and freed it.
+//!
+//! SLUB (mm/slub.c): a slab's objects lie one after the other; the free ones are chained through a pointer in
+//! each, which CONFIG_SLAB_FREELIST_HARDENED mixes with a secret and its own address. Free objects may also lie in
+//! a CPU's own chain, and since 6.18 in arrays (`struct slab_sheaf`). With SLAB_STORE_USER (`slub_debug=U`) two
+//! `struct track` follow each object.
+//!
+//! **Invariant:** an object is called free only where it was found in a chain or array of free ones, and in use only
+//! where all of them were read to their end.
+
+use crate::list::list;
+use crate::session::Session;
+use crate::slab::{self, KmemCache};
+use base::{PAGE_SHIFT, VirtAddr};
+use rustc_hash::FxHashSet;
+
+bind! {
+    /// `struct kmem_cache`, what places and chains its objects
+    struct CacheLayout("kmem_cache") {
+        cpu_slab: "cpu_slab",
+        sheaves: "cpu_sheaves", // 6.18
+        flags: "flags",
+        inuse: "inuse",
+        red_left_pad: "red_left_pad",
+        random: "random",
+        node: "node",
+        per_node: "per_node",
+    }
+}
+bind! {
+    /// `struct page` or `struct slab`: the chain of free objects and how many objects there are
+    struct SlabChain("slab" | "page") { freelist: "freelist", counters: "counters", cache: "slab_cache" | "slab" }
+}
+bind! {
+    /// `struct kmem_cache_cpu`
+    struct CacheCpu("kmem_cache_cpu") { freelist: "freelist", slab: "slab" | "page" }
+}
+bind! {
+    /// `struct slub_percpu_sheaves`
+    struct CpuSheaves("slub_percpu_sheaves") { main: "main", spare: "spare", rcu_free: "rcu_free" }
+}
+bind! {
+    /// `struct slab_sheaf`
+    struct Sheaf("slab_sheaf") { count: "size", objects: "objects", link: "barn_list" }
+}
+bind! {
+    /// `struct node_barn`
+    struct Barn("node_barn") { full: "sheaves_full" }
+}
+bind! {
+    /// `struct kmem_cache_per_node_ptrs`, and `struct kmem_cache_node` before
+    struct PerNode("kmem_cache_per_node_ptrs" | "kmem_cache_node") { barn: "barn" }
+}
+bind! {
+    /// `struct track`
+    struct TrackEntry("track") { addr: "addr", pid: "pid", when: "when", cpu: "cpu" }
+}
+
+/// Slab flags, fixed until 6.8 and numbers of `enum _slab_flag_bits` since.
+const RED_ZONE: (u64, &str) = (0x400, "_SLAB_RED_ZONE");
+const POISON: (u64, &str) = (0x800, "_SLAB_POISON");
+const STORE_USER: (u64, &str) = (0x1_0000, "_SLAB_STORE_USER");
+/// More objects than a slab has.
+const MAX_OBJECTS: u64 = 1 << 15;
+/// More sheaves than a node keeps full.
+const MAX_SHEAVES: usize = 64;
+/// Poison of free objects, of their last byte, and of red zones (include/linux/poison.h).
+const FREE: u8 = 0x6b;
+const END: u8 = 0xa5;
+
+/// Whether an object is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It is in no chain of free objects.
+    Allocated,
+    /// It is free.
+    Free,
+    /// A chain of free objects cannot be read to its end.
+    Unknown,
+}
+
+impl State {
+    /// In one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            State::Allocated => "allocated",
+            State::Free => "free",
+            State::Unknown => "state unknown",
+        }
+    }
+}
+
+/// Who allocated or freed an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Track {
+    /// The caller.
+    pub by: VirtAddr,
+    /// Its process.
+    pub pid: i32,
+    /// Its CPU.
+    pub cpu: i32,
+    /// When, in jiffies.
+    pub when: u64,
+}
+
+/// An object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Object {
+    /// Its cache's name.
+    pub cache: String,
+    /// `struct kmem_cache`.
+    pub cache_at: VirtAddr,
+    /// Where it begins.
+    pub at: VirtAddr,
+    /// Its size.
+    pub size: u64,
+    /// Bytes from its begin to the address asked for.
+    pub offset: u64,
+    /// Whether it is in use.
+    pub state: State,
+    /// Who allocated it, where the cache keeps that.
+    pub allocated: Option<Track>,
+    /// Who freed it last.
+    pub freed: Option<Track>,
+    /// What is wrong with it: bytes that its poison or red zone should have.
+    pub damage: Vec<String>,
+}
+
+/// A slab: its cache, its `struct slab`, its first byte.
+struct Slab {
+    cache: VirtAddr,
+    at: VirtAddr,
+    start: VirtAddr,
+    slot: u64,
+    pad: u64,
+    objects: u64,
+}
+
+impl Slab {
+    fn of(s: &Session, at: VirtAddr) -> Option<Self> {
+        let (head, pfn) = slab::head_page(s, at)?;
+        let mem = s.mem();
+        let chain = s.bind::<SlabChain>();
+        let cache = chain.cache.ptr(mem, head).ok()?;
+        let slot =
+            s.bind::<KmemCache>().slot_size.num(mem, cache).ok().filter(|n| *n >= 8 && *n < 1 << 22)?;
+        let pad = s.bind::<CacheLayout>().red_left_pad.num(mem, cache).unwrap_or(0);
+        let counters = chain.counters.num(mem, head).ok()?;
+        let objects = counters >> 16 & 0x7fff;
+        let start = slab::direct_map_base(s).add(pfn << PAGE_SHIFT);
+        (objects > 0).then_some(Self { cache, at: head, start, slot, pad, objects: objects.min(MAX_OBJECTS) })
+    }
+
+    fn contains(&self, at: VirtAddr) -> bool {
+        let offset = at.0.wrapping_sub(self.start.0);
+        offset < self.objects.saturating_mul(self.slot) && offset % self.slot == self.pad
+    }
+}
+
+/// A flag of a cache.
+fn has(s: &Session, flags: u64, (old, name): (u64, &str)) -> bool {
+    let bit = s.types().find_enumerator(name).into_iter().find_map(|(_, value)| u32::try_from(value).ok());
+    match bit.filter(|b| *b < 64) {
+        Some(bit) => flags >> bit & 1 == 1,
+        None => flags & old != 0,
+    }
+}
+
+/// The object of a slab cache that an address lies in; `None` for other memory.
+#[must_use]
+pub fn object_at(s: &Session, at: VirtAddr) -> Option<Object> {
+    let name = slab::cache_of(s, at)?.to_owned();
+    let slab = Slab::of(s, at)?;
+    let mem = s.mem();
+    let index = at.0.checked_sub(slab.start.0)? / slab.slot;
+    if index >= slab.objects {
+        return None;
+    }
+    let begin = slab.start.add(index * slab.slot + slab.pad);
+    let size = s.bind::<KmemCache>().object_size.num(mem, slab.cache).ok()?;
+    let layout = s.bind::<CacheLayout>();
+    let flags = layout.flags.num(mem, slab.cache).unwrap_or(0);
+    let mut out = Object {
+        cache: name,
+        cache_at: slab.cache,
+        at: begin,
+        size,
+        offset: at.0.wrapping_sub(begin.0),
+        state: state(s, &slab, begin),
+        allocated: None,
+        freed: None,
+        damage: Vec::new(),
+    };
+    let end = info_end(s, &slab, size);
+    if let (true, Some(end)) = (has(s, flags, STORE_USER), end) {
+        let len = s.bind::<TrackEntry>().size.unwrap_or(0);
+        out.allocated = track(s, begin.add(end));
+        out.freed = track(s, begin.add(end + len));
+    }
+    if out.state == State::Free && has(s, flags, POISON) {
+        out.damage.extend(poisoned(s, &slab, begin, size));
+    }
+    if has(s, flags, RED_ZONE) {
+        out.damage.extend(red_zone(s, &slab, begin, size, out.state));
+    }
+    Some(out)
+}
+
+/// Bytes from an object's begin to the tracks: behind the free pointer where that lies outside.
+fn info_end(s: &Session, slab: &Slab, size: u64) -> Option<u64> {
+    let inuse = s.bind::<CacheLayout>().inuse.num(s.mem(), slab.cache).ok()?;
+    let offset = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache).ok()?;
+    let end = if offset >= inuse { inuse + 8 } else { inuse };
+    (end >= size && end < slab.slot).then_some(end)
+}
+
+fn track(s: &Session, at: VirtAddr) -> Option<Track> {
+    let b = s.bind::<TrackEntry>();
+    let mem = s.mem();
+    let by = b.addr.ptr(mem, at).ok().filter(|by| s.is_text(*by))?;
+    Some(Track {
+        by,
+        pid: b.pid.i32(mem, at).ok()?,
+        cpu: b.cpu.i32(mem, at).unwrap_or(-1),
+        when: b.when.num(mem, at).ok()?,
+    })
+}
+
+/// What of a free object's poison is overwritten. The free pointer may lie within it.
+fn poisoned(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Option<String> {
+    let bytes = s.mem().bytes(begin, usize::try_from(size.min(1 << 16)).ok()?).ok()?;
+    let pointer = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache).unwrap_or(0);
+    let wrong = (0_u64..).zip(&bytes).find(|(n, byte)| {
+        let want = if n + 1 == size { END } else { FREE };
+        let is_pointer = *n >= pointer && *n < pointer + 8;
+        **byte != want && !is_pointer
+    });
+    wrong.map(|(n, byte)| format!("its poison is overwritten at +{n:#x}: {byte:02x}"))
+}
+
+/// What of the red zone behind an object is overwritten.
+fn red_zone(s: &Session, slab: &Slab, begin: VirtAddr, size: u64, state: State) -> Option<String> {
+    let want = match state {
+        State::Free => 0xbb,
+        State::Allocated => 0xcc,
+        State::Unknown => return None,
+    };
+    let inuse = s.bind::<CacheLayout>().inuse.num(s.mem(), slab.cache).ok()?;
+    let len = inuse.checked_sub(size).filter(|n| *n > 0 && *n <= 64)?;
+    let bytes = s.mem().bytes(begin.add(size), usize::try_from(len).ok()?).ok()?;
+    let wrong = (0_u64..).zip(&bytes).find(|(_, byte)| **byte != want)?;
+    Some(format!("its red zone is overwritten at +{:#x}: {:02x}", size + wrong.0, wrong.1))
+}
+
+/// Whether an object is in one of the places of free ones.
+fn state(s: &Session, slab: &Slab, object: VirtAddr) -> State {
+    let chains = chains(s, slab);
+    let mut whole = chains.is_some();
+    for start in chains.into_iter().flatten() {
+        match in_chain(s, slab, start, object) {
+            Some(true) => return State::Free,
+            Some(false) => {}
+            None => whole = false,
+        }
+    }
+    match in_sheaves(s, slab, object) {
+        Some(true) => State::Free,
+        Some(false) if whole => State::Allocated,
+        _ => State::Unknown,
+    }
+}
+
+/// The heads of the chains of free objects of a slab: its own, and those of CPUs that allocate from it.
+fn chains(s: &Session, slab: &Slab) -> Option<Vec<VirtAddr>> {
+    let mem = s.mem();
+    let mut out = vec![s.bind::<SlabChain>().freelist.ptr(mem, slab.at).ok()?];
+    let layout = s.bind::<CacheLayout>();
+    if !layout.cpu_slab.exists() {
+        return Some(out);
+    }
+    let per_cpu = layout.cpu_slab.ptr(mem, slab.cache).ok()?;
+    let b = s.bind::<CacheCpu>();
+    for &cpu in &s.cpus().possible {
+        let one = per_cpu.add(crate::cpu::per_cpu_offset(s, cpu).ok()?);
+        if b.slab.ptr(mem, one).ok()? == slab.at {
+            out.push(b.freelist.ptr(mem, one).ok()?);
+        }
+    }
+    Some(out)
+}
+
+/// True where a chain of free objects has this one; `None` where the chain cannot be read to its end.
+fn in_chain(s: &Session, slab: &Slab, start: VirtAddr, object: VirtAddr) -> Option<bool> {
+    let mut here = start;
+    let mut seen = FxHashSet::default();
+    while !here.is_null() {
+        // a page that is no slab any more, or a chain overwritten
+        if !slab.contains(here) || !seen.insert(here) {
+            return None;
+        }
+        if here == object {
+            return Some(true);
+        }
+        here = next(s, slab, here)?;
+    }
+    Some(false)
+}
+
+/// The object that a free one points to, by each of the ways in which kernels have hidden that.
+fn next(s: &Session, slab: &Slab, object: VirtAddr) -> Option<VirtAddr> {
+    let mem = s.mem();
+    let at = object.add(s.bind::<KmemCache>().offset.num(mem, slab.cache).ok()?);
+    let raw = mem.u64(at).ok()?;
+    let layout = s.bind::<CacheLayout>();
+    if !layout.random.exists() {
+        return Some(VirtAddr(raw)).filter(|n| n.is_null() || slab.contains(*n));
+    }
+    let secret = layout.random.num(mem, slab.cache).ok()?;
+    // the address's bytes are swapped since 5.7 (1ad53d9fa3f6)
+    [raw ^ secret ^ at.0.swap_bytes(), raw ^ secret ^ at.0]
+        .into_iter()
+        .map(VirtAddr)
+        .find(|n| n.is_null() || slab.contains(*n))
+}
+
+/// True where an array of free objects has this one: of a CPU, or of a node's full ones.
+fn in_sheaves(s: &Session, slab: &Slab, object: VirtAddr) -> Option<bool> {
+    let layout = s.bind::<CacheLayout>();
+    if !layout.sheaves.exists() {
+        return Some(false);
+    }
+    let mem = s.mem();
+    let per_cpu = layout.sheaves.ptr(mem, slab.cache).ok()?;
+    let mut sheaves = Vec::new();
+    let b = s.bind::<CpuSheaves>();
+    for &cpu in &s.cpus().possible {
+        let one = per_cpu.add(crate::cpu::per_cpu_offset(s, cpu).ok()?);
+        for field in [&b.main, &b.spare, &b.rcu_free] {
+            sheaves.push(field.ptr(mem, one).ok()?);
+        }
+    }
+    let sheaf = s.bind::<Sheaf>();
+    let per_node = s.bind::<PerNode>();
+    let nodes = s.symbol("nr_node_ids").and_then(|at| mem.u32(at).ok()).unwrap_or(1).clamp(1, 1024);
+    for n in 0..u64::from(nodes) {
+        let barn = if layout.per_node.exists() {
+            per_node.barn.ptr(mem, layout.per_node.at(slab.cache).ok()?.add(n * per_node.size?)).ok()?
+        } else {
+            let node = mem.ptr(layout.node.at(slab.cache).ok()?.add(n * 8)).ok()?;
+            if node.is_null() {
+                continue;
+            }
+            per_node.barn.ptr(mem, node).ok()?
+        };
+        if barn.is_null() {
+            continue;
+        }
+        let full = s.bind::<Barn>().full.at(barn).ok()?;
+        for link in list(mem, full).take(MAX_SHEAVES) {
+            sheaves.push(sheaf.link.container(link.ok()?).ok()?);
+        }
+    }
+    for at in sheaves.into_iter().filter(|at| !at.is_null()) {
+        let count = u64::from(sheaf.count.u32(mem, at).ok()?).min(1024);
+        let objects = sheaf.objects.at(at).ok()?;
+        for n in 0..count {
+            if mem.ptr(objects.add(n * 8)).ok()? == object {
+                return Some(true);
+            }
+        }
+    }
+    Some(false)
+}

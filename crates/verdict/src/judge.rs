@@ -1,0 +1,277 @@
+//! What the value of a bad pointer says: poison, an error number, text, a flipped bit, the slab object or symbol
+//! it points to, memory that is not mapped.
+//!
+//! Facts: include/linux/poison.h, include/uapi/asm-generic/errno-base.h and errno.h, Documentation/arch/x86/x86_64/mm.rst.
+
+use base::VirtAddr;
+use kernel::Session;
+use kernel::slub::{self, Object, Track};
+
+/// Values that the kernel writes into dead memory.
+const POISON: &[(u64, &str)] = &[
+    (0x6b6b_6b6b_6b6b_6b6b, "freed slab memory (POISON_FREE, 6b)"),
+    (0x5a5a_5a5a_5a5a_5a5a, "slab memory never written (POISON_INUSE, 5a)"),
+    (0xdead_0000_0000_0100, "LIST_POISON1: the next pointer of a deleted list entry"),
+    (0xdead_0000_0000_0122, "LIST_POISON2: the prev pointer of a deleted list entry"),
+    (0xdead_0000_0000_0200, "LIST_POISON2: the prev pointer of a deleted list entry (before 4.15)"),
+    (0xdead_0000_0000_0400, "TAIL_MAPPING: the mapping of a compound page's later page"),
+    (0xdead_0000_0000_0039, "TIMER_ENTRY_STATIC: the list pointer of a timer that is not queued"),
+    (0xcccc_cccc_cccc_cccc, "freed init memory (POISON_FREE_INITMEM, cc)"),
+    (0xaaaa_aaaa_aaaa_aaaa, "poisoned pages (PAGE_POISON, aa)"),
+    (0xa5a5_a5a5_a5a5_a5a5, "the end of freed slab memory (POISON_END, a5)"),
+    (0xbbbb_bbbb_bbbb_bbbb, "slab red zone of a free object (bb)"),
+];
+/// How far from a poison a pointer derived from it lies.
+const REACH: u64 = 0x1000;
+
+/// Error numbers that functions return as pointers, by number.
+const ERRORS: &[(u16, &str)] = &[
+    (1, "EPERM"),
+    (2, "ENOENT"),
+    (3, "ESRCH"),
+    (4, "EINTR"),
+    (5, "EIO"),
+    (6, "ENXIO"),
+    (7, "E2BIG"),
+    (9, "EBADF"),
+    (10, "ECHILD"),
+    (11, "EAGAIN"),
+    (12, "ENOMEM"),
+    (13, "EACCES"),
+    (14, "EFAULT"),
+    (16, "EBUSY"),
+    (17, "EEXIST"),
+    (18, "EXDEV"),
+    (19, "ENODEV"),
+    (20, "ENOTDIR"),
+    (21, "EISDIR"),
+    (22, "EINVAL"),
+    (23, "ENFILE"),
+    (24, "EMFILE"),
+    (27, "EFBIG"),
+    (28, "ENOSPC"),
+    (30, "EROFS"),
+    (32, "EPIPE"),
+    (33, "EDOM"),
+    (34, "ERANGE"),
+    (35, "EDEADLK"),
+    (36, "ENAMETOOLONG"),
+    (38, "ENOSYS"),
+    (39, "ENOTEMPTY"),
+    (40, "ELOOP"),
+    (61, "ENODATA"),
+    (71, "EPROTO"),
+    (74, "EBADMSG"),
+    (75, "EOVERFLOW"),
+    (84, "EILSEQ"),
+    (90, "EMSGSIZE"),
+    (93, "EPROTONOSUPPORT"),
+    (95, "EOPNOTSUPP"),
+    (97, "EAFNOSUPPORT"),
+    (99, "EADDRNOTAVAIL"),
+    (104, "ECONNRESET"),
+    (105, "ENOBUFS"),
+    (107, "ENOTCONN"),
+    (108, "ESHUTDOWN"),
+    (110, "ETIMEDOUT"),
+    (111, "ECONNREFUSED"),
+    (113, "EHOSTUNREACH"),
+    (114, "EALREADY"),
+    (115, "EINPROGRESS"),
+    (116, "ESTALE"),
+    (117, "EUCLEAN"),
+    (512, "ERESTARTSYS"),
+    (517, "EPROBE_DEFER"),
+    (524, "ENOTSUPP"),
+    (529, "EIOCBQUEUED"),
+];
+
+/// What a pointer's value says of itself.
+pub(crate) fn poison(value: u64) -> Option<&'static str> {
+    nearest(value).map(|(_, words)| words)
+}
+
+/// The poison at or near a value, and how far the value is from it. Poisons lie close to each other: the nearest.
+fn nearest(value: u64) -> Option<(i64, &'static str)> {
+    POISON
+        .iter()
+        .map(|(pattern, words)| (value.wrapping_sub(*pattern).cast_signed(), *words))
+        .filter(|(off, _)| off.unsigned_abs() < REACH)
+        .min_by_key(|(off, _)| off.unsigned_abs())
+}
+
+/// `-ENODEV` of -19.
+fn error_name(value: u64) -> Option<String> {
+    let number = value.wrapping_neg();
+    if !(1..=4095).contains(&number) {
+        return None;
+    }
+    let name = ERRORS.iter().find(|(n, _)| u64::from(*n) == number).map(|(_, name)| *name);
+    Some(name.map_or_else(|| format!("-{number}"), |name| format!("-{name}")))
+}
+
+/// A value whose eight bytes are printable.
+fn as_text(value: u64) -> Option<String> {
+    let bytes = value.to_le_bytes();
+    let len = bytes.iter().rposition(|b| *b != 0).map_or(0, |n| n + 1);
+    let used = bytes.get(..len)?;
+    let good = len >= 6 && used.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
+    good.then(|| String::from_utf8_lossy(used).into_owned())
+}
+
+/// True for an address that the processor refuses (bits 47 or 56 and up not all equal).
+pub(crate) fn non_canonical(s: &Session, at: u64) -> bool {
+    let top = at.cast_signed() >> (width(s) - 1);
+    top != 0 && top != -1
+}
+
+fn width(s: &Session) -> u32 {
+    if s.boot().tables.levels == 5 { 57 } else { 48 }
+}
+
+/// The address that differs from a bad one in one bit alone and is mapped, where there is only one such.
+fn flipped(s: &Session, value: u64) -> Option<(u32, u64)> {
+    let good = |at: u64| at >> 63 == 1 && !non_canonical(s, at) && s.mem().u8(VirtAddr(at)).is_ok();
+    let mut all = (0..64).map(|bit| (bit, value ^ 1 << bit)).filter(|(_, at)| good(*at));
+    let first = all.next()?;
+    all.next().is_none().then_some(first)
+}
+
+/// What a bad pointer's value says.
+pub(crate) fn judge(s: &Session, value: u64) -> String {
+    if value == 0 {
+        return "NULL".into();
+    }
+    match nearest(value) {
+        Some((0, words)) => return format!("{value:016x}, {words}"),
+        Some((off, words)) => {
+            let (name, rest) = words.split_once(':').unwrap_or((words, ""));
+            let sign = if off < 0 { '-' } else { '+' };
+            let rest = if rest.is_empty() { String::new() } else { format!(":{rest}") };
+            return format!("{value:016x}, {name} {sign} {:#x}{rest}", off.unsigned_abs());
+        }
+        None => {}
+    }
+    if let Some(name) = error_name(value) {
+        return format!("{value:016x}, ERR_PTR({name}): an error number where a pointer should be");
+    }
+    if value < REACH {
+        return format!("{value:#x}, no address");
+    }
+    if let Some(text) = as_text(value) {
+        return format!("{value:016x}, the text \"{text}\" and no address");
+    }
+    if non_canonical(s, value) {
+        let flip = flipped(s, value).map(|(bit, at)| {
+            let what = place(s, at).map(|p| format!(" ({p})")).unwrap_or_default();
+            format!("; bit {bit} apart from {at:016x}{what}")
+        });
+        return format!("{value:016x}, which is no address (non-canonical){}", flip.unwrap_or_default());
+    }
+    if value >> 63 == 0 {
+        return format!("{value:016x}, a user address");
+    }
+    if let Some(place) = place(s, value) {
+        return format!("{value:016x}, {place}");
+    }
+    match s.mem().u8(VirtAddr(value)) {
+        Ok(_) => format!("{value:016x}"),
+        Err(_) if is_vmalloc(s, value) => format!("{value:016x}, {}", unmapped(s, value)),
+        Err(e) => format!("{value:016x}, {}", e.to_string().trim_start_matches(&format!("{value:x}: "))),
+    }
+}
+
+/// Of an address in the area of `vmalloc` where nothing is: whether something is before it.
+fn unmapped(s: &Session, value: u64) -> String {
+    let before = (value & !0xfff).wrapping_sub(1);
+    match s.mem().u8(VirtAddr(before)) {
+        Ok(_) => "the first page behind a mapped area of vmalloc".into(),
+        Err(_) => "in the vmalloc area, where nothing is mapped".into(),
+    }
+}
+
+/// The area of `vmalloc`: where it begins and how large it is depends on the paging levels, and on KASLR.
+fn is_vmalloc(s: &Session, value: u64) -> bool {
+    let (fixed, size) = if s.boot().tables.levels == 5 {
+        (0xffa0_0000_0000_0000, 12800_u64 << 40)
+    } else {
+        (0xffff_c900_0000_0000, 32_u64 << 40)
+    };
+    let moved = s.symbol("vmalloc_base").and_then(|at| s.mem().ptr(at).ok()).filter(|at| at.0 >> 63 == 1);
+    let start = moved.map_or(fixed, |at| at.0);
+    value.wrapping_sub(start) < size
+}
+
+/// What lies at an address: a symbol, a slab object.
+pub(crate) fn place(s: &Session, value: u64) -> Option<String> {
+    if let Some(l) = s.locate(VirtAddr(value)) {
+        let off = if l.offset == 0 { String::new() } else { format!("+{:#x}", l.offset) };
+        return Some(format!("{}{off}", l.symbol.name));
+    }
+    slub::object_at(s, VirtAddr(value))
+        .map(|o| described(s, &o))
+        .or_else(|| kernel::slab::cache_of(s, VirtAddr(value)).map(|cache| format!("in slab cache {cache}")))
+}
+
+/// `an allocated object of kmalloc-96`, with who allocated and freed it, and what is wrong with it.
+pub(crate) fn described(s: &Session, o: &Object) -> String {
+    let mut out = match (o.state, o.offset) {
+        (slub::State::Unknown, _) => format!("in an object of slab cache {}", o.cache),
+        (state, _) => {
+            let article = if state == slub::State::Allocated { "an" } else { "a" };
+            format!("in {article} {} object of slab cache {}", state.word(), o.cache)
+        }
+    };
+    if o.offset > 0 {
+        out = format!("{out} ({:x}+{:#x})", o.at.0, o.offset);
+    }
+    let who = |word: &str, t: &Option<Track>| {
+        t.as_ref().map(|t| format!(", {word} by {} in PID {}{}", function(s, t.by), t.pid, age(s, t.when)))
+    };
+    out.extend(who("allocated", &o.allocated));
+    out.extend(who("freed", &o.freed));
+    for wrong in &o.damage {
+        out = format!("{out}, {wrong}");
+    }
+    out
+}
+
+fn function(s: &Session, at: VirtAddr) -> String {
+    s.locate(at).map_or_else(|| format!("{:x}", at.0), |l| format!("{}+{:#x}", l.symbol.name, l.offset))
+}
+
+/// How long before the end, by the kernel's tick count.
+fn age(s: &Session, when: u64) -> String {
+    let now = s.symbol("jiffies").or_else(|| s.symbol("jiffies_64")).and_then(|at| s.mem().u64(at).ok());
+    match now.and_then(|now| now.checked_sub(when)) {
+        Some(ticks) => format!(", {ticks} ticks before the end"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poison_is_known_with_an_offset() {
+        assert!(poison(0x6b6b_6b6b_6b6b_6b6b).unwrap().contains("freed"));
+        assert!(poison(0x6b6b_6b6b_6b6b_6b8b).is_some());
+        assert!(poison(0xdead_0000_0000_0108).unwrap().starts_with("LIST_POISON1"));
+        // nearer to the second
+        assert!(poison(0xdead_0000_0000_0120).unwrap().starts_with("LIST_POISON2"));
+        assert!(poison(0xffff_8880_0000_0000).is_none());
+    }
+
+    #[test]
+    fn errors_and_text_in_place_of_pointers() {
+        assert_eq!(error_name(-19_i64 as u64).unwrap(), "-ENODEV");
+        assert_eq!(error_name(-4095_i64 as u64).unwrap(), "-4095");
+        assert_eq!(error_name(-4096_i64 as u64), None);
+        assert_eq!(error_name(0), None);
+        assert_eq!(as_text(0x6f6f_7a2f_6576_6564).unwrap(), "deve/zoo");
+        assert_eq!(as_text(0x0065_6d61_6e2d_6b73).unwrap(), "sk-name");
+        assert_eq!(as_text(0x6b73), None);
+        assert_eq!(as_text(0xffff_8880_0265_7665), None);
+    }
+}

@@ -1,0 +1,386 @@
+//! An operand of a comparison: its name, its value when the instruction to blame ran, and where that is.
+
+use crate::model::{How, Object, OperandRow};
+use crate::names::{Named, Namer, shown};
+use crate::terms::wrapped;
+use crate::values::Held;
+use arch::Regs;
+use arch::x86_64::regs as x86;
+use arch::x86_64::slice::{ARGUMENTS, Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
+use base::{VirtAddr, VirtRead};
+use debuginfo::types::{Type, TypeRef, Types};
+
+/// An operand: its name, its value and the row that tells of it.
+#[derive(Clone)]
+pub(crate) struct Side {
+    pub(crate) text: String,
+    pub(crate) ty: Option<TypeRef>,
+    pub(crate) value: Option<u64>,
+    /// False where the value was read from memory that may have changed since.
+    pub(crate) sure: bool,
+    pub(crate) constant: bool,
+    pub(crate) memory: bool,
+    pub(crate) row: Option<OperandRow>,
+    pub(crate) object: Option<Object>,
+}
+
+impl Side {
+    pub(crate) fn constant(v: i64) -> Self {
+        Self {
+            text: v.to_string(),
+            ty: None,
+            value: Some(v.cast_unsigned()),
+            sure: true,
+            constant: true,
+            memory: false,
+            row: None,
+            object: None,
+        }
+    }
+}
+
+/// An operand of the comparison before a jump.
+pub(crate) fn side(namer: &Namer<'_>, way: &Branch, part: Part, size: u64) -> Side {
+    match part.operand {
+        Operand::Imm(v) => Side::constant(v),
+        Operand::Mem(m) => memory_side(namer, way, part, &m, size),
+        Operand::Reg { number, size: own } => register_side(namer, way, part, (number, own), size),
+    }
+}
+
+fn register_side(
+    namer: &Namer<'_>,
+    way: &Branch,
+    part: Part,
+    (number, own): (usize, u64),
+    size: u64,
+) -> Side {
+    let flow = &namer.code.flow;
+    if let Some(Expr::Const(v)) = part.sym.map(|sym| flow.expr(sym))
+        && !is_text(namer, v)
+    {
+        return Side::constant(v);
+    }
+    let types = namer.types();
+    let register = register_name(number, own);
+    let named = match (part.after, part.sym) {
+        (true, Some(sym)) => namer.sym(way.compare, sym, 0),
+        (true, None) => None,
+        (false, _) => namer.register(way.compare, number),
+    };
+    let held = part.sym.and_then(|sym| namer.value(sym));
+    let (named, ty) = typed(types, named, own, size);
+    let text = named.as_ref().map_or_else(|| format!("%{register}"), |n| n.text.clone());
+    let mut detail = vec![spot(&register, number, own, held.as_ref())];
+    detail.extend(named.as_ref().map(|n| n.origin.clone()).filter(|o| !o.is_empty()));
+    detail.extend(part.sym.and_then(|sym| passed(namer, sym)));
+    let object = part.sym.and_then(|sym| object_of(namer, sym));
+    let mut commands = show(held.as_ref(), size);
+    if let (Some(o), true) = (&object, held.as_ref().is_some_and(|h| h.now)) {
+        commands.insert(0, format!("{}.{} {:x}", types.name(o.ty), o.member, o.at));
+    }
+    commands.push(format!("dis -x {}", namer.code.symbol));
+    let value = held.as_ref().map(|h| h.value);
+    let signed = way.test.is_some_and(|t| t.signed) && ty.is_none();
+    let spelt = |v: u64| {
+        if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
+    };
+    let row = OperandRow {
+        name: text.clone(),
+        value: value.map(spelt),
+        detail: detail.join(", "),
+        how: named.as_ref().map_or(How::Decoded, |n| n.how),
+        commands,
+    };
+    let sure = held.is_some_and(|h| !h.now);
+    let memory = part.sym.is_some_and(|sym| is_load(namer, sym)) && text.contains("->");
+    Side { text, ty, value, sure, constant: false, memory, row: Some(row), object }
+}
+
+/// True for what was read from memory.
+fn is_load(namer: &Namer<'_>, sym: Sym) -> bool {
+    match namer.code.flow.expr(sym) {
+        Expr::Load { .. } => true,
+        Expr::Cut { base, .. } => matches!(namer.code.flow.expr(base), Expr::Load { .. }),
+        _ => false,
+    }
+}
+
+/// True for the address of a variable or function, which is better told by name than as a number.
+fn is_text(namer: &Namer<'_>, v: i64) -> bool {
+    v < -0x1000 && namer.s.locate(VirtAddr(v.cast_unsigned())).is_some_and(|l| l.offset == 0)
+}
+
+/// `%r12d`, `%eax then, now in %rbx`, `%eax then; u32 at … as the dump has it`
+fn spot(register: &str, number: usize, own: u64, held: Option<&Held>) -> String {
+    match held {
+        Some(h) if h.register == Some(number) => format!("%{register}"),
+        Some(Held { register: Some(n), .. }) => {
+            format!("%{register} then, still in %{}", register_name(*n, own))
+        }
+        Some(h) if h.now && h.memory.is_some() => {
+            format!("%{register} then; {} as the dump has it", h.place)
+        }
+        Some(h) if h.now => format!("%{register} then; computed from memory as the dump has it"),
+        Some(h) if h.place.is_empty() => format!("%{register}"),
+        Some(h) => format!("%{register} then, {}", h.place),
+        None => format!("%{register}, overwritten since"),
+    }
+}
+
+/// The commands that show a value.
+fn show(held: Option<&Held>, size: u64) -> Vec<String> {
+    match held.and_then(|h| h.memory) {
+        Some(at) => vec![format!("rd -{} {at:x}", size.clamp(1, 8) * 8)],
+        None => vec!["bt".into()],
+    }
+}
+
+/// What the caller passed as the argument that the value is.
+pub(crate) fn passed(namer: &Namer<'_>, sym: Sym) -> Option<String> {
+    let flow = &namer.code.flow;
+    let number = match flow.expr(sym) {
+        Expr::Entry(n) => n,
+        Expr::Cut { base, .. } => match flow.expr(base) {
+            Expr::Entry(n) => n,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    if !ARGUMENTS.contains(&number) {
+        return None;
+    }
+    let outer = namer.outer()?;
+    let there = outer.code.flow.register(outer.at, number)?;
+    let text = match outer.code.flow.expr(there) {
+        Expr::Const(v) if !is_text(outer, v) => v.to_string(),
+        Expr::Entry(_) | Expr::Cut { .. } => {
+            let named = outer.sym(outer.at, there, 0)?;
+            let further = passed(outer, there).map(|p| format!(", {p}")).unwrap_or_default();
+            format!("{}{further}", named.text)
+        }
+        _ => outer.sym(outer.at, there, 0)?.text,
+    };
+    Some(format!("{} passes {text}", outer.code.name))
+}
+
+/// The struct that a value was read from, where that struct's address is still known.
+pub(crate) fn object_of(namer: &Namer<'_>, sym: Sym) -> Option<Object> {
+    let Expr::Load { base, disp, size, at } = namer.code.flow.expr(sym) else { return None };
+    let from = namer.sym(at, base, 0)?;
+    let member = namer.member_of(&from, disp, size)?;
+    let (name, ty) = member.object?;
+    let held = namer.value(base)?;
+    let at = held.value.wrapping_add_signed(disp).wrapping_sub(member.offset);
+    Some(Object { name, ty, at, member: member.path })
+}
+
+/// A type that fits a value's width; where it does not, the name gets a cast.
+fn typed(types: &Types, named: Option<Named>, own: u64, size: u64) -> (Option<Named>, Option<TypeRef>) {
+    let Some(mut named) = named else { return (None, None) };
+    let Some(ty) = named.ty else { return (Some(named), None) };
+    match types.size_of(ty) {
+        Ok(n) if n == size => (Some(named), Some(ty)),
+        Ok(n) if n > own => {
+            named.text = format!("(u{}){}", size * 8, wrapped(&named.text));
+            (Some(named), None)
+        }
+        Ok(n) if n < own => {
+            // promoted: the value's sign is the compiler's business
+            (Some(named), Some(ty))
+        }
+        _ => (Some(named), None),
+    }
+}
+
+/// A memory operand.
+fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) -> Side {
+    let types = namer.types();
+    let flow = &namer.code.flow;
+    let load = part.sym.map(|sym| flow.expr(sym));
+    let base = match load {
+        Some(Expr::Load { base, .. }) => namer.value(base),
+        _ => None,
+    };
+    let held = part.sym.and_then(|sym| namer.value(sym));
+    let address = match load {
+        Some(Expr::Load { disp, .. }) => base.as_ref().map(|b| b.value.wrapping_add_signed(disp)),
+        Some(Expr::PerCpu { .. }) => held.as_ref().and_then(|h| h.memory),
+        _ => None,
+    };
+    let value = held.as_ref().map(|h| h.value).or_else(|| read(namer.s.mem(), address?, size));
+    let member = namer.memory(way.compare, m);
+    let derived = part.sym.filter(|_| member.is_none()).and_then(|sym| namer.sym(way.compare, sym, 0));
+    let operand_text = memory_text(m);
+    let named = member.as_ref().map(|x| &x.named).or(derived.as_ref());
+    let text = named.map_or_else(|| operand_text.clone(), |x| x.text.clone());
+    let ty = named.and_then(|x| x.ty);
+    let value = match (member.as_ref().and_then(|x| x.bits), value) {
+        (Some((first, width)), Some(v)) if first < 64 => {
+            Some((v >> first) & (u64::MAX >> (64 - width.clamp(1, 64))))
+        }
+        (_, v) => v,
+    };
+    let mut detail = match (address, &held) {
+        (Some(at), _) => format!("u{} at {at:016x}", size * 8),
+        (None, Some(h)) if !h.place.is_empty() => h.place.clone(),
+        _ => operand_text.clone(),
+    };
+    let mut commands = Vec::new();
+    let mut object = None;
+    if let Some(x) = &member {
+        if let (Some((name, of)), Some(base), Some(Expr::Load { disp, .. })) = (&x.object, &base, load) {
+            // the base register may itself lie within the object
+            let at = base.value.wrapping_add_signed(disp).wrapping_sub(x.offset);
+            let tag = types.name(*of);
+            // of several registers that hold it, the one that the instruction names
+            let own = m.base.filter(|b| disp == m.disp && namer.regs.get(*b) == Some(base.value));
+            let place = match own {
+                Some(b) => format!(" in %{}", register_name(b, 8)),
+                None if base.place.is_empty() => String::new(),
+                None => format!(" in {}", base.place),
+            };
+            detail = format!("{detail}; {name} = ({tag} *) {at:016x}{place}");
+            commands.push(format!("{tag}.{} {at:x}", x.path));
+            object = Some(Object { name: name.clone(), ty: *of, at, member: x.path.clone() });
+        }
+        if !x.named.origin.is_empty() {
+            detail = format!("{detail}; {}", x.named.origin);
+        }
+    }
+    if let (Some(at), true) = (address.or_else(|| held.as_ref()?.memory), commands.is_empty()) {
+        commands.push(format!("rd -{} {at:x}", size * 8));
+    }
+    if commands.is_empty() {
+        commands.push("bt".into());
+    }
+    let is_slot = address.is_none() && held.as_ref().is_some_and(|h| !h.now);
+    if way.stores && !is_slot && value.is_some() {
+        detail.push_str("; memory may have changed before the trap");
+    }
+    let row = OperandRow {
+        name: text.clone(),
+        value: value.map(|v| shown(types, ty, v, size)),
+        detail,
+        how: named.map_or(How::Decoded, |x| x.how),
+        commands,
+    };
+    let base_sure = base.as_ref().is_none_or(|b| !b.now);
+    let sure = value.is_some() && (is_slot || (!way.stores && base_sure));
+    Side { text, ty, value, sure, constant: false, memory: true, row: Some(row), object }
+}
+
+/// The address of a memory operand with these registers.
+pub(crate) fn operand_address(m: &Mem, regs: &Regs) -> Option<u64> {
+    let mut at = m.disp.cast_unsigned();
+    if let Some(b) = m.base {
+        at = at.wrapping_add(regs.get(b)?);
+    }
+    if let Some((i, scale)) = m.index {
+        at = at.wrapping_add(regs.get(i)?.wrapping_mul(u64::from(scale)));
+    }
+    if m.per_cpu {
+        at = at.wrapping_add(regs.get(x86::GS_BASE)?);
+    }
+    Some(at)
+}
+
+pub(crate) fn read(mem: &dyn VirtRead, at: u64, size: u64) -> Option<u64> {
+    let at = VirtAddr(at);
+    match size {
+        1 => mem.u8(at).ok().map(u64::from),
+        2 => mem.u16(at).ok().map(u64::from),
+        4 => mem.u32(at).ok().map(u64::from),
+        8 => mem.u64(at).ok(),
+        _ => None,
+    }
+}
+
+/// A constant as what it is compared with has it: an enumerator, signed or not, poison by name.
+pub(crate) fn constant_text(types: &Types, ty: Option<TypeRef>, v: u64, test: &Test) -> String {
+    let signed = cut(v, test.size, true).cast_signed();
+    let plain = cut(v, test.size, false);
+    let kind = ty.and_then(|ty| types.resolve(ty).ok()).map(|(_, full)| full);
+    let is_signed = match kind.as_deref() {
+        Some(Type::Enum { values, .. }) => {
+            let named =
+                values.iter().find(|(_, value)| *value == i128::from(signed) || *value == i128::from(plain));
+            if let Some((name, _)) = named {
+                return name.to_string();
+            }
+            test.signed
+        }
+        Some(Type::Int { encoding, .. }) => encoding.is_signed() || test.signed,
+        Some(Type::Pointer { .. }) => false,
+        // an error number, more likely than a large one
+        _ => test.signed || (test.size >= 4 && (-4095..0).contains(&signed)),
+    };
+    if test.size == 8
+        && let Some(words) = crate::access::poison(plain)
+    {
+        return format!("{plain:#x} ({})", words.split(':').next().unwrap_or(words));
+    }
+    match (is_signed, plain) {
+        (true, _) => signed.to_string(),
+        (false, large) if large > 0xffff => format!("{large:#x}"),
+        (false, small) => small.to_string(),
+    }
+}
+
+/// `0x60(%rbp)`
+fn memory_text(m: &Mem) -> String {
+    let prefix = if m.per_cpu { "%gs:" } else { "" };
+    let disp = match m.disp {
+        0 if m.base.is_some() => String::new(),
+        d if d < 0 && m.base.is_some() => format!("-{:#x}", d.unsigned_abs()),
+        d => format!("{:#x}", d),
+    };
+    match (m.base, m.index) {
+        (None, None) => format!("{prefix}{disp}"),
+        (base, index) => {
+            let base = base.map(|b| format!("%{}", register_name(b, 8))).unwrap_or_default();
+            let index = index.map(|(i, s)| format!(",%{},{s}", register_name(i, 8))).unwrap_or_default();
+            format!("{prefix}{disp}({base}{index})")
+        }
+    }
+}
+
+/// `r12d` of register 12 and 4 bytes.
+pub(crate) fn register_name(number: usize, size: u64) -> String {
+    let name = x86::SET.name(number).unwrap_or("?");
+    if number >= x86::R8 {
+        let suffix = match size {
+            4 => "d",
+            2 => "w",
+            1 => "b",
+            _ => "",
+        };
+        return format!("{name}{suffix}");
+    }
+    let short = name.strip_prefix('r').unwrap_or(name);
+    match (size, short) {
+        (4, short) => format!("e{short}"),
+        (2, short) => short.to_owned(),
+        (1, "ax" | "bx" | "cx" | "dx") => format!("{}l", short.trim_end_matches('x')),
+        (1, short) => format!("{short}l"),
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_by_width() {
+        for (n, size, want) in [
+            (x86::R12, 4, "r12d"),
+            (x86::RAX, 1, "al"),
+            (x86::RSI, 1, "sil"),
+            (x86::RDX, 4, "edx"),
+            (x86::RBP, 8, "rbp"),
+        ] {
+            assert_eq!(register_name(n, size), want);
+        }
+    }
+}
