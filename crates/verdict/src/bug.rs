@@ -47,22 +47,71 @@ struct Layout {
     relative: bool,
 }
 
+/// The layouts that x86-64 kernels have had: relative without file and line (no CONFIG_DEBUG_BUGVERBOSE), with
+/// both, with a format before them (6.19), and with whole addresses (no CONFIG_GENERIC_BUG_RELATIVE_POINTERS).
+/// The short ones come first: every other entry of a short layout reads as one of twice its size.
+const LAYOUTS: &[Layout] = &[
+    Layout { size: 8, addr: 0, file: None, line: None, flags: 4, relative: true },
+    Layout { size: 12, addr: 0, file: Some(4), line: Some(8), flags: 10, relative: true },
+    Layout { size: 16, addr: 0, file: Some(8), line: Some(12), flags: 14, relative: true },
+    Layout { size: 16, addr: 0, file: None, line: None, flags: 8, relative: false },
+    Layout { size: 24, addr: 0, file: Some(8), line: Some(16), flags: 18, relative: false },
+];
+/// How many entries a layout is tried with.
+const TRIED: usize = 8;
+
 impl Layout {
-    fn of(s: &Session) -> Self {
+    /// As the kernel's types have it.
+    fn of(s: &Session) -> Option<Self> {
         let b = s.bind::<BugEntry>();
-        let (Some(size), Ok(addr), Ok(flags)) = (b.size, b.addr.offset(), b.flags.offset()) else {
-            // x86-64 with CONFIG_DEBUG_BUGVERBOSE, until a format was added
-            return Self { size: 12, addr: 0, file: Some(4), line: Some(8), flags: 10, relative: true };
-        };
-        Self {
+        let (size, addr, flags) = (b.size?, b.addr.offset().ok()?, b.flags.offset().ok()?);
+        Some(Self {
             size: size.clamp(4, 256),
             addr,
             file: b.file.offset().ok(),
             line: b.line.offset().ok(),
             flags,
             relative: b.addr.size().is_ok_and(|n| n == 4),
+        })
+    }
+
+    /// Without types: the layout by which the first entries' addresses are of trapping instructions.
+    fn by_shape(mem: &dyn VirtRead, start: VirtAddr, bytes: &[u8]) -> Option<Self> {
+        LAYOUTS.iter().copied().find(|layout| {
+            let size = usize::try_from(layout.size).unwrap_or(12);
+            let first = bytes.chunks_exact(size).take(TRIED);
+            first.len() == TRIED
+                && (0_u64..).zip(first).all(|(n, entry)| {
+                    layout.address(start, n, entry).is_some_and(|at| is_trap(mem, VirtAddr(at)))
+                })
+        })
+    }
+
+    /// Of this kernel: by its types, else by its own table.
+    fn known(s: &Session) -> Option<Self> {
+        Self::of(s).or_else(|| {
+            let (start, _) = kernel_table(s)?;
+            let head = s.mem().bytes(start, TRIED * 24).ok()?;
+            Self::by_shape(s.mem(), start, &head)
+        })
+    }
+
+    /// The trap's address of entry `n` of a table at `start`.
+    fn address(&self, start: VirtAddr, n: u64, entry: &[u8]) -> Option<u64> {
+        let own = start.0.wrapping_add(n.wrapping_mul(self.size)).wrapping_add(self.addr);
+        if self.relative {
+            Some(own.wrapping_add_signed(signed(number(entry, self.addr, 4)?)))
+        } else {
+            number(entry, self.addr, 8)
         }
     }
+}
+
+/// True where `ud2`, `ud1` or `int3` stands, with prefixes of `ud1`'s operands.
+fn is_trap(mem: &dyn VirtRead, at: VirtAddr) -> bool {
+    let Ok(code) = mem.bytes(at, 4) else { return false };
+    let skip = code.iter().take_while(|b| matches!(b, 0x67 | 0x40..=0x4f)).count();
+    matches!(code.get(skip..), Some([0x0f, 0x0b | 0xb9, ..]))
 }
 
 fn number(entry: &[u8], offset: u64, size: usize) -> Option<u64> {
@@ -89,15 +138,8 @@ impl Table {
         Some(Self { start, bytes, layout })
     }
 
-    /// The trap's address of entry `n`, in both ways that kernels count it from.
     fn address(&self, n: u64, entry: &[u8]) -> Option<u64> {
-        let l = &self.layout;
-        let own = self.start.0.wrapping_add(n.wrapping_mul(l.size)).wrapping_add(l.addr);
-        if l.relative {
-            Some(own.wrapping_add_signed(signed(number(entry, l.addr, 4)?)))
-        } else {
-            number(entry, l.addr, 8)
-        }
+        self.layout.address(self.start, n, entry)
     }
 
     fn entries(&self) -> impl Iterator<Item = (u64, &[u8])> {
@@ -142,18 +184,24 @@ fn text(mem: &dyn VirtRead, at: u64) -> Option<String> {
     good.then(|| String::from_utf8_lossy(&raw).into_owned())
 }
 
+/// The kernel's own table: where it begins and its bytes.
+fn kernel_table(s: &Session) -> Option<(VirtAddr, u64)> {
+    let start = s.symbol("__start___bug_table")?;
+    let stop = s.symbol("__stop___bug_table")?;
+    Some((start, stop.0.checked_sub(start.0)?))
+}
+
 /// The table that an address's traps are in.
 fn table_for(s: &Session, at: VirtAddr) -> Option<Table> {
-    let layout = Layout::of(s);
+    let layout = Layout::known(s)?;
     if let Some(m) = s.module_at(at) {
         let b = s.bind::<ModuleBugs>();
         let start = b.table.ptr(s.mem(), m.at).ok()?;
         let count = b.count.num(s.mem(), m.at).ok()? & 0xffff_ffff;
         return Table::read(s, start, count, layout);
     }
-    let start = s.symbol("__start___bug_table")?;
-    let stop = s.symbol("__stop___bug_table")?;
-    Table::read(s, start, stop.0.checked_sub(start.0)? / layout.size, layout)
+    let (start, len) = kernel_table(s)?;
+    Table::read(s, start, len / layout.size, layout)
 }
 
 /// The bug table's entry for the trap at an address.
@@ -175,4 +223,68 @@ pub(crate) fn warnings_within(s: &Session, parts: &[(u64, &[u8])]) -> Vec<u64> {
         .filter_map(|(n, e)| table.address(n, e))
         .filter(|at| parts.iter().any(|(start, code)| at.wrapping_sub(*start) < code.len() as u64))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Fault;
+
+    /// Memory of one piece.
+    struct Piece(u64, Vec<u8>);
+
+    impl VirtRead for Piece {
+        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+            let from = usize::try_from(at.0.wrapping_sub(self.0)).unwrap_or(usize::MAX);
+            match self.1.get(from..from.saturating_add(buf.len())) {
+                Some(part) => buf.copy_from_slice(part),
+                None => buf.fill(0),
+            }
+            Ok(())
+        }
+    }
+
+    const COUNT: u64 = 30;
+
+    /// Code with traps at 0, 16 and 32, then a table of them in a layout, at 0x100.
+    fn memory(layout: Layout, traps: [&[u8]; 3]) -> (Piece, usize) {
+        let mut bytes = vec![0x90; 0x100];
+        for (n, trap) in traps.iter().enumerate() {
+            bytes[n * 16..n * 16 + trap.len()].copy_from_slice(trap);
+        }
+        let base = 0xffff_ffff_8100_0000_u64;
+        for n in 0..COUNT {
+            let own = base + 0x100 + n * layout.size;
+            let mut entry = vec![0; layout.size as usize];
+            let target = base + n % 3 * 16;
+            if layout.relative {
+                entry[..4].copy_from_slice(&(target.wrapping_sub(own) as u32).to_le_bytes());
+            } else {
+                entry[..8].copy_from_slice(&target.to_le_bytes());
+            }
+            entry[layout.flags as usize] = 1;
+            bytes.extend(entry);
+        }
+        let len = bytes.len() - 0x100;
+        (Piece(base, bytes), len)
+    }
+
+    #[test]
+    fn the_layout_is_told_by_where_its_addresses_lead() {
+        let ud2: &[u8] = &[0x0f, 0x0b];
+        for want in LAYOUTS {
+            let (mem, len) = memory(*want, [ud2, &[0x67, 0x48, 0x0f, 0xb9, 0x3a], ud2]);
+            let start = VirtAddr(mem.0 + 0x100);
+            let bytes = mem.bytes(start, len).unwrap();
+            let found = Layout::by_shape(&mem, start, &bytes).unwrap();
+            assert_eq!((found.size, found.relative, found.flags), (want.size, want.relative, want.flags));
+        }
+    }
+
+    #[test]
+    fn a_table_that_leads_to_no_traps_has_no_layout() {
+        let (mem, len) = memory(LAYOUTS[0], [&[0x90], &[0x90], &[0x90]]);
+        let start = VirtAddr(mem.0 + 0x100);
+        assert!(Layout::by_shape(&mem, start, &mem.bytes(start, len).unwrap()).is_none());
+    }
 }

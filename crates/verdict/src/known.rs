@@ -6,7 +6,12 @@ use crate::model::{How, Statement, Verdict};
 use std::path::{Path, PathBuf};
 
 /// What ships.
-const SHIPPED: &[(&str, &str)] = &[("virtio.toml", include_str!("../known/virtio.toml"))];
+const SHIPPED: &[(&str, &str)] = &[
+    ("virtio.toml", include_str!("../known/virtio.toml")),
+    ("ext4.toml", include_str!("../known/ext4.toml")),
+    ("net.toml", include_str!("../known/net.toml")),
+    ("block.toml", include_str!("../known/block.toml")),
+];
 
 /// A known issue. Patterns may have `*`; an empty one fits everything.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -27,6 +32,8 @@ pub struct Entry {
     pub from: String,
     /// Releases before this one.
     pub before: String,
+    /// The releases of stable series that have the fix: `5.10.121 5.15.46`.
+    pub stable: String,
     /// What it is.
     pub explanation: String,
     /// The upstream commit.
@@ -95,6 +102,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Entry>, KnownError> {
             "module" => &mut e.module,
             "from" => &mut e.from,
             "before" => &mut e.before,
+            "stable" => &mut e.stable,
             "explanation" => &mut e.explanation,
             "commit" => &mut e.commit,
             "title" => &mut e.title,
@@ -158,10 +166,19 @@ fn version(text: &str) -> Vec<u64> {
     text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
 }
 
+/// True where a release is of a stable series that has the fix.
+fn has_fix(stable: &str, release: &[u64]) -> bool {
+    stable.split_whitespace().map(version).any(|fixed| {
+        let series = fixed.get(..2);
+        series.is_some() && series == release.get(..2) && release >= fixed.as_slice()
+    })
+}
+
 /// The entries that match, as statements.
 pub(crate) fn matching(entries: &[Entry], v: &Verdict, message: &str, release: &str) -> Vec<Statement> {
     let place = v.place.as_ref();
     let function = place.map_or("", |p| p.function.as_str());
+    let inlined = place.and_then(|p| p.inlined.as_deref()).unwrap_or(function);
     let module = place.and_then(|p| p.module.as_deref()).unwrap_or("");
     let condition = v.condition.as_ref().map_or("", |c| c.text.as_str());
     let inner = condition.split_once('(').map_or(condition, |(_, c)| c.strip_suffix(')').unwrap_or(c));
@@ -170,12 +187,13 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, message: &str, release: &
         .iter()
         .filter(|e| {
             fits(&e.class, v.class.slug())
-                && fits(&e.function, crate::code::base_name(function))
+                && (fits(&e.function, crate::code::base_name(function)) || fits(&e.function, inlined))
                 && fits(&e.module, module)
                 && (e.condition.is_empty() || (!inner.is_empty() && fits(&e.condition, inner)))
                 && fits(&e.message, message)
                 && (e.from.is_empty() || release >= version(&e.from))
                 && (e.before.is_empty() || release < version(&e.before))
+                && !has_fix(&e.stable, &release)
         })
         .map(|e| {
             let mut text = e.explanation.clone();
@@ -184,6 +202,9 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, message: &str, release: &
             }
             if !e.fixed.is_empty() {
                 text = format!("{text}, since {}", e.fixed);
+                if !e.stable.is_empty() {
+                    text = format!("{text} ({})", e.stable.split_whitespace().collect::<Vec<_>>().join(", "));
+                }
                 if release >= version(&e.fixed) {
                     text.push_str("; this kernel's release is later and its code is not the fixed one");
                 }
@@ -203,7 +224,13 @@ mod tests {
         assert!(!all.is_empty());
         for e in &all {
             assert!(!e.id.is_empty() && !e.explanation.is_empty() && !e.checked.is_empty(), "{e:?}");
+            assert!(e.commit.is_empty() || (e.commit.len() == 12 && !e.title.is_empty()), "{e:?}");
+            assert!(!e.function.is_empty() || !e.message.is_empty(), "{e:?}");
         }
+        let mut ids: Vec<&str> = all.iter().map(|e| e.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all.len());
     }
 
     #[test]
@@ -219,6 +246,24 @@ mod tests {
         ] {
             assert_eq!(fits(pattern, text), want, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn a_stable_release_with_the_fix_does_not_match() {
+        let stable = "5.10.121 5.15.46";
+        for (release, want) in [
+            ("5.10.120", false),
+            ("5.10.121-amd64", true),
+            ("5.15.45", false),
+            ("5.15.100", true),
+            ("5.16.3", false),
+            ("4.19.300", false),
+        ] {
+            assert_eq!(has_fix(stable, &version(release)), want, "{release}");
+        }
+        assert!(version("3.10.0-1127.el7.x86_64") < version("3.10.0-1160"));
+        assert!(version("3.10.0-1127.el7.x86_64") >= version("3.10.0-1"));
+        assert!(version("3.10.108") >= version("3.10.0-1160"));
     }
 
     #[test]

@@ -88,7 +88,9 @@ impl Flow {
             flow.step(insn, insn.ip().wrapping_sub(function.entry) < 6, &mut state, &mut factory);
             for next in function.after.get(n).into_iter().flatten() {
                 let Some(to) = function.insns.get(*next) else { continue };
-                if flow.join(to.ip(), &state) {
+                let only =
+                    to.ip() != function.entry && function.before.get(*next).is_some_and(|b| b.len() == 1);
+                if flow.arrive(to.ip(), &state, only) {
                     work.push_back(*next);
                 }
             }
@@ -586,12 +588,18 @@ impl Flow {
         state.1.retain(|slot, (held, _)| *slot < low || saved(*held));
     }
 
-    /// Brings a state to an instruction; true where that changed what is known there.
-    fn join(&mut self, to: u64, new: &State) -> bool {
+    /// Brings a state to an instruction, the only one that comes there or one of several; true where that changed
+    /// what is known there.
+    fn arrive(&mut self, to: u64, new: &State, only: bool) -> bool {
         let Some(mut old) = self.states.remove(&to) else {
             self.states.insert(to, new.clone());
             return true;
         };
+        if only {
+            let changed = old != *new;
+            self.states.insert(to, new.clone());
+            return changed;
+        }
         let mut changed = false;
         for (register, (have, came)) in old.0.iter_mut().zip(new.0.iter()).enumerate() {
             let meet = Expr::Phi { at: to, register };

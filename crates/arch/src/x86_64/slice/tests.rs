@@ -298,3 +298,21 @@ fn a_slot_handed_out_after_a_call_in_a_loop_is_not_believed() {
     let flow = Flow::of(&f);
     assert!(!matches!(flow.expr(flow.register(0x1011, r::RBX).unwrap()), Expr::Entry(_)));
 }
+
+#[test]
+fn the_values_that_meet_in_a_loop_are_known() {
+    // mov 0x8(%rdi),%rax; xor %edx,%edx; 1: add (%rax),%rdx; add $8,%rax; cmp %rcx,%rax; jne 1; ret
+    let code = [
+        0x48, 0x8b, 0x47, 0x08, 0x31, 0xd2, 0x48, 0x03, 0x10, 0x48, 0x83, 0xc0, 0x08, 0x48, 0x39, 0xc8, 0x75,
+        0xf4, 0xc3,
+    ];
+    let f = function(&code);
+    let flow = Flow::of(&f);
+    let meet = flow.register(0x1006, r::RAX).unwrap();
+    assert_eq!(flow.expr(meet), Expr::Phi { at: 0x1006, register: r::RAX });
+    let inputs: Vec<Expr> = flow.inputs(0x1006, r::RAX).iter().map(|s| flow.expr(*s)).collect();
+    assert!(
+        matches!(inputs.as_slice(), [Expr::Load { disp: 8, .. }, Expr::Add { base, disp: 8 }] if *base == meet),
+        "{inputs:?}"
+    );
+}
