@@ -8,8 +8,7 @@
 mod frame;
 mod insn;
 mod regs;
-#[doc(hidden)]
-pub mod x86_64;
+mod x86_64;
 
 pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
 pub use insn::{Disassemble, Insn};
@@ -32,6 +31,16 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
 
     /// Its registers.
     fn reg_set(&self) -> &'static RegSet;
+    /// The name of a register, by DWARF number or own number of an extra.
+    fn reg_name(&self, number: usize) -> Option<&'static str> {
+        self.reg_set().name(number)
+    }
+    /// The number of a register, by name.
+    fn reg_number(&self, name: &str) -> Option<usize> {
+        self.reg_set().number(name)
+    }
+    /// The name of the low `size` bytes of a register, as instructions have it.
+    fn part_name(&self, number: usize, size: u64) -> String;
     /// The CPUs' registers from the notes of a dump, in the order of the notes.
     fn cpu_states(&self, notes: &[RawNote]) -> Vec<CpuState>;
 

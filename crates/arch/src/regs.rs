@@ -124,6 +124,16 @@ impl Regs {
     pub fn fp(&self) -> Option<u64> {
         self.get(self.set.fp)
     }
+    /// The number of the system call, or an exception's error code, as an entry saved it.
+    #[must_use]
+    pub fn entry_code(&self) -> Option<u64> {
+        self.get(self.set.roles.entry_code)
+    }
+    /// The base of the CPU's own variables.
+    #[must_use]
+    pub fn per_cpu(&self) -> Option<u64> {
+        self.get(self.set.roles.per_cpu)
+    }
     /// True when none is known.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

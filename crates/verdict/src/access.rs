@@ -7,8 +7,7 @@ pub(crate) use crate::judge::{judge, poison};
 use crate::model::{Access, How, OperandRow};
 use crate::names::{Namer, shown};
 use crate::operand::passed;
-use arch::x86_64::regs as x86;
-use arch::x86_64::slice::{Expr, Mem, Operand, Sym};
+use arch::slice::{Expr, Mem, Operand, Sym};
 use base::VirtAddr;
 use kernel::slub;
 
@@ -214,7 +213,7 @@ fn arguments(namer: &Namer<'_>) -> Vec<OperandRow> {
     let Some(outer) = namer.outer() else { return Vec::new() };
     let flow = &outer.code.flow;
     let mut rows = Vec::new();
-    for (n, &number) in arch::x86_64::slice::ARGUMENTS.iter().take(3).enumerate() {
+    for (n, &number) in arch::slice::ARGUMENTS.iter().take(3).enumerate() {
         let Some(sym) = flow.register(outer.at, number) else { continue };
         let named = outer.sym(outer.at, sym, 0);
         let held = outer.value(sym).or_else(|| {
@@ -283,6 +282,5 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
         commands: vec!["bt".into()],
     };
     let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
-    let _ = x86::RIP;
     Ok(Access { text, how, operands: vec![row], code: vec![line] })
 }

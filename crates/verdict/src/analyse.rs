@@ -185,9 +185,8 @@ fn instruction(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict,
         return;
     }
     let address = event.and_then(|e| e.oops.address);
-    let error_code = event
-        .and_then(|e| e.oops.error_code)
-        .or_else(|| c.entry.as_ref().and_then(|_| c.regs.get(arch::x86_64::regs::ORIG_RAX)));
+    let error_code =
+        event.and_then(|e| e.oops.error_code).or_else(|| c.entry.as_ref().and_then(|_| c.regs.entry_code()));
     match access::of_fault(&namer, c.pc.0, v.class, address, error_code) {
         Ok(found) => v.access = Some(found),
         Err(why) => v.undetermined.push(format!("the access: {why}")),
@@ -215,9 +214,9 @@ fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
     };
     v.place = Some(culprit::place(s, VirtAddr(ip)));
     let callee_saved = {
-        use arch::x86_64::regs as x86;
-        let mut kept = arch::Regs::new(&x86::SET);
-        for n in [x86::RBX, x86::RBP, x86::R12, x86::R13, x86::R14, x86::R15] {
+        let set = c.regs.reg_set();
+        let mut kept = arch::Regs::new(set);
+        for &n in set.roles.preserved {
             kept.put(n, c.regs.get(n));
         }
         // nothing ran in the callee: all registers are as at the call
@@ -241,7 +240,7 @@ fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
 }
 
 /// The register that a retpoline's thunk jumps to.
-fn thunk(s: &Session, code: &Code, call: u64) -> Option<arch::x86_64::slice::Operand> {
+fn thunk(s: &Session, code: &Code, call: u64) -> Option<arch::slice::Operand> {
     let target = code.function.target(call)?;
     let table = &s.kernel_symbols().table;
     let register = table.exactly_at(VirtAddr(target)).find_map(|symbol| {
@@ -250,8 +249,8 @@ fn thunk(s: &Session, code: &Code, call: u64) -> Option<arch::x86_64::slice::Ope
             .find_map(|p| symbol.name.strip_prefix(p))
             .filter(|r| *r != "array")
     })?;
-    let number = arch::x86_64::regs::SET.number(register)?;
-    Some(arch::x86_64::slice::Operand::Reg { number, size: 8 })
+    let number = s.arch().reg_number(register)?;
+    Some(arch::slice::Operand::Reg { number, size: 8 })
 }
 
 /// `kernel BUG at drivers/virtio/virtio_ring.c:550!`

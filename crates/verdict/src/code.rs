@@ -1,6 +1,6 @@
 //! A function's code as it is in the dump's memory, sliced.
 
-use arch::x86_64::slice::{Flow, Function, Known, MAX_BYTES, Mem};
+use arch::slice::{Flow, Function, Known, MAX_BYTES, Mem};
 use base::VirtAddr;
 use kernel::Session;
 use std::rc::Rc;
@@ -136,7 +136,7 @@ pub(crate) fn thunk_register(s: &Session, target: VirtAddr) -> Option<usize> {
             .find_map(|p| symbol.name.strip_prefix(p))
             .filter(|r| *r != "array")
     })?;
-    arch::x86_64::regs::SET.number(register)
+    s.arch().reg_number(register)
 }
 
 /// The targets in a jump table: as many words as point into the function.

@@ -7,7 +7,7 @@ use crate::names::Namer;
 use crate::operand::{Side, constant_text, side};
 pub(crate) use crate::operand::{operand_address, read, register_name};
 use crate::terms::wrapped;
-use arch::x86_64::slice::{Branch, Operand, Part, Relation, Test, Way, cut};
+use arch::slice::{Branch, Operand, Part, Relation, Test, Way, cut};
 use debuginfo::types::{Encoding, Type, Types};
 
 /// A part of a condition: `total_sg > vq->vring.num`.

@@ -5,7 +5,6 @@ use crate::event::Event;
 use crate::files;
 use crate::model::{How, Statement};
 use arch::Regs;
-use arch::x86_64::regs as x86;
 use base::VirtAddr;
 use kernel::bind;
 use kernel::task::Task;
@@ -143,7 +142,7 @@ fn syscall(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<String> {
     if !(entry.contains("SYSCALL") || entry.starts_with("system_call") || entry.contains("syscall")) {
         return None;
     }
-    let number = saved.regs.get(x86::ORIG_RAX)?;
+    let number = saved.regs.entry_code()?;
     if number > 4096 {
         return None;
     }
@@ -157,17 +156,16 @@ fn syscall(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<String> {
     Some(call_text(s, task, &name, &saved.regs))
 }
 
-const CALL_REGISTERS: [usize; 6] = [x86::RDI, x86::RSI, x86::RDX, x86::R10, x86::R8, x86::R9];
-
 fn call_text(s: &Session, task: &Task, name: &str, regs: &Regs) -> String {
+    let registers = regs.reg_set().roles.syscall;
     let Some(params) = metadata(s, name) else {
         let values: Vec<String> =
-            CALL_REGISTERS.iter().filter_map(|r| regs.get(*r)).map(|v| format!("{v:#x}")).collect();
+            registers.iter().filter_map(|r| regs.get(*r)).map(|v| format!("{v:#x}")).collect();
         return format!("system call {name}; argument registers {}", values.join(", "));
     };
     let mut words = Vec::new();
     let mut file = None;
-    for ((ty, param), register) in params.iter().zip(CALL_REGISTERS) {
+    for ((ty, param), &register) in params.iter().zip(registers) {
         let Some(value) = regs.get(register) else { continue };
         let value_text = if ty.contains('*') {
             format!("{value:#x}")

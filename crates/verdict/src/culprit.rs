@@ -4,7 +4,6 @@
 use crate::event::{Class, Event, fault_class};
 use crate::model::{How, Place};
 use arch::Regs;
-use arch::x86_64::regs as x86;
 use base::VirtAddr;
 use kernel::Session;
 use kernel::backtrace::Backtrace;
@@ -51,7 +50,7 @@ impl<'s> Scene<'s> {
 /// Entry code of exceptions, by kind. The names without `asm_` are those before 5.8.
 fn entry_class(name: &str, regs: &Regs, address: Option<u64>) -> Option<Class> {
     let name = name.trim_start_matches("asm_").trim_start_matches("xen_");
-    let code = regs.get(x86::ORIG_RAX);
+    let code = regs.entry_code();
     Some(match name {
         "exc_invalid_op" | "invalid_op" => Class::InvalidOpcode,
         "exc_page_fault" | "page_fault" | "async_page_fault" => fault_class(address, code, Class::PageFault),
@@ -94,14 +93,15 @@ pub(crate) fn find(s: &Session, event: Option<&Event>, scene: &Scene<'_>) -> Opt
     }
     let event = event?;
     let pc = logged?;
-    let mut regs = Regs::new(&x86::SET).with(x86::RIP, pc.0);
+    let set = s.arch().reg_set();
+    let mut regs = Regs::new(set).with(set.pc, pc.0);
     for (name, value) in &event.oops.registers {
         let name = match name.as_str() {
             "r08" => "r8",
             "r09" => "r9",
             other => other,
         };
-        if let Some(number) = x86::SET.number(name) {
+        if let Some(number) = set.number(name) {
             regs.set(number, *value);
         }
     }

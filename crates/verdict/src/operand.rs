@@ -5,8 +5,7 @@ use crate::names::{Named, Namer, shown};
 use crate::terms::wrapped;
 use crate::values::Held;
 use arch::Regs;
-use arch::x86_64::regs as x86;
-use arch::x86_64::slice::{ARGUMENTS, Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
+use arch::slice::{ARGUMENTS, Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
 use base::{VirtAddr, VirtRead};
 use debuginfo::types::{Type, TypeRef, Types};
 
@@ -280,7 +279,7 @@ pub(crate) fn operand_address(m: &Mem, regs: &Regs) -> Option<u64> {
         at = at.wrapping_add(regs.get(i)?.wrapping_mul(u64::from(scale)));
     }
     if m.per_cpu {
-        at = at.wrapping_add(regs.get(x86::GS_BASE)?);
+        at = at.wrapping_add(regs.per_cpu()?);
     }
     Some(at)
 }
@@ -347,40 +346,5 @@ fn memory_text(m: &Mem) -> String {
 
 /// `r12d` of register 12 and 4 bytes.
 pub(crate) fn register_name(number: usize, size: u64) -> String {
-    let name = x86::SET.name(number).unwrap_or("?");
-    if number >= x86::R8 {
-        let suffix = match size {
-            4 => "d",
-            2 => "w",
-            1 => "b",
-            _ => "",
-        };
-        return format!("{name}{suffix}");
-    }
-    let short = name.strip_prefix('r').unwrap_or(name);
-    match (size, short) {
-        (4, short) => format!("e{short}"),
-        (2, short) => short.to_owned(),
-        (1, "ax" | "bx" | "cx" | "dx") => format!("{}l", short.trim_end_matches('x')),
-        (1, short) => format!("{short}l"),
-        _ => name.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn registers_by_width() {
-        for (n, size, want) in [
-            (x86::R12, 4, "r12d"),
-            (x86::RAX, 1, "al"),
-            (x86::RSI, 1, "sil"),
-            (x86::RDX, 4, "edx"),
-            (x86::RBP, 8, "rbp"),
-        ] {
-            assert_eq!(register_name(n, size), want);
-        }
-    }
+    arch::default().part_name(number, size)
 }

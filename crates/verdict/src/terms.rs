@@ -7,7 +7,7 @@ use crate::condition::register_name;
 use crate::model::How;
 use crate::names::{Member, Named, Namer, Spot, ordinal};
 use crate::path;
-use arch::x86_64::slice::{ARGUMENTS, BinOp, Expr, Mem, Sym};
+use arch::slice::{ARGUMENTS, BinOp, Expr, Mem, Sym};
 use base::VirtAddr;
 use debuginfo::types::TypeRef;
 

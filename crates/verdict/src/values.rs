@@ -5,8 +5,7 @@
 
 use crate::condition::{read, register_name};
 use crate::names::Namer;
-use arch::x86_64::regs as x86;
-use arch::x86_64::slice::{Expr, Operand, Sym, cut};
+use arch::slice::{Expr, Operand, Sym, cut};
 use base::VirtAddr;
 
 /// A value, and where it is.
@@ -29,8 +28,6 @@ impl Held {
     }
 }
 
-/// Registers that calls keep.
-pub(crate) const KEPT: [usize; 6] = [x86::RBX, x86::RBP, x86::R12, x86::R13, x86::R14, x86::R15];
 const MAX_DEPTH: usize = 16;
 
 impl Namer<'_> {
@@ -69,7 +66,7 @@ impl Namer<'_> {
                 Some(Held { value, place, now: true, memory: Some(at), register: None })
             }
             Expr::PerCpu { at, size } => {
-                let at = self.regs.get(x86::GS_BASE)?.wrapping_add_signed(at);
+                let at = self.regs.per_cpu()?.wrapping_add_signed(at);
                 let value = read(self.s.mem(), at, size)?;
                 let place = format!("u{} at {at:016x}", size * 8);
                 Some(Held { value, place, now: true, memory: Some(at), register: None })
@@ -125,13 +122,14 @@ impl Namer<'_> {
         }
         let code = crate::code::Code::around(self.s, frame.lookup())?;
         let (call, operand) = code.function.call_before(frame.pc.0)?;
-        let mut regs = arch::Regs::new(&x86::SET);
-        for n in KEPT {
+        let set = self.regs.reg_set();
+        let mut regs = arch::Regs::new(set);
+        for &n in set.roles.preserved {
             regs.put(n, self.on_entry(n));
         }
-        regs.put(x86::RSP, self.cfa);
-        regs.put(x86::GS_BASE, self.regs.get(x86::GS_BASE));
-        regs.set(x86::RIP, call);
+        regs.put(set.sp, self.cfa);
+        regs.put(set.roles.per_cpu, self.regs.per_cpu());
+        regs.set(set.pc, call);
         let cfa = frame.cfa.map(|at| at.0);
         let mut out = Self::new(self.s, &code, &regs, cfa).with_callers(rest);
         out.at = call;

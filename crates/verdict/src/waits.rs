@@ -5,7 +5,6 @@
 use crate::event::Class;
 use crate::model::{How, Statement};
 use arch::Regs;
-use arch::x86_64::regs as x86;
 use base::VirtAddr;
 use kernel::Session;
 use kernel::backtrace::Backtrace;
@@ -183,13 +182,13 @@ fn lock_address(s: &Session, bt: &Backtrace, n: usize) -> Option<VirtAddr> {
     let code = crate::code::Code::around(s, frame.lookup())?;
     // the state after the call is the one before the next instruction
     let ip = frame.pc.0;
-    let entry = code.flow.register(code.entry.0, x86::RDI)?;
+    let roles = &frame.regs.reg_set().roles;
+    let entry = code.flow.register(code.entry.0, *roles.arguments.first()?)?;
     let known: &Regs = &frame.regs;
-    let kept = [x86::RBX, x86::RBP, x86::R12, x86::R13, x86::R14, x86::R15];
     let in_register = code
         .flow
         .holders(ip, entry)
-        .find(|r| kept.contains(r) && known.get(*r).is_some())
+        .find(|r| roles.preserved.contains(r) && known.get(*r).is_some())
         .and_then(|r| known.get(r));
     let value = in_register.or_else(|| {
         let at = code.flow.slot_of(ip, entry)?;

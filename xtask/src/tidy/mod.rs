@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: the house rules that no compiler checks.
 //!
 //! A rule is a function from what it reads to a list of [`Finding`]s; the rules of source files are rows of
-//! [`source::RULES`]. Those of [`source::NOTES`] and files past [`source::LONG`] lines are
+//! [`source::RULES`]. Files past [`source::LONG`] lines are
 //! named but fail nothing: they ask for a reason.
 
 mod edges;
@@ -57,7 +57,6 @@ pub(crate) fn check() -> Result<(), Error> {
         findings.extend(files::words(&path, &text));
         if path.ends_with(".rs") {
             findings.extend(source::check(source::RULES, &path, &text));
-            notes.extend(source::check(source::NOTES, &path, &text));
             notes.extend(source::long(&path, &text));
         }
     }

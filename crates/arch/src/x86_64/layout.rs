@@ -15,7 +15,8 @@ pub(crate) const KERNEL_MAP_END: u64 = 0xffff_ffff_c000_0000;
 pub(crate) const MODULES_END: u64 = 0xffff_ffff_ff00_0000;
 /// Base of the direct map without memory randomisation: with 4 levels of page tables since 4.20 (and as
 /// base of the randomised range), before 4.20, and with 5 levels.
-pub(crate) const DIRECT_MAP_BASES: [u64; 3] = [0xffff_8880_0000_0000, 0xffff_8800_0000_0000, 0xff11_0000_0000_0000];
+pub(crate) const DIRECT_MAP_BASES: [u64; 3] =
+    [0xffff_8880_0000_0000, 0xffff_8800_0000_0000, 0xff11_0000_0000_0000];
 /// Alignment of the kernel's image, physical and virtual (`CONFIG_PHYSICAL_ALIGN`).
 pub(crate) const IMAGE_ALIGN: u64 = 2 << 20;
 

@@ -6,7 +6,7 @@ pub(crate) mod kaslr;
 mod layout;
 pub(crate) mod paging;
 mod ptregs;
-pub mod regs;
+pub(crate) mod regs;
 pub mod slice;
 #[cfg(test)]
 mod testmem;
@@ -34,6 +34,9 @@ impl Arch for X86_64 {
     }
     fn reg_set(&self) -> &'static RegSet {
         &regs::SET
+    }
+    fn part_name(&self, number: usize, size: u64) -> String {
+        regs::part_name(number, size)
     }
     fn cpu_states(&self, notes: &[RawNote]) -> Vec<CpuState> {
         regs::cpu_states(notes)

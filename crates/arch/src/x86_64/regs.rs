@@ -8,62 +8,62 @@ use crate::{Control, CpuState, RegSet, Regs, Roles};
 use base::{Bytes, OutOfBounds, RawNote};
 
 /// DWARF number (System V ABI for x86-64, figure 3.36).
-pub const RAX: usize = 0;
+pub(crate) const RAX: usize = 0;
 /// DWARF number.
-pub const RDX: usize = 1;
+pub(crate) const RDX: usize = 1;
 /// DWARF number.
-pub const RCX: usize = 2;
+pub(crate) const RCX: usize = 2;
 /// DWARF number.
-pub const RBX: usize = 3;
+pub(crate) const RBX: usize = 3;
 /// DWARF number.
-pub const RSI: usize = 4;
+pub(crate) const RSI: usize = 4;
 /// DWARF number.
-pub const RDI: usize = 5;
+pub(crate) const RDI: usize = 5;
 /// DWARF number.
-pub const RBP: usize = 6;
+pub(crate) const RBP: usize = 6;
 /// DWARF number.
-pub const RSP: usize = 7;
+pub(crate) const RSP: usize = 7;
 /// DWARF number; r9 to r15 follow.
-pub const R8: usize = 8;
+pub(crate) const R8: usize = 8;
 /// DWARF number.
-pub const R9: usize = 9;
+pub(crate) const R9: usize = 9;
 /// DWARF number.
-pub const R10: usize = 10;
+pub(crate) const R10: usize = 10;
 /// DWARF number.
-pub const R11: usize = 11;
+pub(crate) const R11: usize = 11;
 /// DWARF number.
-pub const R12: usize = 12;
+pub(crate) const R12: usize = 12;
 /// DWARF number.
-pub const R13: usize = 13;
+pub(crate) const R13: usize = 13;
 /// DWARF number.
-pub const R14: usize = 14;
+pub(crate) const R14: usize = 14;
 /// DWARF number.
-pub const R15: usize = 15;
+pub(crate) const R15: usize = 15;
 /// DWARF number of the return address column, which is the program counter.
-pub const RIP: usize = 16;
+pub(crate) const RIP: usize = 16;
 /// Own number, as all that follow.
-pub const RFLAGS: usize = 17;
+pub(crate) const RFLAGS: usize = 17;
 /// Code segment selector; its low two bits are the privilege level.
-pub const CS: usize = 18;
+pub(crate) const CS: usize = 18;
 /// Stack segment selector.
-pub const SS: usize = 19;
+pub(crate) const SS: usize = 19;
 /// Data segment selector.
-pub const DS: usize = 20;
+pub(crate) const DS: usize = 20;
 /// Selector.
-pub const ES: usize = 21;
+pub(crate) const ES: usize = 21;
 /// Selector.
-pub const FS: usize = 22;
+pub(crate) const FS: usize = 22;
 /// Selector.
-pub const GS: usize = 23;
+pub(crate) const GS: usize = 23;
 /// The system call's number or an exception's error code, as saved on entry.
-pub const ORIG_RAX: usize = 24;
+pub(crate) const ORIG_RAX: usize = 24;
 /// FS base.
-pub const FS_BASE: usize = 25;
+pub(crate) const FS_BASE: usize = 25;
 /// GS base: in kernel mode the CPU's per-cpu area.
-pub const GS_BASE: usize = 26;
+pub(crate) const GS_BASE: usize = 26;
 
 /// The names, by the numbers above.
-pub static SET: RegSet = RegSet {
+pub(crate) static SET: RegSet = RegSet {
     names: &[
         "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13",
         "r14", "r15", "rip", "eflags", "cs", "ss", "ds", "es", "fs", "gs", "orig_rax", "fs_base", "gs_base",
@@ -89,6 +89,28 @@ pub(crate) const USER_REGS: [usize; 27] = [
     R15, R14, R13, R12, RBP, RBX, R11, R10, R9, R8, RAX, RCX, RDX, RSI, RDI, ORIG_RAX, RIP, CS, RFLAGS, RSP,
     SS, FS_BASE, GS_BASE, DS, ES, FS, GS,
 ];
+
+/// `r12d` of register 12 and 4 bytes.
+pub(crate) fn part_name(number: usize, size: u64) -> String {
+    let name = SET.name(number).unwrap_or("?");
+    if number >= R8 {
+        let suffix = match size {
+            4 => "d",
+            2 => "w",
+            1 => "b",
+            _ => "",
+        };
+        return format!("{name}{suffix}");
+    }
+    let short = name.strip_prefix('r').unwrap_or(name);
+    match (size, short) {
+        (4, short) => format!("e{short}"),
+        (2, short) => short.to_owned(),
+        (1, "ax" | "bx" | "cx" | "dx") => format!("{}l", short.trim_end_matches('x')),
+        (1, short) => format!("{short}l"),
+        _ => name.to_owned(),
+    }
+}
 
 /// `NT_PRSTATUS` of the ELF specification.
 const NT_PRSTATUS: u32 = 1;
@@ -170,6 +192,15 @@ fn segment(bytes: &mut Bytes<'_>) -> Result<(u64, u64), OutOfBounds> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_by_width() {
+        for (n, size, want) in
+            [(R12, 4, "r12d"), (RAX, 1, "al"), (RSI, 1, "sil"), (RDX, 4, "edx"), (RBP, 8, "rbp")]
+        {
+            assert_eq!(part_name(n, size), want);
+        }
+    }
 
     fn note(name: &str, kind: u32, desc: Vec<u8>) -> RawNote {
         RawNote { name: name.as_bytes().to_vec(), kind, desc }
