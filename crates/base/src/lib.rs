@@ -8,6 +8,7 @@ mod bytes;
 mod cancel;
 mod map;
 mod mem;
+mod near;
 mod note;
 mod vmcoreinfo;
 
@@ -16,5 +17,6 @@ pub use bytes::{Bytes, OutOfBounds, cstr};
 pub use cancel::{Cancel, Cancelled, NoProgress, Progress};
 pub use map::{MappedFile, MappedSlice};
 pub use mem::{Fault, FaultKind, Gap, Missing, PhysRange, PhysRead, VirtRead};
+pub use near::{Nearest, near_names};
 pub use note::RawNote;
 pub use vmcoreinfo::VmcoreInfo;

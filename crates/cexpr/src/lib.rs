@@ -21,7 +21,6 @@ mod members;
 mod parse;
 mod path;
 mod scope;
-mod suggest;
 mod typename;
 mod value;
 
@@ -37,6 +36,5 @@ pub use members::member_text;
 pub use parse::{Parsed, parse, parse_or_type};
 pub use path::{MemberPath, Step};
 pub use scope::{History, Scope, SymbolAt, SymbolInfo};
-pub use suggest::near_names;
 pub use typename::{find_tag_or_typedef, parse_type_name};
 pub use value::{Absent, Bits, Caveat, Number, Place, Value};

@@ -89,8 +89,8 @@ pub trait Scope {
     fn call(&self, _name: &str, _args: &[Value]) -> Option<Result<Value, String>> {
         None
     }
-    /// Symbol names like this one, for messages.
-    fn near_symbols(&self, _name: &str) -> Vec<String> {
-        Vec::new()
+    /// Symbol names like this one, for messages; `None` where there is no table of symbols.
+    fn near_symbols(&self, _name: &str) -> Option<Vec<String>> {
+        None
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{ErrorKind, ExprError, Span};
 use crate::eval::Evaluator;
 use crate::parse;
 use crate::scope::Scope;
-use crate::suggest::Nearest;
+use base::Nearest;
 use debuginfo::types::{Encoding, Scope as TypeScope, Space, Type, TypeRef, Types};
 
 /// Typedefs of the kernel that hold on every 64-bit architecture, for dumps whose types are not
@@ -89,10 +89,11 @@ fn complete_first(types: &Types, prefer: Option<&TypeScope>, space: Space, name:
     types.find_in(prefer, space, name).into_iter().find(|&at| !declared(at)).or(Some(first))
 }
 
-fn near_types(types: &Types, spaces: &[Space], name: &str) -> Vec<String> {
+/// Names like one in what is quickly gone through: for each scope, the source that is asked first.
+pub(crate) fn near_types(types: &Types, spaces: &[Space], name: &str) -> Vec<String> {
     let mut near = Nearest::new(name);
     for &space in spaces {
-        types.names(space, &mut |n, _| {
+        types.first_names(space, &mut |n, _| {
             near.offer(n);
             true
         });

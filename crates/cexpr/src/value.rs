@@ -4,8 +4,7 @@
 //! needs bits which memory lacks fails with [`ErrorKind::Absent`], and the value itself stays whole.
 
 use crate::error::ErrorKind;
-use crate::suggest::Nearest;
-use base::{Fault, FaultKind, Gap, VirtAddr, VirtRead};
+use base::{Fault, FaultKind, Gap, Nearest, VirtAddr, VirtRead};
 use debuginfo::types::{Encoding, Found, Type, TypeError, TypeRef, Types};
 use std::fmt;
 use std::sync::Arc;

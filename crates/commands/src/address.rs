@@ -45,7 +45,7 @@ pub(crate) fn named<'s>(s: &'s Session, name: &str) -> Vec<Symbol<'s>> {
 }
 
 fn not_found(s: &Session, command: &str, word: &str) -> CommandError {
-    let near = s.kernel_symbols().table.near(word, 3);
+    let near = s.kernel_symbols().table.near(word);
     let hint = match near.as_slice() {
         [] => String::new(),
         names => format!(" (did you mean {}?)", names.join(" or ")),

@@ -1,23 +1,10 @@
 //! From words to a command: aliases, crash's special spellings, types and variables typed bare.
 
-use crate::{Aliases, COMMANDS, Command, CommandError, Cx};
+use crate::{Aliases, COMMANDS, Command, CommandError, Cx, gdb};
 use report::Report;
 
 /// An alias may name an alias; a chain longer than this is a loop.
 const ALIAS_DEPTH: usize = 8;
-
-/// gdb's words that engineers type, and the command that answers each.
-const GDB_WORDS: &[(&str, &str)] = &[("print", "p"), ("inspect", "p"), ("ptype", "whatis"), ("output", "p")];
-
-/// gdb's `info` words, and what answers each.
-const INFO_WORDS: &[(&str, &[&str])] = &[
-    ("locals", &["frame", "--locals"]),
-    ("args", &["frame", "--args"]),
-    ("registers", &["frame", "--registers"]),
-    ("frame", &["frame"]),
-    ("symbol", &["sym"]),
-    ("line", &["dis", "-s"]),
-];
 
 /// The command of this name.
 #[must_use]
@@ -71,34 +58,14 @@ fn expand_words(aliases: &Aliases, mut words: Vec<String>) -> Vec<String> {
 /// `*name` is `* name`; `p/x` is `p -x`; gdb's words are ours.
 fn respell_first(mut words: Vec<String>) -> Vec<String> {
     let Some(first) = words.first().cloned() else { return words };
-    if let ("info" | "i", Some(second)) = (first.as_str(), words.get(1))
-        && let Some((_, ours)) = INFO_WORDS.iter().find(|(gdb, _)| gdb == second)
-    {
-        words.splice(..2, ours.iter().map(|w| (*w).to_owned()));
-        return words;
-    }
     if find(&first).is_some() {
         return words;
     }
-    let (head, format) = first.split_once('/').unwrap_or((&first, ""));
-    let head_command = GDB_WORDS.iter().find(|(gdb, _)| *gdb == head).map_or(head, |(_, ours)| ours);
     if let Some(name) = first.strip_prefix('*').filter(|n| !n.is_empty()) {
         words.splice(..1, ["*".to_owned(), name.to_owned()]);
-    } else if find(head_command).is_some() && (head != head_command || !format.is_empty()) {
-        let option = match format {
-            "" => None,
-            letters if head_command == "p" => Some(format!("--format={letters}")),
-            letters => Some(format!("-{letters}")),
-        };
-        words.splice(..1, std::iter::once(head_command.to_owned()).chain(option));
+        return words;
     }
-    words
-}
-
-/// True for a word of gdb's that [`run`] takes for one of ours.
-pub(crate) fn is_gdb_word(word: &str) -> bool {
-    let head = word.split('/').next().unwrap_or(word);
-    GDB_WORDS.iter().any(|(gdb, _)| *gdb == head)
+    gdb::respell(&words).unwrap_or(words)
 }
 
 /// Names that begin with `prefix`: commands and aliases, sorted.
@@ -117,29 +84,8 @@ pub fn complete_names(aliases: &Aliases, prefix: &str) -> Vec<String> {
 }
 
 fn near(cx: &Cx<'_>, word: &str) -> Vec<String> {
-    let mut names: Vec<(usize, String)> = complete_names(&cx.settings.aliases, "")
-        .into_iter()
-        .map(|name| (distance(&name, word), name))
-        // one slip in a short word, two in a long one
-        .filter(|(d, name)| *d <= 1 + usize::from(name.len() > 4) && *d < name.len())
-        .collect();
-    names.sort();
-    names.into_iter().take(3).map(|(_, name)| name).collect()
-}
-
-/// Levenshtein distance, a row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(32).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for ((cb, &diagonal), &above) in b.iter().zip(&row).zip(row.iter().skip(1)) {
-            let left = next.last().copied().unwrap_or(i);
-            next.push((diagonal + usize::from(ca != *cb)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
+    let names = complete_names(&cx.settings.aliases, "");
+    base::near_names(word, names.iter().map(String::as_str))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod dis;
 mod eval;
 mod foreach;
 mod frame;
+mod gdb;
 mod help;
 mod info;
 mod list;

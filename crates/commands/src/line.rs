@@ -172,9 +172,16 @@ fn quoted(text: &str) -> Option<(String, usize)> {
     None
 }
 
+/// The commands whose arguments are C, where `"text"` is a string.
+fn takes_expression(command: &str) -> bool {
+    let word = command.split('/').next().unwrap_or(command);
+    matches!(word, "p" | "px" | "pd" | "print" | "inspect" | "output" | "ptype" | "whatis")
+}
+
 /// The words of a command: split at blanks. Quotes group. Double quotes at the start of a word or after
 /// `=` are taken off; elsewhere (`f("a")`) they stay, and single quotes always stay, since they mean
-/// something to commands (`foreach 'regex'`, `p 'a'`): [`unquoted`] takes them off.
+/// something to commands (`foreach 'regex'`, `p 'a'`): [`unquoted`] takes them off. Where an expression follows, as
+/// behind `p`, all stay.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {
     let mut out = Vec::new();
@@ -188,7 +195,9 @@ pub fn words(text: &str) -> Vec<String> {
             out.extend(word.take());
             continue;
         }
-        let groups = c == '"' && word.as_deref().is_none_or(|w| w.ends_with('='));
+        let groups = c == '"'
+            && word.as_deref().is_none_or(|w| w.ends_with('='))
+            && !out.first().is_some_and(|first| takes_expression(first));
         match text.get(at..).and_then(quoted) {
             Some((content, len)) => {
                 skip_to = at.saturating_add(len);
@@ -253,7 +262,9 @@ mod tests {
             ("search -c \"a|b > c\"", run(&["search", "-c", "a|b > c"], Redirect::None)),
             ("p 'a'", run(&["p", "'a'"], Redirect::None)),
             ("foreach 'ba.*\\d' bt", run(&["foreach", "'ba.*\\d'", "bt"], Redirect::None)),
-            ("p \"a \\\" b\"", run(&["p", "a \" b"], Redirect::None)),
+            ("sym \"a \\\" b\"", run(&["sym", "a \" b"], Redirect::None)),
+            ("p \"a b\"[1]", run(&["p", "\"a b\"[1]"], Redirect::None)),
+            ("p/x \"a\"", run(&["p/x", "\"a\""], Redirect::None)),
             ("p f(\"a b\")", run(&["p", "f(\"a b\")"], Redirect::None)),
             ("x --n=\"a b\"", run(&["x", "--n=a b"], Redirect::None)),
             ("alias kp \"\"", run(&["alias", "kp", ""], Redirect::None)),

@@ -106,6 +106,12 @@ pub(crate) fn of_frame(s: &Session, bt: &Backtrace, frame: usize) -> Vec<Record>
             let mut record = Record::of(line);
             record.hidden("is_parameter", l.is_param);
             record.hidden("type", s.types().name(l.value.ty));
+            if let Some(at) = l.value.address() {
+                record.hidden("address", Cell::Addr(at.0));
+            }
+            if let Some(number) = tree.number {
+                record.hidden("number", Cell::Int(number));
+            }
             record
         })
         .collect()

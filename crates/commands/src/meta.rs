@@ -121,19 +121,11 @@ impl Command for Gdb {
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let words: Vec<String> = args.get_many::<String>("words").into_iter().flatten().cloned().collect();
         let texts: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (prefix, rest): (&[&str], &[&str]) = match texts.as_slice() {
+        let lead: &[&str] = match texts.as_slice() {
             [] => return Err(CommandError::failed("gdb", "there is no gdb inside; see \"help gdb\"")),
-            ["info" | "i", "symbol" | "address" | "sym", rest @ ..] => (&["sym"], rest),
-            ["info" | "i", "line", rest @ ..] => (&["sym"], rest),
-            ["info" | "i", "locals" | "args", rest @ ..] => (&["bt", "--locals"], rest),
-            ["list" | "l", rest @ ..] => (&["dis", "-s"], rest),
-            ["disassemble" | "disas", rest @ ..] => (&["dis"], rest),
-            ["bt" | "backtrace" | "where", rest @ ..] => (&["bt"], rest),
-            ["p", rest @ ..] => (&["p"], rest),
-            ["whatis", rest @ ..] => (&["whatis"], rest),
-            // print, ptype and the like, also with /x
-            [first, ..] if crate::dispatch::is_gdb_word(first) => (&[], &texts),
-            [first, ..] => {
+            ["p" | "whatis" | "bt" | "list" | "frame" | "up" | "down", ..] => &[],
+            ["l", ..] => &["list"],
+            [first, ..] if crate::gdb::respell(&words).is_none() => {
                 return Err(CommandError::failed(
                     "gdb",
                     format_args!(
@@ -141,8 +133,10 @@ impl Command for Gdb {
                     ),
                 ));
             }
+            _ => &[],
         };
-        let words: Vec<String> = prefix.iter().chain(rest).map(|w| (*w).to_owned()).collect();
+        let rest = if lead.is_empty() { &texts[..] } else { texts.get(1..).unwrap_or(&[]) };
+        let words: Vec<String> = lead.iter().chain(rest).map(|w| (*w).to_owned()).collect();
         crate::run(cx, &words)
     }
 }

@@ -45,6 +45,12 @@ impl Command for Print {
                     .help("gdb's format: x d u o t c a s f z; also written p/x"),
             )
             .arg(
+                Arg::new("bare")
+                    .long("bare")
+                    .action(ArgAction::SetTrue)
+                    .help("The value alone, and not kept (gdb's output)"),
+            )
+            .arg(
                 Arg::new("expression")
                     .value_name("EXPRESSION | SYMBOL[:CPUS]")
                     .action(ArgAction::Append)
@@ -88,7 +94,7 @@ impl Command for Print {
         let s = cx.session("p")?;
         let words: Vec<&str> =
             args.get_many::<String>("expression").into_iter().flatten().map(String::as_str).collect();
-        let text = words.join(" ");
+        let text = of_module(&words.join(" "));
         let on = |name: &str| args.get_flag(name);
         let mut format =
             FormatOptions { alone: true, ..values::format(cx.settings, on("hex"), on("decimal")) };
@@ -106,7 +112,8 @@ impl Command for Print {
             ..values::scope(cx, s, frame.as_ref())
         };
         let mut report = Report::new("p");
-        let asked = Asked { cx, s, scope: &scope, text: &text, bare: letters.is_empty() };
+        let bare = on("bare");
+        let asked = Asked { cx, s, scope: &scope, text: &text, led: letters.is_empty() && !bare, bare };
         let all = asked.evaluate(&mut report)?;
         let mut printed = Vec::with_capacity(all.len());
         let mut records = Vec::with_capacity(all.len());
@@ -116,7 +123,9 @@ impl Command for Print {
             printed.push(shown.value);
         }
         report.list("values", records);
-        cx.settings.history.extend(printed);
+        if !bare {
+            cx.settings.history.extend(printed);
+        }
         Ok(report)
     }
 }
@@ -128,6 +137,8 @@ struct Asked<'a, 'c> {
     scope: &'a SessionScope<'a>,
     text: &'a str,
     /// Without a letter: a variable is led by its name.
+    led: bool,
+    /// The value alone.
     bare: bool,
 }
 
@@ -155,7 +166,7 @@ impl Asked<'_, '_> {
             values::wrong("p", expression, &kind.at(cexpr::Span { start: 0, end: expression.len() }))
         })?;
         let is_symbol = is_name(expression) && !self.scope.symbol(expression).is_empty();
-        let lead = if self.bare && is_symbol { format!("{expression} = ") } else { String::new() };
+        let lead = if self.led && is_symbol { format!("{expression} = ") } else { String::new() };
         Ok(vec![Shown { lead, value }])
     }
 
@@ -202,6 +213,9 @@ impl Asked<'_, '_> {
     }
 
     fn record(&self, shown: &Shown, number: usize, format: &FormatOptions) -> Result<Record, CommandError> {
+        if let Some(fault) = unmapped(self.scope, &shown.value) {
+            return Err(CommandError::failed("p", format_args!("{}: {fault}", self.text)));
+        }
         let tree = format_value(self.scope, &shown.value, format);
         if let (Some(why), true) = (&tree.absent, tree.children.is_empty()) {
             return Err(CommandError::failed("p", format_args!("{}: {why}", self.text)));
@@ -211,9 +225,14 @@ impl Asked<'_, '_> {
         let broken = !shown.lead.is_empty() && text.starts_with('{') && !text.starts_with("{\n");
         let gap = if broken { "\n " } else { "" };
         let mut record = Record::new();
-        values::lines_of(&mut record, &format!("{}${number} = {gap}{text}", shown.lead));
+        match self.bare {
+            true => values::lines_of(&mut record, &text),
+            false => {
+                values::lines_of(&mut record, &format!("{}${number} = {gap}{text}", shown.lead));
+                record.hidden("number", number);
+            }
+        }
         record.hidden("expression", self.text.to_owned());
-        record.hidden("number", number);
         record.hidden("type", self.s.types().name(shown.value.ty));
         if let Some(at) = shown.value.address() {
             record.hidden("address", Cell::Addr(at.0));
@@ -221,6 +240,30 @@ impl Asked<'_, '_> {
         values::add_as(&mut record, "value".to_owned(), &tree);
         Ok(record)
     }
+}
+
+/// Why an object's memory is not there, where the page tables map neither its start nor its end.
+fn unmapped(scope: &SessionScope<'_>, value: &Value) -> Option<base::Fault> {
+    let at = value.address()?;
+    let size = scope.types().size_of(value.ty).ok().filter(|&size| size > 0)?;
+    let fault = |at: base::VirtAddr| scope.memory().read(at, &mut [0]).err();
+    let is_unmapped = |fault: &base::Fault| !matches!(fault.kind, base::FaultKind::Page(_));
+    fault(at.add(size - 1)).filter(is_unmapped).and_then(|_| fault(at)).filter(is_unmapped)
+}
+
+/// `virtio_ring:vring_interrupt`, as crash's other commands take it, is `virtio_ring::vring_interrupt` to C.
+fn of_module(text: &str) -> String {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && !word.starts_with(|c: char| c.is_ascii_digit())
+            && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let (head, rest) = text.split_at_checked(text.find(':').unwrap_or(0)).unwrap_or(("", text));
+    let name = rest.strip_prefix(':').unwrap_or("");
+    let symbol = name.split(['.', '-', '[', ' ']).next().unwrap_or("");
+    let is_spec = matches!(symbol, "a" | "all") && symbol == name;
+    let plain = head.trim_start_matches(['&', '*', '(']);
+    if is_word(plain) && is_word(symbol) && !is_spec { format!("{head}::{name}") } else { text.to_owned() }
 }
 
 /// A value of which only the address is known has no text.
@@ -270,6 +313,15 @@ mod tests {
         assert_eq!(cpu_spec("runqueues:a"), ("runqueues", Some("a")));
         assert_eq!(cpu_spec("a ? b : 1"), ("a ? b : 1", None));
         assert_eq!(cpu_spec("virtio_ring:vring_interrupt"), ("virtio_ring:vring_interrupt", None));
+    }
+
+    #[test]
+    fn a_module_may_stand_before_a_symbol() {
+        assert_eq!(of_module("virtio_ring:vring_interrupt"), "virtio_ring::vring_interrupt");
+        assert_eq!(of_module("&virtio_ring:x.y"), "&virtio_ring::x.y");
+        for same in ["runqueues:a", "runqueues:0", "runqueues:", "a ? b : c", "a::b", "1:x", "x"] {
+            assert_eq!(of_module(same), same);
+        }
     }
 
     #[test]

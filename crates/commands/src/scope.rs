@@ -6,8 +6,8 @@ use base::{VirtAddr, VirtRead};
 use cexpr::{History, Scope, SymbolAt, SymbolInfo, Value};
 use debuginfo::symtab::Symbol;
 use debuginfo::types::{Scope as TypeScope, Space, Type, TypeRef, Types};
-use kernel::Session;
 use kernel::backtrace::Backtrace;
+use kernel::{Located, Session};
 
 /// A process's half of the address space: the kernel's half, which its page tables map as well, is not
 /// there.
@@ -19,6 +19,18 @@ impl VirtRead for UserOnly {
             return Err(base::Fault { at, kind: base::FaultKind::NotMapped("user") });
         }
         self.0.read(at, buf)
+    }
+}
+
+/// True where the symbol below an address holds it, as gdb has it: what lies beyond a symbol's size, or behind a label
+/// of data, is something else. Without a table of sizes, all of the kernel's up to the next symbol is held.
+pub(crate) fn holds(s: &Session, l: &Located<'_>, at: VirtAddr) -> bool {
+    let size = l.symbol.size;
+    match size {
+        0 if l.offset == 0 || l.symbol.is_text() => true,
+        0 if s.opened().vmlinux.is_some() || l.symbol.module.is_some() => false,
+        0 => at.0 >> 63 == 1 && l.span.is_some_and(|span| l.offset < span),
+        size => l.offset < size,
     }
 }
 
@@ -96,11 +108,7 @@ impl Scope for SessionScope<'_> {
         self.session.named(name).iter().map(|s| self.info(s)).collect()
     }
     fn symbol_at(&self, at: VirtAddr) -> Option<SymbolAt> {
-        let l = self.session.locate(at)?;
-        let size = l.symbol.size;
-        if (size == 0 && !l.symbol.is_text() && l.offset != 0) || (size != 0 && l.offset >= size) {
-            return None;
-        }
+        let l = self.session.locate(at).filter(|l| holds(self.session, l, at))?;
         Some(SymbolAt {
             name: l.symbol.name.into(),
             offset: l.offset,
@@ -193,8 +201,12 @@ impl Scope for SessionScope<'_> {
             None => Value::ulong(self.types(), n),
         }))
     }
-    fn near_symbols(&self, name: &str) -> Vec<String> {
-        self.session.kernel_symbols().table.near(name, 3).into_iter().map(str::to_owned).collect()
+    fn near_symbols(&self, name: &str) -> Option<Vec<String>> {
+        let mut near = base::Nearest::new(name);
+        let kernel = self.session.kernel_symbols().table.near(name);
+        let modules = self.session.module_symbols().near(name);
+        kernel.iter().chain(&modules).for_each(|name| near.offer(name));
+        Some(near.finish())
     }
 }
 

@@ -241,8 +241,8 @@ fn missing(s: &Session, word: &str, report: &mut Report) {
     let mut found: Vec<Symbol<'_>> = tables(s).into_iter().flat_map(|t| t.containing(word)).collect();
     found.sort_by_key(|sym| sym.addr);
     if found.is_empty() {
-        let near = s.kernel_symbols().table.near(word, 5);
-        found = near.into_iter().filter_map(|name| s.kernel_symbols().table.find(name)).collect();
+        let near = s.kernel_symbols().table.near(word);
+        found = near.iter().filter_map(|name| s.kernel_symbols().table.find(name)).collect();
     }
     if found.is_empty() {
         report.text("  (none found)");

@@ -69,10 +69,11 @@ pub(crate) fn scope<'a>(
 pub(crate) fn load_modules(s: &Session) -> bool {
     let mut any = false;
     for m in s.modules() {
-        if let Some(file) = s.module_debug(m) {
-            any |= file.source.is_some();
+        // the dump's own types of a module are all it has; its debug file is slow to open
+        match s.load_module_types(m) {
+            Ok(true) => any = true,
+            _ => any |= s.module_debug(m).is_some_and(|file| file.source.is_some()),
         }
-        any |= s.load_module_types(m).unwrap_or(false);
     }
     any
 }

@@ -38,6 +38,12 @@ impl Command for Whatis {
                     .action(ArgAction::SetTrue)
                     .help("All definitions of the name that differ, of the kernel and its modules"),
             )
+            .arg(
+                Arg::new("ptype")
+                    .long("ptype")
+                    .action(ArgAction::SetTrue)
+                    .help("The definition of the type of an expression too (gdb's ptype)"),
+            )
             .arg(Arg::new("size").short('r').value_name("SIZE[-SIZE]").help("Structs of this size"))
             .arg(Arg::new("member").short('m').value_name("TYPE").help("Structs with a member of this type"))
             .arg(
@@ -87,6 +93,9 @@ impl Command for Whatis {
         }
         if args.get_flag("all") {
             values::load_modules(s);
+        }
+        if args.get_flag("ptype") {
+            return ptype(cx, s, &words.join(" "), args.get_flag("offsets"));
         }
         what(cx, s, &words, args.get_flag("offsets"), args.get_flag("all"))
     }
@@ -140,6 +149,26 @@ fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool, all: bool) -> R
             Err(_) => return Err(values::wrong("whatis", &text, &wrong)),
         },
     }
+    Ok(report)
+}
+
+/// `type = `, and what the type of an expression is behind its typedefs.
+fn ptype(cx: &Cx<'_>, s: &Session, text: &str, offsets: bool) -> Result<Report, CommandError> {
+    let frame = values::frame(cx, s, text);
+    let scope = values::scope(cx, s, frame.as_ref());
+    let types = s.types();
+    let ty = match values::eval_or_type(&scope, text) {
+        Ok(Outcome::Type(ty)) => ty,
+        Ok(Outcome::Value(value)) => value.ty,
+        Err(wrong) => values::type_named(&scope, text).map_err(|_| values::wrong("whatis", text, &wrong))?,
+    };
+    let ty = types.resolve(ty).map_or(ty, |(at, _)| at);
+    let options = LayoutOptions { offsets, ..LayoutOptions::default() };
+    let lines = cexpr::layout_text(types, ty, &options).map_err(|e| CommandError::failed("whatis", e))?;
+    let mut report = Report::new("whatis");
+    let shown: Vec<&str> = lines.lines().filter(|line| !line.starts_with("SIZE: ")).collect();
+    values::lines(&mut report, &format!("type = {}", shown.join("\n")));
+    report.hidden("type", types.name(ty));
     Ok(report)
 }
 

@@ -9,6 +9,7 @@
 
 pub mod aspects;
 mod cases;
+pub mod compare;
 pub mod peers;
 pub mod program;
 mod truth;

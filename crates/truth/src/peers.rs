@@ -11,7 +11,7 @@ use std::{env, fs};
 /// How long a peer may take for all its questions, in seconds.
 const LIMIT: &str = "600";
 
-/// What crash prints for [`MARK`]'s command: it stands between the answers.
+/// What [`mark`] has printed between the answers.
 const MARK: u64 = 0x6d61_726b_0001;
 
 /// Where a peer is, or a word on standard error that it is not.
@@ -70,14 +70,16 @@ impl Crash {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("ask-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let file = self.root.join("tmp").join(&name);
-        let mark = format!("eval {MARK:#x}\n");
-        let text: String = lines.iter().map(|line| format!("{line}\n{mark}")).collect();
+        let mark = mark();
+        let text: String = lines.iter().map(|line| format!("{line}\n{mark}\n")).collect();
         fs::write(&file, text + "quit\n").map_err(|e| format!("{}: {e}", file.display()))?;
         let out = Command::new("timeout")
             .args([LIMIT, "unshare", "-m", "bash", "-c", ENTER, "bash"])
             .args([&self.root, dir])
             .arg(&name)
             .args(files)
+            // What happens to be UTF-8 in memory is bytes.
+            .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .output();
         // It was only for this run.
@@ -106,8 +108,15 @@ mount --bind "$dir" "$root/dumps"
 mount -t proc proc "$root/proc"
 exec chroot "$root" /bin/sh -c 'cd /dumps && name=$1 && shift && exec crash -s -i "/tmp/$name" "$@" 2>&1' sh "$name" "$@""#;
 
+/// The command whose answer is the mark; crash and crashlens both know it.
+#[must_use]
+pub fn mark() -> String {
+    format!("eval {MARK:#x}")
+}
+
 /// The texts before each mark.
-fn split(text: &str) -> Vec<String> {
+#[must_use]
+pub fn split(text: &str) -> Vec<String> {
     let start = format!("hexadecimal: {MARK:x}");
     let (mut answers, mut now, mut skip) = (Vec::new(), String::new(), 0);
     for line in text.lines() {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::{Case, State};
+use crate::{Case, State, peers};
 
 /// How long a run may take, in seconds; far more than any needs.
 const LIMIT: &str = "120";
@@ -51,8 +51,13 @@ fn build() -> Result<PathBuf, String> {
 /// # Errors
 /// It cannot be started, or was ended by a signal or by the time limit.
 pub fn run(args: &[String]) -> Result<(i32, String, String), String> {
+    run_by(&[], args)
+}
+
+/// The same by way of another program, which is given ours and its arguments.
+fn run_by(way: &[&str], args: &[String]) -> Result<(i32, String, String), String> {
     let mut command = Command::new("timeout");
-    command.arg(LIMIT).arg(program()?).args(args).current_dir(root()).stdin(Stdio::null());
+    command.arg(LIMIT).args(way).arg(program()?).args(args).current_dir(root()).stdin(Stdio::null());
     // The user's own settings and debug files must not change what the tests see.
     command.env("HOME", "/nonexistent").env("TZ", "UTC").env("LC_ALL", "C").env_remove("DEBUGINFOD_URLS");
     let out = command.output().map_err(|e| format!("timeout: {e}"))?;
@@ -62,6 +67,25 @@ pub fn run(args: &[String]) -> Result<(i32, String, String), String> {
         Some(code @ (0 | 1)) => Ok((code, text(&out.stdout), text(&out.stderr))),
         _ => Err(format!("crashlens {}: {}: {}", args.join(" "), out.status, text(&out.stderr))),
     }
+}
+
+/// What crashlens prints to each of several command lines in one run, complaints among it; `options` come first.
+///
+/// # Errors
+/// Those of [`run`], and answers of another number than the questions.
+pub fn texts(options: &[&str], files: &[PathBuf], lines: &[String]) -> Result<Vec<String>, String> {
+    let options = ["-s", "--no-search", "--no-pager"].iter().chain(options).map(|word| (*word).to_owned());
+    let mut args: Vec<String> = options.collect();
+    for line in lines {
+        args.extend(["-c".to_owned(), line.clone(), "-c".to_owned(), peers::mark()]);
+    }
+    args.extend(files.iter().map(|file| file.display().to_string()));
+    let (_, out, _) = run_by(&["sh", "-c", r#"exec "$@" 2>&1"#, "sh"], &args)?;
+    let answers = peers::split(&out);
+    if answers.len() != lines.len() {
+        return Err(format!("{} answers to {} commands: {out}", answers.len(), lines.len()));
+    }
+    Ok(answers)
 }
 
 /// What crashlens answered to each of several command lines, as JSON.
@@ -77,7 +101,16 @@ impl Answers {
     /// # Errors
     /// [`run`]'s, and answers that are no JSON or of another number than the questions.
     pub fn ask(files: &[PathBuf], lines: &[String]) -> Result<Self, String> {
-        let mut args = vec!["--json".to_owned(), "--no-search".to_owned()];
+        Self::ask_with(&[], files, lines)
+    }
+
+    /// The same with options of the program's.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub fn ask_with(options: &[&str], files: &[PathBuf], lines: &[String]) -> Result<Self, String> {
+        let options = ["--json", "--no-search"].iter().chain(options).map(|word| (*word).to_owned());
+        let mut args: Vec<String> = options.collect();
         for line in lines {
             args.extend(["-c".to_owned(), line.clone()]);
         }

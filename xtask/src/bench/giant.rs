@@ -67,6 +67,27 @@ impl Parts {
     }
 }
 
+/// A page as it lies in the file.
+pub(super) struct Packed<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Packed by zlib; else as it was.
+    pub(super) zlib: bool,
+}
+
+/// All pages of a kdump file; `None` where it is another file, not whole, or packed otherwise.
+pub(super) fn packed(file: &[u8]) -> Option<Vec<Packed<'_>>> {
+    const ZLIB: u32 = 1;
+    let parts = Parts::new(file)?;
+    let end = parts.descriptors.checked_add(parts.count.checked_mul(DESCRIPTOR)?)?;
+    let page = |one: &[u8]| {
+        let (at, size) = (usize::try_from(u64_at(one, 0)?).ok()?, u32_at(one, 8)? as usize);
+        let flags = u32_at(one, 12)?;
+        let bytes = file.get(at..at.checked_add(size)?)?;
+        (flags & !ZLIB == 0 && size <= BLOCK).then_some(Packed { bytes, zlib: flags & ZLIB != 0 })
+    };
+    file.get(parts.descriptors..end)?.chunks_exact(DESCRIPTOR).map(page).collect()
+}
+
 /// Writes the dump; `None` where the real one is not whole.
 fn write(old: &[u8], parts: &Parts, out: &mut impl std::io::Write) -> Option<std::io::Result<()>> {
     let bytes = usize::try_from(PAGES / 8).ok()?;

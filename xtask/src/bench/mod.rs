@@ -5,6 +5,7 @@
 //! between runs. Medians are shown; a program that fails at a question has no figure there, but the reason below.
 
 mod giant;
+mod limit;
 mod measure;
 mod peers;
 
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::corpus;
 use crate::run::{At as _, Error, command, live, other, output, root, say};
 use measure::Usage;
-use peers::{Asker, Peers, QUESTIONS, Question};
+use peers::{Asker, HERE, Peers, QUESTIONS, Question};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -73,6 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let results = race(&contestants, QUESTIONS, args.runs);
     let mut page = head(args, &dump, &peers)?;
     page.push_str(&table("With vmlinux", &contestants, QUESTIONS, &results));
+    page.push_str(&limit::part(&program, dir.parent().unwrap_or(&dir), args.runs)?);
     page.push_str(&giant_part(args, &program, &dir, &peers)?);
     say(format_args!("{page}"));
     if args.dry {
@@ -86,8 +88,8 @@ fn contestants(program: &str, peers: &Peers, dir: &Path, dump: &str) -> Vec<Cont
     let file = |name: &str| dir.join(name).display().to_string();
     let (image, kernel) = (file(dump), file("vmlinux"));
     let mut all = vec![
-        Contestant { name: "crashlens", line: lens(program, vec![image.clone(), kernel.clone()]) },
-        Contestant { name: "crashlens, dump alone", line: lens(program, vec![image.clone()]) },
+        Contestant { name: "crashlens", line: lens(program, dir, vec![image.clone(), kernel.clone()]) },
+        Contestant { name: "crashlens, dump alone", line: lens(program, dir, vec![image.clone()]) },
     ];
     if let Some(drgn) = peers.drgn(image, kernel) {
         all.push(Contestant { name: "drgn", line: drgn });
@@ -99,11 +101,11 @@ fn contestants(program: &str, peers: &Peers, dir: &Path, dump: &str) -> Vec<Cont
 }
 
 /// crashlens on these files.
-fn lens(program: &str, files: Vec<String>) -> Asker {
-    let program = program.to_owned();
+fn lens(program: &str, dir: &Path, files: Vec<String>) -> Asker {
+    let (program, dir) = (program.to_owned(), dir.display().to_string());
     Box::new(move |question| {
         let mut words = vec![program.clone(), "-s".into(), "--no-search".into(), "-c".into()];
-        words.push(question.crashlens.to_owned());
+        words.push(question.crashlens.replace(HERE, &dir));
         words.extend(files.iter().cloned());
         Some(words)
     })
@@ -126,7 +128,8 @@ fn race(contestants: &[Contestant], questions: &[Question], runs: usize) -> Resu
             }
         }
         say(format_args!("measured: {}", question.what));
-        for (c, list) in samples.into_iter().enumerate() {
+        let asked = contestants.iter().map(|contestant| (contestant.line)(question).is_some());
+        for ((c, list), _) in samples.into_iter().enumerate().zip(asked).filter(|(_, asked)| *asked) {
             results
                 .insert((q, c), list.and_then(|list| Usage::median(&list).ok_or_else(|| "not asked".into())));
         }
@@ -215,7 +218,7 @@ fn giant_part(args: &Args, program: &str, dir: &Path, peers: &Peers) -> Result<S
     giant::make(&small, &made)?;
     let mut all = Vec::new();
     for (name, file) in [("4 TiB", &made), ("the dump it was made of", &small)] {
-        all.push(Contestant { name, line: lens(program, vec![file.display().to_string()]) });
+        all.push(Contestant { name, line: lens(program, &folder, vec![file.display().to_string()]) });
     }
     if let Some(crash) = peers.crash(&folder, "giant.kdump") {
         all.push(Contestant { name: "crash, 4 TiB (with vmlinux)", line: crash });

@@ -12,7 +12,10 @@ use crate::corpus;
 use crate::run::{At as _, Error, command, output, say};
 use crate::setup;
 
-/// A question, in each program's words.
+/// Stands for the dump's folder, as each program sees it.
+pub(crate) const HERE: &str = "{here}";
+
+/// A question, in each program's words; empty for a drgn that has none.
 #[derive(Clone, Copy)]
 pub(crate) struct Question {
     pub(crate) what: &'static str,
@@ -63,6 +66,48 @@ pub(crate) const QUESTIONS: &[Question] = &[
         drgn: "print(get_dmesg(prog).decode(errors='replace'))",
         giant: false,
     },
+    Question {
+        what: "a struct's layout, `struct -o task_struct`",
+        crashlens: "struct -o task_struct",
+        crash: "struct -o task_struct",
+        drgn: "print(prog.type('struct task_struct'))",
+        giant: false,
+    },
+    Question {
+        what: "a deep expression, `p init_task.nsproxy->uts_ns->name`",
+        crashlens: "p init_task.nsproxy->uts_ns->name",
+        crash: "p init_task.nsproxy->uts_ns->name",
+        drgn: "print(prog['init_task'].nsproxy.uts_ns.name)",
+        giant: false,
+    },
+    Question {
+        what: "a function's code, `dis vfs_read`",
+        crashlens: "dis vfs_read",
+        crash: "dis vfs_read",
+        drgn: "",
+        giant: false,
+    },
+    Question {
+        what: "all modules' debug files, `mod -S`",
+        crashlens: "mod -S {here}/modules",
+        crash: "mod -S {here}/modules",
+        drgn: "",
+        giant: false,
+    },
+    Question {
+        what: "all memory, `search -k deadbeef`",
+        crashlens: "search -k deadbeef",
+        crash: "search -k deadbeef",
+        drgn: "",
+        giant: false,
+    },
+    Question {
+        what: "`verdict` (crash: to its prompt)",
+        crashlens: "verdict",
+        crash: "",
+        drgn: "",
+        giant: false,
+    },
 ];
 
 const DRGN_NAMES: &str = "from drgn.helpers.linux.pid import *\nfrom drgn.helpers.linux.sched import *\n\
@@ -109,6 +154,9 @@ impl Peers {
     pub(crate) fn drgn(&self, dump: String, vmlinux: String) -> Option<Asker> {
         let drgn = self.drgn.as_ref()?.display().to_string();
         Some(Box::new(move |question| {
+            if question.drgn.is_empty() {
+                return None;
+            }
             let code = format!("{DRGN_NAMES}{}", question.drgn);
             let words = [&drgn, "-q", "--no-default-symbols", "-c", &dump, "-s", &vmlinux, "-e", &code];
             Some(words.iter().map(|word| (*word).to_owned()).collect())
@@ -121,7 +169,7 @@ impl Peers {
         let (dir, dump) = (dir.display().to_string(), dump.to_owned());
         Some(Box::new(move |question| {
             let lines = root.join("tmp/crash-commands");
-            fs::write(&lines, format!("{}\nquit\n", question.crash)).ok()?;
+            fs::write(&lines, format!("{}\nquit\n", question.crash.replace(HERE, "/dumps"))).ok()?;
             let root = root.display().to_string();
             let words = ["unshare", "-m", "bash", "-c", ENTER, "bash", &root, &dir, &dump];
             Some(words.iter().map(|word| (*word).to_owned()).collect())

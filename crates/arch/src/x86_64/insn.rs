@@ -106,6 +106,13 @@ fn respell(insn: &Instruction, code: &[u8], text: &str) -> String {
     if insn.is_string_instruction() {
         text = string_segments(&text);
     }
+    let is_port = |m| {
+        use Mnemonic::{In, Insb, Insd, Insw, Out, Outsb, Outsd, Outsw};
+        matches!(m, In | Out | Insb | Insw | Insd | Outsb | Outsw | Outsd)
+    };
+    if is_port(insn.mnemonic()) {
+        text = text.replace("%dx", "(%dx)"); // no operand like others
+    }
     if insn.mnemonic() == Mnemonic::Imul
         && insn.op_count() == 3
         && insn.op0_register() == insn.op1_register()
@@ -200,6 +207,10 @@ mod tests {
             (&[0xff, 0xb3, 0xb0, 0x75, 0, 0], "push   0x75b0(%rbx)"),
             (&[0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0], "data16 cs nopw 0x0(%rax,%rax,1)"),
             (&[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0], "cs nopw 0x0(%rax,%rax,1)"),
+            (&[0x66, 0xed], "in     (%dx),%ax"),
+            (&[0xee], "out    %al,(%dx)"),
+            (&[0xe4, 0x60], "in     $0x60,%al"),
+            (&[0xf3, 0x66, 0x6d], "rep insw (%dx),%es:(%rdi)"),
             (&[0x06], "(bad)"),
         ];
         for (bytes, want) in table {

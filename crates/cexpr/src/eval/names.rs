@@ -4,7 +4,7 @@ use super::{At, Evaluator};
 use crate::error::{ErrorKind, ExprError, Span};
 use crate::known_vars::known_type;
 use crate::scope::{History, SymbolInfo};
-use crate::suggest::Nearest;
+use crate::typename::near_types;
 use crate::value::{Absent, Caveat, Value};
 use base::{PAGE_SHIFT, PAGE_SIZE};
 use debuginfo::types::{Encoding, Scope as TypeScope, Space, Type, TypeRef};
@@ -108,17 +108,10 @@ impl Evaluator<'_> {
     }
 
     fn near(&self, name: &str) -> Vec<String> {
-        let mut near = Nearest::new(name);
-        for n in self.scope.near_symbols(name) {
-            near.offer(&n);
+        match self.scope.near_symbols(name) {
+            Some(near) => near,
+            None => near_types(self.types, &[Space::Variable, Space::Function], name),
         }
-        for space in [Space::Variable, Space::Function] {
-            self.types.names(space, &mut |n, _| {
-                near.offer(n);
-                true
-            });
-        }
-        near.finish()
     }
 
     pub(super) fn register(&self, name: &str, span: Span) -> Result<Value, ExprError> {

@@ -139,8 +139,9 @@ impl Evaluator<'_> {
             BinOp::Div => x / y,
             _ => return Err(ErrorKind::Operand { operator: op.text().into(), ty: "double".into() }),
         };
-        let single = |o| matches!(o, Operand::Float { single: true, .. });
-        Ok(self.float(v, single(a) && single(b)))
+        // an integer takes the other's type
+        let double = |o| matches!(o, Operand::Float { single: false, .. });
+        Ok(self.float(v, !double(a) && !double(b)))
     }
 
     fn integer_arithmetic(&self, op: BinOp, a: Operand, b: Operand) -> Result<Value, ErrorKind> {

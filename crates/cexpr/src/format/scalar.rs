@@ -308,16 +308,9 @@ fn enumerator(values: &Arc<[(Arc<str>, i128)]>, value: i128) -> String {
     if names.is_empty() { "0".into() } else { format!("({})", names.join(" | ")) }
 }
 
-/// gdb's test for an enumeration of flags: no negative value, and every value is one run of bits
-/// that no other shares.
+/// gdb's test for an enumeration of flags: no negative value, and none of several bits.
 fn is_flags(values: &[(Arc<str>, i128)]) -> bool {
-    values.iter().all(|(_, v)| {
-        let v = *v;
-        v >= 0 && {
-            let run = v >> v.trailing_zeros().min(126);
-            run & run.wrapping_add(1) == 0
-        }
-    })
+    values.iter().all(|(_, value)| *value >= 0 && value.count_ones() <= 1)
 }
 
 /// C's `%.*g`.
@@ -366,6 +359,9 @@ mod tests {
         assert_eq!(enumerator(&flags, 9), "(R | unknown: 0x8)");
         assert_eq!(enumerator(&flags, 8), "(unknown: 0x8)");
         assert_eq!(enumerator(&flags, 0), "0");
+        let states = values(&[("LIVE", 0), ("COMING", 1), ("GOING", 2), ("UNFORMED", 3)]);
+        assert_eq!(enumerator(&states, 0xbb33_9da0), "3140722080");
+        assert_eq!(enumerator(&values(&[("A", 1), ("B", 6), ("C", 8)]), 7), "7");
     }
 
     #[test]

@@ -166,8 +166,8 @@ impl Scope for Lab {
         };
         self.history.get(at as usize).cloned()
     }
-    fn near_symbols(&self, _name: &str) -> Vec<String> {
-        self.symbols.iter().map(|s| s.0.clone()).collect()
+    fn near_symbols(&self, name: &str) -> Option<Vec<String>> {
+        Some(base::near_names(name, self.symbols.iter().map(|s| s.0.as_str())))
     }
 }
 

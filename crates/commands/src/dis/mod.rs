@@ -315,6 +315,9 @@ fn fill(s: &Session, insn: &Insn, shape: &Shape, record: &mut Record) {
 
 fn target_name(s: &Session, at: VirtAddr, hex: bool) -> Option<String> {
     let l = s.locate(at)?;
+    if !l.symbol.is_text() && !crate::scope::holds(s, &l, at) {
+        return None;
+    }
     let name = l.symbol.name;
     Some(match (l.offset, hex) {
         (0, _) => name.to_owned(),

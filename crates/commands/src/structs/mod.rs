@@ -135,13 +135,15 @@ impl Command for Struct {
             return false;
         }
         let Some(s) = cx.session_if_open() else { return false };
-        words.iter().find(|w| !w.starts_with('-')).is_some_and(|first| types::is_type(s, first))
+        let mut words = words.iter().filter(|w| !w.starts_with('-')).peekable();
+        words.next_if(|word| *word == "enum");
+        words.next().is_some_and(|first| types::is_type(s, first))
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let s = cx.session(self.word)?;
         let mut words: Vec<&str> =
             args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
-        if let ["struct" | "union", _, ..] = words.as_slice() {
+        if let ["struct" | "union" | "enum", _, ..] = words.as_slice() {
             words.remove(0);
         }
         let (first, rest) = words.split_first().unwrap_or((&"", &[]));

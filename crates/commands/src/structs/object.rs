@@ -115,8 +115,15 @@ fn objects(
 }
 
 fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -> Result<(), CommandError> {
-    if ask.raw {
+    if ask.raw && ask.members.is_empty() {
         return raw(ask, scope, object, record);
+    }
+    if ask.raw {
+        for path in &ask.members {
+            let wrong = |e| values::wrong(ask.command, &path.to_string(), &e);
+            raw(ask, scope, &path.apply(scope, object).map_err(wrong)?, record)?;
+        }
+        return Ok(());
     }
     if ask.offsets {
         return types::describe(ask, object.address(), record);
@@ -129,7 +136,10 @@ fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -
             Some(_) => format!("{} ", heading(ask)),
             None => String::new(),
         };
-        values::lines_of(record, &format!("{lead}{text}"));
+        match (ask.pointers, cexpr::compound_word(scope.types(), ask.ty)) {
+            (true, Some(_)) => with_pointers(ask, scope, object, &format!("{lead}{text}"), record),
+            _ => values::lines_of(record, &format!("{lead}{text}")),
+        }
         if types::is_compound(ask.s, ask.ty) {
             record.record("value", values::data(&tree));
         } else {
@@ -182,6 +192,26 @@ fn member(
     Ok(tree)
 }
 
+/// The text of an object, and behind each of its own pointers what that points to.
+fn with_pointers(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, text: &str, record: &mut Record) {
+    let types = scope.types();
+    for line in text.lines() {
+        // a member of the object itself stands two blanks in
+        let name = line.strip_prefix("  ").and_then(|rest| rest.split_once(" = ")).map(|(name, _)| name);
+        let member =
+            name.filter(|name| !name.starts_with(' ')).and_then(|name| object.member(types, name).ok());
+        match member.filter(|value| value.is_pointer(types).unwrap_or(false)) {
+            Some(value) => {
+                let tree = format_value(scope, &value, &ask.format);
+                let declared = types.declare(value.ty, name.unwrap_or_default());
+                record.text(format!("  {declared} = {}", first_word(&tree.text)));
+                pointed(ask, scope, &value, record);
+            }
+            None => record.text(line.to_owned()),
+        }
+    }
+}
+
 fn first_word(text: &str) -> &str {
     text.split(' ').next().unwrap_or(text)
 }
@@ -211,12 +241,17 @@ fn pointed(ask: &Ask<'_>, scope: &dyn Scope, pointer: &Value, record: &mut Recor
         },
         Err(e) => format!("<{e}>"),
     };
+    let there = mem.read(at, &mut [0]);
+    let text = match there {
+        Err(fault) if !matches!(fault.kind, base::FaultKind::Page(_)) => format!("(not accessible: {fault})"),
+        _ => text,
+    };
     values::lines_of(record, format!("  -> {symbol}{text}").trim_end());
 }
 
 /// `-r`: words of eight bytes and their characters, two in a row.
 fn raw(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -> Result<(), CommandError> {
-    let size = size(ask)?;
+    let size = scope.types().size_of(object.ty).map_err(|e| CommandError::failed(ask.command, e))?;
     let bytes = object.raw(scope.memory(), size).map_err(|e| CommandError::failed(ask.command, e))?;
     let start = object.address().unwrap_or_default();
     for (n, row) in bytes.chunks(16).enumerate() {

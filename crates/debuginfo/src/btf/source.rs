@@ -160,6 +160,11 @@ impl TypeSource for BtfSource {
         self.scope.clone()
     }
 
+    /// BTF is made of the DWARF of all units of the kernel or module (scripts/Makefile.btf).
+    fn is_complete(&self) -> bool {
+        true
+    }
+
     fn get(&self, id: u32) -> Result<Type, TypeError> {
         if id == TypeRef::VOID_ID {
             return Ok(Type::Void);

@@ -273,6 +273,11 @@ pub trait TypeSource: Send + Sync {
     fn first(&self, space: Space, name: &str) -> Option<TypeRef> {
         self.find(space, name).first().copied()
     }
+    /// True where the source has all types of its scope that have tags or typedef names: what it does not know, no
+    /// other source of the scope does.
+    fn is_complete(&self) -> bool {
+        false
+    }
     /// The values of an enumeration constant, with the enumerations they belong to. Where one name
     /// has several, a source may be content with those it finds first.
     fn find_enumerator(&self, name: &str) -> Vec<(TypeRef, i128)>;

@@ -71,6 +71,24 @@ impl Types {
         sources
     }
 
+    /// Those of [`Self::all_from`] that a name of a space is looked up in: behind a source that has all types of its
+    /// scope the others of that scope are left out.
+    fn asked(&self, prefer: Option<&Scope>, space: Space) -> Vec<Arc<dyn TypeSource>> {
+        let mut sources = self.all_from(prefer);
+        if matches!(space, Space::Struct | Space::Union | Space::Enum | Space::Typedef) {
+            let mut told: Vec<Scope> = Vec::new();
+            sources.retain(|source| {
+                let scope = source.scope();
+                let asked = !told.contains(&scope);
+                if source.is_complete() {
+                    told.push(scope);
+                }
+                asked
+            });
+        }
+        sources
+    }
+
     /// True where no source was added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -186,7 +204,7 @@ impl Types {
     pub fn find_in(&self, prefer: Option<&Scope>, space: Space, name: &str) -> Vec<TypeRef> {
         let mut out = Vec::new();
         let mut answered: Vec<Scope> = Vec::new();
-        for s in self.all_from(prefer) {
+        for s in self.asked(prefer, space) {
             let scope = s.scope();
             if answered.contains(&scope) {
                 continue;
@@ -207,13 +225,17 @@ impl Types {
     /// The first definition of a name. Asks no further source once one knows it.
     #[must_use]
     pub fn first(&self, prefer: Option<&Scope>, space: Space, name: &str) -> Option<TypeRef> {
-        self.all_from(prefer).iter().find_map(|s| s.first(space, name))
+        self.asked(prefer, space).iter().find_map(|s| s.first(space, name))
     }
 
     /// The values of an enumeration constant, in the first source that knows it.
     #[must_use]
     pub fn find_enumerator(&self, name: &str) -> Vec<(TypeRef, i128)> {
-        self.all().iter().map(|s| s.find_enumerator(name)).find(|found| !found.is_empty()).unwrap_or_default()
+        self.asked(None, Space::Enum)
+            .iter()
+            .map(|s| s.find_enumerator(name))
+            .find(|found| !found.is_empty())
+            .unwrap_or_default()
     }
 
     /// Calls `each` with every name of a space, in every source, until it returns false.
@@ -227,6 +249,19 @@ impl Types {
             if !go {
                 return;
             }
+        }
+    }
+
+    /// [`Self::names`] of the first source of each scope: for suggestions, which need not be all and must be quick.
+    pub fn first_names(&self, space: Space, each: &mut dyn FnMut(&str, TypeRef) -> bool) {
+        let mut told: Vec<Scope> = Vec::new();
+        for s in self.all() {
+            let scope = s.scope();
+            if told.contains(&scope) {
+                continue;
+            }
+            told.push(scope);
+            s.names(space, each);
         }
     }
 
