@@ -4,6 +4,7 @@ use crate::{Command, CommandError, Cx, Example, when};
 use arch::How;
 use base::PAGE_SIZE;
 use clap::{Arg, ArgAction, ArgMatches};
+use debuginfo::find::wanted_packages;
 use debuginfo::types::SourceId;
 use kernel::{Session, hex};
 use report::{Cell, Line, Record, Report, Role};
@@ -189,26 +190,24 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
             let release = s.opened().release().unwrap_or_else(|| "this release".to_owned());
             let wanted = format!("vmlinux of {release} with debug information, build id {id}");
             out.line(label("VMLINUX").text("not there; wanted: ").field("wanted", wanted));
-            if let Some(finder) = &s.opened().finder {
-                let search = finder.vmlinux(s.opened().build_id.as_deref());
-                let rows = search.tried.iter().map(|t| {
-                    let line = Line::new().text(" ".repeat(16)).field("path", t.path.display().to_string());
-                    Record::of(line.role(Role::Path).text("  ").field("why", t.outcome.to_string()))
-                });
-                out.list("tried", rows.collect());
-            }
+            let rows = s.opened().vmlinux_tried.iter().map(|t| {
+                let line = Line::new().text(" ".repeat(16)).field("path", t.path.display().to_string());
+                Record::of(line.role(Role::Path).text("  ").field("why", t.outcome.to_string()))
+            });
+            out.list("tried", rows.collect());
+            packages(s, &mut out);
         }
     }
     let mut rows = Vec::new();
     let mut found = 0_usize;
     for m in s.modules() {
         cx.cancel.check()?;
-        let file = s.module_debug(m);
+        let file = s.module_file_at_hand(m);
         found = found.saturating_add(usize::from(file.is_some()));
         let id = s.module_build_id(m).as_deref().map(hex);
         let mut line = Line::new().text(" ".repeat(16)).field("module", m.name.clone()).left(24).text(" ");
         line = match &file {
-            Some(file) => line.field("file", file.object.path().display().to_string()).role(Role::Path),
+            Some(file) => line.field("file", file.display().to_string()).role(Role::Path),
             None => line.text("not there"),
         };
         let mut row = Record::of(line);
@@ -221,6 +220,34 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
         out.list("module_files", rows);
     }
     Ok(out)
+}
+
+/// What to get where the kernel's debug file is not there, and what to do with it.
+fn packages(s: &Session, out: &mut Record) {
+    let names = kernel::system::utsname(s).ok();
+    let release =
+        s.opened().release().or_else(|| names.as_ref().map(|u| u.release.clone())).unwrap_or_default();
+    let version = names.map(|u| u.version).unwrap_or_default();
+    let wanted = wanted_packages(&release, &version);
+    if wanted.is_empty() {
+        out.line(label("PACKAGES").text(
+            "this release is of no distribution that is known: the vmlinux is in the folder where the kernel was built",
+        ));
+        return;
+    }
+    let rows = wanted.iter().map(|p| {
+        let line = Line::new().text(" ".repeat(16)).field("distribution", p.distro).text(": ");
+        let mut row = Record::of(
+            line.field("package", p.package.clone()).text("  (").field("holds", p.holds).text(")"),
+        );
+        row.hidden("from", p.from);
+        row
+    });
+    out.line(label("PACKAGES").text("from ").field("packages_from", wanted.first().map_or("", |p| p.from)));
+    out.list("packages", rows.collect());
+    out.line(Line::new().text(" ".repeat(16)).text(
+        "no need to install one: name its file behind the dump, or put it beside the dump; or set DEBUGINFOD_URLS",
+    ));
 }
 
 #[cfg(test)]

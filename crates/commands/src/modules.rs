@@ -119,7 +119,7 @@ fn named<'s>(s: &'s Session, name: &str) -> Result<&'s Module, CommandError> {
 
 /// Loads a module's debugging data from where it is named or usually lies; why not, where it is not there.
 fn found(s: &Session, m: &Module) -> Option<String> {
-    match s.module_debug(m) {
+    match s.find_module_file(m) {
         Some(_) => None,
         None => Some(format!("cannot find or load object file for {} module", m.name)),
     }
@@ -128,8 +128,8 @@ fn found(s: &Session, m: &Module) -> Option<String> {
 /// The same from a folder and those below it.
 fn in_folder(s: &Session, m: &Module, dir: &str) -> Option<String> {
     let release = s.opened().release().unwrap_or_default();
-    let finder = Finder::under(Path::new("/"), &release).with_dir(Path::new(dir));
-    let file = finder.module(&m.name, s.module_build_id(m).as_deref()).found;
+    let finder = Finder::named(&release).with_dir(Path::new(dir)).with_watch(s.opened().watch.clone());
+    let file = finder.module_among(&m.name, s.module_build_id(m).as_deref(), &|| s.module_build_ids()).found;
     match file.map(|f| s.load_module_file(m, &f.path)) {
         Some(Ok(_)) => None,
         Some(Err(e)) => Some(e.to_string()),

@@ -20,7 +20,8 @@ Examples:
     crashlens [OPTIONS] COMMAND DUMP [VMLINUX] [ARGUMENTS]\n       \
     crashlens [OPTIONS] COMMAND DUMP [VMLINUX] -- [ARGUMENTS]")]
 pub(crate) struct Cli {
-    /// The dump (all files of a split one), the kernel's vmlinux, module files: in any order
+    /// The dump (all files of a split one), the kernel's vmlinux, module files, packages with debug files or source
+    /// (.deb, .ddeb, .rpm): in any order
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -71,15 +72,19 @@ pub(crate) struct Cli {
     /// Do not look for debug files that are not named
     #[arg(long)]
     pub(crate) no_search: bool,
+    /// Do not ask the debuginfod servers of $DEBUGINFOD_URLS
+    #[arg(long)]
+    pub(crate) no_debuginfod: bool,
     /// Behave as for a kernel without BTF: structs are inferred from the kernel's data, or read
     /// from vmlinux's DWARF
     #[arg(long)]
     pub(crate) ignore_btf: bool,
-    /// Look for debug files of kernel and modules in this folder as well; may be given again
+    /// Look for debug files of kernel and modules in this folder as well, also in packages in it; may be given again
     #[arg(long = "mod", visible_alias = "debug-dir", value_name = "DIR")]
     pub(crate) debug_dirs: Vec<PathBuf>,
-    /// Look for source files in this folder; may be given again
-    #[arg(long = "src", value_name = "DIR")]
+    /// A kernel tree, a tar archive of one (packed or not), a source package (.deb, .rpm, .dsc): where source text is
+    /// read; may be given again
+    #[arg(long = "src", value_name = "DIR|FILE")]
     pub(crate) source_dirs: Vec<PathBuf>,
     /// How far KASLR moved the kernel, in hex; found by itself where not given
     #[arg(long, value_name = "OFFSET", value_parser = kaslr)]

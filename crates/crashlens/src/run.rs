@@ -3,8 +3,10 @@
 use crate::cli::{Cli, ColorWhen, Kaslr};
 use crate::names::Names;
 use crate::say;
+use base::Cancel;
 use clap::CommandFactory;
 use commands::{Edit, Origin, Scroll, Settings};
+use debuginfo::find::Watch;
 use kernel::{OpenOptions, Session};
 use shell::{Completer, Format, NoCompleter, Options, Shell, When};
 use std::io::Write;
@@ -52,9 +54,12 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
                     For more, try 'crashlens --help' and 'crashlens help'."
             .to_owned());
     }
+    // a stop while debug files are unpacked or fetched leaves a session without them
+    let cancel = Cancel::new();
+    shell::catch_interrupts(&cancel);
     let session = match cli.files.as_slice() {
         [] => None,
-        _ => Some(Session::open(&open_options(cli)).map_err(|e| e.to_string())?),
+        _ => Some(Session::open(&open_options(cli, &cancel)).map_err(|e| e.to_string())?),
     };
     let format = match (cli.json, cli.html) {
         (true, _) => Format::Json,
@@ -69,8 +74,7 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
         session.dump().read_missing_as_zeros(cli.zero_excluded);
         session.opened().warnings.iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
     }
-    let mut shell = Shell::new(session.as_ref(), settings(cli, session.as_ref())?, options(cli, format));
-    shell.catch_interrupts();
+    let mut shell = Shell::new(session.as_ref(), settings(cli, session.as_ref())?, options(cli, format, cancel));
     shell.begin(&title(&shell.settings)).map_err(|e| format!("output: {e}"))?;
     let ok = work(cli, command, &mut shell, session.as_ref(), banner);
     shell.end().map_err(|e| format!("output: {e}"))?;
@@ -129,7 +133,7 @@ fn work(
     ok
 }
 
-fn open_options(cli: &Cli) -> OpenOptions {
+fn open_options(cli: &Cli, cancel: &Cancel) -> OpenOptions {
     OpenOptions {
         files: cli.files.clone(),
         force: cli.force,
@@ -141,17 +145,18 @@ fn open_options(cli: &Cli) -> OpenOptions {
         ignore_btf: cli.ignore_btf,
         debug_dirs: cli.debug_dirs.clone(),
         source_dirs: cli.source_dirs.clone(),
-        ..OpenOptions::default()
+        no_debuginfod: cli.no_debuginfod,
+        watch: Watch { progress: shell::progress(!cli.silent), cancel: cancel.clone() },
     }
 }
 
-fn options(cli: &Cli, format: Format) -> Options {
+fn options(cli: &Cli, format: Format, cancel: Cancel) -> Options {
     let colour = match cli.color {
         ColorWhen::Auto => When::Auto,
         ColorWhen::Always => When::Always,
         ColorWhen::Never => When::Never,
     };
-    Options { format, colour, pager: !cli.no_pager, ..Options::default() }
+    Options { format, colour, pager: !cli.no_pager, cancel, ..Options::default() }
 }
 
 fn settings(cli: &Cli, session: Option<&Session>) -> Result<Settings, String> {

@@ -12,7 +12,7 @@ use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes};
 use debuginfo::find::hex;
 use debuginfo::types::{Scope, SourceId};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 /// One file's debug information, placed where its code is in the dump.
 pub struct DebugFile {
@@ -22,8 +22,10 @@ pub struct DebugFile {
     pub dwarf: Option<Arc<DwarfFile>>,
     /// Its types' place among the session's sources.
     pub source: Option<SourceId>,
-    /// Its call frame information.
-    pub cfi: Option<CfiTable>,
+    /// Where its sections are in the dump.
+    place: Placement,
+    /// Its call frame information, read when it is asked for.
+    cfi: OnceLock<Option<CfiTable>>,
     /// Why it has no DWARF.
     pub problem: Option<String>,
 }
@@ -31,32 +33,42 @@ pub struct DebugFile {
 impl DebugFile {
     fn of_kernel(s: &Session) -> Option<Arc<Self>> {
         let object = Arc::clone(s.vmlinux()?);
-        let slide = s.boot().kaslr_offset;
-        // linked in place: sections are read where they are
-        let cfi = section_blob(&object, ".debug_frame").map(|blob| CfiTable::new(blob, slide));
+        let place = Placement::slid(s.boot().kaslr_offset);
         let (dwarf, source, problem) = match &s.loaded().dwarf {
             Some(Ok((dwarf, source))) => (Some(Arc::clone(dwarf)), Some(*source), None),
             Some(Err(e)) => (None, None, Some(e.clone())),
             None => (None, None, None),
         };
-        Some(Arc::new(Self { object, dwarf, source, cfi, problem }))
+        Some(Arc::new(Self { object, dwarf, source, place, cfi: OnceLock::new(), problem }))
     }
 
     fn of_module(s: &Session, m: &Module, object: ObjectFile) -> Arc<Self> {
         let object = Arc::new(object);
         let sections = module::sections(s, m.at).unwrap_or_default();
         let place = Placement::new(sections.into_iter().map(|(name, at)| (name, at.0)));
-        let frames = object.relocated_section(".debug_frame", &place).unwrap_or_default();
-        let cfi = (!frames.is_empty()).then(|| CfiTable::new(Blob::new(frames), 0));
+        let cfi = OnceLock::new();
         let scope = Scope::Module(m.name.as_str().into());
         Arc::new(match DwarfFile::open(Arc::clone(&object), &place) {
             Ok(dwarf) => {
                 let dwarf = Arc::new(dwarf);
                 let source = s.types().add(|id| Ok::<_, ()>(dwarf.source(id, scope))).ok();
-                Self { object, dwarf: Some(dwarf), source, cfi, problem: None }
+                Self { object, dwarf: Some(dwarf), source, place, cfi, problem: None }
             }
-            Err(e) => Self { object, dwarf: None, source: None, cfi, problem: Some(e.to_string()) },
+            Err(e) => Self { object, dwarf: None, source: None, place, cfi, problem: Some(e.to_string()) },
         })
+    }
+
+    /// Its call frame information.
+    pub fn cfi(&self) -> Option<&CfiTable> {
+        let table = self.cfi.get_or_init(|| {
+            if self.object.has_relocations() {
+                let frames = self.object.relocated_section(".debug_frame", &self.place).unwrap_or_default();
+                return (!frames.is_empty()).then(|| CfiTable::new(Blob::new(frames), 0));
+            }
+            // linked in place: the section is read where it is
+            section_blob(&self.object, ".debug_frame").map(|blob| CfiTable::new(blob, self.place.slide()))
+        });
+        table.as_ref()
     }
 }
 
@@ -78,6 +90,15 @@ impl Session {
         if let Some(known) = self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).get(&m.at) {
             return known.clone();
         }
+        self.find_module_file(m)
+    }
+
+    /// As [`Self::module_debug`], and looks again where nothing was found before, or where the file was
+    /// given up: `mod -s NAME`.
+    pub fn find_module_file(&self, m: &Module) -> Option<Arc<DebugFile>> {
+        if let Some(loaded) = self.module_debug_loaded(m) {
+            return Some(loaded);
+        }
         let found = self
             .named_files(m)
             .find_map(|path| self.check_module_file(m, path).ok())
@@ -85,17 +106,39 @@ impl Session {
                 let id = self.module_build_id(m);
                 // without the dump's id any file of the name would do, and could be of another build
                 let finder = self.opened().finder.as_ref().filter(|_| id.is_some())?;
-                finder.module(&m.name, id.as_deref()).found.map(|f| f.file)
+                finder.module_among(&m.name, id.as_deref(), &|| self.module_build_ids()).found.map(|f| f.file)
             })
             .map(|object| DebugFile::of_module(self, m, object));
         self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, found.clone());
         found
     }
 
+    /// Where a module's debug file is, without unpacking a package or asking a server for it.
+    #[must_use]
+    pub fn module_file_at_hand(&self, m: &Module) -> Option<PathBuf> {
+        if let Some(file) = self.module_debug_loaded(m) {
+            return Some(file.object.path().to_owned());
+        }
+        if let Some(path) = self.named_files(m).find(|path| self.check_module_file(m, path).is_ok()) {
+            return Some(path.clone());
+        }
+        let id = self.module_build_id(m)?;
+        self.opened().finder.as_ref()?.module_at_hand(&m.name, Some(&id)).found.map(|f| f.path)
+    }
+
+    /// Names and build ids of all modules whose build ids the dump tells.
+    #[must_use]
+    pub fn module_build_ids(&self) -> Vec<(String, Vec<u8>)> {
+        self.modules().iter().filter_map(|m| Some((m.name.clone(), self.module_build_id(m)?))).collect()
+    }
+
     /// Loads a module's debug file, in place of any it has.
     pub fn load_module_file(&self, m: &Module, path: &Path) -> Result<Arc<DebugFile>> {
         let object = self.check_module_file(m, path)?;
         let file = DebugFile::of_module(self, m, object);
+        if let Some(why) = &file.problem {
+            return Err(KernelError::Open(format!("{}: {why}", path.display())));
+        }
         self.module_debugs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -123,10 +166,18 @@ impl Session {
     fn check_module_file(&self, m: &Module, path: &Path) -> Result<ObjectFile> {
         let object =
             ObjectFile::open(path).map_err(|e| KernelError::Open(format!("{}: {e}", path.display())))?;
-        if let (Some(file), Some(dump)) = (object.build_id(), self.module_build_id(m))
-            && file != dump
-        {
-            return Err(KernelError::WrongBuild { path: path.to_owned(), file: hex(file), dump: hex(&dump) });
+        let wrong = |what, file, dump| KernelError::WrongModule { path: path.to_owned(), what, file, dump };
+        match (object.build_id(), self.module_build_id(m)) {
+            (Some(file), Some(dump)) if file != dump => return Err(wrong("build id", hex(file), hex(&dump))),
+            (Some(_), Some(_)) => {}
+            // without build ids the checksum of the module's source tells builds apart, where modules have one
+            _ => {
+                if let (Some(file), Some(dump)) = (srcversion(&object), &m.srcversion)
+                    && file != *dump
+                {
+                    return Err(wrong("srcversion", file, dump.clone()));
+                }
+            }
         }
         Ok(object)
     }
@@ -181,8 +232,15 @@ impl Session {
 
     /// The call frame information for an instruction.
     pub(crate) fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
-        self.debug_at(pc)?.cfi.as_ref()?.row(pc)
+        self.debug_at(pc)?.cfi()?.row(pc)
     }
+}
+
+/// `srcversion` of `.modinfo`, which is a row of `name=value` strings.
+fn srcversion(object: &ObjectFile) -> Option<String> {
+    let info = object.section(".modinfo").ok()??;
+    let value = info.split(|b| *b == 0).find_map(|line| line.strip_prefix(b"srcversion="))?;
+    Some(String::from_utf8_lossy(value).into_owned())
 }
 
 /// `virtio_ring` of `/x/virtio_ring.ko.debug.xz`.

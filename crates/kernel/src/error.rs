@@ -45,6 +45,20 @@ pub enum KernelError {
     /// The dump or a debug file cannot be used.
     #[error("{0}")]
     Open(String),
+    /// A module's file of another build.
+    #[error(
+        "{path}: {what} {file} is not that of the module in the dump, {dump}: this file belongs to another build"
+    )]
+    WrongModule {
+        /// The file.
+        path: PathBuf,
+        /// What differs: `build id`, `srcversion`.
+        what: &'static str,
+        /// Its own.
+        file: String,
+        /// The dump's.
+        dump: String,
+    },
     /// A debug file of another build.
     #[error(
         "{path}: build id {file} does not match the dump's kernel ({dump}): this file belongs to another build; \

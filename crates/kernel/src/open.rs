@@ -6,7 +6,7 @@ use crate::session::OpenOptions;
 use arch::{Arch, Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
-use debuginfo::find::{Finder, Tried, Watch, hex};
+use debuginfo::find::{Debuginfod, Finder, Outcome, Tried, Watch, hex, is_package};
 use dump::{Dump, DumpError, Probe, looks_like_dump};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +39,10 @@ pub struct Opened {
     pub banner_release: Option<String>,
     /// Trees, archives and packages of source text that were named.
     pub source_dirs: Vec<PathBuf>,
+    /// Packages that were named.
+    pub packages: Vec<PathBuf>,
+    /// The debuginfod servers that may be asked.
+    pub servers: Option<Arc<Debuginfod>>,
     /// Nothing but what was named is used.
     pub no_search: bool,
     /// Where long work says how far it is, and what stops it.
@@ -55,14 +59,16 @@ struct Files {
     dumps: Vec<PathBuf>,
     vmlinux: Option<PathBuf>,
     modules: Vec<PathBuf>,
+    packages: Vec<PathBuf>,
 }
 
 pub(crate) fn open(options: &OpenOptions) -> Result<Opened> {
     let files = sort_files(&options.files)?;
     if files.dumps.is_empty() {
-        return Err(KernelError::Open(match &files.vmlinux {
-            Some(v) => format!("{}: this is a kernel image; name a dump as well", v.display()),
-            None => "no dump file was named".into(),
+        return Err(KernelError::Open(match (&files.vmlinux, files.packages.first()) {
+            (Some(v), _) => format!("{}: this is a kernel image; name a dump as well", v.display()),
+            (None, Some(p)) => format!("{}: this is a package; name a dump as well", p.display()),
+            (None, None) => "no dump file was named".into(),
         }));
     }
     let dump = Arc::new(dump::open(&files.dumps).map_err(|e| KernelError::Open(e.to_string()))?);
@@ -73,29 +79,43 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Opened> {
     let mut opened = find_kernel(dump, options).map_err(|e| named(&files.dumps, &e))?;
     opened.dump_paths = files.dumps;
     opened.module_files = files.modules;
+    opened.source_dirs.extend(files.packages.iter().filter(|p| holds_source(p)).cloned());
+    opened.packages = files.packages;
     if let Some(file) = vmlinux {
         adopt(&mut opened, file, options.force)?;
     }
     Ok(opened)
 }
 
-/// Looks for a vmlinux where none was named. Called once the release is known.
+/// Makes the finder of debug files, and looks for a vmlinux where none was named. Called once the release
+/// is known.
 pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
-    let Some(release) = opened.release() else { return Ok(()) };
-    if options.no_search || opened.vmlinux.is_some() {
+    let release = match opened.release() {
+        Some(release) => release,
+        // what a package holds is told by build ids, not by the release
+        None if !opened.packages.is_empty() => String::new(),
+        None => return Ok(()),
+    };
+    if options.no_search && opened.packages.is_empty() {
         return Ok(());
     }
-    let mut finder = Finder::system(&release);
-    for dir in &options.debug_dirs {
-        finder = finder.with_dir(dir);
-    }
-    for dir in opened.dump_paths.iter().filter_map(|p| p.parent()) {
-        let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-        finder = finder.with_near(here);
+    let finder = finder(opened, options, &release);
+    if opened.vmlinux.is_some() {
+        opened.finder = Some(finder);
+        return Ok(());
     }
     let search = finder.vmlinux(opened.build_id.as_deref());
     opened.finder = Some(finder);
     opened.vmlinux_tried = search.tried;
+    if search.found.is_none() {
+        // a package that was named was named for this
+        let of_packages = opened.vmlinux_tried.iter().filter(|t| opened.packages.contains(&t.path));
+        let told = of_packages.map(|t| match &t.outcome {
+            Outcome::NotInPackage => format!("{}: holds no vmlinux", t.path.display()),
+            outcome => format!("{}: vmlinux: {outcome}", t.path.display()),
+        });
+        opened.warnings.extend(told.collect::<Vec<_>>());
+    }
     // one that was found and not asked for is passed over where it is of another build
     if let Some(found) = search.found
         && let Err(e) = adopt(opened, Arc::new(found.file), false)
@@ -105,9 +125,39 @@ pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
     Ok(())
 }
 
+/// Where debug files may be: in all places, or with `--no-search` in the packages that were named.
+fn finder(opened: &Opened, options: &OpenOptions, release: &str) -> Finder {
+    let mut finder = if options.no_search { Finder::named(release) } else { Finder::system(release) };
+    for package in opened.packages.iter().filter(|p| !holds_source(p)) {
+        finder = finder.with_package(package);
+    }
+    finder = finder.with_watch(opened.watch.clone());
+    if options.no_search {
+        return finder;
+    }
+    for dir in &options.debug_dirs {
+        finder = finder.with_dir(dir);
+    }
+    for dir in opened.dump_paths.iter().filter_map(|p| p.parent()) {
+        let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        finder = finder.with_near(here);
+    }
+    finder.with_servers(opened.servers.clone())
+}
+
+/// A package of source text, by its name: linux-source, kernel-source, debugsource, kernel-debuginfo-common.
+fn holds_source(package: &Path) -> bool {
+    let name = package.file_name().unwrap_or_default().to_string_lossy();
+    name.contains("source") || name.contains("debuginfo-common") || name.ends_with(".src.rpm")
+}
+
 fn sort_files(paths: &[PathBuf]) -> Result<Files> {
     let mut files = Files::default();
     for path in paths {
+        if is_package(path) {
+            files.packages.push(path.clone());
+            continue;
+        }
         let probe = looks_like_dump(path)
             .map_err(|e| KernelError::Open(format!("{}: {}", path.display(), io_words(&e))))?;
         match probe {
@@ -183,6 +233,10 @@ fn find_kernel(dump: Arc<Dump>, options: &OpenOptions) -> Result<Opened> {
         ignore_btf: options.ignore_btf,
         banner_release: None,
         source_dirs: options.source_dirs.clone(),
+        packages: Vec::new(),
+        servers: Debuginfod::from_env()
+            .filter(|_| !options.no_search && !options.no_debuginfod)
+            .map(Arc::new),
         no_search: options.no_search,
         watch: options.watch.clone(),
         finder: None,

@@ -39,6 +39,8 @@ pub struct OpenOptions {
     pub ignore_btf: bool,
     /// More folders to look for debug files in.
     pub debug_dirs: Vec<PathBuf>,
+    /// Do not ask debuginfod servers.
+    pub no_debuginfod: bool,
     /// Trees, archives and packages to look for source text in.
     pub source_dirs: Vec<PathBuf>,
     /// Where long work (unpacking, downloads) says how far it is, and what stops it.
@@ -98,9 +100,7 @@ impl Session {
             if let Some(at) = symbols.table.addr("linux_banner") {
                 opened.read_banner(at);
             }
-            if opened.vmlinux.is_none() {
-                open::search(&mut opened, options)?;
-            }
+            open::search(&mut opened, options)?;
             if opened.vmlinux.is_none() {
                 let _ = kernel_symbols.set(symbols);
             }

@@ -20,7 +20,10 @@ impl Session {
             let release = options.release().unwrap_or_default();
             let version = system::utsname(self).map(|u| u.version).unwrap_or_default();
             let all = Sources::new(options.source_dirs.clone(), &release, &version, options.watch.clone());
-            if options.no_search { all } else { all.with_system(Path::new("/")) }
+            if options.no_search {
+                return all;
+            }
+            all.with_system(Path::new("/")).with_servers(options.servers.clone(), options.build_id.clone())
         })
     }
 }

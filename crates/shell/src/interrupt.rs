@@ -6,7 +6,7 @@ use base::Cancel;
 const INTERRUPTED: i32 = 130;
 
 /// Connects Ctrl-C with the switch. A process has one such connection: later calls change nothing.
-pub(crate) fn connect(cancel: &Cancel) {
+pub fn connect(cancel: &Cancel) {
     let cancel = cancel.clone();
     // an error means that a handler is there already
     let _ = ctrlc::set_handler(move || {

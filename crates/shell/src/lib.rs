@@ -8,7 +8,14 @@ mod output;
 mod progress;
 mod session;
 
+/// Progress of long work that is done before or beside the shell: drawn on a terminal, where it is wanted.
+#[must_use]
+pub fn progress(wanted: bool) -> std::sync::Arc<dyn base::Progress> {
+    std::sync::Arc::new(progress::Line::new(wanted))
+}
+
 pub use complete::{Completer, NoCompleter};
+pub use interrupt::connect as catch_interrupts;
 pub use output::{Format, When};
 pub use session::{Options, Shell};
 

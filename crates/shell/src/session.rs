@@ -28,11 +28,19 @@ pub struct Options {
     pub pager: bool,
     /// The prompt.
     pub prompt: String,
+    /// What Ctrl-C turns on; shared with the work that was begun before the shell.
+    pub cancel: Cancel,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: Format::Text, colour: When::Auto, pager: true, prompt: "crashlens> ".to_owned() }
+        Self {
+            format: Format::Text,
+            colour: When::Auto,
+            pager: true,
+            prompt: "crashlens> ".to_owned(),
+            cancel: Cancel::new(),
+        }
     }
 }
 
@@ -59,13 +67,13 @@ impl<'s> Shell<'s> {
     /// A front end for `dump`, or for none.
     #[must_use]
     pub fn new(dump: Option<&'s Session>, settings: Settings, options: Options) -> Self {
-        let cancel = Cancel::new();
+        let cancel = options.cancel.clone();
         let progress = progress::Line::new(!settings.silent);
         Self { dump, options, settings, cancel, progress, interactive: false, depth: 0, history: Vec::new() }
     }
     /// Lets Ctrl-C stop the running command and keep the session.
     pub fn catch_interrupts(&self) {
-        interrupt::connect(&self.cancel);
+        interrupt::connect(&self.options.cancel);
     }
     /// Runs `~/.crashrc`, then `./.crashrc`, where they are.
     pub fn run_rc_files(&mut self) -> bool {

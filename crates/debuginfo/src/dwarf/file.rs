@@ -4,7 +4,7 @@ use super::Slice;
 use super::units::Context;
 use crate::elf::{ElfError, ObjectFile, Placement};
 use gimli::SectionId;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// DWARF that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,27 +33,29 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    fn load(
-        object: Arc<ObjectFile>,
-        place: &Placement,
-        supplement: Option<Arc<ObjectFile>>,
-    ) -> Result<Self, DwarfError> {
+    /// A section that cannot be read, or does not unpack, is an error when the file is opened, not an empty section
+    /// later.
+    fn check(object: &Arc<ObjectFile>, supplement: Option<&Arc<ObjectFile>>) -> Result<(), DwarfError> {
+        for file in [Some(object), supplement].into_iter().flatten() {
+            for id in READ {
+                file.section(id.name())?;
+                file.section(&format!(".rela{}", id.name()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn load(object: Arc<ObjectFile>, place: &Placement, supplement: Option<Arc<ObjectFile>>) -> Self {
         let mut relocated = Vec::new();
         if object.has_relocations() {
             for id in READ {
                 // sections without addresses or offsets into other sections stay where they are
                 if object.header(&format!(".rela{}", id.name())).is_some() {
-                    relocated.push((id, object.relocated_section(id.name(), place)?));
+                    relocated.push((id, object.relocated_section(id.name(), place).unwrap_or_default()));
                 }
             }
         }
-        // a packed section that does not unpack is an error now, not an empty section later
-        for file in [Some(&object), supplement.as_ref()].into_iter().flatten() {
-            for id in READ {
-                file.section(id.name())?;
-            }
-        }
-        Ok(Self { object, relocated, supplement })
+        Self { object, relocated, supplement }
     }
 
     fn section(&self, id: SectionId) -> &[u8] {
@@ -106,7 +108,11 @@ self_cell::self_cell!(
 
 /// The debug information of vmlinux or of a module.
 pub struct DwarfFile {
-    cell: Cell,
+    /// Read, and relocated where it is not linked, when the first question comes.
+    cell: OnceLock<Cell>,
+    object: Arc<ObjectFile>,
+    supplement: Option<Arc<ObjectFile>>,
+    place: Placement,
     name: String,
     /// What to add to the file's addresses to have run-time addresses. 0 in modules, whose
     /// addresses are relocated.
@@ -142,8 +148,8 @@ impl DwarfFile {
             return Err(DwarfError::NoSupplement { file: name, wanted });
         }
         let slide = if object.has_relocations() { 0 } else { place.slide() };
-        let sections = Sections::load(object, place, supplement)?;
-        Ok(Self { cell: Cell::new(sections, |s| Context::new(s.dwarf(), s.object.data())), name, slide })
+        Sections::check(&object, supplement.as_ref())?;
+        Ok(Self { cell: OnceLock::new(), object, supplement, place: place.clone(), name, slide })
     }
 
     /// The file's name, for messages.
@@ -172,7 +178,11 @@ impl DwarfFile {
     }
 
     pub(super) fn with<R>(&self, ask: impl for<'q, 'a> FnOnce(&'q Context<'a>) -> R) -> R {
-        self.cell.with_dependent(|_, context| ask(context))
+        let cell = self.cell.get_or_init(|| {
+            let sections = Sections::load(Arc::clone(&self.object), &self.place, self.supplement.clone());
+            Cell::new(sections, |s| Context::new(s.dwarf(), s.object.data()))
+        });
+        cell.with_dependent(|_, context| ask(context))
     }
 }
 

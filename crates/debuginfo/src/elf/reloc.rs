@@ -29,7 +29,8 @@ impl Placement {
     }
 
     /// By how much a linked file was moved.
-    pub(crate) const fn slide(&self) -> u64 {
+    #[must_use]
+    pub const fn slide(&self) -> u64 {
         self.slide
     }
 

@@ -1,13 +1,23 @@
 //! Which packages hold the debug files of a kernel, by the shape of its release and version strings.
 
-/// A package to install, or to give as an argument.
+/// A package to get, and to give as an argument or to install.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WantedPackage {
     /// The distribution.
     pub distro: &'static str,
-    /// The package, with its version where the name alone would give another build.
+    /// The package, with its version where the name alone could mean another build; `*` stands for what the release
+    /// does not tell.
     pub package: String,
+    /// What it holds.
+    pub holds: &'static str,
+    /// Where the distribution has it.
+    pub from: &'static str,
 }
+
+/// A package with debug files.
+const FILES: &str = "vmlinux and modules";
+/// A package with source text.
+const TEXT: &str = "source text";
 
 /// Endings of Debian's releases: `6.1.0-56-cloud-amd64`.
 const DEBIAN: &[&str] = &["-amd64", "-arm64", "-686", "-686-pae", "-armmp", "-riscv64", "-ppc64el", "-s390x"];
@@ -40,34 +50,75 @@ const SUSE: &[&str] =
 /// Empty where the shape is nobody's: a kernel that somebody built.
 #[must_use]
 pub fn wanted_packages(release: &str, version: &str) -> Vec<WantedPackage> {
-    let one = |distro, package| vec![WantedPackage { distro, package }];
     let ubuntu = version.contains("Ubuntu");
     if version.contains("Debian") || (!ubuntu && ends(release, DEBIAN)) {
-        return one("Debian", format!("linux-image-{release}-dbg"));
+        return debian(release, version);
     }
     if let Some(found) = rpm(release) {
         return found;
     }
-    if !ubuntu
-        && is_suse(release)
-        && let Some((numbers, flavour)) = release.rsplit_once('-')
-    {
-        // the package's version has the rebuild's number behind the release's
-        let wanted =
-            |what| WantedPackage { distro: "SUSE", package: format!("kernel-{flavour}-{what}-{numbers}") };
-        return vec![wanted("debuginfo"), wanted("debugsource")];
+    if !ubuntu && is_suse(release) {
+        return suse(release);
     }
     if ubuntu || ends(release, UBUNTU) {
-        let wanted = |p: String| WantedPackage { distro: "Ubuntu", package: p };
-        return vec![
-            wanted(format!("linux-image-unsigned-{release}-dbgsym")),
-            wanted(format!("linux-image-{release}-dbgsym")),
-        ];
+        return ubuntu_packages(release, version);
     }
     if release.contains("-arch") {
-        return one("Arch Linux", "none: set DEBUGINFOD_URLS=https://debuginfod.archlinux.org".into());
+        let package = "linux (no debug package): set DEBUGINFOD_URLS=https://debuginfod.archlinux.org".into();
+        return vec![WantedPackage { distro: "Arch Linux", package, holds: FILES, from: "debuginfod" }];
     }
     Vec::new()
+}
+
+/// `linux-image-RELEASE-dbg`; several builds have one release, and the version tells which (`Debian 6.1.27-1`).
+fn debian(release: &str, version: &str) -> Vec<WantedPackage> {
+    let mut words = version.split_whitespace().skip_while(|w| *w != "Debian").skip(1);
+    let build = words.next().filter(|w| w.starts_with(|c: char| c.is_ascii_digit()));
+    let exact = build.map(|b| format!("={b}")).unwrap_or_default();
+    let mut numbers = release.split('.');
+    let series =
+        [numbers.next(), numbers.next()].map(|n| n.unwrap_or("").split(['-', '+']).next().unwrap_or(""));
+    let wanted = |package, holds| WantedPackage {
+        distro: "Debian",
+        package,
+        holds,
+        from: "the archive of the release (main), older builds at snapshot.debian.org",
+    };
+    vec![
+        wanted(format!("linux-image-{release}-dbg{exact}"), FILES),
+        wanted(format!("linux-source-{}{exact}", series.join(".")), TEXT),
+    ]
+}
+
+/// `#31-Ubuntu` and `#31~22.04.1-Ubuntu` are the builds 31 and 31~22.04.1 of a release.
+fn ubuntu_packages(release: &str, version: &str) -> Vec<WantedPackage> {
+    let build = version.strip_prefix('#').and_then(|v| v.split_whitespace().next()?.strip_suffix("-Ubuntu"));
+    let numbers = release.match_indices('-').nth(1).and_then(|(at, _)| release.get(..at));
+    let exact = match (numbers, build) {
+        (Some(numbers), Some(build)) => format!("={numbers}.{build}"),
+        _ => String::new(),
+    };
+    let wanted = |name: String| WantedPackage {
+        distro: "Ubuntu",
+        package: format!("{name}-dbgsym{exact}"),
+        holds: FILES,
+        from: "ddebs.ubuntu.com",
+    };
+    // the signed image is made of the unsigned one, whose package has the files; some flavours are unsigned only
+    // in name
+    vec![wanted(format!("linux-image-unsigned-{release}")), wanted(format!("linux-image-{release}"))]
+}
+
+/// The packages' version has the number of the rebuild behind the release's.
+fn suse(release: &str) -> Vec<WantedPackage> {
+    let Some((numbers, flavour)) = release.rsplit_once('-') else { return Vec::new() };
+    let wanted = |what, holds| WantedPackage {
+        distro: "SUSE",
+        package: format!("kernel-{flavour}-{what}-{numbers}.*"),
+        holds,
+        from: "the Debug repository (zypper --plus-content debug)",
+    };
+    vec![wanted("debuginfo", FILES), wanted("debugsource", TEXT)]
 }
 
 fn ends(release: &str, endings: &[&str]) -> bool {
@@ -114,18 +165,22 @@ fn rpm(release: &str) -> Option<Vec<WantedPackage>> {
         name.push('-');
         name.push_str(part);
     }
-    let wanted = |package| WantedPackage { distro, package };
-    // the common part is one for all variants, but the real-time kernel has its own
-    let common = if name.starts_with("kernel-rt") {
-        "kernel-rt"
-    } else if dist.contains("uek") {
-        "kernel-uek"
-    } else {
-        "kernel"
+    let wanted = |package, holds| WantedPackage {
+        distro,
+        package,
+        holds,
+        from: "the debuginfo repository (dnf debuginfo-install, debuginfo-install)",
+    };
+    // the common part is one for all variants of a package (5.14.0-503.el9+rt); a real-time kernel that is a
+    // package of its own (3.10.0-957.rt56.910.el7) has its own
+    let common = match () {
+        () if old_rt => "kernel-rt",
+        () if dist.contains("uek") => "kernel-uek",
+        () => "kernel",
     };
     Some(vec![
-        wanted(format!("{name}-debuginfo-{plain}")),
-        wanted(format!("{common}-debuginfo-common-{arch}-{plain}")),
+        wanted(format!("{name}-debuginfo-{plain}"), FILES),
+        wanted(format!("{common}-debuginfo-common-{arch}-{plain}"), TEXT),
     ])
 }
 
@@ -142,9 +197,12 @@ mod tests {
     #[test]
     fn every_distribution_by_its_shape() {
         let table = [
+            ("6.1.0-0.deb11.21-amd64", "Debian: linux-image-6.1.0-0.deb11.21-amd64-dbg"),
+            ("6.12.9+bpo-rt-amd64", "Debian: linux-image-6.12.9+bpo-rt-amd64-dbg"),
             ("6.1.0-56-cloud-amd64", "Debian: linux-image-6.1.0-56-cloud-amd64-dbg"),
             ("6.12.117+deb12-cloud-amd64", "Debian: linux-image-6.12.117+deb12-cloud-amd64-dbg"),
             ("5.15.0-91-generic", "Ubuntu: linux-image-unsigned-5.15.0-91-generic-dbgsym"),
+            ("6.8.0-31-generic", "Ubuntu: linux-image-unsigned-6.8.0-31-generic-dbgsym"),
             ("6.5.0-1023-azure", "Ubuntu: linux-image-unsigned-6.5.0-1023-azure-dbgsym"),
             ("6.6.8-200.fc39.x86_64", "Fedora: kernel-debuginfo-6.6.8-200.fc39.x86_64"),
             ("6.6.8-200.fc39.x86_64+debug", "Fedora: kernel-debug-debuginfo-6.6.8-200.fc39.x86_64"),
@@ -159,9 +217,11 @@ mod tests {
                 "Oracle Linux: kernel-uek-debuginfo-5.15.0-100.96.32.el8uek.x86_64",
             ),
             ("5.10.199-190.747.amzn2.x86_64", "Amazon Linux: kernel-debuginfo-5.10.199-190.747.amzn2.x86_64"),
-            ("5.14.21-150500.55.7-default", "SUSE: kernel-default-debuginfo-5.14.21-150500.55.7"),
-            ("6.6.7-1-default", "SUSE: kernel-default-debuginfo-6.6.7-1"),
-            ("5.14.21-150500.33.6-azure", "SUSE: kernel-azure-debuginfo-5.14.21-150500.33.6"),
+            ("5.14.21-150500.55.7-default", "SUSE: kernel-default-debuginfo-5.14.21-150500.55.7.*"),
+            ("6.4.0-150600.21-default", "SUSE: kernel-default-debuginfo-6.4.0-150600.21.*"),
+            ("4.12.14-lp151.28.25-default", "SUSE: kernel-default-debuginfo-4.12.14-lp151.28.25.*"),
+            ("6.6.7-1-default", "SUSE: kernel-default-debuginfo-6.6.7-1.*"),
+            ("5.14.21-150500.33.6-azure", "SUSE: kernel-azure-debuginfo-5.14.21-150500.33.6.*"),
             ("6.7.0-rc4-mine", "-"),
         ];
         for (release, wanted) in table {
@@ -175,14 +235,47 @@ mod tests {
         assert!(first("6.1.0-9-rt-amd64", "#1 SMP PREEMPT_RT Debian 6.1.27-1").starts_with("Debian"));
     }
 
+    fn all(release: &str, version: &str) -> Vec<String> {
+        wanted_packages(release, version).into_iter().map(|p| p.package).collect()
+    }
+
+    #[test]
+    fn the_version_tells_the_build() {
+        let debian = all("6.1.0-56-cloud-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)");
+        assert_eq!(debian, ["linux-image-6.1.0-56-cloud-amd64-dbg=6.1.192-2", "linux-source-6.1=6.1.192-2"]);
+        assert_eq!(all("6.12.9+bpo-amd64", "")[1], "linux-source-6.12");
+        let noble = all("6.8.0-31-generic", "#31-Ubuntu SMP PREEMPT_DYNAMIC Sat Apr 20 00:40:06 UTC 2024");
+        assert_eq!(
+            noble,
+            [
+                "linux-image-unsigned-6.8.0-31-generic-dbgsym=6.8.0-31.31",
+                "linux-image-6.8.0-31-generic-dbgsym=6.8.0-31.31"
+            ]
+        );
+        let jammy = all("6.5.0-1023-azure", "#24~22.04.1-Ubuntu SMP Wed Jun 12 19:55:26 UTC 2024");
+        assert_eq!(jammy[0], "linux-image-unsigned-6.5.0-1023-azure-dbgsym=6.5.0-1023.24~22.04.1");
+    }
+
     #[test]
     fn both_packages_of_red_hat() {
-        let all = wanted_packages("5.14.0-362.el9.x86_64+rt", "");
-        let names: Vec<&str> = all.iter().map(|p| p.package.as_str()).collect();
-        let want = [
-            "kernel-rt-debuginfo-5.14.0-362.el9.x86_64",
-            "kernel-rt-debuginfo-common-x86_64-5.14.0-362.el9.x86_64",
-        ];
-        assert_eq!(names, want);
+        let common = |release: &str| all(release, "").remove(1);
+        assert_eq!(common("3.10.0-1160.el7.x86_64"), "kernel-debuginfo-common-x86_64-3.10.0-1160.el7.x86_64");
+        // with a + it is a variant of the kernel's own package
+        assert_eq!(
+            all("5.14.0-503.21.1.el9_5.x86_64+rt", "")[0],
+            "kernel-rt-debuginfo-5.14.0-503.21.1.el9_5.x86_64"
+        );
+        assert_eq!(
+            common("5.14.0-503.21.1.el9_5.x86_64+rt"),
+            "kernel-debuginfo-common-x86_64-5.14.0-503.21.1.el9_5.x86_64"
+        );
+        assert_eq!(
+            common("3.10.0-957.rt56.910.el7.x86_64"),
+            "kernel-rt-debuginfo-common-x86_64-3.10.0-957.rt56.910.el7.x86_64"
+        );
+        assert_eq!(
+            all("5.14.0-503.21.1.el9_5.x86_64+rt-debug", "")[0],
+            "kernel-rt-debug-debuginfo-5.14.0-503.21.1.el9_5.x86_64"
+        );
     }
 }

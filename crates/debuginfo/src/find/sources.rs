@@ -12,6 +12,7 @@
 use super::Watch;
 use super::cache::cache_dir;
 use super::containers::is_archive;
+use super::debuginfod::{Artifact, Debuginfod};
 use super::store::{MAX_SOURCE, Store};
 use rustc_hash::FxHashMap;
 use std::fmt::Write as _;
@@ -83,6 +84,8 @@ pub struct Sources {
     version: String,
     cache: PathBuf,
     watch: Watch,
+    /// debuginfod servers, and the kernel's build id to ask them with.
+    servers: Option<(Arc<Debuginfod>, Vec<u8>)>,
     stores: Mutex<FxHashMap<PathBuf, Option<Arc<Store>>>>,
     known: Mutex<FxHashMap<String, Arc<SourceText>>>,
 }
@@ -99,6 +102,7 @@ impl Sources {
             version: version.to_owned(),
             cache: cache_dir(),
             watch,
+            servers: None,
             stores: Mutex::default(),
             known: Mutex::default(),
         }
@@ -108,6 +112,13 @@ impl Sources {
     #[must_use]
     pub fn with_system(mut self, root: &Path) -> Self {
         self.system = Some(root.to_owned());
+        self
+    }
+
+    /// Asks debuginfod servers for files of the kernel of that build.
+    #[must_use]
+    pub fn with_servers(mut self, servers: Option<Arc<Debuginfod>>, build_id: Option<Vec<u8>>) -> Self {
+        self.servers = servers.zip(build_id);
         self
     }
 
@@ -129,6 +140,7 @@ impl Sources {
         let mut problems = Vec::new();
         let found = self.named.iter().find_map(|place| self.in_place(place, file, true, &mut problems));
         let found = found.or_else(|| self.in_system(file, effort, &mut problems));
+        let found = found.or_else(|| self.on_servers(file, effort, &mut problems));
         let text = found.map(Arc::new).ok_or_else(|| self.advice(file, &problems))?;
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned(), Arc::clone(&text));
         Ok(text)
@@ -179,6 +191,20 @@ impl Sources {
             stores.insert(archive.to_owned(), made.clone());
         }
         made
+    }
+
+    /// What debuginfod's cache has, and with full effort its servers.
+    fn on_servers(&self, file: &str, effort: Effort, problems: &mut Vec<String>) -> Option<SourceText> {
+        let (servers, id) = self.servers.as_ref().filter(|_| file.starts_with('/'))?;
+        let what = Artifact::Source(file.to_owned());
+        let path = match effort {
+            Effort::Quick => servers.cached(id, &what)?,
+            Effort::Full => {
+                let fetched = servers.fetch(id, &what, &self.watch);
+                fetched.map_err(|e| problems.push(format!("debuginfod: {e}"))).ok()?
+            }
+        };
+        read(&path).map_err(|e| problems.push(e)).ok()
     }
 
     fn in_system(&self, file: &str, effort: Effort, problems: &mut Vec<String>) -> Option<SourceText> {

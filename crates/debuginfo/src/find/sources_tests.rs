@@ -145,3 +145,20 @@ fn damaged_archives_are_said() {
     let error = sources(&[path], dir.path()).find(FILE, Effort::Full).unwrap_err();
     assert!(error.contains("neither a folder nor a tar archive"), "{error}");
 }
+
+#[test]
+fn debuginfod_is_asked_where_source_is_what_is_wanted() {
+    let cache = tempfile::tempdir().unwrap();
+    let servers = Debuginfod::new(vec!["http://127.0.0.1:1".into()], cache.path().to_owned()).map(Arc::new);
+    let all = sources(&[], cache.path()).with_servers(servers.clone(), Some(vec![0xab]));
+    let quick = all.find("/usr/src/x.c", Effort::Quick).unwrap_err();
+    assert!(!quick.contains("debuginfod:"), "{quick}");
+    let full = all.find("/usr/src/x.c", Effort::Full).unwrap_err();
+    assert!(full.contains("debuginfod: http://127.0.0.1:1"), "{full}");
+    // what another client fetched is there for both
+    let dir = cache.path().join("ab");
+    std::fs::create_dir_all(&dir).unwrap();
+    let hash = "/usr/src/x.c".bytes().fold(5381_u32, |h, b| h.wrapping_mul(33).wrapping_add(u32::from(b)));
+    std::fs::write(dir.join(format!("source-{hash:08x}-#usr#src#x.c")), "int x;\n").unwrap();
+    assert_eq!(all.find("/usr/src/x.c", Effort::Quick).unwrap().line(1), Some("int x;"));
+}

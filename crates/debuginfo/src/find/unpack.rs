@@ -13,6 +13,7 @@ use super::containers::{self, ContainerError, Member, unpacked};
 use super::tree::module_name;
 use super::{Outcome, Tried, Watch, hex};
 use crate::elf::ObjectFile;
+use rustc_hash::FxHashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -21,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// No debug file is larger.
 const MAX_MEMBER: u64 = 16 << 30;
-const FORMAT: &str = "crashlens package 1";
+const FORMAT: &str = "crashlens package 2";
 
 /// Packages to look in.
 #[derive(Debug)]
@@ -77,6 +78,11 @@ impl Packages {
             any |= !got.is_empty();
             ids.retain(|id| !self.place(id).is_file());
         }
+        if self.watch.cancel.is_cancelled() {
+            // stopped, not in vain: the next question may look again
+            let names: Vec<&String> = new.iter().map(|(name, _)| name).collect();
+            asked.retain(|name| !names.contains(&name));
+        }
         any
     }
 
@@ -96,20 +102,31 @@ impl Packages {
                 return Vec::new();
             }
         };
-        if members(&listing).is_some_and(|all| !all.iter().any(|path| (wanted.name)(path))) {
-            tell(Outcome::NotInPackage);
+        let mut known = members(&listing);
+        if let Some(all) = &known
+            && !all.iter().any(|(path, id)| wanted.may_be(path, id))
+        {
+            tell(match all.iter().find(|(path, id)| !id.is_empty() && (wanted.name)(path)) {
+                Some((_, id)) => Outcome::OtherBuild { build_id: id.clone() },
+                None => Outcome::NotInPackage,
+            });
             return Vec::new();
         }
         let mut pass = Pass { packages: self, wanted, taken: Vec::new(), spare: None, others: Vec::new() };
-        let mut paths = Vec::new();
+        let mut members = FxHashMap::default();
         let walked = containers::walk(package, &self.watch, &mut |m| {
+            let (id, go_on) = pass.look(m)?;
             if m.plain {
-                paths.push(m.path.to_owned());
+                members.insert(m.path.to_owned(), id);
             }
-            pass.look(m)
+            Ok(go_on)
         });
         if walked.as_ref().is_ok_and(|whole| *whole) {
-            let text = format!("{FORMAT}\n{}\n", paths.join("\n"));
+            for (path, id) in known.take().into_iter().flatten().filter(|(_, id)| !id.is_empty()) {
+                members.insert(path, id);
+            }
+            let lines: Vec<String> = members.iter().map(|(path, id)| format!("{id}\t{path}")).collect();
+            let text = format!("{FORMAT}\n{}\n", lines.join("\n"));
             // without the list the package is read again another time, no more
             let _ = cache::write_whole(&listing, |f| f.write_all(text.as_bytes()));
         }
@@ -130,11 +147,22 @@ impl Packages {
     }
 }
 
-/// The members of a package that was read to its end before.
-fn members(listing: &Path) -> Option<Vec<String>> {
+impl Wanted<'_> {
+    /// Whether a member may be wanted, as far as its build id is known (empty where not).
+    fn may_be(&self, path: &str, id: &str) -> bool {
+        (self.name)(path) && (self.any || id.is_empty() || self.ids.iter().any(|wanted| hex(wanted) == id))
+    }
+}
+
+/// The members of a package that was read to its end before, with the build ids of those that were looked at
+/// (`-` for one that has none).
+fn members(listing: &Path) -> Option<FxHashMap<String, String>> {
     let text = fs::read_to_string(listing).ok()?;
     let mut lines = text.lines();
-    (lines.next()? == FORMAT).then(|| lines.map(str::to_owned).collect())
+    (lines.next()? == FORMAT).then_some(())?;
+    Some(
+        lines.filter_map(|l| l.split_once('\t')).map(|(id, path)| (path.to_owned(), id.to_owned())).collect(),
+    )
 }
 
 /// One pass over a package.
@@ -149,9 +177,10 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn look(&mut self, m: &mut Member<'_>) -> io::Result<ControlFlow<()>> {
+    /// Unpacks a member where it may be wanted; its build id where it was looked at.
+    fn look(&mut self, m: &mut Member<'_>) -> io::Result<(String, ControlFlow<()>)> {
         if !m.plain || !(self.wanted.name)(m.path) || m.size > MAX_MEMBER {
-            return Ok(ControlFlow::Continue(()));
+            return Ok((String::new(), ControlFlow::Continue(())));
         }
         let dir = self.packages.cache.join("debug");
         fs::create_dir_all(&dir)?;
@@ -161,26 +190,36 @@ impl Pass<'_> {
             let _ = fs::remove_file(&half); // the error that matters is the first
             return Err(e);
         }
-        if !self.adopt(&half) {
-            let _ = fs::remove_file(&half); // not wanted; gone already where it is kept as the spare one
-        }
+        let id = match ObjectFile::open(&half) {
+            Ok(file) => {
+                let id = file.build_id().unwrap_or_default().to_vec();
+                if !self.adopt(&half, &file, &id) {
+                    let _ = fs::remove_file(&half); // not wanted; gone already where it is kept as the spare one
+                }
+                id
+            }
+            Err(_) => {
+                let _ = fs::remove_file(&half); // of the name, and no object
+                Vec::new()
+            }
+        };
+        let id = if id.is_empty() { "-".to_owned() } else { hex(&id) };
         let enough = if self.wanted.any { 1 } else { self.wanted.ids.len() };
-        Ok(if self.taken.len() >= enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        let done = self.taken.len() >= enough;
+        Ok((id, if done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }))
     }
 
     /// Keeps an unpacked file where it is wanted.
-    fn adopt(&mut self, half: &Path) -> bool {
-        let Ok(file) = ObjectFile::open(half) else { return false };
-        let id = file.build_id().unwrap_or_default().to_vec();
-        if id.is_empty() || !(self.wanted.any || self.wanted.ids.contains(&id)) {
-            self.others.push(hex(&id));
+    fn adopt(&mut self, half: &Path, file: &ObjectFile, id: &[u8]) -> bool {
+        if id.is_empty() || !(self.wanted.any || self.wanted.ids.iter().any(|wanted| wanted == id)) {
+            self.others.push(hex(id));
             return false;
         }
-        let place = self.packages.place(&id);
+        let place = self.packages.place(id);
         if self.taken.contains(&place) {
             return false;
         }
-        if !file.header(".debug_info").is_some_and(|s| !s.is_nobits()) {
+        if file.header(".debug_info").is_none_or(crate::elf::Section::is_nobits) {
             if self.spare.is_none() && file.symbols().count_left() > 1 {
                 let spare = half.with_extension("spare");
                 self.spare = fs::rename(half, &spare).ok().map(|()| (spare, place));

@@ -27,6 +27,18 @@ fn members() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Bytes that do not pack: xorshift.
+fn noise() -> Vec<u8> {
+    let mut x = 1_u32;
+    let mut next = || {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        x as u8
+    };
+    (0..200_000).map(|_| next()).collect()
+}
+
 fn package(dir: &Path, name: &str, members: &[(&str, Vec<u8>)]) -> PathBuf {
     let files: Vec<(&str, &[u8])> = members.iter().map(|(n, b)| (*n, b.as_slice())).collect();
     let bytes = match name.ends_with(".rpm") {
@@ -111,9 +123,8 @@ fn the_file_with_debug_information_is_taken_and_one_without_where_there_is_no_ot
 #[test]
 fn a_package_that_lacks_it_is_read_once() {
     let root = tempfile::tempdir().unwrap();
-    let noise = (0..200_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let path =
-        package(root.path(), "a.deb", &[("./usr/share/doc/readme", b"no".to_vec()), ("./noise", noise)]);
+        package(root.path(), "a.deb", &[("./usr/share/doc/readme", b"no".to_vec()), ("./noise", noise())]);
     let look = || Finder::under(root.path(), "6.1").with_package(&path).vmlinux(Some(KERNEL));
     assert!(look().tried.iter().any(|t| t.outcome == Outcome::NotInPackage));
     let lists = root.path().join("var/cache/crashlens/packages");
@@ -128,6 +139,29 @@ fn a_package_that_lacks_it_is_read_once() {
     assert!(look().tried.iter().any(|t| t.outcome == Outcome::NotInPackage));
     std::fs::remove_file(listing.path()).unwrap();
     assert!(look().tried.iter().any(|t| matches!(&t.outcome, Outcome::Unreadable(_))));
+}
+
+#[test]
+fn a_package_of_another_build_is_read_once_too() {
+    let root = tempfile::tempdir().unwrap();
+    let mut members = members();
+    members.push(("./noise", noise()));
+    let path = package(root.path(), "a.deb", &members);
+    let other = Outcome::OtherBuild { build_id: hex(KERNEL) };
+    let look = |id: &[u8]| Finder::under(root.path(), "6.1").with_package(&path).vmlinux(Some(id));
+    assert!(look(b"MINE").tried.iter().any(|t| t.outcome == other));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64].fill(0xff);
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(look(b"MINE").tried.iter().any(|t| t.outcome == other));
+    // another name of the package was never looked at: it is read for that
+    let ring = Finder::under(root.path(), "6.1").with_package(&path).module_among(
+        "virtio_ring",
+        Some(b"NEW"),
+        &|| vec![("virtio_ring".into(), b"NEW".to_vec())],
+    );
+    assert!(ring.tried.iter().any(|t| matches!(&t.outcome, Outcome::Unreadable(_))));
 }
 
 #[test]

@@ -1,0 +1,180 @@
+//! Where the program finds debug files: packages that are named or lie beside the dump, debuginfod servers. The sample
+//! is the dump; the debug files are made here, with its build id and little else.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump");
+
+fn crashlens(home: &Path, servers: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crashlens"));
+    for name in ["XDG_CACHE_HOME", "DEBUGINFOD_CACHE_PATH", "DEBUGINFOD_MAXSIZE", "DEBUGINFOD_TIMEOUT"] {
+        command.env_remove(name);
+    }
+    command.args(args).env("HOME", home).env("DEBUGINFOD_URLS", servers).current_dir(home).output().unwrap()
+}
+
+fn stdout(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn stderr(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+/// The build id of the sample's kernel, as the program says it.
+fn build_id(home: &Path) -> String {
+    let text = stdout(&crashlens(home, "", &["info", SAMPLE, "--no-search"]));
+    let line = text.lines().find_map(|l| l.trim().strip_prefix("BUILD ID: ")).unwrap();
+    line.trim().to_owned()
+}
+
+/// An ELF file with a build id and a section for debug information.
+fn debug_file(id: &str) -> Vec<u8> {
+    let id: Vec<u8> =
+        (0..id.len()).step_by(2).map(|i| u8::from_str_radix(&id[i..i + 2], 16).unwrap()).collect();
+    let mut note = [4_u32, id.len() as u32, 3].iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+    note.extend_from_slice(b"GNU\0");
+    note.extend_from_slice(&id);
+    let names = b"\0.note.gnu.build-id\0.debug_info\0.shstrtab\0";
+    let sections: [(u32, u32, &[u8]); 3] = [(1, 7, &note), (20, 1, &[0; 16]), (32, 3, names)];
+    let mut file = vec![0; 64];
+    let mut headers = vec![0; 64];
+    for (name, kind, bytes) in sections {
+        headers.extend_from_slice(&name.to_le_bytes());
+        headers.extend_from_slice(&kind.to_le_bytes());
+        for n in [0, 0, file.len() as u64, bytes.len() as u64, 0, 1, 0] {
+            headers.extend_from_slice(&n.to_le_bytes());
+        }
+        headers.truncate(headers.len().next_multiple_of(64));
+        headers.resize(headers.len().next_multiple_of(64), 0);
+        file.extend_from_slice(bytes);
+    }
+    let at = file.len() as u64;
+    file.extend_from_slice(&headers);
+    file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    file[16..20].copy_from_slice(&[2, 0, 62, 0]);
+    file[40..48].copy_from_slice(&at.to_le_bytes());
+    file[58..64].copy_from_slice(&[64, 0, 4, 0, 3, 0]);
+    file
+}
+
+/// A Debian package with one file.
+fn package(path: &Path, member: &str, bytes: &[u8]) {
+    let mut tar = vec![0_u8; 512];
+    tar[..member.len()].copy_from_slice(member.as_bytes());
+    tar[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
+    tar[156] = b'0';
+    tar[257..263].copy_from_slice(b"ustar\0");
+    tar.extend_from_slice(bytes);
+    tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
+    let mut out = b"!<arch>\n".to_vec();
+    writeln!(out, "{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", "data.tar", 0, 0, 0, 0, tar.len()).unwrap();
+    out.extend_from_slice(&tar);
+    std::fs::write(path, out).unwrap();
+}
+
+/// A server that sends one file for every request, and counts them.
+fn server(body: Vec<u8>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                request.push(byte[0]);
+            }
+            notes
+                .lock()
+                .unwrap()
+                .push(String::from_utf8_lossy(&request).lines().next().unwrap_or("").to_owned());
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    (url, asked)
+}
+
+fn vmlinux(out: &Output) -> String {
+    let text = stdout(out);
+    let line = text.lines().find_map(|l| l.trim().strip_prefix("VMLINUX: "));
+    line.unwrap_or_else(|| panic!("{text}{}", stderr(out))).to_owned()
+}
+
+#[test]
+fn nothing_is_fetched_unless_servers_are_named_and_wanted() {
+    let home = tempfile::tempdir().unwrap();
+    let id = build_id(home.path());
+    let (url, asked) = server(debug_file(&id));
+    for (servers, option) in
+        [("", "--silent"), (url.as_str(), "--no-debuginfod"), (url.as_str(), "--no-search")]
+    {
+        let out = crashlens(home.path(), servers, &["info", SAMPLE, option]);
+        assert!(vmlinux(&out).starts_with("not there"), "{option}");
+    }
+    assert!(asked.lock().unwrap().is_empty());
+    let out = crashlens(home.path(), &url, &["info", SAMPLE]);
+    let place = home.path().join(".cache/debuginfod_client").join(&id).join("debuginfo");
+    assert_eq!(vmlinux(&out), place.display().to_string());
+    assert_eq!(*asked.lock().unwrap(), [format!("GET /buildid/{id}/debuginfo HTTP/1.1")]);
+    // from then on it is in the cache that is looked in without servers
+    let out = crashlens(home.path(), "", &["info", SAMPLE]);
+    assert_eq!(vmlinux(&out), place.display().to_string());
+}
+
+#[test]
+fn a_server_s_wrong_file_is_refused_and_the_session_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let (url, _) = server(debug_file("0102"));
+    let out = crashlens(home.path(), &url, &["info", SAMPLE]);
+    assert_eq!(out.status.code(), Some(0));
+    assert!(stdout(&out).contains("what it sent has build id 0102"), "{}", stdout(&out));
+}
+
+#[test]
+fn packages_by_name_and_beside_the_dump() {
+    let home = tempfile::tempdir().unwrap();
+    let id = build_id(home.path());
+    let unpacked = |home: &Path| home.join(".cache/crashlens/debug").join(&id).join("debuginfo");
+    let deb = home.path().join("anything.deb");
+    package(&deb, "./usr/lib/debug/boot/vmlinux-6.1", &debug_file(&id));
+    let deb = deb.display().to_string();
+    // a package that is named is used whatever is not to be searched
+    for option in ["--no-search", "--silent"] {
+        let out = crashlens(home.path(), "", &["info", SAMPLE, &deb, option]);
+        assert_eq!(vmlinux(&out), unpacked(home.path()).display().to_string());
+    }
+    let alone = crashlens(home.path(), "", &[&deb]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(stderr(&alone).contains("this is a package; name a dump as well"), "{}", stderr(&alone));
+
+    let home = tempfile::tempdir().unwrap();
+    let dump = home.path().join("vmcore");
+    std::fs::copy(SAMPLE, &dump).unwrap();
+    let dump = dump.display().to_string();
+    let beside: PathBuf = home.path().join("linux-image-6.1.0-56-cloud-amd64-dbg_6.1.192-2_amd64.deb");
+    package(&beside, "./usr/lib/debug/boot/vmlinux-6.1", &debug_file(&id));
+    assert!(vmlinux(&crashlens(home.path(), "", &["info", &dump, "--no-search"])).starts_with("not there"));
+    let out = crashlens(home.path(), "", &["info", &dump]);
+    assert_eq!(vmlinux(&out), unpacked(home.path()).display().to_string());
+}
+
+#[test]
+fn a_package_of_another_build_is_said_and_the_right_one_named() {
+    let home = tempfile::tempdir().unwrap();
+    let deb = home.path().join("other.deb");
+    package(&deb, "./usr/lib/debug/boot/vmlinux-6.1", &debug_file("0a0b"));
+    let out = crashlens(home.path(), "", &["info", SAMPLE, &deb.display().to_string(), "--no-search"]);
+    assert!(stderr(&out).contains("other.deb: vmlinux: is of another build (0a0b)"), "{}", stderr(&out));
+    let text = stdout(&out);
+    assert!(text.contains("Debian: linux-image-6.1.0-56-cloud-amd64-dbg=6.1.192-2"), "{text}");
+    assert!(!home.path().join(".cache/crashlens/debug").read_dir().is_ok_and(|mut d| d.next().is_some()));
+}
