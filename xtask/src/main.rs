@@ -9,6 +9,7 @@ mod run;
 mod setup;
 mod test;
 mod tidy;
+mod zoo;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,8 @@ enum Task {
     Bench(bench::Args),
     /// Runs the hermetic tests, and the truth tests on the corpus.
     Test(test::Args),
+    /// Holds verdict to the zoo and writes the results into docs/VERDICT.md.
+    Zoo(zoo::Args),
     /// Runs the fuzz targets.
     Fuzz(fuzz::Args),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Tidy(args) => tidy::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Zoo(args) => zoo::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
     };
     match done {

@@ -42,6 +42,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         steps.push(("setup", Box::new(|| setup::install(false))));
         steps.push(("corpus", Box::new(|| corpus::quick(false))));
         steps.push(("truth tests on the corpus", Box::new(|| truth(&["--test", "corpus"], "required"))));
+        steps.push(("zoo", Box::new(|| corpus::quick(true))));
+        steps.push(("truth tests on the zoo", Box::new(|| truth(&["--test", "zoo"], "required"))));
     }
     let started = Instant::now();
     for (name, step) in &steps {

@@ -95,9 +95,13 @@ pub fn corpus() -> Result<Vec<Case>, String> {
 
 /// Where `cargo xtask corpus` builds.
 fn root() -> Option<PathBuf> {
+    Some(cache()?.join("crashlens/corpus"))
+}
+
+/// The user's cache folder.
+pub(crate) fn cache() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
-    Some(cache.join("crashlens/corpus"))
+    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))
 }
 
 fn folders(dir: &Path) -> Vec<PathBuf> {

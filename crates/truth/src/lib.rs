@@ -13,6 +13,7 @@ pub mod compare;
 pub mod peers;
 pub mod program;
 mod truth;
+pub mod zoo;
 
 pub use cases::{Case, State, corpus};
 pub use program::Answers;

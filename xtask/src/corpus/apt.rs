@@ -138,10 +138,10 @@ impl Suite {
         archives(dir)
     }
 
-    /// Downloads a package with everything it depends on, and returns the files.
-    pub(crate) fn download_closure(&self, package: &str) -> Result<Vec<PathBuf>, Error> {
-        let args = ["install", "-y", "-q", "--download-only", "--no-install-recommends", package];
-        output(&mut self.apt("apt-get", &args))?;
+    /// Downloads packages with everything they depend on, and returns the files.
+    pub(crate) fn download_closure(&self, packages: &[&str]) -> Result<Vec<PathBuf>, Error> {
+        let args = ["install", "-y", "-q", "--download-only", "--no-install-recommends"];
+        output(self.apt("apt-get", &args).args(packages))?;
         archives(&self.config.with_extension("").join("archives"))
     }
 }

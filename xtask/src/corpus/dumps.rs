@@ -80,7 +80,7 @@ impl Makedumpfile {
         let marker = root.join("done");
         if !marker.exists() {
             fs::create_dir_all(&root).at(&root)?;
-            match sid().and_then(|suite| suite.download_closure("makedumpfile")) {
+            match sid().and_then(|suite| suite.download_closure(&["makedumpfile"])) {
                 Ok(debs) => {
                     for deb in debs {
                         output(command("dpkg-deb", ["-x"]).arg(&deb).arg(&root))?;

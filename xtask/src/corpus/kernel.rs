@@ -45,12 +45,6 @@ impl Kernel {
         places.into_iter().find(|path| path.exists()).unwrap_or(boot)
     }
 
-    /// Its configuration.
-    pub(crate) fn config(&self) -> Result<String, Error> {
-        let path = headers(&self.dir, &self.release).join(".config");
-        fs::read_to_string(&path).at(&path)
-    }
-
     /// The ELF file with debug information.
     pub(crate) fn vmlinux(&self) -> PathBuf {
         self.dir.join("vmlinux")
@@ -274,6 +268,12 @@ fn headers(dir: &Path, release: &str) -> PathBuf {
     dir.join("usr/src").join(format!("linux-headers-{release}"))
 }
 
+/// A kernel's configuration, from its unpacked headers.
+pub(crate) fn config(sources: &Path, release: &str) -> Result<String, Error> {
+    let path = sources.join(format!("linux-headers-{release}")).join(".config");
+    fs::read_to_string(&path).at(&path)
+}
+
 /// Builds the modules of a folder against the unpacked headers; `root` is what is cut off its files' names.
 pub(crate) fn make(dir: &Path, release: &str, folder: &Path, root: &Path) -> Result<(), Error> {
     let src = dir.join("usr/src");
@@ -296,9 +296,7 @@ pub(crate) fn make(dir: &Path, release: &str, folder: &Path, root: &Path) -> Res
 
 /// Gives a module its types, which a build without a vmlinux in the headers leaves out, if the kernel reads them.
 pub(crate) fn with_types(dir: &Path, release: &str, built: &Path) -> Result<(), Error> {
-    let config = headers(dir, release).join(".config");
-    let config = fs::read_to_string(&config).at(&config)?;
-    if config.contains("CONFIG_DEBUG_INFO_BTF_MODULES=y") {
+    if config(&dir.join("usr/src"), release)?.contains("CONFIG_DEBUG_INFO_BTF_MODULES=y") {
         output(
             command("pahole", ["-J", "--btf_gen_floats", "--btf_base"]).arg(dir.join("vmlinux")).arg(built),
         )?;

@@ -20,6 +20,7 @@ mod guest;
 mod kernel;
 mod oops;
 mod qemu;
+mod root;
 mod truth;
 mod zoo;
 

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::corpus::apt::Suite;
 use crate::corpus::kernel::{self, Kernel};
+use crate::corpus::root::Root;
 use crate::run::{At as _, Error, command, output, shell};
 
 /// The module's files.
@@ -30,14 +32,25 @@ pub(crate) struct Guest {
     pub initrd: PathBuf,
     /// The module with debug information.
     pub module: PathBuf,
+    /// The kernel's configuration.
+    pub config: String,
 }
 
-/// Builds the module if its source has changed, and the first file system.
-pub(crate) fn prepare(kernel: &Kernel) -> Result<Guest, Error> {
+/// Builds the module if its source has changed, and the first file system. Where the machine's compiler cannot build for
+/// this kernel, a root folder of its suite is made for it.
+pub(crate) fn prepare(
+    kernel: &Kernel,
+    own_tools: bool,
+    suite: impl FnOnce() -> Result<Suite, Error>,
+) -> Result<Guest, Error> {
     let root = kernel.dir.join("zoo");
     // Its files are known to the debug information as `zoo/NAME.c`.
     let folder = root.join("zoo");
     let module = root.join("zoo.ko");
+    let tools = match own_tools {
+        true => None,
+        false => Some(Root::prepare(&kernel.dir.join("tools"), &kernel.release, suite)?),
+    };
     if !(module.exists() && same_sources(&folder)) {
         if root.exists() {
             fs::remove_dir_all(&root).at(&root)?;
@@ -47,14 +60,19 @@ pub(crate) fn prepare(kernel: &Kernel) -> Result<Guest, Error> {
             let file = folder.join(name);
             fs::write(&file, text).at(&file)?;
         }
-        kernel::make(&kernel.dir, &kernel.release, &folder, &root)?;
         let built = folder.join("zoo.ko");
-        kernel::with_types(&kernel.dir, &kernel.release, &built)?;
+        if let Some(tools) = &tools {
+            tools.make(&folder, "zoo")?;
+        } else {
+            kernel::make(&kernel.dir, &kernel.release, &folder, &root)?;
+            kernel::with_types(&kernel.dir, &kernel.release, &built)?;
+        }
         fs::rename(&built, &module).at(&built)?;
     }
     let initrd = root.join("initrd");
     pack(&root, &module, &initrd)?;
-    Ok(Guest { initrd, module })
+    let sources = tools.map_or_else(|| kernel.dir.join("usr/src"), |tools| tools.sources());
+    Ok(Guest { initrd, module, config: kernel::config(&sources, &kernel.release)? })
 }
 
 fn same_sources(folder: &Path) -> bool {
@@ -89,8 +107,8 @@ fn pack(dir: &Path, module: &Path, archive: &Path) -> Result<(), Error> {
 pub(crate) struct Mark {
     /// File as the debug information has it.
     pub file: String,
-    /// Line.
-    pub line: usize,
+    /// Lines: a loop has several.
+    pub lines: Vec<usize>,
     /// The function of the source it stands in.
     pub function: String,
     /// True where that function is inlined into others.
@@ -106,6 +124,7 @@ pub(crate) fn mark(name: &str) -> Option<Mark> {
 
 fn mark_in(file: &str, text: &str, name: &str) -> Option<Mark> {
     let mut head = "";
+    let mut mark: Option<Mark> = None;
     for (at, line) in text.lines().enumerate() {
         // A function starts in the first column, and so does nothing else that has a parenthesis and no semicolon.
         if line.starts_with(|c: char| c.is_ascii_alphabetic()) && line.contains('(') && !line.contains(';') {
@@ -118,18 +137,23 @@ fn mark_in(file: &str, text: &str, name: &str) -> Option<Mark> {
             None => (inside, None),
         };
         if found == name {
+            let line = at.saturating_add(1);
+            if let Some(mark) = &mut mark {
+                mark.lines.push(line);
+                continue;
+            }
             let before = head.split('(').next().unwrap_or_default();
             let function = before.rsplit([' ', '*']).next().unwrap_or_default();
-            return Some(Mark {
+            mark = Some(Mark {
                 file: format!("zoo/{file}"),
-                line: at.saturating_add(1),
+                lines: vec![line],
                 function: function.to_owned(),
                 inlined: head.contains("inline ") && !head.contains("noinline"),
                 expression,
             });
         }
     }
-    None
+    mark
 }
 
 #[cfg(test)]
@@ -141,12 +165,13 @@ mod tests {
     fn every_mark_of_the_table_is_in_the_source() {
         for way in WAYS.iter().filter(|way| !way.mark.is_empty()) {
             let found = mark(way.mark).unwrap_or_else(|| panic!("{}", way.mark));
-            assert!(!found.function.is_empty() && found.line > 10, "{found:?}");
+            assert!(!found.function.is_empty() && found.lines[0] > 10, "{found:?}");
         }
         let found = mark("bug-inline").unwrap();
         assert_eq!((found.function.as_str(), found.inlined), ("check_generation", true));
         assert_eq!(found.expression.as_deref(), Some("command->tag != generation"));
         assert!(!mark("bug-chain").unwrap().inlined);
+        assert_eq!(mark("loop").unwrap().lines.len(), 2);
         assert_eq!(mark("absent"), None);
     }
 

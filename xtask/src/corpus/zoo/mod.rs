@@ -42,11 +42,10 @@ pub(crate) struct Wanted<'a> {
     pub reparse: bool,
 }
 
-/// A series is part of the zoo where its module can be built.
+/// What is asked for, by series.
 fn chosen<'a>(wanted: &'a Wanted<'_>) -> impl Iterator<Item = (&'static Series, Vec<&'static Way>)> + 'a {
     let series = SERIES.iter().enumerate().filter(|(at, series)| {
-        series.modules
-            && !(wanted.quick && *at > 0)
+        !(wanted.quick && *at > 0)
             && (wanted.series.is_empty() || wanted.series.iter().any(|name| name == series.name))
     });
     series.map(|(_, series)| {
@@ -103,11 +102,11 @@ fn of_series(
     failed: &mut Vec<String>,
 ) -> Result<(), Error> {
     crate::setup::install(false)?;
-    let kernel =
-        kernel::prepare(cache, series, || Suite::open(cache, series.suite, &Mirrors::of_this_machine()?))?;
-    let guest = build::prepare(&kernel)?;
-    let config = kernel.config()?;
-    let able = |way: &&Way| way.needs.iter().all(|line| config.lines().any(|found| found == *line));
+    let suite = || Suite::open(cache, series.suite, &Mirrors::of_this_machine()?);
+    let kernel = kernel::prepare(cache, series, suite)?;
+    let guest = build::prepare(&kernel, series.modules, suite)?;
+    let has = |line: &&str| guest.config.lines().any(|found| found == *line);
+    let able = |way: &&Way| way.needs.iter().all(has);
     let (ways, unable): (Vec<&Way>, Vec<&Way>) = ways.into_iter().partition(able);
     for way in unable {
         say(format_args!(
@@ -157,7 +156,7 @@ fn one(
     for (from, name) in [(kernel.vmlinux(), "vmlinux"), (guest.module.clone(), "zoo.ko")] {
         fs::hard_link(&from, dir.join(name)).at(&from)?;
     }
-    write(&dir, series, way, kernel, &console)?;
+    write(&dir, series, way, (kernel, guest), &console)?;
     let marker = dir.join("done");
     fs::write(&marker, format!("{}\n", kernel.version)).at(&marker)?;
     say(format_args!("zoo/{}/{}: done in {} s", series.name, way.name, started.elapsed().as_secs()));
@@ -169,12 +168,18 @@ fn reread(dir: &Path, series: &Series, way: &Way, kernel: &Kernel, guest: &Guest
     if fs::read(&own).at(&own)? != fs::read(&guest.module).at(&guest.module)? {
         return other("its module is older than the source: build it again with --force");
     }
-    write(dir, series, way, kernel, &boot::read(&dir.join("console.log"))?)
+    write(dir, series, way, (kernel, guest), &boot::read(&dir.join("console.log"))?)
 }
 
-fn write(dir: &Path, series: &Series, way: &Way, kernel: &Kernel, console: &str) -> Result<(), Error> {
+fn write(
+    dir: &Path,
+    series: &Series,
+    way: &Way,
+    (kernel, guest): (&Kernel, &Guest),
+    console: &str,
+) -> Result<(), Error> {
     let mark = build::mark(way.mark);
-    let typed = kernel.config()?.contains("CONFIG_DEBUG_INFO_BTF_MODULES=y");
+    let typed = guest.config.contains("CONFIG_DEBUG_INFO_BTF_MODULES=y");
     let truth = Truth::new(series.name, (&kernel.release, typed), way, mark, console)?;
     let text = serde_json::to_string_pretty(&truth).map_err(|error| Error::Other(error.to_string()))?;
     let path = dir.join("truth.json");

@@ -57,8 +57,8 @@ pub(crate) struct Told {
 pub(crate) struct Line {
     /// As the debug information has it.
     pub file: String,
-    /// Number.
-    pub line: usize,
+    /// Numbers: a loop has several.
+    pub lines: Vec<usize>,
     /// The function of the source.
     pub function: String,
     /// What fails there.
@@ -93,7 +93,7 @@ impl Truth {
             places,
             mark: mark.map(|mark| Line {
                 file: mark.file,
-                line: mark.line,
+                lines: mark.lines,
                 function: mark.function,
                 expression: mark.expression,
             }),
@@ -129,6 +129,8 @@ fn places(lines: &[&str]) -> Vec<Told> {
     let mut found: Vec<Told> = Vec::new();
     // Where an object was allocated is told before the state.
     let mut state = false;
+    // After a jump to where no code is, the kernel's unwinder knows no frame for certain.
+    let mut lost = false;
     for line in lines {
         let text = line.trim_start();
         if text.starts_with("CPU: ") || text.starts_with("task:") {
@@ -141,8 +143,9 @@ fn places(lines: &[&str]) -> Vec<Told> {
         // A report of registers repeats itself after `end trace`: what was found first stays.
         let (text, exact) = match text.strip_prefix("RIP: 0010:") {
             Some(rest) => (rest, true),
-            None => (text, false),
+            None => (text.strip_prefix("? ").filter(|_| lost).unwrap_or(text), false),
         };
+        lost |= exact && text.starts_with("0x");
         let Some(Place { symbol, offset, module, .. }) = Place::parse(text) else { continue };
         let module_is_zoo = module.as_deref() == Some("zoo");
         found.push(Told { function: symbol, offset, exact, module });

@@ -270,7 +270,11 @@ pub(crate) const WAYS: &[Way] = &[
         .end(End::Monitor(&["mce 1 4 0xbe00000000000135 5 0x1234000 0x8c"]))
         .needs(&["CONFIG_X86_MCE=y"]),
     elsewhere("live", &["alive"]).how(How::Idle).end(End::Alive),
-    elsewhere("live-hung", &["alive"]).how(How::Both).end(End::Alive).asked("hung-abba").set(HUNG),
+    elsewhere("live-hung", &["alive", "deadlock"])
+        .how(How::Both)
+        .end(End::Alive)
+        .asked("hung-abba")
+        .set(HUNG),
 ];
 
 #[cfg(test)]

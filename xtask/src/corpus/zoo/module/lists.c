@@ -87,8 +87,8 @@ noinline u64 shop_cost(struct shop *shop, struct job *from)
 	struct job *job = from;
 	u64 cost = 0;
 
-	list_for_each_entry_continue(job, &shop->jobs, link)
-		cost += job->cost; /* ZOO list-poison: job->link.next */
+	list_for_each_entry_continue(job, &shop->jobs, link) /* ZOO list-poison: job | job->link.next */
+		cost += job->cost;
 	return cost;
 }
 
@@ -99,6 +99,7 @@ static int list_poison(struct zoo_ask *ask)
 
 	list_del(&job->link);
 	ZOO_VALUE("job->link.next", (unsigned long)LIST_POISON1);
+	ZOO_VALUE("job", (unsigned long)LIST_POISON1 - offsetof(struct job, link));
 	return shop_cost(shop, job);
 }
 

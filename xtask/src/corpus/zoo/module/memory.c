@@ -106,7 +106,7 @@ noinline void chain_set(struct port *first, int steps, u64 bytes)
 
 	while (steps--)
 		port = port->next;
-	port->counters.bytes = bytes; /* ZOO null-write: port */
+	port->counters.bytes = bytes; /* ZOO null-write: port | port->next */
 }
 
 noinline int board_set(struct switchboard *board, int which)
@@ -118,6 +118,7 @@ noinline int board_set(struct switchboard *board, int which)
 static int null_write(struct zoo_ask *ask)
 {
 	ZOO_VALUE("port", 0);
+	ZOO_VALUE("port->next", 0);
 	ZOO_VALUE("address", offsetof(struct port, counters.bytes));
 	return board_set(make_board(4), 4);
 }
@@ -454,9 +455,9 @@ struct frame {
 	u8 scratch[200];
 };
 
-noinline u64 descend(struct frame *above, u64 depth)
+noinline u64 descend(struct frame *above, u64 depth) /* ZOO stack-overflow */
 {
-	struct frame frame = { .depth = depth };
+	struct frame frame = { .depth = depth }; /* ZOO stack-overflow */
 
 	frame.scratch[depth % sizeof(frame.scratch)] = above->depth;
 	OPTIMIZER_HIDE_VAR(depth);
@@ -485,8 +486,8 @@ noinline int label_parse(const char *from, int length)
 	char label[24];
 	int done = label_fill(label, from, length);
 
-	return done + label[done & 7]; /* ZOO stack-protector */
-}
+	return done + label[done & 7];
+} /* ZOO stack-protector */
 
 static int stack_protector(struct zoo_ask *ask)
 {
@@ -507,17 +508,22 @@ static int usercopy(struct zoo_ask *ask)
 	return label_send(port, (char __user *)ask->buffer, sizeof(*port) + 64 + ask->argument);
 }
 
-noinline void label_set(struct port *port, const char *label, size_t length)
+noinline int label_count(const char *label, size_t length, char wanted)
 {
-	memcpy(port->label, label, length); /* ZOO fortify */
+	char own[24];
+	int i, count = 0;
+
+	memcpy(own, label, length); /* ZOO fortify */
+	for (i = 0; i < length; i++)
+		count += own[i] == wanted;
+	return count;
 }
 
 static int fortify(struct zoo_ask *ask)
 {
 	char *label = kzalloc(64, GFP_KERNEL);
 
-	label_set(make_port(9), label, 32 + ask->argument);
-	return 0;
+	return label_count(label, 32 + ask->argument, 'z');
 }
 
 const struct zoo_way zoo_memory[] = {

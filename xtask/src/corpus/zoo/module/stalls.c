@@ -131,7 +131,7 @@ noinline u64 chain_sum(struct counter *first)
 	u64 sum = 0;
 
 	for (counter = first; counter; counter = READ_ONCE(counter->next)) /* ZOO loop */
-		sum += counter->value;
+		sum += counter->value; /* ZOO loop */
 	return sum;
 }
 
@@ -195,7 +195,6 @@ noinline void counter_reset(struct counter *counter)
 static int atomic_sleep(struct zoo_ask *ask)
 {
 	make_counters();
-	ZOO_TELL("holds %d spinlock %px", current->pid, &counters[0].lock);
 	counter_reset(&counters[0]);
 	return 0;
 }
