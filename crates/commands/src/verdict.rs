@@ -1,12 +1,12 @@
 //! `verdict`: what killed the machine.
 
 use crate::{Command, CommandError, Cx, Example};
-use ::verdict::{OperandRow, Options, Statement, Verdict};
+use ::verdict::{OperandRow, Options, Place, Statement, Verdict};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Cell, Line, Record, Report, Role};
 
 /// The version of this command's JSON; it grows by 1 with each change that readers must know of.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// `verdict`.
 #[derive(Debug)]
@@ -34,6 +34,14 @@ impl Command for VerdictCommand {
                 .help("Show how each statement is known, and the commands that show it"),
         )
         .arg(
+            Arg::new("brief")
+                .short('b')
+                .long("brief")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("evidence")
+                .help("Only the kind of death, the place and the condition: what a session begins with"),
+        )
+        .arg(
             Arg::new("known")
                 .long("known")
                 .value_name("DIR")
@@ -45,15 +53,17 @@ impl Command for VerdictCommand {
             &[
                 Example::new("verdict", "what killed the machine"),
                 Example::new("verdict -v", "with all evidence"),
+                Example::new("verdict -b", "in three lines"),
             ]
         }
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let s = cx.session("verdict")?;
-        let options = Options { known: args.get_one::<String>("known").map(Into::into) };
+        let brief = args.get_flag("brief");
+        let options = Options { known: args.get_one::<String>("known").map(Into::into), brief };
         let v = ::verdict::analyse(s, &options);
         cx.settings.undetermined = !v.is_determined();
-        Ok(shown(&v, args.get_flag("evidence")))
+        Ok(if brief { short(&v) } else { shown(&v, args.get_flag("evidence")) })
     }
 }
 
@@ -68,11 +78,49 @@ fn indent() -> Line {
     Line::of(" ".repeat(HEAD))
 }
 
-fn shown(v: &Verdict, evidence: bool) -> Report {
+fn begun(v: &Verdict) -> Report {
     let mut out = Report::new("verdict");
     out.hidden("schema", SCHEMA);
     out.hidden("class", v.class.slug());
     out.hidden("determined", v.is_determined());
+    out
+}
+
+/// The last lines of a session's banner: what happened, and the condition or access that failed.
+fn short(v: &Verdict) -> Report {
+    let mut out = begun(v);
+    let mut line = banner_head("VERDICT").field("headline", v.headline.clone());
+    if let Some(at) = v.place.as_ref().and_then(source) {
+        line = line.text("  ").cell(at).role(Role::Path);
+    }
+    out.line(line);
+    if let Some(c) = &v.condition {
+        out.line(banner_head("CONDITION").field("condition", c.text.clone()));
+        let values: Vec<String> =
+            c.operands.iter().filter_map(|o| Some(format!("{} = {}", o.name, o.value.as_ref()?))).collect();
+        if !values.is_empty() {
+            out.line(banner_head("").field("values", values.join("  ")));
+        }
+    } else if let Some(a) = &v.access {
+        out.line(banner_head("ACCESS").field("access", a.text.clone()));
+    }
+    out
+}
+
+/// A label as wide as those of the banner.
+fn banner_head(text: &'static str) -> Line {
+    let colon = if text.is_empty() { "" } else { ":" };
+    Line::new().styled(format!("{text:>12}{colon:<1} "), Role::Heading)
+}
+
+/// `drivers/virtio/virtio_ring.c:550`
+fn source(p: &Place) -> Option<String> {
+    let file = p.file.as_ref()?;
+    Some(p.line.map_or_else(|| file.clone(), |n| format!("{file}:{n}")))
+}
+
+fn shown(v: &Verdict, evidence: bool) -> Report {
+    let mut out = begun(v);
     headline(v, &mut out);
     if let Some(c) = &v.condition {
         let mut r = Record::new();
@@ -99,6 +147,7 @@ fn shown(v: &Verdict, evidence: bool) -> Report {
     } else {
         side_by_side("RELATED", "related", &v.related, &mut out);
     }
+    section("HISTORY", "history", &v.history, evidence, &mut out);
     section("KNOWN", "known", &v.known, evidence, &mut out);
     let unknown: Vec<Record> = v
         .undetermined
@@ -127,8 +176,7 @@ fn headline(v: &Verdict, out: &mut Report) {
         place.hidden("file", p.file.clone());
         place.hidden("line", p.line.map_or(Cell::Null, Cell::from));
         place.hidden("inlined", p.inlined.clone());
-        if let Some(file) = &p.file {
-            let at = p.line.map_or_else(|| file.clone(), |n| format!("{file}:{n}"));
+        if let Some(at) = source(p) {
             line = line.text("   ").cell(at).role(Role::Path);
         }
         if let Some(f) = &p.inlined {

@@ -124,6 +124,16 @@ fn the_verdict_has_the_condition_with_its_values() {
 }
 
 #[test]
+fn verdict() {
+    check("verdict", "verdict");
+}
+
+#[test]
+fn verdict_of_the_banner() {
+    check("verdict-b", "verdict -b");
+}
+
+#[test]
 fn info() {
     check("info", "info | head -17");
 }
@@ -146,7 +156,7 @@ fn expressions() {
 #[test]
 fn the_readme_shows_what_is_printed() {
     let readme = fs::read_to_string(program::root().join("README.md")).unwrap();
-    for line in ["sys", "bt"] {
+    for line in ["verdict", "sys", "bt"] {
         assert!(readme.contains(&shown(line)), "README.md does not show the present output of `{line}`");
     }
 }

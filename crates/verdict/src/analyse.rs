@@ -1,17 +1,13 @@
 //! From a dump to its verdict.
 
-use crate::access;
-use crate::bug;
-use crate::code::Code;
-use crate::condition;
-use crate::context;
-use crate::culprit::{self, Culprit, Scene};
-use crate::event::{self, Class, Event};
-use crate::known;
+use crate::culprit::{self, Culprit};
+use crate::event::{self, Class, Event, Subject};
+use crate::hang::{self, Hang};
+use crate::lines::{Lines, stamp};
 use crate::model::{How, Place, Statement, Verdict};
-use crate::names::Namer;
-use crate::{related, signature, waits};
-use base::VirtAddr;
+use crate::scene::{self, Scene};
+use crate::waits::Waits;
+use crate::{context, instruction, known, machinery, memory, panic_text, signature, stall};
 use kernel::{Session, taint};
 use std::path::PathBuf;
 
@@ -20,77 +16,95 @@ use std::path::PathBuf;
 pub struct Options {
     /// A folder with more known issues.
     pub known: Option<PathBuf>,
+    /// Only the kind of death, the place and the condition: what a banner has room for.
+    pub brief: bool,
+}
+
+/// What the verdict is made from.
+struct Case<'s> {
+    s: &'s Session,
+    lines: Option<Lines>,
+    event: Option<Event>,
+    hang: Option<Hang<'s>>,
+    waits: Option<Waits<'s>>,
+    scene: Scene<'s>,
+    found: Option<Culprit>,
 }
 
 /// Says what killed the machine.
 #[must_use]
 pub fn analyse(s: &Session, options: &Options) -> Verdict {
-    let mut v = Verdict {
-        class: Class::Unknown,
-        headline: String::new(),
-        place: None,
-        condition: None,
-        access: None,
-        context: Vec::new(),
-        module: Vec::new(),
-        waits: Vec::new(),
-        related: Vec::new(),
-        known: Vec::new(),
-        evidence: Vec::new(),
-        signature: String::new(),
-        undetermined: Vec::new(),
+    let mut v = Verdict::new();
+    let case = open(s, options, &mut v);
+    v.class = classify(&case);
+    let from = blame(&case, &mut v);
+    v.headline = headline(&case, &v);
+    if options.brief {
+        return v;
+    }
+    let event = case.event.as_ref();
+    v.context = match v.class {
+        Class::Alive => context::alive(s),
+        _ => context::of(s, &case.scene, event, from.unwrap_or(0)),
     };
-    let event = from_log(s, &mut v);
-    let scene = Scene::of(s, event.as_ref());
+    v.context.extend(init_exit(&case, &v));
+    modules(s, &case.scene, from, &mut v);
+    if matches!(v.class, Class::ListCorruption | Class::Refcount | Class::Overflow) {
+        callers(s, &case.scene, from, &mut v);
+    }
+    if let Some(waits) = &case.waits {
+        v.waits = waits.told(v.class);
+        stall::tell(s, &case.scene, waits, &mut v);
+    }
+    if v.class == Class::Atomic {
+        v.waits.extend(case.scene.task.map(|t| stall::held(s, t)).unwrap_or_default());
+    }
+    v.related.extend(out_of_memory(&case, v.class));
+    v.history = history(&case, v.class);
+    v.signature = sign(&case, from, &v);
+    known_issues(s, options, event, &mut v);
+    v
+}
+
+/// Gathers what there is.
+fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
+    let lines = read_log(s, v);
+    let mut event = lines.as_ref().and_then(|l| event::find(&l.texts()));
+    if let Some(e) = &event {
+        let commands = ["log".to_owned()];
+        v.evidence.push(Statement::new(How::Log, e.line.clone(), &commands));
+        if let Some(panic) = e.panic.as_ref().filter(|p| **p != e.line) {
+            v.evidence.push(Statement::new(How::Log, panic.clone(), &commands));
+        }
+    }
+    let panicked = event.is_some() || kernel::panic::panic_cpu(s).is_some();
+    let mut scene = Scene::of(s, event.as_ref());
+    let found = culprit::find(s, event.as_ref(), &scene);
+    if event.is_none() && found.is_none() && panicked {
+        event = from_buffer(s, v);
+    }
     if scene.task.is_none()
         && let Some(cpu) = kernel::panic::panic_cpu(s)
     {
         v.undetermined.push(format!("the task that panicked: what CPU {cpu} ran cannot be read"));
     }
-    let found = culprit::find(s, event.as_ref(), &scene);
-    v.class = classify(s, event.as_ref(), found.as_ref());
-    if let Some(c) = &found
-        && v.class == Class::WildJump
-        && !s.is_text(c.pc)
-    {
-        wild_jump(s, c, &mut v);
-    } else if let Some(c) = &found
-        && v.class.has_instruction()
-    {
-        instruction(s, c, event.as_ref(), &mut v, &scene);
+    let stalls = event.as_ref().is_none_or(|e| e.class.is_stall());
+    let waits = (!options.brief || (!panicked && stalls)).then(|| Waits::of(s));
+    let hang = waits.as_ref().filter(|_| !panicked).and_then(|w| hang::of(s, lines.as_ref(), w));
+    if let Some(h) = &hang {
+        v.evidence.push(h.evidence.clone());
+        scene = Scene::of_task(s, h.task);
     }
-    let from = found.as_ref().filter(|_| v.class.has_instruction()).and_then(|c| c.frame).unwrap_or(0);
-    v.context = match v.class {
-        Class::Alive => context::alive(s),
-        _ => context::of(s, &scene, event.as_ref(), from),
-    };
-    modules(s, &scene, from, &mut v);
-    if matches!(v.class, Class::ListCorruption | Class::Refcount | Class::Overflow) {
-        callers(s, &scene, from, &mut v);
-    }
-    v.waits = waits::of(s, v.class);
-    v.related.extend(memory_of(s, v.class));
-    v.headline = headline(&v, event.as_ref());
-    v.signature = sign(s, &scene, event.as_ref(), from, &v);
-    known_issues(s, options, event.as_ref(), &mut v);
-    v
+    Case { s, lines, event, hang, waits, scene, found }
 }
 
-/// The first fatal event of the log.
-fn from_log(s: &Session, v: &mut Verdict) -> Option<Event> {
-    match s.log() {
-        Ok(log) => {
-            let lines: Vec<&str> = log.records.iter().flat_map(|r| r.text.lines()).collect();
-            if let Some(e) = &log.stopped {
+fn read_log(s: &Session, v: &mut Verdict) -> Option<Lines> {
+    match Lines::of(s) {
+        Ok(lines) => {
+            if let Some(e) = &lines.stopped {
                 v.undetermined.push(format!("what a part of the log says: {e}"));
             }
-            let event = event::find(&lines)?;
-            let commands = ["log".to_owned()];
-            v.evidence.push(Statement::new(How::Log, event.line.clone(), &commands));
-            if let Some(panic) = event.panic.as_ref().filter(|p| **p != event.line) {
-                v.evidence.push(Statement::new(How::Log, panic.clone(), &commands));
-            }
-            Some(event)
+            Some(lines)
         }
         Err(e) => {
             v.undetermined.push(format!("what the log says: {e}"));
@@ -99,175 +113,214 @@ fn from_log(s: &Session, v: &mut Verdict) -> Option<Event> {
     }
 }
 
-fn classify(s: &Session, event: Option<&Event>, found: Option<&Culprit>) -> Class {
-    if let Some(e) = event {
+/// The panic's message from its own buffer, where the log does not have it.
+fn from_buffer(s: &Session, v: &mut Verdict) -> Option<Event> {
+    let text = panic_text::of(s)?;
+    let line = format!("Kernel panic - not syncing: {text}");
+    v.evidence.push(Statement::new(How::Memory, line.clone(), &["sym panic".into()]));
+    event::find(&[&line])
+}
+
+fn classify(case: &Case<'_>) -> Class {
+    let s = case.s;
+    let nowhere = case.found.as_ref().is_some_and(|c| !s.is_text(c.pc));
+    if let Some(e) = &case.event {
         // a fault of the processor's own fetch: the program counter is what faulted
         let fault = matches!(e.class, Class::NullPointer | Class::PageFault | Class::UserAddress);
-        let nowhere = found.is_some_and(|c| !s.is_text(c.pc));
         return if fault && nowhere { Class::WildJump } else { e.class };
     }
-    if let Some(class) = found.and_then(|c| culprit::class_by_frame(s, c, None)) {
+    if let Some(h) = &case.hang {
+        return h.class;
+    }
+    if let Some(class) = case.found.as_ref().and_then(|c| culprit::class_by_frame(s, c, None)) {
+        return if nowhere { Class::WildJump } else { class };
+    }
+    if let Some(class) = culprit::class_by_panic(&case.scene.names(s)) {
         return class;
     }
-    let panicked = kernel::panic::panic_cpu(s).is_some();
-    match (s.log().is_ok(), panicked) {
+    match (case.lines.is_some(), kernel::panic::panic_cpu(s).is_some()) {
         (_, true) => Class::Panic,
         (true, false) => Class::Alive,
         (false, false) => Class::Unknown,
     }
 }
 
-/// Place, condition or access.
-fn instruction(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict, scene: &Scene<'_>) {
-    let mut place = culprit::place(s, c.pc);
-    let whence = match (c.how, c.saved_at) {
-        (How::Log, _) => "as the oops in the log has them".to_owned(),
-        (_, Some(at)) => format!("saved at {at:016x} by {}", c.entry.as_deref().unwrap_or("entry code")),
-        _ => String::new(),
-    };
-    let pid = scene.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
-    v.evidence.push(Statement::new(c.how, format!("registers at {place}: {whence}"), &[format!("bt {pid}")]));
-    let entry = bug::entry_at(s, c.pc);
-    if let Some(b) = &entry {
-        // the bug table is the authority: debug information may name a header's inline function
-        if let (Some(file), Some(line)) = (&b.file, b.line) {
-            place.file = Some(file.clone());
-            place.line = Some(line);
-            let what = if b.warning { "WARN" } else { "BUG" };
-            v.evidence.push(Statement::new(
-                How::Table,
-                format!("bug table: {what} at {:016x} is {file}:{line}", b.at),
-                &[format!("sym {:x}", b.at)],
-            ));
+/// Place, condition or access; the index of the frame to blame.
+fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
+    let (s, event) = (case.s, case.event.as_ref());
+    if let Some(c) = case.found.as_ref().filter(|_| v.class.has_instruction()) {
+        if v.class == Class::WildJump && !s.is_text(c.pc) {
+            instruction::wild_jump(s, c, v);
+        } else {
+            instruction::told(s, c, event, v, &case.scene);
         }
+        return c.frame;
     }
-    if place.file.is_none()
-        && let Some((file, line)) = event.and_then(|e| file_line(&e.line))
-    {
-        place.file = Some(file);
-        place.line = Some(line);
+    if v.class.has_instruction() {
+        v.undetermined.push("condition and access: neither the stack nor the log gives the instruction's address and registers".into());
     }
-    v.place = Some(place);
-    let Some(code) = Code::around(s, c.pc) else {
-        v.undetermined
-            .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));
-        return;
+    let frames = case.scene.frames();
+    // a module that asked for memory when there was none left; the kernel's own requests say nothing
+    let asked = |f: &unwind::Frame| {
+        !f.how.is_guess() && s.locate(f.lookup()).is_some_and(|l| l.symbol.module.is_some())
     };
-    let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
-    let frames = scene.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
-    let callers = c.frame.and_then(|n| frames.get(n + 1..)).unwrap_or_default();
-    let namer = Namer::new(s, &code, &c.regs, cfa).with_callers(callers);
-    let is_trap = entry.is_some()
-        || matches!(v.class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
-    if is_trap {
-        let word = if entry.as_ref().is_some_and(|b| b.warning) { "WARN_ON" } else { "BUG_ON" };
-        match condition::of_trap(&namer, c.pc.0, word) {
-            Ok(found) => {
-                for object in &found.objects {
-                    let tag = s.types().name(object.ty);
-                    let at = object.at;
-                    v.related.push(Statement::new(
-                        How::Memory,
-                        format!("{tag} at {at:016x}:"),
-                        &[format!("{tag} {at:x}")],
-                    ));
-                    v.related.extend(related::of(s, object));
-                }
-                v.evidence.push(Statement::new(
-                    How::Decoded,
-                    found.code.join("; "),
-                    &[format!("dis -x {}", code.symbol)],
-                ));
-                v.condition = Some(found);
+    let idle = case.scene.task.is_some_and(|t| t.pid == 0);
+    let blamed = scene::blamed(v.class, &case.scene.names(s), frames)
+        .filter(|_| !(idle && matches!(v.class, Class::Nmi | Class::Watchdog)))
+        .or_else(|| frames.iter().position(asked).filter(|_| v.class == Class::OutOfMemory));
+    if let Some(frame) = blamed.and_then(|n| frames.get(n)) {
+        // a caller is named by its return address, as backtraces have it
+        let mut place = culprit::place_of_call(s, frame.lookup());
+        if v.class == Class::StackProtector {
+            // the function's end, where the canary is looked at: who overwrote it stands elsewhere
+            (place.file, place.line) = (None, None);
+        }
+        place.offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
+        place.address = frame.pc.0;
+        if let Some(said) = event.map(|e| &e.oops.said)
+            && place.file.is_none()
+            && !matches!(v.class, Class::Panic | Class::StackProtector)
+        {
+            place.file.clone_from(&said.file);
+            place.line = said.line;
+        }
+        v.evidence.push(Statement::new(How::Memory, format!("frame of {place}"), &["bt".into()]));
+        v.place = Some(place);
+    } else if let Some(event) = event {
+        v.place = said_place(s, event);
+    }
+    blamed
+}
+
+/// The place that the message itself names, where no frame does.
+fn said_place(s: &Session, event: &Event) -> Option<Place> {
+    let (function, offset, module) = event.oops.said.function.as_ref().or(event.oops.rip.as_ref())?;
+    if matches!(
+        event.class,
+        Class::Sysrq | Class::MachineCheck | Class::Nmi | Class::OutOfMemory | Class::InitKilled
+    ) {
+        return None;
+    }
+    let qualified = module.as_ref().map_or_else(|| function.clone(), |m| format!("{m}:{function}"));
+    let all = s.named(&qualified);
+    let mut of = all.iter().filter(|sym| sym.is_text());
+    let only = of.next().filter(|_| of.next().is_none());
+    Some(Place {
+        address: only.map_or(0, |sym| sym.addr.add(*offset).0),
+        function: function.clone(),
+        offset: *offset,
+        module: module.clone(),
+        file: event.oops.said.file.clone(),
+        line: event.oops.said.line,
+        inlined: None,
+    })
+}
+
+fn headline(case: &Case<'_>, v: &Verdict) -> String {
+    let words = if case.hang.is_some() { hang::words(v.class) } else { v.class.words() };
+    let event = case.event.as_ref();
+    // of several that hang, the one that the rest is told of
+    let told = |subject: &&Subject| {
+        subject.pid.is_none() || case.scene.task.is_none_or(|t| Some(t.pid) == subject.pid)
+    };
+    let subject = event
+        .and_then(|e| e.others.iter().chain(&e.subject).find(told).or(e.subject.as_ref()))
+        .or_else(|| case.hang.as_ref()?.subject.as_ref());
+    let of = subject
+        .filter(|_| v.class.is_stall())
+        .map(|subject| stall::words(v.class, subject))
+        .unwrap_or_default();
+    let of = if of.is_empty() { of } else { format!(": {of}") };
+    let said = event.map(|e| event::plain(&e.line)).unwrap_or_default();
+    if let Some(place) = &v.place {
+        let preposition = if v.class == Class::WildJump { "from" } else { "in" };
+        let mut text = format!("{words} {preposition} {place}{of}");
+        match v.class {
+            Class::Panic
+            | Class::SlabCorruption
+            | Class::PageCorruption
+            | Class::Sanitizer
+            | Class::Ubsan
+                if !said.is_empty() =>
+            {
+                text = format!("{text}: {said}");
             }
-            Err(why) => v.undetermined.push(format!("the condition: {why}")),
+            Class::Warning => {
+                if let Some(message) = event.and_then(|e| e.message.as_ref()) {
+                    text = format!("{text}: {message}");
+                }
+            }
+            _ => {}
         }
-        return;
+        return text;
     }
-    let address = event.and_then(|e| e.oops.address);
-    let error_code =
-        event.and_then(|e| e.oops.error_code).or_else(|| c.entry.as_ref().and_then(|_| c.regs.entry_code()));
-    match access::of_fault(&namer, c.pc.0, v.class, address, error_code) {
-        Ok(found) => v.access = Some(found),
-        Err(why) => v.undetermined.push(format!("the access: {why}")),
+    match v.class {
+        Class::Alive => {
+            let stuck = case.waits.as_ref().map(Waits::stuck).unwrap_or_default();
+            format!("{words}{stuck}")
+        }
+        Class::Unknown => words.to_owned(),
+        _ if !of.is_empty() => format!("{words}{of}"),
+        _ if said.is_empty() => words.to_owned(),
+        _ => format!("{words}: {said}"),
     }
 }
 
-/// Who jumped to where no code is: the call before the return address on top of the stack.
-fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
-    let to = format!("{:016x}", c.pc);
-    let target = format!("the program counter is {}", access::judge(s, c.pc.0));
-    v.evidence.push(Statement::new(c.how, target, &["bt".into()]));
-    let call = c
-        .regs
-        .sp()
-        .and_then(|sp| s.mem().ptr(VirtAddr(sp)).ok())
-        .filter(|ret| s.is_text(*ret))
-        .and_then(|ret| Some((ret, Code::around(s, ret.sub(1))?)));
-    let Some((ret, code)) = call else {
-        v.undetermined.push(format!("who jumped to {to}: no return address on top of the stack"));
-        return;
-    };
-    let Some((ip, operand)) = code.function.call_before(ret.0) else {
-        v.undetermined.push(format!("who jumped to {to}: no call before the return address {ret:x}"));
-        return;
-    };
-    v.place = Some(culprit::place(s, VirtAddr(ip)));
-    let callee_saved = {
-        let set = c.regs.reg_set();
-        let mut kept = arch::Regs::new(set);
-        for &n in set.roles.preserved {
-            kept.put(n, c.regs.get(n));
-        }
-        // nothing ran in the callee: all registers are as at the call
-        for (n, _, value) in c.regs.iter() {
-            kept.set(n, value);
-        }
-        kept
-    };
-    let mut namer = Namer::new(s, &code, &callee_saved, None);
-    namer.at = ip;
-    let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
-    let operand = operand.or_else(|| thunk(s, &code, ip));
-    let found = operand.and_then(|o| access::call_target(&namer, ip, &o));
-    let (text, how, operands) = match found {
-        Some((name, how, rows)) => {
-            (format!("call of {name}, which is {}", access::judge(s, c.pc.0)), how, rows)
-        }
-        None => (format!("call of {to}"), How::Decoded, Vec::new()),
-    };
-    v.access = Some(crate::model::Access { text, how, operands, code: vec![line] });
+/// How the first process ended, in words.
+fn init_exit(case: &Case<'_>, v: &Verdict) -> Vec<Statement> {
+    let Some(event) = case.event.as_ref().filter(|_| v.class == Class::InitKilled) else { return Vec::new() };
+    let code = event.line.split_once("exitcode=0x").and_then(|(_, c)| u32::from_str_radix(c.trim(), 16).ok());
+    let mut out: Vec<Statement> =
+        code.map(exit_words).into_iter().map(|w| Statement::new(How::Log, w, &["log".into()])).collect();
+    // the line of the processor's exception that the signal was for
+    if let Some(lines) = &case.lines {
+        let texts = lines.texts();
+        let before = texts.get(..event.at).unwrap_or_default();
+        let fault = before.iter().rfind(|l| {
+            ["[1]: segfault at", "[1] trap ", "[1] general protection", "[1] bad frame"]
+                .iter()
+                .any(|p| l.contains(p))
+        });
+        out.extend(fault.map(|l| Statement::new(How::Log, l.trim(), &["log".into()])));
+    }
+    out
 }
 
-/// The register that a retpoline's thunk jumps to.
-fn thunk(s: &Session, code: &Code, call: u64) -> Option<arch::slice::Operand> {
-    let target = code.function.target(call)?;
-    let table = &s.kernel_symbols().table;
-    let register = table.exactly_at(VirtAddr(target)).find_map(|symbol| {
-        ["__x86_indirect_thunk_", "__x86_indirect_call_thunk_"]
-            .iter()
-            .find_map(|p| symbol.name.strip_prefix(p))
-            .filter(|r| *r != "array")
-    })?;
-    let number = s.arch().reg_number(register)?;
-    Some(arch::slice::Operand::Reg { number, size: 8 })
-}
-
-/// `kernel BUG at drivers/virtio/virtio_ring.c:550!`
-fn file_line(text: &str) -> Option<(String, u32)> {
-    let (file, line) = text.strip_prefix("kernel BUG at ")?.trim_end_matches('!').rsplit_once(':')?;
-    Some((file.to_owned(), line.parse().ok()?))
+/// The status of a process that ended, as wait() has it.
+fn exit_words(code: u32) -> String {
+    const SIGNALS: &[(u32, &str)] = &[
+        (3, "SIGQUIT"),
+        (4, "SIGILL"),
+        (5, "SIGTRAP"),
+        (6, "SIGABRT"),
+        (7, "SIGBUS"),
+        (8, "SIGFPE"),
+        (9, "SIGKILL"),
+        (11, "SIGSEGV"),
+        (15, "SIGTERM"),
+        (31, "SIGSYS"),
+    ];
+    match code & 0x7f {
+        0 => format!("the first process exited with status {}", code >> 8 & 0xff),
+        n => {
+            let name = SIGNALS
+                .iter()
+                .find(|(number, _)| *number == n)
+                .map_or_else(String::new, |(_, name)| format!(" ({name})"));
+            format!("the first process was killed by signal {n}{name}")
+        }
+    }
 }
 
 /// Of a check in a library: who called it.
-fn callers(s: &Session, scene: &Scene<'_>, from: usize, v: &mut Verdict) {
+fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
+    let Some(from) = from.filter(|n| *n > 0) else { return };
     let own = v.place.as_ref().map(|p| crate::code::base_name(&p.function).to_owned()).unwrap_or_default();
-    let frames = scene.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
-    let outer = frames.iter().skip(from).filter(|f| !f.how.is_guess());
+    let outer = scene.frames().iter().skip(from).filter(|f| !f.how.is_guess());
     let caller = outer
         .filter_map(|f| s.locate(f.lookup()).map(|l| (f.lookup(), l)))
-        .find(|(_, l)| crate::code::base_name(l.symbol.name) != own);
-    if let (Some((at, _)), true) = (caller, from > 0) {
+        .find(|(_, l)| crate::code::base_name(l.symbol.name) != own && !machinery::is_finding(l.symbol.name));
+    if let Some((at, _)) = caller {
         let place = culprit::place(s, at);
         let mut text = format!("called by {place}");
         if let (Some(file), Some(line)) = (&place.file, place.line) {
@@ -278,9 +331,8 @@ fn callers(s: &Session, scene: &Scene<'_>, from: usize, v: &mut Verdict) {
 }
 
 /// The module to blame, its standing, and who called into it.
-fn modules(s: &Session, scene: &Scene<'_>, from: usize, v: &mut Verdict) {
-    let Some(place) = v.place.as_ref() else { return };
-    let Some(name) = place.module.clone() else { return };
+fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
+    let Some(name) = v.place.as_ref().and_then(|p| p.module.clone()) else { return };
     let Some(m) = s.modules().iter().find(|m| m.name == name) else { return };
     let words: Vec<&str> = taint::FLAGS
         .iter()
@@ -303,15 +355,15 @@ fn modules(s: &Session, scene: &Scene<'_>, from: usize, v: &mut Verdict) {
         }
     };
     let mut text = format!("{name}: {standing}");
-    let frames = scene.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
-    let caller = frames
+    let caller = scene
+        .frames()
         .iter()
-        .skip(from)
+        .skip(from.unwrap_or(0))
         .filter(|f| !f.how.is_guess())
         .filter_map(|f| s.locate(f.lookup()))
         .find(|l| l.symbol.module != Some(name.as_str()));
     if let Some(l) = caller
-        && from > 0
+        && from.is_some_and(|n| n > 0)
     {
         let who = l.symbol.module.unwrap_or("the kernel");
         text = format!("{text}; called from {who} ({})", l.symbol.name);
@@ -319,95 +371,61 @@ fn modules(s: &Session, scene: &Scene<'_>, from: usize, v: &mut Verdict) {
     v.module.push(Statement::new(How::Memory, text, &["mod -t".into(), "mod".into()]));
 }
 
-/// Of a machine without memory: who had it.
-fn memory_of(s: &Session, class: Class) -> Vec<Statement> {
+fn out_of_memory(case: &Case<'_>, class: Class) -> Vec<Statement> {
     if class != Class::OutOfMemory {
         return Vec::new();
     }
-    let page = 4096_u64;
-    let mut all: Vec<(u64, &kernel::task::Task)> = s
-        .tasks()
-        .all
+    let lines = case.lines.as_ref().map(Lines::texts).unwrap_or_default();
+    memory::of(case.s, &lines, case.event.as_ref().map_or(0, |e| e.at))
+}
+
+/// What came before, and what came of it.
+fn history(case: &Case<'_>, class: Class) -> Vec<Statement> {
+    let (Some(event), Some(lines)) = (&case.event, &case.lines) else { return Vec::new() };
+    let commands = ["log".to_owned()];
+    let at = |n: usize| {
+        lines.time(n).filter(|ts| *ts != 0).map_or_else(String::new, |ts| format!("{} ", stamp(ts)))
+    };
+    let mut out: Vec<Statement> = event
+        .earlier
         .iter()
-        .filter(|t| t.is_leader() && !t.mm.is_null())
-        .filter_map(|t| Some((kernel::mm::size(s, t).ok()?.resident.saturating_mul(page), t)))
+        .map(|(n, text)| Statement::new(How::Log, format!("before: {}{text}", at(*n)), &commands))
         .collect();
-    all.sort_by_key(|(rss, t)| (std::cmp::Reverse(*rss), t.pid));
-    let total = kernel::mm::total_pages(s).unwrap_or(0).saturating_mul(page);
-    let mut out: Vec<Statement> = Vec::new();
-    if total > 0 {
-        let text = format!("memory: {} MiB", total >> 20);
-        out.push(Statement::new(How::Memory, text, &["kmem -i".into()]));
+    if class.is_stall() {
+        out.extend(stall::others(event));
     }
-    out.extend(all.iter().take(5).map(|(rss, t)| {
-        Statement::new(
-            How::Memory,
-            format!("{}[{}]: {} MiB resident", t.comm, t.pid, rss >> 20),
-            &[format!("ps {}", t.pid)],
-        )
-    }));
+    if let Some((n, text)) = &event.later {
+        let lived = lines
+            .time(*n)
+            .zip(lines.time(event.at))
+            .and_then(|(end, start)| end.checked_sub(start))
+            .map(|ns| ns / 1_000_000_000)
+            .filter(|s| *s > 0)
+            .map_or_else(String::new, |s| format!("the machine lived on for {s} s, until "));
+        out.push(Statement::new(How::Log, format!("after: {}{lived}{text}", at(*n)), &commands));
+    }
     out
 }
 
-fn headline(v: &Verdict, event: Option<&Event>) -> String {
-    let words = v.class.words();
-    if let Some(place) = &v.place {
-        let preposition = if v.class == Class::WildJump { "from" } else { "in" };
-        return format!("{words} {preposition} {place}");
-    }
-    let line = event.map(|e| e.line.as_str()).unwrap_or_default();
-    let line = line.strip_prefix("Kernel panic - not syncing: ").unwrap_or(line);
-    match v.class {
-        Class::Alive | Class::Unknown => words.to_owned(),
-        _ if line.is_empty() => words.to_owned(),
-        _ => format!("{words}: {line}"),
-    }
-}
-
-/// Functions of the machinery that dying goes through, which tell one death from another no more.
-const MACHINERY: &[&str] = &[
-    "machine_kexec",
-    "__crash_kexec",
-    "crash_kexec",
-    "panic",
-    "vpanic",
-    "oops_end",
-    "die",
-    "die_addr",
-    "__die",
-    "do_trap",
-    "do_error_trap",
-    "exc_invalid_op",
-    "exc_page_fault",
-    "no_context",
-    "page_fault_oops",
-    "dump_stack",
-    "dump_stack_lvl",
-    "show_stack",
-    "delay_tsc",
-    "__delay",
-    "__const_udelay",
-    "mdelay",
-    "nmi_panic",
-    "emergency_restart",
-];
-
-fn sign(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: usize, v: &Verdict) -> String {
-    let place: Option<&Place> = v.place.as_ref();
-    let mut names: Vec<String> = place.map(|p| p.function.clone()).into_iter().collect();
-    let outer = context::frame_names(s, scene, from);
-    if from > 0 || names.is_empty() {
-        names.extend(outer);
-    } else if let Some(e) = event {
-        names.extend(e.oops.trace.iter().cloned());
+fn sign(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> String {
+    let mut names: Vec<String> = v.place.as_ref().map(|p| p.function.clone()).into_iter().collect();
+    match (from, &case.event) {
+        (Some(n), _) => names.extend(context::frame_names(case.s, &case.scene, n)),
+        (None, _) if names.is_empty() => names.extend(context::frame_names(case.s, &case.scene, 0)),
+        (None, Some(e)) => names.extend(e.oops.trace.iter().cloned()),
+        (None, None) => {}
     }
     if matches!(v.class, Class::Alive | Class::Unknown) {
         names.clear();
     }
     // what panic() called while the dump was taken says nothing
     let panic = names.iter().rposition(|n| matches!(n.as_str(), "panic" | "vpanic" | "nmi_panic"));
-    let told =
-        names.iter().skip(panic.map_or(0, |n| n + 1)).map(String::as_str).filter(|n| !MACHINERY.contains(n));
+    let told = names
+        .iter()
+        .skip(panic.map_or(0, |n| n + 1))
+        .map(String::as_str)
+        .take_while(|n| !signature::is_interrupt(n))
+        .filter(|n| !machinery::is_dying(n) && !machinery::is_delaying(n));
     signature::of(v.class, told)
 }
 
@@ -423,5 +441,18 @@ fn known_issues(s: &Session, options: &Options, event: Option<&Event>, v: &mut V
             v.known = known::matching(&entries, v, message, &release);
         }
         Err(e) => v.undetermined.push(format!("known issues: {e}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_the_first_process_ended() {
+        assert_eq!(exit_words(0x700), "the first process exited with status 7");
+        assert_eq!(exit_words(0x0b), "the first process was killed by signal 11 (SIGSEGV)");
+        assert_eq!(exit_words(0x8b), "the first process was killed by signal 11 (SIGSEGV)");
+        assert_eq!(exit_words(0x02), "the first process was killed by signal 2");
     }
 }

@@ -3,11 +3,10 @@
 
 use crate::event::{Class, Event, fault_class};
 use crate::model::{How, Place};
+use crate::scene::Scene;
 use arch::Regs;
 use base::VirtAddr;
 use kernel::Session;
-use kernel::backtrace::Backtrace;
-use kernel::task::Task;
 
 /// The instruction to blame.
 pub(crate) struct Culprit {
@@ -25,28 +24,6 @@ pub(crate) struct Culprit {
     pub(crate) saved_at: Option<VirtAddr>,
 }
 
-/// The task that the verdict is of, and its frames.
-pub(crate) struct Scene<'s> {
-    pub(crate) task: Option<&'s Task>,
-    pub(crate) bt: Option<Backtrace>,
-}
-
-impl<'s> Scene<'s> {
-    pub(crate) fn of(s: &'s Session, event: Option<&Event>) -> Self {
-        let named = event.and_then(|e| {
-            let pid = e.oops.pid?;
-            let cpu = e.oops.cpu;
-            s.tasks().with_pid(pid).find(|t| pid != 0 || Some(t.cpu) == cpu)
-        });
-        // the task that the oops names may be gone, and its pid taken by another
-        let named = named.filter(|t| event.and_then(|e| e.oops.comm.as_deref()).is_none_or(|c| c == t.comm));
-        // never one that merely ran: what is said of it would be said of the wrong task
-        let task = named.or_else(|| kernel::panic::known_panic_task(s));
-        let bt = task.map(|t| s.backtrace(t));
-        Self { task, bt }
-    }
-}
-
 /// Entry code of exceptions, by kind. The names without `asm_` are those before 5.8.
 fn entry_class(name: &str, regs: &Regs, address: Option<u64>) -> Option<Class> {
     let name = name.trim_start_matches("asm_").trim_start_matches("xen_");
@@ -60,6 +37,19 @@ fn entry_class(name: &str, regs: &Regs, address: Option<u64>) -> Option<Class> {
         "exc_divide_error" | "divide_error" => Class::Divide,
         "exc_double_fault" | "double_fault" => Class::DoubleFault,
         "exc_machine_check" | "machine_check" => Class::MachineCheck,
+        "exc_int3"
+        | "int3"
+        | "exc_alignment_check"
+        | "alignment_check"
+        | "exc_overflow"
+        | "overflow"
+        | "exc_bounds"
+        | "bounds"
+        | "exc_segment_not_present"
+        | "segment_not_present"
+        | "exc_invalid_tss"
+        | "invalid_TSS" => Class::Exception,
+        "exc_control_protection" => Class::Cfi,
         _ => return None,
     })
 }
@@ -114,6 +104,12 @@ fn logged_pc(s: &Session, event: &Event) -> Option<VirtAddr> {
         return Some(VirtAddr(wild));
     }
     let (function, offset, module) = event.oops.rip.as_ref()?;
+    // until 4.9 the kernel printed the address itself; it is believed where the name agrees
+    if let Some(pc) = event.oops.pc.map(VirtAddr)
+        && s.locate(pc).is_some_and(|l| l.symbol.name == function && l.offset == *offset)
+    {
+        return Some(pc);
+    }
     let qualified = module.as_ref().map_or_else(|| function.clone(), |m| format!("{m}:{function}"));
     let all = s.named(&qualified);
     let mut of = all.iter().filter(|sym| sym.is_text());
@@ -129,6 +125,68 @@ pub(crate) fn class_by_frame(s: &Session, culprit: &Culprit, address: Option<u64
         return Some(Class::Bug);
     }
     Some(class)
+}
+
+/// Functions that call `panic()` for one reason alone, and the class of that.
+const PANICKERS: &[(&str, Class)] = &[
+    ("watchdog_timer_fn", Class::SoftLockup),
+    ("watchdog_overflow_callback", Class::HardLockup),
+    ("watchdog_hardlockup_check", Class::HardLockup),
+    ("check_hung_uninterruptible_tasks", Class::HungTask),
+    ("check_hung_task", Class::HungTask),
+    ("check_panic_on_oom", Class::OutOfMemory),
+    ("out_of_memory", Class::OutOfMemory),
+    ("__stack_chk_fail", Class::StackProtector),
+    ("__warn", Class::Warning),
+    ("warn_slowpath_common", Class::Warning),
+    ("sysrq_handle_crash", Class::Sysrq),
+    ("mce_panic", Class::MachineCheck),
+    ("panic_on_rcu_stall", Class::RcuStall),
+    ("print_cpu_stall", Class::RcuStall),
+    ("print_other_cpu_stall", Class::RcuStall),
+    ("rcu_sched_clock_irq", Class::RcuStall),
+    ("__schedule_bug", Class::Atomic),
+    ("mount_root_generic", Class::NoRoot),
+    ("mount_block_root", Class::NoRoot),
+    ("prepare_namespace", Class::NoRoot),
+    ("kernel_init", Class::NoRoot),
+    ("unknown_nmi_error", Class::Nmi),
+    ("io_check_error", Class::Nmi),
+    ("pci_serr_error", Class::Nmi),
+    ("end_report", Class::Sanitizer),
+    ("kasan_end_report", Class::Sanitizer),
+    ("handle_stack_overflow", Class::StackOverflow),
+];
+
+/// The class that the caller of `panic()` tells, for a dump without a log.
+pub(crate) fn class_by_panic(names: &[String]) -> Option<Class> {
+    let panic = names.iter().rposition(|n| matches!(n.as_str(), "panic" | "vpanic" | "nmi_panic"))?;
+    let mut callers = names.iter().skip(panic + 1).map(|n| crate::code::base_name(n));
+    let first = callers.by_ref().find(|n| *n != "check_panic_on_warn")?;
+    let found = PANICKERS.iter().find(|(f, _)| *f == first).map(|(_, class)| *class);
+    found.or_else(|| match first {
+        // the first process ended
+        "do_exit" => Some(Class::InitKilled),
+        "oops_end" => None,
+        _ => Some(Class::Panic),
+    })
+}
+
+/// The place of a frame that called another: with the line of its function's own code, where the call was made by a
+/// function of a header that was inlined there (`spin_lock()`, `kmalloc()`).
+pub(crate) fn place_of_call(s: &Session, at: VirtAddr) -> Place {
+    let mut out = place(s, at);
+    let own = |file: &str| !file.starts_with("include/") && !file.contains("/include/");
+    if out.file.as_deref().is_some_and(|f| !own(f))
+        && let Some(frame) =
+            s.inline_frames(at).iter().find(|f| f.line.as_ref().is_some_and(|l| own(&l.file)))
+        && let Some(line) = &frame.line
+    {
+        out.file = Some(line.file.to_string());
+        out.line = Some(line.line);
+        out.inlined = frame.inlined.then(|| frame.function.to_string());
+    }
+    out
 }
 
 /// The place of an address, with file and line where debug information is there.
@@ -148,4 +206,26 @@ pub(crate) fn place(s: &Session, at: VirtAddr) -> Place {
         out.inlined = inner.inlined.then(|| inner.function.to_string());
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_log_who_called_panic_tells() {
+        for (frames, want) in [
+            ("__crash_kexec vpanic panic watchdog_timer_fn", Some(Class::SoftLockup)),
+            ("panic nmi_panic watchdog_overflow_callback", Some(Class::HardLockup)),
+            ("panic check_panic_on_warn __warn report_bug", Some(Class::Warning)),
+            ("panic out_of_memory.cold __alloc_pages", Some(Class::OutOfMemory)),
+            ("panic do_exit do_group_exit", Some(Class::InitKilled)),
+            ("panic oops_end die", None),
+            ("panic my_driver_probe", Some(Class::Panic)),
+            ("vfs_read", None),
+        ] {
+            let names: Vec<String> = frames.split(' ').map(str::to_owned).collect();
+            assert_eq!(class_by_panic(&names), want, "{frames}");
+        }
+    }
 }

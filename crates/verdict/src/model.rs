@@ -160,6 +160,8 @@ pub struct Verdict {
     pub waits: Vec<Statement>,
     /// What else is worth knowing about the objects involved.
     pub related: Vec<Statement>,
+    /// What the machine had lived with before, and what became of it after.
+    pub history: Vec<Statement>,
     /// Known issues that match.
     pub known: Vec<Statement>,
     /// Everything that the verdict rests on.
@@ -171,6 +173,26 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// One that says nothing yet.
+    pub(crate) const fn new() -> Self {
+        Self {
+            class: Class::Unknown,
+            headline: String::new(),
+            place: None,
+            condition: None,
+            access: None,
+            context: Vec::new(),
+            module: Vec::new(),
+            waits: Vec::new(),
+            related: Vec::new(),
+            history: Vec::new(),
+            known: Vec::new(),
+            evidence: Vec::new(),
+            signature: String::new(),
+            undetermined: Vec::new(),
+        }
+    }
+
     /// True where the kind of death is known.
     #[must_use]
     pub const fn is_determined(&self) -> bool {

@@ -1,31 +1,20 @@
-//! Who waits for what: tasks blocked on mutexes and read-write semaphores, and what holds them.
-//! Source: kernel/locking/mutex.c (`owner`: a task, its low three bits flags, 4.10), kernel/locking/rwsem.c
-//! (`owner`: a task for a writer, its low two bits flags, 5.3).
+//! Who waits for what, since when, and who would have to go on first: tasks that sleep and CPUs that spin, and
+//! the circles that they form.
 
 use crate::event::Class;
+use crate::locks::{self, Lock};
+use crate::machinery;
 use crate::model::{How, Statement};
-use arch::Regs;
+use crate::reach::Chain;
+use crate::scene;
+use crate::spin::{self, Holder, Spinner, symbol_at};
 use base::VirtAddr;
-use kernel::Session;
-use kernel::backtrace::Backtrace;
-use kernel::bind;
 use kernel::task::Task;
+use kernel::{Session, bind};
 
 bind! {
-    /// `struct mutex`
-    struct Mutex("mutex") { owner: "owner", list: "wait_list" }
-}
-bind! {
-    /// `struct rw_semaphore`
-    struct RwSemaphore("rw_semaphore") { owner: "owner", list: "wait_list" }
-}
-bind! {
-    /// `struct mutex_waiter`, on the stack of who waits
-    struct MutexWaiter("mutex_waiter") { list: "list", task: "task" }
-}
-bind! {
-    /// `struct rwsem_waiter`, on the stack of who waits
-    struct RwsemWaiter("rwsem_waiter") { list: "list", task: "task" }
+    /// `struct work_struct`
+    struct WorkStruct("work_struct") { func: "func" }
 }
 
 /// `TASK_UNINTERRUPTIBLE`
@@ -34,230 +23,295 @@ const UNINTERRUPTIBLE: u64 = 2;
 const NOLOAD: u64 = 0x400;
 /// `TASK_WAKEKILL`: the task can be killed; the kernel's own watch over hung tasks passes it over.
 const WAKEKILL: u64 = 0x100;
+/// A task that sleeps undisturbed for so many seconds is stuck.
+const STUCK: u64 = 30;
 /// How many tasks are looked at.
 const MAX_TASKS: usize = 200;
+/// How many waits are told.
+const MAX_TOLD: usize = 12;
 
 /// What a task waits for.
-struct Wait<'s> {
-    task: &'s Task,
-    /// The function that waits.
-    function: String,
-    lock: Option<(&'static str, VirtAddr, Option<&'s Task>)>,
+pub(crate) enum What<'s> {
+    /// A lock that sleeps.
+    Lock(Lock<'s>),
+    /// A lock that spins.
+    Spin(Spinner<'s>),
+    /// `wait_for_completion()` of this address, and its name.
+    Completion(Option<VirtAddr>, String),
+    /// The end of work whose function this is.
+    Work(String),
+    /// A page or buffer, or another end of input or output.
+    Io,
+    /// All readers of RCU.
+    Rcu,
+    /// Not known.
+    Other,
 }
 
-/// The statements of the `WAITS` section.
-pub(crate) fn of(s: &Session, class: Class) -> Vec<Statement> {
-    // a death that is no stall: only locks with their owners matter
-    let stall = matches!(
-        class,
-        Class::HungTask
-            | Class::SoftLockup
-            | Class::HardLockup
-            | Class::RcuStall
-            | Class::Alive
-            | Class::Sysrq
-            | Class::Nmi
-            | Class::Unknown
-    );
-    let blocked = s
-        .tasks()
-        .all
-        .iter()
-        .filter(|t| !t.active && t.state & UNINTERRUPTIBLE != 0 && t.state & NOLOAD == 0)
-        .take(MAX_TASKS);
-    let matters = |w: &Wait<'_>| match &w.lock {
-        Some((.., owner)) => stall || owner.is_some(),
-        None => stall && w.task.state & WAKEKILL == 0,
-    };
-    let lock_name = |at: VirtAddr| match s.locate(at) {
-        Some(l) if l.offset == 0 => l.symbol.module.map_or_else(
-            || format!("{} ({at:x})", l.symbol.name),
-            |m| format!("{} [{m}] ({at:x})", l.symbol.name),
-        ),
-        _ => format!("{at:x}"),
-    };
-    let waits: Vec<Wait<'_>> = blocked.map(|task| wait(s, task)).filter(matters).collect();
-    let mut out: Vec<Statement> = waits.iter().map(|w| tell(w, &lock_name)).collect();
-    out.extend(cycles(&waits));
-    out
+/// A task that waits.
+pub(crate) struct Wait<'s> {
+    pub(crate) task: &'s Task,
+    /// The function that waits, of those that are not of the machinery of waiting.
+    pub(crate) function: String,
+    pub(crate) what: What<'s>,
+    /// Seconds.
+    pub(crate) since: Option<u64>,
 }
 
-/// Functions that take a lock, its address in the first argument.
-fn lock_kind(function: &str) -> Option<&'static str> {
-    let name = crate::code::base_name(function);
-    match name {
-        "__mutex_lock"
-        | "__mutex_lock_slowpath"
-        | "mutex_lock"
-        | "__mutex_lock_interruptible_slowpath"
-        | "__mutex_lock_killable_slowpath"
-        | "mutex_lock_killable"
-        | "mutex_lock_interruptible"
-        | "mutex_lock_io"
-        | "mutex_lock_nested" => Some("mutex"),
-        "rwsem_down_read_slowpath"
-        | "rwsem_down_write_slowpath"
-        | "down_read"
-        | "down_write"
-        | "down_write_killable"
-        | "down_read_killable"
-        | "rwsem_down_read_failed"
-        | "rwsem_down_write_failed"
-        | "call_rwsem_down_read_failed"
-        | "call_rwsem_down_write_failed" => Some("rw_semaphore"),
-        _ => None,
+impl Wait<'_> {
+    /// The task that has what this one waits for.
+    fn blocker(&self) -> Option<VirtAddr> {
+        match &self.what {
+            What::Lock(l) => l.owner.task.filter(|_| !l.owner.readers).map(|t| t.at),
+            What::Spin(spinner) => spinner.holder.as_ref().map(|h| h.task.at),
+            _ => None,
+        }
     }
 }
 
-fn wait<'s>(s: &'s Session, task: &'s Task) -> Wait<'s> {
-    let bt = s.backtrace(task);
-    let names: Vec<String> = bt
-        .unwound
-        .frames
-        .iter()
-        .map(|f| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default())
-        .collect();
-    let scheduling = |n: &&String| {
-        matches!(
-            n.as_str(),
-            "__schedule"
-                | "schedule"
-                | "schedule_timeout"
-                | "schedule_preempt_disabled"
-                | "io_schedule"
-                | "__switch_to_asm"
-                | "context_switch"
-        )
-    };
-    let function = names.iter().find(|n| !scheduling(n)).cloned().unwrap_or_default();
-    let lock = names.iter().enumerate().find_map(|(n, name)| {
-        let kind = lock_kind(name)?;
-        let at = waiter_lock(s, &bt, n, kind, task).or_else(|| lock_address(s, &bt, n))?;
-        plausible(s, kind, at).map(|owner| (kind, at, owner))
-    });
-    Wait { task, function, lock }
+/// The waits of a machine.
+pub(crate) struct Waits<'s> {
+    pub(crate) all: Vec<Wait<'s>>,
+    /// Circles: the tasks of each.
+    pub(crate) circles: Vec<Vec<VirtAddr>>,
 }
 
-/// The lock whose list of waiters leads to an entry of this task on its own stack.
-fn waiter_lock(s: &Session, bt: &Backtrace, n: usize, kind: &str, task: &Task) -> Option<VirtAddr> {
-    let frame = bt.unwound.frames.get(n)?;
-    let mem = s.mem();
-    let (list_at, task_at, head_at) = if kind == "mutex" {
-        let w = s.bind::<MutexWaiter>();
-        (w.list.offset().ok()?, w.task.offset().ok()?, s.bind::<Mutex>().list.offset().ok()?)
-    } else {
-        let w = s.bind::<RwsemWaiter>();
-        (w.list.offset().ok()?, w.task.offset().ok()?, s.bind::<RwSemaphore>().list.offset().ok()?)
-    };
-    let stack = bt.stacks.first()?;
-    for word in 0..128_u64 {
-        let waiter = frame.sp.add(word * 8);
-        if mem.ptr(waiter.add(task_at)).ok() != Some(task.at) {
-            continue;
+impl<'s> Waits<'s> {
+    /// Of all tasks that sleep without end, and of the CPUs that spin.
+    pub(crate) fn of(s: &'s Session) -> Self {
+        let now = now(s);
+        let asleep = s
+            .tasks()
+            .all
+            .iter()
+            .filter(|t| !t.active && t.exit_state == 0)
+            .filter(|t| t.state & UNINTERRUPTIBLE != 0 && t.state & NOLOAD == 0)
+            .take(MAX_TASKS);
+        let mut all: Vec<Wait<'s>> = asleep.map(|t| sleeper(s, t, now)).collect();
+        all.extend(spin::on_locks(s).into_iter().map(|spinner| Wait {
+            task: spinner.task,
+            function: spinner.function.clone(),
+            what: What::Spin(spinner),
+            since: None,
+        }));
+        let circles = circles(&all);
+        Self { all, circles }
+    }
+
+    /// Of a machine that lives: who is stuck in it, in a few words; nothing where nobody is.
+    pub(crate) fn stuck(&self) -> String {
+        let names = |circle: &Vec<VirtAddr>| {
+            let names: Vec<String> =
+                circle.iter().filter_map(|at| self.of_task(*at)).map(|w| who(w.task)).collect();
+            names.join(", ")
+        };
+        if let Some(circle) = self.circles.first() {
+            return format!("; a deadlock of {}", names(circle));
         }
-        let own = waiter.add(list_at);
-        let mut here = own;
-        // the head is the only entry that is on nobody's stack: its owner word must be one
-        for _ in 0..64 {
-            let Ok(next) = mem.ptr(here) else { break };
-            if next == own || mem.ptr(next.add(8)).ok() != Some(here) {
-                break;
+        let long = |w: &&Wait<'_>| w.since.is_some_and(|s| s >= STUCK) && w.task.state & WAKEKILL == 0;
+        let stuck: Vec<&Wait<'_>> = self.all.iter().filter(long).collect();
+        match (stuck.iter().max_by_key(|w| w.since), stuck.len()) {
+            (Some(w), 1) => format!("; {} is stuck for {} s", who(w.task), w.since.unwrap_or(0)),
+            (Some(w), n) => {
+                format!("; {n} tasks are stuck, {} for {} s", who(w.task), w.since.unwrap_or(0))
             }
-            let lock = next.sub(head_at);
-            let is_waiter =
-                s.tasks().at(mem.ptr(next.sub(list_at).add(task_at)).unwrap_or_default()).is_some();
-            if !stack.contains(next) && !is_waiter && plausible(s, kind, lock).is_some() {
-                return Some(lock);
-            }
-            here = next;
+            (None, _) => String::new(),
         }
     }
-    None
-}
 
-/// The first argument of the function of frame `n`: a callee-saved register or stack slot that the
-/// function's own code keeps it in at the place of its call.
-fn lock_address(s: &Session, bt: &Backtrace, n: usize) -> Option<VirtAddr> {
-    let frame = bt.unwound.frames.get(n)?;
-    let code = crate::code::Code::around(s, frame.lookup())?;
-    // the state after the call is the one before the next instruction
-    let ip = frame.pc.0;
-    let roles = &frame.regs.reg_set().roles;
-    let entry = code.flow.register(code.entry.0, *roles.arguments.first()?)?;
-    let known: &Regs = &frame.regs;
-    let in_register = code
-        .flow
-        .holders(ip, entry)
-        .find(|r| roles.preserved.contains(r) && known.get(*r).is_some())
-        .and_then(|r| known.get(r));
-    let value = in_register.or_else(|| {
-        let at = code.flow.slot_of(ip, entry)?;
-        let cfa = frame.cfa?;
-        s.mem().u64(VirtAddr(cfa.0.wrapping_sub(8).wrapping_add_signed(at))).ok()
-    })?;
-    (value >> 63 == 1).then_some(VirtAddr(value))
-}
-
-/// The owner of a lock, where the memory at its address can be one.
-fn plausible<'s>(s: &'s Session, kind: &str, at: VirtAddr) -> Option<Option<&'s Task>> {
-    let owner = match kind {
-        "mutex" => s.bind::<Mutex>().owner.u64(s.mem(), at).ok()? & !7,
-        _ => s.bind::<RwSemaphore>().owner.u64(s.mem(), at).ok()? & !7,
-    };
-    if owner == 0 {
-        return Some(None);
+    /// The wait of a task.
+    pub(crate) fn of_task(&self, at: VirtAddr) -> Option<&Wait<'s>> {
+        self.all.iter().find(|w| w.task.at == at)
     }
-    s.tasks().at(VirtAddr(owner)).map(Some)
+
+    /// The statements of the `WAITS` section.
+    pub(crate) fn told(&self, class: Class) -> Vec<Statement> {
+        // a death that is no stall: only locks with their owners matter
+        let stall = class.is_stall()
+            || matches!(class, Class::Alive | Class::Sysrq | Class::Nmi | Class::Watchdog | Class::Unknown);
+        let matters = |w: &&Wait<'_>| match &w.what {
+            What::Spin(_) => true,
+            What::Lock(l) => stall || l.owner.task.is_some(),
+            _ => stall && w.task.state & WAKEKILL == 0,
+        };
+        let mut out: Vec<Statement> = self.circles.iter().map(|c| self.circle(c)).collect();
+        let told: Vec<&Wait<'_>> = self.all.iter().filter(matters).collect();
+        out.extend(told.iter().take(MAX_TOLD).map(|w| tell(w)));
+        if told.len() > MAX_TOLD {
+            let text = format!("{} more tasks wait", told.len() - MAX_TOLD);
+            out.push(Statement::new(How::Memory, text, &["foreach UN bt".into()]));
+        }
+        out
+    }
+
+    fn circle(&self, members: &[VirtAddr]) -> Statement {
+        let of = |at: &VirtAddr| self.of_task(*at);
+        let names: Vec<String> = members.iter().filter_map(of).map(|w| who(w.task)).collect();
+        let sure = members.iter().filter_map(of).all(|w| match &w.what {
+            What::Spin(spinner) => spinner.holder.as_ref().is_some_and(|h| h.taken.is_none()),
+            _ => true,
+        });
+        let how = if sure { How::Decoded } else { How::Guessed };
+        let text = match names.as_slice() {
+            [one] => format!("deadlock: {one} waits for what it has itself"),
+            _ => format!("deadlock: {} wait for each other", names.join(", ")),
+        };
+        Statement::new(how, text, &["foreach UN bt".into(), "bt -a".into()])
+    }
 }
 
-fn tell(w: &Wait<'_>, lock_name: &dyn Fn(VirtAddr) -> String) -> Statement {
-    let who = format!("{}[{}]", w.task.comm, w.task.pid);
-    let text = match &w.lock {
-        Some((kind, at, Some(owner))) => {
-            format!(
-                "{who} waits in {} for {kind} {}, held by {}[{}]",
-                w.function,
-                lock_name(*at),
-                owner.comm,
-                owner.pid
-            )
-        }
-        Some((kind, at, None)) => {
-            format!(
-                "{who} waits in {} for {kind} {}, whose owner is not recorded",
-                w.function,
-                lock_name(*at)
-            )
-        }
-        None => format!("{who} waits in {}", w.function),
+/// `dd[77]`, `CPU 1: idle`
+fn who(task: &Task) -> String {
+    format!("{}[{}]", task.comm, task.pid)
+}
+
+/// The latest of the CPUs' clocks.
+pub(crate) fn now(s: &Session) -> Option<u64> {
+    s.cpus().possible.iter().take(256).filter_map(|cpu| kernel::times::rq_clock(s, *cpu).ok()).max()
+}
+
+fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
+    let scene = scene::Scene::of_task(s, Some(task));
+    let names = scene.names(s);
+    let outside = names.iter().position(|n| !n.is_empty() && !machinery::is_waiting(n));
+    let function = outside.and_then(|n| names.get(n)).cloned().unwrap_or_default();
+    let lock = scene.bt.as_ref().and_then(|bt| locks::waited(s, bt, &names, task));
+    let what = match lock {
+        Some(lock) => What::Lock(lock),
+        None => other(s, &scene, &names),
     };
-    Statement::new(How::Decoded, text, &[format!("bt {}", w.task.pid)])
+    let since = now
+        .zip(kernel::times::last_run(s, task).ok().filter(|t| *t != 0))
+        .and_then(|(now, then)| now.checked_sub(then))
+        .map(|ns| ns / 1_000_000_000);
+    Wait { task, function, what, since }
 }
 
-/// Circles of owners.
-fn cycles(waits: &[Wait<'_>]) -> Vec<Statement> {
-    let next =
-        |at: VirtAddr| waits.iter().find(|w| w.task.at == at).and_then(|w| Some(w.lock.as_ref()?.2?.at));
-    let mut told: Vec<VirtAddr> = Vec::new();
-    let mut out = Vec::new();
-    for w in waits {
-        let mut circle = vec![w.task.at];
-        let mut here = w.task.at;
+/// Waits that are for no lock.
+fn other<'s>(s: &'s Session, scene: &scene::Scene<'_>, names: &[String]) -> What<'s> {
+    let frames = scene.frames();
+    let has = |starts: &[&str]| names.iter().position(|n| starts.iter().any(|f| n.starts_with(f)));
+    let argument = |n: usize| {
+        let chain = Chain::of(s, frames, 0, n + 1);
+        let (passed, path) = chain.passed(n + 1);
+        let value = chain.first_argument(n).or(passed);
+        (value.filter(|v| v >> 63 == 1).map(VirtAddr), path.filter(|_| passed == value))
+    };
+    if let Some(n) = has(&["__flush_work", "flush_work"]) {
+        let (work, _) = argument(n);
+        let func = work.and_then(|at| s.bind::<WorkStruct>().func.ptr(s.mem(), at).ok());
+        let name = func.and_then(|f| s.locate(f)).filter(|l| l.offset == 0).map(|l| l.symbol.name.to_owned());
+        return What::Work(name.unwrap_or_default());
+    }
+    if has(&["synchronize_rcu", "synchronize_sched", "wait_rcu_gp", "__wait_rcu_gp"]).is_some() {
+        return What::Rcu;
+    }
+    if let Some(n) = has(&["wait_for_completion", "__wait_for_common", "wait_for_common"]) {
+        let (at, path) = argument(n);
+        let name = at.and_then(|at| symbol_at(s, at)).or(path).unwrap_or_default();
+        return What::Completion(at, name);
+    }
+    let io = [
+        "io_schedule",
+        "folio_wait_",
+        "wait_on_page_",
+        "__wait_on_buffer",
+        "__lock_buffer",
+        "__folio_lock",
+        "__lock_page",
+    ];
+    if has(&io).is_some() {
+        return What::Io;
+    }
+    What::Other
+}
+
+/// `&dev->lock (ffff88…)`, `&to->lock, counters+0x40 [m] (ffffffffc0…)`
+fn named(name: &str, at: VirtAddr) -> String {
+    if name.is_empty() { format!("{at:x}") } else { format!("{name} ({at:x})") }
+}
+
+fn tell(w: &Wait<'_>) -> Statement {
+    let mut commands = vec![format!("bt {}", w.task.pid)];
+    let mut how = How::Decoded;
+    let mut text = match &w.what {
+        What::Spin(spinner) => {
+            commands = vec![format!("bt -c {}", w.task.cpu)];
+            spin_text(spinner, &mut how)
+        }
+        What::Lock(l) => {
+            let lock = format!("{} {}", l.kind.word(), named(&l.name, l.at));
+            commands.push(format!("struct {} {:x}", l.kind.word(), l.at));
+            let held = match (l.owner.task, l.owner.readers) {
+                (Some(t), false) => format!("held by {}", who(t)),
+                (Some(t), true) => format!("held by readers, of whom {} came last", who(t)),
+                (None, true) => "held by readers".to_owned(),
+                (None, false) => "whose owner is not recorded".to_owned(),
+            };
+            format!("{} waits in {} for {lock}, {held}", who(w.task), w.function)
+        }
+        What::Completion(at, name) => {
+            let which = at.map_or_else(String::new, |at| format!(" {}", named(name, at)));
+            format!("{} waits in {} for completion{which}", who(w.task), w.function)
+        }
+        What::Work(func) if func.is_empty() => {
+            format!("{} waits in {} for work to end", who(w.task), w.function)
+        }
+        What::Work(func) => format!("{} waits in {} for work {func}() to end", who(w.task), w.function),
+        What::Io => format!("{} waits in {} for input or output", who(w.task), w.function),
+        What::Rcu => format!("{} waits in {} for all RCU readers", who(w.task), w.function),
+        What::Other => format!("{} waits in {}", who(w.task), w.function),
+    };
+    if let Some(seconds) = w.since.filter(|n| *n > 0) {
+        text = format!("{text}, for {seconds} s");
+    }
+    Statement::new(how, text, &commands)
+}
+
+fn spin_text(spinner: &Spinner<'_>, how: &mut How) -> String {
+    let task = spinner.task;
+    let mut text = format!("CPU {}: {} spins in {} for a lock", task.cpu, who(task), spinner.function);
+    if let Some(at) = spinner.at {
+        text = format!(
+            "CPU {}: {} spins in {} for {}",
+            task.cpu,
+            who(task),
+            spinner.function,
+            named(&spinner.name, at)
+        );
+    }
+    if let Some(state) = &spinner.state {
+        text = format!("{text}: {state}");
+    }
+    match &spinner.holder {
+        Some(Holder { task: holder, taken: None }) => text = format!("{text}; held by {}", who(holder)),
+        Some(Holder { task: holder, taken: Some(call) }) => {
+            *how = How::Guessed;
+            let whose = if holder.at == task.at { "itself".to_owned() } else { who(holder) };
+            text = format!("{text}; taken by {whose} at {call}, and not given back");
+        }
+        None => {}
+    }
+    text
+}
+
+/// Circles of those who wait for each other.
+fn circles(waits: &[Wait<'_>]) -> Vec<Vec<VirtAddr>> {
+    let edges: Vec<(VirtAddr, Option<VirtAddr>)> = waits.iter().map(|w| (w.task.at, w.blocker())).collect();
+    circles_of(&edges)
+}
+
+fn circles_of(edges: &[(VirtAddr, Option<VirtAddr>)]) -> Vec<Vec<VirtAddr>> {
+    let next = |at: VirtAddr| edges.iter().find(|(t, _)| *t == at).and_then(|(_, to)| *to);
+    let mut out: Vec<Vec<VirtAddr>> = Vec::new();
+    for (start, _) in edges {
+        let mut circle = vec![*start];
+        let mut here = *start;
         while let Some(to) = next(here) {
-            if to == w.task.at {
-                if !circle.iter().any(|t| told.contains(t)) {
-                    let names: Vec<String> = circle
-                        .iter()
-                        .filter_map(|at| waits.iter().find(|w| w.task.at == *at))
-                        .map(|w| format!("{}[{}]", w.task.comm, w.task.pid))
-                        .collect();
-                    out.push(Statement::new(
-                        How::Decoded,
-                        format!("deadlock: {} wait for each other", names.join(", ")),
-                        &["foreach UN bt".into()],
-                    ));
+            if to == *start {
+                if !out.iter().flatten().any(|at| circle.contains(at)) {
+                    out.push(circle);
                 }
-                told.extend(&circle);
                 break;
             }
             if circle.contains(&to) || circle.len() > 64 {
@@ -268,4 +322,24 @@ fn cycles(waits: &[Wait<'_>]) -> Vec<Statement> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn circles_are_found_once_and_tails_are_none() {
+        let at = VirtAddr;
+        let edges = [
+            (at(1), Some(at(2))),
+            (at(2), Some(at(3))),
+            (at(3), Some(at(1))),
+            (at(4), Some(at(1))),
+            (at(5), Some(at(9))),
+            (at(6), Some(at(6))),
+        ];
+        assert_eq!(circles_of(&edges), [vec![at(1), at(2), at(3)], vec![at(6)]]);
+        assert!(circles_of(&edges[3..5]).is_empty());
+    }
 }

@@ -1,0 +1,323 @@
+//! The first fatal event in the kernel's log.
+//!
+//! **Invariant:** an event is what the kernel said; which texts say what is in [`forms`]. A message that the
+//! machine lives with is an event only where a panic names it.
+
+mod class;
+mod forms;
+mod oops;
+mod stall;
+
+#[cfg(test)]
+mod tests;
+
+pub use class::Class;
+pub use oops::{Named, Oops, Said};
+pub use stall::Subject;
+
+use forms::{Fate, bare, class_of, panic_class, panic_words};
+
+/// How many reports before the fatal one are kept, the last of them.
+const MAX_EARLIER: usize = 6;
+
+/// The first fatal event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Its kind.
+    pub class: Class,
+    /// The message.
+    pub line: String,
+    /// What the oops that follows it says.
+    pub oops: Oops,
+    /// The message of the panic that followed.
+    pub panic: Option<String>,
+    /// What a warning said in words.
+    pub message: Option<String>,
+    /// Whom the message says it is of.
+    pub subject: Option<Subject>,
+    /// Others of the same kind before it: the tasks that hang, the CPUs that are locked up.
+    pub others: Vec<Subject>,
+    /// Its line's number.
+    pub(crate) at: usize,
+    /// What the machine had lived with before, and where: line number and message.
+    pub(crate) earlier: Vec<(usize, String)>,
+    /// What it died of in the end, where it lived on after this.
+    pub(crate) later: Option<(usize, String)>,
+}
+
+/// A message that tells of trouble.
+#[derive(Clone, Copy)]
+struct Sign {
+    at: usize,
+    class: Class,
+    fate: Fate,
+}
+
+/// Finds the first fatal event in a log. `None` where nothing in it is fatal.
+#[must_use]
+pub(crate) fn find(lines: &[&str]) -> Option<Event> {
+    let panic_at = lines.iter().position(|l| panic_words(l).is_some());
+    let words = panic_at.and_then(|n| panic_words(lines.get(n)?));
+    let before = lines.get(..panic_at.unwrap_or(lines.len())).unwrap_or_default();
+    let signs: Vec<Sign> = before
+        .iter()
+        .enumerate()
+        .filter_map(|(at, l)| class_of(l).map(|(class, fate)| Sign { at, class, fate }))
+        .collect();
+    let log = Log { lines, signs: &signs, panic_at };
+    let deadly = signs.iter().find(|s| s.fate == Fate::Deadly);
+    let Some((panic_at, words)) = panic_at.zip(words) else {
+        // no panic: before 4.x an oops went to the crash kernel without one
+        return match deadly {
+            Some(sign) => Some(log.oops(sign)),
+            None => signs.iter().find(|s| s.class == Class::Sysrq).map(|s| log.event(s.at, s.class)),
+        };
+    };
+    let named = panic_class(words);
+    match (deadly, named) {
+        (Some(sign), None | Some(Class::Unknown)) => Some(log.oops(sign)),
+        (Some(sign), Some(class)) => match log.named(class) {
+            // the first of both; an oops that killed init comes before that panic and is its cause
+            Some(at) if at < sign.at => Some(log.event(at, class)),
+            _ => Some(log.oops(sign)),
+        },
+        (None, Some(Class::Unknown)) => {
+            // an oops whose first lines the log has lost: the report right before the panic, if there is one
+            let near = signs.iter().rfind(|s| panic_at - s.at <= 100);
+            Some(near.map_or_else(|| log.event(panic_at, Class::Panic), |s| log.reported(s.at, s.class)))
+        }
+        (None, Some(class)) => {
+            let at = log.named(class).unwrap_or(panic_at);
+            Some(log.reported(at, class))
+        }
+        (None, None) => Some(log.event(panic_at, Class::Panic)),
+    }
+}
+
+/// The stalls that the log of a machine without a panic tells of, newest last: class, line number, subject.
+pub(crate) fn stalls(lines: &[&str]) -> Vec<(Class, usize, Option<Subject>)> {
+    let of = |(n, line): (usize, &&str)| {
+        let (class, _) = class_of(line).filter(|(class, _)| class.is_stall())?;
+        Some((class, n, stall::subject(class, lines, n)))
+    };
+    lines.iter().enumerate().filter_map(of).collect()
+}
+
+struct Log<'l> {
+    lines: &'l [&'l str],
+    signs: &'l [Sign],
+    panic_at: Option<usize>,
+}
+
+impl Log<'_> {
+    fn line(&self, n: usize) -> String {
+        self.lines.get(n).map(|l| l.trim().to_owned()).unwrap_or_default()
+    }
+
+    /// The message that a panic of `class` is the end of: the last before it.
+    fn named(&self, class: Class) -> Option<usize> {
+        self.signs.iter().rfind(|s| s.class == class).map(|s| s.at)
+    }
+
+    /// An event of an oops, by all that its report says.
+    fn oops(&self, sign: &Sign) -> Event {
+        self.reported(sign.at, sign.class)
+    }
+
+    /// An event by what the lines around its first say more tellingly than that does: the list that is corrupt of
+    /// a `BUG()`, the counter of a warning, the request that a NULL dereference carries out.
+    fn reported(&self, at: usize, class: Class) -> Event {
+        match self.told_by_report(at) {
+            Some((n, telling)) => {
+                let mut event = self.event(at, telling);
+                if n != at && telling != Class::Sysrq && telling != Class::StackOverflow {
+                    event.line = self.line(n);
+                }
+                event
+            }
+            None => self.event(at, class),
+        }
+    }
+
+    /// The line and the class that tell more.
+    fn told_by_report(&self, at: usize) -> Option<(usize, Class)> {
+        let class_at = |n: usize| self.lines.get(n).and_then(|l| class_of(l)).map(|(class, _)| class);
+        let telling = |n: &usize| {
+            matches!(
+                class_at(*n),
+                Some(Class::ListCorruption | Class::Refcount | Class::Overflow | Class::Cfi | Class::Ubsan)
+            )
+        };
+        let own = class_at(at);
+        if matches!(own, Some(Class::Bug | Class::Warning | Class::InvalidOpcode)) {
+            let found = self.block(at).find(telling).or_else(|| {
+                // 6.9: a warning with the words, and then the BUG() as a report of its own
+                let fortify = self.lines.get(at).is_some_and(|l| l.contains("lib/string_helpers.c"));
+                (at.saturating_sub(80)..at).rev().find(|n| fortify && class_at(*n) == Some(Class::Overflow))
+            })?;
+            return Some((found, class_at(found)?));
+        }
+        // until 4.9 an oops on a stack that had overrun said so in passing
+        let faults = matches!(own, Some(Class::PageFault | Class::NullPointer | Class::DoubleFault));
+        let overrun = self.block(at).find(|n| class_at(*n) == Some(Class::StackOverflow));
+        if let Some(n) = overrun.filter(|_| faults) {
+            return Some((n, Class::StackOverflow));
+        }
+        // sysrq-c was a NULL dereference until 5.0
+        let asked = (at.saturating_sub(3)..at).find(|n| class_at(*n) == Some(Class::Sysrq))?;
+        (own == Some(Class::NullPointer)).then_some((asked, Class::Sysrq))
+    }
+
+    /// The lines of a report around its first: from `[ cut here ]` to the modules.
+    fn block(&self, at: usize) -> std::ops::Range<usize> {
+        let mut start = at;
+        for n in (at.saturating_sub(6)..at).rev() {
+            let Some(line) = self.lines.get(n) else { break };
+            if line.contains("[ cut here ]") {
+                // a list's BUG() is told of in words before the line that begins the report
+                start = n.saturating_sub(1);
+                break;
+            }
+            if line.contains("end trace") {
+                break;
+            }
+            if n + 3 >= at {
+                start = n;
+            }
+        }
+        let ends = |l: &&str| {
+            ["Modules linked in", "CPU: ", "Pid: ", "RIP: "].iter().any(|e| l.trim_start().starts_with(e))
+        };
+        let more = self.lines.iter().skip(at + 1).take(8).position(ends).unwrap_or(2);
+        start..self.lines.len().min(at.saturating_add(1).saturating_add(more))
+    }
+
+    fn event(&self, at: usize, class: Class) -> Event {
+        let mut oops = oops::read(self.lines, at);
+        if oops.rip.is_none() && oops.wild.is_none() && class == Class::StackProtector {
+            oops.rip = oops.said.function.clone();
+        }
+        let panic = self.panic_at.map(|n| self.line(n));
+        let mut event = Event {
+            class,
+            line: self.line(at),
+            oops,
+            panic,
+            message: self.message(at),
+            subject: stall::subject(class, self.lines, at),
+            others: Vec::new(),
+            at,
+            earlier: Vec::new(),
+            later: self.later(at, class),
+        };
+        self.refine(&mut event);
+        self.before(&mut event);
+        event
+    }
+
+    /// Page faults by what the lines after the first say.
+    fn refine(&self, event: &mut Event) {
+        if !matches!(event.class, Class::PageFault | Class::NullPointer) {
+            return;
+        }
+        event.class = fault_class(event.oops.address, event.oops.error_code, event.class);
+        let near = self.lines.get(event.at..self.lines.len().min(event.at + 12)).unwrap_or_default();
+        let fetch = |l: &&str| {
+            l.contains("tried to execute NX-protected page")
+                || l.starts_with("#PF: supervisor instruction fetch")
+        };
+        if near.iter().any(fetch) {
+            event.class = Class::WildJump;
+        }
+    }
+
+    /// What a warning says in words: behind `[ cut here ]`, or, until 4.10, behind its first line.
+    fn message(&self, at: usize) -> Option<String> {
+        let own = class_of(self.lines.get(at)?)?.0;
+        if own != Class::Warning {
+            return None;
+        }
+        let said = |n: usize| {
+            let line = self.lines.get(n)?.trim();
+            let is_frame = line.is_empty()
+                || line.contains("[ cut here ]")
+                || line.contains("end trace")
+                || [
+                    "Modules linked in",
+                    "CPU: ",
+                    "RIP: ",
+                    "Pid: ",
+                    "Hardware name",
+                    "invalid opcode",
+                    "Oops: ",
+                    "Call Trace",
+                ]
+                .iter()
+                .any(|p| line.starts_with(p));
+            (!is_frame && !matches!(class_of(line), Some((Class::Warning | Class::Bug, _))))
+                .then(|| line.to_owned())
+        };
+        let cut = (at.saturating_sub(6)..at)
+            .rev()
+            .find(|n| self.lines.get(*n).is_some_and(|l| l.contains("[ cut here ]")));
+        let before = cut.filter(|cut| cut + 1 < at).and_then(|cut| said(cut + 1));
+        before.or_else(|| said(at + 1))
+    }
+
+    /// What the machine died of in the end, where it lived on after the event.
+    fn later(&self, at: usize, class: Class) -> Option<(usize, String)> {
+        let panic_at = self.panic_at?;
+        let words = self.lines.get(panic_at).and_then(|l| panic_words(l))?;
+        let ended = self.lines.get(at..panic_at)?.iter().position(|l| l.contains("---[ end trace"))? + at;
+        // the panic of the very oops, and the one that it was made into
+        let another = self.signs.iter().find(|s| s.at > ended && s.fate == Fate::Deadly);
+        if let Some(sign) = another {
+            return Some((sign.at, self.line(sign.at)));
+        }
+        let own = matches!(panic_class(words), Some(Class::Unknown)) || panic_class(words) == Some(class);
+        (!own).then(|| (panic_at, self.line(panic_at)))
+    }
+
+    /// What came before: other subjects of the same stall, and what the machine lived with.
+    fn before(&self, event: &mut Event) {
+        let block = self.block(event.at);
+        // what the report itself says more tellingly is no other report
+        let own = |s: &Sign| block.contains(&s.at) && s.class == event.class && !event.class.is_stall();
+        for sign in self.signs.iter().filter(|s| s.at < event.at && !own(s)).copied().collect::<Vec<_>>() {
+            if sign.class == event.class && event.class.is_stall() {
+                event.others.extend(
+                    stall::subject(sign.class, self.lines, sign.at)
+                        .filter(|s| Some(s) != event.subject.as_ref()),
+                );
+                continue;
+            }
+            let line = self.line(sign.at);
+            if event.earlier.iter().all(|(_, known)| *known != line) {
+                event.earlier.push((sign.at, line));
+            }
+        }
+        let surplus = event.earlier.len().saturating_sub(MAX_EARLIER);
+        event.earlier.drain(..surplus);
+    }
+}
+
+/// The class of a page fault in kernel mode, by its address and error code (bits: 0 protection,
+/// 1 write, 2 user, 4 instruction fetch).
+#[must_use]
+pub(crate) fn fault_class(address: Option<u64>, code: Option<u64>, otherwise: Class) -> Class {
+    if code.is_some_and(|c| c & 0x10 != 0) {
+        return Class::WildJump;
+    }
+    match address {
+        Some(at) if at < 0x1_0000 => Class::NullPointer,
+        Some(at) if at < 0x0080_0000_0000_0000 => Class::UserAddress,
+        Some(_) if code.is_some_and(|c| c & 3 == 3) => Class::ReadOnlyWrite,
+        Some(_) => Class::PageFault,
+        None => otherwise,
+    }
+}
+
+/// What a class's message says, without the prefixes.
+pub(crate) fn plain(line: &str) -> &str {
+    panic_words(line).unwrap_or_else(|| bare(line))
+}

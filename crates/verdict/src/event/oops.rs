@@ -1,0 +1,303 @@
+//! What an oops, a warning or a report says beside its first line: registers, place, task, call trace.
+//!
+//! Sources: arch/x86/kernel/{dumpstack,process_64}.c, lib/dump_stack.c, arch/x86/mm/fault.c. Until 4.9 addresses
+//! stand before names (`[<ffffffff8143e2f6>] sysrq_handle_crash+0x16/0x20`), and a null pointer is `(null)`.
+
+use super::class::Class;
+use super::forms::{bare, class_of};
+
+/// How many lines of a report are read.
+const MAX_LINES: usize = 400;
+
+/// A function as the log names it: name, offset, module.
+pub type Named = (String, u64, Option<String>);
+
+/// Registers and place as an oops in the log has them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Oops {
+    /// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`: function, offset, module.
+    pub rip: Option<Named>,
+    /// The program counter, where the kernel printed it.
+    pub pc: Option<u64>,
+    /// `RIP: 0010:0x0`: an address that no symbol covers.
+    pub wild: Option<u64>,
+    /// Registers by their names in lower case.
+    pub registers: Vec<(String, u64)>,
+    /// The address that faulted.
+    pub address: Option<u64>,
+    /// The page fault's error code.
+    pub error_code: Option<u64>,
+    /// The CPU.
+    pub cpu: Option<u32>,
+    /// The thread.
+    pub pid: Option<i32>,
+    /// Its name.
+    pub comm: Option<String>,
+    /// The functions of the call trace, those marked `?` left out.
+    pub trace: Vec<String>,
+    /// `Workqueue: events foo`.
+    pub workqueue: Option<String>,
+    /// `Hardware name: …`.
+    pub hardware: Option<String>,
+    /// The place that the message itself names.
+    pub said: Said,
+}
+
+/// The place that a message names: `WARNING: CPU: 0 PID: 1 at FILE:LINE FUNCTION+0x…`,
+/// `BUG: KASAN: slab-out-of-bounds in FUNCTION+0x…`, `UBSAN: … in FILE:LINE:COLUMN`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Said {
+    /// The file.
+    pub file: Option<String>,
+    /// The line.
+    pub line: Option<u32>,
+    /// The function.
+    pub function: Option<Named>,
+}
+
+/// A number in hex, with or without `0x`.
+pub(crate) fn hex(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let text = text.strip_prefix("0x").unwrap_or(text);
+    let end = text.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(text.len());
+    u64::from_str_radix(text.get(..end)?, 16).ok()
+}
+
+/// An address as `%p` prints it: hex digits, or `(null)`.
+fn pointer(text: &str) -> Option<u64> {
+    let text = text.trim();
+    if text.starts_with("(null)") { Some(0) } else { hex(text) }
+}
+
+/// Reads the report whose first message is line `n`.
+#[must_use]
+pub(crate) fn read(lines: &[&str], n: usize) -> Oops {
+    let rest = lines.get(n..lines.len().min(n.saturating_add(MAX_LINES))).unwrap_or_default();
+    let first = rest.first().copied().unwrap_or_default();
+    let mut out = Oops { said: said(bare(first)), ..Oops::default() };
+    let mut at = State::default();
+    for (i, line) in rest.iter().enumerate() {
+        if i > 0 && (line.contains("---[ end trace") || line.trim_start().starts_with("Kernel panic")) {
+            break;
+        }
+        fault(line, &mut out);
+        header(line, &mut out);
+        place(line, &mut at, &mut out);
+        if !at.user {
+            registers(line, &mut out);
+        }
+        trace(line, &mut at, &mut out);
+    }
+    let paging = matches!(class_of(first), Some((Class::PageFault | Class::NullPointer, _)));
+    if out.address.is_none() && paging {
+        out.address = out.registers.iter().find(|(name, _)| name == "cr2").map(|(_, v)| *v);
+    }
+    out
+}
+
+/// Where in a report the reader is.
+#[derive(Default)]
+struct State {
+    trace: bool,
+    user: bool,
+    /// The line before was `RIP: 0010:[<…>]` without a name, which is on this one.
+    name_follows: bool,
+}
+
+/// Address and error code of a fault.
+fn fault(line: &str, out: &mut Oops) {
+    let text = bare(line);
+    if out.address.is_none() {
+        out.address = if let Some((_, at)) = text.split_once("NULL pointer dereference at ") {
+            pointer(at)
+        } else if let Some((_, at)) = text.split_once("kernel paging request at ") {
+            pointer(at)
+        } else if let Some((_, at)) =
+            text.split_once("dereference, address: ").or_else(|| text.split_once("fault for address: "))
+        {
+            hex(at)
+        } else if text.starts_with("general protection") {
+            text.split_once(" address 0x").and_then(|(_, at)| hex(at))
+        } else {
+            None
+        };
+    }
+    if out.error_code.is_none() {
+        out.error_code = if let Some((_, code)) = text.split_once("error_code(0x") {
+            hex(code)
+        } else if line.trim_start().starts_with("Oops: ") && text.contains(" [#") {
+            // `Oops: 0002 [#1] SMP`; an exception's own name stands there otherwise
+            hex(text).filter(|_| text.starts_with(|c: char| c.is_ascii_hexdigit()))
+        } else {
+            None
+        };
+    }
+}
+
+/// `CPU: 0 PID: 130 Comm: dio Tainted: G …`; until 3.9 `Pid: 130, comm: dio Tainted: G`.
+fn header(line: &str, out: &mut Oops) {
+    let text = line.trim_start();
+    if let Some(rest) = text.strip_prefix("CPU: ")
+        && out.cpu.is_none()
+    {
+        out.cpu = rest.split_whitespace().next().and_then(|c| c.parse().ok());
+        out.pid = after(text, "PID: ").and_then(|p| p.split_whitespace().next()?.parse().ok());
+        out.comm = after(text, "Comm: ").map(comm);
+    } else if let Some(rest) = text.strip_prefix("Pid: ")
+        && out.pid.is_none()
+    {
+        out.pid = rest.split(',').next().and_then(|p| p.trim().parse().ok());
+        out.comm = after(text, "comm: ").map(comm);
+    } else if let Some(rest) = text.strip_prefix("CPU ")
+        && out.cpu.is_none()
+    {
+        out.cpu = rest.trim().parse().ok();
+    } else if let Some(rest) = text.strip_prefix("Workqueue: ") {
+        out.workqueue = Some(rest.trim().to_owned());
+    } else if let Some(rest) = text.strip_prefix("Hardware name: ") {
+        out.hardware = Some(rest.trim().to_owned());
+    }
+}
+
+/// A thread's name may have blanks.
+fn comm(text: &str) -> String {
+    let end = [" Not tainted", " Tainted: ", " Kdump: "].iter().filter_map(|m| text.find(m)).min();
+    text.get(..end.unwrap_or(text.len())).unwrap_or(text).trim().to_owned()
+}
+
+fn after<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    Some(line.split_once(key)?.1)
+}
+
+/// The program counter.
+fn place(line: &str, at: &mut State, out: &mut Oops) {
+    let text = line.trim_start();
+    if std::mem::take(&mut at.name_follows) && out.rip.is_none() {
+        out.rip = symbol(text);
+    }
+    let kernel = ["RIP: 0010:", "RIP: e030:", "IP: "].iter().find_map(|p| text.strip_prefix(p));
+    let Some(said) = kernel else {
+        at.user |= text.starts_with("RIP: 0033:") || text.starts_with("RIP: 002b:");
+        return;
+    };
+    if out.rip.is_some() || out.wild.is_some() {
+        return;
+    }
+    let address = said.split_once("[<").and_then(|(_, rest)| pointer(rest));
+    out.rip = symbol(said);
+    match (&out.rip, address) {
+        (Some(_), at) => out.pc = at,
+        (None, Some(pc)) if said.trim_end().ends_with(">]") && pc >> 63 == 1 => {
+            out.pc = Some(pc);
+            at.name_follows = true;
+        }
+        (None, Some(pc)) => out.wild = Some(pc),
+        (None, None) => out.wild = pointer(said),
+    }
+}
+
+/// The functions of the call trace.
+fn trace(line: &str, at: &mut State, out: &mut Oops) {
+    let text = line.trim();
+    match text {
+        "Call Trace:" => at.trace = true,
+        "</TASK>" => at.trace = false,
+        _ if text.starts_with("Code: ") && !out.trace.is_empty() => at.trace = false,
+        entry if at.trace && !at.user => {
+            let guess = entry.starts_with('?') || entry.contains("] ? ") || entry.contains("> ? ");
+            if let Some((function, ..)) = symbol(entry).filter(|_| !guess && !entry.starts_with("RIP")) {
+                out.trace.push(function);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `name+0x3d4/0x6f0 [module]`, after an address in brackets or not.
+pub(crate) fn symbol(text: &str) -> Option<Named> {
+    let text = text.trim();
+    let text = match text.rsplit_once(">] ") {
+        Some((_, rest)) => rest,
+        None => text,
+    };
+    let (name, rest) = text.split_once("+0x")?;
+    let name = name.rsplit([' ', ']', ':', '(']).next()?;
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
+    if name.is_empty() || !name.chars().all(good) {
+        return None;
+    }
+    let offset = hex(rest)?;
+    // the module stands right behind the size: `+0x3d4/0x6f0 [virtio_ring]`, and then maybe `()` or more
+    let behind = rest
+        .split_once('/')
+        .map_or("", |(_, r)| r.trim_start_matches(|c: char| c.is_ascii_hexdigit() || c == 'x'));
+    let module = behind
+        .trim_start()
+        .strip_prefix('[')
+        .and_then(|m| m.split([']', ' ', '(']).next())
+        .filter(|m| !m.is_empty())
+        .map(str::to_owned);
+    Some((name.to_owned(), offset, module))
+}
+
+/// `RAX: 0000000000000a20 RBX: …` and `RSP: 0018:ff38… EFLAGS: 00000087`
+fn registers(line: &str, out: &mut Oops) {
+    let text = line.trim_start();
+    if !["RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "RSP: ", "CR2: "].iter().any(|s| text.starts_with(s)) {
+        return;
+    }
+    let mut words = text.split_whitespace();
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        let Some(name) = name.strip_suffix(':') else { return };
+        let value = value.rsplit(':').next().unwrap_or(value);
+        if value.len() < 8 || !value.chars().all(|c| c.is_ascii_hexdigit()) {
+            continue;
+        }
+        let name = name.to_ascii_lowercase();
+        if let Some(value) = hex(value)
+            && !out.registers.iter().any(|(n, _)| *n == name)
+        {
+            out.registers.push((name, value));
+        }
+    }
+}
+
+/// The place that the first line of a report names.
+fn said(text: &str) -> Said {
+    let mut out = Said::default();
+    if let Some(at) = text.strip_prefix("kernel BUG at ") {
+        (out.file, out.line) = file_line(at.trim_end_matches('!'));
+    } else if let Some(rest) = text.strip_prefix("WARNING: ") {
+        let (before, behind) = rest
+            .strip_prefix("at ")
+            .map_or_else(|| rest.split_once(" at ").unwrap_or((rest, "")), |behind| ("", behind));
+        let file = behind.split_whitespace().next().unwrap_or_default();
+        // `FILE:LINE at FUNCTION, CPU#0: …` since 6.19, `CPU: 0 PID: 1 at FILE:LINE FUNCTION` before
+        (out.file, out.line) =
+            file_line(if before.starts_with("CPU: ") || before.is_empty() { file } else { before });
+        out.function = symbol(behind.split(',').next().unwrap_or(behind));
+    } else if text.starts_with("UBSAN: ") || text.contains("invalid context at ") {
+        let at = text
+            .split_once("invalid context at ")
+            .or_else(|| text.rsplit_once(" in "))
+            .map_or("", |(_, at)| at);
+        // `FILE:LINE:COLUMN`
+        let at = if at.matches(':').count() == 2 { at.rsplit_once(':').map_or(at, |(at, _)| at) } else { at };
+        (out.file, out.line) = file_line(at);
+    } else if let Some((_, at)) = text.split_once("corrupted in: ") {
+        out.function = symbol(at);
+    } else if text.starts_with("BUG: K") {
+        out.function = text.split_once(" in ").and_then(|(_, at)| symbol(at));
+    } else if let Some(at) = text.strip_prefix("CFI failure at ") {
+        out.function = symbol(at.split(" (").next().unwrap_or(at));
+    }
+    out
+}
+
+/// `drivers/virtio/virtio_ring.c:550`
+fn file_line(text: &str) -> (Option<String>, Option<u32>) {
+    match text.trim().rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?))) {
+        Some((file, line)) if !file.is_empty() => (Some(file.to_owned()), Some(line)),
+        _ => (None, None),
+    }
+}

@@ -1,0 +1,144 @@
+//! The instruction to blame: its place, the condition that led to its trap, the access that it failed in, or who
+//! jumped to where no instruction is.
+
+use crate::access;
+use crate::bug;
+use crate::code::Code;
+use crate::condition;
+use crate::culprit::{self, Culprit};
+use crate::event::{Class, Event};
+use crate::model::{How, Statement, Verdict};
+use crate::names::Namer;
+use crate::related;
+use crate::scene::Scene;
+use base::VirtAddr;
+use kernel::Session;
+
+/// Place, condition or access.
+pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict, scene: &Scene<'_>) {
+    let mut place = culprit::place(s, c.pc);
+    let whence = match (c.how, c.saved_at) {
+        (How::Log, _) => "as the oops in the log has them".to_owned(),
+        (_, Some(at)) => format!("saved at {at:016x} by {}", c.entry.as_deref().unwrap_or("entry code")),
+        _ => String::new(),
+    };
+    let pid = scene.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
+    v.evidence.push(Statement::new(c.how, format!("registers at {place}: {whence}"), &[format!("bt {pid}")]));
+    let entry = bug::entry_at(s, c.pc);
+    if let Some(b) = &entry {
+        // the bug table is the authority: debug information may name a header's inline function
+        if let (Some(file), Some(line)) = (&b.file, b.line) {
+            place.file = Some(file.clone());
+            place.line = Some(line);
+            let what = if b.warning { "WARN" } else { "BUG" };
+            v.evidence.push(Statement::new(
+                How::Table,
+                format!("bug table: {what} at {:016x} is {file}:{line}", b.at),
+                &[format!("sym {:x}", b.at)],
+            ));
+        }
+    }
+    if place.file.is_none()
+        && let Some(said) = event.map(|e| &e.oops.said).filter(|said| said.file.is_some())
+    {
+        place.file.clone_from(&said.file);
+        place.line = said.line;
+    }
+    if v.class == Class::StackOverflow
+        && let Some(caller) = c.frame.and_then(|n| scene.frames().get(n + 1))
+        && s.locate(caller.lookup()).is_some_and(|l| l.symbol.name == place.function)
+    {
+        // the line by which it called itself says more than where the last call ran out of stack
+        let again = culprit::place_of_call(s, caller.lookup());
+        (place.file, place.line) = (again.file, again.line);
+    }
+    v.place = Some(place);
+    let Some(code) = Code::around(s, c.pc) else {
+        v.undetermined
+            .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));
+        return;
+    };
+    let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
+    let callers = c.frame.and_then(|n| scene.frames().get(n + 1..)).unwrap_or_default();
+    let namer = Namer::new(s, &code, &c.regs, cfa).with_callers(callers);
+    let is_trap = entry.is_some()
+        || matches!(v.class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
+    if is_trap {
+        let word = if entry.as_ref().is_some_and(|b| b.warning) { "WARN_ON" } else { "BUG_ON" };
+        match condition::of_trap(&namer, c.pc.0, word) {
+            Ok(found) => {
+                for object in &found.objects {
+                    let tag = s.types().name(object.ty);
+                    let at = object.at;
+                    v.related.push(Statement::new(
+                        How::Memory,
+                        format!("{tag} at {at:016x}:"),
+                        &[format!("{tag} {at:x}")],
+                    ));
+                    v.related.extend(related::of(s, object));
+                }
+                v.evidence.push(Statement::new(
+                    How::Decoded,
+                    found.code.join("; "),
+                    &[format!("dis -x {}", code.symbol)],
+                ));
+                v.condition = Some(found);
+            }
+            Err(why) => v.undetermined.push(format!("the condition: {why}")),
+        }
+        return;
+    }
+    let address = event.and_then(|e| e.oops.address);
+    let error_code =
+        event.and_then(|e| e.oops.error_code).or_else(|| c.entry.as_ref().and_then(|_| c.regs.entry_code()));
+    match access::of_fault(&namer, c.pc.0, v.class, address, error_code) {
+        Ok(found) => v.access = Some(found),
+        Err(why) => v.undetermined.push(format!("the access: {why}")),
+    }
+}
+
+/// Who jumped to where no code is: the call before the return address on top of the stack.
+pub(crate) fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
+    let to = format!("{:016x}", c.pc);
+    let target = format!("the program counter is {}", access::judge(s, c.pc.0));
+    v.evidence.push(Statement::new(c.how, target, &["bt".into()]));
+    let call = c
+        .regs
+        .sp()
+        .and_then(|sp| s.mem().ptr(VirtAddr(sp)).ok())
+        .filter(|ret| s.is_text(*ret))
+        .and_then(|ret| Some((ret, Code::around(s, ret.sub(1))?)));
+    let Some((ret, code)) = call else {
+        v.undetermined.push(format!("who jumped to {to}: no return address on top of the stack"));
+        return;
+    };
+    let Some((ip, operand)) = code.function.call_before(ret.0) else {
+        v.undetermined.push(format!("who jumped to {to}: no call before the return address {ret:x}"));
+        return;
+    };
+    v.place = Some(culprit::place(s, VirtAddr(ip)));
+    let callee_saved = {
+        let set = c.regs.reg_set();
+        let mut kept = arch::Regs::new(set);
+        for &n in set.roles.preserved {
+            kept.put(n, c.regs.get(n));
+        }
+        // nothing ran in the callee: all registers are as at the call
+        for (n, _, value) in c.regs.iter() {
+            kept.set(n, value);
+        }
+        kept
+    };
+    let mut namer = Namer::new(s, &code, &callee_saved, None);
+    namer.at = ip;
+    let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
+    let operand = operand.or_else(|| crate::reach::thunk(s, &code, ip));
+    let found = operand.and_then(|o| access::call_target(&namer, ip, &o));
+    let (text, how, operands) = match found {
+        Some((name, how, rows)) => {
+            (format!("call of {name}, which is {}", access::judge(s, c.pc.0)), how, rows)
+        }
+        None => (format!("call of {to}"), How::Decoded, Vec::new()),
+    };
+    v.access = Some(crate::model::Access { text, how, operands, code: vec![line] });
+}

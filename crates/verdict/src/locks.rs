@@ -1,0 +1,228 @@
+//! Locks that sleep: which one a task waits for, and who has it.
+//!
+//! Sources: kernel/locking/mutex.c (`owner`: a task, its low three bits flags, 4.10), kernel/locking/rwsem.c
+//! (`owner`: a task, its low three bits flags, the lowest set for a reader, 5.3), kernel/hung_task.c (`blocker`,
+//! 6.15). Where the dump has no types, the layouts that there were are tried on the lock's own list of waiters,
+//! which only one of them fits.
+
+use crate::reach::Chain;
+use crate::spin::{both, member_of_lock, symbol_at};
+use base::VirtAddr;
+use kernel::backtrace::Backtrace;
+use kernel::task::Task;
+use kernel::{Session, bind};
+
+bind! {
+    /// `struct mutex`
+    struct Mutex("mutex") { owner: "owner", list: "wait_list" | "first_waiter" }
+}
+bind! {
+    /// `struct rw_semaphore`
+    struct RwSemaphore("rw_semaphore") { owner: "owner", list: "wait_list" | "first_waiter" }
+}
+bind! {
+    /// `struct mutex_waiter`, on the stack of who waits
+    struct MutexWaiter("mutex_waiter") { list: "list", task: "task" }
+}
+bind! {
+    /// `struct rwsem_waiter`, on the stack of who waits
+    struct RwsemWaiter("rwsem_waiter") { list: "list", task: "task" }
+}
+
+/// A kind of lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Mutex,
+    RwSemaphore,
+}
+
+impl Kind {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Kind::Mutex => "mutex",
+            Kind::RwSemaphore => "rw_semaphore",
+        }
+    }
+}
+
+/// A lock that a task waits for.
+#[derive(Clone, Debug)]
+pub(crate) struct Lock<'s> {
+    pub(crate) kind: Kind,
+    pub(crate) at: VirtAddr,
+    /// A symbol, or a path from the variables of who waits; empty where neither is known.
+    pub(crate) name: String,
+    pub(crate) owner: Owner<'s>,
+}
+
+/// Who has a lock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Owner<'s> {
+    pub(crate) task: Option<&'s Task>,
+    /// Readers have it; the task is the last of them that took it.
+    pub(crate) readers: bool,
+}
+
+/// Where a lock has its owner and its list of waiters.
+#[derive(Clone, Copy)]
+struct Layout {
+    owner: Option<u64>,
+    list: u64,
+    /// The list's head is an entry like the others; since 7.0 a pointer to the first.
+    head: bool,
+}
+
+/// Layouts of kernels whose dumps have no types: a mutex since 4.10 and before, a semaphore since 5.3, until 4.x
+/// and between.
+const MUTEXES: [Layout; 2] =
+    [Layout { owner: Some(0), list: 16, head: true }, Layout { owner: Some(24), list: 8, head: true }];
+const SEMAPHORES: [Layout; 3] = [
+    Layout { owner: Some(8), list: 24, head: true },
+    Layout { owner: None, list: 16, head: true },
+    Layout { owner: Some(32), list: 8, head: true },
+];
+
+fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
+    let (owner, list) = match kind {
+        Kind::Mutex => {
+            let b = s.bind::<Mutex>();
+            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
+        }
+        Kind::RwSemaphore => {
+            let b = s.bind::<RwSemaphore>();
+            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
+        }
+    };
+    match list {
+        Some((list, size)) => vec![Layout { owner, list, head: size != Some(8) }],
+        None if kind == Kind::Mutex => MUTEXES.to_vec(),
+        None => SEMAPHORES.to_vec(),
+    }
+}
+
+/// Functions that take a lock, its address in the first argument.
+pub(crate) fn kind_of(function: &str) -> Option<Kind> {
+    let name = crate::code::base_name(function);
+    let mutex = name.starts_with("__mutex_lock")
+        || name.starts_with("mutex_lock")
+        || name.starts_with("__ww_mutex_lock");
+    let semaphore =
+        ["rwsem_down_", "down_read", "down_write", "__down_read", "__down_write", "call_rwsem_down_"]
+            .iter()
+            .any(|f| name.starts_with(f))
+            && !name.ends_with("_trylock");
+    match (mutex, semaphore) {
+        (true, _) => Some(Kind::Mutex),
+        (_, true) => Some(Kind::RwSemaphore),
+        _ => None,
+    }
+}
+
+/// The lock that a sleeping task waits for.
+pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task: &Task) -> Option<Lock<'s>> {
+    let frames = &bt.unwound.frames;
+    let (n, kind) = names.iter().enumerate().find_map(|(n, name)| Some((n, kind_of(name)?)))?;
+    let outside = (n..names.len()).find(|m| names.get(*m).is_some_and(|name| kind_of(name).is_none()));
+    let chain = Chain::of(s, frames, 0, outside.unwrap_or(n));
+    let (value, path) = outside.map(|m| chain.passed(m)).unwrap_or_default();
+    let found = |at: VirtAddr| owner(s, kind, at).map(|owner| (at, owner));
+    let (at, owner) = listed(s, bt, n, kind, task)
+        .and_then(found)
+        .or_else(|| chain.first_argument(n).map(VirtAddr).and_then(found))
+        .or_else(|| value.map(VirtAddr).and_then(found))?;
+    let own = path.filter(|_| value == Some(at.0)).map(|p| member_of_lock(&p));
+    let own = own.unwrap_or_default();
+    let name = symbol_at(s, at).map_or_else(|| own.clone(), |symbol| both(&own, &symbol));
+    Some(Lock { kind, at, name, owner })
+}
+
+/// The lock whose list of waiters leads to an entry of this task on its own stack.
+fn listed(s: &Session, bt: &Backtrace, n: usize, kind: Kind, task: &Task) -> Option<VirtAddr> {
+    let frame = bt.unwound.frames.get(n)?;
+    let mem = s.mem();
+    let (list_at, task_at) = if kind == Kind::Mutex {
+        let w = s.bind::<MutexWaiter>();
+        (w.list.offset().unwrap_or(0), w.task.offset().unwrap_or(16))
+    } else {
+        let w = s.bind::<RwsemWaiter>();
+        (w.list.offset().unwrap_or(0), w.task.offset().unwrap_or(16))
+    };
+    let stack = bt.stacks.first()?;
+    for word in 0..128_u64 {
+        let waiter = frame.sp.add(word * 8);
+        if mem.ptr(waiter.add(task_at)).ok() != Some(task.at) {
+            continue;
+        }
+        let own = waiter.add(list_at);
+        let mut here = own;
+        // the head is the only entry that is on nobody's stack: its owner word must be one
+        for _ in 0..64 {
+            let Ok(next) = mem.ptr(here) else { break };
+            if next == own || mem.ptr(next.add(8)).ok() != Some(here) {
+                break;
+            }
+            let is_waiter =
+                s.tasks().at(mem.ptr(next.sub(list_at).add(task_at)).unwrap_or_default()).is_some();
+            let lock = layouts(s, kind)
+                .into_iter()
+                .map(|l| next.sub(l.list))
+                .find(|at| !is_waiter && !stack.contains(next) && owner(s, kind, *at).is_some());
+            if lock.is_some() {
+                return lock;
+            }
+            here = next;
+        }
+    }
+    None
+}
+
+/// The owner of a lock, where the memory at its address can be one.
+pub(crate) fn owner<'s>(s: &'s Session, kind: Kind, at: VirtAddr) -> Option<Owner<'s>> {
+    if at.0 >> 63 == 0 || at.0 % 8 != 0 {
+        return None;
+    }
+    layouts(s, kind).into_iter().find_map(|l| owner_by(s, kind, at, l))
+}
+
+fn owner_by<'s>(s: &'s Session, kind: Kind, at: VirtAddr, l: Layout) -> Option<Owner<'s>> {
+    let mem = s.mem();
+    let head = at.add(l.list);
+    let next = mem.ptr(head).ok()?;
+    if l.head {
+        // a list: its neighbours point back
+        let prev = mem.ptr(head.add(8)).ok()?;
+        if mem.ptr(next.add(8)).ok()? != head || mem.ptr(prev).ok()? != head {
+            return None;
+        }
+    } else if !next.is_null() && next.0 >> 63 == 0 {
+        return None;
+    }
+    let Some(owner_at) = l.owner else { return Some(Owner::default()) };
+    let word = mem.u64(at.add(owner_at)).ok()?;
+    let readers = kind == Kind::RwSemaphore && word & 1 == 1;
+    let task = word & !7;
+    if task == 0 {
+        return Some(Owner { task: None, readers });
+    }
+    match s.tasks().at(VirtAddr(task)) {
+        Some(task) => Some(Owner { task: Some(task), readers }),
+        // a reader may have gone since
+        None if readers => Some(Owner { task: None, readers }),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_by_the_lock_that_they_take() {
+        assert_eq!(kind_of("__mutex_lock.constprop.0"), Some(Kind::Mutex));
+        assert_eq!(kind_of("rwsem_down_write_slowpath"), Some(Kind::RwSemaphore));
+        assert_eq!(kind_of("call_rwsem_down_read_failed"), Some(Kind::RwSemaphore));
+        assert_eq!(kind_of("down_write_killable"), Some(Kind::RwSemaphore));
+        assert_eq!(kind_of("down_interruptible"), None);
+        assert_eq!(kind_of("vfs_read"), None);
+    }
+}

@@ -1,0 +1,428 @@
+//! Functions that say how a death was carried out, found or waited for, and not where it came from: they are
+//! passed over where a function is to be blamed, and in signatures.
+
+/// What dying goes through.
+const DYING: &[&str] = &[
+    "machine_kexec",
+    "native_machine_crash_shutdown",
+    "machine_crash_shutdown",
+    "__crash_kexec",
+    "crash_kexec",
+    "panic",
+    "vpanic",
+    "nmi_panic",
+    "check_panic_on_warn",
+    "oops_end",
+    "die",
+    "die_addr",
+    "__die",
+    "do_trap",
+    "do_trap_no_signal",
+    "do_error_trap",
+    "handle_bug",
+    "no_context",
+    "__bad_area_nosemaphore",
+    "bad_area_nosemaphore",
+    "page_fault_oops",
+    "kernelmode_fixup_or_oops",
+    "__do_page_fault",
+    "do_page_fault",
+    "do_kern_addr_fault",
+    "do_user_addr_fault",
+    "do_invalid_op",
+    "do_general_protection",
+    "do_divide_error",
+    "do_double_fault",
+    "do_stack_segment",
+    "dump_stack",
+    "dump_stack_lvl",
+    "__dump_stack",
+    "show_stack",
+    "handle_stack_overflow",
+    "emergency_restart",
+    "__stack_chk_fail",
+    "page_fault",
+    "async_page_fault",
+    "invalid_op",
+    "general_protection",
+    "divide_error",
+    "double_fault",
+    "error_entry",
+    "error_exit",
+    "exc_page_fault",
+    "exc_invalid_op",
+    "exc_general_protection",
+    "exc_divide_error",
+    "exc_double_fault",
+    "crash_nmi_callback",
+    "stop_this_cpu",
+    "nmi_handle",
+    "default_do_nmi",
+    "do_nmi",
+    "exc_nmi",
+    "nmi",
+    "end_repeat_nmi",
+    "first_nmi",
+    "sysvec_reboot",
+    "__sysvec_reboot",
+    "reboot_interrupt",
+    "smp_reboot_interrupt",
+];
+
+/// What takes a lock that spins.
+const SPINNING: &[&str] = &[
+    "native_queued_spin_lock_slowpath",
+    "queued_spin_lock_slowpath",
+    "__pv_queued_spin_lock_slowpath",
+    "resilient_queued_spin_lock_slowpath",
+    "resilient_tas_spin_lock",
+    "queued_read_lock_slowpath",
+    "queued_write_lock_slowpath",
+    "virt_spin_lock",
+    "__ticket_spin_lock",
+    "ticket_spin_lock",
+    "do_raw_spin_lock",
+    "kvm_wait",
+    "pv_wait_head_or_lock",
+    "pv_wait_node",
+    "kvm_lock_spinning",
+    "xen_lock_spinning",
+    "osq_lock",
+    "mutex_spin_on_owner",
+    "mutex_optimistic_spin",
+    "rwsem_optimistic_spin",
+    "rwsem_spin_on_owner",
+];
+
+/// What takes a lock that sleeps, or waits for something.
+const WAITING: &[&str] = &[
+    "schedule",
+    "__schedule",
+    "schedule_preempt_disabled",
+    "io_schedule",
+    "__switch_to_asm",
+    "context_switch",
+    "schedule_idle",
+    "preempt_schedule",
+    "preempt_schedule_common",
+    "preempt_schedule_irq",
+    "preempt_schedule_thunk",
+    "preempt_schedule_notrace",
+    "__cond_resched",
+    "_cond_resched",
+    "schedule_debug",
+    "__schedule_bug",
+    "___might_sleep",
+    "__might_sleep",
+    "__might_resched",
+    "__wait_for_common",
+    "wait_for_common",
+    "do_wait_for_common",
+    "wait_for_common_io",
+    "bit_wait",
+    "bit_wait_io",
+    "bit_wait_timeout",
+    "out_of_line_wait_on_bit",
+    "out_of_line_wait_on_bit_lock",
+    "wake_bit_function",
+    "sleep_on_page",
+    "sleep_on_page_killable",
+    "sleep_on_buffer",
+    "prepare_to_wait",
+    "prepare_to_wait_event",
+    "finish_wait",
+    "synchronize_rcu",
+    "synchronize_sched",
+    "__wait_rcu_gp",
+    "wait_rcu_gp",
+    "synchronize_rcu_normal",
+    "synchronize_rcu_expedited",
+    "__synchronize_srcu",
+    "synchronize_srcu",
+    "do_nanosleep",
+    "msleep",
+    "msleep_interruptible",
+    "usleep_range",
+    "usleep_range_state",
+    "io_schedule_timeout",
+    "flush_work",
+    "__flush_work",
+    "flush_workqueue",
+    "__flush_workqueue",
+    "cancel_work_sync",
+    "__cancel_work_sync",
+    "__cancel_work_timer",
+    "__cancel_delayed_work_sync",
+    "cancel_delayed_work_sync",
+    "flush_delayed_work",
+    "thread_return",
+    "call_rwsem_down_read_failed",
+    "call_rwsem_down_write_failed",
+    "wait_woken",
+];
+
+/// Beginnings of the names of functions that take locks, sleep or wait.
+const WAITING_FAMILIES: &[&str] = &[
+    "_raw_spin_lock",
+    "_raw_spin_trylock",
+    "_raw_read_lock",
+    "_raw_write_lock",
+    "_spin_lock",
+    "__raw_spin_lock",
+    "__mutex_",
+    "mutex_lock",
+    "ww_mutex_lock",
+    "__ww_mutex_lock",
+    "__down",
+    "down_",
+    "rwsem_",
+    "__rwsem",
+    "rt_mutex_",
+    "__rt_mutex",
+    "rt_spin_lock",
+    "percpu_down_",
+    "__percpu_down_",
+    "percpu_rwsem_wait",
+    "schedule_timeout",
+    "schedule_hrtimeout",
+    "wait_for_completion",
+    "__wait_on_bit",
+    "folio_wait_",
+    "__folio_lock",
+    "wait_on_page_",
+    "__lock_page",
+    "__wait_on_buffer",
+    "__lock_buffer",
+    "__wait_on_freeing_inode",
+];
+
+/// What finds and tells of trouble.
+const FINDING: &[&str] = &[
+    "__warn",
+    "warn_slowpath_fmt",
+    "warn_slowpath_null",
+    "warn_slowpath_common",
+    "warn_slowpath_fmt_taint",
+    "__warn_printk",
+    "report_bug",
+    "__report_bug",
+    "fixup_bug",
+    "__WARN_trap",
+    "watchdog_timer_fn",
+    "watchdog_overflow_callback",
+    "watchdog_hardlockup_check",
+    "watchdog_check_hardlockup_other_cpu",
+    "watchdog_buddy_check_hardlockup",
+    "is_hardlockup",
+    "__perf_event_overflow",
+    "perf_event_overflow",
+    "intel_pmu_handle_irq",
+    "handle_pmi_common",
+    "x86_pmu_handle_irq",
+    "amd_pmu_handle_irq",
+    "perf_event_nmi_handler",
+    "print_cpu_stall",
+    "check_cpu_stall",
+    "rcu_pending",
+    "rcu_check_callbacks",
+    "rcu_sched_clock_irq",
+    "panic_on_rcu_stall",
+    "print_other_cpu_stall",
+    "print_report",
+    "end_report",
+    "print_address_description",
+    "check_memory_region",
+    "__check_region",
+    "object_err",
+    "slab_err",
+    "slab_bug",
+    "slab_fix",
+    "print_trailer",
+    "check_bytes_and_report",
+    "check_object",
+    "on_freelist",
+    "alloc_debug_processing",
+    "free_debug_processing",
+    "slab_pad_check",
+    "bad_page",
+    "refcount_warn_saturate",
+    "refcount_error_report",
+    "fortify_panic",
+    "__fortify_panic",
+    "__fortify_report",
+    "usercopy_abort",
+    "usercopy_warn",
+    "__check_object_size",
+    "__check_heap_object",
+    "report_usercopy",
+    "handle_overflow",
+    "add_taint",
+    "check_slab",
+    "free_page_is_bad",
+    "check_free_page_bad",
+    "check_new_page_bad",
+    "val_to_string",
+    "ubsan_epilogue",
+    "ubsan_prologue",
+    "report_cfi_failure",
+    "handle_cfi_failure",
+];
+
+/// Beginnings of the names of functions that find trouble.
+const FINDING_FAMILIES: &[&str] = &[
+    "kasan_",
+    "__kasan_",
+    "__asan_",
+    "kfence_",
+    "__kfence",
+    "ubsan_",
+    "__ubsan_",
+    "kmsan_",
+    "__msan_",
+    "__list_add_valid",
+    "__list_del_entry_valid",
+];
+
+/// What gives and takes memory, where damage of it is found.
+const ALLOCATING: &[&str] = &[
+    "free_to_partial_list",
+    "__slab_free",
+    "slab_free",
+    "kfree",
+    "kmem_cache_free",
+    "___slab_alloc",
+    "__slab_alloc",
+    "get_partial_node",
+    "get_any_partial",
+    "new_slab",
+    "allocate_slab",
+    "free_pages_prepare",
+    "free_unref_page",
+    "free_unref_page_prepare",
+    "free_unref_page_commit",
+    "free_pcppages_bulk",
+    "__free_one_page",
+    "__free_pages_ok",
+    "__free_pages",
+    "free_pages",
+    "get_page_from_freelist",
+    "prep_new_page",
+    "post_alloc_hook",
+    "rmqueue",
+    "alloc_pages",
+    "alloc_pages_mpol",
+    "alloc_pages_noprof",
+    "discard_slab",
+    "__free_slab",
+    "free_the_page",
+    "free_frozen_pages",
+    "__free_frozen_pages",
+    "___free_pages",
+    "do_slab_free",
+];
+/// Beginnings of the names of such functions.
+const ALLOCATING_FAMILIES: &[&str] = &[
+    "__alloc_pages",
+    "alloc_pages_",
+    "kmem_cache_alloc",
+    "__kmem_cache_",
+    "__kmalloc",
+    "kmalloc_",
+    "kzalloc",
+];
+
+/// What only passes time.
+const DELAYING: &[&str] = &[
+    "delay_tsc",
+    "delay_loop",
+    "delay_halt",
+    "delay_halt_tpause",
+    "delay_halt_mwaitx",
+    "delay_mwaitx",
+    "__delay",
+    "__udelay",
+    "__ndelay",
+    "__const_udelay",
+    "mdelay",
+    "native_pause",
+    "cpu_relax",
+    "rep_nop",
+];
+
+/// The name without the compiler's suffixes and without the entry code's prefix.
+fn base(name: &str) -> &str {
+    crate::code::base_name(name)
+}
+
+/// True for functions that dying goes through.
+pub(crate) fn is_dying(name: &str) -> bool {
+    let name = base(name);
+    DYING.contains(&name) || name.starts_with("asm_exc_") || name.starts_with("asm_sysvec_reboot")
+}
+
+/// True for functions that take a spinning lock, or wait for one.
+pub(crate) fn is_spinning(name: &str) -> bool {
+    let name = base(name);
+    SPINNING.contains(&name)
+}
+
+/// True for functions that wait for something, or take a lock.
+pub(crate) fn is_waiting(name: &str) -> bool {
+    let name = base(name);
+    SPINNING.contains(&name)
+        || WAITING.contains(&name)
+        || WAITING_FAMILIES.iter().any(|f| name.starts_with(f))
+        || matches!(name, "down" | "__down" | "down_interruptible" | "down_killable" | "down_timeout")
+}
+
+/// True for functions that only pass time.
+pub(crate) fn is_delaying(name: &str) -> bool {
+    DELAYING.contains(&base(name))
+}
+
+/// True for functions that find trouble and tell of it.
+pub(crate) fn is_finding(name: &str) -> bool {
+    let name = base(name);
+    FINDING.contains(&name) || FINDING_FAMILIES.iter().any(|f| name.starts_with(f))
+}
+
+/// True for functions that give and take memory.
+pub(crate) fn is_allocating(name: &str) -> bool {
+    let name = base(name);
+    ALLOCATING.contains(&name) || ALLOCATING_FAMILIES.iter().any(|f| name.starts_with(f))
+}
+
+/// True for functions that copy or set memory for others, where a sanitizer found an access.
+pub(crate) fn is_copying(name: &str) -> bool {
+    let name = base(name).trim_start_matches('_');
+    [
+        "memcpy", "memset", "memmove", "memcmp", "strcpy", "strncpy", "strscpy", "strcat", "strlen",
+        "strnlen", "strcmp",
+    ]
+    .contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_and_their_compilers_parts() {
+        for name in [
+            "_raw_spin_lock_irqsave",
+            "__mutex_lock.constprop.0",
+            "down_write_killable",
+            "schedule_timeout",
+            "down",
+        ] {
+            assert!(is_waiting(name), "{name}");
+        }
+        for name in ["download_firmware", "vfs_read", "rescuer_thread", "scheduler_tick"] {
+            assert!(!is_waiting(name), "{name}");
+        }
+        assert!(is_dying("vpanic") && is_dying("asm_exc_page_fault") && !is_dying("panic_gov_read"));
+        assert!(is_spinning("native_queued_spin_lock_slowpath.part.0"));
+        assert!(is_finding("kasan_report") && is_finding("__warn") && !is_finding("warn_me"));
+        assert!(is_delaying("delay_tsc") && is_copying("__memcpy"));
+    }
+}

@@ -1,0 +1,231 @@
+//! Whom the verdict is of: the task, its frames, and the frame to blame.
+
+use crate::event::{Class, Event, Subject};
+use crate::machinery;
+use kernel::Session;
+use kernel::backtrace::Backtrace;
+use kernel::task::Task;
+use unwind::Frame;
+
+/// The task that the verdict is of, and its frames.
+pub(crate) struct Scene<'s> {
+    pub(crate) task: Option<&'s Task>,
+    pub(crate) bt: Option<Backtrace>,
+}
+
+impl<'s> Scene<'s> {
+    /// The scene of an event; without one, that of the task that panicked.
+    pub(crate) fn of(s: &'s Session, event: Option<&Event>) -> Self {
+        let task = event
+            .and_then(|e| stalled(s, e).or_else(|| named(s, e)))
+            // never one that merely ran: what is said of it would be said of the wrong task
+            .or_else(|| kernel::panic::known_panic_task(s));
+        Self::of_task(s, task)
+    }
+
+    /// The scene of a task.
+    pub(crate) fn of_task(s: &'s Session, task: Option<&'s Task>) -> Self {
+        Self { task, bt: task.map(|t| s.backtrace(t)) }
+    }
+
+    /// The frames, innermost first.
+    pub(crate) fn frames(&self) -> &[Frame] {
+        self.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default()
+    }
+
+    /// The function of each frame; empty where no symbol covers it.
+    pub(crate) fn names(&self, s: &Session) -> Vec<String> {
+        let name = |f: &Frame| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default();
+        self.frames().iter().map(name).collect()
+    }
+}
+
+/// The task that the oops names. It may be gone, and its pid taken by another.
+fn named<'s>(s: &'s Session, event: &Event) -> Option<&'s Task> {
+    let pid = event.oops.pid?;
+    let cpu = event.oops.cpu;
+    s.tasks()
+        .with_pid(pid)
+        .find(|t| pid != 0 || Some(t.cpu) == cpu)
+        .filter(|t| event.oops.comm.as_deref().is_none_or(|c| c == t.comm))
+}
+
+/// The task that stands still: of several that hang, the first that still does.
+fn stalled<'s>(s: &'s Session, event: &Event) -> Option<&'s Task> {
+    if !event.class.is_stall() {
+        return None;
+    }
+    event.others.iter().chain(&event.subject).find_map(|subject| match event.class {
+        Class::HungTask => of_subject(s, subject).filter(|t| !t.active && t.state & 2 != 0),
+        // of CPUs the one that the panic was for
+        _ if Some(subject) == event.subject.as_ref() => of_subject(s, subject),
+        _ => None,
+    })
+}
+
+/// The task that a message of a watchdog is of.
+pub(crate) fn of_subject<'s>(s: &'s Session, subject: &Subject) -> Option<&'s Task> {
+    match (subject.pid, subject.cpu) {
+        (Some(pid), cpu) => s
+            .tasks()
+            .with_pid(pid)
+            .find(|t| pid != 0 || Some(t.cpu) == cpu)
+            .filter(|t| subject.comm.as_deref().is_none_or(|c| c == t.comm)),
+        (None, Some(cpu)) => s.tasks().on_cpu(cpu),
+        (None, None) => None,
+    }
+}
+
+/// The frame that a CPU ran when the last interrupt came (the watchdog's, or the one that stopped it): the first
+/// behind registers that entry code saved. The innermost where nothing interrupted it.
+pub(crate) fn interrupted(frames: &[Frame]) -> Option<usize> {
+    match frames.iter().position(|f| f.saved.is_some()) {
+        Some(n) => {
+            let saved = frames.get(n)?.saved.as_ref()?;
+            (!saved.user && n + 1 < frames.len()).then_some(n + 1)
+        }
+        None => (!frames.is_empty()).then_some(0),
+    }
+}
+
+/// The innermost frame from which registers can be followed out to frame `n`: the one that the last saved registers
+/// before it are of.
+pub(crate) fn last_saved(frames: &[Frame], n: usize) -> usize {
+    frames.get(..n).and_then(|before| before.iter().rposition(|f| f.saved.is_some())).map_or(0, |at| at + 1)
+}
+
+/// The frame to blame for a death that no instruction tells of: the first that is neither of the machinery of
+/// dying and watching nor of that of waiting. `None` where no frame is to blame: the hardware, or a request.
+pub(crate) fn blamed(class: Class, names: &[String], frames: &[Frame]) -> Option<usize> {
+    let waits = |n: &str| machinery::is_waiting(n) || machinery::is_delaying(n);
+    let after_panic = names
+        .iter()
+        .rposition(|n| matches!(crate::code::base_name(n), "panic" | "vpanic" | "nmi_panic"))
+        .map_or(0, |n| n + 1);
+    let first = |from: usize, pass: &dyn Fn(&str) -> bool| {
+        (from..frames.len()).find(|n| {
+            let guess = frames.get(*n).is_some_and(|f| f.how.is_guess());
+            names.get(*n).is_some_and(|name| !name.is_empty() && !guess && !pass(name))
+        })
+    };
+    match class {
+        Class::SoftLockup | Class::HardLockup | Class::RcuStall | Class::Deadlock => {
+            first(interrupted(frames)?, &waits)
+        }
+        Class::HungTask => first(0, &waits),
+        // what it came upon
+        Class::Nmi | Class::Watchdog => first(interrupted(frames).filter(|n| *n > 0)?, &waits),
+        Class::Atomic => {
+            first(after_panic, &|n| waits(n) || machinery::is_finding(n) || machinery::is_dying(n))
+        }
+        Class::Panic if after_panic > 0 => first(after_panic, &|_| false),
+        Class::StackProtector if after_panic > 0 => first(after_panic, &machinery::is_dying),
+        Class::Sanitizer
+        | Class::Ubsan
+        | Class::SlabCorruption
+        | Class::PageCorruption
+        | Class::LockMisuse => first(after_panic, &|n| {
+            machinery::is_finding(n)
+                || machinery::is_dying(n)
+                || machinery::is_copying(n)
+                || machinery::is_allocating(n)
+        }),
+        Class::Warning | Class::Refcount | Class::ListCorruption | Class::Overflow if after_panic > 0 => {
+            first(after_panic, &|n| machinery::is_finding(n) || machinery::is_dying(n))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arch::Regs;
+    use base::VirtAddr;
+    use unwind::{How, Saved};
+
+    /// Frames by name; `name!` is entry code that saved the kernel's registers, `name?` a guess.
+    fn frames(text: &str) -> (Vec<String>, Vec<Frame>) {
+        let frame = |name: &str| Frame {
+            pc: VirtAddr(0xffff_ffff_8100_0000),
+            is_call: true,
+            slot: None,
+            sp: VirtAddr(0),
+            cfa: None,
+            how: if name.ends_with('?') { How::Scan } else { How::Orc },
+            regs: Regs::new(arch::default().reg_set()),
+            saved: name.ends_with(['!', '*']).then(|| Saved {
+                at: VirtAddr(0),
+                regs: Regs::new(arch::default().reg_set()),
+                full: true,
+                user: name.ends_with('*'),
+            }),
+            stack: None,
+        };
+        let names = text.split(' ').map(|n| n.trim_end_matches(['!', '?', '*']).to_owned()).collect();
+        (names, text.split(' ').map(frame).collect())
+    }
+
+    #[test]
+    fn the_frame_to_blame() {
+        for (class, text, want) in [
+            (
+                Class::SoftLockup,
+                "vpanic panic watchdog_timer_fn __hrtimer_run_queues asm_sysvec_apic_timer_interrupt! native_queued_spin_lock_slowpath _raw_spin_lock take_both work",
+                Some("take_both"),
+            ),
+            (
+                Class::SoftLockup,
+                "panic watchdog_timer_fn apic_timer_interrupt! delay_tsc __const_udelay spin_for spin_write",
+                Some("spin_for"),
+            ),
+            (Class::SoftLockup, "panic watchdog_timer_fn apic_timer_interrupt*", None),
+            (Class::HardLockup, "crash_nmi_callback nmi! irq_off_loop hard_write", Some("irq_off_loop")),
+            (Class::Deadlock, "native_queued_spin_lock_slowpath _raw_spin_lock take_both", Some("take_both")),
+            (
+                Class::HungTask,
+                "__schedule schedule schedule_preempt_disabled __mutex_lock.constprop.0 audit vfs_write",
+                Some("audit"),
+            ),
+            (
+                Class::HungTask,
+                "__schedule schedule_timeout wait_for_completion stale? waiter",
+                Some("waiter"),
+            ),
+            (
+                Class::Atomic,
+                "vpanic panic check_panic_on_warn __schedule_bug __schedule schedule schedule_timeout msleep sleeper",
+                Some("sleeper"),
+            ),
+            (Class::Panic, "__crash_kexec vpanic panic give_up work", Some("give_up")),
+            (Class::StackProtector, "panic __stack_chk_fail smash write", Some("smash")),
+            (
+                Class::Sanitizer,
+                "panic check_panic_on_warn end_report kasan_report __asan_load8 memcpy copy_it write",
+                Some("copy_it"),
+            ),
+            (
+                Class::SlabCorruption,
+                "panic add_taint.cold check_bytes_and_report.cold check_object free_to_partial_list close_it write",
+                Some("close_it"),
+            ),
+            (
+                Class::PageCorruption,
+                "panic add_taint.cold bad_page.cold __free_pages_ok give_back",
+                Some("give_back"),
+            ),
+            (Class::Warning, "panic __warn warn_slowpath_fmt complain write", Some("complain")),
+            (
+                Class::Nmi,
+                "panic nmi_panic unknown_nmi_error default_do_nmi asm_exc_nmi! busy write",
+                Some("busy"),
+            ),
+            (Class::OutOfMemory, "panic out_of_memory alloc", None),
+            (Class::MachineCheck, "panic mce_panic do_machine_check", None),
+        ] {
+            let (names, frames) = frames(text);
+            let found = blamed(class, &names, &frames).map(|n| names[n].as_str());
+            assert_eq!(found, want, "{class:?}: {text}");
+        }
+    }
+}

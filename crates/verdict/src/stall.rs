@@ -1,0 +1,94 @@
+//! What a death by standing still adds to its headline and evidence: how long, the loop that a CPU is in.
+
+use crate::event::{Class, Event, Subject};
+use crate::hang;
+use crate::model::{How, Statement, Verdict};
+use crate::scene::Scene;
+use crate::spin;
+use crate::waits::{Waits, What};
+use kernel::Session;
+use kernel::task::Task;
+
+/// `CPU 1, 26 s` of a subject.
+pub(crate) fn words(class: Class, subject: &Subject) -> String {
+    let mut parts = Vec::new();
+    match (&subject.comm, subject.pid) {
+        (Some(comm), Some(pid)) if class == Class::HungTask => parts.push(format!("{comm}[{pid}]")),
+        _ => parts.extend(subject.cpu.map(|cpu| format!("CPU {cpu}"))),
+    }
+    parts.extend(subject.seconds.map(|n| format!("{n} s")));
+    parts.join(", ")
+}
+
+/// The loop that the CPU is in, where it spins on no lock.
+pub(crate) fn tell(s: &Session, scene: &Scene<'_>, waits: &Waits<'_>, v: &mut Verdict) {
+    if matches!(v.class, Class::Nmi | Class::Watchdog | Class::Sysrq) {
+        // asked to die, mostly because something stood still
+        if let Some(hang) = hang::silent(s) {
+            v.waits.push(hang.evidence);
+            tell_loop(s, &Scene::of_task(s, hang.task), waits, v);
+        }
+    } else if matches!(v.class, Class::SoftLockup | Class::HardLockup | Class::RcuStall) {
+        tell_loop(s, scene, waits, v);
+    }
+}
+
+fn tell_loop(s: &Session, scene: &Scene<'_>, waits: &Waits<'_>, v: &mut Verdict) {
+    let Some(task) = scene.task.filter(|t| t.active) else { return };
+    if waits.of_task(task.at).is_some_and(|w| matches!(w.what, What::Spin(_))) {
+        return;
+    }
+    let Some(l) = spin::looping(s, scene) else { return };
+    let commands = [format!("bt -c {}", task.cpu), format!("dis -x {}", l.function)];
+    let reads = if l.reads.is_empty() { String::new() } else { format!("; it reads {}", l.reads.join(", ")) };
+    let text = format!("CPU {} loops in {} from {} to {}{reads}", task.cpu, l.function, l.from, l.to);
+    v.waits.push(Statement::new(How::Decoded, text, &commands));
+    if !l.body.is_empty() {
+        v.evidence.push(Statement::new(How::Decoded, l.body.join("; "), &commands));
+    }
+}
+
+/// The spinning locks that a task has, of one that must not have slept.
+pub(crate) fn held(s: &Session, task: &Task) -> Vec<Statement> {
+    let row = |t: spin::Taken| {
+        let name = spin::symbol_at(s, t.lock).map_or_else(String::new, |n| format!("{n} "));
+        let text = format!(
+            "{}[{}] has the spinning lock {name}({:x}), taken at {}, and not given back",
+            task.comm, task.pid, t.lock, t.call
+        );
+        Statement::new(How::Guessed, text, &[format!("bt {}", task.pid)])
+    };
+    spin::taken(s, task).into_iter().map(row).collect()
+}
+
+/// The others that hang beside the one that the verdict is of.
+pub(crate) fn others(event: &Event) -> Option<Statement> {
+    let names: Vec<String> =
+        event.others.iter().map(|subject| words(event.class, subject)).filter(|w| !w.is_empty()).collect();
+    (!names.is_empty()).then(|| {
+        let text = format!("told of before: {}", names.join("; "));
+        Statement::new(How::Log, text, &["log".into()])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_in_words() {
+        let subject = |cpu, comm: Option<&str>, pid, seconds| Subject {
+            cpu,
+            comm: comm.map(str::to_owned),
+            pid,
+            seconds,
+        };
+        assert_eq!(
+            words(Class::SoftLockup, &subject(Some(1), Some("cat"), Some(7), Some(26))),
+            "CPU 1, 26 s"
+        );
+        assert_eq!(words(Class::HungTask, &subject(None, Some("dd"), Some(77), Some(120))), "dd[77], 120 s");
+        assert_eq!(words(Class::HardLockup, &subject(Some(2), None, None, None)), "CPU 2");
+        assert_eq!(words(Class::RcuStall, &Subject::default()), "");
+    }
+}
