@@ -107,6 +107,7 @@ fn work(
         say(&format!("crashlens {}", env!("CARGO_PKG_VERSION")));
         if commands::find("sys").is_some() && session.is_some() {
             shell.run_line("sys");
+            shell.run_line("verdict -b");
         }
     }
     for file in &cli.input {
