@@ -147,15 +147,30 @@ impl Session {
     /// The frames of a task.
     #[must_use]
     pub fn backtrace(&self, task: &Task) -> Backtrace {
-        let mut stacks = vec![task_stack(self, task)];
-        if task.active {
-            stacks.extend(cpu_stacks(self, task.cpu));
+        let own = task_stack(self, task);
+        let cpu = if task.active { Some(task.cpu) } else { self.cpu_on(&own) };
+        let mut stacks = vec![own];
+        if let Some(cpu) = cpu {
+            stacks.extend(cpu_stacks(self, cpu));
         }
         let code = SessionCode { session: self };
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
-        let (start, unwound, user) =
-            if task.active { self.active(task, &unwinder) } else { self.sleeping(task, &unwinder) };
+        let (start, unwound, user) = match cpu {
+            Some(cpu) => self.active(cpu, &unwinder),
+            None => self.sleeping(task, &unwinder),
+        };
         Backtrace { start, unwound, stacks, user }
+    }
+
+    /// The CPU whose registers point into this stack: its task ran, also where the run queues that would say so
+    /// are not in the dump.
+    fn cpu_on(&self, stack: &Stack) -> Option<u32> {
+        let cpus: &[(u32, usize)] = self.note_order.get_or_init(|| order_notes(self));
+        let on = |&&(_, index): &&(u32, usize)| {
+            let sp = self.cpu_states().get(index).and_then(|state| state.regs.sp());
+            sp.is_some_and(|sp| stack.contains(VirtAddr(sp)))
+        };
+        cpus.iter().find(on).map(|&(cpu, _)| cpu)
     }
 
     /// The frames from any program counter and stack pointer, on a task's stacks.
@@ -229,8 +244,8 @@ impl Session {
             .find(is_whole)
     }
 
-    fn active(&self, task: &Task, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
-        let note = self.cpu_note(task.cpu).map(|n| n.regs).filter(|r| r.pc().is_some());
+    fn active(&self, cpu: u32, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
+        let note = self.cpu_note(cpu).map(|n| n.regs).filter(|r| r.pc().is_some());
         match note {
             Some(regs) if self.arch().is_user(&regs) => {
                 let none = Unwound { frames: Vec::new(), stopped: StopReason::UserMode };
@@ -247,7 +262,7 @@ impl Session {
             }
             None => match self.stop_call(u, None) {
                 Some(found) => (Start::StopCall, found, None),
-                None => self.lowest_on_stack(u, task.cpu),
+                None => self.lowest_on_stack(u, cpu),
             },
         }
     }

@@ -41,8 +41,10 @@ fn mask(s: &Session, name: &str, old: &str) -> Result<Vec<u32>> {
     let mem = s.mem();
     let at = s.symbol(name).or_else(|| s.symbol(old)).ok_or_else(|| KernelError::NoSymbol(name.into()))?;
     let ids = s.symbol("nr_cpu_ids").and_then(|at| mem.u32(at).ok()).map(u64::from);
-    let built = s.bind::<Cpumask>().size.map(|n| n.saturating_mul(8));
-    let bits = ids.or(built).unwrap_or(64).clamp(1, MAX_CPUS);
+    // where types have to be inferred, that asks for the CPUs: nothing here may ask for types then
+    let built =
+        || if s.loaded().untyped { None } else { s.bind::<Cpumask>().size.map(|n| n.saturating_mul(8)) };
+    let bits = ids.or_else(built).unwrap_or(64).clamp(1, MAX_CPUS);
     let mut out = Vec::new();
     for word in 0..bits.div_ceil(64) {
         let value = mem.u64(at.add(word * 8))?;
