@@ -35,13 +35,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ("tidy", Box::new(tidy::check)),
         ("hermetic tests", Box::new(|| cargo(&["test", "--workspace", "--exclude", TRUTH]))),
         ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens"]))),
-        ("tests on the shipped sample", Box::new(|| truth(&["--test", "sample"], ""))),
+        ("tests on the shipped sample", Box::new(|| truth(&["--test", "sample", "--test", "bad_input"], ""))),
     ];
     if !args.fast {
         steps.push(("fuzz targets", Box::new(|| fuzz::smoke(args.fuzz_seconds))));
         steps.push(("setup", Box::new(|| setup::install(false))));
         steps.push(("corpus", Box::new(|| corpus::quick(false))));
-        steps.push(("truth tests on the corpus", Box::new(|| truth(&["--test", "corpus"], "required"))));
+        steps.push((
+            "truth tests on the corpus",
+            Box::new(|| truth(&["--test", "corpus", "--test", "types"], "required")),
+        ));
         steps.push(("zoo", Box::new(|| corpus::quick(true))));
         steps.push(("truth tests on the zoo", Box::new(|| truth(&["--test", "zoo"], "required"))));
     }

@@ -1,7 +1,7 @@
 //! Names like one that was mistyped: the one search for commands, symbols, types and members.
 //!
 //! Likeness is Damerau's distance (insert, delete, replace, swap), the case of letters aside, within one edit for every
-//! three characters; underscores too many or too few are one edit. A stream of 100 000 names takes some milliseconds.
+//! four characters, one at least; underscores too many or too few are one edit. A stream of 100 000 names takes some milliseconds.
 
 /// Names given at most.
 const MAX: usize = 3;
@@ -33,7 +33,7 @@ impl<'w> Nearest<'w> {
     pub fn new(wanted: &'w str) -> Self {
         let wanted = wanted.as_bytes();
         let limit =
-            if (2..=MAX_LEN).contains(&wanted.len()) { (wanted.len() / 3).clamp(1, MAX_EDITS) } else { 0 };
+            if (2..=MAX_LEN).contains(&wanted.len()) { (wanted.len() / 4).clamp(1, MAX_EDITS) } else { 0 };
         Self { wanted, letters: letters(wanted), limit, best: Vec::new(), rows: Default::default() }
     }
 

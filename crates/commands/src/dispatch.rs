@@ -58,6 +58,12 @@ fn expand_words(aliases: &Aliases, mut words: Vec<String>) -> Vec<String> {
 /// `*name` is `* name`; `p/x` is `p -x`; gdb's words are ours.
 fn respell_first(mut words: Vec<String>) -> Vec<String> {
     let Some(first) = words.first().cloned() else { return words };
+    // info is a command of ours too: of the dump, where no word of gdb's follows
+    if matches!(first.as_str(), "info" | "i")
+        && let Some(ours) = gdb::respell(&words)
+    {
+        return ours;
+    }
     if find(&first).is_some() {
         return words;
     }
@@ -126,6 +132,18 @@ mod tests {
         assert_eq!(expand_alias(&aliases, "px jiffies"), "p -x jiffies");
         assert_eq!(expand_alias(&aliases, "loop"), "loop");
         assert_eq!(answer("man eval").unwrap().command, "help");
+    }
+
+    #[test]
+    fn gdb_words_and_stars_are_ours() {
+        let ours = |line: &str| respell_first(crate::split_words(line)).join(" ");
+        assert_eq!(ours("info locals"), "frame --locals");
+        assert_eq!(ours("i r rip"), "frame --registers rip");
+        assert_eq!(ours("info"), "info");
+        assert_eq!(ours("info -m"), "info -m");
+        assert_eq!(ours("*task_struct init_task"), "* task_struct init_task");
+        assert_eq!(ours("p/x 5"), "p --format=x 5");
+        assert_eq!(ours("ptype pid_t"), "whatis --ptype pid_t");
     }
 
     #[test]

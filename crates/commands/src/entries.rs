@@ -137,7 +137,7 @@ impl<'s> Entries<'s> {
             }
             Type::Pointer { .. } if tree.text.contains(" <") => Some(tree.text.clone()),
             Type::Pointer { .. } => Some(format!("{:#x}", value.to_int(types, mem).ok()? as u64)),
-            Type::Int { size, .. } if *size <= 8 => {
+            Type::Int { size, .. } | Type::Enum { size, .. } if *size <= 8 => {
                 let n = value.to_int(types, mem).ok()?;
                 let bits = u32::try_from(*size * 8).ok()?;
                 Some(if self.hex() {

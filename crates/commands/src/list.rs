@@ -205,7 +205,7 @@ fn walk(mem: &dyn VirtRead, plan: &Plan, see: &mut dyn FnMut(VirtAddr) -> bool) 
         }
         let ends = (at == plan.start && (plan.head || !seen.is_empty()))
             || first == Some(at)
-            || plan.end == Some(at);
+            || (plan.end == Some(at) && (plan.head || !seen.is_empty()));
         if ends {
             return None;
         }
@@ -269,7 +269,13 @@ fn plan(cx: &Cx<'_>, show: &Entries<'_>, args: &ArgMatches) -> Result<Plan, Comm
     }
     let offset = offset.map(|w| show.offset("-o", w)).transpose()?.unwrap_or(0);
     let head_offset = word("head-offset").map(|w| show.offset("-O", w)).transpose()?;
-    let place = what.first().copied().unwrap_or("");
+    let Some(&place) = what.first() else {
+        return Err(CommandError::Usage {
+            command: "list".to_owned(),
+            message: "starting address required".to_owned(),
+            usage: "list [-h | -H] [[-o] OFFSET] [-s STRUCT[.MEMBER]] START".to_owned(),
+        });
+    };
     let start = values::address(cx, s, "list", place)?;
     if start.0 >> 63 != 1
         || s.mem().read(start, &mut [0]).is_err_and(|f| !matches!(f.kind, base::FaultKind::Page(_)))
@@ -341,6 +347,9 @@ mod tests {
         assert_eq!(walked(&[0, 16, 24, 8], &head), (vec![16, 24], None));
         assert_eq!(walked(&[0, 8], &head), (vec![], None));
         assert_eq!(walked(&[0, 16, 0], &head), (vec![16], Some(Broken::Null)));
+        // an end at the start is met when the walk comes back
+        let end = Plan { end: Some(VirtAddr(8)), ..from(8) };
+        assert_eq!(walked(&[0, 16, 24, 8], &end), (vec![8, 16, 24], None));
         let end = Plan { end: Some(VirtAddr(24)), ..head };
         assert_eq!(walked(&[0, 16, 24, 8], &end), (vec![16], None));
     }

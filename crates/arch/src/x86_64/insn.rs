@@ -95,7 +95,8 @@ fn respell(insn: &Instruction, code: &[u8], text: &str) -> String {
     if matches!(opcode, Some(0xd0 | 0xd1)) {
         text = text.replace("$0x1,", "$1,"); // the 1 is part of the opcode
     }
-    for (from, to) in [("pushq  ", "push   "), ("popq   ", "pop    ")] {
+    // sal is the other name of shl
+    for (from, to) in [("pushq  ", "push   "), ("popq   ", "pop    "), ("sal", "shl")] {
         if let Some(rest) = text.strip_prefix(from) {
             text = format!("{to}{rest}");
         }
@@ -211,6 +212,7 @@ mod tests {
             (&[0xee], "out    %al,(%dx)"),
             (&[0xe4, 0x60], "in     $0x60,%al"),
             (&[0xf3, 0x66, 0x6d], "rep insw (%dx),%es:(%rdi)"),
+            (&[0xc0, 0x74, 0x2c, 0x8b, 0x43], "shlb   $0x43,-0x75(%rsp,%rbp,1)"),
             (&[0x06], "(bad)"),
         ];
         for (bytes, want) in table {

@@ -135,10 +135,13 @@ impl Command for Dis {
 /// The place and the count.
 fn operands<'w>(words: &[&'w str]) -> Result<(&'w str, Option<u64>), CommandError> {
     let number = |text: &str| {
-        crate::eval::value(text, &|_| None)
-            .ok()
-            .filter(|n| (1..=MAX_COUNT).contains(n))
-            .ok_or_else(|| CommandError::failed("dis", format_args!("not a valid number: {text}")))
+        let value = crate::eval::value(text, &|_| None);
+        let value =
+            value.map_err(|_| CommandError::failed("dis", format_args!("not a valid number: {text}")))?;
+        if (1..=MAX_COUNT).contains(&value) {
+            return Ok(value);
+        }
+        Err(CommandError::failed("dis", format_args!("invalid count argument: {text} (1 to {MAX_COUNT})")))
     };
     match words {
         [] => Err(CommandError::Usage {
@@ -304,8 +307,8 @@ fn fill(s: &Session, insn: &Insn, shape: &Shape, record: &mut Record) {
         }
         record.hidden("target", Cell::Addr(target.0));
     }
-    // what ftrace left of its call at the entry
-    if insn.is_nop && insn.len == 5 && (offset == 0 || offset == 4) && !shape.user {
+    // what ftrace left of its call at the entry, where crash says it too: not of the older 66 66 66 66 90
+    if insn.is_nop && insn.text.starts_with("nopl") && insn.len == 5 && (offset == 0 || offset == 4) && !shape.user {
         text.push_str(" [FTRACE NOP]");
     }
     line = line.field("instruction", text);
@@ -343,7 +346,7 @@ mod tests {
         assert_eq!(operands(&["vfs_read"]).unwrap(), ("vfs_read", None));
         for (words, want) in [
             (&["a", "zz"][..], "not a valid number: zz"),
-            (&["a", "0"], "not a valid number: 0"),
+            (&["a", "0"], "invalid count argument: 0 (1 to 1048576)"),
             (&[], "missing"),
         ] {
             assert!(operands(words).unwrap_err().to_string().contains(want));
