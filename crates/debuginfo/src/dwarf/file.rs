@@ -1,6 +1,7 @@
 //! A file with DWARF in it, opened.
 
 use super::Slice;
+use super::lazy::LazyInfo;
 use super::units::Context;
 use crate::elf::{ElfError, ObjectFile, Placement};
 use gimli::SectionId;
@@ -29,6 +30,8 @@ pub enum DwarfError {
 pub(super) struct Sections {
     object: Arc<ObjectFile>,
     relocated: Vec<(SectionId, Vec<u8>)>,
+    /// `.debug_info`, by far the largest, where it can be relocated unit by unit.
+    info: Option<LazyInfo>,
     supplement: Option<Arc<ObjectFile>>,
 }
 
@@ -47,15 +50,16 @@ impl Sections {
 
     fn load(object: Arc<ObjectFile>, place: &Placement, supplement: Option<Arc<ObjectFile>>) -> Self {
         let mut relocated = Vec::new();
+        let info = LazyInfo::new(&object, place);
         if object.has_relocations() {
-            for id in READ {
+            for id in READ.into_iter().filter(|id| *id != SectionId::DebugInfo || info.is_none()) {
                 // sections without addresses or offsets into other sections stay where they are
                 if object.header(&format!(".rela{}", id.name())).is_some() {
                     relocated.push((id, object.relocated_section(id.name(), place).unwrap_or_default()));
                 }
             }
         }
-        Self { object, relocated, supplement }
+        Self { object, relocated, info, supplement }
     }
 
     fn section(&self, id: SectionId) -> &[u8] {
@@ -180,7 +184,7 @@ impl DwarfFile {
     pub(super) fn with<R>(&self, ask: impl for<'q, 'a> FnOnce(&'q Context<'a>) -> R) -> R {
         let cell = self.cell.get_or_init(|| {
             let sections = Sections::load(Arc::clone(&self.object), &self.place, self.supplement.clone());
-            Cell::new(sections, |s| Context::new(s.dwarf(), s.object.data()))
+            Cell::new(sections, |s| Context::new(s.dwarf(), s.object.data(), s.info.as_ref()))
         });
         cell.with_dependent(|_, context| ask(context))
     }

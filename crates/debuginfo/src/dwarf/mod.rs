@@ -12,6 +12,7 @@ mod die;
 mod file;
 mod functions;
 mod fuzz;
+mod lazy;
 mod lines;
 mod location;
 mod names;

@@ -66,7 +66,11 @@ impl<'a> Context<'a> {
         if name.len() < SHORT {
             return self.search_first_units(look);
         }
-        let mut hits = Hits::new(self.main().debug_info.reader().slice(), self.string_offsets(name));
+        let offsets = self.string_offsets(name);
+        let mut hits = match self.lazy {
+            Some(lazy) => Hits::of(lazy.references(&offsets)),
+            None => Hits::new(self.main().debug_info.reader().slice(), offsets),
+        };
         let mut declared = None;
         for _ in 0..MAX_UNITS {
             let Some(hit) = hits.next(|passed| self.forget(passed)) else {
@@ -135,6 +139,12 @@ impl<'a> Hits<'a> {
     fn new(info: &'a [u8], offsets: Vec<u32>) -> Self {
         let patterns = offsets.into_iter().map(u32::to_le_bytes).collect();
         Self { info, patterns, window: 0..0, found: Vec::new() }
+    }
+
+    /// Hits that are known, ascending.
+    fn of(mut found: Vec<usize>) -> Self {
+        found.reverse();
+        Self { info: &[], patterns: Vec::new(), window: 0..0, found }
     }
 
     /// The next hit; `leave` is told of the windows that were passed without one.

@@ -4,6 +4,7 @@
 //! offsets of `.debug_types` follow, and behind those the `.debug_info` of a dwz file.
 
 use super::functions::Functions;
+use super::lazy::LazyInfo;
 use super::lines::Lines;
 use super::names::{Enumerators, Names};
 use super::{Entry, Slice, Value};
@@ -50,6 +51,8 @@ pub(super) struct Context<'a> {
     dwarf: gimli::Dwarf<Slice<'a>>,
     /// The file that `.debug_info` is mapped from, where it is.
     map: &'a MappedFile,
+    /// `.debug_info` unit by unit, where its bytes are not yet relocated.
+    pub(super) lazy: Option<&'a LazyInfo>,
     info_len: u64,
     types_len: u64,
     units: RwLock<FxHashMap<u32, Arc<Unit<'a>>>>,
@@ -74,9 +77,14 @@ struct Aranges {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(dwarf: gimli::Dwarf<Slice<'a>>, map: &'a MappedFile) -> Self {
+    pub(super) fn new(
+        dwarf: gimli::Dwarf<Slice<'a>>,
+        map: &'a MappedFile,
+        lazy: Option<&'a LazyInfo>,
+    ) -> Self {
         Self {
             map,
+            lazy,
             info_len: dwarf.debug_info.reader().len() as u64,
             types_len: dwarf.debug_types.reader().len() as u64,
             dwarf,
@@ -144,6 +152,11 @@ impl<'a> Context<'a> {
     fn header(&self, part: Part, start: u32) -> Result<gimli::UnitHeader<Slice<'a>>> {
         let offset = u64::from(start).saturating_sub(self.base(part)) as usize;
         let dwarf = self.dwarf_of(part);
+        if let (Part::Info, Some(lazy)) = (part, self.lazy) {
+            let none = gimli::Error::NoEntryAtGivenOffset(offset as u64);
+            let info = gimli::DebugInfo::new(lazy.unit(start).ok_or(none)?, gimli::LittleEndian);
+            return moved(&info.units().next()?.ok_or(none)?, SectionId::DebugInfo, offset);
+        }
         match part {
             Part::Info | Part::Supplement => dwarf.unit_header(DebugInfoOffset(offset)),
             Part::Types => {
@@ -152,16 +165,16 @@ impl<'a> Context<'a> {
                 gimli::Reader::skip(&mut rest, offset)?;
                 let cut = gimli::DebugTypes::from(rest);
                 let header = cut.units().next()?.ok_or(gimli::Error::NoEntryAtGivenOffset(offset as u64))?;
-                Ok(gimli::UnitHeader::new(
-                    header.encoding(),
-                    header.unit_length(),
-                    header.type_(),
-                    header.debug_abbrev_offset(),
-                    SectionId::DebugTypes,
-                    gimli::UnitSectionOffset(offset),
-                    header.range_from(header.root_offset()..)?,
-                ))
+                moved(&header, SectionId::DebugTypes, offset)
             }
+        }
+    }
+
+    /// The bytes of the unit that begins at an id, its header included.
+    fn unit_len(&self, part: Part, start: u32) -> Result<usize> {
+        match self.lazy.filter(|_| part == Part::Info) {
+            Some(lazy) => lazy.len_of(start).ok_or(gimli::Error::NoEntryAtGivenOffset(u64::from(start))),
+            None => Ok(self.header(part, start)?.length_including_self()),
         }
     }
 
@@ -262,7 +275,7 @@ impl<'a> Context<'a> {
         // walk on from there; units without code are not in .debug_aranges
         let mut seen = Vec::new();
         let found = loop {
-            let length = self.header(part, at)?.length_including_self();
+            let length = self.unit_len(part, at)?;
             let end = at.checked_add(u32::try_from(length).map_err(|_| none)?).ok_or(none)?;
             seen.push((at, end));
             if id < end {
@@ -282,9 +295,9 @@ impl<'a> Context<'a> {
             let end = self.base(part).saturating_add(self.len(part));
             let Ok(mut at) = u32::try_from(self.base(part)) else { break };
             while u64::from(at) < end {
-                let Ok(header) = self.header(part, at) else { break };
+                let Ok(length) = self.unit_len(part, at) else { break };
                 out.push(at);
-                let length = u32::try_from(header.length_including_self()).ok();
+                let length = u32::try_from(length).ok();
                 let Some(next) = length.and_then(|n| at.checked_add(n)) else { break };
                 at = next;
                 if part == Part::Info && (at as usize).saturating_sub(kept) > LEAVE {
@@ -299,9 +312,9 @@ impl<'a> Context<'a> {
     /// Lets go of the memory of some units, which were passed over.
     pub(super) fn forget_units(&self, units: &[u32]) {
         let (Some(&first), Some(&last)) = (units.first(), units.last()) else { return };
-        let end = self.header(self.part_of(last), last).map_or(last, |header| {
-            last.saturating_add(u32::try_from(header.length_including_self()).unwrap_or(u32::MAX))
-        });
+        let end = self
+            .unit_len(self.part_of(last), last)
+            .map_or(last, |length| last.saturating_add(u32::try_from(length).unwrap_or(u32::MAX)));
         self.forget(first as usize..end as usize);
     }
 
@@ -401,6 +414,23 @@ impl<'a> Context<'a> {
         let entry = unit.inner.entry(unit.offset(id))?;
         Ok((unit, entry))
     }
+}
+
+/// A header that was read at the start of some bytes, as one that stands at an offset of its section.
+fn moved<'a>(
+    header: &gimli::UnitHeader<Slice<'a>>,
+    section: SectionId,
+    offset: usize,
+) -> Result<gimli::UnitHeader<Slice<'a>>> {
+    Ok(gimli::UnitHeader::new(
+        header.encoding(),
+        header.unit_length(),
+        header.type_(),
+        header.debug_abbrev_offset(),
+        section,
+        gimli::UnitSectionOffset(offset),
+        header.range_from(header.root_offset()..)?,
+    ))
 }
 
 impl Unit<'_> {

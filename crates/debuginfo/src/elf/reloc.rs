@@ -119,7 +119,8 @@ impl ObjectFile {
             _ => u64::MAX,
         };
         let here = place.section_base(self, index).unwrap_or(0);
-        let mut job = Job { file: self, symbols: self.symbols(), here, place, tombstone, known: Vec::new() };
+        let known = Vec::new();
+        let mut job = Job { file: self, symbols: self.symbols(), here, from: 0, place, tombstone, known };
         let tables = self.sections().iter().enumerate();
         for (i, _) in tables.filter(|(_, s)| s.kind == SHT_RELA && s.info as usize == index) {
             let table = self.section_at(i)?.unwrap_or_default();
@@ -135,6 +136,76 @@ impl ObjectFile {
         Ok((bytes, skipped))
     }
 
+    /// The index of the one table of relocations of a section, where it can be searched: ascending offsets. `None`
+    /// where it is not so. Touches the whole table.
+    #[must_use]
+    pub(crate) fn sorted_relocations(&self, name: &str) -> Option<usize> {
+        let index = self.sections().iter().position(|s| s.name() == name)?;
+        let tables = self.sections().iter().enumerate();
+        let mut tables =
+            tables.filter(|(_, s)| s.kind == SHT_RELA && s.info as usize == index).map(|(i, _)| i);
+        let (one, None) = (tables.next()?, tables.next()) else { return None };
+        let table = self.section_at(one).ok()??;
+        let mut last = 0;
+        let ascending = table.chunks_exact(ENTRY).all(|rela| {
+            let before = std::mem::replace(&mut last, offset_of(rela));
+            before <= last
+        });
+        self.data().forget(table); // it is large, and a few units need little of it
+        ascending.then_some(one)
+    }
+
+    /// A table of relocations.
+    fn relocations(&self, table: usize) -> &[[u8; ENTRY]] {
+        self.section_at(table).ok().flatten().unwrap_or_default().as_chunks().0
+    }
+
+    /// A part of a section with its relocations applied, of the table that [`Self::sorted_relocations`] gave.
+    #[must_use]
+    pub(crate) fn relocated_part(
+        &self,
+        name: &str,
+        range: std::ops::Range<usize>,
+        table: usize,
+        place: &Placement,
+    ) -> Option<Vec<u8>> {
+        let index = self.sections().iter().position(|s| s.name() == name)?;
+        let from = range.start as u64;
+        let mut bytes = self.section_at(index).ok()??.get(range)?.to_vec();
+        let end = from.saturating_add(bytes.len() as u64);
+        let here = place.section_base(self, index).unwrap_or(0);
+        let (symbols, known) = (self.symbols(), Vec::new());
+        let mut job = Job { file: self, symbols, here, from, place, tombstone: u64::MAX, known };
+        let entries = self.relocations(table);
+        let first = entries.partition_point(|rela| offset_of(rela) < from);
+        for rela in entries.get(first..)?.iter().take_while(|rela| offset_of(*rela) < end) {
+            // what cannot be placed is marked in the bytes
+            let _ = job.apply(&mut bytes, rela);
+        }
+        Some(bytes)
+    }
+
+    /// The offsets in a section, ascending, where relocations of a table refer to one of some offsets in the section
+    /// `to`.
+    pub(crate) fn references(&self, table: usize, to: &str, offsets: &[u32]) -> Vec<usize> {
+        let symbols = self.symbols();
+        let is = |rela: &&[u8; ENTRY]| {
+            let b = Bytes::new(*rela);
+            let addend = b.u64_at(16).unwrap_or(0);
+            if !offsets.iter().any(|o| u64::from(*o) == addend) {
+                return false;
+            }
+            let symbol = symbols.get((b.u64_at(8).unwrap_or(0) >> 32) as usize);
+            let section = symbol.and_then(|s| match s.section {
+                SymbolSection::Index(i) if s.value == 0 => self.sections().get(usize::from(i)),
+                _ => None,
+            });
+            section.is_some_and(|s| s.name() == to)
+        };
+        let found = self.relocations(table).iter().filter(is);
+        found.filter_map(|rela| usize::try_from(offset_of(rela)).ok()).collect()
+    }
+
     /// True where relocations are still to be applied: x86-64 objects that are not linked.
     #[must_use]
     pub fn has_relocations(&self) -> bool {
@@ -143,12 +214,18 @@ impl ObjectFile {
     }
 }
 
-/// The relocating of one section.
+fn offset_of(rela: &[u8]) -> u64 {
+    Bytes::new(rela).u64_at(0).unwrap_or(0)
+}
+
+/// The relocating of one section, or a part of it.
 struct Job<'a> {
     file: &'a ObjectFile,
     symbols: Symbols<'a>,
     /// Where the section itself stands.
     here: u64,
+    /// Where in the section the bytes begin.
+    from: u64,
     place: &'a Placement,
     tombstone: u64,
     /// The addresses of symbols that were looked up, by index: debug sections refer to few.
@@ -192,7 +269,8 @@ impl Job<'_> {
             Write::U32 => 4,
             Write::U64 => 8,
         };
-        let field = usize::try_from(offset).ok().and_then(|o| bytes.get_mut(o..o.checked_add(width)?));
+        let at = offset.checked_sub(self.from).and_then(|at| usize::try_from(at).ok());
+        let field = at.and_then(|at| bytes.get_mut(at..at.checked_add(width)?));
         let (Some(field), Some(raw)) = (field, raw.get(..width)) else {
             return Err(SkippedRelocation::Outside { offset });
         };
