@@ -4,6 +4,7 @@
 use crate::session::Session;
 use crate::task::Task;
 use base::VirtAddr;
+use std::ops::Range;
 use unwind::Stack;
 
 /// THREAD_SIZE where nothing tells: 16 KiB since 3.15 (6538b8ea886e).
@@ -146,22 +147,46 @@ fn exception_stacks(s: &Session, cpu: u32, out: &mut Vec<Stack>) {
         return;
     }
     let Ok(ist) = s.per_cpu("orig_ist", cpu) else { return };
-    let Ok(ist) = s.bind::<OrigIst>().ist.at(ist) else { return };
-    // the order of the ist entries: 3.10 still had a stack for stack faults as the first
-    let with_ss = s.symbol("stack_segment").is_some() && s.symbol("async_page_fault").is_none();
-    let names: &[&str] = if with_ss {
-        &["STACKFAULT", "DOUBLEFAULT", "NMI", "DEBUG", "MCE"]
-    } else {
-        &["DOUBLEFAULT", "NMI", "DEBUG", "MCE"]
+    // the struct is that array and nothing else, should its type not be known
+    let ist = s.bind::<OrigIst>().ist.at(ist).unwrap_or(ist);
+    let tops: Vec<VirtAddr> = (0..5).map_while(|n| mem.ptr(ist.add(n * 8)).ok()).collect();
+    for (name, stack) in ist_stacks(&tops) {
+        out.push(Stack { name: format!("{name} exception stack"), start: stack.start, end: stack.end });
+    }
+}
+
+/// The stacks whose tops the interrupt stack table had before 5.2. They lie one behind the other, each of a page
+/// (EXCEPTION_STKSZ) but the debug stack's two; a stack for stack faults came first until 3.18 (6f442be2fb22, in
+/// older kernels of distributions as well), and where the debug stack stands tells whether it does.
+fn ist_stacks(tops: &[VirtAddr]) -> Vec<(&'static str, Range<VirtAddr>)> {
+    let wide = |(n, pair): (usize, &[VirtAddr])| match pair {
+        [a, b] => (b.0.wrapping_sub(a.0) == 8192).then_some(n + 1),
+        _ => None,
     };
-    for (n, name) in (0_u64..).zip(names) {
-        let Ok(top) = mem.ptr(ist.add(n * 8)) else { break };
-        if top.is_null() {
-            continue;
-        }
-        // EXCEPTION_STKSZ is a page, the debug stack's two
-        let size = if *name == "DEBUG" { 8192 } else { 4096 };
-        let name = format!("{name} exception stack");
-        out.push(Stack { name, start: top.sub(size), end: top });
+    let debug = tops.windows(2).enumerate().find_map(wide);
+    let names: &[&str] = match debug {
+        Some(3) => &["STACKFAULT", "DOUBLEFAULT", "NMI", "DEBUG", "MCE"],
+        _ => &["DOUBLEFAULT", "NMI", "DEBUG", "MCE"],
+    };
+    let named = names.iter().zip(tops).filter(|(_, top)| !top.is_null());
+    named.map(|(name, top)| (*name, top.sub(if *name == "DEBUG" { 8192 } else { 4096 })..*top)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exception_stacks_by_where_the_debug_stack_stands() {
+        let at = |n: u64| VirtAddr(0xffff_8880_0001_0000 + n * 0x1000);
+        let names = |tops: &[VirtAddr]| {
+            ist_stacks(tops).iter().map(|(name, r)| (*name, (r.end.0 - r.start.0) >> 12)).collect::<Vec<_>>()
+        };
+        let new = [("DOUBLEFAULT", 1), ("NMI", 1), ("DEBUG", 2), ("MCE", 1)];
+        assert_eq!(names(&[at(1), at(2), at(4), at(5), VirtAddr(0)]), new);
+        let old = [("STACKFAULT", 1), ("DOUBLEFAULT", 1), ("NMI", 1), ("DEBUG", 2), ("MCE", 1)];
+        assert_eq!(names(&[at(1), at(2), at(3), at(5), at(6)]), old);
+        assert_eq!(ist_stacks(&[at(1), at(2), at(4), at(5)])[2].1, at(2)..at(4));
+        assert_eq!(names(&[VirtAddr(0), VirtAddr(0)]), []);
     }
 }
