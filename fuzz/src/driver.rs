@@ -1,5 +1,7 @@
-//! The loop: pick an input, break it, run it, keep it if it did something new.
+//! The loop: pick an input, break it, run it, keep it if it did something new: an outcome not seen before, or code
+//! that had not run yet.
 
+use crate::coverage::Coverage;
 use crate::mutate::{Random, mutate};
 use crate::targets::Target;
 use std::collections::HashSet;
@@ -40,6 +42,8 @@ pub(crate) fn fuzz(target: &Target, options: &Options) -> Result<(), String> {
     for seed in &kept {
         seen.insert(one(target, seed, &current, &started)?);
     }
+    let mut coverage = Coverage::of_this_process();
+    let before = coverage.as_ref().map_or(0, |c| c.regions().0);
     let begin = Instant::now();
     let mut runs = 0_u64;
     while begin.elapsed() < options.time {
@@ -47,13 +51,21 @@ pub(crate) fn fuzz(target: &Target, options: &Options) -> Result<(), String> {
         let other = random.pick(&kept).cloned().unwrap_or_default();
         mutate(&mut random, &mut input, &other);
         input.truncate(MAX_INPUT);
-        if seen.insert(one(target, &input, &current, &started)?) && kept.len() < MAX_KEPT {
+        let outcome = seen.insert(one(target, &input, &current, &started)?);
+        let code = coverage.as_mut().is_some_and(Coverage::grew);
+        if (outcome || code) && kept.len() < MAX_KEPT {
             kept.push(input);
         }
         runs += 1;
     }
     let _ = fs::remove_file(&current.path);
-    println!("{}: {runs} inputs, {} different outcomes, nothing found", target.name, seen.len());
+    let regions = match coverage.map(|c| c.regions()) {
+        Some((reached, all)) => {
+            format!("{} more regions of code than the seeds, {reached} of {all} in all", reached - before)
+        }
+        None => "built without counters of code".to_owned(),
+    };
+    println!("{}: {runs} inputs, {} outcomes, {regions}; nothing found", target.name, seen.len());
     Ok(())
 }
 

@@ -3,13 +3,14 @@
 //!
 //! A driver of our own on stable Rust instead of libFuzzer, whose instrumentation needs a nightly
 //! compiler: every machine that builds crashlens can run it. A target is a function from bytes to a
-//! number that stands for what happened; inputs that made something new happen are mutated further.
+//! number that stands for what happened; inputs that made something new happen, or new code run, are mutated further.
 //! A panic, an input that takes longer than [`driver::HANG`] and one that wants more memory than
 //! [`driver::MEMORY`] are findings: the input is kept in `fuzz/artifacts/TARGET/`.
 //!
 //! To add a parser: a function in `targets/`, and a row in its file's `TARGETS`. What a run finds is
 //! fixed and kept as a test of the parser's crate.
 
+mod coverage;
 mod driver;
 mod mutate;
 mod targets;

@@ -38,5 +38,9 @@ fn driver(args: &[&str]) -> Result<(), Error> {
     let manifest = root().join("fuzz/Cargo.toml");
     let mut cargo = command("cargo", ["run", "--release", "--quiet", "--manifest-path"]);
     cargo.arg(manifest).arg("--").args(args).current_dir(root().join(Path::new("fuzz")));
+    // counters of which code ran; in a folder of its own, as nothing else is built so
+    cargo.env("RUSTC_WRAPPER", root().join("fuzz/rustc-with-counters"));
+    cargo.env("CARGO_TARGET_DIR", root().join("fuzz/target/counted"));
+    cargo.env("LLVM_PROFILE_FILE", "/dev/null");
     live(&mut cargo)
 }
