@@ -146,6 +146,7 @@ fn usage_error<C: Command + ?Sized>(command: &C, error: &clap::Error) -> Command
         return CommandError::Help(Box::new(help::page_of(
             command.name(),
             &command.clap(),
+            command.respell(),
             command.details(),
             command.examples(),
         )));
@@ -173,7 +174,7 @@ fn usage_error<C: Command + ?Sized>(command: &C, error: &clap::Error) -> Command
     CommandError::Usage {
         command: command.name().to_owned(),
         message,
-        usage: help::synopsis(&command.clap()),
+        usage: help::synopsis(&command.clap(), command.respell()),
     }
 }
 

@@ -6,6 +6,12 @@ use report::Report;
 /// An alias may name an alias; a chain longer than this is a loop.
 const ALIAS_DEPTH: usize = 8;
 
+/// crash's commands. One that is not in [`COMMANDS`] is known, and said to be missing.
+const CRASH: &[&str] = &[
+    "bpf", "dev", "files", "fuser", "ipcs", "irq", "kmem", "mach", "mount", "net", "runq", "rustfilt",
+    "sbitmapq", "sig", "swap", "timer", "vm",
+];
+
 /// The command of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Command> {
@@ -18,11 +24,18 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
     let Some((name, rest)) = words.split_first() else { return Ok(Report::new("")) };
     let (command, rest) = match find(name) {
         Some(command) => (command, rest),
+        // before a symbol or type of this name is taken for what is meant
+        None if CRASH.contains(&name.as_str()) => return Err(CommandError::NotYet(name.clone())),
         None => match COMMANDS.iter().copied().find(|c| c.claims(cx, &words)) {
             Some(command) => (command, words.as_slice()),
             None => return Err(CommandError::NotFound { word: name.clone(), near: near(cx, name) }),
         },
     };
+    if cx.settings.minimal && !crate::Settings::is_minimal(command.name()) {
+        let why =
+            "not in a session that began with --minimal: log, dis, rd, sym, eval, set, help and exit are";
+        return Err(CommandError::failed(command.name(), why));
+    }
     let run = command.parse(rest.to_vec()).and_then(|args| command.run(cx, &args));
     match run {
         Err(CommandError::Help(page)) => Ok(*page),
@@ -110,9 +123,32 @@ mod tests {
     }
 
     #[test]
+    fn a_minimal_session_has_few_commands() {
+        let mut settings = Settings { minimal: true, ..Settings::default() };
+        let cancel = Cancel::new();
+        let mut sink = |_: &Report| ControlFlow::Continue(());
+        let mut cx = Cx::new(None, &mut settings, &cancel, &mut sink);
+        let mut answer = |line: &str| run(&mut cx, &crate::split_words(line)).map_err(|e| e.to_string());
+        assert!(
+            answer("btop 1000").unwrap_err().starts_with("btop: not in a session that began with --minimal")
+        );
+        assert!(answer("eval 1").is_ok() && answer("help eval").is_ok());
+        assert!(answer("sym x").unwrap_err().contains("dump"), "a command that is there, without a dump");
+    }
+
+    #[test]
     fn unknown_words_get_near_names() {
         let error = answer("evl 1").unwrap_err().to_string();
         assert_eq!(error, "command not found: evl (did you mean eval?)");
+    }
+
+    #[test]
+    fn commands_of_crash_that_are_missing_are_said_to_be() {
+        for name in CRASH.iter().filter(|name| find(name).is_none()) {
+            let error = answer(&format!("{name} -x 1")).unwrap_err();
+            assert!(matches!(error, CommandError::NotYet(_)), "{error}");
+            assert!(error.to_string().starts_with(&format!("{name}: not there yet")), "{error}");
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub enum CommandError {
         /// Names like it.
         near: Vec<String>,
     },
+    /// A command of crash's that is not written yet.
+    #[error("{0}: not there yet: crash has this command, crashlens will")]
+    NotYet(String),
     /// The arguments are not the command's.
     #[error("{command}: {message}\nUsage:\n  {usage}\nEnter \"help {command}\" for details.")]
     Usage {

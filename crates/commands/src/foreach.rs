@@ -122,6 +122,13 @@ impl Ask {
                 },
             }
         }
+        if ask.commands.iter().any(|(name, _)| *name == "bt") {
+            only_of_tasks(&ask.arguments)?;
+        }
+        if ask.commands.iter().any(|(name, _)| *name == "vtop") {
+            // the context is the task: here crash's -c takes none
+            ask.arguments.retain(|word| word != "-c");
+        }
         if ask.commands.is_empty() {
             return Err(CommandError::failed("foreach", "no command to run (help foreach lists them)"));
         }
@@ -144,6 +151,28 @@ impl Ask {
         });
         chosen
     }
+}
+
+/// Refuses the options of `bt` that choose tasks by themselves, or are about all of them.
+fn only_of_tasks(arguments: &[String]) -> Result<(), CommandError> {
+    let mut skip = false;
+    for word in arguments {
+        if std::mem::take(&mut skip) {
+            continue;
+        }
+        let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else { continue };
+        for letter in letters.chars() {
+            if "acpgnvEOIS".contains(letter) {
+                let why = format_args!("bt -{letter} is not about a single task");
+                return Err(CommandError::failed("foreach", why));
+            }
+            if letter == 'R' {
+                skip = letters.ends_with('R');
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A word that names tasks; one that names none is a mistake.
@@ -191,6 +220,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
                 Err(
                     e @ (CommandError::Cancelled(_)
                     | CommandError::Usage { .. }
+                    | CommandError::NotYet(_)
                     | CommandError::NotFound { .. }),
                 ) => {
                     return Err(e);
@@ -238,6 +268,16 @@ fn trim(record: &mut Record) {
 mod tests {
     use super::*;
     use report::Line;
+
+    #[test]
+    fn options_that_choose_tasks_are_refused() {
+        let refused = |line: &str| only_of_tasks(&crate::split_words(line)).err().map(|e| e.to_string());
+        assert_eq!(refused("-sa").unwrap(), "foreach: bt -a is not about a single task");
+        assert!(refused("-c 0").is_some() && refused("-s -E").is_some());
+        for line in ["-s -x", "-R panic", "-R -a", "-Rcap", "-FF -l", "--locals", ""] {
+            assert_eq!(refused(line), None, "{line}");
+        }
+    }
 
     #[test]
     fn empty_lines_at_the_end_go() {

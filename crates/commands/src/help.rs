@@ -156,15 +156,19 @@ fn list(report: &mut Report) {
     }
 }
 
+/// crash's words and what stands for them: see [`Command::respell`].
+type Respell = &'static [(&'static str, &'static str)];
+
 /// The page of a command.
 #[must_use]
 pub fn page(command: &dyn Command) -> Report {
-    page_of(command.name(), &command.clap(), command.details(), command.examples())
+    page_of(command.name(), &command.clap(), command.respell(), command.details(), command.examples())
 }
 
 pub(crate) fn page_of(
     name: &'static str,
     clap: &clap::Command,
+    respell: Respell,
     details: &'static str,
     examples: &[Example],
 ) -> Report {
@@ -177,7 +181,7 @@ pub(crate) fn page_of(
     );
     report.blank();
     head(&mut report, "SYNOPSIS");
-    report.line(Line::new().text("  ").field("synopsis", synopsis(clap)));
+    report.line(Line::new().text("  ").field("synopsis", synopsis(clap, respell)));
     if !details.is_empty() {
         report.blank();
         head(&mut report, "DESCRIPTION");
@@ -186,7 +190,7 @@ pub(crate) fn page_of(
         }
         report.hidden("description", details);
     }
-    options(&mut report, clap);
+    options(&mut report, clap, respell);
     if !examples.is_empty() {
         report.blank();
         head(&mut report, "EXAMPLES");
@@ -216,11 +220,11 @@ fn example(example: &Example) -> Record {
 }
 
 /// `bt [-a] [-c CPUS] [TASK]...`
-pub(crate) fn synopsis(clap: &clap::Command) -> String {
+pub(crate) fn synopsis(clap: &clap::Command, respell: Respell) -> String {
     let mut out = clap.get_name().to_owned();
     let arguments = || clap.get_arguments().filter(|a| a.get_id() != "help" && !a.is_hide_set());
     for arg in arguments().filter(|a| !a.is_positional()) {
-        out.push_str(&format!(" [{}]", spelled(arg, "|")));
+        out.push_str(&format!(" [{}]", spelled(arg, "|", respell)));
     }
     for arg in arguments().filter(|a| a.is_positional()) {
         let many = arg.get_num_args().is_some_and(|n| n.max_values() > 1);
@@ -235,12 +239,12 @@ pub(crate) fn synopsis(clap: &clap::Command) -> String {
     out
 }
 
-fn options(report: &mut Report, clap: &clap::Command) {
+fn options(report: &mut Report, clap: &clap::Command, respell: Respell) {
     let rows: Vec<Record> = clap
         .get_arguments()
         .filter(|a| !a.is_hide_set() && a.get_id() != "help")
         .map(|arg| {
-            let name = if arg.is_positional() { value_names(arg) } else { spelled(arg, ", ") };
+            let name = if arg.is_positional() { value_names(arg) } else { spelled(arg, ", ", respell) };
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
             let mut lines = wrapped(&help, WIDTH - 24).into_iter();
             let mut record = Record::new();
@@ -263,9 +267,14 @@ fn options(report: &mut Report, clap: &clap::Command) {
     }
 }
 
-fn spelled(arg: &Arg, separator: &str) -> String {
+fn spelled(arg: &Arg, separator: &str, respell: Respell) -> String {
     let short = arg.get_short().map(|c| format!("-{c}"));
-    let long = arg.get_long().map(|l| format!("--{l}"));
+    // as crash spells it, and as it is typed
+    let crash = |long: String| match respell.iter().find(|(_, ours)| *ours == long) {
+        Some((crash, _)) => (*crash).to_owned(),
+        None => long,
+    };
+    let long = arg.get_long().map(|l| crash(format!("--{l}")));
     let mut out = short.into_iter().chain(long).collect::<Vec<_>>().join(separator);
     if arg.get_action().takes_values() {
         out.push(' ');

@@ -2,7 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::printk::{self, LogRecord};
+use kernel::printk::{self, LogRecord, SafeBuffer};
 use kernel::{Session, system};
 use report::{Cell, Line, Record, Report};
 
@@ -84,11 +84,11 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
     let rows = log.records.iter().map(|r| message(r, shape, boot)).collect();
     report.list("messages", rows);
     let mut late = Vec::new();
-    for (cpu, name, text) in printk::safe_buffers(s) {
-        for line in text.lines() {
-            let line = Line::new().text("[").field("buffer", name).text("] ").field("text", line.to_owned());
-            let mut row = Record::of(line);
-            row.hidden("cpu", cpu);
+    for buffer in printk::safe_buffers(s) {
+        for line in buffer.text.lines() {
+            let name = Line::new().text("[").field("buffer", buffer.name).text("] ");
+            let mut row = Record::of(name.field("text", shown(line, false)));
+            row.hidden("cpu", buffer.cpu);
             late.push(row);
         }
     }
@@ -194,40 +194,38 @@ fn demangled(text: &str) -> String {
 
 fn safe(s: &Session) -> Report {
     let mut report = Report::new("log");
-    let mut name_shown = "";
-    let mut rows = Vec::new();
-    for b in printk::safe_buffers(s) {
-        let (cpu, name, text) = b;
-        let mut row = Record::new();
-        if name != name_shown {
-            row.line(Line::new().text("PRINTK_SAFE_SEQ_BUF: ").field("buffer", name));
-            name_shown = name;
-        }
-        let at = s.per_cpu(name, cpu).ok();
-        row.line(
-            Line::new()
-                .text("CPU: ")
-                .field("cpu", cpu)
-                .text("  ADDR: ")
-                .field("address", at.map(Cell::from).unwrap_or(Cell::Null))
-                .text(" LEN: ")
-                .field("len", text.len()),
-        );
-        let lines = text.lines().map(|l| Record::of(Line::new().text("  ").field("text", l.to_owned())));
-        row.list("lines", lines.collect());
-        row.blank();
-        rows.push(row);
+    let buffers = printk::safe_buffers(s);
+    if buffers.is_empty() {
+        report.info("log: this kernel has no per-CPU buffers of printk: all messages are in the log itself");
     }
-    if rows.is_empty() {
-        let has = ["nmi_print_seq", "safe_print_seq"].iter().any(|n| s.symbol(n).is_some());
-        report.info(if has {
-            "log: the per-CPU buffers of printk are empty"
-        } else {
-            "log: this kernel has no per-CPU buffers of printk: all messages are in the log itself"
-        });
+    let mut name = "";
+    let mut rows = Vec::new();
+    for buffer in &buffers {
+        rows.push(safe_row(buffer, buffer.name != name));
+        name = buffer.name;
     }
     report.list("buffers", rows);
     report
+}
+
+/// A buffer, below its name where it is the first of that name.
+fn safe_row(buffer: &SafeBuffer, first: bool) -> Record {
+    let mut row = Record::new();
+    if first {
+        row.line(Line::new().text("PRINTK_SAFE_SEQ_BUF: ").field("buffer", buffer.name));
+    }
+    let line = Line::new().text("CPU: ").field("cpu", buffer.cpu);
+    let line = line.text("  ADDR: ").field("address", Cell::Addr(buffer.at.0)).zeros(16);
+    let line = line.text(" LEN: ").field("len", buffer.text.len());
+    row.line(line.text("  MESSAGE_LOST: ").field("message_lost", i64::from(buffer.lost)));
+    if buffer.text.is_empty() {
+        row.text("  (empty)");
+    }
+    let lines =
+        buffer.text.lines().map(|l| Record::of(Line::new().text("  ").field("text", shown(l, false))));
+    row.list("lines", lines.collect());
+    row.blank();
+    row
 }
 
 fn audit(s: &Session) -> Result<Report, CommandError> {
@@ -287,6 +285,32 @@ mod tests {
         let all = Shape { level: true, caller: true, ..Shape::default() };
         assert_eq!(text(&record("x\u{1b}[1m"), all), "[    1.281339] [    C1] <5>x.[1m");
         assert_eq!(text(&record("x"), Shape { no_time: true, ..Shape::default() }), "x");
+    }
+
+    #[test]
+    fn per_cpu_buffers_stand_below_their_name() {
+        let buffer = |text: &str| SafeBuffer {
+            cpu: 1,
+            name: "nmi_print_seq",
+            at: base::VirtAddr(0xffff_8880_0022_0260),
+            lost: 2,
+            text: text.to_owned(),
+        };
+        let lines = |row: &Record| -> Vec<String> {
+            let all = row.items.iter().filter_map(|item| match item {
+                report::Item::Line(line) => Some(line.to_string()),
+                report::Item::List(list) => list.items.first().map(|row| match row.items.first() {
+                    Some(report::Item::Line(line)) => line.to_string(),
+                    _ => String::new(),
+                }),
+                _ => None,
+            });
+            all.collect()
+        };
+        let head = "CPU: 1  ADDR: ffff888000220260 LEN: 0  MESSAGE_LOST: 2";
+        let wanted = ["PRINTK_SAFE_SEQ_BUF: nmi_print_seq", head, "  (empty)"];
+        assert_eq!(lines(&safe_row(&buffer(""), true)), wanted);
+        assert_eq!(lines(&safe_row(&buffer("oops"), false)).last().unwrap(), "  oops");
     }
 
     #[test]

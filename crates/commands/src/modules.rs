@@ -47,9 +47,9 @@ impl Command for Mod {
         )
         .arg(flag("delete-all", 'D', "Forget the debugging data of all modules"))
         .arg(flag("taints", 't', "Show the modules that taint the kernel, and how"))
-        .arg(flag("readnow", 'r', "Read all debugging data at once: it is read when needed here"))
-        .arg(flag("reinit", 'R', "Start over: nothing needs it here"))
-        .arg(flag("old", 'o', "Use an older method: nothing needs it here"))
+        .arg(flag("readnow", 'r', "crash: read all debugging data at once; here the answers are the same"))
+        .arg(flag("reinit", 'R', "Read the list of modules again: for live systems only"))
+        .arg(flag("old", 'o', "crash: load symbols in an older way; here the answers are the same"))
         .arg(flag("sections", 'g', "Show the sections of each module, as the kernel placed them"))
     }
     fn examples(&self) -> &'static [Example] {
@@ -68,6 +68,16 @@ impl Command for Mod {
         let mut report = Report::new("mod");
         if let Some(e) = &s.modules_and_problem().1 {
             report.warning(format!("mod: the list of modules is not whole: {e}"));
+        }
+        if args.get_flag("reinit") {
+            return Err(CommandError::failed("mod", "-R: the modules of a dump do not change"));
+        }
+        for (flag, letter) in [("readnow", 'r'), ("old", 'o')] {
+            if args.get_flag(flag) {
+                report.info(format!(
+                    "mod: -{letter}: nothing to do: debugging data is read where it is needed"
+                ));
+            }
         }
         if args.get_flag("taints") {
             taints(s, &mut report);

@@ -99,6 +99,10 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
         if let Some(value) = words.next_if(|w| variable(w).is_none()) {
             let wrong = match v.effect {
                 Effect::Set(set) => set(cx.settings, value).err(),
+                Effect::InDump(set) => {
+                    let s = cx.session("set")?;
+                    set(cx.settings, s, value).err()
+                }
                 Effect::Fixed(why) => Some(why.to_owned()),
             };
             if let Some(wrong) = wrong {
@@ -126,7 +130,8 @@ fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report,
         return Err(CommandError::failed("set", why));
     }
     if args.get_flag("panic") {
-        cx.settings.context = None;
+        // also where the session began without it
+        cx.settings.context = kernel::panic::panic_task(s).map(|t| t.at);
     }
     if let Some(text) = args.get_one::<String>("cpu") {
         let wrong = |what: &str| CommandError::failed("set", format_args!("-c {text}: {what}"));

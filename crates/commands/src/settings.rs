@@ -2,6 +2,7 @@
 
 use crate::{Aliases, Origin};
 use base::VirtAddr;
+use kernel::Session;
 
 /// The program that shows long output.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -62,8 +63,8 @@ pub struct Settings {
     pub zero_excluded: bool,
     /// A character array ends at its first NUL.
     pub null_stop: bool,
-    /// Text address whose compilation unit is looked in first for types.
-    pub scope: Option<VirtAddr>,
+    /// Address in a module whose types are looked in first, with the symbol there.
+    pub scope: Option<(VirtAddr, String)>,
     /// Show what belongs to offline CPUs.
     pub offline: bool,
     /// `kmem` shows objects from their left red zone on.
@@ -76,6 +77,12 @@ pub struct Settings {
     pub namelist: Option<String>,
     /// The dump, for `set -v`.
     pub dumpfile: Option<String>,
+    /// Only the commands that [`Settings::is_minimal`] names.
+    pub minimal: bool,
+    /// The context that was not chosen is the idle task of CPU 0, not the panic task.
+    pub no_panic: bool,
+    /// `bt -O`: every word of a stack that could be a return address is a frame.
+    pub old_bt: bool,
     /// The task that commands without an operand are about; the panic task where `None`.
     pub context: Option<VirtAddr>,
     /// The frame chosen with `frame`: the task, and the frame's place in its backtrace.
@@ -111,6 +118,9 @@ impl Default for Settings {
             listed: None,
             namelist: None,
             dumpfile: None,
+            minimal: false,
+            no_panic: false,
+            old_bt: false,
             context: None,
             frame: None,
             history: Vec::new(),
@@ -122,11 +132,21 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether a command is one of the few of a minimal session (crash's, and those that tell of it or end it).
+    #[must_use]
+    pub fn is_minimal(command: &str) -> bool {
+        ["log", "dis", "rd", "sym", "eval", "set", "help", "alias", "exit", "quit", "q"].contains(&command)
+    }
+}
+
 /// What setting a variable does.
 #[derive(Clone, Copy)]
 pub enum Effect {
     /// Takes a text, or says what is wrong with it.
     Set(fn(&mut Settings, &str) -> Result<(), String>),
+    /// The same, where the text is about the dump.
+    InDump(fn(&mut Settings, &Session, &str) -> Result<(), String>),
     /// It cannot be set; why.
     Fixed(&'static str),
 }
@@ -150,6 +170,19 @@ impl std::fmt::Debug for Variable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
     }
+}
+
+/// The text address that types are looked for from first.
+fn scope_at(s: &Session, at: VirtAddr, text: &str) -> Result<(VirtAddr, String), String> {
+    let symbol = s.locate(at).filter(|_| s.is_text(at));
+    let symbol = symbol.ok_or_else(|| format!("{text} is no text address of the kernel or a module"))?;
+    if symbol.symbol.module.is_none() {
+        return Err(format!(
+            "{text} is in the kernel itself, whose types are looked in first anyway; `whatis -a` lists those of one \
+             name that differ"
+        ));
+    }
+    Ok((at, symbol.symbol.name.to_owned()))
 }
 
 fn on_off(on: bool) -> String {
@@ -355,13 +388,18 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "scope",
-        takes: "TEXT-ADDRESS | 0",
-        about: "the compilation unit that is looked in first for types",
-        get: |s| s.scope.map_or_else(|| "0 (not set)".to_owned(), |at| format!("{at:x}")),
-        effect: Effect::Set(|s, text| {
-            let digits = text.strip_prefix("0x").unwrap_or(text);
-            let at = u64::from_str_radix(digits, 16).map_err(|_| format!("{text} is no address"))?;
-            s.scope = (at != 0).then_some(VirtAddr(at));
+        takes: "TEXT-ADDRESS | SYMBOL | 0",
+        about: "the module whose types are looked in first",
+        get: |s| match &s.scope {
+            Some((at, symbol)) => format!("{at:x} ({symbol})"),
+            None => "0 (not set)".to_owned(),
+        },
+        effect: Effect::InDump(|s, dump, text| {
+            s.scope = match crate::eval::value(text, &|name| dump.symbol(name).map(|at| at.0)) {
+                Ok(0) => None,
+                Ok(at) => Some(scope_at(dump, VirtAddr(at), text)?),
+                Err(e) => return Err(e.to_string()),
+            };
             Ok(())
         }),
     },
@@ -427,12 +465,15 @@ mod tests {
             ("edit", "vi", "vi"),
             ("zero_excluded", "on", "on"),
             ("null-stop", "on", "on"),
-            ("scope", "ffffffff81000000", "ffffffff81000000"),
-            ("scope", "0", "0 (not set)"),
             ("offline", "hide", "hide"),
             ("redzone", "off", "off"),
             ("error", "/tmp/e", "/tmp/e"),
         ];
+        let scope = Settings {
+            scope: Some((VirtAddr(0xffff_ffff_c000_1000), "virtqueue_add".into())),
+            ..Settings::default()
+        };
+        assert_eq!((variable("scope").get)(&scope), "ffffffffc0001000 (virtqueue_add)");
         for (name, text, shown) in table {
             let mut settings = Settings::default();
             let Effect::Set(set) = variable(name).effect else { panic!("{name} cannot be set") };

@@ -78,7 +78,9 @@ impl Command for Sym {
             report.list("symbols", rows.collect());
         }
         if args.get_flag("list") || args.get_flag("modules") {
-            for m in s.modules() {
+            let mut modules: Vec<&Module> = s.modules().iter().collect();
+            modules.sort_by_key(|m| m.memory.iter().map(|run| run.base).min());
+            for m in modules {
                 module(s, m, &mut report);
             }
         }

@@ -102,7 +102,8 @@ pub(crate) fn chosen<'s>(s: &'s Session, named: &[Named]) -> Vec<&'s Task> {
     out
 }
 
-/// The task that commands are about: the one that `set` chose, else the panic task.
+/// The task that commands are about: the one that `set` chose, else the panic task, or the idle task of CPU 0 where
+/// the session began with `--no_panic`.
 pub(crate) fn context<'s>(cx: &Cx<'s>, command: &str) -> Result<&'s Task, CommandError> {
     let s = cx.session(command)?;
     if let Some(at) = cx.settings.context
@@ -110,10 +111,20 @@ pub(crate) fn context<'s>(cx: &Cx<'s>, command: &str) -> Result<&'s Task, Comman
     {
         return Ok(t);
     }
+    if cx.settings.no_panic
+        && let Some(idle) = s.tasks().with_pid(0).find(|t| t.cpu == 0)
+    {
+        return Ok(idle);
+    }
     kernel::panic::panic_task(s).ok_or_else(|| {
         let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
         CommandError::failed(command, format_args!("no task could be read{why}"))
     })
+}
+
+/// True for an offline CPU where `set offline hide` leaves those out.
+pub(crate) fn is_hidden(cx: &Cx<'_>, s: &Session, cpu: u32) -> bool {
+    !cx.settings.offline && !s.cpus().online.contains(&cpu)
 }
 
 /// CPUs from `1,3,5-7`, `a` or `all`.

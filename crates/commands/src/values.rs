@@ -23,6 +23,7 @@ pub(crate) fn format(settings: &Settings, hex: bool, decimal: bool) -> FormatOpt
         radix: if hex { Radix::Hex } else { Radix::Natural },
         print_max: settings.print_max.map_or(1 << 20, |n| usize::try_from(n).unwrap_or(1 << 20)),
         null_stop: settings.null_stop,
+        array_lines: settings.print_array,
         ..FormatOptions::default()
     }
 }
@@ -54,7 +55,8 @@ pub(crate) fn scope<'a>(
     frame: Option<&'a (Backtrace, usize)>,
 ) -> SessionScope<'a> {
     let pc = frame.and_then(|(bt, n)| bt.unwound.frames.get(*n)).map(unwind::Frame::lookup);
-    let module = pc.or(cx.settings.scope).and_then(|at| s.module_at(at));
+    let scope = cx.settings.scope.as_ref().map(|(at, _)| *at);
+    let module = pc.or(scope).and_then(|at| s.module_at(at));
     SessionScope {
         prefer: module.map(|m| TypeScope::Module(m.name.as_str().into())),
         frame: frame.map(|(bt, n)| (bt, *n)),

@@ -93,18 +93,27 @@ pub(crate) struct Cli {
     #[arg(long = "zero_excluded", visible_alias = "zero-excluded")]
     pub(crate) zero_excluded: bool,
 
-    /// crash: do not read modules at the start (nothing is read at the start here)
-    #[arg(long = "no_modules", alias = "no-modules")]
+    /// Read and show nothing of modules
+    #[arg(long = "no_modules", visible_alias = "no-modules")]
     pub(crate) no_modules: bool,
-    /// crash: do not look for the panic task at the start (nothing is read at the start here)
-    #[arg(long = "no_panic", alias = "no-panic")]
+    /// Do not look for the panic task: the first context is the idle task of CPU 0
+    #[arg(long = "no_panic", visible_alias = "no-panic")]
     pub(crate) no_panic: bool,
-    /// crash: do not read slab caches at the start (nothing is read at the start here)
-    #[arg(long = "no_kmem_cache", alias = "no-kmem-cache")]
+    /// Read and show nothing of slab caches
+    #[arg(long = "no_kmem_cache", visible_alias = "no-kmem-cache")]
     pub(crate) no_kmem_cache: bool,
-    /// crash: start with few commands (all commands are there, each reads what it needs)
+    /// Only log, dis, rd, sym, eval, set, help and exit: nothing else is read
     #[arg(long)]
     pub(crate) minimal: bool,
+    /// Show or hide what belongs to offline CPUs
+    #[arg(long, value_name = "show|hide", value_parser = ["show", "hide"])]
+    pub(crate) offline: Option<String>,
+    /// Scroll with less
+    #[arg(long)]
+    pub(crate) less: bool,
+    /// Scroll with more
+    #[arg(long)]
+    pub(crate) more: bool,
     /// crash: use System.map (symbols come from the dump here)
     #[arg(short = 'S')]
     pub(crate) system_map: bool,
@@ -163,16 +172,6 @@ impl Cli {
     /// crash's options that were given and have nothing to do here, each with the reason.
     pub(crate) fn idle_options(&self) -> Vec<&'static str> {
         [
-            (self.no_modules, "--no_modules: nothing to leave out: modules are read when they are asked for"),
-            (
-                self.no_panic,
-                "--no_panic: nothing to leave out: the panic task is looked for when it is asked for",
-            ),
-            (
-                self.no_kmem_cache,
-                "--no_kmem_cache: nothing to leave out: slab caches are read when they are asked for",
-            ),
-            (self.minimal, "--minimal: all commands are there: each reads only what it needs"),
             (self.system_map, "-S: not needed: symbols come from the dump itself or from vmlinux"),
             (self.extensions, "-x: crash's extensions cannot be loaded"),
         ]
@@ -199,7 +198,8 @@ mod tests {
         let cli = Cli::try_parse_from(std::iter::once("crashlens").chain(line.split_whitespace())).unwrap();
         assert!(cli.silent && cli.zero_excluded && cli.force && cli.no_pager && cli.hex);
         assert_eq!(cli.files.len(), 2);
-        assert_eq!(cli.idle_options().len(), 6);
+        assert!(cli.no_modules && cli.no_panic && cli.no_kmem_cache && cli.minimal);
+        assert_eq!(cli.idle_options().len(), 2);
     }
 
     #[test]

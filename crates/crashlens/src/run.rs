@@ -67,14 +67,15 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
         _ => Format::Text,
     };
     let banner = !cli.silent && !once && format == Format::Text;
-    if banner {
+    if !cli.silent {
         cli.idle_options().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
     }
     if let Some(session) = &session {
         session.dump().read_missing_as_zeros(cli.zero_excluded);
         session.opened().warnings.iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
     }
-    let mut shell = Shell::new(session.as_ref(), settings(cli, session.as_ref())?, options(cli, format, cancel));
+    let mut shell =
+        Shell::new(session.as_ref(), settings(cli, session.as_ref())?, options(cli, format, cancel));
     shell.begin(&title(&shell.settings)).map_err(|e| format!("output: {e}"))?;
     let ok = work(cli, command, &mut shell, session.as_ref(), banner);
     shell.end().map_err(|e| format!("output: {e}"))?;
@@ -105,7 +106,7 @@ fn work(
     }
     if banner {
         say(&format!("crashlens {}", env!("CARGO_PKG_VERSION")));
-        if commands::find("sys").is_some() && session.is_some() {
+        if !cli.minimal && session.is_some() {
             shell.run_line("sys");
             shell.run_line("verdict -b");
         }
@@ -145,6 +146,8 @@ fn open_options(cli: &Cli, cancel: &Cancel) -> OpenOptions {
         no_search: cli.no_search,
         ignore_btf: cli.ignore_btf,
         debug_dirs: cli.debug_dirs.clone(),
+        no_modules: cli.no_modules,
+        no_slab_caches: cli.no_kmem_cache,
         source_dirs: cli.source_dirs.clone(),
         no_debuginfod: cli.no_debuginfod,
         watch: Watch { progress: shell::progress(!cli.silent), cancel: cancel.clone() },
@@ -166,10 +169,19 @@ fn settings(cli: &Cli, session: Option<&Session>) -> Result<Settings, String> {
         radix: if cli.hex { 16 } else { 10 },
         debug: cli.debug,
         zero_excluded: cli.zero_excluded,
+        offline: cli.offline.as_deref() != Some("hide"),
+        minimal: cli.minimal,
+        no_panic: cli.no_panic,
         ..Settings::default()
     };
     if cli.edit.as_deref() == Some("vi") {
         settings.edit = Edit::Vi;
+    }
+    if cli.less {
+        settings.scroll = Scroll::Less;
+    }
+    if cli.more {
+        settings.scroll = Scroll::More;
     }
     if cli.crashpager {
         if std::env::var_os("CRASHPAGER").is_none() {

@@ -7,7 +7,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::session::Session;
-use base::{Bytes, VirtAddr, cstr};
+use base::{VirtAddr, cstr};
 
 /// Bytes of log buffer that are believed; the kernel allows 2 GiB, nobody has more than this.
 const MAX_BUFFER: u64 = 1 << 30;
@@ -336,36 +336,47 @@ fn text_line(seq: u64, line: &str) -> LogRecord {
     }
 }
 
-/// The per-CPU buffers of messages that were logged in NMI context or under the log's own lock and
-/// not yet moved (`nmi_print_seq`, `safe_print_seq`; 4.7 to 5.13): CPU, buffer's name, text.
+/// A per-CPU buffer of messages that were logged in NMI context or under the log's own lock and not yet moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafeBuffer {
+    /// Its CPU.
+    pub cpu: u32,
+    /// `nmi_print_seq` or `safe_print_seq`.
+    pub name: &'static str,
+    /// Where it is.
+    pub at: VirtAddr,
+    /// Messages that found no room.
+    pub lost: i32,
+    /// What is in it.
+    pub text: String,
+}
+
+/// The per-CPU buffers of printk, the buffers of one name together (4.7 to 5.13; no kernel has them since).
 #[must_use]
-pub fn safe_buffers(s: &Session) -> Vec<(u32, &'static str, String)> {
+pub fn safe_buffers(s: &Session) -> Vec<SafeBuffer> {
     let mut out = Vec::new();
-    for name in ["nmi_print_seq", "safe_print_seq"] {
-        if s.symbol(name).is_none() {
-            continue;
-        }
-        for cpu in s.cpus().possible.iter().copied() {
-            let text = s.per_cpu(name, cpu).and_then(|at| {
-                // struct printk_safe_seq_buf { atomic_t len; atomic_t message_lost; struct irq_work work; char buffer[]; }
-                let head = s.mem().bytes(at, 8)?;
-                let len = Bytes::new(&head).i32_at(0).unwrap_or(0).clamp(0, 8192) as usize;
-                let b = s.bind::<SafeBuf>();
-                Ok(s.mem().bytes(b.buffer.at(at)?, len)?)
-            });
-            if let Ok(text) = text
-                && !text.is_empty()
-            {
-                out.push((cpu, name, String::from_utf8_lossy(&text).into_owned()));
-            }
-        }
+    for name in ["nmi_print_seq", "safe_print_seq"].into_iter().filter(|name| s.symbol(name).is_some()) {
+        out.extend(s.cpus().possible.iter().filter_map(|&cpu| safe_buffer(s, name, cpu).ok()));
     }
     out
 }
 
+fn safe_buffer(s: &Session, name: &'static str, cpu: u32) -> Result<SafeBuffer> {
+    let at = s.per_cpu(name, cpu)?;
+    let b = s.bind::<SafeBuf>();
+    let len = b.len.int(s.mem(), at)?.clamp(0, 8192);
+    let lost = b.lost.i32(s.mem(), at).unwrap_or(0);
+    let text = s.mem().bytes(b.buffer.at(at)?, usize::try_from(len).unwrap_or(0))?;
+    Ok(SafeBuffer { cpu, name, at, lost, text: String::from_utf8_lossy(&text).into_owned() })
+}
+
 bind! {
     /// `struct printk_safe_seq_buf` (`nmi_seq_buf` until 4.11)
-    struct SafeBuf("printk_safe_seq_buf" | "nmi_seq_buf") { buffer: "buffer" }
+    struct SafeBuf("printk_safe_seq_buf" | "nmi_seq_buf") {
+        len: "len.counter",
+        lost: "message_lost.counter",
+        buffer: "buffer",
+    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,10 @@ pub struct OpenOptions {
     pub ignore_btf: bool,
     /// More folders to look for debug files in.
     pub debug_dirs: Vec<PathBuf>,
+    /// As if the kernel had no modules: their list is not read.
+    pub no_modules: bool,
+    /// As if the kernel had no slab caches: they are not read.
+    pub no_slab_caches: bool,
     /// Do not ask debuginfod servers.
     pub no_debuginfod: bool,
     /// Trees, archives and packages to look for source text in.
@@ -120,13 +124,17 @@ impl Session {
             cpus: OnceLock::new(),
             tasks: OnceLock::new(),
             states: OnceLock::new(),
-            modules: OnceLock::new(),
+            modules: if options.no_modules { OnceLock::from((Vec::new(), None)) } else { OnceLock::new() },
             log: OnceLock::new(),
             kernel_orc: OnceLock::new(),
             module_orcs: Mutex::default(),
             shapes: Mutex::default(),
             note_order: OnceLock::new(),
-            slab_caches: OnceLock::new(),
+            slab_caches: if options.no_slab_caches {
+                OnceLock::from(FxHashMap::default())
+            } else {
+                OnceLock::new()
+            },
             kernel_debug: OnceLock::new(),
             module_debugs: Mutex::default(),
             sources: OnceLock::new(),

@@ -76,6 +76,9 @@ bind! {
     struct TkCore("tk_data") { timekeeper: "timekeeper" }
 }
 
+/// Nanoseconds in a second.
+const NSEC: i64 = 1_000_000_000;
+
 /// What the clocks said last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
@@ -100,11 +103,16 @@ pub fn clocks(s: &Session) -> Result<Clocks> {
     };
     let wall = tk.xtime_sec.num(mem, at)?.cast_signed();
     let mono = wall.saturating_add(tk.wall_to_monotonic.int(mem, at)?);
-    let asleep = match tk.offs_boot.num(mem, at) {
-        Ok(ns) => (ns / 1_000_000_000).cast_signed(),
-        Err(_) => tk.total_sleep_time.int(mem, at).unwrap_or(0),
+    let asleep = match tk.offs_boot.int(mem, at) {
+        Ok(nsec) => nsec,
+        Err(_) => tk.total_sleep_time.int(mem, at).unwrap_or(0).saturating_mul(NSEC),
     };
-    Ok(Clocks { wall_sec: wall, uptime_sec: mono.saturating_add(asleep) })
+    // the parts below a second of both clocks may add up to one: xtime_nsec is shifted by the clock source's shift
+    let shift = tk.shift.u32(mem, at).unwrap_or(0).min(63);
+    let wall_nsec = tk.xtime_nsec.num(mem, at).map_or(0, |nsec| (nsec >> shift).cast_signed());
+    let nsec = wall_nsec.saturating_add(tk.wall_to_monotonic_nsec.int(mem, at).unwrap_or(0));
+    let uptime_sec = mono.saturating_add(nsec.saturating_add(asleep).div_euclid(NSEC));
+    Ok(Clocks { wall_sec: wall, uptime_sec })
 }
 
 /// `tk_core`'s timekeeper follows a sequence counter whose size depends on the configuration:

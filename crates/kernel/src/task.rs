@@ -411,25 +411,35 @@ impl TaskStates {
         }
     }
 
-    /// The state as `set` and `bt` of crash name it: `TASK_RUNNING`, `TASK_UNINTERRUPTIBLE` ...
+    /// The state as crash's `set` names it, every bit that is set: `TASK_RUNNING`,
+    /// `TASK_UNINTERRUPTIBLE|TASK_WAKEKILL` ...
     #[must_use]
     pub fn name(&self, t: &Task) -> String {
-        let named = match self.letters(t) {
-            "RU" => "TASK_RUNNING",
-            "IN" => "TASK_INTERRUPTIBLE",
-            "UN" if t.state & self.wakekill != 0 => "TASK_KILLABLE",
-            "UN" => "TASK_UNINTERRUPTIBLE",
-            "ID" => "TASK_IDLE",
-            "ST" => "TASK_STOPPED",
-            "TR" => "TASK_TRACED",
-            "ZO" => "EXIT_ZOMBIE",
-            "DE" => "EXIT_DEAD",
-            "PA" => "TASK_PARKED",
-            "NE" => "TASK_NEW",
-            "WA" => "TASK_WAKING",
-            _ => return format!("{:#x}", t.state),
+        let exit = [(self.zombie, "EXIT_ZOMBIE"), (self.exit_dead, "EXIT_DEAD")];
+        let state = [
+            (0x1, "TASK_INTERRUPTIBLE"),
+            (0x2, "TASK_UNINTERRUPTIBLE"),
+            (0x4, "TASK_STOPPED"),
+            (0x8, "TASK_TRACED"),
+            (self.dead, "TASK_DEAD"),
+            (self.parked, "TASK_PARKED"),
+            (self.noload, "TASK_NOLOAD"),
+            (self.new, "TASK_NEW"),
+            (self.wakekill, "TASK_WAKEKILL"),
+            (self.waking, "TASK_WAKING"),
+        ];
+        let named = |bits: u64, table: &[(u64, &'static str)]| -> Vec<&'static str> {
+            table.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
         };
-        named.to_owned()
+        let mut names = named(t.exit_state, &exit);
+        if names.is_empty() {
+            names = named(t.state, &state);
+        }
+        match (names.as_slice(), t.state | t.exit_state) {
+            ([], 0) => "TASK_RUNNING".to_owned(),
+            ([], state) => format!("{state:#x}"),
+            (names, _) => names.join("|"),
+        }
     }
 }
 
@@ -474,6 +484,17 @@ mod tests {
         ] {
             assert_eq!(new.letters(&task(state, exit)), want, "{state:#x} {exit:#x}");
         }
-        assert_eq!(new.name(&task(0x102, 0)), "TASK_KILLABLE");
+        for (state, exit, want) in [
+            (0, 0, "TASK_RUNNING"),
+            (0x2001, 0, "TASK_INTERRUPTIBLE"),
+            (0x102, 0, "TASK_UNINTERRUPTIBLE|TASK_WAKEKILL"),
+            (0x402, 0, "TASK_UNINTERRUPTIBLE|TASK_NOLOAD"),
+            (0x104, 0, "TASK_STOPPED|TASK_WAKEKILL"),
+            (0x80, 0x20, "EXIT_ZOMBIE"),
+            (0x80, 0, "TASK_DEAD"),
+            (0x10_0000, 0, "0x100000"),
+        ] {
+            assert_eq!(new.name(&task(state, exit)), want, "{state:#x} {exit:#x}");
+        }
     }
 }

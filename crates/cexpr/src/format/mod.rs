@@ -93,6 +93,8 @@ pub struct FormatOptions {
     pub symbols: bool,
     /// Character arrays end at the first NUL (crash's `null-stop`).
     pub null_stop: bool,
+    /// One array element a line (crash's `print_array`).
+    pub array_lines: bool,
     /// The value stands alone, as after `p`: a pointer is led by its type.
     pub alone: bool,
 }
@@ -106,6 +108,7 @@ impl Default for FormatOptions {
             repeats: None,
             symbols: true,
             null_stop: false,
+            array_lines: false,
             alone: false,
         }
     }
@@ -132,6 +135,8 @@ pub struct ValueTree {
     pub address: Option<VirtAddr>,
     /// True where parts were left out (`...`).
     pub cut: bool,
+    /// True for an array whose elements stand one a line.
+    pub lines: bool,
 }
 
 /// Lays out a value.
@@ -171,6 +176,7 @@ impl Formatter<'_> {
             number,
             address: node.at,
             cut: false,
+            lines: false,
         }
     }
 
@@ -251,6 +257,7 @@ impl Formatter<'_> {
             children.push(self.node(&whole.part(elem, bits, None), depth + 1));
         }
         let cut = (children.len() as u64) < count;
-        ValueTree { shape: Shape::Array, children, cut, ..self.leaf(node, String::new(), None) }
+        let lines = self.options.array_lines;
+        ValueTree { shape: Shape::Array, children, cut, lines, ..self.leaf(node, String::new(), None) }
     }
 }

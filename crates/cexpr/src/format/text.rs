@@ -14,6 +14,11 @@ pub enum Shape {
     Array,
 }
 
+fn new_line(out: &mut String, indent: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n(' ', indent));
+}
+
 impl ValueTree {
     /// The text of the value.
     #[must_use]
@@ -60,6 +65,9 @@ impl ValueTree {
                 if self.cut {
                     out.push_str("...");
                 }
+                if self.lines {
+                    new_line(out, indent);
+                }
                 out.push('}');
             }
         }
@@ -72,8 +80,13 @@ impl ValueTree {
             let same = 1 + tail.iter().take_while(|c| c.same(head)).count();
             // what memory lacks is always counted: there is nothing to see in it
             let counted = (head.absent.is_some() && same > 1) || repeats.is_some_and(|max| same > max);
-            if !first {
-                out.push_str(", ");
+            match (first, self.lines) {
+                (false, true) => out.push(','),
+                (false, false) => out.push_str(", "),
+                (true, _) => {}
+            }
+            if self.lines {
+                new_line(out, indent);
             }
             first = false;
             head.write(out, indent, repeats);
@@ -102,5 +115,38 @@ impl ValueTree {
             Some(n) => (**n == *name).then_some(c),
             None => c.find(name),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use debuginfo::types::TypeRef;
+
+    fn tree(shape: Shape, text: &str, children: Vec<ValueTree>, lines: bool) -> ValueTree {
+        ValueTree {
+            name: None,
+            ty: TypeRef::VOID,
+            shape,
+            text: text.into(),
+            children,
+            absent: None,
+            number: None,
+            address: None,
+            cut: false,
+            lines,
+        }
+    }
+
+    #[test]
+    fn arrays_may_have_an_element_a_line() {
+        let numbers = |lines| {
+            let leaves = ["164", "34"].map(|text| tree(Shape::Leaf, text, Vec::new(), false));
+            tree(Shape::Array, "", leaves.into(), lines)
+        };
+        assert_eq!(numbers(false).to_text(), "{164, 34}");
+        assert_eq!(numbers(true).to_text(), "{\n  164,\n  34\n}");
+        let nested = tree(Shape::Array, "", vec![numbers(true)], true);
+        assert_eq!(nested.to_text_at(2, None), "{\n    {\n      164,\n      34\n    }\n  }");
     }
 }

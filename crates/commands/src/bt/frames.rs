@@ -3,9 +3,10 @@
 use super::{Shape, stackdump};
 use crate::registers;
 use crate::tasks::banner;
-use kernel::Session;
+use base::VirtAddr;
 use kernel::backtrace::{Backtrace, Start};
 use kernel::task::Task;
+use kernel::{Located, Session};
 use report::{Cell, Line, Record, Role, SymbolRef};
 use unwind::{Frame, StopReason};
 
@@ -108,7 +109,9 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
             out.push(record);
             continue;
         }
-        record.line(head(s, frame, number, shape));
+        // an interrupted frame has no return address: its own stack pointer tells where it was
+        let at = if interrupted { frame.sp } else { frame.slot.unwrap_or(frame.sp) };
+        record.line(head(s, frame, number, at, shape));
         record.hidden("sp", Cell::Addr(frame.sp.0));
         record.hidden("how", format!("{:?}", frame.how));
         number += 1;
@@ -122,8 +125,7 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
             if !saved.user
                 && let Some(pc) = saved.regs.pc()
             {
-                let place = place_of(s, pc);
-                record.line(Line::new().text("    [exception RIP: ").field("exception_rip", place).text("]"));
+                record.line(exception_line(s, pc));
             }
             record.record("registers", registers::block(&saved.regs));
         } else if let Some(dump) = shape.dump {
@@ -136,14 +138,14 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
 }
 
 /// ` #5 [ff38d7e3404c36f8] virtqueue_add_sgs at ffffffffc0568222 [virtio_ring]`
-fn head(s: &Session, frame: &Frame, number: usize, shape: &Shape) -> Line {
+fn head(s: &Session, frame: &Frame, number: usize, at: VirtAddr, shape: &Shape) -> Line {
     let located = s.locate(frame.lookup());
     let module = located.and_then(|l| l.symbol.module).map(str::to_owned);
     let mut line = Line::new()
         .text(if number < 10 { " #" } else { "#" })
         .field("number", number)
         .text(" [")
-        .field("at", Cell::Addr(frame.slot.unwrap_or(frame.sp).0))
+        .field("at", Cell::Addr(at.0))
         .zeros(16)
         .text("] ");
     if frame.how.is_guess() {
@@ -158,6 +160,24 @@ fn head(s: &Session, frame: &Frame, number: usize, shape: &Shape) -> Line {
         Some(m) => line.text(" [").field("module", m).text("]"),
         None => line,
     }
+}
+
+/// A word of the stack in the layout of a frame.
+pub(super) fn old_head(number: usize, at: VirtAddr, pc: u64, l: &Located<'_>, shape: &Shape) -> Line {
+    let offset = if shape.offsets { l.offset } else { 0 };
+    let name = SymbolRef { name: l.symbol.name.to_owned(), offset, hex: shape.hex, ..SymbolRef::default() };
+    let line = Line::new().text(if number < 10 { " #" } else { "#" }).field("number", number).text(" [");
+    let line = line.field("at", Cell::Addr(at.0)).zeros(16).text("] ").field("function", Cell::from(name));
+    let line = line.text(" at ").field("pc", Cell::Addr(pc)).zeros(16);
+    match l.symbol.module {
+        Some(m) => line.text(" [").field("module", m.to_owned()).text("]"),
+        None => line,
+    }
+}
+
+/// `    [exception RIP: virtqueue_add_split+980]`
+pub(super) fn exception_line(s: &Session, pc: u64) -> Line {
+    Line::new().text("    [exception RIP: ").field("exception_rip", place_of(s, pc)).text("]")
 }
 
 fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
@@ -177,7 +197,7 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
 
 /// `virtqueue_add_split+980`, or the address where no symbol covers it.
 fn place_of(s: &Session, pc: u64) -> Cell {
-    match s.locate(base::VirtAddr(pc)) {
+    match s.locate(VirtAddr(pc)) {
         Some(l) => {
             Cell::from(SymbolRef { name: l.symbol.name.to_owned(), offset: l.offset, ..SymbolRef::default() })
         }

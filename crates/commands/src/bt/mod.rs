@@ -10,7 +10,7 @@ use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Session;
 use kernel::task::Task;
-use report::{Record, Report};
+use report::{Line, Record, Report};
 
 /// `bt`.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ enum Mode {
     },
     /// `-e`
     Exceptions,
+    /// `-o`
+    Old,
 }
 
 impl Command for Bt {
@@ -73,7 +75,7 @@ impl Command for Bt {
                     .long("idle-filter")
                     .value_name("idle")
                     .value_parser(["idle"])
-                    .help("-n idle: with -a or -c, leave out CPUs that were idle"),
+                    .help("-n idle: of idle tasks show the name alone"),
             )
             .arg(flag("panic", 'p', "The panic task"))
             .arg(flag("group", 'g', "All threads of the task's process"))
@@ -97,7 +99,7 @@ impl Command for Bt {
             )
             .arg(flag("overflow", 'v', "Check all tasks' stacks for overflow"))
             .arg(flag("old", 'o', "Take every word that looks like a return address for a frame"))
-            .arg(flag("new", 'O', "Take it back: frames by unwind tables, as is usual"))
+            .arg(flag("toggle", 'O', "Do so from now on, or no longer"))
             .arg(value("reference", 'R', "REF", "Only tasks with this symbol or address in their frames"))
             .arg(flag("offsets", 's', "The offset in each function"))
             .arg(flag("hex", 'x', "Offsets in hex"))
@@ -134,8 +136,20 @@ impl Command for Bt {
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let s = cx.session("bt")?;
         let on = |name: &str| args.get_flag(name);
+        if on("toggle") {
+            cx.settings.old_bt = !cx.settings.old_bt;
+            let method = if cx.settings.old_bt { "old" } else { "new" };
+            let mut report = Report::new("bt");
+            let line = Line::new().text("bt: use ").field("method", method);
+            report.line(line.text(" bt method by default"));
+            return Ok(report);
+        }
         if on("cpu-exceptions") {
-            return scans::cpu_exceptions(cx, s);
+            let cpus = match args.get_one::<String>("cpus") {
+                Some(text) => tasks::cpus(s, "bt", text)?,
+                None => s.cpus().possible.clone(),
+            };
+            return scans::cpu_exceptions(cx, s, &cpus);
         }
         if on("overflow") {
             return scans::overflows(cx, s);
@@ -143,8 +157,9 @@ impl Command for Bt {
         let mode = match () {
             () if on("raw") => Mode::Raw,
             () if on("Text") => Mode::Text { all: true },
-            () if on("text") || on("old") && !on("new") => Mode::Text { all: false },
+            () if on("text") => Mode::Text { all: false },
             () if on("exceptions") => Mode::Exceptions,
+            () if on("old") || cx.settings.old_bt => Mode::Old,
             () => Mode::Frames,
         };
         let at = |name: &str| args.get_one::<u64>(name).map(|&n| VirtAddr(n));
@@ -163,15 +178,18 @@ impl Command for Bt {
             at: (at("ip").is_some() || at("sp").is_some()).then(|| (at("ip"), at("sp"))),
         };
         let tasks = choose(cx, s, args)?;
+        let not_idle = args.contains_id("not");
         let mut report = Report::new("bt");
         let mut out: Vec<Record> = Vec::new();
         for task in tasks {
             cx.cancel.check()?;
             let record = match mode {
+                _ if not_idle && task.pid == 0 => Some(Record::of(tasks::banner(task))),
                 Mode::Frames => frames::record(s, task, &shape),
                 Mode::Raw => Some(stackdump::raw(s, task)),
                 Mode::Text { all } => Some(scans::text(s, task, all)),
                 Mode::Exceptions => Some(scans::exceptions(s, task)),
+                Mode::Old => scans::old(s, task, &shape),
             };
             if let Some(mut record) = record {
                 if !out.is_empty() {
@@ -191,27 +209,27 @@ fn parse_hex(text: &str) -> Result<u64, String> {
 
 /// The tasks that the arguments name.
 fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Vec<&'s Task>, CommandError> {
-    let not_idle = args.contains_id("not") && args.get_one::<String>("not").is_some();
-    let of_cpus = |cpus: &[u32]| -> Vec<&'s Task> {
-        cpus.iter().filter_map(|&cpu| s.tasks().on_cpu(cpu)).filter(|t| !(not_idle && t.pid == 0)).collect()
-    };
+    let of_cpus =
+        |cpus: &[u32]| -> Vec<&'s Task> { cpus.iter().filter_map(|&cpu| s.tasks().on_cpu(cpu)).collect() };
     if args.get_flag("all") {
         if s.tasks().all.is_empty() {
             // says why there are none
             tasks::context(cx, "bt")?;
         }
-        // the panic task first, as it is what one looks for
-        let mut found = of_cpus(&s.cpus().possible);
-        if let Some(panic) = kernel::panic::panic_task(s) {
-            found.sort_by_key(|t| t.at != panic.at);
-        }
-        return Ok(found);
+        return Ok(of_cpus(&s.cpus().possible));
     }
     if let Some(text) = args.get_one::<String>("cpus") {
-        return Ok(of_cpus(&tasks::cpus(s, "bt", text)?));
+        let cpus = tasks::cpus(s, "bt", text)?;
+        if let Some(cpu) = cpus.iter().find(|cpu| tasks::is_hidden(cx, s, **cpu)) {
+            return Err(CommandError::failed("bt", format_args!("CPU {cpu} is OFFLINE.")));
+        }
+        return Ok(of_cpus(&cpus));
     }
     let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
     let mut found = if args.get_flag("panic") {
+        if !kernel::panic::has_panicked(s) {
+            return Err(CommandError::failed("bt", "no panic task found!"));
+        }
         kernel::panic::panic_task(s).into_iter().collect()
     } else if words.is_empty() {
         vec![tasks::context(cx, "bt")?]

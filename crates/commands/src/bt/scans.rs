@@ -1,12 +1,13 @@
 //! What a search of the stacks finds: text addresses (`-t`, `-T`), saved registers (`-e`, `-E`),
 //! overflows (`-v`).
 
+use super::{Shape, frames};
 use crate::tasks::banner;
 use crate::{CommandError, Cx, registers};
 use base::VirtAddr;
-use kernel::Session;
 use kernel::stacks::{cpu_stacks, task_stack};
 use kernel::task::{Task, thread_info};
+use kernel::{Located, Session};
 use report::{Cell, Line, Record, Report};
 use unwind::Stack;
 
@@ -28,15 +29,12 @@ pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
         }
         first.map_or(own.start, |f| f.slot.unwrap_or(f.sp))
     };
-    let stacks = bt.stacks.iter().filter(|k| all || k.contains(from));
+    let stacks = bt.stacks.iter().filter(|k| k.contains(from));
     let mut rows = Vec::new();
     for stack in stacks {
         let mut at = VirtAddr(if stack.contains(from) { from.0 } else { stack.start.0 } & !7);
         while at < stack.end {
-            if let Ok(word) = s.mem().u64(at)
-                && s.is_text(VirtAddr(word))
-                && let Some(l) = s.locate(VirtAddr(word))
-            {
+            if let Some((word, l)) = code_at(s, at) {
                 let line = Line::new().text("  [").field("at", Cell::Addr(at.0)).zeros(16).text("] ");
                 let line = line.field("function", l.symbol.name.to_owned()).text(" at ");
                 let line = line.field("pc", Cell::Addr(word)).zeros(16);
@@ -53,6 +51,49 @@ pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
         record.record("registers", registers::block(&saved.regs));
     }
     record
+}
+
+/// The word at an address, where it lies in a function.
+fn code_at(s: &Session, at: VirtAddr) -> Option<(u64, Located<'_>)> {
+    let word = s.mem().u64(at).ok().filter(|&word| s.is_text(VirtAddr(word)))?;
+    s.locate(VirtAddr(word)).filter(|l| l.symbol.is_text()).map(|l| (word, l))
+}
+
+/// `-o`: every word of the stack that could be a return address as a frame, with the registers that exceptions saved;
+/// `None` where the reference asked for is not among them.
+pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
+    let mut record = Record::new();
+    record.line(banner(task));
+    let bt = s.backtrace(task);
+    let frames = &bt.unwound.frames;
+    let first = frames.first();
+    let start = first.map(|f| f.slot.unwrap_or(f.sp));
+    let stack = bt.stacks.iter().find(|stack| start.is_some_and(|at| stack.contains(at)));
+    let (mut rows, mut named) = (Vec::new(), shape.reference.is_none());
+    let mut at = start.unwrap_or(VirtAddr(0));
+    while stack.is_some_and(|stack| at < stack.end) {
+        // a function's first byte is a pointer to it: no call returns there
+        if let Some((word, l)) = code_at(s, at).filter(|(_, l)| l.offset > 0) {
+            named |= shape
+                .reference
+                .as_deref()
+                .is_some_and(|wanted| l.symbol.name == wanted || crate::eval::hex(wanted) == Some(word));
+            let mut row = Record::of(frames::old_head(rows.len(), at, word, &l, shape));
+            let saved = frames.iter().filter(|f| f.slot == Some(at)).find_map(|f| f.saved.as_ref());
+            if let Some(saved) = saved {
+                if let Some(pc) = saved.regs.pc().filter(|_| !saved.user) {
+                    row.line(frames::exception_line(s, pc));
+                }
+                row.record("registers", registers::block(&saved.regs));
+                // the words of the registers are no frames
+                at = at.add(s.arch().saved_layout().size);
+            }
+            rows.push(row);
+        }
+        at = at.add(8);
+    }
+    record.list("frames", rows);
+    named.then_some(record)
 }
 
 /// The saved registers on a stack, lowest first.
@@ -108,17 +149,17 @@ pub(super) fn exceptions(s: &Session, task: &Task) -> Record {
     record
 }
 
-/// `-E`: the saved registers on the IRQ and exception stacks of all CPUs.
-pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError> {
+/// `-E`: the saved registers on the IRQ stacks of these CPUs, and on the exception stacks of each.
+pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session, cpus: &[u32]) -> Result<Report, CommandError> {
     let mut report = Report::new("bt");
     let mut out = Vec::new();
-    let possible = &s.cpus().possible;
-    let stacks: Vec<(u32, Vec<Stack>)> = possible.iter().map(|&cpu| (cpu, cpu_stacks(s, cpu))).collect();
-    let most = stacks.iter().map(|(_, all)| all.len()).max().unwrap_or(0);
-    for n in 0..most {
-        for (cpu, all) in &stacks {
+    let stacks: Vec<(u32, Vec<Stack>)> = cpus.iter().map(|&cpu| (cpu, cpu_stacks(s, cpu))).collect();
+    for irq in [true, false] {
+        for (cpu, stack) in stacks.iter().flat_map(|(cpu, all)| all.iter().map(move |stack| (cpu, stack))) {
             cx.cancel.check()?;
-            let Some(stack) = all.get(n) else { continue };
+            if (stack.name == kernel::stacks::IRQ_STACK) != irq {
+                continue;
+            }
             let mut record = Record::new();
             record.line(
                 Line::new()

@@ -12,6 +12,8 @@ use unwind::Frame;
 pub(super) enum Dump {
     /// As they are.
     Words,
+    /// Symbols.
+    Symbols,
     /// Symbols, and `[cache]` for slab objects.
     Named,
     /// Symbols, and `[address:cache]`.
@@ -73,7 +75,7 @@ fn cell(s: &Session, word: &Result<u64, Fault>, how: Dump) -> Cell {
     if let Some(l) = s.locate(at) {
         return Cell::symbol(l.symbol.name, l.offset);
     }
-    match kernel::slab::cache_of(s, at) {
+    match Some(at).filter(|_| how != Dump::Symbols).and_then(|at| kernel::slab::cache_of(s, at)) {
         Some(cache) if how == Dump::Objects => Cell::shown(plain(), format!("[{value:016x}:{cache}]")),
         Some(cache) => Cell::shown(plain(), format!("[{cache}]")),
         None => plain(),
@@ -91,7 +93,7 @@ pub(super) fn raw(s: &Session, task: &Task) -> Record {
         let mut line = Line::new().field("address", Cell::Addr(at.0)).zeros(16).text(":  ");
         for n in 0..2 {
             let word = s.mem().u64(at.add(n * 8));
-            line = line.field("words", cell(s, &word, Dump::Words)).text(" ");
+            line = line.field("words", cell(s, &word, Dump::Symbols)).left(16).text(" ");
         }
         rows.push(Record::of(line));
         at = at.add(16);

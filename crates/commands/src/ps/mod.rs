@@ -87,8 +87,11 @@ impl Command for Ps {
         let s = cx.session("ps")?;
         let mut report = Report::new("ps");
         tasks::problems(s, &mut report);
-        let chosen = select(s, args)?;
         let on = |name: &str| args.get_flag(name);
+        if on("kernel") && on("user") {
+            return Err(CommandError::failed("ps", "-u and -k are mutually exclusive"));
+        }
+        let chosen = select(s, args, &mut report)?;
         let last_run = on("last-run") || on("last-run-ago");
         if args.contains_id("cpus") && !last_run {
             return Err(CommandError::failed("ps", "-C option is only applicable with -l and -m"));
@@ -106,7 +109,7 @@ impl Command for Ps {
                 Some(text) => Some(tasks::cpus(s, "ps", text)?),
                 None => None,
             };
-            modes::last_run(s, &chosen, on("last-run-ago"), cpus, &mut report);
+            modes::last_run(cx, s, &chosen, on("last-run-ago"), cpus, &mut report);
         } else if on("arguments") {
             modes::arguments(cx, s, &chosen, &mut report)?;
         } else if on("threads") {
@@ -121,13 +124,18 @@ impl Command for Ps {
 }
 
 /// The tasks that the options and operands leave.
-fn select<'s>(s: &'s Session, args: &ArgMatches) -> Result<Vec<&'s Task>, CommandError> {
+fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<Vec<&'s Task>, CommandError> {
     let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
     let all = || s.tasks().all.iter().collect::<Vec<_>>();
     let mut chosen = if words.is_empty() {
         all()
     } else {
         let named: Vec<Named> = words.iter().map(|w| Named::parse(s, "ps", w)).collect::<Result<_, _>>()?;
+        for (word, one) in words.iter().zip(&named) {
+            if matches!(one, Named::Pid(_)) && !s.tasks().all.iter().any(|t| one.matches(t)) {
+                report.error(format!("ps: invalid task or pid value: {word}"));
+            }
+        }
         tasks::chosen(s, &named)
     };
     if args.get_flag("kernel") {
@@ -211,7 +219,7 @@ fn row(
         Ok(size) if total > 0 => Cell::Float(size.resident as f64 * 100.0 / total as f64, 1),
         _ => Cell::absent("?", "the size of memory is not known"),
     };
-    let offline = !cx.settings.offline && !s.cpus().online.contains(&t.cpu);
+    let offline = tasks::is_hidden(cx, s, t.cpu);
     let mark = match (t.active, offline) {
         (true, false) => ">",
         (true, true) => "-",

@@ -167,6 +167,7 @@ pub(super) fn times(
 }
 
 pub(super) fn last_run(
+    cx: &Cx<'_>,
     s: &Session,
     chosen: &[&Task],
     ago: bool,
@@ -221,7 +222,13 @@ pub(super) fn last_run(
         if n > 0 {
             block.blank();
         }
-        block.line(Line::new().text("CPU: ").field("cpu", *cpu));
+        let line = Line::new().text("CPU: ").field("cpu", *cpu);
+        if tasks::is_hidden(cx, s, *cpu) {
+            block.line(line.text(" [OFFLINE]"));
+            blocks.push(block);
+            continue;
+        }
+        block.line(line);
         let on: Vec<Record> = timed.iter().filter(|(_, t)| t.cpu == *cpu).map(row).collect();
         if on.is_empty() {
             block.text("(no tasks found)");

@@ -240,7 +240,7 @@ pub(super) fn text(
         }
         line.push(printable(byte));
     }
-    if !line.is_empty() || rows.is_empty() {
+    if !line.is_empty() || stopped.is_some() {
         let mut last = lead(line_at).field("text", line);
         if let Some(gap) = stopped {
             last = last.field("stopped", gap);

@@ -116,6 +116,7 @@ impl Command for Rd {
         if on("machine") {
             return Err(CommandError::failed("rd", "-m: this is not a dump of a Xen hypervisor"));
         }
+        refuse(args)?;
         let word = args.get_one::<String>("address").map_or("", String::as_str);
         let mut at = address::parse(cx, "rd", word)?;
         if let Some(text) = args.get_one::<String>("offset") {
@@ -165,30 +166,40 @@ fn number(text: &str) -> Result<u64, CommandError> {
     crate::eval::value(text, &|_| None).map_err(|e| CommandError::failed("rd", e))
 }
 
-fn shape(args: &ArgMatches) -> Shape {
-    let on = |name: &str| args.get_flag(name);
-    let size = match (on("bits8"), on("bits16"), on("bits32")) {
+/// Bytes of a value.
+fn size(args: &ArgMatches) -> u64 {
+    match (args.get_flag("bits8"), args.get_flag("bits16"), args.get_flag("bits32")) {
         (true, ..) => 1,
         (_, true, _) => 2,
         (_, _, true) => 4,
         _ => 8,
+    }
+}
+
+/// Options that mean nothing together.
+fn refuse(args: &ArgMatches) -> Result<(), CommandError> {
+    let symbols = args.get_count("slab") > 0 || args.get_flag("symbols");
+    let why = match size(args) {
+        1 | 2 | 4 if symbols && args.get_count("slab") > 0 => "-S option is only allowed with 64-bit display",
+        1 | 2 | 4 if symbols => "-s option is only allowed with 64-bit display",
+        1 | 8 if args.get_flag("network") => "-N option is only allowed with 16-bit and 32-bit display",
+        _ => return Ok(()),
     };
+    Err(CommandError::failed("rd", why))
+}
+
+fn shape(args: &ArgMatches) -> Shape {
+    let on = |name: &str| args.get_flag(name);
+    let size = size(args);
     let form = match args.get_count("slab") {
         _ if on("decimal") => Form::Signed,
         _ if on("unsigned") => Form::Unsigned,
         0 if !on("symbols") => Form::Hex,
-        // only pointers name symbols
-        _ if size != 8 => Form::Hex,
         0 => Form::Symbols(Slab::No),
         1 => Form::Symbols(Slab::Name),
         _ => Form::Symbols(Slab::Both),
     };
-    Shape {
-        size,
-        form,
-        ascii: form == Form::Hex && !on("no-text"),
-        network: on("network") && matches!(size, 2 | 4),
-    }
+    Shape { size, form, ascii: form == Form::Hex && !on("no-text"), network: on("network") }
 }
 
 /// Bytes that are read at once for a file.
@@ -217,4 +228,21 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
     let line = Line::new().field("bytes", done).text(" bytes copied from ");
     report.line(line.field("address", report::Cell::hex(at)).text(" to ").field("file", path.to_owned()));
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_mean_nothing_together_are_refused() {
+        let refused = |line: &str| {
+            let args = Rd.parse(crate::split_words(line)).unwrap();
+            refuse(&args).err().map(|e| e.to_string())
+        };
+        assert_eq!(refused("-32 -s 0").unwrap(), "rd: -s option is only allowed with 64-bit display");
+        assert_eq!(refused("-8 -SS 0").unwrap(), "rd: -S option is only allowed with 64-bit display");
+        assert_eq!(refused("-N 0").unwrap(), "rd: -N option is only allowed with 16-bit and 32-bit display");
+        assert_eq!((refused("-16 -N 0"), refused("-SS 0"), refused("-64 -s 0")), (None, None, None));
+    }
 }
