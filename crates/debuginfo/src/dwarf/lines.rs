@@ -28,6 +28,8 @@ struct Row {
     column: u32,
     /// The address is one past the code: nothing follows here.
     end: bool,
+    /// A statement begins here.
+    statement: bool,
 }
 
 /// The line table of a unit, by address.
@@ -142,10 +144,15 @@ fn run(program: Program<'_>, rows: &mut Vec<Row>) -> Result<()> {
             line: narrow(line),
             column: narrow(column),
             end: row.end_sequence(),
+            statement: row.is_stmt(),
         };
-        // of rows at one address the last holds
+        // of rows at one address the last that begins a statement holds, or the last where none does
         match rows.last_mut() {
-            Some(last) if !last.end && !this.end && last.addr == this.addr => *last = this,
+            Some(last) if !last.end && !this.end && last.addr == this.addr => {
+                if this.statement || !last.statement {
+                    *last = this;
+                }
+            }
             _ => rows.push(this),
         }
     }

@@ -291,9 +291,11 @@ fn inlined() -> Maker {
     let directory = program.default_directory();
     let header = program.add_file(header, directory, None);
     program.begin_sequence(Some(Address::Constant(TEXT + 0x100)));
-    for (offset, line) in [(0, 10), (0x10, 77), (0x20, 12)] {
+    let rows = [(0, 9, true), (0, 10, true), (0, 99, false), (0x10, 77, true), (0x20, 12, true)];
+    for (offset, line, statement) in rows {
         program.row().address_offset = offset;
         program.row().line = line;
+        program.row().is_statement = statement;
         program.row().file = if line == 77 { header } else { program.files().next().unwrap().0 };
         program.generate_row();
     }
@@ -378,6 +380,8 @@ fn inlined_calls_and_their_lines() {
     assert_eq!((&*function.name, function.low_pc), ("outer", TEXT + SLIDE + 0x100));
     assert_eq!(function.params[0].0.as_deref(), Some("arg"));
     assert_eq!(file.line(TEXT + SLIDE + 0x140), None);
+    let first = file.line(TEXT + SLIDE + 0x103).unwrap();
+    assert_eq!(first.line, 10, "the last of one address that begins a statement");
 }
 
 #[test]
