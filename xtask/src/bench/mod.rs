@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Without crash and drgn.
     #[arg(long)]
     alone: bool,
+    /// Only the questions with these words in them; prints the table, and writes nothing.
+    #[arg(long)]
+    only: Vec<String>,
     /// Only prints the table; docs/BENCHMARKS.md stays as it is.
     #[arg(long)]
     dry: bool,
@@ -71,13 +74,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     };
     let peers = if args.alone { Peers::default() } else { Peers::prepare() };
     let contestants = contestants(&program, &peers, &dir, &args.dump);
-    let results = race(&contestants, QUESTIONS, args.runs);
+    let asked = |question: &&Question| {
+        args.only.is_empty() || args.only.iter().any(|word| question.what.contains(word.as_str()))
+    };
+    let questions: Vec<Question> = QUESTIONS.iter().filter(asked).copied().collect();
+    let results = race(&contestants, &questions, args.runs);
     let mut page = head(args, &dump, &peers)?;
-    page.push_str(&table("With vmlinux", &contestants, QUESTIONS, &results));
+    page.push_str(&table("With vmlinux", &contestants, &questions, &results));
     page.push_str(&limit::part(&program, dir.parent().unwrap_or(&dir), args.runs)?);
-    page.push_str(&giant_part(args, &program, &dir, &peers)?);
+    if args.only.is_empty() {
+        page.push_str(&giant_part(args, &program, &dir, &peers)?);
+    }
     say(format_args!("{page}"));
-    if args.dry {
+    if args.dry || !args.only.is_empty() {
         return Ok(());
     }
     let path = root().join("docs/BENCHMARKS.md");
