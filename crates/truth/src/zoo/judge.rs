@@ -243,8 +243,9 @@ fn side(truth: &Truth, right: &str, operands: &[Operand<'_>], said: &str) -> Fit
     let operand = operands.iter().find(|operand| operand.name == said);
     let value = operand.map_or_else(|| number(said), |operand| operand.value);
     let name = last_name(said).filter(|_| number(said).is_none());
-    // A sum of the terms that made the value, and an object's own address, are held to the value alone.
-    let computed = [" + ", " - ", " * "].iter().any(|sign| said.contains(sign)) || said.starts_with('&');
+    // A sum of the terms that made the value, the call that did, and an object's own address, are held to the value.
+    let computed =
+        [" + ", " - ", " * ", "()"].iter().any(|sign| said.contains(sign)) || said.starts_with('&');
     if let (Some(wanted), Some(name), false) = (last_name(right), &name, computed)
         && wanted != *name
     {

@@ -97,7 +97,10 @@ impl Truth {
                 function: mark.function,
                 expression: mark.expression,
             }),
-            printed: after.iter().find_map(|text| printed(text)),
+            // A warning may come before the BUG that kills.
+            printed: (after.iter().filter(|text| text.starts_with("kernel BUG at ")))
+                .chain(after)
+                .find_map(|text| printed(text)),
             values: values.iter().filter_map(|text| value(text)).collect(),
             facts: facts.iter().map(|text| (*text).to_owned()).collect(),
             panic: oops::panic_reason(after.iter().copied()),
