@@ -325,7 +325,7 @@ pub fn sleepers(case: &Case, answers: &Answers) -> Result<Differences, String> {
 }
 
 /// Functions in `.sched.text` that `/proc/PID/stack` leaves out.
-const SCHEDULER: &[&str] = &[
+pub(crate) const SCHEDULER: &[&str] = &[
     "__schedule",
     "schedule",
     "schedule_timeout",

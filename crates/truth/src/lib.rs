@@ -8,6 +8,7 @@
 //! `CRASHLENS_BIN` names the program; without it, the release build of this checkout is brought up to date and used.
 
 pub mod aspects;
+pub mod beside;
 mod cases;
 pub mod compare;
 pub mod peers;

@@ -27,6 +27,8 @@ pub struct Truth {
     pub kallsyms: Kallsyms,
     /// `/proc/PID/stack`.
     pub stacks: Vec<Stack>,
+    /// `/proc/PID/maps`.
+    pub maps: Vec<Map>,
     /// `dmesg` with levels, at the time of the sections.
     pub dmesg: Vec<Message>,
     /// The kernel's messages on the console, to the end.
@@ -172,6 +174,17 @@ pub struct Stack {
     pub tid: i64,
     /// Innermost first.
     pub frames: Vec<Place>,
+}
+
+/// A line of `/proc/PID/maps`.
+#[derive(Deserialize, Debug)]
+pub struct Map {
+    /// Its process.
+    pub pid: i64,
+    /// Where, hexadecimal.
+    pub start: String,
+    /// `rw-p`.
+    pub flags: String,
 }
 
 /// A message of the log.
