@@ -148,7 +148,7 @@ fn module(s: &Session, m: &Module, report: &mut Report) {
         let kind = match (whole, is_init) {
             (true, false) => String::new(),
             (true, true) => "INIT ".into(),
-            _ => format!("{} ", run.kind.to_uppercase().replace('_', " ")),
+            _ => format!("{} ", run.kind.to_uppercase().replace(' ', "_")),
         };
         let bound = |which: &str, at: VirtAddr| {
             let line = Line::new().cell(Cell::Addr(at.0)).text(format!(" MODULE {kind}{which}: "));
