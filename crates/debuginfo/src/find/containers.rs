@@ -71,6 +71,10 @@ enum Kind {
 }
 
 fn kind(path: &Path) -> Option<Kind> {
+    // what is no file, a FIFO say, is not even opened: that would wait for whoever writes it
+    if !path.is_file() {
+        return None;
+    }
     let mut file = File::open(path).ok()?;
     let mut magic = [0; 8];
     file.read_exact(&mut magic).ok()?;
