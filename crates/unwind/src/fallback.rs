@@ -20,7 +20,11 @@ impl Unwinder<'_> {
         if !cursor.is_call {
             return Step::Unknown;
         }
-        if let Some(at) = self.arch.find_saved(self.mem, cursor.sp, ENTRY_WORDS, &is_text) {
+        // right where the stack pointer is, any code of the kernel's half will do: the modules may not be known
+        let is_kernel = |at: VirtAddr| self.arch.is_kernel(at);
+        let here = self.arch.find_saved(self.mem, cursor.sp, 1, &is_kernel);
+        let near = || self.arch.find_saved(self.mem, cursor.sp, ENTRY_WORDS, &is_text);
+        if let Some(at) = here.or_else(near) {
             return self.entry(at, How::Saved);
         }
         let saved = self.arch.saved_layout();

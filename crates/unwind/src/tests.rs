@@ -445,3 +445,14 @@ fn the_interrupt_stack_s_link_stands_for_a_frame_pointer_that_nobody_kept() {
     let unwound = world.unwind(from);
     assert_eq!((unwound.frames.len(), unwound.stopped), (2, StopReason::NothingFound));
 }
+
+#[test]
+fn entry_code_without_tables_that_interrupted_code_of_an_unknown_module() {
+    let mut world = World::new();
+    world.prologues();
+    // 0 was called by the entry code 1, which saved registers of code that no module is known for
+    world.put(TASK + 0x1000, &[TASK + 0x1100, back(1)]);
+    world.pt_regs(TASK + 0x1010, 0xffff_ffff_c01c_01b7, 0x10, TASK + 0x1180);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0xf00).with(RBP, TASK + 0x1000));
+    assert_eq!(places(&unwound)[1..3], [(back(1), How::FramePointer), (0xffff_ffff_c01c_01b7, How::Saved)]);
+}
