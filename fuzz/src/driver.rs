@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A longer run of one input is a finding.
+/// A run of one input that computes for longer is a finding.
 pub(crate) const HANG: Duration = Duration::from_secs(10);
+/// And one that takes longer than this, as one that waits for itself does; other programs can have the machine.
+const STUCK: Duration = Duration::from_secs(120);
 /// More memory than this is a finding: the allocation fails and ends the process.
 pub(crate) const MEMORY: u64 = 2 << 30;
 /// Inputs do not grow beyond this.
@@ -116,10 +118,15 @@ fn watch(current: PathBuf) -> Arc<AtomicU64> {
     let started = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&started);
     std::thread::spawn(move || {
+        let (mut began, mut computed) = (0, Duration::ZERO);
         loop {
             std::thread::sleep(Duration::from_millis(500));
             let since = seen.load(Ordering::Relaxed);
-            if since != 0 && now().saturating_sub(since) > HANG.as_millis() as u64 {
+            if since != began {
+                (began, computed) = (since, cpu_time());
+            }
+            let stuck = now().saturating_sub(since) > STUCK.as_millis() as u64;
+            if since != 0 && (stuck || cpu_time().saturating_sub(computed) > HANG) {
                 eprintln!("fuzz: {}", keep(&current, "hang"));
                 std::process::exit(1);
             }
@@ -132,6 +139,12 @@ fn watch(current: PathBuf) -> Arc<AtomicU64> {
 fn now() -> u64 {
     static BEGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     BEGIN.get_or_init(Instant::now).elapsed().as_millis() as u64 + 1
+}
+
+/// What the process has computed so far, on all cores.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// Keeps the current input under the name of its kind and content.

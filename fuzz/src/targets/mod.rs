@@ -2,6 +2,7 @@
 
 mod debuginfo;
 mod dump;
+mod machine;
 mod session;
 mod text;
 
@@ -19,7 +20,8 @@ pub(crate) struct Target {
 }
 
 /// All targets, by the file of their function.
-const TARGETS: &[&[Target]] = &[dump::TARGETS, debuginfo::TARGETS, text::TARGETS, session::TARGETS];
+const TARGETS: &[&[Target]] =
+    &[dump::TARGETS, debuginfo::TARGETS, machine::TARGETS, text::TARGETS, session::TARGETS];
 
 /// All targets.
 pub(crate) fn all() -> impl Iterator<Item = &'static Target> {

@@ -9,6 +9,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "expr", about: "an expression, type name or member path", seeds: expr_seeds, run: expr },
     Target { name: "line", about: "a command line", seeds: line_seeds, run: line },
     Target { name: "vmcoreinfo", about: "the text of VMCOREINFO", seeds: info_seeds, run: info },
+    Target { name: "known", about: "a file of known issues", seeds: known_seeds, run: known },
     Target { name: "notes", about: "registers in a CPU's note", seeds: notes_seeds, run: notes },
 ];
 
@@ -80,6 +81,17 @@ fn info(bytes: &[u8]) -> u64 {
         some(sizes.1.is_some()),
         some(sizes.2.is_some()),
     ])
+}
+
+fn known_seeds() -> Vec<Vec<u8>> {
+    lines(&[
+        "# a comment\n[[known]]\nid = \"a\"\nclass = \"BUG\"\nfunction = \"f\"\ncondition = \"a > \\\"b\\\"\"\n\
+         explanation = \"why\"\nfixed = \"4.14\"\n\n[[known]]\nid=\"b\"\nmessage = \"m\\\\n\"\n",
+    ])
+}
+
+fn known(bytes: &[u8]) -> u64 {
+    outcome(std::str::from_utf8(bytes).ok().map(verdict::fuzz_known))
 }
 
 fn notes_seeds() -> Vec<Vec<u8>> {
