@@ -22,6 +22,13 @@ struct Stated {
     parts: BTreeSet<String>,
 }
 
+/// Adds the parts of a text; lists may be shorter in a damaged dump.
+fn add(parts: &mut BTreeSet<String>, section: &str, text: &Value) {
+    for part in text.as_str().unwrap_or_default().split("; ") {
+        parts.insert(format!("{section}: {}", part.trim_start_matches("other CPUs: ")));
+    }
+}
+
 fn verdict(dump: &Path) -> Option<Stated> {
     let path = dump.display().to_string();
     let begun = Instant::now();
@@ -38,17 +45,11 @@ fn verdict(dump: &Path) -> Option<Stated> {
     let class = data["class"].as_str().unwrap().to_owned();
     assert_eq!(code == Some(3), class == "unknown", "{path}: exit code {code:?} for {class}");
     let mut parts = BTreeSet::new();
-    let mut add = |section: &str, text: &Value| {
-        for part in text.as_str().unwrap_or_default().split("; ") {
-            // lists that may be shorter in a damaged dump
-            parts.insert(format!("{section}: {}", part.trim_start_matches("other CPUs: ")));
-        }
-    };
     for member in ["function", "file", "module"] {
-        add(member, &data["place"][member]);
+        add(&mut parts, member, &data["place"][member]);
     }
-    add("condition", &data["condition"]["text"]);
-    add("access", &data["access"]["text"]);
+    add(&mut parts, "condition", &data["condition"]["text"]);
+    add(&mut parts, "access", &data["access"]["text"]);
     for operand in data["condition"]["operands"].as_array().into_iter().flatten() {
         // a value that is gone is told to be gone
         if let (Some(name), Some(value)) = (operand["name"].as_str(), operand["value"].as_str()) {
@@ -57,7 +58,7 @@ fn verdict(dump: &Path) -> Option<Stated> {
     }
     for section in ["context", "module", "waits", "related", "history", "known"] {
         for statement in data[section].as_array().into_iter().flatten() {
-            add(section, &statement["text"]);
+            add(&mut parts, section, &statement["text"]);
         }
     }
     parts.retain(|p| !p.ends_with(": "));
@@ -73,7 +74,8 @@ fn contradictions(whole: &Stated, found: &Stated) -> Vec<String> {
     }
     let exact = ["function: ", "file: ", "module: ", "history: ", "known: "];
     let of_place = found.parts.iter().filter(|p| exact.iter().any(|e| p.starts_with(e)));
-    out.extend(of_place.filter(|p| !whole.parts.contains(*p)).cloned());
+    // that something is not known is no statement
+    out.extend(of_place.filter(|p| !whole.parts.contains(*p) && !p.contains("not known")).cloned());
     // numbers that operands had: whatever they are called, they are those of the whole dump
     let value = |p: &String| {
         p.strip_prefix("operand: ").and_then(|p| p.rsplit_once(" = ")).map(|(_, v)| v.to_owned())

@@ -7,7 +7,7 @@ use crate::lines::{Lines, stamp};
 use crate::model::{How, Place, Statement, Verdict};
 use crate::scene::{self, Scene};
 use crate::waits::Waits;
-use crate::{context, instruction, known, machinery, memory, panic_text, signature, stall};
+use crate::{context, instruction, known, machinery, memory, panic_text, signature, spin, stall};
 use kernel::{Session, taint};
 use std::path::PathBuf;
 
@@ -79,7 +79,7 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
     }
     let panicked = event.is_some() || kernel::panic::panic_cpu(s).is_some();
     let mut scene = Scene::of(s, event.as_ref());
-    let found = culprit::find(s, event.as_ref(), &scene);
+    let found = culprit::find(s, event.as_ref(), &scene).filter(|_| panicked || lines.is_none());
     if event.is_none() && found.is_none() && panicked {
         event = from_buffer(s, v);
     }
@@ -89,11 +89,16 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
         v.undetermined.push(format!("the task that panicked: what CPU {cpu} ran cannot be read"));
     }
     let stalls = event.as_ref().is_none_or(|e| e.class.is_stall());
-    let waits = (!options.brief || (!panicked && stalls)).then(|| Waits::of(s));
+    let waits = (!options.brief || (!panicked && stalls)).then(|| Waits::of(s, stalls));
     let hang = waits.as_ref().filter(|_| !panicked).and_then(|w| hang::of(s, lines.as_ref(), w));
     if let Some(h) = &hang {
         v.evidence.push(h.evidence.clone());
         scene = Scene::of_task(s, h.task);
+    }
+    if !panicked && hang.is_none() && lines.is_some() {
+        // it lives: a task that an old warning names is not what the verdict is of
+        let first = waits.as_ref().and_then(|w| w.circles.first()?.first());
+        scene = Scene::of_task(s, first.and_then(|at| s.tasks().at(*at)));
     }
     Case { s, lines, event, hang, waits, scene, found }
 }
@@ -165,12 +170,20 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         !f.how.is_guess() && s.locate(f.lookup()).is_some_and(|l| l.symbol.module.is_some())
     };
     let idle = case.scene.task.is_some_and(|t| t.pid == 0);
-    let blamed = scene::blamed(v.class, &case.scene.names(s), frames)
+    // of a machine that lives the first of those who wait for each other
+    let class = if v.class == Class::Alive { Class::HungTask } else { v.class };
+    let blamed = scene::blamed(class, &case.scene.names(s), frames)
         .filter(|_| !(idle && matches!(v.class, Class::Nmi | Class::Watchdog)))
         .or_else(|| frames.iter().position(asked).filter(|_| v.class == Class::OutOfMemory));
     if let Some(frame) = blamed.and_then(|n| frames.get(n)) {
         // a caller is named by its return address, as backtraces have it
         let mut place = culprit::place_of_call(s, frame.lookup());
+        if (v.class.is_stall() || v.class == Class::Nmi) && !frame.is_call {
+            // of a CPU in a loop the line that makes it go on, not that of the turn it was in
+            let jump = spin::loop_at(s, frame.lookup());
+            let line = jump.map(|at| culprit::place_of_call(s, at)).filter(|p| p.file == place.file);
+            place.line = line.and_then(|p| p.line).or(place.line);
+        }
         if v.class == Class::StackProtector {
             // the function's end, where the canary is looked at: who overwrote it stands elsewhere
             (place.file, place.line) = (None, None);
@@ -232,6 +245,10 @@ fn headline(case: &Case<'_>, v: &Verdict) -> String {
         .unwrap_or_default();
     let of = if of.is_empty() { of } else { format!(": {of}") };
     let said = event.map(|e| event::plain(&e.line)).unwrap_or_default();
+    if v.class == Class::Alive {
+        let stuck = case.waits.as_ref().map(Waits::stuck).unwrap_or_default();
+        return format!("{words}{stuck}");
+    }
     if let Some(place) = &v.place {
         let preposition = if v.class == Class::WildJump { "from" } else { "in" };
         let mut text = format!("{words} {preposition} {place}{of}");
@@ -255,10 +272,6 @@ fn headline(case: &Case<'_>, v: &Verdict) -> String {
         return text;
     }
     match v.class {
-        Class::Alive => {
-            let stuck = case.waits.as_ref().map(Waits::stuck).unwrap_or_default();
-            format!("{words}{stuck}")
-        }
         Class::Unknown => words.to_owned(),
         _ if !of.is_empty() => format!("{words}{of}"),
         _ if said.is_empty() => words.to_owned(),
@@ -330,6 +343,9 @@ fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict)
     }
 }
 
+/// Taints that a kernel has from a module: proprietary, forced, staging, out of tree, unsigned, live patch.
+const OF_MODULES: u64 = 1 | 1 << 1 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 15;
+
 /// The module to blame, its standing, and who called into it.
 fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
     let Some(name) = v.place.as_ref().and_then(|p| p.module.clone()) else { return };
@@ -347,7 +363,12 @@ fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict)
             _ => *words,
         })
         .collect();
+    // without types a module's taint is not read; the kernel's own then says that some module has one
+    let some = taint::mask(s).unwrap_or(0) & OF_MODULES != 0;
     let standing = match words.as_slice() {
+        [] if some && s.modules().iter().all(|m| m.taints == 0) => {
+            "whether it is part of this kernel is not known".to_owned()
+        }
         [] => "part of this kernel (no taint)".to_owned(),
         words => {
             let letters: Vec<String> = taint::letters(m.taints).chars().map(String::from).collect();
@@ -392,7 +413,7 @@ fn history(case: &Case<'_>, class: Class) -> Vec<Statement> {
         .map(|(n, text)| Statement::new(How::Log, format!("before: {}{text}", at(*n)), &commands))
         .collect();
     if class.is_stall() {
-        out.extend(stall::others(event));
+        out.extend(stall::others(event, case.scene.task.map(|t| t.pid)));
     }
     if let Some((n, text)) = &event.later {
         let lived = lines

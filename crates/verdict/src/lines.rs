@@ -23,8 +23,8 @@ impl Lines {
         let mut out = Self::from_records(&log.records);
         out.stopped = log.stopped.as_ref().map(ToString::to_string);
         let last = out.lines.last().map_or(0, |(ts, _)| *ts);
-        for (_, _, text) in printk::safe_buffers(s) {
-            out.lines.extend(text.lines().map(|l| (last, plain(l).to_owned())));
+        for buffer in printk::safe_buffers(s) {
+            out.lines.extend(buffer.text.lines().map(|l| (last, plain(l).to_owned())));
         }
         Ok(out)
     }

@@ -234,6 +234,11 @@ pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
     out
 }
 
+/// The last jump of the loop that an instruction is in.
+pub(crate) fn loop_at(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
+    Some(Listing::around(s, at)?.loop_around(at)?.jump)
+}
+
 /// The loop that a CPU is in, of its first frame that is in one and is not of the machinery of waiting.
 pub(crate) fn looping(s: &Session, scene: &Scene<'_>) -> Option<Looping> {
     let frames = scene.frames();

@@ -2,6 +2,7 @@
 
 use crate::event::{Class, Event, Subject};
 use crate::hang;
+use crate::machinery;
 use crate::model::{How, Statement, Verdict};
 use crate::scene::Scene;
 use crate::spin;
@@ -58,13 +59,20 @@ pub(crate) fn held(s: &Session, task: &Task) -> Vec<Statement> {
         );
         Statement::new(How::Guessed, text, &[format!("bt {}", task.pid)])
     };
-    spin::taken(s, task).into_iter().map(row).collect()
+    // the scheduler's own locks are what it says them to be
+    let own = |t: &spin::Taken| t.call.split("()").next().is_some_and(|f| !machinery::is_waiting(f));
+    spin::taken(s, task).into_iter().filter(own).map(row).collect()
 }
 
 /// The others that hang beside the one that the verdict is of.
-pub(crate) fn others(event: &Event) -> Option<Statement> {
-    let names: Vec<String> =
-        event.others.iter().map(|subject| words(event.class, subject)).filter(|w| !w.is_empty()).collect();
+pub(crate) fn others(event: &Event, told: Option<i32>) -> Option<Statement> {
+    let names: Vec<String> = event
+        .others
+        .iter()
+        .filter(|subject| told.is_none() || subject.pid != told)
+        .map(|subject| words(event.class, subject))
+        .filter(|w| !w.is_empty())
+        .collect();
     (!names.is_empty()).then(|| {
         let text = format!("told of before: {}", names.join("; "));
         Statement::new(How::Log, text, &["log".into()])

@@ -27,6 +27,7 @@ const WAKEKILL: u64 = 0x100;
 const STUCK: u64 = 30;
 /// How many tasks are looked at.
 const MAX_TASKS: usize = 200;
+const FEW_TASKS: usize = 32;
 /// How many waits are told.
 const MAX_TOLD: usize = 12;
 
@@ -62,7 +63,8 @@ impl Wait<'_> {
     /// The task that has what this one waits for.
     fn blocker(&self) -> Option<VirtAddr> {
         match &self.what {
-            What::Lock(l) => l.owner.task.filter(|_| !l.owner.readers).map(|t| t.at),
+            // the last of several readers, who may have gone: a circle over it is a guess
+            What::Lock(l) => l.owner.task.map(|t| t.at),
             What::Spin(spinner) => spinner.holder.as_ref().map(|h| h.task.at),
             _ => None,
         }
@@ -77,8 +79,8 @@ pub(crate) struct Waits<'s> {
 }
 
 impl<'s> Waits<'s> {
-    /// Of all tasks that sleep without end, and of the CPUs that spin.
-    pub(crate) fn of(s: &'s Session) -> Self {
+    /// Of the tasks that sleep without end, and of the CPUs that spin. Where the death was no stall, few are looked at.
+    pub(crate) fn of(s: &'s Session, stall: bool) -> Self {
         let now = now(s);
         let asleep = s
             .tasks()
@@ -86,7 +88,7 @@ impl<'s> Waits<'s> {
             .iter()
             .filter(|t| !t.active && t.exit_state == 0)
             .filter(|t| t.state & UNINTERRUPTIBLE != 0 && t.state & NOLOAD == 0)
-            .take(MAX_TASKS);
+            .take(if stall { MAX_TASKS } else { FEW_TASKS });
         let mut all: Vec<Wait<'s>> = asleep.map(|t| sleeper(s, t, now)).collect();
         all.extend(spin::on_locks(s).into_iter().map(|spinner| Wait {
             task: spinner.task,
@@ -149,6 +151,7 @@ impl<'s> Waits<'s> {
         let names: Vec<String> = members.iter().filter_map(of).map(|w| who(w.task)).collect();
         let sure = members.iter().filter_map(of).all(|w| match &w.what {
             What::Spin(spinner) => spinner.holder.as_ref().is_some_and(|h| h.taken.is_none()),
+            What::Lock(l) => !l.owner.readers,
             _ => true,
         });
         let how = if sure { How::Decoded } else { How::Guessed };
