@@ -114,6 +114,8 @@ pub(crate) fn find_pt_regs(
 /// Since 4.9 (0100301bfdf5) they lie there as `struct inactive_task_frame`: r15, r14, r13, r12, rbx, rbp, return
 /// address; from 5.1 (6690e86be83a) to 5.7 a word of flags came first. Before, only flags and rbp were pushed,
 /// and the task goes on behind the `popq %rbp; popf` that undo it: `legacy` is that address ([`crate::Arch::after_switch`]).
+/// Where there is such a place nothing else is looked for: what lies above is the scheduler's frame, in which a stale
+/// return address can stand where later kernels have theirs.
 pub(crate) fn sleeping(
     mem: &dyn VirtRead,
     sp: VirtAddr,
@@ -121,6 +123,11 @@ pub(crate) fn sleeping(
     is_text: &dyn Fn(VirtAddr) -> bool,
     function: &dyn Fn(VirtAddr) -> Option<VirtAddr>,
 ) -> Option<Resume> {
+    if let Some(pc) = legacy() {
+        let bp = mem.u64(sp).ok()?;
+        let regs = Regs::new(&SET).with(RIP, pc.0).with(RSP, sp.add(16).0).with(RBP, bp);
+        return Some(Resume { regs, is_call: false, slot: None });
+    }
     for flags_word in [0, 8] {
         let frame = sp.add(flags_word);
         let slot = frame.add(6 * 8);
@@ -136,10 +143,7 @@ pub(crate) fn sleeping(
         // a new task has yet to run ret_from_fork: its address is the next instruction itself
         return Some(Resume { regs, is_call: !begins, slot: Some(slot) });
     }
-    let pc = legacy()?;
-    let bp = mem.u64(sp).ok()?;
-    let regs = Regs::new(&SET).with(RIP, pc.0).with(RSP, sp.add(16).0).with(RBP, bp);
-    Some(Resume { regs, is_call: false, slot: None })
+    None
 }
 
 /// The instruction behind `popq %rbp; popf` (`RESTORE_CONTEXT` of arch/x86/include/asm/switch_to.h before 4.9)
