@@ -446,6 +446,21 @@ fn the_interrupt_stack_s_link_stands_for_a_frame_pointer_that_nobody_kept() {
     assert_eq!((unwound.frames.len(), unwound.stopped), (2, StopReason::NothingFound));
 }
 
+/// 3.10 gives a new kernel thread the kernel's segments in the room that other tasks have for user mode's registers.
+#[test]
+fn a_kernel_thread_has_no_registers_at_the_end_of_its_stack() {
+    let top = TASK + SIZE - 168;
+    let mut world = World::new();
+    world.call(0, 8).entry(1, OrcKind::Regs, SP, 0);
+    world.put(top - 8, &[back(1)]).pt_regs(top, 0, 0x10, top);
+    let unwound = world.unwind(start(TEXT + 0x50, top - 8));
+    assert_eq!(places(&unwound), [(TEXT + 0x50, How::Start), (back(1), How::Orc)]);
+    assert_eq!((unwound.stopped, unwound.frames[1].saved.is_none()), (StopReason::EndOfStack, true));
+    // with code to go on at they would be an entry
+    world.pt_regs(top, TEXT + 0x250, 0x10, top);
+    assert!(world.unwind(start(TEXT + 0x50, top - 8)).frames[1].saved.is_some());
+}
+
 #[test]
 fn entry_code_without_tables_that_interrupted_code_of_an_unknown_module() {
     let mut world = World::new();

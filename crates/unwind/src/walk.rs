@@ -101,6 +101,7 @@ impl Unwinder<'_> {
                     frame.cfa = Some(cfa);
                     (Some(caller), StopReason::NothingFound)
                 }
+                Step::Entry { saved, .. } if self.is_room(&saved) => (None, StopReason::EndOfStack),
                 Step::Entry { saved, how, is_call } => {
                     let stop = if saved.user { StopReason::UserMode } else { StopReason::NothingFound };
                     let next = (!saved.user).then(|| {
@@ -195,6 +196,14 @@ impl Unwinder<'_> {
             .iter()
             .position(|s| s.contains(at))
             .or_else(|| self.stacks.iter().position(|s| s.end == at))
+    }
+
+    /// True for what a kernel thread has where others have the registers of user mode, at the end of the task's stack
+    /// (the first): until 4.x with the kernel's segments, so that it looks like an entry, from nowhere.
+    fn is_room(&self, saved: &Saved) -> bool {
+        let nowhere = !saved.user && saved.regs.pc().is_none_or(|pc| !self.code.is_text(VirtAddr(pc)));
+        let end = saved.at.add(self.arch.saved_layout().size);
+        nowhere && self.stacks.first().is_some_and(|own| own.end.0.wrapping_sub(end.0) <= 16)
     }
 
     /// True when, on a task's stack, only the room that every task keeps for `struct pt_regs` is left above.
