@@ -1,7 +1,7 @@
 //! `whatis`: what a name stands for, and types by their size or members.
 
 use crate::{Command, CommandError, Cx, Example, after_options, structs, values};
-use cexpr::{LayoutOptions, Outcome, Scope as _};
+use cexpr::{ErrorKind, ExprError, LayoutOptions, Outcome, Scope as _};
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::{CompoundKind, Scope, SourceId, Space, Type, TypeRef, Types};
 use kernel::Session;
@@ -146,10 +146,22 @@ fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool, all: bool) -> R
                 definition(s, ty, offsets, &mut report)?;
                 others(s, ty, offsets, all, &mut report)?;
             }
-            Err(_) => return Err(values::wrong("whatis", &text, &wrong)),
+            Err(other) => return Err(values::wrong("whatis", &text, better(&wrong, &other))),
         },
     }
     Ok(report)
+}
+
+/// Of what is wrong with a name as a symbol and as a type, the one that has names near to it.
+fn better<'e>(symbol: &'e ExprError, ty: &'e ExprError) -> &'e ExprError {
+    match (&symbol.kind, &ty.kind) {
+        (ErrorKind::UnknownName { near, .. }, ErrorKind::UnknownType { near: types, .. })
+            if near.is_empty() && !types.is_empty() =>
+        {
+            ty
+        }
+        _ => symbol,
+    }
 }
 
 /// `type = `, and what the type of an expression is behind its typedefs.

@@ -41,10 +41,10 @@ fn mistyped_names_get_those_that_are_near() {
         ("p jifies", &["p: no symbol \"jifies\"; did you mean jiffies", "\n  jifies\n  ^^^^^^"]),
         ("p init_tsk.pid", &["did you mean init_task"]),
         ("p vring_interupt", &["did you mean vring_interrupt"]),
-        ("p sizeof(struct lst_head)", &["did you mean list_head?"]),
+        ("p sizeof(struct lst_head)", &["did you mean list_head"]),
         ("dis vfs_raed", &["no symbol \"vfs_raed\"; did you mean vfs_read"]),
         ("dis virtqueue_ad_split", &["did you mean virtqueue_add_split?"]),
-        ("sym schedul", &["schedule"]),
+        ("sym vfs_raed", &["vfs_read"]),
         ("whatis task_strct", &["did you mean task_struct"]),
         ("list -o modul.list modules", &["invalid -o argument: modul.list"]),
         (
@@ -81,7 +81,10 @@ fn errors_point_at_the_token() {
 fn addresses_that_are_nowhere_are_told() {
     check(&[
         ("struct list_head 0", &["struct: invalid kernel virtual address: 0: ", "not mapped"]),
-        ("struct list_head ffff000000000000", &["not a canonical address"]),
+        (
+            "struct list_head ffff000000000000",
+            &["invalid kernel virtual address: ffff000000000000: ", "not mapped"],
+        ),
         ("struct list_head -u 10", &["invalid user virtual address: 10"]),
         ("p *(struct list_head *)0", &["p: *(struct list_head *)0: address 0x0: not mapped"]),
         ("p ((struct task_struct *)8)->pid", &["not mapped"]),
