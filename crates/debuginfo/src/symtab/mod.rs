@@ -234,16 +234,19 @@ impl SymbolTable {
         })
     }
 
-    /// The only or first symbol of that name, one of the kernel before one of a module.
+    /// The only or first symbol of that name: one of the kernel before one of a module, and of the kernel's the global
+    /// one, of which there is one, before what files have for themselves (3.10's SHA code has a label `_end`).
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Symbol<'_>> {
-        let mut all = self.named(name).map(|s| s.id);
-        let first = self.get(all.next()?)?;
-        if first.module.is_none() {
-            return Some(first);
+        let mut best: Option<Symbol<'_>> = None;
+        let rank = |s: &Symbol<'_>| (s.module.is_none(), s.module.is_none() && s.kind.is_ascii_uppercase());
+        for id in self.named(name).map(|s| s.id) {
+            let symbol = self.get(id)?;
+            if best.as_ref().is_none_or(|b| rank(&symbol) > rank(b)) {
+                best = Some(symbol);
+            }
         }
-        let kernel = all.filter_map(|id| self.get(id)).find(|s| s.module.is_none());
-        kernel.or(Some(first))
+        best
     }
 
     /// The address of [`Self::find`].

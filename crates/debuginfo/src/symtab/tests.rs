@@ -56,6 +56,19 @@ fn names_may_stand_for_several_symbols() {
 }
 
 #[test]
+fn the_global_symbol_is_meant_where_files_have_others_of_its_name() {
+    let mut builder = SymbolTableBuilder::new();
+    builder.push(b"_end", 0x1200, 0, b't');
+    builder.push(b"_end", 0x9000, 0, b'B');
+    builder.push(b"_end", 0x9800, 0, b'b');
+    builder.push(b"s", 0x1300, 0, b'd');
+    builder.push(b"s", 0x1100, 0, b't');
+    let t = builder.build();
+    assert_eq!(t.addr("_end"), Some(VirtAddr(0x9000)));
+    assert_eq!(t.addr("s"), Some(VirtAddr(0x1100)));
+}
+
+#[test]
 fn neighbours_are_at_other_addresses() {
     let t = table(&[("a", 1, 0, b'T'), ("b", 5, 0, b'T'), ("b2", 5, 0, b'T'), ("c", 9, 0, b'T')]);
     let b = t.find("b2").unwrap().id;
