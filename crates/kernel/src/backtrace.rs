@@ -194,6 +194,9 @@ impl Session {
         }
         let stopped = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {
             Ok(sp) => {
+                if let Some(resume) = self.never_ran(sp, u) {
+                    return (Start::Switch, u.resume(&resume), None);
+                }
                 let resume = self.arch().sleeping(
                     self.mem(),
                     sp,
@@ -213,6 +216,18 @@ impl Session {
             Some(found) => (Start::SwitchCall, found, None),
             None => nowhere(stopped),
         }
+    }
+
+    /// A task of before 4.9 that has yet to run: its stack pointer is at the registers it is to begin with, which end its
+    /// stack. Later kernels put a frame of the switch below them.
+    fn never_ran(&self, sp: VirtAddr, u: &Unwinder<'_>) -> Option<unwind::Resume> {
+        let end = u.stacks.first()?.end;
+        if sp.add(self.arch().saved_layout().size) != end {
+            return None;
+        }
+        let set = self.arch().reg_set();
+        let regs = Regs::new(set).with(set.pc, self.symbol("ret_from_fork")?.0).with(set.sp, sp.0);
+        Some(unwind::Resume { regs, is_call: false, slot: None })
     }
 
     /// Where a task goes on that a kernel before 4.9 switched away from: behind the call of `__switch_to` in the

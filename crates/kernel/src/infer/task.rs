@@ -128,7 +128,9 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     found("state", stack.and_then(|o| o.checked_sub(8)), Shape::Uint);
     let size = stack.and_then(|o| stack_size(&tasks, o));
     if let (Some(stack), Some(size)) = (stack, size) {
-        found("thread.sp", saved_sp(s, &tasks, stack, size), Shape::Long);
+        let word = |at| s.mem().u64(VirtAddr(at)).ok();
+        let code = |at| s.is_image_text(VirtAddr(at));
+        found("thread.sp", saved_sp(&tasks, stack, size, &word, &code), Shape::Long);
     }
     found("thread_group", thread_group(s, &tasks, comm, tgid), Shape::ListHead);
 
@@ -222,16 +224,31 @@ fn stack_size(tasks: &[Sample], stack: usize) -> Option<u64> {
         .filter(|_| all().count() > 3)
 }
 
-/// `thread.sp`: within the task's own stack, below its end, and above it a word that is code.
-fn saved_sp(s: &Session, tasks: &[Sample], stack: usize, size: u64) -> Option<usize> {
+/// `thread.sp`: within the task's own stack and below its end. Above it is a word that is code (since 4.9), or it leads
+/// to a frame pointer in the stack and the return address beside that (before, rbp being pushed last). `word` reads
+/// memory, `code` says what is the image's text.
+fn saved_sp(
+    tasks: &[Sample],
+    stack: usize,
+    size: u64,
+    word: &dyn Fn(u64) -> Option<u64>,
+    code: &dyn Fn(u64) -> bool,
+) -> Option<usize> {
+    let leads_to_code = |at: u64| word(at).is_some_and(code);
     let is = |t: &Sample, o: usize| -> bool {
         let (Some(base), Some(sp)) = (t.u64(stack), t.u64(o)) else { return false };
-        if base == 0 || sp % 8 != 0 || sp <= base || sp >= base + size - 64 {
+        let inside = |sp: u64| sp % 8 == 0 && sp > base && sp < base + size - 64;
+        if base == 0 || !inside(sp) {
             return false;
         }
-        (0..10).any(|n| s.mem().u64(VirtAddr(sp + n * 8)).is_ok_and(|w| s.is_image_text(VirtAddr(w))))
+        let framed = |bp: u64| bp > sp && inside(bp) && leads_to_code(bp + 8);
+        (0..10).any(|n| leads_to_code(sp + n * 8)) || word(sp).is_some_and(framed)
     };
-    first_where(tasks, 8, 75, is)
+    // kernel threads of 3.10 have a second such pointer (`vfork_done`, into kthread's frame), other tasks not: the one
+    // that most have is meant
+    let hits = |o: usize| tasks.iter().filter(|t| is(t, o)).count();
+    let (best, most) = offsets(8).map(|o| (o, hits(o))).fold((0, 0), |a, b| if b.1 > a.1 { b } else { a });
+    (most > 0 && most * 100 >= tasks.len() * 75).then_some(best)
 }
 
 /// The ring of a process's threads: of most processes it leads to itself, of one with threads to
@@ -267,7 +284,8 @@ fn thread_info(s: &Session, tasks: &[Sample], stack: usize) -> Option<Struct> {
     if infos.len() * 2 < tasks.len() {
         return None;
     }
-    let possible = &s.cpus().possible;
+    // not the session's own, which asks for types while it is made and so can be what called here
+    let possible = &cpu::read_cpus(s).possible;
     let running: Vec<(u32, VirtAddr)> = possible
         .iter()
         .filter_map(|&cpu| Some((cpu, s.mem().ptr(cpu::per_cpu(s, "current_task", cpu).ok()?).ok()?)))
@@ -283,4 +301,37 @@ fn thread_info(s: &Session, tasks: &[Sample], stack: usize) -> Option<Struct> {
     let mut members = vec![Guess { name: "task", offset: 0, shape: Shape::Pointer }];
     members.extend(cpu.map(|offset| Guess { name: "cpu", offset, shape: Shape::Uint }));
     Some(Struct { name: "thread_info", size: 0, members })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STACKS: u64 = 0xffff_8800_0010_0000;
+    const TEXT: u64 = 0xffff_ffff_8100_0000;
+
+    /// Five tasks with their stacks at word 1, as 3.10 has them: `thread.sp` leads to rbp and flags, rbp to the caller's
+    /// and the return address; the kernel threads, but not the last task, also point into their oldest frame.
+    #[test]
+    fn the_saved_stack_pointer_of_old_tasks() {
+        let mut tasks = Vec::new();
+        let mut memory = std::collections::BTreeMap::new();
+        for n in 0..5_u64 {
+            let stack = STACKS + n * 0x4000;
+            let (sp, bp, oldest) = (stack + 0x3dd0, stack + 0x3e50, stack + 0x3f00);
+            memory.extend([(sp, bp), (sp + 8, 0x246), (bp, oldest), (bp + 8, TEXT + 0x29)]);
+            memory.extend([(oldest, 0), (oldest + 8, TEXT + 0x95)]);
+            let mut bytes = vec![0; 512];
+            bytes[8..16].copy_from_slice(&stack.to_le_bytes());
+            bytes[400..408].copy_from_slice(&sp.to_le_bytes());
+            if n < 4 {
+                bytes[200..208].copy_from_slice(&oldest.to_le_bytes());
+            }
+            tasks.push(Sample { at: VirtAddr(0), bytes });
+        }
+        let code = |at: u64| at >= TEXT;
+        let word = |at: u64| memory.get(&at).copied();
+        assert_eq!(saved_sp(&tasks, 8, 0x4000, &word, &code), Some(400));
+        assert_eq!(saved_sp(&tasks, 8, 0x4000, &|_| None, &code), None);
+    }
 }
