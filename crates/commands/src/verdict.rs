@@ -3,6 +3,8 @@
 use crate::{Command, CommandError, Cx, Example};
 use ::verdict::{OperandRow, Options, Place, Statement, Verdict};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Session;
+use kernel::source::Effort;
 use report::{Cell, Line, Record, Report, Role};
 
 /// The version of this command's JSON; it grows by 1 with each change that readers must know of.
@@ -63,7 +65,7 @@ impl Command for VerdictCommand {
         let options = Options { known: args.get_one::<String>("known").map(Into::into), brief };
         let v = ::verdict::analyse(s, &options);
         cx.settings.undetermined = !v.is_determined();
-        Ok(if brief { short(&v) } else { shown(&v, args.get_flag("evidence")) })
+        Ok(if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.get_flag("evidence")) })
     }
 }
 
@@ -119,9 +121,36 @@ fn source(p: &Place) -> Option<String> {
     Some(p.line.map_or_else(|| file.clone(), |n| format!("{file}:{n}")))
 }
 
-fn shown(v: &Verdict, evidence: bool) -> Report {
+/// How many lines of a statement are shown.
+const MAX_SOURCE: u32 = 4;
+
+/// The statement at the place in source, where its text is at hand (`--src`): its lines, with their numbers.
+fn statement_at(s: &Session, v: &Verdict) -> Vec<(u32, String)> {
+    let place = v.place.as_ref().and_then(|p| Some((p.file.as_deref()?, p.line?)));
+    let Some((file, first)) = place else { return Vec::new() };
+    let Ok(text) = s.source_text(file, Effort::Quick) else { return Vec::new() };
+    statement((first..first.saturating_add(MAX_SOURCE)).filter_map(|n| Some((n, text.line(n)?.to_owned()))))
+}
+
+/// Lines up to the one that ends a statement; the first alone where none of them does.
+fn statement(lines: impl Iterator<Item = (u32, String)>) -> Vec<(u32, String)> {
+    let mut out: Vec<(u32, String)> = lines.collect();
+    let ends = |(_, text): &(u32, String)| text.trim_end().ends_with([';', '{', '}']);
+    let count = out.iter().position(ends).map_or(1, |n| n + 1);
+    out.truncate(count);
+    out
+}
+
+fn shown(v: &Verdict, statement: &[(u32, String)], evidence: bool) -> Report {
     let mut out = begun(v);
     headline(v, &mut out);
+    if !statement.is_empty() {
+        let row = |(n, (number, text)): (usize, &(u32, String))| {
+            let text = text.replace('\t', "    ");
+            Record::of(lead(n, "SOURCE").field("line", *number).text("  ").field("text", text))
+        };
+        out.list("source", statement.iter().enumerate().map(row).collect());
+    }
     if let Some(c) = &v.condition {
         let mut r = Record::new();
         r.line(head("CONDITION").field("text", c.text.clone()));
@@ -275,4 +304,21 @@ fn code(lines: &[String], out: &mut Report) {
         .map(|(n, text)| Record::of(lead(n, "CODE").field("text", text.clone())))
         .collect();
     out.list("code", rows);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_shown_to_its_end() {
+        let lines = |all: &[&str]| {
+            let numbered: Vec<(u32, String)> = (7..).zip(all.iter().map(|t| (*t).to_owned())).collect();
+            statement(numbered.into_iter()).into_iter().map(|(n, _)| n).collect::<Vec<u32>>()
+        };
+        assert_eq!(lines(&["\tBUG_ON(a);", "\tb();"]), [7]);
+        assert_eq!(lines(&["\tBUG_ON(a &&", "\t       b);", "\tc();"]), [7, 8]);
+        assert_eq!(lines(&["a", "b", "c", "d"]), [7]);
+        assert!(lines(&[]).is_empty());
+    }
 }

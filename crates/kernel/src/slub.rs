@@ -67,6 +67,8 @@ const MAX_SHEAVES: usize = 64;
 /// Poison of free objects, of their last byte, and of red zones (include/linux/poison.h).
 const FREE: u8 = 0x6b;
 const END: u8 = 0xa5;
+const RED_FREE: u8 = 0xbb;
+const RED_USED: u8 = 0xcc;
 
 /// Whether an object is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -198,11 +200,14 @@ pub fn object_at(s: &Session, at: VirtAddr) -> Option<Object> {
         out.allocated = track(s, begin.add(end));
         out.freed = track(s, begin.add(end + len));
     }
+    if has(s, flags, RED_ZONE) {
+        let zone = red_zone(s, &slab, begin, size);
+        let (state, damage) = judged(out.state, size, &zone);
+        out.state = state;
+        out.damage.extend(damage);
+    }
     if out.state == State::Free && has(s, flags, POISON) {
         out.damage.extend(poisoned(s, &slab, begin, size));
-    }
-    if has(s, flags, RED_ZONE) {
-        out.damage.extend(red_zone(s, &slab, begin, size, out.state));
     }
     Some(out)
 }
@@ -239,18 +244,33 @@ fn poisoned(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Option<Stri
     wrong.map(|(n, byte)| format!("its poison is overwritten at +{n:#x}: {byte:02x}"))
 }
 
-/// What of the red zone behind an object is overwritten.
-fn red_zone(s: &Session, slab: &Slab, begin: VirtAddr, size: u64, state: State) -> Option<String> {
-    let want = match state {
-        State::Free => 0xbb,
-        State::Allocated => 0xcc,
-        State::Unknown => return None,
+/// The red zone behind an object; empty where there is none.
+fn red_zone(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Vec<u8> {
+    let inuse = s.bind::<CacheLayout>().inuse.num(s.mem(), slab.cache).unwrap_or(0);
+    let len = inuse.checked_sub(size).and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= 64);
+    len.and_then(|len| s.mem().bytes(begin.add(size), len).ok()).unwrap_or_default()
+}
+
+/// What an object's red zone says beside the chains. The allocator takes a slab that it found damaged out of use, with
+/// no chain of free objects left: an object without chain and with the red zone of a free one is neither.
+fn judged(state: State, size: u64, zone: &[u8]) -> (State, Option<String>) {
+    let (want, other) = match state {
+        State::Free => (RED_FREE, RED_USED),
+        State::Allocated => (RED_USED, RED_FREE),
+        State::Unknown => return (state, None),
     };
-    let inuse = s.bind::<CacheLayout>().inuse.num(s.mem(), slab.cache).ok()?;
-    let len = inuse.checked_sub(size).filter(|n| *n > 0 && *n <= 64)?;
-    let bytes = s.mem().bytes(begin.add(size), usize::try_from(len).ok()?).ok()?;
-    let wrong = (0_u64..).zip(&bytes).find(|(_, byte)| **byte != want)?;
-    Some(format!("its red zone is overwritten at +{:#x}: {:02x}", size + wrong.0, wrong.1))
+    if zone.is_empty() || zone.iter().all(|b| *b == want) {
+        return (state, None);
+    }
+    if zone.iter().all(|b| *b == other) {
+        let text = match state {
+            State::Allocated => "in no chain of free ones, but with the red zone of a free one",
+            _ => "in a chain of free ones, but with the red zone of one in use",
+        };
+        return (State::Unknown, Some(text.into()));
+    }
+    let wrong = (size..).zip(zone).find(|(_, byte)| **byte != want);
+    (state, wrong.map(|(at, byte)| format!("its red zone is overwritten at +{at:#x}: {byte:02x}")))
 }
 
 /// Whether an object is in one of the places of free ones.
@@ -371,4 +391,23 @@ fn in_sheaves(s: &Session, slab: &Slab, object: VirtAddr) -> Option<bool> {
         }
     }
     Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_red_zone_that_contradicts_the_chains_leaves_the_state_open() {
+        assert_eq!(judged(State::Allocated, 96, &[0xcc; 8]), (State::Allocated, None));
+        assert_eq!(judged(State::Allocated, 96, &[]), (State::Allocated, None));
+        let (state, text) = judged(State::Allocated, 96, &[0xbb; 8]);
+        assert_eq!(state, State::Unknown);
+        assert!(text.unwrap().contains("red zone of a free one"));
+        assert_eq!(judged(State::Free, 96, &[0xcc; 8]).0, State::Unknown);
+        let (state, text) = judged(State::Allocated, 96, &[0xcc, 0xcc, 0x6f, 0xcc]);
+        assert_eq!(state, State::Allocated);
+        assert_eq!(text.unwrap(), "its red zone is overwritten at +0x62: 6f");
+        assert_eq!(judged(State::Unknown, 96, &[1; 8]), (State::Unknown, None));
+    }
 }

@@ -191,3 +191,84 @@ fn examples_run() {
     assert!(!complaints.contains("command not found"), "{complaints}");
     assert!(!complaints.contains("unexpected argument"), "{complaints}");
 }
+
+/// A number as commands print it, in decimal and in hex; other values as they are.
+fn spellings(value: &str) -> Vec<String> {
+    let value = value.trim_matches('"');
+    let number = match value {
+        "NULL" => Some(0),
+        hex if hex.len() == 16 => u64::from_str_radix(hex, 16).ok(),
+        hex if hex.starts_with("0x") => u64::from_str_radix(&hex[2..], 16).ok(),
+        decimal => decimal.parse().ok(),
+    };
+    let mut out = vec![value.to_owned()];
+    out.extend(number.iter().flat_map(|n| {
+        [
+            n.to_string(),
+            format!("{n:x}"),
+            format!("{n:04x}"),
+            format!("{n:08x}"),
+            format!("{n:016x}"),
+            format!("{n:#x}"),
+        ]
+    }));
+    out
+}
+
+/// True where one of the words of an answer is the value.
+fn shows(answer: &str, value: &str) -> bool {
+    let words: Vec<&str> = answer.split(|c: char| !(c.is_alphanumeric() || "._-/".contains(c))).collect();
+    spellings(value).iter().any(|s| words.contains(&s.as_str()))
+}
+
+/// The commands that a part of a verdict names as its evidence.
+fn evidence(part: &serde_json::Value) -> Vec<String> {
+    let commands = part["commands"].as_array().cloned().unwrap_or_default();
+    commands.iter().map(|c| c.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_the_verdict_names_as_evidence_shows_it() {
+    let files = [PathBuf::from(SAMPLE)];
+    let answers = Answers::ask(&files, &["verdict -v".to_owned()]).unwrap();
+    let verdict = answers.data("verdict -v").unwrap().clone();
+    // (what is said, the values in it, the commands)
+    let mut claims: Vec<(String, Vec<String>, Vec<String>)> = Vec::new();
+    for operand in verdict["condition"]["operands"].as_array().unwrap() {
+        let value = operand["value"].as_str().unwrap().to_owned();
+        claims.push((operand["name"].to_string(), vec![value], evidence(operand)));
+    }
+    for key in ["related", "evidence", "context", "module"] {
+        for statement in verdict[key].as_array().unwrap() {
+            let text = statement["text"].as_str().unwrap().to_owned();
+            let mut values = Vec::new();
+            if let (Some((_, value)), "related") = (text.split_once(" = "), key) {
+                values.push(value.to_owned());
+            }
+            if let Some((_, place)) = text.split_once(" is ").filter(|_| text.starts_with("bug table")) {
+                let (file, line) = place.split_once(':').unwrap();
+                values.extend([file.to_owned(), line.to_owned()]);
+            }
+            claims.push((text, values, evidence(statement)));
+        }
+    }
+    assert!(claims.iter().filter(|(_, values, _)| !values.is_empty()).count() > 8, "{claims:#?}");
+    for (text, values, commands) in claims {
+        assert!(!commands.is_empty(), "no evidence for {text}");
+        let answers: Vec<String> = commands
+            .iter()
+            .map(|line| {
+                let args = ["-s", "--no-search", "--no-pager", "-c", line, SAMPLE].map(str::to_owned);
+                let (code, out, complaints) = program::run(&args).unwrap();
+                assert!(code == 0 && !out.trim().is_empty(), "{line}: {complaints}");
+                out
+            })
+            .collect();
+        for value in values {
+            assert!(
+                answers.iter().any(|a| shows(a, &value)),
+                "{value} of {text}: not shown by {commands:?}\n{answers:#?}"
+            );
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::lines::{Lines, stamp};
 use crate::model::{How, Place, Statement, Verdict};
 use crate::scene::{self, Scene};
 use crate::waits::Waits;
-use crate::{context, instruction, known, machinery, memory, panic_text, signature, spin, stall};
+use crate::{context, instruction, known, machinery, memory, panic_text, related, signature, spin, stall};
 use kernel::{Session, taint};
 use std::path::PathBuf;
 
@@ -60,6 +60,9 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         v.waits.extend(case.scene.task.map(|t| stall::held(s, t)).unwrap_or_default());
     }
     v.related.extend(out_of_memory(&case, v.class));
+    if let Some(lines) = case.lines.as_ref().filter(|_| v.class == Class::SlabCorruption) {
+        v.related.extend(related::of_slab_report(s, &lines.texts()));
+    }
     v.history = history(&case, v.class);
     v.signature = sign(&case, from, &v);
     known_issues(s, options, event, &mut v);

@@ -34,6 +34,8 @@ pub(crate) struct Entry {
     pub(crate) line: Option<u32>,
     /// A warning, after which the kernel goes on.
     pub(crate) warning: bool,
+    /// The commands that show the file's name and the line.
+    pub(crate) commands: Vec<String>,
 }
 
 /// The layout of one entry.
@@ -150,9 +152,9 @@ impl Table {
         let l = &self.layout;
         let at = VirtAddr(self.address(n, entry)?);
         let own = self.start.0.wrapping_add(n.wrapping_mul(l.size));
-        let file = l.file.and_then(|offset| {
+        let file_at = l.file.and_then(|offset| {
             if !l.relative {
-                return text(mem, number(entry, offset, 8)?);
+                return number(entry, offset, 8).filter(|at| text(mem, *at).is_some());
             }
             let disp = signed(number(entry, offset, 4)?);
             // counted from the member itself since 5.19, from the entry before; where a string begins
@@ -161,18 +163,22 @@ impl Table {
             let begins = |at: &u64| mem.u8(VirtAddr(at.wrapping_sub(1))).is_ok_and(|b| b == 0);
             let named = |at: u64| text(mem, at).filter(|t| t.contains('/') || t.ends_with(".c"));
             let [own, entry] = both;
-            both.iter().filter(|at| begins(at)).find_map(|at| text(mem, *at)).or_else(|| {
+            both.into_iter().find(|at| begins(at) && text(mem, *at).is_some()).or_else(|| {
                 match (named(own), named(entry)) {
                     // one is the tail of the other
-                    (Some(a), Some(b)) if b.ends_with(&a) => Some(b),
-                    (Some(a), _) => Some(a),
-                    (None, b) => b,
+                    (Some(a), Some(b)) if b.ends_with(&a) => Some(entry),
+                    (Some(_), _) => Some(own),
+                    (None, Some(_)) => Some(entry),
+                    (None, None) => None,
                 }
             })
         });
+        let file = file_at.and_then(|at| text(mem, at));
         let line = l.line.and_then(|o| number(entry, o, 2)).and_then(|n| u32::try_from(n).ok());
         let warning = number(entry, l.flags, 2)? & WARNING != 0;
-        Some(Entry { at, line: line.filter(|_| file.is_some()), file, warning })
+        let mut commands: Vec<String> = file_at.map(|at| format!("rd -a {at:x}")).into_iter().collect();
+        commands.extend(l.line.map(|offset| format!("rd -16 {:x}", own.wrapping_add(offset))));
+        Some(Entry { at, line: line.filter(|_| file.is_some()), file, warning, commands })
     }
 }
 

@@ -7,8 +7,9 @@ use crate::names::Namer;
 use crate::operand::{Side, constant_text, side};
 pub(crate) use crate::operand::{operand_address, read, register_name};
 use crate::terms::wrapped;
-use arch::slice::{Branch, Operand, Part, Relation, Test, Way, cut};
+use arch::slice::{Branch, Expr, Operand, Part, Relation, Test, Way, cut};
 use debuginfo::types::{Encoding, Type, Types};
+use rustc_hash::FxHashMap;
 
 /// A part of a condition: `total_sg > vq->vring.num`.
 #[derive(Clone)]
@@ -65,17 +66,31 @@ impl Reading {
     }
 }
 
-/// How far before a trap the jumps are followed that lead to its condition.
+/// How far before a trap the jumps are followed that lead to its condition, and how many in all.
 const MAX_BEFORE: usize = 4;
+const MAX_ASKED: usize = 64;
 
-/// False where the values show that the code did not come to the instruction at `ip`.
-fn reachable(namer: &Namer<'_>, ip: u64, depth: usize) -> bool {
+/// False where the values show that the code did not come to the instruction at `ip`. `known` are answers given.
+fn reachable(namer: &Namer<'_>, ip: u64, depth: usize, known: &mut FxHashMap<u64, bool>) -> bool {
+    if let Some(answer) = known.get(&ip) {
+        return *answer;
+    }
+    if depth >= MAX_BEFORE || known.len() >= MAX_ASKED {
+        return true;
+    }
+    // a loop comes back here: only what comes from outside of it says more
+    known.insert(ip, true);
     let ways = namer.code.function.ways_to(ip, &namer.code.flow);
-    let open = |w: &Way| {
-        !read_way(namer, w, ip).refuted()
-            && (depth >= MAX_BEFORE || w.steps.first().is_none_or(|s| reachable(namer, s.jump, depth + 1)))
-    };
-    ways.is_empty() || ways.iter().any(open)
+    let mut open = ways.is_empty();
+    for way in &ways {
+        open = !read_way(namer, way, ip).refuted()
+            && way.steps.first().is_none_or(|s| reachable(namer, s.jump, depth + 1, known));
+        if open {
+            break;
+        }
+    }
+    known.insert(ip, open);
+    open
 }
 
 /// True for the check of a WARN_ON_ONCE alone, which says nothing: what led to it is the condition.
@@ -97,9 +112,10 @@ fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, word: &str) -> Result<Cond
     }
     // of several, the values decide which part of the function the code went through
     if ways.len() > 1 && all.len() == ways.len() {
-        let came = |w: &Way| w.steps.first().is_none_or(|s| reachable(namer, s.jump, 0));
+        let mut known = FxHashMap::default();
+        let mut came = |w: &Way| w.steps.first().is_none_or(|s| reachable(namer, s.jump, 0, &mut known));
         let mut ways = ways.iter();
-        all.retain(|_| ways.next().is_none_or(came));
+        all.retain(|_| ways.next().is_none_or(&mut came));
     }
     let open: Vec<(&Reading, Vec<&Told>)> =
         all.iter().filter(|(r, _)| !r.refuted()).map(|(r, spare)| (r, needed(r, spare))).collect();
@@ -234,6 +250,14 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         }
         None => spell(types, &left, mask.as_ref(), &right, relation, &test),
     };
+    // an operand is gone, but the outcome was kept (`ret = WARN_ON(…)`)
+    let (truth, sure) = match truth {
+        None => match outcome(namer, way, &test) {
+            Some(kept) => (Some(kept), true),
+            None => (None, sure),
+        },
+        known => (known, sure),
+    };
     // the once of WARN_ON_ONCE is set before the trap
     let once =
         [&left, &right].iter().any(|s| ["__already_done", "__warned"].iter().any(|w| s.text.starts_with(w)));
@@ -246,6 +270,26 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     }
     let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
     Some(Told { text, truth, sure, how, rows, objects, code: lines(namer, way, trap), once })
+}
+
+/// The outcome of a comparison that a register still has.
+fn outcome(namer: &Namer<'_>, way: &Branch, test: &Test) -> Option<bool> {
+    let (code, flow) = (&namer.code, &namer.code.flow);
+    namer.regs.iter().find_map(|(number, _, value)| {
+        let Expr::Flag { at, .. } = flow.expr(flow.register(namer.at, number)?) else { return None };
+        let (compare, kept) = code.function.kept_at(at, flow)?;
+        if compare != way.compare || kept.signed != test.signed {
+            return None;
+        }
+        let set = value & 0xff == 1;
+        if kept.relation == test.relation {
+            Some(set)
+        } else if kept.relation.negated() == test.relation {
+            Some(!set)
+        } else {
+            None
+        }
+    })
 }
 
 /// `+78 cmp %r12d,0x60(%rbp)` and the jump.

@@ -15,7 +15,7 @@ pub(crate) fn of(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: us
     if let Some(task) = scene.task {
         out.push(task_line(s, scene, task, event, from));
         if let Some(call) = calls::of(s, scene, task) {
-            let commands = [format!("bt {}", task.pid), format!("files {}", task.pid)];
+            let commands = [format!("bt {}", task.pid), format!("task -R files {}", task.pid)];
             out.push(Statement::new(How::Memory, call, &commands));
         }
     } else if let Some(e) = event

@@ -34,7 +34,7 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
             v.evidence.push(Statement::new(
                 How::Table,
                 format!("bug table: {what} at {:016x} is {file}:{line}", b.at),
-                &[format!("sym {:x}", b.at)],
+                &b.commands,
             ));
         }
     }
@@ -64,7 +64,8 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
     let is_trap = entry.is_some()
         || matches!(v.class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
     if is_trap {
-        let word = if entry.as_ref().is_some_and(|b| b.warning) { "WARN_ON" } else { "BUG_ON" };
+        let warning = entry.as_ref().map_or(v.class == Class::Warning, |b| b.warning);
+        let word = if warning { "WARN_ON" } else { "BUG_ON" };
         match condition::of_trap(&namer, c.pc.0, word) {
             Ok(found) => {
                 for object in &found.objects {

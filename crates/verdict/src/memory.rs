@@ -41,7 +41,7 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
     let mut out = Vec::new();
     let total = kernel::mm::total_pages(s).unwrap_or(0).saturating_mul(PAGE_SIZE);
     if total > 0 {
-        out.push(Statement::new(How::Memory, format!("memory: {} MiB", total >> 20), &["kmem -i".into()]));
+        out.push(Statement::new(How::Memory, format!("memory: {} MiB", total >> 20), &["sys".into()]));
     }
     let kinds = kinds(lines, at);
     if !kinds.is_empty() {
@@ -56,7 +56,7 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
         out.push(Statement::new(
             How::Memory,
             format!("slab caches: {}", text.join(", ")),
-            &["kmem -s".into()],
+            &["list -H slab_caches -o kmem_cache.list -s kmem_cache.name,size".into()],
         ));
     }
     out.extend(processes(s));

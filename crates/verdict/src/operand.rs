@@ -1,5 +1,6 @@
 //! An operand of a comparison: its name, its value when the instruction to blame ran, and where that is.
 
+use crate::judge::described;
 use crate::model::{How, Object, OperandRow};
 use crate::names::{Named, Namer, shown};
 use crate::terms::wrapped;
@@ -8,6 +9,7 @@ use arch::Regs;
 use arch::slice::{ARGUMENTS, Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
 use base::{VirtAddr, VirtRead};
 use debuginfo::types::{Type, TypeRef, Types};
+use kernel::slub;
 
 /// An operand: its name, its value and the row that tells of it.
 #[derive(Clone)]
@@ -73,6 +75,9 @@ fn register_side(
     let mut detail = vec![spot(&register, number, own, held.as_ref())];
     detail.extend(named.as_ref().map(|n| n.origin.clone()).filter(|o| !o.is_empty()));
     detail.extend(part.sym.and_then(|sym| passed(namer, sym)));
+    let pointer = held.as_ref().map(|h| h.value).filter(|v| size == 8 && v >> 63 == 1);
+    let slab = pointer.and_then(|v| slub::object_at(namer.s, VirtAddr(v)));
+    detail.extend(slab.map(|o| described(namer.s, &o)));
     let object = part.sym.and_then(|sym| object_of(namer, sym));
     let mut commands = show(held.as_ref(), size);
     if let (Some(o), true) = (&object, held.as_ref().is_some_and(|h| h.now)) {

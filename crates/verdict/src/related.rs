@@ -6,7 +6,7 @@ use crate::model::{How, Object, Statement};
 use crate::names::shown;
 use base::VirtAddr;
 use debuginfo::types::{Encoding, Type, TypeRef};
-use kernel::Session;
+use kernel::{Session, slub};
 
 const MAX_STATEMENTS: usize = 10;
 
@@ -56,6 +56,54 @@ pub(crate) fn of(s: &Session, object: &Object) -> Vec<Statement> {
     out
 }
 
+/// Of a report of the slab allocator in the log (`BUG kmalloc-96 (Tainted: G): Poison overwritten`): the object, as
+/// the log and the dump have it.
+pub(crate) fn of_slab_report(s: &Session, lines: &[&str]) -> Vec<Statement> {
+    let report = |line: &&str| line.starts_with("BUG ") && line.contains(" (") && line.contains("): ");
+    let Some(first) = lines.iter().position(report) else { return Vec::new() };
+    let about = lines.get(first..(first + MAX_REPORT).min(lines.len())).unwrap_or_default();
+    let log = ["log".to_owned()];
+    let mut out = Vec::new();
+    let found =
+        |prefix: &str| about.iter().find_map(|l| l.strip_prefix("INFO: ").unwrap_or(l).strip_prefix(prefix));
+    let object = found("Object 0x").and_then(|rest| u64::from_str_radix(rest.split(' ').next()?, 16).ok());
+    let range = about.iter().find_map(|l| overwritten(l.strip_prefix("INFO: ").unwrap_or(l)));
+    if let Some(at) = object {
+        let mut text = format!("object {at:016x}");
+        if let Some(o) = slub::object_at(s, VirtAddr(at)) {
+            text = format!("{text}: {}", crate::judge::described(s, &o));
+        }
+        out.push(Statement::new(How::Memory, text, &[format!("rd {at:x} 16"), "log".to_owned()]));
+        if let Some((from, to, found)) = range {
+            let text = match (from.checked_sub(at), to.checked_sub(from)) {
+                (Some(offset), Some(len)) => {
+                    format!("{} bytes overwritten at +{offset:#x}: {found}", len + 1)
+                }
+                _ => format!("overwritten from {from:x} to {to:x}: {found}"),
+            };
+            out.push(Statement::new(How::Log, text, &log));
+        }
+    }
+    for word in ["Allocated in ", "Freed in "] {
+        if let Some(rest) = found(word) {
+            out.push(Statement::new(How::Log, format!("{}{rest}", word.to_lowercase()), &log));
+        }
+    }
+    out
+}
+
+/// How many lines a report of the slab allocator has before the object's bytes, stacks of both tracks included.
+const MAX_REPORT: usize = 80;
+
+/// `0xffff…58-0xffff…67 @offset=3160. First byte 0x74 instead of 0x6b`
+fn overwritten(line: &str) -> Option<(u64, u64, &str)> {
+    let (range, rest) = line.split_once(' ')?;
+    let (from, to) = range.split_once('-')?;
+    let number = |t: &str| u64::from_str_radix(t.strip_prefix("0x")?.trim_end_matches('.'), 16).ok();
+    let found = rest.find("First byte")?;
+    Some((number(from)?, number(to)?, rest.get(found..)?))
+}
+
 fn made(object: &Object, tag: &str, path: &str, text: &str) -> Statement {
     Statement::new(How::Memory, text.to_owned(), &[format!("{tag}.{path} {:x}", object.at)])
 }
@@ -96,5 +144,23 @@ fn gather(s: &Session, ty: TypeRef, base: u64, path: &str, depth: usize, out: &m
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_overwritten_bytes() {
+        for line in [
+            "0xffff888012345c58-0xffff888012345c67 @offset=3160. First byte 0x74 instead of 0x6b",
+            "0xffff888012345c58-0xffff888012345c67. First byte 0x74 instead of 0x6b",
+        ] {
+            let (from, to, found) = overwritten(line).unwrap();
+            assert_eq!((from & 0xfff, to - from), (0xc58, 15), "{line}");
+            assert_eq!(found, "First byte 0x74 instead of 0x6b");
+        }
+        assert_eq!(overwritten("Object 0xffff888012345c40 @offset=3136"), None);
     }
 }

@@ -45,7 +45,9 @@ impl Relation {
             same => same,
         }
     }
-    pub(super) const fn negated(self) -> Self {
+    /// The opposite.
+    #[must_use]
+    pub const fn negated(self) -> Self {
         match self {
             Relation::Eq => Relation::Ne,
             Relation::Ne => Relation::Eq,
@@ -172,6 +174,14 @@ impl Function {
             out.kept_by = Some(kept);
         }
         Some(out)
+    }
+
+    /// The comparison whose outcome the instruction at `ip` (`sete`) keeps in a register, as it is where that is 1.
+    #[must_use]
+    pub fn kept_at(&self, ip: u64, flow: &Flow) -> Option<(u64, Test)> {
+        let n = *self.at.get(&ip)?;
+        let (setter, compare) = (self.insns.get(n)?, self.flags_before(n)?);
+        Some((compare.ip(), test_of(compare, setter.condition_code(), true, flow)?))
     }
 
     /// What a jump through a table asks for its case number `case`.

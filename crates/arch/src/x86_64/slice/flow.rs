@@ -14,6 +14,8 @@ const MAX_DEPTH: usize = 12;
 const MAX_BIN_DEPTH: usize = 5;
 /// Registers that calls keep, beside the stack pointer.
 const KEPT: [usize; 6] = [regs::RBX, regs::RBP, regs::R12, regs::R13, regs::R14, regs::R15];
+/// How often the stack's handed-out addresses may turn out to be more.
+const MAX_RUNS: usize = 3;
 /// Work bound: steps per instruction.
 const ROUNDS: usize = 40;
 
@@ -44,15 +46,17 @@ impl Flow {
     /// Runs over a function until nothing changes.
     #[must_use]
     pub fn of(function: &Function) -> Self {
-        let mut leaked = None;
-        loop {
-            let flow = Self::run(function, leaked);
+        let mut flow = Self::run(function, None);
+        for _ in 0..MAX_RUNS {
             // an address handed out late may have been used by a call before, in a loop
-            if flow.leaked == leaked {
-                return flow;
+            let next = Self::run(function, flow.leaked);
+            if next.leaked == flow.leaked {
+                return next;
             }
-            leaked = flow.leaked;
+            flow = next;
         }
+        flow.states.clear();
+        flow
     }
 
     fn run(function: &Function, leaked: Option<i64>) -> Self {

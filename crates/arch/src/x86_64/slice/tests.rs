@@ -173,6 +173,12 @@ fn a_condition_kept_in_a_register_is_followed_to_its_comparison() {
     let code = [0x31, 0xc0, 0x83, 0xff, 0x01, 0x0f, 0x94, 0xc0, 0x85, 0xc0, 0x74, 0x01, 0xc3, 0x0f, 0x0b];
     let t = only(&ways(&code, 0x100d).2).test.unwrap();
     assert_eq!((t.relation, t.right.operand), (Relation::Ne, Operand::Imm(1)));
+    // cmp $0xf,%eax; seta %bl; ja trap; ret; trap: ud2: the outcome lives on
+    let (f, flow, all) = ways(&[0x83, 0xf8, 0x0f, 0x0f, 0x97, 0xc3, 0x77, 0x01, 0xc3, 0x0f, 0x0b], 0x1009);
+    let (compare, kept) = f.kept_at(0x1003, &flow).unwrap();
+    assert_eq!((compare, kept.relation), (only(&all).compare, only(&all).test.unwrap().relation));
+    let held = flow.register(0x1009, r::RBX).unwrap();
+    assert_eq!(flow.expr(held), Expr::Flag { at: 0x1003, whole: false });
     // mov %rdx,%rax; cmp $1,%edi; sete %al; test %eax,%eax: the rest of the register is not known
     let code =
         [0x48, 0x89, 0xd0, 0x83, 0xff, 0x01, 0x0f, 0x94, 0xc0, 0x85, 0xc0, 0x74, 0x01, 0xc3, 0x0f, 0x0b];
