@@ -11,11 +11,16 @@ use std::sync::{Arc, Mutex};
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump");
 
 fn crashlens(home: &Path, servers: &str, args: &[&str]) -> Output {
+    command(home, servers, args).output().unwrap()
+}
+
+fn command(home: &Path, servers: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crashlens"));
     for name in ["XDG_CACHE_HOME", "DEBUGINFOD_CACHE_PATH", "DEBUGINFOD_MAXSIZE", "DEBUGINFOD_TIMEOUT"] {
         command.env_remove(name);
     }
-    command.args(args).env("HOME", home).env("DEBUGINFOD_URLS", servers).current_dir(home).output().unwrap()
+    command.args(args).env("HOME", home).env("DEBUGINFOD_URLS", servers).current_dir(home);
+    command
 }
 
 fn stdout(out: &Output) -> String {
@@ -177,4 +182,27 @@ fn a_package_of_another_build_is_said_and_the_right_one_named() {
     let text = stdout(&out);
     assert!(text.contains("Debian: linux-image-6.1.0-56-cloud-amd64-dbg=6.1.192-2"), "{text}");
     assert!(!home.path().join(".cache/crashlens/debug").read_dir().is_ok_and(|mut d| d.next().is_some()));
+}
+
+#[test]
+fn ctrl_c_stops_a_silent_server_and_not_the_session() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut child = command(home.path(), &url, &["info", SAMPLE]);
+    let child =
+        child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // it has asked, and gets no answer
+    let (_held, _) = listener.accept().unwrap();
+    let stopped = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    let began = std::time::Instant::now();
+    let out = child.wait_with_output().unwrap();
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(60),
+        "the usual limit of a server is 90 seconds"
+    );
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    assert!(vmlinux(&out).starts_with("not there"));
+    assert!(stdout(&out).contains("interrupted"), "{}", stdout(&out));
 }
