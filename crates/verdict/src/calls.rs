@@ -153,8 +153,8 @@ fn text_at(user: &dyn VirtRead, at: u64, max: usize, is_buffer: bool) -> Option<
 fn size_text(value: u64) -> String {
     match value {
         v if v >= 1 << 40 => format!("{v:#x}"),
-        v if v >= 1 << 20 && v % (1 << 20) == 0 => format!("{v} ({} MiB)", v >> 20),
-        v if v >= 1 << 12 && v % (1 << 10) == 0 => format!("{v} ({} KiB)", v >> 10),
+        v if v >= 1 << 20 && v.is_multiple_of(1 << 20) => format!("{v} ({} MiB)", v >> 20),
+        v if v >= 1 << 12 && v.is_multiple_of(1 << 10) => format!("{v} ({} KiB)", v >> 10),
         v => v.to_string(),
     }
 }

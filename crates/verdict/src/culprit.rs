@@ -164,7 +164,7 @@ pub(crate) fn class_by_panic(names: &[String]) -> Option<Class> {
     let mut callers = names.iter().skip(panic + 1).map(|n| crate::code::base_name(n));
     let first = callers.by_ref().find(|n| *n != "check_panic_on_warn")?;
     let found = PANICKERS.iter().find(|(f, _)| *f == first).map(|(_, class)| *class);
-    found.or_else(|| match first {
+    found.or(match first {
         // the first process ended
         "do_exit" => Some(Class::InitKilled),
         "oops_end" => None,

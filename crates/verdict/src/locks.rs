@@ -178,7 +178,7 @@ fn listed(s: &Session, bt: &Backtrace, n: usize, kind: Kind, task: &Task) -> Opt
 
 /// The owner of a lock, where the memory at its address can be one.
 pub(crate) fn owner<'s>(s: &'s Session, kind: Kind, at: VirtAddr) -> Option<Owner<'s>> {
-    if at.0 >> 63 == 0 || at.0 % 8 != 0 {
+    if at.0 >> 63 == 0 || !at.0.is_multiple_of(8) {
         return None;
     }
     layouts(s, kind).into_iter().find_map(|l| owner_by(s, kind, at, l))

@@ -141,7 +141,7 @@ pub(crate) fn both(path: &str, symbol: &str) -> String {
 
 /// An address that can be a lock somebody has: while it is waited for, it is not free.
 fn plausible(s: &Session, at: VirtAddr, function: &str) -> Option<VirtAddr> {
-    (s.arch().is_kernel(at) && at.0 % 4 == 0).then_some(())?;
+    (s.arch().is_kernel(at) && at.0.is_multiple_of(4)).then_some(())?;
     match spinlock::state(s, at, function) {
         Some(_) => Some(at),
         // the lock's type is not known: the address has to do
