@@ -132,7 +132,7 @@ struct Core {
 /// module's own `struct module` lies in its memory.
 fn core(modules: &[Sample]) -> Option<Core> {
     let all = |is: &dyn Fn(&Sample) -> bool| modules.iter().all(is);
-    let is_base = |at: u64| at % base::PAGE_SIZE == 0 && at >> 63 == 1;
+    let is_base = |at: u64| at.is_multiple_of(base::PAGE_SIZE) && at >> 63 == 1;
     (8..LOOK - 24).step_by(8).find_map(|o| {
         if !all(&|m| is_base(m.u64(o))) {
             return None;

@@ -237,12 +237,13 @@ fn saved_sp(
     let leads_to_code = |at: u64| word(at).is_some_and(code);
     let is = |t: &Sample, o: usize| -> bool {
         let (Some(base), Some(sp)) = (t.u64(stack), t.u64(o)) else { return false };
-        let inside = |sp: u64| sp % 8 == 0 && sp > base && sp < base + size - 64;
+        let end = base.saturating_add(size - 64);
+        let inside = |sp: u64| sp.is_multiple_of(8) && sp > base && sp < end;
         if base == 0 || !inside(sp) {
             return false;
         }
-        let framed = |bp: u64| bp > sp && inside(bp) && leads_to_code(bp + 8);
-        (0..10).any(|n| leads_to_code(sp + n * 8)) || word(sp).is_some_and(framed)
+        let framed = |bp: u64| bp > sp && inside(bp) && leads_to_code(bp.wrapping_add(8));
+        (0..10).any(|n| leads_to_code(sp.wrapping_add(n * 8))) || word(sp).is_some_and(framed)
     };
     // kernel threads of 3.10 have a second such pointer (`vfork_done`, into kthread's frame), other tasks not: the one
     // that most have is meant
