@@ -109,9 +109,12 @@ pub(super) fn holds(left: i128, operator: &str, right: i128) -> bool {
 }
 
 /// The last name in an expression: `used` of `ring->desc.used`, `slots` of `ring->desc.slots[index]`. None where it has
-/// no C name at all: `%eax`, `0x10(%rdi)`, `argument 2`.
+/// no C name at all: `%eax`, `0x10(%rdi)`, `argument 2`, `*(arg1 + 0x8)`.
 pub(super) fn last_name(text: &str) -> Option<String> {
-    if text.contains('%') || text.contains("argument") || number(text).is_some() {
+    let numbered = text.match_indices("arg").any(|(at, _)| {
+        text.get(at.saturating_add(3)..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    if numbered || text.contains('%') || text.contains("argument") || number(text).is_some() {
         return None;
     }
     // What stands in brackets is no part of the path.
@@ -193,7 +196,7 @@ mod tests {
         assert_eq!(name("ring->desc.used").as_deref(), Some("used"));
         assert_eq!(name("((struct ring *)_r)->desc.slots[index]").as_deref(), Some("slots"));
         assert_eq!(name("&channel->pending").as_deref(), Some("pending"));
-        for text in ["%eax", "0x10(%rdi)", "argument 2", "12", "0x20", "NULL"] {
+        for text in ["%eax", "0x10(%rdi)", "argument 2", "*(*(arg1 + 0x28) + 0x10)", "12", "0x20", "NULL"] {
             assert_eq!(name(text), None, "{text}");
         }
     }

@@ -337,13 +337,16 @@ fn access(truth: &Truth, said: &Value, text: &str, expression: &str, named: bool
         let fits = |value: Option<i128>| value.is_some() && (value == right || value == address);
         // `p->next is NULL`, `call of ops->open, which is ffff…`
         let clauses = text.split([':', ';']).filter_map(|clause| clause.split_once(" is "));
-        let mut clauses = clauses.map(|(name, value)| (name.trim_end_matches(", which"), number(value)));
-        if clauses.any(|(name, value)| same_name(wanted, name) && fits(value))
+        let clauses: Vec<_> =
+            clauses.map(|(name, value)| (name.trim_end_matches(", which"), number(value))).collect();
+        if clauses.iter().any(|(name, value)| same_name(wanted, name) && fits(*value))
             || operands.iter().any(|operand| same_name(wanted, operand.name) && fits(operand.value))
         {
             return Outcome::Right;
         }
-        if operands.iter().any(|operand| last_name(operand.name).is_none() && fits(operand.value)) {
+        if operands.iter().any(|operand| last_name(operand.name).is_none() && fits(operand.value))
+            || clauses.iter().any(|(name, value)| last_name(name).is_none() && fits(*value))
+        {
             if !named {
                 return Outcome::Right;
             }
