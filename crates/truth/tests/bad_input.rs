@@ -1,6 +1,6 @@
 //! What crashlens says of what is mistyped, of addresses that are nowhere, and of files that are damaged or another's:
 //! a clear error, and the session goes on as it was. On the shipped sample; module files come from the corpus.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "a test says what it left out")]
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! A damaged dump's verdict says what the rest supports, and nothing that the whole dump's does not say: the sample,
 //! cut short at several places and with flipped bytes.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,9 +1,4 @@
 //! Every stack of every dump: frames go on to where the kernel's stacks end, and none of them is a guess.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it left out"
-)]
 
 use crashlens_truth::{corpus, program};
 use serde_json::Value;

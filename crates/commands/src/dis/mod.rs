@@ -308,7 +308,12 @@ fn fill(s: &Session, insn: &Insn, shape: &Shape, record: &mut Record) {
         record.hidden("target", Cell::Addr(target.0));
     }
     // what ftrace left of its call at the entry, where crash says it too: not of the older 66 66 66 66 90
-    if insn.is_nop && insn.text.starts_with("nopl") && insn.len == 5 && (offset == 0 || offset == 4) && !shape.user {
+    if insn.is_nop
+        && insn.text.starts_with("nopl")
+        && insn.len == 5
+        && (offset == 0 || offset == 4)
+        && !shape.user
+    {
         text.push_str(" [FTRACE NOP]");
     }
     line = line.field("instruction", text);
