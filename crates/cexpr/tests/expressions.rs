@@ -242,7 +242,7 @@ fn what_memory_lacks_is_marked() {
 fn errors_say_where_and_what_was_meant() {
     let lab = Lab::new();
     for (expr, start, end, message) in [
-        ("countr", 0, 6, "no symbol \"countr\"; did you mean counter or ucounter?"),
+        ("countr", 0, 6, "no symbol \"countr\"; did you mean counter?"),
         ("1 + qp->vq.nme", 11, 14, "struct virtqueue has no member named \"nme\"; did you mean name?"),
         ("(struct virtqueu *)0", 1, 18, "no type named \"struct virtqueu\"; did you mean virtqueue?"),
         ("1/0", 0, 3, "division by zero"),
