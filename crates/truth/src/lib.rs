@@ -4,7 +4,8 @@
 //! The crate has nothing but tests: [`Case`] finds the dumps, [`program`] runs crashlens, [`aspects`] compares. A
 //! comparison returns the differences as text; a test collects those of all cases and fails with the whole list.
 //!
-//! `CRASHLENS_CORPUS=required` makes a missing corpus an error; without it, the tests say what they left out.
+//! `CRASHLENS_CORPUS=required` makes a missing corpus an error; `none` leaves it out; without
+//! it, the tests say what they left out. `CRASHLENS_PEERS` says the same of crash, drgn and pahole.
 //! `CRASHLENS_BIN` names the program; without it, the release build of this checkout is brought up to date and used.
 
 pub mod aspects;
@@ -14,6 +15,7 @@ pub mod compare;
 pub mod peers;
 pub mod program;
 mod truth;
+mod wish;
 pub mod zoo;
 
 pub use cases::{Case, State, corpus};

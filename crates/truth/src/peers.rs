@@ -1,12 +1,15 @@
 //! The programs that crashlens is compared with: crash in a root of its own, drgn in a virtual environment of its own,
 //! both in the user's cache folder, where `cargo xtask bench` sets them up; pahole as the system has it.
 //!
-//! Where one is not there, a test that needs it says so and passes; with `CRASHLENS_PEERS=required` it fails.
+//! Where one is not there, a test that needs it says so and passes; with `CRASHLENS_PEERS=required` it fails, with `none`
+//! it is left out even where it is there.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
+
+use crate::wish::Wish;
 
 /// How long a peer may take for all its questions, in seconds.
 const LIMIT: &str = "1800";
@@ -19,12 +22,13 @@ const MARK: u64 = 0x6d61_726b_0001;
 /// # Errors
 /// It is not there, and `CRASHLENS_PEERS` is `required`.
 fn find(name: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, String> {
-    match path {
-        Some(path) if path.exists() => Ok(Some(path)),
-        _ if env::var_os("CRASHLENS_PEERS").is_some_and(|value| value == "required") => Err(format!(
+    let wish = Wish::peers();
+    match path.filter(|path| wish != Wish::LeftOut && path.exists()) {
+        Some(path) => Ok(Some(path)),
+        None if wish == Wish::Required => Err(format!(
             "{name} is not there: `cargo xtask bench` sets crash and drgn up, `cargo xtask setup` the rest"
         )),
-        _ => {
+        None => {
             say(&format!("without {name}: nothing was compared with it"));
             Ok(None)
         }

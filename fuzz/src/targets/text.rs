@@ -53,7 +53,9 @@ fn line_seeds() -> Vec<Vec<u8>> {
 fn line(bytes: &[u8]) -> u64 {
     let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
     let words = commands::split_words(text);
-    words.iter().for_each(|w| drop(std::hint::black_box(commands::unquoted(w))));
+    words.iter().for_each(|w| {
+        let _ = std::hint::black_box(commands::unquoted(w));
+    });
     let parsed = commands::parse_line(text, &|name| name.len() % 2 == 0);
     match parsed {
         Ok(action) => outcome((discriminant(&action), words.len().min(16))),

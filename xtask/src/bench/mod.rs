@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use crate::corpus;
 use crate::run::{At as _, Error, command, live, other, output, root, say};
 use measure::Usage;
-use peers::{Asker, HERE, Peers, QUESTIONS, Question};
+pub(crate) use peers::Peers;
+use peers::{Asker, HERE, QUESTIONS, Question};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]

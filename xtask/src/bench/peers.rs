@@ -137,6 +137,18 @@ impl Peers {
         Self { crash: found("crash", crash(&base)), drgn: found("drgn", drgn(&base)) }
     }
 
+    /// Both are there, and crash starts in its root (which needs the right to mount).
+    pub(crate) fn complete(&self) -> bool {
+        let Some(root) = &self.crash else { return false };
+        let root = root.display().to_string();
+        let words = ["-m", "chroot", &root, "sh", "-c", "mount -t proc proc /proc && crash --version"];
+        let starts = output(&mut command("unshare", words));
+        if let Err(error) = &starts {
+            say(format_args!("without crash: {error}"));
+        }
+        starts.is_ok() && self.drgn.is_some()
+    }
+
     /// A line for each.
     pub(crate) fn versions(&self) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();

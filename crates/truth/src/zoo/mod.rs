@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::wish::Wish;
 use crate::{State, program};
 
 pub use judge::{Judged, Outcome, judge};
@@ -105,6 +106,10 @@ impl ZooCase {
 /// # Errors
 /// A truth file cannot be read; or there are none, and `CRASHLENS_CORPUS` is `required`.
 pub fn zoo() -> Result<Vec<ZooCase>, String> {
+    let wish = Wish::corpus();
+    if wish == Wish::LeftOut {
+        return Ok(Vec::new());
+    }
     let root = crate::cases::cache().ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
     let root = root.join("crashlens/corpus/zoo");
     let only = std::env::var("CRASHLENS_CASES").unwrap_or_default();
@@ -118,9 +123,10 @@ pub fn zoo() -> Result<Vec<ZooCase>, String> {
             }
         }
     }
-    let required = std::env::var_os("CRASHLENS_CORPUS").is_some_and(|value| value == "required");
-    match (cases.is_empty(), required) {
-        (true, true) => Err(format!("no zoo in {}: `cargo xtask corpus --zoo` builds it", root.display())),
+    match (cases.is_empty(), wish) {
+        (true, Wish::Required) => {
+            Err(format!("no zoo in {}: `cargo xtask corpus --zoo` builds it", root.display()))
+        }
         _ => Ok(cases),
     }
 }
