@@ -60,6 +60,11 @@ fn space(tag: gimli::DwTag) -> Option<Space> {
     })
 }
 
+/// True where the names of a tag are in a space.
+pub(super) fn is_space(tag: gimli::DwTag, of: Space) -> bool {
+    space(tag) == Some(of)
+}
+
 /// What a walk over the entries below a unit finds.
 struct Seen<'e, 'a> {
     entry: &'e Entry<'a>,
@@ -100,6 +105,15 @@ pub(super) fn function_entries<'a>(unit: &Unit<'a>, each: &mut dyn FnMut(&Entry<
     })
 }
 
+/// The name of a variable whose type is complete where it is defined only: `extern int a[]; int a[2];`
+fn completed_name<'a>(unit: &Unit<'a>, entry: &Entry<'a>, space: Space) -> Option<Value<'a>> {
+    if space != Space::Variable || !entry.has_attr(gimli::DW_AT_type) {
+        return None;
+    }
+    let Value::UnitRef(declaration) = entry.attr_value(gimli::DW_AT_specification)? else { return None };
+    unit.inner.entry(declaration).ok()?.attr_value(gimli::DW_AT_name)
+}
+
 fn is_declared(space: Space, entry: &Entry<'_>) -> bool {
     match space {
         // a function is defined where it has code, or a body to inline
@@ -113,7 +127,8 @@ fn is_declared(space: Space, entry: &Entry<'_>) -> bool {
     }
 }
 
-fn print(entry: &Entry<'_>) -> u64 {
+/// What entries of one declaration in a header have in common: size and line.
+pub(super) fn print(entry: &Entry<'_>) -> u64 {
     let size = unsigned(entry, gimli::DW_AT_byte_size).unwrap_or(0);
     let line = unsigned(entry, gimli::DW_AT_decl_line).unwrap_or(0);
     (size << 24) ^ line
@@ -229,7 +244,10 @@ impl Gatherer {
 impl<'a> Context<'a> {
     /// What the index keeps of an entry.
     fn named(&self, unit: &Unit<'a>, seen: &Seen<'_, 'a>) -> Option<Named> {
-        let value = seen.entry.attr_value(gimli::DW_AT_name)?;
+        let value = seen
+            .entry
+            .attr_value(gimli::DW_AT_name)
+            .or_else(|| completed_name(unit, seen.entry, seen.space))?;
         let string = match value {
             Value::DebugStrRef(at) if unit.part != Part::Supplement => {
                 u32::try_from(at.0).unwrap_or(IN_ENTRY)
@@ -257,7 +275,7 @@ impl<'a> Context<'a> {
     fn spelled(&self, named: &Named) -> Option<Slice<'a>> {
         if named.string == IN_ENTRY {
             let (unit, entry) = self.entry(named.id).ok()?;
-            return self.own_name(&unit, &entry);
+            return self.through_origins(&unit, &entry, |unit, entry| self.own_name(unit, entry));
         }
         self.main().string(gimli::DebugStrOffset(named.string as usize)).ok()
     }

@@ -54,7 +54,7 @@ impl TypeSource for DwarfTypes {
     }
 
     fn find(&self, space: Space, name: &str) -> Vec<TypeRef> {
-        let named = self.file.with(|c| c.all_names().0.find(c, space, name));
+        let named = self.file.with(|c| c.all(space, name));
         let only_declared = named.iter().all(|n| n.declared);
         let mut found = Vec::new();
         for named in named.into_iter().filter(|n| only_declared || !n.declared) {

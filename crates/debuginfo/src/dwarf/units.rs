@@ -250,6 +250,11 @@ impl<'a> Context<'a> {
 
     /// The unit that holds an entry.
     pub(super) fn unit_of(&self, id: u32) -> Result<Arc<Unit<'a>>> {
+        self.unit(self.start_of(id)?)
+    }
+
+    /// Where the unit that holds an entry begins.
+    pub(super) fn start_of(&self, id: u32) -> Result<u32> {
         let part = self.part_of(id);
         let none = gimli::Error::NoEntryAtGivenOffset(u64::from(id));
         if u64::from(id) >= self.base(part).saturating_add(self.len(part)) {
@@ -259,8 +264,7 @@ impl<'a> Context<'a> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((&start, &end)) = known.range(at..=id).next_back() {
             if id < end {
-                drop(known);
-                return self.unit(start);
+                return Ok(start);
             }
             at = end;
         }
@@ -284,7 +288,7 @@ impl<'a> Context<'a> {
             at = end;
         };
         self.known.write().unwrap_or_else(PoisonError::into_inner).extend(seen);
-        self.unit(found)
+        Ok(found)
     }
 
     /// The starts of all units of all parts. Touches every header.
