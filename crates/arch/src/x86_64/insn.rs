@@ -96,7 +96,13 @@ fn respell(insn: &Instruction, code: &[u8], text: &str) -> String {
         text = text.replace("$0x1,", "$1,"); // the 1 is part of the opcode
     }
     // sal is the other name of shl
-    for (from, to) in [("pushq  ", "push   "), ("popq   ", "pop    "), ("sal", "shl")] {
+    for (from, to) in [
+        ("pushq  ", "push   "),
+        ("popq   ", "pop    "),
+        ("sal", "shl"),
+        ("repe ", "repz "),
+        ("repne ", "repnz "),
+    ] {
         if let Some(rest) = text.strip_prefix(from) {
             text = format!("{to}{rest}");
         }
@@ -205,6 +211,8 @@ mod tests {
             (&[0x48, 0x6b, 0xd2, 0x18], "imul   $0x18,%rdx,%rdx"),
             (&[0xd1, 0xea], "shr    $1,%edx"),
             (&[0xf3, 0x48, 0xab], "rep stos %rax,%es:(%rdi)"),
+            (&[0xf3, 0xa6], "repz cmpsb %es:(%rdi),%ds:(%rsi)"),
+            (&[0xf2, 0xae], "repnz scas %es:(%rdi),%al"),
             (&[0xff, 0xb3, 0xb0, 0x75, 0, 0], "push   0x75b0(%rbx)"),
             (&[0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0], "data16 cs nopw 0x0(%rax,%rax,1)"),
             (&[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0], "cs nopw 0x0(%rax,%rax,1)"),
