@@ -1,9 +1,12 @@
 //! Known issues: a table of patterns, shipped and extended by the user.
 //!
-//! The files are a small part of TOML: `[[known]]`, and `key = "text"` in one line each.
+//! The files are TOML: `[[known]]` entries of texts.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
 
 use crate::model::{How, Statement, Verdict};
-use std::path::{Path, PathBuf};
 
 /// What ships.
 const SHIPPED: &[(&str, &str)] = &[
@@ -14,7 +17,8 @@ const SHIPPED: &[(&str, &str)] = &[
 ];
 
 /// A known issue. Patterns may have `*`; an empty one fits everything.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Entry {
     /// Its short name.
     pub id: String,
@@ -22,8 +26,10 @@ pub struct Entry {
     pub class: String,
     /// The function to blame.
     pub function: String,
-    /// The condition within `BUG_ON(…)`.
-    pub condition: String,
+    /// The condition within `BUG_ON(…)`: several where it reads otherwise without types; one of them fits.
+    pub condition: Patterns,
+    /// The condition as it stands in the source: told where types do not name the operands.
+    pub source: String,
     /// The first message.
     pub message: String,
     /// The module.
@@ -46,6 +52,43 @@ pub struct Entry {
     pub checked: String,
 }
 
+/// One pattern, or a list of which one has to fit.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Patterns {
+    /// `"…"`
+    One(String),
+    /// `["…", "…"]`
+    Any(Vec<String>),
+}
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self::Any(Vec::new())
+    }
+}
+
+impl Patterns {
+    fn all(&self) -> &[String] {
+        match self {
+            Self::One(pattern) => std::slice::from_ref(pattern),
+            Self::Any(patterns) => patterns,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all().iter().all(String::is_empty)
+    }
+}
+
+/// A file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    #[serde(default)]
+    known: Vec<Entry>,
+}
+
 /// A file of known issues that cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KnownError {
@@ -58,7 +101,7 @@ pub enum KnownError {
         /// The line.
         line: usize,
         /// What is wrong.
-        why: &'static str,
+        why: String,
     },
 }
 
@@ -75,44 +118,12 @@ impl std::error::Error for KnownError {}
 
 /// Reads entries from the text of a file.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Entry>, KnownError> {
-    let mut out: Vec<Entry> = Vec::new();
-    for (n, line) in text.lines().enumerate() {
-        let wrong = |why| KnownError::Line { file: file.to_owned(), line: n + 1, why };
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if line == "[[known]]" {
-            out.push(Entry::default());
-            continue;
-        }
-        let Some((key, value)) = line.split_once('=') else { return Err(wrong("expected key = \"text\"")) };
-        let value = value.trim();
-        let Some(value) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) else {
-            return Err(wrong("the value is not a \"text\" in one line"));
-        };
-        let value = value.replace("\\\"", "\"").replace("\\\\", "\\");
-        let Some(e) = out.last_mut() else { return Err(wrong("a key before the first [[known]]")) };
-        let slot = match key.trim() {
-            "id" => &mut e.id,
-            "class" => &mut e.class,
-            "function" => &mut e.function,
-            "condition" => &mut e.condition,
-            "message" => &mut e.message,
-            "module" => &mut e.module,
-            "from" => &mut e.from,
-            "before" => &mut e.before,
-            "stable" => &mut e.stable,
-            "explanation" => &mut e.explanation,
-            "commit" => &mut e.commit,
-            "title" => &mut e.title,
-            "fixed" => &mut e.fixed,
-            "checked" => &mut e.checked,
-            _ => return Err(wrong("a key that known issues do not have")),
-        };
-        *slot = value;
-    }
-    Ok(out)
+    let wrong = |e: toml::de::Error| {
+        let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        KnownError::Line { file: file.to_owned(), line, why: e.message().to_owned() }
+    };
+    toml::from_str::<Table>(text).map(|table| table.known).map_err(wrong)
 }
 
 /// The shipped entries and those of a folder's `*.toml`.
@@ -161,6 +172,14 @@ fn fits(pattern: &str, text: &str) -> bool {
     rest.is_empty()
 }
 
+/// True where a condition has arguments by number: `arg3 > *(arg1 + 0x38)`.
+fn has_unnamed(condition: &str) -> bool {
+    condition
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter_map(|word| word.strip_prefix("arg"))
+        .any(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// The leading numbers of a release: `6.1.0-56-cloud` is 6, 1, 0.
 fn version(text: &str) -> Vec<u64> {
     text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
@@ -189,7 +208,8 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, message: &str, release: &
             fits(&e.class, v.class.slug())
                 && (fits(&e.function, crate::code::base_name(function)) || fits(&e.function, inlined))
                 && fits(&e.module, module)
-                && (e.condition.is_empty() || (!inner.is_empty() && fits(&e.condition, inner)))
+                && (e.condition.is_empty()
+                    || (!inner.is_empty() && e.condition.all().iter().any(|c| fits(c, inner))))
                 && fits(&e.message, message)
                 && (e.from.is_empty() || release >= version(&e.from))
                 && (e.before.is_empty() || release < version(&e.before))
@@ -197,6 +217,9 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, message: &str, release: &
         })
         .map(|e| {
             let mut text = e.explanation.clone();
+            if !e.source.is_empty() && has_unnamed(inner) {
+                text = format!("{} in the source: {text}", e.source);
+            }
             if !e.commit.is_empty() {
                 text = format!("{text}: {} (\"{}\")", e.commit, e.title);
             }
@@ -217,6 +240,7 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, message: &str, release: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Condition, Place};
 
     #[test]
     fn what_ships_can_be_read_and_says_where_it_was_checked() {
@@ -268,8 +292,49 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_told_with_its_number() {
-        let e = parse("x.toml", "# c\n[[known]]\nid = 5\n").unwrap_err();
-        assert_eq!(e.to_string(), "x.toml:3: the value is not a \"text\" in one line");
+        for (text, want) in [
+            ("# c\n[[known]]\nid = 5\n", "x.toml:3: invalid type: integer `5`, expected a string"),
+            ("[[known]]\nid = 'a'\nidd = 'b'\n", "x.toml:3: unknown field `idd`, expected"),
+            ("[[known]]\nid = \"a\n", "x.toml:2: "),
+            ("[[knwon]]\nid = 'a'\n", "x.toml:1: unknown field `knwon`, expected `known`"),
+        ] {
+            let e = parse("x.toml", text).unwrap_err().to_string();
+            assert!(e.starts_with(want), "{e}");
+        }
         assert!(version("6.1.0-56-cloud") >= version("4.14"));
+    }
+
+    #[test]
+    fn all_of_toml_may_be_used() {
+        let text = "[[known]]\nid = 'a' # why\ncondition = [\n  \"x > *\",\n  'arg1 > 3',\n]\n\n[[known]]\nid = \"b\"\n";
+        let all = parse("x.toml", text).unwrap();
+        assert_eq!(all.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(all[0].condition.all(), ["x > *", "arg1 > 3"]);
+        assert!(all[1].condition.is_empty());
+        assert_eq!(parse("x.toml", "").unwrap(), []);
+    }
+
+    #[test]
+    fn a_condition_without_names_is_told_as_the_source_has_it() {
+        let text = "[[known]]\nid = 'a'\nfunction = 'f'\ncondition = ['total > *num', 'arg3 > *(arg1 + *)']\n\
+                    source = 'BUG_ON(total > q->num)'\nexplanation = 'why'";
+        let entries = parse("x.toml", text).unwrap();
+        let told = |condition: &str| {
+            let place = Place { function: "f".into(), ..Place::default() };
+            let condition = Condition {
+                text: format!("BUG_ON({condition})"),
+                how: How::Decoded,
+                operands: Vec::new(),
+                code: Vec::new(),
+                confirmed: true,
+                objects: Vec::new(),
+            };
+            let v = Verdict { place: Some(place), condition: Some(condition), ..Verdict::new() };
+            matching(&entries, &v, "", "6.1").iter().map(|s| s.text.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(told("arg3 > *(arg1 + 0x38)"), ["BUG_ON(total > q->num) in the source: why"]);
+        assert_eq!(told("total > q->num"), ["why"]);
+        assert_eq!(told("arg2 > *(arg1 + 0x38)"), [""; 0]);
+        assert!(has_unnamed("*(arg1+8)") && !has_unnamed("argc > args") && !has_unnamed("larg1 == arg1x"));
     }
 }

@@ -44,7 +44,7 @@ mod waits;
 
 pub use analyse::{Options, analyse};
 pub use event::{Class, Event, Named, Oops, Said, Subject};
-pub use known::{Entry as KnownEntry, KnownError};
+pub use known::{Entry as KnownEntry, KnownError, Patterns as KnownPatterns};
 pub use model::{Access, Condition, How, OperandRow, Place, Statement, Verdict};
 
 /// Reads a text as a file of known issues: how many entries it has; for the fuzzer.
