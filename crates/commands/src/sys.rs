@@ -124,8 +124,15 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     clock(s, report);
     report.line(label("TASKS").field("tasks", s.tasks().all.len()));
     names(s, report);
-    let memory = system::memory_bytes(s).map(|n| Cell::Shown(Box::new(Cell::Size(n)), when::memory(n)));
-    report.line(label("MEMORY").field("memory_bytes", or_why(memory)));
+    let size = |bytes| Cell::Shown(Box::new(Cell::Size(bytes)), when::memory(bytes));
+    let line = label("MEMORY");
+    report.line(match (system::memory_bytes(s), system::managed_bytes(s)) {
+        (Err(_), Some(managed)) => line
+            .text("at least ")
+            .field("memory_managed_bytes", size(managed))
+            .text(" (what the kernel hands out)"),
+        (memory, _) => line.field("memory_bytes", or_why(memory.map(size))),
+    });
     died(s, report);
 }
 
@@ -155,7 +162,14 @@ fn clock(s: &Session, report: &mut Report) {
         }
     };
     report.line(label("DATE").field("date", date));
-    report.line(label("UPTIME").field("uptime_seconds", up));
+    let up = label("UPTIME").field("uptime_seconds", up);
+    report.line(match (clocks, system::last_message_sec(s)) {
+        (Err(_), Some(last)) => label("UPTIME")
+            .text("at least ")
+            .field("last_message_seconds", Cell::Shown(Box::new(last.into()), when::duration(last)))
+            .text(" (the last message of the log)"),
+        _ => up,
+    });
     let load = system::load_average(s).map(|loads| {
         let one = |n: u64| {
             Cell::Shown(Box::new(Cell::Float(n as f64 / 100.0, 2)), format!("{}.{:02}", n / 100, n % 100))

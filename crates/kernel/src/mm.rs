@@ -62,6 +62,14 @@ pub struct MmSize {
     pub resident: u64,
 }
 
+/// Pages mapped in a task's address space; nothing for a task without one.
+pub fn total(s: &Session, task: &Task) -> Result<u64> {
+    if task.mm.is_null() {
+        return Ok(0);
+    }
+    s.bind::<MmStruct>().total_vm.u64(s.mem(), task.mm)
+}
+
 /// How large a task's address space is; nothing for a task without one.
 pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
     if task.mm.is_null() {
@@ -171,9 +179,6 @@ pub fn arguments(s: &Session, task: &Task) -> Result<Arguments> {
 pub fn total_pages(s: &Session) -> Result<u64> {
     match crate::system::memory_bytes(s) {
         Ok(bytes) if bytes > 0 => Ok(bytes / base::PAGE_SIZE),
-        other => match s.symbol("_totalram_pages").or_else(|| s.symbol("totalram_pages")) {
-            Some(at) => Ok(s.mem().u64(at)?),
-            None => other,
-        },
+        other => crate::system::managed_bytes(s).map_or(other, |bytes| Ok(bytes / base::PAGE_SIZE)),
     }
 }

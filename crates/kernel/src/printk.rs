@@ -46,6 +46,14 @@ pub struct Log {
     pub stopped: Option<KernelError>,
 }
 
+impl Log {
+    /// When the last message was logged, in nanoseconds since boot.
+    #[must_use]
+    pub fn last_nsec(&self) -> Option<u64> {
+        self.records.iter().map(|record| record.ts_nsec).max()
+    }
+}
+
 bind! {
     /// `struct printk_ringbuffer`
     struct Ringbuffer("printk_ringbuffer") { desc_ring: "desc_ring", text_data_ring: "text_data_ring" }
@@ -219,6 +227,9 @@ fn buffer(s: &Session) -> Result<(VirtAddr, u64)> {
     Ok((at, len))
 }
 
+/// Bytes before a record's text: it never had less.
+const OLD_HEADER: u64 = 16;
+
 fn records(s: &Session) -> Result<Log> {
     let mem = s.mem();
     let (buf, len) = buffer(s)?;
@@ -228,7 +239,7 @@ fn records(s: &Session) -> Result<Log> {
     let (ts, rec_len, text_len, dict_len) =
         (off(&r.ts_nsec, 0), off(&r.len, 8), off(&r.text_len, 10), off(&r.dict_len, 12));
     let facility = off(&r.facility, 14);
-    let header = r.size.unwrap_or(16);
+    let header = r.size.unwrap_or(OLD_HEADER).max(OLD_HEADER);
     let first = u64::from(mem.u32(s.need_symbol("log_first_idx")?)?);
     let end = u64::from(mem.u32(s.need_symbol("log_next_idx")?)?);
 

@@ -111,8 +111,37 @@ pub fn clocks(s: &Session) -> Result<Clocks> {
     let shift = tk.shift.u32(mem, at).unwrap_or(0).min(63);
     let wall_nsec = tk.xtime_nsec.num(mem, at).map_or(0, |nsec| (nsec >> shift).cast_signed());
     let nsec = wall_nsec.saturating_add(tk.wall_to_monotonic_nsec.int(mem, at).unwrap_or(0));
-    let uptime_sec = mono.saturating_add(nsec.saturating_add(asleep).div_euclid(NSEC));
+    let mut up = mono.saturating_mul(NSEC).saturating_add(nsec).saturating_add(asleep);
+    if !tk.xtime_nsec.exists() {
+        // without the parts of a second it is this, or up to a second more: the ticks tell, and the log's last message
+        let ticks = ticks_nsec(s, up).unwrap_or(up);
+        let logged = s.log().ok().and_then(crate::printk::Log::last_nsec).map_or(0, u64::cast_signed);
+        up = ticks.max(logged).clamp(up, up.saturating_add(NSEC - 1));
+    }
+    let uptime_sec = up.div_euclid(NSEC);
     Ok(Clocks { wall_sec: wall, uptime_sec })
+}
+
+/// Nanoseconds since boot by `jiffies_64`, which begins 300 seconds before it wraps, at the only rate of ticks by which
+/// this is about `near`.
+fn ticks_nsec(s: &Session, near: i64) -> Option<i64> {
+    const BEFORE_WRAP: u64 = 300;
+    let jiffies = s.mem().u64(s.symbol("jiffies_64")?).ok()?;
+    let since = |hz: u64| -> Option<i64> {
+        let ticks = jiffies.checked_sub((1 << 32) - BEFORE_WRAP * hz)?;
+        i64::try_from(u128::from(ticks) * u128::from(NSEC.unsigned_abs()) / u128::from(hz)).ok()
+    };
+    let mut fitting = [100, 250, 300, 1000]
+        .into_iter()
+        .filter_map(since)
+        .filter(|t| t.abs_diff(near) < 2 * NSEC.unsigned_abs());
+    let found = fitting.next()?;
+    fitting.next().is_none().then_some(found)
+}
+
+/// The second since boot in which the last message was logged: the machine was up for no less.
+pub fn last_message_sec(s: &Session) -> Option<u64> {
+    Some(s.log().ok()?.last_nsec()? / NSEC.unsigned_abs())
 }
 
 /// `tk_core`'s timekeeper follows a sequence counter whose size depends on the configuration:
@@ -170,6 +199,12 @@ pub fn memory_bytes(s: &Session) -> Result<u64> {
     Ok(pages.saturating_mul(base::PAGE_SIZE))
 }
 
+/// Bytes of RAM that the kernel hands out: less than there are by its own image and what it set aside when it booted.
+pub fn managed_bytes(s: &Session) -> Option<u64> {
+    let at = s.symbol("_totalram_pages").or_else(|| s.symbol("totalram_pages"))?;
+    s.mem().u64(at).ok()?.checked_mul(base::PAGE_SIZE).filter(|&bytes| bytes > 0)
+}
+
 /// The CPU's clock in kHz, as the kernel measured it.
 pub fn cpu_khz(s: &Session) -> Option<u32> {
     s.mem().u32(s.symbol("cpu_khz")?).ok().filter(|&k| k != 0)
@@ -214,6 +249,9 @@ const CAUSES: &[&str] = &[
 /// Messages that begin like a cause and are none on their own (a warning the machine lived with).
 const HARMLESS: &[&str] = &["INFO: task ", "INFO: rcu_"];
 
+/// What made the machine die where nothing else did: until 4.x the panic of SysRq c is an oops of its own, which says more.
+const ASKED: &[&str] = &["sysrq: Trigger a crash", "SysRq : Trigger a crash"];
+
 /// Finds cause and panic in a log.
 #[must_use]
 pub fn panic_text(log: &Log) -> PanicText {
@@ -222,9 +260,11 @@ pub fn panic_text(log: &Log) -> PanicText {
     out.panic =
         lines().find(|l| l.starts_with("Kernel panic - not syncing")).map(|l| l.trim_end().to_owned());
     let is_cause = |l: &&str| CAUSES.iter().any(|c| l.starts_with(c));
+    let is_one_of = |l: &str, all: &[&str]| all.iter().any(|start| l.starts_with(start));
     out.cause = lines()
         .filter(is_cause)
-        .find(|l| !HARMLESS.iter().any(|h| l.starts_with(h)))
+        .find(|l| !is_one_of(l, HARMLESS) && !is_one_of(l, ASKED))
+        .or_else(|| lines().find(|l| is_one_of(l, ASKED)))
         .or_else(|| out.panic.as_ref().and_then(|_| lines().rfind(is_cause)))
         .map(|l| l.trim_end().to_owned());
     out
@@ -264,6 +304,17 @@ mod tests {
         ]));
         assert_eq!(got.cause.as_deref(), Some("kernel BUG at drivers/virtio/virtio_ring.c:550!"));
         assert_eq!(got.panic.as_deref(), Some("Kernel panic - not syncing: Fatal exception"));
+    }
+
+    #[test]
+    fn sysrq_is_the_cause_where_it_made_no_oops() {
+        let asked = "SysRq : Trigger a crash";
+        let oops = "BUG: unable to handle kernel NULL pointer dereference at           (null)";
+        let panic = "Kernel panic - not syncing: Fatal exception";
+        assert_eq!(panic_text(&log(&[asked, oops, panic])).cause.as_deref(), Some(oops));
+        let asked = "sysrq: Trigger a crash";
+        let panic = "Kernel panic - not syncing: sysrq triggered crash";
+        assert_eq!(panic_text(&log(&[asked, panic])).cause.as_deref(), Some(asked));
     }
 
     #[test]

@@ -194,7 +194,14 @@ fn table(
         rows.push(row(cx, s, t, kstackp, &size, total));
     }
     if let Some(e) = problem {
-        report.warning(format!("ps: sizes of address spaces: {e}"));
+        let untyped = s.kernel_btf().is_none() && s.vmlinux().is_none();
+        report.warning(match untyped {
+            true => {
+                "ps: without types (no BTF, no vmlinux) it is not known what of an address space is resident"
+                    .into()
+            }
+            false => format!("ps: sizes of address spaces: {e}"),
+        });
     }
     report.list("tasks", rows);
     Ok(())
@@ -214,6 +221,11 @@ fn row(
     let cell = |pages: &dyn Fn(&mm::MmSize) -> u64| match size {
         Ok(size) => Cell::from(pages(size).saturating_mul(PAGE_KB)),
         Err(e) => Cell::absent("?", e.to_string()),
+    };
+    // the whole can be known where what is resident is not
+    let mapped = match (size, mm::total(s, t)) {
+        (Err(_), Ok(pages)) => Cell::from(pages.saturating_mul(PAGE_KB)),
+        _ => cell(&|z| z.total),
     };
     let share = match size {
         Ok(size) if total > 0 => Cell::Float(size.resident as f64 * 100.0 / total as f64, 1),
@@ -239,7 +251,7 @@ fn row(
         line.field("task", Cell::Addr(t.at.0)).zeros(16)
     };
     line = line.text("  ").field("state", s.task_states().letters(t)).left(2);
-    line = line.field("mem_percent", share).right(6).text("").field("vsz_kb", cell(&|z| z.total)).right(9);
+    line = line.field("mem_percent", share).right(6).text("").field("vsz_kb", mapped).right(9);
     line = line.field("rss_kb", cell(&|z| z.resident)).right(9).text("  ");
     line = if tasks::is_kernel(t) {
         line.text("[").field("command", t.comm.clone()).text("]")

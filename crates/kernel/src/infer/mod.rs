@@ -7,6 +7,7 @@
 //!
 //! The result is a source of types like any other, and says in its name that it was inferred.
 
+mod machine;
 mod module;
 mod task;
 
@@ -24,6 +25,7 @@ enum Shape {
     Long,
     Pointer,
     ListHead,
+    Timespec,
     Chars(u64),
 }
 
@@ -55,6 +57,8 @@ impl Inferred {
         let tasks = task::infer(s)?;
         let mut all = tasks;
         all.extend(module::infer(s));
+        all.extend(machine::clocks(s));
+        all.extend(machine::nodes(s));
         Some(all.into_iter().map(StructBox).collect())
     }
 
@@ -67,8 +71,9 @@ impl Inferred {
 pub(crate) struct StructBox(Struct);
 
 /// Ids: the shapes first, then a struct each, then for `a.b` members a struct of one member each.
-const SHAPES: [Shape; 5] = [Shape::Int, Shape::Uint, Shape::Long, Shape::Pointer, Shape::ListHead];
-const CHAR: u32 = 6;
+const SHAPES: [Shape; 6] =
+    [Shape::Int, Shape::Uint, Shape::Long, Shape::Pointer, Shape::ListHead, Shape::Timespec];
+const CHAR: u32 = 7;
 const CHARS: u32 = 0x1000;
 const STRUCTS: u32 = 0x2000;
 const NESTED: u32 = 0x3000;
@@ -130,6 +135,10 @@ impl TypeSource for Inferred {
             5 => {
                 let link = |name, offset| self.member(name, offset, 4);
                 Self::compound(Some("list_head"), 16, vec![link("next", 0), link("prev", 8)])
+            }
+            6 => {
+                let part = |name, offset| self.member(name, offset, 3);
+                Self::compound(Some("timespec"), 16, vec![part("tv_sec", 0), part("tv_nsec", 8)])
             }
             CHAR => int("char", 1, Encoding::SignedChar),
             CHARS..STRUCTS => Type::Array { elem: self.at(CHAR), count: Some(u64::from(id - CHARS)) },

@@ -119,6 +119,7 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
             && kthreadd.u64(o) == Some(0)
             && !is_task(first.u64(o).unwrap_or(0))
     });
+    let mms: Vec<u64> = tasks.iter().filter_map(|t| t.u64(mm?)).filter(|&at| at != 0).collect();
     found("mm", mm, Shape::Pointer);
     found("active_mm", mm.map(|o| o + 8), Shape::Pointer);
 
@@ -132,6 +133,9 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
         let code = |at| s.is_image_text(VirtAddr(at));
         found("thread.sp", saved_sp(&tasks, stack, size, &word, &code), Shape::Long);
     }
+    let exit = exit_state(&tasks, stack.and_then(|o| o.checked_sub(8)));
+    found("exit_state", exit, Shape::Int);
+    found("exit_code", exit.map(|o| o + 4), Shape::Int);
     found("thread_group", thread_group(s, &tasks, comm, tgid), Shape::ListHead);
 
     let mut all = vec![Struct { name: "task_struct", size: LOOK as u64, members }];
@@ -142,7 +146,32 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
         let stack = Guess { name: "stack", offset: 0, shape: Shape::Long };
         all.push(Struct { name: "thread_union", size, members: vec![stack] });
     }
+    all.extend(super::machine::spaces(s, &mms));
     Some(all)
+}
+
+/// `int exit_state, exit_code, exit_signal`: neighbours since 2.6. Nearly every process is to tell its parent by SIGCHLD
+/// when it ends; those that have not ended have no `exit_state`, and it is one of two bits of those that have.
+fn exit_state(tasks: &[Sample], state: Option<usize>) -> Option<usize> {
+    const SIGCHLD: u32 = 17;
+    const SIGNALS: u32 = 64;
+    /// EXIT_ZOMBIE and EXIT_DEAD, in whichever order.
+    const ENDED: [u32; 3] = [16, 32, 48];
+    /// Running and the two ways to sleep: none of them has ended.
+    const ALIVE: u32 = 3;
+    let lives = |t: &Sample| state.and_then(|o| t.u32(o)).is_some_and(|v| v != 0 && v & !ALIVE == 0);
+    let is = |o: &usize| {
+        let tells = tasks.iter().filter(|t| t.u32(o + 8) == Some(SIGCHLD)).count();
+        tells * 10 >= tasks.len() * 8
+            && tasks.iter().all(|t| {
+                let exit = t.u32(*o).unwrap_or(1);
+                (exit == 0 || ENDED.contains(&exit) && !lives(t))
+                    && t.u32(o + 8).is_some_and(|v| v <= SIGNALS)
+            })
+    };
+    let mut found = offsets(4).filter(is);
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
 }
 
 /// The list that leads from `init_task` through tasks with names and back, the longest there is.
@@ -307,6 +336,31 @@ fn thread_info(s: &Session, tasks: &[Sample], stack: usize) -> Option<Struct> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Ten tasks with `state` at 0 and, at 40, what they leave when they end; the last is a zombie.
+    #[test]
+    fn what_a_process_leaves_is_told_by_its_signal() {
+        let mut tasks: Vec<Sample> = Vec::new();
+        for n in 0..10_u8 {
+            let mut bytes = vec![0xaa; 512];
+            bytes[..8].fill(0);
+            bytes[40..52].fill(0);
+            bytes[48] = 17;
+            (bytes[0], bytes[40], bytes[45]) = if n == 9 { (64, 32, 3) } else { (1, 0, 0) };
+            tasks.push(Sample { at: VirtAddr(0), bytes });
+        }
+        assert_eq!(exit_state(&tasks, Some(0)), Some(40));
+        // one that sleeps and is said to have ended
+        tasks[3].bytes[40] = 16;
+        assert_eq!(exit_state(&tasks, Some(0)), None);
+        tasks[3].bytes[40] = 0;
+        // a second place like it
+        for t in &mut tasks {
+            t.bytes[80..92].fill(0);
+            t.bytes[88] = 17;
+        }
+        assert_eq!(exit_state(&tasks, Some(0)), None);
+    }
 
     const STACKS: u64 = 0xffff_8800_0010_0000;
     const TEXT: u64 = 0xffff_ffff_8100_0000;
