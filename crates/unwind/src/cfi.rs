@@ -24,6 +24,12 @@ impl Unwinder<'_> {
             if let Ok(found) = self.arch.saved(self.mem, at) {
                 let user = self.arch.is_user(&found);
                 if self.arch.can_be_saved(&found) && found.pc() == Some(pc) {
+                    // some entries of 3.10 describe their interrupt stack a word off: where what is saved there is
+                    // no code, the registers that the stack shows by themselves count
+                    let wild = !user && !self.code.is_text(VirtAddr(pc));
+                    if wild && let entry @ Step::Entry { .. } = self.by_saved(cursor) {
+                        return entry;
+                    }
                     let saved = Saved { at, regs: found, full: true, user };
                     return Step::Entry { saved, how: How::Cfi, is_call: false };
                 }

@@ -249,6 +249,32 @@ fn entry_code_of_old_kernels_by_its_signal_frame() {
     assert_eq!(places(&unwound)[1], (TEXT + 0x150, How::Cfi));
 }
 
+/// `apicinterrupt` of 3.10's entry code: its expression is a word off on the interrupt stack.
+#[test]
+fn a_signal_frame_that_is_a_word_off_gives_way_to_what_the_stack_shows() {
+    for (ip, cs, user) in [(0x40_1860, 0x33, true), (TEXT + 0x250, 0x10, false)] {
+        let mut world = World::new();
+        let regs = TASK + SIZE - 168;
+        // rsp, dereferenced: the link, which points to the saved rbp; 144 from there is one word too few
+        let expression = CfiCfa::Expression(Box::from([0x77, 0, 0x06, 0x23, 128]));
+        let mut entry = row(expression, &[(16, CfiRule::AtCfa(-40)), (7, CfiRule::AtCfa(-16))]);
+        if let CfiCfa::Expression(code) = &mut entry.cfa {
+            *code = Box::from([0x77, 0, 0x06, 0x23, 0x80, 0x01]);
+        }
+        entry.signal = true;
+        world.cfi.insert(TEXT + 0x100, entry);
+        world.cfi.insert(TEXT, row(CfiCfa::Reg(7, 8), &[(16, CfiRule::AtCfa(-8))]));
+        world.put(IRQ + SIZE - 72, &[back(1), regs + 32]);
+        world.pt_regs(regs, ip, cs, if user { 0x7fff_0000 } else { TASK + 0x1180 });
+        // orig_rax of an interrupt
+        world.put(regs + 120, &[0xffff_ffff_ffff_ff07]);
+        let unwound = world.unwind(start(TEXT + 0x50, IRQ + SIZE - 72));
+        let saved = unwound.frames[1].saved.as_ref().unwrap();
+        assert_eq!((saved.at, saved.user), (VirtAddr(regs), user));
+        assert_eq!(saved.regs.pc(), Some(ip));
+    }
+}
+
 #[test]
 fn frame_pointers_from_every_place_in_a_function() {
     let mut world = World::new();

@@ -26,6 +26,8 @@ pub(crate) fn follows_call(mem: &dyn VirtRead, at: VirtAddr) -> bool {
         || (a == 0xff && is_call(b, 7))
         // no base but a scaled index and a 32-bit displacement
         || (a == 0xff && b == 0x14 && c & 7 == 5)
+        // code that is to return nowhere pushes its own address (start_cpu, 4.x and backports)
+        || (c == 0x68 && at.0 == i64::from(i32::from_le_bytes([d, e, f, g])).cast_unsigned())
 }
 
 /// The function that the direct call which ends at `at` calls (`e8` and a 32-bit distance); `None` for an

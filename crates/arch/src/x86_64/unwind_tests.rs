@@ -34,6 +34,8 @@ fn calls_and_what_only_looks_like_one() {
     assert!(is_call(&[0xff, 0x54, 0x24, 8])); // call *8(%rsp)
     assert!(is_call(&[0xff, 0x15, 1, 2, 3, 4])); // call *x(%rip)
     assert!(is_call(&[0xff, 0x14, 0xc5, 1, 2, 3, 4])); // call *x(,%rax,8)
+    assert!(is_call(&[0x68, 0x15, 0, 0, 0x81])); // push $(this address): it ends at BASE + 21
+    assert!(!is_call(&[0x68, 0x16, 0, 0, 0x81]));
     assert!(!is_call(&[0xff, 0xe0])); // jmp *%rax
     assert!(!is_call(&[0x0f, 0x0b])); // ud2
     assert!(!follows_call(&Mem(vec![0xe8; 4]), VirtAddr(BASE)));
