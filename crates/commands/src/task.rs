@@ -79,6 +79,7 @@ impl Command for TaskCommand {
             thread_info: find(s, "thread_info").ok(),
             format: values::format(cx.settings, args.get_flag("hex"), args.get_flag("decimal")),
         };
+        let mut known = vec![false; members.len()];
         let mut out = Vec::new();
         for t in chosen {
             cx.cancel.check()?;
@@ -86,13 +87,16 @@ impl Command for TaskCommand {
             if members.is_empty() {
                 whole(&ask, s, t, &mut row);
             } else {
-                chosen_members(&ask, s, t, &members, &mut row)?;
+                chosen_members(&ask, s, t, &members, &mut known, &mut row);
             }
             row.blank();
             out.push(row);
         }
         let mut report = Report::new("task");
         report.list("tasks", out);
+        for (path, _) in members.iter().zip(&known).filter(|(_, known)| !**known) {
+            report.error(format!("task: neither struct task_struct nor thread_info has a member {path}"));
+        }
         Ok(report)
     }
 }
@@ -123,32 +127,27 @@ fn object(ask: &Ask<'_>, ty: TypeRef, at: VirtAddr, name: &'static str, row: &mu
     row.record(name, values::data(&tree));
 }
 
-/// A member may be of either struct; those that both have are shown of both.
+/// A member may be of either struct; those that both have are shown of both. `known`: those that were shown.
 fn chosen_members(
     ask: &Ask<'_>,
     s: &Session,
     t: &Task,
     members: &[MemberPath],
+    known: &mut [bool],
     row: &mut Record,
-) -> Result<(), CommandError> {
+) {
     let objects = [(Some(ask.task_struct), t.at), (ask.thread_info, thread_info(s, t))];
-    let mut shown = vec![false; members.len()];
     for (ty, at) in objects {
         let Some(ty) = ty else { continue };
         let object = Value::memory(ty, at);
         let mut data = Record::new();
-        for (path, shown) in members.iter().zip(&mut shown) {
+        for (path, known) in members.iter().zip(known.iter_mut()) {
             let Ok(value) = path.apply(ask.scope, &object) else { continue };
             let Ok(text) = member_text(ask.scope, &object, path, &ask.format) else { continue };
-            *shown = true;
+            *known = true;
             values::lines_of(row, &text);
             values::add_as(&mut data, path.to_string(), &format_value(ask.scope, &value, &ask.format));
         }
         row.record(if at == t.at && ty == ask.task_struct { "task_struct" } else { "thread_info" }, data);
     }
-    if let Some((path, _)) = members.iter().zip(&shown).find(|(_, shown)| !**shown) {
-        let why = format!("neither struct task_struct nor thread_info has a member {path}");
-        return Err(CommandError::failed("task", why));
-    }
-    Ok(())
 }
