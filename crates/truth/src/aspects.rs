@@ -1,8 +1,12 @@
 //! Comparisons: an aspect of a dump, as crashlens shows it, with the guest's truth. Each returns what differs.
 
+pub(crate) mod sleepers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+
+pub use sleepers::sleepers;
 
 use crate::{Answers, Case, Place, Truth};
 
@@ -280,67 +284,6 @@ fn same_registers(
     differences
 }
 
-/// The stacks of tasks that slept are those of `/proc/PID/stack`.
-///
-/// # Errors
-/// crashlens did not answer.
-pub fn sleepers(case: &Case, answers: &Answers) -> Result<Differences, String> {
-    let restless = restless(&case.truth);
-    let moving = |task: &&crate::truth::Task| {
-        let comm = task.comm.as_str();
-        task.state == "R" || WAKEFUL.contains(&comm) || SHORT_LIVED.contains(&comm)
-    };
-    let moving: BTreeSet<i64> = case.truth.tasks.iter().filter(moving).map(|task| task.pid).collect();
-    let mut shown = BTreeMap::new();
-    for stack in answers.list("all stacks", "backtraces")? {
-        shown.insert(stack.get("pid").and_then(Value::as_i64).unwrap_or(-1), frames(stack));
-    }
-    let mut differences = Differences::new();
-    for wanted in &case.truth.stacks {
-        if restless.contains(&wanted.tid) || moving.contains(&wanted.tid) {
-            continue;
-        }
-        let Some(found) = shown.get(&wanted.tid) else {
-            differences.push(format!("{}: no stack", wanted.tid));
-            continue;
-        };
-        let found: Vec<Place> = found.iter().map(|frame| frame.place.clone()).collect();
-        // What is above is the scheduler's own, which /proc leaves out.
-        let skipped = found.len().saturating_sub(wanted.frames.len());
-        let (scheduler, rest) = found.split_at(skipped);
-        let is_scheduler = |place: &Place| SCHEDULER.contains(&place.symbol.as_str());
-        if rest != wanted.frames || !scheduler.iter().all(is_scheduler) {
-            let line = |frames: &[Place]| {
-                frames.iter().map(|p| format!("{}+{:#x}", p.symbol, p.offset)).collect::<Vec<_>>().join(" < ")
-            };
-            differences.push(format!(
-                "{}: {}\n      the guest says {}",
-                wanted.tid,
-                line(&found),
-                line(&wanted.frames)
-            ));
-        }
-    }
-    Ok(differences)
-}
-
-/// Functions in `.sched.text` that `/proc/PID/stack` leaves out.
-pub(crate) const SCHEDULER: &[&str] = &[
-    "__schedule",
-    "schedule",
-    "schedule_timeout",
-    "schedule_hrtimeout_range_clock",
-    "schedule_hrtimeout_range",
-    "schedule_preempt_disabled",
-    "do_nanosleep",
-    "io_schedule",
-    "wait_for_completion_state",
-    "wait_for_completion_interruptible",
-    "wait_for_completion",
-    "wait_for_completion_killable",
-    "__wait_for_common",
-];
-
 /// All answers that do not name files are equal.
 ///
 /// # Errors
@@ -415,6 +358,7 @@ pub fn same_machine(one: &Answers, other: &Answers) -> Result<Differences, Strin
 /// A frame of a JSON backtrace.
 struct Frame {
     place: Place,
+    pc: u64,
     /// Where an exception happened below this frame, and the registers there.
     exception: Option<(Place, BTreeMap<String, u64>)>,
     /// Registers of user space.
@@ -435,6 +379,7 @@ fn frames(stack: &Value) -> Vec<Frame> {
             };
             Frame {
                 place: frame.get("function").map(place).unwrap_or_else(|| place(&Value::Null)),
+                pc: frame.get("pc").and_then(Value::as_str).map_or(0, hex),
                 exception,
                 user,
             }

@@ -1,5 +1,6 @@
 //! Running crashlens.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -133,7 +134,10 @@ impl Answers {
     pub fn about(case: &Case, dump: &[PathBuf], state: State) -> Result<Self, String> {
         let files: Vec<PathBuf> = dump.iter().cloned().chain(case.debug_files(state)).collect();
         let samples = case.truth.kallsyms.samples.iter().map(|symbol| symbol.name.as_str());
-        let symbols: Vec<&str> = samples.filter(|name| !crate::aspects::is_label(name)).collect();
+        // a return address behind the last call of a function, as 3.10 names it: by the next function
+        let next = case.truth.stacks.iter().flat_map(|stack| &stack.frames).filter(|place| place.offset == 0);
+        let next: BTreeSet<&str> = next.map(|place| place.symbol.as_str()).collect();
+        let symbols: Vec<&str> = samples.filter(|name| !crate::aspects::is_label(name)).chain(next).collect();
         let lines = ["sys", "log", "mod", "ps", "bt -s"].map(str::to_owned).into_iter();
         let lines: Vec<String> = lines.chain([format!("sym {}", symbols.join(" "))]).collect();
         let mut answers = Self::ask(&files, &lines)?;

@@ -139,7 +139,8 @@ pub const KNOWN: &[Known] = &[
     ),
     known(
         "crash's clock",
-        "it reads jiffies of another start on 6.12: minutes of uptime where the guest spoke last after seconds",
+        "it reads jiffies of another start on 6.12 (minutes of uptime where the guest spoke last after seconds), and drops \
+         the parts of a second elsewhere (less uptime than the guest's last message has)",
         &["sys", "ps", "foreach"],
         texts::uptime,
     ),
@@ -202,5 +203,11 @@ pub const KNOWN: &[Known] = &[
         "crash names the last byte, crashlens the one behind",
         SYMBOLS,
         texts::last_byte,
+    ),
+    known(
+        "the order of a module's parts",
+        "crash lists them by their kinds, crashlens by their addresses",
+        SYMBOLS,
+        texts::order_of_parts,
     ),
 ];

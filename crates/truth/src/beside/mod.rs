@@ -31,6 +31,8 @@ pub struct Beside<'c> {
     pub answers: Result<Vec<Answer>, String>,
     /// The names that crash's list of symbols has for each address.
     symbols: BTreeMap<u64, BTreeSet<String>>,
+    /// Seconds by which crash's clock is ahead, where the guest's own log proves crashlens's.
+    clock_error: Option<i64>,
 }
 
 /// A question with two answers.
@@ -102,16 +104,21 @@ impl<'c> Beside<'c> {
         let all: Vec<String> = lines.iter().map(|(_, line)| line.clone()).collect();
         let theirs = match theirs(crash, case, &all)? {
             Ok(theirs) => theirs,
-            Err(why) => return Ok(Self { case, answers: Err(why), symbols: BTreeMap::new() }),
+            Err(why) => {
+                return Ok(Self { case, answers: Err(why), symbols: BTreeMap::new(), clock_error: None });
+            }
         };
         let symbols = all.iter().position(|line| line == "sym -l").and_then(|at| theirs.get(at));
         let symbols = symbols.map(|text| places(text)).unwrap_or_default();
+        let uptime =
+            all.iter().position(|line| line == "sys").and_then(|at| texts::uptime_of(theirs.get(at)?));
+        let clock_error = uptime.and_then(|theirs| texts::clock_error(case, theirs, uptime_of(&files)?));
         let mine: Vec<((Group, String), String)> =
             lines.into_iter().zip(theirs).filter(|((of, _), _)| *of == group).collect();
         let asked: Vec<String> = mine.iter().map(|((_, line), _)| line.clone()).collect();
         let ours = program::texts(&[], &files, &asked)?;
         let answer = |(((_, line), crash), ours)| Answer { line, crash, ours };
-        Ok(Self { case, answers: Ok(mine.into_iter().zip(ours).map(answer).collect()), symbols })
+        Ok(Self { case, answers: Ok(mine.into_iter().zip(ours).map(answer).collect()), symbols, clock_error })
     }
 
     /// Compares: what is not explained, and how often each entry explained something.
@@ -191,10 +198,24 @@ impl<'c> Beside<'c> {
         self.symbols.values().any(|names| names.contains(one) && names.contains(other))
     }
 
+    /// Whether the instruction before this address calls a function: `call`, with the distance to it.
+    fn is_after_call(&self, at: u64) -> bool {
+        const CALL: u64 = 0xe8;
+        self.word(at.wrapping_sub(8)).is_some_and(|bytes| {
+            let distance = i64::from((bytes >> 32) as u32 as i32);
+            bytes >> 24 & 0xff == CALL && self.begins(at.wrapping_add_signed(distance))
+        })
+    }
+
     /// Whether a function begins at this address.
     fn begins(&self, at: u64) -> bool {
         self.symbols.contains_key(&at)
     }
+}
+
+/// crashlens's uptime, in seconds.
+fn uptime_of(files: &[PathBuf]) -> Option<i64> {
+    texts::uptime_of(program::texts(&[], files, &["sys".to_owned()]).ok()?.first()?)
 }
 
 /// The names at each address in what `sym -l` prints.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::frames::{self, Frame};
 use super::{Beside, Hunk};
 use crate::Place;
-use crate::aspects::SCHEDULER;
+use crate::aspects::sleepers::SCHEDULER;
 
 /// All differences of a stack that is the guest's own.
 pub(super) fn guests_own(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
@@ -36,13 +36,12 @@ pub(super) fn other_name(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
 
 /// A frame whose call was the last instruction of its function.
 pub(super) fn no_return(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    let is = |frame: &Frame| beside.begins(frame.pc) && beside.is_after_call(frame.pc);
     hunk.take_pairs(|theirs, ours| match (Frame::parse(theirs), Frame::parse(ours)) {
-        (Some(theirs), Some(ours)) => {
-            (theirs.slot, theirs.pc) == (ours.slot, ours.pc) && beside.begins(ours.pc)
-        }
+        (Some(theirs), Some(ours)) => (theirs.slot, theirs.pc) == (ours.slot, ours.pc) && is(&ours),
         _ => false,
     });
-    hunk.take_ours(|line| Frame::parse(line).is_some_and(|frame| beside.begins(frame.pc)));
+    hunk.take_ours(|line| Frame::parse(line).is_some_and(|frame| is(&frame)));
 }
 
 /// `delay_tsc` above `panic`.
@@ -99,6 +98,15 @@ pub(super) fn running(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
     }
 }
 
+/// Where a whole stack ends: a CPU's start, a thread's, or the way in from user mode.
+const OUTERMOST: &[&str] = &[
+    "secondary_startup_64_no_verify",
+    "secondary_startup_64",
+    "ret_from_fork",
+    "entry_SYSCALL_64_after_hwframe",
+    "asm_sysvec_apic_timer_interrupt",
+];
+
 /// The registers of crash's that it calls bogus itself.
 pub(super) fn bogus(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
     if hunk.head.is_empty() {
@@ -114,7 +122,10 @@ pub(super) fn bogus(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
         let from = hunk.all.iter().position(|line| line.contains("] asm_call_irq_on_stack"));
         let missed: BTreeSet<&str> =
             hunk.all.iter().skip(from.map_or(usize::MAX, |at| at + 1)).map(String::as_str).collect();
-        hunk.ours.retain(|line| !missed.contains(line.as_str()));
+        let whole = hunk.all.iter().filter_map(|line| Frame::parse(line)).next_back();
+        if whole.is_some_and(|last| OUTERMOST.contains(&last.function.as_str())) {
+            hunk.ours.retain(|line| !missed.contains(line.as_str()));
+        }
     }
 }
 
@@ -210,8 +221,7 @@ fn sources(lines: &[String]) -> BTreeMap<u64, Vec<&str>> {
 }
 
 fn is_source(line: &str) -> bool {
-    line.starts_with("    ") && line.contains(": ") && (line.contains(".c: ") || line.contains(".h: "))
-        || line.contains(".S: ")
+    line.starts_with("    ") && [".c: ", ".h: ", ".S: "].iter().any(|end| line.contains(end))
 }
 
 /// Lines of the source: crash's are among crashlens's, or are those of the address behind the call.

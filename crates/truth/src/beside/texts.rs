@@ -1,6 +1,7 @@
 //! Known differences of other texts, and how each is told.
 
 use super::{Beside, Hunk, frames};
+use crate::Case;
 
 /// `name` or `name+offset`.
 fn name_and_offset(word: &str) -> (&str, u64) {
@@ -67,15 +68,26 @@ pub(super) fn file_names(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
     });
 }
 
+/// Messages by which a machine without an oops says why it panics.
+fn is_cause(text: &str) -> bool {
+    ["sysrq: Trigger a crash", "Kernel panic - not syncing: "].iter().any(|start| text.contains(start))
+        || text.contains("Out of memory and no killable processes")
+}
+
 /// The root cause before the final panic.
 pub(super) fn root_cause(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
     let truth = &beside.case.truth;
     if truth.case.end == "live" {
         hunk.take_pairs(|theirs, ours| theirs.ends_with("PANIC: \"\"") && ours.contains("PANIC: (none: "));
     }
-    let headlines = truth.oops.iter().flat_map(|oops| oops.headlines.iter().map(String::as_str));
-    let known: Vec<&str> =
-        headlines.chain(truth.console.iter().map(|message| message.text.as_str())).collect();
+    // An oops's own first line; where there was none, what the console said before the panic.
+    let oops = truth.oops.as_ref().filter(|oops| oops.is_exception());
+    let known: Vec<&str> = match oops.and_then(|oops| oops.headlines.first()) {
+        Some(first) => vec![first],
+        None => {
+            truth.console.iter().map(|message| message.text.as_str()).filter(|text| is_cause(text)).collect()
+        }
+    };
     let cause = |line: &str| {
         let text = line.split_once("PANIC: ")?.1.trim_matches('"');
         known.iter().any(|known| known.contains(text)).then(|| text.to_owned())
@@ -98,38 +110,54 @@ pub(super) fn root_cause(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
 }
 
 /// Seconds of `00:03:48`.
-fn seconds(clock: &str) -> Option<f64> {
-    let mut parts = clock.trim().split(':').map(|part| part.parse::<f64>().ok());
-    Some(parts.next()?? * 3600.0 + parts.next()?? * 60.0 + parts.next()??)
+fn seconds(clock: &str) -> Option<i64> {
+    let mut parts = clock.trim().split(':').map(|part| part.parse::<i64>().ok());
+    Some(parts.next()?? * 3600 + parts.next()?? * 60 + parts.next()??)
 }
 
-/// Seconds after boot at which the guest spoke last.
-fn last_words(beside: &Beside<'_>) -> f64 {
-    beside.case.truth.console.iter().filter_map(|message| message.time.parse().ok()).fold(0.0, f64::max)
+/// The uptime in what `sys` prints.
+pub(super) fn uptime_of(sys: &str) -> Option<i64> {
+    seconds(sys.lines().find_map(|line| line.trim_start().strip_prefix("UPTIME: "))?)
 }
 
-/// Clocks that crash has running for minutes where the guest spoke last after seconds.
+/// How far crash's clock is ahead, where it is wrong by the guest's own log and crashlens's is not: a guest is up for as
+/// long as its last message says, and not for much longer.
+pub(super) fn clock_error(case: &Case, theirs: i64, ours: i64) -> Option<i64> {
+    const QUIET: i64 = 30;
+    let times = case.truth.console.iter().filter_map(|message| message.time.parse::<f64>().ok());
+    let last = times.fold(0.0, f64::max) as i64;
+    let possible = last..=last + QUIET;
+    (possible.contains(&ours) && !possible.contains(&theirs)).then_some(theirs - ours)
+}
+
+/// Clocks that crash has wrong by the same error.
 pub(super) fn uptime(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
-    let last = last_words(beside);
+    let Some(error) = beside.clock_error else { return };
     hunk.take_pairs(|theirs, ours| match (theirs.split_once(": "), ours.split_once(": ")) {
         (Some((label, theirs)), Some((same, ours))) => {
             label == same
                 && ["UPTIME", "RUN TIME"].contains(&label.trim())
-                && seconds(theirs).is_some_and(|theirs| theirs > last + 60.0)
-                && seconds(ours).is_some_and(|ours| ours < last + 30.0)
+                && matches!((seconds(theirs), seconds(ours)), (Some(theirs), Some(ours)) if theirs - ours == error)
         }
         _ => false,
     });
 }
 
-/// Dates of messages that are off by the error of crash's clock.
+/// Seconds within the month, and the text, of `[Sun Nov 22 23:22:51 UTC 2026] text`.
+fn dated(line: &str) -> Option<(i64, &str)> {
+    let (date, text) = line.strip_prefix('[')?.split_once("] ")?;
+    let mut words = date.split_whitespace().skip(2);
+    let day: i64 = words.next()?.parse().ok()?;
+    Some((day * 86_400 + seconds(words.next()?)?, text))
+}
+
+/// Dates of messages that are off by the error of crash's clock: it takes the boot for that much earlier.
 pub(super) fn dates(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
-    // 6.12 keeps jiffies of another start: the same error as of the uptime.
-    if !beside.case.name.starts_with("6.12/") {
-        return;
-    }
-    let text = |line: &str| line.split_once(" 2026] ").map(|(_, text)| text.to_owned());
-    hunk.take_pairs(|theirs, ours| text(theirs).is_some() && text(theirs) == text(ours));
+    let Some(error) = beside.clock_error else { return };
+    hunk.take_pairs(|theirs, ours| match (dated(theirs), dated(ours)) {
+        (Some((theirs, text)), Some((ours, same))) => text == same && ours - theirs == error,
+        _ => false,
+    });
 }
 
 /// The meanings of the letters.
@@ -267,8 +295,8 @@ pub(super) fn left_out(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
 /// The line of an address where a call is inlined at a function's first instruction.
 pub(super) fn inlined_first(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
     hunk.take_pairs(|theirs, ours| match (symbol(theirs), symbol(ours)) {
-        (Some((at, kind, name, place)), Some((same, other, also, _))) => {
-            (at, kind, name) == (same, other, also) && place.contains(".h: ")
+        (Some((at, kind, name, place)), Some((same, other, also, rest))) => {
+            (at, kind, name) == (same, other, also) && place.contains(".h: ") && rest.contains(".c: ")
         }
         _ => false,
     });
@@ -283,4 +311,19 @@ pub(super) fn last_byte(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
         }
         _ => false,
     });
+}
+
+/// The address that a line begins with.
+fn address(line: &str) -> Option<u64> {
+    u64::from_str_radix(line.split_once(' ')?.0, 16).ok()
+}
+
+/// The parts of a module, which crash has by their kinds, in a list that is in the order of the addresses.
+pub(super) fn order_of_parts(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    let addresses: Vec<u64> = hunk.all.iter().filter_map(|line| address(line)).collect();
+    if addresses.is_sorted() {
+        hunk.take_pairs(|theirs, ours| {
+            theirs == ours && ours.contains(" MODULE ") && ours.contains(" START: ")
+        });
+    }
 }
