@@ -3,6 +3,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::module::{self, Module};
+use crate::placement::{self, Elsewhere};
 use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::Blob;
@@ -10,6 +11,7 @@ use debuginfo::cfi::{CfiRow, CfiTable};
 use debuginfo::dwarf::{CodeFrame, DwarfFile, FunctionDie, SourceLine, Variable};
 use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes};
 use debuginfo::find::hex;
+use debuginfo::symtab::Symbol;
 use debuginfo::types::{Scope, SourceId};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -44,8 +46,7 @@ impl DebugFile {
 
     fn of_module(s: &Session, m: &Module, object: ObjectFile) -> Arc<Self> {
         let object = Arc::new(object);
-        let sections = module::sections(s, m.at).unwrap_or_default();
-        let place = Placement::new(sections.into_iter().map(|(name, at)| (name, at.0)));
+        let place = Placement::new(s.module_sections(m, &object).unwrap_or_default());
         let cfi = OnceLock::new();
         let scope = Scope::Module(m.name.as_str().into());
         Arc::new(match DwarfFile::open(Arc::clone(&object), &place) {
@@ -177,9 +178,27 @@ impl Session {
                 {
                     return Err(wrong("srcversion", file, dump.clone()));
                 }
+                if let Err(elsewhere) = self.module_sections(m, &object) {
+                    return Err(wrong(elsewhere.what, elsewhere.file, elsewhere.dump));
+                }
             }
         }
         Ok(object)
+    }
+
+    /// Where the sections of a module's file are: from the dump's section attributes, else from its symbols.
+    fn module_sections(
+        &self,
+        m: &Module,
+        file: &ObjectFile,
+    ) -> std::result::Result<Vec<(String, u64)>, Elsewhere> {
+        let known = module::sections(self, m.at).unwrap_or_default();
+        if !known.is_empty() {
+            return Ok(known.into_iter().map(|(name, at)| (name, at.0)).collect());
+        }
+        let of = |s: &Symbol<'_>| s.module == Some(m.name.as_str());
+        let symbols = self.module_symbols().iter().filter(of);
+        placement::sections(file, symbols.map(|s| (s.name, s.addr.0)))
     }
 
     /// The build id of a module in the dump: its `.note.gnu.build-id` section stays in memory.

@@ -52,7 +52,7 @@ pub enum KernelError {
     WrongModule {
         /// The file.
         path: PathBuf,
-        /// What differs: `build id`, `srcversion`.
+        /// What differs: `build id`, `srcversion`, `the place of symbol`.
         what: &'static str,
         /// Its own.
         file: String,

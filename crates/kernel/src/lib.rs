@@ -19,6 +19,7 @@ mod open;
 pub mod page;
 pub mod panic;
 pub mod path;
+mod placement;
 pub mod printk;
 pub mod rbtree;
 pub mod rlimit;
