@@ -88,6 +88,12 @@ impl<'c> Tally<'c> {
         if count == other { Ok(names) } else { Err((format!("{count} lines"), format!("{other} lines"))) }
     }
 
+    /// How many differ by a class of this name.
+    #[must_use]
+    pub fn explained(&self, class: &Class) -> usize {
+        self.explained.get(class.name).copied().unwrap_or_default()
+    }
+
     /// How many of each.
     #[must_use]
     pub fn table(&self, title: &str) -> String {

@@ -37,7 +37,8 @@ impl Place {
                 name: Some(l.symbol.name.to_owned()),
                 offset: l.offset,
                 end: size(s, &l).map(|size| l.symbol.addr.add(size)),
-                is_text: s.is_text(at),
+                // what the kernel gave away after its start (`.exit.text`) is no text of it any more, but was
+                is_text: s.is_text(at) || l.symbol.is_text(),
             },
             None => Self { at, name: None, offset: 0, end: None, is_text: false },
         }

@@ -140,8 +140,27 @@ const END: Class = Class {
     }),
 };
 
+const LAST: Class = Class {
+    name: "the last function of a module",
+    why: "no symbol follows it, and crash then prints nothing at all",
+    rule: Rule::Answer(|theirs, ours| {
+        theirs.is_empty() && !ours.is_empty() && ours.lines().all(|line| line.starts_with("0xffffffffc0"))
+    }),
+};
+
+pub(super) const MARK: Class = Class {
+    name: "ftrace's mark",
+    why: "crash looks for ftrace's nop at the first instruction only; kernels with IBT have it behind an endbr64",
+    rule: Rule::Line(|theirs, ours| {
+        let Some(ours) = ours.strip_suffix(" [FTRACE NOP]").filter(|ours| ours.contains("+4>:")) else {
+            return false;
+        };
+        ours == theirs.trim_end() || without_symbols(ours) == without_symbols(theirs)
+    }),
+};
+
 /// Of `dis`.
-pub(super) const CODE: &[Class] = &[PARTS, GONE, END, NAMES, LABEL];
+pub(super) const CODE: &[Class] = &[PARTS, GONE, END, LAST, MARK, NAMES, LABEL];
 
 /// Of `p`.
 pub(super) const EXPRESSIONS: &[Class] = &[LABEL];
