@@ -157,6 +157,7 @@ fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, out: &mut Vec<OperandRow>, depth:
     let (base, at) = match flow.expr(sym) {
         Expr::Load { base, at, .. } => (base, at),
         Expr::Add { base, .. } => (base, ip),
+        Expr::Phi { .. } => return walked(namer, ip, sym, out, depth),
         _ => return,
     };
     let Some(named) = namer.sym(at, base, 0) else { return };
@@ -167,6 +168,19 @@ fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, out: &mut Vec<OperandRow>, depth:
         out.push(link(namer, sym, base, &named));
     }
     chain(namer, at, base, out, depth + 1);
+}
+
+/// The pointer that a loop began with, where memory shows that it led to this one.
+fn walked(namer: &Namer<'_>, ip: u64, sym: Sym, out: &mut Vec<OperandRow>, depth: usize) {
+    let Some(walk) = namer.code.flow.walk(sym) else { return };
+    let Some(reached) = namer.reached(sym, &walk) else { return };
+    if reached.turns > 0
+        && let Some(named) = namer.sym(ip, reached.first, 0)
+        && out.iter().all(|r| r.name != named.text)
+    {
+        out.push(link(namer, sym, reached.first, &named));
+    }
+    chain(namer, ip, reached.first, out, depth + 1);
 }
 
 /// One pointer of a chain.
@@ -183,7 +197,10 @@ fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &crate::names::Named) -> 
             detail = if detail.is_empty() { text } else { format!("{detail}, {text}") };
         }
     };
-    add(named.origin.clone());
+    // what was passed, not what its register has now
+    let gone = held.as_ref().is_none_or(|h| h.register.is_none());
+    let unchanged = named.origin.strip_suffix(", unchanged since entry").filter(|_| gone);
+    add(unchanged.unwrap_or(&named.origin).to_owned());
     add(passed(namer, base).unwrap_or_default());
     if let (Some(v), Expr::Load { disp, size, .. }) = (value, namer.code.flow.expr(sym))
         && let Some(now) = read(namer.s.mem(), v.wrapping_add_signed(disp), size)

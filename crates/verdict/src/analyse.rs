@@ -187,10 +187,6 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
             let line = jump.map(|at| culprit::place_of_call(s, at)).filter(|p| p.file == place.file);
             place.line = line.and_then(|p| p.line).or(place.line);
         }
-        if v.class == Class::StackProtector {
-            // the function's end, where the canary is looked at: who overwrote it stands elsewhere
-            (place.file, place.line) = (None, None);
-        }
         place.offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
         place.address = frame.pc.0;
         if let Some(said) = event.map(|e| &e.oops.said)

@@ -231,6 +231,34 @@ pub(crate) fn warnings_within(s: &Session, parts: &[(u64, &[u8])]) -> Vec<u64> {
         .collect()
 }
 
+/// Reads the bytes as a table in each layout that a kernel has had, in memory that holds nothing else; how many entries
+/// made sense. For fuzzing.
+pub(crate) fn read_all(bytes: &[u8]) -> usize {
+    struct Alone<'a>(&'a [u8]);
+    impl VirtRead for Alone<'_> {
+        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), base::Fault> {
+            let from = usize::try_from(at.0.wrapping_sub(START.0)).ok().and_then(|from| self.0.get(from..));
+            let part = from.and_then(|part| part.get(..buf.len()));
+            let fault = base::Fault { at, kind: base::FaultKind::NotMapped("PTE") };
+            buf.copy_from_slice(part.ok_or(fault)?);
+            Ok(())
+        }
+    }
+    const START: VirtAddr = VirtAddr(0xffff_ffff_8200_0000);
+    let mem = Alone(bytes);
+    let shape = Layout::by_shape(&mem, START, bytes);
+    let tables = LAYOUTS.iter().copied().chain(shape);
+    let tables = tables.map(|layout| Table { start: START, bytes: bytes.to_vec(), layout });
+    tables
+        .map(|table| {
+            table
+                .entries()
+                .filter(|(n, e)| table.decode(&mem, *n, e).is_some_and(|e| e.file.is_some()))
+                .count()
+        })
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,11 +41,19 @@ mod stall;
 mod terms;
 mod values;
 mod waits;
+mod walk;
 
 pub use analyse::{Options, analyse};
 pub use event::{Class, Event, Named, Oops, Said, Subject};
 pub use known::{Entry as KnownEntry, KnownError, Patterns as KnownPatterns};
 pub use model::{Access, Condition, How, OperandRow, Place, Statement, Verdict};
+
+/// Reads bytes as a table of BUG and WARN: how many entries name a file; for the fuzzer.
+#[doc(hidden)]
+#[must_use]
+pub fn fuzz_bug_table(bytes: &[u8]) -> usize {
+    bug::read_all(bytes)
+}
 
 /// Reads a text as a file of known issues: how many entries it has; for the fuzzer.
 #[doc(hidden)]

@@ -184,7 +184,8 @@ impl<'a> Namer<'a> {
         let at = VirtAddr(ip);
         let Some(file) = self.s.debug_at(at) else { return Vec::new() };
         let Some(dwarf) = file.dwarf.as_deref() else { return Vec::new() };
-        let view = View { regs: &self.regs, cfa: self.cfa, mem: self.s.mem() };
+        let regs = self.regs_at(ip);
+        let view = View { regs: &regs, cfa: self.cfa, mem: self.s.mem() };
         self.s
             .variables_at(at)
             .into_iter()
@@ -204,6 +205,22 @@ impl<'a> Namer<'a> {
             .collect()
     }
 
+    /// The registers before the instruction at `ip`, as far as their values are still held.
+    fn regs_at(&self, ip: u64) -> Regs {
+        if ip == self.at {
+            return self.regs;
+        }
+        let set = self.regs.reg_set();
+        let mut regs = Regs::new(set);
+        for (number, ..) in self.regs.iter() {
+            let held = self.code.flow.register(ip, number).and_then(|sym| self.value(sym));
+            regs.put(number, held.filter(|h| !h.now).map(|h| h.value));
+        }
+        regs.put(set.roles.per_cpu, self.regs.per_cpu());
+        regs.set(set.pc, ip);
+        regs
+    }
+
     /// A register's name before the instruction at `ip`.
     pub(crate) fn register(&self, ip: u64, number: usize) -> Option<Named> {
         let sym = self.code.flow.register(ip, number);
@@ -213,9 +230,10 @@ impl<'a> Namer<'a> {
             locals.iter().filter(|l| matches!(l.place, Spot::Register(n) if n == number)).collect();
         // the compiler's copy of a pointer has the variable's value
         if held.is_empty()
-            && let Some(value) = self.regs.get(number).filter(|v| v >> 32 != 0)
+            && let regs = self.regs_at(ip)
+            && let Some(value) = regs.get(number).filter(|v| v >> 32 != 0)
         {
-            held = locals.iter().filter(|l| self.value_of(l) == Some(value)).collect();
+            held = locals.iter().filter(|l| value_of(l, &regs) == Some(value)).collect();
         }
         if let Some(local) = held.iter().max_by_key(|l| usize::from(self.is_outgrown(l.ty))) {
             return Some(Named {
@@ -228,15 +246,6 @@ impl<'a> Namer<'a> {
         derived
     }
 
-    /// The value of a variable that is in a register or was computed.
-    fn value_of(&self, local: &Local) -> Option<u64> {
-        match local.place {
-            Spot::Register(n) => self.regs.get(n),
-            Spot::Value(v) => Some(v),
-            Spot::Memory(_) => None,
-        }
-    }
-
     /// A pointer to the larger of several structs at one address says more.
     pub(crate) fn is_outgrown(&self, ty: TypeRef) -> bool {
         path::pointee(self.types(), ty).is_some_and(|to| path::is_compound(self.types(), to))
@@ -244,11 +253,12 @@ impl<'a> Namer<'a> {
 
     /// All variables that debug information keeps in a register at `ip`.
     fn register_types(&self, ip: u64, number: usize) -> Vec<(String, TypeRef)> {
-        let value = self.regs.get(number).filter(|v| v >> 32 != 0);
+        let regs = self.regs_at(ip);
+        let value = regs.get(number).filter(|v| v >> 32 != 0);
         let is_here = |l: &Local| matches!(l.place, Spot::Register(n) if n == number);
         self.locals(ip)
             .iter()
-            .filter(|l| is_here(l) || (value.is_some() && self.value_of(l) == value))
+            .filter(|l| is_here(l) || (value.is_some() && value_of(l, &regs) == value))
             .map(|l| (l.name.clone(), l.ty))
             .collect()
     }
@@ -377,7 +387,7 @@ impl<'a> Namer<'a> {
             return self.element(ip, mem);
         }
         // a local on the stack
-        let address = self.regs.get(base).map(|b| b.wrapping_add_signed(mem.disp));
+        let address = self.regs_at(ip).get(base).map(|b| b.wrapping_add_signed(mem.disp));
         let locals = self.locals(ip);
         let in_memory = locals.iter().find(|l| match l.place {
             Spot::Memory(at) => {
@@ -411,6 +421,15 @@ impl<'a> Namer<'a> {
         let (sym, disp) = self.code.flow.address(ip, mem)?;
         let from = self.sym(ip, sym, 0)?;
         self.member_of(&from, disp, mem.size)
+    }
+}
+
+/// The value of a variable that is in a register or was computed.
+fn value_of(local: &Local, regs: &Regs) -> Option<u64> {
+    match local.place {
+        Spot::Register(n) => regs.get(n),
+        Spot::Value(v) => Some(v),
+        Spot::Memory(_) => None,
     }
 }
 

@@ -74,7 +74,9 @@ pub(crate) fn layers(names: &[String], handler: &dyn Fn(usize) -> Option<String>
             out.push(word.to_owned());
             last = "";
         } else if let Some((_, kind)) = DISPATCHERS.iter().find(|(f, _)| *f == name) {
-            let plumbing = called.is_empty() || PLUMBING.contains(&called);
+            // what waits for the next thing to do has been called for none
+            let plumbing =
+                called.is_empty() || PLUMBING.contains(&called) || crate::machinery::is_waiting(called);
             let named = match handler(n).filter(|_| !plumbing) {
                 Some(name) => format!(" {name}()"),
                 None if plumbing => String::new(),
@@ -156,6 +158,10 @@ mod tests {
             ),
             ("g my_work process_one_work worker_thread kthread ret_from_fork", "work through my_work()"),
             ("g my_thread kthread ret_from_fork", "kernel thread through my_thread()"),
+            (
+                "f my_timer call_timer_fn handle_softirqs asm_common_interrupt schedule smpboot_thread_fn kthread",
+                "timer through my_timer(), in softirq, in hard interrupt, on top of per-CPU thread",
+            ),
             ("my_init do_one_initcall do_init_module load_module", "init function through my_init()"),
             (
                 "my_handler __handle_irq_event_percpu handle_irq_event asm_common_interrupt f",

@@ -78,6 +78,7 @@ impl<'a> Reach<'a> {
                 self.s.mem().u64(VirtAddr(at)).ok()
             }
             Expr::Stack(at) => Some(self.cfa?.0.wrapping_sub(8).wrapping_add_signed(at)),
+            Expr::Phi { .. } => self.eval(self.code.flow.only(sym)?, depth + 1),
             _ => None,
         }
     }
@@ -162,6 +163,14 @@ impl<'a> Chain<'a> {
         let reach = self.reach(n)?;
         let frame = self.frames.get(n)?;
         let (call, operand) = reach.code.function.call_before(frame.pc.0)?;
+        if let Some(x) = reach.code.flow.register(call, 1) {
+            let fl = &reach.code.flow;
+            if let arch::slice::Expr::Phi { at, register } = fl.expr(x) {
+                for i in fl.inputs(at, register) {
+                    if let arch::slice::Expr::Load { base, .. } = fl.expr(*i) {}
+                }
+            }
+        }
         let value = match operand.or_else(|| thunk(self.s, reach.code, call))? {
             Operand::Reg { number, .. } => reach.register_at(call, number)?,
             Operand::Mem(m) => {

@@ -106,6 +106,7 @@ impl Namer<'_> {
             Expr::Load { at, .. } => format!("read at {}", self.code.offset(at)),
             Expr::Cut { base, .. } => self.origin(base),
             Expr::Returned(call) => format!("returned by the call at {}", self.code.offset(call)),
+            Expr::Phi { .. } => self.way_here(sym).unwrap_or_default(),
             _ => String::new(),
         }
     }
@@ -135,101 +136,11 @@ impl Namer<'_> {
                     origin: "a constant".into(),
                 })
             }
-            Expr::Phi { .. } => self.walker(ip, sym, depth),
+            Expr::Phi { .. } => match self.code.flow.only(sym) {
+                Some(only) => self.sym(ip, only, depth + 1),
+                None => self.walked(ip, sym, depth),
+            },
             Expr::Stack(_) | Expr::Opaque(_) | Expr::Flag { .. } => None,
-        }
-    }
-
-    /// A pointer that a loop moves on: over an array, or from one struct to the next.
-    fn walker(&self, ip: u64, sym: Sym, depth: usize) -> Option<Named> {
-        let flow = &self.code.flow;
-        let types = self.types();
-        let (meetings, inputs) = self.meetings(sym);
-        let is_meeting = |s: &Sym| meetings.contains(s);
-        let (steps, first): (Vec<Sym>, Vec<Sym>) = inputs
-            .into_iter()
-            .filter(|i| !is_meeting(i))
-            .partition(|i| meetings.iter().any(|m| self.comes_from(*i, *m, 0)));
-        let [first] = first.as_slice() else { return None };
-        let from = self.sym(ip, *first, depth + 2)?;
-        let to = path::pointee(types, from.ty?)?;
-        if let [only] = steps.as_slice()
-            && let Expr::Add { base, disp } = flow.expr(*only)
-            && is_meeting(&base)
-        {
-            let by = u64::try_from(disp).ok()?;
-            let gone = self.value(sym)?.value.checked_sub(self.value(*first)?.value)?;
-            if types.size_of(to).ok()? != by || !gone.is_multiple_of(by) {
-                return None;
-            }
-            let text = format!("&{}[{}]", wrapped(&from.text), gone / by);
-            let origin = format!("moved on by {by} bytes in a loop");
-            return Some(Named { text, ty: from.ty, how: from.how.max(How::Decoded), origin });
-        }
-        // an argument that the loop replaces by a pointer of its own type, read from what it pointed to
-        let is_argument = meetings.iter().all(|m| match (flow.expr(*first), flow.expr(*m)) {
-            (Expr::Entry(n), Expr::Phi { register, .. }) => n == register,
-            _ => false,
-        });
-        let same = |s: &Sym| {
-            let Expr::Load { base, disp, size, .. } = flow.expr(*s) else { return false };
-            let next = self.member_of(&from, disp, size).and_then(|m| m.named.ty);
-            let of = |ty: Option<TypeRef>| ty.and_then(|t| path::pointee(types, t)).map(|t| types.name(t));
-            is_meeting(&base) && of(next).is_some() && of(next) == of(from.ty)
-        };
-        (is_argument && !steps.is_empty() && steps.iter().all(same)).then(|| Named {
-            origin: format!("{}; replaced in a loop", from.origin.split(',').next().unwrap_or_default()),
-            ..from
-        })
-    }
-
-    /// The places where paths meet that a value goes through, and all values that come into them.
-    fn meetings(&self, sym: Sym) -> (Vec<Sym>, Vec<Sym>) {
-        const MOST: usize = 8;
-        let flow = &self.code.flow;
-        let mut known = vec![sym];
-        let mut inputs: Vec<Sym> = Vec::new();
-        let mut n = 0;
-        while let Some(one) = known.get(n).copied().filter(|_| n < MOST) {
-            n += 1;
-            let Expr::Phi { at, register } = flow.expr(one) else { continue };
-            for input in flow.inputs(at, register) {
-                if !inputs.contains(input) {
-                    inputs.push(*input);
-                }
-                let root = self.root(*input);
-                if matches!(flow.expr(root), Expr::Phi { .. }) && !known.contains(&root) {
-                    known.push(root);
-                }
-            }
-        }
-        (known, inputs)
-    }
-
-    /// What a chain of loads and additions begins with.
-    fn root(&self, mut sym: Sym) -> Sym {
-        for _ in 0..MAX_DEPTH {
-            match self.code.flow.expr(sym) {
-                Expr::Load { base, .. } | Expr::Add { base, .. } | Expr::Cut { base, .. } => sym = base,
-                _ => break,
-            }
-        }
-        sym
-    }
-
-    /// True where a value is made from another one.
-    fn comes_from(&self, sym: Sym, root: Sym, depth: usize) -> bool {
-        if sym == root || depth > MAX_DEPTH {
-            return sym == root;
-        }
-        match self.code.flow.expr(sym) {
-            Expr::Load { base, .. } | Expr::Add { base, .. } | Expr::Cut { base, .. } => {
-                self.comes_from(base, root, depth + 1)
-            }
-            Expr::Bin { a, b, .. } => {
-                self.comes_from(a, root, depth + 1) || self.comes_from(b, root, depth + 1)
-            }
-            _ => false,
         }
     }
 
@@ -317,6 +228,13 @@ impl Namer<'_> {
                 origin: from.origin,
             });
         }
+        if let Expr::Load { base: object, disp: at, size, .. } = self.code.flow.expr(base)
+            && disp < 0
+            && let Some(object) = self.sym(ip, object, depth + 2)
+            && let Some(entry) = self.neighbour(&object, at, size, disp)
+        {
+            return Some(Named { origin: from.origin, ..entry });
+        }
         let sign = if disp < 0 { '-' } else { '+' };
         let by = disp.unsigned_abs();
         let by = if by < 10 { by.to_string() } else { format!("{by:#x}") };
@@ -326,6 +244,22 @@ impl Namer<'_> {
             how: from.how.max(How::Decoded),
             origin: from.origin,
         })
+    }
+
+    /// The entry before or after a list's: `p->link.next` less the place of `link` in `*p`.
+    pub(crate) fn neighbour(&self, of: &Named, disp: i64, size: u64, back: i64) -> Option<Named> {
+        let types = self.types();
+        let start = back.checked_neg().and_then(|n| u64::try_from(n).ok())?;
+        let (entry, offset) = (path::pointee(types, of.ty?)?, u64::try_from(disp).ok()?);
+        let (link, ty) = path::beginning_at(types, entry, start)?;
+        let within = offset.checked_sub(start).filter(|o| types.size_of(ty).is_ok_and(|len| *o < len))?;
+        let member = path::leaf(types, ty, within, size, "")?;
+        let points_to = path::pointee(types, member.ty)?;
+        if types.name(points_to) != "struct list_head" || types.name(ty) != "struct list_head" {
+            return None;
+        }
+        let text = format!("list_{}_entry({}, {link})", member.path, of.text);
+        Some(Named { text, ty: of.ty, how: of.how.max(How::Decoded), origin: String::new() })
     }
 
     fn operation(&self, ip: u64, op: BinOp, a: Sym, b: Sym, depth: usize) -> Option<Named> {

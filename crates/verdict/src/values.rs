@@ -79,7 +79,8 @@ impl Namer<'_> {
                 let place = format!("from the caller {}{whence}", outer.code.name);
                 Some(Held { place, register: None, ..held })
             }
-            Expr::Flag { .. } | Expr::Returned(_) | Expr::Opaque(_) | Expr::Phi { .. } => None,
+            Expr::Phi { .. } => self.value_in(self.code.flow.only(sym)?, depth + 1),
+            Expr::Flag { .. } | Expr::Returned(_) | Expr::Opaque(_) => None,
         }
     }
 

@@ -305,6 +305,11 @@ fn condition(truth: &Truth, said: &Value, text: &str, asked: &[Part], named: boo
     }
     let wanted = truth.mark.as_ref().and_then(|mark| mark.expression.clone()).unwrap_or_default();
     if fits.iter().all(|fit| *fit == Fit::No) {
+        // Without names, code may compare what is around the operand: `*(arg1 + 0x20) > 167` of a field's top bits.
+        let nameless = |part: &Part| last_name(&part.left).is_none() && number(&part.right).is_some();
+        if !named && told.iter().all(nameless) {
+            return Outcome::Unknown(format!("{text} holds, and is not told as {wanted}"));
+        }
         return Outcome::Wrong(format!("{text}, and it was {wanted}"));
     }
     match fits.iter().min() {

@@ -75,6 +75,11 @@ fn what_is_missing_is_unknown() {
     assert!(matches!(cause(&register, &bug()), Outcome::Unknown(_)));
     let untyped = Truth { typed: false, ..bug() };
     assert_eq!(cause(&register, &untyped), Outcome::Right);
+    // the code's own comparison of a field's byte
+    let byte = condition_of("BUG_ON(*(arg1 + 0x20) > 167)", &[("*(arg1 + 0x20)", "168")]);
+    let field = truth("bug", "c->priority > 20", &[("c->priority", "21")]);
+    assert!(matches!(cause(&byte, &field), Outcome::Wrong(_)));
+    assert!(matches!(cause(&byte, &Truth { typed: false, ..field }), Outcome::Unknown(_)));
     let mut gone = condition_of("BUG_ON(r->used > r->size)", &[("r->size", "32")]);
     let row = json!({"name": "r->used", "value": {"absent": "gone"}});
     gone["condition"]["operands"].as_array_mut().unwrap().push(row);

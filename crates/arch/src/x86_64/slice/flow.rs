@@ -106,8 +106,19 @@ impl Flow {
 
     /// Notes the values that meet where paths do.
     fn keep_meetings(&mut self, function: &Function, factory: &mut InstructionInfoFactory) {
+        // the caller's values meet those of a loop that begins with the function
+        for register in 0..16 {
+            let at = function.entry;
+            if self.register(at, register).map(|s| self.expr(s)) == Some(Expr::Phi { at, register }) {
+                let came =
+                    self.make(if register == regs::RSP { Expr::Stack(0) } else { Expr::Entry(register) });
+                self.meetings.insert((at, register), vec![came]);
+            }
+        }
         for (n, insn) in function.insns.iter().enumerate() {
-            let meets = |next: &&usize| function.before.get(**next).is_some_and(|b| b.len() > 1);
+            let is_entry = |n: usize| function.insns.get(n).is_some_and(|i| i.ip() == function.entry);
+            let meets =
+                |next: &&usize| is_entry(**next) || function.before.get(**next).is_some_and(|b| b.len() > 1);
             let nexts: Vec<usize> =
                 function.after.get(n).into_iter().flatten().filter(meets).copied().collect();
             let (false, Some(mut state)) = (nexts.is_empty(), self.states.get(&insn.ip()).cloned()) else {

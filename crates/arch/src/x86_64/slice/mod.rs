@@ -10,11 +10,13 @@ mod expr;
 mod flow;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use condition::{Branch, Part, Relation, Test};
 pub use decide::Way;
 pub use expr::{BinOp, Expr, Sym, cut};
 pub use flow::Flow;
+pub use walk::{Hop, Walk};
 
 use super::regs;
 use iced_x86::{

@@ -81,14 +81,17 @@ static int list_add_zeroed(struct zoo_ask *ask)
 	return job_start(shop, job);
 }
 
-/* Walking on from an entry that was removed. */
+/*
+ * Walking on from an entry that was removed. The compiler gives the load of the next entry two rows of its line table:
+ * the loop's line is the instruction's own (addr2line), the body's the last statement that begins there (gdb, crash).
+ */
 noinline u64 shop_cost(struct shop *shop, struct job *from)
 {
 	struct job *job = from;
 	u64 cost = 0;
 
 	list_for_each_entry_continue(job, &shop->jobs, link) /* ZOO list-poison: job | job->link.next */
-		cost += job->cost;
+		cost += job->cost; /* ZOO list-poison */
 	return cost;
 }
 
