@@ -157,7 +157,11 @@ fn whole_files_are_unpacked() {
     let n = gz.gzip_compress(&elf, &mut gzip).unwrap();
     let mut xz = Vec::new();
     std::io::copy(&mut liblzma::read::XzEncoder::new(&elf[..], 1), &mut xz).unwrap();
-    for packed in [gzip[..n].to_vec(), xz, zstd::encode_all(&elf[..], 1).unwrap()] {
+    let mut bzip = Vec::new();
+    std::io::copy(&mut bzip2::read::BzEncoder::new(&elf[..], bzip2::Compression::fast()), &mut bzip).unwrap();
+    let cut = unpack_bytes(&bzip[..bzip.len() / 2], "test").unwrap_err().to_string();
+    assert!(cut.contains("bzip2"), "{cut}");
+    for packed in [gzip[..n].to_vec(), xz, bzip, zstd::encode_all(&elf[..], 1).unwrap()] {
         assert_eq!(unpack_bytes(&packed, "test").unwrap().as_deref(), Some(&elf[..]));
     }
     assert_eq!(unpack_bytes(&elf, "test").unwrap(), None);

@@ -1,5 +1,5 @@
 //! Unpacking: sections with `SHF_COMPRESSED` (`Elf64_Chdr`), and whole files that are stored as
-//! `.xz`, `.zst` or `.gz`, as distributions store modules.
+//! `.xz`, `.zst`, `.gz` or `.bz2`, as distributions store modules.
 //!
 //! Invariant: an allocation is bounded by what the packed bytes can unpack to, never by a number alone.
 
@@ -72,7 +72,7 @@ fn read_all(
     })
 }
 
-/// Unpacks a whole file that is packed with xz, zstd or gzip, told by its first bytes; `None` where
+/// Unpacks a whole file that is packed with xz, zstd, gzip or bzip2, told by its first bytes; `None` where
 /// it is not packed.
 ///
 /// # Errors
@@ -87,6 +87,10 @@ pub fn unpack_bytes(data: &[u8], what: &str) -> Result<Option<Vec<u8>>, ElfError
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => unzstd(data, None, what).map(Some),
         [0x1f, 0x8b, 8, ..] => gunzip(data, what).map(Some),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
+            let reader = bzip2::bufread::MultiBzDecoder::new(data);
+            read_all(reader, None, data.len(), what).map_err(fail("bzip2"))?.map(Some)
+        }
         _ => Ok(None),
     }
 }

@@ -236,11 +236,8 @@ pub(super) fn unpacked<'a>(packed: impl BufRead + 'a) -> io::Result<Box<dyn BufR
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(buffered(zstd::Decoder::with_buffer(packed)?)),
         [0x1f, 0x8b, ..] => Box::new(buffered(flate2::bufread::MultiGzDecoder::new(packed))),
-        [b'B', b'Z', b'h', ..] => {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "it is packed with bzip2, which is not read; unpack it, and name the vmlinux in it",
-            ));
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
+            Box::new(buffered(bzip2::bufread::MultiBzDecoder::new(packed)))
         }
         _ => Box::new(packed),
     })

@@ -58,7 +58,9 @@ pub(super) fn packings(plain: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let lzma = liblzma::stream::Stream::new_lzma_encoder(&preset).unwrap();
     let mut old = Vec::new();
     std::io::copy(&mut liblzma::read::XzEncoder::new_stream(plain, lzma), &mut old).unwrap();
-    vec![("xz", xz), ("gz", gzip), ("zst", zst), ("lzma", old), ("", plain.to_vec())]
+    let mut bzip = Vec::new();
+    std::io::copy(&mut bzip2::read::BzEncoder::new(plain, bzip2::Compression::fast()), &mut bzip).unwrap();
+    vec![("bz2", bzip), ("xz", xz), ("gz", gzip), ("zst", zst), ("lzma", old), ("", plain.to_vec())]
 }
 
 pub(super) fn deb(data: &[u8]) -> Vec<u8> {
@@ -166,8 +168,6 @@ fn damage_is_said() {
     assert!(error.contains("truncated"), "{error}");
     let error = listed(b"#!/bin/sh, not a package").unwrap_err();
     assert!(matches!(error, ContainerError::NotAPackage { .. }));
-    let bzip = listed(&deb(b"BZh91AY&SY")).unwrap_err().to_string();
-    assert!(bzip.contains("bzip2"), "{bzip}");
 }
 
 #[test]

@@ -395,7 +395,7 @@ fn with_packed(places: Vec<PathBuf>) -> Vec<PathBuf> {
             name.push(ext);
             PathBuf::from(name)
         };
-        let all = [with(".xz"), with(".zst"), with(".gz")];
+        let all = [with(".xz"), with(".zst"), with(".gz"), with(".bz2")];
         std::iter::once(p).chain(all)
     };
     // packed files are only worth a line in the list of what was tried when they are there
@@ -403,7 +403,7 @@ fn with_packed(places: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 fn is_packed(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "xz" || e == "zst" || e == "gz")
+    path.extension().is_some_and(|e| ["xz", "zst", "gz", "bz2"].into_iter().any(|packed| e == packed))
 }
 
 /// Bytes in hex, as build-ids are written.

@@ -229,7 +229,7 @@ impl Sources {
             .map(|n| src.join(n))
             .collect();
         trees.extend(
-            ["xz", "zst", "gz"].iter().map(|ext| src.join(format!("linux-source-{series}.tar.{ext}"))),
+            ["xz", "zst", "gz", "bz2"].iter().map(|ext| src.join(format!("linux-source-{series}.tar.{ext}"))),
         );
         // the release with neither architecture nor flavour: 5.14.0-362.el9, 6.4.0-150600.21
         let numbers =

@@ -48,7 +48,7 @@ impl ModuleIndex {
 
 /// `virtio-ring.ko.debug.xz` is the module `virtio_ring`.
 pub(super) fn module_name(file: &str) -> Option<String> {
-    let file = [".xz", ".zst", ".gz"].iter().find_map(|e| file.strip_suffix(e)).unwrap_or(file);
+    let file = [".xz", ".zst", ".gz", ".bz2"].iter().find_map(|e| file.strip_suffix(e)).unwrap_or(file);
     let file = file.strip_suffix(".debug").unwrap_or(file);
     Some(file.strip_suffix(".ko")?.replace('-', "_"))
 }
