@@ -162,5 +162,14 @@ pub(super) const MARK: Class = Class {
 /// Of `dis`.
 pub(super) const CODE: &[Class] = &[PARTS, GONE, END, LAST, MARK, NAMES, LABEL];
 
+const LENGTH: Class = Class {
+    name: "an array's definition",
+    why: "gdb takes `extern const char linux_banner[]`, crashlens the definition, which says how long it is",
+    rule: Rule::Answer(|theirs, ours| {
+        let text = theirs.strip_suffix(ours).filter(|_| ours.starts_with('"'));
+        text.is_some_and(|place| place.starts_with("0xffffffff") && place.ends_with("<linux_banner> "))
+    }),
+};
+
 /// Of `p`.
-pub(super) const EXPRESSIONS: &[Class] = &[LABEL];
+pub(super) const EXPRESSIONS: &[Class] = &[LENGTH, LABEL];
