@@ -61,6 +61,7 @@ pub use help::page as help_page;
 pub use line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
 pub use settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
 pub use source::Listed;
+pub use when::date;
 
 /// Every command, in the order of the help screen.
 pub const COMMANDS: &[&dyn Command] = &[

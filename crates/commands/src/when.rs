@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// `Sun Nov 22 22:32:30 UTC 2026`, in the reader's time zone.
-pub(crate) fn date(seconds: i64) -> String {
+#[must_use]
+pub fn date(seconds: i64) -> String {
     date_in(seconds, TimeZone::system())
 }
 

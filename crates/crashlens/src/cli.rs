@@ -1,6 +1,7 @@
 //! The command line: crash's start-up options and crashlens's own, one table for parsing, help, man
 //! page and completion.
 
+use crate::crash_options::CrashOptions;
 use clap::{ArgAction, Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -114,12 +115,8 @@ pub(crate) struct Cli {
     /// Scroll with more
     #[arg(long)]
     pub(crate) more: bool,
-    /// crash: use System.map (symbols come from the dump here)
-    #[arg(short = 'S')]
-    pub(crate) system_map: bool,
-    /// crash: load extensions (there are none here)
-    #[arg(short = 'x')]
-    pub(crate) extensions: bool,
+    #[command(flatten)]
+    pub(crate) crash: CrashOptions,
 
     /// Print the completion script of a shell
     #[arg(long, value_name = "SHELL", hide = true)]
@@ -168,19 +165,6 @@ fn kaslr(text: &str) -> Result<Kaslr, String> {
     value.checked_mul(1 << shift).map(Kaslr::Offset).ok_or_else(|| format!("{text} is too large"))
 }
 
-impl Cli {
-    /// crash's options that were given and have nothing to do here, each with the reason.
-    pub(crate) fn idle_options(&self) -> Vec<&'static str> {
-        [
-            (self.system_map, "-S: not needed: symbols come from the dump itself or from vmlinux"),
-            (self.extensions, "-x: crash's extensions cannot be loaded"),
-        ]
-        .into_iter()
-        .filter_map(|(given, why)| given.then_some(why))
-        .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +183,7 @@ mod tests {
         assert!(cli.silent && cli.zero_excluded && cli.force && cli.no_pager && cli.hex);
         assert_eq!(cli.files.len(), 2);
         assert!(cli.no_modules && cli.no_panic && cli.no_kmem_cache && cli.minimal);
-        assert_eq!(cli.idle_options().len(), 2);
+        assert_eq!(cli.crash.idle().len(), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The crashlens program: reads the command line, opens the dump, and hands over to the shell.
 
 mod cli;
+mod crash_options;
 mod names;
 mod run;
 mod split;
@@ -11,7 +12,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // crash's `-h COMMAND`
+    if let [help, _] = words.as_mut_slice()
+        && (help == "-h" || help == "--help")
+    {
+        *help = "help".into();
+    }
     let split = split::split(&words, &cli::Cli::command(), &|path| std::path::Path::new(path).exists());
     let matches = cli::Cli::command()
         .no_binary_name(true)

@@ -48,11 +48,23 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
             .map(|()| Ended::Good)
             .map_err(|e| e.to_string());
     }
+    if let Some(why) = cli.crash.refused() {
+        return Err(why);
+    }
+    if cli.crash.buildinfo {
+        let (version, machine, system) =
+            (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS);
+        return print(&format!("crashlens {version} for {machine} {system}"));
+    }
+    let command = if cli.crash.log { Some(vec!["log".to_owned()]) } else { command };
     let once = command.is_some() || !cli.commands.is_empty();
     if cli.files.is_empty() && !once && cli.input.is_empty() {
         return Err("no dump was named\n\nUsage: crashlens [OPTIONS] DUMP [VMLINUX]\n\
                     For more, try 'crashlens --help' and 'crashlens help'."
             .to_owned());
+    }
+    if cli.crash.osrelease || cli.crash.build_id || cli.crash.timestamp {
+        return one_fact(cli);
     }
     // a stop while debug files are unpacked or fetched leaves a session without them
     let cancel = Cancel::new();
@@ -68,7 +80,7 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
     };
     let banner = !cli.silent && !once && format == Format::Text;
     if !cli.silent {
-        cli.idle_options().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
+        cli.crash.idle().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
     }
     if let Some(session) = &session {
         session.dump().read_missing_as_zeros(cli.zero_excluded);
@@ -80,6 +92,40 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
     let ok = work(cli, command, &mut shell, session.as_ref(), banner);
     shell.end().map_err(|e| format!("output: {e}"))?;
     Ok(if ok && once && shell.settings.undetermined { Ended::Undetermined } else { Ended::of(ok) })
+}
+
+/// A line on standard output.
+fn print(line: &str) -> Result<Ended, String> {
+    writeln!(std::io::stdout().lock(), "{line}").map(|()| Ended::Good).map_err(|e| format!("output: {e}"))
+}
+
+/// crash's `--osrelease`, `--build-id` and `-t`: from VMCOREINFO where the dump has it, else from the kernel's memory.
+fn one_fact(cli: &Cli) -> Result<Ended, String> {
+    let what = if cli.crash.osrelease {
+        ("OSRELEASE", "the kernel's release")
+    } else if cli.crash.build_id {
+        ("BUILD-ID", "the kernel's build id")
+    } else {
+        ("CRASHTIME", "when the machine crashed")
+    };
+    let told = kernel::vmcoreinfo(&cli.files).ok().and_then(|info| info.get(what.0).map(str::to_owned));
+    let told = match told {
+        Some(told) => told,
+        None => {
+            let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new()) };
+            let session = Session::open(&options).map_err(|e| e.to_string())?;
+            let found = match what.0 {
+                "OSRELEASE" => session.opened().release(),
+                "BUILD-ID" => session.opened().build_id.as_deref().map(kernel::hex),
+                _ => kernel::system::clocks(&session).ok().map(|clocks| clocks.wall_sec.to_string()),
+            };
+            found.ok_or_else(|| format!("the dump does not say {}", what.1))?
+        }
+    };
+    match told.parse() {
+        Ok(seconds) if what.0 == "CRASHTIME" => print(&commands::date(seconds)),
+        _ => print(&told),
+    }
 }
 
 /// Says why nothing could be done, in the form that was asked for.
@@ -150,6 +196,9 @@ fn open_options(cli: &Cli, cancel: &Cancel) -> OpenOptions {
         no_slab_caches: cli.no_kmem_cache,
         source_dirs: cli.source_dirs.clone(),
         no_debuginfod: cli.no_debuginfod,
+        cpus: cli.crash.cpus,
+        active_only: cli.crash.active,
+        no_notes: cli.crash.no_elf_notes,
         watch: Watch { progress: shell::progress(!cli.silent), cancel: cancel.clone() },
     }
 }

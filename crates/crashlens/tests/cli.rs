@@ -1,8 +1,10 @@
-//! The program as it is called: exit codes, streams, options. Needs no dump.
+//! The program as it is called: exit codes, streams, options. Needs no dump but the sample.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump");
 
 fn crashlens(args: &[&str]) -> Output {
     with_input(args, "")
@@ -111,4 +113,19 @@ fn man_page_and_completions_follow_from_the_options() {
     for shell in ["bash", "zsh", "fish"] {
         check(&["--generate-completion", shell], 0, "zero_excluded", "");
     }
+}
+
+#[test]
+fn crashs_options_that_answer_and_those_that_cannot() {
+    check(&["--osrelease", SAMPLE], 0, "6.1.0-56-cloud-amd64\n", "");
+    check(&["-t", SAMPLE], 0, " 2026\n", "");
+    check(&["--log", SAMPLE, "--no-search"], 0, "Linux version 6.1.0-56-cloud-amd64", "");
+    check(&["--active", "--no-search", "-c", "ps -S", SAMPLE], 0, "RU: ", "");
+    check(&["--cpus", "1", "--no-search", "-c", "sys", SAMPLE], 0, "CPUS: 1\n", "");
+    check(&["-h", "ptob"], 0, "SYNOPSIS", "");
+    check(&["--smp", "-c", "ptob 1"], 0, "1: 1000\n", "--smp: not needed");
+    check(&["--hyper", SAMPLE], 1, "", "crashlens: --hyper: Xen's dumps are not read\n");
+    let id = crashlens(&["--build-id", SAMPLE]);
+    let id = String::from_utf8_lossy(&id.stdout).trim_end().to_owned();
+    assert!(id.len() == 40 && id.chars().all(|c| c.is_ascii_hexdigit()), "{id}");
 }

@@ -133,7 +133,11 @@ fn wrong_magic() {
     );
     let mut short = spec().elf();
     short[4] = 1;
-    fails(short, "memory0: corrupt header: EI_CLASS is 0x1 (2: only ELF64 dumps are read)");
+    fails(
+        short,
+        "memory0: corrupt header: EI_CLASS is 0x1 (2, ELF64: neither dumps of 32-bit kernels nor the 32-bit headers \
+         that kexec's --elf32-core-headers makes are read; load the capture kernel with --elf64-core-headers)",
+    );
     let mut big = spec().elf();
     big[5] = 2;
     fails(big, "memory0: corrupt header: EI_DATA is 0x2 (1: only little-endian dumps are read)");

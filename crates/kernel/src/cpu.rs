@@ -33,6 +33,11 @@ pub fn read_cpus(s: &Session) -> Cpus {
     if cpus.possible.is_empty() {
         cpus.possible.clone_from(&cpus.present);
     }
+    if let Some(count) = s.opened().cpus {
+        cpus.possible = (0..count).collect();
+        cpus.present.clone_from(&cpus.possible);
+        cpus.online.retain(|cpu| *cpu < count);
+    }
     cpus
 }
 

@@ -38,11 +38,12 @@ pub mod task;
 pub mod times;
 mod typing;
 pub mod vma;
+mod watched;
 pub mod xarray;
 
 pub use debuginfo::find::hex;
 pub use error::{KernelError, Result};
-pub use open::Opened;
+pub use open::{Opened, vmcoreinfo};
 pub use session::{OpenOptions, Session};
 pub use symbols::{KernelSymbols, Located};
 pub use typing::KernelBtf;

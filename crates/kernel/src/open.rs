@@ -3,6 +3,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::session::OpenOptions;
+use crate::watched::WatchedPhys;
 use arch::{Arch, Boot, CpuState, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
@@ -35,6 +36,10 @@ pub struct Opened {
     pub warnings: Vec<String>,
     /// See [`OpenOptions::ignore_btf`].
     pub ignore_btf: bool,
+    /// See [`OpenOptions::cpus`].
+    pub cpus: Option<u32>,
+    /// See [`OpenOptions::active_only`].
+    pub active_only: bool,
     /// The release in the kernel's banner, where nothing else told it.
     pub banner_release: Option<String>,
     /// Trees, archives and packages of source text that were named.
@@ -85,6 +90,16 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Opened> {
         adopt(&mut opened, file, options.force)?;
     }
     Ok(opened)
+}
+
+/// What the headers of a dump say of its kernel; empty where they have no VMCOREINFO. Nothing else of it is read.
+///
+/// # Errors
+/// The files are no dump.
+pub fn vmcoreinfo(files: &[PathBuf]) -> Result<VmcoreInfo> {
+    let files = sort_files(files)?;
+    let dump = dump::open(&files.dumps).map_err(|e| KernelError::Open(e.to_string()))?;
+    Ok(dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default())
 }
 
 /// Makes the finder of debug files, and looks for a vmlinux where none was named. Called once the release
@@ -211,8 +226,13 @@ fn find_kernel(dump: Arc<Dump>, options: &OpenOptions) -> Result<Opened> {
     let cpu_states: Vec<CpuState> =
         arch::ARCHES.iter().map(|a| a.cpu_states(dump.notes())).find(|s| !s.is_empty()).unwrap_or_default();
     let phys_base = header_phys_base(&dump);
-    let mut boot =
-        Boot::find(&info, &cpu_states, phys_base, &*dump).map_err(|e| KernelError::Open(e.to_string()))?;
+    let watched = WatchedPhys { phys: &*dump, watch: &options.watch };
+    let boot = Boot::find(&info, &cpu_states, phys_base, &watched);
+    options.watch.progress.finish();
+    let mut boot = boot.map_err(|e| match options.watch.cancel.is_cancelled() {
+        true => KernelError::Open("stopped while looking for the kernel in memory".into()),
+        false => KernelError::Open(e.to_string()),
+    })?;
     if let Some(offset) = options.kaslr {
         boot.kaslr_offset = offset;
     }
@@ -225,12 +245,14 @@ fn find_kernel(dump: Arc<Dump>, options: &OpenOptions) -> Result<Opened> {
         info,
         boot,
         mem,
-        cpu_states,
+        cpu_states: if options.no_notes { Vec::new() } else { cpu_states },
         vmlinux: None,
         module_files: Vec::new(),
         build_id,
         warnings: Vec::new(),
         ignore_btf: options.ignore_btf,
+        cpus: options.cpus,
+        active_only: options.active_only,
         banner_release: None,
         source_dirs: options.source_dirs.clone(),
         packages: Vec::new(),

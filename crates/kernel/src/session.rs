@@ -43,6 +43,12 @@ pub struct OpenOptions {
     pub no_modules: bool,
     /// As if the kernel had no slab caches: they are not read.
     pub no_slab_caches: bool,
+    /// How many CPUs the machine has, where its masks are not to be believed.
+    pub cpus: Option<u32>,
+    /// Only the tasks that the CPUs ran are known.
+    pub active_only: bool,
+    /// The CPUs' registers in the dump's notes are not used, but to find the kernel.
+    pub no_notes: bool,
     /// Do not ask debuginfod servers.
     pub no_debuginfod: bool,
     /// Trees, archives and packages to look for source text in.

@@ -3,6 +3,7 @@
 use crate::module;
 use crate::open::Opened;
 use crate::session::Session;
+use crate::watched::WatchedVirt;
 use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr};
 use debuginfo::kallsyms::{self, Addresses, Kallsyms, KallsymsError};
 use debuginfo::symtab::{Symbol, SymbolTable, SymbolTableBuilder};
@@ -45,7 +46,10 @@ impl KernelSymbols {
             .and_then(|at| Kallsyms::read(&o.mem, &at).map_err(|e| e.to_string()));
         let searched = |why: String| {
             let text = o.boot.text.ok_or(why)?;
-            find_in_image(o, text).map_err(|e| e.to_string())
+            find_in_image(o, text).map_err(|e| match o.watch.cancel.is_cancelled() {
+                true => "the search was stopped; open the dump again to have its symbols".to_owned(),
+                false => e.to_string(),
+            })
         };
         match told.or_else(searched) {
             Ok(found) => {
@@ -65,8 +69,11 @@ impl KernelSymbols {
 fn find_in_image(o: &Opened, text: VirtAddr) -> Result<Kallsyms, KallsymsError> {
     let end = text.add(KALLSYMS_WITHIN);
     let mut error = None;
+    let mem = WatchedVirt { mem: &o.mem, watch: &o.watch, all: text..end };
     for run in present(&*o.dump, o.boot.image_phys(text), KALLSYMS_WITHIN).into_iter().take(MAX_RUNS) {
-        match kallsyms::find(&o.mem, text.add(run.start), text.add(run.end)) {
+        let found = kallsyms::find(&mem, text.add(run.start), text.add(run.end));
+        o.watch.progress.finish();
+        match found {
             Ok(found) => return Ok(found),
             // what the most promising place lacked says more than that nothing was found
             Err(KallsymsError::NotFound { .. }) => {}

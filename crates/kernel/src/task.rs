@@ -173,38 +173,36 @@ pub fn read_tasks(s: &Session) -> Tasks {
             add(s, &mut out, &mut seen, at, &current, Some(cpu));
         }
     }
-    let b = s.bind::<TaskStruct>();
-    let init = match s.need_symbol("init_task") {
-        Ok(at) => at,
-        Err(e) => {
-            out.problems.push(e);
-            return out;
-        }
-    };
-    let head = match b.tasks.at(init) {
-        Ok(at) => at,
-        Err(e) => {
-            out.problems.push(e);
-            return out;
-        }
-    };
-    for entry in list(s.mem(), head) {
-        let leader = match entry.and_then(|e| b.tasks.container(e)) {
-            Ok(at) => at,
-            Err(e) => {
-                out.problems.push(e);
-                break;
-            }
-        };
-        add(s, &mut out, &mut seen, leader, &current, None);
-        add_threads(s, &mut out, &mut seen, leader, &current);
+    if !s.opened().active_only
+        && let Err(e) = add_listed(s, &mut out, &mut seen, &current)
+    {
+        out.problems.push(e);
     }
     // what a CPU runs is a task even where the list that should hold it is damaged
     for &(_, at) in &current {
         add(s, &mut out, &mut seen, at, &current, None);
     }
+    if s.opened().active_only {
+        out.all.retain(|t| t.active);
+    }
     out.all.sort_by_key(|t| (t.pid, if t.pid == 0 { t.cpu } else { 0 }));
     out
+}
+
+/// Every process on the list that begins at `init_task`, with its threads.
+fn add_listed(
+    s: &Session,
+    out: &mut Tasks,
+    seen: &mut FxHashSet<VirtAddr>,
+    current: &[(u32, VirtAddr)],
+) -> Result<()> {
+    let b = s.bind::<TaskStruct>();
+    for entry in list(s.mem(), b.tasks.at(s.need_symbol("init_task")?)?) {
+        let leader = entry.and_then(|e| b.tasks.container(e))?;
+        add(s, out, seen, leader, current, None);
+        add_threads(s, out, seen, leader, current);
+    }
+    Ok(())
 }
 
 fn add_threads(

@@ -142,7 +142,14 @@ fn long_count(image: &Image, shoff: u64) -> Result<u64, DumpError> {
 fn check_ident(image: &Image, raw: &[u8]) -> Result<(), DumpError> {
     let at = |i: usize| raw.get(i).copied().unwrap_or(0);
     if at(4) != 2 {
-        return Err(image.bad("EI_CLASS", at(4).into(), "2: only ELF64 dumps are read"));
+        let expected = match at(4) {
+            1 => {
+                "2, ELF64: neither dumps of 32-bit kernels nor the 32-bit headers that kexec's --elf32-core-headers \
+                 makes are read; load the capture kernel with --elf64-core-headers"
+            }
+            _ => "2: only ELF64 dumps are read",
+        };
+        return Err(image.bad("EI_CLASS", at(4).into(), expected));
     }
     if at(5) != 1 {
         return Err(image.bad("EI_DATA", at(5).into(), "1: only little-endian dumps are read"));
