@@ -7,7 +7,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::session::Session;
-use base::{VirtAddr, cstr};
+use base::{VirtAddr, VirtRead, cstr};
 
 /// Bytes of log buffer that are believed; the kernel allows 2 GiB, nobody has more than this.
 const MAX_BUFFER: u64 = 1 << 30;
@@ -230,19 +230,48 @@ fn buffer(s: &Session) -> Result<(VirtAddr, u64)> {
 /// Bytes before a record's text: it never had less.
 const OLD_HEADER: u64 = 16;
 
+/// A buffer of records as kernels from 3.5 to 5.9 have it.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordBuffer {
+    /// Where it is.
+    pub at: VirtAddr,
+    /// Its bytes.
+    pub len: u64,
+    /// Where in it the oldest record is.
+    pub first: u64,
+    /// Where in it the next record will be.
+    pub next: u64,
+    /// Bytes before a record's text.
+    pub header: u64,
+    /// Where in a record its time, length, text's and dictionary's lengths and facility are.
+    pub members: [u64; 5],
+}
+
+impl RecordBuffer {
+    /// Where its members have been for as long as it existed: what serves where neither types nor VMCOREINFO tell.
+    pub const MEMBERS: [u64; 5] = [0, 8, 10, 12, 14];
+}
+
 fn records(s: &Session) -> Result<Log> {
     let mem = s.mem();
-    let (buf, len) = buffer(s)?;
+    let (at, len) = buffer(s)?;
     let r = s.bind::<OldRecord>();
-    // the layout never changed while it existed; it serves where neither types nor VMCOREINFO tell
-    let off = |f: &crate::bind::Field, default| f.offset().unwrap_or(default);
-    let (ts, rec_len, text_len, dict_len) =
-        (off(&r.ts_nsec, 0), off(&r.len, 8), off(&r.text_len, 10), off(&r.dict_len, 12));
-    let facility = off(&r.facility, 14);
-    let header = r.size.unwrap_or(OLD_HEADER).max(OLD_HEADER);
+    let mut members = RecordBuffer::MEMBERS;
+    for (to, f) in members.iter_mut().zip([&r.ts_nsec, &r.len, &r.text_len, &r.dict_len, &r.facility]) {
+        *to = f.offset().unwrap_or(*to);
+    }
     let first = u64::from(mem.u32(s.need_symbol("log_first_idx")?)?);
-    let end = u64::from(mem.u32(s.need_symbol("log_next_idx")?)?);
+    let next = u64::from(mem.u32(s.need_symbol("log_next_idx")?)?);
+    let header = r.size.unwrap_or(OLD_HEADER);
+    Ok(read_records(mem, &RecordBuffer { at, len, first, next, header, members }))
+}
 
+/// Reads a buffer of records.
+#[must_use]
+pub fn read_records(mem: &dyn VirtRead, buffer: &RecordBuffer) -> Log {
+    let RecordBuffer { at: buf, len, first, next: end, members, .. } = *buffer;
+    let [ts, rec_len, text_len, dict_len, facility] = members;
+    let header = buffer.header.max(OLD_HEADER);
     let mut log = Log::default();
     let mut idx = first;
     let mut seen = 0_u64;
@@ -302,7 +331,7 @@ fn records(s: &Session) -> Result<Log> {
             break;
         }
     }
-    Ok(log)
+    log
 }
 
 fn plain_text(s: &Session) -> Result<Log> {

@@ -2,6 +2,7 @@
 
 mod debuginfo;
 mod dump;
+mod kernel;
 mod machine;
 mod session;
 mod text;
@@ -21,7 +22,7 @@ pub(crate) struct Target {
 
 /// All targets, by the file of their function.
 const TARGETS: &[&[Target]] =
-    &[dump::TARGETS, debuginfo::TARGETS, machine::TARGETS, text::TARGETS, session::TARGETS];
+    &[dump::TARGETS, debuginfo::TARGETS, machine::TARGETS, text::TARGETS, kernel::TARGETS, session::TARGETS];
 
 /// All targets.
 pub(crate) fn all() -> impl Iterator<Item = &'static Target> {

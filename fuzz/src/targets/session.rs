@@ -106,8 +106,8 @@ const SYMBOLS: &[&str] = &[
 ];
 
 /// The sample as a file of plain pages, which can be patched.
-struct Sample {
-    path: PathBuf,
+pub(super) struct Sample {
+    pub(super) path: PathBuf,
     file: File,
     /// Where in the file each page is.
     pages: BTreeMap<u64, u64>,
@@ -118,7 +118,7 @@ struct Sample {
 /// Pages of an object that may be damaged.
 const SPAN: u64 = 4;
 
-fn sample() -> &'static Sample {
+pub(super) fn sample() -> &'static Sample {
     static SAMPLE: OnceLock<Sample> = OnceLock::new();
     SAMPLE.get_or_init(|| make().unwrap_or_else(|e| panic!("the sample cannot be used: {e}")))
 }
@@ -160,7 +160,7 @@ const fn page(at: VirtAddr) -> VirtAddr {
     VirtAddr(at.0 / PAGE_SIZE * PAGE_SIZE)
 }
 
-fn options(path: &Path) -> OpenOptions {
+pub(super) fn options(path: &Path) -> OpenOptions {
     OpenOptions { files: vec![path.to_owned()], no_search: true, ..OpenOptions::default() }
 }
 
@@ -199,6 +199,19 @@ impl Sample {
         let into = at.0 % PAGE_SIZE + offset;
         let phys = (*pages.get((into / PAGE_SIZE) as usize)?)?;
         Some(self.pages.get(&(phys.0 / PAGE_SIZE))? + into % PAGE_SIZE)
+    }
+
+    /// Where in the file a physical address is.
+    pub(super) fn in_file(&self, at: PhysAddr) -> Option<u64> {
+        Some(self.pages.get(&(at.0 / PAGE_SIZE))? + at.0 % PAGE_SIZE)
+    }
+
+    /// Overwrites bytes within a page; what they were.
+    pub(super) fn overwrite(&self, at: u64, with: &[u8]) -> Option<Vec<u8>> {
+        let mut old = vec![0; with.len()];
+        self.file.read_exact_at(&mut old, at).ok()?;
+        self.file.write_all_at(with, at).ok()?;
+        Some(old)
     }
 
     /// Overwrites a word; what it was.
@@ -263,7 +276,7 @@ fn run(input: &[u8]) -> u64 {
 }
 
 /// Runs the command; how it ended, coarsely.
-fn answer(path: &Path, line: &str) -> u32 {
+pub(super) fn answer(path: &Path, line: &str) -> u32 {
     let Ok(session) = Session::open(&options(path)) else { return 0 };
     let (mut settings, cancel, mut lines) = (Settings::default(), Cancel::new(), 0_usize);
     let mut sink = |report: &report::Report| {
