@@ -2,6 +2,7 @@
 
 use super::Slice;
 use super::lazy::LazyInfo;
+use super::supplement::Link;
 use super::units::Context;
 use crate::elf::{ElfError, ObjectFile, Placement};
 use gimli::SectionId;
@@ -17,12 +18,17 @@ pub enum DwarfError {
     #[error("{0} has no .debug_info section: it carries no debug information")]
     NoDwarf(String),
     /// A dwz file keeps a part of the information, and it was not given.
-    #[error("{file} needs the supplementary file {wanted} (from dwz), which is not there")]
+    #[error(
+        "{file} needs the file {wanted} with build id {id}, which dwz made of what debug files have in common, and \
+         which is nowhere: put it beside it, or in /usr/lib/debug/.dwz; it is in the same debug package"
+    )]
     NoSupplement {
         /// The file that refers to it.
         file: String,
-        /// What `.gnu_debugaltlink` calls it.
+        /// What the file calls it.
         wanted: String,
+        /// Its build id.
+        id: String,
     },
 }
 
@@ -125,32 +131,17 @@ pub struct DwarfFile {
 
 impl DwarfFile {
     /// The debug information of `object` as it stands at run time: vmlinux with
-    /// [`Placement::slid`], a module with the places of its sections.
+    /// [`Placement::slid`], a module with the places of its sections. What dwz put into another file is
+    /// looked for.
     ///
     /// # Errors
-    /// When there is none, or its sections cannot be read.
+    /// When there is none, or its sections cannot be read, or what dwz took out is nowhere.
     pub fn open(object: Arc<ObjectFile>, place: &Placement) -> Result<Self, DwarfError> {
-        Self::open_with(object, place, None)
-    }
-
-    /// As [`Self::open`], with the supplementary file that dwz made.
-    ///
-    /// # Errors
-    /// As [`Self::open`]; also when the file refers to a supplementary file and none is given.
-    pub fn open_with(
-        object: Arc<ObjectFile>,
-        place: &Placement,
-        supplement: Option<Arc<ObjectFile>>,
-    ) -> Result<Self, DwarfError> {
         let name = object.path().display().to_string();
         if object.section(".debug_info")?.unwrap_or_default().is_empty() {
             return Err(DwarfError::NoDwarf(name));
         }
-        if let (Some(link), None) = (object.section(".gnu_debugaltlink")?, &supplement) {
-            let wanted = link.split(|b| *b == 0).next().unwrap_or_default();
-            let wanted = String::from_utf8_lossy(wanted).into_owned();
-            return Err(DwarfError::NoSupplement { file: name, wanted });
-        }
+        let supplement = Link::of(&object).map(|link| link.find(&object)).transpose()?;
         let slide = if object.has_relocations() { 0 } else { place.slide() };
         Sections::check(&object, supplement.as_ref())?;
         Ok(Self { cell: OnceLock::new(), object, supplement, place: place.clone(), name, slide })
@@ -160,15 +151,6 @@ impl DwarfFile {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// The name of the supplementary file that dwz made, with its build-id, where `object` needs one.
-    #[must_use]
-    pub fn supplement_of(object: &ObjectFile) -> Option<(String, Vec<u8>)> {
-        let link = object.section(".gnu_debugaltlink").ok().flatten()?;
-        let end = memchr::memchr(0, link)?;
-        let id = link.get(end.checked_add(1)?..)?.to_vec();
-        Some((String::from_utf8_lossy(link.get(..end)?).into_owned(), id))
     }
 
     /// An address of the file for a run-time address.

@@ -18,6 +18,7 @@ mod location;
 mod names;
 mod search;
 mod source;
+mod supplement;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -406,6 +406,13 @@ fn is_packed(path: &Path) -> bool {
     path.extension().is_some_and(|e| ["xz", "zst", "gz", "bz2"].into_iter().any(|packed| e == packed))
 }
 
+/// Where the caches have the debug file of a build, if they have it.
+pub(crate) fn caches(build_id: &[u8]) -> Vec<PathBuf> {
+    let own = cache_dir().join("debug");
+    let of = |cache: PathBuf| cache.join(hex(build_id)).join("debuginfo");
+    std::iter::once(own).chain(debuginfod::cache_dirs()).map(of).collect()
+}
+
 /// Bytes in hex, as build-ids are written.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
