@@ -80,8 +80,18 @@ pub(crate) fn load_modules(s: &Session) -> bool {
     any
 }
 
-/// A hint where a type is not known and modules have none in the dump.
-pub(crate) fn untyped_modules(s: &Session) -> Option<String> {
+/// A hint where a type is not known: why the kernel has none, or that modules have none in the dump.
+pub(crate) fn untyped(s: &Session) -> Option<String> {
+    if let Some(problem) = s.kernel_debug().and_then(|file| file.problem.clone()) {
+        return Some(problem);
+    }
+    if s.kernel_btf().is_none() && s.vmlinux().is_none() {
+        return Some(
+            "the dump has no types: give the vmlinux (\"info\" says which package has it), and of modules their files \
+             (\"mod -s MODULE FILE\")"
+                .to_owned(),
+        );
+    }
     let untyped = |m: &&kernel::module::Module| {
         s.module_debug_loaded(m).is_none() && !matches!(kernel::module::btf(s, m.at), Ok(Some(_)))
     };

@@ -42,9 +42,7 @@ pub(super) fn find(command: &str, scope: &SessionScope<'_>, name: &str) -> Resul
     let found = values::with_modules(scope.session, ask).map_err(|e| match e.kind {
         ErrorKind::UnknownType { near, .. } => {
             let hint = match near.as_slice() {
-                [] => {
-                    values::untyped_modules(scope.session).map(|why| format!("; {why}")).unwrap_or_default()
-                }
+                [] => values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default(),
                 names => format!(" (did you mean {}?)", names.join(" or ")),
             };
             CommandError::failed(command, format_args!("invalid data structure reference: {name}{hint}"))
