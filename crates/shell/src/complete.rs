@@ -78,11 +78,20 @@ fn options(command: &str, prefix: &str) -> Vec<String> {
         .filter(|a| !a.is_positional() && !a.is_hide_set())
         .flat_map(|a| {
             let short = a.get_short().map(|c| format!("-{c}"));
-            short.into_iter().chain(a.get_long().map(|l| format!("--{l}")))
+            // as crash spells them: `-FF`
+            let own = |long: String| {
+                command
+                    .respell()
+                    .iter()
+                    .find(|(_, to)| *to == long)
+                    .map_or(long.clone(), |(own, _)| (*own).to_owned())
+            };
+            short.into_iter().chain(a.get_long().map(|l| own(format!("--{l}"))))
         })
         .filter(|option| option.starts_with(prefix))
         .collect();
     out.sort();
+    out.dedup();
     out
 }
 
@@ -144,6 +153,8 @@ mod tests {
         let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
         assert_eq!(at("ev"), (0, names(&["eval"])));
         assert_eq!(at("eval -"), (5, names(&["--help", "-b", "-l"])));
+        assert_eq!(at("bt -F"), (3, names(&["-F", "-FF"])));
+        assert_eq!(at("sys -p"), (4, names(&["-panic"])));
         assert_eq!(at("set scr"), (4, names(&["scroll"])));
         assert_eq!(at("help ou"), (5, names(&["output"])));
         assert_eq!(at("p jiff"), (2, names(&["jiffies", "jiffies_64"])));

@@ -74,10 +74,10 @@ impl Output {
         let named = |variable: &str| std::env::var(variable).ok().filter(|v| !v.trim().is_empty());
         let command = match scroll {
             Scroll::Off => return Self::stdout(),
-            Scroll::On => named("PAGER").map_or_else(less, |p| shell(&p)),
+            Scroll::On => named("PAGER").map_or_else(less, |p| own(&p)),
             Scroll::Less => less(),
             Scroll::More => Command::new("more"),
-            Scroll::CrashPager => named("CRASHPAGER").map_or_else(less, |p| shell(&p)),
+            Scroll::CrashPager => named("CRASHPAGER").map_or_else(less, |p| own(&p)),
         };
         Self { to: To::Pager(command), gone: false, redirected: false }
     }
@@ -169,9 +169,21 @@ fn spawn(command: &mut Command) -> io::Result<Reader> {
     Ok(Reader { child, input })
 }
 
+/// Colours shown as such, no wait at the end of what fits, the screen left as it is, Ctrl-C ends it.
+const LESS: &str = "-RFXK";
+
 fn less() -> Command {
     let mut command = Command::new("less");
-    command.arg("-RFXK");
+    command.arg(LESS);
+    command
+}
+
+/// A pager that the user chose: if it is `less`, with these options where the user has none.
+fn own(line: &str) -> Command {
+    let mut command = shell(line);
+    if std::env::var_os("LESS").is_none() {
+        command.env("LESS", LESS);
+    }
     command
 }
 
