@@ -33,6 +33,7 @@ mod panic_text;
 mod path;
 mod reach;
 mod related;
+mod rtmutex;
 mod scene;
 mod signature;
 mod spin;

@@ -6,6 +6,7 @@
 //! which only one of them fits.
 
 use crate::reach::Chain;
+use crate::rtmutex;
 use crate::spin::{both, member_of_lock, symbol_at};
 use base::VirtAddr;
 use kernel::backtrace::Backtrace;
@@ -34,6 +35,9 @@ bind! {
 pub(crate) enum Kind {
     Mutex,
     RwSemaphore,
+    RtMutex,
+    /// One that sleeps, as with `PREEMPT_RT`.
+    Spinlock,
 }
 
 impl Kind {
@@ -41,6 +45,8 @@ impl Kind {
         match self {
             Kind::Mutex => "mutex",
             Kind::RwSemaphore => "rw_semaphore",
+            Kind::RtMutex => "rt_mutex",
+            Kind::Spinlock => "spinlock",
         }
     }
 }
@@ -82,8 +88,10 @@ const SEMAPHORES: [Layout; 3] = [
     Layout { owner: Some(32), list: 8, head: true },
 ];
 
+/// None for locks whose waiters are no list.
 fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
     let (owner, list) = match kind {
+        Kind::RtMutex | Kind::Spinlock => return Vec::new(),
         Kind::Mutex => {
             let b = s.bind::<Mutex>();
             (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
@@ -114,20 +122,36 @@ pub(crate) fn kind_of(function: &str) -> Option<Kind> {
     match (mutex, semaphore) {
         (true, _) => Some(Kind::Mutex),
         (_, true) => Some(Kind::RwSemaphore),
+        _ if name.starts_with("rt_spin_lock") => Some(Kind::Spinlock),
+        _ if name.starts_with("rt_mutex_lock") => Some(Kind::RtMutex),
         _ => None,
     }
 }
 
+/// The size of any lock, at least.
+const LOCK: u64 = 0x100;
+
 /// The lock that a sleeping task waits for.
 pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task: &Task) -> Option<Lock<'s>> {
     let frames = &bt.unwound.frames;
-    let (n, kind) = names.iter().enumerate().find_map(|(n, name)| Some((n, kind_of(name)?)))?;
+    let said = rtmutex::waited(s, task);
+    let taken = names.iter().enumerate().find_map(|(n, name)| Some((n, kind_of(name)?)));
+    let Some((n, kind)) = taken else {
+        let (at, task) = said?;
+        let name = symbol_at(s, at).unwrap_or_default();
+        return Some(Lock { kind: Kind::RtMutex, at, name, owner: Owner { task, readers: false } });
+    };
     let outside = (n..names.len()).find(|m| names.get(*m).is_some_and(|name| kind_of(name).is_none()));
     let chain = Chain::of(s, frames, 0, outside.unwrap_or(n));
     let (value, path) = outside.map(|m| chain.passed(m)).unwrap_or_default();
     let found = |at: VirtAddr| owner(s, kind, at).map(|owner| (at, owner));
-    let (at, owner) = listed(s, bt, n, kind, task)
-        .and_then(found)
+    // the lock that has a waiter's priority is the one that was asked for, or within it
+    let said = said.map(|(at, task)| {
+        let around = value.map(VirtAddr).filter(|v| at.0.checked_sub(v.0).is_some_and(|into| into < LOCK));
+        (around.unwrap_or(at), Owner { task, readers: false })
+    });
+    let (at, owner) = said
+        .or_else(|| listed(s, bt, n, kind, task).and_then(found))
         .or_else(|| chain.first_argument(n).map(VirtAddr).and_then(found))
         .or_else(|| value.map(VirtAddr).and_then(found))?;
     let own = path.filter(|_| value == Some(at.0)).map(|p| member_of_lock(&p));
@@ -222,6 +246,8 @@ mod tests {
         assert_eq!(kind_of("rwsem_down_write_slowpath"), Some(Kind::RwSemaphore));
         assert_eq!(kind_of("call_rwsem_down_read_failed"), Some(Kind::RwSemaphore));
         assert_eq!(kind_of("down_write_killable"), Some(Kind::RwSemaphore));
+        assert_eq!(kind_of("rt_spin_lock"), Some(Kind::Spinlock));
+        assert_eq!(kind_of("rt_mutex_lock_interruptible"), Some(Kind::RtMutex));
         assert_eq!(kind_of("down_interruptible"), None);
         assert_eq!(kind_of("vfs_read"), None);
     }

@@ -19,6 +19,8 @@ bind! {
 
 /// `TASK_UNINTERRUPTIBLE`
 const UNINTERRUPTIBLE: u64 = 2;
+/// `TASK_RTLOCK_WAIT`: for a spinlock that sleeps, as with `PREEMPT_RT` (5.15; unused before).
+const RTLOCK_WAIT: u64 = 0x1000;
 /// `TASK_NOLOAD`: waits that are no trouble.
 const NOLOAD: u64 = 0x400;
 /// `TASK_WAKEKILL`: the task can be killed; the kernel's own watch over hung tasks passes it over.
@@ -87,7 +89,7 @@ impl<'s> Waits<'s> {
             .all
             .iter()
             .filter(|t| !t.active && t.exit_state == 0)
-            .filter(|t| t.state & UNINTERRUPTIBLE != 0 && t.state & NOLOAD == 0)
+            .filter(|t| t.state & (UNINTERRUPTIBLE | RTLOCK_WAIT) != 0 && t.state & NOLOAD == 0)
             .take(if stall { MAX_TASKS } else { FEW_TASKS });
         let mut all: Vec<Wait<'s>> = asleep.map(|t| sleeper(s, t, now)).collect();
         all.extend(spin::on_locks(s).into_iter().map(|spinner| Wait {
