@@ -2,8 +2,8 @@
 
 /// Words that only another name stands for.
 const WORDS: &[(&str, &[&str])] = &[
-    ("print", &["p"]),
-    ("inspect", &["p"]),
+    ("print", &["p", "--plain"]),
+    ("inspect", &["p", "--plain"]),
     ("output", &["p", "--bare"]),
     ("ptype", &["whatis", "--ptype"]),
     ("disassemble", &["dis"]),
@@ -95,9 +95,9 @@ mod tests {
     #[test]
     fn gdb_lines_become_ours() {
         for (gdb, ours) in [
-            ("print jiffies", Some("p jiffies")),
+            ("print jiffies", Some("p --plain jiffies")),
             ("p/x 5", Some("p --format=x 5")),
-            ("print/d 5", Some("p --format=d 5")),
+            ("print/d 5", Some("p --plain --format=d 5")),
             ("output/x 5", Some("p --bare --format=x 5")),
             ("ptype struct list_head", Some("whatis --ptype struct list_head")),
             ("ptype/o struct list_head", Some("whatis --ptype -o struct list_head")),

@@ -123,7 +123,9 @@ impl Command for Gdb {
         let texts: Vec<&str> = words.iter().map(String::as_str).collect();
         let lead: &[&str] = match texts.as_slice() {
             [] => return Err(CommandError::failed("gdb", "there is no gdb inside; see \"help gdb\"")),
-            ["p" | "whatis" | "bt" | "list" | "frame" | "up" | "down", ..] => &[],
+            // without the name that crash's p puts before a variable's value
+            ["p", ..] => &["print"],
+            ["whatis" | "bt" | "list" | "frame" | "up" | "down", ..] => &[],
             ["l", ..] => &["list"],
             [first, ..] if crate::gdb::respell(&words).is_none() => {
                 return Err(CommandError::failed(

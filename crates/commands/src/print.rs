@@ -51,6 +51,12 @@ impl Command for Print {
                     .help("The value alone, and not kept (gdb's output)"),
             )
             .arg(
+                Arg::new("plain")
+                    .long("plain")
+                    .action(ArgAction::SetTrue)
+                    .help("No name before the value (gdb's print)"),
+            )
+            .arg(
                 Arg::new("expression")
                     .value_name("EXPRESSION | SYMBOL[:CPUS]")
                     .action(ArgAction::Append)
@@ -113,7 +119,14 @@ impl Command for Print {
         };
         let mut report = Report::new("p");
         let bare = on("bare");
-        let asked = Asked { cx, s, scope: &scope, text: &text, led: letters.is_empty() && !bare, bare };
+        let asked = Asked {
+            cx,
+            s,
+            scope: &scope,
+            text: &text,
+            led: letters.is_empty() && !bare && !on("plain"),
+            bare,
+        };
         let all = asked.evaluate(&mut report)?;
         let mut printed = Vec::with_capacity(all.len());
         let mut records = Vec::with_capacity(all.len());

@@ -145,6 +145,9 @@ fn show(cx: &mut Cx<'_>, s: &Session, asked: &Asked) -> Result<Report, CommandEr
     }
     report.list("source", rows(&text, first..=last, None));
     report.hidden("file", file.clone());
+    if let Some(caveat) = &text.caveat {
+        report.warning(format!("list: {}: {caveat}", text.from));
+    }
     cx.settings.listed = Some(Listed { file, first, last });
     Ok(report)
 }

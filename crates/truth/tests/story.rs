@@ -2,7 +2,6 @@
 //! without a VMCOREINFO note, of every format, raw memory included; from the dump alone, and with debug files. The
 //! numbers are those of the guest's own oops. (`crates/crashlens/tests/story.rs` has the whole text of the sample.)
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![expect(clippy::print_stderr, reason = "a test says what it left out")]
 
 use std::path::PathBuf;
 

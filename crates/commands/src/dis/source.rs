@@ -46,6 +46,9 @@ pub(super) fn dis_source(s: &Session, place: &Place, count: Option<u64>) -> Resu
             let first = line.line.saturating_sub(BEFORE).max(1);
             report.list("source", source::rows(&text, first..=last, Some(line.line)));
             report.hidden("source_from", text.from.clone());
+            if let Some(caveat) = &text.caveat {
+                report.warning(format!("dis: {}: {caveat}", text.from));
+            }
             report.blank();
         }
         Err(why) => {

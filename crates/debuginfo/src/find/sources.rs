@@ -33,6 +33,8 @@ pub enum Effort {
 pub struct SourceText {
     /// Where it was read, in words: a path, or an archive and a path in it.
     pub from: String,
+    /// Why it may not be what was compiled.
+    pub caveat: Option<String>,
     text: String,
     /// Where each line begins.
     starts: Vec<u32>,
@@ -44,7 +46,7 @@ impl SourceText {
         let after = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
         let starts = std::iter::once(0).chain(after).filter(|at| *at < text.len());
         let starts = starts.filter_map(|at| u32::try_from(at).ok()).collect();
-        Self { from, text, starts }
+        Self { from, caveat: None, text, starts }
     }
 
     /// How many lines it has.
@@ -158,11 +160,14 @@ impl Sources {
             let path = in_tree(place, file)?;
             return read(&path).map_err(|e| problems.push(e)).ok();
         }
-        let archive = archive_of(place).map_err(|e| problems.push(e)).ok()?;
+        let (archive, caveat) = archive_of(place).map_err(|e| problems.push(e)).ok()?;
         let store = self.store(&archive, make, problems)?;
         let path = store.find(file)?;
         match store.read(&path) {
-            Ok(bytes) => Some(SourceText::new(format!("{}: {path}", archive.display()), &bytes)),
+            Ok(bytes) => {
+                let text = SourceText::new(format!("{}: {path}", archive.display()), &bytes);
+                Some(SourceText { caveat, ..text })
+            }
             Err(e) => {
                 problems.push(format!("{}: {path}: {e}", archive.display()));
                 None
@@ -281,17 +286,24 @@ impl Sources {
     }
 }
 
-/// The archive that a place names: itself, or of a Debian source package the upstream part beside it.
-fn archive_of(place: &Path) -> Result<PathBuf, String> {
+/// The archive that a place names: itself, or of a Debian source package the upstream part beside it, which is not
+/// all of what was compiled.
+fn archive_of(place: &Path) -> Result<(PathBuf, Option<String>), String> {
     if place.extension().is_some_and(|e| e == "dsc") {
         let text = std::fs::read_to_string(place).map_err(|e| format!("{}: {e}", place.display()))?;
         let names = text.split_whitespace().filter(|w| w.contains(".orig.tar.") && !w.ends_with(".asc"));
         let dir = place.parent().unwrap_or(Path::new(""));
         let found = names.filter_map(|n| Path::new(n).file_name()).map(|n| dir.join(n)).find(|p| p.is_file());
-        return found.ok_or_else(|| format!("{}: its .orig.tar is not beside it", place.display()));
+        let patches = text.split_whitespace().find(|w| w.contains(".debian.tar.") || w.contains(".diff."));
+        let caveat = patches.map(|patches| {
+            format!("the upstream source, without the patches in {patches}: lines may be others than those compiled")
+        });
+        return found
+            .map(|archive| (archive, caveat))
+            .ok_or_else(|| format!("{}: its .orig.tar is not beside it", place.display()));
     }
     if is_archive(place) {
-        return Ok(place.to_owned());
+        return Ok((place.to_owned(), None));
     }
     match std::fs::metadata(place) {
         Ok(_) => Err(format!("{}: neither a folder nor a tar archive nor a package", place.display())),

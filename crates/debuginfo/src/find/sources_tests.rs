@@ -96,7 +96,11 @@ fn a_debian_source_package_by_its_dsc() {
     let error = sources(std::slice::from_ref(&dsc), dir.path()).find(FILE, Effort::Full).unwrap_err();
     assert!(error.contains(".orig.tar is not beside it"), "{error}");
     std::fs::write(dir.path().join("linux_6.1.9.orig.tar.xz"), archive()).unwrap();
-    assert_eq!(sources(&[dsc], dir.path()).find(FILE, Effort::Full).unwrap().line(1), Some("first"));
+    let text = sources(&[dsc], dir.path()).find(FILE, Effort::Full).unwrap();
+    assert_eq!(text.line(1), Some("first"));
+    // what was compiled had Debian's patches
+    let caveat = text.caveat.as_deref().unwrap();
+    assert!(caveat.contains("without the patches in linux_6.1.9-2.debian.tar.xz"), "{caveat}");
 }
 
 #[test]
