@@ -30,6 +30,10 @@ pub(crate) trait Backend: Send + Sync {
     fn borrow(&self, _at: PhysAddr, _len: usize) -> Option<&[u8]> {
         None
     }
+    /// See [`Dump::move_above`].
+    fn move_above(&mut self, _from: PhysAddr, _to: PhysAddr) -> bool {
+        false
+    }
     /// See [`Dump::count_present`].
     fn count_present(&self) -> u64;
 }
@@ -60,6 +64,12 @@ impl Dump {
     /// crash's `--zero_excluded`: more can be walked, and nothing marks what is not true.
     pub fn read_missing_as_zeros(&self, on: bool) {
         self.zeros.store(on, Ordering::Relaxed);
+    }
+
+    /// Takes what a raw image has at `from` and behind for the memory from `to` on: an image of RAM that leaves out
+    /// the hole that PCs have below 4 GiB. False where the dump is no single raw image that reaches there.
+    pub fn move_above(&mut self, from: PhysAddr, to: PhysAddr) -> bool {
+        self.opened.backend.move_above(from, to)
     }
 
     /// The format in words: `ELF core (QEMU)`, `kdump-compressed v6 (zlib), flattened` ...

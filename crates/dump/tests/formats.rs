@@ -304,3 +304,25 @@ fn a_lime_image_has_its_ranges_where_they_were() {
     );
     assert!(refused(17, 0).contains("e_addr is 0xff"), "{}", refused(17, 0));
 }
+
+#[test]
+fn raw_memory_behind_the_hole_below_4_gib() {
+    let mut bytes = vec![0; 3 << 20];
+    bytes[(2 << 20) - 1] = 7;
+    bytes[2 << 20] = 8;
+    let (from, four_gib) = (PhysAddr(2 << 20), PhysAddr(4 << 30));
+    let mut dump = Dump::from_bytes(vec![bytes]).unwrap();
+    // neither a hole of no size, nor a file that ends before it
+    assert!(!dump.move_above(PhysAddr(3 << 20), four_gib) && !dump.move_above(from, PhysAddr(1 << 20)));
+    assert!(dump.move_above(from, four_gib));
+    let byte = |at: u64| {
+        let mut one = [0];
+        dump.read_phys(PhysAddr(at), &mut one).map(|()| one[0]).map_err(|missing| missing.why)
+    };
+    assert_eq!((byte((2 << 20) - 1), byte(4 << 30)), (Ok(7), Ok(8)));
+    assert_eq!((byte(2 << 20), byte((4 << 30) + (1 << 20))), (Err(Gap::Absent), Err(Gap::Absent)));
+    let ends: Vec<u64> = dump.ranges().iter().map(|range| range.end.0).collect();
+    assert_eq!(ends, [2 << 20, (4 << 30) + (1 << 20)]);
+    assert_eq!(dump.next_present(Pfn(512)), Some(Pfn(1 << 20)));
+    assert_eq!(dump.count_present(), 768);
+}

@@ -5,7 +5,7 @@ use crate::error::{KernelError, Result};
 use crate::session::OpenOptions;
 use crate::watched::WatchedPhys;
 use arch::{Arch, Boot, CpuState, How, KernelMap};
-use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use base::{PhysAddr, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Debuginfod, Finder, Outcome, Tried, Watch, hex, is_package};
 use dump::{Dump, DumpError, Probe, looks_like_dump};
@@ -67,7 +67,52 @@ struct Files {
     packages: Vec<PathBuf>,
 }
 
+const FOUR_GIB: u64 = 4 << 30;
+
+/// Opens the files. Where the kernel is not found in a raw image that is as large as RAM can be below the hole that PCs
+/// have there, it is looked for as if RAM behind went on at 4 GiB: QEMU's machines leave 1 or 2 GiB.
 pub(crate) fn open(options: &OpenOptions) -> Result<Opened> {
+    let plain = open_around(options, None);
+    let holes = [1 << 30, 2 << 30];
+    match plain {
+        Err(e) if options.files.iter().any(|file| may_lack_a_hole(file)) => {
+            let moved = holes.into_iter().find_map(|hole| open_around(options, Some(hole)).ok());
+            moved.ok_or(e)
+        }
+        plain => plain,
+    }
+}
+
+/// A single file that is as large.
+fn may_lack_a_hole(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.len() > FOUR_GIB / 2)
+        && matches!(looks_like_dump(path), Ok(Probe::Dump("raw RAM image")))
+}
+
+/// The size of the hole that a raw image leaves out below 4 GiB, by the last page that the kernel knows: what the image
+/// lacks of it is the hole, where the image does hold something in its place.
+pub(crate) fn hole_left_out(opened: &Opened, max_pfn: u64) -> Option<u64> {
+    const SAMPLES: u64 = 1024;
+    let [range] = opened.dump.ranges() else { return None };
+    let len = range.end.0.checked_sub(range.start.0)?;
+    let hole = max_pfn.checked_mul(base::PAGE_SIZE)?.checked_sub(len)?;
+    let raw = opened.dump.format() == "raw RAM image" && range.start.0 == 0;
+    let low =
+        FOUR_GIB.checked_sub(hole).filter(|low| raw && hole > 0 && *low < len && low % (1 << 20) == 0)?;
+    let end = len.min(FOUR_GIB);
+    let step = ((end - low) / SAMPLES).max(base::PAGE_SIZE) & !(base::PAGE_SIZE - 1);
+    let mut page = [0; base::PAGE_SIZE as usize];
+    let mut places = (low..end).step_by(usize::try_from(step).ok()?);
+    // of a hole that is in the image nothing was written
+    let holds = places.any(|at| {
+        opened.dump.read_phys(PhysAddr(at), &mut page).is_ok()
+            && page.iter().any(|byte| Some(byte) != page.first())
+    });
+    holds.then_some(hole)
+}
+
+/// Opens the files; with `hole`, a raw image's bytes behind the hole of this size below 4 GiB are memory from there on.
+pub(crate) fn open_around(options: &OpenOptions, hole: Option<u64>) -> Result<Opened> {
     let files = sort_files(&options.files)?;
     if files.dumps.is_empty() {
         return Err(KernelError::Open(match (&files.vmlinux, files.packages.first()) {
@@ -76,12 +121,24 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Opened> {
             (None, None) => "no dump file was named".into(),
         }));
     }
-    let dump = Arc::new(dump::open(&files.dumps).map_err(|e| KernelError::Open(e.to_string()))?);
+    let mut dump = dump::open(&files.dumps).map_err(|e| KernelError::Open(e.to_string()))?;
+    if let Some(hole) = hole {
+        dump.move_above(PhysAddr(FOUR_GIB - hole), PhysAddr(FOUR_GIB));
+    }
+    let dump = Arc::new(dump);
     let vmlinux = match &files.vmlinux {
         Some(path) => Some(open_vmlinux(path)?),
         None => None,
     };
     let mut opened = find_kernel(dump, options).map_err(|e| named(&files.dumps, &e))?;
+    if let Some(hole) = hole {
+        opened.warnings.push(format!(
+            "a raw image of RAM without the hole of {} MiB below 4 GiB: what follows {:#x} in it is taken for memory from \
+             4 GiB on",
+            hole >> 20,
+            FOUR_GIB - hole
+        ));
+    }
     opened.dump_paths = files.dumps;
     opened.module_files = files.modules;
     opened.source_dirs.extend(files.packages.iter().filter(|p| holds_source(p)).cloned());

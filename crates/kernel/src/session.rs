@@ -97,7 +97,12 @@ impl Session {
         let kernel_symbols = OnceLock::new();
         if opened.boot.how != How::VmcoreInfo {
             // the page tables are some process's: the kernel's own are found by name
-            let symbols = KernelSymbols::load(&opened);
+            let mut symbols = KernelSymbols::load(&opened);
+            let max_pfn = symbols.table.addr("max_pfn").and_then(|at| opened.mem.u64(at).ok());
+            if let Some(hole) = max_pfn.and_then(|max| open::hole_left_out(&opened, max)) {
+                opened = open::open_around(options, Some(hole))?;
+                symbols = KernelSymbols::load(&opened);
+            }
             let root = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
             if let Some(at) = root.iter().find_map(|n| symbols.table.addr(n)) {
                 opened.use_swapper(at);

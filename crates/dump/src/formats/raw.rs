@@ -1,6 +1,9 @@
 //! Raw RAM images: QEMU's `pmemsave 0 N`, a memory-backend file, `/dev/mem`-style tools. The offset in the file is
 //! the physical address; with `FILE@ADDR`, as crash has it, the file begins at that address, and several files make
 //! one memory. Nothing in a file says so: any file that could be RAM is taken.
+//!
+//! A memory-backend file holds RAM without holes: a PC's RAM behind the hole below 4 GiB goes on at 4 GiB. That it is
+//! such a file is told by the kernel in it ([`Dump::move_above`](crate::Dump::move_above)).
 
 use super::{Format, Start};
 use crate::dump::{Backend, Opened};
@@ -29,11 +32,11 @@ impl Format for Raw {
         let memory = Memory::new(images)?;
         let facts = Facts {
             page_size: PAGE_SIZE,
-            file_size: memory.parts.iter().map(|(_, image)| image.file_len()).sum(),
+            file_size: memory.images.iter().map(Image::file_len).sum(),
             compression: Some(Compression::None),
             ..Facts::default()
         };
-        let format = match memory.parts.len() {
+        let format = match memory.images.len() {
             1 => "raw RAM image".into(),
             n => format!("raw RAM image ({n} files)"),
         };
@@ -60,55 +63,65 @@ pub(crate) fn why_not(start: &Start<'_>) -> String {
     }
 }
 
-/// The files with the addresses that they begin at, ascending and disjoint.
+/// A run of a file's bytes that is memory from an address on.
+struct Part {
+    range: PhysRange,
+    /// Which file.
+    image: usize,
+    /// Where in it.
+    offset: u64,
+}
+
+/// The files, and what of them is which memory, ascending and disjoint.
 struct Memory {
-    parts: Vec<(PhysAddr, Image)>,
+    images: Vec<Image>,
+    parts: Vec<Part>,
     ranges: Vec<PhysRange>,
 }
 
 impl Memory {
-    fn new(images: Vec<Image>) -> Result<Self, DumpError> {
-        let mut parts = Vec::new();
-        for image in images {
-            let base = image.placed_at().unwrap_or(PhysAddr(0));
-            let end = base.0.checked_add(image.len());
-            if end.is_none() || base.page_offset() != 0 {
+    fn new(mut images: Vec<Image>) -> Result<Self, DumpError> {
+        let base = |image: &Image| image.placed_at().unwrap_or(PhysAddr(0));
+        for image in &images {
+            let base = base(image);
+            if base.0.checked_add(image.len()).is_none() || base.page_offset() != 0 {
                 return Err(image.bad(
                     "the address behind @",
                     base.0,
                     "a multiple of 4096, and the file ends below 2^64",
                 ));
             }
-            parts.push((base, image));
         }
-        parts.sort_by_key(|(base, _)| *base);
-        let ranges: Vec<PhysRange> = parts
-            .iter()
-            .map(|(base, image)| PhysRange { start: *base, end: base.add(image.len()) })
-            .collect();
-        for (range, next) in ranges.iter().zip(parts.iter().skip(1)) {
-            if next.0 < range.end {
-                let first = parts.iter().find(|(base, _)| *base == range.start);
+        images.sort_by_key(base);
+        for pair in images.windows(2) {
+            if let [first, next] = pair
+                && base(next) < base(first).add(first.len())
+            {
                 return Err(DumpError::NotOneSet {
-                    path: next.1.path().into(),
-                    first: first.map(|(_, i)| i.path().into()).unwrap_or_default(),
+                    path: next.path().into(),
+                    first: first.path().into(),
                     why: format!(
                         "both hold the physical address {:#x}; several raw images are named with the address \
                          that each begins at, as FILE@ADDRESS",
-                        next.0
+                        base(next).0
                     ),
                 });
             }
         }
-        Ok(Self { parts, ranges })
+        let whole = |(n, image): (usize, &Image)| {
+            let range = PhysRange { start: base(image), end: base(image).add(image.len()) };
+            Part { range, image: n, offset: 0 }
+        };
+        let parts: Vec<Part> = images.iter().enumerate().map(whole).collect();
+        let ranges = parts.iter().map(|part| part.range).collect();
+        Ok(Self { images, parts, ranges })
     }
 
     /// The file that holds an address, and where in it.
     fn find(&self, at: PhysAddr) -> Option<(&Image, u64)> {
-        let next = self.parts.partition_point(|(base, _)| *base <= at);
-        let (base, image) = self.parts.get(next.checked_sub(1)?)?;
-        let offset = at.0 - base.0;
-        (offset < image.len()).then_some((image, offset))
+        let next = self.parts.partition_point(|part| part.range.start <= at);
+        let part = self.parts.get(next.checked_sub(1)?).filter(|part| at < part.range.end)?;
+        Some((self.images.get(part.image)?, part.offset.checked_add(at.0 - part.range.start.0)?))
     }
 }
 
@@ -136,6 +149,22 @@ impl Backend for Memory {
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
         let (image, offset) = self.find(at)?;
         image.borrow(offset, len)
+    }
+
+    fn move_above(&mut self, from: PhysAddr, to: PhysAddr) -> bool {
+        let [part] = self.parts.as_mut_slice() else { return false };
+        let PhysRange { start, end } = part.range;
+        let Some(moved) = to.0.checked_add(end.0.saturating_sub(from.0)) else { return false };
+        let aligned = from.page_offset() == 0 && to.page_offset() == 0;
+        if start.0 != 0 || from <= start || from >= end || to < from || !aligned {
+            return false;
+        }
+        part.range.end = from;
+        let above = PhysRange { start: to, end: PhysAddr(moved) };
+        let above = Part { range: above, image: part.image, offset: from.0 };
+        self.parts.push(above);
+        self.ranges = self.parts.iter().map(|part| part.range).collect();
+        true
     }
 
     fn count_present(&self) -> u64 {
