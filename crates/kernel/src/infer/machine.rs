@@ -133,6 +133,9 @@ const MM_LOOK: usize = 1024;
 const MAX_AREAS: usize = 1 << 16;
 /// How many address spaces are looked at.
 const MAX_SPACES: usize = 1024;
+/// Fewer address spaces, and smaller ones, tell nothing for sure.
+const MIN_SPACES: usize = 4;
+const MIN_PAGES: u64 = 64;
 
 /// `struct mm_struct`: `mmap` and `total_vm`, by the areas of these address spaces.
 pub(super) fn spaces(s: &Session, mms: &[u64]) -> Vec<Struct> {
@@ -171,15 +174,16 @@ fn pages_of_areas(s: &Session, mm: VirtAddr) -> Option<u64> {
     None
 }
 
-/// A word that is the sum in every address space; of two alone it could be by chance. The highest that it ever was comes
-/// before it, and can be the same everywhere.
+/// A word that is the sum in every address space. There must be several, of two sizes at least, none of them a number
+/// that words often have. The highest that the sum ever was comes before it, and can be the same everywhere.
 fn total_vm(samples: &[(u64, Vec<u8>)]) -> Option<u64> {
     let mut sums: Vec<u64> = samples.iter().map(|(pages, _)| *pages).collect();
     sums.sort_unstable();
     sums.dedup();
     let all = |at: &usize| samples.iter().all(|(pages, raw)| Bytes::new(raw).u64_at(*at) == Ok(*pages));
     let found = || (8..MM_LOOK).step_by(8).rfind(all);
-    (sums.len() >= 3).then(found)?.map(|at| at as u64)
+    let telling = samples.len() >= MIN_SPACES && sums.len() >= 2 && sums.first() >= Some(&MIN_PAGES);
+    telling.then(found)?.map(|at| at as u64)
 }
 
 #[cfg(test)]
@@ -224,12 +228,19 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_areas_is_told_by_three_processes() {
-        let sample = |pages: u64| (pages, bytes(MM_LOOK, &[(184, pages), (192, 5), (200, 5)]));
-        assert_eq!(total_vm(&[sample(10), sample(20), sample(30)]), Some(184));
-        assert_eq!(total_vm(&[sample(10), sample(20)]), None);
-        let twice = |pages: u64| (pages, bytes(MM_LOOK, &[(176, pages), (184, pages)]));
-        assert_eq!(total_vm(&[twice(10), twice(20), twice(30)]), Some(184));
-        assert_eq!(total_vm(&[(10, bytes(MM_LOOK, &[])), sample(20), sample(30)]), None);
+    fn the_sum_of_areas_is_told_by_several_processes() {
+        let at = |places: &[usize], pages: u64| {
+            let words: Vec<(usize, u64)> = places.iter().map(|at| (*at, pages)).collect();
+            (pages, bytes(MM_LOOK, &words))
+        };
+        let one = |pages| at(&[184], pages);
+        assert_eq!(total_vm(&[one(561), one(561), one(11830), one(11830)]), Some(184));
+        // of one size, too few, too small
+        assert_eq!(total_vm(&[one(561), one(561), one(561), one(561)]), None);
+        assert_eq!(total_vm(&[one(561), one(562), one(563)]), None);
+        assert_eq!(total_vm(&[one(5), one(561), one(562), one(563)]), None);
+        let twice = |pages| at(&[176, 184], pages);
+        assert_eq!(total_vm(&[twice(561), twice(562), twice(563), twice(564)]), Some(184));
+        assert_eq!(total_vm(&[at(&[], 561), one(562), one(563), one(564)]), None);
     }
 }
