@@ -8,8 +8,6 @@ use crate::model::{Access, How, OperandRow};
 use crate::names::{Namer, shown};
 use crate::operand::passed;
 use arch::slice::{Expr, Mem, Operand, Sym};
-use base::VirtAddr;
-use kernel::slub;
 
 /// Tells of the access at the culprit's instruction. `address` is what the processor reported.
 pub(crate) fn of_fault(
@@ -24,17 +22,18 @@ pub(crate) fn of_fault(
         return division(namer, ip);
     }
     let all = code.function.accesses(ip);
-    let with: Vec<(Mem, bool, u64)> = all
-        .iter()
-        .filter_map(|(m, w)| {
-            let size = m.size.max(1);
+    let of = |address: Option<u64>| -> Option<(Mem, bool, u64)> {
+        all.iter().find_map(|(m, w)| {
             let at = operand_address(m, &namer.regs)?;
-            let hit = address.is_none_or(|a| a.wrapping_sub(at) < size || at == a);
-            (hit && (address.is_some() || non_canonical(namer.s, at) || class != Class::GeneralProtection))
-                .then_some((*m, *w, at))
+            let hit = address.is_none_or(|a| a.wrapping_sub(at) < m.size.max(1) || at == a);
+            let odd = address.is_some() || class != Class::GeneralProtection || non_canonical(namer.s, at);
+            (hit && odd).then_some((*m, *w, at))
         })
-        .collect();
-    let Some((m, writes, at)) = with.first().copied() else {
+    };
+    // the address that the kernel prints of a general protection fault is its own reading of the instruction, which
+    // has left out displacements (5.10): the registers tell
+    let found = of(address).or_else(|| of(None).filter(|_| class == Class::GeneralProtection));
+    let Some((m, writes, at)) = found else {
         return Err(match code.function.text(ip) {
             Some(text) => format!(
                 "the instruction at {} ({text}) has no memory operand at the address that faulted",
@@ -67,7 +66,8 @@ pub(crate) fn of_fault(
         operands.push(OperandRow {
             name,
             value: value.map(|v| if v == 0 { "NULL".into() } else { format!("{v:016x}") }),
-            detail: pointer_detail(namer, ip, base, named.as_ref().map_or("", |n| &n.origin)),
+            // a register without a name is its own place
+            detail: named.as_ref().map_or_else(String::new, |n| pointer_detail(namer, ip, base, &n.origin)),
             how: named.as_ref().map_or(How::Decoded, |n| n.how),
             commands: vec!["bt".into(), format!("dis -x {}", code.symbol)],
         });
@@ -208,7 +208,7 @@ fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &crate::names::Named) -> 
     {
         add(format!("the memory there now holds {now:#x}"));
     }
-    if let Some(object) = value.and_then(|v| slub::object_at(namer.s, VirtAddr(v))) {
+    if let Some(object) = value.and_then(|v| crate::judge::object_at(namer.s, v)) {
         add(described(namer.s, &object));
     }
     let commands = match held.as_ref().and_then(|h| h.memory) {
@@ -231,6 +231,10 @@ fn arguments(namer: &Namer<'_>) -> Vec<OperandRow> {
     let flow = &outer.code.flow;
     let mut rows = Vec::new();
     for (n, &number) in arch::slice::ARGUMENTS.iter().take(3).enumerate() {
+        // a function takes no more arguments than it looks at
+        if !namer.code.function.reads(number, &namer.code.flow) {
+            continue;
+        }
         let Some(sym) = flow.register(outer.at, number) else { continue };
         let named = outer.sym(outer.at, sym, 0);
         let held = outer.value(sym).or_else(|| {

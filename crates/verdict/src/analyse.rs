@@ -49,7 +49,10 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     };
     v.context.extend(init_exit(&case, &v));
     modules(s, &case.scene, from, &mut v);
-    if matches!(v.class, Class::ListCorruption | Class::Refcount | Class::Overflow) {
+    // an assertion of the allocator's is its caller's business as well
+    let of_allocator = v.class == Class::Bug
+        && v.place.as_ref().is_some_and(|p| p.module.is_none() && machinery::is_allocating(&p.function));
+    if matches!(v.class, Class::ListCorruption | Class::Refcount | Class::Overflow) || of_allocator {
         callers(s, &case.scene, from, &mut v);
     }
     if let Some(waits) = &case.waits {
@@ -62,6 +65,12 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     v.related.extend(out_of_memory(&case, v.class));
     if let Some(lines) = case.lines.as_ref().filter(|_| v.class == Class::SlabCorruption) {
         v.related.extend(related::of_slab_report(s, &lines.texts()));
+    }
+    if let Some(lines) = case.lines.as_ref().filter(|_| v.class == Class::PageCorruption) {
+        v.related.extend(related::of_page_report(&lines.texts()));
+    }
+    if let Some(lines) = case.lines.as_ref().filter(|_| v.class == Class::Sanitizer) {
+        v.related.extend(related::of_kfence_report(&lines.texts()));
     }
     v.history = history(&case, v.class);
     v.signature = sign(&case, from, &v);
@@ -201,6 +210,14 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
     } else if let Some(event) = event {
         v.place = said_place(s, event);
     }
+    // a sanitizer that protects pages: the fault's registers are those of the access
+    if v.class == Class::Sanitizer
+        && let Some(c) = &case.found
+        && let Some(frame) = c.frame.filter(|n| Some(*n) == blamed)
+    {
+        let callers = frames.get(frame + 1..).unwrap_or_default();
+        v.access = instruction::protected(s, c, callers, frames.get(frame).and_then(|f| f.cfa));
+    }
     blamed
 }
 
@@ -244,6 +261,8 @@ fn headline(case: &Case<'_>, v: &Verdict) -> String {
         .unwrap_or_default();
     let of = if of.is_empty() { of } else { format!(": {of}") };
     let said = event.map(|e| event::plain(&e.line)).unwrap_or_default();
+    // the kernel's columns of blanks
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     if v.class == Class::Alive {
         let stuck = case.waits.as_ref().map(Waits::stuck).unwrap_or_default();
         return format!("{words}{stuck}");

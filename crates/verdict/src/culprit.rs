@@ -27,7 +27,7 @@ pub(crate) struct Culprit {
 /// Entry code of exceptions, by kind. The names without `asm_` are those before 5.8.
 fn entry_class(name: &str, regs: &Regs, address: Option<u64>) -> Option<Class> {
     let name = name.trim_start_matches("asm_").trim_start_matches("xen_");
-    let code = regs.entry_code();
+    let code = error_code(regs);
     Some(match name {
         "exc_invalid_op" | "invalid_op" => Class::InvalidOpcode,
         "exc_page_fault" | "page_fault" | "async_page_fault" => fault_class(address, code, Class::PageFault),
@@ -52,6 +52,11 @@ fn entry_class(name: &str, regs: &Regs, address: Option<u64>) -> Option<Class> {
         "exc_control_protection" => Class::Cfi,
         _ => return None,
     })
+}
+
+/// The error code of an exception's frame. Entry code that passes it on puts -1 there: that is none.
+pub(crate) fn error_code(regs: &Regs) -> Option<u64> {
+    regs.entry_code().filter(|code| *code <= u64::from(u32::MAX))
 }
 
 /// Finds the instruction to blame.
@@ -211,6 +216,18 @@ pub(crate) fn place(s: &Session, at: VirtAddr) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_code_that_was_passed_on_is_none() {
+        let set = arch::default().reg_set();
+        let with = |code: u64| Regs::new(set).with(set.roles.entry_code, code);
+        assert_eq!(error_code(&with(u64::MAX)), None);
+        assert_eq!(error_code(&with(2)), Some(2));
+        let class = |code, address| entry_class("asm_exc_page_fault", &with(code), address);
+        assert_eq!(class(u64::MAX, None), Some(Class::PageFault), "and no jump");
+        assert_eq!(class(0x10, None), Some(Class::WildJump));
+        assert_eq!(class(u64::MAX, Some(8)), Some(Class::NullPointer));
+    }
 
     #[test]
     fn without_a_log_who_called_panic_tells() {

@@ -13,6 +13,7 @@ use crate::related;
 use crate::scene::Scene;
 use base::VirtAddr;
 use kernel::Session;
+use unwind::Frame;
 
 /// Place, condition or access.
 pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict, scene: &Scene<'_>) {
@@ -69,6 +70,10 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
         match condition::of_trap(&namer, c.pc.0, word) {
             Ok(found) => {
                 for object in &found.objects {
+                    let about = related::of(s, object);
+                    if about.is_empty() {
+                        continue;
+                    }
                     let tag = s.types().name(object.ty);
                     let at = object.at;
                     v.related.push(Statement::new(
@@ -76,7 +81,7 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
                         format!("{tag} at {at:016x}:"),
                         &[format!("{tag} {at:x}")],
                     ));
-                    v.related.extend(related::of(s, object));
+                    v.related.extend(about);
                 }
                 v.evidence.push(Statement::new(
                     How::Decoded,
@@ -90,12 +95,26 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
         return;
     }
     let address = event.and_then(|e| e.oops.address);
-    let error_code =
-        event.and_then(|e| e.oops.error_code).or_else(|| c.entry.as_ref().and_then(|_| c.regs.entry_code()));
+    let error_code = event
+        .and_then(|e| e.oops.error_code)
+        .or_else(|| c.entry.as_ref().and_then(|_| culprit::error_code(&c.regs)));
     match access::of_fault(&namer, c.pc.0, v.class, address, error_code) {
         Ok(found) => v.access = Some(found),
         Err(why) => v.undetermined.push(format!("the access: {why}")),
     }
+}
+
+/// The access that faulted on a page that a sanitizer had protected.
+pub(crate) fn protected(
+    s: &Session,
+    c: &Culprit,
+    callers: &[Frame],
+    cfa: Option<VirtAddr>,
+) -> Option<crate::model::Access> {
+    c.entry.as_deref().filter(|entry| entry.contains("page_fault"))?;
+    let code = Code::around(s, c.pc)?;
+    let namer = Namer::new(s, &code, &c.regs, cfa.map(|at| at.0)).with_callers(callers);
+    access::of_fault(&namer, c.pc.0, Class::PageFault, None, culprit::error_code(&c.regs)).ok()
 }
 
 /// Who jumped to where no code is: the call before the return address on top of the stack.

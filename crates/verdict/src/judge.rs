@@ -208,9 +208,27 @@ pub(crate) fn place(s: &Session, value: u64) -> Option<String> {
         let off = if l.offset == 0 { String::new() } else { format!("+{:#x}", l.offset) };
         return Some(format!("{}{off}", l.symbol.name));
     }
-    slub::object_at(s, VirtAddr(value))
+    if is_guarded(s, value) {
+        return Some("in KFENCE's pool of guarded objects".into());
+    }
+    object_at(s, value)
         .map(|o| described(s, &o))
         .or_else(|| kernel::slab::cache_of(s, VirtAddr(value)).map(|cache| format!("in slab cache {cache}")))
+}
+
+/// The slab object at an address. What the slab allocator's lists say of an object in KFENCE's pool is not so: its
+/// own list has the free ones.
+pub(crate) fn object_at(s: &Session, value: u64) -> Option<Object> {
+    if is_guarded(s, value) { None } else { slub::object_at(s, VirtAddr(value)) }
+}
+
+/// The least size of KFENCE's pool that kernels are built with: two pages for each of 255 objects, and two more.
+const GUARDED: u64 = 2 << 20;
+
+/// True for an address in KFENCE's pool.
+fn is_guarded(s: &Session, value: u64) -> bool {
+    let pool = s.symbol("__kfence_pool").and_then(|at| s.mem().ptr(at).ok());
+    pool.is_some_and(|pool| !pool.is_null() && value.wrapping_sub(pool.0) < GUARDED)
 }
 
 /// `an allocated object of kmalloc-96`, with who allocated and freed it, and what is wrong with it.
@@ -244,6 +262,7 @@ fn function(s: &Session, at: VirtAddr) -> String {
 fn age(s: &Session, when: u64) -> String {
     let now = s.symbol("jiffies").or_else(|| s.symbol("jiffies_64")).and_then(|at| s.mem().u64(at).ok());
     match now.and_then(|now| now.checked_sub(when)) {
+        Some(1) => ", 1 tick before the end".into(),
         Some(ticks) => format!(", {ticks} ticks before the end"),
         None => String::new(),
     }

@@ -13,6 +13,7 @@ mod code;
 mod condition;
 mod context;
 mod culprit;
+mod elements;
 mod event;
 mod files;
 mod hang;

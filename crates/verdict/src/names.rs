@@ -130,20 +130,21 @@ impl<'a> Namer<'a> {
     }
 
     fn find_params(&self) -> Option<Vec<(String, TypeRef)>> {
-        if !self.code.whole {
-            return None;
-        }
+        if self.code.whole { self.params_of(&self.code.name, &self.scope()) } else { None }
+    }
+
+    /// The parameters of a function, by argument register.
+    pub(crate) fn params_of(&self, function: &str, scope: &Scope) -> Option<Vec<(String, TypeRef)>> {
         if let Some(at) = &self.code.module
             && let Some(m) = self.s.modules().iter().find(|m| m.name == *at)
         {
             let _ = self.s.load_module_types(m);
         }
         let types = self.types();
-        let scope = self.scope();
         let all: Vec<TypeRef> = types
-            .find_in(Some(&scope), Space::Function, &self.code.name)
+            .find_in(Some(scope), Space::Function, function)
             .into_iter()
-            .filter(|ty| types.source(ty.source).is_some_and(|src| src.scope() == scope))
+            .filter(|ty| types.source(ty.source).is_some_and(|src| src.scope() == *scope))
             .collect();
         let first = *all.first()?;
         let said = types.name(first);

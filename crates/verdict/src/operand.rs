@@ -9,7 +9,6 @@ use arch::Regs;
 use arch::slice::{ARGUMENTS, Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
 use base::{VirtAddr, VirtRead};
 use debuginfo::types::{Type, TypeRef, Types};
-use kernel::slub;
 
 /// An operand: its name, its value and the row that tells of it.
 #[derive(Clone)]
@@ -73,10 +72,13 @@ fn register_side(
     let (named, ty) = typed(types, named, own, size);
     let text = named.as_ref().map_or_else(|| format!("%{register}"), |n| n.text.clone());
     let mut detail = vec![spot(&register, number, own, held.as_ref())];
-    detail.extend(named.as_ref().map(|n| n.origin.clone()).filter(|o| !o.is_empty()));
+    let origin = named.as_ref().map_or("", |n| n.origin.as_str());
+    let gone = held.as_ref().is_none_or(|h| h.register != Some(number));
+    let origin = origin.strip_suffix(", unchanged since entry").filter(|_| gone).unwrap_or(origin);
+    detail.extend(Some(origin.to_owned()).filter(|o| !o.is_empty()));
     detail.extend(part.sym.and_then(|sym| passed(namer, sym)));
     let pointer = held.as_ref().map(|h| h.value).filter(|v| size == 8 && v >> 63 == 1);
-    let slab = pointer.and_then(|v| slub::object_at(namer.s, VirtAddr(v)));
+    let slab = pointer.and_then(|v| crate::judge::object_at(namer.s, v));
     detail.extend(slab.map(|o| described(namer.s, &o)));
     let object = part.sym.and_then(|sym| object_of(namer, sym));
     let mut commands = show(held.as_ref(), size);
@@ -165,7 +167,8 @@ pub(crate) fn passed(namer: &Namer<'_>, sym: Sym) -> Option<String> {
         }
         _ => outer.sym(outer.at, there, 0)?.text,
     };
-    Some(format!("{} passes {text}", outer.code.name))
+    // a register of the caller's says nothing
+    (!text.contains('%')).then(|| format!("{} passes {text}", outer.code.name))
 }
 
 /// The struct that a value was read from, where that struct's address is still known.

@@ -163,14 +163,6 @@ impl<'a> Chain<'a> {
         let reach = self.reach(n)?;
         let frame = self.frames.get(n)?;
         let (call, operand) = reach.code.function.call_before(frame.pc.0)?;
-        if let Some(x) = reach.code.flow.register(call, 1) {
-            let fl = &reach.code.flow;
-            if let arch::slice::Expr::Phi { at, register } = fl.expr(x) {
-                for i in fl.inputs(at, register) {
-                    if let arch::slice::Expr::Load { base, .. } = fl.expr(*i) {}
-                }
-            }
-        }
         let value = match operand.or_else(|| thunk(self.s, reach.code, call))? {
             Operand::Reg { number, .. } => reach.register_at(call, number)?,
             Operand::Mem(m) => {

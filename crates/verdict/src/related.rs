@@ -6,7 +6,7 @@ use crate::model::{How, Object, Statement};
 use crate::names::shown;
 use base::VirtAddr;
 use debuginfo::types::{Encoding, Type, TypeRef};
-use kernel::{Session, slub};
+use kernel::Session;
 
 const MAX_STATEMENTS: usize = 10;
 
@@ -70,7 +70,7 @@ pub(crate) fn of_slab_report(s: &Session, lines: &[&str]) -> Vec<Statement> {
     let range = about.iter().find_map(|l| overwritten(l.strip_prefix("INFO: ").unwrap_or(l)));
     if let Some(at) = object {
         let mut text = format!("object {at:016x}");
-        if let Some(o) = slub::object_at(s, VirtAddr(at)) {
+        if let Some(o) = crate::judge::object_at(s, at) {
             text = format!("{text}: {}", crate::judge::described(s, &o));
         }
         out.push(Statement::new(How::Memory, text, &[format!("rd {at:x} 16"), "log".to_owned()]));
@@ -91,6 +91,68 @@ pub(crate) fn of_slab_report(s: &Session, lines: &[&str]) -> Vec<Statement> {
     }
     out
 }
+
+/// Of a report of KFENCE in the log: the object, who allocated and who freed it. Addresses in it are scrambled.
+pub(crate) fn of_kfence_report(lines: &[&str]) -> Vec<Statement> {
+    let Some(first) = lines.iter().position(|line| line.starts_with("BUG: KFENCE: ")) else {
+        return Vec::new();
+    };
+    let about = lines.get(first..(first + MAX_REPORT).min(lines.len())).unwrap_or_default();
+    let said = |text: String| Statement::new(How::Log, text, &["log".to_owned()]);
+    let mut out = Vec::new();
+    // `kfence-#222: 0x…-0x…, size=1016, cache=kmalloc-1k`; with `[…]` around it before 5.17
+    let object = about.iter().find_map(|line| {
+        let (name, rest) = line.split_once(": ").filter(|(name, _)| name.starts_with("kfence-#"))?;
+        let part = |key: &str| {
+            let value = rest.split(", ").find_map(|word| word.trim_matches(['[', ']']).strip_prefix(key))?;
+            Some(value.split(' ').next()?.trim_end_matches(']'))
+        };
+        Some(format!("{name}: an object of {} bytes, slab cache {}", part("size=")?, part("cache=")?))
+    });
+    out.extend(object.map(said));
+    for word in ["allocated by task ", "freed by task "] {
+        let Some(n) = about.iter().position(|line| line.starts_with(word)) else { continue };
+        let who = about.get(n).map(|line| line.trim_end_matches(':')).unwrap_or_default();
+        let stack: Vec<&str> = about
+            .get(n + 1..)
+            .into_iter()
+            .flatten()
+            .map(|line| line.trim())
+            .take_while(|line| line.contains("+0x"))
+            .take(TOP_OF_STACK)
+            .collect();
+        out.push(said(format!("{who}: {}", stack.join(" < "))));
+    }
+    out
+}
+
+/// Of a report of a page that is not as it has to be (`BUG: Bad page state`): why, the page's counts, its flags.
+pub(crate) fn of_page_report(lines: &[&str]) -> Vec<Statement> {
+    let Some(first) = lines.iter().position(|line| line.starts_with("BUG: Bad page ")) else {
+        return Vec::new();
+    };
+    let about = lines.get(first + 1..(first + PAGE_REPORT).min(lines.len())).unwrap_or_default();
+    let said = |text: String| Statement::new(How::Log, text, &["log".to_owned()]);
+    let found = |prefix: &str| about.iter().find_map(|line| line.strip_prefix(prefix)).map(str::trim);
+    let mut out = Vec::new();
+    out.extend(found("page dumped because: ").map(|why| said(format!("the page has a {why}"))));
+    out.extend(found("page:").map(|page| {
+        let mapping = page.split_once("mapping:").and_then(|(_, rest)| rest.split_whitespace().next());
+        let value = mapping.and_then(|word| u64::from_str_radix(word, 16).ok());
+        let poison = value.and_then(crate::judge::poison).map(|words| format!("; the mapping is {words}"));
+        said(format!("page {page}{}", poison.unwrap_or_default()))
+    }));
+    out.extend(
+        found("flags: ").or_else(|| found("page flags: ")).map(|flags| said(format!("its flags {flags}"))),
+    );
+    out
+}
+
+/// How many lines a report of a page has before the stack.
+const PAGE_REPORT: usize = 16;
+
+/// How many frames of a stack in a report are told.
+const TOP_OF_STACK: usize = 4;
 
 /// How many lines a report of the slab allocator has before the object's bytes, stacks of both tracks included.
 const MAX_REPORT: usize = 80;
@@ -150,6 +212,62 @@ fn gather(s: &Session, ty: TypeRef, base: u64, path: &str, depth: usize, out: &m
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_of_a_bad_page() {
+        let lines = [
+            "BUG: Bad page state in process sh  pfn:02fc0",
+            "page:ff677ab5c00bf000 refcount:0 mapcount:0 mapping:dead000000000400 index:0x0 pfn:0x2fc0",
+            "flags: 0xfffffc0000000(node=0|zone=1)",
+            "page dumped because: non-NULL mapping",
+        ];
+        let told: Vec<String> = of_page_report(&lines).into_iter().map(|s| s.text).collect();
+        assert_eq!(told[0], "the page has a non-NULL mapping");
+        assert!(
+            told[1].starts_with("page ff677ab5c00bf000 refcount:0") && told[1].contains("TAIL_MAPPING"),
+            "{told:?}"
+        );
+        assert_eq!(told[2], "its flags 0xfffffc0000000(node=0|zone=1)");
+        let old = [
+            "BUG: Bad page state in process sh  pfn:1",
+            "page:ffffea0000000040 count:-1 mapcount:0 mapping:          (null) index:0x0",
+        ];
+        assert_eq!(of_page_report(&old).len(), 1);
+        assert!(of_page_report(&lines[1..]).is_empty());
+    }
+
+    #[test]
+    fn a_report_of_kfence() {
+        let lines = [
+            "BUG: KFENCE: use-after-free read in record_number+0x9/0x20 [zoo]",
+            "",
+            "kfence-#222: 0x000000004c780162-0x000000002a8a1a08, size=1016, cache=kmalloc-1k",
+            "",
+            "allocated by task 160 on cpu 0 at 7.734150s (0.015620s ago):",
+            " record_make+0x3a/0xb0 [zoo]",
+            " zoo_run+0x8d/0xd0 [zoo]",
+            "",
+            "freed by task 161 on cpu 0 at 7.734527s (0.016447s ago):",
+            " record_drop+0x86/0xb0 [zoo]",
+            "CPU: 0 UID: 0 PID: 160 Comm: sh",
+        ];
+        let told: Vec<String> = of_kfence_report(&lines).into_iter().map(|s| s.text).collect();
+        assert_eq!(
+            told,
+            [
+                "kfence-#222: an object of 1016 bytes, slab cache kmalloc-1k",
+                "allocated by task 160 on cpu 0 at 7.734150s (0.015620s ago): record_make+0x3a/0xb0 [zoo] < zoo_run+0x8d/0xd0 [zoo]",
+                "freed by task 161 on cpu 0 at 7.734527s (0.016447s ago): record_drop+0x86/0xb0 [zoo]",
+            ]
+        );
+        // before 5.17
+        let old = [
+            "BUG: KFENCE: memory corruption in f+0x1/0x2",
+            "kfence-#1 [0x1-0x2, size=32, cache=kmalloc-32] allocated by task 1:",
+        ];
+        assert!(of_kfence_report(&old).is_empty(), "its object is told in another form");
+        assert!(of_kfence_report(&["kfence-#1: size=1"]).is_empty());
+    }
 
     #[test]
     fn a_report_of_overwritten_bytes() {

@@ -1,30 +1,27 @@
 //! Forward data flow: what each register holds before each instruction, in terms of the function's
 //! arguments, of memory reached from them, and of what calls returned.
 
-use super::expr::{BinOp, Expr, Sym, cut};
-use super::{CALL_CLOBBERED, Function, Mem, Operand, number, operand};
+use super::expr::{Expr, Sym};
+use super::{Function, Mem, Operand, operand};
 use crate::x86_64::regs;
-use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess};
+use iced_x86::{Instruction, InstructionInfoFactory};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// Longest chain of loads and additions that is kept.
-const MAX_DEPTH: usize = 12;
-/// Deepest operand of an operation that is kept.
-const MAX_BIN_DEPTH: usize = 5;
-/// Registers that calls keep, beside the stack pointer.
-const KEPT: [usize; 6] = [regs::RBX, regs::RBP, regs::R12, regs::R13, regs::R14, regs::R15];
 /// How often the stack's handed-out addresses may turn out to be more.
 const MAX_RUNS: usize = 3;
+/// How often an instruction's state may change before it may only lose.
+const MAX_VISITS: usize = 12;
 /// Work bound: steps per instruction.
 const ROUNDS: usize = 40;
 
-type State = ([Sym; 16], FxHashMap<i64, (Sym, u64)>);
+/// What the registers hold, and the stack's slots by their place, each with its size.
+pub(super) type State = ([Sym; 16], FxHashMap<i64, (Sym, u64)>);
 
 /// The values before each instruction.
 pub struct Flow {
-    exprs: Vec<Expr>,
-    known: FxHashMap<Expr, Sym>,
+    pub(super) exprs: Vec<Expr>,
+    pub(super) known: FxHashMap<Expr, Sym>,
     states: FxHashMap<u64, State>,
     /// What instructions that set flags read from memory.
     loaded: FxHashMap<u64, Sym>,
@@ -33,7 +30,7 @@ pub struct Flow {
     /// The values that meet in a register where paths do.
     meetings: FxHashMap<(u64, usize), Vec<Sym>>,
     /// Stack addresses that the function hands out; what lies there may be changed by calls.
-    leaked: Option<i64>,
+    pub(super) leaked: Option<i64>,
 }
 
 impl std::fmt::Debug for Flow {
@@ -75,7 +72,10 @@ impl Flow {
             *slot = if n == regs::RSP { flow.make(Expr::Stack(0)) } else { flow.make(Expr::Entry(n)) };
         }
         let mut factory = InstructionInfoFactory::new();
-        flow.states.insert(function.entry, (entry, FxHashMap::default()));
+        let entry = (entry, FxHashMap::default());
+        flow.states.insert(function.entry, entry.clone());
+        let mut outs: FxHashMap<usize, State> = FxHashMap::default();
+        let mut visits: FxHashMap<usize, usize> = FxHashMap::default();
         let mut work: VecDeque<usize> = function.at.get(&function.entry).copied().into_iter().collect();
         let mut left = function.insns.len().saturating_mul(ROUNDS);
         while let Some(n) = work.pop_front() {
@@ -90,11 +90,17 @@ impl Flow {
             let Some(insn) = function.insns.get(n) else { continue };
             let Some(mut state) = flow.states.get(&insn.ip()).cloned() else { continue };
             flow.step(insn, insn.ip().wrapping_sub(function.entry) < 6, &mut state, &mut factory);
+            outs.insert(n, state);
             for next in function.after.get(n).into_iter().flatten() {
-                let Some(to) = function.insns.get(*next) else { continue };
-                let only =
-                    to.ip() != function.entry && function.before.get(*next).is_some_and(|b| b.len() == 1);
-                if flow.arrive(to.ip(), &state, only) {
+                let Some(to) = function.insns.get(*next).map(Instruction::ip) else { continue };
+                let mut incoming: Vec<&State> =
+                    function.before.get(*next).into_iter().flatten().filter_map(|p| outs.get(p)).collect();
+                if to == function.entry {
+                    incoming.push(&entry);
+                }
+                let visits = visits.entry(*next).or_default();
+                *visits += 1;
+                if flow.arrive(to, &incoming, *visits > MAX_VISITS) {
                     work.push_back(*next);
                 }
             }
@@ -243,390 +249,30 @@ impl Flow {
             .flat_map(move |s| s.0.iter().enumerate().filter(move |(_, held)| **held == sym).map(|(n, _)| n))
     }
 
-    fn make(&mut self, expr: Expr) -> Sym {
-        if let Some(&sym) = self.known.get(&expr) {
-            return sym;
-        }
-        let sym = Sym(u32::try_from(self.exprs.len()).unwrap_or(u32::MAX));
-        self.exprs.push(expr);
-        self.known.insert(expr, sym);
-        sym
-    }
-
-    fn depth(&self, sym: Sym) -> usize {
-        self.deep(sym, 0)
-    }
-
-    fn deep(&self, sym: Sym, down: usize) -> usize {
-        if down > MAX_DEPTH {
-            return down;
-        }
-        match self.expr(sym) {
-            Expr::Load { base, .. } | Expr::Add { base, .. } | Expr::Cut { base, .. } => {
-                1 + self.deep(base, down + 1)
-            }
-            Expr::Bin { a, b, .. } => 1 + self.deep(a, down + 1).max(self.deep(b, down + 1)),
-            _ => 0,
-        }
-    }
-
-    /// The low bytes of a value.
-    fn cut(&mut self, base: Sym, size: u64, signed: bool) -> Sym {
-        let expr = match self.expr(base) {
-            _ if size >= 8 => return base,
-            Expr::Const(c) => Expr::Const(cut(c.cast_unsigned(), size, signed).cast_signed()),
-            Expr::Load { size: own, .. } | Expr::PerCpu { size: own, .. } if own <= size && !signed => {
-                return base;
-            }
-            Expr::Bin { size: own, .. } | Expr::Cut { size: own, signed: false, .. }
-                if own <= size && !signed =>
-            {
-                return base;
-            }
-            Expr::Cut { base, size: own, signed: false } if own >= size => Expr::Cut { base, size, signed },
-            Expr::Flag { at, whole } if whole || size == 1 => Expr::Flag { at, whole: true },
-            _ => Expr::Cut { base, size, signed },
+    /// Brings the states of all that may run before it to an instruction; true where that changed what is known there.
+    /// A visitor too many may only take away from what is known, so that there is an end.
+    fn arrive(&mut self, to: u64, incoming: &[&State], weary: bool) -> bool {
+        let Some(new) = self.joined(to, incoming) else { return false };
+        let old = self.states.remove(&to);
+        let new = match &old {
+            Some(old) if weary => self.joined(to, &[old, &new]).unwrap_or(new),
+            _ => new,
         };
-        self.make(expr)
-    }
-
-    fn bin(&mut self, op: BinOp, a: Sym, b: Sym, size: u64, ip: u64) -> Sym {
-        let expr = match (op, self.expr(a), self.expr(b)) {
-            (_, Expr::Const(x), Expr::Const(y)) => {
-                Expr::Const(op.apply(x.cast_unsigned(), y.cast_unsigned(), size).cast_signed())
-            }
-            (BinOp::Add, _, Expr::Const(y)) if size == 8 => return self.add(a, y, ip),
-            (BinOp::Add, Expr::Const(x), _) if size == 8 => return self.add(b, x, ip),
-            (BinOp::Sub, _, Expr::Const(y)) if size == 8 => return self.add(a, y.wrapping_neg(), ip),
-            _ if self.depth(a) > MAX_BIN_DEPTH || self.depth(b) > MAX_BIN_DEPTH => Expr::Opaque(ip),
-            _ => Expr::Bin { op, a, b, size },
-        };
-        self.make(expr)
-    }
-
-    fn add(&mut self, base: Sym, disp: i64, ip: u64) -> Sym {
-        let expr = match self.expr(base) {
-            _ if disp == 0 => return base,
-            Expr::Const(c) => Expr::Const(c.wrapping_add(disp)),
-            Expr::Stack(c) => Expr::Stack(c.wrapping_add(disp)),
-            Expr::Add { base, disp: first } => Expr::Add { base, disp: first.wrapping_add(disp) },
-            _ if self.depth(base) >= MAX_DEPTH => Expr::Opaque(ip),
-            _ => Expr::Add { base, disp },
-        };
-        self.make(expr)
-    }
-
-    /// What an operand holds, in 8 bytes of which only its own count.
-    fn value(&mut self, insn: &Instruction, from: Operand, state: &State) -> Sym {
-        let ip = insn.ip();
-        let expr = match from {
-            Operand::Imm(v) => Expr::Const(v),
-            Operand::Reg { number, .. } => match state.0.get(number) {
-                Some(sym) => return *sym,
-                None => Expr::Opaque(ip),
-            },
-            Operand::Mem(m) => return self.load(ip, &m, state),
-        };
-        self.make(expr)
-    }
-
-    /// `base + index * scale + disp`
-    fn sum(&mut self, ip: u64, m: &Mem, state: &State) -> Sym {
-        let base = m.base.and_then(|b| state.0.get(b).copied());
-        let index = m.index.and_then(|(i, scale)| Some((state.0.get(i).copied()?, scale)));
-        let scaled = index.map(|(sym, scale)| {
-            let by = self.make(Expr::Const(i64::from(scale.trailing_zeros())));
-            if scale > 1 { self.bin(BinOp::Shl, sym, by, 8, ip) } else { sym }
-        });
-        match (base, scaled) {
-            (None, None) => self.make(Expr::Const(m.disp)),
-            (Some(one), None) | (None, Some(one)) => self.add(one, m.disp, ip),
-            (Some(base), Some(index)) => {
-                let sum = self.bin(BinOp::Add, base, index, 8, ip);
-                self.add(sum, m.disp, ip)
-            }
-        }
-    }
-
-    fn load(&mut self, ip: u64, m: &Mem, state: &State) -> Sym {
-        if m.per_cpu {
-            let whole = m.base.is_none() && m.index.is_none();
-            return self.make(if whole {
-                Expr::PerCpu { at: m.disp, size: m.size }
-            } else {
-                Expr::Opaque(ip)
-            });
-        }
-        if m.base.is_none() && m.index.is_none() {
-            let base = self.make(Expr::Const(m.disp));
-            return self.make(Expr::Load { base, disp: 0, size: m.size, at: ip });
-        }
-        let whole = self.sum(ip, m, state);
-        let (base, disp) = match self.expr(whole) {
-            Expr::Add { base, disp } => (base, disp),
-            Expr::Stack(at) => match state.1.get(&at) {
-                Some((sym, size)) if m.size <= *size => return self.cut(*sym, m.size, false),
-                _ => (whole, 0),
-            },
-            Expr::Opaque(at) if at == ip => return whole,
-            _ => (whole, 0),
-        };
-        if self.depth(base) >= MAX_DEPTH {
-            return self.make(Expr::Opaque(ip));
-        }
-        self.make(Expr::Load { base, disp, size: m.size, at: ip })
-    }
-
-    /// What arithmetic leaves in its destination.
-    fn arithmetic(&mut self, insn: &Instruction, dst: usize, size: u64, state: &State) -> Option<Sym> {
-        let ip = insn.ip();
-        let op = match insn.mnemonic() {
-            Mnemonic::Add => BinOp::Add,
-            Mnemonic::Sub => BinOp::Sub,
-            Mnemonic::And => BinOp::And,
-            Mnemonic::Or => BinOp::Or,
-            Mnemonic::Xor => BinOp::Xor,
-            Mnemonic::Shl => BinOp::Shl,
-            Mnemonic::Shr => BinOp::Shr,
-            Mnemonic::Sar => BinOp::Sar,
-            Mnemonic::Imul if insn.op_count() >= 2 => BinOp::Mul,
-            Mnemonic::Inc | Mnemonic::Dec => {
-                let by = self.make(Expr::Const(1));
-                let op = if insn.mnemonic() == Mnemonic::Inc { BinOp::Add } else { BinOp::Sub };
-                let a = *state.0.get(dst)?;
-                return Some(self.bin(op, a, by, size, ip));
-            }
-            _ => return None,
-        };
-        let three = insn.op_count() == 3;
-        let (a, b) = if three { (1, 2) } else { (0, 1) };
-        let (a, b) = (operand(insn, a)?, operand(insn, b)?);
-        if a == b && matches!(op, BinOp::Xor | BinOp::Sub) {
-            return Some(self.make(Expr::Const(0)));
-        }
-        let (a, b) = (self.value(insn, a, state), self.value(insn, b, state));
-        Some(self.bin(op, a, b, size, ip))
-    }
-
-    /// What an instruction leaves in its destination register, where that is followed.
-    fn result_of(&mut self, insn: &Instruction, dst: usize, size: u64, state: &State) -> Option<Sym> {
-        let src = operand(insn, 1);
-        let own = |from: Operand| match from {
-            Operand::Reg { size, .. } => size,
-            Operand::Mem(m) => m.size,
-            Operand::Imm(_) => 8,
-        };
-        match (insn.mnemonic(), src) {
-            (Mnemonic::Mov, Some(src)) => {
-                let sym = self.value(insn, src, state);
-                if src == (Operand::Reg { number: regs::RSP, size: 8 }) && dst != regs::RBP {
-                    self.leak(sym);
-                }
-                Some(self.cut(sym, size, false))
-            }
-            (Mnemonic::Movzx, Some(src)) => {
-                let sym = self.value(insn, src, state);
-                Some(self.cut(sym, own(src), false))
-            }
-            (Mnemonic::Movsx | Mnemonic::Movsxd, Some(src)) => {
-                let sym = self.value(insn, src, state);
-                let wide = self.cut(sym, own(src), true);
-                Some(self.cut(wide, size, false))
-            }
-            (Mnemonic::Lea, Some(Operand::Mem(m))) => {
-                let sym = self.sum(insn.ip(), &m, state);
-                self.leak(sym);
-                Some(self.cut(sym, size, false))
-            }
-            (Mnemonic::Pop, _) => {
-                let m = Mem { base: Some(regs::RSP), index: None, disp: 0, size: 8, per_cpu: false };
-                Some(self.load(insn.ip(), &m, state))
-            }
-            _ => self.arithmetic(insn, dst, size, state),
-        }
-    }
-
-    /// A stack address that is handed out.
-    fn leak(&mut self, sym: Sym) {
-        if let Expr::Stack(at) = self.expr(sym) {
-            self.leaked = Some(self.leaked.map_or(at, |low| low.min(at)));
-        }
-    }
-
-    /// The state after an instruction.
-    fn step(&mut self, insn: &Instruction, first: bool, state: &mut State, f: &mut InstructionInfoFactory) {
-        let ip = insn.ip();
-        match insn.flow_control() {
-            // __fentry__ keeps every register
-            FlowControl::Call if first => return,
-            FlowControl::Call | FlowControl::IndirectCall => return self.call(ip, state),
-            _ => {}
-        }
-        let dst = match operand(insn, 0) {
-            Some(Operand::Reg { number, size }) if insn.op_count() > 0 && size >= 4 => Some((number, size)),
-            _ => None,
-        };
-        let result = match dst {
-            Some((n, size)) => self.result_of(insn, n, size, state),
-            None => self.flag(insn, state),
-        };
-        let dst = dst.map(|(n, _)| n).or_else(|| match (result, operand(insn, 0)) {
-            (Some(_), Some(Operand::Reg { number, .. })) => Some(number),
-            _ => None,
-        });
-        if insn.mnemonic() == Mnemonic::Leave {
-            return self.leave(ip, state);
-        }
-        if insn.mnemonic() == Mnemonic::Cdqe {
-            let wide = state.0.get(regs::RAX).copied().map(|sym| self.cut(sym, 4, true));
-            if let (Some(slot), Some(sym)) = (state.0.get_mut(regs::RAX), wide) {
-                *slot = sym;
-            }
-            return;
-        }
-        self.stores(insn, state, f);
-        let info = f.info(insn);
-        let written: Vec<usize> = info
-            .used_registers()
-            .iter()
-            .filter(|r| {
-                matches!(
-                    r.access(),
-                    OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-                )
-            })
-            .filter_map(|r| number(r.register()))
-            .collect();
-        let stack = insn.stack_pointer_increment();
-        for n in written {
-            let sym = match result {
-                Some(sym) if Some(n) == dst => sym,
-                _ if n == regs::RSP && stack != 0 && insn.mnemonic() != Mnemonic::Leave => {
-                    let held = state.0.get(n).copied();
-                    match held {
-                        Some(held) => self.add(held, i64::from(stack), ip),
-                        None => self.make(Expr::Opaque(ip)),
-                    }
-                }
-                _ => self.make(Expr::Opaque(ip)),
-            };
-            if let Some(slot) = state.0.get_mut(n) {
-                *slot = sym;
-            }
-        }
-    }
-
-    /// `sete %al`
-    fn flag(&mut self, insn: &Instruction, state: &State) -> Option<Sym> {
-        use iced_x86::ConditionCode as C;
-        let Some(Operand::Reg { number, size: 1 }) = operand(insn, 0) else { return None };
-        let sets = insn.condition_code() != C::None && insn.op_count() == 1;
-        let whole = state.0.get(number).is_some_and(|held| self.expr(*held) == Expr::Const(0));
-        sets.then(|| self.make(Expr::Flag { at: insn.ip(), whole }))
-    }
-
-    /// `mov %rbp,%rsp; pop %rbp`
-    fn leave(&mut self, ip: u64, state: &mut State) {
-        let m = Mem { base: Some(regs::RBP), index: None, disp: 0, size: 8, per_cpu: false };
-        let saved = self.load(ip, &m, state);
-        let frame = state.0.get(regs::RBP).copied();
-        let sp = match frame {
-            Some(frame) => self.add(frame, 8, ip),
-            None => self.make(Expr::Opaque(ip)),
-        };
-        for (n, sym) in [(regs::RSP, sp), (regs::RBP, saved)] {
-            if let Some(slot) = state.0.get_mut(n) {
-                *slot = sym;
-            }
-        }
-    }
-
-    /// What the instruction stores to the stack; a store elsewhere cannot be to a slot whose address
-    /// was never taken.
-    fn stores(&mut self, insn: &Instruction, state: &mut State, f: &mut InstructionInfoFactory) {
-        let written: Vec<_> = f
-            .info(insn)
-            .used_memory()
-            .iter()
-            .filter(|m| {
-                matches!(
-                    m.access(),
-                    OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-                )
-            })
-            .copied()
-            .collect();
-        for m in written {
-            let size = m.memory_size().size() as u64;
-            let base = number(m.base()).and_then(|b| state.0.get(b)).map(|s| self.expr(*s));
-            match base {
-                Some(Expr::Stack(at)) if number(m.index()).is_none() => {
-                    // iced gives a push its address below the old stack pointer
-                    let at = at.wrapping_add(m.displacement().cast_signed());
-                    state.1.retain(|slot, (_, len)| {
-                        *slot + len.cast_signed() <= at || at + size.cast_signed() <= *slot
-                    });
-                    let source = match insn.mnemonic() {
-                        Mnemonic::Mov => operand(insn, 1),
-                        Mnemonic::Push => operand(insn, 0),
-                        _ => None,
-                    };
-                    if let Some(source @ (Operand::Reg { .. } | Operand::Imm(_))) = source {
-                        let sym = self.value(insn, source, state);
-                        let sym = self.cut(sym, size, false);
-                        state.1.insert(at, (sym, size));
-                    }
-                }
-                Some(Expr::Stack(_)) => state.1.clear(),
-                _ => {
-                    self.forget(state);
-                }
-            }
-        }
-    }
-
-    fn call(&mut self, ip: u64, state: &mut State) {
-        for n in CALL_CLOBBERED {
-            let sym = self.make(if n == regs::RAX { Expr::Returned(ip) } else { Expr::Opaque(ip) });
-            if let Some(slot) = state.0.get_mut(n) {
-                *slot = sym;
-            }
-        }
-        self.forget(state);
-    }
-
-    /// Forgets the slots that code elsewhere may have changed. Registers saved for the caller are none of
-    /// them: a function that overwrites those returns into chaos.
-    fn forget(&self, state: &mut State) {
-        let Some(low) = self.leaked else { return };
-        let saved = |sym: Sym| matches!(self.expr(sym), Expr::Entry(n) if KEPT.contains(&n));
-        state.1.retain(|slot, (held, _)| *slot < low || saved(*held));
-    }
-
-    /// Brings a state to an instruction, the only one that comes there or one of several; true where that changed
-    /// what is known there.
-    fn arrive(&mut self, to: u64, new: &State, only: bool) -> bool {
-        let Some(mut old) = self.states.remove(&to) else {
-            self.states.insert(to, new.clone());
-            return true;
-        };
-        if only {
-            let changed = old != *new;
-            self.states.insert(to, new.clone());
-            return changed;
-        }
-        let mut changed = false;
-        for (register, (have, came)) in old.0.iter_mut().zip(new.0.iter()).enumerate() {
-            let meet = Expr::Phi { at: to, register };
-            if have != came && self.expr(*have) != meet {
-                *have = self.make(meet);
-                changed = true;
-            }
-        }
-        let before = old.1.len();
-        old.1.retain(|slot, held| new.1.get(slot) == Some(held));
-        changed |= old.1.len() != before;
-        self.states.insert(to, old);
+        let changed = old.as_ref() != Some(&new);
+        self.states.insert(to, new);
         changed
+    }
+
+    /// What holds whichever of several states came.
+    fn joined(&mut self, at: u64, incoming: &[&State]) -> Option<State> {
+        let (first, rest) = incoming.split_first()?;
+        let mut out = (*first).clone();
+        for (register, held) in out.0.iter_mut().enumerate() {
+            if rest.iter().any(|other| other.0.get(register) != Some(held)) {
+                *held = self.make(Expr::Phi { at, register });
+            }
+        }
+        out.1.retain(|slot, held| rest.iter().all(|other| other.1.get(slot) == Some(held)));
+        Some(out)
     }
 }

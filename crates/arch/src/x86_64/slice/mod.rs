@@ -8,6 +8,8 @@ mod condition;
 mod decide;
 mod expr;
 mod flow;
+mod making;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -258,6 +260,27 @@ impl Function {
             (call && insn.next_ip() == ip).then_some(insn)
         })?;
         Some((insn.ip(), self.indirect(insn.ip())))
+    }
+
+    /// The direct calls: each with its target.
+    pub fn calls(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let direct = |i: &&Instruction| i.flow_control() == FlowControl::Call;
+        self.insns.iter().filter(direct).map(|i| (i.ip(), i.near_branch_target()))
+    }
+
+    /// True where the function looks at what a register held on entry.
+    #[must_use]
+    pub fn reads(&self, register: usize, flow: &Flow) -> bool {
+        use iced_x86::OpAccess as A;
+        let mut factory = iced_x86::InstructionInfoFactory::new();
+        self.insns.iter().any(|insn| {
+            let held = flow.register(insn.ip(), register).map(|sym| flow.expr(sym));
+            held == Some(Expr::Entry(register))
+                && factory.info(insn).used_registers().iter().any(|used| {
+                    number(used.register()) == Some(register)
+                        && matches!(used.access(), A::Read | A::CondRead | A::ReadWrite | A::ReadCondWrite)
+                })
+        })
     }
 
     /// Operand `n` of the instruction at `ip`.

@@ -322,3 +322,35 @@ fn the_values_that_meet_in_a_loop_are_known() {
         "{inputs:?}"
     );
 }
+
+#[test]
+fn what_came_before_a_loop_was_known_is_forgotten_and_code_that_is_never_reached_brings_nothing() {
+    // 0: mov %rdi,%rax; 3: jmp 6 (5: nop, never reached, falls into 6); 6: mov %rax,%rbx; 9: test %esi,%esi;
+    // b: je 14; d: mov 0x18(%rax),%rax; 11: jmp 6; 13: nop (never reached); 14: ret
+    let code = [
+        0x48, 0x89, 0xf8, 0xeb, 0x01, 0x90, 0x48, 0x89, 0xc3, 0x85, 0xf6, 0x74, 0x07, 0x48, 0x8b, 0x40, 0x18,
+        0xeb, 0xf3, 0x90, 0xc3,
+    ];
+    let flow = Flow::of(&function(&code));
+    let at = |ip, register| flow.expr(flow.register(ip, register).unwrap());
+    let meet = Expr::Phi { at: 0x1006, register: r::RAX };
+    assert_eq!((at(0x1006, r::RAX), at(0x1014, r::RAX)), (meet, meet));
+    assert_eq!(at(0x1014, r::RBX), meet, "the same value, and not one of its own");
+    // 0: test %esi,%esi; 2: je 5; 4: nop; 5: one state came twice: nothing differs
+    let flow = Flow::of(&function(&[0x85, 0xf6, 0x74, 0x01, 0x90, 0xc3]));
+    assert_eq!(flow.expr(flow.register(0x1005, r::RDI).unwrap()), Expr::Entry(r::RDI));
+}
+
+#[test]
+fn arguments_are_those_that_are_looked_at() {
+    // mov %rdi,%rax; xor %esi,%esi; rep movsb; ret
+    let f = function(&[0x48, 0x89, 0xf8, 0x31, 0xf6, 0xf3, 0xa4, 0xc3]);
+    let flow = Flow::of(&f);
+    let reads = [r::RDI, r::RSI, r::RDX, r::RCX].map(|n| f.reads(n, &flow));
+    assert_eq!(reads, [true, false, false, true]);
+    // call 0x1007; ret: calls in their order
+    assert_eq!(
+        function(&[0x90, 0xe8, 1, 0, 0, 0, 0xc3, 0xc3]).calls().collect::<Vec<_>>(),
+        [(0x1001, 0x1007)]
+    );
+}

@@ -1,0 +1,156 @@
+//! Elements of arrays: `table[n].len` of an address that is computed from an index.
+
+use crate::condition::register_name;
+use crate::model::How;
+use crate::names::{Member, Named, Namer};
+use crate::path;
+use crate::terms::{arrow, wrapped};
+use arch::slice::{BinOp, Expr, Mem, Sym};
+use base::VirtAddr;
+use debuginfo::types::TypeRef;
+
+/// `base + index * factor`
+struct Scaled {
+    base: Sym,
+    index: Sym,
+    factor: u64,
+}
+
+impl Namer<'_> {
+    /// `table[n].len` for a memory operand with an index register.
+    pub(crate) fn element(&self, ip: u64, mem: &Mem) -> Option<Member> {
+        let flow = &self.code.flow;
+        let (index, scale) = mem.index?;
+        let index = flow.register(ip, index)?;
+        match mem.base {
+            Some(base) => {
+                let sym = flow.register(ip, base)?;
+                let (base, more) = match flow.expr(sym) {
+                    Expr::Add { base, disp } => (base, disp),
+                    _ => (sym, 0),
+                };
+                let (index, factor) = self.scale(index, u64::from(scale));
+                let whole = Scaled { base, index, factor };
+                self.of_array(ip, &whole, mem.disp.wrapping_add(more), mem.size, 0)
+            }
+            None => {
+                let (index, factor) = self.scale(index, u64::from(scale));
+                self.of_global_array(ip, mem.disp, index, factor, mem.size)
+            }
+        }
+    }
+
+    /// `table[n].len` for a read at `sum + disp`, where the sum is of a pointer and a scaled index.
+    pub(crate) fn indexed(&self, ip: u64, sum: Sym, disp: i64, size: u64, depth: usize) -> Option<Member> {
+        let Expr::Bin { op: BinOp::Add, a, b, size: 8 } = self.code.flow.expr(sum) else { return None };
+        [(a, b), (b, a)].into_iter().find_map(|(base, index)| {
+            let (index, factor) = self.scale(index, 1);
+            let (base, more) = match self.code.flow.expr(base) {
+                Expr::Add { base, disp } => (base, disp),
+                _ => (base, 0),
+            };
+            self.of_array(ip, &Scaled { base, index, factor }, disp.wrapping_add(more), size, depth)
+        })
+    }
+
+    /// A value as another one times a constant.
+    fn scale(&self, sym: Sym, factor: u64) -> (Sym, u64) {
+        let flow = &self.code.flow;
+        let by = |b: Sym| match flow.expr(b) {
+            Expr::Const(v) => u64::try_from(v).ok(),
+            _ => None,
+        };
+        match flow.expr(sym) {
+            Expr::Bin { op: BinOp::Shl, a, b, .. } if by(b).is_some_and(|n| n < 32) => {
+                self.scale(a, factor << by(b).unwrap_or(0))
+            }
+            Expr::Bin { op: BinOp::Mul, a, b, .. } if by(b).is_some_and(|n| n < 1 << 20) => {
+                self.scale(a, factor.saturating_mul(by(b).unwrap_or(1)))
+            }
+            Expr::Bin { op: BinOp::Add, a, b, .. } => {
+                let ((x, f), (y, g)) = (self.scale(a, 1), self.scale(b, 1));
+                if x == y { (x, factor.saturating_mul(f.saturating_add(g))) } else { (sym, factor) }
+            }
+            _ => (sym, factor),
+        }
+    }
+
+    fn of_array(&self, ip: u64, at: &Scaled, disp: i64, size: u64, depth: usize) -> Option<Member> {
+        let types = self.types();
+        let from = self.sym(ip, at.base, depth + 1)?;
+        let to = path::pointee(types, from.ty?)?;
+        let index = self.index_text(ip, at.index, depth)?;
+        let len = types.size_of(to).ok()?;
+        let made = |text: String, ty: Option<TypeRef>, others: bool| Member {
+            named: Named {
+                text,
+                ty,
+                how: if others { How::Guessed } else { from.how.max(How::Decoded) },
+                origin: String::new(),
+            },
+            object: None,
+            path: String::new(),
+            bits: None,
+            offset: 0,
+        };
+        let offset = u64::try_from(disp).ok()?;
+        if len == at.factor && offset < len {
+            // p[n].member
+            let name = format!("{}[{index}]", wrapped(&from.text));
+            if !path::is_compound(types, to) {
+                return (offset == 0 && len == size).then(|| made(name, Some(to), false));
+            }
+            let leaf = path::leaf(types, to, offset, size, &self.code.name)?;
+            return Some(made(format!("{name}.{}", leaf.path), Some(leaf.ty), !leaf.others.is_empty()));
+        }
+        // p->array[n].member
+        let leaf = path::leaf(types, to, offset, size, &self.code.name)?;
+        let text = with_index(&leaf, at.factor, &index)?;
+        let all = arrow(&from.text, &text);
+        Some(made(all, Some(leaf.ty), !leaf.others.is_empty()))
+    }
+
+    fn of_global_array(&self, ip: u64, at: i64, index: Sym, factor: u64, size: u64) -> Option<Member> {
+        use debuginfo::types::Space;
+        let types = self.types();
+        let l = self.s.locate(VirtAddr(at.cast_unsigned()))?;
+        let name = l.symbol.name.to_owned();
+        let ty = types.first(Some(&self.scope()), Space::Variable, &name)?;
+        let leaf = path::leaf(types, ty, l.offset, size, &self.code.name)?;
+        let index = self.index_text(ip, index, 0)?;
+        let text = with_index(&leaf, factor, &index)?;
+        let dot = if text.starts_with('[') { "" } else { "." };
+        let named = Named {
+            text: format!("{name}{dot}{text}"),
+            ty: Some(leaf.ty),
+            how: How::Table,
+            origin: "a global variable".into(),
+        };
+        Some(Member { named, object: None, path: String::new(), bits: None, offset: 0 })
+    }
+
+    fn index_text(&self, ip: u64, index: Sym, depth: usize) -> Option<String> {
+        match self.code.flow.expr(index) {
+            Expr::Const(v) => Some(v.to_string()),
+            _ => match self.sym(ip, index, depth + 1) {
+                Some(named) => Some(named.text),
+                None => {
+                    let n = self.code.flow.holders(ip, index).next()?;
+                    Some(format!("%{}", register_name(n, 8)))
+                }
+            },
+        }
+    }
+}
+
+/// A path with an index in place of its last array's number, where that array's elements have this size.
+fn with_index(leaf: &path::Leaf, factor: u64, index: &str) -> Option<String> {
+    if leaf.stride != Some(factor) {
+        return None;
+    }
+    let open = leaf.path.rfind('[')?;
+    let close = open + leaf.path.get(open..)?.find(']')?;
+    let first = leaf.path.get(open + 1..close)?;
+    let index = if first == "0" { index.to_owned() } else { format!("{index} + {first}") };
+    Some(format!("{}[{index}]{}", leaf.path.get(..open)?, leaf.path.get(close + 1..)?))
+}
