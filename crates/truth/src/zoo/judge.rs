@@ -233,6 +233,8 @@ enum Fit {
     No,
     /// Its value is not told.
     Gone,
+    /// It holds, and says less: the compiler knew that `error` is never above 0, and asks `!= 0` in place of `< 0`.
+    Weaker,
     /// The value is right, and only a register or memory operand is named.
     Unnamed,
     /// It fits.
@@ -273,6 +275,11 @@ fn fit(truth: &Truth, right: &Part, operands: &[Operand<'_>], said: &Part) -> Fi
     let operator = match (number(&right.right), number(&said.right)) {
         (Some(one), Some(other)) if same_operator(right.operator, one, said.operator, other) => {
             return side(truth, &right.left, operands, &said.left);
+        }
+        (Some(one), Some(other))
+            if one == other && said.operator == "!=" && [">", "<"].contains(&right.operator) =>
+        {
+            return side(truth, &right.left, operands, &said.left).min(Fit::Weaker);
         }
         // A bit test that the compiler turned into a comparison of the masked value is not told apart here.
         _ => right.operator == said.operator,
@@ -316,6 +323,7 @@ fn condition(truth: &Truth, said: &Value, text: &str, asked: &[Part], named: boo
         Some(Fit::Yes) => Outcome::Right,
         Some(Fit::Unnamed) if !named => Outcome::Right,
         Some(Fit::Unnamed) => Outcome::Unknown(format!("{text} leaves a register without a name")),
+        Some(Fit::Weaker) => Outcome::Unknown(format!("{text} holds, and says less than {wanted}")),
         Some(Fit::Gone) => Outcome::Unknown(format!("{text} without the value of an operand")),
         _ => Outcome::Unknown(format!("{text} is only a part of {wanted}")),
     }
@@ -340,6 +348,14 @@ fn access(truth: &Truth, said: &Value, text: &str, expression: &str, named: bool
     for wanted in expression.split(" | ") {
         let right = known(truth, wanted).or_else(|| known(truth, expression));
         let fits = |value: Option<i128>| value.is_some() && (value == right || value == address);
+        // What is accessed: `read of 8 bytes at ffff…: record->number`.
+        let accessed = text.split_once(": ").and_then(|(_, rest)| rest.split(';').next());
+        if address.is_some()
+            && address_in(text) == address
+            && accessed.is_some_and(|name| same_name(wanted, name))
+        {
+            return Outcome::Right;
+        }
         // `p->next is NULL`, `call of ops->open, which is ffff…`
         let clauses = text.split([':', ';']).filter_map(|clause| clause.split_once(" is "));
         let clauses: Vec<_> =

@@ -75,6 +75,11 @@ fn what_is_missing_is_unknown() {
     assert!(matches!(cause(&register, &bug()), Outcome::Unknown(_)));
     let untyped = Truth { typed: false, ..bug() };
     assert_eq!(cause(&register, &untyped), Outcome::Right);
+    let negative = truth("bug", "error < 0", &[("error", "0xffffff92")]);
+    let weaker = condition_of("BUG_ON(error != 0)", &[("error", "-110")]);
+    assert!(matches!(cause(&weaker, &negative), Outcome::Unknown(_)));
+    let other = condition_of("BUG_ON(error != 0)", &[("error", "5")]);
+    assert!(matches!(cause(&other, &negative), Outcome::Wrong(_)));
     // the code's own comparison of a field's byte
     let byte = condition_of("BUG_ON(*(arg1 + 0x20) > 167)", &[("*(arg1 + 0x20)", "168")]);
     let field = truth("bug", "c->priority > 20", &[("c->priority", "21")]);
@@ -104,6 +109,9 @@ fn an_access_is_held_to_address_and_pointer() {
     let elsewhere = said("read of 4 bytes at 0000000000000010; b->link is NULL", "b->link", "NULL");
     assert!(matches!(cause(&elsewhere), Outcome::Wrong(_)));
     let value = said("read", "b->link", "ff31784242907240");
+    let member = self::truth("null-pointer", "b->speed", &[("address", "0xc")]);
+    let read = said("read of 4 bytes at 000000000000000c: b->speed; b is NULL", "b", "NULL");
+    assert_eq!(judge(&member, &read, State::Alone).cause, Outcome::Right);
     assert!(matches!(cause(&value), Outcome::Wrong(_)));
 }
 
