@@ -255,7 +255,9 @@ pub fn layout_text(types: &Types, ty: TypeRef, options: &LayoutOptions) -> Resul
         out.push_str(&line.text);
         out.push('\n');
     }
-    if let Some(size) = size {
+    if types.is_guess(types.resolve(ty)?.0) {
+        out.push_str("SIZE: not known; these members are inferred from the kernel's data\n");
+    } else if let Some(size) = size {
         out.push_str(&if options.hex { format!("SIZE: {size:#x}\n") } else { format!("SIZE: {size}\n") });
     }
     Ok(out)

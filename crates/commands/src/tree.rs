@@ -116,12 +116,7 @@ impl Command for Tree {
         let start = match values::address(cx, s, "tree", place) {
             Ok(at) if at.0 >> 63 == 1 => at,
             Ok(_) => return Err(invalid()),
-            Err(e) => {
-                return Err(CommandError::failed(
-                    "tree",
-                    format_args!("invalid start argument: {place}: {e}"),
-                ));
-            }
+            Err(e) => return Err(e),
         };
         let root = word("root").map(|w| show.offset("-r", w)).transpose()?.unwrap_or(0);
         let offset = word("offset").map(|w| show.offset("-o", w)).transpose()?.unwrap_or(0);
@@ -249,9 +244,10 @@ impl Ask<'_> {
         if nodes && !self.node {
             // MT_FLAGS_HEIGHT_MASK 0x7c from bit 2
             let line = Line::new().text("maple_tree(").field("tree", Cell::Addr(self.start.0));
-            let line = line.text(") flags ").field("flags", Cell::hex_digits(flags, 0)).text(", height ");
+            let line = line.text(format!(") flags {flags:X}, height "));
             let line = line.field("height", flags >> 2 & 0x1f).text(" root ").field("root", Cell::hex(root));
             report.line(line);
+            report.hidden("flags", flags);
             report.blank();
         }
         let mut depth = 0;
@@ -260,17 +256,18 @@ impl Ask<'_> {
                 Seen::Node(node) => {
                     depth = node.depth;
                     if nodes {
-                        records.push(node_line(node));
+                        records.push(node_line(node, self.show.hex()));
                     }
                 }
                 Seen::Slot(e, path) => {
                     if nodes {
                         let indent = "  ".repeat(path.len());
                         let value = Cell::hex(e.value.0);
+                        let number = |n| index_text(n, self.show.hex());
                         let range = if e.first == e.last {
-                            format!("{indent}{}: ", e.first)
+                            format!("{indent}{}: ", number(e.first))
                         } else {
-                            format!("{indent}{}-{}: ", e.first, e.last)
+                            format!("{indent}{}-{}: ", number(e.first), number(e.last))
                         };
                         let mut record = Record::of(Line::new().text(range).field("entry", value));
                         record.hidden("first", e.first);
@@ -297,28 +294,37 @@ impl Ask<'_> {
 
 /// `0-140112331583487: node 0xffff9034c01e8800 depth 1 type 1 parent 0x... contents: SLOT PIVOT SLOT ...`, as
 /// the kernel's own mt_dump writes it.
-fn node_line(node: &maple::Node) -> Record {
+fn node_line(node: &maple::Node, hex: bool) -> Record {
     let mut contents = String::new();
-    let _ = node.gaps.iter().try_for_each(|gap| write!(contents, "{gap} "));
+    let _ = node.gaps.iter().try_for_each(|gap| write!(contents, "{} ", index_text(*gap, hex)));
     if let Some((end, gap)) = node.meta {
         let _ = write!(contents, "| {end:02X} {gap:02X}| ");
     }
     for (n, slot) in node.slots.iter().enumerate() {
         let slot = if *slot == 0 { "(nil)".to_owned() } else { format!("{slot:#x}") };
         let _ = match node.pivots.get(n) {
-            Some(pivot) => write!(contents, "{slot} {pivot} "),
+            Some(pivot) => write!(contents, "{slot} {} ", index_text(*pivot, hex)),
             None => write!(contents, "{slot} "),
         };
     }
-    let line = Line::of("  ".repeat(node.depth as usize))
-        .field("first", node.first)
-        .text("-")
-        .field("last", node.last);
+    let line = Line::of("  ".repeat(node.depth as usize)).text(format!(
+        "{}-{}",
+        index_text(node.first, hex),
+        index_text(node.last, hex)
+    ));
     let line =
         line.text(": node ").field("node", Cell::hex(node.at.0)).text(" depth ").field("depth", node.depth);
     let line =
         line.text(" type ").field("type", node.kind).text(" parent ").field("parent", Cell::hex(node.parent));
-    Record::of(line.text(" contents: ").field("contents", contents.trim_end().to_owned()))
+    let mut record = Record::of(line.text(" contents: ").field("contents", contents.trim_end().to_owned()));
+    record.hidden("first", node.first);
+    record.hidden("last", node.last);
+    record
+}
+
+/// An index, as the radix has it.
+fn index_text(n: u64, hex: bool) -> String {
+    if hex { format!("{n:x}") } else { n.to_string() }
 }
 
 #[cfg(test)]

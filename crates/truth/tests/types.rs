@@ -179,6 +179,35 @@ fn values_of_all_tasks_are_those_of_crash() {
 }
 
 #[test]
+fn maple_trees_are_those_of_crash() {
+    let Some(crash) = Crash::find().unwrap() else { return };
+    let mut wrong = Vec::new();
+    let mut trees = 0;
+    for case in cases() {
+        let files = files(&case, State::Alone);
+        if texts(&[], &files, &["whatis maple_tree".to_owned()]).unwrap()[0].contains("whatis: ") {
+            continue; // a kernel of before 6.1
+        }
+        let all = Answers::ask(&files, &["ps".to_owned()]).unwrap();
+        let tasks = all.list("ps", "tasks").unwrap().iter().map(|task| task["task"].as_str().unwrap());
+        let asked: Vec<String> = tasks.map(|task| format!("struct task_struct.mm {task}")).collect();
+        let answers = texts(&[], &files, &asked).unwrap();
+        let mut spaces: Vec<&str> =
+            answers.iter().filter_map(|a| a.trim().strip_suffix(',')?.strip_prefix("mm = 0x")).collect();
+        spaces.sort_unstable();
+        spaces.dedup();
+        let lines = spaces.iter().filter(|mm| mm.len() == 16).flat_map(|mm| {
+            ["-x", "-x -s vm_area_struct.vm_start,vm_end,vm_flags", "-x -v"]
+                .map(|how| format!("tree -t maple {how} -r mm_struct.mm_mt {mm}"))
+        });
+        let both = Both::ask(&crash, &case, lines.collect());
+        trees += both.with("maple trees", (&[], State::Kernel), &[], &mut wrong).asked;
+    }
+    assert!(cases().is_empty() || trees >= 6, "{trees}");
+    done(&wrong);
+}
+
+#[test]
 fn code_is_that_of_crash() {
     let Some(crash) = Crash::find().unwrap() else { return };
     let mut wrong = Vec::new();

@@ -263,6 +263,10 @@ pub trait TypeSource: Send + Sync {
     fn describe(&self) -> String;
     /// Whose types these are.
     fn scope(&self) -> Scope;
+    /// True where types are guesses: of a struct only some members are known, and its size is not.
+    fn is_guess(&self) -> bool {
+        false
+    }
     /// Reads the type with this id. The source was told its own [`SourceId`] when it was made and
     /// puts it into the references it returns (split BTF puts its base's).
     fn get(&self, id: u32) -> Result<Type, TypeError>;

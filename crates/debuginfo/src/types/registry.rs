@@ -146,6 +146,12 @@ impl Types {
         Ok(ty)
     }
 
+    /// True where only some members of a struct are known, and its size is not.
+    #[must_use]
+    pub fn is_guess(&self, at: TypeRef) -> bool {
+        self.source(at.source).is_some_and(|source| source.is_guess())
+    }
+
     /// The type behind typedefs and qualifiers; a bare declaration gives way to its definition in
     /// any source that has one.
     pub fn resolve(&self, at: TypeRef) -> Result<(TypeRef, Arc<Type>), TypeError> {

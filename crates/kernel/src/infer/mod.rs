@@ -121,6 +121,9 @@ impl TypeSource for Inferred {
     fn describe(&self) -> String {
         "shapes inferred from the kernel's data".into()
     }
+    fn is_guess(&self) -> bool {
+        true
+    }
     fn scope(&self) -> Scope {
         Scope::Kernel
     }
