@@ -75,7 +75,10 @@ fn contradictions(whole: &Stated, found: &Stated) -> Vec<String> {
     let exact = ["function: ", "file: ", "module: ", "history: ", "known: "];
     let of_place = found.parts.iter().filter(|p| exact.iter().any(|e| p.starts_with(e)));
     // that something is not known is no statement
-    out.extend(of_place.filter(|p| !whole.parts.contains(*p) && !p.contains("not known")).cloned());
+    // an issue that fits a condition without names says what they are in the source
+    let named = |p: &str| p.split_once(" in the source: ").map(|(_, text)| format!("known: {text}"));
+    let said = |p: &String| whole.parts.contains(p) || named(p).is_some_and(|p| whole.parts.contains(&p));
+    out.extend(of_place.filter(|p| !said(p) && !p.contains("not known")).cloned());
     // numbers that operands had: whatever they are called, they are those of the whole dump
     let value = |p: &String| {
         p.strip_prefix("operand: ").and_then(|p| p.rsplit_once(" = ")).map(|(_, v)| v.to_owned())
