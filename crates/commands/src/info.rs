@@ -84,9 +84,10 @@ fn dump(s: &Session) -> Record {
     let covered = s.phys().ranges().iter().fold(0_u64, |sum, r| sum.saturating_add(r.len()));
     let held = s.dump().count_present().saturating_mul(PAGE_SIZE);
     let line = label("MEMORY").field("covered_bytes", size(covered)).text(" covered in ");
+    let ranges = s.phys().ranges().len();
     out.line(
-        line.field("ranges", s.phys().ranges().len())
-            .text(" ranges, ")
+        line.field("ranges", ranges)
+            .text(if ranges == 1 { " range, " } else { " ranges, " })
             .field("held_bytes", size(held))
             .text(" held"),
     );
