@@ -79,7 +79,7 @@ fn cargo(args: &[&str]) -> Result<(), Error> {
 const REQUIRED: &[(&str, &str)] = &[("CRASHLENS_CORPUS", "required")];
 
 fn on_the_corpus() -> Result<(), Error> {
-    truth(&["corpus", "stacks", "modules", "bad_input", "smoke"], REQUIRED)
+    truth(&["corpus", "story", "stacks", "modules", "bad_input", "smoke"], REQUIRED)
 }
 
 /// Where the peers cannot be set up (a mirror without sid, no right to mount), this is said, and the rest still decides.
