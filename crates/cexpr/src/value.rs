@@ -443,7 +443,7 @@ fn offer_members(types: &Types, at: TypeRef, near: &mut Nearest<'_>, depth: usiz
 pub(crate) fn step_of(types: &Types, to: TypeRef) -> Result<u64, ErrorKind> {
     match *types.resolve(to)?.1 {
         Type::Void | Type::Func { .. } => Ok(1),
-        _ => Ok(types.size_of(to)?),
+        _ => Ok(types.exact_size_of(to)?),
     }
 }
 

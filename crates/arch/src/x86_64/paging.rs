@@ -130,6 +130,12 @@ enum Entry {
     Swapped,
 }
 
+/// What an entry with contents that is not present says: the kernel's own pages are not swapped, but taken away
+/// (its initial data, once it is freed).
+const fn absent(at: VirtAddr, level: &'static str) -> FaultKind {
+    if at.0 >> 63 == 1 { FaultKind::NotMapped(level) } else { FaultKind::Swapped }
+}
+
 impl PageTables {
     /// Tables without memory encryption.
     #[must_use]
@@ -189,7 +195,7 @@ impl PageTables {
                 }
                 Entry::Table(next) => table = next,
                 Entry::Empty => return Err(FaultKind::NotMapped(level)),
-                Entry::Swapped => return Err(FaultKind::Swapped),
+                Entry::Swapped => return Err(absent(at, level)),
             }
         }
         Err(FaultKind::NotMapped("PTE"))
@@ -386,7 +392,7 @@ impl KernelMap {
                 self.pages.put(page_key, page.0 | IS_LEAF);
                 Ok((page.add(at.page_offset()), 0x1000 - at.page_offset()))
             }
-            Entry::Swapped => Err(fault(FaultKind::Swapped)),
+            Entry::Swapped => Err(fault(absent(at, "PTE"))),
             _ => Err(fault(FaultKind::NotMapped("PTE"))),
         }
     }

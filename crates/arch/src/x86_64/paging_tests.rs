@@ -3,6 +3,7 @@ use crate::x86_64::testmem::TestMem;
 use base::Gap;
 
 const KERNEL: u64 = 0xffff_8880_0000_0000;
+const USER: u64 = 0x7f00_0000_3000;
 
 fn map(levels: u8) -> (TestMem, PageTables) {
     let mut mem = TestMem::new(0x60_0000, 0x2000);
@@ -36,6 +37,7 @@ fn both_depths_read_across_pages() {
 fn faults_say_what_and_where() {
     let (mut mem, tables) = map(4);
     mem.map(0x1000, 4, KERNEL + 0x3000, 12, 0x0123_4600);
+    mem.map(0x1000, 4, USER, 12, 0x0123_4600);
     mem.excluded = Some(0x10_3000);
     let space = KernelMap::new(Arc::new(mem), tables);
     let kind = |at: u64| space.u8(VirtAddr(at)).unwrap_err().kind;
@@ -43,7 +45,9 @@ fn faults_say_what_and_where() {
     assert_eq!(kind(KERNEL + 0x40_0000), FaultKind::NotMapped("PMD"));
     assert_eq!(kind(0), FaultKind::NotMapped("PGD"));
     assert_eq!(kind(0xdead_0000_0000_0100), FaultKind::NonCanonical);
-    assert_eq!(kind(KERNEL + 0x3000), FaultKind::Swapped);
+    assert_eq!(kind(USER), FaultKind::Swapped);
+    // the kernel swaps none of its own pages
+    assert_eq!(kind(KERNEL + 0x3000), FaultKind::NotMapped("PTE"));
     let fault = space.u64(VirtAddr(KERNEL + 0xffc)).unwrap_err();
     assert_eq!(fault.at, VirtAddr(KERNEL + 0x1000));
     assert!(

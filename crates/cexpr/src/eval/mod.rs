@@ -116,7 +116,7 @@ impl<'s> Evaluator<'s> {
     fn size(&self, ty: TypeRef, span: Span) -> Result<Value, ExprError> {
         let size = match &*self.types.resolve(ty).at(span)?.1 {
             Type::Void | Type::Func { .. } => 1, // as gcc and gdb have it
-            _ => self.types.size_of(ty).at(span)?,
+            _ => self.types.exact_size_of(ty).at(span)?,
         };
         Ok(Value::ulong(self.types, size))
     }

@@ -243,6 +243,11 @@ pub enum TypeError {
     /// The type has no size (void, a function, a declaration without a definition).
     #[error("{0} has no size")]
     NoSize(String),
+    /// Only some members are known ([`TypeSource::is_guess`]).
+    #[error(
+        "the size of {0} is not known: its members are inferred from the kernel's data; a vmlinux tells it"
+    )]
+    Inferred(String),
     /// Typedefs or arrays nested without end.
     #[error("type nests deeper than {0} levels")]
     TooDeep(usize),

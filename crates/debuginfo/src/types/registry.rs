@@ -277,6 +277,15 @@ impl Types {
         self.size_at(at, 0)
     }
 
+    /// The size for arithmetic: that of a struct of which only some members are known is an error.
+    pub fn exact_size_of(&self, at: TypeRef) -> Result<u64, TypeError> {
+        let (resolved, ty) = self.resolve(at)?;
+        if self.is_guess(resolved) && matches!(&*ty, Type::Compound { .. }) {
+            return Err(TypeError::Inferred(self.name(resolved)));
+        }
+        self.size_of(at)
+    }
+
     fn size_at(&self, at: TypeRef, depth: usize) -> Result<u64, TypeError> {
         if depth > MAX_DEPTH {
             return Err(TypeError::TooDeep(MAX_DEPTH));

@@ -230,5 +230,9 @@ mod tests {
         let b = types.find(Space::Struct, "b")[0];
         let x = types.member(b, "x").unwrap().unwrap();
         assert_eq!(types.size_of(types.member(x.ty, "y").unwrap().unwrap().ty).unwrap(), 4);
+        // where the last known member ends says nothing of the size
+        let size = types.exact_size_of(ty).unwrap_err().to_string();
+        assert!(size.starts_with("the size of struct task_struct is not known"), "{size}");
+        assert_eq!(types.exact_size_of(sp.ty).unwrap(), 8);
     }
 }
