@@ -64,9 +64,18 @@ pub(crate) fn say(line: fmt::Arguments<'_>) {
 }
 
 /// A command line: the program and its arguments.
+///
+/// What `cargo run` told this program about its own crate is not passed on: build scripts that look at it (`ring`'s)
+/// would run again, and all that uses them would be built again.
 pub(crate) fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).env("LC_ALL", "C");
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
+            command.env_remove(&*name);
+        }
+    }
     command
 }
 

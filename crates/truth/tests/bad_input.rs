@@ -51,7 +51,7 @@ fn mistyped_names_get_those_that_are_near() {
             "list module.list -s modul.name -H modules",
             &["invalid structure name: modul (did you mean module"],
         ),
-        ("tree -t rbtre nosuch", &["invalid start argument"]),
+        ("tree -t rbtre nosuch", &["tree: no symbol \"nosuch\"\n  nosuch\n  ^^^^^^"]),
         ("waitq kaudit_wait", &["waitq: cannot resolve \"kaudit_wait\""]),
         ("strct task_struct", &["command not found: strct (did you mean struct"]),
         ("p zzqqx", &["p: no symbol \"zzqqx\"\n"]),
