@@ -17,6 +17,7 @@ pub mod mm;
 pub mod module;
 mod open;
 pub mod page;
+pub mod page_state;
 pub mod panic;
 pub mod path;
 mod placement;

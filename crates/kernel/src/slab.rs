@@ -23,7 +23,7 @@ bind! {
 }
 bind! {
     /// `struct page`
-    struct Page("page") { flags: "flags", compound_head: "compound_head", first_page: "first_page" }
+    struct Page("page") { flags: "flags", compound_head: "compound_head" | "compound_info", first_page: "first_page" }
 }
 
 /// The direct map's base: KASLR moves it (`page_offset_base`, 4.8), before it was fixed.
@@ -71,8 +71,7 @@ pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
     let pages = vmemmap_base(s);
     let page = pages.add((phys >> PAGE_SHIFT).wrapping_mul(page_size));
     let head = match b.compound_head.u64(s.mem(), page) {
-        Ok(word) if word & 1 == 1 => VirtAddr(word & !1),
-        Ok(_) => page,
+        Ok(word) => head_of(page, word),
         // before 4.4 (1d798ca3f164) tail pages pointed to the first one in another way
         Err(_) => {
             let tail = b.flags.u64(s.mem(), page).is_ok_and(|flags| is_tail(s, flags));
@@ -81,6 +80,17 @@ pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
     };
     let pfn = head.0.checked_sub(pages.0)? / page_size;
     (pfn <= end.0 >> PAGE_SHIFT).then_some((head, pfn))
+}
+
+/// The first page of the compound that a page is in, by its word: the first one's address with bit 0 set, or a mask that
+/// leads there from the page's own (7.1, where a `struct page` has a power of two bytes).
+const fn head_of(page: VirtAddr, word: u64) -> VirtAddr {
+    let rest = word & !1;
+    match (word & 1, rest.leading_ones() + rest.trailing_zeros()) {
+        (0, _) => page,
+        (_, 64) => VirtAddr(page.0 & rest),
+        _ => VirtAddr(rest),
+    }
 }
 
 /// True where the flags are of a compound's later page (`PG_tail`; before 4.4).
@@ -94,4 +104,21 @@ pub fn cache_of(s: &Session, at: VirtAddr) -> Option<&str> {
     let (page, _) = head_page(s, at)?;
     let cache = s.bind::<SlabPage>().cache.ptr(s.mem(), page).ok()?;
     cache_names(s).get(&cache).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_pages_lead_to_the_first_by_address_or_mask() {
+        let page = VirtAddr(0xffff_ea00_0000_13c0);
+        assert_eq!(head_of(page, 0), page);
+        assert_eq!(head_of(page, 0xffff_ea00_0000_1001), VirtAddr(0xffff_ea00_0000_1000));
+        // a mask of four pages of 64 bytes
+        assert_eq!(head_of(page, 0xffff_ffff_ffff_ff01), VirtAddr(0xffff_ea00_0000_1300));
+        assert_eq!(head_of(page, 0xffff_ffff_ffff_f001), VirtAddr(0xffff_ea00_0000_1000));
+        // the array's own first page is an address
+        assert_eq!(head_of(page, 0xffff_ea00_0000_0001), VirtAddr(0xffff_ea00_0000_0000));
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::condition::{operand_address, read, register_name};
 use crate::event::Class;
-use crate::judge::{described, non_canonical};
+use crate::judge::non_canonical;
 pub(crate) use crate::judge::{judge, poison};
 use crate::model::{Access, How, OperandRow};
 use crate::names::{Namer, shown};
@@ -208,8 +208,8 @@ fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &crate::names::Named) -> 
     {
         add(format!("the memory there now holds {now:#x}"));
     }
-    if let Some(object) = value.and_then(|v| crate::judge::object_at(namer.s, v)) {
-        add(described(namer.s, &object));
+    if let Some(text) = value.and_then(|v| crate::judge::target(namer.s, v)) {
+        add(text);
     }
     let commands = match held.as_ref().and_then(|h| h.memory) {
         Some(at) => vec![format!("rd {at:x}")],

@@ -5,6 +5,7 @@
 
 use base::VirtAddr;
 use kernel::Session;
+use kernel::page_state::{self, Use};
 use kernel::slub::{self, Object, Track};
 
 /// Values that the kernel writes into dead memory.
@@ -202,7 +203,7 @@ fn is_vmalloc(s: &Session, value: u64) -> bool {
     value.wrapping_sub(start) < size
 }
 
-/// What lies at an address: a symbol, a slab object.
+/// What lies at an address: a symbol, a slab object, a page of a kind that the kernel has written down.
 pub(crate) fn place(s: &Session, value: u64) -> Option<String> {
     if let Some(l) = s.locate(VirtAddr(value)) {
         let off = if l.offset == 0 { String::new() } else { format!("+{:#x}", l.offset) };
@@ -214,6 +215,53 @@ pub(crate) fn place(s: &Session, value: u64) -> Option<String> {
     object_at(s, value)
         .map(|o| described(s, &o))
         .or_else(|| kernel::slab::cache_of(s, VirtAddr(value)).map(|cache| format!("in slab cache {cache}")))
+        .or_else(|| page_use(s, value).and_then(|used| page_words(s, used)))
+}
+
+/// What the memory that a pointer leads to says against it or for it: its slab object, or a page that is no memory of
+/// the kernel's own objects. Nothing of a page that is merely in use.
+pub(crate) fn target(s: &Session, value: u64) -> Option<String> {
+    if let Some(object) = object_at(s, value) {
+        return Some(described(s, &object));
+    }
+    if s.locate(VirtAddr(value)).is_some() {
+        return None;
+    }
+    // what the kernel had before it had an allocator is reserved, and nothing is wrong with that
+    page_use(s, value).filter(|used| *used != Use::Reserved).and_then(|used| page_words(s, used))
+}
+
+/// What the page at an address is used for, where it is no slab's.
+fn page_use(s: &Session, value: u64) -> Option<Use> {
+    if is_guarded(s, value) || kernel::slab::cache_of(s, VirtAddr(value)).is_some() {
+        return None;
+    }
+    page_state::state_at(s, VirtAddr(value)).map(|state| state.used)
+}
+
+/// `in a free page (4 free pages from ff11000012344000)`
+fn page_words(s: &Session, used: Use) -> Option<String> {
+    let words = match used {
+        Use::Free { order: 0, .. } => "in a free page".into(),
+        Use::Free { first, order } => {
+            format!(
+                "in a free page ({} free pages from {:016x})",
+                1_u64 << order,
+                page_state::begin(s, first).0
+            )
+        }
+        Use::FreeOfCpu(cpu) => format!("in a free page (in CPU {cpu}'s list)"),
+        Use::Table => "in a page of page tables".into(),
+        Use::Broken => "in a page taken out of use after a memory error".into(),
+        Use::Reserved => "in a reserved page".into(),
+        Use::File { number, system, .. } if system.is_empty() => {
+            format!("in the page cache, of inode {number}")
+        }
+        Use::File { number, system, .. } => format!("in the page cache, of inode {number} of {system}"),
+        Use::Anonymous => "in a process's anonymous memory".into(),
+        Use::InUse => return None,
+    };
+    Some(words)
 }
 
 /// The slab object at an address. What the slab allocator's lists say of an object in KFENCE's pool is not so: its

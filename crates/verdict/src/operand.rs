@@ -1,6 +1,5 @@
 //! An operand of a comparison: its name, its value when the instruction to blame ran, and where that is.
 
-use crate::judge::described;
 use crate::model::{How, Object, OperandRow};
 use crate::names::{Named, Namer, shown};
 use crate::terms::wrapped;
@@ -78,8 +77,7 @@ fn register_side(
     detail.extend(Some(origin.to_owned()).filter(|o| !o.is_empty()));
     detail.extend(part.sym.and_then(|sym| passed(namer, sym)));
     let pointer = held.as_ref().map(|h| h.value).filter(|v| size == 8 && v >> 63 == 1);
-    let slab = pointer.and_then(|v| crate::judge::object_at(namer.s, v));
-    detail.extend(slab.map(|o| described(namer.s, &o)));
+    detail.extend(pointer.and_then(|v| crate::judge::target(namer.s, v)));
     let object = part.sym.and_then(|sym| object_of(namer, sym));
     let mut commands = show(held.as_ref(), size);
     if let (Some(o), true) = (&object, held.as_ref().is_some_and(|h| h.now)) {
