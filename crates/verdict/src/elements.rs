@@ -112,7 +112,7 @@ impl Namer<'_> {
 
     fn of_global_array(&self, ip: u64, at: i64, index: Sym, factor: u64, size: u64) -> Option<Member> {
         use debuginfo::types::Space;
-        let types = self.types();
+        let types = self.loaded_types();
         let l = self.s.locate(VirtAddr(at.cast_unsigned()))?;
         let name = l.symbol.name.to_owned();
         let ty = types.first(Some(&self.scope()), Space::Variable, &name)?;

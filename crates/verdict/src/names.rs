@@ -117,6 +117,16 @@ impl<'a> Namer<'a> {
         self.s.types()
     }
 
+    /// With those of the code's module.
+    pub(crate) fn loaded_types(&self) -> &'a Types {
+        if let Some(at) = &self.code.module
+            && let Some(m) = self.s.modules().iter().find(|m| m.name == *at)
+        {
+            let _ = self.s.load_module_types(m);
+        }
+        self.types()
+    }
+
     pub(crate) fn scope(&self) -> Scope {
         match &self.code.module {
             Some(m) => Scope::Module(m.as_str().into()),
@@ -135,12 +145,7 @@ impl<'a> Namer<'a> {
 
     /// The parameters of a function, by argument register.
     pub(crate) fn params_of(&self, function: &str, scope: &Scope) -> Option<Vec<(String, TypeRef)>> {
-        if let Some(at) = &self.code.module
-            && let Some(m) = self.s.modules().iter().find(|m| m.name == *at)
-        {
-            let _ = self.s.load_module_types(m);
-        }
-        let types = self.types();
+        let types = self.loaded_types();
         let all: Vec<TypeRef> = types
             .find_in(Some(scope), Space::Function, function)
             .into_iter()
@@ -264,19 +269,27 @@ impl<'a> Namer<'a> {
             .collect()
     }
 
-    pub(crate) fn return_type(&self, function: &str) -> Option<TypeRef> {
-        let types = self.types();
-        let ty = types.first(Some(&self.scope()), Space::Function, function)?;
-        match &*types.resolve(ty).ok()?.1 {
-            Type::Func { ret, .. } if !ret.is_void() => Some(*ret),
-            _ => None,
-        }
+    /// What a function of the kernel or a module returns; nothing where several of that name return different things.
+    pub(crate) fn return_type(&self, function: &str, module: Option<&str>) -> Option<TypeRef> {
+        let types = self.loaded_types();
+        let scope = module.map_or(Scope::Kernel, |m| Scope::Module(m.into()));
+        let mut all = types
+            .find_in(Some(&scope), Space::Function, function)
+            .into_iter()
+            .filter(|ty| types.source(ty.source).is_some_and(|src| src.scope() == scope))
+            .filter_map(|ty| match &*types.resolve(ty).ok()?.1 {
+                Type::Func { ret, .. } => Some(*ret),
+                _ => None,
+            });
+        let first = all.next()?;
+        let said = types.name(first);
+        (!first.is_void() && all.all(|ty| types.name(ty) == said)).then_some(first)
     }
 
     /// A global variable, or a member of one.
     pub(crate) fn global(&self, at: u64, size: u64) -> Option<Named> {
         let l = self.s.locate(VirtAddr(at))?;
-        let types = self.types();
+        let types = self.loaded_types();
         let name = l.symbol.name.to_owned();
         let ty = types.first(Some(&self.scope()), Space::Variable, &name);
         let named = |text, ty| Named { text, ty, how: How::Table, origin: "a global variable".into() };

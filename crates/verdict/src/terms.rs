@@ -315,13 +315,14 @@ impl Namer<'_> {
 
     fn returned(&self, call: u64) -> Option<Named> {
         let target = self.code.function.target(call)?;
-        let callee = self.s.locate(VirtAddr(target)).filter(|l| l.offset == 0)?.symbol.name.to_owned();
+        let symbol = self.s.locate(VirtAddr(target)).filter(|l| l.offset == 0)?.symbol;
+        let callee = symbol.name;
         if callee.contains("_thunk_") || callee.starts_with("__SCT") {
             return None;
         }
         Some(Named {
             text: format!("{callee}()"),
-            ty: self.return_type(&callee),
+            ty: self.return_type(callee, symbol.module),
             how: How::Decoded,
             origin: format!("returned by the call at {}", self.code.offset(call)),
         })
@@ -330,7 +331,7 @@ impl Namer<'_> {
     /// The type of `&variable`.
     fn pointer_to_global(&self, name: &str) -> Option<TypeRef> {
         use debuginfo::types::Space;
-        let ty = self.types().first(Some(&self.scope()), Space::Variable, name)?;
+        let ty = self.loaded_types().first(Some(&self.scope()), Space::Variable, name)?;
         Some(self.types().pointer_to(ty))
     }
 }
