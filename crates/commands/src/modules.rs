@@ -23,7 +23,8 @@ impl Command for Mod {
         "Shows the loaded modules: the address of struct module, name, base address, size, and the file whose \
          debugging data is in use. The symbols and, where the kernel has BTF, the types of modules come from the \
          dump itself and need no file; a file adds lines, local variables and inlined calls. Files that lie where \
-         distributions put them are found and checked by build id without being asked for."
+         distributions put them are found and checked by build id without being asked for; where the dump tells \
+         no build id, by the places of their symbols."
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {
@@ -131,7 +132,11 @@ fn named<'s>(s: &'s Session, name: &str) -> Result<&'s Module, CommandError> {
 fn found(s: &Session, m: &Module) -> Option<String> {
     match s.find_module_file(m) {
         Some(_) => None,
-        None => Some(format!("cannot find or load object file for {} module", m.name)),
+        None => {
+            let refused: Vec<String> =
+                s.module_files_refused(m).into_iter().map(|why| format!("\n  {why}")).collect();
+            Some(format!("cannot find or load object file for {} module{}", m.name, refused.concat()))
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl DebugFile {
         let place = Placement::new(s.module_sections(m, &object).unwrap_or_default());
         let cfi = OnceLock::new();
         let scope = Scope::Module(m.name.as_str().into());
-        Arc::new(match DwarfFile::open(Arc::clone(&object), &place) {
+        let elsewhere = |name: &str, id: &[u8]| s.opened().finder.as_ref()?.supplement(name, id);
+        Arc::new(match DwarfFile::open_with(Arc::clone(&object), &place, &elsewhere) {
             Ok(dwarf) => {
                 let dwarf = Arc::new(dwarf);
                 let source = s.types().add(|id| Ok::<_, ()>(dwarf.source(id, scope))).ok();
@@ -104,10 +105,9 @@ impl Session {
             .named_files(m)
             .find_map(|path| self.check_module_file(m, path).ok())
             .or_else(|| {
-                let id = self.module_build_id(m);
-                // without the dump's id any file of the name would do, and could be of another build
-                let finder = self.opened().finder.as_ref().filter(|_| id.is_some())?;
-                finder.module_among(&m.name, id.as_deref(), &|| self.module_build_ids()).found.map(|f| f.file)
+                let Some(id) = self.module_build_id(m) else { return self.proven_file(m).ok() };
+                let finder = self.opened().finder.as_ref()?;
+                finder.module_among(&m.name, Some(&id), &|| self.module_build_ids()).found.map(|f| f.file)
             })
             .map(|object| DebugFile::of_module(self, m, object));
         self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, found.clone());
@@ -123,8 +123,66 @@ impl Session {
         if let Some(path) = self.named_files(m).find(|path| self.check_module_file(m, path).is_ok()) {
             return Some(path.clone());
         }
-        let id = self.module_build_id(m)?;
+        let Some(id) = self.module_build_id(m) else {
+            return self.proven_file(m).ok().map(|file| file.path().to_owned());
+        };
         self.opened().finder.as_ref()?.module_at_hand(&m.name, Some(&id)).found.map(|f| f.path)
+    }
+
+    /// Why the files that have the module's name and lie where debug files do were not taken, where the dump does
+    /// not tell the module's build id.
+    #[must_use]
+    pub fn module_files_refused(&self, m: &Module) -> Vec<String> {
+        match self.module_build_id(m) {
+            Some(_) => Vec::new(),
+            None => self.proven_file(m).err().unwrap_or_default(),
+        }
+    }
+
+    /// A module's file that nobody named, where the dump does not tell the build id: it must be of this kernel by
+    /// its own words, and so many of its symbols must be at the dump's places that it is of no other build. Else why
+    /// those that have the name were not taken.
+    fn proven_file(&self, m: &Module) -> std::result::Result<ObjectFile, Vec<String>> {
+        let Some(finder) = self.opened().finder.as_ref() else { return Err(Vec::new()) };
+        let mut refused = Vec::new();
+        for path in finder.module_files(&m.name) {
+            match self.prove(m, &path) {
+                Ok(object) => return Ok(object),
+                Err(e) => refused.push(e.to_string()),
+            }
+        }
+        Err(refused)
+    }
+
+    fn prove(&self, m: &Module, path: &Path) -> Result<ObjectFile> {
+        let object = self.check_module_file(m, path)?;
+        let unproven = |why: String| {
+            let name = &m.name;
+            KernelError::Open(format!(
+                "{}: not proven to be the module's in the dump: {why}; \"mod -s {name} FILE\" takes it all the same",
+                path.display()
+            ))
+        };
+        if object.header(".debug_info").is_none_or(|s| s.is_nobits()) {
+            return Err(KernelError::Open(format!("{}: has no debug information", path.display())));
+        }
+        let release = self.opened().release().unwrap_or_default();
+        match modinfo(&object, b"vermagic=") {
+            Some(magic) if magic.split(' ').next() != Some(release.as_str()) => {
+                return Err(unproven(format!("it is for kernel {:?}", magic.trim_end())));
+            }
+            _ => {}
+        }
+        let same_source = m.srcversion.is_some() && modinfo(&object, b"srcversion=") == m.srcversion;
+        let of = |s: &Symbol<'_>| s.module == Some(m.name.as_str());
+        let symbols = self.module_symbols().iter().filter(of).map(|s| (s.name, s.addr.0));
+        match placement::proof(&object, symbols) {
+            Ok(agreeing) if agreeing >= PROOF || (same_source && agreeing != 0) => Ok(object),
+            Ok(agreeing) => Err(unproven(format!(
+                "neither build id nor source version is known, and only {agreeing} symbols can be compared, where {PROOF} would prove it"
+            ))),
+            Err(e) => Err(unproven(format!("{} {} is not the dump's {}", e.what, e.file, e.dump))),
+        }
     }
 
     /// Names and build ids of all modules whose build ids the dump tells.
@@ -173,7 +231,7 @@ impl Session {
             (Some(_), Some(_)) => {}
             // without build ids the checksum of the module's source tells builds apart, where modules have one
             _ => {
-                if let (Some(file), Some(dump)) = (srcversion(&object), &m.srcversion)
+                if let (Some(file), Some(dump)) = (modinfo(&object, b"srcversion="), &m.srcversion)
                     && file != *dump
                 {
                     return Err(wrong("srcversion", file, dump.clone()));
@@ -255,10 +313,13 @@ impl Session {
     }
 }
 
-/// `srcversion` of `.modinfo`, which is a row of `name=value` strings.
-fn srcversion(object: &ObjectFile) -> Option<String> {
+/// Symbols at the same offsets in a file and in the dump that show them to be of one build.
+const PROOF: usize = 8;
+
+/// A value of `.modinfo`, which is a row of `name=value` strings.
+fn modinfo(object: &ObjectFile, name: &[u8]) -> Option<String> {
     let info = object.section(".modinfo").ok()??;
-    let value = info.split(|b| *b == 0).find_map(|line| line.strip_prefix(b"srcversion="))?;
+    let value = info.split(|b| *b == 0).find_map(|line| line.strip_prefix(name))?;
     Some(String::from_utf8_lossy(value).into_owned())
 }
 

@@ -37,7 +37,15 @@ pub(crate) fn sections<'a>(
     file: &ObjectFile,
     dump: impl Iterator<Item = (&'a str, u64)>,
 ) -> Result<Vec<(String, u64)>, Elsewhere> {
-    agree(symbols(file), dump)
+    agree(symbols(file), dump).map(|(sections, _)| sections)
+}
+
+/// How many symbols, at different places, of the file and of the dump agree.
+pub(crate) fn proof<'a>(
+    file: &ObjectFile,
+    dump: impl Iterator<Item = (&'a str, u64)>,
+) -> Result<usize, Elsewhere> {
+    agree(symbols(file), dump).map(|(_, places)| places)
 }
 
 /// What comes once under its name; of names that occur repeatedly nobody knows which is which.
@@ -52,7 +60,7 @@ fn once<'a, T>(all: impl Iterator<Item = (&'a [u8], T)>) -> FxHashMap<&'a [u8], 
 fn agree<'f, 'd>(
     file: impl Iterator<Item = (&'f [u8], &'f str, u64)>,
     dump: impl Iterator<Item = (&'d str, u64)>,
-) -> Result<Vec<(String, u64)>, Elsewhere> {
+) -> Result<(Vec<(String, u64)>, usize), Elsewhere> {
     let dump = once(dump.map(|(name, at)| (name.as_bytes(), at)));
     let file = once(file.map(|(name, section, offset)| (name, (section, offset))));
     let fewer = file.len().min(dump.len());
@@ -72,6 +80,9 @@ fn agree<'f, 'd>(
         });
     }
     let mut bases: FxHashMap<&str, u64> = FxHashMap::default();
+    let mut places: Vec<u64> = pairs.iter().map(|&(_, _, _, at)| at).collect();
+    places.sort_unstable();
+    places.dedup();
     for (name, section, offset, at) in pairs {
         let base = *bases.entry(section).or_insert_with(|| at.wrapping_sub(offset));
         let wanted = base.wrapping_add(offset);
@@ -84,7 +95,9 @@ fn agree<'f, 'd>(
             });
         }
     }
-    Ok(bases.into_iter().map(|(section, base)| (section.to_owned(), base)).collect())
+    // the first of a section says only where the section is
+    let compared = places.len().saturating_sub(bases.len());
+    Ok((bases.into_iter().map(|(section, base)| (section.to_owned(), base)).collect(), compared))
 }
 
 #[cfg(test)]
@@ -108,10 +121,11 @@ mod tests {
     fn symbols_tell_where_sections_are() {
         let dump =
             [("first", TEXT + 0x10), ("second", TEXT + 0x80), ("twice", TEXT), ("item", TEXT + 0x3008)];
-        let mut found = agree(file(), dump.into_iter()).unwrap();
+        let (mut found, compared) = agree(file(), dump.into_iter()).unwrap();
         found.sort();
+        assert_eq!(compared, 1, "one of .text stands at its distance from another");
         assert_eq!(found, [(".data".to_owned(), TEXT + 0x3000), (".text".to_owned(), TEXT)]);
-        assert!(agree(file(), std::iter::empty()).unwrap().is_empty());
+        assert!(agree(file(), std::iter::empty()).unwrap().0.is_empty());
     }
 
     #[test]
@@ -124,6 +138,6 @@ mod tests {
         assert_eq!(agree(file(), other.into_iter()).unwrap_err().file, "(1 in common)");
         // repeated names say nothing
         let repeated = [("first", TEXT + 0x10), ("second", TEXT), ("second", TEXT + 0x80)];
-        assert_eq!(agree(file(), repeated.into_iter()).unwrap(), [(".text".to_owned(), TEXT)]);
+        assert_eq!(agree(file(), repeated.into_iter()).unwrap(), (vec![(".text".to_owned(), TEXT)], 0));
     }
 }

@@ -51,7 +51,10 @@ pub(crate) fn load(s: &Session) -> Loaded {
     }
     // after BTF: it answers what BTF does not know, and all where there is none
     if let Some(file) = s.vmlinux() {
-        let opened = DwarfFile::open(Arc::clone(file), &Placement::slid(s.boot().kaslr_offset));
+        let opened =
+            DwarfFile::open_with(Arc::clone(file), &Placement::slid(s.boot().kaslr_offset), &|name, id| {
+                s.opened().finder.as_ref()?.supplement(name, id)
+            });
         out.problems.extend(opened.as_ref().err().map(ToString::to_string));
         out.dwarf = Some(opened.map_err(|e| e.to_string()).map(|dwarf| {
             let dwarf = Arc::new(dwarf);

@@ -6,6 +6,7 @@ use super::supplement::Link;
 use super::units::Context;
 use crate::elf::{ElfError, ObjectFile, Placement};
 use gimli::SectionId;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 /// DWARF that cannot be used.
@@ -137,11 +138,24 @@ impl DwarfFile {
     /// # Errors
     /// When there is none, or its sections cannot be read, or what dwz took out is nowhere.
     pub fn open(object: Arc<ObjectFile>, place: &Placement) -> Result<Self, DwarfError> {
+        Self::open_with(object, place, &|_, _| None)
+    }
+
+    /// As [`Self::open`]; `elsewhere` gets what dwz took out, by its name and build id, where it is in none of the
+    /// usual places.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with(
+        object: Arc<ObjectFile>,
+        place: &Placement,
+        elsewhere: &dyn Fn(&str, &[u8]) -> Option<PathBuf>,
+    ) -> Result<Self, DwarfError> {
         let name = object.path().display().to_string();
         if object.section(".debug_info")?.unwrap_or_default().is_empty() {
             return Err(DwarfError::NoDwarf(name));
         }
-        let supplement = Link::of(&object).map(|link| link.find(&object)).transpose()?;
+        let supplement = Link::of(&object).map(|link| link.find(&object, elsewhere)).transpose()?;
         let slide = if object.has_relocations() { 0 } else { place.slide() };
         Sections::check(&object, supplement.as_ref())?;
         Ok(Self { cell: OnceLock::new(), object, supplement, place: place.clone(), name, slide })

@@ -74,13 +74,19 @@ impl Link {
         out
     }
 
-    /// The file, wherever it is on this machine.
-    pub(super) fn find(&self, object: &ObjectFile) -> Result<Arc<ObjectFile>, DwarfError> {
+    /// The file, wherever it is on this machine; else as `elsewhere` gets it.
+    pub(super) fn find(
+        &self,
+        object: &ObjectFile,
+        elsewhere: &dyn Fn(&str, &[u8]) -> Option<PathBuf>,
+    ) -> Result<Arc<ObjectFile>, DwarfError> {
         let places = self.places(object.path());
-        let found = places.iter().filter(|place| place.is_file()).find_map(|place| {
+        let check = |place: &PathBuf| {
             let candidate = ObjectFile::open(place).ok()?;
             self.is_of(&candidate).then(|| Arc::new(candidate))
-        });
+        };
+        let here = places.iter().filter(|place| place.is_file()).find_map(check);
+        let found = here.or_else(|| elsewhere(&self.name, &self.id).and_then(|place| check(&place)));
         found.ok_or_else(|| DwarfError::NoSupplement {
             file: object.path().display().to_string(),
             wanted: self.name.clone(),
@@ -146,13 +152,15 @@ mod tests {
                 write(dir.path(), "usr/lib/debug/boot/vmlinux", &[(".gnu_debugaltlink", link(name, &ID))]);
             let wanted = Link::of(&file).unwrap();
             assert_eq!((wanted.name.as_str(), &wanted.id[..]), (name, &ID[..]));
-            let error = wanted.find(&file).unwrap_err().to_string();
+            let error = wanted.find(&file, &|_, _| None).unwrap_err().to_string();
             assert!(error.contains("common") && error.contains("ab010203"), "{error}");
             // another build under the name
             write(dir.path(), place, &[(".note.gnu.build-id", note(&[9; 4])), (".debug_info", vec![0])]);
-            assert!(wanted.find(&file).is_err(), "{place}");
+            assert!(wanted.find(&file, &|_, _| None).is_err(), "{place}");
+            let wrong = dir.path().join(place);
+            assert!(wanted.find(&file, &|_, _| Some(wrong.clone())).is_err(), "{place}");
             write(dir.path(), place, &[(".note.gnu.build-id", note(&ID)), (".debug_info", vec![0])]);
-            let found = wanted.find(&file).unwrap();
+            let found = wanted.find(&file, &|_, _| None).unwrap();
             assert_eq!(found.build_id(), Some(&ID[..]), "{place}");
         }
     }
@@ -162,12 +170,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = write(dir.path(), "vmlinux", &[(".debug_sup", standard(0, "common", &ID))]);
         let wanted = Link::of(&file).unwrap();
-        assert!(wanted.find(&file).is_err());
+        assert!(wanted.find(&file, &|_, _| None).is_err());
         let common = write(dir.path(), "common", &[(".debug_sup", standard(1, "", &ID))]);
         assert_eq!(Link::of(&common), None, "it needs none itself");
-        assert_eq!(wanted.find(&file).unwrap().path(), dir.path().join("common"));
+        assert_eq!(wanted.find(&file, &|_, _| None).unwrap().path(), dir.path().join("common"));
         for cut in 0..12 {
             assert!(debug_sup(&standard(0, "common", &ID)[..cut]).is_none());
         }
+    }
+
+    #[test]
+    fn it_is_got_where_it_is_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "../../.dwz/common";
+        let file = write(dir.path(), "a/vmlinux", &[(".gnu_debugaltlink", link(name, &ID))]);
+        let got = write(
+            dir.path(),
+            "unpacked/debuginfo",
+            &[(".note.gnu.build-id", note(&ID)), (".debug_info", vec![0])],
+        );
+        let elsewhere = |asked: &str, id: &[u8]| {
+            assert_eq!((asked, id), (name, &ID[..]));
+            Some(got.path().to_owned())
+        };
+        let found = Link::of(&file).unwrap().find(&file, &elsewhere).unwrap();
+        assert_eq!(found.path(), got.path());
     }
 }

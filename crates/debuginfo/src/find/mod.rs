@@ -288,6 +288,25 @@ impl Finder {
         take_first(self.module_places(name, build_id), build_id)
     }
 
+    /// All files that may be a module's by their names; which of them is, the caller has to find out.
+    pub fn module_files(&self, name: &str) -> impl Iterator<Item = PathBuf> + use<> {
+        let mut seen = std::collections::HashSet::new();
+        let places = self.module_places(name, None).into_iter();
+        places.filter(move |path| path.is_file() && seen.insert(path.clone()))
+    }
+
+    /// Gets the file in which dwz keeps what debug files have in common: out of packages, else from servers. It is
+    /// called so in the files that need it, or by its build id.
+    #[must_use]
+    pub fn supplement(&self, name: &str, build_id: &[u8]) -> Option<PathBuf> {
+        let mut tried = Vec::new();
+        let unpacked = self.packages.supplement(name, build_id, &mut tried);
+        unpacked.or_else(|| {
+            let servers = self.servers.as_ref()?;
+            servers.fetch(build_id, &Artifact::DebugInfo, &self.packages.watch).ok()
+        })
+    }
+
     /// Notes that a file of the cache is in use.
     fn used(&self, search: &Search) {
         if let Some(found) = search.found.as_ref().filter(|f| f.path.starts_with(&self.packages.cache)) {

@@ -86,6 +86,20 @@ impl Packages {
         any
     }
 
+    /// Unpacks what dwz took out of debug files, by the name that those have for it; where it is unpacked already.
+    pub(super) fn supplement(&self, name: &str, build_id: &[u8], tried: &mut Vec<Tried>) -> Option<PathBuf> {
+        let place = self.place(build_id);
+        if place.is_file() {
+            cache::touch(&place);
+            return Some(place);
+        }
+        let base = name.rsplit('/').next().unwrap_or(name);
+        let called = |path: &str| path.rsplit('/').next() == Some(base) || path.contains("/.dwz/");
+        let ids = [build_id.to_vec()];
+        let wanted = Wanted { name: &called, ids: &ids, any: false };
+        self.files.iter().find_map(|package| self.take(package, wanted, tried).pop())
+    }
+
     /// Where the file of a build is kept.
     fn place(&self, id: &[u8]) -> PathBuf {
         self.cache.join("debug").join(hex(id)).join("debuginfo")

@@ -165,6 +165,26 @@ fn a_package_of_another_build_is_read_once_too() {
 }
 
 #[test]
+fn what_dwz_took_out_is_in_the_package() {
+    let root = tempfile::tempdir().unwrap();
+    let mut members = members();
+    members.push(("./usr/lib/debug/.dwz/kernel-6.1", object(b"COMMON", true)));
+    members.push(("./usr/lib/debug/.dwz/other", object(b"OTHER", true)));
+    for name in ["a.deb", "a.rpm"] {
+        let path = package(root.path(), name, &members);
+        let finder = Finder::under(root.path(), "6.1").with_package(&path);
+        assert!(finder.vmlinux(Some(KERNEL)).found.is_some());
+        let got = finder.supplement("../../.dwz/kernel-6.1", b"COMMON").unwrap();
+        assert_eq!(ObjectFile::open(&got).unwrap().build_id(), Some(&b"COMMON"[..]), "{name}");
+        // by its id, whatever it is called
+        let got = finder.supplement("/usr/lib/debug/.dwz/renamed", b"OTHER").unwrap();
+        assert_eq!(ObjectFile::open(&got).unwrap().build_id(), Some(&b"OTHER"[..]), "{name}");
+        assert_eq!(finder.supplement("kernel-6.1", b"MINE"), None);
+        std::fs::remove_dir_all(root.path().join("var")).unwrap();
+    }
+}
+
+#[test]
 fn damaged_packages_are_said_and_others_still_looked_in() {
     let root = tempfile::tempdir().unwrap();
     let good = package(root.path(), "good.deb", &members());
