@@ -189,7 +189,10 @@ fn named(command: &str, scope: &SessionScope<'_>, name: &str) -> Result<TypeRef,
                 format_args!("invalid structure name: {name} (did you mean {near}?)"),
             )
         }
-        _ => CommandError::failed(command, format_args!("invalid structure name: {name}")),
+        _ => {
+            let hint = values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default();
+            CommandError::failed(command, format_args!("invalid structure name: {name}{hint}"))
+        }
     })
 }
 
@@ -204,8 +207,10 @@ pub(crate) fn offset(
         let invalid = |why: &dyn std::fmt::Display| {
             CommandError::failed(command, format_args!("invalid {option} argument: {word}: {why}"))
         };
-        let ty =
-            named(command, scope, name).map_err(|_| invalid(&format_args!("there is no struct {name}")))?;
+        let ty = named(command, scope, name).map_err(|_| {
+            let hint = values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default();
+            invalid(&format_args!("there is no struct {name}{hint}"))
+        })?;
         let path = MemberPath::parse(member).map_err(|e| invalid(&e))?;
         let found = path.locate(scope.types(), ty).map_err(|e| invalid(&e))?;
         return Ok(found.bit_offset / 8);

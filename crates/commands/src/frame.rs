@@ -203,8 +203,11 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
             line = line.text("  (inlined ").field("inlined", code.function.to_string()).text(")");
         }
         record.line(line);
-        if !shown_text && let Some(text) = source::line(s, &place.file, place.line) {
+        if !shown_text && let Some((text, caveat)) = source::line(s, &place.file, place.line) {
             record.line(text);
+            if let Some(caveat) = caveat {
+                record.warning(format!("frame: {caveat}"));
+            }
         }
         shown_text = true;
     }

@@ -167,7 +167,8 @@ impl Asked<'_, '_> {
             }
         }
         let expression = if spec.is_some() { name } else { self.text };
-        let value = values::eval(self.scope, expression).map_err(|e| values::wrong("p", expression, &e))?;
+        let value = values::eval(self.scope, expression)
+            .map_err(|e| values::wrong_in(self.s, "p", expression, &e))?;
         if let Some(Caveat::PerCpu(name) | Caveat::NoType(name)) = &value.caveat
             && **name == *expression
             && self.scope.symbol(expression).first().is_some_and(|symbol| symbol.per_cpu)
@@ -188,7 +189,15 @@ impl Asked<'_, '_> {
             "" => vec![tasks::context(self.cx, "p")?.cpu],
             spec => tasks::cpus(self.s, "p", spec)?,
         };
-        let base = values::eval(self.scope, name).map_err(|e| values::wrong("p", name, &e))?;
+        let base = values::eval(self.scope, name).map_err(|e| values::wrong_in(self.s, "p", name, &e))?;
+        if let Some(Caveat::NoType(_)) = &base.caveat {
+            // its plain address is nobody's: the cast is of one CPU's
+            let cpu = cpus.first().copied().unwrap_or(0);
+            let why = format_args!(
+                "'{name}' has unknown type; cast it to its declared type, as in *(int *)per_cpu_ptr(&{name}, {cpu})"
+            );
+            return Err(CommandError::failed("p", why));
+        }
         let Some(at) = base.address() else { return Ok(Vec::new()) };
         cpus.into_iter()
             .map(|cpu| {

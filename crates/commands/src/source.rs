@@ -40,11 +40,13 @@ pub(crate) fn rows(text: &SourceText, range: RangeInclusive<u32>, mark: Option<u
     text.lines(range).map(row).collect()
 }
 
-/// The line with its number, as gdb shows where a frame stands; nothing where the text is not at hand.
-pub(crate) fn line(s: &Session, file: &str, number: u32) -> Option<Line> {
+/// The line with its number, as gdb shows where a frame stands, and why it may not be the one that was compiled;
+/// nothing where the text is not at hand.
+pub(crate) fn line(s: &Session, file: &str, number: u32) -> Option<(Line, Option<String>)> {
     let text = s.source_text(file, Effort::Quick).ok()?;
     let line = text.line(number)?;
-    Some(Line::new().field("source_line", number).text("\t").field("source_text", line.to_owned()))
+    let shown = Line::new().field("source_line", number).text("\t").field("source_text", line.to_owned());
+    Some((shown, text.caveat.as_ref().map(|caveat| format!("{}: {caveat}", text.from))))
 }
 
 /// What gdb's `list` is asked for.

@@ -204,7 +204,7 @@ impl Ask<'_> {
             path.iter().for_each(|slot| {
                 let _ = write!(position, "/{slot}");
             });
-            let index = if self.show.hex() { Cell::hex_digits(index, 0) } else { Cell::from(index) };
+            // decimal with -x too, as crash has it
             let line = Line::new().text("  index: ").field("index", index);
             record.line(line.text("  position: ").field("position", position));
         } else {

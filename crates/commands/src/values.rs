@@ -137,9 +137,25 @@ pub(crate) fn type_named(scope: &SessionScope<'_>, text: &str) -> Result<TypeRef
 
 /// An error of an expression, with the expression and carets under what is wrong.
 pub(crate) fn wrong(command: &str, text: &str, error: &ExprError) -> CommandError {
-    let mark: String =
-        error.underline(text).lines().map(|line| format!("\n  {line}")).collect::<Vec<_>>().concat();
-    CommandError::failed(command, format_args!("{error}{mark}"))
+    CommandError::failed(command, format_args!("{error}{}", carets(error, text)))
+}
+
+/// As [`wrong`]; where a name is not known and none is like it, also what types the dump lacks.
+pub(crate) fn wrong_in(s: &Session, command: &str, text: &str, error: &ExprError) -> CommandError {
+    let unknown = matches!(&error.kind,
+        ErrorKind::UnknownName { near, .. } | ErrorKind::UnknownType { near, .. } if near.is_empty());
+    match untyped(s).filter(|_| unknown) {
+        Some(why) => {
+            let mark = carets(error, text);
+            CommandError::failed(command, format_args!("{error}; {why}{mark}"))
+        }
+        None => wrong(command, text, error),
+    }
+}
+
+/// The expression, and carets under what is wrong.
+fn carets(error: &ExprError, text: &str) -> String {
+    error.underline(text).lines().map(|line| format!("\n  {line}")).collect::<Vec<_>>().concat()
 }
 
 /// Adds text of several lines.
@@ -241,7 +257,7 @@ pub(crate) fn address(cx: &Cx<'_>, s: &Session, command: &str, word: &str) -> Re
     }
     let frame = frame(cx, s, word);
     let scope = scope(cx, s, frame.as_ref());
-    let value = eval(&scope, word).map_err(|e| wrong(command, word, &e))?;
+    let value = eval(&scope, word).map_err(|e| wrong_in(s, command, word, &e))?;
     let types = s.types();
     let is_pointer = value.is_pointer(types).unwrap_or(false);
     match value.address() {

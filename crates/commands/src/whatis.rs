@@ -146,7 +146,7 @@ fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool, all: bool) -> R
                 definition(s, ty, offsets, &mut report)?;
                 others(s, ty, offsets, all, &mut report)?;
             }
-            Err(other) => return Err(values::wrong("whatis", &text, better(&wrong, &other))),
+            Err(other) => return Err(values::wrong_in(s, "whatis", &text, better(&wrong, &other))),
         },
     }
     Ok(report)
@@ -172,7 +172,9 @@ fn ptype(cx: &Cx<'_>, s: &Session, text: &str, offsets: bool) -> Result<Report, 
     let ty = match values::eval_or_type(&scope, text) {
         Ok(Outcome::Type(ty)) => ty,
         Ok(Outcome::Value(value)) => value.ty,
-        Err(wrong) => values::type_named(&scope, text).map_err(|_| values::wrong("whatis", text, &wrong))?,
+        Err(wrong) => {
+            values::type_named(&scope, text).map_err(|_| values::wrong_in(s, "whatis", text, &wrong))?
+        }
     };
     let ty = types.resolve(ty).map_or(ty, |(at, _)| at);
     let options = LayoutOptions { offsets, ..LayoutOptions::default() };
