@@ -9,6 +9,7 @@ use crate::culprit::{self, Culprit};
 use crate::event::{Class, Event};
 use crate::model::{How, Statement, Verdict};
 use crate::names::Namer;
+use crate::printed::Printed;
 use crate::related;
 use crate::scene::Scene;
 use base::VirtAddr;
@@ -61,7 +62,12 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
     };
     let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
     let callers = c.frame.and_then(|n| scene.frames().get(n + 1..)).unwrap_or_default();
-    let namer = Namer::new(s, &code, &c.regs, cfa).with_callers(callers);
+    let mut namer = Namer::new(s, &code, &c.regs, cfa).with_callers(callers);
+    let line = event.and_then(|e| e.message.as_deref());
+    if let Some(printed) = line.and_then(|line| Printed::of(s, &code, c.pc.0, line)) {
+        v.evidence.extend(printed.told(&namer));
+        namer.printed = printed.values;
+    }
     let is_trap = entry.is_some()
         || matches!(v.class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
     if is_trap {

@@ -32,6 +32,7 @@ mod operand;
 mod origin;
 mod panic_text;
 mod path;
+mod printed;
 mod reach;
 mod related;
 mod rtmutex;

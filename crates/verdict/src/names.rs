@@ -6,7 +6,7 @@ use crate::model::How;
 use crate::path;
 use crate::terms::{arrow, pointed};
 use arch::Regs;
-use arch::slice::Mem;
+use arch::slice::{Mem, Sym};
 use base::{VirtAddr, VirtRead};
 use debuginfo::dwarf::{Caller, FrameAccess, Location};
 use debuginfo::types::{Encoding, Scope, Space, Type, TypeRef, Types};
@@ -65,6 +65,8 @@ pub(crate) struct Namer<'a> {
     /// How many calls lie between this function and the instruction to blame.
     pub(crate) level: usize,
     pub(crate) outer: OnceCell<Option<Box<Namer<'a>>>>,
+    /// Values that the kernel has printed.
+    pub(crate) printed: Vec<(Sym, u64)>,
     params: OnceCell<Option<Vec<(String, TypeRef)>>>,
     locals: RefCell<FxHashMap<u64, Rc<Vec<Local>>>>,
 }
@@ -102,6 +104,7 @@ impl<'a> Namer<'a> {
             callers: &[],
             level: 0,
             outer: OnceCell::new(),
+            printed: Vec::new(),
             params: OnceCell::new(),
             locals: RefCell::default(),
         }

@@ -1,5 +1,5 @@
 //! What a value of the data flow was when the instruction to blame ran: in a register, in a stack slot, in the
-//! caller's registers, computed, or read from memory as the dump has it.
+//! caller's registers, computed, printed by the kernel, or read from memory as the dump has it.
 //!
 //! **Invariant:** a value that memory holds in the dump and that the code had read earlier is told as such.
 
@@ -42,6 +42,9 @@ impl Namer<'_> {
         }
         if let Some(held) = self.kept(sym) {
             return Some(held);
+        }
+        if let Some((_, value)) = self.printed.iter().find(|(known, _)| *known == sym) {
+            return Some(Held { place: "printed by the warning".into(), ..Held::made(*value, false) });
         }
         let entry_sp = self.cfa.map(|cfa| cfa.wrapping_sub(8));
         match self.code.flow.expr(sym) {
