@@ -177,7 +177,12 @@ impl Asked<'_, '_> {
             return Ok(Vec::new());
         }
         value_checked(&value).map_err(|kind| {
-            values::wrong("p", expression, &kind.at(cexpr::Span { start: 0, end: expression.len() }))
+            values::wrong_in(
+                self.s,
+                "p",
+                expression,
+                &kind.at(cexpr::Span { start: 0, end: expression.len() }),
+            )
         })?;
         let is_symbol = is_name(expression) && !self.scope.symbol(expression).is_empty();
         let lead = if self.led && is_symbol { format!("{expression} = ") } else { String::new() };

@@ -140,17 +140,32 @@ pub(crate) fn wrong(command: &str, text: &str, error: &ExprError) -> CommandErro
     CommandError::failed(command, format_args!("{error}{}", carets(error, text)))
 }
 
-/// As [`wrong`]; where a name is not known and none is like it, also what types the dump lacks.
+/// As [`wrong`]; where a name is not known and none is like it, or a symbol has no type, also what types the dump
+/// lacks.
 pub(crate) fn wrong_in(s: &Session, command: &str, text: &str, error: &ExprError) -> CommandError {
-    let unknown = matches!(&error.kind,
-        ErrorKind::UnknownName { near, .. } | ErrorKind::UnknownType { near, .. } if near.is_empty());
-    match untyped(s).filter(|_| unknown) {
+    let hint = match &error.kind {
+        ErrorKind::UnknownName { near, .. } | ErrorKind::UnknownType { near, .. } if near.is_empty() => {
+            untyped(s)
+        }
+        ErrorKind::NoType(name) => untyped_module(s, name),
+        _ => None,
+    };
+    match hint {
         Some(why) => {
             let mark = carets(error, text);
             CommandError::failed(command, format_args!("{error}; {why}{mark}"))
         }
         None => wrong(command, text, error),
     }
+}
+
+/// The module that a symbol is of, where its types are not known.
+fn untyped_module(s: &Session, symbol: &str) -> Option<String> {
+    let name = s.named(symbol.rsplit(':').next()?).first()?.module?;
+    let module = s.modules().iter().find(|m| m.name == name)?;
+    s.module_debug_loaded(module)
+        .is_none()
+        .then(|| format!("or load the types of its module: \"mod -s {name} FILE\""))
 }
 
 /// The expression, and carets under what is wrong.
@@ -257,7 +272,7 @@ pub(crate) fn address(cx: &Cx<'_>, s: &Session, command: &str, word: &str) -> Re
     }
     let frame = frame(cx, s, word);
     let scope = scope(cx, s, frame.as_ref());
-    let value = eval(&scope, word).map_err(|e| wrong_in(s, command, word, &e))?;
+    let value = eval(&scope, word).map_err(|e| wrong(command, word, &e))?;
     let types = s.types();
     let is_pointer = value.is_pointer(types).unwrap_or(false);
     match value.address() {

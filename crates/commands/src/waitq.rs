@@ -64,8 +64,12 @@ impl Command for Waitq {
                 let offset = entries::offset("waitq", &SessionScope::new(s), "struct.member", member)?;
                 values::address(cx, s, "waitq", place)?.add(offset)
             }
-            [word] => values::address(cx, s, "waitq", word)
-                .map_err(|_| CommandError::failed("waitq", format_args!("cannot resolve \"{word}\"")))?,
+            [word] => values::address(cx, s, "waitq", word).map_err(|_| match word.split_once('.') {
+                Some((of, _)) => {
+                    CommandError::failed("waitq", format_args!("must supply an address for {of}"))
+                }
+                None => CommandError::failed("waitq", format_args!("cannot resolve \"{word}\"")),
+            })?,
             _ => return Err(CommandError::failed("waitq", "a wait queue is required")),
         };
         let name = words.last().copied().unwrap_or("");
