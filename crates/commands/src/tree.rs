@@ -197,14 +197,16 @@ impl Ask<'_> {
     }
 
     /// The entry's address, its index and position, its members.
-    fn entry(&self, value: u64, index: u64, path: &[u8], alone: &str) -> Record {
+    fn entry(&self, value: u64, index: u64, path: &[u8], kind: Kind) -> Record {
         let mut record = entries::head(VirtAddr(value));
         if self.position {
-            let mut position = if path.is_empty() { alone.to_owned() } else { "root".to_owned() };
+            let mut position = if path.is_empty() { "direct/0".to_owned() } else { "root".to_owned() };
             path.iter().for_each(|slot| {
                 let _ = write!(position, "/{slot}");
             });
-            // decimal with -x too, as crash has it
+            // crash heeds -x here for maple trees only
+            let hex = kind == Kind::Maple && self.show.hex();
+            let index = if hex { Cell::hex_digits(index, 0) } else { Cell::from(index) };
             let line = Line::new().text("  index: ").field("index", index);
             record.line(line.text("  position: ").field("position", position));
         } else {
@@ -229,7 +231,7 @@ impl Ask<'_> {
         let mut records = Vec::with_capacity(found.all.len());
         for e in &found.all {
             cx.cancel.check()?;
-            records.push(self.entry(e.value, e.index, &e.path, "direct/0"));
+            records.push(self.entry(e.value, e.index, &e.path, Kind::XArray));
         }
         report.list("entries", records);
         problems(report, &found.problems);
@@ -276,7 +278,7 @@ impl Ask<'_> {
                     }
                     if !nodes && !e.value.is_null() {
                         count += 1;
-                        let mut record = self.entry(e.value.0, count, path, "direct/0");
+                        let mut record = self.entry(e.value.0, count, path, Kind::Maple);
                         record.hidden("first", e.first);
                         record.hidden("last", e.last);
                         records.push(record);

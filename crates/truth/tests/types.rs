@@ -197,13 +197,65 @@ fn maple_trees_are_those_of_crash() {
         spaces.sort_unstable();
         spaces.dedup();
         let lines = spaces.iter().filter(|mm| mm.len() == 16).flat_map(|mm| {
-            ["-x", "-x -s vm_area_struct.vm_start,vm_end,vm_flags", "-x -v"]
+            ["-x", "-x -p", "-x -s vm_area_struct.vm_start,vm_end,vm_flags", "-x -v"]
                 .map(|how| format!("tree -t maple {how} -r mm_struct.mm_mt {mm}"))
         });
         let both = Both::ask(&crash, &case, lines.collect());
         trees += both.with("maple trees", (&[], State::Kernel), &[], &mut wrong).asked;
     }
     assert!(cases().is_empty() || trees >= 6, "{trees}");
+    done(&wrong);
+}
+
+/// The pages of files that are executed: address spaces with a tree of several levels.
+fn page_caches(case: &Case) -> Vec<String> {
+    let files = files(case, State::Kernel);
+    let all = Answers::ask(&files, &["ps".to_owned()]).unwrap();
+    let users = all.list("ps", "tasks").unwrap().iter().filter(|task| task["vsz_kib"].as_u64() != Some(0));
+    let asked: Vec<String> = users
+        .map(|task| task["task"].as_str().unwrap())
+        .map(|task| format!("p/x (long)((struct task_struct *){task})->mm->exe_file->f_mapping"))
+        .collect();
+    let answers = texts(&[], &files, &asked).unwrap();
+    let found = answers.iter().filter_map(|a| Some(a.trim().split_once(" = 0x")?.1.to_owned()));
+    let mut found: Vec<String> = found.filter(|at| at.len() == 16).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[test]
+fn radix_trees_and_xarrays_are_those_of_crash() {
+    let Some(crash) = Crash::find().unwrap() else { return };
+    let mut wrong = Vec::new();
+    let mut entries = 0;
+    for case in cases() {
+        let mut lines = Vec::new();
+        // crash calls a tree by the one name that the kernel has for it: these kernels have XArrays
+        for how in ["", "-p", "-x -p", "-s pid.level -p", "-S pid.level -x"] {
+            lines.push(format!("tree -t xarray {how} -r pid_namespace.idr init_pid_ns"));
+        }
+        if texts(&[], &files(&case, State::Alone), &["sym irq_desc_tree".to_owned()]).unwrap()[0]
+            .starts_with("ffff")
+        {
+            // to 6.4
+            for how in ["-p", "-s irq_desc.depth,irq_data.irq"] {
+                lines.push(format!("tree -t xarray {how} irq_desc_tree"));
+            }
+        }
+        let caches = page_caches(&case);
+        assert!(!caches.is_empty(), "{}", case.name);
+        for at in caches {
+            for how in ["-p", "-x -p -s page.flags", "-s page.index"] {
+                lines.push(format!("tree -t xarray {how} -r address_space.i_pages {at}"));
+            }
+        }
+        let both = Both::ask(&crash, &case, lines);
+        both.with("radix trees and XArrays", (&[], State::Kernel), &[], &mut wrong);
+        entries += both.theirs.iter().flat_map(|text| text.lines()).filter(|l| l.starts_with("ff")).count();
+    }
+    println!("{entries} entries");
+    assert!(cases().is_empty() || entries > 1000, "{entries}");
     done(&wrong);
 }
 
