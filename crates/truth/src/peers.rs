@@ -124,7 +124,12 @@ pub fn split(text: &str) -> Vec<String> {
     let start = format!("hexadecimal: {MARK:x}");
     let (mut answers, mut now, mut skip) = (Vec::new(), String::new(), 0);
     for line in text.lines() {
-        if line.starts_with(&start) {
+        // an answer may end within a line (`rd -a` of a text without a newline)
+        if let Some((last, _)) = line.split_once(&start) {
+            if !last.is_empty() {
+                now.push_str(last);
+                now.push('\n');
+            }
             answers.push(std::mem::take(&mut now));
             skip = 3; // decimal, octal, binary
         } else if skip > 0 {
@@ -189,5 +194,6 @@ mod tests {
     fn answers_lie_between_marks() {
         let mark = format!("hexadecimal: {MARK:x}  \n    decimal: 1  \n      octal: 1\n     binary: 1\n");
         assert_eq!(split(&format!("a\nb\n{mark}{mark}c\n{mark}tail\n")), ["a\nb\n", "", "c\n"]);
+        assert_eq!(split(&format!("a\nb{mark}c\n{mark}")), ["a\nb\n", "c\n"]);
     }
 }
