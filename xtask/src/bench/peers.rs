@@ -208,9 +208,15 @@ fn crash(base: &Path) -> Result<PathBuf, Error> {
         else {
             return Err(Error::Other("apt knows no mirror of Debian".into()));
         };
-        let place = root.display().to_string();
+        // under another name until it is whole
+        let part = base.join("sid.part");
+        if part.exists() {
+            fs::remove_dir_all(&part).at(&part)?;
+        }
+        let place = part.display().to_string();
         let words = ["--variant=minbase", "--include=crash", "sid", &place, mirror];
         output(&mut command("debootstrap", words))?;
+        fs::rename(&part, &root).at(&root)?;
     }
     Ok(root)
 }
