@@ -41,10 +41,8 @@ fn say(text: &str) {
 }
 
 /// The cache folder of the peers.
-fn base() -> Option<PathBuf> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
-    Some(cache.join("crashlens/peers"))
+pub(crate) fn base() -> Option<PathBuf> {
+    Some(crate::cases::cache()?.join("crashlens/peers"))
 }
 
 /// crash, as Debian's sid has it.

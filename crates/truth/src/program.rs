@@ -62,13 +62,25 @@ pub fn run(args: &[String]) -> Result<(i32, String, String), String> {
     run_by(&[], args)
 }
 
+/// crashlens without arguments yet, bounded in time (then its exit code is 124), in the root of the repository, and
+/// without the user's own settings and debug files, which must not change what the tests see.
+///
+/// # Errors
+/// It does not build.
+pub fn command() -> Result<Command, String> {
+    command_by(&[])
+}
+
 /// The same by way of another program, which is given ours and its arguments.
-fn run_by(way: &[&str], args: &[String]) -> Result<(i32, String, String), String> {
+fn command_by(way: &[&str]) -> Result<Command, String> {
     let mut command = Command::new("timeout");
-    command.arg(LIMIT).args(way).arg(program()?).args(args).current_dir(root()).stdin(Stdio::null());
-    // The user's own settings and debug files must not change what the tests see.
+    command.arg(LIMIT).args(way).arg(program()?).current_dir(root()).stdin(Stdio::null());
     command.env("HOME", "/nonexistent").env("TZ", "UTC").env("LC_ALL", "C").env_remove("DEBUGINFOD_URLS");
-    let out = command.output().map_err(|e| format!("timeout: {e}"))?;
+    Ok(command)
+}
+
+fn run_by(way: &[&str], args: &[String]) -> Result<(i32, String, String), String> {
+    let out = command_by(way)?.args(args).output().map_err(|e| format!("timeout: {e}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match out.status.code() {
         Some(124) => Err(format!("crashlens {}: no end after {LIMIT} s", args.join(" "))),

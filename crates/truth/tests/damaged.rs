@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crashlens_truth::program;
@@ -32,9 +31,8 @@ fn add(parts: &mut BTreeSet<String>, section: &str, text: &Value) {
 fn verdict(dump: &Path) -> Option<Stated> {
     let path = dump.display().to_string();
     let begun = Instant::now();
-    let mut command = Command::new(program::program().unwrap());
-    command.args(["--no-search", "--json", "verdict", path.as_str()]).current_dir(program::root());
-    let ended = command.stdin(Stdio::null()).env("HOME", "/nonexistent").output().unwrap();
+    let mut command = program::command().unwrap();
+    let ended = command.args(["--no-search", "--json", "verdict", path.as_str()]).output().unwrap();
     assert!(begun.elapsed() < PATIENCE, "{path}: {:?}", begun.elapsed());
     let (code, out) = (ended.status.code(), String::from_utf8_lossy(&ended.stdout));
     let answer: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{path}: {e}: {out}{ended:?}"));

@@ -4,7 +4,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crashlens_truth::{Case, State, corpus, program};
 
@@ -52,17 +51,12 @@ fn name(file: &Path) -> String {
 
 /// The answers to some lines, and the complaints.
 fn ask(cache: &Path, files: &[&Path], lines: &[String]) -> (String, String) {
-    let mut command = Command::new("timeout");
-    command.arg("120").arg(program::program().unwrap()).args(["-s", "--no-search", "--no-pager"]);
+    let mut command = program::command().unwrap();
+    command.args(["-s", "--no-search", "--no-pager"]);
     lines.iter().for_each(|line| {
         command.args(["-c", line]);
     });
-    command
-        .args(files)
-        .env("HOME", "/nonexistent")
-        .env("XDG_CACHE_HOME", cache)
-        .env_remove("DEBUGINFOD_URLS");
-    let out = command.stdin(Stdio::null()).output().unwrap();
+    let out = command.args(files).env("XDG_CACHE_HOME", cache).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&out.stdout), text(&out.stderr))
 }

@@ -253,8 +253,8 @@ fn theirs(
         let modified = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         (meta.len(), modified).hash(&mut hash);
     }
-    let dir = crate::cases::cache().ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
-    let dir = dir.join("crashlens/peers/answers");
+    let dir = crate::peers::base().ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
+    let dir = dir.join("answers");
     let path = dir.join(format!("{}.{:016x}.json", case.name.replace('/', "."), hash.finish()));
     let kept = fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<Kept>(&text).ok());
     let mut kept = kept.unwrap_or_default();
