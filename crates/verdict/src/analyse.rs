@@ -63,15 +63,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         v.waits.extend(case.scene.task.map(|t| stall::held(s, t)).unwrap_or_default());
     }
     v.related.extend(out_of_memory(&case, v.class));
-    if let Some(lines) = case.lines.as_ref().filter(|_| v.class == Class::SlabCorruption) {
-        v.related.extend(related::of_slab_report(s, &lines.texts()));
-    }
-    if let Some(lines) = case.lines.as_ref().filter(|_| v.class == Class::PageCorruption) {
-        v.related.extend(related::of_page_report(&lines.texts()));
-    }
-    if let Some(lines) = case.lines.as_ref().filter(|_| v.class == Class::Sanitizer) {
-        v.related.extend(related::of_kfence_report(&lines.texts()));
-    }
+    v.related.extend(report(&case, v.class));
     v.history = history(&case, v.class);
     v.signature = sign(&case, from, &v);
     known_issues(s, options, event, &mut v);
@@ -347,9 +339,9 @@ fn exit_words(code: u32) -> String {
 fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
     let Some(from) = from.filter(|n| *n > 0) else { return };
     let own = v.place.as_ref().map(|p| crate::code::base_name(&p.function).to_owned()).unwrap_or_default();
-    let outer = scene.frames().iter().skip(from).filter(|f| !f.how.is_guess());
-    let caller = outer
-        .filter_map(|f| s.locate(f.lookup()).map(|l| (f.lookup(), l)))
+    let caller = scene
+        .certain(from)
+        .filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l)))
         .find(|(_, l)| crate::code::base_name(l.symbol.name) != own && !machinery::is_finding(l.symbol.name));
     if let Some((at, _)) = caller {
         let place = culprit::place(s, at);
@@ -395,11 +387,8 @@ fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict)
     };
     let mut text = format!("{name}: {standing}");
     let caller = scene
-        .frames()
-        .iter()
-        .skip(from.unwrap_or(0))
-        .filter(|f| !f.how.is_guess())
-        .filter_map(|f| s.locate(f.lookup()))
+        .certain(from.unwrap_or(0))
+        .filter_map(|(_, f)| s.locate(f.lookup()))
         .find(|l| l.symbol.module != Some(name.as_str()));
     if let Some(l) = caller
         && from.is_some_and(|n| n > 0)
@@ -408,6 +397,17 @@ fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict)
         text = format!("{text}; called from {who} ({})", l.symbol.name);
     }
     v.module.push(Statement::new(How::Memory, text, &["mod -t".into(), "mod".into()]));
+}
+
+/// The object that a report of a checker is about, as its lines have it.
+fn report(case: &Case<'_>, class: Class) -> Vec<Statement> {
+    let Some(lines) = &case.lines else { return Vec::new() };
+    match class {
+        Class::SlabCorruption => related::of_slab_report(case.s, &lines.texts()),
+        Class::PageCorruption => related::of_page_report(&lines.texts()),
+        Class::Sanitizer => related::of_kfence_report(&lines.texts()),
+        _ => Vec::new(),
+    }
 }
 
 fn out_of_memory(case: &Case<'_>, class: Class) -> Vec<Statement> {

@@ -7,7 +7,6 @@ use crate::scene::Scene;
 use crate::{calls, machine, origin};
 use kernel::Session;
 use kernel::task::Task;
-use unwind::Frame;
 
 /// The statements of the `CONTEXT` section. `from` is the frame that the verdict is of.
 pub(crate) fn of(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: usize) -> Vec<Statement> {
@@ -34,14 +33,13 @@ pub(crate) fn of(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: us
 }
 
 fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>, from: usize) -> Statement {
-    let frames: Vec<&Frame> = scene.frames().iter().skip(from).filter(|f| !f.how.is_guess()).collect();
     let mut names: Vec<String> = frame_names(s, scene, from);
     if names.is_empty() {
+        // then none has a frame below
         names = event.map(|e| e.oops.trace.clone()).unwrap_or_default();
     }
     let handler = |n: usize| {
-        let frame = *frames.get(n).filter(|_| frames.len() == names.len())?;
-        let index = scene.frames().iter().position(|f| std::ptr::eq(f, frame))?;
+        let (index, _) = scene.certain(from).nth(n)?;
         let start = crate::scene::last_saved(scene.frames(), index);
         let at = Chain::of(s, scene.frames(), start, index).called(index)?;
         s.locate(at).map(|l| l.symbol.name.to_owned())
@@ -79,10 +77,7 @@ pub(crate) fn alive(s: &Session) -> Vec<Statement> {
 /// The functions of the frames from `from` outwards.
 pub(crate) fn frame_names(s: &Session, scene: &Scene<'_>, from: usize) -> Vec<String> {
     scene
-        .frames()
-        .iter()
-        .skip(from)
-        .filter(|f| !f.how.is_guess())
-        .map(|f| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default())
+        .certain(from)
+        .map(|(_, f)| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default())
         .collect()
 }

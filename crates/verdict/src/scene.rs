@@ -33,6 +33,11 @@ impl<'s> Scene<'s> {
         self.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default()
     }
 
+    /// The frames from `from` outwards that are none of a guess, with their places among [`Self::frames`].
+    pub(crate) fn certain(&self, from: usize) -> impl Iterator<Item = (usize, &Frame)> {
+        self.frames().iter().enumerate().skip(from).filter(|(_, frame)| !frame.how.is_guess())
+    }
+
     /// The function of each frame; empty where no symbol covers it.
     pub(crate) fn names(&self, s: &Session) -> Vec<String> {
         let name = |f: &Frame| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default();
