@@ -1,13 +1,15 @@
 //! From a dump to its verdict.
 
 use crate::culprit::{self, Culprit};
-use crate::event::{self, Class, Event, Subject};
+use crate::event::{self, Class, Event};
 use crate::hang::{self, Hang};
 use crate::lines::{Lines, stamp};
 use crate::model::{How, Place, Statement, Verdict};
 use crate::scene::{self, Scene};
 use crate::waits::Waits;
-use crate::{context, instruction, known, machinery, memory, panic_text, related, signature, spin, stall};
+use crate::{
+    context, instruction, known, machinery, memory, objects, panic_text, related, signature, spin, stall,
+};
 use kernel::{Session, taint};
 use std::path::PathBuf;
 
@@ -63,7 +65,9 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         v.waits.extend(case.scene.task.map(|t| stall::held(s, t)).unwrap_or_default());
     }
     v.related.extend(out_of_memory(&case, v.class));
-    v.related.extend(report(&case, v.class));
+    let reported = case.lines.as_ref().and_then(|lines| related::reported_object(v.class, &lines.texts()));
+    v.objects = objects::of(s, &v, reported);
+    v.related.extend(report(&case, &v));
     v.history = history(&case, v.class);
     v.signature = sign(&case, from, &v);
     known_issues(s, options, event, &mut v);
@@ -240,13 +244,8 @@ fn said_place(s: &Session, event: &Event) -> Option<Place> {
 fn headline(case: &Case<'_>, v: &Verdict) -> String {
     let words = if case.hang.is_some() { hang::words(v.class) } else { v.class.words() };
     let event = case.event.as_ref();
-    // of several that hang, the one that the rest is told of
-    let told = |subject: &&Subject| {
-        subject.pid.is_none() || case.scene.task.is_none_or(|t| Some(t.pid) == subject.pid)
-    };
-    let subject = event
-        .and_then(|e| e.others.iter().chain(&e.subject).find(told).or(e.subject.as_ref()))
-        .or_else(|| case.hang.as_ref()?.subject.as_ref());
+    let subject =
+        event.and_then(|e| stall::told(e, case.scene.task)).or_else(|| case.hang.as_ref()?.subject.as_ref());
     let of = subject
         .filter(|_| v.class.is_stall())
         .map(|subject| stall::words(v.class, subject))
@@ -400,12 +399,12 @@ fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict)
 }
 
 /// The object that a report of a checker is about, as its lines have it.
-fn report(case: &Case<'_>, class: Class) -> Vec<Statement> {
+fn report(case: &Case<'_>, v: &Verdict) -> Vec<Statement> {
     let Some(lines) = &case.lines else { return Vec::new() };
-    match class {
-        Class::SlabCorruption => related::of_slab_report(case.s, &lines.texts()),
+    match v.class {
+        Class::SlabCorruption => related::of_slab_report(case.s, &lines.texts(), &v.objects),
         Class::PageCorruption => related::of_page_report(&lines.texts()),
-        Class::Sanitizer => related::of_kfence_report(&lines.texts()),
+        Class::Sanitizer => related::of_kfence_report(&lines.texts(), &v.objects),
         _ => Vec::new(),
     }
 }

@@ -64,6 +64,16 @@ pub(crate) fn held(s: &Session, task: &Task) -> Vec<Statement> {
     spin::taken(s, task).into_iter().filter(own).map(row).collect()
 }
 
+/// Of several that stand still, the one that the verdict is of: of tasks that hang the first message's whose task it
+/// still is, of CPUs the one that the panic was for.
+pub(crate) fn told<'e>(event: &'e Event, task: Option<&Task>) -> Option<&'e Subject> {
+    let hangs = |subject: &&Subject| task.is_none_or(|t| subject.pid.is_none() || Some(t.pid) == subject.pid);
+    match event.class {
+        Class::HungTask => event.others.iter().chain(&event.subject).find(hangs).or(event.subject.as_ref()),
+        _ => event.subject.as_ref(),
+    }
+}
+
 /// The others that hang beside the one that the verdict is of.
 pub(crate) fn others(event: &Event, told: Option<i32>) -> Option<Statement> {
     let names: Vec<String> = event
@@ -98,5 +108,28 @@ mod tests {
         assert_eq!(words(Class::HungTask, &subject(None, Some("dd"), Some(77), Some(120))), "dd[77], 120 s");
         assert_eq!(words(Class::HardLockup, &subject(Some(2), None, None, None)), "CPU 2");
         assert_eq!(words(Class::RcuStall, &Subject::default()), "");
+    }
+
+    #[test]
+    fn a_cpu_that_stood_still_before_is_not_the_one_of_the_panic() {
+        let told = |lines: &[&str]| {
+            let event = crate::event::find(lines).unwrap();
+            told(&event, None).map(|subject| words(event.class, subject))
+        };
+        let rcu = [
+            "rcu: INFO: rcu_preempt self-detected stall on CPU",
+            "rcu: \t0-...!: (2 ticks this GP) idle=f42c/1/0x4000000000000000 softirq=192/192 fqs=0",
+            "rcu: \t(t=2003 jiffies g=-1003 q=1773 ncpus=2)",
+            "rcu: INFO: rcu_preempt self-detected stall on CPU",
+            "rcu: \t1-....: (372 ticks this GP) idle=6cac/1/0x4000000000000000 softirq=437/438 fqs=234",
+            "Kernel panic - not syncing: RCU Stall",
+        ];
+        assert_eq!(told(&rcu).as_deref(), Some("CPU 1"));
+        let hung = [
+            "INFO: task dd:77 blocked for more than 120 seconds.",
+            "INFO: task cp:78 blocked for more than 120 seconds.",
+            "Kernel panic - not syncing: hung_task: blocked tasks",
+        ];
+        assert_eq!(told(&hung).as_deref(), Some("dd[77], 120 s"));
     }
 }
