@@ -1,7 +1,7 @@
 //! `verdict`: what killed the machine.
 
 use crate::{Command, CommandError, Cx, Example};
-use ::verdict::{OperandRow, Options, Place, Statement, Verdict};
+use ::verdict::{How, Known, OperandRow, Options, Past, Place, Statement, Verdict};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Session;
 use kernel::source::Effort;
@@ -171,6 +171,7 @@ fn shown(v: &Verdict, statement: &[(u32, String)], evidence: bool) -> Report {
     section("CONTEXT", "context", &v.context, evidence, &mut out);
     section("MODULE", "module", &v.module, evidence, &mut out);
     section("WAITS", "waits", &v.waits, evidence, &mut out);
+    objects(&v.objects, evidence, &mut out);
     if evidence {
         section("RELATED", "related", &v.related, true, &mut out);
     } else {
@@ -235,6 +236,41 @@ fn section(
     if !statements.is_empty() {
         out.list(key, statements.iter().enumerate().map(row).collect());
     }
+}
+
+/// How many functions of a stack are shown without all evidence.
+const TOP_OF_STACK: usize = 4;
+
+/// Objects whose past is known, each with who allocated and freed it. One that nothing is wrong with is shown with the
+/// evidence alone.
+fn objects(all: &[Known], evidence: bool, out: &mut Report) {
+    let shown: Vec<&Known> = all.iter().filter(|o| o.suspect || evidence).collect();
+    let row = |(n, o): (usize, &&Known)| {
+        let mut r = Record::of(lead(n, "OBJECT").field("text", o.text.clone()));
+        r.hidden("address", Cell::Addr(o.at));
+        r.list("past", o.past.iter().map(|past| happened(past, evidence)).collect());
+        proof(&mut r, How::Memory.word(), &o.commands, evidence);
+        r
+    };
+    if !shown.is_empty() {
+        out.list("objects", shown.iter().enumerate().map(row).collect());
+    }
+}
+
+/// `freed in PID 7: close_it+0x1 < write_it+0x2 < …`
+fn happened(past: &Past, evidence: bool) -> Record {
+    let count = if evidence { past.stack.len() } else { TOP_OF_STACK };
+    let mut text: Vec<&str> = past.stack.iter().take(count).map(String::as_str).collect();
+    if text.len() < past.stack.len() {
+        text.push("…");
+    }
+    let mut line = indent().text("  ").field("text", past.text.clone());
+    if !text.is_empty() {
+        line = line.text(": ").text(text.join(" < "));
+    }
+    let mut r = Record::of(line);
+    r.hidden("stack", Cell::Many(past.stack.iter().map(|f| Cell::from(f.clone())).collect(), " < "));
+    r
 }
 
 /// Short statements, as many in a line as fit.

@@ -84,6 +84,13 @@ impl Field {
     pub fn size(&self) -> Result<u64> {
         Ok(self.place()?.size)
     }
+    /// Of a bit-field: its first bit from the start of the struct, and its width.
+    #[must_use]
+    pub fn bits(&self) -> Option<(u64, u32)> {
+        let p = self.place?;
+        let (first, width) = p.bits?;
+        Some((p.offset.checked_mul(8)?.checked_add(first)?, width))
+    }
     /// The member's type; `void` where only its offset is known.
     pub fn ty(&self) -> Result<TypeRef> {
         Ok(self.place()?.ty)
@@ -363,6 +370,7 @@ mod tests {
         assert_eq!(t.inner.offset().unwrap(), 8);
         assert_eq!(t.inner.int(&ram, VirtAddr(0)).unwrap(), -3);
         assert_eq!(t.flag.int(&ram, VirtAddr(0)).unwrap(), -1);
+        assert_eq!((t.flag.bits(), t.inner.bits()), (Some((99, 2)), None));
         assert!(!t.gone.exists());
         let e = t.gone.num(&ram, VirtAddr(0)).unwrap_err();
         assert_eq!(e.to_string(), "struct thing has no member gone in this kernel");

@@ -11,6 +11,7 @@
 use crate::list::list;
 use crate::session::Session;
 use crate::slab::{self, KmemCache};
+use crate::track::{self, Track};
 use base::{PAGE_SHIFT, VirtAddr};
 use rustc_hash::FxHashSet;
 
@@ -51,10 +52,6 @@ bind! {
     /// `struct kmem_cache_per_node_ptrs`, and `struct kmem_cache_node` before
     struct PerNode("kmem_cache_per_node_ptrs" | "kmem_cache_node") { barn: "barn" }
 }
-bind! {
-    /// `struct track`
-    struct TrackEntry("track") { addr: "addr", pid: "pid", when: "when", cpu: "cpu" }
-}
 
 /// Slab flags, fixed until 6.8 and numbers of `enum _slab_flag_bits` since.
 const RED_ZONE: (u64, &str) = (0x400, "_SLAB_RED_ZONE");
@@ -91,19 +88,6 @@ impl State {
             State::Unknown => "state unknown",
         }
     }
-}
-
-/// Who allocated or freed an object.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Track {
-    /// The caller.
-    pub by: VirtAddr,
-    /// Its process.
-    pub pid: i32,
-    /// Its CPU.
-    pub cpu: i32,
-    /// When, in jiffies.
-    pub when: u64,
 }
 
 /// An object.
@@ -196,9 +180,8 @@ pub fn object_at(s: &Session, at: VirtAddr) -> Option<Object> {
     };
     let end = info_end(s, &slab, size);
     if let (true, Some(end)) = (has(s, flags, STORE_USER), end) {
-        let len = s.bind::<TrackEntry>().size.unwrap_or(0);
-        out.allocated = track(s, begin.add(end));
-        out.freed = track(s, begin.add(end + len));
+        out.allocated = track::read(s, begin.add(end));
+        out.freed = track::read(s, begin.add(end + track::size(s)));
     }
     if has(s, flags, RED_ZONE) {
         let zone = red_zone(s, &slab, begin, size);
@@ -218,18 +201,6 @@ fn info_end(s: &Session, slab: &Slab, size: u64) -> Option<u64> {
     let offset = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache).ok()?;
     let end = if offset >= inuse { inuse + 8 } else { inuse };
     (end >= size && end < slab.slot).then_some(end)
-}
-
-fn track(s: &Session, at: VirtAddr) -> Option<Track> {
-    let b = s.bind::<TrackEntry>();
-    let mem = s.mem();
-    let by = b.addr.ptr(mem, at).ok().filter(|by| s.is_text(*by))?;
-    Some(Track {
-        by,
-        pid: b.pid.i32(mem, at).ok()?,
-        cpu: b.cpu.i32(mem, at).unwrap_or(-1),
-        when: b.when.num(mem, at).ok()?,
-    })
 }
 
 /// What of a free object's poison is overwritten. The free pointer may lie within it.

@@ -100,7 +100,7 @@ pub(crate) fn of_fault(
         text = format!("{text}; {why}");
     }
     let code_line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
-    Ok(Access { text, how, operands, code: vec![code_line] })
+    Ok(Access { text, how, operands, code: vec![code_line], at: Some(at) })
 }
 
 /// The name of an indirect call's target, and the pointers that it came from.
@@ -303,5 +303,5 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
         commands: vec!["bt".into()],
     };
     let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
-    Ok(Access { text, how, operands: vec![row], code: vec![line] })
+    Ok(Access { text, how, operands: vec![row], code: vec![line], at: None })
 }

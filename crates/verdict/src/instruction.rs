@@ -166,5 +166,5 @@ pub(crate) fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
         }
         None => (format!("call of {to}"), How::Decoded, Vec::new()),
     };
-    v.access = Some(crate::model::Access { text, how, operands, code: vec![line] });
+    v.access = Some(crate::model::Access { text, how, operands, code: vec![line], at: None });
 }

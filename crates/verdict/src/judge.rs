@@ -3,10 +3,11 @@
 //!
 //! Facts: include/linux/poison.h, include/uapi/asm-generic/errno-base.h and errno.h, Documentation/arch/x86/x86_64/mm.rst.
 
+use crate::objects;
 use base::VirtAddr;
 use kernel::Session;
+use kernel::kfence;
 use kernel::page_state::{self, Use};
-use kernel::slub::{self, Object, Track};
 
 /// Values that the kernel writes into dead memory.
 const POISON: &[(u64, &str)] = &[
@@ -102,7 +103,7 @@ fn nearest(value: u64) -> Option<(i64, &'static str)> {
 }
 
 /// `-ENODEV` of -19.
-fn error_name(value: u64) -> Option<String> {
+pub(crate) fn error_name(value: u64) -> Option<String> {
     let number = value.wrapping_neg();
     if !(1..=4095).contains(&number) {
         return None;
@@ -209,20 +210,19 @@ pub(crate) fn place(s: &Session, value: u64) -> Option<String> {
         let off = if l.offset == 0 { String::new() } else { format!("+{:#x}", l.offset) };
         return Some(format!("{}{off}", l.symbol.name));
     }
-    if is_guarded(s, value) {
+    let met = objects::at(s, value).map(|met| met.described(s));
+    if met.is_none() && kfence::is_in_pool(s, VirtAddr(value)) {
         return Some("in KFENCE's pool of guarded objects".into());
     }
-    object_at(s, value)
-        .map(|o| described(s, &o))
-        .or_else(|| kernel::slab::cache_of(s, VirtAddr(value)).map(|cache| format!("in slab cache {cache}")))
+    met.or_else(|| kernel::slab::cache_of(s, VirtAddr(value)).map(|cache| format!("in slab cache {cache}")))
         .or_else(|| page_use(s, value).and_then(|used| page_words(s, used)))
 }
 
 /// What the memory that a pointer leads to says against it or for it: its slab object, or a page that is no memory of
 /// the kernel's own objects. Nothing of a page that is merely in use.
 pub(crate) fn target(s: &Session, value: u64) -> Option<String> {
-    if let Some(object) = object_at(s, value) {
-        return Some(described(s, &object));
+    if let Some(met) = objects::at(s, value) {
+        return Some(met.described(s));
     }
     if s.locate(VirtAddr(value)).is_some() {
         return None;
@@ -233,7 +233,7 @@ pub(crate) fn target(s: &Session, value: u64) -> Option<String> {
 
 /// What the page at an address is used for, where it is no slab's.
 fn page_use(s: &Session, value: u64) -> Option<Use> {
-    if is_guarded(s, value) || kernel::slab::cache_of(s, VirtAddr(value)).is_some() {
+    if kfence::is_in_pool(s, VirtAddr(value)) || kernel::slab::cache_of(s, VirtAddr(value)).is_some() {
         return None;
     }
     page_state::state_at(s, VirtAddr(value)).map(|state| state.used)
@@ -264,56 +264,8 @@ fn page_words(s: &Session, used: Use) -> Option<String> {
     Some(words)
 }
 
-/// The slab object at an address. What the slab allocator's lists say of an object in KFENCE's pool is not so: its
-/// own list has the free ones.
-pub(crate) fn object_at(s: &Session, value: u64) -> Option<Object> {
-    if is_guarded(s, value) { None } else { slub::object_at(s, VirtAddr(value)) }
-}
-
-/// The least size of KFENCE's pool that kernels are built with: two pages for each of 255 objects, and two more.
-const GUARDED: u64 = 2 << 20;
-
-/// True for an address in KFENCE's pool.
-fn is_guarded(s: &Session, value: u64) -> bool {
-    let pool = s.symbol("__kfence_pool").and_then(|at| s.mem().ptr(at).ok());
-    pool.is_some_and(|pool| !pool.is_null() && value.wrapping_sub(pool.0) < GUARDED)
-}
-
-/// `an allocated object of kmalloc-96`, with who allocated and freed it, and what is wrong with it.
-pub(crate) fn described(s: &Session, o: &Object) -> String {
-    let mut out = match (o.state, o.offset) {
-        (slub::State::Unknown, _) => format!("in an object of slab cache {}", o.cache),
-        (state, _) => {
-            let article = if state == slub::State::Allocated { "an" } else { "a" };
-            format!("in {article} {} object of slab cache {}", state.word(), o.cache)
-        }
-    };
-    if o.offset > 0 {
-        out = format!("{out} ({:x}+{:#x})", o.at.0, o.offset);
-    }
-    let who = |word: &str, t: &Option<Track>| {
-        t.as_ref().map(|t| format!(", {word} by {} in PID {}{}", function(s, t.by), t.pid, age(s, t.when)))
-    };
-    out.extend(who("allocated", &o.allocated));
-    out.extend(who("freed", &o.freed));
-    for wrong in &o.damage {
-        out = format!("{out}, {wrong}");
-    }
-    out
-}
-
-fn function(s: &Session, at: VirtAddr) -> String {
+pub(crate) fn function(s: &Session, at: VirtAddr) -> String {
     s.locate(at).map_or_else(|| format!("{:x}", at.0), |l| format!("{}+{:#x}", l.symbol.name, l.offset))
-}
-
-/// How long before the end, by the kernel's tick count.
-fn age(s: &Session, when: u64) -> String {
-    let now = s.symbol("jiffies").or_else(|| s.symbol("jiffies_64")).and_then(|at| s.mem().u64(at).ok());
-    match now.and_then(|now| now.checked_sub(when)) {
-        Some(1) => ", 1 tick before the end".into(),
-        Some(ticks) => format!(", {ticks} ticks before the end"),
-        None => String::new(),
-    }
 }
 
 #[cfg(test)]

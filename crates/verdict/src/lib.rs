@@ -28,6 +28,7 @@ mod machinery;
 mod memory;
 mod model;
 mod names;
+mod objects;
 mod operand;
 mod origin;
 mod panic_text;
@@ -49,7 +50,7 @@ mod walk;
 pub use analyse::{Options, analyse};
 pub use event::{Class, Event, Named, Oops, Said, Subject};
 pub use known::{Entry as KnownEntry, KnownError, Patterns as KnownPatterns};
-pub use model::{Access, Condition, How, OperandRow, Place, Statement, Verdict};
+pub use model::{Access, Condition, How, Known, OperandRow, Past, Place, Statement, Verdict};
 
 /// Reads bytes as a table of BUG and WARN: how many entries name a file; for the fuzzer.
 #[doc(hidden)]

@@ -137,6 +137,32 @@ pub struct Access {
     pub operands: Vec<OperandRow>,
     /// The instruction.
     pub code: Vec<String>,
+    /// The address.
+    pub(crate) at: Option<u64>,
+}
+
+/// An object that a pointer of the verdict leads to, and of which an allocator knows the past.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Known {
+    /// Where it begins.
+    pub at: u64,
+    /// What it is.
+    pub text: String,
+    /// It is free, or damaged, or the pointer is beside it.
+    pub suspect: bool,
+    /// Who allocated it, and who freed it.
+    pub past: Vec<Past>,
+    /// The commands that show it.
+    pub commands: Vec<String>,
+}
+
+/// That an object was allocated or freed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Past {
+    /// `freed in PID 7, CPU 1, 13 ticks before the end`
+    pub text: String,
+    /// By whom: the functions of the stack, innermost first.
+    pub stack: Vec<String>,
 }
 
 /// What killed the machine.
@@ -158,6 +184,8 @@ pub struct Verdict {
     pub module: Vec<Statement>,
     /// Who waits for what.
     pub waits: Vec<Statement>,
+    /// The objects that its pointers lead to, where their past is known.
+    pub objects: Vec<Known>,
     /// What else is worth knowing about the objects involved.
     pub related: Vec<Statement>,
     /// What the machine had lived with before, and what became of it after.
@@ -184,6 +212,7 @@ impl Verdict {
             context: Vec::new(),
             module: Vec::new(),
             waits: Vec::new(),
+            objects: Vec::new(),
             related: Vec::new(),
             history: Vec::new(),
             known: Vec::new(),

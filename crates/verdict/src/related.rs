@@ -2,7 +2,8 @@
 //! the member in question.
 
 use crate::condition::read;
-use crate::model::{How, Object, Statement};
+use crate::event::Class;
+use crate::model::{How, Known, Object, Statement};
 use crate::names::shown;
 use base::VirtAddr;
 use debuginfo::types::{Encoding, Type, TypeRef};
@@ -56,24 +57,40 @@ pub(crate) fn of(s: &Session, object: &Object) -> Vec<Statement> {
     out
 }
 
-/// Of a report of the slab allocator in the log (`BUG kmalloc-96 (Tainted: G): Poison overwritten`): the object, as
-/// the log and the dump have it.
-pub(crate) fn of_slab_report(s: &Session, lines: &[&str]) -> Vec<Statement> {
+/// Of a report of the slab allocator in the log (`BUG kmalloc-96 (Tainted: G): Poison overwritten`): its lines.
+fn slab_report<'l>(lines: &'l [&'l str]) -> &'l [&'l str] {
     let report = |line: &&str| line.starts_with("BUG ") && line.contains(" (") && line.contains("): ");
-    let Some(first) = lines.iter().position(report) else { return Vec::new() };
-    let about = lines.get(first..(first + MAX_REPORT).min(lines.len())).unwrap_or_default();
+    let first = lines.iter().position(report).unwrap_or(lines.len());
+    lines.get(first..(first + MAX_REPORT).min(lines.len())).unwrap_or_default()
+}
+
+/// What a line of a report says behind its first words; before 5.13 `INFO: ` stands before those.
+fn said_in<'l>(about: &[&'l str], prefix: &str) -> Option<&'l str> {
+    about.iter().find_map(|l| l.strip_prefix("INFO: ").unwrap_or(l).strip_prefix(prefix))
+}
+
+/// The object that a report of the slab allocator names.
+pub(crate) fn reported_object(class: Class, lines: &[&str]) -> Option<u64> {
+    let about = if class == Class::SlabCorruption { slab_report(lines) } else { return None };
+    let rest = said_in(about, "Object 0x")?;
+    u64::from_str_radix(rest.split(' ').next()?, 16).ok()
+}
+
+/// Of a report of the slab allocator: the object, as the log and the dump have it. What the dump itself knows of the
+/// object's past is not told again.
+pub(crate) fn of_slab_report(s: &Session, lines: &[&str], told: &[Known]) -> Vec<Statement> {
+    let about = slab_report(lines);
     let log = ["log".to_owned()];
     let mut out = Vec::new();
-    let found =
-        |prefix: &str| about.iter().find_map(|l| l.strip_prefix("INFO: ").unwrap_or(l).strip_prefix(prefix));
-    let object = found("Object 0x").and_then(|rest| u64::from_str_radix(rest.split(' ').next()?, 16).ok());
+    let object = reported_object(Class::SlabCorruption, lines);
     let range = about.iter().find_map(|l| overwritten(l.strip_prefix("INFO: ").unwrap_or(l)));
     if let Some(at) = object {
-        let mut text = format!("object {at:016x}");
-        if let Some(o) = crate::judge::object_at(s, at) {
-            text = format!("{text}: {}", crate::judge::described(s, &o));
+        if told.iter().all(|o| o.at != at) {
+            let words =
+                crate::objects::at(s, at).map_or_else(String::new, |met| format!(": {}", met.described(s)));
+            let commands = [format!("rd {at:x} 16"), "log".to_owned()];
+            out.push(Statement::new(How::Memory, format!("object {at:016x}{words}"), &commands));
         }
-        out.push(Statement::new(How::Memory, text, &[format!("rd {at:x} 16"), "log".to_owned()]));
         if let Some((from, to, found)) = range {
             let text = match (from.checked_sub(at), to.checked_sub(from)) {
                 (Some(offset), Some(len)) => {
@@ -84,16 +101,20 @@ pub(crate) fn of_slab_report(s: &Session, lines: &[&str]) -> Vec<Statement> {
             out.push(Statement::new(How::Log, text, &log));
         }
     }
+    if object.is_some_and(|at| told.iter().any(|o| o.at == at)) {
+        return out;
+    }
     for word in ["Allocated in ", "Freed in "] {
-        if let Some(rest) = found(word) {
+        if let Some(rest) = said_in(about, word) {
             out.push(Statement::new(How::Log, format!("{}{rest}", word.to_lowercase()), &log));
         }
     }
     out
 }
 
-/// Of a report of KFENCE in the log: the object, who allocated and who freed it. Addresses in it are scrambled.
-pub(crate) fn of_kfence_report(lines: &[&str]) -> Vec<Statement> {
+/// Of a report of KFENCE in the log: the object, who allocated and who freed it. Addresses in it are scrambled. Nothing
+/// where the dump's own memory told of that object.
+pub(crate) fn of_kfence_report(lines: &[&str], told: &[Known]) -> Vec<Statement> {
     let Some(first) = lines.iter().position(|line| line.starts_with("BUG: KFENCE: ")) else {
         return Vec::new();
     };
@@ -107,9 +128,16 @@ pub(crate) fn of_kfence_report(lines: &[&str]) -> Vec<Statement> {
             let value = rest.split(", ").find_map(|word| word.trim_matches(['[', ']']).strip_prefix(key))?;
             Some(value.split(' ').next()?.trim_end_matches(']'))
         };
-        Some(format!("{name}: an object of {} bytes, slab cache {}", part("size=")?, part("cache=")?))
+        let text = format!("{name}: an object of {} bytes, slab cache {}", part("size=")?, part("cache=")?);
+        Some((name.strip_prefix("kfence-")?, text))
     });
-    out.extend(object.map(said));
+    if object
+        .as_ref()
+        .is_some_and(|(number, _)| told.iter().any(|o| o.text.split(' ').any(|word| word == *number)))
+    {
+        return Vec::new();
+    }
+    out.extend(object.map(|(_, text)| said(text)));
     for word in ["allocated by task ", "freed by task "] {
         let Some(n) = about.iter().position(|line| line.starts_with(word)) else { continue };
         let who = about.get(n).map(|line| line.trim_end_matches(':')).unwrap_or_default();
@@ -251,7 +279,7 @@ mod tests {
             " record_drop+0x86/0xb0 [zoo]",
             "CPU: 0 UID: 0 PID: 160 Comm: sh",
         ];
-        let told: Vec<String> = of_kfence_report(&lines).into_iter().map(|s| s.text).collect();
+        let told: Vec<String> = of_kfence_report(&lines, &[]).into_iter().map(|s| s.text).collect();
         assert_eq!(
             told,
             [
@@ -260,13 +288,23 @@ mod tests {
                 "freed by task 161 on cpu 0 at 7.734527s (0.016447s ago): record_drop+0x86/0xb0 [zoo]",
             ]
         );
+        let known = |text: &str| Known {
+            at: 0,
+            text: text.into(),
+            suspect: true,
+            past: Vec::new(),
+            commands: Vec::new(),
+        };
+        let same = known("ff00: freed KFENCE object #222 of slab cache kmalloc-1k, 1016 bytes");
+        assert!(of_kfence_report(&lines, &[same]).is_empty(), "told already");
+        assert_eq!(of_kfence_report(&lines, &[known("freed KFENCE object #22 of slab cache x")]).len(), 3);
         // before 5.17
         let old = [
             "BUG: KFENCE: memory corruption in f+0x1/0x2",
             "kfence-#1 [0x1-0x2, size=32, cache=kmalloc-32] allocated by task 1:",
         ];
-        assert!(of_kfence_report(&old).is_empty(), "its object is told in another form");
-        assert!(of_kfence_report(&["kfence-#1: size=1"]).is_empty());
+        assert!(of_kfence_report(&old, &[]).is_empty(), "its object is told in another form");
+        assert!(of_kfence_report(&["kfence-#1: size=1"], &[]).is_empty());
     }
 
     #[test]
