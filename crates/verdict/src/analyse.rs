@@ -8,9 +8,10 @@ use crate::model::{How, Place, Statement, Verdict};
 use crate::scene::{self, Scene};
 use crate::waits::Waits;
 use crate::{
-    context, instruction, known, machinery, memory, objects, panic_text, related, signature, spin, stall,
+    context, headline, instruction, known, machine_check, machinery, memory, objects, panic_text, related,
+    signature, spin, stall, standing,
 };
-use kernel::{Session, taint};
+use kernel::Session;
 use std::path::PathBuf;
 
 /// How to analyse.
@@ -23,14 +24,14 @@ pub struct Options {
 }
 
 /// What the verdict is made from.
-struct Case<'s> {
-    s: &'s Session,
-    lines: Option<Lines>,
-    event: Option<Event>,
-    hang: Option<Hang<'s>>,
-    waits: Option<Waits<'s>>,
-    scene: Scene<'s>,
-    found: Option<Culprit>,
+pub(crate) struct Case<'s> {
+    pub(crate) s: &'s Session,
+    pub(crate) lines: Option<Lines>,
+    pub(crate) event: Option<Event>,
+    pub(crate) hang: Option<Hang<'s>>,
+    pub(crate) waits: Option<Waits<'s>>,
+    pub(crate) scene: Scene<'s>,
+    pub(crate) found: Option<Culprit>,
 }
 
 /// Says what killed the machine.
@@ -40,7 +41,12 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     let case = open(s, options, &mut v);
     v.class = classify(&case);
     let from = blame(&case, &mut v);
-    v.headline = headline(&case, &v);
+    v.headline = headline::headline(&case, &v);
+    if v.class.has_instruction()
+        && let Some(by) = standing::served(s, &case.scene, from, &v)
+    {
+        v.headline.push_str(&by);
+    }
     if options.brief {
         return v;
     }
@@ -49,8 +55,8 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         Class::Alive => context::alive(s),
         _ => context::of(s, &case.scene, event, from.unwrap_or(0)),
     };
-    v.context.extend(init_exit(&case, &v));
-    modules(s, &case.scene, from, &mut v);
+    v.context.extend(headline::init_exit(&case, &v));
+    standing::modules(s, &case.scene, from, &mut v);
     // an assertion of the allocator's is its caller's business as well
     let of_allocator = v.class == Class::Bug
         && v.place.as_ref().is_some_and(|p| p.module.is_none() && machinery::is_allocating(&p.function));
@@ -139,7 +145,10 @@ fn classify(case: &Case<'_>) -> Class {
     let nowhere = case.found.as_ref().is_some_and(|c| !s.is_text(c.pc));
     if let Some(e) = &case.event {
         // a fault of the processor's own fetch: the program counter is what faulted
-        let fault = matches!(e.class, Class::NullPointer | Class::PageFault | Class::UserAddress);
+        let fault = matches!(
+            e.class,
+            Class::NullPointer | Class::PageFault | Class::UserAddress | Class::GeneralProtection
+        );
         return if fault && nowhere { Class::WildJump } else { e.class };
     }
     if let Some(h) = &case.hang {
@@ -241,99 +250,6 @@ fn said_place(s: &Session, event: &Event) -> Option<Place> {
     })
 }
 
-fn headline(case: &Case<'_>, v: &Verdict) -> String {
-    let words = if case.hang.is_some() { hang::words(v.class) } else { v.class.words() };
-    let event = case.event.as_ref();
-    let subject =
-        event.and_then(|e| stall::told(e, case.scene.task)).or_else(|| case.hang.as_ref()?.subject.as_ref());
-    let of = subject
-        .filter(|_| v.class.is_stall())
-        .map(|subject| stall::words(v.class, subject))
-        .unwrap_or_default();
-    let of = if of.is_empty() { of } else { format!(": {of}") };
-    let said = event.map(|e| event::plain(&e.line)).unwrap_or_default();
-    // the kernel's columns of blanks
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    if v.class == Class::Alive {
-        let stuck = case.waits.as_ref().map(Waits::stuck).unwrap_or_default();
-        return format!("{words}{stuck}");
-    }
-    if let Some(place) = &v.place {
-        let preposition = if v.class == Class::WildJump { "from" } else { "in" };
-        let mut text = format!("{words} {preposition} {place}{of}");
-        match v.class {
-            Class::Panic
-            | Class::SlabCorruption
-            | Class::PageCorruption
-            | Class::Sanitizer
-            | Class::Ubsan
-                if !said.is_empty() =>
-            {
-                text = format!("{text}: {said}");
-            }
-            Class::Warning => {
-                if let Some(message) = event.and_then(|e| e.message.as_ref()) {
-                    text = format!("{text}: {message}");
-                }
-            }
-            _ => {}
-        }
-        return text;
-    }
-    match v.class {
-        Class::Unknown => words.to_owned(),
-        _ if !of.is_empty() => format!("{words}{of}"),
-        _ if said.is_empty() => words.to_owned(),
-        _ => format!("{words}: {said}"),
-    }
-}
-
-/// How the first process ended, in words.
-fn init_exit(case: &Case<'_>, v: &Verdict) -> Vec<Statement> {
-    let Some(event) = case.event.as_ref().filter(|_| v.class == Class::InitKilled) else { return Vec::new() };
-    let code = event.line.split_once("exitcode=0x").and_then(|(_, c)| u32::from_str_radix(c.trim(), 16).ok());
-    let mut out: Vec<Statement> =
-        code.map(exit_words).into_iter().map(|w| Statement::new(How::Log, w, &["log".into()])).collect();
-    // the line of the processor's exception that the signal was for
-    if let Some(lines) = &case.lines {
-        let texts = lines.texts();
-        let before = texts.get(..event.at).unwrap_or_default();
-        let fault = before.iter().rfind(|l| {
-            ["[1]: segfault at", "[1] trap ", "[1] general protection", "[1] bad frame"]
-                .iter()
-                .any(|p| l.contains(p))
-        });
-        out.extend(fault.map(|l| Statement::new(How::Log, l.trim(), &["log".into()])));
-    }
-    out
-}
-
-/// The status of a process that ended, as wait() has it.
-fn exit_words(code: u32) -> String {
-    const SIGNALS: &[(u32, &str)] = &[
-        (3, "SIGQUIT"),
-        (4, "SIGILL"),
-        (5, "SIGTRAP"),
-        (6, "SIGABRT"),
-        (7, "SIGBUS"),
-        (8, "SIGFPE"),
-        (9, "SIGKILL"),
-        (11, "SIGSEGV"),
-        (15, "SIGTERM"),
-        (31, "SIGSYS"),
-    ];
-    match code & 0x7f {
-        0 => format!("the first process exited with status {}", code >> 8 & 0xff),
-        n => {
-            let name = SIGNALS
-                .iter()
-                .find(|(number, _)| *number == n)
-                .map_or_else(String::new, |(_, name)| format!(" ({name})"));
-            format!("the first process was killed by signal {n}{name}")
-        }
-    }
-}
-
 /// Of a check in a library: who called it.
 fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
     let Some(from) = from.filter(|n| *n > 0) else { return };
@@ -352,52 +268,6 @@ fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict)
     }
 }
 
-/// Taints that a kernel has from a module: proprietary, forced, staging, out of tree, unsigned, live patch.
-const OF_MODULES: u64 = 1 | 1 << 1 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 15;
-
-/// The module to blame, its standing, and who called into it.
-fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
-    let Some(name) = v.place.as_ref().and_then(|p| p.module.clone()) else { return };
-    let Some(m) = s.modules().iter().find(|m| m.name == name) else { return };
-    let words: Vec<&str> = taint::FLAGS
-        .iter()
-        .filter(|(bit, ..)| m.taints >> bit & 1 == 1)
-        .map(|(_, letter, words)| match letter {
-            'O' => "out of tree",
-            'E' => "unsigned",
-            'P' => "proprietary",
-            'F' => "loaded by force",
-            'C' => "staging",
-            'K' => "live patch",
-            _ => *words,
-        })
-        .collect();
-    // without types a module's taint is not read; the kernel's own then says that some module has one
-    let some = taint::mask(s).unwrap_or(0) & OF_MODULES != 0;
-    let standing = match words.as_slice() {
-        [] if some && s.modules().iter().all(|m| m.taints == 0) => {
-            "whether it is part of this kernel is not known".to_owned()
-        }
-        [] => "part of this kernel (no taint)".to_owned(),
-        words => {
-            let letters: Vec<String> = taint::letters(m.taints).chars().map(String::from).collect();
-            format!("{} (taint {})", words.join(", "), letters.join(" "))
-        }
-    };
-    let mut text = format!("{name}: {standing}");
-    let caller = scene
-        .certain(from.unwrap_or(0))
-        .filter_map(|(_, f)| s.locate(f.lookup()))
-        .find(|l| l.symbol.module != Some(name.as_str()));
-    if let Some(l) = caller
-        && from.is_some_and(|n| n > 0)
-    {
-        let who = l.symbol.module.unwrap_or("the kernel");
-        text = format!("{text}; called from {who} ({})", l.symbol.name);
-    }
-    v.module.push(Statement::new(How::Memory, text, &["mod -t".into(), "mod".into()]));
-}
-
 /// The object that a report of a checker is about, as its lines have it.
 fn report(case: &Case<'_>, v: &Verdict) -> Vec<Statement> {
     let Some(lines) = &case.lines else { return Vec::new() };
@@ -405,6 +275,7 @@ fn report(case: &Case<'_>, v: &Verdict) -> Vec<Statement> {
         Class::SlabCorruption => related::of_slab_report(case.s, &lines.texts(), &v.objects),
         Class::PageCorruption => related::of_page_report(&lines.texts()),
         Class::Sanitizer => related::of_kfence_report(&lines.texts(), &v.objects),
+        Class::MachineCheck => machine_check::told(&lines.texts()),
         _ => Vec::new(),
     }
 }
@@ -479,18 +350,5 @@ fn known_issues(s: &Session, options: &Options, event: Option<&Event>, v: &mut V
             v.known = known::matching(&entries, v, message, &release);
         }
         Err(e) => v.undetermined.push(format!("known issues: {e}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn how_the_first_process_ended() {
-        assert_eq!(exit_words(0x700), "the first process exited with status 7");
-        assert_eq!(exit_words(0x0b), "the first process was killed by signal 11 (SIGSEGV)");
-        assert_eq!(exit_words(0x8b), "the first process was killed by signal 11 (SIGSEGV)");
-        assert_eq!(exit_words(0x02), "the first process was killed by signal 2");
     }
 }
