@@ -7,6 +7,7 @@
 mod access;
 mod analyse;
 mod bits;
+mod blocker;
 mod bug;
 mod calls;
 mod code;

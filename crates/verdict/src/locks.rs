@@ -1,10 +1,11 @@
 //! Locks that sleep: which one a task waits for, and who has it.
 //!
 //! Sources: kernel/locking/mutex.c (`owner`: a task, its low three bits flags, 4.10), kernel/locking/rwsem.c
-//! (`owner`: a task, its low three bits flags, the lowest set for a reader, 5.3), kernel/hung_task.c (`blocker`,
-//! 6.15). Where the dump has no types, the layouts that there were are tried on the lock's own list of waiters,
+//! (`owner`: a task, its low three bits flags, the lowest set for a reader, 5.3), kernel/locking/semaphore.c
+//! (`last_holder`: who took it last, 6.16; others may have it as well, and it may have been given back). Where the dump has no types, the layouts that there were are tried on the lock's own list of waiters,
 //! which only one of them fits.
 
+use crate::blocker;
 use crate::reach::Chain;
 use crate::rtmutex;
 use crate::spin::{both, member_of_lock, symbol_at};
@@ -22,6 +23,10 @@ bind! {
     struct RwSemaphore("rw_semaphore") { owner: "owner", list: "wait_list" | "first_waiter" }
 }
 bind! {
+    /// `struct semaphore`
+    struct Semaphore("semaphore") { owner: "last_holder", list: "wait_list" | "first_waiter" }
+}
+bind! {
     /// `struct mutex_waiter`, on the stack of who waits
     struct MutexWaiter("mutex_waiter") { list: "list", task: "task" }
 }
@@ -30,11 +35,18 @@ bind! {
     struct RwsemWaiter("rwsem_waiter") { list: "list", task: "task" }
 }
 
+bind! {
+    /// `struct semaphore_waiter`, on the stack of who waits
+    struct SemaphoreWaiter("semaphore_waiter") { list: "list", task: "task" }
+}
+
 /// A kind of lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Mutex,
     RwSemaphore,
+    /// One that counts, and that anybody may give back.
+    Semaphore,
     RtMutex,
     /// One that sleeps, as with `PREEMPT_RT`.
     Spinlock,
@@ -45,6 +57,7 @@ impl Kind {
         match self {
             Kind::Mutex => "mutex",
             Kind::RwSemaphore => "rw_semaphore",
+            Kind::Semaphore => "semaphore",
             Kind::RtMutex => "rt_mutex",
             Kind::Spinlock => "spinlock",
         }
@@ -67,6 +80,8 @@ pub(crate) struct Owner<'s> {
     pub(crate) task: Option<&'s Task>,
     /// Readers have it; the task is the last of them that took it.
     pub(crate) readers: bool,
+    /// The task took it last, and may have given it back since.
+    pub(crate) last: bool,
 }
 
 /// Where a lock has its owner and its list of waiters.
@@ -88,6 +103,8 @@ const SEMAPHORES: [Layout; 3] = [
     Layout { owner: Some(32), list: 8, head: true },
 ];
 
+const COUNTING: [Layout; 1] = [Layout { owner: None, list: 8, head: true }];
+
 /// None for locks whose waiters are no list.
 fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
     let (owner, list) = match kind {
@@ -100,13 +117,22 @@ fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
             let b = s.bind::<RwSemaphore>();
             (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
         }
+        Kind::Semaphore => {
+            let b = s.bind::<Semaphore>();
+            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
+        }
     };
     match list {
         Some((list, size)) => vec![Layout { owner, list, head: size != Some(8) }],
         None if kind == Kind::Mutex => MUTEXES.to_vec(),
+        None if kind == Kind::Semaphore => COUNTING.to_vec(),
         None => SEMAPHORES.to_vec(),
     }
 }
+
+/// Functions that take a semaphore, with underscores before them where they wait.
+const COUNTING_DOWN: &[&str] =
+    &["down", "down_common", "down_interruptible", "down_killable", "down_timeout"];
 
 /// Functions that take a lock, its address in the first argument.
 pub(crate) fn kind_of(function: &str) -> Option<Kind> {
@@ -122,6 +148,7 @@ pub(crate) fn kind_of(function: &str) -> Option<Kind> {
     match (mutex, semaphore) {
         (true, _) => Some(Kind::Mutex),
         (_, true) => Some(Kind::RwSemaphore),
+        _ if COUNTING_DOWN.contains(&name.trim_start_matches('_')) => Some(Kind::Semaphore),
         _ if name.starts_with("rt_spin_lock") => Some(Kind::Spinlock),
         _ if name.starts_with("rt_mutex_lock") => Some(Kind::RtMutex),
         _ => None,
@@ -135,12 +162,14 @@ const LOCK: u64 = 0x100;
 pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task: &Task) -> Option<Lock<'s>> {
     let frames = &bt.unwound.frames;
     let said = rtmutex::waited(s, task);
+    let blocked = blocker::said(s, task).and_then(|(kind, at)| Some((kind, at, owner(s, kind, at)?)));
     let taken = names.iter().enumerate().find_map(|(n, name)| Some((n, kind_of(name)?)));
     let Some((n, kind)) = taken else {
-        let (at, task) = said?;
-        let name = symbol_at(s, at).unwrap_or_default();
-        return Some(Lock { kind: Kind::RtMutex, at, name, owner: Owner { task, readers: false } });
+        let rt = said.map(|(at, task)| (Kind::RtMutex, at, Owner { task, ..Owner::default() }));
+        let (kind, at, owner) = rt.or(blocked)?;
+        return Some(Lock { kind, at, name: symbol_at(s, at).unwrap_or_default(), owner });
     };
+    let blocked = blocked.filter(|b| b.0 == kind).map(|(_, at, owner)| (at, owner));
     let outside = (n..names.len()).find(|m| names.get(*m).is_some_and(|name| kind_of(name).is_none()));
     let chain = Chain::of(s, frames, 0, outside.unwrap_or(n));
     let (value, path) = outside.map(|m| chain.passed(m)).unwrap_or_default();
@@ -148,9 +177,10 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
     // the lock that has a waiter's priority is the one that was asked for, or within it
     let said = said.map(|(at, task)| {
         let around = value.map(VirtAddr).filter(|v| at.0.checked_sub(v.0).is_some_and(|into| into < LOCK));
-        (around.unwrap_or(at), Owner { task, readers: false })
+        (around.unwrap_or(at), Owner { task, ..Owner::default() })
     });
     let (at, owner) = said
+        .or(blocked)
         .or_else(|| listed(s, bt, n, kind, task).and_then(found))
         .or_else(|| chain.first_argument(n).map(VirtAddr).and_then(found))
         .or_else(|| value.map(VirtAddr).and_then(found))?;
@@ -164,13 +194,21 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
 fn listed(s: &Session, bt: &Backtrace, n: usize, kind: Kind, task: &Task) -> Option<VirtAddr> {
     let frame = bt.unwound.frames.get(n)?;
     let mem = s.mem();
-    let (list_at, task_at) = if kind == Kind::Mutex {
-        let w = s.bind::<MutexWaiter>();
-        (w.list.offset().unwrap_or(0), w.task.offset().unwrap_or(16))
-    } else {
-        let w = s.bind::<RwsemWaiter>();
-        (w.list.offset().unwrap_or(0), w.task.offset().unwrap_or(16))
+    let (list, of) = match kind {
+        Kind::Mutex => {
+            let w = s.bind::<MutexWaiter>();
+            (w.list.offset(), w.task.offset())
+        }
+        Kind::Semaphore => {
+            let w = s.bind::<SemaphoreWaiter>();
+            (w.list.offset(), w.task.offset())
+        }
+        _ => {
+            let w = s.bind::<RwsemWaiter>();
+            (w.list.offset(), w.task.offset())
+        }
     };
+    let (list_at, task_at) = (list.unwrap_or(0), of.unwrap_or(16));
     let stack = bt.stacks.first()?;
     for word in 0..128_u64 {
         let waiter = frame.sp.add(word * 8);
@@ -224,14 +262,15 @@ fn owner_by<'s>(s: &'s Session, kind: Kind, at: VirtAddr, l: Layout) -> Option<O
     let Some(owner_at) = l.owner else { return Some(Owner::default()) };
     let word = mem.u64(at.add(owner_at)).ok()?;
     let readers = kind == Kind::RwSemaphore && word & 1 == 1;
+    let last = kind == Kind::Semaphore;
     let task = word & !7;
     if task == 0 {
-        return Some(Owner { task: None, readers });
+        return Some(Owner { task: None, readers, last });
     }
     match s.tasks().at(VirtAddr(task)) {
-        Some(task) => Some(Owner { task: Some(task), readers }),
-        // a reader may have gone since
-        None if readers => Some(Owner { task: None, readers }),
+        Some(task) => Some(Owner { task: Some(task), readers, last }),
+        // a reader may have gone since, and whoever took a semaphore
+        None if readers || last => Some(Owner { task: None, readers, last }),
         None => None,
     }
 }
@@ -248,7 +287,11 @@ mod tests {
         assert_eq!(kind_of("down_write_killable"), Some(Kind::RwSemaphore));
         assert_eq!(kind_of("rt_spin_lock"), Some(Kind::Spinlock));
         assert_eq!(kind_of("rt_mutex_lock_interruptible"), Some(Kind::RtMutex));
-        assert_eq!(kind_of("down_interruptible"), None);
+        assert_eq!(kind_of("down_interruptible"), Some(Kind::Semaphore));
+        assert_eq!(kind_of("___down_common"), Some(Kind::Semaphore));
+        assert_eq!(kind_of("down"), Some(Kind::Semaphore));
+        assert_eq!(kind_of("down_trylock"), None);
+        assert_eq!(kind_of("download"), None);
         assert_eq!(kind_of("vfs_read"), None);
     }
 }

@@ -2,7 +2,7 @@
 //! the circles that they form.
 
 use crate::event::Class;
-use crate::locks::{self, Lock};
+use crate::locks::{self, Kind, Lock};
 use crate::machinery;
 use crate::model::{How, Statement};
 use crate::reach::Chain;
@@ -153,7 +153,7 @@ impl<'s> Waits<'s> {
         let names: Vec<String> = members.iter().filter_map(of).map(|w| who(w.task)).collect();
         let sure = members.iter().filter_map(of).all(|w| match &w.what {
             What::Spin(spinner) => spinner.holder.as_ref().is_some_and(|h| h.taken.is_none()),
-            What::Lock(l) => !l.owner.readers,
+            What::Lock(l) => !l.owner.readers && !l.owner.last,
             _ => true,
         });
         let how = if sure { How::Decoded } else { How::Guessed };
@@ -248,6 +248,8 @@ fn tell(w: &Wait<'_>) -> Statement {
             let lock = format!("{} {}", l.kind.word(), named(&l.name, l.at));
             commands.push(format!("struct {} {:x}", l.kind.word(), l.at));
             let held = match (l.owner.task, l.owner.readers) {
+                (Some(t), _) if l.owner.last => format!("which {} took last", who(t)),
+                (None, false) if l.kind == Kind::Semaphore => "which does not say who has it".to_owned(),
                 (Some(t), false) => format!("held by {}", who(t)),
                 (Some(t), true) => format!("held by readers, of whom {} came last", who(t)),
                 (None, true) => "held by readers".to_owned(),
