@@ -34,6 +34,9 @@ pub(crate) fn of_fault(
     // has left out displacements (5.10): the registers tell
     let found = of(address).or_else(|| of(None).filter(|_| class == Class::GeneralProtection));
     let Some((m, writes, at)) = found else {
+        if let Some(told) = without_memory(namer, ip, class, error_code) {
+            return Ok(told);
+        }
         return Err(match code.function.text(ip) {
             Some(text) => format!(
                 "the instruction at {} ({text}) has no memory operand at the address that faulted",
@@ -51,7 +54,7 @@ pub(crate) fn of_fault(
     let mut why = String::new();
     if let Some(base) = m.base {
         let value = namer.regs.get(base);
-        let named = namer.register(ip, base);
+        let named = namer.register(ip, base).or_else(|| of_caller(namer, ip, base));
         let name = match (&member, &named) {
             (Some(x), _) if x.object.is_some() => {
                 x.object.as_ref().map(|(n, _)| n.clone()).unwrap_or_default()
@@ -75,10 +78,19 @@ pub(crate) fn of_fault(
             chain(namer, ip, sym, &mut operands, 0);
         }
     }
+    operands.extend(index_row(namer, ip, &m));
+    if class == Class::GeneralProtection && m.size >= 16 && at % 16 != 0 && !non_canonical(namer.s, at) {
+        let line = code.function.text(ip).unwrap_or_default();
+        let name = line.split(' ').next().unwrap_or_default();
+        let text = format!("the address is not a multiple of 16, which {name} needs");
+        why = if why.is_empty() { text } else { format!("{text}; {why}") };
+    }
     if m.base.is_none() && !m.per_cpu && poison(at).is_some() {
         why = format!("the address is {}", judge(namer.s, at));
     }
-    if code.function.is_string(ip) || (namer.params().is_none() && member.is_none()) {
+    // functions in assembler have a prototype without parameters
+    let untyped = namer.params().is_none_or(Vec::is_empty);
+    if code.function.is_string(ip) || (untyped && member.is_none()) {
         operands.extend(arguments(namer));
     }
     let expression = member.as_ref().map(|x| x.named.text.clone()).or_else(|| {
@@ -101,6 +113,88 @@ pub(crate) fn of_fault(
     }
     let code_line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
     Ok(Access { text, how, operands, code: vec![code_line], at: Some(at) })
+}
+
+/// Of a function that copies for others and has no types (`memcpy`): what its caller passed in the register.
+fn of_caller(namer: &Namer<'_>, ip: u64, number: usize) -> Option<crate::names::Named> {
+    let sym = namer.code.flow.register(ip, number)?;
+    let argument = match namer.code.flow.expr(sym) {
+        Expr::Entry(argument) => argument,
+        // not moved on yet, where it still has the value that was passed
+        Expr::Phi { .. } => number,
+        _ => return None,
+    };
+    if !crate::machinery::is_copying(&namer.code.name) || !arch::slice::ARGUMENTS.contains(&argument) {
+        return None;
+    }
+    let outer = namer.outer()?;
+    let there = outer.code.flow.register(outer.at, argument)?;
+    let now = namer.regs.get(number);
+    // what was passed lies no higher than what it was moved on to
+    let same = || now == Some(0) || outer.value(there).is_some_and(|held| now == Some(held.value));
+    if argument == number && !matches!(namer.code.flow.expr(sym), Expr::Entry(_)) && !same() {
+        return None;
+    }
+    let named = outer.sym(outer.at, there, 0)?;
+    let origin = format!("passed by {}", outer.code.name);
+    Some(crate::names::Named { origin, ..named })
+}
+
+/// The index of an array, where the instruction has one.
+fn index_row(namer: &Namer<'_>, ip: u64, m: &Mem) -> Option<OperandRow> {
+    let (number, _) = m.index.filter(|_| m.base.is_some())?;
+    let named = namer.register(ip, number)?;
+    let value = namer.regs.get(number)?;
+    // an index is counted from both ends
+    let value = i64::try_from(value).map_or_else(|_| value.cast_signed().to_string(), |v| v.to_string());
+    Some(OperandRow {
+        name: named.text,
+        value: Some(value),
+        detail: pointer_detail(namer, ip, number, &named.origin),
+        how: named.how,
+        commands: vec!["bt".into()],
+    })
+}
+
+/// An instruction that was refused without an access: a segment that does not exist, a bit that must not be set.
+fn without_memory(namer: &Namer<'_>, ip: u64, class: Class, error_code: Option<u64>) -> Option<Access> {
+    if !matches!(class, Class::GeneralProtection | Class::Exception) {
+        return None;
+    }
+    let code = &namer.code;
+    let line = code.function.text(ip)?;
+    let operands: Vec<OperandRow> = (0..2)
+        .filter_map(|n| match code.function.operand(ip, n)? {
+            Operand::Reg { number, size } => {
+                let value = namer.regs.get(number)?;
+                let named = namer.register(ip, number);
+                let register = register_name(number, size);
+                let name = named.as_ref().map_or_else(|| format!("%{register}"), |n| n.text.clone());
+                let origin = named.as_ref().map(|n| n.origin.clone()).filter(|o| !o.is_empty());
+                let detail = named.is_some().then(|| format!("%{register}")).into_iter().chain(origin);
+                Some(OperandRow {
+                    name,
+                    value: Some(format!("{:#x}", arch::slice::cut(value, size, false))),
+                    detail: detail.collect::<Vec<_>>().join(", "),
+                    how: named.map_or(How::Decoded, |n| n.how),
+                    commands: vec!["bt".into()],
+                })
+            }
+            _ => None,
+        })
+        .collect();
+    let mut text = format!("the processor refused {line}");
+    // bit 0: from outside; bit 1: of the interrupt table; bit 2: of a process's own table
+    if let Some(selector) = error_code.filter(|c| *c != 0 && *c <= 0xffff) {
+        let table = match selector & 6 {
+            0 => "the global descriptor table",
+            4 => "the process's own descriptor table",
+            _ => "the interrupt table",
+        };
+        text = format!("{text}; selector {:#x}: entry {} of {table}", selector & !3, selector >> 3);
+    }
+    let code_line = format!("{} {line}", code.offset(ip));
+    Some(Access { text, how: How::Decoded, operands, code: vec![code_line], at: None })
 }
 
 /// The name of an indirect call's target, and the pointers that it came from.

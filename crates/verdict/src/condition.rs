@@ -2,6 +2,7 @@
 //! operands had.
 
 use crate::bits;
+use crate::idiom;
 use crate::model::{Condition, How, Object, OperandRow};
 use crate::names::Namer;
 use crate::operand::{Side, constant_text, side};
@@ -231,6 +232,9 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         left = side;
         right = Side::constant(c.cast_signed());
     }
+    if let Some(m) = mask.as_ref().and_then(constant) {
+        as_flags(&mut left, m);
+    }
     let sure = [Some(&left), Some(&right), mask.as_ref(), bit.as_ref()].into_iter().flatten().all(|s| s.sure);
     // what was read from memory on the right, addresses and constants always: as people write it
     let rank = |s: &Side, part: &Part| match part.operand {
@@ -243,7 +247,15 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         std::mem::swap(&mut left, &mut right);
         relation = relation.swapped();
     }
+    let idiom = constant(&right)
+        .filter(|_| !left.constant && mask.is_none() && bit.is_none())
+        .and_then(|c| idiom::of(namer, way, &Test { relation, ..test }, &left, cut(c, test.size, false)));
+    let idiom = idiom.map(|(text, side)| {
+        left = side;
+        text
+    });
     let text = match &bit {
+        _ if idiom.is_some() => idiom.unwrap_or_default(),
         Some(bit) => {
             let not = if relation == Relation::Eq { "!" } else { "" };
             format!("{not}({} & 1 << {})", wrapped(&left.text), wrapped(&bit.text))
@@ -270,6 +282,27 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     }
     let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
     Some(Told { text, truth, sure, how, rows, objects, code: lines(namer, way, trap), once })
+}
+
+/// A word of which bits are asked for: no cast to the part that has them, and its value as people write flags.
+fn as_flags(side: &mut Side, mask: u64) {
+    for (cast, bits) in
+        [("(u8)", u64::from(u8::MAX)), ("(u16)", u64::from(u16::MAX)), ("(u32)", u64::from(u32::MAX))]
+    {
+        if mask & !bits == 0
+            && let Some(whole) = side.text.strip_prefix(cast)
+        {
+            side.text = whole.to_owned();
+        }
+    }
+    if let Some(row) = &mut side.row
+        && let Some(v) =
+            row.value.as_ref().and_then(|v| v.parse::<i64>().ok()).filter(|v| !(0..=9).contains(v))
+    {
+        let v =
+            if v < 0 && v >= i64::from(i32::MIN) { u64::from(v as i32 as u32) } else { v.cast_unsigned() };
+        row.value = Some(format!("{v:#x}"));
+    }
 }
 
 /// The outcome of a comparison that a register still has.

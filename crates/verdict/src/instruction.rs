@@ -62,7 +62,9 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
     };
     let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
     let callers = c.frame.and_then(|n| scene.frames().get(n + 1..)).unwrap_or_default();
-    let mut namer = Namer::new(s, &code, &c.regs, cfa).with_callers(callers);
+    let cpu = event.and_then(|e| e.oops.cpu).or_else(|| scene.task.filter(|t| t.active).map(|t| t.cpu));
+    let regs = crate::percpu::with_base(s, c.regs, cpu);
+    let mut namer = Namer::new(s, &code, &regs, cfa).with_callers(callers);
     let line = event.and_then(|e| e.message.as_deref());
     if let Some(printed) = line.and_then(|line| Printed::of(s, &code, c.pc.0, line)) {
         v.evidence.extend(printed.told(&namer));
@@ -135,6 +137,10 @@ pub(crate) fn wild_jump(s: &Session, c: &Culprit, v: &mut Verdict) {
         .filter(|ret| s.is_text(*ret))
         .and_then(|ret| Some((ret, Code::around(s, ret.sub(1))?)));
     let Some((ret, code)) = call else {
+        if let Some(found) = crate::returned::wild_return(s, c, v) {
+            v.access = Some(found);
+            return;
+        }
         v.undetermined.push(format!("who jumped to {to}: no return address on top of the stack"));
         return;
     };

@@ -398,9 +398,58 @@ pub(crate) fn is_allocating(name: &str) -> bool {
 /// True for functions that copy or set memory for others, where a sanitizer found an access.
 pub(crate) fn is_copying(name: &str) -> bool {
     let name = base(name).trim_start_matches('_');
+    // the version for this processor
+    let name = [
+        "_orig",
+        "_erms",
+        "_fsrm",
+        "_rep_good",
+        "_rep",
+        "_unrolled",
+        "_string",
+        "_nocache",
+        "_mc",
+        "_fast_string",
+    ]
+    .iter()
+    .find_map(|version| name.strip_suffix(version))
+    .unwrap_or(name);
     [
-        "memcpy", "memset", "memmove", "memcmp", "strcpy", "strncpy", "strscpy", "strcat", "strlen",
-        "strnlen", "strcmp",
+        "memcpy",
+        "copy_user_generic",
+        "copy_user_enhanced",
+        "copy_page",
+        "clear_page",
+        "rep_movs_alternative",
+        "rep_stos_alternative",
+        "memchr",
+        "memchr_inv",
+        "memscan",
+        "strchr",
+        "strrchr",
+        "strncmp",
+        "strcasecmp",
+        "strncasecmp",
+        "strstr",
+        "strlcpy",
+        "strncat",
+        "strlcat",
+        "strsep",
+        "strspn",
+        "strcspn",
+        "strpbrk",
+        "strim",
+        "sized_strscpy",
+        "memset",
+        "memmove",
+        "memcmp",
+        "strcpy",
+        "strncpy",
+        "strscpy",
+        "strcat",
+        "strlen",
+        "strnlen",
+        "strcmp",
     ]
     .contains(&name)
 }

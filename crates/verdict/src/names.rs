@@ -6,7 +6,7 @@ use crate::model::How;
 use crate::path;
 use crate::terms::{arrow, pointed};
 use arch::Regs;
-use arch::slice::{Mem, Sym};
+use arch::slice::{Expr, Mem, Sym};
 use base::{VirtAddr, VirtRead};
 use debuginfo::dwarf::{Caller, FrameAccess, Location};
 use debuginfo::types::{Encoding, Scope, Space, Type, TypeRef, Types};
@@ -237,8 +237,15 @@ impl<'a> Namer<'a> {
         let locals = self.locals(ip);
         let mut held: Vec<&Local> =
             locals.iter().filter(|l| matches!(l.place, Spot::Register(n) if n == number)).collect();
-        // the compiler's copy of a pointer has the variable's value
+        // the compiler's copy of a pointer has the variable's value; what was read or computed elsewhere may have it too
+        let own = sym.is_some_and(|sym| {
+            matches!(
+                self.code.flow.expr(sym),
+                Expr::Load { .. } | Expr::Bin { .. } | Expr::Returned(_) | Expr::PerCpu { .. }
+            )
+        });
         if held.is_empty()
+            && !(own && derived.is_some())
             && let regs = self.regs_at(ip)
             && let Some(value) = regs.get(number).filter(|v| v >> 32 != 0)
         {
@@ -304,34 +311,6 @@ impl<'a> Namer<'a> {
             ty if l.offset == 0 => Some(named(name, ty)),
             _ => Some(named(format!("{name}+{:#x}", l.offset), None)),
         }
-    }
-
-    /// A variable of the CPU's own area.
-    pub(crate) fn per_cpu(&self, at: u64, size: u64) -> Option<Named> {
-        // since 6.14 the area is linked at its place in the image; before, at 0
-        let start = self.s.symbol("__per_cpu_start").unwrap_or(VirtAddr(0));
-        let address = if at >> 63 == 1 { at } else { start.0.wrapping_add(at) };
-        let table = &self.s.kernel_symbols().table;
-        let (symbol, offset) = table.at(VirtAddr(address))?;
-        let types = self.types();
-        let is_current =
-            symbol.name == "current_task" || symbol.name == "pcpu_hot" || symbol.name == "const_pcpu_hot";
-        if is_current && offset == 0 && size == 8 {
-            let task = types.first(None, Space::Struct, "task_struct");
-            return Some(Named {
-                text: "current".into(),
-                ty: task.map(|t| types.pointer_to(t)),
-                how: How::Table,
-                origin: "this CPU's current task".into(),
-            });
-        }
-        let ty = types.first(None, Space::Variable, symbol.name);
-        (offset == 0).then(|| Named {
-            text: format!("this_cpu {}", symbol.name),
-            ty: ty.filter(|ty| types.size_of(*ty).is_ok_and(|n| n == size)),
-            how: How::Table,
-            origin: "a variable of this CPU".into(),
-        })
     }
 
     /// `from->member` at an offset, through `container_of` where the struct itself is too small.

@@ -141,7 +141,8 @@ impl Namer<'_> {
         if out.level > 3 {
             return None;
         }
-        (out.callee(call, operand) == Some(self.code.entry.0)).then_some(out)
+        let callee = out.callee(call, operand)?;
+        (callee == self.code.entry.0 || jumps_to(self.s, callee) == Some(self.code.entry.0)).then_some(out)
     }
 
     /// The address that a call leads to.
@@ -168,4 +169,19 @@ impl Namer<'_> {
         };
         Some(self.value(flow.register(call, register?)?)?.value)
     }
+}
+/// Where a function that does nothing but jump to another leads (`memcpy` to the version for this processor): its
+/// arguments are the other's.
+fn jumps_to(s: &kernel::Session, at: u64) -> Option<u64> {
+    let code = s.mem().bytes(VirtAddr(at), 16).ok()?;
+    let mut from = 0;
+    if code.starts_with(&[0xf3, 0x0f, 0x1e, 0xfa]) {
+        from = 4; // endbr64
+    }
+    let (displacement, length) = match code.get(from..)? {
+        [0xe9, a, b, c, d, ..] => (i64::from(i32::from_le_bytes([*a, *b, *c, *d])), 5),
+        [0xeb, a, ..] => (i64::from(a.cast_signed()), 2),
+        _ => return None,
+    };
+    Some(at.wrapping_add(u64::try_from(from).ok()? + length).wrapping_add_signed(displacement))
 }

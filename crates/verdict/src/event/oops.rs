@@ -125,6 +125,9 @@ fn fault(line: &str, out: &mut Oops) {
     if out.error_code.is_none() {
         out.error_code = if let Some((_, code)) = text.split_once("error_code(0x") {
             hex(code)
+        } else if text.contains("general protection fault") || text.contains("segment not present: ") {
+            // `general protection fault: 1230 [#1] SMP`: a selector
+            text.split_once(" [#").and_then(|(words, _)| hex(words.rsplit_once(": ")?.1))
         } else if line.trim_start().starts_with("Oops: ") && text.contains(" [#") {
             // `Oops: 0002 [#1] SMP`; an exception's own name stands there otherwise
             hex(text).filter(|_| text.starts_with(|c: char| c.is_ascii_hexdigit()))
