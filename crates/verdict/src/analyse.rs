@@ -264,7 +264,10 @@ fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict)
         if let (Some(file), Some(line)) = (&place.file, place.line) {
             text = format!("{text}, {file}:{line}");
         }
-        v.module.push(Statement::new(How::Memory, text, &["bt".into()]));
+        // the module's own line may end in it
+        if !v.module.iter().any(|m| m.text.ends_with(&text)) {
+            v.module.push(Statement::new(How::Memory, text, &["bt".into()]));
+        }
     }
 }
 
@@ -295,9 +298,15 @@ fn history(case: &Case<'_>, class: Class) -> Vec<Statement> {
     let at = |n: usize| {
         lines.time(n).filter(|ts| *ts != 0).map_or_else(String::new, |ts| format!("{} ", stamp(ts)))
     };
+    // what the first line or the records of a machine check say already
+    let told = |text: &str| {
+        event::plain(text) == event::plain(&event.line)
+            || class == Class::MachineCheck && text.contains("[Hardware Error]")
+    };
     let mut out: Vec<Statement> = event
         .earlier
         .iter()
+        .filter(|(_, text)| !told(text))
         .map(|(n, text)| Statement::new(How::Log, format!("before: {}{text}", at(*n)), &commands))
         .collect();
     if class.is_stall() {

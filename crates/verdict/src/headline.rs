@@ -20,7 +20,10 @@ pub(crate) fn headline(case: &Case<'_>, v: &Verdict) -> String {
     let of = if of.is_empty() { of } else { format!(": {of}") };
     let said = event.map(|e| event::plain(&e.line)).unwrap_or_default();
     // what the class says already
-    let said = said.trim_start_matches("[Hardware Error]: ").trim_start_matches("Machine check: ");
+    let said = said
+        .trim_start_matches("[Hardware Error]: ")
+        .trim_start_matches("Machine check: ")
+        .trim_start_matches("refcount_t: ");
     // the kernel's columns of blanks
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     if v.class == Class::Alive {
@@ -36,7 +39,11 @@ pub(crate) fn headline(case: &Case<'_>, v: &Verdict) -> String {
             | Class::PageCorruption
             | Class::Sanitizer
             | Class::Ubsan
-                if !said.is_empty() =>
+            | Class::ListCorruption
+            | Class::Refcount
+            | Class::Overflow
+            | Class::LockMisuse
+                if !said.is_empty() && !of_place(&said) =>
             {
                 text = format!("{text}: {said}");
             }
@@ -55,6 +62,13 @@ pub(crate) fn headline(case: &Case<'_>, v: &Verdict) -> String {
         _ if said.is_empty() => words.to_owned(),
         _ => format!("{words}: {said}"),
     }
+}
+
+/// Whether a message says no more than the place: `WARNING: CPU: 0 PID: 7 at lib/refcount.c:28 …`, `kernel BUG at …`.
+fn of_place(said: &str) -> bool {
+    said.starts_with("WARNING: CPU: ")
+        || said.starts_with("WARNING: at ")
+        || said.starts_with("kernel BUG at ")
 }
 
 /// How the first process ended, in words.
