@@ -112,6 +112,12 @@ pub(crate) fn error_name(value: u64) -> Option<String> {
     Some(name.map_or_else(|| format!("-{number}"), |name| format!("-{name}")))
 }
 
+/// 19 of `-ENODEV`.
+pub(crate) fn error_number(text: &str) -> Option<u16> {
+    let name = text.strip_prefix('-')?;
+    ERRORS.iter().find(|(_, n)| *n == name).map(|(number, _)| *number)
+}
+
 /// A value whose eight bytes are printable.
 fn as_text(value: u64) -> Option<String> {
     let bytes = value.to_le_bytes();

@@ -39,6 +39,7 @@ mod panic_text;
 mod path;
 mod percpu;
 mod printed;
+mod printf;
 mod reach;
 mod related;
 mod returned;
