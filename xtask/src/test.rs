@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         steps.push(("truth tests on the corpus", Box::new(on_the_corpus)));
         steps.push(("beside crash, pahole and drgn", Box::new(beside_the_peers)));
         steps.push(("zoo", Box::new(|| corpus::quick(true))));
-        steps.push(("truth tests on the zoo", Box::new(|| truth(&["zoo"], REQUIRED))));
+        steps.push(("truth tests on the zoo", Box::new(|| truth(&["zoo", "objects"], REQUIRED))));
     }
     let started = Instant::now();
     for (name, step) in &steps {
