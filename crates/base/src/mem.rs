@@ -87,6 +87,26 @@ pub trait PhysRead: Send + Sync {
         Some(from)
     }
 
+    /// Fills the front of `buf` from `at` on and says with how many bytes, one at least: for passes over
+    /// all memory, which want many pages at once and none of them kept. Fewer than asked for say only
+    /// that no more came in one go.
+    ///
+    /// # Errors
+    /// When the byte at `at` is missing.
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Missing> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let from = at.add(done as u64);
+            let n = rest.len().min((PAGE_SIZE - from.page_offset()) as usize);
+            match rest.get_mut(..n).map_or(Ok(()), |part| self.read_phys(from, part)) {
+                Ok(()) => done += n,
+                Err(missing) if done == 0 => return Err(missing),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
     /// The bytes of `len` from `at` without a copy, where the dump holds them in one piece
     /// uncompressed; `None` says only that they cannot be had this way.
     fn borrow_phys(&self, _at: PhysAddr, _len: usize) -> Option<&[u8]> {

@@ -20,6 +20,12 @@ pub struct VirtSegment {
 pub(crate) trait Backend: Send + Sync {
     /// Fills `buf` with bytes of one page frame: `at` and the last byte lie in the same frame.
     fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap>;
+    /// See [`PhysRead::read_stretch`]; one page at most unless the format can do better.
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Gap> {
+        let n = buf.len().min((PAGE_SIZE - at.page_offset()) as usize);
+        self.read_in_page(at, buf.get_mut(..n).unwrap_or_default())?;
+        Ok(n)
+    }
     /// See [`PhysRead::ranges`].
     fn ranges(&self) -> &[PhysRange];
     /// See [`Dump::present`].
@@ -148,6 +154,25 @@ impl PhysRead for Dump {
             rest = next;
         }
         Ok(())
+    }
+
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Missing> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let from = at.add(done as u64);
+            match self.opened.backend.read_stretch(from, rest) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(Gap::Excluded | Gap::Truncated) if self.zeros.load(Ordering::Relaxed) => {
+                    let n = rest.len().min((PAGE_SIZE - from.page_offset()) as usize);
+                    rest.get_mut(..n).unwrap_or_default().fill(0);
+                    done += n;
+                }
+                Err(why) if done == 0 => return Err(Missing { at, why }),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
     }
 
     fn ranges(&self) -> &[PhysRange] {

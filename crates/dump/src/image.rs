@@ -84,6 +84,15 @@ impl Image {
         }
     }
 
+    /// Fills the front of `buf` as far as the file goes, without a map: how many bytes, one at least.
+    pub(crate) fn fill_front(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Gap> {
+        match self.read_at(offset, buf) {
+            Ok(0) if !buf.is_empty() => Err(Gap::Truncated),
+            Ok(n) => Ok(n),
+            Err(_) => Err(Gap::Corrupt),
+        }
+    }
+
     /// Fills all of `buf` or says why a page could not be read.
     pub(crate) fn fill(&self, offset: u64, buf: &mut [u8]) -> Result<(), Gap> {
         match self.read_at(offset, buf) {

@@ -303,6 +303,11 @@ fn exercise(files: Vec<Vec<u8>>) {
         let _ = dump.read_phys(Pfn(pfn).addr(), &mut page);
         let _ = dump.present(Pfn(pfn));
         let _ = dump.borrow_phys(Pfn(pfn).addr(), PAGE);
+        let mut many = [0; 5 * PAGE + 9];
+        assert!(
+            dump.read_stretch(Pfn(pfn).addr(), &mut many).is_ok_and(|n| n != 0 && n <= many.len())
+                == dump.read_phys(Pfn(pfn).addr(), &mut [0]).is_ok()
+        );
         let _ = dump.next_present(Pfn(pfn));
     }
     let _ = dump.count_present();

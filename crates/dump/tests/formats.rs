@@ -57,6 +57,7 @@ fn check_memory(dump: &Dump) {
             }
         }
     }
+    check_stretches(dump);
     let mut seen = Vec::new();
     let mut at = Pfn(0);
     while let Some(pfn) = dump.next_present(at) {
@@ -67,6 +68,44 @@ fn check_memory(dump: &Dump) {
     assert_eq!(seen, want);
     assert_eq!(dump.count_present(), want.len() as u64);
     assert_eq!(dump.next_present(Pfn(u64::MAX)), None);
+}
+
+/// A pass over memory sees what single reads see, whatever its buffer and its start.
+#[track_caller]
+fn check_stretches(dump: &Dump) {
+    let end = 0x30 * PAGE as u64;
+    for (start, len) in
+        [(0, 8 * PAGE), (0x10_000, PAGE), (0x10_008, 3 * PAGE + 8), (0x10_000, 100 * PAGE), (7, 24)]
+    {
+        let mut buf = vec![0xaa; len];
+        let (mut at, mut passed) = (PhysAddr(start), 0);
+        while at.0 < end {
+            let page = content(at.0 / PAGE as u64);
+            let within = at.page_offset() as usize;
+            match dump.read_stretch(at, &mut buf) {
+                Ok(n) => {
+                    assert!((1..=len).contains(&n), "{n} of {len} at {at:?}");
+                    let mut byte = [0];
+                    for (i, got) in
+                        buf[..n].iter().enumerate().step_by(61).chain([(0, &buf[0]), (n - 1, &buf[n - 1])])
+                    {
+                        assert_eq!(dump.read_phys(at.add(i as u64), &mut byte), Ok(()));
+                        assert_eq!(byte[0], *got, "{at:?} + {i:#x}");
+                    }
+                    assert_eq!(buf[0], page[within]);
+                    passed += n;
+                    at = at.add(n as u64);
+                }
+                Err(missing) => {
+                    assert_eq!(missing.at, at);
+                    assert_eq!(dump.read_phys(at, &mut [0]).unwrap_err().why, missing.why);
+                    at = at.page_base().add(PAGE as u64);
+                }
+            }
+        }
+        let held = (0x10..0x28).filter(|pfn| pfn % 7 != 3).count() * PAGE;
+        assert_eq!(passed, held - (start % PAGE as u64) as usize * usize::from(start > PAGE as u64));
+    }
 }
 
 #[track_caller]

@@ -1,22 +1,27 @@
 //! Searches of memory for values and strings, on all cores.
 //!
 //! What is searched is a list of [`Run`]s: addresses with the physical memory behind. They are cut into
-//! pieces of a MiB at most, which rayon's threads take in batches, so that hits come out in the order of the
-//! addresses, memory stays bounded, and a stop is heeded soon. Bytes that the dump holds uncompressed are
-//! looked at where they are.
+//! pieces of a MiB at most, which threads take one by one, so that memory stays bounded and a stop is heeded
+//! soon; hits come out in the order of the addresses. A thread reads into a buffer that fits into its core's
+//! cache: a map would cost a page fault where this costs a copy.
+
+mod order;
+#[cfg(test)]
+mod tests;
 
 use base::{Cancel, PAGE_SIZE, PhysAddr, PhysRead, Progress, VirtAddr};
 use memchr::memmem;
-use rayon::prelude::*;
 
 /// Bytes that one thread looks at in one go.
 const PIECE: u64 = 1 << 20;
-/// Pieces a thread in one batch.
-const PIECES: usize = 8;
+/// Bytes that are read at a time.
+const CHUNK: usize = 128 << 10;
+/// Bytes of a string beyond its first that are looked at behind a chunk at most.
+const MAX_OVERLAP: usize = 4096;
 /// Runs in one piece: pages scattered in memory are searched together.
 const RUNS: usize = 256;
-/// Words that are compared before a hit among them is looked for.
-const BLOCK: usize = 64;
+/// Bytes whose words are compared before a hit among them is looked for.
+const BLOCK: usize = 1024;
 
 /// Addresses in one piece, and where they are in physical memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,41 +101,46 @@ pub fn scan(
     };
     let search = Search { phys, wanted, finders, cancel };
     let mut out = Scanned::default();
-    let mut pieces = Pieces { runs, rest: None };
-    let batch = rayon::current_num_threads().max(1).saturating_mul(PIECES);
-    loop {
-        let jobs: Vec<Vec<Run>> = pieces.by_ref().take(batch).collect();
-        if jobs.is_empty() {
-            break;
-        }
-        let results: Vec<Part> = jobs.par_iter().map(|runs| search.piece(runs)).collect();
-        for part in results {
-            out.bytes = out.bytes.saturating_add(part.bytes);
-            out.missing = out.missing.saturating_add(part.missing);
-            if !part.hits.is_empty() && !found(&part.hits) {
-                out.stopped = true;
-                return out;
-            }
-        }
-        if cancel.is_cancelled() {
-            out.stopped = true;
-            return out;
-        }
+    let mut take = |part: Part| {
+        out.bytes = out.bytes.saturating_add(part.bytes);
+        out.missing = out.missing.saturating_add(part.missing);
+        out.stopped = (!part.hits.is_empty() && !found(&part.hits)) || cancel.is_cancelled();
         progress.step("searching", out.bytes.saturating_add(out.missing), total);
+        !out.stopped
+    };
+    let mut pieces = Pieces { runs, rest: None };
+    let first: Vec<Piece> = pieces.by_ref().take(2).collect();
+    // what is small is not worth a thread
+    let threads =
+        if first.len() < 2 { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    let worker = || {
+        let mut buf = vec![0; CHUNK + 2 * MAX_OVERLAP];
+        let search = &search;
+        move |piece| search.piece(&piece, &mut buf)
+    };
+    order::in_order(threads, first.into_iter().chain(pieces), worker, &mut take);
+    if !out.stopped {
+        progress.finish();
     }
-    progress.finish();
     out
 }
 
-/// Runs cut and gathered into what one thread looks at.
+/// What one thread looks at in one go.
+struct Piece {
+    runs: Vec<Run>,
+    /// The run after them.
+    behind: Option<Run>,
+}
+
+/// Runs cut and gathered into pieces.
 struct Pieces<I> {
     runs: I,
     rest: Option<Run>,
 }
 
 impl<I: Iterator<Item = Run>> Iterator for Pieces<I> {
-    type Item = Vec<Run>;
-    fn next(&mut self) -> Option<Vec<Run>> {
+    type Item = Piece;
+    fn next(&mut self) -> Option<Piece> {
         let mut out: Vec<Run> = Vec::new();
         let mut room = PIECE;
         while room > 0 && out.len() < RUNS {
@@ -152,7 +162,11 @@ impl<I: Iterator<Item = Run>> Iterator for Pieces<I> {
                 _ => out.push(Run { len, ..run }),
             }
         }
-        (!out.is_empty()).then_some(out)
+        if out.is_empty() {
+            return None;
+        }
+        self.rest = self.rest.take().or_else(|| self.runs.next());
+        Some(Piece { runs: out, behind: self.rest })
     }
 }
 
@@ -171,15 +185,15 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn piece(&self, runs: &[Run]) -> Part {
+    fn piece(&self, piece: &Piece, buf: &mut [u8]) -> Part {
         let mut part = Part::default();
-        let mut buf = Vec::new();
-        for (n, run) in runs.iter().enumerate() {
+        for (n, run) in piece.runs.iter().enumerate() {
             if self.cancel.is_cancelled() {
                 break;
             }
-            let behind = runs.get(n + 1).filter(|next| run.virt.add(run.len) == next.virt);
-            self.run(*run, behind.map(|next| next.phys), &mut buf, &mut part);
+            let behind = piece.runs.get(n + 1).or(piece.behind.as_ref());
+            let behind = behind.filter(|next| run.virt.add(run.len) == next.virt);
+            self.run(*run, behind, buf, &mut part);
         }
         part
     }
@@ -188,55 +202,64 @@ impl Search<'_> {
     fn overlap(&self) -> usize {
         match self.wanted {
             Wanted::Words { .. } => 0,
-            Wanted::Strings(all) => all.iter().map(Vec::len).max().unwrap_or(1).saturating_sub(1).min(4096),
+            Wanted::Strings(all) => {
+                all.iter().map(Vec::len).max().unwrap_or(1).saturating_sub(1).min(MAX_OVERLAP)
+            }
         }
     }
 
-    fn run(&self, run: Run, behind: Option<PhysAddr>, buf: &mut Vec<u8>, part: &mut Part) {
-        let len = run.len as usize;
-        let overlap = self.overlap();
-        // what follows in memory: the next run, where that is known, else what is next physically, which in
-        // the direct map and in a huge page is the same
-        let tail_at = behind.unwrap_or(run.phys.add(run.len));
-        let whole = len.saturating_add(if behind.is_none() { overlap } else { 0 });
-        if (overlap == 0 || behind.is_none())
-            && let Some(bytes) = self.phys.borrow_phys(run.phys, whole)
-        {
-            part.bytes = part.bytes.saturating_add(run.len);
-            self.bytes(run.virt, bytes, len, part);
-            return;
+    /// How many of the bytes before `end` belong with what follows them.
+    fn kept(&self, end: VirtAddr) -> usize {
+        match self.wanted {
+            Wanted::Words { size, .. } => end.0 as usize & (usize::from(*size) - 1),
+            Wanted::Strings(_) => self.overlap(),
         }
-        // a stretch of pages that are there is looked at together
-        let mut at = 0;
-        while at < len {
-            buf.clear();
-            let from = at;
-            while at < len {
-                let page_left = (PAGE_SIZE - run.phys.add(at as u64).page_offset()) as usize;
-                let step = page_left.min(len - at);
-                let before = buf.len();
-                buf.resize(before + step, 0);
-                let Some(dest) = buf.get_mut(before..) else { break };
-                at += step;
-                if self.phys.read_phys(run.phys.add((at - step) as u64), dest).is_err() {
-                    buf.truncate(before);
-                    part.missing = part.missing.saturating_add(step as u64);
-                    break;
+    }
+
+    /// Looks through a run by chunks; the front of `buf` holds what was kept of the chunk before.
+    fn run(&self, run: Run, behind: Option<&Run>, buf: &mut [u8], part: &mut Part) {
+        let (mut at, mut kept) = (0, 0);
+        while at < run.len {
+            let room = usize::try_from(run.len - at).unwrap_or(CHUNK).min(CHUNK);
+            let from = run.phys.add(at);
+            let dest = buf.get_mut(kept..kept + room).unwrap_or_default();
+            match self.phys.read_stretch(from, dest) {
+                Ok(n) if n > 0 => {
+                    at += n as u64;
+                    part.bytes = part.bytes.saturating_add(n as u64);
+                    let have = kept + n;
+                    let virt = run.virt.add(at).sub(have as u64);
+                    if at < run.len {
+                        kept = self.kept(run.virt.add(at)).min(have);
+                        self.bytes(virt, buf.get(..have).unwrap_or_default(), have - kept, part);
+                        buf.copy_within(have - kept..have, 0);
+                        continue;
+                    }
+                    let tail =
+                        behind.map_or(0, |next| self.tail(next, buf.get_mut(have..).unwrap_or_default()));
+                    self.bytes(virt, buf.get(..have + tail).unwrap_or_default(), have, part);
+                }
+                _ => {
+                    let virt = run.virt.add(at).sub(kept as u64);
+                    self.bytes(virt, buf.get(..kept).unwrap_or_default(), kept, part);
+                    kept = 0;
+                    let next =
+                        self.phys.skip_holes(from).map_or(run.len, |next| next.0.saturating_sub(run.phys.0));
+                    let step = PAGE_SIZE - from.page_offset();
+                    let to = next.max(at + step).min(run.len);
+                    part.missing = part.missing.saturating_add(to - at);
+                    at = to;
                 }
             }
-            let size = buf.len();
-            if size == 0 {
-                continue;
-            }
-            part.bytes = part.bytes.saturating_add(size as u64);
-            if overlap > 0 && at >= len {
-                buf.resize(size + overlap, 0);
-                let ok = buf.get_mut(size..).is_some_and(|tail| self.phys.read_phys(tail_at, tail).is_ok());
-                if !ok {
-                    buf.truncate(size);
-                }
-            }
-            self.bytes(run.virt.add(from as u64), buf, size, part);
+        }
+    }
+
+    /// Fills the front of `buf` with what the run behind begins with; how many bytes.
+    fn tail(&self, behind: &Run, buf: &mut [u8]) -> usize {
+        let len = self.overlap().min(usize::try_from(behind.len).unwrap_or(usize::MAX));
+        match buf.get_mut(..len) {
+            Some(tail) if len > 0 => self.phys.read_stretch(behind.phys, tail).unwrap_or(0),
+            _ => 0,
         }
     }
 
@@ -251,9 +274,9 @@ impl Search<'_> {
                 let Some(aligned) = own.get(skip..) else { return };
                 let mut hits = Hits { virt: virt.add(skip as u64), values, mask: *mask, out: &mut part.hits };
                 match size {
-                    2 => hits.words(aligned.as_chunks().0, |w| u64::from(u16::from_le_bytes(w))),
-                    4 => hits.words(aligned.as_chunks().0, |w| u64::from(u32::from_le_bytes(w))),
-                    _ => hits.words(aligned.as_chunks().0, u64::from_le_bytes),
+                    2 => hits.words::<2>(aligned, any16),
+                    4 => hits.words::<4>(aligned, any32),
+                    _ => hits.words::<8>(aligned, any64),
                 }
             }
             Wanted::Strings(_) => {
@@ -277,149 +300,56 @@ struct Hits<'a> {
 }
 
 impl Hits<'_> {
-    fn words<const N: usize>(&mut self, words: &[[u8; N]], number: impl Fn([u8; N]) -> u64) {
-        let mask = self.mask;
-        for (n, block) in words.chunks(BLOCK).enumerate() {
-            for (which, &value) in self.values.iter().enumerate() {
-                let want = value | mask;
-                // no way out of this loop, so that it becomes vector instructions
-                let any = block.iter().fold(false, |any, w| any | (number(*w) | mask == want));
-                if !any {
-                    continue;
+    fn words<const N: usize>(&mut self, bytes: &[u8], any: impl Fn(&[u8], u64, u64) -> bool) {
+        let values = self.values;
+        for (n, block) in bytes.chunks(BLOCK).enumerate() {
+            for (which, &value) in values.iter().enumerate() {
+                if any(block, value, !self.mask) {
+                    self.each::<N>(block, n * BLOCK, which, value);
                 }
-                for (i, w) in block.iter().enumerate() {
-                    let found = number(*w);
-                    if found | mask == want {
-                        let at = self.virt.add(((n * BLOCK + i) * N) as u64);
-                        self.out.push(Hit { at, which, value: found });
-                    }
-                }
+            }
+        }
+    }
+
+    fn each<const N: usize>(&mut self, bytes: &[u8], at: usize, which: usize, value: u64) {
+        for (i, word) in bytes.as_chunks::<N>().0.iter().enumerate() {
+            let mut full = [0; 8];
+            full.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
+            let found = u64::from_le_bytes(full);
+            if found | self.mask == value | self.mask {
+                self.out.push(Hit { at: self.virt.add((at + i * N) as u64), which, value: found });
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use base::{Gap, Missing, NoProgress, PhysRange};
+// No way out of these loops, so that they become vector instructions. Where `keep` has a 0, a bit may be anything.
 
-    /// Pages from 0 on, some of them missing; borrowed or not.
-    struct Ram {
-        bytes: Vec<u8>,
-        gap: Option<u64>,
-        lend: bool,
+/// Whether a block may have the value: it has one of its halves, which the oldest vector instructions compare at once,
+/// where words of 64 bits take several.
+fn any64(block: &[u8], value: u64, keep: u64) -> bool {
+    let ((low, keep_low), (high, keep_high)) =
+        ((value as u32, keep as u32), ((value >> 32) as u32, (keep >> 32) as u32));
+    // memory is full of 0 and -1, which are also what most numbers and pointers begin with
+    let telling = |half: u32, keep: u32| if half == 0 || half == u32::MAX { 0 } else { keep.count_ones() };
+    if telling(high, keep_high) > telling(low, keep_low) {
+        any32(block, high.into(), keep_high.into())
+    } else {
+        any32(block, low.into(), keep_low.into())
     }
-    impl PhysRead for Ram {
-        fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing> {
-            let missing = Missing { at, why: Gap::Excluded };
-            if self.gap.is_some_and(|pfn| at.0 >> 12 == pfn) {
-                return Err(missing);
-            }
-            let from = at.0 as usize;
-            buf.copy_from_slice(self.bytes.get(from..from + buf.len()).ok_or(missing)?);
-            Ok(())
-        }
-        fn ranges(&self) -> &[PhysRange] {
-            &[]
-        }
-        fn borrow_phys(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
-            self.bytes.get(at.0 as usize..at.0 as usize + len).filter(|_| self.lend)
-        }
-    }
-    fn ram(lend: bool, gap: Option<u64>) -> Ram {
-        let mut bytes = vec![0; 3 << 20];
-        for at in [8, 0x1ff8, (1 << 20) - 4, 0x20_0000] {
-            bytes[at..at + 4].copy_from_slice(&0xdead_beef_u32.to_le_bytes());
-        }
-        bytes[0xfff..0x1005].copy_from_slice(b"string");
-        bytes[(1 << 20) - 6..(1 << 20) + 2].copy_from_slice(b"pieces!!");
-        Ram { bytes, gap, lend }
-    }
-    fn run(ram: &Ram, runs: &[Run], wanted: Wanted) -> (Vec<(u64, usize, u64)>, Scanned) {
-        let mut hits = Vec::new();
-        let done = scan(ram, runs.iter().copied(), 0, &wanted, &Cancel::new(), &NoProgress, |new| {
-            hits.extend(new.iter().map(|h| (h.at.0, h.which, h.value)));
-            true
-        });
-        (hits, done)
-    }
-    fn all() -> Run {
-        Run { virt: VirtAddr(0x1000_0000), phys: PhysAddr(0), len: 3 << 20 }
-    }
-    fn words(size: u8, values: &[u64], mask: u64) -> Wanted {
-        Wanted::Words { size, values: values.to_vec(), mask }
-    }
+}
 
-    #[test]
-    fn words_of_each_size_in_order() {
-        for lend in [true, false] {
-            let ram = ram(lend, None);
-            let (hits, done) = run(&ram, &[all()], words(8, &[0xdead_beef], 0));
-            let at: Vec<u64> = hits.iter().map(|h| h.0 - 0x1000_0000).collect();
-            assert_eq!(at, [8, 0x1ff8, 0x20_0000]);
-            assert_eq!(done, Scanned { bytes: 3 << 20, ..Scanned::default() });
-            let (hits, _) = run(&ram, &[all()], words(2, &[0xbeef, 0xdead], 0));
-            assert_eq!(hits[..2], [(0x1000_0008, 0, 0xbeef), (0x1000_000a, 1, 0xdead)]);
-            let (hits, _) = run(&ram, &[all()], words(4, &[0xdead_0000], 0xffff));
-            assert_eq!((hits.len(), hits[0]), (3, (0x1000_0008, 0, 0xdead_beef)));
-        }
+fn any32(block: &[u8], value: u64, keep: u64) -> bool {
+    let (value, keep) = (value as u32, keep as u32);
+    let words = block.as_chunks::<4>().0.iter().map(|w| u32::from_le_bytes(*w));
+    match keep {
+        u32::MAX => words.fold(0, |any, w| any | u32::from(w == value)) != 0,
+        _ => words.fold(0, |any, w| any | u32::from((w ^ value) & keep == 0)) != 0,
     }
+}
 
-    #[test]
-    fn strings_reach_over_pages_and_pieces() {
-        for lend in [true, false] {
-            let wanted = Wanted::Strings(vec![b"string".to_vec(), b"pieces!!".to_vec()]);
-            let (hits, _) = run(&ram(lend, None), &[all()], wanted);
-            assert_eq!(hits, [(0x1000_0fff, 0, 0), (0x100f_fffa, 1, 0)]);
-        }
-    }
-
-    #[test]
-    fn strings_reach_from_one_run_into_the_next() {
-        let mut ram = ram(false, None);
-        ram.bytes[0x5000..0x5006].copy_from_slice(b"ngtail");
-        ram.bytes[0x7ffc..0x8000].copy_from_slice(b"stri");
-        let runs = [
-            Run { virt: VirtAddr(0x1000), phys: PhysAddr(0x7000), len: 0x1000 },
-            Run { virt: VirtAddr(0x2000), phys: PhysAddr(0x5000), len: 0x1000 },
-        ];
-        for lend in [true, false] {
-            ram.lend = lend;
-            let (hits, _) = run(&ram, &runs, Wanted::Strings(vec![b"stringtail".to_vec()]));
-            assert_eq!(hits, [(0x1ffc, 0, 0)]);
-        }
-    }
-
-    #[test]
-    fn missing_pages_are_counted_and_skipped() {
-        let (hits, done) = run(&ram(false, Some(1)), &[all()], words(8, &[0xdead_beef], 0));
-        assert_eq!(hits.iter().map(|h| h.0 - 0x1000_0000).collect::<Vec<_>>(), [8, 0x20_0000]);
-        assert_eq!((done.bytes, done.missing), ((3 << 20) - 0x1000, 0x1000));
-    }
-
-    #[test]
-    fn a_stop_is_heeded() {
-        let ram = ram(true, None);
-        let wanted = words(8, &[0], 0);
-        let mut calls = 0;
-        let done = scan(&ram, [all()].into_iter(), 0, &wanted, &Cancel::new(), &NoProgress, |_| {
-            calls += 1;
-            false
-        });
-        assert!(done.stopped && calls == 1);
-        let cancel = Cancel::new();
-        cancel.cancel();
-        assert!(scan(&ram, [all()].into_iter(), 0, &wanted, &cancel, &NoProgress, |_| true).stopped);
-    }
-
-    #[test]
-    fn runs_are_cut_to_a_range() {
-        let run = Run { virt: VirtAddr(0x1000), phys: PhysAddr(0x5000), len: 0x1000 };
-        let cut = run.within(0x1800, 0x18ff).unwrap();
-        assert_eq!((cut.virt.0, cut.phys.0, cut.len), (0x1800, 0x5800, 0x100));
-        assert_eq!(run.within(0, u64::MAX), Some(run));
-        assert_eq!(run.within(0x2000, u64::MAX), None);
-        assert_eq!(run.within(0, 0xfff), None);
-    }
+fn any16(block: &[u8], value: u64, keep: u64) -> bool {
+    let (value, keep) = (value as u16, keep as u16);
+    let words = block.as_chunks::<2>().0.iter().map(|w| u16::from_le_bytes(*w));
+    words.fold(0, |any, w| any | u16::from((w ^ value) & keep == 0)) != 0
 }

@@ -28,7 +28,7 @@ bind! {
 
 /// The direct map's base: KASLR moves it (`page_offset_base`, 4.8), before it was fixed.
 pub fn direct_map_base(s: &Session) -> VirtAddr {
-    let moved = s.symbol("page_offset_base").and_then(|at| s.mem().ptr(at).ok());
+    let moved = s.landmark("page_offset_base").and_then(|at| s.mem().ptr(at).ok());
     moved.filter(|at| at.0 >> 63 == 1).unwrap_or_else(|| {
         // 4.20 (d52888aa2753) moved it up by 8 TiB: the page tables tell which
         let (new, old) = (VirtAddr(0xffff_8880_0000_0000), VirtAddr(0xffff_8800_0000_0000));
@@ -38,7 +38,7 @@ pub fn direct_map_base(s: &Session) -> VirtAddr {
 
 /// The array of `struct page`s.
 pub fn vmemmap_base(s: &Session) -> VirtAddr {
-    let moved = s.symbol("vmemmap_base").and_then(|at| s.mem().ptr(at).ok());
+    let moved = s.landmark("vmemmap_base").and_then(|at| s.mem().ptr(at).ok());
     moved.filter(|at| at.0 >> 63 == 1).unwrap_or(VirtAddr(0xffff_ea00_0000_0000))
 }
 

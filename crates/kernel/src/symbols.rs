@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// How far behind `_text` kallsyms can be: text and read-only data of the largest kernels.
 const KALLSYMS_WITHIN: u64 = 256 << 20;
+/// What tells where the kernel's memory is: read without the whole table where that is possible.
+const LANDMARKS: [&str; 6] = ["_text", "_stext", "_end", "page_offset_base", "vmalloc_base", "vmemmap_base"];
 /// Runs of memory that are looked through for kallsyms; an image in more pieces has lost its table.
 const MAX_RUNS: usize = 4096;
 
@@ -118,13 +120,17 @@ impl Session {
     pub fn kernel_symbols(&self) -> &KernelSymbols {
         self.kernel_symbols.get_or_init(|| {
             let symbols = KernelSymbols::load(self.opened());
-            // for a dump that lacks page tables: where memory is mapped as a whole
-            let base = symbols.table.addr("page_offset_base").and_then(|at| self.mem().ptr(at).ok());
-            if let Some(base) = base.filter(|at| at.0 >> 63 == 1 && at.page_offset() == 0) {
-                self.map().set_direct_map(base);
-            }
+            self.note_direct_map(symbols.table.addr("page_offset_base"));
             symbols
         })
+    }
+
+    /// For a dump that lacks page tables: where memory is mapped as a whole, by the variable that says so.
+    fn note_direct_map(&self, base: Option<VirtAddr>) {
+        let base = base.and_then(|at| self.mem().ptr(at).ok());
+        if let Some(base) = base.filter(|at| at.0 >> 63 == 1 && at.page_offset() == 0) {
+            self.map().set_direct_map(base);
+        }
     }
 
     /// The symbols of all modules, from the modules' own tables in the dump.
@@ -147,6 +153,36 @@ impl Session {
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<VirtAddr> {
         self.vmcoreinfo().symbol(name).or_else(|| self.kernel_symbols().table.addr(name))
+    }
+
+    /// [`Self::symbol`] for those who need a few places in memory and perhaps no other symbol: reads no table of all
+    /// where VMCOREINFO says where kallsyms is.
+    #[must_use]
+    pub(crate) fn landmark(&self, name: &str) -> Option<VirtAddr> {
+        let place = LANDMARKS.iter().position(|known| *known == name);
+        let (None, Some(place)) = (self.kernel_symbols.get(), place) else { return self.symbol(name) };
+        let info = self.vmcoreinfo();
+        info.symbol(name).or_else(|| {
+            let few = self.landmarks.get_or_init(|| {
+                let at = Addresses::from_lookup(|name| info.symbol(name)).ok();
+                let few =
+                    at.and_then(|at| kallsyms::few(self.mem(), &at, &LANDMARKS).ok()).unwrap_or_default();
+                let base = LANDMARKS.iter().zip(&few).find(|(name, _)| **name == "page_offset_base");
+                self.note_direct_map(base.and_then(|(_, at)| *at));
+                few
+            });
+            // nothing was read: the table knows, or knows why not
+            few.get(place).copied().unwrap_or_else(|| self.symbol(name))
+        })
+    }
+
+    /// First and one past the last address of the kernel's image, as far as symbols say, and where vmalloc's range
+    /// begins, where KASLR moves it.
+    #[must_use]
+    pub fn kernel_places(&self) -> [Option<VirtAddr>; 3] {
+        let text = self.landmark("_text").or_else(|| self.landmark("_stext"));
+        let vmalloc = self.landmark("vmalloc_base").and_then(|at| self.mem().ptr(at).ok());
+        [text, self.landmark("_end"), vmalloc.filter(|at| at.0 >> 63 == 1)]
     }
 
     /// The symbol that an address lies in, of the kernel or a module.

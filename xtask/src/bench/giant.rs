@@ -68,24 +68,29 @@ impl Parts {
 }
 
 /// A page as it lies in the file.
-pub(super) struct Packed<'a> {
-    pub(super) bytes: &'a [u8],
-    /// Packed by zlib; else as it was.
-    pub(super) zlib: bool,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Packed {
+    pub(super) offset: u64,
+    pub(super) size: usize,
+    pub(super) flags: u32,
 }
 
-/// All pages of a kdump file; `None` where it is another file, not whole, or packed otherwise.
-pub(super) fn packed(file: &[u8]) -> Option<Vec<Packed<'_>>> {
-    const ZLIB: u32 = 1;
-    let parts = Parts::new(file)?;
+/// Where the descriptors of a kdump file end at the latest, by its first block: each frame has one at most.
+pub(super) fn end_of_head(block: &[u8]) -> Option<usize> {
+    let blocks = 1 + u32_at(block, 432)? as usize + u32_at(block, 436)? as usize;
+    let frames = (u32_at(block, 436)? as usize).checked_mul(BLOCK * 8 / 2)?;
+    blocks.checked_mul(BLOCK)?.checked_add(frames.checked_mul(DESCRIPTOR)?)
+}
+
+/// All pages of a kdump file, which begins with `head`; `None` where it is another file or is not whole.
+pub(super) fn packed(head: &[u8]) -> Option<Vec<Packed>> {
+    let parts = Parts::new(head)?;
     let end = parts.descriptors.checked_add(parts.count.checked_mul(DESCRIPTOR)?)?;
     let page = |one: &[u8]| {
-        let (at, size) = (usize::try_from(u64_at(one, 0)?).ok()?, u32_at(one, 8)? as usize);
-        let flags = u32_at(one, 12)?;
-        let bytes = file.get(at..at.checked_add(size)?)?;
-        (flags & !ZLIB == 0 && size <= BLOCK).then_some(Packed { bytes, zlib: flags & ZLIB != 0 })
+        let (size, flags) = (u32_at(one, 8)? as usize, u32_at(one, 12)?);
+        (size <= BLOCK).then_some(Packed { offset: u64_at(one, 0)?, size, flags })
     };
-    file.get(parts.descriptors..end)?.chunks_exact(DESCRIPTOR).map(page).collect()
+    head.get(parts.descriptors..end)?.chunks_exact(DESCRIPTOR).map(page).collect()
 }
 
 /// Writes the dump; `None` where the real one is not whole.

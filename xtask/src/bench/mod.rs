@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Runs one program and says what it used (for this task's own use: each is measured by a process of its own).
     #[arg(long, hide = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     measure: Vec<String>,
+    /// Copies or unpacks a dump and says how many bytes that were (for this task's own use as well).
+    #[arg(long, hide = true)]
+    limit: Option<PathBuf>,
 }
 
 /// A program under measurement and the files it gets.
@@ -60,6 +63,10 @@ type Results = BTreeMap<(usize, usize), Result<Usage, String>>;
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if !args.measure.is_empty() {
         return measure::one(&args.measure);
+    }
+    if let Some(dump) = &args.limit {
+        say(format_args!("{}", limit::reach(dump)?));
+        return Ok(());
     }
     let dir = corpus::cache()?.join(&args.case);
     let dump = dir.join(&args.dump);

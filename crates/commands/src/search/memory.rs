@@ -182,9 +182,9 @@ impl<'s> Memory<'s> {
 fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtAddr)> {
     let mut out = Vec::new();
     let five = usize::from(s.map().tables().levels == 5);
+    let [text, end, moved] = s.kernel_places();
     if others {
         let fixed = VMALLOC_BASE.get(five).copied().unwrap_or(0);
-        let moved = s.symbol("vmalloc_base").and_then(|at| s.mem().ptr(at).ok()).filter(|at| at.0 >> 63 == 1);
         let start = moved.unwrap_or(VirtAddr(fixed));
         let pages = kernel::slab::vmemmap_base(s);
         let end = start.0.saturating_add(VMALLOC_SIZE.get(five).copied().unwrap_or(0));
@@ -193,9 +193,8 @@ fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtA
         // struct page is 64 bytes, more with debug options
         out.push((pages, pages.add((last >> base::PAGE_SHIFT).saturating_mul(128))));
     }
-    let text = s.symbol("_text").or_else(|| s.symbol("_stext"));
     let [map, map_end, modules_end] = s.arch().image_range();
-    let end = s.symbol("_end").unwrap_or(map_end);
+    let end = end.unwrap_or(map_end);
     if image {
         out.push((text.unwrap_or(map), end));
     }

@@ -19,6 +19,7 @@
 //! names, addresses must ascend and `_text` must be a kernel address, or there is an error.
 
 mod error;
+mod few;
 mod layout;
 mod module;
 mod names;
@@ -30,6 +31,7 @@ mod tests;
 mod values;
 
 pub use error::KallsymsError;
+pub use few::few;
 pub use layout::{AddressArray, AddressForm, Addresses, Layout};
 pub use module::{ModuleSymtab, module_symbols};
 pub use scan::{find, fuzz_scan};
@@ -37,6 +39,7 @@ pub use scan::{find, fuzz_scan};
 use crate::symtab::{SymbolTable, SymbolTableBuilder};
 use base::{Fault, VirtAddr, VirtRead};
 use names::{NameBlock, Tokens};
+use values::Values;
 
 /// More symbols than any kernel has.
 const MAX_SYMBOLS: u32 = 4 << 20;
@@ -70,7 +73,7 @@ impl Kallsyms {
         names: &NameBlock,
     ) -> Result<Self, KallsymsError> {
         let tokens = Tokens::read(mem, at.token_table, at.token_index)?;
-        let (form, addrs) = values::read(mem, at, count)?;
+        let values = Values::read(mem, at, count)?;
         let layout = Layout {
             count,
             names: at.names,
@@ -79,9 +82,9 @@ impl Kallsyms {
             token_table: at.token_table,
             token_index: at.token_index,
             values: at.values(),
-            form,
+            form: values.form,
         };
-        let table = assemble(names, &tokens, &addrs, at.names)?;
+        let table = assemble(names, &tokens, &values, at.names)?;
         Ok(Self { table, layout })
     }
 }
@@ -90,12 +93,12 @@ impl Kallsyms {
 fn assemble(
     names: &NameBlock,
     tokens: &Tokens,
-    addrs: &[u64],
+    addrs: &Values,
     inside: VirtAddr,
 ) -> Result<SymbolTable, KallsymsError> {
     let mut builder = SymbolTableBuilder::with_capacity(addrs.len(), names.bytes().len().saturating_mul(3));
     let mut rest = names.bytes();
-    for (index, &addr) in addrs.iter().enumerate() {
+    for (index, addr) in addrs.iter().enumerate() {
         let (packed, after) = names::split(rest).ok_or(KallsymsError::NamesEnd { index })?;
         rest = after;
         let arena = builder.arena();

@@ -50,6 +50,18 @@ impl Tokens {
         if short.len() == 256 { Ok(Self { short, long }) } else { Err(short.len()) }
     }
 
+    /// For each token whether the letter and the name of one of `wanted` can begin with it.
+    pub(super) fn starts(&self, wanted: &[&str]) -> Vec<bool> {
+        let mut token = Vec::new();
+        let mut can = |byte: u8| {
+            token.clear();
+            self.expand(&[byte], &mut token);
+            let name = token.get(1..).unwrap_or_default();
+            wanted.iter().any(|w| w.as_bytes().starts_with(name))
+        };
+        (0..=u8::MAX).map(&mut can).collect()
+    }
+
     /// Appends the unpacked name, its letter first.
     pub(super) fn expand(&self, packed: &[u8], out: &mut Vec<u8>) {
         for &byte in packed {

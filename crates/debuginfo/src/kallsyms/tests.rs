@@ -39,6 +39,23 @@ fn every_form_is_read_at_known_addresses() {
 }
 
 #[test]
+fn few_symbols_are_those_of_the_table() {
+    for (what, spec) in SPECS {
+        let made = make(spec, 700);
+        let at = Addresses::from_lookup(lookup(&made)).unwrap();
+        let table = Kallsyms::read(&made.image, &at).unwrap().table;
+        let mut names: Vec<&str> = table.iter().map(|s| s.name).skip(1).step_by(37).collect();
+        names.extend(["_text", "none_such"]);
+        let got = few(&made.image, &at, &names).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let want: Vec<_> = names.iter().map(|name| table.addr(name)).collect();
+        assert_eq!(got, want, "{what}");
+        assert!(got.last() == Some(&None) && got.len() > 10);
+        let blind = few(&made.image, &at, &["none_such"]);
+        assert!(matches!(blind, Err(KallsymsError::NoText { found: None })), "{what}");
+    }
+}
+
+#[test]
 fn every_form_is_found_by_its_shape() {
     for (what, spec) in SPECS {
         for count in [300, 2100] {

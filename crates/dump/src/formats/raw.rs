@@ -117,18 +117,25 @@ impl Memory {
         Ok(Self { images, parts, ranges })
     }
 
-    /// The file that holds an address, and where in it.
-    fn find(&self, at: PhysAddr) -> Option<(&Image, u64)> {
+    /// The file that holds an address, where in it, and how many bytes of memory follow there.
+    fn find(&self, at: PhysAddr) -> Option<(&Image, u64, u64)> {
         let next = self.parts.partition_point(|part| part.range.start <= at);
         let part = self.parts.get(next.checked_sub(1)?).filter(|part| at < part.range.end)?;
-        Some((self.images.get(part.image)?, part.offset.checked_add(at.0 - part.range.start.0)?))
+        let offset = part.offset.checked_add(at.0 - part.range.start.0)?;
+        Some((self.images.get(part.image)?, offset, part.range.end.0 - at.0))
     }
 }
 
 impl Backend for Memory {
     fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
-        let (image, offset) = self.find(at).ok_or(Gap::Absent)?;
+        let (image, offset, _) = self.find(at).ok_or(Gap::Absent)?;
         image.copy(offset, buf)
+    }
+
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Gap> {
+        let (image, offset, left) = self.find(at).ok_or(Gap::Absent)?;
+        let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        image.fill_front(offset, buf.get_mut(..n).unwrap_or_default())
     }
 
     fn ranges(&self) -> &[PhysRange] {
@@ -147,7 +154,7 @@ impl Backend for Memory {
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
-        let (image, offset) = self.find(at)?;
+        let (image, offset, _) = self.find(at)?;
         image.borrow(offset, len)
     }
 

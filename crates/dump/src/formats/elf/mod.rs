@@ -156,6 +156,16 @@ impl Backend for Memory {
         Ok(())
     }
 
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Gap> {
+        match self.layout.find(at) {
+            Found::Data { offset, left } => {
+                let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+                self.image.fill_front(offset, buf.get_mut(..n).unwrap_or_default())
+            }
+            Found::Gap(why) => Err(why),
+        }
+    }
+
     fn ranges(&self) -> &[PhysRange] {
         self.layout.ranges()
     }

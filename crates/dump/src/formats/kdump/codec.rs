@@ -16,13 +16,17 @@ pub(crate) const PACKED: u32 = ZLIB | LZO | SNAPPY | ZSTD;
 /// What each thread reuses: the packed bytes and the decoders' state.
 struct Scratch {
     packed: Vec<u8>,
+    decoders: Decoders,
+}
+
+struct Decoders {
     zlib: Option<libdeflater::Decompressor>,
     zstd: Option<zstd::bulk::Decompressor<'static>>,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = const {
-        RefCell::new(Scratch { packed: Vec::new(), zlib: None, zstd: None })
+        RefCell::new(Scratch { packed: Vec::new(), decoders: Decoders { zlib: None, zstd: None } })
     };
 }
 
@@ -38,18 +42,30 @@ pub(crate) fn unpack(
         scratch.packed.clear();
         scratch.packed.resize(len, 0);
         read(&mut scratch.packed)?;
-        let Scratch { packed, zlib, zstd } = scratch;
+        let Scratch { packed, decoders } = scratch;
+        decoders.unpack(flags, packed, page)
+    })
+}
+
+/// Unpacks bytes that were read already.
+pub(crate) fn unpack_bytes(flags: u32, packed: &[u8], page: &mut [u8]) -> Result<(), Gap> {
+    SCRATCH.with_borrow_mut(|scratch| scratch.decoders.unpack(flags, packed, page))
+}
+
+impl Decoders {
+    fn unpack(&mut self, flags: u32, packed: &[u8], page: &mut [u8]) -> Result<(), Gap> {
         let done = if flags & ZLIB != 0 {
-            zlib.get_or_insert_with(libdeflater::Decompressor::new).zlib_decompress(packed, page).ok()
+            let zlib = self.zlib.get_or_insert_with(libdeflater::Decompressor::new);
+            zlib.zlib_decompress(packed, page).ok()
         } else if flags & LZO != 0 {
             lzokay::decompress::decompress(packed, page).ok()
         } else if flags & SNAPPY != 0 {
             snappy(packed, page)
         } else {
-            unpack_zstd(zstd, packed, page)
+            unpack_zstd(&mut self.zstd, packed, page)
         };
         if done == Some(page.len()) { Ok(()) } else { Err(Gap::Corrupt) }
-    })
+    }
 }
 
 fn snappy(packed: &[u8], page: &mut [u8]) -> Option<usize> {

@@ -9,6 +9,7 @@ mod header;
 mod pages;
 mod rank;
 mod set;
+mod stretch;
 
 use super::{Format, Start};
 use crate::cache::PageCache;
@@ -183,6 +184,20 @@ impl Backend for Memory {
                 buf.copy_from_slice(from);
             }
         })
+    }
+
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Gap> {
+        let pfn = at.0 / self.page_len;
+        let within = at.0 % self.page_len;
+        let page_len = self.page_len as usize;
+        if within != 0 || buf.len() < page_len {
+            let n =
+                buf.len().min((self.page_len - within) as usize).min((PAGE_SIZE - at.page_offset()) as usize);
+            self.read_in_page(at, buf.get_mut(..n).unwrap_or_default())?;
+            return Ok(n);
+        }
+        let (file, end) = self.set.file_to(pfn).ok_or(Gap::Absent)?;
+        Ok(stretch::unpack(file, pfn, end, page_len, buf)? * page_len)
     }
 
     fn ranges(&self) -> &[PhysRange] {

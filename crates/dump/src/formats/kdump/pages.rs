@@ -89,12 +89,41 @@ impl File {
 
     /// The descriptor of a frame, checked.
     pub(crate) fn desc(&self, pfn: u64) -> Result<Desc, Gap> {
-        let number = match self.frame(pfn)? {
-            Frame::Here(rank) => rank.checked_sub(self.skipped()?).ok_or(Gap::Absent)?,
-            Frame::Excluded => return Err(Gap::Excluded),
-            Frame::Absent => return Err(Gap::Absent),
-        };
-        let desc = self.raw_desc(number)?;
+        self.checked(self.raw_desc(self.number(pfn)?)?)
+    }
+
+    /// The descriptors of a frame and of those after it, as many of `count` as are there in a row; one at least.
+    pub(crate) fn descs(&self, pfn: u64, count: u64) -> Result<Vec<Desc>, Gap> {
+        let number = self.number(pfn)?;
+        let count = count.min(self.header.max_mapnr.saturating_sub(pfn)).max(1);
+        let count = self.pages.run(&self.image, &self.meta, pfn, count)?.max(1);
+        let mut raw = vec![0; (count * DESC_LEN) as usize];
+        let at = self.desc_offset(number)?;
+        if self.read_meta(at, &mut raw).is_err() {
+            // the last ones are cut off
+            return Ok(vec![self.checked(self.raw_desc(number)?)?]);
+        }
+        let mut descs = Vec::with_capacity(count as usize);
+        for raw in raw.chunks_exact(DESC_LEN as usize) {
+            match parse(raw).and_then(|desc| self.checked(desc)) {
+                Ok(desc) => descs.push(desc),
+                Err(why) if descs.is_empty() => return Err(why),
+                Err(_) => break,
+            }
+        }
+        Ok(descs)
+    }
+
+    /// The number of a frame's descriptor.
+    fn number(&self, pfn: u64) -> Result<u64, Gap> {
+        match self.frame(pfn)? {
+            Frame::Here(rank) => rank.checked_sub(self.skipped()?).ok_or(Gap::Absent),
+            Frame::Excluded => Err(Gap::Excluded),
+            Frame::Absent => Err(Gap::Absent),
+        }
+    }
+
+    fn checked(&self, desc: Desc) -> Result<Desc, Gap> {
         if desc.offset == 0 {
             // an incomplete dump: its writer got as far as the bitmap, not as far as this page
             return Err(Gap::Truncated);
@@ -122,21 +151,14 @@ impl File {
 
     /// The descriptor with the given number, unchecked.
     pub(crate) fn raw_desc(&self, number: u64) -> Result<Desc, Gap> {
-        let at = number
-            .checked_mul(DESC_LEN)
-            .and_then(|o| o.checked_add(self.header.descriptors))
-            .ok_or(Gap::Truncated)?;
         let mut raw = [0; DESC_LEN as usize];
-        self.read_meta(at, &mut raw)?;
-        let b = Bytes::new(&raw);
-        let desc = || {
-            Ok::<_, base::OutOfBounds>(Desc {
-                offset: b.u64_at(0)?,
-                size: b.u32_at(8)?,
-                flags: b.u32_at(12)?,
-            })
-        };
-        desc().map_err(|_| Gap::Truncated)
+        self.read_meta(self.desc_offset(number)?, &mut raw)?;
+        parse(&raw)
+    }
+
+    fn desc_offset(&self, number: u64) -> Result<u64, Gap> {
+        let offset = number.checked_mul(DESC_LEN).and_then(|o| o.checked_add(self.header.descriptors));
+        offset.ok_or(Gap::Truncated)
     }
 
     /// The end of the file's data by its last descriptor, if that can be found at once.
@@ -203,4 +225,12 @@ impl File {
         let count = self.pages.count_before(&self.image, &self.meta, start.min(self.header.max_mapnr))?;
         Ok(*self.skipped.get_or_init(|| count))
     }
+}
+
+fn parse(raw: &[u8]) -> Result<Desc, Gap> {
+    let b = Bytes::new(raw);
+    let desc = || {
+        Ok::<_, base::OutOfBounds>(Desc { offset: b.u64_at(0)?, size: b.u32_at(8)?, flags: b.u32_at(12)? })
+    };
+    desc().map_err(|_| Gap::Truncated)
 }

@@ -70,6 +70,16 @@ impl Rank {
         Ok(set)
     }
 
+    /// How many bits are set in a row from `bit` on, up to `max` and to the end of the block of the bitmap.
+    pub(crate) fn run(&self, image: &Image, cache: &PageCache, bit: u64, max: u64) -> Result<u64, Gap> {
+        let (block, within) = (bit / (BLOCK * 8), bit % (BLOCK * 8));
+        let mut run = 0;
+        self.with_block(image, cache, block, |bytes| {
+            run = (within..within.saturating_add(max)).take_while(|&bit| is_set(bytes, bit)).count();
+        })?;
+        Ok(run as u64)
+    }
+
     /// Bits set before `bit`, whatever `bit` is.
     pub(crate) fn count_before(&self, image: &Image, cache: &PageCache, bit: u64) -> Result<u64, Gap> {
         let (block, within) = (bit / (BLOCK * 8), bit % (BLOCK * 8));

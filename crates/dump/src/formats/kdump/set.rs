@@ -57,9 +57,14 @@ impl Set {
 
     /// The file that is asked for a frame.
     pub(crate) fn file(&self, pfn: u64) -> Option<&File> {
+        Some(self.file_to(pfn)?.0)
+    }
+
+    /// The file that is asked for a frame, and one past the last frame that it is asked for.
+    pub(crate) fn file_to(&self, pfn: u64) -> Option<(&File, u64)> {
         let next = self.parts.partition_point(|&(start, ..)| start <= pfn);
         let (_, end, file) = self.parts.get(next.checked_sub(1)?)?;
-        (pfn < *end).then_some(file)
+        (pfn < *end).then_some((file, *end))
     }
 
     /// Every file with its frames.
