@@ -1,10 +1,11 @@
 //! The condition under which a trap was reached, rebuilt from the code, with the values that its
 //! operands had.
 
+use crate::atomic;
 use crate::bits;
 use crate::idiom;
 use crate::model::{Condition, How, Object, OperandRow};
-use crate::names::Namer;
+use crate::names::{Namer, shown};
 use crate::operand::{Side, constant_text, side};
 pub(crate) use crate::operand::{operand_address, read, register_name};
 use crate::terms::wrapped;
@@ -26,6 +27,8 @@ struct Told {
     code: Vec<String>,
     /// The check that a warning is given once.
     once: bool,
+    /// The constant that its operand was equal to, if the trap was reached this way.
+    equal: Option<String>,
 }
 
 /// The condition that led to the trap at `trap`. `word` is what the source most likely calls it:
@@ -139,7 +142,29 @@ fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, word: &str) -> Result<Cond
             _ => format!("{} ways lead to the trap; which was taken is not known", open.len()),
         });
     }
-    Ok(join(namer, &chosen, confirmed, word))
+    let mut found = join(namer, &chosen, confirmed, word);
+    if let ([_], [only]) = (ways, chosen.as_slice()) {
+        implied(&mut found, only);
+    }
+    // registers without a name and without a value say nothing
+    let nothing = |row: &OperandRow| row.value.is_none() && row.name.starts_with('%');
+    if !found.operands.is_empty() && found.operands.iter().all(nothing) {
+        return Err("the comparison before the trap is of registers that were overwritten since".to_owned());
+    }
+    Ok(found)
+}
+
+/// An operand that is gone, and that the one way to the trap says was equal to a constant.
+fn implied(found: &mut Condition, parts: &[&Told]) {
+    for part in parts {
+        let Some(value) = &part.equal else { continue };
+        let row =
+            found.operands.iter_mut().find(|row| row.value.is_none() && part.rows.iter().any(|r| r == *row));
+        if let Some(row) = row {
+            row.value = Some(value.clone());
+            row.detail = format!("{}; the way to the trap says so", row.detail);
+        }
+    }
 }
 
 /// The parts without which the trap would not have been reached this way.
@@ -204,6 +229,7 @@ fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {
         objects: Vec::new(),
         code: Vec::new(),
         once: false,
+        equal: None,
     };
     Reading { parts: told.into_iter().map(|t| t.unwrap_or_else(nothing)).collect(), whole }
 }
@@ -233,7 +259,17 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         right = Side::constant(c.cast_signed());
     }
     if let Some(m) = mask.as_ref().and_then(constant) {
-        as_flags(&mut left, m);
+        let whole = test.left.sym.and_then(|sym| match namer.code.flow.expr(sym) {
+            Expr::Cut { base, .. } => namer.value(base).map(|held| held.value),
+            // of what was read a part is all there is
+            Expr::Load { .. } => None,
+            _ => namer.value(sym).map(|held| held.value),
+        });
+        as_flags(&mut left, m, whole);
+    }
+    let of_memory = bit.is_some() && matches!(test.left.operand, Operand::Mem(_));
+    if let Some(number) = bit.as_ref().filter(|_| of_memory) {
+        left = atomic::bit(namer, way, &left, number, test.size);
     }
     let sure = [Some(&left), Some(&right), mask.as_ref(), bit.as_ref()].into_iter().flatten().all(|s| s.sure);
     // what was read from memory on the right, addresses and constants always: as people write it
@@ -256,6 +292,10 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     });
     let text = match &bit {
         _ if idiom.is_some() => idiom.unwrap_or_default(),
+        Some(_) if of_memory => {
+            let not = if relation == Relation::Eq { "!" } else { "" };
+            format!("{not}{}", left.text)
+        }
         Some(bit) => {
             let not = if relation == Relation::Eq { "!" } else { "" };
             format!("{not}({} & 1 << {})", wrapped(&left.text), wrapped(&bit.text))
@@ -274,6 +314,16 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     let once =
         [&left, &right].iter().any(|s| ["__already_done", "__warned"].iter().any(|w| s.text.starts_with(w)));
     let (text, truth) = if once { (String::new(), None) } else { (text, truth) };
+    let equal = (relation == Relation::Eq && mask.is_none() && bit.is_none() && right.constant)
+        .then(|| right.value.map(|v| shown(types, left.ty, v, test.size)))
+        .flatten();
+    // the bit that was there before it was changed
+    let equal = match relation {
+        Relation::Eq | Relation::Ne if of_memory && left.value.is_none() => {
+            Some(u8::from(relation == Relation::Ne).to_string())
+        }
+        _ => equal,
+    };
     let mut objects = Vec::new();
     let mut rows = Vec::new();
     for x in [Some(left), mask, bit, Some(right)].into_iter().flatten() {
@@ -281,18 +331,22 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         rows.extend(x.row);
     }
     let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
-    Some(Told { text, truth, sure, how, rows, objects, code: lines(namer, way, trap), once })
+    Some(Told { text, truth, sure, how, rows, objects, code: lines(namer, way, trap), once, equal })
 }
 
 /// A word of which bits are asked for: no cast to the part that has them, and its value as people write flags.
-fn as_flags(side: &mut Side, mask: u64) {
+fn as_flags(side: &mut Side, mask: u64, whole: Option<u64>) {
     for (cast, bits) in
         [("(u8)", u64::from(u8::MAX)), ("(u16)", u64::from(u16::MAX)), ("(u32)", u64::from(u32::MAX))]
     {
         if mask & !bits == 0
-            && let Some(whole) = side.text.strip_prefix(cast)
+            && let Some(name) = side.text.strip_prefix(cast).map(str::to_owned)
         {
-            side.text = whole.to_owned();
+            if let (Some(row), Some(value)) = (&mut side.row, whole) {
+                row.name.clone_from(&name);
+                row.value = Some(if value > 9 { format!("{value:#x}") } else { value.to_string() });
+            }
+            side.text = name;
         }
     }
     if let Some(row) = &mut side.row

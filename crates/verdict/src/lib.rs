@@ -6,6 +6,7 @@
 
 mod access;
 mod analyse;
+mod atomic;
 mod bits;
 mod blocker;
 mod bug;

@@ -1,5 +1,6 @@
 //! An operand of a comparison: its name, its value when the instruction to blame ran, and where that is.
 
+use crate::atomic;
 use crate::model::{How, Object, OperandRow};
 use crate::names::{Named, Namer, shown};
 use crate::terms::wrapped;
@@ -213,12 +214,21 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
         Some(Expr::PerCpu { .. }) => held.as_ref().and_then(|h| h.memory),
         _ => None,
     };
-    let value = held.as_ref().map(|h| h.value).or_else(|| read(namer.s.mem(), address?, size));
+    let far = match way.test.and_then(|t| t.bit) {
+        Some(bit) => {
+            atomic::far(bit.operand, bit.sym.and_then(|sym| namer.value(sym)).map(|h| h.value), size)
+        }
+        None => Some(0),
+    };
+    let address = address.zip(far).map(|(at, far)| at.wrapping_add_signed(far));
+    let now = || atomic::then(namer, way, part, read(namer.s.mem(), address?, size)?, size);
+    let value = held.as_ref().filter(|_| far == Some(0)).map(|h| h.value).or_else(now);
     let member = namer.memory(way.compare, m);
     let derived = part.sym.filter(|_| member.is_none()).and_then(|sym| namer.sym(way.compare, sym, 0));
     let operand_text = memory_text(m);
     let named = member.as_ref().map(|x| &x.named).or(derived.as_ref());
     let text = named.map_or_else(|| operand_text.clone(), |x| x.text.clone());
+    let text = atomic::operand(namer, way, part, &text, size).unwrap_or(text);
     let ty = named.and_then(|x| x.ty);
     let value = match (member.as_ref().and_then(|x| x.bits), value) {
         (Some((first, width)), Some(v)) if first < 64 => {

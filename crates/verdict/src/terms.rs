@@ -105,6 +105,9 @@ impl Namer<'_> {
     }
 
     fn derived(&self, ip: u64, sym: Sym, depth: usize) -> Option<Named> {
+        if let Some(named) = crate::atomic::named(self, sym, depth) {
+            return Some(named);
+        }
         match self.code.flow.expr(sym) {
             Expr::Entry(number) => self.argument(number),
             Expr::Load { base, disp, size, at } => self.load(base, disp, size, at, depth),
@@ -162,7 +165,7 @@ impl Namer<'_> {
         }
     }
 
-    fn load(&self, base: Sym, disp: i64, size: u64, at: u64, depth: usize) -> Option<Named> {
+    pub(crate) fn load(&self, base: Sym, disp: i64, size: u64, at: u64, depth: usize) -> Option<Named> {
         let flow = &self.code.flow;
         let origin = format!("read at {}", self.code.offset(at));
         if let Expr::Const(global) = flow.expr(base) {

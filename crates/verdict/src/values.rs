@@ -62,7 +62,11 @@ impl Namer<'_> {
                 let (a, b) = (self.value_in(a, depth + 1)?, self.value_in(b, depth + 1)?);
                 Some(Held::made(op.apply(a.value, b.value, size), a.now || b.now))
             }
-            Expr::Load { base, disp, size, .. } => {
+            Expr::Load { base, disp, size, at } => {
+                // `xadd`: what it read is no longer there
+                if self.code.function.accesses(at).iter().any(|(_, writes)| *writes) {
+                    return None;
+                }
                 let at = self.value_in(base, depth + 1)?.value.wrapping_add_signed(disp);
                 let value = read(self.s.mem(), at, size)?;
                 let place = format!("u{} at {at:016x}", size * 8);

@@ -91,7 +91,8 @@ pub struct Test {
     pub left: Part,
     /// What the left one is masked with before.
     pub mask: Option<Part>,
-    /// The number of the bit that is asked for, in place of a mask.
+    /// The number of the bit that is asked for, in place of a mask; of memory, the bit may lie behind or before the
+    /// operand.
     pub bit: Option<Part>,
     /// The right operand.
     pub right: Part,
@@ -278,14 +279,24 @@ fn test_of(insn: &Instruction, condition: ConditionCode, taken: bool, flow: &Flo
     let relation = if taken { relation } else { relation.negated() };
     let zero = Part { operand: Operand::Imm(0), sym: None, after: false };
     let plain = |left, mask, right| Some(Test { left, mask, bit: None, right, relation, signed, size });
+    // of memory the value that was there leads to the address
     let result = match a.operand {
         Operand::Reg { .. } => Part { operand: a.operand, sym: flow.result(insn.ip()), after: true },
-        _ => Part { operand: a.operand, sym: None, after: true },
+        _ => Part { after: true, ..a },
     };
+    let memory = matches!(a.operand, Operand::Mem(_));
     let same = b.is_some_and(|b| b.operand == a.operand);
     match insn.mnemonic() {
         // the sign of a difference is its order only without overflow
+        Mnemonic::Sub if memory && equality => plain(result, None, zero),
         Mnemonic::Cmp | Mnemonic::Sub if !sign_only => plain(a, None, b?),
+        // a sum that is less than what was added to is one that its width does not hold
+        Mnemonic::Add if matches!(condition, C::b | C::ae) && !memory => plain(result, None, a),
+        Mnemonic::Cmpxchg if equality => {
+            let number = super::regs::RAX;
+            let operand = Operand::Reg { number, size };
+            plain(a, None, Part { operand, sym: flow.register(insn.ip(), number), after: false })
+        }
         Mnemonic::Test if same => match condition {
             C::be | C::a => {
                 // no carry after test: below-or-equal is equal
@@ -312,19 +323,20 @@ fn test_of(insn: &Instruction, condition: ConditionCode, taken: bool, flow: &Flo
         {
             plain(result, None, zero)
         }
-        Mnemonic::Bt if matches!(condition, C::b | C::ae) => {
+        Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc if matches!(condition, C::b | C::ae) => {
             let relation = if relation == Relation::Lt { Relation::Ne } else { Relation::Eq };
             let mut test =
                 Test { left: a, mask: None, bit: None, right: zero, relation, signed: false, size };
+            let changes = insn.mnemonic() != Mnemonic::Bt;
             match (b?, a.operand) {
+                // its number is what such a change is told by
+                (bit, Operand::Mem(_)) if changes => test.bit = Some(bit),
                 (Part { operand: Operand::Imm(bit), .. }, _) => {
                     let bits = i64::try_from(size).ok()?.checked_mul(8)?;
                     let mask = 1_i64.checked_shl(u32::try_from(bit.rem_euclid(bits)).ok()?)?;
                     test.mask = Some(Part { operand: Operand::Imm(mask), ..zero });
                 }
-                // of memory, the bit may lie behind the operand
-                (bit, Operand::Reg { .. }) => test.bit = Some(bit),
-                _ => return None,
+                (bit, _) => test.bit = Some(bit),
             }
             Some(test)
         }

@@ -6,6 +6,7 @@
 
 mod condition;
 mod decide;
+mod exchange;
 mod expr;
 mod flow;
 mod making;
@@ -16,6 +17,7 @@ mod walk;
 
 pub use condition::{Branch, Part, Relation, Test};
 pub use decide::Way;
+pub use exchange::Exchange;
 pub use expr::{BinOp, Expr, Sym, cut};
 pub use flow::Flow;
 pub use walk::{Hop, Walk};
@@ -31,6 +33,9 @@ pub const MAX_BYTES: usize = 1 << 18;
 
 /// The argument registers in order.
 pub const ARGUMENTS: [usize; 6] = [regs::RDI, regs::RSI, regs::RDX, regs::RCX, regs::R8, regs::R9];
+
+/// The register that `cmpxchg` compares, and that gets what was in memory.
+pub const ACCUMULATOR: usize = regs::RAX;
 
 /// Registers that a call may change.
 pub(crate) const CALL_CLOBBERED: [usize; 9] =

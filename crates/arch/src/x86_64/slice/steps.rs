@@ -167,14 +167,17 @@ impl Flow {
             Some(Operand::Reg { number, size }) if insn.op_count() > 0 && size >= 4 => Some((number, size)),
             _ => None,
         };
-        let result = match dst {
-            Some((n, size)) => self.result_of(insn, n, size, state),
-            None => self.flag(insn, state),
+        let exchanged = self.exchanged(insn, state);
+        let result = match (dst, exchanged) {
+            (_, Some((_, old))) => Some(old),
+            (Some((n, size)), None) => self.result_of(insn, n, size, state),
+            (None, None) => self.flag(insn, state),
         };
-        let dst = dst.map(|(n, _)| n).or_else(|| match (result, operand(insn, 0)) {
-            (Some(_), Some(Operand::Reg { number, .. })) => Some(number),
-            _ => None,
-        });
+        let dst =
+            exchanged.map(|(n, _)| n).or(dst.map(|(n, _)| n)).or_else(|| match (result, operand(insn, 0)) {
+                (Some(_), Some(Operand::Reg { number, .. })) => Some(number),
+                _ => None,
+            });
         if insn.mnemonic() == Mnemonic::Leave {
             return self.leave(ip, state);
         }
@@ -214,6 +217,24 @@ impl Flow {
             if let Some(slot) = state.0.get_mut(n) {
                 *slot = sym;
             }
+        }
+    }
+
+    /// `lock xadd %eax,(%rdi)`, `xchg %eax,(%rdi)`: the register gets what the memory had.
+    fn exchanged(&mut self, insn: &Instruction, state: &State) -> Option<(usize, Sym)> {
+        let (one, other) = (operand(insn, 0)?, operand(insn, 1)?);
+        match (insn.mnemonic(), one, other) {
+            (Mnemonic::Xadd, Operand::Mem(m), Operand::Reg { number, size })
+            | (Mnemonic::Xchg, Operand::Mem(m), Operand::Reg { number, size })
+            | (Mnemonic::Xchg, Operand::Reg { number, size }, Operand::Mem(m))
+                if size >= 4 =>
+            {
+                Some((number, self.load(insn.ip(), &m, state)))
+            }
+            (Mnemonic::Cmpxchg, Operand::Mem(m), Operand::Reg { size, .. }) if size >= 4 => {
+                Some((super::ACCUMULATOR, self.load(insn.ip(), &m, state)))
+            }
+            _ => None,
         }
     }
 

@@ -354,3 +354,52 @@ fn arguments_are_those_that_are_looked_at() {
         [(0x1001, 0x1007)]
     );
 }
+
+#[test]
+fn what_is_changed_as_it_is_looked_at() {
+    // lock decl (%rdi); je trap; ret; trap: ud2: the result is zero
+    let (_, flow, found) = ways(&[0xf0, 0xff, 0x0f, 0x74, 0x01, 0xc3, 0x0f, 0x0b], 0x1006);
+    let t = only(&found).test.unwrap();
+    assert!(t.left.after && t.right.operand == Operand::Imm(0));
+    assert_eq!((t.relation, t.size), (Relation::Eq, 4));
+    assert!(matches!(flow.expr(t.left.sym.unwrap()), Expr::Load { disp: 0, size: 4, at: 0x1000, .. }));
+    // subl $3,(%rdi); je …: the same; jle …: what was there is compared with 3
+    let (_, _, found) = ways(&[0x83, 0x2f, 0x03, 0x74, 0x01, 0xc3, 0x0f, 0x0b], 0x1006);
+    let t = only(&found).test.unwrap();
+    assert!(t.left.after && t.right.operand == Operand::Imm(0));
+    let (_, _, found) = ways(&[0x83, 0x2f, 0x03, 0x7e, 0x01, 0xc3, 0x0f, 0x0b], 0x1006);
+    let t = only(&found).test.unwrap();
+    assert!(!t.left.after && t.right.operand == Operand::Imm(3) && t.relation == Relation::Le);
+    // lock cmpxchg %edx,(%rdi); jne …: memory is not what %eax was
+    let (_, flow, found) = ways(&[0xf0, 0x0f, 0xb1, 0x17, 0x75, 0x01, 0xc3, 0x0f, 0x0b], 0x1007);
+    let t = only(&found).test.unwrap();
+    assert_eq!(t.right.operand, Operand::Reg { number: ACCUMULATOR, size: 4 });
+    assert_eq!((t.relation, flow.expr(t.right.sym.unwrap())), (Relation::Ne, Expr::Entry(ACCUMULATOR)));
+    // and what it was is in %eax then
+    assert_eq!(flow.register(0x1004, ACCUMULATOR), t.left.sym);
+    // lock btsq $5,(%rdi); jb …
+    let (_, _, found) = ways(&[0xf0, 0x48, 0x0f, 0xba, 0x2f, 0x05, 0x72, 0x01, 0xc3, 0x0f, 0x0b], 0x1009);
+    let t = only(&found).test.unwrap();
+    assert_eq!((t.bit.map(|b| b.operand), t.mask, t.relation), (Some(Operand::Imm(5)), None, Relation::Ne));
+    // bt %rsi,(%rdi); jae …
+    let (_, _, found) = ways(&[0x48, 0x0f, 0xa3, 0x37, 0x73, 0x01, 0xc3, 0x0f, 0x0b], 0x1007);
+    let t = only(&found).test.unwrap();
+    assert_eq!(t.bit.map(|b| b.operand), Some(Operand::Reg { number: r::RSI, size: 8 }));
+    assert_eq!((t.relation, t.size), (Relation::Eq, 8));
+}
+
+#[test]
+fn a_carry_is_a_sum_below_its_term() {
+    // mov %rdi,%rax; add %rsi,%rax; jb trap; ret; trap: ud2
+    let (_, flow, found) = ways(&[0x48, 0x89, 0xf8, 0x48, 0x01, 0xf0, 0x72, 0x01, 0xc3, 0x0f, 0x0b], 0x1009);
+    let t = only(&found).test.unwrap();
+    assert!(t.left.after && !t.right.after && !t.signed);
+    assert_eq!((t.relation, flow.expr(t.right.sym.unwrap())), (Relation::Lt, Expr::Entry(r::RDI)));
+    assert!(matches!(flow.expr(t.left.sym.unwrap()), Expr::Bin { op: BinOp::Add, .. }));
+    // add %rax,(%rdi); jb …: the sum is in memory, and its term nowhere
+    let (_, _, found) = ways(&[0x48, 0x01, 0x07, 0x72, 0x01, 0xc3, 0x0f, 0x0b], 0x1006);
+    assert_eq!(only(&found).test, None);
+    // lea 1(%rdi),%rax; add $1,%rdi; jo …: no comparison
+    let (_, _, found) = ways(&[0x48, 0x83, 0xc7, 0x01, 0x70, 0x01, 0xc3, 0x0f, 0x0b], 0x1007);
+    assert_eq!(only(&found).test, None);
+}
