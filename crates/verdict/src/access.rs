@@ -54,8 +54,9 @@ pub(crate) fn of_fault(
     let mut why = String::new();
     if let Some(base) = m.base {
         let value = namer.regs.get(base);
-        let named = namer.register(ip, base).or_else(|| of_caller(namer, ip, base));
+        let named = of_caller(namer, ip, base).or_else(|| namer.register(ip, base));
         let name = match (&member, &named) {
+            (_, Some(n)) if n.origin.starts_with("passed by ") => n.text.clone(),
             (Some(x), _) if x.object.is_some() => {
                 x.object.as_ref().map(|(n, _)| n.clone()).unwrap_or_default()
             }
@@ -90,7 +91,9 @@ pub(crate) fn of_fault(
     }
     // functions in assembler have a prototype without parameters
     let untyped = namer.params().is_none_or(Vec::is_empty);
-    if code.function.is_string(ip) || (untyped && member.is_none()) {
+    let nameless =
+        m.base.is_some_and(|base| operands.iter().any(|o| o.name == format!("%{}", register_name(base, 8))));
+    if code.function.is_string(ip) || ((untyped || nameless) && member.is_none()) {
         operands.extend(arguments(namer));
     }
     let expression = member.as_ref().map(|x| x.named.text.clone()).or_else(|| {
@@ -344,6 +347,9 @@ fn arguments(namer: &Namer<'_>) -> Vec<OperandRow> {
             Some(x) if !constant => format!("{} passes {}", outer.code.name, x.text),
             _ => format!("passed by {}", outer.code.name),
         };
+        let about =
+            held.as_ref().filter(|h| h.value >> 63 == 1).and_then(|h| crate::judge::place(namer.s, h.value));
+        let detail = about.map_or(detail.clone(), |about| format!("{detail}, {about}"));
         rows.push(OperandRow {
             name,
             value: held.as_ref().map(|h| shown(namer.types(), named.as_ref().and_then(|x| x.ty), h.value, 8)),

@@ -8,8 +8,8 @@ use crate::model::{How, Place, Statement, Verdict};
 use crate::scene::{self, Scene};
 use crate::waits::Waits;
 use crate::{
-    context, headline, instruction, known, machine_check, machinery, memory, objects, panic_text, related,
-    signature, spin, stall, standing,
+    checkers, context, headline, instruction, known, machine_check, machinery, memory, objects, panic_text,
+    related, signature, spin, stall, standing,
 };
 use kernel::Session;
 use std::path::PathBuf;
@@ -191,6 +191,7 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
     let class = if v.class == Class::Alive { Class::HungTask } else { v.class };
     let blamed = scene::blamed(class, &case.scene.names(s), frames)
         .filter(|_| !(idle && matches!(v.class, Class::Nmi | Class::Watchdog)))
+        .map(|n| if v.class == Class::Sanitizer { reported(case, n) } else { n })
         .or_else(|| frames.iter().position(asked).filter(|_| v.class == Class::OutOfMemory));
     if let Some(frame) = blamed.and_then(|n| frames.get(n)) {
         // a caller is named by its return address, as backtraces have it
@@ -215,6 +216,15 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
     } else if let Some(event) = event {
         v.place = said_place(s, event);
     }
+    if let (Some(lines), Some(event)) = (&case.lines, event) {
+        match v.class {
+            Class::Ubsan => v.access = checkers::undefined(&lines.texts(), event.at),
+            Class::Sanitizer => {
+                v.access = checkers::kasan_access(s, &case.scene, blamed, &lines.texts(), event.at);
+            }
+            _ => {}
+        }
+    }
     // a sanitizer that protects pages: the fault's registers are those of the access
     if v.class == Class::Sanitizer
         && let Some(c) = &case.found
@@ -224,6 +234,16 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         v.access = instruction::protected(s, c, callers, frames.get(frame).and_then(|f| f.cfa));
     }
     blamed
+}
+
+/// The frame that a sanitizer's report names, where it lies further out than the one found: that is one of the
+/// allocator's own, by whatever name.
+fn reported(case: &Case<'_>, found: usize) -> usize {
+    let Some((function, ..)) = case.event.as_ref().and_then(|e| e.oops.said.function.as_ref()) else {
+        return found;
+    };
+    let named = |f: &unwind::Frame| case.s.locate(f.lookup()).is_some_and(|l| l.symbol.name == function);
+    case.scene.certain(found).find(|(_, f)| named(f)).map_or(found, |(n, _)| n)
 }
 
 /// The place that the message itself names, where no frame does.
@@ -277,7 +297,13 @@ fn report(case: &Case<'_>, v: &Verdict) -> Vec<Statement> {
     match v.class {
         Class::SlabCorruption => related::of_slab_report(case.s, &lines.texts(), &v.objects),
         Class::PageCorruption => related::of_page_report(&lines.texts()),
-        Class::Sanitizer => related::of_kfence_report(&lines.texts(), &v.objects),
+        Class::Sanitizer => {
+            let texts = lines.texts();
+            let mut out = related::of_kfence_report(&texts, &v.objects);
+            out.extend(case.event.iter().flat_map(|e| checkers::kasan_object(&texts, e.at)));
+            out
+        }
+        Class::StackOverflow => checkers::stack_users(case.s, &case.scene),
         Class::MachineCheck => machine_check::told(&lines.texts()),
         _ => Vec::new(),
     }
@@ -293,10 +319,18 @@ fn out_of_memory(case: &Case<'_>, class: Class) -> Vec<Statement> {
 
 /// What came before, and what came of it.
 fn history(case: &Case<'_>, class: Class) -> Vec<Statement> {
-    let (Some(event), Some(lines)) = (&case.event, &case.lines) else { return Vec::new() };
+    let Some(lines) = &case.lines else { return Vec::new() };
     let commands = ["log".to_owned()];
     let at = |n: usize| {
         lines.time(n).filter(|ts| *ts != 0).map_or_else(String::new, |ts| format!("{} ", stamp(ts)))
+    };
+    let Some(event) = &case.event else {
+        // stalls are what the waits are of
+        let told = event::reports(&lines.texts());
+        let of = |(n, text): &(usize, String)| {
+            Statement::new(How::Log, format!("in the log: {}{text}", at(*n)), &commands)
+        };
+        return told.iter().filter(|_| class == Class::Alive).map(of).collect();
     };
     // what the first line or the records of a machine check say already
     let told = |text: &str| {

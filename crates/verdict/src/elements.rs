@@ -53,6 +53,15 @@ impl Namer<'_> {
         })
     }
 
+    /// `table[n].len` for a read at `index * factor + table`, where the table is a global variable.
+    pub(crate) fn indexed_global(&self, ip: u64, index: Sym, at: i64, size: u64) -> Option<Member> {
+        let (index, factor) = self.scale(index, 1);
+        if at >= -0x1000 || factor < 2 {
+            return None;
+        }
+        self.of_global_array(ip, at, index, factor, size)
+    }
+
     /// A value as another one times a constant.
     fn scale(&self, sym: Sym, factor: u64) -> (Sym, u64) {
         let flow = &self.code.flow;

@@ -18,7 +18,25 @@ use unwind::Frame;
 
 /// Place, condition or access.
 pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict, scene: &Scene<'_>) {
+    // a breakpoint's exception comes behind it
+    let is_int3 = v.class == Class::Exception
+        && (c.entry.as_deref().is_some_and(|e| e.ends_with("int3"))
+            || event.is_some_and(|e| e.line.starts_with("int3")));
     let mut place = culprit::place(s, c.pc);
+    if is_int3 {
+        let own = culprit::place(s, c.pc.sub(1));
+        (place.file, place.line, place.inlined) = (own.file, own.line, own.inlined);
+        let text = "a breakpoint (int3) that is none of the kernel's own";
+        v.access = Some(crate::model::Access {
+            text: text.into(),
+            how: c.how,
+            operands: Vec::new(),
+            code: Vec::new(),
+            at: None,
+        });
+        v.place = Some(place);
+        return;
+    }
     let whence = match (c.how, c.saved_at) {
         (How::Log, _) => "as the oops in the log has them".to_owned(),
         (_, Some(at)) => format!("saved at {at:016x} by {}", c.entry.as_deref().unwrap_or("entry code")),

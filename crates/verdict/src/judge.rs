@@ -184,9 +184,35 @@ pub(crate) fn judge(s: &Session, value: u64) -> String {
     }
     match s.mem().u8(VirtAddr(value)) {
         Ok(_) => format!("{value:016x}"),
+        Err(_) if is_of_modules(s, value) => format!("{value:016x}, {}", no_module(s)),
         Err(_) if is_vmalloc(s, value) => format!("{value:016x}, {}", unmapped(s, value)),
         Err(e) => format!("{value:016x}, {}", e.to_string().trim_start_matches(&format!("{value:x}: "))),
     }
+}
+
+/// The area of modules, 1 GiB and more below the fixed mappings; where it begins depends on KASLR.
+fn is_of_modules(s: &Session, value: u64) -> bool {
+    let start = s
+        .modules()
+        .iter()
+        .flat_map(|m| &m.memory)
+        .map(|run| run.base.0)
+        .fold(0xffff_ffff_c000_0000, u64::min);
+    (start..0xffff_ffff_ff00_0000).contains(&value) && !s.in_image(VirtAddr(value))
+}
+
+/// What an address there says: the module that was unloaded last may have been it.
+fn no_module(s: &Session) -> String {
+    // a struct with the name first since 5.19; the name alone before
+    let last = s
+        .symbol("last_unloaded_module")
+        .and_then(|at| s.mem().cstr(at, 56).ok())
+        .map(|raw| String::from_utf8_lossy(&raw).into_owned())
+        .filter(|name| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        });
+    let last = last.map_or_else(String::new, |name| format!("; unloaded last: {name}"));
+    format!("in the area of modules, where none is now{last}")
 }
 
 /// Of an address in the area of `vmalloc` where nothing is: whether something is before it.

@@ -11,6 +11,7 @@ mod bits;
 mod blocker;
 mod bug;
 mod calls;
+mod checkers;
 mod code;
 mod condition;
 mod context;

@@ -175,6 +175,9 @@ impl Namer<'_> {
             let slot = slot.wrapping_add(disp);
             return self.on_stack(at, slot, size).or_else(|| self.filled(slot, size));
         }
+        if let Some(member) = self.indexed_global(at, base, disp, size) {
+            return Some(Named { origin, ..member.named });
+        }
         if let Some(member) = self.indexed(at, base, disp, size, depth) {
             return Some(Named { origin, ..member.named });
         }

@@ -103,6 +103,20 @@ pub(crate) fn stalls(lines: &[&str]) -> Vec<(Class, usize, Option<Subject>)> {
     lines.iter().enumerate().filter_map(of).collect()
 }
 
+/// What the log of a machine that lives tells of trouble, the last of it: line number and message.
+pub(crate) fn reports(lines: &[&str]) -> Vec<(usize, String)> {
+    let mut out: Vec<(usize, String)> = Vec::new();
+    for (at, line) in lines.iter().enumerate().filter(|(_, l)| class_of(l).is_some()) {
+        let line = line.trim().to_owned();
+        if out.iter().all(|(_, known)| *known != line) {
+            out.push((at, line));
+        }
+    }
+    let surplus = out.len().saturating_sub(MAX_EARLIER);
+    out.drain(..surplus);
+    out
+}
+
 struct Log<'l> {
     lines: &'l [&'l str],
     signs: &'l [Sign],
