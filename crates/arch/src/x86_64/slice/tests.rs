@@ -394,7 +394,7 @@ fn a_carry_is_a_sum_below_its_term() {
     let (_, flow, found) = ways(&[0x48, 0x89, 0xf8, 0x48, 0x01, 0xf0, 0x72, 0x01, 0xc3, 0x0f, 0x0b], 0x1009);
     let t = only(&found).test.unwrap();
     assert!(t.left.after && !t.right.after && !t.signed);
-    assert_eq!((t.relation, flow.expr(t.right.sym.unwrap())), (Relation::Lt, Expr::Entry(r::RDI)));
+    assert_eq!((t.relation, flow.expr(t.right.sym.unwrap())), (Relation::Lt, Expr::Entry(r::RSI)));
     assert!(matches!(flow.expr(t.left.sym.unwrap()), Expr::Bin { op: BinOp::Add, .. }));
     // add %rax,(%rdi); jb …: the sum is in memory, and its term nowhere
     let (_, _, found) = ways(&[0x48, 0x01, 0x07, 0x72, 0x01, 0xc3, 0x0f, 0x0b], 0x1006);
