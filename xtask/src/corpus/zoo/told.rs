@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::build::Mark;
-use super::ways::Way;
+use super::ways::{NOWHERE, Way};
 use crate::corpus::console::Console;
 use crate::corpus::oops::{self, Place};
 use crate::run::{Error, other};
@@ -82,6 +82,7 @@ impl Truth {
         let (values, facts): (Vec<&str>, Vec<&str>) = told.partition(|text| text.starts_with("value "));
         let places = match &mark {
             Some(mark) => check(way, mark, places(after))?,
+            None if way.mark == NOWHERE => Vec::new(),
             None => places(after),
         };
         Ok(Self {

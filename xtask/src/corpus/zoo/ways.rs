@@ -83,7 +83,7 @@ pub(crate) struct Way {
     pub asked: &'static str,
     /// The classes that a verdict may call it.
     pub class: &'static [&'static str],
-    /// The mark of the line it dies in; empty: nowhere in the module.
+    /// The mark of the line it dies in; empty: nowhere in the module; [`NOWHERE`]: the first report tells no place.
     pub mark: &'static str,
     /// How the guest is brought to it.
     pub how: How,
@@ -98,6 +98,9 @@ pub(crate) struct Way {
     /// Belongs to the handful that continuous integration builds.
     pub quick: bool,
 }
+
+/// A mark that says that no place is told.
+pub(crate) const NOWHERE: &str = "-";
 
 impl Way {
     const fn quick(mut self) -> Self {
@@ -311,13 +314,13 @@ pub(crate) const WAYS: &[Way] = &[
     way("queue-zeroed", NULL),
     way("percpu-pointer", &["user-address", "page-fault"]),
     way("text-write", &["read-only-write"]),
-    way("return-wild", JUMP).marked(""),
-    way("return-text", &["wild-jump", "general-protection"]).marked(""),
+    way("return-wild", JUMP).marked(NOWHERE),
+    way("return-text", &["wild-jump", "general-protection"]).marked(NOWHERE),
     way("misaligned", PROTECTION),
     way("bad-segment", PROTECTION),
     way("breakpoint", &["exception"]),
     way("stack-two", &["stack-overflow"]).marked(""),
-    way("timer-gone", JUMP).marked("").how(How::Unload),
+    way("timer-gone", &["page-fault", "wild-jump"]).marked("").how(How::Unload),
     way("free-inside", &["bug", "slab-corruption", "page-fault", "warning"])
         .append("oops=panic panic_on_warn=1"),
     warning("unmap-twice", &["warning"]),
@@ -326,23 +329,23 @@ pub(crate) const WAYS: &[Way] = &[
     warning("cache-busy", &["warning", "slab-corruption"]),
     way("module-put", &["bug", "warning"]).append("oops=panic panic_on_warn=1"),
     way("bug-nmi", BUG).end(End::Monitor(&["nmi"])),
-    hung("hung-flush"),
+    hung("hung-flush").marked(""),
     hung("hung-event"),
     hung("hung-semaphore"),
-    hung("hung-readers"),
+    hung("hung-readers").marked(""),
     hung("hung-bit"),
     hung("hung-page"),
-    hung("hung-stop"),
+    hung("hung-stop").marked(""),
     hung("hung-token"),
-    soft("soft-call"),
-    soft("soft-sleeper"),
+    soft("soft-call").marked(NOWHERE),
+    // The first report is of the holder, who sleeps where that is forbidden.
+    soft("soft-sleeper").marked(NOWHERE),
     soft("soft-rwlock"),
     soft("soft-timer"),
     way("stall-clock", &["rcu-stall"])
         .how(How::Both)
         .append("nowatchdog rcupdate.rcu_cpu_stall_timeout=3")
         .set("kernel/panic_on_rcu_stall:1"),
-    way("oops-then-hung", NULL).how(How::Both).append("hung_task_panic=1").set(HUNG),
     elsewhere("oom-group", &["out-of-memory"]).how(How::Group).set("vm/panic_on_oom:2"),
     elsewhere("oom-crowd", &["out-of-memory"]).how(How::Crowd).set("vm/panic_on_oom:2"),
     elsewhere("oom-locked", &["out-of-memory"]).how(How::Locked).set("vm/panic_on_oom:2"),
