@@ -75,8 +75,9 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     v.objects = objects::of(s, &v, reported);
     v.related.extend(report(&case, &v));
     v.history = history(&case, v.class);
-    v.signature = sign(&case, from, &v);
-    known_issues(s, options, event, &mut v);
+    let stack = stack(&case, from, &v);
+    v.signature = signature::of(v.class, stack.iter().map(String::as_str));
+    known_issues(s, options, event, &stack, &mut v);
     v
 }
 
@@ -359,7 +360,8 @@ fn history(case: &Case<'_>, class: Class) -> Vec<Statement> {
     out
 }
 
-fn sign(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> String {
+/// The functions that led to the place, innermost first, without what dying and waiting itself calls.
+fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<String> {
     let mut names: Vec<String> = v.place.as_ref().map(|p| p.function.clone()).into_iter().collect();
     match (from, &case.event) {
         (Some(n), _) => names.extend(context::frame_names(case.s, &case.scene, n)),
@@ -372,16 +374,15 @@ fn sign(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> String {
     }
     // what panic() called while the dump was taken says nothing
     let panic = names.iter().rposition(|n| matches!(n.as_str(), "panic" | "vpanic" | "nmi_panic"));
-    let told = names
-        .iter()
+    names
+        .into_iter()
         .skip(panic.map_or(0, |n| n + 1))
-        .map(String::as_str)
         .take_while(|n| !signature::is_interrupt(n))
-        .filter(|n| !machinery::is_dying(n) && !machinery::is_delaying(n));
-    signature::of(v.class, told)
+        .filter(|n| !machinery::is_dying(n) && !machinery::is_delaying(n))
+        .collect()
 }
 
-fn known_issues(s: &Session, options: &Options, event: Option<&Event>, v: &mut Verdict) {
+fn known_issues(s: &Session, options: &Options, event: Option<&Event>, stack: &[String], v: &mut Verdict) {
     match known::load(options.known.as_deref()) {
         Ok(entries) => {
             let release = s
@@ -390,7 +391,7 @@ fn known_issues(s: &Session, options: &Options, event: Option<&Event>, v: &mut V
                 .or_else(|| kernel::system::utsname(s).ok().map(|u| u.release))
                 .unwrap_or_default();
             let message = event.map_or("", |e| e.line.as_str());
-            v.known = known::matching(&entries, v, message, &release);
+            v.known = known::matching(&entries, v, &known::Seen { message, release: &release, stack });
         }
         Err(e) => v.undetermined.push(format!("known issues: {e}")),
     }

@@ -22,10 +22,12 @@ const SHIPPED: &[(&str, &str)] = &[
 pub struct Entry {
     /// Its short name.
     pub id: String,
-    /// The class ([`crate::Class::slug`]).
-    pub class: String,
+    /// The class ([`crate::Class::slug`]): several where chance decides, as with freed memory.
+    pub class: Patterns,
     /// The function to blame.
-    pub function: String,
+    pub function: Patterns,
+    /// A function that led there: where the one to blame serves many, or chance decides which it is.
+    pub stack: Patterns,
     /// The condition within `BUG_ON(…)`: several where it reads otherwise without types; one of them fits.
     pub condition: Patterns,
     /// The condition as it stands in the source: told where types do not name the operands.
@@ -78,6 +80,16 @@ impl Patterns {
 
     fn is_empty(&self) -> bool {
         self.all().iter().all(String::is_empty)
+    }
+
+    /// True where one fits, and where there is none.
+    fn fit(&self, text: &str) -> bool {
+        self.is_empty() || self.all().iter().any(|p| fits(p, text))
+    }
+
+    /// The same for functions, without the compiler's suffixes.
+    fn fit_function(&self, name: &str) -> bool {
+        self.fit(crate::code::base_name(name))
     }
 }
 
@@ -193,24 +205,34 @@ fn has_fix(stable: &str, release: &[u64]) -> bool {
     })
 }
 
+/// What entries are held against besides the verdict.
+pub(crate) struct Seen<'a> {
+    /// The first message.
+    pub(crate) message: &'a str,
+    /// The kernel's release.
+    pub(crate) release: &'a str,
+    /// The functions that led there, innermost first.
+    pub(crate) stack: &'a [String],
+}
+
 /// The entries that match, as statements.
-pub(crate) fn matching(entries: &[Entry], v: &Verdict, message: &str, release: &str) -> Vec<Statement> {
+pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<Statement> {
     let place = v.place.as_ref();
     let function = place.map_or("", |p| p.function.as_str());
     let inlined = place.and_then(|p| p.inlined.as_deref()).unwrap_or(function);
     let module = place.and_then(|p| p.module.as_deref()).unwrap_or("");
     let condition = v.condition.as_ref().map_or("", |c| c.text.as_str());
     let inner = condition.split_once('(').map_or(condition, |(_, c)| c.strip_suffix(')').unwrap_or(c));
-    let release = version(release);
+    let release = version(seen.release);
     entries
         .iter()
         .filter(|e| {
-            fits(&e.class, v.class.slug())
-                && (fits(&e.function, crate::code::base_name(function)) || fits(&e.function, inlined))
+            e.class.fit(v.class.slug())
+                && (e.function.fit_function(function) || e.function.fit(inlined))
+                && (e.stack.is_empty() || seen.stack.iter().any(|f| e.stack.fit_function(f)))
                 && fits(&e.module, module)
-                && (e.condition.is_empty()
-                    || (!inner.is_empty() && e.condition.all().iter().any(|c| fits(c, inner))))
-                && fits(&e.message, message)
+                && (e.condition.is_empty() || !inner.is_empty() && e.condition.fit(inner))
+                && fits(&e.message, seen.message)
                 && (e.from.is_empty() || release >= version(&e.from))
                 && (e.before.is_empty() || release < version(&e.before))
                 && !has_fix(&e.stable, &release)
@@ -240,6 +262,7 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, message: &str, release: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Class;
     use crate::model::{Condition, Place};
 
     #[test]
@@ -249,7 +272,20 @@ mod tests {
         for e in &all {
             assert!(!e.id.is_empty() && !e.explanation.is_empty() && !e.checked.is_empty(), "{e:?}");
             assert!(e.commit.is_empty() || (e.commit.len() == 12 && !e.title.is_empty()), "{e:?}");
-            assert!(!e.function.is_empty() || !e.message.is_empty(), "{e:?}");
+            assert!(!e.class.is_empty(), "{e:?}");
+            assert!(!e.function.is_empty() || !e.stack.is_empty() || !e.message.is_empty(), "{e:?}");
+        }
+        for e in &all {
+            let classes: Vec<&str> = crate::Class::ALL.iter().map(|c| c.slug()).collect();
+            assert!(e.class.all().iter().all(|c| classes.contains(&c.as_str())), "{e:?}");
+            let releases: Vec<Vec<u64>> = e.stable.split_whitespace().map(version).collect();
+            assert!(releases.iter().all(|r| r.len() >= 3) && releases.is_sorted(), "{e:?}");
+            assert!(
+                e.from.is_empty() || e.before.is_empty() || version(&e.from) < version(&e.before),
+                "{e:?}"
+            );
+            assert!(e.before.is_empty() || releases.iter().all(|r| *r < version(&e.before)), "{e:?}");
+            assert!(e.before.is_empty() || e.fixed.is_empty() || e.before == e.fixed, "{e:?}");
         }
         let mut ids: Vec<&str> = all.iter().map(|e| e.id.as_str()).collect();
         ids.sort_unstable();
@@ -315,6 +351,26 @@ mod tests {
     }
 
     #[test]
+    fn classes_and_functions_may_be_several_and_the_stack_counts() {
+        let text = "[[known]]\nid = 'a'\nclass = ['general-protection', 'page-fault']\nfunction = ['f', 'g_*']\n\
+                    stack = 'caller'\nexplanation = 'why'";
+        let entries = parse("x.toml", text).unwrap();
+        let told = |class, function: &str, stack: &[&str]| {
+            let place = Place { function: function.into(), ..Place::default() };
+            let v = Verdict { class, place: Some(place), ..Verdict::new() };
+            let stack: Vec<String> = stack.iter().map(|f| (*f).to_owned()).collect();
+            let seen = Seen { message: "", release: "6.1", stack: &stack };
+            !matching(&entries, &v, &seen).is_empty()
+        };
+        assert!(told(Class::GeneralProtection, "f", &["f", "caller"]));
+        assert!(told(Class::PageFault, "g_x.isra.0", &["g_x.isra.0", "h", "caller.constprop.0"]));
+        assert!(!told(Class::NullPointer, "f", &["f", "caller"]), "another class");
+        assert!(!told(Class::PageFault, "g", &["g", "caller"]), "another function");
+        assert!(!told(Class::PageFault, "f", &["f", "h"]), "another caller");
+        assert!(!told(Class::PageFault, "f", &[]), "no stack");
+    }
+
+    #[test]
     fn a_condition_without_names_is_told_as_the_source_has_it() {
         let text = "[[known]]\nid = 'a'\nfunction = 'f'\ncondition = ['total > *num', 'arg3 > *(arg1 + *)']\n\
                     source = 'BUG_ON(total > q->num)'\nexplanation = 'why'";
@@ -330,7 +386,8 @@ mod tests {
                 objects: Vec::new(),
             };
             let v = Verdict { place: Some(place), condition: Some(condition), ..Verdict::new() };
-            matching(&entries, &v, "", "6.1").iter().map(|s| s.text.clone()).collect::<Vec<_>>()
+            let seen = Seen { message: "", release: "6.1", stack: &[] };
+            matching(&entries, &v, &seen).iter().map(|s| s.text.clone()).collect::<Vec<_>>()
         };
         assert_eq!(told("arg3 > *(arg1 + 0x38)"), ["BUG_ON(total > q->num) in the source: why"]);
         assert_eq!(told("total > q->num"), ["why"]);
