@@ -26,7 +26,8 @@ pub struct Entry {
     pub class: Patterns,
     /// The function to blame.
     pub function: Patterns,
-    /// A function that led there: where the one to blame serves many, or chance decides which it is.
+    /// Functions that led there, the later ones further out: where the one to blame serves many, or chance decides
+    /// which it is.
     pub stack: Patterns,
     /// The condition within `BUG_ON(…)`: several where it reads otherwise without types; one of them fits.
     pub condition: Patterns,
@@ -36,7 +37,7 @@ pub struct Entry {
     pub message: String,
     /// The module.
     pub module: String,
-    /// Releases from this one on.
+    /// Releases from this one on; with the releases that brought it to stable series: `5.10.24 5.11.7 5.12`.
     pub from: String,
     /// Releases before this one.
     pub before: String,
@@ -205,6 +206,19 @@ fn has_fix(stable: &str, release: &[u64]) -> bool {
     })
 }
 
+/// True where a release has what came with one release, and came to some stable series before.
+fn has_come(from: &str, release: &[u64]) -> bool {
+    let all: Vec<Vec<u64>> = from.split_whitespace().map(version).collect();
+    let of_series = all.iter().find(|r| r.get(..2).is_some_and(|series| release.get(..2) == Some(series)));
+    of_series.or(all.last()).is_none_or(|r| release >= r.as_slice())
+}
+
+/// True where the functions of a pattern are on a stack, each further out than the one before.
+fn leads(pattern: &str, stack: &[String]) -> bool {
+    let mut rest = stack.iter();
+    pattern.split_whitespace().all(|f| rest.any(|name| fits(f, crate::code::base_name(name))))
+}
+
 /// What entries are held against besides the verdict.
 pub(crate) struct Seen<'a> {
     /// The first message.
@@ -229,11 +243,11 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<S
         .filter(|e| {
             e.class.fit(v.class.slug())
                 && (e.function.fit_function(function) || e.function.fit(inlined))
-                && (e.stack.is_empty() || seen.stack.iter().any(|f| e.stack.fit_function(f)))
+                && (e.stack.is_empty() || e.stack.all().iter().any(|p| leads(p, seen.stack)))
                 && fits(&e.module, module)
                 && (e.condition.is_empty() || !inner.is_empty() && e.condition.fit(inner))
                 && fits(&e.message, seen.message)
-                && (e.from.is_empty() || release >= version(&e.from))
+                && has_come(&e.from, &release)
                 && (e.before.is_empty() || release < version(&e.before))
                 && !has_fix(&e.stable, &release)
         })
@@ -324,6 +338,43 @@ mod tests {
         assert!(version("3.10.0-1127.el7.x86_64") < version("3.10.0-1160"));
         assert!(version("3.10.0-1127.el7.x86_64") >= version("3.10.0-1"));
         assert!(version("3.10.108") >= version("3.10.0-1160"));
+    }
+
+    #[test]
+    fn what_came_to_a_stable_series_is_not_in_its_earlier_releases() {
+        let from = "5.10.24 5.11.7 5.12";
+        for (release, want) in [
+            ("5.10.23", false),
+            ("5.10.24-amd64", true),
+            ("5.10.200", true),
+            ("5.11.6", false),
+            ("5.11.7", true),
+            ("5.4.300", false),
+            ("5.12.0", true),
+            ("5.13.4", true),
+        ] {
+            assert_eq!(has_come(from, &version(release)), want, "{release}");
+        }
+        assert!(has_come("", &version("2.6.32")) && has_come("5.10", &version("5.10.3")));
+        assert!(!has_come("5.10", &version("5.9.3")) && has_come("4.9.194", &version("4.14.1")));
+        assert!(
+            has_come("3.10.0-1", &version("3.10.0-1127.el7")) && !has_come("3.10.0-1", &version("3.9.4"))
+        );
+    }
+
+    #[test]
+    fn functions_of_the_stack_are_in_order() {
+        let stack: Vec<String> = ["a", "b.isra.0", "c_x", "b"].map(String::from).to_vec();
+        for (pattern, want) in [
+            ("b", true),
+            ("a c_*", true),
+            ("b c_x b", true),
+            ("c_x a", false),
+            ("b b b", false),
+            ("c_", false),
+        ] {
+            assert_eq!(leads(pattern, &stack), want, "{pattern}");
+        }
     }
 
     #[test]
