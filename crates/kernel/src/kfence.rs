@@ -11,7 +11,7 @@
 use crate::session::Session;
 use crate::slab;
 use crate::track::{self, Track, When};
-use base::{PAGE_SIZE, VirtAddr, VirtRead};
+use base::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRead};
 
 bind! {
     /// `struct kfence_metadata`
@@ -78,8 +78,7 @@ pub struct Guarded {
     pub allocated: Option<Track>,
     /// Who freed it; never of an earlier object at the same place.
     pub freed: Option<Track>,
-    /// The first byte in its page that was overwritten beside it: bytes from its begin, and what is there. Only of
-    /// objects in use: KFENCE looks when they are freed.
+    /// The first byte in its page that was overwritten beside it: bytes from its begin, and what is there.
     pub overwritten: Option<(i64, u8)>,
 }
 
@@ -168,6 +167,14 @@ pub fn object_at(s: &Session, at: VirtAddr) -> Option<Guarded> {
     nearest([left, right].into_iter().flatten().filter_map(one).filter(used))
 }
 
+/// Where the object with a number begins, as the kernel's reports name it (`kfence-#7`).
+#[must_use]
+pub fn numbered(s: &Session, number: u64) -> Option<VirtAddr> {
+    let pool = Pool::of(s)?;
+    let metadata = pool.metadata(s.mem(), number)?;
+    s.bind::<Metadata>().at.ptr(s.mem(), metadata).ok()
+}
+
 /// Of two objects beside an address the nearer one.
 fn nearest(all: impl Iterator<Item = Guarded>) -> Option<Guarded> {
     all.min_by_key(|o| match o.place {
@@ -201,7 +208,7 @@ fn object(s: &Session, pool: &Pool, number: u64, at: VirtAddr) -> Option<Guarded
         field.at(metadata).ok().filter(|_| there).and_then(|at| track(s, at))
     };
     let overwritten =
-        (state == State::Allocated).then(|| overwritten(mem, pool.page(number), start, size)).flatten();
+        page_of(s, pool.page(number)).filter(|_| used).and_then(|bytes| overwritten(&bytes, start, size));
     Some(Guarded {
         number,
         metadata,
@@ -244,11 +251,19 @@ fn track(s: &Session, at: VirtAddr) -> Option<Track> {
     })
 }
 
-/// The first byte of an object's page beside it that has not the pattern that KFENCE put there.
-fn overwritten(mem: &dyn VirtRead, page: VirtAddr, start: VirtAddr, size: u64) -> Option<(i64, u8)> {
+type PageBytes = [u8; PAGE_SIZE as usize];
+
+/// The bytes of a page of the pool. That of a freed object is not mapped; the pool is in the direct map.
+fn page_of(s: &Session, page: VirtAddr) -> Option<PageBytes> {
     let mut bytes = [0; PAGE_SIZE as usize];
-    mem.read(page, &mut bytes).ok()?;
-    (page.0..).zip(bytes).find_map(|(at, byte)| {
+    let at = page.0.checked_sub(slab::direct_map_base(s).0)?;
+    s.phys().read_phys(PhysAddr(at), &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The first byte of an object's page beside it that has not the pattern that KFENCE put there.
+fn overwritten(bytes: &PageBytes, start: VirtAddr, size: u64) -> Option<(i64, u8)> {
+    (start.0 & !(PAGE_SIZE - 1)..).zip(*bytes).find_map(|(at, byte)| {
         let wrong = !matches!(place(VirtAddr(at), start, size), Place::Inside(_)) && byte != pattern(at);
         wrong.then_some((at.wrapping_sub(start.0).cast_signed(), byte))
     })
@@ -329,14 +344,13 @@ mod tests {
     #[test]
     fn what_is_written_beside_an_object_is_seen() {
         let page = VirtAddr(0xffff_8880_0400_2000);
-        let mut ram = Ram((page.0..page.0 + PAGE_SIZE).map(pattern).collect(), page);
+        let mut bytes: PageBytes = std::array::from_fn(|n| pattern(page.0 + n as u64));
         let start = page.add(0x7e0);
-        ram.0[0x7e0..0x800].fill(0);
-        assert_eq!(overwritten(&ram, page, start, 32), None);
-        ram.0[0x803] = b'x';
-        assert_eq!(overwritten(&ram, page, start, 32), Some((35, b'x')));
-        ram.0[0x7df] = 0;
-        assert_eq!(overwritten(&ram, page, start, 32), Some((-1, 0)));
-        assert_eq!(overwritten(&ram, page.add(8), start, 32), None, "not all there");
+        bytes[0x7e0..0x800].fill(0);
+        assert_eq!(overwritten(&bytes, start, 32), None);
+        bytes[0x803] = b'x';
+        assert_eq!(overwritten(&bytes, start, 32), Some((35, b'x')));
+        bytes[0x7df] = 0;
+        assert_eq!(overwritten(&bytes, start, 32), Some((-1, 0)));
     }
 }

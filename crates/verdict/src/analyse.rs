@@ -71,7 +71,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         v.waits.extend(case.scene.task.map(|t| stall::held(s, t)).unwrap_or_default());
     }
     v.related.extend(out_of_memory(&case, v.class));
-    let reported = case.lines.as_ref().and_then(|lines| related::reported_object(v.class, &lines.texts()));
+    let reported = case.lines.as_ref().and_then(|lines| related::reported_object(s, v.class, &lines.texts()));
     v.objects = objects::of(s, &v, reported);
     v.related.extend(report(&case, &v));
     v.history = history(&case, v.class);

@@ -80,7 +80,7 @@ impl Met {
     }
 
     /// What it is, without the place of a pointer in it.
-    fn known(&self, s: &Session) -> Known {
+    fn known(&self, s: &Session, pointer: u64) -> Known {
         let (text, commands) = match self {
             Met::Slab(o) => {
                 let state = match o.state {
@@ -101,10 +101,27 @@ impl Met {
                 vec![format!("struct kfence_metadata {:x}", g.metadata.0)],
             ),
         };
-        let text = [text].into_iter().chain(self.damage()).collect::<Vec<_>>().join(", ");
+        let text = [text].into_iter().chain(self.damage()).chain(self.beside(pointer));
+        let text = text.collect::<Vec<_>>().join(", ");
         let past = self.tracks().map(|(word, track)| past(s, word, track)).collect();
         Known { at: self.begin(), text, suspect: self.is_suspect(), past, commands }
     }
+
+    /// Where a pointer is that leads beside an object.
+    fn beside(&self, pointer: u64) -> Option<String> {
+        let Met::Guarded(g) = self else { return None };
+        match g.place {
+            kfence::Place::Inside(_) => None,
+            kfence::Place::Before(n) => Some(format!("{pointer:016x} is {} before it", bytes(n))),
+            kfence::Place::Behind(0) => Some(format!("{pointer:016x} is directly behind it")),
+            kfence::Place::Behind(n) => Some(format!("{pointer:016x} is {} behind its end", bytes(n))),
+        }
+    }
+}
+
+/// `1 byte`, `2 bytes`
+fn bytes(n: u64) -> String {
+    format!("{n} byte{}", if n == 1 { "" } else { "s" })
 }
 
 fn slab_words(o: &slub::Object) -> String {
@@ -135,7 +152,6 @@ fn name(g: &Guarded) -> String {
 }
 
 fn guarded_words(g: &Guarded) -> String {
-    let bytes = |n: u64| format!("{n} byte{}", if n == 1 { "" } else { "s" });
     let name = name(g);
     let object = format!("{name} ({}, {:x})", bytes(g.size), g.at.0);
     match g.place {
@@ -222,8 +238,9 @@ fn when(s: &Session, when: When) -> String {
 
 /// The objects that a verdict's pointers lead to and whose past is known; what is not as it should be first.
 pub(crate) fn of(s: &Session, v: &Verdict, reported: Option<u64>) -> Vec<Known> {
-    let mut pointers: Vec<u64> = reported.into_iter().collect();
-    pointers.extend(v.access.iter().filter_map(|a| a.at));
+    // what was accessed says more than what it belongs to
+    let mut pointers: Vec<u64> = v.access.iter().filter_map(|a| a.at).collect();
+    pointers.extend(reported);
     let rows = v.access.iter().flat_map(|a| &a.operands);
     let rows = rows.chain(v.condition.iter().flat_map(|c| &c.operands));
     pointers.extend(rows.filter_map(pointer));
@@ -231,7 +248,7 @@ pub(crate) fn of(s: &Session, v: &Verdict, reported: Option<u64>) -> Vec<Known> 
     for value in pointers.into_iter().take(16) {
         let Some(met) = at(s, value).filter(|met| out.iter().all(|o| o.at != met.begin())) else { continue };
         if met.tracks().next().is_some() {
-            out.push(met.known(s));
+            out.push(met.known(s, value));
         }
     }
     out.sort_by_key(|o| !o.suspect);
@@ -294,6 +311,11 @@ mod tests {
         let g = guarded(kfence::State::Allocated, kfence::Place::Inside(0));
         assert_eq!(beside(&g, (-3, 0)), "overwritten 3 bytes before its begin: 00");
         assert_eq!(beside(&g, (34, 0x78)), "overwritten 2 bytes behind its end: 78");
+        let behind = Met::Guarded(guarded(kfence::State::Allocated, kfence::Place::Behind(40)));
+        assert_eq!(
+            behind.beside(0xffff_8880_0000_2028).as_deref(),
+            Some("ffff888000002028 is 40 bytes behind its end")
+        );
         let met = Met::Guarded(Guarded { overwritten: Some((34, 0x78)), ..g.clone() });
         assert!(met.is_suspect() && !Met::Guarded(g).is_suspect());
         assert!(Met::Guarded(guarded(kfence::State::Allocated, kfence::Place::Behind(0))).is_suspect());

@@ -273,9 +273,14 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     if way.stores && !is_slot && value.is_some() {
         detail.push_str("; memory may have changed before the trap");
     }
+    // what is compared as a signed number is told as one
+    let signed = way.test.is_some_and(|t| t.signed) && ty.is_none();
+    let spelt = |v: u64| {
+        if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
+    };
     let row = OperandRow {
         name: text.clone(),
-        value: value.map(|v| shown(types, ty, v, size)),
+        value: value.map(spelt),
         detail,
         how: named.map_or(How::Decoded, |x| x.how),
         commands,

@@ -69,11 +69,29 @@ fn said_in<'l>(about: &[&'l str], prefix: &str) -> Option<&'l str> {
     about.iter().find_map(|l| l.strip_prefix("INFO: ").unwrap_or(l).strip_prefix(prefix))
 }
 
-/// The object that a report of the slab allocator names.
-pub(crate) fn reported_object(class: Class, lines: &[&str]) -> Option<u64> {
-    let about = if class == Class::SlabCorruption { slab_report(lines) } else { return None };
+/// The object that a report of an allocator names.
+pub(crate) fn reported_object(s: &Session, class: Class, lines: &[&str]) -> Option<u64> {
+    match class {
+        Class::SlabCorruption => slab_object(slab_report(lines)),
+        Class::Sanitizer => Some(kernel::kfence::numbered(s, kfence_number(lines)?)?.0),
+        _ => None,
+    }
+}
+
+fn slab_object(about: &[&str]) -> Option<u64> {
     let rest = said_in(about, "Object 0x")?;
     u64::from_str_radix(rest.split(' ').next()?, 16).ok()
+}
+
+/// The number of the object that a report of KFENCE is about; its address is scrambled.
+fn kfence_number(lines: &[&str]) -> Option<u64> {
+    let first = lines.iter().position(|line| line.starts_with("BUG: KFENCE: "))?;
+    let about = lines.get(first..(first + MAX_REPORT).min(lines.len()))?;
+    about.iter().find_map(|line| {
+        let (_, rest) = line.split_once("kfence-#")?;
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        rest.get(..digits)?.parse().ok()
+    })
 }
 
 /// Of a report of the slab allocator: the object, as the log and the dump have it. What the dump itself knows of the
@@ -82,7 +100,7 @@ pub(crate) fn of_slab_report(s: &Session, lines: &[&str], told: &[Known]) -> Vec
     let about = slab_report(lines);
     let log = ["log".to_owned()];
     let mut out = Vec::new();
-    let object = reported_object(Class::SlabCorruption, lines);
+    let object = slab_object(about);
     let range = about.iter().find_map(|l| overwritten(l.strip_prefix("INFO: ").unwrap_or(l)));
     if let Some(at) = object {
         if told.iter().all(|o| o.at != at) {
@@ -295,6 +313,8 @@ mod tests {
             past: Vec::new(),
             commands: Vec::new(),
         };
+        assert_eq!(kfence_number(&lines), Some(222));
+        assert_eq!(kfence_number(&lines[1..]), None);
         let same = known("ff00: freed KFENCE object #222 of slab cache kmalloc-1k, 1016 bytes");
         assert!(of_kfence_report(&lines, &[same]).is_empty(), "told already");
         assert_eq!(of_kfence_report(&lines, &[known("freed KFENCE object #22 of slab cache x")]).len(), 3);

@@ -250,6 +250,12 @@ pub(crate) const WAYS: &[Way] = &[
     warning("kfence-freed", &["sanitizer"])
         .append("panic_on_warn=1 kfence.sample_interval=1")
         .needs(&["CONFIG_KFENCE=y"]),
+    warning("kfence-beyond", &["sanitizer"])
+        .append("panic_on_warn=1 kfence.sample_interval=1")
+        .needs(&["CONFIG_KFENCE=y"]),
+    warning("kfence-beside", &["sanitizer"])
+        .append("panic_on_warn=1 kfence.sample_interval=1")
+        .needs(&["CONFIG_KFENCE=y"]),
     warning("atomic-sleep", &["atomic-sleep"]).needs(&["CONFIG_PREEMPT_COUNT=y"]),
     warning("atomic-leave", &["atomic-sleep"]).needs(&["CONFIG_PREEMPT_COUNT=y"]),
     hung("hung-abba").marked("transfer").quick(),

@@ -84,6 +84,62 @@ static int kfence_freed(struct zoo_ask *ask)
 	}
 	return -ENOENT;
 }
+
+struct note {
+	char text[24];
+};
+
+/* An object of KFENCE with nothing behind it in its page, or with something. */
+static struct note *make_note(bool at_end)
+{
+	struct note *note;
+	int i;
+
+	for (i = 0; i < 5000000; i++) {
+		note = kmalloc(sizeof(*note), GFP_KERNEL);
+		if (is_kfence_address(note) && (((unsigned long)note & ~PAGE_MASK) > 2048) == at_end)
+			return note;
+		kfree(note);
+		cond_resched();
+	}
+	return NULL;
+}
+
+/* A read far behind an object, where nothing may be touched. */
+noinline u64 note_word(struct note *note, unsigned int at)
+{
+	return ((u64 *)note)[at]; /* ZOO kfence-beyond */
+}
+
+static int kfence_beyond(struct zoo_ask *ask)
+{
+	struct note *note = make_note(true);
+
+	if (!note)
+		return -ENOENT;
+	ZOO_TELL("object %px", note);
+	return note_word(note, 8);
+}
+
+/* A byte written behind an object, which is found when it is given back. */
+noinline void note_drop(struct note *note)
+{
+	kfree(note); /* ZOO kfence-beside */
+	note = NULL;
+	barrier();
+}
+
+static int kfence_beside(struct zoo_ask *ask)
+{
+	struct note *note = make_note(false);
+
+	if (!note)
+		return -ENOENT;
+	ZOO_TELL("object %px", note);
+	((volatile char *)note)[sizeof(*note) + 2] = 'x';
+	note_drop(note);
+	return 0;
+}
 #endif
 
 const struct zoo_way zoo_resources[] = {
@@ -91,6 +147,8 @@ const struct zoo_way zoo_resources[] = {
 	{ "oom-pages", oom_pages },
 #ifdef CONFIG_KFENCE
 	{ "kfence-freed", kfence_freed },
+	{ "kfence-beyond", kfence_beyond },
+	{ "kfence-beside", kfence_beside },
 #endif
 	{ }
 };
