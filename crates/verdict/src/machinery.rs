@@ -82,6 +82,8 @@ const SPINNING: &[&str] = &[
     "queued_read_lock_slowpath",
     "queued_write_lock_slowpath",
     "virt_spin_lock",
+    "__write_lock_failed",
+    "__read_lock_failed",
     "__ticket_spin_lock",
     "ticket_spin_lock",
     "do_raw_spin_lock",

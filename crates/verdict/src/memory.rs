@@ -53,6 +53,7 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
             kinds.iter().map(|(kind, pages)| format!("{kind} {}", size(pages * PAGE_SIZE))).collect();
         out.push(Statement::new(How::Log, format!("pages: {}", text.join(", ")), &["log".into()]));
     }
+    out.extend(crate::oom::told(lines, at));
     let caches = caches(s);
     if !caches.is_empty() {
         let text: Vec<String> =
@@ -68,7 +69,7 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
 }
 
 /// `183 MiB`, `12 KiB`
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes >> 10) }
 }
 
@@ -155,7 +156,9 @@ fn processes(s: &Session) -> Vec<Statement> {
         let text = format!("{}[{}]: {} resident", t.comm, t.pid, size(*rss));
         Statement::new(How::Memory, text, &[format!("ps {}", t.pid)])
     };
-    all.iter().take(TOP).map(row).collect()
+    let many = crate::oom::many(all.iter().map(|(rss, t)| (*rss, t.comm.as_str())));
+    let many = many.map(|text| Statement::new(How::Memory, text, &["ps -u".into()]));
+    many.into_iter().chain(all.iter().take(TOP).map(row)).collect()
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ fn tell_loop(s: &Session, scene: &Scene<'_>, waits: &Waits<'_>, v: &mut Verdict)
     if waits.of_task(task.at).is_some_and(|w| matches!(w.what, What::Spin(_))) {
         return;
     }
+    v.waits.extend(crate::ipi::told(s, scene, task));
     let Some(l) = spin::looping(s, scene) else { return };
     let commands = [format!("bt -c {}", task.cpu), format!("dis -x {}", l.function)];
     let reads = if l.reads.is_empty() { String::new() } else { format!("; it reads {}", l.reads.join(", ")) };
