@@ -385,13 +385,12 @@ fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<String> {
 fn known_issues(s: &Session, options: &Options, event: Option<&Event>, stack: &[String], v: &mut Verdict) {
     match known::load(options.known.as_deref()) {
         Ok(entries) => {
-            let release = s
-                .opened()
-                .release()
-                .or_else(|| kernel::system::utsname(s).ok().map(|u| u.release))
-                .unwrap_or_default();
+            let uts = kernel::system::utsname(s).ok();
+            let build = uts.as_ref().map_or("", |u| u.version.as_str());
+            let release = s.opened().release().or_else(|| uts.as_ref().map(|u| u.release.clone()));
+            let release = release.unwrap_or_default();
             let message = event.map_or("", |e| e.line.as_str());
-            v.known = known::matching(&entries, v, &known::Seen { message, release: &release, stack });
+            v.known = known::matching(&entries, v, &known::Seen { message, release: &release, build, stack });
         }
         Err(e) => v.undetermined.push(format!("known issues: {e}")),
     }

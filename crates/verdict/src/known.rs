@@ -206,19 +206,51 @@ fn version(text: &str) -> Vec<u64> {
     text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
 }
 
-/// True where a release is of a stable series that has the fix.
-fn has_fix(stable: &str, release: &[u64]) -> bool {
-    stable.split_whitespace().map(version).any(|fixed| {
-        let series = fixed.get(..2);
-        series.is_some() && series == release.get(..2) && release >= fixed.as_slice()
-    })
+/// The release that a kernel was made from.
+struct Release {
+    numbers: Vec<u64>,
+    /// Its distribution counts its own way (`5.15.0-67`): which release of the series it is made from is not told.
+    counted_anew: bool,
 }
 
-/// True where a release has what came with one release, and came to some stable series before.
-fn has_come(from: &str, release: &[u64]) -> bool {
-    let all: Vec<Vec<u64>> = from.split_whitespace().map(version).collect();
-    let of_series = all.iter().find(|r| r.get(..2).is_some_and(|series| release.get(..2) == Some(series)));
-    of_series.or(all.last()).is_none_or(|r| release >= r.as_slice())
+impl Release {
+    /// The release by its name, and by its build where that says more: `#1 SMP Debian 6.1.192-1` is of 6.1.0-56.
+    fn of(name: &str, build: &str) -> Self {
+        let numbers = version(name);
+        let counted_anew = numbers.len() > 3 && numbers.get(2) == Some(&0);
+        let said = build
+            .split_whitespace()
+            .map(version)
+            .find(|v| v.len() > 2 && v.get(..2) == numbers.get(..2) && v.get(2) != Some(&0));
+        match said.filter(|_| counted_anew) {
+            Some(said) => Self { numbers: said, counted_anew: false },
+            None => Self { numbers, counted_anew },
+        }
+    }
+
+    fn is_before(&self, other: &str) -> bool {
+        self.numbers < version(other)
+    }
+
+    fn is_of_series(&self, other: &[u64]) -> bool {
+        other.get(..2).is_some_and(|series| self.numbers.get(..2) == Some(series))
+    }
+
+    /// True where it is of a stable series that has the fix, and has it.
+    fn has_fix(&self, stable: &str) -> bool {
+        stable.split_whitespace().map(version).any(|fixed| self.is_of_series(&fixed) && self.numbers >= fixed)
+    }
+
+    /// True where it has, or may have, what came with one release, and came to some stable series before.
+    fn has_come(&self, from: &str) -> bool {
+        let all: Vec<Vec<u64>> = from.split_whitespace().map(version).collect();
+        let of_series = all.iter().find(|r| self.is_of_series(r));
+        let untold = |r: &[u64]| self.counted_anew && r.get(2).is_some_and(|n| *n != 0);
+        match of_series {
+            Some(r) => self.numbers >= *r || untold(r),
+            None => all.last().is_none_or(|r| self.numbers >= *r),
+        }
+    }
 }
 
 /// True where the functions of a pattern are on a stack, each further out than the one before.
@@ -233,6 +265,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) message: &'a str,
     /// The kernel's release.
     pub(crate) release: &'a str,
+    /// What its maker says of the build: `#1 SMP Debian 6.1.192-1`.
+    pub(crate) build: &'a str,
     /// The functions that led there, innermost first.
     pub(crate) stack: &'a [String],
 }
@@ -245,7 +279,7 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<S
     let module = place.and_then(|p| p.module.as_deref()).unwrap_or("");
     let condition = v.condition.as_ref().map_or("", |c| c.text.as_str());
     let inner = condition.split_once('(').map_or(condition, |(_, c)| c.strip_suffix(')').unwrap_or(c));
-    let release = version(seen.release);
+    let release = Release::of(seen.release, seen.build);
     entries
         .iter()
         .filter(|e| {
@@ -255,9 +289,9 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<S
                 && fits(&e.module, module)
                 && (e.condition.is_empty() || !inner.is_empty() && e.condition.fit(inner))
                 && fits(&e.message, seen.message)
-                && has_come(&e.from, &release)
-                && (e.before.is_empty() || release < version(&e.before))
-                && !has_fix(&e.stable, &release)
+                && release.has_come(&e.from)
+                && (e.before.is_empty() || release.is_before(&e.before))
+                && !release.has_fix(&e.stable)
         })
         .map(|e| {
             let mut text = e.explanation.clone();
@@ -272,8 +306,10 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<S
                 if !e.stable.is_empty() {
                     text = format!("{text} ({})", e.stable.split_whitespace().collect::<Vec<_>>().join(", "));
                 }
-                if release >= version(&e.fixed) {
+                if !release.is_before(&e.fixed) {
                     text.push_str("; this kernel's release is later and its code is not the fixed one");
+                } else if release.counted_anew {
+                    text.push_str("; whether this kernel has it, its distribution's number does not tell");
                 }
             }
             Statement::new(How::Table, text, &[])

@@ -78,7 +78,7 @@ fn deaths_of_the_records_are_recognised_and_their_neighbours_are_not() {
         let stack: Vec<String> = stack.split(' ').map(String::from).collect();
         let place = Place { function: stack[0].clone(), ..Place::default() };
         let v = Verdict { class, place: Some(place), ..Verdict::new() };
-        let seen = Seen { message: "", release, stack: &stack };
+        let seen = Seen { message: "", release, build: "", stack: &stack };
         let one = |e: &Entry| !matching(std::slice::from_ref(e), &v, &seen).is_empty();
         let told: Vec<&str> = all.iter().filter(|e| one(e)).map(|e| e.id.as_str()).collect();
         assert_eq!(told, if want.is_empty() { vec![] } else { vec![want] }, "{stack:?} {release}");
@@ -111,7 +111,7 @@ fn a_stable_release_with_the_fix_does_not_match() {
         ("5.16.3", false),
         ("4.19.300", false),
     ] {
-        assert_eq!(has_fix(stable, &version(release)), want, "{release}");
+        assert_eq!(Release::of(release, "").has_fix(stable), want, "{release}");
     }
     assert!(version("3.10.0-1127.el7.x86_64") < version("3.10.0-1160"));
     assert!(version("3.10.0-1127.el7.x86_64") >= version("3.10.0-1"));
@@ -120,7 +120,7 @@ fn a_stable_release_with_the_fix_does_not_match() {
 
 #[test]
 fn what_came_to_a_stable_series_is_not_in_its_earlier_releases() {
-    let from = "5.10.24 5.11.7 5.12";
+    let come = |from: &str, release: &str| Release::of(release, "").has_come(from);
     for (release, want) in [
         ("5.10.23", false),
         ("5.10.24-amd64", true),
@@ -130,12 +130,55 @@ fn what_came_to_a_stable_series_is_not_in_its_earlier_releases() {
         ("5.4.300", false),
         ("5.12.0", true),
         ("5.13.4", true),
+        ("5.10.0", false),
+        ("5.10.0-20-amd64", true), // which 5.10 that is, nobody knows
+        ("5.12.0-3-amd64", true),
+        ("5.4.0-174-generic", false),
     ] {
-        assert_eq!(has_come(from, &version(release)), want, "{release}");
+        assert_eq!(come("5.10.24 5.11.7 5.12", release), want, "{release}");
     }
-    assert!(has_come("", &version("2.6.32")) && has_come("5.10", &version("5.10.3")));
-    assert!(!has_come("5.10", &version("5.9.3")) && has_come("4.9.194", &version("4.14.1")));
-    assert!(has_come("3.10.0-1", &version("3.10.0-1127.el7")) && !has_come("3.10.0-1", &version("3.9.4")));
+    assert!(
+        come("", "2.6.32") && come("5.10", "5.10.3") && !come("5.10", "5.9.3") && come("4.9.194", "4.14.1")
+    );
+    assert!(come("3.10.0-1", "3.10.0-1127.el7") && !come("3.10.0-1", "3.9.4"));
+    assert!(!come("3.10.0-1160", "3.10.0-1127.el7") && come("3.10.0-1160", "3.10.0-1160.el7"));
+}
+
+#[test]
+fn the_build_tells_the_release_that_a_distribution_counts_anew() {
+    for (name, build, numbers, anew) in [
+        (
+            "6.1.0-56-cloud-amd64",
+            "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-16)",
+            vec![6, 1, 192, 1],
+            false,
+        ),
+        ("5.15.0-67-generic", "#74-Ubuntu SMP Wed Feb 22 14:14:39 UTC 2023", vec![5, 15, 0, 67], true),
+        ("3.10.0-1127.el7.x86_64", "#1 SMP Tue Mar 31 23:36:51 UTC 2020", vec![3, 10, 0, 1127], true),
+        ("6.12.0-rc5+", "#273 SMP", vec![6, 12, 0], false),
+        ("5.10.201-191.748.amzn2.x86_64", "#1 SMP 5.10.300", vec![5, 10, 201, 191, 748], false),
+        ("5.14.0-427.el9.x86_64", "#1 SMP gcc 5.13.7 5.14.0-1", vec![5, 14, 0, 427], true),
+    ] {
+        let release = Release::of(name, build);
+        assert_eq!((release.numbers, release.counted_anew), (numbers, anew), "{name}");
+    }
+    let entries = parse(
+        "x.toml",
+        "[[known]]\nid = 'a'\nfunction = 'f'\nexplanation = 'why'\nbefore = '6.2'\n\
+        stable = '5.15.90 6.1.100'\nfixed = '6.2'",
+    )
+    .unwrap();
+    let told = |release: &str, build: &str| {
+        let v = Verdict { place: Some(Place { function: "f".into(), ..Place::default() }), ..Verdict::new() };
+        let seen = Seen { message: "", release, build, stack: &[] };
+        matching(&entries, &v, &seen).pop().map(|s| s.text)
+    };
+    assert_eq!(told("6.1.0-56-cloud-amd64", "Debian 6.1.192-1"), None);
+    assert_eq!(told("6.1.0-9-amd64", "Debian 6.1.67-1").unwrap(), "why, since 6.2 (5.15.90, 6.1.100)");
+    assert!(
+        told("5.15.0-67-generic", "#74-Ubuntu").unwrap().ends_with("its distribution's number does not tell")
+    );
+    assert_eq!(told("5.15.91", ""), None);
 }
 
 #[test]
@@ -182,7 +225,7 @@ fn classes_and_functions_may_be_several_and_the_stack_counts() {
         let place = Place { function: function.into(), ..Place::default() };
         let v = Verdict { class, place: Some(place), ..Verdict::new() };
         let stack: Vec<String> = stack.iter().map(|f| (*f).to_owned()).collect();
-        let seen = Seen { message: "", release: "6.1", stack: &stack };
+        let seen = Seen { message: "", release: "6.1", build: "", stack: &stack };
         !matching(&entries, &v, &seen).is_empty()
     };
     assert!(told(Class::GeneralProtection, "f", &["f", "caller"]));
@@ -209,7 +252,7 @@ fn a_condition_without_names_is_told_as_the_source_has_it() {
             objects: Vec::new(),
         };
         let v = Verdict { place: Some(place), condition: Some(condition), ..Verdict::new() };
-        let seen = Seen { message: "", release: "6.1", stack: &[] };
+        let seen = Seen { message: "", release: "6.1", build: "", stack: &[] };
         matching(&entries, &v, &seen).iter().map(|s| s.text.clone()).collect::<Vec<_>>()
     };
     assert_eq!(told("arg3 > *(arg1 + 0x38)"), ["BUG_ON(total > q->num) in the source: why"]);
