@@ -240,12 +240,15 @@ pub fn layout_text(types: &Types, ty: TypeRef, options: &LayoutOptions) -> Resul
     let is_enum = matches!(*types.resolve(ty)?.1, Type::Enum { .. });
     let size = types.size_of(ty).ok().filter(|_| !is_enum || lines.len() == 1);
     let column = size.map_or(0, |s| width(s, options)) + 4;
+    let narrow = size.map_or(0, |s| width(s, &LayoutOptions { at: None, ..*options })) + 4;
     let mut out = String::new();
     for line in &lines {
         let inside = line.depth > 0;
         if options.offsets && inside && !is_enum {
             let shown = line.offset.filter(|_| options.inner || !line.inner);
             let cell = shown.map(|o| format!("[{}]", offset_text(o, options))).unwrap_or_default();
+            // among addresses, crash leaves lines without one where they are among offsets
+            let column = if cell.is_empty() && options.at.is_some() { narrow } else { column };
             out.push_str(&format!("{cell:>column$} "));
             out.extend(std::iter::repeat_n(' ', (line.depth - 1) * 4));
         } else {

@@ -113,7 +113,7 @@ impl<'s> Entries<'s> {
     ) -> Result<(String, cexpr::ValueTree), cexpr::ExprError> {
         let value = path.apply(&self.scope, object)?;
         let tree = format_value(&self.scope, &value, &self.format);
-        let text = match self.plain(spec, &value, &tree) {
+        let text = match self.plain(spec, &value) {
             Some(text) => format!("  {path} = {text}"),
             None => member_text(&self.scope, object, path, &self.format)?,
         };
@@ -121,7 +121,7 @@ impl<'s> Entries<'s> {
     }
 
     /// `-S`: a number without its type's dress, a string up to its end; `None` for anything else.
-    fn plain(&self, spec: &Spec, value: &Value, tree: &cexpr::ValueTree) -> Option<String> {
+    fn plain(&self, spec: &Spec, value: &Value) -> Option<String> {
         let (types, mem) = (self.scope.types(), self.scope.memory());
         if !spec.plain {
             return None;
@@ -135,18 +135,32 @@ impl<'s> Entries<'s> {
                 let raw = value.raw(mem, (*count).min(4096)).ok()?;
                 Some(format!("\"{}\"", String::from_utf8_lossy(base::cstr(&raw))))
             }
-            Type::Pointer { .. } if tree.text.contains(" <") => Some(tree.text.clone()),
-            Type::Pointer { .. } => Some(format!("{:#x}", value.to_int(types, mem).ok()? as u64)),
+            Type::Pointer { .. } => {
+                let at = value.to_int(types, mem).ok()? as u64;
+                Some(format!("{at:#x}{}", self.code(at)))
+            }
             Type::Int { size, .. } | Type::Enum { size, .. } if *size <= 8 => {
                 let n = value.to_int(types, mem).ok()?;
                 let bits = u32::try_from(*size * 8).ok()?;
+                let code = if *size == 8 { self.code(n as u64) } else { String::new() };
                 Some(if self.hex() {
-                    format!("{:#x}", n as u64 & (u64::MAX >> (64 - bits.clamp(1, 64))))
+                    format!("{:#x}{code}", n as u64 & (u64::MAX >> (64 - bits.clamp(1, 64))))
                 } else {
-                    n.to_string()
+                    format!("{n}{code}")
                 })
             }
             _ => None,
+        }
+    }
+
+    /// ` <symbol>` behind a number that is an address of code, whatever its type: as crash has it.
+    fn code(&self, at: u64) -> String {
+        match self.scope.session.locate(base::VirtAddr(at)) {
+            Some(found) if found.symbol.is_text() && found.offset == 0 => format!(" <{}>", found.symbol.name),
+            Some(found) if found.symbol.is_text() && self.scope.session.is_text(base::VirtAddr(at)) => {
+                format!(" <{}+{}>", found.symbol.name, found.offset)
+            }
+            _ => String::new(),
         }
     }
 }

@@ -133,7 +133,7 @@ fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -
         let tree = format_value(scope, object, &ask.format);
         let text = tree.to_text();
         let lead = match cexpr::compound_word(scope.types(), ask.ty) {
-            Some(_) => format!("{} ", heading(ask)),
+            Some(word) => heading(ask, word),
             None => String::new(),
         };
         match (ask.pointers, cexpr::compound_word(scope.types(), ask.ty)) {
@@ -167,9 +167,13 @@ fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -
     }
 }
 
-/// `struct list_head`, or the typedef's name.
-fn heading(ask: &Ask<'_>) -> String {
-    ask.s.types().name(ask.ty)
+/// `struct list_head `, of a typedef `struct atomic_t `.
+fn heading(ask: &Ask<'_>, word: &str) -> String {
+    let name = ask.s.types().name(ask.ty);
+    match name.strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')) {
+        true => format!("{name} "),
+        false => format!("{word} {name} "),
+    }
 }
 
 fn member(
@@ -226,8 +230,8 @@ fn pointed(ask: &Ask<'_>, scope: &dyn Scope, pointer: &Value, record: &mut Recor
     }
     let symbol = match scope.symbol_at(at) {
         Some(s) if s.offset == 0 => format!("<{}> ", s.name),
-        Some(s) => format!("<{}+{}> ", s.name, s.offset),
-        None => String::new(),
+        // within an object there is no symbol of what is pointed to
+        _ => String::new(),
     };
     let text = match pointer.deref(types, mem) {
         Ok(object) => match types.resolve(object.ty).as_ref().map(|(_, t)| &**t) {

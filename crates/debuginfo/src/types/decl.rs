@@ -18,6 +18,18 @@ impl Types {
         self.declare_at(at, name.to_owned(), 0)
     }
 
+    /// The type behind `const` and the like.
+    fn unqualified(&self, at: TypeRef) -> TypeRef {
+        let mut at = at;
+        for _ in 0..MAX_DEPTH {
+            match self.get(at).as_deref() {
+                Ok(Type::Qualified { to, .. }) => at = *to,
+                _ => break,
+            }
+        }
+        at
+    }
+
     fn declare_at(&self, at: TypeRef, inner: String, depth: usize) -> String {
         if depth > MAX_DEPTH {
             return format!("...{inner}");
@@ -45,7 +57,7 @@ impl Types {
                 None => joined("enum {...}"),
             },
             Type::Pointer { to } => {
-                let inside = match self.get(*to).as_deref() {
+                let inside = match self.get(self.unqualified(*to)).as_deref() {
                     Ok(Type::Array { .. } | Type::Func { .. }) => format!("(*{inner})"),
                     _ => format!("*{inner}"),
                 };
@@ -129,6 +141,9 @@ mod tests {
         assert_eq!(t.name(t.pointer_to(t.pointer_to(int))), "int **");
         let konst = t.intern(Type::Qualified { qualifier: Qualifier::Const, to: int });
         assert_eq!(t.declare(t.pointer_to(konst), "s"), "const int *s");
+        let array = t.array_of(konst, Some(3));
+        let array = t.intern(Type::Qualified { qualifier: Qualifier::Const, to: array });
+        assert_eq!(t.declare(t.pointer_to(array), "p"), "const int (*p)[3]");
     }
 
     #[test]
