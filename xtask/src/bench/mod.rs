@@ -76,7 +76,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let program = match std::env::var("CRASHLENS_BIN") {
         Ok(program) => program,
         Err(_) => {
-            live(command("cargo", ["build", "--release", "--package", "crashlens"]).current_dir(root()))?;
+            let packages = ["build", "--release", "--package", "crashlens", "--package", "xtask"];
+            live(command("cargo", packages).current_dir(root()))?;
             root().join("target/release/crashlens").display().to_string()
         }
     };
