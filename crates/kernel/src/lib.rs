@@ -42,6 +42,7 @@ pub mod times;
 pub mod track;
 mod typing;
 pub mod vma;
+pub mod vmalloc;
 mod watched;
 pub mod xarray;
 

@@ -8,6 +8,7 @@ use base::VirtAddr;
 use kernel::Session;
 use kernel::kfence;
 use kernel::page_state::{self, Use};
+use kernel::vmalloc;
 
 /// Values that the kernel writes into dead memory.
 const POISON: &[(u64, &str)] = &[
@@ -217,6 +218,9 @@ fn no_module(s: &Session) -> String {
 
 /// Of an address in the area of `vmalloc` where nothing is: whether something is before it.
 fn unmapped(s: &Session, value: u64) -> String {
+    if let Some(words) = area_words(s, value) {
+        return words;
+    }
     let before = (value & !0xfff).wrapping_sub(1);
     match s.mem().u8(VirtAddr(before)) {
         Ok(_) => "the first page behind a mapped area of vmalloc".into(),
@@ -248,6 +252,26 @@ pub(crate) fn place(s: &Session, value: u64) -> Option<String> {
     }
     met.or_else(|| kernel::slab::cache_of(s, VirtAddr(value)).map(|cache| format!("in slab cache {cache}")))
         .or_else(|| page_use(s, value).and_then(|used| page_words(s, used)))
+        .or_else(|| area_words(s, value))
+}
+
+/// The area of `vmalloc` and its like that an address lies in or behind: `in an area of vmalloc, 8192 bytes from ff…00,
+/// mapped by f+0x1`.
+fn area_words(s: &Session, value: u64) -> Option<String> {
+    if !is_vmalloc(s, value) {
+        return None;
+    }
+    let area = vmalloc::area_at(s, VirtAddr(value))?;
+    if let Some(task) = s.tasks().all.iter().find(|t| t.stack == area.start) {
+        return Some(format!("on the kernel stack of {}[{}]", task.comm, task.pid));
+    }
+    let place = match value.checked_sub(area.start.0)?.checked_sub(area.size) {
+        None => "in".to_owned(),
+        Some(0) => "directly behind".to_owned(),
+        Some(n) => format!("{n} bytes behind the end of"),
+    };
+    let by = area.caller.map(|by| format!(", mapped by {}", function(s, by))).unwrap_or_default();
+    Some(format!("{place} an area of vmalloc, {} bytes from {:016x}{by}", area.size, area.start.0))
 }
 
 /// What the memory that a pointer leads to says against it or for it: its slab object, or a page that is no memory of

@@ -1,0 +1,176 @@
+//! The areas of `vmalloc` and its like (mm/vmalloc.c): which one an address lies in, how large it is, who asked for it.
+//!
+//! The areas in use are in one red-black tree (`vmap_area_root`), since 6.9 (d093602919ad) in one for each of several
+//! nodes (`vmap_nodes`). Behind what was asked for a page is left out, unless VM_NO_GUARD is set.
+//!
+//! **Invariant:** an area counts only where its `vm_struct` names the address that it begins at.
+
+use crate::session::Session;
+use base::{PAGE_SIZE, VirtAddr, VirtRead};
+
+bind! {
+    /// `struct vmap_area`
+    struct VmapArea("vmap_area") { start: "va_start", end: "va_end", node: "rb_node", vm: "vm" }
+}
+bind! {
+    /// `struct vm_struct`
+    struct VmStruct("vm_struct") { at: "addr", size_of: "size", flags: "flags", caller: "caller", asked: "requested_size" }
+}
+bind! {
+    /// `struct vmap_node`
+    struct VmapNode("vmap_node") { busy: "busy.root" }
+}
+bind! {
+    /// `struct rb_node`
+    struct RbNode("rb_node") { left: "rb_left", right: "rb_right" }
+}
+
+/// A tree of all areas that an address space holds is not as deep.
+const MAX_DEPTH: usize = 128;
+/// More nodes than any kernel makes.
+const MAX_NODES: u64 = 1024;
+/// `VM_NO_GUARD`
+const NO_GUARD: u64 = 0x40;
+
+/// An area in use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Area {
+    /// Where it begins.
+    pub start: VirtAddr,
+    /// Its size, without the page left out behind it; what was asked for, where that is written down.
+    pub size: u64,
+    /// The return address to who asked for it.
+    pub caller: Option<VirtAddr>,
+}
+
+/// Where the structs have what.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    start: u64,
+    end: u64,
+    node: u64,
+    left: u64,
+    right: u64,
+}
+
+impl Layout {
+    fn of(s: &Session) -> Option<Self> {
+        let (area, node) = (s.bind::<VmapArea>(), s.bind::<RbNode>());
+        Some(Self {
+            start: area.start.offset().ok()?,
+            end: area.end.offset().ok()?,
+            node: area.node.offset().ok()?,
+            left: node.left.offset().ok()?,
+            right: node.right.offset().ok()?,
+        })
+    }
+
+    /// The area of a tree that holds an address.
+    fn find(&self, mem: &dyn VirtRead, root: VirtAddr, at: VirtAddr) -> Option<VirtAddr> {
+        let mut here = mem.ptr(root).ok()?;
+        for _ in 0..MAX_DEPTH {
+            if here.is_null() {
+                return None;
+            }
+            let area = here.sub(self.node);
+            let (start, end) = (mem.ptr(area.add(self.start)).ok()?, mem.ptr(area.add(self.end)).ok()?);
+            let next = match () {
+                () if at < start => self.left,
+                () if at >= end => self.right,
+                () => return Some(area),
+            };
+            here = mem.ptr(here.add(next)).ok()?;
+        }
+        None
+    }
+}
+
+/// The trees' roots.
+fn roots(s: &Session) -> Vec<VirtAddr> {
+    if let Some(root) = s.symbol("vmap_area_root") {
+        return vec![root];
+    }
+    let mem = s.mem();
+    let b = s.bind::<VmapNode>();
+    let nodes = s.symbol("vmap_nodes").and_then(|at| mem.ptr(at).ok());
+    let count = s.symbol("nr_vmap_nodes").and_then(|at| mem.u32(at).ok()).map_or(1, u64::from);
+    let (Some(nodes), Some(size), Ok(busy)) = (nodes, b.size, b.busy.offset()) else { return Vec::new() };
+    (0..count.min(MAX_NODES)).map(|n| nodes.add(n * size).add(busy)).collect()
+}
+
+/// The area in use that an address lies in, the page left out behind it included.
+#[must_use]
+pub fn area_at(s: &Session, at: VirtAddr) -> Option<Area> {
+    let mem = s.mem();
+    let layout = Layout::of(s)?;
+    let area = roots(s).into_iter().find_map(|root| layout.find(mem, root, at))?;
+    let vm = s.bind::<VmapArea>().vm.ptr(mem, area).ok().filter(|vm| vm.0 >> 63 == 1)?;
+    let b = s.bind::<VmStruct>();
+    let start = b.at.ptr(mem, vm).ok()?;
+    if start != mem.ptr(area.add(layout.start)).ok()? {
+        return None;
+    }
+    let whole = b.size_of.num(mem, vm).ok()?;
+    let guard = if b.flags.num(mem, vm).ok()? & NO_GUARD == 0 { PAGE_SIZE } else { 0 };
+    let mapped = whole.checked_sub(guard)?;
+    let asked = b.asked.num(mem, vm).ok().filter(|n| *n > 0 && *n <= mapped);
+    let caller = b.caller.ptr(mem, vm).ok().filter(|by| s.is_text(*by));
+    Some(Area { start, size: asked.unwrap_or(mapped), caller })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::{Fault, FaultKind};
+
+    /// Areas of 64 bytes: start, end, node (parent, right, left).
+    const LAYOUT: Layout = Layout { start: 0, end: 8, node: 16, left: 16, right: 8 };
+    const BASE: u64 = 0xffff_8880_0000_0000;
+
+    struct Ram(Vec<u8>);
+    impl Ram {
+        fn word(&mut self, at: u64, value: u64) {
+            let at = (at - BASE) as usize;
+            self.0[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        /// Area `n`, with its children.
+        fn area(&mut self, n: u64, (start, end): (u64, u64), left: Option<u64>, right: Option<u64>) {
+            let at = BASE + n * 64;
+            let node = |n: Option<u64>| n.map_or(0, |n| BASE + n * 64 + 16);
+            self.word(at, start);
+            self.word(at + 8, end);
+            self.word(at + 24, node(right));
+            self.word(at + 32, node(left));
+        }
+    }
+    impl VirtRead for Ram {
+        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+            let from = usize::try_from(at.0.wrapping_sub(BASE)).unwrap_or(usize::MAX);
+            let part = from.checked_add(buf.len()).and_then(|to| self.0.get(from..to));
+            buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_address_leads_to_the_area_that_holds_it() {
+        let mut ram = Ram(vec![0; 512]);
+        ram.word(BASE + 448, BASE + 64 + 16);
+        ram.area(1, (0x5000, 0x7000), Some(2), Some(3));
+        ram.area(2, (0x1000, 0x2000), None, None);
+        ram.area(3, (0x9000, 0xa000), None, Some(4));
+        ram.area(4, (0xb000, 0xc000), None, None);
+        let find = |ram: &Ram, at: u64| {
+            LAYOUT.find(ram, VirtAddr(BASE + 448), VirtAddr(at)).map(|a| (a.0 - BASE) / 64)
+        };
+        assert_eq!(find(&ram, 0x5000), Some(1));
+        assert_eq!(find(&ram, 0x6fff), Some(1));
+        assert_eq!(find(&ram, 0x1234), Some(2));
+        assert_eq!(find(&ram, 0xbfff), Some(4));
+        assert_eq!(find(&ram, 0x7000), None, "between two");
+        assert_eq!(find(&ram, 0), None);
+        // a tree that leads back to itself has an end
+        ram.area(4, (0xb000, 0xc000), None, Some(3));
+        assert_eq!(find(&ram, 0xd000), None);
+    }
+}
