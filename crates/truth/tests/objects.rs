@@ -1,7 +1,6 @@
 //! Every case of the zoo whose log has a report of an allocator with the stacks of who allocated and freed the object:
 //! `verdict` reads the same from the dump's memory.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![expect(clippy::print_stderr, reason = "a test says what it left out")]
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
 
@@ -34,7 +33,8 @@ fn reported(console: &str) -> Vec<Past> {
         let words: Vec<&str> = line.split(' ').collect();
         let after = |key: &str| Some(*words.get(words.iter().position(|w| *w == key)? + 1)?);
         let value = |key: &str| words.iter().find_map(|w| w.strip_prefix(key));
-        let slub = words.first().is_some_and(|w| ["Allocated", "Freed"].contains(w)) && words.get(1) == Some(&"in");
+        let slub =
+            words.first().is_some_and(|w| ["Allocated", "Freed"].contains(w)) && words.get(1) == Some(&"in");
         let kfence = ["allocated", "freed"].contains(&words[0]) && words.get(1) == Some(&"by");
         let (pid, cpu, when) = match (slub, kfence) {
             (true, _) => (value("pid="), value("cpu="), None),
@@ -45,10 +45,10 @@ fn reported(console: &str) -> Vec<Past> {
         let mut stack: Vec<String> =
             lines[n + 1..].iter().map_while(|l| frame(l).filter(|_| l.starts_with(' '))).collect();
         // a function that had called by a jump is in the first line alone
-        if let Some(by) = words.get(2..4).filter(|_| slub).and_then(|by| frame(&by.join(" "))) {
-            if !stack.contains(&by) {
-                stack.insert(0, by);
-            }
+        if let Some(by) = words.get(2..4).filter(|_| slub).and_then(|by| frame(&by.join(" ")))
+            && !stack.contains(&by)
+        {
+            stack.insert(0, by);
         }
         out.push((words[0].to_lowercase(), pid.into(), cpu.into(), when, stack));
     }
