@@ -64,7 +64,7 @@ pub(crate) fn of_fault(
             _ => format!("%{}", register_name(base, 8)),
         };
         if let Some(v) = value {
-            why = format!("{name} is {}", judge(namer.s, v));
+            why = format!("{name} is {}", around_null(&name, v, at).unwrap_or_else(|| judge(namer.s, v)));
         }
         how = how.max(named.as_ref().map_or(How::Decoded, |n| n.how));
         operands.push(OperandRow {
@@ -94,7 +94,8 @@ pub(crate) fn of_fault(
     let nameless =
         m.base.is_some_and(|base| operands.iter().any(|o| o.name == format!("%{}", register_name(base, 8))));
     if code.function.is_string(ip) || ((untyped || nameless) && member.is_none()) {
-        operands.extend(arguments(namer));
+        let told = arguments(namer, &operands);
+        operands.extend(told);
     }
     let expression = member.as_ref().map(|x| x.named.text.clone()).or_else(|| {
         let sym = m.base.and_then(|_| code.flow.address(ip, &m))?;
@@ -107,7 +108,12 @@ pub(crate) fn of_fault(
     if let Some(x) = &member {
         how = how.max(x.named.how);
     }
-    let mut text = format!("{kind} of {} byte{} at {at:016x}", m.size, if m.size == 1 { "" } else { "s" });
+    let mut text = match m.size {
+        // `rep movsb`: as many as its counter says
+        0 => format!("{kind} at {at:016x}"),
+        1 => format!("{kind} of 1 byte at {at:016x}"),
+        n => format!("{kind} of {n} bytes at {at:016x}"),
+    };
     if let Some(e) = expression {
         text = format!("{text}: {e}");
     }
@@ -116,6 +122,22 @@ pub(crate) fn of_fault(
     }
     let code_line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
     Ok(Access { text, how, operands, code: vec![code_line], at: Some(at) })
+}
+
+/// `p->next - 0x18` with a value of -0x18: no error number, but what a NULL pointer would be a member of.
+/// Where only the access at `at` says that it may be so, both readings are told.
+fn around_null(name: &str, value: u64, at: u64) -> Option<String> {
+    let less = Some(value.wrapping_neg()).filter(|less| (1..=0xfff).contains(less))?;
+    let by = name.rsplit_once(" - ").and_then(|(_, by)| match by.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => by.parse().ok(),
+    });
+    let null = format!("{value:016x}, NULL - {less:#x}");
+    match (by == Some(less), crate::judge::error_name(value)) {
+        (true, _) => Some(null),
+        (false, Some(error)) if at < 0x1000 => Some(format!("{null} (or ERR_PTR({error}))")),
+        _ => None,
+    }
 }
 
 /// Of a function that copies for others and has no types (`memcpy`): what its caller passed in the register.
@@ -241,7 +263,8 @@ pub(crate) fn call_target(
 fn pointer_detail(namer: &Namer<'_>, ip: u64, base: usize, origin: &str) -> String {
     let mut parts = vec![format!("%{}", register_name(base, 8))];
     parts.extend(Some(origin.to_owned()).filter(|o| !o.is_empty()));
-    parts.extend(namer.code.flow.register(ip, base).and_then(|sym| passed(namer, sym)));
+    let told = origin.starts_with("passed by ");
+    parts.extend(namer.code.flow.register(ip, base).filter(|_| !told).and_then(|sym| passed(namer, sym)));
     parts.join(", ")
 }
 
@@ -323,13 +346,17 @@ fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &crate::names::Named) -> 
 
 /// The arguments of a function that has no prototype, or whose own code says little (`memcpy`), as its caller
 /// passed them.
-fn arguments(namer: &Namer<'_>) -> Vec<OperandRow> {
+fn arguments(namer: &Namer<'_>, told: &[OperandRow]) -> Vec<OperandRow> {
     let Some(outer) = namer.outer() else { return Vec::new() };
     let flow = &outer.code.flow;
     let mut rows = Vec::new();
     for (n, &number) in arch::slice::ARGUMENTS.iter().take(3).enumerate() {
         // a function takes no more arguments than it looks at
         if !namer.code.function.reads(number, &namer.code.flow) {
+            continue;
+        }
+        let own_name = format!("arg{}", n + 1);
+        if told.iter().any(|row| row.name == own_name) {
             continue;
         }
         let Some(sym) = flow.register(outer.at, number) else { continue };
@@ -404,4 +431,19 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
     };
     let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
     Ok(Access { text, how, operands: vec![row], code: vec![line], at: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::around_null;
+
+    #[test]
+    fn what_a_null_pointer_is_a_member_of_is_no_error_number() {
+        let value = 0_u64.wrapping_sub(0x18);
+        let said = |name: &str, at: u64| around_null(name, value, at);
+        assert_eq!(said("p->next - 0x18", 0).as_deref(), Some("ffffffffffffffe8, NULL - 0x18"));
+        assert_eq!(said("curr", 8).as_deref(), Some("ffffffffffffffe8, NULL - 0x18 (or ERR_PTR(-EMFILE))"));
+        assert_eq!(said("curr", 0xffff_ffff_ffff_fff0), None);
+        assert_eq!(around_null("p - 0x18", 0x1000, 0x1018), None);
+    }
 }

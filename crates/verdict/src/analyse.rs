@@ -150,7 +150,11 @@ fn classify(case: &Case<'_>) -> Class {
             e.class,
             Class::NullPointer | Class::PageFault | Class::UserAddress | Class::GeneralProtection
         );
-        return if fault && nowhere { Class::WildJump } else { e.class };
+        return match e.class {
+            _ if fault && nowhere => Class::WildJump,
+            Class::DoubleFault | Class::PageFault if below_stack(case) => Class::StackOverflow,
+            class => class,
+        };
     }
     if let Some(h) = &case.hang {
         return h.class;
@@ -166,6 +170,26 @@ fn classify(case: &Case<'_>) -> Class {
         (true, false) => Class::Alive,
         (false, false) => Class::Unknown,
     }
+}
+
+/// How far below its stack a task is known by the stack pointer to have overrun it; and how far where it is full of
+/// one function's frames.
+const OVERRUN: u64 = 0x4000;
+const FAR: u64 = 0x10_0000;
+/// How many frames of one function are a recursion.
+const RECURSION: usize = 8;
+
+/// The stack pointer was below the task's own stack: kernels without guard pages do not say so.
+fn below_stack(case: &Case<'_>) -> bool {
+    let sp = case.found.as_ref().and_then(|c| c.regs.sp());
+    let stack = case.scene.task.map(|t| t.stack.0).filter(|at| *at != 0);
+    let Some(below) = stack.zip(sp).and_then(|(stack, sp)| stack.checked_sub(sp)).filter(|n| *n > 0) else {
+        return false;
+    };
+    let own = case.found.as_ref().and_then(|c| case.s.locate(c.pc)).map(|l| l.symbol.name);
+    let recursion =
+        || case.scene.names(case.s).iter().filter(|n| Some(n.as_str()) == own).count() >= RECURSION;
+    below <= OVERRUN || (below <= FAR && recursion())
 }
 
 /// Place, condition or access; the index of the frame to blame.
@@ -216,6 +240,14 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         v.place = Some(place);
     } else if let Some(event) = event {
         v.place = said_place(s, event);
+    }
+    if v.class == Class::Warning
+        && let Some((n, frame)) = blamed.and_then(|n| Some((n, frames.get(n)?)))
+    {
+        v.condition = instruction::warned(s, frame, frames.get(n + 1..).unwrap_or_default());
+        if v.condition.is_some() {
+            v.undetermined.retain(|text| !text.starts_with("condition and access: "));
+        }
     }
     if let (Some(lines), Some(event)) = (&case.lines, event) {
         match v.class {

@@ -88,8 +88,12 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
         v.evidence.extend(printed.told(&namer));
         namer.printed = printed.values;
     }
+    let ud2 = code.function.text(c.pc.0).is_some_and(|text| text.starts_with("ud"));
     let is_trap = entry.is_some()
         || matches!(v.class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
+    if v.class == Class::Overflow && ud2 {
+        return; // the check's own branches say less than its message
+    }
     if is_trap {
         let warning = entry.as_ref().map_or(v.class == Class::Warning, |b| b.warning);
         let word = if warning { "WARN_ON" } else { "BUG_ON" };
@@ -128,6 +132,22 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
         Ok(found) => v.access = Some(found),
         Err(why) => v.undetermined.push(format!("the access: {why}")),
     }
+}
+
+/// The condition of a warning that was a call and no trap, as before 4.11.
+pub(crate) fn warned(s: &Session, frame: &Frame, callers: &[Frame]) -> Option<crate::model::Condition> {
+    if !frame.is_call || frame.how.is_guess() {
+        return None;
+    }
+    let code = Code::around(s, frame.lookup())?;
+    let (call, _) = code.function.call_before(frame.pc.0)?;
+    let target = s.locate(VirtAddr(code.function.target(call)?))?;
+    if !target.symbol.name.starts_with("warn_slowpath") {
+        return None;
+    }
+    let mut namer = Namer::new(s, &code, &frame.regs, frame.cfa.map(|at| at.0)).with_callers(callers);
+    namer.at = call;
+    condition::of_trap(&namer, call, "WARN_ON").ok()
 }
 
 /// The access that faulted on a page that a sanitizer had protected.

@@ -265,6 +265,7 @@ impl Log<'_> {
                     "invalid opcode",
                     "Oops: ",
                     "Call Trace",
+                    "Kernel panic",
                 ]
                 .iter()
                 .any(|p| line.starts_with(p));
