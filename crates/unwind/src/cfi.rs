@@ -6,6 +6,12 @@ use arch::Regs;
 use base::VirtAddr;
 use debuginfo::cfi::{CfiCfa, CfiRow, CfiRule, evaluate};
 
+/// True where the table says which word of the stack has a register.
+fn is_kept_in_memory(row: &CfiRow, number: usize) -> bool {
+    let rule = u16::try_from(number).ok().and_then(|number| row.rule(number));
+    matches!(rule, Some(CfiRule::AtCfa(_) | CfiRule::AtExpression(_)))
+}
+
 impl Unwinder<'_> {
     pub(crate) fn by_cfi(&self, cursor: &Cursor) -> Step {
         let Some(row) = self.code.cfi(cursor.lookup()) else { return Step::Unknown };
@@ -31,7 +37,8 @@ impl Unwinder<'_> {
                         return entry;
                     }
                     let saved = Saved { at, regs: found, full: true, user };
-                    return Step::Entry { saved, how: How::Cfi, is_call: false };
+                    let entry = Step::Entry { saved, how: How::Cfi, is_call: false };
+                    return self.partly(entry, cursor, &|number| !is_kept_in_memory(&row, number));
                 }
             }
         }

@@ -28,13 +28,31 @@ impl Unwinder<'_> {
             return self.entry(at, How::Saved);
         }
         let saved = self.arch.saved_layout();
-        match self.link(cursor).and_then(|to| {
-            // it can point into the structure: entry code of 3.10 takes the address of its rbp
-            self.arch.find_saved(self.mem, to.sub(saved.interrupt), saved.size / 8, &is_text)
-        }) {
+        let Some(to) = self.link(cursor).or_else(|| self.nested_link(cursor)) else { return Step::Unknown };
+        // it can point into the structure: entry code of 3.10 takes the address of its rbp
+        match self.arch.find_saved(self.mem, to.sub(saved.interrupt), saved.size / 8, &is_text) {
+            Some(at) if at < to => self.partly(self.entry(at, How::Saved), cursor, &|_| true),
             Some(at) => self.entry(at, How::Saved),
             None => Step::Unknown,
         }
+    }
+
+    /// The link of an interrupt that came on the interrupt stack itself: entry code of 3.10 pushes its stack pointer
+    /// there too, which is the word above.
+    fn nested_link(&self, cursor: &Cursor) -> Option<VirtAddr> {
+        let to = self.mem.ptr(cursor.sp).ok()?;
+        (to == cursor.sp.add(8) && self.is_stack(to)).then_some(to)
+    }
+
+    /// Registers of an entry that saved only what calls may overwrite, and the frame pointer: the others (those that
+    /// are `left`) are as the frame has them.
+    pub(crate) fn partly(&self, entry: Step, cursor: &Cursor, left: &dyn Fn(usize) -> bool) -> Step {
+        let Step::Entry { mut saved, how, is_call } = entry else { return entry };
+        let fp = saved.regs.reg_set().fp;
+        for &number in self.kept_numbers().iter().filter(|number| **number != fp && left(**number)) {
+            saved.regs.put(number, cursor.regs.get(number));
+        }
+        Step::Entry { saved, how, is_call }
     }
 
     /// A call through a null or wild pointer: nothing ran there, so that the return address is on top.

@@ -308,6 +308,31 @@ fn an_interrupt_without_tables() {
     assert_eq!(unwound.frames[1].saved.as_ref().unwrap().at, VirtAddr(regs));
 }
 
+/// Entry code of 3.10 saves what calls may overwrite, and rbp; it pushes its stack pointer on the interrupt stack also
+/// where the interrupt came there.
+#[test]
+fn an_interrupt_on_the_interrupt_stack_that_saved_a_part_of_the_registers() {
+    let mut world = World::new();
+    world.prologues();
+    // 0 was called by entry code 1; rbp, the return address and the link lie where r14, r13 and r12 would
+    let (regs, rbp) = (IRQ + 0x1000, IRQ + 0x1200);
+    world.pt_regs(regs, TEXT + 0x250, 0x10, IRQ + 0x1180);
+    world.put(regs + 8, &[rbp, back(1), regs + 32, rbp]);
+    let from = start(TEXT + 0x50, regs - 0x80).with(RBP, regs + 8).with(R12, 12);
+    let unwound = world.unwind(from);
+    assert_eq!(places(&unwound)[1..3], [(back(1), How::FramePointer), (TEXT + 0x250, How::Saved)]);
+    let saved = unwound.frames[1].saved.as_ref().unwrap();
+    assert_eq!((saved.at, saved.regs.get(RBP), saved.regs.get(RAX)), (VirtAddr(regs), Some(rbp), Some(110)));
+    // what entry code left alone is not what lies on the stack there
+    assert_eq!((saved.regs.get(RBX), saved.regs.get(R12)), (None, None));
+    // where the code tells that its function left it alone too, it is still what it was
+    let kept = vec![(RBX, Kept::Lost), (R12, Kept::Same)];
+    world.shapes.insert(TEXT, FrameShape { from_sp: None, from_fp: Some(16), kept });
+    let unwound = world.unwind(from);
+    let saved = unwound.frames[1].saved.as_ref().unwrap();
+    assert_eq!((saved.regs.get(RBX), saved.regs.get(R12)), (None, Some(12)));
+}
+
 #[test]
 fn a_call_through_a_null_pointer() {
     let mut world = World::new();
