@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::build::Mark;
-use super::ways::{NOWHERE, Way};
+use super::ways::{How, NOWHERE, Way};
 use crate::corpus::console::Console;
 use crate::corpus::oops::{self, Place};
 use crate::run::{Error, other};
@@ -65,6 +65,14 @@ pub(crate) struct Line {
     pub expression: Option<String>,
 }
 
+/// What the guest says before it dies.
+const ASKED: &str = "zoo: truth way ";
+
+/// Whether a guest came to be asked to die.
+pub(crate) fn asked(way: &Way, console: &str) -> bool {
+    way.how == How::NoRoot || console.contains(ASKED)
+}
+
 impl Truth {
     /// Reads a console.
     pub(crate) fn new(
@@ -76,14 +84,18 @@ impl Truth {
     ) -> Result<Self, Error> {
         let console = Console::parse(console);
         let texts: Vec<&str> = console.messages.iter().map(|message| message.text.as_str()).collect();
-        let start = texts.iter().position(|text| text.starts_with("zoo: truth way ")).unwrap_or_default();
+        let start = match texts.iter().position(|text| text.starts_with(ASKED)) {
+            Some(start) => start,
+            None if way.how == How::NoRoot => 0,
+            None => return other(format!("{}: the guest died before it was asked to", way.name)),
+        };
         let after = texts.get(start..).unwrap_or_default();
         let told = after.iter().filter_map(|text| text.strip_prefix("zoo: truth "));
         let (values, facts): (Vec<&str>, Vec<&str>) = told.partition(|text| text.starts_with("value "));
         let places = match &mark {
-            Some(mark) => check(way, mark, places(after))?,
+            Some(mark) => check(way, mark, places(after, way.traps()))?,
             None if way.mark == NOWHERE => Vec::new(),
-            None => places(after),
+            None => places(after, way.traps()),
         };
         Ok(Self {
             series: series.into(),
@@ -128,8 +140,10 @@ fn printed(text: &str) -> Option<(String, u64)> {
     Some((file.to_owned(), line.parse().ok()?))
 }
 
-/// The frames of the first report that comes to the module, from the innermost to the module's first.
-fn places(lines: &[&str]) -> Vec<Told> {
+/// The frames of the first report that comes to the module, from the innermost to the module's first; of a death by a
+/// `trap` the first with registers, as a mere stack before it is another report's.
+fn places(lines: &[&str], trap: bool) -> Vec<Told> {
+    let mut first = None;
     let mut found: Vec<Told> = Vec::new();
     // Where an object was allocated is told before the state.
     let mut state = false;
@@ -154,10 +168,14 @@ fn places(lines: &[&str]) -> Vec<Told> {
         let module_is_zoo = module.as_deref() == Some("zoo");
         found.push(Told { function: symbol, offset, exact, module });
         if module_is_zoo {
-            return found;
+            if !trap || found.iter().any(|place| place.exact) {
+                return found;
+            }
+            first.get_or_insert_with(|| std::mem::take(&mut found));
+            state = false;
         }
     }
-    Vec::new()
+    first.unwrap_or_default()
 }
 
 /// Fails where the guest died in another function than the one with the mark: then the zoo is wrong.
@@ -214,6 +232,30 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_that_died_of_itself_is_no_case() {
+        let way = way("bug-compare");
+        let console = CONSOLE.replace("zoo: truth way", "zoo: way");
+        let error = Truth::new("6.1", ("6.1.0", true), way, build::mark(way.mark), &console).unwrap_err();
+        assert!(error.to_string().contains("died before it was asked to"), "{error}");
+    }
+
+    #[test]
+    fn a_trap_is_told_with_registers() {
+        let lines = [
+            "CPU: 0 PID: 1 Comm: x",
+            " ubsan_epilogue+0x5/0x2b",
+            " entry+0x37/0x90 [zoo]",
+            " run+0x1/0x2 [zoo]",
+            "CPU: 0 PID: 1 Comm: x",
+            "RIP: 0010:entry+0x43/0x90 [zoo]",
+        ];
+        let offsets = |lines: &[&str], trap| places(lines, trap).iter().map(|p| p.offset).collect::<Vec<_>>();
+        assert_eq!(offsets(&lines, true), [0x43]);
+        assert_eq!(offsets(&lines, false), [0x5, 0x37]);
+        assert_eq!(offsets(&lines[..4], true), [0x5, 0x37]);
+    }
+
+    #[test]
     fn a_helper_of_the_kernel_leads_to_the_module() {
         let lines = [
             "CPU: 0 PID: 1 Comm: x",
@@ -222,7 +264,7 @@ mod tests {
             " job_get+0x10/0x20 [zoo]",
             " zoo_run+0x1/0x2 [zoo]",
         ];
-        let found = places(&lines);
+        let found = places(&lines, false);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].exact, found[1].exact, found[1].offset), (true, false, 0x10));
         assert_eq!(

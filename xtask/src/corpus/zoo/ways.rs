@@ -103,6 +103,11 @@ pub(crate) struct Way {
 pub(crate) const NOWHERE: &str = "-";
 
 impl Way {
+    /// A trap or fault of the processor ends it: its report has registers.
+    pub(crate) fn traps(&self) -> bool {
+        self.class.iter().any(|class| TRAPS.contains(class))
+    }
+
     const fn quick(mut self) -> Self {
         self.quick = true;
         self
@@ -183,6 +188,9 @@ const HUNG: &str = "kernel/hung_task_timeout_secs:5";
 const BUG: &[&str] = &["bug"];
 const NULL: &[&str] = &["null-pointer"];
 const FAULT: &[&str] = &["page-fault"];
+/// What the processor itself finds.
+const TRAPS: &[&str] =
+    &["bug", "warning", "page-fault", "null-pointer", "general-protection", "divide-error"];
 const PROTECTION: &[&str] = &["general-protection"];
 const JUMP: &[&str] = &["wild-jump"];
 const LIST: &[&str] = &["list-corruption"];
