@@ -61,6 +61,22 @@ pub enum ExprKind {
     Type(Box<TypeName>),
 }
 
+impl Expr {
+    /// The operands, in the order of the text.
+    pub(crate) fn children(&self) -> Vec<&Expr> {
+        match &self.kind {
+            ExprKind::Unary(_, a)
+            | ExprKind::Cast(_, a)
+            | ExprKind::SizeofExpr(a)
+            | ExprKind::Member(a, ..) => vec![a],
+            ExprKind::Binary(_, a, b) | ExprKind::Index(a, b) => vec![a, b],
+            ExprKind::Ternary(a, b, c) => vec![a, b, c],
+            ExprKind::Call(_, args) => args.iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Prefix operators.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnOp {
@@ -143,6 +159,8 @@ pub struct TypeName {
     pub derivs: Vec<Deriv>,
     /// Where it stands.
     pub span: Span,
+    /// Where its heart stands.
+    pub heart: Span,
     /// Levels of the tree below and with this node.
     pub depth: usize,
 }

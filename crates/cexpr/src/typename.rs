@@ -132,7 +132,7 @@ pub fn parse_type_name(scope: &dyn Scope, text: &str) -> Result<TypeRef, ExprErr
         Ok(name) => match &name.spec {
             TypeSpec::Named(Space::Typedef, tag) if !is_typedef_in(types, tag) => {
                 let heart = find_tag_or_typedef(types, scope.prefer().as_ref(), tag);
-                let heart = heart.map_err(|e| e.at(name.span))?;
+                let heart = heart.map_err(|e| e.at(name.heart))?;
                 Evaluator::new(scope).derive(heart, &name)
             }
             _ => resolve(scope, &name),

@@ -244,7 +244,7 @@ fn errors_say_where_and_what_was_meant() {
     for (expr, start, end, message) in [
         ("countr", 0, 6, "no symbol \"countr\"; did you mean counter?"),
         ("1 + qp->vq.nme", 11, 14, "struct virtqueue has no member named \"nme\"; did you mean name?"),
-        ("(struct virtqueu *)0", 1, 18, "no type named \"struct virtqueu\"; did you mean virtqueue?"),
+        ("(struct virtqueu *)0", 1, 16, "no type named \"struct virtqueu\"; did you mean virtqueue?"),
         ("1/0", 0, 3, "division by zero"),
         ("counter % (1-1)", 0, 15, "division by zero"),
         ("counter.x", 0, 7, ".x cannot be applied to int"),
@@ -261,6 +261,11 @@ fn errors_say_where_and_what_was_meant() {
         ("1.5 % 2", 0, 7, "% cannot be applied to double"),
         ("queue.pids@0", 11, 12, "@: 0 elements; a count from 1 to 16777216 is wanted"),
         ("*queue.opaque.x", 1, 15, "struct opaque (only declared) has no size"),
+        ("container_of($r11, struct vvq, vq)", 13, 17, "not recovered"),
+        ("((struct vvq *)$r11)->num", 15, 19, "not recovered"),
+        ("&((struct vvq *)$r11)->vq.list", 16, 20, "not recovered"),
+        ("((char *)($rdx + $r11))[3]", 17, 21, "not recovered"),
+        ("*(int *)8 + 1", 0, 9, "address 0x8: not mapped (PTE entry not present)"),
     ] {
         let e = eval(&lab, expr).unwrap_err();
         assert_eq!((e.span.start, e.span.end), (start, end), "{expr}: {e}");

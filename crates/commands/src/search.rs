@@ -238,6 +238,10 @@ fn ask(cx: &Cx<'_>, s: &Session, args: &ArgMatches) -> Result<Ask, CommandError>
         if strings.is_empty() {
             return Err(failed("an empty string is everywhere".into()));
         }
+        if let Some(long) = strings.iter().find(|s| s.len() > scan::MAX_STRING) {
+            let max = scan::MAX_STRING;
+            return Err(failed(format!("a string of {} bytes; up to {max} are searched for", long.len())));
+        }
         return Ok(Ask { names: Vec::new(), wanted: Wanted::Strings(strings), size: 1, context });
     }
     let limit = if size == 8 { u64::MAX } else { (1 << (size * 8)) - 1 };

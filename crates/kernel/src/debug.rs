@@ -288,6 +288,15 @@ impl Session {
         self.dwarf_at(at)?.0.line(at.0)
     }
 
+    /// The part of a source file's path from the directory on in which the code at an instruction was compiled, as
+    /// the compiler was called with it; the whole path of a file that lies elsewhere.
+    #[must_use]
+    pub fn source_name<'p>(&self, at: VirtAddr, path: &'p str) -> &'p str {
+        let root = self.dwarf_at(at).and_then(|(d, _)| d.compiled_in(at.0)).filter(|root| !root.is_empty());
+        let within = root.and_then(|root| path.strip_prefix(root.as_str())?.strip_prefix('/'));
+        within.unwrap_or(path)
+    }
+
     /// The function at an instruction and the calls inlined there, innermost first.
     #[must_use]
     pub fn inline_frames(&self, at: VirtAddr) -> Vec<CodeFrame> {

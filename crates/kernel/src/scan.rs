@@ -4,6 +4,8 @@
 //! pieces of a MiB at most, which threads take one by one, so that memory stays bounded and a stop is heeded
 //! soon; hits come out in the order of the addresses. A thread reads into a buffer that fits into its core's
 //! cache: a map would cost a page fault where this costs a copy.
+//!
+//! Invariant: what is held is bounded by the cores, however many hits there are.
 
 mod order;
 #[cfg(test)]
@@ -18,6 +20,10 @@ const PIECE: u64 = 1 << 20;
 const CHUNK: usize = 128 << 10;
 /// Bytes of a string beyond its first that are looked at behind a chunk at most.
 const MAX_OVERLAP: usize = 4096;
+/// Bytes of the longest string that is found wherever it lies.
+pub const MAX_STRING: usize = MAX_OVERLAP + 1;
+/// Hits that wait to be taken, of one piece: where it has more, it is gone through again when its turn comes.
+const MAX_WAITING: usize = 1 << 13;
 /// Runs in one piece: pages scattered in memory are searched together.
 const RUNS: usize = 256;
 /// Bytes whose words are compared before a hit among them is looked for.
@@ -101,11 +107,12 @@ pub fn scan(
     };
     let search = Search { phys, wanted, finders, cancel };
     let mut out = Scanned::default();
-    let mut take = |part: Part| {
+    let mut take = |part: &mut Part| {
         out.bytes = out.bytes.saturating_add(part.bytes);
         out.missing = out.missing.saturating_add(part.missing);
         out.stopped = (!part.hits.is_empty() && !found(&part.hits)) || cancel.is_cancelled();
         progress.step("searching", out.bytes.saturating_add(out.missing), total);
+        part.clear();
         !out.stopped
     };
     let mut pieces = Pieces { runs, rest: None };
@@ -116,9 +123,23 @@ pub fn scan(
     let worker = || {
         let mut buf = vec![0; CHUNK + 2 * MAX_OVERLAP];
         let search = &search;
-        move |piece| search.piece(&piece, &mut buf)
+        move |piece: Piece| {
+            let mut part = Part::default();
+            let all = search.piece(&piece, &mut buf, &mut part, &mut |part| part.hits.len() <= MAX_WAITING);
+            match all {
+                true => Done::Part(part),
+                false => Done::Full(piece),
+            }
+        }
     };
-    order::in_order(threads, first.into_iter().chain(pieces), worker, &mut take);
+    let mut own = Vec::new();
+    order::in_order(threads, first.into_iter().chain(pieces), worker, |done| match done {
+        Done::Part(mut part) => take(&mut part),
+        Done::Full(piece) => {
+            own.resize(CHUNK + 2 * MAX_OVERLAP, 0);
+            search.piece(&piece, &mut own, &mut Part::default(), &mut take)
+        }
+    });
     if !out.stopped {
         progress.finish();
     }
@@ -177,6 +198,23 @@ struct Part {
     missing: u64,
 }
 
+impl Part {
+    fn clear(&mut self) {
+        self.hits.clear();
+        (self.bytes, self.missing) = (0, 0);
+    }
+}
+
+/// What became of a piece.
+enum Done {
+    Part(Part),
+    /// It has more hits than may wait.
+    Full(Piece),
+}
+
+/// Told after each chunk what was found so far; false ends it.
+type Flush<'f> = &'f mut dyn FnMut(&mut Part) -> bool;
+
 struct Search<'a> {
     phys: &'a dyn PhysRead,
     wanted: &'a Wanted,
@@ -185,17 +223,19 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn piece(&self, piece: &Piece, buf: &mut [u8]) -> Part {
-        let mut part = Part::default();
+    /// Goes through a piece; false where `flush` ended it.
+    fn piece(&self, piece: &Piece, buf: &mut [u8], part: &mut Part, flush: Flush<'_>) -> bool {
         for (n, run) in piece.runs.iter().enumerate() {
             if self.cancel.is_cancelled() {
                 break;
             }
             let behind = piece.runs.get(n + 1).or(piece.behind.as_ref());
             let behind = behind.filter(|next| run.virt.add(run.len) == next.virt);
-            self.run(*run, behind, buf, &mut part);
+            if !self.run(*run, behind, buf, part, flush) {
+                return false;
+            }
         }
-        part
+        true
     }
 
     /// Bytes that must follow the last one, so that a string that begins in the run is found whole.
@@ -217,7 +257,7 @@ impl Search<'_> {
     }
 
     /// Looks through a run by chunks; the front of `buf` holds what was kept of the chunk before.
-    fn run(&self, run: Run, behind: Option<&Run>, buf: &mut [u8], part: &mut Part) {
+    fn run(&self, run: Run, behind: Option<&Run>, buf: &mut [u8], part: &mut Part, flush: Flush<'_>) -> bool {
         let (mut at, mut kept) = (0, 0);
         while at < run.len {
             let room = usize::try_from(run.len - at).unwrap_or(CHUNK).min(CHUNK);
@@ -232,6 +272,9 @@ impl Search<'_> {
                     if at < run.len {
                         kept = self.kept(run.virt.add(at)).min(have);
                         self.bytes(virt, buf.get(..have).unwrap_or_default(), have - kept, part);
+                        if !flush(part) {
+                            return false;
+                        }
                         buf.copy_within(have - kept..have, 0);
                         continue;
                     }
@@ -252,6 +295,7 @@ impl Search<'_> {
                 }
             }
         }
+        flush(part)
     }
 
     /// Fills the front of `buf` with what the run behind begins with; how many bytes.
@@ -281,7 +325,7 @@ impl Search<'_> {
             }
             Wanted::Strings(_) => {
                 for (which, finder) in self.finders.iter().enumerate() {
-                    let places = finder.find_iter(bytes).take_while(|&at| at < len);
+                    let places = everywhere(finder, bytes).take_while(|&at| at < len);
                     part.hits.extend(places.map(|at| Hit { at: virt.add(at as u64), which, value: 0 }));
                 }
             }
@@ -290,6 +334,16 @@ impl Search<'_> {
             new.sort_unstable();
         }
     }
+}
+
+/// Where a string begins, places within another of it included: what is found does not depend on where reading began.
+fn everywhere<'b>(finder: &'b memmem::Finder<'_>, bytes: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let at = from + finder.find(bytes.get(from..)?)?;
+        from = at + 1;
+        Some(at)
+    })
 }
 
 struct Hits<'a> {

@@ -62,6 +62,7 @@ fn answers(case: &Case, dump: &[PathBuf], state: State) -> Vec<(String, String)>
         "p container_of($rdi, struct vring_virtqueue, vq)".to_owned(),
         "p &container_of($rdi, struct vring_virtqueue, vq)->vq".to_owned(),
         "p total_sg".to_owned(),
+        format!("dis -s {symbol}"),
     ]
     .into();
     let files: Vec<PathBuf> = dump.iter().cloned().chain(case.debug_files(state)).collect();
@@ -154,6 +155,9 @@ fn faults(case: &Case, state: State, all: &[(String, String)]) -> Vec<String> {
     if state == State::Modules {
         let (file, number) = bug.place.split_once(':').unwrap();
         hold(&all[4].0, bug.place, all[4].1.lines().any(|l| l.ends_with(&format!("/{file}: {number}"))));
+        // in the kernel's tree, wherever that was when it was built
+        let source = all[17].1.lines().next().and_then(|l| l.strip_prefix("FILE: drivers/"));
+        hold(&all[17].0, "the function's file", source.is_some_and(|path| path.ends_with(".c")));
         let total = if bug.is_in_ring() { "128" } else { "" };
         hold(&all[16].0, "the argument's name", total.is_empty() || value(&all[16].1) == total);
     }

@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, ExprError, Span};
 use crate::parse::{self, Parsed};
 use crate::scope::Scope;
 use crate::typename::is_typedef;
-use crate::value::{Value, le_bytes};
+use crate::value::{Absent, Place, Value, le_bytes};
 use base::VirtRead;
 use debuginfo::types::{Encoding, Type, TypeRef, Types};
 
@@ -72,6 +72,26 @@ impl<'s> Evaluator<'s> {
     }
 
     pub(crate) fn eval(&self, e: &Expr) -> Result<Value, ExprError> {
+        self.operation(e).map_err(|error| match &error.kind {
+            ErrorKind::Absent(why) if error.span.end > error.span.start => {
+                let span = self.unknown(e, error.span, why).unwrap_or(error.span);
+                ExprError { span, ..error }
+            }
+            _ => error,
+        })
+    }
+
+    /// The name or register in `span` whose value is not known, and why: what was done with it is not at fault.
+    fn unknown(&self, e: &Expr, span: Span, why: &Absent) -> Option<Span> {
+        if let ExprKind::Ident(_) | ExprKind::Register(_) | ExprKind::History(_) = &e.kind {
+            let within = span.start <= e.span.start && e.span.end <= span.end;
+            let value = within.then(|| self.operation(e).ok()).flatten()?;
+            return matches!(&value.place, Place::Absent(own) if own == why).then_some(e.span);
+        }
+        e.children().into_iter().find_map(|child| self.unknown(child, span, why))
+    }
+
+    fn operation(&self, e: &Expr) -> Result<Value, ExprError> {
         match &e.kind {
             ExprKind::Int { value, size, signed } => Ok(self.int(*size, *signed, i128::from(*value))),
             ExprKind::Float(v, single) => Ok(self.float(*v, *single)),

@@ -17,7 +17,7 @@ impl Evaluator<'_> {
                 self.types.intern(Type::Float { name: (*base).into(), size: *size })
             }
             TypeSpec::Named(space, tag) => {
-                named(self.types, self.scope.prefer().as_ref(), *space, tag).at(name.span)?
+                named(self.types, self.scope.prefer().as_ref(), *space, tag).at(name.heart)?
             }
             TypeSpec::TypeofExpr(e) => self.eval(e)?.ty,
             TypeSpec::TypeofType(t) => self.type_of_name(t)?,

@@ -55,7 +55,9 @@ impl Parser<'_> {
             let start = p.span();
             let mut derivs = Vec::new();
             p.qualifiers(&mut derivs);
+            let heart = p.span();
             let spec = p.type_spec(&mut derivs)?;
+            let heart = heart.to(p.last_span());
             p.qualifiers(&mut derivs);
             p.declarator(&mut derivs)?;
             let below = match &spec {
@@ -72,7 +74,7 @@ impl Parser<'_> {
             if depth >= MAX_DEPTH {
                 return Err(ErrorKind::TooDeep(MAX_DEPTH).at(span));
             }
-            Ok(TypeName { spec, derivs, span, depth: depth + 1 })
+            Ok(TypeName { spec, derivs, span, heart, depth: depth + 1 })
         })
     }
 

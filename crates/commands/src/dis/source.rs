@@ -29,7 +29,10 @@ pub(super) fn dis_source(s: &Session, place: &Place, count: Option<u64>) -> Resu
         return Err(CommandError::failed("dis", format_args!("{word}: not found in debuginfo data{why}")));
     };
     let mut report = Report::new("dis");
-    report.line(Line::new().text("FILE: ").field("file", line.file.to_string()).role(Role::Path));
+    // as the compiler was called with it: where the tree was then says nothing
+    let name = s.source_name(place.at, &line.file).to_owned();
+    report.line(Line::new().text("FILE: ").field("file", name).role(Role::Path));
+    report.hidden("path", line.file.to_string());
     report.line(Line::new().text("LINE: ").field("line", line.line));
     report.blank();
     // the rest of the function: its last line is the largest of its code

@@ -186,6 +186,14 @@ impl DwarfFile {
         self.with(|c| c.line(&*c.unit_at(addr)?, addr))
     }
 
+    /// The directory in which the unit of an address was compiled; the paths of [`DwarfFile::line`] that its file
+    /// table does not have whole begin with it.
+    #[must_use]
+    pub fn compiled_in(&self, addr: u64) -> Option<String> {
+        let addr = self.linked(addr);
+        self.with(|c| Some(tidy(&c.unit_at(addr)?.inner.comp_dir?.to_string_lossy())))
+    }
+
     /// The source files of units whose path is `name` or ends in `/name`, sorted. Reads the first entry of every unit.
     #[must_use]
     pub fn sources_named(&self, name: &str) -> Vec<Arc<str>> {

@@ -302,6 +302,9 @@ fn inlined() -> Maker {
     program.end_sequence(0x40);
     let main = program.files().next().unwrap().0;
     m.dwarf.unit.line_program = program;
+    let root = m.dwarf.unit.root();
+    let directory = A::String(b"/usr/src/linux".to_vec());
+    m.dwarf.unit.get_mut(root).set(gimli::DW_AT_comp_dir, directory);
 
     let int = m.int();
     let attrs = [m.name("helper"), (DW_AT_inline, A::Inline(DW_INL_inlined))];
@@ -380,6 +383,14 @@ fn inlined_calls_and_their_lines() {
     assert_eq!((&*function.name, function.low_pc), ("outer", TEXT + SLIDE + 0x100));
     assert_eq!(function.params[0].0.as_deref(), Some("arg"));
     assert_eq!(file.line(TEXT + SLIDE + 0x140), None);
+    let root = file.compiled_in(at).unwrap();
+    let names: Vec<_> = file
+        .lines_of(at..at + 0x10)
+        .iter()
+        .filter_map(|(_, l)| Some(l.file.strip_prefix(&*root)?.to_owned()))
+        .collect();
+    assert_eq!(names, ["/include/h.h", "/kernel/a.c"], "where the tree was can be cut off");
+    assert_eq!(file.compiled_in(TEXT), None, "without the slide");
     let first = file.line(TEXT + SLIDE + 0x103).unwrap();
     assert_eq!(first.line, 10, "the last of one address that begins a statement");
 }

@@ -112,9 +112,98 @@ fn each_value_is_found_once_wherever_the_chunks_end() {
         let (hits, _) = run(&ram, &[all()], words(8, &[0xa5a5_a5a5_a5a5_a5a5], 0));
         assert_eq!(hits.len(), whole / 8);
         assert!(hits.windows(2).all(|w| w[0].0 + 8 == w[1].0));
-        let (hits, _) = run(&ram, &[all()], Wanted::Strings(vec![vec![0xa5; 3]]));
-        // what overlaps is not found again
-        assert!(hits.windows(2).all(|w| w[0].0 < w[1].0) && hits.len() >= whole / 3);
+        // a string is found within another of it too, and each place once
+        let (hits, done) = run(&ram, &[all()], Wanted::Strings(vec![vec![0xa5; 3]]));
+        assert_eq!(hits.len(), whole - 2);
+        assert!(hits.windows(2).all(|w| w[0].0 + 1 == w[1].0));
+        assert_eq!(done, Scanned { bytes: 3 << 20, ..Scanned::default() });
+    }
+}
+
+#[test]
+fn pieces_full_of_hits_keep_their_place_among_others() {
+    for (most, gap) in [(usize::MAX, None), (4096, Some(300)), (5003, None)] {
+        let mut ram = ram(most, gap);
+        ram.bytes[..0x1000].fill(7);
+        ram.bytes[(1 << 20) + 0x3000..(2 << 20) - 0x5000].fill(7);
+        let want: Vec<u64> = (0..ram.bytes.len() as u64)
+            .step_by(2)
+            .filter(|&at| ram.bytes[at as usize..][..2] == [7, 7] && gap != Some(at >> 12))
+            .collect();
+        let (hits, done) = run(&ram, &[all()], words(2, &[0x0707], 0));
+        assert_eq!(hits.iter().map(|h| h.0 - 0x1000_0000).collect::<Vec<_>>(), want);
+        assert_eq!(done.bytes + done.missing, 3 << 20, "counted once");
+    }
+}
+
+#[test]
+fn a_stop_within_a_piece_full_of_hits_is_heeded() {
+    let mut ram = ram(usize::MAX, None);
+    ram.bytes.fill(7);
+    let mut seen = 0;
+    let wanted = words(2, &[0x0707], 0);
+    let done = scan(&ram, [all()].into_iter(), 0, &wanted, &Cancel::new(), &NoProgress, |hits| {
+        seen += hits.len();
+        seen < 100_000
+    });
+    assert!(done.stopped && (100_000..200_000).contains(&seen), "{seen}");
+}
+
+#[test]
+fn the_first_and_last_bytes_of_what_is_searched_are_found() {
+    for most in MOST {
+        let mut ram = ram(most, None);
+        let whole = ram.bytes.len();
+        ram.bytes[..3].copy_from_slice(b"<a>");
+        ram.bytes[whole - 3..].copy_from_slice(b"<b>");
+        let wanted = || Wanted::Strings(vec![b"<a>".to_vec(), b"<b>".to_vec(), b">".to_vec()]);
+        let base = 0x1000_0000;
+        let end = base + whole as u64;
+        assert_eq!(
+            run(&ram, &[all()], wanted()).0,
+            [(base, 0, 0), (base + 2, 2, 0), (end - 3, 1, 0), (end - 1, 2, 0)]
+        );
+        // cut by a byte on either side
+        let cut = all().within(base + 1, end - 2).unwrap();
+        assert_eq!(run(&ram, &[cut], wanted()).0, [(base + 2, 2, 0)]);
+        let last = u64::from_le_bytes(ram.bytes[whole - 8..].try_into().unwrap());
+        assert_eq!(run(&ram, &[all()], words(8, &[last], 0)).0, [(end - 8, 0, last)]);
+        assert_eq!(run(&ram, &[cut], words(8, &[last], 0)).0, [], "seven bytes are no word");
+    }
+}
+
+#[test]
+fn longest_strings_are_found_across_chunks() {
+    for most in MOST {
+        let mut ram = ram(most, None);
+        let long: Vec<u8> = (0..MAX_STRING).map(|i| b'A' + (i % 23) as u8).collect();
+        // begins in the last byte of a chunk; of a piece
+        for at in [CHUNK - 1, (2 << 20) - 1] {
+            ram.bytes[at..at + long.len()].copy_from_slice(&long);
+        }
+        let (hits, _) = run(&ram, &[all()], Wanted::Strings(vec![long]));
+        let at: Vec<u64> = hits.iter().map(|h| h.0 - 0x1000_0000).collect();
+        assert_eq!(at, [CHUNK as u64 - 1, (2 << 20) - 1]);
+    }
+}
+
+#[test]
+fn a_gap_at_either_end_of_a_run_ends_it() {
+    let mut ram = ram(4096, Some(5));
+    ram.bytes[0x4ffc..0x6004].fill(b'x');
+    let runs = |from, len| [Run { virt: VirtAddr(from), phys: PhysAddr(from), len }];
+    for most in MOST {
+        ram.most = most;
+        let wanted = || Wanted::Strings(vec![b"xxxx".to_vec()]);
+        let (hits, done) = run(&ram, &runs(0x4000, 0x3000), wanted());
+        assert_eq!(hits, [(0x4ffc, 0, 0), (0x6000, 0, 0)]);
+        assert_eq!((done.bytes, done.missing), (0x2000, 0x1000));
+        // nothing but the gap; the gap first; the gap last, and within the string
+        assert_eq!(run(&ram, &runs(0x5000, 0x1000), wanted()).1.missing, 0x1000);
+        assert_eq!(run(&ram, &runs(0x5800, 0x1000), wanted()).0, [(0x6000, 0, 0)]);
+        assert_eq!(run(&ram, &runs(0x4ffd, 0x1003), wanted()).0, []);
+        let (hits, done) = run(&ram, &runs(0x4ff8, 0x808), words(8, &[0x7878_7878_0000_0000], 0));
+        assert_eq!((hits.len(), hits[0].0, done.missing), (1, 0x4ff8, 0x800));
     }
 }
 
