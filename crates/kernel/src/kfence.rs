@@ -30,8 +30,6 @@ bind! {
 const MAX_OBJECTS: u64 = 65535;
 /// More return addresses than a track has (`KFENCE_STACK_DEPTH`).
 const MAX_FRAMES: u64 = 64;
-/// The least size of a pool that kernels are built with: two pages for each of 255 objects, and two more.
-const LEAST_POOL: u64 = 2 << 20;
 
 /// Whether an object is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,12 +142,14 @@ fn start(s: &Session) -> Option<VirtAddr> {
 pub fn is_in_pool(s: &Session, at: VirtAddr) -> bool {
     let Some(first) = start(s) else { return false };
     let offset = at.0.wrapping_sub(first.0);
-    if offset < LEAST_POOL {
-        return true;
-    }
+    // two pages before the first object are nobody's
+    let numbers = |pool: &Pool| match offset / PAGE_SIZE {
+        0 | 1 => [Some(0), None],
+        _ => pool.numbers(at),
+    };
     offset < (MAX_OBJECTS + 1) * 2 * PAGE_SIZE
         && Pool::of(s).is_some_and(|pool| {
-            pool.numbers(at).into_iter().flatten().any(|n| pool.metadata(s.mem(), n).is_some())
+            numbers(&pool).into_iter().flatten().any(|n| pool.metadata(s.mem(), n).is_some())
         })
 }
 
@@ -263,7 +263,9 @@ fn page_of(s: &Session, page: VirtAddr) -> Option<PageBytes> {
 
 /// The first byte of an object's page beside it that has not the pattern that KFENCE put there.
 fn overwritten(bytes: &PageBytes, start: VirtAddr, size: u64) -> Option<(i64, u8)> {
-    (start.0 & !(PAGE_SIZE - 1)..).zip(*bytes).find_map(|(at, byte)| {
+    let page = start.0 & !(PAGE_SIZE - 1);
+    bytes.iter().zip(0..).find_map(|(&byte, n)| {
+        let at = page.wrapping_add(n);
         let wrong = !matches!(place(VirtAddr(at), start, size), Place::Inside(_)) && byte != pattern(at);
         wrong.then_some((at.wrapping_sub(start.0).cast_signed(), byte))
     })

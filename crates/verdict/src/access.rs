@@ -80,9 +80,9 @@ pub(crate) fn of_fault(
         }
     }
     operands.extend(index_row(namer, ip, &m));
-    if class == Class::GeneralProtection && m.size >= 16 && at % 16 != 0 && !non_canonical(namer.s, at) {
-        let line = code.function.text(ip).unwrap_or_default();
-        let name = line.split(' ').next().unwrap_or_default();
+    let line = code.function.text(ip).unwrap_or_default();
+    let name = line.trim_start_matches("lock ").split(' ').next().unwrap_or_default();
+    if class == Class::GeneralProtection && asks_16(name) && at % 16 != 0 && !non_canonical(namer.s, at) {
         let text = format!("the address is not a multiple of 16, which {name} needs");
         why = if why.is_empty() { text } else { format!("{text}; {why}") };
     }
@@ -122,6 +122,15 @@ pub(crate) fn of_fault(
     }
     let code_line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
     Ok(Access { text, how, operands, code: vec![code_line], at: Some(at) })
+}
+
+/// True for instructions that refuse an address which is not a multiple of 16 (at least).
+fn asks_16(name: &str) -> bool {
+    let name = name.strip_prefix('v').unwrap_or(name);
+    ["movap", "movdqa", "movnt", "cmpxchg16b", "fxsave", "fxrstor", "xsave", "xrstor"]
+        .iter()
+        .any(|aligned| name.starts_with(aligned))
+        && !name.starts_with("movnti")
 }
 
 /// `p->next - 0x18` with a value of -0x18: no error number, but what a NULL pointer would be a member of.
@@ -208,7 +217,8 @@ fn without_memory(namer: &Namer<'_>, ip: u64, class: Class, error_code: Option<u
             _ => None,
         })
         .collect();
-    let mut text = format!("the processor refused {line}");
+    let refused = if class == Class::GeneralProtection { "refused" } else { "stopped at" };
+    let mut text = format!("the processor {refused} {line}");
     // bit 0: from outside; bit 1: of the interrupt table; bit 2: of a process's own table
     if let Some(selector) = error_code.filter(|c| *c != 0 && *c <= 0xffff) {
         let table = match selector & 6 {
@@ -435,7 +445,17 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::around_null;
+    use super::{around_null, asks_16};
+
+    #[test]
+    fn what_must_be_aligned() {
+        for name in ["movaps", "vmovdqa64", "movntdq", "cmpxchg16b", "fxrstor64", "xsaves"] {
+            assert!(asks_16(name), "{name}");
+        }
+        for name in ["movups", "movdqu", "vmovdqu", "movnti", "invpcid", "mov"] {
+            assert!(!asks_16(name), "{name}");
+        }
+    }
 
     #[test]
     fn what_a_null_pointer_is_a_member_of_is_no_error_number() {

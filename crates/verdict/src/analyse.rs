@@ -11,6 +11,7 @@ use crate::{
     checkers, context, headline, instruction, known, machine_check, machinery, memory, objects, panic_text,
     related, signature, spin, stall, standing,
 };
+use base::VirtAddr;
 use kernel::Session;
 use std::path::PathBuf;
 
@@ -186,6 +187,10 @@ fn below_stack(case: &Case<'_>) -> bool {
     let Some(below) = stack.zip(sp).and_then(|(stack, sp)| stack.checked_sub(sp)).filter(|n| *n > 0) else {
         return false;
     };
+    let others = case.scene.bt.as_ref().and_then(|bt| bt.stacks.get(1..)).unwrap_or_default();
+    if sp.is_some_and(|sp| others.iter().any(|stack| stack.contains(VirtAddr(sp)))) {
+        return false; // a stack of the CPU's own
+    }
     let own = case.found.as_ref().and_then(|c| case.s.locate(c.pc)).map(|l| l.symbol.name);
     let recursion =
         || case.scene.names(case.s).iter().filter(|n| Some(n.as_str()) == own).count() >= RECURSION;

@@ -1,7 +1,8 @@
 //! What an instruction made of memory as it looked at it, as the source has it: `atomic_dec_return(&p->users)`,
 //! `test_and_set_bit(3, &p->flags)`, `cmpxchg(&p->state, 1, 2)`.
 //!
-//! **Invariant:** what was there before is never read from the dump, where it has been changed.
+//! **Invariant:** what was there before is never taken from the dump as it stands, where it has been changed: at most
+//! a constant that was added is taken off again.
 
 use crate::model::OperandRow;
 use crate::names::{Named, Namer, shown};
@@ -32,10 +33,20 @@ fn address_of(text: &str) -> String {
     match text.strip_prefix('*') {
         Some(pointer) => {
             let inner = pointer.strip_prefix('(').and_then(|p| p.strip_suffix(')'));
-            inner.filter(|p| !p.contains(')') || p.contains('(')).unwrap_or(pointer).to_owned()
+            inner.filter(|p| closes(p)).unwrap_or(pointer).to_owned()
         }
         None => format!("&{}", wrapped(text)),
     }
+}
+
+/// True where every parenthesis is closed behind where it was opened.
+fn closes(text: &str) -> bool {
+    let open = text.chars().try_fold(0_u32, |open, c| match c {
+        '(' => open.checked_add(1),
+        ')' => open.checked_sub(1),
+        _ => Some(open),
+    });
+    open == Some(0)
 }
 
 /// A number that is added: a constant, or what names it.
@@ -251,6 +262,7 @@ mod tests {
         assert_eq!(target("*(arg1 + 0x50)", 8), ("arg1 + 0x50".into(), None));
         assert_eq!(target("*(*(arg1 + 0x50) + 0x8)", 8), ("*(arg1 + 0x50) + 0x8".into(), None));
         assert_eq!(target("*p", 8), ("p".into(), None));
+        assert_eq!(target("*(a) + *(b)", 8), ("(a) + *(b)".into(), None));
     }
 
     #[test]

@@ -143,10 +143,11 @@ impl Namer<'_> {
             Expr::Const(v) => Some(v.to_string()),
             _ => match self.sym(ip, index, depth + 1) {
                 Some(named) => Some(named.text),
-                None => {
-                    let n = self.code.flow.holders(ip, index).next()?;
-                    Some(format!("%{}", register_name(n, 8)))
-                }
+                // a register that has it still; the number that it was
+                None => match self.code.flow.holders(self.at, index).next() {
+                    Some(n) => Some(format!("%{}", register_name(n, 8))),
+                    None => self.value(index).map(|held| held.value.to_string()),
+                },
             },
         }
     }

@@ -77,12 +77,10 @@ fn range(namer: &Namer<'_>, way: &Branch, test: &Test, left: &Side, right: u64) 
         row.value = known.map(|v| v.to_string());
         row.how = named.how;
         row.detail = match value {
+            Some(_) if disp > 0 => format!("{}, less {disp}", row.detail),
             Some(_) => format!("{}, plus {}", row.detail, disp.unsigned_abs()),
             None => row.detail.clone(),
         };
-        if disp > 0 {
-            row.detail = row.detail.replace(", plus ", ", less ");
-        }
     }
     out.text = named.text;
     out.ty = ty;

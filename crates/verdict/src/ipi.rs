@@ -41,7 +41,8 @@ pub(crate) fn told(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<Statem
         .tasks()
         .all
         .iter()
-        .filter(|other| other.active && other.cpu != task.cpu)
+        // one that idles may do so without interrupts: what is asked of it wakes it (mwait)
+        .filter(|other| other.active && other.cpu != task.cpu && other.pid != 0)
         .take(MAX_CPUS)
         .filter_map(|other| deaf(s, other))
         .collect();
@@ -61,6 +62,10 @@ fn deaf(s: &Session, task: &Task) -> Option<String> {
     let flags = s.arch().reg_set().number("eflags")?;
     let scene = Scene::of_task(s, Some(task));
     let saved = scene.frames().iter().find_map(|f| f.saved.as_ref());
+    // panic() itself turns them off
+    if saved.is_none() && scene.names(s).iter().any(|name| matches!(name.as_str(), "panic" | "vpanic")) {
+        return None;
+    }
     let flags = match saved {
         Some(saved) if saved.user => return None,
         Some(saved) => saved.regs.get(flags)?,

@@ -4,7 +4,7 @@
 //! Facts: include/linux/poison.h, include/uapi/asm-generic/errno-base.h and errno.h, Documentation/arch/x86/x86_64/mm.rst.
 
 use crate::objects;
-use base::VirtAddr;
+use base::{Fault, FaultKind, VirtAddr};
 use kernel::Session;
 use kernel::kfence;
 use kernel::page_state::{self, Use};
@@ -185,10 +185,20 @@ pub(crate) fn judge(s: &Session, value: u64) -> String {
     }
     match s.mem().u8(VirtAddr(value)) {
         Ok(_) => format!("{value:016x}"),
+        // what is not in the dump may have been mapped
+        Err(e) if !matches!(e.kind, FaultKind::NotMapped(_)) => {
+            format!("{value:016x}, {}", without_address(&e))
+        }
         Err(_) if is_of_modules(s, value) => format!("{value:016x}, {}", no_module(s)),
         Err(_) if is_vmalloc(s, value) => format!("{value:016x}, {}", unmapped(s, value)),
-        Err(e) => format!("{value:016x}, {}", e.to_string().trim_start_matches(&format!("{value:x}: "))),
+        Err(e) => format!("{value:016x}, {}", without_address(&e)),
     }
+}
+
+/// What is wrong with an address that is told already.
+fn without_address(e: &Fault) -> String {
+    let text = e.to_string();
+    text.split_once(": ").map_or(text.as_str(), |(_, why)| why).to_owned()
 }
 
 /// The area of modules, 1 GiB and more below the fixed mappings; where it begins depends on KASLR.
@@ -199,7 +209,11 @@ fn is_of_modules(s: &Session, value: u64) -> bool {
         .flat_map(|m| &m.memory)
         .map(|run| run.base.0)
         .fold(0xffff_ffff_c000_0000, u64::min);
-    (start..0xffff_ffff_ff00_0000).contains(&value) && !s.in_image(VirtAddr(value))
+    let loaded = |value: u64| {
+        let mut runs = s.modules().iter().flat_map(|m| &m.memory);
+        runs.any(|run| value.wrapping_sub(run.base.0) < run.size)
+    };
+    (start..0xffff_ffff_ff00_0000).contains(&value) && !s.in_image(VirtAddr(value)) && !loaded(value)
 }
 
 /// What an address there says: the module that was unloaded last may have been it.
@@ -262,14 +276,16 @@ fn area_words(s: &Session, value: u64) -> Option<String> {
         return None;
     }
     let area = vmalloc::area_at(s, VirtAddr(value))?;
-    if let Some(task) = s.tasks().all.iter().find(|t| t.stack == area.start) {
-        return Some(format!("on the kernel stack of {}[{}]", task.comm, task.pid));
-    }
-    let place = match value.checked_sub(area.start.0)?.checked_sub(area.size) {
+    let behind = value.checked_sub(area.start.0)?.checked_sub(area.size);
+    let place = match behind {
         None => "in".to_owned(),
         Some(0) => "directly behind".to_owned(),
         Some(n) => format!("{n} bytes behind the end of"),
     };
+    if let Some(task) = s.tasks().all.iter().find(|t| t.stack == area.start) {
+        let place = if behind.is_none() { "on" } else { &place };
+        return Some(format!("{place} the kernel stack of {}[{}]", task.comm, task.pid));
+    }
     let by = area.caller.map(|by| format!(", mapped by {}", function(s, by))).unwrap_or_default();
     Some(format!("{place} an area of vmalloc, {} bytes from {:016x}{by}", area.size, area.start.0))
 }

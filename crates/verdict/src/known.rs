@@ -211,6 +211,8 @@ struct Release {
     numbers: Vec<u64>,
     /// Its distribution counts its own way (`5.15.0-67`): which release of the series it is made from is not told.
     counted_anew: bool,
+    /// Its maker's own number follows (`5.14.21-150500.55`): it may have what came later.
+    patched: bool,
 }
 
 impl Release {
@@ -223,8 +225,8 @@ impl Release {
             .map(version)
             .find(|v| v.len() > 2 && v.get(..2) == numbers.get(..2) && v.get(2) != Some(&0));
         match said.filter(|_| counted_anew) {
-            Some(said) => Self { numbers: said, counted_anew: false },
-            None => Self { numbers, counted_anew },
+            Some(said) => Self { numbers: said, counted_anew: false, patched: false },
+            None => Self { patched: numbers.len() > 3, numbers, counted_anew },
         }
     }
 
@@ -295,6 +297,10 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<S
         })
         .map(|e| {
             let mut text = e.explanation.clone();
+            // a function may die of other things, too
+            if e.condition.is_empty() && e.message.is_empty() && !text.starts_with("one cause") {
+                text = format!("may be: {text}");
+            }
             if !e.source.is_empty() && has_unnamed(inner) {
                 text = format!("{} in the source: {text}", e.source);
             }
@@ -308,11 +314,11 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<S
                 }
                 if !release.is_before(&e.fixed) {
                     text.push_str("; this kernel's release is later and its code is not the fixed one");
-                } else if release.counted_anew {
+                } else if release.patched {
                     text.push_str("; whether this kernel has it, its distribution's number does not tell");
                 }
             }
-            Statement::new(How::Table, text, &[])
+            Statement::new(How::Guessed, text, &[])
         })
         .collect()
 }

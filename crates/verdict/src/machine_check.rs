@@ -88,7 +88,10 @@ fn words(r: &Record<'_>) -> String {
     flags.extend(bit(57).then_some("processor context corrupt"));
     flags.extend((r.vendor == Vendor::Amd && bit(44)).then_some("deferred"));
     flags.extend((r.vendor == Vendor::Amd && bit(43)).then_some("poisoned data was used"));
-    flags.extend((r.vendor == Vendor::Intel && bit(61) && bit(55)).then_some("recovery was possible"));
+    flags.extend(
+        (r.vendor == Vendor::Intel && bit(61) && !bit(57) && bit(56) && bit(55))
+            .then_some("recovery was possible"),
+    );
     flags.extend(bit(62).then_some("an earlier error was overwritten"));
     out = format!("{out}: {}, {}", code(r), flags.join(", "));
     if let Some(addr) = r.addr.filter(|_| bit(58)) {

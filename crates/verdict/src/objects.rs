@@ -36,7 +36,8 @@ impl Met {
         };
         for (word, track) in self.tracks() {
             if let Some(by) = asker(s, track) {
-                out = format!("{out}, {word} by {}", crate::judge::function(s, by));
+                let before = if self.is_earlier(word) { " before" } else { "" };
+                out = format!("{out}, {word}{before} by {}", crate::judge::function(s, by));
             }
         }
         for wrong in self.damage() {
@@ -54,6 +55,11 @@ impl Met {
         allocated.into_iter().chain(freed.as_ref().map(|t| ("freed", t)))
     }
 
+    /// SLUB keeps who freed the object that was there before.
+    fn is_earlier(&self, word: &str) -> bool {
+        word == "freed" && matches!(self, Met::Slab(o) if o.state == slub::State::Allocated)
+    }
+
     fn damage(&self) -> Vec<String> {
         match self {
             Met::Slab(o) => o.damage.clone(),
@@ -64,7 +70,7 @@ impl Met {
     /// True where the object is not as it should be for somebody who has a pointer to it.
     fn is_suspect(&self) -> bool {
         let used = match self {
-            Met::Slab(o) => o.state == slub::State::Allocated,
+            Met::Slab(o) => o.state != slub::State::Free,
             Met::Guarded(g) => {
                 g.state == kfence::State::Allocated && matches!(g.place, kfence::Place::Inside(_))
             }
@@ -103,7 +109,10 @@ impl Met {
         };
         let text = [text].into_iter().chain(self.damage()).chain(self.beside(pointer));
         let text = text.collect::<Vec<_>>().join(", ");
-        let past = self.tracks().map(|(word, track)| past(s, word, track)).collect();
+        let mut past: Vec<Past> = self.tracks().map(|(word, track)| past(s, word, track)).collect();
+        for told in past.iter_mut().filter(|p| p.text.starts_with("freed") && self.is_earlier("freed")) {
+            told.text.push_str(", before it was allocated");
+        }
         Known { at: self.begin(), text, suspect: self.is_suspect(), past, commands }
     }
 

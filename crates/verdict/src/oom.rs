@@ -1,6 +1,8 @@
 //! Of a machine that ran out of memory: a group of processes at its limit, pools of huge pages, and processes that are
 //! many. Source: mm/memcontrol.c, mm/oom_kill.c, mm/hugetlb.c (`hugetlb_show_meminfo_node`).
 
+use std::collections::BTreeMap;
+
 use crate::memory::size;
 use crate::model::{How, Statement};
 
@@ -34,7 +36,13 @@ fn group(about: &[&str]) -> Option<String> {
     let mut parts = usage.split(", ");
     let used = parts.next()?;
     let limit = parts.next()?.strip_prefix("limit ")?;
-    Some(format!("the memory of the control group {name} is at its limit: {used} of {limit}"))
+    let number = |text: &str| text.strip_suffix("kB")?.parse::<u64>().ok();
+    let short = number(limit).zip(number(used)).map(|(limit, used)| limit.saturating_sub(used));
+    Some(match short {
+        // less than a page below it
+        Some(0..=3) => format!("the memory of the control group {name} is at its limit: {used} of {limit}"),
+        _ => format!("the control group {name} has {used} of the {limit} of memory that it may have"),
+    })
 }
 
 /// `Node 0 hugepages_total=40 hugepages_free=40 hugepages_surp=0 hugepages_size=2048kB`
@@ -66,16 +74,14 @@ fn huge(about: &[&str]) -> Option<String> {
 
 /// Processes of one name that together have more than any other: name, number, bytes.
 pub(crate) fn many<'t>(all: impl Iterator<Item = (u64, &'t str)>) -> Option<String> {
-    let mut names: Vec<(&str, usize, u64)> = Vec::new();
+    let mut names: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
     let mut largest = 0;
     for (bytes, name) in all {
         largest = largest.max(bytes);
-        match names.iter_mut().find(|(known, ..)| *known == name) {
-            Some((_, count, sum)) => (*count, *sum) = (*count + 1, sum.saturating_add(bytes)),
-            None => names.push((name, 1, bytes)),
-        }
+        let (count, sum) = names.entry(name).or_default();
+        (*count, *sum) = (*count + 1, sum.saturating_add(bytes));
     }
-    let (name, count, sum) = names.into_iter().max_by_key(|(_, _, sum)| *sum)?;
+    let (name, (count, sum)) = names.into_iter().max_by_key(|(_, (_, sum))| *sum)?;
     (count >= MANY && sum > largest)
         .then(|| format!("{count} processes {name}: {} resident together", size(sum)))
 }
