@@ -50,5 +50,6 @@ fn not_found(s: &Session, command: &str, word: &str) -> CommandError {
         [] => String::new(),
         names => format!(" (did you mean {}?)", names.join(" or ")),
     };
-    CommandError::failed(command, format_args!("symbol not found: {word}{hint}"))
+    let why = s.kernel_symbols().problem.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    CommandError::failed(command, format_args!("symbol not found: {word}{hint}{why}"))
 }

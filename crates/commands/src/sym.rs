@@ -239,6 +239,9 @@ fn with_neighbours(
 
 fn missing(s: &Session, word: &str, report: &mut Report) {
     report.error(format!("symbol not found: {word}"));
+    if let Some(why) = &s.kernel_symbols().problem {
+        report.info(format!("sym: {why}"));
+    }
     report.text("possible alternatives:");
     let mut found: Vec<Symbol<'_>> = tables(s).into_iter().flat_map(|t| t.containing(word)).collect();
     found.sort_by_key(|sym| sym.addr);

@@ -140,10 +140,13 @@ pub(crate) fn wrong(command: &str, text: &str, error: &ExprError) -> CommandErro
     CommandError::failed(command, format_args!("{error}{}", carets(error, text)))
 }
 
-/// As [`wrong`]; where a name is not known and none is like it, or a symbol has no type, also what types the dump
-/// lacks.
+/// As [`wrong`]; where a name is not known and none is like it, or a symbol has no type, also what symbols or
+/// types the dump lacks.
 pub(crate) fn wrong_in(s: &Session, command: &str, text: &str, error: &ExprError) -> CommandError {
     let hint = match &error.kind {
+        ErrorKind::UnknownName { .. } if s.kernel_symbols().problem.is_some() => {
+            s.kernel_symbols().problem.clone()
+        }
         ErrorKind::UnknownName { near, .. } | ErrorKind::UnknownType { near, .. } if near.is_empty() => {
             untyped(s)
         }

@@ -44,7 +44,7 @@ pub fn read_cpus(s: &Session) -> Cpus {
 /// `old` is the name before 4.5 (4b804c85dc37), when the masks were arrays behind const pointers.
 fn mask(s: &Session, name: &str, old: &str) -> Result<Vec<u32>> {
     let mem = s.mem();
-    let at = s.symbol(name).or_else(|| s.symbol(old)).ok_or_else(|| KernelError::NoSymbol(name.into()))?;
+    let at = s.symbol(name).or_else(|| s.symbol(old)).ok_or_else(|| s.no_symbol(name))?;
     let ids = s.symbol("nr_cpu_ids").and_then(|at| mem.u32(at).ok()).map(u64::from);
     // where types have to be inferred, that asks for the CPUs: nothing here may ask for types then
     let built =

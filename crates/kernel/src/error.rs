@@ -29,6 +29,14 @@ pub enum KernelError {
     /// A kernel symbol that this answer needs.
     #[error("symbol {0} is not in this kernel's symbol table")]
     NoSymbol(String),
+    /// A symbol that this answer needs, where the session's symbols lack some or all.
+    #[error("symbol {name} is not known: {why}")]
+    SymbolsLack {
+        /// The symbol.
+        name: String,
+        /// What the symbols lack.
+        why: String,
+    },
     /// A kernel list, tree or ring that contradicts itself.
     #[error("{what} at {at:#x} is damaged: {why}")]
     Damaged {

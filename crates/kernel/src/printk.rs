@@ -113,7 +113,7 @@ pub fn read_log(s: &Session) -> Result<Log> {
     if s.symbol("log_end").is_some() {
         return plain_text(s);
     }
-    Err(KernelError::NoSymbol("prb (or log_buf)".into()))
+    Err(s.no_symbol("prb (or log_buf)"))
 }
 
 /// States of a descriptor (`enum desc_state`), the two top bits of its `state_var`.

@@ -207,7 +207,7 @@ impl Session {
 
     /// The address of a kernel symbol that an answer needs.
     pub fn need_symbol(&self, name: &str) -> Result<VirtAddr> {
-        self.symbol(name).ok_or_else(|| KernelError::NoSymbol(name.to_owned()))
+        self.symbol(name).ok_or_else(|| self.no_symbol(name))
     }
 
     /// All types in reach without a search: the kernel's BTF, and a given vmlinux's DWARF. Where

@@ -1,5 +1,6 @@
 //! Symbols of the running kernel and its modules, with addresses as in the dump.
 
+use crate::KernelError;
 use crate::module;
 use crate::open::Opened;
 use crate::session::Session;
@@ -14,6 +15,9 @@ use std::sync::Arc;
 const KALLSYMS_WITHIN: u64 = 256 << 20;
 /// What tells where the kernel's memory is: read without the whole table where that is possible.
 const LANDMARKS: [&str; 6] = ["_text", "_stext", "_end", "page_offset_base", "vmalloc_base", "vmemmap_base"];
+/// What a kernel without `CONFIG_KALLSYMS_ALL` leaves out of its own table.
+const FUNCTIONS_ALONE: &str = "kallsyms in the dump has functions alone (a kernel without CONFIG_KALLSYMS_ALL): its \
+     variables are in its vmlinux (\"info\" says which package has it)";
 /// Runs of memory that are looked through for kallsyms; an image in more pieces has lost its table.
 const MAX_RUNS: usize = 4096;
 
@@ -54,15 +58,19 @@ impl KernelSymbols {
             })
         };
         match told.or_else(searched) {
-            Ok(found) => {
-                Self { table: Arc::new(found.table), from: "kallsyms in the dump".into(), problem: None }
-            }
+            Ok(found) => Self::read(found.table),
             Err(why) => Self {
                 table: Arc::new(SymbolTable::empty()),
                 from: "nowhere".into(),
                 problem: Some(format!("kallsyms in the dump: {why}")),
             },
         }
+    }
+
+    /// What a table in the dump is worth.
+    fn read(table: SymbolTable) -> Self {
+        let problem = table.has_functions_alone().then(|| FUNCTIONS_ALONE.to_owned());
+        Self { table: Arc::new(table), from: "kallsyms in the dump".into(), problem }
     }
 }
 
@@ -153,6 +161,15 @@ impl Session {
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<VirtAddr> {
         self.vmcoreinfo().symbol(name).or_else(|| self.kernel_symbols().table.addr(name))
+    }
+
+    /// Why a symbol is not there: what is wrong with the symbols, or that this kernel has none of the name.
+    #[must_use]
+    pub(crate) fn no_symbol(&self, name: &str) -> KernelError {
+        match &self.kernel_symbols().problem {
+            Some(why) => KernelError::SymbolsLack { name: name.to_owned(), why: why.clone() },
+            None => KernelError::NoSymbol(name.to_owned()),
+        }
     }
 
     /// [`Self::symbol`] for those who need a few places in memory and perhaps no other symbol: reads no table of all
@@ -304,6 +321,22 @@ mod tests {
             let page = self.0.iter().find(|p| **p >= from.0 / PAGE_SIZE)?;
             Some(PhysAddr((page * PAGE_SIZE).max(from.0)))
         }
+    }
+
+    #[test]
+    fn a_table_of_functions_alone_says_what_lacks() {
+        let table = |kinds: &[u8]| {
+            let mut builder = debuginfo::symtab::SymbolTableBuilder::new();
+            for (n, kind) in kinds.iter().enumerate() {
+                builder.push(b"name", 0xffff_ffff_8100_0000 + n as u64 * 16, 0, *kind);
+            }
+            KernelSymbols::read(builder.build()).problem
+        };
+        assert_eq!(table(b"TtDt"), None);
+        assert_eq!(table(b"Tb"), None);
+        assert_eq!(table(b""), None);
+        let why = table(b"TtWA").unwrap();
+        assert!(why.contains("CONFIG_KALLSYMS_ALL") && why.contains("vmlinux"), "{why}");
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl SymbolTable {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+    /// True where there are functions, but no variable: the table that a kernel without `CONFIG_KALLSYMS_ALL` keeps.
+    #[must_use]
+    pub fn has_functions_alone(&self) -> bool {
+        !self.is_empty() && !self.entries.iter().any(|e| matches!(e.kind, b'D' | b'd' | b'B' | b'b'))
+    }
     /// The modules whose symbols are in the table.
     pub fn modules(&self) -> impl Iterator<Item = &str> {
         self.modules.iter().map(|m| &**m)

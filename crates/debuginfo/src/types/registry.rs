@@ -184,7 +184,7 @@ impl Types {
         name: &str,
     ) -> Result<(TypeRef, Arc<Type>), TypeError> {
         let own = self.source(at.source).map(|s| s.scope());
-        for source in self.all_from(own.as_ref()) {
+        for source in self.asked(own.as_ref(), space) {
             let Some(found) = source.first(space, name) else { continue };
             let full = self.get(found)?;
             match &*full {
@@ -326,5 +326,83 @@ impl Types {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{CompoundKind, TypeSource};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// One struct, or its declaration; and how often it was looked up by name.
+    struct One {
+        id: SourceId,
+        scope: Scope,
+        declaration: bool,
+        complete: bool,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl TypeSource for One {
+        fn describe(&self) -> String {
+            "one".into()
+        }
+        fn scope(&self) -> Scope {
+            self.scope.clone()
+        }
+        fn is_complete(&self) -> bool {
+            self.complete
+        }
+        fn get(&self, _id: u32) -> Result<Type, TypeError> {
+            Ok(Type::Compound {
+                kind: CompoundKind::Struct,
+                name: Some("hidden".into()),
+                size: if self.declaration { 0 } else { 24 },
+                members: [].into(),
+                declaration: self.declaration,
+            })
+        }
+        fn find(&self, _space: Space, _name: &str) -> Vec<TypeRef> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            vec![TypeRef { source: self.id, id: 1 }]
+        }
+        fn find_enumerator(&self, _name: &str) -> Vec<(TypeRef, i128)> {
+            Vec::new()
+        }
+        fn names(&self, _space: Space, _each: &mut dyn FnMut(&str, TypeRef) -> bool) {}
+    }
+
+    /// Two sources of the kernel, the first of which only declares the struct, and one of a module that defines it.
+    fn declared(complete: bool) -> (Types, TypeRef, Arc<AtomicUsize>) {
+        let types = Types::new();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let add = |scope: Scope, declaration, complete, asked: Arc<AtomicUsize>| {
+            let make = |id| -> Result<Arc<dyn TypeSource>, TypeError> {
+                Ok(Arc::new(One { id, scope, declaration, complete, asked }))
+            };
+            types.add(make).unwrap()
+        };
+        let first = add(Scope::Kernel, true, complete, Arc::default());
+        add(Scope::Kernel, false, false, Arc::clone(&asked));
+        add(Scope::Module("m".into()), false, false, Arc::default());
+        (types, TypeRef { source: first, id: 1 }, asked)
+    }
+
+    #[test]
+    fn a_declaration_gives_way_to_a_definition_and_slow_sources_are_asked_only_where_they_may_know_more() {
+        let (types, at, slow) = declared(true);
+        let (found, full) = types.resolve(at).unwrap();
+        assert!(matches!(&*full, Type::Compound { size: 24, declaration: false, .. }));
+        assert_eq!(
+            (types.source(found.source).unwrap().scope(), slow.load(Ordering::Relaxed)),
+            (Scope::Module("m".into()), 0)
+        );
+        let (types, at, slow) = declared(false);
+        let (found, _) = types.resolve(at).unwrap();
+        assert_eq!(
+            (types.source(found.source).unwrap().scope(), slow.load(Ordering::Relaxed)),
+            (Scope::Kernel, 1)
+        );
     }
 }
