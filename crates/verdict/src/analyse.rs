@@ -322,8 +322,9 @@ fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict)
         if let (Some(file), Some(line)) = (&place.file, place.line) {
             text = format!("{text}, {file}:{line}");
         }
-        // the module's own line may end in it
-        if !v.module.iter().any(|m| m.text.ends_with(&text)) {
+        // the module's own line may have it, with the line of the call itself
+        let known = format!("called by {place}");
+        if !v.module.iter().any(|m| m.text.contains(&known)) {
             v.module.push(Statement::new(How::Memory, text, &["bt".into()]));
         }
     }

@@ -16,6 +16,9 @@ use base::VirtAddr;
 use kernel::Session;
 use unwind::Frame;
 
+/// The instruction `int3`.
+const INT3: u8 = 0xcc;
+
 /// Place, condition or access.
 pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verdict, scene: &Scene<'_>) {
     // a breakpoint's exception comes behind it
@@ -26,7 +29,11 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
     if is_int3 {
         let own = culprit::place(s, c.pc.sub(1));
         (place.file, place.line, place.inlined) = (own.file, own.line, own.inlined);
-        let text = "a breakpoint (int3) that is none of the kernel's own";
+        // the kernel changes code under one, which is gone when that is done
+        let text = match s.mem().u8(c.pc.sub(1)) {
+            Ok(INT3) => "a breakpoint (int3) that nothing in the kernel took for its own",
+            _ => "a breakpoint (int3) that the code no longer has, as where the kernel changes its own code",
+        };
         v.access = Some(crate::model::Access {
             text: text.into(),
             how: c.how,

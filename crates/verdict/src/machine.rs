@@ -3,7 +3,7 @@
 
 use crate::event::Event;
 use crate::model::{How, Statement};
-use crate::scene::{Scene, interrupted};
+use crate::scene::{Scene, standing};
 use kernel::backtrace::Start;
 use kernel::task::Task;
 use kernel::{Session, taint};
@@ -123,10 +123,11 @@ pub(crate) fn doing(s: &Session, task: &Task) -> String {
         return "in user mode".into();
     }
     let frames = scene.frames();
-    if scene.names(s).iter().any(|n| matches!(n.as_str(), "panic" | "vpanic")) {
+    let names = scene.names(s);
+    if names.iter().any(|n| matches!(n.as_str(), "panic" | "vpanic")) {
         return "in panic()".into();
     }
-    match interrupted(frames) {
+    match standing(&names, frames) {
         Some(n) => frames
             .get(n)
             .and_then(|f| s.locate(f.lookup()))

@@ -415,6 +415,9 @@ impl<'a> Namer<'a> {
             }
         }
         let (sym, disp) = self.code.flow.address(ip, mem)?;
+        if let Some((element, within)) = self.in_array(ip, sym) {
+            return self.member_of(&element, within.wrapping_add(disp), mem.size);
+        }
         let from = self.sym(ip, sym, 0)?;
         self.member_of(&from, disp, mem.size)
     }

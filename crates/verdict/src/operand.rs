@@ -75,7 +75,7 @@ fn register_side(
     let origin = named.as_ref().map_or("", |n| n.origin.as_str());
     let gone = held.as_ref().is_none_or(|h| h.register != Some(number));
     let origin = origin.strip_suffix(", unchanged since entry").filter(|_| gone).unwrap_or(origin);
-    detail.extend(Some(origin.to_owned()).filter(|o| !o.is_empty()));
+    detail.extend(Some(origin.to_owned()).filter(|o| !o.is_empty() && !detail.contains(o)));
     detail.extend(part.sym.and_then(|sym| passed(namer, sym)));
     let pointer = held.as_ref().map(|h| h.value).filter(|v| size == 8 && v >> 63 == 1);
     detail.extend(pointer.and_then(|v| crate::judge::target(namer.s, v)));
@@ -127,7 +127,7 @@ fn spot(register: &str, number: usize, own: u64, held: Option<&Held>) -> String 
             format!("%{register} then; {} as the dump has it", h.place)
         }
         Some(h) if h.now => format!("%{register} then; computed from memory as the dump has it"),
-        Some(h) if h.place.is_empty() => format!("%{register}"),
+        Some(h) if h.place.is_empty() => "computed".into(),
         Some(h) => format!("%{register} then, {}", h.place),
         None => format!("%{register}, overwritten since"),
     }
@@ -251,6 +251,8 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
             // of several registers that hold it, the one that the instruction names
             let own = m.base.filter(|b| disp == m.disp && namer.regs.get(*b) == Some(base.value));
             let place = match own {
+                // what a register holds is another address
+                _ if at != base.value => String::new(),
                 Some(b) => format!(" in %{}", register_name(b, 8)),
                 None if base.place.is_empty() => String::new(),
                 None => format!(" in {}", base.place),

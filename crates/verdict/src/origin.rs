@@ -69,11 +69,16 @@ pub(crate) fn layers(names: &[String], handler: &dyn Fn(usize) -> Option<String>
     let mut out: Vec<String> = Vec::new();
     let mut last = "";
     let mut called = "";
+    // what is done at the end of an interrupt is no longer done in it
+    let mut ended = false;
     for (n, name) in names.iter().enumerate().map(|(n, name)| (n, crate::code::base_name(name))) {
         if let Some(word) = hardware(name) {
-            out.push(word.to_owned());
-            last = "";
+            out.push(if ended { format!("{AT_END}{word}") } else { word.to_owned() });
+            (last, ended) = ("", false);
+        } else if EXITS.contains(&name) {
+            ended = true;
         } else if let Some((_, kind)) = DISPATCHERS.iter().find(|(f, _)| *f == name) {
+            ended |= *kind == "softirq";
             // what waits for the next thing to do has been called for none
             let plumbing =
                 called.is_empty() || PLUMBING.contains(&called) || crate::machinery::is_waiting(called);
@@ -95,6 +100,10 @@ pub(crate) fn layers(names: &[String], handler: &dyn Fn(usize) -> Option<String>
     out
 }
 
+/// Functions that end an interrupt, and handle softirqs then.
+const EXITS: &[&str] = &["irq_exit", "irq_exit_rcu", "__irq_exit_rcu"];
+const AT_END: &str = "at the end of a ";
+
 /// Entry code of interrupts.
 fn hardware(name: &str) -> Option<&'static str> {
     match name {
@@ -115,19 +124,32 @@ fn hardware(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The layers in words, over what was interrupted: `timer my_timer(), in softirq, in hard interrupt, on top of idle`.
+/// The layers in words, over what was interrupted: `timer my_timer(), in softirq, at the end of a hard interrupt, on top of
+/// idle`.
 pub(crate) fn words(layers: &[String], base: &str) -> String {
-    let hard =
-        |l: &String| matches!(l.as_str(), "hard interrupt" | "non-maskable interrupt" | "machine check");
+    let hard = |l: &String| {
+        matches!(
+            l.strip_prefix(AT_END).unwrap_or(l),
+            "hard interrupt" | "non-maskable interrupt" | "machine check"
+        )
+    };
+    let joined = |layers: &[String]| {
+        let rest = layers.iter().skip(1).map(|l| match l.starts_with(AT_END) {
+            true => format!(", {l}"),
+            false => format!(", in {l}"),
+        });
+        layers.first().cloned().into_iter().chain(rest).collect::<String>()
+    };
     let (inner, outer) = match layers.iter().rposition(hard) {
         Some(n) => layers.split_at(n + 1),
         None => (&[] as &[String], layers),
     };
-    let below = if outer.is_empty() { base.to_owned() } else { outer.join(", in ") };
+    let below = if outer.is_empty() { base.to_owned() } else { joined(outer) };
     match inner {
         [] => below,
+        [only] if only.starts_with(AT_END) => format!("{only}, on top of {below}"),
         [only] => format!("{only} context, on top of {below}"),
-        inner => format!("{}, on top of {below}", inner.join(", in ")),
+        inner => format!("{}, on top of {below}", joined(inner)),
     }
 }
 
@@ -146,7 +168,7 @@ mod tests {
             ("f vfs_write ksys_write do_syscall_64 entry_SYSCALL_64_after_hwframe", "process context"),
             (
                 "f my_timer call_timer_fn __run_timers run_timer_softirq handle_softirqs irq_exit_rcu sysvec_apic_timer_interrupt asm_sysvec_apic_timer_interrupt default_idle",
-                "timer through my_timer(), in softirq, in hard interrupt, on top of process context",
+                "timer through my_timer(), in softirq, at the end of a hard interrupt, on top of process context",
             ),
             (
                 "my_hrtimer __hrtimer_run_queues hrtimer_interrupt asm_sysvec_apic_timer_interrupt default_idle",
@@ -154,13 +176,21 @@ mod tests {
             ),
             (
                 "my_tasklet tasklet_action_common tasklet_action handle_softirqs asm_common_interrupt",
-                "tasklet through my_tasklet(), in softirq, in hard interrupt, on top of process context",
+                "tasklet through my_tasklet(), in softirq, at the end of a hard interrupt, on top of process context",
             ),
             ("g my_work process_one_work worker_thread kthread ret_from_fork", "work through my_work()"),
             ("g my_thread kthread ret_from_fork", "kernel thread through my_thread()"),
             (
                 "f my_timer call_timer_fn handle_softirqs asm_common_interrupt schedule smpboot_thread_fn kthread",
-                "timer through my_timer(), in softirq, in hard interrupt, on top of per-CPU thread",
+                "timer through my_timer(), in softirq, at the end of a hard interrupt, on top of per-CPU thread",
+            ),
+            (
+                "my_hrtimer __hrtimer_run_queues asm_sysvec_apic_timer_interrupt f my_poll net_rx_action __do_softirq irq_exit apic_timer_interrupt default_idle",
+                "hrtimer through my_hrtimer(), in hard interrupt, in softirq through net_rx_action(), at the end of a hard interrupt, on top of process context",
+            ),
+            (
+                "scheduler_ipi irq_exit reschedule_interrupt default_idle",
+                "at the end of a hard interrupt, on top of process context",
             ),
             ("my_init do_one_initcall do_init_module load_module", "init function through my_init()"),
             (

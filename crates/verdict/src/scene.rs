@@ -93,6 +93,18 @@ pub(crate) fn interrupted(frames: &[Frame]) -> Option<usize> {
     }
 }
 
+/// The frame that a CPU stands in: the innermost where an interrupt's handler itself spins, else the one that the last
+/// interrupt came upon.
+pub(crate) fn standing(names: &[String], frames: &[Frame]) -> Option<usize> {
+    let inner =
+        frames.iter().position(|f| f.saved.is_some()).and_then(|n| names.get(..n)).unwrap_or_default();
+    let stops = |name: &String| machinery::is_dying(name) || machinery::is_finding(name);
+    match inner.first() {
+        Some(first) if machinery::is_spinning(first) && !inner.iter().any(stops) => Some(0),
+        _ => interrupted(frames),
+    }
+}
+
 /// The innermost frame from which registers can be followed out to frame `n`: the one that the last saved registers
 /// before it are of.
 pub(crate) fn last_saved(frames: &[Frame], n: usize) -> usize {
@@ -115,7 +127,7 @@ pub(crate) fn blamed(class: Class, names: &[String], frames: &[Frame]) -> Option
     };
     match class {
         Class::SoftLockup | Class::HardLockup | Class::RcuStall | Class::Deadlock => {
-            first(interrupted(frames)?, &waits)
+            first(standing(names, frames)?, &waits)
         }
         Class::HungTask => first(0, &waits),
         // what it came upon
@@ -169,6 +181,25 @@ mod tests {
         };
         let names = text.split(' ').map(|n| n.trim_end_matches(['!', '?', '*']).to_owned()).collect();
         (names, text.split(' ').map(frame).collect())
+    }
+
+    #[test]
+    fn a_handler_that_spins_is_where_the_cpu_stands() {
+        for (text, want) in [
+            (
+                "native_queued_spin_lock_slowpath _raw_spin_lock clock asm_sysvec_apic_timer_interrupt! delay slow",
+                0,
+            ),
+            ("tick_sched_handle asm_sysvec_apic_timer_interrupt! delay slow", 2),
+            (
+                "native_queued_spin_lock_slowpath _raw_spin_lock vprintk panic watchdog_timer_fn asm_sysvec_apic_timer_interrupt! delay slow",
+                6,
+            ),
+            ("native_queued_spin_lock_slowpath _raw_spin_lock slow", 0),
+        ] {
+            let (names, frames) = frames(text);
+            assert_eq!(standing(&names, &frames), Some(want), "{text}");
+        }
     }
 
     #[test]

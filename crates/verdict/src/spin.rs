@@ -5,7 +5,7 @@ use crate::listing::{Listing, Loop};
 use crate::machinery::{is_delaying, is_spinning, is_waiting};
 use crate::names::Namer;
 use crate::reach::Chain;
-use crate::scene::{Scene, interrupted};
+use crate::scene::{Scene, interrupted, standing};
 use crate::spinlock::{self, State};
 use base::VirtAddr;
 use kernel::Session;
@@ -84,7 +84,7 @@ fn on_lock<'s>(s: &'s Session, task: &'s Task) -> Option<Spinner<'s>> {
     let scene = Scene::of_task(s, Some(task));
     let names = scene.names(s);
     let frames = scene.frames();
-    let first = interrupted(frames)?;
+    let first = standing(&names, frames)?;
     let outside = (first..names.len()).find(|n| names.get(*n).is_some_and(|n| !is_waiting(n)))?;
     let inner = names.get(first..outside).filter(|i| !i.is_empty())?;
     let slow =
@@ -93,17 +93,26 @@ fn on_lock<'s>(s: &'s Session, task: &'s Task) -> Option<Spinner<'s>> {
         return None; // an owner that runs is waited for: no lock that spins
     }
     let chain = Chain::of(s, frames, first, outside);
-    let mut at = (first..outside).find_map(|n| plausible(s, VirtAddr(chain.first_argument(n)?), &slow));
-    let mut name = String::new();
     let (value, path) = chain.passed(outside);
-    at = at.or_else(|| value.and_then(|a| plausible(s, VirtAddr(a), &slow)));
+    let at = match spinlock::is_biased(&slow) {
+        // its functions are called with the count of writers, which may be half of it
+        true => value.map(VirtAddr).filter(|at| s.arch().is_kernel(*at) && at.0.is_multiple_of(4)),
+        false => (first..outside)
+            .find_map(|n| plausible(s, VirtAddr(chain.first_argument(n)?), &slow))
+            .or_else(|| value.and_then(|a| plausible(s, VirtAddr(a), &slow))),
+    };
+    let mut name = String::new();
     if at.is_some() && value == at.map(|a| a.0) {
         name = path.map(|p| member_of_lock(&p)).unwrap_or_default();
     }
     if let Some(symbol) = at.and_then(|a| symbol_at(s, a)) {
         name = both(&name, &symbol);
     }
-    let state = at.and_then(|a| spinlock::state(s, a, &slow));
+    let count = (first..outside).find(|n| names.get(*n).is_some_and(|name| spinlock::is_biased(name)));
+    let state = at.and_then(|at| match count {
+        Some(n) => spinlock::biased(s, at, VirtAddr(chain.first_argument(n)?)),
+        None => spinlock::state(s, at, &slow),
+    });
     let function = names.get(outside).cloned().unwrap_or_default();
     Some(Spinner { task, function, at, name, state, holder: None })
 }
@@ -189,7 +198,7 @@ pub(crate) struct Taken {
 pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
     let scene = Scene::of_task(s, Some(task));
     let frames = scene.frames();
-    let from = if task.active { interrupted(frames).unwrap_or(0) } else { 0 };
+    let from = if task.active { standing(&scene.names(s), frames).unwrap_or(0) } else { 0 };
     let name = |at: VirtAddr| s.locate(at).filter(|l| l.offset == 0).map(|l| l.symbol.name.to_owned());
     // the frames whose functions take such locks before the place where they are
     let mut takers: Vec<(usize, Vec<(VirtAddr, String)>)> = Vec::new();

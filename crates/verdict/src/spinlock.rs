@@ -20,6 +20,11 @@ bind! {
     struct RawSpinlock("raw_spinlock") { owner: "owner", owner_cpu: "owner_cpu", magic: "magic" }
 }
 
+bind! {
+    /// `struct qrwlock`, since 3.16
+    struct QueuedRwlock("qrwlock") { counts: "cnts" }
+}
+
 /// A spinning lock's state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum State {
@@ -34,11 +39,10 @@ pub(crate) enum State {
 /// The state of the lock at `at`; `function` is the one that waits for it.
 pub(crate) fn state(s: &Session, at: VirtAddr, function: &str) -> Option<State> {
     let mem = s.mem();
-    if matches!(function, "__write_lock_failed" | "__read_lock_failed") {
-        return None; // until 3.16 a count less a bias, of a width that depends on the number of CPUs
-    }
-    if function.contains("queued_read_lock") || function.contains("queued_write_lock") {
-        return Some(read_write(mem.u32(at).ok()?));
+    if ["read_lock", "write_lock", "read_unlock", "write_unlock"].iter().any(|part| function.contains(part)) {
+        // until 3.16 a count less a bias
+        let queued = function.contains("queued_") || s.bind::<QueuedRwlock>().size.is_some();
+        return queued.then(|| mem.u32(at).ok().map(read_write)).flatten();
     }
     let queued = s.bind::<QueuedSpinlock>();
     if queued.size == Some(4) || function.contains("queued_spin_lock") {
@@ -50,6 +54,29 @@ pub(crate) fn state(s: &Session, at: VirtAddr, function: &str) -> Option<State> 
         return Some(ticket(head, tail, wide));
     }
     None
+}
+
+/// True for what waits for a lock of readers and writers as it was until 3.16.
+pub(crate) fn is_biased(function: &str) -> bool {
+    matches!(function, "__write_lock_failed" | "__read_lock_failed")
+}
+
+/// Such a lock: a count from which each reader takes one and a writer all. `count` is what a writer waits with: the lock
+/// itself, or its upper half where it has 8 bytes (more than 2048 CPUs).
+pub(crate) fn biased(s: &Session, at: VirtAddr, count: VirtAddr) -> Option<State> {
+    match count.0.checked_sub(at.0)? {
+        0 if s.cpus().possible.len() <= 2048 => biased_word(s.mem().u32(at).ok()?.into(), 0x10_0000),
+        4 => biased_word(s.mem().u64(at).ok()?, 1 << 32),
+        _ => None,
+    }
+}
+
+fn biased_word(word: u64, bias: u64) -> Option<State> {
+    let readers = u32::try_from(bias.checked_sub(word)?).ok();
+    match word {
+        0 => Some(State::ReadWrite { writer: 1, waiting: false, readers: 0 }),
+        _ => Some(State::ReadWrite { writer: 0, waiting: false, readers: readers? }),
+    }
 }
 
 /// Bits 0 to 7 locked, 8 pending; above: with fewer than 16 K CPUs two bits of nesting from 16 and the CPU plus 1
@@ -127,6 +154,16 @@ pub(crate) fn owner(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn locks_with_a_bias() {
+        let told = |word, bias| biased_word(word, bias).map(|state| state.to_string());
+        assert_eq!(told(0x10_0000, 0x10_0000).as_deref(), Some("free"));
+        assert_eq!(told(0, 0x10_0000).as_deref(), Some("a writer holds it"));
+        assert_eq!(told(0xffff_ffff, 1 << 32).as_deref(), Some("1 reader holds it"));
+        assert_eq!(told((1 << 32) - 3, 1 << 32).as_deref(), Some("3 readers hold it"));
+        assert_eq!(told(0x10_0001, 0x10_0000), None);
+    }
 
     #[test]
     fn queued_words() {

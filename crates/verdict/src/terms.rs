@@ -134,10 +134,18 @@ impl Namer<'_> {
             }
             Expr::Phi { .. } => match self.code.flow.only(sym) {
                 Some(only) => self.sym(ip, only, depth + 1),
-                None => self.walked(ip, sym, depth),
+                None => self.narrowest(ip, sym, depth).or_else(|| self.walked(ip, sym, depth)),
             },
             Expr::Stack(_) | Expr::Opaque(_) | Expr::Flag { .. } => None,
         }
+    }
+
+    /// A value that some paths kept the low part of only, which is all of its type.
+    fn narrowest(&self, ip: u64, sym: Sym, depth: usize) -> Option<Named> {
+        let (low, size) = self.code.flow.only_low(sym)?;
+        let whole =
+            |named: &Named| named.ty.is_some_and(|ty| self.types().size_of(ty).is_ok_and(|own| own <= size));
+        self.sym(ip, low, depth + 1).filter(whole)
     }
 
     fn argument(&self, number: usize) -> Option<Named> {

@@ -10,7 +10,7 @@ use crate::model::How;
 use crate::names::{Named, Namer};
 use crate::path;
 use crate::terms::wrapped;
-use arch::slice::{Hop, Sym, Walk};
+use arch::slice::{Expr, Hop, Sym, Walk};
 use debuginfo::types::TypeRef;
 
 /// Most turns of a loop that are followed through memory.
@@ -56,18 +56,39 @@ impl Namer<'_> {
 
     /// A pointer that a loop moves over an array: `&table[3]`.
     fn along_array(&self, ip: u64, sym: Sym, walk: &Walk, depth: usize) -> Option<Named> {
+        self.strided(ip, sym, walk, depth).filter(|(_, within)| *within == 0).map(|(named, _)| named)
+    }
+
+    /// The element that a pointer which a loop moves over an array points into, and how far: the loop's own pointer may
+    /// be that of a member.
+    pub(crate) fn in_array(&self, ip: u64, sym: Sym) -> Option<(Named, i64)> {
+        self.strided(ip, sym, &self.code.flow.walk(sym)?, 0)
+    }
+
+    fn strided(&self, ip: u64, sym: Sym, walk: &Walk, depth: usize) -> Option<(Named, i64)> {
         let ([Hop::Add(by)], [first]) = (walk.turn.as_slice(), walk.firsts.as_slice()) else { return None };
         let types = self.types();
-        let by = u64::try_from(*by).ok().filter(|by| *by > 0)?;
-        let from = self.sym(ip, *first, depth + 2)?;
-        let to = path::pointee(types, from.ty?)?;
+        let stride = u64::try_from(*by).ok().filter(|by| *by > 0)?;
         let gone = self.value(sym)?.value.checked_sub(self.value(*first)?.value)?;
-        if types.size_of(to).ok()? != by || !gone.is_multiple_of(by) {
+        let fits = |named: &Named| {
+            let to = named.ty.and_then(|ty| path::pointee(types, ty));
+            to.is_some_and(|to| types.size_of(to).is_ok_and(|size| size == stride))
+        };
+        let start = || Some((self.sym(ip, *first, depth + 2)?, 0));
+        let inside = || match self.code.flow.expr(*first) {
+            Expr::Add { base, disp } if (0..*by).contains(&disp) => {
+                Some((self.sym(ip, base, depth + 2)?, disp))
+            }
+            _ => None,
+        };
+        let (from, within) =
+            start().filter(|(named, _)| fits(named)).or_else(|| inside().filter(|(named, _)| fits(named)))?;
+        if !gone.is_multiple_of(stride) {
             return None;
         }
-        let text = format!("&{}[{}]", wrapped(&from.text), gone / by);
+        let text = format!("&{}[{}]", wrapped(&from.text), gone / stride);
         let origin = format!("moved on by {by} bytes in a loop");
-        Some(Named { text, ty: from.ty, how: from.how.max(How::Decoded), origin })
+        Some((Named { text, ty: from.ty, how: from.how.max(How::Decoded), origin }, within))
     }
 
     /// A pointer that a loop follows through memory: `first->next->next`.

@@ -211,8 +211,12 @@ fn expressed(truth: &Truth, said: &Value, expression: &str, named: bool) -> Outc
         }
         // A switch: the operand with its value is what there is to tell.
         (Some(condition), _) => {
+            // `IS_ERR(p->private)` is told with the value of what it asks about
+            let asked = expression.strip_prefix("IS_ERR(").and_then(|rest| rest.strip_suffix(')'));
+            let lacks = asked.is_some() && !condition.contains("IS_ERR(");
+            let expression = asked.unwrap_or(expression);
             let right = known(truth, expression);
-            let mut found = operands(said, "condition").into_iter().filter(|o| o.value == right);
+            let mut found = operands(said, "condition").into_iter().filter(|o| o.value == right && !lacks);
             match found.find(|operand| same_name(expression, operand.name) || !named) {
                 Some(_) => Outcome::Right,
                 None => Outcome::Unknown(format!("{condition} does not name {expression}")),

@@ -68,6 +68,31 @@ fn a_wrong_condition_is_found() {
 }
 
 #[test]
+fn an_error_number_is_told_with_the_pointer_s_value() {
+    let truth = truth("bug", "IS_ERR(r->private)", &[("r->private", "0xffffffffffffffed")]);
+    let cause = |text: &str, name: &str, value: &str, named: bool| {
+        let state = if named { State::Modules } else { State::Alone };
+        judge(&Truth { typed: named, ..truth_of(&truth) }, &condition_of(text, &[(name, value)]), state).cause
+    };
+    let error = "ffffffffffffffed (-19)";
+    assert_eq!(cause("BUG_ON(IS_ERR(r->private))", "r->private", error, true), Outcome::Right);
+    assert_eq!(cause("BUG_ON(IS_ERR(*(arg1 + 0x38)))", "*(arg1 + 0x38)", error, false), Outcome::Right);
+    for (text, name, value) in [
+        ("BUG_ON(IS_ERR(*(arg1 + 0x38)))", "*(arg1 + 0x38)", error),
+        ("BUG_ON(r->private != 0)", "r->private", error),
+        ("BUG_ON(IS_ERR(r->private))", "r->private", "ffffffffffffffee (-18)"),
+    ] {
+        assert_ne!(cause(text, name, value, true), Outcome::Right, "{text} {value}");
+    }
+}
+
+/// The same truth again.
+fn truth_of(of: &Truth) -> Truth {
+    let values: Vec<(&str, &str)> = of.values.iter().map(|(name, value)| (&**name, &**value)).collect();
+    truth(&of.class[0], of.mark.as_ref().unwrap().expression.as_ref().unwrap(), &values)
+}
+
+#[test]
 fn what_is_missing_is_unknown() {
     let cause = |said: &Value, truth: &Truth| judge(truth, said, State::Alone).cause;
     assert!(matches!(cause(&json!({"class": "bug"}), &bug()), Outcome::Unknown(_)));

@@ -107,6 +107,12 @@ const LIVED: &[(&str, Class)] = &[
     ("WARNING: bad unlock balance", Class::LockMisuse),
     ("WARNING: held lock freed", Class::LockMisuse),
     ("WARNING: lock held when returning to user space", Class::LockMisuse),
+    ("WARNING: possible irq lock inversion dependency", Class::LockMisuse),
+    ("WARNING: bad contention detected", Class::LockMisuse),
+    ("WARNING: Nested lock was not taken", Class::LockMisuse),
+    ("WARNING: suspicious RCU usage", Class::LockMisuse), // 4.14 on
+    ("INFO: trying to register non-static key", Class::LockMisuse),
+    ("[ INFO: suspicious RCU usage", Class::LockMisuse),
     ("[ INFO: possible ", Class::LockMisuse),
     ("[ INFO: inconsistent lock state", Class::LockMisuse),
     ("DEBUG_LOCKS_WARN_ON", Class::LockMisuse),
@@ -220,6 +226,11 @@ pub(crate) fn class_of(line: &str) -> Option<(Class, Fate)> {
     }
     if text.starts_with("INFO: task ") && text.contains(" blocked ") && text.contains("for more than") {
         return Some((Class::HungTask, Fate::Lived));
+    }
+    if text.starts_with("WARNING: ")
+        && (text.ends_with(" still has locks held!") || text.ends_with("-unsafe lock order detected"))
+    {
+        return Some((Class::LockMisuse, Fate::Lived));
     }
     if text.contains(": detected buffer overflow") || text.contains("detected field-spanning write") {
         return Some((Class::Overflow, Fate::Lived));

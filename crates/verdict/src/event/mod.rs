@@ -5,6 +5,7 @@
 
 mod class;
 mod forms;
+mod lockdep;
 mod oops;
 mod stall;
 
@@ -106,8 +107,13 @@ pub(crate) fn stalls(lines: &[&str]) -> Vec<(Class, usize, Option<Subject>)> {
 /// What the log of a machine that lives tells of trouble, the last of it: line number and message.
 pub(crate) fn reports(lines: &[&str]) -> Vec<(usize, String)> {
     let mut out: Vec<(usize, String)> = Vec::new();
-    for (at, line) in lines.iter().enumerate().filter(|(_, l)| class_of(l).is_some()) {
-        let line = line.trim().to_owned();
+    for (at, line, class) in lines.iter().enumerate().filter_map(|(at, l)| Some((at, l, class_of(l)?.0))) {
+        let mut line = line.trim().to_owned();
+        if class == Class::LockMisuse
+            && let Some(what) = lockdep::of(lines.get(at..).unwrap_or_default())
+        {
+            line = format!("{}: {what}", line.trim_end_matches('!'));
+        }
         if out.iter().all(|(_, known)| *known != line) {
             out.push((at, line));
         }

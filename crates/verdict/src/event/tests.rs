@@ -165,6 +165,10 @@ fn reports_that_are_told_and_never_the_cause_by_themselves() {
         "BUG: spinlock bad magic on CPU#0, cat/77",
         "WARNING: possible circular locking dependency detected",
         "[ INFO: possible circular locking dependency detected ]",
+        "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected",
+        "WARNING: possible irq lock inversion dependency detected",
+        "WARNING: leaver/49 still has locks held!",
+        "WARNING: suspicious RCU usage",
         "BUG: sleeping function called from invalid context at mm/slab.h:494",
     ] {
         assert!(find(&[line]).is_none(), "{line}");

@@ -290,6 +290,10 @@ fn test_of(insn: &Instruction, condition: ConditionCode, taken: bool, flow: &Flo
         // the sign of a difference is its order only without overflow
         Mnemonic::Sub if memory && equality => plain(result, None, zero),
         Mnemonic::Cmp | Mnemonic::Sub if !sign_only => plain(a, None, b?),
+        // so it is told of the difference itself
+        Mnemonic::Cmp if !memory && size >= 4 && matches!(b?.operand, Operand::Imm(_)) => {
+            plain(result, None, zero)
+        }
         // a sum that is less than one of its terms is one that its width does not hold: the term that is still there
         Mnemonic::Add if matches!(condition, C::b | C::ae) && !memory => {
             plain(result, None, b.filter(|b| !same && matches!(b.operand, Operand::Reg { .. })).unwrap_or(a))

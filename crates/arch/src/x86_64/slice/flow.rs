@@ -168,9 +168,10 @@ impl Flow {
                 Some(Operand::Reg { number, .. }) => number,
                 _ => continue,
             };
+            let difference = self.difference(insn, &state);
             self.step(insn, false, &mut state, factory);
-            if let Some(sym) = state.0.get(dst) {
-                self.results.insert(ip, *sym);
+            if let Some(sym) = difference.or(state.0.get(dst).copied()) {
+                self.results.insert(ip, sym);
             }
         }
     }
@@ -181,7 +182,8 @@ impl Flow {
         self.loaded.get(&ip).copied()
     }
 
-    /// What an instruction that sets flags leaves in its first operand, where that is a register.
+    /// What an instruction that sets flags leaves in its first operand, where that is a register; of `cmp` with a
+    /// constant the difference, which it drops.
     #[must_use]
     pub fn result(&self, ip: u64) -> Option<Sym> {
         self.results.get(&ip).copied()

@@ -103,6 +103,17 @@ impl Flow {
         Some(self.bin(op, a, b, size, ip))
     }
 
+    /// What `cmp` of a register with a constant makes, and drops.
+    pub(super) fn difference(&mut self, insn: &Instruction, state: &State) -> Option<Sym> {
+        match (insn.mnemonic(), operand(insn, 0)?, operand(insn, 1)?) {
+            (Mnemonic::Cmp, Operand::Reg { number, size }, Operand::Imm(by)) if size >= 4 => {
+                let (a, b) = (*state.0.get(number)?, self.make(Expr::Const(by)));
+                Some(self.bin(BinOp::Sub, a, b, size, insn.ip()))
+            }
+            _ => None,
+        }
+    }
+
     /// What an instruction leaves in its destination register, where that is followed.
     fn result_of(&mut self, insn: &Instruction, dst: usize, size: u64, state: &State) -> Option<Sym> {
         let src = operand(insn, 1);

@@ -403,3 +403,37 @@ fn a_carry_is_a_sum_below_its_term() {
     let (_, _, found) = ways(&[0x48, 0x83, 0xc7, 0x01, 0x70, 0x01, 0xc3, 0x0f, 0x0b], 0x1007);
     assert_eq!(only(&found).test, None);
 }
+
+#[test]
+fn the_sign_of_a_difference_is_told_of_the_difference() {
+    // mov $-1,%eax; lock xadd %eax,0x4(%rdi); cmp $1,%eax; js +1; ret; ud2
+    let code = [
+        0xb8, 0xff, 0xff, 0xff, 0xff, 0xf0, 0x0f, 0xc1, 0x47, 0x04, 0x83, 0xf8, 0x01, 0x78, 0x01, 0xc3, 0x0f,
+        0x0b,
+    ];
+    let (_, flow, ways) = ways(&code, 0x1010);
+    let t = only(&ways).test.unwrap();
+    assert_eq!((t.relation, t.signed, t.size, t.right.operand), (Relation::Lt, true, 4, Operand::Imm(0)));
+    assert!(t.left.after);
+    let Expr::Bin { op: BinOp::Sub, a, b, size: 4 } = flow.expr(t.left.sym.unwrap()) else { panic!("{t:?}") };
+    assert!(matches!(flow.expr(a), Expr::Load { disp: 4, size: 4, at: 0x1005, .. }));
+    assert_eq!(flow.expr(b), Expr::Const(1));
+    // with a register the sign is that of neither order nor a value that the code has: cmp %edx,%eax; js +1; ret; ud2
+    let (_, _, ways) = self::ways(&[0x39, 0xd0, 0x78, 0x01, 0xc3, 0x0f, 0x0b], 0x1005);
+    assert!(only(&ways).test.is_none());
+}
+
+#[test]
+fn a_low_part_kept_over_a_call_on_one_path_is_the_same_value() {
+    // sub $8,%rsp; test %esi,%esi; je 1; mov %edx,(%rsp); call f; mov (%rsp),%edx; 1: nop
+    let f = function(&[
+        0x48, 0x83, 0xec, 0x08, 0x85, 0xf6, 0x74, 0x0b, 0x89, 0x14, 0x24, 0xe8, 0, 0, 0, 0, 0x8b, 0x14, 0x24,
+        0x90,
+    ]);
+    let flow = Flow::of(&f);
+    let met = flow.register(0x1013, r::RDX).unwrap();
+    assert_eq!(flow.only(met), None);
+    let (low, size) = flow.only_low(met).unwrap();
+    let Expr::Cut { base, size: 4, signed: false } = flow.expr(low) else { panic!() };
+    assert_eq!((size, flow.expr(base)), (4, Expr::Entry(r::RDX)));
+}

@@ -85,6 +85,21 @@ impl Flow {
         same.then_some(*first)
     }
 
+    /// The one value that all paths bring, where some bring its low part only: that part, and its size.
+    #[must_use]
+    pub fn only_low(&self, sym: Sym) -> Option<(Sym, u64)> {
+        let Expr::Phi { at, register } = self.expr(sym) else { return None };
+        let peeled = |input: Sym| match self.expr(input) {
+            Expr::Cut { base, size, signed: false } => (base, size),
+            _ => (input, 8),
+        };
+        let inputs = self.inputs(at, register);
+        let (whole, _) = peeled(*inputs.first()?);
+        let same = whole != sym && inputs.iter().all(|input| self.alike(whole, peeled(*input).0, 0));
+        let low = inputs.iter().min_by_key(|input| peeled(**input).1).filter(|_| same)?;
+        Some((*low, peeled(*low).1)).filter(|(_, size)| *size < 8)
+    }
+
     /// True for values that are made the same way of the same ones, memory read at whatever instruction.
     fn alike(&self, a: Sym, b: Sym, depth: usize) -> bool {
         if a == b || depth > MAX_HOPS {
