@@ -11,6 +11,8 @@ pub struct Expr {
     pub kind: ExprKind,
     /// Where it stands.
     pub span: Span,
+    /// The same without the parentheses around it.
+    pub bare: Span,
     /// Levels of the tree below and with this node; bounded by the parser.
     pub depth: usize,
 }

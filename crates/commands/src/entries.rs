@@ -191,23 +191,25 @@ fn spec(
 }
 
 fn named(command: &str, scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, CommandError> {
+    known(scope, name).map_err(|e| {
+        CommandError::failed(command, format_args!("invalid structure name: {name}{}", meant(scope, &e.kind)))
+    })
+}
+
+fn known(scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, cexpr::ExprError> {
     let ask = || {
         find_tag_or_typedef(scope.types(), scope.prefer.as_ref(), name)
             .map_err(|k| k.at(cexpr::Span::default()))
     };
-    values::with_modules(scope.session, ask).map_err(|e| match e.kind {
-        ErrorKind::UnknownType { near, .. } if !near.is_empty() => {
-            let near = near.join(" or ");
-            CommandError::failed(
-                command,
-                format_args!("invalid structure name: {name} (did you mean {near}?)"),
-            )
-        }
-        _ => {
-            let hint = values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default();
-            CommandError::failed(command, format_args!("invalid structure name: {name}{hint}"))
-        }
-    })
+    values::with_modules(scope.session, ask)
+}
+
+/// Types like one that is not known, or why it may not be known.
+fn meant(scope: &SessionScope<'_>, error: &ErrorKind) -> String {
+    match error {
+        ErrorKind::UnknownType { near, .. } if !near.is_empty() => values::meant(near),
+        _ => values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default(),
+    }
 }
 
 /// An offset: STRUCT.MEMBER, or a number of bytes.
@@ -221,10 +223,8 @@ pub(crate) fn offset(
         let invalid = |why: &dyn std::fmt::Display| {
             CommandError::failed(command, format_args!("invalid {option} argument: {word}: {why}"))
         };
-        let ty = named(command, scope, name).map_err(|_| {
-            let hint = values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default();
-            invalid(&format_args!("there is no struct {name}{hint}"))
-        })?;
+        let ty = known(scope, name)
+            .map_err(|e| invalid(&format_args!("there is no struct {name}{}", meant(scope, &e.kind))))?;
         let path = MemberPath::parse(member).map_err(|e| invalid(&e))?;
         let found = path.locate(scope.types(), ty).map_err(|e| invalid(&e))?;
         return Ok(found.bit_offset / 8);

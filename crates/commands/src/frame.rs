@@ -244,12 +244,10 @@ fn variables(s: &Session, bt: &Backtrace, n: usize, args: bool, report: &mut Rep
         locals::values(s, bt, n).iter().filter(|l| !args || l.is_param).map(|l| variable(s, l, "")).collect();
     if all.is_empty() {
         let at = bt.unwound.frames.get(n).map_or(VirtAddr(0), unwind::Frame::lookup);
-        let why = match (place::of(s, at), s.module_at(at)) {
-            (Some(_), _) => "this frame has none".to_owned(),
-            (None, Some(m)) => {
-                format!("no debug file of module {} is at hand; \"mod -s {} FILE\" loads one", m.name, m.name)
-            }
-            (None, None) => "they are in the kernel's debug file (vmlinux), which was not given".to_owned(),
+        let why = match place::of(s, at) {
+            Some(_) => "this frame has none".to_owned(),
+            None => crate::source::no_debug(s, at)
+                .unwrap_or_else(|| "debug information says nothing of this address".to_owned()),
         };
         report.info(format!("frame: no variables: {why}"));
     }

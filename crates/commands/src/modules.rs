@@ -96,7 +96,7 @@ impl Command for Mod {
         if let Some(name) = loading.next() {
             let m = named(s, name)?;
             let problem = match loading.next() {
-                Some(path) => s.load_module_file(m, Path::new(path)).err().map(|e| e.to_string()),
+                Some(path) => s.load_named_module_file(m, Path::new(path)).err().map(|e| e.to_string()),
                 None => found(s, m),
             };
             if let Some(why) = problem {
@@ -125,7 +125,13 @@ impl Command for Mod {
 
 fn named<'s>(s: &'s Session, name: &str) -> Result<&'s Module, CommandError> {
     let found = s.modules().iter().find(|m| m.name == *name);
-    found.ok_or_else(|| CommandError::failed("mod", format_args!("module {name} is not loaded")))
+    found.ok_or_else(|| {
+        let near = base::near_names(name, s.modules().iter().map(|m| m.name.as_str()));
+        CommandError::failed(
+            "mod",
+            format_args!("module {name} is not loaded{}", crate::values::meant(&near)),
+        )
+    })
 }
 
 /// Loads a module's debugging data from where it is named or usually lies; why not, where it is not there.

@@ -245,15 +245,21 @@ pub(crate) fn line_of(s: &Session, at: VirtAddr) -> Result<(String, u32), Comman
 
 /// Why an address has no line.
 pub(crate) fn no_lines(s: &Session, at: VirtAddr) -> String {
-    let module = s.module_at(at);
-    match (module, s.debug_at(at)) {
-        (_, Some(file)) if file.dwarf.is_some() => {
-            format!("{at:x}: no source line is known for this address")
-        }
+    match no_debug(s, at) {
+        Some(why) => format!("{at:x}: {why}"),
+        None => format!("{at:x}: no source line is known for this address"),
+    }
+}
+
+/// Where debug information of an address would be, if it is not at hand.
+pub(crate) fn no_debug(s: &Session, at: VirtAddr) -> Option<String> {
+    match (s.module_at(at), s.debug_at(at)) {
+        (_, Some(file)) if file.dwarf.is_some() => None,
+        (_, Some(file)) if file.problem.is_some() => file.problem.clone(),
         (Some(m), _) => {
-            format!("{at:x}: no debug file of module {0} is loaded; \"mod -s {0} FILE\" loads one", m.name)
+            Some(format!("no debug file of module {0} is loaded; \"mod -s {0} FILE\" loads one", m.name))
         }
-        (None, _) => format!("{at:x}: lines are in the kernel's debug file (vmlinux), which was not given"),
+        (None, _) => Some("the kernel's debug file (vmlinux) was not given".to_owned()),
     }
 }
 

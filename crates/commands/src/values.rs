@@ -273,13 +273,69 @@ pub(crate) fn address(cx: &Cx<'_>, s: &Session, command: &str, word: &str) -> Re
     if let Some(at) = spells {
         return Ok(VirtAddr(at));
     }
+    if let Some(why) = of_no_module(s, word) {
+        return Err(CommandError::failed(command, why));
+    }
     let frame = frame(cx, s, word);
     let scope = scope(cx, s, frame.as_ref());
-    let value = eval(&scope, word).map_err(|e| wrong(command, word, &e))?;
+    let value = eval(&scope, word).map_err(|e| match s.kernel_symbols().problem {
+        Some(_) => wrong_in(s, command, word, &e),
+        None => wrong(command, word, &e),
+    })?;
     let types = s.types();
     let is_pointer = value.is_pointer(types).unwrap_or(false);
     match value.address() {
         Some(at) if !is_pointer => Ok(at),
         _ => value.to_address(types, s.mem()).map_err(|e| CommandError::failed(command, e)),
+    }
+}
+
+/// What is wrong with `MODULE:SYMBOL`, `FILE.c:SYMBOL` or `SYMBOL:CPUS` that is none.
+fn of_no_module(s: &Session, word: &str) -> Option<String> {
+    let (head, name) = colon(word)?;
+    if head.contains('.') {
+        return Some(format!("no symbol \"{name}\" of a file {head}, as far as lines are known"));
+    }
+    let modules = || s.modules().iter().map(|m| m.name.as_str());
+    if modules().any(|module| module == head) {
+        let own = s.module_symbols().iter().filter(|symbol| symbol.module == Some(head));
+        let near = base::near_names(name, own.map(|symbol| symbol.name));
+        return Some(format!("module {head} has no symbol \"{name}\"{}", meant(&near)));
+    }
+    if crate::address::symbol(s, head).is_some() {
+        return Some(format!("invalid cpu specification: {name}"));
+    }
+    Some(format!("{word}: module {head} is not loaded{}", meant(&base::near_names(head, modules()))))
+}
+
+/// ` (did you mean this or that?)`
+pub(crate) fn meant(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(" or ")) }
+}
+
+/// The words before and after the colon of `HEAD:NAME`.
+fn colon(word: &str) -> Option<(&str, &str)> {
+    let (head, name) = word.split_once(':')?;
+    let is_name = |t: &str| {
+        t.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
+    (is_name(head) && is_name(name)).then_some((head, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_of_modules_and_no_expressions() {
+        assert_eq!(colon("virtio_ring:nosuch"), Some(("virtio_ring", "nosuch")));
+        assert_eq!(colon("runqueues:x"), Some(("runqueues", "x")));
+        assert_eq!(colon("core.c:schedule"), Some(("core.c", "schedule")));
+        for other in ["a ? b : c", "runqueues:0", "virtio_ring::x", "schedule", "a+1:b", ":x", "x:"] {
+            assert_eq!(colon(other), None, "{other}");
+        }
+        assert_eq!(meant(&[]), "");
+        assert_eq!(meant(&["a".into(), "b".into()]), " (did you mean a or b?)");
     }
 }

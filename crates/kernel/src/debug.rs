@@ -191,6 +191,17 @@ impl Session {
         self.modules().iter().filter_map(|m| Some((m.name.clone(), self.module_build_id(m)?))).collect()
     }
 
+    /// As [`Self::load_module_file`], where the user named the file: one whose debug information is damaged is refused.
+    pub fn load_named_module_file(&self, m: &Module, path: &Path) -> Result<Arc<DebugFile>> {
+        let object = self.check_module_file(m, path)?;
+        let place = Placement::slid(0);
+        let elsewhere = |name: &str, id: &[u8]| self.opened().finder.as_ref()?.supplement(name, id);
+        DwarfFile::open_with(Arc::new(object), &place, &elsewhere)
+            .and_then(|dwarf| dwarf.check())
+            .map_err(|e| KernelError::Open(e.to_string()))?;
+        self.load_module_file(m, path)
+    }
+
     /// Loads a module's debug file, in place of any it has.
     pub fn load_module_file(&self, m: &Module, path: &Path) -> Result<Arc<DebugFile>> {
         let object = self.check_module_file(m, path)?;
@@ -223,6 +234,12 @@ impl Session {
 
     /// Opens a module's file and checks that it is of the build that the dump has loaded.
     fn check_module_file(&self, m: &Module, path: &Path) -> Result<ObjectFile> {
+        if path.is_dir() {
+            let path = path.display();
+            return Err(KernelError::Open(format!(
+                "{path}: is a folder; \"mod -S {path}\" looks through one"
+            )));
+        }
         let object =
             ObjectFile::open(path).map_err(|e| KernelError::Open(format!("{}: {e}", path.display())))?;
         let wrong = |what, file, dump| KernelError::WrongModule { path: path.to_owned(), what, file, dump };

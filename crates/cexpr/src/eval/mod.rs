@@ -86,7 +86,7 @@ impl<'s> Evaluator<'s> {
         if let ExprKind::Ident(_) | ExprKind::Register(_) | ExprKind::History(_) = &e.kind {
             let within = span.start <= e.span.start && e.span.end <= span.end;
             let value = within.then(|| self.operation(e).ok()).flatten()?;
-            return matches!(&value.place, Place::Absent(own) if own == why).then_some(e.span);
+            return matches!(&value.place, Place::Absent(own) if own == why).then_some(e.bare);
         }
         e.children().into_iter().find_map(|child| self.unknown(child, span, why))
     }
@@ -102,9 +102,9 @@ impl<'s> Evaluator<'s> {
                 let ty = self.types.array_of(self.char_type(), Some(with_nul.len() as u64));
                 Ok(Value::immediate(ty, with_nul))
             }
-            ExprKind::Ident(name) => self.name(name, e.span),
-            ExprKind::Register(name) => self.register(name, e.span),
-            ExprKind::History(which) => self.history(*which, e.span),
+            ExprKind::Ident(name) => self.name(name, e.bare),
+            ExprKind::Register(name) => self.register(name, e.bare),
+            ExprKind::History(which) => self.history(*which, e.bare),
             ExprKind::Unary(op, a) => self.unary(*op, a, e.span),
             ExprKind::Binary(op, a, b) => self.binary(*op, a, b, e.span),
             ExprKind::Ternary(cond, yes, no) => {
@@ -118,7 +118,7 @@ impl<'s> Evaluator<'s> {
             ExprKind::SizeofExpr(a) => {
                 let value = self.eval(a)?;
                 if let Some(crate::value::Caveat::NoType(name)) = &value.caveat {
-                    return Err(ErrorKind::NoType(name.to_string()).at(a.span));
+                    return Err(ErrorKind::NoType(name.to_string()).at(a.bare));
                 }
                 self.size(value.ty, e.span)
             }

@@ -151,7 +151,7 @@ impl<'a> Parser<'a> {
         if below >= MAX_DEPTH {
             return Err(ErrorKind::TooDeep(MAX_DEPTH).at(span));
         }
-        Ok(Expr { kind, span, depth: below + 1 })
+        Ok(Expr { kind, span, bare: span, depth: below + 1 })
     }
 
     fn expression(&mut self) -> Result<Expr, ExprError> {

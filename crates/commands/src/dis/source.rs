@@ -19,13 +19,7 @@ pub(super) fn dis_source(s: &Session, place: &Place, count: Option<u64>) -> Resu
         (None, _) => format!("{:x}", place.at.0),
     };
     let Some(line) = s.source_line(place.at).filter(|l| l.line != 0) else {
-        let module = s.module_at(place.at).map(|m| {
-            format!(": no debug file of module {} is loaded; \"mod -s {} FILE\" loads one", m.name, m.name)
-        });
-        let why = module.unwrap_or_else(|| match s.kernel_debug() {
-            Some(_) => String::new(),
-            None => ": lines are in the kernel's debug file (vmlinux), which was not given".to_owned(),
-        });
+        let why = source::no_debug(s, place.at).map(|why| format!(": {why}")).unwrap_or_default();
         return Err(CommandError::failed("dis", format_args!("{word}: not found in debuginfo data{why}")));
     };
     let mut report = Report::new("dis");

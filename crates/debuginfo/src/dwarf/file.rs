@@ -18,6 +18,14 @@ pub enum DwarfError {
     /// The file was stripped.
     #[error("{0} has no .debug_info section: it carries no debug information")]
     NoDwarf(String),
+    /// Its first unit makes no sense, and so nothing behind it does.
+    #[error("{file}: its debug information is damaged: {why}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong with the first unit.
+        why: String,
+    },
     /// A dwz file keeps a part of the information, and it was not given.
     #[error(
         "{file} needs the file {wanted} with build id {id}, which dwz made of what debug files have in common, and \
@@ -159,6 +167,15 @@ impl DwarfFile {
         let slide = if object.has_relocations() { 0 } else { place.slide() };
         Sections::check(&object, supplement.as_ref())?;
         Ok(Self { cell: OnceLock::new(), object, supplement, place: place.clone(), name, slide })
+    }
+
+    /// Reads the first unit, for a file that the user names: opening reads nothing.
+    ///
+    /// # Errors
+    /// [`DwarfError::Damaged`]
+    pub fn check(&self) -> Result<(), DwarfError> {
+        self.with(|c| c.read_unit(0).map(drop))
+            .map_err(|e| DwarfError::Damaged { file: self.name.clone(), why: e.to_string() })
     }
 
     /// The file's name, for messages.

@@ -455,3 +455,28 @@ fn damaged_bytes_do_not_hang_or_panic() {
         fuzz_dwarf(&bytes);
     }
 }
+
+#[test]
+fn a_file_whose_first_unit_is_damaged_says_so_when_it_is_checked() {
+    let mut m = Maker::new(5);
+    m.int();
+    assert!(m.file().check().is_ok());
+    // an abbreviation that none stands for; a unit longer than the section
+    for (at, bytes) in [(12, [0x7f, 0x7f].as_slice()), (0, &[0xff, 0xff, 0xff, 0x0f])] {
+        let (mut m, mut same) = (Maker::new(5), Maker::new(5));
+        m.int();
+        same.int();
+        let whole = same.bytes();
+        let mut sections = Sections::new(EndianVec::new(LittleEndian));
+        m.dwarf.write(&mut sections).unwrap();
+        let info = sections.debug_info.slice();
+        let start = whole.windows(info.len()).position(|w| w == info).unwrap();
+        let mut bad = whole.clone();
+        bad[start + at..start + at + bytes.len()].copy_from_slice(bytes);
+        let object = Arc::new(ObjectFile::from_bytes(bad.into()).unwrap());
+        let file = DwarfFile::open(object, &Placement::slid(0)).unwrap();
+        let why = file.check().unwrap_err().to_string();
+        assert!(why.contains("its debug information is damaged: "), "{why}");
+        assert_eq!(file.line(TEXT), None);
+    }
+}
