@@ -58,7 +58,7 @@ impl KernelSymbols {
             })
         };
         match told.or_else(searched) {
-            Ok(found) => Self::read(found.table),
+            Ok(found) => Self::read(found.table, found.lost),
             Err(why) => Self {
                 table: Arc::new(SymbolTable::empty()),
                 from: "nowhere".into(),
@@ -68,9 +68,16 @@ impl KernelSymbols {
     }
 
     /// What a table in the dump is worth.
-    fn read(table: SymbolTable) -> Self {
-        let problem = table.has_functions_alone().then(|| FUNCTIONS_ALONE.to_owned());
-        Self { table: Arc::new(table), from: "kallsyms in the dump".into(), problem }
+    fn read(table: SymbolTable, lost: usize) -> Self {
+        let damage = (lost > 0).then(|| {
+            format!("kallsyms in the dump is damaged: {lost} symbols have lost their name or their address")
+        });
+        let problem = table.has_functions_alone().then(|| FUNCTIONS_ALONE.to_owned()).or(damage);
+        let from = match lost {
+            0 => "kallsyms in the dump".into(),
+            _ => format!("kallsyms in the dump, damaged: {lost} symbols lost"),
+        };
+        Self { table: Arc::new(table), from, problem }
     }
 }
 
@@ -330,7 +337,7 @@ mod tests {
             for (n, kind) in kinds.iter().enumerate() {
                 builder.push(b"name", 0xffff_ffff_8100_0000 + n as u64 * 16, 0, *kind);
             }
-            KernelSymbols::read(builder.build()).problem
+            KernelSymbols::read(builder.build(), 0).problem
         };
         assert_eq!(table(b"TtDt"), None);
         assert_eq!(table(b"Tb"), None);

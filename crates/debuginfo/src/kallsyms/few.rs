@@ -1,6 +1,6 @@
 //! A few symbols out of kallsyms, for those who need no more: a table of all costs many times as much.
 
-use super::names::{self, NameBlock, Tokens};
+use super::names::{NameBlock, Tokens};
 use super::values::Values;
 use super::{Addresses, KallsymsError};
 use base::{VirtAddr, VirtRead};
@@ -22,11 +22,9 @@ pub fn few(
     // what a name can begin with
     let starts = tokens.starts(wanted);
     let mut found: Vec<Option<(u8, u64)>> = vec![None; wanted.len()];
-    let mut rest = block.bytes();
     let mut name = Vec::new();
-    for index in 0..count as usize {
-        let (packed, after) = names::split(rest).ok_or(KallsymsError::NamesEnd { index })?;
-        rest = after;
+    for (index, packed) in block.each().take(count as usize).enumerate() {
+        let packed = packed.ok_or(KallsymsError::NamesEnd { index })?;
         if !packed.first().and_then(|first| starts.get(usize::from(*first))).is_some_and(|can| *can) {
             continue;
         }

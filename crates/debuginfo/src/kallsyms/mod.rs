@@ -16,13 +16,15 @@
 //! | | count, names, markers, tokens, token index, addresses or offsets, (base,) sequence, from 6.5 (404bad70fcf7) |
 //!
 //! Invariant: nothing is guessed into the result. Markers must agree with the names, names must be
-//! names, addresses must ascend and `_text` must be a kernel address, or there is an error.
+//! names, addresses must ascend and `_text` must be a kernel address; what does not is lost (see [`repair`]), and where
+//! that is much there is an error.
 
 mod error;
 mod few;
 mod layout;
 mod module;
 mod names;
+mod repair;
 mod scan;
 #[cfg(test)]
 mod testgen;
@@ -51,6 +53,8 @@ pub struct Kallsyms {
     pub table: SymbolTable,
     /// Where the arrays are, and of which form.
     pub layout: Layout,
+    /// How many symbols' names or addresses are lost: the table is damaged, or not whole in the dump.
+    pub lost: usize,
 }
 
 impl Kallsyms {
@@ -58,22 +62,30 @@ impl Kallsyms {
     /// table.
     ///
     /// # Errors
-    /// When an array is not in the dump, or they do not agree with one another.
+    /// When most of an array is not in the dump, or they do not agree with one another.
     pub fn read(mem: &dyn VirtRead, at: &Addresses) -> Result<Self, KallsymsError> {
         let count = mem.u32(at.num_syms).map_err(|f| KallsymsError::fault("kallsyms_num_syms", f))?;
-        let names = NameBlock::read(mem, at.names, count)?;
-        Self::with_names(mem, at, count, &names)
+        let whole = NameBlock::read(mem, at.names, count)
+            .and_then(|names| Self::with_names(mem, at, count, &names, Values::read(mem, at, count)?));
+        whole.or_else(|error| Self::repaired(mem, at, count).map_err(|_| error))
     }
 
-    /// The same once the names were read.
+    /// What is left of a damaged one.
+    fn repaired(mem: &dyn VirtRead, at: &Addresses, count: u32) -> Result<Self, KallsymsError> {
+        let names = NameBlock::read(mem, at.names, count).or_else(|_| NameBlock::repaired(mem, at, count))?;
+        let values = Values::read(mem, at, count).or_else(|_| Values::repaired(mem, at, count))?;
+        Self::with_names(mem, at, count, &names, values)
+    }
+
+    /// The same once names and addresses were read.
     fn with_names(
         mem: &dyn VirtRead,
         at: &Addresses,
         count: u32,
         names: &NameBlock,
+        values: Values,
     ) -> Result<Self, KallsymsError> {
         let tokens = Tokens::read(mem, at.token_table, at.token_index)?;
-        let values = Values::read(mem, at, count)?;
         let layout = Layout {
             count,
             names: at.names,
@@ -84,23 +96,41 @@ impl Kallsyms {
             values: at.values(),
             form: values.form,
         };
-        let table = assemble(names, &tokens, &values, at.names)?;
-        Ok(Self { table, layout })
+        let (table, lost) = assemble(names, &tokens, &values, at.names)?;
+        Ok(Self { table, layout, lost })
     }
 }
 
-/// Names and addresses into a table, checked for sense.
+/// Names and addresses into a table, checked for sense; and how many of them are lost.
 fn assemble(
     names: &NameBlock,
     tokens: &Tokens,
     addrs: &Values,
     inside: VirtAddr,
-) -> Result<SymbolTable, KallsymsError> {
-    let mut builder = SymbolTableBuilder::with_capacity(addrs.len(), names.bytes().len().saturating_mul(3));
-    let mut rest = names.bytes();
-    for (index, addr) in addrs.iter().enumerate() {
-        let (packed, after) = names::split(rest).ok_or(KallsymsError::NamesEnd { index })?;
-        rest = after;
+) -> Result<(SymbolTable, usize), KallsymsError> {
+    let mut builder = SymbolTableBuilder::with_capacity(addrs.len(), names.len().saturating_mul(3));
+    let mut lost = 0;
+    // the last symbol's address and letter, and whether what follows is lost already
+    let mut last: Option<(u64, u8, bool)> = None;
+    for (index, (addr, packed)) in addrs.iter().zip(names.each()).enumerate() {
+        if !addrs.is_good(index) {
+            lost += 1;
+            if let Some((before, kind, false)) = last {
+                builder.push(repair::LOST_ADDRESSES, before.saturating_add(1), 0, kind);
+                last = Some((before, kind, true));
+            }
+            continue;
+        }
+        let Some(packed) = packed else {
+            if !names.is_repaired() {
+                return Err(KallsymsError::NamesEnd { index });
+            }
+            lost += 1;
+            let kind = last.map_or(b't', |(_, kind, _)| kind);
+            builder.push(repair::LOST_NAME, addr, 0, kind);
+            last = Some((addr, kind, false));
+            continue;
+        };
         let arena = builder.arena();
         let start = arena.len();
         tokens.expand(packed, arena);
@@ -111,14 +141,21 @@ fn assemble(
             continue;
         }
         if !names::is_kind(kind) || !names::is_name(name) {
+            if names.is_repaired() {
+                arena.truncate(start);
+                lost += 1;
+                builder.push(repair::LOST_NAME, addr, 0, last.map_or(b't', |(_, kind, _)| kind));
+                continue;
+            }
             return Err(KallsymsError::NoName {
                 index,
                 bytes: arena.get(start..).unwrap_or_default().to_vec(),
             });
         }
         builder.push_from(start + 1, addr, 0, kind);
+        last = Some((addr, kind, false));
     }
-    check_and_bound(builder, inside)
+    Ok((check_and_bound(builder, inside)?, lost))
 }
 
 /// The image's landmarks must be there and be kernel addresses, and the image that they bound must

@@ -1,6 +1,7 @@
 //! The packed names and the tokens that they are made of.
 
-use super::{KallsymsError, MAX_SYMBOLS, read_up_to};
+use super::repair::{self, BLOCK};
+use super::{Addresses, KallsymsError, MAX_SYMBOLS, read_up_to};
 use base::{Bytes, VirtAddr, VirtRead};
 
 /// No token is longer: a name has at most 511 letters (KSYM_NAME_LEN).
@@ -93,6 +94,8 @@ pub(super) fn split(names: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The packed names of all symbols.
 pub(super) struct NameBlock {
     bytes: Vec<u8>,
+    /// Of damaged names where every 256th begins, `None` where those up to the next are lost; else nothing.
+    starts: Vec<Option<usize>>,
     /// Where the markers are: behind the names.
     pub(super) markers: VirtAddr,
     /// 4, 8, or 0 where it cannot be told.
@@ -120,11 +123,36 @@ impl NameBlock {
         }
         let (markers, marker_width) = find_markers(mem, at.add(walked.pos as u64), &walked.marks)?;
         bytes.truncate(walked.pos);
-        Ok(Self { bytes, markers, marker_width })
+        Ok(Self { bytes, starts: Vec::new(), markers, marker_width })
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// What is left of damaged names.
+    pub(super) fn repaired(mem: &dyn VirtRead, at: &Addresses, count: u32) -> Result<Self, KallsymsError> {
+        let found = repair::blocks(mem, at, count)?;
+        let (markers, marker_width) = (found.markers, found.width);
+        Ok(Self { bytes: found.bytes, starts: found.starts, markers, marker_width })
+    }
+
+    /// True where names may be lost.
+    pub(super) const fn is_repaired(&self) -> bool {
+        !self.starts.is_empty()
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The packed names one after the other; `None` for one that is lost, and where they end.
+    pub(super) fn each(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        let mut rest = Some(self.bytes.as_slice());
+        (0..).map(move |index: usize| {
+            if index.is_multiple_of(BLOCK) && self.is_repaired() {
+                rest = self.starts.get(index / BLOCK).copied().flatten().and_then(|at| self.bytes.get(at..));
+            }
+            let (packed, after) = split(rest?)?;
+            rest = Some(after);
+            Some(packed)
+        })
     }
 }
 

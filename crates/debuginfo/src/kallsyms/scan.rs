@@ -8,6 +8,7 @@
 
 use super::layout::{AddressArray, Addresses};
 use super::names::{self, NameBlock, Tokens};
+use super::values::Values;
 use super::{Kallsyms, KallsymsError, MAX_SYMBOLS, read_up_to};
 use base::{Bytes, FaultKind, PAGE_SIZE, VirtAddr, VirtRead};
 use memchr::memmem::Finder;
@@ -267,8 +268,8 @@ fn whole(
 ) -> Result<Kallsyms, KallsymsError> {
     let names = num_syms.add(count.to_names as u64);
     let count = count.value;
-    let block = NameBlock::read(mem, names, count)?;
-    let mut furthest = None;
+    let block = NameBlock::read(mem, names, count);
+    let (mut furthest, mut tried) = (None, Vec::new());
     for array in arrays(at.index.add(512), num_syms, count) {
         let addresses = Addresses { num_syms, names, token_table: at.table, token_index: at.index, array };
         if let AddressArray::Offsets { base: Some(base), .. } = array
@@ -276,12 +277,21 @@ fn whole(
         {
             continue;
         }
-        match Kallsyms::with_names(mem, &addresses, count, &block) {
+        tried.push(addresses);
+        let read = match &block {
+            Ok(block) => Values::read(mem, &addresses, count)
+                .and_then(|values| Kallsyms::with_names(mem, &addresses, count, block, values)),
+            Err(_) => Kallsyms::repaired(mem, &addresses, count),
+        };
+        match read {
             Ok(kallsyms) => return Ok(kallsyms),
             Err(e) => furthest = Some(e),
         }
     }
-    Err(furthest.unwrap_or(KallsymsError::Values { at: num_syms, index: 0 }))
+    block?;
+    // the names are good: some of the addresses may not be
+    let repaired = tried.iter().find_map(|at| Kallsyms::repaired(mem, at, count).ok());
+    repaired.ok_or_else(|| furthest.unwrap_or(KallsymsError::Values { at: num_syms, index: 0 }))
 }
 
 /// Where the addresses may be: before the count (until 6.4), or from `behind` on; the forms that are

@@ -89,8 +89,14 @@ fn addresses_have_names_up_to_the_end_of_the_image() {
 
 #[test]
 fn a_wrong_address_is_an_error_and_never_wrong_symbols() {
-    let made = make(&SPECS[4].1, 700);
-    let right = Addresses::from_lookup(lookup(&made)).unwrap();
+    for symbols in [700, 3000] {
+        check_wrong_addresses(&make(&SPECS[4].1, symbols));
+    }
+}
+
+#[track_caller]
+fn check_wrong_addresses(made: &Made) {
+    let right = Addresses::from_lookup(lookup(made)).unwrap();
     let off = |at: VirtAddr| at.add(8);
     let AddressArray::Offsets { offsets, base } = right.array else { panic!("not offsets") };
     let wrong = [
@@ -120,7 +126,12 @@ fn damage_is_an_error() {
         assert!(find(&image, VirtAddr(TEXT), end(&made)).is_err(), "{name}");
     }
     let mut image = Image { at: TEXT, bytes: made.image.bytes.clone() };
-    image.bytes[place("kallsyms_offsets") + 400 + 3] ^= 0x40;
+    // one that is wrong is lost; a third is too much
+    for n in 0..240 {
+        let value: u32 = 0x7000_0000 - n;
+        image.bytes[place("kallsyms_offsets") + 400 + n as usize * 4..][..4]
+            .copy_from_slice(&value.to_le_bytes());
+    }
     let error = Kallsyms::read(&image, &at).unwrap_err().to_string();
     assert!(error.contains("do not ascend"), "{error}");
 }
@@ -218,5 +229,78 @@ fn any_bytes_end() {
             fuzz_scan(&bytes);
         }
         assert!(!made.symbols.is_empty(), "{what}");
+    }
+}
+
+/// What was damaged is lost, and all else is as it was; `at` is where, of the label's array.
+#[track_caller]
+fn check_damage(what: &str, made: &mut Made, label: &str, at: u64, bytes: &[u8], may_lose: usize) {
+    let start = lookup(made)(label).unwrap().0 - TEXT + at;
+    let place = start as usize..start as usize + bytes.len();
+    let before = made.image.bytes[place.clone()].to_vec();
+    made.image.bytes[place.clone()].copy_from_slice(bytes);
+    let known = Addresses::from_lookup(lookup(made)).unwrap();
+    let read = Kallsyms::read(&made.image, &known).unwrap_or_else(|e| panic!("{what}, {label}: {e}"));
+    let found =
+        find(&made.image, VirtAddr(TEXT), end(made)).unwrap_or_else(|e| panic!("{what}, {label}: {e}"));
+    for got in [read, found] {
+        assert!((1..=may_lose).contains(&got.lost), "{what}, {label}: {} lost", got.lost);
+        let mut same = 0;
+        for symbol in got.table.iter().filter(|s| !s.name.starts_with("lost_symbol")) {
+            let of_name =
+                |(addr, _, name): &&(u64, u8, String)| *name == symbol.name && *addr == symbol.addr.0;
+            assert!(made.symbols.iter().any(|s| of_name(&s)), "{what}, {label}: {symbol:?}");
+            same += 1;
+        }
+        assert_eq!(same, made.symbols.len() - got.lost, "{what}, {label}");
+        assert!(got.table.iter().any(|s| s.name.starts_with("lost_symbol")), "{what}, {label}");
+    }
+    made.image.bytes[place].copy_from_slice(&before);
+}
+
+#[test]
+fn a_damaged_table_loses_what_was_damaged() {
+    for (what, spec) in SPECS {
+        let mut made = make(spec, 3000);
+        let wide = spec.form == Form::Absolute;
+        check_damage(what, &mut made, "kallsyms_names", 12_000, &[0; 40], 256);
+        check_damage(what, &mut made, "kallsyms_names", 12_000, &[0xff; 64], 512);
+        let values = if wide { "kallsyms_addresses" } else { "kallsyms_offsets" };
+        let width = if wide { 8 } else { 4 };
+        check_damage(what, &mut made, values, 1000 * width, &[0; 8], 2);
+        check_damage(what, &mut made, values, 1000 * width, &[0xff; 8], 2);
+        check_damage(what, &mut made, values, 400 * width, &vec![0; 200 * width as usize], 200);
+        // a marker alone loses nothing
+        let marker = lookup(&made)("kallsyms_markers").unwrap().0 - TEXT + 16;
+        made.image.bytes[marker as usize] ^= 0x10;
+        let known = Addresses::from_lookup(lookup(&made)).unwrap();
+        assert_eq!(Kallsyms::read(&made.image, &known).unwrap().lost, 0, "{what}");
+    }
+}
+
+#[test]
+fn an_address_that_is_lost_is_not_told_as_the_symbol_before() {
+    let (_, spec) = SPECS.iter().find(|(name, _)| *name == "6.16").unwrap();
+    let mut made = make(spec, 3000);
+    let offsets = lookup(&made)("kallsyms_offsets").unwrap().0 - TEXT + 1000 * 4;
+    made.image.bytes[offsets as usize..][..4].fill(0);
+    let known = Addresses::from_lookup(lookup(&made)).unwrap();
+    let table = Kallsyms::read(&made.image, &known).unwrap().table;
+    let (before, lost) = (&made.symbols[999], &made.symbols[1000]);
+    let at = |addr: u64| table.at(VirtAddr(addr)).map(|(found, _)| found.name.to_owned());
+    assert_eq!(at(before.0).as_deref(), Some(&*before.2));
+    assert_eq!(at(lost.0).as_deref(), Some("lost_symbols"));
+}
+
+#[test]
+fn too_much_damage_is_no_table() {
+    for (what, spec) in SPECS {
+        let mut made = make(spec, 3000);
+        let names = lookup(&made)("kallsyms_names").unwrap().0 - TEXT;
+        let markers = lookup(&made)("kallsyms_markers").unwrap().0 - TEXT;
+        let middle = (names + markers) as usize / 2;
+        made.image.bytes[middle..markers as usize].fill(0);
+        let known = Addresses::from_lookup(lookup(&made)).unwrap();
+        assert!(Kallsyms::read(&made.image, &known).is_err(), "{what}");
     }
 }

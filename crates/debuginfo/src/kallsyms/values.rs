@@ -1,6 +1,7 @@
 //! The addresses, in whichever form.
 
 use super::layout::AddressArray;
+use super::repair::{filled, mostly_ascending, patched};
 use super::{AddressForm, Addresses, KallsymsError};
 use base::{VirtAddr, VirtRead};
 
@@ -9,6 +10,8 @@ pub(super) struct Values {
     raw: Vec<u8>,
     at: VirtAddr,
     pub(super) form: AddressForm,
+    /// Of damaged addresses which are good; else nothing.
+    good: Vec<bool>,
 }
 
 impl Values {
@@ -36,7 +39,7 @@ impl Values {
 
     /// In the first of `forms` in which they ascend.
     fn ascending(raw: Vec<u8>, at: VirtAddr, forms: &[AddressForm]) -> Result<Self, KallsymsError> {
-        let mut values = Self { raw, at, form: AddressForm::Absolute };
+        let mut values = Self { raw, at, form: AddressForm::Absolute, good: Vec::new() };
         let mut furthest = 0;
         for &form in forms {
             values.form = form;
@@ -47,6 +50,42 @@ impl Values {
             furthest = furthest.max(rise);
         }
         Err(KallsymsError::Values { at, index: furthest })
+    }
+
+    /// What is left of damaged addresses: those that ascend, in the form in which most do.
+    pub(super) fn repaired(mem: &dyn VirtRead, at: &Addresses, count: u32) -> Result<Self, KallsymsError> {
+        let (start, base) = match at.array {
+            AddressArray::Absolute(array) => (array, None),
+            AddressArray::Offsets { offsets, base } => {
+                let read = base.map(|b| mem.u64(b)).transpose();
+                (offsets, Some(read.map_err(|f| KallsymsError::fault("kallsyms_relative_base", f))?))
+            }
+        };
+        let forms: &[AddressForm] = match base {
+            None => &[AddressForm::Absolute],
+            Some(Some(base)) => &[AddressForm::Relative { base }, AddressForm::RelativePercpu { base }],
+            Some(None) => &[AddressForm::SelfRelative],
+        };
+        let width = if base.is_none() { 8 } else { 4 };
+        let raw = patched(mem, start, count as usize * width);
+        let run = filled(&raw, width);
+        let mut values = Self { raw, at: start, form: AddressForm::Absolute, good: Vec::new() };
+        let mut best: Option<(usize, AddressForm, Vec<bool>)> = None;
+        for &form in forms {
+            values.form = form;
+            let Some(good) = mostly_ascending(&values.iter().collect::<Vec<u64>>(), &run) else { continue };
+            let number = good.iter().filter(|good| **good).count();
+            if best.as_ref().is_none_or(|(most, ..)| number > *most) {
+                best = Some((number, form, good));
+            }
+        }
+        let (_, form, good) = best.ok_or(KallsymsError::Values { at: start, index: 0 })?;
+        Ok(Self { form, good, ..values })
+    }
+
+    /// True where the address with that number is not lost.
+    pub(super) fn is_good(&self, index: usize) -> bool {
+        self.good.get(index).copied().unwrap_or(true)
     }
 
     const fn width(&self) -> usize {
