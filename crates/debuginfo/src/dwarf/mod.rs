@@ -20,7 +20,7 @@ mod search;
 mod source;
 mod supplement;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod types;
 mod units;
 mod variables;

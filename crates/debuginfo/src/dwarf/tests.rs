@@ -13,7 +13,7 @@ use std::sync::Arc;
 const TEXT: u64 = 0xffff_ffff_8100_0000;
 
 /// An ELF64 file of type `kind` (2: linked) with these sections.
-pub(super) fn elf(kind: u16, sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn elf(kind: u16, sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut names = vec![0_u8];
     let mut body = vec![0_u8; 64];
     let mut headers = vec![0_u8; 64];

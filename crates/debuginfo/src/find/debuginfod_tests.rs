@@ -259,3 +259,39 @@ fn the_finder_asks_servers_last() {
     assert!(finder.vmlinux(None).found.is_none(), "without a build id nothing can be asked for");
     assert_eq!(server.asked().len(), 1);
 }
+
+#[test]
+fn what_dwz_took_out_comes_from_a_server_by_its_build_id() {
+    use crate::dwarf::{DwarfError, DwarfFile};
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("vmlinux");
+    let link = [b"../../.dwz/common\0".as_slice(), ID].concat();
+    let sections = [(".debug_info", vec![0; 16]), (".gnu_debugaltlink", link)];
+    std::fs::write(&file, crate::dwarf::tests::elf(2, &sections)).unwrap();
+    let open = |finder: &Finder| {
+        let object = Arc::new(ObjectFile::open(&file).unwrap());
+        DwarfFile::open_with(object, &crate::elf::Placement::slid(0), &|name, id| finder.supplement(name, id))
+    };
+    let with = |server: &Server, cache: &str| {
+        let client = Arc::new(server.client(&root.path().join(cache)));
+        Finder::under(&root.path().join("system"), "6.1").with_servers(Some(client))
+    };
+
+    let server = Server::new(vec![good(&object(ID, true))]);
+    assert!(open(&with(&server, "cache")).is_ok());
+    // the next session has it
+    assert!(open(&with(&server, "cache")).is_ok());
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].starts_with("GET /buildid/abcdef/debuginfo "), "{asked:?}");
+
+    // a server that has it not, and one that sends another build
+    for answer in [missing(), good(&object(b"OTHER", true))] {
+        let server = Server::new(vec![answer]);
+        let cache = format!("cache{}", server.url.rsplit(':').next().unwrap());
+        let error = open(&with(&server, &cache)).unwrap_err();
+        assert!(matches!(&error, DwarfError::NoSupplement { .. }), "{error}");
+        assert!(error.to_string().contains("abcdef"), "{error}");
+        assert!(!server.asked().is_empty());
+    }
+}
