@@ -323,10 +323,17 @@ fn operands(rows: &[OperandRow], evidence: bool) -> Vec<Record> {
         .map(|row| {
             let mut line = indent().text("  ").field("name", row.name.clone()).left(width).text(" = ");
             line = match &row.value {
+                Some(v) if row.detail.is_empty() => line.field("value", v.clone()),
                 Some(v) => line.field("value", v.clone()).left(values),
                 None => line.field("value", Cell::absent("gone", "no register or memory still holds it")),
             };
-            let mut r = Record::of(line.text("   ").field("where", row.detail.clone()));
+            let mut r = match row.detail.as_str() {
+                "" => Record::of(line),
+                _ => Record::of(line.text("   ").field("where", row.detail.clone())),
+            };
+            if row.detail.is_empty() {
+                r.hidden("where", "");
+            }
             proof(&mut r, row.how.word(), &row.commands, evidence);
             r
         })

@@ -34,7 +34,8 @@ pub(crate) fn of_fault(
     // has left out displacements (5.10): the registers tell
     let found = of(address).or_else(|| of(None).filter(|_| class == Class::GeneralProtection));
     let Some((m, writes, at)) = found else {
-        if let Some(told) = without_memory(namer, ip, class, error_code) {
+        if let Some(told) = without_memory(namer, ip, class, error_code).or_else(|| unknown(namer, ip, class))
+        {
             return Ok(told);
         }
         return Err(match code.function.text(ip) {
@@ -188,6 +189,21 @@ fn index_row(namer: &Namer<'_>, ip: u64, m: &Mem) -> Option<OperandRow> {
         how: named.how,
         commands: vec!["bt".into()],
     })
+}
+
+/// An instruction that the processor does not know, or that is there to be none.
+fn unknown(namer: &Namer<'_>, ip: u64, class: Class) -> Option<Access> {
+    let line = namer.code.function.text(ip).filter(|_| class == Class::InvalidOpcode)?;
+    let text = match line.split(' ').next()? {
+        name @ ("ud2" | "ud1" | "ud0") => {
+            format!(
+                "{name}, which is there to stop the code, and no assertion of the kernel's is known there"
+            )
+        }
+        _ => format!("the processor did not take {line}"),
+    };
+    let code = vec![format!("{} {line}", namer.code.offset(ip))];
+    Some(Access { text, how: How::Decoded, operands: Vec::new(), code, at: None })
 }
 
 /// An instruction that was refused without an access: a segment that does not exist, a bit that must not be set.
@@ -380,6 +396,7 @@ fn arguments(namer: &Namer<'_>, told: &[OperandRow]) -> Vec<OperandRow> {
             continue;
         }
         let name = format!("{}'s {} argument", namer.code.name, crate::names::ordinal(n));
+        let passed = named.as_ref().map(|x| &x.text);
         let detail = match &named {
             Some(x) if !constant => format!("{} passes {}", outer.code.name, x.text),
             _ => format!("passed by {}", outer.code.name),
@@ -389,7 +406,10 @@ fn arguments(namer: &Namer<'_>, told: &[OperandRow]) -> Vec<OperandRow> {
         let detail = about.map_or(detail.clone(), |about| format!("{detail}, {about}"));
         rows.push(OperandRow {
             name,
-            value: held.as_ref().map(|h| shown(namer.types(), named.as_ref().and_then(|x| x.ty), h.value, 8)),
+            value: held
+                .as_ref()
+                .map(|h| shown(namer.types(), named.as_ref().and_then(|x| x.ty), h.value, 8))
+                .or_else(|| told.iter().find(|row| Some(&row.name) == passed)?.value.clone()),
             detail,
             how: named.map_or(How::Decoded, |x| x.how),
             commands: vec!["bt".into(), format!("dis -x {}", outer.code.symbol)],

@@ -234,8 +234,13 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         }
         place.offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
         place.address = frame.pc.0;
+        // of a warning that calls, debug information may name an inline function of a header
+        let here = |function: &str, offset: u64| {
+            v.class == Class::Warning && function == place.function && offset == place.offset
+        };
         if let Some(said) = event.map(|e| &e.oops.said)
-            && place.file.is_none()
+            && (place.file.is_none()
+                || (said.file.is_some() && said.function.as_ref().is_some_and(|(f, o, _)| here(f, *o))))
             && !matches!(v.class, Class::Panic | Class::StackProtector)
         {
             place.file.clone_from(&said.file);

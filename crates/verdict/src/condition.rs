@@ -6,7 +6,7 @@ use crate::bits;
 use crate::idiom;
 use crate::model::{Condition, How, Object, OperandRow};
 use crate::names::{Namer, shown};
-use crate::operand::{Side, constant_text, side};
+use crate::operand::{Side, constant_text, side, unlike};
 pub(crate) use crate::operand::{operand_address, read, register_name};
 use crate::terms::wrapped;
 use arch::slice::{Branch, Expr, Operand, Part, Relation, Test, Way, cut};
@@ -239,6 +239,7 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     let types = namer.types();
     let mut left = side(namer, way, test.left, test.size);
     let mut right = side(namer, way, test.right, test.size);
+    unlike(namer, way, &test, &mut left, &mut right);
     let mut relation = test.relation;
     let mask = test.mask.map(|m| side(namer, way, m, test.size));
     let bit = test.bit.map(|b| side(namer, way, b, test.size));

@@ -49,10 +49,26 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
         t if t.is_kernel() => "kernel thread",
         _ => "process context",
     };
-    let origin = origin::words(&origin::layers(&names, &handler), base);
+    let layers = origin::layers(&names, &handler);
     let cpu = event.and_then(|e| e.oops.cpu).filter(|_| task.active).unwrap_or(task.cpu);
-    let text = format!("{}[{}], CPU {cpu}, {origin}", task.comm, task.pid);
+    let mut text = format!("{}[{}], CPU {cpu}", task.comm, task.pid);
+    // of a stack that was not followed to its end, nobody knows what came upon the process
+    if !layers.is_empty() || !task.active || from_end(scene, &names) {
+        text = format!("{text}, {}", origin::words(&layers, base));
+    }
     Statement::new(How::Memory, text, &[format!("bt {}", task.pid), "ps".into()])
+}
+
+/// True where the frames, or those of the log's report where there are none, lead from where the process came in.
+fn from_end(scene: &Scene<'_>, names: &[String]) -> bool {
+    use kernel::backtrace::Start;
+    use unwind::StopReason;
+    match scene.bt.as_ref().filter(|bt| !bt.unwound.frames.is_empty()) {
+        // its innermost frames may be what earlier calls left behind
+        Some(bt) if bt.start == Start::Stack => false,
+        Some(bt) => matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack),
+        None => !names.is_empty(),
+    }
 }
 
 /// Of a living system: its load, what its CPUs ran.

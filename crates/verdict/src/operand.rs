@@ -48,6 +48,33 @@ pub(crate) fn side(namer: &Namer<'_>, way: &Branch, part: Part, size: u64) -> Si
     }
 }
 
+/// Two operands by one name: debug information has that of an earlier or later value for one of them, so that one is told
+/// by the data flow alone, or by its register.
+pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: &mut Side, right: &mut Side) {
+    if left.constant || right.constant || left.text != right.text || test.left.sym == test.right.sym {
+        return;
+    }
+    let shared = left.text.clone();
+    let by_flow = |part: &Part| {
+        let named = part.sym.and_then(|sym| namer.by_flow(way.compare, sym))?;
+        (named.text != shared).then_some(named.text)
+    };
+    let by_register = |part: &Part| match part.operand {
+        Operand::Reg { number, size } => Some(format!("%{}", register_name(number, size))),
+        _ => None,
+    };
+    let all = [by_flow(&test.left), by_flow(&test.right), by_register(&test.left), by_register(&test.right)];
+    let found =
+        all.into_iter().zip([true, false, true, false]).find_map(|(text, of_left)| Some((text?, of_left)));
+    if let Some((text, of_left)) = found {
+        let side = if of_left { left } else { right };
+        if let Some(row) = &mut side.row {
+            row.name.clone_from(&text);
+        }
+        side.text = text;
+    }
+}
+
 fn register_side(
     namer: &Namer<'_>,
     way: &Branch,
@@ -230,6 +257,8 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let text = named.map_or_else(|| operand_text.clone(), |x| x.text.clone());
     let text = atomic::operand(namer, way, part, &text, size).unwrap_or(text);
     let ty = named.and_then(|x| x.ty);
+    // the flag in it that says whether the scheduler is to run is no part of what the function returns
+    let value = if text == "preempt_count()" { value.map(|v| v & 0x7fff_ffff) } else { value };
     let value = match (member.as_ref().and_then(|x| x.bits), value) {
         (Some((first, width)), Some(v)) if first < 64 => {
             Some((v >> first) & (u64::MAX >> (64 - width.clamp(1, 64))))

@@ -100,6 +100,16 @@ pub(crate) fn layers(names: &[String], handler: &dyn Fn(usize) -> Option<String>
     out
 }
 
+/// True for entry code of interrupts, of every device and kind.
+pub(crate) fn is_interrupt(name: &str) -> bool {
+    hardware(name).is_some()
+        || name.starts_with("asm_sysvec_")
+        || name.ends_with("_interrupt")
+        || ["irq_entries", "nmi", "callback_vector", "hypervisor_callback", "posted_intr"]
+            .iter()
+            .any(|part| name.contains(part))
+}
+
 /// Functions that end an interrupt, and handle softirqs then.
 const EXITS: &[&str] = &["irq_exit", "irq_exit_rcu", "__irq_exit_rcu"];
 const AT_END: &str = "at the end of a ";

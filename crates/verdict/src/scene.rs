@@ -1,7 +1,7 @@
 //! Whom the verdict is of: the task, its frames, and the frame to blame.
 
 use crate::event::{Class, Event, Subject};
-use crate::machinery;
+use crate::{machinery, origin};
 use kernel::Session;
 use kernel::backtrace::Backtrace;
 use kernel::task::Task;
@@ -20,7 +20,13 @@ impl<'s> Scene<'s> {
             .and_then(|e| stalled(s, e).or_else(|| named(s, e)))
             // never one that merely ran: what is said of it would be said of the wrong task
             .or_else(|| kernel::panic::known_panic_task(s));
-        Self::of_task(s, task)
+        let mut scene = Self::of_task(s, task);
+        // what a watchdog found running did not sleep: where the dump no longer has it run, its frames are of before
+        let ran = event.is_some_and(|e| matches!(e.class, Class::SoftLockup | Class::HardLockup));
+        if ran && task.is_some_and(|t| !t.active) {
+            scene.bt = None;
+        }
+        scene
     }
 
     /// The scene of a task.
@@ -82,13 +88,18 @@ pub(crate) fn of_subject<'s>(s: &'s Session, subject: &Subject) -> Option<&'s Ta
 }
 
 /// The frame that a CPU ran when the last interrupt came (the watchdog's, or the one that stopped it): the first
-/// behind registers that entry code saved. The innermost where nothing interrupted it.
-pub(crate) fn interrupted(frames: &[Frame]) -> Option<usize> {
+/// behind registers that entry code saved. The innermost where nothing interrupted it: what a process called or caused
+/// itself is no interruption. `None` where it was in user mode.
+pub(crate) fn interrupted(names: &[String], frames: &[Frame]) -> Option<usize> {
     match frames.iter().position(|f| f.saved.is_some()) {
-        Some(n) => {
-            let saved = frames.get(n)?.saved.as_ref()?;
-            (!saved.user && n + 1 < frames.len()).then_some(n + 1)
-        }
+        Some(n) => match frames.get(n)?.saved.as_ref()?.user {
+            false => (n + 1 < frames.len()).then_some(n + 1),
+            // only registers say where it is: a call found on the stack may have returned
+            true => names
+                .get(n)
+                .filter(|name| n > 0 && !name.is_empty() && !origin::is_interrupt(name))
+                .and_then(|_| frames.first().filter(|first| !first.is_call).map(|_| 0)),
+        },
         None => (!frames.is_empty()).then_some(0),
     }
 }
@@ -101,7 +112,7 @@ pub(crate) fn standing(names: &[String], frames: &[Frame]) -> Option<usize> {
     let stops = |name: &String| machinery::is_dying(name) || machinery::is_finding(name);
     match inner.first() {
         Some(first) if machinery::is_spinning(first) && !inner.iter().any(stops) => Some(0),
-        _ => interrupted(frames),
+        _ => interrupted(names, frames),
     }
 }
 
@@ -131,7 +142,7 @@ pub(crate) fn blamed(class: Class, names: &[String], frames: &[Frame]) -> Option
         }
         Class::HungTask => first(0, &waits),
         // what it came upon
-        Class::Nmi | Class::Watchdog => first(interrupted(frames).filter(|n| *n > 0)?, &waits),
+        Class::Nmi | Class::Watchdog => first(interrupted(names, frames).filter(|n| *n > 0)?, &waits),
         Class::Atomic => {
             first(after_panic, &|n| waits(n) || machinery::is_finding(n) || machinery::is_dying(n))
         }
@@ -199,6 +210,27 @@ mod tests {
         ] {
             let (names, frames) = frames(text);
             assert_eq!(standing(&names, &frames), Some(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cpu_that_nothing_interrupted_is_in_its_innermost_frame() {
+        for text in [
+            "chain_sum loop_of zoo_write system_call_fastpath*",
+            "chain_sum loop_of zoo_write do_syscall_64 entry_SYSCALL_64_after_hwframe*",
+            "handle_mm_fault do_user_addr_fault asm_exc_page_fault*",
+        ] {
+            let (names, mut frames) = frames(text);
+            assert_eq!(interrupted(&names, &frames), None, "{text}: calls found on the stack");
+            frames[0].is_call = false;
+            assert_eq!(interrupted(&names, &frames), Some(0), "{text}: registers");
+        }
+        for text in
+            ["stop_this_cpu asm_sysvec_reboot*", "tick apic_timer_interrupt*", "nmi_handle asm_exc_nmi*"]
+        {
+            let (names, mut frames) = frames(text);
+            frames[0].is_call = false;
+            assert_eq!(interrupted(&names, &frames), None, "{text}: user mode");
         }
     }
 

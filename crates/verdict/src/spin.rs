@@ -252,7 +252,7 @@ pub(crate) fn loop_at(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
 pub(crate) fn looping(s: &Session, scene: &Scene<'_>) -> Option<Looping> {
     let frames = scene.frames();
     let names = scene.names(s);
-    let first = interrupted(frames)?;
+    let first = interrupted(&names, frames)?;
     for n in (first..frames.len()).take(4) {
         let (frame, name) = (frames.get(n)?, names.get(n)?);
         if name.is_empty() || frame.how.is_guess() {

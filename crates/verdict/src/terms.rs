@@ -104,6 +104,11 @@ impl Namer<'_> {
         }
     }
 
+    /// The name of a value by the data flow alone, without the variables of debug information.
+    pub(crate) fn by_flow(&self, ip: u64, sym: Sym) -> Option<Named> {
+        self.derived(ip, sym, 0)
+    }
+
     fn derived(&self, ip: u64, sym: Sym, depth: usize) -> Option<Named> {
         if let Some(named) = crate::atomic::named(self, sym, depth) {
             return Some(named);
