@@ -268,30 +268,28 @@ fn whole(
 ) -> Result<Kallsyms, KallsymsError> {
     let names = num_syms.add(count.to_names as u64);
     let count = count.value;
-    let block = NameBlock::read(mem, names, count);
-    let (mut furthest, mut tried) = (None, Vec::new());
-    for array in arrays(at.index.add(512), num_syms, count) {
-        let addresses = Addresses { num_syms, names, token_table: at.table, token_index: at.index, array };
-        if let AddressArray::Offsets { base: Some(base), .. } = array
-            && !mem.u64(base).is_ok_and(|b| b >> 63 == 1)
-        {
-            continue;
-        }
-        tried.push(addresses);
-        let read = match &block {
-            Ok(block) => Values::read(mem, &addresses, count)
-                .and_then(|values| Kallsyms::with_names(mem, &addresses, count, block, values)),
-            Err(_) => Kallsyms::repaired(mem, &addresses, count),
-        };
-        match read {
-            Ok(kallsyms) => return Ok(kallsyms),
-            Err(e) => furthest = Some(e),
+    let addresses =
+        |array| Addresses { num_syms, names, token_table: at.table, token_index: at.index, array };
+    let all = arrays(at.index.add(512), num_syms, count);
+    let [first, ..] = all;
+    let block = NameBlock::read(mem, names, count)
+        .or_else(|error| NameBlock::repaired(mem, &addresses(first), count).map_err(|_| error))?;
+    let likely = |array: &AddressArray| match array {
+        AddressArray::Offsets { base: Some(base), .. } => mem.u64(*base).is_ok_and(|b| b >> 63 == 1),
+        _ => true,
+    };
+    let mut furthest = None;
+    for read in [Values::read, Values::repaired] {
+        for array in all.into_iter().filter(likely) {
+            let at = addresses(array);
+            let values = read(mem, &at, count);
+            match values.and_then(|values| Kallsyms::with_names(mem, &at, count, &block, values)) {
+                Ok(kallsyms) => return Ok(kallsyms),
+                Err(e) => furthest = furthest.or(Some(e)),
+            }
         }
     }
-    block?;
-    // the names are good: some of the addresses may not be
-    let repaired = tried.iter().find_map(|at| Kallsyms::repaired(mem, at, count).ok());
-    repaired.ok_or_else(|| furthest.unwrap_or(KallsymsError::Values { at: num_syms, index: 0 }))
+    Err(furthest.unwrap_or(KallsymsError::Values { at: num_syms, index: 0 }))
 }
 
 /// Where the addresses may be: before the count (until 6.4), or from `behind` on; the forms that are
