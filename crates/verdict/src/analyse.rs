@@ -236,7 +236,7 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         place.address = frame.pc.0;
         // of a warning that calls, debug information may name an inline function of a header
         let here = |function: &str, offset: u64| {
-            v.class == Class::Warning && function == place.function && offset == place.offset
+            is_call(v.class) && function == place.function && offset == place.offset
         };
         if let Some(said) = event.map(|e| &e.oops.said)
             && (place.file.is_none()
@@ -251,7 +251,8 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
     } else if let Some(event) = event {
         v.place = said_place(s, event);
     }
-    if v.class == Class::Warning
+    if is_call(v.class)
+        && v.condition.is_none()
         && let Some((n, frame)) = blamed.and_then(|n| Some((n, frames.get(n)?)))
     {
         v.condition = instruction::warned(s, frame, frames.get(n + 1..).unwrap_or_default());
@@ -277,6 +278,11 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         v.access = instruction::protected(s, c, callers, frames.get(frame).and_then(|f| f.cfa));
     }
     blamed
+}
+
+/// True for deaths that were a function's call where the processor has no trap for them: of a warning, until 4.11.
+const fn is_call(class: Class) -> bool {
+    matches!(class, Class::Warning | Class::ListCorruption | Class::Refcount)
 }
 
 /// The frame that a sanitizer's report names, where it lies further out than the one found: that is one of the

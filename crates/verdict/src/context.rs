@@ -44,9 +44,11 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
         let at = Chain::of(s, scene.frames(), start, index).called(index)?;
         s.locate(at).map(|l| l.symbol.name.to_owned())
     };
+    // one that ends has given its memory back, as those of the kernel have none
+    let of_user = scene.frames().last().and_then(|f| f.saved.as_ref()).is_some_and(|saved| saved.user);
     let base = match task {
         t if t.pid == 0 => "idle",
-        t if t.is_kernel() => "kernel thread",
+        t if t.is_kernel() && !of_user => "kernel thread",
         _ => "process context",
     };
     let layers = origin::layers(&names, &handler);

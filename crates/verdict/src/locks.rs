@@ -91,19 +91,27 @@ struct Layout {
     list: u64,
     /// The list's head is an entry like the others; since 7.0 a pointer to the first.
     head: bool,
+    /// Where the first waiter has its task, to tell a layout without a list by.
+    waiter: Option<u64>,
+}
+
+impl Layout {
+    const fn listed(owner: Option<u64>, list: u64) -> Self {
+        Self { owner, list, head: true, waiter: None }
+    }
 }
 
 /// Layouts of kernels whose dumps have no types: a mutex since 4.10 and before, a semaphore since 5.3, until 4.x
-/// and between.
-const MUTEXES: [Layout; 2] =
-    [Layout { owner: Some(0), list: 16, head: true }, Layout { owner: Some(24), list: 8, head: true }];
-const SEMAPHORES: [Layout; 3] = [
-    Layout { owner: Some(8), list: 24, head: true },
-    Layout { owner: None, list: 16, head: true },
-    Layout { owner: Some(32), list: 8, head: true },
+/// and between, and of RHEL 7, whose waiters only the first leads to.
+const MUTEXES: [Layout; 2] = [Layout::listed(Some(0), 16), Layout::listed(Some(24), 8)];
+const SEMAPHORES: [Layout; 4] = [
+    Layout::listed(Some(8), 24),
+    Layout::listed(None, 16),
+    Layout::listed(Some(32), 8),
+    Layout { owner: Some(24), list: 16, head: false, waiter: Some(16) },
 ];
 
-const COUNTING: [Layout; 1] = [Layout { owner: None, list: 8, head: true }];
+const COUNTING: [Layout; 1] = [Layout::listed(None, 8)];
 
 /// None for locks whose waiters are no list.
 fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
@@ -123,7 +131,7 @@ fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
         }
     };
     match list {
-        Some((list, size)) => vec![Layout { owner, list, head: size != Some(8) }],
+        Some((list, size)) => vec![Layout { owner, list, head: size != Some(8), waiter: None }],
         None if kind == Kind::Mutex => MUTEXES.to_vec(),
         None if kind == Kind::Semaphore => COUNTING.to_vec(),
         None => SEMAPHORES.to_vec(),
@@ -257,6 +265,11 @@ fn owner_by<'s>(s: &'s Session, kind: Kind, at: VirtAddr, l: Layout) -> Option<O
             return None;
         }
     } else if !next.is_null() && next.0 >> 63 == 0 {
+        return None;
+    }
+    if let Some(task_at) = l.waiter
+        && s.tasks().at(mem.ptr(next.add(task_at)).ok()?).is_none()
+    {
         return None;
     }
     let Some(owner_at) = l.owner else { return Some(Owner::default()) };
