@@ -424,6 +424,10 @@ pub(crate) fn find_member(types: &Types, ty: TypeRef, name: &str) -> Result<Foun
     }
     let mut near = Nearest::new(name);
     offer_members(types, at, &mut near, 0);
+    let of = match types.is_guess(at) {
+        true => format!("what could be inferred of {of} (its vmlinux tells all)"),
+        false => of,
+    };
     Err(ErrorKind::UnknownMember { name: name.to_owned(), of, near: near.finish() })
 }
 

@@ -49,6 +49,8 @@ pub struct Field {
     member: &'static str,
     place: Option<Place>,
     typed: bool,
+    /// Of the struct only some members are known.
+    inferred: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,7 +71,9 @@ impl Field {
     }
 
     fn place(&self) -> Result<Place> {
-        self.place.ok_or(if self.typed {
+        self.place.ok_or(if self.inferred {
+            KernelError::NotInferred { of: self.of, member: self.member }
+        } else if self.typed {
             KernelError::NoMember { of: self.of, member: self.member }
         } else {
             KernelError::NoType(self.of)
@@ -180,7 +184,8 @@ impl Field {
                     Some(Place { offset, size: 0, bits: None, signed: false, ty: TypeRef::VOID })
                 })
             });
-        Self { of, member, place, typed }
+        let inferred = of_ty.is_some_and(|ty| layouts.types.is_guess(ty));
+        Self { of, member, place, typed, inferred }
     }
 }
 

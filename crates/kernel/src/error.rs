@@ -26,6 +26,16 @@ pub enum KernelError {
         /// The member's names over the years.
         member: &'static str,
     },
+    /// The dump has no types, and what could be inferred of the struct lacks the member.
+    #[error(
+        "member {member} of struct {of} could not be inferred from the dump, which has no types; its vmlinux tells it"
+    )]
+    NotInferred {
+        /// The struct.
+        of: &'static str,
+        /// The member.
+        member: &'static str,
+    },
     /// A kernel symbol that this answer needs.
     #[error("symbol {0} is not in this kernel's symbol table")]
     NoSymbol(String),

@@ -186,25 +186,58 @@ pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session, cpus: &[u32]) -> Result<R
 /// STACK_END_MAGIC (include/uapi/linux/magic.h): the kernel writes it to the lowest word of a stack.
 const STACK_END_MAGIC: u64 = 0x57ac_6e9d;
 
+/// Bytes of a stack's low end that a `thread_info` of old kernels can take.
+const MAX_THREAD_INFO: usize = 256;
+
+/// Whether a word where the marker belongs says that something else was written there. The first task has none before
+/// 3.18 (d4311ff1a8da).
+const fn is_overwritten(word: u64, is_init_task: bool) -> bool {
+    word & 0xffff_ffff != STACK_END_MAGIC && !(is_init_task && word == 0)
+}
+
+/// Where the markers are, from the low ends of stacks on: behind the `thread_info` of old kernels.
+fn marker_offset(s: &Session) -> Option<u64> {
+    let info = s.bind::<kernel::task::ThreadInfo>();
+    let tasks: Vec<_> = s.tasks().all.iter().filter(|t| !t.stack.is_null()).collect();
+    if info.ty.is_some_and(|ty| !s.types().is_guess(ty)) {
+        let within = tasks.first().is_some_and(|t| thread_info(s, t) == t.stack);
+        return if within { info.size } else { Some(0) };
+    }
+    let ends = tasks.iter().filter_map(|t| s.mem().bytes(task_stack(s, t).start, MAX_THREAD_INFO).ok());
+    common_marker(&ends.collect::<Vec<_>>())
+}
+
+/// The place at which most stacks have the marker.
+fn common_marker(ends: &[Vec<u8>]) -> Option<u64> {
+    let marked = |end: &Vec<u8>, at: usize| {
+        end.get(at..at + 4).and_then(|w| w.try_into().ok()).map(u32::from_le_bytes)
+            == u32::try_from(STACK_END_MAGIC).ok()
+    };
+    let count = |at: usize| ends.iter().filter(|end| marked(end, at)).count();
+    let best = (0..MAX_THREAD_INFO).step_by(8).max_by_key(|&at| (count(at), std::cmp::Reverse(at)))?;
+    (count(best) * 2 > ends.len()).then_some(best as u64)
+}
+
 /// `-v`: stacks whose end marker was overwritten, or that were left below their start.
 pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError> {
     let mut report = Report::new("bt");
     let mut out = Vec::new();
+    let behind = marker_offset(s);
+    if behind.is_none() {
+        report.info(
+            "bt: end markers are not checked: they come behind thread_info, whose size the vmlinux would tell",
+        );
+    }
     for task in &s.tasks().all {
         cx.cancel.check()?;
         if task.stack.is_null() {
             continue; // a zombie's stack is gone
         }
         let stack = task_stack(s, task);
-        // in the stack's thread_info of old kernels the marker comes behind it
-        let marker = if thread_info(s, task) == task.stack {
-            s.bind::<kernel::task::ThreadInfo>().size.map_or(stack.start, |n| stack.start.add(n))
-        } else {
-            stack.start
-        };
         let mut problems = Vec::new();
-        if let Ok(word) = s.mem().u64(marker)
-            && word & 0xffff_ffff != STACK_END_MAGIC
+        if let Some(marker) = behind.map(|n| stack.start.add(n))
+            && let Ok(word) = s.mem().u64(marker)
+            && is_overwritten(word, s.symbol("init_task") == Some(task.at))
         {
             problems.push(format!("end marker at {marker:x} is {word:016x}, not {STACK_END_MAGIC:08x}"));
         }
@@ -231,4 +264,31 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
     }
     report.list("overflows", out);
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_are_where_most_stacks_have_them() {
+        let end = |at: Option<usize>| {
+            let mut bytes = vec![0xff; MAX_THREAD_INFO];
+            if let Some(at) = at {
+                bytes[at..at + 8].copy_from_slice(&STACK_END_MAGIC.to_le_bytes());
+            }
+            bytes
+        };
+        assert_eq!(common_marker(&[end(Some(0x68)), end(None), end(Some(0x68))]), Some(0x68));
+        assert_eq!(common_marker(&[end(Some(0)), end(Some(0)), end(Some(8))]), Some(0));
+        assert_eq!(common_marker(&[end(None), end(Some(8)), end(Some(16))]), None);
+        assert_eq!(common_marker(&[]), None);
+        assert_eq!(common_marker(&[vec![1; 3]]), None);
+    }
+
+    #[test]
+    fn the_first_task_of_old_kernels_has_no_marker() {
+        assert!(!is_overwritten(STACK_END_MAGIC, true) && !is_overwritten(STACK_END_MAGIC, false));
+        assert!(!is_overwritten(0, true) && is_overwritten(0, false) && is_overwritten(1, true));
+    }
 }

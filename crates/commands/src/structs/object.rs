@@ -56,7 +56,7 @@ pub(super) fn in_file(cx: &Cx<'_>, ask: &Ask<'_>, at: u64, count: i64) -> Result
     let failed =
         |e: std::io::Error| CommandError::failed(ask.command, format_args!("{}: {e}", path.display()));
     let file = std::fs::File::open(path).map_err(failed)?;
-    let size = size(ask)?;
+    let size = size(ask, count)?;
     let mut records = Vec::new();
     let scope = values::scope(cx, ask.s, None);
     for n in 0..count.max(0).unsigned_abs() {
@@ -72,8 +72,11 @@ pub(super) fn in_file(cx: &Cx<'_>, ask: &Ask<'_>, at: u64, count: i64) -> Result
     Ok(report)
 }
 
-fn size(ask: &Ask<'_>) -> Result<u64, CommandError> {
-    ask.s.types().size_of(ask.ty).map_err(|e| CommandError::failed(ask.command, e))
+/// Bytes of an object; where the next one is has to be known for more than one.
+fn size(ask: &Ask<'_>, count: i64) -> Result<u64, CommandError> {
+    let types = ask.s.types();
+    let size = if count == 1 { types.size_of(ask.ty) } else { types.exact_size_of(ask.ty) };
+    size.map_err(|e| CommandError::failed(ask.command, e))
 }
 
 fn objects(
@@ -83,7 +86,7 @@ fn objects(
     at: VirtAddr,
     count: i64,
 ) -> Result<Vec<Record>, CommandError> {
-    let size = size(ask)?;
+    let size = size(ask, count)?;
     // the object at the address is the last of a negative count
     let back = if count < 0 { count.unsigned_abs() - 1 } else { 0 };
     let first = at.sub(size.wrapping_mul(back));

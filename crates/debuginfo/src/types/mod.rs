@@ -268,8 +268,8 @@ pub trait TypeSource: Send + Sync {
     fn describe(&self) -> String;
     /// Whose types these are.
     fn scope(&self) -> Scope;
-    /// True where types are guesses: of a struct only some members are known, and its size is not.
-    fn is_guess(&self) -> bool {
+    /// True where a type is a guess: of the struct only some members are known, and its size is not.
+    fn is_guess(&self, _id: u32) -> bool {
         false
     }
     /// Reads the type with this id. The source was told its own [`SourceId`] when it was made and

@@ -149,7 +149,7 @@ impl Types {
     /// True where only some members of a struct are known, and its size is not.
     #[must_use]
     pub fn is_guess(&self, at: TypeRef) -> bool {
-        self.source(at.source).is_some_and(|source| source.is_guess())
+        self.source(at.source).is_some_and(|source| source.is_guess(at.id))
     }
 
     /// The type behind typedefs and qualifiers; a bare declaration gives way to its definition in

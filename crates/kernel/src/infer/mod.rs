@@ -121,8 +121,9 @@ impl TypeSource for Inferred {
     fn describe(&self) -> String {
         "shapes inferred from the kernel's data".into()
     }
-    fn is_guess(&self) -> bool {
-        true
+    /// The shapes are what every kernel has.
+    fn is_guess(&self, id: u32) -> bool {
+        id >= STRUCTS
     }
     fn scope(&self) -> Scope {
         Scope::Kernel
@@ -167,7 +168,11 @@ impl TypeSource for Inferred {
                         None => self.member(g.name, g.offset, Self::shape_id(g.shape)),
                     })
                     .collect();
-                Self::compound(Some(s.name), s.size, members)
+                let mut found = Self::compound(Some(s.name), s.size, members);
+                if let Type::Compound { kind, .. } = &mut found {
+                    *kind = kind_of(s.name);
+                }
+                found
             }
             NESTED.. => {
                 let (guess, inner) = self.nested(id - NESTED).ok_or_else(missing)?;
@@ -177,26 +182,33 @@ impl TypeSource for Inferred {
         })
     }
     fn find(&self, space: Space, name: &str) -> Vec<TypeRef> {
-        if space != Space::Struct {
-            return Vec::new();
-        }
-        if name == "list_head" {
+        if name == "list_head" && space == Space::Struct {
             return vec![self.at(5)];
         }
-        let index = self.structs.iter().position(|s| s.name == name);
+        let index = self.structs.iter().position(|s| s.name == name && space_of(s.name) == space);
         index.map(|i| self.at(STRUCTS + i as u32)).into_iter().collect()
     }
     fn find_enumerator(&self, _: &str) -> Vec<(TypeRef, i128)> {
         Vec::new()
     }
     fn names(&self, space: Space, each: &mut dyn FnMut(&str, TypeRef) -> bool) {
-        if space == Space::Struct {
-            for (i, s) in self.structs.iter().enumerate() {
-                if !each(s.name, self.at(STRUCTS + i as u32)) {
-                    return;
-                }
+        for (i, s) in self.structs.iter().enumerate().filter(|(_, s)| space_of(s.name) == space) {
+            if !each(s.name, self.at(STRUCTS + i as u32)) {
+                return;
             }
         }
+    }
+}
+
+/// What is inferred are structs, but for the stack.
+fn kind_of(name: &str) -> CompoundKind {
+    if name == "thread_union" { CompoundKind::Union } else { CompoundKind::Struct }
+}
+
+fn space_of(name: &str) -> Space {
+    match kind_of(name) {
+        CompoundKind::Union => Space::Union,
+        CompoundKind::Struct => Space::Struct,
     }
 }
 
@@ -234,5 +246,34 @@ mod tests {
         let size = types.exact_size_of(ty).unwrap_err().to_string();
         assert!(size.starts_with("the size of struct task_struct is not known"), "{size}");
         assert_eq!(types.exact_size_of(sp.ty).unwrap(), 8);
+        // a list's head is what every kernel has: no guess
+        let list = types.find(Space::Struct, "list_head")[0];
+        assert_eq!((types.is_guess(list), types.exact_size_of(list).unwrap()), (false, 16));
+        assert!(types.is_guess(ty));
+    }
+
+    #[test]
+    fn the_stack_is_a_union_and_members_that_lack_are_no_statement_about_the_kernel() {
+        struct None;
+        impl crate::bind::OffsetHints for None {
+            fn offset(&self, _: &str, _: &str) -> Option<u64> {
+                Option::None
+            }
+            fn size(&self, _: &str) -> Option<u64> {
+                Option::None
+            }
+        }
+        let stack = Guess { name: "stack", offset: 0, shape: Shape::Long };
+        let one = Struct { name: "thread_union", size: 16384, members: vec![stack] };
+        let types = Types::new();
+        types.add(|id| Ok::<_, ()>(Inferred::source(id, vec![StructBox(one)]))).unwrap();
+        assert!(types.find(Space::Struct, "thread_union").is_empty());
+        let ty = types.find(Space::Union, "thread_union")[0];
+        assert_eq!(types.name(ty), "union thread_union");
+        let layouts = crate::bind::Layouts { types: &types, hints: &None };
+        let bound = |member| crate::bind::Field::bind(&layouts, "thread_union", Some(ty), member, &[member]);
+        assert_eq!(bound("stack").offset().unwrap(), 0);
+        let why = bound("thread_info").offset().unwrap_err().to_string();
+        assert!(why.contains("could not be inferred") && why.contains("vmlinux"), "{why}");
     }
 }
