@@ -14,6 +14,13 @@ pub fn panic_cpu(s: &Session) -> Option<u32> {
     })
 }
 
+/// True where the kernel keeps who panicked, and says that nobody did.
+#[must_use]
+pub fn nobody_panicked(s: &Session) -> bool {
+    let none = |name: &&str| s.symbol(name).and_then(|at| s.mem().i32(at).ok()) == Some(-1);
+    ["panic_cpu", "crashing_cpu"].iter().any(none)
+}
+
 /// The task that panicked: the one on the CPU that did, else the one that the first oops in the log
 /// names. `None` where neither can be had.
 #[must_use]

@@ -100,6 +100,7 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
         event = from_buffer(s, v);
     }
     if scene.task.is_none()
+        && event.as_ref().is_none_or(|e| e.class != Class::HungTask)
         && let Some(cpu) = kernel::panic::panic_cpu(s)
     {
         v.undetermined.push(format!("the task that panicked: what CPU {cpu} ran cannot be read"));
@@ -151,7 +152,10 @@ fn classify(case: &Case<'_>) -> Class {
             e.class,
             Class::NullPointer | Class::PageFault | Class::UserAddress | Class::GeneralProtection
         );
+        let framed = || culprit::class_by_frame(s, case.found.as_ref()?, None);
         return match e.class {
+            // the words of the oops are lost, and its frame is not
+            Class::Panic if e.ends_an_oops() => framed().unwrap_or(Class::Panic),
             _ if fault && nowhere => Class::WildJump,
             Class::DoubleFault | Class::PageFault if below_stack(case) => Class::StackOverflow,
             class => class,
@@ -168,6 +172,13 @@ fn classify(case: &Case<'_>) -> Class {
     }
     match (case.lines.is_some(), kernel::panic::panic_cpu(s).is_some()) {
         (_, true) => Class::Panic,
+        // the part of the log that is lost may have the end
+        (true, false)
+            if case.lines.as_ref().is_some_and(|l| l.stopped.is_some())
+                && !kernel::panic::nobody_panicked(s) =>
+        {
+            Class::Unknown
+        }
         (true, false) => Class::Alive,
         (false, false) => Class::Unknown,
     }
@@ -297,7 +308,9 @@ fn reported(case: &Case<'_>, found: usize) -> usize {
 
 /// The place that the message itself names, where no frame does.
 fn said_place(s: &Session, event: &Event) -> Option<Place> {
-    let (function, offset, module) = event.oops.said.function.as_ref().or(event.oops.rip.as_ref())?;
+    // registers that follow a report of tasks are those of the other CPUs
+    let rip = event.oops.rip.as_ref().filter(|_| event.class != Class::HungTask);
+    let (function, offset, module) = event.oops.said.function.as_ref().or(rip)?;
     if matches!(
         event.class,
         Class::Sysrq | Class::MachineCheck | Class::Nmi | Class::OutOfMemory | Class::InitKilled

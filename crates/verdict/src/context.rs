@@ -1,6 +1,6 @@
 //! What the machine was doing: process, system call, interrupt, work.
 
-use crate::event::Event;
+use crate::event::{Class, Event};
 use crate::model::{How, Statement};
 use crate::reach::Chain;
 use crate::scene::Scene;
@@ -18,10 +18,13 @@ pub(crate) fn of(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: us
             out.push(Statement::new(How::Memory, call, &commands));
         }
     } else if let Some(e) = event
-        && let (Some(comm), Some(pid)) = (&e.oops.comm, e.oops.pid)
+        && let (Some(comm), Some(pid), cpu) = match (&e.subject, e.class) {
+            (Some(subject), Class::HungTask) => (&subject.comm, subject.pid, None),
+            _ => (&e.oops.comm, e.oops.pid, e.oops.cpu),
+        }
     {
         // its task_struct is not to be had
-        let cpu = e.oops.cpu.map_or_else(String::new, |cpu| format!(" on CPU {cpu}"));
+        let cpu = cpu.map_or_else(String::new, |cpu| format!(" on CPU {cpu}"));
         out.push(Statement::new(How::Log, format!("the log names {comm}[{pid}]{cpu}"), &["log".into()]));
     }
     if let Some(work) = event.and_then(|e| e.oops.workqueue.clone()) {

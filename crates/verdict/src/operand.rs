@@ -112,7 +112,7 @@ fn register_side(
         commands.insert(0, format!("{}.{} {:x}", types.name(o.ty), o.member, o.at));
     }
     commands.push(format!("dis -x {}", namer.code.symbol));
-    let value = held.as_ref().map(|h| h.value);
+    let value = held.as_ref().map(|h| returned(&text, h.value));
     let signed = way.test.is_some_and(|t| t.signed) && ty.is_none();
     let spelt = |v: u64| {
         if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
@@ -127,6 +127,11 @@ fn register_side(
     let sure = held.is_some_and(|h| !h.now);
     let memory = part.sym.is_some_and(|sym| is_load(namer, sym)) && text.contains("->");
     Side { text, ty, value, sure, constant: false, memory, row: Some(row), object }
+}
+
+/// `preempt_count()` does not return the flag in the word which says whether the scheduler is to run.
+fn returned(name: &str, value: u64) -> u64 {
+    if name == "preempt_count()" { value & 0x7fff_ffff } else { value }
 }
 
 /// True for what was read from memory.
@@ -257,8 +262,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let text = named.map_or_else(|| operand_text.clone(), |x| x.text.clone());
     let text = atomic::operand(namer, way, part, &text, size).unwrap_or(text);
     let ty = named.and_then(|x| x.ty);
-    // the flag in it that says whether the scheduler is to run is no part of what the function returns
-    let value = if text == "preempt_count()" { value.map(|v| v & 0x7fff_ffff) } else { value };
+    let value = value.map(|v| returned(&text, v));
     let value = match (member.as_ref().and_then(|x| x.bits), value) {
         (Some((first, width)), Some(v)) if first < 64 => {
             Some((v >> first) & (u64::MAX >> (64 - width.clamp(1, 64))))

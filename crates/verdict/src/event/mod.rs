@@ -129,6 +129,13 @@ struct Log<'l> {
     panic_at: Option<usize>,
 }
 
+impl Event {
+    /// True for the panic that an oops ends in, where the oops itself is not in the log.
+    pub(crate) fn ends_an_oops(&self) -> bool {
+        self.class == Class::Panic && panic_words(&self.line).and_then(panic_class) == Some(Class::Unknown)
+    }
+}
+
 impl Log<'_> {
     fn line(&self, n: usize) -> String {
         self.lines.get(n).map(|l| l.trim().to_owned()).unwrap_or_default()

@@ -182,6 +182,14 @@ fn reports_that_are_told_and_never_the_cause_by_themselves() {
 }
 
 #[test]
+fn the_end_of_an_oops_whose_words_are_lost() {
+    let e = of("Kernel panic - not syncing: Fatal exception in interrupt");
+    assert!(e.class == Class::Panic && e.ends_an_oops());
+    assert!(!of("Kernel panic - not syncing: my driver gave up").ends_an_oops());
+    assert!(!of("kernel BUG at a.c:1!\nKernel panic - not syncing: Fatal exception").ends_an_oops());
+}
+
+#[test]
 fn what_is_no_sign_of_trouble() {
     for line in [
         "mce: [Hardware Error]: Machine check events logged",
