@@ -411,17 +411,14 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
                 hex(dump_id)
             ));
         }
-        (None, _) if !banner_matches(opened, &file) => {
-            if !force {
-                return Err(KernelError::Open(format!(
-                    "{}: the kernel's banner in this file is not at the address in the dump where it \
-                     should be: the file belongs to another build; give the right one, or --force",
-                    file.path().display()
-                )));
+        (None, _) => {
+            if let Some(why) = banner_differs(opened, &file) {
+                let path = file.path().display();
+                if !force {
+                    return Err(KernelError::Open(format!("{path}: {why}, or --force")));
+                }
+                opened.warnings.push(format!("{path}: used by force: {why}"));
             }
-            opened
-                .warnings
-                .push(format!("{}: used by force: its banner is not the dump's", file.path().display()));
         }
         _ => {}
     }
@@ -438,13 +435,23 @@ fn build_id_in_memory(opened: &Opened, file: &ObjectFile) -> Option<Vec<u8>> {
     debuginfo::elf::build_id_of_notes(&raw).map(<[u8]>::to_vec)
 }
 
-/// True where `linux_banner` of the file stands at its place in the dump; also where the file
-/// cannot tell.
-fn banner_matches(opened: &Opened, file: &ObjectFile) -> bool {
-    let Some(symbol) = file.symbol("linux_banner") else { return true };
-    let Some(own) = file.bytes_at(symbol.value).map(base::cstr) else { return true };
+/// Why `linux_banner` of the file is not at its place in the dump; nothing where it is, and where the file cannot tell.
+fn banner_differs(opened: &Opened, file: &ObjectFile) -> Option<String> {
+    let symbol = file.symbol("linux_banner")?;
+    let own = file.bytes_at(symbol.value).map(base::cstr)?;
     let at = VirtAddr(symbol.value.wrapping_add(opened.boot.kaslr_offset));
-    opened.mem.cstr(at, 512).is_ok_and(|found| found == own)
+    match opened.mem.cstr(at, 512) {
+        Ok(found) if found == own => None,
+        Ok(_) => Some(
+            "the kernel's banner in this file is not at the address in the dump where it should be: the file \
+             belongs to another build, or the dump is damaged there; give the right one"
+                .into(),
+        ),
+        Err(fault) => Some(format!(
+            "whether this file is the dump's kernel cannot be checked, as its banner is not readable in the dump \
+             ({fault}); leave it out"
+        )),
+    }
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -10,6 +10,11 @@ use crate::task::Task;
 pub fn panic_cpu(s: &Session) -> Option<u32> {
     ["panic_cpu", "crashing_cpu"].iter().find_map(|name| {
         let cpu = s.mem().i32(s.symbol(name)?).ok()?;
+        // before 4.5 it was no -1 until a CPU crashed: a 0 of .bss says nothing
+        let kind = s.kernel_symbols().table.find(name).map_or('d', |symbol| symbol.kind);
+        if cpu == 0 && kind.eq_ignore_ascii_case(&'b') {
+            return None;
+        }
         u32::try_from(cpu).ok().filter(|cpu| s.cpus().possible.contains(cpu))
     })
 }
