@@ -166,7 +166,7 @@ fn shown(s: &Session, t: &Task) -> Report {
     }
     let info = kernel::task::thread_info(s, t);
     report.line(line.text("[THREAD_INFO: ").field("thread_info", Cell::Addr(info.0)).zeros(16).text("]"));
-    report.line(Line::new().text("    CPU: ").field("cpu", t.cpu));
+    report.line(Line::new().text("    CPU: ").field("cpu", tasks::cpu(t)));
     let panicked =
         kernel::panic::has_panicked(s) && kernel::panic::panic_task(s).is_some_and(|p| p.at == t.at);
     let by_sysrq = || {

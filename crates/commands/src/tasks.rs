@@ -12,6 +12,14 @@ pub(crate) const fn is_kernel(t: &Task) -> bool {
     t.flags & kernel::task::PF_KTHREAD != 0 || t.pid == 0
 }
 
+/// The CPU of a task, where it is known.
+pub(crate) fn cpu(t: &Task) -> Cell {
+    match t.cpu_known {
+        true => Cell::from(t.cpu),
+        false => Cell::absent("?", "neither the task nor a run queue says on which CPU it is"),
+    }
+}
+
 /// `PID: 1        TASK: ff1a4b5e011f20c0  CPU: 1    COMMAND: "init"`
 pub(crate) fn banner(t: &Task) -> Line {
     Line::new()
@@ -22,7 +30,7 @@ pub(crate) fn banner(t: &Task) -> Line {
         .field("task", Cell::Addr(t.at.0))
         .zeros(16)
         .text("  CPU: ")
-        .field("cpu", t.cpu)
+        .field("cpu", cpu(t))
         .left(4)
         .text(" COMMAND: \"")
         .field("command", t.comm.clone())

@@ -109,6 +109,8 @@ pub struct Task {
     pub comm: String,
     /// The CPU it runs or last ran on.
     pub cpu: u32,
+    /// Whether that CPU is known: 0 stands for one that is not.
+    pub cpu_known: bool,
     /// `__state`.
     pub state: u64,
     /// `exit_state`.
@@ -252,9 +254,9 @@ fn add(
         Ok(mut t) => {
             if let Some(&(cpu, _)) = current.iter().find(|&&(_, c)| c == at) {
                 t.active = true;
-                t.cpu = cpu;
+                (t.cpu, t.cpu_known) = (cpu, true);
             } else if let Some(cpu) = idle_of {
-                t.cpu = cpu;
+                (t.cpu, t.cpu_known) = (cpu, true);
             }
             out.all.push(t);
         }
@@ -269,6 +271,7 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     let stack = b.stack.ptr(mem, at).unwrap_or_default();
     let parent = b.real_parent.ptr(mem, at).or_else(|_| b.parent.ptr(mem, at));
     let pid = b.pid.i32(mem, at)?;
+    let cpu = task_cpu(s, at, stack);
     Ok(Task {
         at,
         pid,
@@ -276,7 +279,8 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
         // an idle task is nobody's child, whatever process started its CPU
         ppid: if pid == 0 { 0 } else { parent.and_then(|p| b.tgid.i32(mem, p)).unwrap_or(0) },
         comm: b.comm.text(mem, at)?,
-        cpu: task_cpu(s, at, stack),
+        cpu: cpu.unwrap_or(0),
+        cpu_known: cpu.is_some(),
         state: b.state.num(mem, at)?,
         exit_state: b.exit_state.num(mem, at).unwrap_or(0),
         flags: b.flags.num(mem, at).unwrap_or(0),
@@ -286,13 +290,9 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     })
 }
 
-fn task_cpu(s: &Session, at: VirtAddr, stack: VirtAddr) -> u32 {
+fn task_cpu(s: &Session, at: VirtAddr, stack: VirtAddr) -> Option<u32> {
     let mem = s.mem();
-    s.bind::<TaskStruct>()
-        .cpu
-        .u32(mem, at)
-        .or_else(|_| s.bind::<ThreadInfo>().cpu.u32(mem, stack))
-        .unwrap_or(0)
+    s.bind::<TaskStruct>().cpu.u32(mem, at).or_else(|_| s.bind::<ThreadInfo>().cpu.u32(mem, stack)).ok()
 }
 
 /// A task's `thread_info`: in the `task_struct` since 4.9, before at the low end of its stack.
@@ -453,6 +453,7 @@ mod tests {
             ppid: 0,
             comm: String::new(),
             cpu: 0,
+            cpu_known: true,
             state,
             exit_state,
             flags: 0,

@@ -85,9 +85,12 @@ fn contradictions(whole: &Stated, found: &Stated) -> Vec<String> {
     out.extend(
         found.parts.iter().filter_map(value).filter(|v| !known.contains(v)).map(|v| format!("value {v}")),
     );
-    // who did what
+    // who did what, or a part of that
     let task = |p: &&String| p.starts_with("context: ") && p.contains("], CPU ");
-    out.extend(found.parts.iter().filter(task).filter(|p| !whole.parts.contains(*p)).cloned());
+    let told = |p: &str| {
+        whole.parts.iter().any(|w| w.strip_prefix(p).is_some_and(|w| w.is_empty() || w.starts_with(", ")))
+    };
+    out.extend(found.parts.iter().filter(task).filter(|p| !told(p)).cloned());
     out
 }
 

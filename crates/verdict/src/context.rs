@@ -55,8 +55,12 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
         _ => "process context",
     };
     let layers = origin::layers(&names, &handler);
-    let cpu = event.and_then(|e| e.oops.cpu).filter(|_| task.active).unwrap_or(task.cpu);
-    let mut text = format!("{}[{}], CPU {cpu}", task.comm, task.pid);
+    let logged = event.and_then(|e| e.oops.cpu).filter(|_| task.active || !task.cpu_known);
+    let cpu = logged.or(Some(task.cpu).filter(|_| task.cpu_known));
+    let mut text = format!("{}[{}]", task.comm, task.pid);
+    if let Some(cpu) = cpu {
+        text = format!("{text}, CPU {cpu}");
+    }
     // of a stack that was not followed to its end, nobody knows what came upon the process
     if !layers.is_empty() || !task.active || from_end(scene, &names) {
         text = format!("{text}, {}", origin::words(&layers, base));

@@ -238,7 +238,7 @@ fn row(
         _ => " ",
     };
     let mut line = Line::new().styled(mark, Role::Strong).field("pid", t.pid).right(8);
-    line = line.field("ppid", t.ppid).right(8).field("cpu", t.cpu).right(4).text("  ");
+    line = line.field("ppid", t.ppid).right(8).field("cpu", tasks::cpu(t)).right(4).text("  ");
     line = if kstackp {
         let sp = s.bind::<TaskStruct>().thread_sp.ptr(s.mem(), t.at);
         match sp {
