@@ -65,8 +65,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         return measure::one(&args.measure);
     }
     if let Some(dump) = &args.limit {
-        say(format_args!("{}", limit::reach(dump)?));
-        return Ok(());
+        let reached = limit::reach(dump)?;
+        // the program that asked reads it
+        return std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{reached}\n"))
+            .at("standard output");
     }
     let dir = corpus::cache()?.join(&args.case);
     let dump = dir.join(&args.dump);
