@@ -5,7 +5,7 @@
 //! pages that are being split are there although their present bit is clear.
 
 use super::layout;
-use base::{Fault, FaultKind, Missing, PhysAddr, PhysRead, VirtAddr, VirtRead};
+use base::{Fault, FaultKind, Missing, PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -173,20 +173,20 @@ impl PageTables {
         }
     }
 
-    /// Translates, handing every entry read to `visit`.
+    /// Translates with entries that `read` gives, by the depth of their table; hands each to `visit`.
     fn descend(
         &self,
-        phys: &dyn PhysRead,
         at: VirtAddr,
+        mut read: impl FnMut(usize, PhysAddr) -> Result<u64, Missing>,
         mut visit: impl FnMut(Step),
     ) -> Result<Translation, FaultKind> {
         if !layout::is_canonical(at, self.levels) {
             return Err(FaultKind::NonCanonical);
         }
         let mut table = self.root;
-        for (level, shift) in levels(self.levels) {
+        for (depth, (level, shift)) in levels(self.levels).enumerate() {
             let entry_at = table.add(((at.0 >> shift) & 0x1ff) * 8);
-            let entry = read_entry(phys, entry_at).map_err(FaultKind::Table)?;
+            let entry = read(depth, entry_at).map_err(FaultKind::Table)?;
             visit(Step { level, entry_at, entry });
             match self.classify(entry, shift) {
                 Entry::Leaf(page) => {
@@ -203,20 +203,21 @@ impl PageTables {
 
     /// Where a virtual address leads.
     pub fn translate(&self, phys: &dyn PhysRead, at: VirtAddr) -> Result<Translation, FaultKind> {
-        self.descend(phys, at, |_| {})
+        self.descend(at, |_, entry| read_entry(phys, entry), |_| {})
     }
 
     /// The same, keeping every entry on the way.
     pub fn walk(&self, phys: &dyn PhysRead, at: VirtAddr) -> Walk {
         let mut steps = Vec::with_capacity(5);
-        let result = self.descend(phys, at, |step| steps.push(step));
+        let result = self.descend(at, |_, entry| read_entry(phys, entry), |step| steps.push(step));
         Walk { steps, result }
     }
 
     /// The pages mapped in `start..end`, ascending. Holes are skipped a whole table at a time; a table that is
     /// missing counts as a hole.
     pub fn mapped<'a>(&self, phys: &'a dyn PhysRead, start: VirtAddr, end: VirtAddr) -> Mapped<'a> {
-        Mapped { tables: *self, phys, at: start, end, done: false }
+        let held = (0..self.levels).map(|_| Table::default()).collect();
+        Mapped { tables: *self, phys, held, at: start, end, done: false }
     }
 }
 
@@ -230,9 +231,36 @@ fn read_entry(phys: &dyn PhysRead, at: PhysAddr) -> Result<u64, Missing> {
 pub struct Mapped<'a> {
     tables: PageTables,
     phys: &'a dyn PhysRead,
+    /// The table of each depth that was read last.
+    held: Vec<Table>,
     at: VirtAddr,
     end: VirtAddr,
     done: bool,
+}
+
+/// A table of entries, or none at first.
+#[derive(Default)]
+struct Table {
+    at: Option<PhysAddr>,
+    bytes: Vec<u8>,
+}
+
+impl Table {
+    /// An entry; its whole table is read, as those beside it will be asked for next.
+    fn entry(&mut self, phys: &dyn PhysRead, at: PhysAddr) -> Result<u64, Missing> {
+        let table = PhysAddr(at.0 & !(PAGE_SIZE - 1));
+        if self.at != Some(table) {
+            self.at = None;
+            self.bytes.resize(PAGE_SIZE as usize, 0);
+            // one that the dump has a part of is read entry by entry
+            if phys.read_phys(table, &mut self.bytes).is_err() {
+                return read_entry(phys, at);
+            }
+            self.at = Some(table);
+        }
+        let word = self.bytes.get(at.page_offset() as usize..).and_then(|rest| rest.first_chunk());
+        word.map_or_else(|| read_entry(phys, at), |bytes| Ok(u64::from_le_bytes(*bytes)))
+    }
 }
 
 impl Mapped<'_> {
@@ -251,7 +279,12 @@ impl Iterator for Mapped<'_> {
         while !self.done && self.at < self.end {
             let here = self.at;
             let mut read = 0;
-            let result = self.tables.descend(self.phys, here, |_| read += 1);
+            let (phys, held) = (self.phys, &mut self.held);
+            let entry = |depth: usize, at| match held.get_mut(depth) {
+                Some(table) => table.entry(phys, at),
+                None => read_entry(phys, at),
+            };
+            let result = self.tables.descend(here, entry, |_| read += 1);
             match result {
                 Ok(t) => {
                     self.skip(t.page_size);
@@ -399,7 +432,8 @@ impl KernelMap {
 
     fn first_time(&self, at: VirtAddr, page_key: u64, region_key: u64) -> Result<(PhysAddr, u64), Fault> {
         let mut last = None;
-        let result = self.tables.descend(&*self.phys, at, |step| last = Some(step));
+        let result =
+            self.tables.descend(at, |_, entry| read_entry(&*self.phys, entry), |step| last = Some(step));
         let found = match result {
             Ok(found) => found,
             Err(kind @ FaultKind::Table(_)) => {

@@ -28,8 +28,15 @@ pub fn few(
         if !packed.first().and_then(|first| starts.get(usize::from(*first))).is_some_and(|can| *can) {
             continue;
         }
+        // most names differ in their first characters: they need not be unpacked any further
+        let (head, tail) = packed.split_at(packed.len().min(2));
         name.clear();
-        tokens.expand(packed, &mut name);
+        tokens.expand(head, &mut name);
+        let begun = name.get(1..).unwrap_or_default();
+        if !wanted.iter().any(|wanted| wanted.as_bytes().starts_with(begun)) {
+            continue;
+        }
+        tokens.expand(tail, &mut name);
         let Some((&kind, name)) = name.split_first() else { continue };
         let Some(which) = wanted.iter().position(|wanted| wanted.as_bytes() == name) else { continue };
         let (Some(slot), Some(addr)) = (found.get_mut(which), values.get(index)) else { continue };

@@ -154,7 +154,7 @@ impl Backend for Memory {
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
-        let (image, offset, _) = self.find(at)?;
+        let (image, offset, _) = self.find(at).filter(|(.., left)| *left >= len as u64)?;
         image.borrow(offset, len)
     }
 
