@@ -210,13 +210,6 @@ pub(crate) fn place(s: &Session, at: VirtAddr) -> Place {
         }
         out.inlined = inner.inlined.then(|| inner.function.to_string());
     }
-    // an assembler without function entries has lines all the same
-    if out.file.is_none()
-        && let Some(line) = s.source_line(at).filter(|l| l.line != 0)
-    {
-        out.file = Some(line.file.to_string());
-        out.line = Some(line.line);
-    }
     out
 }
 

@@ -223,12 +223,6 @@ fn source(s: &Session, frame: &Frame, record: &mut Record) {
         }
         lines.push(Record::of(line));
     }
-    if lines.is_empty()
-        && let Some(at) = s.source_line(frame.lookup())
-    {
-        let line = Line::new().text("    ").field("file", at.file.to_string()).role(Role::Path);
-        lines.push(Record::of(line.text(": ").field("line", at.line)));
-    }
     if !lines.is_empty() {
         record.list("source", lines);
     }

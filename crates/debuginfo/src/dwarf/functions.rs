@@ -20,9 +20,9 @@ pub(super) struct Functions {
 }
 
 /// A function, or a call that was inlined, at an address.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CodeFrame {
-    /// The name in the source.
+    /// The name in the source; empty where the unit has lines and no functions, as assembler may.
     pub function: Arc<str>,
     /// True where this is a call that was inlined into the next one.
     pub inlined: bool,
@@ -137,13 +137,19 @@ impl<'a> Context<'a> {
 }
 
 impl DwarfFile {
-    /// The function at an address with the calls inlined there, innermost first; empty where no
-    /// function has the address. For a frame that called another, ask with the return address less one.
+    /// The function at an address with the calls inlined there, innermost first; empty where neither a
+    /// function nor a line has the address. For a frame that called another, ask with the return address less one.
     #[must_use]
     pub fn inline_frames(&self, addr: u64) -> Vec<CodeFrame> {
         let addr = self.linked(addr);
         self.with(|c| {
-            let Some(scopes) = c.scopes(addr) else { return Vec::new() };
+            let Some(scopes) = c.scopes(addr) else {
+                let line = c.unit_at(addr).and_then(|unit| c.line(&unit, addr)).filter(|line| line.line != 0);
+                return line
+                    .map(|line| CodeFrame { line: Some(line), ..CodeFrame::default() })
+                    .into_iter()
+                    .collect();
+            };
             let unit = &scopes.unit;
             let mut line = c.line(unit, addr);
             let mut out = Vec::new();

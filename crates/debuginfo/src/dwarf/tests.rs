@@ -278,9 +278,8 @@ fn a_declaration_gives_way_to_a_definition() {
     }
 }
 
-/// `outer` at 0x100 calls `helper` inlined at 0x110..0x120.
-fn inlined() -> Maker {
-    let mut m = Maker::new(5);
+/// The lines of `kernel/a.c` and of a header in it, at 0x100..0x140; the first file.
+fn lines(m: &mut Maker) -> write::FileId {
     let encoding = m.dwarf.unit.encoding();
     let strings = &mut m.dwarf.line_strings;
     let mut path = |s: &str| write::LineString::new(s, encoding, strings);
@@ -305,7 +304,13 @@ fn inlined() -> Maker {
     let root = m.dwarf.unit.root();
     let directory = A::String(b"/usr/src/linux".to_vec());
     m.dwarf.unit.get_mut(root).set(gimli::DW_AT_comp_dir, directory);
+    main
+}
 
+/// `outer` at 0x100 calls `helper` inlined at 0x110..0x120.
+fn inlined() -> Maker {
+    let mut m = Maker::new(5);
+    let main = lines(&mut m);
     let int = m.int();
     let attrs = [m.name("helper"), (DW_AT_inline, A::Inline(DW_INL_inlined))];
     let helper = m.add(None, DW_TAG_subprogram, &attrs);
@@ -393,6 +398,18 @@ fn inlined_calls_and_their_lines() {
     assert_eq!(file.compiled_in(TEXT), None, "without the slide");
     let first = file.line(TEXT + SLIDE + 0x103).unwrap();
     assert_eq!(first.line, 10, "the last of one address that begins a statement");
+}
+
+#[test]
+fn lines_of_a_unit_without_functions() {
+    let mut m = Maker::new(5);
+    lines(&mut m);
+    let file = m.file();
+    let frames = file.inline_frames(TEXT + SLIDE + 0x124);
+    assert_eq!(frames.len(), 1);
+    assert_eq!((&*frames[0].function, frames[0].inlined), ("", false));
+    assert_eq!(frames[0].line.as_ref().map(|line| line.line), Some(12));
+    assert!(file.inline_frames(TEXT + SLIDE + 0x140).is_empty());
 }
 
 #[test]
