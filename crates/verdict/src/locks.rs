@@ -6,6 +6,7 @@
 //! which only one of them fits.
 
 use crate::blocker;
+use crate::code::Code;
 use crate::reach::Chain;
 use crate::rtmutex;
 use crate::spin::{both, member_of_lock, symbol_at};
@@ -13,6 +14,7 @@ use base::VirtAddr;
 use kernel::backtrace::Backtrace;
 use kernel::task::Task;
 use kernel::{Session, bind};
+use unwind::Frame;
 
 bind! {
     /// `struct mutex`
@@ -50,6 +52,8 @@ pub(crate) enum Kind {
     RtMutex,
     /// One that sleeps, as with `PREEMPT_RT`.
     Spinlock,
+    /// One of readers and writers that sleeps likewise.
+    RwLock,
 }
 
 impl Kind {
@@ -60,6 +64,15 @@ impl Kind {
             Kind::Semaphore => "semaphore",
             Kind::RtMutex => "rt_mutex",
             Kind::Spinlock => "spinlock",
+            Kind::RwLock => "rwlock",
+        }
+    }
+
+    /// The name of its `struct`.
+    pub(crate) const fn structure(self) -> &'static str {
+        match self {
+            Kind::RwLock => "rwbase_rt",
+            _ => self.word(),
         }
     }
 }
@@ -116,7 +129,7 @@ const COUNTING: [Layout; 1] = [Layout::listed(None, 8)];
 /// None for locks whose waiters are no list.
 fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
     let (owner, list) = match kind {
-        Kind::RtMutex | Kind::Spinlock => return Vec::new(),
+        Kind::RtMutex | Kind::Spinlock | Kind::RwLock => return Vec::new(),
         Kind::Mutex => {
             let b = s.bind::<Mutex>();
             (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
@@ -158,9 +171,30 @@ pub(crate) fn kind_of(function: &str) -> Option<Kind> {
         (_, true) => Some(Kind::RwSemaphore),
         _ if COUNTING_DOWN.contains(&name.trim_start_matches('_')) => Some(Kind::Semaphore),
         _ if name.starts_with("rt_spin_lock") => Some(Kind::Spinlock),
+        _ if name.starts_with("rt_read_lock") || name.starts_with("rt_write_lock") => Some(Kind::RwLock),
         _ if name.starts_with("rt_mutex_lock") => Some(Kind::RtMutex),
         _ => None,
     }
+}
+
+/// True for functions of `PREEMPT_RT` that locks of readers and writers of all kinds come to.
+fn is_of_any(function: &str) -> bool {
+    let name = crate::code::base_name(function);
+    name.starts_with("rwbase_") || name.starts_with("__rwbase_")
+}
+
+/// The kind of lock that a frame's function takes: by its name, or by that of the function which was called and went
+/// on to it with a jump.
+fn taken(s: &Session, frames: &[Frame], names: &[String], n: usize) -> Option<Kind> {
+    let name = names.get(n)?;
+    if !is_of_any(name) {
+        return kind_of(name);
+    }
+    let outer = frames.get(n + 1).filter(|frame| frame.is_call)?;
+    let code = Code::around(s, outer.lookup())?;
+    let (call, _) = code.function.call_before(outer.pc.0)?;
+    let called = s.locate(VirtAddr(code.function.target(call)?)).filter(|l| l.offset == 0)?;
+    kind_of(called.symbol.name)
 }
 
 /// The size of any lock, at least.
@@ -171,17 +205,22 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
     let frames = &bt.unwound.frames;
     let said = rtmutex::waited(s, task);
     let blocked = blocker::said(s, task).and_then(|(kind, at)| Some((kind, at, owner(s, kind, at)?)));
-    let taken = names.iter().enumerate().find_map(|(n, name)| Some((n, kind_of(name)?)));
+    let taken = (0..names.len()).find_map(|n| Some((n, taken(s, frames, names, n)?)));
     let Some((n, kind)) = taken else {
         let rt = said.map(|(at, task)| (Kind::RtMutex, at, Owner { task, ..Owner::default() }));
         let (kind, at, owner) = rt.or(blocked)?;
         return Some(Lock { kind, at, name: symbol_at(s, at).unwrap_or_default(), owner });
     };
     let blocked = blocked.filter(|b| b.0 == kind).map(|(_, at, owner)| (at, owner));
-    let outside = (n..names.len()).find(|m| names.get(*m).is_some_and(|name| kind_of(name).is_none()));
+    let takes = |name: &String| kind_of(name).is_some() || is_of_any(name);
+    let outside = (n..names.len()).find(|m| names.get(*m).is_some_and(|name| !takes(name)));
     let chain = Chain::of(s, frames, 0, outside.unwrap_or(n));
     let (value, path) = outside.map(|m| chain.passed(m)).unwrap_or_default();
     let found = |at: VirtAddr| owner(s, kind, at).map(|owner| (at, owner));
+    if rtmutex::is_shared(s, kind) {
+        let at = value.map(VirtAddr).or_else(|| chain.first_argument(n).map(VirtAddr))?;
+        return Some(Lock { kind, at, name: name_of(s, at, value, path), owner: rtmutex::shared(s, at)? });
+    }
     // the lock that has a waiter's priority is the one that was asked for, or within it
     let said = said.map(|(at, task)| {
         let around = value.map(VirtAddr).filter(|v| at.0.checked_sub(v.0).is_some_and(|into| into < LOCK));
@@ -192,10 +231,13 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
         .or_else(|| listed(s, bt, n, kind, task).and_then(found))
         .or_else(|| chain.first_argument(n).map(VirtAddr).and_then(found))
         .or_else(|| value.map(VirtAddr).and_then(found))?;
-    let own = path.filter(|_| value == Some(at.0)).map(|p| member_of_lock(&p));
-    let own = own.unwrap_or_default();
-    let name = symbol_at(s, at).map_or_else(|| own.clone(), |symbol| both(&own, &symbol));
-    Some(Lock { kind, at, name, owner })
+    Some(Lock { kind, at, name: name_of(s, at, value, path), owner })
+}
+
+/// The name of a lock: of its symbol, and of what was passed where that was its address.
+fn name_of(s: &Session, at: VirtAddr, passed: Option<u64>, path: Option<String>) -> String {
+    let own = path.filter(|_| passed == Some(at.0)).map(|p| member_of_lock(&p)).unwrap_or_default();
+    symbol_at(s, at).map_or_else(|| own.clone(), |symbol| both(&own, &symbol))
 }
 
 /// The lock whose list of waiters leads to an entry of this task on its own stack.
@@ -300,6 +342,7 @@ mod tests {
         assert_eq!(kind_of("down_write_killable"), Some(Kind::RwSemaphore));
         assert_eq!(kind_of("rt_spin_lock"), Some(Kind::Spinlock));
         assert_eq!(kind_of("rt_mutex_lock_interruptible"), Some(Kind::RtMutex));
+        assert_eq!(kind_of("rt_write_lock"), Some(Kind::RwLock));
         assert_eq!(kind_of("down_interruptible"), Some(Kind::Semaphore));
         assert_eq!(kind_of("___down_common"), Some(Kind::Semaphore));
         assert_eq!(kind_of("down"), Some(Kind::Semaphore));

@@ -246,7 +246,7 @@ fn tell(w: &Wait<'_>) -> Statement {
         }
         What::Lock(l) => {
             let lock = format!("{} {}", l.kind.word(), named(&l.name, l.at));
-            commands.push(format!("struct {} {:x}", l.kind.word(), l.at));
+            commands.push(format!("struct {} {:x}", l.kind.structure(), l.at));
             let held = match (l.owner.task, l.owner.readers) {
                 (Some(t), _) if l.owner.last => format!("which {} took last", who(t)),
                 (None, false) if l.kind == Kind::Semaphore => "which does not say who has it".to_owned(),
