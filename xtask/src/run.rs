@@ -63,6 +63,11 @@ pub(crate) fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// Says a line to the program that started this one.
+pub(crate) fn answer(line: fmt::Arguments<'_>) -> Result<(), Error> {
+    writeln!(std::io::stdout(), "{line}").at("standard output")
+}
+
 /// A command line: the program and its arguments.
 ///
 /// What `cargo run` told this program about its own crate is not passed on: build scripts that look at it (`ring`'s)

@@ -48,9 +48,16 @@ pub struct Field {
     of: &'static str,
     member: &'static str,
     place: Option<Place>,
-    typed: bool,
-    /// Of the struct only some members are known.
-    inferred: bool,
+    known: Known,
+}
+
+/// What is known of a struct.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Known {
+    Nothing,
+    /// Some members, inferred.
+    InPart,
+    Whole,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,12 +78,11 @@ impl Field {
     }
 
     fn place(&self) -> Result<Place> {
-        self.place.ok_or(if self.inferred {
-            KernelError::NotInferred { of: self.of, member: self.member }
-        } else if self.typed {
-            KernelError::NoMember { of: self.of, member: self.member }
-        } else {
-            KernelError::NoType(self.of)
+        let (of, member) = (self.of, self.member);
+        self.place.ok_or(match self.known {
+            Known::Nothing => KernelError::NoType(of),
+            Known::InPart => KernelError::NotInferred { of, member },
+            Known::Whole => KernelError::NoMember { of, member },
         })
     }
 
@@ -173,19 +179,16 @@ impl Field {
         member: &'static str,
         paths: &[&'static str],
     ) -> Self {
-        let typed = of_ty.is_some();
-        let place =
-            of_ty.and_then(|ty| paths.iter().find_map(|path| walk(layouts.types, ty, path))).or_else(|| {
-                if typed {
-                    return None;
-                }
-                paths.iter().find_map(|path| {
-                    let offset = layouts.hints.offset(of, path)?;
-                    Some(Place { offset, size: 0, bits: None, signed: false, ty: TypeRef::VOID })
-                })
+        let Some(ty) = of_ty else {
+            let place = paths.iter().find_map(|path| {
+                let offset = layouts.hints.offset(of, path)?;
+                Some(Place { offset, size: 0, bits: None, signed: false, ty: TypeRef::VOID })
             });
-        let inferred = of_ty.is_some_and(|ty| layouts.types.is_guess(ty));
-        Self { of, member, place, typed, inferred }
+            return Self { of, member, place, known: Known::Nothing };
+        };
+        let place = paths.iter().find_map(|path| walk(layouts.types, ty, path));
+        let known = if layouts.types.is_guess(ty) { Known::InPart } else { Known::Whole };
+        Self { of, member, place, known }
     }
 }
 

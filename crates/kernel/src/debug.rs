@@ -240,10 +240,8 @@ impl Session {
                 "{path}: is a folder; \"mod -S {path}\" looks through one"
             )));
         }
-        let object = ObjectFile::open(path).map_err(|e| {
-            let (path, why) = (path.display().to_string(), e.to_string());
-            KernelError::Open(if why.starts_with(&path) { why } else { format!("{path}: {why}") })
-        })?;
+        let object =
+            ObjectFile::open(path).map_err(|e| KernelError::Open(format!("{}: {e}", path.display())))?;
         let wrong = |what, file, dump| KernelError::WrongModule { path: path.to_owned(), what, file, dump };
         match (object.build_id(), self.module_build_id(m)) {
             (Some(file), Some(dump)) if file != dump => return Err(wrong("build id", hex(file), hex(&dump))),

@@ -8,8 +8,7 @@ use crate::task::Task;
 /// nothing panicked, or the kernel keeps neither.
 #[must_use]
 pub fn panic_cpu(s: &Session) -> Option<u32> {
-    ["panic_cpu", "crashing_cpu"].iter().find_map(|name| {
-        let cpu = s.mem().i32(s.symbol(name)?).ok()?;
+    kept(s).find_map(|(name, cpu)| {
         // before 4.5 it was no -1 until a CPU crashed: a 0 of .bss says nothing
         let kind = s.kernel_symbols().table.find(name).map_or('d', |symbol| symbol.kind);
         if cpu == 0 && kind.eq_ignore_ascii_case(&'b') {
@@ -22,8 +21,13 @@ pub fn panic_cpu(s: &Session) -> Option<u32> {
 /// True where the kernel keeps who panicked, and says that nobody did.
 #[must_use]
 pub fn nobody_panicked(s: &Session) -> bool {
-    let none = |name: &&str| s.symbol(name).and_then(|at| s.mem().i32(at).ok()) == Some(-1);
-    ["panic_cpu", "crashing_cpu"].iter().any(none)
+    kept(s).any(|(_, cpu)| cpu == -1)
+}
+
+/// The variables in which a kernel keeps the CPU that panicked, as far as they can be read.
+fn kept(s: &Session) -> impl Iterator<Item = (&'static str, i32)> {
+    let read = |name| Some((name, s.mem().i32(s.symbol(name)?).ok()?));
+    ["panic_cpu", "crashing_cpu"].into_iter().filter_map(read)
 }
 
 /// The task that panicked: the one on the CPU that did, else the one that the first oops in the log

@@ -6,7 +6,6 @@ use crate::model::{Access, How, OperandRow, Statement};
 use crate::names::Namer;
 use crate::scene::Scene;
 use arch::slice::{ARGUMENTS, Expr};
-use base::VirtAddr;
 use kernel::Session;
 
 /// Lines of a report.
@@ -86,9 +85,7 @@ fn expression(
 ) -> Option<(String, OperandRow, String)> {
     let frame = scene.frames().get(n).filter(|f| f.is_call && !f.how.is_guess())?;
     let code = Code::around(s, frame.lookup())?;
-    let (call, _) = code.function.call_before(frame.pc.0)?;
-    let callee =
-        s.locate(VirtAddr(code.function.target(call)?)).filter(|l| l.offset == 0)?.symbol.name.to_owned();
+    let (call, callee) = code.callee(s, frame.pc.0)?;
     if !["__asan_load", "__asan_store", "__asan_report_"].iter().any(|p| callee.starts_with(p)) {
         return None;
     }

@@ -112,6 +112,13 @@ impl Code {
         }))
     }
 
+    /// The direct call that returns to an address, and the name of the function that it calls.
+    pub(crate) fn callee<'s>(&self, s: &'s Session, ret: u64) -> Option<(u64, &'s str)> {
+        let (call, _) = self.function.call_before(ret)?;
+        let found = s.locate(VirtAddr(self.function.target(call)?)).filter(|l| l.offset == 0)?;
+        Some((call, found.symbol.name))
+    }
+
     /// `+78` for an address of the function, in decimal as disassemblers and backtraces have it.
     pub(crate) fn offset(&self, at: u64) -> String {
         match at.checked_sub(self.entry.0).filter(|o| *o < MAX_BYTES as u64) {

@@ -147,9 +147,8 @@ pub(crate) fn warned(s: &Session, frame: &Frame, callers: &[Frame]) -> Option<cr
         return None;
     }
     let code = Code::around(s, frame.lookup())?;
-    let (call, _) = code.function.call_before(frame.pc.0)?;
-    let target = s.locate(VirtAddr(code.function.target(call)?))?;
-    if !target.symbol.name.starts_with("warn_slowpath") {
+    let (call, callee) = code.callee(s, frame.pc.0)?;
+    if !callee.starts_with("warn_slowpath") {
         return None;
     }
     let mut namer = Namer::new(s, &code, &frame.regs, frame.cfa.map(|at| at.0)).with_callers(callers);

@@ -68,10 +68,10 @@ impl Kind {
         }
     }
 
-    /// The name of its `struct`.
+    /// The name of its type, as `struct` takes it.
     pub(crate) const fn structure(self) -> &'static str {
         match self {
-            Kind::RwLock => "rwbase_rt",
+            Kind::RwLock => "rwlock_t",
             _ => self.word(),
         }
     }
@@ -191,10 +191,8 @@ fn taken(s: &Session, frames: &[Frame], names: &[String], n: usize) -> Option<Ki
         return kind_of(name);
     }
     let outer = frames.get(n + 1).filter(|frame| frame.is_call)?;
-    let code = Code::around(s, outer.lookup())?;
-    let (call, _) = code.function.call_before(outer.pc.0)?;
-    let called = s.locate(VirtAddr(code.function.target(call)?)).filter(|l| l.offset == 0)?;
-    kind_of(called.symbol.name)
+    let (_, callee) = Code::around(s, outer.lookup())?.callee(s, outer.pc.0)?;
+    kind_of(callee)
 }
 
 /// The size of any lock, at least.
@@ -218,7 +216,7 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
     let (value, path) = outside.map(|m| chain.passed(m)).unwrap_or_default();
     let found = |at: VirtAddr| owner(s, kind, at).map(|owner| (at, owner));
     if rtmutex::is_shared(s, kind) {
-        let at = value.map(VirtAddr).or_else(|| chain.first_argument(n).map(VirtAddr))?;
+        let at = VirtAddr(value.or_else(|| chain.first_argument(n))?);
         return Some(Lock { kind, at, name: name_of(s, at, value, path), owner: rtmutex::shared(s, at)? });
     }
     // the lock that has a waiter's priority is the one that was asked for, or within it

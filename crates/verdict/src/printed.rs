@@ -25,9 +25,7 @@ pub(crate) struct Printed {
 impl Printed {
     /// Matches the line with the format of the call that returned to `pc`.
     pub(crate) fn of(s: &Session, code: &Code, pc: u64, line: &str) -> Option<Self> {
-        let (call, _) = code.function.call_before(pc)?;
-        let target = code.function.target(call)?;
-        let callee = s.locate(VirtAddr(target)).filter(|l| l.offset == 0)?.symbol.name;
+        let (call, callee) = code.callee(s, pc)?;
         let places: &[usize] = match callee {
             "__warn_printk" => &[0],
             "warn_slowpath_fmt" => &[2, 3],

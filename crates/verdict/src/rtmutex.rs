@@ -62,11 +62,11 @@ fn owner(s: &Session, lock: VirtAddr) -> Option<Option<&Task>> {
     Some(s.tasks().at(VirtAddr(owner.0 & !HAS_WAITERS)))
 }
 
-/// True for locks of readers and writers, in a kernel that makes them so.
+/// True for locks of readers and writers, in a kernel that makes them so: with `PREEMPT_RT`, since 5.15.
 pub(crate) fn is_shared(s: &Session, kind: Kind) -> bool {
     match kind {
-        Kind::RwLock => true,
-        Kind::RwSemaphore => s.bind::<RwSemaphore>().base.offset().is_ok(),
+        Kind::RwLock => s.bind::<RwBase>().readers.exists(),
+        Kind::RwSemaphore => s.bind::<RwSemaphore>().base.exists(),
         _ => false,
     }
 }

@@ -16,12 +16,13 @@ pub(crate) struct Scene<'s> {
 impl<'s> Scene<'s> {
     /// The scene of an event; without one, that of the task that panicked.
     pub(crate) fn of(s: &'s Session, event: Option<&Event>) -> Self {
-        // who tells of a task that hangs is not the one
-        let other = event.is_some_and(|e| e.class == Class::HungTask);
-        let task = event
-            .and_then(|e| stalled(s, e).or_else(|| named(s, e).filter(|_| !other)))
+        let stalled = event.and_then(|e| stalled(s, e));
+        let task = match event {
+            // who tells of a task that hangs is not the one
+            Some(e) if e.class == Class::HungTask => stalled,
             // never one that merely ran: what is said of it would be said of the wrong task
-            .or_else(|| kernel::panic::known_panic_task(s).filter(|_| !other));
+            _ => stalled.or_else(|| named(s, event?)).or_else(|| kernel::panic::known_panic_task(s)),
+        };
         let mut scene = Self::of_task(s, task);
         // what a watchdog found running did not sleep: where the dump no longer has it run, its frames are of before
         let ran = event.is_some_and(|e| matches!(e.class, Class::SoftLockup | Class::HardLockup));

@@ -11,7 +11,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
 use super::this_program;
-use crate::run::{At as _, Error, command, other, output};
+use crate::run::{At as _, Error, answer, command, other, output};
 
 /// What a run used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -77,9 +77,7 @@ pub(crate) fn one(line: &[String]) -> Result<(), Error> {
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| Error::Other(error.to_string()))?;
     let micros = usage.user_time().num_microseconds().saturating_add(usage.system_time().num_microseconds());
-    let mut out = std::io::stdout();
-    std::io::Write::write_fmt(&mut out, format_args!("{wall} {} {}\n", micros as f64 / 1e6, usage.max_rss()))
-        .at("standard output")
+    answer(format_args!("{wall} {} {}", micros as f64 / 1e6, usage.max_rss()))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::corpus;
-use crate::run::{At as _, Error, command, live, other, output, root, say};
+use crate::run::{At as _, Error, answer, command, live, other, output, root, say};
 use measure::Usage;
 pub(crate) use peers::Peers;
 use peers::{Asker, HERE, QUESTIONS, Question};
@@ -65,10 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         return measure::one(&args.measure);
     }
     if let Some(dump) = &args.limit {
-        let reached = limit::reach(dump)?;
-        // the program that asked reads it
-        return std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{reached}\n"))
-            .at("standard output");
+        return answer(format_args!("{}", limit::reach(dump)?));
     }
     let dir = corpus::cache()?.join(&args.case);
     let dump = dir.join(&args.dump);

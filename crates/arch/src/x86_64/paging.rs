@@ -248,7 +248,7 @@ struct Table {
 impl Table {
     /// An entry; its whole table is read, as those beside it will be asked for next.
     fn entry(&mut self, phys: &dyn PhysRead, at: PhysAddr) -> Result<u64, Missing> {
-        let table = PhysAddr(at.0 & !(PAGE_SIZE - 1));
+        let table = at.page_base();
         if self.at != Some(table) {
             self.at = None;
             self.bytes.resize(PAGE_SIZE as usize, 0);

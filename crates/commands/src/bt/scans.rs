@@ -4,7 +4,7 @@
 use super::{Shape, frames};
 use crate::tasks::banner;
 use crate::{CommandError, Cx, registers};
-use base::VirtAddr;
+use base::{Bytes, VirtAddr};
 use kernel::stacks::{cpu_stacks, task_stack};
 use kernel::task::{Task, thread_info};
 use kernel::{Located, Session};
@@ -209,10 +209,8 @@ fn marker_offset(s: &Session) -> Option<u64> {
 
 /// The place at which most stacks have the marker.
 fn common_marker(ends: &[Vec<u8>]) -> Option<u64> {
-    let marked = |end: &Vec<u8>, at: usize| {
-        end.get(at..at + 4).and_then(|w| w.try_into().ok()).map(u32::from_le_bytes)
-            == u32::try_from(STACK_END_MAGIC).ok()
-    };
+    let marked =
+        |end: &[u8], at| Bytes::new(end).u32_at(at).is_ok_and(|word| u64::from(word) == STACK_END_MAGIC);
     let count = |at: usize| ends.iter().filter(|end| marked(end, at)).count();
     let best = (0..MAX_THREAD_INFO).step_by(8).max_by_key(|&at| (count(at), std::cmp::Reverse(at)))?;
     (count(best) * 2 > ends.len()).then_some(best as u64)
@@ -222,7 +220,7 @@ fn common_marker(ends: &[Vec<u8>]) -> Option<u64> {
 pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError> {
     let mut report = Report::new("bt");
     let mut out = Vec::new();
-    let behind = marker_offset(s);
+    let (behind, init_task) = (marker_offset(s), s.symbol("init_task"));
     if behind.is_none() {
         report.info(
             "bt: end markers are not checked: they come behind thread_info, whose size the vmlinux would tell",
@@ -237,7 +235,7 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
         let mut problems = Vec::new();
         if let Some(marker) = behind.map(|n| stack.start.add(n))
             && let Ok(word) = s.mem().u64(marker)
-            && is_overwritten(word, s.symbol("init_task") == Some(task.at))
+            && is_overwritten(word, init_task == Some(task.at))
         {
             problems.push(format!("end marker at {marker:x} is {word:016x}, not {STACK_END_MAGIC:08x}"));
         }

@@ -144,11 +144,9 @@ impl DwarfFile {
         let addr = self.linked(addr);
         self.with(|c| {
             let Some(scopes) = c.scopes(addr) else {
-                let line = c.unit_at(addr).and_then(|unit| c.line(&unit, addr)).filter(|line| line.line != 0);
-                return line
-                    .map(|line| CodeFrame { line: Some(line), ..CodeFrame::default() })
-                    .into_iter()
-                    .collect();
+                let line = c.line_at(addr).filter(|line| line.line != 0);
+                let frame = line.map(|line| CodeFrame { line: Some(line), ..CodeFrame::default() });
+                return frame.into_iter().collect();
             };
             let unit = &scopes.unit;
             let mut line = c.line(unit, addr);

@@ -75,6 +75,11 @@ impl<'a> Context<'a> {
         self.place(unit, row)
     }
 
+    /// The line of an address, in whatever unit.
+    pub(super) fn line_at(&self, addr: u64) -> Option<SourceLine> {
+        self.line(&*self.unit_at(addr)?, addr)
+    }
+
     fn place(&self, unit: &Unit<'a>, row: &Row) -> Option<SourceLine> {
         let file = self.file(unit, u64::from(row.file))?;
         Some(SourceLine { file, line: row.line, column: row.column })
@@ -183,7 +188,7 @@ impl DwarfFile {
     #[must_use]
     pub fn line(&self, addr: u64) -> Option<SourceLine> {
         let addr = self.linked(addr);
-        self.with(|c| c.line(&*c.unit_at(addr)?, addr))
+        self.with(|c| c.line_at(addr))
     }
 
     /// The directory in which the unit of an address was compiled; the paths of [`DwarfFile::line`] that its file

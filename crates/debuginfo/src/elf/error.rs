@@ -1,18 +1,11 @@
 //! Errors of reading an object file.
 
-use std::path::PathBuf;
-
 /// Why an object file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ElfError {
     /// The system refused the file.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
     /// Not an ELF file at all.
     #[error("not an ELF file (it starts with {magic:02x?})")]
     NotElf {

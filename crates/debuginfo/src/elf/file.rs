@@ -40,8 +40,7 @@ impl ObjectFile {
     /// # Errors
     /// When the system refuses the file, or it is no ELF64 little-endian object.
     pub fn open(path: &Path) -> Result<Self, ElfError> {
-        let io = |source| ElfError::Io { path: path.to_owned(), source };
-        let mut data = MappedFile::open(path).map_err(io)?;
+        let mut data = MappedFile::open(path)?;
         if let Some(bytes) = unpack::unpack_bytes(&data, &path.display().to_string())? {
             data = bytes.into();
         }

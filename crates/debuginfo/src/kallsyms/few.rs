@@ -1,6 +1,6 @@
 //! A few symbols out of kallsyms, for those who need no more: a table of all costs many times as much.
 
-use super::names::{NameBlock, Tokens};
+use super::names::{NameBlock, Tokens, can_begin};
 use super::values::Values;
 use super::{Addresses, KallsymsError};
 use base::{VirtAddr, VirtRead};
@@ -32,8 +32,7 @@ pub fn few(
         let (head, tail) = packed.split_at(packed.len().min(2));
         name.clear();
         tokens.expand(head, &mut name);
-        let begun = name.get(1..).unwrap_or_default();
-        if !wanted.iter().any(|wanted| wanted.as_bytes().starts_with(begun)) {
+        if !can_begin(wanted, &name) {
             continue;
         }
         tokens.expand(tail, &mut name);

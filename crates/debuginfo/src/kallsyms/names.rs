@@ -57,8 +57,7 @@ impl Tokens {
         let mut can = |byte: u8| {
             token.clear();
             self.expand(&[byte], &mut token);
-            let name = token.get(1..).unwrap_or_default();
-            wanted.iter().any(|w| w.as_bytes().starts_with(name))
+            can_begin(wanted, &token)
         };
         (0..=u8::MAX).map(&mut can).collect()
     }
@@ -78,6 +77,12 @@ impl Tokens {
             }
         }
     }
+}
+
+/// Whether one of `wanted` can begin as `name` does, its letter first.
+pub(super) fn can_begin(wanted: &[&str], name: &[u8]) -> bool {
+    let begun = name.get(1..).unwrap_or_default();
+    wanted.iter().any(|wanted| wanted.as_bytes().starts_with(begun))
 }
 
 /// The packed name at the start of `names` and what follows it. The length is one byte, or two where

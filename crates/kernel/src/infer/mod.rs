@@ -92,7 +92,7 @@ impl Inferred {
 
     fn compound(name: Option<&str>, size: u64, members: Vec<Member>) -> Type {
         Type::Compound {
-            kind: CompoundKind::Struct,
+            kind: name.map_or(CompoundKind::Struct, kind_of),
             name: name.map(Into::into),
             size,
             members: members.into(),
@@ -168,11 +168,7 @@ impl TypeSource for Inferred {
                         None => self.member(g.name, g.offset, Self::shape_id(g.shape)),
                     })
                     .collect();
-                let mut found = Self::compound(Some(s.name), s.size, members);
-                if let Type::Compound { kind, .. } = &mut found {
-                    *kind = kind_of(s.name);
-                }
-                found
+                Self::compound(Some(s.name), s.size, members)
             }
             NESTED.. => {
                 let (guess, inner) = self.nested(id - NESTED).ok_or_else(missing)?;
