@@ -30,7 +30,7 @@ impl End {
     }
 }
 
-/// Where a dump comes from.
+/// Where a dump comes from. A case with a crash kernel has what QEMU takes of it taken while that kernel runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     /// QEMU's `dump-guest-memory` with these options (none: ELF; `-z -l -s`: kdump-compressed, flattened).
@@ -128,6 +128,9 @@ const fn make(file: &'static str, arguments: &'static str) -> Dump {
 const ELF: Dump = qemu("dump.elf", "");
 const RAW: Dump = Dump { file: "memory.raw", source: Source::Raw };
 const VMCORE: Dump = Dump { file: "vmcore", source: Source::Vmcore };
+/// Two kernels are in these, and the CPU that died is in the second: the truth is the first one's.
+const WHILE_CAPTURING: Dump = qemu("capturing.elf", "");
+const RAW_WHILE_CAPTURING: Dump = Dump { file: "capturing.raw", source: Source::Raw };
 
 /// The cases.
 pub(crate) const CASES: &[Case] = &[
@@ -154,7 +157,7 @@ pub(crate) const CASES: &[Case] = &[
         // Small, but KASLR must leave room for the crash kernel wherever it puts the first one.
         memory: 320,
         crashkernel: 104,
-        dumps: &[VMCORE, make("virtio-bug.kdump", "-c -d 31")],
+        dumps: &[VMCORE, make("virtio-bug.kdump", "-c -d 31"), qemu("capturing.kdump", "-z")],
         ..BASE
     },
     Case {
@@ -172,6 +175,8 @@ pub(crate) const CASES: &[Case] = &[
             make("flat-zlib.kdump", "-F -c -d 31"),
             make("flat-filtered.elf", "-F -E -d 31"),
             make("split.kdump", "--split --splitblock-size 1024 -c -d 31"),
+            WHILE_CAPTURING,
+            RAW_WHILE_CAPTURING,
         ],
         ..BASE
     },
@@ -217,7 +222,7 @@ mod tests {
     #[test]
     fn what_needs_a_crash_kernel_has_one() {
         for case in CASES {
-            let wants = case.dumps.iter().any(|dump| !matches!(dump.source, Source::Qemu(_) | Source::Raw));
+            let wants = case.dumps.iter().any(|dump| matches!(dump.source, Source::Vmcore | Source::Make(_)));
             assert_eq!(wants, case.crashkernel > 0, "{}", case.name);
             if wants {
                 assert!(matches!(case.dumps[0].source, Source::Vmcore), "{}: vmcore comes first", case.name);
