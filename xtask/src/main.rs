@@ -6,6 +6,7 @@ mod bench;
 mod corpus;
 mod fuzz;
 mod run;
+mod same;
 mod setup;
 mod test;
 mod tidy;
@@ -30,6 +31,8 @@ enum Task {
     Corpus(corpus::Args),
     /// Checks the house rules: allowed dependencies, file headers.
     Tidy(tidy::Args),
+    /// Compares what a commit answers about every dump at hand with what this checkout answers.
+    Same(same::Args),
     /// Measures crashlens beside its peers.
     Bench(bench::Args),
     /// Runs the hermetic tests, and the truth tests on the corpus.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Setup(args) => setup::run(&args),
         Task::Corpus(args) => corpus::run(&args),
         Task::Tidy(args) => tidy::run(&args),
+        Task::Same(args) => same::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Zoo(args) => zoo::run(&args),
