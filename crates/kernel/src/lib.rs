@@ -38,6 +38,8 @@ pub mod syscalls;
 pub mod system;
 pub mod taint;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod times;
 pub mod track;
 mod typing;

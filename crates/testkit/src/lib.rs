@@ -1,3 +1,4 @@
-//! Builders of what tests need: tiny dumps in every format. A dev-dependency only.
+//! Builders of what tests need: tiny dumps in every format, tiny kernels of every shape. A dev-dependency only.
 
 pub mod dump;
+pub mod kernel;
