@@ -2,11 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A switch that stops long work: Ctrl-C sets it, loops ask it.
 #[derive(Clone, Default, Debug)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Switch>);
+
+#[derive(Default, Debug)]
+struct Switch {
+    on: AtomicBool,
+    works: AtomicU64,
+}
 
 impl Cancel {
     /// A switch that is off.
@@ -16,16 +22,27 @@ impl Cancel {
     }
     /// Asks the running work to stop.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.on.store(true, Ordering::Relaxed);
     }
-    /// Turns the switch off, before new work begins.
+    /// Turns the switch off: new work begins.
     pub fn reset(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.works.fetch_add(1, Ordering::Relaxed);
+        self.0.on.store(false, Ordering::Relaxed);
+    }
+    /// Turns the switch off for the work that runs: a part of it was stopped, the rest goes on.
+    pub fn go_on(&self) {
+        self.0.on.store(false, Ordering::Relaxed);
+    }
+    /// The number of the work that runs: what one work could not finish the next one may try again
+    /// ([`crate::Kept`]).
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        self.0.works.load(Ordering::Relaxed)
     }
     /// True once the work should stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.on.load(Ordering::Relaxed)
     }
     /// `Err` once the work should stop, for `?`.
     pub fn check(&self) -> Result<(), Cancelled> {

@@ -6,6 +6,7 @@
 mod addr;
 mod bytes;
 mod cancel;
+mod kept;
 mod map;
 mod mem;
 mod near;
@@ -15,6 +16,7 @@ mod vmcoreinfo;
 pub use addr::{PAGE_SHIFT, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
 pub use bytes::{Bytes, OutOfBounds, cstr};
 pub use cancel::{Cancel, Cancelled, NoProgress, Progress};
+pub use kept::Kept;
 pub use map::{MappedFile, MappedSlice};
 pub use mem::{Fault, FaultKind, Gap, Missing, PhysRange, PhysRead, VirtRead};
 pub use near::{Nearest, near_names};

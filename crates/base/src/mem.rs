@@ -15,6 +15,9 @@ pub enum Gap {
     Truncated,
     /// The dump has the page, but its packed bytes do not unpack to a page.
     Corrupt,
+    /// The file could not be read: a disk, a network, a permission. It says nothing about the dump, and may be
+    /// over at the next read.
+    Io(std::io::ErrorKind),
 }
 
 impl fmt::Display for Gap {
@@ -24,6 +27,8 @@ impl fmt::Display for Gap {
             Gap::Absent => "not in the dump",
             Gap::Truncated => "dump file is truncated",
             Gap::Corrupt => "page data is corrupt",
+            Gap::Io(std::io::ErrorKind::UnexpectedEof) => "dump file became shorter while it was open",
+            Gap::Io(kind) => return write!(f, "dump file cannot be read: {kind}"),
         })
     }
 }
@@ -105,6 +110,12 @@ pub trait PhysRead: Send + Sync {
             }
         }
         Ok(done)
+    }
+
+    /// How many reads have failed so far in a way that may be over later ([`Gap::Io`]): what was made of them is not
+    /// kept.
+    fn failures(&self) -> u64 {
+        0
     }
 
     /// The bytes of `len` from `at` without a copy, where the dump holds them in one piece

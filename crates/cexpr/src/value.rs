@@ -30,6 +30,7 @@ impl Absent {
             Gap::Absent => "not in the dump",
             Gap::Truncated => "dump truncated",
             Gap::Corrupt => "page corrupt",
+            Gap::Io(_) => "dump file not readable",
         };
         match self {
             Absent::Fault(fault) => match fault.kind {

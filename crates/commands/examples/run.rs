@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 use base::Cancel;
 use commands::{Cx, Settings};
-use kernel::{OpenOptions, Session};
+use kernel::{Layers, OpenOptions};
 use report::{Item, Record, Report};
 use std::ops::ControlFlow;
 
@@ -21,7 +21,7 @@ fn show(record: &Record) {
 
 fn main() {
     let files = std::env::args().skip(1).map(Into::into).collect();
-    let session = Session::open(&OpenOptions { files, no_search: true, ..Default::default() }).unwrap();
+    let layers = Layers::open(OpenOptions { files, no_search: true, ..Default::default() }).unwrap();
     let mut settings = Settings::default();
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
@@ -31,7 +31,7 @@ fn main() {
             show(&part.body);
             ControlFlow::Continue(())
         };
-        let mut cx = Cx::new(Some(&session), &mut settings, &cancel, &mut sink);
+        let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);
         match commands::run(&mut cx, &commands::split_words(&line)) {
             Ok(report) => show(&report.body),
             Err(e) => println!("{e}"),

@@ -8,9 +8,19 @@ use kernel::Session;
 /// (`MODULE:NAME` for one of a module), or an expression of both (`init_task+16`, `(panic + 0x20)`).
 /// A word such as `add` that is a symbol and spells a number is the symbol.
 pub(crate) fn parse(cx: &Cx<'_>, command: &str, word: &str) -> Result<u64, CommandError> {
-    let s = cx.session(command)?;
-    let symbol = |name: &str| symbol(s, name);
     let digit_first = word.starts_with(|c: char| c.is_ascii_digit());
+    if digit_first && let Some(at) = crate::eval::hex(word) {
+        return Ok(at);
+    }
+    let Some(s) = cx.session_if_open() else {
+        // digits need no symbols
+        let digits = crate::eval::hex(word).or_else(|| crate::eval::value(word, &|_| None).ok());
+        return match digits {
+            Some(at) => Ok(at),
+            None => Err(cx.session(command).err().unwrap_or_else(|| CommandError::failed(command, word))),
+        };
+    };
+    let symbol = |name: &str| symbol(s, name);
     if !digit_first && let Some(at) = symbol(word) {
         return Ok(at);
     }

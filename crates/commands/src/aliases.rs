@@ -1,6 +1,6 @@
 //! Aliases: crash's fifteen, those of `.crashrc`, those typed.
 
-use crate::{Command, CommandError, Cx, Example};
+use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Line, Record, Report, Role};
 
@@ -143,6 +143,9 @@ impl Command for AliasCommand {
                 Example::new("alias kp \"\"", "delete it"),
             ]
         }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let origin = cx.settings.reading.unwrap_or(Origin::Runtime);

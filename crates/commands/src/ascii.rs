@@ -1,6 +1,6 @@
 //! `ascii`: hex values as text, or the chart.
 
-use crate::{Command, CommandError, Cx, Example};
+use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Cell, Line, Record, Report};
 
@@ -39,6 +39,9 @@ impl Command for Ascii {
                 Example::new("ascii", "the chart"),
             ]
         }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let mut report = Report::new("ascii");

@@ -1,6 +1,6 @@
 //! `btop` and `ptob`: addresses to page frame numbers and back.
 
-use crate::{Command, CommandError, Cx, Example};
+use crate::{Command, CommandError, Cx, Example, Layer};
 use base::{Pfn, PhysAddr};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Cell, Line, Record, Report};
@@ -58,6 +58,9 @@ impl Command for Btop {
     fn examples(&self) -> &'static [Example] {
         const { &[Example { line: "btop 512a000", about: "the frame of an address", output: "512a000: 512a" }] }
     }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
     fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         each("btop", args, ("address", "pfn"), crate::eval::hex, |n| {
             (Cell::Phys(n), Cell::hex_digits(PhysAddr(n).pfn().0, 0))
@@ -81,6 +84,9 @@ impl Command for Ptob {
     }
     fn examples(&self) -> &'static [Example] {
         const { &[Example { line: "ptob 512a", about: "the address of a frame", output: "512a: 512a000" }] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         each("ptob", args, ("pfn", "address"), number, |n| {

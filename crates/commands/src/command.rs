@@ -1,6 +1,6 @@
 //! What a command is, and how its words become arguments.
 
-use crate::{CommandError, Cx, help};
+use crate::{CommandError, Cx, Layer, help};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::Report;
@@ -51,6 +51,10 @@ pub trait Command: Sync {
     /// for `struct`); `words` is the whole line.
     fn claims(&self, _cx: &Cx<'_>, _words: &[String]) -> bool {
         false
+    }
+    /// The lowest layer of an opened dump that it needs with these arguments: it works as soon as that one stands.
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Session
     }
     /// Does it.
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError>;

@@ -2,13 +2,26 @@
 
 use crate::{CommandError, Settings};
 use base::{Cancel, Cancelled, NoProgress, Progress};
-use kernel::Session;
+use kernel::{Image, KernelError, Layers, Machine, Session};
 use report::Report;
 use std::ops::ControlFlow;
 
+/// What of an opened dump a command needs; each layer has those before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Layer {
+    /// Nothing: it runs without a dump too.
+    Nothing,
+    /// Headers, notes, physical memory.
+    Image,
+    /// Architecture, page tables, registers of the CPUs.
+    Machine,
+    /// A kernel: symbols, types, tasks and all else.
+    Session,
+}
+
 /// What a command runs with: the dump, the user's settings, and the ways out.
 pub struct Cx<'s> {
-    session: Option<&'s Session>,
+    layers: Option<&'s Layers>,
     /// The user's settings; `set`, `alias` and `exit` change them.
     pub settings: &'s mut Settings,
     /// The switch that stops long work; loops over kernel data ask it.
@@ -20,19 +33,19 @@ pub struct Cx<'s> {
 
 impl std::fmt::Debug for Cx<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cx").field("session", &self.session.is_some()).finish_non_exhaustive()
+        f.debug_struct("Cx").field("layers", &self.layers).finish_non_exhaustive()
     }
 }
 
 impl<'s> Cx<'s> {
     /// A context; `sink` shows what [`Cx::emit`] gives and breaks where nobody reads any more.
     pub fn new(
-        session: Option<&'s Session>,
+        layers: Option<&'s Layers>,
         settings: &'s mut Settings,
         cancel: &'s Cancel,
         sink: &'s mut dyn FnMut(&Report) -> ControlFlow<()>,
     ) -> Self {
-        Self { session, settings, cancel, progress: &NoProgress, sink }
+        Self { layers, settings, cancel, progress: &NoProgress, sink }
     }
     /// The same, with progress shown.
     #[must_use]
@@ -40,19 +53,44 @@ impl<'s> Cx<'s> {
         self.progress = progress;
         self
     }
-    /// The open dump; an error that names `command` where there is none.
-    pub fn session(&self, command: &str) -> Result<&'s Session, CommandError> {
-        self.session.ok_or_else(|| CommandError::NeedsDump(command.to_owned()))
+    fn layers(&self, command: &str) -> Result<&'s Layers, CommandError> {
+        self.layers.ok_or_else(|| CommandError::NeedsDump(command.to_owned()))
     }
-    /// The open dump, where there is one.
+    /// Headers, notes and physical memory of the dump; an error that names `command` where there is none.
+    pub fn image(&self, command: &str) -> Result<&'s Image, CommandError> {
+        Ok(self.layers(command)?.image())
+    }
+    /// The machine of the dump; an error that names `command` and says why there is none.
+    pub fn machine(&self, command: &str) -> Result<&'s Machine, CommandError> {
+        self.layers(command)?.machine().map_err(|e| lacks(command, e))
+    }
+    /// The kernel of the dump; an error that names `command` and says why there is none.
+    pub fn session(&self, command: &str) -> Result<&'s Session, CommandError> {
+        self.layers(command)?.session().map_err(|e| lacks(command, e))
+    }
+    /// Opens what a command needs.
+    pub(crate) fn reach(&self, command: &str, layer: Layer) -> Result<(), CommandError> {
+        match layer {
+            Layer::Nothing => Ok(()),
+            Layer::Image => self.image(command).map(|_| ()),
+            Layer::Machine => self.machine(command).map(|_| ()),
+            Layer::Session => self.session(command).map(|_| ()),
+        }
+    }
+    /// The dump, where there is one.
     #[must_use]
-    pub const fn session_if_open(&self) -> Option<&'s Session> {
-        self.session
+    pub fn image_if_open(&self) -> Option<&'s Image> {
+        Some(self.layers?.image())
+    }
+    /// The kernel of the dump, where there is one.
+    #[must_use]
+    pub fn session_if_open(&self) -> Option<&'s Session> {
+        self.layers?.session().ok()
     }
     /// The address of a symbol, for words that may be one; `None` without a dump.
     #[must_use]
     pub fn symbol_value(&self, name: &str) -> Option<u64> {
-        self.session?.need_symbol(name).ok().map(|at| at.0)
+        self.session_if_open()?.need_symbol(name).ok().map(|at| at.0)
     }
     /// Shows a part of the answer now, for commands whose answer is long or has no end; what `run`
     /// returns comes after it. Stops the command where nobody reads any more.
@@ -62,5 +100,16 @@ impl<'s> Cx<'s> {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Cancelled),
         }
+    }
+}
+
+/// Why a layer is not there, for the user of `command`.
+fn lacks(command: &str, e: &KernelError) -> CommandError {
+    match e {
+        KernelError::Stopped(_) => CommandError::Cancelled(Cancelled),
+        KernelError::NoKernel { .. } => {
+            CommandError::Lacks { command: command.to_owned(), why: e.to_string() }
+        }
+        other => CommandError::failed(command, other),
     }
 }

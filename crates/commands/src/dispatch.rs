@@ -36,7 +36,10 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
             "not in a session that began with --minimal: log, dis, rd, sym, eval, set, help and exit are";
         return Err(CommandError::failed(command.name(), why));
     }
-    let run = command.parse(rest.to_vec()).and_then(|args| command.run(cx, &args));
+    let run = command.parse(rest.to_vec()).and_then(|args| {
+        cx.reach(command.name(), command.needs(&args))?;
+        command.run(cx, &args)
+    });
     match run {
         Err(CommandError::Help(page)) => Ok(*page),
         other => other,

@@ -30,6 +30,14 @@ pub enum CommandError {
     /// It needs a dump, and none is open.
     #[error("{0}: needs an open dump")]
     NeedsDump(String),
+    /// It needs more of the dump than could be opened.
+    #[error("{command}: {why}; what needs no kernel works: info, rd -p, rd -f, search -p")]
+    Lacks {
+        /// The command.
+        command: String,
+        /// What there is not, and why.
+        why: String,
+    },
     /// It ran and failed; the message names the command's object and the reason.
     #[error("{0}")]
     Failed(String),

@@ -3,7 +3,7 @@
 //! The precedence is C's. Numbers are decimal, or hex with `0x` or where a digit says so; `k`, `m`, `g`
 //! multiply by 1024, its square, its cube.
 
-use crate::{Command, CommandError, Cx, Example, after_options};
+use crate::{Command, CommandError, Cx, Example, Layer, after_options};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Cell, Line, Report};
 
@@ -82,6 +82,9 @@ impl Command for Eval {
                 Example::new("eval (1 << 32) + 0x1000", "an expression"),
             ]
         }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let words: Vec<&str> =

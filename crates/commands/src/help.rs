@@ -1,6 +1,6 @@
 //! `help`: the list of commands, and the page of each, from its clap arguments and its examples.
 
-use crate::{COMMANDS, Command, CommandError, Cx, Example, VARIABLES, find};
+use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer, VARIABLES, find};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Cell, Line, Record, Report, Role};
 
@@ -77,6 +77,9 @@ impl Command for Help {
                 Example::new("help input", "about lines"),
             ]
         }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let mut report = Report::new("help");

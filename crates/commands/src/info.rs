@@ -1,12 +1,12 @@
 //! `info`: what the dump is, what was found in it, and what would help to read it better.
 
-use crate::{Command, CommandError, Cx, Example, when};
+use crate::{Command, CommandError, Cx, Example, Layer, when};
 use arch::How;
 use base::PAGE_SIZE;
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::wanted_packages;
 use debuginfo::types::SourceId;
-use kernel::{Session, hex};
+use kernel::{Image, Session, hex};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `info`.
@@ -36,17 +36,30 @@ impl Command for Info {
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("info", "a first look"), Example::new("info -m", "with the files of all modules")] }
     }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Image
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("info")?;
+        let image = cx.image("info")?;
         let mut report = Report::new("info");
-        report.record("dump", dump(s));
-        report.record("kernel", kernel_of(s));
-        report.record("symbols", symbols(s));
-        report.record("debug_files", files(cx, s, args.get_flag("modules"))?);
-        for warning in &s.opened().warnings {
+        match cx.session("info") {
+            Ok(s) => {
+                report.record("dump", dump(image, Some(s)));
+                report.record("kernel", kernel_of(s));
+                report.record("symbols", symbols(s));
+                report.record("debug_files", files(cx, s, args.get_flag("modules"))?);
+            }
+            Err(e @ CommandError::Cancelled(_)) => return Err(e),
+            Err(e) => {
+                report.record("dump", dump(image, None));
+                report.record("kernel", headers(image, &e));
+            }
+        }
+        let of_session = cx.session_if_open().map_or(&[][..], |s| s.opened().warnings.as_slice());
+        for warning in image.warnings.iter().chain(of_session) {
             report.warning(warning.clone());
         }
-        for warning in &s.dump().facts().warnings {
+        for warning in &image.dump.facts().warnings {
             report.warning(warning.to_string());
         }
         Ok(report)
@@ -61,12 +74,13 @@ fn size(bytes: u64) -> Cell {
     Cell::Shown(Box::new(Cell::Size(bytes)), when::memory(bytes))
 }
 
-fn dump(s: &Session) -> Record {
+/// The dump itself; `s` where a kernel was found in it.
+fn dump(image: &Image, s: Option<&Session>) -> Record {
     let mut out = Record::new();
-    let facts = s.dump().facts();
-    let paths = s.opened().dump_paths.iter().map(|p| Cell::from(p.display().to_string()));
+    let facts = image.dump.facts();
+    let paths = image.dump_paths.iter().map(|p| Cell::from(p.display().to_string()));
     out.line(label("DUMP").field("files", Cell::Many(paths.collect(), " ")).role(Role::Path));
-    out.line(label("FORMAT").field("format", s.dump().format().to_owned()));
+    out.line(label("FORMAT").field("format", image.dump.format().to_owned()));
     out.line(label("FILE SIZE").field("file_bytes", size(facts.file_size)));
     if let Some(packed) = facts.compression {
         out.line(label("COMPRESSION").field("compression", packed.to_string()));
@@ -81,10 +95,10 @@ fn dump(s: &Session) -> Record {
         ),
         None => out.hidden("dump_level", Cell::Null),
     }
-    let covered = s.phys().ranges().iter().fold(0_u64, |sum, r| sum.saturating_add(r.len()));
-    let held = s.dump().count_present().saturating_mul(PAGE_SIZE);
+    let covered = image.phys().ranges().iter().fold(0_u64, |sum, r| sum.saturating_add(r.len()));
+    let held = image.dump.count_present().saturating_mul(PAGE_SIZE);
     let line = label("MEMORY").field("covered_bytes", size(covered)).text(" covered in ");
-    let ranges = s.phys().ranges().len();
+    let ranges = image.phys().ranges().len();
     out.line(
         line.field("ranges", ranges)
             .text(if ranges == 1 { " range, " } else { " ranges, " })
@@ -98,8 +112,8 @@ fn dump(s: &Session) -> Record {
         out.line(label("STATE").styled("the dump is not complete", Role::Warning));
     }
     out.hidden("incomplete", facts.incomplete);
-    let info = s.vmcoreinfo();
-    let (where_from, count) = match (s.dump().vmcoreinfo().is_some(), info.is_empty()) {
+    let info = s.map_or(&image.info, Session::vmcoreinfo);
+    let (where_from, count) = match (image.dump.vmcoreinfo().is_some(), info.is_empty()) {
         (true, _) => ("in the dump", info.iter().count()),
         (false, false) => ("found in the kernel's memory", info.iter().count()),
         (false, true) => ("none", 0),
@@ -111,6 +125,30 @@ fn dump(s: &Session) -> Record {
             .field("vmcoreinfo_lines", count)
             .text(" lines"),
     );
+    out
+}
+
+/// What the headers say of a kernel that was not found in memory, and why it was not.
+fn headers(image: &Image, why: &CommandError) -> Record {
+    let mut out = Record::new();
+    let facts = image.dump.facts();
+    let names = facts.utsname.as_ref();
+    let known =
+        |text: Option<String>| text.filter(|t| !t.is_empty()).map_or(Cell::from("not known"), Cell::from);
+    let release = image.info.get("OSRELEASE").map(str::to_owned).or_else(|| names.map(|u| u.release.clone()));
+    out.line(label("RELEASE").field("release", known(release)));
+    if let Some(names) = names {
+        out.line(label("VERSION").field("version", known(Some(names.version.clone()))));
+        out.line(label("NODENAME").field("nodename", known(Some(names.nodename.clone()))));
+        out.line(label("MACHINE").field("machine", known(Some(names.machine.clone()))));
+    }
+    out.line(label("BUILD ID").field("build_id", known(image.info.get("BUILD-ID").map(str::to_owned))));
+    if let Some(cpus) = facts.nr_cpus {
+        out.line(label("CPUS").field("cpus", cpus));
+    }
+    out.line(label("NOTES").field("notes", image.dump.notes().len()));
+    let why = why.to_string();
+    out.warning(why.strip_prefix("info: ").unwrap_or(&why).to_owned());
     out
 }
 

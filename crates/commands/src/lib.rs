@@ -55,6 +55,7 @@ mod when;
 pub use aliases::{Alias, Aliases, Origin};
 pub use command::{Command, Example, after_options, respelled};
 pub use cx::Cx;
+pub use cx::Layer;
 pub use dispatch::{complete_names, expand_alias, find, run};
 pub use error::CommandError;
 pub use help::page as help_page;

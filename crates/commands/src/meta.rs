@@ -1,6 +1,6 @@
 //! Commands about the program itself, and crash's commands that a reader of dumps cannot have.
 
-use crate::{Command, CommandError, Cx, Example};
+use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::Report;
 
@@ -45,6 +45,9 @@ impl Command for Exit {
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("exit", "leave")] }
     }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
     fn run(&self, cx: &mut Cx<'_>, _args: &ArgMatches) -> Result<Report, CommandError> {
         cx.settings.quit = true;
         Ok(Report::new("exit"))
@@ -63,6 +66,9 @@ impl Command for Quit {
     }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("q", "leave"), Example::new("quit", "the same")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         Exit.run(cx, args)
@@ -85,6 +91,9 @@ impl Command for Extend {
     }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("extend", "says why not")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         if args.contains_id("words") {
@@ -117,6 +126,9 @@ impl Command for Gdb {
     }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("gdb ptype struct list_head", "the same as whatis struct list_head")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let words: Vec<String> = args.get_many::<String>("words").into_iter().flatten().cloned().collect();
@@ -158,6 +170,9 @@ impl Command for Wr {
     }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("wr my_debug_flag 1", "refused: a dump is never written to")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, _cx: &mut Cx<'_>, _args: &ArgMatches) -> Result<Report, CommandError> {
         Err(CommandError::failed("wr", "cannot write to a dump file"))

@@ -1,6 +1,6 @@
 //! `repeat`: a command over and over, until it is stopped.
 
-use crate::{Command, CommandError, Cx, Example};
+use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::Report;
 use std::time::{Duration, Instant};
@@ -62,6 +62,9 @@ impl Command for Repeat {
             *first = format!("--seconds={seconds}");
         }
         words
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let words: Vec<String> = args.get_many::<String>("command").into_iter().flatten().cloned().collect();

@@ -7,7 +7,7 @@
 mod context;
 mod memory;
 
-use crate::{Command, CommandError, Cx, Example, tasks, values};
+use crate::{Command, CommandError, Cx, Example, Layer, tasks, values};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Session;
@@ -90,13 +90,17 @@ impl Command for Search {
             ]
         }
     }
+    fn needs(&self, args: &ArgMatches) -> Layer {
+        let stacks = args.get_flag("stacks") || args.get_flag("active");
+        if args.get_flag("physical") && !stacks { Layer::Image } else { Layer::Session }
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("search")?;
-        let ask = ask(cx, s, args)?;
+        let ask = ask(cx, args)?;
         if args.get_flag("stacks") || args.get_flag("active") {
-            return stacks(cx, s, args, &ask);
+            return stacks(cx, cx.session("search")?, args, &ask);
         }
-        let memory = Memory::chosen(cx, s, args)?;
+        let memory = Memory::chosen(cx, args)?;
+        let phys = memory.phys();
         let (start, last) = memory.range(cx, args)?;
         if start.0 & (ask.size - 1) != 0 {
             cx_note(cx, format!("search: rounding down start address to: {:x}", start.0 & !(ask.size - 1)))?;
@@ -107,7 +111,7 @@ impl Command for Search {
         let (cancel, progress) = (cx.cancel.clone(), cx.progress);
         let mut ended = None;
         let mut count = 0_u64;
-        let done = scan::scan(s.phys(), runs, total, &ask.wanted, &cancel, progress, |hits| {
+        let done = scan::scan(phys, runs, total, &ask.wanted, &cancel, progress, |hits| {
             count += hits.len() as u64;
             for part in hits.chunks(PART) {
                 let mut report = Report::new("search");
@@ -201,7 +205,7 @@ fn shown(ask: &Ask, memory: &Memory<'_>, hit: &Hit) -> Record {
     record
 }
 
-fn ask(cx: &Cx<'_>, s: &Session, args: &ArgMatches) -> Result<Ask, CommandError> {
+fn ask(cx: &Cx<'_>, args: &ArgMatches) -> Result<Ask, CommandError> {
     let on = |name: &str| args.get_flag(name);
     let failed = |why: String| CommandError::failed("search", why);
     let words: Vec<&str> =
@@ -251,7 +255,7 @@ fn ask(cx: &Cx<'_>, s: &Session, args: &ArgMatches) -> Result<Ask, CommandError>
     }
     let (mut values, mut names) = (Vec::new(), Vec::new());
     for word in words {
-        let (value, name) = number(cx, s, word)?;
+        let (value, name) = number(cx, word)?;
         if value > limit {
             let name = name.map_or(String::new(), |n| format!("({n})"));
             return Err(failed(format!("value too large for {option} option: {value:x} {name}")));
@@ -263,16 +267,17 @@ fn ask(cx: &Cx<'_>, s: &Session, args: &ArgMatches) -> Result<Ask, CommandError>
 }
 
 /// A value, and what was typed where that was no number.
-fn number(cx: &Cx<'_>, s: &Session, word: &str) -> Result<(u64, Option<String>), CommandError> {
+fn number(cx: &Cx<'_>, word: &str) -> Result<(u64, Option<String>), CommandError> {
+    if let Some(value) = crate::eval::hex(word) {
+        return Ok((value, None));
+    }
+    let s = cx.session("search")?;
     if let Some(inner) = word.strip_prefix('(').and_then(|w| w.strip_suffix(')')) {
         let value = crate::eval::value(inner, &|name| crate::address::symbol(s, name)).or_else(|_| {
             values::address(cx, s, "search", word).map(|at: VirtAddr| at.0).map_err(|e| e.to_string())
         });
         let value = value.map_err(|e| CommandError::failed("search", e))?;
         return Ok((value, Some(inner.to_owned())));
-    }
-    if let Some(value) = crate::eval::hex(word) {
-        return Ok((value, None));
     }
     match crate::address::symbol(s, word) {
         Some(value) => Ok((value, Some(word.to_owned()))),

@@ -2,7 +2,7 @@
 
 use crate::settings::Effect;
 use crate::tasks::{self, Named};
-use crate::{Command, CommandError, Cx, Example, VARIABLES, Variable};
+use crate::{Command, CommandError, Cx, Example, Layer, VARIABLES, Variable};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Session;
 use kernel::task::Task;
@@ -61,6 +61,9 @@ impl Command for Set {
             ]
         }
     }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         if args.get_flag("variables") {
             return Ok(all(cx));
@@ -80,7 +83,10 @@ fn variable(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|v| v.name == name || v.name == dashed)
 }
 
-fn all(cx: &Cx<'_>) -> Report {
+fn all(cx: &mut Cx<'_>) -> Report {
+    if let (None, Some(file)) = (&cx.settings.namelist, cx.session_if_open().and_then(Session::vmlinux)) {
+        cx.settings.namelist = Some(file.path().display().to_string());
+    }
     let mut report = Report::new("set");
     for v in VARIABLES {
         report.line(Line::new().cell(v.name).right(14).text(": ").field(v.name, (v.get)(cx.settings)));
@@ -109,8 +115,8 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
                 return Err(CommandError::failed("set", format_args!("{}: {wrong}", v.name)));
             }
         }
-        if let Some(s) = cx.session_if_open() {
-            s.dump().read_missing_as_zeros(cx.settings.zero_excluded);
+        if let Some(image) = cx.image_if_open() {
+            image.dump.read_missing_as_zeros(cx.settings.zero_excluded);
         }
         let label = if v.name == "radix" { "output radix" } else { v.name };
         report.record(

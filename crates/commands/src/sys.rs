@@ -113,7 +113,8 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     }
     report.line(line);
     report.hidden("tainted", taint::letters(mask));
-    let files: Vec<String> = s.opened().dump_paths.iter().map(|p| p.display().to_string()).collect();
+    let files: Vec<String> =
+        s.opened().machine.image.dump_paths.iter().map(|p| p.display().to_string()).collect();
     let files = cx.settings.dumpfile.clone().unwrap_or_else(|| files.join(" "));
     let mut line = label("DUMPFILE").field("dumpfile", files).role(Role::Path);
     if s.dump().facts().incomplete {
@@ -157,7 +158,7 @@ fn clock(s: &Session, report: &mut Report) {
         Err(e) => {
             let gap = || Cell::absent("not known", e.to_string());
             // a truncated dump may lack the clock; when the kernel crashed is in its header
-            let crashed = s.opened().info.get("CRASHTIME").and_then(|t| t.parse::<i64>().ok());
+            let crashed = s.vmcoreinfo().get("CRASHTIME").and_then(|t| t.parse::<i64>().ok());
             (crashed.map_or_else(gap, |t| Cell::Shown(Box::new(t.into()), when::date(t))), gap())
         }
     };

@@ -7,7 +7,7 @@ use base::Cancel;
 use clap::CommandFactory;
 use commands::{Edit, Origin, Scroll, Settings};
 use debuginfo::find::Watch;
-use kernel::{OpenOptions, Session};
+use kernel::{KernelError, Layers, OpenOptions};
 use shell::{Completer, Format, NoCompleter, Options, Shell, When};
 use std::io::Write;
 
@@ -69,9 +69,9 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
     // a stop while debug files are unpacked or fetched leaves a session without them
     let cancel = Cancel::new();
     shell::catch_interrupts(&cancel);
-    let session = match cli.files.as_slice() {
+    let layers = match cli.files.as_slice() {
         [] => None,
-        _ => Some(Session::open(&open_options(cli, &cancel)).map_err(|e| e.to_string())?),
+        _ => Some(Layers::open(open_options(cli, &cancel)).map_err(|e| e.to_string())?),
     };
     let format = match (cli.json, cli.html) {
         (true, _) => Format::Json,
@@ -82,16 +82,32 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
     if !cli.silent {
         cli.crash.idle().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
     }
-    if let Some(session) = &session {
-        session.dump().read_missing_as_zeros(cli.zero_excluded);
-        session.opened().warnings.iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
+    if let Some(layers) = &layers {
+        layers.image().dump.read_missing_as_zeros(cli.zero_excluded);
+        if !once {
+            ready(layers)?;
+        }
     }
     let mut shell =
-        Shell::new(session.as_ref(), settings(cli, session.as_ref())?, options(cli, format, cancel));
+        Shell::new(layers.as_ref(), settings(cli, layers.as_ref())?, options(cli, format, cancel));
     shell.begin(&title(&shell.settings)).map_err(|e| format!("output: {e}"))?;
-    let ok = work(cli, command, &mut shell, session.as_ref(), banner);
+    let ok = work(cli, command, &mut shell, layers.as_ref(), banner);
     shell.end().map_err(|e| format!("output: {e}"))?;
     Ok(if ok && once && shell.settings.undetermined { Ended::Undetermined } else { Ended::of(ok) })
+}
+
+/// Opens all layers for those who will ask more than one question. Without a kernel what needs none can be asked.
+fn ready(layers: &Layers) -> Result<(), String> {
+    let session = layers.session();
+    layers.news().iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
+    match session {
+        Ok(_) => Ok(()),
+        Err(e @ KernelError::NoKernel { .. }) => {
+            say(&format!("crashlens: {e}; what needs no kernel works: info, rd -p, rd -f, search -p"));
+            Ok(())
+        }
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 /// A line on standard output.
@@ -108,23 +124,31 @@ fn one_fact(cli: &Cli) -> Result<Ended, String> {
     } else {
         ("CRASHTIME", "when the machine crashed")
     };
-    let told = kernel::vmcoreinfo(&cli.files).ok().and_then(|info| info.get(what.0).map(str::to_owned));
-    let told = match told {
-        Some(told) => told,
-        None => {
-            let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new()) };
-            let session = Session::open(&options).map_err(|e| e.to_string())?;
-            let found = match what.0 {
-                "OSRELEASE" => session.opened().release(),
-                "BUILD-ID" => session.opened().build_id.as_deref().map(kernel::hex),
-                _ => kernel::system::clocks(&session).ok().map(|clocks| clocks.wall_sec.to_string()),
-            };
-            found.ok_or_else(|| format!("the dump does not say {}", what.1))?
-        }
+    let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new()) };
+    let layers = Layers::open(options).map_err(|e| e.to_string())?;
+    let headers = &layers.image().info;
+    let told = match headers.get(what.0) {
+        Some(told) => told.to_owned(),
+        None => from_memory(&layers, what.0)
+            .ok_or_else(|| format!("{}: the dump does not say {}", layers.image().name(), what.1))?,
     };
     match told.parse() {
         Ok(seconds) if what.0 == "CRASHTIME" => print(&commands::date(seconds)),
         _ => print(&told),
+    }
+}
+
+/// What the headers of the dump do not say, from the kernel in it; else from what only the header of a kdump has.
+fn from_memory(layers: &Layers, what: &str) -> Option<String> {
+    let facts = layers.image().dump.facts();
+    let session = layers.session().ok();
+    match what {
+        "OSRELEASE" => {
+            let header = || facts.utsname.as_ref().map(|u| u.release.clone()).filter(|r| !r.is_empty());
+            session.and_then(|s| s.opened().release()).or_else(header)
+        }
+        "BUILD-ID" => session?.opened().build_id.as_deref().map(kernel::hex),
+        _ => kernel::system::clocks(session?).ok().map(|clocks| clocks.wall_sec.to_string()),
     }
 }
 
@@ -142,7 +166,7 @@ fn work(
     cli: &Cli,
     command: Option<Vec<String>>,
     shell: &mut Shell<'_>,
-    session: Option<&Session>,
+    layers: Option<&Layers>,
     banner: bool,
 ) -> bool {
     // a command on the command line is for scripts: nobody's .crashrc changes its answer
@@ -152,7 +176,7 @@ fn work(
     }
     if banner {
         say(&format!("crashlens {}", env!("CARGO_PKG_VERSION")));
-        if !cli.minimal && session.is_some() {
+        if !cli.minimal && layers.is_some_and(|l| l.session().is_ok()) {
             shell.run_line("sys");
             shell.run_line("verdict -b");
         }
@@ -171,7 +195,7 @@ fn work(
         return shell.run_words(words);
     }
     if cli.commands.is_empty() && !shell.settings.quit {
-        let names = session.map(Names);
+        let names = layers.and_then(|l| l.session().ok()).map(Names);
         let completer: &dyn Completer = match &names {
             Some(names) => names,
             None => &NoCompleter,
@@ -212,7 +236,7 @@ fn options(cli: &Cli, format: Format, cancel: Cancel) -> Options {
     Options { format, colour, pager: !cli.no_pager, cancel, ..Options::default() }
 }
 
-fn settings(cli: &Cli, session: Option<&Session>) -> Result<Settings, String> {
+fn settings(cli: &Cli, layers: Option<&Layers>) -> Result<Settings, String> {
     let mut settings = Settings {
         silent: cli.silent,
         radix: if cli.hex { 16 } else { 10 },
@@ -241,11 +265,9 @@ fn settings(cli: &Cli, session: Option<&Session>) -> Result<Settings, String> {
     if cli.silent || cli.no_pager {
         settings.scroll = Scroll::Off;
     }
-    if let Some(session) = session {
-        let opened = session.opened();
-        let names: Vec<String> = opened.dump_paths.iter().map(|p| p.display().to_string()).collect();
+    if let Some(layers) = layers {
+        let names: Vec<String> = layers.image().dump_paths.iter().map(|p| p.display().to_string()).collect();
         settings.dumpfile = Some(names.join(" "));
-        settings.namelist = opened.vmlinux.as_ref().map(|v| v.path().display().to_string());
     }
     Ok(settings)
 }

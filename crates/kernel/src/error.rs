@@ -63,6 +63,17 @@ pub enum KernelError {
     /// The dump or a debug file cannot be used.
     #[error("{0}")]
     Open(String),
+    /// Physical memory without a kernel that can be read.
+    #[error("{dump}: no kernel was found in this dump: {why}")]
+    NoKernel {
+        /// The dump.
+        dump: String,
+        /// What was tried.
+        why: String,
+    },
+    /// The user stopped the work; the next command may do it again.
+    #[error("stopped while {0}")]
+    Stopped(&'static str),
     /// A module's file of another build.
     #[error(
         "{path}: {what} {file} is not that of the module in the dump, {dump}: this file belongs to another build"
@@ -93,4 +104,4 @@ pub enum KernelError {
 }
 
 /// A result of this crate.
-pub type Result<T> = std::result::Result<T, KernelError>;
+pub type Result<T, E = KernelError> = std::result::Result<T, E>;

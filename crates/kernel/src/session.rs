@@ -5,6 +5,7 @@ use crate::cpu::{self, Cpus};
 use crate::debug::DebugFile;
 use crate::error::{KernelError, Result};
 use crate::infer::Inferred;
+use crate::machine::Machine;
 use crate::module::{self, Module};
 use crate::open::{self, Opened};
 use crate::printk::{self, Log};
@@ -14,7 +15,7 @@ use crate::typing::{self, KernelBtf, Loaded};
 use arch::{Arch, Boot, CpuState, FrameShape, How, KernelMap};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
-use debuginfo::find::{Sources, Watch};
+use debuginfo::find::{Debuginfod, Sources, Watch};
 use debuginfo::orc::OrcTable;
 use debuginfo::symtab::SymbolTable;
 use debuginfo::types::Types;
@@ -84,37 +85,58 @@ pub struct Session {
     pub(crate) sources: OnceLock<Sources>,
 }
 
+/// What came of opening a session.
+pub(crate) enum Start {
+    Session(Box<Session>),
+    /// The dump is a raw image that lacks a hole of this size below 4 GiB: it has to be opened around that.
+    Hole(u64),
+}
+
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("dump", &self.opened.dump.format()).finish_non_exhaustive()
+        f.debug_struct("Session").field("dump", &self.dump().format()).finish_non_exhaustive()
     }
 }
 
 impl Session {
-    /// Opens a dump. Reads its headers and finds the kernel in it; everything else waits until it
-    /// is asked for.
+    /// Opens a dump with all layers. Reads its headers and finds the kernel in it; everything else waits until it
+    /// is asked for. [`Layers`](crate::Layers) opens a layer when it is needed.
+    ///
+    /// # Errors
+    /// The files are no dump, no kernel is found in it, or a file that was named is not this kernel's.
     pub fn open(options: &OpenOptions) -> Result<Self> {
-        let mut opened = open::open(options)?;
+        crate::Layers::open(options.clone())?.into_session()
+    }
+
+    /// A session over a machine. A stop while debug files are unpacked or fetched leaves a session without them.
+    pub(crate) fn start(
+        machine: Machine,
+        options: &OpenOptions,
+        servers: Option<Arc<Debuginfod>>,
+    ) -> Result<Start> {
+        let mut opened = Opened::new(machine, options, servers)?;
         let kernel_symbols = OnceLock::new();
-        if opened.boot.how != How::VmcoreInfo {
+        if opened.machine.boot.how != How::VmcoreInfo {
             // the page tables are some process's: the kernel's own are found by name
-            let mut symbols = KernelSymbols::load(&opened);
-            let max_pfn = symbols.table.addr("max_pfn").and_then(|at| opened.mem.u64(at).ok());
-            if let Some(hole) = max_pfn.and_then(|max| open::hole_left_out(&opened, max)) {
-                opened = open::open_around(options, Some(hole))?;
-                symbols = KernelSymbols::load(&opened);
+            let symbols = KernelSymbols::load(&opened);
+            let max_pfn = symbols.table.addr("max_pfn").and_then(|at| opened.machine.mem.u64(at).ok());
+            if let Some(hole) = max_pfn.and_then(|max| opened.machine.image.hole_left_out(max)) {
+                return Ok(Start::Hole(hole));
             }
             let root = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
             if let Some(at) = root.iter().find_map(|n| symbols.table.addr(n)) {
-                opened.use_swapper(at);
+                opened.machine.use_swapper(at);
             }
-            if opened.info.is_empty()
+            if opened.machine.info.is_empty()
                 && let Some(at) = symbols.table.addr("vmcoreinfo_data")
             {
                 opened.read_vmcoreinfo(at);
             }
             if let Some(at) = symbols.table.addr("linux_banner") {
-                opened.read_banner(at);
+                opened.banner_release = opened.machine.banner_release(at);
+            }
+            if options.watch.cancel.is_cancelled() {
+                return Err(KernelError::Stopped("looking for the kernel's symbols"));
             }
             open::search(&mut opened, options)?;
             if opened.vmlinux.is_none() {
@@ -123,7 +145,13 @@ impl Session {
         } else {
             open::search(&mut opened, options)?;
         }
-        Ok(Self {
+        if options.watch.cancel.is_cancelled() {
+            opened.warnings.push(
+                "debug files: the search was stopped; the answers do without what it did not reach".into(),
+            );
+            options.watch.cancel.go_on();
+        }
+        let session = Self {
             opened,
             bindings: RwLock::default(),
             kernel_symbols,
@@ -151,13 +179,14 @@ impl Session {
             kernel_debug: OnceLock::new(),
             module_debugs: Mutex::default(),
             sources: OnceLock::new(),
-        })
+        };
+        Ok(Start::Session(Box::new(session)))
     }
 
     /// The dump.
     #[must_use]
     pub fn dump(&self) -> &Arc<dump::Dump> {
-        &self.opened.dump
+        &self.opened.machine.image.dump
     }
     /// What was given and found when the dump was opened.
     #[must_use]
@@ -167,37 +196,37 @@ impl Session {
     /// Physical memory.
     #[must_use]
     pub fn phys(&self) -> &dyn PhysRead {
-        &*self.opened.dump
+        self.opened.machine.phys()
     }
     /// The kernel's address space.
     #[must_use]
     pub fn mem(&self) -> &dyn VirtRead {
-        &self.opened.mem
+        &*self.opened.machine.mem
     }
     /// The kernel's address space, with its page tables.
     #[must_use]
     pub fn map(&self) -> &KernelMap {
-        &self.opened.mem
+        &self.opened.machine.mem
     }
     /// The architecture.
     #[must_use]
     pub fn arch(&self) -> &'static dyn Arch {
-        self.opened.arch()
+        self.opened.machine.arch
     }
     /// Where the kernel lies.
     #[must_use]
     pub fn boot(&self) -> &Boot {
-        &self.opened.boot
+        &self.opened.machine.boot
     }
     /// The CPUs' registers from the dump's notes, in the notes' order.
     #[must_use]
     pub fn cpu_states(&self) -> &[CpuState] {
-        &self.opened.cpu_states
+        &self.opened.machine.cpu_states
     }
     /// VMCOREINFO: the dump's, or the kernel's own copy in memory; empty where neither is there.
     #[must_use]
     pub fn vmcoreinfo(&self) -> &VmcoreInfo {
-        &self.opened.info
+        &self.opened.machine.info
     }
     /// The kernel's ELF file, where one was given or found.
     #[must_use]
@@ -298,9 +327,9 @@ impl Session {
 
 impl OffsetHints for Session {
     fn offset(&self, of: &str, member: &str) -> Option<u64> {
-        self.opened.info.offset(&format!("{of}.{member}"))
+        self.opened.machine.info.offset(&format!("{of}.{member}"))
     }
     fn size(&self, of: &str) -> Option<u64> {
-        self.opened.info.size(of)
+        self.opened.machine.info.size(of)
     }
 }

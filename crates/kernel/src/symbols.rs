@@ -36,7 +36,7 @@ impl KernelSymbols {
     /// From vmlinux where there is one, else from kallsyms in the dump.
     pub(crate) fn load(o: &Opened) -> Self {
         if let Some(file) = &o.vmlinux {
-            let table = SymbolTable::from_elf(file, o.boot.kaslr_offset);
+            let table = SymbolTable::from_elf(file, o.machine.boot.kaslr_offset);
             if !table.is_empty() {
                 let from = format!("symbol table of {}", file.path().display());
                 return Self { table: Arc::new(table), from, problem: None };
@@ -47,11 +47,11 @@ impl KernelSymbols {
 
     /// From kallsyms in the dump.
     pub(crate) fn from_kallsyms(o: &Opened) -> Self {
-        let told = Addresses::from_lookup(|name| o.info.symbol(name))
+        let told = Addresses::from_lookup(|name| o.machine.info.symbol(name))
             .map_err(|e| e.to_string())
-            .and_then(|at| Kallsyms::read(&o.mem, &at).map_err(|e| e.to_string()));
+            .and_then(|at| Kallsyms::read(&*o.machine.mem, &at).map_err(|e| e.to_string()));
         let searched = |why: String| {
-            let text = o.boot.text.ok_or(why)?;
+            let text = o.machine.boot.text.ok_or(why)?;
             find_in_image(o, text).map_err(|e| match o.watch.cancel.is_cancelled() {
                 true => "the search was stopped; open the dump again to have its symbols".to_owned(),
                 false => e.to_string(),
@@ -86,8 +86,10 @@ impl KernelSymbols {
 fn find_in_image(o: &Opened, text: VirtAddr) -> Result<Kallsyms, KallsymsError> {
     let end = text.add(KALLSYMS_WITHIN);
     let mut error = None;
-    let mem = WatchedVirt { mem: &o.mem, watch: &o.watch, all: text..end };
-    for run in present(&*o.dump, o.boot.image_phys(text), KALLSYMS_WITHIN).into_iter().take(MAX_RUNS) {
+    let mem = WatchedVirt { mem: &*o.machine.mem, watch: &o.watch, all: text..end };
+    for run in
+        present(o.machine.phys(), o.machine.boot.image_phys(text), KALLSYMS_WITHIN).into_iter().take(MAX_RUNS)
+    {
         let found = kallsyms::find(&mem, text.add(run.start), text.add(run.end));
         o.watch.progress.finish();
         match found {

@@ -236,6 +236,7 @@ const fn gap_words(gap: Gap) -> &'static str {
         Gap::Absent => "not in dump",
         Gap::Truncated => "dump truncated",
         Gap::Corrupt => "page corrupt",
+        Gap::Io(_) => "not readable",
     }
 }
 

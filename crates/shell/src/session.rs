@@ -6,7 +6,7 @@ use crate::output::{self, Format, Output, When};
 use crate::{interrupt, progress};
 use base::Cancel;
 use commands::{Action, CommandError, Cx, ErrorsTo, Origin, Redirect, Scroll, Settings};
-use kernel::Session;
+use kernel::Layers;
 use render::{Colour, Source};
 use report::Report;
 use std::io::{self, IsTerminal, Write};
@@ -46,7 +46,7 @@ impl Default for Options {
 
 /// The front end of one session.
 pub struct Shell<'s> {
-    dump: Option<&'s Session>,
+    dump: Option<&'s Layers>,
     options: Options,
     /// The user's settings.
     pub settings: Settings,
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Shell<'_> {
 impl<'s> Shell<'s> {
     /// A front end for `dump`, or for none.
     #[must_use]
-    pub fn new(dump: Option<&'s Session>, settings: Settings, options: Options) -> Self {
+    pub fn new(dump: Option<&'s Layers>, settings: Settings, options: Options) -> Self {
         let cancel = options.cancel.clone();
         let progress = progress::Line::new(!settings.silent);
         Self { dump, options, settings, cancel, progress, interactive: false, depth: 0, history: Vec::new() }
@@ -362,6 +362,9 @@ impl<'s> Shell<'s> {
             commands::run(&mut cx, words)
         };
         self.progress.clear();
+        for warning in self.dump.map(Layers::news).unwrap_or_default() {
+            self.complain(&format!("crashlens: warning: {warning}"));
+        }
         let ok = match result {
             // settings made in .crashrc are silent, as in crash
             Ok(report) if reading_rc && matches!(&*report.command, "set" | "alias") => !report.failed(),

@@ -4,7 +4,7 @@
 use super::{Target, outcome};
 use base::{Bytes, Cancel, PAGE_SIZE, Pfn, PhysAddr, PhysRead, VirtAddr};
 use commands::{Cx, Settings};
-use kernel::{OpenOptions, Session};
+use kernel::{Layers, OpenOptions, Session};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -277,13 +277,13 @@ fn run(input: &[u8]) -> u64 {
 
 /// Runs the command; how it ended, coarsely.
 pub(super) fn answer(path: &Path, line: &str) -> u32 {
-    let Ok(session) = Session::open(&options(path)) else { return 0 };
+    let Ok(layers) = Layers::open(options(path)) else { return 0 };
     let (mut settings, cancel, mut lines) = (Settings::default(), Cancel::new(), 0_usize);
     let mut sink = |report: &report::Report| {
         lines += shown(report);
         ControlFlow::Continue(())
     };
-    let mut cx = Cx::new(Some(&session), &mut settings, &cancel, &mut sink);
+    let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);
     match commands::run(&mut cx, &commands::split_words(line)) {
         Ok(report) => lines += shown(&report),
         Err(_) => return 1,

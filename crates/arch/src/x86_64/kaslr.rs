@@ -34,7 +34,7 @@ impl std::fmt::Display for How {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BootError {
     /// None of the ways led to a kernel.
-    #[error("no x86_64 kernel found in this memory: {tried}")]
+    #[error("{tried}")]
     NotFound {
         /// What was tried, and what came of it.
         tried: String,

@@ -67,7 +67,6 @@ impl<'a> Pages<'a> {
 
 pub(super) fn values(
     cx: &mut Cx<'_>,
-    s: &Session,
     source: &Source<'_>,
     at: u64,
     count: u64,
@@ -76,6 +75,10 @@ pub(super) fn values(
     let per_line = match shape.form {
         Form::Symbols(_) => 2,
         _ => LINE / shape.size,
+    };
+    let s = match shape.form {
+        Form::Symbols(_) => Some(cx.session("rd")?),
+        _ => None,
     };
     let mut pages = Pages::new(source);
     let mut rows = Vec::new();
@@ -115,7 +118,7 @@ pub(super) fn values(
 }
 
 fn row(
-    s: &Session,
+    s: Option<&Session>,
     at: u64,
     found: &[Result<Vec<u8>, (Cell, String)>],
     per_line: u64,
@@ -177,7 +180,7 @@ fn number(bytes: &[u8], shape: Shape) -> u64 {
     if shape.network { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
 }
 
-fn value(s: &Session, n: u64, shape: Shape) -> Cell {
+fn value(s: Option<&Session>, n: u64, shape: Shape) -> Cell {
     let digits = shape.size as u8 * 2;
     match shape.form {
         Form::Hex => Cell::hex_digits(n, digits),
@@ -188,10 +191,10 @@ fn value(s: &Session, n: u64, shape: Shape) -> Cell {
         }
         Form::Symbols(slab) => {
             let at = VirtAddr(n);
-            if let Some(found) = s.locate(at) {
+            if let Some(found) = s.and_then(|s| s.locate(at)) {
                 return Cell::symbol(found.symbol.name, found.offset);
             }
-            let cache = if slab == Slab::No { None } else { slab::cache_of(s, at) };
+            let cache = s.filter(|_| slab != Slab::No).and_then(|s| slab::cache_of(s, at));
             match cache {
                 Some(cache) if slab == Slab::Both => {
                     Cell::Shown(Box::new(Cell::Addr(n)), format!("[{n:x}:{cache}]"))

@@ -3,7 +3,7 @@
 mod lines;
 mod source;
 
-use crate::{Command, CommandError, Cx, Example, address, respelled, tasks};
+use crate::{Command, CommandError, Cx, Example, Layer, address, respelled, tasks};
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Line, Report};
 use source::Source;
@@ -110,8 +110,16 @@ impl Command for Rd {
             ]
         }
     }
+    fn needs(&self, args: &ArgMatches) -> Layer {
+        let on = |name: &str| args.get_flag(name);
+        match () {
+            () if on("symbols") || args.get_count("slab") > 0 || on("user") => Layer::Session,
+            () if on("physical") || on("file") => Layer::Image,
+            () => Layer::Machine,
+        }
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("rd")?;
+        let image = cx.image("rd")?;
         let on = |name: &str| args.get_flag(name);
         if on("machine") {
             return Err(CommandError::failed("rd", "-m: this is not a dump of a Xen hypervisor"));
@@ -123,13 +131,13 @@ impl Command for Rd {
             at = at.wrapping_add(number(text)?);
         }
         let source = if on("physical") {
-            Source::Physical(s.phys())
+            Source::Physical(image.phys())
         } else if on("file") {
-            Source::file(s)?
+            Source::file(image)?
         } else if on("user") || at >> 63 == 0 {
-            Source::user(s, tasks::context(cx, "rd")?, at)?
+            Source::user(cx.session("rd")?, tasks::context(cx, "rd")?, at)?
         } else {
-            Source::Kernel(s.mem())
+            Source::Kernel(&*cx.machine("rd")?.mem)
         };
         let shape = shape(args);
         let ascii_only = on("ascii");
@@ -158,7 +166,7 @@ impl Command for Rd {
         if ascii_only {
             return lines::text(cx, &source, at, count);
         }
-        lines::values(cx, s, &source, at, count.unwrap_or(1), shape)
+        lines::values(cx, &source, at, count.unwrap_or(1), shape)
     }
 }
 

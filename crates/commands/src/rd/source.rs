@@ -2,8 +2,8 @@
 
 use crate::CommandError;
 use base::{PhysAddr, PhysRead, VirtAddr, VirtRead};
-use kernel::Session;
 use kernel::task::Task;
+use kernel::{Image, Session};
 use report::Cell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -21,8 +21,8 @@ pub(super) enum Source<'s> {
 }
 
 impl<'s> Source<'s> {
-    pub(super) fn file(s: &'s Session) -> Result<Self, CommandError> {
-        let path = s.opened().dump_paths.first().ok_or_else(|| CommandError::failed("rd", "no dump file"))?;
+    pub(super) fn file(image: &Image) -> Result<Self, CommandError> {
+        let path = image.dump_paths.first().ok_or_else(|| CommandError::failed("rd", "no dump file"))?;
         let name = path.display().to_string();
         let file = File::open(path).map_err(|e| CommandError::failed("rd", format_args!("{name}: {e}")))?;
         Ok(Self::File(file, name))

@@ -4,8 +4,8 @@ use crate::{CommandError, Cx, tasks, values};
 use arch::{PageTables, UserMap};
 use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use clap::ArgMatches;
-use kernel::Session;
 use kernel::scan::Run;
+use kernel::{Image, Session};
 
 /// Bytes of vmalloc's range with 4 and 5 levels of page tables.
 const VMALLOC_SIZE: [u64; 2] = [32 << 40, 12800 << 40];
@@ -16,11 +16,11 @@ const VMALLOC_BASE: [u64; 2] = [0xffff_c900_0000_0000, 0xffa0_0000_0000_0000];
 pub(super) enum Memory<'s> {
     Kernel { s: &'s Session, direct: bool, mapped: bool },
     User { s: &'s Session, map: Box<UserMap> },
-    Physical { s: &'s Session },
+    Physical { image: &'s Image },
 }
 
 impl<'s> Memory<'s> {
-    pub(super) fn chosen(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Self, CommandError> {
+    pub(super) fn chosen(cx: &Cx<'s>, args: &ArgMatches) -> Result<Self, CommandError> {
         let on = |name: &str| args.get_flag(name);
         let several = ["user", "physical"].iter().filter(|n| on(n)).count()
             + usize::from(on("kernel") || on("direct") || on("mapped"));
@@ -28,8 +28,9 @@ impl<'s> Memory<'s> {
             return Err(CommandError::failed("search", "-k, -K, -V, -u and -p are mutually exclusive"));
         }
         if on("physical") {
-            return Ok(Self::Physical { s });
+            return Ok(Self::Physical { image: cx.image("search")? });
         }
+        let s = cx.session("search")?;
         if !on("user") {
             return Ok(Self::Kernel { s, direct: !on("mapped"), mapped: !on("direct") });
         }
@@ -45,22 +46,23 @@ impl<'s> Memory<'s> {
         Ok(Self::User { s, map: Box::new(map) })
     }
 
-    const fn session(&self) -> &'s Session {
+    /// The physical memory behind.
+    pub(super) fn phys(&self) -> &'s dyn PhysRead {
         match self {
-            Self::Kernel { s, .. } | Self::User { s, .. } | Self::Physical { s } => s,
+            Self::Kernel { s, .. } | Self::User { s, .. } => s.phys(),
+            Self::Physical { image } => image.phys(),
         }
     }
 
     /// First and last address to search, from `-s`, `-e` and `-l`.
     pub(super) fn range(&self, cx: &Cx<'_>, args: &ArgMatches) -> Result<(VirtAddr, u64), CommandError> {
-        let s = self.session();
         let word = |name: &str| args.get_one::<String>(name).map(String::as_str);
         let at = |name: &str| -> Result<Option<VirtAddr>, CommandError> {
             let Some(word) = word(name) else { return Ok(None) };
             let plain = crate::eval::hex(word).map(VirtAddr);
             let at = match (plain, self) {
                 (Some(at), _) => at,
-                (None, _) => values::address(cx, s, "search", word)?,
+                (None, _) => values::address(cx, cx.session("search")?, "search", word)?,
             };
             self.fits(at)?;
             Ok(Some(at))
@@ -89,8 +91,8 @@ impl<'s> Memory<'s> {
 
     fn fits(&self, at: VirtAddr) -> Result<(), CommandError> {
         let (kind, ok) = match self {
-            Self::Kernel { .. } => ("kernel virtual", arch::default().is_kernel(at)),
-            Self::User { .. } => ("user virtual", !arch::default().is_kernel(at)),
+            Self::Kernel { s, .. } => ("kernel virtual", s.arch().is_kernel(at)),
+            Self::User { s, .. } => ("user virtual", !s.arch().is_kernel(at)),
             Self::Physical { .. } => return Ok(()),
         };
         if ok {
@@ -111,8 +113,7 @@ impl<'s> Memory<'s> {
 
     /// All of it, ascending.
     pub(super) fn runs(&self) -> Box<dyn Iterator<Item = Run> + '_> {
-        let s = self.session();
-        let phys = s.phys();
+        let phys = self.phys();
         match self {
             Self::Physical { .. } => Box::new(phys.ranges().iter().map(|r| Run {
                 virt: VirtAddr(r.start.0),
@@ -123,7 +124,7 @@ impl<'s> Memory<'s> {
                 let end = VirtAddr(if map.tables().levels == 5 { 1 << 56 } else { 1 << 47 });
                 Box::new(mapped(*map.tables(), phys, VirtAddr(0), end))
             }
-            Self::Kernel { direct, mapped: others, .. } => {
+            Self::Kernel { s, direct, mapped: others } => {
                 let base = kernel::slab::direct_map_base(s);
                 let direct_map = phys.ranges().iter().filter(|_| *direct).map(move |r| Run {
                     virt: base.add(r.start.0),
@@ -142,11 +143,10 @@ impl<'s> Memory<'s> {
 
     /// About how many bytes lie in a range, for the progress; 0 where only a walk could tell.
     pub(super) fn size(&self, start: u64, last: u64) -> u64 {
-        let s = self.session();
-        let ranges = s.phys().ranges().iter();
+        let ranges = self.phys().ranges().iter();
         let base = match self {
             Self::Physical { .. } => 0,
-            Self::Kernel { direct: true, .. } => kernel::slab::direct_map_base(s).0,
+            Self::Kernel { s, direct: true, .. } => kernel::slab::direct_map_base(s).0,
             _ => return 0,
         };
         let run = |r: &base::PhysRange| Run {
@@ -159,11 +159,10 @@ impl<'s> Memory<'s> {
 
     /// Bytes from `at` on, as many of `len` as are there.
     pub(super) fn bytes(&self, at: VirtAddr, len: usize) -> Vec<u8> {
-        let s = self.session();
         let read = |at: VirtAddr, buf: &mut [u8]| match self {
-            Self::Physical { .. } => s.phys().read_phys(PhysAddr(at.0), buf).is_ok(),
+            Self::Physical { image } => image.phys().read_phys(PhysAddr(at.0), buf).is_ok(),
             Self::User { map, .. } => map.read(at, buf).is_ok(),
-            Self::Kernel { .. } => s.mem().read(at, buf).is_ok(),
+            Self::Kernel { s, .. } => s.mem().read(at, buf).is_ok(),
         };
         let mut out = vec![0; len];
         let first = (PAGE_SIZE - at.page_offset()).min(len as u64) as usize;

@@ -51,8 +51,14 @@ pub(super) fn in_user(cx: &Cx<'_>, ask: &Ask<'_>, at: VirtAddr, count: i64) -> R
 /// Objects at an offset of the dump file.
 pub(super) fn in_file(cx: &Cx<'_>, ask: &Ask<'_>, at: u64, count: i64) -> Result<Report, CommandError> {
     use std::os::unix::fs::FileExt;
-    let path =
-        ask.s.opened().dump_paths.first().ok_or_else(|| CommandError::failed(ask.command, "no dump file"))?;
+    let path = ask
+        .s
+        .opened()
+        .machine
+        .image
+        .dump_paths
+        .first()
+        .ok_or_else(|| CommandError::failed(ask.command, "no dump file"))?;
     let failed =
         |e: std::io::Error| CommandError::failed(ask.command, format_args!("{}: {e}", path.display()));
     let file = std::fs::File::open(path).map_err(failed)?;

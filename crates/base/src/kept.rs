@@ -1,0 +1,160 @@
+//! [`Kept`]: a value that is made once, unless its making was disturbed.
+
+use crate::Cancel;
+use std::sync::OnceLock;
+
+/// A value that is made when it is first asked for, and kept.
+///
+/// What was made while the user stopped the work, or while reads failed that may succeed later, serves the work that
+/// asked for it and is made anew for the next one ([`Cancel::work`]). So an answer is the same all through one
+/// command, and an interrupted command can be run again.
+///
+/// As with [`OnceLock`], other threads wait while one makes the value, and a value that asks for itself while it is
+/// made is a deadlock.
+#[derive(Debug)]
+pub struct Kept<T>(OnceLock<Box<Entry<T>>>);
+
+#[derive(Debug)]
+struct Entry<T> {
+    value: T,
+    /// The work that a disturbed value is for; `None` for a whole one.
+    only_for: Option<u64>,
+    /// What was made after this one: references to disturbed values stay valid.
+    next: Kept<T>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> From<T> for Kept<T> {
+    fn from(value: T) -> Self {
+        let kept = Self::new();
+        let _ = kept.0.set(Box::new(Entry { value, only_for: None, next: Self::new() }));
+        kept
+    }
+}
+
+impl<T> Kept<T> {
+    /// A value that is not made yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// The value; `make` makes it where it is not there. `failures` counts the reads that failed and may succeed later
+    /// ([`crate::PhysRead::failures`]).
+    pub fn get(&self, cancel: &Cancel, failures: impl Fn() -> u64, make: impl FnOnce() -> T) -> &T {
+        let mut cell = self;
+        while let Some(entry) = cell.0.get() {
+            if entry.only_for.is_none_or(|work| work == cancel.work()) {
+                return &entry.value;
+            }
+            cell = &entry.next;
+        }
+        let made = cell.0.get_or_init(|| {
+            let (work, before) = (cancel.work(), failures());
+            let value = make();
+            let disturbed = cancel.is_cancelled() || failures() != before;
+            Box::new(Entry { value, only_for: disturbed.then_some(work), next: Self::new() })
+        });
+        &made.value
+    }
+
+    /// The same for those who own it.
+    #[must_use]
+    pub fn into_made(self) -> Option<T> {
+        let mut cell = self;
+        loop {
+            let entry = cell.0.into_inner()?;
+            if entry.only_for.is_none() {
+                return Some(entry.value);
+            }
+            cell = entry.next;
+        }
+    }
+
+    /// The value where a whole one was made.
+    #[must_use]
+    pub fn made(&self) -> Option<&T> {
+        let mut cell = self;
+        loop {
+            let entry = cell.0.get()?;
+            if entry.only_for.is_none() {
+                return Some(&entry.value);
+            }
+            cell = &entry.next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_whole_value_is_made_once() {
+        let (kept, cancel, made) = (Kept::new(), Cancel::new(), Cell::new(0));
+        let ask = || {
+            *kept.get(
+                &cancel,
+                || 0,
+                || {
+                    made.set(made.get() + 1);
+                    made.get()
+                },
+            )
+        };
+        assert_eq!((ask(), ask()), (1, 1));
+        cancel.reset();
+        assert_eq!((ask(), kept.made()), (1, Some(&1)));
+    }
+
+    #[test]
+    fn a_value_whose_making_was_stopped_serves_that_work_alone() {
+        let (kept, cancel, made) = (Kept::new(), Cancel::new(), Cell::new(0));
+        let ask = || {
+            kept.get(
+                &cancel,
+                || 0,
+                || {
+                    made.set(made.get() + 1);
+                    if made.get() == 1 {
+                        cancel.cancel();
+                    }
+                    made.get()
+                },
+            )
+        };
+        let first = ask();
+        assert_eq!((*first, *ask(), kept.made()), (1, 1, None));
+        cancel.reset();
+        assert_eq!((*ask(), *first, kept.made()), (2, 1, Some(&2)));
+        cancel.cancel();
+        assert_eq!(*ask(), 2, "a whole value stands whatever is stopped later");
+    }
+
+    #[test]
+    fn a_value_made_of_failed_reads_is_made_again() {
+        let (kept, cancel, failures) = (Kept::new(), Cancel::new(), Cell::new(0));
+        let ask = |fails: u64| {
+            *kept.get(
+                &cancel,
+                || failures.get(),
+                || {
+                    failures.set(failures.get() + fails);
+                    fails == 0
+                },
+            )
+        };
+        assert!(!ask(1));
+        assert!(!ask(0), "the same work has the same answer");
+        cancel.reset();
+        assert!(ask(0));
+        cancel.reset();
+        assert!(ask(1));
+    }
+}

@@ -1,0 +1,169 @@
+//! The lowest layer: the files that were named, told apart, and the dump in them. It needs no kernel and no machine
+//! that is known.
+
+use crate::error::{KernelError, Result};
+use crate::session::OpenOptions;
+use base::{PhysAddr, PhysRead, VmcoreInfo};
+use debuginfo::find::is_package;
+use dump::{Dump, DumpError, Probe, looks_like_dump};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A dump as its format has it: headers, notes, physical memory.
+#[derive(Debug)]
+pub struct Image {
+    /// The dump.
+    pub dump: Arc<Dump>,
+    /// The dump's files, in the order given.
+    pub dump_paths: Vec<PathBuf>,
+    /// VMCOREINFO of the dump's headers; empty where they have none.
+    pub info: VmcoreInfo,
+    /// What the user ought to know of the files.
+    pub warnings: Vec<String>,
+    /// The kernel's ELF file that was named.
+    pub(crate) vmlinux: Option<PathBuf>,
+    /// Module files that were named.
+    pub(crate) modules: Vec<PathBuf>,
+    /// Packages that were named.
+    pub(crate) packages: Vec<PathBuf>,
+}
+
+/// Files by what they are.
+#[derive(Default)]
+struct Files {
+    dumps: Vec<PathBuf>,
+    vmlinux: Option<PathBuf>,
+    modules: Vec<PathBuf>,
+    packages: Vec<PathBuf>,
+}
+
+const FOUR_GIB: u64 = 4 << 30;
+/// No machine leaves out a larger hole below 4 GiB than 3 GiB: a smaller image has none.
+const LEAST_WITH_HOLE: u64 = 1 << 30;
+
+impl Image {
+    /// Opens the files and reads the headers.
+    ///
+    /// # Errors
+    /// A file cannot be read, or there is no dump among them.
+    pub fn open(options: &OpenOptions) -> Result<Self> {
+        Self::open_around(options, None)
+    }
+
+    /// The same; with `hole`, a raw image's bytes behind the hole of this size below 4 GiB are memory from there on.
+    pub(crate) fn open_around(options: &OpenOptions, hole: Option<u64>) -> Result<Self> {
+        let files = sort_files(&options.files)?;
+        if files.dumps.is_empty() {
+            return Err(KernelError::Open(match (&files.vmlinux, files.packages.first()) {
+                (Some(v), _) => format!("{}: this is a kernel image; name a dump as well", v.display()),
+                (None, Some(p)) => format!("{}: this is a package; name a dump as well", p.display()),
+                (None, None) => "no dump file was named".into(),
+            }));
+        }
+        let mut dump = dump::open(&files.dumps).map_err(|e| KernelError::Open(e.to_string()))?;
+        let mut warnings = Vec::new();
+        if let Some(hole) = hole {
+            dump.move_above(PhysAddr(FOUR_GIB - hole), PhysAddr(FOUR_GIB));
+            warnings.push(format!(
+                "a raw image of RAM without the hole of {} MiB below 4 GiB: what follows {:#x} in it is taken for \
+                 memory from 4 GiB on",
+                hole >> 20,
+                FOUR_GIB - hole
+            ));
+        }
+        Ok(Self {
+            info: dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default(),
+            dump: Arc::new(dump),
+            dump_paths: files.dumps,
+            warnings,
+            vmlinux: files.vmlinux,
+            modules: files.modules,
+            packages: files.packages,
+        })
+    }
+
+    /// Physical memory.
+    #[must_use]
+    pub fn phys(&self) -> &dyn PhysRead {
+        &*self.dump
+    }
+
+    /// The dump's files, for messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.dump_paths.first().map(|p| p.display().to_string()).unwrap_or_default()
+    }
+
+    /// True for a raw image that may be RAM without the hole that PCs have below 4 GiB: what of it is which memory
+    /// only the kernel in it tells.
+    pub(crate) fn may_lack_a_hole(&self) -> bool {
+        self.dump.format() == "raw RAM image"
+            && matches!(self.dump.ranges(), [range] if range.start.0 == 0 && range.len() > LEAST_WITH_HOLE)
+    }
+
+    /// The size of the hole that a raw image leaves out below 4 GiB, by the last page that the kernel knows: what the
+    /// image lacks of it is the hole, where the image does hold something in its place.
+    pub(crate) fn hole_left_out(&self, max_pfn: u64) -> Option<u64> {
+        const SAMPLES: u64 = 1024;
+        let [range] = self.dump.ranges() else { return None };
+        let len = range.end.0.checked_sub(range.start.0)?;
+        let hole = max_pfn.checked_mul(base::PAGE_SIZE)?.checked_sub(len)?;
+        let raw = self.may_lack_a_hole();
+        let low =
+            FOUR_GIB.checked_sub(hole).filter(|low| raw && hole > 0 && *low < len && low % (1 << 20) == 0)?;
+        let end = len.min(FOUR_GIB);
+        let step = ((end - low) / SAMPLES).max(base::PAGE_SIZE) & !(base::PAGE_SIZE - 1);
+        let mut page = [0; base::PAGE_SIZE as usize];
+        let mut places = (low..end).step_by(usize::try_from(step).ok()?);
+        // of a hole that is in the image nothing was written
+        let holds = places.any(|at| {
+            self.dump.read_phys(PhysAddr(at), &mut page).is_ok()
+                && page.iter().any(|byte| Some(byte) != page.first())
+        });
+        holds.then_some(hole)
+    }
+}
+
+fn sort_files(paths: &[PathBuf]) -> Result<Files> {
+    let mut files = Files::default();
+    for path in paths {
+        if is_package(path) {
+            files.packages.push(path.clone());
+            continue;
+        }
+        let probe = looks_like_dump(path)
+            .map_err(|e| KernelError::Open(format!("{}: {}", path.display(), io_words(&e))))?;
+        match probe {
+            Probe::Dump(_) => files.dumps.push(path.clone()),
+            Probe::Vmlinux if files.vmlinux.is_none() => files.vmlinux = Some(path.clone()),
+            Probe::Vmlinux => {
+                return Err(KernelError::Open(format!("{}: a second kernel image", path.display())));
+            }
+            Probe::Module => files.modules.push(path.clone()),
+            Probe::Unknown(what) => return Err(KernelError::Open(unknown(path, &what))),
+        }
+    }
+    Ok(files)
+}
+
+/// Why a file is no dump: the reader of dumps knows that best, and what to do.
+fn unknown(path: &Path, what: &str) -> String {
+    match dump::open(&[path.to_path_buf()]) {
+        Err(e @ (DumpError::NotADump { .. } | DumpError::BadField { .. })) => {
+            format!(
+                "{e}; crashlens reads ELF and kdump-compressed dumps (also flattened or split) and raw RAM images"
+            )
+        }
+        Err(e) => e.to_string(),
+        Ok(_) => format!("{}: {what}", path.display()),
+    }
+}
+
+fn io_words(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "no such file".into(),
+        std::io::ErrorKind::IsADirectory => "is a directory; name the dump file in it".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => e.to_string(),
+    }
+}
