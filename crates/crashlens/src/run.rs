@@ -84,8 +84,9 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
     }
     if let Some(layers) = &layers {
         layers.image().dump.read_missing_as_zeros(cli.zero_excluded);
-        if !once {
-            ready(layers)?;
+        // a kernel file that is not this dump's is told before anything is answered
+        if !once || layers.image().has_kernel_file() {
+            ready(layers, once)?;
         }
     }
     let mut shell =
@@ -97,11 +98,13 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
 }
 
 /// Opens all layers for those who will ask more than one question. Without a kernel what needs none can be asked.
-fn ready(layers: &Layers) -> Result<(), String> {
+fn ready(layers: &Layers, once: bool) -> Result<(), String> {
     let session = layers.session();
     layers.news().iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
     match session {
         Ok(_) => Ok(()),
+        // the command that needs a kernel says so itself
+        Err(KernelError::NoKernel { .. } | KernelError::Stopped(_)) if once => Ok(()),
         Err(e @ KernelError::NoKernel { .. }) => {
             say(&format!("crashlens: {e}; what needs no kernel works: info, rd -p, rd -f, search -p"));
             Ok(())

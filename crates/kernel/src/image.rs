@@ -88,6 +88,12 @@ impl Image {
         &*self.dump
     }
 
+    /// True where a kernel's ELF file was named beside the dump.
+    #[must_use]
+    pub fn has_kernel_file(&self) -> bool {
+        self.vmlinux.is_some()
+    }
+
     /// The dump's files, for messages.
     #[must_use]
     pub fn name(&self) -> String {
