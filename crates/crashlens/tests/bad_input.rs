@@ -47,7 +47,10 @@ fn without_kernel(name: &str, bytes: &[u8]) {
     assert_eq!(answer.stderr.lines().count(), BROAD.len(), "{}", answer.all());
     for (line, command) in answer.stderr.lines().zip(BROAD) {
         let command = command.split(' ').next().unwrap();
-        assert!(line.starts_with(&format!("{command}: {path}: no kernel was found in this dump: ")), "{line}");
+        assert!(
+            line.starts_with(&format!("{command}: {path}: no kernel was found in this dump: ")),
+            "{line}"
+        );
         assert!(line.ends_with("what needs no kernel works: info, rd -p, rd -f, search -p"), "{line}");
     }
     let answer = run(&[&path], &["info", "rd -p 5000 2", "rd -8 -f 0 4", "search -p 6000"]);
