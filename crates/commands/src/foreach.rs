@@ -143,11 +143,12 @@ impl Ask {
         };
         let states = s.task_states();
         chosen.retain(|t| {
-            (!self.kernel || tasks::is_kernel(t))
-                && (!self.user || !tasks::is_kernel(t))
+            (!self.kernel || tasks::is_kernel(t) == Some(true))
+                && (!self.user || tasks::is_kernel(t) == Some(false))
                 && (!self.leaders || t.is_leader())
                 && (!self.active || t.active)
-                && (self.states.is_empty() || self.states.contains(&states.letters(t)))
+                && (self.states.is_empty()
+                    || states.letters(t).is_some_and(|state| self.states.contains(&state)))
         });
         chosen
     }

@@ -191,7 +191,7 @@ impl Asked<'_, '_> {
 
     fn of_cpus(&self, name: &str, spec: &str) -> Result<Vec<Shown>, CommandError> {
         let cpus = match spec {
-            "" => vec![tasks::context(self.cx, "p")?.cpu],
+            "" => vec![tasks::context_cpu(self.cx, "p")?],
             spec => tasks::cpus(self.s, "p", spec)?,
         };
         let base = values::eval(self.scope, name).map_err(|e| values::wrong_in(self.s, "p", name, &e))?;

@@ -77,7 +77,7 @@ fn physical(s: &Session, word: &str, row: &mut Record) -> Result<(), CommandErro
 fn per_cpu(cx: &Cx<'_>, s: &Session, offset: &str, spec: &str, row: &mut Record) -> Result<(), CommandError> {
     let value = address::parse(cx, "ptov", offset)?;
     let cpus = match spec {
-        "" => vec![tasks::context(cx, "ptov")?.cpu],
+        "" => vec![tasks::context_cpu(cx, "ptov")?],
         spec => tasks::cpus(s, "ptov", spec)?,
     };
     row.line(Line::new().text("PER-CPU OFFSET: ").field("offset", Cell::hex_digits(value, 0)));

@@ -170,8 +170,9 @@ fn shown(s: &Session, t: &Task) -> Report {
     if same > 1 {
         line = line.text(format!("(1 of {same})  "));
     }
-    let info = kernel::task::thread_info(s, t);
-    report.line(line.text("[THREAD_INFO: ").field("thread_info", Cell::Addr(info.0)).zeros(16).text("]"));
+    let info = kernel::task::thread_info(s, t).map(|at| Cell::Addr(at.0));
+    let info = tasks::known(info, "the page that names the task's stack is not in the dump");
+    report.line(line.text("[THREAD_INFO: ").field("thread_info", info).zeros(16).text("]"));
     report.line(Line::new().text("    CPU: ").field("cpu", tasks::cpu(t)));
     let panicked =
         kernel::panic::has_panicked(s) && kernel::panic::panic_task(s).is_some_and(|p| p.at == t.at);
@@ -188,7 +189,9 @@ fn shown(s: &Session, t: &Task) -> Report {
     } else {
         ""
     };
-    report.line(Line::new().text("  STATE: ").field("state", s.task_states().name(t)).text(mark));
+    let state =
+        tasks::known(s.task_states().name(t), "the page that holds the task's state is not in the dump");
+    report.line(Line::new().text("  STATE: ").field("state", state).text(mark));
     report.hidden("active", t.active);
     report.hidden("panic", panicked);
     report

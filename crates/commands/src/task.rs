@@ -117,7 +117,10 @@ fn whole(ask: &Ask<'_>, s: &Session, t: &Task, row: &mut Record) {
     object(ask, ask.task_struct, t.at, "task_struct", row);
     if let Some(ty) = ask.thread_info {
         row.blank();
-        object(ask, ty, thread_info(s, t), "thread_info", row);
+        match thread_info(s, t) {
+            Some(at) => object(ask, ty, at, "thread_info", row),
+            None => row.error(format!("task: where thread_info of task {} is is not in the dump", t.pid)),
+        }
     }
 }
 
@@ -136,9 +139,9 @@ fn chosen_members(
     known: &mut [bool],
     row: &mut Record,
 ) {
-    let objects = [(Some(ask.task_struct), t.at), (ask.thread_info, thread_info(s, t))];
+    let objects = [(Some(ask.task_struct), t.at), (ask.thread_info, thread_info(s, t).unwrap_or_default())];
     for (ty, at) in objects {
-        let Some(ty) = ty else { continue };
+        let Some(ty) = ty.filter(|_| !at.is_null()) else { continue };
         let object = Value::memory(ty, at);
         let mut data = Record::new();
         for (path, known) in members.iter().zip(known.iter_mut()) {

@@ -8,16 +8,27 @@ use regex_lite::Regex;
 use report::{Cell, Line};
 
 /// True for a thread of the kernel: a zombie of the user's has no memory either, but is none.
-pub(crate) const fn is_kernel(t: &Task) -> bool {
-    t.flags & kernel::task::PF_KTHREAD != 0 || t.pid == 0
+pub(crate) fn is_kernel(t: &Task) -> Option<bool> {
+    match t.pid {
+        0 => Some(true),
+        _ => t.flags.map(|flags| flags & kernel::task::PF_KTHREAD != 0),
+    }
 }
 
 /// The CPU of a task, where it is known.
 pub(crate) fn cpu(t: &Task) -> Cell {
-    match t.cpu_known {
-        true => Cell::from(t.cpu),
-        false => Cell::absent("?", "neither the task nor a run queue says on which CPU it is"),
-    }
+    known(t.cpu, "neither the task nor a run queue says on which CPU it is")
+}
+
+/// The state of a task in two letters, where it is known.
+pub(crate) fn state(s: &Session, t: &Task) -> Cell {
+    let letters = s.task_states().letters(t);
+    known(letters, "the page that holds the task's state is not in the dump")
+}
+
+/// A value of a task, or `?` and why there is none.
+pub(crate) fn known<T: Into<Cell>>(value: Option<T>, why: &str) -> Cell {
+    value.map_or_else(|| Cell::Absent { short: "?".into(), reason: why.to_owned() }, Into::into)
 }
 
 /// `PID: 1        TASK: ff1a4b5e011f20c0  CPU: 1    COMMAND: "init"`
@@ -120,13 +131,22 @@ pub(crate) fn context<'s>(cx: &Cx<'s>, command: &str) -> Result<&'s Task, Comman
         return Ok(t);
     }
     if cx.settings.no_panic
-        && let Some(idle) = s.tasks().with_pid(0).find(|t| t.cpu == 0)
+        && let Some(idle) = s.tasks().with_pid(0).find(|t| t.was_on(0))
     {
         return Ok(idle);
     }
     kernel::panic::panic_task(s).ok_or_else(|| {
         let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
         CommandError::failed(command, format_args!("no task could be read{why}"))
+    })
+}
+
+/// The CPU of the context, for variables of which each CPU has its own.
+pub(crate) fn context_cpu(cx: &Cx<'_>, command: &str) -> Result<u32, CommandError> {
+    let t = context(cx, command)?;
+    t.cpu.ok_or_else(|| {
+        let why = format_args!("on which CPU task {} is is not known; name one", t.pid);
+        CommandError::failed(command, why)
     })
 }
 

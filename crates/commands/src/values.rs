@@ -60,7 +60,7 @@ pub(crate) fn scope<'a>(
     SessionScope {
         prefer: module.map(|m| TypeScope::Module(m.name.as_str().into())),
         frame: frame.map(|(bt, n)| (bt, *n)),
-        cpu: crate::tasks::context(cx, "p").ok().map(|t| t.cpu),
+        cpu: crate::tasks::context(cx, "p").ok().and_then(|t| t.cpu),
         history: &cx.settings.history,
         ..SessionScope::new(s)
     }

@@ -150,7 +150,7 @@ fn page_line(t: &Translation, user: bool) -> Line {
 
 fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
     let shown = |text: &str| Cell::Shown(Box::new(Cell::Null), text.into());
-    if task.mm.is_null() {
+    if task.mm == Some(VirtAddr(0)) {
         head(at, shown("(not accessible)"), USER_WIDTH, row);
         row.info(format!("vtop: task {} ({}) has no user memory; -c chooses another", task.pid, task.comm));
         return;
@@ -162,7 +162,7 @@ fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
             return;
         }
     };
-    let mappings = vma::vmas(s, task.mm);
+    let mappings = vma::vmas(s, task.mm.unwrap_or_default());
     let found = mappings.as_ref().ok().and_then(|all| all.at(at)).copied();
     let walk = map.walk(at);
     let whole = mappings.as_ref().is_ok_and(|all| all.problem.is_none());

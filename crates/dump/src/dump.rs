@@ -56,7 +56,7 @@ pub(crate) struct Opened {
 
 /// An opened dump. Reading is possible from any number of threads.
 pub struct Dump {
-    opened: Opened,
+    pub(crate) opened: Opened,
     /// Pages left out or cut off read as zeros.
     zeros: AtomicBool,
 }

@@ -19,12 +19,14 @@ mod mmap;
 mod notes;
 mod probe;
 mod source;
+mod veil;
 
 pub use base::Gap;
 pub use dump::{Dump, VirtSegment};
 pub use error::{DumpError, Warning};
 pub use facts::{Compression, Facts, Part, Timestamp, Utsname};
 pub use probe::{Probe, looks_like_dump};
+pub use veil::Veil;
 
 use image::Image;
 use source::Source;

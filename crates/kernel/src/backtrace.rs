@@ -148,7 +148,7 @@ impl Session {
     #[must_use]
     pub fn backtrace(&self, task: &Task) -> Backtrace {
         let own = task_stack(self, task);
-        let cpu = if task.active { Some(task.cpu) } else { self.cpu_on(&own) };
+        let cpu = if task.active { task.cpu } else { self.cpu_on(&own) };
         let mut stacks = vec![own];
         if let Some(cpu) = cpu {
             stacks.extend(cpu_stacks(self, cpu));
@@ -177,7 +177,7 @@ impl Session {
     #[must_use]
     pub fn backtrace_from(&self, task: &Task, pc: VirtAddr, sp: VirtAddr) -> Backtrace {
         let mut stacks = vec![task_stack(self, task)];
-        stacks.extend(cpu_stacks(self, task.cpu));
+        stacks.extend(task.cpu.map(|cpu| cpu_stacks(self, cpu)).unwrap_or_default());
         let code = SessionCode { session: self };
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let set = self.arch().reg_set();
@@ -189,7 +189,7 @@ impl Session {
     fn sleeping(&self, task: &Task, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
         let nowhere = |stopped| (Start::Nowhere, Unwound { frames: Vec::new(), stopped }, None);
         // a dead task's stack is given back, and where it was another task's may be
-        if task.exit_state != 0 && task.stack.0 == 0 {
+        if task.has_exited() && task.stack == Some(VirtAddr(0)) {
             return nowhere(StopReason::NoStart);
         }
         let stopped = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {

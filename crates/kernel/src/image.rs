@@ -71,6 +71,9 @@ impl Image {
                 FOUR_GIB - hole
             ));
         }
+        if let Some(veil) = &options.veil {
+            dump = dump.veiled(veil.clone());
+        }
         Ok(Self {
             info: dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default(),
             dump: Arc::new(dump),

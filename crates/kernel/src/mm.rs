@@ -62,23 +62,32 @@ pub struct MmSize {
     pub resident: u64,
 }
 
+/// A task's address space, null for one without; why it is not known.
+fn mm_of(s: &Session, task: &Task) -> Result<VirtAddr> {
+    match task.mm {
+        Some(mm) => Ok(mm),
+        None => s.bind::<TaskStruct>().mm.ptr(s.mem(), task.at),
+    }
+}
+
 /// Pages mapped in a task's address space; nothing for a task without one.
 pub fn total(s: &Session, task: &Task) -> Result<u64> {
-    if task.mm.is_null() {
-        return Ok(0);
+    match mm_of(s, task)? {
+        mm if mm.is_null() => Ok(0),
+        mm => s.bind::<MmStruct>().total_vm.u64(s.mem(), mm),
     }
-    s.bind::<MmStruct>().total_vm.u64(s.mem(), task.mm)
 }
 
 /// How large a task's address space is; nothing for a task without one.
 pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
-    if task.mm.is_null() {
+    let mm = mm_of(s, task)?;
+    if mm.is_null() {
         return Ok(MmSize::default());
     }
     let mem = s.mem();
     let b = s.bind::<MmStruct>();
-    let total = b.total_vm.u64(mem, task.mm)?;
-    let stat = b.rss_stat.at(task.mm)?;
+    let total = b.total_vm.u64(mem, mm)?;
+    let stat = b.rss_stat.at(mm)?;
     let bytes = b.rss_stat.size()?;
     let mut pages = 0_i64;
     let types = s.types();
@@ -131,10 +140,11 @@ pub fn percpu_counter(s: &Session, at: VirtAddr) -> Result<i64> {
 
 /// The memory of a task's process, as its page tables map it.
 pub fn user_memory(s: &Session, task: &Task) -> Result<UserMap> {
-    if task.mm.is_null() {
+    let mm = mm_of(s, task)?;
+    if mm.is_null() {
         return Err(KernelError::Open(format!("task {} has no user memory", task.pid)));
     }
-    let pgd = s.bind::<MmStruct>().pgd.ptr(s.mem(), task.mm)?;
+    let pgd = s.bind::<MmStruct>().pgd.ptr(s.mem(), mm)?;
     let (root, _) = s.map().translate(pgd)?;
     let tables = PageTables { root, ..*s.map().tables() };
     Ok(UserMap::new(Arc::clone(s.map().phys()), tables))
@@ -168,7 +178,8 @@ pub fn arguments(s: &Session, task: &Task) -> Result<Arguments> {
     let mem = s.mem();
     let b = s.bind::<MmStruct>();
     let user = user_memory(s, task)?;
-    let at = |field: &crate::bind::Field| field.ptr(mem, task.mm);
+    let mm = mm_of(s, task)?;
+    let at = |field: &crate::bind::Field| field.ptr(mem, mm);
     Ok(Arguments {
         arguments: strings(&user, at(&b.arg_start)?, at(&b.arg_end)?),
         environment: strings(&user, at(&b.env_start)?, at(&b.env_end)?),

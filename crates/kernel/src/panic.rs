@@ -37,7 +37,7 @@ pub fn known_panic_task(s: &Session) -> Option<&Task> {
     let tasks = s.tasks();
     panic_cpu(s).and_then(|cpu| tasks.on_cpu(cpu)).or_else(|| {
         let (cpu, pid) = named_in_log(s)?;
-        tasks.with_pid(pid).find(|t| pid != 0 || t.cpu == cpu)
+        tasks.with_pid(pid).find(|t| pid != 0 || t.was_on(cpu))
     })
 }
 

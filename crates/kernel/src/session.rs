@@ -56,6 +56,8 @@ pub struct OpenOptions {
     pub source_dirs: Vec<PathBuf>,
     /// Where long work (unpacking, downloads) says how far it is, and what stops it.
     pub watch: Watch,
+    /// Hides pages of the dump, and notes which are read: for tests.
+    pub veil: Option<Arc<dump::Veil>>,
 }
 
 /// One opened dump: memory, symbols, types and what was found out about the kernel.

@@ -59,10 +59,16 @@ pub fn thread_size(s: &Session) -> u64 {
     })
 }
 
-/// A task's own stack.
+/// A task's own stack; an empty one where it is given back, or not known.
 pub fn task_stack(s: &Session, task: &Task) -> Stack {
-    let start = VirtAddr(task.stack.0 & !0xfff);
-    Stack { name: String::new(), start, end: start.add(thread_size(s)) }
+    let name = String::new();
+    match task.stack.filter(|at| !at.is_null()) {
+        Some(at) => {
+            let start = VirtAddr(at.0 & !0xfff);
+            Stack { name, start, end: start.add(thread_size(s)) }
+        }
+        None => Stack { name, start: VirtAddr(0), end: VirtAddr(0) },
+    }
 }
 
 /// The stacks of a CPU besides its task's.

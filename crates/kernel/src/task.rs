@@ -104,32 +104,54 @@ pub struct Task {
     /// The process's id (thread group).
     pub tgid: i32,
     /// Thread id of the process that waits for it (`real_parent->tgid`... crash's PPID).
-    pub ppid: i32,
+    pub ppid: Option<i32>,
     /// Its name.
     pub comm: String,
     /// The CPU it runs or last ran on.
-    pub cpu: u32,
-    /// Whether that CPU is known: 0 stands for one that is not.
-    pub cpu_known: bool,
+    pub cpu: Option<u32>,
     /// `__state`.
-    pub state: u64,
+    pub state: Option<u64>,
     /// `exit_state`.
-    pub exit_state: u64,
+    pub exit_state: Option<u64>,
     /// `PF_…` flags.
-    pub flags: u64,
+    pub flags: Option<u64>,
     /// Its address space; null for a kernel thread.
-    pub mm: VirtAddr,
-    /// The lowest address of its kernel stack.
-    pub stack: VirtAddr,
-    /// True where it was on a CPU when the machine stopped.
+    pub mm: Option<VirtAddr>,
+    /// The lowest address of its kernel stack; null where it has given that back.
+    pub stack: Option<VirtAddr>,
+    /// True where it is known to have been on a CPU when the machine stopped.
     pub active: bool,
 }
 
 impl Task {
-    /// True for a thread of the kernel.
+    /// True for a thread of the kernel, and for one that has given its memory back; `None` where that is not known.
     #[must_use]
-    pub const fn is_kernel(&self) -> bool {
-        self.flags & PF_KTHREAD != 0 || self.mm.is_null()
+    pub fn is_kernel(&self) -> Option<bool> {
+        match (self.flags, self.mm) {
+            (Some(flags), _) if flags & PF_KTHREAD != 0 => Some(true),
+            (_, Some(mm)) if mm.is_null() => Some(true),
+            (flags, mm) => flags.and(mm).map(|_| false),
+        }
+    }
+    /// Its own address space: nothing for a kernel thread, and where it is not known.
+    #[must_use]
+    pub fn own_mm(&self) -> Option<VirtAddr> {
+        self.mm.filter(|mm| !mm.is_null())
+    }
+    /// True where it is known to be dying or dead.
+    #[must_use]
+    pub fn has_exited(&self) -> bool {
+        self.exit_state.is_some_and(|state| state != 0)
+    }
+    /// True where one of these bits of `__state` is known to be set.
+    #[must_use]
+    pub fn is_in(&self, bits: u64) -> bool {
+        self.state.is_some_and(|state| state & bits != 0)
+    }
+    /// True where it ran on this CPU, as far as is known.
+    #[must_use]
+    pub fn was_on(&self, cpu: u32) -> bool {
+        self.cpu == Some(cpu)
     }
     /// True for the first thread of its process.
     #[must_use]
@@ -160,7 +182,7 @@ impl Tasks {
     /// The task that a CPU was running.
     #[must_use]
     pub fn on_cpu(&self, cpu: u32) -> Option<&Task> {
-        self.all.iter().find(|t| t.active && t.cpu == cpu)
+        self.all.iter().find(|t| t.active && t.was_on(cpu))
     }
 }
 
@@ -187,7 +209,7 @@ pub fn read_tasks(s: &Session) -> Tasks {
     if s.opened().active_only {
         out.all.retain(|t| t.active);
     }
-    out.all.sort_by_key(|t| (t.pid, if t.pid == 0 { t.cpu } else { 0 }));
+    out.all.sort_by_key(|t| (t.pid, t.cpu.filter(|_| t.pid == 0)));
     out
 }
 
@@ -254,9 +276,9 @@ fn add(
         Ok(mut t) => {
             if let Some(&(cpu, _)) = current.iter().find(|&&(_, c)| c == at) {
                 t.active = true;
-                (t.cpu, t.cpu_known) = (cpu, true);
+                t.cpu = Some(cpu);
             } else if let Some(cpu) = idle_of {
-                (t.cpu, t.cpu_known) = (cpu, true);
+                t.cpu = Some(cpu);
             }
             out.all.push(t);
         }
@@ -268,36 +290,35 @@ fn add(
 pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     let mem = s.mem();
     let b = s.bind::<TaskStruct>();
-    let stack = b.stack.ptr(mem, at).unwrap_or_default();
+    let stack = b.stack.ptr(mem, at).ok();
     let parent = b.real_parent.ptr(mem, at).or_else(|_| b.parent.ptr(mem, at));
     let pid = b.pid.i32(mem, at)?;
-    let cpu = task_cpu(s, at, stack);
     Ok(Task {
         at,
         pid,
         tgid: b.tgid.i32(mem, at)?,
         // an idle task is nobody's child, whatever process started its CPU
-        ppid: if pid == 0 { 0 } else { parent.and_then(|p| b.tgid.i32(mem, p)).unwrap_or(0) },
+        ppid: if pid == 0 { Some(0) } else { parent.and_then(|p| b.tgid.i32(mem, p)).ok() },
         comm: b.comm.text(mem, at)?,
-        cpu: cpu.unwrap_or(0),
-        cpu_known: cpu.is_some(),
-        state: b.state.num(mem, at)?,
-        exit_state: b.exit_state.num(mem, at).unwrap_or(0),
-        flags: b.flags.num(mem, at).unwrap_or(0),
-        mm: b.mm.ptr(mem, at).unwrap_or_default(),
+        cpu: task_cpu(s, at, stack),
+        state: b.state.num(mem, at).ok(),
+        exit_state: b.exit_state.num(mem, at).ok(),
+        flags: b.flags.num(mem, at).ok(),
+        mm: b.mm.ptr(mem, at).ok(),
         stack,
         active: false,
     })
 }
 
-fn task_cpu(s: &Session, at: VirtAddr, stack: VirtAddr) -> Option<u32> {
+fn task_cpu(s: &Session, at: VirtAddr, stack: Option<VirtAddr>) -> Option<u32> {
     let mem = s.mem();
-    s.bind::<TaskStruct>().cpu.u32(mem, at).or_else(|_| s.bind::<ThreadInfo>().cpu.u32(mem, stack)).ok()
+    let own = s.bind::<TaskStruct>().cpu.u32(mem, at).ok();
+    own.or_else(|| s.bind::<ThreadInfo>().cpu.u32(mem, stack.filter(|at| !at.is_null())?).ok())
 }
 
 /// A task's `thread_info`: in the `task_struct` since 4.9, before at the low end of its stack.
-pub fn thread_info(s: &Session, task: &Task) -> VirtAddr {
-    s.bind::<TaskStruct>().thread_info.at(task.at).unwrap_or(task.stack)
+pub fn thread_info(s: &Session, task: &Task) -> Option<VirtAddr> {
+    s.bind::<TaskStruct>().thread_info.at(task.at).ok().or(task.stack)
 }
 
 /// What a CPU runs, as its run queue says; where that is not known, the per-CPU `current_task`, which
@@ -378,16 +399,20 @@ impl TaskStates {
         bits
     }
 
-    /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, WA, `??`.
+    /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, WA, `??`; `None` where the state is
+    /// not in the dump.
     #[must_use]
-    pub const fn letters(&self, t: &Task) -> &'static str {
-        if t.exit_state & self.zombie != 0 {
+    pub fn letters(&self, t: &Task) -> Option<&'static str> {
+        Some(self.letters_of(t.state?, t.exit_state?))
+    }
+
+    const fn letters_of(&self, v: u64, exit_state: u64) -> &'static str {
+        if exit_state & self.zombie != 0 {
             return "ZO";
         }
-        if t.exit_state & self.exit_dead != 0 || t.state & self.dead != 0 {
+        if exit_state & self.exit_dead != 0 || v & self.dead != 0 {
             return "DE";
         }
-        let v = t.state;
         if v & self.parked != 0 {
             "PA"
         } else if v & 0x1 != 0 {
@@ -412,9 +437,13 @@ impl TaskStates {
     /// The state as crash's `set` names it, every bit that is set: `TASK_RUNNING`,
     /// `TASK_UNINTERRUPTIBLE|TASK_WAKEKILL` ...
     #[must_use]
-    pub fn name(&self, t: &Task) -> String {
+    pub fn name(&self, t: &Task) -> Option<String> {
+        Some(self.name_of(t.state?, t.exit_state?))
+    }
+
+    fn name_of(&self, state: u64, exit_state: u64) -> String {
         let exit = [(self.zombie, "EXIT_ZOMBIE"), (self.exit_dead, "EXIT_DEAD")];
-        let state = [
+        let of_state = [
             (0x1, "TASK_INTERRUPTIBLE"),
             (0x2, "TASK_UNINTERRUPTIBLE"),
             (0x4, "TASK_STOPPED"),
@@ -429,11 +458,11 @@ impl TaskStates {
         let named = |bits: u64, table: &[(u64, &'static str)]| -> Vec<&'static str> {
             table.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
         };
-        let mut names = named(t.exit_state, &exit);
+        let mut names = named(exit_state, &exit);
         if names.is_empty() {
-            names = named(t.state, &state);
+            names = named(state, &of_state);
         }
-        match (names.as_slice(), t.state | t.exit_state) {
+        match (names.as_slice(), state | exit_state) {
             ([], 0) => "TASK_RUNNING".to_owned(),
             ([], state) => format!("{state:#x}"),
             (names, _) => names.join("|"),
@@ -445,22 +474,35 @@ impl TaskStates {
 mod tests {
     use super::*;
 
-    fn task(state: u64, exit_state: u64) -> Task {
+    fn task(state: Option<u64>, exit_state: Option<u64>) -> Task {
         Task {
             at: VirtAddr(1),
             pid: 1,
             tgid: 1,
-            ppid: 0,
+            ppid: Some(0),
             comm: String::new(),
-            cpu: 0,
-            cpu_known: true,
+            cpu: Some(0),
             state,
             exit_state,
-            flags: 0,
-            mm: VirtAddr(0),
-            stack: VirtAddr(0),
+            flags: Some(0),
+            mm: Some(VirtAddr(0)),
+            stack: Some(VirtAddr(0)),
             active: false,
         }
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_task_is_no_state_and_no_kind() {
+        let states = TaskStates::NEW;
+        for (state, exit) in [(None, Some(0)), (Some(2), None), (None, None)] {
+            assert_eq!((states.letters(&task(state, exit)), states.name(&task(state, exit))), (None, None));
+        }
+        let of = |flags, mm: Option<u64>| Task { flags, mm: mm.map(VirtAddr), ..task(Some(0), Some(0)) };
+        assert_eq!(of(Some(PF_KTHREAD), None).is_kernel(), Some(true));
+        assert_eq!(of(Some(0), None).is_kernel(), None);
+        assert_eq!(of(None, Some(4096)).is_kernel(), None, "a thread of the kernel may borrow one");
+        assert_eq!(of(Some(0), Some(4096)).is_kernel(), Some(false));
+        assert!(!task(None, None).has_exited() && !task(None, None).is_in(!0));
     }
 
     #[test]
@@ -481,7 +523,7 @@ mod tests {
             (0x800, 0, "NE"),
             (0x200, 0, "WA"),
         ] {
-            assert_eq!(new.letters(&task(state, exit)), want, "{state:#x} {exit:#x}");
+            assert_eq!(new.letters(&task(Some(state), Some(exit))), Some(want), "{state:#x} {exit:#x}");
         }
         for (state, exit, want) in [
             (0, 0, "TASK_RUNNING"),
@@ -493,7 +535,11 @@ mod tests {
             (0x80, 0, "TASK_DEAD"),
             (0x10_0000, 0, "0x100000"),
         ] {
-            assert_eq!(new.name(&task(state, exit)), want, "{state:#x} {exit:#x}");
+            assert_eq!(
+                new.name(&task(Some(state), Some(exit))).as_deref(),
+                Some(want),
+                "{state:#x} {exit:#x}"
+            );
         }
     }
 }

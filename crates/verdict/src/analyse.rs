@@ -194,7 +194,7 @@ const RECURSION: usize = 8;
 /// The stack pointer was below the task's own stack: kernels without guard pages do not say so.
 fn below_stack(case: &Case<'_>) -> bool {
     let sp = case.found.as_ref().and_then(|c| c.regs.sp());
-    let stack = case.scene.task.map(|t| t.stack.0).filter(|at| *at != 0);
+    let stack = case.scene.task.and_then(|t| t.stack).map(|at| at.0).filter(|at| *at != 0);
     let Some(below) = stack.zip(sp).and_then(|(stack, sp)| stack.checked_sub(sp)).filter(|n| *n > 0) else {
         return false;
     };

@@ -49,7 +49,7 @@ fn user_registers(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<Regs> {
         return (is_call && saved.regs.reg_set().roles.syscall.iter().all(|n| saved.regs.get(*n).is_some()))
             .then_some(saved.regs);
     }
-    if !is_call || task.is_kernel() {
+    if !is_call || task.is_kernel() == Some(true) {
         return None;
     }
     // the frames end in entry code without having said where it saved them: the top of the stack

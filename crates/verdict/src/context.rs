@@ -51,12 +51,12 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
     let of_user = scene.frames().last().and_then(|f| f.saved.as_ref()).is_some_and(|saved| saved.user);
     let base = match task {
         t if t.pid == 0 => "idle",
-        t if t.is_kernel() && !of_user => "kernel thread",
+        t if t.is_kernel() == Some(true) && !of_user => "kernel thread",
         _ => "process context",
     };
     let layers = origin::layers(&names, &handler);
-    let logged = event.and_then(|e| e.oops.cpu).filter(|_| task.active || !task.cpu_known);
-    let cpu = logged.or(Some(task.cpu).filter(|_| task.cpu_known));
+    let logged = event.and_then(|e| e.oops.cpu).filter(|_| task.active || task.cpu.is_none());
+    let cpu = logged.or(task.cpu);
     let mut text = format!("{}[{}]", task.comm, task.pid);
     if let Some(cpu) = cpu {
         text = format!("{text}, CPU {cpu}");

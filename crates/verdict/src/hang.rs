@@ -4,6 +4,7 @@
 
 use crate::event::{self, Class, Subject};
 use crate::lines::Lines;
+use crate::machine::cpu_of;
 use crate::model::{How, Statement};
 use crate::scene::of_subject;
 use crate::waits::{Waits, What, now};
@@ -68,7 +69,7 @@ fn told<'s>(s: &'s Session, lines: &Lines) -> Option<Hang<'s>> {
 
 /// How many seconds a CPU that runs something is behind the others' clocks: its ticks do not come.
 fn late(s: &Session, task: &Task, now: u64) -> Option<u64> {
-    let clock = kernel::times::rq_clock(s, task.cpu).ok().filter(|c| *c != 0)?;
+    let clock = kernel::times::rq_clock(s, task.cpu?).ok().filter(|c| *c != 0)?;
     let behind = now.checked_sub(clock)? / SECOND;
     (task.active && task.pid != 0 && behind >= NO_TICK).then_some(behind)
 }
@@ -89,9 +90,9 @@ pub(crate) fn silent(s: &Session) -> Option<Hang<'_>> {
     if bt.start == kernel::backtrace::Start::UserMode || bt.unwound.frames.is_empty() {
         return None;
     }
-    let text = format!("CPU {} has had no tick for {seconds} s", task.cpu);
-    let evidence = Statement::new(How::Memory, text, &[format!("bt -c {}", task.cpu), "ps -m".into()]);
-    let subject = Subject { cpu: Some(task.cpu), seconds: Some(seconds), ..Subject::default() };
+    let text = format!("CPU {} has had no tick for {seconds} s", cpu_of(task));
+    let evidence = Statement::new(How::Memory, text, &[format!("bt -c {}", cpu_of(task)), "ps -m".into()]);
+    let subject = Subject { cpu: task.cpu, seconds: Some(seconds), ..Subject::default() };
     Some(Hang { class: Class::HardLockup, task: Some(task), subject: Some(subject), evidence })
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
     };
     let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
     let callers = c.frame.and_then(|n| scene.frames().get(n + 1..)).unwrap_or_default();
-    let cpu = event.and_then(|e| e.oops.cpu).or_else(|| scene.task.filter(|t| t.active).map(|t| t.cpu));
+    let cpu = event.and_then(|e| e.oops.cpu).or_else(|| scene.task.filter(|t| t.active).and_then(|t| t.cpu));
     let regs = crate::percpu::with_base(s, c.regs, cpu);
     let mut namer = Namer::new(s, &code, &regs, cfa).with_callers(callers);
     let line = event.and_then(|e| e.message.as_deref());

@@ -1,6 +1,7 @@
 //! A CPU that waits until others have carried out a call (`smp_call_function_many()`, the flush of other CPUs' TLBs): it
 //! stands still because one of them does not take interrupts. Source: kernel/smp.c, arch/x86/mm/tlb.c.
 
+use crate::machine::cpu_of;
 use crate::model::{How, Statement};
 use crate::scene::{Scene, interrupted};
 use kernel::Session;
@@ -50,11 +51,11 @@ pub(crate) fn told(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<Statem
         [] => return None,
         some => format!(
             "CPU {} waits in {by} for other CPUs to answer its call; without interrupts: {}",
-            task.cpu,
+            cpu_of(task),
             some.join("; ")
         ),
     };
-    Some(Statement::new(How::Memory, text, &[format!("bt -c {}", task.cpu), "bt -a".into()]))
+    Some(Statement::new(How::Memory, text, &[format!("bt -c {}", cpu_of(task)), "bt -a".into()]))
 }
 
 /// `CPU 1 with x[12] in f+0x12 [m]` of a CPU that runs with interrupts off.
@@ -69,14 +70,14 @@ fn deaf(s: &Session, task: &Task) -> Option<String> {
     let flags = match saved {
         Some(saved) if saved.user => return None,
         Some(saved) => saved.regs.get(flags)?,
-        None => s.cpu_note(task.cpu)?.regs.get(flags)?,
+        None => s.cpu_note(task.cpu?)?.regs.get(flags)?,
     };
     if flags & INTERRUPTS != 0 {
         return None;
     }
     let frame = scene.frames().get(interrupted(&scene.names(s), scene.frames())?)?;
     let place = crate::culprit::place(s, frame.pc);
-    Some(format!("CPU {} with {}[{}] in {place}", task.cpu, task.comm, task.pid))
+    Some(format!("CPU {} with {}[{}] in {place}", cpu_of(task), task.comm, task.pid))
 }
 
 #[cfg(test)]

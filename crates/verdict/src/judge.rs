@@ -282,7 +282,7 @@ fn area_words(s: &Session, value: u64) -> Option<String> {
         Some(0) => "directly behind".to_owned(),
         Some(n) => format!("{n} bytes behind the end of"),
     };
-    if let Some(task) = s.tasks().all.iter().find(|t| t.stack == area.start) {
+    if let Some(task) = s.tasks().all.iter().find(|t| t.stack == Some(area.start)) {
         let place = if behind.is_none() { "on" } else { &place };
         return Some(format!("{place} the kernel stack of {}[{}]", task.comm, task.pid));
     }

@@ -143,6 +143,11 @@ pub(crate) fn doing(s: &Session, task: &Task) -> String {
     }
 }
 
+/// A task's CPU in words.
+pub(crate) fn cpu_of(task: &Task) -> String {
+    task.cpu.map_or_else(|| "?".to_owned(), |cpu| cpu.to_string())
+}
+
 /// The CPUs besides that of the verdict's task: what each ran, those that were idle together.
 pub(crate) fn other_cpus(s: &Session, own: Option<&Task>) -> Option<Statement> {
     let others: Vec<&Task> =
@@ -154,14 +159,14 @@ pub(crate) fn other_cpus(s: &Session, own: Option<&Task>) -> Option<Statement> {
     let mut parts: Vec<String> = busy
         .iter()
         .take(MAX_CPUS)
-        .map(|t| format!("CPU {} {}[{}] {}", t.cpu, t.comm, t.pid, doing(s, t)))
+        .map(|t| format!("CPU {} {}[{}] {}", cpu_of(t), t.comm, t.pid, doing(s, t)))
         .collect();
     if busy.len() > MAX_CPUS {
         parts.push(format!("{} more busy", busy.len() - MAX_CPUS));
     }
     match idle.as_slice() {
         [] => {}
-        [one] => parts.push(format!("CPU {} idle", one.cpu)),
+        [one] => parts.push(format!("CPU {} idle", cpu_of(one))),
         several => parts.push(format!("{} CPUs idle", several.len())),
     }
     Some(Statement::new(How::Memory, format!("other CPUs: {}", parts.join("; ")), &["bt -a".into()]))

@@ -148,7 +148,7 @@ fn processes(s: &Session) -> Vec<Statement> {
         .tasks()
         .all
         .iter()
-        .filter(|t| t.is_leader() && !t.mm.is_null())
+        .filter(|t| t.is_leader() && t.own_mm().is_some())
         .filter_map(|t| Some((kernel::mm::size(s, t).ok()?.resident.saturating_mul(PAGE_SIZE), t)))
         .collect();
     all.sort_by_key(|(rss, t)| (std::cmp::Reverse(*rss), t.pid));

@@ -60,7 +60,7 @@ fn named<'s>(s: &'s Session, event: &Event) -> Option<&'s Task> {
     let cpu = event.oops.cpu;
     s.tasks()
         .with_pid(pid)
-        .find(|t| pid != 0 || Some(t.cpu) == cpu)
+        .find(|t| pid != 0 || t.cpu.is_some() && t.cpu == cpu)
         .filter(|t| event.oops.comm.as_deref().is_none_or(|c| c == t.comm))
 }
 
@@ -70,7 +70,7 @@ fn stalled<'s>(s: &'s Session, event: &Event) -> Option<&'s Task> {
         return None;
     }
     event.others.iter().chain(&event.subject).find_map(|subject| match event.class {
-        Class::HungTask => of_subject(s, subject).filter(|t| !t.active && t.state & 2 != 0),
+        Class::HungTask => of_subject(s, subject).filter(|t| !t.active && t.is_in(2)),
         // of CPUs the one that the panic was for
         _ if Some(subject) == event.subject.as_ref() => of_subject(s, subject),
         _ => None,
@@ -83,7 +83,7 @@ pub(crate) fn of_subject<'s>(s: &'s Session, subject: &Subject) -> Option<&'s Ta
         (Some(pid), cpu) => s
             .tasks()
             .with_pid(pid)
-            .find(|t| pid != 0 || Some(t.cpu) == cpu)
+            .find(|t| pid != 0 || t.cpu.is_some() && t.cpu == cpu)
             .filter(|t| subject.comm.as_deref().is_none_or(|c| c == t.comm)),
         (None, Some(cpu)) => s.tasks().on_cpu(cpu),
         (None, None) => None,

@@ -168,7 +168,7 @@ fn holder<'s>(s: &'s Session, spinner: &Spinner<'s>, all: &[Spinner<'s>]) -> Opt
     let waits = |t: &Task| all.iter().any(|o| o.task.at == t.at && o.at == Some(lock));
     let mut candidates: Vec<&Task> = vec![spinner.task];
     candidates.extend(s.tasks().all.iter().filter(|t| t.active && !waits(t)));
-    candidates.extend(s.tasks().all.iter().filter(|t| !t.active && t.exit_state == 0).take(MAX_STACKS));
+    candidates.extend(s.tasks().all.iter().filter(|t| !t.active && !t.has_exited()).take(MAX_STACKS));
     candidates.into_iter().filter(|t| on_stack(s, t, lock)).find_map(|task| {
         let found = taken(s, task).into_iter().find(|t| t.lock == lock)?;
         Some(Holder { task, taken: Some(found.call) })

@@ -2,6 +2,7 @@
 
 use crate::event::{Class, Event, Subject};
 use crate::hang;
+use crate::machine::cpu_of;
 use crate::machinery;
 use crate::model::{How, Statement, Verdict};
 use crate::scene::Scene;
@@ -41,9 +42,9 @@ fn tell_loop(s: &Session, scene: &Scene<'_>, waits: &Waits<'_>, v: &mut Verdict)
     }
     v.waits.extend(crate::ipi::told(s, scene, task));
     let Some(l) = spin::looping(s, scene) else { return };
-    let commands = [format!("bt -c {}", task.cpu), format!("dis -x {}", l.function)];
+    let commands = [format!("bt -c {}", cpu_of(task)), format!("dis -x {}", l.function)];
     let reads = if l.reads.is_empty() { String::new() } else { format!("; it reads {}", l.reads.join(", ")) };
-    let text = format!("CPU {} loops in {} from {} to {}{reads}", task.cpu, l.function, l.from, l.to);
+    let text = format!("CPU {} loops in {} from {} to {}{reads}", cpu_of(task), l.function, l.from, l.to);
     v.waits.push(Statement::new(How::Decoded, text, &commands));
     if !l.body.is_empty() {
         v.evidence.push(Statement::new(How::Decoded, l.body.join("; "), &commands));

@@ -3,6 +3,7 @@
 
 use crate::event::Class;
 use crate::locks::{self, Kind, Lock};
+use crate::machine::cpu_of;
 use crate::machinery;
 use crate::model::{How, Statement};
 use crate::reach::Chain;
@@ -88,8 +89,8 @@ impl<'s> Waits<'s> {
             .tasks()
             .all
             .iter()
-            .filter(|t| !t.active && t.exit_state == 0)
-            .filter(|t| t.state & (UNINTERRUPTIBLE | RTLOCK_WAIT) != 0 && t.state & NOLOAD == 0)
+            .filter(|t| !t.active && !t.has_exited())
+            .filter(|t| t.is_in(UNINTERRUPTIBLE | RTLOCK_WAIT) && !t.is_in(NOLOAD))
             .take(if stall { MAX_TASKS } else { FEW_TASKS });
         let mut all: Vec<Wait<'s>> = asleep.map(|t| sleeper(s, t, now)).collect();
         all.extend(spin::on_locks(s).into_iter().map(|spinner| Wait {
@@ -112,7 +113,7 @@ impl<'s> Waits<'s> {
         if let Some(circle) = self.circles.first() {
             return format!("; a deadlock of {}", names(circle));
         }
-        let long = |w: &&Wait<'_>| w.since.is_some_and(|s| s >= STUCK) && w.task.state & WAKEKILL == 0;
+        let long = |w: &&Wait<'_>| w.since.is_some_and(|s| s >= STUCK) && !w.task.is_in(WAKEKILL);
         let stuck: Vec<&Wait<'_>> = self.all.iter().filter(long).collect();
         match (stuck.iter().max_by_key(|w| w.since), stuck.len()) {
             (Some(w), 1) => format!("; {} is stuck for {} s", who(w.task), w.since.unwrap_or(0)),
@@ -136,7 +137,7 @@ impl<'s> Waits<'s> {
         let matters = |w: &&Wait<'_>| match &w.what {
             What::Spin(_) => true,
             What::Lock(l) => stall || l.owner.task.is_some(),
-            _ => stall && w.task.state & WAKEKILL == 0,
+            _ => stall && !w.task.is_in(WAKEKILL),
         };
         let mut out: Vec<Statement> = self.circles.iter().map(|c| self.circle(c)).collect();
         let told: Vec<&Wait<'_>> = self.all.iter().filter(matters).collect();
@@ -241,7 +242,7 @@ fn tell(w: &Wait<'_>) -> Statement {
     let mut how = How::Decoded;
     let mut text = match &w.what {
         What::Spin(spinner) => {
-            commands = vec![format!("bt -c {}", w.task.cpu)];
+            commands = vec![format!("bt -c {}", cpu_of(w.task))];
             spin_text(spinner, &mut how)
         }
         What::Lock(l) => {
@@ -277,11 +278,11 @@ fn tell(w: &Wait<'_>) -> Statement {
 
 fn spin_text(spinner: &Spinner<'_>, how: &mut How) -> String {
     let task = spinner.task;
-    let mut text = format!("CPU {}: {} spins in {} for a lock", task.cpu, who(task), spinner.function);
+    let mut text = format!("CPU {}: {} spins in {} for a lock", cpu_of(task), who(task), spinner.function);
     if let Some(at) = spinner.at {
         text = format!(
             "CPU {}: {} spins in {} for {}",
-            task.cpu,
+            cpu_of(task),
             who(task),
             spinner.function,
             named(&spinner.name, at)

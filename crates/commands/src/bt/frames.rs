@@ -30,7 +30,7 @@ pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> 
     {
         return None;
     }
-    if task.exit_state != 0 && bt.unwound.frames.is_empty() {
+    if task.has_exited() && bt.unwound.frames.is_empty() {
         record.text("(no stack)");
         return Some(record);
     }

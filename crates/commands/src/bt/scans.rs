@@ -20,7 +20,7 @@ pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
     let first = bt.unwound.frames.first();
     let from = if all {
         // above the end marker, and the thread_info of old kernels
-        own.start.add(if thread_info(s, task) == task.stack { 128 } else { 8 })
+        own.start.add(if thread_info(s, task).is_some_and(|at| Some(at) == task.stack) { 128 } else { 8 })
     } else {
         if let Some(f) = first {
             let name = s.locate(f.lookup()).map_or("(unknown)".to_owned(), |l| l.symbol.name.to_owned());
@@ -198,7 +198,7 @@ const fn is_overwritten(word: u64, is_init_task: bool) -> bool {
 /// Where the markers are, from the low ends of stacks on: behind the `thread_info` of old kernels.
 fn marker_offset(s: &Session) -> Option<u64> {
     let info = s.bind::<kernel::task::ThreadInfo>();
-    let tasks: Vec<_> = s.tasks().all.iter().filter(|t| !t.stack.is_null()).collect();
+    let tasks: Vec<_> = s.tasks().all.iter().filter(|t| t.stack.is_some_and(|at| !at.is_null())).collect();
     if info.ty.is_some_and(|ty| !s.types().is_guess(ty)) {
         let within = tasks.first().is_some_and(|t| thread_info(s, t) == t.stack);
         return if within { info.size } else { Some(0) };
@@ -228,7 +228,7 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
     }
     for task in &s.tasks().all {
         cx.cancel.check()?;
-        if task.stack.is_null() {
+        if task.stack == Some(VirtAddr(0)) {
             continue; // a zombie's stack is gone
         }
         let stack = task_stack(s, task);

@@ -139,10 +139,10 @@ fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<
         tasks::chosen(s, &named)
     };
     if args.get_flag("kernel") {
-        chosen.retain(|t| tasks::is_kernel(t));
+        chosen.retain(|t| kind(t, report, true));
     }
     if args.get_flag("user") {
-        chosen.retain(|t| !tasks::is_kernel(t));
+        chosen.retain(|t| kind(t, report, false));
     }
     if args.get_flag("leaders") {
         chosen.retain(|t| t.is_leader());
@@ -157,6 +157,15 @@ fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<
         chosen.retain(|t| b.policy.u32(s.mem(), t.at).is_ok_and(|p| wanted.contains(&u64::from(p))));
     }
     Ok(chosen)
+}
+
+/// True for a task of this kind. One whose kind is not known is none of it, which the report says.
+fn kind(t: &Task, report: &mut Report, kernel: bool) -> bool {
+    let own = tasks::is_kernel(t);
+    if own.is_none() {
+        report.warning(format!("ps: whether task {} is of the kernel is not known: left out", t.pid));
+    }
+    own == Some(kernel)
 }
 
 /// `SCHED_…` (include/uapi/linux/sched.h).
@@ -231,14 +240,16 @@ fn row(
         Ok(size) if total > 0 => Cell::Float(size.resident as f64 * 100.0 / total as f64, 1),
         _ => Cell::absent("?", "the size of memory is not known"),
     };
-    let offline = tasks::is_hidden(cx, s, t.cpu);
+    let offline = t.cpu.is_some_and(|cpu| tasks::is_hidden(cx, s, cpu));
     let mark = match (t.active, offline) {
         (true, false) => ">",
         (true, true) => "-",
         _ => " ",
     };
     let mut line = Line::new().styled(mark, Role::Strong).field("pid", t.pid).right(8);
-    line = line.field("ppid", t.ppid).right(8).field("cpu", tasks::cpu(t)).right(4).text("  ");
+    let ppid =
+        tasks::known(t.ppid, "the page that names the parent, or the parent's own, is not in the dump");
+    line = line.field("ppid", ppid).right(8).field("cpu", tasks::cpu(t)).right(4).text("  ");
     line = if kstackp {
         let sp = s.bind::<TaskStruct>().thread_sp.ptr(s.mem(), t.at);
         match sp {
@@ -250,10 +261,10 @@ fn row(
     } else {
         line.field("task", Cell::Addr(t.at.0)).zeros(16)
     };
-    line = line.text("  ").field("state", s.task_states().letters(t)).left(2);
+    line = line.text("  ").field("state", tasks::state(s, t)).left(2);
     line = line.field("mem_percent", share).right(6).text("").field("vsz_kb", mapped).right(9);
     line = line.field("rss_kb", cell(&|z| z.resident)).right(9).text("  ");
-    line = if tasks::is_kernel(t) {
+    line = if tasks::is_kernel(t) == Some(true) {
         line.text("[").field("command", t.comm.clone()).text("]")
     } else {
         line.field("command", t.comm.clone())
@@ -264,7 +275,10 @@ fn row(
     }
     row.hidden("tgid", t.tgid);
     row.hidden("active", t.active);
-    row.hidden("kernel", tasks::is_kernel(t));
+    row.hidden(
+        "kernel",
+        tasks::known(tasks::is_kernel(t), "the page that holds the task's flags is not in the dump"),
+    );
     row
 }
 

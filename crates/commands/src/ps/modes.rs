@@ -2,6 +2,7 @@
 
 use crate::tasks::{self, banner};
 use crate::{CommandError, Cx, when};
+use base::VirtAddr;
 use kernel::task::{Task, TaskStruct};
 use kernel::{KernelError, Session, mm, rlimit, system, times as task_times};
 use report::{Cell, Line, Record, Report};
@@ -13,8 +14,12 @@ const MAX_DEPTH: usize = 4096;
 pub(super) fn summary(s: &Session, chosen: &[&Task], report: &mut Report) {
     let states = s.task_states();
     let mut counts: Vec<(&'static str, usize)> = Vec::new();
+    let mut unknown = 0;
     for t in chosen {
-        let name = states.letters(t);
+        let Some(name) = states.letters(t) else {
+            unknown += 1;
+            continue;
+        };
         match counts.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count += 1,
             None => counts.push((name, 1)),
@@ -22,6 +27,9 @@ pub(super) fn summary(s: &Session, chosen: &[&Task], report: &mut Report) {
     }
     for (name, count) in counts {
         report.line(Line::new().text(format!("  {name}: ")).field(name, count));
+    }
+    if unknown > 0 {
+        report.warning(format!("ps: the state of {unknown} tasks is not in the dump"));
     }
 }
 
@@ -188,7 +196,7 @@ pub(super) fn last_run(
     timed.sort_by_key(|(at, t)| (std::cmp::Reverse(*at), t.pid));
     // a CPU's clock may lag behind what it stamped: the latest stamp is not in the future
     let clock = |cpu: u32| {
-        let latest = timed.iter().filter(|(_, t)| t.cpu == cpu).map(|(at, _)| *at).max().unwrap_or(0);
+        let latest = timed.iter().filter(|(_, t)| t.was_on(cpu)).map(|(at, _)| *at).max().unwrap_or(0);
         task_times::rq_clock(s, cpu).unwrap_or(0).max(latest)
     };
     let clocks: Vec<(u32, u64)> = s.cpus().possible.iter().map(|&cpu| (cpu, clock(cpu))).collect();
@@ -200,7 +208,7 @@ pub(super) fn last_run(
     };
     let row = |&(at, t): &(u64, &Task)| {
         let stamp = if ago {
-            let now = clocks.iter().find(|(cpu, _)| *cpu == t.cpu).map_or(newest, |(_, at)| *at);
+            let now = clocks.iter().find(|(cpu, _)| t.was_on(*cpu)).map_or(newest, |(_, at)| *at);
             let past = now.saturating_sub(at);
             Cell::Shown(Box::new(past.into()), when::ago(past))
         } else {
@@ -208,7 +216,7 @@ pub(super) fn last_run(
         };
         let key = if ago { "last_run_ago_ns" } else { "last_run_ns" };
         let mut line = Line::new().text("[").field(key, stamp).right(width).text("] [");
-        line = line.field("state", s.task_states().letters(t)).text("]  ");
+        line = line.field("state", tasks::state(s, t)).text("]  ");
         line.0.extend(banner(t).0);
         Record::of(line)
     };
@@ -229,7 +237,7 @@ pub(super) fn last_run(
             continue;
         }
         block.line(line);
-        let on: Vec<Record> = timed.iter().filter(|(_, t)| t.cpu == *cpu).map(row).collect();
+        let on: Vec<Record> = timed.iter().filter(|(_, t)| t.was_on(*cpu)).map(row).collect();
         if on.is_empty() {
             block.text("(no tasks found)");
         }
@@ -249,7 +257,7 @@ pub(super) fn arguments(
     for t in chosen {
         cx.cancel.check()?;
         let mut row = Record::of(banner(t));
-        if tasks::is_kernel(t) || t.mm.is_null() {
+        if tasks::is_kernel(t) == Some(true) || t.mm == Some(VirtAddr(0)) {
             row.text("ps: no user stack");
             row.blank();
             out.push(row);

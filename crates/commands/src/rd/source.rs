@@ -28,7 +28,7 @@ impl<'s> Source<'s> {
         Ok(Self::File(file, name))
     }
     pub(super) fn user(s: &'s Session, task: &Task, at: u64) -> Result<Self, CommandError> {
-        if task.mm.is_null() {
+        if task.mm == Some(VirtAddr(0)) {
             let why = format!(
                 "invalid user virtual address: {at:x}: the context, task {} ({}), has no user memory; \"set PID\" \
                  chooses another",

@@ -35,7 +35,7 @@ impl<'s> Memory<'s> {
             return Ok(Self::Kernel { s, direct: !on("mapped"), mapped: !on("direct") });
         }
         let task = tasks::context(cx, "search")?;
-        if task.mm.is_null() {
+        if task.mm == Some(VirtAddr(0)) {
             let why = format!(
                 "the context, task {} ({}), has no user memory; \"set PID\" chooses another",
                 task.pid, task.comm

@@ -224,7 +224,7 @@ fn cpus<'w>(
     place: &'w str,
 ) -> Result<(&'w str, Option<Vec<u32>>), CommandError> {
     match place.rsplit_once(':') {
-        Some((place, "")) => Ok((place, Some(vec![tasks::context(cx, command)?.cpu]))),
+        Some((place, "")) => Ok((place, Some(vec![tasks::context_cpu(cx, command)?]))),
         Some((before, spec))
             if spec == "a"
                 || spec == "all"

@@ -1,0 +1,163 @@
+//! What is missing from a dump is never told as a value: for every command and for `verdict`, the same dump with random
+//! pages left out or cut off gives the whole dump's cells or absent ones, and lists that say where they are shorter.
+//!
+//! `CRASHLENS_SEEDS=1000` counts so many seeds instead of 50; `CRASHLENS_SEED=N` runs that one, and shows what it hides.
+//! A seed that changes no cell does not count.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
+#![allow(clippy::indexing_slicing, missing_docs, reason = "a test")]
+
+mod property;
+
+use base::{PAGE_SIZE, Pfn};
+use dump::Veil;
+use kernel::{OpenOptions, Session};
+use property::{Answer, Draw, compare};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// Lines that are asked of every seed.
+const ALWAYS: &[&str] = &["sys", "ps", "bt", "bt -a", "mod", "set", "verdict -v"];
+
+/// One whole dump: what it answers, and which pages each line reads.
+struct Whole {
+    name: &'static str,
+    files: Vec<PathBuf>,
+    lines: Vec<String>,
+    answers: BTreeMap<String, Answer>,
+    opening: BTreeSet<Pfn>,
+    pages: Mutex<BTreeMap<String, Arc<BTreeSet<Pfn>>>>,
+}
+
+fn open(files: &[PathBuf], veil: &Arc<Veil>) -> kernel::Result<Session> {
+    Session::open(&OpenOptions { veil: Some(veil.clone()), ..property::options(files) })
+}
+
+impl Whole {
+    fn new(name: &'static str, files: Vec<PathBuf>) -> Self {
+        let veil = Veil::nothing();
+        let s = open(&files, &veil).unwrap();
+        let lines = property::lines();
+        let mut answers = BTreeMap::new();
+        let mut opening = BTreeSet::new();
+        for line in ALWAYS.iter().map(|line| (*line).to_owned()).chain(lines.iter().cloned()) {
+            let begun = std::time::Instant::now();
+            answers.entry(line.clone()).or_insert_with(|| property::ask(&s, &line));
+            if std::env::var_os("CRASHLENS_TIMES").is_some() {
+                eprintln!("{:>8.1?} {:>6} pages {line}", begun.elapsed(), veil.take_seen().len());
+            }
+        }
+        // symbols and types are most of what is read: drawn from all pages, they would be hit nearly always
+        let veil = Veil::nothing();
+        let s = open(&files, &veil).unwrap();
+        let _ = s.symbol("init_task");
+        s.types();
+        opening.append(&mut veil.take_seen());
+        Self { name, files, lines, answers, opening, pages: Mutex::default() }
+    }
+
+    /// The pages that a line reads in a session of its own.
+    fn pages(&self, line: &str) -> Arc<BTreeSet<Pfn>> {
+        if let Some(known) = self.pages.lock().unwrap().get(line) {
+            return known.clone();
+        }
+        let veil = Veil::nothing();
+        let s = open(&self.files, &veil).unwrap();
+        let _ = property::ask(&s, line);
+        let seen = Arc::new(veil.take_seen());
+        self.pages.lock().unwrap().insert(line.to_owned(), seen.clone());
+        seen
+    }
+
+    /// What a seed hides, and the line that it is drawn for.
+    fn veil(&self, draw: &mut Draw) -> (String, Arc<Veil>, String) {
+        let line = match draw.below(3) {
+            0 => ALWAYS[draw.below(ALWAYS.len())].to_owned(),
+            _ => self.lines[draw.below(self.lines.len())].clone(),
+        };
+        let pages = self.pages(&line);
+        let all: Vec<Pfn> = pages.iter().copied().collect();
+        let own: Vec<Pfn> = pages.difference(&self.opening).copied().collect();
+        let way = draw.below(16);
+        if way == 0 {
+            let from = all[draw.below(all.len())];
+            return (line, Veil::cut_from(from), format!("cut from {:#x}", from.0 * PAGE_SIZE));
+        }
+        let pool = if way < 4 || own.is_empty() { all } else { own };
+        let count = 1 << draw.below(5);
+        let hidden: BTreeSet<Pfn> = (0..count).map(|_| pool[draw.below(pool.len())]).collect();
+        let told = hidden.iter().map(|pfn| format!("{:x}", pfn.0)).collect::<Vec<_>>().join(" ");
+        (line, Veil::left_out(hidden), format!("left out: frames {told}"))
+    }
+
+    /// What one seed finds: nothing where it changes no cell.
+    fn run(&self, seed: u64) -> Option<Vec<String>> {
+        let mut draw = Draw::new(seed);
+        let (line, veil, told) = self.veil(&mut draw);
+        // without its kernel a dump is refused
+        let Ok(s) = open(&self.files, &veil) else { return None };
+        let mut lines: Vec<&str> = vec![&line];
+        lines.extend(ALWAYS.iter().filter(|one| **one != line));
+        let mut changed = false;
+        let mut wrong = Vec::new();
+        for line in lines {
+            let compared = compare::answers(line, &self.answers[line], &property::ask(&s, line));
+            changed |= compared.changed;
+            wrong.extend(compared.wrong.into_iter().map(|w| format!("{line}: {w}")));
+        }
+        if !wrong.is_empty() {
+            wrong.insert(0, format!("seed {seed} of {}, drawn for {line}: {told}", self.name));
+        }
+        changed.then_some(wrong)
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The dumps that there are: the sample, and cases of the corpus.
+fn wholes() -> Vec<Whole> {
+    vec![Whole::new("the sample", vec![property::sample()])]
+}
+
+#[test]
+#[ignore = "not all that reads memory tells yet what it lacks"]
+fn what_is_missing_is_absent_and_nothing_else_changes() {
+    let wholes = wholes();
+    let of = |seed: u64| &wholes[usize::try_from(seed).unwrap() % wholes.len()];
+    if let Some(seed) = number("CRASHLENS_SEED") {
+        let wrong = of(seed).run(seed);
+        eprintln!("{wrong:#?}");
+        assert!(wrong.is_none_or(|wrong| wrong.is_empty()));
+        return;
+    }
+    let wanted = number("CRASHLENS_SEEDS").unwrap_or(50);
+    let next = Mutex::new((0_u64, 0_u64));
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = {
+                        let mut next = next.lock().unwrap();
+                        if next.1 >= wanted || next.0 >= wanted * 10 {
+                            break;
+                        }
+                        next.0 += 1;
+                        next.0
+                    };
+                    if let Some(found) = of(seed).run(seed) {
+                        next.lock().unwrap().1 += 1;
+                        wrong.lock().unwrap().extend(found);
+                    }
+                }
+            });
+        }
+    });
+    let (tried, counted) = *next.lock().unwrap();
+    eprintln!("{counted} of {tried} seeds changed a cell");
+    assert!(counted >= wanted, "only {counted} of {tried} seeds changed a cell");
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}

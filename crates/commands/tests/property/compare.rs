@@ -1,0 +1,148 @@
+//! The comparison: each cell of a damaged dump's answer is the whole dump's or absent, each row is one of its rows, and
+//! where rows are gone the answer says so.
+
+use super::{Answer, verdicts};
+use serde_json::{Map, Value};
+
+/// How two answers compare.
+#[derive(Default, Debug)]
+pub(crate) struct Compared {
+    /// What differs and may not.
+    pub(crate) wrong: Vec<String>,
+    /// True where anything differs at all.
+    pub(crate) changed: bool,
+}
+
+/// How a value was had, and counts of what is shown: these may differ.
+const HOW: &[&str] = &["notes", "how", "stopped", "start", "where", "commands", "number"];
+
+/// Holds an answer to the whole dump's.
+pub(crate) fn answers(line: &str, whole: &Answer, found: &Answer) -> Compared {
+    let mut out = Compared::default();
+    let (Ok(whole), Ok(found)) = (whole, found) else {
+        out.changed = whole != found;
+        if let (Err(e), Ok(_)) = (whole, found) {
+            out.wrong.push(format!("an answer, where the whole dump has none: {e}"));
+        }
+        return out;
+    };
+    if line.split_whitespace().next() == Some("verdict") {
+        return verdicts::compare(whole, found);
+    }
+    let noted = whole.iter().map(notes).sum::<usize>() < found.iter().map(notes).sum::<usize>();
+    let whole = Value::Array(whole.clone());
+    let found = Value::Array(found.clone());
+    value("", &whole, &found, noted, &mut out);
+    out
+}
+
+/// How many notes there are in an answer.
+fn notes(of: &Value) -> usize {
+    match of {
+        Value::Array(items) => items.iter().map(notes).sum(),
+        Value::Object(members) => {
+            let own = members.get("notes").and_then(Value::as_array).map_or(0, Vec::len);
+            own + members.values().map(notes).sum::<usize>()
+        }
+        _ => 0,
+    }
+}
+
+fn is_absent(of: &Value) -> bool {
+    of.get("absent").is_some()
+}
+
+fn value(path: &str, whole: &Value, found: &Value, noted: bool, out: &mut Compared) {
+    if whole == found {
+        return;
+    }
+    out.changed = true;
+    match (whole, found) {
+        (whole, found) if is_absent(found) => at_least(path, whole, found, out),
+        (Value::Object(whole), Value::Object(found)) => members(path, whole, found, noted, out),
+        (Value::Array(whole), Value::Array(found)) => rows(path, whole, found, noted, out),
+        _ => out.wrong.push(format!("{path}: {found} and not {whole}")),
+    }
+}
+
+/// A count of which only the least is known.
+fn at_least(path: &str, whole: &Value, found: &Value, out: &mut Compared) {
+    if let (Some(least), Some(count)) = (found["at_least"].as_u64(), whole.as_u64())
+        && least > count
+    {
+        out.wrong.push(format!("{path}: at least {least}, of {count}"));
+    }
+}
+
+fn members(
+    path: &str,
+    whole: &Map<String, Value>,
+    found: &Map<String, Value>,
+    noted: bool,
+    out: &mut Compared,
+) {
+    // what a backtrace says of its end is its note
+    let told = found.contains_key("stopped") && found.get("stopped") != whole.get("stopped");
+    let noted = noted || told || found.values().any(is_absent);
+    for (key, found) in found {
+        if HOW.contains(&key.as_str()) {
+            continue;
+        }
+        match whole.get(key) {
+            Some(whole) => value(&format!("{path}.{key}"), whole, found, noted, out),
+            None if is_absent(found) => {}
+            None => out.wrong.push(format!("{path}.{key}: {found}, which the whole dump does not have")),
+        }
+    }
+    for (key, value) in
+        whole.iter().filter(|(key, _)| !HOW.contains(&key.as_str()) && !found.contains_key(*key))
+    {
+        if !noted {
+            out.wrong.push(format!("{path}.{key}: gone without a word; it was {value}"));
+        }
+    }
+}
+
+/// True for a frame that is marked as a guess.
+fn is_guess(row: &Value) -> bool {
+    row["how"].as_str() == Some("Scan")
+}
+
+fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Compared) {
+    let guesses = found.iter().any(is_guess);
+    let found: Vec<&Value> = found.iter().filter(|row| !is_guess(row)).collect();
+    let mut rest: Vec<&Value> = whole.iter().filter(|row| !is_guess(row)).collect();
+    let mut unlike = Vec::new();
+    let mut from = 0;
+    for row in found {
+        let place = rest.iter().skip(from).position(|w| *w == row).map(|n| n + from);
+        match place.or_else(|| rest.iter().position(|w| *w == row)) {
+            Some(n) => {
+                rest.remove(n);
+                from = n;
+            }
+            None => unlike.push(row),
+        }
+    }
+    for row in unlike {
+        let differences = |whole: &Value| {
+            let mut one = Compared::default();
+            value(path, whole, row, noted, &mut one);
+            one.wrong
+        };
+        let best =
+            rest.iter().enumerate().map(|(n, w)| (differences(w), n)).min_by_key(|(wrong, _)| wrong.len());
+        match best {
+            Some((wrong, n)) => {
+                rest.remove(n);
+                out.wrong.extend(wrong);
+            }
+            None => out.wrong.push(format!("{path}: a row more than the whole dump has: {row}")),
+        }
+    }
+    if !rest.is_empty() && !noted && !guesses {
+        let first = rest.first().map(ToString::to_string).unwrap_or_default();
+        let first: String = first.chars().take(200).collect();
+        out.wrong.push(format!("{path}: {} rows gone without a word, the first: {first}", rest.len()));
+    }
+}

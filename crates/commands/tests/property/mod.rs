@@ -1,0 +1,134 @@
+//! What the tests share that hold a damaged dump's answers to the whole dump's: the lines that are asked, asking them,
+//! and the comparison.
+
+pub(crate) mod compare;
+pub(crate) mod verdicts;
+
+use base::Cancel;
+use commands::{COMMANDS, Cx, Settings};
+use kernel::{OpenOptions, Session};
+use report::Report;
+use serde_json::Value;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// What a command answered: the parts of its data, or why there is none.
+pub(crate) type Answer = Result<Vec<Value>, String>;
+
+/// Lines beside the commands' own examples.
+const MORE: &[&str] = &[
+    "bt -c 0,1",
+    "bt -F 1",
+    "bt -t 1",
+    "bt -T 1",
+    "bt -r 2",
+    "bt -g 1",
+    "bt -v",
+    "bt -E",
+    "bt -o",
+    "bt -p",
+    "foreach ps",
+    "foreach kernel task -R pid,comm",
+    "foreach UN waitq kauditd_wait",
+    "list task_struct.tasks -H init_task",
+    "mod -t",
+    "p init_task.cred->user",
+    "p nr_threads",
+    "ps -a 1",
+    "ps -c 1",
+    "ps -t 1",
+    "ps -g 1",
+    "ps -s",
+    "ps -r 1",
+    "ps -G",
+    "ps -k",
+    "ps -u",
+    "rd -S init_task 32",
+    "rd -SS init_task 32",
+    "ptov 1000000",
+    "set 1",
+    "set -p",
+    "struct -r list_head modules",
+    "vtop -c 1 7f0000000000",
+];
+
+/// Lines that change this machine, or ask nothing of the dump.
+fn is_asked(line: &str) -> bool {
+    let word = line.split_whitespace().next().unwrap_or_default();
+    let own =
+        ["repeat", "exit", "quit", "q", "alias", "extend", "wr", "help", "ascii", "eval", "ptob", "btop"];
+    // searches of all memory read what is in the dump, whatever it is
+    let all_memory = ["search -k", "search -p", "search -u"];
+    !own.contains(&word)
+        && !line.contains("/tmp/")
+        && !line.starts_with("mod -S")
+        && !all_memory.iter().any(|start| line.starts_with(start))
+}
+
+/// Every line that the property holds for: the examples of all commands, and more.
+pub(crate) fn lines() -> Vec<String> {
+    let examples = COMMANDS.iter().flat_map(|command| command.examples()).map(|example| example.line);
+    let mut out: Vec<String> = Vec::new();
+    for line in examples.chain(MORE.iter().copied()) {
+        if is_asked(line) && !out.iter().any(|known| known == line) {
+            out.push(line.to_owned());
+        }
+    }
+    out
+}
+
+/// The shipped sample.
+pub(crate) fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/virtio-bug.kdump")
+}
+
+/// How a dump is opened: without anything that is not in it.
+pub(crate) fn options(files: &[PathBuf]) -> OpenOptions {
+    OpenOptions { files: files.to_vec(), no_search: true, ..OpenOptions::default() }
+}
+
+/// Asks one line in a context of its own.
+pub(crate) fn ask(s: &Session, line: &str) -> Answer {
+    let mut settings = Settings::default();
+    let cancel = Cancel::new();
+    let mut parts = Vec::new();
+    let mut sink = |part: &Report| {
+        parts.push(data(part));
+        ControlFlow::Continue(())
+    };
+    let mut cx = Cx::new(Some(s), &mut settings, &cancel, &mut sink);
+    let answer = commands::run(&mut cx, &commands::split_words(line));
+    let report = answer.map_err(|e| e.to_string())?;
+    parts.push(data(&report));
+    Ok(parts)
+}
+
+fn data(report: &Report) -> Value {
+    let mut out = Vec::new();
+    render::json(report, render::Source::default(), &mut out).unwrap();
+    let mut whole: Value = serde_json::from_slice(&out).unwrap();
+    whole["data"].take()
+}
+
+/// Numbers that look drawn, the same for each seed.
+pub(crate) struct Draw(u64);
+
+impl Draw {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut draw = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
+        for _ in 0..4 {
+            draw.next();
+        }
+        draw
+    }
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+    /// A number below `n`, which is not 0.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() >> 1).unwrap() % n.max(1)
+    }
+}

@@ -1,0 +1,59 @@
+//! The comparison of verdicts: a damaged dump's may be weaker, never another.
+
+use super::compare::Compared;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Classes that say less than others.
+const WEAKER: &[&str] = &["unknown", "panic"];
+
+/// Holds a verdict to the whole dump's.
+pub(crate) fn compare(whole: &[Value], found: &[Value]) -> Compared {
+    let mut out = Compared { changed: whole != found, ..Compared::default() };
+    let (Some(whole), Some(found)) = (whole.last(), found.last()) else { return out };
+    let class = |of: &Value| of["class"].as_str().unwrap_or_default().to_owned();
+    if class(found) != class(whole) && !WEAKER.contains(&class(found).as_str()) {
+        out.wrong.push(format!("class {} and not {}", class(found), class(whole)));
+    }
+    for member in ["address", "function", "offset", "module", "file", "line"] {
+        let (whole, found) = (&whole["place"][member], &found["place"][member]);
+        if !found.is_null() && found.get("absent").is_none() && found != whole {
+            out.wrong.push(format!("place.{member}: {found} and not {whole}"));
+        }
+    }
+    let (known, said) = (values(whole), values(found));
+    out.wrong.extend(said.difference(&known).map(|value| format!("operand: value {value}")));
+    let told = parts(whole);
+    for part in parts(found) {
+        let unknown = ["not known", "not in the dump", "not readable", "left out", "excluded", "absent"];
+        let less = |w: &String| w.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with(", "));
+        let named = part.split_once(" in the source: ").map(|(_, text)| format!("known: {text}"));
+        let fine = told.contains(&part)
+            || unknown.iter().any(|word| part.contains(word))
+            || told.iter().any(less)
+            || named.is_some_and(|part| told.contains(&part));
+        if !fine {
+            out.wrong.push(part);
+        }
+    }
+    out
+}
+
+/// The values of the operands.
+fn values(of: &Value) -> BTreeSet<String> {
+    let operands = of["condition"]["operands"].as_array().into_iter().flatten();
+    operands.filter_map(|operand| operand["value"].as_str().map(str::to_owned)).collect()
+}
+
+/// What is stated, in the smallest parts that are true or false by themselves.
+fn parts(of: &Value) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for section in ["context", "module", "waits", "related", "history", "known"] {
+        for statement in of[section].as_array().into_iter().flatten() {
+            for part in statement["text"].as_str().unwrap_or_default().split("; ") {
+                out.insert(format!("{section}: {}", part.trim_start_matches("other CPUs: ")));
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,142 @@
+//! A veil over a dump's memory: what it hides reads as a page that the file lacks, and what is read is noted. So the
+//! same dump with pages left out, or cut short, needs no second file: tests hold every answer to the whole dump's.
+
+use crate::Gap;
+use crate::dump::{Backend, Dump};
+use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is hidden of a dump, and what was read of it.
+#[derive(Debug, Default)]
+pub struct Veil {
+    left_out: BTreeSet<Pfn>,
+    cut_from: Option<Pfn>,
+    seen: Mutex<BTreeSet<Pfn>>,
+}
+
+impl Veil {
+    /// Hides nothing: notes which page frames are read.
+    #[must_use]
+    pub fn nothing() -> Arc<Self> {
+        Arc::default()
+    }
+    /// These page frames read as left out by the filter.
+    #[must_use]
+    pub fn left_out(frames: BTreeSet<Pfn>) -> Arc<Self> {
+        Arc::new(Self { left_out: frames, ..Self::default() })
+    }
+    /// The page frames from this one on read as cut off.
+    #[must_use]
+    pub fn cut_from(frame: Pfn) -> Arc<Self> {
+        Arc::new(Self { cut_from: Some(frame), ..Self::default() })
+    }
+    /// The page frames that were read since this was asked last.
+    #[must_use]
+    pub fn take_seen(&self) -> BTreeSet<Pfn> {
+        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn gap(&self, frame: Pfn) -> Option<Gap> {
+        match self.cut_from {
+            Some(cut) if frame >= cut => Some(Gap::Truncated),
+            _ => self.left_out.contains(&frame).then_some(Gap::Excluded),
+        }
+    }
+    fn look(&self, at: PhysAddr) -> Result<(), Gap> {
+        let frame = Pfn(at.0 / PAGE_SIZE);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(frame);
+        self.gap(frame).map_or(Ok(()), Err)
+    }
+}
+
+/// A format's memory behind a veil.
+struct Veiled {
+    inner: Box<dyn Backend>,
+    veil: Arc<Veil>,
+}
+
+impl Backend for Veiled {
+    fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
+        self.veil.look(at)?;
+        self.inner.read_in_page(at, buf)
+    }
+    fn ranges(&self) -> &[PhysRange] {
+        self.inner.ranges()
+    }
+    fn present(&self, pfn: Pfn) -> Option<bool> {
+        let excluded = self.veil.gap(pfn) == Some(Gap::Excluded);
+        self.inner.present(pfn).map(|there| there && !excluded)
+    }
+    fn next_present(&self, from: Pfn) -> Option<Pfn> {
+        let mut next = self.inner.next_present(from)?;
+        while self.veil.gap(next) == Some(Gap::Excluded) {
+            next = self.inner.next_present(Pfn(next.0.checked_add(1)?))?;
+        }
+        Some(next)
+    }
+    fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
+        let last = at.0.checked_add((len as u64).max(1) - 1)?;
+        let frames = at.0 / PAGE_SIZE..=last / PAGE_SIZE;
+        frames.into_iter().all(|pfn| self.veil.look(PhysAddr(pfn * PAGE_SIZE)).is_ok()).then_some(())?;
+        self.inner.borrow(at, len)
+    }
+    fn move_above(&mut self, from: PhysAddr, to: PhysAddr) -> bool {
+        self.inner.move_above(from, to)
+    }
+    fn count_present(&self) -> u64 {
+        let hidden = self.veil.left_out.iter().filter(|pfn| self.inner.present(**pfn) == Some(true));
+        self.inner.count_present().saturating_sub(hidden.count() as u64)
+    }
+}
+
+impl Dump {
+    /// The same dump behind a veil.
+    #[must_use]
+    pub fn veiled(mut self, veil: Arc<Veil>) -> Self {
+        self.opened.backend = Box::new(Veiled { inner: self.opened.backend, veil });
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::PhysRead;
+    use testkit::dump::{DumpSpec, Packing};
+
+    fn dump(veil: &Arc<Veil>) -> [Dump; 2] {
+        let spec = DumpSpec::x86_64().page(4, &[4; 4096]).page(5, &[5; 4096]).page(6, &[6; 4096]);
+        [spec.elf(), spec.kdump(Packing::Zlib)]
+            .map(|file| Dump::from_bytes(vec![file]).unwrap().veiled(veil.clone()))
+    }
+
+    fn read(dump: &Dump, at: u64) -> Result<u8, Gap> {
+        let mut byte = [0];
+        dump.read_phys(PhysAddr(at), &mut byte).map(|()| byte[0]).map_err(|missing| missing.why)
+    }
+
+    #[test]
+    fn what_is_hidden_is_left_out_and_the_rest_is_not() {
+        for dump in dump(&Veil::left_out([Pfn(5)].into())) {
+            let read = |at| read(&dump, at);
+            assert_eq!([read(0x4fff), read(0x5000), read(0x6000)], [Ok(4), Err(Gap::Excluded), Ok(6)]);
+            assert_eq!((dump.present(Pfn(5)), dump.present(Pfn(4))), (Some(false), Some(true)));
+            assert_eq!((dump.next_present(Pfn(5)), dump.count_present()), (Some(Pfn(6)), 2));
+            assert!(dump.borrow_phys(PhysAddr(0x4ff8), 16).is_none(), "a piece of it is hidden");
+            let mut two = [0; 8192];
+            assert_eq!(dump.read_stretch(PhysAddr(0x4000), &mut two).unwrap(), 4096, "up to it");
+        }
+    }
+
+    #[test]
+    fn a_cut_hides_all_behind_and_what_is_read_is_noted() {
+        let veil = Veil::cut_from(Pfn(5));
+        for dump in dump(&veil) {
+            assert_eq!([read(&dump, 0x4000), read(&dump, 0x6fff)], [Ok(4), Err(Gap::Truncated)]);
+            assert_eq!(dump.present(Pfn(6)), Some(true), "the file says that it is there");
+            assert_eq!(veil.take_seen(), [Pfn(4), Pfn(6)].into());
+            assert!(veil.take_seen().is_empty());
+        }
+    }
+}
