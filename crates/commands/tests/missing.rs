@@ -10,7 +10,7 @@ mod property;
 
 use base::{PAGE_SIZE, Pfn};
 use dump::Veil;
-use kernel::{OpenOptions, Session};
+use kernel::{Layers, OpenOptions, Session};
 use property::{Answer, Draw, compare};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -29,8 +29,12 @@ struct Whole {
     pages: Mutex<BTreeMap<String, Arc<BTreeSet<Pfn>>>>,
 }
 
-fn open(files: &[PathBuf], veil: &Arc<Veil>) -> kernel::Result<Session> {
-    Session::open(&OpenOptions { veil: Some(veil.clone()), ..property::options(files) })
+fn options(files: &[PathBuf], veil: &Arc<Veil>) -> OpenOptions {
+    OpenOptions { veil: Some(veil.clone()), ..property::options(files) }
+}
+
+fn open(files: &[PathBuf], veil: &Arc<Veil>) -> kernel::Result<Layers> {
+    Layers::open(options(files, veil))
 }
 
 impl Whole {
@@ -49,7 +53,7 @@ impl Whole {
         }
         // symbols and types are most of what is read: drawn from all pages, they would be hit nearly always
         let veil = Veil::nothing();
-        let s = open(&files, &veil).unwrap();
+        let s = Session::open(&options(&files, &veil)).unwrap();
         let _ = s.symbol("init_task");
         s.types();
         opening.append(&mut veil.take_seen());

@@ -6,7 +6,7 @@ pub(crate) mod verdicts;
 
 use base::Cancel;
 use commands::{COMMANDS, Cx, Settings};
-use kernel::{OpenOptions, Session};
+use kernel::{Layers, OpenOptions};
 use report::Report;
 use serde_json::Value;
 use std::ops::ControlFlow;
@@ -88,7 +88,7 @@ pub(crate) fn options(files: &[PathBuf]) -> OpenOptions {
 }
 
 /// Asks one line in a context of its own.
-pub(crate) fn ask(s: &Session, line: &str) -> Answer {
+pub(crate) fn ask(dump: &Layers, line: &str) -> Answer {
     let mut settings = Settings::default();
     let cancel = Cancel::new();
     let mut parts = Vec::new();
@@ -96,7 +96,7 @@ pub(crate) fn ask(s: &Session, line: &str) -> Answer {
         parts.push(data(part));
         ControlFlow::Continue(())
     };
-    let mut cx = Cx::new(Some(s), &mut settings, &cancel, &mut sink);
+    let mut cx = Cx::new(Some(dump), &mut settings, &cancel, &mut sink);
     let answer = commands::run(&mut cx, &commands::split_words(line));
     let report = answer.map_err(|e| e.to_string())?;
     parts.push(data(&report));
