@@ -18,6 +18,12 @@ pub fn find(name: &str) -> Option<&'static dyn Command> {
     COMMANDS.iter().copied().find(|c| c.name() == name)
 }
 
+/// True for the name of a command, also of one that is not written yet.
+#[must_use]
+pub fn is_command(name: &str) -> bool {
+    find(name).is_some() || CRASH.contains(&name)
+}
+
 /// Runs one command given as words.
 pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
     let words = respell_first(expand_words(&cx.settings.aliases, words.to_vec()));

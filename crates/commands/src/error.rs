@@ -28,7 +28,7 @@ pub enum CommandError {
         usage: String,
     },
     /// It needs a dump, and none is open.
-    #[error("{0}: needs an open dump")]
+    #[error("{0}: needs an open dump, and none was named: crashlens {0} DUMP, or crashlens DUMP -c {0}")]
     NeedsDump(String),
     /// It needs more of the dump than could be opened.
     #[error("{command}: {why}; what needs no kernel works: info, rd -p, rd -f, search -p")]
@@ -41,6 +41,14 @@ pub enum CommandError {
     /// It ran and failed; the message names the command's object and the reason.
     #[error("{0}")]
     Failed(String),
+    /// It ran and failed, and lines below the message say more: each is a line of its own.
+    #[error("{head}{}", below.iter().map(|line| format!("\n{line}")).collect::<String>())]
+    Explained {
+        /// The message.
+        head: String,
+        /// What stands below it.
+        below: Vec<String>,
+    },
     /// It was stopped.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -54,6 +62,31 @@ impl CommandError {
     #[must_use]
     pub fn failed(command: &str, reason: impl std::fmt::Display) -> Self {
         Self::Failed(format!("{command}: {reason}"))
+    }
+    /// A failure of `command` with lines below its reason.
+    #[must_use]
+    pub fn explained(command: &str, reason: impl std::fmt::Display, below: Vec<String>) -> Self {
+        match below.is_empty() {
+            true => Self::failed(command, reason),
+            false => Self::Explained { head: format!("{command}: {reason}"), below },
+        }
+    }
+    /// The message line by line. A line end within a line is not crashlens's: it came with a name or a text, and is
+    /// shown as such.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Explained { head, below } => std::iter::once(head).chain(below).cloned().collect(),
+            Self::Usage { command, message, usage } => {
+                let mut lines = vec![format!("{command}: {message}"), "Usage:".to_owned()];
+                lines.extend(usage.lines().map(|line| format!("  {}", line.trim_start())));
+                if command != "crashlens" {
+                    lines.push(format!("Enter \"help {command}\" for details."));
+                }
+                lines
+            }
+            other => vec![other.to_string()],
+        }
     }
 }
 

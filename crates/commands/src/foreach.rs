@@ -230,7 +230,9 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
                     if !*with_banner {
                         row.line(banner(t));
                     }
-                    row.error(e.to_string());
+                    let mut lines = e.lines().into_iter();
+                    row.error(lines.next().unwrap_or_default());
+                    lines.for_each(|line| row.info(line));
                 }
             }
             first = false;

@@ -7,7 +7,7 @@ use debuginfo::dwarf::{Caller, FrameAccess, Location, Unavailable, Variable};
 use kernel::Session;
 use kernel::backtrace::Backtrace;
 use kernel::debug::DebugFile;
-use report::{Cell, Line, Record};
+use report::{Cell, Keep, Line, Record};
 use std::sync::Arc;
 
 /// A variable and its value.
@@ -99,7 +99,8 @@ pub(crate) fn of_frame(s: &Session, bt: &Backtrace, frame: usize) -> Vec<Record>
             let tree = format_value(&scope, &l.value, &options);
             let text = tree.to_text();
             let mut line = Line::new().text("      ").field("name", l.name).text(" = ");
-            line = line.field("value", Cell::str(text.trim_end().replace('\n', "\n      ")));
+            line =
+                line.field("value", Cell::str(text.trim_end().replace('\n', "\n      "))).keep(Keep::Lines);
             if let Some(function) = l.function {
                 line = line.text("   (of inlined ").field("function", function).text(")");
             }

@@ -4,7 +4,8 @@ use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::printk::{self, LogRecord, SafeBuffer};
 use kernel::{Session, system};
-use report::{Cell, Line, Record, Report};
+use report::{Cell, Keep, Line, Record, Report};
+use std::borrow::Cow;
 
 /// `log`.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
     for buffer in printk::safe_buffers(s) {
         for line in buffer.text.lines() {
             let name = Line::new().text("[").field("buffer", buffer.name).text("] ");
-            let mut row = Record::of(name.field("text", shown(line, false)));
+            let mut row = Record::of(name.field("text", line.to_owned()).keep(Keep::Tabs));
             row.hidden("cpu", buffer.cpu);
             late.push(row);
         }
@@ -145,17 +146,18 @@ fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
         lead = lead.text("<").field("level", Cell::hex_digits(r.level.into(), 0)).text(">");
     }
     let indent = lead.to_string().chars().count();
-    let text = shown(&r.text, shape.rust);
+    let text = if shape.rust { Cow::Owned(demangled(&r.text)) } else { Cow::Borrowed(r.text.as_str()) };
     let mut lines = text.split('\n');
     let mut row = Record::new();
-    row.line(lead.field("text", lines.next().unwrap_or("").to_owned()));
+    row.line(lead.field("text", lines.next().unwrap_or("").to_owned()).keep(Keep::Tabs));
+    let below = || Line::new().text(" ".repeat(indent));
     let rest: Vec<Record> =
-        lines.map(|l| Record::of(Line::new().text(" ".repeat(indent)).field("text", l.to_owned()))).collect();
+        lines.map(|l| Record::of(below().field("text", l.to_owned()).keep(Keep::Tabs))).collect();
     if !rest.is_empty() {
         row.list("more", rest);
     }
     if shape.dict && !r.dict.is_empty() {
-        let one = |d: &String| Record::of(Line::new().text(" ".repeat(indent)).field("entry", d.clone()));
+        let one = |d: &String| Record::of(below().field("entry", d.clone()));
         row.list("dictionary", r.dict.iter().map(one).collect());
     }
     if !shape.level {
@@ -163,13 +165,6 @@ fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
     }
     row.hidden("sequence", r.seq);
     row
-}
-
-/// What could move a terminal's cursor becomes a dot.
-fn shown(text: &str, rust: bool) -> String {
-    let clean: String =
-        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '.' } else { c }).collect();
-    if rust { demangled(&clean) } else { clean }
 }
 
 /// Mangled names of Rust (`_R…`, `_ZN…17h<hash>E`) within a text, readable.
@@ -221,9 +216,8 @@ fn safe_row(buffer: &SafeBuffer, first: bool) -> Record {
     if buffer.text.is_empty() {
         row.text("  (empty)");
     }
-    let lines =
-        buffer.text.lines().map(|l| Record::of(Line::new().text("  ").field("text", shown(l, false))));
-    row.list("lines", lines.collect());
+    let line = |l: &str| Record::of(Line::new().text("  ").field("text", l.to_owned()).keep(Keep::Tabs));
+    row.list("lines", buffer.text.lines().map(line).collect());
     row.blank();
     row
 }
@@ -283,7 +277,7 @@ mod tests {
         let got = text(&record("a\nb"), Shape { dict: true, ..Shape::default() });
         assert_eq!(got, "[    1.281339] a\n               b\n               SUBSYSTEM=acpi");
         let all = Shape { level: true, caller: true, ..Shape::default() };
-        assert_eq!(text(&record("x\u{1b}[1m"), all), "[    1.281339] [    C1] <5>x.[1m");
+        assert_eq!(text(&record("x\u{1b}[1m"), all), "[    1.281339] [    C1] <5>x\\x1b[1m");
         assert_eq!(text(&record("x"), Shape { no_time: true, ..Shape::default() }), "x");
     }
 

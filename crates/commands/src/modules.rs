@@ -96,11 +96,13 @@ impl Command for Mod {
         if let Some(name) = loading.next() {
             let m = named(s, name)?;
             let problem = match loading.next() {
-                Some(path) => s.load_named_module_file(m, Path::new(path)).err().map(|e| e.to_string()),
+                Some(path) => {
+                    s.load_named_module_file(m, Path::new(path)).err().map(|e| (e.to_string(), Vec::new()))
+                }
                 None => found(s, m),
             };
-            if let Some(why) = problem {
-                return Err(CommandError::failed("mod", why));
+            if let Some((why, below)) = problem {
+                return Err(CommandError::explained("mod", why, below));
             }
             list(s, &[m], args.get_flag("sections"), &mut report);
             return Ok(report);
@@ -113,8 +115,9 @@ impl Command for Mod {
                     "" => found(s, m),
                     dir => in_folder(s, m, dir),
                 };
-                if let Some(why) = problem {
+                if let Some((why, below)) = problem {
                     report.error(format!("mod: {why}"));
+                    below.into_iter().for_each(|line| report.info(line));
                 }
             }
         }
@@ -134,27 +137,29 @@ fn named<'s>(s: &'s Session, name: &str) -> Result<&'s Module, CommandError> {
     })
 }
 
+/// Why a file was not loaded, and which files were refused.
+type Problem = (String, Vec<String>);
+
 /// Loads a module's debugging data from where it is named or usually lies; why not, where it is not there.
-fn found(s: &Session, m: &Module) -> Option<String> {
+fn found(s: &Session, m: &Module) -> Option<Problem> {
     match s.find_module_file(m) {
         Some(_) => None,
         None => {
-            let refused: Vec<String> =
-                s.module_files_refused(m).into_iter().map(|why| format!("\n  {why}")).collect();
-            Some(format!("cannot find or load object file for {} module{}", m.name, refused.concat()))
+            let refused = s.module_files_refused(m).into_iter().map(|why| format!("  {why}")).collect();
+            Some((format!("cannot find or load object file for {} module", m.name), refused))
         }
     }
 }
 
 /// The same from a folder and those below it.
-fn in_folder(s: &Session, m: &Module, dir: &str) -> Option<String> {
+fn in_folder(s: &Session, m: &Module, dir: &str) -> Option<Problem> {
     let release = s.opened().release().unwrap_or_default();
     let finder = Finder::named(&release).with_dir(Path::new(dir)).with_watch(s.opened().watch.clone());
     let file = finder.module_among(&m.name, s.module_build_id(m).as_deref(), &|| s.module_build_ids()).found;
     match file.map(|f| s.load_module_file(m, &f.path)) {
         Some(Ok(_)) => None,
-        Some(Err(e)) => Some(e.to_string()),
-        None => Some(format!("cannot find or load object file for {} module", m.name)),
+        Some(Err(e)) => Some((e.to_string(), Vec::new())),
+        None => Some((format!("cannot find or load object file for {} module", m.name), Vec::new())),
     }
 }
 

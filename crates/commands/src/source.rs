@@ -8,7 +8,7 @@ use crate::{CommandError, Cx};
 use base::VirtAddr;
 use kernel::Session;
 use kernel::source::{Effort, SourceText};
-use report::{Line, Record, Report};
+use report::{Keep, Line, Record, Report};
 use std::ops::RangeInclusive;
 
 /// Lines that gdb shows at once, and how many of them stand before the one that was asked for.
@@ -35,7 +35,7 @@ pub(crate) fn rows(text: &SourceText, range: RangeInclusive<u32>, mark: Option<u
             Some(mark) => Line::new().text(if n == mark { "* " } else { "  " }),
             None => Line::new(),
         };
-        Record::of(line.field("number", n).text("\t").field("text", text.to_owned()))
+        Record::of(line.field("number", n).text("\t").field("text", text.to_owned()).keep(Keep::Tabs))
     };
     text.lines(range).map(row).collect()
 }
@@ -45,7 +45,8 @@ pub(crate) fn rows(text: &SourceText, range: RangeInclusive<u32>, mark: Option<u
 pub(crate) fn line(s: &Session, file: &str, number: u32) -> Option<(Line, Option<String>)> {
     let text = s.source_text(file, Effort::Quick).ok()?;
     let line = text.line(number)?;
-    let shown = Line::new().field("source_line", number).text("\t").field("source_text", line.to_owned());
+    let shown = Line::new().field("source_line", number).text("\t");
+    let shown = shown.field("source_text", line.to_owned()).keep(Keep::Tabs);
     Some((shown, text.caveat.as_ref().map(|caveat| format!("{}: {caveat}", text.from))))
 }
 
@@ -279,11 +280,8 @@ fn file_named(s: &Session, name: &str) -> Result<String, CommandError> {
         [] => Ok(name.to_owned()),
         [one] => Ok(one.to_string()),
         several => {
-            let names: Vec<String> = several.iter().map(|f| format!("\n  {f}")).collect();
-            Err(CommandError::failed(
-                "list",
-                format_args!("several files are called {name}:{}", names.concat()),
-            ))
+            let names = several.iter().map(|f| format!("  {f}")).collect();
+            Err(CommandError::explained("list", format_args!("several files are called {name}:"), names))
         }
     }
 }

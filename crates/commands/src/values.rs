@@ -137,7 +137,7 @@ pub(crate) fn type_named(scope: &SessionScope<'_>, text: &str) -> Result<TypeRef
 
 /// An error of an expression, with the expression and carets under what is wrong.
 pub(crate) fn wrong(command: &str, text: &str, error: &ExprError) -> CommandError {
-    CommandError::failed(command, format_args!("{error}{}", carets(error, text)))
+    CommandError::explained(command, error, carets(error, text))
 }
 
 /// As [`wrong`]; where a name is not known and none is like it, or a symbol has no type, also what symbols or
@@ -154,10 +154,7 @@ pub(crate) fn wrong_in(s: &Session, command: &str, text: &str, error: &ExprError
         _ => None,
     };
     match hint {
-        Some(why) => {
-            let mark = carets(error, text);
-            CommandError::failed(command, format_args!("{error}; {why}{mark}"))
-        }
+        Some(why) => CommandError::explained(command, format_args!("{error}; {why}"), carets(error, text)),
         None => wrong(command, text, error),
     }
 }
@@ -172,8 +169,8 @@ fn untyped_module(s: &Session, symbol: &str) -> Option<String> {
 }
 
 /// The expression, and carets under what is wrong.
-fn carets(error: &ExprError, text: &str) -> String {
-    error.underline(text).lines().map(|line| format!("\n  {line}")).collect::<Vec<_>>().concat()
+fn carets(error: &ExprError, text: &str) -> Vec<String> {
+    error.underline(text).lines().map(|line| format!("  {line}")).collect()
 }
 
 /// Adds text of several lines.

@@ -5,7 +5,8 @@ use crate::crash_options::CrashOptions;
 use clap::{ArgAction, Parser, ValueEnum};
 use std::path::PathBuf;
 
-const AFTER: &str = "\
+/// Examples.
+pub(crate) const AFTER: &str = "\
 Examples:
   crashlens vmcore                     open a dump; debug files are found by build id, or done without
   crashlens vmcore vmlinux             with a kernel file, in either order
@@ -14,9 +15,24 @@ Examples:
   crashlens --json ps vmcore           as data
   crashlens help bt                    the page of a command, without a dump";
 
+/// Exit codes; of several commands, that of the first that failed counts.
+pub(crate) const EXIT: [(&str, &str); 6] = [
+    ("0", "all went well"),
+    ("1", "a command failed, or a file cannot be read"),
+    ("2", "wrong usage: an option, a command or arguments that are not known, or no dump"),
+    ("3", "verdict found nothing that the dump tells"),
+    ("4", "all went well, but the dump is cut off: answers may be incomplete"),
+    ("130", "stopped by Ctrl-C"),
+];
+
+fn after() -> String {
+    let codes: String = EXIT.iter().map(|(code, meaning)| format!("\n  {code:<4} {meaning}")).collect();
+    format!("{AFTER}\n\nExit codes (of several commands, that of the first that failed):{codes}")
+}
+
 /// Opens a Linux kernel crash dump and says what killed the machine.
 #[derive(Parser, Debug, Default)]
-#[command(name = "crashlens", version, after_help = AFTER, args_override_self = true,
+#[command(name = "crashlens", version, after_help = after(), args_override_self = true,
     override_usage = "crashlens [OPTIONS] DUMP [VMLINUX] [FILE]...\n       \
     crashlens [OPTIONS] COMMAND DUMP [VMLINUX] [ARGUMENTS]\n       \
     crashlens [OPTIONS] COMMAND DUMP [VMLINUX] -- [ARGUMENTS]")]
@@ -32,6 +48,10 @@ pub(crate) struct Cli {
     /// Run the lines of a file first; may be given again
     #[arg(short = 'i', value_name = "FILE")]
     pub(crate) input: Vec<PathBuf>,
+    /// Stop at the first command of -c, -i or standard input that fails; else all run, and the exit code is that of
+    /// the first that failed
+    #[arg(long, visible_alias = "fail_fast")]
+    pub(crate) fail_fast: bool,
     /// Without banner, prompt of input files, and scrolling
     #[arg(short = 's', long)]
     pub(crate) silent: bool,

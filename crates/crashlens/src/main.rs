@@ -2,13 +2,15 @@
 
 mod cli;
 mod crash_options;
+mod failure;
+mod man;
 mod names;
 mod run;
 mod split;
 
 use clap::{CommandFactory, FromArgMatches};
+use shell::Ended;
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -19,29 +21,38 @@ fn main() -> ExitCode {
     {
         *help = "help".into();
     }
-    let split = split::split(&words, &cli::Cli::command(), &|path| std::path::Path::new(path).exists());
+    let options = cli::Cli::command();
+    if let Some(why) = split::misplaced(&words, &options, &split::is_input) {
+        shell::say(&format!("crashlens: {why}"));
+        return ExitCode::from(Ended::Usage.code());
+    }
+    let split = split::split(&words, &options, &split::is_input);
     let matches = cli::Cli::command()
         .no_binary_name(true)
         .try_get_matches_from(&split.options)
         .and_then(|m| cli::Cli::from_arg_matches(&m));
     let cli = match matches {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            // a usage error is an error like any other: 1, not clap's 2
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return usage(&error),
     };
-    match run::run(&cli, split.command) {
+    match run::run(&cli, &split) {
         Ok(ended) => ExitCode::from(ended.code()),
-        Err(message) => {
-            run::failed(&cli, &message);
-            ExitCode::FAILURE
+        Err(why) => {
+            run::failed(&cli, &why);
+            ExitCode::from(why.ended().code())
         }
     }
 }
 
-/// A line on standard error; nobody is left to tell where that is gone.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+/// What clap says: help and version, which were asked for, or what is wrong with the command line.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        shell::say_lines(&text);
+        return ExitCode::from(Ended::Usage.code());
+    }
+    match shell::print(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }

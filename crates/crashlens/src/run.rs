@@ -1,68 +1,44 @@
 //! From the command line to a session and a shell.
 
 use crate::cli::{Cli, ColorWhen, Kaslr};
+use crate::failure::Failure;
 use crate::names::Names;
-use crate::say;
+use crate::split::Split;
 use base::Cancel;
 use clap::CommandFactory;
 use commands::{Edit, Origin, Scroll, Settings};
 use debuginfo::find::Watch;
 use kernel::{KernelError, Layers, OpenOptions};
-use shell::{Completer, Format, NoCompleter, Options, Shell, When};
-use std::io::Write;
-
-/// How a run ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Ended {
-    /// All went well.
-    Good,
-    /// The last command failed.
-    Failed,
-    /// `verdict` found nothing that the dump tells.
-    Undetermined,
-}
-
-impl Ended {
-    const fn of(ok: bool) -> Self {
-        if ok { Self::Good } else { Self::Failed }
-    }
-    /// The program's exit code.
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Self::Good => 0,
-            Self::Failed => 1,
-            Self::Undetermined => 3,
-        }
-    }
-}
+use shell::{Completer, Ended, Format, NoCompleter, Options, Shell, When, say};
 
 /// Does what the command line says.
-pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, String> {
+pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
     if let Some(shell) = cli.generate_completion {
-        clap_complete::generate(shell, &mut Cli::command(), "crashlens", &mut std::io::stdout().lock());
-        return Ok(Ended::Good);
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "crashlens", &mut script);
+        return print(&String::from_utf8_lossy(&script));
     }
     if cli.generate_man {
-        return clap_mangen::Man::new(Cli::command())
-            .render(&mut std::io::stdout().lock())
-            .map(|()| Ended::Good)
-            .map_err(|e| e.to_string());
+        return print(&crate::man::page().map_err(|e| Failure::output(&e))?);
     }
     if let Some(why) = cli.crash.refused() {
-        return Err(why);
+        return Err(Failure::Usage(why));
     }
     if cli.crash.buildinfo {
         let (version, machine, system) =
             (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS);
         return print(&format!("crashlens {version} for {machine} {system}"));
     }
-    let command = if cli.crash.log { Some(vec!["log".to_owned()]) } else { command };
+    let command = if cli.crash.log { Some(vec!["log".to_owned()]) } else { split.command.clone() };
     let once = command.is_some() || !cli.commands.is_empty();
     if cli.files.is_empty() && !once && cli.input.is_empty() {
-        return Err("no dump was named\n\nUsage: crashlens [OPTIONS] DUMP [VMLINUX]\n\
-                    For more, try 'crashlens --help' and 'crashlens help'."
-            .to_owned());
+        return Err(Failure::Usage(
+            "no dump was named\n\nUsage: crashlens [OPTIONS] DUMP [VMLINUX]\n\
+             For more, try 'crashlens --help' and 'crashlens help'."
+                .to_owned(),
+        ));
     }
+    folders(cli)?;
     if cli.crash.osrelease || cli.crash.build_id || cli.crash.timestamp {
         return one_fact(cli);
     }
@@ -71,7 +47,7 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
     shell::catch_interrupts(&cancel);
     let layers = match cli.files.as_slice() {
         [] => None,
-        _ => Some(Layers::open(open_options(cli, &cancel)).map_err(|e| e.to_string())?),
+        _ => Some(Layers::open(open_options(cli, &cancel)).map_err(|e| Failure::Failed(e.to_string()))?),
     };
     let format = match (cli.json, cli.html) {
         (true, _) => Format::Json,
@@ -89,16 +65,31 @@ pub(crate) fn run(cli: &Cli, command: Option<Vec<String>>) -> Result<Ended, Stri
             ready(layers, once)?;
         }
     }
-    let mut shell =
-        Shell::new(layers.as_ref(), settings(cli, layers.as_ref())?, options(cli, format, cancel));
-    shell.begin(&title(&shell.settings)).map_err(|e| format!("output: {e}"))?;
-    let ok = work(cli, command, &mut shell, layers.as_ref(), banner);
-    shell.end().map_err(|e| format!("output: {e}"))?;
-    Ok(if ok && once && shell.settings.undetermined { Ended::Undetermined } else { Ended::of(ok) })
+    let options = Options { missing: split.missing.clone(), ..options(cli, format, cancel) };
+    let mut shell = Shell::new(layers.as_ref(), settings(cli, layers.as_ref())?, options);
+    shell.begin(&title(&shell.settings)).map_err(|e| Failure::output(&e))?;
+    let ended = work(cli, command, &mut shell, layers.as_ref(), banner);
+    shell.end().map_err(|e| Failure::output(&e))?;
+    let cut = layers.as_ref().is_some_and(|l| l.image().dump.facts().incomplete);
+    Ok(if cut { ended.then(Ended::Incomplete) } else { ended })
+}
+
+/// Folders that an option names are there.
+fn folders(cli: &Cli) -> Result<(), Failure> {
+    let gone = cli.debug_dirs.iter().find(|path| !path.is_dir()).map(|path| ("--mod", path, "folder"));
+    let gone = gone.or_else(|| {
+        cli.source_dirs.iter().find(|path| !path.exists()).map(|path| ("--src", path, "folder or file"))
+    });
+    match gone {
+        Some((option, path, what)) => {
+            Err(Failure::Failed(format!("{option} {}: no such {what}", path.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Opens all layers for those who will ask more than one question. Without a kernel what needs none can be asked.
-fn ready(layers: &Layers, once: bool) -> Result<(), String> {
+fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
     let session = layers.session();
     layers.news().iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
     match session {
@@ -109,17 +100,17 @@ fn ready(layers: &Layers, once: bool) -> Result<(), String> {
             say(&format!("crashlens: {e}; what needs no kernel works: info, rd -p, rd -f, search -p"));
             Ok(())
         }
-        Err(e) => Err(e.to_string()),
+        Err(e) => Err(Failure::Failed(e.to_string())),
     }
 }
 
 /// A line on standard output.
-fn print(line: &str) -> Result<Ended, String> {
-    writeln!(std::io::stdout().lock(), "{line}").map(|()| Ended::Good).map_err(|e| format!("output: {e}"))
+fn print(line: &str) -> Result<Ended, Failure> {
+    shell::print(line).map(|()| Ended::Good).map_err(|e| Failure::output(&e))
 }
 
 /// crash's `--osrelease`, `--build-id` and `-t`: from VMCOREINFO where the dump has it, else from the kernel's memory.
-fn one_fact(cli: &Cli) -> Result<Ended, String> {
+fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     let what = if cli.crash.osrelease {
         ("OSRELEASE", "the kernel's release")
     } else if cli.crash.build_id {
@@ -128,12 +119,13 @@ fn one_fact(cli: &Cli) -> Result<Ended, String> {
         ("CRASHTIME", "when the machine crashed")
     };
     let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new()) };
-    let layers = Layers::open(options).map_err(|e| e.to_string())?;
+    let layers = Layers::open(options).map_err(|e| Failure::Failed(e.to_string()))?;
     let headers = &layers.image().info;
     let told = match headers.get(what.0) {
         Some(told) => told.to_owned(),
-        None => from_memory(&layers, what.0)
-            .ok_or_else(|| format!("{}: the dump does not say {}", layers.image().name(), what.1))?,
+        None => from_memory(&layers, what.0).ok_or_else(|| {
+            Failure::Failed(format!("{}: the dump does not say {}", layers.image().name(), what.1))
+        })?,
     };
     match told.parse() {
         Ok(seconds) if what.0 == "CRASHTIME" => print(&commands::date(seconds)),
@@ -156,12 +148,11 @@ fn from_memory(layers: &Layers, what: &str) -> Option<String> {
 }
 
 /// Says why nothing could be done, in the form that was asked for.
-pub(crate) fn failed(cli: &Cli, message: &str) {
-    if cli.json {
-        let _ = render::json_error("open", message, render::Source::default(), &mut std::io::stdout().lock());
-    } else {
-        let _ = std::io::stdout().lock().flush();
-        say(&format!("crashlens: {message}"));
+pub(crate) fn failed(cli: &Cli, why: &Failure) {
+    match why {
+        Failure::Usage(text) | Failure::Failed(text) if cli.json => shell::print_error_json(text),
+        Failure::Usage(text) => shell::say_lines(&format!("crashlens: {text}")),
+        Failure::Failed(text) => say(&format!("crashlens: {text}")),
     }
 }
 
@@ -171,41 +162,41 @@ fn work(
     shell: &mut Shell<'_>,
     layers: Option<&Layers>,
     banner: bool,
-) -> bool {
+) -> Ended {
     // a command on the command line is for scripts: nobody's .crashrc changes its answer
-    let mut ok = true;
     if command.is_none() && !cli.no_crashrc {
-        shell.run_rc_files();
+        let _ = shell.run_rc_files();
     }
     if banner {
         say(&format!("crashlens {}", env!("CARGO_PKG_VERSION")));
         if !cli.minimal && layers.is_some_and(|l| l.session().is_ok()) {
-            shell.run_line("sys");
-            shell.run_line("verdict -b");
+            let _ = shell.run_line("sys");
+            let _ = shell.run_line("verdict -b");
         }
     }
+    let mut ended = Ended::Good;
     for file in &cli.input {
-        if !shell.settings.quit {
-            ok = shell.run_file(file, Origin::InputFile);
+        if !shell.stops(ended) {
+            ended = ended.then(shell.run_file(file, Origin::InputFile));
         }
     }
     for line in &cli.commands {
-        if !shell.settings.quit {
-            ok = shell.run_line(line);
+        if !shell.stops(ended) {
+            ended = ended.then(shell.run_line(line));
         }
     }
     if let Some(words) = &command {
-        return shell.run_words(words);
+        return if shell.stops(ended) { ended } else { ended.then(shell.run_words(words)) };
     }
-    if cli.commands.is_empty() && !shell.settings.quit {
+    if cli.commands.is_empty() && !shell.stops(ended) {
         let names = layers.and_then(|l| l.session().ok()).map(Names);
         let completer: &dyn Completer = match &names {
             Some(names) => names,
             None => &NoCompleter,
         };
-        ok = shell.interact(completer).unwrap_or(ok);
+        ended = ended.then(shell.interact(completer));
     }
-    ok
+    ended
 }
 
 fn open_options(cli: &Cli, cancel: &Cancel) -> OpenOptions {
@@ -237,10 +228,11 @@ fn options(cli: &Cli, format: Format, cancel: Cancel) -> Options {
         ColorWhen::Always => When::Always,
         ColorWhen::Never => When::Never,
     };
-    Options { format, colour, pager: !cli.no_pager, cancel, ..Options::default() }
+    let fail_fast = cli.fail_fast;
+    Options { format, colour, pager: !cli.no_pager, fail_fast, cancel, ..Options::default() }
 }
 
-fn settings(cli: &Cli, layers: Option<&Layers>) -> Result<Settings, String> {
+fn settings(cli: &Cli, layers: Option<&Layers>) -> Result<Settings, Failure> {
     let mut settings = Settings {
         silent: cli.silent,
         radix: if cli.hex { 16 } else { 10 },
@@ -262,7 +254,7 @@ fn settings(cli: &Cli, layers: Option<&Layers>) -> Result<Settings, String> {
     }
     if cli.crashpager {
         if std::env::var_os("CRASHPAGER").is_none() {
-            return Err("--CRASHPAGER: the environment has no CRASHPAGER".to_owned());
+            return Err(Failure::Usage("--CRASHPAGER: the environment has no CRASHPAGER".to_owned()));
         }
         settings.scroll = Scroll::CrashPager;
     }

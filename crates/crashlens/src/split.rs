@@ -1,10 +1,11 @@
 //! `crashlens bt vmcore -a`: tells the command, its arguments, the files and the program's options apart.
 //!
-//! The first word that is no option names a command where it is one and no file of that name is there.
-//! After it, words that name files are files, the program's long options are the program's, the rest is
-//! the command's; after `--` all is the command's.
+//! The first word that is no option names a command where it is one, also where a file of that name is there
+//! (`./log` is the file): `crashlens log vmcore > log` makes the file before the program begins. After it, words that
+//! name files are files, the program's long options are the program's, the rest is the command's; after `--` all is
+//! the command's.
 
-use commands::{Settings, find};
+use commands::{Settings, find, is_command};
 use std::ffi::OsString;
 
 /// A command line in its parts.
@@ -14,21 +15,74 @@ pub(crate) struct Split {
     pub(crate) options: Vec<OsString>,
     /// The command and its arguments.
     pub(crate) command: Option<Vec<String>>,
+    /// Where no word behind the command names a file: the first that may have been meant to.
+    pub(crate) missing: Option<String>,
+}
+
+/// True for a word that names a file to read: it is there, and our own output does not go into it.
+pub(crate) fn is_input(word: &str) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(file) = std::fs::metadata(word) else { return false };
+    let same =
+        |fd: Option<std::fs::Metadata>| fd.is_some_and(|m| (m.dev(), m.ino()) == (file.dev(), file.ino()));
+    // a terminal or /dev/null may be named as well, and is no file in any case
+    !(file.is_file() && ["/dev/stdout", "/dev/stderr"].iter().any(|fd| same(std::fs::metadata(fd).ok())))
+}
+
+/// True where a word can only be meant as a file.
+fn is_path(word: &str) -> bool {
+    word.contains(['/', '@']) || word == "."
+}
+
+/// What is wrong with the places of the words, where it is known.
+pub(crate) fn misplaced(
+    words: &[OsString],
+    cli: &clap::Command,
+    exists: &dyn Fn(&str) -> bool,
+) -> Option<String> {
+    let operands: Vec<&str> =
+        operands(words, cli).into_iter().filter_map(|at| words.get(at)?.to_str()).collect();
+    let (first, rest) = operands.split_first()?;
+    let aliases = Settings::default().aliases;
+    let known = |word: &str| is_command(word) || aliases.get(word).is_some();
+    if known(first) || is_path(first) && !exists(first) {
+        return None;
+    }
+    if exists(first) {
+        let command = rest.iter().find(|word| !exists(word) && known(word))?;
+        return Some(format!(
+            "{command} is a command, not a file: it goes first (crashlens {command} {first}), or behind -c \
+             (crashlens {first} -c {command})"
+        ));
+    }
+    let names = commands::complete_names(&aliases, "");
+    let near = base::near_names(first, names.iter().map(String::as_str));
+    match near.as_slice() {
+        [] if rest.iter().any(|word| exists(word)) => {
+            Some(format!("{first}: no such file, and no command of this name (crashlens help lists them)"))
+        }
+        [] => None,
+        near => {
+            let near = near.join(" or ");
+            Some(format!("{first}: no such file, and no command of this name (did you mean {near}?)"))
+        }
+    }
 }
 
 /// Splits a command line; `exists` says whether a word names a file.
 pub(crate) fn split(words: &[OsString], cli: &clap::Command, exists: &dyn Fn(&str) -> bool) -> Split {
-    let whole = || Split { options: words.to_vec(), command: None };
-    let Some(at) = first_operand(words, cli) else { return whole() };
+    let whole = || Split { options: words.to_vec(), command: None, missing: None };
+    let Some(&at) = operands(words, cli).first() else { return whole() };
     let Some(name) = words.get(at).and_then(|w| w.to_str()) else { return whole() };
     let aliases = Settings::default().aliases;
-    if exists(name) || !(find(name).is_some() || aliases.get(name).is_some()) {
+    if !(is_command(name) || aliases.get(name).is_some()) {
         return whole();
     }
     let mut options: Vec<OsString> = words.iter().take(at).cloned().collect();
     let mut command = vec![name.to_owned()];
     let mut rest = words.iter().skip(at.saturating_add(1));
     // help's operand is a command, eval's a number: only commands about a dump take files
+    let mut named = false;
     let takes_files = !matches!(name, "help" | "man" | "eval" | "ascii" | "btop" | "ptob" | "alias");
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();
@@ -42,28 +96,37 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, exists: &dyn Fn(&st
                     options.extend(rest.next().cloned());
                 }
             }
-            None if takes_files && !text.starts_with('-') && exists(&text) => options.push(word.clone()),
+            None if takes_files && !text.starts_with('-') && exists(&text) => {
+                named = true;
+                options.push(word.clone());
+            }
             // what looks like a path is a file that is not there: opening it says so
             None if takes_files && text.starts_with(['/', '.']) && text.contains('/') => {
-                options.push(word.clone())
+                named = true;
+                options.push(word.clone());
             }
             None => command.push(text.into_owned()),
         }
     }
+    let missing =
+        command.iter().skip(1).find(|word| takes_files && !named && !word.starts_with('-')).cloned();
     command.extend(rest.map(|w| w.to_string_lossy().into_owned()));
-    Split { options, command: Some(command) }
+    Split { options, command: Some(command), missing }
 }
 
-/// The place of the first word that is neither an option nor an option's value.
-fn first_operand(words: &[OsString], cli: &clap::Command) -> Option<usize> {
+/// The places of the words that are neither options nor options' values.
+fn operands(words: &[OsString], cli: &clap::Command) -> Vec<usize> {
+    let mut found = Vec::new();
     let mut at = 0;
     while let Some(word) = words.get(at) {
         let text = word.to_string_lossy();
         if text == "--" {
-            return None;
+            break;
         }
         if !text.starts_with('-') || text == "-" {
-            return Some(at);
+            found.push(at);
+            at = at.saturating_add(1);
+            continue;
         }
         let takes_value = match text.strip_prefix("--") {
             Some(long) => !long.contains('=') && option(cli, |a| has_long(a, long)).unwrap_or(false),
@@ -77,7 +140,7 @@ fn first_operand(words: &[OsString], cli: &clap::Command) -> Option<usize> {
         };
         at = at.saturating_add(1 + usize::from(takes_value));
     }
-    None
+    found
 }
 
 /// Whether the option that `is` picks takes a value in the next word; `None` where there is none.
@@ -109,7 +172,13 @@ mod tests {
         let exists = |w: &str| ["vmcore", "vmlinux", "log"].contains(&w);
         let got = split(&words(line), &crate::cli::Cli::command(), &exists);
         let command = command.map(|c| c.split_whitespace().map(str::to_owned).collect());
-        assert_eq!(got, Split { options: words(options), command }, "{line}");
+        assert_eq!((got.options, got.command), (words(options), command), "{line}");
+    }
+
+    fn wrong(line: &str) -> Option<String> {
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let exists = |w: &str| ["vmcore", "vmlinux", "log", "./log"].contains(&w);
+        misplaced(&words, &crate::cli::Cli::command(), &exists)
     }
 
     #[test]
@@ -125,12 +194,51 @@ mod tests {
         check("--color=never set vmcore", "--color=never vmcore", Some("set"));
         check("--color set vmcore", "--color vmcore", Some("set"));
         check("set ./gone", "./gone", Some("set"));
-        // a file of the command's name wins
-        check("log vmcore", "log vmcore", None);
+        // a file of the command's name is named with its folder
+        check("log vmcore", "vmcore", Some("log"));
+        check("log log", "log", Some("log"));
+        check("./log", "./log", None);
         check("help set --json", "--json", Some("help set"));
         check("eval -b 5", "", Some("eval -b 5"));
         check("quit", "", Some("quit"));
         check("nosuch vmcore", "nosuch vmcore", None);
         check("--", "--", None);
+        check("kmem vmcore -i", "vmcore", Some("kmem -i"));
+    }
+
+    #[test]
+    fn a_word_that_should_have_been_the_dump_is_remembered() {
+        let missing = |line: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            split(&words, &crate::cli::Cli::command(), &|w| w == "vmcore").missing
+        };
+        assert_eq!(missing("bt nosuch -a").as_deref(), Some("nosuch"));
+        assert_eq!(missing("bt -a nosuch").as_deref(), Some("nosuch"));
+        assert_eq!(missing("bt vmcore nosuch"), None);
+        assert_eq!((missing("bt -a"), missing("eval 5"), missing("bt ./nosuch")), (None, None, None));
+    }
+
+    #[test]
+    fn words_in_the_wrong_place_are_told() {
+        let bt = wrong("vmcore vmlinux bt -a").unwrap();
+        assert!(bt.starts_with("bt is a command, not a file: it goes first (crashlens bt vmcore)"), "{bt}");
+        assert!(wrong("-s vmcore dmesg").is_some());
+        for line in ["verdct vmcore", "verdct", "verdct vmcore -v", "verdct nosuch"] {
+            let text = wrong(line).unwrap();
+            assert!(text.contains("verdct: no such file") && text.contains("mean verdict?"), "{text}");
+        }
+        assert!(wrong("qwertyuiop vmcore").unwrap().contains("no command of this name"));
+        for line in [
+            "vmcore",
+            "vmcore vmlinux",
+            "vmcore -c bt",
+            "vmcore nosuch.ko",
+            "/nosuch/verdct",
+            "log vmcore",
+            "ram@0",
+            "",
+        ] {
+            assert_eq!(wrong(line), None, "{line}");
+        }
     }
 }

@@ -203,6 +203,67 @@ fn truncated_data_is_marked_and_the_rest_answered() {
     }
 }
 
+/// A task of the dumped machine has a name that terminals act on; nothing that shows it lets a byte of it through.
+#[test]
+fn control_characters_of_the_dumped_machine_stay_text() {
+    let folder = Folder::new();
+    let whole = folder.file("whole", &plain_sample(|spec| spec));
+    let offset = word_at(&whole, "struct -ox task_struct.comm", "[", "]");
+    let task = word_at(&whole, "bt", "TASK: ", "");
+    let phys = word_at(&whole, &format!("vtop {:x}", task + offset), &format!("{:x}", task + offset), "");
+    let name = "\x1b]0;x\x07\n\u{9b}\u{202e}\r\t\0";
+    let bad = folder.file("bad", &plain_sample(|spec| spec.bytes(phys, name.as_bytes())));
+    let commands = [
+        "ps",
+        "bt",
+        "bt -f",
+        "verdict",
+        "verdict -v",
+        "sys",
+        "task",
+        "set",
+        "ps -t",
+        "ps -a",
+        "foreach active bt",
+        "foreach active set",
+        "p ((struct task_struct *)CURRENT)->comm",
+        "rd -a CURRENT 16",
+        "rd CURRENT 16",
+        "struct task_struct.comm,pid CURRENT",
+        "list -H task_struct.tasks -s task_struct.comm init_task",
+        "nosuch \x1b[1m",
+        "files \u{202e}",
+        "struct \x1b]0;x\x07",
+    ];
+    let (at, name_at) = (format!("{task:x}"), format!("{:x}", task + offset));
+    let commands =
+        commands.map(|line| line.replace("CURRENT", if line.starts_with("rd") { &name_at } else { &at }));
+    let commands: Vec<String> = commands.iter().map(|line| line.replace("*)", "*)0x")).collect();
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    for form in ["--color=always", "--json", "--html"] {
+        let answer = run(&[form, &bad], &commands);
+        answer.survived();
+        let acts = |c: &char| *c != '\n' && (c.is_control() || *c == '\u{202e}');
+        let passed: Vec<char> = without_colours(&answer.all()).chars().filter(acts).collect();
+        assert!(passed.is_empty(), "{form}: {passed:?} in {}", answer.all().escape_debug());
+    }
+    let shown = run(&[&bad], &["ps"]).stdout;
+    assert!(shown.contains("\\x1b]0;x\\x07\\n\\u009b\\u202e\\r\\t"), "{shown}");
+    assert_eq!(shown.lines().count(), run(&[&whole], &["ps"]).stdout.lines().count());
+}
+
+/// The text without the colours that the program itself puts around it.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (code, rest) = part.split_once('m').unwrap_or((part, ""));
+        let ours = !code.is_empty() && code.chars().all(|c| c.is_ascii_digit() || c == ';');
+        out.push_str(if ours { rest } else { "\x1b" });
+    }
+    out
+}
+
 /// Random bytes, the same in every run.
 #[test]
 fn flipped_bytes() {

@@ -46,17 +46,104 @@ fn commands_that_need_no_dump() {
 
 #[test]
 fn failures_say_why_and_exit_with_1() {
-    check(&[], 1, "", "no dump was named");
     check(&["/nosuch/vmcore"], 1, "", "/nosuch/vmcore: no such file");
     check(&["bt", "/nosuch/vmcore"], 1, "", "/nosuch/vmcore: no such file");
+    check(&["bt", "nosuch", "-a"], 1, "", "crashlens: nosuch: no such file (crashlens bt DUMP");
     check(&["/"], 1, "", "is a directory");
-    check(&["--nosuch"], 1, "", "unexpected argument '--nosuch'");
-    check(&["-c", "nosuch"], 1, "", "crashlens: command not found: nosuch");
-    check(&["-c", "nosuch", "-c", "ptob 1"], 0, "1: 1000", "command not found");
-    check(&["-c", "ptob 1", "-c", "ptob zz"], 1, "1: 1000", "ptob: invalid");
-    check(&["ps"], 1, "", "needs an open dump");
-    check(&["--json", "-c", "ps"], 1, "\"error\":\"ps: needs an open dump\"", "");
     check(&["-i", "/nosuch/file"], 1, "", "/nosuch/file: No such file");
+    check(&["-c", "ptob zz"], 1, "", "ptob: invalid");
+    check(&["--mod", "nosuch", SAMPLE, "-c", "mod"], 1, "", "--mod nosuch: no such folder");
+    check(&["--src", "/nosuch/src", "-c", "ptob 1"], 1, "", "--src /nosuch/src: no such folder or file");
+}
+
+#[test]
+fn wrong_usage_says_what_is_right_and_exits_with_2() {
+    check(&[], 2, "", "no dump was named");
+    check(&["--nosuch"], 2, "", "unexpected argument '--nosuch'");
+    check(&["-c", "nosuch"], 2, "", "crashlens: command not found: nosuch");
+    check(&["-c", "ptob -Z"], 2, "", "ptob: invalid option -- 'Z'\nUsage:\n  ptob");
+    check(&["ptob"], 2, "", "Usage:");
+    check(&["-c", "ptob 1 |"], 2, "", "a shell command must follow |");
+    check(&["ps"], 2, "", "ps: needs an open dump, and none was named: crashlens ps DUMP");
+    check(&["--json", "-c", "ps"], 2, "\"error\":\"ps: needs an open dump", "");
+    check(&["--hyper", SAMPLE], 2, "", "crashlens: --hyper: Xen's dumps are not read\n");
+    check(
+        &["verdct", SAMPLE],
+        2,
+        "",
+        "verdct: no such file, and no command of this name (did you mean verdict?)",
+    );
+    let bt = format!(
+        "bt is a command, not a file: it goes first (crashlens bt {SAMPLE}), or behind -c (crashlens {SAMPLE} -c bt)"
+    );
+    check(&[SAMPLE, "bt"], 2, "", &bt);
+    check(&[SAMPLE, "bt", "-a"], 2, "", &bt);
+    check(&["-c", SAMPLE], 2, "", "is a file, not a command; -c takes a command\nUsage:\n  crashlens ");
+}
+
+#[test]
+fn all_commands_run_and_the_first_failure_is_the_exit_code() {
+    check(&["-c", "nosuch", "-c", "ptob 1"], 2, "1: 1000", "command not found");
+    check(&["-c", "ptob zz", "-c", "nosuch", "-c", "ptob 1"], 1, "1: 1000", "command not found");
+    check(&["-c", "ptob 1", "-c", "ptob zz"], 1, "1: 1000", "ptob: invalid");
+    check(&["-c", "ptob 1 | nosuch-command", "-c", "ptob 2"], 1, "2: 2000", "behind |");
+    check(&["-c", "! exit 7", "-c", "ptob 2"], 1, "2: 2000", "");
+    let out = crashlens(&["--fail-fast", "-c", "ptob 1", "-c", "nosuch", "-c", "ptob 2"]);
+    assert_eq!((out.status.code(), &out.stdout[..]), (Some(2), &b"1: 1000\n"[..]));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    std::fs::write(&file, "ptob -Z\nptob 1\n").unwrap();
+    let file = file.to_str().unwrap();
+    check(&["-i", file, "-c", "ptob 2"], 2, "1: 1000\n2: 2000\n", &format!("{file}:1: ptob: invalid"));
+    let out = crashlens(&["--fail-fast", "-i", file, "-c", "ptob 2"]);
+    assert_eq!((out.status.code(), &out.stdout[..]), (Some(2), &b""[..]));
+    let out = with_input(&["-s", "-i", "/dev/null"], "ptob -Z\nptob 1\n");
+    assert_eq!((out.status.code(), &out.stdout[..]), (Some(2), &b"1: 1000\n"[..]));
+    let out = with_input(&["-s", "-i", "/dev/null", "--fail-fast"], "ptob -Z\nptob 1\n");
+    assert_eq!((out.status.code(), &out.stdout[..]), (Some(2), &b""[..]));
+}
+
+/// The shell makes the file before the program begins.
+#[test]
+fn a_commands_name_comes_first_whatever_files_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &str| {
+        let mut shell = Command::new("sh");
+        let out = shell.arg("-c").arg(line).arg(env!("CARGO_BIN_EXE_crashlens")).arg(SAMPLE);
+        let out = out.current_dir(folder.path()).env("HOME", folder.path()).output().unwrap();
+        assert_eq!(out.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    run("\"$0\" log \"$1\" --no-search > log");
+    assert!(text("log").contains("Linux version 6.1.0"));
+    // the file is there already
+    run("\"$0\" log \"$1\" --no-search >> log");
+    // a word of the command's that is a file now
+    run("\"$0\" sym \"$1\" jiffies --no-search > jiffies");
+    assert!(text("jiffies").contains(" jiffies"));
+    run("\"$0\" sym jiffies \"$1\" --no-search 2> jiffies > out");
+    assert!(text("out").contains(" jiffies"));
+}
+
+#[test]
+fn a_bad_line_of_an_rc_file_is_named_with_file_and_line() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join(".crashrc"), "set radix 16\n# a comment\nnosuch 1\nptob -Z\n").unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_crashlens"))
+        .args(["-c", "ptob 1"])
+        .env("HOME", home.path())
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+    let rc = home.path().join(".crashrc");
+    assert!(
+        errors.contains(&format!("crashlens: {}:3: command not found: nosuch", rc.display())),
+        "{errors}"
+    );
+    assert!(errors.contains(&format!("{}:4: ptob: invalid option", rc.display())), "{errors}");
+    assert_eq!(out.status.code(), Some(0), "{errors}");
 }
 
 #[test]
@@ -77,7 +164,7 @@ fn a_script_on_standard_input_ends_with_its_last_command() {
     assert_eq!(String::from_utf8_lossy(&out.stdout), "1: 1000\n2: 2000\n");
     assert_eq!(out.status.code(), Some(0));
     let out = with_input(&["-s", "-i", "/dev/null"], "nosuch\n");
-    assert_eq!(out.status.code(), Some(1));
+    assert_eq!(out.status.code(), Some(2));
 }
 
 #[test]
@@ -95,21 +182,33 @@ fn the_rc_file_is_read_silently() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_crashlens"))
-        .args(["repeat", "ascii"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let out = child.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+    for args in [
+        &["repeat", "ascii"][..],
+        &["--html", "-c", "ascii", "-c", "help"],
+        &["--json", "-c", "help"],
+        &["--help"],
+        &["--generate-man"],
+        &["--generate-completion", "bash"],
+        &["--osrelease", SAMPLE],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_crashlens"))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(out.status.code(), Some(0), "{args:?}");
+        assert_eq!(String::from_utf8_lossy(&out.stderr), "", "{args:?}");
+    }
 }
 
 #[test]
 fn man_page_and_completions_follow_from_the_options() {
     check(&["--generate-man"], 0, ".TH crashlens 1", "");
+    check(&["--generate-man"], 0, ".SH \"EXIT STATUS\"", "");
+    check(&["--help"], 0, "  2    wrong usage", "");
     for shell in ["bash", "zsh", "fish"] {
         check(&["--generate-completion", shell], 0, "zero_excluded", "");
     }
@@ -124,7 +223,6 @@ fn crashs_options_that_answer_and_those_that_cannot() {
     check(&["--cpus", "1", "--no-search", "-c", "sys", SAMPLE], 0, "CPUS: 1\n", "");
     check(&["-h", "ptob"], 0, "SYNOPSIS", "");
     check(&["--smp", "-c", "ptob 1"], 0, "1: 1000\n", "--smp: not needed");
-    check(&["--hyper", SAMPLE], 1, "", "crashlens: --hyper: Xen's dumps are not read\n");
     let id = crashlens(&["--build-id", SAMPLE]);
     let id = String::from_utf8_lossy(&id.stdout).trim_end().to_owned();
     assert!(id.len() == 40 && id.chars().all(|c| c.is_ascii_hexdigit()), "{id}");

@@ -1,6 +1,7 @@
 //! HTML: one page without anything from elsewhere, the text layout with its colours.
 
-use report::{Item, Line, NoteKind, Record, Report, Role};
+use crate::page::Page;
+use report::{Clean, Item, Line, NoteKind, Record, Report, Role};
 use std::io::{self, Write};
 
 const STYLE: &str = ":root{color-scheme:light dark;--addr:#0b6e8a;--sym:#8a5a00;--type:#2f7a2f;--path:#2c5aa8;\
@@ -16,32 +17,40 @@ section{border-top:1px solid var(--line);padding:.8rem 0}h2{font-size:1rem;font-
 
 /// Writes the page up to its first report.
 pub fn html_head(title: &str, out: &mut dyn Write) -> io::Result<()> {
-    let title = escaped(title);
-    write!(
-        out,
+    let (title, out) = (Clean::of(title), &mut Page::new(out));
+    out.own(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{title}</title><style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n"
-    )
+         <title>",
+    )?;
+    out.html(&title)?;
+    out.own("</title><style>")?;
+    out.own(STYLE)?;
+    out.own("</style></head>\n<body><h1>")?;
+    out.html(&title)?;
+    out.own("</h1>\n")
 }
 
 /// Writes one report as a section of the page.
 pub fn html_body(report: &Report, words: &str, out: &mut dyn Write) -> io::Result<()> {
-    write!(out, "<section><h2>{}</h2><pre>", escaped(words))?;
+    let out = &mut Page::new(out);
+    out.own("<section><h2>")?;
+    out.html(&Clean::of(words))?;
+    out.own("</h2><pre>")?;
     record(&report.body, out)?;
-    out.write_all(b"</pre></section>\n")
+    out.own("</pre></section>\n")
 }
 
 /// Writes the end of the page.
 pub fn html_foot(out: &mut dyn Write) -> io::Result<()> {
-    out.write_all(b"</body></html>\n")
+    Page::new(out).own("</body></html>\n")
 }
 
-fn record(record_: &Record, out: &mut dyn Write) -> io::Result<()> {
+fn record(record_: &Record, out: &mut Page<'_>) -> io::Result<()> {
     for item in &record_.items {
         match item {
             Item::Line(l) => line(l, out)?,
-            Item::Blank => out.write_all(b"\n")?,
+            Item::Blank => out.own("\n")?,
             Item::Record(_, r) => record(r, out)?,
             Item::List(list) => list.items.iter().try_for_each(|r| record(r, out))?,
             Item::Hidden(..) => {}
@@ -51,30 +60,31 @@ fn record(record_: &Record, out: &mut dyn Write) -> io::Result<()> {
                     NoteKind::Warning => Role::Warning,
                     NoteKind::Error => Role::Error,
                 };
-                span(&note.text, role, out)?;
-                out.write_all(b"\n")?;
+                span(&Clean::of(note.text.as_str()), role, out)?;
+                out.own("\n")?;
             }
         }
     }
     Ok(())
 }
 
-fn line(line: &Line, out: &mut dyn Write) -> io::Result<()> {
+fn line(line: &Line, out: &mut Page<'_>) -> io::Result<()> {
     for s in &line.0 {
         let (before, text, after) = s.parts();
-        out.write_all(before.as_bytes())?;
+        out.blanks(before)?;
         span(&text, s.role(), out)?;
-        out.write_all(after.as_bytes())?;
+        out.blanks(after)?;
     }
-    out.write_all(b"\n")
+    out.own("\n")
 }
 
-fn span(text: &str, role: Role, out: &mut dyn Write) -> io::Result<()> {
-    let text = escaped(text);
-    match class(role) {
-        Some(class) => write!(out, "<span class=\"{class}\">{text}</span>"),
-        None => out.write_all(text.as_bytes()),
-    }
+fn span(text: &Clean<'_>, role: Role, out: &mut Page<'_>) -> io::Result<()> {
+    let Some(class) = class(role) else { return out.html(text) };
+    out.own("<span class=\"")?;
+    out.own(class)?;
+    out.own("\">")?;
+    out.html(text)?;
+    out.own("</span>")
 }
 
 const fn class(role: Role) -> Option<&'static str> {
@@ -91,21 +101,4 @@ const fn class(role: Role) -> Option<&'static str> {
         Role::Warning => Some("warn"),
         Role::Error => Some("err"),
     }
-}
-
-/// Text from a dump may hold anything: markup in it must stay text, control characters must not pass.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

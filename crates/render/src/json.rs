@@ -176,6 +176,21 @@ fn array<T>(
     out.write_all(b"]")
 }
 
+/// A string. JSON itself escapes what is below 0x20; the other characters that a terminal acts on are escaped as
+/// well, since the line may be looked at there: the value stays the same.
 fn string(text: &str, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(out, text).map_err(io::Error::from)
+    if !text.chars().any(report::acts) {
+        return serde_json::to_writer(out, text).map_err(io::Error::from);
+    }
+    let plain = serde_json::to_string(text)?;
+    let mut safe = String::with_capacity(plain.len().saturating_add(16));
+    for c in plain.chars() {
+        if report::acts(c) {
+            let units = &mut [0; 2];
+            c.encode_utf16(units).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            safe.push(c);
+        }
+    }
+    out.write_all(safe.as_bytes())
 }

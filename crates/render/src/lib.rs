@@ -2,10 +2,12 @@
 
 mod html;
 mod json;
+mod page;
 mod text;
 
 pub use html::{html_body, html_foot, html_head};
 pub use json::{SCHEMA, Source, json, json_error};
+pub use report::{Clean, Keep};
 pub use text::{Colour, text};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Text: every line is the concatenation of its spans, coloured only where the reader is a terminal.
 
-use report::{Item, Line, Note, NoteKind, Record, Report, Role};
+use crate::page::Page;
+use report::{Clean, Item, Line, Note, NoteKind, Record, Report, Role};
 use std::io::{self, Write};
 
 /// Whether text carries colours.
@@ -15,14 +16,14 @@ pub enum Colour {
 
 /// Writes a report as text.
 pub fn text(report: &Report, colour: Colour, out: &mut dyn Write) -> io::Result<()> {
-    record(&report.body, colour, out)
+    record(&report.body, colour, &mut Page::new(out))
 }
 
-fn record(record_: &Record, colour: Colour, out: &mut dyn Write) -> io::Result<()> {
+fn record(record_: &Record, colour: Colour, out: &mut Page<'_>) -> io::Result<()> {
     for item in &record_.items {
         match item {
             Item::Line(l) => line(l, colour, out)?,
-            Item::Blank => out.write_all(b"\n")?,
+            Item::Blank => out.own("\n")?,
             Item::Record(_, r) => record(r, colour, out)?,
             Item::List(list) => list.items.iter().try_for_each(|r| record(r, colour, out))?,
             Item::Hidden(..) => {}
@@ -32,31 +33,36 @@ fn record(record_: &Record, colour: Colour, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
-fn line(line: &Line, colour: Colour, out: &mut dyn Write) -> io::Result<()> {
+fn line(line: &Line, colour: Colour, out: &mut Page<'_>) -> io::Result<()> {
     for span in &line.0 {
         let (before, text, after) = span.parts();
-        out.write_all(before.as_bytes())?;
+        out.blanks(before)?;
         painted(&text, span.role(), colour, out)?;
-        out.write_all(after.as_bytes())?;
+        out.blanks(after)?;
     }
-    out.write_all(b"\n")
+    out.own("\n")
 }
 
-fn note(note: &Note, colour: Colour, out: &mut dyn Write) -> io::Result<()> {
+fn note(note: &Note, colour: Colour, out: &mut Page<'_>) -> io::Result<()> {
     let role = match note.kind {
         NoteKind::Info => Role::Dim,
         NoteKind::Warning => Role::Warning,
         NoteKind::Error => Role::Error,
     };
-    painted(&note.text, role, colour, out)?;
-    out.write_all(b"\n")
+    painted(&Clean::of(note.text.as_str()), role, colour, out)?;
+    out.own("\n")
 }
 
-fn painted(text: &str, role: Role, colour: Colour, out: &mut dyn Write) -> io::Result<()> {
+/// Colours are put around a text that is clean already, so that none can come from the dump.
+fn painted(text: &Clean<'_>, role: Role, colour: Colour, out: &mut Page<'_>) -> io::Result<()> {
     let (Colour::Ansi, Some(code)) = (colour, ansi(role)) else {
-        return out.write_all(text.as_bytes());
+        return out.text(text);
     };
-    write!(out, "\x1b[{code}m{text}\x1b[0m")
+    out.own("\x1b[")?;
+    out.own(code)?;
+    out.own("m")?;
+    out.text(text)?;
+    out.own("\x1b[0m")
 }
 
 /// The SGR parameters of a role: the sixteen colours, so that the reader's own theme decides.

@@ -4,9 +4,11 @@
 //! **Invariant**: layout and data are one structure, so that text and JSON cannot disagree.
 
 mod cell;
+mod clean;
 mod line;
 mod tree;
 
 pub use cell::{Cell, Role, SymbolRef};
+pub use clean::{Clean, Keep, acts};
 pub use line::{Align, Field, Key, Line, Span};
 pub use tree::{Item, List, Note, NoteKind, Record, Report};

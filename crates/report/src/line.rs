@@ -1,6 +1,6 @@
 //! One line of a report: text that is layout only, and fields that are data as well.
 
-use crate::{Cell, Role};
+use crate::{Cell, Clean, Keep, Role};
 use std::borrow::Cow;
 
 /// The name of a value in JSON: lower case, words joined by `_`.
@@ -33,6 +33,8 @@ pub struct Field {
     pub width: u16,
     /// What it is, where that is not what its cell says.
     pub role: Option<Role>,
+    /// Which layout characters of its text are its own.
+    pub keep: Keep,
 }
 
 /// A piece of a line.
@@ -54,11 +56,11 @@ impl Span {
         }
     }
 
-    /// The blanks before, the text, the blanks after: concatenated they are the span's text.
+    /// The number of blanks before, the text, the number of blanks after.
     #[must_use]
-    pub fn parts(&self) -> (String, Cow<'_, str>, String) {
+    pub fn parts(&self) -> (usize, Clean<'_>, usize) {
         let field = match self {
-            Span::Text(text, _) => return (String::new(), Cow::Borrowed(text), String::new()),
+            Span::Text(text, _) => return (0, Clean::keep(text.as_ref(), Keep::Tabs), 0),
             Span::Field(field) => field,
         };
         let text: Cow<'_, str> = match &field.cell {
@@ -66,15 +68,18 @@ impl Span {
             Cell::Shown(_, s) => Cow::Borrowed(s),
             cell => Cow::Owned(cell.to_string()),
         };
-        let room = usize::from(field.width).saturating_sub(text.chars().count());
-        let (before, after) = match field.align {
-            Align::Left => (String::new(), " ".repeat(room)),
-            Align::Right => (" ".repeat(room), String::new()),
-            Align::Center => (" ".repeat(room / 2), " ".repeat(room - room / 2)),
-            // zeros belong to the number, so that they are coloured with it
-            Align::Zeros => return (String::new(), Cow::Owned("0".repeat(room) + &text), String::new()),
+        let text = Clean::keep(text, field.keep);
+        let room = match field.width {
+            0 => 0,
+            width => usize::from(width).saturating_sub(text.width()),
         };
-        (before, text, after)
+        match field.align {
+            Align::Left => (0, text, room),
+            Align::Right => (room, text, 0),
+            Align::Center => (room / 2, text, room - room / 2),
+            // zeros belong to the number, so that they are coloured with it
+            Align::Zeros => (0, text.after_zeros(room), 0),
+        }
     }
 }
 
@@ -124,6 +129,7 @@ impl Line {
             align: Align::Left,
             width: 0,
             role: None,
+            keep: Keep::Nothing,
         }));
         self
     }
@@ -162,6 +168,14 @@ impl Line {
         }
         self
     }
+    /// Says which layout characters the last field's text has of its own.
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        if let Some(Span::Field(field)) = self.0.last_mut() {
+            field.keep = keep;
+        }
+        self
+    }
     fn place(mut self, align: Align, width: usize) -> Self {
         if let Some(Span::Field(field)) = self.0.last_mut() {
             field.align = align;
@@ -182,9 +196,7 @@ impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for span in &self.0 {
             let (before, text, after) = span.parts();
-            f.write_str(&before)?;
-            f.write_str(&text)?;
-            f.write_str(&after)?;
+            write!(f, "{:before$}{text}{:after$}", "", "")?;
         }
         Ok(())
     }

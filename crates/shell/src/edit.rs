@@ -8,8 +8,13 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{CompletionType, Config, Context, EditMode, Editor, Helper};
+use rustyline::{
+    Cmd, CompletionType, ConditionalEventHandler, Config, Context, EditMode, Editor, Event, EventContext,
+    EventHandler, Helper, InputMode, KeyCode, KeyEvent, Modifiers, RepeatCount,
+};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Lines that the history keeps.
 const HISTORY: usize = 5000;
@@ -25,13 +30,16 @@ impl rustyline::completion::Completer for Tab<'_> {
 
     fn complete(&self, line: &str, pos: usize, ctx: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let before = line.get(..pos).unwrap_or(line);
-        match offer(before, &self.settings, self.dump) {
-            Offer::Names(start, names) => Ok((start, names)),
+        let (start, mut names) = match offer(before, &self.settings, self.dump) {
+            Offer::Names(start, names) => (start, names),
             Offer::Files => {
                 let (start, pairs) = self.files.complete(line, pos, ctx)?;
-                Ok((start, pairs.into_iter().map(|p| p.replacement).collect()))
+                (start, pairs.into_iter().map(|p| p.replacement).collect())
             }
-        }
+        };
+        // the editor writes names as they are: one that the terminal would act on cannot be typed either
+        names.retain(|name| !name.chars().any(report::acts));
+        Ok((start, names))
     }
 }
 
@@ -42,9 +50,47 @@ impl Highlighter for Tab<'_> {}
 impl Validator for Tab<'_> {}
 impl Helper for Tab<'_> {}
 
+/// Lines that are pasted run as typed ones do: the marks that a terminal puts around a paste are no keys, and a
+/// tab within it asks for no completion.
+struct Paste {
+    /// True between the marks.
+    within: Arc<AtomicBool>,
+    key: KeyCode,
+}
+
+impl Paste {
+    /// Binds the keys that a paste has.
+    fn bind(editor: &mut Editor<Tab<'_>, FileHistory>) {
+        let within = Arc::new(AtomicBool::new(false));
+        for key in [KeyCode::BracketedPasteStart, KeyCode::BracketedPasteEnd, KeyCode::Tab] {
+            let handler = Box::new(Self { within: within.clone(), key });
+            editor.bind_sequence(KeyEvent(key, Modifiers::NONE), EventHandler::Conditional(handler));
+        }
+    }
+}
+
+impl ConditionalEventHandler for Paste {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext<'_>) -> Option<Cmd> {
+        match self.key {
+            // where keys are vi's commands, the editor's own way: all of it becomes one text
+            KeyCode::BracketedPasteStart if ctx.input_mode() == InputMode::Command => None,
+            KeyCode::BracketedPasteStart => {
+                self.within.store(true, Ordering::Relaxed);
+                Some(Cmd::Noop)
+            }
+            KeyCode::BracketedPasteEnd => {
+                self.within.store(false, Ordering::Relaxed);
+                Some(Cmd::Noop)
+            }
+            _ => self.within.load(Ordering::Relaxed).then(|| Cmd::Insert(1, " ".to_owned())),
+        }
+    }
+}
+
 /// What came from the terminal.
 pub(crate) enum Typed {
-    Line(String),
+    /// A line; several where a text of several was put in.
+    Lines(Vec<String>),
     /// Ctrl-C at the prompt: the line is dropped.
     Dropped,
     /// Ctrl-D, or a terminal that is gone.
@@ -67,6 +113,7 @@ impl<'c> Lines<'c> {
             .build();
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Tab { dump, files: FilenameCompleter::new(), settings: settings.clone() }));
+        Paste::bind(&mut editor);
         let history = history_path();
         if let Some(path) = &history {
             if let Some(folder) = path.parent() {
@@ -85,17 +132,19 @@ impl<'c> Lines<'c> {
         }
         rustyline::config::Configurer::set_edit_mode(&mut self.editor, mode(settings.edit));
         match self.editor.readline(prompt) {
-            Ok(line) => {
-                if !line.trim().is_empty() {
-                    let _ = self.editor.add_history_entry(line.as_str());
-                    if let Some(path) = &self.history {
-                        let _ = self.editor.append_history(path);
-                    }
-                }
-                Typed::Line(line)
-            }
+            Ok(text) => Typed::Lines(text.lines().map(str::to_owned).collect()),
             Err(ReadlineError::Interrupted) => Typed::Dropped,
             Err(_) => Typed::End,
+        }
+    }
+
+    /// Keeps a line in the history.
+    pub(crate) fn remember(&mut self, line: &str) {
+        if !line.trim().is_empty() {
+            let _ = self.editor.add_history_entry(line);
+            if let Some(path) = &self.history {
+                let _ = self.editor.append_history(path);
+            }
         }
     }
 
@@ -110,6 +159,14 @@ const fn mode(edit: Edit) -> EditMode {
         Edit::Vi => EditMode::Vi,
         Edit::Emacs => EditMode::Emacs,
     }
+}
+
+/// True where something was typed that nobody has read yet.
+pub(crate) fn is_typed_ahead() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let input = std::io::stdin();
+    let mut wanted = [PollFd::new(&input, PollFlags::IN)];
+    poll(&mut wanted, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
 }
 
 /// `${XDG_STATE_HOME:-~/.local/state}/crashlens/history`

@@ -3,9 +3,12 @@
 
 mod complete;
 mod edit;
+mod ended;
 mod interrupt;
 mod output;
+mod pager;
 mod progress;
+mod say;
 mod session;
 
 /// Progress of long work that is done before or beside the shell: drawn on a terminal, where it is wanted.
@@ -15,8 +18,10 @@ pub fn progress(wanted: bool) -> std::sync::Arc<dyn base::Progress> {
 }
 
 pub use complete::{Completer, NoCompleter};
+pub use ended::Ended;
 pub use interrupt::connect as catch_interrupts;
 pub use output::{Format, When};
+pub use say::{print, print_error_json, say, say_lines};
 pub use session::{Options, Shell};
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Where a command's bytes go: standard output, a pager, a shell command, a file.
 
+use crate::pager::{Pager, Stopped};
+use base::Cancel;
 use commands::{Redirect, Scroll};
+use render::Clean;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -37,8 +40,7 @@ struct Reader {
 
 enum To {
     Stdout,
-    /// A pager that is started at the first byte, so that a silent command starts none.
-    Pager(Command),
+    Pager(Pager),
     Reader(Reader),
     File(File),
     /// What a test wants to see.
@@ -55,12 +57,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    const fn new(to: To, redirected: bool) -> Self {
+        Self { to, gone: false, redirected }
+    }
     pub(crate) const fn stdout() -> Self {
-        Self { to: To::Stdout, gone: false, redirected: false }
+        Self::new(To::Stdout, false)
     }
     #[cfg(test)]
     pub(crate) const fn memory() -> Self {
-        Self { to: To::Memory(Vec::new()), gone: false, redirected: false }
+        Self::new(To::Memory(Vec::new()), false)
     }
     #[cfg(test)]
     pub(crate) fn into_text(self) -> String {
@@ -69,17 +74,12 @@ impl Output {
             _ => panic!("not in memory"),
         }
     }
-    /// The user's pager.
-    pub(crate) fn pager(scroll: &Scroll) -> Self {
-        let named = |variable: &str| std::env::var(variable).ok().filter(|v| !v.trim().is_empty());
-        let command = match scroll {
-            Scroll::Off => return Self::stdout(),
-            Scroll::On => named("PAGER").map_or_else(less, |p| own(&p)),
-            Scroll::Less => less(),
-            Scroll::More => Command::new("more"),
-            Scroll::CrashPager => named("CRASHPAGER").map_or_else(less, |p| own(&p)),
-        };
-        Self { to: To::Pager(command), gone: false, redirected: false }
+    /// The user's pager; `cancel` says whether Ctrl-C ended it.
+    pub(crate) fn pager(scroll: &Scroll, cancel: &Cancel) -> Self {
+        match Pager::new(scroll, cancel) {
+            Some(pager) => Self::new(To::Pager(pager), false),
+            None => Self::stdout(),
+        }
     }
     /// What a line's redirection names; `None` where it has none.
     pub(crate) fn redirected(redirect: &Redirect) -> io::Result<Option<Self>> {
@@ -90,13 +90,12 @@ impl Output {
                 OpenOptions::new().create(true).write(true).append(*append).truncate(!*append).open(name)?,
             ),
         };
-        Ok(Some(Self { to, gone: false, redirected: true }))
+        Ok(Some(Self::new(to, true)))
     }
     /// True where the reader is a person at a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         match self.to {
             To::Stdout | To::Pager(_) => io::stdout().is_terminal(),
-            // a pager that runs
             To::Reader(_) | To::File(_) | To::Memory(_) => false,
         }
     }
@@ -110,17 +109,40 @@ impl Output {
     pub(crate) const fn is_stdout(&self) -> bool {
         matches!(self.to, To::Stdout)
     }
+    /// The door for what `render` writes, which is clean. Whoever has other text to write uses [`Output::message`].
+    pub(crate) const fn rendered(&mut self) -> Rendered<'_> {
+        Rendered(self)
+    }
+    /// A line of text.
+    pub(crate) fn message(&mut self, text: &Clean<'_>) -> io::Result<()> {
+        self.write(format!("{text}\n").as_bytes())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.gone {
+            return Ok(());
+        }
+        match self.write_once(bytes) {
+            // the reader has seen enough: no failure
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
 
     fn write_once(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let To::Pager(command) = &mut self.to {
-            self.to = match spawn(command) {
-                Ok(reader) => To::Reader(reader),
-                // no pager on this machine: show the text all the same
-                Err(_) => To::Stdout,
-            };
-        }
         match &mut self.to {
-            To::Stdout | To::Pager(_) => io::stdout().lock().write_all(bytes),
+            To::Stdout => io::stdout().lock().write_all(bytes),
+            To::Pager(pager) => match pager.write(bytes) {
+                Ok(()) => Ok(()),
+                Err(Stopped::Left) => Err(ErrorKind::BrokenPipe.into()),
+                Err(Stopped::Failed(kept)) => {
+                    self.to = To::Stdout;
+                    io::stdout().lock().write_all(&kept)
+                }
+            },
             To::Reader(Reader { input: Some(input), .. }) => input.write_all(bytes),
             To::Reader(_) => Ok(()),
             To::File(file) => file.write_all(bytes),
@@ -129,32 +151,43 @@ impl Output {
     }
 
     /// Ends the output and waits for its reader.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
-        match &mut self.to {
-            To::Stdout => match io::stdout().lock().flush() {
-                Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-                other => other,
-            },
-            To::Reader(reader) => {
+    pub(crate) fn finish(self) -> io::Result<()> {
+        let flushed = |result: io::Result<()>| match result {
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        };
+        match self.to {
+            To::Stdout => flushed(io::stdout().lock().flush()),
+            To::Reader(mut reader) => {
                 drop(reader.input.take());
-                reader.child.wait().map(drop)
+                let status = reader.child.wait()?;
+                // as shells have it: the command is not there, or is none
+                match status.code() {
+                    Some(code @ (126 | 127)) => {
+                        Err(io::Error::other(format!("the command behind | did not run (exit code {code})")))
+                    }
+                    _ => Ok(()),
+                }
             }
-            To::File(file) => file.flush(),
-            To::Pager(_) | To::Memory(_) => Ok(()),
+            To::File(mut file) => file.flush(),
+            To::Pager(pager) => match pager.finish() {
+                Ok(()) | Err(Stopped::Left) => Ok(()),
+                Err(Stopped::Failed(kept)) => {
+                    let mut out = io::stdout().lock();
+                    flushed(out.write_all(&kept).and_then(|()| out.flush()))
+                }
+            },
+            To::Memory(_) => Ok(()),
         }
     }
 }
 
-impl Write for Output {
+/// Where `render` writes.
+pub(crate) struct Rendered<'a>(&'a mut Output);
+
+impl Write for Rendered<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.gone {
-            match self.write_once(bytes) {
-                // the reader has seen enough: no failure
-                Err(e) if e.kind() == ErrorKind::BrokenPipe => self.gone = true,
-                other => other?,
-            }
-        }
-        Ok(bytes.len())
+        self.0.write(bytes).map(|()| bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
@@ -167,24 +200,6 @@ fn spawn(command: &mut Command) -> io::Result<Reader> {
     let mut child = command.stdin(Stdio::piped()).spawn()?;
     let input = child.stdin.take();
     Ok(Reader { child, input })
-}
-
-/// Colours shown as such, no wait at the end of what fits, the screen left as it is, Ctrl-C ends it.
-const LESS: &str = "-RFXK";
-
-fn less() -> Command {
-    let mut command = Command::new("less");
-    command.arg(LESS);
-    command
-}
-
-/// A pager that the user chose: if it is `less`, with these options where the user has none.
-fn own(line: &str) -> Command {
-    let mut command = shell(line);
-    if std::env::var_os("LESS").is_none() {
-        command.env("LESS", LESS);
-    }
-    command
 }
 
 /// A command line for the user's shell.

@@ -2,6 +2,7 @@
 //! downloads lines where `DEBUGINFOD_PROGRESS` asks for them, as other clients of debuginfod do.
 
 use base::Progress;
+use render::Clean;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -51,6 +52,7 @@ impl Mode {
         if since < patience || drawn.is_some_and(|ago| ago < repeat) {
             return None;
         }
+        let what = Clean::of(what);
         let text = match done.saturating_mul(100).checked_div(total) {
             Some(percent) => format!("{what}: {}%", percent.min(100)),
             None => format!("{what}: {done}"),

@@ -1,17 +1,18 @@
 //! The running front end: from a line to the bytes of its answer.
 
 use crate::complete::Completer;
-use crate::edit::{Lines, Typed};
+use crate::edit::{self, Lines, Typed};
+use crate::ended::Ended;
 use crate::output::{self, Format, Output, When};
-use crate::{interrupt, progress};
+use crate::{interrupt, progress, say};
 use base::Cancel;
 use commands::{Action, CommandError, Cx, ErrorsTo, Origin, Redirect, Scroll, Settings};
 use kernel::Layers;
-use render::{Colour, Source};
+use render::{Clean, Colour, Source};
 use report::Report;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Files of lines may name files of lines; deeper than this is a loop.
@@ -28,6 +29,10 @@ pub struct Options {
     pub pager: bool,
     /// The prompt.
     pub prompt: String,
+    /// Whether a run of several commands stops at the first that fails.
+    pub fail_fast: bool,
+    /// A word of the command line that should have been a dump, and is no file.
+    pub missing: Option<String>,
     /// What Ctrl-C turns on; shared with the work that was begun before the shell.
     pub cancel: Cancel,
 }
@@ -39,6 +44,8 @@ impl Default for Options {
             colour: When::Auto,
             pager: true,
             prompt: "crashlens> ".to_owned(),
+            fail_fast: false,
+            missing: None,
             cancel: Cancel::new(),
         }
     }
@@ -54,6 +61,8 @@ pub struct Shell<'s> {
     progress: progress::Line,
     interactive: bool,
     depth: u32,
+    /// The file and the line that runs.
+    place: Option<(PathBuf, usize)>,
     history: Vec<String>,
 }
 
@@ -69,64 +78,84 @@ impl<'s> Shell<'s> {
     pub fn new(dump: Option<&'s Layers>, settings: Settings, options: Options) -> Self {
         let cancel = options.cancel.clone();
         let progress = progress::Line::new(!settings.silent);
-        Self { dump, options, settings, cancel, progress, interactive: false, depth: 0, history: Vec::new() }
+        Self {
+            dump,
+            options,
+            settings,
+            cancel,
+            progress,
+            interactive: false,
+            depth: 0,
+            place: None,
+            history: Vec::new(),
+        }
     }
     /// Lets Ctrl-C stop the running command and keep the session.
     pub fn catch_interrupts(&self) {
         interrupt::connect(&self.options.cancel);
     }
     /// Runs `~/.crashrc`, then `./.crashrc`, where they are.
-    pub fn run_rc_files(&mut self) -> bool {
+    pub fn run_rc_files(&mut self) -> Ended {
         let home = std::env::home_dir().map(|home| home.join(".crashrc"));
         let local = Path::new(".crashrc");
         let same = |a: &Path| a.canonicalize().ok() == local.canonicalize().ok();
-        let mut ok = true;
+        let mut ended = Ended::Good;
         if let Some(home) = home.filter(|p| p.is_file()) {
-            ok &= self.run_file(&home, Origin::HomeRc);
+            ended = self.run_file(&home, Origin::HomeRc);
             if same(&home) {
-                return ok;
+                return ended;
             }
         }
         if local.is_file() {
-            ok &= self.run_file(local, Origin::LocalRc);
+            ended = ended.then(self.run_file(local, Origin::LocalRc));
         }
-        ok
+        ended
     }
-    /// Runs the lines of a file; false where the file or its last command failed.
-    pub fn run_file(&mut self, path: &Path, origin: Origin) -> bool {
-        let mut out = self.terminal();
-        let ok = self.source(path, origin, &mut out);
-        self.close(out) && ok
+    /// Runs the lines of a file; says how the first of them that failed ended.
+    pub fn run_file(&mut self, path: &Path, origin: Origin) -> Ended {
+        self.on_terminal(|shell, out| shell.source(path, origin, out))
     }
-    /// Runs one line; false where it failed.
-    pub fn run_line(&mut self, line: &str) -> bool {
-        let mut out = self.terminal();
-        let ok = self.line(line, &mut out);
-        self.close(out) && ok
+    /// Runs one line.
+    pub fn run_line(&mut self, line: &str) -> Ended {
+        self.on_terminal(|shell, out| shell.line(line, out))
     }
-    /// Runs one command given as words; false where it failed.
-    pub fn run_words(&mut self, words: &[String]) -> bool {
+    /// Runs one command given as words.
+    pub fn run_words(&mut self, words: &[String]) -> Ended {
+        self.on_terminal(|shell, out| shell.command(words, out))
+    }
+    fn on_terminal(&mut self, body: impl FnOnce(&mut Self, &mut Output) -> Ended) -> Ended {
         let mut out = self.terminal();
-        let ok = self.command(words, &mut out);
-        self.close(out) && ok
+        let ended = body(self, &mut out);
+        ended.then(self.close(out))
     }
     /// Writes what comes before the first answer (HTML has a head).
-    pub fn begin(&self, title: &str) -> io::Result<()> {
-        match self.options.format {
-            Format::Html => render::html_head(title, &mut io::stdout().lock()),
-            Format::Text | Format::Json => Ok(()),
-        }
+    ///
+    /// # Errors
+    /// What the system says of a write that failed.
+    pub fn begin(&mut self, title: &str) -> io::Result<()> {
+        self.frame(|out| render::html_head(title, out))
     }
     /// Writes what comes after the last answer.
-    pub fn end(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the system says of a write that failed.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.frame(render::html_foot)
+    }
+    fn frame(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         match self.options.format {
-            Format::Html => render::html_foot(&mut io::stdout().lock()),
+            Format::Html => {
+                let mut out = Output::stdout();
+                write(&mut out.rendered())?;
+                self.settings.quit |= out.is_gone();
+                out.finish()
+            }
             Format::Text | Format::Json => Ok(()),
         }
     }
-    /// Reads lines until the user leaves. Where standard input is no terminal, says whether the last line
-    /// failed; `None` where there was none.
-    pub fn interact(&mut self, completer: &dyn Completer) -> Option<bool> {
+    /// Reads lines until the user leaves. Where standard input is no terminal, says how the first of them that failed
+    /// ended; at a terminal the user saw each failure.
+    pub fn interact(&mut self, completer: &dyn Completer) -> Ended {
         if !io::stdin().is_terminal() {
             return self.script();
         }
@@ -134,41 +163,53 @@ impl<'s> Shell<'s> {
         let mut lines = match Lines::new(&self.settings, completer) {
             Ok(lines) => lines,
             Err(e) => {
-                self.complain(&format!("crashlens: line editing is not available: {e}"));
+                say(&format!("crashlens: line editing is not available: {e}"));
                 return self.script();
             }
         };
         while !self.settings.quit {
             let prompt = self.options.prompt.clone();
             match lines.read(&prompt, &self.settings) {
-                Typed::Line(line) => {
-                    self.history = lines.typed();
-                    let line = self.recalled(&line);
-                    self.run_line(&line);
-                }
+                Typed::Lines(typed) => self.typed(&typed, &mut lines),
                 Typed::Dropped => {}
                 Typed::End => break,
             }
         }
-        // the user saw each failure
-        Some(true)
+        Ended::Good
+    }
+    /// Runs what was typed or pasted, line by line.
+    fn typed(&mut self, typed: &[String], lines: &mut Lines<'_>) {
+        for line in typed {
+            if self.settings.quit {
+                break;
+            }
+            lines.remember(line);
+            self.history = lines.typed();
+            let line = self.recalled(line);
+            let _ = self.run_line(&line);
+        }
     }
     /// Lines from a standard input that is no terminal.
-    fn script(&mut self) -> Option<bool> {
-        let mut ok = None;
+    fn script(&mut self) -> Ended {
+        let mut ended = Ended::Good;
         let mut line = String::new();
-        while !self.settings.quit {
+        while !self.stops(ended) {
             line.clear();
             match io::stdin().read_line(&mut line) {
                 Ok(0) => break,
-                Ok(_) => ok = Some(self.run_line(&line)),
+                Ok(_) => ended = ended.then(self.run_line(&line)),
                 Err(e) => {
-                    self.complain(&format!("crashlens: standard input: {e}"));
-                    return Some(false);
+                    say(&format!("crashlens: standard input: {e}"));
+                    return ended.then(Ended::Failed);
                 }
             }
         }
-        ok
+        ended
+    }
+    /// True where no further command of a run is to follow.
+    #[must_use]
+    pub const fn stops(&self, so_far: Ended) -> bool {
+        self.settings.quit || self.options.fail_fast && !so_far.is_good()
     }
     /// `r`, `!!`, `r 3`, `r ps`: a line typed before.
     fn recalled(&self, line: &str) -> String {
@@ -195,76 +236,74 @@ impl<'s> Shell<'s> {
             && self.options.pager
             && self.options.format == Format::Text
             && self.settings.scroll != Scroll::Off
-            && io::stdout().is_terminal();
-        if paged { Output::pager(&self.settings.scroll) } else { Output::stdout() }
+            && io::stdout().is_terminal()
+            // a pager would take the lines that are typed ahead for its own keys
+            && !edit::is_typed_ahead();
+        if paged { Output::pager(&self.settings.scroll, &self.cancel) } else { Output::stdout() }
     }
-    fn close(&mut self, out: Output) -> bool {
+    fn close(&mut self, out: Output) -> Ended {
         if out.is_gone() && out.is_stdout() && !self.interactive {
             // the reader of our output went away: nothing more to do
             self.settings.quit = true;
         }
         match out.finish() {
-            Ok(()) => true,
-            Err(e) => {
-                self.complain(&format!("crashlens: output: {e}"));
-                false
-            }
+            Ok(()) => Ended::Good,
+            Err(e) => failed(&format!("crashlens: output: {e}")),
         }
     }
 
-    pub(crate) fn source(&mut self, path: &Path, origin: Origin, out: &mut Output) -> bool {
+    pub(crate) fn source(&mut self, path: &Path, origin: Origin, out: &mut Output) -> Ended {
         let text = match std::fs::read(path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) => {
-                self.complain(&format!("crashlens: {}: {e}", path.display()));
-                return false;
-            }
+            Err(e) => return failed(&format!("crashlens: {}: {e}", path.display())),
         };
         if self.depth >= DEPTH {
-            self.complain(&format!("crashlens: {}: input files name each other", path.display()));
-            return false;
+            return failed(&format!("crashlens: {}: input files name each other", path.display()));
         }
         let outer = self.settings.reading.replace(origin);
+        let place = self.place.take();
         self.depth = self.depth.saturating_add(1);
-        let mut ok = true;
-        for line in text.lines() {
-            if self.settings.quit || self.cancel.is_cancelled() || out.is_gone() {
+        let mut ended = Ended::Good;
+        for (n, line) in text.lines().enumerate() {
+            if self.stops(ended) || self.cancel.is_cancelled() || out.is_gone() {
                 break;
             }
+            self.place = Some((path.to_owned(), n.saturating_add(1)));
             let echo = origin == Origin::InputFile
                 && !self.settings.silent
                 && self.options.format == Format::Text
                 && out.is_terminal();
             if echo {
-                let _ = writeln!(out, "{}{line}", self.options.prompt);
+                let _ = out.message(&Clean::of(format!("{}{line}", self.options.prompt)));
             }
-            ok = self.line(line, out);
+            ended = ended.then(self.line(line, out));
         }
         self.depth = self.depth.saturating_sub(1);
+        self.place = place;
         self.settings.reading = outer;
-        ok
+        ended
     }
 
-    pub(crate) fn line(&mut self, line: &str, out: &mut Output) -> bool {
+    pub(crate) fn line(&mut self, line: &str, out: &mut Output) -> Ended {
         let line = commands::expand_alias(&self.settings.aliases, line);
         let action = match commands::parse_line(&line, &|name| Path::new(name).is_file()) {
             Ok(action) => action,
             Err(e) => {
-                self.complain(&format!("crashlens: {e}"));
-                return false;
+                say(&format!("crashlens: {}{e}", self.placed()));
+                return Ended::Usage;
             }
         };
         match action {
-            Action::Nothing => true,
-            Action::Shell(command) => self.shell_command(&command),
+            Action::Nothing => Ended::Good,
+            Action::Shell(command) => shell_command(&command),
             Action::Source(file, redirect) => self.redirected(&redirect, out, |shell, out| {
                 shell.source(Path::new(&file), Origin::InputFile, out)
             }),
             Action::Run { words, .. } if words.first().is_some_and(|w| w == "h") && self.interactive => {
                 for (i, line) in self.history.iter().enumerate() {
-                    let _ = writeln!(out, "[{}] {line}", i.saturating_add(1));
+                    let _ = out.message(&Clean::of(format!("[{}] {line}", i.saturating_add(1))));
                 }
-                true
+                Ended::Good
             }
             Action::Run { words, arguments, redirect } => {
                 self.redirected(&redirect, out, |shell, out| match &arguments {
@@ -280,62 +319,49 @@ impl<'s> Shell<'s> {
         &mut self,
         redirect: &Redirect,
         out: &mut Output,
-        body: impl FnOnce(&mut Self, &mut Output) -> bool,
-    ) -> bool {
+        body: impl FnOnce(&mut Self, &mut Output) -> Ended,
+    ) -> Ended {
         match Output::redirected(redirect) {
             Ok(None) => body(self, out),
             Ok(Some(mut own)) => {
-                let ok = body(self, &mut own);
-                self.close(own) && ok
+                let ended = body(self, &mut own);
+                ended.then(self.close(own))
             }
             Err(e) => {
                 let name = match redirect {
                     Redirect::File(name, _) | Redirect::Pipe(name) => name.as_str(),
                     Redirect::None => "output",
                 };
-                self.complain(&format!("crashlens: {name}: {e}"));
-                false
+                failed(&format!("crashlens: {}{name}: {e}", self.placed()))
             }
         }
     }
 
-    fn for_each_line(&mut self, words: &[String], file: &Path, out: &mut Output) -> bool {
+    fn for_each_line(&mut self, words: &[String], file: &Path, out: &mut Output) -> Ended {
         let text = match std::fs::read(file) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) => {
-                self.complain(&format!("crashlens: {}: {e}", file.display()));
-                return false;
-            }
+            Err(e) => return failed(&format!("crashlens: {}: {e}", file.display())),
         };
-        let mut ok = true;
+        let mut ended = Ended::Good;
         for line in text.lines().filter(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#')) {
-            if self.settings.quit || self.cancel.is_cancelled() || out.is_gone() {
+            if self.stops(ended) || self.cancel.is_cancelled() || out.is_gone() {
                 break;
             }
             let words: Vec<String> = words.iter().cloned().chain(commands::split_words(line)).collect();
-            ok = self.command(&words, out);
+            ended = ended.then(self.command(&words, out));
         }
-        ok
+        ended
     }
 
-    fn shell_command(&self, command: &str) -> bool {
-        let shell = || std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
-        let status = match command {
-            "" => std::process::Command::new(shell()).status(),
-            line => output::shell(line).status(),
-        };
-        match status {
-            Ok(status) => status.success(),
-            Err(e) => {
-                self.complain(&format!("crashlens: {command}: {e}"));
-                false
-            }
-        }
+    /// `FILE:LINE: ` of the line that runs, where it comes from a file.
+    fn placed(&self) -> String {
+        self.place.as_ref().map(|(path, n)| format!("{}:{n}: ", path.display())).unwrap_or_default()
     }
 
     /// Runs one command and writes its answer.
-    pub(crate) fn command(&mut self, words: &[String], out: &mut Output) -> bool {
+    pub(crate) fn command(&mut self, words: &[String], out: &mut Output) -> Ended {
         self.cancel.reset();
+        self.settings.undetermined = false;
         let began = Instant::now();
         let colour = match self.options.colour {
             When::Always => Colour::Ansi,
@@ -363,79 +389,124 @@ impl<'s> Shell<'s> {
         };
         self.progress.clear();
         for warning in self.dump.map(Layers::news).unwrap_or_default() {
-            self.complain(&format!("crashlens: warning: {warning}"));
+            say(&format!("crashlens: warning: {warning}"));
         }
-        let ok = match result {
+        let of = |report: &Report| Ended::of(!report.failed());
+        let ended = match result {
             // settings made in .crashrc are silent, as in crash
-            Ok(report) if reading_rc && matches!(&*report.command, "set" | "alias") => !report.failed(),
+            Ok(report) if reading_rc && matches!(&*report.command, "set" | "alias") => of(&report),
             Ok(report) => {
-                let ok = !report.failed();
                 if !(report.command == "exit" || report.is_empty() && self.options.format == Format::Text)
                     && let Err(e) = writer.report(&report, out)
                 {
                     failed_write = Some(e);
                 }
-                ok
+                of(&report)
             }
-            Err(CommandError::Cancelled(_)) if out.is_gone() || failed_write.is_some() => true,
+            Err(CommandError::Cancelled(_)) if out.is_gone() || failed_write.is_some() => Ended::Good,
             Err(error) => {
+                let error = self.pointed(error);
                 if matches!(error, CommandError::Cancelled(_)) && !self.interactive {
                     self.settings.quit = true;
                 }
                 self.failed(&error, &writer, out);
-                false
+                Ended::from(&error)
             }
         };
         if self.settings.debug > 0 {
             let name = words.first().map_or("", String::as_str);
-            self.complain(&format!("{name}: {:.3} ms", began.elapsed().as_secs_f64() * 1000.0));
+            say(&format!("{name}: {:.3} ms", began.elapsed().as_secs_f64() * 1000.0));
         }
         match failed_write {
-            Some(e) => {
-                self.complain(&format!("crashlens: output: {e}"));
-                false
+            Some(e) => failed(&format!("crashlens: output: {e}")),
+            None if self.settings.undetermined => ended.then(Ended::Undetermined),
+            None => ended,
+        }
+    }
+
+    /// The error with what to do, where the command line shows what was meant.
+    fn pointed(&self, error: CommandError) -> CommandError {
+        match error {
+            CommandError::NeedsDump(command) => match &self.options.missing {
+                Some(missing) => CommandError::Failed(format!(
+                    "crashlens: {missing}: no such file (crashlens {command} DUMP [VMLINUX] [ARGUMENTS])"
+                )),
+                None => CommandError::NeedsDump(command),
+            },
+            CommandError::NotFound { word, .. } if self.dump.is_none() && Path::new(&word).exists() => {
+                CommandError::Usage {
+                    command: "crashlens".to_owned(),
+                    message: format!("{word} is a file, not a command; -c takes a command"),
+                    usage: format!("crashlens {word}\ncrashlens {word} -c COMMAND"),
+                }
             }
-            None => ok,
+            error => error,
         }
     }
 
     /// Says that a command failed, where `set error` wants it.
     fn failed(&self, error: &CommandError, writer: &Writer<'_>, out: &mut Output) {
-        let mut text = error.to_string();
-        if matches!(error, CommandError::NotFound { .. }) {
-            text.insert_str(0, "crashlens: ");
+        let mut lines = error.lines();
+        let reads_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
+        let lead = match error {
+            CommandError::NotFound { .. } => format!("crashlens: {}", self.placed()),
+            CommandError::Usage { .. } => self.placed(),
+            // nobody sees the lines of an rc file, or knows which command it was
+            _ if reads_rc => self.placed(),
+            _ => String::new(),
+        };
+        if let Some(first) = lines.first_mut() {
+            first.insert_str(0, &lead);
         }
         if writer.format == Format::Json {
             let name = writer.words.first().map_or("", String::as_str);
-            let _ = render::json_error(name, &text, writer.source, out);
+            let _ = render::json_error(name, &lines.join("\n"), writer.source, &mut out.rendered());
             return;
         }
+        let to_out = |out: &mut Output| {
+            for line in &lines {
+                let _ = out.message(&Clean::of(line.as_str()));
+            }
+        };
+        let to_person = || lines.iter().for_each(|line| say(line));
         match &self.settings.error {
             ErrorsTo::Default => {
-                self.complain(&text);
+                to_person();
                 if out.is_redirected() {
-                    let _ = writeln!(out, "{text}");
+                    to_out(out);
                 }
             }
-            ErrorsTo::Redirect if out.is_redirected() => {
-                let _ = writeln!(out, "{text}");
-            }
-            ErrorsTo::Redirect => self.complain(&text),
+            ErrorsTo::Redirect if out.is_redirected() => to_out(out),
+            ErrorsTo::Redirect => to_person(),
             ErrorsTo::File(name) => {
                 let file = std::fs::OpenOptions::new().create(true).append(true).open(name);
-                if let Err(e) = file.and_then(|mut f| writeln!(f, "{text}")) {
-                    self.complain(&format!("crashlens: {name}: {e}"));
-                    self.complain(&text);
+                let written = file.and_then(|mut f| {
+                    lines.iter().try_for_each(|line| writeln!(f, "{}", Clean::of(line.as_str())))
+                });
+                if let Err(e) = written {
+                    say(&format!("crashlens: {name}: {e}"));
+                    to_person();
                 }
             }
         }
     }
+}
 
-    #[expect(clippy::unused_self, reason = "where messages go is the front end's to decide")]
-    fn complain(&self, text: &str) {
-        // what was printed before comes before; nobody is left to tell where standard error is gone
-        let _ = io::stdout().lock().flush();
-        let _ = writeln!(io::stderr().lock(), "{text}");
+/// Says what failed.
+fn failed(text: &str) -> Ended {
+    say(text);
+    Ended::Failed
+}
+
+fn shell_command(command: &str) -> Ended {
+    let shell = || std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
+    let status = match command {
+        "" => std::process::Command::new(shell()).status(),
+        line => output::shell(line).status(),
+    };
+    match status {
+        Ok(status) => Ended::of(status.success()),
+        Err(e) => failed(&format!("crashlens: {command}: {e}")),
     }
 }
 
@@ -450,7 +521,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn report(&self, report: &Report, out: &mut Output) -> io::Result<()> {
         // one write for each some thousand lines, not one for each span
-        let mut out = io::BufWriter::with_capacity(1 << 16, out);
+        let mut out = io::BufWriter::with_capacity(1 << 16, out.rendered());
         match self.format {
             Format::Text => render::text(report, self.colour, &mut out)?,
             Format::Json => render::json(report, self.source, &mut out)?,

@@ -10,7 +10,7 @@ fn shell(format: Format) -> Shell<'static> {
 
 fn answer(shell: &mut Shell<'_>, line: &str) -> (bool, String) {
     let mut out = Output::memory();
-    let ok = shell.line(line, &mut out);
+    let ok = shell.line(line, &mut out).is_good();
     (ok, out.into_text())
 }
 

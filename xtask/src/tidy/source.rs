@@ -17,7 +17,7 @@ const PRINTERS: &[&str] =
 pub(crate) type Rule = fn(&str, &str) -> Vec<(usize, &'static str)>;
 
 /// The rules.
-pub(crate) const RULES: &[Rule] = &[header, no_unsafe, no_print, layers_keep_their_words];
+pub(crate) const RULES: &[Rule] = &[header, no_unsafe, no_print, one_door, layers_keep_their_words];
 
 /// Applies some rules.
 pub(crate) fn check(rules: &[Rule], path: &str, text: &str) -> Vec<Finding> {
@@ -78,6 +78,21 @@ fn no_print(path: &str, text: &str) -> Vec<(usize, &'static str)> {
         })
     };
     lines(code(text), says, "prints: only render, shell and the program do; answer with data")
+}
+
+/// What is written to a terminal goes through `shell`, which writes clean text only: a dump holds control characters.
+fn one_door(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    let own =
+        ["crates/shell/", "crates/truth/", "xtask/", "fuzz/"].iter().any(|place| path.starts_with(place));
+    if own || !is_library(path) {
+        return Vec::new();
+    }
+    let says = |line: &str| line.contains("stdout()") || line.contains("stderr()");
+    lines(
+        code(text),
+        says,
+        "writes past shell, which escapes what a terminal would obey: shell::say, shell::print",
+    )
 }
 
 /// Dump formats are named in `dump`, architectures in `arch`.
@@ -159,6 +174,14 @@ mod tests {
         assert!(
             found("crates/kernel/src/a.rs", &format!("#[cfg(test)]\nmod tests {{\n{text}\n}}")).is_empty()
         );
+    }
+
+    #[test]
+    fn streams_are_opened_where_text_is_made_clean() {
+        let text = "    std::io::stderr().lock();";
+        assert_eq!(found("crates/crashlens/src/main.rs", text), ["crates/crashlens/src/main.rs:2"]);
+        assert!(found("crates/shell/src/say.rs", text).is_empty());
+        assert!(found("crates/crashlens/tests/cli.rs", text).is_empty());
     }
 
     #[test]

@@ -111,10 +111,10 @@ fn duplicates(s: &Session, command: &str, word: &str, symbols: &[Symbol<'_>]) ->
         .map(|symbol| {
             let module = symbol.module.map(|m| format!(" [{m}]")).unwrap_or_default();
             let line = place::of(s, symbol.addr).map(|cell| format!(" {cell}")).unwrap_or_default();
-            format!("\n{:x} ({}) {}{module}{line}", symbol.addr.0, symbol.kind, symbol.name)
+            format!("{:x} ({}) {}{module}{line}", symbol.addr.0, symbol.kind, symbol.name)
         })
         .collect();
-    CommandError::failed(command, format_args!("{word}: duplicate text symbols found:{}", lines.concat()))
+    CommandError::explained(command, format_args!("{word}: duplicate text symbols found:"), lines)
 }
 
 #[cfg(test)]

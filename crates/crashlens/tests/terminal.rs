@@ -1,0 +1,95 @@
+//! The program at a terminal: a pseudo-terminal types, pastes and reads. Needs no dump.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Runs the program at a terminal on which `keys` were typed before it began, and types `exit` once `then` is shown; all
+/// that the terminal showed.
+fn at_terminal(args: &[&str], pager: &str, keys: &str, then: &str) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let line = || {
+        let fd = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        Stdio::from(File::from(fd))
+    };
+    let mut master = File::from(master);
+    master.write_all(keys.as_bytes()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crashlens"));
+    command
+        .args(["-i", "/dev/null"])
+        .args(args)
+        .env("HOME", home.path())
+        .env("PAGER", pager)
+        .env("TERM", "xterm");
+    command.env_remove("LESS").env("NO_COLOR", "1").current_dir(home.path());
+    let mut child = command.stdin(line()).stdout(line()).stderr(line()).spawn().unwrap();
+    drop(command);
+    // the terminal reads as ended once the program is gone
+    let then = then.to_owned();
+    let shown = std::thread::spawn(move || {
+        let (mut shown, mut block, mut left) = (Vec::new(), [0; 4096], false);
+        while let Ok(n @ 1..) = master.read(&mut block) {
+            shown.extend_from_slice(&block[..n]);
+            if !left && !then.is_empty() && String::from_utf8_lossy(&shown).contains(&then) {
+                left = true;
+                master.write_all(b"exit\r").unwrap();
+            }
+        }
+        String::from_utf8_lossy(&shown).into_owned()
+    });
+    for _ in 0..600 {
+        if child.try_wait().unwrap().is_some() {
+            return shown.join().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill().unwrap();
+    panic!("it does not end: {}", shown.join().unwrap());
+}
+
+/// The answers of `ptob`, in order of appearance: what is typed has no colon.
+fn answers(shown: &str) -> Vec<&str> {
+    shown
+        .lines()
+        .map(|line| line.trim_end())
+        .filter(|line| line.contains(": ") && line.ends_with("000"))
+        .collect()
+}
+
+#[test]
+fn lines_that_are_typed_ahead_all_run_in_order() {
+    let shown = at_terminal(&[], "cat", "ptob 1\rptob 2\r\rptob 3\rexit\r", "");
+    assert_eq!(answers(&shown), ["1: 1000", "2: 2000", "3: 3000"], "{shown:?}");
+    // more than the editor reads at once
+    let many: String = (1..=400).map(|n| format!("ptob {n}\r")).collect();
+    let shown = at_terminal(&[], "cat", &(many + "exit\r"), "");
+    let wanted: Vec<String> = (1..=400).map(|n| format!("{n:x}: {n:x}000")).collect();
+    assert_eq!(answers(&shown), wanted);
+}
+
+#[test]
+fn lines_that_are_pasted_all_run_in_order() {
+    for paste in ["ptob 1\rptob 2\rptob 3\r", "ptob 1\nptob 2\n\tptob\t3\n", "ptob 1\r\nptob 2\r\nptob 3"] {
+        let shown = at_terminal(&[], "cat", &format!("\x1b[200~{paste}\x1b[201~\rexit\r"), "");
+        assert_eq!(answers(&shown), ["1: 1000", "2: 2000", "3: 3000"], "{shown:?}");
+    }
+    // a mode of keys: pasted while the keys are vi's commands
+    let shown = at_terminal(&["-e", "vi"], "cat", "\x1b[200~ptob 1\rptob 2\rptob 3\r\x1b[201~\rexit\r", "");
+    assert_eq!(answers(&shown), ["1: 1000", "2: 2000", "3: 3000"], "{shown:?}");
+}
+
+#[test]
+fn a_pager_that_does_not_work_loses_nothing() {
+    for pager in ["/nosuch/pager", "exit 1", "head -c 10 > /dev/null; kill -9 $$"] {
+        let shown = at_terminal(&[], pager, "ptob 1\r", "1: 1000");
+        assert_eq!(answers(&shown), ["1: 1000"], "{pager}: {shown:?}");
+    }
+}

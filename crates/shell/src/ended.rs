@@ -1,0 +1,81 @@
+//! How commands end, and the exit code that a script sees.
+
+use commands::CommandError;
+
+/// How a command, or a run of several, ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[must_use]
+pub enum Ended {
+    /// All went well.
+    #[default]
+    Good,
+    /// It ran and failed, or a part of what was asked failed.
+    Failed,
+    /// It was not called as it is to be called.
+    Usage,
+    /// `verdict` found nothing that the dump tells.
+    Undetermined,
+    /// It went well, with a dump that is cut off: what it says may be incomplete.
+    Incomplete,
+    /// Ctrl-C stopped it.
+    Interrupted,
+}
+
+impl Ended {
+    /// Good, or failed.
+    pub const fn of(ok: bool) -> Self {
+        if ok { Self::Good } else { Self::Failed }
+    }
+    /// The end of two that ran one after the other: the first that was not good counts.
+    pub const fn then(self, next: Self) -> Self {
+        if self.is_good() { next } else { self }
+    }
+    /// True where all went well.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Good)
+    }
+    /// The program's exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Undetermined => 3,
+            Self::Incomplete => 4,
+            // as shells have it for SIGINT
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<&CommandError> for Ended {
+    fn from(error: &CommandError) -> Self {
+        match error {
+            CommandError::Usage { .. } | CommandError::NotFound { .. } | CommandError::NeedsDump(_) => {
+                Self::Usage
+            }
+            CommandError::Cancelled(_) => Self::Interrupted,
+            CommandError::NotYet(_)
+            | CommandError::Failed(_)
+            | CommandError::Lacks { .. }
+            | CommandError::Explained { .. }
+            | CommandError::Help(_) => Self::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_counts() {
+        assert_eq!(Ended::Good.then(Ended::Usage).then(Ended::Failed), Ended::Usage);
+        assert_eq!(Ended::Failed.then(Ended::Good), Ended::Failed);
+        assert_eq!(Ended::Undetermined.then(Ended::Failed).code(), 3);
+        let codes = [Ended::Usage, Ended::Undetermined, Ended::Incomplete, Ended::Interrupted];
+        assert_eq!(codes.map(Ended::code), [2, 3, 4, 130]);
+    }
+}
