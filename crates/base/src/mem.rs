@@ -9,6 +9,8 @@ use std::fmt;
 pub enum Gap {
     /// The dump's filter (makedumpfile -d) left the page out.
     Excluded,
+    /// The page is in a file of a split set, and that file was not given.
+    NotGiven,
     /// The address is no RAM that the dump covers.
     Absent,
     /// The dump says that it has the page, but the file ends before it.
@@ -24,6 +26,7 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Gap::Excluded => "page excluded by the dump filter",
+            Gap::NotGiven => "in a file of the split set that was not given",
             Gap::Absent => "not in the dump",
             Gap::Truncated => "dump file is truncated",
             Gap::Corrupt => "page data is corrupt",
@@ -49,7 +52,8 @@ impl fmt::Display for Missing {
 }
 impl std::error::Error for Missing {}
 
-/// A run of physical addresses, `start..end`, in bytes.
+/// A run of physical addresses, `start..end`, in bytes. An `end` of `u64::MAX` takes in the last address too, which
+/// no number could end.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PhysRange {
     /// First address.
@@ -59,20 +63,40 @@ pub struct PhysRange {
 }
 
 impl PhysRange {
-    /// Bytes in the range.
+    /// The range of `len` bytes from `start` on, as many of them as the space has.
+    #[must_use]
+    pub const fn of(start: PhysAddr, len: u64) -> Self {
+        Self { start, end: PhysAddr(start.0.saturating_add(len)) }
+    }
+    /// The last address; `None` where the range holds nothing.
+    #[must_use]
+    pub const fn last(&self) -> Option<PhysAddr> {
+        match self.end.0 {
+            u64::MAX => Some(self.end),
+            end if self.start.0 < end => Some(PhysAddr(end - 1)),
+            _ => None,
+        }
+    }
+    /// Bytes in the range, at most `u64::MAX`.
     #[must_use]
     pub const fn len(&self) -> u64 {
-        self.end.0.saturating_sub(self.start.0)
+        match self.last() {
+            Some(last) => (last.0 - self.start.0).saturating_add(1),
+            None => 0,
+        }
     }
     /// True when the range holds nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.last().is_none()
     }
     /// True when `at` lies in the range.
     #[must_use]
     pub const fn contains(&self, at: PhysAddr) -> bool {
-        self.start.0 <= at.0 && at.0 < self.end.0
+        match self.last() {
+            Some(last) => self.start.0 <= at.0 && at.0 <= last.0,
+            None => false,
+        }
     }
 }
 
@@ -86,10 +110,18 @@ pub trait PhysRead: Send + Sync {
     /// excluded. Costs nothing that grows with the dump.
     fn ranges(&self) -> &[PhysRange];
 
-    /// The first address at or after `from` whose page the dump may hold: a search steps over what
-    /// is not there without asking for each page, however much memory the headers claim.
+    /// The first address at or after `from` that the dump may hold and that is no hole of a sparse file: a search
+    /// steps over what is not there without asking for each page, however much memory the headers claim. Bytes that
+    /// are stepped over are missing, or zeros of which the file has no block.
     fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
         Some(from)
+    }
+
+    /// Why the byte at `at` is missing, and how many bytes from it on are for the same reason, one at least; `None` where
+    /// it is there.
+    fn missing(&self, at: PhysAddr) -> Option<(Gap, u64)> {
+        let missing = self.read_phys(at, &mut [0]).err()?;
+        Some((missing.why, PAGE_SIZE - at.page_offset()))
     }
 
     /// Fills the front of `buf` from `at` on and says with how many bytes, one at least: for passes over

@@ -27,6 +27,7 @@ impl Absent {
     pub fn mark(&self) -> String {
         let gap = |why: Gap| match why {
             Gap::Excluded => "page excluded",
+            Gap::NotGiven => "part of the split set not given",
             Gap::Absent => "not in the dump",
             Gap::Truncated => "dump truncated",
             Gap::Corrupt => "page corrupt",

@@ -108,6 +108,13 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
     if let Some(at) = &facts.timestamp {
         out.line(label("WRITTEN").field("written", Cell::Shown(Box::new(at.sec.into()), when::date(at.sec))));
     }
+    if let Some(text) = &facts.erase_info {
+        // what `makedumpfile --config` overwrote in the pages
+        for (n, line) in text.lines().enumerate() {
+            out.line(label(if n == 0 { "ERASED" } else { "" }).styled(line.to_owned(), Role::Warning));
+        }
+    }
+    out.hidden("erased", facts.erase_info.clone());
     if facts.incomplete {
         out.line(label("STATE").styled("the dump is not complete", Role::Warning));
     }

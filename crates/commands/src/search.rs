@@ -127,7 +127,14 @@ impl Command for Search {
             return Err(e.into());
         }
         cx.cancel.check()?;
-        Ok(summary(count, done))
+        let mut report = summary(count, done);
+        if done.holes > 0 && ask.wanted.fits_zeros() {
+            report.info(format!(
+                "search: {:#x} bytes in holes of the sparse file were not searched: they are zeros",
+                done.holes
+            ));
+        }
+        Ok(report)
     }
 }
 
@@ -142,6 +149,7 @@ fn summary(count: u64, done: Scanned) -> Report {
     report.hidden("count", count);
     report.hidden("bytes", done.bytes);
     report.hidden("missing", done.missing);
+    report.hidden("holes", done.holes);
     report
 }
 

@@ -16,22 +16,38 @@ pub struct VirtSegment {
     pub len: u64,
 }
 
+/// Bytes that are not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hole {
+    /// Why not.
+    pub(crate) why: Gap,
+    /// How many, from the address that was asked for on: one at least. What follows may be missing too.
+    pub(crate) len: u64,
+}
+
+impl Hole {
+    /// Nothing of the page that holds `at` is there.
+    pub(crate) fn of_page(at: PhysAddr, why: Gap) -> Self {
+        Self { why, len: PAGE_SIZE - at.page_offset() }
+    }
+}
+
 /// The memory of a dump as its format finds it.
 pub(crate) trait Backend: Send + Sync {
-    /// Fills `buf` with bytes of one page frame: `at` and the last byte lie in the same frame.
-    fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap>;
+    /// Fills the front of `buf`, all of which lies in one page frame, and says with how many bytes, one at least. Fewer
+    /// than asked for say only that the rest is elsewhere or missing. `Err`: the byte at `at` is missing.
+    fn read_front(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole>;
     /// See [`PhysRead::read_stretch`]; one page at most unless the format can do better.
-    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Gap> {
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
         let n = buf.len().min((PAGE_SIZE - at.page_offset()) as usize);
-        self.read_in_page(at, buf.get_mut(..n).unwrap_or_default())?;
-        Ok(n)
+        self.read_front(at, buf.get_mut(..n).unwrap_or_default())
     }
     /// See [`PhysRead::ranges`].
     fn ranges(&self) -> &[PhysRange];
     /// See [`Dump::present`].
     fn present(&self, pfn: Pfn) -> Option<bool>;
-    /// See [`Dump::next_present`].
-    fn next_present(&self, from: Pfn) -> Option<Pfn>;
+    /// See [`PhysRead::skip_holes`].
+    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr>;
     /// See [`PhysRead::borrow_phys`].
     fn borrow(&self, _at: PhysAddr, _len: usize) -> Option<&[u8]> {
         None
@@ -70,6 +86,17 @@ impl Dump {
     /// crash's `--zero_excluded`: more can be walked, and nothing marks what is not true.
     pub fn read_missing_as_zeros(&self, on: bool) {
         self.zeros.store(on, Ordering::Relaxed);
+    }
+
+    /// Zeros in place of a hole, where they were asked for: as many as are missing, and no byte that is there.
+    fn zeros(&self, at: PhysAddr, hole: Hole, buf: &mut [u8]) -> Result<usize, Missing> {
+        let lost = matches!(hole.why, Gap::Excluded | Gap::Truncated);
+        if !lost || !self.zeros.load(Ordering::Relaxed) {
+            return Err(Missing { at, why: hole.why });
+        }
+        let n = usize::try_from(hole.len.max(1)).unwrap_or(usize::MAX).min(buf.len());
+        buf.get_mut(..n).unwrap_or_default().fill(0);
+        Ok(n)
     }
 
     /// Takes what a raw image has at `from` and behind for the memory from `to` on: an image of RAM that leaves out
@@ -119,7 +146,8 @@ impl Dump {
     /// without looking at each frame. For searches through all memory.
     #[must_use]
     pub fn next_present(&self, from: Pfn) -> Option<Pfn> {
-        self.opened.backend.next_present(from)
+        let at = self.opened.backend.skip_holes(PhysAddr(from.0.checked_mul(PAGE_SIZE)?))?;
+        Some(at.pfn())
     }
 
     /// How many page frames the dump holds. Reads the whole bitmap of a kdump-compressed file: for
@@ -145,15 +173,22 @@ impl PhysRead for Dump {
         let mut rest = buf;
         while !rest.is_empty() {
             let n = rest.len().min((PAGE_SIZE - at.page_offset()) as usize);
-            let Some((part, next)) = rest.split_at_mut_checked(n) else { break };
-            match self.opened.backend.read_in_page(at, part) {
-                Err(Gap::Excluded | Gap::Truncated) if self.zeros.load(Ordering::Relaxed) => part.fill(0),
-                read => read.map_err(|why| Missing { at, why })?,
-            }
+            let Some(part) = rest.get_mut(..n) else { break };
+            let n = match self.opened.backend.read_front(at, part) {
+                // a backend that gives nothing and no reason has nothing
+                Ok(0) => return Err(Missing { at, why: Gap::Absent }),
+                Ok(n) => n,
+                Err(hole) => self.zeros(at, hole, part)?,
+            };
             at = at.add(n as u64);
-            rest = next;
+            rest = rest.get_mut(n..).unwrap_or_default();
         }
         Ok(())
+    }
+
+    fn missing(&self, at: PhysAddr) -> Option<(Gap, u64)> {
+        let hole = self.opened.backend.read_front(at, &mut [0]).err()?;
+        self.zeros(at, hole, &mut [0]).err().map(|missing| (missing.why, hole.len.max(1)))
     }
 
     fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Missing> {
@@ -163,13 +198,11 @@ impl PhysRead for Dump {
             match self.opened.backend.read_stretch(from, rest) {
                 Ok(0) => break,
                 Ok(n) => done += n,
-                Err(Gap::Excluded | Gap::Truncated) if self.zeros.load(Ordering::Relaxed) => {
-                    let n = rest.len().min((PAGE_SIZE - from.page_offset()) as usize);
-                    rest.get_mut(..n).unwrap_or_default().fill(0);
-                    done += n;
-                }
-                Err(why) if done == 0 => return Err(Missing { at, why }),
-                Err(_) => break,
+                Err(hole) => match self.zeros(from, hole, rest) {
+                    Ok(n) => done += n,
+                    Err(missing) if done == 0 => return Err(missing),
+                    Err(_) => break,
+                },
             }
         }
         Ok(done)
@@ -180,8 +213,7 @@ impl PhysRead for Dump {
     }
 
     fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
-        let found = self.next_present(Pfn(from.0 / PAGE_SIZE))?.0.checked_mul(PAGE_SIZE)?;
-        Some(PhysAddr(found.max(from.0)))
+        self.opened.backend.skip_holes(from)
     }
 
     fn borrow_phys(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {

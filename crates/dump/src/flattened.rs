@@ -11,7 +11,8 @@
 //!
 //! The dump is read in place through an index of the records. Making it walks the record headers
 //! (they are a chain); their bytes are not read. A later record overwrites an earlier one; what no
-//! record covers is zero, as in the file that a rewrite would make.
+//! record covers is zero, as in the file that a rewrite would make. Only in a stream that was cut it is not
+//! known: what belongs there may be what was lost ([`Index::known`]).
 
 use crate::source::Source;
 use crate::{DumpError, Warning};
@@ -99,6 +100,23 @@ impl Index {
     /// Length of the dump.
     pub(crate) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// How many of the `len` bytes from `at` on were in the stream before the first that was not. What no record of a
+    /// whole stream covers is zero; what no record of a cut one covers may be lost.
+    pub(crate) fn known(&self, at: u64, len: u64) -> u64 {
+        if self.warning.is_none() {
+            return len;
+        }
+        let end = at.saturating_add(len);
+        let mut done = at;
+        for piece in self.pieces.get(self.first_ending_after(at)..).unwrap_or_default() {
+            if piece.at > done || done >= end {
+                break;
+            }
+            done = piece.end();
+        }
+        done.min(end).saturating_sub(at)
     }
 
     fn first_ending_after(&self, at: u64) -> usize {

@@ -73,33 +73,45 @@ impl Image {
         }
     }
 
-    /// Fills all of `buf` with plain memory, from the map where there is one.
-    pub(crate) fn copy(&self, offset: u64, buf: &mut [u8]) -> Result<(), Gap> {
+    /// Fills the front of `buf` with plain memory, from the map where there is one: how many bytes, one at least.
+    pub(crate) fn copy_front(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Gap> {
         match self.borrow(offset, buf.len()) {
             Some(bytes) => {
                 buf.copy_from_slice(bytes);
-                Ok(())
+                Ok(buf.len())
             }
-            None => self.fill(offset, buf),
+            None => self.fill_front(offset, buf),
         }
     }
 
     /// Fills the front of `buf` as far as the file goes, without a map: how many bytes, one at least.
     pub(crate) fn fill_front(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Gap> {
-        match self.read_at(offset, buf) {
-            Ok(0) if !buf.is_empty() => Err(Gap::Truncated),
-            Ok(n) => Ok(n),
-            Err(_) => Err(Gap::Corrupt),
-        }
+        let n = self.read_known(offset, buf).map_err(|_| Gap::Corrupt)?;
+        if n == 0 && !buf.is_empty() { Err(Gap::Truncated) } else { Ok(n) }
     }
 
     /// Fills all of `buf` or says why a page could not be read.
     pub(crate) fn fill(&self, offset: u64, buf: &mut [u8]) -> Result<(), Gap> {
-        match self.read_at(offset, buf) {
+        match self.read_known(offset, buf) {
             Ok(n) if n == buf.len() => Ok(()),
             Ok(_) => Err(Gap::Truncated),
             Err(_) => Err(Gap::Corrupt),
         }
+    }
+
+    /// Like [`Image::read_at`], but ends where a cut stream may have lost bytes.
+    fn read_known(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        let Some(index) = &self.index else { return self.source.read_at(offset, buf) };
+        let known = index.known(offset, buf.len() as u64);
+        let n = usize::try_from(known).unwrap_or(usize::MAX).min(buf.len());
+        index.read_at(&self.source, offset, buf.get_mut(..n).unwrap_or_default())
+    }
+
+    /// How many of the `left` bytes from `offset` on are missing, where the first is: all behind the end of a file, in a
+    /// cut stream those up to the next record.
+    pub(crate) fn missing(&self, offset: u64, left: u64) -> u64 {
+        let next = self.index.as_ref().and_then(|index| index.next_data(offset));
+        next.and_then(|at| at.checked_sub(offset)).filter(|&n| n > 0).map_or(left, |n| n.min(left))
     }
 
     /// `len` bytes of the header `what`; the length is checked against the file before it is allocated.

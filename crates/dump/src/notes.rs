@@ -33,7 +33,7 @@ fn one(at: &mut Bytes<'_>) -> Result<Option<RawNote>, u64> {
         (Ok(n), Ok(d), Ok(k)) => (n, d, k),
         _ => return Err(12),
     };
-    if name_len == 0 {
+    if name_len == 0 && is_padding(at, desc_len, kind) {
         // room that was reserved for a CPU's notes and not used: look again a word further on
         at.seek(at.pos() - 8);
         return Ok(None);
@@ -46,9 +46,47 @@ fn one(at: &mut Bytes<'_>) -> Result<Option<RawNote>, u64> {
     Ok(Some(RawNote { name: cstr(name).to_vec(), kind, desc: desc.to_vec() }))
 }
 
+/// Whether a word of zero at the front of the header that the cursor is behind is padding, and not the name's length of
+/// a note without a name: zeros follow, a note with a name begins one or two words further on, or nothing that can be a
+/// note follows behind the descriptor that it would have.
+fn is_padding(at: &Bytes<'_>, desc_len: u32, kind: u32) -> bool {
+    if (desc_len == 0 && kind == 0) || [8, 4].into_iter().any(|back| has_name(at, at.pos() - back)) {
+        return true;
+    }
+    let mut next = *at;
+    if next.take(desc_len as usize).is_err() {
+        return true;
+    }
+    next.align(4);
+    let at_end = next.left() < 12;
+    !(at_end || next.u32_at(next.pos()) == Ok(0) || has_name(at, next.pos()))
+}
+
+/// Whether the note at `start` has a name as writers choose them: letters, ended by a NUL.
+fn has_name(at: &Bytes<'_>, start: usize) -> bool {
+    let mut note = *at;
+    note.seek(start);
+    let (Ok(name_len), Ok(_), Ok(_)) = (note.u32(), note.u32(), note.u32()) else { return false };
+    let name = note.take(name_len as usize).ok().and_then(<[u8]>::split_last);
+    name.is_some_and(|(end, name)| {
+        *end == 0 && !name.is_empty() && name.iter().all(|b| (b' '..=b'~').contains(b))
+    })
+}
+
 /// The VMCOREINFO text among the notes, if it is one.
 pub(crate) fn vmcoreinfo(notes: &[RawNote]) -> Option<Vec<u8>> {
     notes.iter().filter(|n| n.is("VMCOREINFO")).map(|n| &n.desc).find(|d| is_vmcoreinfo(d)).cloned()
+}
+
+/// What makedumpfile erased, where a note says it.
+pub(crate) fn erase_info(notes: &[RawNote]) -> Option<String> {
+    notes.iter().filter(|n| n.is("ERASEINFO")).find_map(|n| text(&n.desc))
+}
+
+/// Bytes as text without the padding behind it; `None` where there is none.
+pub(crate) fn text(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(cstr(bytes)).trim_end().to_owned();
+    (!text.is_empty()).then_some(text)
 }
 
 /// VMCOREINFO is lines of `KEY=value`, the kernel's release among them.

@@ -44,14 +44,14 @@ pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
 }
 
 fn tell(start: &Start<'_>) -> Probe {
+    if let Some((what, _)) = formats::foreign_name(start) {
+        return Probe::Unknown(what.into());
+    }
     match ElfKind::of(start.bytes) {
         Some(ElfKind::Program) => return Probe::Vmlinux,
         Some(ElfKind::Object) => return Probe::Module,
         Some(ElfKind::Other(n)) => return Probe::Unknown(format!("an ELF file of e_type {n}")),
         Some(ElfKind::Core) | None => {}
-    }
-    if let Some((what, _)) = formats::foreign_name(start.bytes) {
-        return Probe::Unknown(what.into());
     }
     if flattened::is_flattened(start.bytes) {
         return Probe::Dump("flattened");

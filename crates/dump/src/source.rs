@@ -7,8 +7,9 @@ use crate::mmap::Map;
 use base::PhysAddr;
 use std::borrow::Cow;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// One input.
 pub(crate) struct Source {
@@ -18,8 +19,16 @@ pub(crate) struct Source {
     bytes: Bytes,
 }
 
+/// A hole is asked for once in so many bytes of data: the system goes through its list of extents for it.
+const GRANULE: u64 = 1 << 20;
+
 enum Bytes {
-    File { file: File, map: OnceLock<Option<Map>> },
+    /// `data`: offsets that were last found to be no hole.
+    File {
+        file: File,
+        map: OnceLock<Option<Map>>,
+        data: Mutex<Range<u64>>,
+    },
     Memory(Vec<u8>),
 }
 
@@ -42,7 +51,12 @@ impl Source {
         if len == 0 {
             return Err(DumpError::Empty { path: path.into() });
         }
-        Ok(Self { path: path.into(), placed, len, bytes: Bytes::File { file, map: OnceLock::new() } })
+        Ok(Self {
+            path: path.into(),
+            placed,
+            len,
+            bytes: Bytes::File { file, map: OnceLock::new(), data: Mutex::default() },
+        })
     }
 
     /// Bytes in memory, under a made-up name.
@@ -81,12 +95,20 @@ impl Source {
         }
     }
 
-    /// The first offset at or after `offset` that is no hole; `None` where only holes follow.
+    /// The first offset at or after `offset` that is no hole; `None` where only holes follow. A hole that begins less
+    /// than [`GRANULE`] behind data is taken for data up to there.
     pub(crate) fn next_data(&self, offset: u64) -> Option<u64> {
-        match &self.bytes {
-            Bytes::Memory(_) => (offset < self.len).then_some(offset),
-            Bytes::File { file, .. } => next_data_of(file, offset, self.len),
+        if offset >= self.len {
+            return None;
         }
+        let Bytes::File { file, data, .. } = &self.bytes else { return Some(offset) };
+        let mut known = data.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(&offset) {
+            let found = next_data_of(file, offset, self.len)?;
+            *known = found..(found / GRANULE + 1) * GRANULE;
+            return Some(found);
+        }
+        Some(offset)
     }
 
     /// `len` bytes at `offset` without a copy.
@@ -96,7 +118,9 @@ impl Source {
                 let start = usize::try_from(offset).ok()?;
                 bytes.get(start..start.checked_add(len)?)
             }
-            Bytes::File { file, map } => map.get_or_init(|| Map::new(file).ok()).as_ref()?.get(offset, len),
+            Bytes::File { file, map, .. } => {
+                map.get_or_init(|| Map::new(file).ok()).as_ref()?.get(offset, len)
+            }
         }
     }
 }

@@ -128,8 +128,7 @@ fn wrong_magic() {
     vmlinux[16] = 3;
     fails(
         vmlinux,
-        "memory0: is an ELF program or kernel image (e_type is not ET_CORE); \
-         name a dump; vmlinux goes beside it as the second argument",
+        "memory0: is an ELF program or library; name the dump of a kernel, and its vmlinux beside it",
     );
     let mut short = spec().elf();
     short[4] = 1;
@@ -284,8 +283,20 @@ fn files_of_two_dumps_are_refused() {
     assert!(
         text(vec![spec().elf(), part[0].clone()]).contains("one is ELF core, the other kdump-compressed")
     );
+    let whole = spec().kdump(Packing::Zlib);
+    let why = "memory1 is a part of a split set (page frames 0x0-0xa), memory0 is a whole dump; give either the whole one \
+               alone or all parts";
+    let of = "memory1: not a part of the same dump as memory0: ";
+    assert_eq!(text(vec![whole.clone(), part[0].clone()]), format!("{of}{why}"));
+    let turned = text(vec![part[0].clone(), whole.clone()]);
     assert!(
-        text(vec![part[0].clone(), spec().kdump(Packing::Zlib)]).contains("only the files of a split set")
+        turned.starts_with("memory0: not a part of the same dump as memory1: memory0 is a part"),
+        "{turned}"
+    );
+    let both = text(vec![whole.clone(), whole]);
+    assert!(
+        both.starts_with("memory1: not a part of the same dump as memory0: both are whole dumps"),
+        "{both}"
     );
     assert!(text(vec![spec().elf(), spec().elf()]).contains("an ELF core is never split"));
     let other = spec().release("5.10").split(Packing::Zlib, &[10]);

@@ -17,13 +17,16 @@ fn write(dir: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 fn a_dump_a_kernel_and_neither() {
     let dir = tempfile::tempdir().unwrap();
     let spec = DumpSpec::x86_64().page(1, b"x");
-    let mut vmlinux = spec.elf();
+    let mut program = spec.elf();
+    program[16] = 2;
+    let mut vmlinux = spec.clone().also_at(0xffff_ffff_8100_0000, 1, 1).elf();
     vmlinux[16] = 2;
     let mut module = spec.elf();
     module[16] = 1;
-    let cases: [(&[u8], Probe); 9] = [
+    let cases: [(&[u8], Probe); 10] = [
         (&spec.elf(), Probe::Dump("ELF core")),
         (&vmlinux, Probe::Vmlinux),
+        (&program, Probe::Unknown("an ELF program or library".into())),
         (&module, Probe::Module),
         (&spec.kdump(Packing::Zlib), Probe::Dump("kdump-compressed")),
         (&flatten(&spec.elf(), 4096), Probe::Dump("flattened")),

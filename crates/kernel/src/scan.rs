@@ -13,6 +13,7 @@ mod tests;
 
 use base::{Cancel, PAGE_SIZE, PhysAddr, PhysRead, Progress, VirtAddr};
 use memchr::memmem;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that one thread looks at in one go.
 const PIECE: u64 = 1 << 20;
@@ -68,6 +69,17 @@ pub enum Wanted {
     Strings(Vec<Vec<u8>>),
 }
 
+impl Wanted {
+    /// Whether memory of zeros has it.
+    #[must_use]
+    pub fn fits_zeros(&self) -> bool {
+        match self {
+            Self::Words { values, mask, .. } => values.iter().any(|value| value & !mask == 0),
+            Self::Strings(_) => false,
+        }
+    }
+}
+
 /// One place where something was found.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Hit {
@@ -86,6 +98,8 @@ pub struct Scanned {
     pub bytes: u64,
     /// Bytes that the dump does not hold.
     pub missing: u64,
+    /// Bytes in large holes of a sparse file, which are zeros and were not looked at.
+    pub holes: u64,
     /// True where the caller or the user stopped it.
     pub stopped: bool,
 }
@@ -115,7 +129,8 @@ pub fn scan(
         part.clear();
         !out.stopped
     };
-    let mut pieces = Pieces { runs, rest: None };
+    let skipped = Skipped::default();
+    let mut pieces = Pieces { phys, runs, rest: None, skipped: &skipped };
     let first: Vec<Piece> = pieces.by_ref().take(2).collect();
     // what is small is not worth a thread
     let threads =
@@ -140,10 +155,19 @@ pub fn scan(
             search.piece(&piece, &mut own, &mut Part::default(), &mut take)
         }
     });
+    out.missing = out.missing.saturating_add(skipped.missing.load(Ordering::Relaxed));
+    out.holes = skipped.holes.load(Ordering::Relaxed);
     if !out.stopped {
         progress.finish();
     }
     out
+}
+
+/// Bytes of large runs that were not looked at.
+#[derive(Default)]
+struct Skipped {
+    missing: AtomicU64,
+    holes: AtomicU64,
 }
 
 /// What one thread looks at in one go.
@@ -154,18 +178,43 @@ struct Piece {
 }
 
 /// Runs cut and gathered into pieces.
-struct Pieces<I> {
+struct Pieces<'a, I> {
+    phys: &'a dyn PhysRead,
     runs: I,
     rest: Option<Run>,
+    skipped: &'a Skipped,
 }
 
-impl<I: Iterator<Item = Run>> Iterator for Pieces<I> {
+impl<I: Iterator<Item = Run>> Pieces<'_, I> {
+    /// The next run; a large one without what is not there at its front, however much that is.
+    fn run(&mut self) -> Option<Run> {
+        loop {
+            let run = self.rest.take().or_else(|| self.runs.next())?;
+            if run.len <= PIECE {
+                return Some(run);
+            }
+            let data = self.phys.skip_holes(run.phys).map_or(u64::MAX, |at| at.0.saturating_sub(run.phys.0));
+            let skip = data.min(run.len);
+            if skip == 0 {
+                return Some(run);
+            }
+            let zeros = self.phys.read_phys(run.phys, &mut [0]).is_ok();
+            let count = if zeros { &self.skipped.holes } else { &self.skipped.missing };
+            count.fetch_add(skip, Ordering::Relaxed);
+            if skip < run.len {
+                return Some(Run { virt: run.virt.add(skip), phys: run.phys.add(skip), len: run.len - skip });
+            }
+        }
+    }
+}
+
+impl<I: Iterator<Item = Run>> Iterator for Pieces<'_, I> {
     type Item = Piece;
     fn next(&mut self) -> Option<Piece> {
         let mut out: Vec<Run> = Vec::new();
         let mut room = PIECE;
         while room > 0 && out.len() < RUNS {
-            let Some(run) = self.rest.take().or_else(|| self.runs.next()) else { break };
+            let Some(run) = self.run() else { break };
             let len = run.len.min(room);
             if len < run.len {
                 self.rest =
@@ -186,7 +235,7 @@ impl<I: Iterator<Item = Run>> Iterator for Pieces<I> {
         if out.is_empty() {
             return None;
         }
-        self.rest = self.rest.take().or_else(|| self.runs.next());
+        self.rest = self.run();
         Some(Piece { runs: out, behind: self.rest })
     }
 }
@@ -288,7 +337,8 @@ impl Search<'_> {
                     kept = 0;
                     let next =
                         self.phys.skip_holes(from).map_or(run.len, |next| next.0.saturating_sub(run.phys.0));
-                    let step = PAGE_SIZE - from.page_offset();
+                    // where it is said to be there, all of a page that cannot be read is missing
+                    let step = if next > at { 1 } else { PAGE_SIZE - from.page_offset() };
                     let to = next.max(at + step).min(run.len);
                     part.missing = part.missing.saturating_add(to - at);
                     at = to;

@@ -102,21 +102,25 @@ fn find_in_image(o: &Opened, text: VirtAddr) -> Result<Kallsyms, KallsymsError> 
     Err(error.unwrap_or(KallsymsError::NotFound { start: text, end, candidates: 0 }))
 }
 
-/// The parts of `len` bytes from `from` on that physical memory may hold, as distances from `from`.
+/// The parts of `len` bytes from `from` on that physical memory may hold, as distances from `from`. A hole of a sparse
+/// file is zeros among them: what is searched for can go on behind it.
 fn present(phys: &dyn PhysRead, from: PhysAddr, len: u64) -> Vec<Range<u64>> {
     let mut runs: Vec<Range<u64>> = Vec::new();
     let mut at = 0;
     while at < len {
-        let Some(next) = phys.skip_holes(from.add(at)) else { break };
-        let next = next.page_base().0.saturating_sub(from.0).max(at);
-        if next >= len {
+        let next =
+            phys.skip_holes(from.add(at)).map(|next| next.page_base().0.saturating_sub(from.0).max(at));
+        let next = next.unwrap_or(len).min(len);
+        let zeros = next > at && phys.read_phys(from.add(at), &mut [0]).is_ok();
+        let (start, end) = if zeros { (at, next) } else { (next, next + PAGE_SIZE) };
+        if start >= len {
             break;
         }
         match runs.last_mut() {
-            Some(run) if run.end == next => run.end = next + PAGE_SIZE,
-            _ => runs.push(next..next + PAGE_SIZE),
+            Some(run) if run.end == start => run.end = end,
+            _ => runs.push(start..end),
         }
-        at = next + PAGE_SIZE;
+        at = end;
     }
     runs
 }

@@ -30,6 +30,9 @@ impl PhysRead for WatchedPhys<'_> {
         self.watch.progress.step("looking for the kernel in memory", from.0, end);
         self.phys.skip_holes(from)
     }
+    fn missing(&self, at: PhysAddr) -> Option<(Gap, u64)> {
+        self.phys.missing(at)
+    }
     fn borrow_phys(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
         self.phys.borrow_phys(at, len)
     }

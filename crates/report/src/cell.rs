@@ -233,6 +233,7 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 const fn gap_words(gap: Gap) -> &'static str {
     match gap {
         Gap::Excluded => "page excluded",
+        Gap::NotGiven => "part not given",
         Gap::Absent => "not in dump",
         Gap::Truncated => "dump truncated",
         Gap::Corrupt => "page corrupt",

@@ -1,6 +1,6 @@
 //! The lines of `rd`: an address, values, and the text that they spell.
 
-use super::source::Source;
+use super::source::{Hole, Source};
 use super::{Form, Shape, Slab};
 use crate::{CommandError, Cx};
 use base::{PAGE_SIZE, VirtAddr};
@@ -21,47 +21,52 @@ fn lead(at: u64) -> Line {
     Line::new().field("address", Cell::Addr(at)).right(16).text(":  ")
 }
 
-/// Bytes of memory a page at a time, each page with the reason where it is not there.
+/// Bytes of memory a page at a time, and the hole that was met last.
 struct Pages<'a> {
     source: &'a Source<'a>,
     start: u64,
-    bytes: Result<Vec<u8>, (Cell, String)>,
+    bytes: Vec<u8>,
+    hole: Option<Hole>,
 }
 
 impl<'a> Pages<'a> {
     fn new(source: &'a Source<'a>) -> Self {
-        Self { source, start: 0, bytes: Ok(Vec::new()) }
+        Self { source, start: 0, bytes: Vec::new(), hole: None }
     }
-    /// A value's bytes; never across a page in one read, so that a missing page hides only its own.
-    fn get(&mut self, at: u64, len: u64) -> Result<Vec<u8>, (Cell, String)> {
+
+    /// A value's bytes, or the hole that has the first that is missing. Nothing is read across a page in one go.
+    fn get(&mut self, at: u64, len: u64) -> Result<Vec<u8>, Hole> {
         let end = (at | (PAGE_SIZE - 1)).wrapping_add(1);
         if len > end.wrapping_sub(at) && end != 0 {
             let first = self.get(at, end.wrapping_sub(at))?;
             let rest = self.get(end, len.wrapping_sub(end.wrapping_sub(at)))?;
             return Ok([first, rest].concat());
         }
-        let fits = |start: u64, have: usize| {
-            at.wrapping_sub(start).checked_add(len).is_some_and(|to| to <= have as u64)
-        };
-        let inside = match &self.bytes {
-            Ok(bytes) => fits(self.start, bytes.len()),
-            Err(_) => self.start & !(PAGE_SIZE - 1) == at & !(PAGE_SIZE - 1),
-        };
-        if !inside {
-            self.start = at;
-            self.bytes = self.source.read(at, end.wrapping_sub(at) as usize);
-            if self.bytes.is_err() {
-                // a file ends anywhere in a page
-                self.bytes = self.source.read(at, len as usize);
-            }
+        if let Some(value) = self.kept(at, len) {
+            return value;
         }
-        match &self.bytes {
-            Ok(bytes) => {
-                let from = at.wrapping_sub(self.start) as usize;
-                Ok(bytes.get(from..from.saturating_add(len as usize)).unwrap_or_default().to_vec())
-            }
-            Err(gap) => Err(gap.clone()),
+        (self.bytes, self.hole) = self.source.read(at, end.wrapping_sub(at) as usize);
+        self.start = at;
+        let past_the_space = || Hole {
+            at: self.start.wrapping_add(self.bytes.len() as u64),
+            len: 1,
+            cell: Cell::absent("past the end", "no address follows the last one"),
+            why: format!("address {at:#x}: no address follows the last one"),
+        };
+        self.kept(at, len).unwrap_or_else(|| Err(past_the_space()))
+    }
+
+    /// What is known of a value without another read.
+    fn kept(&self, at: u64, len: u64) -> Option<Result<Vec<u8>, Hole>> {
+        let from = usize::try_from(at.wrapping_sub(self.start)).ok()?;
+        let to = from.checked_add(usize::try_from(len).ok()?)?;
+        if let Some(bytes) = self.bytes.get(from..to) {
+            return Some(Ok(bytes.to_vec()));
         }
+        // the hole follows what was read: the first byte of the value that is missing is in it
+        let first =
+            if from < self.bytes.len() { self.start.wrapping_add(self.bytes.len() as u64) } else { at };
+        self.hole.as_ref().filter(|hole| hole.has(first)).map(|hole| Err(hole.clone()))
     }
 }
 
@@ -91,16 +96,15 @@ pub(super) fn values(
         let found: Vec<_> =
             (0..n).map(|i| pages.get(at.wrapping_add(i.wrapping_mul(shape.size)), shape.size)).collect();
         any |= found.iter().any(Result::is_ok);
-        if let (None, Some(Err((_, why)))) = (&first_error, found.iter().find(|f| f.is_err())) {
-            first_error = Some(why.clone());
+        if let (None, Some(Err(hole))) = (&first_error, found.iter().find(|f| f.is_err())) {
+            first_error = Some(hole.why.clone());
         }
-        let mut step = n;
-        // a page of which nothing is there takes one line
-        if found.iter().all(Result::is_err) {
-            let page_end = (at | (PAGE_SIZE - 1)).wrapping_add(1);
-            step = (page_end.wrapping_sub(at).div_ceil(shape.size)).clamp(n, left);
-        }
-        rows.push(row(s, at, &found, per_line, shape, step));
+        let hole = one_hole(&found);
+        let step = hole.map_or(n, |hole| in_hole(hole, at, n, left, shape.size));
+        rows.push(match hole {
+            Some(hole) if step > 1 => missing(at, hole, step.wrapping_mul(shape.size)),
+            _ => row(s, at, &found, per_line, shape),
+        });
         if rows.len() >= BATCH && left > step {
             let mut part = Report::new("rd");
             part.list("memory", std::mem::take(&mut rows));
@@ -117,22 +121,27 @@ pub(super) fn values(
     Ok(report)
 }
 
-fn row(
-    s: Option<&Session>,
-    at: u64,
-    found: &[Result<Vec<u8>, (Cell, String)>],
-    per_line: u64,
-    shape: Shape,
-    step: u64,
-) -> Record {
+/// The hole that all values of a line lie in.
+fn one_hole(found: &[Result<Vec<u8>, Hole>]) -> Option<&Hole> {
+    let first = found.first()?.as_ref().err()?;
+    found.iter().all(|value| value.as_ref().is_err_and(|hole| hole.at == first.at)).then_some(first)
+}
+
+/// How many of `left` values from `at` on take one line for a hole that has the first `n`: whole lines, to the end of the
+/// hole or of the page.
+fn in_hole(hole: &Hole, at: u64, n: u64, left: u64, size: u64) -> u64 {
+    let page = (at | (PAGE_SIZE - 1)).wrapping_sub(at).saturating_add(1);
+    let bytes = hole.at.wrapping_add(hole.len).wrapping_sub(at).min(page);
+    (bytes.div_ceil(size) / n.max(1)).saturating_mul(n).clamp(n, left)
+}
+
+/// `ffff888000002000:  <page excluded> 4096 bytes`
+fn missing(at: u64, hole: &Hole, bytes: u64) -> Record {
+    Record::of(lead(at).field("values", hole.cell.clone()).text(" ").field("bytes", bytes).text(" bytes"))
+}
+
+fn row(s: Option<&Session>, at: u64, found: &[Result<Vec<u8>, Hole>], per_line: u64, shape: Shape) -> Record {
     let mut line = lead(at);
-    if let Some(Err((gap, _))) = found.first()
-        && found.iter().all(Result::is_err)
-        && step > 1
-    {
-        let bytes = step.wrapping_mul(shape.size);
-        return Record::of(line.field("values", gap.clone()).text(" ").field("bytes", bytes).text(" bytes"));
-    }
     let width = match (shape.form, shape.size) {
         (Form::Hex, size) => size as usize * 2,
         (Form::Symbols(_), _) => 16,
@@ -150,9 +159,9 @@ fn row(
                 text.extend(bytes.iter().map(|&b| printable(b)));
                 value(s, number(bytes, shape), shape)
             }
-            Err((gap, _)) => {
+            Err(hole) => {
                 text.push_str(&"?".repeat(shape.size as usize));
-                gap.clone()
+                hole.cell.clone()
             }
         };
         let align_left = matches!(shape.form, Form::Symbols(_));
@@ -226,11 +235,11 @@ pub(super) fn text(
         }
         let byte = match pages.get(at.wrapping_add(n), 1) {
             Ok(bytes) => bytes.first().copied().unwrap_or(0),
-            Err((_, why)) if n == 0 => {
-                return Err(CommandError::failed("rd", format_args!("read error: {why}")));
+            Err(hole) if n == 0 => {
+                return Err(CommandError::failed("rd", format_args!("read error: {}", hole.why)));
             }
-            Err((gap, _)) => {
-                stopped = Some(gap);
+            Err(hole) => {
+                stopped = Some(hole.cell);
                 break;
             }
         };
@@ -257,6 +266,43 @@ pub(super) fn text(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use testkit::dump::ElfPieces;
+
+    /// The values of a page in pieces: data to 0x400, a hole, data from 0xc04 on.
+    #[test]
+    fn a_hole_in_a_page_hides_its_own_values_only() {
+        let file = ElfPieces::default()
+            .load(0x1000, &[0x55; 0x400], 0xa00)
+            .load(0x1c04, &[0xaa; 0x3fc], 0x3fc)
+            .load(u64::MAX - 0xfff, &[7; 0x1000], 0x1000)
+            .build();
+        let dump = dump::Dump::from_bytes(vec![file]).unwrap();
+        let source = Source::Physical(&dump);
+        let mut pages = Pages::new(&source);
+        let hole = |value: Result<Vec<u8>, Hole>| value.map_err(|hole| (hole.at, hole.len, hole.why));
+        assert_eq!(hole(pages.get(0x13f8, 8)), Ok(vec![0x55; 8]));
+        let excluded = "physical address 0x1400: page excluded by the dump filter";
+        assert_eq!(hole(pages.get(0x13fc, 8)), Err((0x1400, 0x600, excluded.into())));
+        assert_eq!(hole(pages.get(0x1400, 8)), Err((0x1400, 0x600, excluded.into())));
+        let absent = "physical address 0x1a00: not in the dump";
+        assert_eq!(hole(pages.get(0x1a00, 8)), Err((0x1a00, 0x204, absent.into())));
+        assert!(pages.get(0x1c00, 8).is_err());
+        assert_eq!(hole(pages.get(0x1c04, 4)), Ok(vec![0xaa; 4]));
+        assert_eq!(hole(pages.get(0x1c08, 8)), Ok(vec![0xaa; 8]));
+        // the last byte of all is read, and none behind it
+        assert_eq!(hole(pages.get(u64::MAX, 1)), Ok(vec![7]));
+        assert!(pages.get(u64::MAX, 2).is_err());
+        // lines: the hole takes one for each reason, whole lines only
+        let of = |at| pages_of(&source, at);
+        assert_eq!((of(0x1400), of(0x1a00), of(0x1bf0)), (0x600, 0x200, 16));
+    }
+
+    /// Bytes that the line of a hole at `at` stands for.
+    fn pages_of(source: &Source<'_>, at: u64) -> u64 {
+        let mut pages = Pages::new(source);
+        let found: Vec<_> = (0..2).map(|i| pages.get(at + 8 * i, 8)).collect();
+        in_hole(one_hole(&found).unwrap(), at, 2, 1 << 20, 8) * 8
+    }
 
     #[test]
     fn values_by_their_width_and_order() {

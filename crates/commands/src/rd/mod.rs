@@ -137,7 +137,7 @@ impl Command for Rd {
         } else if on("user") || at >> 63 == 0 {
             Source::user(cx.session("rd")?, tasks::context(cx, "rd")?, at)?
         } else {
-            Source::Kernel(&*cx.machine("rd")?.mem)
+            Source::Kernel(&*cx.machine("rd")?.mem, image.phys())
         };
         let shape = shape(args);
         let ascii_only = on("ascii");
@@ -218,19 +218,26 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
     let failed = |e: std::io::Error| CommandError::failed("rd", format_args!("{path}: {e}"));
     // the memory is read before the file is made, so that a bad address leaves none
     let read = |from: u64| source.read(at.wrapping_add(from), (count - from).min(BLOCK) as usize);
-    let mut block = read(0).map_err(|e| CommandError::failed("rd", e.1))?;
+    let (mut block, mut hole) = read(0);
+    if let (true, Some(hole)) = (block.is_empty(), &hole) {
+        return Err(CommandError::failed("rd", &hole.why));
+    }
     let mut file = std::fs::File::create(path).map_err(failed)?;
     let mut done = 0_u64;
     loop {
         cx.cancel.check()?;
         file.write_all(&block).map_err(failed)?;
         done = done.saturating_add(block.len() as u64);
+        if let Some(hole) = hole {
+            return Err(CommandError::failed(
+                "rd",
+                format_args!("{} ({done} bytes written to {path})", hole.why),
+            ));
+        }
         if done >= count || block.is_empty() {
             break;
         }
-        block = read(done).map_err(|e| {
-            CommandError::failed("rd", format_args!("{} ({done} bytes written to {path})", e.1))
-        })?;
+        (block, hole) = read(done);
     }
     let mut report = Report::new("rd");
     let line = Line::new().field("bytes", done).text(" bytes copied from ");

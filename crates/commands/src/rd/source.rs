@@ -1,7 +1,7 @@
 //! The memories that `rd` reads.
 
 use crate::CommandError;
-use base::{PhysAddr, PhysRead, VirtAddr, VirtRead};
+use base::{FaultKind, PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use kernel::task::Task;
 use kernel::{Image, Session};
 use report::Cell;
@@ -10,10 +10,10 @@ use std::os::unix::fs::FileExt;
 
 /// Where bytes come from.
 pub(super) enum Source<'s> {
-    /// The kernel's address space.
-    Kernel(&'s dyn VirtRead),
+    /// The kernel's address space, and the memory behind.
+    Kernel(&'s dyn VirtRead, &'s dyn PhysRead),
     /// A process's.
-    User(Box<dyn VirtRead>),
+    User(Box<dyn VirtRead>, &'s dyn PhysRead),
     /// Physical memory.
     Physical(&'s dyn PhysRead),
     /// The dump file itself.
@@ -37,26 +37,77 @@ impl<'s> Source<'s> {
             return Err(CommandError::failed("rd", why));
         }
         let map = kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("rd", e))?;
-        Ok(Self::User(Box::new(map)))
+        Ok(Self::User(Box::new(map), s.phys()))
     }
 
-    /// `len` bytes, or the gap as it is shown and why.
-    pub(super) fn read(&self, at: u64, len: usize) -> Result<Vec<u8>, (Cell, String)> {
+    /// `len` bytes from `at` on, or as many as there are and the gap behind them.
+    pub(super) fn read(&self, at: u64, len: usize) -> (Vec<u8>, Option<Hole>) {
         let mut buf = vec![0; len];
-        let virt = |mem: &dyn VirtRead, buf: &mut [u8]| {
-            mem.read(VirtAddr(at), buf).map_err(|fault| (Cell::from(fault), fault.to_string()))
+        let hole = match self {
+            Source::Kernel(mem, phys) => virt(*mem, *phys, at, &mut buf),
+            Source::User(mem, phys) => virt(&**mem, *phys, at, &mut buf),
+            Source::Physical(phys) => phys.read_phys(PhysAddr(at), &mut buf).err().map(|m| Hole {
+                at: m.at.0,
+                len: missing(*phys, m.at),
+                cell: Cell::from(m),
+                why: m.to_string(),
+            }),
+            Source::File(file, name) => from_file(file, name, at, &mut buf),
         };
-        match self {
-            Source::Kernel(mem) => virt(*mem, &mut buf)?,
-            Source::User(mem) => virt(&**mem, &mut buf)?,
-            Source::Physical(phys) => {
-                phys.read_phys(PhysAddr(at), &mut buf).map_err(|m| (Cell::from(m), m.to_string()))?;
-            }
-            Source::File(file, name) => file.read_exact_at(&mut buf, at).map_err(|e| {
-                let why = format!("{name}: offset {at:#x}: {e}");
-                (Cell::absent("past the end", why.clone()), why)
-            })?,
+        if let Some(hole) = &hole {
+            buf.truncate(usize::try_from(hole.at.wrapping_sub(at)).unwrap_or(len));
         }
-        Ok(buf)
+        (buf, hole)
     }
+}
+
+/// Bytes that are not there.
+#[derive(Clone, Debug)]
+pub(super) struct Hole {
+    /// The first.
+    pub(super) at: u64,
+    /// How many, as far as is known; one at least.
+    pub(super) len: u64,
+    /// As it is shown.
+    pub(super) cell: Cell,
+    /// As it is said.
+    pub(super) why: String,
+}
+
+impl Hole {
+    /// Whether a byte lies in it.
+    pub(super) fn has(&self, at: u64) -> bool {
+        at.wrapping_sub(self.at) < self.len
+    }
+}
+
+/// How many bytes are missing from a missing one on.
+fn missing(phys: &dyn PhysRead, at: PhysAddr) -> u64 {
+    phys.missing(at).map_or(1, |(_, len)| len)
+}
+
+fn virt(mem: &dyn VirtRead, phys: &dyn PhysRead, at: u64, buf: &mut [u8]) -> Option<Hole> {
+    let fault = mem.read(VirtAddr(at), buf).err()?;
+    let page = PAGE_SIZE - fault.at.page_offset();
+    let len = match fault.kind {
+        FaultKind::Page(gap) => missing(phys, gap.at).min(page),
+        _ => page,
+    };
+    Some(Hole { at: fault.at.0, len, cell: Cell::from(fault), why: fault.to_string() })
+}
+
+fn from_file(file: &File, name: &str, at: u64, buf: &mut [u8]) -> Option<Hole> {
+    let mut done = 0;
+    let why = loop {
+        let rest = buf.get_mut(done..).filter(|rest| !rest.is_empty())?;
+        match file.read_at(rest, at.wrapping_add(done as u64)) {
+            Ok(0) => break "the file ends there".to_owned(),
+            Ok(n) => done += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => break e.to_string(),
+        }
+    };
+    let at = at.wrapping_add(done as u64);
+    let why = format!("{name}: offset {at:#x}: {why}");
+    Some(Hole { at, len: u64::MAX - at, cell: Cell::absent("past the end", why.clone()), why })
 }

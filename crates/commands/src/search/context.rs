@@ -27,28 +27,43 @@ fn rows(memory: &Memory<'_>, from: VirtAddr, size: u64, count: u64, record: &mut
     for row in (0..total).step_by(ROW as usize) {
         let at = from.add(row);
         let want = ROW.min(total - row);
-        let bytes = memory.bytes(at, want as usize);
-        if (bytes.len() as u64) < want {
+        let values: Vec<Option<Vec<u8>>> = words(memory, at, want, size);
+        if values.iter().all(Option::is_none) {
             let why = "this memory is not in the dump";
             record.line(Line::new().cell(Cell::Addr(at.0)).text(":  ").cell(Cell::absent("no memory", why)));
             continue;
         }
-        record.line(Line::new().cell(Cell::Addr(at.0)).text(":  ").text(self::row(&bytes, size as usize)));
+        record.line(Line::new().cell(Cell::Addr(at.0)).text(":  ").text(self::row(&values, size as usize)));
     }
 }
 
+/// The values of a row; `None` for those of which a byte is missing.
+fn words(memory: &Memory<'_>, at: VirtAddr, len: u64, size: u64) -> Vec<Option<Vec<u8>>> {
+    let whole = memory.bytes(at, len as usize);
+    if whole.len() as u64 == len {
+        return whole.chunks(size as usize).map(|word| Some(word.to_vec())).collect();
+    }
+    let word = |offset: u64| {
+        Some(memory.bytes(at.add(offset), size as usize)).filter(|bytes| bytes.len() as u64 == size)
+    };
+    (0..len).step_by(size as usize).map(word).collect()
+}
+
 /// `0000000000000000 0000000100000001   ................`
-fn row(bytes: &[u8], size: usize) -> String {
-    let words: String = bytes
-        .chunks(size)
+fn row(values: &[Option<Vec<u8>>], size: usize) -> String {
+    let words: String = values
+        .iter()
         .map(|word| {
+            let Some(word) = word else { return format!("{} ", "?".repeat(size * 2)) };
             let mut full = [0; 8];
             full.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
             format!("{:0width$x} ", u64::from_le_bytes(full), width = size * 2)
         })
         .collect();
+    let spelt: String =
+        values.iter().map(|word| word.as_ref().map_or("?".repeat(size), |b| text(b))).collect();
     let width = ROW as usize / size * (size * 2 + 1);
-    format!("{words:<width$}  {}", text(bytes))
+    format!("{words:<width$}  {spelt}")
 }
 
 #[cfg(test)]
@@ -57,8 +72,10 @@ mod tests {
 
     #[test]
     fn rows_are_as_wide_as_full_ones() {
-        assert_eq!(row(b"ABCDEFGHIJKL", 4), "44434241 48474645 4c4b4a49            ABCDEFGHIJKL");
-        assert_eq!(row(&[0; 16], 8), "0000000000000000 0000000000000000   ................");
-        assert_eq!(row(&[1; 8], 8), "0101010101010101                    ........");
+        let values: Vec<_> = b"ABCDEFGHIJKL".chunks(4).map(|word| Some(word.to_vec())).collect();
+        assert_eq!(row(&values, 4), "44434241 48474645 4c4b4a49            ABCDEFGHIJKL");
+        let zeros = vec![Some(vec![0; 8]); 2];
+        assert_eq!(row(&zeros, 8), "0000000000000000 0000000000000000   ................");
+        assert_eq!(row(&[None, Some(vec![1; 8])], 8), "???????????????? 0101010101010101   ????????........");
     }
 }

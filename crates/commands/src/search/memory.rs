@@ -159,19 +159,15 @@ impl<'s> Memory<'s> {
 
     /// Bytes from `at` on, as many of `len` as are there.
     pub(super) fn bytes(&self, at: VirtAddr, len: usize) -> Vec<u8> {
-        let read = |at: VirtAddr, buf: &mut [u8]| match self {
-            Self::Physical { image } => image.phys().read_phys(PhysAddr(at.0), buf).is_ok(),
-            Self::User { map, .. } => map.read(at, buf).is_ok(),
-            Self::Kernel { s, .. } => s.mem().read(at, buf).is_ok(),
-        };
         let mut out = vec![0; len];
-        let first = (PAGE_SIZE - at.page_offset()).min(len as u64) as usize;
-        if read(at, &mut out) {
-            return out;
-        }
-        out.truncate(first);
-        if !read(at, &mut out) {
-            out.clear();
+        let gap = match self {
+            Self::Physical { image } => image.phys().read_phys(PhysAddr(at.0), &mut out).err().map(|m| m.at.0),
+            Self::User { map, .. } => map.read(at, &mut out).err().map(|f| f.at.0),
+            Self::Kernel { s, .. } => s.mem().read(at, &mut out).err().map(|f| f.at.0),
+        };
+        if let Some(gap) = gap {
+            // before the first byte that is missing all are right
+            out.truncate(usize::try_from(gap.saturating_sub(at.0)).unwrap_or(len));
         }
         out
     }

@@ -1,43 +1,211 @@
 //! Files that people hand over as dumps and that are none, or not yet: told so that the message can
 //! say what to do.
+//!
+//! Sources: `file`'s magic database; QEMU `block/`, `migration/`; VirtualBox `SSM.cpp`; crash `vmware_vmss.h` and
+//! `vmware_guestdump.c`; makedumpfile `sadump_mod.h`; s390-tools `zdump/dfi_s390.h`; Xen `xenctrl.h`, `tools/xl`;
+//! Proxmox `vma.h`; dissect.hypervisor (Hyper-V).
+
+use super::Start;
+use super::elf::{Kind, is_user_program};
+use base::Bytes;
 
 const UNPACK: &str = "unpack it first";
 const LIBVIRT: &str = "write one that can be opened with `virsh dump --memory-only`";
 const QEMU: &str = "write one that can be opened with QEMU's `dump-guest-memory`";
+const DISK: &str = "it holds a machine's disk, no memory: look for the dump in it (/var/crash, with guestmount), or write one \
+                    of the running machine (QEMU: `dump-guest-memory`; VirtualBox: `VBoxManage debugvm VM dumpvmcore`)";
+const VMWARE: &str = "open the .vmem file that lies beside it, or convert both with `vmss2core -N`";
+const XEN: &str =
+    "crash opens it; crashlens reads what the guest's own kdump writes (/proc/vmcore, makedumpfile)";
+const S390: &str = "convert it with `zgetdump -f elf FILE > vmcore`: the physical memory of that can be read";
+const WINDOWS: &str = "only Linux dumps can be opened";
+const OLD: &str = "that format ended with Linux 2.6 and is not read";
+const HYPER_V: &str = "let the guest's kdump write a dump: `Debug-VM -Name VM -InjectNonMaskableInterrupt` on the host, with \
+                       kernel.unknown_nmi_panic=1 in the guest";
+const TEXT: &str = "it tells about a kernel and is no dump: name the dump (vmcore) of that machine";
 
-/// Magic, offset of the magic, name, advice.
-const FOREIGN: &[(&[u8], usize, &str, &str)] = &[
-    (b"\x1f\x8b\x08", 0, "a gzip file", UNPACK),
-    (b"\xfd7zXZ\0", 0, "an xz file", UNPACK),
-    (b"\x28\xb5\x2f\xfd", 0, "a zstd file", UNPACK),
-    (b"BZh", 0, "a bzip2 file", UNPACK),
-    (b"\x89LZO\0\r\n\x1a\n", 0, "an lzop file", UNPACK),
-    (b"\x04\x22\x4d\x18", 0, "an lz4 file", UNPACK),
-    (b"PK\x03\x04", 0, "a zip archive", UNPACK),
-    (b"7z\xbc\xaf\x27\x1c", 0, "a 7z archive", UNPACK),
-    (b"ustar", 257, "a tar archive", UNPACK),
-    (b"LibvirtQemudSave", 0, "a libvirt save image", LIBVIRT),
-    (b"LibvirtQemudPart", 0, "an unfinished libvirt save image", LIBVIRT),
-    (b"QEVM", 0, "a QEMU migration stream", QEMU),
-    (b"QFI\xfb", 0, "a qcow2 disk image", QEMU),
-    (b"PAGEDU64", 0, "a Windows crash dump", "only Linux dumps can be opened"),
-    (b"PAGEDUMP", 0, "a Windows crash dump", "only Linux dumps can be opened"),
-    (b"MDMP", 0, "a minidump of a process", "only kernel dumps can be opened"),
+/// What tells a kind of file.
+enum Sign {
+    /// These bytes at this offset.
+    Magic(&'static [u8], usize),
+    /// What a look at the first bytes shows.
+    Look(fn(&Start<'_>) -> bool),
+}
+use Sign::{Look, Magic};
+
+/// Sign, name, advice; the first that fits counts.
+const FOREIGN: &[(Sign, &str, &str)] = &[
+    (Magic(b"\x1f\x8b\x08", 0), "a gzip file", UNPACK),
+    (Magic(b"\xfd7zXZ\0", 0), "an xz file", UNPACK),
+    (Magic(b"\x28\xb5\x2f\xfd", 0), "a zstd file", UNPACK),
+    (Magic(b"BZh", 0), "a bzip2 file", UNPACK),
+    (Magic(b"\x89LZO\0\r\n\x1a\n", 0), "an lzop file", UNPACK),
+    (Magic(b"\x04\x22\x4d\x18", 0), "an lz4 file", UNPACK),
+    (Magic(b"PK\x03\x04", 0), "a zip archive", UNPACK),
+    (Magic(b"7z\xbc\xaf\x27\x1c", 0), "a 7z archive", UNPACK),
+    (Magic(b"ustar", 257), "a tar archive", UNPACK),
+    (Magic(b"LibvirtQemudSave", 0), "a libvirt save image", LIBVIRT),
+    (Magic(b"LibvirtQemudPart", 0), "an unfinished libvirt save image", LIBVIRT),
+    (Magic(b"libvirt-xml\n", 0), "a Xen guest saved by libvirt", XEN),
+    (Magic(b"QEVM", 0), "a QEMU migration stream", QEMU),
+    (Magic(b"Xen saved domain, xl format", 0), "a Xen guest saved by `xl save`", XEN),
+    (Magic(b"LinuxGuestRecord", 0), "a Xen guest saved by `xm save`", XEN),
+    (Magic(b"\xff\xff\xff\xff\xff\xff\xff\xffXENF", 0), "a Xen migration stream", XEN),
+    (Magic(b"\xed\xeb\x0f\xf0", 0), "a Xen core of an old `xm dump-core`", XEN),
+    (Magic(b"\xee\xeb\x0f\xf0", 0), "a Xen core of an old `xm dump-core` (HVM)", XEN),
+    (Look(is_xen_core), "a Xen guest's core (`xl dump-core`)", XEN),
+    (Magic(b"sadump\0\0", 0), "an sadump dump (Fujitsu firmware)", SADUMP),
+    (Magic(b"sadump\0\0", 4096), "an sadump dump on backup media (Fujitsu firmware)", SADUMP),
+    (Magic(b"\xa8\x19\x01\x73\x61\x8f\x23\xfd", 0), "an s390 stand-alone dump", S390),
+    (Magic(b"\xa8\x19\x01\x73\x61\x8f\x23\xfe", 0), "an extended s390 stand-alone dump", S390),
+    (Magic(b"\xd0\xbe\xd0\xbe", 0), "a VMware snapshot of an old version", VMWARE),
+    (Magic(b"\xd2\xbe\xd2\xbe", 0), "a VMware snapshot", VMWARE),
+    (Magic(b"\xd3\xbe\xd3\xbe", 0), "a partial VMware snapshot", VMWARE),
+    (Magic(b"\xd1\xba\xd1\xba", 0), "a VMware snapshot that was restored", VMWARE),
+    (Magic(b"\xd2\xba\xd2\xba", 0), "a VMware snapshot that cannot be restored", VMWARE),
     (
-        b"\xed\x23\x8f\x61\x73\x01\x19\xa8",
-        0,
-        "an LKCD dump",
-        "that format ended with Linux 2.6 and is not read",
+        Look(is_debug_guest),
+        "VMware's debug.guest",
+        "it has the CPUs of a machine whose memory is in debug.vmem: open that as a raw image",
     ),
-    (b"DISKDUMP", 0, "a diskdump/netdump file", "that format ended with Linux 2.6 and is not read"),
-    (b"AVML", 0, "a compressed AVML image", "convert it with `avml-convert` to the format lime or raw"),
-    (b"\xd2\xbe\xd2\xbe", 0, "a VMware snapshot", "convert it with vmss2core -N"),
+    (
+        Magic(b"VMA\0", 0),
+        "a Proxmox backup (VMA)",
+        "it holds disks: take them out with `vma extract`; a dump of a running machine is written by \
+         `dump-guest-memory` in its monitor",
+    ),
+    (Magic(b"QFI\xfb", 0), "a qcow2 disk image", DISK),
+    (Magic(b"KDMV", 0), "a VMDK disk image", DISK),
+    (Magic(b"COWD", 0), "a VMDK disk image of ESX", DISK),
+    (Magic(b"# Disk DescriptorFile", 0), "the description of a VMDK disk image", DISK),
+    (Magic(b"vhdxfile", 0), "a VHDX disk image", DISK),
+    (Magic(b"conectix", 0), "a VHD disk image", DISK),
+    (Magic(b"\x7f\x10\xda\xbe", 64), "a VirtualBox disk image (VDI)", DISK),
+    (Magic(b"\x14\x20\x28\x01", 0), "a saved state of Hyper-V (VMRS)", HYPER_V),
+    (
+        Magic(b"\x7fVirtualBox SavedState ", 0),
+        "a saved state of VirtualBox",
+        "start the machine from it and write a dump with `VBoxManage debugvm VM dumpvmcore --filename FILE`",
+    ),
+    (
+        Magic(b"ProblemType: ", 0),
+        "an apport report (.crash)",
+        "unpack it with `apport-unpack FILE FOLDER`: a kernel's dump is then FOLDER/VmCore",
+    ),
+    (
+        Look(is_user_program),
+        "an ELF program or library",
+        "name the dump of a kernel, and its vmlinux beside it",
+    ),
+    (
+        Magic(b"HdrS", 0x202),
+        "a bootable kernel (bzImage)",
+        "name a dump; the vmlinux that goes with it is in the kernel's debug package",
+    ),
+    (
+        Magic(b"S1SUSPEND", 4086),
+        "a swap area with a hibernated machine",
+        "what it holds is packed by the kernel and only the kernel can read it: resume it",
+    ),
+    (Magic(b"SWAPSPACE2", 4086), "a swap area", "a machine's memory is not in it: name a dump"),
+    (Magic(b"PAGEDU64", 0), "a Windows crash dump", WINDOWS),
+    (Magic(b"PAGEDUMP", 0), "a Windows crash dump", WINDOWS),
+    (Magic(b"MDMP", 0), "a minidump of a process", "only kernel dumps can be opened"),
+    (Magic(b"minidump FreeBSD", 0), "a FreeBSD crash dump", WINDOWS),
+    (Magic(b"\xed\x23\x8f\x61\x73\x01\x19\xa8", 0), "an LKCD dump", OLD),
+    (Magic(b"\xa8\x19\x01\x73\x61\x8f\x23\xed", 0), "an LKCD dump of a big-endian machine", OLD),
+    (Magic(b"DISKDUMP", 0), "a diskdump/netdump file", OLD),
+    (
+        Magic(b"AVML", 0),
+        "a compressed AVML image",
+        "convert it with `avml-convert` to the format lime or raw",
+    ),
+    (
+        Magic(b"LPKSHHRH", 0),
+        "a systemd journal",
+        "`journalctl --file FILE -k` shows the kernel's messages in it",
+    ),
+    (Look(is_symbol_list), "a list of symbols (System.map or kallsyms)", TEXT),
+    (Look(is_kernel_log), "the text of a kernel's log", TEXT),
 ];
 
 /// What a file is by its first bytes, and what to do with it; `None` for dumps and the unknown.
-pub(crate) fn name(start: &[u8]) -> Option<(&'static str, &'static str)> {
-    FOREIGN
-        .iter()
-        .find(|(magic, at, ..)| start.get(*at..).is_some_and(|s| s.starts_with(magic)))
-        .map(|&(_, _, what, advice)| (what, advice))
+pub(crate) fn name(start: &Start<'_>) -> Option<(&'static str, &'static str)> {
+    let fits = |sign: &Sign| match sign {
+        Magic(magic, at) => start.bytes.get(*at..).is_some_and(|s| s.starts_with(magic)),
+        Look(look) => look(start),
+    };
+    FOREIGN.iter().find(|(sign, ..)| fits(sign)).map(|&(_, what, advice)| (what, advice))
+}
+
+const SADUMP: &str = "convert it with `makedumpfile -c -d 0 -x VMLINUX FILE vmcore`";
+
+/// An ELF core without program headers: Xen keeps pages in sections (`.xen_pages`).
+fn is_xen_core(start: &Start<'_>) -> bool {
+    let b = Bytes::new(start.bytes);
+    let number = |at| b.u16_at(at).unwrap_or(0);
+    let elf64 = start.bytes.get(4) == Some(&2);
+    let (headers, sections) = if elf64 { (number(56), number(60)) } else { (number(44), number(48)) };
+    Kind::of(start.bytes) == Some(Kind::Core) && headers == 0 && sections > 1
+}
+
+/// `struct guestdumpheader`: version, CPUs, a byte 1, vendor, eight bytes 0, last address, pages, holes. The last address
+/// is what the pages and the holes add up to.
+fn is_debug_guest(start: &Start<'_>) -> bool {
+    let b = Bytes::new(start.bytes);
+    let read = || {
+        let (version, cpus, one) = (b.u32_at(0)?, b.u32_at(4)?, b.slice_at(8, 1)? == [1]);
+        let (zero, last, pages) = (b.u64_at(14)?, b.u64_at(22)?, b.u64_at(30)?);
+        let holes = b.u32_at(42)?;
+        let hole = |n: usize| b.u64_at(46 + 16 * n + 8);
+        let left_out = match holes {
+            0 => 0,
+            1 => hole(0)?,
+            _ => hole(0)?.saturating_add(hole(1)?),
+        };
+        let all = pages.checked_add(left_out).and_then(|n| n.checked_mul(base::PAGE_SIZE));
+        let sane = (1..=16).contains(&version) && (1..=4096).contains(&cpus) && holes <= 2 && pages > 0;
+        Ok::<_, base::OutOfBounds>(sane && one && zero == 0 && last.checked_add(1) == all)
+    };
+    read().unwrap_or(false)
+}
+
+/// The lines of a text; `None` where the bytes are none.
+fn lines<'a>(start: &'a Start<'_>) -> Option<impl Iterator<Item = &'a [u8]>> {
+    let text = start.bytes.get(..start.bytes.len().min(4096))?;
+    let printable = |b: &u8| matches!(b, b'\t' | b'\n' | b'\r' | 0x1b | b' '..=b'~' | 0x80..);
+    (!text.is_empty() && text.iter().all(printable)).then(|| text.split(|&b| b == b'\n'))
+}
+
+/// `ffffffff81000000 T _text`
+fn is_symbol_list(start: &Start<'_>) -> bool {
+    let is_row = |line: &[u8]| {
+        let mut words = line.split(|&b| b == b' ');
+        let [Some(address), Some(kind), Some(name)] = [words.next(), words.next(), words.next()] else {
+            return false;
+        };
+        matches!(address.len(), 8 | 16)
+            && address.iter().all(u8::is_ascii_hexdigit)
+            && matches!(kind, [k] if k.is_ascii_alphabetic() || *k == b'?')
+            && !name.is_empty()
+    };
+    lines(start).is_some_and(|mut lines| lines.next().is_some_and(is_row))
+}
+
+/// `[    0.000000] Linux version ...`, with what dmesg, a console or a journal put before it.
+fn is_kernel_log(start: &Start<'_>) -> bool {
+    // seconds and microseconds, or what `dmesg -T` makes of them
+    let stamped = |line: &[u8]| {
+        let open = line.iter().take(64).position(|&b| b == b'[');
+        let inside = open.and_then(|at| line.get(at + 1..)).unwrap_or_default();
+        let stamp = inside.split(|&b| b == b']').next().unwrap_or_default().trim_ascii();
+        let number = stamp.split(|&b| b == b'.');
+        let seconds = number.clone().count() == 2
+            && number.into_iter().all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
+        let date = stamp.len() == 24 && stamp.iter().filter(|&&b| b == b':').count() == 2;
+        stamp.len() < inside.len() && (seconds || date)
+    };
+    let has = |line: &[u8], text: &[u8]| memchr::memmem::find(line, text).is_some();
+    let is_message = |line: &[u8]| stamped(line) || has(line, b" kernel: ") || has(line, b"Linux version ");
+    lines(start).is_some_and(|lines| lines.take(8).any(is_message))
 }

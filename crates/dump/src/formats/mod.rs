@@ -14,7 +14,7 @@ pub(crate) use elf::Kind as ElfKind;
 pub(crate) use foreign::name as foreign_name;
 
 /// How many bytes of a file a probe sees.
-pub(crate) const PROBE_LEN: usize = 4096;
+pub(crate) const PROBE_LEN: usize = 8192;
 
 /// What a probe sees of a file.
 pub(crate) struct Start<'a> {
@@ -52,7 +52,7 @@ pub(crate) fn start(image: &Image) -> Result<Vec<u8>, DumpError> {
 
 /// The format of a file by its content.
 pub(crate) fn tell(start: &Start<'_>) -> Option<&'static dyn Format> {
-    if foreign::name(start.bytes).is_some() {
+    if foreign::name(start).is_some() {
         return None;
     }
     FORMATS.iter().find(|f| f.probe(start)).copied()
@@ -98,7 +98,7 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
 
 /// Why a file is no dump.
 fn unknown(image: &Image, start: &Start<'_>) -> DumpError {
-    if let Some((what, advice)) = foreign::name(start.bytes) {
+    if let Some((what, advice)) = foreign::name(start) {
         return DumpError::Foreign { path: image.path().into(), what: what.into(), advice };
     }
     DumpError::NotADump {

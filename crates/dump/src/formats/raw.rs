@@ -6,7 +6,7 @@
 //! such a file is told by the kernel in it ([`Dump::move_above`](crate::Dump::move_above)).
 
 use super::{Format, Start};
-use crate::dump::{Backend, Opened};
+use crate::dump::{Backend, Hole, Opened};
 use crate::image::Image;
 use crate::{Compression, DumpError, Facts, Gap};
 use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange};
@@ -84,18 +84,19 @@ impl Memory {
         let base = |image: &Image| image.placed_at().unwrap_or(PhysAddr(0));
         for image in &images {
             let base = base(image);
-            if base.0.checked_add(image.len()).is_none() || base.page_offset() != 0 {
+            let last = base.0.checked_add(image.len().saturating_sub(1));
+            if last.is_none() || base.page_offset() != 0 {
                 return Err(image.bad(
                     "the address behind @",
                     base.0,
-                    "a multiple of 4096, and the file ends below 2^64",
+                    "a multiple of 4096, and the file has no byte beyond 2^64",
                 ));
             }
         }
         images.sort_by_key(base);
         for pair in images.windows(2) {
             if let [first, next] = pair
-                && base(next) < base(first).add(first.len())
+                && PhysRange::of(base(first), first.len()).contains(base(next))
             {
                 return Err(DumpError::NotOneSet {
                     path: next.path().into(),
@@ -109,7 +110,7 @@ impl Memory {
             }
         }
         let whole = |(n, image): (usize, &Image)| {
-            let range = PhysRange { start: base(image), end: base(image).add(image.len()) };
+            let range = PhysRange::of(base(image), image.len());
             Part { range, image: n, offset: 0 }
         };
         let parts: Vec<Part> = images.iter().enumerate().map(whole).collect();
@@ -120,22 +121,34 @@ impl Memory {
     /// The file that holds an address, where in it, and how many bytes of memory follow there.
     fn find(&self, at: PhysAddr) -> Option<(&Image, u64, u64)> {
         let next = self.parts.partition_point(|part| part.range.start <= at);
-        let part = self.parts.get(next.checked_sub(1)?).filter(|part| at < part.range.end)?;
+        let part = self.parts.get(next.checked_sub(1)?).filter(|part| part.range.contains(at))?;
         let offset = part.offset.checked_add(at.0 - part.range.start.0)?;
-        Some((self.images.get(part.image)?, offset, part.range.end.0 - at.0))
+        let left = part.range.last()?.0 - at.0;
+        Some((self.images.get(part.image)?, offset, left.saturating_add(1)))
+    }
+
+    /// The bytes that no file has, up to the next one.
+    fn hole(&self, at: PhysAddr) -> Hole {
+        let next = self.parts.iter().map(|part| part.range.start).find(|start| *start > at);
+        Hole { why: Gap::Absent, len: next.map_or(u64::MAX, |start| start.0).saturating_sub(at.0).max(1) }
     }
 }
 
 impl Backend for Memory {
-    fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
-        let (image, offset, _) = self.find(at).ok_or(Gap::Absent)?;
-        image.copy(offset, buf)
+    fn read_front(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
+        let (image, offset, left) = self.find(at).ok_or_else(|| self.hole(at))?;
+        let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        image
+            .copy_front(offset, buf.get_mut(..n).unwrap_or_default())
+            .map_err(|why| Hole { why, len: image.missing(offset, left) })
     }
 
-    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Gap> {
-        let (image, offset, left) = self.find(at).ok_or(Gap::Absent)?;
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
+        let (image, offset, left) = self.find(at).ok_or_else(|| self.hole(at))?;
         let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
-        image.fill_front(offset, buf.get_mut(..n).unwrap_or_default())
+        image
+            .fill_front(offset, buf.get_mut(..n).unwrap_or_default())
+            .map_err(|why| Hole { why, len: image.missing(offset, left) })
     }
 
     fn ranges(&self) -> &[PhysRange] {
@@ -147,10 +160,15 @@ impl Backend for Memory {
         self.find(PhysAddr(at)).map(|_| true)
     }
 
-    fn next_present(&self, from: Pfn) -> Option<Pfn> {
-        let at = PhysAddr(from.0.checked_mul(PAGE_SIZE)?);
-        let range = self.ranges.iter().find(|r| at < r.end)?;
-        Some(Pfn(at.max(range.start).0 / PAGE_SIZE))
+    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+        let first = self.parts.partition_point(|part| part.range.last().is_none_or(|last| last < from));
+        self.parts.get(first..)?.iter().find_map(|part| {
+            let at = from.max(part.range.start);
+            let offset = part.offset.checked_add(at.0 - part.range.start.0)?;
+            let data = self.images.get(part.image)?.next_data(offset)?;
+            let at = at.0.checked_add(data.checked_sub(offset)?).map(PhysAddr)?;
+            part.range.contains(at).then_some(at)
+        })
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {

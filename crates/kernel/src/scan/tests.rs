@@ -238,3 +238,49 @@ fn runs_are_cut_to_a_range() {
     assert_eq!(run.within(0x2000, u64::MAX), None);
     assert_eq!(run.within(0, 0xfff), None);
 }
+
+/// A terabyte of which two pages are there; the rest is a file's hole, or missing.
+struct Sparse {
+    zeros: bool,
+}
+const FAR: u64 = 900 << 30;
+impl PhysRead for Sparse {
+    fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing> {
+        let page = at.0 & !0xfff;
+        if page == 0x5000 || page == FAR {
+            buf.fill(7);
+        } else if self.zeros {
+            buf.fill(0);
+        } else {
+            return Err(Missing { at, why: Gap::Excluded });
+        }
+        Ok(())
+    }
+    fn ranges(&self) -> &[PhysRange] {
+        &[]
+    }
+    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+        let pages = [0x5000, FAR].into_iter();
+        pages.map(PhysAddr).find(|page| page.0 + 0xfff >= from.0).map(|page| page.max(from))
+    }
+}
+
+#[test]
+fn what_is_not_there_costs_nothing() {
+    for zeros in [true, false] {
+        let ram = Sparse { zeros };
+        let mut hits = Vec::new();
+        let run = Run { virt: VirtAddr(0), phys: PhysAddr(0), len: 1 << 40 };
+        let wanted = words(8, &[0x0707_0707_0707_0707], 0);
+        let done = scan(&ram, [run].into_iter(), 0, &wanted, &Cancel::new(), &NoProgress, |new| {
+            hits.extend(new.iter().map(|h| h.at.0));
+            true
+        });
+        assert_eq!((hits.len(), hits[0], hits[512]), (1024, 0x5000, FAR));
+        let skipped = if zeros { done.holes } else { done.missing };
+        // a piece is looked at as a whole
+        assert!(done.bytes <= 2 << 20 && skipped >= (1 << 40) - (2 << 20), "{done:?}");
+    }
+    assert!(words(4, &[5, 0], 0).fits_zeros() && words(8, &[0xff], 0xff).fits_zeros());
+    assert!(!words(8, &[0xff], 0).fits_zeros() && !Wanted::Strings(vec![b"x".to_vec()]).fits_zeros());
+}

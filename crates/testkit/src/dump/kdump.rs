@@ -118,6 +118,11 @@ impl DumpSpec {
             field(3, 32, (NOTES + at) as u64);
             field(3, 40, text.len() as u64);
         }
+        if let Some(text) = &self.erase_info {
+            let at = self.notes.windows(text.len()).position(|w| w == text.as_bytes()).unwrap_or(0);
+            field(5, 64, (NOTES + at) as u64);
+            field(5, 72, text.len() as u64);
+        }
         if !self.notes.is_empty() {
             field(4, 48, NOTES as u64);
             field(4, 56, self.notes.len() as u64);

@@ -16,10 +16,12 @@ mod flattened;
 mod kdump;
 mod notes;
 mod packing;
+mod pieces;
 
 pub use flattened::flatten;
 pub use notes::note;
 pub use packing::Packing;
+pub use pieces::ElfPieces;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +41,7 @@ pub struct DumpSpec {
     frames: BTreeMap<u64, Frame>,
     notes: Vec<u8>,
     vmcoreinfo: Option<String>,
+    erase_info: Option<String>,
     release: String,
     version: u32,
     dump_level: u32,
@@ -55,6 +58,7 @@ impl DumpSpec {
             frames: BTreeMap::new(),
             notes: Vec::new(),
             vmcoreinfo: None,
+            erase_info: None,
             release: "6.1.0-test".into(),
             version: 6,
             dump_level: 31,
@@ -109,6 +113,13 @@ impl DumpSpec {
     pub fn vmcoreinfo(mut self, text: &str) -> Self {
         self.vmcoreinfo = Some(text.into());
         self.note("VMCOREINFO", 0, text.as_bytes())
+    }
+
+    /// Adds the ERASEINFO note.
+    #[must_use]
+    pub fn erase_info(mut self, text: &str) -> Self {
+        self.erase_info = Some(text.into());
+        self.note("ERASEINFO", 0, text.as_bytes())
     }
 
     /// The kernel's release in `utsname`.

@@ -70,6 +70,11 @@ impl Segment {
         Self { kind: PT_LOAD, offset, virt: 0, phys, file_len: len, mem_len: len }
     }
 
+    /// Bytes of memory that the file has, by the header.
+    pub(crate) fn data_len(&self) -> u64 {
+        self.file_len.min(self.mem_len)
+    }
+
     pub(crate) fn is_load(&self) -> bool {
         self.kind == PT_LOAD
     }

@@ -7,17 +7,19 @@
 //! Only little-endian files: crashlens reads no big-endian machine.
 
 mod header;
+mod process;
 mod segments;
 
 use super::{Format, Start, single};
-use crate::dump::{Backend, Opened, VirtSegment};
+use crate::dump::{Backend, Hole, Opened, VirtSegment};
 use crate::image::Image;
-use crate::{Compression, DumpError, Facts, Gap, Warning, notes};
+use crate::{Compression, DumpError, Facts, Warning, notes};
 use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange, RawNote, VirtAddr};
 use header::{Header, Segment};
 use segments::{Found, Layout};
 
 pub(crate) use header::Kind;
+pub(crate) use process::is_user_program;
 
 /// Notes of a machine of many thousand CPUs are a few MiB; a header that claims more lies.
 const MAX_NOTES: u64 = 256 << 20;
@@ -46,7 +48,12 @@ impl Format for Elf {
         }
         let mut warnings = Vec::new();
         let notes = read_notes(&image, &header.segments, &mut warnings)?;
-        let layout = Layout::new(&header.segments);
+        if let Some(what) = process::of_core(&notes, &header.segments) {
+            let advice = "open it with gdb or coredumpctl; crashlens reads dumps of a whole machine's memory (kdump's vmcore, \
+                          QEMU's dump-guest-memory)";
+            return Err(DumpError::Foreign { path: image.path().into(), what, advice });
+        }
+        let layout = Layout::new(&header.segments, image.len());
         let wanted = layout.end_of_data();
         let mut incomplete = header.marked_incomplete;
         if incomplete {
@@ -61,6 +68,7 @@ impl Format for Elf {
             file_size: image.file_len(),
             compression: Some(Compression::None),
             machine: Some(header.machine),
+            erase_info: notes::erase_info(&notes),
             incomplete,
             warnings,
             ..Facts::default()
@@ -80,6 +88,10 @@ impl Format for Elf {
 fn writer(notes: &[RawNote], segments: &[Segment]) -> &'static str {
     if notes.iter().any(|n| n.is("QEMU")) {
         "QEMU"
+    } else if notes.iter().any(|n| n.is("VBCORE")) {
+        "VirtualBox"
+    } else if notes.iter().any(|n| n.is("Xen")) {
+        "kdump of a Xen host"
     } else if segments.iter().any(|s| s.is_load() && s.file_len < s.mem_len) {
         "makedumpfile"
     } else if notes::vmcoreinfo(notes).is_some() {
@@ -105,6 +117,9 @@ fn read_notes(
                 len: image.len(),
             });
         }
+        if have == 0 {
+            continue;
+        }
         left = left.saturating_sub(have);
         all.extend(notes::parse(&image.header("ELF notes", seg.offset, have)?, warnings));
     }
@@ -128,7 +143,7 @@ pub(crate) type Piece = (PhysAddr, u64, u64);
 pub(crate) fn pieces(image: Image, pieces: &[Piece]) -> Box<dyn Backend> {
     let segments: Vec<Segment> =
         pieces.iter().map(|&(phys, offset, len)| Segment::load(phys.0, offset, len)).collect();
-    let layout = Layout::new(&segments);
+    let layout = Layout::new(&segments, image.len());
     Box::new(Memory { image, layout })
 }
 
@@ -138,31 +153,27 @@ struct Memory {
 }
 
 impl Backend for Memory {
-    fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
-        let mut at = at;
-        let mut rest = buf;
-        // a page can be made of several segments: RAM ranges need not end at page boundaries
-        while !rest.is_empty() {
-            let (offset, left) = match self.layout.find(at) {
-                Found::Data { offset, left } => (offset, left),
-                Found::Gap(why) => return Err(why),
-            };
-            let n = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-            let Some((part, next)) = rest.split_at_mut_checked(n) else { break };
-            self.image.copy(offset, part)?;
-            at = at.add(n as u64);
-            rest = next;
-        }
-        Ok(())
-    }
-
-    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Gap> {
+    fn read_front(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
         match self.layout.find(at) {
             Found::Data { offset, left } => {
                 let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
-                self.image.fill_front(offset, buf.get_mut(..n).unwrap_or_default())
+                self.image
+                    .copy_front(offset, buf.get_mut(..n).unwrap_or_default())
+                    .map_err(|why| Hole { why, len: self.image.missing(offset, left) })
             }
-            Found::Gap(why) => Err(why),
+            Found::Hole(hole) => Err(hole),
+        }
+    }
+
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
+        match self.layout.find(at) {
+            Found::Data { offset, left } => {
+                let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+                self.image
+                    .fill_front(offset, buf.get_mut(..n).unwrap_or_default())
+                    .map_err(|why| Hole { why, len: self.image.missing(offset, left) })
+            }
+            Found::Hole(hole) => Err(hole),
         }
     }
 
@@ -174,8 +185,16 @@ impl Backend for Memory {
         self.layout.present(pfn)
     }
 
-    fn next_present(&self, from: Pfn) -> Option<Pfn> {
-        self.layout.next_present(from, self.image.len())
+    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+        let mut from = from;
+        loop {
+            let (at, offset, left) = self.layout.next_data(from)?;
+            match self.image.next_data(offset).and_then(|data| data.checked_sub(offset)) {
+                Some(skip) if skip < left => return Some(at.add(skip)),
+                // nothing but a hole of the file up to the end of the piece
+                _ => from = PhysAddr(at.0.checked_add(left)?),
+            }
+        }
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
@@ -186,6 +205,6 @@ impl Backend for Memory {
     }
 
     fn count_present(&self) -> u64 {
-        self.layout.data_len() / PAGE_SIZE
+        self.layout.frames()
     }
 }

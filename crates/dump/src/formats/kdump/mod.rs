@@ -13,7 +13,7 @@ mod stretch;
 
 use super::{Format, Start};
 use crate::cache::PageCache;
-use crate::dump::{Backend, Opened};
+use crate::dump::{Backend, Hole, Opened};
 use crate::image::Image;
 use crate::{Compression, DumpError, Facts, Gap, Warning, notes};
 use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange, RawNote};
@@ -50,9 +50,8 @@ impl Format for Kdump {
             }
             files.push((image, header));
         }
-        let (image, header) = files.first().ok_or(DumpError::NoFiles)?;
-        let texts = Texts::read(image, header, &mut warnings)?;
-        let header = header.clone();
+        let texts = Texts::of_all(&files, &mut warnings)?;
+        let header = files.first().ok_or(DumpError::NoFiles)?.1.clone();
         let several = files.len();
         let marked = files.iter().any(|(_, h)| h.incomplete);
         let (set, parts) = Set::new(files, &mut warnings)?;
@@ -98,6 +97,7 @@ impl Format for Kdump {
 }
 
 /// What the sub header points at.
+#[derive(Default)]
 struct Texts {
     notes: Vec<RawNote>,
     vmcoreinfo: Option<Vec<u8>>,
@@ -105,6 +105,20 @@ struct Texts {
 }
 
 impl Texts {
+    /// What the first file says, and of what it lacks what any other one of the set says.
+    fn of_all(files: &[(Image, Header)], warnings: &mut Vec<Warning>) -> Result<Self, DumpError> {
+        let mut all = Self::default();
+        for (image, header) in files {
+            let own = Self::read(image, header, warnings)?;
+            if all.notes.is_empty() {
+                all.notes = own.notes;
+            }
+            all.vmcoreinfo = all.vmcoreinfo.or(own.vmcoreinfo);
+            all.erase_info = all.erase_info.or(own.erase_info);
+        }
+        Ok(all)
+    }
+
     fn read(image: &Image, header: &Header, warnings: &mut Vec<Warning>) -> Result<Self, DumpError> {
         let raw = read_part(image, "ELF notes", header.notes, warnings)?;
         let notes = notes::parse(&raw, warnings);
@@ -120,11 +134,8 @@ impl Texts {
             good.then_some(text)
         };
         let erased = read_part(image, "erase info", header.erase_info, &mut Vec::new())?;
-        Ok(Self {
-            vmcoreinfo: pointed.or_else(|| notes::vmcoreinfo(&notes)),
-            notes,
-            erase_info: (!erased.is_empty()).then(|| String::from_utf8_lossy(&erased).into_owned()),
-        })
+        let erased = notes::text(&erased).or_else(|| notes::erase_info(&notes));
+        Ok(Self { vmcoreinfo: pointed.or_else(|| notes::vmcoreinfo(&notes)), notes, erase_info: erased })
     }
 }
 
@@ -171,33 +182,53 @@ impl Memory {
     fn ratio(&self) -> u64 {
         self.page_len / PAGE_SIZE
     }
-}
 
-impl Backend for Memory {
-    fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
-        let pfn = at.0 / self.page_len;
-        let within = (at.0 % self.page_len) as usize;
-        let file = self.set.file(pfn).ok_or(Gap::Absent)?;
+    /// The bytes of a page that the cache or the file has whole.
+    fn whole(&self, pfn: u64, within: usize, buf: &mut [u8]) -> Result<(), Gap> {
+        let Some(file) = self.set.file(pfn) else { return Err(self.set.elsewhere(pfn)) };
         let fill = |page: &mut [u8]| file.unpack(file.desc(pfn)?, page);
         self.cache.with(pfn, fill, |page| {
-            if let Some(from) = page.get(within..within + buf.len()) {
+            if let Some(from) = page.get(within..within.saturating_add(buf.len())) {
                 buf.copy_from_slice(from);
             }
         })
     }
 
-    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Gap> {
-        let pfn = at.0 / self.page_len;
-        let within = at.0 % self.page_len;
-        let page_len = self.page_len as usize;
-        if within != 0 || buf.len() < page_len {
-            let n =
-                buf.len().min((self.page_len - within) as usize).min((PAGE_SIZE - at.page_offset()) as usize);
-            self.read_in_page(at, buf.get_mut(..n).unwrap_or_default())?;
-            return Ok(n);
+    /// What a cut file still has of a page that is stored plainly: how many bytes from `within` on, one at least.
+    fn part(&self, pfn: u64, within: u64, buf: &mut [u8]) -> Option<usize> {
+        let file = self.set.file(pfn)?;
+        let (offset, have) = file.cut_page(pfn)?;
+        let left = have.checked_sub(within).filter(|&left| left > 0)?;
+        let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        file.image.fill(offset.checked_add(within)?, buf.get_mut(..n)?).ok()?;
+        Some(n)
+    }
+}
+
+impl Backend for Memory {
+    fn read_front(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
+        let (pfn, within) = (at.0 / self.page_len, at.0 % self.page_len);
+        match self.whole(pfn, within as usize, buf) {
+            Ok(()) => Ok(buf.len()),
+            Err(Gap::Truncated) => {
+                self.part(pfn, within, buf).ok_or_else(|| Hole::of_page(at, Gap::Truncated))
+            }
+            Err(why) => Err(Hole::of_page(at, why)),
         }
-        let (file, end) = self.set.file_to(pfn).ok_or(Gap::Absent)?;
-        Ok(stretch::unpack(file, pfn, end, page_len, buf)? * page_len)
+    }
+
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
+        let (pfn, within) = (at.0 / self.page_len, at.0 % self.page_len);
+        let page_len = self.page_len as usize;
+        if within == 0
+            && buf.len() >= page_len
+            && let Some((file, end)) = self.set.file_to(pfn)
+            && let Ok(pages) = stretch::unpack(file, pfn, end, page_len, buf)
+        {
+            return Ok(pages * page_len);
+        }
+        let n = buf.len().min((PAGE_SIZE - at.page_offset()) as usize);
+        self.read_front(at, buf.get_mut(..n).unwrap_or_default())
     }
 
     fn ranges(&self) -> &[PhysRange] {
@@ -206,16 +237,16 @@ impl Backend for Memory {
 
     fn present(&self, pfn: Pfn) -> Option<bool> {
         let pfn = pfn.0 / self.ratio();
-        self.set.file(pfn)?.present(pfn)
+        self.set.any(pfn)?.present(pfn)
     }
 
-    fn next_present(&self, from: Pfn) -> Option<Pfn> {
-        let wanted = from.0 / self.ratio();
+    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+        let wanted = from.0 / self.page_len;
         let later = self.set.iter().filter(|(_, end, _)| *end > wanted);
         let found = later
             .filter_map(|(start, end, file)| file.next_present(wanted.max(*start)).filter(|p| p < end))
             .next()?;
-        Some(Pfn(found.saturating_mul(self.ratio()).max(from.0)))
+        Some(PhysAddr(found.checked_mul(self.page_len)?.max(from.0)))
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {

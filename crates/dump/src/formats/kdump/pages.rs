@@ -141,6 +141,15 @@ impl File {
         }
     }
 
+    /// A page that is stored plainly and that the file ends in: where it begins, and how many bytes there are.
+    pub(crate) fn cut_page(&self, pfn: u64) -> Option<(u64, u64)> {
+        let desc = self.raw_desc(self.number(pfn).ok()?).ok()?;
+        let plain = desc.flags & codec::PACKED == 0 && u64::from(desc.size) == self.header.block_size;
+        let have = self.image.len().checked_sub(desc.offset).filter(|&have| have > 0)?;
+        (plain && desc.offset >= self.header.descriptors && have < desc.size.into())
+            .then_some((desc.offset, have))
+    }
+
     /// Unpacks the page of a descriptor.
     pub(crate) fn unpack(&self, desc: Desc, page: &mut [u8]) -> Result<(), Gap> {
         if desc.flags & codec::PACKED == 0 {

@@ -4,7 +4,7 @@
 use super::header::Header;
 use super::pages::File;
 use crate::image::Image;
-use crate::{DumpError, Part, Warning};
+use crate::{DumpError, Gap, Part, Warning};
 use std::path::Path;
 
 /// The files, and the frames that each is asked for.
@@ -26,6 +26,7 @@ impl Set {
             let parts = files.into_iter().map(|(i, h)| (0, max, File::new(i, h))).collect();
             return Ok((Self { parts }, Vec::new()));
         }
+        all_parts(&files)?;
         for (image, header) in &files {
             same_dump(image, header, &first_path, &first)?;
         }
@@ -55,6 +56,20 @@ impl Set {
         Ok((Self { parts }, named))
     }
 
+    /// The file that is asked for a frame; else any other, each of which has the bitmaps of the whole dump.
+    pub(crate) fn any(&self, pfn: u64) -> Option<&File> {
+        self.file(pfn).or_else(|| self.parts.first().map(|(.., file)| file))
+    }
+
+    /// Why a frame that no file is asked for is not there.
+    pub(crate) fn elsewhere(&self, pfn: u64) -> Gap {
+        match self.any(pfn).and_then(|file| file.present(pfn)) {
+            Some(true) => Gap::NotGiven,
+            Some(false) => Gap::Excluded,
+            None => Gap::Absent,
+        }
+    }
+
     /// The file that is asked for a frame.
     pub(crate) fn file(&self, pfn: u64) -> Option<&File> {
         Some(self.file_to(pfn)?.0)
@@ -73,13 +88,27 @@ impl Set {
     }
 }
 
-/// A part must have the first one's identity, and be a part.
+/// Several files must all be parts; what is whole is opened alone.
+fn all_parts(files: &[(Image, Header)]) -> Result<(), DumpError> {
+    let Some((whole, _)) = files.iter().find(|(_, header)| header.split.is_none()) else { return Ok(()) };
+    let other = |(image, _): &&(Image, Header)| !std::ptr::eq(image, whole);
+    let Some((image, header)) = files.iter().find(other) else { return Ok(()) };
+    let why = match header.split {
+        Some((start, end)) => format!(
+            "{} is a part of a split set (page frames {start:#x}-{end:#x}), {} is a whole dump; give either the whole one \
+             alone or all parts",
+            image.path().display(),
+            whole.path().display()
+        ),
+        None => "both are whole dumps; only the files of a split set (makedumpfile --split) can be opened together".into(),
+    };
+    Err(DumpError::NotOneSet { path: image.path().into(), first: whole.path().into(), why })
+}
+
+/// A part must have the first one's identity.
 fn same_dump(image: &Image, header: &Header, first_path: &Path, first: &Header) -> Result<(), DumpError> {
     let no =
         |why: String| Err(DumpError::NotOneSet { path: image.path().into(), first: first_path.into(), why });
-    if header.split.is_none() || first.split.is_none() {
-        return no("only the files of a split set (makedumpfile --split) can be opened together".into());
-    }
     if header.utsname != first.utsname {
         return no(format!("their kernels are {} and {}", header.utsname.release, first.utsname.release));
     }

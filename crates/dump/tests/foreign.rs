@@ -1,0 +1,133 @@
+//! Files of other kinds are named, with what to do; never called corrupt.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use dump::{Dump, DumpError};
+use testkit::dump::{ElfPieces, flatten, note};
+
+/// What the error says the file is; and that it says what to do.
+#[track_caller]
+fn told(bytes: Vec<u8>) -> String {
+    match Dump::from_bytes(vec![bytes]) {
+        Err(DumpError::Foreign { what, advice, .. }) => {
+            assert!(advice.len() > 10, "{what}");
+            what
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A file as long as a raw image can be, which it must not be taken for.
+fn file(magic: &[u8], at: usize) -> Vec<u8> {
+    let mut out = vec![0; 1 << 20];
+    out[at..at + magic.len()].copy_from_slice(magic);
+    out
+}
+
+#[test]
+fn other_formats_by_their_magic() {
+    let all: [(&[u8], usize, &str); 32] = [
+        (b"sadump\0\0", 0, "an sadump dump (Fujitsu firmware)"),
+        (b"sadump\0\0", 4096, "an sadump dump on backup media (Fujitsu firmware)"),
+        (&0xa819_0173_618f_23fd_u64.to_be_bytes(), 0, "an s390 stand-alone dump"),
+        (&0xa819_0173_618f_23fe_u64.to_be_bytes(), 0, "an extended s390 stand-alone dump"),
+        (&0xa819_0173_618f_23ed_u64.to_le_bytes(), 0, "an LKCD dump"),
+        (&0xa819_0173_618f_23ed_u64.to_be_bytes(), 0, "an LKCD dump of a big-endian machine"),
+        (&0xbed0_bed0_u32.to_le_bytes(), 0, "a VMware snapshot of an old version"),
+        (&0xbed2_bed2_u32.to_le_bytes(), 0, "a VMware snapshot"),
+        (&0xbed3_bed3_u32.to_le_bytes(), 0, "a partial VMware snapshot"),
+        (&0xbad1_bad1_u32.to_le_bytes(), 0, "a VMware snapshot that was restored"),
+        (&0xbad2_bad2_u32.to_le_bytes(), 0, "a VMware snapshot that cannot be restored"),
+        (b"VMA\0\0\0\0\x01", 0, "a Proxmox backup (VMA)"),
+        (b"KDMV\x01\0\0\0", 0, "a VMDK disk image"),
+        (b"COWD", 0, "a VMDK disk image of ESX"),
+        (b"# Disk DescriptorFile\nversion=1\n", 0, "the description of a VMDK disk image"),
+        (b"vhdxfile", 0, "a VHDX disk image"),
+        (b"conectix", 0, "a VHD disk image"),
+        (&0xbeda_107f_u32.to_le_bytes(), 64, "a VirtualBox disk image (VDI)"),
+        (b"\x7fVirtualBox SavedState V2.0\n", 0, "a saved state of VirtualBox"),
+        (&0x0128_2014_u32.to_le_bytes(), 0, "a saved state of Hyper-V (VMRS)"),
+        (b"QFI\xfb\0\0\0\x03", 0, "a qcow2 disk image"),
+        (b"QEVM\0\0\0\x03", 0, "a QEMU migration stream"),
+        (b"Xen saved domain, xl format\n \0 \r", 0, "a Xen guest saved by `xl save`"),
+        (b"LinuxGuestRecord", 0, "a Xen guest saved by `xm save`"),
+        (&0xf00f_ebed_u32.to_le_bytes(), 0, "a Xen core of an old `xm dump-core`"),
+        (&0xf00f_ebee_u32.to_le_bytes(), 0, "a Xen core of an old `xm dump-core` (HVM)"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xffXENF", 0, "a Xen migration stream"),
+        (b"HdrS", 0x202, "a bootable kernel (bzImage)"),
+        (b"S1SUSPEND\0", 4086, "a swap area with a hibernated machine"),
+        (b"SWAPSPACE2", 4086, "a swap area"),
+        (b"LPKSHHRH", 0, "a systemd journal"),
+        (b"ProblemType: KernelCrash\nArchitecture: amd64\n", 0, "an apport report (.crash)"),
+    ];
+    for (magic, at, what) in all {
+        assert_eq!(told(file(magic, at)), what);
+    }
+    assert_eq!(told(flatten(&file(b"vhdxfile", 0), 4096)), "a VHDX disk image");
+}
+
+#[test]
+fn texts() {
+    let map = "0000000000000000 D __per_cpu_start\nffffffff81000000 T _text\n";
+    assert_eq!(told(map.into()), "a list of symbols (System.map or kallsyms)");
+    let modules = "ffffffffc0000000 t init\t[crc32]\n".repeat(1 << 15);
+    assert_eq!(told(modules[..1 << 20].into()), "a list of symbols (System.map or kallsyms)");
+    for log in [
+        "[    0.000000] Linux version 6.1.0 (gcc)\n[    0.000000] Command line: quiet\n",
+        "<6>[12345.678901] BUG: unable to handle page fault\n",
+        "[Sun Nov 29 09:54:07 2026] BUG: kernel NULL pointer dereference\n",
+        "-- Journal begins at Mon --\nNov 29 09:54:07 host kernel: Linux version 6.1\n",
+        "2026-11-29T09:54:07 host kernel: [    1.5] x\n",
+    ] {
+        assert_eq!(told(log.into()), "the text of a kernel's log", "{log}");
+    }
+    let prose = "a letter about [1] a kernel\n".repeat(1 << 12);
+    assert!(matches!(Dump::from_bytes(vec![prose.into()]), Err(DumpError::NotADump { .. })));
+}
+
+/// VMware's debug.guest has no magic but adds up.
+#[test]
+fn debug_guest() {
+    let header = |pages: u64, hole: u64| {
+        let mut out = Vec::new();
+        out.extend(4_u32.to_le_bytes());
+        out.extend(2_u32.to_le_bytes());
+        out.extend([1, 0, 0, 0, 0, 0]);
+        out.extend(0_u64.to_le_bytes());
+        out.extend((((pages + hole) << 12) - 1).to_le_bytes());
+        out.extend(pages.to_le_bytes());
+        out.extend(0_u32.to_le_bytes());
+        out.extend(u32::from(hole > 0).to_le_bytes());
+        out.extend([0xc_0000, hole, 0, 0].map(u64::to_le_bytes).concat());
+        out.resize(10_000, 0);
+        out
+    };
+    assert_eq!(told(header(0x4_0000, 0)), "VMware's debug.guest");
+    assert_eq!(told(header(0x20_0000, 0x4_0000)), "VMware's debug.guest");
+    let mut other = header(0x4_0000, 0);
+    other[30] = 1;
+    assert!(matches!(Dump::from_bytes(vec![other]), Err(DumpError::NotADump { .. })));
+}
+
+#[test]
+fn elf_files_of_other_kinds() {
+    let piece = || ElfPieces::default().load(0, &[1; 4096], 4096);
+    let mut info = vec![0; 136];
+    info[40..44].copy_from_slice(b"bash");
+    let process = piece().notes(&[note("CORE", 3, &info), note("CORE", 6, &[0; 16])].concat());
+    assert_eq!(told(process.build()), "the core of a user process (bash)");
+    assert_eq!(told(piece().notes(&note("CORE", 0x4649_4c45, b"")).build()), "the core of a user process");
+    // a kernel's: /proc/kcore has a task's notes too, and is placed in physical memory
+    let kernel = |dump: ElfPieces| assert!(Dump::from_bytes(vec![dump.build()]).is_ok());
+    kernel(piece().notes(&[note("CORE", 3, &info), note("VMCOREINFO", 0, b"OSRELEASE=6\n")].concat()));
+    kernel(piece().load(0x10_0000, &[2; 4096], 4096).notes(&note("CORE", 3, &info)));
+    kernel(piece().notes(&note("CORE", 1, &[0; 336])));
+
+    let mut xen = piece().build();
+    xen[56..58].copy_from_slice(&[0, 0]);
+    xen[60..62].copy_from_slice(&[7, 0]);
+    assert_eq!(told(xen), "a Xen guest's core (`xl dump-core`)");
+
+    let mut program = ElfPieces::default().mapped(0x40_0000, 0x40_0000, &[0; 4096]).build();
+    program[16] = 2;
+    assert_eq!(told(program), "an ELF program or library");
+}
