@@ -161,7 +161,9 @@ impl<'s> Memory<'s> {
     pub(super) fn bytes(&self, at: VirtAddr, len: usize) -> Vec<u8> {
         let mut out = vec![0; len];
         let gap = match self {
-            Self::Physical { image } => image.phys().read_phys(PhysAddr(at.0), &mut out).err().map(|m| m.at.0),
+            Self::Physical { image } => {
+                image.phys().read_phys(PhysAddr(at.0), &mut out).err().map(|m| m.at.0)
+            }
             Self::User { map, .. } => map.read(at, &mut out).err().map(|f| f.at.0),
             Self::Kernel { s, .. } => s.mem().read(at, &mut out).err().map(|f| f.at.0),
         };
