@@ -40,7 +40,7 @@ struct Reader {
 
 enum To {
     Stdout,
-    Pager(Pager),
+    Pager(Box<Pager>),
     Reader(Reader),
     File(File),
     /// What a test wants to see.
@@ -77,7 +77,7 @@ impl Output {
     /// The user's pager; `cancel` says whether Ctrl-C ended it.
     pub(crate) fn pager(scroll: &Scroll, cancel: &Cancel) -> Self {
         match Pager::new(scroll, cancel) {
-            Some(pager) => Self::new(To::Pager(pager), false),
+            Some(pager) => Self::new(To::Pager(Box::new(pager)), false),
             None => Self::stdout(),
         }
     }
