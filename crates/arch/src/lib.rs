@@ -43,6 +43,22 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn part_name(&self, number: usize, size: u64) -> String;
     /// The CPUs' registers from the notes of a dump, in the order of the notes.
     fn cpu_states(&self, notes: &[RawNote]) -> Vec<CpuState>;
+    /// The same CPUs' registers in the notes of a second kind, where the dump's writer wrote both, in their order.
+    fn second_states(&self, _notes: &[RawNote]) -> Vec<CpuState> {
+        Vec::new()
+    }
+    /// True for what a CPU has after a reset, before any kernel runs on it.
+    fn is_reset(&self, _state: &CpuState) -> bool {
+        false
+    }
+    /// What may be the base of the CPU's own copies of per-CPU variables: the registers that the kernel keeps it in.
+    fn per_cpu_bases(&self, _state: &CpuState) -> [Option<u64>; 2] {
+        [None; 2]
+    }
+    /// The page tables that the CPU used, where the note tells; `kernel` are this kernel's own.
+    fn tables_of(&self, _state: &CpuState, _kernel: &PageTables) -> Option<PageTables> {
+        None
+    }
 
     /// `struct pt_regs`: what entries into the kernel save.
     fn saved_layout(&self) -> SavedLayout;
@@ -93,6 +109,8 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn image_range(&self) -> [VirtAddr; 3];
     /// Where the direct map begins when it is not randomised, the newest first.
     fn direct_map_bases(&self) -> &'static [u64];
+    /// Whether code can run in a page, by the entry that maps it.
+    fn may_run(&self, entry: u64) -> bool;
     /// The parts of a page table entry whose bits `encryption` mark memory encryption.
     fn pte(&self, entry: u64, encryption: u64) -> Pte;
     /// The swap type and offset of an entry that is not present; `None` where it is no swap entry.

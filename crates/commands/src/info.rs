@@ -193,7 +193,21 @@ fn kernel_of(s: &Session) -> Record {
     let line = label("CPUS").field("cpus", cpus.possible.len()).text(" possible, ");
     let line = line.field("cpus_online", cpus.online.len()).text(" online, registers of ");
     out.line(line.field("cpus_with_registers", s.cpu_states().len()));
+    out.list("doubted_registers", doubted(s));
     out
+}
+
+/// The CPUs whose note is not believed, and why. Only as many as have a note.
+fn doubted(s: &Session) -> Vec<Record> {
+    let known = s.cpus();
+    let cpus = if known.present.is_empty() { &known.possible } else { &known.present };
+    let cpus = cpus.iter().filter(|_| !s.cpu_states().is_empty());
+    let rows = cpus.filter_map(|&cpu| {
+        let why = s.cpu_registers(cpu).doubt?.to_string();
+        let line = Line::new().text(" ".repeat(16)).text("not used are those of CPU ").field("cpu", cpu);
+        Some(Record::of(line.text(": ").field("why", why)))
+    });
+    rows.collect()
 }
 
 fn symbols(s: &Session) -> Record {

@@ -5,10 +5,11 @@
 //! stacks. A task that slept starts from what the switch away from it saved.
 
 use crate::module;
+use crate::registers::{Claim, Doubt, Source};
 use crate::session::Session;
 use crate::stacks::{IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, task_stack};
 use crate::task::{Task, TaskStruct};
-use arch::{CpuState, FrameShape, Regs};
+use arch::{FrameShape, Regs};
 use base::{VirtAddr, VirtRead};
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::{OrcEntry, OrcTable};
@@ -20,6 +21,10 @@ use unwind::{Code, How, Stack, StopReason, Unwinder, Unwound};
 pub enum Start {
     /// The registers of the CPU's note.
     Note,
+    /// The registers of another note of the same CPU.
+    SecondNote,
+    /// The registers that the kernel saved of the CPU as it crashed (`crash_notes`).
+    CrashNotes,
     /// The call on the CPU's stack that stopped it (`machine_kexec`, `crash_nmi_callback`, `panic` ...).
     StopCall,
     /// What the switch away from the task saved.
@@ -46,6 +51,26 @@ pub struct Backtrace {
     pub stacks: Vec<Stack>,
     /// The registers in user mode, for a CPU that was there.
     pub user: Option<Regs>,
+    /// Why the registers in the dump's note of the CPU were not used.
+    pub doubt: Option<Doubt>,
+}
+
+/// Where a backtrace began, and what followed.
+struct Begun {
+    start: Start,
+    unwound: Unwound,
+    user: Option<Regs>,
+    doubt: Option<Doubt>,
+}
+
+impl Begun {
+    const fn at(start: Start, unwound: Unwound) -> Self {
+        Self { start, unwound, user: None, doubt: None }
+    }
+
+    const fn nowhere(stopped: StopReason) -> Self {
+        Self::at(Start::Nowhere, Unwound { frames: Vec::new(), stopped })
+    }
 }
 
 /// Functions in which a dying CPU ends, innermost first; each calls none that comes before it.
@@ -136,41 +161,21 @@ impl Session {
         })
     }
 
-    /// The registers that the dump's notes have for a CPU.
-    #[must_use]
-    pub fn cpu_note(&self, cpu: u32) -> Option<&CpuState> {
-        let order = self.note_order.get_or_init(|| order_notes(self));
-        let index = order.iter().find(|&&(c, _)| c == cpu)?.1;
-        self.cpu_states().get(index)
-    }
-
     /// The frames of a task.
     #[must_use]
     pub fn backtrace(&self, task: &Task) -> Backtrace {
-        let own = task_stack(self, task);
-        let cpu = if task.active { task.cpu } else { self.cpu_on(&own) };
-        let mut stacks = vec![own];
+        let cpu = if task.active { task.cpu } else { self.cpu_on(task) };
+        let mut stacks = vec![task_stack(self, task)];
         if let Some(cpu) = cpu {
             stacks.extend(cpu_stacks(self, cpu));
         }
         let code = SessionCode { session: self };
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
-        let (start, unwound, user) = match cpu {
+        let Begun { start, unwound, user, doubt } = match cpu {
             Some(cpu) => self.active(cpu, &unwinder),
             None => self.sleeping(task, &unwinder),
         };
-        Backtrace { start, unwound, stacks, user }
-    }
-
-    /// The CPU whose registers point into this stack: its task ran, also where the run queues that would say so
-    /// are not in the dump.
-    fn cpu_on(&self, stack: &Stack) -> Option<u32> {
-        let cpus: &[(u32, usize)] = self.note_order.get_or_init(|| order_notes(self));
-        let on = |&&(_, index): &&(u32, usize)| {
-            let sp = self.cpu_states().get(index).and_then(|state| state.regs.sp());
-            sp.is_some_and(|sp| stack.contains(VirtAddr(sp)))
-        };
-        cpus.iter().find(on).map(|&(cpu, _)| cpu)
+        Backtrace { start, unwound, stacks, user, doubt }
     }
 
     /// The frames from any program counter and stack pointer, on a task's stacks.
@@ -183,19 +188,18 @@ impl Session {
         let set = self.arch().reg_set();
         let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, sp.0);
         let unwound = unwinder.unwind(regs);
-        Backtrace { start: Start::Note, unwound, stacks, user: None }
+        Backtrace { start: Start::Note, unwound, stacks, user: None, doubt: None }
     }
 
-    fn sleeping(&self, task: &Task, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
-        let nowhere = |stopped| (Start::Nowhere, Unwound { frames: Vec::new(), stopped }, None);
+    fn sleeping(&self, task: &Task, u: &Unwinder<'_>) -> Begun {
         // a dead task's stack is given back, and where it was another task's may be
         if task.has_exited() && task.stack == Some(VirtAddr(0)) {
-            return nowhere(StopReason::NoStart);
+            return Begun::nowhere(StopReason::NoStart);
         }
         let stopped = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {
             Ok(sp) => {
                 if let Some(resume) = self.never_ran(sp, u) {
-                    return (Start::Switch, u.resume(&resume), None);
+                    return Begun::at(Start::Switch, u.resume(&resume));
                 }
                 let resume = self.arch().sleeping(
                     self.mem(),
@@ -205,7 +209,7 @@ impl Session {
                     &|at| self.locate(at).map(|l| l.symbol.addr),
                 );
                 if let Some(resume) = resume {
-                    return (Start::Switch, u.resume(&resume), None);
+                    return Begun::at(Start::Switch, u.resume(&resume));
                 }
                 self.mem().u64(sp).map_or_else(StopReason::Fault, |_| StopReason::NoStart)
             }
@@ -213,8 +217,8 @@ impl Session {
             Err(_) => StopReason::NoStart,
         };
         match self.switched_on_stack(u) {
-            Some(found) => (Start::SwitchCall, found, None),
-            None => nowhere(stopped),
+            Some(found) => Begun::at(Start::SwitchCall, found),
+            None => Begun::nowhere(stopped),
         }
     }
 
@@ -259,27 +263,49 @@ impl Session {
             .find(is_whole)
     }
 
-    fn active(&self, cpu: u32, u: &Unwinder<'_>) -> (Start, Unwound, Option<Regs>) {
-        let note = self.cpu_note(cpu).map(|n| n.regs).filter(|r| r.pc().is_some());
-        match note {
-            Some(regs) if self.arch().is_user(&regs) => {
-                let none = Unwound { frames: Vec::new(), stopped: StopReason::UserMode };
-                (Start::UserMode, none, Some(regs))
+    /// The frames of what a CPU ran: from registers that can be believed and lead to a whole stack, else from what the
+    /// stacks themselves hold.
+    fn active(&self, cpu: u32, u: &Unwinder<'_>) -> Begun {
+        let known = self.cpu_registers(cpu);
+        let mut partial: Option<Begun> = None;
+        for claim in known.sound() {
+            let doubt = known.doubt.filter(|doubt| claim.source != Source::Note || *doubt == Doubt::Differs);
+            let begun = Begun { doubt, ..self.from_registers(claim, u) };
+            if begun.user.is_some() || is_whole(&begun.unwound) {
+                return begun;
             }
-            Some(regs) => {
-                let from_note = u.unwind(regs);
-                // a kdump's note has the registers that the crash began with; the calls that followed
-                // are on the stack
-                match self.stop_call(u, Some(&regs)) {
-                    Some(longer) => (Start::StopCall, longer, None),
-                    None => (Start::Note, from_note, None),
-                }
-            }
-            None => match self.stop_call(u, None) {
-                Some(found) => (Start::StopCall, found, None),
-                None => self.lowest_on_stack(u, cpu),
-            },
+            partial.get_or_insert(begun);
         }
+        // what an exception saved on the stack vouches for a note that has the same, whatever it is
+        let vouched = known.claims.iter().filter(|c| c.doubt.is_some());
+        if let Some(found) = vouched.into_iter().find_map(|claim| self.stop_call(u, Some(&claim.regs))) {
+            return Begun::at(Start::StopCall, found);
+        }
+        let doubt = known.doubt.or(partial.as_ref().map(|_| Doubt::NoFrames));
+        match (self.stop_call(u, None), partial) {
+            (Some(found), _) => Begun { doubt, ..Begun::at(Start::StopCall, found) },
+            (None, Some(partial)) => partial,
+            (None, None) => Begun { doubt, ..self.lowest_on_stack(u, cpu) },
+        }
+    }
+
+    fn from_registers(&self, claim: &Claim, u: &Unwinder<'_>) -> Begun {
+        let regs = claim.regs;
+        if self.arch().is_user(&regs) && !regs.pc().is_some_and(|pc| self.arch().is_kernel(VirtAddr(pc))) {
+            let none = Unwound { frames: Vec::new(), stopped: StopReason::UserMode };
+            return Begun { user: Some(regs), ..Begun::at(Start::UserMode, none) };
+        }
+        // a kdump's note has the registers that the crash began with; the calls that followed
+        // are on the stack
+        if let Some(longer) = self.stop_call(u, Some(&regs)) {
+            return Begun::at(Start::StopCall, longer);
+        }
+        let start = match claim.source {
+            Source::Note => Start::Note,
+            Source::SecondNote => Start::SecondNote,
+            Source::CrashNotes => Start::CrashNotes,
+        };
+        Begun::at(start, u.unwind(regs))
     }
 
     /// Frames from the innermost stop call on the stacks. With `note`, only those that lead to the
@@ -307,7 +333,7 @@ impl Session {
 
     /// The lowest return address from which tables lead to the stack's end, on the stacks that the CPU is known
     /// to be on, or may be on: what lies on the others is of the past.
-    fn lowest_on_stack(&self, u: &Unwinder<'_>, cpu: u32) -> (Start, Unwound, Option<Regs>) {
+    fn lowest_on_stack(&self, u: &Unwinder<'_>, cpu: u32) -> Begun {
         let in_use = |stack: &&Stack| match stack.name.as_str() {
             "" => true,
             IRQ_STACK => irq_stack_in_use(self, cpu) != Some(false),
@@ -320,11 +346,11 @@ impl Session {
                 }
                 let found = resume_at(u, slot, pc);
                 if is_whole(&found) {
-                    return (Start::Stack, found, None);
+                    return Begun::at(Start::Stack, found);
                 }
             }
         }
-        (Start::Nowhere, Unwound { frames: Vec::new(), stopped: StopReason::NoStart }, None)
+        Begun::nowhere(StopReason::NoStart)
     }
 }
 
@@ -375,46 +401,6 @@ fn return_addresses(
             }
         }
         page = page.add(4096);
-    }
-    out
-}
-
-/// Which CPU each note is of: the one on whose stacks its stack pointer lies, else by order.
-fn order_notes(s: &Session) -> Vec<(u32, usize)> {
-    let states = s.cpu_states();
-    let cpus: &[u32] = if s.cpus().present.is_empty() { &s.cpus().possible } else { &s.cpus().present };
-    if states.len() == cpus.len() {
-        return cpus.iter().copied().zip(0..).collect();
-    }
-    let mut out: Vec<(u32, usize)> = Vec::new();
-    let stacks_of = |cpu: u32| {
-        let mut stacks = cpu_stacks(s, cpu);
-        stacks.extend(s.tasks().on_cpu(cpu).map(|t| task_stack(s, t)));
-        stacks
-    };
-    let known: Vec<(u32, Vec<Stack>)> = cpus.iter().map(|&cpu| (cpu, stacks_of(cpu))).collect();
-    for (index, state) in states.iter().enumerate() {
-        let Some(sp) = state.regs.sp() else { continue };
-        if let Some((cpu, _)) =
-            known.iter().find(|(_, stacks)| stacks.iter().any(|k| k.contains(VirtAddr(sp))))
-        {
-            out.push((*cpu, index));
-        }
-    }
-    // what is left was in user mode: the task's pid tells, else the order
-    for (index, state) in states.iter().enumerate() {
-        if out.iter().any(|&(_, i)| i == index) {
-            continue;
-        }
-        let free = |cpu: &u32| !out.iter().any(|&(c, _)| c == *cpu);
-        let by_pid = cpus
-            .iter()
-            .copied()
-            .filter(free)
-            .find(|&cpu| state.pid.is_some() && s.tasks().on_cpu(cpu).map(|t| t.pid) == state.pid);
-        if let Some(cpu) = by_pid.or_else(|| cpus.iter().copied().find(free)) {
-            out.push((cpu, index));
-        }
     }
     out
 }

@@ -27,6 +27,7 @@ pub mod path;
 mod placement;
 pub mod printk;
 pub mod rbtree;
+pub mod registers;
 pub mod rlimit;
 pub mod scan;
 mod session;

@@ -25,6 +25,8 @@ pub struct Machine {
     pub mem: Arc<KernelMap>,
     /// The CPUs' registers from the notes, in the notes' order.
     pub cpu_states: Vec<CpuState>,
+    /// The same from notes of a second kind, where the dump has both.
+    pub second_states: Vec<CpuState>,
 }
 
 impl std::fmt::Debug for Machine {
@@ -54,8 +56,11 @@ impl Machine {
             boot.kaslr_offset = offset;
         }
         let mem = address_space(&image, &boot);
-        let cpu_states = if options.no_notes { Vec::new() } else { cpu_states };
-        Ok(Self { image, arch, info, boot, mem, cpu_states })
+        let (cpu_states, second_states) = match options.no_notes {
+            true => Default::default(),
+            false => (cpu_states, arch.second_states(image.dump.notes())),
+        };
+        Ok(Self { image, arch, info, boot, mem, cpu_states, second_states })
     }
 
     /// Physical memory.

@@ -9,6 +9,7 @@ use crate::machine::Machine;
 use crate::module::{self, Module};
 use crate::open::{self, Opened};
 use crate::printk::{self, Log};
+use crate::registers;
 use crate::symbols::KernelSymbols;
 use crate::task::{self, TaskStates, Tasks};
 use crate::typing::{self, KernelBtf, Loaded};
@@ -80,7 +81,7 @@ pub struct Session {
     pub(crate) kernel_orc: OnceLock<Option<OrcTable>>,
     pub(crate) module_orcs: Mutex<FxHashMap<VirtAddr, Option<OrcTable>>>,
     pub(crate) shapes: Mutex<FxHashMap<VirtAddr, Option<FrameShape>>>,
-    pub(crate) note_order: OnceLock<Vec<(u32, usize)>>,
+    pub(crate) known_registers: registers::Known,
     pub(crate) slab_caches: OnceLock<FxHashMap<VirtAddr, String>>,
     pub(crate) kernel_debug: OnceLock<Option<Arc<DebugFile>>>,
     pub(crate) module_debugs: Mutex<FxHashMap<VirtAddr, Option<Arc<DebugFile>>>>,
@@ -172,7 +173,7 @@ impl Session {
             kernel_orc: OnceLock::new(),
             module_orcs: Mutex::default(),
             shapes: Mutex::default(),
-            note_order: OnceLock::new(),
+            known_registers: registers::Known::default(),
             slab_caches: if options.no_slab_caches {
                 OnceLock::from(FxHashMap::default())
             } else {

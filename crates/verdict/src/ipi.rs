@@ -70,7 +70,7 @@ fn deaf(s: &Session, task: &Task) -> Option<String> {
     let flags = match saved {
         Some(saved) if saved.user => return None,
         Some(saved) => saved.regs.get(flags)?,
-        None => s.cpu_note(task.cpu?)?.regs.get(flags)?,
+        None => s.cpu_regs(task.cpu?)?.get(flags)?,
     };
     if flags & INTERRUPTS != 0 {
         return None;

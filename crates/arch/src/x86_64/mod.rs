@@ -13,8 +13,8 @@ mod testmem;
 mod unwind;
 
 use crate::{
-    Arch, CpuState, Disassemble, FrameShape, IsText, Prologue, Pte, RegSet, Regs, Resume, SavedLayout,
-    SwapLayout,
+    Arch, CpuState, Disassemble, FrameShape, IsText, PageTables, Prologue, Pte, RegSet, Regs, Resume,
+    SavedLayout, SwapLayout,
 };
 use base::{Fault, RawNote, VirtAddr, VirtRead};
 
@@ -40,6 +40,18 @@ impl Arch for X86_64 {
     }
     fn cpu_states(&self, notes: &[RawNote]) -> Vec<CpuState> {
         regs::cpu_states(notes)
+    }
+    fn second_states(&self, notes: &[RawNote]) -> Vec<CpuState> {
+        regs::second_states(notes)
+    }
+    fn is_reset(&self, state: &CpuState) -> bool {
+        regs::is_reset(state)
+    }
+    fn per_cpu_bases(&self, state: &CpuState) -> [Option<u64>; 2] {
+        regs::per_cpu_bases(state)
+    }
+    fn tables_of(&self, state: &CpuState, kernel: &PageTables) -> Option<PageTables> {
+        regs::tables_of(state, kernel)
     }
     fn saved_layout(&self) -> SavedLayout {
         SavedLayout { size: ptregs::SIZE, interrupt: ptregs::IRET }
@@ -101,6 +113,9 @@ impl Arch for X86_64 {
     }
     fn direct_map_bases(&self) -> &'static [u64] {
         &layout::DIRECT_MAP_BASES
+    }
+    fn may_run(&self, entry: u64) -> bool {
+        paging::may_run(entry)
     }
     fn pte(&self, entry: u64, encryption: u64) -> Pte {
         paging::pte(entry, encryption)

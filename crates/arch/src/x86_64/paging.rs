@@ -80,6 +80,11 @@ pub(crate) const fn swap_entry(entry: u64, layout: SwapLayout) -> Option<(u64, u
     })
 }
 
+/// Whether the processor runs code in a page: bit 63 of its entry forbids it.
+pub(crate) const fn may_run(entry: u64) -> bool {
+    entry >> 63 == 0
+}
+
 /// The root of an address space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageTables {
