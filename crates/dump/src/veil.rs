@@ -2,7 +2,7 @@
 //! same dump with pages left out, or cut short, needs no second file: tests hold every answer to the whole dump's.
 
 use crate::Gap;
-use crate::dump::{Backend, Dump};
+use crate::dump::{Backend, Dump, Hole};
 use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,9 +57,9 @@ struct Veiled {
 }
 
 impl Backend for Veiled {
-    fn read_in_page(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Gap> {
-        self.veil.look(at)?;
-        self.inner.read_in_page(at, buf)
+    fn read_front(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
+        self.veil.look(at).map_err(|why| Hole::of_page(at, why))?;
+        self.inner.read_front(at, buf)
     }
     fn ranges(&self) -> &[PhysRange] {
         self.inner.ranges()
@@ -68,10 +68,10 @@ impl Backend for Veiled {
         let excluded = self.veil.gap(pfn) == Some(Gap::Excluded);
         self.inner.present(pfn).map(|there| there && !excluded)
     }
-    fn next_present(&self, from: Pfn) -> Option<Pfn> {
-        let mut next = self.inner.next_present(from)?;
-        while self.veil.gap(next) == Some(Gap::Excluded) {
-            next = self.inner.next_present(Pfn(next.0.checked_add(1)?))?;
+    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+        let mut next = self.inner.skip_holes(from)?;
+        while self.veil.gap(next.pfn()) == Some(Gap::Excluded) {
+            next = self.inner.skip_holes(PhysAddr(next.page_base().0.checked_add(PAGE_SIZE)?))?;
         }
         Some(next)
     }
