@@ -25,6 +25,10 @@ pub trait OffsetHints {
     fn offset(&self, of: &str, member: &str) -> Option<u64>;
     /// `SIZE(of)`, in bytes.
     fn size(&self, of: &str) -> Option<u64>;
+    /// `NUMBER(name)`.
+    fn number(&self, _name: &str) -> Option<i64> {
+        None
+    }
 }
 
 /// Where a binding looks its members up.

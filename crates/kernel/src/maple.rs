@@ -26,6 +26,9 @@ const MAX_NODES: usize = 1 << 22;
 /// MAPLE_HEIGHT_MAX
 const MAX_DEPTH: u32 = 31;
 
+/// `XA_ZERO_ENTRY`: a place that is kept for an entry to come.
+pub const RESERVED: u64 = 0x406;
+
 /// `enum maple_type`
 const DENSE: u64 = 0;
 const LEAF_64: u64 = 1;
@@ -48,6 +51,8 @@ pub struct Entry {
 pub struct Entries {
     /// The entries.
     pub all: Vec<Entry>,
+    /// The first index of a place that is kept and holds nothing ([`RESERVED`]).
+    pub reserved: Option<u64>,
     /// The first damage; what lies beyond the damaged node is there all the same.
     pub problem: Option<KernelError>,
 }
@@ -99,16 +104,18 @@ pub fn root(s: &Session, tree: VirtAddr) -> Result<(u64, u64)> {
 
 /// All entries of the tree at `tree`.
 pub fn entries(s: &Session, tree: VirtAddr) -> Result<Entries> {
-    let mut all = Vec::new();
+    let (mut all, mut reserved) = (Vec::new(), None);
     let problem = walk(s, root(s, tree)?.0, &mut |seen| {
-        if let Seen::Slot(entry, _) = seen
-            && !entry.value.is_null()
-        {
-            all.push(entry);
+        match seen {
+            Seen::Slot(entry, _) if entry.value.0 == RESERVED => {
+                reserved.get_or_insert(entry.first);
+            }
+            Seen::Slot(entry, _) if !entry.value.is_null() => all.push(entry),
+            _ => {}
         }
         true
     });
-    Ok(Entries { all, problem })
+    Ok(Entries { all, reserved, problem })
 }
 
 /// Walks what the pointer `root` of a tree leads to, ascending; `see` returns false to stop. The first damage

@@ -100,24 +100,28 @@ pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
         // struct percpu_counter rss_stat[NR_MM_COUNTERS]
         let step = s.bind::<PercpuCounter>().size.ok_or(KernelError::NoType("percpu_counter"))?.max(1);
         for index in RESIDENT.into_iter().filter(|&i| i < bytes / step) {
-            pages = pages.saturating_add(percpu_counter(s, stat.add(index.saturating_mul(step)))?);
+            // what has not been added up yet may be less than nothing: the kernel takes that for 0
+            let counter = percpu_counter(s, stat.add(index.saturating_mul(step)))?;
+            pages = pages.saturating_add(counter.max(0));
         }
     } else {
         let counts = s.bind::<MmRssStat>();
         let own = s.bind::<TaskRssStat>();
         let count = counts.count.size()? / 8;
         let first = counts.count.at(stat)?;
+        let mut sums = Vec::new();
         for index in RESIDENT.into_iter().filter(|&i| i < count) {
-            pages = pages.saturating_add(mem.u64(first.add(index * 8))?.cast_signed());
+            sums.push((index, mem.u64(first.add(index * 8))?.cast_signed()));
         }
         // what each thread has not yet handed over (SPLIT_RSS_COUNTING)
         let task_struct = s.bind::<TaskStruct>();
         for thread in s.tasks().all.iter().filter(|t| t.tgid == task.tgid && t.mm == task.mm) {
             let Ok(at) = task_struct.rss_stat.at(thread.at).and_then(|at| own.count.at(at)) else { break };
-            for index in RESIDENT.into_iter().filter(|&i| i < count) {
-                pages = pages.saturating_add(i64::from(mem.i32(at.add(index * 4))?));
+            for (index, sum) in &mut sums {
+                *sum = sum.saturating_add(i64::from(mem.i32(at.add(*index * 4))?));
             }
         }
+        pages = sums.iter().fold(0, |all, (_, sum)| all.saturating_add((*sum).max(0)));
     }
     Ok(MmSize { total, resident: u64::try_from(pages).unwrap_or(0) })
 }

@@ -3,26 +3,23 @@
 //! Sources: include/linux/page-flags.h (page types), include/linux/mm_types.h, mm/page_alloc.c
 //! (`is_free_buddy_page()`, `struct per_cpu_pages`), include/linux/mm.h (`page_mapping()`), kernel/vmcore_info.c.
 //!
-//! A page's type stands where other pages count their mappings: -128 of free ones until 4.17, a bit cleared of all ones
-//! since 4.18, a number in the top byte since 6.12. Which number means what is read from the kernel's own enumeration
-//! (6.11) or VMCOREINFO.
-//!
 //! **Invariant:** nothing is said but what something else in memory confirms: of a block of free pages its first page
 //! has the mark and an order that reaches the page, a list of free pages leads back to the CPU's head, a mapping to its
 //! inode, an anonymous page to an `anon_vma`. A page without references alone is not called free: later pages of a
 //! block that was allocated as one have none either.
 
 use crate::list::list;
+use crate::node;
 use crate::page::{PageStruct, flag_names};
+use crate::page_type::{Mark, PageTypes, is_type};
 use crate::session::Session;
 use crate::slab;
 use base::{PAGE_SHIFT, PAGE_SIZE, Pfn, VirtAddr, VirtRead};
-use debuginfo::types::Type;
 use rustc_hash::FxHashSet;
 
 bind! {
     /// `struct page`, what tells its use
-    struct PageUse("page") { kind: "page_type" | "_mapcount", typed: "page_type", private: "private", lru: "lru", memcg: "memcg_data", older_memcg: "mem_cgroup" }
+    struct PageUse("page") { private: "private", lru: "lru" }
 }
 bind! {
     /// `struct address_space`
@@ -55,8 +52,6 @@ bind! {
 
 /// The largest order of a block of free pages that any kernel has.
 const MAX_ORDER: u64 = 10;
-/// NUMA nodes that are looked at.
-const MAX_NODES: u64 = 64;
 
 /// What a page is used for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -114,73 +109,13 @@ struct Layout {
     lru: Option<u64>,
 }
 
-/// The numbers by which pages say their type.
-#[derive(Clone, Copy, Default, Debug)]
-struct Marks {
-    free: Option<u32>,
-    table: Option<u32>,
-    /// The top byte alone is the type.
-    top: bool,
-}
-
-impl Marks {
-    fn of(s: &Session) -> Self {
-        let value =
-            |name: &str| s.types().find_enumerator(name).into_iter().find_map(|(_, v)| u32::try_from(v).ok());
-        // a number of the top byte (6.12), a bit that is cleared (6.11)
-        if let Some(free) = value("PGTY_buddy") {
-            let top = |v: u32| v.checked_shl(24).filter(|_| v < 0x100);
-            return Self { free: top(free), table: value("PGTY_table").and_then(top), top: true };
-        }
-        if let Some(free) = page_type(s, "PG_buddy") {
-            return Self { free: Some(!free), table: page_type(s, "PG_table").map(|v| !v), top: false };
-        }
-        let b = s.bind::<PageUse>();
-        let said = s.vmcoreinfo().number("PAGE_BUDDY_MAPCOUNT_VALUE").map(|n| n as u32);
-        let by_shape = match (b.typed.exists(), b.kind.exists()) {
-            (true, _) => Some(!0x80),
-            (false, true) => Some((-128_i32).cast_unsigned()),
-            _ => None,
-        };
-        let free = said.or(by_shape);
-        // 5.11 gave the bit of memory that is accounted to page tables, and pages memcg_data
-        let table = match (b.memcg.exists(), b.older_memcg.exists()) {
-            _ if free != Some(!0x80) => None,
-            (true, _) => Some(!0x200),
-            (false, true) => Some(!0x400),
-            (false, false) => None,
-        };
-        Self { free, table, top: free.is_some_and(|v| v & 0x00ff_ffff == 0) }
-    }
-
-    fn is(&self, kind: u32, mark: Option<u32>) -> bool {
-        let mask = if self.top { 0xff00_0000 } else { u32::MAX };
-        mark.is_some_and(|mark| kind & mask == mark & mask)
-    }
-
-    /// True where the number is a type, not a count of mappings, which is -1 or more.
-    const fn is_type(kind: u32) -> bool {
-        kind.cast_signed() < -1
-    }
-}
-
-/// A value of `enum pagetype`; other enumerations have had members of these names.
-fn page_type(s: &Session, name: &str) -> Option<u32> {
-    let types = s.types();
-    types.find_enumerator(name).into_iter().find_map(|(at, value)| {
-        let Type::Enum { name, .. } = &*types.get(at).ok()? else { return None };
-        let is_type = name.as_deref() == Some("pagetype");
-        u32::try_from(value).ok().filter(|v| is_type && v.is_power_of_two())
-    })
-}
-
 impl Layout {
     fn of(s: &Session) -> Option<Self> {
         let b = s.bind::<PageUse>();
         Some(Self {
             vmemmap: slab::vmemmap_base(s),
             size: b.size.filter(|n| *n > 0)?,
-            kind: b.kind.offset().ok()?,
+            kind: s.bind::<PageTypes>().word.offset().ok()?,
             private: b.private.offset().ok(),
             lru: b.lru.offset().ok(),
         })
@@ -195,13 +130,12 @@ impl Layout {
     }
 
     /// The block of free pages that a frame lies in: its first frame and its order.
-    fn free_block(&self, mem: &dyn VirtRead, marks: &Marks, pfn: u64) -> Option<(u64, u64)> {
-        let private = self.private?;
+    fn free_block(&self, mem: &dyn VirtRead, free: Option<Mark>, pfn: u64) -> Option<(u64, u64)> {
+        let (private, free) = (self.private?, free?);
         (0..=MAX_ORDER).find_map(|order| {
             let first = pfn & !((1 << order) - 1);
             let page = self.page(first);
-            let own =
-                marks.is(self.kind(mem, page)?, marks.free).then(|| mem.u64(page.add(private)).ok())??;
+            let own = free.fits(0, self.kind(mem, page)?).then(|| mem.u64(page.add(private)).ok())??;
             // the first page of a block lies at a multiple of its size
             let whole = own <= MAX_ORDER && first & ((1 << own) - 1) == 0;
             (whole && own >= order).then_some((first, own))
@@ -229,7 +163,7 @@ pub fn state_at(s: &Session, at: VirtAddr) -> Option<PageState> {
     let (head, _) = slab::head_page(s, at)?;
     let mem = s.mem();
     let layout = Layout::of(s)?;
-    let marks = Marks::of(s);
+    let types = s.bind::<PageTypes>();
     let pfn = at.0.checked_sub(slab::direct_map_base(s).0)? >> PAGE_SHIFT;
     let page = layout.page(pfn);
     let count = s.bind::<PageStruct>().refcount.i32(mem, head).ok()?;
@@ -241,16 +175,16 @@ pub fn state_at(s: &Session, at: VirtAddr) -> Option<PageState> {
         return said(Use::Broken);
     }
     if head == page
-        && let Some((first, order)) = layout.free_block(mem, &marks, pfn)
+        && let Some((first, order)) = layout.free_block(mem, types.free, pfn)
     {
         return said(Use::Free { first: Pfn(first), order });
     }
     let kind = layout.kind(mem, head)?;
-    if Marks::is_type(kind) {
-        return if marks.is(kind, marks.table) { said(Use::Table) } else { None };
-    }
-    if has("slab") {
+    if types.slab.is_some_and(|mark| mark.fits(flags, kind)) {
         return None;
+    }
+    if is_type(kind) {
+        return if types.table.is_some_and(|mark| mark.fits(0, kind)) { said(Use::Table) } else { None };
     }
     if count == 0 && head == page {
         let cpu = layout.list_head(mem, page).and_then(|list| cpu_of(s, list))?;
@@ -310,15 +244,9 @@ fn cpu_of(s: &Session, head: VirtAddr) -> Option<u32> {
 fn zones(s: &Session) -> FxHashSet<VirtAddr> {
     let mem = s.mem();
     let (node, zone) = (s.bind::<Node>(), s.bind::<Zone>());
-    let mut nodes = Vec::new();
-    if let Some(table) = s.symbol("node_data") {
-        let count = s.symbol("nr_node_ids").and_then(|at| mem.u32(at).ok()).map_or(1, u64::from);
-        nodes.extend((0..count.min(MAX_NODES)).filter_map(|n| mem.ptr(table.add(n * 8)).ok()));
-    }
-    nodes.extend(s.symbol("contig_page_data"));
     let mut out = FxHashSet::default();
     let (Some(size), Ok(all)) = (zone.size.filter(|n| *n > 0), node.zones.size()) else { return out };
-    for at in nodes.into_iter().filter(|at| !at.is_null()) {
+    for at in node::nodes(s).unwrap_or_default() {
         let Ok(first) = node.zones.at(at) else { continue };
         let lists = (0..(all / size).min(16)).filter_map(|n| zone.lists.ptr(mem, first.add(n * size)).ok());
         out.extend(lists.filter(|at| !at.is_null()));
@@ -388,37 +316,31 @@ mod tests {
 
     #[test]
     fn a_page_is_free_where_the_block_around_it_is() {
-        for (mark, top) in
-            [(!0x80_u32, false), (0xffff_ff80, false), (!0x4000_0000, false), (0xf0 << 24, true)]
-        {
-            let marks = Marks { free: Some(mark), table: None, top };
+        for (mark, free) in [
+            (!0x80_u32, Mark::Cleared(0x80)),
+            (0xffff_ff80, Mark::Whole(0xffff_ff80)),
+            (!0x4000_0000, Mark::Cleared(0x4000_0000)),
+            (0xf0 << 24, Mark::Top(0xf0)),
+        ] {
+            let free = Some(free);
             let mut ram = Ram::new(32);
             ram.free(8, 2, mark);
-            assert_eq!(LAYOUT.free_block(&ram, &marks, 8), Some((8, 2)), "{mark:x}");
-            assert_eq!(LAYOUT.free_block(&ram, &marks, 11), Some((8, 2)));
-            assert_eq!(LAYOUT.free_block(&ram, &marks, 12), None, "behind the block");
-            assert_eq!(LAYOUT.free_block(&ram, &marks, 7), None, "before it");
-            assert_eq!(LAYOUT.free_block(&ram, &marks, 40), None, "not in memory");
+            assert_eq!(LAYOUT.free_block(&ram, free, 8), Some((8, 2)), "{mark:x}");
+            assert_eq!(LAYOUT.free_block(&ram, free, 11), Some((8, 2)));
+            assert_eq!(LAYOUT.free_block(&ram, free, 12), None, "behind the block");
+            assert_eq!(LAYOUT.free_block(&ram, free, 7), None, "before it");
+            assert_eq!(LAYOUT.free_block(&ram, free, 40), None, "not in memory");
         }
     }
 
     #[test]
     fn an_order_that_does_not_fit_its_place_is_none() {
-        let marks = Marks { free: Some(!0x80), table: None, top: false };
+        let free = Some(Mark::Cleared(0x80));
         let mut ram = Ram::new(32);
         ram.free(4, 3, !0x80);
-        assert_eq!(LAYOUT.free_block(&ram, &marks, 4), None);
+        assert_eq!(LAYOUT.free_block(&ram, free, 4), None);
         ram.free(4, u64::MAX, !0x80);
-        assert_eq!(LAYOUT.free_block(&ram, &marks, 5), None);
-    }
-
-    #[test]
-    fn types_are_told_from_counts() {
-        let marks = Marks { free: Some(0xf0 << 24), table: Some(0xf2 << 24), top: true };
-        assert!(marks.is(0xf200_0001, marks.table) && !marks.is(0xf200_0001, marks.free));
-        assert!(Marks::is_type(0xf200_0001) && Marks::is_type(!0x80));
-        assert!(!Marks::is_type(u32::MAX) && !Marks::is_type(0) && !Marks::is_type(3));
-        assert!(!Marks::default().is(0, None));
+        assert_eq!(LAYOUT.free_block(&ram, free, 5), None);
     }
 
     #[test]

@@ -22,8 +22,8 @@ bind! {
     /// `struct dentry` (include/linux/dcache.h)
     pub struct Dentry("dentry") {
         parent: "d_parent",
-        name: "d_name.name",
-        len: "d_name.len",
+        name: "d_name.name" | "__d_name.name",
+        len: "d_name.len" | "__d_name.len",
         inode: "d_inode",
         sb: "d_sb",
         op: "d_op",

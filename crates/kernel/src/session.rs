@@ -335,4 +335,7 @@ impl OffsetHints for Session {
     fn size(&self, of: &str) -> Option<u64> {
         self.opened.machine.info.size(of)
     }
+    fn number(&self, name: &str) -> Option<i64> {
+        self.opened.machine.info.number(name)
+    }
 }

@@ -1,8 +1,10 @@
 //! Slab caches (`struct kmem_cache`): which there are, and which one an address belongs to.
 
+use crate::bind::{Binding, Field, Layouts, find_struct};
 use crate::list::list;
+use crate::page_type::{self, PageTypes};
 use crate::session::Session;
-use base::{PAGE_SHIFT, VirtAddr};
+use base::{PAGE_SHIFT, PAGE_SIZE, VirtAddr};
 use rustc_hash::FxHashMap;
 
 bind! {
@@ -16,9 +18,48 @@ bind! {
     }
 }
 bind! {
-    /// `struct page` as slab code sees it, `struct slab` since 5.17 (d122019bf061)
-    struct SlabPage("slab" | "page") {
-        cache: "slab_cache" | "slab",
+    /// `struct kmem_cache`: what it keeps for each NUMA node
+    struct CacheNodes("kmem_cache") { node: "node", per_node: "per_node" }
+}
+bind! {
+    /// `struct kmem_cache_per_node_ptrs` (7.1, 5ba6bc27b1f9)
+    struct PerNode("kmem_cache_per_node_ptrs") { node: "node", barn: "barn" }
+}
+bind! {
+    /// `struct kmem_cache_node`; SLAB called it `kmem_list3` before 3.7
+    struct CacheNode("kmem_cache_node") { barn: "barn" }
+}
+
+/// A page of a slab: `struct slab` since 5.17 (d122019bf061), before it `struct page`. SLAB of 3.x has a `struct slab` too
+/// that is something else: it does not name its cache.
+#[derive(Debug)]
+pub(crate) struct SlabPage {
+    pub(crate) cache: Field,
+    pub(crate) freelist: Field,
+    /// Bits 16 to 30: how many objects.
+    pub(crate) counters: Field,
+    /// The same as a bit-field.
+    pub(crate) objects: Field,
+    /// The first object (SLAB, 3.13 to 6.7).
+    pub(crate) first: Field,
+}
+
+impl Binding for SlabPage {
+    fn bind(layouts: &Layouts<'_>) -> Self {
+        let own = find_struct(layouts.types, &["slab"])
+            .filter(|ty| layouts.types.member(*ty, "slab_cache").is_ok_and(|m| m.is_some()));
+        let (of, ty) = match own {
+            Some(_) => ("slab", own),
+            None => ("page", find_struct(layouts.types, &["page"])),
+        };
+        let field = |member, paths: &[&'static str]| Field::bind(layouts, of, ty, member, paths);
+        Self {
+            cache: field("slab_cache", &["slab_cache", "slab"]),
+            freelist: field("freelist", &["freelist"]),
+            counters: field("counters", &["counters"]),
+            objects: field("objects", &["objects"]),
+            first: field("s_mem", &["s_mem"]),
+        }
     }
 }
 bind! {
@@ -71,6 +112,7 @@ pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
     let pages = vmemmap_base(s);
     let page = pages.add((phys >> PAGE_SHIFT).wrapping_mul(page_size));
     let head = match b.compound_head.u64(s.mem(), page) {
+        Ok(word) if word & 1 == 0 => true_head(s, page, page_size),
         Ok(word) => head_of(page, word),
         // before 4.4 (1d798ca3f164) tail pages pointed to the first one in another way
         Err(_) => {
@@ -93,6 +135,24 @@ const fn head_of(page: VirtAddr, word: u64) -> VirtAddr {
     }
 }
 
+/// The first page of the compound of a page that says itself that it is the first one. Of a huge page with a shared
+/// `vmemmap` (5.18 e7d324850bfc, to 7.0) the pages of `struct page` behind the first show the first one's contents: the
+/// `struct page` that follows knows the true one.
+fn true_head(s: &Session, page: VirtAddr, page_size: u64) -> VirtAddr {
+    // only the first `struct page` of a whole page of them can be such a copy
+    if page.0 & (PAGE_SIZE - 1) != 0 {
+        return page;
+    }
+    let b = s.bind::<Page>();
+    let bit = s.bind::<PageTypes>().head.filter(|bit| *bit < 64);
+    let is_head = bit.zip(b.flags.u64(s.mem(), page).ok()).is_some_and(|(bit, flags)| flags >> bit & 1 == 1);
+    let next = b.compound_head.u64(s.mem(), page.add(page_size));
+    match next {
+        Ok(word) if is_head && word & 1 == 1 => head_of(page, word),
+        _ => page,
+    }
+}
+
 /// True where the flags are of a compound's later page (`PG_tail`; before 4.4).
 fn is_tail(s: &Session, flags: u64) -> bool {
     let bit = s.types().find_enumerator("PG_tail").into_iter().find_map(|(_, v)| u32::try_from(v).ok());
@@ -103,7 +163,46 @@ fn is_tail(s: &Session, flags: u64) -> bool {
 pub fn cache_of(s: &Session, at: VirtAddr) -> Option<&str> {
     let (page, _) = head_page(s, at)?;
     let cache = s.bind::<SlabPage>().cache.ptr(s.mem(), page).ok()?;
-    cache_names(s).get(&cache).map(String::as_str)
+    let name = cache_names(s).get(&cache)?;
+    (page_type::is_slab(s, page) != Some(false)).then_some(name.as_str())
+}
+
+/// What a cache keeps for a NUMA node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NodeOfCache {
+    /// Its `struct kmem_cache_node`.
+    pub at: VirtAddr,
+    /// Its `struct node_barn` of arrays of free objects (6.18); null where it has none.
+    pub barn: VirtAddr,
+}
+
+/// What a cache keeps for each NUMA node. A node without an entry is passed over: machines have node 0 and node 2.
+/// `None` where an entry cannot be read.
+pub fn nodes_of(s: &Session, cache: VirtAddr) -> Option<Vec<NodeOfCache>> {
+    let mem = s.mem();
+    let (b, pair, node) = (s.bind::<CacheNodes>(), s.bind::<PerNode>(), s.bind::<CacheNode>());
+    // an array of pointers, or of pairs that hold one; its type may be longer than what was allocated
+    let (first, stride) = match b.node.at(cache) {
+        Ok(first) => (first, 8),
+        Err(_) => (b.per_node.at(cache).ok()?.add(pair.node.offset().ok()?), pair.size.filter(|n| *n > 0)?),
+    };
+    let len = b.node.size().or_else(|_| b.per_node.size()).map_or(0, |bytes| bytes / stride);
+    let count = crate::node::count(s).unwrap_or_else(|| len.clamp(1, crate::node::MAX_NODES));
+    let mut out = Vec::new();
+    for n in 0..count {
+        let slot = first.add(n * stride);
+        let at = mem.ptr(slot).ok()?;
+        if at.is_null() {
+            continue;
+        }
+        let barn = match (pair.barn.exists(), node.barn.exists()) {
+            (true, _) => pair.barn.ptr(mem, slot.sub(pair.node.offset().ok()?)).ok()?,
+            (false, true) => node.barn.ptr(mem, at).ok()?,
+            (false, false) => VirtAddr(0),
+        };
+        out.push(NodeOfCache { at, barn });
+    }
+    Some(out)
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 //!
 //! SLUB (mm/slub.c): a slab's objects lie one after the other; the free ones are chained through a pointer in
 //! each, which CONFIG_SLAB_FREELIST_HARDENED mixes with a secret and its own address. Free objects may also lie in
-//! a CPU's own chain, and since 6.18 in arrays (`struct slab_sheaf`). With SLAB_STORE_USER (`slub_debug=U`) two
-//! `struct track` follow each object.
+//! a CPU's own chain (until 6.19), and since 6.18 in arrays (`struct slab_sheaf`) of those caches that have them. With
+//! SLAB_STORE_USER (`slub_debug=U`) two `struct track` follow each object. Of SLAB (until 6.7) only the places of objects
+//! are known.
 //!
 //! **Invariant:** an object is called free only where it was found in a chain or array of free ones, and in use only
 //! where all of them were read to their end.
 
+use crate::bind::Field;
 use crate::list::list;
 use crate::session::Session;
-use crate::slab::{self, KmemCache};
+use crate::slab::{self, KmemCache, SlabPage};
 use crate::track::{self, Track};
 use base::{PAGE_SHIFT, VirtAddr};
 use rustc_hash::FxHashSet;
@@ -24,13 +26,10 @@ bind! {
         inuse: "inuse",
         red_left_pad: "red_left_pad",
         random: "random",
-        node: "node",
-        per_node: "per_node",
+        order: "oo", // SLUB
+        number: "num", // SLAB: objects of a slab
+        debug_pad: "obj_offset", // SLAB
     }
-}
-bind! {
-    /// `struct page` or `struct slab`: the chain of free objects and how many objects there are
-    struct SlabChain("slab" | "page") { freelist: "freelist", counters: "counters", cache: "slab_cache" | "slab" }
 }
 bind! {
     /// `struct kmem_cache_cpu`
@@ -47,10 +46,6 @@ bind! {
 bind! {
     /// `struct node_barn`
     struct Barn("node_barn") { full: "sheaves_full" }
-}
-bind! {
-    /// `struct kmem_cache_per_node_ptrs`, and `struct kmem_cache_node` before
-    struct PerNode("kmem_cache_per_node_ptrs" | "kmem_cache_node") { barn: "barn" }
 }
 
 /// Slab flags, fixed until 6.8 and numbers of `enum _slab_flag_bits` since.
@@ -121,21 +116,31 @@ struct Slab {
     slot: u64,
     pad: u64,
     objects: u64,
+    /// SLUB: its free objects are chained.
+    chained: bool,
 }
 
 impl Slab {
     fn of(s: &Session, at: VirtAddr) -> Option<Self> {
         let (head, pfn) = slab::head_page(s, at)?;
         let mem = s.mem();
-        let chain = s.bind::<SlabChain>();
-        let cache = chain.cache.ptr(mem, head).ok()?;
+        let (page, layout) = (s.bind::<SlabPage>(), s.bind::<CacheLayout>());
+        let cache = page.cache.ptr(mem, head).ok()?;
         let slot =
             s.bind::<KmemCache>().slot_size.num(mem, cache).ok().filter(|n| *n >= 8 && *n < 1 << 22)?;
-        let pad = s.bind::<CacheLayout>().red_left_pad.num(mem, cache).unwrap_or(0);
-        let counters = chain.counters.num(mem, head).ok()?;
-        let objects = counters >> 16 & 0x7fff;
-        let start = slab::direct_map_base(s).add(pfn << PAGE_SHIFT);
-        (objects > 0).then_some(Self { cache, at: head, start, slot, pad, objects: objects.min(MAX_OBJECTS) })
+        // a member that this kernel does not have is no padding; one that cannot be read is not known
+        let pad = |field: &Field| if field.exists() { field.num(mem, cache).ok() } else { Some(0) };
+        let chained = layout.order.exists() || !layout.number.exists();
+        let (start, pad, objects) = if chained {
+            let bits = page.objects.bits().and_then(|_| page.objects.num(mem, head).ok());
+            let objects = bits.or_else(|| Some(page.counters.num(mem, head).ok()? >> 16 & 0x7fff))?;
+            (slab::direct_map_base(s).add(pfn << PAGE_SHIFT), pad(&layout.red_left_pad)?, objects)
+        } else {
+            let objects = layout.number.num(mem, cache).ok()?;
+            (page.first.ptr(mem, head).ok()?, pad(&layout.debug_pad)?, objects)
+        };
+        let objects = objects.min(MAX_OBJECTS);
+        (objects > 0).then_some(Self { cache, at: head, start, slot, pad, objects, chained })
     }
 
     fn contains(&self, at: VirtAddr) -> bool {
@@ -264,13 +269,19 @@ fn state(s: &Session, slab: &Slab, object: VirtAddr) -> State {
 
 /// The heads of the chains of free objects of a slab: its own, and those of CPUs that allocate from it.
 fn chains(s: &Session, slab: &Slab) -> Option<Vec<VirtAddr>> {
+    if !slab.chained {
+        return None;
+    }
     let mem = s.mem();
-    let mut out = vec![s.bind::<SlabChain>().freelist.ptr(mem, slab.at).ok()?];
+    let mut out = vec![s.bind::<SlabPage>().freelist.ptr(mem, slab.at).ok()?];
     let layout = s.bind::<CacheLayout>();
     if !layout.cpu_slab.exists() {
         return Some(out);
     }
     let per_cpu = layout.cpu_slab.ptr(mem, slab.cache).ok()?;
+    if per_cpu.is_null() {
+        return Some(out);
+    }
     let b = s.bind::<CacheCpu>();
     for &cpu in &s.cpus().possible {
         let one = per_cpu.add(crate::cpu::per_cpu_offset(s, cpu).ok()?);
@@ -315,44 +326,12 @@ fn next(s: &Session, slab: &Slab, object: VirtAddr) -> Option<VirtAddr> {
         .find(|n| n.is_null() || slab.contains(*n))
 }
 
-/// True where an array of free objects has this one: of a CPU, or of a node's full ones.
+/// True where an array of free objects has this one: of a CPU, or of a node's full ones. A cache that has no such arrays
+/// (6.18, 6.19: all that did not ask for them) has a null pointer in their place.
 fn in_sheaves(s: &Session, slab: &Slab, object: VirtAddr) -> Option<bool> {
-    let layout = s.bind::<CacheLayout>();
-    if !layout.sheaves.exists() {
-        return Some(false);
-    }
     let mem = s.mem();
-    let per_cpu = layout.sheaves.ptr(mem, slab.cache).ok()?;
-    let mut sheaves = Vec::new();
-    let b = s.bind::<CpuSheaves>();
-    for &cpu in &s.cpus().possible {
-        let one = per_cpu.add(crate::cpu::per_cpu_offset(s, cpu).ok()?);
-        for field in [&b.main, &b.spare, &b.rcu_free] {
-            sheaves.push(field.ptr(mem, one).ok()?);
-        }
-    }
     let sheaf = s.bind::<Sheaf>();
-    let per_node = s.bind::<PerNode>();
-    let nodes = s.symbol("nr_node_ids").and_then(|at| mem.u32(at).ok()).unwrap_or(1).clamp(1, 1024);
-    for n in 0..u64::from(nodes) {
-        let barn = if layout.per_node.exists() {
-            per_node.barn.ptr(mem, layout.per_node.at(slab.cache).ok()?.add(n * per_node.size?)).ok()?
-        } else {
-            let node = mem.ptr(layout.node.at(slab.cache).ok()?.add(n * 8)).ok()?;
-            if node.is_null() {
-                continue;
-            }
-            per_node.barn.ptr(mem, node).ok()?
-        };
-        if barn.is_null() {
-            continue;
-        }
-        let full = s.bind::<Barn>().full.at(barn).ok()?;
-        for link in list(mem, full).take(MAX_SHEAVES) {
-            sheaves.push(sheaf.link.container(link.ok()?).ok()?);
-        }
-    }
-    for at in sheaves.into_iter().filter(|at| !at.is_null()) {
+    let has = |at: VirtAddr| -> Option<bool> {
         let count = u64::from(sheaf.count.u32(mem, at).ok()?).min(1024);
         let objects = sheaf.objects.at(at).ok()?;
         for n in 0..count {
@@ -360,8 +339,54 @@ fn in_sheaves(s: &Session, slab: &Slab, object: VirtAddr) -> Option<bool> {
                 return Some(true);
             }
         }
+        Some(false)
+    };
+    let mut whole = true;
+    for at in sheaves(s, slab.cache) {
+        match at.and_then(has) {
+            Some(true) => return Some(true),
+            Some(false) => {}
+            None => whole = false,
+        }
     }
-    Some(false)
+    whole.then_some(false)
+}
+
+/// The arrays of free objects that a cache has; nothing in the place of those that cannot be found.
+fn sheaves(s: &Session, cache: VirtAddr) -> Vec<Option<VirtAddr>> {
+    let layout = s.bind::<CacheLayout>();
+    if !layout.sheaves.exists() {
+        return Vec::new();
+    }
+    let mem = s.mem();
+    let mut out = Vec::new();
+    let b = s.bind::<CpuSheaves>();
+    match layout.sheaves.ptr(mem, cache) {
+        Ok(per_cpu) if per_cpu.is_null() => {}
+        Ok(per_cpu) => {
+            for &cpu in &s.cpus().possible {
+                let one = crate::cpu::per_cpu_offset(s, cpu).ok().map(|offset| per_cpu.add(offset));
+                out.extend([&b.main, &b.spare, &b.rcu_free].map(|field| field.ptr(mem, one?).ok()));
+            }
+        }
+        Err(_) => out.push(None),
+    }
+    let Some(nodes) = slab::nodes_of(s, cache) else {
+        out.push(None);
+        return out;
+    };
+    let (full, sheaf) = (s.bind::<Barn>(), s.bind::<Sheaf>());
+    for node in nodes.into_iter().filter(|node| !node.barn.is_null()) {
+        match full.full.at(node.barn) {
+            Ok(head) => {
+                let links = list(mem, head).take(MAX_SHEAVES);
+                out.extend(links.map(|link| sheaf.link.container(link.ok()?).ok()));
+            }
+            Err(_) => out.push(None),
+        }
+    }
+    out.retain(|at| at.is_none_or(|at| !at.is_null()));
+    out
 }
 
 #[cfg(test)]

@@ -181,20 +181,8 @@ pub fn memory_bytes(s: &Session) -> Result<u64> {
     let mem = s.mem();
     let b = s.bind::<Pgdat>();
     let mut pages = 0_u64;
-    if let Some(table) = s.symbol("node_data") {
-        for n in 0..1024_u64 {
-            let Ok(at) = mem.ptr(table.add(n * 8)) else { break };
-            if at.is_null() {
-                break;
-            }
-            match b.present.num(mem, at) {
-                Ok(present) => pages = pages.saturating_add(present),
-                Err(e) if pages == 0 => return Err(e),
-                Err(_) => break,
-            }
-        }
-    } else {
-        pages = b.present.num(mem, s.need_symbol("contig_page_data")?)?;
+    for at in crate::node::nodes(s)? {
+        pages = pages.saturating_add(b.present.num(mem, at)?);
     }
     Ok(pages.saturating_mul(base::PAGE_SIZE))
 }

@@ -345,6 +345,13 @@ pub fn idle_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
     })
 }
 
+/// `TASK_UNINTERRUPTIBLE`
+const UNINTERRUPTIBLE: u64 = 0x2;
+/// `TASK_RTLOCK_WAIT`: for a spinlock that sleeps, with PREEMPT_RT (5.15, 5f220be21418; no state before).
+const RTLOCK_WAIT: u64 = 0x1000;
+/// `TASK_FROZEN` (6.1, f5d39b020809; no state before).
+const FROZEN: u64 = 0x8000;
+
 /// The bits of `__state` and `exit_state`, which moved over the years: EXIT_ZOMBIE and EXIT_DEAD
 /// changed places in 3.14 (ad86622b478e), TASK_PARKED and TASK_DEAD moved in 4.14 (8ef9925b02c2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -357,7 +364,7 @@ pub struct TaskStates {
     new: u64,
     waking: u64,
     /// TASK_WAKEKILL: with UNINTERRUPTIBLE it makes TASK_KILLABLE.
-    pub wakekill: u64,
+    wakekill: u64,
 }
 
 impl TaskStates {
@@ -399,6 +406,18 @@ impl TaskStates {
         bits
     }
 
+    /// True where a task sleeps and no signal wakes it: it waits for a lock, a disk, another task. Neither for work
+    /// (`TASK_IDLE`), nor frozen for suspend.
+    #[must_use]
+    pub fn is_stuck(&self, t: &Task) -> bool {
+        t.is_in(UNINTERRUPTIBLE | RTLOCK_WAIT) && !t.is_in(self.noload) && !t.has_exited()
+    }
+    /// True where a fatal signal ends such a sleep (`TASK_KILLABLE`): the kernel's own watch over hung tasks passes it over.
+    #[must_use]
+    pub fn is_killable(&self, t: &Task) -> bool {
+        t.is_in(self.wakekill)
+    }
+
     /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, WA, `??`; `None` where the state is
     /// not in the dump.
     #[must_use]
@@ -417,7 +436,8 @@ impl TaskStates {
             "PA"
         } else if v & 0x1 != 0 {
             "IN"
-        } else if v & 0x2 != 0 {
+        } else if v & (UNINTERRUPTIBLE | RTLOCK_WAIT | FROZEN) != 0 {
+            // a frozen task, and one that waits for a lock of PREEMPT_RT, are shown as the kernel shows them
             if v & self.noload != 0 { "ID" } else { "UN" }
         } else if v & 0x4 != 0 {
             "ST"
@@ -454,6 +474,8 @@ impl TaskStates {
             (self.new, "TASK_NEW"),
             (self.wakekill, "TASK_WAKEKILL"),
             (self.waking, "TASK_WAKING"),
+            (RTLOCK_WAIT, "TASK_RTLOCK_WAIT"),
+            (FROZEN, "TASK_FROZEN"),
         ];
         let named = |bits: u64, table: &[(u64, &'static str)]| -> Vec<&'static str> {
             table.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
@@ -522,6 +544,8 @@ mod tests {
             (0x40, 0, "PA"),
             (0x800, 0, "NE"),
             (0x200, 0, "WA"),
+            (0x1000, 0, "UN"),
+            (0x8000, 0, "UN"),
         ] {
             assert_eq!(new.letters(&task(Some(state), Some(exit))), Some(want), "{state:#x} {exit:#x}");
         }
@@ -533,6 +557,8 @@ mod tests {
             (0x104, 0, "TASK_STOPPED|TASK_WAKEKILL"),
             (0x80, 0x20, "EXIT_ZOMBIE"),
             (0x80, 0, "TASK_DEAD"),
+            (0x1000, 0, "TASK_RTLOCK_WAIT"),
+            (0x8000, 0, "TASK_FROZEN"),
             (0x10_0000, 0, "0x100000"),
         ] {
             assert_eq!(

@@ -12,7 +12,7 @@ bind! {
     pub struct VmaStruct("vm_area_struct") {
         start: "vm_start",
         end: "vm_end",
-        flags: "vm_flags" | "__vm_flags", // 6.3 (bc292ab00f6c)
+        flags: "vm_flags" | "__vm_flags" | "flags", // 6.3 (bc292ab00f6c); a bitmap beside it: its first word
         file: "vm_file",
         pgoff: "vm_pgoff",
         next: "vm_next",
@@ -79,7 +79,9 @@ pub fn vmas(s: &Session, mm: VirtAddr) -> Result<Vmas> {
     if b.mm_mt.exists() {
         let entries = maple::entries(s, b.mm_mt.at(mm)?)?;
         out.problem = entries.problem;
-        for entry in entries.all {
+        // a fork that failed marks the first mapping that it did not copy: what follows is the parent's
+        let copied = entries.reserved.unwrap_or(u64::MAX);
+        for entry in entries.all.into_iter().filter(|entry| entry.first < copied) {
             match read(s, entry.value) {
                 Ok(vma) => out.all.push(vma),
                 Err(e) => {
@@ -115,4 +117,64 @@ pub fn vmas(s: &Session, mm: VirtAddr) -> Result<Vmas> {
         at = after;
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    /// An address space of mappings `first..last` of 0x1000 bytes each, in one leaf; `at` gives what stands in a slot.
+    fn mappings(count: u64, at: impl Fn(u64, u64) -> u64, flags: &str) -> Vmas {
+        let mut k = Kernel::new();
+        k.structure("maple_tree", 16, &[("ma_flags", 4, "u32"), ("ma_root", 8, "*void")]);
+        k.structure("maple_range_64", 256, &[("pivot", 8, "u64[15]"), ("slot", 128, "*void[16]")]);
+        k.structure("maple_node", 256, &[("parent", 0, "*void"), ("slot", 8, "*void[31]")]);
+        k.structure("mm_struct", 64, &[("mm_mt", 16, "maple_tree")]);
+        k.structure(
+            "vm_area_struct",
+            128,
+            &[
+                ("vm_start", 0, "u64"),
+                ("vm_end", 8, "u64"),
+                (flags, 32, "u64"),
+                ("vm_file", 40, "*void"),
+                ("vm_pgoff", 48, "u64"),
+            ],
+        );
+        let (mm, leaf) = (k.object("mm_struct"), k.memory(256));
+        k.set(mm, "mm_struct", "mm_mt.ma_root", leaf | 1 << 3 | 2);
+        for n in 0..count {
+            let vma = k.object("vm_area_struct");
+            let (start, end) = (n * 0x1000, (n + 1) * 0x1000);
+            k.set(vma, "vm_area_struct", "vm_start", start).set(vma, "vm_area_struct", "vm_end", end);
+            k.set(vma, "vm_area_struct", flags, 0x70 + n);
+            k.word(leaf + 8 + n * 8, end - 1).word(leaf + 128 + n * 8, at(n, vma));
+        }
+        vmas(&session(&k), VirtAddr(mm)).unwrap()
+    }
+
+    fn starts(all: &Vmas) -> Vec<u64> {
+        all.all.iter().map(|v| v.start).collect()
+    }
+
+    /// 6.1 and later: a fork that failed leaves XA_ZERO_ENTRY at the first mapping that was not copied.
+    #[test]
+    fn a_failed_fork_s_mark_is_no_mapping_and_nothing_behind_it_counts() {
+        let whole = mappings(5, |_, vma| vma, "vm_flags");
+        assert_eq!(starts(&whole), [0, 0x1000, 0x2000, 0x3000, 0x4000]);
+        let cut = mappings(5, |n, vma| if n == 2 { maple::RESERVED } else { vma }, "vm_flags");
+        assert_eq!(starts(&cut), [0, 0x1000]);
+        assert!(cut.problem.is_none(), "{:?}", cut.problem);
+        let none = mappings(3, |_, _| maple::RESERVED, "vm_flags");
+        assert!(none.all.is_empty() && none.problem.is_none());
+    }
+
+    #[test]
+    fn flags_by_each_of_their_names() {
+        for name in ["vm_flags", "__vm_flags", "flags"] {
+            assert_eq!(mappings(2, |_, vma| vma, name).all[1].flags, 0x71, "{name}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use base::VirtAddr;
 use kernel::bind;
+use kernel::path::{Dentry, FileStruct, Mount};
 use kernel::task::{Task, TaskStruct};
 use kernel::{Result, Session};
 
@@ -13,19 +14,6 @@ bind! {
     /// `struct fdtable`
     struct FdTable("fdtable") { max_fds: "max_fds", fd: "fd" }
 }
-bind! {
-    /// `struct file`
-    struct File("file") { dentry: "f_path.dentry", mnt: "f_path.mnt", flags: "f_flags" }
-}
-bind! {
-    /// `struct dentry`
-    struct Dentry("dentry") { parent: "d_parent", name: "d_name.name" | "__d_name.name", len: "d_name.len" | "__d_name.len" }
-}
-bind! {
-    /// `struct mount`
-    struct Mount("mount") { mnt: "mnt", root: "mnt.mnt_root", parent: "mnt_parent", mountpoint: "mnt_mountpoint" }
-}
-
 /// Open flags (include/uapi/asm-generic/fcntl.h, x86).
 const FLAGS: &[(u64, &str)] = &[
     (0o100, "O_CREAT"),
@@ -51,7 +39,7 @@ pub(crate) fn open_file(s: &Session, task: &Task, fd: u64) -> Result<(String, Ve
     if file.is_null() {
         return Err(damaged(format!("file {fd} is not open")));
     }
-    let b = s.bind::<File>();
+    let b = s.bind::<FileStruct>();
     let flags = b.flags.u32(mem, file).map(u64::from)?;
     let words = FLAGS.iter().filter(|(bit, _)| flags & bit == *bit).map(|(_, name)| *name).collect();
     Ok((path(s, b.dentry.ptr(mem, file)?, b.mnt.ptr(mem, file)?)?, words))

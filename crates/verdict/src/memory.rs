@@ -4,24 +4,18 @@
 
 use crate::model::{How, Statement};
 use base::{PAGE_SIZE, VirtAddr};
-use kernel::slab::cache_names;
+use kernel::slab::{cache_names, nodes_of};
 use kernel::{Session, bind};
 
 bind! {
     /// `struct kmem_cache`
-    struct Cache("kmem_cache") { node: "node", per_node: "per_node", order: "oo" }
-}
-bind! {
-    /// `struct kmem_cache_per_node_ptrs`, since 7.1
-    struct PerNode("kmem_cache_per_node_ptrs") { node: "node" }
+    struct Cache("kmem_cache") { order: "oo" }
 }
 bind! {
     /// `struct kmem_cache_node`
     struct CacheNode("kmem_cache_node") { slabs: "nr_slabs" }
 }
 
-/// NUMA nodes that are looked at.
-const MAX_NODES: u64 = 64;
 /// How many of each kind are told.
 const TOP: usize = 5;
 
@@ -103,28 +97,13 @@ fn caches(s: &Session) -> Vec<(String, u64)> {
     let b = s.bind::<Cache>();
     let node = s.bind::<CacheNode>();
     let (Ok(order), Ok(slabs)) = (b.order.offset(), node.slabs.offset()) else { return Vec::new() };
-    // an array of pointers, or of pairs that hold one
-    let per_node = s.bind::<PerNode>();
-    let array = match (b.node.offset(), b.per_node.offset()) {
-        (Ok(at), _) => Some((at, 8, b.node.size().map_or(1, |n| n / 8))),
-        (_, Ok(at)) => per_node.size.zip(per_node.node.offset().ok()).map(|(size, node)| {
-            (at.saturating_add(node), size, b.per_node.size().map_or(1, |n| n / size.max(1)))
-        }),
-        _ => None,
-    };
-    let Some((nodes, stride, count)) = array else { return Vec::new() };
     let mem = s.mem();
-    let count = count.clamp(1, MAX_NODES.min(node_count(s)));
     let taken = |cache: VirtAddr| -> Option<u64> {
         // `oo.x`: the order above 16 bits of objects
         let order = mem.u32(cache.add(order)).ok()? >> 16;
         let mut all = 0_u64;
-        for n in 0..count {
-            let node = mem.ptr(cache.add(nodes).add(n * stride)).ok()?;
-            if node.is_null() {
-                break;
-            }
-            all = all.saturating_add(mem.u64(node.add(slabs)).ok()?);
+        for node in nodes_of(s, cache)? {
+            all = all.saturating_add(mem.u64(node.at.add(slabs)).ok()?);
         }
         (order <= 10 && all < 1 << 40).then(|| all.saturating_mul(PAGE_SIZE << order))
     };
@@ -135,12 +114,6 @@ fn caches(s: &Session) -> Vec<(String, u64)> {
         .collect();
     out.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     out
-}
-
-/// How many nodes the machine can have: the arrays of caches are no longer.
-fn node_count(s: &Session) -> u64 {
-    let known = s.symbol("nr_node_ids").and_then(|at| s.mem().u32(at).ok());
-    known.map_or(MAX_NODES, u64::from).clamp(1, MAX_NODES)
 }
 
 fn processes(s: &Session) -> Vec<Statement> {

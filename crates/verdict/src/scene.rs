@@ -70,7 +70,7 @@ fn stalled<'s>(s: &'s Session, event: &Event) -> Option<&'s Task> {
         return None;
     }
     event.others.iter().chain(&event.subject).find_map(|subject| match event.class {
-        Class::HungTask => of_subject(s, subject).filter(|t| !t.active && t.is_in(2)),
+        Class::HungTask => of_subject(s, subject).filter(|t| !t.active && s.task_states().is_stuck(t)),
         // of CPUs the one that the panic was for
         _ if Some(subject) == event.subject.as_ref() => of_subject(s, subject),
         _ => None,

@@ -18,14 +18,6 @@ bind! {
     struct WorkStruct("work_struct") { func: "func" }
 }
 
-/// `TASK_UNINTERRUPTIBLE`
-const UNINTERRUPTIBLE: u64 = 2;
-/// `TASK_RTLOCK_WAIT`: for a spinlock that sleeps, as with `PREEMPT_RT` (5.15; unused before).
-const RTLOCK_WAIT: u64 = 0x1000;
-/// `TASK_NOLOAD`: waits that are no trouble.
-const NOLOAD: u64 = 0x400;
-/// `TASK_WAKEKILL`: the task can be killed; the kernel's own watch over hung tasks passes it over.
-const WAKEKILL: u64 = 0x100;
 /// A task that sleeps undisturbed for so many seconds is stuck.
 const STUCK: u64 = 30;
 /// How many tasks are looked at.
@@ -60,6 +52,8 @@ pub(crate) struct Wait<'s> {
     pub(crate) what: What<'s>,
     /// Seconds.
     pub(crate) since: Option<u64>,
+    /// A fatal signal would end it.
+    killable: bool,
 }
 
 impl Wait<'_> {
@@ -85,19 +79,19 @@ impl<'s> Waits<'s> {
     /// Of the tasks that sleep without end, and of the CPUs that spin. Where the death was no stall, few are looked at.
     pub(crate) fn of(s: &'s Session, stall: bool) -> Self {
         let now = now(s);
-        let asleep = s
-            .tasks()
-            .all
-            .iter()
-            .filter(|t| !t.active && !t.has_exited())
-            .filter(|t| t.is_in(UNINTERRUPTIBLE | RTLOCK_WAIT) && !t.is_in(NOLOAD))
-            .take(if stall { MAX_TASKS } else { FEW_TASKS });
+        let states = s.task_states();
+        let asleep = s.tasks().all.iter().filter(|t| !t.active && states.is_stuck(t)).take(if stall {
+            MAX_TASKS
+        } else {
+            FEW_TASKS
+        });
         let mut all: Vec<Wait<'s>> = asleep.map(|t| sleeper(s, t, now)).collect();
         all.extend(spin::on_locks(s).into_iter().map(|spinner| Wait {
             task: spinner.task,
             function: spinner.function.clone(),
             what: What::Spin(spinner),
             since: None,
+            killable: false,
         }));
         let circles = circles(&all);
         Self { all, circles }
@@ -113,7 +107,7 @@ impl<'s> Waits<'s> {
         if let Some(circle) = self.circles.first() {
             return format!("; a deadlock of {}", names(circle));
         }
-        let long = |w: &&Wait<'_>| w.since.is_some_and(|s| s >= STUCK) && !w.task.is_in(WAKEKILL);
+        let long = |w: &&Wait<'_>| w.since.is_some_and(|s| s >= STUCK) && !w.killable;
         let stuck: Vec<&Wait<'_>> = self.all.iter().filter(long).collect();
         match (stuck.iter().max_by_key(|w| w.since), stuck.len()) {
             (Some(w), 1) => format!("; {} is stuck for {} s", who(w.task), w.since.unwrap_or(0)),
@@ -137,7 +131,7 @@ impl<'s> Waits<'s> {
         let matters = |w: &&Wait<'_>| match &w.what {
             What::Spin(_) => true,
             What::Lock(l) => stall || l.owner.task.is_some(),
-            _ => stall && !w.task.is_in(WAKEKILL),
+            _ => stall && !w.killable,
         };
         let mut out: Vec<Statement> = self.circles.iter().map(|c| self.circle(c)).collect();
         let told: Vec<&Wait<'_>> = self.all.iter().filter(matters).collect();
@@ -190,7 +184,7 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
         .zip(kernel::times::last_run(s, task).ok().filter(|t| *t != 0))
         .and_then(|(now, then)| now.checked_sub(then))
         .map(|ns| ns / 1_000_000_000);
-    Wait { task, function, what, since }
+    Wait { task, function, what, since, killable: s.task_states().is_killable(task) }
 }
 
 /// Waits that are for no lock.

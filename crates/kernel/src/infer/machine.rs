@@ -7,6 +7,7 @@
 //! What several places fit is not told at all.
 
 use super::{Guess, Shape, Struct};
+use crate::node;
 use crate::session::Session;
 use base::{Bytes, VirtAddr};
 
@@ -69,21 +70,14 @@ fn pair_of_clocks(raw: &[u8], last: u64) -> Option<(usize, usize)> {
 
 /// How much of a node is looked at: its zones, and the lists of zones of the largest configuration.
 const NODE_LOOK: u64 = 256 << 10;
-/// How many nodes are looked at.
-const MAX_NODES: u64 = 1024;
 
 /// `struct pglist_data`: `node_start_pfn`, `node_present_pages`, `node_spanned_pages`, `node_id` (in this order since 2.6).
 pub(super) fn nodes(s: &Session) -> Vec<Struct> {
     let found = || -> Option<u64> {
         let max = s.mem().u64(s.symbol("max_pfn")?).ok()?;
-        let nodes: Vec<VirtAddr> = match s.symbol("node_data") {
-            Some(table) => {
-                let node = |n| s.mem().ptr(table.add(n * 8)).ok().filter(|at| !at.is_null());
-                (0..MAX_NODES).map_while(node).collect()
-            }
-            None => vec![s.symbol("contig_page_data")?],
-        };
-        let raw: Vec<Vec<u8>> = nodes.iter().map(|at| readable(s, *at, NODE_LOOK)).collect();
+        let nodes = node::numbered(s).ok()?;
+        let raw: Vec<(u64, Vec<u8>)> =
+            nodes.iter().map(|(n, at)| (*n, readable(s, *at, NODE_LOOK))).collect();
         place_in_nodes(&raw, max)
     };
     let Some(start) = found() else { return Vec::new() };
@@ -111,17 +105,17 @@ fn readable(s: &Session, at: VirtAddr, most: u64) -> Vec<u8> {
 }
 
 /// The only offset at which every node has its number behind a range of pages, the last of which ends at `max`.
-fn place_in_nodes(nodes: &[Vec<u8>], max: u64) -> Option<u64> {
-    let end = |raw: &Vec<u8>, number: usize, at: usize| -> Option<u64> {
+fn place_in_nodes(nodes: &[(u64, Vec<u8>)], max: u64) -> Option<u64> {
+    let end = |raw: &[u8], number: u64, at: usize| -> Option<u64> {
         let bytes = Bytes::new(raw);
         let (start, present) = (bytes.u64_at(at).ok()?, bytes.u64_at(at + 8).ok()?);
         let (spanned, id) = (bytes.u64_at(at + 16).ok()?, bytes.u32_at(at + 24).ok()?);
-        let fits = present > 0 && present <= spanned && u64::from(id) == number as u64;
+        let fits = present > 0 && present <= spanned && u64::from(id) == number;
         start.checked_add(spanned).filter(|&end| fits && end <= max)
     };
-    let shortest = nodes.iter().map(Vec::len).min()?;
+    let shortest = nodes.iter().map(|(_, raw)| raw.len()).min()?;
     let is = |at: &usize| {
-        let ends: Option<Vec<u64>> = nodes.iter().enumerate().map(|(n, raw)| end(raw, n, *at)).collect();
+        let ends: Option<Vec<u64>> = nodes.iter().map(|(n, raw)| end(raw, *n, *at)).collect();
         ends.is_some_and(|ends| ends.iter().max() == Some(&max))
     };
     only((0..shortest).step_by(8).filter(is)).map(|at| at as u64)
@@ -217,12 +211,14 @@ mod tests {
         let node = |start: u64, present, spanned, id| {
             let mut words = zone.to_vec();
             words.extend([(400, start), (408, present), (416, spanned), (424, id)]);
-            bytes(1024, &words)
+            (id, bytes(1024, &words))
         };
         assert_eq!(place_in_nodes(&[node(1, 130_939, 131_036, 0)], 131_037), Some(400));
         let two = [node(1, 90, 99, 0), node(100, 37, 37, 1)];
         assert_eq!(place_in_nodes(&two, 137), Some(400));
         assert_eq!(place_in_nodes(&two, 138), None);
+        let apart = [node(1, 90, 99, 0), node(100, 37, 37, 2)];
+        assert_eq!(place_in_nodes(&apart, 137), Some(400));
         assert_eq!(place_in_nodes(&[node(1, 200, 99, 0)], 100), None);
         assert_eq!(place_in_nodes(&[], 5), None);
     }

@@ -175,7 +175,7 @@ impl Kernel {
     }
 
     /// Declares a struct: its size, and for each member name, offset in bytes and type. The type is a word such as `u32`,
-    /// `s64`, `char`, `bool`, or a struct's name; `*TYPE` is a pointer, `TYPE[N]` an array, `u32:FIRST:WIDTH` a bit-field
+    /// `s64`, `char`, `bool`, or a struct's name; `*TYPE` is a pointer, `TYPE[N]` an array (`*TYPE[N]` one of pointers), `u32:FIRST:WIDTH` a bit-field
     /// whose first bit is counted from the offset. A member without name is an anonymous struct: its members count as
     /// the outer struct's. Structs may be named before they are declared; declaring one again replaces it.
     pub fn structure(&mut self, name: &str, size: u64, members: &[Member<'_>]) -> &mut Self {

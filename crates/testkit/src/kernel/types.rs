@@ -67,11 +67,11 @@ impl TypeTable {
 
     /// Bytes of a type.
     pub(super) fn size(&self, ty: &str) -> u64 {
-        if ty.starts_with('*') {
-            return 8;
-        }
         if let Some((element, count)) = array(ty) {
             return self.size(element) * count;
+        }
+        if ty.starts_with('*') {
+            return 8;
         }
         if let Some((size, ..)) = integer(ty) {
             return size;
@@ -150,12 +150,12 @@ impl Ids {
         if let Some(id) = self.known.get(ty) {
             return *id;
         }
-        if let Some(to) = ty.strip_prefix('*') {
-            let to = self.id(to);
-            self.writer.pointer(to);
-        } else if let Some((element, count)) = array(ty) {
+        if let Some((element, count)) = array(ty) {
             let (element, index) = (self.id(element), self.id("u32"));
             self.writer.array(element, index, count);
+        } else if let Some(to) = ty.strip_prefix('*') {
+            let to = self.id(to);
+            self.writer.pointer(to);
         } else if let Some((size, encoding, name)) = integer(ty) {
             self.writer.int(name, size, encoding);
         } else {
@@ -167,7 +167,7 @@ impl Ids {
     }
 }
 
-/// `TYPE[N]`: of `TYPE[N][M]` the N elements.
+/// `TYPE[N]`; `*TYPE[N]` are N pointers, as in C.
 fn array(ty: &str) -> Option<(&str, u64)> {
     let (element, count) = ty.strip_suffix(']')?.rsplit_once('[')?;
     Some((element, count.parse().unwrap_or_else(|_| panic!("{ty} is no array"))))
