@@ -276,7 +276,8 @@ impl Ask<'_> {
                         record.hidden("last", e.last);
                         records.push(record);
                     }
-                    if !nodes && !e.value.is_null() {
+                    // a place that is kept for an entry to come has none, as in an XArray
+                    if !nodes && !e.value.is_null() && e.value.0 != maple::RESERVED {
                         count += 1;
                         let mut record = self.entry(e.value.0, count, path, Kind::Maple);
                         record.hidden("first", e.first);

@@ -207,6 +207,8 @@ fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
                 let file = sw.file.unwrap_or_else(|| format!("(swap {})", sw.kind));
                 let line = Line::new().text("SWAP: ").field("swap", file).role(Role::Path);
                 row.line(line.text("  OFFSET: ").field("swap_offset", sw.offset));
+            } else {
+                row.warning("vtop: the entry names no swap device: its page is being moved, is broken, or was never there");
             }
         }
         Err(_) => {

@@ -33,6 +33,8 @@ pub mod registers;
 pub mod rlimit;
 pub mod scan;
 mod session;
+#[cfg(test)]
+mod shape_tests;
 pub mod slab;
 pub mod slub;
 #[cfg(test)]

@@ -13,7 +13,7 @@ bind! {
     pub struct PageStruct("page") {
         flags: "flags",
         mapping: "mapping",
-        index: "index" | "__folio_index", // 6.17
+        index: "index" | "__folio_index", // 6.16 (acc53a0b4c15)
         refcount: "_refcount" | "_count", // 4.6 (0139aa7b7fa1)
     }
 }

@@ -270,3 +270,31 @@ fn copies_of_a_first_page_lead_to_the_true_one() {
     let s = session(&made.k);
     assert_eq!(slab::head_page(&s, VirtAddr(DIRECT_MAP + (1024 << 12))), Some((VirtAddr(alone), 1024)));
 }
+
+/// 7.1 (8c846c879e22): a mask that leads to the first page from the later one's own address; before 4.4 (1d798ca3f164) a
+/// flag, and the first page's address elsewhere.
+#[test]
+fn later_pages_lead_to_the_first_in_every_release() {
+    for release in ["3.10", "4.4", "7.1"] {
+        let mut made = Made::new(RELEASES[0]);
+        let (first, later) = (made.k.page(768), made.k.page(771));
+        match release {
+            "3.10" => {
+                made.k.without("page", "compound_head").member("page", ("first_page", 48, "*page"));
+                made.k.enumeration("pageflags", &[("PG_slab", 7), ("PG_head", 14), ("PG_tail", 15)]);
+                made.k.set(later, "page", "flags", 1 << 15).set(later, "page", "first_page", first);
+            }
+            "4.4" => {
+                made.k.set(later, "page", "compound_head", first | 1);
+            }
+            _ => {
+                made.k.without("page", "compound_head").member("page", ("compound_info", 56, "u64"));
+                made.k.set(later, "page", "compound_info", !(4 * 64 - 1) | 1);
+            }
+        }
+        let s = session(&made.k);
+        let head = |pfn: u64| slab::head_page(&s, VirtAddr(DIRECT_MAP + pfn * 4096));
+        assert_eq!(head(771), Some((VirtAddr(first), 768)), "{release}");
+        assert_eq!(head(768), Some((VirtAddr(first), 768)), "{release}");
+    }
+}
