@@ -190,8 +190,12 @@ fn kernel_of(s: &Session) -> Record {
     };
     out.line(label("FOUND").field("found", how));
     let cpus = s.cpus();
-    let line = label("CPUS").field("cpus", cpus.possible.len()).text(" possible, ");
-    let line = line.field("cpus_online", cpus.online.len()).text(" online, registers of ");
+    let online = crate::tasks::known(
+        cpus.online.as_ref().map(Vec::len),
+        "the mask of CPUs that are online is not in the dump",
+    );
+    let line = label("CPUS").field("cpus", possible(cpus)).text(" possible, ");
+    let line = line.field("cpus_online", online).text(" online, registers of ");
     out.line(line.field("cpus_with_registers", s.cpu_states().len()));
     out.list("doubted_registers", doubted(s));
     out
@@ -200,7 +204,7 @@ fn kernel_of(s: &Session) -> Record {
 /// The CPUs whose note is not believed, and why. Only as many as have a note.
 fn doubted(s: &Session) -> Vec<Record> {
     let known = s.cpus();
-    let cpus = if known.present.is_empty() { &known.possible } else { &known.present };
+    let cpus = known.present.as_ref().unwrap_or(&known.possible);
     let cpus = cpus.iter().filter(|_| !s.cpu_states().is_empty());
     let rows = cpus.filter_map(|&cpu| {
         let why = s.cpu_registers(cpu).doubt?.to_string();
@@ -208,6 +212,14 @@ fn doubted(s: &Session) -> Vec<Record> {
         Some(Record::of(line.text(": ").field("why", why)))
     });
     rows.collect()
+}
+
+/// How many CPUs there can be: where their mask is lost, those that are known otherwise are the least.
+fn possible(cpus: &kernel::cpu::Cpus) -> Cell {
+    match (cpus.otherwise, &cpus.problem) {
+        (Some(by), Some(e)) => Cell::at_least(cpus.possible.len(), format!("known by {by} alone: {e}")),
+        _ => cpus.possible.len().into(),
+    }
 }
 
 fn symbols(s: &Session) -> Record {
@@ -220,8 +232,12 @@ fn symbols(s: &Session) -> Record {
         out.warning(format!("symbols: {why}"));
     }
     let modules = s.modules();
-    let line = label("MODULES").field("modules", modules.len()).text(", ");
-    out.line(line.field("module_symbols", s.module_symbols().len()).text(" symbols from the dump"));
+    let count = |n: usize| match &s.modules_and_problem().1 {
+        Some(e) => Cell::at_least(n, e.to_string()),
+        None => n.into(),
+    };
+    let line = label("MODULES").field("modules", count(modules.len())).text(", ");
+    out.line(line.field("module_symbols", count(s.module_symbols().len())).text(" symbols from the dump"));
     if let Some(e) = &s.modules_and_problem().1 {
         out.warning(format!("the list of modules is not whole: {e}"));
     }

@@ -199,20 +199,28 @@ fn row(s: &Session, m: &Module, names: usize, sizes: usize) -> Record {
                 .text(if kallsyms { "  [CONFIG_KALLSYMS]" } else { "" })
         }
     });
-    if let Some(version) = &m.srcversion {
-        row.hidden("srcversion", version.clone());
+    match &m.srcversion {
+        Ok(Some(version)) => row.hidden("srcversion", version.clone()),
+        Ok(None) => {}
+        Err(e) => row.hidden("srcversion", Cell::absent("not known", e.to_string())),
     }
-    row.hidden("taints", taint::letters(m.taints));
-    row.hidden(
-        "state",
-        match m.state {
-            0 => "live",
-            1 => "coming",
-            2 => "going",
-            _ => "unformed",
-        },
-    );
+    row.hidden("taints", known(m.taints.map(taint::letters)));
+    let state = |state| match state {
+        0 => "live",
+        1 => "coming",
+        2 => "going",
+        _ => "unformed",
+    };
+    row.hidden("state", known(m.state.map(state)));
     row
+}
+
+/// What a module's struct says, where that can be read.
+fn known<T: Into<Cell>>(value: Option<T>) -> Cell {
+    crate::tasks::known(
+        value,
+        "this member of the module's struct is not in the dump, or no type tells where it is",
+    )
 }
 
 /// The file whose debugging data serves for a module.
@@ -239,16 +247,25 @@ fn place_sections(s: &Session, m: &Module, row: &mut Record) {
 }
 
 fn taints(s: &Session, report: &mut Report) {
-    let tainting: Vec<&Module> = s.modules().iter().filter(|m| m.taints != 0).collect();
+    let unknown: Vec<&str> =
+        s.modules().iter().filter(|m| m.taints.is_none()).map(|m| m.name.as_str()).collect();
+    if !unknown.is_empty() {
+        report.warning(format!("mod: what these modules taint is not known: {}", unknown.join(", ")));
+    }
+    let tainting: Vec<(&Module, u64)> = s.modules().iter().filter_map(|m| Some((m, m.taints?))).collect();
+    let tainting: Vec<(&Module, u64)> = tainting.into_iter().filter(|(_, taints)| *taints != 0).collect();
     if tainting.is_empty() {
+        if !unknown.is_empty() || s.modules_and_problem().1.is_some() {
+            return;
+        }
         report.text("no tainted modules");
         return;
     }
-    let names = tainting.iter().map(|m| m.name.len()).max().unwrap_or(0).max(4);
+    let names = tainting.iter().map(|(m, _)| m.name.len()).max().unwrap_or(0).max(4);
     report.line(Line::heading(format!("{:names$}  TAINTS", "NAME")));
-    let row = |m: &&Module| {
+    let row = |(m, taints): &(&Module, u64)| {
         let line = Line::new().field("name", m.name.clone()).left(names).text("  ");
-        Record::of(line.field("taints", taint::letters(m.taints)))
+        Record::of(line.field("taints", taint::letters(*taints)))
     };
     report.list("modules", tainting.iter().map(row).collect());
 }

@@ -174,8 +174,8 @@ fn shown(s: &Session, t: &Task) -> Report {
     let info = tasks::known(info, "the page that names the task's stack is not in the dump");
     report.line(line.text("[THREAD_INFO: ").field("thread_info", info).zeros(16).text("]"));
     report.line(Line::new().text("    CPU: ").field("cpu", tasks::cpu(t)));
-    let panicked =
-        kernel::panic::has_panicked(s) && kernel::panic::panic_task(s).is_some_and(|p| p.at == t.at);
+    let dead = kernel::panic::panic_task(s);
+    let panicked = kernel::panic::has_panicked(s) && dead.is_some_and(|p| p.at == t.at);
     let by_sysrq = || {
         let text = s.log().ok().map(kernel::system::panic_text).unwrap_or_default();
         text.cause.is_some_and(|cause| cause.to_lowercase().starts_with("sysrq"))
@@ -192,8 +192,9 @@ fn shown(s: &Session, t: &Task) -> Report {
     let state =
         tasks::known(s.task_states().name(t), "the page that holds the task's state is not in the dump");
     report.line(Line::new().text("  STATE: ").field("state", state).text(mark));
-    report.hidden("active", t.active);
-    report.hidden("panic", panicked);
+    report.hidden("active", tasks::active(s, t));
+    let panicked = (panicked || dead.is_some()).then_some(panicked);
+    report.hidden("panic", tasks::known(panicked, "which task the machine died in is not known"));
     report
 }
 

@@ -95,7 +95,7 @@ fn or_why<T: Into<Cell>>(value: kernel::Result<T>) -> Cell {
 
 /// The banner: what `sys` shows, and what a session begins with.
 pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
-    let mask = taint::mask(s).unwrap_or(0);
+    let mask = taint::mask(s);
     let mut line = label("KERNEL");
     line = match (s.vmlinux(), &cx.settings.namelist) {
         (Some(file), shown) => {
@@ -108,11 +108,11 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
             .field("symbols_from", s.kernel_symbols().from.clone())
             .text(")"),
     };
-    if mask != 0 {
+    if mask.as_ref().is_ok_and(|mask| *mask != 0) {
         line = line.text("  [TAINTED]");
     }
     report.line(line);
-    report.hidden("tainted", taint::letters(mask));
+    report.hidden("tainted", or_why(mask.map(taint::letters)));
     let files: Vec<String> =
         s.opened().machine.image.dump_paths.iter().map(|p| p.display().to_string()).collect();
     let files = cx.settings.dumpfile.clone().unwrap_or_else(|| files.join(" "));
@@ -123,27 +123,45 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     report.line(line);
     cpus(s, report);
     clock(s, report);
-    report.line(label("TASKS").field("tasks", s.tasks().all.len()));
+    report.line(label("TASKS").field("tasks", crate::tasks::count(s)));
     names(s, report);
     let size = |bytes| Cell::Shown(Box::new(Cell::Size(bytes)), when::memory(bytes));
     let line = label("MEMORY");
-    report.line(match (system::memory_bytes(s), system::managed_bytes(s)) {
-        (Err(_), Some(managed)) => line
-            .text("at least ")
-            .field("memory_managed_bytes", size(managed))
-            .text(" (what the kernel hands out)"),
+    let memory = match (system::memory_bytes(s), system::managed_bytes(s)) {
+        (Err(e), Some(managed)) => {
+            report.hidden("memory_bytes", or_why::<Cell>(Err(e)));
+            let line = line.text("at least ").field("memory_managed_bytes", size(managed));
+            line.text(" (what the kernel hands out)")
+        }
         (memory, _) => line.field("memory_bytes", or_why(memory.map(size))),
-    });
+    };
+    report.line(memory);
     died(s, report);
 }
 
 fn cpus(s: &Session, report: &mut Report) {
     let cpus = s.cpus();
-    let count = if cpus.present.is_empty() { cpus.possible.len() } else { cpus.present.len() };
-    let mut line = label("CPUS").field("cpus", count);
-    let offline = count.saturating_sub(cpus.online.len());
-    if offline > 0 && !cpus.online.is_empty() {
-        line = line.text(" [OFFLINE: ").field("offline", offline).text("]");
+    let why = cpus.problem.as_ref().map(ToString::to_string).unwrap_or_default();
+    let Some(present) = &cpus.present else {
+        // those whose registers are in the dump were there; others may have been
+        let least = s.cpu_states().len().max(cpus.online.as_ref().map_or(0, Vec::len));
+        let (text, cell) = match cpus.possible.len() {
+            possible if possible > least => (
+                format!("at least {least}, at most {possible}"),
+                Cell::at_least(least, format!("{why}; there can be {possible}")),
+            ),
+            _ => (format!("at least {least}"), Cell::at_least(least, why)),
+        };
+        report.line(label("CPUS").field("cpus", Cell::Shown(Box::new(cell), text)));
+        return;
+    };
+    let mut line = label("CPUS").field("cpus", present.len());
+    match &cpus.online {
+        Some(online) if online.len() < present.len() => {
+            line = line.text(" [OFFLINE: ").field("offline", present.len() - online.len()).text("]");
+        }
+        Some(_) => {}
+        None => report.hidden("offline", Cell::absent("not known", why)),
     }
     report.line(line);
 }
@@ -164,13 +182,17 @@ fn clock(s: &Session, report: &mut Report) {
     };
     report.line(label("DATE").field("date", date));
     let up = label("UPTIME").field("uptime_seconds", up);
-    report.line(match (clocks, system::last_message_sec(s)) {
-        (Err(_), Some(last)) => label("UPTIME")
-            .text("at least ")
-            .field("last_message_seconds", Cell::Shown(Box::new(last.into()), when::duration(last)))
-            .text(" (the last message of the log)"),
+    let uptime = match (clocks, system::last_message_sec(s)) {
+        (Err(e), Some(last)) => {
+            report.hidden("uptime_seconds", Cell::at_least(last, e.to_string()));
+            label("UPTIME")
+                .text("at least ")
+                .field("last_message_seconds", Cell::Shown(Box::new(last.into()), when::duration(last)))
+                .text(" (the last message of the log)")
+        }
         _ => up,
-    });
+    };
+    report.line(uptime);
     let load = system::load_average(s).map(|loads| {
         let one = |n: u64| {
             Cell::Shown(Box::new(Cell::Float(n as f64 / 100.0, 2)), format!("{}.{:02}", n / 100, n % 100))
@@ -196,7 +218,10 @@ fn names(s: &Session, report: &mut Report) {
     let mut line = label("MACHINE").field("machine", part(|n| &n.machine));
     line = match system::cpu_khz(s) {
         Some(khz) => line.text("  (").field("mhz", khz / 1000).text(" Mhz)"),
-        None => line.text("  (unknown Mhz)"),
+        None => {
+            report.hidden("mhz", Cell::absent("not known", "cpu_khz is not in the dump"));
+            line.text("  (unknown Mhz)")
+        }
     };
     report.line(line);
 }

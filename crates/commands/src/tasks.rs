@@ -136,8 +136,18 @@ pub(crate) fn context<'s>(cx: &Cx<'s>, command: &str) -> Result<&'s Task, Comman
         return Ok(idle);
     }
     kernel::panic::panic_task(s).ok_or_else(|| {
-        let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
-        CommandError::failed(command, format_args!("no task could be read{why}"))
+        match (s.tasks().all.is_empty(), kernel::panic::lost_panic_task(s)) {
+            (false, Some(why)) => CommandError::failed(
+                command,
+                format_args!(
+                    "which task to begin with is not known: {why}; name one, or \"set PID\" chooses one"
+                ),
+            ),
+            _ => {
+                let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
+                CommandError::failed(command, format_args!("no task could be read{why}"))
+            }
+        }
     })
 }
 
@@ -152,7 +162,7 @@ pub(crate) fn context_cpu(cx: &Cx<'_>, command: &str) -> Result<u32, CommandErro
 
 /// True for an offline CPU where `set offline hide` leaves those out.
 pub(crate) fn is_hidden(cx: &Cx<'_>, s: &Session, cpu: u32) -> bool {
-    !cx.settings.offline && !s.cpus().online.contains(&cpu)
+    !cx.settings.offline && s.cpus().online.as_ref().is_some_and(|online| !online.contains(&cpu))
 }
 
 /// CPUs from `1,3,5-7`, `a` or `all`.
@@ -177,13 +187,43 @@ pub(crate) fn cpus(s: &Session, command: &str, text: &str) -> Result<Vec<u32>, C
     Ok(out)
 }
 
-/// What was damaged where tasks were read, as a warning, so that nobody takes the list for whole.
+/// What is lacking of the tasks, as a warning, so that nobody takes the list for whole.
 pub(crate) fn problems(s: &Session, report: &mut report::Report) {
-    match s.tasks().problems.as_slice() {
-        [] => {}
-        [one] => report.warning(format!("the list of tasks may not be whole: {one}")),
-        [first, rest @ ..] => {
-            report.warning(format!("the list of tasks may not be whole: {first}; {} more such", rest.len()));
-        }
+    if let Some(lack) = s.tasks().lack() {
+        report.warning(format!("the list of tasks is not whole: {lack}"));
+    } else if let Some(e) = s.tasks().problems.first().filter(|_| s.tasks().total.is_none()) {
+        report.warning(format!("the list of tasks may not be whole: {e}"));
     }
+}
+
+/// The CPUs of which it is not known what they ran, as a warning.
+pub(crate) fn unknown_cpus(s: &Session, report: &mut report::Report) {
+    let cpus = s.cpus();
+    if let (Some(by), Some(e)) = (cpus.otherwise, &cpus.problem) {
+        report.warning(format!("which CPUs there are is known by {by} alone: {e}"));
+    }
+    let unknown = &s.tasks().unknown_cpus;
+    if !unknown.is_empty() {
+        let names: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
+        report.warning(format!("what CPU {} ran is not known{why}", names.join(", ")));
+    }
+}
+
+/// How many tasks there are: at least those that are known, where the list is not whole.
+pub(crate) fn count(s: &Session) -> Cell {
+    let tasks = s.tasks();
+    let found = tasks.all.len();
+    match (tasks.lack(), tasks.total) {
+        (None, _) => Cell::from(found),
+        (Some(lack), Some(total)) => {
+            Cell::Shown(Box::new(Cell::at_least(found, lack)), format!("at least {found} of {total}"))
+        }
+        (Some(lack), None) => Cell::at_least(found, lack),
+    }
+}
+
+/// Whether a task was on a CPU, where that is known.
+pub(crate) fn active(s: &Session, t: &Task) -> Cell {
+    known(s.tasks().was_active(t), "what a CPU ran is not known, and the task may be it")
 }

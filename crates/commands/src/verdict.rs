@@ -199,9 +199,12 @@ fn headline(v: &Verdict, out: &mut Report) {
     let mut line = head("VERDICT").field("headline", v.headline.clone());
     let mut place = Record::new();
     if let Some(p) = &v.place {
-        place.hidden("address", Cell::Addr(p.address));
-        place.hidden("function", p.function.clone());
-        place.hidden("offset", p.offset);
+        // where memory and log do not tell both, one of them stands
+        let gone = |what: &str| Cell::absent("not known", format!("{what} of the place is not in the dump"));
+        place.hidden("address", if p.address == 0 { gone("the address") } else { Cell::Addr(p.address) });
+        let named = !p.function.is_empty();
+        place.hidden("function", if named { p.function.clone().into() } else { gone("the symbol") });
+        place.hidden("offset", if named { p.offset.into() } else { gone("the symbol") });
         place.hidden("module", p.module.clone());
         place.hidden("file", p.file.clone());
         place.hidden("line", p.line.map_or(Cell::Null, Cell::from));

@@ -240,6 +240,11 @@ fn mapping(s: &Session, v: &vma::Vma, row: &mut Record) {
     row.record("mapping", Record::of(line.field("file", cell).role(Role::Path)));
 }
 
+/// A number in hex, where it is known.
+fn hex(value: Option<u64>) -> Cell {
+    tasks::known(value.map(|n| Cell::hex_digits(n, 0)), "the page of memory that holds it is not in the dump")
+}
+
 /// The `struct page` behind a translation; nothing where the machine has none for the address.
 fn page_table(s: &Session, t: &Translation, row: &mut Record) {
     let pages = page::Pages::new(s);
@@ -257,8 +262,8 @@ fn page_table(s: &Session, t: &Translation, row: &mut Record) {
     row.line(Line::heading("      PAGE       PHYSICAL      MAPPING       INDEX CNT FLAGS"));
     let line = Line::new().field("page_struct", Cell::Addr(found.at.0)).zeros(16).text(" ");
     let line = line.field("physical", Cell::Phys(found.pfn.addr().0)).right(8).text(" ");
-    let line = line.field("mapping", Cell::hex_digits(found.mapping, 0)).right(16).text(" ");
-    let line = line.field("index", Cell::hex_digits(found.index, 0)).right(8).text(" ");
+    let line = line.field("mapping", hex(found.mapping)).right(16).text(" ");
+    let line = line.field("index", hex(found.index)).right(8).text(" ");
     let line = line.field("count", found.count).right(2).text(" ");
     let names: Vec<Cell> = page::flag_names(s)
         .into_iter()

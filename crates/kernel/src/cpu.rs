@@ -8,14 +8,19 @@ use base::VirtAddr;
 const MAX_CPUS: u64 = 16384;
 
 /// The kernel's CPU masks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Cpus {
-    /// CPUs that could ever be there; every per-CPU variable has a copy for each.
+    /// CPUs that could ever be there; every per-CPU variable has a copy for each. Where the mask is not in the dump,
+    /// those that are known otherwise.
     pub possible: Vec<u32>,
-    /// CPUs that are plugged in.
-    pub present: Vec<u32>,
-    /// CPUs that the scheduler uses. A panic takes all but its own offline.
-    pub online: Vec<u32>,
+    /// CPUs that are plugged in, where that is known.
+    pub present: Option<Vec<u32>>,
+    /// CPUs that the scheduler uses, where that is known. A panic takes all but its own offline.
+    pub online: Option<Vec<u32>>,
+    /// Why a mask is not known.
+    pub problem: Option<KernelError>,
+    /// What `possible` is by, where the mask is not known.
+    pub otherwise: Option<&'static str>,
 }
 
 bind! {
@@ -23,33 +28,93 @@ bind! {
     struct Cpumask("cpumask") { bits: "bits" }
 }
 
-/// Reads the masks; what is not there is empty.
+/// Reads the masks. What they do not say is told by the per-CPU offsets, the dump's header and its notes.
 pub fn read_cpus(s: &Session) -> Cpus {
-    let mut cpus = Cpus {
-        possible: mask(s, "__cpu_possible_mask", "cpu_possible_bits").unwrap_or_default(),
-        present: mask(s, "__cpu_present_mask", "cpu_present_bits").unwrap_or_default(),
-        online: mask(s, "__cpu_online_mask", "cpu_online_bits").unwrap_or_default(),
-    };
-    if cpus.possible.is_empty() {
-        cpus.possible.clone_from(&cpus.present);
-    }
     if let Some(count) = s.opened().cpus {
-        cpus.possible = (0..count).collect();
-        cpus.present.clone_from(&cpus.possible);
-        cpus.online.retain(|cpu| *cpu < count);
+        let all: Vec<u32> = (0..count).collect();
+        let online = mask(s, "__cpu_online_mask", "cpu_online_bits").ok();
+        let online = online.map(|online| online.into_iter().filter(|cpu| *cpu < count).collect());
+        return Cpus { possible: all.clone(), present: Some(all), online, ..Cpus::default() };
     }
-    cpus
+    let mut problem = None;
+    let mut read = |name, old| match mask(s, name, old) {
+        Ok(cpus) if cpus.is_empty() => {
+            let why = KernelError::Damaged {
+                what: name,
+                at: s.symbol(name).or_else(|| s.symbol(old)).unwrap_or_default(),
+                why: "it has no CPU in it".into(),
+            };
+            problem.get_or_insert(why);
+            None
+        }
+        Ok(cpus) => Some(cpus),
+        Err(e) => {
+            problem.get_or_insert(e);
+            None
+        }
+    };
+    let present = read("__cpu_present_mask", "cpu_present_bits");
+    let possible = read("__cpu_possible_mask", "cpu_possible_bits");
+    let online = read("__cpu_online_mask", "cpu_online_bits");
+    if matches!(problem, Some(KernelError::NoSymbol(_))) && s.symbol("__per_cpu_offset").is_none() {
+        // !CONFIG_SMP has neither masks nor offsets
+        let one = || Some(vec![0]);
+        return Cpus { possible: vec![0], present: one(), online: one(), ..Cpus::default() };
+    }
+    let (possible, otherwise) = match possible.or_else(|| present.clone()) {
+        Some(cpus) => (cpus, None),
+        None => {
+            let (cpus, by) = told_otherwise(s);
+            (cpus, Some(by))
+        }
+    };
+    Cpus { possible, present, online, problem, otherwise }
+}
+
+/// The CPUs by what else knows of them, and what that is.
+fn told_otherwise(s: &Session) -> (Vec<u32>, &'static str) {
+    let offsets = by_offsets(s);
+    let header = s.dump().facts().nr_cpus.unwrap_or(0);
+    let notes = u32::try_from(s.cpu_states().len()).unwrap_or(0);
+    let (count, by) = match (offsets, header, notes) {
+        (n, ..) if n > 0 => (n, "the kernel's per-CPU offsets"),
+        (_, n, _) if n > 0 => (n, "the dump's header"),
+        (_, _, n) => (n, "the dump's notes"),
+    };
+    ((0..count.min(MAX_CPUS as u32)).collect(), by)
+}
+
+/// How many CPUs have an offset of their own in `__per_cpu_offset`: of those that there cannot be all have the same.
+fn by_offsets(s: &Session) -> u32 {
+    let Some(table) = s.symbol("__per_cpu_offset") else { return 0 };
+    let bound = nr_cpu_ids(s).unwrap_or(MAX_CPUS);
+    let base = s.symbol("__per_cpu_start").unwrap_or_default();
+    let load = s.symbol("__per_cpu_load").map(|at| at.0);
+    let mut known: Vec<u64> = Vec::new();
+    for cpu in 0..bound {
+        let Ok(offset) = s.mem().u64(table.add(cpu * 8)) else { break };
+        let is_memory = base.add(offset).0 >> 63 == 1 && Some(offset) != load;
+        if !is_memory || known.contains(&offset) {
+            break;
+        }
+        known.push(offset);
+    }
+    u32::try_from(known.len()).unwrap_or(0)
+}
+
+fn nr_cpu_ids(s: &Session) -> Option<u64> {
+    let ids = s.symbol("nr_cpu_ids").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
+    ids.filter(|ids| (1..=MAX_CPUS).contains(ids))
 }
 
 /// `old` is the name before 4.5 (4b804c85dc37), when the masks were arrays behind const pointers.
 fn mask(s: &Session, name: &str, old: &str) -> Result<Vec<u32>> {
     let mem = s.mem();
     let at = s.symbol(name).or_else(|| s.symbol(old)).ok_or_else(|| s.no_symbol(name))?;
-    let ids = s.symbol("nr_cpu_ids").and_then(|at| mem.u32(at).ok()).map(u64::from);
     // where types have to be inferred, that asks for the CPUs: nothing here may ask for types then
     let built =
         || if s.loaded().untyped { None } else { s.bind::<Cpumask>().size.map(|n| n.saturating_mul(8)) };
-    let bits = ids.or_else(built).unwrap_or(64).clamp(1, MAX_CPUS);
+    let bits = nr_cpu_ids(s).or_else(built).unwrap_or(64).clamp(1, MAX_CPUS);
     let mut out = Vec::new();
     for word in 0..bits.div_ceil(64) {
         let value = mem.u64(at.add(word * 8))?;
@@ -66,12 +131,44 @@ fn mask(s: &Session, name: &str, old: &str) -> Result<Vec<u32>> {
 pub fn per_cpu_offset(s: &Session, cpu: u32) -> Result<u64> {
     match s.symbol("__per_cpu_offset") {
         Some(at) => Ok(s.mem().u64(at.add(u64::from(cpu) * 8))?),
-        None if cpu == 0 => Ok(0), // !CONFIG_SMP
-        None => Err(KernelError::NoCpu(cpu)),
+        None => match s.no_symbol("__per_cpu_offset") {
+            KernelError::NoSymbol(_) if cpu == 0 => Ok(0), // !CONFIG_SMP
+            KernelError::NoSymbol(_) => Err(KernelError::NoCpu(cpu)),
+            lost => Err(lost),
+        },
     }
 }
 
 /// The address of a CPU's copy of a per-CPU variable.
 pub fn per_cpu(s: &Session, symbol: &str, cpu: u32) -> Result<VirtAddr> {
     Ok(s.need_symbol(symbol)?.add(per_cpu_offset(s, cpu)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    #[test]
+    fn cpus_whose_masks_say_nothing_are_known_by_their_offsets() {
+        let mut k = Kernel::new();
+        k.cpus(3);
+        for name in ["__cpu_possible_mask", "__cpu_present_mask", "__cpu_online_mask"] {
+            k.word(k.at(name), 0);
+        }
+        let cpus = read_cpus(&session(&k));
+        assert_eq!(cpus.possible, [0, 1, 2]);
+        assert_eq!((cpus.present, cpus.online), (None, None));
+        assert!(cpus.problem.is_some() && cpus.otherwise == Some("the kernel's per-CPU offsets"));
+    }
+
+    #[test]
+    fn masks_that_are_there_are_believed() {
+        let mut k = Kernel::new();
+        k.cpus(3);
+        let cpus = read_cpus(&session(&k));
+        assert_eq!(cpus.possible, [0, 1, 2]);
+        assert!(cpus.problem.is_none() && cpus.otherwise.is_none());
+    }
 }

@@ -173,7 +173,8 @@ impl Session {
             }
             _ => {}
         }
-        let same_source = m.srcversion.is_some() && modinfo(&object, b"srcversion=") == m.srcversion;
+        let own = m.srcversion.as_ref().ok().and_then(Option::as_ref);
+        let same_source = own.is_some() && modinfo(&object, b"srcversion=").as_ref() == own;
         let of = |s: &Symbol<'_>| s.module == Some(m.name.as_str());
         let symbols = self.module_symbols().iter().filter(of).map(|s| (s.name, s.addr.0));
         match placement::proof(&object, symbols) {
@@ -248,7 +249,7 @@ impl Session {
             (Some(_), Some(_)) => {}
             // without build ids the checksum of the module's source tells builds apart, where modules have one
             _ => {
-                if let (Some(file), Some(dump)) = (modinfo(&object, b"srcversion="), &m.srcversion)
+                if let (Some(file), Ok(Some(dump))) = (modinfo(&object, b"srcversion="), &m.srcversion)
                     && file != *dump
                 {
                     return Err(wrong("srcversion", file, dump.clone()));

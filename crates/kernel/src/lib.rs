@@ -48,6 +48,7 @@ pub mod syscalls;
 pub mod system;
 pub mod taint;
 pub mod task;
+mod tasks;
 #[cfg(test)]
 mod testing;
 pub mod times;

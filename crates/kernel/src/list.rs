@@ -51,10 +51,116 @@ impl Iterator for ListWalk<'_> {
     }
 }
 
+/// Walks a circular list from both ends. `entry` is told each `list_head` once and says whether it is what the list
+/// should hold: one that is not is damage, and what it links is not followed. Where the way forward ends before the
+/// head, the list is walked from its other end too (`prev`), up to what is known; the problems say where either broke.
+pub fn both_ways(
+    mem: &dyn VirtRead,
+    head: VirtAddr,
+    entry: &mut dyn FnMut(VirtAddr) -> Result<()>,
+) -> Vec<KernelError> {
+    let mut seen = FxHashSet::default();
+    let mut problems = Vec::new();
+    let forward = one_way(mem, head, 0, &mut seen, entry);
+    let (last, why) = match forward {
+        Ok(last) => (last, None),
+        Err(why) => (VirtAddr(0), Some(why)),
+    };
+    // the last entry is the head's `prev`: another one says that the list ends early
+    match (why, mem.ptr(head.add(8))) {
+        (None, Ok(prev)) if prev == last => return problems,
+        (None, Err(e)) => return vec![e.into()],
+        (None, Ok(prev)) => problems.push(KernelError::Damaged {
+            what: "list",
+            at: head,
+            why: format!("it ends at {last:#x}, and its head says that {prev:#x} is the last entry"),
+        }),
+        (Some(why), _) => problems.push(why),
+    }
+    if let Err(why) = one_way(mem, head, 8, &mut seen, entry) {
+        problems.push(why);
+    }
+    problems
+}
+
+/// Follows one of the two pointers (`next` at 0, `prev` at 8) to the head or to what the other way met; the last entry.
+fn one_way(
+    mem: &dyn VirtRead,
+    head: VirtAddr,
+    link: u64,
+    seen: &mut FxHashSet<VirtAddr>,
+    entry: &mut dyn FnMut(VirtAddr) -> Result<()>,
+) -> Result<VirtAddr> {
+    let damaged = |why: String| Err(KernelError::Damaged { what: "list", at: head, why });
+    let is_back = link != 0;
+    let mut last = head;
+    let mut own = FxHashSet::default();
+    loop {
+        let at = mem.ptr(last.add(link))?;
+        if at == head || (is_back && seen.contains(&at)) {
+            return Ok(last);
+        }
+        if at.is_null() {
+            return damaged(format!("the {} pointer is null", if is_back { "prev" } else { "next" }));
+        }
+        if !own.insert(at) {
+            return damaged(format!("it comes back to {at:#x} and not to its head"));
+        }
+        if seen.len() > MAX_ENTRIES {
+            return damaged(format!("more than {MAX_ENTRIES} entries"));
+        }
+        entry(at)?;
+        seen.insert(at);
+        last = at;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use base::{Fault, FaultKind};
+
+    /// Rings of `next` and `prev` at multiples of 16; the head is at 16.
+    fn walked(ram: &[[u64; 2]]) -> (Vec<u64>, Vec<String>) {
+        let ram = Ram(ram.iter().flatten().copied().collect());
+        let mut out = Vec::new();
+        let problems = both_ways(&ram, VirtAddr(16), &mut |at| match at.0 {
+            0x70 => Err(KernelError::Damaged { what: "thing", at, why: "it is none".into() }),
+            _ => {
+                out.push(at.0);
+                Ok(())
+            }
+        });
+        (out, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_whole_list_is_walked_one_way() {
+        let whole = [[0, 0], [32, 64], [48, 16], [64, 32], [16, 48]];
+        assert_eq!(walked(&whole), (vec![32, 48, 64], vec![]));
+        assert_eq!(walked(&[[0, 0], [16, 16]]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_broken_list_is_walked_from_its_other_end_too() {
+        // the second entry's next is lost, null, leads in a circle, to what is no entry, or past an entry to the end
+        for (next, word) in [
+            (0x9000, "not mapped"),
+            (0, "the next pointer is null"),
+            (32, "it comes back to 0x20"),
+            (0x70, "thing at 0x70 is damaged: it is none"),
+            (16, "it ends at 0x30, and its head says that 0x50"),
+        ] {
+            let mut ram = vec![[0, 0], [32, 80], [48, 16], [next, 32], [80, 48], [16, 64], [0, 0], [16, 16]];
+            let (all, problems) = walked(&ram);
+            assert_eq!(all, [32, 48, 80, 64], "{next:x}");
+            assert!(problems.len() == 1 && problems[0].contains(word), "{next:x}: {problems:?}");
+            // and where the way back is lost as well, what lies between is not found
+            ram[5][1] = 0;
+            let (all, problems) = walked(&ram);
+            assert_eq!((all, problems.len()), (vec![32, 48, 80], 2), "{next:x}");
+        }
+    }
 
     /// Pointers at multiples of 8.
     struct Ram(Vec<u64>);

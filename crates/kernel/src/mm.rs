@@ -115,6 +115,10 @@ pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
         }
         // what each thread has not yet handed over (SPLIT_RSS_COUNTING)
         let task_struct = s.bind::<TaskStruct>();
+        if let Some(lack) = s.tasks().lack().filter(|_| task_struct.rss_stat.exists()) {
+            let why = format!("each thread counts some of the pages, and {lack}");
+            return Err(KernelError::Damaged { what: "count of resident pages", at: mm, why });
+        }
         for thread in s.tasks().all.iter().filter(|t| t.tgid == task.tgid && t.mm == task.mm) {
             let Ok(at) = task_struct.rss_stat.at(thread.at).and_then(|at| own.count.at(at)) else { break };
             for (index, sum) in &mut sums {
@@ -131,7 +135,10 @@ pub fn percpu_counter(s: &Session, at: VirtAddr) -> Result<i64> {
     let mem = s.mem();
     let b = s.bind::<PercpuCounter>();
     let mut sum = b.count.u64(mem, at)?.cast_signed();
-    let Ok(counters) = b.counters.ptr(mem, at) else { return Ok(sum) }; // !CONFIG_SMP
+    if !b.counters.exists() {
+        return Ok(sum); // !CONFIG_SMP
+    }
+    let counters = b.counters.ptr(mem, at)?;
     if counters.is_null() {
         return Ok(sum);
     }
@@ -192,8 +199,5 @@ pub fn arguments(s: &Session, task: &Task) -> Result<Arguments> {
 
 /// All memory of the machine, in pages: what `ps` takes percentages of.
 pub fn total_pages(s: &Session) -> Result<u64> {
-    match crate::system::memory_bytes(s) {
-        Ok(bytes) if bytes > 0 => Ok(bytes / base::PAGE_SIZE),
-        other => crate::system::managed_bytes(s).map_or(other, |bytes| Ok(bytes / base::PAGE_SIZE)),
-    }
+    Ok(crate::system::memory_bytes(s)? / base::PAGE_SIZE)
 }

@@ -1,7 +1,7 @@
 //! Loaded modules (`struct module`, include/linux/module.h), and their memory, symbols and BTF.
 
 use crate::error::{KernelError, Result};
-use crate::list::list;
+use crate::list::{both_ways, list};
 use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::kallsyms::ModuleSymtab;
@@ -37,11 +37,11 @@ pub struct Module {
     /// Its memory that is freed after init, where it is still there.
     pub init: Vec<ModuleMemory>,
     /// Its taint flags, a bit mask as in /proc/sys/kernel/tainted.
-    pub taints: u64,
-    /// `srcversion`, where the module has one.
-    pub srcversion: Option<String>,
+    pub taints: Option<u64>,
+    /// `srcversion`, where the module has one; why it is not known.
+    pub srcversion: Result<Option<String>>,
     /// `MODULE_STATE_LIVE` = 0, `COMING` = 1, `GOING` = 2, `UNFORMED` = 3.
-    pub state: u64,
+    pub state: Option<u64>,
 }
 
 impl Module {
@@ -130,7 +130,7 @@ const MEM_TYPES: [(&str, bool); 7] = [
 ];
 
 /// All modules, in the kernel's list order reversed: the first loaded first, as `mod` shows them.
-/// What cannot be read ends the list with the reason.
+/// The list is walked from both ends where it is broken; a module that cannot be read is left out with the reason.
 pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
     let head = match s.need_symbol("modules") {
         Ok(at) => at,
@@ -138,23 +138,34 @@ pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
     };
     let b = s.bind::<ModuleStruct>();
     let mut out = Vec::new();
-    let mut stopped = None;
-    for entry in list(s.mem(), head) {
-        match entry.and_then(|e| b.list.container(e)).and_then(|at| read_module(s, at)) {
+    let mut unread = None;
+    let problems = both_ways(s.mem(), head, &mut |entry| {
+        let at = b.list.container(entry)?;
+        match read_module(s, at) {
             Ok(m) => out.push(m),
-            Err(e) => {
-                stopped = Some(e);
-                break;
-            }
+            // a page of it that is missing costs this one, and the list goes on
+            Err(e @ KernelError::Fault(_)) => unread = Some(e),
+            Err(e) => return Err(e),
         }
-    }
+        Ok(())
+    });
     out.reverse();
-    (out, stopped)
+    (out, problems.into_iter().next().or(unread))
+}
+
+/// True for a name that a module can have: what is no module has none such.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
     let b = s.bind::<ModuleStruct>();
     let mem = s.mem();
+    let name = b.name.text(mem, at)?;
+    if !is_name(&name) {
+        let why = format!("it cannot be a module: its name is {name:?}");
+        return Err(KernelError::Damaged { what: "struct module", at, why });
+    }
     let mut memory = Vec::new();
     let mut init = Vec::new();
     if b.mem.exists() {
@@ -180,15 +191,15 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
             init.push(i);
         }
     }
-    let srcversion = b.srcversion.string(mem, at, 64).ok().filter(|v| !v.is_empty());
+    let srcversion = b.srcversion.string(mem, at, 64).map(|text| Some(text).filter(|text| !text.is_empty()));
     Ok(Module {
         at,
-        name: b.name.text(mem, at)?,
+        name,
         memory,
         init,
-        taints: b.taints.num(mem, at).unwrap_or(0),
+        taints: b.taints.num(mem, at).ok(),
         srcversion,
-        state: b.state.num(mem, at).unwrap_or(0),
+        state: b.state.num(mem, at).ok(),
     })
 }
 

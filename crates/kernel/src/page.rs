@@ -39,9 +39,9 @@ pub struct Page {
     /// `flags`
     pub flags: u64,
     /// `mapping`
-    pub mapping: u64,
+    pub mapping: Option<u64>,
     /// `index`
-    pub index: u64,
+    pub index: Option<u64>,
     /// `_refcount`
     pub count: i32,
 }
@@ -74,8 +74,8 @@ impl<'s> Pages<'s> {
             at,
             pfn,
             flags: b.flags.u64(mem, at)?,
-            mapping: b.mapping.u64(mem, at).unwrap_or(0),
-            index: b.index.u64(mem, at).unwrap_or(0),
+            mapping: b.mapping.u64(mem, at).ok(),
+            index: b.index.u64(mem, at).ok(),
             count: b.refcount.i32(mem, at)?,
         })
     }

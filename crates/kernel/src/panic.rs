@@ -42,15 +42,35 @@ pub fn known_panic_task(s: &Session) -> Option<&Task> {
 }
 
 /// The task to begin with: the one that panicked, else the only one that is not idle, else what CPU 0
-/// runs.
+/// runs. `None` where the dump lacks what would tell: another task in its place would be a wrong answer.
 #[must_use]
 pub fn panic_task(s: &Session) -> Option<&Task> {
     let tasks = s.tasks();
     let active = || tasks.all.iter().filter(|t| t.active);
-    known_panic_task(s)
-        .or_else(|| active().find(|t| t.pid != 0))
-        .or_else(|| active().next())
-        .or_else(|| tasks.all.first())
+    let any = || active().find(|t| t.pid != 0).or_else(|| active().next()).or_else(|| tasks.all.first());
+    known_panic_task(s).or_else(|| if lost_panic_task(s).is_some() { None } else { any() })
+}
+
+/// Why the task that the machine died in is not known, where a part that is missing from the dump is to blame.
+#[must_use]
+pub fn lost_panic_task(s: &Session) -> Option<String> {
+    if let Some(cpu) = panic_cpu(s) {
+        return Some(format!("CPU {cpu} panicked, and what it ran is not known"));
+    }
+    if let Some((cpu, pid)) = named_in_log(s) {
+        return Some(format!(
+            "the log names task {pid} on CPU {cpu}, which is not among those that are known"
+        ));
+    }
+    if let Some(cpu) = s.tasks().unknown_cpus.first() {
+        return Some(format!("what CPU {cpu} ran is not known"));
+    }
+    match s.log() {
+        Ok(log) if log.stopped.is_none() => None,
+        // nobody panicked as far as is known, but what would tell is lost
+        _ if nobody_panicked(s) => None,
+        _ => Some("the log, which would name the task, is not whole".to_owned()),
+    }
 }
 
 /// True where the machine panicked or oopsed, rather than being dumped alive.

@@ -220,7 +220,7 @@ impl Session {
     pub fn locate(&self, at: VirtAddr) -> Option<Located<'_>> {
         let kernel = &self.kernel_symbols().table;
         let in_table = |t: &'_ SymbolTable| -> Option<(debuginfo::symtab::SymbolId, u64)> {
-            t.at(at).map(|(s, offset)| (s.id, offset))
+            t.at(at).filter(|(s, _)| !kallsyms::is_lost(s.name)).map(|(s, offset)| (s.id, offset))
         };
         if self.in_image(at)
             && let Some((id, offset)) = in_table(kernel)

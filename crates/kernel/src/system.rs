@@ -105,12 +105,13 @@ pub fn clocks(s: &Session) -> Result<Clocks> {
     let mono = wall.saturating_add(tk.wall_to_monotonic.int(mem, at)?);
     let asleep = match tk.offs_boot.int(mem, at) {
         Ok(nsec) => nsec,
-        Err(_) => tk.total_sleep_time.int(mem, at).unwrap_or(0).saturating_mul(NSEC),
+        Err(e @ KernelError::Fault(_)) => return Err(e),
+        Err(_) => known(tk.total_sleep_time.int(mem, at))?.unwrap_or(0).saturating_mul(NSEC),
     };
     // the parts below a second of both clocks may add up to one: xtime_nsec is shifted by the clock source's shift
-    let shift = tk.shift.u32(mem, at).unwrap_or(0).min(63);
-    let wall_nsec = tk.xtime_nsec.num(mem, at).map_or(0, |nsec| (nsec >> shift).cast_signed());
-    let nsec = wall_nsec.saturating_add(tk.wall_to_monotonic_nsec.int(mem, at).unwrap_or(0));
+    let shift = known(tk.shift.u32(mem, at))?.unwrap_or(0).min(63);
+    let wall_nsec = known(tk.xtime_nsec.num(mem, at))?.map_or(0, |nsec| (nsec >> shift).cast_signed());
+    let nsec = wall_nsec.saturating_add(known(tk.wall_to_monotonic_nsec.int(mem, at))?.unwrap_or(0));
     let mut up = mono.saturating_mul(NSEC).saturating_add(nsec).saturating_add(asleep);
     if !tk.xtime_nsec.exists() {
         // without the parts of a second it is this, or up to a second more: the ticks tell, and the log's last message
@@ -120,6 +121,15 @@ pub fn clocks(s: &Session) -> Result<Clocks> {
     }
     let uptime_sec = up.div_euclid(NSEC);
     Ok(Clocks { wall_sec: wall, uptime_sec })
+}
+
+/// A member's value; nothing where this kernel has no such member, as opposed to memory that is not in the dump.
+fn known<T>(value: Result<T>) -> Result<Option<T>> {
+    match value {
+        Ok(value) => Ok(Some(value)),
+        Err(e @ KernelError::Fault(_)) => Err(e),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Nanoseconds since boot by `jiffies_64`, which begins 300 seconds before it wraps, at the only rate of ticks by which

@@ -1,10 +1,10 @@
 //! Tasks: every `task_struct`, the idle tasks of the CPUs included, and who was running where.
 
 use crate::error::{KernelError, Result};
-use crate::list::list;
 use crate::session::Session;
 use base::VirtAddr;
-use rustc_hash::FxHashSet;
+
+pub use crate::tasks::{Tasks, read_tasks};
 
 bind! {
     /// `struct task_struct` (include/linux/sched.h)
@@ -32,6 +32,7 @@ bind! {
         active_mm: "active_mm",
         thread_sp: "thread.sp" | "thread.rsp",
         on_cpu: "on_cpu",
+        pid_links: "pid_links" | "pids", // 4.19 (2c4704756cab)
         prio: "prio",
         static_prio: "static_prio",
         rt_priority: "rt_priority",
@@ -89,6 +90,8 @@ bind! {
     }
 }
 
+/// `PID_MAX_LIMIT`: ids are below it.
+const PID_MAX: i32 = 4 << 20;
 /// `PF_KTHREAD`
 pub const PF_KTHREAD: u64 = 0x0020_0000;
 /// `PF_EXITING`
@@ -119,7 +122,9 @@ pub struct Task {
     pub mm: Option<VirtAddr>,
     /// The lowest address of its kernel stack; null where it has given that back.
     pub stack: Option<VirtAddr>,
-    /// True where it is known to have been on a CPU when the machine stopped.
+    /// `on_cpu`: what the scheduler said of it last.
+    pub on_cpu: Option<bool>,
+    /// True where it is known to have been on a CPU when the machine stopped; see [`Tasks::was_active`].
     pub active: bool,
 }
 
@@ -160,132 +165,6 @@ impl Task {
     }
 }
 
-/// All tasks as far as they could be found.
-#[derive(Clone, Debug, Default)]
-pub struct Tasks {
-    /// By pid; the idle tasks, pid 0, first, by CPU.
-    pub all: Vec<Task>,
-    /// What was damaged on the way, each with what it cost.
-    pub problems: Vec<KernelError>,
-}
-
-impl Tasks {
-    /// The tasks with this thread id (0 has one for each CPU).
-    pub fn with_pid(&self, pid: i32) -> impl Iterator<Item = &Task> {
-        self.all.iter().filter(move |t| t.pid == pid)
-    }
-    /// The task whose `task_struct` is at this address.
-    #[must_use]
-    pub fn at(&self, at: VirtAddr) -> Option<&Task> {
-        self.all.iter().find(|t| t.at == at)
-    }
-    /// The task that a CPU was running.
-    #[must_use]
-    pub fn on_cpu(&self, cpu: u32) -> Option<&Task> {
-        self.all.iter().find(|t| t.active && t.was_on(cpu))
-    }
-}
-
-/// Reads all tasks: `init_task.tasks`, each one's threads, and the CPUs' idle tasks.
-pub fn read_tasks(s: &Session) -> Tasks {
-    let mut out = Tasks::default();
-    let mut seen = FxHashSet::default();
-    let current: Vec<(u32, VirtAddr)> =
-        s.cpus().possible.iter().filter_map(|&cpu| current_task(s, cpu).ok().map(|at| (cpu, at))).collect();
-    for &cpu in &s.cpus().possible {
-        if let Ok(at) = idle_task(s, cpu) {
-            add(s, &mut out, &mut seen, at, &current, Some(cpu));
-        }
-    }
-    if !s.opened().active_only
-        && let Err(e) = add_listed(s, &mut out, &mut seen, &current)
-    {
-        out.problems.push(e);
-    }
-    // what a CPU runs is a task even where the list that should hold it is damaged
-    for &(_, at) in &current {
-        add(s, &mut out, &mut seen, at, &current, None);
-    }
-    if s.opened().active_only {
-        out.all.retain(|t| t.active);
-    }
-    out.all.sort_by_key(|t| (t.pid, t.cpu.filter(|_| t.pid == 0)));
-    out
-}
-
-/// Every process on the list that begins at `init_task`, with its threads.
-fn add_listed(
-    s: &Session,
-    out: &mut Tasks,
-    seen: &mut FxHashSet<VirtAddr>,
-    current: &[(u32, VirtAddr)],
-) -> Result<()> {
-    let b = s.bind::<TaskStruct>();
-    for entry in list(s.mem(), b.tasks.at(s.need_symbol("init_task")?)?) {
-        let leader = entry.and_then(|e| b.tasks.container(e))?;
-        add(s, out, seen, leader, current, None);
-        add_threads(s, out, seen, leader, current);
-    }
-    Ok(())
-}
-
-fn add_threads(
-    s: &Session,
-    out: &mut Tasks,
-    seen: &mut FxHashSet<VirtAddr>,
-    leader: VirtAddr,
-    current: &[(u32, VirtAddr)],
-) {
-    let mem = s.mem();
-    let b = s.bind::<TaskStruct>();
-    let sig = s.bind::<SignalStruct>();
-    let (head, node) = if sig.thread_head.exists() && b.thread_node.exists() {
-        match b.signal.ptr(mem, leader).and_then(|at| sig.thread_head.at(at)) {
-            Ok(head) => (head, &b.thread_node),
-            Err(_) => return,
-        }
-    } else {
-        match b.thread_group.at(leader) {
-            Ok(head) => (head, &b.thread_group),
-            Err(_) => return,
-        }
-    };
-    for entry in list(mem, head) {
-        match entry.and_then(|e| node.container(e)) {
-            Ok(at) => add(s, out, seen, at, current, None),
-            Err(e) => {
-                out.problems.push(e);
-                break;
-            }
-        }
-    }
-}
-
-fn add(
-    s: &Session,
-    out: &mut Tasks,
-    seen: &mut FxHashSet<VirtAddr>,
-    at: VirtAddr,
-    current: &[(u32, VirtAddr)],
-    idle_of: Option<u32>,
-) {
-    if at.is_null() || !seen.insert(at) {
-        return;
-    }
-    match read_task(s, at) {
-        Ok(mut t) => {
-            if let Some(&(cpu, _)) = current.iter().find(|&&(_, c)| c == at) {
-                t.active = true;
-                t.cpu = Some(cpu);
-            } else if let Some(cpu) = idle_of {
-                t.cpu = Some(cpu);
-            }
-            out.all.push(t);
-        }
-        Err(e) => out.problems.push(e),
-    }
-}
-
 /// Reads one task; `active` is false, the caller knows what the CPUs run.
 pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     let mem = s.mem();
@@ -293,10 +172,17 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     let stack = b.stack.ptr(mem, at).ok();
     let parent = b.real_parent.ptr(mem, at).or_else(|_| b.parent.ptr(mem, at));
     let pid = b.pid.i32(mem, at)?;
+    let tgid = b.tgid.i32(mem, at)?;
+    for (what, id) in [("pid", pid), ("tgid", tgid)] {
+        if !(0..=PID_MAX).contains(&id) {
+            let why = format!("it cannot be a task: its {what} is {id}");
+            return Err(KernelError::Damaged { what: "task_struct", at, why });
+        }
+    }
     Ok(Task {
         at,
         pid,
-        tgid: b.tgid.i32(mem, at)?,
+        tgid,
         // an idle task is nobody's child, whatever process started its CPU
         ppid: if pid == 0 { Some(0) } else { parent.and_then(|p| b.tgid.i32(mem, p)).ok() },
         comm: b.comm.text(mem, at)?,
@@ -306,6 +192,7 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
         flags: b.flags.num(mem, at).ok(),
         mm: b.mm.ptr(mem, at).ok(),
         stack,
+        on_cpu: b.on_cpu.num(mem, at).ok().map(|on| on != 0),
         active: false,
     })
 }
@@ -318,7 +205,10 @@ fn task_cpu(s: &Session, at: VirtAddr, stack: Option<VirtAddr>) -> Option<u32> {
 
 /// A task's `thread_info`: in the `task_struct` since 4.9, before at the low end of its stack.
 pub fn thread_info(s: &Session, task: &Task) -> Option<VirtAddr> {
-    s.bind::<TaskStruct>().thread_info.at(task.at).ok().or(task.stack)
+    // where types do not tell which it is, the one on the stack points back to its task
+    let points_back = |at: &VirtAddr| s.mem().ptr(*at) == Ok(task.at);
+    let own = s.bind::<TaskStruct>().thread_info.at(task.at).ok();
+    own.or_else(|| task.stack.filter(points_back))
 }
 
 /// What a CPU runs, as its run queue says; where that is not known, the per-CPU `current_task`, which
@@ -509,6 +399,7 @@ mod tests {
             flags: Some(0),
             mm: Some(VirtAddr(0)),
             stack: Some(VirtAddr(0)),
+            on_cpu: None,
             active: false,
         }
     }

@@ -28,7 +28,10 @@ pub fn task_times(s: &Session, task: &Task) -> Result<TaskTimes> {
     // a timespec is 16 bytes: its seconds come first
     let timespec = b.start_time.size().is_ok_and(|size| size == 16);
     let start_time = b.start_time.u64(mem, task.at)?;
-    let since_boot = b.start_boottime.u64(mem, task.at).unwrap_or(start_time);
+    let since_boot = match b.start_boottime.exists() {
+        true => b.start_boottime.u64(mem, task.at)?,
+        false => start_time,
+    };
     Ok(TaskTimes {
         start_time,
         start_sec: if timespec { start_time } else { since_boot / NSEC },

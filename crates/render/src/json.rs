@@ -144,6 +144,13 @@ fn cell(cell_: &Cell, out: &mut dyn Write) -> io::Result<()> {
             string(reason, out)?;
             out.write_all(b"}")
         }
+        Cell::AtLeast { least, reason } => {
+            out.write_all(b"{\"absent\":")?;
+            string(reason, out)?;
+            out.write_all(b",\"at_least\":")?;
+            cell(least, out)?;
+            out.write_all(b"}")
+        }
     }
 }
 

@@ -33,6 +33,7 @@ fn sample() -> Report {
             .field("flags", Cell::absent("page excluded", "physical address 0x1: page excluded")),
     );
     report.hidden("hidden", Cell::Null);
+    report.line(Line::new().text("tasks: ").field("tasks", Cell::at_least(13, "a page is missing")));
     report.warning("bt: the stack ends early");
     report
 }
@@ -49,7 +50,7 @@ fn text_is_the_layout() {
     assert_eq!(
         text,
         "PID: 12       TASK: ffff888001234000  COMMAND: \"a<b>\"\n \
-         #0 [1000] schedule+43\n #1 [1010] do_exit+43\nflags: <page excluded>\nbt: the stack ends early\n"
+         #0 [1000] schedule+43\n #1 [1010] do_exit+43\nflags: <page excluded>\ntasks: at least 13\nbt: the stack ends early\n"
     );
 }
 
@@ -86,6 +87,7 @@ fn json_is_the_data() {
                 ],
                 "flags": {"absent": "physical address 0x1: page excluded"},
                 "hidden": null,
+                "tasks": {"absent": "a page is missing", "at_least": 13},
                 "notes": [{"kind": "warning", "text": "bt: the stack ends early"}],
             }
         })

@@ -107,6 +107,14 @@ pub enum Cell {
         /// In JSON (`{"absent": reason}`).
         reason: String,
     },
+    /// A count or amount of which only a part could be had: the value is this or more (`at least 13`), and why it is
+    /// not known; in JSON `{"absent": reason, "at_least": 13}`.
+    AtLeast {
+        /// The least that it is.
+        least: Box<Cell>,
+        /// Why it is not known.
+        reason: String,
+    },
     /// Nothing: no text, `null` in JSON.
     Null,
 }
@@ -150,6 +158,11 @@ impl Cell {
     pub fn absent(short: &str, reason: impl Into<String>) -> Self {
         Cell::Absent { short: Cow::Owned(format!("<{short}>")), reason: reason.into() }
     }
+    /// What is at least so much.
+    #[must_use]
+    pub fn at_least(least: impl Into<Cell>, reason: impl Into<String>) -> Self {
+        Cell::AtLeast { least: Box::new(least.into()), reason: reason.into() }
+    }
     /// The value, or why it is absent.
     #[must_use]
     pub fn of<T: Into<Cell>, E: Into<Cell>>(value: Result<T, E>) -> Self {
@@ -162,7 +175,7 @@ impl Cell {
             Cell::Addr(_) | Cell::Phys(_) => Role::Addr,
             Cell::Symbol(_) => Role::Symbol,
             Cell::Int(_) | Cell::Size(_) | Cell::Float(..) | Cell::Hex { .. } => Role::Number,
-            Cell::Absent { .. } => Role::Absent,
+            Cell::Absent { .. } | Cell::AtLeast { .. } => Role::Absent,
             Cell::Shown(cell, _) => cell.role(),
             Cell::Many(cells, _) => cells.first().map_or(Role::Plain, Cell::role),
             Cell::Str(_) | Cell::Bool(_) | Cell::Bytes(_) | Cell::Null => Role::Plain,
@@ -195,6 +208,7 @@ impl fmt::Display for Cell {
             }
             Cell::Shown(_, text) => f.write_str(text),
             Cell::Absent { short, .. } => f.write_str(short),
+            Cell::AtLeast { least, .. } => write!(f, "at least {least}"),
             Cell::Null => Ok(()),
         }
     }

@@ -60,7 +60,9 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     standing::modules(s, &case.scene, from, &mut v);
     // an assertion of the allocator's is its caller's business as well
     let of_allocator = v.class == Class::Bug
-        && v.place.as_ref().is_some_and(|p| p.module.is_none() && machinery::is_allocating(&p.function));
+        && v.place.as_ref().is_some_and(|p| {
+            p.module.is_none() && !p.function.is_empty() && machinery::is_allocating(&p.function)
+        });
     if matches!(v.class, Class::ListCorruption | Class::Refcount | Class::Overflow) || of_allocator {
         callers(s, &case.scene, from, &mut v);
     }
@@ -70,6 +72,12 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     }
     if v.class == Class::Atomic {
         v.waits.extend(case.scene.task.map(|t| stall::held(s, t)).unwrap_or_default());
+    }
+    if let Some(lack) = s.tasks().lack() {
+        v.undetermined.push(format!("who else waits, and for what: {lack}"));
+    }
+    if let [cpu, ..] = s.tasks().unknown_cpus.as_slice() {
+        v.undetermined.push(format!("what CPU {cpu} ran: its run queue is not readable"));
     }
     v.related.extend(out_of_memory(&case, v.class));
     let reported = case.lines.as_ref().and_then(|lines| related::reported_object(s, v.class, &lines.texts()));

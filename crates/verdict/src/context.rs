@@ -85,9 +85,11 @@ pub(crate) fn alive(s: &Session) -> Vec<Statement> {
     let mut out = Vec::new();
     if let Ok(load) = kernel::system::load_average(s) {
         let text: Vec<String> = load.iter().map(|l| format!("{}.{:02}", l / 100, l % 100)).collect();
+        let found = s.tasks().all.len();
+        let tasks = if s.tasks().lack().is_some() { format!("at least {found}") } else { found.to_string() };
         out.push(Statement::new(
             How::Memory,
-            format!("load {}; {} tasks", text.join(", "), s.tasks().all.len()),
+            format!("load {}; {} tasks", text.join(", "), tasks),
             &["sys".into(), "ps".into()],
         ));
     }

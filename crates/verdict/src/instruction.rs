@@ -26,6 +26,13 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
         && (c.entry.as_deref().is_some_and(|e| e.ends_with("int3"))
             || event.is_some_and(|e| e.line.starts_with("int3")));
     let mut place = culprit::place(s, c.pc);
+    // what covers the address is not in the dump: the log's RIP line names it
+    let logged = event.filter(|e| e.class != Class::HungTask).and_then(|e| e.oops.rip.clone());
+    if place.function.is_empty()
+        && let Some((function, offset, module)) = logged
+    {
+        (place.function, place.offset, place.module) = (function, offset, module);
+    }
     if is_int3 {
         let own = culprit::place(s, c.pc.sub(1));
         (place.file, place.line, place.inlined) = (own.file, own.line, own.inlined);

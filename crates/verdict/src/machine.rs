@@ -86,8 +86,8 @@ fn tainted(s: &Session) -> Vec<Statement> {
     let foreign: Vec<String> = s
         .modules()
         .iter()
-        .filter(|m| m.taints != 0)
-        .map(|m| format!("{} ({})", m.name, taint::letters(m.taints)))
+        .filter_map(|m| Some((m, m.taints.filter(|taints| *taints != 0)?)))
+        .map(|(m, taints)| format!("{} ({})", m.name, taint::letters(taints)))
         .collect();
     if !foreign.is_empty() {
         let told = foreign.get(..foreign.len().min(MAX_MODULES)).unwrap_or_default().join(", ");

@@ -6,15 +6,13 @@ use crate::scene::Scene;
 use kernel::module::Module;
 use kernel::{Session, taint};
 
-/// Taints that a kernel has from a module: proprietary, forced, staging, out of tree, unsigned, live patch.
-const OF_MODULES: u64 = 1 | 1 << 1 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 15;
-
 /// The module to blame, its standing, and who called into it; of a death in the kernel proper the module that called it.
 pub(crate) fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
-    let Some(place) = &v.place else { return };
+    // of a place without a name it is not known whose it is
+    let Some(place) = v.place.as_ref().filter(|p| !p.function.is_empty()) else { return };
     let text = match place.module.as_deref() {
         Some(name) => named(s, name).map(|m| {
-            let mut text = format!("{name}: {}", standing(s, m));
+            let mut text = format!("{name}: {}", standing(m));
             if let Some(who) = from.filter(|n| *n > 0).and_then(|n| caller_of(s, scene, n, name)) {
                 text = format!("{text}; called from {who}");
             }
@@ -22,7 +20,7 @@ pub(crate) fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &m
         }),
         None => from.and_then(|n| called_by(s, scene, n)).and_then(|place| {
             let m = named(s, place.module.as_deref()?)?;
-            let mut text = format!("{}: {}; called by {place}", m.name, standing(s, m));
+            let mut text = format!("{}: {}; called by {place}", m.name, standing(m));
             if let (Some(file), Some(line)) = (&place.file, place.line) {
                 text = format!("{text}, {file}:{line}");
             }
@@ -37,10 +35,11 @@ fn named<'s>(s: &'s Session, name: &str) -> Option<&'s Module> {
 }
 
 /// `out of tree, unsigned (taint O E)`
-fn standing(s: &Session, m: &Module) -> String {
+fn standing(m: &Module) -> String {
+    let Some(taints) = m.taints else { return "whether it is part of this kernel is not known".to_owned() };
     let words: Vec<&str> = taint::FLAGS
         .iter()
-        .filter(|(bit, ..)| m.taints >> bit & 1 == 1)
+        .filter(|(bit, ..)| taints >> bit & 1 == 1)
         .map(|(_, letter, words)| match letter {
             'O' => "out of tree",
             'E' => "unsigned",
@@ -51,15 +50,10 @@ fn standing(s: &Session, m: &Module) -> String {
             _ => *words,
         })
         .collect();
-    // without types a module's taint is not read; the kernel's own then says that some module has one
-    let some = taint::mask(s).unwrap_or(0) & OF_MODULES != 0;
     match words.as_slice() {
-        [] if some && s.modules().iter().all(|m| m.taints == 0) => {
-            "whether it is part of this kernel is not known".to_owned()
-        }
         [] => "part of this kernel (no taint)".to_owned(),
         words => {
-            let letters: Vec<String> = taint::letters(m.taints).chars().map(String::from).collect();
+            let letters: Vec<String> = taint::letters(taints).chars().map(String::from).collect();
             format!("{} (taint {})", words.join(", "), letters.join(" "))
         }
     }

@@ -180,6 +180,12 @@ impl Command for Bt {
         let tasks = choose(cx, s, args)?;
         let not_idle = args.contains_id("not");
         let mut report = Report::new("bt");
+        if on("all") || args.contains_id("cpus") {
+            tasks::unknown_cpus(s, &mut report);
+        }
+        if on("group") {
+            tasks::problems(s, &mut report);
+        }
         let mut out: Vec<Record> = Vec::new();
         for task in tasks {
             cx.cancel.check()?;

@@ -149,6 +149,7 @@ fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<
     }
     if args.get_flag("active") {
         chosen.retain(|t| t.active);
+        tasks::unknown_cpus(s, report);
     }
     if let Some(text) = args.get_one::<String>("policy") {
         let wanted: Vec<u64> = text.split(',').map(policy).collect::<Result<_, _>>()?;
@@ -244,6 +245,7 @@ fn row(
     let mark = match (t.active, offline) {
         (true, false) => ">",
         (true, true) => "-",
+        (false, _) if s.tasks().was_active(t).is_none() => "?",
         _ => " ",
     };
     let mut line = Line::new().styled(mark, Role::Strong).field("pid", t.pid).right(8);
@@ -274,7 +276,7 @@ fn row(
         row.hidden("task", t.at);
     }
     row.hidden("tgid", t.tgid);
-    row.hidden("active", t.active);
+    row.hidden("active", tasks::active(s, t));
     row.hidden(
         "kernel",
         tasks::known(tasks::is_kernel(t), "the page that holds the task's flags is not in the dump"),

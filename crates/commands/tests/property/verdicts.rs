@@ -26,11 +26,23 @@ pub(crate) fn compare(whole: &[Value], found: &[Value]) -> Compared {
     let told = parts(whole);
     for part in parts(found) {
         let unknown = ["not known", "not in the dump", "not readable", "left out", "excluded", "absent"];
-        let less = |w: &String| w.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with(", "));
+        let starts = [", ", " of ", " ("];
+        let less = |w: &String| {
+            w.strip_prefix(part.as_str())
+                .is_some_and(|rest| starts.iter().any(|start| rest.starts_with(start)))
+        };
+        // whom the log names where its task is not to be had
+        let logged = part.strip_prefix("context: the log names ").map(|who| who.replace(" on CPU", ", CPU"));
+        let by_log = |w: &String| {
+            logged
+                .as_ref()
+                .is_some_and(|who| w.strip_prefix("context: ").is_some_and(|w| w.starts_with(who.as_str())))
+        };
         let named = part.split_once(" in the source: ").map(|(_, text)| format!("known: {text}"));
         let fine = told.contains(&part)
             || unknown.iter().any(|word| part.contains(word))
             || told.iter().any(less)
+            || told.iter().any(by_log)
             || named.is_some_and(|part| told.contains(&part));
         if !fine {
             out.wrong.push(part);

@@ -194,6 +194,12 @@ fn check_and_bound(builder: SymbolTableBuilder, inside: VirtAddr) -> Result<Symb
     Ok(table)
 }
 
+/// True for the names that stand for symbols whose own is lost: what lies there has no name that is known.
+#[must_use]
+pub fn is_lost(name: &str) -> bool {
+    [repair::LOST_NAME, repair::LOST_ADDRESSES].contains(&name.as_bytes())
+}
+
 /// As many of `len` bytes as can be read in one piece.
 fn read_up_to(mem: &dyn VirtRead, at: VirtAddr, len: usize) -> Result<Vec<u8>, Fault> {
     let mut bytes = vec![0; len];

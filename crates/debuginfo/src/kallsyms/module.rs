@@ -4,6 +4,7 @@
 //! addresses. The letters of `nm` are in `typetab` from 5.2 on (1c7651f43777), before that they were
 //! written over `st_info`.
 
+use super::repair::LOST_NAME;
 use super::{KallsymsError, read_up_to};
 use crate::symtab::SymbolTableBuilder;
 use base::{Bytes, VirtAddr, VirtRead};
@@ -51,14 +52,29 @@ pub fn module_symbols(
     let far = entries.iter().map(name_offset).filter(|&o| o < count * MAX_NAME).max().unwrap_or(0);
     let strings =
         read_up_to(mem, at.strtab, far + MAX_NAME).map_err(|f| KallsymsError::fault("module strtab", f))?;
-    let letters = at.typetab.and_then(|t| mem.bytes(t, count).ok());
+    let letters = match at.typetab {
+        Some(t) => Some(mem.bytes(t, count).map_err(|f| KallsymsError::fault("module typetab", f))?),
+        None => None,
+    };
     builder.start_module(name);
     let before = builder.len();
     for (i, entry) in entries.iter().enumerate() {
         let b = Bytes::new(entry);
         let section = b.u16_at(6).unwrap_or(0);
         let offset = name_offset(entry);
-        let name = Bytes::new(&strings).cstr_at(offset).unwrap_or_default();
+        // behind a page that is missing; what has no name still ends the symbol before it
+        let in_strings = strings.get(offset..).and_then(|tail| tail.iter().position(|&b| b == 0));
+        let apart = match in_strings {
+            Some(_) => None,
+            None if offset > far => Some(Vec::new()),
+            None => {
+                Some(mem.cstr(at.strtab.add(offset as u64), MAX_NAME).unwrap_or_else(|_| LOST_NAME.to_vec()))
+            }
+        };
+        let name = match &apart {
+            Some(name) => name.as_slice(),
+            None => Bytes::new(&strings).cstr_at(offset).unwrap_or_default(),
+        };
         if section == 0 || offset == 0 || name.is_empty() || name.starts_with(b".L") {
             continue;
         }

@@ -1,0 +1,340 @@
+//! All tasks: from the list that begins at `init_task`, each process's threads, and what the CPUs run. Where a list is
+//! broken, or the kernel counts more than were found, they are looked for in other ways as well: by pid, and among the
+//! children of those that are known.
+//!
+//! **Invariant:** a list that is shorter than the kernel's says so ([`Tasks::problems`], [`Tasks::lack`]).
+
+use crate::error::{KernelError, Result};
+use crate::list::both_ways;
+use crate::session::Session;
+use crate::task::{SignalStruct, Task, TaskStruct, current_task, idle_task, read_task};
+use crate::xarray;
+use base::VirtAddr;
+use rustc_hash::FxHashSet;
+
+bind! {
+    /// `struct pid_namespace`: `idr` since 4.15 (95846ecf9dac)
+    struct PidNamespace("pid_namespace") { idr: "idr.idr_rt" }
+}
+bind! {
+    /// `struct pid`
+    struct PidStruct("pid") { tasks: "tasks", numbers: "numbers" }
+}
+bind! {
+    /// `struct upid`
+    struct Upid("upid") { ns: "ns", chain: "pid_chain" }
+}
+
+/// More buckets than `pid_hash` ever had (1 << 12), and more pids than there can be in one.
+const MAX_BUCKETS: u64 = 1 << 16;
+const MAX_CHAIN: usize = 1 << 16;
+/// More tasks than PID_MAX_LIMIT lets there be.
+const MAX_TASKS: usize = 5 << 20;
+
+/// All tasks as far as they could be found.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    /// By pid; the idle tasks, pid 0, first, by CPU.
+    pub all: Vec<Task>,
+    /// What was damaged on the way, each with what it cost.
+    pub problems: Vec<KernelError>,
+    /// How many there are, where the kernel's own count says so (`nr_threads`, and an idle task for each CPU).
+    pub total: Option<u64>,
+    /// CPUs of which it is not known what they ran.
+    pub unknown_cpus: Vec<u32>,
+}
+
+impl Tasks {
+    /// The tasks with this thread id (0 has one for each CPU).
+    pub fn with_pid(&self, pid: i32) -> impl Iterator<Item = &Task> {
+        self.all.iter().filter(move |t| t.pid == pid)
+    }
+    /// The task whose `task_struct` is at this address.
+    #[must_use]
+    pub fn at(&self, at: VirtAddr) -> Option<&Task> {
+        self.all.iter().find(|t| t.at == at)
+    }
+    /// The task that a CPU was running.
+    #[must_use]
+    pub fn on_cpu(&self, cpu: u32) -> Option<&Task> {
+        self.all.iter().find(|t| t.active && t.was_on(cpu))
+    }
+    /// Whether a task was on a CPU when the machine stopped, where that is known.
+    #[must_use]
+    pub fn was_active(&self, t: &Task) -> Option<bool> {
+        match t.on_cpu {
+            _ if t.active => Some(true),
+            _ if self.unknown_cpus.is_empty() => Some(false),
+            Some(false) => Some(false),
+            _ => None,
+        }
+    }
+    /// What is lacking in words; nothing where the list is whole.
+    #[must_use]
+    pub fn lack(&self) -> Option<String> {
+        let found = self.all.len() as u64;
+        let of = match self.total {
+            Some(total) if total > found => format!("{found} of {total} tasks are known"),
+            // what was damaged cost none
+            Some(_) => return None,
+            _ if self.problems.is_empty() => return None,
+            _ => format!("{found} tasks are known, there may be more"),
+        };
+        Some(match self.problems.as_slice() {
+            [] => of,
+            [one] => format!("{of}: {one}"),
+            [first, rest @ ..] => format!("{of}: {first}; {} more such", rest.len()),
+        })
+    }
+}
+
+/// Reads all tasks: `init_task.tasks`, each one's threads, and the CPUs' idle tasks.
+pub fn read_tasks(s: &Session) -> Tasks {
+    let mut find = Find { s, out: Tasks::default(), seen: FxHashSet::default() };
+    let mut current: Vec<(u32, VirtAddr)> = Vec::new();
+    for &cpu in &s.cpus().possible {
+        match current_task(s, cpu) {
+            Ok(at) => current.push((cpu, at)),
+            Err(e) => find.lost_cpu(cpu, e),
+        }
+        match idle_task(s, cpu) {
+            Ok(at) => find.idle(at, cpu),
+            Err(e) => find.problem(e),
+        }
+    }
+    if !s.opened().active_only {
+        find.listed();
+        let counted = s.symbol("nr_threads").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
+        if find.is_short(counted) {
+            find.otherwise();
+        }
+        if let (Some(counted), None) = (counted, s.cpus().otherwise) {
+            find.out.total = Some(counted.saturating_add(s.cpus().possible.len() as u64));
+        }
+    }
+    // what a CPU runs is a task even where the list that should hold it is damaged
+    for &(cpu, at) in &current {
+        find.running(at, cpu);
+    }
+    let mut out = find.out;
+    by_their_own_word(&mut out);
+    if s.opened().active_only {
+        out.all.retain(|t| t.active);
+    }
+    out.all.sort_by_key(|t| (t.pid, t.cpu.filter(|_| t.pid == 0)));
+    out
+}
+
+/// Where a run queue does not say what its CPU ran, the one task that says so itself is it.
+fn by_their_own_word(out: &mut Tasks) {
+    let Tasks { all, unknown_cpus, .. } = out;
+    unknown_cpus.retain(|cpu| {
+        let mut own = all.iter_mut().filter(|t| t.on_cpu == Some(true) && t.was_on(*cpu) && !t.active);
+        match (own.next(), own.next()) {
+            (Some(task), None) => {
+                task.active = true;
+                false
+            }
+            _ => true,
+        }
+    });
+}
+
+struct Find<'s> {
+    s: &'s Session,
+    out: Tasks,
+    seen: FxHashSet<VirtAddr>,
+}
+
+impl Find<'_> {
+    fn problem(&mut self, e: KernelError) {
+        // what no type tells is said once, not of each task
+        let is_known = |e: &KernelError| self.out.problems.iter().any(|p| p.to_string() == e.to_string());
+        if matches!(e, KernelError::Fault(_)) || !is_known(&e) {
+            self.out.problems.push(e);
+        }
+    }
+    fn lost_cpu(&mut self, cpu: u32, e: KernelError) {
+        self.out.unknown_cpus.push(cpu);
+        self.problem(e);
+    }
+
+    /// Adds a task; an error where it is none.
+    fn add(&mut self, at: VirtAddr) -> Result<()> {
+        if at.is_null() || !self.seen.insert(at) {
+            return Ok(());
+        }
+        self.out.all.push(read_task(self.s, at)?);
+        Ok(())
+    }
+
+    /// The same for those that a list or tree should hold, where no idle task is.
+    fn add_listed(&mut self, at: VirtAddr) -> Result<()> {
+        if at.is_null() || self.seen.contains(&at) {
+            return Ok(());
+        }
+        self.seen.insert(at);
+        match read_task(self.s, at) {
+            Ok(t) if t.pid == 0 => {
+                let why = "it cannot be a task of this list: its pid is 0".into();
+                Err(KernelError::Damaged { what: "task_struct", at, why })
+            }
+            Ok(t) => {
+                self.out.all.push(t);
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn idle(&mut self, at: VirtAddr, cpu: u32) {
+        match self.add(at) {
+            Ok(()) => self.place(at, cpu, false),
+            Err(e) => self.problem(e),
+        }
+    }
+    fn running(&mut self, at: VirtAddr, cpu: u32) {
+        match self.add(at) {
+            Ok(()) => self.place(at, cpu, true),
+            Err(e) => self.problem(e),
+        }
+        if self.out.at(at).is_none() {
+            self.out.unknown_cpus.push(cpu);
+        }
+    }
+    fn place(&mut self, at: VirtAddr, cpu: u32, active: bool) {
+        if let Some(t) = self.out.all.iter_mut().find(|t| t.at == at) {
+            t.cpu = Some(cpu);
+            t.active |= active;
+        }
+    }
+
+    /// Every process on the list that begins at `init_task`, with its threads.
+    fn listed(&mut self) {
+        let b = self.s.bind::<TaskStruct>();
+        let head = match self.s.need_symbol("init_task").and_then(|at| b.tasks.at(at)) {
+            Ok(head) => head,
+            Err(e) => return self.problem(e),
+        };
+        let s = self.s;
+        let problems = both_ways(s.mem(), head, &mut |entry| {
+            let leader = b.tasks.container(entry)?;
+            match self.add_listed(leader) {
+                // a page of it that is missing costs this one, and the list goes on
+                Err(e @ KernelError::Fault(_)) => self.problem(e),
+                other => other?,
+            }
+            self.threads(leader);
+            Ok(())
+        });
+        self.out.problems.extend(problems);
+    }
+
+    /// The threads of a process.
+    fn threads(&mut self, leader: VirtAddr) {
+        let s = self.s;
+        let b = s.bind::<TaskStruct>();
+        let sig = s.bind::<SignalStruct>();
+        let (head, node) = if sig.thread_head.exists() && b.thread_node.exists() {
+            match b.signal.ptr(s.mem(), leader).and_then(|at| sig.thread_head.at(at)) {
+                Ok(head) => (head, &b.thread_node),
+                Err(e) => return self.problem(e),
+            }
+        } else {
+            match b.thread_group.at(leader) {
+                Ok(head) => (head, &b.thread_group),
+                Err(e) => return self.problem(e),
+            }
+        };
+        let problems = both_ways(s.mem(), head, &mut |entry| {
+            let at = node.container(entry)?;
+            match self.add_listed(at) {
+                Err(e @ KernelError::Fault(_)) => self.problem(e),
+                other => other?,
+            }
+            Ok(())
+        });
+        self.out.problems.extend(problems);
+    }
+
+    /// True where there are more than were found, or may be.
+    fn is_short(&self, counted: Option<u64>) -> bool {
+        let found = self.out.all.iter().filter(|t| t.pid != 0).count() as u64;
+        match counted {
+            Some(counted) => found < counted,
+            None => !self.out.problems.is_empty(),
+        }
+    }
+
+    /// The ways besides the list: by pid, and children and threads of those that are known. What is wrong with these is
+    /// no news: they are asked because something is.
+    fn otherwise(&mut self) {
+        let before = self.out.problems.len();
+        let by_pid = self.by_pid().unwrap_or_default();
+        for at in by_pid {
+            let _ = self.add_listed(at);
+        }
+        let mut next = 0;
+        while let Some(at) = self.out.all.get(next).map(|t| t.at).filter(|_| next < MAX_TASKS) {
+            self.children(at);
+            self.threads(at);
+            next += 1;
+        }
+        self.out.problems.truncate(before.max(1));
+    }
+
+    fn children(&mut self, parent: VirtAddr) {
+        let b = self.s.bind::<TaskStruct>();
+        let Ok(head) = b.children.at(parent) else { return };
+        let s = self.s;
+        let _ = both_ways(s.mem(), head, &mut |entry| self.add_listed(b.sibling.container(entry)?));
+    }
+
+    /// The tasks that the kernel finds by pid: `init_pid_ns.idr` since 4.15, `pid_hash` before.
+    fn by_pid(&self) -> Result<Vec<VirtAddr>> {
+        let s = self.s;
+        let ns = s.need_symbol("init_pid_ns")?;
+        let b = s.bind::<PidNamespace>();
+        let pids: Vec<VirtAddr> = match b.idr.at(ns) {
+            Ok(root) => {
+                let tree = xarray::entries(s.mem(), xarray::Layout::of(s)?, xarray::head(s, root)?);
+                tree.all.iter().map(|e| VirtAddr(e.value)).collect()
+            }
+            Err(_) => hashed(s, ns)?,
+        };
+        let pid = s.bind::<PidStruct>();
+        let links = s.bind::<TaskStruct>();
+        // PIDTYPE_PID is the first of both arrays
+        let task = |at: VirtAddr| {
+            let node = s.mem().ptr(pid.tasks.at(at).ok()?).ok()?;
+            links.pid_links.container(node).ok().filter(|_| !node.is_null())
+        };
+        Ok(pids.into_iter().filter_map(task).collect())
+    }
+}
+
+/// The `struct pid`s in `pid_hash`, an array of hash lists of `struct upid` until 4.15.
+fn hashed(s: &Session, ns: VirtAddr) -> Result<Vec<VirtAddr>> {
+    let mem = s.mem();
+    let (pid, upid) = (s.bind::<PidStruct>(), s.bind::<Upid>());
+    let table = mem.ptr(s.need_symbol("pid_hash")?)?;
+    let shift = mem.u32(s.need_symbol("pidhash_shift")?)?;
+    let buckets = 1_u64.checked_shl(shift).unwrap_or(0).min(MAX_BUCKETS);
+    let mut out = Vec::new();
+    for n in 0..buckets {
+        let Ok(mut node) = mem.ptr(table.add(n * 8)) else { continue };
+        for _ in 0..MAX_CHAIN {
+            if node.is_null() {
+                break;
+            }
+            let at = upid.chain.container(node)?;
+            // the first number is that of the first namespace
+            if upid.ns.ptr(mem, at).is_ok_and(|own| own == ns) {
+                out.push(pid.numbers.container(at)?);
+            }
+            let Ok(next) = mem.ptr(node) else { break };
+            node = next;
+        }
+    }
+    Ok(out)
+}
