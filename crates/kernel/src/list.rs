@@ -125,6 +125,8 @@ mod tests {
         let ram = Ram(ram.iter().flatten().copied().collect());
         let mut out = Vec::new();
         let problems = both_ways(&ram, VirtAddr(16), &mut |at| match at.0 {
+            // as one does who reads the entry
+            0x9000 => Err(KernelError::Damaged { what: "thing", at, why: "it is not mapped".into() }),
             0x70 => Err(KernelError::Damaged { what: "thing", at, why: "it is none".into() }),
             _ => {
                 out.push(at.0);

@@ -186,7 +186,7 @@ fn runs_kernel(s: &Session, regs: &Regs) -> bool {
 /// The CPUs that have notes.
 fn cpus(s: &Session) -> &[u32] {
     let cpus = s.cpus();
-    if cpus.present.is_empty() { &cpus.possible } else { &cpus.present }
+    cpus.present.as_ref().unwrap_or(&cpus.possible)
 }
 
 fn read(s: &Session, cpu: u32) -> CpuRegisters {

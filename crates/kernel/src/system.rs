@@ -191,7 +191,12 @@ pub fn memory_bytes(s: &Session) -> Result<u64> {
     let mem = s.mem();
     let b = s.bind::<Pgdat>();
     let mut pages = 0_u64;
-    for at in crate::node::nodes(s)? {
+    let nodes = crate::node::nodes(s)?;
+    if nodes.is_empty() {
+        let at = s.symbol("node_data").unwrap_or_default();
+        return Err(KernelError::Damaged { what: "node_data", at, why: "it has no node in it".into() });
+    }
+    for at in nodes {
         pages = pages.saturating_add(b.present.num(mem, at)?);
     }
     Ok(pages.saturating_mul(base::PAGE_SIZE))

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(b.name.string(mem, found[1], 64).unwrap(), "thing 1");
         assert_eq!((b.words.offset().unwrap(), b.words.size().unwrap()), (16, 6));
         assert!(!b.gone.exists());
-        assert_eq!(s.cpus().online, [0, 1, 2]);
+        assert_eq!(s.cpus().online.as_deref(), Some(&[0, 1, 2][..]));
         assert_eq!(mem.u32(s.per_cpu("counter", 2).unwrap()).unwrap(), 22);
         assert_eq!(mem.u32(s.per_cpu("counter", 1).unwrap()).unwrap(), 0);
         assert_eq!(s.locate(VirtAddr(do_it + 4)).unwrap().symbol.name, "do_it");
