@@ -107,7 +107,7 @@ impl Command for Sym {
 /// `ffffffff961ccf31 (T) panic`, a symbol of a module with its module.
 fn line(sym: &Symbol<'_>, at: VirtAddr, offset: u64) -> Line {
     let mut line = Line::new().field("address", Cell::Addr(at.0)).text(" (");
-    line = line.field("kind", sym.kind.to_string()).text(") ");
+    line = line.field("kind", kind(sym)).text(") ");
     line = line.field("symbol", Cell::symbol(sym.name, offset));
     match sym.module {
         Some(module) => line.text(" [").field("module", module.to_owned()).text("] "),
@@ -129,9 +129,18 @@ fn full(s: &Session, sym: &Symbol<'_>, at: VirtAddr, offset: u64) -> Record {
     row
 }
 
+/// The letter of a symbol's kind, where the module's table of letters tells it.
+fn kind(sym: &Symbol<'_>) -> Cell {
+    let letter = Some(sym.kind).filter(|kind| *kind != '?').map(|kind| kind.to_string());
+    crate::tasks::known(
+        letter,
+        "the module's letters of its symbols are not in the dump, or no type tells where they are",
+    )
+}
+
 fn brief(sym: &Symbol<'_>) -> Record {
     let line = Line::new().field("address", Cell::Addr(sym.addr.0)).text(" (");
-    Record::of(line.field("kind", sym.kind.to_string()).text(") ").field("symbol", sym.name.to_owned()))
+    Record::of(line.field("kind", kind(sym)).text(") ").field("symbol", sym.name.to_owned()))
 }
 
 /// The symbols of a module between the bounds of its memory.

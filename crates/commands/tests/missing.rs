@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex};
 /// Lines that are asked of every seed.
 const ALWAYS: &[&str] = &["sys", "ps", "bt", "bt -a", "mod", "set", "verdict -v"];
 
+/// How many others, drawn, are asked as well.
+const MORE: usize = 12;
+
 /// One whole dump: what it answers, and which pages each line reads.
 struct Whole {
     name: &'static str,
@@ -74,37 +77,46 @@ impl Whole {
     }
 
     /// What a seed hides, and the line that it is drawn for.
-    fn veil(&self, draw: &mut Draw) -> (String, Arc<Veil>, String) {
+    fn veil(&self, draw: &mut Draw) -> Option<(String, Arc<Veil>, String)> {
         let line = match draw.below(3) {
             0 => ALWAYS[draw.below(ALWAYS.len())].to_owned(),
             _ => self.lines[draw.below(self.lines.len())].clone(),
         };
         let pages = self.pages(&line);
         let all: Vec<Pfn> = pages.iter().copied().collect();
+        if all.is_empty() {
+            return None; // a line that reads nothing
+        }
         let own: Vec<Pfn> = pages.difference(&self.opening).copied().collect();
         let way = draw.below(16);
         if way == 0 {
             let from = all[draw.below(all.len())];
-            return (line, Veil::cut_from(from), format!("cut from {:#x}", from.0 * PAGE_SIZE));
+            return Some((line, Veil::cut_from(from), format!("cut from {:#x}", from.0 * PAGE_SIZE)));
         }
         let pool = if way < 4 || own.is_empty() { all } else { own };
         let count = 1 << draw.below(5);
         let hidden: BTreeSet<Pfn> = (0..count).map(|_| pool[draw.below(pool.len())]).collect();
         let told = hidden.iter().map(|pfn| format!("{:x}", pfn.0)).collect::<Vec<_>>().join(" ");
-        (line, Veil::left_out(hidden), format!("left out: frames {told}"))
+        Some((line, Veil::left_out(hidden), format!("left out: frames {told}")))
     }
 
     /// What one seed finds: nothing where it changes no cell.
     fn run(&self, seed: u64) -> Option<Vec<String>> {
         let mut draw = Draw::new(seed);
-        let (line, veil, told) = self.veil(&mut draw);
+        let (line, veil, told) = self.veil(&mut draw)?;
         // without its kernel a dump is refused
         let Ok(s) = open(&self.files, &veil) else { return None };
         let mut lines: Vec<&str> = vec![&line];
         lines.extend(ALWAYS.iter().filter(|one| **one != line));
+        for _ in 0..MORE {
+            lines.push(&self.lines[draw.below(self.lines.len())]);
+        }
         let mut changed = false;
         let mut wrong = Vec::new();
-        for line in lines {
+        let types =
+            |answer: &Answer| answer.as_ref().ok().map(|parts| parts[0]["symbols"]["types_from"].clone());
+        let untyped = types(&self.answers["info"]) != types(&property::ask(&s, "info"));
+        for line in lines.into_iter().filter(|line| !untyped || !property::is_by_types(line)) {
             let compared = compare::answers(line, &self.answers[line], &property::ask(&s, line));
             changed |= compared.changed;
             wrong.extend(compared.wrong.into_iter().map(|w| format!("{line}: {w}")));
@@ -120,9 +132,19 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// The dumps that there are: the sample, and cases of the corpus.
+/// The dumps that there are: the sample, and where the corpus is built another kernel and another format.
 fn wholes() -> Vec<Whole> {
-    vec![Whole::new("the sample", vec![property::sample()])]
+    let mut out = vec![Whole::new("the sample", vec![property::sample()])];
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let corpus = home.join(".cache/crashlens/corpus");
+    let left_out = std::env::var("CRASHLENS_CORPUS").is_ok_and(|word| word == "none");
+    for name in ["6.12/virtio-bug/dump.elf", "6.12/sysrq-kdump/zstd.kdump", "6.1/virtio-bug/dump.elf"] {
+        let file = corpus.join(name);
+        if !left_out && file.exists() {
+            out.push(Whole::new(name, vec![file]));
+        }
+    }
+    out
 }
 
 #[test]

@@ -270,7 +270,7 @@ impl Session {
         let mut partial: Option<Begun> = None;
         for claim in known.sound() {
             let doubt = known.doubt.filter(|doubt| claim.source != Source::Note || *doubt == Doubt::Differs);
-            let begun = Begun { doubt, ..self.from_registers(claim, u) };
+            let begun = Begun { doubt, ..self.by_registers(claim, u) };
             if begun.user.is_some() || is_whole(&begun.unwound) {
                 return begun;
             }
@@ -289,7 +289,7 @@ impl Session {
         }
     }
 
-    fn from_registers(&self, claim: &Claim, u: &Unwinder<'_>) -> Begun {
+    fn by_registers(&self, claim: &Claim, u: &Unwinder<'_>) -> Begun {
         let regs = claim.regs;
         if self.arch().is_user(&regs) && !regs.pc().is_some_and(|pc| self.arch().is_kernel(VirtAddr(pc))) {
             let none = Unwound { frames: Vec::new(), stopped: StopReason::UserMode };

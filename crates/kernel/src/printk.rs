@@ -91,6 +91,19 @@ bind! {
         dev_info: "dev_info",
     }
 }
+impl Info {
+    /// Where the facility is, which flags and level follow. Where no type tells, it is what fills the two bytes between
+    /// the text's length and the caller, whose places VMCOREINFO has.
+    fn facility_at(&self, record: VirtAddr) -> Result<VirtAddr> {
+        self.facility.at(record).or_else(|e| {
+            let behind = self.text_len.offset()?.saturating_add(2);
+            match self.caller_id.offset()? == behind.saturating_add(2) {
+                true => Ok(record.add(behind)),
+                false => Err(e),
+            }
+        })
+    }
+}
 bind! {
     /// `struct printk_log`; `struct log` until 3.11 (62e32ac3505a)
     struct OldRecord("printk_log" | "log") {
@@ -184,7 +197,7 @@ fn ringbuffer(s: &Session, prb: VirtAddr) -> Result<Log> {
                 let len = text_len.min(room).min(MAX_TEXT as u64);
                 body = mem.bytes(text.add(from).add(8), usize::try_from(len).unwrap_or(0))?;
             }
-            let fl = info.facility.at(i).ok().and_then(|at| mem.u16(at).ok()).unwrap_or(0);
+            let fl = mem.u16(info.facility_at(i)?)?;
             let dict = info.dev_info.at(i).ok().map(|at| dev_info(s, at)).unwrap_or_default();
             Ok(Some(LogRecord {
                 seq: info.seq.u64(mem, i)?,

@@ -61,9 +61,10 @@ fn standing(m: &Module) -> String {
 
 /// Who called into the module.
 fn caller_of(s: &Session, scene: &Scene<'_>, from: usize, module: &str) -> Option<String> {
+    // behind a frame that has no name nobody knows who called
     let l = scene
         .certain(from)
-        .filter_map(|(_, f)| s.locate(f.lookup()))
+        .map_while(|(_, f)| s.locate(f.lookup()))
         .find(|l| l.symbol.module != Some(module))?;
     Some(format!("{} ({})", l.symbol.module.unwrap_or("the kernel"), l.symbol.name))
 }

@@ -197,10 +197,11 @@ pub(super) fn last_run(
     // a CPU's clock may lag behind what it stamped: the latest stamp is not in the future
     let clock = |cpu: u32| {
         let latest = timed.iter().filter(|(_, t)| t.was_on(cpu)).map(|(at, _)| *at).max().unwrap_or(0);
-        task_times::rq_clock(s, cpu).unwrap_or(0).max(latest)
+        task_times::rq_clock(s, cpu).map(|now| now.max(latest))
     };
-    let clocks: Vec<(u32, u64)> = s.cpus().possible.iter().map(|&cpu| (cpu, clock(cpu))).collect();
-    let newest = clocks.iter().map(|(_, at)| *at).max().unwrap_or(0);
+    let clocks: Vec<(u32, kernel::Result<u64>)> =
+        s.cpus().possible.iter().map(|&cpu| (cpu, clock(cpu))).collect();
+    let newest = clocks.iter().filter_map(|(_, at)| at.as_ref().ok().copied()).max().unwrap_or(0);
     let width = if ago {
         timed.last().map_or(0, |(at, _)| when::ago(newest.saturating_sub(*at)).len())
     } else {
@@ -208,9 +209,15 @@ pub(super) fn last_run(
     };
     let row = |&(at, t): &(u64, &Task)| {
         let stamp = if ago {
-            let now = clocks.iter().find(|(cpu, _)| t.was_on(*cpu)).map_or(newest, |(_, at)| *at);
-            let past = now.saturating_sub(at);
-            Cell::Shown(Box::new(past.into()), when::ago(past))
+            let own = clocks.iter().find(|(cpu, _)| t.was_on(*cpu)).map(|(_, at)| at);
+            match own {
+                Some(Ok(now)) => {
+                    let past = now.saturating_sub(at);
+                    Cell::Shown(Box::new(past.into()), when::ago(past))
+                }
+                Some(Err(e)) => Cell::Absent { short: "?".into(), reason: e.to_string() },
+                None => tasks::known(None::<u64>, "on which CPU it ran is not known"),
+            }
         } else {
             Cell::from(at)
         };

@@ -26,6 +26,8 @@ const HOW: &[&str] = &[
     "from",
     "undetermined",
 ];
+/// What stands in a text for what could not be read.
+const GAPS: &[&str] = &["<page excluded>", "<not in dump>", "<dump truncated>", "<page table missing>"];
 /// What stands in for another value where that is absent: less is said, and it is true of the whole dump too.
 const INSTEAD: &[&str] = &["last_message_seconds", "memory_managed_bytes"];
 
@@ -72,6 +74,11 @@ fn value(path: &str, whole: &Value, found: &Value, noted: bool, out: &mut Compar
     out.changed = true;
     match (whole, found) {
         (whole, found) if is_absent(found) => at_least(path, whole, found, out),
+        // a text of which a part could not be read
+        (Value::String(_), Value::String(text)) if GAPS.iter().any(|gap| text.contains(gap)) => {}
+        // a number without the name that types have for it
+        (Value::String(name), Value::Number(_))
+            if name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => {}
         // an address without the symbol that covers it says less
         (Value::Object(symbol), Value::String(at))
             if symbol.contains_key("offset") && at.starts_with("0x") => {}

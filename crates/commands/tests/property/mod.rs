@@ -77,6 +77,14 @@ pub(crate) fn lines() -> Vec<String> {
     out
 }
 
+/// True for lines that show types, or values by them: without the kernel's own they show what was inferred, and say so.
+pub(crate) fn is_by_types(line: &str) -> bool {
+    let words = ["struct", "union", "*", "whatis", "p", "task", "list", "tree", "search", "info"];
+    let mut all = line.split_whitespace();
+    let word = all.next().unwrap_or_default();
+    words.contains(&word) || word.starts_with("p/") || all.any(|word| word == "task")
+}
+
 /// The shipped sample.
 pub(crate) fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/virtio-bug.kdump")
