@@ -100,7 +100,8 @@ pub fn respelled(words: Vec<String>, table: &[(&str, &str)]) -> Vec<String> {
 
 /// Puts `--` before the first word that is no option, for commands whose operands are expressions and
 /// may begin with `-` (`eval -5`, `p -x -jiffies`). `flags` are the one-letter options without value,
-/// `valued` those with one (`-o 8` or `-o8`); words that begin with `--` are options as well.
+/// `valued` those with one (`-o 8` or `-o8`); words that begin with `--` are options as well. A single letter that is
+/// neither, nor a hexadecimal digit, is left for clap to refuse.
 #[must_use]
 pub fn after_options(words: Vec<String>, flags: &str, valued: &str) -> Vec<String> {
     let mut out = Vec::with_capacity(words.len() + 1);
@@ -114,7 +115,7 @@ pub fn after_options(words: Vec<String>, flags: &str, valued: &str) -> Vec<Strin
         let letters = word.strip_prefix('-').unwrap_or("");
         let needs_value = match cluster(letters, flags, valued) {
             Some(needs) => needs,
-            None if is_long => false,
+            None if is_long || is_no_option_of_ours(letters) => false,
             None => {
                 out.push("--".to_owned());
                 out.push(word);
@@ -128,6 +129,11 @@ pub fn after_options(words: Vec<String>, flags: &str, valued: &str) -> Vec<Strin
     }
     out.extend(words);
     out
+}
+
+/// True for a single letter that cannot be a number: the user takes it for an option, and is told that it is none.
+fn is_no_option_of_ours(letters: &str) -> bool {
+    letters.len() == 1 && letters.chars().all(|c| c.is_ascii_alphabetic() && !c.is_ascii_hexdigit())
 }
 
 /// Whether `letters` is a cluster of options, and whether its value is the next word.
@@ -209,6 +215,9 @@ mod tests {
             ("--i", "--i"),
             ("-- -b", "-- -b"),
             ("- 5", "-- - 5"),
+            ("-x 5", "-x -- 5"),
+            ("-a", "-- -a"),
+            ("-xy", "-- -xy"),
             ("", ""),
         ] {
             assert_eq!(after_options(words(given), "bl", "o"), words(want), "{given}");

@@ -90,7 +90,7 @@ impl<'s> Cx<'s> {
     /// The address of a symbol, for words that may be one; `None` without a dump.
     #[must_use]
     pub fn symbol_value(&self, name: &str) -> Option<u64> {
-        self.session_if_open()?.need_symbol(name).ok().map(|at| at.0)
+        crate::address::symbol(self.session_if_open()?, name)
     }
     /// Shows a part of the answer now, for commands whose answer is long or has no end; what `run`
     /// returns comes after it. Stops the command where nobody reads any more.

@@ -213,9 +213,17 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
             }
             let mut words = vec![(*name).to_owned()];
             words.extend(ask.arguments.iter().cloned());
+            // ps is about all tasks where none is named, whatever the context
+            if *name == "ps" {
+                words.push(format!("{:x}", t.at));
+            }
             match dispatch::run(cx, &words) {
                 Ok(mut answer) => {
                     trim(&mut answer.body);
+                    // not a task that was asked for (`-R`): nothing of it is shown
+                    if says_nothing(&answer.body) {
+                        continue;
+                    }
                     row.items.extend(answer.body.items);
                 }
                 Err(
@@ -246,6 +254,16 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
     }
     report.list("tasks", rows);
     Ok(())
+}
+
+/// True where an answer has no line at all.
+fn says_nothing(record: &Record) -> bool {
+    record.items.iter().all(|item| match item {
+        Item::Blank | Item::Hidden(..) => true,
+        Item::Line(_) | Item::Note(_) => false,
+        Item::Record(_, inner) => says_nothing(inner),
+        Item::List(list) => list.items.iter().all(says_nothing),
+    })
 }
 
 /// Takes the empty lines off the end: one comes between tasks.
@@ -280,6 +298,20 @@ mod tests {
         for line in ["-s -x", "-R panic", "-R -a", "-Rcap", "-FF -l", "--locals", ""] {
             assert_eq!(refused(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn an_answer_without_a_line_says_nothing() {
+        let mut record = Record::new();
+        record.list("backtraces", vec![Record::new()]);
+        record.hidden("x", 1);
+        record.blank();
+        assert!(says_nothing(&record));
+        record.list("backtraces", vec![Record::of(Line::of("x"))]);
+        assert!(!says_nothing(&record));
+        let mut note = Record::new();
+        note.warning("x");
+        assert!(!says_nothing(&note));
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub struct Settings {
     pub null_stop: bool,
     /// Address in a module whose types are looked in first, with the symbol there.
     pub scope: Option<(VirtAddr, String)>,
+    /// Bytes that the kernel's code has behind a `ud2` (`dis -b`): none since 2.6.20.
+    pub behind_ud2: u64,
     /// Show what belongs to offline CPUs.
     pub offline: bool,
     /// `kmem` shows objects from their left red zone on.
@@ -112,6 +114,7 @@ impl Default for Settings {
             zero_excluded: false,
             null_stop: false,
             scope: None,
+            behind_ud2: 0,
             offline: true,
             redzone: true,
             error: ErrorsTo::Default,
@@ -395,7 +398,7 @@ pub const VARIABLES: &[Variable] = &[
             None => "0 (not set)".to_owned(),
         },
         effect: Effect::InDump(|s, dump, text| {
-            s.scope = match crate::eval::value(text, &|name| dump.symbol(name).map(|at| at.0)) {
+            s.scope = match crate::eval::value(text, &|name| crate::address::symbol(dump, name)) {
                 Ok(0) => None,
                 Ok(at) => Some(scope_at(dump, VirtAddr(at), text)?),
                 Err(e) => return Err(e.to_string()),

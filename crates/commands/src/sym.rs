@@ -95,7 +95,13 @@ impl Command for Sym {
         }
         let neighbours = (args.get_flag("previous"), args.get_flag("next"));
         for word in args.get_many::<String>("what").into_iter().flatten() {
-            one(cx, s, word, neighbours, &mut report)?;
+            if let Err(why) = one(cx, s, word, neighbours, &mut report) {
+                // what was found before stands
+                if !report.is_empty() {
+                    cx.emit(&report)?;
+                }
+                return Err(why);
+            }
         }
         if report.is_empty() && !args.args_present() {
             return Err(CommandError::failed("sym", "a symbol or an address is missing"));
@@ -211,13 +217,11 @@ fn one(
         if !is_name {
             return Err(CommandError::failed("sym", format_args!("invalid address: {word}")));
         }
-        missing(s, word, report);
-        return Ok(());
+        return Err(missing(s, word));
     };
     let at = VirtAddr(at);
     let Some(found) = s.locate(at).or_else(|| absolute(s, at)) else {
-        report.error(format!("sym: invalid address: {word}"));
-        return Ok(());
+        return Err(CommandError::failed("sym", format_args!("invalid address: {word}")));
     };
     report.list("symbols", with_neighbours(s, &found.symbol, at, found.offset, neighbours));
     Ok(())
@@ -246,12 +250,10 @@ fn with_neighbours(
     before.into_iter().chain([full(s, sym, at, offset)]).chain(after).collect()
 }
 
-fn missing(s: &Session, word: &str, report: &mut Report) {
-    report.error(format!("symbol not found: {word}"));
-    if let Some(why) = &s.kernel_symbols().problem {
-        report.info(format!("sym: {why}"));
-    }
-    report.text("possible alternatives:");
+/// That there is no such symbol, and those of like names.
+fn missing(s: &Session, word: &str) -> CommandError {
+    let mut below: Vec<String> = s.kernel_symbols().problem.iter().map(|why| format!("sym: {why}")).collect();
+    below.push("possible alternatives:".to_owned());
     let mut found: Vec<Symbol<'_>> = tables(s).into_iter().flat_map(|t| t.containing(word)).collect();
     found.sort_by_key(|sym| sym.addr);
     if found.is_empty() {
@@ -259,16 +261,12 @@ fn missing(s: &Session, word: &str, report: &mut Report) {
         found = near.iter().filter_map(|name| s.kernel_symbols().table.find(name)).collect();
     }
     if found.is_empty() {
-        report.text("  (none found)");
+        below.push("  (none found)".to_owned());
     }
     let more = found.len().saturating_sub(ALTERNATIVES);
-    let row = |sym: &Symbol<'_>| {
-        let mut out = Line::of("  ");
-        out.0.extend(line(sym, sym.addr, 0).0);
-        Record::of(out)
-    };
-    report.list("alternatives", found.iter().take(ALTERNATIVES).map(row).collect());
+    below.extend(found.iter().take(ALTERNATIVES).map(|sym| format!("  {}", line(sym, sym.addr, 0))));
     if more > 0 {
-        report.info(format!("  ... and {more} more: sym -q {word}"));
+        below.push(format!("  ... and {more} more: sym -q {word}"));
     }
+    CommandError::Explained { head: format!("symbol not found: {word}"), below }
 }

@@ -123,9 +123,7 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
             if shape.locals {
                 locals(s, bt, n, &mut record);
             }
-            if let Some(dump) = shape.dump {
-                stackdump::between(s, frame, next, dump, &mut record);
-            }
+            // its words were shown with those of the frame that saved its registers
             record.hidden("interrupted", true);
             record.hidden("pc", Cell::Addr(frame.pc.0));
             record.hidden("function", symbol_cell(s, frame, true, true));
@@ -151,13 +149,27 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
                 record.line(exception_line(s, pc));
             }
             record.record("registers", registers::block(&saved.regs));
-        } else if let Some(dump) = shape.dump {
-            stackdump::between(s, frame, next, dump, &mut record);
+        }
+        if let Some(dump) = shape.dump {
+            stackdump::between(s, frame, behind_interrupted(all, n), dump, &mut record);
         }
         interrupted = frame.saved.as_ref().is_some_and(|r| !r.user);
         out.push(record);
     }
     out
+}
+
+/// The frame up to which the words of frame `n` go: the next that has a number. What an exception interrupted on the
+/// same stack has none, and its words are in one piece with the registers saved below them.
+fn behind_interrupted(all: &[Frame], n: usize) -> Option<&Frame> {
+    let mut frame = all.get(n)?;
+    let mut at = n.saturating_add(1);
+    while frame.saved.as_ref().is_some_and(|saved| !saved.user) {
+        let interrupted = all.get(at).filter(|next| next.stack == frame.stack)?;
+        frame = interrupted;
+        at = at.saturating_add(1);
+    }
+    all.get(at)
 }
 
 /// ` #5 [ff38d7e3404c36f8] virtqueue_add_sgs at ffffffffc0568222 [virtio_ring]`

@@ -29,15 +29,19 @@ pub(super) fn words<'s>(
     frame: &Frame,
     next: Option<&Frame>,
 ) -> impl Iterator<Item = (VirtAddr, Result<u64, Fault>)> + use<'s> {
+    // what was interrupted was read from the registers saved, perhaps on another stack
     let from = match frame.slot {
-        Some(slot) => slot.add(8),
-        None => frame.sp,
+        Some(slot) if frame.is_call => slot.add(8),
+        _ => frame.sp,
     };
     let end = match (next.and_then(|n| n.slot), frame.cfa) {
         (Some(slot), _) if slot >= from => slot.add(8),
         (_, Some(cfa)) if cfa >= from => cfa,
         _ => from,
     };
+    // the registers that the frame saved are its words, also where the next frame is on another stack
+    let saved = frame.saved.as_ref().map(|saved| saved.at.add(s.arch().saved_layout().size));
+    let end = saved.filter(|saved| *saved > end && saved.0.wrapping_sub(from.0) <= MAX_FRAME).unwrap_or(end);
     let count = end.0.wrapping_sub(from.0).min(MAX_FRAME) / 8;
     (0..count).map(move |n| {
         let at = from.add(n * 8);

@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 const MAX_FUNCTION: u64 = 4 << 20;
 /// Most instructions that one command shows.
 const MAX_COUNT: u64 = 1 << 20;
+/// No kernel has more bytes behind a `ud2`: a line and a pointer.
+const MAX_BEHIND: u64 = 64;
 
 /// `dis`.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Command for Dis {
             .arg(flag(
                 "bug",
                 'b',
-                "Bytes skipped behind a ud2: none, as the code of this kernel has none there",
+                "Bytes to skip behind a ud2, from now on where a NUMBER follows: kernels before 2.6.20 have some there",
             ))
             .arg(
                 Arg::new("what")
@@ -98,13 +100,14 @@ impl Command for Dis {
         let words: Vec<&str> =
             args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
         let mut report = Report::new("dis");
-        if on("bug") {
-            report.line(Line::new().text("encoded bytes being skipped after ud2a: ").field("skipped", 0));
-            if words.is_empty() || words.iter().all(|w| w.parse::<u32>().is_ok()) {
-                return Ok(report);
-            }
+        let words = match on("bug") {
+            true => bytes_behind(cx, &words, &mut report)?,
+            false => words.as_slice(),
+        };
+        if on("bug") && words.is_empty() {
+            return Ok(report);
         }
-        let (word, count) = operands(&words)?;
+        let (word, count) = operands(words)?;
         let shape = Shape {
             lines: on("lines"),
             hex: on("hex") || (cx.settings.radix == 16 && !on("decimal")),
@@ -130,6 +133,25 @@ impl Command for Dis {
         show(cx, s, s.mem(), &place, part, &shape, &mut report)?;
         Ok(report)
     }
+}
+
+/// `-b [NUMBER]`: shows, and perhaps sets, the bytes skipped behind a `ud2`; the words behind.
+fn bytes_behind<'w>(
+    cx: &mut Cx<'_>,
+    words: &'w [&'w str],
+    report: &mut Report,
+) -> Result<&'w [&'w str], CommandError> {
+    let number = words.first().and_then(|word| word.parse::<u64>().ok());
+    if let Some(number) = number {
+        if number > MAX_BEHIND {
+            let why = format!("-b: {number} is more than {MAX_BEHIND} bytes");
+            return Err(CommandError::failed("dis", why));
+        }
+        cx.settings.behind_ud2 = number;
+    }
+    let line = Line::new().text("encoded bytes being skipped after ud2a: ");
+    report.line(line.field("skipped", cx.settings.behind_ud2));
+    Ok(words.get(usize::from(number.is_some())..).unwrap_or_default())
 }
 
 /// The place and the count.
@@ -172,6 +194,7 @@ struct Walk<'a> {
     mem: &'a dyn VirtRead,
     at: VirtAddr,
     end: Option<VirtAddr>,
+    behind_ud2: u64,
     decoder: Box<dyn Disassemble>,
 }
 
@@ -194,7 +217,8 @@ impl Walk<'_> {
             }
         };
         let insn = self.decoder.one(self.at, &bytes)?;
-        self.at = self.at.add(insn.len as u64);
+        let behind = if insn.is_trap { self.behind_ud2 } else { 0 };
+        self.at = self.at.add((insn.len as u64).saturating_add(behind));
         Some(Ok(insn))
     }
 }
@@ -218,7 +242,8 @@ fn show(
         Part::Forward(count) => (place.at, None, count.unwrap_or(1)),
         Part::Reverse(_) => (place.start(), bounded, MAX_COUNT),
     };
-    let mut walk = Walk { mem, at: from, end, decoder: s.arch().disassembler() };
+    let mut walk =
+        Walk { mem, at: from, end, behind_ud2: cx.settings.behind_ud2, decoder: s.arch().disassembler() };
     let mut last_line = None;
     let mut rows: VecDeque<Record> = VecDeque::new();
     let mut shown = 0;
