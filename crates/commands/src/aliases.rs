@@ -115,6 +115,9 @@ impl Command for AliasCommand {
          makes the alias; an empty command (\"\") deletes it. A command with | > < needs quotes. \
          An alias in ./.crashrc wins over one in ~/.crashrc, one typed over both."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(Arg::new("name").value_name("ALIAS").help("The word")).arg(
             Arg::new("command")

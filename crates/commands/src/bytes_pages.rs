@@ -52,6 +52,9 @@ impl Command for Btop {
     fn details(&self) -> &'static str {
         "Translates hexadecimal addresses to page frame numbers."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         operands(clap, "ADDRESS", "In hex")
     }
@@ -78,6 +81,9 @@ impl Command for Ptob {
     fn details(&self) -> &'static str {
         "Translates page frame numbers to addresses. A number of digits alone is decimal, as in crash; one with letters \
          or 0x is hexadecimal."
+    }
+    fn uses_debug_files(&self) -> bool {
+        false
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         operands(clap, "PAGE_NUMBER", "In decimal; in hex with 0x, or where it has letters")

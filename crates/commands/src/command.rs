@@ -34,6 +34,10 @@ pub trait Command: Sync {
     fn details(&self) -> &'static str {
         ""
     }
+    /// False for one whose answer debug files cannot change: for it alone none are fetched.
+    fn uses_debug_files(&self) -> bool {
+        true
+    }
     /// Adds its arguments to `clap`, which already has its name and `--help`.
     fn args(&self, clap: clap::Command) -> clap::Command;
     /// Examples, at least one.

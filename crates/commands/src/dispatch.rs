@@ -24,6 +24,24 @@ pub fn is_command(name: &str) -> bool {
     find(name).is_some() || CRASH.contains(&name)
 }
 
+/// True where a line may ask for what debug files tell.
+#[must_use]
+pub fn uses_debug_files(line: &str) -> bool {
+    let aliases = Aliases::default();
+    match crate::line::parse(&expand_alias(&aliases, line), &|_| false) {
+        Ok(crate::Action::Run { words, .. }) => words_use_debug_files(&words),
+        Ok(crate::Action::Nothing | crate::Action::Shell(_)) | Err(_) => false,
+        Ok(crate::Action::Source(..)) => true,
+    }
+}
+
+/// As [`uses_debug_files`], of a command given as words.
+#[must_use]
+pub fn words_use_debug_files(words: &[String]) -> bool {
+    let words = expand_words(&Aliases::default(), words.to_vec());
+    words.first().and_then(|name| find(name)).is_none_or(|command| command.uses_debug_files())
+}
+
 /// Runs one command given as words.
 pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
     let words = respell_first(expand_words(&cx.settings.aliases, words.to_vec()));

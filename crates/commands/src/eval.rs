@@ -37,6 +37,9 @@ impl Command for Eval {
          hexadecimal with 0x or where a digit says so; k, m and g after a number multiply by 1024 and its powers. \
          An expression with |, << or >> needs parentheses around it."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(
             Arg::new("bits")

@@ -34,6 +34,9 @@ impl Command for Log {
          indented below its first. Messages that were still in the per-CPU buffers of printk in NMI context come \
          last, with the buffer's name."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {
             Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)

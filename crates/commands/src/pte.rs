@@ -20,6 +20,9 @@ impl Command for Pte {
         "Shows the physical page and the flags of a page table entry, or the swap device and the offset in it \
          where the page was swapped out."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(
             Arg::new("entry")

@@ -22,6 +22,9 @@ impl Command for Ptov {
          translates a per-CPU offset or the name of a per-CPU variable to its address on these CPUs: ':' the CPU of \
          the context, ':a' all, ':0,2-3' some."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(
             Arg::new("address")

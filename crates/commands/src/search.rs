@@ -47,6 +47,9 @@ impl Command for Search {
          is hexadecimal, a symbol, or an expression in parentheses; several are searched for at once. Without -u, \
          -p, -t or -T kernel memory is searched. Ctrl-C stops it; what was found until then stands."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {
             Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)

@@ -25,6 +25,9 @@ impl Command for Vtop {
          the mapping of a user's address with its file, the page, or where the page went: swap or a file. Symbols \
          and expressions stand for addresses."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(
             Arg::new("task").short('c').value_name("PID | TASK").help("Take the address space of this task"),

@@ -47,7 +47,10 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
     shell::catch_interrupts(&cancel);
     let layers = match cli.files.as_slice() {
         [] => None,
-        _ => Some(Layers::open(open_options(cli, &cancel)).map_err(|e| Failure::Failed(e.to_string()))?),
+        _ => Some(
+            Layers::open(open_options(cli, &cancel, fetches(cli, command.as_deref())))
+                .map_err(|e| Failure::Failed(e.to_string()))?,
+        ),
     };
     let format = match (cli.json, cli.html) {
         (true, _) => Format::Json,
@@ -118,7 +121,7 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     } else {
         ("CRASHTIME", "when the machine crashed")
     };
-    let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new()) };
+    let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new(), false) };
     let layers = Layers::open(options).map_err(|e| Failure::Failed(e.to_string()))?;
     let headers = &layers.image().info;
     let told = match headers.get(what.0) {
@@ -199,7 +202,14 @@ fn work(
     ended
 }
 
-fn open_options(cli: &Cli, cancel: &Cancel) -> OpenOptions {
+/// True where a command of this run may need a debug file that has to be fetched.
+fn fetches(cli: &Cli, command: Option<&[String]>) -> bool {
+    let asks = !cli.input.is_empty() || command.is_none() && cli.commands.is_empty();
+    asks || command.is_some_and(commands::words_use_debug_files)
+        || cli.commands.iter().any(|line| commands::uses_debug_files(line))
+}
+
+fn open_options(cli: &Cli, cancel: &Cancel, fetch: bool) -> OpenOptions {
     OpenOptions {
         files: cli.files.clone(),
         force: cli.force,
@@ -213,7 +223,7 @@ fn open_options(cli: &Cli, cancel: &Cancel) -> OpenOptions {
         no_modules: cli.no_modules,
         no_slab_caches: cli.no_kmem_cache,
         source_dirs: cli.source_dirs.clone(),
-        no_debuginfod: cli.no_debuginfod,
+        no_debuginfod: cli.no_debuginfod || !fetch,
         cpus: cli.crash.cpus,
         active_only: cli.crash.active,
         no_notes: cli.crash.no_elf_notes,

@@ -135,6 +135,28 @@ fn nothing_is_fetched_unless_servers_are_named_and_wanted() {
     assert_eq!(vmlinux(&out), place.display().to_string());
 }
 
+/// What needs no debug information asks for none, and does not wait for a server that stays silent.
+#[test]
+fn nothing_is_fetched_that_the_command_does_not_need() {
+    let home = tempfile::tempdir().unwrap();
+    let id = build_id(home.path());
+    let (url, asked) = server(debug_file(&id));
+    for args in [
+        &["log", SAMPLE][..],
+        &["--log", SAMPLE],
+        &[SAMPLE, "-c", "log -T | tail -1", "-c", "rd linux_banner 4"],
+        &["dmesg", SAMPLE],
+        &["vtop", SAMPLE, "linux_banner"],
+    ] {
+        let out = crashlens(home.path(), &url, args);
+        assert_eq!(out.status.code(), Some(0), "{args:?}: {}", stderr(&out));
+        assert!(!out.stdout.is_empty());
+    }
+    assert!(asked.lock().unwrap().is_empty());
+    crashlens(home.path(), &url, &[SAMPLE, "-c", "log", "-c", "bt -l"]);
+    assert!(!asked.lock().unwrap().is_empty());
+}
+
 #[test]
 fn a_server_s_wrong_file_is_refused_and_the_session_goes_on() {
     let home = tempfile::tempdir().unwrap();

@@ -103,7 +103,6 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
     let mut interrupted = false;
     for (n, frame) in all.iter().enumerate() {
         let before = n.checked_sub(1).and_then(|p| all.get(p));
-        let next = all.get(n + 1);
         let mut record = Record::new();
         if let (Some(before), Some(from)) = (before, before.and_then(|b| b.stack))
             && frame.stack != before.stack

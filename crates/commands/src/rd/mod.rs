@@ -56,6 +56,9 @@ impl Command for Rd {
          spell, or as the options say. Addresses of the user's half are those of the context's process. What is \
          not in the dump is marked in its place with the reason."
     }
+    fn uses_debug_files(&self) -> bool {
+        false
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag =
             |name: &'static str, help: &'static str| Arg::new(name).action(ArgAction::SetTrue).help(help);

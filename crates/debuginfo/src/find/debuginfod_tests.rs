@@ -233,6 +233,48 @@ fn a_request_to_stop_is_heard_while_the_server_is_silent() {
 }
 
 #[test]
+fn after_a_stop_nothing_more_is_asked() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = Server::new(vec!["HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nELF…".as_bytes().to_vec()]);
+    let client = server.client(cache.path());
+    let watch = Watch::default();
+    watch.cancel.cancel();
+    assert_eq!(client.fetch(ID, &Artifact::DebugInfo, &watch).unwrap_err(), FetchError::Cancelled);
+    let asked = server.asked().len();
+    // the next command has its switch anew
+    watch.cancel.reset();
+    for id in 1..9 {
+        let error = client.clone().fetch(&[id], &Artifact::DebugInfo, &watch).unwrap_err();
+        assert_eq!(error, FetchError::Cancelled);
+    }
+    assert_eq!(server.asked().len(), asked);
+}
+
+/// All silence together is bounded, and a silent server leaves time for those behind it.
+#[test]
+fn silent_servers_share_the_time() {
+    let cache = tempfile::tempdir().unwrap();
+    let silent = || Server::new(vec!["…".as_bytes().to_vec()]);
+    let (first, second) = (silent(), silent());
+    let third = Server::new(vec![good(&object(ID, true))]);
+    let mut client = first.client(cache.path());
+    client.urls.extend([&second, &third].into_iter().flat_map(|s| s.client(cache.path()).urls));
+    client.timeout = Duration::from_millis(600);
+    assert!(client.fetch(ID, &Artifact::DebugInfo, &Watch::default()).is_ok());
+
+    let mut client = first.client(cache.path());
+    client.urls.push(second.client(cache.path()).urls.remove(0));
+    client.timeout = Duration::from_millis(400);
+    assert!(client.fetch(&[7], &Artifact::DebugInfo, &Watch::default()).is_err());
+    // the time is gone: a server that was not asked before is not asked now
+    client.urls.push(third.client(cache.path()).urls.remove(0));
+    let asked = third.asked().len();
+    let error = client.fetch(&[8], &Artifact::DebugInfo, &Watch::default()).unwrap_err().to_string();
+    assert!(error.contains("not asked"), "{error}");
+    assert_eq!(third.asked().len(), asked);
+}
+
+#[test]
 fn source_files_by_their_paths() {
     let cache = tempfile::tempdir().unwrap();
     let server = Server::new(vec![good(b"int x;\n")]);

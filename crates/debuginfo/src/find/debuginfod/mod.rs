@@ -6,8 +6,9 @@
 //! seconds as the file `cache_miss_s` tells.
 //!
 //! Invariants: what comes is written under another name, and gets its own when it is whole and of the build
-//! that was asked for; a stop is heard within a moment, whatever the server does; a server that did not
-//! answer is not asked again in this session.
+//! that was asked for; a stop is heard within a moment, whatever the server does, and nothing is asked after it; a
+//! server that did not answer is not asked again in this session; silence is waited for as long as
+//! `DEBUGINFOD_TIMEOUT` says in all, however many files and servers there are.
 
 mod names;
 
@@ -94,8 +95,19 @@ pub struct Debuginfod {
     pub retries: u32,
     /// Lines to send with each request (`DEBUGINFOD_HEADERS_FILE`).
     pub headers: Vec<(String, String)>,
+    /// What was seen of the servers.
+    seen: Arc<Seen>,
+}
+
+/// What a session has seen of its servers; clones of a client share it.
+#[derive(Debug, Default)]
+struct Seen {
     /// Servers that did not answer.
-    down: Arc<Mutex<Vec<String>>>,
+    down: Mutex<Vec<String>>,
+    /// How long was waited for servers that stayed silent, all files together.
+    silence: Mutex<Duration>,
+    /// The user stopped a transfer: none is begun any more.
+    stopped: AtomicBool,
 }
 
 /// The folders where clients keep what they fetched; new files go to the first.
@@ -136,7 +148,7 @@ impl Debuginfod {
             max_size: None,
             retries: 2,
             headers: Vec::new(),
-            down: Arc::default(),
+            seen: Arc::default(),
         })
     }
 
@@ -179,6 +191,9 @@ impl Debuginfod {
         if self.missed_lately(&place) {
             return Err(FetchError::NotThere);
         }
+        if self.seen.stopped.load(Ordering::Relaxed) {
+            return Err(FetchError::Cancelled);
+        }
         let io = |e: &io::Error| FetchError::Cache { path: place.clone(), why: e.to_string() };
         fs::create_dir_all(place.parent().unwrap_or(Path::new(""))).map_err(|e| io(&e))?;
         let tail = match what {
@@ -187,8 +202,8 @@ impl Debuginfod {
             Artifact::Source(path) => format!("source{}", percent(path)),
         };
         let mut failed = None;
-        for server in &self.urls {
-            if self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(server) {
+        for (n, server) in self.urls.iter().enumerate() {
+            if self.seen.down.lock().unwrap_or_else(PoisonError::into_inner).contains(server) {
                 failed.get_or_insert_with(|| FetchError::Failed {
                     url: server.clone(),
                     why: "did not answer before; not asked again in this session".into(),
@@ -196,10 +211,22 @@ impl Debuginfod {
                 continue;
             }
             let url = format!("{server}/buildid/{}/{tail}", hex(build_id));
-            match self.try_server(server, &url, build_id, what, &place, watch) {
+            // those behind it shall have their time too
+            let share = self.urls.len().saturating_sub(n);
+            let Some(wait) = self.time_left(share) else {
+                let why =
+                    "not asked: the time of DEBUGINFOD_TIMEOUT went to servers that stayed silent".into();
+                failed.get_or_insert(FetchError::Failed { url: server.clone(), why });
+                continue;
+            };
+            match self.try_server(server, &url, build_id, what, &place, wait, watch) {
                 Ok(()) => return Ok(place),
                 Err(FetchError::NotThere) => {}
-                Err(e @ (FetchError::Cancelled | FetchError::Cache { .. })) => return Err(e),
+                Err(FetchError::Cancelled) => {
+                    self.seen.stopped.store(true, Ordering::Relaxed);
+                    return Err(FetchError::Cancelled);
+                }
+                Err(e @ FetchError::Cache { .. }) => return Err(e),
                 Err(e) => failed = Some(e),
             }
         }
@@ -210,6 +237,17 @@ impl Debuginfod {
                 Err(FetchError::NotThere)
             }
         }
+    }
+
+    /// How long a server may stay silent, where `share` of them may still be asked; zero where there is no limit, `None`
+    /// where all of the time is gone.
+    fn time_left(&self, share: usize) -> Option<Duration> {
+        if self.timeout.is_zero() {
+            return Some(Duration::ZERO);
+        }
+        let silence = *self.seen.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.timeout.checked_sub(silence).filter(|left| *left >= TICK)?;
+        Some((left / u32::try_from(share.max(1)).unwrap_or(1)).max(TICK))
     }
 
     /// True where the note that no server has it is still young; an old one is removed.
@@ -226,6 +264,7 @@ impl Debuginfod {
     }
 
     /// One server, again where the transfer broke.
+    #[expect(clippy::too_many_arguments, reason = "all of them say which file from where")]
     fn try_server(
         &self,
         server: &str,
@@ -233,6 +272,7 @@ impl Debuginfod {
         build_id: &[u8],
         what: &Artifact,
         place: &Path,
+        wait: Duration,
         watch: &Watch,
     ) -> Result<(), FetchError> {
         let mut half = place.to_owned().into_os_string();
@@ -240,7 +280,7 @@ impl Debuginfod {
         let half = PathBuf::from(half);
         let mut last = FetchError::NotThere;
         for _ in 0..=self.retries {
-            let got = self.transfer(url, &half, watch).and_then(|()| check(url, &half, build_id, what));
+            let got = self.transfer(url, &half, wait, watch).and_then(|()| check(url, &half, build_id, what));
             let got = got.map_err(|e| match e {
                 Broken::Final(e) => (e, false, false),
                 Broken::Again(e) => (e, true, false),
@@ -254,7 +294,7 @@ impl Debuginfod {
                 Err((e, again, dead)) => {
                     let _ = fs::remove_file(&half); // there may be none
                     if dead {
-                        self.down.lock().unwrap_or_else(PoisonError::into_inner).push(server.to_owned());
+                        self.seen.down.lock().unwrap_or_else(PoisonError::into_inner).push(server.to_owned());
                     }
                     if !again {
                         return Err(e);
@@ -268,13 +308,13 @@ impl Debuginfod {
 
     /// Brings the file into `half`. The server is read by a thread, so that neither a stop nor the time waits
     /// for it; a thread that was left ends at the next byte, or by its own limit of time.
-    fn transfer(&self, url: &str, half: &Path, watch: &Watch) -> Result<(), Broken> {
+    fn transfer(&self, url: &str, half: &Path, wait: Duration, watch: &Watch) -> Result<(), Broken> {
         let state = Arc::new(State::default());
         let (send, receive) = mpsc::channel();
         let job = Job {
             url: url.to_owned(),
             half: half.to_owned(),
-            agent: agent(self.timeout, self.max_time),
+            agent: agent(wait, self.max_time),
             headers: self.headers.clone(),
             max_size: self.max_size,
             state: Arc::clone(&state),
@@ -302,7 +342,7 @@ impl Debuginfod {
             if done.saturating_sub(counted.1) >= LEAST {
                 counted = (now, done);
             }
-            let slow = !self.timeout.is_zero() && now.duration_since(counted.0) > self.timeout;
+            let slow = !wait.is_zero() && now.duration_since(counted.0) > wait;
             let long = self.max_time.is_some_and(|max| now.duration_since(began) > max);
             if slow || long {
                 let why = format!("{done} bytes in {} seconds", now.duration_since(began).as_secs());
@@ -311,6 +351,9 @@ impl Debuginfod {
             }
         };
         state.stop.store(true, Ordering::Relaxed);
+        if matches!(ended, Err(Broken::Dead(_) | Broken::Again(_))) {
+            *self.seen.silence.lock().unwrap_or_else(PoisonError::into_inner) += counted.0.elapsed();
+        }
         watch.progress.finish();
         ended
     }
