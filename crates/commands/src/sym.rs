@@ -84,6 +84,13 @@ impl Command for Sym {
                 module(s, m, &mut report);
             }
         }
+        let of_modules = ["list", "modules"].iter().any(|flag| args.get_flag(flag))
+            || args.contains_id("module")
+            || args.contains_id("query")
+            || args.get_many::<String>("what").into_iter().flatten().any(|word| word.contains(':'));
+        if of_modules {
+            lost(s, &mut report);
+        }
         if let Some(name) = args.get_one::<String>("module") {
             let Some(m) = s.modules().iter().find(|m| m.name == *name) else {
                 return Err(CommandError::failed("sym", format_args!("module {name} is not loaded")));
@@ -107,6 +114,23 @@ impl Command for Sym {
             return Err(CommandError::failed("sym", "a symbol or an address is missing"));
         }
         Ok(report)
+    }
+}
+
+/// Says which symbols are lost, so that nobody takes the others for all.
+fn lost(s: &Session, report: &mut Report) {
+    let modules = s.modules_without_symbols();
+    if !modules.is_empty() {
+        report.warning(format!(
+            "sym: symbols of these modules are not in the dump, some or all: {}",
+            modules.join(", ")
+        ));
+    }
+    if let Some(why) = &s.kernel_symbols().problem {
+        report.warning(format!("sym: {why}"));
+    }
+    if let Some(e) = &s.modules_and_problem().1 {
+        report.warning(format!("sym: the list of modules is not whole: {e}"));
     }
 }
 

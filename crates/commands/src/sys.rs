@@ -336,6 +336,9 @@ fn calls(cx: &Cx<'_>, s: &Session, which: &str) -> Result<Report, CommandError> 
         row.hidden("address", *function);
         rows.push(row);
     }
+    if let Some(why) = &s.kernel_symbols().problem {
+        report.warning(format!("sys: calls whose names are lost are not shown: {why}"));
+    }
     if table.is_empty() {
         report.warning("sys: sys_call_table has no entry that is a function");
     } else if !rows.is_empty() {

@@ -170,6 +170,16 @@ impl Session {
         })
     }
 
+    /// The modules some or all of whose symbols are lost.
+    #[must_use]
+    pub fn modules_without_symbols(&self) -> Vec<&str> {
+        let table = self.module_symbols();
+        let lost: Vec<&str> =
+            table.iter().filter(|s| kallsyms::is_lost(s.name)).filter_map(|s| s.module).collect();
+        let lacks = |name: &&str| lost.contains(name) || !table.modules().any(|known| known == *name);
+        self.modules().iter().map(|m| m.name.as_str()).filter(lacks).collect()
+    }
+
     /// The address of a kernel symbol, the first of several.
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<VirtAddr> {

@@ -61,10 +61,12 @@ fn standing(m: &Module) -> String {
 
 /// Who called into the module.
 fn caller_of(s: &Session, scene: &Scene<'_>, from: usize, module: &str) -> Option<String> {
-    // behind a frame that has no name nobody knows who called
+    // behind a frame that is a guess or has no name nobody knows who called
     let l = scene
-        .certain(from)
-        .map_while(|(_, f)| s.locate(f.lookup()))
+        .frames()
+        .iter()
+        .skip(from)
+        .map_while(|f| if f.how.is_guess() { None } else { s.locate(f.lookup()) })
         .find(|l| l.symbol.module != Some(module))?;
     Some(format!("{} ({})", l.symbol.module.unwrap_or("the kernel"), l.symbol.name))
 }

@@ -236,7 +236,8 @@ fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Vec<&'s 
         if !kernel::panic::has_panicked(s) {
             return Err(CommandError::failed("bt", "no panic task found!"));
         }
-        kernel::panic::panic_task(s).into_iter().collect()
+        let lost = || kernel::panic::lost_panic_task(s).unwrap_or_default();
+        vec![kernel::panic::panic_task(s).ok_or_else(|| CommandError::failed("bt", lost()))?]
     } else if words.is_empty() {
         vec![tasks::context(cx, "bt")?]
     } else {

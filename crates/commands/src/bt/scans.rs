@@ -4,7 +4,7 @@
 use super::{Shape, frames};
 use crate::tasks::banner;
 use crate::{CommandError, Cx, registers};
-use base::{Bytes, VirtAddr};
+use base::{Bytes, FaultKind, VirtAddr};
 use kernel::stacks::{cpu_stacks, task_stack};
 use kernel::task::{Task, thread_info};
 use kernel::{Located, Session};
@@ -47,10 +47,40 @@ pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
         }
     }
     record.list("text", rows);
+    tell_holes(s, &own, &mut record);
     if let Some(saved) = bt.unwound.frames.last().and_then(|f| f.saved.as_ref()).filter(|r| r.user) {
         record.record("registers", registers::block(&saved.regs));
     }
     record
+}
+
+/// Says where words of a stack could not be looked at, as parts of it are not in the dump.
+fn tell_holes(s: &Session, stack: &Stack, record: &mut Record) {
+    let pages = (stack.start.0..stack.end.0).step_by(base::PAGE_SIZE as usize);
+    // pages that are not mapped guard the stack: they hold nothing
+    let is_missing = |at: &u64| {
+        let read = s.mem().u64(VirtAddr(*at));
+        read.is_err_and(|fault| !matches!(fault.kind, FaultKind::NotMapped(_)))
+    };
+    let missing = pages.filter(is_missing).count();
+    if missing > 0 {
+        record.warning(format!(
+            "bt: pages of this stack that are not in the dump: {missing}; what they hold is not shown"
+        ));
+    }
+    if let Some(why) = &s.kernel_symbols().problem {
+        record.warning(format!("bt: what lies in functions whose symbols are lost is not shown: {why}"));
+    }
+    let unnamed = s.modules_without_symbols();
+    if !unnamed.is_empty() {
+        let names = unnamed.join(", ");
+        record.warning(format!(
+            "bt: what lies in functions of {names} may not be shown: their symbols are lost"
+        ));
+    }
+    if let Some(e) = &s.modules_and_problem().1 {
+        record.warning(format!("bt: what lies in modules that are not known is not shown: {e}"));
+    }
 }
 
 /// The word at an address, where it lies in a function.
@@ -70,6 +100,7 @@ pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
     let start = first.map(|f| f.slot.unwrap_or(f.sp));
     let stack = bt.stacks.iter().find(|stack| start.is_some_and(|at| stack.contains(at)));
     let (mut rows, mut named) = (Vec::new(), shape.reference.is_none());
+    tell_holes(s, stack.unwrap_or(&task_stack(s, task)), &mut record);
     let mut at = start.unwrap_or(VirtAddr(0));
     while stack.is_some_and(|stack| at < stack.end) {
         // a function's first byte is a pointer to it: no call returns there
@@ -140,8 +171,9 @@ fn frame_record(s: &Session, at: VirtAddr) -> Option<Record> {
 pub(super) fn exceptions(s: &Session, task: &Task) -> Record {
     let mut record = Record::new();
     record.line(banner(task));
-    let found: Vec<Record> =
-        saved_on(s, &task_stack(s, task)).into_iter().filter_map(|at| frame_record(s, at)).collect();
+    let stack = task_stack(s, task);
+    let found: Vec<Record> = saved_on(s, &stack).into_iter().filter_map(|at| frame_record(s, at)).collect();
+    tell_holes(s, &stack, &mut record);
     if found.is_empty() {
         record.text("(none found)");
     }
@@ -154,6 +186,11 @@ pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session, cpus: &[u32]) -> Result<R
     let mut report = Report::new("bt");
     let mut out = Vec::new();
     let stacks: Vec<(u32, Vec<Stack>)> = cpus.iter().map(|&cpu| (cpu, cpu_stacks(s, cpu))).collect();
+    let unknown: Vec<String> =
+        stacks.iter().filter(|(_, all)| all.len() < 2).map(|(cpu, _)| cpu.to_string()).collect();
+    if !unknown.is_empty() {
+        report.warning(format!("bt: where all stacks of CPU {} are is not known", unknown.join(", ")));
+    }
     for irq in [true, false] {
         for (cpu, stack) in stacks.iter().flat_map(|(cpu, all)| all.iter().map(move |stack| (cpu, stack))) {
             cx.cancel.check()?;
@@ -171,6 +208,7 @@ pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session, cpus: &[u32]) -> Result<R
             );
             let found: Vec<Record> =
                 saved_on(s, stack).into_iter().filter_map(|at| frame_record(s, at)).collect();
+            tell_holes(s, stack, &mut record);
             if found.is_empty() {
                 record.text("(none found)");
             }

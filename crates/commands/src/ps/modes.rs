@@ -26,6 +26,11 @@ pub(super) fn summary(s: &Session, chosen: &[&Task], report: &mut Report) {
         }
     }
     for (name, count) in counts {
+        let lack = s
+            .tasks()
+            .lack()
+            .or_else(|| (unknown > 0).then(|| format!("the state of {unknown} is not in the dump")));
+        let count = lack.map_or_else(|| Cell::from(count), |lack| Cell::at_least(count, lack));
         report.line(Line::new().text(format!("  {name}: ")).field(name, count));
     }
     if unknown > 0 {

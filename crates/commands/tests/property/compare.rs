@@ -3,6 +3,7 @@
 
 use super::{Answer, verdicts};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// How two answers compare.
 #[derive(Default, Debug)]
@@ -44,22 +45,26 @@ pub(crate) fn answers(line: &str, whole: &Answer, found: &Answer) -> Compared {
     if line.split_whitespace().next() == Some("verdict") {
         return verdicts::compare(whole, found);
     }
-    let noted = whole.iter().map(notes).sum::<usize>() < found.iter().map(notes).sum::<usize>();
     let whole = Value::Array(whole.clone());
     let found = Value::Array(found.clone());
+    let [mut before, mut after] = [BTreeSet::new(), BTreeSet::new()];
+    notes(&whole, &mut before);
+    notes(&found, &mut after);
+    let noted = after.difference(&before).next().is_some();
     value("", &whole, &found, noted, &mut out);
     out
 }
 
-/// How many notes there are in an answer.
-fn notes(of: &Value) -> usize {
+/// The notes in an answer.
+fn notes(of: &Value, out: &mut BTreeSet<String>) {
     match of {
-        Value::Array(items) => items.iter().map(notes).sum(),
+        Value::Array(items) => items.iter().for_each(|item| notes(item, out)),
         Value::Object(members) => {
-            let own = members.get("notes").and_then(Value::as_array).map_or(0, Vec::len);
-            own + members.values().map(notes).sum::<usize>()
+            let own = members.get("notes").and_then(Value::as_array).into_iter().flatten();
+            out.extend(own.map(ToString::to_string));
+            members.values().for_each(|member| notes(member, out));
         }
-        _ => 0,
+        _ => {}
     }
 }
 
@@ -114,6 +119,7 @@ fn members(
         }
         match whole.get(key) {
             Some(whole) => value(&format!("{path}.{key}"), whole, found, noted, out),
+            None if noted && found.as_array().is_some_and(Vec::is_empty) => {}
             None if is_absent(found) || INSTEAD.contains(&key.as_str()) => {}
             None => out.wrong.push(format!("{path}.{key}: {found}, which the whole dump does not have")),
         }
@@ -149,13 +155,25 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
         }
     }
     for row in unlike {
+        // registers lead to the place that an exception interrupted, where the frames up to it are lost
+        let interrupted = |w: &&Value| {
+            w["interrupted"] == true
+                && w["pc"] == row["pc"]
+                && w["function"]["name"] == row["function"]["name"]
+        };
+        if let Some(n) = rest.iter().position(interrupted) {
+            rest.remove(n);
+            continue;
+        }
         let differences = |whole: &Value| {
             let mut one = Compared::default();
             value(path, whole, row, noted, &mut one);
             one.wrong
         };
-        let best =
-            rest.iter().enumerate().map(|(n, w)| (differences(w), n)).min_by_key(|(wrong, _)| wrong.len());
+        // what tells a frame from others is its program counter
+        let same = |w: &Value| row.get("pc").is_none() || row["pc"] == w["pc"];
+        let like = rest.iter().enumerate().filter(|(_, w)| same(w));
+        let best = like.map(|(n, w)| (differences(w), n)).min_by_key(|(wrong, _)| wrong.len());
         match best {
             Some((wrong, n)) => {
                 rest.remove(n);

@@ -82,7 +82,15 @@ pub(crate) fn is_by_types(line: &str) -> bool {
     let words = ["struct", "union", "*", "whatis", "p", "task", "list", "tree", "search", "info"];
     let mut all = line.split_whitespace();
     let word = all.next().unwrap_or_default();
-    words.contains(&word) || word.starts_with("p/") || all.any(|word| word == "task")
+    // where the text of modules lies is told by types too
+    let scans = word == "bt" && ["-o", "-t", "-T", "-e"].iter().any(|flag| line.contains(flag));
+    scans || words.contains(&word) || word.starts_with("p/") || all.any(|word| word == "task")
+}
+
+/// True for lines about a frame that is chosen by its number.
+pub(crate) fn is_by_frame(line: &str) -> bool {
+    let word = line.split_whitespace().next().unwrap_or_default();
+    ["frame", "up", "down"].contains(&word) || line.contains('$')
 }
 
 /// The shipped sample.
