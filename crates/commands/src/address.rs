@@ -1,8 +1,9 @@
 //! Addresses as the user writes them.
 
 use crate::{CommandError, Cx};
+use base::{FaultKind, VirtAddr};
 use debuginfo::symtab::Symbol;
-use kernel::Session;
+use kernel::{Machine, Session};
 
 /// The value of a word that stands for an address: hexadecimal digits with or without `0x`, a symbol
 /// (`MODULE:NAME` for one of a module), or an expression of both (`init_task+16`, `(panic + 0x20)`).
@@ -32,6 +33,27 @@ pub(crate) fn parse(cx: &Cx<'_>, command: &str, word: &str) -> Result<u64, Comma
         return Err(not_found(s, command, word));
     }
     crate::eval::value(word, &symbol).map_err(|e| CommandError::failed(command, e))
+}
+
+/// Whose an address is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    /// The kernel's page tables map it, or it lies in the kernel's half of what they can map.
+    Kernel,
+    /// A process's, if anyone's.
+    User,
+    /// The hardware can form no such address.
+    Nobody,
+}
+
+/// Whose an address is, by the kernel's page tables.
+pub(crate) fn side(m: &Machine, at: VirtAddr) -> Side {
+    match m.mem.tables().translate(m.phys(), at) {
+        Ok(_) => Side::Kernel,
+        Err(FaultKind::NonCanonical) => Side::Nobody,
+        Err(_) if m.arch.is_kernel(at) => Side::Kernel,
+        Err(_) => Side::User,
+    }
 }
 
 /// The address of a symbol, of the kernel or a module.

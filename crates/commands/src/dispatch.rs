@@ -56,8 +56,7 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
         },
     };
     if cx.settings.minimal && !crate::Settings::is_minimal(command.name()) {
-        let why =
-            "not in a session that began with --minimal: log, dis, rd, sym, eval, set, help and exit are";
+        let why = "not in a session that began with --minimal: log, dis, rd, vtop, ptov, sym, eval, set, help and exit are";
         return Err(CommandError::failed(command.name(), why));
     }
     let run = command.parse(rest.to_vec()).and_then(|args| {

@@ -2,7 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::{Session, swap};
+use kernel::{Machine, Session, swap};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `pte`.
@@ -47,7 +47,7 @@ impl Command for Pte {
             if n > 0 {
                 row.blank();
             }
-            table(s, entry, &mut row);
+            table(&s.opened().machine, Some(s), entry, &mut row);
             out.push(row);
         }
         report.list("entries", out);
@@ -63,11 +63,11 @@ fn centered(text: &str, width: usize, before: bool) -> String {
 }
 
 /// The table of one entry: its heads and its line.
-pub(crate) fn table(s: &Session, entry: u64, row: &mut Record) {
-    let parts = s.arch().pte(entry, s.map().tables().encryption);
+pub(crate) fn table(m: &Machine, s: Option<&Session>, entry: u64, row: &mut Record) {
+    let parts = m.arch.pte(entry, m.mem.tables().encryption);
     if !parts.mapped
         && entry != 0
-        && let Some(found) = swap::entry(s, entry)
+        && let Some(found) = s.and_then(|s| swap::entry(s, entry))
     {
         swapped(entry, &found, row);
         return;

@@ -1,9 +1,9 @@
 //! `ptov`: a physical address in the kernel's direct map, or a per-CPU offset on each CPU.
 
-use crate::{Command, CommandError, Cx, Example, address, tasks};
-use base::PhysAddr;
+use crate::{Command, CommandError, Cx, Example, Layer, address, tasks};
+use base::{PhysAddr, VirtAddr};
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::{Session, cpu, page};
+use kernel::{Machine, Session, cpu, direct, page};
 use report::{Cell, Line, Record, Report};
 
 /// `ptov`.
@@ -44,8 +44,12 @@ impl Command for Ptov {
             ]
         }
     }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Machine
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("ptov")?;
+        let s = cx.session_if_open();
+        let m = cx.machine("ptov")?;
         let mut report = Report::new("ptov");
         let mut out = Vec::new();
         for (n, word) in args.get_many::<String>("address").into_iter().flatten().enumerate() {
@@ -54,8 +58,8 @@ impl Command for Ptov {
                 row.blank();
             }
             match word.split_once(':') {
-                Some((offset, spec)) => per_cpu(cx, s, offset, spec, &mut row)?,
-                None => physical(s, word, &mut row)?,
+                Some((offset, spec)) => per_cpu(cx, cx.session("ptov")?, offset, spec, &mut row)?,
+                None => physical(m, s, word, &mut row)?,
             }
             out.push(row);
         }
@@ -64,14 +68,23 @@ impl Command for Ptov {
     }
 }
 
-fn physical(s: &Session, word: &str, row: &mut Record) -> Result<(), CommandError> {
+fn physical(m: &Machine, s: Option<&Session>, word: &str, row: &mut Record) -> Result<(), CommandError> {
     let invalid = || CommandError::failed("ptov", format_args!("invalid input: \"{word}\""));
     let phys = PhysAddr(crate::eval::hex(word).ok_or_else(invalid)?);
-    let at = page::direct_map(s, phys);
+    let leads_there = |at: &VirtAddr| m.mem.translate(*at).is_ok_and(|(found, _)| found == phys);
+    // what the kernel's variables say counts where its page tables say the same, or nothing
+    let said = s.map(|s| page::direct_map(s, phys));
+    let at = said.filter(leads_there).or_else(|| direct::base(m).map(|base| base.add(phys.0))).or(said);
+    let at = at.ok_or_else(|| {
+        CommandError::failed(
+            "ptov",
+            "the page tables in this dump do not show where the kernel maps all memory",
+        )
+    })?;
     row.line(Line::heading(format!("{:16}  {:16}", "VIRTUAL", "PHYSICAL")));
     let line = Line::new().field("virtual", Cell::Addr(at.0)).left(16).text("  ");
     row.line(line.field("physical", Cell::Phys(phys.0)).left(16));
-    if s.map().translate(at).is_err() {
+    if !leads_there(&at) {
         row.info("ptov: the kernel does not map this address");
     }
     Ok(())

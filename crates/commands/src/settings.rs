@@ -139,7 +139,8 @@ impl Settings {
     /// Whether a command is one of the few of a minimal session (crash's, and those that tell of it or end it).
     #[must_use]
     pub fn is_minimal(command: &str) -> bool {
-        ["log", "dis", "rd", "sym", "eval", "set", "help", "alias", "exit", "quit", "q"].contains(&command)
+        let crash = ["log", "dis", "rd", "sym", "eval", "set", "help", "exit"];
+        crash.contains(&command) || ["vtop", "ptov", "alias", "quit", "q"].contains(&command)
     }
 }
 

@@ -1,12 +1,13 @@
 //! `vtop`: where a virtual address leads, with the page tables on the way.
 
+use crate::address::{self, Side};
 use crate::tasks::{self, Named};
-use crate::{Command, CommandError, Cx, Example, address, pte};
+use crate::{Command, CommandError, Cx, Example, Layer, pte};
 use arch::{Translation, Walk};
 use base::{FaultKind, Pfn, VirtAddr};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::task::Task;
-use kernel::{Session, mm, page, path, swap, vma};
+use kernel::{Machine, Session, mm, page, path, swap, vma};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `vtop`.
@@ -52,15 +53,16 @@ impl Command for Vtop {
             ]
         }
     }
+    fn needs(&self, args: &ArgMatches) -> Layer {
+        if args.contains_id("task") { Layer::Session } else { Layer::Machine }
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("vtop")?;
-        let task = match args.get_one::<String>("task") {
-            Some(word) => {
-                let named = Named::parse(s, "vtop", word)?;
-                let first = tasks::chosen(s, &[named]).first().copied();
-                first.ok_or_else(|| CommandError::failed("vtop", format_args!("no task: {word}")))?
-            }
-            None => tasks::context(cx, "vtop")?,
+        // first: a session that stands knows the kernel's own page tables
+        let s = cx.session_if_open();
+        let m = cx.machine("vtop")?;
+        let named = match args.get_one::<String>("task") {
+            Some(word) => Some(task(cx, word)?),
+            None => None,
         };
         let mut report = Report::new("vtop");
         let mut out = Vec::new();
@@ -71,18 +73,30 @@ impl Command for Vtop {
             if n > 0 {
                 row.blank();
             }
-            let is_kernel = at.0 >> 63 == 1;
-            match (args.get_flag("user"), args.get_flag("kernel")) {
-                (true, _) if is_kernel => refused(at, "(not a user virtual address)", &mut row),
-                (_, true) if !is_kernel => refused(at, "(not a kernel virtual address)", &mut row),
-                _ if is_kernel => kernel_address(s, at, &mut row),
-                _ => user_address(s, task, at, &mut row),
+            match (address::side(m, at), args.get_flag("user"), args.get_flag("kernel")) {
+                (Side::Nobody, ..) => refused(at, "(not a canonical address)", &mut row),
+                (Side::Kernel, true, _) => refused(at, "(not a user virtual address)", &mut row),
+                (Side::User, _, true) => refused(at, "(not a kernel virtual address)", &mut row),
+                (Side::Kernel, ..) => kernel_address(m, s, at, &mut row),
+                (Side::User, ..) => {
+                    // only a process's address needs tasks
+                    let task = named.map_or_else(|| tasks::context(cx, "vtop"), Ok)?;
+                    user_address(cx.session("vtop")?, task, at, &mut row);
+                }
             }
             out.push(row);
         }
         report.list("translations", out);
         Ok(report)
     }
+}
+
+/// The task that `-c` names.
+fn task<'s>(cx: &Cx<'s>, word: &str) -> Result<&'s Task, CommandError> {
+    let s = cx.session("vtop")?;
+    let named = Named::parse(s, "vtop", word)?;
+    let first = tasks::chosen(s, &[named]).first().copied();
+    first.ok_or_else(|| CommandError::failed("vtop", format_args!("no task: {word}")))
 }
 
 /// The two columns on top; `width` of the first.
@@ -112,11 +126,12 @@ fn physical(walk: &Walk) -> Cell {
     }
 }
 
-fn kernel_address(s: &Session, at: VirtAddr, row: &mut Record) {
-    let walk = s.map().walk(at);
+fn kernel_address(m: &Machine, s: Option<&Session>, at: VirtAddr, row: &mut Record) {
+    let walk = m.mem.walk(at);
     head(at, physical(&walk), KERNEL_WIDTH, row);
-    let root = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"].iter().find_map(|n| s.symbol(n));
-    let root = root.map_or(Cell::Phys(s.map().tables().root.0), Cell::from);
+    let names = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
+    let root = s.and_then(|s| names.iter().find_map(|n| s.symbol(n)));
+    let root = root.map_or(Cell::Phys(m.mem.tables().root.0), Cell::from);
     row.line(Line::new().text("PGD DIRECTORY: ").field("pgd_directory", root));
     let mut steps = walk.steps.iter();
     if let Some(first) = steps.next() {
@@ -126,8 +141,10 @@ fn kernel_address(s: &Session, at: VirtAddr, row: &mut Record) {
     if let Ok(t) = &walk.result {
         row.line(page_line(t, false));
         row.blank();
-        pte::table(s, t.entry, row);
-        page_table(s, t, row);
+        pte::table(m, s, t.entry, row);
+        if let Some(s) = s {
+            page_table(s, t, row);
+        }
     }
 }
 
@@ -180,11 +197,11 @@ fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
         Ok(t) => {
             row.line(page_line(t, true));
             row.blank();
-            pte::table(s, t.entry, row);
+            pte::table(&s.opened().machine, Some(s), t.entry, row);
         }
         Err(FaultKind::Swapped) => {
             row.blank();
-            pte::table(s, entry, row);
+            pte::table(&s.opened().machine, Some(s), entry, row);
         }
         Err(_) => {}
     }

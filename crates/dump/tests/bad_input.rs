@@ -5,7 +5,7 @@
 use base::{Gap, Pfn, PhysRead};
 use dump::{Dump, DumpError, Warning};
 use proptest::prelude::*;
-use testkit::dump::{DumpSpec, PAGE, Packing, flatten};
+use testkit::dump::{DumpSpec, ElfPieces, PAGE, Packing, flatten, note};
 
 fn spec() -> DumpSpec {
     let spec = DumpSpec::x86_64().vmcoreinfo("OSRELEASE=6.1\n").excluded(4);
@@ -320,6 +320,8 @@ fn exercise(files: Vec<Vec<u8>>) {
                 == dump.read_phys(Pfn(pfn).addr(), &mut [0]).is_ok()
         );
         let _ = dump.next_present(Pfn(pfn));
+        assert!(dump.missing(Pfn(pfn).addr()).is_none_or(|(_, len)| len > 0));
+        assert!(dump.skip_holes(Pfn(pfn).addr().add(9)).is_none_or(|at| at.0 >= (pfn << 12) + 9));
     }
     let _ = dump.count_present();
     let _ = (dump.notes().len(), dump.virt_segments().len(), format!("{dump:?}"));
@@ -327,9 +329,23 @@ fn exercise(files: Vec<Vec<u8>>) {
 }
 
 fn any_file() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let small =
-        DumpSpec::x86_64().vmcoreinfo("OSRELEASE=6.1\n").page(1, b"one").excluded(2).page(3, &[3; PAGE]);
-    (0_usize..9).prop_map(move |i| match i {
+    let small = DumpSpec::x86_64()
+        .vmcoreinfo("OSRELEASE=6.1\n")
+        .erase_info("erase x size 8\n")
+        .page(1, b"one")
+        .excluded(2)
+        .page(3, &[3; PAGE]);
+    let pieces = ElfPieces::default()
+        .load(0x200, &[5; 0x200], 0x400)
+        .load(0x1c00, &[6; 0x200], 0x200)
+        .notes(&note("QEMU", 0, &[1; 440]))
+        .build();
+    (0_usize..14).prop_map(move |i| match i {
+        9 => vec![small.lime()],
+        10 => vec![pieces.clone()],
+        11 => vec![flatten(&pieces, 600)],
+        12 => vec![small.raw(1 << 20)],
+        13 => vec![small.version(3).kdump(Packing::Plain)],
         0 => vec![small.elf()],
         1 => vec![small.elf_many_headers()],
         2 => vec![flatten(&small.elf(), 600)],
@@ -340,7 +356,7 @@ fn any_file() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
     fn corruption_never_panics(
@@ -363,5 +379,14 @@ proptest! {
             file.truncate(len);
         }
         exercise(files);
+        // nothing of these small files is a reason to ask the system for more than this
+        prop_assert!(peak_kb().is_none_or(|kb| kb < 2 << 20));
     }
+}
+
+/// The most address space that this process ever had, where the system tells.
+fn peak_kb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }

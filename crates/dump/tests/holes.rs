@@ -242,6 +242,21 @@ fn a_part_that_was_not_given() {
     }
 }
 
+/// The processes that write a set look at the clock one by one; a dump of another day is another dump.
+#[test]
+fn parts_of_one_set_by_their_times() {
+    let parts = DumpSpec::x86_64().page(1, &[1; PAGE]).page(4, &[4; PAGE]).split(Packing::Zlib, &[3]);
+    let later = |by: u64| {
+        let mut files = parts.clone();
+        let at = u64::from_le_bytes(files[1][408..416].try_into().unwrap()) + by;
+        files[1][408..416].copy_from_slice(&at.to_le_bytes());
+        files[1][416] ^= 0x55;
+        Dump::from_bytes(files)
+    };
+    assert_eq!(runs(&later(2).unwrap(), 0x4000, 0x1000), [(0x4000, Ok(4))]);
+    assert!(later(86_400).unwrap_err().to_string().ends_with("they were written 86400 seconds apart"));
+}
+
 #[test]
 fn what_was_erased() {
     let text = "erase modules size 16\nerase cred.uid size 4\n";

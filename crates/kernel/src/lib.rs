@@ -7,6 +7,7 @@ pub mod audit;
 pub mod backtrace;
 pub mod cpu;
 pub mod debug;
+pub mod direct;
 pub mod dmi;
 mod error;
 pub mod ikconfig;

@@ -4,7 +4,7 @@ use super::{Target, outcome};
 use base::{PAGE_SIZE, Pfn, PhysRead};
 use dump::{Dump, DumpError};
 use std::mem::discriminant;
-use testkit::dump::{DumpSpec, Packing, flatten};
+use testkit::dump::{DumpSpec, ElfPieces, Packing, flatten};
 
 /// This file's rows of the table.
 pub(crate) const TARGETS: &[Target] = &[
@@ -28,6 +28,10 @@ fn seeds() -> Vec<Vec<u8>> {
     all.extend((1..6).map(|v| spec().version(v).kdump(Packing::Lzo)));
     all.extend(spec().split(Packing::Zlib, &[2]));
     all.push(spec().lime());
+    all.push(spec().erase_info("erase x size 8\n").kdump(Packing::Plain));
+    let pieces = ElfPieces::default().load(0x200, &[5; 0x200], 0x400).load(0x1c00, &[6; 0x200], 0x200);
+    all.push(pieces.notes(&[0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 7, 7, 7, 7]).build());
+    all.push(vec![5; 1 << 20]);
     all.push(flatten(&spec().elf(), 700));
     all.push(flatten(&spec().kdump(Packing::Zlib), 700));
     all
@@ -64,6 +68,8 @@ fn exercise(opened: Result<Dump, DumpError>) -> u64 {
         reads.push((read, dump.present(pfn)));
         std::hint::black_box(dump.borrow_phys(pfn.addr(), page.len()));
         std::hint::black_box(dump.next_present(pfn));
+        std::hint::black_box((dump.missing(pfn.addr()), dump.skip_holes(pfn.addr().add(9))));
+        std::hint::black_box(dump.read_stretch(pfn.addr().add(0x201), &mut [0; 9000]).is_ok());
     }
     std::hint::black_box((dump.count_present(), format!("{dump:?}")));
     let warnings: Vec<_> = dump.facts().warnings.iter().map(discriminant).collect();

@@ -4,6 +4,8 @@ mod lines;
 mod source;
 
 use crate::{Command, CommandError, Cx, Example, Layer, address, respelled, tasks};
+use address::Side;
+use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
 use report::{Line, Report};
 use source::Source;
@@ -137,7 +139,7 @@ impl Command for Rd {
             Source::Physical(image.phys())
         } else if on("file") {
             Source::file(image)?
-        } else if on("user") || at >> 63 == 0 {
+        } else if on("user") || address::side(cx.machine("rd")?, VirtAddr(at)) == Side::User {
             Source::user(cx.session("rd")?, tasks::context(cx, "rd")?, at)?
         } else {
             Source::Kernel(&*cx.machine("rd")?.mem, image.phys())
