@@ -170,7 +170,7 @@ fn left_out(level: u32) -> String {
 fn kernel_of(s: &Session) -> Record {
     let mut out = Record::new();
     let boot = s.boot();
-    let release = s.opened().release().or_else(|| kernel::system::utsname(s).ok().map(|u| u.release));
+    let release = kernel::system::release(s);
     out.line(label("RELEASE").field("release", release.map_or(Cell::from("not known"), Cell::from)));
     let id = s.opened().build_id.as_deref().map(hex);
     out.line(label("BUILD ID").field("build_id", id.map_or(Cell::from("not known"), Cell::from)));
@@ -263,7 +263,7 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
         }
         None => {
             let id = s.opened().build_id.as_deref().map_or_else(|| "not known".to_owned(), hex);
-            let release = s.opened().release().unwrap_or_else(|| "this release".to_owned());
+            let release = kernel::system::release(s).unwrap_or_else(|| "this release".to_owned());
             let wanted = format!("vmlinux of {release} with debug information, build id {id}");
             out.line(label("VMLINUX").text("not there; wanted: ").field("wanted", wanted));
             let rows = s.opened().vmlinux_tried.iter().map(|t| {
@@ -301,8 +301,7 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
 /// What to get where the kernel's debug file is not there, and what to do with it.
 fn packages(s: &Session, out: &mut Record) {
     let names = kernel::system::utsname(s).ok();
-    let release =
-        s.opened().release().or_else(|| names.as_ref().map(|u| u.release.clone())).unwrap_or_default();
+    let release = kernel::system::release(s).unwrap_or_default();
     let version = names.map(|u| u.version).unwrap_or_default();
     let wanted = wanted_packages(&release, &version);
     if wanted.is_empty() {

@@ -30,6 +30,13 @@ bind! {
 /// Bytes of each name (`__NEW_UTS_LEN` + 1).
 const UTS_FIELD: usize = 65;
 
+/// The kernel's release: its own words in memory, else those of the dump's notes and headers.
+#[must_use]
+pub fn release(s: &Session) -> Option<String> {
+    let own = utsname(s).ok().map(|names| names.release).filter(|release| !release.is_empty());
+    own.or_else(|| s.opened().release())
+}
+
 /// Reads `init_uts_ns.name`.
 pub fn utsname(s: &Session) -> Result<Utsname> {
     let at = s.need_symbol("init_uts_ns")?;

@@ -465,8 +465,7 @@ fn known_issues(s: &Session, options: &Options, event: Option<&Event>, stack: &[
         Ok(entries) => {
             let uts = kernel::system::utsname(s).ok();
             let build = uts.as_ref().map_or("", |u| u.version.as_str());
-            let release = s.opened().release().or_else(|| uts.as_ref().map(|u| u.release.clone()));
-            let release = release.unwrap_or_default();
+            let release = kernel::system::release(s).unwrap_or_default();
             let message = event.map_or("", |e| e.line.as_str());
             v.known = known::matching(&entries, v, &known::Seen { message, release: &release, build, stack });
         }

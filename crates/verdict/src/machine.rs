@@ -18,7 +18,7 @@ pub(crate) fn system(s: &Session, event: Option<&Event>) -> Vec<Statement> {
     let mut parts = Vec::new();
     let names = kernel::system::utsname(s).ok();
     let clocks = kernel::system::clocks(s).ok();
-    if let Some(release) = s.opened().release().or_else(|| names.as_ref().map(|n| n.release.clone())) {
+    if let Some(release) = kernel::system::release(s) {
         parts.push(format!("kernel {release}"));
     }
     if let Some(built) = names.as_ref().and_then(|n| built(&n.version)) {

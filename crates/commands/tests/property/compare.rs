@@ -20,6 +20,7 @@ const HOW: &[&str] = &[
     "how",
     "stopped",
     "start",
+    "doubt",
     "where",
     "commands",
     "number",
