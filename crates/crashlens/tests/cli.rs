@@ -104,6 +104,35 @@ fn all_commands_run_and_the_first_failure_is_the_exit_code() {
     assert_eq!((out.status.code(), &out.stdout[..]), (Some(2), &b""[..]));
 }
 
+#[test]
+fn packed_dumps_and_folders_of_one_dump_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let sh = |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(line).arg(env!("CARGO_BIN_EXE_crashlens")).arg(SAMPLE);
+        shell
+            .env("HOME", folder.path())
+            .env_remove("XDG_CACHE_HOME")
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    assert!(sh("gzip -1 < \"$1\" > packed; mkdir 2026 two; cp \"$1\" 2026/vmcore; echo dmesg > 2026/vmcore-dmesg.txt; \
+                cp \"$1\" two/a; cp \"$1\" two/b; tar -czf case.tgz 2026").status.success());
+    for name in ["packed", "2026", "2026/", "case.tgz"] {
+        let out = sh(&format!("\"$0\" sys {name} --no-search"));
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(
+            text.contains("RELEASE: 6.1.0-56-cloud-amd64"),
+            "{name}: {text}{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+    let out = sh("\"$0\" sys two --no-search");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("is a directory with 2 dumps"));
+}
+
 /// The shell makes the file before the program begins.
 #[test]
 fn a_commands_name_comes_first_whatever_files_there_are() {

@@ -25,7 +25,7 @@ pub use base::Gap;
 pub use dump::{Dump, VirtSegment};
 pub use error::{DumpError, Warning};
 pub use facts::{Compression, Facts, Part, Timestamp, Utsname};
-pub use probe::{Probe, looks_like_dump};
+pub use probe::{Probe, begins_like_an_input, looks_like_dump};
 pub use veil::Veil;
 
 use image::Image;

@@ -43,6 +43,16 @@ pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
     Ok(tell(&Start { bytes: &bytes, len, flattened: false, placed: false }))
 }
 
+/// True for the first bytes of a file that can be named: a dump of a format that has a magic, a kernel, a module.
+#[must_use]
+pub fn begins_like_an_input(bytes: &[u8]) -> bool {
+    match tell(&Start { bytes, len: bytes.len() as u64, flattened: false, placed: false }) {
+        Probe::Dump(name) => name != "raw RAM image",
+        Probe::Vmlinux | Probe::Module => true,
+        Probe::Unknown(_) => false,
+    }
+}
+
 fn tell(start: &Start<'_>) -> Probe {
     if let Some((what, _)) = formats::foreign_name(start) {
         return Probe::Unknown(what.into());

@@ -4,7 +4,8 @@
 use crate::error::{KernelError, Result};
 use crate::session::OpenOptions;
 use base::{PhysAddr, PhysRead, VmcoreInfo};
-use debuginfo::find::is_package;
+use debuginfo::elf::ObjectFile;
+use debuginfo::find::{ContainerError, is_package, is_packed_file, unpack};
 use dump::{Dump, DumpError, Probe, looks_like_dump};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ impl Image {
 
     /// The same; with `hole`, a raw image's bytes behind the hole of this size below 4 GiB are memory from there on.
     pub(crate) fn open_around(options: &OpenOptions, hole: Option<u64>) -> Result<Self> {
-        let files = sort_files(&options.files)?;
+        let files = sort_files(&unpacked(options)?)?;
         if files.dumps.is_empty() {
             return Err(KernelError::Open(match (&files.vmlinux, files.packages.first()) {
                 (Some(v), _) => format!("{}: this is a kernel image; name a dump as well", v.display()),
@@ -133,6 +134,66 @@ impl Image {
     }
 }
 
+/// The files that were named, those in folders and in packed files in their place.
+fn unpacked(options: &OpenOptions) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in &options.files {
+        let path = if path.is_dir() { dump_in(path)? } else { path.clone() };
+        if is_package(&path) || !is_packed_file(&path) {
+            files.push(path);
+            continue;
+        }
+        let inner = unpack(&path, &dump::begins_like_an_input, &options.watch);
+        files.extend(inner.map_err(|e| match e {
+            ContainerError::Cancelled => KernelError::Stopped("unpacking"),
+            e => KernelError::Open(e.to_string()),
+        })?);
+    }
+    Ok(files)
+}
+
+/// The one dump in a folder, packed or not.
+fn dump_in(folder: &Path) -> Result<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_dump = |path: &PathBuf| match looks_like_dump(path) {
+        Ok(Probe::Dump(format)) => format != "raw RAM image",
+        _ => {
+            path.file_name().is_some_and(|name| name.to_string_lossy().contains("vmcore"))
+                && is_packed_file(path)
+        }
+    };
+    let mut found: Vec<PathBuf> = entries.filter(is_dump).collect();
+    found.sort();
+    let folder = folder.display();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(KernelError::Open(format!("{folder}: is a directory; name the dump file in it"))),
+        [first, .., last] => Err(KernelError::Open(format!(
+            "{folder}: is a directory with {} dumps, {} to {}; name the dump file in it",
+            found.len(),
+            first.display(),
+            last.display()
+        ))),
+    }
+}
+
+/// Of two ELF files of one kernel, a stripped vmlinux and its debug file, the one that tells more.
+fn of_one_kernel(one: &Path, other: &Path) -> Result<PathBuf> {
+    let open = |path: &Path| {
+        ObjectFile::open(path).map_err(|e| KernelError::Open(format!("{}: {e}", path.display())))
+    };
+    let (a, b) = (open(one)?, open(other)?);
+    if a.build_id().is_none() || a.build_id() != b.build_id() {
+        return Err(KernelError::Open(format!(
+            "{}: a second kernel image, of another build than {}",
+            other.display(),
+            one.display()
+        )));
+    }
+    let told = |file: &ObjectFile| (file.header(".debug_info").is_some(), file.header(".symtab").is_some());
+    Ok(if told(&b) > told(&a) { other.to_owned() } else { one.to_owned() })
+}
+
 fn sort_files(paths: &[PathBuf]) -> Result<Files> {
     let mut files = Files::default();
     for path in paths {
@@ -144,9 +205,11 @@ fn sort_files(paths: &[PathBuf]) -> Result<Files> {
             .map_err(|e| KernelError::Open(format!("{}: {}", path.display(), io_words(&e))))?;
         match probe {
             Probe::Dump(_) => files.dumps.push(path.clone()),
-            Probe::Vmlinux if files.vmlinux.is_none() => files.vmlinux = Some(path.clone()),
             Probe::Vmlinux => {
-                return Err(KernelError::Open(format!("{}: a second kernel image", path.display())));
+                files.vmlinux = Some(match &files.vmlinux {
+                    Some(first) => of_one_kernel(first, path)?,
+                    None => path.clone(),
+                });
             }
             Probe::Module => files.modules.push(path.clone()),
             Probe::Unknown(what) => return Err(KernelError::Open(unknown(path, &what))),

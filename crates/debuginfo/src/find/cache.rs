@@ -2,7 +2,7 @@
 //!
 //! `debug/BUILD-ID/debuginfo` are debug files out of packages, named as debuginfod's client names its own;
 //! `source/KEY.zst` with `KEY.index` are source archives ([`super::store`]); `packages/KEY` are lists of packages'
-//! members. All of it can be deleted at any time.
+//! members; `dumps/KEY/NAME` is what was handed over packed ([`super::packed`]). All of it can be deleted at any time.
 //!
 //! Invariants: a half-written file never has its final name; above [`limit`] the files that were not used for
 //! the longest time go, those of the last hour never.
@@ -26,7 +26,7 @@ pub fn cache_dir() -> PathBuf {
 }
 
 /// Bytes that the cache may hold.
-fn limit() -> u64 {
+pub(super) fn limit() -> u64 {
     let set = std::env::var("CRASHLENS_CACHE_MB").ok().and_then(|text| text.parse::<u64>().ok());
     set.map_or(LIMIT, |mb| mb.saturating_mul(1 << 20))
 }
@@ -63,7 +63,7 @@ pub(super) fn trim(cache: &Path) {
 
 fn trim_to(cache: &Path, limit: u64, now: SystemTime) {
     let mut files = Vec::new();
-    for part in ["debug", "source", "packages"] {
+    for part in ["debug", "source", "packages", "dumps"] {
         list(&cache.join(part), 2, &mut files);
     }
     let mut total = files.iter().fold(0_u64, |sum, f| sum.saturating_add(f.size));

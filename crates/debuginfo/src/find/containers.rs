@@ -239,8 +239,17 @@ pub(super) fn unpacked<'a>(packed: impl BufRead + 'a) -> io::Result<Box<dyn BufR
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
             Box::new(buffered(bzip2::bufread::MultiBzDecoder::new(packed)))
         }
+        [0x04, 0x22, 0x4d, 0x18, ..] => Box::new(buffered(lz4_flex::frame::FrameDecoder::new(packed))),
         _ => Box::new(packed),
     })
+}
+
+/// A file that is read from front to end, with progress and a stop.
+pub(super) fn open_counted<'a>(path: &Path, watch: &'a Watch) -> io::Result<impl BufRead + 'a> {
+    let inner = File::open(path)?;
+    let total = inner.metadata()?.len();
+    let what = format!("unpacking {}", path.file_name().unwrap_or_default().to_string_lossy());
+    Ok(BufReader::with_capacity(1 << 18, Counted { inner, done: 0, total, watch, what }))
 }
 
 /// A window of 64 MiB, the largest that `lzma -9` makes, and the decoder's own tables.
