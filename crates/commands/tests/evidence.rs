@@ -26,6 +26,9 @@ struct Scratch {
     parts: Parts,
 }
 
+/// Bytes to put into a file, each run with its place.
+type Changes = Vec<(usize, Vec<u8>)>;
+
 /// Where what a dump says of itself lies in its file.
 struct Parts {
     headers: Vec<Range<usize>>,
@@ -80,7 +83,7 @@ impl Parts {
         let own = headers.iter().find(|h| u32_at(bytes, h.start) == 4).unwrap().start;
         let at = u64_at(bytes, own + 8);
         let notes = notes(bytes, at..at + u64_at(bytes, own + 32));
-        Self::new(vec![0..64], &notes)
+        Self::new(std::iter::once(0..64).collect(), &notes)
     }
 
     fn new(headers: Vec<Range<usize>>, notes: &[(String, Range<usize>)]) -> Self {
@@ -154,7 +157,7 @@ enum Part {
 }
 
 /// The bytes that a seed changes in one of these parts.
-fn drawn(scratch: &Scratch, of: &[Part], draw: &mut Draw) -> (Part, Vec<(usize, Vec<u8>)>) {
+fn drawn(scratch: &Scratch, of: &[Part], draw: &mut Draw) -> (Part, Changes) {
     let part = of[draw.below(of.len())];
     let spans = match part {
         Part::CpuNotes => scratch.parts.cpus.clone(),
@@ -251,7 +254,7 @@ const CS: usize = 17;
 const RSP: usize = 19;
 
 /// Every named way in which CPU notes are seen to be wrong, and what `bt` says of the panic task's CPU then.
-fn damages(scratch: &Scratch) -> Vec<(String, Vec<(usize, Vec<u8>)>, &'static str)> {
+fn damages(scratch: &Scratch) -> Vec<(String, Changes, &'static str)> {
     let cpus = &scratch.parts.cpus;
     let len = cpus[0].len();
     let whole = |n: usize| scratch.bytes[cpus[n].clone()].to_vec();
