@@ -77,7 +77,8 @@ impl Tasks {
             Some(total) if total > found => format!("{found} of {total} tasks are known"),
             // what was damaged cost none
             Some(_) => return None,
-            _ if self.problems.is_empty() => return None,
+            // what this kernel does not have hides no task of its list
+            _ if self.problems.iter().all(|e| matches!(e, KernelError::NoSymbol(_))) => return None,
             _ => format!("{found} tasks are known, there may be more"),
         };
         Some(match self.problems.as_slice() {
