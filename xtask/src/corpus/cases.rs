@@ -15,6 +15,8 @@ pub(crate) enum End {
     Oom,
     /// It does not: the dump is of a running system.
     Live,
+    /// By one of LKDTM's ways (drivers/misc/lkdtm), in a kernel that has it.
+    Lkdtm(&'static str),
 }
 
 impl End {
@@ -26,6 +28,7 @@ impl End {
             Self::Init => "init",
             Self::Oom => "oom",
             Self::Live => "live",
+            Self::Lkdtm(_) => "lkdtm",
         }
     }
 }

@@ -67,6 +67,11 @@ pub(crate) struct Makedumpfile {
 }
 
 impl Makedumpfile {
+    /// For cases of which none wants it.
+    pub(crate) fn none() -> Self {
+        Self { newest: None }
+    }
+
     /// Gets the program if a dump of these cases wants it.
     pub(crate) fn prepare<'a>(
         cache: &Path,

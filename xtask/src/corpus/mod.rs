@@ -6,6 +6,7 @@
 //! SERIES/CASE/   the dumps, vmlinux, modules/ (the loaded modules' files with debug information),
 //!                console.txt (the serial console as it was), truth.json (the same, parsed), done (the marker)
 //! zoo/           see [`zoo`]
+//! built/         see [`built`]
 //! kernels/       a kernel of each series, unpacked; SERIES/guest: what its guests boot from
 //! apt/, tools/   apt roots of the suites; programs of the newest suite
 //! ```
@@ -13,6 +14,7 @@
 //! A finished case is not built again: `--force` does, and so does removing its folder.
 
 mod apt;
+mod built;
 mod cases;
 mod console;
 mod dumps;
@@ -49,6 +51,9 @@ pub(crate) struct Args {
     /// The zoo instead: guests that a module makes die in many ways.
     #[arg(long)]
     zoo: bool,
+    /// Kernels built from source instead: takes long, and is not for continuous integration.
+    #[arg(long, conflicts_with = "zoo")]
+    built: bool,
     /// Only the small set that continuous integration builds (of the first series).
     #[arg(long)]
     quick: bool,
@@ -69,6 +74,18 @@ const SAMPLE: (&str, &str, &str) = ("6.1", "virtio-bug-kdump", "virtio-bug.kdump
 /// Builds the corpus.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let cache = cache()?;
+    if args.built {
+        return built::run(
+            &cache,
+            &built::Wanted {
+                list: args.list,
+                cases: &args.cases,
+                series: &args.series,
+                force: args.force,
+                reparse: args.reparse,
+            },
+        );
+    }
     check_names(args)?;
     if args.zoo {
         return zoo::run(
@@ -113,6 +130,7 @@ pub(crate) fn quick(zoo: bool) -> Result<(), Error> {
         cases: Vec::new(),
         series: Vec::new(),
         zoo,
+        built: false,
         quick: true,
         force: false,
         reparse: false,

@@ -54,8 +54,11 @@ impl Drop for Running {
 /// The kernel command line of a case.
 pub(crate) fn command_line(case: &Case) -> String {
     let mut line = format!("console=ttyS0 how={}", case.end.word());
-    if case.end == End::Bug {
+    if matches!(case.end, End::Bug | End::Lkdtm(_)) {
         line += " oops=panic";
+    }
+    if let End::Lkdtm(way) = case.end {
+        line += &format!(" lkdtm={way} softlockup_panic=1 hung_task_panic=1");
     }
     if case.crashkernel > 0 {
         line += &format!(" kdump=1 crashkernel={}M", case.crashkernel);
