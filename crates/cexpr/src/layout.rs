@@ -258,7 +258,10 @@ pub fn layout_text(types: &Types, ty: TypeRef, options: &LayoutOptions) -> Resul
         out.push_str(&line.text);
         out.push('\n');
     }
-    if types.is_guess(types.resolve(ty)?.0) {
+    let resolved = types.resolve(ty)?.0;
+    if types.is_corrected(resolved) {
+        out.push_str("SIZE: not known; memory contradicts the debug information, these members are where it shows them\n");
+    } else if types.is_guess(resolved) {
         out.push_str("SIZE: not known; these members are inferred from the kernel's data\n");
     } else if let Some(size) = size {
         out.push_str(&if options.hex { format!("SIZE: {size:#x}\n") } else { format!("SIZE: {size}\n") });

@@ -427,6 +427,9 @@ pub(crate) fn find_member(types: &Types, ty: TypeRef, name: &str) -> Result<Foun
     let mut near = Nearest::new(name);
     offer_members(types, at, &mut near, 0);
     let of = match types.is_guess(at) {
+        true if types.is_corrected(at) => {
+            format!("what memory shows of {of} (it contradicts the debug information)")
+        }
         true => format!("what could be inferred of {of} (its vmlinux tells all)"),
         false => of,
     };

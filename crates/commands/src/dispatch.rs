@@ -65,8 +65,20 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
     });
     match run {
         Err(CommandError::Help(page)) => Ok(*page),
+        Ok(report) => Ok(with_type_notes(cx, command.name(), report)),
         other => other,
     }
+}
+
+/// The report, with what the types are worth where memory contradicts them: once a session, below the first answer that
+/// used them. `info` says it itself.
+fn with_type_notes(cx: &mut Cx<'_>, command: &str, mut report: Report) -> Report {
+    let notes = cx.session_if_open().map(kernel::Session::type_notes).unwrap_or_default();
+    if !notes.is_empty() && !cx.settings.types_told && command != "info" {
+        notes.iter().for_each(|note| report.warning(note.clone()));
+        cx.settings.types_told = true;
+    }
+    report
 }
 
 /// The line with its first word replaced, as often as that is an alias.

@@ -249,7 +249,8 @@ fn symbols(s: &Session) -> Record {
     } else {
         out.line(label("TYPES").field("types_from", Cell::Many(sources, "; ")));
     }
-    for why in s.type_problems() {
+    s.check_types();
+    for why in s.type_problems().iter().chain(s.type_notes()) {
         out.warning(format!("types: {why}"));
     }
     out

@@ -105,6 +105,12 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
             log.lost
         ));
     }
+    if log.as_text {
+        report.warning(
+            "log: its buffer could not be made out: these are the messages' texts as they lie in memory, and 0 stands for \
+             times that are not in them",
+        );
+    }
     if let Some(e) = &log.stopped {
         report.warning(format!("log: a part of the buffer could not be read: {e}"));
     }

@@ -96,6 +96,7 @@ impl<'s> SessionScope<'s> {
 
 impl Scope for SessionScope<'_> {
     fn types(&self) -> &Types {
+        self.session.check_types();
         self.session.types()
     }
     fn memory(&self) -> &dyn VirtRead {

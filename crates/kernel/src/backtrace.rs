@@ -7,7 +7,7 @@
 use crate::module;
 use crate::registers::{Claim, Doubt, Source};
 use crate::session::Session;
-use crate::stacks::{IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, task_stack};
+use crate::stacks::{IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, task_stack, thread_size};
 use crate::task::{Task, TaskStruct};
 use arch::{FrameShape, Regs};
 use base::{VirtAddr, VirtRead};
@@ -189,6 +189,32 @@ impl Session {
         let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, sp.0);
         let unwound = unwinder.unwind(regs);
         Backtrace { start: Start::Note, unwound, stacks, user: None, doubt: None }
+    }
+
+    /// The frames of a CPU by its registers alone, where the task that it ran is not known: on the stack that its stack
+    /// pointer is in, and on its own. `None` where the dump has no registers of it.
+    #[must_use]
+    pub fn backtrace_of_cpu(&self, cpu: u32) -> Option<Backtrace> {
+        let known = self.cpu_registers(cpu);
+        // which stack is the task's is what is not known: that the pointer is on none of the CPU's own is no doubt here
+        let believed = |claim: &&Claim| matches!(claim.doubt, None | Some(Doubt::Sp(_)));
+        let note = || {
+            let state = self.cpu_states().get(usize::try_from(cpu).ok()?)?;
+            let regs = state.regs;
+            let in_code = self.arch().is_user(&regs) || self.is_text(VirtAddr(regs.pc()?));
+            in_code.then_some(Claim { regs, source: Source::Note, doubt: None })
+        };
+        let told = known.claims.iter().find(believed).copied();
+        let claim = told.or_else(|| note().filter(|_| known.claims.is_empty()))?;
+        let (Some(_), Some(sp)) = (claim.regs.pc(), claim.regs.sp()) else { return None };
+        let size = thread_size(self);
+        let start = VirtAddr(sp & !(size - 1));
+        let mut stacks = vec![Stack { name: String::new(), start, end: start.add(size) }];
+        stacks.extend(cpu_stacks(self, cpu));
+        let code = SessionCode { session: self };
+        let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
+        let Begun { start, unwound, user, doubt } = self.by_registers(&claim, &unwinder);
+        Some(Backtrace { start, unwound, stacks, user, doubt })
     }
 
     fn sleeping(&self, task: &Task, u: &Unwinder<'_>) -> Begun {

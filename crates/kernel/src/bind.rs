@@ -61,6 +61,8 @@ enum Known {
     Nothing,
     /// Some members, inferred.
     InPart,
+    /// Some members, by memory, which contradicts its type.
+    Contradicted,
     Whole,
 }
 
@@ -86,6 +88,7 @@ impl Field {
         self.place.ok_or(match self.known {
             Known::Nothing => KernelError::NoType(of),
             Known::InPart => KernelError::NotInferred { of, member },
+            Known::Contradicted => KernelError::Contradicted { of, member },
             Known::Whole => KernelError::NoMember { of, member },
         })
     }
@@ -191,7 +194,11 @@ impl Field {
             return Self { of, member, place, known: Known::Nothing };
         };
         let place = paths.iter().find_map(|path| walk(layouts.types, ty, path));
-        let known = if layouts.types.is_guess(ty) { Known::InPart } else { Known::Whole };
+        let known = match () {
+            () if layouts.types.is_corrected(ty) => Known::Contradicted,
+            () if layouts.types.is_guess(ty) => Known::InPart,
+            () => Known::Whole,
+        };
         Self { of, member, place, known }
     }
 }

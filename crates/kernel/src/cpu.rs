@@ -56,7 +56,8 @@ pub fn read_cpus(s: &Session) -> Cpus {
     let present = read("__cpu_present_mask", "cpu_present_bits");
     let possible = read("__cpu_possible_mask", "cpu_possible_bits");
     let online = read("__cpu_online_mask", "cpu_online_bits");
-    if matches!(problem, Some(KernelError::NoSymbol(_))) && s.symbol("__per_cpu_offset").is_none() {
+    let neither = matches!(problem, Some(KernelError::NoSymbol(_))) && s.symbol("__per_cpu_offset").is_none();
+    if neither || (possible.is_none() && present.is_none() && is_uniprocessor(s)) {
         // !CONFIG_SMP has neither masks nor offsets
         let one = || Some(vec![0]);
         return Cpus { possible: vec![0], present: one(), online: one(), ..Cpus::default() };
@@ -105,6 +106,30 @@ fn by_offsets(s: &Session) -> u32 {
 fn nr_cpu_ids(s: &Session) -> Option<u64> {
     let ids = s.symbol("nr_cpu_ids").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
     ids.filter(|ids| (1..=MAX_CPUS).contains(ids))
+}
+
+/// True for a kernel that was built for one CPU (`CONFIG_SMP=n`): the version in its names lacks the word SMP, which every
+/// other has. Asks for no types, as [`read_cpus`] must not.
+#[must_use]
+pub fn is_uniprocessor(s: &Session) -> bool {
+    let version = || -> Option<String> {
+        let raw = s.mem().bytes(s.symbol("init_uts_ns")?, 512).ok()?;
+        uts_version(&raw)
+    };
+    version().is_some_and(|version| is_of_one(&version))
+}
+
+/// `utsname.version`, the fourth of its names, in the bytes of a `uts_namespace`.
+fn uts_version(raw: &[u8]) -> Option<String> {
+    const FIELD: usize = 65;
+    let at = memchr::memmem::find(raw, b"Linux\0")?.checked_add(3 * FIELD)?;
+    let field = raw.get(at..at.checked_add(FIELD)?)?;
+    Some(String::from_utf8_lossy(base::cstr(field)).into_owned())
+}
+
+/// Whether a version (`#1 SMP PREEMPT_DYNAMIC Debian 6.1.0-9`) is of a kernel for one CPU.
+fn is_of_one(version: &str) -> bool {
+    version.starts_with('#') && !version.split_whitespace().any(|word| word == "SMP")
 }
 
 /// `old` is the name before 4.5 (4b804c85dc37), when the masks were arrays behind const pointers.
@@ -170,5 +195,17 @@ mod tests {
         let cpus = read_cpus(&session(&k));
         assert_eq!(cpus.possible, [0, 1, 2]);
         assert!(cpus.problem.is_none() && cpus.otherwise.is_none());
+    }
+
+    #[test]
+    fn a_kernel_for_one_cpu_is_told_by_its_version() {
+        let mut raw = vec![0; 512];
+        raw[4..9].copy_from_slice(b"Linux");
+        let version = b"#1 Sun Nov 29 10:00:00 UTC 2026";
+        raw[4 + 195..4 + 195 + version.len()].copy_from_slice(version);
+        assert!(is_of_one(&uts_version(&raw).unwrap()));
+        assert!(!is_of_one("#1 SMP PREEMPT_DYNAMIC Debian 6.1.0-9"));
+        // nothing is no version
+        assert!(!is_of_one("") && uts_version(&[0; 512]).is_none());
     }
 }

@@ -36,6 +36,14 @@ pub enum KernelError {
         /// The member.
         member: &'static str,
     },
+    /// Memory contradicts the struct's debug information, and does not show where the member is.
+    #[error("where struct {of} has member {member} is not known: memory contradicts its debug information")]
+    Contradicted {
+        /// The struct.
+        of: &'static str,
+        /// The member.
+        member: &'static str,
+    },
     /// A kernel symbol that this answer needs.
     #[error("symbol {0} is not in this kernel's symbol table")]
     NoSymbol(String),

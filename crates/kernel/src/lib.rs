@@ -5,13 +5,17 @@
 pub mod bind;
 pub mod audit;
 pub mod backtrace;
+mod checked;
 pub mod cpu;
 pub mod debug;
 pub mod direct;
 pub mod dmi;
 mod error;
+#[cfg(test)]
+mod evidence_tests;
 pub mod ikconfig;
 mod image;
+mod image_scan;
 mod infer;
 pub mod kfence;
 mod layers;
@@ -29,6 +33,7 @@ pub mod panic;
 pub mod path;
 mod placement;
 pub mod printk;
+mod printk_shape;
 pub mod rbtree;
 pub mod registers;
 pub mod rlimit;

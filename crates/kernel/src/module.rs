@@ -5,6 +5,7 @@ use crate::list::{both_ways, list};
 use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::kallsyms::ModuleSymtab;
+use debuginfo::symtab::SymbolTable;
 
 /// A run of a module's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +135,7 @@ const MEM_TYPES: [(&str, bool); 7] = [
 pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
     let head = match s.need_symbol("modules") {
         Ok(at) => at,
+        Err(_) if cannot_load(&s.kernel_symbols().table) => return (Vec::new(), None),
         Err(e) => return (Vec::new(), Some(e)),
     };
     let b = s.bind::<ModuleStruct>();
@@ -156,6 +158,14 @@ pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
 /// True for a name that a module can have: what is no module has none such.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// True for a kernel without modules (`CONFIG_MODULES=n`): it has functions, and none of those that every kernel with
+/// modules has.
+fn cannot_load(symbols: &SymbolTable) -> bool {
+    let is_there = |name: &&str| symbols.addr(name).is_some();
+    symbols.addr("schedule").is_some()
+        && !["load_module", "__module_address", "__module_text_address", "module_put"].iter().any(is_there)
 }
 
 fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {

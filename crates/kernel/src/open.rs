@@ -166,6 +166,14 @@ impl Opened {
         self.machine.read_vmcoreinfo(at);
         self.build_id = build_id_of(&self.machine).or_else(|| self.build_id.take());
     }
+
+    /// The same where no symbol leads to it: looks for its text.
+    pub(crate) fn search_vmcoreinfo(&mut self) {
+        if let Some(text) = crate::image_scan::vmcoreinfo(self) {
+            self.machine.info = base::VmcoreInfo::parse(&text);
+            self.build_id = build_id_of(&self.machine).or_else(|| self.build_id.take());
+        }
+    }
 }
 
 fn build_id_of(machine: &Machine) -> Option<Vec<u8>> {

@@ -44,6 +44,9 @@ pub struct Log {
     pub lost: u64,
     /// Why reading ended before the newest record, where it did.
     pub stopped: Option<KernelError>,
+    /// True where no buffer could be made out, and these are the messages' texts as they lie in memory: without levels,
+    /// mostly without times, and not all of them need be messages.
+    pub as_text: bool,
 }
 
 impl Log {
@@ -126,7 +129,8 @@ pub fn read_log(s: &Session) -> Result<Log> {
     if s.symbol("log_end").is_some() {
         return plain_text(s);
     }
-    Err(s.no_symbol("prb (or log_buf)"))
+    // variables have no symbols in this kernel, or nothing has
+    crate::printk_shape::find(s).ok_or_else(|| s.no_symbol("prb (or log_buf)"))
 }
 
 /// States of a descriptor (`enum desc_state`), the two top bits of its `state_var`.
@@ -137,81 +141,112 @@ const DESC_REUSABLE: u64 = 3;
 const DATALESS: u64 = 1;
 
 fn ringbuffer(s: &Session, prb: VirtAddr) -> Result<Log> {
-    let mem = s.mem();
-    let rb = s.bind::<Ringbuffer>();
-    let ring = s.bind::<DescRing>();
-    let desc = s.bind::<Desc>();
-    let lpos = s.bind::<BlkLpos>();
-    let data = s.bind::<DataRing>();
-    let info = s.bind::<Info>();
-    let desc_ring = rb.desc_ring.at(prb)?;
-    let text_ring = rb.text_data_ring.at(prb)?;
+    let at = RingOffsets::of(s)?;
+    read_ring(s.mem(), prb, &at)
+}
 
+/// Where the structs of the ring have what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RingOffsets {
+    /// In `printk_ringbuffer`.
+    pub(crate) desc_ring: u64,
+    pub(crate) text_ring: u64,
+    /// In `prb_desc_ring`: `count_bits`, `descs`, `infos`, `head_id`, `tail_id`.
+    pub(crate) ring: [u64; 5],
+    /// In `prb_data_ring`: `size_bits`, `data`.
+    pub(crate) data: [u64; 2],
+    /// `prb_desc`
+    pub(crate) desc_size: u64,
+    pub(crate) state_var: u64,
+    /// `begin` and `next` of its block.
+    pub(crate) block: [u64; 2],
+    /// `printk_info`: `seq`, `ts_nsec`, `text_len`; what follows is not in all kernels.
+    pub(crate) info_size: u64,
+    pub(crate) info: [u64; 3],
+    pub(crate) facility: u64,
+    pub(crate) caller_id: Option<u64>,
+    pub(crate) dev_info: Option<u64>,
+}
+
+impl RingOffsets {
+    /// Where they have been since 5.10, but for `text_ring`.
+    pub(crate) const USUAL: Self = Self {
+        desc_ring: 0,
+        text_ring: 40,
+        ring: [0, 8, 16, 24, 32],
+        data: [0, 8],
+        desc_size: 24,
+        state_var: 0,
+        block: [8, 16],
+        info_size: 88,
+        info: [0, 8, 16],
+        facility: 18,
+        caller_id: Some(20),
+        dev_info: Some(24),
+    };
+
+    /// As types or VMCOREINFO tell.
+    fn of(s: &Session) -> Result<Self> {
+        let rb = s.bind::<Ringbuffer>();
+        let ring = s.bind::<DescRing>();
+        let desc = s.bind::<Desc>();
+        let lpos = s.bind::<BlkLpos>();
+        let data = s.bind::<DataRing>();
+        let info = s.bind::<Info>();
+        let block = desc.text_blk_lpos.offset()?;
+        Ok(Self {
+            desc_ring: rb.desc_ring.offset()?,
+            text_ring: rb.text_data_ring.offset()?,
+            ring: [
+                ring.count_bits.offset()?,
+                ring.descs.offset()?,
+                ring.infos.offset()?,
+                ring.head_id.offset()?,
+                ring.tail_id.offset()?,
+            ],
+            data: [data.size_bits.offset()?, data.data.offset()?],
+            desc_size: desc.size.ok_or(KernelError::NoType("prb_desc"))?,
+            state_var: desc.state_var.offset()?,
+            block: [block.saturating_add(lpos.begin.offset()?), block.saturating_add(lpos.next.offset()?)],
+            info_size: info.size.ok_or(KernelError::NoType("printk_info"))?,
+            info: [info.seq.offset()?, info.ts_nsec.offset()?, info.text_len.offset()?],
+            facility: info.facility_at(VirtAddr(0))?.0,
+            caller_id: info.caller_id.offset().ok(),
+            dev_info: info.dev_info.offset().ok(),
+        })
+    }
+}
+
+/// Reads a ring of records.
+pub(crate) fn read_ring(mem: &dyn VirtRead, prb: VirtAddr, at: &RingOffsets) -> Result<Log> {
+    let desc_ring = prb.add(at.desc_ring);
+    let text_ring = prb.add(at.text_ring);
+    let [count_bits, descs, infos, head_id, tail_id] = at.ring;
     let damaged = |why: String| KernelError::Damaged { what: "printk ring buffer", at: prb, why };
-    let count_bits = ring.count_bits.u32(mem, desc_ring)?;
-    let size_bits = data.size_bits.u32(mem, text_ring)?;
+    let count_bits = mem.u32(desc_ring.add(count_bits))?;
+    let size_bits = mem.u32(text_ring.add(at.data[0]))?;
     if count_bits > 26 || size_bits > 30 {
         return Err(damaged(format!("2^{count_bits} descriptors, 2^{size_bits} bytes of text")));
     }
-    let descs = ring.descs.ptr(mem, desc_ring)?;
-    let infos = ring.infos.ptr(mem, desc_ring)?;
-    let text = data.data.ptr(mem, text_ring)?;
-    let desc_size = desc.size.ok_or(KernelError::NoType("prb_desc"))?;
-    let info_size = info.size.ok_or(KernelError::NoType("printk_info"))?;
-    let text_size = 1_u64 << size_bits;
-    // the top two bits of an id's word are its state; ids wrap below them
-    let id_mask = u64::MAX >> 2;
-    let tail = ring.tail_id.u64(mem, desc_ring)? & id_mask;
-    let head = ring.head_id.u64(mem, desc_ring)? & id_mask;
-    let count = head.wrapping_sub(tail) & id_mask;
+    let ring = Ring {
+        mem,
+        at,
+        count_bits,
+        size_bits,
+        descs: mem.ptr(desc_ring.add(descs))?,
+        infos: mem.ptr(desc_ring.add(infos))?,
+        text: mem.ptr(text_ring.add(at.data[1]))?,
+    };
+    let tail = mem.u64(desc_ring.add(tail_id))? & ID_MASK;
+    let head = mem.u64(desc_ring.add(head_id))? & ID_MASK;
+    let count = head.wrapping_sub(tail) & ID_MASK;
     if count > 1 << count_bits {
         return Err(damaged(format!("{count} records between tail {tail:#x} and head {head:#x}")));
     }
-
     let mut log = Log::default();
     for n in 0..=count {
-        let id = tail.wrapping_add(n) & id_mask;
-        let slot = id & ((1 << count_bits) - 1);
         let mut lost = 0;
-        let mut one = || -> Result<Option<LogRecord>> {
-            let at = descs.add(slot.wrapping_mul(desc_size));
-            let state = desc.state_var.u64(mem, at)?;
-            let in_use = matches!(state >> 62, DESC_COMMITTED | DESC_FINALIZED);
-            if state & id_mask != id || !in_use {
-                // a reusable descriptor at the tail is one that never held a record
-                lost += u64::from(n != 0 || state >> 62 != DESC_REUSABLE);
-                return Ok(None);
-            }
-            let blk = desc.text_blk_lpos.at(at)?;
-            let begin = lpos.begin.u64(mem, blk)?;
-            let next = lpos.next.u64(mem, blk)?;
-            let i = infos.add(slot.wrapping_mul(info_size));
-            let text_len = u64::from(mem.u16(info.text_len.at(i)?)?);
-            let mut body = Vec::new();
-            if begin & DATALESS == 0 || next & DATALESS == 0 {
-                // a block that does not fit before the end of the ring starts at its beginning
-                let wraps = begin >> size_bits != next.wrapping_sub(1) >> size_bits;
-                let from = if wraps { 0 } else { begin & (text_size - 1) };
-                let blk_len = if wraps { next & (text_size - 1) } else { next.wrapping_sub(begin) };
-                let room = blk_len.saturating_sub(8); // the block begins with its descriptor's id
-                let len = text_len.min(room).min(MAX_TEXT as u64);
-                body = mem.bytes(text.add(from).add(8), usize::try_from(len).unwrap_or(0))?;
-            }
-            let fl = mem.u16(info.facility_at(i)?)?;
-            let dict = info.dev_info.at(i).ok().map(|at| dev_info(s, at)).unwrap_or_default();
-            Ok(Some(LogRecord {
-                seq: info.seq.u64(mem, i)?,
-                ts_nsec: info.ts_nsec.u64(mem, i)?,
-                facility: (fl & 0xff) as u8,
-                // u8 flags:5, level:3 follow the facility
-                flags: (fl >> 8) as u8 & 0x1f,
-                level: (fl >> 13) as u8,
-                caller_id: info.caller_id.u32(mem, i).ok(),
-                text: String::from_utf8_lossy(&body).trim_end_matches('\n').to_owned(),
-                dict,
-            }))
-        };
-        match one() {
+        match ring.record(tail.wrapping_add(n) & ID_MASK, n, &mut lost) {
             Ok(Some(r)) => log.records.push(r),
             Ok(None) => log.lost = log.lost.saturating_add(lost),
             Err(e) => log.stopped = Some(e), // a page of the ring is missing: the others may be there
@@ -220,9 +255,71 @@ fn ringbuffer(s: &Session, prb: VirtAddr) -> Result<Log> {
     Ok(log)
 }
 
+/// The top two bits of an id's word are its state; ids wrap below them.
+const ID_MASK: u64 = u64::MAX >> 2;
+
+/// A ring whose head was read.
+struct Ring<'a> {
+    mem: &'a dyn VirtRead,
+    at: &'a RingOffsets,
+    count_bits: u32,
+    size_bits: u32,
+    descs: VirtAddr,
+    infos: VirtAddr,
+    text: VirtAddr,
+}
+
+impl Ring<'_> {
+    /// The record with this id, the `n`-th from the tail.
+    fn record(&self, id: u64, n: u64, lost: &mut u64) -> Result<Option<LogRecord>> {
+        let (mem, at) = (self.mem, self.at);
+        let slot = id & ((1 << self.count_bits) - 1);
+        let desc = self.descs.add(slot.wrapping_mul(at.desc_size));
+        let state = mem.u64(desc.add(at.state_var))?;
+        let in_use = matches!(state >> 62, DESC_COMMITTED | DESC_FINALIZED);
+        if state & ID_MASK != id || !in_use {
+            // a reusable descriptor at the tail is one that never held a record
+            *lost = u64::from(n != 0 || state >> 62 != DESC_REUSABLE);
+            return Ok(None);
+        }
+        let begin = mem.u64(desc.add(at.block[0]))?;
+        let next = mem.u64(desc.add(at.block[1]))?;
+        let info = self.infos.add(slot.wrapping_mul(at.info_size));
+        let [seq, ts_nsec, text_len] = at.info;
+        let text_len = u64::from(mem.u16(info.add(text_len))?);
+        let body = self.body(begin, next, text_len)?;
+        let fl = mem.u16(info.add(at.facility))?;
+        Ok(Some(LogRecord {
+            seq: mem.u64(info.add(seq))?,
+            ts_nsec: mem.u64(info.add(ts_nsec))?,
+            facility: (fl & 0xff) as u8,
+            // u8 flags:5, level:3 follow the facility
+            flags: (fl >> 8) as u8 & 0x1f,
+            level: (fl >> 13) as u8,
+            caller_id: at.caller_id.and_then(|o| mem.u32(info.add(o)).ok()),
+            text: String::from_utf8_lossy(&body).trim_end_matches('\n').to_owned(),
+            dict: at.dev_info.map(|o| dev_info(mem, info.add(o))).unwrap_or_default(),
+        }))
+    }
+
+    fn body(&self, begin: u64, next: u64, text_len: u64) -> Result<Vec<u8>> {
+        if begin & DATALESS != 0 && next & DATALESS != 0 {
+            return Ok(Vec::new());
+        }
+        let text_size = 1_u64 << self.size_bits;
+        // a block that does not fit before the end of the ring starts at its beginning
+        let wraps = begin >> self.size_bits != next.wrapping_sub(1) >> self.size_bits;
+        let from = if wraps { 0 } else { begin & (text_size - 1) };
+        let blk_len = if wraps { next & (text_size - 1) } else { next.wrapping_sub(begin) };
+        let room = blk_len.saturating_sub(8); // the block begins with its descriptor's id
+        let len = text_len.min(room).min(MAX_TEXT as u64);
+        Ok(self.mem.bytes(self.text.add(from).add(8), usize::try_from(len).unwrap_or(0))?)
+    }
+}
+
 /// `struct dev_printk_info { char subsystem[16]; char device[48]; }`
-fn dev_info(s: &Session, at: VirtAddr) -> Vec<String> {
-    let Ok(raw) = s.mem().bytes(at, 64) else { return Vec::new() };
+fn dev_info(mem: &dyn VirtRead, at: VirtAddr) -> Vec<String> {
+    let Ok(raw) = mem.bytes(at, 64) else { return Vec::new() };
     let part = |range: std::ops::Range<usize>, key: &str| {
         let text = String::from_utf8_lossy(cstr(raw.get(range).unwrap_or_default())).into_owned();
         (!text.is_empty()).then(|| format!("{key}={text}"))
@@ -365,7 +462,7 @@ fn plain_text(s: &Session) -> Result<Log> {
 }
 
 /// `<6>[    1.234567] text`
-fn text_line(seq: u64, line: &str) -> LogRecord {
+pub(crate) fn text_line(seq: u64, line: &str) -> LogRecord {
     let (level, rest) = match line.strip_prefix('<').and_then(|l| l.split_once('>')) {
         Some((n, rest)) => (n.parse::<u32>().map_or(4, |n| (n & 7) as u8), rest),
         None => (4, line),

@@ -1,6 +1,7 @@
 //! One opened dump: it joins memory, architecture, symbols and types, each read when first asked for.
 
 use crate::bind::{Binding, Layouts, OffsetHints};
+use crate::checked;
 use crate::cpu::{self, Cpus};
 use crate::debug::DebugFile;
 use crate::error::{KernelError, Result};
@@ -67,12 +68,15 @@ pub struct Session {
     bindings: RwLock<FxHashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     pub(crate) kernel_symbols: OnceLock<KernelSymbols>,
     pub(crate) landmarks: OnceLock<Vec<Option<VirtAddr>>>,
+    pub(crate) init_task: OnceLock<Option<VirtAddr>>,
     pub(crate) module_symbols: OnceLock<SymbolTable>,
     pub(crate) image: OnceLock<(VirtAddr, VirtAddr)>,
     pub(crate) text_runs: OnceLock<Vec<std::ops::Range<VirtAddr>>>,
     loaded: OnceLock<Loaded>,
     module_types: Mutex<FxHashSet<VirtAddr>>,
     inferring: AtomicBool,
+    checking: AtomicBool,
+    checked: OnceLock<Vec<String>>,
     cpus: OnceLock<Cpus>,
     tasks: OnceLock<Tasks>,
     states: OnceLock<TaskStates>,
@@ -121,7 +125,7 @@ impl Session {
         let kernel_symbols = OnceLock::new();
         if opened.machine.boot.how != How::VmcoreInfo {
             // the page tables are some process's: the kernel's own are found by name
-            let symbols = KernelSymbols::load(&opened);
+            let mut symbols = KernelSymbols::load(&opened);
             let max_pfn = symbols.table.addr("max_pfn").and_then(|at| opened.machine.mem.u64(at).ok());
             if let Some(hole) = max_pfn.and_then(|max| opened.machine.image.hole_left_out(max)) {
                 return Ok(Start::Hole(hole));
@@ -134,6 +138,11 @@ impl Session {
                 && let Some(at) = symbols.table.addr("vmcoreinfo_data")
             {
                 opened.read_vmcoreinfo(at);
+            } else if opened.machine.info.is_empty() && symbols.names_no_variables() {
+                opened.search_vmcoreinfo();
+                if !opened.machine.info.is_empty() && symbols.table.is_empty() {
+                    symbols = KernelSymbols::load(&opened);
+                }
             }
             if let Some(at) = symbols.table.addr("linux_banner") {
                 opened.banner_release = opened.machine.banner_release(at);
@@ -159,12 +168,15 @@ impl Session {
             bindings: RwLock::default(),
             kernel_symbols,
             landmarks: OnceLock::new(),
+            init_task: OnceLock::new(),
             module_symbols: OnceLock::new(),
             image: OnceLock::new(),
             text_runs: OnceLock::new(),
             loaded: OnceLock::new(),
             module_types: Mutex::default(),
             inferring: AtomicBool::new(false),
+            checking: AtomicBool::new(false),
+            checked: OnceLock::new(),
             cpus: OnceLock::new(),
             tasks: OnceLock::new(),
             states: OnceLock::new(),
@@ -254,7 +266,29 @@ impl Session {
             }
             self.bindings.write().unwrap_or_else(PoisonError::into_inner).clear();
         }
+        if loaded.btf.is_none() {
+            self.check_types();
+        }
         &loaded.types
+    }
+
+    /// Checks the types against memory, once. BTF is checked when tasks are first asked for, as it cannot be made for a
+    /// kernel whose structs gcc shuffled unless that is asked for expressly; DWARF before its first answer.
+    pub fn check_types(&self) {
+        if self.checking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let loaded = self.loaded();
+        let notes = if loaded.untyped { Vec::new() } else { checked::correct(self, &loaded.types) };
+        if !notes.is_empty() {
+            self.bindings.write().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        let _ = self.checked.set(notes);
+    }
+
+    /// What the types are worth beside memory, where that is not all: a sentence each. Empty before they were used.
+    pub fn type_notes(&self) -> &[String] {
+        self.checked.get().map_or(&[], Vec::as_slice)
     }
     pub(crate) fn loaded(&self) -> &Loaded {
         self.loaded.get_or_init(|| typing::load(self))
@@ -303,7 +337,10 @@ impl Session {
     }
     /// All tasks.
     pub fn tasks(&self) -> &Tasks {
-        self.tasks.get_or_init(|| task::read_tasks(self))
+        self.tasks.get_or_init(|| {
+            self.check_types();
+            task::read_tasks(self)
+        })
     }
     /// How this kernel numbers task states.
     pub fn task_states(&self) -> &TaskStates {

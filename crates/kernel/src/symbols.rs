@@ -1,6 +1,7 @@
 //! Symbols of the running kernel and its modules, with addresses as in the dump.
 
 use crate::KernelError;
+use crate::image_scan;
 use crate::module;
 use crate::open::Opened;
 use crate::session::Session;
@@ -33,6 +34,11 @@ pub struct KernelSymbols {
 }
 
 impl KernelSymbols {
+    /// True for a kernel without `CONFIG_KALLSYMS_ALL`, and where there are no symbols at all.
+    pub(crate) fn names_no_variables(&self) -> bool {
+        self.table.is_empty() || self.table.has_functions_alone()
+    }
+
     /// From vmlinux where there is one, else from kallsyms in the dump.
     pub(crate) fn load(o: &Opened) -> Self {
         if let Some(file) = &o.vmlinux {
@@ -104,7 +110,7 @@ fn find_in_image(o: &Opened, text: VirtAddr) -> Result<Kallsyms, KallsymsError> 
 
 /// The parts of `len` bytes from `from` on that physical memory may hold, as distances from `from`. A hole of a sparse
 /// file is zeros among them: what is searched for can go on behind it.
-fn present(phys: &dyn PhysRead, from: PhysAddr, len: u64) -> Vec<Range<u64>> {
+pub(crate) fn present(phys: &dyn PhysRead, from: PhysAddr, len: u64) -> Vec<Range<u64>> {
     let mut runs: Vec<Range<u64>> = Vec::new();
     let mut at = 0;
     while at < len {
@@ -183,7 +189,16 @@ impl Session {
     /// The address of a kernel symbol, the first of several.
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<VirtAddr> {
-        self.vmcoreinfo().symbol(name).or_else(|| self.kernel_symbols().table.addr(name))
+        let known = self.vmcoreinfo().symbol(name).or_else(|| self.kernel_symbols().table.addr(name));
+        known.or_else(|| self.by_shape(name))
+    }
+
+    /// A variable that no symbol leads to, in a kernel whose table names no variables: told by what it holds.
+    fn by_shape(&self, name: &str) -> Option<VirtAddr> {
+        if name != "init_task" || !self.kernel_symbols().names_no_variables() {
+            return None;
+        }
+        *self.init_task.get_or_init(|| image_scan::init_task(self.opened()))
     }
 
     /// Why a symbol is not there: what is wrong with the symbols, or that this kernel has none of the name.

@@ -3,7 +3,7 @@
 use crate::error::{KernelError, Result};
 use crate::printk::Log;
 use crate::session::Session;
-use base::VirtAddr;
+use base::{VirtAddr, VirtRead};
 
 /// `struct new_utsname`: what `uname` prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,20 +161,45 @@ pub fn last_message_sec(s: &Session) -> Option<u64> {
     Some(s.log().ok()?.last_nsec()? / NSEC.unsigned_abs())
 }
 
-/// `tk_core`'s timekeeper follows a sequence counter whose size depends on the configuration:
-/// the offset at which the two clocks agree is the one.
+/// How far behind the start of `tk_core` its timekeeper is looked for: the sequence counter before it is 4 bytes, and with
+/// lockdep a lock's whole description.
+const TIMEKEEPER_WITHIN: u64 = 512;
+
+/// `tk_core`'s timekeeper follows a sequence counter whose size depends on the configuration: the first offset at which
+/// the two clocks agree is the one.
 fn plausible_timekeeper(s: &Session, tk: &Timekeeper, core: VirtAddr) -> Result<VirtAddr> {
-    let mem = s.mem();
-    for offset in [8, 16, 24, 32, 64, 72, 128] {
+    let last =
+        s.log().ok().and_then(crate::printk::Log::last_nsec).map_or(0, |nsec| nsec.cast_signed() / NSEC);
+    timekeeper_in(s.mem(), tk, core, last)
+}
+
+/// The same, up for no less than `last` seconds (but for what clocks drift apart).
+fn timekeeper_in(mem: &dyn VirtRead, tk: &Timekeeper, core: VirtAddr, last: i64) -> Result<VirtAddr> {
+    const DRIFT: i64 = 1000;
+    let mut unread = None;
+    for offset in (0..TIMEKEEPER_WITHIN).step_by(8) {
         let at = core.add(offset);
-        let wall = tk.xtime_sec.num(mem, at)?.cast_signed();
-        let mono = tk.wall_to_monotonic.int(mem, at)?.saturating_add(wall);
-        // after 1971, before 2200, up for less than 100 years
-        if (31_536_000..7_258_118_400).contains(&wall) && (0..3_153_600_000).contains(&mono) {
+        let clocks =
+            tk.xtime_sec.num(mem, at).and_then(|wall| Ok((wall, tk.wall_to_monotonic.int(mem, at)?)));
+        let (wall, to_monotonic) = match clocks {
+            Ok((wall, to_monotonic)) => (wall.cast_signed(), to_monotonic),
+            Err(e) => {
+                unread = unread.or(Some(e));
+                continue;
+            }
+        };
+        let mono = to_monotonic.saturating_add(wall);
+        // after 1971, before 2200, up for less than 100 years and no less than its log tells
+        let since = last - last / DRIFT - 1;
+        if (31_536_000..7_258_118_400).contains(&wall)
+            && to_monotonic < 0
+            && (since.max(0)..3_153_600_000).contains(&mono)
+        {
             return Ok(at);
         }
     }
-    Err(KernelError::Damaged { what: "tk_core", at: core, why: "no plausible time in it".into() })
+    let none = || KernelError::Damaged { what: "tk_core", at: core, why: "no plausible time in it".into() };
+    Err(unread.unwrap_or_else(none))
 }
 
 /// The three load averages, in hundredths.
@@ -300,7 +325,7 @@ mod tests {
                 dict: vec![],
             })
             .collect();
-        Log { records, lost: 0, stopped: None }
+        Log { records, ..Log::default() }
     }
 
     #[test]

@@ -43,6 +43,14 @@ pub fn mask(s: &Session) -> Result<u64> {
     }
 }
 
+/// True where the kernel says that the members of its structs were shuffled (`TAINT_RANDSTRUCT`). The bit is also in the
+/// banner of each oops, as the letter T; bit 29 is a distribution's own and has the same letter.
+#[must_use]
+pub fn is_randomised(s: &Session) -> bool {
+    const RANDSTRUCT: u64 = 1 << 17;
+    mask(s).is_ok_and(|mask| mask & RANDSTRUCT != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Tasks: every `task_struct`, the idle tasks of the CPUs included, and who was running where.
 
+use crate::cpu;
 use crate::error::{KernelError, Result};
 use crate::session::Session;
 use base::VirtAddr;
@@ -201,6 +202,7 @@ fn task_cpu(s: &Session, at: VirtAddr, stack: Option<VirtAddr>) -> Option<u32> {
     let mem = s.mem();
     let own = s.bind::<TaskStruct>().cpu.u32(mem, at).ok();
     own.or_else(|| s.bind::<ThreadInfo>().cpu.u32(mem, stack.filter(|at| !at.is_null())?).ok())
+        .or_else(|| cpu::is_uniprocessor(s).then_some(0))
 }
 
 /// A task's `thread_info`: in the `task_struct` since 4.9, before at the low end of its stack.

@@ -119,11 +119,28 @@ pub fn read_tasks(s: &Session) -> Tasks {
     }
     let mut out = find.out;
     by_their_own_word(&mut out);
+    if current.is_empty() {
+        by_registers(s, &mut out);
+    }
     if s.opened().active_only {
         out.all.retain(|t| t.active);
     }
     out.all.sort_by_key(|t| (t.pid, t.cpu.filter(|_| t.pid == 0)));
     out
+}
+
+/// Where no variable says what the CPUs ran: a task ran on the CPU whose registers point into its stack.
+fn by_registers(s: &Session, out: &mut Tasks) {
+    let size = crate::stacks::thread_size(s);
+    for (cpu, state) in (0..).zip(s.cpu_states()) {
+        let Some(sp) = state.regs.sp() else { continue };
+        let is_on = |t: &Task| t.stack.is_some_and(|at| !at.is_null() && sp.wrapping_sub(at.0) < size);
+        let mut on = out.all.iter_mut().filter(|t| is_on(t));
+        if let (Some(task), None) = (on.next(), on.next()) {
+            (task.active, task.cpu) = (true, Some(cpu));
+            out.unknown_cpus.retain(|unknown| *unknown != cpu);
+        }
+    }
 }
 
 /// Where a run queue does not say what its CPU ran, the one task that says so itself is it.

@@ -92,10 +92,17 @@ fn roots(s: &Session) -> Vec<VirtAddr> {
     }
     let mem = s.mem();
     let b = s.bind::<VmapNode>();
-    let nodes = s.symbol("vmap_nodes").and_then(|at| mem.ptr(at).ok());
-    let count = s.symbol("nr_vmap_nodes").and_then(|at| mem.u32(at).ok()).map_or(1, u64::from);
-    let (Some(nodes), Some(size), Ok(busy)) = (nodes, b.size, b.busy.offset()) else { return Vec::new() };
-    (0..count.min(MAX_NODES)).map(|n| nodes.add(n * size).add(busy)).collect()
+    let (Some(size), Ok(busy)) = (b.size, b.busy.offset()) else { return Vec::new() };
+    let nodes: Vec<VirtAddr> = match s.symbol("vmap_nodes").and_then(|at| mem.ptr(at).ok()) {
+        Some(nodes) => {
+            let count = s.symbol("nr_vmap_nodes").and_then(|at| mem.u32(at).ok()).map_or(1, u64::from);
+            (0..count.min(MAX_NODES)).map(|n| nodes.add(n * size)).collect()
+        }
+        // in a kernel for one CPU the compiler sees that the pointer never changes, and keeps only what it points to;
+        // of other variables of this name no tree leads to an area that is one
+        None => s.named("vmlinux:single").into_iter().map(|symbol| symbol.addr).collect(),
+    };
+    nodes.into_iter().map(|node| node.add(busy)).collect()
 }
 
 /// The area in use that an address lies in, the page left out behind it included.
@@ -103,7 +110,12 @@ fn roots(s: &Session) -> Vec<VirtAddr> {
 pub fn area_at(s: &Session, at: VirtAddr) -> Option<Area> {
     let mem = s.mem();
     let layout = Layout::of(s)?;
-    let area = roots(s).into_iter().find_map(|root| layout.find(mem, root, at))?;
+    roots(s).into_iter().find_map(|root| area_of(s, &layout, layout.find(mem, root, at)?))
+}
+
+/// What a `vmap_area` says of itself, if it is one.
+fn area_of(s: &Session, layout: &Layout, area: VirtAddr) -> Option<Area> {
+    let mem = s.mem();
     let vm = s.bind::<VmapArea>().vm.ptr(mem, area).ok().filter(|vm| vm.0 >> 63 == 1)?;
     let b = s.bind::<VmStruct>();
     let start = b.at.ptr(mem, vm).ok()?;

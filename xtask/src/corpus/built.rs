@@ -45,12 +45,12 @@ const KERNELS: &[Built] = &[
     Built {
         series: Series { name: "shuffled", suite: SOURCE.1, prefix: SOURCE.0, modules: false },
         config: include_str!("built/shuffled.config"),
-        modules: &["lib/libcrc32c.ko", "fs/fuse/fuse.ko", "drivers/misc/lkdtm/lkdtm.ko"],
+        modules: &["lib/crc16.ko", "fs/fuse/fuse.ko", "drivers/misc/lkdtm/lkdtm.ko"],
         cpus: 2,
     },
 ];
 
-/// Without ACPI the guest is told where QEMU's firmware interface is, through which VMCOREINFO reaches its dumps.
+/// They have no ACPI: the guest is told where QEMU's firmware interface is, through which VMCOREINFO reaches its dumps.
 const FIRMWARE: &str = "qemu_fw_cfg.ioport=0xc@0x510:0:1";
 
 const ELF: Dump = Dump { file: "dump.elf", source: Source::Qemu("") };

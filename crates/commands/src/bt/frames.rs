@@ -13,8 +13,6 @@ use unwind::{Frame, StopReason};
 
 /// A task's head line and frames; `None` where the task has no frame with the reference asked for.
 pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
-    let mut record = Record::new();
-    record.line(banner(task));
     let bt = match shape.at {
         None => s.backtrace(task),
         Some((ip, sp)) => {
@@ -31,16 +29,34 @@ pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> 
     {
         return None;
     }
+    let mut record = Record::of(banner(task));
     if task.has_exited() && bt.unwound.frames.is_empty() {
         record.text("(no stack)");
         return Some(record);
     }
-    record.list("frames", frames(s, &bt, shape));
+    fill(s, &bt, shape, &mut record);
+    Some(record)
+}
+
+/// The frames of a CPU whose task is not known; `None` where the dump has no registers of it, or no frame has the
+/// reference asked for.
+pub(super) fn of_cpu(s: &Session, cpu: u32, shape: &Shape) -> Option<Record> {
+    let bt = s.backtrace_of_cpu(cpu)?;
+    if shape.reference.as_ref().is_some_and(|reference| !mentions(s, &bt, reference)) {
+        return None;
+    }
+    let line = Line::new().text("CPU: ").field("cpu", cpu).text("  ");
+    let mut record = Record::of(line.styled("(its task is not known; from its registers)", Role::Warning));
+    fill(s, &bt, shape, &mut record);
+    Some(record)
+}
+
+fn fill(s: &Session, bt: &Backtrace, shape: &Shape, record: &mut Record) {
+    record.list("frames", frames(s, bt, shape));
     if let Some(user) = &bt.user {
         record.record("user_registers", registers::block(user));
     }
-    finish(&bt, &mut record);
-    Some(record)
+    finish(bt, record);
 }
 
 /// Why there are no more frames, where that is not the way stacks end.

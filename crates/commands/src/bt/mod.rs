@@ -177,7 +177,11 @@ impl Command for Bt {
             reference: args.get_one::<String>("reference").cloned(),
             at: (at("ip").is_some() || at("sp").is_some()).then(|| (at("ip"), at("sp"))),
         };
-        let tasks = choose(cx, s, args)?;
+        let alone = if mode == Mode::Frames { without_task(s, args) } else { Vec::new() };
+        let tasks = match choose(cx, s, args) {
+            Err(_) if !alone.is_empty() => Vec::new(),
+            tasks => tasks?,
+        };
         let not_idle = args.contains_id("not");
         let mut report = Report::new("bt");
         if on("all") || args.contains_id("cpus") {
@@ -204,9 +208,31 @@ impl Command for Bt {
                 out.push(record);
             }
         }
+        for cpu in alone {
+            if let Some(mut record) = frames::of_cpu(s, cpu, &shape) {
+                if !out.is_empty() {
+                    record.items.insert(0, report::Item::Blank);
+                }
+                out.push(record);
+            }
+        }
         report.list("backtraces", out);
         Ok(report)
     }
+}
+
+/// CPUs that are asked for and whose task is not known, but whose registers are: of all CPUs (`-a`), and where no task is
+/// known and none is named.
+fn without_task(s: &Session, args: &ArgMatches) -> Vec<u32> {
+    let named = ["task", "cpus"].iter().any(|name| args.contains_id(name));
+    let nobody = s.tasks().all.is_empty();
+    if named || !(args.get_flag("all") || nobody) {
+        return Vec::new();
+    }
+    let possible = s.cpus().possible.iter().copied();
+    let noted = (0..).take(s.cpu_states().len());
+    let all: Vec<u32> = if s.cpus().possible.is_empty() { noted.collect() } else { possible.collect() };
+    all.into_iter().filter(|cpu| s.tasks().on_cpu(*cpu).is_none()).collect()
 }
 
 fn parse_hex(text: &str) -> Result<u64, String> {

@@ -7,7 +7,7 @@
 mod decl;
 mod registry;
 
-pub use registry::Types;
+pub use registry::{Proven, Types};
 
 use std::sync::Arc;
 
@@ -248,6 +248,9 @@ pub enum TypeError {
         "the size of {0} is not known: its members are inferred from the kernel's data; a vmlinux tells it"
     )]
     Inferred(String),
+    /// Memory contradicts the source ([`Types::correct`]).
+    #[error("the size of {0} is not known: memory contradicts its debug information")]
+    Contradicted(String),
     /// Typedefs or arrays nested without end.
     #[error("type nests deeper than {0} levels")]
     TooDeep(usize),

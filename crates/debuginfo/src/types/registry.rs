@@ -1,6 +1,6 @@
 //! The types of a session: sources, a cache, and a few made types.
 
-use super::{Found, Scope, SourceId, Space, Type, TypeError, TypeRef, TypeSource};
+use super::{Found, Member, Scope, SourceId, Space, Type, TypeError, TypeRef, TypeSource};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,6 +15,16 @@ pub struct Types {
     sources: RwLock<Sources>,
     cache: RwLock<FxHashMap<TypeRef, Arc<Type>>>,
     made: RwLock<Made>,
+    corrections: RwLock<FxHashMap<String, Arc<[Proven]>>>,
+}
+
+/// A member of a struct where memory shows it to be, whatever a source says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Proven {
+    /// Its name.
+    pub member: String,
+    /// Bytes from the start of the struct.
+    pub offset: u64,
 }
 
 #[derive(Default)]
@@ -33,7 +43,12 @@ impl Types {
     /// No sources yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { sources: RwLock::new(vec![None]), cache: RwLock::default(), made: RwLock::default() }
+        Self {
+            sources: RwLock::new(vec![None]),
+            cache: RwLock::default(),
+            made: RwLock::default(),
+            corrections: RwLock::default(),
+        }
     }
 
     /// Adds the source that `make` builds for the id it is given. Sources added first are asked first.
@@ -141,7 +156,7 @@ impl Types {
             id: at.id,
             source_name: format!("source {}", at.source.0),
         })?;
-        let ty = Arc::new(source.get(at.id)?);
+        let ty = Arc::new(self.corrected(source.get(at.id)?)?);
         self.cache.write().unwrap_or_else(PoisonError::into_inner).insert(at, Arc::clone(&ty));
         Ok(ty)
     }
@@ -149,7 +164,46 @@ impl Types {
     /// True where only some members of a struct are known, and its size is not.
     #[must_use]
     pub fn is_guess(&self, at: TypeRef) -> bool {
-        self.source(at.source).is_some_and(|source| source.is_guess(at.id))
+        self.source(at.source).is_some_and(|source| source.is_guess(at.id)) || self.is_corrected(at)
+    }
+
+    /// Takes the layout of a struct from memory: of its members only these count from now on, at these offsets, with the
+    /// types that the sources give them. What was read before is read again.
+    pub fn correct(&self, name: &str, proven: Vec<Proven>) {
+        let mut corrections = self.corrections.write().unwrap_or_else(PoisonError::into_inner);
+        corrections.insert(name.to_owned(), proven.into());
+        self.cache.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn correction(&self, ty: &Type) -> Option<Arc<[Proven]>> {
+        let Type::Compound { name: Some(name), declaration: false, .. } = ty else { return None };
+        self.corrections.read().unwrap_or_else(PoisonError::into_inner).get(&**name).cloned()
+    }
+
+    /// True for a struct whose layout is not what its source says.
+    #[must_use]
+    pub fn is_corrected(&self, at: TypeRef) -> bool {
+        let none = self.corrections.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        !none && self.get(at).is_ok_and(|ty| self.correction(&ty).is_some())
+    }
+
+    /// A type as memory shows it.
+    fn corrected(&self, ty: Type) -> Result<Type, TypeError> {
+        let Some(proven) = self.correction(&ty) else { return Ok(ty) };
+        let Type::Compound { kind, name, size, members, declaration } = ty else { return Ok(ty) };
+        let mut kept = Vec::new();
+        for one in proven.iter() {
+            if let Some(found) = self.named_among(&members, &one.member, 0)? {
+                kept.push(Member {
+                    name: Some(one.member.as_str().into()),
+                    ty: found.ty,
+                    bit_offset: one.offset.saturating_mul(8),
+                    bit_size: None,
+                });
+            }
+        }
+        kept.sort_by_key(|member| member.bit_offset);
+        Ok(Type::Compound { kind, name, size, members: kept.into(), declaration })
     }
 
     /// The type behind typedefs and qualifiers; a bare declaration gives way to its definition in
@@ -280,6 +334,9 @@ impl Types {
     /// The size for arithmetic: that of a struct of which only some members are known is an error.
     pub fn exact_size_of(&self, at: TypeRef) -> Result<u64, TypeError> {
         let (resolved, ty) = self.resolve(at)?;
+        if self.is_corrected(resolved) {
+            return Err(TypeError::Contradicted(self.name(resolved)));
+        }
         if self.is_guess(resolved) && matches!(&*ty, Type::Compound { .. }) {
             return Err(TypeError::Inferred(self.name(resolved)));
         }
@@ -314,6 +371,10 @@ impl Types {
         }
         let (_, ty) = self.resolve(at)?;
         let Type::Compound { members, .. } = &*ty else { return Ok(None) };
+        self.named_among(members, name, depth)
+    }
+
+    fn named_among(&self, members: &[Member], name: &str, depth: usize) -> Result<Option<Found>, TypeError> {
         for m in members.iter() {
             if m.name.as_deref() == Some(name) {
                 return Ok(Some(Found { ty: m.ty, bit_offset: m.bit_offset, bit_size: m.bit_size }));
@@ -371,6 +432,72 @@ mod tests {
             Vec::new()
         }
         fn names(&self, _space: Space, _each: &mut dyn FnMut(&str, TypeRef) -> bool) {}
+    }
+
+    /// `struct task { int a; struct { long b; int c; }; }`
+    struct Task(SourceId);
+    impl TypeSource for Task {
+        fn describe(&self) -> String {
+            "task".into()
+        }
+        fn scope(&self) -> Scope {
+            Scope::Kernel
+        }
+        fn get(&self, id: u32) -> Result<Type, TypeError> {
+            let at = |id| TypeRef { source: self.0, id };
+            let member = |name: Option<&str>, id, bit_offset| Member {
+                name: name.map(Into::into),
+                ty: at(id),
+                bit_offset,
+                bit_size: None,
+            };
+            let compound = |name: Option<&str>, size, members: Vec<Member>| Type::Compound {
+                kind: CompoundKind::Struct,
+                name: name.map(Into::into),
+                size,
+                members: members.into(),
+                declaration: false,
+            };
+            let int = |name: &str, size| Type::Int {
+                name: name.into(),
+                size,
+                encoding: crate::types::Encoding::Signed,
+            };
+            Ok(match id {
+                1 => int("int", 4),
+                2 => int("long", 8),
+                3 => compound(None, 16, vec![member(Some("b"), 2, 0), member(Some("c"), 1, 64)]),
+                _ => compound(Some("task"), 24, vec![member(Some("a"), 1, 0), member(None, 3, 64)]),
+            })
+        }
+        fn find(&self, space: Space, name: &str) -> Vec<TypeRef> {
+            (space == Space::Struct && name == "task")
+                .then_some(TypeRef { source: self.0, id: 4 })
+                .into_iter()
+                .collect()
+        }
+        fn find_enumerator(&self, _name: &str) -> Vec<(TypeRef, i128)> {
+            Vec::new()
+        }
+        fn names(&self, _space: Space, _each: &mut dyn FnMut(&str, TypeRef) -> bool) {}
+    }
+
+    #[test]
+    fn a_layout_that_memory_shows_takes_the_place_of_the_sources() {
+        let types = Types::new();
+        types.add(|id| Ok::<_, TypeError>(Arc::new(Task(id)) as Arc<dyn TypeSource>)).unwrap();
+        let at = types.find(Space::Struct, "task")[0];
+        let offset = |name: &str| types.member(at, name).unwrap().map(|found| found.offset());
+        assert_eq!((offset("a"), offset("b"), offset("c")), (Some(0), Some(8), Some(16)));
+        assert!(!types.is_guess(at));
+        types.correct(
+            "task",
+            vec![Proven { member: "c".into(), offset: 2 }, Proven { member: "a".into(), offset: 12 }],
+        );
+        // what was not proven is not known
+        assert_eq!((offset("a"), offset("b"), offset("c")), (Some(12), None, Some(2)));
+        assert_eq!(types.size_of(types.member(at, "c").unwrap().unwrap().ty).unwrap(), 4);
+        assert!(types.is_guess(at) && types.is_corrected(at) && types.exact_size_of(at).is_err());
     }
 
     /// Two sources of the kernel, the first of which only declares the struct, and one of a module that defines it.

@@ -62,6 +62,20 @@ impl Inferred {
         Some(all.into_iter().map(StructBox).collect())
     }
 
+    /// Where the members of `task_struct` are, as far as all tasks prove it: name of the struct, member, offset.
+    pub(crate) fn of_tasks(s: &Session) -> Vec<(&'static str, &'static str, u64)> {
+        let all = task::infer(s).unwrap_or_default();
+        let members = all.iter().flat_map(|of| of.members.iter().map(move |m| (of.name, m.name, m.offset)));
+        members.collect()
+    }
+
+    /// The same of `module`.
+    pub(crate) fn of_modules(s: &Session) -> Vec<(&'static str, u64)> {
+        let all = module::infer(s);
+        let of = all.iter().filter(|of| of.name == "module").flat_map(|of| &of.members);
+        of.map(|m| (m.name, m.offset)).collect()
+    }
+
     pub(crate) fn source(id: SourceId, structs: Vec<StructBox>) -> Arc<dyn TypeSource> {
         Arc::new(Self { id, structs: structs.into_iter().map(|s| s.0).collect() })
     }

@@ -13,7 +13,7 @@ const NAME: u64 = 24;
 /// MODULE_NAME_LEN: 64 less a word, which the compiler pads back.
 const NAME_LEN: u64 = 56;
 /// How much of a `struct module` is looked at.
-const LOOK: usize = 1024;
+const LOOK: usize = 2048;
 /// How many modules are looked at.
 const MAX_MODULES: usize = 256;
 /// No module is larger.
@@ -52,18 +52,31 @@ impl Sample {
 
 fn infer_both(s: &Session) -> Option<Vec<Struct>> {
     let head = s.symbol("modules")?;
-    let modules: Vec<Sample> = crate::list::list(s.mem(), head)
-        .take(MAX_MODULES)
-        .map_while(|entry| Sample::read(s, entry.ok()?.sub(LIST)))
-        .collect();
-    let b = Bytes::new(&modules.first()?.bytes);
+    let entries = || crate::list::list(s.mem(), head).take(MAX_MODULES).map_while(Result::ok);
+    let mut modules: Vec<Sample> = entries().map_while(|entry| Sample::read(s, entry.sub(LIST))).collect();
     let mut members = vec![
         Guess { name: "state", offset: 0, shape: Shape::Uint },
         Guess { name: "list", offset: LIST, shape: Shape::ListHead },
         Guess { name: "name", offset: NAME, shape: Shape::Chars(NAME_LEN) },
     ];
+    if modules.is_empty() {
+        let around: Vec<Around> = entries().map(|at| Around::read(s, at)).collect();
+        let (list, name) = shuffled(&around)?;
+        modules = around.iter().map(|a| a.module(list)).collect();
+        members = vec![
+            Guess { name: "list", offset: list as u64, shape: Shape::ListHead },
+            Guess { name: "name", offset: name as u64, shape: Shape::Chars(NAME_LEN) },
+        ];
+    }
+    let b = Bytes::new(&modules.first()?.bytes);
     let mut add = |name, offset, shape| members.push(Guess { name, offset: offset as u64, shape });
-    if let Some(core) = core(&modules) {
+    let mut all = Vec::new();
+    if let Some(memory) = memories(&modules) {
+        add("mem", memory.at, Shape::Chars((MEM_TYPES * memory.step) as u64));
+        let guess = |name, offset: usize, shape| Guess { name, offset: offset as u64, shape };
+        let members = vec![guess("base", 0, Shape::Pointer), guess("size", memory.size, Shape::Uint)];
+        all.push(Struct { name: "module_memory", size: memory.step as u64, members });
+    } else if let Some(core) = core(&modules) {
         add("module_core", core.base, Shape::Pointer);
         add("core_size", core.size, Shape::Uint);
         if let Some((base, size)) = core.init {
@@ -89,7 +102,6 @@ fn infer_both(s: &Session) -> Option<Vec<Struct>> {
             _ => false,
         }
     });
-    let mut all = Vec::new();
     if let Some(o) = own {
         add("kallsyms", o, Shape::Pointer);
         let guess = |name, offset, shape| Guess { name, offset, shape };
@@ -102,6 +114,63 @@ fn infer_both(s: &Session) -> Option<Vec<Struct>> {
     }
     all.push(Struct { name: "module", size: 0, members });
     Some(all)
+}
+
+/// What lies around an entry of the list, which is in the middle.
+struct Around {
+    entry: VirtAddr,
+    bytes: Vec<u8>,
+}
+
+impl Around {
+    fn read(s: &Session, entry: VirtAddr) -> Self {
+        let from = entry.sub(LOOK as u64);
+        let mut bytes = Vec::new();
+        while bytes.len() < 2 * LOOK {
+            let next = from.add(bytes.len() as u64);
+            let len = ((base::PAGE_SIZE - next.page_offset()) as usize).min(2 * LOOK - bytes.len());
+            // what is not there tells nothing
+            bytes.extend(s.mem().bytes(next, len).unwrap_or_else(|_| vec![0; len]));
+        }
+        Self { entry, bytes }
+    }
+    fn words(&self) -> impl Iterator<Item = u64> {
+        self.bytes.chunks_exact(8).filter_map(|w| w.try_into().ok().map(u64::from_le_bytes))
+    }
+    /// The struct that begins `list` bytes before the entry.
+    fn module(&self, list: usize) -> Sample {
+        let mut bytes = self.bytes.get(LOOK.saturating_sub(list)..).unwrap_or_default().to_vec();
+        bytes.resize(LOOK, 0);
+        Sample { at: self.entry.sub(list as u64), bytes }
+    }
+}
+
+/// Where `list` and `name` are if members were shuffled: the struct begins where pointers in it lead (`mkobj.mod`, the nodes
+/// of the tree of modules), as far from its list in every module; the name is the only text of its length.
+fn shuffled(modules: &[Around]) -> Option<(usize, usize)> {
+    /// `____cacheline_aligned`
+    const ALIGN: u64 = 64;
+    let distances = |m: &Around| -> Vec<usize> {
+        let own = |at: &u64| at.is_multiple_of(ALIGN) && *at <= m.entry.0 && m.entry.0 - at < LOOK as u64;
+        m.words().filter(own).map(|at| (m.entry.0 - at) as usize).collect()
+    };
+    let mut first = distances(modules.first()?);
+    first.sort_unstable();
+    let by_count = first.chunk_by(|a, b| a == b).map(|same| (same.len(), same.first().copied().unwrap_or(0)));
+    let in_all = |list: usize| modules.iter().all(|m| distances(m).contains(&list));
+    let (_, list) = by_count.filter(|(_, list)| in_all(*list)).max()?;
+    let samples: Vec<Sample> = modules.iter().map(|m| m.module(list)).collect();
+    let name = (0..LOOK - NAME_LEN as usize).find(|at| samples.iter().all(|m| is_name(m, *at)))?;
+    Some((list, name))
+}
+
+/// Whether an array with a module's name begins here: its characters, and zeros to the end.
+fn is_name(m: &Sample, at: usize) -> bool {
+    let Some(raw) = m.bytes.get(at..at + NAME_LEN as usize) else { return false };
+    let name = base::cstr(raw);
+    name.len() >= 2
+        && name.iter().all(|c| c.is_ascii_alphanumeric() || *c == b'_')
+        && raw.get(name.len()..).is_some_and(|rest| rest.iter().all(|b| *b == 0))
 }
 
 /// The first symbol is null, the first string empty, the second symbol's name among the strings. Until 5.1 the loader
@@ -151,6 +220,51 @@ fn core(modules: &[Sample]) -> Option<Core> {
     })
 }
 
+/// `MOD_MEM_NUM_TYPES` (6.4, ac3b43283923)
+const MEM_TYPES: usize = 7;
+
+/// `struct module_memory mem[MOD_MEM_NUM_TYPES]`: where it is, and of one of its elements the size's offset and the bytes.
+#[derive(PartialEq, Eq, Debug)]
+struct Memories {
+    at: usize,
+    size: usize,
+    step: usize,
+}
+
+/// From 6.4: a module's memory is in seven runs, each with a base and a size, or both 0. The second holds data, and
+/// `struct module` among them; the first is text, which nearly every module has. Behind the size comes a node of the
+/// tree of modules where there is one, and before it since 6.13 what tells how the run is mapped.
+fn memories(modules: &[Sample]) -> Option<Memories> {
+    let run = |m: &Sample, at: usize, size: usize| (m.u64(at), u64::from(m.u32(at + size)));
+    let plausible = |(base, size): (u64, u64)| match base {
+        0 => size == 0,
+        _ => base.is_multiple_of(base::PAGE_SIZE) && base >> 63 == 1 && (1..=MAX_SIZE).contains(&size),
+    };
+    let is = |at: usize, size: usize, step: usize| {
+        let with_text = modules.iter().filter(|m| m.u64(at) != 0).count();
+        with_text * 2 > modules.len()
+            && modules.iter().all(|m| {
+                let runs = (0..MEM_TYPES).map(|n| run(m, at + n * step, size));
+                let (data, bytes) = run(m, at + step, size);
+                m.at.0.wrapping_sub(data) < bytes
+                    && runs.clone().all(plausible)
+                    // none is told twice
+                    && runs.clone().filter(|(base, _)| *base == data).count() == 1
+            })
+    };
+    let shapes =
+        [8, 12, 20, 24].into_iter().flat_map(|size| (size + 4..=96).step_by(4).map(move |step| (size, step)));
+    let shapes: Vec<(usize, usize)> = shapes.filter(|(_, step)| step % 8 == 0).collect();
+    (8..LOOK).step_by(8).find_map(|at| {
+        let fits = |(_, step): &&(usize, usize)| at + MEM_TYPES * step <= LOOK;
+        shapes.iter().filter(fits).find(|(size, step)| is(at, *size, *step)).map(|&(size, step)| Memories {
+            at,
+            size,
+            step,
+        })
+    })
+}
+
 /// `Elf_Sym *symtab, *core_symtab; unsigned num_symtab, core_num_syms; char *strtab, *core_strtab;`
 fn symtab(s: &Session, b: Bytes<'_>) -> Option<(usize, usize, usize)> {
     (0..LOOK - 40).step_by(8).find_map(|o| {
@@ -194,6 +308,50 @@ mod tests {
         // a struct that is not in the memory said to be the module's
         let outside = [module(a + 0x30e0, &first, &[(316, 0x3000)])];
         assert_eq!(core(&outside), None);
+    }
+
+    #[test]
+    fn a_shuffled_module_is_told_by_what_leads_to_itself() {
+        let (list, name) = (0x90, 0x1c3);
+        let around = |at: u64, text: &[u8]| {
+            let mut bytes = vec![0; 2 * LOOK];
+            let start = LOOK - list;
+            for own in [0x18, 0x200, 0x248] {
+                bytes[start + own..start + own + 8].copy_from_slice(&at.to_le_bytes());
+            }
+            // other pointers into it
+            bytes[start + 0x100..start + 0x108].copy_from_slice(&(at + 0x40).to_le_bytes());
+            bytes[start + name..start + name + text.len()].copy_from_slice(text);
+            Around { entry: VirtAddr(at + list as u64), bytes }
+        };
+        let modules = [around(0xffff_ffff_c002_3080, b"fuse"), around(0xffff_ffff_c004_1100, b"lkdtm")];
+        assert_eq!(shuffled(&modules), Some((list, name)));
+        assert_eq!(modules[1].module(list).at, VirtAddr(0xffff_ffff_c004_1100));
+        let nameless = [around(0xffff_ffff_c002_3080, b"fuse"), around(0xffff_ffff_c004_1100, b"")];
+        assert_eq!(shuffled(&nameless), None);
+    }
+
+    /// 6.12 with a tree of modules (72 bytes a run) and without (16), and 6.13, which put two members before the size. The
+    /// second module is still in its init.
+    #[test]
+    fn the_runs_of_memory_are_found_by_the_struct_in_the_second() {
+        for (at, size, step) in [(320, 8, 72), (256, 8, 16), (320, 20, 80), (320, 12, 72)] {
+            let base = |n: u64| 0xffff_ffff_c002_2000 + n * 0x10_0000;
+            let modules: Vec<Sample> = [(0, 4), (1, 6)]
+                .into_iter()
+                .map(|(n, used)| {
+                    let of = |k: usize| base(n) + k as u64 * 0x4000;
+                    let words: Vec<(usize, u64)> = (0..used).map(|k| (at + k * step, of(k))).collect();
+                    let halves: Vec<(usize, u32)> =
+                        (0..used).map(|k| (at + k * step + size, 0x3000)).collect();
+                    module(of(1) + 0x2040, &words, &halves)
+                })
+                .collect();
+            assert_eq!(memories(&modules), Some(Memories { at, size, step }));
+        }
+        // one run that holds all, as before
+        let a = 0xffff_ffff_c002_2000;
+        assert_eq!(memories(&[module(a + 0x40, &[(320, a)], &[(328, 0x5000), (332, 0x2000)])]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Guess, Shape, Struct};
 use crate::cpu;
 use crate::session::Session;
 use base::{Bytes, VirtAddr};
+use rustc_hash::FxHashSet;
 
 /// How much of a `task_struct` is looked at; 3.10's has some 3 KiB, 6.x's up to 10 (with the FPU state).
 const LOOK: usize = 12 << 10;
@@ -74,7 +75,7 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     let comm = memchr::memmem::find_iter(&init.bytes, b"swapper")
         .find(|&o| matches!(init.comm(o), Some(b"swapper" | b"swapper/0")))?;
     let (tasks_off, tasks) = task_list(s, &init, comm)?;
-    let (pid, tgid) = ids(&init, &tasks)?;
+    let (pid, tgid) = ids(s, &init, &tasks)?;
     let pid_of = |t: &Sample| t.u32(pid).unwrap_or(0);
     let find = |wanted: u32| tasks.iter().find(|t| pid_of(t) == wanted);
     let (first, kthreadd) = (find(1)?, find(2)?);
@@ -109,33 +110,29 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
             && first.u32(o).is_some_and(|v| v != 0)
     });
     found("flags", flags, Shape::Uint);
-    // of user tasks mm and active_mm are one, of the kernel's the first is null
-    let mm = offsets(8).find(|&o| {
-        tasks.iter().all(|t| match (t.u64(o), t.u64(o + 8)) {
-            (Some(0), _) => true,
-            (Some(mm), Some(active)) => mm == active && mm >> 63 == 1 && !is_kthread(t),
-            _ => false,
-        }) && first.u64(o).is_some_and(|v| v != 0)
-            && kthreadd.u64(o) == Some(0)
-            && !is_task(first.u64(o).unwrap_or(0))
-    });
+    let (mm, active_mm) = spaces(&init, first, kthreadd, &tasks, &is_kthread, &is_task);
     let mms: Vec<u64> = tasks.iter().filter_map(|t| t.u64(mm?)).filter(|&at| at != 0).collect();
     found("mm", mm, Shape::Pointer);
-    found("active_mm", mm.map(|o| o + 8), Shape::Pointer);
+    found("active_mm", active_mm, Shape::Pointer);
 
     let stack = stack(s, &init, &tasks);
     found("stack", stack, Shape::Pointer);
-    // state and stack have always been neighbours
-    found("state", stack.and_then(|o| o.checked_sub(8)), Shape::Uint);
+    let state = state(&tasks, kthreadd, stack);
+    found("state", state, Shape::Uint);
     let size = stack.and_then(|o| stack_size(&tasks, o));
     if let (Some(stack), Some(size)) = (stack, size) {
         let word = |at| s.mem().u64(VirtAddr(at)).ok();
         let code = |at| s.is_image_text(VirtAddr(at));
         found("thread.sp", saved_sp(&tasks, stack, size, &word, &code), Shape::Long);
     }
-    let exit = exit_state(&tasks, stack.and_then(|o| o.checked_sub(8)));
+    // members that stand where no kernel has them were shuffled: then no other's neighbours are known either
+    let in_order = state.is_some() && state == stack.and_then(|o| o.checked_sub(8)) && tgid == pid + 4;
+    let exit = if in_order { exit_state(&tasks, state) } else { left_by_zombies(&tasks, stack) };
     found("exit_state", exit, Shape::Int);
-    found("exit_code", exit.map(|o| o + 4), Shape::Int);
+    found("exit_code", exit.filter(|_| in_order).map(|o| o + 4), Shape::Int);
+    let node = thread_node(s, &init, &tasks);
+    found("thread_node", node.map(|n| n.node), Shape::ListHead);
+    found("signal", node.map(|n| n.signal), Shape::Pointer);
     found("thread_group", thread_group(s, &tasks, comm, tgid), Shape::ListHead);
 
     let mut all = vec![Struct { name: "task_struct", size: LOOK as u64, members }];
@@ -146,8 +143,114 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
         let stack = Guess { name: "stack", offset: 0, shape: Shape::Long };
         all.push(Struct { name: "thread_union", size, members: vec![stack] });
     }
+    if let Some(node) = node {
+        let head = Guess { name: "thread_head", offset: node.head as u64, shape: Shape::ListHead };
+        all.push(Struct { name: "signal_struct", size: 0, members: vec![head] });
+    }
     all.extend(super::machine::spaces(s, &mms));
     Some(all)
+}
+
+/// `mm` and `active_mm`. A kernel thread has no `mm`, and every process has one; what it borrows or has is in
+/// `active_mm`, which of a process is the same. They are neighbours, but for shuffled members.
+fn spaces(
+    init: &Sample,
+    first: &Sample,
+    kthreadd: &Sample,
+    tasks: &[Sample],
+    is_kthread: &dyn Fn(&Sample) -> bool,
+    is_task: &dyn Fn(u64) -> bool,
+) -> (Option<usize>, Option<usize>) {
+    let is_mm = |o: &usize| {
+        tasks.iter().all(|t| t.u64(*o).is_some_and(|v| v == 0 || v >> 63 == 1 && !is_kthread(t)))
+            && init.u64(*o) == Some(0)
+            && first.u64(*o).is_some_and(|v| v != 0 && !is_task(v))
+            && kthreadd.u64(*o) == Some(0)
+    };
+    let follows = |mm: usize, active: usize| {
+        active != mm && tasks.iter().all(|t| t.u64(mm) == Some(0) || t.u64(mm) == t.u64(active))
+    };
+    let pairs = || offsets(8).filter(is_mm);
+    if let Some(mm) = pairs().find(|mm| follows(*mm, mm + 8)) {
+        return (Some(mm), Some(mm + 8));
+    }
+    match pairs().collect::<Vec<_>>()[..] {
+        [mm] => (Some(mm), offsets(8).find(|active| follows(mm, *active))),
+        // no task borrows: the two say the same
+        [mm, active] if follows(mm, active) && follows(active, mm) => (Some(mm), Some(active)),
+        _ => (None, None),
+    }
+}
+
+/// `__state`: a neighbour of `stack`; where members are shuffled it is none of them, and follows the `thread_info` that a
+/// task begins with. `kthreadd` sleeps, and so do most.
+fn state(tasks: &[Sample], kthreadd: &Sample, stack: Option<usize>) -> Option<usize> {
+    /// No state has more bits.
+    const BITS: u32 = 0x7fff;
+    const INTERRUPTIBLE: u32 = 1;
+    const FRONT: usize = 96;
+    let is = |o: &usize| {
+        let sleep = tasks.iter().filter(|t| t.u32(*o).is_some_and(|v| v & 3 != 0)).count();
+        tasks.iter().all(|t| t.u32(*o).is_some_and(|v| v & !BITS == 0))
+            && kthreadd.u32(*o).is_some_and(|v| v & BITS & !0x2000 == INTERRUPTIBLE)
+            && sleep * 10 >= tasks.len() * 7
+    };
+    let possible = |o: &usize| *o < FRONT && tasks.iter().all(|t| t.u32(*o).is_some_and(|v| v & !BITS == 0));
+    let beside = stack.and_then(|o| o.checked_sub(8)).filter(possible);
+    let mut front = (0..FRONT).step_by(4).filter(is);
+    // a member that is no state can hold such numbers: two of them tell nothing
+    beside.or_else(|| front.next().filter(|_| front.next().is_none()))
+}
+
+/// Where `exit_state` is, by the zombies: they have given back their stacks, and nobody else has ended. Without one
+/// nothing tells.
+fn left_by_zombies(tasks: &[Sample], stack: Option<usize>) -> Option<usize> {
+    const ZOMBIE: [u32; 2] = [16, 32];
+    let stack = stack?;
+    let gone = |t: &Sample| t.u64(stack) == Some(0);
+    let is = |o: &usize| {
+        tasks.iter().all(|t| match t.u32(*o) {
+            Some(0) => !gone(t),
+            Some(v) => gone(t) && ZOMBIE.contains(&v),
+            None => false,
+        })
+    };
+    let mut found = offsets(4).filter(is);
+    let first = found.next().filter(|_| tasks.iter().any(gone))?;
+    found.next().is_none().then_some(first)
+}
+
+/// Where a process's threads hang.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Threads {
+    /// `task_struct.thread_node`
+    node: usize,
+    /// `task_struct.signal`
+    signal: usize,
+    /// `signal_struct.thread_head`
+    head: usize,
+}
+
+/// `signal->thread_head` (3.14) and `thread_node`: of a process with one thread, each leads to the other and nowhere
+/// else. `init_signals` is where `init_task` has its own.
+fn thread_node(s: &Session, init: &Sample, tasks: &[Sample]) -> Option<Threads> {
+    /// Longer than `struct signal_struct`.
+    const SIGNAL: u64 = 4096;
+    let init_signals = s.symbol("init_signals")?;
+    let signal = offsets(8).find(|o| init.u64(*o) == Some(init_signals.0))?;
+    let single = |t: &Sample, node: usize| -> Option<u64> {
+        let (next, prev, of) = (t.u64(node)?, t.u64(node + 8)?, t.u64(signal)?);
+        (next == prev).then(|| next.wrapping_sub(of)).filter(|head| *head < SIGNAL)
+    };
+    let mut found = offsets(8).filter_map(|node| {
+        let head = single(init, node)?;
+        // of the others most have one thread
+        let agree = tasks.iter().filter(|t| single(t, node) == Some(head)).count();
+        let back = s.mem().ptr(init_signals.add(head)) == Ok(init.at.add(node as u64));
+        (back && agree * 2 > tasks.len()).then_some(Threads { node, signal, head: head as usize })
+    });
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
 }
 
 /// `int exit_state, exit_code, exit_signal`: neighbours since 2.6. Nearly every process is to tell its parent by SIGCHLD
@@ -204,24 +307,43 @@ fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<(usize, Vec<Samp
     (samples.len() >= 2).then_some((o, samples))
 }
 
-/// `pid` and `tgid`: neighbours, equal in every process's first thread, distinct, 1 and 2 among them.
-fn ids(init: &Sample, tasks: &[Sample]) -> Option<(usize, usize)> {
-    let pid = offsets(4).find(|&o| {
-        let mut seen = Vec::new();
-        init.u32(o) == Some(0)
-            && init.u32(o + 4) == Some(0)
-            && tasks.iter().all(|t| match (t.u32(o), t.u32(o + 4)) {
-                (Some(pid), Some(tgid)) if pid == tgid && (1..=4 << 20).contains(&pid) => {
-                    let new = !seen.contains(&pid);
-                    seen.push(pid);
-                    new
-                }
-                _ => false,
-            })
+/// `pid` and `tgid`: equal in every process's first thread, distinct, 1 and 2 among them. They are neighbours; where
+/// members are shuffled, a thread that is not its process's first tells which is which.
+fn ids(s: &Session, init: &Sample, tasks: &[Sample]) -> Option<(usize, usize)> {
+    let is_id = |o: &usize| {
+        let mut seen = FxHashSet::default();
+        init.u32(*o) == Some(0)
+            && tasks
+                .iter()
+                .all(|t| t.u32(*o).is_some_and(|id| (1..=4 << 20).contains(&id) && seen.insert(id)))
             && seen.contains(&1)
             && seen.contains(&2)
-    })?;
-    Some((pid, pid + 4))
+    };
+    let all: Vec<usize> = offsets(4).filter(is_id).collect();
+    let same = |a: usize, b: usize| tasks.iter().all(|t| t.u32(a) == t.u32(b));
+    if let Some(pid) = all.iter().copied().find(|pid| all.contains(&(pid + 4)) && same(*pid, pid + 4)) {
+        return Some((pid, pid + 4));
+    }
+    let [one, other] = all[..] else { return None };
+    let threads = thread_node(s, init, tasks).map(|at| second_threads(s, tasks, at)).unwrap_or_default();
+    // a thread has its process's number in `tgid`, and none has it in `pid`
+    let of_leader = |o: usize| threads.iter().filter(|(leader, t)| t.u32(o) == leader.u32(o)).count();
+    match (of_leader(one), of_leader(other)) {
+        (0, n) if n == threads.len() => Some((one, other)),
+        (n, 0) if n == threads.len() => Some((other, one)),
+        _ => None,
+    }
+}
+
+/// Of each process with several threads its first, and the next.
+fn second_threads<'a>(s: &Session, tasks: &'a [Sample], at: Threads) -> Vec<(&'a Sample, Sample)> {
+    let of = |t: &'a Sample| {
+        let head = VirtAddr(t.u64(at.signal)?).add(at.head as u64);
+        let next = VirtAddr(t.u64(at.node)?);
+        let other = Sample::read(s, next.sub(at.node as u64)).filter(|_| next != head)?;
+        (other.u64(at.signal) == t.u64(at.signal)).then_some((t, other))
+    };
+    tasks.iter().filter_map(of).collect()
 }
 
 /// True where the lowest words of a stack are those that the kernel puts there: the end marker, or the

@@ -79,6 +79,7 @@ pub struct Kernel {
     next_object: u64,
     cpus: u32,
     with_btf: bool,
+    names_variables: bool,
     notes: Vec<(String, u32, Vec<u8>)>,
 }
 
@@ -103,6 +104,7 @@ impl Kernel {
             next_object: OBJECTS,
             cpus: 0,
             with_btf: true,
+            names_variables: true,
             notes: Vec::new(),
         };
         for part in 0..IMAGE >> 21 {
@@ -141,6 +143,13 @@ impl Kernel {
     /// Without BTF, as kernels were until 5.x.
     pub const fn without_btf(&mut self) -> &mut Self {
         self.with_btf = false;
+        self
+    }
+
+    /// Without `CONFIG_KALLSYMS_ALL`: the table has functions alone, and the dump no VMCOREINFO note. The kernel has its
+    /// own copy of that in memory, where a variable points to it.
+    pub const fn functions_alone(&mut self) -> &mut Self {
+        self.names_variables = false;
         self
     }
 
@@ -393,6 +402,10 @@ impl Kernel {
             k.symbol("__start_BTF", b'D', next).symbol("__stop_BTF", b'D', next + blob.len() as u64);
             next = (next + blob.len() as u64).next_multiple_of(PAGE);
         }
+        let own_info = (!k.names_variables).then(|| (k.variable("vmcoreinfo_data", 8), k.memory(PAGE)));
+        if !k.names_variables {
+            k.symbols.retain(|_, kind| matches!(kind, b'T' | b't'));
+        }
         let tables = kallsyms::tables(&k.symbols, next);
         k.put(next, &tables.bytes);
         assert!(next + (tables.bytes.len() as u64) < TEXT + IMAGE, "no more room in the image");
@@ -405,7 +418,13 @@ impl Kernel {
             info += &format!("SYMBOL({name})={at:x}\n");
         }
         info += &k.info;
-        let mut spec = DumpSpec::x86_64().release(&release).vmcoreinfo(&info);
+        let mut spec = DumpSpec::x86_64().release(&release);
+        match own_info {
+            Some((pointer, at)) => {
+                k.word(pointer, at).put(at, info.as_bytes());
+            }
+            None => spec = spec.vmcoreinfo(&info),
+        }
         for (name, kind, desc) in &k.notes {
             spec = spec.note(name, *kind, desc);
         }

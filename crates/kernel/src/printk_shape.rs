@@ -1,0 +1,275 @@
+//! The kernel's log where no symbol leads to it: told by its own shape in the kernel's image.
+//!
+//! - `struct printk_ringbuffer` (5.10): counts of bits, pointers and ids that fit each other, and descriptors that have
+//!   the ids that their places demand. None of its structs is one that a kernel with randomised structs shuffles.
+//! - A buffer of records (3.5 to 5.9): the first record, if it is still there, begins "Linux version".
+//! - At worst the messages as text, without their times.
+//!
+//! What is found holds as the log only if records can be read from it.
+
+use crate::image_scan::pieces;
+use crate::printk::{Log, LogRecord, RecordBuffer, RingOffsets, read_records, read_ring};
+use crate::session::Session;
+use base::{Bytes, VirtAddr, VirtRead};
+use std::ops::ControlFlow;
+
+/// How many rings that could be one are looked at.
+const MAX_RINGS: usize = 64;
+/// How many places that could be the first record.
+const MAX_STARTS: usize = 64;
+/// The first message of every kernel since 2.6.
+const FIRST: &[u8] = b"Linux version ";
+/// How much of a buffer of records is read where its length is not known.
+const RECORDS_WITHIN: u64 = 16 << 20;
+/// How much text is taken.
+const TEXT_WITHIN: usize = 1 << 20;
+
+/// Looks for the log in the image; the one with the newest message, where several could be it.
+pub(crate) fn find(s: &Session) -> Option<Log> {
+    let o = s.opened();
+    let text = o.machine.boot.text.or_else(|| s.symbol("_text")).or_else(|| s.symbol("_stext"))?;
+    let mem = s.mem();
+    let mut rings = Vec::new();
+    let mut starts = Vec::new();
+    let _ = pieces(o, text, &mut |at, bytes| {
+        let found =
+            (0..bytes.len()).step_by(8).filter_map(|n| Some((at.add(n as u64), ring(bytes.get(n..)?, mem)?)));
+        rings.extend(found.take(MAX_RINGS.saturating_sub(rings.len())));
+        let places = memchr::memmem::find_iter(bytes, FIRST).map(|n| at.add(n as u64));
+        starts.extend(places.take(MAX_STARTS.saturating_sub(starts.len())));
+        ControlFlow::Continue(())
+    });
+    let newest = |log: &Log| (log.last_nsec(), log.records.len());
+    let of_rings = rings.iter().filter_map(|(at, offsets)| read_ring(mem, *at, offsets).ok());
+    let of_rings = of_rings.filter(|log| !log.records.is_empty()).max_by_key(newest);
+    of_rings
+        .or_else(|| starts.iter().filter_map(|at| records_from(mem, *at)).max_by_key(newest))
+        .or_else(|| starts.iter().filter_map(|at| text_from(mem, *at)).max_by_key(|log| log.records.len()))
+}
+
+/// Bytes of `struct printk_ringbuffer` with either of its descriptor rings.
+const RING_BYTES: usize = 88;
+
+/// The offsets of a ring that begins with these bytes; `None` where no ring does.
+fn ring(bytes: &[u8], mem: &dyn VirtRead) -> Option<RingOffsets> {
+    let b = Bytes::new(bytes.get(..RING_BYTES)?);
+    let (count_bits, descs, infos) = (b.u64_at(0).ok()?, b.u64_at(8).ok()?, b.u64_at(16).ok()?);
+    let is_kernel = |at: u64| at >> 63 == 1 && at.is_multiple_of(8);
+    // the number has four bytes, and four of padding
+    if !(3..=26).contains(&count_bits) || !is_kernel(descs) || !is_kernel(infos) {
+        return None;
+    }
+    let mask = u64::MAX >> 2;
+    let (head, tail) = (b.u64_at(24).ok()? & mask, b.u64_at(32).ok()? & mask);
+    if head.wrapping_sub(tail) & mask > 1 << count_bits {
+        return None;
+    }
+    // `last_finalized_id` came behind the ids in 6.1 or so
+    let text = [40, 48].into_iter().find(|at| {
+        let bits = b.u64_at(*at).unwrap_or(0);
+        (8..=30).contains(&bits) && b.u64_at(at + 8).is_ok_and(|data| data >> 63 == 1)
+    })?;
+    let offsets = RingOffsets { text_ring: text as u64, ..RingOffsets::USUAL };
+    // the descriptor of the newest record has its id
+    let slot = head & ((1 << count_bits) - 1);
+    let state = mem.u64(VirtAddr(descs).add(slot * offsets.desc_size + offsets.state_var)).ok()?;
+    (state & mask == head).then_some(offsets)
+}
+
+/// The records from the one whose text begins at `text`.
+fn records_from(mem: &dyn VirtRead, text: VirtAddr) -> Option<Log> {
+    let usual = RecordBuffer {
+        at: text,
+        len: RECORDS_WITHIN,
+        first: 0,
+        next: u64::MAX,
+        header: 16,
+        members: RecordBuffer::MEMBERS,
+    };
+    let at = text.sub(usual.header);
+    let text_len = u64::from(mem.u16(at.add(usual.members[2])).ok()?);
+    let len = u64::from(mem.u16(at.add(usual.members[1])).ok()?);
+    let fits = text_len > FIRST.len() as u64
+        && len >= usual.header + text_len
+        && len < usual.header + text_len + 512;
+    if !fits {
+        return None;
+    }
+    // up to what is no record: there is none yet, or the buffer ends
+    let mut next = 0;
+    while next < RECORDS_WITHIN {
+        match mem.u16(at.add(next + usual.members[1])) {
+            Ok(step) if u64::from(step) >= usual.header => next += u64::from(step),
+            _ => break,
+        }
+    }
+    let log = read_records(mem, &RecordBuffer { at, next, ..usual });
+    (log.records.len() > 1).then_some(log)
+}
+
+/// Messages as text from the first on, whatever lies between them; their times where they are part of the text.
+fn text_from(mem: &dyn VirtRead, at: VirtAddr) -> Option<Log> {
+    // a stamp before the first message: plain text, as before 3.5
+    let before = mem.bytes(at.sub(STAMP as u64), STAMP).ok();
+    let stamped = before.as_deref().and_then(|b| memchr::memrchr(b'[', b)).map(|n| (STAMP - n) as u64);
+    let mut bytes = Vec::new();
+    let mut next = at.sub(stamped.unwrap_or(0));
+    while bytes.len() < TEXT_WITHIN {
+        let len = (base::PAGE_SIZE - next.page_offset()) as usize;
+        let Ok(part) = mem.bytes(next, len) else { break };
+        next = next.add(len as u64);
+        let blank = part.iter().all(|b| *b == 0);
+        bytes.extend(part);
+        if blank {
+            break;
+        }
+    }
+    let lines = lines_of(&bytes);
+    let records = lines.iter().enumerate().map(|(n, line)| crate::printk::text_line(n as u64, line));
+    let records: Vec<LogRecord> = records.collect();
+    // the banner alone is no log
+    (records.len() > MIN_LINES).then(|| Log { records, as_text: true, ..Log::default() })
+}
+
+/// Bytes of `<6>[    0.000000] `
+const STAMP: usize = 20;
+/// Fewer messages are no log: the banner lies in the image too.
+const MIN_LINES: usize = 8;
+/// Shorter runs of printable bytes are no message.
+const MIN_TEXT: usize = 6;
+/// So many bytes without a message are its end.
+const MAX_GAP: usize = 1 << 10;
+
+/// Runs of printable text, up to where none follows for long.
+fn lines_of(bytes: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut gap = 0;
+    for run in bytes.split(|b| !(0x20..0x7f).contains(b) && *b != b'\t') {
+        if run.len() >= MIN_TEXT {
+            lines.push(String::from_utf8_lossy(run).into_owned());
+            gap = 0;
+        } else {
+            gap += run.len() + 1;
+        }
+        if gap > MAX_GAP {
+            break;
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::{Fault, FaultKind};
+
+    const BASE: u64 = 0xffff_ffff_8200_0000;
+    struct Ram(Vec<u8>);
+    impl Ram {
+        fn put(&mut self, at: u64, bytes: &[u8]) {
+            self.0[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+        }
+        fn word(&mut self, at: u64, value: u64) {
+            self.put(at, &value.to_le_bytes());
+        }
+    }
+    impl VirtRead for Ram {
+        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+            let from = usize::try_from(at.0.wrapping_sub(BASE)).unwrap_or(usize::MAX);
+            let part = from.checked_add(buf.len()).and_then(|to| self.0.get(from..to));
+            buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
+            Ok(())
+        }
+    }
+
+    /// A ring of 8 descriptors and 1 KiB of text, with three records; `text_ring` is where its data ring begins.
+    fn ring_of_three(text_ring: u64) -> Ram {
+        let mut ram = Ram(vec![0; 0x4000]);
+        let (descs, infos, data) = (0x1000, 0x2000, 0x3000);
+        let id = |n: u64| (u64::MAX >> 2).wrapping_sub(6).wrapping_add(n);
+        ram.word(0x80, 3);
+        ram.word(0x88, BASE + descs);
+        ram.word(0x90, BASE + infos);
+        ram.word(0x98, id(2));
+        ram.word(0xa0, id(0));
+        ram.word(0x80 + text_ring, 10);
+        ram.word(0x88 + text_ring, BASE + data);
+        let mut lpos = 0;
+        for (n, text) in [(0, "Linux version 6.1"), (1, "hello"), (2, "the end")] {
+            let slot = id(n) & 7;
+            ram.word(descs + slot * 24, id(n) | 2 << 62);
+            let block = 8 + (text.len() as u64).next_multiple_of(8);
+            ram.word(descs + slot * 24 + 8, lpos);
+            ram.word(descs + slot * 24 + 16, lpos + block);
+            ram.put(data + lpos + 8, text.as_bytes());
+            ram.word(infos + slot * 88, n);
+            ram.word(infos + slot * 88 + 8, n * 1000);
+            ram.put(infos + slot * 88 + 16, &[text.len() as u8, 0, 0, 6 << 5]);
+            lpos += block;
+        }
+        ram
+    }
+
+    #[test]
+    fn a_ring_is_told_by_numbers_that_fit_each_other() {
+        for text_ring in [40, 48] {
+            let ram = ring_of_three(text_ring);
+            let offsets = ring(&ram.0[0x80..], &ram).unwrap();
+            assert_eq!(offsets.text_ring, text_ring);
+            let log = read_ring(&ram, VirtAddr(BASE + 0x80), &offsets).unwrap();
+            let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
+            assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
+            assert_eq!((log.records[2].ts_nsec, log.records[2].level, log.lost), (2000, 6, 0));
+            assert!((0..0x1000).step_by(8).filter(|n| *n != 0x80).all(|n| ring(&ram.0[n..], &ram).is_none()));
+        }
+        // descriptors that are of another ring
+        let mut ram = ring_of_three(40);
+        ram.0[0x1000..0x1100].fill(0);
+        assert_eq!(ring(&ram.0[0x80..], &ram), None);
+    }
+
+    #[test]
+    fn records_are_told_by_the_first() {
+        let mut ram = Ram(vec![0; 0x2000]);
+        let mut at = 0x100;
+        for (n, text) in ["Linux version 4.19.0", "Command line: quiet", "done"].iter().enumerate() {
+            let len = (16 + text.len() as u64).next_multiple_of(8);
+            ram.word(at, n as u64 * 5000);
+            let [lo, hi] = (len as u16).to_le_bytes();
+            ram.put(at + 8, &[lo, hi, text.len() as u8, 0, 0, 0, 0, 5 << 5]);
+            ram.put(at + 16, text.as_bytes());
+            at += len;
+        }
+        let log = records_from(&ram, VirtAddr(BASE + 0x110)).unwrap();
+        let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
+        assert_eq!(texts, ["Linux version 4.19.0", "Command line: quiet", "done"]);
+        assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (5000, true));
+        // the banner in read-only data has no header
+        ram.put(0x1800, b"%s version %s\0Linux version 4.19.0 (gcc)\n");
+        assert!(records_from(&ram, VirtAddr(BASE + 0x180e)).is_none());
+    }
+
+    #[test]
+    fn text_is_the_last_resort() {
+        let mut ram = Ram(vec![0; 0x4000]);
+        let mut at = 0x40;
+        for n in 0..20 {
+            let text = format!("<6>[    {n}.500000] message {n}\n")
+                .replace("<6>[    0.500000] message 0", "<5>[    0.000000] Linux version 2.6.32");
+            ram.put(at, text.as_bytes());
+            at += text.len() as u64;
+        }
+        let first = memchr::memmem::find(&ram.0, FIRST).unwrap() as u64;
+        let log = text_from(&ram, VirtAddr(BASE + first)).unwrap();
+        assert_eq!(log.records.len(), 20);
+        assert_eq!(
+            (log.records[0].text.as_str(), log.records[3].ts_nsec),
+            ("Linux version 2.6.32", 3_500_000_000)
+        );
+        assert!(log.as_text);
+        // the banner and what lies beside it
+        let mut ram = Ram(vec![0; 0x4000]);
+        ram.put(0x40, b"Linux version 6.1 (gcc) #1\n\0Linux\0other string\0");
+        assert!(text_from(&ram, VirtAddr(BASE + 0x40)).is_none());
+    }
+}
