@@ -373,6 +373,9 @@ mod tests {
         assert_eq!(table(b"TtDt"), None);
         assert_eq!(table(b"Tb"), None);
         assert_eq!(table(b""), None);
+        // a label that happens to lie beside the text
+        assert!(table(&[&[b't'; 200][..], b"D"].concat()).is_some());
+        assert_eq!(table(&[&[b't'; 200][..], b"DDDDD"].concat()), None);
         let why = table(b"TtWA").unwrap();
         assert!(why.contains("CONFIG_KALLSYMS_ALL") && why.contains("vmlinux"), "{why}");
     }

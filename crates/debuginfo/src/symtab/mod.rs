@@ -114,10 +114,14 @@ impl SymbolTable {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-    /// True where there are functions, but no variable: the table that a kernel without `CONFIG_KALLSYMS_ALL` keeps.
+    /// True where there are functions, and no variables but a label or two beside the text (`__init_begin`): the table that
+    /// a kernel without `CONFIG_KALLSYMS_ALL` keeps. Of a whole table a third and more are variables.
     #[must_use]
     pub fn has_functions_alone(&self) -> bool {
-        !self.is_empty() && !self.entries.iter().any(|e| matches!(e.kind, b'D' | b'd' | b'B' | b'b'))
+        const ONE_IN: usize = 64;
+        let variables = self.entries.iter().filter(|e| matches!(e.kind, b'D' | b'd' | b'B' | b'b'));
+        let few = self.len().div_ceil(ONE_IN).saturating_sub(1);
+        !self.is_empty() && variables.take(few.saturating_add(1)).count() <= few
     }
     /// The modules whose symbols are in the table.
     pub fn modules(&self) -> impl Iterator<Item = &str> {
