@@ -17,7 +17,7 @@ struct Entry {
 /// The cache.
 pub(crate) struct PageCache {
     page_len: usize,
-    /// A power of two of sets.
+    /// A power of two of sets; none where nothing may be kept.
     sets: Box<[Mutex<Vec<Entry>>]>,
 }
 
@@ -28,6 +28,11 @@ impl PageCache {
         Self { page_len, sets: (0..sets).map(|_| Mutex::default()).collect() }
     }
 
+    /// A cache that keeps nothing where the bytes behind may change.
+    pub(crate) fn of(stable: bool, page_len: usize, pages: usize) -> Self {
+        if stable { Self::new(page_len, pages) } else { Self { page_len, sets: Box::default() } }
+    }
+
     /// Hands the page `key` to `see`, after `fill` made it where it was not there. A page that could
     /// not be filled is not kept.
     pub(crate) fn with<E>(
@@ -36,7 +41,12 @@ impl PageCache {
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
         see: impl FnOnce(&[u8]),
     ) -> Result<(), E> {
-        let Some(set) = self.sets.get(self.set_of(key)) else { return Ok(()) };
+        let Some(set) = self.sets.get(self.set_of(key)) else {
+            let mut page = vec![0; self.page_len];
+            fill(&mut page)?;
+            see(&page);
+            return Ok(());
+        };
         let reuse = {
             let mut entries = set.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(i) = entries.iter().position(|e| e.key == key) {
@@ -65,7 +75,7 @@ impl PageCache {
 
     /// Spreads neighbours and pages at any stride alike (multiplication by 2^64 / the golden ratio).
     fn set_of(&self, key: u64) -> usize {
-        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (self.sets.len() - 1)
+        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & self.sets.len().wrapping_sub(1)
     }
 }
 

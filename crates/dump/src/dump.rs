@@ -2,7 +2,7 @@
 
 use crate::{Facts, Gap};
 use base::{Missing, PAGE_SIZE, Pfn, PhysAddr, PhysRange, PhysRead, RawNote, VirtAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A run of virtual addresses that the dump's headers place in physical memory (`p_vaddr` and
 /// `p_paddr` of an ELF PT_LOAD): in a kernel's `/proc/vmcore`, the kernel image and the direct map.
@@ -75,11 +75,13 @@ pub struct Dump {
     pub(crate) opened: Opened,
     /// Pages left out or cut off read as zeros.
     zeros: AtomicBool,
+    /// Reads that failed in a way that may be over later.
+    failures: AtomicU64,
 }
 
 impl Dump {
     pub(crate) fn new(opened: Opened) -> Self {
-        Self { opened, zeros: AtomicBool::new(false) }
+        Self { opened, zeros: AtomicBool::new(false), failures: AtomicU64::new(0) }
     }
 
     /// Reads pages that the filter left out or that a truncated file lost as zeros from now on, as
@@ -92,7 +94,7 @@ impl Dump {
     fn zeros(&self, at: PhysAddr, hole: Hole, buf: &mut [u8]) -> Result<usize, Missing> {
         let lost = matches!(hole.why, Gap::Excluded | Gap::Truncated);
         if !lost || !self.zeros.load(Ordering::Relaxed) {
-            return Err(Missing { at, why: hole.why });
+            return Err(self.lacks(at, hole.why));
         }
         let n = usize::try_from(hole.len.max(1)).unwrap_or(usize::MAX).min(buf.len());
         buf.get_mut(..n).unwrap_or_default().fill(0);
@@ -158,6 +160,16 @@ impl Dump {
     }
 }
 
+impl Dump {
+    /// What is missing; reads that may succeed later are counted.
+    fn lacks(&self, at: PhysAddr, why: Gap) -> Missing {
+        if matches!(why, Gap::Io(_)) {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        Missing { at, why }
+    }
+}
+
 impl std::fmt::Debug for Dump {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dump")
@@ -214,6 +226,10 @@ impl PhysRead for Dump {
 
     fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
         self.opened.backend.skip_holes(from)
+    }
+
+    fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     fn borrow_phys(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {

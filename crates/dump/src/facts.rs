@@ -1,6 +1,7 @@
 //! What the headers of a dump say about it, for `info` and for those who look for a kernel's identity.
 
 use crate::Warning;
+use crate::fields::Words;
 use std::fmt;
 
 /// Header facts. `None` where the format does not say.
@@ -28,6 +29,8 @@ pub struct Facts {
     pub phys_base: Option<u64>,
     /// What makedumpfile's `--config` erased from the pages.
     pub erase_info: Option<String>,
+    /// Word size and byte order of the headers: those of the machine, but for ELF headers of another class.
+    pub words: Option<Words>,
     /// The ELF machine number (`EM_X86_64` = 62), where the format has one.
     pub machine: Option<u16>,
     /// Page frames of each file of a split set, in order.

@@ -38,6 +38,11 @@ impl Image {
         self.index.as_ref()?.warning.as_ref()
     }
 
+    /// See [`crate::ReadAt::is_stable`].
+    pub(crate) fn is_stable(&self) -> bool {
+        self.source.is_stable()
+    }
+
     /// Length of the logical file.
     pub(crate) fn len(&self) -> u64 {
         self.index.as_ref().map_or(self.source.len(), Index::len)
@@ -86,16 +91,19 @@ impl Image {
 
     /// Fills the front of `buf` as far as the file goes, without a map: how many bytes, one at least.
     pub(crate) fn fill_front(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Gap> {
-        let n = self.read_known(offset, buf).map_err(|_| Gap::Corrupt)?;
-        if n == 0 && !buf.is_empty() { Err(Gap::Truncated) } else { Ok(n) }
+        match self.read_known(offset, buf) {
+            Ok(0) if !buf.is_empty() => Err(self.end_before(offset.saturating_add(1))),
+            Ok(n) => Ok(n),
+            Err(e) => Err(Gap::Io(e.kind())),
+        }
     }
 
     /// Fills all of `buf` or says why a page could not be read.
     pub(crate) fn fill(&self, offset: u64, buf: &mut [u8]) -> Result<(), Gap> {
         match self.read_known(offset, buf) {
             Ok(n) if n == buf.len() => Ok(()),
-            Ok(_) => Err(Gap::Truncated),
-            Err(_) => Err(Gap::Corrupt),
+            Ok(_) => Err(self.end_before(offset.saturating_add(buf.len() as u64))),
+            Err(e) => Err(Gap::Io(e.kind())),
         }
     }
 
@@ -112,6 +120,13 @@ impl Image {
     pub(crate) fn missing(&self, offset: u64, left: u64) -> u64 {
         let next = self.index.as_ref().and_then(|index| index.next_data(offset));
         next.and_then(|at| at.checked_sub(offset)).filter(|&n| n > 0).map_or(left, |n| n.min(left))
+    }
+
+    /// Why bytes before `end` could not be read: the file ends before them, or it did not when it was opened. Of a cut
+    /// stream the length says nothing: what it lost is cut.
+    fn end_before(&self, end: u64) -> Gap {
+        let shrank = self.index.is_none() && end <= self.len();
+        if shrank { Gap::Io(std::io::ErrorKind::UnexpectedEof) } else { Gap::Truncated }
     }
 
     /// `len` bytes of the header `what`; the length is checked against the file before it is allocated.

@@ -12,12 +12,14 @@ mod cache;
 mod dump;
 mod error;
 mod facts;
+mod fields;
 mod flattened;
 mod formats;
 mod image;
 mod mmap;
 mod notes;
 mod probe;
+mod read;
 mod source;
 mod veil;
 
@@ -25,7 +27,9 @@ pub use base::Gap;
 pub use dump::{Dump, VirtSegment};
 pub use error::{DumpError, Warning};
 pub use facts::{Compression, Facts, Part, Timestamp, Utsname};
+pub use fields::Words;
 pub use probe::{Probe, begins_like_an_input, looks_like_dump};
+pub use read::ReadAt;
 pub use veil::Veil;
 
 use image::Image;
@@ -39,6 +43,18 @@ pub fn open(paths: &[PathBuf]) -> Result<Dump, DumpError> {
 }
 
 impl Dump {
+    /// Opens a dump from any readers: one, or those of the parts of a split set. The names are those that messages have.
+    ///
+    /// # Errors
+    /// The bytes are no dump, or cannot be read.
+    pub fn from_readers(readers: Vec<(PathBuf, Box<dyn ReadAt>)>) -> Result<Self, DumpError> {
+        let sources = readers
+            .into_iter()
+            .map(|(name, reader)| Source::reader(&name, None, reader))
+            .collect::<Result<Vec<_>, _>>()?;
+        open_sources(sources)
+    }
+
     /// Opens a dump that is in memory: one file's bytes, or those of each part of a split set.
     pub fn from_bytes(files: Vec<Vec<u8>>) -> Result<Self, DumpError> {
         let sources = files

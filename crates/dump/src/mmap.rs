@@ -35,16 +35,21 @@ impl Map {
         Ok(Self { map, seen, touched: AtomicUsize::new(0) })
     }
 
-    /// `len` bytes at `offset`, if the file has them all.
-    pub(crate) fn get(&self, offset: u64, len: usize) -> Option<&[u8]> {
+    /// `len` bytes at `offset`, if the file has them all. `file_len` asks for the file's length: a file that another
+    /// program cut since it was mapped would end this process with SIGBUS. It is asked once for each window, so that
+    /// a file has to be cut within microseconds of the access to do harm.
+    pub(crate) fn get(&self, offset: u64, len: usize, file_len: impl FnOnce() -> u64) -> Option<&[u8]> {
         let start = usize::try_from(offset).ok()?;
-        let bytes = self.map.get(start..start.checked_add(len)?)?;
-        self.count(offset, len);
+        let end = start.checked_add(len)?;
+        let bytes = self.map.get(start..end)?;
+        if self.count(offset, len) && file_len() < end as u64 {
+            return None;
+        }
         Some(bytes)
     }
 
-    /// Counts the windows of an access, and gives all back once there are too many.
-    fn count(&self, offset: u64, len: usize) {
+    /// Counts the windows of an access, and gives all back once there are too many. True where it touches a new one.
+    fn count(&self, offset: u64, len: usize) -> bool {
         let first = offset >> WINDOW_SHIFT;
         let last = offset.saturating_add(len as u64) >> WINDOW_SHIFT;
         let mut new = 0;
@@ -64,6 +69,7 @@ impl Map {
         if new > 0 && self.touched.fetch_add(new, Ordering::Relaxed).saturating_add(new) > BUDGET_WINDOWS {
             self.give_back();
         }
+        new > 0
     }
 
     fn give_back(&self) {

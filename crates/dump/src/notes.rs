@@ -3,15 +3,16 @@
 //! same way).
 
 use crate::Warning;
+use crate::fields::Words;
 use base::{Bytes, RawNote, cstr};
 
 /// All notes of a segment, in order, up to the first that runs over its end.
-pub(crate) fn parse(segment: &[u8], warnings: &mut Vec<Warning>) -> Vec<RawNote> {
+pub(crate) fn parse(segment: &[u8], words: Words, warnings: &mut Vec<Warning>) -> Vec<RawNote> {
     let mut notes = Vec::new();
     let mut at = Bytes::new(segment);
     while at.left() >= 12 {
         let start = at.pos();
-        match one(&mut at) {
+        match one(&mut at, words) {
             Ok(Some(note)) => notes.push(note),
             Ok(None) => {}
             Err(wanted) => {
@@ -28,9 +29,10 @@ pub(crate) fn parse(segment: &[u8], warnings: &mut Vec<Warning>) -> Vec<RawNote>
 }
 
 /// The note at the cursor; `None` for a word of padding. The error is the length that the note claims.
-fn one(at: &mut Bytes<'_>) -> Result<Option<RawNote>, u64> {
+fn one(at: &mut Bytes<'_>, words: Words) -> Result<Option<RawNote>, u64> {
+    let order = |n: u32| if words.big_endian { n.swap_bytes() } else { n };
     let (name_len, desc_len, kind) = match (at.u32(), at.u32(), at.u32()) {
-        (Ok(n), Ok(d), Ok(k)) => (n, d, k),
+        (Ok(n), Ok(d), Ok(k)) => (order(n), order(d), order(k)),
         _ => return Err(12),
     };
     if name_len == 0 && is_padding(at, desc_len, kind) {
@@ -122,7 +124,7 @@ mod tests {
         seg.extend(u32::MAX.to_le_bytes());
         seg.extend([1; 8]);
         let mut warnings = Vec::new();
-        let notes = parse(&seg, &mut warnings);
+        let notes = parse(&seg, Words::LITTLE_64, &mut warnings);
         assert_eq!(notes.len(), 2);
         assert_eq!(notes[0], RawNote { name: b"CORE".to_vec(), kind: 1, desc: b"abcde".to_vec() });
         assert!(notes[1].is("QEMU"));

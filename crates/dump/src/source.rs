@@ -4,6 +4,7 @@
 
 use crate::DumpError;
 use crate::mmap::Map;
+use crate::read::ReadAt;
 use base::PhysAddr;
 use std::borrow::Cow;
 use std::fs::File;
@@ -16,20 +17,50 @@ pub(crate) struct Source {
     path: PathBuf,
     placed: Option<PhysAddr>,
     len: u64,
-    bytes: Bytes,
+    bytes: Box<dyn ReadAt>,
 }
 
 /// A hole is asked for once in so many bytes of data: the system goes through its list of extents for it.
 const GRANULE: u64 = 1 << 20;
 
-enum Bytes {
-    /// `data`: offsets that were last found to be no hole.
-    File {
-        file: File,
-        map: OnceLock<Option<Map>>,
-        data: Mutex<Range<u64>>,
-    },
-    Memory(Vec<u8>),
+/// A file, mapped where its bytes are borrowed.
+struct MappedOnUse {
+    file: File,
+    len: u64,
+    map: OnceLock<Option<Map>>,
+    /// Offsets that were last found to be no hole.
+    data: Mutex<Range<u64>>,
+}
+
+impl ReadAt for MappedOnUse {
+    fn len(&self) -> u64 {
+        self.len
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        read_file_at(&self.file, offset, buf)
+    }
+    fn is_stable(&self) -> bool {
+        true
+    }
+    fn borrow(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let map = self.map.get_or_init(|| Map::new(&self.file).ok()).as_ref()?;
+        // a block device has its length, whatever is asked
+        let len_now = || self.file.metadata().map_or(0, |m| if m.is_file() { m.len() } else { self.len });
+        map.get(offset, len, len_now)
+    }
+    /// A hole that begins less than [`GRANULE`] behind data is taken for data up to there.
+    fn next_data(&self, offset: u64) -> Option<u64> {
+        if offset >= self.len {
+            return None;
+        }
+        let mut known = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(&offset) {
+            let found = next_data_of(&self.file, offset, self.len)?;
+            *known = found..(found / GRANULE + 1) * GRANULE;
+            return Some(found);
+        }
+        Some(offset)
+    }
 }
 
 impl Source {
@@ -48,23 +79,29 @@ impl Source {
         }
         let mut file = File::open(path).map_err(io)?;
         let len = std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(io)?;
+        Self::reader(
+            path,
+            placed,
+            Box::new(MappedOnUse { file, len, map: OnceLock::new(), data: Mutex::default() }),
+        )
+    }
+
+    /// Any bytes, under the name that messages have.
+    pub(crate) fn reader(
+        path: &Path,
+        placed: Option<PhysAddr>,
+        bytes: Box<dyn ReadAt>,
+    ) -> Result<Self, DumpError> {
+        let len = bytes.len();
         if len == 0 {
             return Err(DumpError::Empty { path: path.into() });
         }
-        Ok(Self {
-            path: path.into(),
-            placed,
-            len,
-            bytes: Bytes::File { file, map: OnceLock::new(), data: Mutex::default() },
-        })
+        Ok(Self { path: path.into(), placed, len, bytes })
     }
 
     /// Bytes in memory, under a made-up name.
     pub(crate) fn memory(name: &str, bytes: Vec<u8>) -> Result<Self, DumpError> {
-        if bytes.is_empty() {
-            return Err(DumpError::Empty { path: name.into() });
-        }
-        Ok(Self { path: name.into(), placed: None, len: bytes.len() as u64, bytes: Bytes::Memory(bytes) })
+        Self::reader(Path::new(name), None, Box::new(bytes))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -80,48 +117,24 @@ impl Source {
         self.placed
     }
 
-    /// Fills `buf` from `offset` on, as far as the file goes; how many bytes that were.
-    pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-        match &self.bytes {
-            Bytes::Memory(bytes) => {
-                let rest = usize::try_from(offset).ok().and_then(|o| bytes.get(o..)).unwrap_or(&[]);
-                let n = rest.len().min(buf.len());
-                if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
-                    to.copy_from_slice(from);
-                }
-                Ok(n)
-            }
-            Bytes::File { file, .. } => read_file_at(file, offset, buf),
-        }
+    /// See [`ReadAt::is_stable`].
+    pub(crate) fn is_stable(&self) -> bool {
+        self.bytes.is_stable()
     }
 
-    /// The first offset at or after `offset` that is no hole; `None` where only holes follow. A hole that begins less
-    /// than [`GRANULE`] behind data is taken for data up to there.
+    /// Fills `buf` from `offset` on, as far as the file goes; how many bytes that were.
+    pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.bytes.read_at(offset, buf)
+    }
+
+    /// The first offset at or after `offset` that is no hole; `None` where only holes follow.
     pub(crate) fn next_data(&self, offset: u64) -> Option<u64> {
-        if offset >= self.len {
-            return None;
-        }
-        let Bytes::File { file, data, .. } = &self.bytes else { return Some(offset) };
-        let mut known = data.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.contains(&offset) {
-            let found = next_data_of(file, offset, self.len)?;
-            *known = found..(found / GRANULE + 1) * GRANULE;
-            return Some(found);
-        }
-        Some(offset)
+        self.bytes.next_data(offset)
     }
 
     /// `len` bytes at `offset` without a copy.
     pub(crate) fn borrow(&self, offset: u64, len: usize) -> Option<&[u8]> {
-        match &self.bytes {
-            Bytes::Memory(bytes) => {
-                let start = usize::try_from(offset).ok()?;
-                bytes.get(start..start.checked_add(len)?)
-            }
-            Bytes::File { file, map, .. } => {
-                map.get_or_init(|| Map::new(file).ok()).as_ref()?.get(offset, len)
-            }
-        }
+        if self.is_stable() { self.bytes.borrow(offset, len) } else { None }
     }
 }
 

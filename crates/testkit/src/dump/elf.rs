@@ -1,9 +1,6 @@
 //! ELF cores as the kernel, QEMU and `makedumpfile -E` write them.
 
-use super::{DumpSpec, Frame, PAGE, put};
-
-const EHDR: usize = 64;
-const PHDR: usize = 56;
+use super::{DumpSpec, Frame, PAGE};
 
 /// A PT_LOAD to be written: frames `first..end`, of which those before `data_end` have data.
 struct Load {
@@ -27,30 +24,36 @@ impl DumpSpec {
     }
 
     fn elf_with(&self, xnum: bool) -> Vec<u8> {
+        let t = self.target;
+        let long = t.long();
+        let [ehdr, phdr_len, shdr_len, info] = if t.wide { [64, 56, 64, 0x2c] } else { [52, 32, 40, 0x1c] };
         let loads = self.loads();
         let count = loads.len() + 1;
-        let shdr = if xnum { 64 } else { 0 };
-        let notes_at = EHDR + shdr + count * PHDR;
+        let shdr = if xnum { shdr_len } else { 0 };
+        let notes_at = ehdr + shdr + count * phdr_len;
         let mut data_at = (notes_at + self.notes.len()).next_multiple_of(PAGE);
         let mut out = vec![0; data_at];
-        out[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-        put(&mut out, 16, 4_u16.to_le_bytes());
-        put(&mut out, 18, 62_u16.to_le_bytes());
-        put(&mut out, 20, 1_u32.to_le_bytes());
-        put(&mut out, 32, ((EHDR + shdr) as u64).to_le_bytes());
-        put(&mut out, 48, u32::from(self.incomplete).to_le_bytes());
-        put(&mut out, 52, (EHDR as u16).to_le_bytes());
-        put(&mut out, 54, (PHDR as u16).to_le_bytes());
-        put(&mut out, 56, if xnum { 0xffff } else { count as u16 }.to_le_bytes());
+        out[..4].copy_from_slice(b"\x7fELF");
+        out[4..7].copy_from_slice(&[if t.wide { 2 } else { 1 }, if t.big_endian { 2 } else { 1 }, 1]);
+        t.put(&mut out, 16, 4, 2);
+        t.put(&mut out, 18, t.e_machine.into(), 2);
+        t.put(&mut out, 20, 1, 4);
+        t.put(&mut out, 24 + long, (ehdr + shdr) as u64, long);
+        let flags = 24 + 3 * long;
+        t.put(&mut out, flags, self.incomplete.into(), 4);
+        t.put(&mut out, flags + 4, ehdr as u64, 2);
+        t.put(&mut out, flags + 6, phdr_len as u64, 2);
+        t.put(&mut out, flags + 8, if xnum { 0xffff } else { count as u64 }, 2);
         if xnum {
-            put(&mut out, 40, (EHDR as u64).to_le_bytes());
-            put(&mut out, EHDR + 0x2c, (count as u32).to_le_bytes());
+            t.put(&mut out, 24 + 2 * long, ehdr as u64, long);
+            t.put(&mut out, ehdr + info, count as u64, 4);
         }
-        let mut phdr = |i: usize, fields: [u64; 5], kind: u32| {
-            let at = EHDR + shdr + i * PHDR;
-            put(&mut out, at, kind.to_le_bytes());
+        let mut phdr = |i: usize, fields: [u64; 5], kind: u64| {
+            let at = ehdr + shdr + i * phdr_len;
+            t.put(&mut out, at, kind, 4);
+            let first = if t.wide { 8 } else { 4 };
             for (k, field) in fields.iter().enumerate() {
-                put(&mut out, at + 8 + 8 * k, field.to_le_bytes());
+                t.put(&mut out, at + first + long * k, *field, long);
             }
         };
         phdr(0, [notes_at as u64, 0, 0, self.notes.len() as u64, self.notes.len() as u64], 4);

@@ -1,6 +1,6 @@
 //! kdump-compressed files as makedumpfile writes them.
 
-use super::{DumpSpec, Frame, PAGE, Packing, put};
+use super::{DumpSpec, Frame, PAGE, Packing};
 
 /// Where notes begin: behind the sub header.
 const NOTES: usize = PAGE + 104;
@@ -71,9 +71,9 @@ impl DumpSpec {
             if is_zero {
                 zero = Some(at);
             }
-            out.extend((at as u64).to_le_bytes());
-            out.extend((bytes.len() as u32).to_le_bytes());
-            out.extend(flags.to_le_bytes());
+            self.target.push(&mut out, at as u64, 8);
+            self.target.push(&mut out, bytes.len() as u64, 4);
+            self.target.push(&mut out, flags.into(), 4);
             out.extend([0; 8]);
         }
         out.extend(data);
@@ -82,51 +82,60 @@ impl DumpSpec {
 
     fn header(&self, out: &mut [u8], packing: Packing) {
         out[..8].copy_from_slice(b"KDUMP   ");
-        put(out, 8, self.version.to_le_bytes());
-        for (i, field) in ["Linux", "testbox", &self.release, "#1 SMP", "x86_64", "(none)"].iter().enumerate()
-        {
+        let t = self.target;
+        let long = t.long();
+        t.put(out, 8, self.version.into(), 4);
+        for (i, field) in ["Linux", "testbox", &self.release, "#1 SMP", t.name, "(none)"].iter().enumerate() {
             out[12 + 65 * i..12 + 65 * i + field.len()].copy_from_slice(field.as_bytes());
         }
-        put(out, 408, 1_700_000_000_u64.to_le_bytes());
-        put(out, 424, (packing.flag() | if self.incomplete { 8 } else { 0 }).to_le_bytes());
+        let time = if t.wide { 408 } else { 404 };
+        t.put(out, time, 1_700_000_000, long);
+        let status = time + 2 * long;
+        t.put(out, status, (packing.flag() | if self.incomplete { 8 } else { 0 }).into(), 4);
         let [ram, _, descs] = self.kdump_layout();
         for (i, field) in [PAGE, ram / PAGE - 1, (descs - ram) / PAGE].iter().enumerate() {
-            put(out, 428 + 4 * i, (*field as u32).to_le_bytes());
+            t.put(out, status + 4 + 4 * i, *field as u64, 4);
         }
-        put(out, 440, (self.end().min(u32::MAX.into()) as u32).to_le_bytes());
-        put(out, 460, 2_u32.to_le_bytes());
+        t.put(out, status + 16, self.end().min(u32::MAX.into()), 4);
+        t.put(out, status + 36, 2, 4);
     }
 
     /// Every field that the version has.
     fn sub_header(&self, out: &mut [u8], frames: Option<(u64, u64)>) {
-        let mut field = |since: u32, at: usize, value: u64| {
+        let t = self.target;
+        let long = t.long();
+        let mut field = |since: u32, at: usize, value: u64, len: usize| {
             if self.version >= since {
-                put(out, PAGE + at, value.to_le_bytes());
+                t.put(out, PAGE + at, value, len);
             }
         };
-        field(0, 0, 0x100_0000);
-        field(1, 8, u64::from(self.dump_level));
+        // a 64-bit number is aligned to 8, on i386 to 4
+        let align = if t.name == "i686" { 4 } else { 8 };
+        let texts = (3 * long + 8).next_multiple_of(align);
+        let pair = (8 + long).next_multiple_of(align);
+        field(0, 0, 0x100_0000, long);
+        field(1, long, u64::from(self.dump_level), 4);
         if let Some((first, end)) = frames {
-            field(2, 8, u64::from(self.dump_level) | 1 << 32);
-            field(2, 16, first);
-            field(2, 24, end);
-            field(6, 80, first);
-            field(6, 88, end);
+            field(2, long + 4, 1, 4);
+            field(2, long + 8, first, long);
+            field(2, 2 * long + 8, end, long);
+            field(6, texts + 3 * pair, first, 8);
+            field(6, texts + 3 * pair + 8, end, 8);
         }
         if let Some(text) = &self.vmcoreinfo {
             let at = self.notes.windows(text.len()).position(|w| w == text.as_bytes()).unwrap_or(0);
-            field(3, 32, (NOTES + at) as u64);
-            field(3, 40, text.len() as u64);
+            field(3, texts, (NOTES + at) as u64, 8);
+            field(3, texts + 8, text.len() as u64, long);
         }
         if let Some(text) = &self.erase_info {
             let at = self.notes.windows(text.len()).position(|w| w == text.as_bytes()).unwrap_or(0);
-            field(5, 64, (NOTES + at) as u64);
-            field(5, 72, text.len() as u64);
+            field(5, texts + 2 * pair, (NOTES + at) as u64, 8);
+            field(5, texts + 2 * pair + 8, text.len() as u64, long);
         }
         if !self.notes.is_empty() {
-            field(4, 48, NOTES as u64);
-            field(4, 56, self.notes.len() as u64);
+            field(4, texts + pair, NOTES as u64, 8);
+            field(4, texts + pair + 8, self.notes.len() as u64, long);
         }
-        field(6, 96, self.end());
+        field(6, texts + 3 * pair + 16, self.end(), 8);
     }
 }

@@ -17,11 +17,13 @@ mod kdump;
 mod notes;
 mod packing;
 mod pieces;
+mod target;
 
 pub use flattened::flatten;
 pub use notes::note;
 pub use packing::Packing;
 pub use pieces::ElfPieces;
+pub use target::Target;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +40,7 @@ enum Frame {
 /// Memory and identity of a machine, from which dump files are made.
 #[derive(Clone, Debug)]
 pub struct DumpSpec {
+    target: Target,
     frames: BTreeMap<u64, Frame>,
     notes: Vec<u8>,
     vmcoreinfo: Option<String>,
@@ -54,7 +57,14 @@ impl DumpSpec {
     /// A machine without RAM.
     #[must_use]
     pub fn x86_64() -> Self {
+        Self::of(Target::X86_64)
+    }
+
+    /// Another machine without RAM.
+    #[must_use]
+    pub fn of(target: Target) -> Self {
         Self {
+            target,
             frames: BTreeMap::new(),
             notes: Vec::new(),
             vmcoreinfo: None,
@@ -104,7 +114,7 @@ impl DumpSpec {
     /// Adds an ELF note.
     #[must_use]
     pub fn note(mut self, name: &str, kind: u32, desc: &[u8]) -> Self {
-        self.notes.extend(note(name, kind, desc));
+        self.notes.extend(notes::note_of(self.target, name, kind, desc));
         self
     }
 
@@ -207,9 +217,4 @@ impl DumpSpec {
             _ => None,
         }
     }
-}
-
-/// Puts a number into a header.
-fn put<const N: usize>(out: &mut [u8], at: usize, bytes: [u8; N]) {
-    out[at..at + N].copy_from_slice(&bytes);
 }

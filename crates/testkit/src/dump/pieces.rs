@@ -1,6 +1,6 @@
 //! ELF cores whose segments begin and end anywhere, as no frame of [`DumpSpec`](super::DumpSpec) can.
 
-use super::{PAGE, put};
+use super::PAGE;
 
 const EHDR: usize = 64;
 const PHDR: usize = 56;
@@ -79,4 +79,9 @@ impl ElfPieces {
         }
         out
     }
+}
+
+/// Puts a number into a header.
+fn put<const N: usize>(out: &mut [u8], at: usize, bytes: [u8; N]) {
+    out[at..at + N].copy_from_slice(&bytes);
 }

@@ -1,10 +1,8 @@
-//! ELF64 cores: the kernel's `/proc/vmcore`, QEMU's `dump-guest-memory`, `makedumpfile -E`.
+//! ELF cores, of 64 and 32 bits and of either byte order: the kernel's `/proc/vmcore`, QEMU's `dump-guest-memory`, `makedumpfile -E`.
 //!
 //! Source: ELF specification (`PN_XNUM`: the number of program headers is then in `sh_info` of section
 //! header 0); `fs/proc/vmcore.c`; QEMU `dump/dump.c`; `makedumpfile -E` leaves pages out by ending a
 //! PT_LOAD's `p_filesz` before its `p_memsz`.
-//!
-//! Only little-endian files: crashlens reads no big-endian machine.
 
 mod header;
 mod process;
@@ -47,7 +45,7 @@ impl Format for Elf {
             ));
         }
         let mut warnings = Vec::new();
-        let notes = read_notes(&image, &header.segments, &mut warnings)?;
+        let notes = read_notes(&image, &header, &mut warnings)?;
         if let Some(what) = process::of_core(&notes, &header.segments) {
             let advice = "open it with gdb or coredumpctl; crashlens reads dumps of a whole machine's memory (kdump's vmcore, \
                           QEMU's dump-guest-memory)";
@@ -69,6 +67,7 @@ impl Format for Elf {
             compression: Some(Compression::None),
             machine: Some(header.machine),
             erase_info: notes::erase_info(&notes),
+            words: Some(header.words),
             incomplete,
             warnings,
             ..Facts::default()
@@ -103,12 +102,12 @@ fn writer(notes: &[RawNote], segments: &[Segment]) -> &'static str {
 
 fn read_notes(
     image: &Image,
-    segments: &[Segment],
+    header: &Header,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<RawNote>, DumpError> {
     let mut all = Vec::new();
     let mut left = MAX_NOTES.min(image.len());
-    for seg in segments.iter().filter(|s| s.is_note()) {
+    for seg in header.segments.iter().filter(|s| s.is_note()) {
         let have = seg.file_len.min(image.len().saturating_sub(seg.offset)).min(left);
         if have < seg.file_len {
             warnings.push(Warning::NotesTruncated {
@@ -121,7 +120,7 @@ fn read_notes(
             continue;
         }
         left = left.saturating_sub(have);
-        all.extend(notes::parse(&image.header("ELF notes", seg.offset, have)?, warnings));
+        all.extend(notes::parse(&image.header("ELF notes", seg.offset, have)?, header.words, warnings));
     }
     Ok(all)
 }

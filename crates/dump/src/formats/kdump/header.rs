@@ -1,8 +1,9 @@
 //! The two headers of a kdump-compressed file.
 //!
 //! Source: makedumpfile `diskdump_mod.h` (`struct disk_dump_header`, `struct kdump_sub_header`) and
-//! IMPLEMENTATION; QEMU `include/sysemu/dump.h` (the same fields, packed). 64-bit layout only:
-//! crashlens reads no 32-bit machine.
+//! IMPLEMENTATION; QEMU `include/sysemu/dump.h` (the same fields, packed). Both are C structs of the machine that wrote
+//! them, so that byte order, the size of a `long` and the padding before a 64-bit number differ ([`Layout`]). Offsets
+//! below are those of 64-bit machines.
 //!
 //! ```text
 //! block 0               disk_dump_header
@@ -12,9 +13,11 @@
 //! then                  a page_desc for each frame in the file, ascending; page data
 //! ```
 
+use super::layout::{Layout, SubOffsets};
+use crate::fields::Fields;
 use crate::image::Image;
 use crate::{Compression, DumpError, Timestamp, Utsname, Warning};
-use base::{Bytes, OutOfBounds, cstr};
+use base::{OutOfBounds, cstr};
 
 /// The magic of the format.
 pub(crate) const MAGIC: &[u8] = b"KDUMP   ";
@@ -25,7 +28,7 @@ const SUB_HEADER_LEN: u64 = 104;
 /// The latest `header_version` whose fields are known.
 const KNOWN_VERSION: u32 = 6;
 /// A version beyond this is no version.
-const MAX_VERSION: u32 = 255;
+pub(crate) const MAX_VERSION: u32 = 255;
 /// Physical addresses have at most 52 bits on x86_64 and arm64; a few more do no harm.
 const MAX_PHYS_BITS: u32 = 56;
 
@@ -45,6 +48,7 @@ pub(crate) struct Extent {
 /// Both headers, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Header {
+    pub(crate) layout: Layout,
     pub(crate) version: u32,
     pub(crate) utsname: Utsname,
     pub(crate) timestamp: Timestamp,
@@ -92,17 +96,19 @@ impl Header {
             wanted: HEADER_LEN,
             len: image.len(),
         };
-        let b = Bytes::new(&raw);
-        let mut geometry = Geometry::parse(&b).map_err(cut)?;
+        let layout = Layout::tell(&raw);
+        let f = Fields::new(&raw, layout.words);
+        let mut geometry = Geometry::parse(&f, layout).map_err(cut)?;
         geometry.check(image)?;
         let sub_len = SUB_HEADER_LEN.min(geometry.sub_blocks.saturating_mul(geometry.block_size));
         let mut sub = image.header("the kdump sub header", geometry.block_size, sub_len)?;
         sub.resize(SUB_HEADER_LEN as usize, 0);
-        let sub = Sub::parse(&Bytes::new(&sub), geometry.version).map_err(cut)?;
+        let sub =
+            Sub::parse(&Fields::new(&sub, layout.words), layout.sub(), geometry.version).map_err(cut)?;
         if let Some(max) = sub.max_mapnr {
             geometry.max_mapnr = max;
         }
-        let status = b.u32_at(424).map_err(cut)?;
+        let status = f.u32(layout.status()).map_err(cut)?;
         let (ram_bitmap, page_bitmap) = geometry.bitmaps(image)?;
         let mut warnings = Vec::new();
         if geometry.version > KNOWN_VERSION {
@@ -111,15 +117,18 @@ impl Header {
         if status & STATUS_INCOMPLETE != 0 {
             warnings.push(Warning::MarkedIncomplete);
         }
+        let second = layout.timestamp();
+        let time = |at| f.long(at).map(u64::cast_signed).map_err(cut);
         Ok(Self {
+            layout,
             version: geometry.version,
             utsname: utsname(raw.get(12..402).unwrap_or(&[])),
-            timestamp: Timestamp { sec: b.i64_at(408).map_err(cut)?, usec: b.i64_at(416).map_err(cut)? },
+            timestamp: Timestamp { sec: time(second)?, usec: time(second + usize::from(layout.words.size))? },
             compression: compression(status),
             incomplete: status & STATUS_INCOMPLETE != 0,
             block_size: geometry.block_size,
             max_mapnr: geometry.max_mapnr,
-            nr_cpus: b.u32_at(460).map_err(cut)?,
+            nr_cpus: f.u32(layout.nr_cpus()).map_err(cut)?,
             phys_base: Some(sub.phys_base).filter(|p| p.is_multiple_of(geometry.block_size)),
             dump_level: sub.dump_level,
             split: sub.split,
@@ -135,13 +144,13 @@ impl Header {
 }
 
 impl Geometry {
-    fn parse(b: &Bytes<'_>) -> Result<Self, OutOfBounds> {
+    fn parse(f: &Fields<'_>, layout: Layout) -> Result<Self, OutOfBounds> {
         Ok(Self {
-            version: b.u32_at(8)?,
-            block_size: b.u32_at(428)?.into(),
-            sub_blocks: b.u32_at(432)?.into(),
-            bitmap_blocks: b.u32_at(436)?.into(),
-            max_mapnr: b.u32_at(440)?.into(),
+            version: f.u32(8)?,
+            block_size: f.u32(layout.block_size())?.into(),
+            sub_blocks: f.u32(layout.sub_blocks())?.into(),
+            bitmap_blocks: f.u32(layout.bitmap_blocks())?.into(),
+            max_mapnr: f.u32(layout.max_mapnr())?.into(),
         })
     }
 
@@ -153,7 +162,7 @@ impl Geometry {
             return Err(image.bad(
                 "block_size",
                 self.block_size,
-                "the page size of a 64-bit machine: 4096 to 65536; dumps of 32-bit machines are not read",
+                "the page size of a machine: 4096 to 65536",
             ));
         }
         if self.bitmap_blocks == 0 {
@@ -213,27 +222,30 @@ struct Sub {
 }
 
 impl Sub {
-    fn parse(b: &Bytes<'_>, version: u32) -> Result<Self, OutOfBounds> {
+    fn parse(f: &Fields<'_>, at: SubOffsets, version: u32) -> Result<Self, OutOfBounds> {
         let since = |v: u32| version >= v;
         let extent = |v: u32, at: usize| -> Result<Extent, OutOfBounds> {
             if !since(v) {
                 return Ok(Extent::default());
             }
-            Ok(Extent { offset: b.u64_at(at)?, len: b.u64_at(at + 8)? })
+            Ok(Extent { offset: f.u64(at)?, len: f.long(at + 8)? })
         };
-        let split = if since(2) && b.u32_at(12)? != 0 {
-            Some(if since(6) { (b.u64_at(80)?, b.u64_at(88)?) } else { (b.u64_at(16)?, b.u64_at(24)?) })
+        let split = if since(2) && f.u32(at.split)? != 0 {
+            Some(match since(6) {
+                true => (f.u64(at.start_64)?, f.u64(at.end_64)?),
+                false => (f.long(at.start)?, f.long(at.end)?),
+            })
         } else {
             None
         };
-        let max_mapnr = b.u64_at(96)?;
+        let max_mapnr = f.u64(at.max_mapnr_64)?;
         Ok(Self {
-            phys_base: b.u64_at(0)?,
-            dump_level: if since(1) { Some(b.u32_at(8)?) } else { None },
+            phys_base: f.long(0)?,
+            dump_level: if since(1) { Some(f.u32(at.dump_level)?) } else { None },
             split,
-            vmcoreinfo: extent(3, 32)?,
-            notes: extent(4, 48)?,
-            erase_info: extent(5, 64)?,
+            vmcoreinfo: extent(3, at.vmcoreinfo)?,
+            notes: extent(4, at.notes)?,
+            erase_info: extent(5, at.erase_info)?,
             max_mapnr: (since(6) && max_mapnr != 0).then_some(max_mapnr),
         })
     }

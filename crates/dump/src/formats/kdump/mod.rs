@@ -6,6 +6,7 @@
 
 mod codec;
 mod header;
+mod layout;
 mod pages;
 mod rank;
 mod set;
@@ -68,6 +69,7 @@ impl Format for Kdump {
             page_size: header.block_size,
             file_size,
             header_version: Some(header.version),
+            words: Some(header.layout.words),
             compression: Some(compression),
             dump_level: header.dump_level,
             utsname: Some(header.utsname.clone()),
@@ -121,7 +123,7 @@ impl Texts {
 
     fn read(image: &Image, header: &Header, warnings: &mut Vec<Warning>) -> Result<Self, DumpError> {
         let raw = read_part(image, "ELF notes", header.notes, warnings)?;
-        let notes = notes::parse(&raw, warnings);
+        let notes = notes::parse(&raw, header.layout.words, warnings);
         let pointed = if header.vmcoreinfo.len == 0 {
             None
         } else {
@@ -174,7 +176,8 @@ impl Memory {
         let page_len = header.block_size;
         let end = PhysAddr(header.max_mapnr.saturating_mul(page_len));
         let ranges = if end.0 == 0 { Vec::new() } else { vec![PhysRange { start: PhysAddr(0), end }] };
-        let cache = PageCache::new(page_len as usize, (CACHE_BYTES / page_len) as usize);
+        let stable = set.iter().all(|(.., file)| file.image.is_stable());
+        let cache = PageCache::of(stable, page_len as usize, (CACHE_BYTES / page_len) as usize);
         Self { set, page_len, cache, ranges }
     }
 

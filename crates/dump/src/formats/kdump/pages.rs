@@ -5,8 +5,8 @@ use super::header::Header;
 use super::rank::{BLOCK, Rank};
 use crate::Gap;
 use crate::cache::PageCache;
+use crate::fields::{Fields, Words};
 use crate::image::Image;
-use base::Bytes;
 use std::sync::OnceLock;
 
 /// Bytes of `struct page_desc`: offset, size, flags, page_flags.
@@ -50,7 +50,7 @@ impl File {
     pub(crate) fn new(image: Image, header: Header) -> Self {
         let ram = Rank::new(header.ram_bitmap);
         let pages = Rank::new(header.page_bitmap);
-        let meta = PageCache::new(BLOCK as usize, META_BLOCKS);
+        let meta = PageCache::of(image.is_stable(), BLOCK as usize, META_BLOCKS);
         Self { image, header, ram, pages, meta, skipped: OnceLock::new() }
     }
 
@@ -105,7 +105,7 @@ impl File {
         }
         let mut descs = Vec::with_capacity(count as usize);
         for raw in raw.chunks_exact(DESC_LEN as usize) {
-            match parse(raw).and_then(|desc| self.checked(desc)) {
+            match parse(raw, self.header.layout.words).and_then(|desc| self.checked(desc)) {
                 Ok(desc) => descs.push(desc),
                 Err(why) if descs.is_empty() => return Err(why),
                 Err(_) => break,
@@ -162,7 +162,7 @@ impl File {
     pub(crate) fn raw_desc(&self, number: u64) -> Result<Desc, Gap> {
         let mut raw = [0; DESC_LEN as usize];
         self.read_meta(self.desc_offset(number)?, &mut raw)?;
-        parse(&raw)
+        parse(&raw, self.header.layout.words)
     }
 
     fn desc_offset(&self, number: u64) -> Result<u64, Gap> {
@@ -236,10 +236,8 @@ impl File {
     }
 }
 
-fn parse(raw: &[u8]) -> Result<Desc, Gap> {
-    let b = Bytes::new(raw);
-    let desc = || {
-        Ok::<_, base::OutOfBounds>(Desc { offset: b.u64_at(0)?, size: b.u32_at(8)?, flags: b.u32_at(12)? })
-    };
+fn parse(raw: &[u8], words: Words) -> Result<Desc, Gap> {
+    let f = Fields::new(raw, words);
+    let desc = || Ok::<_, base::OutOfBounds>(Desc { offset: f.u64(0)?, size: f.u32(8)?, flags: f.u32(12)? });
     desc().map_err(|_| Gap::Truncated)
 }
