@@ -7,13 +7,15 @@
 
 mod frame;
 mod insn;
+mod machine;
 mod regs;
 mod x86_64;
 
 pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
 pub use insn::{Disassemble, Insn};
+pub use machine::{Claim, OwnName, claims};
 pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles};
-pub use x86_64::kaslr::{Boot, BootError, How};
+pub use x86_64::kaslr::{Boot, BootError, Found, How};
 pub use x86_64::paging::{KernelMap, PageTables, Step, SwapLayout, Translation, UserMap, Walk};
 pub use x86_64::slice;
 
@@ -146,16 +148,9 @@ pub fn by_name(name: &str) -> Option<&'static dyn Arch> {
     ARCHES.iter().copied().find(|a| a.name() == name)
 }
 
-/// The architecture with these registers.
+/// x86-64, for code that reads its instructions ([`slice`]) and for tests. What a dump is of is told by the dump.
 #[must_use]
-pub fn of_regs(set: &RegSet) -> &'static dyn Arch {
-    let found = ARCHES.iter().copied().find(|a| std::ptr::eq(a.reg_set(), set));
-    found.unwrap_or(&x86_64::X86_64)
-}
-
-/// The architecture of a dump whose headers do not say: the only one.
-#[must_use]
-pub fn default() -> &'static dyn Arch {
+pub fn x86_64() -> &'static dyn Arch {
     &x86_64::X86_64
 }
 

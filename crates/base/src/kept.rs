@@ -44,8 +44,8 @@ impl<T> Kept<T> {
         Self(OnceLock::new())
     }
 
-    /// The value; `make` makes it where it is not there. `failures` counts the reads that failed and may succeed later
-    /// ([`crate::PhysRead::failures`]).
+    /// The value; `make` makes it where it is not there. `failures` counts the reads of this work that failed
+    /// and may succeed later ([`crate::Gap::Io`]): what is made of them, and what is made of that, is not whole.
     pub fn get(&self, cancel: &Cancel, failures: impl Fn() -> u64, make: impl FnOnce() -> T) -> &T {
         let mut cell = self;
         while let Some(entry) = cell.0.get() {
@@ -55,9 +55,10 @@ impl<T> Kept<T> {
             cell = &entry.next;
         }
         let made = cell.0.get_or_init(|| {
+            // asked before as well: counting begins with the first value of a work
             let (work, before) = (cancel.work(), failures());
             let value = make();
-            let disturbed = cancel.is_cancelled() || failures() != before;
+            let disturbed = cancel.is_cancelled() || before > 0 || failures() > 0;
             Box::new(Entry { value, only_for: disturbed.then_some(work), next: Self::new() })
         });
         &made.value
@@ -139,21 +140,20 @@ mod tests {
 
     #[test]
     fn a_value_made_of_failed_reads_is_made_again() {
-        let (kept, cancel, failures) = (Kept::new(), Cancel::new(), Cell::new(0));
+        let (kept, derived, cancel, failures) = (Kept::new(), Kept::new(), Cancel::new(), Cell::new(0));
+        let count = || failures.get();
         let ask = |fails: u64| {
-            *kept.get(
-                &cancel,
-                || failures.get(),
-                || {
-                    failures.set(failures.get() + fails);
-                    fails == 0
-                },
-            )
+            *kept.get(&cancel, count, || {
+                failures.set(failures.get() + fails);
+                fails == 0
+            })
         };
         assert!(!ask(1));
         assert!(!ask(0), "the same work has the same answer");
+        assert!(!*derived.get(&cancel, count, || ask(0)));
         cancel.reset();
-        assert!(ask(0));
+        failures.set(0);
+        assert!(ask(0) && *derived.get(&cancel, count, || ask(0)), "what was made of it is made again too");
         cancel.reset();
         assert!(ask(1));
     }

@@ -107,9 +107,7 @@ impl<'s> Cx<'s> {
 fn lacks(command: &str, e: &KernelError) -> CommandError {
     match e {
         KernelError::Stopped(_) => CommandError::Cancelled(Cancelled),
-        KernelError::NoKernel { .. } => {
-            CommandError::Lacks { command: command.to_owned(), why: e.to_string() }
-        }
+        e if e.is_without_kernel() => CommandError::Lacks { command: command.to_owned(), why: e.to_string() },
         other => CommandError::failed(command, other),
     }
 }

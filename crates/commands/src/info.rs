@@ -6,7 +6,7 @@ use base::PAGE_SIZE;
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::wanted_packages;
 use debuginfo::types::SourceId;
-use kernel::{Image, Session, hex};
+use kernel::{Image, Session, hex, kernel_words};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `info`.
@@ -55,7 +55,8 @@ impl Command for Info {
                 report.record("kernel", headers(image, &e));
             }
         }
-        let of_session = cx.session_if_open().map_or(&[][..], |s| s.opened().warnings.as_slice());
+        let opened = cx.session_if_open().map(Session::opened);
+        let of_session = opened.into_iter().flat_map(|o| o.machine.warnings.iter().chain(&o.warnings));
         for warning in image.warnings.iter().chain(of_session) {
             report.warning(warning.clone());
         }
@@ -183,6 +184,14 @@ fn kernel_of(s: &Session) -> Record {
     let encrypted = boot.tables.encryption != 0;
     out.line(if encrypted { line.text(", memory encryption") } else { line });
     out.hidden("memory_encryption", encrypted);
+    let kernels = &s.opened().machine.kernels;
+    if kernels.len() > 1 {
+        let rows = kernels.iter().enumerate().map(|(n, boot)| {
+            Record::of(Line::new().text(" ".repeat(16)).field("kernel", kernel_words(n, boot)))
+        });
+        out.line(label("KERNELS").field("kernels_in_memory", kernels.len()).text(", --kernel N chooses:"));
+        out.list("kernels", rows.collect());
+    }
     let how = match boot.how {
         How::VmcoreInfo => "by VMCOREINFO",
         How::Cr3 => "by a CPU's CR3",

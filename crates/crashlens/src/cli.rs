@@ -110,6 +110,12 @@ pub(crate) struct Cli {
     /// How far KASLR moved the kernel, in hex; found by itself where not given
     #[arg(long, value_name = "OFFSET", value_parser = kaslr)]
     pub(crate) kaslr: Option<Kaslr>,
+    /// Take VMCOREINFO from this file, not from the dump
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vmcoreinfo: Option<PathBuf>,
+    /// Which kernel to open where memory holds several (a crash kernel was running); `info` lists them
+    #[arg(long, value_name = "N")]
+    pub(crate) kernel: Option<usize>,
     /// Pages that are not in the dump read as zeros
     #[arg(long = "zero_excluded", visible_alias = "zero-excluded")]
     pub(crate) zero_excluded: bool,

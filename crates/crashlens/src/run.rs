@@ -98,8 +98,8 @@ fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
     match session {
         Ok(_) => Ok(()),
         // the command that needs a kernel says so itself
-        Err(KernelError::NoKernel { .. } | KernelError::Stopped(_)) if once => Ok(()),
-        Err(e @ KernelError::NoKernel { .. }) => {
+        Err(e) if once && (e.is_without_kernel() || matches!(e, KernelError::Stopped(_))) => Ok(()),
+        Err(e) if e.is_without_kernel() => {
             say(&format!("crashlens: {e}; what needs no kernel works: info, rd -p, rd -f, search -p"));
             Ok(())
         }
@@ -123,8 +123,9 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     };
     let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new(), false) };
     let layers = Layers::open(options).map_err(|e| Failure::Failed(e.to_string()))?;
-    let headers = &layers.image().info;
-    let told = match headers.get(what.0) {
+    let image = layers.image();
+    // VMCOREINFO of another boot is no word of this machine's
+    let told = match image.info.get(what.0).filter(|_| kernel::vmcoreinfo_fits(image)) {
         Some(told) => told.to_owned(),
         None => from_memory(&layers, what.0).ok_or_else(|| {
             Failure::Failed(format!("{}: the dump does not say {}", layers.image().name(), what.1))
@@ -146,7 +147,14 @@ fn from_memory(layers: &Layers, what: &str) -> Option<String> {
             session.and_then(|s| s.opened().release()).or_else(header)
         }
         "BUILD-ID" => session?.opened().build_id.as_deref().map(kernel::hex),
-        _ => kernel::system::clocks(session?).ok().map(|clocks| clocks.wall_sec.to_string()),
+        _ => {
+            let clock = session.and_then(|s| kernel::system::clocks(s).ok()).map(|clocks| clocks.wall_sec);
+            let written = || {
+                say("crashlens: when the machine crashed is not known: this is when the dump was written");
+                facts.timestamp.map(|at| at.sec)
+            };
+            clock.or_else(|| facts.timestamp.and_then(|_| written())).map(|sec| sec.to_string())
+        }
     }
 }
 
@@ -224,6 +232,8 @@ fn open_options(cli: &Cli, cancel: &Cancel, fetch: bool) -> OpenOptions {
         no_slab_caches: cli.no_kmem_cache,
         source_dirs: cli.source_dirs.clone(),
         no_debuginfod: cli.no_debuginfod || !fetch,
+        kernel: cli.kernel,
+        vmcoreinfo: cli.vmcoreinfo.clone(),
         cpus: cli.crash.cpus,
         active_only: cli.crash.active,
         no_notes: cli.crash.no_elf_notes,

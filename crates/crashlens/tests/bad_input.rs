@@ -6,7 +6,7 @@
 mod damage;
 
 use damage::{Answer, Folder, plain_sample, run, sample, word_at};
-use testkit::dump::{DumpSpec, PAGE, Packing, flatten, note};
+use testkit::dump::{DumpSpec, PAGE, Packing, Target, flatten, note};
 
 /// What reads most of a dump.
 const BROAD: &[&str] = &["sys", "bt -a", "ps", "log", "mod", "vtop init_task", "rd linux_banner 8"];
@@ -56,6 +56,59 @@ fn without_kernel(name: &str, bytes: &[u8]) {
     let answer = run(&[&path], &["info", "rd -p 5000 2", "rd -8 -f 0 4", "search -p 6000"]);
     assert_eq!(answer.code, Some(0), "{}", answer.all());
     assert!(answer.stdout.contains("6.1.0-test"), "{}", answer.all());
+}
+
+/// Every command that needs a kernel names the machine; memory, headers and what the headers say of the kernel are there.
+#[test]
+fn machines_that_are_not_read_are_named() {
+    const TEXT: &str = "OSRELEASE=6.1.0-other\nBUILD-ID=00ff11\nCRASHTIME=1700000000\n";
+    for target in Target::OTHERS {
+        let spec = (5..20).fold(DumpSpec::of(target).vmcoreinfo(TEXT).release("6.1.0-other"), |s, pfn| {
+            s.page(pfn, &pfn.to_le_bytes().repeat(512))
+        });
+        let name = if target.name == "aarch64" { "arm64" } else { target.name };
+        for (file, by) in [
+            (spec.elf(), format!("ELF e_machine {}", target.e_machine)),
+            (spec.kdump(Packing::Zlib), "the header's utsname".to_owned()),
+        ] {
+            let folder = Folder::new();
+            let path = folder.file("other", &file);
+            let answer = run(&[&path], &["sys", "bt -a"]);
+            let named = name.trim_end_matches("le");
+            assert_eq!((answer.code, &*answer.stdout), (Some(1), ""), "{}", answer.all());
+            for line in answer.stderr.lines() {
+                let want = format!("{path}: this dump is of the architecture {named}");
+                assert!(line.contains(&want) && line.contains(&by), "{want} {by}: {line}");
+            }
+            let answer = run(&[&path], &["info", "rd -p 9000 1", "rd -8 -f 0 4", "search -p 6"]);
+            assert_eq!(answer.code, Some(0), "{}", answer.all());
+            for part in ["6.1.0-other", "00ff11", "0000000000000009", "6000: 6 "] {
+                assert!(answer.stdout.contains(part), "no {part}: {}", answer.all());
+            }
+            for (option, want) in
+                [("--osrelease", "6.1.0-other\n"), ("--build-id", "00ff11\n"), ("-t", "2023")]
+            {
+                let answer = run(&[option, &path], &[]);
+                assert!(answer.code == Some(0) && answer.stdout.contains(want), "{option}: {}", answer.all());
+            }
+        }
+    }
+}
+
+/// Cut to a part of its length, without VMCOREINFO: it tells its header and that it is cut.
+#[test]
+fn a_cut_dump_tells_its_header() {
+    let folder = Folder::new();
+    let whole = (5..200).fold(DumpSpec::x86_64(), |s, pfn| s.page(pfn, &[pfn as u8; PAGE]));
+    for (name, file) in [("elf", whole.elf()), ("kdump", whole.kdump(Packing::Plain))] {
+        let path = folder.file(name, &file[..file.len() * 6 / 10]);
+        let answer = run(&[&path], &["info", "rd -p 5000 1"]);
+        // 4: answered, and the dump is not complete
+        assert_eq!(answer.code, Some(4), "{}", answer.all());
+        for part in ["the dump is not complete", "file is truncated", "0505050505050505"] {
+            assert!(answer.all().contains(part), "no {part}: {}", answer.all());
+        }
+    }
 }
 
 fn put(file: &mut [u8], at: usize, bytes: &[u8]) {

@@ -116,7 +116,9 @@ impl Code for SessionCode<'_> {
             return known.clone();
         }
         let shape = shape_at(s, pc);
-        s.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(pc, shape.clone());
+        if !s.is_disturbed() {
+            s.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(pc, shape.clone());
+        }
         shape
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
@@ -150,15 +152,22 @@ fn shape_at(s: &Session, pc: VirtAddr) -> Option<FrameShape> {
 impl Session {
     /// The kernel's ORC table in its own memory.
     pub fn kernel_orc(&self) -> Option<OrcTable> {
-        *self.kernel_orc.get_or_init(|| OrcTable::kernel(self.mem(), &|name| self.symbol(name)))
+        *self.keep(&self.kernel_orc, || OrcTable::kernel(self.mem(), &|name| self.symbol(name)))
     }
 
     pub(crate) fn module_orc(&self, module: VirtAddr) -> Option<OrcTable> {
-        let mut known = self.module_orcs.lock().unwrap_or_else(PoisonError::into_inner);
-        *known.entry(module).or_insert_with(|| {
+        if let Some(known) = self.module_orcs.lock().unwrap_or_else(PoisonError::into_inner).get(&module) {
+            return *known;
+        }
+        let read = || {
             let orc = module::orc(self, module).ok()??;
             OrcTable::module(self.mem(), orc.ip, orc.entries, orc.count, self.kernel_orc().as_ref())
-        })
+        };
+        let table = read();
+        if !self.is_disturbed() {
+            self.module_orcs.lock().unwrap_or_else(PoisonError::into_inner).insert(module, table);
+        }
+        table
     }
 
     /// The frames of a task.

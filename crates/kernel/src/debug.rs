@@ -83,7 +83,7 @@ fn section_blob(object: &ObjectFile, name: &str) -> Option<Blob> {
 impl Session {
     /// vmlinux's debug information.
     pub fn kernel_debug(&self) -> Option<&Arc<DebugFile>> {
-        self.kernel_debug.get_or_init(|| DebugFile::of_kernel(self)).as_ref()
+        self.keep(&self.kernel_debug, || DebugFile::of_kernel(self)).as_ref()
     }
 
     /// A module's debug information: what was loaded, else what was named on the command line or
@@ -110,7 +110,10 @@ impl Session {
                 finder.module_among(&m.name, Some(&id), &|| self.module_build_ids()).found.map(|f| f.file)
             })
             .map(|object| DebugFile::of_module(self, m, object));
-        self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, found.clone());
+        // a stop while it was unpacked or fetched is no answer to keep
+        if found.is_some() || !self.is_disturbed() {
+            self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, found.clone());
+        }
         found
     }
 

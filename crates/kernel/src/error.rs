@@ -79,6 +79,18 @@ pub enum KernelError {
         /// What was tried.
         why: String,
     },
+    /// A machine whose kernels are not read.
+    #[error(
+        "{dump}: this dump is of the architecture {machine} ({by}); crashlens reads kernels of x86_64 only"
+    )]
+    Machine {
+        /// The dump.
+        dump: String,
+        /// `arm64`, `riscv64`, `s390x` ...
+        machine: String,
+        /// What says so.
+        by: String,
+    },
     /// The user stopped the work; the next command may do it again.
     #[error("stopped while {0}")]
     Stopped(&'static str),
@@ -113,3 +125,17 @@ pub enum KernelError {
 
 /// A result of this crate.
 pub type Result<T, E = KernelError> = std::result::Result<T, E>;
+
+impl KernelError {
+    /// The error for a machine whose kernels are not read; `machine` as `uname -m` prints it.
+    pub(crate) fn foreign(dump: String, machine: &str, by: &str) -> Self {
+        let machine = if machine == "aarch64" { "arm64" } else { machine };
+        Self::Machine { dump, machine: machine.to_owned(), by: by.to_owned() }
+    }
+
+    /// True where the dump itself is good and only a kernel that can be read is not there.
+    #[must_use]
+    pub const fn is_without_kernel(&self) -> bool {
+        matches!(self, Self::NoKernel { .. } | Self::Machine { .. })
+    }
+}

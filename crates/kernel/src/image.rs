@@ -3,12 +3,12 @@
 
 use crate::error::{KernelError, Result};
 use crate::session::OpenOptions;
-use base::{PhysAddr, PhysRead, VmcoreInfo};
+use base::{Cancel, Kept, PhysAddr, PhysRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{ContainerError, is_package, is_packed_file, unpack};
 use dump::{Dump, DumpError, Probe, looks_like_dump};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A dump as its format has it: headers, notes, physical memory.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Image {
     pub(crate) modules: Vec<PathBuf>,
     /// Packages that were named.
     pub(crate) packages: Vec<PathBuf>,
+    /// The work that runs, and the reads that had failed when it made its first value.
+    began: Mutex<(Option<u64>, u64)>,
 }
 
 /// Files by what they are.
@@ -62,6 +64,10 @@ impl Image {
             }));
         }
         let mut dump = dump::open(&files.dumps).map_err(|e| KernelError::Open(e.to_string()))?;
+        let mut info = dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default();
+        if let Some(file) = &options.vmcoreinfo {
+            info = read_vmcoreinfo(file)?;
+        }
         let mut warnings = Vec::new();
         if let Some(hole) = hole {
             dump.move_above(PhysAddr(FOUR_GIB - hole), PhysAddr(FOUR_GIB));
@@ -76,13 +82,14 @@ impl Image {
             dump = dump.veiled(veil.clone());
         }
         Ok(Self {
-            info: dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default(),
+            info,
             dump: Arc::new(dump),
             dump_paths: files.dumps,
             warnings,
             vmlinux: files.vmlinux,
             modules: files.modules,
             packages: files.packages,
+            began: Mutex::new((None, 0)),
         })
     }
 
@@ -96,6 +103,21 @@ impl Image {
     #[must_use]
     pub fn has_kernel_file(&self) -> bool {
         self.vmlinux.is_some()
+    }
+
+    /// How many reads failed since the running work made its first value, in a way that may be over later.
+    pub(crate) fn failures(&self, cancel: &Cancel) -> u64 {
+        let all = self.dump.failures();
+        let mut began = self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        if began.0 != Some(cancel.work()) {
+            *began = (Some(cancel.work()), all);
+        }
+        all.saturating_sub(began.1)
+    }
+
+    /// See [`Kept::get`].
+    pub(crate) fn keep<'a, T>(&self, cancel: &Cancel, cell: &'a Kept<T>, make: impl FnOnce() -> T) -> &'a T {
+        cell.get(cancel, || self.failures(cancel), make)
     }
 
     /// The dump's files, for messages.
@@ -192,6 +214,21 @@ fn of_one_kernel(one: &Path, other: &Path) -> Result<PathBuf> {
     }
     let told = |file: &ObjectFile| (file.header(".debug_info").is_some(), file.header(".symtab").is_some());
     Ok(if told(&b) > told(&a) { other.to_owned() } else { one.to_owned() })
+}
+
+/// VMCOREINFO from a file of its own: its text, or an ELF note with it.
+fn read_vmcoreinfo(file: &Path) -> Result<VmcoreInfo> {
+    const KEY: &[u8] = b"OSRELEASE=";
+    const MAX: u64 = 1 << 20;
+    let failed = |why: String| KernelError::Open(format!("{}: {why}", file.display()));
+    let io = |e: std::io::Error| failed(io_words(&e));
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).map_err(io)?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(opened, MAX), &mut bytes).map_err(io)?;
+    let start = bytes.windows(KEY.len()).position(|w| w == KEY);
+    let text = start.and_then(|at| bytes.get(at..));
+    text.map(VmcoreInfo::parse)
+        .ok_or_else(|| failed("no text of VMCOREINFO: it has no line OSRELEASE=".into()))
 }
 
 fn sort_files(paths: &[PathBuf]) -> Result<Files> {

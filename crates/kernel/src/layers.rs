@@ -126,20 +126,27 @@ impl Layers {
     }
 
     fn kept<'a, T>(&self, cell: &'a Kept<T>, make: impl FnOnce() -> T) -> &'a T {
-        cell.get(&self.options.watch.cancel, || self.image.phys().failures(), make)
+        self.image.keep(&self.options.watch.cancel, cell, make)
     }
 
     /// What the user ought to know of the files and was not told yet.
     #[must_use]
     pub fn news(&self) -> Vec<String> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_session = match self.session.made() {
-            Some(Ok(session)) => session.opened().warnings.as_slice(),
-            _ => &[],
+        let (machine, session) = match (self.session.made(), self.machine.made()) {
+            (Some(Ok(session)), _) => {
+                (session.opened().machine.warnings.as_slice(), session.opened().warnings.as_slice())
+            }
+            (_, Some(Ok(machine))) => (machine.warnings.as_slice(), &[][..]),
+            _ => (&[][..], &[][..]),
         };
-        let all = self.image.warnings.iter().chain(of_session);
+        let all = self.image.warnings.iter().chain(machine).chain(session);
         let new: Vec<String> = all.skip(*told).cloned().collect();
         *told = told.saturating_add(new.len());
         new
     }
 }
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

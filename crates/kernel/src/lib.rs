@@ -69,7 +69,7 @@ pub use debuginfo::find::hex;
 pub use error::{KernelError, Result};
 pub use image::Image;
 pub use layers::Layers;
-pub use machine::Machine;
+pub use machine::{Machine, kernel_words, vmcoreinfo_fits};
 pub use open::Opened;
 pub use session::{OpenOptions, Session};
 pub use symbols::{KernelSymbols, Located};

@@ -10,9 +10,9 @@ use crate::stacks::{cpu_stacks, task_stack};
 use crate::task::{Task, TaskStruct};
 use crate::vma;
 use arch::{CpuState, Regs};
-use base::{Bytes, PhysAddr, RawNote, VirtAddr};
+use base::{Bytes, Kept, PhysAddr, RawNote, VirtAddr};
 use rustc_hash::FxHashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why the registers in a note of the dump are not believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,8 +96,8 @@ impl CpuRegisters {
 /// What was found out so far.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    owners: OnceLock<Vec<(u32, usize)>>,
-    second_owners: OnceLock<Vec<(u32, usize)>>,
+    owners: Kept<Vec<(u32, usize)>>,
+    second_owners: Kept<Vec<(u32, usize)>>,
     cpus: Mutex<FxHashMap<u32, Arc<CpuRegisters>>>,
 }
 
@@ -109,7 +109,9 @@ impl Session {
             return Arc::clone(found);
         }
         let found = Arc::new(read(self, cpu));
-        known().insert(cpu, Arc::clone(&found));
+        if !self.is_disturbed() {
+            known().insert(cpu, Arc::clone(&found));
+        }
         found
     }
 
@@ -256,7 +258,7 @@ fn note_of<'a>(
     s: &Session,
     facts: &Facts<'_>,
     states: &'a [CpuState],
-    known: &OnceLock<Vec<(u32, usize)>>,
+    known: &Kept<Vec<(u32, usize)>>,
 ) -> (Option<&'a CpuState>, Option<Doubt>) {
     let cpus = cpus(s);
     let place = cpus.iter().position(|&c| c == facts.cpu).filter(|_| states.len() == cpus.len());
@@ -275,12 +277,8 @@ fn note_of<'a>(
     }
 }
 
-fn owners<'a>(
-    s: &Session,
-    states: &[CpuState],
-    known: &'a OnceLock<Vec<(u32, usize)>>,
-) -> &'a [(u32, usize)] {
-    known.get_or_init(|| {
+fn owners<'a>(s: &Session, states: &[CpuState], known: &'a Kept<Vec<(u32, usize)>>) -> &'a [(u32, usize)] {
+    let made: &Vec<(u32, usize)> = s.keep(known, || {
         let cpus = cpus(s);
         let mut claims = vec![None; states.len()];
         let mut pids = Vec::with_capacity(cpus.len());
@@ -295,7 +293,8 @@ fn owners<'a>(
         }
         let told: Vec<Option<i32>> = states.iter().map(|state| state.pid).collect();
         assign(cpus, &pids, &claims, &told)
-    })
+    });
+    made
 }
 
 /// Which CPU each note is of: the one that it says, then the one whose task it says, then by order. `pids` are those of

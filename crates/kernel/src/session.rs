@@ -15,7 +15,7 @@ use crate::symbols::KernelSymbols;
 use crate::task::{self, TaskStates, Tasks};
 use crate::typing::{self, KernelBtf, Loaded};
 use arch::{Arch, Boot, CpuState, FrameShape, How, KernelMap};
-use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use base::{Kept, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Debuginfod, Sources, Watch};
 use debuginfo::orc::OrcTable;
@@ -52,6 +52,10 @@ pub struct OpenOptions {
     pub active_only: bool,
     /// The CPUs' registers in the dump's notes are not used, but to find the kernel.
     pub no_notes: bool,
+    /// Which kernel, where memory holds several: from 1 on.
+    pub kernel: Option<usize>,
+    /// A file with the text of VMCOREINFO, in place of the dump's.
+    pub vmcoreinfo: Option<PathBuf>,
     /// Do not ask debuginfod servers.
     pub no_debuginfod: bool,
     /// Trees, archives and packages to look for source text in.
@@ -66,30 +70,30 @@ pub struct OpenOptions {
 pub struct Session {
     opened: Opened,
     bindings: RwLock<FxHashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    pub(crate) kernel_symbols: OnceLock<KernelSymbols>,
-    pub(crate) landmarks: OnceLock<Vec<Option<VirtAddr>>>,
-    pub(crate) init_task: OnceLock<Option<VirtAddr>>,
-    pub(crate) module_symbols: OnceLock<SymbolTable>,
-    pub(crate) image: OnceLock<(VirtAddr, VirtAddr)>,
-    pub(crate) text_runs: OnceLock<Vec<std::ops::Range<VirtAddr>>>,
-    loaded: OnceLock<Loaded>,
+    pub(crate) kernel_symbols: Kept<KernelSymbols>,
+    pub(crate) landmarks: Kept<Vec<Option<VirtAddr>>>,
+    pub(crate) init_task: Kept<Option<VirtAddr>>,
+    pub(crate) module_symbols: Kept<SymbolTable>,
+    pub(crate) image: Kept<(VirtAddr, VirtAddr)>,
+    pub(crate) text_runs: Kept<Vec<std::ops::Range<VirtAddr>>>,
+    loaded: Kept<Loaded>,
     module_types: Mutex<FxHashSet<VirtAddr>>,
     inferring: AtomicBool,
     checking: AtomicBool,
     checked: OnceLock<Vec<String>>,
-    cpus: OnceLock<Cpus>,
-    tasks: OnceLock<Tasks>,
-    states: OnceLock<TaskStates>,
-    modules: OnceLock<(Vec<Module>, Option<KernelError>)>,
-    log: OnceLock<std::result::Result<Log, KernelError>>,
-    pub(crate) kernel_orc: OnceLock<Option<OrcTable>>,
+    cpus: Kept<Cpus>,
+    tasks: Kept<Tasks>,
+    states: Kept<TaskStates>,
+    modules: Kept<(Vec<Module>, Option<KernelError>)>,
+    log: Kept<std::result::Result<Log, KernelError>>,
+    pub(crate) kernel_orc: Kept<Option<OrcTable>>,
     pub(crate) module_orcs: Mutex<FxHashMap<VirtAddr, Option<OrcTable>>>,
     pub(crate) shapes: Mutex<FxHashMap<VirtAddr, Option<FrameShape>>>,
     pub(crate) known_registers: registers::Known,
-    pub(crate) slab_caches: OnceLock<FxHashMap<VirtAddr, String>>,
-    pub(crate) kernel_debug: OnceLock<Option<Arc<DebugFile>>>,
+    pub(crate) slab_caches: Kept<FxHashMap<VirtAddr, String>>,
+    pub(crate) kernel_debug: Kept<Option<Arc<DebugFile>>>,
     pub(crate) module_debugs: Mutex<FxHashMap<VirtAddr, Option<Arc<DebugFile>>>>,
-    pub(crate) sources: OnceLock<Sources>,
+    pub(crate) sources: Kept<Sources>,
 }
 
 /// What came of opening a session.
@@ -122,7 +126,7 @@ impl Session {
         servers: Option<Arc<Debuginfod>>,
     ) -> Result<Start> {
         let mut opened = Opened::new(machine, options, servers)?;
-        let kernel_symbols = OnceLock::new();
+        let mut kernel_symbols = Kept::new();
         if opened.machine.boot.how != How::VmcoreInfo {
             // the page tables are some process's: the kernel's own are found by name
             let mut symbols = KernelSymbols::load(&opened);
@@ -133,6 +137,11 @@ impl Session {
             let root = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
             if let Some(at) = root.iter().find_map(|n| symbols.table.addr(n)) {
                 opened.machine.use_swapper(at);
+            }
+            if let Some(name) = opened.machine.own_name(symbols.table.addr("init_uts_ns"))
+                && name.machine != opened.machine.arch.name()
+            {
+                return Err(opened.machine.foreign(&name));
             }
             if opened.machine.info.is_empty()
                 && let Some(at) = symbols.table.addr("vmcoreinfo_data")
@@ -152,7 +161,7 @@ impl Session {
             }
             open::search(&mut opened, options)?;
             if opened.vmlinux.is_none() {
-                let _ = kernel_symbols.set(symbols);
+                kernel_symbols = Kept::from(symbols);
             }
         } else {
             open::search(&mut opened, options)?;
@@ -167,35 +176,42 @@ impl Session {
             opened,
             bindings: RwLock::default(),
             kernel_symbols,
-            landmarks: OnceLock::new(),
-            init_task: OnceLock::new(),
-            module_symbols: OnceLock::new(),
-            image: OnceLock::new(),
-            text_runs: OnceLock::new(),
-            loaded: OnceLock::new(),
+            landmarks: Kept::new(),
+            init_task: Kept::new(),
+            module_symbols: Kept::new(),
+            image: Kept::new(),
+            text_runs: Kept::new(),
+            loaded: Kept::new(),
             module_types: Mutex::default(),
             inferring: AtomicBool::new(false),
             checking: AtomicBool::new(false),
             checked: OnceLock::new(),
-            cpus: OnceLock::new(),
-            tasks: OnceLock::new(),
-            states: OnceLock::new(),
-            modules: if options.no_modules { OnceLock::from((Vec::new(), None)) } else { OnceLock::new() },
-            log: OnceLock::new(),
-            kernel_orc: OnceLock::new(),
+            cpus: Kept::new(),
+            tasks: Kept::new(),
+            states: Kept::new(),
+            modules: if options.no_modules { Kept::from((Vec::new(), None)) } else { Kept::new() },
+            log: Kept::new(),
+            kernel_orc: Kept::new(),
             module_orcs: Mutex::default(),
             shapes: Mutex::default(),
             known_registers: registers::Known::default(),
-            slab_caches: if options.no_slab_caches {
-                OnceLock::from(FxHashMap::default())
-            } else {
-                OnceLock::new()
-            },
-            kernel_debug: OnceLock::new(),
+            slab_caches: if options.no_slab_caches { Kept::from(FxHashMap::default()) } else { Kept::new() },
+            kernel_debug: Kept::new(),
             module_debugs: Mutex::default(),
-            sources: OnceLock::new(),
+            sources: Kept::new(),
         };
         Ok(Start::Session(Box::new(session)))
+    }
+
+    /// A value that is made when it is first asked for. What Ctrl-C or a failed read disturbed serves the command that
+    /// asked, and is made again for the next.
+    pub(crate) fn keep<'a, T>(&self, cell: &'a Kept<T>, make: impl FnOnce() -> T) -> &'a T {
+        self.opened.machine.image.keep(&self.opened.watch.cancel, cell, make)
+    }
+    /// True where what is made now would not be whole: it is not to be kept.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        let cancel = &self.opened.watch.cancel;
+        cancel.is_cancelled() || self.opened.machine.image.failures(cancel) > 0
     }
 
     /// The dump.
@@ -260,7 +276,11 @@ impl Session {
         let loaded = self.loaded();
         if loaded.untyped && !self.inferring.swap(true, Ordering::AcqRel) {
             // what is inferred is read with no types at all: this function is asked again meanwhile
-            if let Some(structs) = Inferred::structs(self) {
+            let structs = Inferred::structs(self);
+            if self.is_disturbed() {
+                // what is missing now may be had by the next command
+                self.inferring.store(false, Ordering::Release);
+            } else if let Some(structs) = structs {
                 let added = loaded.types.add(|id| Ok::<_, ()>(Inferred::source(id, structs)));
                 debug_assert!(added.is_ok());
             }
@@ -283,7 +303,12 @@ impl Session {
         if !notes.is_empty() {
             self.bindings.write().unwrap_or_else(PoisonError::into_inner).clear();
         }
-        let _ = self.checked.set(notes);
+        if self.is_disturbed() {
+            // what could not be read now may be by the next command
+            self.checking.store(false, Ordering::Release);
+        } else {
+            let _ = self.checked.set(notes);
+        }
     }
 
     /// What the types are worth beside memory, where that is not all: a sentence each. Empty before they were used.
@@ -291,7 +316,11 @@ impl Session {
         self.checked.get().map_or(&[], Vec::as_slice)
     }
     pub(crate) fn loaded(&self) -> &Loaded {
-        self.loaded.get_or_init(|| typing::load(self))
+        self.keep(&self.loaded, || {
+            // where this is not the first time, bindings rest on types that were not whole
+            self.bindings.write().unwrap_or_else(PoisonError::into_inner).clear();
+            typing::load(self)
+        })
     }
     /// The kernel's BTF, where there is some.
     pub fn kernel_btf(&self) -> Option<&KernelBtf> {
@@ -322,6 +351,9 @@ impl Session {
         }
         drop(read);
         let made = Arc::new(B::bind(&Layouts { types: self.types(), hints: self }));
+        if self.is_disturbed() {
+            return made;
+        }
         let mut write = self.bindings.write().unwrap_or_else(PoisonError::into_inner);
         write.insert(key, made.clone());
         made
@@ -329,7 +361,7 @@ impl Session {
 
     /// The CPUs.
     pub fn cpus(&self) -> &Cpus {
-        self.cpus.get_or_init(|| cpu::read_cpus(self))
+        self.keep(&self.cpus, || cpu::read_cpus(self))
     }
     /// The address of a CPU's copy of a per-CPU variable.
     pub fn per_cpu(&self, symbol: &str, cpu: u32) -> Result<VirtAddr> {
@@ -337,14 +369,14 @@ impl Session {
     }
     /// All tasks.
     pub fn tasks(&self) -> &Tasks {
-        self.tasks.get_or_init(|| {
+        self.keep(&self.tasks, || {
             self.check_types();
             task::read_tasks(self)
         })
     }
     /// How this kernel numbers task states.
     pub fn task_states(&self) -> &TaskStates {
-        self.states.get_or_init(|| TaskStates::read(self))
+        self.keep(&self.states, || TaskStates::read(self))
     }
     /// All modules, in the order they were loaded.
     pub fn modules(&self) -> &[Module] {
@@ -352,7 +384,7 @@ impl Session {
     }
     /// All modules, and why the list ended early where it did.
     pub fn modules_and_problem(&self) -> &(Vec<Module>, Option<KernelError>) {
-        self.modules.get_or_init(|| module::read_modules(self))
+        self.keep(&self.modules, || module::read_modules(self))
     }
     /// The module that an address lies in.
     #[must_use]
@@ -361,7 +393,7 @@ impl Session {
     }
     /// The kernel's log.
     pub fn log(&self) -> std::result::Result<&Log, &KernelError> {
-        self.log.get_or_init(|| printk::read_log(self)).as_ref()
+        self.keep(&self.log, || printk::read_log(self)).as_ref()
     }
 }
 

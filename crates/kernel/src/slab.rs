@@ -85,7 +85,7 @@ pub fn vmemmap_base(s: &Session) -> VirtAddr {
 
 /// The names of all caches, by their address.
 pub fn cache_names(s: &Session) -> &FxHashMap<VirtAddr, String> {
-    s.slab_caches.get_or_init(|| {
+    s.keep(&s.slab_caches, || {
         let mut out = FxHashMap::default();
         let b = s.bind::<KmemCache>();
         let Some(head) = s.symbol("slab_caches").or_else(|| s.symbol("cache_chain")) else { return out };

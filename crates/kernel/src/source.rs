@@ -15,7 +15,7 @@ impl Session {
     }
 
     fn sources(&self) -> &Sources {
-        self.sources.get_or_init(|| {
+        self.keep(&self.sources, || {
             let options = self.opened();
             let release = options.release().unwrap_or_default();
             let version = system::utsname(self).map(|u| u.version).unwrap_or_default();

@@ -59,7 +59,7 @@ impl KernelSymbols {
         let searched = |why: String| {
             let text = o.machine.boot.text.ok_or(why)?;
             find_in_image(o, text).map_err(|e| match o.watch.cancel.is_cancelled() {
-                true => "the search was stopped; open the dump again to have its symbols".to_owned(),
+                true => "the search was stopped; the next command that needs them looks again".to_owned(),
                 false => e.to_string(),
             })
         };
@@ -145,7 +145,7 @@ pub struct Located<'a> {
 impl Session {
     /// The kernel's symbols.
     pub fn kernel_symbols(&self) -> &KernelSymbols {
-        self.kernel_symbols.get_or_init(|| {
+        self.keep(&self.kernel_symbols, || {
             let symbols = KernelSymbols::load(self.opened());
             self.note_direct_map(symbols.table.addr("page_offset_base"));
             symbols
@@ -162,7 +162,7 @@ impl Session {
 
     /// The symbols of all modules, from the modules' own tables in the dump.
     pub fn module_symbols(&self) -> &SymbolTable {
-        self.module_symbols.get_or_init(|| {
+        self.keep(&self.module_symbols, || {
             let mut builder = SymbolTableBuilder::new();
             for m in self.modules() {
                 for run in m.memory.iter().chain(&m.init) {
@@ -198,7 +198,7 @@ impl Session {
         if name != "init_task" || !self.kernel_symbols().names_no_variables() {
             return None;
         }
-        *self.init_task.get_or_init(|| image_scan::init_task(self.opened()))
+        *self.keep(&self.init_task, || image_scan::init_task(self.opened()))
     }
 
     /// Why a symbol is not there: what is wrong with the symbols, or that this kernel has none of the name.
@@ -215,10 +215,10 @@ impl Session {
     #[must_use]
     pub(crate) fn landmark(&self, name: &str) -> Option<VirtAddr> {
         let place = LANDMARKS.iter().position(|known| *known == name);
-        let (None, Some(place)) = (self.kernel_symbols.get(), place) else { return self.symbol(name) };
+        let (None, Some(place)) = (self.kernel_symbols.made(), place) else { return self.symbol(name) };
         let info = self.vmcoreinfo();
         info.symbol(name).or_else(|| {
-            let few = self.landmarks.get_or_init(|| {
+            let few = self.keep(&self.landmarks, || {
                 let at = Addresses::from_lookup(|name| info.symbol(name)).ok();
                 let few =
                     at.and_then(|at| kallsyms::few(self.mem(), &at, &LANDMARKS).ok()).unwrap_or_default();
@@ -287,7 +287,7 @@ impl Session {
     /// True in the kernel's image: its text and static data.
     #[must_use]
     pub fn in_image(&self, at: VirtAddr) -> bool {
-        let (start, end) = *self.image.get_or_init(|| {
+        let (start, end) = *self.keep(&self.image, || {
             let t = &self.kernel_symbols().table;
             let start = t.addr("_text").or_else(|| t.addr("_stext")).or(self.boot().text).unwrap_or_default();
             let last = t.iter().next_back().map(|s| s.addr.add(1));
@@ -300,13 +300,14 @@ impl Session {
     /// The runs of code in the kernel's image, by the linker's symbols; looked up once, as every word of a
     /// stack that is searched asks.
     fn text_runs(&self) -> &[Range<VirtAddr>] {
-        self.text_runs.get_or_init(|| {
+        let runs = self.keep(&self.text_runs, || {
             let t = &self.kernel_symbols().table;
             [("_stext", "_etext"), ("_sinittext", "_einittext"), ("_text", "_etext")]
                 .into_iter()
                 .filter_map(|(from, to)| Some(t.addr(from)?..t.addr(to)?))
-                .collect()
-        })
+                .collect::<Vec<_>>()
+        });
+        runs
     }
 
     /// True in the text of the kernel's image. Asks for no module.

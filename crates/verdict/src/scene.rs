@@ -184,10 +184,10 @@ mod tests {
             sp: VirtAddr(0),
             cfa: None,
             how: if name.ends_with('?') { How::Scan } else { How::Orc },
-            regs: Regs::new(arch::default().reg_set()),
+            regs: Regs::new(arch::x86_64().reg_set()),
             saved: name.ends_with(['!', '*']).then(|| Saved {
                 at: VirtAddr(0),
-                regs: Regs::new(arch::default().reg_set()),
+                regs: Regs::new(arch::x86_64().reg_set()),
                 full: true,
                 user: name.ends_with('*'),
             }),

@@ -4,6 +4,7 @@
 //! Each way ends in the same check: the tables must map the kernel's image, and the image must hold the
 //! kernel's banner ("Linux version ", init/version.c).
 
+use super::evidence::{self, Fit};
 use super::layout::{DEFAULT_TEXT, IMAGE_ALIGN, KERNEL_MAP_END, START_KERNEL_MAP};
 use super::paging::{PageTables, Translation};
 use crate::CpuState;
@@ -58,46 +59,73 @@ pub struct Boot {
 
 /// The kernel's image as page tables map it.
 #[derive(Clone, Copy, Debug)]
-struct Image {
+pub(crate) struct Image {
     text: VirtAddr,
     phys: PhysAddr,
 }
 
 impl Image {
-    fn phys_base(self) -> i64 {
+    pub(crate) fn phys_base(self) -> i64 {
         self.phys.0.wrapping_sub(self.text.0.wrapping_sub(START_KERNEL_MAP)).cast_signed()
     }
 }
 
 impl Boot {
     /// Tries every way, the surest first. `phys_base` is what the dump's own header says, where it does.
+    ///
+    /// # Errors
+    /// No way led to a kernel.
     pub fn find(
         info: &VmcoreInfo,
         states: &[CpuState],
         phys_base: Option<i64>,
         phys: &dyn PhysRead,
-    ) -> Result<Self, BootError> {
-        if let Some(found) = Self::from_vmcoreinfo(info, phys_base, phys) {
-            return Ok(found);
+    ) -> Result<Found, BootError> {
+        let told = Self::from_vmcoreinfo(info, phys_base, phys);
+        let fit = told.zip(swapper(info)).map(|(boot, pgd)| evidence::fit(&boot, info, pgd, phys));
+        let (boot, info_fits) = match (told, fit) {
+            (Some(boot), Some(fit @ (Fit::Yes | Fit::Unknown))) => (boot, fit == Fit::Yes),
+            (told, fit) => {
+                let found = Self::from_cpu_states(states, phys).or_else(|| Self::search(phys));
+                return match (found, told, fit) {
+                    (Some(boot), _, fit) => {
+                        let dropped = match fit {
+                            Some(Fit::No(why)) => Some(why),
+                            _ if info.is_empty() => None,
+                            _ => Some("it does not lead to page tables".into()),
+                        };
+                        Ok(Found {
+                            boot,
+                            others: evidence::others(&[boot], states, phys),
+                            dropped,
+                            sure: true,
+                        })
+                    }
+                    // memory is damaged rather than VMCOREINFO wrong
+                    (None, Some(boot), _) => {
+                        Ok(Found { boot, others: Vec::new(), dropped: None, sure: false })
+                    }
+                    (None, None, _) => Err(not_found(info, states)),
+                };
+            }
+        };
+        Ok(Found { boot, others: evidence::others(&[boot], states, phys), dropped: None, sure: info_fits })
+    }
+
+    /// What memory has against VMCOREINFO; nothing where it fits, and where the pages that tell are not there.
+    #[must_use]
+    pub fn contradiction(info: &VmcoreInfo, phys_base: Option<i64>, phys: &dyn PhysRead) -> Option<String> {
+        let boot = Self::from_vmcoreinfo(info, phys_base, phys)?;
+        match evidence::fit(&boot, info, swapper(info)?, phys) {
+            Fit::No(why) => Some(why),
+            Fit::Yes | Fit::Unknown => None,
         }
-        if let Some(found) = Self::from_cpu_states(states, phys) {
-            return Ok(found);
-        }
-        Self::search(phys).ok_or_else(|| BootError::NotFound {
-            tried: format!(
-                "VMCOREINFO {}; {} CPU notes with page tables; no page of it is a kernel's topmost page table",
-                if info.is_empty() { "is not there" } else { "does not lead to page tables" },
-                states.iter().filter(|s| s.control.is_some()).count(),
-            ),
-        })
     }
 
     /// From the kernel's own words. `None` when they are not there, or lead to nothing.
     #[must_use]
     pub fn from_vmcoreinfo(info: &VmcoreInfo, phys_base: Option<i64>, phys: &dyn PhysRead) -> Option<Self> {
-        // init_level4_pgt became init_top_pgt in 4.13 (65ade2f872b4); swapper_pg_dir is a macro for either
-        let pgd =
-            ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"].iter().find_map(|n| info.symbol(n))?;
+        let pgd = swapper(info)?;
         let levels = if info.number("pgtable_l5_enabled") == Some(1) { 5 } else { 4 };
         let encryption = info.number("sme_mask").unwrap_or(0).cast_unsigned();
         let told = info.number("phys_base").or(phys_base);
@@ -118,23 +146,48 @@ impl Boot {
     /// From the page tables that a CPU was using when the dump was taken.
     #[must_use]
     pub fn from_cpu_states(states: &[CpuState], phys: &dyn PhysRead) -> Option<Self> {
-        states.iter().filter_map(|s| s.control).find_map(|control| {
-            let levels = if control.la57() { 5 } else { 4 };
-            // bits 0 to 11 are flags or the PCID, bit 63 its "no flush"; with page table isolation bit 12
-            // says that it is the user's copy, whose kernel twin is the page before
-            let root = control.cr3() & 0x000f_ffff_ffff_e000;
-            let exact = control.cr3() & 0x000f_ffff_ffff_f000;
-            [root, exact].into_iter().find_map(|root| {
-                let tables = encrypted(PageTables::new(PhysAddr(root), levels), phys);
-                found(tables, phys, How::Cr3)
-            })
-        })
+        let tables = states.iter().filter_map(|state| Self::tables_of(state, phys));
+        tables.flatten().find_map(|tables| found(tables, phys, How::Cr3))
+    }
+
+    /// The page tables that a CPU was using: two readings of its CR3.
+    pub(crate) fn tables_of(state: &CpuState, phys: &dyn PhysRead) -> Option<[PageTables; 2]> {
+        let control = state.control?;
+        let levels = if control.la57() { 5 } else { 4 };
+        // bits 0 to 11 are flags or the PCID, bit 63 its "no flush"; with page table isolation bit 12
+        // says that it is the user's copy, whose kernel twin is the page before
+        let root = control.cr3() & 0x000f_ffff_ffff_e000;
+        let exact = control.cr3() & 0x000f_ffff_ffff_f000;
+        Some([root, exact].map(|root| encrypted(PageTables::new(PhysAddr(root), levels), phys)))
     }
 
     /// Without anything but memory: looks for a page that, taken as the topmost page table, maps the kernel's
     /// image with itself in it (`swapper_pg_dir` lies in the image's data).
     #[must_use]
     pub fn search(phys: &dyn PhysRead) -> Option<Self> {
+        let mut first = None;
+        Self::search_all(phys, |boot| {
+            first = Some(boot);
+            true
+        });
+        first
+    }
+
+    /// All kernels that lie in memory, beside those that are known: goes through the whole of it.
+    #[must_use]
+    pub fn search_others(known: &[Self], phys: &dyn PhysRead) -> Vec<Self> {
+        let mut out = known.to_vec();
+        Self::search_all(phys, |boot| {
+            if evidence::is_new_boot(&out, &boot) {
+                out.push(boot);
+            }
+            false
+        });
+        out.split_off(known.len())
+    }
+
+    /// Hands every kernel's own page tables to `is_enough`, up to the one for which that is true.
+    fn search_all(phys: &dyn PhysRead, mut is_enough: impl FnMut(Self) -> bool) {
         let mut page = [0; 0x1000];
         for range in phys.ranges() {
             let mut at = range.start.add(0xfff).page_base();
@@ -150,14 +203,13 @@ impl Boot {
                         );
                         is_own_root(&tables, own, phys).then_some(boot)
                     });
-                    if found.is_some() {
-                        return found;
+                    if found.is_some_and(&mut is_enough) {
+                        return;
                     }
                 }
                 at = PhysAddr(at.0.saturating_add(0x1000));
             }
         }
-        None
     }
 
     /// The physical address of an address in the kernel's image, by arithmetic.
@@ -179,6 +231,35 @@ impl Boot {
     }
 }
 
+/// What a search for the kernel came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Found {
+    /// Where the kernel is.
+    pub boot: Boot,
+    /// Other kernels that CPUs ran: a crash kernel.
+    pub others: Vec<Boot>,
+    /// Why VMCOREINFO was not believed, where it was not.
+    pub dropped: Option<String>,
+    /// Memory itself confirms it: it does not rest on the headers' words alone.
+    pub sure: bool,
+}
+
+/// The address of the kernel's topmost page table. `init_level4_pgt` became `init_top_pgt` in 4.13 (65ade2f872b4);
+/// `swapper_pg_dir` is a macro for either.
+fn swapper(info: &VmcoreInfo) -> Option<VirtAddr> {
+    ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"].iter().find_map(|n| info.symbol(n))
+}
+
+fn not_found(info: &VmcoreInfo, states: &[CpuState]) -> BootError {
+    BootError::NotFound {
+        tried: format!(
+            "VMCOREINFO {}; {} CPU notes with page tables; no page of it is a kernel's topmost page table",
+            if info.is_empty() { "is not there" } else { "does not lead to page tables" },
+            states.iter().filter(|s| s.control.is_some()).count(),
+        ),
+    }
+}
+
 /// The image and the banner in it, or nothing.
 fn found(tables: PageTables, phys: &dyn PhysRead, how: How) -> Option<Boot> {
     let image = first_mapped(&tables, phys)?;
@@ -194,11 +275,16 @@ fn found(tables: PageTables, phys: &dyn PhysRead, how: How) -> Option<Boot> {
 
 /// The lowest page mapped in the kernel image's range: `_text`, as everything before it is unmapped at boot
 /// (cleanup_highmap, arch/x86/mm/init_64.c).
-fn first_mapped(tables: &PageTables, phys: &dyn PhysRead) -> Option<Image> {
-    let (text, Translation { phys, .. }) =
+pub(crate) fn first_mapped(tables: &PageTables, phys: &dyn PhysRead) -> Option<Image> {
+    let (text, Translation { phys, entry, .. }) =
         tables.mapped(phys, VirtAddr(START_KERNEL_MAP), VirtAddr(KERNEL_MAP_END)).next()?;
-    (text.0 >= DEFAULT_TEXT && text.0 % IMAGE_ALIGN == 0).then_some(Image { text, phys })
+    // arm64 tables walk like these; they mark the kernel's pages as not executable for the user, in a bit that x86 lacks
+    let foreign = entry & ARM64_UXN != 0;
+    (!foreign && text.0 >= DEFAULT_TEXT && text.0 % IMAGE_ALIGN == 0).then_some(Image { text, phys })
 }
+
+/// Bit 54 of an arm64 descriptor: unprivileged execute never. x86 leaves it to software, and Linux leaves it clear.
+const ARM64_UXN: u64 = 1 << 54;
 
 /// The start of the kernel's banner.
 const BANNER: &[u8] = b"Linux version ";

@@ -54,7 +54,7 @@ fn three_ways_find_the_same_kernel() {
         check(Boot::from_cpu_states(&[cpu(ROOT | 0x7, levels)], &mem).unwrap(), levels);
         check(Boot::search(&mem).unwrap(), levels);
         let none = VmcoreInfo::default();
-        assert_eq!(Boot::find(&none, &[cpu(0xdead_0000, levels)], None, &mem).unwrap().how, How::Search);
+        assert_eq!(Boot::find(&none, &[cpu(0xdead_0000, levels)], None, &mem).unwrap().boot.how, How::Search);
     }
 }
 

@@ -1,5 +1,6 @@
 //! x86-64: the facts are from the processor manuals (Intel SDM volume 3) and from the kernel's arch/x86.
 
+mod evidence;
 mod frame;
 mod insn;
 pub(crate) mod kaslr;

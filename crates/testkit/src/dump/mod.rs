@@ -132,6 +132,14 @@ impl DumpSpec {
         self.note("ERASEINFO", 0, text.as_bytes())
     }
 
+    /// Without any note and VMCOREINFO.
+    #[must_use]
+    pub fn without_notes(mut self) -> Self {
+        self.notes.clear();
+        self.vmcoreinfo = None;
+        self
+    }
+
     /// The kernel's release in `utsname`.
     #[must_use]
     pub fn release(mut self, release: &str) -> Self {

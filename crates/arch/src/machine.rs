@@ -1,0 +1,223 @@
+//! Which machine a dump is of: what its headers, notes and VMCOREINFO claim, and the kernel's own words in memory. Each
+//! is evidence; none is believed against the memory itself.
+
+use base::{PAGE_SIZE, PhysAddr, PhysRead, RawNote, VmcoreInfo, cstr};
+
+/// The name of a machine, as `uname -m` prints it, and who says so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// `x86_64`, `aarch64`, `riscv64` ...
+    pub machine: String,
+    /// `ELF e_machine 183`, `the header's utsname` ...
+    pub by: String,
+}
+
+impl Claim {
+    fn new(machine: &str, by: impl Into<String>) -> Self {
+        Self { machine: machine.to_owned(), by: by.into() }
+    }
+
+    /// True where crashlens reads kernels of this machine.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        crate::by_name(&self.machine).is_some()
+    }
+}
+
+/// `e_machine`, with the name of the 64-bit machine and of the 32-bit one (ELF specification, `include/uapi/linux/elf-em.h`).
+const ELF_MACHINES: [(u16, &str, &str); 17] = [
+    (2, "sparc", "sparc"),
+    (3, "i686", "i686"),
+    (4, "m68k", "m68k"),
+    (8, "mips64", "mips"),
+    (15, "parisc64", "parisc"),
+    (20, "ppc", "ppc"),
+    (21, "ppc64", "ppc64"),
+    (22, "s390x", "s390"),
+    (40, "arm", "arm"),
+    (42, "sh", "sh"),
+    (43, "sparc64", "sparc64"),
+    (50, "ia64", "ia64"),
+    (62, "x86_64", "x86_64"),
+    (183, "aarch64", "aarch64"),
+    (243, "riscv64", "riscv32"),
+    (258, "loongarch64", "loongarch32"),
+    (0x9026, "alpha", "alpha"),
+];
+
+/// What only the VMCOREINFO of one machine has (each one's `arch_crash_save_vmcoreinfo`).
+const INFO_KEYS: [(&str, &str); 12] = [
+    ("NUMBER(kimage_voffset)", "aarch64"),
+    ("NUMBER(PHYS_OFFSET)", "aarch64"),
+    ("NUMBER(KERNELPACMASK)", "aarch64"),
+    ("NUMBER(phys_base)", "x86_64"),
+    ("NUMBER(pgtable_l5_enabled)", "x86_64"),
+    ("SYMBOL(init_top_pgt)", "x86_64"),
+    ("SYMBOL(init_level4_pgt)", "x86_64"),
+    ("NUMBER(phys_ram_base)", "riscv64"),
+    ("NUMBER(KERNEL_LINK_ADDR)", "riscv64"),
+    ("SYMBOL(lowcore_ptr)", "s390x"),
+    ("SYMBOL(cpu_pgd)", "ppc64"),
+    ("NUMBER(RADIX_MMU)", "ppc64"),
+];
+
+/// Bytes of `NT_PRSTATUS` on machines that no other shares them with.
+const STATUS_SIZES: [(usize, &str); 5] =
+    [(392, "aarch64"), (376, "riscv64"), (504, "ppc64"), (144, "i686"), (148, "arm")];
+
+/// Everything that the headers claim, the surest first. `wide` is false for headers of a 32-bit class.
+#[must_use]
+pub fn claims(
+    e_machine: Option<u16>,
+    wide: bool,
+    utsname: Option<&str>,
+    info: &VmcoreInfo,
+    notes: &[RawNote],
+) -> Vec<Claim> {
+    let mut out = Vec::new();
+    if let Some(number) = e_machine {
+        let known = ELF_MACHINES.iter().find(|(n, ..)| *n == number);
+        let name = known.map(|(_, long, short)| if wide { *long } else { *short });
+        let unknown = format!("e_machine {number}");
+        out.push(Claim::new(name.unwrap_or(&unknown), format!("ELF e_machine {number}")));
+    }
+    if let Some(name) = utsname.filter(|n| !n.is_empty()) {
+        out.push(Claim::new(name, "the header's utsname"));
+    }
+    if let Some((key, machine)) = INFO_KEYS.iter().find(|(key, _)| info.get(key).is_some()) {
+        out.push(Claim::new(machine, format!("{key} in VMCOREINFO")));
+    }
+    let by_note = |note: &RawNote| {
+        let size = note.desc.len();
+        let status = STATUS_SIZES.iter().find(|(len, _)| note.is("CORE") && note.kind == 1 && *len == size);
+        status.map(|(_, machine)| Claim::new(machine, format!("CPU notes of {size} bytes")))
+    };
+    out.extend(notes.iter().find_map(by_note));
+    out
+}
+
+/// What a kernel calls itself, from the `struct new_utsname` that it keeps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnName {
+    /// `6.1.0-56-cloud-amd64`
+    pub release: String,
+    /// `x86_64`
+    pub machine: String,
+}
+
+/// Bytes of a field of `struct new_utsname`.
+const FIELD: usize = 65;
+/// Bytes of the fields up to `machine`, with it.
+const NAME_LEN: usize = 5 * FIELD;
+/// How it begins: `sysname`, filled with zeros.
+const SYSNAME: &[u8] = b"Linux\0\0\0\0\0\0\0\0\0\0\0";
+
+impl OwnName {
+    /// Reads a `struct new_utsname`; `None` where the bytes are none.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let field = |n: usize| {
+            let text = cstr(bytes.get(n * FIELD..(n + 1) * FIELD)?);
+            let plain = !text.is_empty() && text.iter().all(|b| b.is_ascii_graphic());
+            plain.then(|| String::from_utf8_lossy(text).into_owned())
+        };
+        let (release, machine) = (field(2)?, field(4)?);
+        let numbered = release.starts_with(|c: char| c.is_ascii_digit()) && release.contains('.');
+        (bytes.starts_with(SYSNAME) && numbered).then_some(Self { release, machine })
+    }
+
+    /// Looks for one in all memory: for a dump in which no kernel was found.
+    #[must_use]
+    pub fn search(phys: &dyn PhysRead) -> Option<Self> {
+        const CHUNK: usize = 1 << 20;
+        let finder = memchr::memmem::Finder::new(SYSNAME);
+        let mut buf = vec![0; CHUNK + NAME_LEN];
+        let mut at = phys.skip_holes(PhysAddr(0));
+        // what was read before `at` in one piece with it
+        let mut kept = 0;
+        while let Some(from) = at {
+            let n = phys.read_stretch(from, buf.get_mut(kept..kept + CHUNK)?).unwrap_or(0);
+            let have = kept + n;
+            let bytes = buf.get(..have)?;
+            let found = finder.find_iter(bytes).find_map(|i| Self::read(bytes.get(i..)?));
+            if found.is_some() {
+                return found;
+            }
+            let step = if n == 0 { PAGE_SIZE - from.page_offset() } else { n as u64 };
+            let next = PhysAddr(from.0.checked_add(step)?);
+            at = phys.skip_holes(next).filter(|at| phys.ranges().last().is_some_and(|r| *at < r.end));
+            kept = if n > 0 && at == Some(next) { have.min(NAME_LEN) } else { 0 };
+            buf.copy_within(have - kept..have, 0);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::{Missing, PhysRange};
+
+    #[test]
+    fn headers_name_their_machines() {
+        let none = VmcoreInfo::default();
+        let told = |claims: Vec<Claim>| claims.into_iter().map(|c| (c.machine, c.by)).collect::<Vec<_>>();
+        let s = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(told(claims(Some(183), true, None, &none, &[])), [s("aarch64", "ELF e_machine 183")]);
+        assert_eq!(told(claims(Some(243), false, None, &none, &[])), [s("riscv32", "ELF e_machine 243")]);
+        assert_eq!(
+            told(claims(Some(999), true, None, &none, &[])),
+            [s("e_machine 999", "ELF e_machine 999")]
+        );
+        assert_eq!(told(claims(None, true, Some("s390x"), &none, &[])), [s("s390x", "the header's utsname")]);
+        assert_eq!(told(claims(None, true, Some(""), &none, &[])), []);
+        let info = VmcoreInfo::parse(b"OSRELEASE=6.1\nNUMBER(PHYS_OFFSET)=0x40000000\n");
+        let note = RawNote { name: b"CORE".to_vec(), kind: 1, desc: vec![0; 376] };
+        let mixed = told(claims(Some(62), true, None, &info, &[note]));
+        let want = [
+            s("x86_64", "ELF e_machine 62"),
+            s("aarch64", "NUMBER(PHYS_OFFSET) in VMCOREINFO"),
+            s("riscv64", "CPU notes of 376 bytes"),
+        ];
+        assert_eq!(mixed, want);
+    }
+
+    struct Ram(Vec<u8>, [PhysRange; 1]);
+    impl PhysRead for Ram {
+        fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing> {
+            let at = at.0 as usize;
+            buf.copy_from_slice(&self.0[at..at + buf.len()]);
+            Ok(())
+        }
+        fn ranges(&self) -> &[PhysRange] {
+            &self.1
+        }
+        fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+            (from < self.1[0].end).then_some(from)
+        }
+        fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Missing> {
+            let n = buf.len().min((self.1[0].end.0 - at.0) as usize);
+            self.read_phys(at, &mut buf[..n])?;
+            Ok(n)
+        }
+    }
+
+    #[test]
+    fn a_kernel_s_own_name_is_found_wherever_it_lies() {
+        let mut name = vec![0; 390];
+        for (n, text) in ["Linux", "box", "6.1.0-9-arm64", "#1 SMP", "aarch64"].iter().enumerate() {
+            name[n * FIELD..n * FIELD + text.len()].copy_from_slice(text.as_bytes());
+        }
+        let want = OwnName { release: "6.1.0-9-arm64".into(), machine: "aarch64".into() };
+        for at in [0, 0x1234, (1 << 20) - 100, (2 << 20) - 1, (3 << 20) - 390] {
+            let mut bytes = vec![0xff; 3 << 20];
+            bytes[0x9000..0x9006].copy_from_slice(b"Linux\0");
+            bytes[at..at + 390].copy_from_slice(&name);
+            let end = PhysAddr(bytes.len() as u64);
+            let ram = Ram(bytes, [PhysRange { start: PhysAddr(0), end }]);
+            assert_eq!(OwnName::search(&ram).as_ref(), Some(&want), "{at:#x}");
+        }
+        let end = PhysAddr(1 << 20);
+        assert_eq!(OwnName::search(&Ram(vec![0; 1 << 20], [PhysRange { start: PhysAddr(0), end }])), None);
+    }
+}
