@@ -2,8 +2,8 @@
 
 use crate::{CommandError, Cx, unquoted};
 use base::VirtAddr;
-use kernel::Session;
 use kernel::task::Task;
+use kernel::{KernelError, Session};
 use regex_lite::Regex;
 use report::{Cell, Line};
 
@@ -193,6 +193,8 @@ pub(crate) fn problems(s: &Session, report: &mut report::Report) {
         report.warning(format!("the list of tasks is not whole: {lack}"));
     } else if let Some(e) = s.tasks().problems.first().filter(|_| s.tasks().total.is_none()) {
         report.warning(format!("the list of tasks may not be whole: {e}"));
+    } else if let Some(e) = s.tasks().problems.iter().find(|e| matches!(e, KernelError::Damaged { .. })) {
+        report.warning(format!("{e}; every task that the kernel counts was found all the same"));
     }
 }
 

@@ -212,7 +212,22 @@ impl Unwinder<'_> {
         let words = at.0.checked_sub(from)? / 8 + 1;
         let at = self.arch.find_saved(self.mem, VirtAddr(from), words, &|_| false)?;
         let regs = self.arch.saved(self.mem, at).ok()?;
-        self.arch.is_user(&regs).then_some(Saved { at, regs, full: true, user: true })
+        let direct = !self.may_hold_frames(cursor.sp, at);
+        (direct && self.arch.is_user(&regs)).then_some(Saved { at, regs, full: true, user: true })
+    }
+
+    /// True where a word between two places of a stack may be a return address that no symbol covers: frames lie there
+    /// that were not found.
+    fn may_hold_frames(&self, from: VirtAddr, to: VirtAddr) -> bool {
+        let [start, _, end] = self.arch.image_range();
+        let mut slots = (from.0.wrapping_add(7) & !7..to.0).step_by(8).map(VirtAddr);
+        slots.any(|slot| match self.word(slot).map(VirtAddr) {
+            Ok(pc) if (start..end).contains(&pc) => {
+                self.mem.u8(pc.sub(1)).is_err() || self.arch.follows_call(self.mem, pc)
+            }
+            Ok(_) => false,
+            Err(_) => true,
+        })
     }
 
     /// A return address: code, behind a call.

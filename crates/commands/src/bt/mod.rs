@@ -178,6 +178,7 @@ impl Command for Bt {
             at: (at("ip").is_some() || at("sp").is_some()).then(|| (at("ip"), at("sp"))),
         };
         let alone = if mode == Mode::Frames { without_task(s, args) } else { Vec::new() };
+        let alone: Vec<Record> = alone.into_iter().filter_map(|cpu| frames::of_cpu(s, cpu, &shape)).collect();
         let tasks = match choose(cx, s, args) {
             Err(_) if !alone.is_empty() => Vec::new(),
             tasks => tasks?,
@@ -208,21 +209,19 @@ impl Command for Bt {
                 out.push(record);
             }
         }
-        for cpu in alone {
-            if let Some(mut record) = frames::of_cpu(s, cpu, &shape) {
-                if !out.is_empty() {
-                    record.items.insert(0, report::Item::Blank);
-                }
-                out.push(record);
+        for mut record in alone {
+            if !out.is_empty() {
+                record.items.insert(0, report::Item::Blank);
             }
+            out.push(record);
         }
         report.list("backtraces", out);
         Ok(report)
     }
 }
 
-/// CPUs that are asked for and whose task is not known, but whose registers are: of all CPUs (`-a`), and where no task is
-/// known and none is named.
+/// CPUs that are asked for and whose task is not known, but whose registers may be: of all CPUs (`-a`); where no task is
+/// known and none is named, the one that panicked, or the only one.
 fn without_task(s: &Session, args: &ArgMatches) -> Vec<u32> {
     let named = ["task", "cpus"].iter().any(|name| args.contains_id(name));
     let nobody = s.tasks().all.is_empty();
@@ -232,7 +231,15 @@ fn without_task(s: &Session, args: &ArgMatches) -> Vec<u32> {
     let possible = s.cpus().possible.iter().copied();
     let noted = (0..).take(s.cpu_states().len());
     let all: Vec<u32> = if s.cpus().possible.is_empty() { noted.collect() } else { possible.collect() };
-    all.into_iter().filter(|cpu| s.tasks().on_cpu(*cpu).is_none()).collect()
+    if args.get_flag("all") {
+        return all.into_iter().filter(|cpu| s.tasks().on_cpu(*cpu).is_none()).collect();
+    }
+    match (kernel::panic::panic_cpu(s), all.as_slice()) {
+        (Some(cpu), _) => vec![cpu],
+        (None, &[only]) => vec![only],
+        // any of several would be a guess
+        (None, _) => Vec::new(),
+    }
 }
 
 fn parse_hex(text: &str) -> Result<u64, String> {

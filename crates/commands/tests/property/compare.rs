@@ -160,7 +160,7 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
         let interrupted = |w: &&Value| {
             w["interrupted"] == true
                 && w["pc"] == row["pc"]
-                && w["function"]["name"] == row["function"]["name"]
+                && (row["function"]["name"].is_null() || w["function"]["name"] == row["function"]["name"])
         };
         if let Some(n) = rest.iter().position(interrupted) {
             rest.remove(n);
