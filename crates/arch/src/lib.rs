@@ -148,7 +148,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn Arch> {
     ARCHES.iter().copied().find(|a| a.name() == name)
 }
 
-/// x86-64, for code that reads its instructions ([`slice`]) and for tests. What a dump is of is told by the dump.
+/// x86-64, for tests. What a dump is of is told by the dump.
 #[must_use]
 pub fn x86_64() -> &'static dyn Arch {
     &x86_64::X86_64

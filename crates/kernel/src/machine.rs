@@ -52,8 +52,7 @@ impl Machine {
         if let (Some(claim), true) = (foreign, claims.iter().all(|claim| !claim.is_read())) {
             return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
         }
-        // the only one whose kernels are looked for
-        let arch = arch::x86_64();
+        let arch = Boot::arch();
         let mut info = image.info.clone();
         let cpu_states = arch.cpu_states(dump.notes());
         let watched = WatchedPhys { phys: &**dump, watch: &options.watch };
@@ -162,7 +161,7 @@ fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {
 #[must_use]
 pub fn vmcoreinfo_fits(image: &Image) -> bool {
     let foreign = claims(image).iter().any(|claim| !claim.is_read());
-    let phys_base = header_phys_base(&image.dump, arch::x86_64());
+    let phys_base = header_phys_base(&image.dump, Boot::arch());
     foreign || Boot::contradiction(&image.info, phys_base, image.phys()).is_none()
 }
 

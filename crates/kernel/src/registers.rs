@@ -278,7 +278,7 @@ fn note_of<'a>(
 }
 
 fn owners<'a>(s: &Session, states: &[CpuState], known: &'a Kept<Vec<(u32, usize)>>) -> &'a [(u32, usize)] {
-    let made: &Vec<(u32, usize)> = s.keep(known, || {
+    s.keep::<Vec<_>>(known, || {
         let cpus = cpus(s);
         let mut claims = vec![None; states.len()];
         let mut pids = Vec::with_capacity(cpus.len());
@@ -293,8 +293,7 @@ fn owners<'a>(s: &Session, states: &[CpuState], known: &'a Kept<Vec<(u32, usize)
         }
         let told: Vec<Option<i32>> = states.iter().map(|state| state.pid).collect();
         assign(cpus, &pids, &claims, &told)
-    });
-    made
+    })
 }
 
 /// Which CPU each note is of: the one that it says, then the one whose task it says, then by order. `pids` are those of

@@ -300,14 +300,13 @@ impl Session {
     /// The runs of code in the kernel's image, by the linker's symbols; looked up once, as every word of a
     /// stack that is searched asks.
     fn text_runs(&self) -> &[Range<VirtAddr>] {
-        let runs = self.keep(&self.text_runs, || {
+        self.keep::<Vec<_>>(&self.text_runs, || {
             let t = &self.kernel_symbols().table;
             [("_stext", "_etext"), ("_sinittext", "_einittext"), ("_text", "_etext")]
                 .into_iter()
                 .filter_map(|(from, to)| Some(t.addr(from)?..t.addr(to)?))
-                .collect::<Vec<_>>()
-        });
-        runs
+                .collect()
+        })
     }
 
     /// True in the text of the kernel's image. Asks for no module.

@@ -402,5 +402,5 @@ fn memory_text(m: &Mem) -> String {
 
 /// `r12d` of register 12 and 4 bytes.
 pub(crate) fn register_name(number: usize, size: u64) -> String {
-    arch::x86_64().part_name(number, size)
+    arch::slice::register_name(number, size)
 }

@@ -111,7 +111,8 @@ fn layers_keep_their_words(path: &str, text: &str) -> Vec<(usize, &'static str)>
 
 /// Code that others build on: not tests, examples or build scripts.
 fn is_library(path: &str) -> bool {
-    !path.contains("/tests/") && !path.contains("/examples/") && !path.contains("/benches/")
+    let apart = ["/tests/", "/examples/", "/benches/"].iter().any(|folder| path.contains(folder));
+    !apart && !path.ends_with("/tests.rs") && !path.ends_with("_tests.rs")
 }
 
 /// The lines that break a rule; comments do not count.

@@ -71,6 +71,12 @@ impl Image {
 }
 
 impl Boot {
+    /// The architecture whose kernels are looked for.
+    #[must_use]
+    pub fn arch() -> &'static dyn crate::Arch {
+        &super::X86_64
+    }
+
     /// Tries every way, the surest first. `phys_base` is what the dump's own header says, where it does.
     ///
     /// # Errors

@@ -11,6 +11,12 @@ mod expr;
 mod flow;
 mod making;
 mod steps;
+/// The low `size` bytes of a register by name, as instructions have it: `r12d` of register 12 and 4 bytes.
+#[must_use]
+pub fn register_name(number: usize, size: u64) -> String {
+    crate::Arch::part_name(&super::X86_64, number, size)
+}
+
 #[cfg(test)]
 mod tests;
 mod walk;
