@@ -124,8 +124,9 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new(), false) };
     let layers = Layers::open(options).map_err(|e| Failure::Failed(e.to_string()))?;
     let image = layers.image();
-    // VMCOREINFO of another boot is no word of this machine's
-    let told = match image.info.get(what.0).filter(|_| kernel::vmcoreinfo_fits(image)) {
+    // VMCOREINFO of another boot is no word of this machine's, nor that of one kernel of another in the same memory
+    let fits = |_: &&str| cli.kernel.is_none() && kernel::vmcoreinfo_fits(image);
+    let told = match image.info.get(what.0).filter(fits) {
         Some(told) => told.to_owned(),
         None => from_memory(&layers, what.0).ok_or_else(|| {
             Failure::Failed(format!("{}: the dump does not say {}", layers.image().name(), what.1))
@@ -141,6 +142,9 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
 fn from_memory(layers: &Layers, what: &str) -> Option<String> {
     let facts = layers.image().dump.facts();
     let session = layers.session().ok();
+    if let Some(told) = session.and_then(|s| s.vmcoreinfo().get(what)) {
+        return Some(told.to_owned());
+    }
     match what {
         "OSRELEASE" => {
             let header = || facts.utsname.as_ref().map(|u| u.release.clone()).filter(|r| !r.is_empty());

@@ -156,13 +156,13 @@ fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {
     Arc::new(KernelMap::new(phys, boot.tables).with_image(boot.phys_base))
 }
 
-/// False where the VMCOREINFO of a dump's headers is not of the kernel in its memory. Reads a few pages, and looks for
+/// True where memory shows that the VMCOREINFO of a dump's headers is of the kernel in it. Reads a few pages, and looks for
 /// no kernel.
 #[must_use]
 pub fn vmcoreinfo_fits(image: &Image) -> bool {
     let foreign = claims(image).iter().any(|claim| !claim.is_read());
     let phys_base = header_phys_base(&image.dump, Boot::arch());
-    foreign || Boot::contradiction(&image.info, phys_base, image.phys()).is_none()
+    foreign || Boot::is_confirmed(&image.info, phys_base, image.phys())
 }
 
 /// What headers, notes and VMCOREINFO say of the machine.

@@ -89,43 +89,46 @@ impl Boot {
     ) -> Result<Found, BootError> {
         let told = Self::from_vmcoreinfo(info, phys_base, phys);
         let fit = told.zip(swapper(info)).map(|(boot, pgd)| evidence::fit(&boot, info, pgd, phys));
-        let (boot, info_fits) = match (told, fit) {
-            (Some(boot), Some(fit @ (Fit::Yes | Fit::Unknown))) => (boot, fit == Fit::Yes),
-            (told, fit) => {
-                let found = Self::from_cpu_states(states, phys).or_else(|| Self::search(phys));
-                return match (found, told, fit) {
-                    (Some(boot), _, fit) => {
-                        let dropped = match fit {
-                            Some(Fit::No(why)) => Some(why),
-                            _ if info.is_empty() => None,
-                            _ => Some("it does not lead to page tables".into()),
-                        };
-                        Ok(Found {
-                            boot,
-                            others: evidence::others(&[boot], states, phys),
-                            dropped,
-                            sure: true,
-                        })
-                    }
-                    // memory is damaged rather than VMCOREINFO wrong
-                    (None, Some(boot), _) => {
-                        Ok(Found { boot, others: Vec::new(), dropped: None, sure: false })
-                    }
-                    (None, None, _) => Err(not_found(info, states)),
-                };
-            }
+        let found = |boot: Self, dropped, sure| Found {
+            boot,
+            others: evidence::others(&[boot], states, phys),
+            dropped,
+            sure,
         };
-        Ok(Found { boot, others: evidence::others(&[boot], states, phys), dropped: None, sure: info_fits })
+        if let (Some(boot), Some(Fit::Yes)) = (told, &fit) {
+            return Ok(found(boot, None, true));
+        }
+        // what cannot be checked is no more than a claim: a kernel that memory shows counts more
+        let shown = Self::from_cpu_states(states, phys).or_else(|| Self::search(phys));
+        match (shown, told, fit) {
+            (Some(shown), Some(told), Some(Fit::Unknown)) if shown.phys_base == told.phys_base => {
+                Ok(found(told, None, true))
+            }
+            (Some(shown), _, fit) => {
+                let dropped = match fit {
+                    Some(Fit::No(why)) => Some(why),
+                    Some(_) => Some(
+                        "the pages that it names are not in the dump, and memory has a kernel elsewhere"
+                            .into(),
+                    ),
+                    None if info.is_empty() => None,
+                    None => Some("it does not lead to page tables".into()),
+                };
+                Ok(found(shown, dropped, true))
+            }
+            (None, Some(told), Some(Fit::Unknown)) => Ok(found(told, None, false)),
+            // memory is damaged rather than VMCOREINFO wrong
+            (None, Some(told), _) => Ok(Found { boot: told, others: Vec::new(), dropped: None, sure: false }),
+            (None, None, _) => Err(not_found(info, states)),
+        }
     }
 
-    /// What memory has against VMCOREINFO; nothing where it fits, and where the pages that tell are not there.
+    /// True where memory has what VMCOREINFO says of it, and where it says nothing that memory could have. Where the pages
+    /// that tell are not there, that is not so: [`Boot::find`] looks further.
     #[must_use]
-    pub fn contradiction(info: &VmcoreInfo, phys_base: Option<i64>, phys: &dyn PhysRead) -> Option<String> {
-        let boot = Self::from_vmcoreinfo(info, phys_base, phys)?;
-        match evidence::fit(&boot, info, swapper(info)?, phys) {
-            Fit::No(why) => Some(why),
-            Fit::Yes | Fit::Unknown => None,
-        }
+    pub fn is_confirmed(info: &VmcoreInfo, phys_base: Option<i64>, phys: &dyn PhysRead) -> bool {
+        let told = Self::from_vmcoreinfo(info, phys_base, phys).zip(swapper(info));
+        told.is_none_or(|(boot, pgd)| evidence::fit(&boot, info, pgd, phys) == Fit::Yes)
     }
 
     /// From the kernel's own words. `None` when they are not there, or lead to nothing.

@@ -81,3 +81,23 @@ fn a_process_root_gives_way_to_the_kernels() {
     assert_eq!(better.tables.root, PhysAddr(ROOT));
     assert_eq!(boot.with_swapper(VirtAddr(TEXT + 0x9000), &mem).tables.root, PhysAddr(0x3_0000));
 }
+
+/// VMCOREINFO of another boot, whose page tables would be in a page that the filter left out.
+#[test]
+fn what_cannot_be_checked_gives_way_to_a_kernel_that_memory_shows() {
+    let phys_base = IMAGE as i64 - (TEXT - START_KERNEL_MAP) as i64;
+    let info = |phys_base: i64| {
+        let text = format!("SYMBOL(swapper_pg_dir)={:x}\nNUMBER(phys_base)={phys_base}\n", TEXT + 0x8000);
+        VmcoreInfo::parse(text.as_bytes())
+    };
+    let mut mem = kernel(4);
+    mem.excluded = Some(ROOT + 0x20_0000);
+    let found = Boot::find(&info(phys_base + 0x20_0000), &[], None, &mem).unwrap();
+    check(found.boot, 4);
+    assert!(found.sure && found.dropped.is_some_and(|why| why.contains("not in the dump")));
+    // the right one stays where its own tables are left out, as nothing speaks against it
+    mem.excluded = Some(ROOT);
+    let found = Boot::find(&info(phys_base), &[], None, &mem).unwrap();
+    assert_eq!((found.boot.phys_base, found.boot.how), (phys_base, How::VmcoreInfo));
+    assert_eq!((found.dropped, found.sure), (None, false));
+}

@@ -66,6 +66,10 @@ impl PhysRead for TestMem {
         &self.ranges
     }
     fn borrow_phys(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
+        let excluded = self.excluded.filter(|page| at.0 < page + 0x1000 && *page < at.0 + len as u64);
+        if excluded.is_some() {
+            return None;
+        }
         self.bytes.get(at.0 as usize..)?.get(..len)
     }
 }
