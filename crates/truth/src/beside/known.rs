@@ -118,6 +118,12 @@ pub const KNOWN: &[Known] = &[
         stacks::source_lines,
     ),
     known(
+        "registers of user mode",
+        "they are words of the frame that saved them; crash leaves most of them out",
+        &["bt -f", "bt -F"],
+        texts::words_of_entries,
+    ),
+    known(
         "names of words",
         "crash also names sections and compilers' labels",
         &["bt -f", "bt -F", "bt -r", "rd"],

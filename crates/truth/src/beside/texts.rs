@@ -11,6 +11,14 @@ fn name_and_offset(word: &str) -> (&str, u64) {
     }
 }
 
+/// Words at the end of a task's stack of 16 KiB, where entry from user mode saved the registers.
+pub(super) fn words_of_entries(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    hunk.take_ours(|line| {
+        let at = line.trim_start().split_once(": ").and_then(|(at, _)| u64::from_str_radix(at, 16).ok());
+        at.is_some_and(|at| at & 0x3fff >= 0x3f58)
+    });
+}
+
 /// Lines whose words differ only in how one address is named.
 pub(super) fn names_of_words(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
     hunk.take_pairs(|theirs, ours| {
