@@ -40,7 +40,7 @@ fn code_seeds() -> Vec<Vec<u8>> {
 fn code(bytes: &[u8]) -> u64 {
     let bytes = bytes.get(..bytes.len().min(4096)).unwrap_or_default();
     let (hot, cold) = bytes.split_at(bytes.len() / 2);
-    let arch = arch::x86_64();
+    let arch = arch::Boot::arch();
     let mut shapes = 0;
     for parts in [&[(TEXT, bytes)][..], &[(TEXT, hot), (TEXT + 0x10_0000, cold)]] {
         for at in [0, 1, hot.len() as u64, bytes.len() as u64] {
@@ -109,7 +109,7 @@ fn tables(bytes: &[u8]) -> u64 {
     }
     let boot = arch::Boot::search(&memory).is_some();
     for entry in bytes.as_chunks::<8>().0.iter().take(16) {
-        std::hint::black_box(arch::x86_64().pte(u64::from_le_bytes(*entry), 0));
+        std::hint::black_box(arch::Boot::arch().pte(u64::from_le_bytes(*entry), 0));
     }
     outcome((seen, boot))
 }
@@ -136,7 +136,7 @@ impl Code for World<'_> {
         (TEXT..TEXT + self.text.len() as u64).contains(&pc.0)
     }
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
-        arch::x86_64().frame_shape(&[(TEXT, self.text)], pc.0)
+        arch::Boot::arch().frame_shape(&[(TEXT, self.text)], pc.0)
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.is_text(pc).then_some(VirtAddr(TEXT))
@@ -164,7 +164,7 @@ fn stack(bytes: &[u8]) -> u64 {
         Stack { name: String::new(), start: half, end: VirtAddr(STACK + len) },
         Stack { name: "IRQ stack".into(), start: VirtAddr(STACK), end: half },
     ];
-    let arch = arch::x86_64();
+    let arch = arch::Boot::arch();
     let unwinder = Unwinder { arch, code: &world, mem: &world, stacks: &stacks };
     let set = arch.reg_set();
     let mut seen = Vec::new();
