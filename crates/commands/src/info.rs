@@ -231,11 +231,19 @@ fn possible(cpus: &kernel::cpu::Cpus) -> Cell {
     }
 }
 
+/// How many symbols the kernel has: more than are known, where some are lost.
+fn symbol_count(found: &kernel::KernelSymbols) -> Cell {
+    match found.lost {
+        0 => found.table.len().into(),
+        lost => Cell::at_least(found.table.len(), format!("{lost} symbols are lost")),
+    }
+}
+
 fn symbols(s: &Session) -> Record {
     let mut out = Record::new();
     let found = s.kernel_symbols();
     out.line(
-        label("SYMBOLS").field("count", found.table.len()).text(" from ").field("from", found.from.clone()),
+        label("SYMBOLS").field("count", symbol_count(found)).text(" from ").field("from", found.from.clone()),
     );
     if let Some(why) = &found.problem {
         out.warning(format!("symbols: {why}"));
@@ -246,7 +254,15 @@ fn symbols(s: &Session) -> Record {
         None => n.into(),
     };
     let line = label("MODULES").field("modules", count(modules.len())).text(", ");
-    out.line(line.field("module_symbols", count(s.module_symbols().len())).text(" symbols from the dump"));
+    let unnamed = s.modules_without_symbols();
+    let of_modules = match unnamed.as_slice() {
+        [] => count(s.module_symbols().len()),
+        _ => Cell::at_least(
+            s.module_symbols().len(),
+            format!("symbols of these modules are not in the dump, some or all: {}", unnamed.join(", ")),
+        ),
+    };
+    out.line(line.field("module_symbols", of_modules).text(" symbols from the dump"));
     if let Some(e) = &s.modules_and_problem().1 {
         out.warning(format!("the list of modules is not whole: {e}"));
     }

@@ -3,7 +3,7 @@
 use crate::{Command, CommandError, Cx, Example, place};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
-use debuginfo::symtab::{Symbol, SymbolTable};
+use debuginfo::symtab::{Listed, Symbol, SymbolTable};
 use kernel::Session;
 use kernel::module::Module;
 use report::{Cell, Line, Record, Report, Role};
@@ -73,9 +73,9 @@ impl Command for Sym {
         }
         let mut report = Report::new("sym");
         if args.get_flag("list") {
-            let all = s.kernel_symbols().table.iter();
-            let rows = all.filter(|sym| sym.kind != 'a').map(|sym| brief(&sym));
-            report.list("symbols", rows.collect());
+            let mut all = s.kernel_symbols().table.listed(VirtAddr(0), VirtAddr(u64::MAX));
+            all.retain(|one| !matches!(one, Listed::Symbol(sym) if sym.kind == 'a'));
+            report.list("symbols", listed(&all));
         }
         if args.get_flag("list") || args.get_flag("modules") {
             let mut modules: Vec<&Module> = s.modules().iter().collect();
@@ -84,7 +84,7 @@ impl Command for Sym {
                 module(s, m, &mut report);
             }
         }
-        let of_modules = ["list", "modules"].iter().any(|flag| args.get_flag(flag))
+        let of_modules = ["list", "modules", "previous", "next"].iter().any(|flag| args.get_flag(flag))
             || args.contains_id("module")
             || args.contains_id("query")
             || args.get_many::<String>("what").into_iter().flatten().any(|word| word.contains(':'));
@@ -173,6 +173,39 @@ fn brief(sym: &Symbol<'_>) -> Record {
     Record::of(line.field("kind", kind(sym)).text(") ").field("symbol", sym.name.to_owned()))
 }
 
+const fn module_of<'a>(one: &Listed<'a>) -> Option<&'a str> {
+    match one {
+        Listed::Symbol(sym) => sym.module,
+        Listed::Lost { module, .. } => *module,
+    }
+}
+
+/// A row for each symbol; where some are lost, one row says how many and between which.
+fn listed(all: &[Listed<'_>]) -> Vec<Record> {
+    let name = |n: Option<usize>| match n.and_then(|n| all.get(n)) {
+        Some(Listed::Symbol(sym)) => Some(sym.name),
+        _ => None,
+    };
+    let row = |(n, one): (usize, &Listed<'_>)| match one {
+        Listed::Symbol(sym) => brief(sym),
+        Listed::Lost { count, .. } => gap(*count, name(n.checked_sub(1)), name(n.checked_add(1))),
+    };
+    all.iter().enumerate().map(row).collect()
+}
+
+fn gap(count: u64, before: Option<&str>, after: Option<&str>) -> Record {
+    let number = if count == 1 { "1 symbol is lost".to_owned() } else { format!("{count} symbols are lost") };
+    let place = match (before, after) {
+        (Some(before), Some(after)) => format!(" between {before} and {after}"),
+        (Some(before), None) => format!(" behind {before}"),
+        (None, Some(after)) => format!(" before {after}"),
+        (None, None) => String::new(),
+    };
+    let why = "the table of symbols in the dump is damaged or not whole";
+    let cell = Cell::absent(&format!("{number}{place}"), format!("{number}{place}: {why}"));
+    Record::of(Line::new().field("symbol", cell))
+}
+
 /// The symbols of a module between the bounds of its memory.
 fn module(s: &Session, m: &Module, report: &mut Report) {
     let symbols = s.module_symbols();
@@ -194,8 +227,9 @@ fn module(s: &Session, m: &Module, report: &mut Report) {
             line.cell(m.name.clone())
         };
         out.line(bound("START", run.base));
-        let own = symbols.between(run.base, end).filter(|sym| sym.module == Some(m.name.as_str()));
-        out.list("symbols", own.map(|sym| brief(&sym)).collect());
+        let mut own = symbols.listed(run.base, end);
+        own.retain(|one| module_of(one) == Some(m.name.as_str()));
+        out.list("symbols", listed(&own));
         out.line(bound("END", end));
     }
     report.list("modules", vec![out]);
@@ -293,4 +327,37 @@ fn missing(s: &Session, word: &str) -> CommandError {
         below.push(format!("  ... and {more} more: sym -q {word}"));
     }
     CommandError::Explained { head: format!("symbol not found: {word}"), below }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use debuginfo::symtab::SymbolTableBuilder;
+
+    #[test]
+    fn lost_symbols_are_a_row_without_a_name() {
+        let mut b = SymbolTableBuilder::new();
+        b.lose_name(0x8);
+        b.push(b"first", 0x10, 0, b't');
+        b.lose_places(0x11, 3);
+        b.push(b"last", 0x20, 0, b't');
+        b.lose_places(0x21, 2);
+        let table = b.build();
+        let rows = listed(&table.listed(VirtAddr(0), VirtAddr(u64::MAX)));
+        let texts: Vec<String> = rows
+            .iter()
+            .filter_map(|row| match row.items.first() {
+                Some(report::Item::Line(line)) => Some(line.to_string()),
+                _ => None,
+            })
+            .collect();
+        let wanted = [
+            "<1 symbol is lost before first>",
+            "10 (t) first",
+            "<3 symbols are lost between first and last>",
+            "20 (t) last",
+            "<2 symbols are lost behind last>",
+        ];
+        assert_eq!(texts, wanted);
+    }
 }

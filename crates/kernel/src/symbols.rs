@@ -27,6 +27,8 @@ const MAX_RUNS: usize = 4096;
 pub struct KernelSymbols {
     /// The table; empty where no way led to one.
     pub table: Arc<SymbolTable>,
+    /// How many symbols are lost: the table has gaps in their place.
+    pub lost: usize,
     /// Where it is from, in words.
     pub from: String,
     /// Why not from a better place, or why there is none.
@@ -45,7 +47,7 @@ impl KernelSymbols {
             let table = SymbolTable::from_elf(file, o.machine.boot.kaslr_offset);
             if !table.is_empty() {
                 let from = format!("symbol table of {}", file.path().display());
-                return Self { table: Arc::new(table), from, problem: None };
+                return Self { table: Arc::new(table), lost: 0, from, problem: None };
             }
         }
         Self::from_kallsyms(o)
@@ -67,6 +69,7 @@ impl KernelSymbols {
             Ok(found) => Self::read(found.table, found.lost),
             Err(why) => Self {
                 table: Arc::new(SymbolTable::empty()),
+                lost: 0,
                 from: "nowhere".into(),
                 problem: Some(format!("kallsyms in the dump: {why}")),
             },
@@ -83,7 +86,7 @@ impl KernelSymbols {
             0 => "kallsyms in the dump".into(),
             _ => format!("kallsyms in the dump, damaged: {lost} symbols lost"),
         };
-        Self { table: Arc::new(table), from, problem }
+        Self { table: Arc::new(table), lost, from, problem }
     }
 }
 
@@ -180,9 +183,7 @@ impl Session {
     #[must_use]
     pub fn modules_without_symbols(&self) -> Vec<&str> {
         let table = self.module_symbols();
-        let lost: Vec<&str> =
-            table.iter().filter(|s| kallsyms::is_lost(s.name)).filter_map(|s| s.module).collect();
-        let lacks = |name: &&str| lost.contains(name) || !table.modules().any(|known| known == *name);
+        let lacks = |name: &&str| table.lost(Some(name)) > 0 || !table.modules().any(|known| known == *name);
         self.modules().iter().map(|m| m.name.as_str()).filter(lacks).collect()
     }
 
@@ -245,7 +246,7 @@ impl Session {
     pub fn locate(&self, at: VirtAddr) -> Option<Located<'_>> {
         let kernel = &self.kernel_symbols().table;
         let in_table = |t: &'_ SymbolTable| -> Option<(debuginfo::symtab::SymbolId, u64)> {
-            t.at(at).filter(|(s, _)| !kallsyms::is_lost(s.name)).map(|(s, offset)| (s.id, offset))
+            t.at(at).map(|(s, offset)| (s.id, offset))
         };
         if self.in_image(at)
             && let Some((id, offset)) = in_table(kernel)

@@ -110,25 +110,25 @@ fn assemble(
 ) -> Result<(SymbolTable, usize), KallsymsError> {
     let mut builder = SymbolTableBuilder::with_capacity(addrs.len(), names.len().saturating_mul(3));
     let mut lost = 0;
-    // the last symbol's address and letter, and whether what follows is lost already
-    let mut last: Option<(u64, u8, bool)> = None;
+    // the last symbol's address, and how many addresses behind it are lost
+    let mut last = 0_u64;
+    let mut places = 0;
     for (index, (addr, packed)) in addrs.iter().zip(names.each()).enumerate() {
         if !addrs.is_good(index) {
             lost += 1;
-            if let Some((before, kind, false)) = last {
-                builder.push(repair::LOST_ADDRESSES, before.saturating_add(1), 0, kind);
-                last = Some((before, kind, true));
-            }
+            places += 1;
             continue;
         }
+        if places > 0 {
+            builder.lose_places(last.saturating_add(1), std::mem::take(&mut places));
+        }
+        last = addr;
         let Some(packed) = packed else {
             if !names.is_repaired() {
                 return Err(KallsymsError::NamesEnd { index });
             }
             lost += 1;
-            let kind = last.map_or(b't', |(_, kind, _)| kind);
-            builder.push(repair::LOST_NAME, addr, 0, kind);
-            last = Some((addr, kind, false));
+            builder.lose_name(addr);
             continue;
         };
         let arena = builder.arena();
@@ -144,7 +144,7 @@ fn assemble(
             if names.is_repaired() {
                 arena.truncate(start);
                 lost += 1;
-                builder.push(repair::LOST_NAME, addr, 0, last.map_or(b't', |(_, kind, _)| kind));
+                builder.lose_name(addr);
                 continue;
             }
             return Err(KallsymsError::NoName {
@@ -153,7 +153,9 @@ fn assemble(
             });
         }
         builder.push_from(start + 1, addr, 0, kind);
-        last = Some((addr, kind, false));
+    }
+    if places > 0 {
+        builder.lose_places(last.saturating_add(1), places);
     }
     Ok((check_and_bound(builder, inside)?, lost))
 }
@@ -192,12 +194,6 @@ fn check_and_bound(builder: SymbolTableBuilder, inside: VirtAddr) -> Result<Symb
     }
     table.set_bounds(bounds);
     Ok(table)
-}
-
-/// True for the names that stand for symbols whose own is lost: what lies there has no name that is known.
-#[must_use]
-pub fn is_lost(name: &str) -> bool {
-    [repair::LOST_NAME, repair::LOST_ADDRESSES].contains(&name.as_bytes())
 }
 
 /// As many of `len` bytes as can be read in one piece.

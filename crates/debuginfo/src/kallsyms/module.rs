@@ -4,7 +4,6 @@
 //! addresses. The letters of `nm` are in `typetab` from 5.2 on (1c7651f43777), before that they were
 //! written over `st_info`.
 
-use super::repair::LOST_NAME;
 use super::{KallsymsError, read_up_to};
 use crate::symtab::SymbolTableBuilder;
 use base::{Bytes, VirtAddr, VirtRead};
@@ -67,9 +66,14 @@ pub fn module_symbols(
         let apart = match in_strings {
             Some(_) => None,
             None if offset > far => Some(Vec::new()),
-            None => {
-                Some(mem.cstr(at.strtab.add(offset as u64), MAX_NAME).unwrap_or_else(|_| LOST_NAME.to_vec()))
-            }
+            None => match mem.cstr(at.strtab.add(offset as u64), MAX_NAME) {
+                Ok(name) => Some(name),
+                Err(_) if section == 0 => continue,
+                Err(_) => {
+                    builder.lose_name(b.u64_at(8).unwrap_or(0));
+                    continue;
+                }
+            },
         };
         let name = match &apart {
             Some(name) => name.as_slice(),

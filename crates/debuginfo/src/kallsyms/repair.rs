@@ -1,19 +1,14 @@
 //! What a damaged kallsyms still says: some words of it were overwritten, or pages of it are not in the dump.
 //!
 //! The markers say where every 256th name begins, so that what is wrong with a name's length is lost with its block
-//! alone; addresses that do not ascend with the others are lost by themselves. A symbol without a name is called
-//! [`LOST_NAME`], and where addresses are lost, what follows the last good one is called [`LOST_ADDRESSES`]: an
-//! address there is never told as part of the symbol before.
+//! alone; addresses that do not ascend with the others are lost by themselves. What is lost is a gap of the table and
+//! no symbol ([`crate::symtab::Listed`]): an address there is never told as part of the symbol before.
 //!
 //! **Invariant:** most of it must be whole ([`MOST`]), or it is no kallsyms.
 
 use super::{Addresses, KallsymsError, MAX_SYMBOLS, names::split};
 use base::{PAGE_SIZE, VirtAddr, VirtRead};
 
-/// A symbol whose name is lost.
-pub(super) const LOST_NAME: &[u8] = b"lost_symbol";
-/// Symbols whose addresses are lost.
-pub(super) const LOST_ADDRESSES: &[u8] = b"lost_symbols";
 /// At most one part in so many may be lost.
 const MOST: usize = 4;
 /// As many equal entries are no addresses of symbols.

@@ -1,6 +1,6 @@
 //! Building a table.
 
-use super::{Entry, Names, SymbolTable};
+use super::{Entry, Names, SymbolTable, gap};
 use base::MappedSlice;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -53,6 +53,20 @@ impl SymbolTableBuilder {
     pub(super) fn push_raw(&mut self, name: u32, name_len: u16, addr: u64, size: u64, kind: u8) {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         self.entries.push(Entry { addr, size, name, name_len, module: self.module, kind });
+    }
+
+    /// Says that `count` symbols are lost from `addr` on, whose addresses are not known.
+    pub fn lose_places(&mut self, addr: u64, count: u64) {
+        self.push_gap(addr, count, gap::PLACES);
+    }
+
+    /// Says that there is a symbol at `addr` whose name is lost; `size` is not kept.
+    pub fn lose_name(&mut self, addr: u64) {
+        self.push_gap(addr, 1, gap::NAMES);
+    }
+
+    fn push_gap(&mut self, addr: u64, count: u64, kind: u8) {
+        self.push_raw(0, 0, addr, count, kind);
     }
 
     /// The arena of names, for writers that make names in place.
@@ -112,7 +126,8 @@ fn finish(
             run.sort_by(|a, b| prefer(a, name(a), b, name(b)));
         }
     }
-    SymbolTable { entries, names, modules, bounds: joined(bounds), index: OnceLock::new() }
+    let gaps = entries.iter().filter(|e| e.is_gap()).count();
+    SymbolTable { entries, names, modules, bounds: joined(bounds), gaps, index: OnceLock::new() }
 }
 
 /// Ascending, with overlapping runs joined.

@@ -21,10 +21,10 @@ fn hash(name: &[u8]) -> u64 {
 
 impl NameIndex {
     pub(super) fn build(table: &SymbolTable) -> Self {
-        let buckets = (table.len() * 2).next_power_of_two().max(2);
+        let buckets = (table.entries.len() * 2).next_power_of_two().max(2);
         let shift = 64 - buckets.trailing_zeros();
         let mut heads = vec![NONE; buckets];
-        let mut next = vec![NONE; table.len()];
+        let mut next = vec![NONE; table.entries.len()];
         // backwards, so that each chain ascends
         for (i, (e, next)) in table.entries.iter().zip(&mut next).enumerate().rev() {
             let bucket = (mix(hash(table.name_of(e))) >> shift) as usize;

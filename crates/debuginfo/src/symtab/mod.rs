@@ -8,12 +8,14 @@
 
 mod build;
 mod from_elf;
+mod gap;
 mod index;
 mod search;
 #[cfg(test)]
 mod tests;
 
 pub use build::SymbolTableBuilder;
+pub use gap::Listed;
 
 use base::{MappedSlice, VirtAddr};
 use index::NameIndex;
@@ -58,7 +60,7 @@ impl fmt::Debug for Symbol<'_> {
     }
 }
 
-/// What is kept of a symbol.
+/// What is kept of a symbol, or of a gap: symbols that are lost (`size` says how many), see [`gap`].
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     addr: u64,
@@ -95,6 +97,8 @@ pub struct SymbolTable {
     /// Runs of addresses that belong together, ascending and disjoint: an address is never named
     /// after a symbol of another run. Empty: nothing is known, everything belongs together.
     bounds: Vec<Range<u64>>,
+    /// How many of the entries are gaps and not symbols.
+    gaps: usize,
     index: OnceLock<NameIndex>,
 }
 
@@ -104,15 +108,15 @@ impl SymbolTable {
     pub fn empty() -> Self {
         SymbolTableBuilder::new().build()
     }
-    /// How many symbols there are.
+    /// How many symbols there are: those that are lost do not count.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.gaps
     }
     /// True where there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
     /// True where there are functions, and no variables but a label or two beside the text (`__init_begin`): the table that
     /// a kernel without `CONFIG_KALLSYMS_ALL` keeps. Of a whole table a third and more are variables.
@@ -148,17 +152,22 @@ impl SymbolTable {
     #[must_use]
     pub fn get(&self, id: SymbolId) -> Option<Symbol<'_>> {
         let index = id.0 as usize;
-        self.entries.get(index).map(|e| self.symbol(index, e))
+        self.known(index)
+    }
+
+    /// The symbol at that index, where it is one.
+    fn known(&self, index: usize) -> Option<Symbol<'_>> {
+        self.entries.get(index).filter(|e| !e.is_gap()).map(|e| self.symbol(index, e))
     }
 
     /// All symbols, ascending by address.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Symbol<'_>> + ExactSizeIterator {
-        self.entries.iter().enumerate().map(|(i, e)| self.symbol(i, e))
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Symbol<'_>> {
+        self.entries.iter().enumerate().filter(|(_, e)| !e.is_gap()).map(|(i, e)| self.symbol(i, e))
     }
 
     /// The symbol at an address or nearest below it, and the distance; of several at one address the
-    /// one that the kernel would print. `None` below the first symbol and outside of what the
-    /// symbol's section, image or module covers.
+    /// one that the kernel would print. `None` below the first symbol, outside of what the
+    /// symbol's section, image or module covers, and where symbols are lost.
     #[must_use]
     pub fn at(&self, addr: VirtAddr) -> Option<(Symbol<'_>, u64)> {
         let above = self.entries.partition_point(|e| e.addr <= addr.0);
@@ -168,7 +177,8 @@ impl SymbolTable {
             return None;
         }
         let first = self.first_at(last.addr, above - 1);
-        self.entries.get(first).map(|e| (self.symbol(first, e), offset))
+        // a gap beside a symbol at the same address leaves the symbol
+        (first..above).find_map(|index| self.known(index)).map(|symbol| (symbol, offset))
     }
 
     /// Index of the first entry of the run at `addr` that `index` is in.
@@ -200,32 +210,38 @@ impl SymbolTable {
         let start = self.entries.partition_point(|e| e.addr < from.0);
         let end = self.entries.partition_point(|e| e.addr < to.0).max(start);
         let part = self.entries.get(start..end).unwrap_or_default();
-        part.iter().enumerate().map(move |(i, e)| self.symbol(start + i, e))
+        let known = part.iter().enumerate().filter(|(_, e)| !e.is_gap());
+        known.map(move |(i, e)| self.symbol(start + i, e))
     }
 
-    /// The next symbol at a higher address.
+    /// The next symbol at a higher address; nothing where the next ones are lost.
     #[must_use]
     pub fn next(&self, id: SymbolId) -> Option<Symbol<'_>> {
         let here = self.entries.get(id.0 as usize)?.addr;
         let next = self.entries.partition_point(|e| e.addr <= here);
-        self.entries.get(next).map(|e| self.symbol(next, e))
+        self.known(next)
     }
 
-    /// The preferred symbol at the next lower address.
+    /// The preferred symbol at the next lower address; nothing where those before are lost.
     #[must_use]
     pub fn prev(&self, id: SymbolId) -> Option<Symbol<'_>> {
         let here = self.entries.get(id.0 as usize)?.addr;
         let before = self.entries.partition_point(|e| e.addr < here).checked_sub(1)?;
         let first = self.first_at(self.entries.get(before)?.addr, before);
-        self.entries.get(first).map(|e| self.symbol(first, e))
+        self.known(first)
     }
 
     /// Bytes from a symbol to the next higher address that has one, or to the end of its section,
-    /// image or module; the size that the kernel prints (`name+0x10/SPAN`). `None` where nothing follows.
+    /// image or module; the size that the kernel prints (`name+0x10/SPAN`). `None` where nothing follows, or where it is
+    /// lost where the next one is.
     #[must_use]
     pub fn span(&self, id: SymbolId) -> Option<u64> {
         let here = self.entries.get(id.0 as usize)?.addr;
-        let next = self.entries.get(self.entries.partition_point(|e| e.addr <= here)).map(|e| e.addr);
+        let next = self.entries.get(self.entries.partition_point(|e| e.addr <= here));
+        if next.is_some_and(|e| e.kind == gap::PLACES) {
+            return None;
+        }
+        let next = next.map(|e| e.addr);
         let end = self.bounds.iter().find(|b| b.contains(&here)).map(|b| b.end);
         let stop = match (next, end) {
             (Some(a), Some(b)) => a.min(b),
@@ -239,7 +255,7 @@ impl SymbolTable {
         let index = self.index.get_or_init(|| NameIndex::build(self));
         index.candidates(name.as_bytes()).filter_map(move |i| {
             let e = self.entries.get(i as usize)?;
-            (self.name_of(e) == name.as_bytes()).then(|| self.symbol(i as usize, e))
+            (!e.is_gap() && self.name_of(e) == name.as_bytes()).then(|| self.symbol(i as usize, e))
         })
     }
 
