@@ -73,7 +73,7 @@ fn physical(m: &Machine, s: Option<&Session>, word: &str, row: &mut Record) -> R
     let phys = PhysAddr(crate::eval::hex(word).ok_or_else(invalid)?);
     let leads_there = |at: &VirtAddr| m.mem.translate(*at).is_ok_and(|(found, _)| found == phys);
     // what the kernel's variables say counts where its page tables say the same, or nothing
-    let said = s.map(|s| page::direct_map(s, phys));
+    let said = s.and_then(|s| page::direct_map(s, phys).ok());
     let at = said.filter(leads_there).or_else(|| direct::base(m).map(|base| base.add(phys.0))).or(said);
     let at = at.ok_or_else(|| {
         CommandError::failed(

@@ -172,23 +172,22 @@ impl Scope for SessionScope<'_> {
         let s = self.session;
         let page_size =
             || s.types().first(None, Space::Struct, "page").and_then(|t| s.types().size_of(t).ok());
-        let base = kernel::slab::direct_map_base(s).0;
+        let base = || kernel::slab::direct_map_base(s).map(|at| at.0).map_err(|e| e.to_string());
+        let vmemmap = || kernel::slab::vmemmap_base(s).map(|at| at.0).map_err(|e| e.to_string());
         let result = match name {
-            "__va" | "phys_to_virt" => number(0).map(|n| n.wrapping_add(base)),
+            "__va" | "phys_to_virt" => number(0).and_then(|n| Ok(n.wrapping_add(base()?))),
             "__pa" | "virt_to_phys" => number(0).and_then(|n| self.physical(n)),
             "pfn_to_page" => number(0).and_then(|pfn| {
                 let size = page_size().ok_or("struct page is not known")?;
-                Ok(kernel::slab::vmemmap_base(s).0.wrapping_add(pfn.wrapping_mul(size)))
+                Ok(vmemmap()?.wrapping_add(pfn.wrapping_mul(size)))
             }),
             "page_to_pfn" => number(0).and_then(|page| {
                 let size = page_size().filter(|&n| n != 0).ok_or("struct page is not known")?;
-                Ok(page.wrapping_sub(kernel::slab::vmemmap_base(s).0) / size)
+                Ok(page.wrapping_sub(vmemmap()?) / size)
             }),
             "virt_to_page" => number(0).and_then(|n| self.physical(n)).and_then(|phys| {
                 let size = page_size().ok_or("struct page is not known")?;
-                Ok(kernel::slab::vmemmap_base(s)
-                    .0
-                    .wrapping_add((phys >> base::PAGE_SHIFT).wrapping_mul(size)))
+                Ok(vmemmap()?.wrapping_add((phys >> base::PAGE_SHIFT).wrapping_mul(size)))
             }),
             _ => return None,
         };

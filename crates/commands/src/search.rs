@@ -161,7 +161,7 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &ArgMatches, ask: &Ask) -> Result<
     let only_active = args.get_flag("active");
     let mut all: Vec<_> = s.tasks().all.iter().filter(|t| t.active || !only_active).collect();
     all.sort_by_key(|t| t.pid);
-    let memory = Memory::Kernel { s, direct: true, mapped: true };
+    let memory = Memory::Kernel { s, direct: None, mapped: true };
     let (mut count, mut done) = (0, Scanned::default());
     for task in all {
         cx.cancel.check()?;

@@ -256,7 +256,7 @@ type PageBytes = [u8; PAGE_SIZE as usize];
 /// The bytes of a page of the pool. That of a freed object is not mapped; the pool is in the direct map.
 fn page_of(s: &Session, page: VirtAddr) -> Option<PageBytes> {
     let mut bytes = [0; PAGE_SIZE as usize];
-    let at = page.0.checked_sub(slab::direct_map_base(s).0)?;
+    let at = page.0.checked_sub(slab::direct_map_base(s).ok()?.0)?;
     s.phys().read_phys(PhysAddr(at), &mut bytes).ok()?;
     Some(bytes)
 }

@@ -18,15 +18,14 @@ bind! {
     }
 }
 /// The kernel's address of a physical one, in the direct map.
-#[must_use]
-pub fn direct_map(s: &Session, phys: PhysAddr) -> VirtAddr {
-    slab::direct_map_base(s).add(phys.0)
+pub fn direct_map(s: &Session, phys: PhysAddr) -> Result<VirtAddr> {
+    Ok(slab::direct_map_base(s)?.add(phys.0))
 }
 
 /// Reads pages; what it needs again and again is looked up once.
 pub struct Pages<'s> {
     s: &'s Session,
-    vmemmap: VirtAddr,
+    vmemmap: Result<VirtAddr>,
 }
 
 /// One `struct page`.
@@ -62,7 +61,7 @@ impl<'s> Pages<'s> {
     /// The `struct page` of a frame.
     pub fn at(&self, pfn: Pfn) -> Result<VirtAddr> {
         let size = self.s.bind::<PageStruct>().size.ok_or(KernelError::NoType("page"))?;
-        Ok(self.vmemmap.add(pfn.0.wrapping_mul(size)))
+        Ok(self.vmemmap.clone()?.add(pfn.0.wrapping_mul(size)))
     }
 
     /// Reads the `struct page` of a frame.

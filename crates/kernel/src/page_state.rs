@@ -8,6 +8,7 @@
 //! inode, an anonymous page to an `anon_vma`. A page without references alone is not called free: later pages of a
 //! block that was allocated as one have none either.
 
+use crate::error::Result;
 use crate::list::list;
 use crate::node;
 use crate::page::{PageStruct, flag_names};
@@ -113,7 +114,7 @@ impl Layout {
     fn of(s: &Session) -> Option<Self> {
         let b = s.bind::<PageUse>();
         Some(Self {
-            vmemmap: slab::vmemmap_base(s),
+            vmemmap: slab::vmemmap_base(s).ok()?,
             size: b.size.filter(|n| *n > 0)?,
             kind: s.bind::<PageTypes>().word.offset().ok()?,
             private: b.private.offset().ok(),
@@ -164,7 +165,7 @@ pub fn state_at(s: &Session, at: VirtAddr) -> Option<PageState> {
     let mem = s.mem();
     let layout = Layout::of(s)?;
     let types = s.bind::<PageTypes>();
-    let pfn = at.0.checked_sub(slab::direct_map_base(s).0)? >> PAGE_SHIFT;
+    let pfn = at.0.checked_sub(slab::direct_map_base(s).ok()?.0)? >> PAGE_SHIFT;
     let page = layout.page(pfn);
     let count = s.bind::<PageStruct>().refcount.i32(mem, head).ok()?;
     let said = |used| Some(PageState { at: page, head: Some(head).filter(|h| *h != page), count, used });
@@ -255,9 +256,8 @@ fn zones(s: &Session) -> FxHashSet<VirtAddr> {
 }
 
 /// The address in the direct map where a frame begins.
-#[must_use]
-pub fn begin(s: &Session, pfn: Pfn) -> VirtAddr {
-    slab::direct_map_base(s).add(pfn.0.wrapping_mul(PAGE_SIZE))
+pub fn begin(s: &Session, pfn: Pfn) -> Result<VirtAddr> {
+    Ok(slab::direct_map_base(s)?.add(pfn.0.wrapping_mul(PAGE_SIZE)))
 }
 
 #[cfg(test)]

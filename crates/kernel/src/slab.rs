@@ -1,6 +1,8 @@
 //! Slab caches (`struct kmem_cache`): which there are, and which one an address belongs to.
 
 use crate::bind::{Binding, Field, Layouts, find_struct};
+use crate::direct;
+use crate::error::{KernelError, Result};
 use crate::list::list;
 use crate::page_type::{self, PageTypes};
 use crate::session::Session;
@@ -67,20 +69,45 @@ bind! {
     struct Page("page") { flags: "flags", compound_head: "compound_head" | "compound_info", first_page: "first_page" }
 }
 
-/// The direct map's base: KASLR moves it (`page_offset_base`, 4.8), before it was fixed.
-pub fn direct_map_base(s: &Session) -> VirtAddr {
-    let moved = s.landmark("page_offset_base").and_then(|at| s.mem().ptr(at).ok());
-    moved.filter(|at| at.0 >> 63 == 1).unwrap_or_else(|| {
-        // 4.20 (d52888aa2753) moved it up by 8 TiB: the page tables tell which
-        let (new, old) = (VirtAddr(0xffff_8880_0000_0000), VirtAddr(0xffff_8800_0000_0000));
-        if s.map().translate(old).is_ok() { old } else { new }
-    })
+/// What a variable says that KASLR moves; nothing where this kernel has no such variable, and an error where it cannot be
+/// read or holds no kernel address: then it is not known what KASLR made of it.
+fn moved(s: &Session, name: &'static str) -> Result<Option<VirtAddr>> {
+    let Some(at) = s.landmark(name) else {
+        return match s.no_symbol(name) {
+            KernelError::NoSymbol(_) => Ok(None),
+            lack => Err(lack),
+        };
+    };
+    match s.mem().ptr(at)? {
+        base if base.0 >> 63 == 1 => Ok(Some(base)),
+        base => Err(KernelError::Damaged { what: name, at, why: format!("it holds {base:#x}") }),
+    }
+}
+
+/// The direct map's base: KASLR moves it (`page_offset_base`, 4.8), before it was fixed. Where the variable is lost, the
+/// page tables tell.
+///
+/// # Errors
+/// When neither is in the dump.
+pub fn direct_map_base(s: &Session) -> Result<VirtAddr> {
+    let known = s.keep(&s.direct_map, || match moved(s, "page_offset_base") {
+        Ok(Some(base)) => Ok(base),
+        Ok(None) => {
+            // 4.20 (d52888aa2753) moved it up by 8 TiB: the page tables tell which
+            let (new, old) = (VirtAddr(0xffff_8880_0000_0000), VirtAddr(0xffff_8800_0000_0000));
+            Ok(if s.map().translate(old).is_ok() { old } else { new })
+        }
+        Err(e) => direct::base(&s.opened().machine).ok_or(e),
+    });
+    known.clone()
 }
 
 /// The array of `struct page`s.
-pub fn vmemmap_base(s: &Session) -> VirtAddr {
-    let moved = s.landmark("vmemmap_base").and_then(|at| s.mem().ptr(at).ok());
-    moved.filter(|at| at.0 >> 63 == 1).unwrap_or(VirtAddr(0xffff_ea00_0000_0000))
+///
+/// # Errors
+/// When the variable that tells where it is (`vmemmap_base`) is not in the dump.
+pub fn vmemmap_base(s: &Session) -> Result<VirtAddr> {
+    Ok(moved(s, "vmemmap_base")?.unwrap_or(VirtAddr(0xffff_ea00_0000_0000)))
 }
 
 /// The names of all caches, by their address.
@@ -101,7 +128,7 @@ pub fn cache_names(s: &Session) -> &FxHashMap<VirtAddr, String> {
 /// The `struct page` of an address in the direct map, or the first one of the compound that it is part of, and
 /// that one's frame number.
 pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
-    let base = direct_map_base(s);
+    let base = direct_map_base(s).ok()?;
     let phys = at.0.checked_sub(base.0)?;
     let end = s.phys().ranges().last()?.end;
     if phys >= end.0 {
@@ -109,7 +136,7 @@ pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
     }
     let b = s.bind::<Page>();
     let page_size = b.size.filter(|n| *n > 0)?;
-    let pages = vmemmap_base(s);
+    let pages = vmemmap_base(s).ok()?;
     let page = pages.add((phys >> PAGE_SHIFT).wrapping_mul(page_size));
     let head = match b.compound_head.u64(s.mem(), page) {
         Ok(word) if word & 1 == 0 => true_head(s, page, page_size),

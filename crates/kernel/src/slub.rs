@@ -134,7 +134,7 @@ impl Slab {
         let (start, pad, objects) = if chained {
             let bits = page.objects.bits().and_then(|_| page.objects.num(mem, head).ok());
             let objects = bits.or_else(|| Some(page.counters.num(mem, head).ok()? >> 16 & 0x7fff))?;
-            (slab::direct_map_base(s).add(pfn << PAGE_SHIFT), pad(&layout.red_left_pad)?, objects)
+            (slab::direct_map_base(s).ok()?.add(pfn << PAGE_SHIFT), pad(&layout.red_left_pad)?, objects)
         } else {
             let objects = layout.number.num(mem, cache).ok()?;
             (page.first.ptr(mem, head).ok()?, pad(&layout.debug_pad)?, objects)

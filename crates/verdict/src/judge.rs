@@ -316,11 +316,8 @@ fn page_words(s: &Session, used: Use) -> Option<String> {
     let words = match used {
         Use::Free { order: 0, .. } => "in a free page".into(),
         Use::Free { first, order } => {
-            format!(
-                "in a free page ({} free pages from {:016x})",
-                1_u64 << order,
-                page_state::begin(s, first).0
-            )
+            let from = page_state::begin(s, first).map(|at| format!(" from {:016x}", at.0));
+            format!("in a free page ({} free pages{})", 1_u64 << order, from.unwrap_or_default())
         }
         Use::FreeOfCpu(cpu) => format!("in a free page (in CPU {cpu}'s list)"),
         Use::Table => "in a page of page tables".into(),

@@ -14,7 +14,8 @@ const VMALLOC_BASE: [u64; 2] = [0xffff_c900_0000_0000, 0xffa0_0000_0000_0000];
 
 /// A memory.
 pub(super) enum Memory<'s> {
-    Kernel { s: &'s Session, direct: bool, mapped: bool },
+    /// `direct`: where the direct map begins, where it is searched.
+    Kernel { s: &'s Session, direct: Option<VirtAddr>, mapped: bool },
     User { s: &'s Session, map: Box<UserMap> },
     Physical { image: &'s Image },
 }
@@ -32,7 +33,14 @@ impl<'s> Memory<'s> {
         }
         let s = cx.session("search")?;
         if !on("user") {
-            return Ok(Self::Kernel { s, direct: !on("mapped"), mapped: !on("direct") });
+            let direct = match on("mapped") {
+                true => None,
+                false => Some(kernel::slab::direct_map_base(s).map_err(|e| {
+                    let why = "where the kernel maps all memory is not known";
+                    CommandError::failed("search", format_args!("{why}: {e}; \"search -p\" searches all memory"))
+                })?),
+            };
+            return Ok(Self::Kernel { s, direct, mapped: !on("direct") });
         }
         let task = tasks::context(cx, "search")?;
         if task.mm == Some(VirtAddr(0)) {
@@ -125,13 +133,15 @@ impl<'s> Memory<'s> {
                 Box::new(mapped(*map.tables(), phys, VirtAddr(0), end))
             }
             Self::Kernel { s, direct, mapped: others } => {
-                let base = kernel::slab::direct_map_base(s);
-                let direct_map = phys.ranges().iter().filter(|_| *direct).map(move |r| Run {
-                    virt: base.add(r.start.0),
-                    phys: r.start,
-                    len: r.len(),
+                let direct_map = direct.into_iter().flat_map(move |base| {
+                    let run = move |r: &base::PhysRange| Run {
+                        virt: base.add(r.start.0),
+                        phys: r.start,
+                        len: r.len(),
+                    };
+                    phys.ranges().iter().map(run)
                 });
-                let ranges = kernel_ranges(s, *direct, *others);
+                let ranges = kernel_ranges(s, direct.is_some(), *others);
                 let tables = *s.map().tables();
                 Box::new(
                     direct_map
@@ -146,7 +156,7 @@ impl<'s> Memory<'s> {
         let ranges = self.phys().ranges().iter();
         let base = match self {
             Self::Physical { .. } => 0,
-            Self::Kernel { s, direct: true, .. } => kernel::slab::direct_map_base(s).0,
+            Self::Kernel { direct: Some(base), .. } => base.0,
             _ => return 0,
         };
         let run = |r: &base::PhysRange| Run {
@@ -180,17 +190,22 @@ fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtA
     let mut out = Vec::new();
     let five = usize::from(s.map().tables().levels == 5);
     let [text, end, moved] = s.kernel_places();
+    let [map, map_end, modules_end] = s.arch().image_range();
     if others {
         let fixed = VMALLOC_BASE.get(five).copied().unwrap_or(0);
         let start = moved.unwrap_or(VirtAddr(fixed));
-        let pages = kernel::slab::vmemmap_base(s);
         let end = start.0.saturating_add(VMALLOC_SIZE.get(five).copied().unwrap_or(0));
-        out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));
-        let last = s.phys().ranges().last().map_or(0, |r| r.end.0);
-        // struct page is 64 bytes, more with debug options
-        out.push((pages, pages.add((last >> base::PAGE_SHIFT).saturating_mul(128))));
+        match kernel::slab::vmemmap_base(s) {
+            Ok(pages) => {
+                out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));
+                let last = s.phys().ranges().last().map_or(0, |r| r.end.0);
+                // struct page is 64 bytes, more with debug options
+                out.push((pages, pages.add((last >> base::PAGE_SHIFT).saturating_mul(128))));
+            }
+            // it is somewhere below the image
+            Err(_) => out.push((start, map.max(start))),
+        }
     }
-    let [map, map_end, modules_end] = s.arch().image_range();
     let end = end.unwrap_or(map_end);
     if image {
         out.push((text.unwrap_or(map), end));
