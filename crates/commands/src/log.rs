@@ -107,7 +107,7 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
     }
     if log.as_text {
         report.warning(
-            "log: its buffer could not be made out: these are the messages' texts as they lie in memory, and 0 stands for \
+            "log: its buffer could not be made out: these are the messages' texts as they lie in memory, and ? stands for \
              times that are not in them",
         );
     }
@@ -128,22 +128,25 @@ fn boot_time(s: &Session, report: &mut Report) -> Option<i64> {
     }
 }
 
+/// Seconds since boot, as the kernel prints them.
+fn seconds(nsec: Option<u64>) -> Cell {
+    let Some(nsec) = nsec else {
+        let reason = "where a time would stand beside this message, there is none".to_owned();
+        return Cell::Absent { short: format!("{:>12}", "?").into(), reason };
+    };
+    let (sec, micros) = (nsec / 1_000_000_000, nsec % 1_000_000_000 / 1000);
+    Cell::Shown(Box::new(Cell::Float(nsec as f64 / 1e9, 6)), format!("{sec:5}.{micros:06}"))
+}
+
 fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
     let mut lead = Line::new();
-    let (sec, micros) = (r.ts_nsec / 1_000_000_000, r.ts_nsec % 1_000_000_000 / 1000);
-    match boot {
+    let date = boot.and_then(|boot| {
+        Some(boot.saturating_add((r.ts_nsec? / 1_000_000_000).cast_signed()))
+    });
+    match date {
         _ if shape.no_time => {}
-        Some(boot) => {
-            let at = boot.saturating_add(sec.cast_signed());
-            lead = lead.text("[").field("date", crate::when::date(at)).text("] ");
-        }
-        None => {
-            let text = format!("{sec:5}.{micros:06}");
-            lead = lead
-                .text("[")
-                .field("seconds", Cell::Shown(Box::new(Cell::Float(r.ts_nsec as f64 / 1e9, 6)), text))
-                .text("] ");
-        }
+        Some(at) => lead = lead.text("[").field("date", crate::when::date(at)).text("] "),
+        None => lead = lead.text("[").field("seconds", seconds(r.ts_nsec)).text("] "),
     }
     if shape.caller
         && let Some(id) = r.caller_id
@@ -173,6 +176,11 @@ fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
         row.hidden("level", r.level);
     }
     row.hidden("sequence", r.seq);
+    if date.is_some() && !shape.no_time {
+        row.hidden("seconds", seconds(r.ts_nsec));
+    } else if shape.human && !shape.no_time {
+        row.hidden("date", Cell::absent("not known", "the clock, or this message's time, is not in the dump"));
+    }
     row
 }
 
@@ -257,7 +265,7 @@ mod tests {
     fn record(text: &str) -> LogRecord {
         LogRecord {
             seq: 1,
-            ts_nsec: 1_281_339_000,
+            ts_nsec: Some(1_281_339_000),
             level: 5,
             facility: 0,
             flags: 0,
@@ -288,6 +296,21 @@ mod tests {
         let all = Shape { level: true, caller: true, ..Shape::default() };
         assert_eq!(text(&record("x\u{1b}[1m"), all), "[    1.281339] [    C1] <5>x\\x1b[1m");
         assert_eq!(text(&record("x"), Shape { no_time: true, ..Shape::default() }), "x");
+    }
+
+    #[test]
+    fn a_message_without_a_time_has_none() {
+        let r = LogRecord { ts_nsec: None, ..record("x") };
+        assert_eq!(text(&r, Shape::default()), "[           ?] x");
+        let mut lines = Vec::new();
+        for boot in [None, Some(1_700_000_000)] {
+            let row = message(&r, Shape { human: true, ..Shape::default() }, boot);
+            lines.extend(row.items.iter().filter_map(|item| match item {
+                report::Item::Line(line) => Some(line.to_string()),
+                _ => None,
+            }));
+        }
+        assert_eq!(lines, ["[           ?] x", "[           ?] x"]);
     }
 
     #[test]

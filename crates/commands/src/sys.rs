@@ -108,8 +108,10 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
             .field("symbols_from", s.kernel_symbols().from.clone())
             .text(")"),
     };
-    if mask.as_ref().is_ok_and(|mask| *mask != 0) {
-        line = line.text("  [TAINTED]");
+    match &mask {
+        Ok(0) => {}
+        Ok(_) => line = line.text("  [TAINTED]"),
+        Err(_) => line = line.text("  [whether TAINTED is not known]"),
     }
     report.line(line);
     report.hidden("tainted", or_why(mask.map(taint::letters)));
@@ -228,26 +230,54 @@ fn names(s: &Session, report: &mut Report) {
 
 /// Why it died: the root cause, then what the panic was called with.
 fn died(s: &Session, report: &mut Report) {
-    let text = match s.log() {
-        Ok(log) => system::panic_text(log),
+    let log = match s.log() {
+        Ok(log) => log,
         Err(e) => {
             report.line(label("PANIC").field("cause", Cell::absent("log not readable", e.to_string())));
+            report.hidden("panic", Cell::absent("log not readable", e.to_string()));
             return;
         }
     };
+    let text = system::panic_text(log);
     let quoted = |line: Line, key: &'static str, text: &str| {
         line.text("\"").field(key, text.to_owned()).role(Role::Strong).text("\"")
     };
+    if text.is_later {
+        return first_known(&text, log, report);
+    }
     match (&text.cause, &text.panic) {
         (Some(cause), Some(panic)) if cause != panic => {
             report.line(quoted(label("PANIC"), "cause", cause));
             report.line(quoted(Line::of(" ".repeat(14)), "panic", panic));
         }
-        (Some(only), _) | (None, Some(only)) => report.line(quoted(label("PANIC"), "cause", only)),
-        (None, None) => report.line(label("PANIC").text(match s.log().map(|log| &log.stopped) {
-            Ok(Some(_)) => "(not known: a part of the log is not readable)",
-            _ => "(none: the log has no oops and no panic)",
-        })),
+        (Some(only), panic) | (None, panic @ Some(only)) => {
+            report.line(quoted(label("PANIC"), "cause", only));
+            if let Some(panic) = panic {
+                report.hidden("panic", panic.clone());
+            }
+        }
+        (None, None) => report.line(label("PANIC").text("(none: the log has no oops and no panic)")),
+    }
+}
+
+/// Why it died, where a part of the log is lost that may have had the cause.
+fn first_known(text: &system::PanicText, log: &kernel::printk::Log, report: &mut Report) {
+    let why = log.stopped.as_ref().map(ToString::to_string).unwrap_or_default();
+    report.hidden("cause", Cell::absent("not known", why.clone()));
+    match text.cause.as_ref().or(text.panic.as_ref()) {
+        Some(first) => {
+            let line = label("PANIC").text("\"").field("first_known_message", first.clone()).role(Role::Strong);
+            report.line(line.text("\" (the first that is known: a part of the log is not readable)"));
+        }
+        None => report.line(label("PANIC").text("(not known: a part of the log is not readable)")),
+    }
+    match &text.panic {
+        Some(panic) if text.cause.is_some() && text.cause.as_ref() != Some(panic) => {
+            let line = Line::of(" ".repeat(14)).text("\"").field("panic", panic.clone()).role(Role::Strong);
+            report.line(line.text("\""));
+        }
+        Some(panic) => report.hidden("panic", panic.clone()),
+        None => report.hidden("panic", Cell::absent("not known", why)),
     }
 }
 

@@ -191,8 +191,20 @@ fn shown(v: &Verdict, statement: &[(u32, String)], evidence: bool) -> Report {
     if evidence {
         section("EVIDENCE", "evidence", &v.evidence, true, &mut out);
     }
-    out.line(head("SIGNATURE").field("signature", v.signature.clone()));
+    out.line(head("SIGNATURE").field("signature", signature(&v.signature)));
     out
+}
+
+/// The signature; where a part of it is not known it is none, as another part would make it another death's.
+fn signature(known: &Result<String, String>) -> Cell {
+    match known {
+        Ok(whole) => whole.clone().into(),
+        Err(begins) if begins.is_empty() => Cell::absent("not known", "what the machine died of is not known"),
+        Err(begins) => Cell::absent(
+            &format!("not known; it begins with {begins}"),
+            format!("what the dump holds of stack, symbols and log does not tell all of it; it begins with {begins}"),
+        ),
+    }
 }
 
 fn headline(v: &Verdict, out: &mut Report) {

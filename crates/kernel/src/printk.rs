@@ -19,8 +19,8 @@ const MAX_TEXT: usize = 1 << 16;
 pub struct LogRecord {
     /// Sequence number, where the buffer keeps it.
     pub seq: u64,
-    /// Nanoseconds since boot, on the CPU that logged.
-    pub ts_nsec: u64,
+    /// Nanoseconds since boot, on the CPU that logged; a log of plain text may have none.
+    pub ts_nsec: Option<u64>,
     /// Syslog level, 0 (emergency) to 7 (debug).
     pub level: u8,
     /// Syslog facility; 0 is the kernel.
@@ -42,18 +42,32 @@ pub struct Log {
     pub records: Vec<LogRecord>,
     /// How many records the ring names whose text was overwritten or never committed.
     pub lost: u64,
-    /// Why reading ended before the newest record, where it did.
+    /// Why some of it could not be read, where it could not.
     pub stopped: Option<KernelError>,
+    /// Before which record, by its place in `records`, the first of those that could not be read was.
+    pub hole: Option<usize>,
     /// True where no buffer could be made out, and these are the messages' texts as they lie in memory: without levels,
     /// mostly without times, and not all of them need be messages.
     pub as_text: bool,
 }
 
 impl Log {
+    /// Notes that what would come next could not be read.
+    fn stop(&mut self, why: KernelError) {
+        self.stopped = Some(why);
+        self.hole = self.hole.or(Some(self.records.len()));
+    }
+
+    /// True where nothing is lost before this record, so that what comes first there is first in the whole log.
+    #[must_use]
+    pub fn is_whole_up_to(&self, record: usize) -> bool {
+        self.hole.is_none_or(|hole| record < hole)
+    }
+
     /// When the last message was logged, in nanoseconds since boot.
     #[must_use]
     pub fn last_nsec(&self) -> Option<u64> {
-        self.records.iter().map(|record| record.ts_nsec).max()
+        self.records.iter().filter_map(|record| record.ts_nsec).max()
     }
 }
 
@@ -249,7 +263,7 @@ pub(crate) fn read_ring(mem: &dyn VirtRead, prb: VirtAddr, at: &RingOffsets) -> 
         match ring.record(tail.wrapping_add(n) & ID_MASK, n, &mut lost) {
             Ok(Some(r)) => log.records.push(r),
             Ok(None) => log.lost = log.lost.saturating_add(lost),
-            Err(e) => log.stopped = Some(e), // a page of the ring is missing: the others may be there
+            Err(e) => log.stop(e), // a page of the ring is missing: the others may be there
         }
     }
     Ok(log)
@@ -291,7 +305,7 @@ impl Ring<'_> {
         let fl = mem.u16(info.add(at.facility))?;
         Ok(Some(LogRecord {
             seq: mem.u64(info.add(seq))?,
-            ts_nsec: mem.u64(info.add(ts_nsec))?,
+            ts_nsec: Some(mem.u64(info.add(ts_nsec))?),
             facility: (fl & 0xff) as u8,
             // u8 flags:5, level:3 follow the facility
             flags: (fl >> 8) as u8 & 0x1f,
@@ -407,7 +421,7 @@ pub fn read_records(mem: &dyn VirtRead, buffer: &RecordBuffer) -> Log {
             let fl = mem.u16(at.add(facility))?;
             let record = LogRecord {
                 seq: seen,
-                ts_nsec: mem.u64(at.add(ts))?,
+                ts_nsec: Some(mem.u64(at.add(ts))?),
                 facility: (fl & 0xff) as u8,
                 flags: (fl >> 8) as u8 & 0x1f,
                 level: (fl >> 13) as u8,
@@ -432,7 +446,7 @@ pub fn read_records(mem: &dyn VirtRead, buffer: &RecordBuffer) -> Log {
             }
             Ok(None) => break,
             Err(e) => {
-                log.stopped = Some(e);
+                log.stop(e);
                 break;
             }
         }
@@ -473,7 +487,7 @@ pub(crate) fn text_line(seq: u64, line: &str) -> LogRecord {
         let micros = frac.parse::<u64>().ok()?;
         Some((nsec.checked_add(micros.checked_mul(1000)?)?, rest.strip_prefix(' ').unwrap_or(rest)))
     });
-    let (ts_nsec, text) = stamp.unwrap_or((0, rest));
+    let (ts_nsec, text) = stamp.map_or((None, rest), |(nsec, text)| (Some(nsec), text));
     LogRecord {
         seq,
         ts_nsec,
@@ -536,8 +550,8 @@ mod tests {
     #[test]
     fn a_text_line_gives_level_time_and_text() {
         let r = text_line(3, "<6>[    1.000002] hello: world");
-        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (6, 1_000_002_000, "hello: world"));
+        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (6, Some(1_000_002_000), "hello: world"));
         let r = text_line(3, "no stamp");
-        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (4, 0, "no stamp"));
+        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (4, None, "no stamp"));
     }
 }

@@ -219,7 +219,7 @@ mod tests {
             let log = read_ring(&ram, VirtAddr(BASE + 0x80), &offsets).unwrap();
             let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
             assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
-            assert_eq!((log.records[2].ts_nsec, log.records[2].level, log.lost), (2000, 6, 0));
+            assert_eq!((log.records[2].ts_nsec, log.records[2].level, log.lost), (Some(2000), 6, 0));
             assert!((0..0x1000).step_by(8).filter(|n| *n != 0x80).all(|n| ring(&ram.0[n..], &ram).is_none()));
         }
         // descriptors that are of another ring
@@ -243,7 +243,7 @@ mod tests {
         let log = records_from(&ram, VirtAddr(BASE + 0x110)).unwrap();
         let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
         assert_eq!(texts, ["Linux version 4.19.0", "Command line: quiet", "done"]);
-        assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (5000, true));
+        assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (Some(5000), true));
         // the banner in read-only data has no header
         ram.put(0x1800, b"%s version %s\0Linux version 4.19.0 (gcc)\n");
         assert!(records_from(&ram, VirtAddr(BASE + 0x180e)).is_none());
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(log.records.len(), 20);
         assert_eq!(
             (log.records[0].text.as_str(), log.records[3].ts_nsec),
-            ("Linux version 2.6.32", 3_500_000_000)
+            ("Linux version 2.6.32", Some(3_500_000_000))
         );
         assert!(log.as_text);
         // the banner and what lies beside it

@@ -248,8 +248,10 @@ pub fn cpu_khz(s: &Session) -> Option<u32> {
 /// Why the machine died, from its log: the first oops or BUG, and the final panic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PanicText {
-    /// The root cause: the first fatal message.
+    /// The root cause: the first fatal message; of a log that is not whole, the first that is known.
     pub cause: Option<String>,
+    /// True where another may have come before it: a part of the log before it is not in the dump.
+    pub is_later: bool,
     /// What `panic()` was called with, where it was called.
     pub panic: Option<String>,
 }
@@ -291,17 +293,22 @@ const ASKED: &[&str] = &["sysrq: Trigger a crash", "SysRq : Trigger a crash"];
 #[must_use]
 pub fn panic_text(log: &Log) -> PanicText {
     let mut out = PanicText::default();
-    let lines = || log.records.iter().flat_map(|r| r.text.lines());
-    out.panic =
-        lines().find(|l| l.starts_with("Kernel panic - not syncing")).map(|l| l.trim_end().to_owned());
-    let is_cause = |l: &&str| CAUSES.iter().any(|c| l.starts_with(c));
+    let lines = || log.records.iter().enumerate().flat_map(|(n, r)| r.text.lines().map(move |l| (n, l)));
+    out.panic = lines()
+        .find(|(_, l)| l.starts_with("Kernel panic - not syncing"))
+        .map(|(_, l)| l.trim_end().to_owned());
+    let is_cause = |(_, l): &(usize, &str)| CAUSES.iter().any(|c| l.starts_with(c));
     let is_one_of = |l: &str, all: &[&str]| all.iter().any(|start| l.starts_with(start));
-    out.cause = lines()
-        .filter(is_cause)
-        .find(|l| !is_one_of(l, HARMLESS) && !is_one_of(l, ASKED))
-        .or_else(|| lines().find(|l| is_one_of(l, ASKED)))
+    let fatal = lines().filter(is_cause).find(|(_, l)| !is_one_of(l, HARMLESS) && !is_one_of(l, ASKED));
+    // what is no cause where there is a fatal message counts only if none can have been lost
+    out.is_later = match fatal {
+        Some((n, _)) => !log.is_whole_up_to(n),
+        None => log.hole.is_some(),
+    };
+    out.cause = fatal
+        .or_else(|| lines().find(|(_, l)| is_one_of(l, ASKED)))
         .or_else(|| out.panic.as_ref().and_then(|_| lines().rfind(is_cause)))
-        .map(|l| l.trim_end().to_owned());
+        .map(|(_, l)| l.trim_end().to_owned());
     out
 }
 
@@ -316,7 +323,7 @@ mod tests {
             .enumerate()
             .map(|(n, l)| LogRecord {
                 seq: n as u64,
-                ts_nsec: 0,
+                ts_nsec: Some(0),
                 level: 0,
                 facility: 0,
                 flags: 0,
@@ -339,6 +346,23 @@ mod tests {
         ]));
         assert_eq!(got.cause.as_deref(), Some("kernel BUG at drivers/virtio/virtio_ring.c:550!"));
         assert_eq!(got.panic.as_deref(), Some("Kernel panic - not syncing: Fatal exception"));
+    }
+
+    #[test]
+    fn a_message_behind_a_hole_may_not_be_the_first() {
+        let bug = "kernel BUG at mm/slub.c:1!";
+        let panic = "Kernel panic - not syncing: Fatal exception";
+        let told = |lines: &[&str], hole| {
+            let found = panic_text(&Log { hole, ..log(lines) });
+            (found.cause, found.is_later)
+        };
+        let cause = Some(bug.to_owned());
+        assert_eq!(told(&["Linux", bug, panic], None), (cause.clone(), false));
+        assert_eq!(told(&["Linux", bug, panic], Some(2)), (cause.clone(), false), "what is lost came later");
+        assert_eq!(told(&["Linux", bug, panic], Some(1)), (cause, true));
+        assert_eq!(told(&["Linux", panic], Some(2)), (None, true), "the cause itself may be lost");
+        let asked = "sysrq: Trigger a crash";
+        assert_eq!(told(&["Linux", asked, panic], Some(2)), (Some(asked.to_owned()), true));
     }
 
     #[test]

@@ -85,7 +85,13 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     v.related.extend(report(&case, &v));
     v.history = history(&case, v.class);
     let stack = stack(&case, from, &v);
-    v.signature = signature::of(v.class, stack.iter().map(String::as_str));
+    // of a log that is not whole, another message may be the first
+    let classed = v.class != Class::Unknown && case.lines.as_ref().is_some_and(|lines| lines.stopped.is_none());
+    v.signature = match classed {
+        true => signature::of(v.class, stack.iter().map(Option::as_deref)),
+        false => Err(String::new()),
+    };
+    let stack: Vec<String> = stack.into_iter().flatten().collect();
     known_issues(s, options, event, &stack, &mut v);
     v
 }
@@ -438,25 +444,28 @@ fn history(case: &Case<'_>, class: Class) -> Vec<Statement> {
     out
 }
 
-/// The functions that led to the place, innermost first, without what dying and waiting itself calls.
-fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<String> {
-    let mut names: Vec<String> = v.place.as_ref().map(|p| p.function.clone()).into_iter().collect();
+/// The functions that led to the place, innermost first, without what dying and waiting itself calls; `None` for one that is
+/// not known, and where frames end before the stack does.
+fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<Option<String>> {
+    let known = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
+    let mut names: Vec<Option<String>> = v.place.as_ref().map(|p| known(&p.function)).into_iter().collect();
     match (from, &case.event) {
-        (Some(n), _) => names.extend(context::frame_names(case.s, &case.scene, n)),
-        (None, _) if names.is_empty() => names.extend(context::frame_names(case.s, &case.scene, 0)),
-        (None, Some(e)) => names.extend(e.oops.trace.iter().cloned()),
+        (Some(n), _) => names.extend(context::known_names(case.s, &case.scene, n)),
+        (None, _) if names.is_empty() => names.extend(context::known_names(case.s, &case.scene, 0)),
+        (None, Some(e)) => names.extend(e.oops.trace.iter().map(known)),
         (None, None) => {}
     }
     if matches!(v.class, Class::Alive | Class::Unknown) {
         names.clear();
     }
     // what panic() called while the dump was taken says nothing
-    let panic = names.iter().rposition(|n| matches!(n.as_str(), "panic" | "vpanic" | "nmi_panic"));
+    let is_panic = |n: &Option<String>| matches!(n.as_deref(), Some("panic" | "vpanic" | "nmi_panic"));
+    let panic = names.iter().rposition(is_panic);
     names
         .into_iter()
         .skip(panic.map_or(0, |n| n + 1))
-        .take_while(|n| !signature::is_interrupt(n))
-        .filter(|n| !machinery::is_dying(n) && !machinery::is_delaying(n))
+        .take_while(|n| n.as_ref().is_none_or(|n| !signature::is_interrupt(n)))
+        .filter(|n| n.as_ref().is_none_or(|n| !machinery::is_dying(n) && !machinery::is_delaying(n)))
         .collect()
 }
 

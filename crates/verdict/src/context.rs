@@ -101,6 +101,24 @@ pub(crate) fn alive(s: &Session) -> Vec<Statement> {
     out
 }
 
+/// The functions of the frames from `from` outwards; `None` where no symbol covers one, from the first guess on, and at
+/// the end where frames end before the stack does.
+pub(crate) fn known_names(s: &Session, scene: &Scene<'_>, from: usize) -> Vec<Option<String>> {
+    use unwind::StopReason;
+    let frames = scene.frames().iter().skip(from);
+    let certain = frames.clone().take_while(|f| !f.how.is_guess());
+    let mut out: Vec<Option<String>> =
+        certain.map(|f| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned())).collect();
+    let ends = scene
+        .bt
+        .as_ref()
+        .is_some_and(|bt| matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack));
+    if !ends || out.len() < frames.len() {
+        out.push(None);
+    }
+    out
+}
+
 /// The functions of the frames from `from` outwards.
 pub(crate) fn frame_names(s: &Session, scene: &Scene<'_>, from: usize) -> Vec<String> {
     scene

@@ -11,7 +11,7 @@ const CONT: u8 = 8;
 /// The log's lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    lines: Vec<(u64, String)>,
+    lines: Vec<(Option<u64>, String)>,
     /// What of the log could not be read.
     pub(crate) stopped: Option<String>,
 }
@@ -22,7 +22,7 @@ impl Lines {
         let log = s.log()?;
         let mut out = Self::from_records(&log.records);
         out.stopped = log.stopped.as_ref().map(ToString::to_string);
-        let last = out.lines.last().map_or(0, |(ts, _)| *ts);
+        let last = out.end();
         for buffer in printk::safe_buffers(s) {
             out.lines.extend(buffer.text.lines().map(|l| (last, plain(l).to_owned())));
         }
@@ -53,12 +53,12 @@ impl Lines {
 
     /// When a line was logged, in nanoseconds since boot.
     pub(crate) fn time(&self, n: usize) -> Option<u64> {
-        self.lines.get(n).map(|(ts, _)| *ts)
+        self.lines.get(n).and_then(|(ts, _)| *ts)
     }
 
-    /// When the last line was logged.
+    /// When the last line that has a time was logged.
     pub(crate) fn end(&self) -> Option<u64> {
-        self.lines.last().map(|(ts, _)| *ts)
+        self.lines.iter().rev().find_map(|(ts, _)| *ts)
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
     fn record(text: &str, facility: u8, flags: u8, ts_nsec: u64) -> LogRecord {
         LogRecord {
             seq: 0,
-            ts_nsec,
+            ts_nsec: Some(ts_nsec),
             level: 0,
             facility,
             flags,

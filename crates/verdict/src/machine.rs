@@ -71,7 +71,13 @@ fn hardware(s: &Session, event: Option<&Event>) -> Option<String> {
 
 /// Why the kernel is tainted, and the modules that are none of its own.
 fn tainted(s: &Session) -> Vec<Statement> {
-    let Ok(mask) = taint::mask(s) else { return Vec::new() };
+    let mask = match taint::mask(s) {
+        Ok(mask) => mask,
+        Err(e) => {
+            let text = format!("whether the kernel is tainted is not known: {e}");
+            return vec![Statement::new(How::Memory, text, &["sys -t".into()])];
+        }
+    };
     // what the death itself sets says nothing of before
     let before = mask & !(1 << 7);
     if before == 0 {

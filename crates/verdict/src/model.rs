@@ -194,8 +194,8 @@ pub struct Verdict {
     pub known: Vec<Statement>,
     /// Everything that the verdict rests on.
     pub evidence: Vec<Statement>,
-    /// The same for the same death of another machine.
-    pub signature: String,
+    /// The same for the same death of another machine; where a part of it is not known, what it begins with.
+    pub signature: Result<String, String>,
     /// What could not be found out.
     pub undetermined: Vec<String>,
 }
@@ -217,7 +217,7 @@ impl Verdict {
             history: Vec::new(),
             known: Vec::new(),
             evidence: Vec::new(),
-            signature: String::new(),
+            signature: Err(String::new()),
             undetermined: Vec::new(),
         }
     }
