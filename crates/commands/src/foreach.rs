@@ -73,6 +73,7 @@ impl Command for Foreach {
         let mut report = Report::new("foreach");
         tasks::problems(s, &mut report);
         let chosen = ask.tasks(s);
+        ask.undecided(s, &mut report);
         if chosen.is_empty() {
             report.info("foreach: no task is meant");
             return Ok(report);
@@ -135,12 +136,28 @@ impl Ask {
         Ok(ask)
     }
 
-    fn tasks<'s>(&self, s: &'s Session) -> Vec<&'s Task> {
-        let mut chosen: Vec<&Task> = if self.named.is_empty() {
-            s.tasks().all.iter().collect()
-        } else {
-            tasks::chosen(s, &self.named)
+    fn of_names<'s>(&self, s: &'s Session) -> Vec<&'s Task> {
+        if self.named.is_empty() { s.tasks().all.iter().collect() } else { tasks::chosen(s, &self.named) }
+    }
+
+    /// Says how many tasks are left out because it is not known whether they are meant.
+    fn undecided(&self, s: &Session, report: &mut Report) {
+        let kinds = self.kernel || self.user;
+        let states = s.task_states();
+        let is_open = |t: &&&Task| {
+            (kinds && tasks::is_kernel(t).is_none())
+                || (!self.states.is_empty() && states.letters(t).is_none())
+                || (self.active && s.tasks().was_active(t).is_none())
         };
+        let count = self.of_names(s).iter().filter(is_open).count();
+        if count > 0 {
+            let why = "what tells their kind or state is not in the dump";
+            report.warning(format!("foreach: whether {count} more tasks are meant is not known: {why}"));
+        }
+    }
+
+    fn tasks<'s>(&self, s: &'s Session) -> Vec<&'s Task> {
+        let mut chosen = self.of_names(s);
         let states = s.task_states();
         chosen.retain(|t| {
             (!self.kernel || tasks::is_kernel(t) == Some(true))
@@ -180,10 +197,9 @@ fn only_of_tasks(arguments: &[String]) -> Result<(), CommandError> {
 fn task_word(s: &Session, word: &str) -> Result<Named, CommandError> {
     let named = Named::parse(s, "foreach", word)?;
     if !matches!(named, Named::Pattern(_)) && !s.tasks().all.iter().any(|t| named.matches(t)) {
-        return Err(CommandError::failed(
-            "foreach",
-            format_args!("{word}: no task and no command of this name"),
-        ));
+        let lack = s.tasks().lack().map(|lack| format!("; the list of tasks is not whole: {lack}"));
+        let why = format_args!("{word}: no task and no command of this name{}", lack.unwrap_or_default());
+        return Err(CommandError::failed("foreach", why));
     }
     Ok(named)
 }

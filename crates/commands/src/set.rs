@@ -154,7 +154,7 @@ fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report,
             Named::Pid(_) | Named::At(_) => tasks::chosen(s, &[named]).first().copied(),
             Named::Name(_) | Named::Pattern(_) => None,
         };
-        let invalid = || CommandError::failed("set", format_args!("invalid task or pid value: {word}"));
+        let invalid = || CommandError::failed("set", tasks::nobody(s, word));
         cx.settings.context = Some(task.ok_or_else(invalid)?.at);
     }
     let task = tasks::context(cx, "set")?;

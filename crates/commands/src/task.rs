@@ -61,7 +61,7 @@ impl Command for TaskCommand {
             let named = Named::parse(s, "task", word)?;
             let found = tasks::chosen(s, &[named]);
             if found.is_empty() {
-                return Err(CommandError::failed("task", format_args!("invalid task or pid value: {word}")));
+                return Err(CommandError::failed("task", tasks::nobody(s, word)));
             }
             chosen.extend(found);
         }

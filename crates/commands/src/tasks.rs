@@ -88,7 +88,7 @@ impl Named {
                 return Ok(Named::At(at));
             }
             if value >> 63 == 1 {
-                return Err(CommandError::failed(command, format_args!("invalid task or pid value: {word}")));
+                return Err(CommandError::failed(command, nobody(s, word)));
             }
             let pid = i32::try_from(value).ok().filter(|&p| s.tasks().with_pid(p).next().is_some());
             if let Some(pid) = pid {
@@ -185,6 +185,17 @@ pub(crate) fn cpus(s: &Session, command: &str, text: &str) -> Result<Vec<u32>, C
     out.sort_unstable();
     out.dedup();
     Ok(out)
+}
+
+/// Why nothing is meant by a word that names a task: there is no such task; or, where the list of tasks is not whole, it is
+/// not among those that are known.
+pub(crate) fn nobody(s: &Session, word: &str) -> String {
+    match s.tasks().lack() {
+        None => format!("invalid task or pid value: {word}"),
+        Some(lack) => format!(
+            "task {word} is not among those that can be read of this dump, and their list is not whole: {lack}"
+        ),
+    }
 }
 
 /// What is lacking of the tasks, as a warning, so that nobody takes the list for whole.

@@ -47,6 +47,9 @@ pub(super) fn of_cpu(s: &Session, cpu: u32, shape: &Shape) -> Option<Record> {
     }
     let line = Line::new().text("CPU: ").field("cpu", cpu).text("  ");
     let mut record = Record::of(line.styled("(its task is not known; from its registers)", Role::Warning));
+    for name in ["pid", "task", "command"] {
+        record.hidden(name, Cell::absent("not known", "what this CPU ran is not known"));
+    }
     fill(s, &bt, shape, &mut record);
     Some(record)
 }

@@ -278,7 +278,7 @@ fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Vec<&'s 
         for word in words {
             let of_word = tasks::chosen(s, &[Named::parse(s, "bt", word)?]);
             if of_word.is_empty() {
-                return Err(CommandError::failed("bt", format_args!("invalid task or pid value: {word}")));
+                return Err(CommandError::failed("bt", tasks::nobody(s, word)));
             }
             found.extend(of_word);
         }

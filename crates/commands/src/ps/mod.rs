@@ -133,7 +133,7 @@ fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<
         let named: Vec<Named> = words.iter().map(|w| Named::parse(s, "ps", w)).collect::<Result<_, _>>()?;
         for (word, one) in words.iter().zip(&named) {
             if matches!(one, Named::Pid(_)) && !s.tasks().all.iter().any(|t| one.matches(t)) {
-                report.error(format!("ps: invalid task or pid value: {word}"));
+                report.error(format!("ps: {}", tasks::nobody(s, word)));
             }
         }
         tasks::chosen(s, &named)
@@ -155,7 +155,13 @@ fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<
         let wanted: Vec<u64> = text.split(',').map(policy).collect::<Result<_, _>>()?;
         let b = s.bind::<TaskStruct>();
         b.policy.offset().map_err(|e| CommandError::failed("ps", e))?;
-        chosen.retain(|t| b.policy.u32(s.mem(), t.at).is_ok_and(|p| wanted.contains(&u64::from(p))));
+        chosen.retain(|t| match b.policy.u32(s.mem(), t.at) {
+            Ok(policy) => wanted.contains(&u64::from(policy)),
+            Err(e) => {
+                report.warning(format!("ps: the policy of task {} is not known: left out: {e}", t.pid));
+                false
+            }
+        });
     }
     Ok(chosen)
 }

@@ -31,7 +31,7 @@ const HOW: &[&str] = &[
 /// What stands in a text for what could not be read.
 const GAPS: &[&str] = &["<page excluded>", "<not in dump>", "<dump truncated>", "<page table missing>"];
 /// What stands in for another value where that is absent: less is said, and it is true of the whole dump too.
-const INSTEAD: &[&str] = &["last_message_seconds", "memory_managed_bytes"];
+const INSTEAD: &[&str] = &["last_message_seconds", "memory_managed_bytes", "first_known_message"];
 
 /// Holds an answer to the whole dump's.
 pub(crate) fn answers(line: &str, whole: &Answer, found: &Answer) -> Compared {
@@ -85,6 +85,9 @@ fn value(path: &str, whole: &Value, found: &Value, noted: bool, out: &mut Compar
         // a number without the name that types have for it
         (Value::String(name), Value::Number(_))
             if name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => {}
+        // a call's target without the symbol that it is
+        (Value::String(whole), Value::String(text))
+            if whole.strip_prefix(text.as_str()).is_some_and(|rest| rest.starts_with(" <")) => {}
         // an address without the symbol that covers it says less
         (Value::Object(symbol), Value::String(at))
             if symbol.contains_key("offset") && at.starts_with("0x") => {}

@@ -21,6 +21,10 @@ pub(crate) fn compare(whole: &[Value], found: &[Value]) -> Compared {
             out.wrong.push(format!("place.{member}: {found} and not {whole}"));
         }
     }
+    let signature = &found["signature"];
+    if signature.get("absent").is_none() && *signature != whole["signature"] {
+        out.wrong.push(format!("signature: {signature} and not {}", whole["signature"]));
+    }
     let (known, said) = (values(whole), values(found));
     out.wrong.extend(said.difference(&known).map(|value| format!("operand: value {value}")));
     let told = parts(whole);
