@@ -140,9 +140,7 @@ fn seconds(nsec: Option<u64>) -> Cell {
 
 fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
     let mut lead = Line::new();
-    let date = boot.and_then(|boot| {
-        Some(boot.saturating_add((r.ts_nsec? / 1_000_000_000).cast_signed()))
-    });
+    let date = boot.and_then(|boot| Some(boot.saturating_add((r.ts_nsec? / 1_000_000_000).cast_signed())));
     match date {
         _ if shape.no_time => {}
         Some(at) => lead = lead.text("[").field("date", crate::when::date(at)).text("] "),
@@ -179,7 +177,10 @@ fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
     if date.is_some() && !shape.no_time {
         row.hidden("seconds", seconds(r.ts_nsec));
     } else if shape.human && !shape.no_time {
-        row.hidden("date", Cell::absent("not known", "the clock, or this message's time, is not in the dump"));
+        row.hidden(
+            "date",
+            Cell::absent("not known", "the clock, or this message's time, is not in the dump"),
+        );
     }
     row
 }

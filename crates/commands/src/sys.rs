@@ -266,7 +266,8 @@ fn first_known(text: &system::PanicText, log: &kernel::printk::Log, report: &mut
     report.hidden("cause", Cell::absent("not known", why.clone()));
     match text.cause.as_ref().or(text.panic.as_ref()) {
         Some(first) => {
-            let line = label("PANIC").text("\"").field("first_known_message", first.clone()).role(Role::Strong);
+            let line =
+                label("PANIC").text("\"").field("first_known_message", first.clone()).role(Role::Strong);
             report.line(line.text("\" (the first that is known: a part of the log is not readable)"));
         }
         None => report.line(label("PANIC").text("(not known: a part of the log is not readable)")),

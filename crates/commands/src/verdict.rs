@@ -199,10 +199,14 @@ fn shown(v: &Verdict, statement: &[(u32, String)], evidence: bool) -> Report {
 fn signature(known: &Result<String, String>) -> Cell {
     match known {
         Ok(whole) => whole.clone().into(),
-        Err(begins) if begins.is_empty() => Cell::absent("not known", "what the machine died of is not known"),
+        Err(begins) if begins.is_empty() => {
+            Cell::absent("not known", "what the machine died of is not known")
+        }
         Err(begins) => Cell::absent(
             &format!("not known; it begins with {begins}"),
-            format!("what the dump holds of stack, symbols and log does not tell all of it; it begins with {begins}"),
+            format!(
+                "what the dump holds of stack, symbols and log does not tell all of it; it begins with {begins}"
+            ),
         ),
     }
 }

@@ -86,7 +86,8 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     v.history = history(&case, v.class);
     let stack = stack(&case, from, &v);
     // of a log that is not whole, another message may be the first
-    let classed = v.class != Class::Unknown && case.lines.as_ref().is_some_and(|lines| lines.stopped.is_none());
+    let classed =
+        v.class != Class::Unknown && case.lines.as_ref().is_some_and(|lines| lines.stopped.is_none());
     v.signature = match classed {
         true => signature::of(v.class, stack.iter().map(Option::as_deref)),
         false => Err(String::new()),

@@ -68,7 +68,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_of_it_makes_no_other_signature() {
-        let names = |lost: usize| (0..6).map(move |n| ["a", "b", "c", "d", "e", "f"].get(n).copied().filter(|_| n != lost));
+        let names = |lost: usize| {
+            (0..6).map(move |n| ["a", "b", "c", "d", "e", "f"].get(n).copied().filter(|_| n != lost))
+        };
         assert_eq!(of(Class::Bug, names(2)), Err("bug:a:b".into()));
         assert_eq!(of(Class::Bug, names(0)), Err("bug".into()));
         assert_eq!(of(Class::Bug, names(4)), of(Class::Bug, names(9)), "more than four count for nothing");

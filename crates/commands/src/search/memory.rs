@@ -15,9 +15,18 @@ const VMALLOC_BASE: [u64; 2] = [0xffff_c900_0000_0000, 0xffa0_0000_0000_0000];
 /// A memory.
 pub(super) enum Memory<'s> {
     /// `direct`: where the direct map begins, where it is searched.
-    Kernel { s: &'s Session, direct: Option<VirtAddr>, mapped: bool },
-    User { s: &'s Session, map: Box<UserMap> },
-    Physical { image: &'s Image },
+    Kernel {
+        s: &'s Session,
+        direct: Option<VirtAddr>,
+        mapped: bool,
+    },
+    User {
+        s: &'s Session,
+        map: Box<UserMap>,
+    },
+    Physical {
+        image: &'s Image,
+    },
 }
 
 impl<'s> Memory<'s> {
@@ -37,7 +46,10 @@ impl<'s> Memory<'s> {
                 true => None,
                 false => Some(kernel::slab::direct_map_base(s).map_err(|e| {
                     let why = "where the kernel maps all memory is not known";
-                    CommandError::failed("search", format_args!("{why}: {e}; \"search -p\" searches all memory"))
+                    CommandError::failed(
+                        "search",
+                        format_args!("{why}: {e}; \"search -p\" searches all memory"),
+                    )
                 })?),
             };
             return Ok(Self::Kernel { s, direct, mapped: !on("direct") });
