@@ -145,7 +145,7 @@ impl<'s> Memory<'s> {
                 Box::new(mapped(*map.tables(), phys, VirtAddr(0), end))
             }
             Self::Kernel { s, direct, mapped: others } => {
-                let direct_map = direct.into_iter().flat_map(move |base| {
+                let direct_map = direct.iter().flat_map(move |base| {
                     let run = move |r: &base::PhysRange| Run {
                         virt: base.add(r.start.0),
                         phys: r.start,
