@@ -32,7 +32,7 @@ pub(crate) fn parse(cx: &Cx<'_>, command: &str, word: &str) -> Result<u64, Comma
     if is_name {
         return Err(not_found(s, command, word));
     }
-    crate::eval::value(word, &symbol).map_err(|e| CommandError::failed(command, e))
+    crate::eval::value(word, &symbol).map_err(|e| e.of(command))
 }
 
 /// Whose an address is.

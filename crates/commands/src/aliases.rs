@@ -162,7 +162,7 @@ impl Command for AliasCommand {
                 return delete(aliases, name);
             }
             if crate::find(name).is_some() {
-                return Err(CommandError::failed("alias", format_args!("{name} is a command")));
+                return Err(CommandError::argument("alias", format_args!("{name} is a command")));
             }
             aliases.define(name, command.trim(), origin);
         }

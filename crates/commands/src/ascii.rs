@@ -55,7 +55,7 @@ impl Command for Ascii {
         let mut rows = Vec::new();
         for text in values {
             let value = crate::eval::hex(text)
-                .ok_or_else(|| CommandError::failed("ascii", format_args!("invalid input: \"{text}\"")))?;
+                .ok_or_else(|| CommandError::argument("ascii", format_args!("invalid input: \"{text}\"")))?;
             rows.push(Record::of(
                 Line::new()
                     .field("value", Cell::hex_digits(value, 16))

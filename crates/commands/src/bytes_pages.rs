@@ -28,7 +28,7 @@ fn each(
     let mut rows = Vec::new();
     for text in args.get_many::<String>("value").into_iter().flatten() {
         let value = read(text)
-            .ok_or_else(|| CommandError::failed(command, format_args!("invalid {}: \"{text}\"", keys.0)))?;
+            .ok_or_else(|| CommandError::argument(command, format_args!("invalid {}: \"{text}\"", keys.0)))?;
         let (from, to) = f(value);
         rows.push(Record::of(Line::new().field(keys.0, from).text(": ").field(keys.1, to)));
     }

@@ -105,7 +105,7 @@ pub fn respelled(words: Vec<String>, table: &[(&str, &str)]) -> Vec<String> {
 /// Puts `--` before the first word that is no option, for commands whose operands are expressions and
 /// may begin with `-` (`eval -5`, `p -x -jiffies`). `flags` are the one-letter options without value,
 /// `valued` those with one (`-o 8` or `-o8`); words that begin with `--` are options as well. A single letter that is
-/// neither, nor a hexadecimal digit, is left for clap to refuse.
+/// neither is left for clap to refuse: a number begins with a digit, and a name has more than a letter.
 #[must_use]
 pub fn after_options(words: Vec<String>, flags: &str, valued: &str) -> Vec<String> {
     let mut out = Vec::with_capacity(words.len() + 1);
@@ -135,9 +135,9 @@ pub fn after_options(words: Vec<String>, flags: &str, valued: &str) -> Vec<Strin
     out
 }
 
-/// True for a single letter that cannot be a number: the user takes it for an option, and is told that it is none.
+/// True for a single letter: the user takes it for an option, and is told that it is none.
 fn is_no_option_of_ours(letters: &str) -> bool {
-    letters.len() == 1 && letters.chars().all(|c| c.is_ascii_alphabetic() && !c.is_ascii_hexdigit())
+    letters.len() == 1 && letters.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 /// Whether `letters` is a cluster of options, and whether its value is the next word.
@@ -220,7 +220,8 @@ mod tests {
             ("-- -b", "-- -b"),
             ("- 5", "-- - 5"),
             ("-x 5", "-x -- 5"),
-            ("-a", "-- -a"),
+            ("-a", "-a"),
+            ("-d -5", "-d -- -5"),
             ("-xy", "-- -xy"),
             ("", ""),
         ] {

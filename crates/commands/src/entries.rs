@@ -230,7 +230,7 @@ pub(crate) fn offset(
         return Ok(found.bit_offset / 8);
     }
     word.parse::<u64>().ok().or_else(|| crate::eval::hex(word)).ok_or_else(|| {
-        CommandError::failed(
+        CommandError::argument(
             command,
             format_args!("invalid {option} argument: {word} is neither a number nor STRUCT.MEMBER"),
         )

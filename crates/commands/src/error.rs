@@ -27,6 +27,10 @@ pub enum CommandError {
         /// Its synopsis.
         usage: String,
     },
+    /// An argument that is none, whatever the dump holds: no number, a count out of range, options that exclude each
+    /// other.
+    #[error("{0}")]
+    Argument(String),
     /// It needs a dump, and none is open.
     #[error("{0}: needs an open dump, and none was named: crashlens {0} DUMP, or crashlens DUMP -c {0}")]
     NeedsDump(String),
@@ -62,6 +66,11 @@ impl CommandError {
     #[must_use]
     pub fn failed(command: &str, reason: impl std::fmt::Display) -> Self {
         Self::Failed(format!("{command}: {reason}"))
+    }
+    /// An argument of `command` that is none, whatever the dump holds: a mistake of who typed it.
+    #[must_use]
+    pub fn argument(command: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Argument(format!("{command}: {reason}"))
     }
     /// A failure of `command` with lines below its reason.
     #[must_use]

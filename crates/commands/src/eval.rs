@@ -1,7 +1,8 @@
 //! `eval`: an expression of 64-bit numbers, shown in four bases.
 //!
 //! The precedence is C's. Numbers are decimal, or hex with `0x` or where a digit says so; `k`, `m`, `g`
-//! multiply by 1024, its square, its cube.
+//! multiply by 1024, its square, its cube. Behind a sign a number begins with a digit: `-d` and `-a` are options that
+//! `eval` does not have, not -13 and -10.
 
 use crate::{Command, CommandError, Cx, Example, Layer, after_options};
 use clap::{Arg, ArgAction, ArgMatches};
@@ -93,8 +94,7 @@ impl Command for Eval {
         let words: Vec<&str> =
             args.get_many::<String>("expression").into_iter().flatten().map(String::as_str).collect();
         let text = words.join(" ");
-        let value =
-            value(&text, &|name| cx.symbol_value(name)).map_err(|e| CommandError::failed("eval", e))?;
+        let value = value(&text, &|name| cx.symbol_value(name)).map_err(|e| e.of("eval"))?;
         Ok(shown(value, args.get_flag("bits")))
     }
 }
@@ -140,9 +140,22 @@ pub(crate) enum EvalError {
     /// It is no expression.
     #[error("invalid expression: {text}: {what} at column {column}")]
     Syntax { text: String, what: String, column: usize },
+    /// A name that is no symbol of this dump.
+    #[error("invalid expression: {text}: {name} is neither a number nor a symbol at column {column}")]
+    Unknown { text: String, name: String, column: usize },
     /// Division by zero.
     #[error("invalid expression: {0}: division by zero")]
     DivisionByZero(String),
+}
+
+impl EvalError {
+    /// The error of a command that was given the expression.
+    pub(crate) fn of(self, command: &str) -> CommandError {
+        match self {
+            Self::Unknown { .. } => CommandError::failed(command, self),
+            Self::Syntax { .. } | Self::DivisionByZero(_) => CommandError::argument(command, self),
+        }
+    }
 }
 
 /// The value of an expression; `symbol` gives the value of a name.
@@ -253,7 +266,15 @@ impl Parser<'_> {
         } else {
             (self.symbol)(&word).or(number)
         };
-        let value = value.ok_or_else(|| self.wrong(format!("{word} is neither a number nor a symbol")))?;
+        let is_name = |c: char| c.is_alphabetic() || c == '_';
+        let value = value.ok_or_else(|| match word.starts_with(is_name) {
+            true => EvalError::Unknown {
+                text: self.text.to_owned(),
+                name: word.clone(),
+                column: self.at.saturating_add(1),
+            },
+            false => self.wrong(format!("{word} is neither a number nor a symbol")),
+        })?;
         self.at = self.at.saturating_add(len);
         Ok(value)
     }

@@ -39,8 +39,8 @@ impl Command for Foreach {
         "Runs a command for all tasks, or for those that are named by pid, address of the task_struct, name or \
          'regex'; kernel, user, gleader (first threads of the user's processes), active (what the CPUs were running) \
          and states (RU, IN, UN, ST, ZO, TR, SW, DE, WA, PA, ID, NE) narrow them down. Commands: bt, vm, task, \
-         files, net, set, ps, sig, vtop; what follows is passed on to them. A name that is also one of these words \
-         needs a \\ before it."
+         files, net, set, ps, sig, vtop; one or more, each with its own options behind it. A name that is also one of \
+         these words needs a \\ before it."
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(
@@ -63,6 +63,7 @@ impl Command for Foreach {
                 Example::new("foreach 1 2 ps -t", "of some tasks"),
                 Example::new("foreach user vtop 400000", "an address in each process"),
                 Example::new("foreach active set", "what the CPUs were running"),
+                Example::new("foreach active bt -s ps -t", "two commands"),
             ]
         }
     }
@@ -94,7 +95,14 @@ struct Ask {
     user: bool,
     leaders: bool,
     active: bool,
-    commands: Vec<(&'static str, bool)>,
+    commands: Vec<Run>,
+}
+
+/// One of the commands.
+#[derive(Debug)]
+struct Run {
+    name: &'static str,
+    with_banner: bool,
     arguments: Vec<String>,
 }
 
@@ -105,11 +113,7 @@ impl Ask {
         while let Some(word) = words.next() {
             let known = |w: &str| KNOWN.iter().find(|(name, _)| *name == w).copied();
             if let Some(first) = known(word) {
-                ask.commands.push(first);
-                while let Some(next) = words.next_if(|w| known(w).is_some()) {
-                    ask.commands.extend(known(next));
-                }
-                ask.arguments = words.cloned().collect();
+                ask.commands = runs(first, words.by_ref(), &known);
                 break;
             }
             match word.as_str() {
@@ -123,15 +127,9 @@ impl Ask {
                 },
             }
         }
-        if ask.commands.iter().any(|(name, _)| *name == "bt") {
-            only_of_tasks(&ask.arguments)?;
-        }
-        if ask.commands.iter().any(|(name, _)| *name == "vtop") {
-            // the context is the task: here crash's -c takes none
-            ask.arguments.retain(|word| word != "-c");
-        }
+        ask.commands.iter().try_for_each(Run::check)?;
         if ask.commands.is_empty() {
-            return Err(CommandError::failed("foreach", "no command to run (help foreach lists them)"));
+            return Err(CommandError::argument("foreach", "no command to run (help foreach lists them)"));
         }
         Ok(ask)
     }
@@ -171,6 +169,53 @@ impl Ask {
     }
 }
 
+/// The commands, each with the words up to the next command.
+fn runs<'a>(
+    first: (&'static str, bool),
+    words: impl Iterator<Item = &'a String>,
+    known: &dyn Fn(&str) -> Option<(&'static str, bool)>,
+) -> Vec<Run> {
+    let begin = |(name, with_banner)| Run { name, with_banner, arguments: Vec::new() };
+    let (mut out, mut run) = (Vec::new(), begin(first));
+    for word in words {
+        match known(word) {
+            Some(next) => out.push(std::mem::replace(&mut run, begin(next))),
+            // the context is the task: here crash's vtop -c takes none
+            None if run.name == "vtop" && word == "-c" => {}
+            None => run.arguments.push(word.clone()),
+        }
+    }
+    out.push(run);
+    out
+}
+
+impl Run {
+    /// Refuses what cannot be passed on: options that choose tasks, and words that would name other tasks.
+    fn check(&self) -> Result<(), CommandError> {
+        if self.name == "bt" {
+            only_of_tasks(&self.arguments)?;
+        }
+        let Some(command) = dispatch::find(self.name).filter(|_| self.name != "vtop") else { return Ok(()) };
+        let args = match command.parse(self.arguments.clone()) {
+            // its page is shown once, not for each task
+            Err(CommandError::Help(_)) => return Ok(()),
+            args => args?,
+        };
+        let clap = command.clap();
+        let mut operands = clap.get_positionals().map(|arg| arg.get_id().as_str());
+        match operands.find(|id| args.value_source(id) == Some(clap::parser::ValueSource::CommandLine)) {
+            Some(id) => {
+                let word =
+                    args.get_raw(id).into_iter().flatten().next().unwrap_or_default().to_string_lossy();
+                let why =
+                    format_args!("{word}: behind {} stand its options; the tasks go before it", self.name);
+                Err(CommandError::argument("foreach", why))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// Refuses the options of `bt` that choose tasks by themselves, or are about all of them.
 fn only_of_tasks(arguments: &[String]) -> Result<(), CommandError> {
     let mut skip = false;
@@ -182,7 +227,7 @@ fn only_of_tasks(arguments: &[String]) -> Result<(), CommandError> {
         for letter in letters.chars() {
             if "acpgnvEOIS".contains(letter) {
                 let why = format_args!("bt -{letter} is not about a single task");
-                return Err(CommandError::failed("foreach", why));
+                return Err(CommandError::argument("foreach", why));
             }
             if letter == 'R' {
                 skip = letters.ends_with('R');
@@ -206,9 +251,11 @@ fn task_word(s: &Session, word: &str) -> Result<Named, CommandError> {
 
 fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Result<(), CommandError> {
     // ps has a table for them all
-    if let [("ps", _)] = ask.commands.as_slice() {
+    if let [ps] = ask.commands.as_slice()
+        && ps.name == "ps"
+    {
         let mut words = vec!["ps".to_owned()];
-        words.extend(ask.arguments.iter().cloned());
+        words.extend(ps.arguments.iter().cloned());
         words.extend(chosen.iter().map(|t| format!("{:x}", t.at)));
         let all = dispatch::run(cx, &words)?;
         report.body.items.extend(all.body.items);
@@ -219,7 +266,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
     for t in chosen {
         cx.cancel.check()?;
         cx.settings.context = Some(t.at);
-        for (name, with_banner) in &ask.commands {
+        for Run { name, with_banner, arguments } in &ask.commands {
             let mut row = Record::new();
             if !first {
                 row.blank();
@@ -228,7 +275,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
                 row.line(banner(t));
             }
             let mut words = vec![(*name).to_owned()];
-            words.extend(ask.arguments.iter().cloned());
+            words.extend(arguments.iter().cloned());
             // ps is about all tasks where none is named, whatever the context
             if *name == "ps" {
                 words.push(format!("{:x}", t.at));
@@ -245,6 +292,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
                 Err(
                     e @ (CommandError::Cancelled(_)
                     | CommandError::Usage { .. }
+                    | CommandError::Argument(_)
                     | CommandError::NotYet(_)
                     | CommandError::NotFound { .. }),
                 ) => {
@@ -312,6 +360,32 @@ mod tests {
         assert_eq!(refused("-sa").unwrap(), "foreach: bt -a is not about a single task");
         assert!(refused("-c 0").is_some() && refused("-s -E").is_some());
         for line in ["-s -x", "-R panic", "-R -a", "-Rcap", "-FF -l", "--locals", ""] {
+            assert_eq!(refused(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn each_command_has_its_own_arguments() {
+        let known = |w: &str| KNOWN.iter().find(|(name, _)| *name == w).copied();
+        let parse = |line: &str| {
+            let words = crate::split_words(line);
+            runs(known(&words[0]).unwrap(), words[1..].iter(), &known)
+        };
+        let told = |line: &str| {
+            parse(line)
+                .iter()
+                .map(|r| format!("{}({})", r.name, r.arguments.join(" ")))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(told("bt -s ps -t"), "bt(-s) ps(-t)");
+        assert_eq!(told("ps bt"), "ps() bt()");
+        assert_eq!(told("vtop -c 400000 set"), "vtop(400000) set()");
+        let refused = |line: &str| parse(line).iter().find_map(|r| r.check().err()).map(|e| e.to_string());
+        let why = refused("bt ps p x").unwrap();
+        assert!(why.starts_with("foreach: p: behind ps stand its options"), "{why}");
+        assert!(refused("bt 1").is_some() && refused("set radix").is_some() && refused("bt -Z").is_some());
+        for line in ["bt -R panic -s", "ps -y FIFO", "task -R comm", "vtop 400000 500000", "set", "files x"] {
             assert_eq!(refused(line), None, "{line}");
         }
     }

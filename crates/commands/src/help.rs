@@ -91,15 +91,23 @@ impl Command for Help {
             list(&mut report);
             return Ok(report);
         }
+        let is_topic = |name: &str| matches!(name, "all" | "input" | "output") || named(cx, name).is_some();
+        if let Some(unknown) = topics.iter().find(|topic| !is_topic(topic)) {
+            let names = crate::complete_names(&cx.settings.aliases, "");
+            let near = base::near_names(unknown, names.iter().map(String::as_str));
+            return Err(CommandError::Argument(format!(
+                "No help data for \"{unknown}\" is available{}.",
+                crate::values::meant(&near)
+            )));
+        }
         for topic in topics {
             match topic.as_str() {
                 "all" => COMMANDS.iter().for_each(|c| report.body.items.extend(page(*c).body.items)),
                 "input" => prose(&mut report, INPUT),
                 "output" => prose(&mut report, OUTPUT),
-                name => match named(cx, name) {
-                    Some(command) => report.body.items.extend(page(command).body.items),
-                    None => report.error(format!("No help data for \"{name}\" is available.")),
-                },
+                name => named(cx, name)
+                    .into_iter()
+                    .for_each(|command| report.body.items.extend(page(command).body.items)),
             }
         }
         Ok(report)

@@ -244,7 +244,7 @@ fn plan(cx: &Cx<'_>, show: &Entries<'_>, args: &ArgMatches) -> Result<Plan, Comm
     let s = cx.session("list")?;
     let on = |name: &str| args.get_flag(name);
     let word = |name: &str| args.get_one::<String>(name).map(String::as_str);
-    let failed = |why: &str| CommandError::failed("list", why);
+    let failed = |why: &str| CommandError::argument("list", why);
     let mut what: Vec<&str> =
         args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
     let mut offset = word("offset");

@@ -326,7 +326,7 @@ fn is_name(text: &str) -> bool {
 fn letter(letters: &str) -> Result<Option<Letter>, CommandError> {
     let Some(last) = letters.chars().next_back() else { return Ok(None) };
     Letter::from_char(last).map(Some).ok_or_else(|| {
-        CommandError::failed("p", format_args!("no format {last:?}; there are x d u o t c a s f z"))
+        CommandError::argument("p", format_args!("no format {last:?}; there are x d u o t c a s f z"))
     })
 }
 

@@ -1,6 +1,6 @@
 //! `pte`: the parts of a page table entry.
 
-use crate::{Command, CommandError, Cx, Example};
+use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::{Machine, Session, swap};
 use report::{Cell, Line, Record, Report, Role};
@@ -36,18 +36,24 @@ impl Command for Pte {
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("pte d8e067", "an entry"), Example::new("pte 80000000011f2163", "another")] }
     }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Machine
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("pte")?;
+        let m = cx.machine("pte")?;
         let mut report = Report::new("pte");
         let mut out = Vec::new();
         for (n, word) in args.get_many::<String>("entry").into_iter().flatten().enumerate() {
             let entry = crate::eval::hex(word)
-                .ok_or_else(|| CommandError::failed("pte", format_args!("invalid input: \"{word}\"")))?;
+                .ok_or_else(|| CommandError::argument("pte", format_args!("invalid input: \"{word}\"")))?;
             let mut row = Record::new();
             if n > 0 {
                 row.blank();
             }
-            table(&s.opened().machine, Some(s), entry, &mut row);
+            // swap areas are the kernel's: without one the entry is shown as the processor reads it
+            let swapped = m.arch.pte(entry, m.mem.tables().encryption);
+            let s = (!swapped.mapped && entry != 0).then(|| cx.session_if_open()).flatten();
+            table(m, s, entry, &mut row);
             out.push(row);
         }
         report.list("entries", out);

@@ -69,7 +69,7 @@ impl Command for Ptov {
 }
 
 fn physical(m: &Machine, s: Option<&Session>, word: &str, row: &mut Record) -> Result<(), CommandError> {
-    let invalid = || CommandError::failed("ptov", format_args!("invalid input: \"{word}\""));
+    let invalid = || CommandError::argument("ptov", format_args!("invalid input: \"{word}\""));
     let phys = PhysAddr(crate::eval::hex(word).ok_or_else(invalid)?);
     let leads_there = |at: &VirtAddr| m.mem.translate(*at).is_ok_and(|(found, _)| found == phys);
     // what the kernel's variables say counts where its page tables say the same, or nothing

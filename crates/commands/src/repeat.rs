@@ -70,7 +70,7 @@ impl Command for Repeat {
         let words: Vec<String> = args.get_many::<String>("command").into_iter().flatten().cloned().collect();
         let pause = args.get_one::<f64>("seconds").copied().unwrap_or(0.0);
         let pause = Duration::try_from_secs_f64(pause)
-            .map_err(|_| CommandError::failed("repeat", format_args!("no pause: {pause} seconds")))?;
+            .map_err(|_| CommandError::argument("repeat", format_args!("no pause: {pause} seconds")))?;
         let mut left = args.get_one::<u64>("count").copied().unwrap_or(u64::MAX);
         loop {
             let report = crate::run(cx, &words)?;

@@ -218,7 +218,7 @@ fn shown(ask: &Ask, memory: &Memory<'_>, hit: &Hit) -> Record {
 
 fn ask(cx: &Cx<'_>, args: &ArgMatches) -> Result<Ask, CommandError> {
     let on = |name: &str| args.get_flag(name);
-    let failed = |why: String| CommandError::failed("search", why);
+    let failed = |why: String| CommandError::argument("search", why);
     let words: Vec<&str> =
         args.get_many::<String>("values").into_iter().flatten().map(String::as_str).collect();
     let (size, option) = if on("halves") {
@@ -292,6 +292,6 @@ fn number(cx: &Cx<'_>, word: &str) -> Result<(u64, Option<String>), CommandError
     }
     match crate::address::symbol(s, word) {
         Some(value) => Ok((value, Some(word.to_owned()))),
-        None => Err(CommandError::failed("search", format_args!("invalid input: \"{word}\""))),
+        None => Err(CommandError::argument("search", format_args!("invalid input: \"{word}\""))),
     }
 }

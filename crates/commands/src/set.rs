@@ -103,16 +103,16 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
             return Err(CommandError::failed("set", format_args!("no such variable: {name}")));
         };
         if let Some(value) = words.next_if(|w| variable(w).is_none()) {
-            let wrong = match v.effect {
-                Effect::Set(set) => set(cx.settings, value).err(),
+            let wrong = |why: String| format!("{}: {why}", v.name);
+            match v.effect {
+                Effect::Set(set) => {
+                    set(cx.settings, value).map_err(|e| CommandError::argument("set", wrong(e)))?
+                }
                 Effect::InDump(set) => {
                     let s = cx.session("set")?;
-                    set(cx.settings, s, value).err()
+                    set(cx.settings, s, value).map_err(|e| CommandError::failed("set", wrong(e)))?;
                 }
-                Effect::Fixed(why) => Some(why.to_owned()),
-            };
-            if let Some(wrong) = wrong {
-                return Err(CommandError::failed("set", format_args!("{}: {wrong}", v.name)));
+                Effect::Fixed(why) => return Err(CommandError::failed("set", wrong(why.to_owned()))),
             }
         }
         if let Some(image) = cx.image_if_open() {
@@ -140,14 +140,14 @@ fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report,
         cx.settings.context = kernel::panic::panic_task(s).map(|t| t.at);
     }
     if let Some(text) = args.get_one::<String>("cpu") {
-        let wrong = |what: &str| CommandError::failed("set", format_args!("-c {text}: {what}"));
+        let wrong = |what: &str| CommandError::argument("set", format_args!("-c {text}: {what}"));
         let cpu: u32 = text.parse().map_err(|_| wrong("not the number of a cpu"))?;
         let task = s.tasks().on_cpu(cpu).ok_or_else(|| wrong("no active task is known on this cpu"))?;
         cx.settings.context = Some(task.at);
     }
     if let Some(word) = words.first() {
         if let Some(more) = words.get(1) {
-            return Err(CommandError::failed("set", format_args!("one task at a time, not also {more}")));
+            return Err(CommandError::argument("set", format_args!("one task at a time, not also {more}")));
         }
         let named = Named::parse(s, "set", word)?;
         let task = match &named {

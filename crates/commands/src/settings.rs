@@ -33,10 +33,10 @@ pub enum Edit {
 /// Where error messages go when a command's output is redirected.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum ErrorsTo {
-    /// To the terminal, and into the pipe or file as well.
+    /// On standard error: a pipe or a file gets the answer alone.
     #[default]
     Default,
-    /// Only into the pipe or file.
+    /// Into the pipe or file.
     Redirect,
     /// Only into this file.
     File(String),

@@ -160,7 +160,7 @@ type Lines = (String, u32, u32, Option<Line>);
 /// `A,B`: from one line to another; `A,` ten from there; `,B` ten up to there.
 fn range(cx: &Cx<'_>, s: &Session, from: Option<&Spec>, to: Option<&Spec>) -> Result<Lines, CommandError> {
     let (Some(start), end) = (from.or(to), to.filter(|_| from.is_some())) else {
-        return Err(CommandError::failed("list", "no lines are named"));
+        return Err(CommandError::argument("list", "no lines are named"));
     };
     let (file, line, _) = resolve(cx, s, start)?;
     let (first, last) = match end {
@@ -169,7 +169,7 @@ fn range(cx: &Cx<'_>, s: &Session, from: Option<&Spec>, to: Option<&Spec>) -> Re
         Some(spec) => {
             let (other, to, _) = resolve(cx, s, spec)?;
             if other != file {
-                return Err(CommandError::failed("list", format_args!("{file} and {other} are two files")));
+                return Err(CommandError::argument("list", format_args!("{file} and {other} are two files")));
             }
             (line, to)
         }
@@ -177,7 +177,7 @@ fn range(cx: &Cx<'_>, s: &Session, from: Option<&Spec>, to: Option<&Spec>) -> Re
         None => (line.saturating_sub(WINDOW - 1).max(1), line),
     };
     if last < first {
-        return Err(CommandError::failed("list", format_args!("line {last} is before line {first}")));
+        return Err(CommandError::argument("list", format_args!("line {last} is before line {first}")));
     }
     Ok((file, first, last, None))
 }
@@ -220,7 +220,7 @@ fn resolve(cx: &Cx<'_>, s: &Session, spec: &Spec) -> Result<(String, u32, Option
     match spec {
         Spec::Line(n) => match &cx.settings.listed {
             Some(listed) => Ok((listed.file.clone(), *n, None)),
-            None => Err(CommandError::failed("list", format_args!("line {n} of which file? FILE:{n}"))),
+            None => Err(CommandError::argument("list", format_args!("line {n} of which file? FILE:{n}"))),
         },
         Spec::FileLine(file, n) => Ok((file_named(s, file)?, *n, None)),
         Spec::Code(word, by_address) => {

@@ -111,7 +111,7 @@ impl Command for Sym {
             }
         }
         if report.is_empty() && !args.args_present() {
-            return Err(CommandError::failed("sym", "a symbol or an address is missing"));
+            return Err(CommandError::argument("sym", "a symbol or an address is missing"));
         }
         Ok(report)
     }

@@ -123,6 +123,7 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
         line = line.text("  [INCOMPLETE]");
     }
     report.line(line);
+    report.hidden("incomplete", s.dump().facts().incomplete);
     cpus(s, report);
     clock(s, report);
     report.line(label("TASKS").field("tasks", crate::tasks::count(s)));

@@ -67,9 +67,9 @@ impl Named {
         if word.starts_with('\'')
             && let Some(pattern) = unquoted(word)
         {
-            return Regex::new(pattern)
-                .map(Named::Pattern)
-                .map_err(|e| CommandError::failed(command, format_args!("invalid expression {word}: {e}")));
+            return Regex::new(pattern).map(Named::Pattern).map_err(|e| {
+                CommandError::argument(command, format_args!("invalid expression {word}: {e}"))
+            });
         }
         if let Some(name) = word.strip_prefix('\\') {
             return Ok(Named::Name(name.to_owned()));
@@ -171,7 +171,7 @@ pub(crate) fn cpus(s: &Session, command: &str, text: &str) -> Result<Vec<u32>, C
     if text == "a" || text == "all" {
         return Ok(possible.clone());
     }
-    let invalid = || CommandError::failed(command, format_args!("invalid cpu specification: {text}"));
+    let invalid = || CommandError::argument(command, format_args!("invalid cpu specification: {text}"));
     let mut out = Vec::new();
     for part in text.split(',') {
         let (from, to) = part.split_once('-').unwrap_or((part, part));

@@ -97,7 +97,7 @@ impl Command for Tree {
             Kind::Maple => ("maple", "maple trees"),
         };
         let not = |option: &str| {
-            Err(CommandError::failed("tree", format_args!("{option} option is not applicable to {plural}")))
+            Err(CommandError::argument("tree", format_args!("{option} option is not applicable to {plural}")))
         };
         if kind != Kind::RedBlack && on("linear") {
             return not("-l");
@@ -109,7 +109,7 @@ impl Command for Tree {
             return not("-v");
         }
         if on("node") && word("root").is_some() {
-            return Err(CommandError::failed("tree", "-r and -N options are mutually exclusive"));
+            return Err(CommandError::argument("tree", "-r and -N options are mutually exclusive"));
         }
         let place = word("start").unwrap_or("");
         let invalid = || CommandError::failed("tree", format_args!("invalid start argument: {place}"));
@@ -141,7 +141,7 @@ fn kind(word: &str) -> Result<Kind, CommandError> {
     } else if is("maple", 1) {
         Ok(Kind::Maple)
     } else {
-        Err(CommandError::failed(
+        Err(CommandError::argument(
             "tree",
             format_args!("invalid tree type: {word}; there are rbtree, radix, xarray and maple"),
         ))

@@ -66,11 +66,11 @@ impl Command for Waitq {
             }
             [word] => values::address(cx, s, "waitq", word).map_err(|_| match word.split_once('.') {
                 Some((of, _)) => {
-                    CommandError::failed("waitq", format_args!("must supply an address for {of}"))
+                    CommandError::argument("waitq", format_args!("must supply an address for {of}"))
                 }
                 None => CommandError::failed("waitq", format_args!("cannot resolve \"{word}\"")),
             })?,
-            _ => return Err(CommandError::failed("waitq", "a wait queue is required")),
+            _ => return Err(CommandError::argument("waitq", "a wait queue is required")),
         };
         let name = words.last().copied().unwrap_or("");
         waiters(cx, at, name)

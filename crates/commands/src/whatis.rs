@@ -257,7 +257,7 @@ fn sizes(text: &str) -> Result<(u64, u64), CommandError> {
     let (low, high) = text.split_once('-').unwrap_or((text, text));
     match (number(low), number(high)) {
         (Some(low), Some(high)) if low <= high => Ok((low, high)),
-        _ => Err(CommandError::failed("whatis", format_args!("invalid size or range: {text}"))),
+        _ => Err(CommandError::argument("whatis", format_args!("invalid size or range: {text}"))),
     }
 }
 

@@ -212,6 +212,37 @@ mod tests {
         assert_eq!(cli.crash.idle().len(), 2);
     }
 
+    /// The page for scripts and the man page say the same.
+    #[test]
+    fn exit_codes_are_told_alike_everywhere() {
+        let scripts = include_str!("../../../docs/SCRIPTS.md");
+        let rows: Vec<(&str, &str)> = scripts
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ");
+                Some((cells.next()?, cells.next()?)).filter(|(code, _)| code.parse::<u8>().is_ok())
+            })
+            .collect();
+        let meanings: Vec<String> = EXIT.iter().map(|(code, meaning)| format!("{code}: {meaning}")).collect();
+        let told: Vec<String> =
+            rows.iter().map(|(code, m)| format!("{code}: {}", m.replace('`', ""))).collect();
+        assert_eq!(told, meanings);
+        let page = crate::man::page().unwrap();
+        for (code, meaning) in EXIT {
+            assert!(page.contains(&format!("\\fB{code}\\fR\n{meaning}\n")), "{code}: {page}");
+        }
+        use shell::Ended;
+        let ends = [
+            Ended::Good,
+            Ended::Failed,
+            Ended::Usage,
+            Ended::Undetermined,
+            Ended::Incomplete,
+            Ended::Interrupted,
+        ];
+        assert_eq!(ends.map(|end| end.code().to_string()), EXIT.map(|(code, _)| code.to_owned()));
+    }
+
     #[test]
     fn kaslr_offsets() {
         assert_eq!(kaslr("auto"), Ok(Kaslr::Auto));

@@ -1,5 +1,6 @@
 //! Why the program could not begin.
 
+use kernel::KernelError;
 use shell::Ended;
 
 /// Why the program could not begin.
@@ -9,6 +10,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// A file cannot be read, or is not what it should be.
     Failed(String),
+    /// Ctrl-C stopped it.
+    Stopped(String),
 }
 
 impl Failure {
@@ -16,6 +19,14 @@ impl Failure {
         match self {
             Self::Usage(_) => Ended::Usage,
             Self::Failed(_) => Ended::Failed,
+            Self::Stopped(_) => Ended::Interrupted,
+        }
+    }
+    /// A failure to open the dump.
+    pub(crate) fn of_dump(error: KernelError) -> Self {
+        match error {
+            KernelError::Stopped(_) => Self::Stopped(error.to_string()),
+            error => Self::Failed(error.to_string()),
         }
     }
     /// A failure of the output.

@@ -22,11 +22,11 @@ fn main() -> ExitCode {
         *help = "help".into();
     }
     let options = cli::Cli::command();
-    if let Some(why) = split::misplaced(&words, &options, &split::is_input) {
+    if let Some(why) = split::misplaced(&words, &options, &split::input) {
         shell::say(&format!("crashlens: {why}"));
         return ExitCode::from(Ended::Usage.code());
     }
-    let split = split::split(&words, &options, &split::is_input);
+    let split = split::split(&words, &options, &split::input);
     let matches = cli::Cli::command()
         .no_binary_name(true)
         .try_get_matches_from(&split.options)

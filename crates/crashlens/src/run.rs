@@ -49,7 +49,7 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
         [] => None,
         _ => Some(
             Layers::open(open_options(cli, &cancel, fetches(cli, command.as_deref())))
-                .map_err(|e| Failure::Failed(e.to_string()))?,
+                .map_err(Failure::of_dump)?,
         ),
     };
     let format = match (cli.json, cli.html) {
@@ -103,7 +103,7 @@ fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
             say(&format!("crashlens: {e}; what needs no kernel works: info, rd -p, rd -f, search -p"));
             Ok(())
         }
-        Err(e) => Err(Failure::Failed(e.to_string())),
+        Err(e) => Err(Failure::of_dump(e.clone())),
     }
 }
 
@@ -122,7 +122,7 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
         ("CRASHTIME", "when the machine crashed")
     };
     let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new(), false) };
-    let layers = Layers::open(options).map_err(|e| Failure::Failed(e.to_string()))?;
+    let layers = Layers::open(options).map_err(Failure::of_dump)?;
     let image = layers.image();
     // VMCOREINFO of another boot is no word of this machine's, nor that of one kernel of another in the same memory
     let fits = |_: &&str| cli.kernel.is_none() && kernel::vmcoreinfo_fits(image);
@@ -165,9 +165,11 @@ fn from_memory(layers: &Layers, what: &str) -> Option<String> {
 /// Says why nothing could be done, in the form that was asked for.
 pub(crate) fn failed(cli: &Cli, why: &Failure) {
     match why {
-        Failure::Usage(text) | Failure::Failed(text) if cli.json => shell::print_error_json(text),
+        Failure::Usage(text) | Failure::Failed(text) | Failure::Stopped(text) if cli.json => {
+            shell::print_error_json(text)
+        }
         Failure::Usage(text) => shell::say_lines(&format!("crashlens: {text}")),
-        Failure::Failed(text) => say(&format!("crashlens: {text}")),
+        Failure::Failed(text) | Failure::Stopped(text) => say(&format!("crashlens: {text}")),
     }
 }
 

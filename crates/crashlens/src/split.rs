@@ -2,11 +2,14 @@
 //!
 //! The first word that is no option names a command where it is one, also where a file of that name is there
 //! (`./log` is the file): `crashlens log vmcore > log` makes the file before the program begins. After it, words that
-//! name files are files, the program's long options are the program's, the rest is the command's; after `--` all is
-//! the command's.
+//! name files of a known kind are files, the program's long options are the program's, the rest is the command's; after
+//! `--` all is the command's. A file whose content shows no kind is taken for the dump where its name has a folder, or
+//! where no other word is a dump. Commands that need none (`eval`, `help`) take a dump right behind their name.
 
 use commands::{Settings, find, is_command};
+use kernel::FileKind;
 use std::ffi::OsString;
+use std::path::Path;
 
 /// A command line in its parts.
 #[derive(PartialEq, Eq, Debug)]
@@ -19,14 +22,18 @@ pub(crate) struct Split {
     pub(crate) missing: Option<String>,
 }
 
-/// True for a word that names a file to read: it is there, and our own output does not go into it.
-pub(crate) fn is_input(word: &str) -> bool {
+/// What a word that names a file to read names: it is there, and our own output does not go into it.
+pub(crate) fn input(word: &str) -> Option<FileKind> {
+    kernel::file_kind(Path::new(word)).filter(|_| !is_output(word))
+}
+
+fn is_output(word: &str) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Ok(file) = std::fs::metadata(word) else { return false };
     let same =
         |fd: Option<std::fs::Metadata>| fd.is_some_and(|m| (m.dev(), m.ino()) == (file.dev(), file.ino()));
     // a terminal or /dev/null may be named as well, and is no file in any case
-    !(file.is_file() && ["/dev/stdout", "/dev/stderr"].iter().any(|fd| same(std::fs::metadata(fd).ok())))
+    file.is_file() && ["/dev/stdout", "/dev/stderr"].iter().any(|fd| same(std::fs::metadata(fd).ok()))
 }
 
 /// True where a word can only be meant as a file.
@@ -35,11 +42,10 @@ fn is_path(word: &str) -> bool {
 }
 
 /// What is wrong with the places of the words, where it is known.
-pub(crate) fn misplaced(
-    words: &[OsString],
-    cli: &clap::Command,
-    exists: &dyn Fn(&str) -> bool,
-) -> Option<String> {
+pub(crate) fn misplaced(words: &[OsString], cli: &clap::Command, input: Input<'_>) -> Option<String> {
+    let exists = |word: &str| input(word).is_some();
+    // a file that is called like a command is the command, unless its content says otherwise
+    let is_file = |word: &str| matches!(input(word), Some(FileKind::Dump | FileKind::Companion));
     let operands: Vec<&str> =
         operands(words, cli).into_iter().filter_map(|at| words.get(at)?.to_str()).collect();
     let (first, rest) = operands.split_first()?;
@@ -49,7 +55,7 @@ pub(crate) fn misplaced(
         return None;
     }
     if exists(first) {
-        let command = rest.iter().find(|word| !exists(word) && known(word))?;
+        let command = rest.iter().find(|word| !is_file(word) && known(word))?;
         return Some(format!(
             "{command} is a command, not a file: it goes first (crashlens {command} {first}), or behind -c \
              (crashlens {first} -c {command})"
@@ -69,8 +75,11 @@ pub(crate) fn misplaced(
     }
 }
 
-/// Splits a command line; `exists` says whether a word names a file.
-pub(crate) fn split(words: &[OsString], cli: &clap::Command, exists: &dyn Fn(&str) -> bool) -> Split {
+/// Says what file a word names.
+type Input<'a> = &'a dyn Fn(&str) -> Option<FileKind>;
+
+/// Splits a command line.
+pub(crate) fn split(words: &[OsString], cli: &clap::Command, input: Input<'_>) -> Split {
     let whole = || Split { options: words.to_vec(), command: None, missing: None };
     let Some(&at) = operands(words, cli).first() else { return whole() };
     let Some(name) = words.get(at).and_then(|w| w.to_str()) else { return whole() };
@@ -81,8 +90,11 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, exists: &dyn Fn(&st
     let mut options: Vec<OsString> = words.iter().take(at).cloned().collect();
     let mut command = vec![name.to_owned()];
     let mut rest = words.iter().skip(at.saturating_add(1));
-    // help's operand is a command, eval's a number: only commands about a dump take files
     let mut named = false;
+    // where no word is a dump by its content, the first that is a file at all is meant to be one
+    let behind = words.iter().skip(at.saturating_add(1)).take_while(|word| *word != "--");
+    let mut sought = !behind.filter_map(|word| word.to_str()).any(|word| input(word) == Some(FileKind::Dump));
+    // help's operand is a command, eval's a number: what they work on is no file, but right behind their name
     let takes_files = !matches!(name, "help" | "man" | "eval" | "ascii" | "btop" | "ptob" | "alias");
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();
@@ -96,7 +108,10 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, exists: &dyn Fn(&st
                     options.extend(rest.next().cloned());
                 }
             }
-            None if takes_files && !text.starts_with('-') && exists(&text) => {
+            None if !text.starts_with('-')
+                && is_file(&text, input, takes_files, sought, command.len() == 1) =>
+            {
+                sought &= input(&text) != Some(FileKind::Other);
                 named = true;
                 options.push(word.clone());
             }
@@ -112,6 +127,17 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, exists: &dyn Fn(&st
         command.iter().skip(1).find(|word| takes_files && !named && !word.starts_with('-')).cloned();
     command.extend(rest.map(|w| w.to_string_lossy().into_owned()));
     Split { options, command: Some(command), missing }
+}
+
+/// True for a word behind a command that is a file, not the command's. `sought`: no dump is known yet; `first`: nothing
+/// of the command's stands before it.
+fn is_file(word: &str, input: Input<'_>, takes_files: bool, sought: bool, first: bool) -> bool {
+    match input(word) {
+        Some(FileKind::Dump) if Path::new(word).is_dir() => takes_files,
+        Some(FileKind::Dump | FileKind::Companion) => takes_files || first,
+        Some(FileKind::Other) => takes_files && (word.contains('/') || sought),
+        None => false,
+    }
 }
 
 /// The places of the words that are neither options nor options' values.
@@ -167,18 +193,25 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
+    fn files(word: &str) -> Option<FileKind> {
+        match word {
+            "vmcore" => Some(FileKind::Dump),
+            "vmlinux" => Some(FileKind::Companion),
+            "log" | "bt" | "jiffies" | "raw" | "./log" | "./raw" => Some(FileKind::Other),
+            _ => None,
+        }
+    }
+
     fn check(line: &str, options: &str, command: Option<&str>) {
         let words = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
-        let exists = |w: &str| ["vmcore", "vmlinux", "log"].contains(&w);
-        let got = split(&words(line), &crate::cli::Cli::command(), &exists);
+        let got = split(&words(line), &crate::cli::Cli::command(), &files);
         let command = command.map(|c| c.split_whitespace().map(str::to_owned).collect());
         assert_eq!((got.options, got.command), (words(options), command), "{line}");
     }
 
     fn wrong(line: &str) -> Option<String> {
         let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        let exists = |w: &str| ["vmcore", "vmlinux", "log", "./log"].contains(&w);
-        misplaced(&words, &crate::cli::Cli::command(), &exists)
+        misplaced(&words, &crate::cli::Cli::command(), &files)
     }
 
     #[test]
@@ -197,6 +230,16 @@ mod tests {
         // a file of the command's name is named with its folder
         check("log vmcore", "vmcore", Some("log"));
         check("log log", "log", Some("log"));
+        // a file that shows no kind is the dump only where nothing else is
+        check("sym jiffies vmcore", "vmcore", Some("sym jiffies"));
+        check("sym vmcore jiffies", "vmcore", Some("sym jiffies"));
+        check("sym raw jiffies", "raw", Some("sym jiffies"));
+        check("sym vmlinux raw jiffies", "vmlinux raw", Some("sym jiffies"));
+        check("sym jiffies vmcore ./raw", "vmcore ./raw", Some("sym jiffies"));
+        check("eval vmcore vmlinux jiffies + 1", "vmcore vmlinux", Some("eval jiffies + 1"));
+        check("help vmcore bt", "vmcore", Some("help bt"));
+        check("help bt", "", Some("help bt"));
+        check("alias log vmcore", "", Some("alias log vmcore"));
         check("./log", "./log", None);
         check("help set --json", "--json", Some("help set"));
         check("eval -b 5", "", Some("eval -b 5"));
@@ -210,7 +253,7 @@ mod tests {
     fn a_word_that_should_have_been_the_dump_is_remembered() {
         let missing = |line: &str| {
             let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-            split(&words, &crate::cli::Cli::command(), &|w| w == "vmcore").missing
+            split(&words, &crate::cli::Cli::command(), &|w| (w == "vmcore").then_some(FileKind::Dump)).missing
         };
         assert_eq!(missing("bt nosuch -a").as_deref(), Some("nosuch"));
         assert_eq!(missing("bt -a nosuch").as_deref(), Some("nosuch"));
@@ -223,6 +266,8 @@ mod tests {
         let bt = wrong("vmcore vmlinux bt -a").unwrap();
         assert!(bt.starts_with("bt is a command, not a file: it goes first (crashlens bt vmcore)"), "{bt}");
         assert!(wrong("-s vmcore dmesg").is_some());
+        // also where a file is called so
+        assert!(wrong("vmcore log").is_some() && wrong("vmcore bt").is_some());
         for line in ["verdct vmcore", "verdct", "verdct vmcore -v", "verdct nosuch"] {
             let text = wrong(line).unwrap();
             assert!(text.contains("verdct: no such file") && text.contains("mean verdict?"), "{text}");

@@ -51,7 +51,10 @@ fn failures_say_why_and_exit_with_1() {
     check(&["bt", "nosuch", "-a"], 1, "", "crashlens: nosuch: no such file (crashlens bt DUMP");
     check(&["/"], 1, "", "is a directory");
     check(&["-i", "/nosuch/file"], 1, "", "/nosuch/file: No such file");
-    check(&["-c", "ptob zz"], 1, "", "ptob: invalid");
+    check(&["info", "nosuch"], 1, "", "crashlens: nosuch: no such file (crashlens info DUMP");
+    check(&["log", "nosuch", "-t"], 1, "", "crashlens: nosuch: no such file (crashlens log DUMP");
+    check(&["verdict", "nosuch"], 1, "", "crashlens: nosuch: no such file (crashlens verdict DUMP");
+    check(&["-c", "eval nosuch + 1"], 1, "", "nosuch is neither a number nor a symbol");
     check(&["--mod", "nosuch", SAMPLE, "-c", "mod"], 1, "", "--mod nosuch: no such folder");
     check(&["--src", "/nosuch/src", "-c", "ptob 1"], 1, "", "--src /nosuch/src: no such folder or file");
 }
@@ -63,6 +66,36 @@ fn wrong_usage_says_what_is_right_and_exits_with_2() {
     check(&["-c", "nosuch"], 2, "", "crashlens: command not found: nosuch");
     check(&["-c", "ptob -Z"], 2, "", "ptob: invalid option -- 'Z'\nUsage:\n  ptob");
     check(&["ptob"], 2, "", "Usage:");
+    // arguments that are none, whatever the dump holds
+    for (line, why) in [
+        ("ptob zz", "ptob: invalid"),
+        ("eval 1 +", "a number is missing"),
+        ("eval -a", "eval: invalid option -- 'a'"),
+        ("eval -d -5", "eval: invalid option -- 'd'"),
+        ("set radix 11", "11 is neither 10 nor 16"),
+        ("help nosuch", "No help data for \"nosuch\""),
+        ("repeat --seconds -1 ptob 1", "no pause"),
+    ] {
+        check(&["-c", line], 2, "", why);
+    }
+    for (line, why) in [
+        ("bt -c 99", "invalid cpu specification: 99"),
+        ("dis -b 0x99", "more than 64 bytes"),
+        ("dis vfs_read 0", "invalid count"),
+        ("pte zz", "pte: invalid input"),
+        ("rd -r out jiffies", "-r requires a count"),
+        ("search -m zz 0", "invalid mask"),
+        ("tree -t zz 0", "invalid tree type"),
+        ("foreach 1 2", "no command to run"),
+        ("foreach bt -c 0", "not about a single task"),
+        ("struct task_struct ffffffff81000000 0", "invalid count"),
+    ] {
+        check(&[SAMPLE, "--no-search", "-c", line], 2, "", why);
+    }
+    // what is no mistake of the line's: the dump does not have it
+    for (line, why) in [("bt 99999", "invalid task or pid"), ("rd nosuch", "symbol not found")] {
+        check(&[SAMPLE, "--no-search", "-c", line], 1, "", why);
+    }
     check(&["-c", "ptob 1 |"], 2, "", "a shell command must follow |");
     check(&["ps"], 2, "", "ps: needs an open dump, and none was named: crashlens ps DUMP");
     check(&["--json", "-c", "ps"], 2, "\"error\":\"ps: needs an open dump", "");
@@ -84,8 +117,8 @@ fn wrong_usage_says_what_is_right_and_exits_with_2() {
 #[test]
 fn all_commands_run_and_the_first_failure_is_the_exit_code() {
     check(&["-c", "nosuch", "-c", "ptob 1"], 2, "1: 1000", "command not found");
-    check(&["-c", "ptob zz", "-c", "nosuch", "-c", "ptob 1"], 1, "1: 1000", "command not found");
-    check(&["-c", "ptob 1", "-c", "ptob zz"], 1, "1: 1000", "ptob: invalid");
+    check(&["-c", "! false", "-c", "nosuch", "-c", "ptob 1"], 1, "1: 1000", "command not found");
+    check(&["-c", "ptob 1", "-c", "ptob zz"], 2, "1: 1000", "ptob: invalid");
     check(&["-c", "ptob 1 | nosuch-command", "-c", "ptob 2"], 1, "2: 2000", "behind |");
     check(&["-c", "! exit 7", "-c", "ptob 2"], 1, "2: 2000", "");
     let out = crashlens(&["--fail-fast", "-c", "ptob 1", "-c", "nosuch", "-c", "ptob 2"]);

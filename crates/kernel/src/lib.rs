@@ -13,6 +13,7 @@ pub mod dmi;
 mod error;
 #[cfg(test)]
 mod evidence_tests;
+mod files;
 pub mod ikconfig;
 mod image;
 mod image_scan;
@@ -67,6 +68,7 @@ pub mod xarray;
 
 pub use debuginfo::find::hex;
 pub use error::{KernelError, Result};
+pub use files::{FileKind, file_kind};
 pub use image::Image;
 pub use layers::Layers;
 pub use machine::{Machine, kernel_words, vmcoreinfo_fits};

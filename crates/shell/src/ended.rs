@@ -53,9 +53,10 @@ impl Ended {
 impl From<&CommandError> for Ended {
     fn from(error: &CommandError) -> Self {
         match error {
-            CommandError::Usage { .. } | CommandError::NotFound { .. } | CommandError::NeedsDump(_) => {
-                Self::Usage
-            }
+            CommandError::Usage { .. }
+            | CommandError::Argument(_)
+            | CommandError::NotFound { .. }
+            | CommandError::NeedsDump(_) => Self::Usage,
             CommandError::Cancelled(_) => Self::Interrupted,
             CommandError::NotYet(_)
             | CommandError::Failed(_)

@@ -106,6 +106,9 @@ impl Output {
     pub(crate) const fn is_redirected(&self) -> bool {
         self.redirected
     }
+    pub(crate) const fn is_pager(&self) -> bool {
+        matches!(self.to, To::Pager(_))
+    }
     pub(crate) const fn is_stdout(&self) -> bool {
         matches!(self.to, To::Stdout)
     }

@@ -4,9 +4,10 @@ use crate::complete::Completer;
 use crate::edit::{self, Lines, Typed};
 use crate::ended::Ended;
 use crate::output::{self, Format, Output, When};
+use crate::writer::{Errors, Writer};
 use crate::{interrupt, progress, say};
 use base::Cancel;
-use commands::{Action, CommandError, Cx, ErrorsTo, Origin, Redirect, Scroll, Settings};
+use commands::{Action, CommandError, Cx, Origin, Redirect, Scroll, Settings};
 use kernel::Layers;
 use render::{Clean, Colour, Source};
 use report::Report;
@@ -370,7 +371,8 @@ impl<'s> Shell<'s> {
         };
         let dump = self.settings.dumpfile.clone();
         let source = Source { dump: dump.as_deref(), args: words.get(1..).unwrap_or(&[]) };
-        let writer = Writer { format: self.options.format, colour, source, words };
+        let errors = Errors { to: self.settings.error.clone(), lead: self.placed() };
+        let writer = Writer { format: self.options.format, colour, source, words, errors };
         let reading_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
         let mut failed_write = None;
         let result = {
@@ -428,10 +430,15 @@ impl<'s> Shell<'s> {
     fn pointed(&self, error: CommandError) -> CommandError {
         match error {
             CommandError::NeedsDump(command) => match &self.options.missing {
-                Some(missing) => CommandError::Failed(format!(
-                    "crashlens: {missing}: no such file (crashlens {command} DUMP [VMLINUX] [ARGUMENTS])"
-                )),
+                Some(missing) => no_such_file(missing, &command),
                 None => CommandError::NeedsDump(command),
+            },
+            // `info nosuch`: a command that takes no operands
+            CommandError::Usage { command, message, usage } => match &self.options.missing {
+                Some(missing) if self.dump.is_none() && message.ends_with(&format!(": {missing}")) => {
+                    no_such_file(missing, &command)
+                }
+                _ => CommandError::Usage { command, message, usage },
             },
             CommandError::NotFound { word, .. } if self.dump.is_none() && Path::new(&word).exists() => {
                 CommandError::Usage {
@@ -447,49 +454,24 @@ impl<'s> Shell<'s> {
     /// Says that a command failed, where `set error` wants it.
     fn failed(&self, error: &CommandError, writer: &Writer<'_>, out: &mut Output) {
         let mut lines = error.lines();
-        let reads_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
-        let lead = match error {
-            CommandError::NotFound { .. } => format!("crashlens: {}", self.placed()),
-            CommandError::Usage { .. } => self.placed(),
-            // nobody sees the lines of an rc file, or knows which command it was
-            _ if reads_rc => self.placed(),
-            _ => String::new(),
-        };
+        let own = matches!(error, CommandError::NotFound { .. });
         if let Some(first) = lines.first_mut() {
-            first.insert_str(0, &lead);
+            first.insert_str(0, &format!("{}{}", if own { "crashlens: " } else { "" }, writer.errors.lead));
         }
         if writer.format == Format::Json {
             let name = writer.words.first().map_or("", String::as_str);
             let _ = render::json_error(name, &lines.join("\n"), writer.source, &mut out.rendered());
             return;
         }
-        let to_out = |out: &mut Output| {
-            for line in &lines {
-                let _ = out.message(&Clean::of(line.as_str()));
-            }
-        };
-        let to_person = || lines.iter().for_each(|line| say(line));
-        match &self.settings.error {
-            ErrorsTo::Default => {
-                to_person();
-                if out.is_redirected() {
-                    to_out(out);
-                }
-            }
-            ErrorsTo::Redirect if out.is_redirected() => to_out(out),
-            ErrorsTo::Redirect => to_person(),
-            ErrorsTo::File(name) => {
-                let file = std::fs::OpenOptions::new().create(true).append(true).open(name);
-                let written = file.and_then(|mut f| {
-                    lines.iter().try_for_each(|line| writeln!(f, "{}", Clean::of(line.as_str())))
-                });
-                if let Err(e) = written {
-                    say(&format!("crashlens: {name}: {e}"));
-                    to_person();
-                }
-            }
-        }
+        writer.errors.tell(&lines, out);
     }
+}
+
+/// The word that should have been the dump is no file.
+fn no_such_file(word: &str, command: &str) -> CommandError {
+    CommandError::Failed(format!(
+        "crashlens: {word}: no such file (crashlens {command} DUMP [VMLINUX] [ARGUMENTS])"
+    ))
 }
 
 /// Says what failed.
@@ -507,26 +489,5 @@ fn shell_command(command: &str) -> Ended {
     match status {
         Ok(status) => Ended::of(status.success()),
         Err(e) => failed(&format!("crashlens: {command}: {e}")),
-    }
-}
-
-/// How one command's reports become bytes.
-struct Writer<'a> {
-    format: Format,
-    colour: Colour,
-    source: Source<'a>,
-    words: &'a [String],
-}
-
-impl Writer<'_> {
-    fn report(&self, report: &Report, out: &mut Output) -> io::Result<()> {
-        // one write for each some thousand lines, not one for each span
-        let mut out = io::BufWriter::with_capacity(1 << 16, out.rendered());
-        match self.format {
-            Format::Text => render::text(report, self.colour, &mut out)?,
-            Format::Json => render::json(report, self.source, &mut out)?,
-            Format::Html => render::html_body(report, &self.words.join(" "), &mut out)?,
-        }
-        out.flush()
     }
 }

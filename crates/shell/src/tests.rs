@@ -37,8 +37,12 @@ fn output_goes_where_the_line_says() {
     assert_eq!(answer(&mut shell, &piped), (true, String::new()));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "x000: x\n");
     assert!(!answer(&mut shell, "btop 1000 > /nosuch/file").0);
-    // a reader of the file learns of the failure as well
-    assert!(!answer(&mut shell, &format!("btop zz > '{}'", file.display())).0);
+    // an error is no part of the answer: the file gets it only where that is wanted
+    let failing = format!("btop zz > '{}'", file.display());
+    assert!(!answer(&mut shell, &failing).0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
+    assert!(answer(&mut shell, "set error redirect").0);
+    assert!(!answer(&mut shell, &failing).0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "btop: invalid address: \"zz\"\n");
 }
 

@@ -18,6 +18,8 @@ const MAX_FUNCTION: u64 = 4 << 20;
 const MAX_COUNT: u64 = 1 << 20;
 /// No kernel has more bytes behind a `ud2`: a line and a pointer.
 const MAX_BEHIND: u64 = 64;
+/// No code lies in the first page: what is smaller is a number of bytes.
+const FIRST_CODE: u64 = 4096;
 
 /// `dis`.
 #[derive(Debug)]
@@ -141,11 +143,14 @@ fn bytes_behind<'w>(
     words: &'w [&'w str],
     report: &mut Report,
 ) -> Result<&'w [&'w str], CommandError> {
-    let number = words.first().and_then(|word| word.parse::<u64>().ok());
+    let digit = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
+    // a number that begins with a digit is that: nobody looks at code below the first page
+    let read = |word: &&str| crate::eval::value(word, &|_| None).ok().filter(|n| *n < FIRST_CODE);
+    let number = words.first().filter(|word| digit(word)).and_then(read);
     if let Some(number) = number {
         if number > MAX_BEHIND {
             let why = format!("-b: {number} is more than {MAX_BEHIND} bytes");
-            return Err(CommandError::failed("dis", why));
+            return Err(CommandError::argument("dis", why));
         }
         cx.settings.behind_ud2 = number;
     }
@@ -159,11 +164,11 @@ fn operands<'w>(words: &[&'w str]) -> Result<(&'w str, Option<u64>), CommandErro
     let number = |text: &str| {
         let value = crate::eval::value(text, &|_| None);
         let value =
-            value.map_err(|_| CommandError::failed("dis", format_args!("not a valid number: {text}")))?;
+            value.map_err(|_| CommandError::argument("dis", format_args!("not a valid number: {text}")))?;
         if (1..=MAX_COUNT).contains(&value) {
             return Ok(value);
         }
-        Err(CommandError::failed("dis", format_args!("invalid count argument: {text} (1 to {MAX_COUNT})")))
+        Err(CommandError::argument("dis", format_args!("invalid count argument: {text} (1 to {MAX_COUNT})")))
     };
     match words {
         [] => Err(CommandError::Usage {
@@ -173,14 +178,14 @@ fn operands<'w>(words: &[&'w str]) -> Result<(&'w str, Option<u64>), CommandErro
         }),
         [place] => Ok((place, None)),
         [place, count] => Ok((place, Some(number(count)?))),
-        [_, _, more, ..] => Err(CommandError::failed("dis", format_args!("unexpected argument: {more}"))),
+        [_, _, more, ..] => Err(CommandError::argument("dis", format_args!("unexpected argument: {more}"))),
     }
 }
 
 /// Code of the context's process.
 fn user(cx: &mut Cx<'_>, s: &Session, word: &str, count: u64, shape: &Shape) -> Result<Report, CommandError> {
     let at = crate::eval::hex(word)
-        .ok_or_else(|| CommandError::failed("dis", format_args!("invalid user virtual address: {word}")))?;
+        .ok_or_else(|| CommandError::argument("dis", format_args!("invalid user virtual address: {word}")))?;
     let task = tasks::context(cx, "dis")?;
     let mem = kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("dis", e))?;
     let place = Place { at: VirtAddr(at), name: None, offset: 0, end: None, is_text: false };

@@ -89,12 +89,12 @@ impl Command for Ps {
         tasks::problems(s, &mut report);
         let on = |name: &str| args.get_flag(name);
         if on("kernel") && on("user") {
-            return Err(CommandError::failed("ps", "-u and -k are mutually exclusive"));
+            return Err(CommandError::argument("ps", "-u and -k are mutually exclusive"));
         }
         let chosen = select(s, args, &mut report)?;
         let last_run = on("last-run") || on("last-run-ago");
         if args.contains_id("cpus") && !last_run {
-            return Err(CommandError::failed("ps", "-C option is only applicable with -l and -m"));
+            return Err(CommandError::argument("ps", "-C option is only applicable with -l and -m"));
         }
         if on("summary") {
             modes::summary(s, &chosen, &mut report);
@@ -182,7 +182,7 @@ fn policy(text: &str) -> Result<u64, CommandError> {
     let by_name = (0..).zip(POLICIES).find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(n, _)| n);
     by_name
         .or_else(|| text.parse().ok().filter(|&n| n < POLICIES.len() as u64))
-        .ok_or_else(|| CommandError::failed("ps", format_args!("invalid scheduling policy: {text}")))
+        .ok_or_else(|| CommandError::argument("ps", format_args!("invalid scheduling policy: {text}")))
 }
 
 fn table(

@@ -154,7 +154,7 @@ impl Command for Rd {
         if let Some(text) = args.get_one::<String>("end") {
             let end = address::parse(cx, "rd", text)?;
             if end <= at {
-                return Err(CommandError::failed("rd", format_args!("invalid ending address: {end:x}")));
+                return Err(CommandError::argument("rd", format_args!("invalid ending address: {end:x}")));
             }
             count = Some(end.wrapping_sub(at).div_ceil(size));
         }
@@ -164,7 +164,10 @@ impl Command for Rd {
         }
         if let Some(path) = args.get_one::<String>("raw") {
             let Some(count) = count.filter(|&n| n <= MAX_FILE) else {
-                return Err(CommandError::failed("rd", "-r requires a count of bytes or an ending address"));
+                return Err(CommandError::argument(
+                    "rd",
+                    "-r requires a count of bytes or an ending address",
+                ));
             };
             return write(cx, &source, at, count, path);
         }
@@ -176,7 +179,7 @@ impl Command for Rd {
 }
 
 fn number(text: &str) -> Result<u64, CommandError> {
-    crate::eval::value(text, &|_| None).map_err(|e| CommandError::failed("rd", e))
+    crate::eval::value(text, &|_| None).map_err(|e| e.of("rd"))
 }
 
 /// Bytes of a value.
@@ -198,7 +201,7 @@ fn refuse(args: &ArgMatches) -> Result<(), CommandError> {
         1 | 8 if args.get_flag("network") => "-N option is only allowed with 16-bit and 32-bit display",
         _ => return Ok(()),
     };
-    Err(CommandError::failed("rd", why))
+    Err(CommandError::argument("rd", why))
 }
 
 fn shape(args: &ArgMatches) -> Shape {

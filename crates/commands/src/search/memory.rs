@@ -35,7 +35,7 @@ impl<'s> Memory<'s> {
         let several = ["user", "physical"].iter().filter(|n| on(n)).count()
             + usize::from(on("kernel") || on("direct") || on("mapped"));
         if several > 1 || (on("direct") && on("mapped")) {
-            return Err(CommandError::failed("search", "-k, -K, -V, -u and -p are mutually exclusive"));
+            return Err(CommandError::argument("search", "-k, -K, -V, -u and -p are mutually exclusive"));
         }
         if on("physical") {
             return Ok(Self::Physical { image: cx.image("search")? });
@@ -99,11 +99,11 @@ impl<'s> Memory<'s> {
         }
         if let Some(word) = word("length") {
             if args.contains_id("end") {
-                return Err(CommandError::failed("search", "-e and -l are mutually exclusive"));
+                return Err(CommandError::argument("search", "-e and -l are mutually exclusive"));
             }
             let len = word.parse::<u64>().ok().or_else(|| crate::eval::hex(word)).filter(|&n| n > 0);
             let len =
-                len.ok_or_else(|| CommandError::failed("search", format_args!("invalid length: {word}")))?;
+                len.ok_or_else(|| CommandError::argument("search", format_args!("invalid length: {word}")))?;
             last = start.0.saturating_add(len - 1).min(to);
         }
         Ok((start, last))

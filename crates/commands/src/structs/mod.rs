@@ -176,8 +176,9 @@ impl Command for Struct {
         let (place, cpus) = cpus(cx, s, self.word, place)?;
         let from = |at: u64| VirtAddr(at).sub(embedded);
         if on("file") {
-            let at = crate::eval::hex(place)
-                .ok_or_else(|| CommandError::failed(self.word, format_args!("{place} is no file offset")))?;
+            let at = crate::eval::hex(place).ok_or_else(|| {
+                CommandError::argument(self.word, format_args!("{place} is no file offset"))
+            })?;
             return object::in_file(cx, &ask, at, count);
         }
         let at = match pid(cx, s, &ask, place) {
@@ -205,13 +206,13 @@ fn count(ask: &Ask<'_>, rest: &[&str]) -> Result<i64, CommandError> {
             .parse::<i64>()
             .ok()
             .or_else(|| crate::eval::hex(text).map(u64::cast_signed))
-            .ok_or_else(|| CommandError::failed(ask.command, format_args!("invalid count: {text}")))?,
+            .ok_or_else(|| CommandError::argument(ask.command, format_args!("invalid count: {text}")))?,
         [_, more, ..] => {
-            return Err(CommandError::failed(ask.command, format_args!("unexpected argument: {more}")));
+            return Err(CommandError::argument(ask.command, format_args!("unexpected argument: {more}")));
         }
     };
     if count == 0 || count.unsigned_abs() > MAX_COUNT {
-        return Err(CommandError::failed(ask.command, format_args!("invalid count: {count}")));
+        return Err(CommandError::argument(ask.command, format_args!("invalid count: {count}")));
     }
     Ok(count)
 }

@@ -78,7 +78,7 @@ pub(super) fn offset(command: &str, scope: &SessionScope<'_>, text: &str) -> Res
         return Ok(found.bit_offset / 8);
     }
     crate::eval::hex(text).ok_or_else(|| {
-        CommandError::failed(
+        CommandError::argument(
             command,
             format_args!("invalid offset: {text} is neither a number nor STRUCT.MEMBER"),
         )
