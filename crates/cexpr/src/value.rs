@@ -421,6 +421,9 @@ pub(crate) fn find_member(types: &Types, ty: TypeRef, name: &str) -> Result<Foun
         return Ok(found);
     }
     let of = types.name(at);
+    if types.is_lost(at, name) {
+        return Err(TypeError::Misplaced { of, member: name.to_owned() }.into());
+    }
     if *declaration {
         return Err(TypeError::NoSize(format!("{of} (only declared)")).into());
     }

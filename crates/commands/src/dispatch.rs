@@ -74,9 +74,11 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
 /// used them. `info` says it itself.
 fn with_type_notes(cx: &mut Cx<'_>, command: &str, mut report: Report) -> Report {
     let notes = cx.session_if_open().map(kernel::Session::type_notes).unwrap_or_default();
-    if !notes.is_empty() && !cx.settings.types_told && command != "info" {
-        notes.iter().for_each(|note| report.warning(note.clone()));
-        cx.settings.types_told = true;
+    for note in notes.into_iter().filter(|_| command != "info") {
+        if !cx.settings.types_told.contains(&note) {
+            report.warning(note.clone());
+            cx.settings.types_told.push(note);
+        }
     }
     report
 }

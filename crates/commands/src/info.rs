@@ -275,7 +275,7 @@ fn symbols(s: &Session) -> Record {
         out.line(label("TYPES").field("types_from", Cell::Many(sources, "; ")));
     }
     s.check_types();
-    for why in s.type_problems().iter().chain(s.type_notes()) {
+    for why in s.type_problems().iter().chain(&s.type_notes()) {
         out.warning(format!("types: {why}"));
     }
     out

@@ -97,8 +97,8 @@ pub struct Settings {
     pub quit: bool,
     /// Set by `verdict` where the dump does not tell: a program started for it alone ends with 3.
     pub undetermined: bool,
-    /// What the types are worth was said.
-    pub types_told: bool,
+    /// What was said of the types' worth.
+    pub types_told: Vec<String>,
     /// The kind of file whose lines are being run, where one is.
     pub reading: Option<Origin>,
 }
@@ -132,7 +132,7 @@ impl Default for Settings {
             aliases: Aliases::default(),
             quit: false,
             undetermined: false,
-            types_told: false,
+            types_told: Vec::new(),
             reading: None,
         }
     }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 #![allow(clippy::indexing_slicing, missing_docs, dead_code, reason = "a test")]
 
+mod lies;
 mod property;
 
 use kernel::Layers;
@@ -321,4 +322,45 @@ fn damaged_notes_cost_no_frame_and_no_word_of_the_verdict() {
         };
         assert_eq!(without(&found[1]), without(whole[1]), "{name}");
     }
+}
+
+/// What is asked of a dump whose types lie.
+const TYPED: &[&str] = &["ps", "bt", "bt 1", "mod", "sys", "log"];
+
+/// Each member that the kernel crate binds, moved by eight bytes in the BTF, changes no answer: a cell is as it was, or
+/// absent with a word. `CRASHLENS_SEEDS=1000` moves all instead of some.
+#[test]
+fn a_member_that_the_types_have_elsewhere_changes_no_answer() {
+    let scratch = Scratch::elf("types.elf");
+    let btf = lies::Btf::find(&scratch.bytes);
+    let whole = scratch.answers(TYPED);
+    let found = |of: lies::Bound| Some((btf.member(&of)?, of));
+    let all: Vec<(usize, lies::Bound)> = lies::bound().into_iter().filter_map(found).collect();
+    assert!(all.len() > 100, "{} members of {} bound", all.len(), lies::bound().len());
+    let most = usize::try_from(number("CRASHLENS_SEEDS").unwrap_or(100)).unwrap();
+    let only = std::env::var("CRASHLENS_MEMBER").ok();
+    let mut draw = Draw::new(number("CRASHLENS_SEED").unwrap_or(1));
+    let mut wrong = Vec::new();
+    let mut changed = 0;
+    for n in 0..most.min(all.len() * 2) {
+        let one = if most < all.len() * 2 { draw.below(all.len() * 2) } else { n };
+        let (record, of) = &all[one / 2];
+        let by = if one % 2 == 0 { 8 } else { -8 };
+        if only.as_ref().is_some_and(|only| *only != format!("{}.{}", of.of, of.member)) {
+            continue;
+        }
+        let dump = |dump: kernel::Result<Layers>| {
+            let dump = dump.unwrap();
+            TYPED.iter().map(|line| property::ask(&dump, line)).collect::<Vec<_>>()
+        };
+        let answers = scratch.with(&[btf.moved(*record, by)], dump);
+        for ((line, whole), found) in TYPED.iter().zip(&whole).zip(&answers) {
+            let compared = compare::answers(line, whole, found);
+            changed += usize::from(compared.changed);
+            let name = format!("{}.{} by {by}: {line}", of.of, of.member);
+            wrong.extend(compared.wrong.into_iter().take(3).map(|w| format!("{name}: {w}")));
+        }
+    }
+    assert!(changed > 0, "no answer rests on what was moved");
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -61,7 +61,7 @@ enum Known {
     Nothing,
     /// Some members, inferred.
     InPart,
-    /// Some members, by memory, which contradicts its type.
+    /// It has the member, at another place than its type says.
     Contradicted,
     Whole,
 }
@@ -77,10 +77,10 @@ struct Place {
 }
 
 impl Field {
-    /// True where this kernel has the member.
+    /// True where this kernel has the member, even if its place is not known.
     #[must_use]
-    pub const fn exists(&self) -> bool {
-        self.place.is_some()
+    pub fn exists(&self) -> bool {
+        self.place.is_some() || self.known == Known::Contradicted
     }
 
     fn place(&self) -> Result<Place> {
@@ -193,9 +193,22 @@ impl Field {
             });
             return Self { of, member, place, known: Known::Nothing };
         };
-        let place = paths.iter().find_map(|path| walk(layouts.types, ty, path));
+        let (mut place, mut lost) = (None, false);
+        for path in paths {
+            place = walk(layouts.types, ty, path, &mut lost);
+            if place.is_some() || lost {
+                // what has it under this name has it under no other
+                break;
+            }
+        }
+        if lost {
+            // the kernel itself says where some members are
+            let told = paths.iter().find_map(|path| layouts.hints.offset(of, path));
+            let at = |offset| Place { offset, size: 0, bits: None, signed: false, ty: TypeRef::VOID };
+            place = told.map(at);
+        }
         let known = match () {
-            () if layouts.types.is_corrected(ty) => Known::Contradicted,
+            () if lost => Known::Contradicted,
             () if layouts.types.is_guess(ty) => Known::InPart,
             () => Known::Whole,
         };
@@ -212,11 +225,14 @@ fn sign_extend(value: u64, width: u32) -> u64 {
     ((value << shift).cast_signed() >> shift).cast_unsigned()
 }
 
-/// `a.b.c` through nested structs (not through pointers).
-fn walk(types: &Types, of: TypeRef, path: &str) -> Option<Place> {
+/// `a.b.c` through nested structs (not through pointers). Says where a member is there, at a place that is not known.
+fn walk(types: &Types, of: TypeRef, path: &str, lost: &mut bool) -> Option<Place> {
     let mut found = Found { ty: of, bit_offset: 0, bit_size: None };
     for name in path.split('.') {
-        let next = types.member(found.ty, name).ok().flatten()?;
+        let Some(next) = types.member(found.ty, name).ok().flatten() else {
+            *lost |= types.is_lost(found.ty, name);
+            return None;
+        };
         found = Found {
             ty: next.ty,
             bit_offset: found.bit_offset.checked_add(next.bit_offset)?,

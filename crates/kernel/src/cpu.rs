@@ -119,6 +119,16 @@ pub fn is_uniprocessor(s: &Session) -> bool {
     version().is_some_and(|version| is_of_one(&version))
 }
 
+/// The CPU of a machine that can only have one.
+#[must_use]
+pub fn only_one(s: &Session) -> Option<u32> {
+    let cpus = s.cpus();
+    match cpus.possible[..] {
+        [one] if cpus.problem.is_none() => Some(one),
+        _ => None,
+    }
+}
+
 /// `utsname.version`, the fourth of its names, in the bytes of a `uts_namespace`.
 fn uts_version(raw: &[u8]) -> Option<String> {
     const FIELD: usize = 65;

@@ -3,6 +3,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::module::{self, Module};
+use crate::open::Build;
 use crate::placement::{self, Elsewhere};
 use crate::session::Session;
 use base::VirtAddr;
@@ -34,7 +35,8 @@ pub struct DebugFile {
 
 impl DebugFile {
     fn of_kernel(s: &Session) -> Option<Arc<Self>> {
-        let object = Arc::clone(s.vmlinux()?);
+        let own = s.vmlinux().filter(|_| s.opened().build != Build::Foreign);
+        let object = Arc::clone(own?);
         let place = Placement::slid(s.boot().kaslr_offset);
         let (dwarf, source, problem) = match &s.loaded().dwarf {
             Some(Ok((dwarf, source))) => (Some(Arc::clone(dwarf)), Some(*source), None),

@@ -36,8 +36,11 @@ pub enum KernelError {
         /// The member.
         member: &'static str,
     },
-    /// Memory contradicts the struct's debug information, and does not show where the member is.
-    #[error("where struct {of} has member {member} is not known: memory contradicts its debug information")]
+    /// Memory or the other members contradict where the struct's debug information has a member, and memory does not show
+    /// its place.
+    #[error(
+        "where struct {of} has member {member} is not known: its debug information is wrong, as memory or other members show"
+    )]
     Contradicted {
         /// The struct.
         of: &'static str,

@@ -203,7 +203,7 @@ fn a_kernel_that_says_it_is_randomised_is_told_as_unproven() {
     k.word(mask, 1 << 17);
     let s = session(&k);
     assert_eq!(s.tasks().all.len(), 8);
-    assert!(matches!(s.type_notes(), [one] if one.contains("unproven")), "{:?}", s.type_notes());
+    assert!(matches!(&s.type_notes()[..], [one] if one.contains("unproven")), "{:?}", s.type_notes());
 }
 
 #[test]
@@ -214,4 +214,66 @@ fn one_damaged_value_makes_no_layout_wrong() {
     let s = session(&k);
     assert!(s.type_notes().is_empty());
     assert_eq!(s.tasks().all.len(), 8);
+}
+
+/// Types of a build with a member more: all behind it are at wrong places, and in order.
+#[test]
+fn members_behind_one_that_this_kernel_lacks_are_where_memory_shows_them() {
+    const FROM: u64 = 144;
+    let wanted = told(&session(&shuffled(true)));
+    let mut k = shuffled(true);
+    let inside: Vec<(&str, u64, &str)> =
+        MEMBERS.iter().map(|m| (m.0, m.2 - 32 + if m.2 < FROM { 0 } else { 8 }, m.3)).collect();
+    k.structure("shuffled", 480, &inside);
+    let kthreadd = k.variable("kthreadd_task", 8);
+    let init = k.at("init_task");
+    // the next entries of the list: tasks 1 and 2
+    let s = session(&k);
+    let next = |at: u64| s.mem().u64(base::VirtAddr(at + 112)).unwrap() - 112;
+    let second = next(next(init));
+    k.word(kthreadd, second);
+
+    let s = session(&k);
+    assert_eq!(told(&s), wanted);
+    let notes = s.type_notes();
+    assert!(
+        matches!(&notes[..], [one] if one.contains("task_struct") && one.contains("signal")),
+        "{notes:?}"
+    );
+    let b = s.bind::<TaskStruct>();
+    let at = |name: &str| MEMBERS.iter().find(|m| m.0 == name).unwrap().2;
+    assert_eq!(b.signal.offset().unwrap(), at("signal"));
+    assert_eq!(b.group_leader.offset().unwrap(), at("group_leader"));
+    assert_eq!(b.comm.offset().unwrap(), at("comm"));
+    // nothing proves it, and what is around it is right
+    assert_eq!(b.utime.offset().unwrap(), at("utime"));
+}
+
+/// A member that lies over another is the one that is wrong, whatever it is of.
+#[test]
+fn a_member_over_another_is_not_read() {
+    let mut k = shuffled(true);
+    k.structure("module", 64, &[("state", 0, "u32"), ("list", 8, "list_head"), ("name", 24, "char[40]")]);
+    k.structure(
+        "thread_info",
+        24,
+        &[("flags", 0, "u64"), ("syscall_work", 8, "u64"), ("status", 16, "u32"), ("cpu", 12, "u32")],
+    );
+    let s = session(&k);
+    let error = s.bind::<TaskStruct>().cpu.offset().unwrap_err();
+    assert!(matches!(error, KernelError::Contradicted { .. }), "{error}");
+    assert!(s.bind::<TaskStruct>().cpu.exists());
+    assert!(s.type_notes().iter().any(|note| note.contains("thread_info") && note.contains("cpu")));
+    // it is no other kernel's: its `cpu` is not looked for elsewhere
+    assert!(s.tasks().all.iter().all(|t| t.cpu.is_none() || s.cpus().possible == [0]));
+}
+
+/// Types of another build, which a user forces on a dump, are told by the first structs that are looked at.
+#[test]
+fn types_of_another_build_are_contradicted_and_the_kernel_s_own_are_not() {
+    let own = session(&shuffled(true));
+    assert!(crate::checked::contradicted(&own, &own.loaded().types).is_empty());
+    let other = session(&shuffled(false));
+    let wrong = crate::checked::contradicted(&other, &other.loaded().types);
+    assert!(wrong.contains(&"task_struct"), "{wrong:?}");
 }

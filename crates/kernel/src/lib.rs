@@ -72,7 +72,7 @@ pub use files::{FileKind, file_kind};
 pub use image::Image;
 pub use layers::Layers;
 pub use machine::{Machine, kernel_words, vmcoreinfo_fits};
-pub use open::Opened;
+pub use open::{Build, Opened};
 pub use session::{OpenOptions, Session};
 pub use symbols::{KernelSymbols, Located};
 pub use typing::KernelBtf;

@@ -120,7 +120,10 @@ pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
             return Err(KernelError::Damaged { what: "count of resident pages", at: mm, why });
         }
         for thread in s.tasks().all.iter().filter(|t| t.tgid == task.tgid && t.mm == task.mm) {
-            let Ok(at) = task_struct.rss_stat.at(thread.at).and_then(|at| own.count.at(at)) else { break };
+            if !task_struct.rss_stat.exists() {
+                break;
+            }
+            let at = own.count.at(task_struct.rss_stat.at(thread.at)?)?;
             for (index, sum) in &mut sums {
                 *sum = sum.saturating_add(i64::from(mem.i32(at.add(*index * 4))?));
             }

@@ -17,6 +17,8 @@ pub struct Opened {
     pub machine: Machine,
     /// The kernel's ELF file.
     pub vmlinux: Option<Arc<ObjectFile>>,
+    /// What the kernel's ELF file is worth.
+    pub build: Build,
     /// Module files that were named.
     pub module_files: Vec<PathBuf>,
     /// The build id of the dump's kernel, where it is known.
@@ -45,6 +47,18 @@ pub struct Opened {
     pub finder: Option<Finder>,
     /// Where a vmlinux was looked for, and how each place fared.
     pub vmlinux_tried: Vec<Tried>,
+}
+
+/// Whose build a vmlinux is. One of another is only taken by force.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Build {
+    /// The dump's, as far as is known.
+    #[default]
+    Own,
+    /// Another, whose functions and variables lie where the dump's are.
+    Alike,
+    /// Another, with other addresses: only its types are used.
+    Foreign,
 }
 
 /// Makes the finder of debug files, and looks for a vmlinux where none was named. Called once the release
@@ -128,6 +142,7 @@ impl Opened {
             build_id: build_id_of(&machine),
             machine,
             vmlinux: None,
+            build: Build::Own,
             module_files: image.modules.clone(),
             warnings: Vec::new(),
             ignore_btf: options.ignore_btf,
@@ -198,20 +213,15 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
                     dump: hex(dump_id),
                 });
             }
-            opened.warnings.push(format!(
-                "{}: used by force: its build id {} is not the dump's {}",
-                file.path().display(),
-                hex(file_id),
-                hex(dump_id)
-            ));
+            let why = format!("its build id {} is not the dump's {}", hex(file_id), hex(dump_id));
+            take_by_force(opened, &file, &why);
         }
         (None, _) => {
             if let Some(why) = banner_differs(opened, &file) {
-                let path = file.path().display();
                 if !force {
-                    return Err(KernelError::Open(format!("{path}: {why}, or --force")));
+                    return Err(KernelError::Open(format!("{}: {why}, or --force", file.path().display())));
                 }
-                opened.warnings.push(format!("{path}: used by force: {why}"));
+                take_by_force(opened, &file, &why);
             }
         }
         _ => {}
@@ -219,6 +229,23 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
     opened.build_id = own;
     opened.vmlinux = Some(file);
     Ok(())
+}
+
+/// A vmlinux of another build: its addresses count only where its banner's is that of the dump's.
+fn take_by_force(opened: &mut Opened, file: &ObjectFile, why: &str) {
+    const BANNER: &[u8] = b"Linux version ";
+    let at = file.symbol("linux_banner").map(|s| s.value.wrapping_add(opened.machine.boot.kaslr_offset));
+    let alike = at.is_some_and(|at| {
+        opened.machine.mem.bytes(VirtAddr(at), BANNER.len()).is_ok_and(|text| text == BANNER)
+    });
+    opened.build = if alike { Build::Alike } else { Build::Foreign };
+    let used = match opened.build {
+        Build::Foreign => {
+            "; its addresses are not this kernel's, so only its types are used, and they can be wrong"
+        }
+        _ => "",
+    };
+    opened.warnings.push(format!("{}: used by force: {why}{used}", file.path().display()));
 }
 
 /// The build id in the dump's memory, at the place where this vmlinux has its own (`.notes`).

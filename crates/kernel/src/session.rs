@@ -302,7 +302,7 @@ impl Session {
         }
         let loaded = self.loaded();
         let notes = if loaded.untyped { Vec::new() } else { checked::correct(self, &loaded.types) };
-        if !notes.is_empty() {
+        if !notes.is_empty() || !loaded.types.doubts().is_empty() {
             self.bindings.write().unwrap_or_else(PoisonError::into_inner).clear();
         }
         if self.is_disturbed() {
@@ -314,8 +314,15 @@ impl Session {
     }
 
     /// What the types are worth beside memory, where that is not all: a sentence each. Empty before they were used.
-    pub fn type_notes(&self) -> &[String] {
-        self.checked.get().map_or(&[], Vec::as_slice)
+    #[must_use]
+    pub fn type_notes(&self) -> Vec<String> {
+        let mut notes = self.checked.get().cloned().unwrap_or_default();
+        if self.opened.build == open::Build::Foreign {
+            notes.extend(self.loaded.made().map(|loaded| loaded.problems.clone()).unwrap_or_default());
+        }
+        let doubts = self.loaded.made().map(|loaded| loaded.types.doubts()).unwrap_or_default();
+        notes.extend(doubts.iter().map(|(of, members)| checked::doubt_in_words(of, members)));
+        notes
     }
     pub(crate) fn loaded(&self) -> &Loaded {
         self.keep(&self.loaded, || {

@@ -232,7 +232,7 @@ fn slab_s_objects_have_places_and_no_state() {
     let (cache, page, first) = (made.cache, made.page, made.object(0) + 0x40);
     made.k.without("kmem_cache", "oo").without("kmem_cache", "cpu_slab").without("kmem_cache", "inuse");
     made.k.member("kmem_cache", ("num", 24, "u32")).set(cache, "kmem_cache", "num", 5);
-    made.k.member("slab", ("s_mem", 40, "*void")).set(page, "slab", "s_mem", first);
+    made.k.member("slab", ("s_mem", 16, "*void")).set(page, "slab", "s_mem", first);
     let s = session(&made.k);
     let found = object_at(&s, VirtAddr(first + SIZE * 4 + 8)).unwrap();
     assert_eq!((found.at.0, found.offset, found.state), (first + SIZE * 4, 8, Unknown));
@@ -280,7 +280,7 @@ fn later_pages_lead_to_the_first_in_every_release() {
         let (first, later) = (made.k.page(768), made.k.page(771));
         match release {
             "3.10" => {
-                made.k.without("page", "compound_head").member("page", ("first_page", 48, "*page"));
+                made.k.without("page", "compound_head").member("page", ("first_page", 24, "*page"));
                 made.k.enumeration("pageflags", &[("PG_slab", 7), ("PG_head", 14), ("PG_tail", 15)]);
                 made.k.set(later, "page", "flags", 1 << 15).set(later, "page", "first_page", first);
             }

@@ -3,7 +3,7 @@
 use crate::KernelError;
 use crate::image_scan;
 use crate::module;
-use crate::open::Opened;
+use crate::open::{Build, Opened};
 use crate::session::Session;
 use crate::watched::WatchedVirt;
 use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr};
@@ -43,7 +43,7 @@ impl KernelSymbols {
 
     /// From vmlinux where there is one, else from kallsyms in the dump.
     pub(crate) fn load(o: &Opened) -> Self {
-        if let Some(file) = &o.vmlinux {
+        if let Some(file) = o.vmlinux.as_ref().filter(|_| o.build != Build::Foreign) {
             let table = SymbolTable::from_elf(file, o.machine.boot.kaslr_offset);
             if !table.is_empty() {
                 let from = format!("symbol table of {}", file.path().display());

@@ -112,15 +112,16 @@ pub fn clocks(s: &Session) -> Result<Clocks> {
     let mono = wall.saturating_add(tk.wall_to_monotonic.int(mem, at)?);
     let asleep = match tk.offs_boot.int(mem, at) {
         Ok(nsec) => nsec,
-        Err(e @ KernelError::Fault(_)) => return Err(e),
+        Err(e) if tk.offs_boot.exists() => return Err(e),
         Err(_) => known(tk.total_sleep_time.int(mem, at))?.unwrap_or(0).saturating_mul(NSEC),
     };
     // the parts below a second of both clocks may add up to one: xtime_nsec is shifted by the clock source's shift
-    let shift = known(tk.shift.u32(mem, at))?.unwrap_or(0).min(63);
-    let wall_nsec = known(tk.xtime_nsec.num(mem, at))?.map_or(0, |nsec| (nsec >> shift).cast_signed());
+    let parts = tk.shift.exists() == tk.shift.offset().is_ok() && tk.xtime_nsec.offset().is_ok();
+    let shift = if parts { known(tk.shift.u32(mem, at))?.unwrap_or(0).min(63) } else { 0 };
+    let wall_nsec = if parts { (tk.xtime_nsec.num(mem, at)? >> shift).cast_signed() } else { 0 };
     let nsec = wall_nsec.saturating_add(known(tk.wall_to_monotonic_nsec.int(mem, at))?.unwrap_or(0));
     let mut up = mono.saturating_mul(NSEC).saturating_add(nsec).saturating_add(asleep);
-    if !tk.xtime_nsec.exists() {
+    if !parts {
         // without the parts of a second it is this, or up to a second more: the ticks tell, and the log's last message
         let ticks = ticks_nsec(s, up).unwrap_or(up);
         let logged = s.log().ok().and_then(crate::printk::Log::last_nsec).map_or(0, u64::cast_signed);
@@ -134,8 +135,10 @@ pub fn clocks(s: &Session) -> Result<Clocks> {
 fn known<T>(value: Result<T>) -> Result<Option<T>> {
     match value {
         Ok(value) => Ok(Some(value)),
-        Err(e @ KernelError::Fault(_)) => Err(e),
-        Err(_) => Ok(None),
+        Err(KernelError::NoType(_) | KernelError::NoMember { .. } | KernelError::NotInferred { .. }) => {
+            Ok(None)
+        }
+        Err(e) => Err(e),
     }
 }
 

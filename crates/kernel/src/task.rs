@@ -200,9 +200,15 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
 
 fn task_cpu(s: &Session, at: VirtAddr, stack: Option<VirtAddr>) -> Option<u32> {
     let mem = s.mem();
-    let own = s.bind::<TaskStruct>().cpu.u32(mem, at).ok();
+    let b = s.bind::<TaskStruct>();
+    if let Some(cpu) = cpu::only_one(s) {
+        return Some(cpu);
+    }
+    if b.cpu.exists() || b.thread_info.exists() {
+        return b.cpu.u32(mem, at).ok();
+    }
+    let own = b.cpu.u32(mem, at).ok();
     own.or_else(|| s.bind::<ThreadInfo>().cpu.u32(mem, stack.filter(|at| !at.is_null())?).ok())
-        .or_else(|| cpu::is_uniprocessor(s).then_some(0))
 }
 
 /// A task's `thread_info`: in the `task_struct` since 4.9, before at the low end of its stack.

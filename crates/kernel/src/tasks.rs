@@ -253,7 +253,8 @@ impl Find<'_> {
         let s = self.s;
         let b = s.bind::<TaskStruct>();
         let sig = s.bind::<SignalStruct>();
-        let (head, node) = if sig.thread_head.exists() && b.thread_node.exists() {
+        let by_node = sig.thread_head.offset().is_ok() && b.thread_node.offset().is_ok();
+        let (head, node) = if by_node || b.thread_group.offset().is_err() {
             match b.signal.ptr(s.mem(), leader).and_then(|at| sig.thread_head.at(at)) {
                 Ok(head) => (head, &b.thread_node),
                 Err(e) => return self.problem(e),

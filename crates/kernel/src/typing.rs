@@ -1,6 +1,8 @@
 //! Where a session's types come from: BTF first, which is small and complete, then DWARF.
 
+use crate::checked;
 use crate::module;
+use crate::open::Build;
 use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::Blob;
@@ -56,8 +58,13 @@ pub(crate) fn load(s: &Session) -> Loaded {
                 s.opened().finder.as_ref()?.supplement(name, id)
             });
         out.problems.extend(opened.as_ref().err().map(ToString::to_string));
-        out.dwarf = Some(opened.map_err(|e| e.to_string()).map(|dwarf| {
+        let opened = opened.map_err(|e| e.to_string()).and_then(|dwarf| {
             let dwarf = Arc::new(dwarf);
+            let why = (s.opened().build == Build::Foreign).then(|| contradiction(s, &dwarf)).flatten();
+            out.problems.extend(why.clone());
+            why.map_or(Ok(dwarf), Err)
+        });
+        out.dwarf = Some(opened.map(|dwarf| {
             let source = out.types.add(|id| Ok::<_, ()>(dwarf.source(id, Scope::Kernel)));
             (dwarf, source.unwrap_or(SourceId(0)))
         }));
@@ -66,9 +73,20 @@ pub(crate) fn load(s: &Session) -> Loaded {
     out
 }
 
+/// Why the types of another build are none of this kernel's.
+fn contradiction(s: &Session, dwarf: &Arc<DwarfFile>) -> Option<String> {
+    let types = Types::new();
+    types.add(|id| Ok::<_, ()>(dwarf.source(id, Scope::Kernel))).ok()?;
+    let wrong = checked::contradicted(s, &types);
+    (!wrong.is_empty()).then(|| {
+        let names = wrong.join(", ");
+        format!("memory contradicts the types of the vmlinux of another build (struct {names}): none of them is used")
+    })
+}
+
 /// The kernel's BTF: vmlinux's section, else what the kernel carries in its own memory.
 fn kernel_btf(s: &Session) -> Result<Option<(Btf, String)>, String> {
-    if let Some(file) = s.vmlinux()
+    if let Some(file) = s.vmlinux().filter(|_| s.opened().build == Build::Own)
         && let Ok(Some(bytes)) = file.section(".BTF")
     {
         let from = format!("BTF of {}", file.path().display());

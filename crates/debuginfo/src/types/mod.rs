@@ -5,8 +5,10 @@
 //! makes with `&`) are interned in source 0.
 
 mod decl;
+mod layout;
 mod registry;
 
+pub use layout::Doubt;
 pub use registry::{Proven, Types};
 
 use std::sync::Arc;
@@ -251,6 +253,16 @@ pub enum TypeError {
     /// Memory contradicts the source ([`Types::correct`]).
     #[error("the size of {0} is not known: memory contradicts its debug information")]
     Contradicted(String),
+    /// A member is not where the source says ([`Types::doubt`]).
+    #[error(
+        "where {of} has member {member} is not known: its debug information is wrong, as memory or other members show"
+    )]
+    Misplaced {
+        /// The struct.
+        of: String,
+        /// The member.
+        member: String,
+    },
     /// Typedefs or arrays nested without end.
     #[error("type nests deeper than {0} levels")]
     TooDeep(usize),

@@ -1,7 +1,8 @@
 //! The types of a session: sources, a cache, and a few made types.
 
+use super::layout::Doubt;
 use super::{Found, Member, Scope, SourceId, Space, Type, TypeError, TypeRef, TypeSource};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// How many typedefs, qualifiers or array dimensions are followed before a type is called cyclic.
@@ -16,6 +17,10 @@ pub struct Types {
     cache: RwLock<FxHashMap<TypeRef, Arc<Type>>>,
     made: RwLock<Made>,
     corrections: RwLock<FxHashMap<String, Arc<[Proven]>>>,
+    /// Structs by what is wrong with single members; see [`Types::doubt`].
+    pub(super) doubts: RwLock<FxHashMap<String, Arc<[Doubt]>>>,
+    /// Structs whose layout was looked at.
+    pub(super) looked_at: RwLock<FxHashSet<TypeRef>>,
 }
 
 /// A member of a struct where memory shows it to be, whatever a source says.
@@ -48,6 +53,8 @@ impl Types {
             cache: RwLock::default(),
             made: RwLock::default(),
             corrections: RwLock::default(),
+            doubts: RwLock::default(),
+            looked_at: RwLock::default(),
         }
     }
 
@@ -360,12 +367,30 @@ impl Types {
         }
     }
 
-    /// The member of a struct or union, searched through its anonymous members.
+    /// The member of a struct or union, searched through its anonymous members. One that cannot be where its source says
+    /// is where something else shows it ([`Types::doubt`]), or not known.
     pub fn member(&self, at: TypeRef, name: &str) -> Result<Option<Found>, TypeError> {
-        self.member_at(at, name, 0)
+        let found = self.member_at(at, name, 0)?;
+        if found.is_none() {
+            return Ok(None);
+        }
+        self.look_at_layout(at)?;
+        match self.doubted(at, name) {
+            None => Ok(found),
+            Some(Doubt { offset: None, .. }) => Ok(None),
+            Some(Doubt { offset: Some(offset), .. }) => {
+                let bit = |found: &Found| if found.bit_size.is_some() { found.bit_offset % 8 } else { 0 };
+                Ok(found.map(|f| Found { bit_offset: offset.saturating_mul(8).saturating_add(bit(&f)), ..f }))
+            }
+        }
     }
 
-    fn member_at(&self, at: TypeRef, name: &str, depth: usize) -> Result<Option<Found>, TypeError> {
+    pub(super) fn member_at(
+        &self,
+        at: TypeRef,
+        name: &str,
+        depth: usize,
+    ) -> Result<Option<Found>, TypeError> {
         if depth > MAX_DEPTH {
             return Err(TypeError::TooDeep(MAX_DEPTH));
         }
@@ -374,7 +399,12 @@ impl Types {
         self.named_among(members, name, depth)
     }
 
-    fn named_among(&self, members: &[Member], name: &str, depth: usize) -> Result<Option<Found>, TypeError> {
+    pub(super) fn named_among(
+        &self,
+        members: &[Member],
+        name: &str,
+        depth: usize,
+    ) -> Result<Option<Found>, TypeError> {
         for m in members.iter() {
             if m.name.as_deref() == Some(name) {
                 return Ok(Some(Found { ty: m.ty, bit_offset: m.bit_offset, bit_size: m.bit_size }));

@@ -117,9 +117,13 @@ impl TypeTable {
         let mut all = Ids { next: ids.len() as u32 + 1, known: ids, writer: Writer::default() };
         let mut named = Writer::default();
         for c in &self.compounds {
-            let members: Vec<(&str, u32, u64, u64)> = c
-                .members
-                .iter()
+            // a compiler's are in this order
+            let mut ordered: Vec<&(String, u64, String)> = c.members.iter().collect();
+            if !c.union {
+                ordered.sort_by_key(|(_, at, ty)| (*at, bits(ty).1.map_or(0, |(first, _)| first)));
+            }
+            let members: Vec<(&str, u32, u64, u64)> = ordered
+                .into_iter()
                 .map(|(name, at, ty)| {
                     let (ty, bits) = bits(ty);
                     let (first, width) = bits.unwrap_or_default();
