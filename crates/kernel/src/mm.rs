@@ -74,8 +74,24 @@ fn mm_of(s: &Session, task: &Task) -> Result<VirtAddr> {
 pub fn total(s: &Session, task: &Task) -> Result<u64> {
     match mm_of(s, task)? {
         mm if mm.is_null() => Ok(0),
-        mm => s.bind::<MmStruct>().total_vm.u64(s.mem(), mm),
+        mm => mapped(s, mm),
     }
+}
+
+/// More pages than any machine's processes can map.
+const MAPPED_MAX: u64 = 1 << 52;
+
+/// `total_vm`; an error where it is more than can be.
+fn mapped(s: &Session, mm: VirtAddr) -> Result<u64> {
+    let pages = s.bind::<MmStruct>().total_vm.u64(s.mem(), mm)?;
+    match pages < MAPPED_MAX {
+        true => Ok(pages),
+        false => Err(impossible(mm, format!("its total_vm is {pages:#x} pages, more than there are addresses"))),
+    }
+}
+
+fn impossible(mm: VirtAddr, why: String) -> KernelError {
+    KernelError::Damaged { what: "mm_struct", at: mm, why }
 }
 
 /// How large a task's address space is; nothing for a task without one.
@@ -86,7 +102,7 @@ pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
     }
     let mem = s.mem();
     let b = s.bind::<MmStruct>();
-    let total = b.total_vm.u64(mem, mm)?;
+    let total = mapped(s, mm)?;
     let stat = b.rss_stat.at(mm)?;
     let bytes = b.rss_stat.size()?;
     let mut pages = 0_i64;
@@ -130,7 +146,13 @@ pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
         }
         pages = sums.iter().fold(0, |all, (_, sum)| all.saturating_add((*sum).max(0)));
     }
-    Ok(MmSize { total, resident: u64::try_from(pages).unwrap_or(0) })
+    let resident = u64::try_from(pages).unwrap_or(0); // less than none: each part is none or more
+    match total_pages(s) {
+        Ok(all) if resident > all => {
+            Err(impossible(mm, format!("its resident pages are {resident}, and the machine has {all}")))
+        }
+        _ => Ok(MmSize { total, resident }),
+    }
 }
 
 /// The value of a `percpu_counter`: its sum, and what each CPU has not yet added to it.

@@ -2,6 +2,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::list::{both_ways, list};
+use crate::plausible;
 use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::kallsyms::ModuleSymtab;
@@ -152,7 +153,8 @@ pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
         Ok(())
     });
     out.reverse();
-    (out, problems.into_iter().next().or(unread))
+    let problem = problems.into_iter().next().or(unread).or_else(|| plausible::overlap(&out));
+    (out, problem)
 }
 
 /// True for a name that a module can have: what is no module has none such.
@@ -173,8 +175,7 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
     let mem = s.mem();
     let name = b.name.text(mem, at)?;
     if !is_name(&name) {
-        let why = format!("it cannot be a module: its name is {name:?}");
-        return Err(KernelError::Damaged { what: "struct module", at, why });
+        return Err(plausible::not_one("struct module", at, "module", &format!("its name is {name:?}")));
     }
     let mut memory = Vec::new();
     let mut init = Vec::new();
@@ -202,7 +203,7 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
         }
     }
     let srcversion = b.srcversion.string(mem, at, 64).map(|text| Some(text).filter(|text| !text.is_empty()));
-    Ok(Module {
+    let module = Module {
         at,
         name,
         memory,
@@ -210,7 +211,9 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
         taints: b.taints.num(mem, at).ok(),
         srcversion,
         state: b.state.num(mem, at).ok(),
-    })
+    };
+    plausible::module(s, &module)?;
+    Ok(module)
 }
 
 /// Finds a module's own symbol table (CONFIG_KALLSYMS).

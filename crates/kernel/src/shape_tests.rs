@@ -330,3 +330,48 @@ fn memory_of_modules() {
         assert_eq!(all[0].contains(VirtAddr(AT + 0x2800)), release != "6.4", "{release}: between its parts");
     }
 }
+
+/// Modules whose memory is told by `core_layout`: base and size of each.
+fn modules(of: &[(u64, u32)]) -> (Vec<String>, Option<String>) {
+    let mut k = Kernel::new();
+    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.structure("layout", 16, &[("base", 0, "*void"), ("size", 8, "u32")]);
+    k.structure(
+        "module",
+        512,
+        &[("state", 0, "u32"), ("list", 8, "list_head"), ("name", 24, "char[56]"), ("core_layout", 128, "layout")],
+    );
+    let head = k.variable("modules", 16);
+    let all: Vec<u64> = of.iter().map(|_| k.object("module")).collect();
+    let links: Vec<u64> = all.iter().map(|at| at + 8).collect();
+    k.link(head, &links);
+    for (n, (at, (base, size))) in all.iter().zip(of).enumerate() {
+        k.set_text(*at, "module", "name", &format!("m{n}"));
+        k.word(at + 128, *base).half(at + 136, *size);
+    }
+    let (found, problem) = module::read_modules(&session(&k));
+    (found.into_iter().map(|m| m.name).collect(), problem.map(|e| e.to_string()))
+}
+
+/// What says of itself that it lies where no module does is none, and the others stay.
+#[test]
+fn memory_that_no_module_has() {
+    const AT: u64 = 0xffff_ffff_c000_0000;
+    let good = |n: u64| (AT + n * 0x1_0000, 0x3000);
+    let (names, problem) = modules(&[good(0), good(1), good(2)]);
+    assert_eq!((names.len(), problem), (3, None));
+    for (wrong, word) in [
+        ((AT + 0x1_0000, 0x8000_0000), "2147483648 bytes at 0xffffffffc0010000"),
+        ((0x7fff_0000_0000, 0x3000), "12288 bytes at 0x7fff00000000"),
+        ((testkit::kernel::TEXT + 0x1000, 0x3000), "12288 bytes at 0xffffffff81001000"),
+        ((u64::MAX - 0xfff, 0x3000), "12288 bytes at 0xfffffffffffff000"),
+    ] {
+        let (names, problem) = modules(&[good(0), wrong, good(2)]);
+        let problem = problem.unwrap();
+        assert_eq!(names.len(), 2, "{word}: {names:?}");
+        assert!(problem.contains("it cannot be a module") && problem.contains(word), "{problem}");
+    }
+    let (names, problem) = modules(&[good(0), (AT + 0x2000, 0x3000), good(2)]);
+    assert_eq!(names.len(), 3);
+    assert!(problem.unwrap().contains("have the same memory at 0xffffffffc0002000"));
+}

@@ -1,7 +1,8 @@
 //! Tasks: every `task_struct`, the idle tasks of the CPUs included, and who was running where.
 
 use crate::cpu;
-use crate::error::{KernelError, Result};
+use crate::error::Result;
+use crate::plausible::{self, Pointers};
 use crate::session::Session;
 use base::VirtAddr;
 
@@ -91,8 +92,8 @@ bind! {
     }
 }
 
-/// `PID_MAX_LIMIT`: ids are below it.
-const PID_MAX: i32 = 4 << 20;
+/// `TASK_COMM_LEN`
+const COMM: usize = 16;
 /// `PF_KTHREAD`
 pub const PF_KTHREAD: u64 = 0x0020_0000;
 /// `PF_EXITING`
@@ -127,6 +128,8 @@ pub struct Task {
     pub on_cpu: Option<bool>,
     /// True where it is known to have been on a CPU when the machine stopped; see [`Tasks::was_active`].
     pub active: bool,
+    /// What a member held that no task's can hold; it is not known then.
+    pub wrong: Option<String>,
 }
 
 impl Task {
@@ -175,18 +178,22 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     let pid = b.pid.i32(mem, at)?;
     let tgid = b.tgid.i32(mem, at)?;
     for (what, id) in [("pid", pid), ("tgid", tgid)] {
-        if !(0..=PID_MAX).contains(&id) {
-            let why = format!("it cannot be a task: its {what} is {id}");
-            return Err(KernelError::Damaged { what: "task_struct", at, why });
+        if let Some(why) = plausible::wrong_id(what, id) {
+            return Err(plausible::not_one("task_struct", at, "task", &why));
         }
     }
-    Ok(Task {
+    let raw = mem.bytes(b.comm.at(at)?, COMM)?;
+    if let Some(why) = plausible::wrong_name(&raw) {
+        return Err(plausible::not_one("task_struct", at, "task", &why));
+    }
+    let pointers = Pointers { signal: b.signal.ptr(mem, at).ok(), cred: b.cred.ptr(mem, at).ok() };
+    let mut task = Task {
         at,
         pid,
         tgid,
         // an idle task is nobody's child, whatever process started its CPU
         ppid: if pid == 0 { Some(0) } else { parent.and_then(|p| b.tgid.i32(mem, p)).ok() },
-        comm: b.comm.text(mem, at)?,
+        comm: String::from_utf8_lossy(base::cstr(&raw)).into_owned(),
         cpu: task_cpu(s, at, stack),
         state: b.state.num(mem, at).ok(),
         exit_state: b.exit_state.num(mem, at).ok(),
@@ -195,7 +202,10 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
         stack,
         on_cpu: b.on_cpu.num(mem, at).ok().map(|on| on != 0),
         active: false,
-    })
+        wrong: None,
+    };
+    plausible::task(s, &mut task, &pointers)?;
+    Ok(task)
 }
 
 fn task_cpu(s: &Session, at: VirtAddr, stack: Option<VirtAddr>) -> Option<u32> {
@@ -409,6 +419,7 @@ mod tests {
             stack: Some(VirtAddr(0)),
             on_cpu: None,
             active: false,
+            wrong: None,
         }
     }
 

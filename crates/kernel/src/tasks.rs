@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::task::{SignalStruct, Task, TaskStruct, current_task, idle_task, read_task};
 use crate::xarray;
 use base::VirtAddr;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 bind! {
     /// `struct pid_namespace`: `idr` since 4.15 (95846ecf9dac)
@@ -112,6 +112,7 @@ pub fn read_tasks(s: &Session) -> Tasks {
         if let (Some(counted), None) = (counted, s.cpus().otherwise) {
             find.out.total = Some(counted.saturating_add(s.cpus().possible.len() as u64));
         }
+        find.contradictions(counted);
     }
     // what a CPU runs is a task even where the list that should hold it is damaged
     for &(cpu, at) in &current {
@@ -182,8 +183,18 @@ impl Find<'_> {
         if at.is_null() || !self.seen.insert(at) {
             return Ok(());
         }
-        self.out.all.push(read_task(self.s, at)?);
+        let task = read_task(self.s, at)?;
+        self.keep(task);
         Ok(())
+    }
+
+    /// Takes a task in; what it holds that cannot be is told.
+    fn keep(&mut self, task: Task) {
+        if let Some(wrong) = &task.wrong {
+            let (at, why) = (task.at, format!("{wrong}, which no task's is"));
+            self.problem(KernelError::Damaged { what: "task_struct", at, why });
+        }
+        self.out.all.push(task);
     }
 
     /// The same for those that a list or tree should hold, where no idle task is.
@@ -198,7 +209,7 @@ impl Find<'_> {
                 Err(KernelError::Damaged { what: "task_struct", at, why })
             }
             Ok(t) => {
-                self.out.all.push(t);
+                self.keep(t);
                 Ok(())
             }
             Err(e) => Err(e),
@@ -274,6 +285,24 @@ impl Find<'_> {
             Ok(())
         });
         self.out.problems.extend(problems);
+    }
+
+    /// What tasks say together that cannot be: one id of two tasks, and more tasks than the kernel counts.
+    fn contradictions(&mut self, counted: Option<u64>) {
+        let mut known: FxHashMap<i32, VirtAddr> = FxHashMap::default();
+        let mut twice = Vec::new();
+        for t in self.out.all.iter().filter(|t| t.pid != 0) {
+            if let Some(first) = known.insert(t.pid, t.at) {
+                let why = format!("it and the one at {:#x} both have pid {}", first.0, t.pid);
+                twice.push(KernelError::Damaged { what: "task_struct", at: t.at, why });
+            }
+        }
+        twice.into_iter().for_each(|e| self.problem(e));
+        let found = self.out.all.iter().filter(|t| t.pid != 0).count() as u64;
+        if let (Some(counted), Some(at)) = (counted.filter(|n| *n < found), self.s.symbol("nr_threads")) {
+            let why = format!("it says {counted}, and {found} tasks were found");
+            self.problem(KernelError::Damaged { what: "nr_threads", at, why });
+        }
     }
 
     /// True where there are more than were found, or may be.
@@ -475,6 +504,7 @@ mod tests {
         for (member, value, word) in [
             ("pid", 41_877_504, "its pid is 41877504"),
             ("tgid", u64::MAX - 4, "its tgid is -5"),
+            ("pid", 4 << 20, "its pid is 4194304"),
             ("pid", 0, "its pid is 0"),
         ] {
             let (mut k, all) = kernel(6);
@@ -484,6 +514,87 @@ mod tests {
             let lack = tasks.lack().unwrap();
             assert!(lack.starts_with("6 of 7") && lack.contains(word), "{lack}");
         }
+    }
+
+    #[test]
+    fn without_types_a_task_that_is_left_out_hides_no_other() {
+        for lost in [None, Some(0), Some(1), Some(6), Some(11)] {
+            let (mut k, all) = kernel(12);
+            k.without_btf();
+            if let Some(lost) = lost {
+                k.exclude(all[lost]);
+            }
+            let tasks = read_tasks(&session(&k));
+            let wanted: Vec<i32> =
+                (0..=12).filter(|pid| lost.is_none_or(|lost| *pid != lost as i32 + 1)).collect();
+            assert_eq!(pids(&tasks), wanted, "without {lost:?}");
+            let lack = tasks.lack();
+            assert_eq!(lack.is_some_and(|lack| lack.starts_with("12 of 13 tasks")), lost.is_some(), "{lost:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_an_end_is_no_tasks() {
+        let (mut k, all) = kernel(6);
+        k.word(all[3] + 8, u64::MAX).word(all[3] + 16, 0x4141_4141_4141_4141);
+        let tasks = read_tasks(&session(&k));
+        assert_eq!(pids(&tasks), [0, 1, 2, 3, 5, 6]);
+        assert!(tasks.lack().unwrap().contains("its comm has no end"), "{:?}", tasks.lack());
+    }
+
+    #[test]
+    fn one_member_that_cannot_be_is_not_known_and_two_make_no_task() {
+        for (members, told, count) in [
+            (&[("stack", 0x1234_u64)][..], "its stack is 0x1234, which no task's is", 7),
+            (&[("mm", 0x7fff_0000_1000)], "its mm is 0x7fff00001000", 7),
+            (&[("cred", 3)], "its cred is 0x3", 7),
+            (&[("signal", 0x41)], "its signal is 0x41", 7),
+            (&[("stack", 0xffff_8880_0000_0008), ("cred", 3)], "it cannot be a task: its stack is", 6),
+        ] {
+            let (mut k, all) = kernel(6);
+            for (n, name) in (0..).zip(["stack", "mm", "cred", "signal"]) {
+                k.member("task_struct", (name, 176 + n * 8, "u64"));
+            }
+            for (name, value) in members {
+                k.set(all[3], "task_struct", name, *value);
+            }
+            let tasks = read_tasks(&session(&k));
+            assert_eq!(tasks.all.len(), count, "{told}");
+            let problem = tasks.problems[0].to_string();
+            assert!(problem.contains(told), "{problem}");
+            if let Some(t) = tasks.at(VirtAddr(all[3])) {
+                let lost = [t.stack, t.mm].iter().filter(|at| at.is_none()).count();
+                assert_eq!(lost, usize::from(["stack", "mm"].contains(&members[0].0)), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_space_of_more_than_all_addresses_has_no_size() {
+        for (pages, fits) in [(1 << 34, true), (u64::MAX >> 4, false)] {
+            let (mut k, all) = kernel(3);
+            k.member("task_struct", ("mm", 176, "u64"));
+            k.structure("mm_struct", 64, &[("total_vm", 0, "u64")]);
+            let mm = k.object("mm_struct");
+            k.set(mm, "mm_struct", "total_vm", pages).set(all[1], "task_struct", "mm", mm);
+            let s = session(&k);
+            let total = crate::mm::total(&s, s.tasks().at(VirtAddr(all[1])).unwrap());
+            assert_eq!(total.as_ref().ok(), Some(&pages).filter(|_| fits));
+            assert!(fits || total.unwrap_err().to_string().contains("more than there are addresses"));
+        }
+    }
+
+    #[test]
+    fn one_id_of_two_tasks_and_too_many_tasks_are_told() {
+        let (mut k, all) = kernel(6);
+        k.set(all[3], "task_struct", "pid", 2);
+        let told = read_tasks(&session(&k)).problems[0].to_string();
+        assert!(told.contains("both have pid 2"), "{told}");
+        let (mut k, _) = kernel(6);
+        let counted = k.at("nr_threads");
+        k.half(counted, 4);
+        let told = read_tasks(&session(&k)).problems[0].to_string();
+        assert!(told.contains("it says 4, and 6 tasks were found"), "{told}");
     }
 
     #[test]

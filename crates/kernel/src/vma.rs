@@ -4,6 +4,7 @@
 use crate::error::{KernelError, Result};
 use crate::maple;
 use crate::mm::MmStruct;
+use crate::plausible;
 use crate::session::Session;
 use base::VirtAddr;
 
@@ -83,6 +84,11 @@ pub fn vmas(s: &Session, mm: VirtAddr) -> Result<Vmas> {
         let copied = entries.reserved.unwrap_or(u64::MAX);
         for entry in entries.all.into_iter().filter(|entry| entry.first < copied) {
             match read(s, entry.value) {
+                // the tree has it by its addresses: with others it is none, or overwritten
+                Ok(vma) if vma.end <= vma.start || vma.end <= entry.first || vma.start > entry.last => {
+                    let why = format!("it begins at {:#x} and ends at {:#x}", vma.start, vma.end);
+                    out.problem.get_or_insert(plausible::not_one("vm_area_struct", vma.at, "mapping of its place", &why));
+                }
                 Ok(vma) => out.all.push(vma),
                 Err(e) => {
                     out.problem.get_or_insert(e);

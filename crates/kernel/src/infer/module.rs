@@ -27,6 +27,8 @@ pub(super) fn infer(s: &Session) -> Vec<Struct> {
 struct Sample {
     at: VirtAddr,
     bytes: Vec<u8>,
+    /// True where all of it could be read.
+    whole: bool,
 }
 
 impl Sample {
@@ -39,8 +41,9 @@ impl Sample {
         let first = LOOK.min((base::PAGE_SIZE - at.page_offset()) as usize);
         let mut bytes = s.mem().bytes(at, first).ok()?;
         bytes.extend(s.mem().bytes(at.add(first as u64), LOOK - first).unwrap_or_default());
+        let whole = bytes.len() == LOOK;
         bytes.resize(LOOK, 0);
-        Some(Self { at, bytes })
+        Some(Self { at, bytes, whole })
     }
     fn u64(&self, offset: usize) -> u64 {
         Bytes::new(&self.bytes).u64_at(offset).unwrap_or(0)
@@ -52,8 +55,22 @@ impl Sample {
 
 fn infer_both(s: &Session) -> Option<Vec<Struct>> {
     let head = s.symbol("modules")?;
-    let entries = || crate::list::list(s.mem(), head).take(MAX_MODULES).map_while(Result::ok);
-    let mut modules: Vec<Sample> = entries().map_while(|entry| Sample::read(s, entry.sub(LIST))).collect();
+    // a page that is missing ends the list in one direction only
+    let mut links = Vec::new();
+    let _ = crate::list::both_ways(s.mem(), head, &mut |entry| {
+        links.push(entry);
+        match links.len() < MAX_MODULES {
+            true => Ok(()),
+            false => Err(crate::KernelError::Stopped("looking at modules")),
+        }
+    });
+    let entries = || links.iter().copied();
+    let mut modules: Vec<Sample> =
+        entries().filter_map(|entry| Sample::read(s, entry.sub(LIST))).collect();
+    // zeros for what is missing are no values that others are held to
+    if modules.iter().any(|m| m.whole) {
+        modules.retain(|m| m.whole);
+    }
     let mut members = vec![
         Guess { name: "state", offset: 0, shape: Shape::Uint },
         Guess { name: "list", offset: LIST, shape: Shape::ListHead },
@@ -141,7 +158,7 @@ impl Around {
     fn module(&self, list: usize) -> Sample {
         let mut bytes = self.bytes.get(LOOK.saturating_sub(list)..).unwrap_or_default().to_vec();
         bytes.resize(LOOK, 0);
-        Sample { at: self.entry.sub(list as u64), bytes }
+        Sample { at: self.entry.sub(list as u64), bytes, whole: true }
     }
 }
 
@@ -289,7 +306,7 @@ mod tests {
         for (o, value) in halves {
             bytes[*o..o + 4].copy_from_slice(&value.to_le_bytes());
         }
-        Sample { at: VirtAddr(at), bytes }
+        Sample { at: VirtAddr(at), bytes, whole: true }
     }
 
     /// el7 (3.10.0-1127): sizes that are no whole pages, the second module still in its init.

@@ -8,6 +8,8 @@ use rustc_hash::FxHashSet;
 
 /// How much of a `task_struct` is looked at; 3.10's has some 3 KiB, 6.x's up to 10 (with the FPU state).
 const LOOK: usize = 12 << 10;
+/// No `task_struct` has less.
+const TASK_MIN: usize = 4 << 10;
 /// How many tasks are looked at.
 const MAX_TASKS: usize = 512;
 /// TASK_COMM_LEN
@@ -74,11 +76,14 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     let init = Sample::read(s, init_at)?;
     let comm = memchr::memmem::find_iter(&init.bytes, b"swapper")
         .find(|&o| matches!(init.comm(o), Some(b"swapper" | b"swapper/0")))?;
-    let (tasks_off, tasks) = task_list(s, &init, comm)?;
-    let (pid, tgid) = ids(s, &init, &tasks)?;
+    let List { offset: tasks_off, all, tasks } = task_list(s, &init, comm)?;
+    let whole = tasks.len() == all.len();
+    let (pid, tgid) = ids(s, &init, &tasks, whole)?;
     let pid_of = |t: &Sample| t.u32(pid).unwrap_or(0);
     let find = |wanted: u32| tasks.iter().find(|t| pid_of(t) == wanted);
-    let (first, kthreadd) = (find(1)?, find(2)?);
+    // the first two of the list, which never end: one of them, or a part of it, may not be in the dump
+    let (first, kthreadd) = (find(1), find(2));
+    let kthreadd_at = kthreadd.map_or_else(|| all.get(1).copied(), |t| Some(t.at));
 
     let mut members = vec![
         Guess { name: "comm", offset: comm as u64, shape: Shape::Chars(COMM as u64) },
@@ -89,17 +94,26 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     let mut found = |name, offset: Option<usize>, shape| {
         members.extend(offset.map(|o| Guess { name, offset: o as u64, shape }));
     };
-    let addresses: Vec<u64> = tasks.iter().map(|t| t.at.0).chain([init_at.0]).collect();
+    let addresses: Vec<u64> = all.iter().map(|at| at.0).chain([init_at.0]).collect();
     let is_task = |v: u64| addresses.contains(&v);
+    // of a list that is not whole, some parents are not known
+    let most = if whole { 100 } else { 75 };
 
+    let by_init = |t: Option<&Sample>, o: usize| t.is_none_or(|t| t.u64(o) == Some(init_at.0));
     let parent = offsets(8).find(|&o| {
         init.u64(o) == Some(init_at.0)
-            && first.u64(o) == Some(init_at.0)
-            && kthreadd.u64(o) == Some(init_at.0)
-            && tasks.iter().all(|t| t.u64(o).is_some_and(is_task))
+            && by_init(first, o)
+            && by_init(kthreadd, o)
+            && tasks.iter().filter(|t| t.u64(o).is_some_and(is_task)).count() * 100 >= tasks.len() * most
+            && tasks.iter().any(|t| t.u64(o).is_some_and(|v| v != t.at.0 && v != init_at.0))
     });
     found("real_parent", parent, Shape::Pointer);
-    let is_kthread = |t: &Sample| t.at == kthreadd.at || parent.and_then(|o| t.u64(o)) == Some(kthreadd.at.0);
+    let is_kthread = |t: &Sample| {
+        let of = parent.and_then(|o| t.u64(o)).map(VirtAddr);
+        Some(t.at) == kthreadd_at || of.is_some() && of == kthreadd_at
+    };
+    // where pid 1 is not in the dump, any process stands for it
+    let process = first.or_else(|| tasks.iter().find(|t| !is_kthread(t)));
 
     let leader =
         first_where(&tasks, 8, 100, |t, o| t.u64(o) == Some(t.at.0) && init.u64(o) == Some(init_at.0));
@@ -107,10 +121,11 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     let flags = offsets(4).find(|&o| {
         tasks.iter().all(|t| t.u32(o).is_some_and(|v| (v & PF_KTHREAD != 0) == is_kthread(t)))
             && init.u32(o).is_some_and(|v| v & PF_KTHREAD != 0 || v < 1 << 30)
-            && first.u32(o).is_some_and(|v| v != 0)
+            && process.is_some_and(|t| t.u32(o).is_some_and(|v| v != 0))
     });
+    let flags = flags.filter(|_| kthreadd_at.is_some());
     found("flags", flags, Shape::Uint);
-    let (mm, active_mm) = spaces(&init, first, kthreadd, &tasks, &is_kthread, &is_task);
+    let (mm, active_mm) = spaces(&init, process, kthreadd, &tasks, &is_kthread, &is_task);
     let mms: Vec<u64> = tasks.iter().filter_map(|t| t.u64(mm?)).filter(|&at| at != 0).collect();
     found("mm", mm, Shape::Pointer);
     found("active_mm", active_mm, Shape::Pointer);
@@ -155,8 +170,8 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
 /// `active_mm`, which of a process is the same. They are neighbours, but for shuffled members.
 fn spaces(
     init: &Sample,
-    first: &Sample,
-    kthreadd: &Sample,
+    process: Option<&Sample>,
+    kthreadd: Option<&Sample>,
     tasks: &[Sample],
     is_kthread: &dyn Fn(&Sample) -> bool,
     is_task: &dyn Fn(u64) -> bool,
@@ -164,8 +179,8 @@ fn spaces(
     let is_mm = |o: &usize| {
         tasks.iter().all(|t| t.u64(*o).is_some_and(|v| v == 0 || v >> 63 == 1 && !is_kthread(t)))
             && init.u64(*o) == Some(0)
-            && first.u64(*o).is_some_and(|v| v != 0 && !is_task(v))
-            && kthreadd.u64(*o) == Some(0)
+            && process.and_then(|t| t.u64(*o)).is_some_and(|v| v != 0 && !is_task(v))
+            && kthreadd.is_none_or(|t| t.u64(*o) == Some(0))
     };
     let follows = |mm: usize, active: usize| {
         active != mm && tasks.iter().all(|t| t.u64(mm) == Some(0) || t.u64(mm) == t.u64(active))
@@ -184,7 +199,7 @@ fn spaces(
 
 /// `__state`: a neighbour of `stack`; where members are shuffled it is none of them, and follows the `thread_info` that a
 /// task begins with. `kthreadd` sleeps, and so do most.
-fn state(tasks: &[Sample], kthreadd: &Sample, stack: Option<usize>) -> Option<usize> {
+fn state(tasks: &[Sample], kthreadd: Option<&Sample>, stack: Option<usize>) -> Option<usize> {
     /// No state has more bits.
     const BITS: u32 = 0x7fff;
     const INTERRUPTIBLE: u32 = 1;
@@ -192,7 +207,7 @@ fn state(tasks: &[Sample], kthreadd: &Sample, stack: Option<usize>) -> Option<us
     let is = |o: &usize| {
         let sleep = tasks.iter().filter(|t| t.u32(*o).is_some_and(|v| v & 3 != 0)).count();
         tasks.iter().all(|t| t.u32(*o).is_some_and(|v| v & !BITS == 0))
-            && kthreadd.u32(*o).is_some_and(|v| v & BITS & !0x2000 == INTERRUPTIBLE)
+            && kthreadd.and_then(|t| t.u32(*o)).is_some_and(|v| v & BITS & !0x2000 == INTERRUPTIBLE)
             && sleep * 10 >= tasks.len() * 7
     };
     let possible = |o: &usize| *o < FRONT && tasks.iter().all(|t| t.u32(*o).is_some_and(|v| v & !BITS == 0));
@@ -277,47 +292,90 @@ fn exit_state(tasks: &[Sample], state: Option<usize>) -> Option<usize> {
     found.next().is_none().then_some(first)
 }
 
-/// The list that leads from `init_task` through tasks with names and back, the longest there is.
-fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<(usize, Vec<Sample>)> {
+/// The list of all processes.
+struct List {
+    /// `task_struct.tasks`
+    offset: usize,
+    /// The tasks on it, in its order: those behind a gap are found from its other end.
+    all: Vec<VirtAddr>,
+    /// Those that are in the dump, but for their last members.
+    tasks: Vec<Sample>,
+}
+
+/// The list that leads from `init_task` through tasks with names and back, the longest there is. A page of a task that is
+/// missing ends it in one direction, and it is followed in the other.
+fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List> {
     let mut best: Option<(usize, Vec<VirtAddr>)> = None;
     for o in offsets(8) {
         let head = init.at.add(o as u64);
-        let Some(next) = init.u64(o).map(VirtAddr) else { break };
-        if next.0 >> 63 == 0 || next == head || s.mem().ptr(next.add(8)) != Ok(head) {
+        let (Some(next), Some(prev)) = (init.u64(o).map(VirtAddr), init.u64(o + 8).map(VirtAddr)) else {
+            break;
+        };
+        // one of the two must lead back, and the other too where it is in the dump
+        let back = [(next, 8), (prev, 0)].map(|(at, link)| s.mem().ptr(at.add(link)));
+        let is_list = back.iter().any(|at| *at == Ok(head)) && back.iter().all(|at| at.as_ref().is_err() || *at == Ok(head));
+        if next.0 >> 63 == 0 || prev.0 >> 63 == 0 || next == head || !is_list {
             continue;
         }
-        let mut walk = Vec::new();
-        for entry in crate::list::list(s.mem(), head).take(MAX_TASKS) {
-            let Ok(entry) = entry else { break };
-            let task = entry.sub(o as u64);
-            let name = s.mem().bytes(task.add(comm as u64), COMM).unwrap_or_default();
-            let named = Sample { at: task, bytes: name }.comm(0).is_some();
-            if !named {
-                walk.clear();
-                break;
-            }
-            walk.push(task);
-        }
+        let Some(walk) = names_of_list(s, head, o as u64, comm as u64) else { continue };
         if walk.len() > best.as_ref().map_or(1, |(_, w)| w.len()) {
             best = Some((o, walk));
         }
     }
-    let (o, walk) = best?;
-    let samples: Vec<Sample> = walk.into_iter().filter_map(|at| Sample::read(s, at)).collect();
-    (samples.len() >= 2).then_some((o, samples))
+    let (offset, all) = best?;
+    let mut tasks: Vec<Sample> = all.iter().filter_map(|at| Sample::read(s, *at)).collect();
+    // a task of which a page is not in the dump contradicts nothing that all others say
+    let most = tasks.iter().map(|t| t.bytes.len()).max()?;
+    tasks.retain(|t| t.bytes.len() >= most.min(TASK_MIN));
+    (tasks.len() >= 2).then_some(List { offset, all, tasks })
+}
+
+fn is_named(at: VirtAddr, bytes: Vec<u8>) -> bool {
+    Sample { at, bytes }.comm(0).is_some()
+}
+
+/// The tasks of a list in its order, walked from both ends; `None` where an entry's name is none.
+fn names_of_list(s: &Session, head: VirtAddr, offset: u64, comm: u64) -> Option<Vec<VirtAddr>> {
+    let mem = s.mem();
+    let mut seen = FxHashSet::default();
+    let mut ends = [Vec::new(), Vec::new()];
+    for (link, out) in [0, 8].into_iter().zip(&mut ends) {
+        let mut at = head;
+        while let Ok(next) = mem.ptr(at.add(link)) {
+            if next == head || next.0 >> 63 == 0 || seen.len() >= MAX_TASKS || !seen.insert(next) {
+                break;
+            }
+            let task = next.sub(offset);
+            match mem.bytes(task.add(comm), COMM) {
+                Ok(bytes) if !is_named(task, bytes.clone()) => return None,
+                _ => out.push(task),
+            }
+            at = next;
+        }
+        if mem.ptr(at.add(link)) == Ok(head) {
+            break;
+        }
+    }
+    let [mut all, back] = ends;
+    all.extend(back.into_iter().rev());
+    Some(all)
 }
 
 /// `pid` and `tgid`: equal in every process's first thread, distinct, 1 and 2 among them. They are neighbours; where
 /// members are shuffled, a thread that is not its process's first tells which is which.
-fn ids(s: &Session, init: &Sample, tasks: &[Sample]) -> Option<(usize, usize)> {
+fn ids(s: &Session, init: &Sample, tasks: &[Sample], whole: bool) -> Option<(usize, usize)> {
+    /// So many distinct numbers are ids even where 1 or 2 is not in the dump.
+    const ENOUGH: usize = 8;
     let is_id = |o: &usize| {
         let mut seen = FxHashSet::default();
         init.u32(*o) == Some(0)
             && tasks
                 .iter()
                 .all(|t| t.u32(*o).is_some_and(|id| (1..=4 << 20).contains(&id) && seen.insert(id)))
-            && seen.contains(&1)
-            && seen.contains(&2)
+            && match whole {
+                true => seen.contains(&1) && seen.contains(&2),
+                false => seen.len() >= ENOUGH && (seen.contains(&1) || seen.contains(&2)),
+            }
     };
     let all: Vec<usize> = offsets(4).filter(is_id).collect();
     let same = |a: usize, b: usize| tasks.iter().all(|t| t.u32(a) == t.u32(b));
