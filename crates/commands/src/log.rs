@@ -88,13 +88,17 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
     let rows = log.records.iter().map(|r| message(r, shape, boot)).collect();
     report.list("messages", rows);
     let mut late = Vec::new();
-    for buffer in printk::safe_buffers(s) {
+    let (buffers, problem) = printk::safe_buffers(s);
+    for buffer in buffers {
         for line in buffer.text.lines() {
             let name = Line::new().text("[").field("buffer", buffer.name).text("] ");
             let mut row = Record::of(name.field("text", line.to_owned()).keep(Keep::Tabs));
             row.hidden("cpu", buffer.cpu);
             late.push(row);
         }
+    }
+    if let Some(e) = problem {
+        report.warning(format!("log: a per-CPU buffer of printk could not be read: {e}"));
     }
     if !late.is_empty() {
         report.list("unflushed", late);
@@ -138,6 +142,18 @@ fn seconds(nsec: Option<u64>) -> Cell {
     Cell::Shown(Box::new(Cell::Float(nsec as f64 / 1e9, 6)), format!("{sec:5}.{micros:06}"))
 }
 
+/// A message's level as one digit.
+fn level(r: &LogRecord) -> Cell {
+    crate::tasks::known(r.level.map(|level| Cell::hex_digits(level.into(), 0)), NO_LEVEL)
+}
+
+/// The same as a number.
+fn level_number(r: &LogRecord) -> Cell {
+    crate::tasks::known(r.level, NO_LEVEL)
+}
+
+const NO_LEVEL: &str = "the message's level does not stand beside its text";
+
 fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
     let mut lead = Line::new();
     let date = boot.and_then(|boot| Some(boot.saturating_add((r.ts_nsec? / 1_000_000_000).cast_signed())));
@@ -153,7 +169,7 @@ fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
         lead = lead.text("[").field("caller", format!("{kind}{}", id & 0x7fff_ffff)).right(6).text("] ");
     }
     if shape.level {
-        lead = lead.text("<").field("level", Cell::hex_digits(r.level.into(), 0)).text(">");
+        lead = lead.text("<").field("level", level(r)).text(">");
     }
     let indent = lead.to_string().chars().count();
     let text = if shape.rust { Cow::Owned(demangled(&r.text)) } else { Cow::Borrowed(r.text.as_str()) };
@@ -171,9 +187,9 @@ fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
         row.list("dictionary", r.dict.iter().map(one).collect());
     }
     if !shape.level {
-        row.hidden("level", r.level);
+        row.hidden("level", level_number(r));
     }
-    row.hidden("sequence", r.seq);
+    row.hidden("sequence", crate::tasks::known(r.seq, "the message's number does not stand beside its text"));
     if date.is_some() && !shape.no_time {
         row.hidden("seconds", seconds(r.ts_nsec));
     } else if shape.human && !shape.no_time {
@@ -207,8 +223,10 @@ fn demangled(text: &str) -> String {
 
 fn safe(s: &Session) -> Report {
     let mut report = Report::new("log");
-    let buffers = printk::safe_buffers(s);
-    if buffers.is_empty() {
+    let (buffers, problem) = printk::safe_buffers(s);
+    if let Some(e) = &problem {
+        report.warning(format!("log: a per-CPU buffer of printk could not be read: {e}"));
+    } else if buffers.is_empty() {
         report.info("log: this kernel has no per-CPU buffers of printk: all messages are in the log itself");
     }
     let mut name = "";
@@ -227,10 +245,11 @@ fn safe_row(buffer: &SafeBuffer, first: bool) -> Record {
     if first {
         row.line(Line::new().text("PRINTK_SAFE_SEQ_BUF: ").field("buffer", buffer.name));
     }
+    let lost = crate::tasks::known(buffer.lost.clone().ok().map(i64::from), "the counter is not in the dump");
     let line = Line::new().text("CPU: ").field("cpu", buffer.cpu);
     let line = line.text("  ADDR: ").field("address", Cell::Addr(buffer.at.0)).zeros(16);
     let line = line.text(" LEN: ").field("len", buffer.text.len());
-    row.line(line.text("  MESSAGE_LOST: ").field("message_lost", i64::from(buffer.lost)));
+    row.line(line.text("  MESSAGE_LOST: ").field("message_lost", lost));
     if buffer.text.is_empty() {
         row.text("  (empty)");
     }
@@ -265,9 +284,9 @@ mod tests {
 
     fn record(text: &str) -> LogRecord {
         LogRecord {
-            seq: 1,
+            seq: Some(1),
             ts_nsec: Some(1_281_339_000),
-            level: 5,
+            level: Some(5),
             facility: 0,
             flags: 0,
             caller_id: Some(0x8000_0001),
@@ -320,7 +339,7 @@ mod tests {
             cpu: 1,
             name: "nmi_print_seq",
             at: base::VirtAddr(0xffff_8880_0022_0260),
-            lost: 2,
+            lost: Ok(2),
             text: text.to_owned(),
         };
         let lines = |row: &Record| -> Vec<String> {

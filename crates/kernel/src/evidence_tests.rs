@@ -8,7 +8,7 @@ use debuginfo::types::Space;
 use testkit::kernel::Kernel;
 
 /// Writes a ring of printk with these messages, a second apart, where no symbol leads to it.
-fn ring(k: &mut Kernel, texts: &[&str]) {
+fn ring(k: &mut Kernel, texts: &[&str]) -> u64 {
     let (descs, infos, data) = (k.memory(16 * 24), k.memory(16 * 88), k.memory(1024));
     let at = k.variable("printk_rb_static", 96);
     k.word(at, 4).word(at + 8, descs).word(at + 16, infos).word(at + 24, texts.len() as u64 - 1);
@@ -19,10 +19,38 @@ fn ring(k: &mut Kernel, texts: &[&str]) {
         k.word(descs + n * 24, n | 2 << 62)
             .word(descs + n * 24 + 8, lpos)
             .word(descs + n * 24 + 16, lpos + len);
-        k.put(data + lpos + 8, text.as_bytes());
+        k.word(data + lpos, (u64::MAX >> 2) - 255 + n).put(data + lpos + 8, text.as_bytes());
         k.word(infos + n * 88, n).word(infos + n * 88 + 8, n * 1_000_000_000);
         k.put(infos + n * 88 + 16, &[text.len() as u8, 0, 0, 4 << 5]);
         lpos += len;
+    }
+    data
+}
+
+/// What leads to the log is lost, page by page, and the messages are there all the same.
+#[test]
+fn the_log_without_what_leads_to_it() {
+    let texts: Vec<String> = (0..12).map(|n| format!("Linux version {n}")).collect();
+    let all: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for lost in ["", "prb", "printk_rb_static"] {
+        let mut k = Kernel::new();
+        k.variable("before", 8192);
+        let prb = k.variable("prb", 8);
+        k.variable("between", 8192);
+        let data = ring(&mut k, &all);
+        k.variable("behind", 8192);
+        let (buffer, len) = (k.variable("log_buf", 8), k.variable("log_buf_len", 4));
+        k.word(prb, k.at("printk_rb_static")).word(buffer, data).half(len, 1024);
+        if !lost.is_empty() {
+            k.exclude(k.at(lost));
+        }
+        let s = session(&k);
+        let log = s.log().unwrap();
+        let found: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
+        assert_eq!(found, all, "without {lost}");
+        let timeless = lost == "printk_rb_static";
+        assert_eq!((log.as_text, log.records[3].ts_nsec.is_none()), (timeless, timeless), "without {lost}");
+        assert_eq!(log.is_whole_up_to(0), !timeless, "which messages are lost is not known");
     }
 }
 
@@ -44,7 +72,7 @@ fn a_kernel_that_names_no_variable_says_what_it_is() {
     let log = s.log().unwrap();
     let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
     assert_eq!(texts, ["Linux version 6.1.0-test", "Kernel panic - not syncing: sysrq triggered crash"]);
-    assert_eq!((log.records[1].ts_nsec, log.records[1].level, log.as_text), (Some(1_000_000_000), 4, false));
+    assert_eq!((log.records[1].ts_nsec, log.records[1].level, log.as_text), (Some(1_000_000_000), Some(4), false));
     assert!(crate::panic::has_panicked(&s));
 }
 

@@ -9,6 +9,8 @@ use crate::error::{KernelError, Result};
 use crate::session::Session;
 use base::{VirtAddr, VirtRead, cstr};
 
+pub use crate::printk_safe::{SafeBuffer, safe_buffers};
+
 /// Bytes of log buffer that are believed; the kernel allows 2 GiB, nobody has more than this.
 const MAX_BUFFER: u64 = 1 << 30;
 /// Longest text of one record that is read.
@@ -18,11 +20,11 @@ const MAX_TEXT: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord {
     /// Sequence number, where the buffer keeps it.
-    pub seq: u64,
+    pub seq: Option<u64>,
     /// Nanoseconds since boot, on the CPU that logged; a log of plain text may have none.
     pub ts_nsec: Option<u64>,
-    /// Syslog level, 0 (emergency) to 7 (debug).
-    pub level: u8,
+    /// Syslog level, 0 (emergency) to 7 (debug); plain text may say none.
+    pub level: Option<u8>,
     /// Syslog facility; 0 is the kernel.
     pub facility: u8,
     /// `LOG_CONT`, `LOG_NEWLINE` ...: the record's flags.
@@ -53,7 +55,7 @@ pub struct Log {
 
 impl Log {
     /// Notes that what would come next could not be read.
-    fn stop(&mut self, why: KernelError) {
+    pub(crate) fn stop(&mut self, why: KernelError) {
         self.stopped = Some(why);
         self.hole = self.hole.or(Some(self.records.len()));
     }
@@ -132,8 +134,13 @@ bind! {
     }
 }
 
-/// Reads the kernel's log, whichever buffer this kernel has.
+/// Reads the kernel's log, whichever buffer this kernel has. Where the part of it that leads to the rest is lost, the rest
+/// is looked for by its shape.
 pub fn read_log(s: &Session) -> Result<Log> {
+    by_symbols(s).or_else(|e| crate::printk_shape::without_head(s, &e).ok_or(e))
+}
+
+fn by_symbols(s: &Session) -> Result<Log> {
     if let Some(prb) = s.symbol("prb") {
         return ringbuffer(s, s.mem().ptr(prb)?);
     }
@@ -144,7 +151,7 @@ pub fn read_log(s: &Session) -> Result<Log> {
         return plain_text(s);
     }
     // variables have no symbols in this kernel, or nothing has
-    crate::printk_shape::find(s).ok_or_else(|| s.no_symbol("prb (or log_buf)"))
+    Err(s.no_symbol("prb (or log_buf)"))
 }
 
 /// States of a descriptor (`enum desc_state`), the two top bits of its `state_var`.
@@ -200,7 +207,7 @@ impl RingOffsets {
     };
 
     /// As types or VMCOREINFO tell.
-    fn of(s: &Session) -> Result<Self> {
+    pub(crate) fn of(s: &Session) -> Result<Self> {
         let rb = s.bind::<Ringbuffer>();
         let ring = s.bind::<DescRing>();
         let desc = s.bind::<Desc>();
@@ -269,6 +276,41 @@ pub(crate) fn read_ring(mem: &dyn VirtRead, prb: VirtAddr, at: &RingOffsets) -> 
     Ok(log)
 }
 
+/// Where the arrays of a ring are, for one whose head is lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingArrays {
+    pub(crate) count_bits: u32,
+    pub(crate) size_bits: u32,
+    pub(crate) descs: VirtAddr,
+    pub(crate) infos: VirtAddr,
+    pub(crate) text: VirtAddr,
+}
+
+/// Reads a ring by its descriptors alone: each has its id, and ids ascend with time.
+pub(crate) fn read_arrays(mem: &dyn VirtRead, at: &RingOffsets, arrays: RingArrays) -> Log {
+    let RingArrays { count_bits, size_bits, descs, infos, text } = arrays;
+    let ring = Ring { mem, at, count_bits, size_bits, descs, infos, text };
+    let mut ids = Vec::new();
+    let mut log = Log::default();
+    for slot in 0..1_u64 << count_bits.min(26) {
+        match mem.u64(descs.add(slot.wrapping_mul(at.desc_size)).add(at.state_var)) {
+            Ok(state) if state & ((1 << count_bits) - 1) == slot => ids.push(state & ID_MASK),
+            Ok(_) => {}
+            Err(e) => log.stop(e.into()),
+        }
+    }
+    // ids have 62 bits and begin below their end
+    ids.sort_by_key(|id| (id << 2).cast_signed());
+    for id in ids {
+        match ring.record(id, 0, &mut 0) {
+            Ok(Some(record)) => log.records.push(record),
+            Ok(None) => {}
+            Err(e) => log.stop(e),
+        }
+    }
+    log
+}
+
 /// The top two bits of an id's word are its state; ids wrap below them.
 const ID_MASK: u64 = u64::MAX >> 2;
 
@@ -304,15 +346,15 @@ impl Ring<'_> {
         let body = self.body(begin, next, text_len)?;
         let fl = mem.u16(info.add(at.facility))?;
         Ok(Some(LogRecord {
-            seq: mem.u64(info.add(seq))?,
+            seq: Some(mem.u64(info.add(seq))?),
             ts_nsec: Some(mem.u64(info.add(ts_nsec))?),
             facility: (fl & 0xff) as u8,
             // u8 flags:5, level:3 follow the facility
             flags: (fl >> 8) as u8 & 0x1f,
-            level: (fl >> 13) as u8,
-            caller_id: at.caller_id.and_then(|o| mem.u32(info.add(o)).ok()),
+            level: Some((fl >> 13) as u8),
+            caller_id: at.caller_id.map(|o| mem.u32(info.add(o))).transpose()?,
             text: String::from_utf8_lossy(&body).trim_end_matches('\n').to_owned(),
-            dict: at.dev_info.map(|o| dev_info(mem, info.add(o))).unwrap_or_default(),
+            dict: at.dev_info.map_or_else(|| Ok(Vec::new()), |o| dev_info(mem, info.add(o)))?,
         }))
     }
 
@@ -332,16 +374,16 @@ impl Ring<'_> {
 }
 
 /// `struct dev_printk_info { char subsystem[16]; char device[48]; }`
-fn dev_info(mem: &dyn VirtRead, at: VirtAddr) -> Vec<String> {
-    let Ok(raw) = mem.bytes(at, 64) else { return Vec::new() };
+fn dev_info(mem: &dyn VirtRead, at: VirtAddr) -> Result<Vec<String>> {
+    let raw = mem.bytes(at, 64)?;
     let part = |range: std::ops::Range<usize>, key: &str| {
         let text = String::from_utf8_lossy(cstr(raw.get(range).unwrap_or_default())).into_owned();
         (!text.is_empty()).then(|| format!("{key}={text}"))
     };
-    [part(0..16, "SUBSYSTEM"), part(16..64, "DEVICE")].into_iter().flatten().collect()
+    Ok([part(0..16, "SUBSYSTEM"), part(16..64, "DEVICE")].into_iter().flatten().collect())
 }
 
-fn buffer(s: &Session) -> Result<(VirtAddr, u64)> {
+pub(crate) fn buffer(s: &Session) -> Result<(VirtAddr, u64)> {
     let mem = s.mem();
     let at = mem.ptr(s.need_symbol("log_buf")?)?;
     let len = u64::from(mem.u32(s.need_symbol("log_buf_len")?)?);
@@ -420,11 +462,11 @@ pub fn read_records(mem: &dyn VirtRead, buffer: &RecordBuffer) -> Log {
             let dict = mem.bytes(at.add(header).add(n), d as usize)?;
             let fl = mem.u16(at.add(facility))?;
             let record = LogRecord {
-                seq: seen,
+                seq: Some(seen),
                 ts_nsec: Some(mem.u64(at.add(ts))?),
                 facility: (fl & 0xff) as u8,
                 flags: (fl >> 8) as u8 & 0x1f,
-                level: (fl >> 13) as u8,
+                level: Some((fl >> 13) as u8),
                 caller_id: None,
                 text: String::from_utf8_lossy(&text).into_owned(),
                 dict: dict
@@ -470,16 +512,16 @@ fn plain_text(s: &Session) -> Result<Log> {
     let all = [first, rest].concat();
     let text = String::from_utf8_lossy(&all);
     Ok(Log {
-        records: text.lines().enumerate().map(|(n, l)| text_line(n as u64, l)).collect(),
+        records: text.lines().map(text_line).collect(),
         ..Log::default()
     })
 }
 
 /// `<6>[    1.234567] text`
-pub(crate) fn text_line(seq: u64, line: &str) -> LogRecord {
+pub(crate) fn text_line(line: &str) -> LogRecord {
     let (level, rest) = match line.strip_prefix('<').and_then(|l| l.split_once('>')) {
-        Some((n, rest)) => (n.parse::<u32>().map_or(4, |n| (n & 7) as u8), rest),
-        None => (4, line),
+        Some((n, rest)) => (n.parse::<u32>().ok().map(|n| (n & 7) as u8), rest),
+        None => (None, line),
     };
     let stamp = rest.strip_prefix('[').and_then(|l| l.split_once(']')).and_then(|(t, rest)| {
         let (sec, frac) = t.trim().split_once('.')?;
@@ -489,7 +531,7 @@ pub(crate) fn text_line(seq: u64, line: &str) -> LogRecord {
     });
     let (ts_nsec, text) = stamp.map_or((None, rest), |(nsec, text)| (Some(nsec), text));
     LogRecord {
-        seq,
+        seq: None,
         ts_nsec,
         level,
         facility: 0,
@@ -500,58 +542,15 @@ pub(crate) fn text_line(seq: u64, line: &str) -> LogRecord {
     }
 }
 
-/// A per-CPU buffer of messages that were logged in NMI context or under the log's own lock and not yet moved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SafeBuffer {
-    /// Its CPU.
-    pub cpu: u32,
-    /// `nmi_print_seq` or `safe_print_seq`.
-    pub name: &'static str,
-    /// Where it is.
-    pub at: VirtAddr,
-    /// Messages that found no room.
-    pub lost: i32,
-    /// What is in it.
-    pub text: String,
-}
-
-/// The per-CPU buffers of printk, the buffers of one name together (4.7 to 5.13; no kernel has them since).
-#[must_use]
-pub fn safe_buffers(s: &Session) -> Vec<SafeBuffer> {
-    let mut out = Vec::new();
-    for name in ["nmi_print_seq", "safe_print_seq"].into_iter().filter(|name| s.symbol(name).is_some()) {
-        out.extend(s.cpus().possible.iter().filter_map(|&cpu| safe_buffer(s, name, cpu).ok()));
-    }
-    out
-}
-
-fn safe_buffer(s: &Session, name: &'static str, cpu: u32) -> Result<SafeBuffer> {
-    let at = s.per_cpu(name, cpu)?;
-    let b = s.bind::<SafeBuf>();
-    let len = b.len.int(s.mem(), at)?.clamp(0, 8192);
-    let lost = b.lost.i32(s.mem(), at).unwrap_or(0);
-    let text = s.mem().bytes(b.buffer.at(at)?, usize::try_from(len).unwrap_or(0))?;
-    Ok(SafeBuffer { cpu, name, at, lost, text: String::from_utf8_lossy(&text).into_owned() })
-}
-
-bind! {
-    /// `struct printk_safe_seq_buf` (`nmi_seq_buf` until 4.11)
-    struct SafeBuf("printk_safe_seq_buf" | "nmi_seq_buf") {
-        len: "len.counter",
-        lost: "message_lost.counter",
-        buffer: "buffer",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_text_line_gives_level_time_and_text() {
-        let r = text_line(3, "<6>[    1.000002] hello: world");
-        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (6, Some(1_000_002_000), "hello: world"));
-        let r = text_line(3, "no stamp");
-        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (4, None, "no stamp"));
+        let r = text_line("<6>[    1.000002] hello: world");
+        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (Some(6), Some(1_000_002_000), "hello: world"));
+        let r = text_line("no stamp");
+        assert_eq!((r.level, r.ts_nsec, r.text.as_str()), (None, None, "no stamp"));
     }
 }

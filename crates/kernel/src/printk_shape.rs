@@ -8,7 +8,10 @@
 //! What is found holds as the log only if records can be read from it.
 
 use crate::image_scan::pieces;
-use crate::printk::{Log, LogRecord, RecordBuffer, RingOffsets, read_records, read_ring};
+use crate::error::KernelError;
+use crate::printk::{
+    Log, LogRecord, RecordBuffer, RingArrays, RingOffsets, buffer, read_arrays, read_records, read_ring,
+};
 use crate::session::Session;
 use base::{Bytes, VirtAddr, VirtRead};
 use std::ops::ControlFlow;
@@ -23,6 +26,141 @@ const FIRST: &[u8] = b"Linux version ";
 const RECORDS_WITHIN: u64 = 16 << 20;
 /// How much text is taken.
 const TEXT_WITHIN: usize = 1 << 20;
+
+/// The log where what leads to it cannot be read, for this reason: by the rings that the kernel has beside the one that is
+/// in use, by the text's own buffer, and in the image.
+pub(crate) fn without_head(s: &Session, why: &KernelError) -> Option<Log> {
+    match s.symbol("prb").is_some() || s.symbol("log_buf").is_some() {
+        // the buffer is known: text elsewhere in the image is none of the log's
+        true => of_rings(s, why).or_else(|| of_buffer(s, why)),
+        false => find(s),
+    }
+}
+
+/// The two rings that a kernel can have: it begins with the static one, and leaves it for a larger one.
+fn of_rings(s: &Session, why: &KernelError) -> Option<Log> {
+    let mem = s.mem();
+    let bytes = |at: VirtAddr| mem.bytes(at, RING_BYTES).ok();
+    let read = |at: VirtAddr| read_ring(mem, at, &ring(&bytes(at)?, mem)?).ok();
+    let own = |at: VirtAddr| read(at).filter(|log| !log.records.is_empty());
+    // where only the types are lost, the pointer is there
+    let used = s.symbol("prb").and_then(|at| mem.ptr(at).ok()).and_then(own);
+    let larger = s.symbol("printk_rb_dynamic");
+    if let Some(log) = used.or_else(|| larger.and_then(own)) {
+        return Some(log);
+    }
+    let mut log = s.symbol("printk_rb_static").and_then(own).or_else(|| of_arrays(s))?;
+    // the other is not in use where it was never filled, or where the buffer is this one's
+    let own_buffer = s.symbol("__log_buf").is_some_and(|own| buffer(s).is_ok_and(|(at, _)| at == own));
+    let is_empty = |at| bytes(at).is_some_and(|bytes| bytes.iter().all(|b| *b == 0));
+    let alone = own_buffer || larger.is_none_or(is_empty);
+    if !alone {
+        if let Some(text) = of_buffer(s, why) {
+            return Some(text);
+        }
+        log.stop(why.clone());
+    }
+    Some(log)
+}
+
+/// The static ring by its arrays, which have symbols of their own.
+fn of_arrays(s: &Session) -> Option<Log> {
+    let symbols = &s.kernel_symbols().table;
+    let of = |name: &str| symbols.find(name);
+    let (descs, infos) = (of("_printk_rb_static_descs")?, of("_printk_rb_static_infos")?);
+    let at = RingOffsets::of(s).unwrap_or(RingOffsets::USUAL);
+    let text = of("__log_buf")?;
+    let bits = |bytes: u64| bytes.is_power_of_two().then(|| bytes.trailing_zeros());
+    // how long they are tell the symbols behind them, but for what aligns those
+    let count = symbols.span(descs.id)? / at.desc_size;
+    let size = symbols.span(text.id)?;
+    let below = |n: u64| bits(if n.is_power_of_two() { n } else { n.checked_next_power_of_two()? >> 1 });
+    let arrays = RingArrays {
+        count_bits: below(count)?,
+        size_bits: below(size)?,
+        descs: descs.addr,
+        infos: infos.addr,
+        text: text.addr,
+    };
+    let log = read_arrays(s.mem(), &at, arrays);
+    (!log.records.is_empty()).then_some(log)
+}
+
+/// The messages in the log's own buffer, whatever is known of where they begin.
+fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
+    let (at, len) = buffer(s).ok()?;
+    let mem = s.mem();
+    let mut bytes = vec![0; usize::try_from(len.min(BUFFER_WITHIN)).ok()?];
+    for (n, page) in (0_u64..).zip(bytes.chunks_mut(base::PAGE_SIZE as usize)) {
+        if mem.read(at.add(n * base::PAGE_SIZE), page).is_err() {
+            page.fill(0);
+        }
+    }
+    if s.symbol("prb").is_none() {
+        let first = memchr::memmem::find(&bytes, FIRST).map(|n| at.add(n as u64));
+        if let Some(log) = first.and_then(|at| records_from(mem, at)) {
+            return Some(log);
+        }
+    }
+    let blocks = blocks(&bytes);
+    let records: Vec<LogRecord> = match blocks.len() > MIN_LINES {
+        true => blocks.iter().map(|(_, text)| crate::printk::text_line(text)).collect(),
+        false => lines_of(&bytes).iter().map(|text| crate::printk::text_line(text)).collect(),
+    };
+    // which are missing is not known
+    let stopped = Some(why.clone());
+    (records.len() > MIN_LINES).then(|| Log { records, as_text: true, stopped, hole: Some(0), ..Log::default() })
+}
+
+/// No buffer of messages is longer.
+const BUFFER_WITHIN: u64 = 64 << 20;
+
+/// A message without what follows it: where printk took the two bytes of the level from its front (`printk_sprint()`), its
+/// last two are still there once more.
+fn own_text(text: &str) -> &str {
+    let text = text.trim_end_matches('\n');
+    match text.as_bytes() {
+        [.., a, b, c, d] if [a, b] == [c, d] => text.get(..text.len() - 2).unwrap_or(text),
+        _ => text,
+    }
+}
+
+/// Records without text, whose ids no block has, are few in a row.
+const NEAR: i64 = 8;
+
+/// The blocks of a ring's text, in the order of their ids: each begins with the id of its descriptor at a multiple of
+/// eight. Ids are of 62 bits and begin below 2^32, or below their end (`DESC0_ID`). The end of a text can look like a small
+/// one: ids follow each other, from block to block or nearly.
+fn blocks(bytes: &[u8]) -> Vec<(i64, String)> {
+    let words = || bytes.chunks_exact(8).filter_map(|w| w.try_into().ok().map(u64::from_le_bytes));
+    let id = |word: u64| match word >> 40 {
+        0x3f_ffff => Some((word << 2).cast_signed() >> 2),
+        0 if word != 0 => Some(word.cast_signed()),
+        _ => None,
+    };
+    let all: Vec<(usize, i64)> =
+        words().enumerate().filter_map(|(n, word)| id(word).map(|id| (n * 8, id))).collect();
+    let follows = |id: i64, next: i64| (1..=NEAR).contains(&next.saturating_sub(id));
+    let mut starts: Vec<(usize, i64)> = Vec::new();
+    for (n, (at, id)) in all.iter().enumerate() {
+        let leads = || all.iter().skip(n + 1).take(NEAR as usize).any(|(_, next)| follows(*id, *next));
+        if starts.last().is_some_and(|(_, last)| follows(*last, *id)) || leads() {
+            starts.push((*at, *id));
+        }
+    }
+    let mut out = Vec::new();
+    for (n, (start, id)) in starts.iter().enumerate() {
+        let end = starts.get(n + 1).map_or(bytes.len(), |(next, _)| *next);
+        let body = bytes.get(start + 8..end).unwrap_or_default();
+        let is_text = |b: &u8| (0x20..0x7f).contains(b) || matches!(b, b'\t' | b'\n') || *b >= 0x80;
+        let text: Vec<u8> = body.iter().copied().take_while(is_text).collect();
+        if !text.is_empty() {
+            out.push((*id, own_text(&String::from_utf8_lossy(&text)).to_owned()));
+        }
+    }
+    out.sort_by_key(|(id, _)| *id);
+    out
+}
 
 /// Looks for the log in the image; the one with the newest message, where several could be it.
 pub(crate) fn find(s: &Session) -> Option<Log> {
@@ -125,7 +263,7 @@ fn text_from(mem: &dyn VirtRead, at: VirtAddr) -> Option<Log> {
         }
     }
     let lines = lines_of(&bytes);
-    let records = lines.iter().enumerate().map(|(n, line)| crate::printk::text_line(n as u64, line));
+    let records = lines.iter().map(|line| crate::printk::text_line(line));
     let records: Vec<LogRecord> = records.collect();
     // the banner alone is no log
     (records.len() > MIN_LINES).then(|| Log { records, as_text: true, ..Log::default() })
@@ -201,6 +339,7 @@ mod tests {
             let block = 8 + (text.len() as u64).next_multiple_of(8);
             ram.word(descs + slot * 24 + 8, lpos);
             ram.word(descs + slot * 24 + 16, lpos + block);
+            ram.word(data + lpos, id(n));
             ram.put(data + lpos + 8, text.as_bytes());
             ram.word(infos + slot * 88, n);
             ram.word(infos + slot * 88 + 8, n * 1000);
@@ -219,9 +358,27 @@ mod tests {
             let log = read_ring(&ram, VirtAddr(BASE + 0x80), &offsets).unwrap();
             let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
             assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
-            assert_eq!((log.records[2].ts_nsec, log.records[2].level, log.lost), (Some(2000), 6, 0));
+            assert_eq!((log.records[2].ts_nsec, log.records[2].level, log.lost), (Some(2000), Some(6), 0));
             assert!((0..0x1000).step_by(8).filter(|n| *n != 0x80).all(|n| ring(&ram.0[n..], &ram).is_none()));
         }
+        // the arrays alone have all that they tell
+        let ram = ring_of_three(40);
+        let arrays = RingArrays {
+            count_bits: 3,
+            size_bits: 10,
+            descs: VirtAddr(BASE + 0x1000),
+            infos: VirtAddr(BASE + 0x2000),
+            text: VirtAddr(BASE + 0x3000),
+        };
+        let log = read_arrays(&ram, &RingOffsets::USUAL, arrays);
+        let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
+        assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
+        assert_eq!((log.records[2].ts_nsec, log.hole), (Some(2000), None));
+        assert_eq!(own_text("Zone ranges:s:\n"), "Zone ranges:");
+        assert_eq!((own_text("WT    "), own_text("a"), own_text("end\n")), ("WT  ", "a", "end"));
+        // the buffer of text alone has the messages in their order
+        let texts: Vec<String> = blocks(&ram.0[0x3000..0x3400]).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
         // descriptors that are of another ring
         let mut ram = ring_of_three(40);
         ram.0[0x1000..0x1100].fill(0);

@@ -325,9 +325,9 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(n, l)| LogRecord {
-                seq: n as u64,
+                seq: Some(n as u64),
                 ts_nsec: Some(0),
-                level: 0,
+                level: Some(0),
                 facility: 0,
                 flags: 0,
                 caller_id: None,

@@ -23,7 +23,9 @@ impl Lines {
         let mut out = Self::from_records(&log.records);
         out.stopped = log.stopped.as_ref().map(ToString::to_string);
         let last = out.end();
-        for buffer in printk::safe_buffers(s) {
+        let (buffers, lost) = printk::safe_buffers(s);
+        out.stopped = out.stopped.or_else(|| lost.map(|e| e.to_string()));
+        for buffer in buffers {
             out.lines.extend(buffer.text.lines().map(|l| (last, plain(l).to_owned())));
         }
         Ok(out)
@@ -78,9 +80,9 @@ mod tests {
 
     fn record(text: &str, facility: u8, flags: u8, ts_nsec: u64) -> LogRecord {
         LogRecord {
-            seq: 0,
+            seq: None,
             ts_nsec: Some(ts_nsec),
-            level: 0,
+            level: Some(0),
             facility,
             flags,
             caller_id: None,
