@@ -182,6 +182,14 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
+impl Fault {
+    /// True where the dump lacks what would tell, as opposed to an address that leads nowhere.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self.kind, FaultKind::Table(_) | FaultKind::Page(_))
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "address {:#x}: ", self.at)?;

@@ -174,6 +174,9 @@ impl Command for List {
 fn tell(broken: &Broken, brent: bool, record: &mut Record) {
     let text = match broken {
         Broken::Null => "invalid list entry: 0".to_owned(),
+        Broken::Fault(fault) if fault.is_missing() => {
+            return record.missing(format!("list: it ends early: entry {fault}"));
+        }
         Broken::Fault(fault) => {
             format!("invalid kernel virtual address: {:x}  type: \"list entry\": {fault}", fault.at.0)
         }

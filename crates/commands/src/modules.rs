@@ -68,7 +68,7 @@ impl Command for Mod {
         let s = cx.session("mod")?;
         let mut report = Report::new("mod");
         if let Some(e) = &s.modules_and_problem().1 {
-            report.warning(format!("mod: the list of modules is not whole: {e}"));
+            report.missing(format!("mod: the list of modules is not whole: {e}"));
         }
         if args.get_flag("reinit") {
             return Err(CommandError::failed("mod", "-R: the modules of a dump do not change"));

@@ -201,7 +201,7 @@ pub(crate) fn nobody(s: &Session, word: &str) -> String {
 /// What is lacking of the tasks, as a warning, so that nobody takes the list for whole.
 pub(crate) fn problems(s: &Session, report: &mut report::Report) {
     if let Some(lack) = s.tasks().lack() {
-        report.warning(format!("the list of tasks is not whole: {lack}"));
+        report.missing(format!("the list of tasks is not whole: {lack}"));
     } else if let Some(e) = s.tasks().problems.first().filter(|_| s.tasks().total.is_none()) {
         report.warning(format!("the list of tasks may not be whole: {e}"));
     } else if let Some(e) = s.tasks().problems.iter().find(|e| matches!(e, KernelError::Damaged { .. })) {

@@ -7,7 +7,8 @@ use crate::scope::SessionScope;
 use crate::{Command, CommandError, Cx, Example, entries, tasks, values};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::list::list;
+use kernel::KernelError;
+use kernel::list::both_ways;
 use report::{Cell, Line, Record, Report};
 
 kernel::bind! {
@@ -85,27 +86,38 @@ fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError
     report.hidden("wait_queue", Cell::Addr(at.0));
     let mut records = Vec::new();
     let mut problem = None;
-    let mut any = false;
-    for link in list(s.mem(), head.head.at(at).map_err(failed)?) {
-        cx.cancel.check()?;
-        any = true;
-        let waiter = link.and_then(|link| entry.entry.container(link));
-        let read = waiter.and_then(|w| Ok((w, entry.private.ptr(s.mem(), w)?)));
-        match read {
-            Ok((waiter, task)) => {
-                records.push(record(cx, waiter, task, entry.func.ptr(s.mem(), waiter).ok()))
+    let problems = both_ways(s.mem(), head.head.at(at).map_err(failed)?, &mut |link| {
+        let waiter = entry.entry.container(link)?;
+        match entry.private.ptr(s.mem(), waiter) {
+            Ok(task) => {
+                let func = entry.func.ptr(s.mem(), waiter).ok();
+                // what is woken by no code is no waiter
+                if let Some(func) = func.filter(|func| !s.is_text(*func)) {
+                    let why = format!("it cannot be a waiter: its func is {:#x}", func.0);
+                    return Err(KernelError::Damaged { what: "wait_queue_entry", at: waiter, why });
+                }
+                records.push(record(cx, waiter, task, func));
             }
-            Err(e) => problem = Some(e),
+            // a page of it that is missing costs this one, and the list goes on
+            Err(e @ KernelError::Fault(_)) => problem = Some(e),
+            Err(e) => return Err(e),
         }
-    }
-    if !any {
+        Ok(())
+    });
+    cx.cancel.check()?;
+    let problem = problem.or_else(|| problems.into_iter().next());
+    if records.is_empty() && problem.is_none() {
         let line =
             Line::new().text(format!("wait queue \"{name}\" (")).cell(Cell::Addr(at.0)).text(") is empty");
         report.line(line);
     }
     report.list("waiters", records);
-    if let Some(e) = problem {
-        report.error(format!("waitq: {e}"));
+    match problem {
+        Some(KernelError::Fault(fault)) if fault.is_missing() => {
+            report.missing(format!("waitq: the queue is not whole: {fault}"));
+        }
+        Some(e) => report.error(format!("waitq: {e}")),
+        None => {}
     }
     Ok(report)
 }
@@ -117,17 +129,25 @@ fn record(cx: &Cx<'_>, waiter: VirtAddr, task: VirtAddr, func: Option<VirtAddr>)
         None => {
             // an entry of epoll, an io_uring or another who is no task: its function says who
             let name = func.and_then(|f| cx.session_if_open()?.locate(f).map(|l| l.symbol.name.to_owned()));
+            let who = match cx.session_if_open().and_then(|s| s.tasks().lack()) {
+                None => "no task",
+                Some(_) => "no task that is known",
+            };
             let text = format!(
-                "  (no task: private is {:x}, func is {})",
+                "  ({who}: private is {:x}, func is {})",
                 task.0,
                 name.as_deref().unwrap_or("unknown")
             );
-            Record::of(Line::new().text("WAITER: ").cell(Cell::Addr(waiter.0)).text(text))
+            let mut record = Record::of(Line::new().text("WAITER: ").cell(Cell::Addr(waiter.0)).text(text));
+            if let Some(lack) = cx.session_if_open().and_then(|s| s.tasks().lack()) {
+                for name in ["pid", "task", "cpu", "command"] {
+                    record.hidden(name, Cell::absent("not known", lack.clone()));
+                }
+            }
+            record
         }
     };
     record.hidden("waiter", Cell::Addr(waiter.0));
-    if let Some(func) = func {
-        record.hidden("func", Cell::Addr(func.0));
-    }
+    record.hidden("func", tasks::known(func.map(|at| Cell::Addr(at.0)), "the entry's function is not in the dump"));
     record
 }

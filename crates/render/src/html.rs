@@ -57,7 +57,7 @@ fn record(record_: &Record, out: &mut Page<'_>) -> io::Result<()> {
             Item::Note(note) => {
                 let role = match note.kind {
                     NoteKind::Info => Role::Dim,
-                    NoteKind::Warning => Role::Warning,
+                    NoteKind::Warning | NoteKind::Missing => Role::Warning,
                     NoteKind::Error => Role::Error,
                 };
                 span(&Clean::of(note.text.as_str()), role, out)?;

@@ -118,7 +118,7 @@ fn part(part: &Part<'_>, out: &mut dyn Write) -> io::Result<()> {
 fn note(note: &Note, out: &mut dyn Write) -> io::Result<()> {
     let kind = match note.kind {
         NoteKind::Info => "info",
-        NoteKind::Warning => "warning",
+        NoteKind::Warning | NoteKind::Missing => "warning",
         NoteKind::Error => "error",
     };
     write!(out, "{{\"kind\":\"{kind}\",\"text\":")?;

@@ -46,7 +46,7 @@ fn line(line: &Line, colour: Colour, out: &mut Page<'_>) -> io::Result<()> {
 fn note(note: &Note, colour: Colour, out: &mut Page<'_>) -> io::Result<()> {
     let role = match note.kind {
         NoteKind::Info => Role::Dim,
-        NoteKind::Warning => Role::Warning,
+        NoteKind::Warning | NoteKind::Missing => Role::Warning,
         NoteKind::Error => Role::Error,
     };
     painted(&Clean::of(note.text.as_str()), role, colour, out)?;

@@ -10,6 +10,8 @@ pub enum NoteKind {
     Info,
     /// The answer may be incomplete.
     Warning,
+    /// The answer is incomplete: a part of it is not in the dump.
+    Missing,
     /// A part of what was asked could not be done; the command counts as failed.
     Error,
 }
@@ -87,6 +89,10 @@ macro_rules! builders {
         pub fn warning(&mut self, text: impl Into<String>) {
             self.push(Item::Note(Note { kind: NoteKind::Warning, text: text.into() }));
         }
+        /// Appends a warning: a part of the answer is not in the dump. A front end's exit code is 4.
+        pub fn missing(&mut self, text: impl Into<String>) {
+            self.push(Item::Note(Note { kind: NoteKind::Missing, text: text.into() }));
+        }
         /// Appends an error: a part of what was asked failed, the rest stands.
         pub fn error(&mut self, text: impl Into<String>) {
             self.push(Item::Note(Note { kind: NoteKind::Error, text: text.into() }));
@@ -114,11 +120,11 @@ impl Record {
     }
     builders!(items);
 
-    fn has_error(&self) -> bool {
+    fn has(&self, kind: NoteKind) -> bool {
         self.items.iter().any(|item| match item {
-            Item::Note(note) => note.kind == NoteKind::Error,
-            Item::Record(_, record) => record.has_error(),
-            Item::List(list) => list.items.iter().any(Record::has_error),
+            Item::Note(note) => note.kind == kind,
+            Item::Record(_, record) => record.has(kind),
+            Item::List(list) => list.items.iter().any(|record| record.has(kind)),
             Item::Line(_) | Item::Blank | Item::Hidden(..) => false,
         })
     }
@@ -155,6 +161,11 @@ impl Report {
     /// True where a part of what was asked failed: a front end's exit code is then 1.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.body.has_error()
+        self.body.has(NoteKind::Error)
+    }
+    /// True where a part of what was asked is not in the dump.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.body.has(NoteKind::Missing)
     }
 }

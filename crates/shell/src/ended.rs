@@ -15,7 +15,7 @@ pub enum Ended {
     Usage,
     /// `verdict` found nothing that the dump tells.
     Undetermined,
-    /// It went well, with a dump that is cut off: what it says may be incomplete.
+    /// It went well, with a dump that is cut off or lacks a part of the answer: what it says may be incomplete.
     Incomplete,
     /// Ctrl-C stopped it.
     Interrupted,

@@ -393,7 +393,11 @@ impl<'s> Shell<'s> {
         for warning in self.dump.map(Layers::news).unwrap_or_default() {
             say(&format!("crashlens: warning: {warning}"));
         }
-        let of = |report: &Report| Ended::of(!report.failed());
+        let of = |report: &Report| match (report.failed(), report.is_incomplete()) {
+            (true, _) => Ended::Failed,
+            (_, true) => Ended::Incomplete,
+            _ => Ended::Good,
+        };
         let ended = match result {
             // settings made in .crashrc are silent, as in crash
             Ok(report) if reading_rc && matches!(&*report.command, "set" | "alias") => of(&report),
