@@ -150,7 +150,12 @@ fn wholes() -> Vec<Whole> {
     let corpus = home.join(".cache/crashlens/corpus");
     let left_out = number("CRASHLENS_SEEDS").is_none()
         || std::env::var("CRASHLENS_CORPUS").is_ok_and(|word| word == "none");
-    for name in ["6.12/virtio-bug/dump.elf", "6.12/sysrq-kdump/zstd.kdump", "6.1/virtio-bug/dump.elf"] {
+    for name in [
+        "6.12/virtio-bug/dump.elf",
+        "6.12/sysrq-kdump/zstd.kdump",
+        "6.1/virtio-bug/dump.elf",
+        "5.10/sysrq-kdump/zlib.kdump",
+    ] {
         let file = corpus.join(name);
         if !left_out && file.exists() {
             out.push(Whole::new(name, vec![file]));

@@ -374,19 +374,33 @@ impl Session {
             IRQ_STACK => irq_stack_in_use(self, cpu) != Some(false),
             _ => in_nmi(self, cpu) != Some(false),
         };
+        // where the CPU's own stack is not known, it may have been on it
+        let mut lost = !u.stacks.iter().any(|stack| stack.name == IRQ_STACK)
+            && irq_stack_in_use(self, cpu) != Some(false);
         for stack in u.stacks.iter().rev().filter(in_use) {
+            // further in than what is missing nothing is known: what is found may be left from earlier calls
+            lost |= !is_in_dump(self.mem(), stack);
             for (slot, pc) in return_addresses(self.mem(), stack, VirtAddr(1 << 63), VirtAddr(u64::MAX)) {
                 if !self.is_text(pc) || !self.arch().follows_call(self.mem(), pc) {
                     continue;
                 }
-                let found = resume_at(u, slot, pc);
+                let mut found = resume_at(u, slot, pc);
                 if is_whole(&found) {
+                    if lost {
+                        found.frames.iter_mut().for_each(|frame| frame.how = How::Scan);
+                    }
                     return Begun::at(Start::Stack, found);
                 }
             }
         }
         Begun::nowhere(StopReason::NoStart)
     }
+}
+
+/// True where every page of a stack can be read.
+fn is_in_dump(mem: &dyn VirtRead, stack: &Stack) -> bool {
+    let pages = stack.end.0.saturating_sub(stack.start.0).div_ceil(base::PAGE_SIZE);
+    (0..pages).all(|n| mem.u8(stack.start.add(n * base::PAGE_SIZE)).is_ok())
 }
 
 /// True for frames up to where stacks end, none of them guessed.

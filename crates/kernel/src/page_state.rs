@@ -171,6 +171,9 @@ pub fn state_at(s: &Session, at: VirtAddr) -> Option<PageState> {
     let said = |used| Some(PageState { at: page, head: Some(head).filter(|h| *h != page), count, used });
     let flags = s.bind::<PageStruct>().flags.num(mem, head).ok()?;
     let names = flag_names(s);
+    if names.is_empty() {
+        return None; // what a flag means is not known
+    }
     let has = |name: &str| names.iter().any(|(bit, n)| n == name && flags >> bit & 1 == 1);
     if has("hwpoison") {
         return said(Use::Broken);

@@ -3,7 +3,7 @@
 use crate::bind::{Binding, Field, Layouts, find_struct};
 use crate::direct;
 use crate::error::{KernelError, Result};
-use crate::list::list;
+use crate::list::both_ways;
 use crate::page_type::{self, PageTypes};
 use crate::session::Session;
 use base::{PAGE_SHIFT, PAGE_SIZE, VirtAddr};
@@ -116,11 +116,14 @@ pub fn cache_names(s: &Session) -> &FxHashMap<VirtAddr, String> {
         let mut out = FxHashMap::default();
         let b = s.bind::<KmemCache>();
         let Some(head) = s.symbol("slab_caches").or_else(|| s.symbol("cache_chain")) else { return out };
-        for entry in list(s.mem(), head) {
-            let Ok(at) = entry.and_then(|e| b.list.container(e)) else { break };
-            let name = b.name.string(s.mem(), at, 64).unwrap_or_default();
-            out.insert(at, name);
-        }
+        // a cache whose name is lost has none here; those behind a gap are found from the list's other end
+        let _ = both_ways(s.mem(), head, &mut |entry| {
+            let at = b.list.container(entry)?;
+            if let Ok(name) = b.name.string(s.mem(), at, 64) {
+                out.insert(at, name);
+            }
+            Ok(())
+        });
         out
     })
 }
@@ -143,7 +146,7 @@ pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
         Ok(word) => head_of(page, word),
         // before 4.4 (1d798ca3f164) tail pages pointed to the first one in another way
         Err(_) => {
-            let tail = b.flags.u64(s.mem(), page).is_ok_and(|flags| is_tail(s, flags));
+            let tail = is_tail(s, b.flags.u64(s.mem(), page).ok()?);
             if tail { b.first_page.ptr(s.mem(), page).ok()? } else { page }
         }
     };

@@ -10,6 +10,7 @@
 //! where all of them were read to their end.
 
 use crate::bind::Field;
+use crate::error::KernelError;
 use crate::list::list;
 use crate::session::Session;
 use crate::slab::{self, KmemCache, SlabPage};
@@ -171,7 +172,11 @@ pub fn object_at(s: &Session, at: VirtAddr) -> Option<Object> {
     let begin = slab.start.add(index * slab.slot + slab.pad);
     let size = s.bind::<KmemCache>().object_size.num(mem, slab.cache).ok()?;
     let layout = s.bind::<CacheLayout>();
-    let flags = layout.flags.num(mem, slab.cache).unwrap_or(0);
+    let flags = match layout.flags.num(mem, slab.cache) {
+        // what the cache keeps beside its objects is not known
+        Err(KernelError::Fault(_)) => return None,
+        flags => flags.unwrap_or(0),
+    };
     let mut out = Object {
         cache: name,
         cache_at: slab.cache,
@@ -211,7 +216,7 @@ fn info_end(s: &Session, slab: &Slab, size: u64) -> Option<u64> {
 /// What of a free object's poison is overwritten. The free pointer may lie within it.
 fn poisoned(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Option<String> {
     let bytes = s.mem().bytes(begin, usize::try_from(size.min(1 << 16)).ok()?).ok()?;
-    let pointer = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache).unwrap_or(0);
+    let pointer = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache).ok()?;
     let wrong = (0_u64..).zip(&bytes).find(|(n, byte)| {
         let want = if n + 1 == size { END } else { FREE };
         let is_pointer = *n >= pointer && *n < pointer + 8;

@@ -49,10 +49,12 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
     };
     // one that ends has given its memory back, as those of the kernel have none
     let of_user = scene.frames().last().and_then(|f| f.saved.as_ref()).is_some_and(|saved| saved.user);
-    let base = match task {
-        t if t.pid == 0 => "idle",
-        t if t.is_kernel() == Some(true) && !of_user => "kernel thread",
-        _ => "process context",
+    let base = match task.is_kernel() {
+        _ if task.pid == 0 => Some("idle"),
+        _ if of_user => Some("process context"),
+        Some(true) => Some("kernel thread"),
+        Some(false) => Some("process context"),
+        None => None,
     };
     let layers = origin::layers(&names, &handler);
     let logged = event.and_then(|e| e.oops.cpu).filter(|_| task.active || task.cpu.is_none());
@@ -63,7 +65,12 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
     }
     // of a stack that was not followed to its end, nobody knows what came upon the process
     if !layers.is_empty() || !task.active || from_end(scene, &names) {
-        text = format!("{text}, {}", origin::words(&layers, base));
+        let words = match (base, layers.is_empty()) {
+            (Some(base), _) => origin::words(&layers, base),
+            (None, false) => origin::words(&layers, "a task whose kind is not known"),
+            (None, true) => "whether it is a thread of the kernel is not known".to_owned(),
+        };
+        text = format!("{text}, {words}");
     }
     Statement::new(How::Memory, text, &[format!("bt {}", task.pid), "ps".into()])
 }

@@ -48,13 +48,13 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
         out.push(Statement::new(How::Log, format!("pages: {}", text.join(", ")), &["log".into()]));
     }
     out.extend(crate::oom::told(lines, at));
-    let caches = caches(s);
+    let (caches, unknown) = caches(s);
     if !caches.is_empty() {
         let text: Vec<String> =
             caches.iter().take(TOP).map(|(name, bytes)| format!("{name} {}", size(*bytes))).collect();
         out.push(Statement::new(
             How::Memory,
-            format!("slab caches: {}", text.join(", ")),
+            format!("slab caches: {}{}", text.join(", "), left_out(unknown)),
             &["list -H slab_caches -o kmem_cache.list -s kmem_cache.name,size".into()],
         ));
     }
@@ -92,11 +92,18 @@ fn kinds(lines: &[&str], at: usize) -> Vec<(&'static str, u64)> {
     out
 }
 
-/// Slab caches by the memory that they take, the largest first.
-fn caches(s: &Session) -> Vec<(String, u64)> {
+/// What is said of those whose memory is not known: any of them may be the largest.
+fn left_out(unknown: usize) -> String {
+    if unknown == 0 { String::new() } else { format!("; of {unknown} more it is not known") }
+}
+
+/// Slab caches by the memory that they take, the largest first, and of how many that is not known.
+fn caches(s: &Session) -> (Vec<(String, u64)>, usize) {
     let b = s.bind::<Cache>();
     let node = s.bind::<CacheNode>();
-    let (Ok(order), Ok(slabs)) = (b.order.offset(), node.slabs.offset()) else { return Vec::new() };
+    let (Ok(order), Ok(slabs)) = (b.order.offset(), node.slabs.offset()) else {
+        return (Vec::new(), 0);
+    };
     let mem = s.mem();
     let taken = |cache: VirtAddr| -> Option<u64> {
         // `oo.x`: the order above 16 bits of objects
@@ -107,21 +114,18 @@ fn caches(s: &Session) -> Vec<(String, u64)> {
         }
         (order <= 10 && all < 1 << 40).then(|| all.saturating_mul(PAGE_SIZE << order))
     };
-    let mut out: Vec<(String, u64)> = cache_names(s)
-        .iter()
-        .filter_map(|(at, name)| Some((name.clone(), taken(*at)?)))
-        .filter(|(_, bytes)| *bytes > 0)
-        .collect();
+    let names = cache_names(s);
+    let mut out: Vec<(String, u64)> =
+        names.iter().filter_map(|(at, name)| Some((name.clone(), taken(*at)?))).collect();
+    let unknown = names.len() - out.len();
+    out.retain(|(_, bytes)| *bytes > 0);
     out.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    out
+    (out, unknown)
 }
 
 fn processes(s: &Session) -> Vec<Statement> {
-    let mut all: Vec<(u64, &kernel::task::Task)> = s
-        .tasks()
-        .all
-        .iter()
-        .filter(|t| t.is_leader() && t.own_mm().is_some())
+    let processes = || s.tasks().all.iter().filter(|t| t.is_leader() && t.own_mm().is_some());
+    let mut all: Vec<(u64, &kernel::task::Task)> = processes()
         .filter_map(|t| Some((kernel::mm::size(s, t).ok()?.resident.saturating_mul(PAGE_SIZE), t)))
         .collect();
     all.sort_by_key(|(rss, t)| (std::cmp::Reverse(*rss), t.pid));
@@ -131,7 +135,12 @@ fn processes(s: &Session) -> Vec<Statement> {
     };
     let many = crate::oom::many(all.iter().map(|(rss, t)| (*rss, t.comm.as_str())));
     let many = many.map(|text| Statement::new(How::Memory, text, &["ps -u".into()]));
-    many.into_iter().chain(all.iter().take(TOP).map(row)).collect()
+    let unknown = processes().count() - all.len();
+    let unknown = (unknown > 0).then(|| {
+        let text = format!("the memory of {unknown} more processes is not known");
+        Statement::new(How::Memory, text, &["ps".into()])
+    });
+    many.into_iter().chain(all.iter().take(TOP).map(row)).chain(unknown).collect()
 }
 
 #[cfg(test)]

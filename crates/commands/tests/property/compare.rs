@@ -169,6 +169,16 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
             rest.remove(n);
             continue;
         }
+        // a note's registers stand in a function whose calls, on pages that are lost, the whole dump shows further in
+        let begun = |w: &&Value| {
+            row["how"] == "Start"
+                && row["function"]["name"].is_string()
+                && w["function"]["name"] == row["function"]["name"]
+        };
+        if noted && let Some(n) = rest.iter().position(begun) {
+            rest.remove(n);
+            continue;
+        }
         let differences = |whole: &Value| {
             let mut one = Compared::default();
             value(path, whole, row, noted, &mut one);
