@@ -148,6 +148,9 @@ fn record(cx: &Cx<'_>, waiter: VirtAddr, task: VirtAddr, func: Option<VirtAddr>)
         }
     };
     record.hidden("waiter", Cell::Addr(waiter.0));
-    record.hidden("func", tasks::known(func.map(|at| Cell::Addr(at.0)), "the entry's function is not in the dump"));
+    record.hidden(
+        "func",
+        tasks::known(func.map(|at| Cell::Addr(at.0)), "the entry's function is not in the dump"),
+    );
     record
 }

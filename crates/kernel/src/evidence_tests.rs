@@ -72,7 +72,10 @@ fn a_kernel_that_names_no_variable_says_what_it_is() {
     let log = s.log().unwrap();
     let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
     assert_eq!(texts, ["Linux version 6.1.0-test", "Kernel panic - not syncing: sysrq triggered crash"]);
-    assert_eq!((log.records[1].ts_nsec, log.records[1].level, log.as_text), (Some(1_000_000_000), Some(4), false));
+    assert_eq!(
+        (log.records[1].ts_nsec, log.records[1].level, log.as_text),
+        (Some(1_000_000_000), Some(4), false)
+    );
     assert!(crate::panic::has_panicked(&s));
 }
 

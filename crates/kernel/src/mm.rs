@@ -86,7 +86,9 @@ fn mapped(s: &Session, mm: VirtAddr) -> Result<u64> {
     let pages = s.bind::<MmStruct>().total_vm.u64(s.mem(), mm)?;
     match pages < MAPPED_MAX {
         true => Ok(pages),
-        false => Err(impossible(mm, format!("its total_vm is {pages:#x} pages, more than there are addresses"))),
+        false => {
+            Err(impossible(mm, format!("its total_vm is {pages:#x} pages, more than there are addresses")))
+        }
     }
 }
 

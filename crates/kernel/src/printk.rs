@@ -511,10 +511,7 @@ fn plain_text(s: &Session) -> Result<Log> {
     let rest = mem.bytes(buf, have.saturating_sub(first.len() as u64) as usize)?;
     let all = [first, rest].concat();
     let text = String::from_utf8_lossy(&all);
-    Ok(Log {
-        records: text.lines().map(text_line).collect(),
-        ..Log::default()
-    })
+    Ok(Log { records: text.lines().map(text_line).collect(), ..Log::default() })
 }
 
 /// `<6>[    1.234567] text`

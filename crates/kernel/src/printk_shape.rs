@@ -7,8 +7,8 @@
 //!
 //! What is found holds as the log only if records can be read from it.
 
-use crate::image_scan::pieces;
 use crate::error::KernelError;
+use crate::image_scan::pieces;
 use crate::printk::{
     Log, LogRecord, RecordBuffer, RingArrays, RingOffsets, buffer, read_arrays, read_records, read_ring,
 };
@@ -109,7 +109,13 @@ fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
     };
     // which are missing is not known
     let stopped = Some(why.clone());
-    (records.len() > MIN_LINES).then(|| Log { records, as_text: true, stopped, hole: Some(0), ..Log::default() })
+    (records.len() > MIN_LINES).then(|| Log {
+        records,
+        as_text: true,
+        stopped,
+        hole: Some(0),
+        ..Log::default()
+    })
 }
 
 /// No buffer of messages is longer.

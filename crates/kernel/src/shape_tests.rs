@@ -339,7 +339,12 @@ fn modules(of: &[(u64, u32)]) -> (Vec<String>, Option<String>) {
     k.structure(
         "module",
         512,
-        &[("state", 0, "u32"), ("list", 8, "list_head"), ("name", 24, "char[56]"), ("core_layout", 128, "layout")],
+        &[
+            ("state", 0, "u32"),
+            ("list", 8, "list_head"),
+            ("name", 24, "char[56]"),
+            ("core_layout", 128, "layout"),
+        ],
     );
     let head = k.variable("modules", 16);
     let all: Vec<u64> = of.iter().map(|_| k.object("module")).collect();

@@ -529,7 +529,11 @@ mod tests {
                 (0..=12).filter(|pid| lost.is_none_or(|lost| *pid != lost as i32 + 1)).collect();
             assert_eq!(pids(&tasks), wanted, "without {lost:?}");
             let lack = tasks.lack();
-            assert_eq!(lack.is_some_and(|lack| lack.starts_with("12 of 13 tasks")), lost.is_some(), "{lost:?}");
+            assert_eq!(
+                lack.is_some_and(|lack| lack.starts_with("12 of 13 tasks")),
+                lost.is_some(),
+                "{lost:?}"
+            );
         }
     }
 

@@ -87,7 +87,12 @@ pub fn vmas(s: &Session, mm: VirtAddr) -> Result<Vmas> {
                 // the tree has it by its addresses: with others it is none, or overwritten
                 Ok(vma) if vma.end <= vma.start || vma.end <= entry.first || vma.start > entry.last => {
                     let why = format!("it begins at {:#x} and ends at {:#x}", vma.start, vma.end);
-                    out.problem.get_or_insert(plausible::not_one("vm_area_struct", vma.at, "mapping of its place", &why));
+                    out.problem.get_or_insert(plausible::not_one(
+                        "vm_area_struct",
+                        vma.at,
+                        "mapping of its place",
+                        &why,
+                    ));
                 }
                 Ok(vma) => out.all.push(vma),
                 Err(e) => {

@@ -65,8 +65,7 @@ fn infer_both(s: &Session) -> Option<Vec<Struct>> {
         }
     });
     let entries = || links.iter().copied();
-    let mut modules: Vec<Sample> =
-        entries().filter_map(|entry| Sample::read(s, entry.sub(LIST))).collect();
+    let mut modules: Vec<Sample> = entries().filter_map(|entry| Sample::read(s, entry.sub(LIST))).collect();
     // zeros for what is missing are no values that others are held to
     if modules.iter().any(|m| m.whole) {
         modules.retain(|m| m.whole);
