@@ -3,7 +3,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::session::Session;
-use base::{VirtAddr, VirtRead};
+use base::VirtAddr;
 
 /// A per-CPU buffer of messages that were logged in NMI context or under the log's own lock and not yet moved.
 #[derive(Clone, Debug)]

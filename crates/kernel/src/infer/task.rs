@@ -313,8 +313,8 @@ fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List> {
         };
         // one of the two must lead back, and the other too where it is in the dump
         let back = [(next, 8), (prev, 0)].map(|(at, link)| s.mem().ptr(at.add(link)));
-        let is_list = back.iter().any(|at| *at == Ok(head))
-            && back.iter().all(|at| at.as_ref().is_err() || *at == Ok(head));
+        let is_list =
+            back.contains(&Ok(head)) && back.iter().all(|at| at.as_ref().is_err() || *at == Ok(head));
         if next.0 >> 63 == 0 || prev.0 >> 63 == 0 || next == head || !is_list {
             continue;
         }
