@@ -210,15 +210,18 @@ fn kernel_of(s: &Session) -> Record {
     out
 }
 
-/// The CPUs whose note is not believed, and why. Only as many as have a note.
+/// What there is to say of the CPUs' registers: which are not used, and why. Nothing where there are no notes.
 fn doubted(s: &Session) -> Vec<Record> {
     let known = s.cpus();
     let cpus = known.present.as_ref().unwrap_or(&known.possible);
     let cpus = cpus.iter().filter(|_| !s.cpu_states().is_empty());
     let rows = cpus.filter_map(|&cpu| {
-        let why = s.cpu_registers(cpu).doubt?.to_string();
-        let line = Line::new().text(" ".repeat(16)).text("not used are those of CPU ").field("cpu", cpu);
-        Some(Record::of(line.text(": ").field("why", why)))
+        let registers = s.cpu_registers(cpu);
+        let line = Line::new().text(" ".repeat(16)).field("remark", registers.remark(cpu)?);
+        let mut row = Record::of(line.role(Role::Warning));
+        row.hidden("cpu", cpu);
+        row.hidden("why", registers.doubt.map(|doubt| doubt.to_string()));
+        Some(row)
     });
     rows.collect()
 }

@@ -158,7 +158,9 @@ fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report,
         cx.settings.context = Some(task.ok_or_else(invalid)?.at);
     }
     let task = tasks::context(cx, "set")?;
-    Ok(shown(s, task))
+    let mut report = shown(s, task);
+    tasks::registers_of(s, task.cpu.filter(|_| task.active), &mut report);
+    Ok(report)
 }
 
 fn shown(s: &Session, t: &Task) -> Report {

@@ -76,6 +76,7 @@ impl Command for Sys {
         }
         let mut report = Report::new("sys");
         banner(cx, s, &mut report);
+        crate::tasks::registers_of(s, kernel::panic::panic_cpu(s), &mut report);
         Ok(report)
     }
 }

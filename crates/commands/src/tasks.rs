@@ -209,6 +209,15 @@ pub(crate) fn problems(s: &Session, report: &mut report::Report) {
     }
 }
 
+/// Says what there is to say of the registers of a CPU that an answer is about.
+pub(crate) fn registers_of(s: &Session, cpu: Option<u32>, report: &mut report::Report) {
+    if let Some((cpu, false)) = cpu.map(|cpu| (cpu, s.cpu_states().is_empty()))
+        && let Some(remark) = s.cpu_registers(cpu).remark(cpu)
+    {
+        report.warning(remark);
+    }
+}
+
 /// The CPUs of which it is not known what they ran, as a warning.
 pub(crate) fn unknown_cpus(s: &Session, report: &mut report::Report) {
     let cpus = s.cpus();

@@ -294,7 +294,7 @@ fn damages(scratch: &Scratch) -> Vec<(String, Changes, &'static str)> {
 #[test]
 fn damaged_notes_cost_no_frame_and_no_word_of_the_verdict() {
     let scratch = Scratch::kdump("notes.kdump");
-    let lines = ["bt", "verdict"];
+    let lines = ["bt", "verdict", "info", "sys", "set"];
     let whole = scratch.answers(&lines);
     let whole: Vec<&Value> = whole.iter().map(|a| &a.as_ref().unwrap()[0]).collect();
     let frames = |of: &Value| of["backtraces"][0]["frames"].clone();
@@ -311,6 +311,12 @@ fn damaged_notes_cost_no_frame_and_no_word_of_the_verdict() {
             why == "any" || (doubt.contains(why) && doubt.is_empty() == why.is_empty()),
             "{name}: {doubt}"
         );
+        let remark = found[0]["backtraces"][0]["registers_from_dump"].as_str().unwrap_or_default();
+        assert!(name != "swapped" || remark.contains("stands in the place of CPU"), "{name}: {remark}");
+        assert!(remark.contains(doubt), "{name}: {remark}");
+        // all commands say the same of them
+        let told = |of: &Value| of.to_string().contains(&serde_json::to_string(remark).unwrap());
+        assert!(remark.is_empty() || found[2..].iter().all(told), "{name}: {remark}: {:#?}", &found[2..]);
         // the verdict says what it says, and that the registers are not used
         let unknown = |of: &Value| of["undetermined"].as_array().map_or(0, Vec::len);
         let said = unknown(&found[1]) - unknown(whole[1]);

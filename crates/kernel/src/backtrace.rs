@@ -5,7 +5,7 @@
 //! stacks. A task that slept starts from what the switch away from it saved.
 
 use crate::module;
-use crate::registers::{Claim, Doubt, Source};
+use crate::registers::{Claim, CpuRegisters, Doubt, Source, Unchecked};
 use crate::session::Session;
 use crate::stacks::{IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, task_stack, thread_size};
 use crate::task::{Task, TaskStruct};
@@ -53,6 +53,8 @@ pub struct Backtrace {
     pub user: Option<Regs>,
     /// Why the registers in the dump's note of the CPU were not used.
     pub doubt: Option<Doubt>,
+    /// What there is to say of the CPU's registers, in a sentence.
+    pub remark: Option<String>,
 }
 
 /// Where a backtrace began, and what followed.
@@ -184,7 +186,17 @@ impl Session {
             Some(cpu) => self.active(cpu, &unwinder),
             None => self.sleeping(task, &unwinder),
         };
-        Backtrace { start, unwound, stacks, user, doubt }
+        let remark = cpu.and_then(|cpu| self.remark(cpu, doubt));
+        Backtrace { start, unwound, stacks, user, doubt, remark }
+    }
+
+    /// What there is to say of a CPU's registers, where a backtrace had this doubt.
+    fn remark(&self, cpu: u32, doubt: Option<Doubt>) -> Option<String> {
+        let known = self.cpu_registers(cpu);
+        match doubt {
+            Some(Doubt::NoFrames) => CpuRegisters { doubt, ..CpuRegisters::default() }.remark(cpu),
+            _ => known.remark(cpu),
+        }
     }
 
     /// The frames from any program counter and stack pointer, on a task's stacks.
@@ -197,7 +209,7 @@ impl Session {
         let set = self.arch().reg_set();
         let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, sp.0);
         let unwound = unwinder.unwind(regs);
-        Backtrace { start: Start::Note, unwound, stacks, user: None, doubt: None }
+        Backtrace { start: Start::Note, unwound, stacks, user: None, doubt: None, remark: None }
     }
 
     /// The frames of a CPU by its registers alone, where the task that it ran is not known: on the stack that its stack
@@ -211,7 +223,7 @@ impl Session {
             let state = self.cpu_states().get(usize::try_from(cpu).ok()?)?;
             let regs = state.regs;
             let in_code = self.arch().is_user(&regs) || self.is_text(VirtAddr(regs.pc()?));
-            in_code.then_some(Claim { regs, source: Source::Note, doubt: None })
+            in_code.then_some(Claim { regs, source: Source::Note, doubt: None, unchecked: Some(Unchecked::Sp(VirtAddr(regs.sp()?))) })
         };
         let told = known.claims.iter().find(believed).copied();
         let claim = told.or_else(|| note().filter(|_| known.claims.is_empty()))?;
@@ -223,7 +235,7 @@ impl Session {
         let code = SessionCode { session: self };
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let Begun { start, unwound, user, doubt } = self.by_registers(&claim, &unwinder);
-        Some(Backtrace { start, unwound, stacks, user, doubt })
+        Some(Backtrace { start, unwound, stacks, user, doubt, remark: self.remark(cpu, doubt) })
     }
 
     fn sleeping(&self, task: &Task, u: &Unwinder<'_>) -> Begun {
@@ -311,17 +323,21 @@ impl Session {
             }
             partial.get_or_insert(begun);
         }
-        // what an exception saved on the stack vouches for a note that has the same, whatever it is
-        let vouched = known.claims.iter().filter(|c| c.doubt.is_some());
-        if let Some(found) = vouched.into_iter().find_map(|claim| self.stop_call(u, Some(&claim.regs))) {
-            return Begun::at(Start::StopCall, found);
-        }
         let doubt = known.doubt.or(partial.as_ref().map(|_| Doubt::NoFrames));
         match (self.stop_call(u, None), partial) {
             (Some(found), _) => Begun { doubt, ..Begun::at(Start::StopCall, found) },
             (None, Some(partial)) => partial,
             (None, None) => Begun { doubt, ..self.lowest_on_stack(u, cpu) },
         }
+    }
+
+    /// Whether what an exception saved on the stacks of a CPU and its task is the same as these registers.
+    pub(crate) fn is_vouched(&self, cpu: u32, task: Option<&Task>, regs: &Regs) -> bool {
+        let mut stacks: Vec<Stack> = task.map(|task| task_stack(self, task)).into_iter().collect();
+        stacks.extend(cpu_stacks(self, cpu));
+        let code = SessionCode { session: self };
+        let u = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
+        self.stop_call(&u, Some(regs)).is_some()
     }
 
     fn by_registers(&self, claim: &Claim, u: &Unwinder<'_>) -> Begun {

@@ -38,6 +38,7 @@ pub mod printk;
 mod printk_safe;
 mod printk_shape;
 pub mod rbtree;
+mod register_fit;
 pub mod registers;
 pub mod rlimit;
 pub mod scan;

@@ -1,4 +1,6 @@
 use super::*;
+use crate::testing::session;
+use testkit::kernel::{Kernel, VMALLOC};
 
 const CPUS: [u32; 3] = [0, 1, 4];
 const NOBODY: [Option<i32>; 3] = [None; 3];
@@ -38,7 +40,7 @@ fn notes_go_to_the_cpu_that_they_are_of() {
 fn claim(pc: u64, ax: u64, source: Source, doubt: Option<Doubt>) -> Claim {
     let set = arch::by_name("x86_64").unwrap().reg_set();
     let regs = Regs::new(set).with(set.pc, pc).with(set.sp, 0x1000).with(set.number("rax").unwrap(), ax);
-    Claim { regs, source, doubt }
+    Claim { regs, source, doubt, unchecked: None }
 }
 
 #[test]
@@ -88,4 +90,141 @@ fn two_notes_of_a_cpu_check_each_other() {
     assert_eq!((found.doubt, found.claims.len()), (Some(Doubt::Differs), 2));
     let found = two(claim(0, 0, Source::Note, Some(Doubt::Empty)), (5, 6));
     assert_eq!((found.doubt, found.sound().next().unwrap().source), (Some(Doubt::Empty), Source::SecondNote));
+}
+
+const TASK: u64 = 512;
+/// Where testkit's tables begin, and how many it makes of itself: what is mapped later has those behind.
+const TABLES: u64 = testkit::kernel::DIRECT_MAP + 0x300_0000 + 5 * 4096;
+
+/// `elf_prstatus` with these registers, of the kernel.
+fn note(pc: u64, sp: u64) -> Vec<u8> {
+    let mut note = vec![0; 336];
+    for (word, value) in [(16, pc), (17, 0x10), (19, sp), (20, 0x18)] {
+        note[112 + word * 8..][..8].copy_from_slice(&value.to_le_bytes());
+    }
+    note
+}
+
+/// A kernel of one CPU that runs its first task, with IRQ stack and exception stacks.
+fn kernel() -> Kernel {
+    let mut k = Kernel::new();
+    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.structure(
+        "task_struct",
+        TASK,
+        &[
+            ("__state", 24, "u32"),
+            ("stack", 32, "*char"),
+            ("tasks", 48, "list_head"),
+            ("thread_node", 64, "list_head"),
+            ("pid", 80, "s32"),
+            ("tgid", 84, "s32"),
+            ("on_cpu", 88, "s32"),
+            ("cpu", 92, "u32"),
+            ("comm", 104, "char[16]"),
+            ("mm", 120, "*char"),
+            ("signal", 128, "*signal_struct"),
+        ],
+    );
+    k.structure("signal_struct", 64, &[("thread_head", 0, "list_head")]);
+    k.union("thread_union", 16384, &[("stack", 0, "u64[2048]")]);
+    k.structure(
+        "cea_exception_stacks",
+        0x2000,
+        &[("DF_stack", 0, "u8[4096]"), ("NMI_stack", 0x1000, "u8[4096]")],
+    );
+    k.structure("rq", 64, &[("curr", 8, "*task_struct"), ("idle", 16, "*task_struct")]);
+    // a page of its own
+    let task = k.variable("init_task", 4096);
+    let signal = k.variable("init_signals", 64);
+    let stack = k.memory(16384);
+    k.word(stack, 0x57ac_6e9d).word(task + 32, stack).half(task + 88, 1);
+    k.put(task + 104, b"swapper/0").word(task + 128, signal);
+    k.link(task + 48, &[]).link(signal, &[task + 64]);
+    let rq = k.per_cpu("runqueues", 64);
+    let rq = k.on_cpu(rq, 0);
+    k.word(rq + 8, task).word(rq + 16, task);
+    let (irq, exceptions) = (k.memory(16384), k.memory(0x2000));
+    let at = k.per_cpu("hardirq_stack_ptr", 8);
+    k.word(k.on_cpu(at, 0), irq + 16384);
+    // a page of its own
+    k.per_cpu("padding", 8192);
+    let at = k.per_cpu("cea_exception_stacks", 8);
+    k.word(k.on_cpu(at, 0), exceptions);
+    k.function("do_it", 0x40);
+    k
+}
+
+/// The start of the first task's stack.
+fn stack(k: &Kernel) -> u64 {
+    session(k).mem().ptr(VirtAddr(k.at("init_task") + 32)).unwrap().0
+}
+
+/// What is found of CPU 0's registers: doubt, what cannot be checked, the remark.
+fn found(k: &Kernel, pc: u64, sp: u64) -> (Option<Doubt>, Option<Unchecked>, Option<String>) {
+    let mut k = k.clone();
+    k.note("CORE", 1, &note(pc, sp));
+    let s = session(&k);
+    let registers = s.cpu_registers(0);
+    assert_eq!(registers.claims.len(), 1);
+    (registers.doubt, registers.claims[0].unchecked, registers.remark(0))
+}
+
+#[test]
+fn a_note_fits_or_does_not_or_cannot_be_told() {
+    let k = kernel();
+    let (pc, sp) = (k.at("do_it") + 4, stack(&k) + 8000);
+    assert_eq!(found(&k, pc, sp), (None, None, None));
+    // an address that nothing maps, and one whose page table is not in the dump
+    let (wild, mut lost) = (VMALLOC + 0x5000, kernel());
+    let page = lost.memory(4096);
+    lost.map(wild + 0x1000, page).exclude(TABLES + 2 * 4096);
+    let (doubt, unchecked, remark) = found(&k, wild, sp);
+    assert_eq!((doubt, unchecked), (Some(Doubt::Pc(VirtAddr(wild))), None));
+    assert!(remark.unwrap().contains("are not used: program counter 0xffffc90000005000 is in no code"));
+    let (doubt, unchecked, remark) = found(&lost, wild, sp);
+    assert_eq!((doubt, unchecked), (None, Some(Unchecked::Pc(VirtAddr(wild)))));
+    assert!(remark.unwrap().contains("are used, but cannot be checked: "));
+    // where all stacks of the CPU are known, a stack pointer elsewhere is wrong, whatever is mapped there
+    for k in [&k, &lost] {
+        assert_eq!(found(k, pc, wild).0, Some(Doubt::Sp(VirtAddr(wild))));
+    }
+    let mut k = kernel();
+    let elsewhere = k.memory(4096) + 0x800;
+    assert_eq!(found(&k, pc, elsewhere).0, Some(Doubt::Sp(VirtAddr(elsewhere))));
+    for lost in [k.on_cpu(k.at("cea_exception_stacks"), 0), k.at("init_task")] {
+        let mut k = k.clone();
+        k.exclude(lost);
+        let (doubt, unchecked, _) = found(&k, pc, elsewhere);
+        assert_eq!((doubt, unchecked), (None, Some(Unchecked::Sp(VirtAddr(elsewhere)))));
+    }
+}
+
+#[test]
+fn what_ran_at_the_start_is_code_as_long_as_it_can_run() {
+    let mut k = kernel();
+    let sp = stack(&k) + 8000;
+    let start = k.at("do_it") + 0x1000;
+    k.symbol("_sinittext", b'T', start).symbol("_einittext", b'T', start + 0x1000);
+    assert_eq!(found(&k, start + 4, sp).0, None);
+    k.forbid(start);
+    assert_eq!(found(&k, start + 4, sp).0, Some(Doubt::Pc(VirtAddr(start + 4))));
+    assert_eq!(found(&k, k.at("do_it"), sp).0, None, "other text is text whatever its page is");
+}
+
+#[test]
+fn notes_in_each_other_s_places_are_told() {
+    let mut k = kernel();
+    k.cpus(2);
+    let other = k.memory(16384);
+    let at = k.at("hardirq_stack_ptr");
+    k.word(k.on_cpu(at, 1), other + 16384);
+    let (pc, own) = (k.at("do_it"), stack(&k) + 8000);
+    k.note("CORE", 1, &note(pc, other + 800)).note("CORE", 1, &note(pc, own));
+    let s = session(&k);
+    let (first, second) = (s.cpu_registers(0), s.cpu_registers(1));
+    assert_eq!((first.stood_for, second.stood_for), (Some(1), Some(0)));
+    assert_eq!(s.cpu_regs(0).and_then(|r| r.sp()), Some(own));
+    let want = "the dump's note of CPU 0 stands in the place of CPU 1's: it is used for CPU 0";
+    assert_eq!(first.remark(0).as_deref(), Some(want));
 }

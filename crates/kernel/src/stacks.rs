@@ -81,6 +81,13 @@ pub fn cpu_stacks(s: &Session, cpu: u32) -> Vec<Stack> {
     out
 }
 
+/// Whether the stacks of a CPU besides its task's are all known.
+pub(crate) fn has_all_stacks(s: &Session, cpu: u32) -> bool {
+    let mut exceptions = Vec::new();
+    exception_stacks(s, cpu, &mut exceptions);
+    irq_stack(s, cpu).is_some() && !exceptions.is_empty()
+}
+
 /// The per-CPU pointer to the top of the IRQ stack, under any of its names, or the stack itself.
 fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
     let mem = s.mem();

@@ -310,6 +310,22 @@ impl Session {
         })
     }
 
+    /// True where the linker's symbols tell what of the image is text.
+    pub(crate) fn knows_text(&self) -> bool {
+        !self.text_runs().is_empty()
+    }
+
+    /// True for text that is given back once the kernel or a module has started: code that ran at the start, of which the
+    /// page tables tell whether it still can.
+    pub(crate) fn is_init_text(&self, at: VirtAddr) -> bool {
+        if self.in_image(at) {
+            let t = &self.kernel_symbols().table;
+            let run = t.addr("_sinittext").zip(t.addr("_einittext"));
+            return run.is_some_and(|(start, end)| start <= at && at < end);
+        }
+        self.modules().iter().any(|m| m.init.iter().any(|r| r.contains(at)))
+    }
+
     /// True in the text of the kernel's image. Asks for no module.
     #[must_use]
     pub(crate) fn is_image_text(&self, at: VirtAddr) -> bool {

@@ -132,15 +132,15 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
         let first = waits.as_ref().and_then(|w| w.circles.first()?.first());
         scene = Scene::of_task(s, first.and_then(|at| s.tasks().at(*at)));
     }
-    v.undetermined.extend(doubted(&scene));
+    v.undetermined.extend(doubted(s, &scene));
     Case { s, lines, event, hang, waits, scene, found }
 }
 
-/// Why the victim's CPU has no registers of its own in the dump.
-fn doubted(scene: &Scene<'_>) -> Option<String> {
-    let doubt = scene.bt.as_ref()?.doubt?;
-    let cpu = scene.task?.cpu?;
-    Some(format!("the registers of CPU {cpu} in the dump's note, which are not used: {doubt}"))
+/// Why the victim's CPU has no registers of its own in the dump, or none that can be checked.
+fn doubted(s: &Session, scene: &Scene<'_>) -> Option<String> {
+    let (bt, cpu) = (scene.bt.as_ref()?, scene.task?.cpu?);
+    let unchecked = || s.cpu_registers(cpu).sound().next().is_some_and(|claim| claim.unchecked.is_some());
+    bt.remark.clone().filter(|_| bt.doubt.is_some() || unchecked())
 }
 
 fn read_log(s: &Session, v: &mut Verdict) -> Option<Lines> {

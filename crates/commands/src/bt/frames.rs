@@ -5,7 +5,6 @@ use crate::registers;
 use crate::tasks::banner;
 use base::VirtAddr;
 use kernel::backtrace::{Backtrace, Start};
-use kernel::registers::Doubt;
 use kernel::task::Task;
 use kernel::{Located, Session};
 use report::{Cell, Line, Record, Role, SymbolRef};
@@ -67,8 +66,13 @@ fn finish(bt: &Backtrace, record: &mut Record) {
     record.hidden("stopped", bt.unwound.stopped.to_string());
     record.hidden("start", start_word(bt.start));
     record.hidden("doubt", bt.doubt.map(|doubt| doubt.to_string()));
-    if let Some(doubt) = &bt.doubt {
-        record.line(Line::new().styled(doubted(bt.start, doubt), Role::Warning));
+    record.hidden("registers_from_dump", bt.remark.clone());
+    if let Some(remark) = &bt.remark {
+        let text = match bt.doubt {
+            Some(_) => format!("    ({remark}: {})", instead(bt.start)),
+            None => format!("    ({remark})"),
+        };
+        record.line(Line::new().styled(text, Role::Warning));
     } else if bt.start == Start::Stack {
         let why =
             "    (the dump has no registers of this cpu: the innermost frames can be of calls that returned)";
@@ -82,21 +86,18 @@ fn finish(bt: &Backtrace, record: &mut Record) {
     }
 }
 
-/// Which registers of the dump are not used, why, and what is instead.
-fn doubted(start: Start, doubt: &Doubt) -> String {
-    let instead = match start {
-        Start::Note => {
-            return "    (two copies of this CPU's registers in the dump differ: see the first)".into();
-        }
-        Start::UserMode => "another copy of them in the dump is",
+/// What frames begin at where a note's registers do not serve.
+const fn instead(start: Start) -> &'static str {
+    match start {
+        Start::Note => "frames begin at the first",
+        Start::UserMode => "another copy in the dump is of user mode",
         Start::SecondNote => "frames begin at those of a second note",
         Start::CrashNotes => "frames begin at those that the kernel saved as it crashed",
         Start::StopCall => "frames begin at the call that stopped this CPU",
         Start::Stack => "frames begin on the stack, and the innermost can be of calls that returned",
         Start::Switch | Start::SwitchCall => "frames begin where the task was switched out",
         Start::Nowhere => "nothing else leads to frames",
-    };
-    format!("    (the registers in the dump's note of this CPU are not used, as {doubt}: {instead})")
+    }
 }
 
 const fn start_word(start: Start) -> &'static str {

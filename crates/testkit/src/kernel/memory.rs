@@ -73,6 +73,20 @@ impl Ram {
         unreachable!("the last level returns")
     }
 
+    /// Sets the bit that forbids code in the last entry on the way to an address.
+    pub(super) fn forbid(&mut self, virt: u64) {
+        let mut table = self.root;
+        for level in [39, 30, 21, 12] {
+            let at = table + (virt >> level & 0x1ff) * 8;
+            let entry = self.entry(at);
+            if level == 12 || entry & LARGE != 0 {
+                self.set_entry(at, entry | 1 << 63);
+                return;
+            }
+            table = entry & ADDRESS;
+        }
+    }
+
     /// The part of a range of virtual addresses that lies in its first page: physical address, bytes.
     fn first(&mut self, virt: u64, len: usize) -> (u64, usize) {
         (self.translate(virt), len.min((PAGE - virt % PAGE) as usize))

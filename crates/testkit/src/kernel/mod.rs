@@ -369,6 +369,12 @@ impl Kernel {
         self
     }
 
+    /// Marks the page that maps an address, of whatever size, as one in which no code runs (x86's bit 63).
+    pub fn forbid(&mut self, at: u64) -> &mut Self {
+        self.ram.forbid(at);
+        self
+    }
+
     /// Leaves the page of an address out of the dump, as a filter does.
     pub fn exclude(&mut self, at: u64) -> &mut Self {
         self.ram.exclude(at);
