@@ -5,12 +5,13 @@
 //! stacks. A task that slept starts from what the switch away from it saved.
 
 use crate::module;
+use crate::panic;
 use crate::registers::{Claim, CpuRegisters, Doubt, Source, Unchecked};
 use crate::session::Session;
 use crate::stacks::{IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, task_stack, thread_size};
 use crate::task::{Task, TaskStruct};
 use arch::{FrameShape, Regs};
-use base::{VirtAddr, VirtRead};
+use base::{Fault, VirtAddr, VirtRead};
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::{OrcEntry, OrcTable};
 use std::sync::PoisonError;
@@ -27,6 +28,8 @@ pub enum Start {
     CrashNotes,
     /// The call on the CPU's stack that stopped it (`machine_kexec`, `crash_nmi_callback`, `panic` ...).
     StopCall,
+    /// The registers that the log's report of the oops names.
+    Log,
     /// What the switch away from the task saved.
     Switch,
     /// The call that switched away from the task, found on its stack: what the switch saved is not in the dump.
@@ -327,7 +330,15 @@ impl Session {
         match (self.stop_call(u, None), partial) {
             (Some(found), _) => Begun { doubt, ..Begun::at(Start::StopCall, found) },
             (None, Some(partial)) => partial,
-            (None, None) => Begun { doubt, ..self.lowest_on_stack(u, cpu) },
+            (None, None) => {
+                let found = self.lowest_on_stack(u, cpu);
+                let logged = || panic::logged_registers(self, cpu).map(|regs| u.unwind(regs));
+                let found = match found.start {
+                    Start::Nowhere => logged().map_or(found, |frames| Begun::at(Start::Log, frames)),
+                    _ => found,
+                };
+                Begun { doubt, ..found }
+            }
         }
     }
 
@@ -395,7 +406,7 @@ impl Session {
             && irq_stack_in_use(self, cpu) != Some(false);
         for stack in u.stacks.iter().rev().filter(in_use) {
             // further in than what is missing nothing is known: what is found may be left from earlier calls
-            lost |= !is_in_dump(self.mem(), stack);
+            lost |= unread(self.mem(), stack).is_some();
             for (slot, pc) in return_addresses(self.mem(), stack, VirtAddr(1 << 63), VirtAddr(u64::MAX)) {
                 if !self.is_text(pc) || !self.arch().follows_call(self.mem(), pc) {
                     continue;
@@ -409,14 +420,15 @@ impl Session {
                 }
             }
         }
-        Begun::nowhere(StopReason::NoStart)
+        let lost = u.stacks.iter().filter(in_use).filter_map(|stack| unread(self.mem(), stack)).next();
+        Begun::nowhere(lost.map_or(StopReason::NoStart, StopReason::Fault))
     }
 }
 
-/// True where every page of a stack can be read.
-fn is_in_dump(mem: &dyn VirtRead, stack: &Stack) -> bool {
-    let pages = stack.end.0.saturating_sub(stack.start.0).div_ceil(base::PAGE_SIZE);
-    (0..pages).all(|n| mem.u8(stack.start.add(n * base::PAGE_SIZE)).is_ok())
+/// The first page of a stack that cannot be read.
+fn unread(mem: &dyn VirtRead, stack: &Stack) -> Option<Fault> {
+    let pages = std::iter::successors(Some(stack.start), |at| Some(at.add(4096)));
+    pages.take_while(|at| *at < stack.end).take(64).find_map(|at| mem.u64(at).err())
 }
 
 /// True for frames up to where stacks end, none of them guessed.

@@ -3,6 +3,7 @@
 use crate::session::Session;
 use crate::system;
 use crate::task::Task;
+use arch::Regs;
 
 /// The CPU that panicked: `panic_cpu` (4.5, 1717f2096b54), else `crashing_cpu` (kexec). `None` where
 /// nothing panicked, or the kernel keeps neither.
@@ -96,9 +97,74 @@ fn cpu_and_pid(line: &str) -> Option<(u32, i32)> {
     Some((cpu, pid))
 }
 
+/// How many lines of a report the registers are among.
+const REPORT: usize = 40;
+
+/// Program counter and stack pointer of a CPU as the log's last report of an oops on it names them; `None` where it has
+/// none, or the name stands for several functions.
+pub(crate) fn logged_registers(s: &Session, cpu: u32) -> Option<Regs> {
+    let log = s.log().ok()?;
+    let lines: Vec<&str> = log.records.iter().flat_map(|r| r.text.lines()).collect();
+    let begins = |line: &str| cpu_and_pid(line).is_some_and(|(of, _)| of == cpu);
+    let at = lines.iter().rposition(|line| begins(line))?;
+    let (place, sp) = rip_and_rsp(lines.get(at..)?.iter().take(REPORT).copied())?;
+    let (name, offset, module) = place;
+    let qualified = module.map_or_else(|| name.to_owned(), |module| format!("{module}:{name}"));
+    let all = s.named(&qualified);
+    let mut of = all.iter().filter(|symbol| symbol.is_text());
+    let pc = of.next().filter(|_| of.next().is_none())?.addr.add(offset);
+    let set = s.arch().reg_set();
+    Some(Regs::new(set).with(set.pc, pc.0).with(set.sp, sp))
+}
+
+/// A place in code: function, offset, module.
+type Place<'t> = (&'t str, u64, Option<&'t str>);
+
+/// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]` and `RSP: 0018:ffff888000000000 EFLAGS: …` among the lines of a
+/// report (`show_regs` of x86).
+fn rip_and_rsp<'t>(lines: impl Iterator<Item = &'t str>) -> Option<(Place<'t>, u64)> {
+    let (mut place, mut sp) = (None, None);
+    for line in lines {
+        if let Some(rest) = line.strip_prefix("RIP: ").and_then(|rest| rest.split_once(':')) {
+            place = place.or_else(|| place_in(rest.1));
+        }
+        if let Some(rest) = line.split_once("RSP: ").and_then(|(_, rest)| rest.split_once(':')) {
+            let word = rest.1.split_whitespace().next()?;
+            sp = sp.or_else(|| u64::from_str_radix(word, 16).ok());
+        }
+        if place.is_some() && sp.is_some() {
+            break;
+        }
+    }
+    place.zip(sp)
+}
+
+fn place_in(text: &str) -> Option<Place<'_>> {
+    let (name, rest) = text.trim().split_once("+0x")?;
+    let (offset, rest) = rest.split_once('/')?;
+    let module = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(module, _)| module);
+    Some((name, u64::from_str_radix(offset, 16).ok()?, module))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_oops_names_its_registers() {
+        let lines = [
+            "CPU: 1 PID: 261 Comm: scatter Tainted: G           OE",
+            "RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]",
+            "Code: 0f 0b",
+            "RSP: 0018:ff38d7e3404c36f8 EFLAGS: 00010246",
+            "RIP: 0033:0x7f0000",
+            "RSP: 002b:00007ffc EFLAGS: 00000246",
+        ];
+        let place = ("virtqueue_add_split", 0x3d4, Some("virtio_ring"));
+        assert_eq!(rip_and_rsp(lines.into_iter()), Some((place, 0xff38_d7e3_404c_36f8)));
+        assert_eq!(rip_and_rsp(["RIP: 0010:0x0", "RSP: 0018:1"].into_iter()), None);
+        assert_eq!(place_in("schedule+0x10/0x20"), Some(("schedule", 0x10, None)));
+    }
 
     #[test]
     fn an_oops_names_its_cpu_and_task() {

@@ -355,6 +355,18 @@ fn a_scan_prefers_what_a_table_continues() {
 }
 
 #[test]
+fn a_page_that_is_missing_is_told_and_not_that_nothing_follows() {
+    let mut world = World::new();
+    world.entry(0, OrcKind::Undefined, SP, 0);
+    world.memory.insert(TASK, vec![0; 0x2000]);
+    world.memory.insert(TASK + 0x3000, vec![0; SIZE as usize - 0x3000]);
+    let stopped = world.unwind(start(TEXT, TASK + 0x1000)).stopped;
+    assert!(matches!(stopped, StopReason::Fault(fault) if fault.at == VirtAddr(TASK + 0x2000)), "{stopped}");
+    // pages below the stack pointer hold nothing that is of use
+    assert_eq!(world.unwind(start(TEXT, TASK + 0x3000)).stopped, StopReason::NothingFound);
+}
+
+#[test]
 fn what_stops_it() {
     let mut world = World::new();
     world.entry(0, OrcKind::Undefined, SP, 0);

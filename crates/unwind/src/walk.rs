@@ -9,6 +9,8 @@ const MAX_FRAMES: usize = 4096;
 
 /// The largest kernel stack: 16 KiB, times 4 with KASAN. What is further apart lies on different stacks.
 const STACK_MAX: u64 = 64 << 10;
+/// Pages of the largest stack.
+const MAX_PAGES: usize = (STACK_MAX >> 12) as usize;
 /// How often unwinding may go from one stack to another: task, softirq or IRQ, and every exception's once.
 const MAX_STACKS: usize = 12;
 
@@ -121,7 +123,8 @@ impl Unwinder<'_> {
                     let stop = match frame.saved {
                         Some(_) => StopReason::UserMode,
                         None if self.at_bottom(&cursor) => StopReason::EndOfStack,
-                        None => StopReason::NothingFound,
+                        // words that cannot be read may have been the next return address
+                        None => self.unread(cursor.sp).map_or(StopReason::NothingFound, StopReason::Fault),
                     };
                     (None, stop)
                 }
@@ -137,6 +140,17 @@ impl Unwinder<'_> {
             }
             cursor = next;
         }
+    }
+
+    /// The first page from here to the end of the stack that cannot be read.
+    fn unread(&self, sp: VirtAddr) -> Option<Fault> {
+        let end = match self.stack_of(sp).and_then(|i| self.stacks.get(i)) {
+            Some(stack) => stack.end.0,
+            None => (sp.0 | 0xfff).wrapping_add(1),
+        };
+        let pages = std::iter::successors(Some(sp.0 & !7), |at| (at | 0xfff).checked_add(1));
+        let pages = pages.take_while(|at| *at < end).take(MAX_PAGES);
+        pages.filter_map(|at| self.word(VirtAddr(at)).err()).next()
     }
 
     /// A caller is further up the same stack, or on a stack that was not left before. `left` collects those.

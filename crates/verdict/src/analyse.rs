@@ -231,6 +231,20 @@ fn below_stack(case: &Case<'_>) -> bool {
     below <= OVERRUN || (below <= FAR && recursion())
 }
 
+/// Why the instruction to blame is not known.
+fn unplaced(s: &Session, event: Option<&Event>) -> String {
+    let Some((function, offset, module)) = event.and_then(|e| e.oops.rip.as_ref()) else {
+        return "neither the stack nor the log gives the instruction's address and registers".into();
+    };
+    let of = module.as_ref().map(|module| format!(" [{module}]")).unwrap_or_default();
+    let known = match s.named(function).len() {
+        0 => "no symbol of that name is known".to_owned(),
+        1 => "it cannot be placed in the dump's code".to_owned(),
+        n => format!("{n} functions have that name"),
+    };
+    format!("the stack does not give the instruction; the log names {function}+{offset:#x}{of}, but {known}")
+}
+
 /// Place, condition or access; the index of the frame to blame.
 fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
     let (s, event) = (case.s, case.event.as_ref());
@@ -243,7 +257,7 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         return c.frame;
     }
     if v.class.has_instruction() {
-        v.undetermined.push("condition and access: neither the stack nor the log gives the instruction's address and registers".into());
+        v.undetermined.push(format!("condition and access: {}", unplaced(s, event)));
     }
     let frames = case.scene.frames();
     // a module that asked for memory when there was none left; the kernel's own requests say nothing

@@ -65,14 +65,16 @@ fn fill(s: &Session, bt: &Backtrace, shape: &Shape, record: &mut Record) {
 fn finish(bt: &Backtrace, record: &mut Record) {
     record.hidden("stopped", bt.unwound.stopped.to_string());
     record.hidden("start", start_word(bt.start));
-    record.hidden("doubt", bt.doubt.map(|doubt| doubt.to_string()));
-    record.hidden("registers_from_dump", bt.remark.clone());
+    record.hidden("doubt", bt.remark.clone());
     if let Some(remark) = &bt.remark {
         let text = match bt.doubt {
             Some(_) => format!("    ({remark}: {})", instead(bt.start)),
             None => format!("    ({remark})"),
         };
         record.line(Line::new().styled(text, Role::Warning));
+    } else if bt.start == Start::Log {
+        let why = "    (the dump has no registers of this cpu: frames begin at those that the log names)";
+        record.line(Line::new().styled(why, Role::Warning));
     } else if bt.start == Start::Stack {
         let why =
             "    (the dump has no registers of this cpu: the innermost frames can be of calls that returned)";
@@ -93,6 +95,7 @@ const fn instead(start: Start) -> &'static str {
         Start::UserMode => "another copy in the dump is of user mode",
         Start::SecondNote => "frames begin at those of a second note",
         Start::CrashNotes => "frames begin at those that the kernel saved as it crashed",
+        Start::Log => "frames begin at the registers that the log names",
         Start::StopCall => "frames begin at the call that stopped this CPU",
         Start::Stack => "frames begin on the stack, and the innermost can be of calls that returned",
         Start::Switch | Start::SwitchCall => "frames begin where the task was switched out",
@@ -105,6 +108,7 @@ const fn start_word(start: Start) -> &'static str {
         Start::Note => "registers in the dump's note",
         Start::SecondNote => "registers in a second note of the dump",
         Start::CrashNotes => "registers that the kernel saved as it crashed",
+        Start::Log => "registers that the log names",
         Start::StopCall => "the call that stopped the cpu",
         Start::Switch => "switched out",
         Start::SwitchCall => "the call that switched it out, found on its stack",
