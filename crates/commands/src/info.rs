@@ -92,7 +92,7 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
                 .field("dump_level", level)
                 .text("  (")
                 .field("left_out", left_out(level))
-                .text(")"),
+                .text("; by the header)"),
         ),
         None => out.hidden("dump_level", Cell::Null),
     }
@@ -107,7 +107,9 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
             .text(" held"),
     );
     if let Some(at) = &facts.timestamp {
-        out.line(label("WRITTEN").field("written", Cell::Shown(Box::new(at.sec.into()), when::date(at.sec))));
+        // nothing else in the dump tells it
+        let line = label("WRITTEN").field("written", Cell::Shown(Box::new(at.sec.into()), when::date(at.sec)));
+        out.line(line.text("  (by the header)"));
     }
     if let Some(text) = &facts.erase_info {
         // what `makedumpfile --config` overwrote in the pages

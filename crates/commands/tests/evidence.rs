@@ -30,9 +30,36 @@ struct Scratch {
 /// Bytes to put into a file, each run with its place.
 type Changes = Vec<(usize, Vec<u8>)>;
 
+/// A field of a header: its place, and whether the file can be read without it.
+type Field = (Range<usize>, bool);
+
+/// Fields of `disk_dump_header` and `kdump_sub_header` (a block further on), by where they begin: those without which
+/// nothing of the file can be found, and the others.
+const KDUMP_PLACES: &[usize] = &[0, 8, 428, 432, 436, 440, BLOCK + 96];
+const KDUMP_OTHERS: &[usize] = &[
+    12, 77, 142, 207, 272, 337, 402, 408, 416, 424, 444, 448, 452, 456, 460, BLOCK, BLOCK + 8, BLOCK + 12, BLOCK + 16,
+    BLOCK + 24, BLOCK + 32, BLOCK + 40, BLOCK + 48, BLOCK + 56, BLOCK + 64, BLOCK + 72, BLOCK + 80, BLOCK + 88,
+];
+const KDUMP_ENDS: &[usize] = &[464, BLOCK + 104];
+const BLOCK: usize = 4096;
+/// The same of the ELF header; and the fields of a program header.
+const ELF_PLACES: &[usize] = &[0, 16, 32, 54, 56];
+const ELF_OTHERS: &[usize] = &[7, 18, 20, 24, 40, 48, 52, 58];
+const ELF_ENDS: &[usize] = &[64];
+const PHDR: &[usize] = &[0, 4, 8, 16, 24, 32, 40, 48];
+
+/// The fields that begin at these places, each up to where the next begins.
+fn fields(places: &[usize], others: &[usize], ends: &[usize]) -> Vec<Field> {
+    let mut all: Vec<usize> = [places, others, ends].concat();
+    all.sort_unstable();
+    let end = |at: usize| all.iter().copied().find(|next| *next > at).unwrap();
+    let of = |at: &usize, is_other: bool| (*at..end(*at), is_other);
+    places.iter().map(|at| of(at, false)).chain(others.iter().map(|at| of(at, true))).collect()
+}
+
 /// Where what a dump says of itself lies in its file.
 struct Parts {
-    headers: Vec<Range<usize>>,
+    headers: Vec<Field>,
     vmcoreinfo: Range<usize>,
     /// The descriptors of the CPUs' notes.
     cpus: Vec<Range<usize>>,
@@ -69,14 +96,12 @@ fn notes(bytes: &[u8], within: Range<usize>) -> Vec<(String, Range<usize>)> {
 impl Parts {
     /// Of a kdump-compressed dump: `disk_dump_header` and, a block further on, `kdump_sub_header`.
     fn of_kdump(bytes: &[u8]) -> Self {
-        const BLOCK: usize = 4096;
         let notes_at = u64_at(bytes, BLOCK + 48);
         let notes = notes(bytes, notes_at..notes_at + u64_at(bytes, BLOCK + 56));
-        Self::new(vec![0..464, BLOCK..BLOCK + 104], &notes)
+        Self::new(fields(KDUMP_PLACES, KDUMP_OTHERS, KDUMP_ENDS), &notes)
     }
 
-    /// Of an ELF core: its header. The program headers are left out: where one is wrong, other memory is read in its
-    /// place, and nothing of that is told yet.
+    /// Of an ELF core: its header and the program headers.
     fn of_elf(bytes: &[u8]) -> Self {
         let table = u64_at(bytes, 32);
         let count = u32_at(bytes, 56) & 0xffff;
@@ -84,10 +109,15 @@ impl Parts {
         let own = headers.iter().find(|h| u32_at(bytes, h.start) == 4).unwrap().start;
         let at = u64_at(bytes, own + 8);
         let notes = notes(bytes, at..at + u64_at(bytes, own + 32));
-        Self::new(std::iter::once(0..64).collect(), &notes)
+        let mut all = fields(ELF_PLACES, ELF_OTHERS, ELF_ENDS);
+        for header in &headers {
+            let begins: Vec<usize> = PHDR.iter().map(|at| header.start + at).collect();
+            all.extend(fields(&[], &begins, &[header.end]));
+        }
+        Self::new(all, &notes)
     }
 
-    fn new(headers: Vec<Range<usize>>, notes: &[(String, Range<usize>)]) -> Self {
+    fn new(headers: Vec<Field>, notes: &[(String, Range<usize>)]) -> Self {
         let of = |name: &str| notes.iter().filter(|n| n.0 == name).map(|n| n.1.clone()).collect::<Vec<_>>();
         Self { headers, vmcoreinfo: of("VMCOREINFO").remove(0), cpus: of("CORE") }
     }
@@ -116,7 +146,7 @@ impl Scratch {
             spec = spec.page(pfn.0, &page);
             next = from.next_present(Pfn(pfn.0 + 1));
         }
-        let bytes = spec.elf();
+        let bytes = spec.placed(0xffff_8880_0000_0000).elf();
         let parts = Parts::of_elf(&bytes);
         Self::new(name, bytes, parts)
     }
@@ -163,7 +193,11 @@ fn drawn(scratch: &Scratch, of: &[Part], draw: &mut Draw) -> (Part, Changes) {
     let spans = match part {
         Part::CpuNotes => scratch.parts.cpus.clone(),
         Part::VmcoreInfo => vec![scratch.parts.vmcoreinfo.clone()],
-        Part::Headers => scratch.parts.headers.clone(),
+        // a few fields: of many that are damaged at once, nothing is left to be held against
+        Part::Headers => {
+            let all = &scratch.parts.headers;
+            (0..1 + draw.below(2)).map(|_| all[draw.below(all.len())].0.clone()).collect()
+        }
     };
     let count = 1_usize << draw.below(5);
     let change = |draw: &mut Draw| {
@@ -179,17 +213,27 @@ fn drawn(scratch: &Scratch, of: &[Part], draw: &mut Draw) -> (Part, Changes) {
     (part, (0..count).map(|_| change(draw)).collect())
 }
 
+/// Whether all that is changed are fields without which the file can be read.
+fn is_readable(scratch: &Scratch, changes: &Changes) -> bool {
+    let of = |at: &usize| scratch.parts.headers.iter().find(|(field, _)| field.contains(at));
+    changes.iter().all(|(at, _)| of(at).is_some_and(|(_, other)| *other))
+}
+
 /// What is wrong with a seed's answers.
 fn run(scratch: &Scratch, whole: &[Answer], of: &[Part], seed: u64) -> Vec<String> {
     let (part, changes) = drawn(scratch, of, &mut Draw::new(seed));
     let mut wrong = scratch.with(&changes, |dump| match dump {
         // whose format cannot be read
-        Err(_) if part == Part::Headers => Vec::new(),
+        Err(_) if part == Part::Headers && !is_readable(scratch, &changes) => Vec::new(),
         Err(e) => vec![format!("refused: {e}")],
         Ok(dump) => {
             let mut wrong = Vec::new();
             for (line, whole) in ALWAYS.iter().zip(whole) {
-                let compared = compare::answers(line, whole, &property::ask(&dump, line));
+                let found = property::ask(&dump, line);
+                if let (Err(e), true) = (&found, *line == "sys" && is_readable(scratch, &changes)) {
+                    wrong.push(format!("no kernel is found: {e}"));
+                }
+                let compared = compare::answers(line, whole, &found);
                 wrong.extend(compared.wrong.into_iter().map(|w| format!("{line}: {w}")));
             }
             wrong
@@ -213,7 +257,7 @@ fn random_bytes_in_cpu_notes_change_no_answer() {
 }
 
 #[test]
-#[ignore = "VMCOREINFO and headers are not yet held against memory in all they say"]
+#[ignore = "the geometry of a kdump header is not yet held against the file"]
 fn random_bytes_in_vmcoreinfo_and_headers_change_no_answer() {
     hold(&[Part::VmcoreInfo, Part::Headers]);
 }
@@ -306,14 +350,14 @@ fn damaged_notes_cost_no_frame_and_no_word_of_the_verdict() {
             lines.map(|line| property::ask(&dump, line).unwrap().remove(0))
         });
         assert_eq!(frames(&found[0]), frames(whole[0]), "{name}");
-        let doubt = found[0]["backtraces"][0]["doubt"].as_str().unwrap_or_default();
+        let remark = found[0]["backtraces"][0]["doubt"].as_str().unwrap_or_default();
+        // a note that is found in another one's place is used
+        let doubt = if remark.contains("stands in the place of CPU") { "" } else { remark };
         assert!(
             why == "any" || (doubt.contains(why) && doubt.is_empty() == why.is_empty()),
             "{name}: {doubt}"
         );
-        let remark = found[0]["backtraces"][0]["registers_from_dump"].as_str().unwrap_or_default();
-        assert!(name != "swapped" || remark.contains("stands in the place of CPU"), "{name}: {remark}");
-        assert!(remark.contains(doubt), "{name}: {remark}");
+        assert_eq!(name == "swapped", remark != doubt, "{name}: {remark}");
         // all commands say the same of them
         let told = |of: &Value| of.to_string().contains(&serde_json::to_string(remark).unwrap());
         assert!(remark.is_empty() || found[2..].iter().all(told), "{name}: {remark}: {:#?}", &found[2..]);

@@ -192,8 +192,13 @@ impl PhysRead for Dump {
                 Ok(n) => n,
                 Err(hole) => self.zeros(at, hole, part)?,
             };
-            at = at.add(n as u64);
             rest = rest.get_mut(n..).unwrap_or_default();
+            match at.0.checked_add(n as u64) {
+                Some(next) => at = PhysAddr(next),
+                // memory ends with the last address, and does not begin again
+                None if !rest.is_empty() => return Err(Missing { at: PhysAddr(u64::MAX), why: Gap::Absent }),
+                None => {}
+            }
         }
         Ok(())
     }
@@ -206,7 +211,7 @@ impl PhysRead for Dump {
     fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Missing> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            let from = at.add(done as u64);
+            let Some(from) = at.0.checked_add(done as u64).map(PhysAddr) else { break };
             match self.opened.backend.read_stretch(from, rest) {
                 Ok(0) => break,
                 Ok(n) => done += n,

@@ -127,8 +127,10 @@ pub enum Warning {
         /// Bytes of the segment.
         len: u64,
     },
-    /// The notes lie, all or in part, outside the file.
+    /// The notes, or what else the headers point at, lie all or in part outside the file.
     NotesTruncated {
+        /// What.
+        what: &'static str,
         /// Where they start.
         offset: u64,
         /// Their length by the header.
@@ -173,6 +175,47 @@ pub enum Warning {
         /// The newest one known.
         known: u32,
     },
+    /// A field of an ELF program header that the other headers contradict, and what they say it is.
+    HeaderMended {
+        /// Which header, from 0.
+        number: usize,
+        /// The field.
+        field: &'static str,
+        /// What the header says.
+        value: u64,
+        /// What is taken.
+        taken: u64,
+    },
+    /// A segment that the other program headers contradict.
+    HeaderLeftOut {
+        /// Which header, from 0.
+        number: usize,
+        /// Its `p_paddr`.
+        phys: u64,
+        /// Bytes of its data.
+        len: u64,
+        /// What contradicts it.
+        why: &'static str,
+    },
+    /// The ELF header claims more program headers than there are.
+    HeaderCount {
+        /// How many by `e_phnum`.
+        claimed: u64,
+        /// How many there are.
+        found: usize,
+    },
+    /// A raw image ends inside a page.
+    CutPage {
+        /// Length of the file.
+        len: u64,
+    },
+    /// Bytes of an ELF dump that no header leads to.
+    Unplaced {
+        /// Where in the file.
+        offset: u64,
+        /// How many.
+        len: u64,
+    },
     /// A flattened stream ends without its end mark.
     StreamTruncated {
         /// Where the next record was expected.
@@ -194,9 +237,9 @@ impl std::fmt::Display for Warning {
                 "ELF note at offset {offset:#x} claims {wanted:#x} bytes of a segment of {len:#x}: \
                  it and the notes after it are left out"
             ),
-            Self::NotesTruncated { offset, wanted, len } => write!(
+            Self::NotesTruncated { what, offset, wanted, len } => write!(
                 f,
-                "ELF notes of {wanted:#x} bytes at offset {offset:#x} are not all in the file of {len:#x}"
+                "{what} of {wanted:#x} bytes at offset {offset:#x} are not all in the file of {len:#x}"
             ),
             Self::BadVmcoreinfo { offset, size } => {
                 write!(
@@ -220,6 +263,28 @@ impl std::fmt::Display for Warning {
             Self::NewerHeader { version, known } => {
                 write!(f, "header version {version} is newer than {known}, which it is read as")
             }
+            Self::HeaderMended { number, field, value, taken } => write!(
+                f,
+                "ELF program header {number} is damaged: {field} is {value:#x}, the other headers say {taken:#x}, which is \
+                 taken"
+            ),
+            Self::HeaderLeftOut { number, phys, len, why } => write!(
+                f,
+                "ELF program header {number} (physical address {phys:#x}, {len:#x} bytes) is damaged: {why}; its memory is \
+                 left out"
+            ),
+            Self::HeaderCount { claimed, found } => write!(
+                f,
+                "the ELF header is damaged: e_phnum is {claimed}, data begin behind program header {found}; those are read"
+            ),
+            Self::CutPage { len } => {
+                write!(f, "file is truncated: {len} bytes are no whole number of pages; copy it again")
+            }
+            Self::Unplaced { offset, len } => write!(
+                f,
+                "{len:#x} bytes at offset {offset:#x} of the file are in no segment: a header is damaged, and their memory \
+                 is not known"
+            ),
             Self::StreamTruncated { offset } => {
                 write!(f, "flattened stream ends at offset {offset:#x} without its end mark")
             }

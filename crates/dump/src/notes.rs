@@ -35,7 +35,7 @@ fn one(at: &mut Bytes<'_>, words: Words) -> Result<Option<RawNote>, u64> {
         (Ok(n), Ok(d), Ok(k)) => (order(n), order(d), order(k)),
         _ => return Err(12),
     };
-    if name_len == 0 && is_padding(at, desc_len, kind) {
+    if name_len == 0 && is_padding(at, desc_len, kind, order) {
         // room that was reserved for a CPU's notes and not used: look again a word further on
         at.seek(at.pos() - 8);
         return Ok(None);
@@ -51,7 +51,8 @@ fn one(at: &mut Bytes<'_>, words: Words) -> Result<Option<RawNote>, u64> {
 /// Whether a word of zero at the front of the header that the cursor is behind is padding, and not the name's length of
 /// a note without a name: zeros follow, a note with a name begins one or two words further on, or nothing that can be a
 /// note follows behind the descriptor that it would have.
-fn is_padding(at: &Bytes<'_>, desc_len: u32, kind: u32) -> bool {
+fn is_padding(at: &Bytes<'_>, desc_len: u32, kind: u32, order: impl Fn(u32) -> u32) -> bool {
+    let has_name = |at: &Bytes<'_>, start| has_name(at, start, &order);
     if (desc_len == 0 && kind == 0) || [8, 4].into_iter().any(|back| has_name(at, at.pos() - back)) {
         return true;
     }
@@ -61,15 +62,22 @@ fn is_padding(at: &Bytes<'_>, desc_len: u32, kind: u32) -> bool {
     }
     next.align(4);
     let at_end = next.left() < 12;
-    !(at_end || next.u32_at(next.pos()) == Ok(0) || has_name(at, next.pos()))
+    !(at_end || next.u32_at(next.pos()) == Ok(0) || has_name(at, next.pos()) || has_empty_name(next, &order))
+}
+
+/// Whether a note begins here whose name is empty: a NUL alone.
+fn has_empty_name(mut note: Bytes<'_>, order: impl Fn(u32) -> u32) -> bool {
+    let (Ok(name_len), Ok(desc_len), Ok(_)) = (note.u32(), note.u32(), note.u32()) else { return false };
+    let name = note.take(4);
+    order(name_len) == 1 && name == Ok(&[0; 4]) && note.take(order(desc_len) as usize).is_ok()
 }
 
 /// Whether the note at `start` has a name as writers choose them: letters, ended by a NUL.
-fn has_name(at: &Bytes<'_>, start: usize) -> bool {
+fn has_name(at: &Bytes<'_>, start: usize, order: impl Fn(u32) -> u32) -> bool {
     let mut note = *at;
     note.seek(start);
     let (Ok(name_len), Ok(_), Ok(_)) = (note.u32(), note.u32(), note.u32()) else { return false };
-    let name = note.take(name_len as usize).ok().and_then(<[u8]>::split_last);
+    let name = note.take(order(name_len) as usize).ok().and_then(<[u8]>::split_last);
     name.is_some_and(|(end, name)| {
         *end == 0 && !name.is_empty() && name.iter().all(|b| (b' '..=b'~').contains(b))
     })
@@ -130,6 +138,24 @@ mod tests {
         assert!(notes[1].is("QEMU"));
         let wanted = 12 + 5 + u64::from(u32::MAX);
         assert_eq!(warnings, [Warning::NoteOverflow { offset: good as u64, wanted, len: seg.len() as u64 }]);
+    }
+
+    #[test]
+    fn a_note_without_a_name_before_one_with_an_empty_name() {
+        for big_endian in [false, true] {
+            let swap = |n: u32| if big_endian { n.swap_bytes() } else { n }.to_le_bytes();
+            let mut seg: Vec<u8> = [0, 8, 7].map(swap).concat();
+            seg.extend([9; 8]);
+            seg.extend([1, 4, 5].map(swap).concat());
+            seg.extend([0, 0, 0, 0, 1, 2, 3, 4]);
+            seg.extend([5, 4, 6].map(swap).concat());
+            seg.extend(b"CORE\0\0\0\0abcd");
+            let mut warnings = Vec::new();
+            let notes = parse(&seg, Words { big_endian, ..Words::LITTLE_64 }, &mut warnings);
+            let told: Vec<_> = notes.iter().map(|n| (&n.name[..], n.kind, n.desc.len())).collect();
+            assert_eq!(told, [(&b""[..], 7, 8), (b"", 5, 4), (b"CORE", 6, 4)], "{big_endian}");
+            assert!(warnings.is_empty());
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ fn file(magic: &[u8], at: usize) -> Vec<u8> {
 
 #[test]
 fn other_formats_by_their_magic() {
-    let all: [(&[u8], usize, &str); 32] = [
+    let all: [(&[u8], usize, &str); 37] = [
         (b"sadump\0\0", 0, "an sadump dump (Fujitsu firmware)"),
         (b"sadump\0\0", 4096, "an sadump dump on backup media (Fujitsu firmware)"),
         (&0xa819_0173_618f_23fd_u64.to_be_bytes(), 0, "an s390 stand-alone dump"),
@@ -37,6 +37,11 @@ fn other_formats_by_their_magic() {
         (&0xbed3_bed3_u32.to_le_bytes(), 0, "a partial VMware snapshot"),
         (&0xbad1_bad1_u32.to_le_bytes(), 0, "a VMware snapshot that was restored"),
         (&0xbad2_bad2_u32.to_le_bytes(), 0, "a VMware snapshot that cannot be restored"),
+        (&0xbed2_bed0_u32.to_le_bytes(), 0, "a VMware snapshot"),
+        (b"EFI PART\0\0\x01\0", 512, "the image of a disk with partitions (GPT)"),
+        (b"XFSB\0\0\x10\0", 0, "the image of an XFS file system"),
+        (b"LUKS\xba\xbe\0\x02", 0, "an encrypted disk (LUKS)"),
+        (b"LABELONE", 512, "the image of an LVM volume"),
         (b"VMA\0\0\0\0\x01", 0, "a Proxmox backup (VMA)"),
         (b"KDMV\x01\0\0\0", 0, "a VMDK disk image"),
         (b"COWD", 0, "a VMDK disk image of ESX"),
@@ -77,11 +82,51 @@ fn texts() {
         "[Sun Nov 29 09:54:07 2026] BUG: kernel NULL pointer dereference\n",
         "-- Journal begins at Mon --\nNov 29 09:54:07 host kernel: Linux version 6.1\n",
         "2026-11-29T09:54:07 host kernel: [    1.5] x\n",
+        "2026-11-29T09:54:07,123456+00:00 Linux\n",
+        "6,339,5140900,-;usb 1-1: new device\n SUBSYSTEM=usb\n",
+        "\x1b[32m[    0.000000] \x1b[0mBooting\n",
+        "\x1b[33m[Sun Nov 29 09:54:07 2026] \x1b[0mBooting\n",
+        "------------[ cut here ]------------\nWARNING: at x\n",
     ] {
         assert_eq!(told(log.into()), "the text of a kernel's log", "{log}");
     }
     let prose = "a letter about [1] a kernel\n".repeat(1 << 12);
     assert!(matches!(Dump::from_bytes(vec![prose.into()]), Err(DumpError::NotADump { .. })));
+}
+
+/// A boot sector, and a file system without one.
+#[test]
+fn disks() {
+    let mut disk = file(&[0x55, 0xaa], 510);
+    assert!(Dump::from_bytes(vec![disk.clone()]).is_ok(), "no partition: memory can have these two bytes");
+    disk[446..462].copy_from_slice(&[0x80, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1, 0]);
+    assert_eq!(told(disk.clone()), "the image of a disk with partitions (MBR)");
+    disk[462] = 7;
+    assert!(Dump::from_bytes(vec![disk]).is_ok(), "a partition is active or not");
+    let mut block = vec![0; 64];
+    for (at, value) in [(0, 1000_u32), (4, 4000), (24, 2), (56, 0x1_ef53)] {
+        block[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    assert_eq!(told(file(&block, 1024)), "the image of an ext2, ext3 or ext4 file system");
+}
+
+/// A process's core is named also where a dump is given beside it.
+#[test]
+fn a_core_of_a_process_beside_a_dump() {
+    let core = ElfPieces::default().load(0, &[1; 4096], 4096).notes(&note("CORE", 6, &[0; 16])).build();
+    let spec = testkit::dump::DumpSpec::x86_64().page(1, &[7; 4096]);
+    for dump in [spec.elf(), spec.kdump(testkit::dump::Packing::Plain)] {
+        for files in [vec![dump.clone(), core.clone()], vec![core.clone(), dump.clone()]] {
+            match Dump::from_bytes(files) {
+                Err(DumpError::Foreign { what, .. }) => assert_eq!(what, "the core of a user process"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let bsd = ElfPieces::default().load(0x1000, &[1; 4096], 4096).notes(&note("FreeBSD", 3, &[0; 120]));
+    assert_eq!(told(bsd.build()), "the core of a user process of FreeBSD");
+    let xen = ElfPieces::default().notes(&note("Xen", 0x200_0000, &[0; 8]));
+    assert_eq!(told(xen.build()), "a Xen guest's core (`xl dump-core`)");
 }
 
 /// VMware's debug.guest has no magic but adds up.

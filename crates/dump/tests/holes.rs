@@ -205,6 +205,37 @@ fn notes_outside_of_the_file() {
     }
 }
 
+/// A raw image that was copied in part ends inside a page: what is there is read.
+#[test]
+fn a_raw_image_that_was_copied_in_part() {
+    let mut bytes = DumpSpec::x86_64().page(0, &[0x53, 0xff, 0, 0xf0]).page(256, &[7; 4096]).raw(0);
+    bytes.truncate((256 << 12) + 100);
+    let raw = dump(bytes);
+    assert!(raw.facts().incomplete);
+    assert!(matches!(raw.facts().warnings[..], [Warning::CutPage { len: 0x10_0064 }]));
+    let mut word = [0; 4];
+    raw.read_phys(base::PhysAddr(0x10_0060), &mut word).unwrap();
+    assert_eq!(word, [7; 4]);
+    assert!(raw.read_phys(base::PhysAddr(0x10_0062), &mut word).is_err());
+}
+
+/// Memory ends with the last address.
+#[test]
+fn reads_do_not_begin_again_at_the_first_address() {
+    let elf = dump(
+        testkit::dump::ElfPieces::default()
+            .load(0, &[1; 4096], 4096)
+            .load(u64::MAX - 0xfff, &[2; 4096], 4096)
+            .build(),
+    );
+    let mut word = [0; 8];
+    elf.read_phys(base::PhysAddr(u64::MAX - 7), &mut word).unwrap();
+    assert_eq!(word, [2; 8]);
+    assert!(elf.read_phys(base::PhysAddr(u64::MAX - 3), &mut word).is_err());
+    let mut long = [0; 64];
+    assert_eq!(elf.read_stretch(base::PhysAddr(u64::MAX - 3), &mut long), Ok(4));
+}
+
 #[test]
 fn a_part_that_was_not_given() {
     let spec = DumpSpec::x86_64()

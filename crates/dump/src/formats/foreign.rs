@@ -15,7 +15,7 @@ const QEMU: &str = "write one that can be opened with QEMU's `dump-guest-memory`
 const DISK: &str = "it holds a machine's disk, no memory: look for the dump in it (/var/crash, with guestmount), or write one \
                     of the running machine (QEMU: `dump-guest-memory`; VirtualBox: `VBoxManage debugvm VM dumpvmcore`)";
 const VMWARE: &str = "open the .vmem file that lies beside it, or convert both with `vmss2core -N`";
-const XEN: &str =
+pub(super) const XEN: &str =
     "crash opens it; crashlens reads what the guest's own kdump writes (/proc/vmcore, makedumpfile)";
 const S390: &str = "convert it with `zgetdump -f elf FILE > vmcore`: the physical memory of that can be read";
 const WINDOWS: &str = "only Linux dumps can be opened";
@@ -53,13 +53,14 @@ const FOREIGN: &[(Sign, &str, &str)] = &[
     (Magic(b"\xff\xff\xff\xff\xff\xff\xff\xffXENF", 0), "a Xen migration stream", XEN),
     (Magic(b"\xed\xeb\x0f\xf0", 0), "a Xen core of an old `xm dump-core`", XEN),
     (Magic(b"\xee\xeb\x0f\xf0", 0), "a Xen core of an old `xm dump-core` (HVM)", XEN),
-    (Look(is_xen_core), "a Xen guest's core (`xl dump-core`)", XEN),
+    (Look(is_xen_core), XEN_CORE, XEN),
     (Magic(b"sadump\0\0", 0), "an sadump dump (Fujitsu firmware)", SADUMP),
     (Magic(b"sadump\0\0", 4096), "an sadump dump on backup media (Fujitsu firmware)", SADUMP),
     (Magic(b"\xa8\x19\x01\x73\x61\x8f\x23\xfd", 0), "an s390 stand-alone dump", S390),
     (Magic(b"\xa8\x19\x01\x73\x61\x8f\x23\xfe", 0), "an extended s390 stand-alone dump", S390),
     (Magic(b"\xd0\xbe\xd0\xbe", 0), "a VMware snapshot of an old version", VMWARE),
     (Magic(b"\xd2\xbe\xd2\xbe", 0), "a VMware snapshot", VMWARE),
+    (Magic(b"\xd0\xbe\xd2\xbe", 0), "a VMware snapshot", VMWARE),
     (Magic(b"\xd3\xbe\xd3\xbe", 0), "a partial VMware snapshot", VMWARE),
     (Magic(b"\xd1\xba\xd1\xba", 0), "a VMware snapshot that was restored", VMWARE),
     (Magic(b"\xd2\xba\xd2\xba", 0), "a VMware snapshot that cannot be restored", VMWARE),
@@ -75,6 +76,15 @@ const FOREIGN: &[(Sign, &str, &str)] = &[
          `dump-guest-memory` in its monitor",
     ),
     (Magic(b"QFI\xfb", 0), "a qcow2 disk image", DISK),
+    (Magic(b"QED\0", 0), "a QED disk image", DISK),
+    (Magic(b"EFI PART", 512), "the image of a disk with partitions (GPT)", DISK),
+    (Magic(b"EFI PART", 4096), "the image of a disk with partitions (GPT)", DISK),
+    (Look(is_ext), "the image of an ext2, ext3 or ext4 file system", DISK),
+    (Magic(b"XFSB\0\0", 0), "the image of an XFS file system", DISK),
+    (Magic(b"LUKS\xba\xbe", 0), "an encrypted disk (LUKS)", DISK),
+    (Magic(b"LABELONE", 512), "the image of an LVM volume", DISK),
+    (Magic(b"hsqs", 0), "a squashfs image", DISK),
+    (Look(is_disk), "the image of a disk with partitions (MBR)", DISK),
     (Magic(b"KDMV", 0), "a VMDK disk image", DISK),
     (Magic(b"COWD", 0), "a VMDK disk image of ESX", DISK),
     (Magic(b"# Disk DescriptorFile", 0), "the description of a VMDK disk image", DISK),
@@ -138,6 +148,9 @@ pub(crate) fn name(start: &Start<'_>) -> Option<(&'static str, &'static str)> {
     FOREIGN.iter().find(|(sign, ..)| fits(sign)).map(|&(_, what, advice)| (what, advice))
 }
 
+/// What `xl dump-core` writes.
+pub(super) const XEN_CORE: &str = "a Xen guest's core (`xl dump-core`)";
+
 const SADUMP: &str = "convert it with `makedumpfile -c -d 0 -x VMLINUX FILE vmcore`";
 
 /// An ELF core without program headers: Xen keeps pages in sections (`.xen_pages`).
@@ -170,6 +183,36 @@ fn is_debug_guest(start: &Start<'_>) -> bool {
     read().unwrap_or(false)
 }
 
+/// A superblock of ext2 and its successors (`fs/ext4/ext4.h`): magic, a block size, inodes, blocks, a state.
+fn is_ext(start: &Start<'_>) -> bool {
+    const BLOCK: usize = 1024;
+    let b = Bytes::new(start.bytes);
+    let read = || {
+        let (inodes, blocks, log) = (b.u32_at(BLOCK)?, b.u32_at(BLOCK + 4)?, b.u32_at(BLOCK + 24)?);
+        let (magic, state) = (b.u16_at(BLOCK + 56)?, b.u16_at(BLOCK + 58)?);
+        Ok::<_, base::OutOfBounds>(magic == 0xef53 && inodes > 0 && blocks > 0 && log <= 6 && state <= 7)
+    };
+    read().unwrap_or(false)
+}
+
+/// A boot sector: its mark, and four partitions, each active or not, with at least one that has a kind, a place and a
+/// length, and none that has only a part of these.
+fn is_disk(start: &Start<'_>) -> bool {
+    if start.bytes.get(510..512) != Some(&[0x55, 0xaa]) {
+        return false;
+    }
+    let b = Bytes::new(start.bytes);
+    let mut used = 0;
+    let all = (0..4).map(|n| 446 + 16 * n).all(|at| {
+        let (Ok(status), Ok(kind)) = (b.slice_at(at, 1), b.slice_at(at + 4, 1)) else { return false };
+        let (first, count) = (b.u32_at(at + 8).unwrap_or(0), b.u32_at(at + 12).unwrap_or(0));
+        let is_used = kind != [0] && first != 0 && count != 0;
+        used += u32::from(is_used);
+        matches!(status, [0 | 0x80]) && (is_used || (kind == [0] && count == 0))
+    });
+    all && used > 0
+}
+
 /// The lines of a text; `None` where the bytes are none.
 fn lines<'a>(start: &'a Start<'_>) -> Option<impl Iterator<Item = &'a [u8]>> {
     let text = start.bytes.get(..start.bytes.len().min(4096))?;
@@ -194,18 +237,54 @@ fn is_symbol_list(start: &Start<'_>) -> bool {
 
 /// `[    0.000000] Linux version ...`, with what dmesg, a console or a journal put before it.
 fn is_kernel_log(start: &Start<'_>) -> bool {
-    // seconds and microseconds, or what `dmesg -T` makes of them
-    let stamped = |line: &[u8]| {
-        let open = line.iter().take(64).position(|&b| b == b'[');
-        let inside = open.and_then(|at| line.get(at + 1..)).unwrap_or_default();
-        let stamp = inside.split(|&b| b == b']').next().unwrap_or_default().trim_ascii();
-        let number = stamp.split(|&b| b == b'.');
-        let seconds = number.clone().count() == 2
-            && number.into_iter().all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
-        let date = stamp.len() == 24 && stamp.iter().filter(|&&b| b == b':').count() == 2;
-        stamp.len() < inside.len() && (seconds || date)
-    };
     let has = |line: &[u8], text: &[u8]| memchr::memmem::find(line, text).is_some();
-    let is_message = |line: &[u8]| stamped(line) || has(line, b" kernel: ") || has(line, b"Linux version ");
+    let is_message = |line: &[u8]| {
+        let line = without_colours(line);
+        is_stamped(&line)
+            || is_record(&line)
+            || [&b" kernel: "[..], b"Linux version ", b"--[ cut here ]--"].iter().any(|text| has(&line, text))
+    };
     lines(start).is_some_and(|lines| lines.take(8).any(is_message))
+}
+
+/// Seconds and microseconds in brackets, or what `dmesg -T` makes of them; at the front of the line the time in ISO form
+/// of `dmesg --time-format=iso`, with its fraction behind a comma.
+fn is_stamped(line: &[u8]) -> bool {
+    let open = line.iter().take(64).position(|&b| b == b'[');
+    let inside = open.and_then(|at| line.get(at + 1..)).unwrap_or_default();
+    let stamp = inside.split(|&b| b == b']').next().unwrap_or_default().trim_ascii();
+    let number = stamp.split(|&b| b == b'.');
+    let seconds = number.clone().count() == 2
+        && number.into_iter().all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
+    let date = stamp.len() == 24 && stamp.iter().filter(|&&b| b == b':').count() == 2;
+    let iso = line.get(..32).is_some_and(|time| {
+        let form = b"0000-00-00T00:00:00,000000+00:00";
+        time.iter().zip(form).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            b'+' => matches!(byte, b'+' | b'-'),
+            other => byte == other,
+        })
+    });
+    iso || (stamp.len() < inside.len() && (seconds || date))
+}
+
+/// `6,339,5140900,-;Linux version`: priority, number, microseconds, flags, as /dev/kmsg has it.
+fn is_record(line: &[u8]) -> bool {
+    let Some(end) = line.iter().take(128).position(|&b| b == b';') else { return false };
+    let words: Vec<&[u8]> = line.get(..end).unwrap_or_default().split(|&b| b == b',').collect();
+    let number = |word: &&[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
+    words.len() >= 4 && words.iter().take(3).all(number) && words.get(3).is_some_and(|flags| flags.len() == 1)
+}
+
+/// A line without what colours it on a terminal: `ESC [ 32 m`.
+fn without_colours(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(line.len());
+    let mut rest = line.iter().copied();
+    while let Some(byte) = rest.next() {
+        match byte {
+            0x1b => _ = rest.find(|b| b.is_ascii_alphabetic()),
+            other => out.push(other),
+        }
+    }
+    out
 }

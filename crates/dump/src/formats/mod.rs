@@ -77,6 +77,12 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
             _ => tell(&start),
         };
         let told = told.ok_or_else(|| unknown(image, &start))?;
+        if images.len() > 1
+            && told.name() == elf::Elf.name()
+            && let Some(foreign) = elf::foreign_core(image)
+        {
+            return Err(foreign);
+        }
         match format {
             Some(f) if f.name() != told.name() => {
                 let why = format!("one is {}, the other {}", f.name(), told.name());

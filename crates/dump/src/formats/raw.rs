@@ -8,7 +8,7 @@
 use super::{Format, Start};
 use crate::dump::{Backend, Hole, Opened};
 use crate::image::Image;
-use crate::{Compression, DumpError, Facts, Gap};
+use crate::{Compression, DumpError, Facts, Gap, Warning};
 use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange};
 
 /// No machine that ran Linux had less RAM.
@@ -23,17 +23,20 @@ impl Format for Raw {
     }
 
     fn probe(&self, start: &Start<'_>) -> bool {
-        !start.flattened
-            && start.len.is_multiple_of(PAGE_SIZE)
-            && (start.len >= MIN_LEN || (start.placed && start.len > 0))
+        let whole = start.len.is_multiple_of(PAGE_SIZE);
+        let long = start.len >= MIN_LEN && (whole || is_like_memory(start.bytes));
+        !start.flattened && (long || (start.placed && start.len > 0))
     }
 
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
         let memory = Memory::new(images)?;
+        let cut = memory.images.iter().map(Image::len).find(|len| !len.is_multiple_of(PAGE_SIZE));
         let facts = Facts {
             page_size: PAGE_SIZE,
             file_size: memory.images.iter().map(Image::file_len).sum(),
             compression: Some(Compression::None),
+            incomplete: cut.is_some(),
+            warnings: cut.map(|len| Warning::CutPage { len }).into_iter().collect(),
             ..Facts::default()
         };
         let format = match memory.images.len() {
@@ -51,6 +54,13 @@ impl Format for Raw {
     }
 }
 
+/// Whether bytes can be the lowest pages of a machine's memory, of which most are unused: for a file that is no whole
+/// number of pages, as one is that was copied in part.
+fn is_like_memory(start: &[u8]) -> bool {
+    let zeros = start.iter().filter(|&&b| b == 0).count();
+    zeros < start.len() && 2 * zeros >= start.len()
+}
+
 /// Why a file of this length is no RAM image.
 pub(crate) fn why_not(start: &Start<'_>) -> String {
     let len = start.len;
@@ -59,7 +69,7 @@ pub(crate) fn why_not(start: &Start<'_>) -> String {
     } else if len < MIN_LEN {
         format!("and is no raw RAM image either: only {len} bytes long")
     } else {
-        format!("and is no raw RAM image either: {len} bytes are no whole number of 4096-byte pages")
+        format!("and is no raw RAM image either: {len} bytes are no whole number of 4096-byte pages, and it does not begin like memory")
     }
 }
 

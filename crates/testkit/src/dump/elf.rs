@@ -88,7 +88,10 @@ impl DumpSpec {
                     l.end += 1;
                     l.data_end += u64::from(data);
                 }
-                _ => loads.push(Load { virt: 0, first: pfn, data_end: pfn + u64::from(data), end: pfn + 1 }),
+                _ => {
+                    let virt = self.placed.map_or(0, |base| base.wrapping_add(pfn * PAGE as u64));
+                    loads.push(Load { virt, first: pfn, data_end: pfn + u64::from(data), end: pfn + 1 });
+                }
             }
         }
         loads

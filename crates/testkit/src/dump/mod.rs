@@ -51,6 +51,7 @@ pub struct DumpSpec {
     max_mapnr: Option<u64>,
     incomplete: bool,
     virt: Vec<(u64, u64, u64)>,
+    placed: Option<u64>,
 }
 
 impl DumpSpec {
@@ -75,6 +76,7 @@ impl DumpSpec {
             max_mapnr: None,
             incomplete: false,
             virt: Vec::new(),
+            placed: None,
         }
     }
 
@@ -165,6 +167,13 @@ impl DumpSpec {
     #[must_use]
     pub fn incomplete(mut self) -> Self {
         self.incomplete = true;
+        self
+    }
+
+    /// ELF headers with virtual addresses, this far from the physical ones: `PAGE_OFFSET` in `/proc/vmcore`, 0 in QEMU's.
+    #[must_use]
+    pub fn placed(mut self, distance: u64) -> Self {
+        self.placed = Some(distance);
         self
     }
 

@@ -1,8 +1,9 @@
 //! The ELF header and the program headers (ELF specification; `include/uapi/linux/elf.h`).
 
-use crate::DumpError;
+use super::evidence;
 use crate::fields::{Fields, Words};
 use crate::image::Image;
+use crate::{DumpError, Warning};
 use base::OutOfBounds;
 
 const PN_XNUM: u16 = 0xffff;
@@ -49,6 +50,10 @@ pub(crate) struct Header {
     /// The writer ran out of space and said so.
     pub(crate) marked_incomplete: bool,
     pub(crate) segments: Vec<Segment>,
+    /// The table of program headers: offset and end.
+    pub(crate) table: (u64, u64),
+    /// What is wrong with the headers.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// A program header.
@@ -179,12 +184,20 @@ impl Header {
             u64::from(short_count)
         };
         let table = image.header("the table of program headers", phoff, count * shape.entry_len)?;
-        let segments = table
+        let mut segments = table
             .chunks_exact(shape.entry_len as usize)
             .map(|raw| Segment::parse(raw, words))
             .collect::<Result<Vec<_>, _>>()
             .map_err(cut)?;
-        Ok(Self { machine, words, marked_incomplete, segments })
+        let found = evidence::count(&segments, phoff, shape.entry_len);
+        let mut warnings = Vec::new();
+        if found < segments.len() {
+            warnings.push(Warning::HeaderCount { claimed: count, found });
+            segments.truncate(found);
+        }
+        evidence::check(&mut segments, image, &mut warnings);
+        let end = phoff.saturating_add(segments.len() as u64 * shape.entry_len);
+        Ok(Self { machine, words, marked_incomplete, segments, table: (phoff, end), warnings })
     }
 }
 

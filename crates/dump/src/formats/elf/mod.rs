@@ -4,6 +4,7 @@
 //! header 0); `fs/proc/vmcore.c`; QEMU `dump/dump.c`; `makedumpfile -E` leaves pages out by ending a
 //! PT_LOAD's `p_filesz` before its `p_memsz`.
 
+mod evidence;
 mod header;
 mod process;
 mod segments;
@@ -37,19 +38,17 @@ impl Format for Elf {
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
         let image = single(images, "an ELF core")?;
         let header = Header::read(&image)?;
+        let mut warnings = header.warnings.clone();
+        let notes = read_notes(&image, &header, &mut warnings)?;
+        if let Some(foreign) = foreign(&image, &header, &notes) {
+            return Err(foreign);
+        }
         if !header.segments.iter().any(Segment::is_load) {
             return Err(image.bad(
                 "the number of PT_LOAD segments",
                 0,
                 "a dump holds memory; in a cut flattened stream the headers, which come last, are gone",
             ));
-        }
-        let mut warnings = Vec::new();
-        let notes = read_notes(&image, &header, &mut warnings)?;
-        if let Some(what) = process::of_core(&notes, &header.segments) {
-            let advice = "open it with gdb or coredumpctl; crashlens reads dumps of a whole machine's memory (kdump's vmcore, \
-                          QEMU's dump-guest-memory)";
-            return Err(DumpError::Foreign { path: image.path().into(), what, advice });
         }
         let layout = Layout::new(&header.segments, image.len());
         let wanted = layout.end_of_data();
@@ -61,6 +60,7 @@ impl Format for Elf {
             incomplete = true;
             warnings.push(Warning::FileTruncated { wanted, len: image.len() });
         }
+        warnings.extend(unplaced(&header, image.len()));
         let facts = Facts {
             page_size: PAGE_SIZE,
             file_size: image.file_len(),
@@ -81,6 +81,37 @@ impl Format for Elf {
             backend: Box::new(Memory { image, layout }),
         })
     }
+}
+
+/// Cores that hold no memory of a machine that can be read: a process's, and Xen's, whose pages are in sections.
+fn foreign(image: &Image, header: &Header, notes: &[RawNote]) -> Option<DumpError> {
+    let named = |what: String, advice| DumpError::Foreign { path: image.path().into(), what, advice };
+    if let Some(what) = process::of_core(notes, &header.segments) {
+        let advice = "open it with gdb or coredumpctl; crashlens reads dumps of a whole machine's memory (kdump's vmcore, \
+                      QEMU's dump-guest-memory)";
+        return Some(named(what, advice));
+    }
+    let is_xen = !header.segments.iter().any(Segment::is_load) && notes.iter().any(|n| n.is("Xen"));
+    is_xen.then(|| named(super::foreign::XEN_CORE.into(), super::foreign::XEN))
+}
+
+/// Why an image among several is no part of a dump, where it is the core of a process or such.
+pub(crate) fn foreign_core(image: &Image) -> Option<DumpError> {
+    let header = Header::read(image).ok()?;
+    let notes = read_notes(image, &header, &mut Vec::new()).ok()?;
+    foreign(image, &header, &notes)
+}
+
+/// Bytes of the file that no header leads to: one of them is damaged.
+fn unplaced(header: &Header, len: u64) -> Option<Warning> {
+    let of = |s: &Segment| {
+        let len = if s.is_load() { s.data_len() } else { s.file_len };
+        (s.offset, s.offset.saturating_add(len))
+    };
+    let mut known: Vec<(u64, u64)> = header.segments.iter().map(of).collect();
+    known.extend([(0, PAGE_SIZE), header.table]);
+    let (offset, len) = evidence::unplaced(&known, len)?;
+    Some(Warning::Unplaced { offset, len })
 }
 
 /// Who wrote the file, by what only that writer leaves in it.
@@ -111,6 +142,7 @@ fn read_notes(
         let have = seg.file_len.min(image.len().saturating_sub(seg.offset)).min(left);
         if have < seg.file_len {
             warnings.push(Warning::NotesTruncated {
+                what: "ELF notes",
                 offset: seg.offset,
                 wanted: seg.file_len,
                 len: image.len(),

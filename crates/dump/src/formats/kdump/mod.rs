@@ -64,7 +64,7 @@ impl Format for Kdump {
         }
         let missing =
             warnings.iter().any(|w| matches!(w, Warning::PartMissing { .. } | Warning::FileTruncated { .. }));
-        let compression = header.compression.or_else(|| peek(&set)).unwrap_or(Compression::None);
+        let compression = peek(&set).or(header.compression).unwrap_or(Compression::None);
         let facts = Facts {
             page_size: header.block_size,
             file_size,
@@ -135,7 +135,7 @@ impl Texts {
             }
             good.then_some(text)
         };
-        let erased = read_part(image, "erase info", header.erase_info, &mut Vec::new())?;
+        let erased = read_part(image, "erase info (what makedumpfile erased)", header.erase_info, warnings)?;
         let erased = notes::text(&erased).or_else(|| notes::erase_info(&notes));
         Ok(Self { vmcoreinfo: pointed.or_else(|| notes::vmcoreinfo(&notes)), notes, erase_info: erased })
     }
@@ -150,7 +150,7 @@ fn read_part(
 ) -> Result<Vec<u8>, DumpError> {
     let have = at.len.min(image.len().saturating_sub(at.offset)).min(MAX_TEXT);
     if have < at.len {
-        warnings.push(Warning::NotesTruncated { offset: at.offset, wanted: at.len, len: image.len() });
+        warnings.push(Warning::NotesTruncated { what, offset: at.offset, wanted: at.len, len: image.len() });
     }
     if have == 0 {
         return Ok(Vec::new());
@@ -158,7 +158,7 @@ fn read_part(
     image.header(what, at.offset, have)
 }
 
-/// How the first pages are packed, for writers that did not say so in the header.
+/// How the first pages are packed, by their own descriptors: the header can be silent, or damaged.
 fn peek(set: &Set) -> Option<Compression> {
     let (.., file) = set.iter().next()?;
     header::compression(file.first_packing()?)
