@@ -108,7 +108,8 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
     );
     if let Some(at) = &facts.timestamp {
         // nothing else in the dump tells it
-        let line = label("WRITTEN").field("written", Cell::Shown(Box::new(at.sec.into()), when::date(at.sec)));
+        let line =
+            label("WRITTEN").field("written", Cell::Shown(Box::new(at.sec.into()), when::date(at.sec)));
         out.line(line.text("  (by the header)"));
     }
     if let Some(text) = &facts.erase_info {

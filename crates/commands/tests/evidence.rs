@@ -37,8 +37,34 @@ type Field = (Range<usize>, bool);
 /// nothing of the file can be found, and the others.
 const KDUMP_PLACES: &[usize] = &[0, 8, 428, 432, 436, 440, BLOCK + 96];
 const KDUMP_OTHERS: &[usize] = &[
-    12, 77, 142, 207, 272, 337, 402, 408, 416, 424, 444, 448, 452, 456, 460, BLOCK, BLOCK + 8, BLOCK + 12, BLOCK + 16,
-    BLOCK + 24, BLOCK + 32, BLOCK + 40, BLOCK + 48, BLOCK + 56, BLOCK + 64, BLOCK + 72, BLOCK + 80, BLOCK + 88,
+    12,
+    77,
+    142,
+    207,
+    272,
+    337,
+    402,
+    408,
+    416,
+    424,
+    444,
+    448,
+    452,
+    456,
+    460,
+    BLOCK,
+    BLOCK + 8,
+    BLOCK + 12,
+    BLOCK + 16,
+    BLOCK + 24,
+    BLOCK + 32,
+    BLOCK + 40,
+    BLOCK + 48,
+    BLOCK + 56,
+    BLOCK + 64,
+    BLOCK + 72,
+    BLOCK + 80,
+    BLOCK + 88,
 ];
 const KDUMP_ENDS: &[usize] = &[464, BLOCK + 104];
 const BLOCK: usize = 4096;

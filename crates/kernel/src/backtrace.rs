@@ -226,7 +226,12 @@ impl Session {
             let state = self.cpu_states().get(usize::try_from(cpu).ok()?)?;
             let regs = state.regs;
             let in_code = self.arch().is_user(&regs) || self.is_text(VirtAddr(regs.pc()?));
-            in_code.then_some(Claim { regs, source: Source::Note, doubt: None, unchecked: Some(Unchecked::Sp(VirtAddr(regs.sp()?))) })
+            in_code.then_some(Claim {
+                regs,
+                source: Source::Note,
+                doubt: None,
+                unchecked: Some(Unchecked::Sp(VirtAddr(regs.sp()?))),
+            })
         };
         let told = known.claims.iter().find(believed).copied();
         let claim = told.or_else(|| note().filter(|_| known.claims.is_empty()))?;

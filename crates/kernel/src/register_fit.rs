@@ -80,10 +80,18 @@ impl std::fmt::Display for Unchecked {
         match self {
             Unchecked::Few => f.write_str("they have no program counter or no stack pointer"),
             Unchecked::Pc(at) => {
-                write!(f, "the page tables that would show whether program counter {:#x} is code are not in the dump", at.0)
+                write!(
+                    f,
+                    "the page tables that would show whether program counter {:#x} is code are not in the dump",
+                    at.0
+                )
             }
             Unchecked::Sp(at) => {
-                write!(f, "the stacks of this CPU are not all known, and stack pointer {:#x} is on none of those that are", at.0)
+                write!(
+                    f,
+                    "the stacks of this CPU are not all known, and stack pointer {:#x} is on none of those that are",
+                    at.0
+                )
             }
             Unchecked::User(at) => {
                 write!(f, "the user memory of the task that this CPU ran is not known at {:#x}", at.0)

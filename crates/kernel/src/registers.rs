@@ -85,7 +85,9 @@ impl CpuRegisters {
             return Some(format!("the registers of CPU {cpu} are used, but cannot be checked: {why}"));
         }
         let place = self.stood_for?;
-        Some(format!("the dump's note of CPU {cpu} stands in the place of CPU {place}'s: it is used for CPU {cpu}"))
+        Some(format!(
+            "the dump's note of CPU {cpu} stands in the place of CPU {place}'s: it is used for CPU {cpu}"
+        ))
     }
 }
 

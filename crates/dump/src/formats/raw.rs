@@ -69,7 +69,9 @@ pub(crate) fn why_not(start: &Start<'_>) -> String {
     } else if len < MIN_LEN {
         format!("and is no raw RAM image either: only {len} bytes long")
     } else {
-        format!("and is no raw RAM image either: {len} bytes are no whole number of 4096-byte pages, and it does not begin like memory")
+        format!(
+            "and is no raw RAM image either: {len} bytes are no whole number of 4096-byte pages, and it does not begin like memory"
+        )
     }
 }
 

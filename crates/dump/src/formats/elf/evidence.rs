@@ -79,12 +79,11 @@ fn mend_files(segments: &mut [Segment], loads: &[usize], len: u64, warnings: &mu
         let fills = |offset: u64, len: u64| len > 0 && follows(offset.saturating_add(len), next_at);
         let mended = |field, value, taken| Warning::HeaderMended { number: n, field, value, taken };
         match before {
-            Some(at) if !follows(at, own.offset) => {
-                if fills(at, own.data_len()) {
-                    let why = mended("p_offset", own.offset, at);
-                    change(segments, n, warnings, why, Segment { offset: at, ..own });
-                }
+            Some(at) if !follows(at, own.offset) && fills(at, own.data_len()) => {
+                let why = mended("p_offset", own.offset, at);
+                change(segments, n, warnings, why, Segment { offset: at, ..own });
             }
+            Some(at) if !follows(at, own.offset) => {}
             _ if fills(own.offset, own.data_len()) => {}
             _ if own.file_len < own.mem_len && fills(own.offset, own.mem_len) => {
                 let why = mended("p_filesz", own.file_len, own.mem_len);
@@ -133,11 +132,11 @@ fn mend_phys(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warni
             let low = before.is_none_or(|b| b.phys.saturating_add(b.mem_len) <= phys);
             low && next.is_none_or(|next| phys.saturating_add(own.mem_len) <= next.phys)
         };
-        let fits = ascends(own.phys) && own.phys % PAGE_SIZE == 0;
+        let fits = ascends(own.phys) && own.phys.is_multiple_of(PAGE_SIZE);
         if ascends(taken) && !fits {
             let why = Warning::HeaderMended { number: n, field: "p_paddr", value: own.phys, taken };
             change(segments, n, warnings, why, Segment { phys: taken, ..own });
-        } else if ascends(taken) && taken % PAGE_SIZE == 0 {
+        } else if ascends(taken) && taken.is_multiple_of(PAGE_SIZE) {
             // either can be right, and other memory would be read in its place
             let why = "p_paddr and p_vaddr contradict each other";
             let why = Warning::HeaderLeftOut { number: n, phys: own.phys, len: own.data_len(), why };
@@ -155,7 +154,7 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
     let by_phys = chain(&all, |s| (s.phys, s.phys.saturating_add(s.data_len())));
     let by_file = chain(&all, |s| (s.offset, end(s)));
     let [off_phys, off_file] = [outside(&by_phys, all.len()), outside(&by_file, all.len())];
-    let inside_page = |s: &Segment| s.phys % PAGE_SIZE != 0;
+    let inside_page = |s: &Segment| !s.phys.is_multiple_of(PAGE_SIZE);
     let odd: Vec<usize> = (0..all.len()).filter(|&n| all.get(n).is_some_and(inside_page)).collect();
     let mut bad: Vec<(usize, &'static str)> = Vec::new();
     let mut cut: Vec<(usize, (u64, u64))> = Vec::new();
@@ -378,10 +377,7 @@ mod tests {
             segments.iter_mut().for_each(|s| s.virt = 0);
             segments
         };
-        for (phys, word) in [
-            (0x2000_0000, "out of the order"),
-            (0x20_0801, "begins inside a page"),
-        ] {
+        for (phys, word) in [(0x2000_0000, "out of the order"), (0x20_0801, "begins inside a page")] {
             let mut segments = without(sound());
             segments[2].phys = phys;
             let (found, told) = checked(segments, file());

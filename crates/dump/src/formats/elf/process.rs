@@ -45,7 +45,8 @@ pub(crate) fn is_user_program(start: &Start<'_>) -> bool {
 /// The process whose core this is, as words; `None` for a kernel's dump.
 pub(super) fn of_core(notes: &[RawNote], segments: &[Segment]) -> Option<String> {
     // of other systems, the first word of the note's name is theirs (FreeBSD, NetBSD-CORE, OpenBSD)
-    let system = ["FreeBSD", "NetBSD-CORE", "OpenBSD"].into_iter().find(|name| notes.iter().any(|n| n.is(name)));
+    let system =
+        ["FreeBSD", "NetBSD-CORE", "OpenBSD"].into_iter().find(|name| notes.iter().any(|n| n.is(name)));
     if let Some(name) = system {
         return Some(format!("the core of a user process of {}", name.trim_end_matches("-CORE")));
     }
