@@ -17,6 +17,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+/// What nothing else in a dump can contradict, and `info` shows with its source: the mark by which the writer says that it
+/// ran out of room (`status` of a kdump header, `e_flags` of an ELF header).
+const ITS_WORD: &str = "sys: .incomplete: true and not false";
+
 /// Lines that are asked of every damaged dump.
 const ALWAYS: &[&str] = &["sys", "ps", "bt", "bt -a", "mod", "set", "log", "verdict -v"];
 
@@ -265,6 +269,9 @@ fn run(scratch: &Scratch, whole: &[Answer], of: &[Part], seed: u64) -> Vec<Strin
             wrong
         }
     });
+    if part == Part::Headers {
+        wrong.retain(|w| w != ITS_WORD);
+    }
     if !wrong.is_empty() {
         let told: Vec<String> = changes.iter().map(|(at, b)| format!("{at:#x}={:02x}", b[0])).collect();
         let name = scratch.path.file_name().unwrap().to_string_lossy().into_owned();
@@ -283,7 +290,6 @@ fn random_bytes_in_cpu_notes_change_no_answer() {
 }
 
 #[test]
-#[ignore = "the geometry of a kdump header is not yet held against the file"]
 fn random_bytes_in_vmcoreinfo_and_headers_change_no_answer() {
     hold(&[Part::VmcoreInfo, Part::Headers]);
 }

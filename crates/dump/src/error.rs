@@ -204,6 +204,22 @@ pub enum Warning {
         /// How many there are.
         found: usize,
     },
+    /// A field of a kdump header that the rest of the file contradicts, and what it says.
+    FieldMended {
+        /// The field.
+        field: &'static str,
+        /// What the header says.
+        value: u64,
+        /// What is taken.
+        taken: u64,
+    },
+    /// The header calls the file a part of a split set, of frames that no part can have.
+    NoPart {
+        /// First page frame.
+        start: u64,
+        /// One past the last.
+        end: u64,
+    },
     /// A raw image ends inside a page.
     CutPage {
         /// Length of the file.
@@ -276,6 +292,15 @@ impl std::fmt::Display for Warning {
             Self::HeaderCount { claimed, found } => write!(
                 f,
                 "the ELF header is damaged: e_phnum is {claimed}, data begin behind program header {found}; those are read"
+            ),
+            Self::FieldMended { field, value, taken } => write!(
+                f,
+                "the header is damaged: {field} is {value:#x}, the rest of the file says {taken:#x}, which is taken"
+            ),
+            Self::NoPart { start, end } => write!(
+                f,
+                "the header is damaged: it calls the file a part of a split set with page frames {start:#x}-{end:#x}, which \
+                 are none; it is read as a whole dump"
             ),
             Self::CutPage { len } => {
                 write!(f, "file is truncated: {len} bytes are no whole number of pages; copy it again")

@@ -150,19 +150,29 @@ fn absurd_lengths_and_counts() {
         put(&mut file, at, bytes);
         open(file)
     };
-    let text = |r: Result<Dump, DumpError>| r.unwrap_err().to_string();
     let max = [0xff; 8];
+    let text = |r: Result<Dump, DumpError>| r.unwrap_err().to_string();
     assert!(text(kdump(8, &max[..4])).contains("header_version is 0xffffffff"));
-    assert!(text(kdump(428, &max[..4])).contains("block_size is 0xffffffff"));
-    assert!(text(kdump(428, &[0; 4])).contains("block_size is 0x0"));
-    assert!(text(kdump(432, &max[..4])).contains("the page bitmap needs"));
-    assert!(text(kdump(436, &max[..4])).contains("the page bitmap needs"));
-    assert!(text(kdump(436, &[0; 4])).contains("bitmap_blocks is 0x0"));
-    assert!(text(kdump(PAGE + 96, &max)).contains("max_mapnr is 0xffffffffffffffff"));
-    assert!(
-        text(kdump(PAGE + 96, &(1_u64 << 20).to_le_bytes()))
-            .contains("more page frames than the bitmap has bits")
-    );
+    // where a page is there to be led to, other numbers are taken; without one the header stands alone
+    let alone = |at: usize, bytes: &[u8]| {
+        let mut file = spec().kdump(Packing::Zlib);
+        put(&mut file, desc(0), &[0; 24]);
+        put(&mut file, at, bytes);
+        open(file)
+    };
+    for (at, bytes, word) in [
+        (428, &max[..4], "block_size is 0xffffffff"),
+        (428, &[0; 4], "block_size is 0x0"),
+        (432, &max[..4], "the page bitmap needs"),
+        (436, &max[..4], "the page bitmap needs"),
+        (436, &[0; 4], "bitmap_blocks is 0x0"),
+        (PAGE + 96, &max, "max_mapnr is 0xffffffffffffffff"),
+        (PAGE + 96, &(1_u64 << 20).to_le_bytes(), "more page frames than the bitmap has bits"),
+    ] {
+        let error = text(alone(at, bytes));
+        assert!(error.contains(word), "{error}");
+        assert_eq!(gap(&kdump(at, bytes).unwrap(), 5), None, "{word}");
+    }
     // notes and VMCOREINFO that are not where the header says: the memory is still there
     let dump = kdump(PAGE + 56, &max).unwrap();
     assert!(matches!(dump.facts().warnings[0], Warning::NotesTruncated { wanted: u64::MAX, .. }));
@@ -376,6 +386,43 @@ proptest! {
         }
         exercise(files);
     }
+}
+
+/// A number of a kdump header that the rest of the file contradicts is mended and told; the same pages are read.
+#[test]
+fn a_header_whose_numbers_contradict_the_file() {
+    let spec = (1..40).fold(DumpSpec::x86_64().vmcoreinfo("OSRELEASE=6.1\n").excluded(50), |s, pfn| {
+        s.page(pfn, &pfn.to_le_bytes().repeat(512))
+    });
+    let whole = spec.kdump(Packing::Zlib);
+    for (at, bytes, word) in [
+        (428, &0x2000_u32.to_le_bytes()[..], "block_size"),
+        (428, &0x1234_u32.to_le_bytes(), "block_size"),
+        (432, &0xff_u32.to_le_bytes(), "sub_hdr_size"),
+        (432, &0_u32.to_le_bytes(), "sub_hdr_size"),
+        (436, &0xff02_u32.to_le_bytes(), "bitmap_blocks"),
+        (436, &0_u32.to_le_bytes(), "bitmap_blocks"),
+        (440, &7_u32.to_le_bytes(), "max_mapnr"),
+        (PAGE + 96, &7_u64.to_le_bytes(), "max_mapnr_64"),
+        (PAGE + 96, &0xff00_0000_0000_u64.to_le_bytes(), "max_mapnr_64"),
+        (PAGE + 12, &0xff_u32.to_le_bytes(), "part of a split set"),
+    ] {
+        let mut file = whole.clone();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        let dump = Dump::from_bytes(vec![file]).unwrap();
+        let told: Vec<String> = dump.facts().warnings.iter().map(ToString::to_string).collect();
+        assert!(
+            told.iter().any(|t| t.contains("the header is damaged") && t.contains(word)),
+            "{word}: {told:?}"
+        );
+        for pfn in 1..40_u64 {
+            let mut read = [0; 8];
+            dump.read_phys(Pfn(pfn).addr(), &mut read).unwrap();
+            assert_eq!(u64::from_le_bytes(read), pfn, "{word}");
+        }
+        assert_eq!((dump.present(Pfn(50)), dump.count_present()), (Some(false), 39), "{word}");
+    }
+    assert_eq!(Dump::from_bytes(vec![whole]).unwrap().facts().warnings, []);
 }
 
 /// KiB of data for all of that: files of up to a mebibyte, the pages and descriptors that are kept (18 MiB for each open

@@ -17,7 +17,9 @@ impl Unwinder<'_> {
     /// stack that an interrupt stack's top word links to.
     pub(crate) fn by_saved(&self, cursor: &Cursor) -> Step {
         let is_text = |at: VirtAddr| self.code.is_text(at);
-        if !cursor.is_call {
+        // entry code is told by tables and by its own code: where neither can be read, registers on the stack can be what
+        // any function keeps of an exception
+        if !cursor.is_call || self.mem.u8(cursor.lookup()).is_err() {
             return Step::Unknown;
         }
         // right where the stack pointer is, any code of the kernel's half will do: the modules may not be known

@@ -367,6 +367,20 @@ fn a_page_that_is_missing_is_told_and_not_that_nothing_follows() {
 }
 
 #[test]
+fn registers_that_a_function_keeps_are_no_entry_where_its_code_is_missing() {
+    let mut world = World::new();
+    world.pt_regs(TASK + 0x1008, TEXT + 0x310, 0x10, TASK + 0x2000);
+    world.put(TASK + 0x1000, &[back(1)]);
+    world.call(0, 8).entry(1, OrcKind::Undefined, SP, 0);
+    let from = start(TEXT + 0x50, TASK + 0x1000);
+    let entered = |world: &World| world.unwind(from).frames.iter().any(|f| f.saved.is_some());
+    assert!(entered(&world), "by its code");
+    let text = world.memory.remove(&TEXT).unwrap();
+    world.memory.insert(TEXT, text[..0x100].to_vec());
+    assert!(!entered(&world));
+}
+
+#[test]
 fn what_stops_it() {
     let mut world = World::new();
     world.entry(0, OrcKind::Undefined, SP, 0);

@@ -13,6 +13,7 @@
 //! then                  a page_desc for each frame in the file, ascending; page data
 //! ```
 
+use super::evidence;
 use super::layout::{Layout, SubOffsets};
 use crate::fields::Fields;
 use crate::image::Image;
@@ -25,6 +26,8 @@ pub(crate) const MAGIC: &[u8] = b"KDUMP   ";
 const HEADER_LEN: u64 = 464;
 /// Bytes of `struct kdump_sub_header` in its latest form.
 const SUB_HEADER_LEN: u64 = 104;
+/// Bytes of `struct page_desc`: offset, size, flags, page_flags.
+pub(crate) const DESC_LEN: u64 = 24;
 /// The latest `header_version` whose fields are known.
 const KNOWN_VERSION: u32 = 6;
 /// A version beyond this is no version.
@@ -77,12 +80,13 @@ pub(crate) struct Header {
 }
 
 /// The fields of `disk_dump_header` that place everything else.
-struct Geometry {
-    version: u32,
-    block_size: u64,
-    sub_blocks: u64,
-    bitmap_blocks: u64,
-    max_mapnr: u64,
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    pub(super) version: u32,
+    pub(super) block_size: u64,
+    pub(super) sub_blocks: u64,
+    pub(super) bitmap_blocks: u64,
+    pub(super) max_mapnr: u64,
 }
 
 impl Header {
@@ -98,19 +102,26 @@ impl Header {
         };
         let layout = Layout::tell(&raw);
         let f = Fields::new(&raw, layout.words);
-        let mut geometry = Geometry::parse(&f, layout).map_err(cut)?;
-        geometry.check(image)?;
-        let sub_len = SUB_HEADER_LEN.min(geometry.sub_blocks.saturating_mul(geometry.block_size));
-        let mut sub = image.header("the kdump sub header", geometry.block_size, sub_len)?;
-        sub.resize(SUB_HEADER_LEN as usize, 0);
-        let sub =
-            Sub::parse(&Fields::new(&sub, layout.words), layout.sub(), geometry.version).map_err(cut)?;
-        if let Some(max) = sub.max_mapnr {
-            geometry.max_mapnr = max;
+        let declared = Geometry::parse(&f, layout).map_err(cut)?;
+        if declared.version > MAX_VERSION {
+            return Err(image.bad("header_version", declared.version.into(), "known are 0 to 6"));
+        }
+        let read_sub = |geometry: &Geometry| {
+            let sub_len = SUB_HEADER_LEN.min(geometry.sub_blocks.saturating_mul(geometry.block_size));
+            let mut sub = image.header("the kdump sub header", geometry.block_size, sub_len)?;
+            sub.resize(SUB_HEADER_LEN as usize, 0);
+            Sub::parse(&Fields::new(&sub, layout.words), layout.sub(), geometry.version).map_err(cut)
+        };
+        let (geometry, mut sub, mut warnings) = evidence::settle(&declared, image, layout.words, read_sub)?;
+        if let Some((start, end)) =
+            sub.split.filter(|(start, end)| start >= end || *start >= geometry.max_mapnr)
+        {
+            // a part has frames of its own: this is none
+            warnings.push(Warning::NoPart { start, end });
+            sub.split = None;
         }
         let status = f.u32(layout.status()).map_err(cut)?;
         let (ram_bitmap, page_bitmap) = geometry.bitmaps(image)?;
-        let mut warnings = Vec::new();
         if geometry.version > KNOWN_VERSION {
             warnings.push(Warning::NewerHeader { version: geometry.version, known: KNOWN_VERSION });
         }
@@ -154,10 +165,7 @@ impl Geometry {
         })
     }
 
-    fn check(&self, image: &Image) -> Result<(), DumpError> {
-        if self.version > MAX_VERSION {
-            return Err(image.bad("header_version", self.version.into(), "known are 0 to 6"));
-        }
+    pub(super) fn check(&self, image: &Image) -> Result<(), DumpError> {
         if !self.block_size.is_power_of_two() || !(4096..=65536).contains(&self.block_size) {
             return Err(image.bad(
                 "block_size",
@@ -176,12 +184,17 @@ impl Geometry {
         (1 + self.sub_blocks) * self.block_size
     }
 
-    fn bitmap_end(&self) -> u64 {
+    /// Whether the bitmaps are two of as many blocks as the frames need.
+    pub(super) fn has_two_bitmaps(&self) -> bool {
+        self.bitmap_blocks == 2 * self.max_mapnr.div_ceil(8).div_ceil(self.block_size)
+    }
+
+    pub(super) fn bitmap_end(&self) -> u64 {
         self.bitmap_start() + self.bitmap_blocks * self.block_size
     }
 
     /// The bitmap of RAM and that of frames in the file; the same where the file has only one.
-    fn bitmaps(&self, image: &Image) -> Result<(Extent, Extent), DumpError> {
+    pub(super) fn bitmaps(&self, image: &Image) -> Result<(Extent, Extent), DumpError> {
         if self.max_mapnr > (1 << (MAX_PHYS_BITS - self.block_size.trailing_zeros())) {
             return Err(image.bad("max_mapnr", self.max_mapnr, "no machine has so many page frames"));
         }
@@ -211,14 +224,14 @@ impl Geometry {
 }
 
 /// `struct kdump_sub_header`, as far as its version has the fields.
-struct Sub {
+pub(super) struct Sub {
     phys_base: u64,
     dump_level: Option<u32>,
     split: Option<(u64, u64)>,
-    vmcoreinfo: Extent,
-    notes: Extent,
-    erase_info: Extent,
-    max_mapnr: Option<u64>,
+    pub(super) vmcoreinfo: Extent,
+    pub(super) notes: Extent,
+    pub(super) erase_info: Extent,
+    pub(super) max_mapnr: Option<u64>,
 }
 
 impl Sub {

@@ -5,6 +5,7 @@
 //! and the last few, which tell whether the file was cut.
 
 mod codec;
+mod evidence;
 mod header;
 mod layout;
 mod pages;

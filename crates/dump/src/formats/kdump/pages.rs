@@ -1,7 +1,7 @@
 //! The pages of one kdump-compressed file: bitmap to descriptor, descriptor to bytes.
 
 use super::codec;
-use super::header::Header;
+use super::header::{DESC_LEN, Header};
 use super::rank::{BLOCK, Rank};
 use crate::Gap;
 use crate::cache::PageCache;
@@ -9,8 +9,6 @@ use crate::fields::{Fields, Words};
 use crate::image::Image;
 use std::sync::OnceLock;
 
-/// Bytes of `struct page_desc`: offset, size, flags, page_flags.
-const DESC_LEN: u64 = 24;
 /// No file is as long as two to the power of this.
 const MAX_FILE_BITS: u32 = 56;
 /// Blocks of bitmaps and of descriptors that are kept: 2 MiB.
