@@ -319,11 +319,18 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
             None => line.text("not there"),
         };
         let mut row = Record::of(line);
-        row.hidden("build_id", id);
+        row.hidden(
+            "build_id",
+            crate::tasks::known(id, "the module's note of its build is not in the dump, or it has none"),
+        );
         rows.push(row);
     }
-    let line = label("MODULE FILES").field("modules_with_files", found).text(" of ");
-    out.line(line.field("modules", s.modules().len()).text(" modules have debug files"));
+    let count = |n: usize| match &s.modules_and_problem().1 {
+        Some(e) => Cell::at_least(n, e.to_string()),
+        None => n.into(),
+    };
+    let line = label("MODULE FILES").field("modules_with_files", count(found)).text(" of ");
+    out.line(line.field("modules", count(s.modules().len())).text(" modules have debug files"));
     if modules {
         out.list("module_files", rows);
     }

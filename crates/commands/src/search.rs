@@ -130,7 +130,7 @@ impl Command for Search {
             return Err(e.into());
         }
         cx.cancel.check()?;
-        let mut report = summary(count, done);
+        let mut report = summary(count, done, None);
         if done.holes > 0 && ask.wanted.fits_zeros() {
             report.info(format!(
                 "search: {:#x} bytes in holes of the sparse file were not searched: they are zeros",
@@ -147,10 +147,12 @@ fn cx_note(cx: &mut Cx<'_>, text: String) -> Result<(), CommandError> {
     Ok(cx.emit(&note)?)
 }
 
-fn summary(count: u64, done: Scanned) -> Report {
+/// `lacks` says why there can be more than was found.
+fn summary(count: u64, done: Scanned, lacks: Option<&str>) -> Report {
     let mut report = Report::new("search");
-    report.hidden("count", count);
-    report.hidden("bytes", done.bytes);
+    let known = |n: u64| lacks.map_or_else(|| Cell::from(n), |why| Cell::at_least(n, why));
+    report.hidden("count", known(count));
+    report.hidden("bytes", known(done.bytes));
     report.hidden("missing", done.missing);
     report.hidden("holes", done.holes);
     report
@@ -163,6 +165,7 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &ArgMatches, ask: &Ask) -> Result<
     all.sort_by_key(|t| t.pid);
     let memory = Memory::Kernel { s, direct: None, mapped: true };
     let (mut count, mut done) = (0, Scanned::default());
+    let unknown = all.iter().filter(|t| t.stack.is_none()).count();
     for task in all {
         cx.cancel.check()?;
         let stack = kernel::stacks::task_stack(s, task);
@@ -186,7 +189,13 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &ArgMatches, ask: &Ask) -> Result<
         part.list("stacks", vec![record]);
         cx.emit(&part)?;
     }
-    Ok(summary(count, done))
+    let lacks = unknown > 0 || done.missing > 0;
+    let mut report = summary(count, done, lacks.then_some("a part of the stacks is not in the dump"));
+    tasks::problems(s, &mut report);
+    if unknown > 0 {
+        report.missing(format!("search: where the stacks of {unknown} more tasks are is not known"));
+    }
+    Ok(report)
 }
 
 /// `ff1a4b5e00382b28: deadbeef (what was typed)`

@@ -275,6 +275,8 @@ fn first_known(text: &system::PanicText, log: &kernel::printk::Log, report: &mut
         None => report.line(label("PANIC").text("(not known: a part of the log is not readable)")),
     }
     match &text.panic {
+        // where a text ends is not known of one that lies in memory alone
+        _ if log.as_text => report.hidden("panic", Cell::absent("not known", why)),
         Some(panic) if text.cause.is_some() && text.cause.as_ref() != Some(panic) => {
             let line = Line::of(" ".repeat(14)).text("\"").field("panic", panic.clone()).role(Role::Strong);
             report.line(line.text("\""));

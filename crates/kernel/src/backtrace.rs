@@ -8,7 +8,9 @@ use crate::module;
 use crate::panic;
 use crate::registers::{Claim, CpuRegisters, Doubt, Source, Unchecked};
 use crate::session::Session;
-use crate::stacks::{IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, task_stack, thread_size};
+use crate::stacks::{
+    IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, irq_stack_is_lost, task_stack, thread_size,
+};
 use crate::task::{Task, TaskStruct};
 use arch::{FrameShape, Regs};
 use base::{Fault, VirtAddr, VirtRead};
@@ -407,8 +409,7 @@ impl Session {
             _ => in_nmi(self, cpu) != Some(false),
         };
         // where the CPU's own stack is not known, it may have been on it
-        let mut lost = !u.stacks.iter().any(|stack| stack.name == IRQ_STACK)
-            && irq_stack_in_use(self, cpu) != Some(false);
+        let mut lost = irq_stack_is_lost(self, cpu) && irq_stack_in_use(self, cpu) != Some(false);
         for stack in u.stacks.iter().rev().filter(in_use) {
             // further in than what is missing nothing is known: what is found may be left from earlier calls
             lost |= unread(self.mem(), stack).is_some();

@@ -110,6 +110,12 @@ fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
     Some((start, start.add(IRQ_STACK_SIZE)))
 }
 
+/// True where a CPU has an IRQ stack, and what tells where is not in the dump.
+pub fn irq_stack_is_lost(s: &Session, cpu: u32) -> bool {
+    let told_by = ["hardirq_stack_ptr", "irq_stack_ptr", "pcpu_hot", "irq_stack_union"];
+    told_by.iter().any(|name| s.symbol(name).is_some()) && irq_stack(s, cpu).is_none()
+}
+
 /// Whether a CPU is on its IRQ stack, by what entry code itself goes by: `hardirq_stack_inuse` since 5.12
 /// (951c2a51ae75), before that `irq_count`, which is -1 while the stack is free.
 pub fn irq_stack_in_use(s: &Session, cpu: u32) -> Option<bool> {

@@ -136,6 +136,12 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
             record.line(Line::of(format!("--- <{}> ---", stack.name)));
             record.hidden("left_stack", stack.name.clone());
         }
+        if before.is_some_and(|b| b.stack.is_none()) && frame.stack.is_some() {
+            record.hidden(
+                "left_stack",
+                Cell::absent("not known", "where this CPU's own stacks are is not in the dump"),
+            );
+        }
         let same_stack = before.is_none_or(|b| b.stack == frame.stack);
         if interrupted && same_stack {
             // shown with the registers of the frame before

@@ -186,8 +186,12 @@ pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session, cpus: &[u32]) -> Result<R
     let mut report = Report::new("bt");
     let mut out = Vec::new();
     let stacks: Vec<(u32, Vec<Stack>)> = cpus.iter().map(|&cpu| (cpu, cpu_stacks(s, cpu))).collect();
-    let unknown: Vec<String> =
-        stacks.iter().filter(|(_, all)| all.len() < 2).map(|(cpu, _)| cpu.to_string()).collect();
+    let has_irq = |all: &[Stack]| all.iter().any(|stack| stack.name == kernel::stacks::IRQ_STACK);
+    let unknown: Vec<String> = stacks
+        .iter()
+        .filter(|(_, all)| all.len() < 2 || !has_irq(all))
+        .map(|(cpu, _)| cpu.to_string())
+        .collect();
     if !unknown.is_empty() {
         report.warning(format!("bt: where all stacks of CPU {} are is not known", unknown.join(", ")));
     }
@@ -264,10 +268,16 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
             "bt: end markers are not checked: they come behind thread_info, whose size the vmlinux would tell",
         );
     }
+    let mut unknown = 0;
     for task in &s.tasks().all {
         cx.cancel.check()?;
-        if task.stack == Some(VirtAddr(0)) {
-            continue; // a zombie's stack is gone
+        match task.stack {
+            Some(at) if at.is_null() => continue, // a zombie's stack is gone
+            Some(_) => {}
+            None => {
+                unknown += 1;
+                continue;
+            }
         }
         let stack = task_stack(s, task);
         let mut problems = Vec::new();
@@ -294,6 +304,11 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
             }
             out.push(record);
         }
+    }
+    if unknown > 0 {
+        report.missing(format!(
+            "bt: where the stacks of {unknown} more tasks are is not known: they are not checked"
+        ));
     }
     if out.is_empty() {
         report.text("No stack overflows detected");

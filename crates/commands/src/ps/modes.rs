@@ -236,6 +236,10 @@ pub(super) fn last_run(
         report.list("tasks", timed.iter().map(row).collect());
         return;
     };
+    let homeless = timed.iter().filter(|(_, t)| t.cpu.is_none()).count();
+    if homeless > 0 {
+        report.missing(format!("ps: on which CPU {homeless} more tasks ran is not known"));
+    }
     let mut blocks = Vec::new();
     for (n, cpu) in cpus.iter().enumerate() {
         let mut block = Record::new();

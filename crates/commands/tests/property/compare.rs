@@ -27,11 +27,17 @@ const HOW: &[&str] = &[
     "symbols_from",
     "from",
     "undetermined",
+    // how much the file holds, and how much of what was searched it does not
+    "held_bytes",
+    "missing",
 ];
 /// What stands in a text for what could not be read.
 const GAPS: &[&str] = &["<page excluded>", "<not in dump>", "<dump truncated>", "<page table missing>"];
 /// What stands in for another value where that is absent: less is said, and it is true of the whole dump too.
 const INSTEAD: &[&str] = &["last_message_seconds", "memory_managed_bytes", "first_known_message"];
+
+/// Whom an error is about.
+const BANNER: &[&str] = &["command", "cpu", "pid", "task"];
 
 /// Holds an answer to the whole dump's.
 pub(crate) fn answers(line: &str, whole: &Answer, found: &Answer) -> Compared {
@@ -43,6 +49,16 @@ pub(crate) fn answers(line: &str, whole: &Answer, found: &Answer) -> Compared {
         }
         return out;
     };
+    // texts as they lie in memory, of which a note says that their ends are not known
+    let as_text = |parts: &[Value]| {
+        let mut all = BTreeSet::new();
+        notes(&Value::Array(parts.to_vec()), &mut all);
+        all.iter().any(|note| note.contains("as they lie in memory"))
+    };
+    if line.starts_with("log") && as_text(found) {
+        out.changed = true;
+        return out;
+    }
     if line.split_whitespace().next() == Some("verdict") {
         return verdicts::compare(whole, found);
     }
@@ -114,9 +130,12 @@ fn members(
     out: &mut Compared,
 ) {
     // what a backtrace says of its end is its note
-    let told =
-        ["stopped", "start"].iter().any(|key| found.contains_key(*key) && found.get(*key) != whole.get(*key));
+    let told = ["stopped", "start", "doubt"]
+        .iter()
+        .any(|key| found.contains_key(*key) && found.get(*key) != whole.get(*key));
     let noted = noted || told || found.values().any(is_absent);
+    let errors = found.get("notes").and_then(Value::as_array).into_iter().flatten();
+    let has_failed = errors.into_iter().any(|note| note["kind"] == "error");
     for (key, found) in found {
         if HOW.contains(&key.as_str()) {
             continue;
@@ -125,6 +144,8 @@ fn members(
             Some(whole) => value(&format!("{path}.{key}"), whole, found, noted, out),
             None if noted && found.as_array().is_some_and(Vec::is_empty) => {}
             None if is_absent(found) || INSTEAD.contains(&key.as_str()) => {}
+            // of which task a command failed
+            None if has_failed && BANNER.contains(&key.as_str()) => {}
             None => out.wrong.push(format!("{path}.{key}: {found}, which the whole dump does not have")),
         }
     }
@@ -171,12 +192,23 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
         }
         // a note's registers stand in a function whose calls, on pages that are lost, the whole dump shows further in
         let begun = |w: &&Value| {
+            let near = |key: &str| {
+                let at = |of: &Value| u64::from_str_radix(of[key].as_str()?.strip_prefix("0x")?, 16).ok();
+                at(w).zip(at(row)).is_some_and(|(a, b)| a.abs_diff(b) <= 64)
+            };
             row["how"] == "Start"
-                && row["function"]["name"].is_string()
-                && w["function"]["name"] == row["function"]["name"]
+                && match row["function"]["name"].is_string() {
+                    true => w["function"]["name"] == row["function"]["name"],
+                    false => near("at"),
+                }
         };
         if noted && let Some(n) = rest.iter().position(begun) {
             rest.remove(n);
+            continue;
+        }
+        // what an instruction is cannot be told where the function's first ones are lost
+        if is_absent(&row["instruction"]) && noted {
+            rest.pop();
             continue;
         }
         let differences = |whole: &Value| {
