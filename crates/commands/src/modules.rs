@@ -68,7 +68,11 @@ impl Command for Mod {
         let s = cx.session("mod")?;
         let mut report = Report::new("mod");
         if let Some(e) = &s.modules_and_problem().1 {
-            report.missing(format!("mod: the list of modules is not whole: {e}"));
+            let text = format!("mod: the list of modules is not whole: {e}");
+            match e {
+                kernel::KernelError::Fault(fault) if fault.is_missing() => report.missing(text),
+                _ => report.warning(text),
+            }
         }
         if args.get_flag("reinit") {
             return Err(CommandError::failed("mod", "-R: the modules of a dump do not change"));

@@ -201,7 +201,13 @@ pub(crate) fn nobody(s: &Session, word: &str) -> String {
 /// What is lacking of the tasks, as a warning, so that nobody takes the list for whole.
 pub(crate) fn problems(s: &Session, report: &mut report::Report) {
     if let Some(lack) = s.tasks().lack() {
-        report.missing(format!("the list of tasks is not whole: {lack}"));
+        let text = format!("the list of tasks is not whole: {lack}");
+        // a kernel that does not say how many there are may have no more
+        let is_missing = |e: &KernelError| matches!(e, KernelError::Fault(fault) if fault.is_missing());
+        match s.tasks().total.is_some() || s.tasks().problems.iter().any(is_missing) {
+            true => report.missing(text),
+            false => report.warning(text),
+        }
     } else if let Some(e) = s.tasks().problems.first().filter(|_| s.tasks().total.is_none()) {
         report.warning(format!("the list of tasks may not be whole: {e}"));
     } else if let Some(e) = s.tasks().problems.iter().find(|e| matches!(e, KernelError::Damaged { .. })) {
