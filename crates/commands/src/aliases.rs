@@ -2,6 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::{Line, Record, Report, Role};
 
 /// Where an alias was made.
@@ -115,8 +116,8 @@ impl Command for AliasCommand {
          makes the alias; an empty command (\"\") deletes it. A command with | > < needs quotes. \
          An alias in ./.crashrc wins over one in ~/.crashrc, one typed over both."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(Arg::new("name").value_name("ALIAS").help("The word")).arg(

@@ -2,6 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::{Cell, Line, Record, Report};
 
 /// `ascii`.
@@ -25,8 +26,8 @@ impl Command for Ascii {
         "Shows the bytes of 32-bit or 64-bit hexadecimal values as text, lowest byte first, as they stand in \
          memory; bytes that are no text by their names or as <hex>. Without values, shows the ASCII chart."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(Arg::new("value").value_name("VALUE").action(ArgAction::Append).num_args(0..).help("In hex"))

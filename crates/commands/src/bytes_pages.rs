@@ -3,6 +3,7 @@
 use crate::{Command, CommandError, Cx, Example, Layer};
 use base::{Pfn, PhysAddr};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::{Cell, Line, Record, Report};
 
 /// `btop`.
@@ -52,8 +53,8 @@ impl Command for Btop {
     fn details(&self) -> &'static str {
         "Translates hexadecimal addresses to page frame numbers."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         operands(clap, "ADDRESS", "In hex")
@@ -82,8 +83,8 @@ impl Command for Ptob {
         "Translates page frame numbers to addresses. A number of digits alone is decimal, as in crash; one with letters \
          or 0x is hexadecimal."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         operands(clap, "PAGE_NUMBER", "In decimal; in hex with 0x, or where it has letters")

@@ -3,6 +3,7 @@
 use crate::{CommandError, Cx, Layer, help};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::Report;
 
 /// One example of a command: shown in its help, and run as a test.
@@ -34,9 +35,9 @@ pub trait Command: Sync {
     fn details(&self) -> &'static str {
         ""
     }
-    /// False for one whose answer debug files cannot change: for it alone none are fetched.
-    fn uses_debug_files(&self) -> bool {
-        true
+    /// Whether debug files that have to be fetched can change its answer; `words` are those behind its name.
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Always
     }
     /// Adds its arguments to `clap`, which already has its name and `--help`.
     fn args(&self, clap: clap::Command) -> clap::Command;

@@ -1,6 +1,7 @@
 //! From words to a command: aliases, crash's special spellings, types and variables typed bare.
 
 use crate::{Aliases, COMMANDS, Command, CommandError, Cx, gdb};
+use kernel::Fetch;
 use report::Report;
 
 /// An alias may name an alias; a chain longer than this is a loop.
@@ -24,22 +25,33 @@ pub fn is_command(name: &str) -> bool {
     find(name).is_some() || CRASH.contains(&name)
 }
 
-/// True where a line may ask for what debug files tell.
+/// Whether debug files that have to be fetched can change the answer to a line.
 #[must_use]
-pub fn uses_debug_files(line: &str) -> bool {
+pub fn debug_files(line: &str) -> Fetch {
     let aliases = Aliases::default();
     match crate::line::parse(&expand_alias(&aliases, line), &|_| false) {
-        Ok(crate::Action::Run { words, .. }) => words_use_debug_files(&words),
-        Ok(crate::Action::Nothing | crate::Action::Shell(_)) | Err(_) => false,
-        Ok(crate::Action::Source(..)) => true,
+        Ok(crate::Action::Run { words, .. }) => words_debug_files(&words),
+        Ok(crate::Action::Nothing | crate::Action::Shell(_)) | Err(_) => Fetch::Never,
+        Ok(crate::Action::Source(..)) => Fetch::Always,
     }
 }
 
-/// As [`uses_debug_files`], of a command given as words.
+/// As [`debug_files`], of a command given as words.
 #[must_use]
-pub fn words_use_debug_files(words: &[String]) -> bool {
-    let words = expand_words(&Aliases::default(), words.to_vec());
-    words.first().and_then(|name| find(name)).is_none_or(|command| command.uses_debug_files())
+pub fn words_debug_files(words: &[String]) -> Fetch {
+    let words = respell_first(expand_words(&Aliases::default(), words.to_vec()));
+    let Some((name, rest)) = words.split_first() else { return Fetch::Never };
+    match find(name) {
+        Some(command) => command.debug_files(rest),
+        // a type or a variable; what is not written yet answers nothing
+        None if CRASH.contains(&name.as_str()) => Fetch::Never,
+        None => Fetch::Always,
+    }
+}
+
+/// What the neediest of several commands needs.
+pub(crate) fn debug_files_of_each<'a>(names: impl Iterator<Item = &'a str>) -> Fetch {
+    names.filter_map(find).map(|command| command.debug_files(&[])).max().unwrap_or(Fetch::Never)
 }
 
 /// Runs one command given as words.
@@ -174,6 +186,27 @@ mod tests {
         );
         assert!(answer("eval 1").is_ok() && answer("help eval").is_ok());
         assert!(answer("sym x").unwrap_err().contains("dump"), "a command that is there, without a dump");
+    }
+
+    #[test]
+    fn what_debug_files_can_change_is_judged_by_command() {
+        let lines = |fetch, lines: &str| {
+            lines.split(';').for_each(|line| assert_eq!(debug_files(line.trim()), fetch, "{line}"));
+        };
+        lines(
+            Fetch::Never,
+            "log; dmesg -T; rd jiffies; vtop 0; eval 1; help bt; info; kmem -i; ! ls; # x; ptob 1",
+        );
+        lines(
+            Fetch::Lacking,
+            "ps; sys; mod; sym jiffies; set; task 1; dis vfs_read; tree -t maple x; struct page",
+        );
+        lines(Fetch::Lacking, "foreach ps; foreach 1 set; repeat ps; ps | grep x > y");
+        lines(
+            Fetch::Always,
+            "bt; verdict; p jiffies; dis -l x; dis -s x; mod -s x; foreach bt; frame; info locals",
+        );
+        lines(Fetch::Always, "jiffies; < file; list x; whatis x; foreach ps bt; repeat bt; px jiffies");
     }
 
     #[test]

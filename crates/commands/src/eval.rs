@@ -6,6 +6,7 @@
 
 use crate::{Command, CommandError, Cx, Example, Layer, after_options};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::{Cell, Line, Report};
 
 /// Parentheses and signs deeper than this are refused.
@@ -38,8 +39,8 @@ impl Command for Eval {
          hexadecimal with 0x or where a digit says so; k, m and g after a number multiply by 1024 and its powers. \
          An expression with |, << or >> needs parentheses around it."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

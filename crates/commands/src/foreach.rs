@@ -3,6 +3,7 @@
 use crate::tasks::{self, Named, banner};
 use crate::{Command, CommandError, Cx, Example, dispatch};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::Session;
 use kernel::task::Task;
 use report::{Item, Record, Report};
@@ -41,6 +42,10 @@ impl Command for Foreach {
          and states (RU, IN, UN, ST, ZO, TR, SW, DE, WA, PA, ID, NE) narrow them down. Commands: bt, vm, task, \
          files, net, set, ps, sig, vtop; one or more, each with its own options behind it. A name that is also one of \
          these words needs a \\ before it."
+    }
+    fn debug_files(&self, words: &[String]) -> Fetch {
+        let known = |w: &str| KNOWN.iter().any(|(name, _)| *name == w);
+        dispatch::debug_files_of_each(words.iter().map(String::as_str).filter(|w| known(w)))
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

@@ -2,6 +2,7 @@
 
 use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer, VARIABLES, find};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::{Cell, Line, Record, Report, Role};
 
 /// Columns of a page's text.
@@ -49,6 +50,9 @@ impl Command for Help {
     fn details(&self) -> &'static str {
         "Without arguments, lists the commands. With a command, shows its page; \"all\" shows every page. \
          \"input\" and \"output\" tell about lines and redirection."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

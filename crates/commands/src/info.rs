@@ -6,6 +6,7 @@ use base::PAGE_SIZE;
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::wanted_packages;
 use debuginfo::types::SourceId;
+use kernel::Fetch;
 use kernel::{Image, Session, hex, kernel_words};
 use report::{Cell, Line, Record, Report, Role};
 
@@ -24,6 +25,9 @@ impl Command for Info {
         "Shows the dump's format and what it holds, the kernel's release, build id, place and paging, where symbols \
          and types come from, and which debug files are wanted and whether they are there. Reads little: it is \
          meant as the first look at a dump."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(
@@ -79,7 +83,7 @@ fn size(bytes: u64) -> Cell {
 fn dump(image: &Image, s: Option<&Session>) -> Record {
     let mut out = Record::new();
     let facts = image.dump.facts();
-    let paths = image.dump_paths.iter().map(|p| Cell::from(p.display().to_string()));
+    let paths = image.dump_names.iter().map(|name| Cell::from(name.clone()));
     out.line(label("DUMP").field("files", Cell::Many(paths.collect(), " ")).role(Role::Path));
     out.line(label("FORMAT").field("format", image.dump.format().to_owned()));
     out.line(label("FILE SIZE").field("file_bytes", size(facts.file_size)));

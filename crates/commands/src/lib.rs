@@ -56,9 +56,7 @@ pub use aliases::{Alias, Aliases, Origin};
 pub use command::{Command, Example, after_options, respelled};
 pub use cx::Cx;
 pub use cx::Layer;
-pub use dispatch::{
-    complete_names, expand_alias, find, is_command, run, uses_debug_files, words_use_debug_files,
-};
+pub use dispatch::{complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files};
 pub use error::CommandError;
 pub use help::page as help_page;
 pub use line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};

@@ -2,6 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::printk::{self, LogRecord, SafeBuffer};
 use kernel::{Session, system};
 use report::{Cell, Keep, Line, Record, Report};
@@ -34,8 +35,8 @@ impl Command for Log {
          indented below its first. Messages that were still in the per-CPU buffers of printk in NMI context come \
          last, with the buffer's name."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

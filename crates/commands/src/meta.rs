@@ -2,6 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::Report;
 
 /// `exit`.
@@ -39,6 +40,9 @@ impl Command for Exit {
     fn about(&self) -> &'static str {
         "exit this session"
     }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap
     }
@@ -60,6 +64,9 @@ impl Command for Quit {
     }
     fn about(&self) -> &'static str {
         "exit this session"
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap
@@ -85,6 +92,9 @@ impl Command for Extend {
     fn details(&self) -> &'static str {
         "crash loads shared objects built against its own sources; crashlens cannot. Every command has --json, \
          so that a program of any language can carry on from its output."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         anything(clap)
@@ -120,6 +130,9 @@ impl Command for Gdb {
         "There is no gdb inside. print, output, inspect are answered by p; ptype and whatis by whatis; \
          info symbol and info address by sym; list by dis -s; disassemble by dis; bt by bt. Other words of \
          gdb's are refused."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         anything(clap)
@@ -164,6 +177,9 @@ impl Command for Wr {
     }
     fn details(&self) -> &'static str {
         "crash writes to the memory of a live kernel. crashlens opens dumps, and never changes one."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         anything(clap)

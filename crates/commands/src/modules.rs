@@ -3,6 +3,7 @@
 use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::Finder;
+use kernel::Fetch;
 use kernel::module::Module;
 use kernel::{Session, taint};
 use report::{Cell, Line, Record, Report, Role};
@@ -25,6 +26,11 @@ impl Command for Mod {
          dump itself and need no file; a file adds lines, local variables and inlined calls. Files that lie where \
          distributions put them are found and checked by build id without being asked for; where the dump tells \
          no build id, by the places of their symbols."
+    }
+    fn debug_files(&self, words: &[String]) -> Fetch {
+        // what is to be loaded may have to be fetched
+        let loads = words.iter().any(|word| word.starts_with("-s") || word.starts_with("-S"));
+        if loads { Fetch::Always } else { Fetch::Lacking }
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

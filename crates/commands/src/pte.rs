@@ -2,6 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::{Machine, Session, swap};
 use report::{Cell, Line, Record, Report, Role};
 
@@ -20,8 +21,8 @@ impl Command for Pte {
         "Shows the physical page and the flags of a page table entry, or the swap device and the offset in it \
          where the page was swapped out."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

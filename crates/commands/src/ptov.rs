@@ -3,6 +3,7 @@
 use crate::{Command, CommandError, Cx, Example, Layer, address, tasks};
 use base::{PhysAddr, VirtAddr};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::{Machine, Session, cpu, direct, page};
 use report::{Cell, Line, Record, Report};
 
@@ -22,8 +23,8 @@ impl Command for Ptov {
          translates a per-CPU offset or the name of a per-CPU variable to its address on these CPUs: ':' the CPU of \
          the context, ':a' all, ':0,2-3' some."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

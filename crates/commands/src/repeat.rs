@@ -2,6 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::Report;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,13 @@ impl Command for Repeat {
     fn details(&self) -> &'static str {
         "Runs a command again and again until Ctrl-C, or until --count runs. A dump does not change, so that \
          this serves scripts written for live kernels."
+    }
+    fn debug_files(&self, words: &[String]) -> Fetch {
+        // its options stand before the command
+        words
+            .iter()
+            .position(|word| crate::find(word).is_some())
+            .map_or(Fetch::Always, |at| crate::words_debug_files(words.get(at..).unwrap_or_default()))
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

@@ -10,6 +10,7 @@ mod memory;
 use crate::{Command, CommandError, Cx, Example, Layer, tasks, values};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::Session;
 use kernel::scan::{self, Hit, Run, Scanned, Wanted};
 use memory::Memory;
@@ -47,8 +48,8 @@ impl Command for Search {
          is hexadecimal, a symbol, or an expression in parentheses; several are searched for at once. Without -u, \
          -p, -t or -T kernel memory is searched. Ctrl-C stops it; what was found until then stands."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

@@ -4,6 +4,7 @@ use crate::settings::Effect;
 use crate::tasks::{self, Named};
 use crate::{Command, CommandError, Cx, Example, Layer, VARIABLES, Variable};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::Session;
 use kernel::task::Task;
 use report::{Cell, Line, Record, Report};
@@ -28,6 +29,9 @@ impl Command for Set {
          (on, off), null-stop (on, off), scope (an address in text, 0), offline (show, hide), redzone (on, off), \
          error (default, redirect, a file). refresh, console, core, hash, namelist, dumpfile, unwind and gdb are \
          shown, but cannot be changed: setting one says why."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

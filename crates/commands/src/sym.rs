@@ -4,6 +4,7 @@ use crate::{Command, CommandError, Cx, Example, place};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::symtab::{Listed, Symbol, SymbolTable};
+use kernel::Fetch;
 use kernel::Session;
 use kernel::module::Module;
 use report::{Cell, Line, Record, Report, Role};
@@ -27,6 +28,9 @@ impl Command for Sym {
          one module's, vmlinux:NAME the kernel's own, FILE.c:NAME those of a source file) and addresses, with or without an offset (panic+16). In \
          parentheses the letter that nm shows: T and t code, D and d data, B and b zeroed data, R and r read-only \
          data, small for local symbols."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

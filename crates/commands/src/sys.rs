@@ -2,6 +2,7 @@
 
 use crate::{Command, CommandError, Cx, Example, when};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::{Session, dmi, ikconfig, syscalls, system, taint};
 use report::{Cell, Line, Record, Report, Role};
 
@@ -20,6 +21,9 @@ impl Command for Sys {
         "Shows the kernel, the dump, CPUs, clock, load, tasks, release and memory, and why the machine died: first \
          the root cause, the first fatal message of the log, then the final panic where that is another. \
          \"sys config\" shows the kernel's configuration where the kernel carries it (CONFIG_IKCONFIG)."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag =
@@ -116,9 +120,8 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     }
     report.line(line);
     report.hidden("tainted", or_why(mask.map(taint::letters)));
-    let files: Vec<String> =
-        s.opened().machine.image.dump_paths.iter().map(|p| p.display().to_string()).collect();
-    let files = cx.settings.dumpfile.clone().unwrap_or_else(|| files.join(" "));
+    let files = || s.opened().machine.image.dump_names.join(" ");
+    let files = cx.settings.dumpfile.clone().unwrap_or_else(files);
     let mut line = label("DUMPFILE").field("dumpfile", files).role(Role::Path);
     if s.dump().facts().incomplete {
         line = line.text("  [INCOMPLETE]");

@@ -7,6 +7,7 @@ use base::VirtAddr;
 use cexpr::{FormatOptions, MemberPath, Value, format_value, member_text};
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::{Space, TypeRef};
+use kernel::Fetch;
 use kernel::Session;
 use kernel::task::{Task, thread_info};
 use report::{Record, Report};
@@ -25,6 +26,9 @@ impl Command for TaskCommand {
     fn details(&self) -> &'static str {
         "Shows the task_struct of the context, or of the tasks that are named by pid or address, and their \
          thread_info; with -R only these members of either."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

@@ -4,6 +4,7 @@ use crate::entries::{self, Entries};
 use crate::{Command, CommandError, Cx, Example, values};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::maple::{self, Seen};
 use kernel::rbtree::{self, Order};
 use kernel::{KernelError, Session, xarray};
@@ -46,6 +47,9 @@ impl Command for Tree {
          holds it, or with -N of a node. The types are rbtree, radix, xarray and maple; their first letters are \
          enough (rb, ra, x, m); radix and xarray are what the kernel at hand has. Damaged nodes are told behind \
          the entries that were found."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

@@ -6,6 +6,7 @@ use crate::{Command, CommandError, Cx, Example, Layer, pte};
 use arch::{Translation, Walk};
 use base::{FaultKind, Pfn, VirtAddr};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::task::Task;
 use kernel::{Machine, Session, mm, page, path, swap, vma};
 use report::{Cell, Line, Record, Report, Role};
@@ -26,8 +27,8 @@ impl Command for Vtop {
          the mapping of a user's address with its file, the page, or where the page went: swap or a file. Symbols \
          and expressions stand for addresses."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

@@ -7,8 +7,8 @@ use crate::scope::SessionScope;
 use crate::{Command, CommandError, Cx, Example, entries, tasks, values};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::KernelError;
 use kernel::list::both_ways;
+use kernel::{Fetch, KernelError};
 use report::{Cell, Line, Record, Report};
 
 kernel::bind! {
@@ -37,6 +37,9 @@ impl Command for Waitq {
     }
     fn details(&self) -> &'static str {
         "The wait queue is a symbol, an address, or STRUCT.MEMBER and the address of the struct that holds it."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

@@ -8,7 +8,7 @@ use base::Cancel;
 use clap::CommandFactory;
 use commands::{Edit, Origin, Scroll, Settings};
 use debuginfo::find::Watch;
-use kernel::{KernelError, Layers, OpenOptions};
+use kernel::{Fetch, KernelError, Layers, OpenOptions};
 use shell::{Completer, Ended, Format, NoCompleter, Options, Shell, When, say};
 
 /// Does what the command line says.
@@ -64,7 +64,8 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
     if let Some(layers) = &layers {
         layers.image().dump.read_missing_as_zeros(cli.zero_excluded);
         // a kernel file that is not this dump's is told before anything is answered
-        if !once || layers.image().has_kernel_file() {
+        let image = layers.image();
+        if !once || image.has_kernel_file() || image.has_module_files() {
             ready(layers, once)?;
         }
     }
@@ -79,6 +80,12 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
 
 /// Folders that an option names are there.
 fn folders(cli: &Cli) -> Result<(), Failure> {
+    if let Some(file) = cli.debug_dirs.iter().find(|path| path.is_file()) {
+        let file = file.display();
+        return Err(Failure::Usage(format!(
+            "--mod {file}: is a file, and --mod takes a folder; a module's file goes behind the dump: crashlens DUMP {file}"
+        )));
+    }
     let gone = cli.debug_dirs.iter().find(|path| !path.is_dir()).map(|path| ("--mod", path, "folder"));
     let gone = gone.or_else(|| {
         cli.source_dirs.iter().find(|path| !path.exists()).map(|path| ("--src", path, "folder or file"))
@@ -96,6 +103,10 @@ fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
     let session = layers.session();
     layers.news().iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
     match session {
+        Ok(s) if layers.image().has_module_files() => {
+            s.named_module_problems().iter().for_each(|why| say(&format!("crashlens: warning: {why}")));
+            Ok(())
+        }
         Ok(_) => Ok(()),
         // the command that needs a kernel says so itself
         Err(e) if once && (e.is_without_kernel() || matches!(e, KernelError::Stopped(_))) => Ok(()),
@@ -121,7 +132,7 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     } else {
         ("CRASHTIME", "when the machine crashed")
     };
-    let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new(), false) };
+    let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new(), Fetch::Never) };
     let layers = Layers::open(options).map_err(Failure::of_dump)?;
     let image = layers.image();
     // VMCOREINFO of another boot is no word of this machine's, nor that of one kernel of another in the same memory
@@ -216,14 +227,16 @@ fn work(
     ended
 }
 
-/// True where a command of this run may need a debug file that has to be fetched.
-fn fetches(cli: &Cli, command: Option<&[String]>) -> bool {
-    let asks = !cli.input.is_empty() || command.is_none() && cli.commands.is_empty();
-    asks || command.is_some_and(commands::words_use_debug_files)
-        || cli.commands.iter().any(|line| commands::uses_debug_files(line))
+/// Whether a command of this run may need a debug file that has to be fetched.
+fn fetches(cli: &Cli, command: Option<&[String]>) -> Fetch {
+    if !cli.input.is_empty() || command.is_none() && cli.commands.is_empty() {
+        return Fetch::Always;
+    }
+    let lines = cli.commands.iter().map(|line| commands::debug_files(line));
+    lines.chain(command.map(commands::words_debug_files)).max().unwrap_or(Fetch::Never)
 }
 
-fn open_options(cli: &Cli, cancel: &Cancel, fetch: bool) -> OpenOptions {
+fn open_options(cli: &Cli, cancel: &Cancel, fetch: Fetch) -> OpenOptions {
     OpenOptions {
         files: cli.files.clone(),
         force: cli.force,
@@ -237,7 +250,8 @@ fn open_options(cli: &Cli, cancel: &Cancel, fetch: bool) -> OpenOptions {
         no_modules: cli.no_modules,
         no_slab_caches: cli.no_kmem_cache,
         source_dirs: cli.source_dirs.clone(),
-        no_debuginfod: cli.no_debuginfod || !fetch,
+        no_debuginfod: cli.no_debuginfod,
+        fetch,
         kernel: cli.kernel,
         vmcoreinfo: cli.vmcoreinfo.clone(),
         cpus: cli.crash.cpus,
@@ -288,8 +302,7 @@ fn settings(cli: &Cli, layers: Option<&Layers>) -> Result<Settings, Failure> {
         settings.scroll = Scroll::Off;
     }
     if let Some(layers) = layers {
-        let names: Vec<String> = layers.image().dump_paths.iter().map(|p| p.display().to_string()).collect();
-        settings.dumpfile = Some(names.join(" "));
+        settings.dumpfile = Some(layers.image().dump_names.join(" "));
     }
     Ok(settings)
 }

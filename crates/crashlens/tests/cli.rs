@@ -56,6 +56,8 @@ fn failures_say_why_and_exit_with_1() {
     check(&["verdict", "nosuch"], 1, "", "crashlens: nosuch: no such file (crashlens verdict DUMP");
     check(&["-c", "eval nosuch + 1"], 1, "", "nosuch is neither a number nor a symbol");
     check(&["--mod", "nosuch", SAMPLE, "-c", "mod"], 1, "", "--mod nosuch: no such folder");
+    let file = format!("--mod {SAMPLE}: is a file, and --mod takes a folder");
+    check(&["--mod", SAMPLE, SAMPLE, "-c", "mod"], 2, "", &file);
     check(&["--src", "/nosuch/src", "-c", "ptob 1"], 1, "", "--src /nosuch/src: no such folder or file");
 }
 
@@ -161,9 +163,76 @@ fn packed_dumps_and_folders_of_one_dump_are_opened() {
             String::from_utf8_lossy(&out.stderr)
         );
     }
-    let out = sh("\"$0\" sys two --no-search");
-    assert_eq!(out.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&out.stderr).contains("is a directory with 2 dumps"));
+    let errors = |line: &str| {
+        let out = sh(line);
+        assert_eq!(out.status.code(), Some(1), "{line}");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    assert!(
+        errors("\"$0\" sys two --no-search")
+            .contains("two: is a directory with 2 dumps: two/b, two/a; name one")
+    );
+    // shown as it was named, not as it lies in the cache
+    let shown = |line: &str| String::from_utf8_lossy(&sh(line).stdout).into_owned();
+    assert!(shown("\"$0\" sys packed --no-search").contains("DUMPFILE: packed\n"));
+    assert!(shown("\"$0\" info case.tgz --no-search").contains("DUMP: case.tgz (2026/vmcore)\n"));
+    // folders of folders, as /var/crash has them
+    assert!(sh("mkdir -p one/127.0.0.1-2026 crash/1 crash/2; cp \"$1\" one/127.0.0.1-2026/vmcore; cp \"$1\" crash/1/vmcore; \
+                gzip -1 < \"$1\" > crash/2/vmcore.gz; tar -cf both.tar two/a two/b; head -c 9000000 packed > cut.gz")
+        .status
+        .success());
+    assert!(shown("\"$0\" sys one --no-search").contains("DUMPFILE: one/127.0.0.1-2026/vmcore\n"));
+    let told = errors("\"$0\" sys crash --no-search");
+    assert!(
+        told.contains("crash: is a directory with 2 dumps: crash/2/vmcore.gz, crash/1/vmcore; name one"),
+        "{told}"
+    );
+    let told = errors("\"$0\" sys both.tar --no-search");
+    assert!(told.contains("both.tar: holds 2 dumps: two/a, two/b; unpack it and name one"), "{told}");
+    let told = errors("\"$0\" sys cut.gz --no-search");
+    assert!(told.contains("cut.gz: is cut off"), "{told}");
+}
+
+/// A list of symbols goes with a dump where memory and VMCOREINFO have them at its addresses.
+#[test]
+fn a_system_map_is_held_against_the_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = crashlens(&["sym", SAMPLE, "--no-search", "-l"]);
+    let rows: Vec<(u64, String)> = String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .take_while(|line| !line.contains("MODULE"))
+        .filter_map(|line| {
+            let (at, rest) = line.split_once(" (")?;
+            let (kind, name) = rest.split_once(") ")?;
+            Some((u64::from_str_radix(at, 16).ok()?, format!("{kind} {name}")))
+        })
+        .collect();
+    assert!(rows.len() > 50_000, "{}", rows.len());
+    let at = |name: &str| rows.iter().find(|(_, row)| row[2..] == *name).unwrap().0;
+    let (first, last) = (at("_text"), at("_end"));
+    // as it was linked: KASLR moved it by 2 MiB times 9
+    let write = |name: &str, moved: &dyn Fn(&str) -> u64| {
+        let line = |(at, row): &(u64, String)| {
+            let inside = (first..=last).contains(at);
+            format!("{:016x} {row}\n", if inside { at - (9 << 21) + moved(&row[2..]) } else { *at })
+        };
+        let path = folder.path().join(name);
+        std::fs::write(&path, rows.iter().map(line).collect::<String>()).unwrap();
+        path.display().to_string()
+    };
+    let right = write("System.map", &|_| 0);
+    for args in [&["sym", "jiffies", SAMPLE, &right][..], &["sym", &right, SAMPLE, "jiffies"]] {
+        check(&[args, &["--no-search"]].concat(), 0, &format!("{:016x} (D) jiffies", at("jiffies")), "");
+    }
+    let banner = write("banner.map", &|name| if name == "linux_banner" { 64 } else { 0 });
+    let other = write("other.map", &|name| if name == "_stext" || name == "_text" { 0 } else { 0x1000 });
+    for (map, why) in [(&banner, "banner is not at"), (&other, "in VMCOREINFO, and at")] {
+        check(&["sys", SAMPLE, map, "--no-search"], 1, "", "belongs to another kernel than the dump");
+        check(&["sys", SAMPLE, map, "--no-search"], 1, "", why);
+        check(&["sys", SAMPLE, map, "--no-search", "--force"], 0, "RELEASE", "used by force");
+    }
+    check(&["sys", &right], 1, "", "a System.map is no dump: name the dump as well");
+    check(&["sys", SAMPLE, &right, &other], 1, "", "two lists of symbols");
 }
 
 /// The shell makes the file before the program begins.

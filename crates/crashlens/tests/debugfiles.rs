@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump");
 
+/// Shows what was fetched, and asks for what debug files alone tell: `info` itself asks no server.
+const ASKS: [&str; 5] = [SAMPLE, "-c", "info", "-c", "p 1"];
+
 fn crashlens(home: &Path, servers: &str, args: &[&str]) -> Output {
     command(home, servers, args).output().unwrap()
 }
@@ -126,7 +129,7 @@ fn nothing_is_fetched_unless_servers_are_named_and_wanted() {
         assert!(vmlinux(&out).starts_with("not there"), "{option}");
     }
     assert!(asked.lock().unwrap().is_empty());
-    let out = crashlens(home.path(), &url, &["info", SAMPLE]);
+    let out = crashlens(home.path(), &url, &ASKS);
     let place = home.path().join(".cache/debuginfod_client").join(&id).join("debuginfo");
     assert_eq!(vmlinux(&out), place.display().to_string());
     assert_eq!(*asked.lock().unwrap(), [format!("GET /buildid/{id}/debuginfo HTTP/1.1")]);
@@ -147,12 +150,24 @@ fn nothing_is_fetched_that_the_command_does_not_need() {
         &[SAMPLE, "-c", "log -T | tail -1", "-c", "rd linux_banner 4"],
         &["dmesg", SAMPLE],
         &["vtop", SAMPLE, "linux_banner"],
+        // the dump has its types and all names
+        &["help", SAMPLE, "bt"],
+        &[SAMPLE, "-c", "set", "-c", "sys", "-c", "ps", "-c", "mod", "-c", "sym jiffies", "-c", "info"],
+        &["dis", SAMPLE, "vfs_read"],
+        &["foreach", SAMPLE, "active", "set"],
+        &["struct", SAMPLE, "list_head"],
     ] {
         let out = crashlens(home.path(), &url, args);
         assert_eq!(out.status.code(), Some(0), "{args:?}: {}", stderr(&out));
         assert!(!out.stdout.is_empty());
     }
     assert!(asked.lock().unwrap().is_empty());
+    let info = stdout(&crashlens(home.path(), &url, &["info", SAMPLE]));
+    assert!(info.contains("not asked: what was asked of the dump gains nothing by debug files"), "{info}");
+    crashlens(home.path(), &url, &["ps", SAMPLE, "--ignore-btf"]);
+    assert_eq!(asked.lock().unwrap().len(), 1, "a kernel without types");
+    asked.lock().unwrap().clear();
+    std::fs::remove_dir_all(home.path().join(".cache")).unwrap();
     crashlens(home.path(), &url, &[SAMPLE, "-c", "log", "-c", "bt -l"]);
     assert!(!asked.lock().unwrap().is_empty());
 }
@@ -161,9 +176,14 @@ fn nothing_is_fetched_that_the_command_does_not_need() {
 fn a_server_s_wrong_file_is_refused_and_the_session_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let (url, _) = server(debug_file("0102"));
-    let out = crashlens(home.path(), &url, &["info", SAMPLE]);
+    let out = crashlens(home.path(), &url, &ASKS);
     assert_eq!(out.status.code(), Some(0));
     assert!(stdout(&out).contains("what it sent has build id 0102"), "{}", stdout(&out));
+    // told by name, once for all that was asked of it
+    let told = stderr(&out);
+    let lines: Vec<&str> =
+        told.lines().filter(|line| line.contains("debuginfod: http://127.0.0.1")).collect();
+    assert!(matches!(lines[..], [line] if line.ends_with("; the answers do without")), "{told}");
 }
 
 #[test]
@@ -211,7 +231,7 @@ fn ctrl_c_stops_a_silent_server_and_not_the_session() {
     let home = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let mut child = command(home.path(), &url, &["info", SAMPLE]);
+    let mut child = command(home.path(), &url, &ASKS);
     let child =
         child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     // it has asked, and gets no answer
@@ -227,4 +247,20 @@ fn ctrl_c_stops_a_silent_server_and_not_the_session() {
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     assert!(vmlinux(&out).starts_with("not there"));
     assert!(stdout(&out).contains("interrupted"), "{}", stdout(&out));
+}
+
+/// A module's file that is named and of no use is told.
+#[test]
+fn module_files_that_are_passed_over_are_told() {
+    let home = tempfile::tempdir().unwrap();
+    let mut object = debug_file("0a0b");
+    object[16] = 1;
+    for (name, why) in [
+        ("virtio_ring.ko", "not used: virtio_ring.ko: build id 0a0b"),
+        ("nosuch.ko", "nosuch.ko: not used: no module nosuch is loaded in the dump"),
+    ] {
+        std::fs::write(home.path().join(name), &object).unwrap();
+        let out = crashlens(home.path(), "", &["mod", SAMPLE, name, "--no-search"]);
+        assert!(stderr(&out).contains(&format!("crashlens: warning: {why}")), "{name}: {}", stderr(&out));
+    }
 }

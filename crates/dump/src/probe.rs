@@ -16,6 +16,8 @@ pub enum Probe {
     Vmlinux,
     /// An ELF object: a kernel module, or its debug file.
     Module,
+    /// A list of symbols: System.map, /proc/kallsyms.
+    Symbols,
     /// None of these; what it is, for a message.
     Unknown(String),
 }
@@ -48,12 +50,15 @@ pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
 pub fn begins_like_an_input(bytes: &[u8]) -> bool {
     match tell(&Start { bytes, len: bytes.len() as u64, flattened: false, placed: false }) {
         Probe::Dump(name) => name != "raw RAM image",
-        Probe::Vmlinux | Probe::Module => true,
+        Probe::Vmlinux | Probe::Module | Probe::Symbols => true,
         Probe::Unknown(_) => false,
     }
 }
 
 fn tell(start: &Start<'_>) -> Probe {
+    if formats::is_symbol_list(start) {
+        return Probe::Symbols;
+    }
     if let Some((what, _)) = formats::foreign_name(start) {
         return Probe::Unknown(what.into());
     }

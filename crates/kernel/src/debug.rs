@@ -238,6 +238,27 @@ impl Session {
         self.opened().module_files.iter().filter(move |p| module_stem(p).replace('-', "_") == wanted)
     }
 
+    /// What is wrong with the module files that were named: each would otherwise be passed over silently.
+    #[must_use]
+    pub fn named_module_problems(&self) -> Vec<String> {
+        let image = &self.opened().machine.image;
+        let problem = |path: &PathBuf| {
+            let (shown, stem) = (image.shown(path), module_stem(path).replace('-', "_"));
+            let Some(m) = self.modules().iter().find(|m| m.name.replace('-', "_") == stem) else {
+                return Some(format!("{shown}: not used: no module {stem} is loaded in the dump"));
+            };
+            match self.check_module_file(m, path) {
+                Err(e) => Some(format!("not used: {e}").replacen(&path.display().to_string(), &shown, 1)),
+                Ok(file) if file.header(".debug_info").is_none_or(|s| s.is_nobits()) => Some(format!(
+                    "{shown}: has no debug information (it is stripped): of {} it tells nothing that the dump does not",
+                    m.name
+                )),
+                Ok(_) => None,
+            }
+        };
+        self.opened().module_files.iter().filter_map(problem).collect()
+    }
+
     /// Opens a module's file and checks that it is of the build that the dump has loaded.
     fn check_module_file(&self, m: &Module, path: &Path) -> Result<ObjectFile> {
         if path.is_dir() {

@@ -36,7 +36,7 @@ pub fn file_kind(path: &Path) -> Option<FileKind> {
         Ok(Probe::Dump(_)) if !path.exists() => Some(FileKind::Dump),
         Ok(Probe::Dump(RAW)) => Some(FileKind::Other),
         Ok(Probe::Dump(_)) => Some(FileKind::Dump),
-        Ok(Probe::Vmlinux | Probe::Module) => Some(FileKind::Companion),
+        Ok(Probe::Vmlinux | Probe::Module | Probe::Symbols) => Some(FileKind::Companion),
         Ok(Probe::Unknown(_)) => Some(FileKind::Other),
         Err(_) => path.exists().then_some(FileKind::Other),
     }

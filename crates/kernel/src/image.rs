@@ -15,14 +15,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Image {
     /// The dump.
     pub dump: Arc<Dump>,
-    /// The dump's files, in the order given.
+    /// The dump's files, in the order given; those that were packed where they are unpacked.
     pub dump_paths: Vec<PathBuf>,
+    /// The same as the user knows them: `vmcore.gz`, `case.tgz (2026/vmcore)`.
+    pub dump_names: Vec<String>,
+    /// What the files that were unpacked are called.
+    names: Vec<(PathBuf, String)>,
+    /// The folders of the files that were named.
+    pub(crate) folders: Vec<PathBuf>,
     /// VMCOREINFO of the dump's headers; empty where they have none.
     pub info: VmcoreInfo,
     /// What the user ought to know of the files.
     pub warnings: Vec<String>,
     /// The kernel's ELF file that was named.
     pub(crate) vmlinux: Option<PathBuf>,
+    /// The System.map that was named.
+    pub(crate) system_map: Option<PathBuf>,
     /// Module files that were named.
     pub(crate) modules: Vec<PathBuf>,
     /// Packages that were named.
@@ -36,6 +44,7 @@ pub struct Image {
 struct Files {
     dumps: Vec<PathBuf>,
     vmlinux: Option<PathBuf>,
+    system_map: Option<PathBuf>,
     modules: Vec<PathBuf>,
     packages: Vec<PathBuf>,
 }
@@ -55,15 +64,20 @@ impl Image {
 
     /// The same; with `hole`, a raw image's bytes behind the hole of this size below 4 GiB are memory from there on.
     pub(crate) fn open_around(options: &OpenOptions, hole: Option<u64>) -> Result<Self> {
-        let files = sort_files(&unpacked(options)?)?;
+        let given = unpacked(options)?;
+        let files = sort_files(&given)?;
         if files.dumps.is_empty() {
             return Err(KernelError::Open(match (&files.vmlinux, files.packages.first()) {
                 (Some(v), _) => format!("{}: this is a kernel image; name a dump as well", v.display()),
                 (None, Some(p)) => format!("{}: this is a package; name a dump as well", p.display()),
+                (None, None) if files.system_map.is_some() => {
+                    "a System.map is no dump: name the dump as well".into()
+                }
                 (None, None) => "no dump file was named".into(),
             }));
         }
-        let mut dump = dump::open(&files.dumps).map_err(|e| KernelError::Open(e.to_string()))?;
+        let mut dump = dump::open(&files.dumps)
+            .map_err(|e| KernelError::Open(several(&given, &files.dumps).unwrap_or_else(|| e.to_string())))?;
         let mut info = dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default();
         if let Some(file) = &options.vmcoreinfo {
             info = read_vmcoreinfo(file)?;
@@ -84,9 +98,17 @@ impl Image {
         Ok(Self {
             info,
             dump: Arc::new(dump),
+            names: given.iter().map(|file| (file.path.clone(), file.name())).collect(),
+            dump_names: files.dumps.iter().map(|path| name_of(&given, path)).collect(),
+            folders: given
+                .iter()
+                .filter(|file| files.dumps.contains(&file.path))
+                .map(Given::folder)
+                .collect(),
             dump_paths: files.dumps,
             warnings,
             vmlinux: files.vmlinux,
+            system_map: files.system_map,
             modules: files.modules,
             packages: files.packages,
             began: Mutex::new((None, 0)),
@@ -99,10 +121,23 @@ impl Image {
         &*self.dump
     }
 
-    /// True where a kernel's ELF file was named beside the dump.
+    /// True where a kernel's ELF file or its System.map was named beside the dump.
     #[must_use]
     pub fn has_kernel_file(&self) -> bool {
-        self.vmlinux.is_some()
+        self.vmlinux.is_some() || self.system_map.is_some()
+    }
+
+    /// True where module files were named beside the dump.
+    #[must_use]
+    pub fn has_module_files(&self) -> bool {
+        !self.modules.is_empty()
+    }
+
+    /// A file as the user named it.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> String {
+        let known = self.names.iter().find(|(known, _)| known == path);
+        known.map_or_else(|| path.display().to_string(), |(_, name)| name.clone())
     }
 
     /// How many reads failed since the running work made its first value, in a way that may be over later.
@@ -123,7 +158,7 @@ impl Image {
     /// The dump's files, for messages.
     #[must_use]
     pub fn name(&self) -> String {
-        self.dump_paths.first().map(|p| p.display().to_string()).unwrap_or_default()
+        self.dump_names.first().cloned().unwrap_or_default()
     }
 
     /// True for a raw image that may be RAM without the hole that PCs have below 4 GiB: what of it is which memory
@@ -156,27 +191,116 @@ impl Image {
     }
 }
 
+/// A file to read, and how it was named.
+struct Given {
+    path: PathBuf,
+    /// The packed file or archive that it was in.
+    within: Option<(PathBuf, String)>,
+}
+
+impl Given {
+    fn plain(path: PathBuf) -> Self {
+        Self { path, within: None }
+    }
+    /// As the user knows it.
+    fn name(&self) -> String {
+        match &self.within {
+            Some((packed, member)) if !member.is_empty() => format!("{} ({member})", packed.display()),
+            Some((packed, _)) => packed.display().to_string(),
+            None => self.path.display().to_string(),
+        }
+    }
+    /// The folder of what was named: debug files may lie beside it.
+    fn folder(&self) -> PathBuf {
+        let named = self.within.as_ref().map_or(&self.path, |(packed, _)| packed);
+        named.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+    }
+}
+
+fn name_of(given: &[Given], path: &Path) -> String {
+    given.iter().find(|file| file.path == path).map_or_else(|| path.display().to_string(), Given::name)
+}
+
+/// What is wrong with several dumps that came out of one archive and are no set.
+fn several(given: &[Given], dumps: &[PathBuf]) -> Option<String> {
+    let archive = |path: &PathBuf| given.iter().find(|file| file.path == *path)?.within.clone();
+    let (first, _) = archive(dumps.first()?)?;
+    let members: Option<Vec<String>> = dumps
+        .iter()
+        .map(|path| archive(path).filter(|(packed, _)| *packed == first).map(|(_, member)| member))
+        .collect();
+    let members = members.filter(|members| members.len() > 1)?;
+    Some(format!(
+        "{}: holds {} dumps: {}; unpack it and name one of them",
+        first.display(),
+        members.len(),
+        members.join(", ")
+    ))
+}
+
 /// The files that were named, those in folders and in packed files in their place.
-fn unpacked(options: &OpenOptions) -> Result<Vec<PathBuf>> {
+fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
     let mut files = Vec::new();
     for path in &options.files {
         let path = if path.is_dir() { dump_in(path)? } else { path.clone() };
         if is_package(&path) || !is_packed_file(&path) {
-            files.push(path);
+            files.push(Given::plain(path));
             continue;
         }
         let inner = unpack(&path, &dump::begins_like_an_input, &options.watch);
-        files.extend(inner.map_err(|e| match e {
+        let inner = inner.map_err(|e| match e {
             ContainerError::Cancelled => KernelError::Stopped("unpacking"),
             e => KernelError::Open(e.to_string()),
-        })?);
+        })?;
+        files.extend(
+            inner
+                .into_iter()
+                .map(|file| Given { path: file.path, within: Some((path.clone(), file.member)) }),
+        );
     }
     Ok(files)
 }
 
-/// The one dump in a folder, packed or not.
+/// How many dumps a message names.
+const NAMED: usize = 8;
+/// Folders below one that is named that are looked through: `/var/crash` has one a crash.
+const FOLDERS: usize = 4096;
+
+/// The one dump in a folder, or in the folders of it: /var/crash has one for each crash.
 fn dump_in(folder: &Path) -> Result<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found = dumps_in(folder);
+    if found.is_empty() {
+        let inner = entries(folder).into_iter().filter(|path| path.is_dir()).take(FOLDERS);
+        found = inner.flat_map(|inner| dumps_in(&inner)).collect();
+    }
+    let shown = folder.display();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(KernelError::Open(format!("{shown}: is a directory; name the dump file in it"))),
+        all => {
+            // the last are the newest, as the folders are named by time
+            let names: Vec<String> =
+                all.iter().rev().take(NAMED).map(|path| path.display().to_string()).collect();
+            let more = if all.len() > NAMED { ", ..." } else { "" };
+            Err(KernelError::Open(format!(
+                "{shown}: is a directory with {} dumps: {}{more}; name one of them",
+                all.len(),
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// What is in a folder, by name.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let read = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = read.map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+/// The dumps that lie in a folder, packed or not.
+fn dumps_in(folder: &Path) -> Vec<PathBuf> {
     let is_dump = |path: &PathBuf| match looks_like_dump(path) {
         Ok(Probe::Dump(format)) => format != "raw RAM image",
         _ => {
@@ -184,19 +308,7 @@ fn dump_in(folder: &Path) -> Result<PathBuf> {
                 && is_packed_file(path)
         }
     };
-    let mut found: Vec<PathBuf> = entries.filter(is_dump).collect();
-    found.sort();
-    let folder = folder.display();
-    match found.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => Err(KernelError::Open(format!("{folder}: is a directory; name the dump file in it"))),
-        [first, .., last] => Err(KernelError::Open(format!(
-            "{folder}: is a directory with {} dumps, {} to {}; name the dump file in it",
-            found.len(),
-            first.display(),
-            last.display()
-        ))),
-    }
+    entries(folder).into_iter().filter(is_dump).collect()
 }
 
 /// Of two ELF files of one kernel, a stripped vmlinux and its debug file, the one that tells more.
@@ -231,15 +343,16 @@ fn read_vmcoreinfo(file: &Path) -> Result<VmcoreInfo> {
         .ok_or_else(|| failed("no text of VMCOREINFO: it has no line OSRELEASE=".into()))
 }
 
-fn sort_files(paths: &[PathBuf]) -> Result<Files> {
+fn sort_files(given: &[Given]) -> Result<Files> {
     let mut files = Files::default();
-    for path in paths {
+    for file in given {
+        let path = &file.path;
         if is_package(path) {
             files.packages.push(path.clone());
             continue;
         }
         let probe = looks_like_dump(path)
-            .map_err(|e| KernelError::Open(format!("{}: {}", path.display(), io_words(&e))))?;
+            .map_err(|e| KernelError::Open(format!("{}: {}", file.name(), io_words(&e))))?;
         match probe {
             Probe::Dump(_) => files.dumps.push(path.clone()),
             Probe::Vmlinux => {
@@ -248,8 +361,20 @@ fn sort_files(paths: &[PathBuf]) -> Result<Files> {
                     None => path.clone(),
                 });
             }
+            Probe::Symbols => {
+                if let Some(first) = files.system_map.replace(path.clone()) {
+                    let (first, path) = (first.display(), path.display());
+                    return Err(KernelError::Open(format!(
+                        "{first} and {path}: two lists of symbols; name one"
+                    )));
+                }
+            }
             Probe::Module => files.modules.push(path.clone()),
-            Probe::Unknown(what) => return Err(KernelError::Open(unknown(path, &what))),
+            Probe::Unknown(what) => {
+                // the message names what the user knows
+                let (own, known) = (path.display().to_string(), file.name());
+                return Err(KernelError::Open(unknown(path, &what).replacen(&own, &known, 1)));
+            }
         }
     }
     Ok(files)

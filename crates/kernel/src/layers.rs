@@ -141,8 +141,10 @@ impl Layers {
             _ => (&[][..], &[][..]),
         };
         let all = self.image.warnings.iter().chain(machine).chain(session);
-        let new: Vec<String> = all.skip(*told).cloned().collect();
+        let mut new: Vec<String> = all.skip(*told).cloned().collect();
         *told = told.saturating_add(new.len());
+        let failed = self.servers.as_ref().map(|servers| servers.failures()).unwrap_or_default();
+        new.extend(failed.into_iter().map(|why| format!("debuginfod: {why}; the answers do without")));
         new
     }
 }

@@ -3,11 +3,14 @@
 
 use crate::error::{KernelError, Result};
 use crate::machine::Machine;
-use crate::session::OpenOptions;
+use crate::session::{Fetch, OpenOptions};
+use crate::symbols::KernelSymbols;
+use crate::system_map::SystemMap;
 use arch::How;
 use base::{VirtAddr, VirtRead};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Debuginfod, Finder, Outcome, Tried, Watch, hex};
+use debuginfo::kallsyms::{self, Addresses};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +22,8 @@ pub struct Opened {
     pub vmlinux: Option<Arc<ObjectFile>>,
     /// What the kernel's ELF file is worth.
     pub build: Build,
+    /// The System.map that was named.
+    pub system_map: Option<SystemMap>,
     /// Module files that were named.
     pub module_files: Vec<PathBuf>,
     /// The build id of the dump's kernel, where it is known.
@@ -73,6 +78,7 @@ pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
     if options.no_search && opened.packages.is_empty() {
         return Ok(());
     }
+    let unasked = unasked(opened, options);
     let finder = finder(opened, options, &release);
     if opened.vmlinux.is_some() {
         opened.finder = Some(finder);
@@ -81,6 +87,11 @@ pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
     let search = finder.vmlinux(opened.build_id.as_deref());
     opened.finder = Some(finder);
     opened.vmlinux_tried = search.tried;
+    if let Some(servers) = unasked.filter(|_| search.found.as_ref().is_none_or(|found| !found.has_dwarf)) {
+        let why = "not asked: what was asked of the dump gains nothing by debug files";
+        let path = PathBuf::from(servers.describe());
+        opened.vmlinux_tried.push(Tried { path, outcome: Outcome::NotServed(why.into()) });
+    }
     if search.found.is_none() {
         // a package that was named was named for this
         let of_packages = opened.vmlinux_tried.iter().filter(|t| opened.packages.contains(&t.path));
@@ -99,6 +110,29 @@ pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
     Ok(())
 }
 
+/// Takes the servers away where no question gains by what they may have.
+fn unasked(opened: &mut Opened, options: &OpenOptions) -> Option<Arc<Debuginfod>> {
+    opened.servers.as_ref()?;
+    let ask = match options.fetch {
+        Fetch::Never => false,
+        Fetch::Lacking => options.ignore_btf || !has_types(opened),
+        Fetch::Always => true,
+    };
+    if ask { None } else { opened.servers.take() }
+}
+
+/// True for a kernel that has its types in memory, and names the place where they are.
+fn has_types(opened: &Opened) -> bool {
+    const NAMES: [&str; 2] = ["_stext", "__start_BTF"];
+    let few = Addresses::from_lookup(|name| opened.machine.info.symbol(name))
+        .ok()
+        .and_then(|at| kallsyms::few(&*opened.machine.mem, &at, &NAMES).ok());
+    match few.as_deref() {
+        Some([_, types]) => types.is_some(),
+        _ => KernelSymbols::from_kallsyms(opened).table.addr("__start_BTF").is_some(),
+    }
+}
+
 /// Where debug files may be: in all places, or with `--no-search` in the packages that were named.
 fn finder(opened: &Opened, options: &OpenOptions, release: &str) -> Finder {
     let mut finder = if options.no_search { Finder::named(release) } else { Finder::system(release) };
@@ -112,9 +146,8 @@ fn finder(opened: &Opened, options: &OpenOptions, release: &str) -> Finder {
     for dir in &options.debug_dirs {
         finder = finder.with_dir(dir);
     }
-    for dir in opened.machine.image.dump_paths.iter().filter_map(|p| p.parent()) {
-        let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-        finder = finder.with_near(here);
+    for dir in &opened.machine.image.folders {
+        finder = finder.with_near(dir);
     }
     finder.with_servers(opened.servers.clone())
 }
@@ -143,6 +176,7 @@ impl Opened {
             machine,
             vmlinux: None,
             build: Build::Own,
+            system_map: None,
             module_files: image.modules.clone(),
             warnings: Vec::new(),
             ignore_btf: options.ignore_btf,
@@ -159,6 +193,9 @@ impl Opened {
         };
         if let Some(path) = &image.vmlinux {
             adopt(&mut opened, open_vmlinux(path)?, options.force)?;
+        }
+        if let Some(path) = &image.system_map {
+            opened.system_map = Some(SystemMap::read(&mut opened, path, options.force)?);
         }
         Ok(opened)
     }

@@ -58,12 +58,26 @@ pub struct OpenOptions {
     pub vmcoreinfo: Option<PathBuf>,
     /// Do not ask debuginfod servers.
     pub no_debuginfod: bool,
+    /// What servers may be asked for.
+    pub fetch: Fetch,
     /// Trees, archives and packages to look for source text in.
     pub source_dirs: Vec<PathBuf>,
     /// Where long work (unpacking, downloads) says how far it is, and what stops it.
     pub watch: Watch,
     /// Hides pages of the dump, and notes which are read: for tests.
     pub veil: Option<Arc<dump::Veil>>,
+}
+
+/// For what debug files may be fetched: for what the questions that will be asked can gain by them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Fetch {
+    /// For nothing: they cannot change the answer.
+    Never,
+    /// For a kernel that lacks its types (BTF) or the names of its variables.
+    Lacking,
+    /// For lines, variables and whatever else only they have.
+    #[default]
+    Always,
 }
 
 /// One opened dump: memory, symbols, types and what was found out about the kernel.

@@ -41,7 +41,7 @@ impl KernelSymbols {
         self.table.is_empty() || self.table.has_functions_alone()
     }
 
-    /// From vmlinux where there is one, else from kallsyms in the dump.
+    /// From vmlinux where there is one, else from kallsyms in the dump, else from a System.map that was named.
     pub(crate) fn load(o: &Opened) -> Self {
         if let Some(file) = o.vmlinux.as_ref().filter(|_| o.build != Build::Foreign) {
             let table = SymbolTable::from_elf(file, o.machine.boot.kaslr_offset);
@@ -50,7 +50,15 @@ impl KernelSymbols {
                 return Self { table: Arc::new(table), lost: 0, from, problem: None };
             }
         }
-        Self::from_kallsyms(o)
+        let own = Self::from_kallsyms(o);
+        match &o.system_map {
+            // what the dump has itself is not less, unless it says so
+            Some(map) if own.problem.is_some() || own.table.is_empty() => {
+                let from = map.path.display().to_string();
+                Self { table: Arc::clone(&map.table), from, problem: None, lost: 0 }
+            }
+            _ => own,
+        }
     }
 
     /// From kallsyms in the dump.

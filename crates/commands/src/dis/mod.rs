@@ -7,6 +7,7 @@ use crate::{Command, CommandError, Cx, Example, after_options, tasks};
 use arch::{Disassemble, Insn};
 use base::{VirtAddr, VirtRead};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::Session;
 use place::Place;
 use report::{Cell, Line, Record, Report, Role, SymbolRef};
@@ -55,6 +56,10 @@ impl Command for Dis {
          calls are as they were when the kernel died. A function is shown whole where its name, or its first \
          address, is given without a count; elsewhere the count is one. The place is a hexadecimal address, a symbol \
          with or without an offset, MODULE:SYMBOL, or an expression in parentheses."
+    }
+    fn debug_files(&self, words: &[String]) -> Fetch {
+        let options = words.iter().filter(|word| word.starts_with('-'));
+        if options.into_iter().any(|word| word.contains(['l', 's'])) { Fetch::Always } else { Fetch::Lacking }
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

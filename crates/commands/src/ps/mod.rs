@@ -5,6 +5,7 @@ mod modes;
 use crate::tasks::{self, Named};
 use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use kernel::task::{Task, TaskStruct};
 use kernel::{Session, mm};
 use report::{Cell, Line, Record, Report, Role};
@@ -29,6 +30,9 @@ impl Command for Ps {
          its resident part in KB, and the name, in brackets for threads of the kernel. > marks what a CPU was \
          running; \"set offline hide\" marks it - on CPUs that are offline. Policies for -y: 0 NORMAL, 1 FIFO, \
          2 RR, 3 BATCH, 4 ISO, 5 IDLE, 6 DEADLINE, 7 EXT; several with commas."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

@@ -7,6 +7,7 @@ use crate::{Command, CommandError, Cx, Example, Layer, address, respelled, tasks
 use address::Side;
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
 use report::{Line, Report};
 use source::Source;
 
@@ -58,8 +59,8 @@ impl Command for Rd {
          spell, or as the options say. Addresses of the user's half are those of the context's process. What is \
          not in the dump is marked in its place with the reason."
     }
-    fn uses_debug_files(&self) -> bool {
-        false
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag =

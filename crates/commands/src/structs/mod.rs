@@ -9,6 +9,7 @@ use base::VirtAddr;
 use cexpr::{FormatOptions, MemberPath};
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::TypeRef;
+use kernel::Fetch;
 use kernel::Session;
 use report::Report;
 
@@ -57,6 +58,9 @@ impl Command for Struct {
          address is hexadecimal, a symbol, an expression in parentheses, or for task_struct a pid. With :CPUS \
          behind it, a per-CPU object is shown for those CPUs: runqueues:0,1 or runqueues:a. Types of modules come \
          from the dump as well. A type's name alone, without the command, does the same."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

@@ -144,7 +144,8 @@ fn show(
     if go_on.is_continue() {
         io::copy(&mut data, &mut io::sink())?;
         if data.limit() != 0 {
-            return Err(invalid(format!("it ends {:#x} bytes early; is it truncated?", data.limit())));
+            let why = format!("it ends {:#x} bytes early", data.limit());
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
         }
     }
     Ok(go_on)

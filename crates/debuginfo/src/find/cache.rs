@@ -31,10 +31,12 @@ pub(super) fn limit() -> u64 {
     set.map_or(LIMIT, |mb| mb.saturating_mul(1 << 20))
 }
 
-/// Marks a file as used now.
+/// Marks a file as used now: by the time of access, as that of the last change says whether it is still what was
+/// written.
 pub(super) fn touch(path: &Path) {
     // only a hint: a cache on a read-only system serves all the same
-    let _ = fs::File::options().append(true).open(path).and_then(|f| f.set_modified(SystemTime::now()));
+    let now = fs::FileTimes::new().set_accessed(SystemTime::now());
+    let _ = fs::File::options().append(true).open(path).and_then(|f| f.set_times(now));
 }
 
 /// Writes a file by way of another name.
@@ -54,6 +56,21 @@ pub(super) fn write_whole(
         let _ = fs::remove_file(&half); // the error that matters is the first
     }
     written
+}
+
+/// Deletes what a process that is gone left half-written in a folder: names that end in `.PID.part`.
+pub(super) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let writer = name.strip_suffix(".part").and_then(|name| name.rsplit('.').next()?.parse::<u32>().ok());
+        // without /proc nothing says who is gone
+        let gone =
+            |pid: u32| Path::new("/proc/self").exists() && !Path::new("/proc").join(pid.to_string()).exists();
+        if writer.is_some_and(gone) {
+            let path = entry.path();
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+    }
 }
 
 /// Deletes what was not used for the longest time, until the cache is within its bound.
@@ -94,7 +111,8 @@ fn list(dir: &Path, depth: u32, out: &mut Vec<Cached>) {
         if meta.is_dir() && depth > 0 {
             list(&entry.path(), depth - 1, out);
         } else if meta.is_file() {
-            let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let used = meta.accessed().unwrap_or(changed).max(changed);
             out.push(Cached { path: entry.path(), size: meta.len(), used });
         }
     }
@@ -112,7 +130,8 @@ mod tests {
             let path = dir.path().join("debug").join(name).join("debuginfo");
             write_whole(&path, |f| io::Write::write_all(f, &[0; 1000])).unwrap();
             let file = fs::File::options().append(true).open(&path).unwrap();
-            file.set_modified(now - Duration::from_secs(hours * 3600)).unwrap();
+            let then = now - Duration::from_secs(hours * 3600);
+            file.set_times(fs::FileTimes::new().set_modified(then).set_accessed(then)).unwrap();
             path
         };
         let (old, older, new) = (put("aa", 5), put("bb", 9), put("cc", 0));
@@ -121,6 +140,19 @@ mod tests {
         assert!(!older.parent().unwrap().exists(), "its empty folder goes too");
         trim_to(dir.path(), 0, now);
         assert!(!old.exists() && new.exists());
+    }
+
+    #[test]
+    fn what_a_process_that_is_gone_left_is_swept_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = format!("a.{}.part", std::process::id());
+        // no process has this number
+        let names = [own.as_str(), "b.4294967295.part", "c.part", "d-4194304999"];
+        names.iter().for_each(|name| fs::create_dir(dir.path().join(name)).unwrap());
+        fs::write(dir.path().join("b.4294967295.part/half"), b"x").unwrap();
+        sweep(dir.path());
+        let left: Vec<bool> = names.iter().map(|name| dir.path().join(name).exists()).collect();
+        assert_eq!(left, [true, false, true, true]);
     }
 
     #[test]

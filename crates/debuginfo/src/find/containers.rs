@@ -43,6 +43,31 @@ pub enum ContainerError {
         /// What is wrong.
         what: String,
     },
+    /// A packed file that ends before what is packed in it does.
+    #[error(
+        "{path}: is cut off: what is packed in it goes on behind its end; copy it again, or unpack what is there by hand"
+    )]
+    Cut {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An archive with several files where one is wanted.
+    #[error("{path}: holds no dump")]
+    NoDump {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The cache cannot be written.
+    #[error(
+        "{path}: what is packed cannot be unpacked into this folder: {source}; name another in XDG_CACHE_HOME, or unpack \
+         it by hand"
+    )]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// Stopped on request.
     #[error("interrupted")]
     Cancelled,
@@ -142,6 +167,9 @@ pub fn walk(path: &Path, watch: &Watch, visit: Visit<'_>) -> Result<bool, Contai
     match ended {
         Ok(whole) => Ok(whole),
         Err(_) if watch.cancel.is_cancelled() => Err(ContainerError::Cancelled),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(ContainerError::Cut { path: path.to_owned() })
+        }
         Err(e) if e.kind() == io::ErrorKind::InvalidData => {
             Err(ContainerError::Damaged { path: path.to_owned(), what: e.to_string() })
         }
@@ -221,15 +249,53 @@ fn rpm_payload(file: &mut File, path: &Path) -> Result<u64, ContainerError> {
     Ok(u64::MAX)
 }
 
-/// The stream behind whichever packing, told by its first bytes.
+/// The stream behind whichever packing, told by its first bytes; also behind several, one in the other.
 pub(super) fn unpacked<'a>(packed: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    let (head, packed) = peek(packed, 6)?;
+    let mut stream: Box<dyn BufRead + 'a> = Box::new(packed);
+    for _ in 0..MAX_PACKINGS {
+        let (head, whole) = peek(stream, HEAD)?;
+        if !is_packing(&head) {
+            return Ok(Box::new(whole));
+        }
+        stream = decoder(&head, whole)?;
+    }
+    Ok(stream)
+}
+
+/// Packings one in the other: more than this is no accident.
+const MAX_PACKINGS: u32 = 3;
+/// Bytes that tell a packing: those of an .lzma header.
+pub(super) const HEAD: u64 = 13;
+
+/// True for the first bytes of a packed file.
+pub(super) fn is_packing(head: &[u8]) -> bool {
+    matches!(
+        head,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..]
+            | [0x28, 0xb5, 0x2f, 0xfd, ..]
+            | [0x1f, 0x8b, 8, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', ..]
+            | [0x04, 0x22, 0x4d, 0x18, ..]
+            | [0x02, 0x21, 0x4c, 0x18, ..]
+    ) || is_lzma(head)
+}
+
+/// An .lzma file has no magic: the usual properties, a power of two as window, and a length that is not known or small.
+fn is_lzma(head: &[u8]) -> bool {
+    let Some(&[0x5d, w0, w1, w2, w3, l0, l1, l2, l3, l4, l5, l6, l7]) = head.first_chunk::<13>() else {
+        return false;
+    };
+    let window = u32::from_le_bytes([w0, w1, w2, w3]);
+    let len = u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
+    window.is_power_of_two() && window >= 1 << 12 && (len == u64::MAX || len < 1 << 40)
+}
+
+fn decoder<'a>(head: &[u8], packed: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     Ok(match *head {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
             Box::new(buffered(liblzma::bufread::XzDecoder::new_multi_decoder(packed)))
         }
-        // an .lzma file has no magic: its properties byte and the low bytes of a power of two as window
-        [0x5d, 0, 0, _, _, ..] => {
+        [0x5d, ..] => {
             let stream =
                 liblzma::stream::Stream::new_lzma_decoder(MAX_LZMA_MEMORY).map_err(io::Error::other)?;
             Box::new(buffered(liblzma::bufread::XzDecoder::new_stream(packed, stream)))
@@ -239,9 +305,59 @@ pub(super) fn unpacked<'a>(packed: impl BufRead + 'a) -> io::Result<Box<dyn BufR
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
             Box::new(buffered(bzip2::bufread::MultiBzDecoder::new(packed)))
         }
-        [0x04, 0x22, 0x4d, 0x18, ..] => Box::new(buffered(lz4_flex::frame::FrameDecoder::new(packed))),
+        [0x04, 0x22, 0x4d, 0x18, ..] => Box::new(buffered(Lz4::new(packed, false))),
+        [0x02, 0x21, 0x4c, 0x18, ..] => Box::new(buffered(Lz4::new(packed, true))),
         _ => Box::new(packed),
     })
+}
+
+/// Frames of lz4, one behind the other. The decoder takes the end of its input for the end of a frame, and stops behind
+/// the first: here the first is an error, unless the frame is of the old kind that has no mark at its end.
+struct Lz4<R: BufRead> {
+    frames: lz4_flex::frame::FrameDecoder<Ending<R>>,
+    legacy: bool,
+    done: bool,
+}
+
+impl<R: BufRead> Lz4<R> {
+    fn new(packed: R, legacy: bool) -> Self {
+        Self {
+            frames: lz4_flex::frame::FrameDecoder::new(Ending { inner: packed, ended: false }),
+            legacy,
+            done: false,
+        }
+    }
+}
+
+impl<R: BufRead> Read for Lz4<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while !self.done {
+            let n = self.frames.read(buf)?;
+            if n > 0 || buf.is_empty() {
+                return Ok(n);
+            }
+            let input = self.frames.get_mut();
+            if input.ended && !self.legacy {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.done = input.inner.fill_buf()?.is_empty();
+        }
+        Ok(0)
+    }
+}
+
+/// A stream that remembers whether more was asked of it than it had.
+struct Ending<R> {
+    inner: R,
+    ended: bool,
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.ended |= n == 0 && !buf.is_empty();
+        Ok(n)
+    }
 }
 
 /// A file that is read from front to end, with progress and a stop.

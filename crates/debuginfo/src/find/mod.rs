@@ -30,7 +30,7 @@ pub use cache::cache_dir;
 pub use containers::{ContainerError, Member, Visit, fuzz_archives, is_archive, is_package, walk};
 pub use debuginfod::{Artifact, Debuginfod, FetchError};
 pub use packages::{WantedPackage, wanted_packages};
-pub use packed::{is_packed as is_packed_file, unpack};
+pub use packed::{Unpacked, is_packed as is_packed_file, unpack};
 pub use sources::{Effort, SourceText, Sources};
 
 /// How long work tells how far it is, and learns that it should stop.

@@ -4,8 +4,9 @@
 //! They are unpacked once, below `dumps/` in the cache: a folder a packed file, named by its name, size and both ends.
 //! Runs of zeros become holes.
 //!
-//! Invariants: a folder has its name only when all in it is whole; what is stopped or fails leaves nothing; nothing
-//! is written beyond the cache's bound or the room that the disk has.
+//! Invariants: a folder has its name only when all in it is whole, and a list in it of lengths and times by which it is
+//! still that; what is stopped or fails leaves nothing, and what was killed is swept away by the next; nothing is
+//! written beyond the cache's bound or the room that the disk has.
 
 use super::Watch;
 use super::cache;
@@ -14,6 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Bytes that are read and written at once; holes have this grain.
 const BLOCK: usize = 1 << 16;
@@ -34,17 +36,18 @@ fn packing(path: &Path) -> bool {
     if !path.is_file() {
         return false;
     }
-    let mut magic = [0; 6];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
-    read.is_ok()
-        && matches!(
-            magic,
-            [0xfd, b'7', b'z', b'X', b'Z', 0]
-                | [0x28, 0xb5, 0x2f, 0xfd, ..]
-                | [0x1f, 0x8b, 8, ..]
-                | [b'B', b'Z', b'h', b'1'..=b'9', ..]
-                | [0x04, 0x22, 0x4d, 0x18, ..]
-        )
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(containers::HEAD).read_to_end(&mut head));
+    read.is_ok() && containers::is_packing(&head)
+}
+
+/// A file that was unpacked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unpacked {
+    /// Where it lies in the cache.
+    pub path: PathBuf,
+    /// What it is called in the archive; empty for a packed file that is none.
+    pub member: String,
 }
 
 /// What is in a packed file, unpacked: the file itself, or those members of an archive that `wanted` takes by their
@@ -56,7 +59,7 @@ pub fn unpack(
     path: &Path,
     wanted: &dyn Fn(&[u8]) -> bool,
     watch: &Watch,
-) -> Result<Vec<PathBuf>, ContainerError> {
+) -> Result<Vec<Unpacked>, ContainerError> {
     unpack_into(&cache::cache_dir(), path, wanted, watch)
 }
 
@@ -65,24 +68,34 @@ pub(super) fn unpack_into(
     path: &Path,
     wanted: &dyn Fn(&[u8]) -> bool,
     watch: &Watch,
-) -> Result<Vec<PathBuf>, ContainerError> {
+) -> Result<Vec<Unpacked>, ContainerError> {
     let io = |source| ContainerError::Io { path: path.to_owned(), source };
-    let place = cache.join("dumps").join(key(path).map_err(io)?);
+    let dumps = cache.join("dumps");
+    let place = dumps.join(key(path).map_err(io)?);
     if let Some(files) = content(&place) {
-        files.iter().for_each(|file| cache::touch(file));
+        files.iter().for_each(|file| cache::touch(&file.path));
         return Ok(files);
+    }
+    let own = |source| ContainerError::Cache { path: dumps.clone(), source };
+    cache::sweep(&dumps);
+    if place.exists() {
+        // not what was written there: damaged, or of an older version
+        fs::remove_dir_all(&place).map_err(own)?;
     }
     let mut half = place.clone().into_os_string();
     half.push(format!(".{}.part", std::process::id()));
     let half = PathBuf::from(half);
-    let done = fs::create_dir_all(&half).map_err(io).and_then(|()| {
+    let done = fs::create_dir_all(&half).map_err(own).and_then(|()| {
         let mut disk = Disk::new(&half);
         match containers::is_archive(path) {
             true => members(path, wanted, watch, &half, &mut disk),
             false => alone(path, watch, &half, &mut disk),
         }
+        .map_err(|e| disk.blamed(e))
     });
-    let named = done.and_then(|()| fs::rename(&half, &place).map_err(io));
+    let named = done
+        .and_then(|names| record(&half, &names).map_err(own))
+        .and_then(|()| fs::rename(&half, &place).map_err(own));
     if let Err(e) = named {
         let _ = fs::remove_dir_all(&half); // the error that matters is the first
         return Err(e);
@@ -91,25 +104,65 @@ pub(super) fn unpack_into(
     Ok(content(&place).unwrap_or_default())
 }
 
-/// The files of a folder that is whole, in the order of their names.
-fn content(place: &Path) -> Option<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(place).ok()?.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    (!files.is_empty()).then_some(files)
+/// The name of the list of what was unpacked.
+const RECORD: &str = ".unpacked";
+const FORMAT: &str = "crashlens unpacked 1";
+
+/// Writes down what was unpacked: length, time of the last change, name in the folder, name in the archive.
+fn record(folder: &Path, names: &[(String, String)]) -> io::Result<()> {
+    let mut text = format!("{FORMAT}\n");
+    for (name, member) in names {
+        let meta = fs::metadata(folder.join(name))?;
+        let line = format!("{}\t{}\t{name}\t{member}\n", meta.len(), changed(&meta));
+        text.push_str(&line);
+    }
+    fs::write(folder.join(RECORD), text)
+}
+
+fn changed(meta: &fs::Metadata) -> u128 {
+    let since = meta.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_nanos())
+}
+
+/// The files of a folder, in the order of the archive, where all are as they were written.
+fn content(place: &Path) -> Option<Vec<Unpacked>> {
+    let text = fs::read_to_string(place.join(RECORD)).ok()?;
+    let mut lines = text.lines();
+    (lines.next()? == FORMAT).then_some(())?;
+    let files = lines.map(|line| {
+        let mut fields = line.splitn(4, '\t');
+        let (len, at) = (fields.next()?.parse::<u64>().ok()?, fields.next()?.parse::<u128>().ok()?);
+        let path = place.join(fields.next()?);
+        let meta = fs::metadata(&path).ok()?;
+        let member = fields.next()?.to_owned();
+        (meta.len() == len && changed(&meta) == at).then_some(Unpacked { path, member })
+    });
+    files.collect::<Option<Vec<_>>>().filter(|files| !files.is_empty())
+}
+
+/// What was unpacked: names in the folder and in the archive.
+type Names = Vec<(String, String)>;
+
+/// A name without what would end its field in the list.
+fn plain(name: &str) -> String {
+    name.replace(|c: char| c.is_control() || c == '/', "_")
 }
 
 /// A packed file that is no archive.
-fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<(), ContainerError> {
+fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<Names, ContainerError> {
     let io = |source| ContainerError::Io { path: path.to_owned(), source };
     // `virtio_ring.ko.xz` is virtio_ring.ko
-    let name = path.file_stem().unwrap_or_else(|| "unpacked".as_ref());
+    let name = plain(&path.file_stem().unwrap_or_else(|| "unpacked".as_ref()).to_string_lossy());
     let result = containers::open_counted(path, watch)
         .and_then(containers::unpacked)
-        .and_then(|mut from| write(&mut from, &folder.join(name), disk));
+        .and_then(|mut from| write(&mut from, &folder.join(&name), disk));
     watch.progress.finish();
     match result {
         Err(_) if watch.cancel.is_cancelled() => Err(ContainerError::Cancelled),
-        other => other.map_err(io),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(ContainerError::Cut { path: path.to_owned() })
+        }
+        other => other.map_err(io).map(|()| vec![(name, String::new())]),
     }
 }
 
@@ -120,36 +173,35 @@ fn members(
     watch: &Watch,
     folder: &Path,
     disk: &mut Disk,
-) -> Result<(), ContainerError> {
-    let mut found = 0_usize;
+) -> Result<Names, ContainerError> {
+    let mut found = Names::new();
     containers::walk(path, watch, &mut |member| {
         if !member.plain {
             return Ok(ControlFlow::Continue(()));
         }
-        let name = Path::new(member.path).file_name().unwrap_or_else(|| "member".as_ref()).to_owned();
+        let name = Path::new(member.path).file_name().unwrap_or_else(|| "member".as_ref());
         let mut inner = containers::unpacked(&mut *member.data)?;
         let mut head = Vec::new();
         inner.by_ref().take(HEAD).read_to_end(&mut head)?;
         if wanted(&head) {
-            found = found.saturating_add(1);
             // two members of one name do not overwrite each other
-            let target = Some(folder.join(&name)).filter(|p| !p.exists());
-            let target = target.unwrap_or_else(|| folder.join(format!("{found}-{}", name.to_string_lossy())));
-            write(&mut io::Cursor::new(head).chain(inner), &target, disk)?;
+            let name = plain(&name.to_string_lossy());
+            let taken = found.iter().any(|(known, _)| *known == name);
+            let name = if taken { format!("{}-{name}", found.len()) } else { name };
+            write(&mut io::Cursor::new(head).chain(inner), &folder.join(&name), disk)?;
+            found.push((name, member.path.replace(char::is_control, "_")));
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    match found {
-        0 => {
-            Err(ContainerError::Damaged { path: path.to_owned(), what: "no dump is in this archive".into() })
-        }
-        _ => Ok(()),
+    match found.is_empty() {
+        true => Err(ContainerError::NoDump { path: path.to_owned() }),
+        false => Ok(found),
     }
 }
 
 /// Writes a stream, runs of zeros as holes.
 fn write(from: &mut dyn BufRead, path: &Path, disk: &mut Disk) -> io::Result<()> {
-    let mut out = File::create(path)?;
+    let mut out = disk.own(File::create(path))?;
     let mut block = vec![0; BLOCK];
     let mut len = 0_u64;
     loop {
@@ -168,13 +220,13 @@ fn write(from: &mut dyn BufRead, path: &Path, disk: &mut Disk) -> io::Result<()>
         }
         len = len.saturating_add(bytes.len() as u64);
         if bytes.iter().all(|byte| *byte == 0) {
-            out.seek(SeekFrom::Start(len))?;
+            disk.own(out.seek(SeekFrom::Start(len)))?;
         } else {
             disk.take(bytes.len() as u64)?;
-            out.write_all(bytes)?;
+            disk.own(out.write_all(bytes))?;
         }
     }
-    out.set_len(len)
+    disk.own(out.set_len(len))
 }
 
 /// How much may be written.
@@ -183,11 +235,28 @@ struct Disk {
     written: u64,
     looked: u64,
     limit: u64,
+    /// The disk failed, not what was read.
+    failed: bool,
 }
 
 impl Disk {
     fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), written: 0, looked: 0, limit: cache::limit() }
+        Self { folder: folder.to_owned(), written: 0, looked: 0, limit: cache::limit(), failed: false }
+    }
+    /// A result of writing.
+    fn own<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        self.failed |= result.is_err();
+        result
+    }
+    /// The error with the folder that is to blame, where the disk is.
+    fn blamed(&self, error: ContainerError) -> ContainerError {
+        match error {
+            ContainerError::Io { source, .. } if self.failed => {
+                let path = self.folder.parent().unwrap_or(&self.folder).to_owned();
+                ContainerError::Cache { path, source }
+            }
+            other => other,
+        }
     }
     fn take(&mut self, bytes: u64) -> io::Result<()> {
         self.written = self.written.saturating_add(bytes);

@@ -221,7 +221,7 @@ fn lines<'a>(start: &'a Start<'_>) -> Option<impl Iterator<Item = &'a [u8]>> {
 }
 
 /// `ffffffff81000000 T _text`
-fn is_symbol_list(start: &Start<'_>) -> bool {
+pub(crate) fn is_symbol_list(start: &Start<'_>) -> bool {
     let is_row = |line: &[u8]| {
         let mut words = line.split(|&b| b == b' ');
         let [Some(address), Some(kind), Some(name)] = [words.next(), words.next(), words.next()] else {

@@ -11,7 +11,7 @@ use crate::dump::Opened;
 use crate::image::Image;
 
 pub(crate) use elf::Kind as ElfKind;
-pub(crate) use foreign::name as foreign_name;
+pub(crate) use foreign::{is_symbol_list, name as foreign_name};
 
 /// How many bytes of a file a probe sees.
 pub(crate) const PROBE_LEN: usize = 8192;

@@ -108,6 +108,8 @@ struct Seen {
     silence: Mutex<Duration>,
     /// The user stopped a transfer: none is begun any more.
     stopped: AtomicBool,
+    /// Servers that failed, each once, and why; and how many of them the user was told of.
+    failed: Mutex<(Vec<(String, String)>, usize)>,
 }
 
 /// The folders where clients keep what they fetched; new files go to the first.
@@ -226,17 +228,47 @@ impl Debuginfod {
                     self.seen.stopped.store(true, Ordering::Relaxed);
                     return Err(FetchError::Cancelled);
                 }
-                Err(e @ FetchError::Cache { .. }) => return Err(e),
+                Err(e @ FetchError::Cache { .. }) => {
+                    self.note(&e);
+                    return Err(e);
+                }
                 Err(e) => failed = Some(e),
             }
         }
         match failed {
-            Some(e) => Err(e),
+            Some(e) => {
+                self.note(&e);
+                Err(e)
+            }
             None => {
                 let _ = File::create(&place); // only a note for the next ten minutes
                 Err(FetchError::NotThere)
             }
         }
+    }
+
+    /// Remembers what the user has to know: a server that failed may have had what is missing.
+    fn note(&self, error: &FetchError) {
+        let server = match error {
+            FetchError::Failed { url, .. } | FetchError::TooBig { url, .. } => {
+                self.urls.iter().find(|server| url.starts_with(server.as_str())).unwrap_or(url).clone()
+            }
+            FetchError::Cache { .. } => "the cache".to_owned(),
+            FetchError::NotThere | FetchError::Cancelled => return,
+        };
+        let mut failed = self.seen.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !failed.0.iter().any(|(known, _)| *known == server) {
+            failed.0.push((server, error.to_string()));
+        }
+    }
+
+    /// The failures of servers that were not told yet: one a server.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        let mut failed = self.seen.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<String> = failed.0.iter().skip(failed.1).map(|(_, why)| why.clone()).collect();
+        failed.1 = failed.0.len();
+        new
     }
 
     /// How long a server may stay silent, where `share` of them may still be asked; zero where there is no limit, `None`
