@@ -371,7 +371,10 @@ impl<'s> Shell<'s> {
         };
         let dump = self.settings.dumpfile.clone();
         let source = Source { dump: dump.as_deref(), args: words.get(1..).unwrap_or(&[]) };
-        let errors = Errors { to: self.settings.error.clone(), lead: self.placed() };
+        // nobody sees the lines of an rc file, or knows which command it was
+        let reads_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
+        let lead = if reads_rc { self.placed() } else { String::new() };
+        let errors = Errors { to: self.settings.error.clone(), lead };
         let writer = Writer { format: self.options.format, colour, source, words, errors };
         let reading_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
         let mut failed_write = None;
@@ -458,9 +461,14 @@ impl<'s> Shell<'s> {
     /// Says that a command failed, where `set error` wants it.
     fn failed(&self, error: &CommandError, writer: &Writer<'_>, out: &mut Output) {
         let mut lines = error.lines();
-        let own = matches!(error, CommandError::NotFound { .. });
+        let lead = match error {
+            CommandError::NotFound { .. } => format!("crashlens: {}", self.placed()),
+            // a mistake in a line of a file
+            CommandError::Usage { .. } | CommandError::Argument(_) => self.placed(),
+            _ => writer.errors.lead.clone(),
+        };
         if let Some(first) = lines.first_mut() {
-            first.insert_str(0, &format!("{}{}", if own { "crashlens: " } else { "" }, writer.errors.lead));
+            first.insert_str(0, &lead);
         }
         if writer.format == Format::Json {
             let name = writer.words.first().map_or("", String::as_str);

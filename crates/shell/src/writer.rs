@@ -19,7 +19,7 @@ pub(crate) struct Writer<'a> {
 /// Where the errors of a command go: to the person, unless `set error` says otherwise.
 pub(crate) struct Errors {
     pub(crate) to: ErrorsTo,
-    /// `FILE:LINE: `, where the command comes from a file.
+    /// `FILE:LINE: `, where the command comes from a file whose lines nobody sees.
     pub(crate) lead: String,
 }
 
