@@ -7,6 +7,7 @@ use base::{Cancel, Kept, PhysAddr, PhysRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{ContainerError, is_package, is_packed_file, unpack};
 use dump::{Dump, DumpError, Probe, looks_like_dump};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -270,7 +271,12 @@ const FOLDERS: usize = 4096;
 fn dump_in(folder: &Path) -> Result<PathBuf> {
     let mut found = dumps_in(folder);
     if found.is_empty() {
-        let inner = entries(folder).into_iter().filter(|path| path.is_dir()).take(FOLDERS);
+        // what is mounted there is another matter: files of /proc are read without end
+        let device =
+            |path: &Path| std::fs::metadata(path).ok().filter(std::fs::Metadata::is_dir).map(|m| m.dev());
+        let own = device(folder);
+        let inner =
+            entries(folder).into_iter().filter(|path| own.is_some() && device(path) == own).take(FOLDERS);
         found = inner.flat_map(|inner| dumps_in(&inner)).collect();
     }
     let shown = folder.display();
@@ -308,7 +314,9 @@ fn dumps_in(folder: &Path) -> Vec<PathBuf> {
                 && is_packed_file(path)
         }
     };
-    entries(folder).into_iter().filter(is_dump).collect()
+    // of a file of /proc the length is 0: to read it may wait for ever
+    let holds = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0);
+    entries(folder).into_iter().filter(|path| holds(path) && is_dump(path)).collect()
 }
 
 /// Of two ELF files of one kernel, a stripped vmlinux and its debug file, the one that tells more.
