@@ -165,7 +165,7 @@ pub enum FaultKind {
     NotMapped(&'static str),
     /// Not an address that the hardware can form (the top bits are not a sign extension).
     NonCanonical,
-    /// The page was swapped out.
+    /// Its entry names no page: it was swapped out, is being moved, or is broken. What devices there are tells which.
     Swapped,
     /// A page table that the walk needs is itself missing.
     Table(Missing),
@@ -196,7 +196,9 @@ impl fmt::Display for Fault {
         match self.kind {
             FaultKind::NotMapped(level) => write!(f, "not mapped ({level} entry not present)"),
             FaultKind::NonCanonical => f.write_str("not a canonical address"),
-            FaultKind::Swapped => f.write_str("page is swapped out"),
+            FaultKind::Swapped => {
+                f.write_str("page is not in memory: swapped out, or being moved, or broken")
+            }
             FaultKind::Table(m) => write!(f, "page table at {m}"),
             FaultKind::Page(m) => write!(f, "{m}"),
         }

@@ -39,7 +39,7 @@ impl Absent {
                 FaultKind::Table(m) => format!("<page table: {}>", gap(m.why)),
                 FaultKind::NotMapped(_) => "<not mapped>".into(),
                 FaultKind::NonCanonical => "<not an address>".into(),
-                FaultKind::Swapped => "<swapped out>".into(),
+                FaultKind::Swapped => "<not in memory>".into(),
             },
             Absent::Because(why) => format!("<{why}>"),
         }

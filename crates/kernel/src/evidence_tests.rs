@@ -308,3 +308,30 @@ fn types_of_another_build_are_contradicted_and_the_kernel_s_own_are_not() {
     let wrong = crate::checked::contradicted(&other, &other.loaded().types);
     assert!(wrong.contains(&"task_struct"), "{wrong:?}");
 }
+
+/// Without registers and run queues the only CPU stays with the task that the panic names.
+#[test]
+fn the_only_cpu_ran_the_task_that_panicked() {
+    let texts = [
+        "Linux version 6.1.0-test",
+        "CPU: 0 PID: 4 Comm: task-4",
+        "CPU: 0 PID: 20 Comm: task-20",
+        "Kernel panic - not syncing: Fatal exception",
+    ];
+    for panicked in [false, true] {
+        let mut k = shuffled(true);
+        k.functions_alone();
+        for name in ["init_task", "init_signals"] {
+            k.info(&format!("SYMBOL({name})={:x}", k.at(name)));
+        }
+        let names = k.memory(512);
+        k.info(&format!("SYMBOL(init_uts_ns)={names:x}"));
+        k.put(names, b"Linux").put(names + 195, b"#1 Sun Nov 29 10:00:00 UTC 2026");
+        ring(&mut k, &texts[..if panicked { 4 } else { 3 }]);
+        let s = session(&k);
+        let active: Vec<i32> = s.tasks().all.iter().filter(|t| t.active).map(|t| t.pid).collect();
+        assert_eq!(active, if panicked { vec![20] } else { vec![] });
+        let idle = s.tasks().all.iter().find(|t| t.pid == 4).expect("all tasks are known");
+        assert_eq!(s.tasks().was_active(idle), panicked.then_some(false));
+    }
+}

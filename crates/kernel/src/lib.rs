@@ -40,6 +40,8 @@ mod printk_shape;
 pub mod rbtree;
 mod register_fit;
 pub mod registers;
+#[cfg(test)]
+mod release_tests;
 pub mod rlimit;
 pub mod scan;
 mod session;

@@ -90,6 +90,23 @@ fn named_in_log(s: &Session) -> Option<(u32, i32)> {
     log.records.iter().flat_map(|r| r.text.lines()).find_map(cpu_and_pid)
 }
 
+/// The task that a panic's own report names, if the log ends with one.
+pub(crate) fn named_last(s: &Session) -> Option<i32> {
+    let log = s.log().ok()?;
+    let lines = log.records.iter().flat_map(|r| r.text.lines());
+    last_of_panic(lines)
+}
+
+/// The pid in the report of a panic, or in that of the oops before it.
+fn last_of_panic<'a>(lines: impl Iterator<Item = &'a str>) -> Option<i32> {
+    let (mut panicked, mut last) = (false, None);
+    for line in lines {
+        panicked |= line.starts_with("Kernel panic - not syncing");
+        last = cpu_and_pid(line).map(|(_, pid)| pid).or(last);
+    }
+    last.filter(|_| panicked)
+}
+
 fn cpu_and_pid(line: &str) -> Option<(u32, i32)> {
     let rest = line.strip_prefix("CPU: ")?;
     let cpu = rest.split_whitespace().next()?.parse().ok()?;
@@ -164,6 +181,20 @@ mod tests {
         assert_eq!(rip_and_rsp(lines.into_iter()), Some((place, 0xff38_d7e3_404c_36f8)));
         assert_eq!(rip_and_rsp(["RIP: 0010:0x0", "RSP: 0018:1"].into_iter()), None);
         assert_eq!(place_in("schedule+0x10/0x20"), Some(("schedule", 0x10, None)));
+    }
+
+    #[test]
+    fn a_panic_is_of_the_task_that_was_named_last() {
+        let warning = "CPU: 0 PID: 7 Comm: early";
+        let oops = "CPU: 0 PID: 9 Comm: late Tainted: G        W";
+        let panic = "Kernel panic - not syncing: Fatal exception";
+        assert_eq!(last_of_panic([warning, oops, panic].into_iter()), Some(9));
+        assert_eq!(
+            last_of_panic([warning, panic, oops, "---[ end Kernel panic - not syncing"].into_iter()),
+            Some(9)
+        );
+        assert_eq!(last_of_panic([warning, oops].into_iter()), None, "it went on");
+        assert_eq!(last_of_panic([panic].into_iter()), None);
     }
 
     #[test]

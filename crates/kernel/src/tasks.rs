@@ -4,6 +4,7 @@
 //!
 //! **Invariant:** a list that is shorter than the kernel's says so ([`Tasks::problems`], [`Tasks::lack`]).
 
+use crate::cpu;
 use crate::error::{KernelError, Result};
 use crate::list::both_ways;
 use crate::session::Session;
@@ -122,6 +123,7 @@ pub fn read_tasks(s: &Session) -> Tasks {
     by_their_own_word(&mut out);
     if current.is_empty() {
         by_registers(s, &mut out);
+        by_the_log(s, &mut out);
     }
     if s.opened().active_only {
         out.all.retain(|t| t.active);
@@ -141,6 +143,18 @@ fn by_registers(s: &Session, out: &mut Tasks) {
             (task.active, task.cpu) = (true, Some(cpu));
             out.unknown_cpus.retain(|unknown| *unknown != cpu);
         }
+    }
+}
+
+/// Where neither variables nor registers say what the only CPU ran: it stays with the task that panicked, which the log
+/// names.
+fn by_the_log(s: &Session, out: &mut Tasks) {
+    let Some(cpu) = cpu::only_one(s).filter(|cpu| out.unknown_cpus == [*cpu]) else { return };
+    let Some(pid) = crate::panic::named_last(s) else { return };
+    let mut named = out.all.iter_mut().filter(|t| t.pid == pid);
+    if let (Some(task), None) = (named.next(), named.next()) {
+        (task.active, task.cpu) = (true, Some(cpu));
+        out.unknown_cpus.clear();
     }
 }
 

@@ -259,7 +259,7 @@ const fn fault_words(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::NotMapped(_) => "not mapped",
         FaultKind::NonCanonical => "bad address",
-        FaultKind::Swapped => "swapped out",
+        FaultKind::Swapped => "not in memory",
         FaultKind::Table(_) => "page table missing",
         FaultKind::Page(m) => gap_words(m.why),
     }

@@ -46,7 +46,8 @@ impl SymbolTableBuilder {
 
     /// Adds a symbol whose name was written to the arena from `start` on.
     pub(crate) fn push_from(&mut self, start: usize, addr: u64, size: u64, kind: u8) {
-        let (Ok(name), len) = (u32::try_from(start), self.arena.len().saturating_sub(start)) else { return };
+        let len = self.arena.get(start..).map_or(0, |name| plain(name).len());
+        let Ok(name) = u32::try_from(start) else { return };
         self.push_raw(name, u16::try_from(len).unwrap_or(u16::MAX), addr, size, kind);
     }
 
@@ -104,6 +105,22 @@ impl SymbolTableBuilder {
     pub(super) fn build_on(self, strings: MappedSlice) -> SymbolTable {
         let Self { entries, modules, bounds, .. } = self;
         finish(entries, Names::File(strings), modules, bounds)
+    }
+}
+
+/// A name as the source has it: clang's LTO appends `.llvm.` and a number to what it moves between files. The kernel shows
+/// and finds such symbols without (8b8e6b5d3b01).
+pub(super) fn plain(name: &[u8]) -> &[u8] {
+    const MARK: &[u8] = b".llvm.";
+    if !name.last().is_some_and(u8::is_ascii_digit) {
+        return name;
+    }
+    let Some(at) = memchr::memmem::rfind(name, MARK) else { return name };
+    match name.split_at_checked(at) {
+        Some((front, back)) if !front.is_empty() && back.iter().skip(MARK.len()).all(u8::is_ascii_digit) => {
+            front
+        }
+        _ => name,
     }
 }
 

@@ -78,7 +78,7 @@ fn collect(
             Binding::Weak => b'W',
             Binding::Global | Binding::Other(_) => kind.to_ascii_uppercase(),
         };
-        let len = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        let len = u16::try_from(super::build::plain(name).len()).unwrap_or(u16::MAX);
         builder.push_raw(symbol.name_offset, len, addr, symbol.size, kind);
     }
     builder

@@ -253,9 +253,10 @@ impl SymbolTable {
     /// The symbols of that name, ascending by address; several where files have a static of one name.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Symbol<'a>> {
         let index = self.index.get_or_init(|| NameIndex::build(self));
-        index.candidates(name.as_bytes()).filter_map(move |i| {
+        let name = build::plain(name.as_bytes());
+        index.candidates(name).filter_map(move |i| {
             let e = self.entries.get(i as usize)?;
-            (!e.is_gap() && self.name_of(e) == name.as_bytes()).then(|| self.symbol(i as usize, e))
+            (!e.is_gap() && self.name_of(e) == name).then(|| self.symbol(i as usize, e))
         })
     }
 

@@ -115,3 +115,21 @@ fn a_name_that_is_no_text_is_said_to_be_none() {
     builder.push(&[0xff, 0xfe], 1, 0, b'T');
     assert_eq!(builder.build().at(VirtAddr(1)).unwrap().0.name, "<name is not UTF-8>");
 }
+
+/// clang's LTO: a static that was moved between files has a number behind its name.
+#[test]
+fn names_of_link_time_optimisation_are_those_of_the_source() {
+    let t = table(&[
+        ("foo.llvm.12345678901234567890", 0x100, 0, b't'),
+        ("foo", 0x200, 0, b't'),
+        ("bar.llvm.7.cold", 0x300, 0, b't'),
+        ("llvm.7", 0x400, 0, b't'),
+        (".llvm.7", 0x500, 0, b't'),
+        ("x.7", 0x600, 0, b't'),
+    ]);
+    let named = [0x108, 0x200, 0x300, 0x400, 0x500, 0x600].map(|a| at(&t, a));
+    assert_eq!(named, ["foo+0x8", "foo+0x0", "bar.llvm.7.cold+0x0", "llvm.7+0x0", ".llvm.7+0x0", "x.7+0x0"]);
+    let addresses = |name: &str| t.named(name).map(|s| s.addr.0).collect::<Vec<_>>();
+    assert_eq!(addresses("foo"), [0x100, 0x200]);
+    assert_eq!(addresses("foo.llvm.12345678901234567890"), [0x100, 0x200], "as a file of symbols spells it");
+}
