@@ -52,12 +52,30 @@ pub(crate) fn compare(whole: &[Value], found: &[Value]) -> Compared {
             || unknown.iter().any(|word| part.contains(word))
             || told.iter().any(less)
             || told.iter().any(by_log)
+            || told.iter().any(|w| is_call_of(w, &part))
             || named.is_some_and(|part| told.contains(&part));
         if !fine {
             out.wrong.push(part);
         }
     }
     out
+}
+
+/// Whether these are the registers of a call that is told with its parameters' names.
+fn is_call_of(told: &str, part: &str) -> bool {
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let Some(registers) = part.strip_prefix("context: argument registers ") else { return false };
+    let Some((_, call)) = told.strip_prefix("context: system call ").and_then(|call| call.split_once('('))
+    else {
+        return false;
+    };
+    let named =
+        call.split('=').skip(1).map(|text| number(text.split([',', ')', ' ']).next().unwrap_or_default()));
+    let registers = registers.split(", ").map(number);
+    named.zip(registers).all(|(named, register)| named == register)
 }
 
 /// The values of the operands.
