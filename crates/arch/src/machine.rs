@@ -75,13 +75,15 @@ pub fn claims(
     notes: &[RawNote],
 ) -> Vec<Claim> {
     let mut out = Vec::new();
-    if let Some(number) = e_machine {
+    // EM_NONE says nothing
+    if let Some(number) = e_machine.filter(|number| *number != 0) {
         let known = ELF_MACHINES.iter().find(|(n, ..)| *n == number);
         let name = known.map(|(_, long, short)| if wide { *long } else { *short });
         let unknown = format!("e_machine {number}");
         out.push(Claim::new(name.unwrap_or(&unknown), format!("ELF e_machine {number}")));
     }
-    if let Some(name) = utsname.filter(|n| !n.is_empty()) {
+    // QEMU writes "Unknown" for all machines but x86
+    if let Some(name) = utsname.filter(|n| !n.is_empty() && *n != "Unknown") {
         out.push(Claim::new(name, "the header's utsname"));
     }
     if let Some((key, machine)) = INFO_KEYS.iter().find(|(key, _)| info.get(key).is_some()) {
@@ -125,32 +127,87 @@ impl OwnName {
         let numbered = release.starts_with(|c: char| c.is_ascii_digit()) && release.contains('.');
         (bytes.starts_with(SYSNAME) && numbered).then_some(Self { release, machine })
     }
+}
 
-    /// Looks for one in all memory: for a dump in which no kernel was found.
-    #[must_use]
-    pub fn search(phys: &dyn PhysRead) -> Option<Self> {
-        const CHUNK: usize = 1 << 20;
-        let finder = memchr::memmem::Finder::new(SYSNAME);
-        let mut buf = vec![0; CHUNK + NAME_LEN];
-        let mut at = phys.skip_holes(PhysAddr(0));
-        // what was read before `at` in one piece with it
-        let mut kept = 0;
-        while let Some(from) = at {
-            let n = phys.read_stretch(from, buf.get_mut(kept..kept + CHUNK)?).unwrap_or(0);
-            let have = kept + n;
-            let bytes = buf.get(..have)?;
-            let found = finder.find_iter(bytes).find_map(|i| Self::read(bytes.get(i..)?));
-            if found.is_some() {
-                return found;
-            }
-            let step = if n == 0 { PAGE_SIZE - from.page_offset() } else { n as u64 };
-            let next = PhysAddr(from.0.checked_add(step)?);
-            at = phys.skip_holes(next).filter(|at| phys.ranges().last().is_some_and(|r| *at < r.end));
-            kept = if n > 0 && at == Some(next) { have.min(NAME_LEN) } else { 0 };
-            buf.copy_within(have - kept..have, 0);
+/// Looks for what a kernel calls itself in memory that is gone through: its `struct new_utsname`; where none is found, the
+/// header of its image, which some machines keep in memory, and its banner.
+#[derive(Default)]
+pub(crate) struct NameSearch {
+    own: Option<OwnName>,
+    /// The machine, by an image's header or a banner's compiler; the release by a banner.
+    machine: Option<&'static str>,
+    release: Option<String>,
+}
+
+/// What stands at an offset in the first page of a kernel's image (Documentation/arch/arm64/booting.rst,
+/// Documentation/arch/riscv/boot-image-header.rst).
+const IMAGE_HEADERS: [(usize, &[u8], &str); 2] =
+    [(0x38, b"ARM\x64", "aarch64"), (0x30, b"RISCV\0\0\0RSC\x05", "riscv64")];
+
+/// How a banner begins (init/version.c).
+const BANNER: &[u8] = b"Linux version ";
+
+impl NameSearch {
+    /// Looks at the bytes of memory from `at` on. Once a name is found, no more are looked at.
+    pub(crate) fn look(&mut self, at: PhysAddr, bytes: &[u8], phys: &dyn PhysRead) {
+        if self.own.is_some() {
+            return;
         }
-        None
+        self.own = starts(bytes, SYSNAME).find_map(|n| match bytes.get(n..n + NAME_LEN) {
+            Some(whole) => OwnName::read(whole),
+            // it goes on behind these bytes
+            None => {
+                let mut name = [0; NAME_LEN];
+                phys.read_phys(at.add(n as u64), &mut name).ok()?;
+                OwnName::read(&name)
+            }
+        });
+        if self.machine.is_none() {
+            self.machine = bytes.chunks(PAGE_SIZE as usize).find_map(image_header);
+        }
+        if self.release.is_none() {
+            let found = memchr::memmem::find_iter(bytes, BANNER).find_map(|n| banner(bytes.get(n..)?));
+            if let Some((release, compiler)) = found {
+                (self.release, self.machine) = (Some(release), self.machine.or(compiler));
+            }
+        }
     }
+
+    /// What was found: with an empty release where only an image's header was.
+    pub(crate) fn found(self) -> Option<OwnName> {
+        let by_words = |machine: &str| OwnName {
+            release: self.release.unwrap_or_default(),
+            machine: machine.to_owned(),
+        };
+        self.own.or_else(|| self.machine.map(by_words))
+    }
+}
+
+/// Where `wanted` begins in the bytes, and where it may begin in their last ones and go on behind them.
+fn starts<'a>(bytes: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    let last = bytes.len().saturating_sub(wanted.len().saturating_sub(1));
+    let cut = (last..bytes.len()).filter(move |n| bytes.get(*n..).is_some_and(|end| wanted.starts_with(end)));
+    memchr::memmem::find_iter(bytes, wanted).chain(cut)
+}
+
+fn image_header(page: &[u8]) -> Option<&'static str> {
+    let is =
+        |(at, magic, _): &&(usize, &[u8], &str)| page.get(*at..).is_some_and(|rest| rest.starts_with(magic));
+    IMAGE_HEADERS.iter().find(is).map(|(.., machine)| *machine)
+}
+
+/// The release in a banner, and the machine that its compiler is for, where it says that.
+fn banner(bytes: &[u8]) -> Option<(String, Option<&'static str>)> {
+    const LONGEST: usize = 512;
+    let text = bytes.get(..bytes.len().min(LONGEST))?;
+    let line =
+        text.split(|b| *b == b'\n' || *b == 0).next().and_then(|line| std::str::from_utf8(line).ok())?;
+    let release = line.get(BANNER.len()..)?.split_whitespace().next()?;
+    let numbered = release.starts_with(|c: char| c.is_ascii_digit()) && release.contains('.');
+    let long = ELF_MACHINES.iter().map(|(_, long, _)| *long);
+    let compiler =
+        long.into_iter().find(|machine| line.contains(&format!("{machine}-")) && line.contains("-linux"));
+    numbered.then(|| (release.to_owned(), compiler))
 }
 
 #[cfg(test)]
@@ -215,9 +272,38 @@ mod tests {
             bytes[at..at + 390].copy_from_slice(&name);
             let end = PhysAddr(bytes.len() as u64);
             let ram = Ram(bytes, [PhysRange { start: PhysAddr(0), end }]);
-            assert_eq!(OwnName::search(&ram).as_ref(), Some(&want), "{at:#x}");
+            assert_eq!(search(&ram).as_ref(), Some(&want), "{at:#x}");
         }
-        let end = PhysAddr(1 << 20);
-        assert_eq!(OwnName::search(&Ram(vec![0; 1 << 20], [PhysRange { start: PhysAddr(0), end }])), None);
+        assert_eq!(search(&ram_of(vec![0; 1 << 20])), None);
+    }
+
+    fn ram_of(bytes: Vec<u8>) -> Ram {
+        let end = PhysAddr(bytes.len() as u64);
+        Ram(bytes, [PhysRange { start: PhysAddr(0), end }])
+    }
+
+    fn search(ram: &Ram) -> Option<OwnName> {
+        let mut names = NameSearch::default();
+        for (n, bytes) in (0..).zip(ram.0.chunks(0x4_0000)) {
+            names.look(PhysAddr(n * 0x4_0000), bytes, ram);
+        }
+        names.found()
+    }
+
+    #[test]
+    fn an_image_s_header_and_a_banner_name_a_machine() {
+        let mut bytes = vec![0; 1 << 20];
+        bytes[0x2_0038..0x2_003c].copy_from_slice(b"ARM\x64");
+        let name =
+            |release: &str, machine: &str| OwnName { release: release.into(), machine: machine.into() };
+        assert_eq!(search(&ram_of(bytes.clone())), Some(name("", "aarch64")));
+        let banner =
+            b"Linux version 6.9.1 (me@box) (riscv64-linux-gnu-gcc (GCC) 13.2.0, GNU ld 2.41) #1 SMP\n";
+        bytes[0x3_0007..0x3_0007 + banner.len()].copy_from_slice(banner);
+        assert_eq!(search(&ram_of(bytes.clone())), Some(name("6.9.1", "aarch64")), "the header counts");
+        bytes[0x2_0038] = 0;
+        assert_eq!(search(&ram_of(bytes)), Some(name("6.9.1", "riscv64")));
+        assert_eq!(search(&ram_of(b"Linux version 6.9.1 (gcc-12 (Debian 12.2.0)) #1 SMP\n".to_vec())), None);
+        assert_eq!(claims(Some(0), true, Some("Unknown"), &VmcoreInfo::default(), &[]), []);
     }
 }

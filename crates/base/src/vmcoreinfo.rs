@@ -25,6 +25,21 @@ impl VmcoreInfo {
             .collect();
         Self { text, values }
     }
+    /// The same without the lines of these keys.
+    #[must_use]
+    pub fn without(&self, keys: &[String]) -> Self {
+        let is_kept = |line: &&str| {
+            let key = line.split_once('=').map(|(key, _)| key.trim());
+            key.is_none_or(|key| !keys.iter().any(|gone| gone == key))
+        };
+        let mut text = String::with_capacity(self.text.len());
+        for line in self.text.lines().filter(is_kept) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        let values = self.values.iter().filter(|(key, _)| !keys.contains(key));
+        Self { values: values.map(|(k, v)| (k.clone(), v.clone())).collect(), text }
+    }
     /// The text as the kernel wrote it.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -108,5 +123,14 @@ mod tests {
         assert_eq!(info.kernel_offset(), Some(0x1480_0000));
         assert_eq!(info.get("junk"), None);
         assert!(info.symbol("absent").is_none());
+        let fewer = info.without(&["SYMBOL(prb)".to_owned(), "SIZE(page)".to_owned()]);
+        assert_eq!(
+            (fewer.symbol("prb"), fewer.size("page"), fewer.offset("page.lru")),
+            (None, None, Some(8))
+        );
+        assert!(
+            !fewer.text().contains("prb")
+                && fewer.text().starts_with("OSRELEASE=6.1.0\nOFFSET(page.lru)=8\n")
+        );
     }
 }

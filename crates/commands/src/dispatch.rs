@@ -1,6 +1,6 @@
 //! From words to a command: aliases, crash's special spellings, types and variables typed bare.
 
-use crate::{Aliases, COMMANDS, Command, CommandError, Cx, gdb};
+use crate::{Aliases, COMMANDS, Command, CommandError, Cx, Layer, gdb};
 use kernel::Fetch;
 use report::Report;
 
@@ -67,11 +67,12 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
             None => return Err(CommandError::NotFound { word: name.clone(), near: near(cx, name) }),
         },
     };
-    if cx.settings.minimal && !crate::Settings::is_minimal(command.name()) {
-        let why = "not in a session that began with --minimal: log, dis, rd, vtop, ptov, sym, eval, set, help and exit are";
-        return Err(CommandError::failed(command.name(), why));
-    }
     let run = command.parse(rest.to_vec()).and_then(|args| {
+        // what asks the headers or physical memory alone needs no more than such a session has
+        let is_minimal = crate::Settings::is_minimal(command.name()) || command.needs(&args) == Layer::Image;
+        if cx.settings.minimal && !is_minimal {
+            return Err(not_minimal(command.name()));
+        }
         cx.reach(command.name(), command.needs(&args))?;
         command.run(cx, &args)
     });
@@ -80,6 +81,12 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
         Ok(report) => Ok(with_type_notes(cx, command.name(), report)),
         other => other,
     }
+}
+
+fn not_minimal(command: &str) -> CommandError {
+    let why = "not in a session that began with --minimal: log, dis, rd, vtop, ptov, sym, search -p, info, eval, set, help \
+               and exit are";
+    CommandError::failed(command, why)
 }
 
 /// The report, with what the types are worth where memory contradicts them: once a session, below the first answer that
@@ -185,6 +192,11 @@ mod tests {
             answer("btop 1000").unwrap_err().starts_with("btop: not in a session that began with --minimal")
         );
         assert!(answer("eval 1").is_ok() && answer("help eval").is_ok());
+        for line in ["search -p 5", "info", "rd -p 0"] {
+            let why = answer(line).unwrap_err();
+            assert!(!why.contains("--minimal"), "{line}: {why}");
+        }
+        assert!(answer("search -k 5").unwrap_err().contains("--minimal"));
         assert!(answer("sym x").unwrap_err().contains("dump"), "a command that is there, without a dump");
     }
 

@@ -2,7 +2,6 @@
 
 use crate::{Command, CommandError, Cx, Example, Layer, when};
 use arch::How;
-use base::PAGE_SIZE;
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::wanted_packages;
 use debuginfo::types::SourceId;
@@ -61,7 +60,8 @@ impl Command for Info {
         }
         let opened = cx.session_if_open().map(Session::opened);
         let of_session = opened.into_iter().flat_map(|o| o.machine.warnings.iter().chain(&o.warnings));
-        for warning in image.warnings.iter().chain(of_session) {
+        let of_info = cx.session_if_open().map(Session::vmcoreinfo_notes).unwrap_or_default();
+        for warning in image.warnings.iter().chain(of_session).chain(of_info) {
             report.warning(warning.clone());
         }
         for warning in &image.dump.facts().warnings {
@@ -101,7 +101,8 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
         None => out.hidden("dump_level", Cell::Null),
     }
     let covered = image.phys().ranges().iter().fold(0_u64, |sum, r| sum.saturating_add(r.len()));
-    let held = image.dump.count_present().saturating_mul(PAGE_SIZE);
+    // the last page of a range can be there in part
+    let held = image.dump.held_bytes().min(covered);
     let line = label("MEMORY").field("covered_bytes", size(covered)).text(" covered in ");
     let ranges = image.phys().ranges().len();
     out.line(
@@ -111,10 +112,13 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
             .text(" held"),
     );
     if let Some(at) = &facts.timestamp {
+        let written = match at.known() {
+            Some(sec) => Cell::Shown(Box::new(sec.into()), when::date(sec)),
+            None => Cell::absent("not known", "the header has no time"),
+        };
+        let line = label("WRITTEN").field("written", written);
         // nothing else in the dump tells it
-        let line =
-            label("WRITTEN").field("written", Cell::Shown(Box::new(at.sec.into()), when::date(at.sec)));
-        out.line(line.text("  (by the header)"));
+        out.line(if at.known().is_some() { line.text("  (by the header)") } else { line });
     }
     if let Some(text) = &facts.erase_info {
         // what `makedumpfile --config` overwrote in the pages
@@ -128,19 +132,32 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
     }
     out.hidden("incomplete", facts.incomplete);
     let info = s.map_or(&image.info, Session::vmcoreinfo);
-    let (where_from, count) = match (image.dump.vmcoreinfo().is_some(), info.is_empty()) {
-        (true, _) => ("in the dump", info.iter().count()),
-        (false, false) => ("found in the kernel's memory", info.iter().count()),
-        (false, true) => ("none", 0),
-    };
-    out.line(
-        label("VMCOREINFO")
-            .field("vmcoreinfo", where_from)
-            .text(", ")
-            .field("vmcoreinfo_lines", count)
-            .text(" lines"),
-    );
+    let line = label("VMCOREINFO").field("vmcoreinfo", info_from(image, s));
+    let count = info.iter().count();
+    out.line(match count {
+        0 => line,
+        _ => line.text(", ").field("vmcoreinfo_lines", count).text(" lines"),
+    });
+    if count == 0 {
+        out.hidden("vmcoreinfo_lines", 0_usize);
+    }
     out
+}
+
+/// Where the lines of VMCOREINFO that are used come from.
+fn info_from(image: &Image, s: Option<&Session>) -> String {
+    let given = match &image.info_file {
+        Some(file) => Some(format!("in {}", file.display())),
+        None => image.dump.vmcoreinfo().map(|_| "in the dump".to_owned()),
+    };
+    let is_given = s.is_none_or(|s| s.opened().machine.info_is_given());
+    match given {
+        Some(given) if is_given => given,
+        Some(given) if s.is_some_and(|s| s.vmcoreinfo().is_empty()) => format!("{given}, not used"),
+        Some(given) => format!("found in the kernel's memory (not used: {given})"),
+        None if s.is_some_and(|s| !s.vmcoreinfo().is_empty()) => "found in the kernel's memory".to_owned(),
+        None => "none".to_owned(),
+    }
 }
 
 /// What the headers say of a kernel that was not found in memory, and why it was not.
@@ -155,7 +172,8 @@ fn headers(image: &Image, why: &CommandError) -> Record {
     if let Some(names) = names {
         out.line(label("VERSION").field("version", known(Some(names.version.clone()))));
         out.line(label("NODENAME").field("nodename", known(Some(names.nodename.clone()))));
-        out.line(label("MACHINE").field("machine", known(Some(names.machine.clone()))));
+        let machine = Some(names.machine.clone()).filter(|name| name != "Unknown");
+        out.line(label("MACHINE").field("machine", known(machine)));
     }
     out.line(label("BUILD ID").field("build_id", known(image.info.get("BUILD-ID").map(str::to_owned))));
     if let Some(cpus) = facts.nr_cpus {
@@ -180,9 +198,11 @@ fn kernel_of(s: &Session) -> Record {
     let boot = s.boot();
     let release = kernel::system::release(s);
     out.line(label("RELEASE").field("release", release.map_or(Cell::from("not known"), Cell::from)));
-    let id = s.opened().build_id.as_deref().map(hex);
+    let id = s.build_id().map(hex);
     out.line(label("BUILD ID").field("build_id", id.map_or(Cell::from("not known"), Cell::from)));
-    out.line(label("KASLR OFFSET").field("kaslr_offset", Cell::hex(boot.kaslr_offset)));
+    let why = "VMCOREINFO's KERNELOFFSET is not the usual one, and nothing confirms it";
+    let moved = s.kaslr_offset().map_or_else(|| Cell::absent("not known", why), Cell::hex);
+    out.line(label("KASLR OFFSET").field("kaslr_offset", moved));
     let base = boot.phys_base;
     let shown = if base < 0 { format!("-{:#x}", base.unsigned_abs()) } else { format!("{base:#x}") };
     out.line(label("PHYS BASE").field("phys_base", Cell::Shown(Box::new(base.into()), shown)));
@@ -191,7 +211,7 @@ fn kernel_of(s: &Session) -> Record {
     let encrypted = boot.tables.encryption != 0;
     out.line(if encrypted { line.text(", memory encryption") } else { line });
     out.hidden("memory_encryption", encrypted);
-    let kernels = &s.opened().machine.kernels;
+    let kernels = s.kernels();
     if kernels.len() > 1 {
         let rows = kernels.iter().enumerate().map(|(n, boot)| {
             Record::of(Line::new().text(" ".repeat(16)).field("kernel", kernel_words(n, boot)))
@@ -259,20 +279,16 @@ fn symbols(s: &Session) -> Record {
         out.warning(format!("symbols: {why}"));
     }
     let modules = s.modules();
-    let count = |n: usize| match &s.modules_and_problem().1 {
-        Some(e) => Cell::at_least(n, e.to_string()),
-        None => n.into(),
-    };
-    let line = label("MODULES").field("modules", count(modules.len())).text(", ");
+    let line = label("MODULES").field("modules", of_modules(s, modules.len())).text(", ");
     let unnamed = s.modules_without_symbols();
-    let of_modules = match unnamed.as_slice() {
-        [] => count(s.module_symbols().len()),
+    let of_symbols = match unnamed.as_slice() {
+        [] => of_modules(s, s.module_symbols().len()),
         _ => Cell::at_least(
             s.module_symbols().len(),
             format!("symbols of these modules are not in the dump, some or all: {}", unnamed.join(", ")),
         ),
     };
-    out.line(line.field("module_symbols", of_modules).text(" symbols from the dump"));
+    out.line(line.field("module_symbols", of_symbols).text(" symbols from the dump"));
     if let Some(e) = &s.modules_and_problem().1 {
         out.warning(format!("the list of modules is not whole: {e}"));
     }
@@ -291,6 +307,14 @@ fn symbols(s: &Session) -> Record {
     out
 }
 
+/// A count over all modules, which is the least where their list is not whole.
+fn of_modules(s: &Session, count: usize) -> Cell {
+    match &s.modules_and_problem().1 {
+        Some(e) => Cell::at_least(count, e.to_string()),
+        None => count.into(),
+    }
+}
+
 fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError> {
     let mut out = Record::new();
     match s.vmlinux() {
@@ -298,7 +322,7 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
             out.line(label("VMLINUX").field("vmlinux", file.path().display().to_string()).role(Role::Path))
         }
         None => {
-            let id = s.opened().build_id.as_deref().map_or_else(|| "not known".to_owned(), hex);
+            let id = s.build_id().map_or_else(|| "not known".to_owned(), hex);
             let release = kernel::system::release(s).unwrap_or_else(|| "this release".to_owned());
             let wanted = format!("vmlinux of {release} with debug information, build id {id}");
             out.line(label("VMLINUX").text("not there; wanted: ").field("wanted", wanted));
@@ -329,12 +353,9 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
         );
         rows.push(row);
     }
-    let count = |n: usize| match &s.modules_and_problem().1 {
-        Some(e) => Cell::at_least(n, e.to_string()),
-        None => n.into(),
-    };
-    let line = label("MODULE FILES").field("modules_with_files", count(found)).text(" of ");
-    out.line(line.field("modules", count(s.modules().len())).text(" modules have debug files"));
+    let line = label("MODULE FILES").field("modules_with_files", of_modules(s, found)).text(" of ");
+    let all = of_modules(s, s.modules().len());
+    out.line(line.field("modules", all).text(" modules have debug files"));
     if modules {
         out.list("module_files", rows);
     }

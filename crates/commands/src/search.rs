@@ -10,6 +10,7 @@ mod memory;
 use crate::{Command, CommandError, Cx, Example, Layer, tasks, values};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
+use dump::Words;
 use kernel::Fetch;
 use kernel::Session;
 use kernel::scan::{self, Hit, Run, Scanned, Wanted};
@@ -33,7 +34,22 @@ struct Ask {
     /// For each value: what the user typed, where that was a symbol or an expression.
     names: Vec<Option<String>>,
     size: u64,
+    /// The highest byte first.
+    big_endian: bool,
     context: u64,
+}
+
+impl Ask {
+    /// A value as it is written, from what the scan makes of its bytes, or the other way.
+    fn turned(&self, value: u64) -> u64 {
+        turned(value, self.size, self.big_endian)
+    }
+}
+
+/// The value of so many bytes in the other order where that is the machine's.
+fn turned(value: u64, size: u64, big_endian: bool) -> u64 {
+    let unused = 64_u64.saturating_sub(size.saturating_mul(8)).min(63);
+    if big_endian { value.swap_bytes() >> unused } else { value }
 }
 
 impl Command for Search {
@@ -44,7 +60,7 @@ impl Command for Search {
         "search memory"
     }
     fn details(&self) -> &'static str {
-        "Finds 64-bit values (32-bit with -w, 16-bit with -h, strings with -c) at multiples of their size. A VALUE \
+        "Finds words of the machine (32-bit values with -w, 16-bit with -h, strings with -c) at multiples of their size. A VALUE \
          is hexadecimal, a symbol, or an expression in parentheses; several are searched for at once. Without -u, \
          -p, -t or -T kernel memory is searched. Ctrl-C stops it; what was found until then stands."
     }
@@ -210,17 +226,17 @@ fn shown(ask: &Ask, memory: &Memory<'_>, hit: &Hit) -> Record {
         return record;
     }
     if ask.context > 0 {
-        context::before(memory, hit.at, ask.size, ask.context, &mut record);
+        context::before(memory, hit.at, (ask.size, ask.big_endian), ask.context, &mut record);
     }
     // among rows of memory the hit is one of them
     let line = if ask.context > 0 { line.text(" ") } else { line };
-    let line = line.field("value", Cell::hex_digits(hit.value, 0)).text(" ");
+    let line = line.field("value", Cell::hex_digits(ask.turned(hit.value), 0)).text(" ");
     record.line(match name {
         Some(name) => line.text("(").field("name", name.to_owned()).text(")"),
         None => line,
     });
     if ask.context > 0 {
-        context::after(memory, hit.at, ask.size, ask.context, &mut record);
+        context::after(memory, hit.at, (ask.size, ask.big_endian), ask.context, &mut record);
         record.blank();
     }
     record
@@ -231,12 +247,11 @@ fn ask(cx: &Cx<'_>, args: &ArgMatches) -> Result<Ask, CommandError> {
     let failed = |why: String| CommandError::argument("search", why);
     let words: Vec<&str> =
         args.get_many::<String>("values").into_iter().flatten().map(String::as_str).collect();
-    let (size, option) = if on("halves") {
-        (2, "-h")
-    } else if on("words") {
-        (4, "-w")
-    } else {
-        (8, "")
+    let machine = if on("physical") { cx.image("search")?.words() } else { Words::LITTLE_64 };
+    let (size, option) = match () {
+        () if on("halves") => (2, "the -h option"),
+        () if on("words") => (4, "the -w option"),
+        () => (u64::from(machine.size), "a machine of 32 bits"),
     };
     let hex = |name: &str| -> Result<u64, CommandError> {
         let Some(word) = args.get_one::<String>(name) else { return Ok(0) };
@@ -267,24 +282,27 @@ fn ask(cx: &Cx<'_>, args: &ArgMatches) -> Result<Ask, CommandError> {
             let max = scan::MAX_STRING;
             return Err(failed(format!("a string of {} bytes; up to {max} are searched for", long.len())));
         }
-        return Ok(Ask { names: Vec::new(), wanted: Wanted::Strings(strings), size: 1, context });
+        let wanted = Wanted::Strings(strings);
+        return Ok(Ask { names: Vec::new(), wanted, size: 1, big_endian: false, context });
     }
     let limit = if size == 8 { u64::MAX } else { (1 << (size * 8)) - 1 };
     let mask = hex("mask")?;
     if mask > limit {
-        return Err(failed(format!("mask value too large for {option} option: {mask:x}")));
+        return Err(failed(format!("mask value too large for {option}: {mask:x}")));
     }
     let (mut values, mut names) = (Vec::new(), Vec::new());
     for word in words {
         let (value, name) = number(cx, word)?;
         if value > limit {
             let name = name.map_or(String::new(), |n| format!("({n})"));
-            return Err(failed(format!("value too large for {option} option: {value:x} {name}")));
+            return Err(failed(format!("value too large for {option}: {value:x} {name}")));
         }
-        values.push(value);
+        values.push(turned(value, size, machine.big_endian));
         names.push(name);
     }
-    Ok(Ask { wanted: Wanted::Words { size: size as u8, values, mask }, names, size, context })
+    let mask = turned(mask, size, machine.big_endian);
+    let wanted = Wanted::Words { size: size as u8, values, mask };
+    Ok(Ask { wanted, names, size, big_endian: machine.big_endian, context })
 }
 
 /// A value, and what was typed where that was no number.

@@ -183,7 +183,8 @@ fn clock(s: &Session, report: &mut Report) {
         Err(e) => {
             let gap = || Cell::absent("not known", e.to_string());
             // a truncated dump may lack the clock; when the kernel crashed is in its header
-            let crashed = s.vmcoreinfo().get("CRASHTIME").and_then(|t| t.parse::<i64>().ok());
+            let crashed =
+                s.vmcoreinfo().get("CRASHTIME").and_then(|t| t.parse::<i64>().ok()).filter(|t| *t > 0);
             (crashed.map_or_else(gap, |t| Cell::Shown(Box::new(t.into()), when::date(t))), gap())
         }
     };

@@ -136,39 +136,54 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     let layers = Layers::open(options).map_err(Failure::of_dump)?;
     let image = layers.image();
     // VMCOREINFO of another boot is no word of this machine's, nor that of one kernel of another in the same memory
-    let fits = |_: &&str| cli.kernel.is_none() && kernel::vmcoreinfo_fits(image);
-    let told = match image.info.get(what.0).filter(fits) {
-        Some(told) => told.to_owned(),
-        None => from_memory(&layers, what.0).ok_or_else(|| {
-            Failure::Failed(format!("{}: the dump does not say {}", layers.image().name(), what.1))
-        })?,
-    };
-    match told.parse() {
+    let fits = |told: &&str| is_known(what.0, told) && cli.kernel.is_none() && kernel::vmcoreinfo_fits(image);
+    // a kernel in memory has the last word, where there is one
+    let of_headers = || image.info.get(what.0).filter(fits).map(str::to_owned);
+    let told = from_kernel(&layers, what.0).or_else(of_headers).or_else(|| from_header(&layers, what.0));
+    let told = told.ok_or_else(|| {
+        Failure::Failed(format!("{}: the dump does not say {}", layers.image().name(), what.1))
+    })?;
+    let ended = match told.parse() {
         Ok(seconds) if what.0 == "CRASHTIME" => print(&commands::date(seconds)),
         _ => print(&told),
-    }
+    }?;
+    Ok(if image.dump.facts().incomplete { ended.then(Ended::Incomplete) } else { ended })
 }
 
-/// What the headers of the dump do not say, from the kernel in it; else from what only the header of a kdump has.
-fn from_memory(layers: &Layers, what: &str) -> Option<String> {
+/// A time of zero was never written.
+fn is_known(what: &str, told: &str) -> bool {
+    what != "CRASHTIME" || told.parse::<i64>().is_ok_and(|seconds| seconds > 0)
+}
+
+/// From the kernel in the dump: VMCOREINFO as far as memory does not contradict it, else its memory.
+fn from_kernel(layers: &Layers, what: &str) -> Option<String> {
+    let s = layers.session().ok()?;
+    let told = s.vmcoreinfo().get(what).filter(|told| is_known(what, told)).map(str::to_owned);
+    layers.news().iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
+    told.or_else(|| match what {
+        "OSRELEASE" => kernel::system::release(s),
+        "BUILD-ID" => s.build_id().map(kernel::hex),
+        _ => kernel::system::clocks(s)
+            .ok()
+            .map(|clocks| clocks.wall_sec)
+            .filter(|sec| *sec > 0)
+            .map(|sec| sec.to_string()),
+    })
+}
+
+/// What only the header of a kdump has, or the memory of a machine that is not read.
+fn from_header(layers: &Layers, what: &str) -> Option<String> {
     let facts = layers.image().dump.facts();
-    let session = layers.session().ok();
-    if let Some(told) = session.and_then(|s| s.vmcoreinfo().get(what)) {
-        return Some(told.to_owned());
-    }
     match what {
         "OSRELEASE" => {
-            let header = || facts.utsname.as_ref().map(|u| u.release.clone()).filter(|r| !r.is_empty());
-            session.and_then(|s| s.opened().release()).or_else(header)
+            let header = facts.utsname.as_ref().map(|u| u.release.clone()).filter(|r| !r.is_empty());
+            header.or_else(|| kernel::release_in_memory(layers.image(), &layers.options().watch))
         }
-        "BUILD-ID" => session?.opened().build_id.as_deref().map(kernel::hex),
+        "BUILD-ID" => None,
         _ => {
-            let clock = session.and_then(|s| kernel::system::clocks(s).ok()).map(|clocks| clocks.wall_sec);
-            let written = || {
-                say("crashlens: when the machine crashed is not known: this is when the dump was written");
-                facts.timestamp.map(|at| at.sec)
-            };
-            clock.or_else(|| facts.timestamp.and_then(|_| written())).map(|sec| sec.to_string())
+            let written = facts.timestamp.and_then(|at| at.known())?;
+            say("crashlens: when the machine crashed is not known: this is when the dump was written");
+            Some(written.to_string())
         }
     }
 }

@@ -16,7 +16,7 @@ fn open(arg: &str) -> Result<dump::Dump, Box<dyn Error>> {
     println!("  {:?}", dump.facts());
     let info = dump.vmcoreinfo().unwrap_or(b"none").split(|&b| b == b'\n').next().unwrap_or(&[]);
     println!("  {} notes, VMCOREINFO {}", dump.notes().len(), String::from_utf8_lossy(info));
-    let count = dump.count_present();
+    let count = dump.held_bytes() / base::PAGE_SIZE;
     println!("  {count} pages, counted after {:?}", start.elapsed());
     Ok(dump)
 }

@@ -3,6 +3,7 @@
 use crate::{Facts, Gap};
 use base::{Missing, PAGE_SIZE, Pfn, PhysAddr, PhysRange, PhysRead, RawNote, VirtAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A run of virtual addresses that the dump's headers place in physical memory (`p_vaddr` and
 /// `p_paddr` of an ELF PT_LOAD): in a kernel's `/proc/vmcore`, the kernel image and the direct map.
@@ -15,6 +16,9 @@ pub struct VirtSegment {
     /// Bytes.
     pub len: u64,
 }
+
+/// Reads of so many bytes are read in as large pieces as the format has them.
+const LARGE: usize = 64 << 10;
 
 /// Bytes that are not there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,8 +50,8 @@ pub(crate) trait Backend: Send + Sync {
     fn ranges(&self) -> &[PhysRange];
     /// See [`Dump::present`].
     fn present(&self, pfn: Pfn) -> Option<bool>;
-    /// See [`PhysRead::skip_holes`].
-    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr>;
+    /// See [`PhysRead::skip_holes`]; the error is why that cannot be told.
+    fn skip_holes(&self, from: PhysAddr) -> Result<Option<PhysAddr>, Gap>;
     /// See [`PhysRead::borrow_phys`].
     fn borrow(&self, _at: PhysAddr, _len: usize) -> Option<&[u8]> {
         None
@@ -56,8 +60,8 @@ pub(crate) trait Backend: Send + Sync {
     fn move_above(&mut self, _from: PhysAddr, _to: PhysAddr) -> bool {
         false
     }
-    /// See [`Dump::count_present`].
-    fn count_present(&self) -> u64;
+    /// See [`Dump::held_bytes`].
+    fn held_bytes(&self) -> u64;
 }
 
 /// What a format makes of its file.
@@ -77,11 +81,13 @@ pub struct Dump {
     zeros: AtomicBool,
     /// Reads that failed in a way that may be over later.
     failures: AtomicU64,
+    /// Why the last of them failed.
+    failed: Mutex<Option<Gap>>,
 }
 
 impl Dump {
     pub(crate) fn new(opened: Opened) -> Self {
-        Self { opened, zeros: AtomicBool::new(false), failures: AtomicU64::new(0) }
+        Self { opened, zeros: AtomicBool::new(false), failures: AtomicU64::new(0), failed: Mutex::default() }
     }
 
     /// Reads pages that the filter left out or that a truncated file lost as zeros from now on, as
@@ -148,15 +154,21 @@ impl Dump {
     /// without looking at each frame. For searches through all memory.
     #[must_use]
     pub fn next_present(&self, from: Pfn) -> Option<Pfn> {
-        let at = self.opened.backend.skip_holes(PhysAddr(from.0.checked_mul(PAGE_SIZE)?))?;
+        let at = self.skip_holes(PhysAddr(from.0.checked_mul(PAGE_SIZE)?))?;
         Some(at.pfn())
     }
 
-    /// How many page frames the dump holds. Reads the whole bitmap of a kdump-compressed file: for
-    /// `info`, not for a session's start.
+    /// Bytes of memory that the file holds: what a cut file lost is none of them. Reads the whole bitmap of a
+    /// kdump-compressed file, and all descriptors of one that was cut: for `info`, not for a session's start.
     #[must_use]
-    pub fn count_present(&self) -> u64 {
-        self.opened.backend.count_present()
+    pub fn held_bytes(&self) -> u64 {
+        self.opened.backend.held_bytes()
+    }
+
+    /// Why the last read failed, of those that [`PhysRead::failures`] counts.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<Gap> {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -165,6 +177,7 @@ impl Dump {
     fn lacks(&self, at: PhysAddr, why: Gap) -> Missing {
         if matches!(why, Gap::Io(_)) {
             self.failures.fetch_add(1, Ordering::Relaxed);
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         }
         Missing { at, why }
     }
@@ -184,6 +197,15 @@ impl PhysRead for Dump {
         let mut at = at;
         let mut rest = buf;
         while !rest.is_empty() {
+            // a table of the kernel's, of megabytes: not page by page
+            if rest.len() >= LARGE
+                && let Ok(n) = self.opened.backend.read_stretch(at, rest)
+                && n > 0
+            {
+                at = at.add(n as u64);
+                rest = rest.get_mut(n..).unwrap_or_default();
+                continue;
+            }
             let n = rest.len().min((PAGE_SIZE - at.page_offset()) as usize);
             let Some(part) = rest.get_mut(..n) else { break };
             let n = match self.opened.backend.read_front(at, part) {
@@ -230,7 +252,8 @@ impl PhysRead for Dump {
     }
 
     fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
-        self.opened.backend.skip_holes(from)
+        // what cannot be told ends a search: that reads failed is counted
+        self.opened.backend.skip_holes(from).map_err(|why| self.lacks(from, why)).ok().flatten()
     }
 
     fn failures(&self) -> u64 {

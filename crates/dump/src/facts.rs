@@ -99,3 +99,11 @@ pub struct Timestamp {
     /// Microseconds.
     pub usec: i64,
 }
+
+impl Timestamp {
+    /// The seconds, where a time was written: a header that has none is zero there.
+    #[must_use]
+    pub fn known(self) -> Option<i64> {
+        (self.sec > 0).then_some(self.sec)
+    }
+}

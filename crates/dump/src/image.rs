@@ -1,5 +1,6 @@
 //! A dump file as its format sees it: the file itself, or what a flattened stream stands for.
 
+use crate::cache::PageCache;
 use crate::flattened::Index;
 use crate::source::Source;
 use crate::{DumpError, Warning};
@@ -10,13 +11,21 @@ use std::path::Path;
 pub(crate) struct Image {
     source: Source,
     index: Option<Index>,
+    /// Blocks of the logical file that were read for a few bytes.
+    blocks: PageCache,
 }
+
+/// Bytes of a block that is read where a few of its bytes are asked for.
+const BLOCK: u64 = 4096;
+/// Blocks that are kept: 16 MiB.
+const BLOCKS: usize = 4096;
 
 impl Image {
     /// The logical file in `source`.
     pub(crate) fn new(source: Source) -> Result<Self, DumpError> {
         let index = if source.placed_at().is_some() { None } else { Index::read(&source)? };
-        Ok(Self { source, index })
+        let blocks = PageCache::of(source.is_stable(), BLOCK as usize, BLOCKS);
+        Ok(Self { source, index, blocks })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -78,18 +87,35 @@ impl Image {
         }
     }
 
-    /// Fills the front of `buf` with plain memory, from the map where there is one: how many bytes, one at least.
+    /// Fills the front of `buf` with plain memory, by way of the blocks that are kept: how many bytes, one at least.
     pub(crate) fn copy_front(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Gap> {
-        match self.borrow(offset, buf.len()) {
-            Some(bytes) => {
-                buf.copy_from_slice(bytes);
-                Ok(buf.len())
+        if let Some(bytes) = self.borrow(offset, buf.len()) {
+            buf.copy_from_slice(bytes);
+            return Ok(buf.len());
+        }
+        if buf.len() as u64 >= BLOCK || !self.is_stable() {
+            return self.fill_front(offset, buf);
+        }
+        let (start, within) = (offset / BLOCK * BLOCK, (offset % BLOCK) as usize);
+        // the last block of a file can be short
+        let have = self.len().saturating_sub(start).min(BLOCK) as usize;
+        let n = buf.len().min(have.saturating_sub(within));
+        let fill = |block: &mut [u8]| self.fill(start, block.get_mut(..have).unwrap_or_default());
+        let mut done = 0;
+        let read = self.blocks.with(start, fill, |block| {
+            if let (Some(to), Some(from)) = (buf.get_mut(..n), block.get(within..within.saturating_add(n))) {
+                to.copy_from_slice(from);
+                done = n;
             }
-            None => self.fill_front(offset, buf),
+        });
+        match read {
+            Ok(()) if done > 0 => Ok(done),
+            // of a block that is not whole the bytes that were asked for may be there
+            Ok(()) | Err(_) => self.fill_front(offset, buf),
         }
     }
 
-    /// Fills the front of `buf` as far as the file goes, without a map: how many bytes, one at least.
+    /// Fills the front of `buf` as far as the file goes, and keeps nothing: how many bytes, one at least.
     pub(crate) fn fill_front(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Gap> {
         match self.read_known(offset, buf) {
             Ok(0) if !buf.is_empty() => Err(self.end_before(offset.saturating_add(1))),
@@ -112,7 +138,10 @@ impl Image {
         let Some(index) = &self.index else { return self.source.read_at(offset, buf) };
         let known = index.known(offset, buf.len() as u64);
         let n = usize::try_from(known).unwrap_or(usize::MAX).min(buf.len());
-        index.read_at(&self.source, offset, buf.get_mut(..n).unwrap_or_default())
+        let wanted = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX).min(n);
+        let got = index.read_at(&self.source, offset, buf.get_mut(..n).unwrap_or_default())?;
+        // the records were all there when the stream was opened
+        if got < wanted { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(got) }
     }
 
     /// How many of the `left` bytes from `offset` on are missing, where the first is: all behind the end of a file, in a

@@ -16,7 +16,6 @@ mod fields;
 mod flattened;
 mod formats;
 mod image;
-mod mmap;
 mod notes;
 mod probe;
 mod read;

@@ -1,16 +1,14 @@
-//! Bytes at offsets: a file, or bytes in memory (tests, fuzzing). Compressed formats read through
-//! [`Source::read_at`], which costs no resident memory; formats that hold plain pages borrow from a
-//! map that is made on the first borrow.
+//! Bytes at offsets: a file, or bytes in memory (tests, fuzzing). Files are read by `pread` and never mapped: a file that
+//! another program cuts would end a process that has it mapped with SIGBUS; a read says that the bytes are gone.
 
 use crate::DumpError;
-use crate::mmap::Map;
 use crate::read::ReadAt;
 use base::PhysAddr;
 use std::borrow::Cow;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// One input.
 pub(crate) struct Source {
@@ -23,16 +21,15 @@ pub(crate) struct Source {
 /// A hole is asked for once in so many bytes of data: the system goes through its list of extents for it.
 const GRANULE: u64 = 1 << 20;
 
-/// A file, mapped where its bytes are borrowed.
-struct MappedOnUse {
+/// A file.
+struct OnDisk {
     file: File,
     len: u64,
-    map: OnceLock<Option<Map>>,
     /// Offsets that were last found to be no hole.
     data: Mutex<Range<u64>>,
 }
 
-impl ReadAt for MappedOnUse {
+impl ReadAt for OnDisk {
     fn len(&self) -> u64 {
         self.len
     }
@@ -41,12 +38,6 @@ impl ReadAt for MappedOnUse {
     }
     fn is_stable(&self) -> bool {
         true
-    }
-    fn borrow(&self, offset: u64, len: usize) -> Option<&[u8]> {
-        let map = self.map.get_or_init(|| Map::new(&self.file).ok()).as_ref()?;
-        // a block device has its length, whatever is asked
-        let len_now = || self.file.metadata().map_or(0, |m| if m.is_file() { m.len() } else { self.len });
-        map.get(offset, len, len_now)
     }
     /// A hole that begins less than [`GRANULE`] behind data is taken for data up to there.
     fn next_data(&self, offset: u64) -> Option<u64> {
@@ -79,11 +70,7 @@ impl Source {
         }
         let mut file = File::open(path).map_err(io)?;
         let len = std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(io)?;
-        Self::reader(
-            path,
-            placed,
-            Box::new(MappedOnUse { file, len, map: OnceLock::new(), data: Mutex::default() }),
-        )
+        Self::reader(path, placed, Box::new(OnDisk { file, len, data: Mutex::default() }))
     }
 
     /// Any bytes, under the name that messages have.

@@ -68,12 +68,13 @@ impl Backend for Veiled {
         let excluded = self.veil.gap(pfn) == Some(Gap::Excluded);
         self.inner.present(pfn).map(|there| there && !excluded)
     }
-    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+    fn skip_holes(&self, from: PhysAddr) -> Result<Option<PhysAddr>, Gap> {
         let mut next = self.inner.skip_holes(from)?;
-        while self.veil.gap(next.pfn()) == Some(Gap::Excluded) {
-            next = self.inner.skip_holes(PhysAddr(next.page_base().0.checked_add(PAGE_SIZE)?))?;
+        while let Some(at) = next.filter(|at| self.veil.gap(at.pfn()) == Some(Gap::Excluded)) {
+            let Some(behind) = at.page_base().0.checked_add(PAGE_SIZE) else { return Ok(None) };
+            next = self.inner.skip_holes(PhysAddr(behind))?;
         }
-        Some(next)
+        Ok(next)
     }
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
         let last = at.0.checked_add((len as u64).max(1) - 1)?;
@@ -84,9 +85,9 @@ impl Backend for Veiled {
     fn move_above(&mut self, from: PhysAddr, to: PhysAddr) -> bool {
         self.inner.move_above(from, to)
     }
-    fn count_present(&self) -> u64 {
+    fn held_bytes(&self) -> u64 {
         let hidden = self.veil.left_out.iter().filter(|pfn| self.inner.present(**pfn) == Some(true));
-        self.inner.count_present().saturating_sub(hidden.count() as u64)
+        self.inner.held_bytes().saturating_sub((hidden.count() as u64).saturating_mul(PAGE_SIZE))
     }
 }
 
@@ -122,7 +123,7 @@ mod tests {
             let read = |at| read(&dump, at);
             assert_eq!([read(0x4fff), read(0x5000), read(0x6000)], [Ok(4), Err(Gap::Excluded), Ok(6)]);
             assert_eq!((dump.present(Pfn(5)), dump.present(Pfn(4))), (Some(false), Some(true)));
-            assert_eq!((dump.next_present(Pfn(5)), dump.count_present()), (Some(Pfn(6)), 2));
+            assert_eq!((dump.next_present(Pfn(5)), dump.held_bytes()), (Some(Pfn(6)), 2 * PAGE_SIZE));
             assert!(dump.borrow_phys(PhysAddr(0x4ff8), 16).is_none(), "a piece of it is hidden");
             let mut two = [0; 8192];
             assert_eq!(dump.read_stretch(PhysAddr(0x4000), &mut two).unwrap(), 4096, "up to it");

@@ -66,7 +66,7 @@ fn check_memory(dump: &Dump) {
     }
     let want: Vec<u64> = (0x10..0x28).chain(0x8005..0x8009).filter(|p| p % 7 != 3).collect();
     assert_eq!(seen, want);
-    assert_eq!(dump.count_present(), want.len() as u64);
+    assert_eq!(dump.held_bytes() / base::PAGE_SIZE, want.len() as u64);
     assert_eq!(dump.next_present(Pfn(u64::MAX)), None);
 }
 
@@ -323,7 +323,7 @@ fn a_lime_image_has_its_ranges_where_they_were() {
     assert_eq!((word(0x10_0000), word(3)), (Ok(*b"above th"), Err(Gap::Absent)));
     let ranges = [(1, 3), (0x10_0000, 0x10_0001)]
         .map(|(start, end)| PhysRange { start: Pfn(start).addr(), end: Pfn(end).addr() });
-    assert_eq!((dump.ranges(), dump.count_present()), (&ranges[..], 3));
+    assert_eq!((dump.ranges(), dump.held_bytes() / base::PAGE_SIZE), (&ranges[..], 3));
     assert_eq!(dump.next_present(Pfn(3)), Some(Pfn(0x10_0000)));
 
     // cut within the second range: the first is whole, and the rest is said to be missing
@@ -363,5 +363,48 @@ fn raw_memory_behind_the_hole_below_4_gib() {
     let ends: Vec<u64> = dump.ranges().iter().map(|range| range.end.0).collect();
     assert_eq!(ends, [2 << 20, (4 << 30) + (1 << 20)]);
     assert_eq!(dump.next_present(Pfn(512)), Some(Pfn(1 << 20)));
-    assert_eq!(dump.count_present(), 768);
+    assert_eq!(dump.held_bytes() / base::PAGE_SIZE, 768);
+}
+
+/// arm64 and ppc64 kernels with pages of 16 and 64 KiB: a page of the dump is several of ours.
+#[test]
+fn pages_of_16_and_64_kib() {
+    for packing in [Packing::Plain, Packing::Zlib, Packing::Zstd] {
+        for size in [0x4000_usize, 0x1_0000] {
+            let ratio = (size / PAGE) as u64;
+            // the whole of two pages, one of 4 KiB in a third, one that is left out
+            let whole = (2 * ratio..4 * ratio)
+                .fold(DumpSpec::x86_64().vmcoreinfo("OSRELEASE=6.1\n"), |spec, pfn| {
+                    spec.page(pfn, &pfn.to_le_bytes().repeat(PAGE / 8))
+                });
+            let spec = whole.page(5 * ratio + 1, b"alone").excluded(7 * ratio).in_pages_of(size);
+            let dump = Dump::from_bytes(vec![spec.kdump(packing)]).unwrap();
+            let what = format!("{packing:?} {size:#x}");
+            assert_eq!((dump.facts().page_size, dump.held_bytes()), (size as u64, 3 * size as u64), "{what}");
+            assert_eq!(dump.vmcoreinfo(), Some(&b"OSRELEASE=6.1\n"[..]), "{what}");
+            let word = |at: u64| {
+                let mut word = [0; 8];
+                dump.read_phys(PhysAddr(at), &mut word).map(|()| u64::from_le_bytes(word)).map_err(|m| m.why)
+            };
+            for pfn in 2 * ratio..4 * ratio {
+                assert_eq!(word(pfn * PAGE as u64 + 8), Ok(pfn), "{what}");
+                assert_eq!(dump.present(base::Pfn(pfn)), Some(true), "{what}");
+            }
+            let mut all = vec![0; 2 * size];
+            dump.read_phys(PhysAddr(2 * size as u64), &mut all).unwrap();
+            assert!((0..2 * ratio).all(|n| all[n as usize * PAGE] == (2 * ratio + n) as u8), "{what}");
+            assert_eq!(
+                word((5 * ratio + 1) * PAGE as u64),
+                Ok(u64::from_le_bytes(*b"alone\0\0\0")),
+                "{what}"
+            );
+            assert_eq!(word(5 * size as u64), Ok(0), "{what}");
+            assert_eq!(
+                (word(7 * size as u64 + 0x1000), word(4 * size as u64)),
+                (Err(Gap::Excluded), Err(Gap::Absent))
+            );
+            assert_eq!(dump.skip_holes(PhysAddr(0)), Some(PhysAddr(2 * size as u64)), "{what}");
+            assert_eq!(dump.skip_holes(PhysAddr(4 * size as u64)), Some(PhysAddr(5 * size as u64)), "{what}");
+        }
+    }
 }

@@ -2,11 +2,12 @@
 //! that is known.
 
 use crate::error::{KernelError, Result};
+use crate::machine;
 use crate::session::OpenOptions;
 use base::{Cancel, Kept, PhysAddr, PhysRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{ContainerError, is_package, is_packed_file, unpack};
-use dump::{Dump, DumpError, Probe, looks_like_dump};
+use dump::{Dump, DumpError, Probe, Words, looks_like_dump};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,8 @@ pub struct Image {
     pub(crate) folders: Vec<PathBuf>,
     /// VMCOREINFO of the dump's headers; empty where they have none.
     pub info: VmcoreInfo,
+    /// The file with VMCOREINFO that takes the place of the dump's.
+    pub info_file: Option<PathBuf>,
     /// What the user ought to know of the files.
     pub warnings: Vec<String>,
     /// The kernel's ELF file that was named.
@@ -98,6 +101,7 @@ impl Image {
         }
         Ok(Self {
             info,
+            info_file: options.vmcoreinfo.clone(),
             dump: Arc::new(dump),
             names: given.iter().map(|file| (file.path.clone(), file.name())).collect(),
             dump_names: files.dumps.iter().map(|path| name_of(&given, path)).collect(),
@@ -120,6 +124,14 @@ impl Image {
     #[must_use]
     pub fn phys(&self) -> &dyn PhysRead {
         &*self.dump
+    }
+
+    /// Word size and byte order of the machine: those of an architecture that is read, else those of the headers.
+    #[must_use]
+    pub fn words(&self) -> Words {
+        let is_read = machine::claims(self).first().is_some_and(arch::Claim::is_read);
+        let headers = self.dump.facts().words.filter(|_| !is_read);
+        headers.unwrap_or(Words::LITTLE_64)
     }
 
     /// True where a kernel's ELF file or its System.map was named beside the dump.

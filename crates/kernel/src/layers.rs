@@ -140,7 +140,8 @@ impl Layers {
             (_, Some(Ok(machine))) => (machine.warnings.as_slice(), &[][..]),
             _ => (&[][..], &[][..]),
         };
-        let all = self.image.warnings.iter().chain(machine).chain(session);
+        let lines = self.session.made().and_then(|s| s.as_ref().ok()).map(Session::vmcoreinfo_notes);
+        let all = self.image.warnings.iter().chain(machine).chain(session).chain(lines.unwrap_or_default());
         let mut new: Vec<String> = all.skip(*told).cloned().collect();
         *told = told.saturating_add(new.len());
         let failed = self.servers.as_ref().map(|servers| servers.failures()).unwrap_or_default();

@@ -3,10 +3,12 @@
 
 use crate::error::{KernelError, Result};
 use crate::image::Image;
+use crate::kernels::Kernels;
 use crate::session::OpenOptions;
 use crate::watched::WatchedPhys;
-use arch::{Arch, Boot, Claim, CpuState, Found, KernelMap, OwnName};
+use arch::{Arch, Boot, BootError, Claim, CpuState, KernelMap, OwnName};
 use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use debuginfo::find::Watch;
 use dump::Dump;
 use std::sync::Arc;
 
@@ -29,6 +31,8 @@ pub struct Machine {
     pub second_states: Vec<CpuState>,
     /// The kernels that are known to be in this memory; more than one where a crash kernel ran.
     pub kernels: Vec<Boot>,
+    /// The kernel's own release, where VMCOREINFO has another one.
+    pub own_release: Option<String>,
     /// What the user ought to know of it.
     pub warnings: Vec<String>,
 }
@@ -53,15 +57,15 @@ impl Machine {
             return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
         }
         let arch = Boot::arch();
-        let mut info = image.info.clone();
         let cpu_states = arch.cpu_states(dump.notes());
         let watched = WatchedPhys { phys: &**dump, watch: &options.watch };
+        let mut info = fitting_info(&image, header_phys_base(dump, arch), &watched);
         let found = Boot::find(&info, &cpu_states, header_phys_base(dump, arch), &watched);
         options.watch.progress.finish();
         if options.watch.cancel.is_cancelled() {
             return Err(KernelError::Stopped("looking for the kernel in memory"));
         }
-        let found = found.map_err(|e| nameless(&image, foreign, &e.to_string(), &watched))?;
+        let found = found.map_err(|e| nameless(&image, foreign, e))?;
         let mut warnings = Vec::new();
         if let Some(claim) = foreign {
             if !found.sure {
@@ -75,10 +79,13 @@ impl Machine {
             ));
         }
         if let Some(why) = &found.dropped {
-            warnings.push(format!("VMCOREINFO is of another boot or machine and is not used: {why}"));
+            warnings.push(format!(
+                "VMCOREINFO does not fit the kernel in memory and is not used ({why}): it is damaged, or of another \
+                 boot or machine"
+            ));
             info = VmcoreInfo::default();
         }
-        let kernels = Kernels::of(&found, options.kernel, &watched);
+        let kernels = Kernels::of(&image, &found, options, &watched);
         options.watch.progress.finish();
         let mut boot = kernels.chosen(&image, options.kernel)?;
         if boot != found.boot {
@@ -95,10 +102,45 @@ impl Machine {
             false => (cpu_states, arch.second_states(image.dump.notes())),
         };
         let kernels = kernels.0;
-        let machine = Self { image, arch, info, boot, mem, cpu_states, second_states, kernels, warnings };
+        let mut machine = Self {
+            image,
+            arch,
+            info,
+            boot,
+            mem,
+            cpu_states,
+            second_states,
+            kernels,
+            own_release: None,
+            warnings,
+        };
         match machine.own_name(machine.info.symbol("init_uts_ns")) {
             Some(name) if name.machine != arch.name() => Err(machine.foreign(&name)),
-            _ => Ok(machine),
+            Some(name) => {
+                machine.hold_release(&name.release);
+                Ok(machine)
+            }
+            None => Ok(machine),
+        }
+    }
+
+    /// True where VMCOREINFO is the one that the headers or a file gave, and not one that was found in memory.
+    #[must_use]
+    pub fn info_is_given(&self) -> bool {
+        let notes = self.image.dump.notes().iter().filter(|note| note.is("VMCOREINFO"));
+        let text = self.info.text();
+        let is_note = || notes.into_iter().any(|note| base::cstr(&note.desc) == text.as_bytes());
+        self.own_release.is_some() || !text.is_empty() && (text == self.image.info.text() || is_note())
+    }
+
+    /// Drops VMCOREINFO's release where the kernel itself has another one.
+    fn hold_release(&mut self, own: &str) {
+        if let Some(told) = self.info.get("OSRELEASE").filter(|told| *told != own) {
+            self.warnings.push(format!(
+                "VMCOREINFO says OSRELEASE={told}, the kernel in memory is {own}: that is used"
+            ));
+            self.info = self.info.without(&["OSRELEASE".to_owned()]);
+            self.own_release = Some(own.to_owned());
         }
     }
 
@@ -123,6 +165,15 @@ impl Machine {
         self.image.phys()
     }
 
+    /// Takes another kernel in the same memory.
+    pub(crate) fn change_to(&mut self, kernels: Kernels, boot: Boot) {
+        self.boot = boot;
+        self.mem = address_space(&self.image, &boot);
+        (self.info, self.own_release) = Default::default();
+        self.warnings.extend(kernels.words(None));
+        self.kernels = kernels.0;
+    }
+
     /// Takes the page tables that `swapper_pg_dir` names, now that symbols are known, in place of those of the process
     /// that a CPU happened to run.
     pub(crate) fn use_swapper(&mut self, swapper: VirtAddr) {
@@ -130,16 +181,21 @@ impl Machine {
         self.mem = address_space(&self.image, &self.boot);
     }
 
-    /// Reads VMCOREINFO where the kernel itself keeps it, for a dump that came without: `at` is `vmcoreinfo_data`, a
-    /// pointer since 4.13 (203e9e41219b), an array before.
-    pub(crate) fn read_vmcoreinfo(&mut self, at: VirtAddr) {
+    /// VMCOREINFO where the kernel itself keeps it: at `vmcoreinfo_data`, a pointer since 4.13 (203e9e41219b), an array
+    /// before; or in the note that it made of that at `vmcoreinfo_note`, the same.
+    pub(crate) fn own_vmcoreinfo(&self, symbol: impl Fn(&str) -> Option<VirtAddr>) -> Option<VmcoreInfo> {
+        /// `Elf64_Nhdr`, and "VMCOREINFO" with its padding.
+        const NOTE_HEAD: u64 = 24;
         let text_at = |at: VirtAddr| {
             let text = self.mem.cstr(at, 1 << 16).or_else(|_| self.mem.cstr(at, 4096)).ok()?;
             text.starts_with(b"OSRELEASE=").then_some(text)
         };
-        if let Some(text) = text_at(at).or_else(|| text_at(self.mem.ptr(at).ok()?)) {
-            self.info = VmcoreInfo::parse(&text);
-        }
+        let [data, note] = ["vmcoreinfo_data", "vmcoreinfo_note"].map(symbol);
+        let pointed = |at: Option<VirtAddr>| self.mem.ptr(at?).ok();
+        let note_text = |at: Option<VirtAddr>| text_at(at?.add(NOTE_HEAD));
+        let text = data.and_then(text_at).or_else(|| text_at(pointed(data)?));
+        let text = text.or_else(|| note_text(note)).or_else(|| note_text(pointed(note)));
+        text.map(|text| VmcoreInfo::parse(&text))
     }
 
     /// The release in the kernel's banner at `at`.
@@ -151,7 +207,7 @@ impl Machine {
     }
 }
 
-fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {
+pub(crate) fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {
     let phys: Arc<dyn PhysRead> = image.dump.clone();
     Arc::new(KernelMap::new(phys, boot.tables).with_image(boot.phys_base))
 }
@@ -165,8 +221,25 @@ pub fn vmcoreinfo_fits(image: &Image) -> bool {
     foreign || Boot::is_confirmed(&image.info, phys_base, image.phys())
 }
 
+/// VMCOREINFO of the headers; where they have several notes of it, the first that fits memory.
+fn fitting_info(image: &Image, phys_base: Option<i64>, phys: &dyn PhysRead) -> VmcoreInfo {
+    let notes = image.dump.notes().iter().filter(|note| note.is("VMCOREINFO"));
+    let several = image.info_file.is_none() && notes.clone().count() > 1;
+    let mut all = notes.filter(|_| several).map(|note| VmcoreInfo::parse(&note.desc));
+    let fits = |info: &VmcoreInfo| !info.is_empty() && Boot::is_confirmed(info, phys_base, phys);
+    all.find(fits).unwrap_or_else(|| image.info.clone())
+}
+
+/// The release of a kernel of another machine, by what it calls itself in memory: goes through all of it.
+#[must_use]
+pub fn release_in_memory(image: &Image, watch: &Watch) -> Option<String> {
+    let name = Boot::name_in(&WatchedPhys { phys: image.phys(), watch });
+    watch.progress.finish();
+    name.map(|name| name.release).filter(|release| !release.is_empty())
+}
+
 /// What headers, notes and VMCOREINFO say of the machine.
-fn claims(image: &Image) -> Vec<Claim> {
+pub(crate) fn claims(image: &Image) -> Vec<Claim> {
     let facts = image.dump.facts();
     let wide = facts.words.is_none_or(|words| words.size == 8);
     let name = facts.utsname.as_ref().map(|u| u.machine.as_str());
@@ -174,70 +247,24 @@ fn claims(image: &Image) -> Vec<Claim> {
 }
 
 /// Why there is no kernel: memory that calls itself another machine's is that machine's.
-fn nameless(image: &Image, foreign: Option<&Claim>, why: &str, phys: &dyn PhysRead) -> KernelError {
+fn nameless(image: &Image, foreign: Option<&Claim>, why: BootError) -> KernelError {
+    let BootError::NotFound { tried: why, name } = why;
     let dump = image.name();
-    let own = OwnName::search(phys);
-    match (own, foreign) {
-        (Some(name), _) if arch::by_name(&name.machine).is_none() => KernelError::foreign(
-            dump,
-            &name.machine,
-            &format!("the name of Linux {} in memory", name.release),
-        ),
+    match (name, foreign) {
+        (Some(name), _) if arch::by_name(&name.machine).is_none() => {
+            let by = match name.release.as_str() {
+                "" => "the header of a kernel's image in memory".to_owned(),
+                release => format!("the name of Linux {release} in memory"),
+            };
+            KernelError::foreign(dump, &name.machine, &by)
+        }
         (Some(name), _) => {
             let why = format!("{why}; memory has the name of Linux {} ({})", name.release, name.machine);
             KernelError::NoKernel { dump, why }
         }
         (None, Some(claim)) => KernelError::foreign(dump, &claim.machine, &claim.by),
-        (None, None) => KernelError::NoKernel { dump, why: why.to_owned() },
+        (None, None) => KernelError::NoKernel { dump, why },
     }
-}
-
-/// The kernels in one memory: more than one where a crash kernel ran when the dump was taken.
-struct Kernels(Vec<Boot>);
-
-impl Kernels {
-    /// Those that the headers and the CPUs lead to; all of memory is searched only where the user wants another one.
-    fn of(found: &Found, wanted: Option<usize>, phys: &dyn PhysRead) -> Self {
-        let mut all = vec![found.boot];
-        all.extend(&found.others);
-        if wanted.is_some_and(|n| n > all.len()) {
-            let more = Boot::search_others(&all, phys);
-            all.extend(more);
-        }
-        Self(all)
-    }
-
-    fn chosen(&self, image: &Image, wanted: Option<usize>) -> Result<Boot> {
-        let number = wanted.unwrap_or(1);
-        let chosen = number.checked_sub(1).and_then(|n| self.0.get(n)).copied();
-        chosen.ok_or_else(|| {
-            let list = self.list().join("; ");
-            KernelError::Open(format!("{}: --kernel {number}: this dump has: {list}", image.name()))
-        })
-    }
-
-    /// `kernel 1 at physical address 0x1000000, found by VMCOREINFO`
-    fn list(&self) -> Vec<String> {
-        self.0.iter().enumerate().map(|(n, boot)| kernel_words(n, boot)).collect()
-    }
-
-    fn words(&self, wanted: Option<usize>) -> Option<String> {
-        (self.0.len() > 1).then(|| {
-            format!(
-                "this dump holds {} kernels: {}; this is kernel {}, --kernel N opens another",
-                self.0.len(),
-                self.list().join("; "),
-                wanted.unwrap_or(1)
-            )
-        })
-    }
-}
-
-/// `kernel 1 at physical address 0x1000000, found by VMCOREINFO`, of the one with this place in the list.
-#[must_use]
-pub fn kernel_words(place: usize, boot: &Boot) -> String {
-    let at = boot.image_start().map(|at| format!(" at physical address {at:#x}")).unwrap_or_default();
-    format!("kernel {}{at}, found by {}", place.saturating_add(1), boot.how)
 }
 
 /// `phys_base` from the program header that maps the kernel's image, where the dump's writer knew

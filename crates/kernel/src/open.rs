@@ -6,7 +6,6 @@ use crate::machine::Machine;
 use crate::session::{Fetch, OpenOptions};
 use crate::symbols::KernelSymbols;
 use crate::system_map::SystemMap;
-use arch::How;
 use base::{VirtAddr, VirtRead};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Debuginfod, Finder, Outcome, Tried, Watch, hex};
@@ -32,6 +31,10 @@ pub struct Opened {
     pub warnings: Vec<String>,
     /// See [`OpenOptions::ignore_btf`].
     pub ignore_btf: bool,
+    /// See [`OpenOptions::kernel`].
+    pub kernel: Option<usize>,
+    /// See [`OpenOptions::kaslr`].
+    pub kaslr: Option<u64>,
     /// See [`OpenOptions::cpus`].
     pub cpus: Option<u32>,
     /// See [`OpenOptions::active_only`].
@@ -180,6 +183,8 @@ impl Opened {
             module_files: image.modules.clone(),
             warnings: Vec::new(),
             ignore_btf: options.ignore_btf,
+            kernel: options.kernel,
+            kaslr: options.kaslr,
             cpus: options.cpus,
             active_only: options.active_only,
             banner_release: None,
@@ -204,18 +209,22 @@ impl Opened {
     #[must_use]
     pub fn release(&self) -> Option<String> {
         let header = || self.machine.image.dump.facts().utsname.as_ref().map(|u| u.release.clone());
+        let own = || self.machine.own_release.clone();
         self.machine
             .info
             .get("OSRELEASE")
             .map(str::to_owned)
+            .or_else(own)
             .or_else(header)
             .filter(|r| !r.is_empty())
             .or_else(|| self.banner_release.clone())
     }
 
-    /// Reads VMCOREINFO where the kernel itself keeps it, at `vmcoreinfo_data`.
-    pub(crate) fn read_vmcoreinfo(&mut self, at: VirtAddr) {
-        self.machine.read_vmcoreinfo(at);
+    /// Reads VMCOREINFO where the kernel itself keeps it.
+    pub(crate) fn read_vmcoreinfo(&mut self, symbol: impl Fn(&str) -> Option<VirtAddr>) {
+        if let Some(own) = self.machine.own_vmcoreinfo(symbol) {
+            self.machine.info = own;
+        }
         self.build_id = build_id_of(&self.machine).or_else(|| self.build_id.take());
     }
 
@@ -234,13 +243,19 @@ fn build_id_of(machine: &Machine) -> Option<Vec<u8>> {
 
 /// Makes a vmlinux part of the session, after checking that it is the dump's kernel.
 fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> {
+    let moved = opened.kaslr.is_some();
     let text = file.symbol("_text").or_else(|| file.symbol("_stext")).map(|s| s.value);
-    if opened.machine.boot.how != How::VmcoreInfo
-        && let (Some(at), Some(linked)) = (opened.machine.boot.text, text)
-    {
+    if !moved && let (Some(at), Some(linked)) = (opened.machine.boot.text, text) {
         opened.machine.boot.kaslr_offset = at.0.wrapping_sub(linked & !0x1f_ffff);
     }
-    let own = opened.build_id.clone().or_else(|| build_id_in_memory(opened, &file));
+    let told = opened.build_id.clone();
+    let own = match told {
+        Some(told) if Some(&*told) == file.build_id() => Some(told),
+        // memory has the last word: the line of VMCOREINFO can be damaged
+        told => build_id_in_memory(opened, &file)
+            .filter(|id| told.is_none() || Some(&**id) == file.build_id())
+            .or(told),
+    };
     match (&own, file.build_id()) {
         (Some(dump_id), Some(file_id)) if dump_id != file_id => {
             if !force {
@@ -288,12 +303,13 @@ fn take_by_force(opened: &mut Opened, file: &ObjectFile, why: &str) {
 /// The build id in the dump's memory, at the place where this vmlinux has its own (`.notes`).
 fn build_id_in_memory(opened: &Opened, file: &ObjectFile) -> Option<Vec<u8>> {
     let notes = file.header(".notes")?;
-    let len = usize::try_from(notes.size().min(1 << 16)).ok()?;
-    let raw = opened
-        .machine
-        .mem
-        .bytes(VirtAddr(notes.addr().wrapping_add(opened.machine.boot.kaslr_offset)), len)
-        .ok()?;
+    let at = VirtAddr(notes.addr().wrapping_add(opened.machine.boot.kaslr_offset));
+    build_id_at(&*opened.machine.mem, at, notes.size())
+}
+
+/// The build id among the notes in so many bytes of the dump's memory.
+pub(crate) fn build_id_at(mem: &dyn VirtRead, at: VirtAddr, len: u64) -> Option<Vec<u8>> {
+    let raw = mem.bytes(at, usize::try_from(len.min(1 << 16)).ok()?).ok()?;
     debuginfo::elf::build_id_of_notes(&raw).map(<[u8]>::to_vec)
 }
 

@@ -101,11 +101,10 @@ fn table(layouts: &Layouts<'_>, has: impl Fn(&'static str) -> bool) -> Option<Ma
 
 fn slab(layouts: &Layouts<'_>) -> Option<Mark> {
     let flag = |n: u32| Some(n).filter(|n| *n < 64).map(Mark::Flag);
-    number(layouts, "PAGE_SLAB_MAPCOUNT_VALUE")
-        .map(Mark::of_word)
-        .or_else(|| number(layouts, "PG_slab").and_then(flag))
-        .or_else(|| by_name(layouts.types, "PGTY_slab", "PG_slab"))
+    by_name(layouts.types, "PGTY_slab", "PG_slab")
         .or_else(|| enumerator(layouts.types, "PG_slab", "pageflags").and_then(flag))
+        .or_else(|| number(layouts, "PAGE_SLAB_MAPCOUNT_VALUE").map(Mark::of_word))
+        .or_else(|| number(layouts, "PG_slab").and_then(flag))
 }
 
 /// A number of VMCOREINFO, which prints 32 bits with their sign.

@@ -6,6 +6,7 @@ use crate::cpu::{self, Cpus};
 use crate::debug::DebugFile;
 use crate::error::{KernelError, Result};
 use crate::infer::Inferred;
+use crate::kernels::{self, Kernels};
 use crate::machine::Machine;
 use crate::module::{self, Module};
 use crate::open::{self, Opened};
@@ -13,7 +14,9 @@ use crate::printk::{self, Log};
 use crate::registers;
 use crate::symbols::KernelSymbols;
 use crate::task::{self, TaskStates, Tasks};
+use crate::told::Told;
 use crate::typing::{self, KernelBtf, Loaded};
+use crate::watched::WatchedPhys;
 use arch::{Arch, Boot, CpuState, FrameShape, How, KernelMap};
 use base::{Kept, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
@@ -85,6 +88,7 @@ pub struct Session {
     opened: Opened,
     bindings: RwLock<FxHashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     pub(crate) kernel_symbols: Kept<KernelSymbols>,
+    told: Kept<Told>,
     pub(crate) landmarks: Kept<Vec<Option<VirtAddr>>>,
     pub(crate) init_task: Kept<Option<VirtAddr>>,
     pub(crate) module_symbols: Kept<SymbolTable>,
@@ -145,6 +149,9 @@ impl Session {
         if opened.machine.boot.how != How::VmcoreInfo {
             // the page tables are some process's: the kernel's own are found by name
             let mut symbols = KernelSymbols::load(&opened);
+            if options.kernel.is_none() && change_to_the_one_that_died(&mut opened, &symbols) {
+                symbols = KernelSymbols::load(&opened);
+            }
             let max_pfn = symbols.table.addr("max_pfn").and_then(|at| opened.machine.mem.u64(at).ok());
             if let Some(hole) = max_pfn.and_then(|max| opened.machine.image.hole_left_out(max)) {
                 return Ok(Start::Hole(hole));
@@ -158,11 +165,10 @@ impl Session {
             {
                 return Err(opened.machine.foreign(&name));
             }
-            if opened.machine.info.is_empty()
-                && let Some(at) = symbols.table.addr("vmcoreinfo_data")
-            {
-                opened.read_vmcoreinfo(at);
-            } else if opened.machine.info.is_empty() && symbols.names_no_variables() {
+            if opened.machine.info.is_empty() {
+                opened.read_vmcoreinfo(|name| symbols.table.addr(name));
+            }
+            if opened.machine.info.is_empty() && symbols.names_no_variables() {
                 opened.search_vmcoreinfo();
                 if !opened.machine.info.is_empty() && symbols.table.is_empty() {
                     symbols = KernelSymbols::load(&opened);
@@ -191,6 +197,7 @@ impl Session {
             opened,
             bindings: RwLock::default(),
             kernel_symbols,
+            told: Kept::new(),
             landmarks: Kept::new(),
             init_task: Kept::new(),
             module_symbols: Kept::new(),
@@ -270,10 +277,36 @@ impl Session {
     pub fn cpu_states(&self) -> &[CpuState] {
         &self.opened.machine.cpu_states
     }
-    /// VMCOREINFO: the dump's, or the kernel's own copy in memory; empty where neither is there.
+    /// VMCOREINFO: the dump's, or the kernel's own copy in memory; empty where neither is there. Lines that memory
+    /// contradicts are left out.
     #[must_use]
     pub fn vmcoreinfo(&self) -> &VmcoreInfo {
-        &self.opened.machine.info
+        &self.told().info
+    }
+    pub(crate) fn told(&self) -> &Told {
+        self.keep(&self.told, || Told::check(self))
+    }
+    /// What was found when VMCOREINFO was held against memory, a sentence each; empty before one of its lines was asked
+    /// for.
+    #[must_use]
+    pub fn vmcoreinfo_notes(&self) -> &[String] {
+        self.told.made().map_or(&[], |told| &told.notes)
+    }
+    /// The kernel's build id: what its notes in memory say, else VMCOREINFO.
+    #[must_use]
+    pub fn build_id(&self) -> Option<&[u8]> {
+        self.told().build_id.as_deref().or(self.opened.build_id.as_deref())
+    }
+    /// The kernels that are known to be in this memory; more than one where a crash kernel ran.
+    #[must_use]
+    pub fn kernels(&self) -> Vec<Boot> {
+        let known = &self.opened.machine.kernels;
+        known.iter().chain(&self.told().started).copied().collect()
+    }
+    /// How far KASLR moved the image, as far as memory does not contradict it.
+    #[must_use]
+    pub fn kaslr_offset(&self) -> Option<u64> {
+        self.told().kaslr_offset
     }
     /// The kernel's ELF file, where one was given or found.
     #[must_use]
@@ -420,14 +453,30 @@ impl Session {
     }
 }
 
+/// Where a search came upon a crash kernel first: looks for the kernel that died, and takes that. False where there is
+/// none.
+fn change_to_the_one_that_died(opened: &mut Opened, symbols: &KernelSymbols) -> bool {
+    if kernels::is_crash_kernel(&symbols.table, &*opened.machine.mem) != Some(true) {
+        return false;
+    }
+    let boot = opened.machine.boot;
+    let watched = WatchedPhys { phys: opened.machine.phys(), watch: &opened.watch };
+    let mut all = Boot::search_others(&[boot], None, &watched);
+    opened.watch.progress.finish();
+    let Some(first) = all.first().copied() else { return false };
+    all.push(boot);
+    opened.machine.change_to(Kernels(all), first);
+    true
+}
+
 impl OffsetHints for Session {
     fn offset(&self, of: &str, member: &str) -> Option<u64> {
-        self.opened.machine.info.offset(&format!("{of}.{member}"))
+        self.vmcoreinfo().offset(&format!("{of}.{member}"))
     }
     fn size(&self, of: &str) -> Option<u64> {
-        self.opened.machine.info.size(of)
+        self.vmcoreinfo().size(of)
     }
     fn number(&self, name: &str) -> Option<i64> {
-        self.opened.machine.info.number(name)
+        self.vmcoreinfo().number(name)
     }
 }

@@ -6,7 +6,9 @@ use crate::module;
 use crate::open::{Build, Opened};
 use crate::session::Session;
 use crate::watched::WatchedVirt;
+use arch::{Boot, KernelMap};
 use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr};
+use debuginfo::find::Watch;
 use debuginfo::kallsyms::{self, Addresses, Kallsyms, KallsymsError};
 use debuginfo::symtab::{Symbol, SymbolTable, SymbolTableBuilder};
 use std::ops::Range;
@@ -65,12 +67,17 @@ impl KernelSymbols {
     pub(crate) fn from_kallsyms(o: &Opened) -> Self {
         let told = Addresses::from_lookup(|name| o.machine.info.symbol(name))
             .map_err(|e| e.to_string())
-            .and_then(|at| Kallsyms::read(&*o.machine.mem, &at).map_err(|e| e.to_string()));
+            .and_then(|at| Kallsyms::read(&*o.machine.mem, &at).map_err(|e| e.to_string()))
+            .and_then(
+                |found| if is_of_image(&found.table, o) { Ok(found) } else { Err(ELSEWHERE.to_owned()) },
+            );
         let searched = |why: String| {
             let text = o.machine.boot.text.ok_or(why)?;
-            find_in_image(o, text).map_err(|e| match o.watch.cancel.is_cancelled() {
-                true => "the search was stopped; the next command that needs them looks again".to_owned(),
-                false => e.to_string(),
+            find_in_image(&o.machine.mem, o.machine.phys(), &o.machine.boot, text, &o.watch).map_err(|e| {
+                match o.watch.cancel.is_cancelled() {
+                    true => "the search was stopped; the next command that needs them looks again".to_owned(),
+                    false => e.to_string(),
+                }
             })
         };
         match told.or_else(searched) {
@@ -98,17 +105,39 @@ impl KernelSymbols {
     }
 }
 
+/// Why a table that VMCOREINFO leads to is not believed.
+const ELSEWHERE: &str = "the table that VMCOREINFO leads to does not begin where the kernel's image does";
+
+/// Whether a table's first symbol and its topmost page table are where page tables and VMCOREINFO have them: arrays that
+/// are read at wrong places give every name another address.
+fn is_of_image(table: &SymbolTable, o: &Opened) -> bool {
+    const ALIGN: u64 = 2 << 20;
+    let text = table.addr("_text").or_else(|| table.addr("_stext"));
+    let begins = match (text, o.machine.boot.text) {
+        (Some(own), Some(mapped)) => own.0 / ALIGN == mapped.0 / ALIGN,
+        _ => true,
+    };
+    let roots = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
+    let own = roots.iter().find_map(|name| table.addr(name));
+    let told = roots.iter().find_map(|name| o.machine.info.symbol(name));
+    begins && own.zip(told).is_none_or(|(own, told)| own == told)
+}
+
 /// Looks for kallsyms in those parts of the image whose memory the dump has: where most of it is missing, asking
 /// for every page of the address space would take seconds.
-fn find_in_image(o: &Opened, text: VirtAddr) -> Result<Kallsyms, KallsymsError> {
+pub(crate) fn find_in_image(
+    mem: &KernelMap,
+    phys: &dyn PhysRead,
+    boot: &Boot,
+    text: VirtAddr,
+    watch: &Watch,
+) -> Result<Kallsyms, KallsymsError> {
     let end = text.add(KALLSYMS_WITHIN);
     let mut error = None;
-    let mem = WatchedVirt { mem: &*o.machine.mem, watch: &o.watch, all: text..end };
-    for run in
-        present(o.machine.phys(), o.machine.boot.image_phys(text), KALLSYMS_WITHIN).into_iter().take(MAX_RUNS)
-    {
+    let mem = WatchedVirt { mem, watch, all: text..end };
+    for run in present(phys, boot.image_phys(text), KALLSYMS_WITHIN).into_iter().take(MAX_RUNS) {
         let found = kallsyms::find(&mem, text.add(run.start), text.add(run.end));
-        o.watch.progress.finish();
+        watch.progress.finish();
         match found {
             Ok(found) => return Ok(found),
             // what the most promising place lacked says more than that nothing was found
@@ -198,7 +227,7 @@ impl Session {
     /// The address of a kernel symbol, the first of several.
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<VirtAddr> {
-        let known = self.vmcoreinfo().symbol(name).or_else(|| self.kernel_symbols().table.addr(name));
+        let known = self.kernel_symbols().table.addr(name).or_else(|| self.vmcoreinfo().symbol(name));
         known.or_else(|| self.by_shape(name))
     }
 
@@ -225,19 +254,26 @@ impl Session {
     pub(crate) fn landmark(&self, name: &str) -> Option<VirtAddr> {
         let place = LANDMARKS.iter().position(|known| *known == name);
         let (None, Some(place)) = (self.kernel_symbols.made(), place) else { return self.symbol(name) };
-        let info = self.vmcoreinfo();
-        info.symbol(name).or_else(|| {
-            let few = self.keep(&self.landmarks, || {
-                let at = Addresses::from_lookup(|name| info.symbol(name)).ok();
-                let few =
-                    at.and_then(|at| kallsyms::few(self.mem(), &at, &LANDMARKS).ok()).unwrap_or_default();
-                let base = LANDMARKS.iter().zip(&few).find(|(name, _)| **name == "page_offset_base");
-                self.note_direct_map(base.and_then(|(_, at)| *at));
-                few
-            });
-            // nothing was read: the table knows, or knows why not
-            few.get(place).copied().unwrap_or_else(|| self.symbol(name))
-        })
+        let info = &self.opened().machine.info;
+        let few = self.keep(&self.landmarks, || {
+            let at = Addresses::from_lookup(|name| info.symbol(name)).ok();
+            let mut few =
+                at.and_then(|at| kallsyms::few(self.mem(), &at, &LANDMARKS).ok()).unwrap_or_default();
+            let of = |wanted| {
+                LANDMARKS.iter().zip(&few).find(|(name, _)| **name == wanted).and_then(|(_, at)| *at)
+            };
+            let (text, mapped) = (of("_text").or_else(|| of("_stext")), self.boot().text);
+            let elsewhere = |(text, mapped): (VirtAddr, VirtAddr)| text.0 >> 21 != mapped.0 >> 21;
+            let base = of("page_offset_base");
+            if text.zip(mapped).is_some_and(elsewhere) {
+                few.clear();
+            } else {
+                self.note_direct_map(base);
+            }
+            few
+        });
+        // nothing was read: the table knows, or knows why not
+        few.get(place).copied().unwrap_or_else(|| self.symbol(name))
     }
 
     /// First and one past the last address of the kernel's image, as far as symbols say, and where vmalloc's range

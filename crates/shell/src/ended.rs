@@ -15,7 +15,7 @@ pub enum Ended {
     Usage,
     /// `verdict` found nothing that the dump tells.
     Undetermined,
-    /// It went well, with a dump that is cut off or lacks a part of the answer: what it says may be incomplete.
+    /// The dump is cut off, could not be read in part or lacks a part of the answer: what was said may be incomplete.
     Incomplete,
     /// Ctrl-C stopped it.
     Interrupted,
@@ -29,6 +29,13 @@ impl Ended {
     /// The end of two that ran one after the other: the first that was not good counts.
     pub const fn then(self, next: Self) -> Self {
         if self.is_good() { next } else { self }
+    }
+    /// The end of what could not read a part of the dump, which is why it failed where it did.
+    pub(crate) const fn with_unread(self) -> Self {
+        match self {
+            Self::Usage | Self::Interrupted => self,
+            _ => Self::Incomplete,
+        }
     }
     /// True where all went well.
     #[must_use]

@@ -6,7 +6,7 @@ use crate::ended::Ended;
 use crate::output::{self, Format, Output, When};
 use crate::writer::{Errors, Writer};
 use crate::{interrupt, progress, say};
-use base::Cancel;
+use base::{Cancel, PhysRead as _};
 use commands::{Action, CommandError, Cx, Origin, Redirect, Scroll, Settings};
 use kernel::Layers;
 use render::{Clean, Colour, Source};
@@ -378,6 +378,8 @@ impl<'s> Shell<'s> {
         let writer = Writer { format: self.options.format, colour, source, words, errors };
         let reading_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
         let mut failed_write = None;
+        let failures = || self.dump.map_or(0, |dump| dump.image().dump.failures());
+        let failed_before = failures();
         let result = {
             let progress = &self.progress;
             let mut sink = |part: &Report| {
@@ -395,6 +397,15 @@ impl<'s> Shell<'s> {
         self.progress.clear();
         for warning in self.dump.map(Layers::news).unwrap_or_default() {
             say(&format!("crashlens: warning: {warning}"));
+        }
+        let unread = self
+            .dump
+            .filter(|_| failures() > failed_before)
+            .and_then(|dump| dump.image().dump.last_failure());
+        if let Some(why) = unread {
+            say(&format!(
+                "crashlens: warning: reads of the dump failed ({why}): the answer may lack what could not be read"
+            ));
         }
         let of = |report: &Report| match (report.failed(), report.is_incomplete()) {
             (true, _) => Ended::Failed,
@@ -428,6 +439,7 @@ impl<'s> Shell<'s> {
         }
         match failed_write {
             Some(e) => failed(&format!("crashlens: output: {e}")),
+            None if unread.is_some() => ended.with_unread(),
             None if self.settings.undetermined => ended.then(Ended::Undetermined),
             None => ended,
         }

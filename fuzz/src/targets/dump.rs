@@ -71,7 +71,7 @@ fn exercise(opened: Result<Dump, DumpError>) -> u64 {
         std::hint::black_box((dump.missing(pfn.addr()), dump.skip_holes(pfn.addr().add(9))));
         std::hint::black_box(dump.read_stretch(pfn.addr().add(0x201), &mut [0; 9000]).is_ok());
     }
-    std::hint::black_box((dump.count_present(), format!("{dump:?}")));
+    std::hint::black_box((dump.held_bytes(), format!("{dump:?}")));
     let warnings: Vec<_> = dump.facts().warnings.iter().map(discriminant).collect();
     outcome((dump.format(), dump.notes().len().min(9), dump.vmcoreinfo().is_some(), reads, warnings))
 }

@@ -7,8 +7,9 @@
 use super::evidence::{self, Fit};
 use super::layout::{DEFAULT_TEXT, IMAGE_ALIGN, KERNEL_MAP_END, START_KERNEL_MAP};
 use super::paging::{PageTables, Translation};
-use crate::CpuState;
-use base::{PhysAddr, PhysRead, VirtAddr, VmcoreInfo};
+use crate::machine::NameSearch;
+use crate::{CpuState, OwnName};
+use base::{FaultKind, PhysAddr, PhysRange, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 
 /// How the kernel was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +40,8 @@ pub enum BootError {
     NotFound {
         /// What was tried, and what came of it.
         tried: String,
+        /// What a kernel in this memory calls itself.
+        name: Option<OwnName>,
     },
 }
 
@@ -99,7 +102,10 @@ impl Boot {
             return Ok(found(boot, None, true));
         }
         // what cannot be checked is no more than a claim: a kernel that memory shows counts more
-        let shown = Self::from_cpu_states(states, phys).or_else(|| Self::search(phys));
+        let (shown, name) = match Self::from_cpu_states(states, phys) {
+            Some(shown) => (Some(shown), None),
+            None => Self::search_named(phys),
+        };
         match (shown, told, fit) {
             (Some(shown), Some(told), Some(Fit::Unknown)) if shown.phys_base == told.phys_base => {
                 Ok(found(told, None, true))
@@ -119,7 +125,7 @@ impl Boot {
             (None, Some(told), Some(Fit::Unknown)) => Ok(found(told, None, false)),
             // memory is damaged rather than VMCOREINFO wrong
             (None, Some(told), _) => Ok(Found { boot: told, others: Vec::new(), dropped: None, sure: false }),
-            (None, None, _) => Err(not_found(info, states)),
+            (None, None, _) => Err(not_found(info, states, name)),
         }
     }
 
@@ -136,7 +142,10 @@ impl Boot {
     pub fn from_vmcoreinfo(info: &VmcoreInfo, phys_base: Option<i64>, phys: &dyn PhysRead) -> Option<Self> {
         let pgd = swapper(info)?;
         let levels = if info.number("pgtable_l5_enabled") == Some(1) { 5 } else { 4 };
-        let encryption = info.number("sme_mask").unwrap_or(0).cast_unsigned();
+        // one bit, above all RAM; what is no such bit is no mask
+        let end = phys.ranges().last().map_or(0, |r| r.end.0);
+        let mask = info.number("sme_mask").unwrap_or(0).cast_unsigned();
+        let encryption = if mask.is_power_of_two() && mask >= end { mask } else { 0 };
         let told = info.number("phys_base").or(phys_base);
         let at = |phys_base: i64| {
             let root = PhysAddr(pgd.0.wrapping_sub(START_KERNEL_MAP).wrapping_add_signed(phys_base));
@@ -148,8 +157,29 @@ impl Boot {
             None => bases(phys, |base| at(base).1.root).map(at).find(|(_, t)| is_own_root(t, pgd, phys))?,
         };
         let kaslr_offset = info.kernel_offset().unwrap_or(0);
-        let text = info.symbol("_stext").map(|t| VirtAddr(t.0 & !(IMAGE_ALIGN - 1)));
+        let told = || info.symbol("_stext").map(|t| VirtAddr(t.0 & !(IMAGE_ALIGN - 1)));
+        // the first page that is mapped, unless the table that maps what is told is not in the dump
+        let is_lost = |at: &VirtAddr| matches!(tables.translate(phys, *at), Err(FaultKind::Table(_)));
+        let mapped = first_mapped(&tables, phys).map(|image| image.text);
+        let text = told().filter(|told| mapped.is_none_or(|at| *told < at && is_lost(told))).or(mapped);
         Some(Self { kaslr_offset, phys_base, tables, text, how: How::VmcoreInfo })
+    }
+
+    /// How far KASLR moved an image that was linked for the usual address and begins where this one does.
+    #[must_use]
+    pub fn usual_offset(&self) -> Option<u64> {
+        self.text.map(|text| text.0.wrapping_sub(DEFAULT_TEXT))
+    }
+
+    /// How far KASLR moved the image, by the address that it was linked for as the boot loader read it: the member
+    /// `hdr.pref_address` of the `struct boot_params` at `boot_params` (Documentation/arch/x86/boot.rst).
+    #[must_use]
+    pub fn offset_by_loader(&self, mem: &dyn VirtRead, boot_params: VirtAddr) -> Option<u64> {
+        const PREF_ADDRESS: u64 = 0x258;
+        let linked = mem.u64(boot_params.add(PREF_ADDRESS)).ok()?;
+        let fits =
+            linked != 0 && linked.is_multiple_of(IMAGE_ALIGN) && linked < KERNEL_MAP_END - START_KERNEL_MAP;
+        fits.then_some(self.text?.0.wrapping_sub(START_KERNEL_MAP + linked))
     }
 
     /// From the page tables that a CPU was using when the dump was taken.
@@ -174,51 +204,42 @@ impl Boot {
     /// image with itself in it (`swapper_pg_dir` lies in the image's data).
     #[must_use]
     pub fn search(phys: &dyn PhysRead) -> Option<Self> {
-        let mut first = None;
-        Self::search_all(phys, |boot| {
+        Self::search_named(phys).0
+    }
+
+    /// What a kernel in this memory calls itself, of any machine.
+    #[must_use]
+    pub fn name_in(phys: &dyn PhysRead) -> Option<OwnName> {
+        Self::search_named(phys).1
+    }
+
+    /// The same, and the name that a kernel calls itself by where none is found: of another machine's, perhaps. All memory
+    /// is gone through once.
+    fn search_named(phys: &dyn PhysRead) -> (Option<Self>, Option<OwnName>) {
+        let (mut first, mut names) = (None, Some(NameSearch::default()));
+        search_all(phys.ranges(), phys, &mut names, |boot| {
             first = Some(boot);
             true
         });
-        first
+        (first, names.and_then(NameSearch::found))
     }
 
-    /// All kernels that lie in memory, beside those that are known: goes through the whole of it.
+    /// All kernels that lie in memory, beside those that are known: goes through the whole of it, or of a part.
     #[must_use]
-    pub fn search_others(known: &[Self], phys: &dyn PhysRead) -> Vec<Self> {
+    pub fn search_others(known: &[Self], within: Option<PhysRange>, phys: &dyn PhysRead) -> Vec<Self> {
         let mut out = known.to_vec();
-        Self::search_all(phys, |boot| {
+        let all = phys.ranges().iter().copied();
+        let ranges: Vec<PhysRange> = match within {
+            Some(part) => all.filter_map(|range| overlap(range, part)).collect(),
+            None => all.collect(),
+        };
+        search_all(&ranges, phys, &mut None, |boot| {
             if evidence::is_new_boot(&out, &boot) {
                 out.push(boot);
             }
             false
         });
         out.split_off(known.len())
-    }
-
-    /// Hands every kernel's own page tables to `is_enough`, up to the one for which that is true.
-    fn search_all(phys: &dyn PhysRead, mut is_enough: impl FnMut(Self) -> bool) {
-        let mut page = [0; 0x1000];
-        for range in phys.ranges() {
-            let mut at = range.start.add(0xfff).page_base();
-            while let Some(present) = phys.skip_holes(at).filter(|p| *p < range.end) {
-                let Some(aligned) = present.0.checked_next_multiple_of(0x1000) else { break };
-                at = PhysAddr(aligned);
-                if is_candidate(phys, at, &mut page) {
-                    let found = [4, 5].into_iter().find_map(|levels| {
-                        let tables = PageTables::new(at, levels);
-                        let boot = found(tables, phys, How::Search)?;
-                        let own = VirtAddr(
-                            at.0.wrapping_add_signed(-boot.phys_base).wrapping_add(START_KERNEL_MAP),
-                        );
-                        is_own_root(&tables, own, phys).then_some(boot)
-                    });
-                    if found.is_some_and(&mut is_enough) {
-                        return;
-                    }
-                }
-                at = PhysAddr(at.0.saturating_add(0x1000));
-            }
-        }
     }
 
     /// The physical address of an address in the kernel's image, by arithmetic.
@@ -259,13 +280,14 @@ fn swapper(info: &VmcoreInfo) -> Option<VirtAddr> {
     ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"].iter().find_map(|n| info.symbol(n))
 }
 
-fn not_found(info: &VmcoreInfo, states: &[CpuState]) -> BootError {
+fn not_found(info: &VmcoreInfo, states: &[CpuState], name: Option<OwnName>) -> BootError {
     BootError::NotFound {
         tried: format!(
             "VMCOREINFO {}; {} CPU notes with page tables; no page of it is a kernel's topmost page table",
             if info.is_empty() { "is not there" } else { "does not lead to page tables" },
             states.iter().filter(|s| s.control.is_some()).count(),
         ),
+        name,
     }
 }
 
@@ -368,16 +390,62 @@ fn encrypted(tables: PageTables, phys: &dyn PhysRead) -> PageTables {
     PageTables { root: PhysAddr(tables.root.0 & !mask), encryption: mask, ..tables }
 }
 
+/// Pages that are looked at in one go.
+const AT_ONCE: usize = 64;
+
+/// Hands every kernel's own page tables to `is_enough`, up to the one for which that is true. What a kernel calls itself is
+/// looked for in the same bytes where `names` wants that.
+fn search_all(
+    ranges: &[PhysRange],
+    phys: &dyn PhysRead,
+    names: &mut Option<NameSearch>,
+    mut is_enough: impl FnMut(Boot) -> bool,
+) {
+    let mut buf = vec![0; AT_ONCE * 0x1000];
+    for range in ranges {
+        let mut at = range.start.add(0xfff).page_base();
+        while let Some(present) = phys.skip_holes(at).filter(|p| *p < range.end) {
+            let Some(aligned) = present.0.checked_next_multiple_of(0x1000) else { break };
+            at = PhysAddr(aligned);
+            let most =
+                usize::try_from(range.end.0.saturating_sub(aligned)).unwrap_or(usize::MAX).min(buf.len());
+            let Some(bytes) = buf.get_mut(..most) else { break };
+            let read = phys.read_stretch(at, bytes).unwrap_or(0);
+            let bytes = bytes.get(..read).unwrap_or_default();
+            for (n, page) in (0_u64..).zip(bytes.chunks_exact(0x1000)) {
+                if is_candidate(phys, page)
+                    && own_kernel(at.add(n * 0x1000), phys).is_some_and(&mut is_enough)
+                {
+                    return;
+                }
+            }
+            if let Some(names) = names {
+                names.look(at, bytes, phys);
+            }
+            at = PhysAddr(at.0.saturating_add((read as u64 & !0xfff).max(0x1000)));
+        }
+    }
+}
+
+/// The kernel whose topmost page table the page at `at` is, with itself in it.
+fn own_kernel(at: PhysAddr, phys: &dyn PhysRead) -> Option<Boot> {
+    [4, 5].into_iter().find_map(|levels| {
+        let tables = PageTables::new(at, levels);
+        let boot = found(tables, phys, How::Search)?;
+        let own = VirtAddr(at.0.wrapping_add_signed(-boot.phys_base).wrapping_add(START_KERNEL_MAP));
+        is_own_root(&tables, own, phys).then_some(boot)
+    })
+}
+
+/// What two ranges have in common.
+fn overlap(a: PhysRange, b: PhysRange) -> Option<PhysRange> {
+    let (start, end) = (a.start.max(b.start), a.end.min(b.end));
+    (start < end).then_some(PhysRange { start, end })
+}
+
 /// A cheap look at a page: can it be the kernel's topmost page table? Its last entry (kernel image) names a
 /// table in RAM, its first half (user space) is empty, and it has at least one more entry (direct map).
-fn is_candidate(phys: &dyn PhysRead, at: PhysAddr, page: &mut [u8; 0x1000]) -> bool {
-    let bytes: &[u8] = match phys.borrow_phys(at, 0x1000) {
-        Some(bytes) => bytes,
-        None => match phys.read_phys(at, page) {
-            Ok(()) => page,
-            Err(_) => return false,
-        },
-    };
+fn is_candidate(phys: &dyn PhysRead, bytes: &[u8]) -> bool {
     let word = |i: usize| {
         let start = i * 8;
         bytes.get(start..start + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)

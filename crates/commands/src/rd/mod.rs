@@ -7,6 +7,7 @@ use crate::{Command, CommandError, Cx, Example, Layer, address, respelled, tasks
 use address::Side;
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
+use dump::Words;
 use kernel::Fetch;
 use report::{Line, Report};
 use source::Source;
@@ -55,7 +56,7 @@ impl Command for Rd {
         "read memory"
     }
     fn details(&self) -> &'static str {
-        "Shows memory from an address, a symbol or an expression on: values of 64 bits in hex with the text they \
+        "Shows memory from an address, a symbol or an expression on: words of the machine in hex with the text they \
          spell, or as the options say. Addresses of the user's half are those of the context's process. What is \
          not in the dump is marked in its place with the reason."
     }
@@ -130,7 +131,7 @@ impl Command for Rd {
         if on("machine") {
             return Err(CommandError::failed("rd", "-m: this is not a dump of a Xen hypervisor"));
         }
-        refuse(args)?;
+        refuse(args, image.words())?;
         let word = args.get_one::<String>("address").map_or("", String::as_str);
         let mut at = address::parse(cx, "rd", word)?;
         if let Some(text) = args.get_one::<String>("offset") {
@@ -145,7 +146,12 @@ impl Command for Rd {
         } else {
             Source::Kernel(&*cx.machine("rd")?.mem, image.phys())
         };
-        let shape = shape(args);
+        // addresses of a kernel that is read are those of its own machine
+        let words = match &source {
+            Source::Kernel(..) | Source::User(..) => Words::LITTLE_64,
+            Source::Physical(_) | Source::File(..) => image.words(),
+        };
+        let shape = shape(args, words);
         let ascii_only = on("ascii");
         let size = if ascii_only || args.contains_id("raw") { 1 } else { shape.size };
         let mut count = match args.get_one::<String>("count") {
@@ -183,20 +189,16 @@ fn number(text: &str) -> Result<u64, CommandError> {
     crate::eval::value(text, &|_| None).map_err(|e| e.of("rd"))
 }
 
-/// Bytes of a value.
-fn size(args: &ArgMatches) -> u64 {
-    match (args.get_flag("bits8"), args.get_flag("bits16"), args.get_flag("bits32")) {
-        (true, ..) => 1,
-        (_, true, _) => 2,
-        (_, _, true) => 4,
-        _ => 8,
-    }
+/// Bytes of a value: a word of the machine, where no option says another size.
+fn size(args: &ArgMatches, words: Words) -> u64 {
+    let sizes = [("bits8", 1), ("bits16", 2), ("bits32", 4), ("bits64", 8)];
+    sizes.into_iter().find(|(name, _)| args.get_flag(name)).map_or(words.size.into(), |(_, size)| size)
 }
 
 /// Options that mean nothing together.
-fn refuse(args: &ArgMatches) -> Result<(), CommandError> {
+fn refuse(args: &ArgMatches, words: Words) -> Result<(), CommandError> {
     let symbols = args.get_count("slab") > 0 || args.get_flag("symbols");
-    let why = match size(args) {
+    let why = match size(args, words) {
         1 | 2 | 4 if symbols && args.get_count("slab") > 0 => "-S option is only allowed with 64-bit display",
         1 | 2 | 4 if symbols => "-s option is only allowed with 64-bit display",
         1 | 8 if args.get_flag("network") => "-N option is only allowed with 16-bit and 32-bit display",
@@ -205,9 +207,9 @@ fn refuse(args: &ArgMatches) -> Result<(), CommandError> {
     Err(CommandError::argument("rd", why))
 }
 
-fn shape(args: &ArgMatches) -> Shape {
+fn shape(args: &ArgMatches, words: Words) -> Shape {
     let on = |name: &str| args.get_flag(name);
-    let size = size(args);
+    let size = size(args, words);
     let form = match args.get_count("slab") {
         _ if on("decimal") => Form::Signed,
         _ if on("unsigned") => Form::Unsigned,
@@ -216,7 +218,12 @@ fn shape(args: &ArgMatches) -> Shape {
         1 => Form::Symbols(Slab::Name),
         _ => Form::Symbols(Slab::Both),
     };
-    Shape { size, form, ascii: form == Form::Hex && !on("no-text"), network: on("network") }
+    Shape {
+        size,
+        form,
+        ascii: form == Form::Hex && !on("no-text"),
+        network: on("network") || words.big_endian,
+    }
 }
 
 /// Bytes that are read at once for a file.
@@ -262,11 +269,26 @@ mod tests {
     fn options_that_mean_nothing_together_are_refused() {
         let refused = |line: &str| {
             let args = Rd.parse(crate::split_words(line)).unwrap();
-            refuse(&args).err().map(|e| e.to_string())
+            refuse(&args, Words::LITTLE_64).err().map(|e| e.to_string())
         };
         assert_eq!(refused("-32 -s 0").unwrap(), "rd: -s option is only allowed with 64-bit display");
         assert_eq!(refused("-8 -SS 0").unwrap(), "rd: -S option is only allowed with 64-bit display");
         assert_eq!(refused("-N 0").unwrap(), "rd: -N option is only allowed with 16-bit and 32-bit display");
         assert_eq!((refused("-16 -N 0"), refused("-SS 0"), refused("-64 -s 0")), (None, None, None));
+    }
+
+    #[test]
+    fn a_value_is_a_word_of_the_machine() {
+        let of = |line: &str, size, big_endian| {
+            let args = Rd.parse(crate::split_words(line)).unwrap();
+            let shape = shape(&args, Words { size, big_endian });
+            (shape.size, shape.network)
+        };
+        assert_eq!((of("0", 8, false), of("0", 4, false)), ((8, false), (4, false)));
+        assert_eq!(
+            (of("0", 8, true), of("-64 0", 4, true), of("-16 0", 4, true)),
+            ((8, true), (8, true), (2, true))
+        );
+        assert_eq!((of("-16 -N 0", 8, false), of("-8 0", 4, false)), ((2, true), (1, false)));
     }
 }

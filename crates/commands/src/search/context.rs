@@ -12,17 +12,20 @@ pub(super) fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|&b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '.' }).collect()
 }
 
+/// Bytes of a value, and whether the highest comes first.
+type Words = (u64, bool);
+
 /// The `count` values before a hit.
-pub(super) fn before(memory: &Memory<'_>, at: VirtAddr, size: u64, count: u64, record: &mut Record) {
-    rows(memory, at.sub(size * count), size, count, record);
+pub(super) fn before(memory: &Memory<'_>, at: VirtAddr, words: Words, count: u64, record: &mut Record) {
+    rows(memory, at.sub(words.0 * count), words, count, record);
 }
 
 /// The `count` values after a hit.
-pub(super) fn after(memory: &Memory<'_>, at: VirtAddr, size: u64, count: u64, record: &mut Record) {
-    rows(memory, at.add(size), size, count, record);
+pub(super) fn after(memory: &Memory<'_>, at: VirtAddr, words: Words, count: u64, record: &mut Record) {
+    rows(memory, at.add(words.0), words, count, record);
 }
 
-fn rows(memory: &Memory<'_>, from: VirtAddr, size: u64, count: u64, record: &mut Record) {
+fn rows(memory: &Memory<'_>, from: VirtAddr, (size, big_endian): Words, count: u64, record: &mut Record) {
     let total = size * count;
     for row in (0..total).step_by(ROW as usize) {
         let at = from.add(row);
@@ -33,7 +36,11 @@ fn rows(memory: &Memory<'_>, from: VirtAddr, size: u64, count: u64, record: &mut
             record.line(Line::new().cell(Cell::Addr(at.0)).text(":  ").cell(Cell::absent("no memory", why)));
             continue;
         }
-        record.line(Line::new().cell(Cell::Addr(at.0)).text(":  ").text(self::row(&values, size as usize)));
+        record.line(Line::new().cell(Cell::Addr(at.0)).text(":  ").text(self::row(
+            &values,
+            size as usize,
+            big_endian,
+        )));
     }
 }
 
@@ -50,14 +57,14 @@ fn words(memory: &Memory<'_>, at: VirtAddr, len: u64, size: u64) -> Vec<Option<V
 }
 
 /// `0000000000000000 0000000100000001   ................`
-fn row(values: &[Option<Vec<u8>>], size: usize) -> String {
+fn row(values: &[Option<Vec<u8>>], size: usize, big_endian: bool) -> String {
     let words: String = values
         .iter()
         .map(|word| {
             let Some(word) = word else { return format!("{} ", "?".repeat(size * 2)) };
-            let mut full = [0; 8];
-            full.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
-            format!("{:0width$x} ", u64::from_le_bytes(full), width = size * 2)
+            let fold = |all: u64, byte: &u8| all << 8 | u64::from(*byte);
+            let value = if big_endian { word.iter().fold(0, fold) } else { word.iter().rev().fold(0, fold) };
+            format!("{value:0width$x} ", width = size * 2)
         })
         .collect();
     let spelt: String =
@@ -73,9 +80,13 @@ mod tests {
     #[test]
     fn rows_are_as_wide_as_full_ones() {
         let values: Vec<_> = b"ABCDEFGHIJKL".chunks(4).map(|word| Some(word.to_vec())).collect();
-        assert_eq!(row(&values, 4), "44434241 48474645 4c4b4a49            ABCDEFGHIJKL");
+        assert_eq!(row(&values, 4, false), "44434241 48474645 4c4b4a49            ABCDEFGHIJKL");
+        assert_eq!(row(&values, 4, true), "41424344 45464748 494a4b4c            ABCDEFGHIJKL");
         let zeros = vec![Some(vec![0; 8]); 2];
-        assert_eq!(row(&zeros, 8), "0000000000000000 0000000000000000   ................");
-        assert_eq!(row(&[None, Some(vec![1; 8])], 8), "???????????????? 0101010101010101   ????????........");
+        assert_eq!(row(&zeros, 8, false), "0000000000000000 0000000000000000   ................");
+        assert_eq!(
+            row(&[None, Some(vec![1; 8])], 8, false),
+            "???????????????? 0101010101010101   ????????........"
+        );
     }
 }

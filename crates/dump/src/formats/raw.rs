@@ -172,15 +172,15 @@ impl Backend for Memory {
         self.find(PhysAddr(at)).map(|_| true)
     }
 
-    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+    fn skip_holes(&self, from: PhysAddr) -> Result<Option<PhysAddr>, Gap> {
         let first = self.parts.partition_point(|part| part.range.last().is_none_or(|last| last < from));
-        self.parts.get(first..)?.iter().find_map(|part| {
+        Ok(self.parts.get(first..).unwrap_or_default().iter().find_map(|part| {
             let at = from.max(part.range.start);
             let offset = part.offset.checked_add(at.0 - part.range.start.0)?;
             let data = self.images.get(part.image)?.next_data(offset)?;
             let at = at.0.checked_add(data.checked_sub(offset)?).map(PhysAddr)?;
             part.range.contains(at).then_some(at)
-        })
+        }))
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
@@ -204,7 +204,7 @@ impl Backend for Memory {
         true
     }
 
-    fn count_present(&self) -> u64 {
-        self.ranges.iter().map(|r| r.len() / PAGE_SIZE).sum()
+    fn held_bytes(&self) -> u64 {
+        self.ranges.iter().map(PhysRange::len).sum()
     }
 }

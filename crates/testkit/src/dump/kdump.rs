@@ -2,9 +2,6 @@
 
 use super::{DumpSpec, Frame, PAGE, Packing};
 
-/// Where notes begin: behind the sub header.
-const NOTES: usize = PAGE + 104;
-
 impl DumpSpec {
     /// A kdump-compressed file. A page that packs to no less than a page is stored plain, and pages of
     /// zeros share a descriptor's data, as makedumpfile does.
@@ -25,15 +22,44 @@ impl DumpSpec {
     /// Offset of bitmap 1, of bitmap 2, and of the descriptors of a kdump file.
     #[must_use]
     pub fn kdump_layout(&self) -> [usize; 3] {
-        let sub = (104 + self.notes.len()).div_ceil(PAGE);
+        let sub = (104 + self.notes.len()).div_ceil(self.block);
         let half = self.half_bitmap();
-        let start = (1 + sub) * PAGE;
+        let start = (1 + sub) * self.block;
         [start, start + half, start + 2 * half]
+    }
+
+    /// The same memory in pages of so many bytes, a multiple of 4096: for `kdump` and `split`, whose frames are then of
+    /// that size.
+    ///
+    /// # Panics
+    /// When it is no multiple.
+    #[must_use]
+    pub fn in_pages_of(mut self, bytes: usize) -> Self {
+        assert!(bytes.is_multiple_of(PAGE), "pages of 4096 bytes fit in none of {bytes}");
+        let small = std::mem::take(&mut self.frames);
+        for (pfn, frame) in small {
+            let at = pfn as usize * PAGE;
+            let slot = self.frames.entry((at / bytes) as u64).or_insert(Frame::Excluded);
+            let Frame::Page(page) = frame else { continue };
+            if *slot == Frame::Excluded {
+                *slot = Frame::Page(vec![0; bytes]);
+            }
+            if let Frame::Page(whole) = slot {
+                whole[at % bytes..at % bytes + PAGE].copy_from_slice(&page);
+            }
+        }
+        self.block = bytes;
+        self
+    }
+
+    /// Where notes begin: behind the sub header.
+    const fn notes_at(&self) -> usize {
+        self.block + 104
     }
 
     /// Bytes of one bitmap, a whole number of blocks.
     fn half_bitmap(&self) -> usize {
-        (self.end() as usize).div_ceil(8).next_multiple_of(PAGE).max(PAGE)
+        (self.end() as usize).div_ceil(8).next_multiple_of(self.block).max(self.block)
     }
 
     fn part(&self, packing: Packing, frames: Option<(u64, u64)>) -> Vec<u8> {
@@ -41,7 +67,7 @@ impl DumpSpec {
         let mut out = vec![0; descs];
         self.header(&mut out, packing);
         self.sub_header(&mut out, frames);
-        out[NOTES..NOTES + self.notes.len()].copy_from_slice(&self.notes);
+        out[self.notes_at()..self.notes_at() + self.notes.len()].copy_from_slice(&self.notes);
         for (&pfn, frame) in &self.frames {
             let (byte, bit) = (pfn as usize / 8, 1 << (pfn % 8));
             out[ram + byte] |= bit;
@@ -56,7 +82,7 @@ impl DumpSpec {
         let mut zero = None;
         for page in pages {
             let (mut bytes, mut flags) = (packing.pack(page), packing.flag());
-            if bytes.len() >= PAGE {
+            if bytes.len() >= self.block {
                 (bytes, flags) = (page.to_vec(), 0);
             }
             let is_zero = page.iter().all(|&b| b == 0);
@@ -93,7 +119,7 @@ impl DumpSpec {
         let status = time + 2 * long;
         t.put(out, status, (packing.flag() | if self.incomplete { 8 } else { 0 }).into(), 4);
         let [ram, _, descs] = self.kdump_layout();
-        for (i, field) in [PAGE, ram / PAGE - 1, (descs - ram) / PAGE].iter().enumerate() {
+        for (i, field) in [self.block, ram / self.block - 1, (descs - ram) / self.block].iter().enumerate() {
             t.put(out, status + 4 + 4 * i, *field as u64, 4);
         }
         t.put(out, status + 16, self.end().min(u32::MAX.into()), 4);
@@ -106,7 +132,7 @@ impl DumpSpec {
         let long = t.long();
         let mut field = |since: u32, at: usize, value: u64, len: usize| {
             if self.version >= since {
-                t.put(out, PAGE + at, value, len);
+                t.put(out, self.block + at, value, len);
             }
         };
         // a 64-bit number is aligned to 8, on i386 to 4
@@ -124,16 +150,16 @@ impl DumpSpec {
         }
         if let Some(text) = &self.vmcoreinfo {
             let at = self.notes.windows(text.len()).position(|w| w == text.as_bytes()).unwrap_or(0);
-            field(3, texts, (NOTES + at) as u64, 8);
+            field(3, texts, (self.notes_at() + at) as u64, 8);
             field(3, texts + 8, text.len() as u64, long);
         }
         if let Some(text) = &self.erase_info {
             let at = self.notes.windows(text.len()).position(|w| w == text.as_bytes()).unwrap_or(0);
-            field(5, texts + 2 * pair, (NOTES + at) as u64, 8);
+            field(5, texts + 2 * pair, (self.notes_at() + at) as u64, 8);
             field(5, texts + 2 * pair + 8, text.len() as u64, long);
         }
         if !self.notes.is_empty() {
-            field(4, texts + pair, NOTES as u64, 8);
+            field(4, texts + pair, self.notes_at() as u64, 8);
             field(4, texts + pair + 8, self.notes.len() as u64, long);
         }
         field(6, texts + 3 * pair + 16, self.end(), 8);

@@ -52,6 +52,8 @@ pub struct DumpSpec {
     incomplete: bool,
     virt: Vec<(u64, u64, u64)>,
     placed: Option<u64>,
+    /// Bytes of a page in a kdump.
+    block: usize,
 }
 
 impl DumpSpec {
@@ -77,6 +79,7 @@ impl DumpSpec {
             incomplete: false,
             virt: Vec::new(),
             placed: None,
+            block: PAGE,
         }
     }
 

@@ -13,6 +13,8 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 pub(super) struct Ram {
     pages: BTreeMap<u64, Vec<u8>>,
     excluded: BTreeSet<u64>,
+    /// Page frames of tables.
+    tables: BTreeSet<u64>,
     root: u64,
     next_table: u64,
 }
@@ -20,7 +22,8 @@ pub(super) struct Ram {
 impl Ram {
     /// `root` is the topmost table's physical address, `tables` where others go.
     pub(super) fn new(root: u64, tables: u64) -> Self {
-        Self { pages: BTreeMap::new(), excluded: BTreeSet::new(), root, next_table: tables }
+        let all = BTreeSet::from([root / PAGE]);
+        Self { pages: BTreeMap::new(), excluded: BTreeSet::new(), tables: all, root, next_table: tables }
     }
 
     fn page(&mut self, phys: u64) -> &mut Vec<u8> {
@@ -52,6 +55,7 @@ impl Ram {
             if entry == 0 {
                 entry = self.next_table | PRESENT;
                 self.page(self.next_table);
+                self.tables.insert(self.next_table / PAGE);
                 self.next_table += PAGE;
                 self.set_entry(at, entry);
             }
@@ -121,6 +125,23 @@ impl Ram {
     pub(super) fn exclude(&mut self, virt: u64) {
         let pfn = self.translate(virt) / PAGE;
         self.excluded.insert(pfn);
+    }
+
+    /// The same memory so many bytes further on, the entries of the tables with it.
+    pub(super) fn moved(mut self, by: u64) -> Self {
+        for (pfn, page) in &mut self.pages {
+            let entries = page.chunks_exact_mut(8).filter(|_| self.tables.contains(pfn));
+            for entry in entries {
+                let value = u64::from_le_bytes((&*entry).try_into().expect("eight bytes"));
+                if value & 1 == 1 {
+                    entry.copy_from_slice(&(value + by).to_le_bytes());
+                }
+            }
+        }
+        self.pages =
+            std::mem::take(&mut self.pages).into_iter().map(|(pfn, page)| (pfn + by / PAGE, page)).collect();
+        self.excluded = self.excluded.iter().map(|pfn| pfn + by / PAGE).collect();
+        self
     }
 
     pub(super) fn into_spec(self, mut spec: DumpSpec) -> DumpSpec {

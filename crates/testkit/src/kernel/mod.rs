@@ -81,6 +81,7 @@ pub struct Kernel {
     with_btf: bool,
     names_variables: bool,
     notes: Vec<(String, u32, Vec<u8>)>,
+    moved: u64,
 }
 
 impl Default for Kernel {
@@ -106,6 +107,7 @@ impl Kernel {
             with_btf: true,
             names_variables: true,
             notes: Vec::new(),
+            moved: 0,
         };
         for part in 0..IMAGE >> 21 {
             k.ram.map(TEXT + (part << 21), IMAGE_PHYS + (part << 21), 21);
@@ -381,6 +383,13 @@ impl Kernel {
         self
     }
 
+    /// Loads the kernel so many bytes further on in physical memory: whole GiB.
+    pub fn moved(&mut self, by: u64) -> &mut Self {
+        assert_eq!(by % (1 << 30), 0, "memory is mapped in pages of 1 GiB");
+        self.moved = by;
+        self
+    }
+
     /// Another line of VMCOREINFO.
     pub fn info(&mut self, line: &str) -> &mut Self {
         self.info.push_str(line);
@@ -397,6 +406,12 @@ impl Kernel {
     /// All of it, to be written in any format.
     #[must_use]
     pub fn spec(&self) -> DumpSpec {
+        self.spec_onto(DumpSpec::x86_64())
+    }
+
+    /// This kernel's memory, VMCOREINFO and notes added to what is there: another kernel, perhaps.
+    #[must_use]
+    pub fn spec_onto(&self, spec: DumpSpec) -> DumpSpec {
         let mut k = self.clone();
         let banner = k.banner.clone() + "\n\0";
         let at = k.variable("linux_banner", banner.len() as u64);
@@ -417,14 +432,15 @@ impl Kernel {
         assert!(next + (tables.bytes.len() as u64) < TEXT + IMAGE, "no more room in the image");
         let release = k.banner.split_whitespace().nth(2).unwrap_or("6.1.0-test").to_owned();
         let mut info = format!(
-            "OSRELEASE={release}\nPAGESIZE=4096\nNUMBER(phys_base)=0\nKERNELOFFSET=0\n\
-             SYMBOL(swapper_pg_dir)={SWAPPER:x}\nSYMBOL(_stext)={TEXT:x}\n"
+            "OSRELEASE={release}\nPAGESIZE=4096\nNUMBER(phys_base)={}\nKERNELOFFSET=0\n\
+             SYMBOL(swapper_pg_dir)={SWAPPER:x}\nSYMBOL(_stext)={TEXT:x}\n",
+            k.moved
         );
         for (name, at) in tables.labels {
             info += &format!("SYMBOL({name})={at:x}\n");
         }
         info += &k.info;
-        let mut spec = DumpSpec::x86_64().release(&release);
+        let mut spec = spec.release(&release);
         match own_info {
             Some((pointer, at)) => {
                 k.word(pointer, at).put(at, info.as_bytes());
@@ -434,7 +450,7 @@ impl Kernel {
         for (name, kind, desc) in &k.notes {
             spec = spec.note(name, *kind, desc);
         }
-        k.ram.into_spec(spec)
+        k.ram.moved(k.moved).into_spec(spec)
     }
 
     /// The dump as an ELF file, deleted when it is dropped.

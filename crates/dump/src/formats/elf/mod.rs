@@ -12,7 +12,7 @@ mod segments;
 use super::{Format, Start, single};
 use crate::dump::{Backend, Hole, Opened, VirtSegment};
 use crate::image::Image;
-use crate::{Compression, DumpError, Facts, Warning, notes};
+use crate::{Compression, DumpError, Facts, Gap, Warning, notes};
 use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange, RawNote, VirtAddr};
 use header::{Header, Segment};
 use segments::{Found, Layout};
@@ -216,16 +216,19 @@ impl Backend for Memory {
         self.layout.present(pfn)
     }
 
-    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+    fn skip_holes(&self, from: PhysAddr) -> Result<Option<PhysAddr>, Gap> {
         let mut from = from;
-        loop {
-            let (at, offset, left) = self.layout.next_data(from)?;
+        while let Some((at, offset, left)) = self.layout.next_data(from) {
             match self.image.next_data(offset).and_then(|data| data.checked_sub(offset)) {
-                Some(skip) if skip < left => return Some(at.add(skip)),
+                Some(skip) if skip < left => return Ok(Some(at.add(skip))),
                 // nothing but a hole of the file up to the end of the piece
-                _ => from = PhysAddr(at.0.checked_add(left)?),
+                _ => match at.0.checked_add(left) {
+                    Some(next) => from = PhysAddr(next),
+                    None => break,
+                },
             }
         }
+        Ok(None)
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
@@ -235,7 +238,7 @@ impl Backend for Memory {
         }
     }
 
-    fn count_present(&self) -> u64 {
-        self.layout.frames()
+    fn held_bytes(&self) -> u64 {
+        self.layout.bytes()
     }
 }

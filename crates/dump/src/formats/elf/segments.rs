@@ -101,16 +101,9 @@ impl Layout {
         self.end_of_data
     }
 
-    /// Page frames of which the file has at least a part.
-    pub(crate) fn frames(&self) -> u64 {
-        let mut count = 0_u64;
-        let mut next = 0;
-        for d in &self.data {
-            let (first, last) = ((d.start / PAGE_SIZE).max(next), d.last / PAGE_SIZE);
-            count = count.saturating_add((last + 1).saturating_sub(first));
-            next = last + 1;
-        }
-        count
+    /// Bytes of memory that the file has.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.data.iter().fold(0, |sum, d| sum.saturating_add(d.len()))
     }
 
     /// The piece that has the address, or the next one.
@@ -212,7 +205,7 @@ mod tests {
         assert_eq!(l.find(PhysAddr(0x3008)), Found::Data { offset: 0x4008, left: 0x1ff8 });
         assert_eq!(l.find(PhysAddr(0x5000)), Found::Data { offset: 0x9000, left: 0x1000 });
         assert_eq!(l.find(PhysAddr(0x6000)), hole(Gap::Absent, u64::MAX - 0x6000));
-        assert_eq!(l.frames(), 5);
+        assert_eq!(l.bytes(), 0x5000);
     }
 
     #[test]
@@ -253,7 +246,7 @@ mod tests {
         for (at, want) in all {
             assert_eq!(l.find(PhysAddr(at)), want, "{at:#x}");
         }
-        assert_eq!((l.frames(), l.present(Pfn(0)), l.end_of_data()), (1, Some(true), 0x1400));
+        assert_eq!((l.bytes(), l.present(Pfn(0)), l.end_of_data()), (0x300, Some(true), 0x1400));
         assert_eq!(l.next_data(PhysAddr(0x400)), Some((PhysAddr(0xc00), 0x1200, 0x100)));
         assert_eq!(l.next_data(PhysAddr(0xd00)), None);
     }
@@ -286,6 +279,6 @@ mod tests {
         assert_eq!(l.end_of_data(), u64::MAX);
         let l = Layout::new(&all, 1 << 20);
         assert_eq!(l.find(PhysAddr(0x1000)), hole(Gap::Truncated, u64::MAX - 0x1000));
-        assert_eq!(l.frames(), 0);
+        assert_eq!(l.bytes(), 0);
     }
 }

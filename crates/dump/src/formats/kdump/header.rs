@@ -108,7 +108,12 @@ impl Header {
         }
         let read_sub = |geometry: &Geometry| {
             let sub_len = SUB_HEADER_LEN.min(geometry.sub_blocks.saturating_mul(geometry.block_size));
-            let mut sub = image.header("the kdump sub header", geometry.block_size, sub_len)?;
+            // what a cut file lacks of it is not known, as in a file of an older version
+            let have = sub_len.min(image.len().saturating_sub(geometry.block_size));
+            let mut sub = match have {
+                0 => Vec::new(),
+                _ => image.header("the kdump sub header", geometry.block_size, have)?,
+            };
             sub.resize(SUB_HEADER_LEN as usize, 0);
             Sub::parse(&Fields::new(&sub, layout.words), layout.sub(), geometry.version).map_err(cut)
         };
@@ -122,6 +127,11 @@ impl Header {
         }
         let status = f.u32(layout.status()).map_err(cut)?;
         let (ram_bitmap, page_bitmap) = geometry.bitmaps(image)?;
+        // the last block may be cut: makedumpfile ends a file without pages with the last bit
+        let (wanted, len) = (page_bitmap.offset.saturating_add(page_bitmap.len), image.len());
+        if wanted > len {
+            warnings.push(Warning::FileTruncated { wanted, len });
+        }
         if geometry.version > KNOWN_VERSION {
             warnings.push(Warning::NewerHeader { version: geometry.version, known: KNOWN_VERSION });
         }
@@ -209,16 +219,6 @@ impl Geometry {
         } else {
             return Err(image.bad("max_mapnr", self.max_mapnr, "more page frames than the bitmap has bits"));
         };
-        // the last block may be cut: makedumpfile ends a file without pages with the last bit
-        if pages + needed > image.len() {
-            return Err(DumpError::Truncated {
-                path: image.path().into(),
-                what: "the page bitmap",
-                offset: start,
-                wanted: pages + needed - start,
-                len: image.len(),
-            });
-        }
         Ok((Extent { offset: ram, len: needed }, Extent { offset: pages, len: needed }))
     }
 }

@@ -66,6 +66,7 @@ impl Format for Kdump {
         let missing =
             warnings.iter().any(|w| matches!(w, Warning::PartMissing { .. } | Warning::FileTruncated { .. }));
         let compression = peek(&set).or(header.compression).unwrap_or(Compression::None);
+        let cut = marked || warnings.iter().any(|w| matches!(w, Warning::FileTruncated { .. }));
         let facts = Facts {
             page_size: header.block_size,
             file_size,
@@ -89,7 +90,7 @@ impl Format for Kdump {
             format.push_str(&format!(", {several} of a split set"));
         }
         Ok(Opened {
-            backend: Box::new(Memory::new(set, &header)),
+            backend: Box::new(Memory::new(set, &header, cut)),
             format,
             notes: texts.notes,
             vmcoreinfo: texts.vmcoreinfo,
@@ -167,19 +168,21 @@ fn peek(set: &Set) -> Option<Compression> {
 
 struct Memory {
     set: Set,
+    /// The file lacks pages that its bitmap promises.
+    cut: bool,
     page_len: u64,
     cache: PageCache,
     ranges: Vec<PhysRange>,
 }
 
 impl Memory {
-    fn new(set: Set, header: &Header) -> Self {
+    fn new(set: Set, header: &Header, cut: bool) -> Self {
         let page_len = header.block_size;
         let end = PhysAddr(header.max_mapnr.saturating_mul(page_len));
         let ranges = if end.0 == 0 { Vec::new() } else { vec![PhysRange { start: PhysAddr(0), end }] };
         let stable = set.iter().all(|(.., file)| file.image.is_stable());
         let cache = PageCache::of(stable, page_len as usize, (CACHE_BYTES / page_len) as usize);
-        Self { set, page_len, cache, ranges }
+        Self { set, cut, page_len, cache, ranges }
     }
 
     /// Frames of [`PAGE_SIZE`] in a page of the dump.
@@ -244,13 +247,14 @@ impl Backend for Memory {
         self.set.any(pfn)?.present(pfn)
     }
 
-    fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
+    fn skip_holes(&self, from: PhysAddr) -> Result<Option<PhysAddr>, Gap> {
         let wanted = from.0 / self.page_len;
-        let later = self.set.iter().filter(|(_, end, _)| *end > wanted);
-        let found = later
-            .filter_map(|(start, end, file)| file.next_present(wanted.max(*start)).filter(|p| p < end))
-            .next()?;
-        Some(PhysAddr(found.checked_mul(self.page_len)?.max(from.0)))
+        for (start, end, file) in self.set.iter().filter(|(_, end, _)| *end > wanted) {
+            if let Some(found) = file.next_present(wanted.max(*start))?.filter(|p| p < end) {
+                return Ok(found.checked_mul(self.page_len).map(|at| PhysAddr(at.max(from.0))));
+            }
+        }
+        Ok(None)
     }
 
     fn borrow(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
@@ -264,10 +268,11 @@ impl Backend for Memory {
         file.image.borrow(desc.offset.checked_add(within)?, len)
     }
 
-    fn count_present(&self) -> u64 {
+    fn held_bytes(&self) -> u64 {
         let count = |(start, end, file): &(u64, u64, pages::File)| {
-            file.count_before(*end).saturating_sub(file.count_before(*start))
+            let promised = file.count_before(*end).saturating_sub(file.count_before(*start));
+            if self.cut { promised.min(file.count_whole()) } else { promised }
         };
-        self.set.iter().map(count).sum::<u64>().saturating_mul(self.ratio())
+        self.set.iter().map(count).sum::<u64>().saturating_mul(self.page_len)
     }
 }

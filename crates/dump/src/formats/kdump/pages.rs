@@ -75,8 +75,33 @@ impl File {
     }
 
     /// The first frame in the file at or after `pfn`.
-    pub(crate) fn next_present(&self, pfn: u64) -> Option<u64> {
-        self.pages.next_set(&self.image, &self.meta, pfn).filter(|&p| p < self.header.max_mapnr)
+    pub(crate) fn next_present(&self, pfn: u64) -> Result<Option<u64>, Gap> {
+        let next = self.pages.next_set(&self.image, &self.meta, pfn)?;
+        Ok(next.filter(|&p| p < self.header.max_mapnr))
+    }
+
+    /// How many of the file's pages are whole in it: a cut file has more descriptors than pages. Reads them all.
+    pub(crate) fn count_whole(&self) -> u64 {
+        const AT_ONCE: u64 = 64 << 10;
+        let step = AT_ONCE / DESC_LEN * DESC_LEN;
+        let (mut at, mut whole) = (self.header.descriptors, 0);
+        // pages follow the descriptors: the first one tells where these end
+        let first = self.raw_desc(0).ok().filter(|d| self.plausible(d)).map(|d| d.offset);
+        let end = first.unwrap_or(0).min(self.image.len());
+        let mut buf = vec![0; step as usize];
+        while at < end {
+            let n = (end - at).min(step) / DESC_LEN * DESC_LEN;
+            let Some(raw) = buf.get_mut(..n as usize).filter(|raw| !raw.is_empty()) else { break };
+            if self.image.fill(at, raw).is_err() {
+                break;
+            }
+            let good = |raw: &&[u8]| {
+                parse(raw, self.header.layout.words).is_ok_and(|desc| self.checked(desc).is_ok())
+            };
+            whole += raw.chunks_exact(DESC_LEN as usize).filter(good).count() as u64;
+            at += n;
+        }
+        whole
     }
 
     /// Frames in the file below `pfn`.
@@ -173,7 +198,11 @@ impl File {
     /// Page data follows the descriptors, so that the first page tells where these end. A page of
     /// zeros that descriptors share can come before it: then zeros are stepped over.
     pub(crate) fn end_of_data(&self) -> Option<u64> {
-        let first = self.raw_desc(0).ok().filter(|d| self.plausible(d))?;
+        let first = self.raw_desc(0);
+        if first == Err(Gap::Truncated) && self.next_present(0).is_ok_and(|page| page.is_some()) {
+            return self.desc_offset(1).ok();
+        }
+        let first = first.ok().filter(|d| self.plausible(d))?;
         let end = first.offset.min(self.image.len());
         let count = end.checked_sub(self.header.descriptors)? / DESC_LEN;
         let back = count.saturating_sub(2 * self.header.block_size / DESC_LEN);

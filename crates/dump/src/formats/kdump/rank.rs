@@ -89,20 +89,21 @@ impl Rank {
     }
 
     /// The first set bit at or after `bit`.
-    pub(crate) fn next_set(&self, image: &Image, cache: &PageCache, bit: u64) -> Option<u64> {
+    pub(crate) fn next_set(&self, image: &Image, cache: &PageCache, bit: u64) -> Result<Option<u64>, Gap> {
         let mut block = bit / (BLOCK * 8);
         let mut within = bit % (BLOCK * 8);
-        while block.checked_mul(BLOCK)? < self.at.len {
+        while block.checked_mul(BLOCK).is_some_and(|start| start < self.at.len) {
             let mut found = None;
-            self.with_block(image, cache, block, |bytes| found = first_set(bytes, within)).ok()?;
+            self.with_block(image, cache, block, |bytes| found = first_set(bytes, within))?;
             if let Some(found) = found {
-                return Some(block * BLOCK * 8 + found);
+                return Ok(Some(block * BLOCK * 8 + found));
             }
             within = 0;
-            let next = image.next_data(self.at.offset.checked_add((block + 1) * BLOCK)?)?;
+            let behind = self.at.offset.checked_add((block + 1) * BLOCK);
+            let Some(next) = behind.and_then(|behind| image.next_data(behind)) else { break };
             block = (block + 1).max(next.saturating_sub(self.at.offset) / BLOCK);
         }
-        None
+        Ok(None)
     }
 
     /// Hands the bytes of a block to `see`; bytes past the bitmap's end are not there.
@@ -271,7 +272,7 @@ mod tests {
         let rank = Rank::new(Extent { offset: 0, len: bytes.len() as u64 });
         let cache = PageCache::new(BLOCK as usize, 8);
         let image = image(bytes);
-        let next = |b| rank.next_set(&image, &cache, b);
+        let next = |b| rank.next_set(&image, &cache, b).unwrap();
         assert_eq!(next(0), Some(8));
         assert_eq!(next(9), Some(15));
         assert_eq!(next(16), Some((2 * BLOCK + 7) * 8 + 4));
