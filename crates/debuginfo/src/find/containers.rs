@@ -314,33 +314,34 @@ fn decoder<'a>(head: &[u8], packed: impl BufRead + 'a) -> io::Result<Box<dyn Buf
 /// Frames of lz4, one behind the other. The decoder takes the end of its input for the end of a frame, and stops behind
 /// the first: here the first is an error, unless the frame is of the old kind that has no mark at its end.
 struct Lz4<R: BufRead> {
-    frames: lz4_flex::frame::FrameDecoder<Ending<R>>,
+    /// The frame that is read; none at the end. Each has a decoder of its own, as sizes of blocks differ.
+    frame: Option<lz4_flex::frame::FrameDecoder<Ending<R>>>,
     legacy: bool,
-    done: bool,
 }
 
 impl<R: BufRead> Lz4<R> {
     fn new(packed: R, legacy: bool) -> Self {
-        Self {
-            frames: lz4_flex::frame::FrameDecoder::new(Ending { inner: packed, ended: false }),
-            legacy,
-            done: false,
-        }
+        let input = Ending { inner: packed, ended: false };
+        Self { frame: Some(lz4_flex::frame::FrameDecoder::new(input)), legacy }
     }
 }
 
 impl<R: BufRead> Read for Lz4<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while !self.done {
-            let n = self.frames.read(buf)?;
+        while let Some(frame) = &mut self.frame {
+            let n = frame.read(buf)?;
             if n > 0 || buf.is_empty() {
                 return Ok(n);
             }
-            let input = self.frames.get_mut();
-            if input.ended && !self.legacy {
+            if frame.get_mut().ended && !self.legacy {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.done = input.inner.fill_buf()?.is_empty();
+            let Some(mut input) = self.frame.take().map(lz4_flex::frame::FrameDecoder::into_inner) else {
+                break;
+            };
+            if !input.inner.fill_buf()?.is_empty() {
+                self.frame = Some(lz4_flex::frame::FrameDecoder::new(input));
+            }
         }
         Ok(0)
     }
