@@ -37,7 +37,9 @@ pub(super) fn settle(
         let Ok(sub) = read(&given) else { continue };
         for exact in [true, false] {
             let found = candidates(declared, &given, &sub, image.len()).find(|g| {
-                (!exact || g.has_two_bitmaps()) && g.bitmaps(image).is_ok() && leads_to_page(g, image, words)
+                (!exact || g.has_two_bitmaps())
+                    && g.bitmaps(image).is_ok()
+                    && leads_to_page(g, image, words, is_declared(g, declared))
             });
             if let Some(found) = found {
                 let warnings = differences(declared, &found, &sub);
@@ -77,8 +79,14 @@ fn candidates(declared: &Geometry, given: &Geometry, sub: &Sub, len: u64) -> imp
     })
 }
 
+/// Whether descriptors are where the header has them.
+fn is_declared(g: &Geometry, declared: &Geometry) -> bool {
+    (g.block_size, g.bitmap_end()) == (declared.block_size, declared.bitmap_end())
+}
+
 /// Whether a descriptor follows the bitmaps, and its page all descriptors.
-fn leads_to_page(g: &Geometry, image: &Image, words: Words) -> bool {
+/// The header's own place needs less: QEMU leaves room between descriptors and data.
+fn leads_to_page(g: &Geometry, image: &Image, words: Words, declared: bool) -> bool {
     let at = g.bitmap_end();
     let Ok(raw) = image.header("the first descriptor", at, DESC_LEN) else { return false };
     let f = Fields::new(&raw, words);
@@ -86,8 +94,9 @@ fn leads_to_page(g: &Geometry, image: &Image, words: Words) -> bool {
         let (offset, size, flags, page_flags) = (f.u64(0)?, u64::from(f.u32(8)?), f.u32(12)?, f.u64(16)?);
         let packed = flags & codec::PACKED != 0;
         let sized = size > 0 && size <= g.block_size && (packed || size == g.block_size);
-        let placed = offset < MAX_FILE && offset > at && (offset - at).is_multiple_of(DESC_LEN);
-        Ok::<_, base::OutOfBounds>(sized && placed && flags & !codec::PACKED == 0 && page_flags == 0)
+        let placed = offset < MAX_FILE && offset > at;
+        let follows = declared || (offset.wrapping_sub(at).is_multiple_of(DESC_LEN) && page_flags == 0);
+        Ok::<_, base::OutOfBounds>(sized && placed && follows && flags & !codec::PACKED == 0)
     };
     read().unwrap_or(false)
 }
