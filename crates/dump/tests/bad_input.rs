@@ -446,7 +446,6 @@ const DATA: u64 = 96 << 10;
 
 /// The same in a process that the system gives no more data than this, whatever the files claim.
 #[test]
-#[ignore = "the limit is near what random cases take"]
 fn corrupt_files_are_no_reason_for_more_memory() {
     let limited = format!("ulimit -d {DATA} && exec \"$0\" --exact corruption_never_panics");
     let program = std::env::current_exe().unwrap();

@@ -191,7 +191,7 @@ impl Geometry {
 
     fn bitmap_start(&self) -> u64 {
         // all are 32-bit numbers times at most 2^16
-        (1 + self.sub_blocks) * self.block_size
+        self.sub_blocks.saturating_add(1).saturating_mul(self.block_size)
     }
 
     /// Whether the bitmaps are two of as many blocks as the frames need.
@@ -200,7 +200,7 @@ impl Geometry {
     }
 
     pub(super) fn bitmap_end(&self) -> u64 {
-        self.bitmap_start() + self.bitmap_blocks * self.block_size
+        self.bitmap_start().saturating_add(self.bitmap_blocks.saturating_mul(self.block_size))
     }
 
     /// The bitmap of RAM and that of frames in the file; the same where the file has only one.
@@ -209,10 +209,10 @@ impl Geometry {
             return Err(image.bad("max_mapnr", self.max_mapnr, "no machine has so many page frames"));
         }
         let start = self.bitmap_start();
-        let whole = self.bitmap_blocks * self.block_size;
+        let whole = self.bitmap_blocks.saturating_mul(self.block_size);
         let needed = self.max_mapnr.div_ceil(8);
         let (ram, pages) = if self.bitmap_blocks >= 2 * needed.div_ceil(self.block_size) {
-            (start, start + whole / 2)
+            (start, start.saturating_add(whole / 2))
         } else if needed <= whole {
             // a dump without a filter may have one bitmap only
             (start, start)
