@@ -154,13 +154,9 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
     let by_phys = chain(&all, |s| (s.phys, s.phys.saturating_add(s.data_len())));
     let by_file = chain(&all, |s| (s.offset, end(s)));
     let [off_phys, off_file] = [outside(&by_phys, all.len()), outside(&by_file, all.len())];
-    let inside_page = |s: &Segment| !s.phys.is_multiple_of(PAGE_SIZE);
-    let odd: Vec<usize> = (0..all.len()).filter(|&n| all.get(n).is_some_and(inside_page)).collect();
     let mut bad: Vec<(usize, &'static str)> = Vec::new();
     let mut cut: Vec<(usize, (u64, u64))> = Vec::new();
-    if let ([one], true) = (odd.as_slice(), all.len() >= 3) {
-        bad.push((*one, "it alone begins inside a page"));
-    }
+    bad.extend(odd_in_page(&all).map(|n| (n, "it alone begins inside a page, and its data do not")));
     for &n in off_phys.iter().take(MAX_OUTSIDE) {
         let Some(own) = all.get(n) else { continue };
         let others = by_phys.iter().filter_map(|&o| all.get(o).map(|other| (o, other)));
@@ -198,6 +194,19 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
             change(segments, number, warnings, warning, Segment { kind: 0, ..own });
         }
     }
+}
+
+/// The only segment that begins inside a page of memory, where its data do not lie so in the file: memory that does begin
+/// there has its data as far from a page's start as all others have theirs.
+fn odd_in_page(all: &[Segment]) -> Option<usize> {
+    let inside = |s: &Segment| !s.phys.is_multiple_of(PAGE_SIZE);
+    let rest = |s: &Segment| s.offset.wrapping_sub(s.phys) % PAGE_SIZE;
+    let mut odd = (0..).zip(all).filter(|(_, s)| inside(s));
+    let (n, own) = odd.next()?;
+    let mut others = (0..).zip(all).filter(|(other, _)| *other != n).map(|(_, s)| rest(s));
+    let common = others.next()?;
+    let agree = all.len() >= 3 && others.all(|r| r == common);
+    (odd.next().is_none() && agree && rest(own) != common).then_some(n)
 }
 
 /// Takes a range of memory out of a segment: what is behind it becomes another one.
@@ -385,6 +394,14 @@ mod tests {
             assert_eq!(found.iter().filter(|s| s.is_load()).count(), 4);
             assert!(!found[2].is_load());
         }
+        // memory that begins inside a page has its data there in the file too
+        let mut segments = without(sound());
+        segments[2].phys += 0x800;
+        segments[2].offset += 0x800;
+        (segments[2].file_len, segments[2].mem_len) = (0x7800, 0x7800);
+        let want = segments.clone();
+        let (found, told) = checked(segments, file());
+        assert!(same(&found, &want) && told.is_empty(), "{told:?}");
     }
 
     #[test]
