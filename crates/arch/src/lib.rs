@@ -9,14 +9,19 @@ mod frame;
 mod insn;
 mod machine;
 mod regs;
+mod space;
+// its boot is not joined to `ARCHES` yet: until then its parts are built and tested alone
+#[cfg(test)]
+mod arm64;
 mod x86_64;
 
 pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
 pub use insn::{Disassemble, Insn};
 pub use machine::{Claim, OwnName, claims};
 pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles};
+pub use space::{Entry, KernelMap, Level, Linear, PageTables, Paging, Step, Translation, UserMap, Walk};
 pub use x86_64::kaslr::{Boot, BootError, Found, How};
-pub use x86_64::paging::{KernelMap, PageTables, Step, SwapLayout, Translation, UserMap, Walk};
+pub use x86_64::paging::SwapLayout;
 pub use x86_64::slice;
 
 use base::{Fault, RawNote, VirtAddr, VirtRead};
@@ -81,6 +86,15 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
         is_text: IsText<'_>,
     ) -> Option<VirtAddr>;
 
+    /// The registers that an entry saved, where the frame pointer is at the record that the entry keeps beside them.
+    fn saved_at_record(&self, _mem: &dyn VirtRead, _fp: VirtAddr) -> Option<VirtAddr> {
+        None
+    }
+    /// An address of code without the authentication code above the bits of an address.
+    fn code_pointer(&self, at: u64, _paging: &Paging) -> u64 {
+        at
+    }
+
     /// True when the instruction that ends at `at` is a call, so that `at` can be a return address.
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool;
     /// The function that the direct call which ends at `at` calls.
@@ -111,6 +125,8 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn image_range(&self) -> [VirtAddr; 3];
     /// Where the direct map begins when it is not randomised, the newest first.
     fn direct_map_bases(&self) -> &'static [u64];
+    /// The shapes that its page tables can have.
+    fn paging(&self) -> &'static [&'static Paging];
     /// Whether code can run in a page, by the entry that maps it.
     fn may_run(&self, entry: u64) -> bool;
     /// The parts of a page table entry whose bits `encryption` mark memory encryption.
@@ -118,8 +134,8 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     /// The swap type and offset of an entry that is not present; `None` where it is no swap entry.
     fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)>;
 
-    /// Instructions as text.
-    fn disassembler(&self) -> Box<dyn Disassemble>;
+    /// Instructions as text; `None` where they are not decoded yet.
+    fn disassembler(&self) -> Option<Box<dyn Disassemble>>;
 }
 
 /// The parts of a page table entry.

@@ -35,6 +35,8 @@ pub struct Roles {
     pub entry_code: usize,
     /// The base of the CPU's own variables.
     pub per_cpu: usize,
+    /// Where a call leaves its return address; `None` where that is the stack.
+    pub link: Option<usize>,
 }
 
 impl RegSet {

@@ -206,7 +206,7 @@ fn kernel_of(s: &Session) -> Record {
     let base = boot.phys_base;
     let shown = if base < 0 { format!("-{:#x}", base.unsigned_abs()) } else { format!("{base:#x}") };
     out.line(label("PHYS BASE").field("phys_base", Cell::Shown(Box::new(base.into()), shown)));
-    let line = label("PAGING").field("paging_levels", boot.tables.levels).text(" levels, tables at ");
+    let line = label("PAGING").field("paging_levels", boot.tables.levels()).text(" levels, tables at ");
     let line = line.field("page_tables", Cell::Phys(boot.tables.root.0));
     let encrypted = boot.tables.encryption != 0;
     out.line(if encrypted { line.text(", memory encryption") } else { line });

@@ -128,6 +128,9 @@ impl Code for SessionCode<'_> {
         }
         shape
     }
+    fn code_pointer(&self, at: u64) -> u64 {
+        self.session.arch().code_pointer(at, self.session.map().tables().paging)
+    }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.session.locate(pc).map(|l| l.symbol.addr)
     }

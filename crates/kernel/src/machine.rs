@@ -209,7 +209,7 @@ impl Machine {
 
 pub(crate) fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {
     let phys: Arc<dyn PhysRead> = image.dump.clone();
-    Arc::new(KernelMap::new(phys, boot.tables).with_image(boot.phys_base))
+    Arc::new(KernelMap::new(phys, boot.tables).with_image(boot.image()))
 }
 
 /// True where memory shows that the VMCOREINFO of a dump's headers is of the kernel in it. Reads a few pages, and looks for

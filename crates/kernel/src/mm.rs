@@ -3,7 +3,7 @@
 use crate::error::{KernelError, Result};
 use crate::session::Session;
 use crate::task::{Task, TaskStruct};
-use arch::{PageTables, UserMap};
+use arch::UserMap;
 use base::{VirtAddr, VirtRead};
 use debuginfo::types::Type;
 use std::sync::Arc;
@@ -184,8 +184,7 @@ pub fn user_memory(s: &Session, task: &Task) -> Result<UserMap> {
     }
     let pgd = s.bind::<MmStruct>().pgd.ptr(s.mem(), mm)?;
     let (root, _) = s.map().translate(pgd)?;
-    let tables = PageTables { root, ..*s.map().tables() };
-    Ok(UserMap::new(Arc::clone(s.map().phys()), tables))
+    Ok(UserMap::new(Arc::clone(s.map().phys()), s.map().tables().with_user(root)))
 }
 
 /// Longest argument or environment area that is read.

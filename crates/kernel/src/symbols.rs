@@ -6,7 +6,7 @@ use crate::module;
 use crate::open::{Build, Opened};
 use crate::session::Session;
 use crate::watched::WatchedVirt;
-use arch::{Boot, KernelMap};
+use arch::{Boot, KernelMap, Linear};
 use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr};
 use debuginfo::find::Watch;
 use debuginfo::kallsyms::{self, Addresses, Kallsyms, KallsymsError};
@@ -196,7 +196,9 @@ impl Session {
     fn note_direct_map(&self, base: Option<VirtAddr>) {
         let base = base.and_then(|at| self.mem().ptr(at).ok());
         if let Some(base) = base.filter(|at| at.0 >> 63 == 1 && at.page_offset() == 0) {
-            self.map().set_direct_map(base);
+            let bytes = self.map().phys().ranges().last().map_or(0, |r| r.end.0);
+            let end = base.add(bytes);
+            self.map().set_direct_map(Linear { start: base, end, offset: base.0 });
         }
     }
 

@@ -20,6 +20,7 @@ impl Unwinder<'_> {
             return Step::End;
         }
         let Some(pc) = regs.get(row.return_address.into()) else { return Step::Unknown };
+        let pc = self.code.code_pointer(pc);
         let slot = match row.rule(row.return_address) {
             Some(CfiRule::AtCfa(offset)) => Some(cfa.offset(*offset)),
             _ => None,
@@ -60,6 +61,10 @@ impl Unwinder<'_> {
         let mut regs = Regs::new(set).with(set.sp, cfa.0);
         for &number in set.roles.preserved {
             regs.put(number, cursor.regs.get(number));
+        }
+        // where a call leaves it in a register, a function that calls nothing leaves it there
+        if let Some(link) = set.roles.link.filter(|_| !cursor.is_call) {
+            regs.put(link, cursor.regs.get(link));
         }
         for (number, rule) in &row.rules {
             let value = match rule {

@@ -9,6 +9,7 @@
 mod cfi;
 mod fallback;
 mod orc;
+mod record;
 mod shape;
 mod walk;
 
@@ -38,6 +39,10 @@ pub trait Code {
     /// The frame at the instruction at `pc`, read from its function's code.
     fn shape(&self, _pc: VirtAddr) -> Option<FrameShape> {
         None
+    }
+    /// An address of code as it is in memory, without the authentication code that a signed one carries.
+    fn code_pointer(&self, at: u64) -> u64 {
+        at
     }
     /// Where the function around `pc` begins.
     fn function(&self, _pc: VirtAddr) -> Option<VirtAddr> {
@@ -84,6 +89,8 @@ pub enum How {
     Code,
     /// By the chain of frame pointers.
     FramePointer,
+    /// By the register in which a call leaves its return address.
+    Link,
     /// By the registers that an interrupt or exception saved, found without a table.
     Saved,
     /// The code that it called is none: the return address on top of the stack of a call into nowhere.

@@ -160,7 +160,7 @@ impl Unwinder<'_> {
         let far = from.sp.0.abs_diff(to.sp.0) > STACK_MAX;
         if stack == next && !(unknown && far) {
             // an interrupted leaf function can have pushed nothing: equal is progress only for it
-            let exact = !to.is_call && to.sp == from.sp;
+            let exact = (!to.is_call || to.how == How::Link) && to.sp == from.sp;
             return if to.sp > from.sp || exact { Ok(()) } else { Err(StopReason::NoProgress(to.sp)) };
         }
         left.push(stack);
@@ -182,9 +182,17 @@ impl Unwinder<'_> {
         }
         // a table that knows the frame and lacks a register says that this is no entry code
         let guesses: &[fn(&Self, &Cursor) -> Step] = if unable {
-            &[Self::by_link, Self::by_shape, Self::by_called, Self::by_frame_pointer, Self::by_scan]
+            &[
+                Self::by_record,
+                Self::by_link,
+                Self::by_shape,
+                Self::by_called,
+                Self::by_frame_pointer,
+                Self::by_scan,
+            ]
         } else {
             &[
+                Self::by_record,
                 Self::by_link,
                 Self::by_shape,
                 Self::by_called,

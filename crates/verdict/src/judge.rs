@@ -135,7 +135,7 @@ pub(crate) fn non_canonical(s: &Session, at: u64) -> bool {
 }
 
 fn width(s: &Session) -> u32 {
-    if s.boot().tables.levels == 5 { 57 } else { 48 }
+    if s.boot().tables.levels() == 5 { 57 } else { 48 }
 }
 
 /// The address that differs from a bad one in one bit alone and is mapped, where there is only one such.
@@ -244,7 +244,7 @@ fn unmapped(s: &Session, value: u64) -> String {
 
 /// The area of `vmalloc`: where it begins and how large it is depends on the paging levels, and on KASLR.
 fn is_vmalloc(s: &Session, value: u64) -> bool {
-    let (fixed, size) = if s.boot().tables.levels == 5 {
+    let (fixed, size) = if s.boot().tables.levels() == 5 {
         (0xffa0_0000_0000_0000, 12800_u64 << 40)
     } else {
         (0xffff_c900_0000_0000, 32_u64 << 40)

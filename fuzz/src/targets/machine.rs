@@ -98,8 +98,8 @@ fn tables(bytes: &[u8]) -> u64 {
     let end = PhysAddr(bytes.len() as u64);
     let memory = Memory(bytes, [PhysRange { start: PhysAddr(0), end }]);
     let mut seen = Vec::new();
-    for levels in [4, 5] {
-        let tables = PageTables::new(PhysAddr(0), levels);
+    for paging in arch::Boot::arch().paging() {
+        let tables = PageTables::of(PhysAddr(0), paging);
         for at in [0, TEXT, STACK, u64::MAX, 0x7fff_ffff_f000, 0xff11_0000_0000_0000] {
             let walk = tables.walk(&memory, VirtAddr(at));
             seen.push((walk.steps.len(), walk.result.is_ok()));

@@ -6,8 +6,9 @@
 
 use super::evidence::{self, Fit};
 use super::layout::{DEFAULT_TEXT, IMAGE_ALIGN, KERNEL_MAP_END, START_KERNEL_MAP};
-use super::paging::{PageTables, Translation};
+use super::paging;
 use crate::machine::NameSearch;
+use crate::space::{Linear, PageTables, Translation};
 use crate::{CpuState, OwnName};
 use base::{FaultKind, PhysAddr, PhysRange, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -149,7 +150,7 @@ impl Boot {
         let told = info.number("phys_base").or(phys_base);
         let at = |phys_base: i64| {
             let root = PhysAddr(pgd.0.wrapping_sub(START_KERNEL_MAP).wrapping_add_signed(phys_base));
-            (phys_base, PageTables { root, levels, encryption })
+            (phys_base, PageTables { encryption, ..paging::tables(root, levels) })
         };
         // before 4.10 (401721ecd1dc) the note lacks phys_base: 0 unless the image was relocated
         let (phys_base, tables) = match told {
@@ -197,7 +198,7 @@ impl Boot {
         // says that it is the user's copy, whose kernel twin is the page before
         let root = control.cr3() & 0x000f_ffff_ffff_e000;
         let exact = control.cr3() & 0x000f_ffff_ffff_f000;
-        Some([root, exact].map(|root| encrypted(PageTables::new(PhysAddr(root), levels), phys)))
+        Some([root, exact].map(|root| encrypted(paging::tables(PhysAddr(root), levels), phys)))
     }
 
     /// Without anything but memory: looks for a page that, taken as the topmost page table, maps the kernel's
@@ -246,6 +247,13 @@ impl Boot {
     #[must_use]
     pub const fn image_phys(&self, at: VirtAddr) -> PhysAddr {
         PhysAddr(at.0.wrapping_sub(START_KERNEL_MAP).wrapping_add_signed(self.phys_base))
+    }
+
+    /// The range that the kernel's image is mapped in.
+    #[must_use]
+    pub const fn image(&self) -> Linear {
+        let offset = START_KERNEL_MAP.wrapping_sub(self.phys_base.cast_unsigned());
+        Linear { start: VirtAddr(START_KERNEL_MAP), end: VirtAddr(KERNEL_MAP_END), offset }
     }
 
     /// The same kernel with `swapper_pg_dir` as the root: a CR3 is some process's, whose copy of the kernel's
@@ -430,7 +438,7 @@ fn search_all(
 /// The kernel whose topmost page table the page at `at` is, with itself in it.
 fn own_kernel(at: PhysAddr, phys: &dyn PhysRead) -> Option<Boot> {
     [4, 5].into_iter().find_map(|levels| {
-        let tables = PageTables::new(at, levels);
+        let tables = paging::tables(at, levels);
         let boot = found(tables, phys, How::Search)?;
         let own = VirtAddr(at.0.wrapping_add_signed(-boot.phys_base).wrapping_add(START_KERNEL_MAP));
         is_own_root(&tables, own, phys).then_some(boot)

@@ -29,7 +29,7 @@ fn cpu(cr3: u64, levels: u8) -> CpuState {
 
 fn check(boot: Boot, levels: u8) {
     assert_eq!(boot.kaslr_offset, 0x1480_0000);
-    assert_eq!(boot.tables, PageTables::new(PhysAddr(ROOT), levels));
+    assert_eq!(boot.tables, paging::tables(PhysAddr(ROOT), levels));
     assert_eq!(boot.phys_base, IMAGE as i64 - (TEXT - START_KERNEL_MAP) as i64);
     assert_eq!(boot.text, Some(VirtAddr(TEXT)));
 }

@@ -14,7 +14,7 @@ mod testmem;
 mod unwind;
 
 use crate::{
-    Arch, CpuState, Disassemble, FrameShape, IsText, PageTables, Prologue, Pte, RegSet, Regs, Resume,
+    Arch, CpuState, Disassemble, FrameShape, IsText, PageTables, Paging, Prologue, Pte, RegSet, Regs, Resume,
     SavedLayout, SwapLayout,
 };
 use base::{Fault, RawNote, VirtAddr, VirtRead};
@@ -115,6 +115,9 @@ impl Arch for X86_64 {
     fn direct_map_bases(&self) -> &'static [u64] {
         &layout::DIRECT_MAP_BASES
     }
+    fn paging(&self) -> &'static [&'static Paging] {
+        &paging::MODES
+    }
     fn may_run(&self, entry: u64) -> bool {
         paging::may_run(entry)
     }
@@ -125,7 +128,7 @@ impl Arch for X86_64 {
         paging::swap_entry(entry, layout)
     }
 
-    fn disassembler(&self) -> Box<dyn Disassemble> {
-        Box::new(insn::Disassembler::new())
+    fn disassembler(&self) -> Option<Box<dyn Disassemble>> {
+        Some(Box::new(insn::Disassembler::new()))
     }
 }

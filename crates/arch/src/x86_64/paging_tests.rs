@@ -1,6 +1,8 @@
 use super::*;
+use crate::space::{KernelMap, Linear};
 use crate::x86_64::testmem::TestMem;
-use base::Gap;
+use base::{FaultKind, Gap, PhysRead, VirtAddr, VirtRead};
+use std::sync::Arc;
 
 const KERNEL: u64 = 0xffff_8880_0000_0000;
 const USER: u64 = 0x7f00_0000_3000;
@@ -13,7 +15,7 @@ fn map(levels: u8) -> (TestMem, PageTables) {
     mem.put(0x10_0ffc, &[1, 2, 3, 4]);
     mem.put(0x10_3000, &[5, 6, 7, 8]);
     mem.put(0x41_2345, b"huge");
-    (mem, PageTables::new(PhysAddr(0x1000), levels))
+    (mem, tables(PhysAddr(0x1000), levels))
 }
 
 #[test]
@@ -62,7 +64,11 @@ fn a_table_outside_of_memory_is_a_fault() {
     let space = KernelMap::new(Arc::new(mem), tables);
     let top = VirtAddr(0xffff_ffff_8100_0000);
     assert!(matches!(space.u8(top).unwrap_err().kind, FaultKind::Table(_)));
-    let image = KernelMap::new(space.phys().clone(), tables).with_image(0x10_3000 - 0x100_0000);
+    let image = KernelMap::new(space.phys().clone(), tables).with_image(Linear {
+        start: VirtAddr(layout::START_KERNEL_MAP),
+        end: VirtAddr(layout::KERNEL_MAP_END),
+        offset: top.0 - 0x10_3000,
+    });
     assert_eq!(image.u8(top).unwrap(), 5);
 }
 
@@ -149,10 +155,11 @@ impl PhysRead for NoTables {
 
 #[test]
 fn the_direct_map_is_read_without_its_tables() {
-    let map = KernelMap::new(std::sync::Arc::new(NoTables), PageTables::new(PhysAddr(0x1000), 4));
+    let map = KernelMap::new(Arc::new(NoTables), tables(PhysAddr(0x1000), 4));
     let at = VirtAddr(0xffff_8880_0000_5010);
     assert!(matches!(map.u8(at).unwrap_err().kind, FaultKind::Table(_)));
-    map.set_direct_map(VirtAddr(0xffff_8880_0000_0000));
+    let start = VirtAddr(0xffff_8880_0000_0000);
+    map.set_direct_map(Linear { start, end: start.add(0x10_0000), offset: start.0 });
     assert_eq!(map.u8(at), Ok(7));
     // beyond the memory that the dump covers, the table's absence is the answer
     assert!(matches!(map.u8(at.add(0x10_0000)).unwrap_err().kind, FaultKind::Table(_)));

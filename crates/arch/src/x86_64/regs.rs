@@ -4,6 +4,7 @@
 //! `struct user_regs_struct` (arch/x86/include/asm/user_64.h). The `QEMU` note is QEMU's `QEMUCPUState`
 //! (target/i386/arch_dump.c), one a CPU, after all `NT_PRSTATUS`.
 
+use super::paging;
 use crate::{Control, CpuState, PageTables, RegSet, Regs, Roles};
 use base::{Bytes, OutOfBounds, PhysAddr, RawNote};
 
@@ -78,6 +79,7 @@ pub(crate) static SET: RegSet = RegSet {
         syscall: &[RDI, RSI, RDX, R10, R8, R9],
         entry_code: ORIG_RAX,
         per_cpu: GS_BASE,
+        link: None,
     },
 };
 
@@ -167,7 +169,7 @@ pub(crate) fn tables_of(state: &CpuState, kernel: &PageTables) -> Option<PageTab
     let control = state.control?;
     let root = control.cr3() & 0x000f_ffff_ffff_f000 & !kernel.encryption;
     let levels = if control.la57() { 5 } else { 4 };
-    Some(PageTables { root: PhysAddr(root), levels, encryption: kernel.encryption })
+    Some(PageTables { encryption: kernel.encryption, ..paging::tables(PhysAddr(root), levels) })
 }
 
 fn prstatus(desc: &[u8]) -> Result<CpuState, OutOfBounds> {
@@ -325,11 +327,11 @@ mod tests {
         state.regs.set(CS, 0xf000);
         assert!(is_reset(&state));
 
-        let kernel = PageTables { root: PhysAddr(0x1000), levels: 4, encryption: 0 };
+        let kernel = paging::tables(PhysAddr(0x1000), 4);
         assert_eq!(tables_of(&state, &kernel), None);
         let qemu = one(5, 0x8005_0033);
         let tables = tables_of(&qemu, &kernel).unwrap();
-        assert_eq!((tables.root, tables.levels), (PhysAddr(0x24e_c000), 5));
+        assert_eq!((tables.root, tables.levels()), (PhysAddr(0x24e_c000), 5));
         assert_eq!(per_cpu_bases(&qemu), [Some(0x5004), Some(77)]);
     }
 }

@@ -252,8 +252,11 @@ fn show(
         Part::Forward(count) => (place.at, None, count.unwrap_or(1)),
         Part::Reverse(_) => (place.start(), bounded, MAX_COUNT),
     };
-    let mut walk =
-        Walk { mem, at: from, end, behind_ud2: cx.settings.behind_ud2, decoder: s.arch().disassembler() };
+    let decoder = s.arch().disassembler().ok_or_else(|| {
+        let why = format_args!("instructions of {} are not decoded yet", s.arch().name());
+        CommandError::failed("dis", why)
+    })?;
+    let mut walk = Walk { mem, at: from, end, behind_ud2: cx.settings.behind_ud2, decoder };
     let mut last_line = None;
     let mut rows: VecDeque<Record> = VecDeque::new();
     let mut shown = 0;

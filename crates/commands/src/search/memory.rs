@@ -141,7 +141,7 @@ impl<'s> Memory<'s> {
                 len: r.len(),
             })),
             Self::User { map, .. } => {
-                let end = VirtAddr(if map.tables().levels == 5 { 1 << 56 } else { 1 << 47 });
+                let end = VirtAddr(if map.tables().levels() == 5 { 1 << 56 } else { 1 << 47 });
                 Box::new(mapped(*map.tables(), phys, VirtAddr(0), end))
             }
             Self::Kernel { s, direct, mapped: others } => {
@@ -200,7 +200,7 @@ impl<'s> Memory<'s> {
 /// What the page tables map of the kernel's half beside the direct map, ascending.
 fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtAddr)> {
     let mut out = Vec::new();
-    let five = usize::from(s.map().tables().levels == 5);
+    let five = usize::from(s.map().tables().levels() == 5);
     let [text, end, moved] = s.kernel_places();
     let [map, map_end, modules_end] = s.arch().image_range();
     if others {

@@ -1,0 +1,194 @@
+//! Where the running kernel is: its page tables, how far its image lies from physical memory, where the linear map begins.
+//!
+//! From VMCOREINFO where the dump has it, else by a search of memory for a page that, taken as the topmost table, maps the
+//! kernel's image with itself in it. Notes carry neither TTBR nor TCR. Each way ends in the same check: the kernel's banner
+//! lies in the image.
+
+use super::layout::{self, IMAGE_ALIGN};
+use super::paging::{self, MODES, UXN};
+use crate::space::{Linear, PageTables, Paging};
+use base::{PhysAddr, PhysRead, VirtAddr, VmcoreInfo};
+
+/// The start of the kernel's banner.
+const BANNER: &[u8] = b"Linux version ";
+/// How much of the image lies behind `swapper_pg_dir` at most, and before it: the largest kernels.
+const IMAGE_LIMIT: u64 = 256 << 20;
+/// Pages that a candidate may map before the one with itself: more than a kernel's modules and `vmalloc` areas have.
+const MAPPED_LIMIT: usize = 1 << 18;
+
+/// A kernel that was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Placed {
+    pub(crate) tables: PageTables,
+    /// The image: virtual minus physical address is `kimage_voffset`.
+    pub(crate) image: Linear,
+    /// The linear map, where it was looked up.
+    pub(crate) linear: Option<Linear>,
+    /// The first address of the image that is mapped.
+    pub(crate) text: VirtAddr,
+}
+
+/// From the kernel's own words. `None` where they are not there, or do not fit memory.
+pub(crate) fn from_vmcoreinfo(info: &VmcoreInfo, phys: &dyn PhysRead) -> Option<Placed> {
+    let pgd = info.symbol("swapper_pg_dir")?;
+    let voffset = info.number("kimage_voffset")?.cast_unsigned();
+    let page = info.get("PAGESIZE")?.parse::<u64>().ok().filter(|size| size.is_power_of_two())?;
+    // TCR_EL1.T1SZ (since 5.8, bbdbc11804ff) tells what the processor does; VA_BITS what the kernel was built for
+    let built = info.number("VA_BITS").and_then(|bits| u32::try_from(bits).ok());
+    let told = info.number("TCR_EL1_T1SZ").and_then(|t| 64_u32.checked_sub(u32::try_from(t).ok()?));
+    let mode = paging::mode(page.trailing_zeros(), told.or(built)?)?;
+    let root = PhysAddr(pgd.0.wrapping_sub(voffset));
+    confirmed(tables(root, mode), pgd, phys)
+}
+
+/// Kernel tables, and none for the user: those belong to processes.
+fn tables(root: PhysAddr, mode: &'static Paging) -> PageTables {
+    PageTables { user: Some(PhysAddr(0)), ..PageTables::of(root, mode) }
+}
+
+/// The kernel whose topmost table is seen through itself at `pgd`.
+fn confirmed(tables: PageTables, pgd: VirtAddr, phys: &dyn PhysRead) -> Option<Placed> {
+    let found = tables.translate(phys, pgd).ok()?;
+    let page = 1_u64 << tables.paging.page_shift();
+    if PhysAddr(found.phys.0 & !(page - 1)) != PhysAddr(tables.root.0 & !(page - 1)) {
+        return None;
+    }
+    let offset = pgd.0.wrapping_sub(found.phys.0);
+    let text = image_start(&tables, pgd, offset, phys)?;
+    let image = Linear { start: text, end: text.add(2 * IMAGE_LIMIT), offset };
+    has_banner(&tables, &image, phys).then(|| Placed { tables, image, linear: linear(&tables, phys), text })
+}
+
+/// The first page of the image: the lowest that is mapped, before `pgd`, in one piece with physical memory.
+fn image_start(tables: &PageTables, pgd: VirtAddr, offset: u64, phys: &dyn PhysRead) -> Option<VirtAddr> {
+    let from =
+        VirtAddr(pgd.0.saturating_sub(IMAGE_LIMIT).max(layout::page_end(tables.paging.address_bits).0));
+    let mut pages = tables.mapped(phys, from, pgd.add(1)).take(MAPPED_LIMIT);
+    pages.find(|(at, t)| at.0.wrapping_sub(t.phys.0) == offset).map(|(at, _)| at)
+}
+
+/// True where the image holds the kernel's banner, in its read-only data.
+fn has_banner(tables: &PageTables, image: &Linear, phys: &dyn PhysRead) -> bool {
+    let finder = memchr::memmem::Finder::new(BANNER);
+    let mut buf = Vec::new();
+    let whole = |bytes: &[u8]| {
+        let mut hits = finder.find_iter(bytes);
+        hits.any(|i| bytes.get(i + BANNER.len()).is_some_and(u8::is_ascii_digit))
+    };
+    tables.mapped(phys, image.start, image.end).take(MAPPED_LIMIT).any(|(at, t)| {
+        if at.0.wrapping_sub(t.phys.0) != image.offset {
+            return false;
+        }
+        let len = t.page_size.min(IMAGE_ALIGN) as usize;
+        match phys.borrow_phys(t.phys, len) {
+            Some(bytes) => whole(bytes),
+            None => {
+                buf.clear();
+                buf.resize(len, 0);
+                let mut at = t.phys;
+                for part in buf.chunks_mut(0x1000) {
+                    let _ = phys.read_phys(at, part); // what is not there holds no banner
+                    at = at.add(0x1000);
+                }
+                whole(&buf)
+            }
+        }
+    })
+}
+
+/// The linear map, by its first page: physical = virtual + (1 << VA_BITS) + PHYS_OFFSET, which wraps.
+fn linear(tables: &PageTables, phys: &dyn PhysRead) -> Option<Linear> {
+    let end = layout::page_end(tables.paging.address_bits);
+    let (start, first) = tables.mapped(phys, tables.paging.kernel_half, end).next()?;
+    Some(Linear { start, end, offset: start.0.wrapping_sub(first.phys.0) })
+}
+
+/// All kernels in memory, up to the one for which `is_enough` is true.
+pub(crate) fn search(phys: &dyn PhysRead, mut is_enough: impl FnMut(Placed) -> bool) {
+    let mut page = Vec::new();
+    for range in phys.ranges() {
+        let mut at = range.start.add(0xfff).page_base();
+        while let Some(present) = phys.skip_holes(at).filter(|p| *p < range.end) {
+            let Some(aligned) = present.0.checked_next_multiple_of(0x1000) else { break };
+            at = PhysAddr(aligned);
+            if let Some(words) = words_of(phys, at, 0x1000, &mut page)
+                && let Some(found) = MODES.iter().find_map(|mode| by_root(at, mode, &words, phys))
+                && is_enough(found)
+            {
+                return;
+            }
+            at = PhysAddr(at.0.saturating_add(0x1000));
+        }
+    }
+}
+
+/// The entries of a table with their places, where few of them are set and all of those name tables: what a topmost table
+/// has.
+fn words_of(phys: &dyn PhysRead, at: PhysAddr, len: usize, buf: &mut Vec<u8>) -> Option<Vec<(usize, u64)>> {
+    const MOST: usize = 64;
+    let bytes: &[u8] = match phys.borrow_phys(at, len) {
+        Some(bytes) => bytes,
+        None => {
+            buf.resize(len, 0);
+            phys.read_phys(at, buf).ok()?;
+            buf
+        }
+    };
+    let mut words = Vec::new();
+    for (i, word) in bytes.as_chunks::<8>().0.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        if word != 0 {
+            if word & 3 != 3 || words.len() == MOST {
+                return None;
+            }
+            words.push((i, word));
+        }
+    }
+    (!words.is_empty()).then_some(words)
+}
+
+/// A kernel whose topmost table lies here, in this mode.
+fn by_root(
+    at: PhysAddr,
+    mode: &'static Paging,
+    words: &[(usize, u64)],
+    phys: &dyn PhysRead,
+) -> Option<Placed> {
+    let root = mode.levels.first()?;
+    let len = 8_usize << root.bits;
+    let whole = if len > 0x1000 && at.0.is_multiple_of(len as u64) {
+        words_of(phys, at, len, &mut Vec::new())?
+    } else if len > 0x1000 {
+        return None;
+    } else {
+        words.to_vec()
+    };
+    // the linear map in the lower half of the table, the image in the upper one
+    let end = layout::page_end(mode.address_bits);
+    let middle = (end.0 >> root.shift) as usize & ((1 << root.bits) - 1);
+    let in_ram = |word: u64| {
+        let next = PhysAddr(word & 0x0000_ffff_ffff_f000 & (u64::MAX << mode.page_shift()));
+        phys.ranges().iter().any(|r| r.contains(next))
+    };
+    if whole.iter().any(|(i, word)| *i >= 1 << root.bits || !in_ram(*word)) {
+        return None;
+    }
+    if !whole.iter().any(|(i, _)| *i < middle) || !whole.iter().any(|(i, _)| *i >= middle) {
+        return None;
+    }
+    let tables = tables(at, mode);
+    let mut pages = tables.mapped(phys, end, VirtAddr(u64::MAX)).take(MAPPED_LIMIT);
+    // the kernel's own pages are not executable for user mode, and a process's tables have some that are
+    let own = pages.find_map(|(virt, t)| match t.entry & UXN {
+        0 => Some(None),
+        _ if t.phys <= at && at.0 < t.phys.0.saturating_add(t.page_size) => {
+            Some(Some(virt.add(at.0 - t.phys.0)))
+        }
+        _ => None,
+    });
+    confirmed(tables, own??, phys)
+}
+
+#[cfg(test)]
+#[path = "boot_tests.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+//! arm64: the facts are from the Arm Architecture Reference Manual and from the kernel's arch/arm64.
+
+pub(crate) mod boot;
+mod layout;
+pub(crate) mod paging;
+mod ptregs;
+pub(crate) mod regs;
+mod unwind;
+
+use crate::{
+    Arch, CpuState, Disassemble, FrameShape, IsText, Paging, Prologue, Pte, RegSet, Regs, Resume,
+    SavedLayout, SwapLayout,
+};
+use base::{Fault, RawNote, VirtAddr, VirtRead};
+
+/// `EM_AARCH64` of the ELF specification.
+const EM_AARCH64: u16 = 183;
+
+/// The architecture.
+#[derive(Debug)]
+pub(crate) struct Arm64;
+
+impl Arch for Arm64 {
+    fn name(&self) -> &'static str {
+        "aarch64"
+    }
+    fn is_machine(&self, e_machine: u16) -> bool {
+        e_machine == EM_AARCH64
+    }
+    fn reg_set(&self) -> &'static RegSet {
+        &regs::SET
+    }
+    fn part_name(&self, number: usize, size: u64) -> String {
+        regs::part_name(number, size)
+    }
+    fn cpu_states(&self, notes: &[RawNote]) -> Vec<CpuState> {
+        regs::cpu_states(notes)
+    }
+    fn is_reset(&self, state: &CpuState) -> bool {
+        regs::is_reset(state)
+    }
+    fn saved_layout(&self) -> SavedLayout {
+        SavedLayout { size: ptregs::SIZE, interrupt: ptregs::PC_AT }
+    }
+    fn saved(&self, mem: &dyn VirtRead, at: VirtAddr) -> Result<Regs, Fault> {
+        ptregs::read(mem, at)
+    }
+    fn interrupted(&self, mem: &dyn VirtRead, at: VirtAddr, _before: &Regs) -> Result<Regs, Fault> {
+        // the processor itself saves nothing in memory: entry code saves all
+        ptregs::read(mem, at)
+    }
+    fn is_user(&self, regs: &Regs) -> bool {
+        ptregs::is_user(regs)
+    }
+    fn can_be_saved(&self, regs: &Regs) -> bool {
+        ptregs::is_possible(regs)
+    }
+    fn saved_at_record(&self, mem: &dyn VirtRead, fp: VirtAddr) -> Option<VirtAddr> {
+        unwind::saved_at_record(mem, fp)
+    }
+    fn find_saved(
+        &self,
+        mem: &dyn VirtRead,
+        at: VirtAddr,
+        words: u64,
+        is_text: IsText<'_>,
+    ) -> Option<VirtAddr> {
+        unwind::find_saved(mem, at, words, is_text)
+    }
+    fn code_pointer(&self, at: u64, paging: &Paging) -> u64 {
+        unwind::strip(at, paging.address_bits)
+    }
+
+    fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool {
+        unwind::follows_call(mem, at)
+    }
+    fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
+        unwind::call_target(mem, at)
+    }
+    fn prologue(&self, _mem: &dyn VirtRead, _start: VirtAddr, _pc: VirtAddr) -> Prologue {
+        // frame records tell more than the code's first instructions: [`Arch::saved_at_record`]
+        Prologue::Absent
+    }
+    fn frame_shape(&self, _parts: &[(u64, &[u8])], _at: u64) -> Option<FrameShape> {
+        None
+    }
+
+    fn sleeping(
+        &self,
+        mem: &dyn VirtRead,
+        context: VirtAddr,
+        _legacy: &dyn Fn() -> Option<VirtAddr>,
+        _is_text: IsText<'_>,
+        _function: &dyn Fn(VirtAddr) -> Option<VirtAddr>,
+    ) -> Option<Resume> {
+        unwind::sleeping(mem, context)
+    }
+    fn after_switch(&self, _start: VirtAddr, _code: &[u8], _switch_to: VirtAddr) -> Option<VirtAddr> {
+        None
+    }
+
+    fn is_kernel(&self, at: VirtAddr) -> bool {
+        layout::is_kernel(at)
+    }
+    fn image_range(&self) -> [VirtAddr; 3] {
+        layout::image_range()
+    }
+    fn direct_map_bases(&self) -> &'static [u64] {
+        &[]
+    }
+    fn paging(&self) -> &'static [&'static Paging] {
+        &paging::MODES
+    }
+    fn may_run(&self, entry: u64) -> bool {
+        paging::may_run(entry)
+    }
+    fn pte(&self, entry: u64, _encryption: u64) -> Pte {
+        paging::pte(entry)
+    }
+    fn swap_entry(&self, _entry: u64, _layout: SwapLayout) -> Option<(u64, u64)> {
+        None
+    }
+
+    fn disassembler(&self) -> Option<Box<dyn Disassemble>> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_says_of_itself() {
+        let arch: &dyn Arch = &Arm64;
+        assert_eq!((arch.name(), arch.is_machine(183), arch.is_machine(62)), ("aarch64", true, false));
+        let set = arch.reg_set();
+        assert_eq!((arch.reg_name(set.pc), arch.reg_number("x29"), set.fp), (Some("pc"), Some(29), 29));
+        assert_eq!((arch.part_name(3, 4), arch.part_name(3, 8)), ("w3".to_owned(), "x3".to_owned()));
+        let [start, end, behind] = arch.image_range();
+        assert!(
+            arch.is_kernel(start) && start < end && end <= behind && !arch.is_kernel(VirtAddr(0xffff_f000))
+        );
+        assert!(arch.disassembler().is_none());
+    }
+
+    #[test]
+    fn the_parts_of_an_entry() {
+        // a page of user data: valid, a page, user, shared, accessed, not global, for nobody to run
+        let entry = 0x00e8_0000_4567_8f53 | 1 << 53 | 1 << 54;
+        let pte = Arm64.pte(entry, 0);
+        assert_eq!((pte.mapped, pte.phys), (true, 0x4567_8000));
+        for flag in ["VALID", "USER", "SHARED", "AF", "NG", "PXN", "UXN"] {
+            assert!(pte.flags.contains(&flag), "{flag}: {:?}", pte.flags);
+        }
+        assert!(!Arm64.may_run(entry) && Arm64.may_run(entry & !(1 << 54)));
+    }
+
+    #[test]
+    fn a_cpu_s_registers_from_its_note() {
+        let mut desc = vec![0; 392];
+        for number in 0..34_u64 {
+            let at = 112 + 8 * number as usize;
+            desc[at..at + 8].copy_from_slice(&(0x1000 + number).to_le_bytes());
+        }
+        let note = RawNote { name: b"CORE".to_vec(), kind: 1, desc };
+        let states = Arm64.cpu_states(&[note]);
+        let regs = states[0].regs;
+        assert_eq!(
+            (regs.get(0), regs.fp(), regs.sp(), regs.pc()),
+            (Some(0x1000), Some(0x101d), Some(0x101f), Some(0x1020))
+        );
+        assert_eq!(regs.by_name("pstate"), Some(0x1021));
+        assert!(!Arm64.is_reset(&states[0]) && states[0].pid.is_none());
+    }
+}

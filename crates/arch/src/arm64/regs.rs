@@ -1,0 +1,115 @@
+//! Registers and the notes that carry them.
+//!
+//! `NT_PRSTATUS` is `struct elf_prstatus` with the registers of `struct user_pt_regs` (arch/arm64/include/uapi/asm/ptrace.h)
+//! from byte 112 on. QEMU writes one a CPU, and no others that tell of page tables.
+
+use crate::{CpuState, RegSet, Regs, Roles};
+use base::{Bytes, OutOfBounds, RawNote};
+
+/// DWARF number (DWARF for the Arm 64-bit Architecture, table 2).
+pub(crate) const FP: usize = 29;
+/// DWARF number: the link register.
+pub(crate) const LR: usize = 30;
+/// DWARF number.
+pub(crate) const SP: usize = 31;
+/// DWARF number.
+pub(crate) const PC: usize = 32;
+/// An extra, as DWARF gives it no number.
+pub(crate) const PSTATE: usize = 35;
+/// `pt_regs.syscallno`: the number of the system call that the entry was for.
+pub(crate) const SYSCALLNO: usize = 36;
+/// `TPIDR_EL1`, the base of the CPU's own variables: no note has it.
+const TPIDR_EL1: usize = 37;
+
+/// Offsets in `struct elf_prstatus`.
+const PR_PID: usize = 32;
+const PR_REG: usize = 112;
+
+/// Names by number.
+const NAMES: [&str; 38] = [
+    "x0",
+    "x1",
+    "x2",
+    "x3",
+    "x4",
+    "x5",
+    "x6",
+    "x7",
+    "x8",
+    "x9",
+    "x10",
+    "x11",
+    "x12",
+    "x13",
+    "x14",
+    "x15",
+    "x16",
+    "x17",
+    "x18",
+    "x19",
+    "x20",
+    "x21",
+    "x22",
+    "x23",
+    "x24",
+    "x25",
+    "x26",
+    "x27",
+    "x28",
+    "x29",
+    "x30",
+    "sp",
+    "pc",
+    "elr",
+    "ra_sign_state",
+    "pstate",
+    "syscallno",
+    "tpidr_el1",
+];
+
+/// The registers.
+pub(crate) static SET: RegSet = RegSet {
+    names: &NAMES,
+    pc: PC,
+    sp: SP,
+    fp: FP,
+    roles: Roles {
+        arguments: &[0, 1, 2, 3, 4, 5, 6, 7],
+        result: 0,
+        preserved: &[19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29],
+        syscall: &[0, 1, 2, 3, 4, 5],
+        entry_code: SYSCALLNO,
+        per_cpu: TPIDR_EL1,
+        link: Some(LR),
+    },
+};
+
+/// The name of the low bytes of a register.
+pub(crate) fn part_name(number: usize, size: u64) -> String {
+    let name = SET.name(number).unwrap_or("?");
+    match (name.strip_prefix('x'), size) {
+        (Some(digits), 1..=4) => format!("w{digits}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// The CPUs' registers from the notes, in their order.
+pub(crate) fn cpu_states(notes: &[RawNote]) -> Vec<CpuState> {
+    notes.iter().filter(|n| n.is("CORE") && n.kind == 1).filter_map(|n| prstatus(&n.desc).ok()).collect()
+}
+
+fn prstatus(desc: &[u8]) -> Result<CpuState, OutOfBounds> {
+    let bytes = Bytes::new(desc);
+    let mut regs = Regs::new(&SET);
+    for (i, number) in (0..=PC).chain([PSTATE]).enumerate() {
+        regs.set(number, bytes.u64_at(PR_REG + 8 * i)?);
+    }
+    let pid = bytes.i32_at(PR_PID)?;
+    Ok(CpuState { regs, control: None, pid: (pid > 0).then_some(pid), source: "NT_PRSTATUS" })
+}
+
+/// True for a CPU that was never switched on: it waits at 0, or at the firmware's entry, with its MMU off.
+pub(crate) fn is_reset(state: &CpuState) -> bool {
+    // PSTATE of a reset: EL1h with all exceptions masked
+    (state.regs.get(PC), state.regs.get(SP), state.regs.get(PSTATE)) == (Some(0), Some(0), Some(0x3c5))
+}
