@@ -49,9 +49,10 @@ impl std::fmt::Display for Doubt {
         match self {
             Doubt::Empty => f.write_str("they are all zero"),
             Doubt::Reset => f.write_str("they are those of a CPU after a reset"),
-            Doubt::OtherKernel => f.write_str(
-                "they are another kernel's, perhaps of the crash kernel that ran when the dump was taken",
-            ),
+            // said of the kernel that crashed and of the crash kernel alike
+            Doubt::OtherKernel => {
+                f.write_str("they are another kernel's, perhaps as a crash kernel ran when the dump was taken")
+            }
             Doubt::Pc(at) => write!(f, "program counter {:#x} is in no code of this kernel", at.0),
             Doubt::Sp(at) => write!(f, "stack pointer {:#x} is on no stack of this CPU", at.0),
             Doubt::User(at) => write!(f, "{:#x} is no user address of the task that this CPU ran", at.0),
@@ -141,18 +142,20 @@ impl<'s> Facts<'s> {
         self.stacks.iter().any(|k| k.contains(VirtAddr(sp)) || k.end.0 == sp)
     }
 
-    /// Whether something says that a note is this CPU's.
+    /// Whether something says that a note is this CPU's. Kernels have some stacks at the same addresses (those of x86's
+    /// CPU entry area): a stack pointer counts only with code of this kernel.
     pub(crate) fn is_of(&self, s: &Session, state: &CpuState) -> bool {
         let copy = self.saved.as_ref().is_some_and(|saved| saved.regs == state.regs);
-        copy || self.has_base(s, state) || (runs_kernel(s, &state.regs) && self.is_on_stack(&state.regs))
+        copy || (!is_foreign(s, state) && (self.has_base(s, state) || self.runs_on_stack(s, &state.regs)))
     }
 
     fn has_base(&self, s: &Session, state: &CpuState) -> bool {
         self.base.is_some() && s.arch().per_cpu_bases(state).contains(&self.base)
     }
 
-    fn is_on_stack(&self, regs: &Regs) -> bool {
-        regs.sp().is_some_and(|sp| self.on_stack(sp))
+    fn runs_on_stack(&self, s: &Session, regs: &Regs) -> bool {
+        let (Some(pc), Some(sp)) = (regs.pc().map(VirtAddr), regs.sp()) else { return false };
+        s.arch().is_kernel(pc) && self.on_stack(sp) && is_code(s, pc) != Some(false)
     }
 }
 
@@ -161,9 +164,14 @@ fn has_stack(task: &Task) -> bool {
     task.stack.is_some_and(|at| !at.is_null())
 }
 
-/// Whether a program counter is in the kernel's half.
-fn runs_kernel(s: &Session, regs: &Regs) -> bool {
-    regs.pc().is_some_and(|pc| s.arch().is_kernel(VirtAddr(pc)))
+/// Whether the CPU's own page tables lead to other memory than this kernel's for what the CPU ran.
+fn is_foreign(s: &Session, state: &CpuState) -> bool {
+    let Some(pc) = state.regs.pc().map(VirtAddr).filter(|pc| s.arch().is_kernel(*pc)) else { return false };
+    let own = s.arch().tables_of(state, s.map().tables());
+    let own = own.and_then(|tables| tables.translate(s.phys(), pc).ok()).map(|t| t.phys);
+    let ours = s.map().walk(pc).result;
+    let lost = matches!(ours, Err(FaultKind::Table(_)));
+    own.is_some() && !lost && own != ours.ok().map(|t| t.phys)
 }
 
 /// How a CPU's registers fit what memory tells of the CPU.
@@ -189,12 +197,7 @@ pub(crate) fn of(s: &Session, facts: &Facts<'_>, state: &CpuState) -> Fit {
 }
 
 fn of_kernel(s: &Session, facts: &Facts<'_>, state: &CpuState, pc: VirtAddr, sp: VirtAddr) -> Fit {
-    // where the CPU's own tables lead
-    let own = s.arch().tables_of(state, s.map().tables());
-    let own = own.and_then(|tables| tables.translate(s.phys(), pc).ok()).map(|t| t.phys);
-    let ours = s.map().walk(pc).result;
-    let lost = matches!(ours, Err(FaultKind::Table(_)));
-    if own.is_some() && !lost && own != ours.ok().map(|t| t.phys) {
+    if is_foreign(s, state) {
         return Fit::No(Doubt::OtherKernel);
     }
     let code = is_code(s, pc);

@@ -228,3 +228,52 @@ fn notes_in_each_other_s_places_are_told() {
     let want = "the dump's note of CPU 0 stands in the place of CPU 1's: it is used for CPU 0";
     assert_eq!(first.remark(0).as_deref(), Some(want));
 }
+
+/// QEMU's note, with these registers and the page tables at `root`.
+fn qemu_note(pc: u64, sp: u64, root: u64) -> Vec<u8> {
+    let mut note = vec![0; 440];
+    let size = note.len() as u32;
+    note[..4].copy_from_slice(&1_u32.to_le_bytes());
+    note[4..8].copy_from_slice(&size.to_le_bytes());
+    let cs = 8 + 18 * 8;
+    let paging = 8 + 18 * 8 + 10 * 24;
+    for (at, value) in [(8 + 6 * 8, sp), (8 + 16 * 8, pc), (cs, 0x10), (paging, 1 << 31), (paging + 24, root)]
+    {
+        note[at..][..8].copy_from_slice(&value.to_le_bytes());
+    }
+    note
+}
+
+/// A crash kernel has one CPU, and its note is any of the machine's; the others have stacks at the same addresses.
+#[test]
+fn a_note_goes_to_the_kernel_that_it_fits() {
+    let mut k = kernel();
+    let (pc, own, nmi) = (k.at("do_it") + 4, stack(&k) + 8000, 0x1800);
+    let nmi = session(&k).mem().ptr(VirtAddr(k.on_cpu(k.at("cea_exception_stacks"), 0))).unwrap().0 + nmi;
+    // tables of another kernel, which has other memory at all addresses of text
+    let (root, below) = (k.memory(4096), k.memory(4096));
+    let phys = |at: u64| at - testkit::kernel::DIRECT_MAP;
+    k.word(root + 511 * 8, phys(below) | 0x63);
+    for entry in [510, 511] {
+        k.word(below + entry * 8, 0xc000_0000 | 0xe3);
+    }
+    let other = phys(root);
+    let notes = [
+        ("CORE", 1, note(VMALLOC + 0x5000, nmi), note(pc, own)),
+        ("QEMU", 0, qemu_note(pc, nmi, other), qemu_note(pc, own, 0)),
+    ];
+    for (name, kind, foreign, ours) in notes {
+        for swapped in [false, true] {
+            let mut k = k.clone();
+            let both = if swapped { [&ours, &foreign] } else { [&foreign, &ours] };
+            for one in both {
+                k.note(name, kind, one);
+            }
+            let s = session(&k);
+            assert_eq!(s.cpu_regs(0).and_then(|r| r.sp()), Some(own), "{name} {swapped}");
+            assert_eq!(s.cpu_registers(0).remark(0), None, "{name} {swapped}");
+        }
+    }
+    let found = session(k.note("QEMU", 0, &qemu_note(pc, own, other)));
+    assert_eq!(found.cpu_registers(0).doubt, Some(Doubt::OtherKernel));
+}
