@@ -50,9 +50,9 @@ impl std::fmt::Display for Doubt {
             Doubt::Empty => f.write_str("they are all zero"),
             Doubt::Reset => f.write_str("they are those of a CPU after a reset"),
             // said of the kernel that crashed and of the crash kernel alike
-            Doubt::OtherKernel => {
-                f.write_str("they are another kernel's, perhaps as a crash kernel ran when the dump was taken")
-            }
+            Doubt::OtherKernel => f.write_str(
+                "they are another kernel's, perhaps as a crash kernel ran when the dump was taken",
+            ),
             Doubt::Pc(at) => write!(f, "program counter {:#x} is in no code of this kernel", at.0),
             Doubt::Sp(at) => write!(f, "stack pointer {:#x} is on no stack of this CPU", at.0),
             Doubt::User(at) => write!(f, "{:#x} is no user address of the task that this CPU ran", at.0),
