@@ -63,10 +63,10 @@ pub struct Backtrace {
 }
 
 /// Where a backtrace began, and what followed.
-struct Begun {
+pub(crate) struct Begun {
     start: Start,
-    unwound: Unwound,
-    user: Option<Regs>,
+    pub(crate) unwound: Unwound,
+    pub(crate) user: Option<Regs>,
     doubt: Option<Doubt>,
 }
 
@@ -98,7 +98,7 @@ const FUNCTION_MAX: u64 = 1 << 17;
 
 /// The code of a session, for the unwinder.
 pub(crate) struct SessionCode<'s> {
-    session: &'s Session,
+    pub(crate) session: &'s Session,
 }
 
 impl Code for SessionCode<'_> {
@@ -361,7 +361,7 @@ impl Session {
         self.stop_call(&u, Some(regs)).is_some()
     }
 
-    fn by_registers(&self, claim: &Claim, u: &Unwinder<'_>) -> Begun {
+    pub(crate) fn by_registers(&self, claim: &Claim, u: &Unwinder<'_>) -> Begun {
         let regs = claim.regs;
         if self.arch().is_user(&regs) && !regs.pc().is_some_and(|pc| self.arch().is_kernel(VirtAddr(pc))) {
             let none = Unwound { frames: Vec::new(), stopped: StopReason::UserMode };
@@ -441,13 +441,13 @@ fn unread(mem: &dyn VirtRead, stack: &Stack) -> Option<Fault> {
 }
 
 /// True for frames up to where stacks end, none of them guessed.
-fn is_whole(found: &Unwound) -> bool {
+pub(crate) fn is_whole(found: &Unwound) -> bool {
     matches!(found.stopped, StopReason::UserMode | StopReason::EndOfStack)
         && found.frames.iter().all(|f| f.how != How::Scan)
 }
 
 /// Unwinds from a return address found on a stack.
-fn resume_at(u: &Unwinder<'_>, slot: VirtAddr, pc: VirtAddr) -> Unwound {
+pub(crate) fn resume_at(u: &Unwinder<'_>, slot: VirtAddr, pc: VirtAddr) -> Unwound {
     let set = u.arch.reg_set();
     let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, slot.add(8).0);
     u.resume(&unwind::Resume { regs, is_call: true, slot: Some(slot) })
@@ -468,7 +468,7 @@ fn leads_to(found: &Unwound, note: &Regs, function: &dyn Fn(VirtAddr) -> Option<
 }
 
 /// The words of a stack that lie in a range of code, lowest first.
-fn return_addresses(
+pub(crate) fn return_addresses(
     mem: &dyn VirtRead,
     stack: &Stack,
     start: VirtAddr,

@@ -40,6 +40,7 @@ mod printk_safe;
 mod printk_shape;
 pub mod rbtree;
 mod register_fit;
+mod register_stack;
 pub mod registers;
 #[cfg(test)]
 mod release_tests;

@@ -33,6 +33,9 @@ pub enum Doubt {
     Of(u32),
     /// Two copies of the same CPU's registers differ.
     Differs,
+    /// Their frames leave out a call of this function, which does not return: the stack holds it, with the return
+    /// address there.
+    Skips(&'static str, VirtAddr),
     /// No whole stack follows from them, but from something else.
     NoFrames,
 }
@@ -58,6 +61,13 @@ impl std::fmt::Display for Doubt {
             Doubt::User(at) => write!(f, "{:#x} is no user address of the task that this CPU ran", at.0),
             Doubt::Of(cpu) => write!(f, "they are those of CPU {cpu}"),
             Doubt::Differs => f.write_str("two copies of them in the dump differ"),
+            Doubt::Skips(name, at) => {
+                write!(
+                    f,
+                    "their frames leave out the call in {name} at {:#x} on the stack, and {name} never returns",
+                    at.0
+                )
+            }
             Doubt::NoFrames => f.write_str("no whole stack follows from them"),
         }
     }

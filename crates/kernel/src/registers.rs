@@ -5,6 +5,7 @@
 
 use crate::cpu::per_cpu_offset;
 use crate::register_fit::{self, Facts, Fit};
+use crate::register_stack;
 use crate::session::Session;
 use crate::stacks::task_stack;
 use crate::task::Task;
@@ -74,6 +75,7 @@ impl CpuRegisters {
         if self.doubt == Some(Doubt::Differs) {
             let used = match best.map(|claim| claim.source) {
                 Some(Source::CrashNotes) => "those that the kernel saved as it crashed are used",
+                Some(Source::SecondNote) => "the second is used, as only that leads to a whole stack",
                 _ => "the first is used",
             };
             return Some(format!("two copies of the registers of CPU {cpu} in the dump differ: {used}"));
@@ -154,7 +156,9 @@ fn read(s: &Session, cpu: u32) -> CpuRegisters {
     let second = second.map(|state| claim(state, Source::SecondNote));
     let saved = facts.saved.as_ref().map(|state| claim(state, Source::CrashNotes));
     // a hypervisor's note has control registers, and is younger than what the kernel saved
-    let found = rank(note, second, saved, why, own.is_some_and(|state| state.control.is_some()));
+    let by_hypervisor = own.is_some_and(|state| state.control.is_some());
+    let mut found = rank(note, second, saved, why, by_hypervisor);
+    register_stack::weigh(s, cpu, facts.task, by_hypervisor, &mut found);
     CpuRegisters { stood_for, ..found }
 }
 

@@ -277,3 +277,87 @@ fn a_note_goes_to_the_kernel_that_it_fits() {
     let found = session(k.note("QEMU", 0, &qemu_note(pc, own, other)));
     assert_eq!(found.cpu_registers(0).doubt, Some(Doubt::OtherKernel));
 }
+
+/// A call of `to` at this offset of `from`: the return address.
+fn call(k: &mut Kernel, from: u64, offset: u64, to: u64) -> u64 {
+    let back = from + offset + 5;
+    let far = u32::try_from(to.wrapping_sub(back) & u64::from(u32::MAX)).unwrap();
+    k.put(from + offset, &[0xe8]).put(from + offset + 1, &far.to_le_bytes());
+    back
+}
+
+/// A kernel whose first task panicked in `outer`, and is in `do_it` now: where the stack pointers of `do_it`, `panic`,
+/// `middle` and `outer` are, and return addresses in the last three.
+fn panicked() -> (Kernel, [u64; 4], [u64; 3]) {
+    let mut k = kernel();
+    let names = [("panic", 0x100), ("middle", 0x200), ("outer", 0x300), ("after", 0x400)];
+    let [panic, middle, outer, _] = names.map(|(name, at)| k.function(name, at));
+    let inner = k.at("do_it");
+    k.put(panic, &[0x48, 0x83, 0xec, 0x18]);
+    let back =
+        [call(&mut k, panic, 4, inner), call(&mut k, middle, 0, panic), call(&mut k, outer, 0, middle)];
+    let top = stack(&k) + 16384 - 176;
+    let sp = [top - 48, top - 40, top - 8, top];
+    for (slot, pc) in [(top - 48, back[0]), (top - 16, back[1]), (top - 8, back[2])] {
+        k.word(slot, pc);
+    }
+    let at = k.variable("panic_cpu", 4);
+    k.half(at, 0);
+    (k, sp, back)
+}
+
+/// The frames of the first task, by function, and what is said of CPU 0.
+fn frames(k: &Kernel) -> (Vec<String>, Option<String>) {
+    let s = session(k);
+    let bt = s.backtrace(s.tasks().on_cpu(0).unwrap());
+    assert_eq!(bt.remark, s.cpu_registers(0).remark(0), "all commands say the same");
+    let name = |f: &unwind::Frame| s.locate(f.lookup()).unwrap().symbol.name.to_owned();
+    (bt.unwound.frames.iter().map(name).collect(), bt.remark)
+}
+
+#[test]
+fn registers_that_leave_a_panic_out_are_told_and_not_used() {
+    let (k, sp, back) = panicked();
+    let inner = k.at("do_it") + 4;
+    let with = |notes: &[(&str, u32, Vec<u8>)]| {
+        let mut k = k.clone();
+        for (name, kind, note) in notes {
+            k.note(name, *kind, note);
+        }
+        frames(&k)
+    };
+    let whole = ["do_it", "panic", "middle", "outer"];
+    assert_eq!(with(&[("CORE", 1, note(inner, sp[0]))]), (whole.map(str::to_owned).to_vec(), None));
+    assert_eq!(
+        with(&[("CORE", 1, note(back[0], sp[1]))]),
+        (whole[1..].iter().map(|n| (*n).to_owned()).collect(), None)
+    );
+    for (pc, sp) in [(inner, sp[2]), (back[1], sp[2]), (back[2], sp[3])] {
+        let (qemu, core) = (("QEMU", 0, qemu_note(pc, sp, 0)), ("CORE", 1, note(pc, sp)));
+        let (frames, remark) = with(&[core.clone(), qemu]);
+        assert_eq!(frames, whole[1..], "{pc:#x} {sp:#x}");
+        assert!(remark.unwrap().contains("their frames leave out the call in panic at 0x"));
+        // the kernel's own note has where the crash began, which can be in a frame further out
+        let (frames, remark) = with(&[core]);
+        assert_eq!(
+            (frames, remark.is_some()),
+            (whole[1..].iter().map(|n| (*n).to_owned()).collect(), pc != back[1])
+        );
+    }
+}
+
+#[test]
+fn of_two_copies_the_one_with_the_whole_stack_is_used() {
+    let (k, sp, back) = panicked();
+    let good = (k.at("do_it") + 4, sp[0]);
+    let whole = ["do_it", "panic", "middle", "outer"];
+    for bad in [(good.0, sp[2]), (back[2], sp[3])] {
+        for (first, second, used) in [(bad, good, "the second is used"), (good, bad, "the first is used")] {
+            let mut k = k.clone();
+            k.note("CORE", 1, &note(second.0, second.1)).note("QEMU", 0, &qemu_note(first.0, first.1, 0));
+            let (frames, remark) = frames(&k);
+            assert_eq!(frames, whole, "{bad:x?}");
+            assert!(remark.unwrap().contains(used), "{bad:x?}");
+        }
+    }
+}
