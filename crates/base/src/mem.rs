@@ -31,6 +31,10 @@ impl fmt::Display for Gap {
             Gap::Truncated => "dump file is truncated",
             Gap::Corrupt => "page data is corrupt",
             Gap::Io(std::io::ErrorKind::UnexpectedEof) => "dump file became shorter while it was open",
+            // EIO has no kind of its own
+            Gap::Io(kind) if format!("{kind:?}") == "Uncategorized" => {
+                "dump file cannot be read: input/output error"
+            }
             Gap::Io(kind) => return write!(f, "dump file cannot be read: {kind}"),
         })
     }

@@ -7,6 +7,9 @@ use kernel::Fetch;
 use kernel::{Machine, Session, cpu, direct, page};
 use report::{Cell, Line, Record, Report};
 
+/// Bits of the physical addresses of all processors that the kernel knows.
+const PHYS_BITS: u32 = 52;
+
 /// `ptov`.
 #[derive(Debug)]
 pub(crate) struct Ptov;
@@ -72,10 +75,17 @@ impl Command for Ptov {
 fn physical(m: &Machine, s: Option<&Session>, word: &str, row: &mut Record) -> Result<(), CommandError> {
     let invalid = || CommandError::argument("ptov", format_args!("invalid input: \"{word}\""));
     let phys = PhysAddr(crate::eval::hex(word).ok_or_else(invalid)?);
+    if phys.0 >> PHYS_BITS != 0 {
+        let why = format_args!("{phys:#x}: physical addresses have at most {PHYS_BITS} bits");
+        return Err(CommandError::argument("ptov", why));
+    }
     let leads_there = |at: &VirtAddr| m.mem.translate(*at).is_ok_and(|(found, _)| found == phys);
     // what the kernel's variables say counts where its page tables say the same, or nothing
     let said = s.and_then(|s| page::direct_map(s, phys).ok());
-    let at = said.filter(leads_there).or_else(|| direct::base(m).map(|base| base.add(phys.0))).or(said);
+    let at = said
+        .filter(leads_there)
+        .or_else(|| direct::base(m).and_then(|base| base.0.checked_add(phys.0).map(VirtAddr)))
+        .or(said);
     let at = at.ok_or_else(|| {
         CommandError::failed(
             "ptov",

@@ -152,7 +152,7 @@ pub enum Warning {
         /// One past the last.
         end_pfn: u64,
     },
-    /// Parts of a split set overlap.
+    /// A part of a split set was given twice.
     PartOverlap {
         /// First page frame that two parts claim.
         start_pfn: u64,
@@ -212,6 +212,15 @@ pub enum Warning {
         value: u64,
         /// What is taken.
         taken: u64,
+    },
+    /// Notes or a text that the header places in itself.
+    InHeader {
+        /// What.
+        what: &'static str,
+        /// Where by the header.
+        offset: u64,
+        /// How many bytes by the header.
+        len: u64,
     },
     /// The header calls the file a part of a split set, of frames that no part can have.
     NoPart {
@@ -296,6 +305,11 @@ impl std::fmt::Display for Warning {
             Self::FieldMended { field, value, taken } => write!(
                 f,
                 "the header is damaged: {field} is {value:#x}, the rest of the file says {taken:#x}, which is taken"
+            ),
+            Self::InHeader { what, offset, len } => write!(
+                f,
+                "the header is damaged: {what} of {len:#x} bytes cannot lie at offset {offset:#x}, which is in the header: it is \
+                 left out"
             ),
             Self::NoPart { start, end } => write!(
                 f,

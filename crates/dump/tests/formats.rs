@@ -261,6 +261,17 @@ fn a_part_given_twice_is_a_warning() {
     check_memory(&dump);
 }
 
+/// Where a part's pages lie follows from its first frame: other memory would be read with a wrong one.
+#[test]
+fn parts_that_claim_the_same_frames_are_no_set() {
+    let mut files = spec().split(Packing::Zlib, &[0x17, 0x8006]);
+    // start_pfn_64 of header version 6, in the sub header
+    let at = 4096 + files[1][4096..8192].windows(8).rposition(|w| w == 0x17_u64.to_le_bytes()).unwrap();
+    files[1][at..at + 8].copy_from_slice(&0x10_u64.to_le_bytes());
+    let why = Dump::from_bytes(files).unwrap_err().to_string();
+    assert!(why.contains("page frames 0x10-0x17 are in another of the files too"), "{why}");
+}
+
 #[test]
 fn raw() {
     let spec = DumpSpec::x86_64().bytes(0x1ffe, b"over the edge");

@@ -24,7 +24,7 @@ use debuginfo::find::{Debuginfod, Sources, Watch};
 use debuginfo::orc::OrcTable;
 use debuginfo::symtab::SymbolTable;
 use debuginfo::types::Types;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::any::{Any, TypeId};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +95,7 @@ pub struct Session {
     pub(crate) image: Kept<(VirtAddr, VirtAddr)>,
     pub(crate) text_runs: Kept<Vec<std::ops::Range<VirtAddr>>>,
     loaded: Kept<Loaded>,
-    module_types: Mutex<FxHashSet<VirtAddr>>,
+    module_types: Mutex<FxHashMap<VirtAddr, std::result::Result<bool, String>>>,
     inferring: AtomicBool,
     checking: AtomicBool,
     checked: OnceLock<Vec<String>>,
@@ -390,13 +390,18 @@ impl Session {
     /// where there are none.
     pub fn load_module_types(&self, module: &Module) -> std::result::Result<bool, String> {
         let mut done = self.module_types.lock().unwrap_or_else(PoisonError::into_inner);
-        if !done.insert(module.at) {
-            return Ok(true);
+        if let Some(known) = done.get(&module.at) {
+            return known.clone();
         }
-        match self.kernel_btf() {
+        let made = match self.kernel_btf() {
             Some(kernel) => typing::add_module(self, kernel, &module.name, module.at),
             None => Ok(false),
+        };
+        // what was read while reading failed or was stopped is looked at again by the next command
+        if made == Ok(true) || !self.is_disturbed() {
+            done.insert(module.at, made.clone());
         }
+        made
     }
     /// The binding of a kernel struct, resolved on first use.
     pub fn bind<B: Binding>(&self) -> Arc<B> {

@@ -179,6 +179,10 @@ fn classify(case: &Case<'_>) -> Class {
         return match e.class {
             // the words of the oops are lost, and its frame is not
             Class::Panic if e.ends_an_oops() => framed().unwrap_or(Class::Panic),
+            // the line that says what failed may be lost: the bug table tells, where it is in the dump
+            Class::InvalidOpcode if case.lines.as_ref().is_none_or(|l| l.stopped.is_some()) => {
+                framed().unwrap_or(Class::Panic)
+            }
             _ if fault && nowhere => Class::WildJump,
             Class::DoubleFault | Class::PageFault if below_stack(case) => Class::StackOverflow,
             class => class,

@@ -129,15 +129,30 @@ fn signed(value: u64) -> i64 {
 
 struct Table {
     start: VirtAddr,
+    /// Zeros where the dump lacks a page of it.
     bytes: Vec<u8>,
     layout: Layout,
+    /// All of it is in the dump.
+    is_whole: bool,
 }
 
 impl Table {
     fn read(s: &Session, start: VirtAddr, count: u64, layout: Layout) -> Option<Self> {
         let len = count.min(MAX_ENTRIES).checked_mul(layout.size)?;
-        let bytes = s.mem().bytes(start, usize::try_from(len).ok()?).ok()?;
-        Some(Self { start, bytes, layout })
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        let mut is_whole = true;
+        let mut at = start;
+        // in steps that meet the pages, whatever their size
+        const STEP: u64 = 4096;
+        let mut rest = bytes.as_mut_slice();
+        while !rest.is_empty() {
+            let most = usize::try_from(STEP - at.0 % STEP).unwrap_or(1).min(rest.len());
+            let (part, behind) = rest.split_at_mut_checked(most)?;
+            is_whole &= s.mem().read(at, part).is_ok();
+            at = at.add(most as u64);
+            rest = behind;
+        }
+        Some(Self { start, bytes, layout, is_whole })
     }
 
     fn address(&self, n: u64, entry: &[u8]) -> Option<u64> {
@@ -217,6 +232,14 @@ pub(crate) fn entry_at(s: &Session, at: VirtAddr) -> Option<Entry> {
     table.decode(s.mem(), n, entry)
 }
 
+/// Whether the kernel's code has a `BUG()` or `WARN()` at an address; `None` where the table that would tell is not in the
+/// dump.
+pub(crate) fn is_bug(s: &Session, at: VirtAddr) -> Option<bool> {
+    let table = table_for(s, at)?;
+    let found = table.entries().any(|(n, entry)| table.address(n, entry) == Some(at.0));
+    (found || table.is_whole).then_some(found)
+}
+
 /// The addresses of the warnings within a function's parts.
 pub(crate) fn warnings_within(s: &Session, parts: &[(u64, &[u8])]) -> Vec<u64> {
     let Some(table) = parts.first().and_then(|(at, _)| table_for(s, VirtAddr(*at))) else {
@@ -248,7 +271,7 @@ pub(crate) fn read_all(bytes: &[u8]) -> usize {
     let mem = Alone(bytes);
     let shape = Layout::by_shape(&mem, START, bytes);
     let tables = LAYOUTS.iter().copied().chain(shape);
-    let tables = tables.map(|layout| Table { start: START, bytes: bytes.to_vec(), layout });
+    let tables = tables.map(|layout| Table { start: START, bytes: bytes.to_vec(), layout, is_whole: true });
     tables
         .map(|table| {
             table

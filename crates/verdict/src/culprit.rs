@@ -126,10 +126,15 @@ fn logged_pc(s: &Session, event: &Event) -> Option<VirtAddr> {
 /// The class that the exception's own frame tells, for a dump without a log.
 pub(crate) fn class_by_frame(s: &Session, culprit: &Culprit, address: Option<u64>) -> Option<Class> {
     let class = entry_class(culprit.entry.as_deref()?, &culprit.regs, address)?;
-    if class == Class::InvalidOpcode && crate::bug::entry_at(s, culprit.pc).is_some() {
-        return Some(Class::Bug);
+    match class {
+        Class::InvalidOpcode => match crate::bug::is_bug(s, culprit.pc) {
+            Some(true) => Some(Class::Bug),
+            Some(false) => Some(class),
+            // an assertion that failed looks the same
+            None => None,
+        },
+        _ => Some(class),
     }
-    Some(class)
 }
 
 /// Functions that call `panic()` for one reason alone, and the class of that.

@@ -108,7 +108,7 @@ impl Boot {
             None => Self::search_named(phys),
         };
         match (shown, told, fit) {
-            (Some(shown), Some(told), Some(Fit::Unknown)) if shown.phys_base == told.phys_base => {
+            (Some(shown), Some(told), Some(Fit::Unknown)) if is_same_place(&shown, &told) => {
                 Ok(found(told, None, true))
             }
             (Some(shown), _, fit) => {
@@ -147,9 +147,11 @@ impl Boot {
         let end = phys.ranges().last().map_or(0, |r| r.end.0);
         let mask = info.number("sme_mask").unwrap_or(0).cast_unsigned();
         let encryption = if mask.is_power_of_two() && mask >= end { mask } else { 0 };
+        let marked = |root: PhysAddr| is_marked(root, encryption, phys) != Some(false);
         let told = info.number("phys_base").or(phys_base);
         let at = |phys_base: i64| {
             let root = PhysAddr(pgd.0.wrapping_sub(START_KERNEL_MAP).wrapping_add_signed(phys_base));
+            let encryption = if marked(root) { encryption } else { 0 };
             (phys_base, PageTables { encryption, ..paging::tables(root, levels) })
         };
         // before 4.10 (401721ecd1dc) the note lacks phys_base: 0 unless the image was relocated
@@ -443,6 +445,24 @@ fn own_kernel(at: PhysAddr, phys: &dyn PhysRead) -> Option<Boot> {
         let own = VirtAddr(at.0.wrapping_add_signed(-boot.phys_base).wrapping_add(START_KERNEL_MAP));
         is_own_root(&tables, own, phys).then_some(boot)
     })
+}
+
+/// True where what is told can be of the kernel that memory shows, as far as both say where that is: another boot's text
+/// leads to the same distance between virtual and physical addresses, but not to the same image.
+fn is_same_place(shown: &Boot, told: &Boot) -> bool {
+    let same_text = shown.text.zip(told.text).is_none_or(|(a, b)| a == b);
+    // a search finds the topmost table itself, a CPU one of any process
+    let same_root = shown.how != How::Search || shown.tables.root == told.tables.root;
+    shown.phys_base == told.phys_base && same_text && same_root
+}
+
+/// Whether the entry of a topmost table that maps the kernel's image has a mark of memory encryption; `None` where the
+/// table is not in the dump, or maps none.
+fn is_marked(root: PhysAddr, mark: u64, phys: &dyn PhysRead) -> Option<bool> {
+    let mut entry = [0; 8];
+    phys.read_phys(root.add(511 * 8), &mut entry).ok()?;
+    let entry = u64::from_le_bytes(entry);
+    (entry & paging::PRESENT != 0).then_some(entry & mark != 0)
 }
 
 /// What two ranges have in common.

@@ -24,6 +24,8 @@ use set::Set;
 
 /// Unpacked pages that are kept, in bytes.
 const CACHE_BYTES: u64 = 16 << 20;
+/// The smallest block of a kdump file: its first one is the header's.
+const FIRST_BLOCK: u64 = 4096;
 /// Notes, VMCOREINFO or erase info longer than this are none.
 const MAX_TEXT: u64 = 256 << 20;
 
@@ -150,6 +152,11 @@ fn read_part(
     at: Extent,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<u8>, DumpError> {
+    // the header itself is in the first block: nothing else lies there
+    if at.len > 0 && at.offset < FIRST_BLOCK {
+        warnings.push(Warning::InHeader { what, offset: at.offset, len: at.len });
+        return Ok(Vec::new());
+    }
     let have = at.len.min(image.len().saturating_sub(at.offset)).min(MAX_TEXT);
     if have < at.len {
         warnings.push(Warning::NotesTruncated { what, offset: at.offset, wanted: at.len, len: image.len() });

@@ -43,13 +43,24 @@ impl Set {
             .map(|(s, e, f)| Part { path: f.image.path().into(), start_pfn: *s, end_pfn: *e })
             .collect();
         let mut covered = 0;
-        for (start, end, _) in &mut parts {
+        let mut last = None;
+        for (start, end, file) in &mut parts {
             if *start > covered {
                 warnings.push(Warning::PartMissing { start_pfn: covered, end_pfn: *start });
+            } else if last == Some((*start, *end)) {
+                warnings.push(Warning::PartOverlap { start_pfn: *start, end_pfn: *end });
+                *start = *end;
+                continue;
             } else if *start < covered && *start < *end {
-                warnings.push(Warning::PartOverlap { start_pfn: *start, end_pfn: covered.min(*end) });
-                *start = covered;
+                // where a part's pages lie follows from its first frame: with a wrong one all of them are others'
+                let why = format!(
+                    "page frames {start:#x}-{:#x} are in another of the files too: a header is damaged, or they are of \
+                     two sets",
+                    covered.min(*end)
+                );
+                return Err(DumpError::NotOneSet { path: file.image.path().into(), first: first_path, why });
             }
+            last = Some((*start, *end));
             covered = covered.max(*end);
         }
         if covered < first.max_mapnr {
