@@ -105,14 +105,24 @@ impl Command for Sym {
             query(s, part, &mut report);
         }
         let neighbours = (args.get_flag("previous"), args.get_flag("next"));
+        let mut failed = None;
         for word in args.get_many::<String>("what").into_iter().flatten() {
             if let Err(why) = one(cx, s, word, neighbours, &mut report) {
-                // what was found before stands
-                if !report.is_empty() {
-                    cx.emit(&report)?;
-                }
-                return Err(why);
+                failed = match failed {
+                    None => Some(why),
+                    Some(first) => {
+                        report.error(why.to_string());
+                        Some(first)
+                    }
+                };
             }
+        }
+        if let Some(why) = failed {
+            // what was found stands
+            if !report.is_empty() {
+                cx.emit(&report)?;
+            }
+            return Err(why);
         }
         if report.is_empty() && !args.args_present() {
             return Err(CommandError::argument("sym", "a symbol or an address is missing"));

@@ -99,6 +99,8 @@ const FUNCTION_MAX: u64 = 1 << 17;
 /// The code of a session, for the unwinder.
 pub(crate) struct SessionCode<'s> {
     pub(crate) session: &'s Session,
+    /// Modules' debug files serve where they are at hand alone: none is unpacked or fetched.
+    pub(crate) at_hand: bool,
 }
 
 impl Code for SessionCode<'_> {
@@ -115,7 +117,12 @@ impl Code for SessionCode<'_> {
         s.module_orc(module.at)?.find(s.mem(), pc)
     }
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
-        self.session.cfi(pc)
+        let s = self.session;
+        let far = |at: VirtAddr| s.module_at(at).is_some_and(|m| s.module_file_at_hand(m).is_none());
+        if self.at_hand && far(pc) {
+            return None;
+        }
+        s.cfi(pc)
     }
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
         let s = self.session;
@@ -188,7 +195,7 @@ impl Session {
         if let Some(cpu) = cpu {
             stacks.extend(cpu_stacks(self, cpu));
         }
-        let code = SessionCode { session: self };
+        let code = SessionCode { session: self, at_hand: false };
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let Begun { start, unwound, user, doubt } = match cpu {
             Some(cpu) => self.active(cpu, &unwinder),
@@ -212,7 +219,7 @@ impl Session {
     pub fn backtrace_from(&self, task: &Task, pc: VirtAddr, sp: VirtAddr) -> Backtrace {
         let mut stacks = vec![task_stack(self, task)];
         stacks.extend(task.cpu.map(|cpu| cpu_stacks(self, cpu)).unwrap_or_default());
-        let code = SessionCode { session: self };
+        let code = SessionCode { session: self, at_hand: false };
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let set = self.arch().reg_set();
         let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, sp.0);
@@ -245,7 +252,7 @@ impl Session {
         let start = VirtAddr(sp & !(size - 1));
         let mut stacks = vec![Stack { name: String::new(), start, end: start.add(size) }];
         stacks.extend(cpu_stacks(self, cpu));
-        let code = SessionCode { session: self };
+        let code = SessionCode { session: self, at_hand: false };
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let Begun { start, unwound, user, doubt } = self.by_registers(&claim, &unwinder);
         Some(Backtrace { start, unwound, stacks, user, doubt, remark: self.remark(cpu, doubt) })
@@ -356,7 +363,7 @@ impl Session {
     pub(crate) fn is_vouched(&self, cpu: u32, task: Option<&Task>, regs: &Regs) -> bool {
         let mut stacks: Vec<Stack> = task.map(|task| task_stack(self, task)).into_iter().collect();
         stacks.extend(cpu_stacks(self, cpu));
-        let code = SessionCode { session: self };
+        let code = SessionCode { session: self, at_hand: false };
         let u = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         self.stop_call(&u, Some(regs)).is_some()
     }

@@ -31,7 +31,7 @@ pub(crate) fn weigh(
     }
     let mut stacks: Vec<Stack> = task.map(|task| task_stack(s, task)).into_iter().collect();
     stacks.extend(cpu_stacks(s, cpu));
-    let code = SessionCode { session: s };
+    let code = SessionCode { session: s, at_hand: true };
     let u = Unwinder { arch: s.arch(), code: &code, mem: s.mem(), stacks: &stacks };
     let ends = if panicked { ends(s, &u) } else { Vec::new() };
     let mut first = None;

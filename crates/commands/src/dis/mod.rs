@@ -86,7 +86,7 @@ impl Command for Dis {
             )
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
-        after_options(words, "rfluxdsb", "")
+        after_options(number_last(words), "rfluxdsb", "")
     }
     fn examples(&self) -> &'static [Example] {
         const {
@@ -140,6 +140,20 @@ impl Command for Dis {
         show(cx, s, s.mem(), &place, part, &shape, &mut report)?;
         Ok(report)
     }
+}
+
+/// `-b NUMBER` may stand before other options: the number goes behind them.
+fn number_last(mut words: Vec<String>) -> Vec<String> {
+    let is_option = |word: &String| word.starts_with('-') && word != "--" && word.len() > 1;
+    let at = words.iter().position(|word| is_option(word) && word.ends_with('b'));
+    let Some(number) = at.map(|n| n + 1) else { return words };
+    if words.get(number).is_some_and(|word| word.starts_with(|c: char| c.is_ascii_digit())) {
+        let options = words.iter().skip(number + 1).take_while(|word| is_option(word)).count();
+        if let Some(part) = words.get_mut(number..=number + options) {
+            part.rotate_left(1);
+        }
+    }
+    words
 }
 
 /// `-b [NUMBER]`: shows, and perhaps sets, the bytes skipped behind a `ud2`; the words behind.
@@ -394,5 +408,15 @@ mod tests {
         ] {
             assert!(operands(words).unwrap_err().to_string().contains(want));
         }
+    }
+
+    #[test]
+    fn the_number_of_b_may_stand_before_other_options() {
+        let moved = |line: &str| number_last(crate::split_words(line)).join(" ");
+        assert_eq!(moved("-b 2 -r vfs_read+5"), "-b -r 2 vfs_read+5");
+        assert_eq!(moved("-lb 0x3 -x -f vfs_read 1"), "-lb -x -f 0x3 vfs_read 1");
+        assert_eq!(moved("-b 2"), "-b 2");
+        assert_eq!(moved("-b vfs_read 1"), "-b vfs_read 1");
+        assert_eq!(moved("-r vfs_read"), "-r vfs_read");
     }
 }

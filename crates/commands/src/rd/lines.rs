@@ -21,6 +21,16 @@ fn lead(at: u64) -> Line {
     Line::new().field("address", Cell::Addr(at)).right(16).text(":  ")
 }
 
+/// What is behind the last address.
+fn past_the_space(at: u64, asked: u64) -> Hole {
+    Hole {
+        at,
+        len: 1,
+        cell: Cell::absent("past the end", "no address follows the last one"),
+        why: format!("address {asked:#x}: no address follows the last one"),
+    }
+}
+
 /// Bytes of memory a page at a time, and the hole that was met last.
 struct Pages<'a> {
     source: &'a Source<'a>,
@@ -47,13 +57,16 @@ impl<'a> Pages<'a> {
         }
         (self.bytes, self.hole) = self.source.read(at, end.wrapping_sub(at) as usize);
         self.start = at;
-        let past_the_space = || Hole {
-            at: self.start.wrapping_add(self.bytes.len() as u64),
-            len: 1,
-            cell: Cell::absent("past the end", "no address follows the last one"),
-            why: format!("address {at:#x}: no address follows the last one"),
-        };
-        self.kept(at, len).unwrap_or_else(|| Err(past_the_space()))
+        let behind = self.start.wrapping_add(self.bytes.len() as u64);
+        self.kept(at, len).unwrap_or_else(|| Err(past_the_space(behind, at)))
+    }
+
+    /// The value number `n` from `at` on: none lies behind the last address.
+    fn nth(&mut self, at: u64, n: u64, size: u64) -> Result<Vec<u8>, Hole> {
+        match n.checked_mul(size).and_then(|distance| at.checked_add(distance)) {
+            Some(at) => self.get(at, size),
+            None => Err(past_the_space(0, u64::MAX)),
+        }
     }
 
     /// What is known of a value without another read.
@@ -93,8 +106,7 @@ pub(super) fn values(
     while left > 0 {
         cx.cancel.check()?;
         let n = left.min(per_line);
-        let found: Vec<_> =
-            (0..n).map(|i| pages.get(at.wrapping_add(i.wrapping_mul(shape.size)), shape.size)).collect();
+        let found: Vec<_> = (0..n).map(|i| pages.nth(at, i, shape.size)).collect();
         any |= found.iter().any(Result::is_ok);
         if let (None, Some(Err(hole))) = (&first_error, found.iter().find(|f| f.is_err())) {
             first_error = Some(hole.why.clone());
@@ -110,7 +122,8 @@ pub(super) fn values(
             part.list("memory", std::mem::take(&mut rows));
             cx.emit(&part)?;
         }
-        at = at.wrapping_add(step.wrapping_mul(shape.size));
+        let Some(next) = step.checked_mul(shape.size).and_then(|bytes| at.checked_add(bytes)) else { break };
+        at = next;
         left -= step;
     }
     if !any && let Some(why) = first_error {
@@ -233,7 +246,7 @@ pub(super) fn text(
         if n % PAGE_SIZE == 0 {
             cx.cancel.check()?;
         }
-        let byte = match pages.get(at.wrapping_add(n), 1) {
+        let byte = match pages.nth(at, n, 1) {
             Ok(bytes) => bytes.first().copied().unwrap_or(0),
             Err(hole) if n == 0 => {
                 return Err(CommandError::failed("rd", format_args!("read error: {}", hole.why)));
@@ -292,6 +305,7 @@ mod tests {
         // the last byte of all is read, and none behind it
         assert_eq!(hole(pages.get(u64::MAX, 1)), Ok(vec![7]));
         assert!(pages.get(u64::MAX, 2).is_err());
+        assert!(pages.nth(u64::MAX - 7, 0, 8).is_ok() && pages.nth(u64::MAX - 7, 1, 8).is_err());
         // lines: the hole takes one for each reason, whole lines only
         let of = |at| pages_of(&source, at);
         assert_eq!((of(0x1400), of(0x1a00), of(0x1bf0)), (0x600, 0x200, 16));

@@ -233,7 +233,9 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
     use std::io::Write;
     let failed = |e: std::io::Error| CommandError::failed("rd", format_args!("{path}: {e}"));
     // the memory is read before the file is made, so that a bad address leaves none
-    let read = |from: u64| source.read(at.wrapping_add(from), (count - from).min(BLOCK) as usize);
+    // no address follows the last one
+    let space = (u64::MAX - at).saturating_add(1);
+    let read = |from: u64| source.read(at.wrapping_add(from), (count.min(space) - from).min(BLOCK) as usize);
     let (mut block, mut hole) = read(0);
     if let (true, Some(hole)) = (block.is_empty(), &hole) {
         return Err(CommandError::failed("rd", &hole.why));
@@ -249,6 +251,10 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
                 "rd",
                 format_args!("{} ({done} bytes written to {path})", hole.why),
             ));
+        }
+        if done >= space && space < count {
+            let why = format!("no address follows the last one ({done} bytes written to {path})");
+            return Err(CommandError::failed("rd", why));
         }
         if done >= count || block.is_empty() {
             break;
