@@ -135,6 +135,10 @@ impl Code for SessionCode<'_> {
         }
         shape
     }
+    fn is_nameless(&self, pc: VirtAddr) -> bool {
+        let s = self.session;
+        s.in_image(pc) && s.locate(pc).is_none() && !s.kernel_symbols().table.is_empty()
+    }
     fn code_pointer(&self, at: u64) -> u64 {
         self.session.arch().code_pointer(at, self.session.map().tables().paging)
     }

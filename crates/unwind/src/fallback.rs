@@ -19,7 +19,8 @@ impl Unwinder<'_> {
         let is_text = |at: VirtAddr| self.code.is_text(at);
         // entry code is told by tables and by its own code: where neither can be read, registers on the stack can be what
         // any function keeps of an exception
-        if !cursor.is_call || self.mem.u8(cursor.lookup()).is_err() {
+        let at = cursor.lookup();
+        if !cursor.is_call || self.mem.u8(at).is_err() || self.code.is_nameless(at) {
             return Step::Unknown;
         }
         // right where the stack pointer is, any code of the kernel's half will do: the modules may not be known
@@ -81,6 +82,7 @@ impl Unwinder<'_> {
         let state = match self.code.function(cursor.lookup()) {
             Some(start) => self.arch.prologue(self.mem, start, cursor.pc),
             // code made at run time (BPF, trampolines) keeps frame pointers in every kernel
+            None if self.code.is_nameless(cursor.lookup()) => Prologue::Absent,
             None => Prologue::Done,
         };
         let (slot, bp_at) = match state {

@@ -44,6 +44,10 @@ pub trait Code {
     fn code_pointer(&self, at: u64) -> u64 {
         at
     }
+    /// True for code of the kernel's image whose function is not known, though others are: its symbol is lost.
+    fn is_nameless(&self, _pc: VirtAddr) -> bool {
+        false
+    }
     /// Where the function around `pc` begins.
     fn function(&self, _pc: VirtAddr) -> Option<VirtAddr> {
         None
