@@ -56,7 +56,7 @@ fn code(bytes: &[u8]) -> u64 {
             std::hint::black_box((function.call_before(at), flow.register(at, 7)));
         }
     }
-    let mut decoder = arch.disassembler();
+    let Some(mut decoder) = arch.disassembler() else { return 0 };
     let (mut at, mut bad) = (0, 0);
     while let Some(insn) = bytes.get(at..).and_then(|rest| decoder.one(VirtAddr(TEXT + at as u64), rest)) {
         assert!(insn.len > 0 && !insn.text.is_empty(), "a listing goes on");
