@@ -75,9 +75,9 @@ impl Command for Mod {
         let mut report = Report::new("mod");
         if let Some(e) = &s.modules_and_problem().1 {
             let text = format!("mod: the list of modules is not whole: {e}");
-            match e {
-                kernel::KernelError::Fault(fault) if fault.is_missing() => report.missing(text),
-                _ => report.warning(text),
+            match e.is_missing() {
+                true => report.missing(text),
+                false => report.warning(text),
             }
         }
         if args.get_flag("reinit") {

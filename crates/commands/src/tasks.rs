@@ -203,8 +203,7 @@ pub(crate) fn problems(s: &Session, report: &mut report::Report) {
     if let Some(lack) = s.tasks().lack() {
         let text = format!("the list of tasks is not whole: {lack}");
         // a kernel that does not say how many there are may have no more
-        let is_missing = |e: &KernelError| matches!(e, KernelError::Fault(fault) if fault.is_missing());
-        match s.tasks().total.is_some() || s.tasks().problems.iter().any(is_missing) {
+        match s.tasks().total.is_some() || s.tasks().problems.iter().any(KernelError::is_missing) {
             true => report.missing(text),
             false => report.warning(text),
         }

@@ -161,9 +161,9 @@ fn problems<'e>(report: &mut Report, all: impl IntoIterator<Item = &'e KernelErr
     const SHOWN: usize = 16;
     let mut all = all.into_iter();
     for e in all.by_ref().take(SHOWN) {
-        match e {
-            KernelError::Fault(fault) if fault.is_missing() => report.missing(format!("tree: {e}")),
-            _ => report.error(format!("tree: {e}")),
+        match e.is_missing() {
+            true => report.missing(format!("tree: {e}")),
+            false => report.error(format!("tree: {e}")),
         }
     }
     let more = all.count();

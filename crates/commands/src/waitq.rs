@@ -105,7 +105,10 @@ fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError
             Err(e @ KernelError::Fault(_)) => problem = Some(e),
             Err(e) => return Err(e),
         }
-        Ok(())
+        match cx.cancel.is_cancelled() {
+            true => Err(KernelError::Stopped("walking the queue")),
+            false => Ok(()),
+        }
     });
     cx.cancel.check()?;
     let problem = problem.or_else(|| problems.into_iter().next());
@@ -116,9 +119,7 @@ fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError
     }
     report.list("waiters", records);
     match problem {
-        Some(KernelError::Fault(fault)) if fault.is_missing() => {
-            report.missing(format!("waitq: the queue is not whole: {fault}"));
-        }
+        Some(e) if e.is_missing() => report.missing(format!("waitq: the queue is not whole: {e}")),
         Some(e) => report.error(format!("waitq: {e}")),
         None => {}
     }

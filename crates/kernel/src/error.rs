@@ -136,6 +136,12 @@ impl KernelError {
         Self::Machine { dump, machine: machine.to_owned(), by: by.to_owned() }
     }
 
+    /// True where the dump lacks what was to be read, as opposed to what is damaged or leads nowhere.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.is_missing())
+    }
+
     /// True where the dump itself is good and only a kernel that can be read is not there.
     #[must_use]
     pub const fn is_without_kernel(&self) -> bool {
