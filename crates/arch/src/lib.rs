@@ -17,7 +17,7 @@ mod x86_64;
 
 pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
 pub use insn::{Disassemble, Insn};
-pub use machine::{Claim, OwnName, claims};
+pub use machine::{BANNER, Claim, OwnName, claims};
 pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles};
 pub use space::{Entry, KernelMap, Level, Linear, PageTables, Paging, Step, Translation, UserMap, Walk};
 pub use x86_64::kaslr::{Boot, BootError, Found, How};

@@ -1,7 +1,8 @@
 //! Which machine a dump is of: what its headers, notes and VMCOREINFO claim, and the kernel's own words in memory. Each
 //! is evidence; none is believed against the memory itself.
 
-use base::{PAGE_SIZE, PhysAddr, PhysRead, RawNote, VmcoreInfo, cstr};
+use crate::space::Translation;
+use base::{PAGE_SIZE, PhysAddr, PhysRead, RawNote, VirtAddr, VmcoreInfo, cstr};
 
 /// The name of a machine, as `uname -m` prints it, and who says so.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,8 +145,38 @@ pub(crate) struct NameSearch {
 const IMAGE_HEADERS: [(usize, &[u8], &str); 2] =
     [(0x38, b"ARM\x64", "aarch64"), (0x30, b"RISCV\0\0\0RSC\x05", "riscv64")];
 
-/// How a banner begins (init/version.c).
-const BANNER: &[u8] = b"Linux version ";
+/// How a kernel's banner begins (init/version.c); the release follows.
+pub const BANNER: &[u8] = b"Linux version ";
+
+/// The address of a banner in mapped pages, of each of which the first `most` bytes are looked at.
+pub(crate) fn find_in_pages(
+    pages: impl Iterator<Item = (VirtAddr, Translation)>,
+    phys: &dyn PhysRead,
+    most: u64,
+) -> Option<VirtAddr> {
+    let finder = memchr::memmem::Finder::new(BANNER);
+    let mut buf = Vec::new();
+    for (at, page) in pages {
+        let len = page.page_size.min(most) as usize;
+        let bytes = match phys.borrow_phys(page.phys, len) {
+            Some(bytes) => bytes,
+            None => {
+                buf.resize(len, 0);
+                for (n, part) in (0..).zip(buf.chunks_mut(PAGE_SIZE as usize)) {
+                    if phys.read_phys(page.phys.add(n * PAGE_SIZE), part).is_err() {
+                        part.fill(0);
+                    }
+                }
+                &buf
+            }
+        };
+        let is_release = |n: &usize| bytes.get(n + BANNER.len()).is_some_and(u8::is_ascii_digit);
+        if let Some(offset) = finder.find_iter(bytes).find(is_release) {
+            return Some(at.add(offset as u64));
+        }
+    }
+    None
+}
 
 impl NameSearch {
     /// Looks at the bytes of memory from `at` on. Once a name is found, no more are looked at.

@@ -18,7 +18,7 @@ pub enum Gap {
     /// The dump has the page, but its packed bytes do not unpack to a page.
     Corrupt,
     /// The file could not be read: a disk, a network, a permission. It says nothing about the dump, and may be
-    /// over at the next read.
+    /// over at the next read. `Other` is a disk's EIO, which has no kind of its own.
     Io(std::io::ErrorKind),
 }
 
@@ -31,10 +31,7 @@ impl fmt::Display for Gap {
             Gap::Truncated => "dump file is truncated",
             Gap::Corrupt => "page data is corrupt",
             Gap::Io(std::io::ErrorKind::UnexpectedEof) => "dump file became shorter while it was open",
-            // EIO has no kind of its own
-            Gap::Io(kind) if format!("{kind:?}") == "Uncategorized" => {
-                "dump file cannot be read: input/output error"
-            }
+            Gap::Io(std::io::ErrorKind::Other) => "dump file cannot be read: input/output error",
             Gap::Io(kind) => return write!(f, "dump file cannot be read: {kind}"),
         })
     }

@@ -67,6 +67,11 @@ impl VmcoreInfo {
     pub fn symbol(&self, name: &str) -> Option<VirtAddr> {
         hex(self.inside("SYMBOL", name)?).map(VirtAddr)
     }
+    /// The name in the key of a `SYMBOL(name)` line.
+    #[must_use]
+    pub fn symbol_name(key: &str) -> Option<&str> {
+        key.strip_prefix("SYMBOL(")?.strip_suffix(')')
+    }
     /// `OFFSET(struct.member)`, in bytes.
     #[must_use]
     pub fn offset(&self, member: &str) -> Option<u64> {

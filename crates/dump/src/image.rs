@@ -15,6 +15,12 @@ pub(crate) struct Image {
     blocks: PageCache,
 }
 
+/// Why a read failed. EIO has no kind of its own.
+fn failed(error: &std::io::Error) -> Gap {
+    let eio = rustix::io::Errno::IO.raw_os_error();
+    Gap::Io(if error.raw_os_error() == Some(eio) { std::io::ErrorKind::Other } else { error.kind() })
+}
+
 /// Bytes of a block that is read where a few of its bytes are asked for.
 const BLOCK: u64 = 4096;
 /// Blocks that are kept: 16 MiB.
@@ -120,7 +126,7 @@ impl Image {
         match self.read_known(offset, buf) {
             Ok(0) if !buf.is_empty() => Err(self.end_before(offset.saturating_add(1))),
             Ok(n) => Ok(n),
-            Err(e) => Err(Gap::Io(e.kind())),
+            Err(e) => Err(failed(&e)),
         }
     }
 
@@ -129,7 +135,7 @@ impl Image {
         match self.read_known(offset, buf) {
             Ok(n) if n == buf.len() => Ok(()),
             Ok(_) => Err(self.end_before(offset.saturating_add(buf.len() as u64))),
-            Err(e) => Err(Gap::Io(e.kind())),
+            Err(e) => Err(failed(&e)),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::kernels::Kernels;
 use crate::session::OpenOptions;
 use crate::watched::WatchedPhys;
 use arch::{Arch, Boot, BootError, Claim, CpuState, KernelMap, OwnName};
-use base::{PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use base::{Fault, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::find::Watch;
 use dump::Dump;
 use std::sync::Arc;
@@ -198,12 +198,16 @@ impl Machine {
         text.map(|text| VmcoreInfo::parse(&text))
     }
 
+    /// Whether the kernel's banner begins at `at`.
+    pub(crate) fn has_banner(&self, at: VirtAddr) -> std::result::Result<bool, Fault> {
+        self.mem.bytes(at, arch::BANNER.len()).map(|text| text == arch::BANNER)
+    }
+
     /// The release in the kernel's banner at `at`.
     pub(crate) fn banner_release(&self, at: VirtAddr) -> Option<String> {
-        let text = self.mem.cstr(at, 256).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let release = text.strip_prefix("Linux version ").and_then(|r| r.split_whitespace().next());
-        release.map(str::to_owned)
+        let text = self.mem.cstr(at, 256).ok()?;
+        let text = String::from_utf8_lossy(text.strip_prefix(arch::BANNER)?).into_owned();
+        text.split_whitespace().next().map(str::to_owned)
     }
 }
 

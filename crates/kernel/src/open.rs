@@ -285,11 +285,8 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
 
 /// A vmlinux of another build: its addresses count only where its banner's is that of the dump's.
 fn take_by_force(opened: &mut Opened, file: &ObjectFile, why: &str) {
-    const BANNER: &[u8] = b"Linux version ";
     let at = file.symbol("linux_banner").map(|s| s.value.wrapping_add(opened.machine.boot.kaslr_offset));
-    let alike = at.is_some_and(|at| {
-        opened.machine.mem.bytes(VirtAddr(at), BANNER.len()).is_ok_and(|text| text == BANNER)
-    });
+    let alike = at.is_some_and(|at| opened.machine.has_banner(VirtAddr(at)) == Ok(true));
     opened.build = if alike { Build::Alike } else { Build::Foreign };
     let used = match opened.build {
         Build::Foreign => {

@@ -126,10 +126,7 @@ pub(crate) fn logged_registers(s: &Session, cpu: u32) -> Option<Regs> {
     let at = lines.iter().rposition(|line| begins(line))?;
     let (place, sp) = rip_and_rsp(lines.get(at..)?.iter().take(REPORT).copied())?;
     let (name, offset, module) = place;
-    let qualified = module.map_or_else(|| name.to_owned(), |module| format!("{module}:{name}"));
-    let all = s.named(&qualified);
-    let mut of = all.iter().filter(|symbol| symbol.is_text());
-    let pc = of.next().filter(|_| of.next().is_none())?.addr.add(offset);
+    let pc = s.only_function(name, module)?.add(offset);
     let set = s.arch().reg_set();
     Some(Regs::new(set).with(set.pc, pc.0).with(set.sp, sp))
 }

@@ -21,7 +21,7 @@ const MAX_RINGS: usize = 64;
 /// How many places that could be the first record.
 const MAX_STARTS: usize = 64;
 /// The first message of every kernel since 2.6.
-const FIRST: &[u8] = b"Linux version ";
+const FIRST: &[u8] = arch::BANNER;
 /// How much of a buffer of records is read where its length is not known.
 const RECORDS_WITHIN: u64 = 16 << 20;
 /// How much text is taken.

@@ -310,6 +310,17 @@ impl Session {
         None
     }
 
+    /// The function of this name, as a message of the kernel gives it; `None` also where several have it, as the message does
+    /// not tell which.
+    #[must_use]
+    pub fn only_function(&self, name: &str, module: Option<&str>) -> Option<VirtAddr> {
+        let qualified = module.map_or_else(|| name.to_owned(), |module| format!("{module}:{name}"));
+        let all = self.named(&qualified);
+        let mut functions = all.iter().filter(|symbol| symbol.is_text());
+        let first = functions.next()?.addr;
+        functions.next().is_none().then_some(first)
+    }
+
     /// All symbols of a name: the kernel's first, then the modules'. `MODULE:NAME` chooses a module.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<Symbol<'_>> {

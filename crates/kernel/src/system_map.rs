@@ -7,7 +7,7 @@ use crate::error::{KernelError, Result};
 use crate::open::Opened;
 use crate::symbols::KernelSymbols;
 use arch::How;
-use base::{VirtAddr, VirtRead};
+use base::{VirtAddr, VmcoreInfo};
 use debuginfo::symtab::{SymbolTable, SymbolTableBuilder};
 use std::collections::HashMap;
 use std::io::Read;
@@ -106,10 +106,7 @@ fn table(rows: &[Row], image: std::ops::Range<u64>, slide: u64) -> SymbolTable {
 fn differs(o: &Opened, table: &SymbolTable) -> Option<String> {
     let text = table.addr("_text").or_else(|| table.addr("_stext")).unwrap_or_default().0;
     let mut agreeing = 0_usize;
-    for (key, _) in o.machine.info.iter() {
-        let Some(name) = key.strip_prefix("SYMBOL(").and_then(|rest| rest.strip_suffix(')')) else {
-            continue;
-        };
+    for name in o.machine.info.iter().filter_map(|(key, _)| VmcoreInfo::symbol_name(key)) {
         let (Some(told), Some(own)) = (o.machine.info.symbol(name), table.addr(name)) else { continue };
         // of a sparse memory map VMCOREINFO tells where it lies, not where the variable does
         if told.0.wrapping_sub(text) > IMAGE {
@@ -130,9 +127,9 @@ fn differs(o: &Opened, table: &SymbolTable) -> Option<String> {
         return (agreeing < 3)
             .then(|| "it has no linux_banner, so that nothing shows whose it is".to_owned());
     };
-    match o.machine.mem.bytes(at, 14) {
-        Ok(text) if text == b"Linux version " => None,
-        Ok(_) => Some(format!("the kernel's banner is not at {:#x}, where this file has it", at.0)),
+    match o.machine.has_banner(at) {
+        Ok(true) => None,
+        Ok(false) => Some(format!("the kernel's banner is not at {:#x}, where this file has it", at.0)),
         // _stext alone is where the slide came from
         Err(_) if agreeing >= 3 => None,
         Err(fault) => {

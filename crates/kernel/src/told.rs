@@ -118,7 +118,7 @@ impl Evidence {
             }
             // told by other things
             "KERNELOFFSET" => false,
-            _ if symbol_name(key).is_some_and(|name| table.addr(name).is_some()) => false,
+            _ if VmcoreInfo::symbol_name(key).is_some_and(|name| table.addr(name).is_some()) => false,
             _ => self.copy.get(key).is_some_and(|own| own != value),
         }
     }
@@ -131,11 +131,6 @@ fn mostly_agrees(copy: &VmcoreInfo, told: &VmcoreInfo) -> bool {
     2 * same > both().count()
 }
 
-/// `x` of `SYMBOL(x)`.
-fn symbol_name(key: &str) -> Option<&str> {
-    key.strip_prefix("SYMBOL(")?.strip_suffix(')')
-}
-
 /// The symbols that the table has elsewhere. A kernel file that was taken by force can be the one that is wrong: then most
 /// are elsewhere, and VMCOREINFO stays.
 ///
@@ -143,7 +138,7 @@ fn symbol_name(key: &str) -> Option<&str> {
 fn wrong_symbols(told: &VmcoreInfo, table: &SymbolTable, mem: &dyn VirtRead, of_file: bool) -> Vec<String> {
     let (mut right, mut wrong) = (0_usize, Vec::new());
     for (key, _) in told.iter() {
-        let Some(name) = symbol_name(key) else { continue };
+        let Some(name) = VmcoreInfo::symbol_name(key) else { continue };
         let mut known = table.named(name).map(|symbol| symbol.addr).peekable();
         if known.peek().is_none() {
             continue;

@@ -115,12 +115,7 @@ fn logged_pc(s: &Session, event: &Event) -> Option<VirtAddr> {
     {
         return Some(pc);
     }
-    let qualified = module.as_ref().map_or_else(|| function.clone(), |m| format!("{m}:{function}"));
-    let all = s.named(&qualified);
-    let mut of = all.iter().filter(|sym| sym.is_text());
-    let first = of.next()?;
-    // several functions of one name: the log does not tell which
-    of.next().is_none().then(|| first.addr.add(*offset))
+    Some(s.only_function(function, module.as_deref())?.add(*offset))
 }
 
 /// The class that the exception's own frame tells, for a dump without a log.

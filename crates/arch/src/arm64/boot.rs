@@ -6,11 +6,10 @@
 
 use super::layout::{self, IMAGE_ALIGN};
 use super::paging::{self, MODES, UXN};
+use crate::machine::find_in_pages;
 use crate::space::{Linear, PageTables, Paging};
 use base::{PhysAddr, PhysRead, VirtAddr, VmcoreInfo};
 
-/// The start of the kernel's banner.
-const BANNER: &[u8] = b"Linux version ";
 /// How much of the image lies behind `swapper_pg_dir` at most, and before it: the largest kernels.
 const IMAGE_LIMIT: u64 = 256 << 20;
 /// Pages that a candidate may map before the one with itself: more than a kernel's modules and `vmalloc` areas have.
@@ -69,31 +68,9 @@ fn image_start(tables: &PageTables, pgd: VirtAddr, offset: u64, phys: &dyn PhysR
 
 /// True where the image holds the kernel's banner, in its read-only data.
 fn has_banner(tables: &PageTables, image: &Linear, phys: &dyn PhysRead) -> bool {
-    let finder = memchr::memmem::Finder::new(BANNER);
-    let mut buf = Vec::new();
-    let whole = |bytes: &[u8]| {
-        let mut hits = finder.find_iter(bytes);
-        hits.any(|i| bytes.get(i + BANNER.len()).is_some_and(u8::is_ascii_digit))
-    };
-    tables.mapped(phys, image.start, image.end).take(MAPPED_LIMIT).any(|(at, t)| {
-        if at.0.wrapping_sub(t.phys.0) != image.offset {
-            return false;
-        }
-        let len = t.page_size.min(IMAGE_ALIGN) as usize;
-        match phys.borrow_phys(t.phys, len) {
-            Some(bytes) => whole(bytes),
-            None => {
-                buf.clear();
-                buf.resize(len, 0);
-                let mut at = t.phys;
-                for part in buf.chunks_mut(0x1000) {
-                    let _ = phys.read_phys(at, part); // what is not there holds no banner
-                    at = at.add(0x1000);
-                }
-                whole(&buf)
-            }
-        }
-    })
+    let pages = tables.mapped(phys, image.start, image.end).take(MAPPED_LIMIT);
+    let own = pages.filter(|(at, t)| at.0.wrapping_sub(t.phys.0) == image.offset);
+    find_in_pages(own, phys, IMAGE_ALIGN).is_some()
 }
 
 /// The linear map, by its first page: physical = virtual + (1 << VA_BITS) + PHYS_OFFSET, which wraps.

@@ -7,7 +7,7 @@
 use super::evidence::{self, Fit};
 use super::layout::{DEFAULT_TEXT, IMAGE_ALIGN, KERNEL_MAP_END, START_KERNEL_MAP};
 use super::paging;
-use crate::machine::NameSearch;
+use crate::machine::{NameSearch, find_in_pages};
 use crate::space::{Linear, PageTables, Translation};
 use crate::{CpuState, OwnName};
 use base::{FaultKind, PhysAddr, PhysRange, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
@@ -147,7 +147,7 @@ impl Boot {
         let end = phys.ranges().last().map_or(0, |r| r.end.0);
         let mask = info.number("sme_mask").unwrap_or(0).cast_unsigned();
         let encryption = if mask.is_power_of_two() && mask >= end { mask } else { 0 };
-        let marked = |root: PhysAddr| is_marked(root, encryption, phys) != Some(false);
+        let marked = |root| encryption != 0 && is_marked(root, encryption, phys) != Some(false);
         let told = info.number("phys_base").or(phys_base);
         let at = |phys_base: i64| {
             let root = PhysAddr(pgd.0.wrapping_sub(START_KERNEL_MAP).wrapping_add_signed(phys_base));
@@ -327,8 +327,6 @@ pub(crate) fn first_mapped(tables: &PageTables, phys: &dyn PhysRead) -> Option<I
 /// Bit 54 of an arm64 descriptor: unprivileged execute never. x86 leaves it to software, and Linux leaves it clear.
 const ARM64_UXN: u64 = 1 << 54;
 
-/// The start of the kernel's banner.
-const BANNER: &[u8] = b"Linux version ";
 /// How much of the image to look through: text and read-only data of the largest kernels.
 const BANNER_LIMIT: u64 = 192 << 20;
 
@@ -340,30 +338,8 @@ fn banner(tables: &PageTables, phys: &dyn PhysRead, image: Image) -> Option<Virt
 
 /// Looks at the first `most` bytes of every mapped page of the image.
 fn find_banner(tables: &PageTables, phys: &dyn PhysRead, image: Image, most: u64) -> Option<VirtAddr> {
-    let finder = memchr::memmem::Finder::new(BANNER);
-    let mut buf = Vec::new();
     let end = VirtAddr(image.text.0.saturating_add(BANNER_LIMIT).min(KERNEL_MAP_END));
-    for (at, page) in tables.mapped(phys, image.text, end) {
-        let len = page.page_size.min(most) as usize;
-        let bytes = match phys.borrow_phys(page.phys, len) {
-            Some(bytes) => bytes,
-            None => {
-                buf.resize(len, 0);
-                for (i, part) in buf.chunks_mut(0x1000).enumerate() {
-                    if phys.read_phys(page.phys.add(i as u64 * 0x1000), part).is_err() {
-                        part.fill(0);
-                    }
-                }
-                &buf
-            }
-        };
-        let hit =
-            finder.find_iter(bytes).find(|i| bytes.get(i + BANNER.len()).is_some_and(u8::is_ascii_digit));
-        if let Some(offset) = hit {
-            return Some(at.add(offset as u64));
-        }
-    }
-    None
+    find_in_pages(tables.mapped(phys, image.text, end), phys, most)
 }
 
 /// True when the root, seen through its own tables, is found at the address that its symbol has.
