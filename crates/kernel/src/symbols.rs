@@ -7,7 +7,7 @@ use crate::open::{Build, Opened};
 use crate::session::Session;
 use crate::watched::WatchedVirt;
 use arch::{Boot, KernelMap, Linear};
-use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr};
+use base::{FaultKind, PAGE_SIZE, PhysAddr, PhysRead, VirtAddr};
 use debuginfo::find::Watch;
 use debuginfo::kallsyms::{self, Addresses, Kallsyms, KallsymsError};
 use debuginfo::symtab::{Symbol, SymbolTable, SymbolTableBuilder};
@@ -360,11 +360,37 @@ impl Session {
     fn text_runs(&self) -> &[Range<VirtAddr>] {
         self.keep::<Vec<_>>(&self.text_runs, || {
             let t = &self.kernel_symbols().table;
-            [("_stext", "_etext"), ("_sinittext", "_einittext"), ("_text", "_etext")]
+            let mut runs: Vec<_> = [("_stext", "_etext"), ("_sinittext", "_einittext"), ("_text", "_etext")]
                 .into_iter()
                 .filter_map(|(from, to)| Some(t.addr(from)?..t.addr(to)?))
-                .collect()
+                .collect();
+            // a damaged table can have lost what ends the text: the page tables know how far code can run
+            if !t.is_empty() && t.addr("_etext").is_none() {
+                let start = t.addr("_stext").or_else(|| t.addr("_text")).or(self.boot().text);
+                match start.and_then(|start| Some(start..self.end_of_code(start)?)) {
+                    Some(run) => runs.push(run),
+                    // nothing tells, also not the text of the start alone
+                    None => runs.clear(),
+                }
+            }
+            runs
         })
+    }
+
+    /// The first page from `start` on in which no code runs; `None` where the page tables that would tell are not in the
+    /// dump.
+    fn end_of_code(&self, start: VirtAddr) -> Option<VirtAddr> {
+        let mut at = start;
+        while self.in_image(at) {
+            match self.map().walk(at).result {
+                Ok(page) if self.arch().may_run(page.entry) => {
+                    at = VirtAddr(at.0 & !(page.page_size - 1)).add(page.page_size);
+                }
+                Err(FaultKind::Table(_)) => return None,
+                _ => break,
+            }
+        }
+        Some(at)
     }
 
     /// True where the linker's symbols tell what of the image is text.
@@ -452,6 +478,21 @@ mod tests {
         assert_eq!(table(&[&[b't'; 200][..], b"DDDDD"].concat()), None);
         let why = table(b"TtWA").unwrap();
         assert!(why.contains("CONFIG_KALLSYMS_ALL") && why.contains("vmlinux"), "{why}");
+    }
+
+    #[test]
+    fn where_the_text_ends_the_page_tables_tell_where_its_symbol_is_lost() {
+        use testkit::kernel::{Kernel, TEXT};
+        let mut k = Kernel::new();
+        k.forbid(TEXT + 0x20_0000);
+        let of = |k: &Kernel| {
+            let s = crate::testing::session(k);
+            let text = [0x100, 0x1f_0000, 0x20_0100].map(|at| s.is_text(VirtAddr(TEXT + at)));
+            (text, s.knows_text())
+        };
+        assert_eq!(of(&k), ([true, false, false], true));
+        k.lose("_etext");
+        assert_eq!(of(&k), ([true, true, false], true));
     }
 
     #[test]

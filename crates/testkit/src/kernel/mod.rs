@@ -371,6 +371,12 @@ impl Kernel {
         self
     }
 
+    /// Takes a symbol out of the kernel's table, as a page of the table does that is not in the dump.
+    pub fn lose(&mut self, name: &str) -> &mut Self {
+        self.symbols.retain(|(_, known), _| known != name);
+        self
+    }
+
     /// Marks the page that maps an address, of whatever size, as one in which no code runs (x86's bit 63).
     pub fn forbid(&mut self, at: u64) -> &mut Self {
         self.ram.forbid(at);
