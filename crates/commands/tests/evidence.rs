@@ -73,8 +73,8 @@ const KDUMP_OTHERS: &[usize] = &[
 const KDUMP_ENDS: &[usize] = &[464, BLOCK + 104];
 const BLOCK: usize = 4096;
 /// The same of the ELF header; and the fields of a program header.
-const ELF_PLACES: &[usize] = &[0, 16, 32, 54, 56];
-const ELF_OTHERS: &[usize] = &[7, 18, 20, 24, 40, 48, 52, 58];
+const ELF_PLACES: &[usize] = &[0];
+const ELF_OTHERS: &[usize] = &[4, 5, 6, 7, 16, 18, 20, 24, 32, 40, 48, 52, 54, 56, 58];
 const ELF_ENDS: &[usize] = &[64];
 const PHDR: &[usize] = &[0, 4, 8, 16, 24, 32, 40, 48];
 

@@ -197,7 +197,16 @@ pub enum Warning {
         /// What contradicts it.
         why: &'static str,
     },
-    /// The ELF header claims more program headers than there are.
+    /// The file ends before all program headers.
+    HeadersLost {
+        /// How many the ELF header tells of.
+        claimed: u64,
+        /// How many are in the file.
+        found: usize,
+    },
+    /// No program header is one of memory.
+    NoMemory,
+    /// The ELF header claims another number of program headers than there are.
     HeaderCount {
         /// How many by `e_phnum`.
         claimed: u64,
@@ -298,6 +307,14 @@ impl std::fmt::Display for Warning {
                 "ELF program header {number} (physical address {phys:#x}, {len:#x} bytes) is damaged: {why}; its memory is \
                  left out"
             ),
+            Self::HeadersLost { claimed, found } => write!(
+                f,
+                "file is truncated: {found} of its {claimed} program headers are in it; where the memory of the others is in \
+                 the file is lost; copy it again"
+            ),
+            Self::NoMemory => {
+                f.write_str("the file places no memory: its headers and notes are all that can be read")
+            }
             Self::HeaderCount { claimed, found } => write!(
                 f,
                 "the ELF header is damaged: e_phnum is {claimed}, data begin behind program header {found}; those are read"

@@ -199,7 +199,8 @@ fn notes_behind_one_without_a_name() {
 fn notes_outside_of_the_file() {
     for offset in [1 << 20, u64::MAX - 4, u64::MAX] {
         let elf = dump(pieces().lost_notes(offset, 0x100).notes(&note("QEMU", 0, b"x")).build());
-        assert!(matches!(elf.facts().warnings[..], [Warning::NotesTruncated { wanted: 0x100, .. }]));
+        let told = &elf.facts().warnings;
+        assert!(matches!(told[..], [Warning::NotesTruncated { wanted: 0x100, .. }]), "{told:?}");
         assert_eq!(elf.notes().len(), 1, "the other segment's");
         assert_eq!(runs(&elf, 0xc00, 0x200), [(0xc00, Ok(0xaa))]);
     }

@@ -7,22 +7,22 @@
 //!
 //! **Invariant:** a header is changed or left out only where two others or more contradict it, and that is told.
 
-use super::header::Segment;
+use super::header::{MAX_PHYS, Segment};
+use super::places::{self, File};
 use crate::Warning;
 use crate::image::Image;
 use base::PAGE_SIZE;
 
-/// Bits of a physical address at most.
-const MAX_PHYS: u64 = 1 << 52;
 /// How many pages of memory that two segments have are compared.
 const SAMPLES: u64 = 4;
 
-/// How many of the headers are some: data that an earlier one places can lie behind the table only.
+/// How many of the headers are some: data that an earlier one places can lie behind the table only. What can be a header
+/// there is one all the same: then the place of the data is what is damaged.
 pub(super) fn count(segments: &[Segment], table: u64, entry_len: u64) -> usize {
     let mut data = u64::MAX;
     for (n, segment) in (0_u64..).zip(segments) {
         let end = table.saturating_add(entry_len.saturating_mul(n + 1));
-        if end > data {
+        if end > data && !segment.is_sound() {
             return usize::try_from(n).unwrap_or(usize::MAX);
         }
         let is_data = (segment.is_load() || segment.is_note()) && segment.file_len > 0;
@@ -33,21 +33,35 @@ pub(super) fn count(segments: &[Segment], table: u64, entry_len: u64) -> usize {
     segments.len()
 }
 
-/// Mends what the other headers contradict, or takes it out. Costs nothing that grows with the dump.
-pub(super) fn check(segments: &mut Vec<Segment>, image: &Image, warnings: &mut Vec<Warning>) {
+/// Mends what the other headers and the file contradict, or takes it out. Costs nothing that grows with the dump. The
+/// table of headers ends at `table`; `whole` says that all of them are there.
+pub(super) fn check(
+    segments: &mut Vec<Segment>,
+    table: u64,
+    whole: bool,
+    image: &Image,
+    warnings: &mut Vec<Warning>,
+) {
+    let file = File { image, table, whole };
+    places::mend(segments, &file, warnings);
     let loads: Vec<usize> = (0..).zip(segments.iter()).filter(|(_, s)| s.is_load()).map(|(n, _)| n).collect();
     if loads.len() >= 3 {
-        mend_files(segments, &loads, image.len(), warnings);
         mend_phys(segments, &loads, warnings);
         leave_out(segments, &loads, image, warnings);
     }
 }
 
-fn get(segments: &[Segment], n: usize) -> Segment {
+pub(super) fn get(segments: &[Segment], n: usize) -> Segment {
     segments.get(n).copied().unwrap_or(Segment::load(0, 0, 0))
 }
 
-fn change(segments: &mut [Segment], n: usize, warnings: &mut Vec<Warning>, why: Warning, new: Segment) {
+pub(super) fn change(
+    segments: &mut [Segment],
+    n: usize,
+    warnings: &mut Vec<Warning>,
+    why: Warning,
+    new: Segment,
+) {
     if let Some(segment) = segments.get_mut(n) {
         *segment = new;
         warnings.push(why);
@@ -55,52 +69,8 @@ fn change(segments: &mut [Segment], n: usize, warnings: &mut Vec<Warning>, why: 
 }
 
 /// The end of a segment's data in the file.
-fn end(segment: &Segment) -> u64 {
+pub(super) fn end(segment: &Segment) -> u64 {
     segment.offset.saturating_add(segment.data_len())
-}
-
-/// Whether data follow other data, as far as they are aligned.
-const fn follows(end: u64, offset: u64) -> bool {
-    offset >= end && offset - end < PAGE_SIZE
-}
-
-/// `p_offset`, `p_filesz` and `p_memsz` where the data before and behind contradict them.
-fn mend_files(segments: &mut [Segment], loads: &[usize], len: u64, warnings: &mut Vec<Warning>) {
-    for (place, &n) in loads.iter().enumerate() {
-        let own = get(segments, n);
-        let neighbour = |at: Option<usize>| at.and_then(|p| loads.get(p)).map(|&n| get(segments, n));
-        let before = neighbour(place.checked_sub(1)).map(|b| end(&b));
-        let (next, after) = (neighbour(place.checked_add(1)), neighbour(place.checked_add(2)));
-        // the next one is where it ought to be, by the one behind it
-        if next.is_some_and(|next| !follows(end(&next), after.map_or(len, |after| after.offset))) {
-            continue;
-        }
-        let next_at = next.map_or(len, |next| next.offset);
-        let fills = |offset: u64, len: u64| len > 0 && follows(offset.saturating_add(len), next_at);
-        let mended = |field, value, taken| Warning::HeaderMended { number: n, field, value, taken };
-        match before {
-            Some(at) if !follows(at, own.offset) && fills(at, own.data_len()) => {
-                let why = mended("p_offset", own.offset, at);
-                change(segments, n, warnings, why, Segment { offset: at, ..own });
-            }
-            Some(at) if !follows(at, own.offset) => {}
-            _ if fills(own.offset, own.data_len()) => {}
-            _ if own.file_len < own.mem_len && fills(own.offset, own.mem_len) => {
-                let why = mended("p_filesz", own.file_len, own.mem_len);
-                change(segments, n, warnings, why, Segment { file_len: own.mem_len, ..own });
-            }
-            _ if own.mem_len < own.file_len && fills(own.offset, own.file_len) => {
-                let why = mended("p_memsz", own.mem_len, own.file_len);
-                change(segments, n, warnings, why, Segment { mem_len: own.file_len, ..own });
-            }
-            _ if next.is_some() && own.offset <= next_at && end(&own) > next_at => {
-                let taken = next_at - own.offset;
-                let why = mended("p_filesz", own.file_len, taken);
-                change(segments, n, warnings, why, Segment { file_len: taken, ..own });
-            }
-            _ => {}
-        }
-    }
 }
 
 /// What `p_vaddr` is from `p_paddr` in most headers.
@@ -123,7 +93,8 @@ fn mend_phys(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warni
     for (place, &n) in loads.iter().enumerate() {
         let own = get(segments, n);
         let taken = own.virt.wrapping_sub(distance);
-        if own.virt == 0 || taken == own.phys || taken >= MAX_PHYS {
+        // QEMU's first segment has both at 0
+        if (own.virt == 0 && distance != 0) || taken == own.phys || taken >= MAX_PHYS {
             continue;
         }
         let neighbour = |at: Option<usize>| at.and_then(|p| loads.get(p)).map(|&n| get(segments, n));
@@ -322,7 +293,8 @@ mod tests {
     fn checked(mut segments: Vec<Segment>, file: Vec<u8>) -> (Vec<Segment>, Vec<String>) {
         let image = Image::new(crate::source::Source::memory("file", file).unwrap()).unwrap();
         let mut warnings = Vec::new();
-        check(&mut segments, &image, &mut warnings);
+        let table = 64 + 56 * segments.len() as u64;
+        check(&mut segments, table, true, &image, &mut warnings);
         (segments, warnings.iter().map(ToString::to_string).collect())
     }
 

@@ -1,6 +1,7 @@
 //! The ELF header and the program headers (ELF specification; `include/uapi/linux/elf.h`).
 
 use super::evidence;
+use super::table::{self, Claim, Table};
 use crate::fields::{Fields, Words};
 use crate::image::Image;
 use crate::{DumpError, Warning};
@@ -9,8 +10,12 @@ use base::OutOfBounds;
 const PN_XNUM: u16 = 0xffff;
 /// makedumpfile's `DUMP_ELF_INCOMPLETE` in `e_flags`.
 const INCOMPLETE: u32 = 1;
-const PT_LOAD: u32 = 1;
-const PT_NOTE: u32 = 4;
+pub(super) const PT_LOAD: u32 = 1;
+pub(super) const PT_NOTE: u32 = 4;
+/// Bits of a physical address at most.
+pub(super) const MAX_PHYS: u64 = 1 << 52;
+/// Notes that dumps have, and no other ELF file.
+const OF_DUMPS: [&[u8]; 4] = [b"CORE\0", b"VMCOREINFO\0", b"QEMU\0", b"VBCORE\0"];
 
 /// `e_type`, as far as it tells a dump from a kernel image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,12 +30,71 @@ pub(crate) enum Kind {
     Other(u16),
 }
 
+/// Whether a note that only dumps have begins in these bytes.
+fn has_dump_note(start: &[u8], words: Words) -> bool {
+    let f = Fields::new(start, words);
+    let is_note = |at: usize| {
+        let name_len = f.u32(at).unwrap_or(0) as usize;
+        let name = start.get(at + 12..).and_then(|rest| rest.get(..name_len));
+        f.u32(at + 4).is_ok_and(|len| len > 0) && name.is_some_and(|name| OF_DUMPS.contains(&name))
+    };
+    (0..start.len().saturating_sub(16)).step_by(4).any(is_note)
+}
+
+/// `EI_CLASS` and `EI_DATA`: as they are, and as the fields behind them have it.
+struct Ident {
+    class: u8,
+    data: u8,
+    own: Option<Words>,
+    /// The only class and byte order in which the other fields make sense.
+    told: Option<Words>,
+}
+
+impl Ident {
+    fn of(start: &[u8]) -> Self {
+        let at = |n: usize| start.get(n).copied().unwrap_or(0);
+        let [class, data] = [4, 5].map(at);
+        let own = [1, 2].contains(&class) && [1, 2].contains(&data);
+        let all = [4, 8].into_iter().flat_map(|size| [false, true].map(|big_endian| Words { size, big_endian }));
+        let mut fitting = all.filter(|words| {
+            let (f, shape) = (Fields::new(start, *words), Shape::of(*words));
+            // e_version and, behind e_flags, e_ehsize
+            f.u32(20) == Ok(1) && f.u16(shape.flags + 4).map(u64::from) == Ok(shape.header_len)
+        });
+        let own = own.then(|| Words { size: 4 * class, big_endian: data == 2 });
+        Self { class, data, own, told: fitting.next().filter(|_| fitting.next().is_none()) }
+    }
+
+    fn words(&self) -> Words {
+        self.told.or(self.own).unwrap_or(Words::LITTLE_64)
+    }
+
+    /// The words, and which field is contradicted.
+    fn checked(&self, image: &Image, warnings: &mut Vec<Warning>) -> Result<Words, DumpError> {
+        let Some(words) = self.told.or(self.own) else {
+            return Err(match self.class {
+                1 | 2 => image.bad("EI_DATA", self.data.into(), "1 or 2: little or big-endian"),
+                class => image.bad("EI_CLASS", class.into(), "1 or 2: ELF32 or ELF64"),
+            });
+        };
+        let (class, data) = (words.size / 4, if words.big_endian { 2 } else { 1 });
+        for (field, value, taken) in [("EI_CLASS", self.class, class), ("EI_DATA", self.data, data)] {
+            if value != taken {
+                warnings.push(Warning::FieldMended { field, value: value.into(), taken: taken.into() });
+            }
+        }
+        Ok(words)
+    }
+}
+
 impl Kind {
-    /// The kind of the ELF file that starts with these bytes; `None` where they are no ELF header.
+    /// The kind of the ELF file that starts with these bytes; `None` where they are no ELF header. A file with the notes
+    /// of a dump is one, whatever `e_type` says.
     pub(crate) fn of(start: &[u8]) -> Option<Self> {
         let start = start.starts_with(b"\x7fELF").then_some(start)?;
-        let words = Words { big_endian: start.get(5) == Some(&2), ..Words::LITTLE_64 };
-        Fields::new(start, words).u16(16).ok().map(Self::from_number)
+        let words = Ident::of(start).words();
+        let own = Fields::new(start, words).u16(16).ok().map(Self::from_number)?;
+        Some(if own != Self::Core && has_dump_note(start, words) { Self::Core } else { own })
     }
 
     const fn from_number(kind: u16) -> Self {
@@ -52,6 +116,8 @@ pub(crate) struct Header {
     pub(crate) segments: Vec<Segment>,
     /// The table of program headers: offset and end.
     pub(crate) table: (u64, u64),
+    /// All headers that the file told of are in it.
+    pub(crate) whole: bool,
     /// What is wrong with the headers.
     pub(crate) warnings: Vec<Warning>,
 }
@@ -91,7 +157,15 @@ impl Segment {
         self.kind == PT_NOTE
     }
 
-    fn parse(raw: &[u8], words: Words) -> Result<Self, OutOfBounds> {
+    /// Whether this can be a header of memory or notes.
+    pub(super) fn is_sound(&self) -> bool {
+        let notes = self.is_note() && self.file_len > 0;
+        let memory =
+            self.is_load() && self.mem_len > 0 && self.file_len <= self.mem_len && self.phys < MAX_PHYS;
+        (notes || memory) && (self.offset >= 64 || self.file_len == 0) && self.offset < 1 << 60
+    }
+
+    pub(super) fn parse(raw: &[u8], words: Words) -> Result<Self, OutOfBounds> {
         let f = Fields::new(raw, words);
         let wide = words.size == 8;
         // the two classes have the fields in the same order, but for p_flags
@@ -108,17 +182,17 @@ impl Segment {
 }
 
 /// Where the fields of the ELF header are, by class.
-struct Shape {
-    words: Words,
-    header_len: u64,
-    entry_len: u64,
+pub(super) struct Shape {
+    pub(super) words: Words,
+    pub(super) header_len: u64,
+    pub(super) entry_len: u64,
     phoff: usize,
     shoff: usize,
     flags: usize,
     phentsize: usize,
     phnum: usize,
     /// Of `sh_info` in a section header.
-    sh_info: u64,
+    pub(super) sh_info: u64,
 }
 
 impl Shape {
@@ -154,7 +228,9 @@ impl Shape {
 impl Header {
     /// Reads and checks the headers of a core file.
     pub(crate) fn read(image: &Image) -> Result<Self, DumpError> {
-        let words = words(image)?;
+        let mut warnings = Vec::new();
+        let start = crate::formats::start(image)?;
+        let words = Ident::of(&start).checked(image, &mut warnings)?;
         let shape = Shape::of(words);
         let raw = image.header("the ELF header", 0, shape.header_len)?;
         let cut = |_: OutOfBounds| DumpError::Truncated {
@@ -165,66 +241,30 @@ impl Header {
             len: image.len(),
         };
         let f = Fields::new(&raw, words);
-        check_kind(image, f.u16(16).map_err(cut)?)?;
+        let kind = f.u16(16).map_err(cut)?;
+        if Kind::of(&start) == Some(Kind::Core) && Kind::from_number(kind) != Kind::Core {
+            warnings.push(Warning::FieldMended { field: "e_type", value: kind.into(), taken: 4 });
+        } else {
+            check_kind(image, kind)?;
+        }
         let machine = f.u16(18).map_err(cut)?;
         let marked_incomplete = f.u32(shape.flags).map_err(cut)? & INCOMPLETE != 0;
-        let phoff = f.long(shape.phoff).map_err(cut)?;
-        let entry_len = f.u16(shape.phentsize).map_err(cut)?;
         let short_count = f.u16(shape.phnum).map_err(cut)?;
-        if short_count == 0 {
-            return Err(image.bad("e_phnum", 0, "a core file has program headers"));
-        }
-        if u64::from(entry_len) != shape.entry_len {
-            let expected = if words.size == 8 { "56 in ELF64" } else { "32 in ELF32" };
-            return Err(image.bad("e_phentsize", entry_len.into(), expected));
-        }
         let count = if short_count == PN_XNUM {
-            long_count(image, &shape, f.long(shape.shoff).map_err(cut)?)?
+            match Claim::long_count(image, &shape, f.long(shape.shoff).map_err(cut)?) {
+                Err(e) if table::search(image, &shape)?.is_none() => return Err(e),
+                count => count.unwrap_or(0),
+            }
         } else {
             u64::from(short_count)
         };
-        let table = image.header("the table of program headers", phoff, count * shape.entry_len)?;
-        let mut segments = table
-            .chunks_exact(shape.entry_len as usize)
-            .map(|raw| Segment::parse(raw, words))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(cut)?;
-        let found = evidence::count(&segments, phoff, shape.entry_len);
-        let mut warnings = Vec::new();
-        if found < segments.len() {
-            warnings.push(Warning::HeaderCount { claimed: count, found });
-            segments.truncate(found);
-        }
-        evidence::check(&mut segments, image, &mut warnings);
-        let end = phoff.saturating_add(segments.len() as u64 * shape.entry_len);
-        Ok(Self { machine, words, marked_incomplete, segments, table: (phoff, end), warnings })
+        let at = f.long(shape.phoff).map_err(cut)?;
+        let claim = Claim { at, entry_len: f.u16(shape.phentsize).map_err(cut)?, count };
+        let Table { mut segments, at, whole } = Table::read(image, &shape, &claim, &mut warnings)?;
+        let end = at.saturating_add(segments.len() as u64 * shape.entry_len);
+        evidence::check(&mut segments, end, whole, image, &mut warnings);
+        Ok(Self { machine, words, marked_incomplete, segments, table: (at, end), whole, warnings })
     }
-}
-
-/// The number of program headers where it does not fit in 16 bits; at most `u32::MAX`.
-fn long_count(image: &Image, shape: &Shape, shoff: u64) -> Result<u64, DumpError> {
-    let at = shoff.checked_add(shape.sh_info).filter(|_| shoff >= shape.header_len).ok_or_else(|| {
-        image.bad("e_shoff", shoff, "with e_phnum 0xffff, section header 0 has the count of program headers")
-    })?;
-    let raw = image.header("section header 0 (count of program headers)", at, 4)?;
-    Ok(Fields::new(&raw, shape.words).u32(0).map_or(0, u64::from))
-}
-
-/// Word size and byte order, from the bytes that are the same in all ELF files.
-fn words(image: &Image) -> Result<Words, DumpError> {
-    let raw = image.header("the ELF header", 0, 16)?;
-    let at = |i: usize| raw.get(i).copied().unwrap_or(0);
-    let size = match at(4) {
-        1 => 4,
-        2 => 8,
-        other => return Err(image.bad("EI_CLASS", other.into(), "1 or 2: ELF32 or ELF64")),
-    };
-    let big_endian = match at(5) {
-        1 => false,
-        2 => true,
-        other => return Err(image.bad("EI_DATA", other.into(), "1 or 2: little or big-endian")),
-    };
-    Ok(Words { size, big_endian })
 }
 
 fn check_kind(image: &Image, kind: u16) -> Result<(), DumpError> {

@@ -6,8 +6,10 @@
 
 mod evidence;
 mod header;
+mod places;
 mod process;
 mod segments;
+mod table;
 
 use super::{Format, Start, single};
 use crate::dump::{Backend, Hole, Opened, VirtSegment};
@@ -43,18 +45,15 @@ impl Format for Elf {
         if let Some(foreign) = foreign(&image, &header, &notes) {
             return Err(foreign);
         }
-        if !header.segments.iter().any(Segment::is_load) {
-            return Err(image.bad(
-                "the number of PT_LOAD segments",
-                0,
-                "a dump holds memory; in a cut flattened stream the headers, which come last, are gone",
-            ));
-        }
         let layout = Layout::new(&header.segments, image.len());
         let wanted = layout.end_of_data();
-        let mut incomplete = header.marked_incomplete;
-        if incomplete {
+        let mut incomplete = header.marked_incomplete || !header.whole;
+        if header.marked_incomplete {
             warnings.push(Warning::MarkedIncomplete);
+        }
+        if !header.segments.iter().any(Segment::is_load) {
+            incomplete = true;
+            warnings.push(Warning::NoMemory);
         }
         if wanted > image.len() {
             incomplete = true;
@@ -102,13 +101,17 @@ pub(crate) fn foreign_core(image: &Image) -> Option<DumpError> {
     foreign(image, &header, &notes)
 }
 
-/// Bytes of the file that no header leads to: one of them is damaged.
+/// Bytes of the file that no header leads to, where none is known to be lost: one of them is damaged.
 fn unplaced(header: &Header, len: u64) -> Option<Warning> {
+    if !header.whole {
+        return None;
+    }
+    let known = |s: &&Segment| s.is_load() || s.is_note();
     let of = |s: &Segment| {
         let len = if s.is_load() { s.data_len() } else { s.file_len };
         (s.offset, s.offset.saturating_add(len))
     };
-    let mut known: Vec<(u64, u64)> = header.segments.iter().map(of).collect();
+    let mut known: Vec<(u64, u64)> = header.segments.iter().filter(known).map(of).collect();
     known.extend([(0, PAGE_SIZE), header.table]);
     let (offset, len) = evidence::unplaced(&known, len)?;
     Some(Warning::Unplaced { offset, len })

@@ -1,0 +1,257 @@
+//! Where a segment's data lie in the file, and which segments are memory and which notes, held against the other headers
+//! and the file.
+//!
+//! What all writers do (`fs/proc/vmcore.c`, QEMU `dump/dump.c`, makedumpfile `-E`, VirtualBox): the table of headers, the
+//! notes, then the data of one PT_LOAD behind the other, each as far from a page's start as the others are; the last one
+//! ends the file.
+
+use super::evidence::{change, end, get};
+use super::header::{PT_LOAD, PT_NOTE, Segment};
+use crate::Warning;
+use crate::image::Image;
+use base::PAGE_SIZE;
+
+/// What the headers are held against.
+pub(super) struct File<'a> {
+    pub(super) image: &'a Image,
+    /// The end of the table of headers.
+    pub(super) table: u64,
+    /// All headers are in the file, so that the last one's data end it.
+    pub(super) whole: bool,
+}
+
+/// Bytes between the notes and the first data that are looked at.
+const MAX_BETWEEN: u64 = 64 << 10;
+/// The longest name that a note of a dump has.
+const NAME_MAX: usize = 16;
+
+/// Mends what contradicts the order of the file.
+pub(super) fn mend(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warning>) {
+    mend_kinds(segments, file, warnings);
+    // what a wrong place looks like from beside it is a wrong length: places first
+    mend_data(segments, file, Around::place, warnings);
+    mend_data(segments, file, Around::length, warnings);
+    mend_notes(segments, file, warnings);
+    for n in 0..segments.len() {
+        let own = get(segments, n);
+        if own.is_load() && own.data_len() > 0 && own.offset < file.table {
+            let (phys, len, why) = (own.phys, own.data_len(), "its data would lie in the headers");
+            let why = Warning::HeaderLeftOut { number: n, phys, len, why };
+            change(segments, n, warnings, why, Segment { kind: 0, ..own });
+        }
+    }
+}
+
+const fn mended(number: usize, field: &'static str, value: u64, taken: u64) -> Warning {
+    Warning::HeaderMended { number, field, value, taken }
+}
+
+/// Whether data follow other data, as far as they are aligned.
+const fn follows(end: u64, offset: u64) -> bool {
+    offset >= end && offset - end < PAGE_SIZE
+}
+
+/// Whether a segment has data in the file. One whose memory was left out as a whole has no place there.
+const fn has_place(segment: &Segment) -> bool {
+    segment.file_len > 0 || segment.offset > 0
+}
+
+/// The end of what stands before the first data: the table, or the notes behind it.
+fn front(segments: &[Segment], file: &File<'_>) -> u64 {
+    let notes = segments.iter().filter(|s| s.is_note()).map(|s| s.offset.saturating_add(s.file_len));
+    notes.max().unwrap_or(0).max(file.table)
+}
+
+/// A note with a name as writers choose them begins at `offset`.
+fn is_note_at(file: &File<'_>, offset: u64) -> bool {
+    let mut head = [0; 12 + NAME_MAX];
+    let read = file.image.read_at(offset, &mut head).unwrap_or(0);
+    let number = |at: usize| {
+        let bytes = head.get(at..at + 4)?.try_into().ok()?;
+        // of either byte order: the smaller one is meant
+        Some(u32::from_le_bytes(bytes).min(u32::from_be_bytes(bytes)))
+    };
+    let (Some(name), Some(desc)) = (number(0), number(4)) else { return false };
+    let text = head.get(12..12_usize.saturating_add(name as usize)).and_then(<[u8]>::split_last);
+    read >= 12_usize.saturating_add(name as usize)
+        && u64::from(desc) < file.image.len()
+        && text.is_some_and(|(last, text)| {
+            *last == 0 && !text.is_empty() && text.iter().all(u8::is_ascii_alphanumeric)
+        })
+}
+
+/// `p_type`: what lies between memory is memory, what begins with a note is notes, and a dump has nothing else.
+fn mend_kinds(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warning>) {
+    let count = segments.iter().filter(|s| s.is_note()).count();
+    for n in 0..segments.len() {
+        let own = get(segments, n);
+        if own.file_len == 0 && own.mem_len == 0 {
+            continue;
+        }
+        let (load, note) = (own.is_load(), own.is_note());
+        let notes = own.file_len > 0 && is_note_at(file, own.offset);
+        let taken = match (load, note) {
+            (true, _) if count == 0 && own.phys == 0 && own.virt == 0 && notes => PT_NOTE,
+            (true, _) => continue,
+            (_, true) if notes || count == 1 || !is_between(segments, n, file) => continue,
+            _ if notes => PT_NOTE,
+            _ if is_between(segments, n, file) => PT_LOAD,
+            _ => {
+                let why = "p_type is none that a dump has";
+                let (phys, len) = (own.phys, own.data_len());
+                warnings.push(Warning::HeaderLeftOut { number: n, phys, len, why });
+                continue;
+            }
+        };
+        let why = mended(n, "p_type", own.kind.into(), taken.into());
+        change(segments, n, warnings, why, Segment { kind: taken, ..own });
+    }
+}
+
+/// Whether a header's data or, where it has none, its memory lies where that of a PT_LOAD at its place in the table does.
+fn is_between(segments: &[Segment], n: usize, file: &File<'_>) -> bool {
+    let own = get(segments, n);
+    let others = |s: &&Segment| !s.is_note();
+    let (before, behind) = (segments.get(..n), segments.get(n.saturating_add(1)..));
+    let [before, behind] = [before, behind].map(Option::unwrap_or_default);
+    if own.file_len == 0 {
+        let low = before.iter().rfind(others).is_none_or(|b| b.phys.saturating_add(b.mem_len) <= own.phys);
+        let high = behind.iter().find(others).is_none_or(|b| own.phys.saturating_add(own.mem_len) <= b.phys);
+        return low && high && own.phys.is_multiple_of(PAGE_SIZE);
+    }
+    let placed = |s: &&Segment| others(s) && has_place(s);
+    let rest = || segments.iter().zip(0..).filter(|(_, other)| *other != n).map(|(s, _)| *s);
+    let start = before.iter().rfind(placed).map(end);
+    let start = start.unwrap_or_else(|| front(&rest().collect::<Vec<_>>(), file));
+    let next = behind.iter().find(placed).map_or(file.image.len(), |next| next.offset);
+    own.file_len <= own.mem_len && follows(start, own.offset) && follows(end(&own), next)
+}
+
+/// `p_offset`, `p_filesz` and `p_memsz` where the data before and behind contradict them.
+fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut Vec<Warning>) {
+    let is_placed = |s: &Segment| s.is_load() && has_place(s);
+    let loads: Vec<usize> = (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
+    let front = front(segments, file);
+    let len = file.image.len();
+    for (place, &n) in loads.iter().enumerate() {
+        let own = get(segments, n);
+        let neighbour = |at: Option<usize>| at.and_then(|p| loads.get(p)).map(|&n| get(segments, n));
+        let before = neighbour(place.checked_sub(1)).map_or(front, |b| end(&b));
+        let (next, after) = (neighbour(place.checked_add(1)), neighbour(place.checked_add(2)));
+        // the next one is where it ought to be, by the one behind it
+        let next_is_sound = next.is_none_or(|next| match (after, file.whole) {
+            (Some(after), _) => follows(end(&next), after.offset),
+            (None, true) => follows(end(&next), len),
+            (None, false) => true,
+        });
+        if !next_is_sound || next.is_none() && !file.whole {
+            continue;
+        }
+        let next_at = next.map_or(len, |next| next.offset);
+        let is_known_end = next.is_some() || end(&own) <= len;
+        let around = Around { before, next_at, is_known_end, rest: common_rest(segments, &loads, n) };
+        if let Some((field, value, taken, new)) = way(&around, &own) {
+            change(segments, n, warnings, mended(n, field, value, taken), new);
+        }
+    }
+}
+
+/// How far data are from the place that their address has in a page, in all segments but one; `None` where they differ.
+fn common_rest(segments: &[Segment], loads: &[usize], but: usize) -> Option<u64> {
+    let others = loads.iter().filter(|&&n| n != but).map(|&n| get(segments, n));
+    let mut all = others.filter(|s| s.data_len() > 0).map(|s| s.offset.wrapping_sub(s.phys) % PAGE_SIZE);
+    let first = all.next()?;
+    all.all(|rest| rest == first).then_some(first)
+}
+
+/// The field that is contradicted, its value, what is taken, and the segment with that.
+type Mended = (&'static str, u64, u64, Segment);
+/// A look at a segment between others.
+type Way = fn(&Around, &Segment) -> Option<Mended>;
+
+/// What stands beside a segment's data in the file.
+struct Around {
+    /// The end of what is before.
+    before: u64,
+    /// The start of what is behind.
+    next_at: u64,
+    /// The file reaches as far as that.
+    is_known_end: bool,
+    rest: Option<u64>,
+}
+
+impl Around {
+    fn fills(&self, offset: u64, len: u64) -> bool {
+        len > 0 && follows(offset.saturating_add(len), self.next_at)
+    }
+
+    fn place(&self, own: &Segment) -> Option<Mended> {
+        let taken = self.offset_of(own);
+        let fits = |offset: u64| follows(self.before, offset) && self.fills(offset, own.data_len());
+        if taken == own.offset || !fits(taken) {
+            return None;
+        }
+        let exact = own.offset == self.before || end(own) == self.next_at;
+        let rest = own.offset.wrapping_sub(own.phys) % PAGE_SIZE;
+        let stands = exact || rest == self.rest.unwrap_or(0) || !own.phys.is_multiple_of(PAGE_SIZE);
+        // data that end behind the file's end are cut, where they begin as they ought to
+        let is_cut = !self.is_known_end && follows(self.before, own.offset);
+        let wrong = !stands || !(is_cut || fits(own.offset));
+        wrong.then_some(("p_offset", own.offset, taken, Segment { offset: taken, ..*own }))
+    }
+
+    fn length(&self, own: &Segment) -> Option<Mended> {
+        // one that ends where the next begins is exact, another may have padding behind it
+        let ends = |len: u64| own.offset.saturating_add(len) == self.next_at;
+        let is_short = own.data_len() > 0 && (ends(own.file_len) || ends(own.mem_len)) && !ends(own.data_len());
+        let is_full = self.fills(own.offset, own.data_len()) && !is_short;
+        if !follows(self.before, own.offset) || is_full {
+            return None;
+        }
+        let file_len = |taken| ("p_filesz", own.file_len, taken, Segment { file_len: taken, ..*own });
+        if own.file_len < own.mem_len && self.fills(own.offset, own.mem_len) {
+            return Some(file_len(own.mem_len));
+        }
+        if own.mem_len < own.file_len && self.fills(own.offset, own.file_len) {
+            return Some(("p_memsz", own.mem_len, own.file_len, Segment { mem_len: own.file_len, ..*own }));
+        }
+        let room = self.next_at.checked_sub(own.offset).filter(|room| self.is_known_end && *room > 0)?;
+        (end(own) > self.next_at || room <= own.mem_len).then(|| file_len(room))
+    }
+
+    /// Where the data would lie, by what is before them and by how the others lie in their pages.
+    fn offset_of(&self, own: &Segment) -> u64 {
+        let Some(rest) = self.rest else {
+            let by_next = self.next_at.checked_sub(own.data_len());
+            return by_next.filter(|at| follows(self.before, *at)).unwrap_or(self.before);
+        };
+        let wanted = own.phys.wrapping_add(rest) % PAGE_SIZE;
+        self.before.saturating_add(wanted.wrapping_sub(self.before % PAGE_SIZE) % PAGE_SIZE)
+    }
+}
+
+/// `p_offset` and `p_filesz` of the notes, which fill what is between the table and the first data, but for padding.
+fn mend_notes(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warning>) {
+    let mut all = (0..).zip(segments.iter()).filter(|(_, s)| s.is_note());
+    let (Some((n, own)), None) = (all.next().map(|(n, s)| (n, *s)), all.next()) else { return };
+    let data = segments.iter().filter(|s| s.is_load() && s.data_len() > 0).map(|s| s.offset);
+    let Some(data) = data.min().filter(|at| *at > file.table && *at < file.image.len()) else { return };
+    let mut own = own;
+    if !is_note_at(file, own.offset) {
+        let stop = data.min(file.table.saturating_add(2 * PAGE_SIZE));
+        let mut places = (file.table.next_multiple_of(4)..stop).step_by(4);
+        let Some(taken) = places.find(|at| is_note_at(file, *at)) else { return };
+        let new = Segment { offset: taken, ..own };
+        change(segments, n, warnings, mended(n, "p_offset", own.offset, taken), new);
+        own = new;
+    }
+    let Some(room) = data.checked_sub(own.offset).filter(|room| *room < MAX_BETWEEN) else { return };
+    let is_short = own.file_len < room && {
+        let mut rest = vec![0; usize::try_from(room - own.file_len).unwrap_or(0)];
+        file.image.fill(own.offset.saturating_add(own.file_len), &mut rest).is_ok() && rest.iter().any(|b| *b != 0)
+    };
+    if own.file_len > room || is_short {
+        let new = Segment { file_len: room, ..own };
+        change(segments, n, warnings, mended(n, "p_filesz", own.file_len, room), new);
+    }
+}

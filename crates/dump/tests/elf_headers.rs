@@ -1,0 +1,209 @@
+//! ELF headers that are damaged or cut: the same memory is read, or it is missing and that is told.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a test")]
+
+use base::{Pfn, PhysAddr, PhysRead};
+use dump::{Dump, Warning};
+use testkit::dump::{DumpSpec, PAGE, Packing, Target, flatten, note};
+
+const INFO: &str = "OSRELEASE=6.1.0-test\n";
+/// `p_vaddr` is so far from `p_paddr` in `/proc/vmcore`; in QEMU's dumps they are the same.
+const DISTANCES: [u64; 2] = [0xffff_8880_0000_0000, 0];
+
+/// Runs of memory: first frame and pages.
+const RUNS: [&[(u64, u64)]; 4] =
+    [&[(0, 4), (0x10, 0x20), (0x100, 6)], &[(0, 4), (0x10, 0x20)], &[(1, 9)], &[(0, 2), (8, 3), (0x20, 9), (0x40, 1)]];
+
+fn page(pfn: u64) -> Vec<u8> {
+    (pfn + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes().repeat(PAGE / 8)
+}
+
+fn spec(runs: &[(u64, u64)], distance: u64) -> DumpSpec {
+    let spec = DumpSpec::x86_64().note("CORE", 1, &[7; 336]).vmcoreinfo(INFO).placed(distance);
+    let all = runs.iter().flat_map(|(first, pages)| *first..first + pages);
+    all.fold(spec, |spec, pfn| spec.page(pfn, &page(pfn)))
+}
+
+/// As QEMU and makedumpfile write it: the data follow the notes at once.
+fn tight(file: &[u8]) -> Vec<u8> {
+    let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
+    let count = usize::from(file[56]);
+    let end = word(64 + 8) + word(64 + 32);
+    let cut = end.next_multiple_of(PAGE) - end;
+    let mut out = [&file[..end], &file[end + cut..]].concat();
+    for n in 1..count {
+        let at = 64 + 56 * n + 8;
+        out[at..at + 8].copy_from_slice(&((word(at) - cut) as u64).to_le_bytes());
+    }
+    out
+}
+
+fn files() -> Vec<(Vec<u64>, Vec<u8>)> {
+    let mut all = Vec::new();
+    for runs in RUNS {
+        for distance in DISTANCES {
+            let frames: Vec<u64> = runs.iter().flat_map(|(first, n)| *first..first + n).collect();
+            let file = spec(runs, distance).elf();
+            all.push((frames.clone(), tight(&file)));
+            all.push((frames, file));
+        }
+    }
+    all
+}
+
+fn open(file: Vec<u8>) -> Dump {
+    Dump::from_bytes(vec![file]).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn told(dump: &Dump) -> Vec<String> {
+    dump.facts().warnings.iter().map(ToString::to_string).collect()
+}
+
+/// How many of the frames are read; none as other bytes, and no other frame at all.
+#[track_caller]
+fn held(dump: &Dump, frames: &[u64], what: &str) -> usize {
+    let mut read = 0;
+    for pfn in 0..0x108 {
+        let mut bytes = vec![0; PAGE];
+        if dump.read_phys(Pfn(pfn).addr(), &mut bytes).is_ok() {
+            assert!(frames.contains(&pfn), "{what}: {pfn:#x} is no memory: {:?}", told(dump));
+            assert_eq!(bytes, page(pfn), "{what}: {pfn:#x}: {:?}", told(dump));
+            read += 1;
+        }
+    }
+    read
+}
+
+fn with(file: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut file = file.to_vec();
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+    file
+}
+
+#[test]
+fn sound_headers_are_not_mended() {
+    for (frames, file) in files() {
+        let dump = open(file);
+        assert_eq!((told(&dump), held(&dump, &frames, "")), (vec![], frames.len()));
+        assert_eq!((dump.notes().len(), dump.vmcoreinfo()), (2, Some(INFO.as_bytes())));
+    }
+}
+
+/// Fields that the rest of the file tells: damaged in any of these ways, all memory is read as before, and that is told.
+#[test]
+fn a_field_that_the_rest_of_the_file_contradicts_is_mended() {
+    for (frames, file) in files() {
+        let count = usize::from(file[56]);
+        let mut fields = vec![
+            ("EI_CLASS", 4, 1),
+            ("EI_DATA", 5, 1),
+            ("e_type", 16, 2),
+            ("e_phoff", 32, 8),
+            ("e_phentsize", 54, 2),
+            ("e_phnum", 56, 2),
+        ];
+        for n in 0..count {
+            let at = 64 + 56 * n;
+            fields.extend([("p_type", at, 4), ("p_offset", at + 8, 8)]);
+        }
+        for (field, at, len) in fields {
+            let own = u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+            let values = [0, 1, 2, 3, 4, 5, 7, 0xff, 0xfffe, own ^ 1, own ^ 0x10, own ^ 0x80, own + 0x1000, own ^ 0xff00, !own];
+            for value in values {
+                let bytes = &value.to_le_bytes()[..len];
+                if file[at..at + len] == *bytes {
+                    continue;
+                }
+                let what = format!("{field} at {at:#x} is {value:#x}");
+                let dump = open(with(&file, at, bytes));
+                assert_eq!(held(&dump, &frames, &what), frames.len(), "{what}: {:?}", told(&dump));
+                assert!(told(&dump).iter().any(|t| t.contains(field)), "{what}: {:?}", told(&dump));
+                assert_eq!(dump.vmcoreinfo(), Some(INFO.as_bytes()), "{what}: {:?}", told(&dump));
+            }
+        }
+    }
+}
+
+/// Whatever byte of the headers is damaged, memory is the same or missing; what is missing is told.
+#[test]
+fn no_byte_of_the_headers_makes_other_memory() {
+    for (frames, file) in files() {
+        let end = 64 + 56 * usize::from(file[56]);
+        let loads = usize::from(file[56]) - 1;
+        // of two headers nothing tells which p_paddr is right
+        let is_phys = |at: usize| at >= 64 && matches!((at - 64) % 56, 24..32);
+        for at in (4..end).filter(|at| loads > 2 || !is_phys(*at)) {
+            for value in [0, 1, 0xff, file[at] ^ 1, file[at] ^ 0x80] {
+                let what = format!("{at:#x}: {:#x} and not {value:#x}", file[at]);
+                let dump = open(with(&file, at, &[value]));
+                let read = held(&dump, &frames, &what);
+                assert!(read == frames.len() || !told(&dump).is_empty(), "{what}: {read} of {}", frames.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_in_its_headers_tells_what_is_before() {
+    let (frames, file) = files().remove(0);
+    for len in [64, 70, 64 + 56, 64 + 56 + 8] {
+        let dump = open(file[..len].to_vec());
+        assert_eq!((dump.facts().machine, held(&dump, &frames, "")), (Some(62), 0));
+        assert!(dump.facts().incomplete, "{len}");
+        assert!(dump.facts().warnings.iter().any(|w| matches!(w, Warning::HeadersLost { claimed: 4, .. })), "{len}");
+        assert!(dump.facts().warnings.contains(&Warning::NoMemory), "{len}");
+    }
+    // behind the notes
+    let data = u64::from_le_bytes(file[64 + 56 + 8..][..8].try_into().unwrap());
+    let dump = open(file[..data as usize].to_vec());
+    assert_eq!((dump.vmcoreinfo(), dump.notes().len()), (Some(INFO.as_bytes()), 2));
+    assert!(dump.facts().incomplete && dump.skip_holes(PhysAddr(0)).is_none());
+}
+
+#[test]
+fn notes_without_memory_are_told() {
+    for target in Target::OTHERS.into_iter().chain([Target::X86_64]) {
+        let dump = open(DumpSpec::of(target).vmcoreinfo(INFO).note("CORE", 1, &[7; 336]).elf());
+        assert_eq!((dump.vmcoreinfo(), dump.notes().len()), (Some(INFO.as_bytes()), 2), "{}", target.name);
+        assert_eq!((dump.facts().machine, dump.facts().incomplete), (Some(target.e_machine), true));
+        assert_eq!(dump.facts().warnings, [Warning::NoMemory]);
+    }
+}
+
+/// makedumpfile writes the headers of memory last: a cut stream has the ELF header and the notes.
+#[test]
+fn a_cut_flattened_stream_tells_header_and_notes() {
+    let (frames, file) = files().remove(0);
+    let head = 64 + 56;
+    let notes_at = 64 + 4 * 56;
+    let mut flat = b"makedumpfile\0\0\0\0".to_vec();
+    flat.extend([1_u64.to_be_bytes(), 1_u64.to_be_bytes()].concat());
+    flat.resize(4096, 0);
+    let mut put = |at: usize, bytes: &[u8]| {
+        flat.extend((at as u64).to_be_bytes());
+        flat.extend((bytes.len() as u64).to_be_bytes());
+        flat.extend(bytes);
+    };
+    put(0, &file[..head]);
+    put(notes_at, &file[notes_at..]);
+    // one header of three came
+    put(head, &file[head..head + 56]);
+    let dump = open(flat);
+    assert_eq!((dump.vmcoreinfo(), dump.notes().len()), (Some(INFO.as_bytes()), 2));
+    assert_eq!(held(&dump, &frames, ""), 4);
+    assert!(dump.facts().warnings.contains(&Warning::HeadersLost { claimed: 4, found: 2 }), "{:?}", told(&dump));
+    assert!(dump.facts().incomplete);
+    // a stream that is whole stays so
+    assert_eq!(held(&open(flatten(&file, 700)), &frames, ""), frames.len());
+}
+
+#[test]
+fn an_elf_file_with_dump_notes_is_a_dump_and_another_is_not() {
+    let kernel = note("Xen", 6, &[1; 8]);
+    let mut file = DumpSpec::x86_64().page(1, &[1; PAGE]).note("GNU", 3, &[5; 20]).elf();
+    file[16] = 2;
+    assert!(Dump::from_bytes(vec![file]).is_err());
+    let mut file = DumpSpec::x86_64().page(1, &kernel).elf();
+    file[16] = 1;
+    assert!(Dump::from_bytes(vec![file]).unwrap_err().to_string().contains("ET_REL"));
+    assert!(Dump::from_bytes(vec![spec(RUNS[0], 0).kdump(Packing::Zlib)]).is_ok());
+}
