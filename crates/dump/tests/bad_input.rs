@@ -206,7 +206,10 @@ fn absurd_lengths_and_counts() {
     let dump = elf(64 + 112 + 32, &[0xff; 16]).unwrap();
     assert!(dump.facts().incomplete);
     let dump = elf(64 + 112 + 8, &max).unwrap();
-    assert!(gap(&dump, 5).is_none() && dump.facts().warnings.len() == 1, "what is before and behind tells p_offset");
+    assert!(
+        gap(&dump, 5).is_none() && dump.facts().warnings.len() == 1,
+        "what is before and behind tells p_offset"
+    );
 }
 
 /// What stands before the cut is told, and that the file is cut.

@@ -10,8 +10,12 @@ const INFO: &str = "OSRELEASE=6.1.0-test\n";
 const DISTANCES: [u64; 2] = [0xffff_8880_0000_0000, 0];
 
 /// Runs of memory: first frame and pages.
-const RUNS: [&[(u64, u64)]; 4] =
-    [&[(0, 4), (0x10, 0x20), (0x100, 6)], &[(0, 4), (0x10, 0x20)], &[(1, 9)], &[(0, 2), (8, 3), (0x20, 9), (0x40, 1)]];
+const RUNS: [&[(u64, u64)]; 4] = [
+    &[(0, 4), (0x10, 0x20), (0x100, 6)],
+    &[(0, 4), (0x10, 0x20)],
+    &[(1, 9)],
+    &[(0, 2), (8, 3), (0x20, 9), (0x40, 1)],
+];
 
 fn page(pfn: u64) -> Vec<u8> {
     (pfn + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes().repeat(PAGE / 8)
@@ -107,7 +111,23 @@ fn a_field_that_the_rest_of_the_file_contradicts_is_mended() {
         }
         for (field, at, len) in fields {
             let own = u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
-            let values = [0, 1, 2, 3, 4, 5, 7, 0xff, 0xfffe, own ^ 1, own ^ 0x10, own ^ 0x80, own + 0x1000, own ^ 0xff00, !own];
+            let values = [
+                0,
+                1,
+                2,
+                3,
+                4,
+                5,
+                7,
+                0xff,
+                0xfffe,
+                own ^ 1,
+                own ^ 0x10,
+                own ^ 0x80,
+                own + 0x1000,
+                own ^ 0xff00,
+                !own,
+            ];
             for value in values {
                 let bytes = &value.to_le_bytes()[..len];
                 if file[at..at + len] == *bytes {
@@ -136,7 +156,11 @@ fn no_byte_of_the_headers_makes_other_memory() {
                 let what = format!("{at:#x}: {:#x} and not {value:#x}", file[at]);
                 let dump = open(with(&file, at, &[value]));
                 let read = held(&dump, &frames, &what);
-                assert!(read == frames.len() || !told(&dump).is_empty(), "{what}: {read} of {}", frames.len());
+                assert!(
+                    read == frames.len() || !told(&dump).is_empty(),
+                    "{what}: {read} of {}",
+                    frames.len()
+                );
             }
         }
     }
@@ -149,7 +173,10 @@ fn a_file_cut_in_its_headers_tells_what_is_before() {
         let dump = open(file[..len].to_vec());
         assert_eq!((dump.facts().machine, held(&dump, &frames, "")), (Some(62), 0));
         assert!(dump.facts().incomplete, "{len}");
-        assert!(dump.facts().warnings.iter().any(|w| matches!(w, Warning::HeadersLost { claimed: 4, .. })), "{len}");
+        assert!(
+            dump.facts().warnings.iter().any(|w| matches!(w, Warning::HeadersLost { claimed: 4, .. })),
+            "{len}"
+        );
         assert!(dump.facts().warnings.contains(&Warning::NoMemory), "{len}");
     }
     // behind the notes
@@ -190,7 +217,11 @@ fn a_cut_flattened_stream_tells_header_and_notes() {
     let dump = open(flat);
     assert_eq!((dump.vmcoreinfo(), dump.notes().len()), (Some(INFO.as_bytes()), 2));
     assert_eq!(held(&dump, &frames, ""), 4);
-    assert!(dump.facts().warnings.contains(&Warning::HeadersLost { claimed: 4, found: 2 }), "{:?}", told(&dump));
+    assert!(
+        dump.facts().warnings.contains(&Warning::HeadersLost { claimed: 4, found: 2 }),
+        "{:?}",
+        told(&dump)
+    );
     assert!(dump.facts().incomplete);
     // a stream that is whole stays so
     assert_eq!(held(&open(flatten(&file, 700)), &frames, ""), frames.len());

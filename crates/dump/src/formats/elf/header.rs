@@ -55,7 +55,8 @@ impl Ident {
         let at = |n: usize| start.get(n).copied().unwrap_or(0);
         let [class, data] = [4, 5].map(at);
         let own = [1, 2].contains(&class) && [1, 2].contains(&data);
-        let all = [4, 8].into_iter().flat_map(|size| [false, true].map(|big_endian| Words { size, big_endian }));
+        let all =
+            [4, 8].into_iter().flat_map(|size| [false, true].map(|big_endian| Words { size, big_endian }));
         let mut fitting = all.filter(|words| {
             let (f, shape) = (Fields::new(start, *words), Shape::of(*words));
             // e_version and, behind e_flags, e_ehsize

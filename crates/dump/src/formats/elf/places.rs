@@ -130,7 +130,8 @@ fn is_between(segments: &[Segment], n: usize, file: &File<'_>) -> bool {
 /// `p_offset`, `p_filesz` and `p_memsz` where the data before and behind contradict them.
 fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut Vec<Warning>) {
     let is_placed = |s: &Segment| s.is_load() && has_place(s);
-    let loads: Vec<usize> = (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
+    let loads: Vec<usize> =
+        (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
     let front = front(segments, file);
     let len = file.image.len();
     for (place, &n) in loads.iter().enumerate() {
@@ -203,7 +204,8 @@ impl Around {
     fn length(&self, own: &Segment) -> Option<Mended> {
         // one that ends where the next begins is exact, another may have padding behind it
         let ends = |len: u64| own.offset.saturating_add(len) == self.next_at;
-        let is_short = own.data_len() > 0 && (ends(own.file_len) || ends(own.mem_len)) && !ends(own.data_len());
+        let is_short =
+            own.data_len() > 0 && (ends(own.file_len) || ends(own.mem_len)) && !ends(own.data_len());
         let is_full = self.fills(own.offset, own.data_len()) && !is_short;
         if !follows(self.before, own.offset) || is_full {
             return None;
@@ -248,7 +250,8 @@ fn mend_notes(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warn
     let Some(room) = data.checked_sub(own.offset).filter(|room| *room < MAX_BETWEEN) else { return };
     let is_short = own.file_len < room && {
         let mut rest = vec![0; usize::try_from(room - own.file_len).unwrap_or(0)];
-        file.image.fill(own.offset.saturating_add(own.file_len), &mut rest).is_ok() && rest.iter().any(|b| *b != 0)
+        file.image.fill(own.offset.saturating_add(own.file_len), &mut rest).is_ok()
+            && rest.iter().any(|b| *b != 0)
     };
     if own.file_len > room || is_short {
         let new = Segment { file_len: room, ..own };

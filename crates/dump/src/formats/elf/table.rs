@@ -145,7 +145,11 @@ impl Claim {
     /// Of a file whose count of headers does not fit into the ELF header.
     pub(super) fn long_count(image: &Image, shape: &Shape, shoff: u64) -> Result<u64, DumpError> {
         let bad = || {
-            image.bad("e_shoff", shoff, "with e_phnum 0xffff, section header 0 has the count of program headers")
+            image.bad(
+                "e_shoff",
+                shoff,
+                "with e_phnum 0xffff, section header 0 has the count of program headers",
+            )
         };
         let at = shoff.checked_add(shape.sh_info).filter(|_| shoff >= shape.header_len).ok_or_else(bad)?;
         let raw = image.header("section header 0 (count of program headers)", at, 4)?;
