@@ -25,6 +25,12 @@ impl Example {
     }
 }
 
+/// True where one of the words is a group of single letters with one of these among them: `-l`, `-fl`.
+pub(crate) fn has_letter(words: &[String], letters: &[char]) -> bool {
+    let groups = words.iter().filter(|word| word.starts_with('-') && !word.starts_with("--"));
+    groups.into_iter().any(|word| word.contains(letters))
+}
+
 /// One command.
 pub trait Command: Sync {
     /// What is typed.

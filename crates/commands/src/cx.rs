@@ -2,7 +2,7 @@
 
 use crate::{CommandError, Settings};
 use base::{Cancel, Cancelled, NoProgress, Progress};
-use kernel::{Image, KernelError, Layers, Machine, Session};
+use kernel::{Fetch, Image, KernelError, Layers, Machine, Session};
 use report::Report;
 use std::ops::ControlFlow;
 
@@ -29,6 +29,8 @@ pub struct Cx<'s> {
     /// Where long work says how far it is.
     pub progress: &'s dyn Progress,
     sink: &'s mut dyn FnMut(&Report) -> ControlFlow<()>,
+    /// Someone reads what [`Cx::emit`] gives as it comes: a terminal.
+    read_at_once: bool,
 }
 
 impl std::fmt::Debug for Cx<'_> {
@@ -45,7 +47,17 @@ impl<'s> Cx<'s> {
         cancel: &'s Cancel,
         sink: &'s mut dyn FnMut(&Report) -> ControlFlow<()>,
     ) -> Self {
-        Self { layers, settings, cancel, progress: &NoProgress, sink }
+        Self { layers, settings, cancel, progress: &NoProgress, sink, read_at_once: false }
+    }
+    /// The same, where someone reads each part of an answer as it comes.
+    #[must_use]
+    pub const fn read_at_once(mut self, yes: bool) -> Self {
+        self.read_at_once = yes;
+        self
+    }
+    /// True where someone reads each part of an answer as it comes.
+    pub(crate) const fn is_read_at_once(&self) -> bool {
+        self.read_at_once
     }
     /// The same, with progress shown.
     #[must_use]
@@ -76,6 +88,16 @@ impl<'s> Cx<'s> {
             Layer::Machine => self.machine(command).map(|_| ()),
             Layer::Session => self.session(command).map(|_| ()),
         }
+    }
+    /// Whether debuginfod servers may be asked from now on.
+    pub(crate) fn allow(&self, fetch: Fetch) {
+        if let Some(layers) = self.layers {
+            layers.allow(if self.settings.at_hand { Fetch::Never } else { fetch });
+        }
+    }
+    /// How often a server would have been asked while none was to be asked.
+    pub(crate) fn unasked(&self) -> u64 {
+        self.layers.map_or(0, Layers::unasked)
     }
     /// The dump, where there is one.
     #[must_use]

@@ -50,8 +50,9 @@ pub fn words_debug_files(words: &[String]) -> Fetch {
 }
 
 /// What the neediest of several commands needs.
-pub(crate) fn debug_files_of_each<'a>(names: impl Iterator<Item = &'a str>) -> Fetch {
-    names.filter_map(find).map(|command| command.debug_files(&[])).max().unwrap_or(Fetch::Never)
+/// `words` hold the names and the options of all of them.
+pub(crate) fn debug_files_of_each<'a>(names: impl Iterator<Item = &'a str>, words: &[String]) -> Fetch {
+    names.filter_map(find).map(|command| command.debug_files(words)).max().unwrap_or(Fetch::Never)
 }
 
 /// Runs one command given as words.
@@ -74,8 +75,11 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
             return Err(not_minimal(command.name()));
         }
         cx.reach(command.name(), command.needs(&args))?;
+        // after opening, which judges by itself
+        cx.allow(command.debug_files(rest));
         command.run(cx, &args)
     });
+    cx.allow(Fetch::Never);
     match run {
         Err(CommandError::Help(page)) => Ok(*page),
         Ok(report) => Ok(with_type_notes(cx, command.name(), report)),
@@ -214,11 +218,12 @@ mod tests {
             "ps; sys; mod; sym jiffies; set; task 1; dis vfs_read; tree -t maple x; struct page",
         );
         lines(Fetch::Lacking, "foreach ps; foreach 1 set; repeat ps; ps | grep x > y");
+        lines(Fetch::Lacking, "bt; bt -a; bt -sx 1; foreach bt; foreach ps bt -f; repeat bt");
         lines(
             Fetch::Always,
-            "bt; verdict; p jiffies; dis -l x; dis -s x; mod -s x; foreach bt; frame; info locals",
+            "bt -l; bt -xl 1; bt --locals; verdict; p jiffies; dis -l x; dis -s x; mod -s x; frame; info locals",
         );
-        lines(Fetch::Always, "jiffies; < file; list x; whatis x; foreach ps bt; repeat bt; px jiffies");
+        lines(Fetch::Always, "jiffies; < file; list x; whatis x; foreach ps bt -l; repeat bt -l; px jiffies");
     }
 
     #[test]

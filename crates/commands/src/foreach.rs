@@ -45,7 +45,7 @@ impl Command for Foreach {
     }
     fn debug_files(&self, words: &[String]) -> Fetch {
         let known = |w: &str| KNOWN.iter().any(|(name, _)| *name == w);
-        dispatch::debug_files_of_each(words.iter().map(String::as_str).filter(|w| known(w)))
+        dispatch::debug_files_of_each(words.iter().map(String::as_str).filter(|w| known(w)), words)
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         clap.arg(

@@ -317,7 +317,7 @@ fn of_modules(s: &Session, count: usize) -> Cell {
 
 fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError> {
     let mut out = Record::new();
-    match s.vmlinux() {
+    match s.kernel_file() {
         Some(file) => {
             out.line(label("VMLINUX").field("vmlinux", file.path().display().to_string()).role(Role::Path))
         }
@@ -326,7 +326,8 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
             let release = kernel::system::release(s).unwrap_or_else(|| "this release".to_owned());
             let wanted = format!("vmlinux of {release} with debug information, build id {id}");
             out.line(label("VMLINUX").text("not there; wanted: ").field("wanted", wanted));
-            let rows = s.opened().vmlinux_tried.iter().map(|t| {
+            let tried = s.kernel_file_tried();
+            let rows = tried.iter().map(|t| {
                 let line = Line::new().text(" ".repeat(16)).field("path", t.path.display().to_string());
                 Record::of(line.role(Role::Path).text("  ").field("why", t.outcome.to_string()))
             });

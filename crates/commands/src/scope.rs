@@ -59,15 +59,24 @@ impl<'s> SessionScope<'s> {
         let s = self.session;
         let space = if symbol.is_text() { Space::Function } else { Space::Variable };
         let scope = symbol.module.map_or(TypeScope::Kernel, |m| TypeScope::Module(m.into()));
-        if let Some(m) = s.module_at(symbol.addr) {
+        let module = s.module_at(symbol.addr);
+        if let Some(m) = module {
             // its functions' types are in its split BTF, its variables' in its debug file
-            let _ = (s.module_debug(m), s.load_module_types(m));
+            let _ = (s.module_file_at_hand(m).and_then(|_| s.module_debug(m)), s.load_module_types(m));
         }
         // BTF has functions and per-CPU variables; the other variables' types are DWARF's to tell
-        let ty = self.declared(&scope, space, symbol.name);
+        let at_hand = || self.declared(&scope, space, symbol.name);
+        let known = || cexpr::known_type(self, symbol.name).filter(|_| symbol.module.is_none());
+        let fetched = || {
+            let file = match module {
+                Some(m) => s.module_debug(m),
+                None => s.kernel_debug().cloned(),
+            };
+            file.and_then(|_| at_hand())
+        };
         SymbolInfo {
             addr: symbol.addr,
-            ty: ty.or_else(|| cexpr::known_type(self, symbol.name).filter(|_| symbol.module.is_none())),
+            ty: at_hand().or_else(known).or_else(fetched),
             module: symbol.module.map(Into::into),
             text: symbol.is_text(),
             per_cpu: s.is_per_cpu(symbol.addr),

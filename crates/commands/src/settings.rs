@@ -55,6 +55,8 @@ pub struct Settings {
     pub print_array: bool,
     /// 0, or more: each command says on standard error how long it took.
     pub debug: u32,
+    /// Answers take what is at hand: no debug file is fetched.
+    pub at_hand: bool,
     /// No banner; no prompt while an input file runs.
     pub silent: bool,
     /// The line editor's keys.
@@ -111,6 +113,7 @@ impl Default for Settings {
             print_max: Some(256),
             print_array: false,
             debug: 0,
+            at_hand: false,
             silent: false,
             edit: Edit::default(),
             zero_excluded: false,

@@ -102,7 +102,7 @@ fn or_why<T: Into<Cell>>(value: kernel::Result<T>) -> Cell {
 pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     let mask = taint::mask(s);
     let mut line = label("KERNEL");
-    line = match (s.vmlinux(), &cx.settings.namelist) {
+    line = match (s.kernel_file(), &cx.settings.namelist) {
         (Some(file), shown) => {
             let name = shown.clone().unwrap_or_else(|| file.path().display().to_string());
             line.field("kernel", name).role(Role::Path)

@@ -82,10 +82,10 @@ pub(crate) fn load_modules(s: &Session) -> bool {
 
 /// A hint where a type is not known: why the kernel has none, or that modules have none in the dump.
 pub(crate) fn untyped(s: &Session) -> Option<String> {
-    if let Some(problem) = s.kernel_debug().and_then(|file| file.problem.clone()) {
+    if let Some(problem) = s.kernel_debug_at_hand().and_then(|file| file.problem.clone()) {
         return Some(problem);
     }
-    if s.kernel_btf().is_none() && s.vmlinux().is_none() {
+    if s.kernel_btf().is_none() && s.kernel_file().is_none() {
         return Some(
             "the dump has no types: give the vmlinux (\"info\" says which package has it), and of modules their files \
              (\"mod -s MODULE FILE\")"

@@ -3,9 +3,9 @@
 use crate::{Command, CommandError, Cx, Example};
 use ::verdict::{How, Known, OperandRow, Options, Past, Place, Statement, Verdict};
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::Session;
 use kernel::source::Effort;
-use report::{Cell, Line, Record, Report, Role};
+use kernel::{Fetch, Session};
+use report::{Cell, Item, Line, Record, Report, Role};
 
 /// The version of this command's JSON; it grows by 1 with each change that readers must know of.
 const SCHEMA: u32 = 2;
@@ -63,11 +63,37 @@ impl Command for VerdictCommand {
         let s = cx.session("verdict")?;
         let brief = args.get_flag("brief");
         let options = Options { known: args.get_one::<String>("known").map(Into::into), brief };
-        let v = ::verdict::analyse(s, &options);
-        cx.settings.undetermined = !v.is_determined();
-        Ok(if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.get_flag("evidence")) })
+        let analyse = |cx: &mut Cx<'_>| {
+            let v = ::verdict::analyse(s, &options);
+            cx.settings.undetermined = !v.is_determined();
+            if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.get_flag("evidence")) }
+        };
+        // first what is at hand tells
+        let asked = cx.unasked();
+        cx.allow(Fetch::Never);
+        let at_hand = analyse(cx);
+        if cx.unasked() == asked || cx.settings.at_hand {
+            return Ok(at_hand);
+        }
+        if cx.is_read_at_once() {
+            cx.emit(&at_hand)?;
+        }
+        cx.allow(Fetch::Always);
+        let mut fuller = analyse(cx);
+        match (cx.is_read_at_once(), fuller == at_hand) {
+            (true, true) => Ok(Report::new("verdict")),
+            (true, false) => {
+                fuller.body.items.insert(0, Item::Blank);
+                fuller.body.items.insert(1, Item::Line(Line::of(FULLER.to_owned())));
+                Ok(fuller)
+            }
+            (false, _) => Ok(fuller),
+        }
     }
 }
+
+/// Where a verdict was shown before debug files came.
+const FULLER: &str = "With the debug files that were fetched meanwhile:";
 
 /// Width of the column of heads.
 const HEAD: usize = 11;

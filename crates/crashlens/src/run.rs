@@ -213,8 +213,11 @@ fn work(
     if banner {
         say(&format!("crashlens {}", env!("CARGO_PKG_VERSION")));
         if !cli.minimal && layers.is_some_and(|l| l.session().is_ok()) {
+            // the prompt waits for no server
+            shell.settings.at_hand = true;
             let _ = shell.run_line("sys");
             let _ = shell.run_line("verdict -b");
+            shell.settings.at_hand = false;
         }
     }
     let mut ended = Ended::Good;

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump");
 
-/// Shows what was fetched, and asks for what debug files alone tell: `info` itself asks no server.
-const ASKS: [&str; 5] = [SAMPLE, "-c", "info", "-c", "p 1"];
+/// Asks for what debug files alone tell, and shows what was fetched: `info` itself asks no server.
+const ASKS: [&str; 5] = [SAMPLE, "-c", "dis -l vfs_read 1", "-c", "info"];
 
 fn crashlens(home: &Path, servers: &str, args: &[&str]) -> Output {
     command(home, servers, args).output().unwrap()
@@ -156,6 +156,14 @@ fn nothing_is_fetched_that_the_command_does_not_need() {
         &["dis", SAMPLE, "vfs_read"],
         &["foreach", SAMPLE, "active", "set"],
         &["struct", SAMPLE, "list_head"],
+        // frames come from the dump's own tables
+        &["bt", SAMPLE],
+        &["bt", SAMPLE, "-fx", "1"],
+        &["foreach", SAMPLE, "UN", "bt", "-s"],
+        // no type of these is lacking
+        &["p", SAMPLE, "1 + 1"],
+        &["p", SAMPLE, "init_task.comm"],
+        &[SAMPLE, "-c", "jiffies", "-c", "px init_task.pid", "-c", "whatis struct list_head"],
     ] {
         let out = crashlens(home.path(), &url, args);
         assert_eq!(out.status.code(), Some(0), "{args:?}: {}", stderr(&out));
@@ -170,6 +178,24 @@ fn nothing_is_fetched_that_the_command_does_not_need() {
     std::fs::remove_dir_all(home.path().join(".cache")).unwrap();
     crashlens(home.path(), &url, &[SAMPLE, "-c", "log", "-c", "bt -l"]);
     assert!(!asked.lock().unwrap().is_empty());
+    for line in ["verdict", "foreach active bt -l", "dis -l vfs_read 1"] {
+        asked.lock().unwrap().clear();
+        std::fs::remove_dir_all(home.path().join(".cache")).unwrap();
+        crashlens(home.path(), &url, &[SAMPLE, "-c", line]);
+        assert!(!asked.lock().unwrap().is_empty(), "{line}");
+    }
+}
+
+/// A symbol that does not exist is none of a debug file's; a variable whose type nobody knows is.
+#[test]
+fn an_expression_asks_for_the_type_that_it_lacks() {
+    let home = tempfile::tempdir().unwrap();
+    let id = build_id(home.path());
+    let (url, asked) = server(debug_file(&id));
+    let out = crashlens(home.path(), &url, &["p", SAMPLE, "nosuch_variable"]);
+    assert_eq!((out.status.code(), asked.lock().unwrap().len()), (Some(1), 0), "{}", stderr(&out));
+    crashlens(home.path(), &url, &["p", SAMPLE, "pid_caches_mutex"]);
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 #[test]
@@ -224,6 +250,51 @@ fn a_package_of_another_build_is_said_and_the_right_one_named() {
     let text = stdout(&out);
     assert!(text.contains("Debian: linux-image-6.1.0-56-cloud-amd64-dbg=6.1.192-2"), "{text}");
     assert!(!home.path().join(".cache/crashlens/debug").read_dir().is_ok_and(|mut d| d.next().is_some()));
+}
+
+/// A server that takes requests and never answers; the program is sent Ctrl-C when it has asked.
+fn stopped_while_fetching(home: &Path, args: &[&str]) -> Output {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut child = command(home, &url, args);
+    let child =
+        child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let (_held, _) = listener.accept().unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    child.wait_with_output().unwrap()
+}
+
+/// Ctrl-C ends the fetching: the command answers without what it would have brought, and what follows runs.
+#[test]
+fn what_ctrl_c_ends_is_fetching_and_not_the_command() {
+    let home = tempfile::tempdir().unwrap();
+    for line in ["bt -l", "verdict", "verdict -b", "foreach active bt -l", "p pid_caches_mutex"] {
+        let plain = crashlens(home.path(), "", &[SAMPLE, "-c", line, "-c", "sym jiffies"]);
+        let out = stopped_while_fetching(home.path(), &[SAMPLE, "-c", line, "-c", "sym jiffies"]);
+        assert_eq!(stdout(&out), stdout(&plain), "{line}");
+        assert_eq!(out.status.code(), plain.status.code(), "{line}");
+        let note = "debuginfod: stopped; nothing more is fetched in this session; the answers do without";
+        assert_eq!(stderr(&out).matches(note).count(), 1, "{line}: {}", stderr(&out));
+    }
+}
+
+/// Who waited for a server in vain does not wait again, nor does the next who runs the program.
+#[test]
+fn a_silent_server_stalls_one_command_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let ask = |args: &[&str]| {
+        let mut child = command(home.path(), &url, args);
+        child.env("DEBUGINFOD_TIMEOUT", "2").output().unwrap()
+    };
+    let first = ask(&[SAMPLE, "-c", "bt -l", "-c", "verdict -b", "-c", "foreach active bt -l"]);
+    assert_eq!(first.status.code(), Some(0));
+    assert_eq!(stderr(&first).matches("debuginfod: ").count(), 1, "{}", stderr(&first));
+    let again = ask(&["verdict", SAMPLE]);
+    assert!(stderr(&again).contains("did not answer 0 minutes ago"), "{}", stderr(&again));
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.incoming().take_while(Result::is_ok).count(), 1, "asked once in all");
 }
 
 #[test]

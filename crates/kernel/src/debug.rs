@@ -11,7 +11,7 @@ use debuginfo::Blob;
 use debuginfo::cfi::{CfiRow, CfiTable};
 use debuginfo::dwarf::{CodeFrame, DwarfFile, FunctionDie, SourceLine, Variable};
 use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes};
-use debuginfo::find::hex;
+use debuginfo::find::{Tried, hex};
 use debuginfo::symtab::Symbol;
 use debuginfo::types::{Scope, SourceId};
 use std::path::{Path, PathBuf};
@@ -47,10 +47,17 @@ impl DebugFile {
     }
 
     fn of_module(s: &Session, m: &Module, object: ObjectFile) -> Arc<Self> {
-        let object = Arc::new(object);
         let place = Placement::new(s.module_sections(m, &object).unwrap_or_default());
-        let cfi = OnceLock::new();
-        let scope = Scope::Module(m.name.as_str().into());
+        Self::added(s, object, place, Scope::Module(m.name.as_str().into()))
+    }
+
+    fn of_fetched_kernel(s: &Session, object: ObjectFile) -> Arc<Self> {
+        Self::added(s, object, Placement::slid(s.boot().kaslr_offset), Scope::Kernel)
+    }
+
+    /// A file whose types are added to those of the session.
+    fn added(s: &Session, object: ObjectFile, place: Placement, scope: Scope) -> Arc<Self> {
+        let (object, cfi) = (Arc::new(object), OnceLock::new());
         let elsewhere = |name: &str, id: &[u8]| s.opened().finder.as_ref()?.supplement(name, id);
         Arc::new(match DwarfFile::open_with(Arc::clone(&object), &place, &elsewhere) {
             Ok(dwarf) => {
@@ -82,19 +89,75 @@ fn section_blob(object: &ObjectFile, name: &str) -> Option<Blob> {
     Some(whole.window_of(bytes).unwrap_or_else(|| Blob::new(bytes.to_vec())))
 }
 
+/// What asking servers for the kernel's debug file came to.
+#[derive(Default)]
+pub(crate) struct Fetched {
+    debug: Option<Arc<DebugFile>>,
+    tried: Vec<Tried>,
+}
+
+/// A module's debug file, or that there is none.
+#[derive(Clone, Default)]
+pub(crate) struct ModuleFile {
+    file: Option<Arc<DebugFile>>,
+    /// Servers may have one: they were not to be asked.
+    unasked: bool,
+}
+
 impl Session {
-    /// vmlinux's debug information.
+    /// vmlinux's debug information: of the file that was there when the dump was opened, else from a server, where the
+    /// running command may ask one.
     pub fn kernel_debug(&self) -> Option<&Arc<DebugFile>> {
-        self.keep(&self.kernel_debug, || DebugFile::of_kernel(self)).as_ref()
+        self.kernel_debug_at_hand().or_else(|| self.fetch_kernel_debug())
+    }
+
+    /// The same without asking a server.
+    pub fn kernel_debug_at_hand(&self) -> Option<&Arc<DebugFile>> {
+        let own = self.keep(&self.kernel_debug, || DebugFile::of_kernel(self)).as_ref();
+        own.or_else(|| self.fetched.get().and_then(|fetched| fetched.debug.as_ref()))
+    }
+
+    /// Asks servers for vmlinux's debug information, once a session. Its types come behind those that are there.
+    fn fetch_kernel_debug(&self) -> Option<&Arc<DebugFile>> {
+        if let Some(fetched) = self.fetched.get() {
+            return fetched.debug.as_ref();
+        }
+        let finder = self.opened().finder.as_ref().filter(|_| self.vmlinux().is_none())?;
+        if !finder.servers()?.may_ask() {
+            return None;
+        }
+        let search = finder.served(self.opened().build_id.as_deref());
+        let debug = search.found.map(|found| DebugFile::of_fetched_kernel(self, found.file));
+        self.fetched.get_or_init(|| Fetched { debug, tried: search.tried }).debug.as_ref()
+    }
+
+    /// The kernel's debug file, where there is one: given, found or fetched.
+    #[must_use]
+    pub fn kernel_file(&self) -> Option<&Arc<ObjectFile>> {
+        let fetched = || self.fetched.get()?.debug.as_ref().map(|debug| &debug.object);
+        self.vmlinux().or_else(fetched)
+    }
+
+    /// Where the kernel's debug file was looked for, and how each place fared.
+    #[must_use]
+    pub fn kernel_file_tried(&self) -> Vec<Tried> {
+        let mut tried = self.opened().vmlinux_tried.clone();
+        if let Some(fetched) = self.fetched.get() {
+            tried.retain(|t| !fetched.tried.iter().any(|later| later.path == t.path));
+            tried.extend(fetched.tried.iter().cloned());
+        }
+        tried
     }
 
     /// A module's debug information: what was loaded, else what was named on the command line or
     /// lies where distributions put it.
     pub fn module_debug(&self, m: &Module) -> Option<Arc<DebugFile>> {
-        if let Some(known) = self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).get(&m.at) {
-            return known.clone();
+        let known = self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).get(&m.at).cloned();
+        match known {
+            // a file that was not asked for before may be asked for now
+            Some(known) if !(known.unasked && self.may_ask()) => known.file,
+            _ => self.find_module_file(m),
         }
-        self.find_module_file(m)
     }
 
     /// As [`Self::module_debug`], and looks again where nothing was found before, or where the file was
@@ -114,9 +177,20 @@ impl Session {
             .map(|object| DebugFile::of_module(self, m, object));
         // a stop while it was unpacked or fetched is no answer to keep
         if found.is_some() || !self.is_disturbed() {
-            self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, found.clone());
+            let unasked = found.is_none() && !self.may_ask();
+            self.keep_module_file(m, ModuleFile { file: found.clone(), unasked });
         }
         found
+    }
+
+    /// True where servers may be asked, and where there are none.
+    fn may_ask(&self) -> bool {
+        let servers = self.opened().finder.as_ref().and_then(|finder| finder.servers());
+        servers.is_none_or(|servers| servers.may_ask())
+    }
+
+    fn keep_module_file(&self, m: &Module, file: ModuleFile) {
+        self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, file);
     }
 
     /// Where a module's debug file is, without unpacking a package or asking a server for it.
@@ -215,21 +289,22 @@ impl Session {
         if let Some(why) = &file.problem {
             return Err(KernelError::Open(format!("{}: {why}", path.display())));
         }
-        self.module_debugs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(m.at, Some(Arc::clone(&file)));
+        self.keep_module_file(m, ModuleFile { file: Some(Arc::clone(&file)), unasked: false });
         Ok(file)
     }
 
     /// The module's debug file, where one is in use already.
     pub fn module_debug_loaded(&self, m: &Module) -> Option<Arc<DebugFile>> {
-        self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).get(&m.at).cloned().flatten()
+        self.module_debugs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&m.at)
+            .and_then(|m| m.file.clone())
     }
 
     /// Forgets a module's debug file: `mod -d`.
     pub fn unload_module_file(&self, m: &Module) {
-        self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, None);
+        self.keep_module_file(m, ModuleFile::default());
     }
 
     /// The files named on the command line that are of this module, by their names.

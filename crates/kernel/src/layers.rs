@@ -4,7 +4,7 @@
 use crate::error::{KernelError, Result};
 use crate::image::Image;
 use crate::machine::Machine;
-use crate::session::{OpenOptions, Session, Start};
+use crate::session::{Fetch, OpenOptions, Session, Start};
 use base::Kept;
 use debuginfo::find::Debuginfod;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,6 +115,20 @@ impl Layers {
             }
         };
         self.kept(&self.session, start).as_ref()
+    }
+
+    /// Whether debuginfod servers may be asked from now on, for what answers gain by debug files. [`Fetch::Lacking`] is
+    /// for opening a session: one that has its types gains nothing more by it.
+    pub fn allow(&self, fetch: Fetch) {
+        if let Some(servers) = &self.servers {
+            servers.allow(fetch == Fetch::Always);
+        }
+    }
+
+    /// How often an answer would have asked a server while none was to be asked.
+    #[must_use]
+    pub fn unasked(&self) -> u64 {
+        self.servers.as_ref().map_or(0, |servers| servers.unasked())
     }
 
     /// The session alone.

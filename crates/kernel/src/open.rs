@@ -81,20 +81,25 @@ pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
     if options.no_search && opened.packages.is_empty() {
         return Ok(());
     }
-    let unasked = unasked(opened, options);
+    if let Some(servers) = &opened.servers {
+        // lines and variables are fetched when a command wants them, types and names before any of them can answer
+        let lacks = || options.ignore_btf || !has_types(opened);
+        servers.allow(options.fetch >= Fetch::Lacking && lacks());
+    }
     let finder = finder(opened, options, &release);
     if opened.vmlinux.is_some() {
+        if let Some(servers) = finder.servers() {
+            servers.allow(options.fetch == Fetch::Always);
+        }
         opened.finder = Some(finder);
         return Ok(());
     }
     let search = finder.vmlinux(opened.build_id.as_deref());
+    if let Some(servers) = finder.servers() {
+        servers.allow(options.fetch == Fetch::Always);
+    }
     opened.finder = Some(finder);
     opened.vmlinux_tried = search.tried;
-    if let Some(servers) = unasked.filter(|_| search.found.as_ref().is_none_or(|found| !found.has_dwarf)) {
-        let why = "not asked: what was asked of the dump gains nothing by debug files";
-        let path = PathBuf::from(servers.describe());
-        opened.vmlinux_tried.push(Tried { path, outcome: Outcome::NotServed(why.into()) });
-    }
     if search.found.is_none() {
         // a package that was named was named for this
         let of_packages = opened.vmlinux_tried.iter().filter(|t| opened.packages.contains(&t.path));
@@ -111,17 +116,6 @@ pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
         opened.warnings.push(e.to_string());
     }
     Ok(())
-}
-
-/// Takes the servers away where no question gains by what they may have.
-fn unasked(opened: &mut Opened, options: &OpenOptions) -> Option<Arc<Debuginfod>> {
-    opened.servers.as_ref()?;
-    let ask = match options.fetch {
-        Fetch::Never => false,
-        Fetch::Lacking => options.ignore_btf || !has_types(opened),
-        Fetch::Always => true,
-    };
-    if ask { None } else { opened.servers.take() }
 }
 
 /// True for a kernel that has its types in memory, and names the place where they are.

@@ -3,7 +3,7 @@
 use crate::bind::{Binding, Layouts, OffsetHints};
 use crate::checked;
 use crate::cpu::{self, Cpus};
-use crate::debug::DebugFile;
+use crate::debug::{DebugFile, Fetched, ModuleFile};
 use crate::error::{KernelError, Result};
 use crate::infer::Inferred;
 use crate::kernels::{self, Kernels};
@@ -111,7 +111,8 @@ pub struct Session {
     pub(crate) slab_caches: Kept<FxHashMap<VirtAddr, String>>,
     pub(crate) direct_map: Kept<Result<VirtAddr>>,
     pub(crate) kernel_debug: Kept<Option<Arc<DebugFile>>>,
-    pub(crate) module_debugs: Mutex<FxHashMap<VirtAddr, Option<Arc<DebugFile>>>>,
+    pub(crate) fetched: OnceLock<Fetched>,
+    pub(crate) module_debugs: Mutex<FxHashMap<VirtAddr, ModuleFile>>,
     pub(crate) sources: Kept<Sources>,
 }
 
@@ -220,6 +221,7 @@ impl Session {
             direct_map: Kept::new(),
             slab_caches: if options.no_slab_caches { Kept::from(FxHashMap::default()) } else { Kept::new() },
             kernel_debug: Kept::new(),
+            fetched: OnceLock::new(),
             module_debugs: Mutex::default(),
             sources: Kept::new(),
         };

@@ -380,6 +380,7 @@ impl<'s> Shell<'s> {
         let mut failed_write = None;
         let failures = || self.dump.map_or(0, |dump| dump.image().dump.failures());
         let failed_before = failures();
+        let read_at_once = out.is_terminal() && self.options.format == Format::Text;
         let result = {
             let progress = &self.progress;
             let mut sink = |part: &Report| {
@@ -390,8 +391,9 @@ impl<'s> Shell<'s> {
                 }
                 if out.is_gone() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            let mut cx =
-                Cx::new(self.dump, &mut self.settings, &self.cancel, &mut sink).with_progress(progress);
+            let mut cx = Cx::new(self.dump, &mut self.settings, &self.cancel, &mut sink)
+                .with_progress(progress)
+                .read_at_once(read_at_once);
             commands::run(&mut cx, words)
         };
         self.progress.clear();

@@ -4,12 +4,13 @@ mod frames;
 mod scans;
 mod stackdump;
 
+use crate::command::has_letter;
 use crate::tasks::{self, Named};
 use crate::{Command, CommandError, Cx, Example};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::Session;
 use kernel::task::Task;
+use kernel::{Fetch, Session};
 use report::{Line, Record, Report};
 
 /// `bt`.
@@ -57,6 +58,11 @@ impl Command for Bt {
          context's. Frames are found by the kernel's own unwind tables; one marked with ? is a guess, a word \
          on the stack that looks like a return address. Registers are shown where an exception, an interrupt \
          or a system call saved them. A last line says why frames end, where they end early."
+    }
+    fn debug_files(&self, words: &[String]) -> Fetch {
+        // frames come from tables in the dump: source lines and variables alone are in debug files
+        let locals = words.iter().any(|word| word == "--locals");
+        if locals || has_letter(words, &['l']) { Fetch::Always } else { Fetch::Lacking }
     }
     fn respell(&self) -> &'static [(&'static str, &'static str)] {
         &[("-FF", "--FF"), ("-n", "--idle-filter")]

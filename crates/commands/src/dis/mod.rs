@@ -3,6 +3,7 @@
 pub(crate) mod place;
 mod source;
 
+use crate::command::has_letter;
 use crate::{Command, CommandError, Cx, Example, after_options, tasks};
 use arch::{Disassemble, Insn};
 use base::{VirtAddr, VirtRead};
@@ -58,8 +59,7 @@ impl Command for Dis {
          with or without an offset, MODULE:SYMBOL, or an expression in parentheses."
     }
     fn debug_files(&self, words: &[String]) -> Fetch {
-        let options = words.iter().filter(|word| word.starts_with('-'));
-        if options.into_iter().any(|word| word.contains(['l', 's'])) { Fetch::Always } else { Fetch::Lacking }
+        if has_letter(words, &['l', 's']) { Fetch::Always } else { Fetch::Lacking }
     }
     fn args(&self, clap: clap::Command) -> clap::Command {
         let flag = |name: &'static str, short, help: &'static str| {

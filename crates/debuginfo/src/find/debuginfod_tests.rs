@@ -216,16 +216,20 @@ fn a_server_that_stalls_is_given_up_and_not_asked_again() {
     }
 }
 
-#[test]
-fn a_request_to_stop_is_heard_while_the_server_is_silent() {
-    let cache = tempfile::tempdir().unwrap();
-    let server = Server::new(vec!["HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nELF…".as_bytes().to_vec()]);
-    let watch = Watch::default();
+fn stop_soon(watch: &Watch) {
     let switch = watch.cancel.clone();
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(300));
         switch.cancel();
     });
+}
+
+#[test]
+fn a_request_to_stop_is_heard_while_the_server_is_silent() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = Server::new(vec!["HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nELF…".as_bytes().to_vec()]);
+    let watch = Watch::default();
+    stop_soon(&watch);
     let began = Instant::now();
     let error = server.client(cache.path()).fetch(ID, &Artifact::DebugInfo, &watch).unwrap_err();
     assert_eq!(error, FetchError::Cancelled);
@@ -238,11 +242,16 @@ fn after_a_stop_nothing_more_is_asked() {
     let server = Server::new(vec!["HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nELF…".as_bytes().to_vec()]);
     let client = server.client(cache.path());
     let watch = Watch::default();
+    // a stop of the work is none of a transfer that has not begun
     watch.cancel.cancel();
     assert_eq!(client.fetch(ID, &Artifact::DebugInfo, &watch).unwrap_err(), FetchError::Cancelled);
-    let asked = server.asked().len();
-    // the next command has its switch anew
+    assert!(watch.cancel.is_cancelled() && server.asked().is_empty() && client.failures().is_empty());
     watch.cancel.reset();
+    stop_soon(&watch);
+    assert_eq!(client.fetch(ID, &Artifact::DebugInfo, &watch).unwrap_err(), FetchError::Cancelled);
+    assert!(!watch.cancel.is_cancelled(), "the work goes on");
+    assert_eq!(client.failures().len(), 1);
+    let asked = server.asked().len();
     for id in 1..9 {
         let error = client.clone().fetch(&[id], &Artifact::DebugInfo, &watch).unwrap_err();
         assert_eq!(error, FetchError::Cancelled);

@@ -318,6 +318,20 @@ impl Finder {
         }
     }
 
+    /// Asks the servers alone for a file by its build id.
+    #[must_use]
+    pub fn served(&self, build_id: Option<&[u8]>) -> Search {
+        let mut search = Search::default();
+        self.ask_servers(build_id, &mut search);
+        search
+    }
+
+    /// The servers that are asked last.
+    #[must_use]
+    pub fn servers(&self) -> Option<&Arc<Debuginfod>> {
+        self.servers.as_ref()
+    }
+
     fn ask_servers(&self, build_id: Option<&[u8]>, search: &mut Search) {
         let (Some(servers), Some(id)) = (&self.servers, build_id) else { return };
         match servers.fetch(id, &Artifact::DebugInfo, &self.packages.watch) {

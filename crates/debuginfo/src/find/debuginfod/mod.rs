@@ -11,6 +11,7 @@
 //! `DEBUGINFOD_TIMEOUT` says in all, however many files and servers there are.
 
 mod names;
+mod unreachable;
 
 use super::{Watch, cache, hex};
 use crate::elf::ObjectFile;
@@ -29,6 +30,8 @@ const LEAST: u64 = 100 << 10;
 const TICK: Duration = Duration::from_millis(50);
 /// Seconds for which "no server has it" is believed.
 const MISS: u64 = 600;
+/// How long a name and a connection may take.
+const REACH: Duration = Duration::from_secs(10);
 /// Redirections that are followed.
 const MAX_REDIRECTS: u32 = 10;
 
@@ -76,6 +79,9 @@ pub enum FetchError {
     /// Stopped on request.
     #[error("interrupted")]
     Cancelled,
+    /// The running work gains nothing by it ([`Debuginfod::allow`]).
+    #[error("not asked: what was asked of the dump gains nothing by debug files")]
+    NotWanted,
 }
 
 /// The servers, and how they are asked.
@@ -108,6 +114,10 @@ struct Seen {
     silence: Mutex<Duration>,
     /// The user stopped a transfer: none is begun any more.
     stopped: AtomicBool,
+    /// Nothing is asked at present.
+    closed: AtomicBool,
+    /// How often something would have been asked meanwhile.
+    unasked: AtomicU64,
     /// Servers that failed, each once, and why; and how many of them the user was told of.
     failed: Mutex<(Vec<(String, String)>, usize)>,
 }
@@ -154,6 +164,27 @@ impl Debuginfod {
         })
     }
 
+    /// Whether servers may be asked from now on; what the cache has is there in any case.
+    pub fn allow(&self, ask: bool) {
+        self.seen.closed.store(!ask, Ordering::Relaxed);
+    }
+
+    /// Whether servers may be asked now. Where not, it is counted that something would have been.
+    #[must_use]
+    pub fn may_ask(&self) -> bool {
+        let allowed = !self.seen.closed.load(Ordering::Relaxed);
+        if !allowed {
+            self.seen.unasked.fetch_add(1, Ordering::Relaxed);
+        }
+        allowed
+    }
+
+    /// How often something would have been asked while nothing was to be.
+    #[must_use]
+    pub fn unasked(&self) -> u64 {
+        self.seen.unasked.load(Ordering::Relaxed)
+    }
+
     /// The servers, for messages.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -193,8 +224,12 @@ impl Debuginfod {
         if self.missed_lately(&place) {
             return Err(FetchError::NotThere);
         }
-        if self.seen.stopped.load(Ordering::Relaxed) {
+        // a stop of the whole work is none of a transfer
+        if self.seen.stopped.load(Ordering::Relaxed) || watch.cancel.is_cancelled() {
             return Err(FetchError::Cancelled);
+        }
+        if !self.may_ask() {
+            return Err(FetchError::NotWanted);
         }
         let io = |e: &io::Error| FetchError::Cache { path: place.clone(), why: e.to_string() };
         fs::create_dir_all(place.parent().unwrap_or(Path::new(""))).map_err(|e| io(&e))?;
@@ -205,11 +240,8 @@ impl Debuginfod {
         };
         let mut failed = None;
         for (n, server) in self.urls.iter().enumerate() {
-            if self.seen.down.lock().unwrap_or_else(PoisonError::into_inner).contains(server) {
-                failed.get_or_insert_with(|| FetchError::Failed {
-                    url: server.clone(),
-                    why: "did not answer before; not asked again in this session".into(),
-                });
+            if let Some(why) = self.is_down(server) {
+                failed.get_or_insert_with(|| FetchError::Failed { url: server.clone(), why });
                 continue;
             }
             let url = format!("{server}/buildid/{}/{tail}", hex(build_id));
@@ -226,6 +258,9 @@ impl Debuginfod {
                 Err(FetchError::NotThere) => {}
                 Err(FetchError::Cancelled) => {
                     self.seen.stopped.store(true, Ordering::Relaxed);
+                    self.note(&FetchError::Cancelled);
+                    // the work that wanted the file goes on without it
+                    watch.cancel.go_on();
                     return Err(FetchError::Cancelled);
                 }
                 Err(e @ FetchError::Cache { .. }) => {
@@ -247,6 +282,14 @@ impl Debuginfod {
         }
     }
 
+    /// Why a server is not asked: it stayed silent in this session, or a short time ago in another.
+    fn is_down(&self, server: &str) -> Option<String> {
+        if self.seen.down.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|down| down == server) {
+            return Some("did not answer before; not asked again in this session".into());
+        }
+        unreachable::noted(&self.cache, server, self.miss_time())
+    }
+
     /// Remembers what the user has to know: a server that failed may have had what is missing.
     fn note(&self, error: &FetchError) {
         let server = match error {
@@ -254,11 +297,16 @@ impl Debuginfod {
                 self.urls.iter().find(|server| url.starts_with(server.as_str())).unwrap_or(url).clone()
             }
             FetchError::Cache { .. } => "the cache".to_owned(),
-            FetchError::NotThere | FetchError::Cancelled => return,
+            FetchError::Cancelled => "the user".to_owned(),
+            FetchError::NotThere | FetchError::NotWanted => return,
+        };
+        let why = match error {
+            FetchError::Cancelled => "stopped; nothing more is fetched in this session".to_owned(),
+            other => other.to_string(),
         };
         let mut failed = self.seen.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if !failed.0.iter().any(|(known, _)| *known == server) {
-            failed.0.push((server, error.to_string()));
+            failed.0.push((server, why));
         }
     }
 
@@ -282,11 +330,16 @@ impl Debuginfod {
         Some((left / u32::try_from(share.max(1)).unwrap_or(1)).max(TICK))
     }
 
+    /// For how many seconds what was not to be had is not asked for again.
+    fn miss_time(&self) -> u64 {
+        let set = fs::read_to_string(self.cache.join("cache_miss_s")).ok();
+        set.and_then(|t| t.trim().parse().ok()).unwrap_or(MISS)
+    }
+
     /// True where the note that no server has it is still young; an old one is removed.
     fn missed_lately(&self, place: &Path) -> bool {
         let Ok(meta) = place.metadata() else { return false };
-        let set = fs::read_to_string(self.cache.join("cache_miss_s")).ok();
-        let valid = set.and_then(|t| t.trim().parse().ok()).unwrap_or(MISS);
+        let valid = self.miss_time();
         let age = meta.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
         if meta.len() == 0 && age.is_some_and(|age| age.as_secs() <= valid) {
             return true;
@@ -312,6 +365,7 @@ impl Debuginfod {
         let half = PathBuf::from(half);
         let mut last = FetchError::NotThere;
         for _ in 0..=self.retries {
+            let began = Instant::now();
             let got = self.transfer(url, &half, wait, watch).and_then(|()| check(url, &half, build_id, what));
             let got = got.map_err(|e| match e {
                 Broken::Final(e) => (e, false, false),
@@ -327,6 +381,7 @@ impl Debuginfod {
                     let _ = fs::remove_file(&half); // there may be none
                     if dead {
                         self.seen.down.lock().unwrap_or_else(PoisonError::into_inner).push(server.to_owned());
+                        unreachable::note(&self.cache, server, began.elapsed());
                     }
                     if !again {
                         return Err(e);
@@ -492,7 +547,9 @@ fn agent(timeout: Duration, max_time: Option<Duration>) -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(MAX_REDIRECTS)
-        .timeout_connect(wait)
+        // who is not reached at once is not reached at all: an answer can take its time, a connection does not
+        .timeout_resolve(wait.map(|wait| wait.min(REACH)))
+        .timeout_connect(wait.map(|wait| wait.min(REACH)))
         .timeout_recv_response(wait)
         .timeout_global(max_time)
         .user_agent(concat!("crashlens/", env!("CARGO_PKG_VERSION")))
