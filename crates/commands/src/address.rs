@@ -76,7 +76,8 @@ pub(crate) fn named<'s>(s: &'s Session, name: &str) -> Vec<Symbol<'s>> {
     }
 }
 
-fn not_found(s: &Session, command: &str, word: &str) -> CommandError {
+/// The error for a name that no symbol has.
+pub(crate) fn not_found(s: &Session, command: &str, word: &str) -> CommandError {
     let near = s.kernel_symbols().table.near(word);
     let hint = match near.as_slice() {
         [] => String::new(),

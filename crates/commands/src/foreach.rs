@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::task::Task;
-use report::{Item, Record, Report};
+use report::{Cell, Item, Record, Report};
 
 /// `foreach`.
 #[derive(Debug)]
@@ -81,7 +81,11 @@ impl Command for Foreach {
         let chosen = ask.tasks(s);
         ask.undecided(s, &mut report);
         if chosen.is_empty() {
-            report.info("foreach: no task is meant");
+            // a state that no task is in is an answer, a name that none has a mistake
+            match ask.of_names(s).is_empty() {
+                true => report.error("foreach: no task is meant"),
+                false => report.info("foreach: no task is meant"),
+            }
             return Ok(report);
         }
         let before = cx.settings.context;
@@ -133,6 +137,7 @@ impl Ask {
             }
         }
         ask.commands.iter().try_for_each(Run::check)?;
+        ask.commands.iter().try_for_each(|run| run.check_reference(s))?;
         if ask.commands.is_empty() {
             return Err(CommandError::argument("foreach", "no command to run (help foreach lists them)"));
         }
@@ -221,6 +226,16 @@ impl Run {
     }
 }
 
+impl Run {
+    /// What no task can have is said once, not of each task.
+    fn check_reference(&self, s: &Session) -> Result<(), CommandError> {
+        let bt = dispatch::find("bt").filter(|_| self.name == "bt");
+        let args = bt.and_then(|bt| bt.parse(self.arguments.clone()).ok());
+        let reference = args.as_ref().and_then(|args| args.get_one::<String>("reference"));
+        reference.map_or(Ok(()), |reference| crate::bt::known_reference(s, reference))
+    }
+}
+
 /// Refuses the options of `bt` that choose tasks by themselves, or are about all of them.
 fn only_of_tasks(arguments: &[String]) -> Result<(), CommandError> {
     let mut skip = false;
@@ -289,7 +304,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
                 Ok(mut answer) => {
                     trim(&mut answer.body);
                     // not a task that was asked for (`-R`): nothing of it is shown
-                    if says_nothing(&answer.body) {
+                    if says_nothing(&answer.body) || is_unmentioned(&answer.body) {
                         continue;
                     }
                     row.items.extend(answer.body.items);
@@ -321,8 +336,20 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
             cx.emit(&part)?;
         }
     }
+    if first {
+        let asked = chosen.len();
+        report.error(format!("foreach: nothing to show: none of {asked} tasks has what was asked for"));
+    }
     report.list("tasks", rows);
     Ok(())
+}
+
+/// True where a task has no frame with the reference that `bt -R` asks for.
+fn is_unmentioned(record: &Record) -> bool {
+    record
+        .items
+        .iter()
+        .any(|item| matches!(item, Item::Hidden(name, Cell::Bool(false)) if *name == "mentioned"))
 }
 
 /// True where an answer has no line at all.

@@ -375,6 +375,9 @@ fn calls(cx: &Cx<'_>, s: &Session, which: &str) -> Result<Report, CommandError> 
         row.hidden("address", *function);
         rows.push(row);
     }
+    if rows.is_empty() && !table.is_empty() {
+        report.error(format!("sys: no system call of this name or number: {which}"));
+    }
     if let Some(why) = &s.kernel_symbols().problem {
         report.warning(format!("sys: calls whose names are lost are not shown: {why}"));
     }

@@ -95,7 +95,19 @@ fn wrong_usage_says_what_is_right_and_exits_with_2() {
         check(&[SAMPLE, "--no-search", "-c", line], 2, "", why);
     }
     // what is no mistake of the line's: the dump does not have it
-    for (line, why) in [("bt 99999", "invalid task or pid"), ("rd nosuch", "symbol not found")] {
+    for (line, why) in [
+        ("bt 99999", "invalid task or pid"),
+        ("rd nosuch", "symbol not found"),
+        ("ps nosuch", "ps: invalid task or pid value: nosuch"),
+        ("ps -p 'nosuch.*'", "ps: invalid task or pid value: 'nosuch.*'"),
+        ("bt -R nosuch", "bt: symbol not found: nosuch"),
+        ("bt -R jiffies", "bt: no frame of the tasks asked for (1) has jiffies"),
+        ("bt -a -R ffff123412341234", "bt: no frame of the tasks asked for (2) has ffff123412341234"),
+        ("foreach bt -R nosuch", "bt: symbol not found: nosuch"),
+        ("foreach active bt -R jiffies", "foreach: nothing to show: none of 2 tasks has what was asked for"),
+        ("foreach 'nosuch.*' bt", "foreach: no task is meant"),
+        ("sys -c nosuch", "sys: no system call of this name or number: nosuch"),
+    ] {
         check(&[SAMPLE, "--no-search", "-c", line], 1, "", why);
     }
     check(&["-c", "ptob 1 |"], 2, "", "a shell command must follow |");

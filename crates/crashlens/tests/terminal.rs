@@ -11,6 +11,29 @@ use std::time::Duration;
 /// Runs the program at a terminal on which `keys` were typed before it began, and types `exit` once `then` is shown; all
 /// that the terminal showed.
 fn at_terminal(args: &[&str], pager: &str, keys: &str, then: &str) -> String {
+    let done = |shown: &str| !then.is_empty() && shown.contains(then);
+    typing(args, pager, keys, &done, b"exit\r")
+}
+
+/// The same, typing `more` once what is shown is `enough`.
+fn typing(
+    args: &[&str],
+    pager: &str,
+    keys: &str,
+    enough: &(dyn Fn(&str) -> bool + Sync),
+    more: &'static [u8],
+) -> String {
+    std::thread::scope(|scope| typing_in(scope, args, pager, keys, enough, more))
+}
+
+fn typing_in<'s>(
+    scope: &'s std::thread::Scope<'s, '_>,
+    args: &[&str],
+    pager: &str,
+    keys: &str,
+    enough: &'s (dyn Fn(&str) -> bool + Sync),
+    more: &'static [u8],
+) -> String {
     let home = tempfile::tempdir().unwrap();
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -33,14 +56,13 @@ fn at_terminal(args: &[&str], pager: &str, keys: &str, then: &str) -> String {
     let mut child = command.stdin(line()).stdout(line()).stderr(line()).spawn().unwrap();
     drop(command);
     // the terminal reads as ended once the program is gone
-    let then = then.to_owned();
-    let shown = std::thread::spawn(move || {
+    let shown = scope.spawn(move || {
         let (mut shown, mut block, mut left) = (Vec::new(), [0; 4096], false);
         while let Ok(n @ 1..) = master.read(&mut block) {
             shown.extend_from_slice(&block[..n]);
-            if !left && !then.is_empty() && String::from_utf8_lossy(&shown).contains(&then) {
+            if !left && enough(&String::from_utf8_lossy(&shown)) {
                 left = true;
-                master.write_all(b"exit\r").unwrap();
+                master.write_all(more).unwrap();
             }
         }
         String::from_utf8_lossy(&shown).into_owned()
@@ -84,6 +106,24 @@ fn lines_that_are_pasted_all_run_in_order() {
     // a mode of keys: pasted while the keys are vi's commands
     let shown = at_terminal(&["-e", "vi"], "cat", "\x1b[200~ptob 1\rptob 2\rptob 3\r\x1b[201~\rexit\r", "");
     assert_eq!(answers(&shown), ["1: 1000", "2: 2000", "3: 3000"], "{shown:?}");
+}
+
+/// Ctrl-C at the prompt drops the line that is being typed, and no other.
+#[test]
+fn what_is_typed_behind_ctrl_c_runs() {
+    // at the prompt behind the first answer
+    let at_prompt =
+        |shown: &str| shown.split_once("1: 1000").is_some_and(|(_, behind)| behind.contains("crashlens> "));
+    for more in [
+        &b"ptob 9\x03ptob 2\rptob 3\rexit\r"[..],
+        b"\x03ptob 2\r\x03\x03ptob 3\rexit\r",
+        b"ptob 2\r\x03ptob 3\rexit\r",
+    ] {
+        for edit in ["emacs", "vi"] {
+            let shown = typing(&["-e", edit], "cat", "ptob 1\r", &at_prompt, more);
+            assert_eq!(answers(&shown), ["1: 1000", "2: 2000", "3: 3000"], "{edit}: {shown:?}");
+        }
+    }
 }
 
 #[test]

@@ -87,6 +87,16 @@ impl ConditionalEventHandler for Paste {
     }
 }
 
+/// Ctrl-C drops the line, and what was typed behind it stays: the editor's own way would lose what it has read ahead.
+struct Drop(Arc<AtomicBool>);
+
+impl ConditionalEventHandler for Drop {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        self.0.store(true, Ordering::Relaxed);
+        Some(Cmd::AcceptLine)
+    }
+}
+
 /// What came from the terminal.
 pub(crate) enum Typed {
     /// A line; several where a text of several was put in.
@@ -101,6 +111,8 @@ pub(crate) enum Typed {
 pub(crate) struct Lines<'c> {
     editor: Editor<Tab<'c>, FileHistory>,
     history: Option<PathBuf>,
+    /// Ctrl-C ended the line.
+    dropped: Arc<AtomicBool>,
 }
 
 impl<'c> Lines<'c> {
@@ -114,6 +126,9 @@ impl<'c> Lines<'c> {
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Tab { dump, files: FilenameCompleter::new(), settings: settings.clone() }));
         Paste::bind(&mut editor);
+        let dropped = Arc::new(AtomicBool::new(false));
+        let key = KeyEvent(KeyCode::Char('C'), Modifiers::CTRL);
+        editor.bind_sequence(key, EventHandler::Conditional(Box::new(Drop(dropped.clone()))));
         let history = history_path();
         if let Some(path) = &history {
             if let Some(folder) = path.parent() {
@@ -122,7 +137,7 @@ impl<'c> Lines<'c> {
             }
             let _ = editor.load_history(path);
         }
-        Ok(Self { editor, history })
+        Ok(Self { editor, history, dropped })
     }
 
     /// Reads a line; `settings` may have changed since the last one.
@@ -132,6 +147,7 @@ impl<'c> Lines<'c> {
         }
         rustyline::config::Configurer::set_edit_mode(&mut self.editor, mode(settings.edit));
         match self.editor.readline(prompt) {
+            Ok(_) if self.dropped.swap(false, Ordering::Relaxed) => Typed::Dropped,
             Ok(text) => Typed::Lines(text.lines().map(str::to_owned).collect()),
             Err(ReadlineError::Interrupted) => Typed::Dropped,
             Err(_) => Typed::End,

@@ -4,6 +4,7 @@ mod frames;
 mod scans;
 mod stackdump;
 
+use crate::address;
 use crate::command::has_letter;
 use crate::tasks::{self, Named};
 use crate::{Command, CommandError, Cx, Example};
@@ -183,6 +184,9 @@ impl Command for Bt {
             reference: args.get_one::<String>("reference").cloned(),
             at: (at("ip").is_some() || at("sp").is_some()).then(|| (at("ip"), at("sp"))),
         };
+        if let Some(reference) = &shape.reference {
+            known_reference(s, reference)?;
+        }
         let alone = if mode == Mode::Frames { without_task(s, args) } else { Vec::new() };
         let alone: Vec<Record> = alone.into_iter().filter_map(|cpu| frames::of_cpu(s, cpu, &shape)).collect();
         let tasks = match choose(cx, s, args) {
@@ -198,6 +202,7 @@ impl Command for Bt {
             tasks::problems(s, &mut report);
         }
         let mut out: Vec<Record> = Vec::new();
+        let asked = tasks.len();
         for task in tasks {
             cx.cancel.check()?;
             let record = match mode {
@@ -221,9 +226,23 @@ impl Command for Bt {
             }
             out.push(record);
         }
-        report.list("backtraces", out);
+        match &shape.reference {
+            Some(reference) if out.is_empty() => {
+                report.hidden("mentioned", false);
+                report.error(format!("bt: no frame of the tasks asked for ({asked}) has {reference}"));
+            }
+            _ => report.list("backtraces", out),
+        }
         Ok(report)
     }
+}
+
+/// `-R` takes a symbol or an address: a word that is neither is in no frame of any task.
+pub(crate) fn known_reference(s: &Session, reference: &str) -> Result<(), CommandError> {
+    if crate::eval::hex(reference).is_some() || !s.named(reference).is_empty() {
+        return Ok(());
+    }
+    Err(address::not_found(s, "bt", reference))
 }
 
 /// CPUs that are asked for and whose task is not known, but whose registers may be: of all CPUs (`-a`); where no task is

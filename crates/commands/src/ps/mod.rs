@@ -136,7 +136,7 @@ fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<
     } else {
         let named: Vec<Named> = words.iter().map(|w| Named::parse(s, "ps", w)).collect::<Result<_, _>>()?;
         for (word, one) in words.iter().zip(&named) {
-            if matches!(one, Named::Pid(_)) && !s.tasks().all.iter().any(|t| one.matches(t)) {
+            if !s.tasks().all.iter().any(|t| one.matches(t)) {
                 report.error(format!("ps: {}", tasks::nobody(s, word)));
             }
         }
