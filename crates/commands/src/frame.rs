@@ -191,7 +191,7 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
                 ..SymbolRef::default()
             }),
         ),
-        None => line.text("??"),
+        None => line.field("function", tasks::no_symbol("??")),
     };
     record.line(line.text(" at ").field("pc", Cell::Addr(frame.pc.0)).zeros(16));
     let mut shown_text = false;

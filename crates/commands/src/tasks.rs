@@ -31,6 +31,11 @@ pub(crate) fn known<T: Into<Cell>>(value: Option<T>, why: &str) -> Cell {
     value.map_or_else(|| Cell::Absent { short: "?".into(), reason: why.to_owned() }, Into::into)
 }
 
+/// In the place of the function that an address is in, where none is known.
+pub(crate) fn no_symbol(short: &str) -> Cell {
+    Cell::absent(short, "no symbol of the kernel or a module covers this address")
+}
+
 /// `PID: 1        TASK: ff1a4b5e011f20c0  CPU: 1    COMMAND: "init"`
 pub(crate) fn banner(t: &Task) -> Line {
     Line::new()

@@ -191,9 +191,10 @@ fn definition(s: &Session, ty: TypeRef, offsets: bool, report: &mut Report) -> R
     let text = cexpr::layout_text(s.types(), ty, &options).map_err(|e| CommandError::failed("whatis", e))?;
     values::lines(report, &text);
     report.hidden("type", s.types().name(ty));
-    if let Ok(size) = s.types().size_of(ty) {
-        report.hidden("size", size);
+    if s.types().size_of(ty).is_ok() {
+        report.hidden("size", crate::structs::size(s.types(), ty));
     }
+    crate::structs::told(s, ty, report);
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! What is missing from a dump is never told as a value: for every command and for `verdict`, the same dump with random
 //! pages left out or cut off gives the whole dump's cells or absent ones, and lists that say where they are shorter.
 //!
-//! `CRASHLENS_SEEDS=1000` counts so many seeds instead of 50; `CRASHLENS_SEED=N` runs that one, and shows what it hides.
+//! `CRASHLENS_SEEDS=1000` counts so many seeds instead of 50, from `CRASHLENS_FIRST=N` on, and tells each difference when
+//! it is found; `CRASHLENS_SEED=N` runs that one, and shows what it hides (of those that took other dumps than the sample
+//! with `CRASHLENS_SEEDS` beside it).
 //! A seed that changes no cell does not count.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a test")]
@@ -14,7 +16,7 @@ use kernel::{Layers, OpenOptions, Session};
 use property::{Answer, Draw, compare};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Lines that are asked of every seed.
 const ALWAYS: &[&str] = &["sys", "ps", "bt", "bt -a", "mod", "set", "verdict -v"];
@@ -143,9 +145,25 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// A dump that is opened when it is first asked.
+struct Lazy {
+    name: &'static str,
+    file: PathBuf,
+    whole: OnceLock<Whole>,
+}
+
+impl Lazy {
+    fn new(name: &'static str, file: PathBuf) -> Self {
+        Self { name, file, whole: OnceLock::new() }
+    }
+    fn get(&self) -> &Whole {
+        self.whole.get_or_init(|| Whole::new(self.name, vec![self.file.clone()]))
+    }
+}
+
 /// The sample; where more is asked than CI does, of the corpus another kernel and another format as well.
-fn wholes() -> Vec<Whole> {
-    let mut out = vec![Whole::new("the sample", vec![property::sample()])];
+fn wholes() -> Vec<Lazy> {
+    let mut out = vec![Lazy::new("the sample", property::sample())];
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let corpus = home.join(".cache/crashlens/corpus");
     let left_out = number("CRASHLENS_SEEDS").is_none()
@@ -158,16 +176,96 @@ fn wholes() -> Vec<Whole> {
     ] {
         let file = corpus.join(name);
         if !left_out && file.exists() {
-            out.push(Whole::new(name, vec![file]));
+            out.push(Lazy::new(name, file));
         }
     }
     out
 }
 
+/// Where the tasks of the sample lie in its memory.
+fn frame_of(s: &Session, at: u64) -> Pfn {
+    Pfn(s.map().translate(base::VirtAddr(at)).unwrap().0.0 / PAGE_SIZE)
+}
+
+#[test]
+fn children_that_may_be_missing_are_told() {
+    let files = [property::sample()];
+    let whole = Session::open(&property::options(&files)).unwrap();
+    let ty = whole.types().find(debuginfo::types::Space::Struct, "task_struct")[0];
+    let parent = whole.types().member(ty, "real_parent").unwrap().unwrap().offset();
+    let child_of_init = |t: &&kernel::task::Task| {
+        let up = whole.mem().ptr(t.at.add(parent)).unwrap();
+        t.pid != 0 && whole.tasks().at(up).is_some_and(|up| up.pid == 1)
+    };
+    let child = whole.tasks().all.iter().find(child_of_init).unwrap();
+    let s = open(&files, &Veil::left_out([frame_of(&whole, child.at.0 + parent)].into())).unwrap();
+    // of a task that has children, those that are known; of one that has none, nothing is said
+    let (of_init, of_child) = (property::ask(&s, "ps -c 1").unwrap(), property::ask(&s, "ps -c 3").unwrap());
+    let rows = |answer: &[serde_json::Value]| answer[0]["tasks"][0]["children"].clone();
+    let whole_rows = rows(&property::ask(&Layers::open(property::options(&files)).unwrap(), "ps -c 1").unwrap());
+    assert!(rows(&of_init).as_array().unwrap().len() < whole_rows.as_array().unwrap().len());
+    assert!(rows(&of_child)["absent"].is_string(), "{of_child:?}");
+    for answer in [of_init, of_child] {
+        let notes = answer[0]["notes"].to_string();
+        assert!(notes.contains("children") || notes.contains("task"), "{notes}");
+    }
+}
+
+/// Of a struct's members those that are not where the kernel's own types have them.
+fn misplaced(whole: &Session, of: &str, members: &[(Arc<str>, u64)]) -> Vec<String> {
+    let types = whole.types();
+    let ty = types.find(debuginfo::types::Space::Struct, of)[0];
+    let own = |name: &str| types.member(ty, name).ok().flatten();
+    let place = |name: &str| match name {
+        // what was found is the word in it
+        "thread" => own(name).map(|m| m.offset() + types.member(m.ty, "sp").unwrap().unwrap().offset()),
+        "state" => own("__state").or_else(|| own(name)).map(|m| m.offset()),
+        "module_core" => own("core_layout").map(|m| m.offset()),
+        name => own(name).map(|m| m.offset()),
+    };
+    let wrong = members.iter().filter(|(name, at)| place(name).is_some_and(|own| own != *at));
+    wrong.map(|(name, at)| format!("{of}.{name}: {at} and not {:?}", place(name))).collect()
+}
+
+/// Without types structs are inferred from the tasks that are left: however few they are, and whether the others are
+/// missing or read as zeros, a member is where it is or not known.
+#[test]
+fn what_is_inferred_from_few_tasks_is_right_or_not_known() {
+    const STRUCTS: &[&str] =
+        &["task_struct", "signal_struct", "mm_struct", "module", "pglist_data", "timekeeper"];
+    let files = [property::sample()];
+    let whole = Session::open(&property::options(&files)).unwrap();
+    let first = frame_of(&whole, whole.symbol("init_task").unwrap().0);
+    let task_pages = whole.tasks().all.iter().flat_map(|t| (0..3).map(move |n| t.at.0 + n * PAGE_SIZE));
+    let frames: BTreeSet<Pfn> = task_pages.map(|at| frame_of(&whole, at)).filter(|pfn| *pfn != first).collect();
+    let mut known = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for seed in 0..number("CRASHLENS_SEEDS").unwrap_or(28) {
+        let mut draw = Draw::new(seed);
+        let of_100 = [1, 3, 5, 8, 12, 20, 30][usize::try_from(seed % 7).unwrap()];
+        let lost: BTreeSet<Pfn> = frames.iter().copied().filter(|_| draw.below(100) < of_100).collect();
+        let veil = match seed % 2 {
+            0 => Veil::left_out(lost),
+            _ => lost.into_iter().fold(Veil::nothing(), Veil::zero),
+        };
+        let options = OpenOptions { ignore_btf: true, ..options(&files, &veil) };
+        let s = Session::open(&options).unwrap();
+        for of in STRUCTS {
+            for ty in s.types().find(debuginfo::types::Space::Struct, of) {
+                let members = s.types().members_of(ty);
+                *known.entry(*of).or_insert(0) += members.len();
+                wrong.extend(misplaced(&whole, of, &members).into_iter().map(|w| format!("{seed}: {w}")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(known["task_struct"] > 100 && known["timekeeper"] > 0, "{known:?}");
+}
+
 #[test]
 fn what_is_missing_is_absent_and_nothing_else_changes() {
     let wholes = wholes();
-    let of = |seed: u64| &wholes[usize::try_from(seed).unwrap() % wholes.len()];
+    let of = |seed: u64| wholes[usize::try_from(seed).unwrap() % wholes.len()].get();
     if let Some(seed) = number("CRASHLENS_SEED") {
         let wrong = of(seed).run(seed);
         eprintln!("{wrong:#?}");
@@ -175,6 +273,8 @@ fn what_is_missing_is_absent_and_nothing_else_changes() {
         return;
     }
     let wanted = number("CRASHLENS_SEEDS").unwrap_or(50);
+    let first = number("CRASHLENS_FIRST").unwrap_or(1);
+    let tells = number("CRASHLENS_SEEDS").is_some();
     let next = Mutex::new((0_u64, 0_u64));
     let found = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
@@ -187,9 +287,12 @@ fn what_is_missing_is_absent_and_nothing_else_changes() {
                             break;
                         }
                         next.0 += 1;
-                        next.0
+                        first - 1 + next.0
                     };
                     if let Some(wrong) = of(seed).run(seed) {
+                        if tells && !wrong.is_empty() {
+                            eprintln!("{}", wrong.join("\n"));
+                        }
                         next.lock().unwrap().1 += 1;
                         found.lock().unwrap().insert(seed, wrong);
                     }

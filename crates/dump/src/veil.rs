@@ -1,10 +1,11 @@
-//! A veil over a dump's memory: what it hides reads as a page that the file lacks, and what is read is noted. So the
-//! same dump with pages left out, or cut short, needs no second file: tests hold every answer to the whole dump's.
+//! A veil over a dump's memory: what it hides reads as a page that the file lacks, what is written on it reads so, and
+//! what is read is noted. So the same dump with pages left out, cut short or overwritten needs no second file: tests hold
+//! every answer to the whole dump's.
 
 use crate::Gap;
 use crate::dump::{Backend, Dump, Hole};
 use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is hidden of a dump, and what was read of it.
@@ -12,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Veil {
     left_out: BTreeSet<Pfn>,
     cut_from: Option<Pfn>,
+    /// Bytes that stand in another's place.
+    written: BTreeMap<PhysAddr, u8>,
     seen: Mutex<BTreeSet<Pfn>>,
 }
 
@@ -31,12 +34,39 @@ impl Veil {
     pub fn cut_from(frame: Pfn) -> Arc<Self> {
         Arc::new(Self { cut_from: Some(frame), ..Self::default() })
     }
+    /// The same veil with bytes that stand at a place instead of the dump's.
+    #[must_use]
+    pub fn write(self: Arc<Self>, at: PhysAddr, bytes: &[u8]) -> Arc<Self> {
+        let mut written = self.written.clone();
+        written.extend((at.0..).map(PhysAddr).zip(bytes.iter().copied()));
+        Arc::new(Self {
+            written,
+            left_out: self.left_out.clone(),
+            cut_from: self.cut_from,
+            seen: Mutex::default(),
+        })
+    }
+    /// The same veil, behind which this page frame holds only zeros.
+    #[must_use]
+    pub fn zero(self: Arc<Self>, frame: Pfn) -> Arc<Self> {
+        self.write(PhysAddr(frame.0 * PAGE_SIZE), &[0; PAGE_SIZE as usize])
+    }
     /// The page frames that were read since this was asked last.
     #[must_use]
     pub fn take_seen(&self) -> BTreeSet<Pfn> {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What is written over bytes that were read from here on.
+    fn overwrite(&self, at: PhysAddr, read: &mut [u8]) {
+        let end = PhysAddr(at.0.saturating_add(read.len() as u64));
+        for (place, byte) in self.written.range(at..end) {
+            let offset = usize::try_from(place.0 - at.0).ok();
+            if let Some(slot) = offset.and_then(|offset| read.get_mut(offset)) {
+                *slot = *byte;
+            }
+        }
+    }
     fn gap(&self, frame: Pfn) -> Option<Gap> {
         match self.cut_from {
             Some(cut) if frame >= cut => Some(Gap::Truncated),
@@ -59,7 +89,9 @@ struct Veiled {
 impl Backend for Veiled {
     fn read_front(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Hole> {
         self.veil.look(at).map_err(|why| Hole::of_page(at, why))?;
-        self.inner.read_front(at, buf)
+        let len = self.inner.read_front(at, buf)?;
+        self.veil.overwrite(at, buf.get_mut(..len).unwrap_or_default());
+        Ok(len)
     }
     fn ranges(&self) -> &[PhysRange] {
         self.inner.ranges()
@@ -80,7 +112,8 @@ impl Backend for Veiled {
         let last = at.0.checked_add((len as u64).max(1) - 1)?;
         let frames = at.0 / PAGE_SIZE..=last / PAGE_SIZE;
         frames.into_iter().all(|pfn| self.veil.look(PhysAddr(pfn * PAGE_SIZE)).is_ok()).then_some(())?;
-        self.inner.borrow(at, len)
+        let is_written = self.veil.written.range(at..=PhysAddr(last)).next().is_some();
+        (!is_written).then(|| self.inner.borrow(at, len)).flatten()
     }
     fn move_above(&mut self, from: PhysAddr, to: PhysAddr) -> bool {
         self.inner.move_above(from, to)
@@ -127,6 +160,16 @@ mod tests {
             assert!(dump.borrow_phys(PhysAddr(0x4ff8), 16).is_none(), "a piece of it is hidden");
             let mut two = [0; 8192];
             assert_eq!(dump.read_stretch(PhysAddr(0x4000), &mut two).unwrap(), 4096, "up to it");
+        }
+    }
+
+    #[test]
+    fn what_is_written_on_it_is_read_in_the_place_of_the_dumps_bytes() {
+        for dump in dump(&Veil::nothing().zero(Pfn(5)).write(PhysAddr(0x4ffe), &[7])) {
+            let read = |at| read(&dump, at);
+            let found = [0x4ffd, 0x4ffe, 0x4fff, 0x5000, 0x5fff, 0x6000].map(read);
+            assert_eq!(found, [Ok(4), Ok(7), Ok(4), Ok(0), Ok(0), Ok(6)]);
+            assert!(dump.borrow_phys(PhysAddr(0x5008), 16).is_none(), "the file has other bytes");
         }
     }
 

@@ -9,7 +9,7 @@ use debuginfo::Blob;
 use debuginfo::btf::Btf;
 use debuginfo::dwarf::DwarfFile;
 use debuginfo::elf::Placement;
-use debuginfo::types::{Scope, SourceId, Types};
+use debuginfo::types::{Scope, SourceId, TypeRef, Types};
 use std::sync::Arc;
 
 /// More BTF than any kernel has.
@@ -82,6 +82,30 @@ fn contradiction(s: &Session, dwarf: &Arc<DwarfFile>) -> Option<String> {
         let names = wrong.join(", ");
         format!("memory contradicts the types of the vmlinux of another build (struct {names}): none of them is used")
     })
+}
+
+impl Session {
+    /// What the layout of a struct rests on, where that is not its debug information alone: a sentence each.
+    pub fn layout_notes(&self, ty: TypeRef) -> Vec<String> {
+        let types = self.types();
+        self.check_types();
+        let Ok((at, _)) = types.resolve(ty) else { return Vec::new() };
+        let name = types.name(at);
+        if types.is_corrected(at) {
+            let why = "memory contradicts the debug information";
+            return vec![format!("{why} of {name}: only members are known that memory shows")];
+        }
+        if types.is_guess(at) {
+            return vec![format!(
+                "no debug information: the members of {name} are inferred from the kernel's data, and others are not known"
+            )];
+        }
+        // what cannot be told of it is no doubt
+        let _ = types.look_at_layout(at);
+        let own = |of: &str| name.strip_suffix(of).is_some_and(|kind| matches!(kind, "struct " | "union "));
+        let doubts = types.doubts();
+        doubts.iter().filter(|(of, _)| own(of)).map(|(of, doubts)| checked::doubt_in_words(of, doubts)).collect()
+    }
 }
 
 /// The kernel's BTF: vmlinux's section, else what the kernel carries in its own memory.

@@ -2,7 +2,7 @@
 
 use super::{Shape, stackdump};
 use crate::registers;
-use crate::tasks::banner;
+use crate::tasks::{self, banner};
 use base::VirtAddr;
 use kernel::backtrace::{Backtrace, Start};
 use kernel::task::Task;
@@ -255,7 +255,7 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
                 ..SymbolRef::default()
             })
         }
-        None => Cell::absent("no symbol", "no symbol of the kernel or a module covers this address"),
+        None => tasks::no_symbol("no symbol"),
     }
 }
 

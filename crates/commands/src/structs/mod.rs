@@ -3,6 +3,8 @@
 mod object;
 mod types;
 
+pub(crate) use types::{size, told};
+
 use crate::scope::SessionScope;
 use crate::{Command, CommandError, Cx, Example, tasks, values};
 use base::VirtAddr;
@@ -169,28 +171,45 @@ impl Command for Struct {
             ty,
             members,
         };
-        let Some((place, rest)) = rest.split_first() else {
-            return types::definition(&ask);
+        let mut report = match rest.split_first() {
+            None => types::definition(&ask)?,
+            Some((place, rest)) => self.objects(cx, args, &ask, place, rest)?,
         };
+        told(s, ty, &mut report);
+        Ok(report)
+    }
+}
+
+impl Struct {
+    fn objects(
+        &self,
+        cx: &Cx<'_>,
+        args: &ArgMatches,
+        ask: &Ask<'_>,
+        place: &str,
+        rest: &[&str],
+    ) -> Result<Report, CommandError> {
+        let (s, on) = (ask.s, |name: &str| args.get_flag(name));
+        let scope = values::scope(cx, s, None);
         let embedded = match args.get_one::<String>("embedded") {
             Some(text) => types::offset(self.word, &scope, text)?,
             None => 0,
         };
-        let count = count(&ask, rest)?;
+        let count = count(ask, rest)?;
         let (place, cpus) = cpus(cx, s, self.word, place)?;
         let from = |at: u64| VirtAddr(at).sub(embedded);
         if on("file") {
             let at = crate::eval::hex(place).ok_or_else(|| {
                 CommandError::argument(self.word, format_args!("{place} is no file offset"))
             })?;
-            return object::in_file(cx, &ask, at, count);
+            return object::in_file(cx, ask, at, count);
         }
-        let at = match pid(cx, s, &ask, place) {
+        let at = match pid(cx, s, ask, place) {
             Some(at) => at,
             None => values::address(cx, s, self.word, place)?,
         };
         if on("user") {
-            return object::in_user(cx, &ask, from(at.0), count);
+            return object::in_user(cx, ask, from(at.0), count);
         }
         if cpus.is_none() && crate::eval::hex(place).is_none() && s.is_per_cpu(at) {
             return Err(CommandError::failed(
@@ -198,7 +217,7 @@ impl Command for Struct {
                 format_args!("{place} is per-CPU: choose CPUs with {place}:0 or {place}:a"),
             ));
         }
-        object::in_kernel(cx, &ask, from(at.0), cpus.as_deref(), count)
+        object::in_kernel(cx, ask, from(at.0), cpus.as_deref(), count)
     }
 }
 
@@ -270,5 +289,7 @@ pub(crate) fn members(scope: &SessionScope<'_>, word: &str) -> Result<Option<Rep
         lists: None,
         space: "kernel",
     };
-    types::definition(&ask).map(Some)
+    let mut report = types::definition(&ask)?;
+    told(scope.session, ty, &mut report);
+    Ok(Some(report))
 }

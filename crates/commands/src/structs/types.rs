@@ -4,7 +4,7 @@ use super::Ask;
 use crate::scope::SessionScope;
 use crate::{CommandError, values};
 use cexpr::{ErrorKind, LayoutLine, LayoutOptions, MemberPath, find_tag_or_typedef};
-use debuginfo::types::{Space, Type, TypeRef};
+use debuginfo::types::{Space, Type, TypeRef, Types};
 use kernel::Session;
 use report::{Cell, Line, Record, Report};
 
@@ -85,6 +85,18 @@ pub(super) fn offset(command: &str, scope: &SessionScope<'_>, text: &str) -> Res
     })
 }
 
+/// The bytes of a type. Where the last known member of a struct ends says nothing of it.
+pub(crate) fn size(types: &Types, ty: TypeRef) -> Cell {
+    types.exact_size_of(ty).map_or_else(|e| Cell::absent("not known", e.to_string()), Cell::from)
+}
+
+/// Says what a layout rests on where that is not the debug information alone.
+pub(crate) fn told(s: &Session, ty: TypeRef, report: &mut Report) {
+    for note in s.layout_notes(ty) {
+        report.warning(note);
+    }
+}
+
 /// The definition of the type, or of members of it.
 pub(super) fn definition(ask: &Ask<'_>) -> Result<Report, CommandError> {
     let mut report = Report::new(ask.command);
@@ -107,9 +119,7 @@ pub(super) fn describe(
         let lines =
             cexpr::layout(types, ask.ty, &LayoutOptions { inner: true, ..options }).map_err(failed)?;
         record.hidden("type", types.name(ask.ty));
-        if let Ok(size) = types.size_of(ask.ty) {
-            record.hidden("size", size);
-        }
+        record.hidden("size", size(types, ask.ty));
         record.list("members", lines.iter().filter_map(member_data).collect());
         return Ok(());
     }

@@ -28,7 +28,16 @@ fn only<T: PartialEq>(mut found: impl Iterator<Item = T>) -> Option<T> {
     found.all(|other| other == first).then_some(first)
 }
 
-/// `struct timekeeper`, and `tk_core`'s struct around it (3.17), as if it had only that.
+/// Where `struct timekeeper` begins in `tk_core`: with the clock that it reads, which stands in it twice, behind a lock
+/// whose size depends on how it is checked.
+fn start_of_timekeeper(raw: &[u8]) -> Option<usize> {
+    let bytes = Bytes::new(raw);
+    let word = |at: usize| bytes.u64_at(at).ok().filter(|value| value >> 63 == 1);
+    let is_twice = |at: &usize| word(*at).is_some() && (at + 8..raw.len()).step_by(8).any(|o| word(o) == word(*at));
+    (0..raw.len()).step_by(8).find(is_twice)
+}
+
+/// `struct timekeeper`, and `tk_core`'s struct around it (3.17).
 pub(super) fn clocks(s: &Session) -> Vec<Struct> {
     let core = s.symbol("tk_core").or_else(|| s.symbol("timekeeper_data"));
     let Some(at) = core.or_else(|| s.symbol("timekeeper")) else { return Vec::new() };
@@ -38,14 +47,16 @@ pub(super) fn clocks(s: &Session) -> Vec<Struct> {
     let Some((wall, to_monotonic)) = last.and_then(|last| pair_of_clocks(&raw, last / NSEC)) else {
         return Vec::new();
     };
+    let start = if core.is_some() { start_of_timekeeper(&raw) } else { Some(0) };
+    let Some(start) = start.filter(|start| *start <= wall.min(to_monotonic)) else { return Vec::new() };
     let member = |name, offset: usize, shape| Guess { name, offset: offset as u64, shape };
     let members = vec![
-        member("xtime_sec", wall, Shape::Long),
-        member("wall_to_monotonic", to_monotonic, Shape::Timespec),
+        member("xtime_sec", wall - start, Shape::Long),
+        member("wall_to_monotonic", to_monotonic - start, Shape::Timespec),
     ];
     let mut all = vec![Struct { name: "timekeeper", size: CLOCK_LOOK as u64, members }];
     if core.is_some() {
-        let members = vec![member("timekeeper", 0, Shape::Long)];
+        let members = vec![member("timekeeper", start, Shape::Long)];
         all.push(Struct { name: "tk_data", size: CLOCK_LOOK as u64, members });
     }
     all
@@ -203,6 +214,16 @@ mod tests {
         // a second pair that fits
         let two = bytes(512, &[(80, wall), (88, boot(14)), (96, 500), (200, boot(15)), (208, 0)]);
         assert_eq!(pair_of_clocks(&two, 13), None);
+    }
+
+    #[test]
+    fn the_timekeeper_begins_with_its_clock() {
+        let (clock, key) = (0xffff_ffff_8260_0000, 0xffff_ffff_8270_0000);
+        let raw = bytes(512, &[(0, 77), (8, clock), (64, clock)]);
+        assert_eq!(start_of_timekeeper(&raw), Some(8));
+        let checked = bytes(512, &[(0, 77), (8, key), (16, key + 64), (56, clock), (112, clock)]);
+        assert_eq!(start_of_timekeeper(&checked), Some(56));
+        assert_eq!(start_of_timekeeper(&bytes(512, &[(8, clock)])), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!
 //! The result is a source of types like any other, and says in its name that it was inferred.
 
+mod evidence;
 mod machine;
 mod module;
 mod task;

@@ -1,5 +1,6 @@
 //! `task_struct` and the `thread_info` on a stack, from `init_task` and the tasks that hang on it.
 
+use super::evidence::{MARGIN, never, only_place};
 use super::{Guess, Shape, Struct};
 use crate::cpu;
 use crate::session::Session;
@@ -31,6 +32,8 @@ impl Sample {
             let next = at.add(bytes.len() as u64);
             let len = (base::PAGE_SIZE - next.page_offset()) as usize;
             match s.mem().bytes(next, len) {
+                // zeros up to a page's end, where tasks never have so many before their registers, stand for what is missing
+                Ok(part) if bytes.len() < TASK_MIN && part.iter().all(|b| *b == 0) => break,
                 Ok(part) => bytes.extend(part),
                 Err(_) => break,
             }
@@ -58,32 +61,19 @@ fn offsets(step: usize) -> impl Iterator<Item = usize> {
     (0..LOOK).step_by(step)
 }
 
-/// The first offset at which all tasks (or `most` per cent of them) hold what `is` wants.
-fn first_where(
-    tasks: &[Sample],
-    step: usize,
-    most: usize,
-    is: impl Fn(&Sample, usize) -> bool,
-) -> Option<usize> {
-    offsets(step).find(|&o| {
-        let hits = tasks.iter().filter(|t| is(t, o)).count();
-        hits * 100 >= tasks.len() * most && hits > 0
-    })
-}
-
 pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     let init_at = s.symbol("init_task")?;
     let init = Sample::read(s, init_at)?;
     let comm = memchr::memmem::find_iter(&init.bytes, b"swapper")
         .find(|&o| matches!(init.comm(o), Some(b"swapper" | b"swapper/0")))?;
-    let List { offset: tasks_off, all, tasks } = task_list(s, &init, comm)?;
-    let whole = tasks.len() == all.len();
+    let List { offset: tasks_off, all, front, tasks, whole } = task_list(s, &init, comm)?;
     let (pid, tgid) = ids(s, &init, &tasks, whole)?;
     let pid_of = |t: &Sample| t.u32(pid).unwrap_or(0);
     let find = |wanted: u32| tasks.iter().find(|t| pid_of(t) == wanted);
     // the first two of the list, which never end: one of them, or a part of it, may not be in the dump
     let (first, kthreadd) = (find(1), find(2));
-    let kthreadd_at = kthreadd.map_or_else(|| all.get(1).copied(), |t| Some(t.at));
+    let second = all.get(1).copied().filter(|_| front >= 2);
+    let kthreadd_at = kthreadd.map(|t| t.at).or(second);
 
     let mut members = vec![
         Guess { name: "comm", offset: comm as u64, shape: Shape::Chars(COMM as u64) },
@@ -96,17 +86,21 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     };
     let addresses: Vec<u64> = all.iter().map(|at| at.0).chain([init_at.0]).collect();
     let is_task = |v: u64| addresses.contains(&v);
-    // of a list that is not whole, some parents are not known
-    let most = if whole { 100 } else { 75 };
+    let against = |is: &dyn Fn(&Sample) -> bool| tasks.iter().filter(|t| !is(t)).count();
+    let same = |a: usize, b: usize| tasks.iter().all(|t| t.u64(a) == t.u64(b));
 
     let by_init = |t: Option<&Sample>, o: usize| t.is_none_or(|t| t.u64(o) == Some(init_at.0));
-    let parent = offsets(8).find(|&o| {
-        init.u64(o) == Some(init_at.0)
+    let is_parent = |o: usize| {
+        let fits = init.u64(o) == Some(init_at.0)
             && by_init(first, o)
             && by_init(kthreadd, o)
-            && tasks.iter().filter(|t| t.u64(o).is_some_and(is_task)).count() * 100 >= tasks.len() * most
-            && tasks.iter().any(|t| t.u64(o).is_some_and(|v| v != t.at.0 && v != init_at.0))
-    });
+            && tasks.iter().any(|t| t.u64(o).is_some_and(|v| v != t.at.0 && v != init_at.0));
+        // of a list that is not whole, some parents are not known
+        let strange = against(&|t| t.u64(o).is_some_and(is_task));
+        let few = if whole { strange == 0 } else { strange * 4 <= tasks.len() };
+        (fits && few).then_some(strange)
+    };
+    let parent = only_place(offsets(8), is_parent, same);
     found("real_parent", parent, Shape::Pointer);
     let is_kthread = |t: &Sample| {
         let of = parent.and_then(|o| t.u64(o)).map(VirtAddr);
@@ -115,17 +109,18 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     // where pid 1 is not in the dump, any process stands for it
     let process = first.or_else(|| tasks.iter().find(|t| !is_kthread(t)));
 
-    let leader =
-        first_where(&tasks, 8, 100, |t, o| t.u64(o) == Some(t.at.0) && init.u64(o) == Some(init_at.0));
+    let is_leader = |o: usize| {
+        let others = against(&|t| t.u64(o) == Some(t.at.0));
+        (init.u64(o) == Some(init_at.0) && others < tasks.len()).then_some(others)
+    };
+    let leader = only_place(offsets(8), is_leader, never).filter(|o| is_leader(*o) == Some(0));
     found("group_leader", leader, Shape::Pointer);
-    let flags = offsets(4).find(|&o| {
-        tasks.iter().all(|t| t.u32(o).is_some_and(|v| (v & PF_KTHREAD != 0) == is_kthread(t)))
-            && init.u32(o).is_some_and(|v| v & PF_KTHREAD != 0 || v < 1 << 30)
-            && process.is_some_and(|t| t.u32(o).is_some_and(|v| v != 0))
-    });
-    let flags = flags.filter(|_| kthreadd_at.is_some());
+    // what is a kernel thread is told by its parent
+    let told_apart = parent.is_some() && kthreadd_at.is_some();
+    let flags = told_apart.then(|| flags(&init, process, &tasks, &is_kthread)).flatten();
     found("flags", flags, Shape::Uint);
-    let (mm, active_mm) = spaces(&init, process, kthreadd, &tasks, &is_kthread, &is_task);
+    let spaces = told_apart.then(|| spaces(&init, process, &tasks, &is_kthread, &is_task));
+    let (mm, active_mm) = spaces.unwrap_or_default();
     let mms: Vec<u64> = tasks.iter().filter_map(|t| t.u64(mm?)).filter(|&at| at != 0).collect();
     found("mm", mm, Shape::Pointer);
     found("active_mm", active_mm, Shape::Pointer);
@@ -166,35 +161,52 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     Some(all)
 }
 
-/// `mm` and `active_mm`. A kernel thread has no `mm`, and every process has one; what it borrows or has is in
-/// `active_mm`, which of a process is the same. They are neighbours, but for shuffled members.
+/// `flags`: PF_KTHREAD stands in those of kernel threads, and of nobody else. No half of an address holds it.
+fn flags(
+    init: &Sample,
+    process: Option<&Sample>,
+    tasks: &[Sample],
+    is_kthread: &dyn Fn(&Sample) -> bool,
+) -> Option<usize> {
+    // beside a number below zero stands no address, but for those of the image
+    let is_address = |v: u64| v >> 56 == 0xff && (v >> 32 != 0xffff_ffff || v >> 31 & 1 == 1);
+    let is_pointer = |o: usize| tasks.iter().any(|t| t.u64(o & !7).is_some_and(is_address));
+    let against = |o: usize| {
+        let possible = !is_pointer(o)
+            && init.u32(o).is_some_and(|v| v & PF_KTHREAD != 0 || v < 1 << 30)
+            && process.is_some_and(|t| t.u32(o).is_some_and(|v| v != 0));
+        let fits = |t: &&Sample| t.u32(o).is_some_and(|v| (v & PF_KTHREAD != 0) == is_kthread(t));
+        possible.then(|| tasks.len() - tasks.iter().filter(fits).count())
+    };
+    only_place(offsets(4), against, never).filter(|o| against(*o) == Some(0))
+}
+
+/// `mm` and `active_mm`. A kernel thread has no `mm`, and every process has one that has not ended; what a task borrows or
+/// has is in `active_mm`, which of a process is the same. They are neighbours, but for shuffled members.
 fn spaces(
     init: &Sample,
     process: Option<&Sample>,
-    kthreadd: Option<&Sample>,
     tasks: &[Sample],
     is_kthread: &dyn Fn(&Sample) -> bool,
     is_task: &dyn Fn(u64) -> bool,
 ) -> (Option<usize>, Option<usize>) {
-    let is_mm = |o: &usize| {
-        tasks.iter().all(|t| t.u64(*o).is_some_and(|v| v == 0 || v >> 63 == 1 && !is_kthread(t)))
-            && init.u64(*o) == Some(0)
-            && process.and_then(|t| t.u64(*o)).is_some_and(|v| v != 0 && !is_task(v))
-            && kthreadd.is_none_or(|t| t.u64(*o) == Some(0))
+    let is_space = |v: u64| v >> 63 == 1 && !is_task(v);
+    let against = |o: usize| {
+        let possible = tasks.iter().all(|t| t.u64(o).is_some_and(|v| v == 0 || is_space(v) && !is_kthread(t)))
+            && init.u64(o) == Some(0)
+            && process.and_then(|t| t.u64(o)).is_some_and(is_space);
+        let ended = |t: &&Sample| !is_kthread(t) && t.u64(o) == Some(0);
+        possible.then(|| tasks.iter().filter(ended).count())
     };
     let follows = |mm: usize, active: usize| {
         active != mm && tasks.iter().all(|t| t.u64(mm) == Some(0) || t.u64(mm) == t.u64(active))
     };
-    let pairs = || offsets(8).filter(is_mm);
-    if let Some(mm) = pairs().find(|mm| follows(*mm, mm + 8)) {
-        return (Some(mm), Some(mm + 8));
-    }
-    match pairs().collect::<Vec<_>>()[..] {
-        [mm] => (Some(mm), offsets(8).find(|active| follows(mm, *active))),
-        // no task borrows: the two say the same
-        [mm, active] if follows(mm, active) && follows(active, mm) => (Some(mm), Some(active)),
-        _ => (None, None),
-    }
+    // where no task borrows, the two say the same
+    let same = |mm: usize, active: usize| follows(mm, active) && follows(active, mm);
+    let Some(mm) = only_place(offsets(8), against, same) else { return (None, None) };
+    let behind = Some(mm + 8).filter(|active| follows(mm, *active));
+    let beside = || only_place(offsets(8), |active| follows(mm, active).then_some(0), never);
+    (Some(mm), behind.or_else(beside))
 }
 
 /// `__state`: a neighbour of `stack`; where members are shuffled it is none of them, and follows the `thread_info` that a
@@ -298,14 +310,29 @@ struct List {
     offset: usize,
     /// The tasks on it, in its order: those behind a gap are found from its other end.
     all: Vec<VirtAddr>,
+    /// How many of them follow each other from the list's start.
+    front: usize,
     /// Those that are in the dump, but for their last members.
     tasks: Vec<Sample>,
+    /// True where these are all there are.
+    whole: bool,
+}
+
+/// A list, walked.
+struct Walked {
+    all: Vec<VirtAddr>,
+    /// How many were found from its start.
+    front: usize,
+    /// How many of them have a name.
+    named: usize,
+    /// True where the list leads back to its head.
+    unbroken: bool,
 }
 
 /// The list that leads from `init_task` through tasks with names and back, the longest there is. A page of a task that is
 /// missing ends it in one direction, and it is followed in the other.
 fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List> {
-    let mut best: Option<(usize, Vec<VirtAddr>)> = None;
+    let mut lists: Vec<(usize, Walked)> = Vec::new();
     for o in offsets(8) {
         let head = init.at.add(o as u64);
         let (Some(next), Some(prev)) = (init.u64(o).map(VirtAddr), init.u64(o + 8).map(VirtAddr)) else {
@@ -319,16 +346,18 @@ fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List> {
             continue;
         }
         let Some(walk) = names_of_list(s, head, o as u64, comm as u64) else { continue };
-        if walk.len() > best.as_ref().map_or(1, |(_, w)| w.len()) {
-            best = Some((o, walk));
-        }
+        lists.push((o, walk));
     }
-    let (offset, all) = best?;
+    let most = lists.iter().map(|(_, walk)| walk.named).max()?;
+    let fewer = |o: usize| lists.iter().find(|(of, _)| *of == o).map(|(_, walk)| most - walk.named);
+    let offset = only_place(lists.iter().map(|(o, _)| *o), fewer, never)?;
+    let Walked { all, front, unbroken, .. } = lists.into_iter().find(|(o, _)| *o == offset)?.1;
     let mut tasks: Vec<Sample> = all.iter().filter_map(|at| Sample::read(s, *at)).collect();
     // a task of which a page is not in the dump contradicts nothing that all others say
     let most = tasks.iter().map(|t| t.bytes.len()).max()?;
     tasks.retain(|t| t.bytes.len() >= most.min(TASK_MIN));
-    (tasks.len() >= 2).then_some(List { offset, all, tasks })
+    let whole = unbroken && tasks.len() == all.len();
+    (tasks.len() >= 2).then_some(List { offset, all, front, tasks, whole })
 }
 
 fn is_named(at: VirtAddr, bytes: Vec<u8>) -> bool {
@@ -336,10 +365,11 @@ fn is_named(at: VirtAddr, bytes: Vec<u8>) -> bool {
 }
 
 /// The tasks of a list in its order, walked from both ends; `None` where an entry's name is none.
-fn names_of_list(s: &Session, head: VirtAddr, offset: u64, comm: u64) -> Option<Vec<VirtAddr>> {
+fn names_of_list(s: &Session, head: VirtAddr, offset: u64, comm: u64) -> Option<Walked> {
     let mem = s.mem();
     let mut seen = FxHashSet::default();
     let mut ends = [Vec::new(), Vec::new()];
+    let (mut named, mut unbroken) = (0, false);
     for (link, out) in [0, 8].into_iter().zip(&mut ends) {
         let mut at = head;
         while let Ok(next) = mem.ptr(at.add(link)) {
@@ -348,42 +378,46 @@ fn names_of_list(s: &Session, head: VirtAddr, offset: u64, comm: u64) -> Option<
             }
             let task = next.sub(offset);
             match mem.bytes(task.add(comm), COMM) {
-                Ok(bytes) if !is_named(task, bytes.clone()) => return None,
-                _ => out.push(task),
+                // a page of zeros is as good as missing
+                Ok(bytes) if bytes.iter().all(|b| *b == 0) => {}
+                Ok(bytes) if is_named(task, bytes.clone()) => named += 1,
+                Ok(_) => return None,
+                Err(_) => {}
             }
+            out.push(task);
             at = next;
         }
-        if mem.ptr(at.add(link)) == Ok(head) {
+        unbroken = mem.ptr(at.add(link)) == Ok(head);
+        if unbroken {
             break;
         }
     }
     let [mut all, back] = ends;
+    let front = all.len();
     all.extend(back.into_iter().rev());
-    Some(all)
+    Some(Walked { all, front, named, unbroken })
 }
 
 /// `pid` and `tgid`: equal in every process's first thread, distinct, 1 and 2 among them. They are neighbours; where
 /// members are shuffled, a thread that is not its process's first tells which is which.
 fn ids(s: &Session, init: &Sample, tasks: &[Sample], whole: bool) -> Option<(usize, usize)> {
-    /// So many distinct numbers are ids even where 1 or 2 is not in the dump.
-    const ENOUGH: usize = 8;
-    let is_id = |o: &usize| {
+    let against = |o: usize| {
         let mut seen = FxHashSet::default();
-        init.u32(*o) == Some(0)
-            && tasks
-                .iter()
-                .all(|t| t.u32(*o).is_some_and(|id| (1..=4 << 20).contains(&id) && seen.insert(id)))
-            && match whole {
-                true => seen.contains(&1) && seen.contains(&2),
-                false => seen.len() >= ENOUGH && (seen.contains(&1) || seen.contains(&2)),
-            }
+        let is_id = |t: &&Sample| t.u32(o).is_some_and(|id| (1..=4 << 20).contains(&id) && seen.insert(id));
+        let strange = tasks.len() - tasks.iter().filter(is_id).count();
+        // the first two never end
+        let first_two = [1, 2].into_iter().filter(|id| seen.contains(id)).count();
+        (init.u32(o) == Some(0) && first_two >= 1 + usize::from(whole)).then_some(strange)
     };
-    let all: Vec<usize> = offsets(4).filter(is_id).collect();
-    let same = |a: usize, b: usize| tasks.iter().all(|t| t.u32(a) == t.u32(b));
-    if let Some(pid) = all.iter().copied().find(|pid| all.contains(&(pid + 4)) && same(*pid, pid + 4)) {
+    let differ = |a: usize, b: usize| tasks.iter().filter(|t| t.u32(a) != t.u32(b)).count();
+    let both = |o: usize| Some(against(o)? + against(o + 4)? + differ(o, o + 4));
+    if let Some(pid) = only_place(offsets(4), both, never).filter(|o| both(*o) == Some(0)) {
         return Some((pid, pid + 4));
     }
+    // shuffled: as with neighbours, two tasks contradict every other
+    let all: Vec<usize> = offsets(4).filter(|o| against(*o).is_some_and(|strange| strange < MARGIN)).collect();
     let [one, other] = all[..] else { return None };
+    (against(one) == Some(0) && against(other) == Some(0)).then_some(())?;
     let threads = thread_node(s, init, tasks).map(|at| second_threads(s, tasks, at)).unwrap_or_default();
     // a thread has its process's number in `tgid`, and none has it in `pid`
     let of_leader = |o: usize| threads.iter().filter(|(leader, t)| t.u32(o) == leader.u32(o)).count();
@@ -457,9 +491,8 @@ fn saved_sp(
     };
     // kernel threads of 3.10 have a second such pointer (`vfork_done`, into kthread's frame), other tasks not: the one
     // that most have is meant
-    let hits = |o: usize| tasks.iter().filter(|t| is(t, o)).count();
-    let (best, most) = offsets(8).map(|o| (o, hits(o))).fold((0, 0), |a, b| if b.1 > a.1 { b } else { a });
-    (most > 0 && most * 100 >= tasks.len() * 75).then_some(best)
+    let against = |o: usize| tasks.len() - tasks.iter().filter(|t| is(t, o)).count();
+    only_place(offsets(8), |o| Some(against(o)), never).filter(|o| against(*o) * 4 <= tasks.len())
 }
 
 /// The ring of a process's threads: of most processes it leads to itself, of one with threads to
@@ -546,13 +579,13 @@ mod tests {
     const STACKS: u64 = 0xffff_8800_0010_0000;
     const TEXT: u64 = 0xffff_ffff_8100_0000;
 
-    /// Five tasks with their stacks at word 1, as 3.10 has them: `thread.sp` leads to rbp and flags, rbp to the caller's
-    /// and the return address; the kernel threads, but not the last task, also point into their oldest frame.
+    /// Six tasks with their stacks at word 1, as 3.10 has them: `thread.sp` leads to rbp and flags, rbp to the caller's
+    /// and the return address; the kernel threads, but not the last two tasks, also point into their oldest frame.
     #[test]
     fn the_saved_stack_pointer_of_old_tasks() {
         let mut tasks = Vec::new();
         let mut memory = std::collections::BTreeMap::new();
-        for n in 0..5_u64 {
+        for n in 0..6_u64 {
             let stack = STACKS + n * 0x4000;
             let (sp, bp, oldest) = (stack + 0x3dd0, stack + 0x3e50, stack + 0x3f00);
             memory.extend([(sp, bp), (sp + 8, 0x246), (bp, oldest), (bp + 8, TEXT + 0x29)]);
