@@ -206,7 +206,8 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &ArgMatches, ask: &Ask) -> Result<
         part.list("stacks", vec![record]);
         cx.emit(&part)?;
     }
-    let lacks = (unknown > 0 || done.missing > 0).then(|| "a part of the stacks is not in the dump".to_owned());
+    let lacks =
+        (unknown > 0 || done.missing > 0).then(|| "a part of the stacks is not in the dump".to_owned());
     let lacks = lacks.or_else(|| s.tasks().lack());
     let mut report = summary(count, done, lacks.as_deref());
     tasks::problems(s, &mut report);

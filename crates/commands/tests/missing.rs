@@ -202,7 +202,8 @@ fn children_that_may_be_missing_are_told() {
     // of a task that has children, those that are known; of one that has none, nothing is said
     let (of_init, of_child) = (property::ask(&s, "ps -c 1").unwrap(), property::ask(&s, "ps -c 3").unwrap());
     let rows = |answer: &[serde_json::Value]| answer[0]["tasks"][0]["children"].clone();
-    let whole_rows = rows(&property::ask(&Layers::open(property::options(&files)).unwrap(), "ps -c 1").unwrap());
+    let whole_rows =
+        rows(&property::ask(&Layers::open(property::options(&files)).unwrap(), "ps -c 1").unwrap());
     assert!(rows(&of_init).as_array().unwrap().len() < whole_rows.as_array().unwrap().len());
     assert!(rows(&of_child)["absent"].is_string(), "{of_child:?}");
     for answer in [of_init, of_child] {
@@ -237,7 +238,8 @@ fn what_is_inferred_from_few_tasks_is_right_or_not_known() {
     let whole = Session::open(&property::options(&files)).unwrap();
     let first = frame_of(&whole, whole.symbol("init_task").unwrap().0);
     let task_pages = whole.tasks().all.iter().flat_map(|t| (0..3).map(move |n| t.at.0 + n * PAGE_SIZE));
-    let frames: BTreeSet<Pfn> = task_pages.map(|at| frame_of(&whole, at)).filter(|pfn| *pfn != first).collect();
+    let frames: BTreeSet<Pfn> =
+        task_pages.map(|at| frame_of(&whole, at)).filter(|pfn| *pfn != first).collect();
     let mut known = BTreeMap::new();
     let mut wrong = Vec::new();
     for seed in 0..number("CRASHLENS_SEEDS").unwrap_or(28) {

@@ -104,7 +104,11 @@ impl Session {
         let _ = types.look_at_layout(at);
         let own = |of: &str| name.strip_suffix(of).is_some_and(|kind| matches!(kind, "struct " | "union "));
         let doubts = types.doubts();
-        doubts.iter().filter(|(of, _)| own(of)).map(|(of, doubts)| checked::doubt_in_words(of, doubts)).collect()
+        doubts
+            .iter()
+            .filter(|(of, _)| own(of))
+            .map(|(of, doubts)| checked::doubt_in_words(of, doubts))
+            .collect()
     }
 }
 

@@ -30,9 +30,8 @@ mod tests {
 
     #[test]
     fn a_place_is_known_where_two_objects_contradict_every_other() {
-        let of = |against: &'static [Option<usize>]| {
-            only_place(0..against.len(), move |at| against[at], never)
-        };
+        let of =
+            |against: &'static [Option<usize>]| only_place(0..against.len(), move |at| against[at], never);
         assert_eq!(of(&[Some(5), Some(0), Some(2), None]), Some(1));
         assert_eq!(of(&[Some(5), Some(0), Some(1)]), None, "one object can be damaged");
         assert_eq!(of(&[Some(3), Some(1), Some(4)]), Some(1));

@@ -33,7 +33,8 @@ fn only<T: PartialEq>(mut found: impl Iterator<Item = T>) -> Option<T> {
 fn start_of_timekeeper(raw: &[u8]) -> Option<usize> {
     let bytes = Bytes::new(raw);
     let word = |at: usize| bytes.u64_at(at).ok().filter(|value| value >> 63 == 1);
-    let is_twice = |at: &usize| word(*at).is_some() && (at + 8..raw.len()).step_by(8).any(|o| word(o) == word(*at));
+    let is_twice =
+        |at: &usize| word(*at).is_some() && (at + 8..raw.len()).step_by(8).any(|o| word(o) == word(*at));
     (0..raw.len()).step_by(8).find(is_twice)
 }
 

@@ -192,9 +192,10 @@ fn spaces(
 ) -> (Option<usize>, Option<usize>) {
     let is_space = |v: u64| v >> 63 == 1 && !is_task(v);
     let against = |o: usize| {
-        let possible = tasks.iter().all(|t| t.u64(o).is_some_and(|v| v == 0 || is_space(v) && !is_kthread(t)))
-            && init.u64(o) == Some(0)
-            && process.and_then(|t| t.u64(o)).is_some_and(is_space);
+        let possible =
+            tasks.iter().all(|t| t.u64(o).is_some_and(|v| v == 0 || is_space(v) && !is_kthread(t)))
+                && init.u64(o) == Some(0)
+                && process.and_then(|t| t.u64(o)).is_some_and(is_space);
         let ended = |t: &&Sample| !is_kthread(t) && t.u64(o) == Some(0);
         possible.then(|| tasks.iter().filter(ended).count())
     };
@@ -407,7 +408,7 @@ fn ids(s: &Session, init: &Sample, tasks: &[Sample], whole: bool) -> Option<(usi
         let strange = tasks.len() - tasks.iter().filter(is_id).count();
         // the first two never end
         let first_two = [1, 2].into_iter().filter(|id| seen.contains(id)).count();
-        (init.u32(o) == Some(0) && first_two >= 1 + usize::from(whole)).then_some(strange)
+        (init.u32(o) == Some(0) && first_two > usize::from(whole)).then_some(strange)
     };
     let differ = |a: usize, b: usize| tasks.iter().filter(|t| t.u32(a) != t.u32(b)).count();
     let both = |o: usize| Some(against(o)? + against(o + 4)? + differ(o, o + 4));
@@ -415,7 +416,8 @@ fn ids(s: &Session, init: &Sample, tasks: &[Sample], whole: bool) -> Option<(usi
         return Some((pid, pid + 4));
     }
     // shuffled: as with neighbours, two tasks contradict every other
-    let all: Vec<usize> = offsets(4).filter(|o| against(*o).is_some_and(|strange| strange < MARGIN)).collect();
+    let all: Vec<usize> =
+        offsets(4).filter(|o| against(*o).is_some_and(|strange| strange < MARGIN)).collect();
     let [one, other] = all[..] else { return None };
     (against(one) == Some(0) && against(other) == Some(0)).then_some(())?;
     let threads = thread_node(s, init, tasks).map(|at| second_threads(s, tasks, at)).unwrap_or_default();
