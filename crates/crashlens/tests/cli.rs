@@ -166,6 +166,12 @@ fn packed_dumps_and_folders_of_one_dump_are_opened() {
     };
     assert!(sh("gzip -1 < \"$1\" > packed; mkdir 2026 two; cp \"$1\" 2026/vmcore; echo dmesg > 2026/vmcore-dmesg.txt; \
                 cp \"$1\" two/a; cp \"$1\" two/b; tar -czf case.tgz 2026").status.success());
+    // a core of a process lies beside the dump
+    let core = testkit::dump::ElfPieces::default()
+        .load(0, &[1; 4096], 4096)
+        .notes(&testkit::dump::note("CORE", 6, &[0; 16]))
+        .build();
+    std::fs::write(folder.path().join("2026/core.1234"), core).unwrap();
     for name in ["packed", "2026", "2026/", "case.tgz"] {
         let out = sh(&format!("\"$0\" sys {name} --no-search"));
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -287,6 +293,39 @@ fn a_bad_line_of_an_rc_file_is_named_with_file_and_line() {
     );
     assert!(errors.contains(&format!("{}:4: ptob: invalid option", rc.display())), "{errors}");
     assert_eq!(out.status.code(), Some(0), "{errors}");
+}
+
+/// Files of lines that name themselves, or each other: each line of theirs runs once, and the line that would begin again
+/// is named.
+#[test]
+fn files_of_lines_do_not_name_themselves() {
+    let home = tempfile::tempdir().unwrap();
+    for (name, lines) in [
+        (".crashrc", "alias pp ptob\n< .crashrc\n< ./.crashrc\n"),
+        ("one", "ptob 1\n< two\n"),
+        ("two", "ptob 2\n< one\nptob 3\n"),
+    ] {
+        std::fs::write(home.path().join(name), lines).unwrap();
+    }
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crashlens"));
+        let out = command.args(args).env("HOME", home.path()).current_dir(home.path()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(out.stdout), text(out.stderr), out.status.code())
+    };
+    let (out, errors, code) = run(&["-c", "pp 1"]);
+    assert_eq!((out.as_str(), code), ("1: 1000\n", Some(0)));
+    let rc = home.path().join(".crashrc").display().to_string();
+    for line in [format!("{rc}:2: .crashrc: "), format!("{rc}:3: ./.crashrc: ")] {
+        assert!(errors.contains(&format!("crashlens: {line}its lines are being run")), "{errors}");
+    }
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+    let (out, errors, code) = run(&["--no_crashrc", "-s", "-c", "< one", "-c", "ptob 4"]);
+    assert_eq!((out.as_str(), code), ("1: 1000\n2: 2000\n3: 3000\n4: 4000\n", Some(1)));
+    assert!(errors.starts_with("crashlens: two:2: one: its lines are being run"), "{errors}");
+    // the same file may be named again behind
+    let (out, _, code) = run(&["--no_crashrc", "-s", "-i", "two", "-i", "two"]);
+    assert_eq!((out.matches("3: 3000").count(), code), (2, Some(1)), "{out}");
 }
 
 #[test]

@@ -38,17 +38,18 @@ pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
     let len = io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
     io::Seek::rewind(&mut file)?;
     let mut bytes = Vec::new();
-    file.take(PROBE_LEN as u64).read_to_end(&mut bytes)?;
+    file.by_ref().take(PROBE_LEN as u64).read_to_end(&mut bytes)?;
     if placed.is_some() {
         return Ok(Probe::Dump("raw RAM image"));
     }
-    Ok(tell(&Start { bytes: &bytes, len, flattened: false, placed: false }))
+    let read = |at, buf: &mut [u8]| std::os::unix::fs::FileExt::read_at(&file, buf, at).unwrap_or(0);
+    Ok(tell(&Start { bytes: &bytes, len, flattened: false, placed: false, read: &read }))
 }
 
 /// True for the first bytes of a file that can be named: a dump of a format that has a magic, a kernel, a module.
 #[must_use]
 pub fn begins_like_an_input(bytes: &[u8]) -> bool {
-    match tell(&Start { bytes, len: bytes.len() as u64, flattened: false, placed: false }) {
+    match tell(&Start { bytes, len: bytes.len() as u64, flattened: false, placed: false, read: &|_, _| 0 }) {
         Probe::Dump(name) => name != "raw RAM image",
         Probe::Vmlinux | Probe::Module | Probe::Symbols => true,
         Probe::Unknown(_) => false,

@@ -90,7 +90,7 @@ fn texts() {
     ] {
         assert_eq!(told(log.into()), "the text of a kernel's log", "{log}");
     }
-    let prose = "a letter about [1] a kernel\n".repeat(1 << 12);
+    let prose = "a letter about [1] a kernel\n".repeat(99);
     assert!(matches!(Dump::from_bytes(vec![prose.into()]), Err(DumpError::NotADump { .. })));
 }
 
@@ -108,6 +108,46 @@ fn disks() {
         block[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
     assert_eq!(told(file(&block, 1024)), "the image of an ext2, ext3 or ext4 file system");
+}
+
+/// Marks that lie behind the first bytes, and at the end.
+#[test]
+fn file_systems() {
+    let btrfs = [&0x10000_u64.to_le_bytes()[..], &[0; 8], b"_BHRfS_M"].concat();
+    let f2fs: Vec<u8> = [0xf2f5_2010_u32, 1 | 16 << 16, 9, 3, 12].map(u32::to_le_bytes).concat();
+    let raid: Vec<u8> = [0xa92b_4efc_u32, 1].map(u32::to_le_bytes).concat();
+    let erofs = [&0xe0f5_e1e2_u32.to_le_bytes()[..], &[0; 8], &[12]].concat();
+    let all: [(&[u8], usize, &str); 17] = [
+        (&btrfs, 0x10030, "the image of a Btrfs file system"),
+        (&f2fs, 1024, "the image of an F2FS file system"),
+        (b"\x01\x16\x19\x70\0\0\0\x01", 0x10000, "the image of a GFS2 file system"),
+        (b"JFS1", 0x8000, "the image of a JFS file system"),
+        (b"ReIsEr2Fs", 0x10034, "the image of a ReiserFS file system"),
+        (b"OCFSV2", 8192, "the image of an OCFS2 file system"),
+        (b"\x01CD001\x01", 0x8000, "the image of a CD or DVD (ISO 9660)"),
+        (b"\0BEA01\x01", 0x8000, "the image of a DVD or another disk (UDF)"),
+        (&erofs, 1024, "an EROFS image"),
+        (&raid, 4096, "the image of a disk of a RAID (md)"),
+        (b"\xeb\x52\x90NTFS    ", 0, "the image of an NTFS file system"),
+        (b"SQLite format 3\0", 0, "an SQLite database"),
+        (b"EVF\x09\r\n\xff\0", 0, "an image of EnCase (EWF)"),
+        (b"PERFILE2", 0, "a recording of perf"),
+        (b"%PDF-1.7\n", 0, "a PDF document"),
+        (b"conectix", (1 << 20) - 512, "a VHD disk image"),
+        (b"koly\0\0\0\x04", (1 << 20) - 512, "a disk image of macOS (DMG)"),
+    ];
+    for (magic, at, what) in all {
+        assert_eq!(told(file(magic, at)), what);
+    }
+    // a fixed VHD is no whole number of pages
+    let mut vhd = vec![0; (1 << 20) + 512];
+    vhd[1 << 20..(1 << 20) + 8].copy_from_slice(b"conectix");
+    assert_eq!(told(vhd), "a VHD disk image");
+    assert_eq!(told(vec![b'x'; 1 << 20]), "a text");
+    // a mark by chance, and memory that the user places
+    for (magic, at) in [(&b"_BHRfS_M"[..], 0x10040), (b"\xfc\x4e\x2b\xa9", 4096), (&f2fs[..4], 1024)] {
+        assert!(Dump::from_bytes(vec![file(magic, at)]).is_ok());
+    }
 }
 
 /// A process's core is named also where a dump is given beside it.

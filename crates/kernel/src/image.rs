@@ -320,7 +320,11 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 /// The dumps that lie in a folder, packed or not.
 fn dumps_in(folder: &Path) -> Vec<PathBuf> {
     let is_dump = |path: &PathBuf| match looks_like_dump(path) {
-        Ok(Probe::Dump(format)) => format != "raw RAM image",
+        // an ELF core tells by its notes whose it is
+        Ok(Probe::Dump(format)) => {
+            format != "raw RAM image"
+                && !matches!(dump::open(std::slice::from_ref(path)), Err(DumpError::Foreign { .. }))
+        }
         _ => {
             path.file_name().is_some_and(|name| name.to_string_lossy().contains("vmcore"))
                 && is_packed_file(path)

@@ -16,8 +16,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Files of lines may name files of lines; deeper than this is a loop.
-const DEPTH: u32 = 16;
+/// Files of lines may name files of lines, so deep.
+const DEPTH: usize = 16;
 
 /// How the front end behaves.
 #[derive(Clone, Debug)]
@@ -61,7 +61,8 @@ pub struct Shell<'s> {
     cancel: Cancel,
     progress: progress::Line,
     interactive: bool,
-    depth: u32,
+    /// The files whose lines run, each named by the one before it.
+    sources: Vec<PathBuf>,
     /// The file and the line that runs.
     place: Option<(PathBuf, usize)>,
     history: Vec<String>,
@@ -86,7 +87,7 @@ impl<'s> Shell<'s> {
             cancel,
             progress,
             interactive: false,
-            depth: 0,
+            sources: Vec::new(),
             place: None,
             history: Vec::new(),
         }
@@ -258,12 +259,18 @@ impl<'s> Shell<'s> {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(e) => return failed(&format!("crashlens: {}: {e}", path.display())),
         };
-        if self.depth >= DEPTH {
-            return failed(&format!("crashlens: {}: input files name each other", path.display()));
+        let own = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let refused = match () {
+            () if self.sources.contains(&own) => Some("its lines are being run: they cannot name it again"),
+            () if self.sources.len() >= DEPTH => Some("files of lines that name one another, too many"),
+            () => None,
+        };
+        if let Some(why) = refused {
+            return failed(&format!("crashlens: {}{}: {why}", self.placed(), path.display()));
         }
         let outer = self.settings.reading.replace(origin);
         let place = self.place.take();
-        self.depth = self.depth.saturating_add(1);
+        self.sources.push(own);
         let mut ended = Ended::Good;
         for (n, line) in text.lines().enumerate() {
             if self.stops(ended) || self.cancel.is_cancelled() || out.is_gone() {
@@ -279,7 +286,7 @@ impl<'s> Shell<'s> {
             }
             ended = ended.then(self.line(line, out));
         }
-        self.depth = self.depth.saturating_sub(1);
+        self.sources.pop();
         self.place = place;
         self.settings.reading = outer;
         ended

@@ -9,6 +9,7 @@
 
 use super::Watch;
 use super::archives::{Cpio, Tar};
+use super::streams::unpacked;
 use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -249,131 +250,12 @@ fn rpm_payload(file: &mut File, path: &Path) -> Result<u64, ContainerError> {
     Ok(u64::MAX)
 }
 
-/// The stream behind whichever packing, told by its first bytes; also behind several, one in the other.
-pub(super) fn unpacked<'a>(packed: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    let mut stream: Box<dyn BufRead + 'a> = Box::new(packed);
-    for _ in 0..MAX_PACKINGS {
-        let (head, whole) = peek(stream, HEAD)?;
-        if !is_packing(&head) {
-            return Ok(Box::new(whole));
-        }
-        stream = decoder(&head, whole)?;
-    }
-    Ok(stream)
-}
-
-/// Packings one in the other: more than this is no accident.
-const MAX_PACKINGS: u32 = 3;
-/// Bytes that tell a packing: those of an .lzma header.
-pub(super) const HEAD: u64 = 13;
-
-/// True for the first bytes of a packed file.
-pub(super) fn is_packing(head: &[u8]) -> bool {
-    matches!(
-        head,
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..]
-            | [0x28, 0xb5, 0x2f, 0xfd, ..]
-            | [0x1f, 0x8b, 8, ..]
-            | [b'B', b'Z', b'h', b'1'..=b'9', ..]
-            | [0x04, 0x22, 0x4d, 0x18, ..]
-            | [0x02, 0x21, 0x4c, 0x18, ..]
-    ) || is_lzma(head)
-}
-
-/// An .lzma file has no magic: the usual properties, a power of two as window, and a length that is not known or small.
-fn is_lzma(head: &[u8]) -> bool {
-    let Some(&[0x5d, w0, w1, w2, w3, l0, l1, l2, l3, l4, l5, l6, l7]) = head.first_chunk::<13>() else {
-        return false;
-    };
-    let window = u32::from_le_bytes([w0, w1, w2, w3]);
-    let len = u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
-    window.is_power_of_two() && window >= 1 << 12 && (len == u64::MAX || len < 1 << 40)
-}
-
-fn decoder<'a>(head: &[u8], packed: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    Ok(match *head {
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            Box::new(buffered(liblzma::bufread::XzDecoder::new_multi_decoder(packed)))
-        }
-        [0x5d, ..] => {
-            let stream =
-                liblzma::stream::Stream::new_lzma_decoder(MAX_LZMA_MEMORY).map_err(io::Error::other)?;
-            Box::new(buffered(liblzma::bufread::XzDecoder::new_stream(packed, stream)))
-        }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(buffered(zstd::Decoder::with_buffer(packed)?)),
-        [0x1f, 0x8b, ..] => Box::new(buffered(flate2::bufread::MultiGzDecoder::new(packed))),
-        [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
-            Box::new(buffered(bzip2::bufread::MultiBzDecoder::new(packed)))
-        }
-        [0x04, 0x22, 0x4d, 0x18, ..] => Box::new(buffered(Lz4::new(packed, false))),
-        [0x02, 0x21, 0x4c, 0x18, ..] => Box::new(buffered(Lz4::new(packed, true))),
-        _ => Box::new(packed),
-    })
-}
-
-/// Frames of lz4, one behind the other. The decoder takes the end of its input for the end of a frame, and stops behind
-/// the first: here the first is an error, unless the frame is of the old kind that has no mark at its end.
-struct Lz4<R: BufRead> {
-    /// The frame that is read; none at the end. Each has a decoder of its own, as sizes of blocks differ.
-    frame: Option<lz4_flex::frame::FrameDecoder<Ending<R>>>,
-    legacy: bool,
-}
-
-impl<R: BufRead> Lz4<R> {
-    fn new(packed: R, legacy: bool) -> Self {
-        let input = Ending { inner: packed, ended: false };
-        Self { frame: Some(lz4_flex::frame::FrameDecoder::new(input)), legacy }
-    }
-}
-
-impl<R: BufRead> Read for Lz4<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while let Some(frame) = &mut self.frame {
-            let n = frame.read(buf)?;
-            if n > 0 || buf.is_empty() {
-                return Ok(n);
-            }
-            if frame.get_mut().ended && !self.legacy {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let Some(mut input) = self.frame.take().map(lz4_flex::frame::FrameDecoder::into_inner) else {
-                break;
-            };
-            if !input.inner.fill_buf()?.is_empty() {
-                self.frame = Some(lz4_flex::frame::FrameDecoder::new(input));
-            }
-        }
-        Ok(0)
-    }
-}
-
-/// A stream that remembers whether more was asked of it than it had.
-struct Ending<R> {
-    inner: R,
-    ended: bool,
-}
-
-impl<R: Read> Read for Ending<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.ended |= n == 0 && !buf.is_empty();
-        Ok(n)
-    }
-}
-
 /// A file that is read from front to end, with progress and a stop.
 pub(super) fn open_counted<'a>(path: &Path, watch: &'a Watch) -> io::Result<impl BufRead + 'a> {
     let inner = File::open(path)?;
     let total = inner.metadata()?.len();
     let what = format!("unpacking {}", path.file_name().unwrap_or_default().to_string_lossy());
     Ok(BufReader::with_capacity(1 << 18, Counted { inner, done: 0, total, watch, what }))
-}
-
-/// A window of 64 MiB, the largest that `lzma -9` makes, and the decoder's own tables.
-const MAX_LZMA_MEMORY: u64 = 80 << 20;
-
-fn buffered<R: Read>(reader: R) -> BufReader<R> {
-    BufReader::with_capacity(1 << 18, reader)
 }
 
 /// Counts what is read of the archive, and stops when that is asked for.

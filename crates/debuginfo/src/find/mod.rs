@@ -19,6 +19,7 @@ mod sources;
 #[cfg(test)]
 mod sources_tests;
 mod store;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -11,6 +11,7 @@
 use super::Watch;
 use super::cache;
 use super::containers::{self, ContainerError, key};
+use super::streams::{self, unpacked};
 use std::fs::{self, File};
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
@@ -37,8 +38,8 @@ fn packing(path: &Path) -> bool {
         return false;
     }
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(containers::HEAD).read_to_end(&mut head));
-    read.is_ok() && containers::is_packing(&head)
+    let read = File::open(path).and_then(|file| file.take(streams::HEAD).read_to_end(&mut head));
+    read.is_ok() && streams::is_packing(&head)
 }
 
 /// A file that was unpacked.
@@ -154,7 +155,7 @@ fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<N
     // `virtio_ring.ko.xz` is virtio_ring.ko
     let name = plain(&path.file_stem().unwrap_or_else(|| "unpacked".as_ref()).to_string_lossy());
     let result = containers::open_counted(path, watch)
-        .and_then(containers::unpacked)
+        .and_then(unpacked)
         .and_then(|mut from| write(&mut from, &folder.join(&name), disk));
     watch.progress.finish();
     match result {
@@ -180,7 +181,7 @@ fn members(
             return Ok(ControlFlow::Continue(()));
         }
         let name = Path::new(member.path).file_name().unwrap_or_else(|| "member".as_ref());
-        let mut inner = containers::unpacked(&mut *member.data)?;
+        let mut inner = unpacked(&mut *member.data)?;
         let mut head = Vec::new();
         inner.by_ref().take(HEAD).read_to_end(&mut head)?;
         if wanted(&head) {

@@ -126,6 +126,49 @@ fn each_packing_is_told_by_content_and_unpacked_once_with_holes() {
     assert!(!is_packed(&plain) && !is_packed(folder.path()) && !is_packed(Path::new("/nosuch")));
 }
 
+/// Frames that hold nothing, before, between and behind the streams; zeros up to a whole block; several streams.
+#[test]
+fn what_lies_around_packed_streams_is_stepped_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let frame = |kind: u8, len: usize| {
+        let mut out = vec![0x50 | kind, 0x2a, 0x4d, 0x18];
+        out.extend_from_slice(&(len as u32).to_le_bytes());
+        out.resize(out.len() + len, 0xee);
+        out
+    };
+    let (dump, more) = (dump(), b"more".to_vec());
+    let both = [dump.clone(), more.clone()].concat();
+    for ((kind, first), (_, second)) in packed(&dump).into_iter().zip(packed(&more)) {
+        let zeros = |n: usize| vec![0; n];
+        let mut cases = vec![("zeros", [first.clone(), zeros(1)].concat(), &dump)];
+        cases.push(("block", [first.clone(), zeros(10_240 - first.len() % 10_240)].concat(), &dump));
+        cases.push(("between", [first.clone(), zeros(300_000), second.clone(), zeros(7)].concat(), &both));
+        if matches!(kind, "zst" | "lz4" | "old-lz4") {
+            cases.push(("frame", [frame(0, 4), first.clone()].concat(), &dump));
+            let all = [frame(15, 0), frame(7, 70_000), first.clone(), frame(3, 9), second, frame(1, 1)];
+            cases.push(("frames", [all.concat(), zeros(512)].concat(), &both));
+        }
+        for (name, bytes, want) in cases {
+            // an .lzma stream may have no mark at its end
+            let path = folder.path().join(format!("{kind}-{name}"));
+            std::fs::write(&path, bytes).unwrap();
+            assert!(is_packed(&path), "{kind} {name}");
+            let files = unpack_into(&cache, &path, &is_dump, &Watch::default());
+            let files = files.unwrap_or_else(|e| panic!("{kind} {name}: {e}"));
+            assert!(std::fs::read(&files[0].path).unwrap() == *want, "{kind} {name}");
+        }
+        let path = folder.path().join(format!("{kind}-rubbish"));
+        std::fs::write(&path, [first, b"rubbish behind it".to_vec()].concat()).unwrap();
+        assert!(unpack_into(&cache, &path, &is_dump, &Watch::default()).is_err(), "{kind}");
+    }
+    // a frame that is longer than the file
+    let path = folder.path().join("cut");
+    std::fs::write(&path, &frame(0, 4096)[..1000]).unwrap();
+    let cut = unpack_into(&cache, &path, &is_dump, &Watch::default());
+    assert!(matches!(cut, Err(ContainerError::Cut { .. })), "{cut:?}");
+}
+
 #[test]
 fn dumps_are_taken_out_of_archives() {
     let folder = tempfile::tempdir().unwrap();

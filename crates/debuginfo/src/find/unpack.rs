@@ -9,7 +9,8 @@
 //! without debug information in place of one with it; nothing but one file's decoder window is in memory.
 
 use super::cache;
-use super::containers::{self, ContainerError, Member, unpacked};
+use super::containers::{self, ContainerError, Member};
+use super::streams::unpacked;
 use super::tree::module_name;
 use super::{Outcome, Tried, Watch, hex};
 use crate::elf::ObjectFile;

@@ -5,15 +5,13 @@
 //! `vmware_guestdump.c`; makedumpfile `sadump_mod.h`; s390-tools `zdump/dfi_s390.h`; Xen `xenctrl.h`, `tools/xl`;
 //! Proxmox `vma.h`; dissect.hypervisor (Hyper-V).
 
-use super::Start;
 use super::elf::{Kind, is_user_program};
+use super::{FORMATS, Start, disks};
 use base::Bytes;
 
 const UNPACK: &str = "unpack it first";
 const LIBVIRT: &str = "write one that can be opened with `virsh dump --memory-only`";
 const QEMU: &str = "write one that can be opened with QEMU's `dump-guest-memory`";
-const DISK: &str = "it holds a machine's disk, no memory: look for the dump in it (/var/crash, with guestmount), or write one \
-                    of the running machine (QEMU: `dump-guest-memory`; VirtualBox: `VBoxManage debugvm VM dumpvmcore`)";
 const VMWARE: &str = "open the .vmem file that lies beside it, or convert both with `vmss2core -N`";
 pub(super) const XEN: &str =
     "crash opens it; crashlens reads what the guest's own kdump writes (/proc/vmcore, makedumpfile)";
@@ -75,22 +73,6 @@ const FOREIGN: &[(Sign, &str, &str)] = &[
         "it holds disks: take them out with `vma extract`; a dump of a running machine is written by \
          `dump-guest-memory` in its monitor",
     ),
-    (Magic(b"QFI\xfb", 0), "a qcow2 disk image", DISK),
-    (Magic(b"QED\0", 0), "a QED disk image", DISK),
-    (Magic(b"EFI PART", 512), "the image of a disk with partitions (GPT)", DISK),
-    (Magic(b"EFI PART", 4096), "the image of a disk with partitions (GPT)", DISK),
-    (Look(is_ext), "the image of an ext2, ext3 or ext4 file system", DISK),
-    (Magic(b"XFSB\0\0", 0), "the image of an XFS file system", DISK),
-    (Magic(b"LUKS\xba\xbe", 0), "an encrypted disk (LUKS)", DISK),
-    (Magic(b"LABELONE", 512), "the image of an LVM volume", DISK),
-    (Magic(b"hsqs", 0), "a squashfs image", DISK),
-    (Look(is_disk), "the image of a disk with partitions (MBR)", DISK),
-    (Magic(b"KDMV", 0), "a VMDK disk image", DISK),
-    (Magic(b"COWD", 0), "a VMDK disk image of ESX", DISK),
-    (Magic(b"# Disk DescriptorFile", 0), "the description of a VMDK disk image", DISK),
-    (Magic(b"vhdxfile", 0), "a VHDX disk image", DISK),
-    (Magic(b"conectix", 0), "a VHD disk image", DISK),
-    (Magic(b"\x7f\x10\xda\xbe", 64), "a VirtualBox disk image (VDI)", DISK),
     (Magic(b"\x14\x20\x28\x01", 0), "a saved state of Hyper-V (VMRS)", HYPER_V),
     (
         Magic(b"\x7fVirtualBox SavedState ", 0),
@@ -137,6 +119,7 @@ const FOREIGN: &[(Sign, &str, &str)] = &[
     ),
     (Look(is_symbol_list), "a list of symbols (System.map or kallsyms)", TEXT),
     (Look(is_kernel_log), "the text of a kernel's log", TEXT),
+    (Look(is_text), "a text", "no machine's memory is in it: name the dump (vmcore)"),
 ];
 
 /// What a file is by its first bytes, and what to do with it; `None` for dumps and the unknown.
@@ -145,7 +128,10 @@ pub(crate) fn name(start: &Start<'_>) -> Option<(&'static str, &'static str)> {
         Magic(magic, at) => start.bytes.get(*at..).is_some_and(|s| s.starts_with(magic)),
         Look(look) => look(start),
     };
-    FOREIGN.iter().find(|(sign, ..)| fits(sign)).map(|&(_, what, advice)| (what, advice))
+    let named = FOREIGN.iter().find(|(sign, ..)| fits(sign)).map(|&(_, what, advice)| (what, advice));
+    // what has the magic of a dump is one
+    let is_dump = || FORMATS.iter().any(|format| format.has_magic() && format.probe(start));
+    named.or_else(|| if is_dump() { None } else { disks::name(start) })
 }
 
 /// What `xl dump-core` writes.
@@ -183,36 +169,6 @@ fn is_debug_guest(start: &Start<'_>) -> bool {
     read().unwrap_or(false)
 }
 
-/// A superblock of ext2 and its successors (`fs/ext4/ext4.h`): magic, a block size, inodes, blocks, a state.
-fn is_ext(start: &Start<'_>) -> bool {
-    const BLOCK: usize = 1024;
-    let b = Bytes::new(start.bytes);
-    let read = || {
-        let (inodes, blocks, log) = (b.u32_at(BLOCK)?, b.u32_at(BLOCK + 4)?, b.u32_at(BLOCK + 24)?);
-        let (magic, state) = (b.u16_at(BLOCK + 56)?, b.u16_at(BLOCK + 58)?);
-        Ok::<_, base::OutOfBounds>(magic == 0xef53 && inodes > 0 && blocks > 0 && log <= 6 && state <= 7)
-    };
-    read().unwrap_or(false)
-}
-
-/// A boot sector: its mark, and four partitions, each active or not, with at least one that has a kind, a place and a
-/// length, and none that has only a part of these.
-fn is_disk(start: &Start<'_>) -> bool {
-    if start.bytes.get(510..512) != Some(&[0x55, 0xaa]) {
-        return false;
-    }
-    let b = Bytes::new(start.bytes);
-    let mut used = 0;
-    let all = (0..4).map(|n| 446 + 16 * n).all(|at| {
-        let (Ok(status), Ok(kind)) = (b.slice_at(at, 1), b.slice_at(at + 4, 1)) else { return false };
-        let (first, count) = (b.u32_at(at + 8).unwrap_or(0), b.u32_at(at + 12).unwrap_or(0));
-        let is_used = kind != [0] && first != 0 && count != 0;
-        used += u32::from(is_used);
-        matches!(status, [0 | 0x80]) && (is_used || (kind == [0] && count == 0))
-    });
-    all && used > 0
-}
-
 /// The lines of a text; `None` where the bytes are none.
 fn lines<'a>(start: &'a Start<'_>) -> Option<impl Iterator<Item = &'a [u8]>> {
     let text = start.bytes.get(..start.bytes.len().min(4096))?;
@@ -245,6 +201,11 @@ fn is_kernel_log(start: &Start<'_>) -> bool {
             || [&b" kernel: "[..], b"Linux version ", b"--[ cut here ]--"].iter().any(|text| has(&line, text))
     };
     lines(start).is_some_and(|lines| lines.take(8).any(is_message))
+}
+
+/// A page of nothing but text: memory begins otherwise.
+fn is_text(start: &Start<'_>) -> bool {
+    start.bytes.len() >= 4096 && lines(start).is_some()
 }
 
 /// Seconds and microseconds in brackets, or what `dmesg -T` makes of them; at the front of the line the time in ISO form

@@ -1,5 +1,6 @@
 //! The table of formats. A format is told by the first bytes of its file.
 
+mod disks;
 mod elf;
 mod foreign;
 mod kdump;
@@ -26,6 +27,8 @@ pub(crate) struct Start<'a> {
     pub(crate) flattened: bool,
     /// True when the user said where in memory the file begins (`FILE@ADDR`).
     pub(crate) placed: bool,
+    /// Reads more of it: how many bytes came.
+    pub(crate) read: &'a dyn Fn(u64, &mut [u8]) -> usize,
 }
 
 /// A dump format: a row of [`FORMATS`].
@@ -34,6 +37,10 @@ pub(crate) trait Format: Sync {
     fn name(&self) -> &'static str;
     /// True when the file is of this format, however broken the rest of it is.
     fn probe(&self, start: &Start<'_>) -> bool;
+    /// True where a magic tells the format: no chance makes a file begin so.
+    fn has_magic(&self) -> bool {
+        true
+    }
     /// Opens the files, at least one and all of this format.
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError>;
 }
@@ -70,6 +77,7 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
             len: image.len(),
             flattened: image.is_flattened(),
             placed: placed.is_some(),
+            read: &|at, buf| image.read_at(at, buf).unwrap_or(0),
         };
         let told = match placed {
             // a piece of memory can begin with anything

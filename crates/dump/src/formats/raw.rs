@@ -22,6 +22,10 @@ impl Format for Raw {
         "raw RAM image"
     }
 
+    fn has_magic(&self) -> bool {
+        false
+    }
+
     fn probe(&self, start: &Start<'_>) -> bool {
         let whole = start.len.is_multiple_of(PAGE_SIZE);
         let long = start.len >= MIN_LEN && (whole || is_like_memory(start.bytes));
