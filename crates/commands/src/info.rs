@@ -146,17 +146,25 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
 
 /// Where the lines of VMCOREINFO that are used come from.
 fn info_from(image: &Image, s: Option<&Session>) -> String {
+    let own = image.dump.vmcoreinfo().map(|_| "in the dump".to_owned());
     let given = match &image.info_file {
         Some(file) => Some(format!("in {}", file.display())),
-        None => image.dump.vmcoreinfo().map(|_| "in the dump".to_owned()),
+        None => own.clone(),
     };
-    let is_given = s.is_none_or(|s| s.opened().machine.info_is_given());
-    match given {
-        Some(given) if is_given => given,
-        Some(given) if s.is_some_and(|s| s.vmcoreinfo().is_empty()) => format!("{given}, not used"),
-        Some(given) => format!("found in the kernel's memory (not used: {given})"),
-        None if s.is_some_and(|s| !s.vmcoreinfo().is_empty()) => "found in the kernel's memory".to_owned(),
-        None => "none".to_owned(),
+    let Some(s) = s else { return given.unwrap_or_else(|| "none".into()) };
+    // the dump's own note is tried where the file's text does not fit
+    let used = &s.opened().machine;
+    let is_note =
+        image.info_file.is_some() && used.own_release.is_none() && used.info.text() != image.info.text();
+    match (given, own) {
+        (Some(given), Some(own)) if s.opened().machine.info_is_given() && is_note => {
+            format!("{own} (not used: {given})")
+        }
+        (Some(given), _) if s.opened().machine.info_is_given() => given,
+        (Some(given), _) if s.vmcoreinfo().is_empty() => format!("{given}, not used"),
+        (Some(given), _) => format!("found in the kernel's memory (not used: {given})"),
+        (None, _) if !s.vmcoreinfo().is_empty() => "found in the kernel's memory".to_owned(),
+        (None, _) => "none".to_owned(),
     }
 }
 

@@ -145,6 +145,13 @@ pub enum Warning {
         /// Its length by the header.
         size: u64,
     },
+    /// A header points at what makedumpfile erased, and no such text is there.
+    BadEraseInfo {
+        /// Where it should be.
+        offset: u64,
+        /// Its length by the header.
+        size: u64,
+    },
     /// A split set lacks files: page frames that none of the given files holds.
     PartMissing {
         /// First page frame of the gap.
@@ -281,6 +288,11 @@ impl std::fmt::Display for Warning {
                     "no VMCOREINFO text of {size:#x} bytes at offset {offset:#x}, where the header says"
                 )
             }
+            Self::BadEraseInfo { offset, size } => write!(
+                f,
+                "no text of {size:#x} bytes at offset {offset:#x}, where the header says that makedumpfile wrote what it \
+                 erased: what was erased is not known"
+            ),
             Self::PartMissing { start_pfn, end_pfn } => write!(
                 f,
                 "the file of the split set that holds page frames {start_pfn:#x}-{end_pfn:#x} was not given: \

@@ -90,13 +90,16 @@ pub(crate) fn vmcoreinfo(notes: &[RawNote]) -> Option<Vec<u8>> {
 
 /// What makedumpfile erased, where a note says it.
 pub(crate) fn erase_info(notes: &[RawNote]) -> Option<String> {
-    notes.iter().filter(|n| n.is("ERASEINFO")).find_map(|n| text(&n.desc))
+    notes.iter().filter(|n| n.is("ERASEINFO")).find_map(|n| text(&n.desc).ok().flatten())
 }
 
-/// Bytes as text without the padding behind it; `None` where there is none.
-pub(crate) fn text(bytes: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(cstr(bytes)).trim_end().to_owned();
-    (!text.is_empty()).then_some(text)
+/// Bytes as text without the padding behind it; `None` where there is none. The error: they are no text.
+pub(crate) fn text(bytes: &[u8]) -> Result<Option<String>, ()> {
+    let text = std::str::from_utf8(cstr(bytes)).map_err(|_| ())?.trim_end();
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(());
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 /// VMCOREINFO is lines of `KEY=value`, the kernel's release among them.

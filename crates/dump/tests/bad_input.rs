@@ -212,6 +212,25 @@ fn absurd_lengths_and_counts() {
     );
 }
 
+/// Bytes in which no text is are not shown as what makedumpfile erased.
+#[test]
+fn erase_info_that_is_none() {
+    let file = spec().erase_info("erase x size 8\n").kdump(Packing::Zlib);
+    assert_eq!(open(file.clone()).unwrap().facts().erase_info.as_deref(), Some("erase x size 8"));
+    // offset_eraseinfo and size_eraseinfo: among the pages, and to behind the end of the file
+    let len = file.len() as u64;
+    for (offset, size) in [(len - 0x900, 0x20_u64), (len - 0x900, len), (len - 64, u64::MAX / 2)] {
+        let mut file = file.clone();
+        let at = file.len() - 0x900;
+        file[at..].fill(0x9d);
+        put(&mut file, PAGE + 64, &offset.to_le_bytes());
+        put(&mut file, PAGE + 72, &size.to_le_bytes());
+        let dump = open(file).unwrap();
+        assert_eq!(dump.facts().erase_info.as_deref(), Some("erase x size 8"), "the note still has it");
+        assert!(dump.facts().warnings.iter().any(|w| matches!(w, Warning::BadEraseInfo { .. })), "{size:#x}");
+    }
+}
+
 /// What stands before the cut is told, and that the file is cut.
 #[test]
 fn a_kdump_that_is_cut_before_its_pages_tells_its_header() {

@@ -99,7 +99,8 @@ const FUNCTION_MAX: u64 = 1 << 17;
 /// The code of a session, for the unwinder.
 pub(crate) struct SessionCode<'s> {
     pub(crate) session: &'s Session,
-    /// Modules' debug files serve where they are at hand alone: none is unpacked or fetched.
+    /// Only what is at hand serves: no debug file of a module is unpacked or fetched, and beside the kernel's ORC no index
+    /// of its call frame information is made.
     pub(crate) at_hand: bool,
 }
 
@@ -119,7 +120,7 @@ impl Code for SessionCode<'_> {
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
         let s = self.session;
         let far = |at: VirtAddr| s.module_at(at).is_some_and(|m| s.module_file_at_hand(m).is_none());
-        if self.at_hand && far(pc) {
+        if self.at_hand && (s.in_image(pc) && s.kernel_orc().is_some() || far(pc)) {
             return None;
         }
         s.cfi(pc)

@@ -59,14 +59,13 @@ impl Machine {
         let arch = Boot::arch();
         let cpu_states = arch.cpu_states(dump.notes());
         let watched = WatchedPhys { phys: &**dump, watch: &options.watch };
-        let mut info = fitting_info(&image, header_phys_base(dump, arch), &watched);
+        let (mut info, mut warnings) = fitting_info(&image, header_phys_base(dump, arch), &watched);
         let found = Boot::find(&info, &cpu_states, header_phys_base(dump, arch), &watched);
         options.watch.progress.finish();
         if options.watch.cancel.is_cancelled() {
             return Err(KernelError::Stopped("looking for the kernel in memory"));
         }
         let found = found.map_err(|e| nameless(&image, foreign, e))?;
-        let mut warnings = Vec::new();
         if let Some(claim) = foreign {
             if !found.sure {
                 return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
@@ -225,13 +224,38 @@ pub fn vmcoreinfo_fits(image: &Image) -> bool {
     foreign || Boot::is_confirmed(&image.info, phys_base, image.phys())
 }
 
-/// VMCOREINFO of the headers; where they have several notes of it, the first that fits memory.
-fn fitting_info(image: &Image, phys_base: Option<i64>, phys: &dyn PhysRead) -> VmcoreInfo {
+/// VMCOREINFO of the file that was named or of the headers; where there are several texts, the first that fits memory. And
+/// what there is to say of that.
+fn fitting_info(image: &Image, phys_base: Option<i64>, phys: &dyn PhysRead) -> (VmcoreInfo, Vec<String>) {
     let notes = image.dump.notes().iter().filter(|note| note.is("VMCOREINFO"));
-    let several = image.info_file.is_none() && notes.clone().count() > 1;
-    let mut all = notes.filter(|_| several).map(|note| VmcoreInfo::parse(&note.desc));
+    let mut notes: Vec<VmcoreInfo> = notes.map(|note| VmcoreInfo::parse(&note.desc)).collect();
+    let texts: Vec<String> = notes.iter().map(|info| info.text().to_owned()).collect();
+    let mut place = 0..texts.len();
+    notes.retain(|info| place.next().is_none_or(|n| !texts.iter().take(n).any(|text| text == info.text())));
     let fits = |info: &VmcoreInfo| !info.is_empty() && Boot::is_confirmed(info, phys_base, phys);
-    all.find(fits).unwrap_or_else(|| image.info.clone())
+    let told = image.info.clone();
+    match &image.info_file {
+        Some(_) if notes.is_empty() || fits(&told) => (told, Vec::new()),
+        Some(file) => match notes.into_iter().find(fits) {
+            Some(own) => {
+                let file = file.display();
+                let why = format!("{file}: this VMCOREINFO does not fit the kernel in memory: the dump's own is used");
+                (own, vec![why])
+            }
+            None => (told, Vec::new()),
+        },
+        None if notes.len() > 1 => {
+            let count = notes.len();
+            let fitting = notes.iter().position(fits);
+            let used = match fitting {
+                Some(n) => format!("number {} is used, which fits the kernel in memory", n.saturating_add(1)),
+                None => "none of them fits the kernel in memory".to_owned(),
+            };
+            let why = format!("the dump has {count} notes of VMCOREINFO, which differ: {used}");
+            (fitting.and_then(|n| notes.into_iter().nth(n)).unwrap_or(told), vec![why])
+        }
+        None => (told, Vec::new()),
+    }
 }
 
 /// The release of a kernel of another machine, by what it calls itself in memory: goes through all of it.

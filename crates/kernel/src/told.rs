@@ -15,7 +15,7 @@ use crate::kernels::{self, Kernels};
 use crate::open::build_id_at;
 use crate::session::Session;
 use arch::Boot;
-use base::{VirtRead, VmcoreInfo};
+use base::{VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::symtab::SymbolTable;
 
 /// VMCOREINFO without the lines that memory contradicts.
@@ -32,6 +32,8 @@ pub(crate) struct Told {
     pub(crate) notes: Vec<String>,
 }
 
+/// No kernel's image is larger: what is further away from a symbol is no symbol.
+const IMAGE_MAX: u64 = 1 << 30;
 /// Keys that are named in one sentence.
 const NAMED: usize = 8;
 
@@ -143,9 +145,17 @@ fn wrong_symbols(told: &VmcoreInfo, table: &SymbolTable, mem: &dyn VirtRead, of_
         if known.peek().is_none() {
             continue;
         }
-        match told.symbol(name) {
-            Some(at) if known.any(|own| own == at || mem.ptr(own) == Ok(at)) => right += 1,
-            _ => wrong.push(key.to_owned()),
+        let Some(at) = told.symbol(name) else {
+            wrong.push(key.to_owned());
+            continue;
+        };
+        let all: Vec<VirtAddr> = known.collect();
+        // what a pointer points to, where that is not in the dump
+        let unread = |own: &VirtAddr| own.0.abs_diff(at.0) > IMAGE_MAX && mem.ptr(*own).is_err();
+        if all.iter().any(|own| *own == at || mem.ptr(*own) == Ok(at)) {
+            right += 1;
+        } else if !all.iter().any(unread) {
+            wrong.push(key.to_owned());
         }
     }
     if of_file && wrong.len() > right { Vec::new() } else { wrong }
@@ -166,7 +176,7 @@ fn kaslr_offset(s: &Session, table: &SymbolTable, copy: &VmcoreInfo) -> Option<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::{Fault, FaultKind, VirtAddr};
+    use base::{Fault, FaultKind};
     use debuginfo::symtab::SymbolTableBuilder;
 
     /// A few bytes of memory at an address.
@@ -204,6 +214,10 @@ mod tests {
         words[..8].copy_from_slice(&0xffff_ffff_8100_0018_u64.to_le_bytes());
         let pointer = Words(0xffff_ffff_8100_0010, words);
         assert_eq!(wrong_symbols(&told, &table, &pointer, false), ["SYMBOL(c)"]);
+        // what it points to is far away, and the pointer is not in the dump
+        let far = info("SYMBOL(b)=ff11000012345000\nSYMBOL(c)=ffffffff81000028\n");
+        assert_eq!(wrong_symbols(&far, &table, &mem, false), ["SYMBOL(c)"]);
+        assert_eq!(wrong_symbols(&far, &table, &pointer, false), ["SYMBOL(b)", "SYMBOL(c)"]);
     }
 
     #[test]

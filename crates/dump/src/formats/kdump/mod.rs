@@ -140,7 +140,12 @@ impl Texts {
             good.then_some(text)
         };
         let erased = read_part(image, "erase info (what makedumpfile erased)", header.erase_info, warnings)?;
-        let erased = notes::text(&erased).or_else(|| notes::erase_info(&notes));
+        let erased = notes::text(&erased).unwrap_or_else(|()| {
+            let Extent { offset, len: size } = header.erase_info;
+            warnings.push(Warning::BadEraseInfo { offset, size });
+            None
+        });
+        let erased = erased.or_else(|| notes::erase_info(&notes));
         Ok(Self { vmcoreinfo: pointed.or_else(|| notes::vmcoreinfo(&notes)), notes, erase_info: erased })
     }
 }
