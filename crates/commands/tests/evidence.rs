@@ -2,7 +2,8 @@
 //! the headers, every command and `verdict` give the whole dump's cells or absent ones, and a dump is refused only where
 //! its format cannot be read any more.
 //!
-//! `CRASHLENS_SEEDS=1000` runs so many seeds instead of 50; `CRASHLENS_SEED=N` runs that one, and shows what it changes.
+//! `CRASHLENS_SEEDS=1000` runs so many seeds instead of 50, `CRASHLENS_FROM=N` from that one on; `CRASHLENS_SEED=N` runs that
+//! one, and shows what it changes. `CRASHLENS_DUMPS=A:B` takes these dumps instead of the sample.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 #![allow(clippy::indexing_slicing, missing_docs, dead_code, reason = "a test")]
 
@@ -149,7 +150,8 @@ impl Parts {
 
     fn new(headers: Vec<Field>, notes: &[(String, Range<usize>)]) -> Self {
         let of = |name: &str| notes.iter().filter(|n| n.0 == name).map(|n| n.1.clone()).collect::<Vec<_>>();
-        Self { headers, vmcoreinfo: of("VMCOREINFO").remove(0), cpus: of("CORE") }
+        let vmcoreinfo = of("VMCOREINFO").first().cloned();
+        Self { headers, vmcoreinfo: vmcoreinfo.unwrap_or(0..1), cpus: of("CORE") }
     }
 }
 
@@ -163,28 +165,44 @@ impl Scratch {
 
     /// The sample as an ELF core of plain pages.
     fn elf(name: &str) -> Self {
-        use base::{PAGE_SIZE, Pfn, PhysRead as _};
         let from = dump::open(&[property::sample()]).unwrap();
-        let mut spec = testkit::dump::DumpSpec::x86_64();
-        for note in from.notes() {
-            spec = spec.note(&String::from_utf8_lossy(&note.name), note.kind, &note.desc);
-        }
-        let mut page = [0; PAGE_SIZE as usize];
-        let mut next = from.next_present(Pfn(0));
-        while let Some(pfn) = next {
-            from.read_phys(pfn.addr(), &mut page).unwrap();
-            spec = spec.page(pfn.0, &page);
-            next = from.next_present(Pfn(pfn.0 + 1));
-        }
+        let spec = testkit::dump::DumpSpec::copy_of(from.notes(), &from);
         let bytes = spec.placed(0xffff_8880_0000_0000).elf();
         let parts = Parts::of_elf(&bytes);
         Self::new(name, bytes, parts)
     }
 
     fn new(name: &str, bytes: Vec<u8>, parts: Parts) -> Self {
-        let path = std::env::temp_dir().join(format!("crashlens-evidence-{}-{name}", std::process::id()));
+        let path = Self::place(name);
         fs::write(&path, &bytes).unwrap();
         Self { path, bytes, parts }
+    }
+
+    fn place(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("crashlens-evidence-{}-{name}", std::process::id()))
+    }
+
+    /// A copy of any ELF or kdump-compressed dump. What it says of itself lies in its front.
+    fn of_file(name: &str, from: &std::path::Path) -> Self {
+        const FRONT: u64 = 16 << 20;
+        let path = Self::place(name);
+        fs::copy(from, &path).unwrap();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::Read::take(fs::File::open(from).unwrap(), FRONT), &mut bytes)
+            .unwrap();
+        let parts = if bytes.starts_with(b"KDUMP") { Parts::of_kdump(&bytes) } else { Parts::of_elf(&bytes) };
+        Self { path, bytes, parts }
+    }
+
+    /// The dumps that are damaged: those that `CRASHLENS_DUMPS` names, with `:` between them, else the sample twice.
+    fn all(thread: &str) -> Vec<Self> {
+        match std::env::var("CRASHLENS_DUMPS") {
+            Ok(paths) => {
+                let each = paths.split(':').enumerate();
+                each.map(|(n, path)| Self::of_file(&format!("{thread}-{n}"), path.as_ref())).collect()
+            }
+            Err(_) => vec![Self::kdump(&format!("{thread}.kdump")), Self::elf(&format!("{thread}.elf"))],
+        }
     }
 
     /// Opens the file with bytes changed, asks, and puts the bytes back.
@@ -296,7 +314,9 @@ fn random_bytes_in_vmcoreinfo_and_headers_change_no_answer() {
 
 fn hold(parts: &[Part]) {
     let one = number("CRASHLENS_SEED");
-    let seeds = one.map_or(1..=number("CRASHLENS_SEEDS").unwrap_or(50), |seed| seed..=seed);
+    let from = number("CRASHLENS_FROM").unwrap_or(1);
+    let last = from.saturating_add(number("CRASHLENS_SEEDS").unwrap_or(50)).saturating_sub(1);
+    let seeds = one.map_or(from..=last, |seed| seed..=seed);
     let name = parts.len();
     let next = Mutex::new(seeds);
     let wrong = Mutex::new(Vec::new());
@@ -304,13 +324,12 @@ fn hold(parts: &[Part]) {
         for n in 0..2 {
             let (next, wrong) = (&next, &wrong);
             scope.spawn(move || {
-                let both =
-                    [Scratch::kdump(&format!("{n}-{name}.kdump")), Scratch::elf(&format!("{n}-{name}.elf"))];
-                let whole = [both[0].answers(ALWAYS), both[1].answers(ALWAYS)];
+                let all = Scratch::all(&format!("{n}-{name}"));
+                let whole: Vec<Vec<Answer>> = all.iter().map(|scratch| scratch.answers(ALWAYS)).collect();
                 loop {
                     let Some(seed) = next.lock().unwrap().next() else { break };
-                    let of = usize::from(Draw::new(seed ^ 0x5eed).below(2) == 1);
-                    let found = run(&both[of], &whole[of], parts, seed);
+                    let of = Draw::new(seed ^ 0x5eed).below(all.len());
+                    let found = run(&all[of], &whole[of], parts, seed);
                     wrong.lock().unwrap().extend(found);
                 }
             });
@@ -403,6 +422,28 @@ fn damaged_notes_cost_no_frame_and_no_word_of_the_verdict() {
             of
         };
         assert_eq!(without(&found[1]), without(whole[1]), "{name}");
+    }
+}
+
+/// A program counter in other code than the stack's call leads to is not taken for the innermost frame, on CPUs that did not
+/// panic either.
+#[test]
+fn a_program_counter_in_other_code_is_no_frame() {
+    let scratch = Scratch::kdump("counters.kdump");
+    let whole = scratch.answers(&["bt -a"]).remove(0).unwrap();
+    let told = |of: &Value| of["backtraces"].as_array().unwrap().clone();
+    let whole = told(&whole[0]);
+    let mut draw = Draw::new(1);
+    for _ in 0..24 {
+        let at = 0xffff_ffff_b940_0000 + draw.below(0x80_0000) as u64;
+        let bytes = at.to_le_bytes().to_vec();
+        let changes: Changes =
+            scratch.parts.cpus.iter().map(|cpu| (cpu.start + 112 + 8 * RIP, bytes.clone())).collect();
+        let found = scratch.with(&changes, |dump| property::ask(&dump.unwrap(), "bt -a").unwrap());
+        for (whole, found) in whole.iter().zip(told(&found[0])) {
+            assert_eq!(found["frames"], whole["frames"], "{at:#x}");
+            assert!(found["doubt"].is_string(), "{at:#x}: {found}");
+        }
     }
 }
 

@@ -75,6 +75,11 @@ impl Begun {
         Self { start, unwound, user: None, doubt: None }
     }
 
+    /// Whether the frames begin with the registers themselves.
+    pub(crate) fn is_by_registers(&self) -> bool {
+        matches!(self.start, Start::Note | Start::SecondNote | Start::CrashNotes)
+    }
+
     const fn nowhere(stopped: StopReason) -> Self {
         Self::at(Start::Nowhere, Unwound { frames: Vec::new(), stopped })
     }
@@ -413,6 +418,11 @@ impl Session {
             }
         }
         None
+    }
+
+    /// Whether the stacks of a CPU hold frames up to their end, whatever its registers are.
+    pub(crate) fn has_whole_stack(&self, u: &Unwinder<'_>, cpu: u32) -> bool {
+        is_whole(&self.lowest_on_stack(u, cpu).unwound)
     }
 
     /// The lowest return address from which tables lead to the stack's end, on the stacks that the CPU is known

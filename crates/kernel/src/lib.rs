@@ -39,6 +39,7 @@ pub mod printk;
 mod printk_safe;
 mod printk_shape;
 pub mod rbtree;
+mod register_call;
 mod register_fit;
 mod register_stack;
 pub mod registers;

@@ -36,6 +36,8 @@ pub enum Doubt {
     /// Their frames leave out a call of this function, which does not return: the stack holds it, with the return
     /// address there.
     Skips(&'static str, VirtAddr),
+    /// Their program counter, the first, is in code that the call before the second, on top of the stack, does not lead to.
+    Call(VirtAddr, VirtAddr),
     /// No whole stack follows from them, but from something else.
     NoFrames,
 }
@@ -68,6 +70,11 @@ impl std::fmt::Display for Doubt {
                     at.0
                 )
             }
+            Doubt::Call(pc, ra) => write!(
+                f,
+                "program counter {:#x} is in a function that the call before {:#x}, on top of the stack, does not lead to",
+                pc.0, ra.0
+            ),
             Doubt::NoFrames => f.write_str("no whole stack follows from them"),
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::backtrace::{SessionCode, is_whole, resume_at, return_addresses};
 use crate::panic::panic_cpu;
+use crate::register_call;
 use crate::register_fit::Doubt;
 use crate::registers::{Claim, CpuRegisters, Source};
 use crate::session::Session;
@@ -26,13 +27,17 @@ pub(crate) fn weigh(
 ) {
     let differ = found.doubt == Some(Doubt::Differs);
     let panicked = panic_cpu(s) == Some(cpu);
-    if found.sound().next().is_none() || !(differ || panicked) {
+    if found.sound().next().is_none() {
         return;
     }
     let mut stacks: Vec<Stack> = task.map(|task| task_stack(s, task)).into_iter().collect();
     stacks.extend(cpu_stacks(s, cpu));
     let code = SessionCode { session: s, at_hand: true };
     let u = Unwinder { arch: s.arch(), code: &code, mem: s.mem(), stacks: &stacks };
+    if !(differ || panicked) {
+        hold_calls(s, cpu, &u, found);
+        return;
+    }
     let ends = if panicked { ends(s, &u) } else { Vec::new() };
     let mut first = None;
     for claim in found.claims.iter_mut().filter(|claim| claim.doubt.is_none()) {
@@ -55,6 +60,21 @@ pub(crate) fn weigh(
             begun.user.is_some() || is_whole(&begun.unwound)
         };
         found.claims.sort_by_cached_key(|claim| claim.doubt.is_some() || !whole(claim));
+    }
+}
+
+/// Holds the best copy of a CPU's registers that did not panic against the call on its stack.
+fn hold_calls(s: &Session, cpu: u32, u: &Unwinder<'_>, found: &mut CpuRegisters) {
+    for claim in found.claims.iter_mut().filter(|claim| claim.doubt.is_none()) {
+        let begun = s.by_registers(claim, u);
+        // of what a stop call's frames lead to, the stack has the registers itself
+        if begun.user.is_some() || !begun.is_by_registers() {
+            continue;
+        }
+        claim.doubt = register_call::contradicted(s, cpu, u, &begun.unwound);
+        if claim.source != Source::CrashNotes {
+            found.doubt = found.doubt.or(claim.doubt);
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Damaged files, and the program run on them within limits.
 
-use base::{PAGE_SIZE, Pfn, PhysRead};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use testkit::dump::DumpSpec;
@@ -22,17 +21,7 @@ fn sample_path() -> PathBuf {
 /// The shipped dump as an ELF core of plain pages, changed by `change`.
 pub(crate) fn plain_sample(change: impl FnOnce(DumpSpec) -> DumpSpec) -> Vec<u8> {
     let from = dump::open(&[sample_path()]).unwrap();
-    let mut spec = DumpSpec::x86_64();
-    for note in from.notes() {
-        spec = spec.note(&String::from_utf8_lossy(&note.name), note.kind, &note.desc);
-    }
-    let mut page = [0; PAGE_SIZE as usize];
-    let mut next = from.next_present(Pfn(0));
-    while let Some(pfn) = next {
-        from.read_phys(pfn.addr(), &mut page).unwrap();
-        spec = spec.page(pfn.0, &page);
-        next = from.next_present(Pfn(pfn.0 + 1));
-    }
+    let spec = DumpSpec::copy_of(from.notes(), &from);
     change(spec).elf()
 }
 

@@ -25,6 +25,7 @@ pub use packing::Packing;
 pub use pieces::ElfPieces;
 pub use target::Target;
 
+use base::{PhysAddr, PhysRead, RawNote};
 use std::collections::BTreeMap;
 
 /// Bytes of a page.
@@ -61,6 +62,24 @@ impl DumpSpec {
     #[must_use]
     pub fn x86_64() -> Self {
         Self::of(Target::X86_64)
+    }
+
+    /// What a dump holds: all whole pages of its memory, and its notes.
+    #[must_use]
+    pub fn copy_of(notes: &[RawNote], memory: &dyn PhysRead) -> Self {
+        let mut spec = Self::x86_64();
+        for note in notes {
+            spec = spec.note(&String::from_utf8_lossy(&note.name), note.kind, &note.desc);
+        }
+        let mut page = vec![0; PAGE];
+        let mut next = memory.skip_holes(PhysAddr(0));
+        while let Some(at) = next.map(|at| at.pfn().addr()) {
+            if memory.read_phys(at, &mut page).is_ok() {
+                spec = spec.page(at.pfn().0, &page);
+            }
+            next = memory.skip_holes(at.add(PAGE as u64));
+        }
+        spec
     }
 
     /// Another machine without RAM.
