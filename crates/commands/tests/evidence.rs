@@ -188,8 +188,11 @@ impl Scratch {
         let path = Self::place(name);
         fs::copy(from, &path).unwrap();
         let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::Read::take(fs::File::open(from).unwrap(), FRONT), &mut bytes)
-            .unwrap();
+        std::io::Read::read_to_end(
+            &mut std::io::Read::take(fs::File::open(from).unwrap(), FRONT),
+            &mut bytes,
+        )
+        .unwrap();
         let parts = if bytes.starts_with(b"KDUMP") { Parts::of_kdump(&bytes) } else { Parts::of_elf(&bytes) };
         Self { path, bytes, parts }
     }

@@ -239,7 +239,9 @@ fn fitting_info(image: &Image, phys_base: Option<i64>, phys: &dyn PhysRead) -> (
         Some(file) => match notes.into_iter().find(fits) {
             Some(own) => {
                 let file = file.display();
-                let why = format!("{file}: this VMCOREINFO does not fit the kernel in memory: the dump's own is used");
+                let why = format!(
+                    "{file}: this VMCOREINFO does not fit the kernel in memory: the dump's own is used"
+                );
                 (own, vec![why])
             }
             None => (told, Vec::new()),

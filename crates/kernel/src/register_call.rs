@@ -22,7 +22,10 @@ pub(crate) fn contradicted(s: &Session, cpu: u32, u: &Unwinder<'_>, frames: &Unw
     let (first, caller) = (frames.frames.first()?, frames.frames.get(1)?);
     let code = SessionCode { session: s, at_hand: true };
     // code without tables is unwound by guesses, which prove nothing
-    if first.how != How::Start || first.saved.is_some() || caller.saved.is_some() || code.orc(first.pc).is_none()
+    if first.how != How::Start
+        || first.saved.is_some()
+        || caller.saved.is_some()
+        || code.orc(first.pc).is_none()
     {
         return None;
     }
