@@ -178,6 +178,7 @@ fn list(s: &Session, all: &[&Module], sections: bool, report: &mut Report) {
     all.sort_by_key(|m| m.base());
     if all.is_empty() && s.modules_and_problem().1.is_none() {
         report.text("no modules are loaded");
+        report.list("modules", Vec::new());
         return;
     }
     let names = all.iter().map(|m| m.name.len()).max().unwrap_or(0).max(4);

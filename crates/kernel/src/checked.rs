@@ -11,6 +11,7 @@
 use crate::bind::find_struct;
 use crate::infer::Inferred;
 use crate::open::Build;
+use crate::plausible::is_zero_page;
 use crate::session::Session;
 use crate::taint;
 use base::{Bytes, VirtAddr, VirtRead};
@@ -365,7 +366,9 @@ fn judge(s: &Session, types: &Types, of: &str) -> Vec<Judged> {
         for &(member, holds) in object.members {
             let Ok(Some(found)) = types.member(ty, member) else { continue };
             let offset = found.offset();
-            let Some(right) = holds.is_at(s, at, offset) else { continue };
+            // a page of zeros says nothing, as one that is missing
+            let right = holds.is_at(s, at, offset);
+            let Some(right) = right.filter(|right| *right || !is_zero_page(s.mem(), at.add(offset))) else { continue };
             let n = out.iter().position(|one| one.member == member).unwrap_or_else(|| {
                 out.push(Judged { member, offset, right: 0, wrong: 0, telling: false, elsewhere: None });
                 out.len() - 1

@@ -11,15 +11,18 @@ use testkit::kernel::Kernel;
 fn ring(k: &mut Kernel, texts: &[&str]) -> u64 {
     let (descs, infos, data) = (k.memory(16 * 24), k.memory(16 * 88), k.memory(1024));
     let at = k.variable("printk_rb_static", 96);
-    k.word(at, 4).word(at + 8, descs).word(at + 16, infos).word(at + 24, texts.len() as u64 - 1);
+    // the first of 16 descriptors
+    let id = |n: u64| (u64::MAX >> 2) - 255 + n;
+    k.word(at, 4).word(at + 8, descs).word(at + 16, infos);
+    k.word(at + 24, id(texts.len() as u64 - 1)).word(at + 32, id(0));
     k.word(at + 48, 10).word(at + 56, data);
     let mut lpos = 0;
     for (n, text) in (0_u64..).zip(texts) {
         let len = 8 + (text.len() as u64).next_multiple_of(8);
-        k.word(descs + n * 24, n | 2 << 62)
+        k.word(descs + n * 24, id(n) | 2 << 62)
             .word(descs + n * 24 + 8, lpos)
             .word(descs + n * 24 + 16, lpos + len);
-        k.word(data + lpos, (u64::MAX >> 2) - 255 + n).put(data + lpos + 8, text.as_bytes());
+        k.word(data + lpos, id(n)).put(data + lpos + 8, text.as_bytes());
         k.word(infos + n * 88, n).word(infos + n * 88 + 8, n * 1_000_000_000);
         k.put(infos + n * 88 + 16, &[text.len() as u8, 0, 0, 4 << 5]);
         lpos += len;

@@ -2,8 +2,8 @@
 
 use crate::error::{KernelError, Result};
 use crate::list::{both_ways, list};
-use crate::plausible;
 use crate::session::Session;
+use crate::{plausible, rbtree, taint};
 use base::VirtAddr;
 use debuginfo::kallsyms::ModuleSymtab;
 use debuginfo::symtab::SymbolTable;
@@ -154,7 +154,53 @@ pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
     });
     out.reverse();
     let problem = problems.into_iter().next().or(unread).or_else(|| plausible::overlap(&out));
+    if problem.is_none() && !out.is_empty() {
+        return (out, None);
+    }
+    for at in in_tree(s) {
+        if !out.iter().any(|known| known.at == at) {
+            out.extend(read_module(s, at));
+        }
+    }
+    let empty = || KernelError::Damaged { what: "list of modules", at: head, why: "it is empty, though modules are loaded".into() };
+    let problem = problem.or_else(|| (!out.is_empty() || were_loaded(s)).then(empty));
     (out, problem)
+}
+
+bind! {
+    /// `struct mod_tree_root` (kernel/module/internal.h): the memory of all modules by address, for lookups
+    struct ModTree("mod_tree_root") { trees: "root.tree" }
+}
+bind! {
+    /// `struct mod_tree_node`; a node of a latched tree is in two trees
+    struct ModTreeNode("mod_tree_node") { module: "mod", node: "node.node" }
+}
+
+/// The modules of the tree by address (CONFIG_MODULES_TREE_LOOKUP), as far as it is there.
+fn in_tree(s: &Session) -> Vec<VirtAddr> {
+    let Some(tree) = s.symbol("mod_tree") else { return Vec::new() };
+    let (b, one) = (s.bind::<ModTree>(), s.bind::<ModTreeNode>());
+    // of the two trees the first: `struct rb_root { struct rb_node *rb_node; }`
+    let Ok(root) = b.trees.at(tree).and_then(|root| Ok(s.mem().ptr(root)?)) else { return Vec::new() };
+    let layout = rbtree::Layout::of(&s.bind::<rbtree::RbNode>());
+    let nodes = rbtree::nodes(s.mem(), layout, root, rbtree::Order::Linear).all;
+    let module = |node: &rbtree::Node| one.module.ptr(s.mem(), one.node.container(node.at).ok()?).ok();
+    let mut out: Vec<VirtAddr> = nodes.iter().filter_map(module).collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
+/// True where the taint mask or the log's last report says that modules were loaded.
+fn were_loaded(s: &Session) -> bool {
+    /// Proprietary, forced, staging, out of tree, unsigned: what only a module brings.
+    const BY_MODULES: u64 = 1 | 1 << 1 | 1 << 10 | 1 << 12 | 1 << 13;
+    let listed = |line: &str| {
+        let names = line.split_once("Modules linked in:").map(|(_, names)| names);
+        names.map(|names| names.split_whitespace().any(|word| !word.starts_with('[')))
+    };
+    let by_log = s.log().ok().and_then(|log| log.records.iter().rev().find_map(|record| listed(&record.text)));
+    by_log.unwrap_or(false) || taint::mask(s).is_ok_and(|mask| mask & BY_MODULES != 0)
 }
 
 /// True for a name that a module can have: what is no module has none such.

@@ -10,7 +10,7 @@ use crate::error::KernelError;
 use crate::module::{Module, ModuleMemory};
 use crate::session::Session;
 use crate::task::Task;
-use base::{PAGE_SIZE, VirtAddr};
+use base::{PAGE_SIZE, VirtAddr, VirtRead};
 
 /// `PID_MAX_LIMIT`: ids are below it.
 const PID_MAX: i32 = 4 << 20;
@@ -22,6 +22,23 @@ const NONE_AT: usize = 2;
 /// The error for an entry that is none.
 pub(crate) fn not_one(what: &'static str, at: VirtAddr, kind: &str, why: &str) -> KernelError {
     KernelError::Damaged { what, at, why: format!("it cannot be a {kind}: {why}") }
+}
+
+/// True where the whole page around an address holds zeros: what stands there for memory that is missing.
+pub(crate) fn is_zero_page(mem: &dyn VirtRead, at: VirtAddr) -> bool {
+    let page = VirtAddr(at.0 - at.page_offset());
+    mem.bytes(page, PAGE_SIZE as usize).is_ok_and(|bytes| bytes.iter().all(|b| *b == 0))
+}
+
+/// A value of a variable that is 0 in few kernels: on a page of zeros it is not known.
+///
+/// # Errors
+/// Where it is not known.
+pub(crate) fn not_zeros(mem: &dyn VirtRead, what: &'static str, at: VirtAddr, value: u64) -> Result<u64, KernelError> {
+    if value == 0 && is_zero_page(mem, at) {
+        return Err(KernelError::Damaged { what, at, why: "its whole page holds zeros".to_owned() });
+    }
+    Ok(value)
 }
 
 /// Why a number can be no task's id.

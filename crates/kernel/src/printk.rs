@@ -7,7 +7,8 @@
 
 use crate::error::{KernelError, Result};
 use crate::session::Session;
-use base::{VirtAddr, VirtRead, cstr};
+use crate::plausible;
+use base::{Bytes, VirtAddr, VirtRead, cstr};
 
 pub use crate::printk_safe::{SafeBuffer, safe_buffers};
 
@@ -343,10 +344,17 @@ impl Ring<'_> {
         let info = self.infos.add(slot.wrapping_mul(at.info_size));
         let [seq, ts_nsec, text_len] = at.info;
         let text_len = u64::from(mem.u16(info.add(text_len))?);
-        let body = self.body(begin, next, text_len)?;
+        let number = mem.u64(info.add(seq))?;
+        // numbers go round as descriptors do, so that a page of zeros is none of theirs
+        let is_cut = text_len == 0 && plausible::is_zero_page(mem, info.add(at.info[2]));
+        if is_cut || (number ^ slot) & ((1 << self.count_bits) - 1) != 0 {
+            let why = format!("record {slot} has the number {number}");
+            return Err(KernelError::Damaged { what: "printk_info", at: info, why });
+        }
+        let body = self.body(id, begin, next, text_len)?;
         let fl = mem.u16(info.add(at.facility))?;
         Ok(Some(LogRecord {
-            seq: Some(mem.u64(info.add(seq))?),
+            seq: Some(number),
             ts_nsec: Some(mem.u64(info.add(ts_nsec))?),
             facility: (fl & 0xff) as u8,
             // u8 flags:5, level:3 follow the facility
@@ -358,7 +366,7 @@ impl Ring<'_> {
         }))
     }
 
-    fn body(&self, begin: u64, next: u64, text_len: u64) -> Result<Vec<u8>> {
+    fn body(&self, id: u64, begin: u64, next: u64, text_len: u64) -> Result<Vec<u8>> {
         if begin & DATALESS != 0 && next & DATALESS != 0 {
             return Ok(Vec::new());
         }
@@ -369,7 +377,16 @@ impl Ring<'_> {
         let blk_len = if wraps { next & (text_size - 1) } else { next.wrapping_sub(begin) };
         let room = blk_len.saturating_sub(8); // the block begins with its descriptor's id
         let len = text_len.min(room).min(MAX_TEXT as u64);
-        Ok(self.mem.bytes(self.text.add(from).add(8), usize::try_from(len).unwrap_or(0))?)
+        let at = self.text.add(from);
+        let mut block = self.mem.bytes(at, usize::try_from(len.saturating_add(8)).unwrap_or(8))?;
+        let owner = Bytes::new(&block).u64_at(0).ok();
+        let text = block.split_off(block.len().min(8));
+        let zero = text.iter().position(|b| *b == 0).map(|n| at.add(n as u64 + 8));
+        if owner != Some(id) || zero.is_some_and(|zero| plausible::is_zero_page(self.mem, zero)) {
+            let why = format!("the text of record {id:#x} is not there");
+            return Err(KernelError::Damaged { what: "text of the log", at, why });
+        }
+        Ok(text)
     }
 }
 

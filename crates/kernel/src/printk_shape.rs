@@ -347,7 +347,7 @@ mod tests {
             ram.word(descs + slot * 24 + 16, lpos + block);
             ram.word(data + lpos, id(n));
             ram.put(data + lpos + 8, text.as_bytes());
-            ram.word(infos + slot * 88, n);
+            ram.word(infos + slot * 88, slot);
             ram.word(infos + slot * 88 + 8, n * 1000);
             ram.put(infos + slot * 88 + 16, &[text.len() as u8, 0, 0, 6 << 5]);
             lpos += block;

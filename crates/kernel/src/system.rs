@@ -1,6 +1,7 @@
 //! The machine as `sys` shows it: names, clocks, load, memory, and why it died.
 
 use crate::error::{KernelError, Result};
+use crate::plausible;
 use crate::printk::Log;
 use crate::session::Session;
 use base::{VirtAddr, VirtRead};
@@ -213,6 +214,7 @@ pub fn load_average(s: &Session) -> Result<[u64; 3]> {
         // fixed point with FSHIFT = 11 bits of fraction, rounded as /proc/loadavg does (FIXED_1 / 200)
         *slot = s.mem().u64(at.add(n as u64 * 8))?.saturating_add(10).saturating_mul(100) >> 11;
     }
+    plausible::not_zeros(s.mem(), "avenrun", at, out.iter().sum())?;
     Ok(out)
 }
 
@@ -232,7 +234,8 @@ pub fn memory_bytes(s: &Session) -> Result<u64> {
         return Err(KernelError::Damaged { what: "node_data", at, why: "it has no node in it".into() });
     }
     for at in nodes {
-        pages = pages.saturating_add(b.present.num(mem, at)?);
+        let present = b.present.num(mem, at)?;
+        pages = pages.saturating_add(plausible::not_zeros(mem, "pglist_data", at.add(b.present.offset()?), present)?);
     }
     Ok(pages.saturating_mul(base::PAGE_SIZE))
 }

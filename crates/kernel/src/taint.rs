@@ -1,6 +1,7 @@
 //! Why a kernel or a module is tainted (Documentation/admin-guide/tainted-kernels.rst).
 
 use crate::error::Result;
+use crate::plausible;
 use crate::session::Session;
 
 /// Bit, letter and meaning. The bits above 25 are distributions' own.
@@ -37,10 +38,14 @@ pub fn letters(mask: u64) -> String {
 
 /// The kernel's own mask: `tainted_mask` (2.6.29), `tainted` before.
 pub fn mask(s: &Session) -> Result<u64> {
-    match s.symbol("tainted_mask") {
-        Some(at) => Ok(s.mem().u64(at)?),
-        None => Ok(u64::from(s.mem().u32(s.need_symbol("tainted")?)?)),
-    }
+    let (at, mask) = match s.symbol("tainted_mask") {
+        Some(at) => (at, s.mem().u64(at)?),
+        None => {
+            let at = s.need_symbol("tainted")?;
+            (at, u64::from(s.mem().u32(at)?))
+        }
+    };
+    plausible::not_zeros(s.mem(), "the mask of taints", at, mask)
 }
 
 /// True where the kernel says that the members of its structs were shuffled (`TAINT_RANDSTRUCT`). The bit is also in the

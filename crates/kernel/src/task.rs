@@ -192,7 +192,7 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
         pid,
         tgid,
         // an idle task is nobody's child, whatever process started its CPU
-        ppid: if pid == 0 { Some(0) } else { parent.and_then(|p| b.tgid.i32(mem, p)).ok() },
+        ppid: if pid == 0 { Some(0) } else { parent.ok().and_then(|p| number_of_parent(s, p)) },
         comm: String::from_utf8_lossy(base::cstr(&raw)).into_owned(),
         cpu: task_cpu(s, at, stack),
         state: b.state.num(mem, at).ok(),
@@ -206,6 +206,17 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     };
     plausible::task(s, &mut task, &pointers)?;
     Ok(task)
+}
+
+/// The number of a process that another names as its parent: only the first task has 0, and every one has a name.
+fn number_of_parent(s: &Session, parent: VirtAddr) -> Option<i32> {
+    let b = s.bind::<TaskStruct>();
+    let tgid = b.tgid.i32(s.mem(), parent).ok()?;
+    let name = s.mem().bytes(b.comm.at(parent).ok()?, COMM);
+    let is_one = plausible::wrong_id("tgid", tgid).is_none()
+        && name.map_or(true, |raw| plausible::wrong_name(&raw).is_none())
+        && (tgid != 0 || s.symbol("init_task").is_none_or(|first| first == parent));
+    is_one.then_some(tgid)
 }
 
 fn task_cpu(s: &Session, at: VirtAddr, stack: Option<VirtAddr>) -> Option<u32> {

@@ -265,7 +265,15 @@ fn place_of(s: &Session, pc: u64) -> Cell {
         Some(l) => {
             Cell::from(SymbolRef { name: l.symbol.name.to_owned(), offset: l.offset, ..SymbolRef::default() })
         }
-        None => Cell::shown(Cell::Addr(pc), format!("unknown or invalid address {pc:016x}")),
+        None => {
+            let at = VirtAddr(pc);
+            let text = match s.module_at(at) {
+                Some(module) => format!("{pc:016x} in module {}, its symbol is not known", module.name),
+                None if s.is_text(at) => format!("{pc:016x}, its symbol is not known"),
+                None => format!("unknown or invalid address {pc:016x}"),
+            };
+            Cell::shown(Cell::Addr(pc), text)
+        }
     }
 }
 

@@ -44,45 +44,48 @@ pub fn module_symbols(
         return Err(KallsymsError::Count { count: at.count });
     }
     let count = at.count as usize;
-    let raw = mem.bytes(at.symtab, count * ENTRY).map_err(|f| KallsymsError::fault("module symtab", f))?;
-    let entries = raw.as_chunks::<ENTRY>().0;
+    let entries = entries(mem, at, count)?;
     let name_offset = |e: &[u8; ENTRY]| Bytes::new(e).u32_at(0).unwrap_or(0) as usize;
     // names stand in the order of the symbols or nearly: none is further out than all of them are long
-    let far = entries.iter().map(name_offset).filter(|&o| o < count * MAX_NAME).max().unwrap_or(0);
+    let known = || entries.iter().flatten();
+    let far = known().map(name_offset).filter(|&o| o < count * MAX_NAME).max().unwrap_or(0);
     let strings =
         read_up_to(mem, at.strtab, far + MAX_NAME).map_err(|f| KallsymsError::fault("module strtab", f))?;
     let letters = match at.typetab {
-        Some(t) => Some(mem.bytes(t, count).map_err(|f| KallsymsError::fault("module typetab", f))?),
+        Some(t) => Some(mem.bytes(t, count).unwrap_or_default()),
         None => None,
     };
     builder.start_module(name);
     let before = builder.len();
-    for (i, entry) in entries.iter().enumerate() {
+    // one that is lost can be behind each of the others
+    let lost = entries.len() - known().count();
+    let mut untold = lost as u64;
+    for (i, entry) in entries.iter().enumerate().filter_map(|(i, entry)| Some((i, entry.as_ref()?))) {
         let b = Bytes::new(entry);
         let section = b.u16_at(6).unwrap_or(0);
         let offset = name_offset(entry);
-        // behind a page that is missing; what has no name still ends the symbol before it
-        let in_strings = strings.get(offset..).and_then(|tail| tail.iter().position(|&b| b == 0));
-        let apart = match in_strings {
-            Some(_) => None,
-            None if offset > far => Some(Vec::new()),
-            None => match mem.cstr(at.strtab.add(offset as u64), MAX_NAME) {
-                Ok(name) => Some(name),
-                Err(_) if section == 0 => continue,
-                Err(_) => {
-                    builder.lose_name(b.u64_at(8).unwrap_or(0));
-                    continue;
-                }
-            },
-        };
-        let name = match &apart {
-            Some(name) => name.as_slice(),
-            None => Bytes::new(&strings).cstr_at(offset).unwrap_or_default(),
-        };
-        if section == 0 || offset == 0 || name.is_empty() || name.starts_with(b".L") {
+        let (addr, size) = (b.u64_at(8).unwrap_or(0), b.u64_at(16).unwrap_or(0));
+        if section == 0 || offset == 0 {
             continue;
         }
-        let name = name.get(..MAX_NAME).unwrap_or(name);
+        if lost > 0 {
+            builder.lose_places(addr.saturating_add(size.max(1)), std::mem::take(&mut untold));
+        }
+        // behind a page that is missing; what has no name still ends the symbol before it
+        let in_strings = strings.get(offset..).and_then(|tail| tail.iter().position(|&b| b == 0));
+        let name = match in_strings {
+            Some(len) => name_of(&strings, offset, len, far),
+            None if offset > far => None,
+            None => mem.cstr(at.strtab.add(offset as u64), MAX_NAME).ok().filter(|name| !name.is_empty()),
+        };
+        let Some(name) = name else {
+            builder.lose_name(addr);
+            continue;
+        };
+        if name.starts_with(b".L") {
+            continue;
+        }
+        let name = name.get(..MAX_NAME).unwrap_or(&name);
         let info = b.u8_at(4).unwrap_or(0);
         let kind = match &letters {
             // the letters stand beside the symbols, which keep ELF's st_info: 1 in its high half is STB_GLOBAL
@@ -94,7 +97,45 @@ pub fn module_symbols(
             None => b'?',
         };
         let kind = if kind.is_ascii_graphic() { kind } else { b'?' };
-        builder.push(name, b.u64_at(8).unwrap_or(0), b.u64_at(16).unwrap_or(0), kind);
+        builder.push(name, addr, size, kind);
+    }
+    if untold > 0 {
+        builder.lose_places(0, untold);
     }
     Ok(builder.len() - before)
+}
+
+/// The entries, `None` for one that is missing or holds zeros only, as no symbol but the first does.
+fn entries(
+    mem: &dyn VirtRead,
+    at: &ModuleSymtab,
+    count: usize,
+) -> Result<Vec<Option<[u8; ENTRY]>>, KallsymsError> {
+    let is_one = |n: usize, entry: &[u8; ENTRY]| n == 0 || entry.iter().any(|b| *b != 0);
+    let whole = mem.bytes(at.symtab, count * ENTRY);
+    let fault = match whole {
+        Ok(raw) => {
+            let all = raw.as_chunks::<ENTRY>().0.iter().enumerate();
+            return Ok(all.map(|(n, entry)| is_one(n, entry).then_some(*entry)).collect());
+        }
+        Err(fault) => fault,
+    };
+    let one = |n: usize| {
+        let mut entry = [0; ENTRY];
+        mem.read(at.symtab.add((n * ENTRY) as u64), &mut entry).ok()?;
+        is_one(n, &entry).then_some(entry)
+    };
+    let all: Vec<_> = (0..count).map(one).collect();
+    match all.iter().any(Option::is_some) {
+        true => Ok(all),
+        false => Err(KallsymsError::fault("module symtab", fault)),
+    }
+}
+
+/// A name in the strings that were read. There is no empty one among them, so that two zeros before the last name are
+/// what a page of zeros left of it.
+fn name_of(strings: &[u8], offset: usize, len: usize, far: usize) -> Option<Vec<u8>> {
+    let end = offset + len;
+    let is_cut = end < far && strings.get(end + 1) == Some(&0);
+    strings.get(offset..end).filter(|name| !name.is_empty() && !is_cut).map(<[u8]>::to_vec)
 }

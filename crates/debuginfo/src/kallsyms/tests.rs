@@ -212,9 +212,47 @@ fn a_modules_wild_counts_and_names_are_errors() {
     let mut builder = SymbolTableBuilder::new();
     let wild = ModuleSymtab { count: u32::MAX, ..symtab };
     assert!(module_symbols(&image, &mut builder, "m", &wild).is_err());
-    let beyond = ModuleSymtab { count: 1000, ..symtab };
-    assert!(module_symbols(&image, &mut builder, "m", &beyond).is_err());
     assert!(builder.is_empty());
+    let nowhere = ModuleSymtab { symtab: VirtAddr(0x1000), ..symtab };
+    assert!(module_symbols(&image, &mut builder, "m", &nowhere).is_err());
+    assert!(builder.is_empty());
+    let beyond = ModuleSymtab { count: 1000, ..symtab };
+    assert!(module_symbols(&image, &mut builder, "m", &beyond).is_ok());
+    assert!(builder.build().lost(Some("m")) > 900);
+}
+
+/// Entries and names that read as zeros are lost: no other symbol goes on in their place.
+#[test]
+fn zeros_in_a_modules_table_are_lost_symbols() {
+    let at = 0xffff_ffff_c010_0000;
+    let symbols: Vec<(&str, u8, u16, u64)> = ["first", "second", "third", "fourth"]
+        .iter()
+        .enumerate()
+        .map(|(n, name)| (*name, b't', 1, at + 0x40 * (n as u64 + 1)))
+        .collect();
+    let names_at = 24 * (symbols.len() + 1);
+    let with = |zeros: std::ops::Range<usize>| {
+        let (mut image, symtab) = module(&symbols, true);
+        image.bytes[zeros].fill(0);
+        let mut builder = SymbolTableBuilder::new();
+        module_symbols(&image, &mut builder, "m", &symtab).unwrap();
+        builder.bound(at..at + 0x1000);
+        let table = builder.build();
+        let name = |offset: u64| table.at(VirtAddr(at + offset)).map(|(s, _)| s.name.to_owned());
+        (["first", "second", "third", "fourth"].map(|n| table.find(n).is_some()), name(0x44), name(0x84), name(0xc4), table.lost(Some("m")))
+    };
+    let is = |name: &str| Some(name.to_owned());
+    assert_eq!(with(0..0), ([true; 4], is("first"), is("second"), is("third"), 0));
+    // the second's entry: each symbol is known as far as its own size goes
+    let (there, first, second, third, lost) = with(48..72);
+    assert_eq!((there, first, second, third, lost), ([true, false, true, true], is("first"), None, is("third"), 1));
+    // the second's name from its first or third letter on to the third's: what stands before zeros may be cut as well
+    let second = names_at + "\0first\0".len();
+    let (there, first, name, third, lost) = with(second..second + 7);
+    assert_eq!((there, first, name, third, lost), ([false, false, true, true], None, None, is("third"), 2));
+    let (there, first, name, third, lost) = with(second + 2..second + 9);
+    assert_eq!((there, first, name, third, lost), ([true, false, false, true], is("first"), None, None, 2));
+    assert_eq!(with(24..names_at).4, 4);
 }
 
 #[test]

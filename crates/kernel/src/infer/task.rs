@@ -119,7 +119,7 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     let told_apart = parent.is_some() && kthreadd_at.is_some();
     let flags = told_apart.then(|| flags(&init, process, &tasks, &is_kthread)).flatten();
     found("flags", flags, Shape::Uint);
-    let spaces = told_apart.then(|| spaces(&init, process, &tasks, &is_kthread, &is_task));
+    let spaces = told_apart.then(|| spaces(&init, &tasks, &is_kthread, &is_task));
     let (mm, active_mm) = spaces.unwrap_or_default();
     let mms: Vec<u64> = tasks.iter().filter_map(|t| t.u64(mm?)).filter(|&at| at != 0).collect();
     found("mm", mm, Shape::Pointer);
@@ -185,7 +185,6 @@ fn flags(
 /// has is in `active_mm`, which of a process is the same. They are neighbours, but for shuffled members.
 fn spaces(
     init: &Sample,
-    process: Option<&Sample>,
     tasks: &[Sample],
     is_kthread: &dyn Fn(&Sample) -> bool,
     is_task: &dyn Fn(u64) -> bool,
@@ -195,7 +194,7 @@ fn spaces(
         let possible =
             tasks.iter().all(|t| t.u64(o).is_some_and(|v| v == 0 || is_space(v) && !is_kthread(t)))
                 && init.u64(o) == Some(0)
-                && process.and_then(|t| t.u64(o)).is_some_and(is_space);
+                && tasks.iter().any(|t| t.u64(o).is_some_and(is_space));
         let ended = |t: &&Sample| !is_kthread(t) && t.u64(o) == Some(0);
         possible.then(|| tasks.iter().filter(ended).count())
     };
