@@ -368,7 +368,9 @@ fn judge(s: &Session, types: &Types, of: &str) -> Vec<Judged> {
             let offset = found.offset();
             // a page of zeros says nothing, as one that is missing
             let right = holds.is_at(s, at, offset);
-            let Some(right) = right.filter(|right| *right || !is_zero_page(s.mem(), at.add(offset))) else { continue };
+            let Some(right) = right.filter(|right| *right || !is_zero_page(s.mem(), at.add(offset))) else {
+                continue;
+            };
             let n = out.iter().position(|one| one.member == member).unwrap_or_else(|| {
                 out.push(Judged { member, offset, right: 0, wrong: 0, telling: false, elsewhere: None });
                 out.len() - 1

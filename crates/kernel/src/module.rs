@@ -162,7 +162,11 @@ pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
             out.extend(read_module(s, at));
         }
     }
-    let empty = || KernelError::Damaged { what: "list of modules", at: head, why: "it is empty, though modules are loaded".into() };
+    let empty = || KernelError::Damaged {
+        what: "list of modules",
+        at: head,
+        why: "it is empty, though modules are loaded".into(),
+    };
     let problem = problem.or_else(|| (!out.is_empty() || were_loaded(s)).then(empty));
     (out, problem)
 }
@@ -199,7 +203,8 @@ fn were_loaded(s: &Session) -> bool {
         let names = line.split_once("Modules linked in:").map(|(_, names)| names);
         names.map(|names| names.split_whitespace().any(|word| !word.starts_with('[')))
     };
-    let by_log = s.log().ok().and_then(|log| log.records.iter().rev().find_map(|record| listed(&record.text)));
+    let by_log =
+        s.log().ok().and_then(|log| log.records.iter().rev().find_map(|record| listed(&record.text)));
     by_log.unwrap_or(false) || taint::mask(s).is_ok_and(|mask| mask & BY_MODULES != 0)
 }
 

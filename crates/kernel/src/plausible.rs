@@ -34,7 +34,12 @@ pub(crate) fn is_zero_page(mem: &dyn VirtRead, at: VirtAddr) -> bool {
 ///
 /// # Errors
 /// Where it is not known.
-pub(crate) fn not_zeros(mem: &dyn VirtRead, what: &'static str, at: VirtAddr, value: u64) -> Result<u64, KernelError> {
+pub(crate) fn not_zeros(
+    mem: &dyn VirtRead,
+    what: &'static str,
+    at: VirtAddr,
+    value: u64,
+) -> Result<u64, KernelError> {
     if value == 0 && is_zero_page(mem, at) {
         return Err(KernelError::Damaged { what, at, why: "its whole page holds zeros".to_owned() });
     }

@@ -6,8 +6,8 @@
 //! that the log can be read before anything else is known.
 
 use crate::error::{KernelError, Result};
-use crate::session::Session;
 use crate::plausible;
+use crate::session::Session;
 use base::{Bytes, VirtAddr, VirtRead, cstr};
 
 pub use crate::printk_safe::{SafeBuffer, safe_buffers};

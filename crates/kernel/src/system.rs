@@ -235,7 +235,12 @@ pub fn memory_bytes(s: &Session) -> Result<u64> {
     }
     for at in nodes {
         let present = b.present.num(mem, at)?;
-        pages = pages.saturating_add(plausible::not_zeros(mem, "pglist_data", at.add(b.present.offset()?), present)?);
+        pages = pages.saturating_add(plausible::not_zeros(
+            mem,
+            "pglist_data",
+            at.add(b.present.offset()?),
+            present,
+        )?);
     }
     Ok(pages.saturating_mul(base::PAGE_SIZE))
 }

@@ -239,13 +239,22 @@ fn zeros_in_a_modules_table_are_lost_symbols() {
         builder.bound(at..at + 0x1000);
         let table = builder.build();
         let name = |offset: u64| table.at(VirtAddr(at + offset)).map(|(s, _)| s.name.to_owned());
-        (["first", "second", "third", "fourth"].map(|n| table.find(n).is_some()), name(0x44), name(0x84), name(0xc4), table.lost(Some("m")))
+        (
+            ["first", "second", "third", "fourth"].map(|n| table.find(n).is_some()),
+            name(0x44),
+            name(0x84),
+            name(0xc4),
+            table.lost(Some("m")),
+        )
     };
     let is = |name: &str| Some(name.to_owned());
     assert_eq!(with(0..0), ([true; 4], is("first"), is("second"), is("third"), 0));
     // the second's entry: each symbol is known as far as its own size goes
     let (there, first, second, third, lost) = with(48..72);
-    assert_eq!((there, first, second, third, lost), ([true, false, true, true], is("first"), None, is("third"), 1));
+    assert_eq!(
+        (there, first, second, third, lost),
+        ([true, false, true, true], is("first"), None, is("third"), 1)
+    );
     // the second's name from its first or third letter on to the third's: what stands before zeros may be cut as well
     let second = names_at + "\0first\0".len();
     let (there, first, name, third, lost) = with(second..second + 7);
