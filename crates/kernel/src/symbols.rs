@@ -136,7 +136,7 @@ pub(crate) fn find_in_image(
     let mut error = None;
     let mem = WatchedVirt { mem, watch, all: text..end };
     for run in present(phys, boot.image_phys(text), KALLSYMS_WITHIN).into_iter().take(MAX_RUNS) {
-        let found = kallsyms::find(&mem, text.add(run.start), text.add(run.end));
+        let found = kallsyms::find_behind(&mem, text, text.add(run.start), text.add(run.end));
         watch.progress.finish();
         match found {
             Ok(found) => return Ok(found),

@@ -36,7 +36,7 @@ pub use error::KallsymsError;
 pub use few::few;
 pub use layout::{AddressArray, AddressForm, Addresses, Layout};
 pub use module::{ModuleSymtab, module_symbols};
-pub use scan::{find, fuzz_scan};
+pub use scan::{find, find_behind, fuzz_scan};
 
 use crate::symtab::{SymbolTable, SymbolTableBuilder};
 use base::{Fault, VirtAddr, VirtRead};

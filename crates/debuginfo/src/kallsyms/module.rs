@@ -51,10 +51,7 @@ pub fn module_symbols(
     let far = known().map(name_offset).filter(|&o| o < count * MAX_NAME).max().unwrap_or(0);
     let strings =
         read_up_to(mem, at.strtab, far + MAX_NAME).map_err(|f| KallsymsError::fault("module strtab", f))?;
-    let letters = match at.typetab {
-        Some(t) => Some(mem.bytes(t, count).unwrap_or_default()),
-        None => None,
-    };
+    let letters = at.typetab.map(|t| mem.bytes(t, count).unwrap_or_default());
     builder.start_module(name);
     let before = builder.len();
     // one that is lost can be behind each of the others

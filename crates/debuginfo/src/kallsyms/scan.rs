@@ -9,7 +9,7 @@
 use super::layout::{AddressArray, Addresses};
 use super::names::{self, NameBlock, Tokens};
 use super::values::Values;
-use super::{Kallsyms, KallsymsError, MAX_SYMBOLS, read_up_to};
+use super::{Kallsyms, KallsymsError, MAX_SYMBOLS, read_up_to, repair};
 use base::{Bytes, FaultKind, PAGE_SIZE, VirtAddr, VirtRead};
 use memchr::memmem::Finder;
 
@@ -32,6 +32,19 @@ const REACH: [usize; 2] = [NEAR, 40 << 20];
 /// # Errors
 /// When nothing there is a kallsyms whose arrays agree with one another.
 pub fn find(mem: &dyn VirtRead, start: VirtAddr, end: VirtAddr) -> Result<Kallsyms, KallsymsError> {
+    find_behind(mem, start, start, end)
+}
+
+/// The same where what stands before the tokens can begin before `start`, at `first`: pages between are missing.
+///
+/// # Errors
+/// When nothing there is a kallsyms whose arrays agree with one another.
+pub fn find_behind(
+    mem: &dyn VirtRead,
+    first: VirtAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+) -> Result<Kallsyms, KallsymsError> {
     let mut candidates = 0;
     let mut found = None;
     let mut furthest = None;
@@ -41,7 +54,7 @@ pub fn find(mem: &dyn VirtRead, start: VirtAddr, end: VirtAddr) -> Result<Kallsy
         }
         let Some((tokens, at)) = token_table(mem, digits) else { return true };
         candidates += 1;
-        match around(mem, &tokens, at, start) {
+        match around(mem, &tokens, at, first) {
             Ok(kallsyms) => found = Some(kallsyms),
             Err(e) => furthest = furthest.take().or(e),
         }
@@ -140,13 +153,16 @@ fn around(
                 continue;
             }
             let mut done = 0;
-            // in pieces from the table downwards, as far as memory goes without a hole
+            // in pieces from the table downwards, as far as memory goes: a piece has holes, or is one
             while done < reach && (at.table.0 & !7).saturating_sub(done as u64) > start.0 {
                 let top = VirtAddr(at.table.0 & !7).sub(done as u64);
                 let len = usize::try_from(top.0 - start.0).unwrap_or(WINDOW).min(WINDOW) & !7;
                 let piece = top.sub(len as u64);
                 // names are looked at a little beyond the piece
-                let Ok(bytes) = mem.bytes(piece, len + done.min(4096)) else { break };
+                let bytes = repair::patched(mem, piece, len + done.min(4096));
+                if bytes.iter().all(|byte| *byte == 0) {
+                    break;
+                }
                 let places = counts(&bytes, len, done + len).filter(|c| pass.allows(c, marks));
                 for count in places.filter(|c| first_names(&bytes, c, tokens)) {
                     let cost = u64::from(count.value) * 16 + 4096;
@@ -191,7 +207,7 @@ impl Pass {
 fn markers_before(mem: &dyn VirtRead, table: VirtAddr) -> usize {
     // as many as the largest count has
     let len = (MAX_SYMBOLS as usize / 256 * 8).min(WINDOW);
-    let Ok(bytes) = mem.bytes(table.sub(len as u64), len) else { return 0 };
+    let bytes = repair::patched(mem, table.sub(len as u64), len);
     let narrow: Vec<u64> =
         bytes.as_chunks::<4>().0.iter().map(|w| u64::from(u32::from_le_bytes(*w))).collect();
     let wide: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w)).collect();

@@ -1,6 +1,6 @@
 use super::testgen::{Form, Image, Made, SPECS, TEXT, make};
 use super::*;
-use base::VirtAddr;
+use base::{Fault, FaultKind, PAGE_SIZE, VirtAddr, VirtRead};
 
 fn lookup(made: &Made) -> impl Fn(&str) -> Option<VirtAddr> {
     move |name| made.labels.iter().find(|(n, _)| *n == name).map(|(_, at)| VirtAddr(*at))
@@ -323,6 +323,39 @@ fn a_damaged_table_loses_what_was_damaged() {
         made.image.bytes[marker as usize] ^= 0x10;
         let known = Addresses::from_lookup(lookup(&made)).unwrap();
         assert_eq!(Kallsyms::read(&made.image, &known).unwrap().lost, 0, "{what}");
+    }
+}
+
+/// An image of which a page is not in the dump.
+struct Holed<'a>(&'a Image, u64);
+
+impl VirtRead for Holed<'_> {
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+        let hole = VirtAddr(self.1).max(at);
+        match at.0 < self.1 + PAGE_SIZE && at.0 + buf.len() as u64 > self.1 {
+            true => Err(Fault { at: hole, kind: FaultKind::NotMapped("PTE") }),
+            false => self.0.read(at, buf),
+        }
+    }
+}
+
+/// A page of names that is missing costs its names alone, also where no address of an array is known: the tokens stand
+/// behind the hole, and the count before it.
+#[test]
+fn a_page_of_names_that_is_missing_is_a_gap() {
+    for (what, spec) in SPECS {
+        let made = make(spec, 6000);
+        let names = lookup(&made)("kallsyms_names").unwrap();
+        let hole = (names.0 + 20_000) & !(PAGE_SIZE - 1);
+        let mem = Holed(&made.image, hole);
+        let behind = VirtAddr(hole + PAGE_SIZE);
+        let got = find_behind(&mem, VirtAddr(TEXT), behind, end(&made)).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!((1..2000).contains(&got.lost), "{what}: {}", got.lost);
+        assert_eq!(got.table.len() + got.lost, made.symbols.len(), "{what}");
+        for symbol in got.table.iter() {
+            let is = |(addr, _, name): &(u64, u8, String)| *name == symbol.name && *addr == symbol.addr.0;
+            assert!(made.symbols.iter().any(is), "{what}: {symbol:?}");
+        }
     }
 }
 
