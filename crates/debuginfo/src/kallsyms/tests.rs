@@ -349,7 +349,8 @@ fn a_page_of_names_that_is_missing_is_a_gap() {
         let hole = (names.0 + 20_000) & !(PAGE_SIZE - 1);
         let mem = Holed(&made.image, hole);
         let behind = VirtAddr(hole + PAGE_SIZE);
-        let got = find_behind(&mem, VirtAddr(TEXT), behind, end(&made)).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let got =
+            find_behind(&mem, VirtAddr(TEXT), behind, end(&made)).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!((1..2000).contains(&got.lost), "{what}: {}", got.lost);
         assert_eq!(got.table.len() + got.lost, made.symbols.len(), "{what}");
         for symbol in got.table.iter() {
