@@ -327,7 +327,8 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
     let mut out = Record::new();
     match s.kernel_file() {
         Some(file) => {
-            out.line(label("VMLINUX").field("vmlinux", file.path().display().to_string()).role(Role::Path))
+            let file = s.opened().machine.image.shown(file.path());
+            out.line(label("VMLINUX").field("vmlinux", file).role(Role::Path))
         }
         None => {
             let id = s.build_id().map_or_else(|| "not known".to_owned(), hex);
@@ -352,7 +353,7 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
         let id = s.module_build_id(m).as_deref().map(hex);
         let mut line = Line::new().text(" ".repeat(16)).field("module", m.name.clone()).left(24).text(" ");
         line = match &file {
-            Some(file) => line.field("file", file.display().to_string()).role(Role::Path),
+            Some(file) => line.field("file", s.opened().machine.image.shown(file)).role(Role::Path),
             None => line.text("not there"),
         };
         let mut row = Record::of(line);

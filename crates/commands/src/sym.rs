@@ -257,7 +257,7 @@ fn query(s: &Session, part: &str, report: &mut Report) {
     let mut found: Vec<Symbol<'_>> = tables(s).into_iter().flat_map(|t| t.containing(part)).collect();
     found.sort_by_key(|sym| sym.addr);
     if found.is_empty() {
-        report.text("(none found)");
+        report.error(format!("sym: no symbol has {part} in its name"));
     }
     report.list("symbols", found.iter().map(|sym| Record::of(line(sym, sym.addr, 0))).collect());
 }

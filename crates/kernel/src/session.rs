@@ -12,6 +12,7 @@ use crate::module::{self, Module};
 use crate::open::{self, Opened};
 use crate::printk::{self, Log};
 use crate::registers;
+use crate::slab::Caches;
 use crate::symbols::KernelSymbols;
 use crate::task::{self, TaskStates, Tasks};
 use crate::told::Told;
@@ -108,7 +109,7 @@ pub struct Session {
     pub(crate) module_orcs: Mutex<FxHashMap<VirtAddr, Option<OrcTable>>>,
     pub(crate) shapes: Mutex<FxHashMap<VirtAddr, Option<FrameShape>>>,
     pub(crate) known_registers: registers::Known,
-    pub(crate) slab_caches: Kept<FxHashMap<VirtAddr, String>>,
+    pub(crate) slab_caches: Kept<Caches>,
     pub(crate) direct_map: Kept<Result<VirtAddr>>,
     pub(crate) kernel_debug: Kept<Option<Arc<DebugFile>>>,
     pub(crate) fetched: OnceLock<Fetched>,
@@ -219,7 +220,7 @@ impl Session {
             shapes: Mutex::default(),
             known_registers: registers::Known::default(),
             direct_map: Kept::new(),
-            slab_caches: if options.no_slab_caches { Kept::from(FxHashMap::default()) } else { Kept::new() },
+            slab_caches: if options.no_slab_caches { Kept::from(Caches::default()) } else { Kept::new() },
             kernel_debug: Kept::new(),
             fetched: OnceLock::new(),
             module_debugs: Mutex::default(),

@@ -110,17 +110,32 @@ pub fn vmemmap_base(s: &Session) -> Result<VirtAddr> {
     Ok(moved(s, "vmemmap_base")?.unwrap_or(VirtAddr(0xffff_ea00_0000_0000)))
 }
 
+/// The caches that are known.
+#[derive(Debug, Default)]
+pub struct Caches {
+    /// Their names, by their address. A cache whose name is lost has none here.
+    pub names: FxHashMap<VirtAddr, String>,
+    /// Why there may be more.
+    pub problems: Vec<KernelError>,
+}
+
 /// The names of all caches, by their address.
 pub fn cache_names(s: &Session) -> &FxHashMap<VirtAddr, String> {
+    &caches(s).names
+}
+
+/// All caches, and where their list is damaged.
+pub fn caches(s: &Session) -> &Caches {
     s.keep(&s.slab_caches, || {
-        let mut out = FxHashMap::default();
+        let mut out = Caches::default();
         let b = s.bind::<KmemCache>();
         let Some(head) = s.symbol("slab_caches").or_else(|| s.symbol("cache_chain")) else { return out };
-        // a cache whose name is lost has none here; those behind a gap are found from the list's other end
-        let _ = both_ways(s.mem(), head, &mut |entry| {
+        // those behind a gap are found from the list's other end
+        let names = &mut out.names;
+        out.problems = both_ways(s.mem(), head, &mut |entry| {
             let at = b.list.container(entry)?;
             if let Ok(name) = b.name.string(s.mem(), at, 64) {
-                out.insert(at, name);
+                names.insert(at, name);
             }
             Ok(())
         });

@@ -384,8 +384,12 @@ fn sheaves(s: &Session, cache: VirtAddr) -> Vec<Option<VirtAddr>> {
     for node in nodes.into_iter().filter(|node| !node.barn.is_null()) {
         match full.full.at(node.barn) {
             Ok(head) => {
-                let links = list(mem, head).take(MAX_SHEAVES);
-                out.extend(links.map(|link| sheaf.link.container(link.ok()?).ok()));
+                let mut links = list(mem, head);
+                out.extend(
+                    links.by_ref().take(MAX_SHEAVES).map(|link| sheaf.link.container(link.ok()?).ok()),
+                );
+                // what is not looked at is not known
+                out.extend(links.next().map(|_| None));
             }
             Err(_) => out.push(None),
         }

@@ -240,6 +240,22 @@ fn slab_s_objects_have_places_and_no_state() {
     assert_eq!(object_at(&s, VirtAddr(first - 8)), None, "before the first");
 }
 
+/// A list of caches that loops, ends early or leads out of memory is no whole one.
+#[test]
+fn a_damaged_list_of_caches_is_told() {
+    let made = Made::new(RELEASES[0]);
+    let s = session(&made.k);
+    assert!(slab::caches(&s).problems.is_empty() && slab::caches(&s).names.len() == 1);
+    for next in [made.cache + 48, 0, 0xffff_8880_7fff_f000] {
+        let mut made = Made::new(RELEASES[0]);
+        let entry = made.cache + 48;
+        made.k.word(entry, next);
+        let s = session(&made.k);
+        assert!(!slab::caches(&s).problems.is_empty(), "{next:#x}");
+        assert_eq!(slab::cache_names(&s).len(), 1, "{next:#x}");
+    }
+}
+
 /// SLAB of 3.x has a `struct slab` that is no page.
 #[test]
 fn a_struct_slab_that_names_no_cache_is_another() {

@@ -41,7 +41,7 @@ impl Pager {
             Scroll::Off => return None,
             Scroll::On => named("PAGER").map_or_else(less, own),
             Scroll::Less => less(),
-            Scroll::More => ("more".to_owned(), Command::new("more")),
+            Scroll::More => more(),
             Scroll::CrashPager => named("CRASHPAGER").map_or_else(less, own),
         };
         Some(Self::with(name, command, cancel))
@@ -117,9 +117,23 @@ fn less() -> (String, Command) {
     ("less".to_owned(), command)
 }
 
-/// A pager that the user chose: if it is `less`, with these options where the user has none.
+/// `more` ends behind the last line where it is told to, else it waits for a key even where all fits.
+fn more() -> (String, Command) {
+    let mut command = Command::new("more");
+    end_of_more(&mut command);
+    ("more".to_owned(), command)
+}
+
+fn end_of_more(command: &mut Command) {
+    if std::env::var_os("MORE").is_none() {
+        command.env("MORE", "-e");
+    }
+}
+
+/// A pager that the user chose: if it is `less` or `more`, with these options where the user has none.
 fn own(line: String) -> (String, Command) {
     let mut command = shell(&line);
+    end_of_more(&mut command);
     if std::env::var_os("LESS").is_none() {
         command.env("LESS", LESS);
     }

@@ -24,6 +24,9 @@ const FLAGS: &[(u64, &str)] = &[
     (0o200_0000, "O_CLOEXEC"),
 ];
 
+/// Paths with more parts are damaged.
+const MAX_PARTS: usize = 4096;
+
 /// A task's open file: its path, and the flags worth telling.
 pub(crate) fn open_file(s: &Session, task: &Task, fd: u64) -> Result<(String, Vec<&'static str>)> {
     let mem = s.mem();
@@ -52,13 +55,13 @@ fn path(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut here = dentry;
     let mut mount = m.mnt.container(vfsmount).ok();
-    for _ in 0..128 {
+    for _ in 0..MAX_PARTS {
         let root = mount.and_then(|at| m.root.ptr(mem, at).ok());
         if root == Some(here) {
             let at = mount.unwrap_or_default();
             let parent = m.parent.ptr(mem, at)?;
             if parent == at {
-                break;
+                return Ok(joined(parts));
             }
             here = m.mountpoint.ptr(mem, at)?;
             mount = Some(parent);
@@ -75,11 +78,16 @@ fn path(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String> {
                 return Err(kernel::KernelError::Damaged { what: "path of dentry", at: dentry, why });
             }
             parts.push(name);
-            break;
+            return Ok(joined(parts));
         }
         parts.push(name);
         here = parent;
     }
+    Err(kernel::KernelError::Damaged { what: "path of dentry", at: dentry, why: "it has no end".to_owned() })
+}
+
+/// The parts, the last of them first, as a path.
+fn joined(mut parts: Vec<String>) -> String {
     parts.reverse();
-    Ok(format!("/{}", parts.join("/")))
+    format!("/{}", parts.join("/"))
 }

@@ -54,7 +54,7 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
             caches.iter().take(TOP).map(|(name, bytes)| format!("{name} {}", size(*bytes))).collect();
         out.push(Statement::new(
             How::Memory,
-            format!("slab caches: {}{}", text.join(", "), left_out(unknown)),
+            format!("slab caches: {}{}", text.join(", "), left_out(s, unknown)),
             &["list -H slab_caches -o kmem_cache.list -s kmem_cache.name,size".into()],
         ));
     }
@@ -93,8 +93,12 @@ fn kinds(lines: &[&str], at: usize) -> Vec<(&'static str, u64)> {
 }
 
 /// What is said of those whose memory is not known: any of them may be the largest.
-fn left_out(unknown: usize) -> String {
-    if unknown == 0 { String::new() } else { format!("; of {unknown} more it is not known") }
+fn left_out(s: &Session, unknown: usize) -> String {
+    let lost = if unknown == 0 { String::new() } else { format!("; of {unknown} more it is not known") };
+    match kernel::slab::caches(s).problems.first() {
+        Some(e) => format!("{lost}; there may be more caches: {e}"),
+        None => lost,
+    }
 }
 
 /// Slab caches by the memory that they take, the largest first, and of how many that is not known.

@@ -73,6 +73,8 @@ pub(crate) struct Waits<'s> {
     pub(crate) all: Vec<Wait<'s>>,
     /// Circles: the tasks of each.
     pub(crate) circles: Vec<Vec<VirtAddr>>,
+    /// There are sleepers that were not looked at.
+    more: bool,
 }
 
 impl<'s> Waits<'s> {
@@ -80,12 +82,10 @@ impl<'s> Waits<'s> {
     pub(crate) fn of(s: &'s Session, stall: bool) -> Self {
         let now = now(s);
         let states = s.task_states();
-        let asleep = s.tasks().all.iter().filter(|t| !t.active && states.is_stuck(t)).take(if stall {
-            MAX_TASKS
-        } else {
-            FEW_TASKS
-        });
-        let mut all: Vec<Wait<'s>> = asleep.map(|t| sleeper(s, t, now)).collect();
+        let mut asleep = s.tasks().all.iter().filter(|t| !t.active && states.is_stuck(t));
+        let most = if stall { MAX_TASKS } else { FEW_TASKS };
+        let mut all: Vec<Wait<'s>> = asleep.by_ref().take(most).map(|t| sleeper(s, t, now)).collect();
+        let more = asleep.next().is_some();
         all.extend(spin::on_locks(s).into_iter().map(|spinner| Wait {
             task: spinner.task,
             function: spinner.function.clone(),
@@ -94,7 +94,12 @@ impl<'s> Waits<'s> {
             killable: false,
         }));
         let circles = circles(&all);
-        Self { all, circles }
+        Self { all, circles, more }
+    }
+
+    /// `7`, or `at least 7` where not all were looked at.
+    fn count(&self, n: usize) -> String {
+        if self.more { format!("at least {n}") } else { n.to_string() }
     }
 
     /// Of a machine that lives: who is stuck in it, in a few words; nothing where nobody is.
@@ -110,8 +115,11 @@ impl<'s> Waits<'s> {
         let long = |w: &&Wait<'_>| w.since.is_some_and(|s| s >= STUCK) && !w.killable;
         let stuck: Vec<&Wait<'_>> = self.all.iter().filter(long).collect();
         match (stuck.iter().max_by_key(|w| w.since), stuck.len()) {
-            (Some(w), 1) => format!("; {} is stuck for {} s", who(w.task), w.since.unwrap_or(0)),
+            (Some(w), 1) if !self.more => {
+                format!("; {} is stuck for {} s", who(w.task), w.since.unwrap_or(0))
+            }
             (Some(w), n) => {
+                let n = self.count(n);
                 format!("; {n} tasks are stuck, {} for {} s", who(w.task), w.since.unwrap_or(0))
             }
             (None, _) => String::new(),
@@ -137,7 +145,7 @@ impl<'s> Waits<'s> {
         let told: Vec<&Wait<'_>> = self.all.iter().filter(matters).collect();
         out.extend(told.iter().take(MAX_TOLD).map(|w| tell(w)));
         if told.len() > MAX_TOLD {
-            let text = format!("{} more tasks wait", told.len() - MAX_TOLD);
+            let text = format!("{} more tasks wait", self.count(told.len() - MAX_TOLD));
             out.push(Statement::new(How::Memory, text, &["foreach UN bt".into()]));
         }
         out
