@@ -264,6 +264,26 @@ pub enum Warning {
     },
 }
 
+impl Warning {
+    /// Whether memory that the dump should hold is lost for this reason.
+    #[must_use]
+    pub fn loses_memory(&self) -> bool {
+        matches!(
+            self,
+            Self::FileTruncated { .. }
+                | Self::StreamTruncated { .. }
+                | Self::StreamCorrupt { .. }
+                | Self::HeadersLost { .. }
+                | Self::HeaderLeftOut { .. }
+                | Self::NoMemory
+                | Self::Unplaced { .. }
+                | Self::CutPage { .. }
+                | Self::PartMissing { .. }
+                | Self::MarkedIncomplete
+        )
+    }
+}
+
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -34,6 +34,8 @@ fn tight(file: &[u8]) -> Vec<u8> {
     let end = word(64 + 8) + word(64 + 32);
     let cut = end.next_multiple_of(PAGE) - end;
     let mut out = [&file[..end], &file[end + cut..]].concat();
+    // QEMU's e_ehsize is that of a pointer
+    out[52] = 8;
     for n in 1..count {
         let at = 64 + 56 * n + 8;
         out[at..at + 8].copy_from_slice(&((word(at) - cut) as u64).to_le_bytes());

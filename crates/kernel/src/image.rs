@@ -168,6 +168,12 @@ impl Image {
         cell.get(cancel, || self.failures(cancel), make)
     }
 
+    /// Why memory that the dump should hold is not in it, as far as its headers tell: the cause of whatever is not found.
+    pub(crate) fn lost_memory(&self) -> Option<String> {
+        let all = &self.dump.facts().warnings;
+        all.iter().find(|warning| warning.loses_memory()).map(ToString::to_string)
+    }
+
     /// The dump's files, for messages.
     #[must_use]
     pub fn name(&self) -> String {

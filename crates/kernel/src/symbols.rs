@@ -86,7 +86,10 @@ impl KernelSymbols {
                 table: Arc::new(SymbolTable::empty()),
                 lost: 0,
                 from: "nowhere".into(),
-                problem: Some(format!("kallsyms in the dump: {why}")),
+                problem: Some(match o.machine.image.lost_memory() {
+                    Some(lost) => format!("kallsyms is not in the dump: {lost}"),
+                    None => format!("kallsyms in the dump: {why}"),
+                }),
             },
         }
     }

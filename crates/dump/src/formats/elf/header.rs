@@ -59,8 +59,10 @@ impl Ident {
             [4, 8].into_iter().flat_map(|size| [false, true].map(|big_endian| Words { size, big_endian }));
         let mut fitting = all.filter(|words| {
             let (f, shape) = (Fields::new(start, *words), Shape::of(*words));
-            // e_version and, behind e_flags, e_ehsize
-            f.u32(20) == Ok(1) && f.u16(shape.flags + 4).map(u64::from) == Ok(shape.header_len)
+            let size = |at: usize| f.u16(at).map_or(0, u64::from);
+            // e_version and, behind e_flags, e_ehsize (QEMU has 8 there) or e_phentsize
+            f.u32(20) == Ok(1)
+                && (size(shape.flags + 4) == shape.header_len || size(shape.phentsize) == shape.entry_len)
         });
         let own = own.then(|| Words { size: 4 * class, big_endian: data == 2 });
         Self { class, data, own, told: fitting.next().filter(|_| fitting.next().is_none()) }
