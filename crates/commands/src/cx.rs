@@ -2,7 +2,7 @@
 
 use crate::{CommandError, Settings};
 use base::{Cancel, Cancelled, NoProgress, Progress};
-use kernel::{Fetch, Image, KernelError, Layers, Machine, Session};
+use kernel::{Fetch, Image, KernelError, Layers, Machine, Session, Words};
 use report::Report;
 use std::ops::ControlFlow;
 
@@ -79,6 +79,13 @@ impl<'s> Cx<'s> {
     /// The kernel of the dump; an error that names `command` and says why there is none.
     pub fn session(&self, command: &str) -> Result<&'s Session, CommandError> {
         self.layers(command)?.session().map_err(|e| lacks(command, e))
+    }
+    /// What memory says in plain words, where no kernel is found in it; and what the headers say of the machine.
+    pub(crate) fn words(&self, command: &str) -> Result<(&'s Words, Vec<(String, String)>), CommandError> {
+        let layers = self.layers(command)?;
+        let words = layers.words();
+        self.cancel.check()?;
+        Ok((words, layers.machine_claims()))
     }
     /// Opens what a command needs.
     pub(crate) fn reach(&self, command: &str, layer: Layer) -> Result<(), CommandError> {

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::wanted_packages;
 use debuginfo::types::SourceId;
 use kernel::Fetch;
-use kernel::{Image, Session, hex, kernel_words};
+use kernel::{Image, Session, Words, hex, kernel_words};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `info`.
@@ -55,7 +55,8 @@ impl Command for Info {
             Err(e @ CommandError::Cancelled(_)) => return Err(e),
             Err(e) => {
                 report.record("dump", dump(image, None));
-                report.record("kernel", headers(image, &e));
+                let (words, claims) = cx.words("info")?;
+                report.record("kernel", headers(image, words, &claims, &e));
             }
         }
         let opened = cx.session_if_open().map(Session::opened);
@@ -168,22 +169,37 @@ fn info_from(image: &Image, s: Option<&Session>) -> String {
     }
 }
 
-/// What the headers say of a kernel that was not found in memory, and why it was not.
-fn headers(image: &Image, why: &CommandError) -> Record {
+/// What the headers, and memory in plain words, say of a kernel that was not found, and why it was not.
+fn headers(image: &Image, words: &Words, claims: &[(String, String)], why: &CommandError) -> Record {
     let mut out = Record::new();
     let facts = image.dump.facts();
     let names = facts.utsname.as_ref();
     let known =
         |text: Option<String>| text.filter(|t| !t.is_empty()).map_or(Cell::from("not known"), Cell::from);
-    let release = image.info.get("OSRELEASE").map(str::to_owned).or_else(|| names.map(|u| u.release.clone()));
-    out.line(label("RELEASE").field("release", known(release)));
+    let told = |key: &str| image.info.get(key).or_else(|| words.info.get(key)).map(str::to_owned);
+    let release = told("OSRELEASE").or_else(|| names.map(|u| u.release.clone()).filter(|r| !r.is_empty()));
+    out.line(label("RELEASE").field("release", known(release.or_else(|| words.release.clone()))));
     if let Some(names) = names {
         out.line(label("VERSION").field("version", known(Some(names.version.clone()))));
         out.line(label("NODENAME").field("nodename", known(Some(names.nodename.clone()))));
-        let machine = Some(names.machine.clone()).filter(|name| name != "Unknown");
-        out.line(label("MACHINE").field("machine", known(machine)));
     }
-    out.line(label("BUILD ID").field("build_id", known(image.info.get("BUILD-ID").map(str::to_owned))));
+    let claim = claims.first();
+    let line = label("MACHINE").field("machine", known(claim.map(|(machine, _)| machine.clone())));
+    out.line(match claim {
+        Some((_, by)) => line.text("  (by ").field("machine_by", by.clone()).text(")"),
+        None => line,
+    });
+    out.line(label("BUILD ID").field("build_id", known(told("BUILD-ID"))));
+    if image.info.is_empty() && !words.info.is_empty() {
+        let lines = words.info.iter().count();
+        out.line(
+            label("VMCOREINFO").text("found in memory, ").field("lines_in_memory", lines).text(" lines"),
+        );
+    }
+    if let Some(log) = &words.log {
+        let count = log.records.len();
+        out.line(label("LOG").field("messages", count).text(" messages found in memory: \"log\" shows them"));
+    }
     if let Some(cpus) = facts.nr_cpus {
         out.line(label("CPUS").field("cpus", cpus));
     }

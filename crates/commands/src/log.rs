@@ -1,6 +1,6 @@
 //! `log`: the kernel's log buffer.
 
-use crate::{Command, CommandError, Cx, Example};
+use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::printk::{self, LogRecord, SafeBuffer};
@@ -62,8 +62,15 @@ impl Command for Log {
             ]
         }
     }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Image
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("log")?;
+        let s = match cx.session("log") {
+            Ok(s) => s,
+            Err(e @ CommandError::Cancelled(_)) => return Err(e),
+            Err(e) => return text_alone(cx, args, e),
+        };
         if args.get_flag("audit") {
             return audit(s);
         }
@@ -80,6 +87,21 @@ impl Command for Log {
         };
         messages(s, shape)
     }
+}
+
+/// The messages of a machine in which no kernel is found, or that is not read: as text, where memory has them.
+fn text_alone(cx: &Cx<'_>, args: &ArgMatches, why: CommandError) -> Result<Report, CommandError> {
+    let special = args.get_flag("audit") || args.get_flag("safe");
+    let Some(log) = cx.words("log")?.0.log.as_ref().filter(|_| !special) else { return Err(why) };
+    let shape = Shape { no_time: true, ..Shape::default() };
+    let mut report = Report::new("log");
+    report.list("messages", log.records.iter().map(|r| message(r, shape, None)).collect());
+    let why = why.to_string();
+    let why = why.strip_prefix("log: ").unwrap_or(&why);
+    report.warning(format!(
+        "log: these are the messages' texts as they lie in memory, without their times: {why}"
+    ));
+    Ok(report)
 }
 
 fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {

@@ -174,17 +174,18 @@ fn from_kernel(layers: &Layers, what: &str) -> Option<String> {
 /// What only the header of a kdump has, or the memory of a machine that is not read.
 fn from_header(layers: &Layers, what: &str) -> Option<String> {
     let facts = layers.image().dump.facts();
+    let in_memory = || layers.words().info.get(what).filter(|told| is_known(what, told)).map(str::to_owned);
     match what {
         "OSRELEASE" => {
             let header = facts.utsname.as_ref().map(|u| u.release.clone()).filter(|r| !r.is_empty());
-            header.or_else(|| kernel::release_in_memory(layers.image(), &layers.options().watch))
+            header.or_else(|| layers.words().release.clone())
         }
-        "BUILD-ID" => None,
-        _ => {
+        "BUILD-ID" => in_memory(),
+        _ => in_memory().or_else(|| {
             let written = facts.timestamp.and_then(|at| at.known())?;
             say("crashlens: when the machine crashed is not known: this is when the dump was written");
             Some(written.to_string())
-        }
+        }),
     }
 }
 

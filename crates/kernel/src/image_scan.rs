@@ -102,7 +102,7 @@ fn is_of(text: &[u8], o: &Opened) -> bool {
     is_vmcoreinfo(text) && text_at.is_none_or(near)
 }
 
-fn is_vmcoreinfo(text: &[u8]) -> bool {
+pub(crate) fn is_vmcoreinfo(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     let release = text.strip_prefix("OSRELEASE=").and_then(|rest| rest.lines().next());
     let plausible =

@@ -5,6 +5,7 @@ use crate::error::{KernelError, Result};
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::session::{Fetch, OpenOptions, Session, Start};
+use crate::words::Words;
 use base::Kept;
 use debuginfo::find::Debuginfod;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,8 @@ pub struct Layers {
     image: Arc<Image>,
     machine: Kept<Result<Machine>>,
     session: Kept<Result<Session>>,
+    /// What memory says where no kernel is found in it.
+    words: Kept<Words>,
     /// The debuginfod servers that may be asked; what they refused is remembered here.
     servers: Option<Arc<Debuginfod>>,
     /// How many of the session's warnings were told.
@@ -44,6 +47,7 @@ impl Layers {
             image: Arc::new(image),
             machine: Kept::new(),
             session: Kept::new(),
+            words: Kept::new(),
             told: Mutex::new(0),
         }
     }
@@ -129,6 +133,17 @@ impl Layers {
     #[must_use]
     pub fn unasked(&self) -> u64 {
         self.servers.as_ref().map_or(0, |servers| servers.unasked())
+    }
+
+    /// What memory says in plain words, of any machine: goes through all of it the first time.
+    pub fn words(&self) -> &Words {
+        self.kept(&self.words, || Words::find(&self.image, &self.options.watch))
+    }
+
+    /// What the headers and notes say of the machine: its name, and who says so.
+    #[must_use]
+    pub fn machine_claims(&self) -> Vec<(String, String)> {
+        crate::machine::claims(&self.image).into_iter().map(|claim| (claim.machine, claim.by)).collect()
     }
 
     /// The session alone.

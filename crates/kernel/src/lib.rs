@@ -74,6 +74,7 @@ mod typing;
 pub mod vma;
 pub mod vmalloc;
 mod watched;
+mod words;
 pub mod xarray;
 
 pub use debuginfo::find::hex;
@@ -88,3 +89,4 @@ pub use session::{Fetch, OpenOptions, Session};
 pub use symbols::{KernelSymbols, Located};
 pub use system_map::SystemMap;
 pub use typing::KernelBtf;
+pub use words::Words;

@@ -293,7 +293,10 @@ fn nameless(image: &Image, foreign: Option<&Claim>, why: BootError) -> KernelErr
             KernelError::NoKernel { dump, why }
         }
         (None, Some(claim)) => KernelError::foreign(dump, &claim.machine, &claim.by),
-        (None, None) => KernelError::NoKernel { dump, why },
+        (None, None) => {
+            let lost = image.lost_memory().map(|lost| format!("{lost}; ")).unwrap_or_default();
+            KernelError::NoKernel { dump, why: format!("{lost}{why}") }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::printk::{
 };
 use crate::session::Session;
 use base::{Bytes, VirtAddr, VirtRead};
+use dump::Words;
 use std::ops::ControlFlow;
 
 /// How many rings that could be one are looked at.
@@ -21,7 +22,7 @@ const MAX_RINGS: usize = 64;
 /// How many places that could be the first record.
 const MAX_STARTS: usize = 64;
 /// The first message of every kernel since 2.6.
-const FIRST: &[u8] = arch::BANNER;
+pub(crate) const FIRST: &[u8] = arch::BANNER;
 /// How much of a buffer of records is read where its length is not known.
 const RECORDS_WITHIN: u64 = 16 << 20;
 /// How much text is taken.
@@ -102,7 +103,7 @@ fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
             return Some(log);
         }
     }
-    let blocks = blocks(&bytes);
+    let blocks = blocks(&bytes, s.opened().machine.image.words());
     let records: Vec<LogRecord> = match blocks.len() > MIN_LINES {
         true => blocks.iter().map(|(_, text)| crate::printk::text_line(text)).collect(),
         false => lines_of(&bytes).iter().map(|text| crate::printk::text_line(text)).collect(),
@@ -134,18 +135,24 @@ fn own_text(text: &str) -> &str {
 /// Records without text, whose ids no block has, are few in a row.
 const NEAR: i64 = 8;
 
-/// The blocks of a ring's text, in the order of their ids: each begins with the id of its descriptor at a multiple of
-/// eight. Ids are of 62 bits and begin below 2^32, or below their end (`DESC0_ID`). The end of a text can look like a small
-/// one: ids follow each other, from block to block or nearly.
-fn blocks(bytes: &[u8]) -> Vec<(i64, String)> {
-    let words = || bytes.chunks_exact(8).filter_map(|w| w.try_into().ok().map(u64::from_le_bytes));
-    let id = |word: u64| match word >> 40 {
-        0x3f_ffff => Some((word << 2).cast_signed() >> 2),
+/// The blocks of a ring's text, in the order of their ids: each begins with the id of its descriptor at a multiple of a
+/// `long`. Ids have two bits less than that and begin below 2^32 (of 32 bits 2^20), or below their end (`DESC0_ID`). The end
+/// of a text can look like a small one: ids follow each other, from block to block or nearly.
+pub(crate) fn blocks(bytes: &[u8], shape: Words) -> Vec<(i64, String)> {
+    let size = usize::from(shape.size.max(4));
+    let number = |word: &[u8]| {
+        let byte = |n: u64, b: &u8| n << 8 | u64::from(*b);
+        if shape.big_endian { word.iter().fold(0, byte) } else { word.iter().rev().fold(0, byte) }
+    };
+    let words = || bytes.chunks_exact(size).map(number);
+    let (unused, small) = if size == 8 { (2, 40) } else { (34, 20) };
+    let id = |word: u64| match word >> small {
+        high if high == u64::MAX >> unused >> small => Some((word << unused).cast_signed() >> unused),
         0 if word != 0 => Some(word.cast_signed()),
         _ => None,
     };
     let all: Vec<(usize, i64)> =
-        words().enumerate().filter_map(|(n, word)| id(word).map(|id| (n * 8, id))).collect();
+        words().enumerate().filter_map(|(n, word)| id(word).map(|id| (n * size, id))).collect();
     let follows = |id: i64, next: i64| (1..=NEAR).contains(&next.saturating_sub(id));
     let mut starts: Vec<(usize, i64)> = Vec::new();
     for (n, (at, id)) in all.iter().enumerate() {
@@ -157,7 +164,7 @@ fn blocks(bytes: &[u8]) -> Vec<(i64, String)> {
     let mut out = Vec::new();
     for (n, (start, id)) in starts.iter().enumerate() {
         let end = starts.get(n + 1).map_or(bytes.len(), |(next, _)| *next);
-        let body = bytes.get(start + 8..end).unwrap_or_default();
+        let body = bytes.get(start + size..end).unwrap_or_default();
         let is_text = |b: &u8| (0x20..0x7f).contains(b) || matches!(b, b'\t' | b'\n') || *b >= 0x80;
         let text: Vec<u8> = body.iter().copied().take_while(is_text).collect();
         if !text.is_empty() {
@@ -383,7 +390,8 @@ mod tests {
         assert_eq!(own_text("Zone ranges:s:\n"), "Zone ranges:");
         assert_eq!((own_text("WT    "), own_text("a"), own_text("end\n")), ("WT  ", "a", "end"));
         // the buffer of text alone has the messages in their order
-        let texts: Vec<String> = blocks(&ram.0[0x3000..0x3400]).into_iter().map(|(_, text)| text).collect();
+        let texts: Vec<String> =
+            blocks(&ram.0[0x3000..0x3400], Words::LITTLE_64).into_iter().map(|(_, text)| text).collect();
         assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
         // descriptors that are of another ring
         let mut ram = ring_of_three(40);

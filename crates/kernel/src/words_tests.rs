@@ -1,0 +1,75 @@
+//! Words in the memory of machines that are not read.
+
+use crate::{Layers, OpenOptions};
+use testkit::dump::{DumpSpec, Packing, Target};
+
+const INFO: &str = "OSRELEASE=6.9.0-test\nBUILD-ID=0123456789abcdef0123456789abcdef01234567\nPAGESIZE=4096\n\
+    SYMBOL(init_uts_ns)=800\nSYMBOL(_stext)=100000\nOFFSET(page.flags)=0\nSIZE(page)=64\nNUMBER(PG_lru)=5\n\
+    CRASHTIME=1700000001\n";
+const LINES: [&str; 6] = [
+    "Linux version 6.9.0-test (gcc) #1 SMP",
+    "Command line: root=/dev/sda1",
+    "a second line",
+    "Unable to handle kernel paging request",
+    "Oops: 0001",
+    "Kernel panic - not syncing: Fatal exception",
+];
+
+/// printk's ring as a machine has it: the id of a descriptor, then text, filled to whole longs.
+fn ring(target: Target) -> Vec<u8> {
+    let size = if target.wide { 8 } else { 4 };
+    let mut out = Vec::new();
+    for (n, line) in (0..).zip(LINES) {
+        // ids begin below their end
+        let id =
+            (u64::MAX >> (66 - 8 * size)).wrapping_add(n).wrapping_sub(20) & (u64::MAX >> (66 - 8 * size));
+        let bytes = if target.big_endian {
+            id.to_be_bytes()[8 - size..].to_vec()
+        } else {
+            id.to_le_bytes()[..size].to_vec()
+        };
+        out.extend(bytes);
+        out.extend(line.bytes());
+        out.resize(out.len().next_multiple_of(size), 0);
+    }
+    out
+}
+
+fn layers(file: &[u8]) -> (tempfile::NamedTempFile, Layers) {
+    let dump = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(dump.path(), file).unwrap();
+    let files = vec![dump.path().to_owned()];
+    let layers = Layers::open(OpenOptions { files, no_search: true, ..OpenOptions::default() }).unwrap();
+    (dump, layers)
+}
+
+#[test]
+fn memory_of_any_machine_says_its_release_vmcoreinfo_and_log() {
+    for target in Target::OTHERS {
+        let spec = DumpSpec::of(target).release("").page(3, &[7; 64]);
+        let spec = spec.bytes(0x5_5040, INFO.as_bytes()).bytes(0x5_5040 + INFO.len() as u64, &[0; 64]);
+        // the banner alone, as it lies in the image, and the log
+        let spec =
+            spec.bytes(0x2_0000, LINES[0].as_bytes()).bytes(0x8_0100, &ring(target)).page(0x90, &[0; 8]);
+        for file in [spec.elf(), spec.kdump(Packing::Zlib)] {
+            let (_file, layers) = layers(&file);
+            if layers.session().is_ok() {
+                continue;
+            }
+            let words = layers.words();
+            assert_eq!(words.release.as_deref(), Some("6.9.0-test"), "{}", target.name);
+            assert_eq!(words.info.get("CRASHTIME"), Some("1700000001"), "{}", target.name);
+            let texts: Vec<&str> = words.log.as_ref().unwrap().records.iter().map(|r| &*r.text).collect();
+            assert_eq!(texts, LINES, "{}", target.name);
+        }
+    }
+}
+
+#[test]
+fn of_two_texts_that_differ_none_is_told() {
+    let other = INFO.replace("6.9.0-test", "5.10.0-other");
+    let spec = DumpSpec::of(Target::OTHERS[1]).release("");
+    let spec = spec.bytes(0x5_5040, INFO.as_bytes()).page(0x60, other.as_bytes()).page(0x70, &[0; 8]);
+    let (_file, layers) = layers(&spec.elf());
+    assert!(layers.words().info.is_empty() && layers.words().log.is_none());
+}
