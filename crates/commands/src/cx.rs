@@ -80,12 +80,11 @@ impl<'s> Cx<'s> {
     pub fn session(&self, command: &str) -> Result<&'s Session, CommandError> {
         self.layers(command)?.session().map_err(|e| lacks(command, e))
     }
-    /// What memory says in plain words, where no kernel is found in it; and what the headers say of the machine.
-    pub(crate) fn words(&self, command: &str) -> Result<(&'s Words, Vec<(String, String)>), CommandError> {
-        let layers = self.layers(command)?;
-        let words = layers.words();
+    /// What memory says in plain words, where no kernel is found in it.
+    pub(crate) fn words(&self, command: &str) -> Result<&'s Words, CommandError> {
+        let words = self.layers(command)?.words();
         self.cancel.check()?;
-        Ok((words, layers.machine_claims()))
+        Ok(words)
     }
     /// Opens what a command needs.
     pub(crate) fn reach(&self, command: &str, layer: Layer) -> Result<(), CommandError> {

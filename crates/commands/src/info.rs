@@ -55,8 +55,7 @@ impl Command for Info {
             Err(e @ CommandError::Cancelled(_)) => return Err(e),
             Err(e) => {
                 report.record("dump", dump(image, None));
-                let (words, claims) = cx.words("info")?;
-                report.record("kernel", headers(image, words, &claims, &e));
+                report.record("kernel", headers(image, cx.words("info")?, &e));
             }
         }
         let opened = cx.session_if_open().map(Session::opened);
@@ -170,7 +169,7 @@ fn info_from(image: &Image, s: Option<&Session>) -> String {
 }
 
 /// What the headers, and memory in plain words, say of a kernel that was not found, and why it was not.
-fn headers(image: &Image, words: &Words, claims: &[(String, String)], why: &CommandError) -> Record {
+fn headers(image: &Image, words: &Words, why: &CommandError) -> Record {
     let mut out = Record::new();
     let facts = image.dump.facts();
     let names = facts.utsname.as_ref();
@@ -183,7 +182,7 @@ fn headers(image: &Image, words: &Words, claims: &[(String, String)], why: &Comm
         out.line(label("VERSION").field("version", known(Some(names.version.clone()))));
         out.line(label("NODENAME").field("nodename", known(Some(names.nodename.clone()))));
     }
-    let claim = claims.first();
+    let claim = words.machine.as_ref();
     let line = label("MACHINE").field("machine", known(claim.map(|(machine, _)| machine.clone())));
     out.line(match claim {
         Some((_, by)) => line.text("  (by ").field("machine_by", by.clone()).text(")"),

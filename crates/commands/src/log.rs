@@ -92,7 +92,7 @@ impl Command for Log {
 /// The messages of a machine in which no kernel is found, or that is not read: as text, where memory has them.
 fn text_alone(cx: &Cx<'_>, args: &ArgMatches, why: CommandError) -> Result<Report, CommandError> {
     let special = args.get_flag("audit") || args.get_flag("safe");
-    let Some(log) = cx.words("log")?.0.log.as_ref().filter(|_| !special) else { return Err(why) };
+    let Some(log) = cx.words("log")?.log.as_ref().filter(|_| !special) else { return Err(why) };
     let shape = Shape { no_time: true, ..Shape::default() };
     let mut report = Report::new("log");
     report.list("messages", log.records.iter().map(|r| message(r, shape, None)).collect());

@@ -140,12 +140,6 @@ impl Layers {
         self.kept(&self.words, || Words::find(&self.image, &self.options.watch))
     }
 
-    /// What the headers and notes say of the machine: its name, and who says so.
-    #[must_use]
-    pub fn machine_claims(&self) -> Vec<(String, String)> {
-        crate::machine::claims(&self.image).into_iter().map(|claim| (claim.machine, claim.by)).collect()
-    }
-
     /// The session alone.
     pub(crate) fn into_session(self) -> Result<Session> {
         match self.session() {

@@ -357,6 +357,34 @@ fn of_two_notes_of_vmcoreinfo_the_one_that_fits_counts() {
         let machine = layers.machine().unwrap();
         assert_eq!((machine.boot.how, machine.info_is_given()), (arch::How::VmcoreInfo, true));
         assert_eq!(layers.session().unwrap().symbol("do_it"), Some(VirtAddr(k.at("do_it"))));
-        assert!(layers.news().is_empty());
+        let told = layers.news();
+        let word = "the dump has 2 notes of VMCOREINFO, which differ: number ";
+        assert!(told.len() == 1 && told[0].contains(word) && told[0].contains("fits"), "{told:?}");
     }
+}
+
+#[test]
+fn a_file_of_vmcoreinfo_that_does_not_fit_gives_way_to_the_dump_s_own() {
+    let k = kernel("x86_64");
+    let dump = file(&k.spec());
+    let given = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(given.path(), of_another_boot(&k)).unwrap();
+    let options = OpenOptions { vmcoreinfo: Some(given.path().into()), ..options(dump.path()) };
+    let layers = Layers::open(options).unwrap();
+    let machine = layers.machine().unwrap();
+    assert_eq!((machine.boot.how, machine.info_is_given()), (arch::How::VmcoreInfo, true));
+    assert_ne!(machine.info.text(), layers.image().info.text());
+    assert_eq!(layers.session().unwrap().symbol("do_it"), Some(VirtAddr(k.at("do_it"))));
+    assert!(layers.news().iter().any(|told| told.contains("the dump's own is used")), "{:?}", layers.news());
+}
+
+#[test]
+fn of_two_notes_with_the_same_text_nothing_is_said() {
+    let k = kernel("x86_64");
+    let whole = dump::Dump::from_bytes(vec![k.spec().elf()]).unwrap();
+    let text = whole.vmcoreinfo().unwrap().to_vec();
+    let spec = k.spec().note("VMCOREINFO", 0, &text);
+    let dump = file(&spec);
+    let layers = Layers::open(options(dump.path())).unwrap();
+    assert!(layers.session().is_ok() && layers.news().is_empty());
 }

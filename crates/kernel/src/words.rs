@@ -5,7 +5,7 @@
 
 use crate::image::Image;
 use crate::image_scan::is_vmcoreinfo;
-use crate::machine::release_in_memory;
+use crate::machine::{claims, release_in_memory};
 use crate::printk::{Log, text_line};
 use crate::printk_shape::{FIRST, blocks};
 use base::{PAGE_SIZE, PhysAddr, PhysRead, VmcoreInfo, cstr};
@@ -30,6 +30,8 @@ pub struct Words {
     pub info: VmcoreInfo,
     /// The kernel's release.
     pub release: Option<String>,
+    /// The machine by headers and notes, and what of them says so.
+    pub machine: Option<(String, String)>,
     /// The log's messages, without their times; `None` where none are found.
     pub log: Option<Log>,
 }
@@ -55,7 +57,8 @@ impl Words {
         let logs = starts.iter().filter_map(|at| log_from(image.phys(), *at, words));
         let log = logs.max_by_key(|log| log.records.len());
         let told = info.get("OSRELEASE").map(str::to_owned);
-        Self { release: told.or_else(|| release_in_memory(image, watch)), info, log }
+        let machine = claims(image).into_iter().next().map(|claim| (claim.machine, claim.by));
+        Self { machine, release: told.or_else(|| release_in_memory(image, watch)), info, log }
     }
 }
 
