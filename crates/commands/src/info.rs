@@ -202,7 +202,7 @@ fn headers(image: &Image, words: &Words, why: &CommandError) -> Record {
     if let Some(cpus) = facts.nr_cpus {
         out.line(label("CPUS").field("cpus", cpus));
     }
-    out.line(label("NOTES").field("notes", image.dump.notes().len()));
+    out.line(label("NOTES").field("note_count", image.dump.notes().len()));
     let why = why.to_string();
     out.warning(why.strip_prefix("info: ").unwrap_or(&why).to_owned());
     out

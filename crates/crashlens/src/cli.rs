@@ -40,8 +40,8 @@ fn after() -> String {
     crashlens [OPTIONS] COMMAND DUMP [VMLINUX] [ARGUMENTS]\n       \
     crashlens [OPTIONS] COMMAND DUMP [VMLINUX] -- [ARGUMENTS]")]
 pub(crate) struct Cli {
-    /// The dump (all files of a split one), the kernel's vmlinux, module files, packages with debug files or source
-    /// (.deb, .ddeb, .rpm): in any order
+    /// The dump (all files of a split one), the kernel's vmlinux or System.map, module files, packages with debug files or
+    /// source (.deb, .ddeb, .rpm), in any order; packed or not
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -132,7 +132,7 @@ pub(crate) struct Cli {
     /// Read and show nothing of slab caches
     #[arg(long = "no_kmem_cache", visible_alias = "no-kmem-cache")]
     pub(crate) no_kmem_cache: bool,
-    /// Only log, dis, rd, sym, eval, set, help and exit: nothing else is read
+    /// Only log, dis, rd, vtop, ptov, sym, search -p, info, eval, set, help and exit: nothing else is read
     #[arg(long)]
     pub(crate) minimal: bool,
     /// Show or hide what belongs to offline CPUs

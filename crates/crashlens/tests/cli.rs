@@ -190,8 +190,16 @@ fn packed_dumps_and_folders_of_one_dump_are_opened() {
         errors("\"$0\" sys two --no-search")
             .contains("two: is a directory with 2 dumps: two/b, two/a; name one")
     );
+    // all parts of a split set are one dump
+    let spec = testkit::dump::DumpSpec::x86_64().page(0x10, &[7; 4096]).page(0x20, &[8; 4096]);
+    std::fs::create_dir(folder.path().join("parts")).unwrap();
+    for (n, part) in spec.split(testkit::dump::Packing::Plain, &[0x18]).iter().enumerate() {
+        std::fs::write(folder.path().join(format!("parts/vmcore.{n}")), part).unwrap();
+    }
     // shown as it was named, not as it lies in the cache
     let shown = |line: &str| String::from_utf8_lossy(&sh(line).stdout).into_owned();
+    let both = shown("\"$0\" parts --no-search -c 'rd -p 10000' -c 'rd -p 20000'");
+    assert!(both.contains("0707070707070707") && both.contains("0808080808080808"), "{both}");
     assert!(shown("\"$0\" sys packed --no-search").contains("DUMPFILE: packed\n"));
     assert!(shown("\"$0\" info case.tgz --no-search").contains("DUMP: case.tgz (2026/vmcore)\n"));
     // folders of folders, as /var/crash has them

@@ -261,7 +261,13 @@ fn several(given: &[Given], dumps: &[PathBuf]) -> Option<String> {
 fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
     let mut files = Vec::new();
     for path in &options.files {
-        let path = if path.is_dir() { dump_in(path)? } else { path.clone() };
+        let inner = if path.is_dir() { dump_in(path)? } else { vec![path.clone()] };
+        // the parts of a split set are not packed
+        if inner.len() > 1 {
+            files.extend(inner.into_iter().map(Given::plain));
+            continue;
+        }
+        let Some(path) = inner.into_iter().next() else { continue };
         if is_package(&path) || !is_packed_file(&path) {
             files.push(Given::plain(path));
             continue;
@@ -285,8 +291,8 @@ const NAMED: usize = 8;
 /// Folders below one that is named that are looked through: `/var/crash` has one a crash.
 const FOLDERS: usize = 4096;
 
-/// The one dump in a folder, or in the folders of it: /var/crash has one for each crash.
-fn dump_in(folder: &Path) -> Result<PathBuf> {
+/// The one dump in a folder, or in the folders of it: /var/crash has one for each crash. All files of it where it is split.
+fn dump_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = dumps_in(folder);
     if found.is_empty() {
         // what is mounted there is another matter: files of /proc are read without end
@@ -299,7 +305,8 @@ fn dump_in(folder: &Path) -> Result<PathBuf> {
     }
     let shown = folder.display();
     match found.as_slice() {
-        [one] => Ok(one.clone()),
+        [_] => Ok(found),
+        [_, _, ..] if dump::open(&found).is_ok() => Ok(found),
         [] => Err(KernelError::Open(format!("{shown}: is a directory; name the dump file in it"))),
         all => {
             // the last are the newest, as the folders are named by time

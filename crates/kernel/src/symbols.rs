@@ -76,7 +76,7 @@ impl KernelSymbols {
             find_in_image(&o.machine.mem, o.machine.phys(), &o.machine.boot, text, &o.watch).map_err(|e| {
                 match o.watch.cancel.is_cancelled() {
                     true => "the search was stopped; the next command that needs them looks again".to_owned(),
-                    false => e.to_string(),
+                    false => format!("{e}{}", lacking(o.machine.phys(), o.machine.boot.image_phys(text))),
                 }
             })
         };
@@ -149,6 +149,16 @@ pub(crate) fn find_in_image(
         }
     }
     Err(error.unwrap_or(KallsymsError::NotFound { start: text, end, candidates: 0 }))
+}
+
+/// Why a part of the image is not in the dump: what was looked for may lie there.
+fn lacking(phys: &dyn PhysRead, image: PhysAddr) -> String {
+    const STEP: usize = 1 << 16;
+    let first = (0..KALLSYMS_WITHIN / 4).step_by(STEP).find_map(|at| {
+        let at = image.add(at);
+        phys.read_phys(at, &mut [0]).err().map(|gap| format!("; {gap}"))
+    });
+    first.unwrap_or_default()
 }
 
 /// The parts of `len` bytes from `from` on that physical memory may hold, as distances from `from`. A hole of a sparse

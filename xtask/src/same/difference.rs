@@ -93,7 +93,7 @@ fn values(place: &str, old: &Value, new: &Value, all: &mut Vec<Difference>) {
                 let place = format!("{place}.{key}");
                 match after.get(key) {
                     // of notes only that there are some
-                    Some(_) if key == "notes" => {}
+                    Some(new) if key == "notes" && old.is_array() && new.is_array() => {}
                     Some(new) => values(&place, old, new, all),
                     None => all.push(Difference::new(&place, Kind::Gone, short(old))),
                 }
