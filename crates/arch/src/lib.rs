@@ -5,26 +5,25 @@
 //!
 //! **Invariant:** this crate sees no dump format; notes arrive undecoded and memory through `PhysRead`.
 
+mod arm64;
+mod boot;
 mod frame;
 mod insn;
 mod machine;
 mod regs;
 mod space;
-// its boot is not joined to `ARCHES` yet: until then its parts are built and tested alone
-#[cfg(test)]
-mod arm64;
 mod x86_64;
 
+pub use boot::{Boot, BootError, Evidence, Found, How};
 pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
 pub use insn::{Disassemble, Insn};
 pub use machine::{BANNER, Claim, OwnName, claims};
 pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles};
 pub use space::{Entry, KernelMap, Level, Linear, PageTables, Paging, Step, Translation, UserMap, Walk};
-pub use x86_64::kaslr::{Boot, BootError, Found, How};
 pub use x86_64::paging::SwapLayout;
 pub use x86_64::slice;
 
-use base::{Fault, RawNote, VirtAddr, VirtRead};
+use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
 /// Asks whether code lies at an address.
 pub type IsText<'a> = &'a dyn Fn(VirtAddr) -> bool;
@@ -64,6 +63,41 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     }
     /// The page tables that the CPU used, where the note tells; `kernel` are this kernel's own.
     fn tables_of(&self, _state: &CpuState, _kernel: &PageTables) -> Option<PageTables> {
+        None
+    }
+
+    /// Where VMCOREINFO places the kernel, not yet held against memory. `header` is how far the image's virtual addresses lie
+    /// above the physical ones by the dump's own headers, where they say so.
+    fn told(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot>;
+    /// The page tables that a CPU was using, in every way that its registers can be read, and the register that tells them;
+    /// none where the notes have no such register.
+    fn tables_used(&self, _state: &CpuState, _phys: &dyn PhysRead) -> Vec<(&'static str, PageTables)> {
+        Vec::new()
+    }
+    /// How far virtual addresses of the kernel's image that these tables map lie above the physical ones: costs a few reads.
+    fn image_offset(&self, _tables: &PageTables, _phys: &dyn PhysRead) -> Option<u64> {
+        None
+    }
+    /// The kernel whose image these tables map, confirmed by its banner.
+    fn kernel_in(&self, _tables: PageTables, _phys: &dyn PhysRead) -> Option<Boot> {
+        None
+    }
+    /// The kernel whose topmost page table is this page of 4 KiB, or begins with it.
+    fn kernel_at(&self, at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot>;
+    /// Alignment of the kernel's image.
+    fn image_align(&self) -> u64;
+    /// The number in which its kernel keeps where the image lies.
+    fn image_place(&self, image: &Linear) -> ImagePlace;
+    /// Where an image begins that is linked as usual, where there is such an address.
+    fn usual_text(&self) -> Option<VirtAddr> {
+        None
+    }
+    /// Where the image was linked to begin, as the boot loader read it.
+    fn text_by_loader(
+        &self,
+        _mem: &dyn VirtRead,
+        _symbol: &dyn Fn(&str) -> Option<VirtAddr>,
+    ) -> Option<VirtAddr> {
         None
     }
 
@@ -138,6 +172,24 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn disassembler(&self) -> Option<Box<dyn Disassemble>>;
 }
 
+/// The number in which a kernel keeps where its image lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ImagePlace {
+    /// `PHYS BASE`: how `info` heads it.
+    pub label: &'static str,
+    /// `phys_base`: the kernel's variable.
+    pub key: &'static str,
+    /// What it holds, of 64 bits with or without a sign.
+    pub value: i128,
+}
+
+impl PartialEq for dyn Arch {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+impl Eq for dyn Arch {}
+
 /// The parts of a page table entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pte {
@@ -150,7 +202,7 @@ pub struct Pte {
 }
 
 /// Every architecture that crashlens reads.
-pub const ARCHES: &[&dyn Arch] = &[&x86_64::X86_64];
+pub const ARCHES: &[&dyn Arch] = &[&x86_64::X86_64, &arm64::Arm64];
 
 /// The architecture of an ELF file's `e_machine`.
 #[must_use]

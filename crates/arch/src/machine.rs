@@ -87,7 +87,7 @@ pub fn claims(
     if let Some(name) = utsname.filter(|n| !n.is_empty() && *n != "Unknown") {
         out.push(Claim::new(name, "the header's utsname"));
     }
-    if let Some((key, machine)) = INFO_KEYS.iter().find(|(key, _)| info.get(key).is_some()) {
+    if let Some((key, machine)) = claimed_by(info) {
         out.push(Claim::new(machine, format!("{key} in VMCOREINFO")));
     }
     let by_note = |note: &RawNote| {
@@ -97,6 +97,11 @@ pub fn claims(
     };
     out.extend(notes.iter().find_map(by_note));
     out
+}
+
+/// The line of VMCOREINFO that only one machine's has, and that machine.
+pub(crate) fn claimed_by(info: &VmcoreInfo) -> Option<(&'static str, &'static str)> {
+    INFO_KEYS.iter().copied().find(|(key, _)| info.get(key).is_some())
 }
 
 /// What a kernel calls itself, from the `struct new_utsname` that it keeps.

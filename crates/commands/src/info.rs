@@ -226,10 +226,19 @@ fn kernel_of(s: &Session) -> Record {
     let why = "VMCOREINFO's KERNELOFFSET is not the usual one, and nothing confirms it";
     let moved = s.kaslr_offset().map_or_else(|| Cell::absent("not known", why), Cell::hex);
     out.line(label("KASLR OFFSET").field("kaslr_offset", moved));
-    let base = boot.phys_base;
-    let shown = if base < 0 { format!("-{:#x}", base.unsigned_abs()) } else { format!("{base:#x}") };
-    out.line(label("PHYS BASE").field("phys_base", Cell::Shown(Box::new(base.into()), shown)));
-    let line = label("PAGING").field("paging_levels", boot.tables.levels()).text(" levels, tables at ");
+    let place = s.arch().image_place(&boot.image);
+    let shown = match place.value {
+        value if value < 0 => format!("-{:#x}", value.unsigned_abs()),
+        value => format!("{value:#x}"),
+    };
+    let value = i64::try_from(place.value).map_or_else(|_| Cell::hex(place.value as u64), Cell::from);
+    out.line(label(place.label).field(place.key, Cell::Shown(Box::new(value), shown)));
+    let page = 1_u64 << boot.tables.paging.page_shift();
+    out.hidden("page_size", page);
+    let line = label("PAGING").field("paging_levels", boot.tables.levels()).text(match page {
+        0x1000 => " levels, tables at ".to_owned(),
+        _ => format!(" levels of {} KiB, tables at ", page >> 10),
+    });
     let line = line.field("page_tables", Cell::Phys(boot.tables.root.0));
     let encrypted = boot.tables.encryption != 0;
     out.line(if encrypted { line.text(", memory encryption") } else { line });
@@ -243,9 +252,8 @@ fn kernel_of(s: &Session) -> Record {
         out.list("kernels", rows.collect());
     }
     let how = match boot.how {
-        How::VmcoreInfo => "by VMCOREINFO",
-        How::Cr3 => "by a CPU's CR3",
-        How::Search => "by a search of memory",
+        How::Search => "by a search of memory".to_owned(),
+        how => format!("by {how}"),
     };
     out.line(label("FOUND").field("found", how));
     let cpus = s.cpus();

@@ -37,7 +37,7 @@ impl DebugFile {
     fn of_kernel(s: &Session) -> Option<Arc<Self>> {
         let own = s.vmlinux().filter(|_| s.opened().build != Build::Foreign);
         let object = Arc::clone(own?);
-        let place = Placement::slid(s.boot().kaslr_offset);
+        let place = Placement::slid(s.boot().slide());
         let (dwarf, source, problem) = match &s.loaded().dwarf {
             Some(Ok((dwarf, source))) => (Some(Arc::clone(dwarf)), Some(*source), None),
             Some(Err(e)) => (None, None, Some(e.clone())),

@@ -7,9 +7,8 @@ use crate::kernels::Kernels;
 use crate::session::OpenOptions;
 use crate::watched::WatchedPhys;
 use arch::{Arch, Boot, BootError, Claim, CpuState, KernelMap, OwnName};
-use base::{Fault, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use base::{Fault, PhysAddr, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::find::Watch;
-use dump::Dump;
 use std::sync::Arc;
 
 /// A machine of a known architecture with its kernel's address space.
@@ -56,18 +55,25 @@ impl Machine {
         if let (Some(claim), true) = (foreign, claims.iter().all(|claim| !claim.is_read())) {
             return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
         }
-        let arch = Boot::arch();
-        let cpu_states = arch.cpu_states(dump.notes());
         let watched = WatchedPhys { phys: &**dump, watch: &options.watch };
-        let (mut info, mut warnings) = fitting_info(&image, header_phys_base(dump, arch), &watched);
-        let found = Boot::find(&info, &cpu_states, header_phys_base(dump, arch), &watched);
+        let segments = segments(&image);
+        let evidence = arch::Evidence {
+            claims: &claims,
+            notes: dump.notes(),
+            info: &image.info,
+            segments: &segments,
+            phys: &watched,
+        };
+        let (mut info, mut warnings) = fitting_info(&image, &evidence);
+        let found = Boot::find(&evidence.with_info(&info));
         options.watch.progress.finish();
         if options.watch.cancel.is_cancelled() {
             return Err(KernelError::Stopped("looking for the kernel in memory"));
         }
         let found = found.map_err(|e| nameless(&image, foreign, e))?;
-        if let Some(claim) = foreign {
-            if !found.sure {
+        let arch = found.boot.arch;
+        if let Some(claim) = claims.iter().find(|claim| claim.machine != arch.name()) {
+            if !found.sure && !claim.is_read() {
                 return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
             }
             warnings.push(format!(
@@ -93,12 +99,12 @@ impl Machine {
         }
         warnings.extend(kernels.words(options.kernel));
         if let Some(offset) = options.kaslr {
-            boot.kaslr_offset = offset;
+            boot.kaslr_offset = Some(offset);
         }
         let mem = address_space(&image, &boot);
         let (cpu_states, second_states) = match options.no_notes {
             true => Default::default(),
-            false => (cpu_states, arch.second_states(image.dump.notes())),
+            false => (arch.cpu_states(image.dump.notes()), arch.second_states(image.dump.notes())),
         };
         let kernels = kernels.0;
         let mut machine = Self {
@@ -212,27 +218,29 @@ impl Machine {
 
 pub(crate) fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {
     let phys: Arc<dyn PhysRead> = image.dump.clone();
-    Arc::new(KernelMap::new(phys, boot.tables).with_image(boot.image()))
+    Arc::new(KernelMap::new(phys, boot.tables).with_image(boot.image))
 }
 
 /// True where memory shows that the VMCOREINFO of a dump's headers is of the kernel in it. Reads a few pages, and looks for
 /// no kernel.
 #[must_use]
 pub fn vmcoreinfo_fits(image: &Image) -> bool {
-    let foreign = claims(image).iter().any(|claim| !claim.is_read());
-    let phys_base = header_phys_base(&image.dump, Boot::arch());
-    foreign || Boot::is_confirmed(&image.info, phys_base, image.phys())
+    let claims = claims(image);
+    let segments = segments(image);
+    let (notes, info, phys) = (image.dump.notes(), &image.info, image.phys());
+    let evidence = arch::Evidence { claims: &claims, notes, info, segments: &segments, phys };
+    claims.iter().any(|claim| !claim.is_read()) || Boot::is_confirmed(&evidence)
 }
 
 /// VMCOREINFO of the file that was named or of the headers; where there are several texts, the first that fits memory. And
 /// what there is to say of that.
-fn fitting_info(image: &Image, phys_base: Option<i64>, phys: &dyn PhysRead) -> (VmcoreInfo, Vec<String>) {
+fn fitting_info(image: &Image, evidence: &arch::Evidence<'_>) -> (VmcoreInfo, Vec<String>) {
     let notes = image.dump.notes().iter().filter(|note| note.is("VMCOREINFO"));
     let mut notes: Vec<VmcoreInfo> = notes.map(|note| VmcoreInfo::parse(&note.desc)).collect();
     let texts: Vec<String> = notes.iter().map(|info| info.text().to_owned()).collect();
     let mut place = 0..texts.len();
     notes.retain(|info| place.next().is_none_or(|n| !texts.iter().take(n).any(|text| text == info.text())));
-    let fits = |info: &VmcoreInfo| !info.is_empty() && Boot::is_confirmed(info, phys_base, phys);
+    let fits = |info: &VmcoreInfo| !info.is_empty() && Boot::is_confirmed(&evidence.with_info(info));
     let told = image.info.clone();
     match &image.info_file {
         Some(_) if notes.is_empty() || fits(&told) => (told, Vec::new()),
@@ -258,6 +266,11 @@ fn fitting_info(image: &Image, phys_base: Option<i64>, phys: &dyn PhysRead) -> (
         }
         None => (told, Vec::new()),
     }
+}
+
+/// Where segments begin, where the dump's writer knew virtual addresses (/proc/vmcore, makedumpfile -E).
+fn segments(image: &Image) -> Vec<(VirtAddr, PhysAddr)> {
+    image.dump.virt_segments().iter().map(|s| (s.virt, s.phys)).collect()
 }
 
 /// The release of a kernel of another machine, by what it calls itself in memory: goes through all of it.
@@ -298,12 +311,4 @@ fn nameless(image: &Image, foreign: Option<&Claim>, why: BootError) -> KernelErr
             KernelError::NoKernel { dump, why: format!("{lost}{why}") }
         }
     }
-}
-
-/// `phys_base` from the program header that maps the kernel's image, where the dump's writer knew
-/// virtual addresses (/proc/vmcore, makedumpfile -E).
-fn header_phys_base(dump: &Dump, arch: &dyn Arch) -> Option<i64> {
-    let [start, end, _] = arch.image_range();
-    let image = dump.virt_segments().iter().find(|s| (start..end).contains(&s.virt))?;
-    Some(image.phys.0.wrapping_sub(image.virt.0.wrapping_sub(start.0)).cast_signed())
 }

@@ -238,9 +238,8 @@ fn build_id_of(machine: &Machine) -> Option<Vec<u8>> {
 /// Makes a vmlinux part of the session, after checking that it is the dump's kernel.
 fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> {
     let moved = opened.kaslr.is_some();
-    let text = file.symbol("_text").or_else(|| file.symbol("_stext")).map(|s| s.value);
-    if !moved && let (Some(at), Some(linked)) = (opened.machine.boot.text, text) {
-        opened.machine.boot.kaslr_offset = at.0.wrapping_sub(linked & !0x1f_ffff);
+    if !moved && let Some(offset) = moved_by(opened, &file) {
+        opened.machine.boot.kaslr_offset = Some(offset);
     }
     let told = opened.build_id.clone();
     let own = match told {
@@ -277,9 +276,25 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
     Ok(())
 }
 
+/// How far the image of this file lies above its link-time addresses. Its first mapped page is `_text`, or `_stext` where
+/// nothing before that is mapped (arm64 since 5.11, e2a073dde921); where both could be, the banner tells which.
+fn moved_by(opened: &Opened, file: &ObjectFile) -> Option<u64> {
+    let (boot, align) = (&opened.machine.boot, opened.machine.arch.image_align());
+    let at = boot.text?;
+    let offset = |name: &str| Some(at.0.wrapping_sub(file.symbol(name)?.value & !(align - 1)));
+    let mut all = ["_text", "_stext"].into_iter().filter_map(offset);
+    let first = all.next()?;
+    let banner = file.symbol("linux_banner").map(|symbol| symbol.value);
+    let fits = |offset: &u64| {
+        banner.is_some_and(|at| opened.machine.has_banner(VirtAddr(at.wrapping_add(*offset))) == Ok(true))
+    };
+    let second = all.next().filter(|second| *second != first && !fits(&first) && fits(second));
+    Some(second.unwrap_or(first))
+}
+
 /// A vmlinux of another build: its addresses count only where its banner's is that of the dump's.
 fn take_by_force(opened: &mut Opened, file: &ObjectFile, why: &str) {
-    let at = file.symbol("linux_banner").map(|s| s.value.wrapping_add(opened.machine.boot.kaslr_offset));
+    let at = file.symbol("linux_banner").map(|s| s.value.wrapping_add(opened.machine.boot.slide()));
     let alike = at.is_some_and(|at| opened.machine.has_banner(VirtAddr(at)) == Ok(true));
     opened.build = if alike { Build::Alike } else { Build::Foreign };
     let used = match opened.build {
@@ -294,7 +309,7 @@ fn take_by_force(opened: &mut Opened, file: &ObjectFile, why: &str) {
 /// The build id in the dump's memory, at the place where this vmlinux has its own (`.notes`).
 fn build_id_in_memory(opened: &Opened, file: &ObjectFile) -> Option<Vec<u8>> {
     let notes = file.header(".notes")?;
-    let at = VirtAddr(notes.addr().wrapping_add(opened.machine.boot.kaslr_offset));
+    let at = VirtAddr(notes.addr().wrapping_add(opened.machine.boot.slide()));
     build_id_at(&*opened.machine.mem, at, notes.size())
 }
 
@@ -308,7 +323,7 @@ pub(crate) fn build_id_at(mem: &dyn VirtRead, at: VirtAddr, len: u64) -> Option<
 fn banner_differs(opened: &Opened, file: &ObjectFile) -> Option<String> {
     let symbol = file.symbol("linux_banner")?;
     let own = file.bytes_at(symbol.value).map(base::cstr)?;
-    let at = VirtAddr(symbol.value.wrapping_add(opened.machine.boot.kaslr_offset));
+    let at = VirtAddr(symbol.value.wrapping_add(opened.machine.boot.slide()));
     match opened.machine.mem.cstr(at, 512) {
         Ok(found) if found == own => None,
         Ok(_) => Some(

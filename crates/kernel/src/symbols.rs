@@ -46,7 +46,7 @@ impl KernelSymbols {
     /// From vmlinux where there is one, else from kallsyms in the dump, else from a System.map that was named.
     pub(crate) fn load(o: &Opened) -> Self {
         if let Some(file) = o.vmlinux.as_ref().filter(|_| o.build != Build::Foreign) {
-            let table = SymbolTable::from_elf(file, o.machine.boot.kaslr_offset);
+            let table = SymbolTable::from_elf(file, o.machine.boot.slide());
             if !table.is_empty() {
                 let from = format!("symbol table of {}", file.path().display());
                 return Self { table: Arc::new(table), lost: 0, from, problem: None };

@@ -85,7 +85,7 @@ fn slide(o: &Opened, text: u64, find: &dyn Fn(&[u8]) -> Option<u64>) -> u64 {
     match (told, found) {
         (Some((at, linked)), _) => at.0.wrapping_sub(linked),
         (None, Some(at)) => at.0.wrapping_sub(text & !(ALIGN - 1)),
-        (None, None) => o.machine.boot.kaslr_offset,
+        (None, None) => o.machine.boot.slide(),
     }
 }
 

@@ -166,11 +166,11 @@ fn wrong_symbols(told: &VmcoreInfo, table: &SymbolTable, mem: &dyn VirtRead, of_
 fn kaslr_offset(s: &Session, table: &SymbolTable, copy: &VmcoreInfo) -> Option<u64> {
     let boot = s.boot();
     if s.vmlinux().is_some() || s.opened().kaslr.is_some() || boot.usual_offset().is_none() {
-        return Some(boot.kaslr_offset);
+        return boot.kaslr_offset.or_else(|| copy.kernel_offset());
     }
-    let claims = [Some(boot.kaslr_offset), copy.kernel_offset()];
+    let claims = [boot.kaslr_offset, copy.kernel_offset()];
     let usual = boot.usual_offset().filter(|usual| claims.contains(&Some(*usual)));
-    usual.or_else(|| boot.offset_by_loader(s.mem(), table.addr("boot_params")?))
+    usual.or_else(|| boot.offset_by_loader(s.mem(), &|name| table.addr(name)))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub(crate) fn load(s: &Session) -> Loaded {
     // after BTF: it answers what BTF does not know, and all where there is none
     if let Some(file) = s.vmlinux() {
         let opened =
-            DwarfFile::open_with(Arc::clone(file), &Placement::slid(s.boot().kaslr_offset), &|name, id| {
+            DwarfFile::open_with(Arc::clone(file), &Placement::slid(s.boot().slide()), &|name, id| {
                 s.opened().finder.as_ref()?.supplement(name, id)
             });
         out.problems.extend(opened.as_ref().err().map(ToString::to_string));

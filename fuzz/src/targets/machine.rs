@@ -40,7 +40,7 @@ fn code_seeds() -> Vec<Vec<u8>> {
 fn code(bytes: &[u8]) -> u64 {
     let bytes = bytes.get(..bytes.len().min(4096)).unwrap_or_default();
     let (hot, cold) = bytes.split_at(bytes.len() / 2);
-    let arch = arch::Boot::arch();
+    let arch = arch::x86_64();
     let mut shapes = 0;
     for parts in [&[(TEXT, bytes)][..], &[(TEXT, hot), (TEXT + 0x10_0000, cold)]] {
         for at in [0, 1, hot.len() as u64, bytes.len() as u64] {
@@ -98,7 +98,7 @@ fn tables(bytes: &[u8]) -> u64 {
     let end = PhysAddr(bytes.len() as u64);
     let memory = Memory(bytes, [PhysRange { start: PhysAddr(0), end }]);
     let mut seen = Vec::new();
-    for paging in arch::Boot::arch().paging() {
+    for paging in arch::ARCHES.iter().flat_map(|arch| arch.paging()) {
         let tables = PageTables::of(PhysAddr(0), paging);
         for at in [0, TEXT, STACK, u64::MAX, 0x7fff_ffff_f000, 0xff11_0000_0000_0000] {
             let walk = tables.walk(&memory, VirtAddr(at));
@@ -109,7 +109,9 @@ fn tables(bytes: &[u8]) -> u64 {
     }
     let boot = arch::Boot::search(&memory).is_some();
     for entry in bytes.as_chunks::<8>().0.iter().take(16) {
-        std::hint::black_box(arch::Boot::arch().pte(u64::from_le_bytes(*entry), 0));
+        for arch in arch::ARCHES {
+            std::hint::black_box(arch.pte(u64::from_le_bytes(*entry), 0));
+        }
     }
     outcome((seen, boot))
 }
@@ -136,7 +138,7 @@ impl Code for World<'_> {
         (TEXT..TEXT + self.text.len() as u64).contains(&pc.0)
     }
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
-        arch::Boot::arch().frame_shape(&[(TEXT, self.text)], pc.0)
+        arch::x86_64().frame_shape(&[(TEXT, self.text)], pc.0)
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.is_text(pc).then_some(VirtAddr(TEXT))
@@ -164,10 +166,18 @@ fn stack(bytes: &[u8]) -> u64 {
         Stack { name: String::new(), start: half, end: VirtAddr(STACK + len) },
         Stack { name: "IRQ stack".into(), start: VirtAddr(STACK), end: half },
     ];
-    let arch = arch::Boot::arch();
-    let unwinder = Unwinder { arch, code: &world, mem: &world, stacks: &stacks };
-    let set = arch.reg_set();
     let mut seen = Vec::new();
+    for arch in arch::ARCHES.iter().copied() {
+        unwind(&Unwinder { arch, code: &world, mem: &world, stacks: &stacks }, half, &mut seen);
+    }
+    outcome(seen)
+}
+
+/// How an unwinding ended: how many frames there were at most, and why there are no more.
+type Seen = (usize, std::mem::Discriminant<unwind::StopReason>);
+
+fn unwind(unwinder: &Unwinder<'_>, half: VirtAddr, seen: &mut Vec<Seen>) {
+    let set = unwinder.arch.reg_set();
     for sp in [STACK, half.0, STACK + 8] {
         for pc in [TEXT, TEXT + 19, 0] {
             let regs = Regs::new(set).with(set.pc, pc).with(set.sp, sp);
@@ -177,8 +187,7 @@ fn stack(bytes: &[u8]) -> u64 {
             }
         }
     }
-    for stack in &stacks {
+    for stack in unwinder.stacks {
         std::hint::black_box(unwinder.unwind_from(stack, &|_| true).map(|u| u.frames.len()));
     }
-    outcome(seen)
 }

@@ -6,8 +6,11 @@
 
 use super::layout::{self, IMAGE_ALIGN};
 use super::paging::{self, MODES, UXN};
+use super::{Arm64, TEXT_ALIGN};
+use crate::boot::swapper;
 use crate::machine::find_in_pages;
 use crate::space::{Linear, PageTables, Paging};
+use crate::{Boot, How};
 use base::{PhysAddr, PhysRead, VirtAddr, VmcoreInfo};
 
 /// How much of the image lies behind `swapper_pg_dir` at most, and before it: the largest kernels.
@@ -15,29 +18,37 @@ const IMAGE_LIMIT: u64 = 256 << 20;
 /// Pages that a candidate may map before the one with itself: more than a kernel's modules and `vmalloc` areas have.
 const MAPPED_LIMIT: usize = 1 << 18;
 
-/// A kernel that was found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Placed {
-    pub(crate) tables: PageTables,
-    /// The image: virtual minus physical address is `kimage_voffset`.
-    pub(crate) image: Linear,
-    /// The linear map, where it was looked up.
-    pub(crate) linear: Option<Linear>,
-    /// The first address of the image that is mapped.
-    pub(crate) text: VirtAddr,
-}
-
-/// From the kernel's own words. `None` where they are not there, or do not fit memory.
-pub(crate) fn from_vmcoreinfo(info: &VmcoreInfo, phys: &dyn PhysRead) -> Option<Placed> {
-    let pgd = info.symbol("swapper_pg_dir")?;
-    let voffset = info.number("kimage_voffset")?.cast_unsigned();
+/// From the kernel's own words; `None` when they are not there, or lead to nothing.
+pub(crate) fn told(info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+    let pgd = swapper(info)?;
+    // since 4.12 (20a166243328); the headers of /proc/vmcore have the same
+    let offset = info.number("kimage_voffset").map(i64::cast_unsigned).or(header)?;
     let page = info.get("PAGESIZE")?.parse::<u64>().ok().filter(|size| size.is_power_of_two())?;
     // TCR_EL1.T1SZ (since 5.8, bbdbc11804ff) tells what the processor does; VA_BITS what the kernel was built for
     let built = info.number("VA_BITS").and_then(|bits| u32::try_from(bits).ok());
     let told = info.number("TCR_EL1_T1SZ").and_then(|t| 64_u32.checked_sub(u32::try_from(t).ok()?));
     let mode = paging::mode(page.trailing_zeros(), told.or(built)?)?;
-    let root = PhysAddr(pgd.0.wrapping_sub(voffset));
-    confirmed(tables(root, mode), pgd, phys)
+    let tables = tables(PhysAddr(pgd.0.wrapping_sub(offset)), mode);
+    let stext = || info.symbol("_stext").map(|at| VirtAddr(at.0 & !(TEXT_ALIGN - 1)));
+    let text = image_start(&tables, pgd, offset, phys).or_else(stext);
+    Some(Boot {
+        kaslr_offset: info.kernel_offset(),
+        how: How::VmcoreInfo,
+        text,
+        ..placed(tables, text.unwrap_or(pgd), offset)
+    })
+}
+
+/// A kernel whose image begins at `text`.
+fn placed(tables: PageTables, text: VirtAddr, offset: u64) -> Boot {
+    Boot {
+        arch: &Arm64,
+        kaslr_offset: None,
+        image: Linear { start: text, end: text.add(2 * IMAGE_LIMIT), offset },
+        tables,
+        text: Some(text),
+        how: How::Search,
+    }
 }
 
 /// Kernel tables, and none for the user: those belong to processes.
@@ -46,16 +57,11 @@ fn tables(root: PhysAddr, mode: &'static Paging) -> PageTables {
 }
 
 /// The kernel whose topmost table is seen through itself at `pgd`.
-fn confirmed(tables: PageTables, pgd: VirtAddr, phys: &dyn PhysRead) -> Option<Placed> {
-    let found = tables.translate(phys, pgd).ok()?;
-    let page = 1_u64 << tables.paging.page_shift();
-    if PhysAddr(found.phys.0 & !(page - 1)) != PhysAddr(tables.root.0 & !(page - 1)) {
-        return None;
-    }
+fn confirmed(tables: PageTables, pgd: VirtAddr, phys: &dyn PhysRead) -> Option<Boot> {
+    let found = tables.translate(phys, pgd).ok().filter(|found| found.phys == tables.root)?;
     let offset = pgd.0.wrapping_sub(found.phys.0);
-    let text = image_start(&tables, pgd, offset, phys)?;
-    let image = Linear { start: text, end: text.add(2 * IMAGE_LIMIT), offset };
-    has_banner(&tables, &image, phys).then(|| Placed { tables, image, linear: linear(&tables, phys), text })
+    let boot = placed(tables, image_start(&tables, pgd, offset, phys)?, offset);
+    has_banner(&tables, &boot.image, phys).then_some(boot)
 }
 
 /// The first page of the image: the lowest that is mapped, before `pgd`, in one piece with physical memory.
@@ -73,44 +79,16 @@ fn has_banner(tables: &PageTables, image: &Linear, phys: &dyn PhysRead) -> bool 
     find_in_pages(own, phys, IMAGE_ALIGN).is_some()
 }
 
-/// The linear map, by its first page: physical = virtual + (1 << VA_BITS) + PHYS_OFFSET, which wraps.
-fn linear(tables: &PageTables, phys: &dyn PhysRead) -> Option<Linear> {
-    let end = layout::page_end(tables.paging.address_bits);
-    let (start, first) = tables.mapped(phys, tables.paging.kernel_half, end).next()?;
-    Some(Linear { start, end, offset: start.0.wrapping_sub(first.phys.0) })
-}
-
-/// All kernels in memory, up to the one for which `is_enough` is true.
-pub(crate) fn search(phys: &dyn PhysRead, mut is_enough: impl FnMut(Placed) -> bool) {
-    let mut page = Vec::new();
-    for range in phys.ranges() {
-        let mut at = range.start.add(0xfff).page_base();
-        while let Some(present) = phys.skip_holes(at).filter(|p| *p < range.end) {
-            let Some(aligned) = present.0.checked_next_multiple_of(0x1000) else { break };
-            at = PhysAddr(aligned);
-            if let Some(words) = words_of(phys, at, 0x1000, &mut page)
-                && let Some(found) = MODES.iter().find_map(|mode| by_root(at, mode, &words, phys))
-                && is_enough(found)
-            {
-                return;
-            }
-            at = PhysAddr(at.0.saturating_add(0x1000));
-        }
-    }
+/// The kernel whose topmost table begins with this page.
+pub(crate) fn kernel_at(at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot> {
+    let words = words_of(page)?;
+    MODES.iter().find_map(|mode| by_root(at, mode, &words, phys))
 }
 
 /// The entries of a table with their places, where few of them are set and all of those name tables: what a topmost table
 /// has.
-fn words_of(phys: &dyn PhysRead, at: PhysAddr, len: usize, buf: &mut Vec<u8>) -> Option<Vec<(usize, u64)>> {
+fn words_of(bytes: &[u8]) -> Option<Vec<(usize, u64)>> {
     const MOST: usize = 64;
-    let bytes: &[u8] = match phys.borrow_phys(at, len) {
-        Some(bytes) => bytes,
-        None => {
-            buf.resize(len, 0);
-            phys.read_phys(at, buf).ok()?;
-            buf
-        }
-    };
     let mut words = Vec::new();
     for (i, word) in bytes.as_chunks::<8>().0.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
@@ -130,15 +108,17 @@ fn by_root(
     mode: &'static Paging,
     words: &[(usize, u64)],
     phys: &dyn PhysRead,
-) -> Option<Placed> {
+) -> Option<Boot> {
     let root = mode.levels.first()?;
     let len = 8_usize << root.bits;
-    let whole = if len > 0x1000 && at.0.is_multiple_of(len as u64) {
-        words_of(phys, at, len, &mut Vec::new())?
-    } else if len > 0x1000 {
-        return None;
-    } else {
-        words.to_vec()
+    let whole = match len {
+        ..=0x1000 => words.to_vec(),
+        _ if at.0.is_multiple_of(len as u64) => {
+            let mut bytes = vec![0; len];
+            phys.read_phys(at, &mut bytes).ok()?;
+            words_of(&bytes)?
+        }
+        _ => return None,
     };
     // the linear map in the lower half of the table, the image in the upper one
     let end = layout::page_end(mode.address_bits);

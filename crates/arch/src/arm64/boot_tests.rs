@@ -73,13 +73,8 @@ fn kernel(mode: &'static Paging, text: u64) -> (Ram, u64) {
     (ram, root)
 }
 
-fn found(ram: &Ram) -> Vec<Placed> {
-    let mut out = Vec::new();
-    search(ram, |placed| {
-        out.push(placed);
-        false
-    });
-    out
+fn evidence<'a>(info: &'a VmcoreInfo, claims: &'a [crate::Claim], ram: &'a Ram) -> crate::Evidence<'a> {
+    crate::Evidence { claims, notes: &[], info, segments: &[], phys: ram }
 }
 
 #[test]
@@ -88,13 +83,12 @@ fn a_kernel_is_found_by_its_tables_alone_in_every_page_size() {
         // the image lies in the upper half of the kernel's addresses
         let text = TEXT | layout::page_end(mode.address_bits).0;
         let (ram, root) = kernel(mode, text);
-        let all = found(&ram);
-        assert_eq!(all.len(), 1, "{} bits", mode.address_bits);
-        let placed = all[0];
-        assert_eq!((placed.tables.root, placed.tables.paging), (PhysAddr(root), mode));
-        assert_eq!((placed.text, placed.image.offset), (VirtAddr(text), text - IMAGE));
-        let linear = placed.linear.unwrap();
-        assert_eq!((linear.start, linear.offset), (mode.kernel_half, mode.kernel_half.0.wrapping_sub(RAM)));
+        let boot = Boot::search(&ram).unwrap();
+        assert!(Boot::search_others(&[boot], None, &ram).is_empty(), "{} bits", mode.address_bits);
+        assert_eq!((boot.arch.name(), boot.how), ("aarch64", How::Search));
+        assert_eq!((boot.tables.root, boot.tables.paging), (PhysAddr(root), mode));
+        assert_eq!((boot.text, boot.image.offset), (Some(VirtAddr(text)), text - IMAGE));
+        assert_eq!((boot.kaslr_offset, boot.image_start()), (None, Some(PhysAddr(IMAGE))));
     }
 }
 
@@ -107,7 +101,7 @@ fn a_process_s_tables_are_no_kernel() {
     for (at, to) in [(0xaaaa_b000_0000, RAM), (0x0000_1000, RAM), (0xffff_f000_0000, root)] {
         ram.map(root, mode, &mut next, at, 12, to | 0x743);
     }
-    assert_eq!(found(&ram), []);
+    assert_eq!(Boot::search(&ram), None);
 }
 
 #[test]
@@ -118,15 +112,22 @@ fn vmcoreinfo_is_believed_where_memory_fits_it() {
             "PAGESIZE=4096\nSYMBOL(swapper_pg_dir)={pgd:x}\nNUMBER(kimage_voffset)=0x{:x}\n{bits}",
             TEXT - IMAGE
         );
-        from_vmcoreinfo(&VmcoreInfo::parse(text.as_bytes()), &ram)
+        let info = VmcoreInfo::parse(text.as_bytes());
+        let claims = crate::claims(Some(183), true, None, &info, &[]);
+        Boot::find(&evidence(&info, &claims, &ram)).unwrap()
     };
     let pgd = TEXT + (3 << 20);
     for bits in ["NUMBER(VA_BITS)=48\n", "NUMBER(VA_BITS)=52\nNUMBER(TCR_EL1_T1SZ)=0x10\n"] {
-        let placed = info(pgd, bits).unwrap();
-        assert_eq!((placed.tables.root, placed.text), (PhysAddr(root), VirtAddr(TEXT)));
+        let found = info(pgd, bits);
+        assert_eq!((found.boot.tables.root, found.boot.text), (PhysAddr(root), Some(VirtAddr(TEXT))));
+        assert_eq!((found.boot.how, found.dropped, found.sure), (How::VmcoreInfo, None, true));
     }
-    // of another boot
-    assert_eq!(info(pgd + 0x20_0000, "NUMBER(VA_BITS)=48\n"), None);
-    assert_eq!(info(pgd, "NUMBER(VA_BITS)=39\n"), None);
-    assert_eq!(info(pgd, ""), None);
+    // of another boot, of another processor, with a line lost: memory shows where the kernel is
+    for (pgd, bits) in
+        [(pgd + 0x20_0000, "NUMBER(VA_BITS)=48\n"), (pgd, "NUMBER(VA_BITS)=39\n"), (pgd, "")]
+    {
+        let found = info(pgd, bits);
+        assert_eq!((found.boot.tables.root, found.boot.how), (PhysAddr(root), How::Search));
+        assert!(found.dropped.is_some());
+    }
 }

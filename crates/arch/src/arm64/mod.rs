@@ -8,13 +8,16 @@ pub(crate) mod regs;
 mod unwind;
 
 use crate::{
-    Arch, CpuState, Disassemble, FrameShape, IsText, Paging, Prologue, Pte, RegSet, Regs, Resume,
+    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, Paging, Prologue, Pte, RegSet, Regs, Resume,
     SavedLayout, SwapLayout,
 };
-use base::{Fault, RawNote, VirtAddr, VirtRead};
+use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
 /// `EM_AARCH64` of the ELF specification.
 const EM_AARCH64: u16 = 183;
+
+/// Alignment of the image's segments, and of the image where the boot loader places it as tightly as it may (`SEGMENT_ALIGN`).
+const TEXT_ALIGN: u64 = 64 << 10;
 
 /// The architecture.
 #[derive(Debug)]
@@ -38,6 +41,18 @@ impl Arch for Arm64 {
     }
     fn is_reset(&self, state: &CpuState) -> bool {
         regs::is_reset(state)
+    }
+    fn told(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+        boot::told(info, header, phys)
+    }
+    fn kernel_at(&self, at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot> {
+        boot::kernel_at(at, page, phys)
+    }
+    fn image_align(&self) -> u64 {
+        TEXT_ALIGN
+    }
+    fn image_place(&self, image: &Linear) -> ImagePlace {
+        ImagePlace { label: "KIMAGE VOFFSET", key: "kimage_voffset", value: image.offset.into() }
     }
     fn saved_layout(&self) -> SavedLayout {
         SavedLayout { size: ptregs::SIZE, interrupt: ptregs::PC_AT }

@@ -1,9 +1,8 @@
 //! x86-64: the facts are from the processor manuals (Intel SDM volume 3) and from the kernel's arch/x86.
 
-mod evidence;
+mod boot;
 mod frame;
 mod insn;
-pub(crate) mod kaslr;
 mod layout;
 pub(crate) mod paging;
 mod ptregs;
@@ -14,10 +13,10 @@ mod testmem;
 mod unwind;
 
 use crate::{
-    Arch, CpuState, Disassemble, FrameShape, IsText, PageTables, Paging, Prologue, Pte, RegSet, Regs, Resume,
+    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging, Prologue, Pte, RegSet, Regs, Resume,
     SavedLayout, SwapLayout,
 };
-use base::{Fault, RawNote, VirtAddr, VirtRead};
+use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
 /// `EM_X86_64` of the ELF specification.
 const EM_X86_64: u16 = 62;
@@ -54,6 +53,39 @@ impl Arch for X86_64 {
     fn tables_of(&self, state: &CpuState, kernel: &PageTables) -> Option<PageTables> {
         regs::tables_of(state, kernel)
     }
+    fn told(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+        boot::told(info, header, phys)
+    }
+    fn tables_used(&self, state: &CpuState, phys: &dyn PhysRead) -> Vec<(&'static str, PageTables)> {
+        boot::tables_used(state, phys)
+    }
+    fn image_offset(&self, tables: &PageTables, phys: &dyn PhysRead) -> Option<u64> {
+        boot::image_offset(tables, phys)
+    }
+    fn kernel_in(&self, tables: PageTables, phys: &dyn PhysRead) -> Option<Boot> {
+        boot::kernel_in(tables, phys)
+    }
+    fn kernel_at(&self, at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot> {
+        boot::kernel_at(at, page, phys)
+    }
+    fn image_align(&self) -> u64 {
+        layout::IMAGE_ALIGN
+    }
+    fn image_place(&self, image: &Linear) -> ImagePlace {
+        let phys_base = layout::START_KERNEL_MAP.wrapping_sub(image.offset).cast_signed();
+        ImagePlace { label: "PHYS BASE", key: "phys_base", value: phys_base.into() }
+    }
+    fn usual_text(&self) -> Option<VirtAddr> {
+        Some(VirtAddr(layout::DEFAULT_TEXT))
+    }
+    fn text_by_loader(
+        &self,
+        mem: &dyn VirtRead,
+        symbol: &dyn Fn(&str) -> Option<VirtAddr>,
+    ) -> Option<VirtAddr> {
+        boot::text_by_loader(mem, symbol)
+    }
+
     fn saved_layout(&self) -> SavedLayout {
         SavedLayout { size: ptregs::SIZE, interrupt: ptregs::IRET }
     }

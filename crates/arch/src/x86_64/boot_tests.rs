@@ -1,7 +1,7 @@
 use super::*;
-use crate::x86_64::regs::SET;
 use crate::x86_64::testmem::TestMem;
-use crate::{Control, Regs};
+use crate::{BootError, Evidence, Found};
+use base::RawNote;
 
 const TEXT: u64 = 0xffff_ffff_9580_0000;
 const IMAGE: u64 = 0x60_0000;
@@ -22,15 +22,30 @@ fn kernel(levels: u8) -> TestMem {
     mem
 }
 
-fn cpu(cr3: u64, levels: u8) -> CpuState {
-    let control = Control { cr: [0, 0, 0, cr3, if levels == 5 { 1 << 12 } else { 0 }], ..Control::default() };
-    CpuState { regs: Regs::new(&SET), control: Some(control), pid: None, source: "QEMU" }
+/// The note that QEMU writes of a CPU (`QEMUCPUState`): 18 registers, 10 segments, CR0 to CR4.
+fn cpu(cr3: u64, levels: u8) -> RawNote {
+    let mut desc = vec![0; 8 + 18 * 8 + 10 * 24];
+    for cr in [0, 0, 0, cr3, if levels == 5 { 1 << 12 } else { 0 }] {
+        desc.extend_from_slice(&u64::to_le_bytes(cr));
+    }
+    RawNote { name: b"QEMU".to_vec(), kind: 0, desc }
+}
+
+fn find(
+    info: &VmcoreInfo,
+    header: Option<u64>,
+    notes: &[RawNote],
+    mem: &TestMem,
+) -> Result<Found, BootError> {
+    let segments: Vec<_> =
+        header.iter().map(|offset| (VirtAddr(TEXT), PhysAddr(TEXT.wrapping_sub(*offset)))).collect();
+    Boot::find(&Evidence { claims: &[], notes, info, segments: &segments, phys: mem })
 }
 
 fn check(boot: Boot, levels: u8) {
-    assert_eq!(boot.kaslr_offset, 0x1480_0000);
+    assert_eq!(boot.kaslr_offset, Some(0x1480_0000));
     assert_eq!(boot.tables, paging::tables(PhysAddr(ROOT), levels));
-    assert_eq!(boot.phys_base, IMAGE as i64 - (TEXT - START_KERNEL_MAP) as i64);
+    assert_eq!((boot.arch.name(), boot.image.offset), ("x86_64", TEXT - IMAGE));
     assert_eq!(boot.text, Some(VirtAddr(TEXT)));
 }
 
@@ -47,14 +62,19 @@ fn three_ways_find_the_same_kernel() {
             text.push_str("NUMBER(pgtable_l5_enabled)=1\n");
         }
         let old = VmcoreInfo::parse(text.as_bytes());
-        check(Boot::from_vmcoreinfo(&old, None, &mem).unwrap(), levels);
-        check(Boot::from_vmcoreinfo(&old, Some(phys_base), &mem).unwrap(), levels);
+        for header in [None, Some(TEXT - IMAGE)] {
+            let found = find(&old, header, &[], &mem).unwrap();
+            assert_eq!(found.boot.how, How::VmcoreInfo);
+            check(found.boot, levels);
+        }
         let new = VmcoreInfo::parse(format!("{text}NUMBER(phys_base)={phys_base}\n").as_bytes());
-        check(Boot::from_vmcoreinfo(&new, None, &mem).unwrap(), levels);
-        check(Boot::from_cpu_states(&[cpu(ROOT | 0x7, levels)], &mem).unwrap(), levels);
-        check(Boot::search(&mem).unwrap(), levels);
+        check(find(&new, None, &[], &mem).unwrap().boot, levels);
         let none = VmcoreInfo::default();
-        assert_eq!(Boot::find(&none, &[cpu(0xdead_0000, levels)], None, &mem).unwrap().boot.how, How::Search);
+        let ran = find(&none, None, &[cpu(ROOT | 0x7, levels)], &mem).unwrap().boot;
+        assert_eq!((ran.how, ran.how.to_string().as_str()), (How::Cpu("CR3"), "a CPU's CR3"));
+        check(ran, levels);
+        check(Boot::search(&mem).unwrap(), levels);
+        assert_eq!(find(&none, None, &[cpu(0xdead_0000, levels)], &mem).unwrap().boot.how, How::Search);
     }
 }
 
@@ -62,7 +82,7 @@ fn three_ways_find_the_same_kernel() {
 fn memory_without_a_kernel() {
     let mut mem = kernel(4);
     mem.put(IMAGE + 0x20_1000, b"Linux version is unknown");
-    let error = Boot::find(&VmcoreInfo::default(), &[cpu(ROOT, 4)], None, &mem).unwrap_err();
+    let error = find(&VmcoreInfo::default(), None, &[cpu(ROOT, 4)], &mem).unwrap_err();
     assert!(error.to_string().contains("1 CPU notes"), "{error}");
     assert!(Boot::search(&TestMem::new(0x10_0000, 0)).is_none());
 }
@@ -75,7 +95,7 @@ fn a_process_root_gives_way_to_the_kernels() {
         mem.put64(0x3_0000 + i * 8, entry);
     }
     mem.put64(0x3_0000, 0x4_0067);
-    let boot = Boot::from_cpu_states(&[cpu(0x3_0000, 4)], &mem).unwrap();
+    let boot = find(&VmcoreInfo::default(), None, &[cpu(0x3_0000, 4)], &mem).unwrap().boot;
     assert_eq!(boot.tables.root, PhysAddr(0x3_0000));
     let better = boot.with_swapper(VirtAddr(TEXT + 0x8000), &mem);
     assert_eq!(better.tables.root, PhysAddr(ROOT));
@@ -92,12 +112,12 @@ fn what_cannot_be_checked_gives_way_to_a_kernel_that_memory_shows() {
     };
     let mut mem = kernel(4);
     mem.excluded = Some(ROOT + 0x20_0000);
-    let found = Boot::find(&info(phys_base + 0x20_0000), &[], None, &mem).unwrap();
+    let found = find(&info(phys_base + 0x20_0000), None, &[], &mem).unwrap();
     check(found.boot, 4);
     assert!(found.sure && found.dropped.is_some_and(|why| why.contains("not in the dump")));
     // the right one stays where its own tables are left out, as nothing speaks against it
     mem.excluded = Some(ROOT);
-    let found = Boot::find(&info(phys_base), &[], None, &mem).unwrap();
-    assert_eq!((found.boot.phys_base, found.boot.how), (phys_base, How::VmcoreInfo));
+    let found = find(&info(phys_base), None, &[], &mem).unwrap();
+    assert_eq!((found.boot.image.offset, found.boot.how), (TEXT - IMAGE, How::VmcoreInfo));
     assert_eq!((found.dropped, found.sure), (None, false));
 }
