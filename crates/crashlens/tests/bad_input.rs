@@ -94,10 +94,14 @@ fn machines_that_are_not_read_are_named() {
             let path = folder.file("other", &file);
             let answer = run(&[&path], &["sys", "bt -a"]);
             let named = name.trim_end_matches("le");
+            // one whose kernels are read has none here
+            let says = match name {
+                "arm64" => format!("no kernel was found in this dump: {named} by {by}"),
+                _ => format!("this dump is of the architecture {named}"),
+            };
             assert_eq!((answer.code, &*answer.stdout), (Some(1), ""), "{}", answer.all());
             for line in answer.stderr.lines() {
-                let want = format!("{path}: this dump is of the architecture {named}");
-                assert!(line.contains(&want) && line.contains(&by), "{want} {by}: {line}");
+                assert!(line.contains(&format!("{path}: {says}")) && line.contains(&by), "{says}: {line}");
             }
             let answer = run(
                 &[&path],

@@ -84,7 +84,7 @@ pub enum KernelError {
     },
     /// A machine whose kernels are not read.
     #[error(
-        "{dump}: this dump is of the architecture {machine} ({by}); crashlens reads kernels of x86_64 only"
+        "{dump}: this dump is of the architecture {machine} ({by}); crashlens reads kernels of {} only", readable()
     )]
     Machine {
         /// The dump.
@@ -129,11 +129,21 @@ pub enum KernelError {
 /// A result of this crate.
 pub type Result<T, E = KernelError> = std::result::Result<T, E>;
 
+/// The kernel's own name of the architecture that `uname -m` calls by this name.
+pub(crate) fn machine_name(machine: &str) -> &str {
+    if machine == "aarch64" { "arm64" } else { machine }
+}
+
+/// The architectures whose kernels are read.
+fn readable() -> String {
+    let names: Vec<&str> = arch::ARCHES.iter().map(|arch| machine_name(arch.name())).collect();
+    names.join(" and ")
+}
+
 impl KernelError {
     /// The error for a machine whose kernels are not read; `machine` as `uname -m` prints it.
     pub(crate) fn foreign(dump: String, machine: &str, by: &str) -> Self {
-        let machine = if machine == "aarch64" { "arm64" } else { machine };
-        Self::Machine { dump, machine: machine.to_owned(), by: by.to_owned() }
+        Self::Machine { dump, machine: machine_name(machine).to_owned(), by: by.to_owned() }
     }
 
     /// True where the dump lacks what was to be read, as opposed to what is damaged or leads nowhere.

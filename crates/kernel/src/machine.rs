@@ -70,7 +70,7 @@ impl Machine {
         if options.watch.cancel.is_cancelled() {
             return Err(KernelError::Stopped("looking for the kernel in memory"));
         }
-        let found = found.map_err(|e| nameless(&image, foreign, e))?;
+        let found = found.map_err(|e| nameless(&image, &claims, e))?;
         let arch = found.boot.arch;
         if let Some(claim) = claims.iter().find(|claim| claim.machine != arch.name()) {
             if !found.sure && !claim.is_read() {
@@ -161,7 +161,15 @@ impl Machine {
 
     /// The error for a kernel that calls itself one of another machine.
     pub(crate) fn foreign(&self, name: &OwnName) -> KernelError {
-        KernelError::foreign(self.image.name(), &name.machine, "the kernel's own name in memory")
+        if arch::by_name(&name.machine).is_none() {
+            return KernelError::foreign(self.image.name(), &name.machine, "the kernel's own name in memory");
+        }
+        let why = format!(
+            "the page tables are of a kernel of {}, which calls itself one of {}: the name or the tables are damaged",
+            crate::error::machine_name(self.arch.name()),
+            crate::error::machine_name(&name.machine)
+        );
+        KernelError::NoKernel { dump: self.image.name(), why }
     }
 
     /// Physical memory.
@@ -290,9 +298,14 @@ pub(crate) fn claims(image: &Image) -> Vec<Claim> {
 }
 
 /// Why there is no kernel: memory that calls itself another machine's is that machine's.
-fn nameless(image: &Image, foreign: Option<&Claim>, why: BootError) -> KernelError {
-    let BootError::NotFound { tried: why, name } = why;
+fn nameless(image: &Image, claims: &[Claim], why: BootError) -> KernelError {
+    let BootError::NotFound { tried, name } = why;
     let dump = image.name();
+    let foreign = claims.iter().find(|claim| !claim.is_read());
+    let why = match claims.first().filter(|claim| claim.is_read()) {
+        Some(claim) => format!("{} by {}; {tried}", crate::error::machine_name(&claim.machine), claim.by),
+        None => tried,
+    };
     match (name, foreign) {
         (Some(name), _) if arch::by_name(&name.machine).is_none() => {
             let by = match name.release.as_str() {
