@@ -133,6 +133,8 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool;
     /// The function that the direct call which ends at `at` calls.
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr>;
+    /// The addresses that code at `start` names by itself, in its order: variables that it uses, whatever index it adds.
+    fn referenced(&self, start: VirtAddr, code: &[u8]) -> Vec<VirtAddr>;
     /// How the code at `pc` of the function at `start` stands to its frame pointer.
     fn prologue(&self, mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue;
     /// The frame at the instruction that contains `at`. `parts` are the function's pieces with their addresses:

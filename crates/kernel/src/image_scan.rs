@@ -7,7 +7,10 @@
 
 use crate::open::Opened;
 use crate::symbols::present;
+use crate::typing::MAX_BTF;
 use base::{PAGE_SIZE, VirtAddr, VirtRead, VmcoreInfo, cstr};
+use debuginfo::Blob;
+use debuginfo::btf::Btf;
 use debuginfo::find::Watch;
 use rustc_hash::FxHashSet;
 use std::ops::ControlFlow;
@@ -123,6 +126,34 @@ pub(crate) fn init_task(o: &Opened) -> Option<VirtAddr> {
         if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     found
+}
+
+/// The kernel's BTF, by its header and by a struct that every kernel has.
+pub(crate) fn btf(o: &Opened) -> Option<Btf> {
+    /// Magic, version 1, no flags, `hdr_len` 24; types follow at once.
+    const START: &[u8] = &[0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0];
+    let text = o.machine.boot.text?;
+    let mut found = None;
+    let _ = pieces(o, text, &mut |at, bytes| {
+        let starts = memchr::memmem::find_iter(bytes, START).map(|n| at.add(n as u64));
+        found = starts.filter_map(|start| btf_at(&*o.machine.mem, start)).next();
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found
+}
+
+/// The BTF whose header begins here, where it is a kernel's.
+fn btf_at(mem: &dyn VirtRead, start: VirtAddr) -> Option<Btf> {
+    const HEADER: u64 = 24;
+    let [types, strings_at, strings] = [12, 16, 20].map(|at| mem.u32(start.add(at)).map_or(0, u64::from));
+    let len = HEADER + strings_at + strings;
+    // strings follow the types, if need be on the next multiple of four
+    if strings_at < types || strings_at > types + 8 || strings == 0 || len > MAX_BTF {
+        return None;
+    }
+    let bytes = mem.bytes(start, len as usize).ok()?;
+    memchr::memmem::find(&bytes, b"\0task_struct\0")?;
+    Btf::parse(Blob::new(bytes)).ok()
 }
 
 /// How far from a task's name its other members can be.

@@ -71,6 +71,7 @@ pub mod times;
 mod told;
 pub mod track;
 mod typing;
+mod variables;
 pub mod vma;
 pub mod vmalloc;
 mod watched;

@@ -17,6 +17,7 @@ use crate::symbols::KernelSymbols;
 use crate::task::{self, TaskStates, Tasks};
 use crate::told::Told;
 use crate::typing::{self, KernelBtf, Loaded};
+use crate::variables::Variables;
 use crate::watched::WatchedPhys;
 use arch::{Arch, Boot, CpuState, FrameShape, How, KernelMap};
 use base::{Kept, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
@@ -92,6 +93,8 @@ pub struct Session {
     told: Kept<Told>,
     pub(crate) landmarks: Kept<Vec<Option<VirtAddr>>>,
     pub(crate) init_task: Kept<Option<VirtAddr>>,
+    /// Variables that no symbol names.
+    pub(crate) variables: Variables,
     pub(crate) module_symbols: Kept<SymbolTable>,
     pub(crate) image: Kept<(VirtAddr, VirtAddr)>,
     pub(crate) text_runs: Kept<Vec<std::ops::Range<VirtAddr>>>,
@@ -202,6 +205,7 @@ impl Session {
             told: Kept::new(),
             landmarks: Kept::new(),
             init_task: Kept::new(),
+            variables: Variables::default(),
             module_symbols: Kept::new(),
             image: Kept::new(),
             text_runs: Kept::new(),

@@ -246,12 +246,16 @@ impl Session {
         known.or_else(|| self.by_shape(name))
     }
 
-    /// A variable that no symbol leads to, in a kernel whose table names no variables: told by what it holds.
+    /// A variable that no symbol leads to, in a kernel whose table names no variables: told by what it holds and by the
+    /// functions that use it.
     fn by_shape(&self, name: &str) -> Option<VirtAddr> {
-        if name != "init_task" || !self.kernel_symbols().names_no_variables() {
+        if !self.kernel_symbols().names_no_variables() {
             return None;
         }
-        *self.keep(&self.init_task, || image_scan::init_task(self.opened()))
+        match name {
+            "init_task" => *self.keep(&self.init_task, || image_scan::init_task(self.opened())),
+            _ => self.variables.find(self, name),
+        }
     }
 
     /// Why a symbol is not there: what is wrong with the symbols, or that this kernel has none of the name.

@@ -1,6 +1,7 @@
 //! Where a session's types come from: BTF first, which is small and complete, then DWARF.
 
 use crate::checked;
+use crate::image_scan;
 use crate::module;
 use crate::open::Build;
 use crate::session::Session;
@@ -13,7 +14,8 @@ use debuginfo::types::{Scope, SourceId, TypeRef, Types};
 use std::sync::Arc;
 
 /// More BTF than any kernel has.
-const MAX_BTF: u64 = 256 << 20;
+pub(crate) const MAX_BTF: u64 = 256 << 20;
+const FROM_DUMP: &str = "BTF in the dump";
 
 /// The kernel's BTF with its place among the sources, for the modules' to build on.
 #[derive(Clone)]
@@ -122,15 +124,19 @@ fn kernel_btf(s: &Session) -> Result<Option<(Btf, String)>, String> {
         let blob = blob.window_of(bytes).unwrap_or_else(|| Blob::new(bytes.to_vec()));
         return Btf::parse(blob).map(|b| Some((b, from.clone()))).map_err(|e| format!("{from}: {e}"));
     }
-    let (Some(start), Some(stop)) = (s.symbol("__start_BTF"), s.symbol("__stop_BTF")) else {
-        return Ok(None);
+    let named = s.symbol("__start_BTF").zip(s.symbol("__stop_BTF"));
+    let named = named.map(|(start, stop)| (start, stop.0.wrapping_sub(start.0)));
+    let (start, len) = match named {
+        Some(place) => place,
+        None if s.kernel_symbols().names_no_variables() => return Ok(image_scan::btf(s.opened()).map(|btf| (btf, FROM_DUMP.into()))),
+        None => return Ok(None),
     };
-    let len = stop.0.wrapping_sub(start.0);
+    let stop = start.add(len);
     if len == 0 || len > MAX_BTF {
         return Err(format!("BTF in the dump: {len} bytes from {start:#x} to {stop:#x}"));
     }
     let blob = memory(s, start, len).map_err(|e| format!("BTF in the dump: {e}"))?;
-    Btf::parse(blob).map(|b| Some((b, "BTF in the dump".into()))).map_err(|e| format!("BTF in the dump: {e}"))
+    Btf::parse(blob).map(|b| Some((b, FROM_DUMP.into()))).map_err(|e| format!("BTF in the dump: {e}"))
 }
 
 fn memory(s: &Session, at: VirtAddr, len: u64) -> Result<Blob, base::Fault> {

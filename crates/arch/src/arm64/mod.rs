@@ -4,6 +4,7 @@ pub(crate) mod boot;
 mod layout;
 pub(crate) mod paging;
 mod ptregs;
+mod references;
 pub(crate) mod regs;
 mod unwind;
 
@@ -91,6 +92,9 @@ impl Arch for Arm64 {
     }
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
         unwind::call_target(mem, at)
+    }
+    fn referenced(&self, start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
+        references::referenced(start, code)
     }
     fn prologue(&self, _mem: &dyn VirtRead, _start: VirtAddr, _pc: VirtAddr) -> Prologue {
         // frame records tell more than the code's first instructions: [`Arch::saved_at_record`]

@@ -6,6 +6,7 @@ mod insn;
 mod layout;
 pub(crate) mod paging;
 mod ptregs;
+mod references;
 pub(crate) mod regs;
 pub mod slice;
 #[cfg(test)]
@@ -116,6 +117,9 @@ impl Arch for X86_64 {
     }
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
         unwind::call_target(mem, at)
+    }
+    fn referenced(&self, start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
+        references::referenced(start, code)
     }
     fn prologue(&self, mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue {
         unwind::prologue(mem, start, pc)

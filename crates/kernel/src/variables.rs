@@ -1,0 +1,171 @@
+//! Variables that no symbol names, by the functions that use them: a kernel without `CONFIG_KALLSYMS_ALL` names its functions
+//! alone, and their code has the addresses of its variables.
+//!
+//! A rule names functions that use a variable, in any release, and what memory must look like there. The address that most
+//! of them have, and that looks so, is it; where two do, none is.
+
+use crate::session::Session;
+use base::VirtAddr;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::{Mutex, PoisonError};
+
+/// What is known of a variable beside its users.
+#[derive(Clone, Copy)]
+enum Looks {
+    /// `struct list_head`: both neighbours lead back.
+    List,
+    /// `__per_cpu_offset`: distances of whole pages, another one for each CPU.
+    PerCpuOffsets,
+    /// A variable of which each CPU has a copy.
+    PerCpu,
+    /// The mask of the CPUs that can be: the first ones, without a gap.
+    AllCpus,
+    /// A mask of some of those CPUs.
+    SomeCpus,
+    /// `tk_core`: a sequence count, and a `struct timekeeper`, which begins with a clock source and its mask.
+    Timekeeper,
+    /// So many words, none above a number; its users refer to nothing that lies lower.
+    Words(u64, u64),
+}
+
+/// A variable and its users.
+struct Rule {
+    name: &'static str,
+    users: &'static [&'static str],
+    looks: Looks,
+}
+
+const fn rule(name: &'static str, looks: Looks, users: &'static [&'static str]) -> Rule {
+    Rule { name, users, looks }
+}
+
+const RULES: &[Rule] = &[
+    rule(
+        "modules",
+        Looks::List,
+        &["print_modules", "m_start", "find_module_all", "module_kallsyms_lookup_name", "module_get_kallsym"],
+    ),
+    rule("btf_modules", Looks::List, &["btf_try_get_module", "btf_get_module_btf", "btf_module_notify"]),
+    rule("slab_caches", Looks::List, &["slab_start", "slab_next", "s_start", "kmem_cache_create_usercopy"]),
+    rule(
+        "__per_cpu_offset",
+        Looks::PerCpuOffsets,
+        &["idle_cpu", "task_curr", "cpu_curr_snapshot", "per_cpu_ptr_to_phys", "nr_running"],
+    ),
+    rule("runqueues", Looks::PerCpu, &["idle_cpu", "task_curr", "cpu_curr_snapshot", "nr_running"]),
+    rule("irq_stack_ptr", Looks::PerCpu, &["call_on_irq_stack", "irq_stack_entry"]),
+    rule("__cpu_possible_mask", Looks::AllCpus, &["init_cpu_possible"]),
+    rule("__cpu_present_mask", Looks::SomeCpus, &["init_cpu_present"]),
+    rule("__cpu_online_mask", Looks::SomeCpus, &["init_cpu_online", "set_cpu_online"]),
+    rule("tk_core", Looks::Timekeeper, &["ktime_get", "ktime_get_ts64", "ktime_get_real_ts64"]),
+    rule("jiffies_64", Looks::Words(1, u64::MAX), &["do_timer"]),
+    // a load of a million, in units of 1/2048
+    rule("avenrun", Looks::Words(3, 1 << 31), &["get_avenrun"]),
+    rule("tainted_mask", Looks::Words(1, (1 << 32) - 1), &["get_taint"]),
+];
+
+/// Code of one function that is looked at.
+const MOST_CODE: u64 = 64 << 10;
+
+/// What was found of each variable that was asked for.
+#[derive(Default)]
+pub(crate) struct Variables(Mutex<FxHashMap<&'static str, Option<VirtAddr>>>);
+
+impl Variables {
+    /// A variable of this name, where there is a rule for it. `None` also where its users do not lead to one place.
+    pub(crate) fn find(&self, s: &Session, name: &str) -> Option<VirtAddr> {
+        let rule = RULES.iter().find(|rule| rule.name == name)?;
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept().get(rule.name) {
+            return *known;
+        }
+        let found = by_users(s, rule);
+        if !s.is_disturbed() {
+            kept().insert(rule.name, found);
+        }
+        found
+    }
+}
+
+/// The address that most users of a variable have and that looks like it.
+fn by_users(s: &Session, rule: &Rule) -> Option<VirtAddr> {
+    let mut votes: FxHashMap<VirtAddr, usize> = FxHashMap::default();
+    for user in rule.users {
+        let all = references(s, user);
+        let all: FxHashSet<VirtAddr> = match rule.looks {
+            Looks::Words(..) => all.into_iter().min().filter(|at| looks_like(s, *at, rule.looks)).into_iter().collect(),
+            _ => all.into_iter().filter(|at| looks_like(s, *at, rule.looks)).collect(),
+        };
+        for at in all {
+            let count = votes.entry(at).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    let most = votes.values().copied().max()?;
+    let mut best = votes.into_iter().filter(|(_, count)| *count == most).map(|(at, _)| at);
+    let first = best.next()?;
+    best.next().is_none().then_some(first)
+}
+
+/// The variables in the kernel's image that a function of the kernel refers to.
+fn references(s: &Session, name: &str) -> Vec<VirtAddr> {
+    let table = &s.kernel_symbols().table;
+    let mut out = Vec::new();
+    for symbol in table.named(name).filter(|symbol| symbol.is_text()) {
+        let Some(len) = table.span(symbol.id).filter(|len| *len <= MOST_CODE) else { continue };
+        let Ok(code) = s.mem().bytes(symbol.addr, len as usize) else { continue };
+        let all = s.arch().referenced(symbol.addr, &code);
+        out.extend(all.into_iter().filter(|at| is_data(s, *at)));
+    }
+    out
+}
+
+/// More than any image.
+const IMAGE: u64 = 256 << 20;
+
+/// True behind the kernel's text, where its data can be.
+fn is_data(s: &Session, at: VirtAddr) -> bool {
+    let start = s.boot().text.unwrap_or(s.boot().image.start);
+    let known_text = s.kernel_symbols().table.at(at).is_some_and(|(symbol, _)| symbol.is_text() && s.is_text(at));
+    at >= start && at.0.wrapping_sub(start.0) < IMAGE && !known_text
+}
+
+fn looks_like(s: &Session, at: VirtAddr, looks: Looks) -> bool {
+    let mem = s.mem();
+    let is_kernel = |at: VirtAddr| s.arch().is_kernel(at) && at.0.is_multiple_of(8);
+    let word = |at: VirtAddr| mem.u64(at).ok();
+    match looks {
+        Looks::List => {
+            let neighbours = word(at).zip(word(at.add(8))).map(|(next, prev)| (VirtAddr(next), VirtAddr(prev)));
+            neighbours.is_some_and(|(next, prev)| {
+                is_kernel(next)
+                    && is_kernel(prev)
+                    && word(next.add(8)) == Some(at.0)
+                    && word(prev) == Some(at.0)
+            })
+        }
+        Looks::PerCpuOffsets => {
+            let first = word(at).unwrap_or(0);
+            let second = word(at.add(8)).unwrap_or(0);
+            let is_distance = |word: u64| word != 0 && word.is_multiple_of(0x1000);
+            is_distance(first) && first != second && (second == 0 || is_distance(second))
+        }
+        Looks::PerCpu => {
+            let first = s.symbol("__per_cpu_offset").filter(|table| *table != at).and_then(word);
+            first.is_some_and(|offset| is_kernel(at.add(offset)) && word(at.add(offset)).is_some())
+        }
+        Looks::AllCpus => word(at).is_some_and(|mask| mask != 0 && mask & mask.wrapping_add(1) == 0),
+        Looks::SomeCpus => {
+            let all = s.symbol("__cpu_possible_mask").filter(|all| *all != at).and_then(word);
+            word(at).zip(all).is_some_and(|(mask, all)| mask != 0 && mask & !all == 0)
+        }
+        Looks::Timekeeper => {
+            let clock = word(at.add(8)).map(VirtAddr);
+            let mask = word(at.add(16)).unwrap_or(0);
+            at.0.is_multiple_of(64) && clock.is_some_and(is_kernel) && mask != 0 && mask & mask.wrapping_add(1) == 0
+        }
+        Looks::Words(count, most) => {
+            (0..count).all(|n| word(at.add(n * 8)).is_some_and(|word| word <= most))
+        }
+    }
+}
