@@ -18,7 +18,7 @@ pub use boot::{Boot, BootError, Evidence, Found, How};
 pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
 pub use insn::{Disassemble, Insn};
 pub use machine::{BANNER, Claim, OwnName, claims};
-pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles};
+pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles, ShownReg};
 pub use space::{Entry, KernelMap, Level, Linear, PageTables, Paging, Step, Translation, UserMap, Walk};
 pub use x86_64::paging::SwapLayout;
 pub use x86_64::slice;
@@ -119,6 +119,17 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
         words: u64,
         is_text: IsText<'_>,
     ) -> Option<VirtAddr>;
+
+    /// The place that an oops prints of the instruction that it is about, where a line of it has it.
+    fn oops_pc<'t>(&self, line: &'t str) -> Option<&'t str>;
+    /// The stack pointer that an oops prints, where a line of it has it.
+    fn oops_sp<'t>(&self, line: &'t str) -> Option<&'t str>;
+    /// The stack of interrupts, by what the kernel's variable of each CPU points to; `task_stack` is the size of a task's.
+    fn irq_stack(&self, pointer: VirtAddr, task_stack: u64) -> std::ops::Range<VirtAddr>;
+    /// Whether each CPU has stacks of its own for exceptions that must not trust the others.
+    fn has_exception_stacks(&self) -> bool {
+        false
+    }
 
     /// The registers that an entry saved, where the frame pointer is at the record that the entry keeps beside them.
     fn saved_at_record(&self, _mem: &dyn VirtRead, _fp: VirtAddr) -> Option<VirtAddr> {

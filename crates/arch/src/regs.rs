@@ -18,7 +18,14 @@ pub struct RegSet {
     pub fp: usize,
     /// Others with a part to play.
     pub roles: Roles,
+    /// Other names of some, as people and debuggers have them.
+    pub aliases: &'static [(&'static str, &'static str)],
+    /// How saved registers are laid out, line by line.
+    pub shown: &'static [&'static [ShownReg]],
 }
+
+/// A register as it stands in a line: the label, the register's name, hexadecimal digits.
+pub type ShownReg = (&'static str, &'static str, u8);
 
 /// Registers by the part that they play (the ABI of C code and of system calls).
 #[derive(Debug)]
@@ -45,10 +52,18 @@ impl RegSet {
     pub fn name(&self, number: usize) -> Option<&'static str> {
         self.names.get(number).copied()
     }
-    /// The number of a register, by its name.
+    /// The number of a register, by its name, by another name of it, or by its part: `pc`, `sp`, `fp`.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|n| *n == name)
+        let own = |name: &str| self.names.iter().position(|n| *n == name);
+        let by_part = || match name {
+            "pc" => Some(self.pc),
+            "sp" => Some(self.sp),
+            "fp" => Some(self.fp),
+            _ => None,
+        };
+        let alias = || self.aliases.iter().find(|(alias, _)| *alias == name).and_then(|(_, name)| own(name));
+        own(name).or_else(by_part).or_else(alias)
     }
 }
 

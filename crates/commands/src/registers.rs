@@ -3,43 +3,23 @@
 use arch::Regs;
 use report::{Cell, Line, Record};
 
-/// The lines after `RIP`, `RSP` and `RFLAGS`: names as printed and as the architecture has them.
-const ROWS: [[(&str, &str); 3]; 6] = [
-    [("RIP", "rip"), ("RSP", "rsp"), ("RFLAGS", "eflags")],
-    [("RAX", "rax"), ("RBX", "rbx"), ("RCX", "rcx")],
-    [("RDX", "rdx"), ("RSI", "rsi"), ("RDI", "rdi")],
-    [("RBP", "rbp"), ("R8", "r8"), ("R9", "r9")],
-    [("R10", "r10"), ("R11", "r11"), ("R12", "r12")],
-    [("R13", "r13"), ("R14", "r14"), ("R15", "r15")],
-];
-
 /// The registers of a `pt_regs`. One that was not saved is shown as such.
 pub(crate) fn block(regs: &Regs) -> Record {
     let mut record = Record::new();
-    for row in ROWS {
+    for row in regs.reg_set().shown {
         let mut line = Line::new().text("    ");
-        for (n, (shown, name)) in row.into_iter().enumerate() {
+        for (n, (shown, name, width)) in row.iter().copied().enumerate() {
             if n > 0 {
                 line = line.text("  ");
             }
             // R8 and R9 stand under the three-letter names
-            if n > 0 && shown.len() == 2 {
+            if shown.len() == 2 && width == 16 {
                 line = line.text(" ");
             }
-            let width = if shown == "RFLAGS" { 8 } else { 16 };
             line = line.text(format!("{shown}: ")).field(name, value(regs, name, width));
         }
         record.line(line);
     }
-    record.line(
-        Line::new()
-            .text("    ORIG_RAX: ")
-            .field("orig_rax", value(regs, "orig_rax", 16))
-            .text("  CS: ")
-            .field("cs", value(regs, "cs", 4))
-            .text("  SS: ")
-            .field("ss", value(regs, "ss", 4)),
-    );
     record
 }
 

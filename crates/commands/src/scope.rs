@@ -127,20 +127,14 @@ impl Scope for SessionScope<'_> {
     }
     fn register(&self, name: &str) -> Option<Result<u64, String>> {
         let regs = self.registers()?;
-        let name = match name {
-            "pc" => "rip",
-            "sp" => "rsp",
-            "fp" => "rbp",
-            "rflags" => "eflags",
-            name => name,
-        };
         let number = regs.reg_set().number(name)?;
         Some(regs.get(number).ok_or_else(|| format!("register {name} was not recovered in this frame")))
     }
     fn register_type(&self, name: &str) -> Option<TypeRef> {
         let types = self.types();
-        match name {
-            "rip" | "pc" => {
+        let set = self.session.arch().reg_set();
+        match set.number(name)? {
+            number if number == set.pc => {
                 let code = types.intern(Type::Func {
                     ret: TypeRef::VOID,
                     params: Vec::new().into(),
@@ -148,7 +142,7 @@ impl Scope for SessionScope<'_> {
                 });
                 Some(types.pointer_to(code))
             }
-            "rsp" | "sp" | "rbp" | "fp" => Some(types.pointer_to(TypeRef::VOID)),
+            number if number == set.sp || number == set.fp => Some(types.pointer_to(TypeRef::VOID)),
             _ => None,
         }
     }

@@ -273,7 +273,7 @@ impl Session {
         if task.has_exited() && task.stack == Some(VirtAddr(0)) {
             return Begun::nowhere(StopReason::NoStart);
         }
-        let stopped = match self.bind::<TaskStruct>().thread_sp.ptr(self.mem(), task.at) {
+        let stopped = match self.switched_at(task) {
             Ok(sp) => {
                 if let Some(resume) = self.never_ran(sp, u) {
                     return Begun::at(Start::Switch, u.resume(&resume));
@@ -297,6 +297,12 @@ impl Session {
             Some(found) => Begun::at(Start::SwitchCall, found),
             None => Begun::nowhere(stopped),
         }
+    }
+
+    /// Where the switch away from a task left its registers: the stack that it was on, or a member of the task.
+    fn switched_at(&self, task: &Task) -> crate::Result<VirtAddr> {
+        let b = self.bind::<TaskStruct>();
+        if b.cpu_context.exists() { b.cpu_context.at(task.at) } else { b.thread_sp.ptr(self.mem(), task.at) }
     }
 
     /// A task of before 4.9 that has yet to run: its stack pointer is at the registers it is to begin with, which end its

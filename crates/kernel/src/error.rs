@@ -84,7 +84,8 @@ pub enum KernelError {
     },
     /// A machine whose kernels are not read.
     #[error(
-        "{dump}: this dump is of the architecture {machine} ({by}); crashlens reads kernels of {} only", readable()
+        "{dump}: this dump is of the architecture {machine} ({by}); crashlens reads kernels of {} only",
+        readable()
     )]
     Machine {
         /// The dump.

@@ -3,7 +3,7 @@
 use crate::session::Session;
 use crate::system;
 use crate::task::Task;
-use arch::Regs;
+use arch::{Arch, Regs};
 
 /// The CPU that panicked: `panic_cpu` (4.5, 1717f2096b54), else `crashing_cpu` (kexec). `None` where
 /// nothing panicked, or the kernel keeps neither.
@@ -124,7 +124,7 @@ pub(crate) fn logged_registers(s: &Session, cpu: u32) -> Option<Regs> {
     let lines: Vec<&str> = log.records.iter().flat_map(|r| r.text.lines()).collect();
     let begins = |line: &str| cpu_and_pid(line).is_some_and(|(of, _)| of == cpu);
     let at = lines.iter().rposition(|line| begins(line))?;
-    let (place, sp) = rip_and_rsp(lines.get(at..)?.iter().take(REPORT).copied())?;
+    let (place, sp) = pc_and_sp(s.arch(), lines.get(at..)?.iter().take(REPORT).copied())?;
     let (name, offset, module) = place;
     let pc = s.only_function(name, module)?.add(offset);
     let set = s.arch().reg_set();
@@ -134,16 +134,13 @@ pub(crate) fn logged_registers(s: &Session, cpu: u32) -> Option<Regs> {
 /// A place in code: function, offset, module.
 type Place<'t> = (&'t str, u64, Option<&'t str>);
 
-/// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]` and `RSP: 0018:ffff888000000000 EFLAGS: …` among the lines of a
-/// report (`show_regs` of x86).
-fn rip_and_rsp<'t>(lines: impl Iterator<Item = &'t str>) -> Option<(Place<'t>, u64)> {
+/// The instruction and the stack pointer among the lines of a report (`show_regs`).
+fn pc_and_sp<'t>(arch: &dyn Arch, lines: impl Iterator<Item = &'t str>) -> Option<(Place<'t>, u64)> {
     let (mut place, mut sp) = (None, None);
     for line in lines {
-        if let Some(rest) = line.strip_prefix("RIP: ").and_then(|rest| rest.split_once(':')) {
-            place = place.or_else(|| place_in(rest.1));
-        }
-        if let Some(rest) = line.split_once("RSP: ").and_then(|(_, rest)| rest.split_once(':')) {
-            let word = rest.1.split_whitespace().next()?;
+        place = place.or_else(|| place_in(arch.oops_pc(line)?));
+        if let Some(word) = arch.oops_sp(line) {
+            let word = word.split_whitespace().next()?;
             sp = sp.or_else(|| u64::from_str_radix(word, 16).ok());
         }
         if place.is_some() && sp.is_some() {
@@ -175,8 +172,17 @@ mod tests {
             "RSP: 002b:00007ffc EFLAGS: 00000246",
         ];
         let place = ("virtqueue_add_split", 0x3d4, Some("virtio_ring"));
-        assert_eq!(rip_and_rsp(lines.into_iter()), Some((place, 0xff38_d7e3_404c_36f8)));
-        assert_eq!(rip_and_rsp(["RIP: 0010:0x0", "RSP: 0018:1"].into_iter()), None);
+        let x86 = arch::x86_64();
+        assert_eq!(pc_and_sp(x86, lines.into_iter()), Some((place, 0xff38_d7e3_404c_36f8)));
+        assert_eq!(pc_and_sp(x86, ["RIP: 0010:0x0", "RSP: 0018:1"].into_iter()), None);
+        let arm64 = arch::by_name("aarch64").unwrap();
+        let lines = [
+            "pstate: 60400005 (nZCv daif +PAN -UAO -TCO -DIT -SSBS BTYPE=--)",
+            "pc : virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]",
+            "lr : virtqueue_add_sgs+0x8c/0xb0 [virtio_ring]",
+            "sp : ffff80000b5337d0",
+        ];
+        assert_eq!(pc_and_sp(arm64, lines.into_iter()), Some((place, 0xffff_8000_0b53_37d0)));
         assert_eq!(place_in("schedule+0x10/0x20"), Some(("schedule", 0x10, None)));
     }
 

@@ -11,7 +11,8 @@ use unwind::Stack;
 const THREAD_SIZE: u64 = 16 << 10;
 /// The name of a CPU's IRQ stack.
 pub const IRQ_STACK: &str = "IRQ stack";
-/// IRQ_STACK_SIZE: 16 KiB since 2.6.
+
+/// Bytes of `irq_stack_union`, the IRQ stack of x86 until 5.2.
 const IRQ_STACK_SIZE: u64 = 16 << 10;
 
 bind! {
@@ -85,27 +86,27 @@ pub fn cpu_stacks(s: &Session, cpu: u32) -> Vec<Stack> {
 pub(crate) fn has_all_stacks(s: &Session, cpu: u32) -> bool {
     let mut exceptions = Vec::new();
     exception_stacks(s, cpu, &mut exceptions);
-    irq_stack(s, cpu).is_some() && !exceptions.is_empty()
+    irq_stack(s, cpu).is_some() && (!exceptions.is_empty() || !s.arch().has_exception_stacks())
 }
 
 /// The per-CPU pointer to the top of the IRQ stack, under any of its names, or the stack itself.
 fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
     let mem = s.mem();
-    let from_top = |top: VirtAddr| {
-        // the pointer stands 0 to 64 bytes below the end
-        let end = VirtAddr(top.0.wrapping_add(0xfff) & !0xfff);
-        (!top.is_null()).then(|| (end.sub(IRQ_STACK_SIZE), end))
+    let told = |pointer: VirtAddr| {
+        let range = s.arch().irq_stack(pointer, thread_size(s));
+        (!pointer.is_null()).then_some((range.start, range.end))
     };
     for name in ["hardirq_stack_ptr", "irq_stack_ptr"] {
-        if let Some(range) = s.per_cpu(name, cpu).ok().and_then(|at| mem.ptr(at).ok()).and_then(from_top) {
+        if let Some(range) = s.per_cpu(name, cpu).ok().and_then(|at| mem.ptr(at).ok()).and_then(told) {
             return Some(range);
         }
     }
     if let Ok(hot) = s.per_cpu("pcpu_hot", cpu)
         && let Ok(top) = s.bind::<PcpuHot>().hardirq_stack_ptr.ptr(mem, hot)
     {
-        return from_top(top);
+        return told(top);
     }
+    // until 5.2 it lies among the CPU's variables itself, with nothing behind its end to point to
     let start = s.per_cpu("irq_stack_union", cpu).ok()?;
     Some((start, start.add(IRQ_STACK_SIZE)))
 }

@@ -32,7 +32,8 @@ bind! {
         sibling: "sibling",
         mm: "mm",
         active_mm: "active_mm",
-        thread_sp: "thread.sp" | "thread.rsp",
+        thread_sp: "thread.sp" | "thread.rsp" | "thread.cpu_context.sp", // the last: arm64
+        cpu_context: "thread.cpu_context", // arm64: the registers themselves
         on_cpu: "on_cpu",
         pid_links: "pid_links" | "pids", // 4.19 (2c4704756cab)
         prio: "prio",

@@ -128,7 +128,9 @@ fn kernel_btf(s: &Session) -> Result<Option<(Btf, String)>, String> {
     let named = named.map(|(start, stop)| (start, stop.0.wrapping_sub(start.0)));
     let (start, len) = match named {
         Some(place) => place,
-        None if s.kernel_symbols().names_no_variables() => return Ok(image_scan::btf(s.opened()).map(|btf| (btf, FROM_DUMP.into()))),
+        None if s.kernel_symbols().names_no_variables() => {
+            return Ok(image_scan::btf(s.opened()).map(|btf| (btf, FROM_DUMP.into())));
+        }
         None => return Ok(None),
     };
     let stop = start.add(len);

@@ -32,11 +32,13 @@ enum Looks {
 struct Rule {
     name: &'static str,
     users: &'static [&'static str],
+    /// Functions that do not use it, and much else that its users do.
+    others: &'static [&'static str],
     looks: Looks,
 }
 
 const fn rule(name: &'static str, looks: Looks, users: &'static [&'static str]) -> Rule {
-    Rule { name, users, looks }
+    Rule { name, users, others: &[], looks }
 }
 
 const RULES: &[Rule] = &[
@@ -55,8 +57,14 @@ const RULES: &[Rule] = &[
     rule("runqueues", Looks::PerCpu, &["idle_cpu", "task_curr", "cpu_curr_snapshot", "nr_running"]),
     rule("irq_stack_ptr", Looks::PerCpu, &["call_on_irq_stack", "irq_stack_entry"]),
     rule("__cpu_possible_mask", Looks::AllCpus, &["init_cpu_possible"]),
-    rule("__cpu_present_mask", Looks::SomeCpus, &["init_cpu_present"]),
-    rule("__cpu_online_mask", Looks::SomeCpus, &["init_cpu_online", "set_cpu_online"]),
+    Rule {
+        others: &["init_cpu_possible"],
+        ..rule("__cpu_present_mask", Looks::SomeCpus, &["init_cpu_present"])
+    },
+    Rule {
+        others: &["init_cpu_possible", "init_cpu_present"],
+        ..rule("__cpu_online_mask", Looks::SomeCpus, &["init_cpu_online", "set_cpu_online"])
+    },
     rule("tk_core", Looks::Timekeeper, &["ktime_get", "ktime_get_ts64", "ktime_get_real_ts64"]),
     rule("jiffies_64", Looks::Words(1, u64::MAX), &["do_timer"]),
     // a load of a million, in units of 1/2048
@@ -90,10 +98,13 @@ impl Variables {
 /// The address that most users of a variable have and that looks like it.
 fn by_users(s: &Session, rule: &Rule) -> Option<VirtAddr> {
     let mut votes: FxHashMap<VirtAddr, usize> = FxHashMap::default();
+    let others: Vec<VirtAddr> = rule.others.iter().flat_map(|other| references(s, other)).collect();
     for user in rule.users {
-        let all = references(s, user);
+        let all: Vec<VirtAddr> = references(s, user).into_iter().filter(|at| !others.contains(at)).collect();
         let all: FxHashSet<VirtAddr> = match rule.looks {
-            Looks::Words(..) => all.into_iter().min().filter(|at| looks_like(s, *at, rule.looks)).into_iter().collect(),
+            Looks::Words(..) => {
+                all.into_iter().min().filter(|at| looks_like(s, *at, rule.looks)).into_iter().collect()
+            }
             _ => all.into_iter().filter(|at| looks_like(s, *at, rule.looks)).collect(),
         };
         for at in all {
@@ -126,7 +137,8 @@ const IMAGE: u64 = 256 << 20;
 /// True behind the kernel's text, where its data can be.
 fn is_data(s: &Session, at: VirtAddr) -> bool {
     let start = s.boot().text.unwrap_or(s.boot().image.start);
-    let known_text = s.kernel_symbols().table.at(at).is_some_and(|(symbol, _)| symbol.is_text() && s.is_text(at));
+    let known_text =
+        s.kernel_symbols().table.at(at).is_some_and(|(symbol, _)| symbol.is_text() && s.is_text(at));
     at >= start && at.0.wrapping_sub(start.0) < IMAGE && !known_text
 }
 
@@ -136,7 +148,8 @@ fn looks_like(s: &Session, at: VirtAddr, looks: Looks) -> bool {
     let word = |at: VirtAddr| mem.u64(at).ok();
     match looks {
         Looks::List => {
-            let neighbours = word(at).zip(word(at.add(8))).map(|(next, prev)| (VirtAddr(next), VirtAddr(prev)));
+            let neighbours =
+                word(at).zip(word(at.add(8))).map(|(next, prev)| (VirtAddr(next), VirtAddr(prev)));
             neighbours.is_some_and(|(next, prev)| {
                 is_kernel(next)
                     && is_kernel(prev)
@@ -162,10 +175,11 @@ fn looks_like(s: &Session, at: VirtAddr, looks: Looks) -> bool {
         Looks::Timekeeper => {
             let clock = word(at.add(8)).map(VirtAddr);
             let mask = word(at.add(16)).unwrap_or(0);
-            at.0.is_multiple_of(64) && clock.is_some_and(is_kernel) && mask != 0 && mask & mask.wrapping_add(1) == 0
+            at.0.is_multiple_of(64)
+                && clock.is_some_and(is_kernel)
+                && mask != 0
+                && mask & mask.wrapping_add(1) == 0
         }
-        Looks::Words(count, most) => {
-            (0..count).all(|n| word(at.add(n * 8)).is_some_and(|word| word <= most))
-        }
+        Looks::Words(count, most) => (0..count).all(|n| word(at.add(n * 8)).is_some_and(|word| word <= most)),
     }
 }

@@ -74,6 +74,8 @@ pub(crate) fn base_name(name: &str) -> &str {
 impl Code {
     /// The function around an address, with its cold part where it has one.
     pub(crate) fn around(s: &Session, at: VirtAddr) -> Option<Rc<Self>> {
+        // code that cannot be decoded says nothing
+        s.arch().disassembler()?;
         let here = s.locate(at)?;
         let symbol = here.symbol.name.to_owned();
         let module = here.symbol.module.map(str::to_owned);

@@ -103,12 +103,7 @@ fn words_of(bytes: &[u8]) -> Option<Vec<(usize, u64)>> {
 }
 
 /// A kernel whose topmost table lies here, in this mode.
-fn by_root(
-    at: PhysAddr,
-    mode: &'static Paging,
-    words: &[(usize, u64)],
-    phys: &dyn PhysRead,
-) -> Option<Boot> {
+fn by_root(at: PhysAddr, mode: &'static Paging, words: &[(usize, u64)], phys: &dyn PhysRead) -> Option<Boot> {
     let root = mode.levels.first()?;
     let len = 8_usize << root.bits;
     let whole = match len {

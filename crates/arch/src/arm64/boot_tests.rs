@@ -123,9 +123,7 @@ fn vmcoreinfo_is_believed_where_memory_fits_it() {
         assert_eq!((found.boot.how, found.dropped, found.sure), (How::VmcoreInfo, None, true));
     }
     // of another boot, of another processor, with a line lost: memory shows where the kernel is
-    for (pgd, bits) in
-        [(pgd + 0x20_0000, "NUMBER(VA_BITS)=48\n"), (pgd, "NUMBER(VA_BITS)=39\n"), (pgd, "")]
-    {
+    for (pgd, bits) in [(pgd + 0x20_0000, "NUMBER(VA_BITS)=48\n"), (pgd, "NUMBER(VA_BITS)=39\n"), (pgd, "")] {
         let found = info(pgd, bits);
         assert_eq!((found.boot.tables.root, found.boot.how), (PhysAddr(root), How::Search));
         assert!(found.dropped.is_some());

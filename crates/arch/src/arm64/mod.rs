@@ -9,8 +9,8 @@ pub(crate) mod regs;
 mod unwind;
 
 use crate::{
-    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, Paging, Prologue, Pte, RegSet, Regs, Resume,
-    SavedLayout, SwapLayout,
+    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, Paging, Prologue, Pte, RegSet,
+    Regs, Resume, SavedLayout, SwapLayout,
 };
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -85,6 +85,19 @@ impl Arch for Arm64 {
     }
     fn code_pointer(&self, at: u64, paging: &Paging) -> u64 {
         unwind::strip(at, paging.address_bits)
+    }
+
+    /// `pc : virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`
+    fn oops_pc<'t>(&self, line: &'t str) -> Option<&'t str> {
+        line.strip_prefix("pc : ")
+    }
+    /// `sp : ffff80000802bc00`
+    fn oops_sp<'t>(&self, line: &'t str) -> Option<&'t str> {
+        line.strip_prefix("sp : ")
+    }
+    /// The pointer is at the low end, and the stack as large as a task's (arch/arm64/kernel/irq.c).
+    fn irq_stack(&self, pointer: VirtAddr, task_stack: u64) -> std::ops::Range<VirtAddr> {
+        pointer..pointer.add(task_stack)
     }
 
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool {

@@ -51,11 +51,14 @@ impl Walk {
                 self.use_up(place);
                 self.make(page.wrapping_add_signed(offset), true);
             }
+            self.forget_loaded(word);
         } else if word >> 26 == 0b10_0101 {
             // `bl`: arguments are in x0 to x7, and the callee keeps x19 to x28
             for register in 0..19 {
                 let place = self.get(register).filter(|_| register < 8).and_then(|(_, place)| place);
-                self.use_up(place);
+                // one that another was made from is there by chance
+                let leads_on = |place: &usize| self.made.get(*place).is_some_and(|made| made.leads_on);
+                self.use_up(place.filter(|place| !leads_on(place)));
                 if let Some(slot) = self.registers.get_mut(register) {
                     *slot = None;
                 }
@@ -65,6 +68,19 @@ impl Walk {
                 let place = self.get(register).and_then(|(_, place)| place);
                 self.use_up(place);
             }
+            if is_calculation(word) {
+                self.put(word, None);
+            } else {
+                self.forget_loaded(word);
+            }
+        }
+    }
+
+    /// What a load brings is no address that the code made.
+    fn forget_loaded(&mut self, word: u32) {
+        let (is_vector, is_load) = (word >> 26 & 1 == 1, word >> 22 & 3 != 0);
+        if is_load && !is_vector {
+            self.put(word, None);
         }
     }
 
@@ -145,7 +161,7 @@ mod tests {
     #[test]
     fn addresses_in_two_instructions() {
         // assembled by GNU as 2.40
-        let code: [u32; 13] = [
+        let code: [u32; 15] = [
             0xb000_0a60, // adrp x0, +0x14d000
             0x9100_8000, // add x0, x0, #0x20
             0xf940_0001, // ldr x1, [x0]
@@ -159,6 +175,8 @@ mod tests {
             0x9108_a273, // add x19, x19, #0x228
             0x9100_8261, // add x1, x19, #0x20
             0x8b03_0e62, // add x2, x19, x3, lsl #3
+            0xf871_6a73, // ldr x19, [x19, x17]
+            0x9140_127f, // add sp, x19, #0x4, lsl #12
         ];
         let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
         let found = referenced(VirtAddr(0xffff_8000_0800_1004), &bytes);

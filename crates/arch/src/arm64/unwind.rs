@@ -54,8 +54,9 @@ pub(crate) fn saved_at_record(mem: &dyn VirtRead, fp: VirtAddr) -> Option<VirtAd
         let empty = next == 0 && lr == 0;
         let fits = match typed {
             true => empty && kind.is_some_and(|kind| META.contains(&kind)),
-            // an entry from user mode ends the chain; one from the kernel continues it
-            false if ptregs::is_user(&regs) => empty,
+            // an entry from user mode ends the chain, and so do the empty registers of a kernel thread; one from the kernel
+            // continues it
+            false if ptregs::is_user(&regs) => empty && regs.sp() != Some(0),
             false => regs.pc() == Some(lr) && regs.fp() == Some(next),
         };
         fits.then_some(at)

@@ -14,8 +14,8 @@ mod testmem;
 mod unwind;
 
 use crate::{
-    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging, Prologue, Pte, RegSet, Regs, Resume,
-    SavedLayout, SwapLayout,
+    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging, Prologue,
+    Pte, RegSet, Regs, Resume, SavedLayout, SwapLayout,
 };
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -110,6 +110,21 @@ impl Arch for X86_64 {
         is_text: IsText<'_>,
     ) -> Option<VirtAddr> {
         unwind::find_pt_regs(mem, at, words, is_text)
+    }
+
+    /// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`
+    fn oops_pc<'t>(&self, line: &'t str) -> Option<&'t str> {
+        line.strip_prefix("RIP: ")?.split_once(':').map(|(_, place)| place)
+    }
+    /// `RSP: 0018:ffff888000000000 EFLAGS: 00010246`
+    fn oops_sp<'t>(&self, line: &'t str) -> Option<&'t str> {
+        line.split_once("RSP: ")?.1.split_once(':').map(|(_, sp)| sp)
+    }
+    fn irq_stack(&self, pointer: VirtAddr, _task_stack: u64) -> std::ops::Range<VirtAddr> {
+        layout::irq_stack(pointer)
+    }
+    fn has_exception_stacks(&self) -> bool {
+        true
     }
 
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool {

@@ -17,7 +17,10 @@ pub(crate) fn referenced(start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
                 OpKind::Immediate64 => insn.immediate64(),
                 _ => continue,
             };
-            if layout::is_kernel(VirtAddr(at)) && at < layout::KERNEL_MAP_END && at >= layout::START_KERNEL_MAP {
+            if layout::is_kernel(VirtAddr(at))
+                && at < layout::KERNEL_MAP_END
+                && at >= layout::START_KERNEL_MAP
+            {
                 out.push(VirtAddr(at));
             }
         }
@@ -32,7 +35,7 @@ mod tests {
     #[test]
     fn variables_in_every_way_that_code_names_them() {
         let code = [
-            &[0x48, 0x8b, 0x05, 0x10, 0, 0, 0][..],             // mov 0x10(%rip),%rax
+            &[0x48, 0x8b, 0x05, 0x10, 0, 0, 0][..],            // mov 0x10(%rip),%rax
             &[0x48, 0x03, 0x04, 0xfd, 0x40, 0x12, 0x80, 0x81], // add -0x7e7fedc0(,%rdi,8),%rax
             &[0x48, 0xc7, 0xc7, 0, 0x50, 0x80, 0x81],          // mov $0xffffffff81805000,%rdi
             &[0x48, 0x8b, 0x47, 0x08],                         // mov 8(%rdi),%rax

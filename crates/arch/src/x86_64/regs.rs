@@ -81,6 +81,17 @@ pub(crate) static SET: RegSet = RegSet {
         per_cpu: GS_BASE,
         link: None,
     },
+    aliases: &[("rflags", "eflags")],
+    // as crash has them
+    shown: &[
+        &[("RIP", "rip", 16), ("RSP", "rsp", 16), ("RFLAGS", "eflags", 8)],
+        &[("RAX", "rax", 16), ("RBX", "rbx", 16), ("RCX", "rcx", 16)],
+        &[("RDX", "rdx", 16), ("RSI", "rsi", 16), ("RDI", "rdi", 16)],
+        &[("RBP", "rbp", 16), ("R8", "r8", 16), ("R9", "r9", 16)],
+        &[("R10", "r10", 16), ("R11", "r11", 16), ("R12", "r12", 16)],
+        &[("R13", "r13", 16), ("R14", "r14", 16), ("R15", "r15", 16)],
+        &[("ORIG_RAX", "orig_rax", 16), ("CS", "cs", 4), ("SS", "ss", 4)],
+    ],
 };
 
 /// The registers that a function gives back as it found them (System V ABI), apart from rsp.

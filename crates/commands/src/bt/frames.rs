@@ -239,9 +239,16 @@ pub(super) fn old_head(number: usize, at: VirtAddr, pc: u64, l: &Located<'_>, sh
     }
 }
 
+/// `    [exception RIP: `, with the architecture's name of the register.
+pub(super) fn exception_head(s: &Session) -> Line {
+    let set = s.arch().reg_set();
+    let name = set.name(set.pc).unwrap_or("pc").to_ascii_uppercase();
+    Line::new().text(format!("    [exception {name}: "))
+}
+
 /// `    [exception RIP: virtqueue_add_split+980]`
 pub(super) fn exception_line(s: &Session, pc: u64) -> Line {
-    Line::new().text("    [exception RIP: ").field("exception_rip", place_of(s, pc)).text("]")
+    exception_head(s).field("exception_rip", place_of(s, pc)).text("]")
 }
 
 fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
