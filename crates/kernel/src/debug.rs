@@ -52,7 +52,7 @@ impl DebugFile {
     }
 
     fn of_fetched_kernel(s: &Session, object: ObjectFile) -> Arc<Self> {
-        Self::added(s, object, Placement::slid(s.boot().kaslr_offset), Scope::Kernel)
+        Self::added(s, object, Placement::slid(s.boot().slide()), Scope::Kernel)
     }
 
     /// A file whose types are added to those of the session.

@@ -10,7 +10,7 @@ use crate::image::Image;
 use crate::machine::address_space;
 use crate::session::OpenOptions;
 use crate::symbols::find_in_image;
-use arch::{Boot, Found, How};
+use arch::{Arch, Boot, CpuState, Found, How};
 use base::{PhysAddr, PhysRange, PhysRead, VirtAddr, VirtRead};
 use debuginfo::symtab::SymbolTable;
 
@@ -26,7 +26,8 @@ impl Kernels {
         let is_alone =
             |n| n == 1 && all.len() == 1 && is_crash_kernel_at(image, &found.boot, options) == Some(true);
         // a hypervisor's notes lead to what each CPU ran: where none leads anywhere, VMCOREINFO may be the crash kernel's
-        let is_blind = || found.boot.how == How::VmcoreInfo && has_empty_notes(image) && is_alone(1);
+        let is_blind =
+            || found.boot.how == How::VmcoreInfo && has_empty_notes(image, found.boot.arch) && is_alone(1);
         if options.kernel.map_or_else(is_blind, |n| n > all.len() || is_alone(n)) {
             let more = Boot::search_others(&all, None, phys);
             all.extend(more);
@@ -64,12 +65,14 @@ impl Kernels {
     }
 }
 
-/// Whether the dump has notes with page tables, all of which are zero.
-fn has_empty_notes(image: &Image) -> bool {
-    let states = Boot::arch().cpu_states(image.dump.notes());
-    let mut roots = states.iter().filter_map(|state| state.control).map(|control| control.cr3());
-    let first = roots.next();
-    first == Some(0) && roots.all(|root| root == 0)
+/// Whether the dump has notes of CPUs, all of which are zero.
+fn has_empty_notes(image: &Image, arch: &dyn Arch) -> bool {
+    let states = arch.cpu_states(image.dump.notes());
+    let is_empty = |state: &CpuState| match state.control {
+        Some(control) => control.cr3() == 0,
+        None => state.regs.iter().all(|(_, _, value)| value == 0),
+    };
+    !states.is_empty() && states.iter().all(is_empty)
 }
 
 /// `kernel 1 at physical address 0x1000000, found by VMCOREINFO`, of the one with this place in the list.

@@ -40,12 +40,13 @@ fn code_seeds() -> Vec<Vec<u8>> {
 fn code(bytes: &[u8]) -> u64 {
     let bytes = bytes.get(..bytes.len().min(4096)).unwrap_or_default();
     let (hot, cold) = bytes.split_at(bytes.len() / 2);
-    let arch = arch::x86_64();
     let mut shapes = 0;
     for parts in [&[(TEXT, bytes)][..], &[(TEXT, hot), (TEXT + 0x10_0000, cold)]] {
         for at in [0, 1, hot.len() as u64, bytes.len() as u64] {
-            shapes += usize::from(arch.frame_shape(parts, TEXT + at).is_some());
-            shapes += usize::from(arch.frame_shape(parts, TEXT + 0x10_0000 + at).is_some());
+            for arch in arch::ARCHES {
+                shapes += usize::from(arch.frame_shape(parts, TEXT + at).is_some());
+                shapes += usize::from(arch.frame_shape(parts, TEXT + 0x10_0000 + at).is_some());
+            }
         }
         let table = |_: &arch::slice::Mem| vec![TEXT, TEXT + 4];
         let known = Known { resumes: &|at| at & 1 == 0, returns: &|to| to & 1 == 0, table: &table };
@@ -56,12 +57,17 @@ fn code(bytes: &[u8]) -> u64 {
             std::hint::black_box((function.call_before(at), flow.register(at, 7)));
         }
     }
-    let Some(mut decoder) = arch.disassembler() else { return 0 };
-    let (mut at, mut bad) = (0, 0);
-    while let Some(insn) = bytes.get(at..).and_then(|rest| decoder.one(VirtAddr(TEXT + at as u64), rest)) {
-        assert!(insn.len > 0 && !insn.text.is_empty(), "a listing goes on");
-        bad += usize::from(insn.is_bad);
-        at += insn.len;
+    let mut bad = 0;
+    for arch in arch::ARCHES {
+        std::hint::black_box(arch.referenced(VirtAddr(TEXT), bytes));
+        let Some(mut decoder) = arch.disassembler() else { continue };
+        let mut at = 0;
+        while let Some(insn) = bytes.get(at..).and_then(|rest| decoder.one(VirtAddr(TEXT + at as u64), rest))
+        {
+            assert!(insn.len > 0 && !insn.text.is_empty(), "a listing goes on");
+            bad += usize::from(insn.is_bad);
+            at += insn.len;
+        }
     }
     outcome((shapes, bad.min(4)))
 }
@@ -138,7 +144,7 @@ impl Code for World<'_> {
         (TEXT..TEXT + self.text.len() as u64).contains(&pc.0)
     }
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
-        arch::x86_64().frame_shape(&[(TEXT, self.text)], pc.0)
+        arch::ARCHES.iter().find_map(|arch| arch.frame_shape(&[(TEXT, self.text)], pc.0))
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.is_text(pc).then_some(VirtAddr(TEXT))

@@ -180,7 +180,7 @@ mod tests {
         ];
         let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
         let found = referenced(VirtAddr(0xffff_8000_0800_1004), &bytes);
-        let want = [0x814e_020, 0x814e_020, 0x800_1504, 0x800_1103, 0x800_1008, 0x800_20e8, 0x800_2108];
+        let want = [0x0814_e020, 0x0814_e020, 0x800_1504, 0x800_1103, 0x800_1008, 0x800_20e8, 0x800_2108];
         assert_eq!(found, want.map(|at| VirtAddr(0xffff_8000_0000_0000 + at)));
     }
 }

@@ -17,10 +17,7 @@ pub(crate) fn referenced(start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
                 OpKind::Immediate64 => insn.immediate64(),
                 _ => continue,
             };
-            if layout::is_kernel(VirtAddr(at))
-                && at < layout::KERNEL_MAP_END
-                && at >= layout::START_KERNEL_MAP
-            {
+            if (layout::START_KERNEL_MAP..layout::KERNEL_MAP_END).contains(&at) {
                 out.push(VirtAddr(at));
             }
         }
