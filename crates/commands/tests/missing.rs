@@ -316,6 +316,24 @@ fn zeros_where_a_kernel_has_none_are_as_good_as_missing() {
 }
 
 #[test]
+fn frames_that_may_be_missing_with_a_module_are_told() {
+    let files = [property::sample()];
+    let whole = Session::open(&property::options(&files)).unwrap();
+    let module = whole.modules().iter().find(|m| m.name == "virtio_ring").unwrap();
+    let s = open(&files, &Veil::left_out([frame_of(&whole, module.at.0)].into())).unwrap();
+    let answer = property::ask(&s, "bt").unwrap();
+    assert!(answer[0].to_string().contains("frames in modules can be left out"), "{answer:#?}");
+    let mut text = Vec::new();
+    let (mut settings, cancel) = (commands::Settings::default(), base::Cancel::new());
+    let mut sink = |_: &report::Report| std::ops::ControlFlow::Continue(());
+    let mut cx = commands::Cx::new(Some(&s), &mut settings, &cancel, &mut sink);
+    let report = commands::run(&mut cx, &commands::split_words("bt")).unwrap();
+    render::text(&report, render::Colour::Plain, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("[exception RIP: ffffffffc05eb914, of a module that is not known]"), "{text}");
+}
+
+#[test]
 fn what_is_missing_is_absent_and_nothing_else_changes() {
     let wholes = wholes();
     let of = |seed: u64| wholes[usize::try_from(seed).unwrap() % wholes.len()].get();

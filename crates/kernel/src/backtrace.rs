@@ -412,6 +412,11 @@ impl Session {
             let end = start.add(function.span.unwrap_or(0));
             for stack in u.stacks {
                 for (slot, pc) in return_addresses(self.mem(), stack, start, end) {
+                    // a register that was saved holds such an address too, and no call returns to it
+                    let is_call = self.mem().u64(pc.sub(8)).is_err() || self.arch().follows_call(self.mem(), pc);
+                    if !is_call {
+                        continue;
+                    }
                     let found = resume_at(u, slot, pc);
                     let agrees = match note {
                         Some(note) => leads_to(&found, note, &|at| self.locate(at).map(|l| l.symbol.addr)),

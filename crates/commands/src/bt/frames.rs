@@ -59,6 +59,7 @@ fn fill(s: &Session, bt: &Backtrace, shape: &Shape, record: &mut Record) {
         record.record("user_registers", registers::block(user));
     }
     finish(bt, record);
+    lacking_modules(s, bt, record);
 }
 
 /// Why there are no more frames, where that is not the way stacks end.
@@ -266,6 +267,21 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
     }
 }
 
+/// True for an address where modules are, of which not all are known.
+fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
+    let [_, from, to] = s.arch().image_range();
+    s.modules_and_problem().1.is_some() && (from..to).contains(&at)
+}
+
+/// What may be left out of frames: calls in modules, where not all of them are known and frames had to be guessed.
+fn lacking_modules(s: &Session, bt: &Backtrace, record: &mut Record) {
+    let Some(why) = &s.modules_and_problem().1 else { return };
+    let lost = |frame: &Frame| frame.how.is_guess() || may_be_of_module(s, frame.pc);
+    if bt.unwound.frames.iter().any(lost) {
+        record.missing(format!("bt: frames in modules can be left out: the list of modules is not whole: {why}"));
+    }
+}
+
 /// `virtqueue_add_split+980`, or the address where no symbol covers it.
 fn place_of(s: &Session, pc: u64) -> Cell {
     match s.locate(VirtAddr(pc)) {
@@ -277,6 +293,7 @@ fn place_of(s: &Session, pc: u64) -> Cell {
             let text = match s.module_at(at) {
                 Some(module) => format!("{pc:016x} in module {}, its symbol is not known", module.name),
                 None if s.is_text(at) => format!("{pc:016x}, its symbol is not known"),
+                None if may_be_of_module(s, at) => format!("{pc:016x}, of a module that is not known"),
                 None => format!("unknown or invalid address {pc:016x}"),
             };
             Cell::shown(Cell::Addr(pc), text)
