@@ -56,7 +56,9 @@ pub fn module_symbols(
     let before = builder.len();
     // one that is lost can be behind each of the others
     let lost = entries.len() - known().count();
-    let mut untold = lost as u64;
+    if lost > 0 {
+        builder.lose_places(0, lost as u64);
+    }
     for (i, entry) in entries.iter().enumerate().filter_map(|(i, entry)| Some((i, entry.as_ref()?))) {
         let b = Bytes::new(entry);
         let section = b.u16_at(6).unwrap_or(0);
@@ -66,7 +68,7 @@ pub fn module_symbols(
             continue;
         }
         if lost > 0 {
-            builder.lose_places(addr.saturating_add(size.max(1)), std::mem::take(&mut untold));
+            builder.end_at(addr.saturating_add(size.max(1)));
         }
         // behind a page that is missing; what has no name still ends the symbol before it
         let in_strings = strings.get(offset..).and_then(|tail| tail.iter().position(|&b| b == 0));
@@ -95,9 +97,6 @@ pub fn module_symbols(
         };
         let kind = if kind.is_ascii_graphic() { kind } else { b'?' };
         builder.push(name, addr, size, kind);
-    }
-    if untold > 0 {
-        builder.lose_places(0, untold);
     }
     Ok(builder.len() - before)
 }

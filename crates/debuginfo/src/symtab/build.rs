@@ -61,6 +61,11 @@ impl SymbolTableBuilder {
         self.push_gap(addr, count, gap::PLACES);
     }
 
+    /// Says that no symbol before `addr` goes on behind it.
+    pub fn end_at(&mut self, addr: u64) {
+        self.push_gap(addr, 0, gap::NAMES);
+    }
+
     /// Says that there is a symbol at `addr` whose name is lost; `size` is not kept.
     pub fn lose_name(&mut self, addr: u64) {
         self.push_gap(addr, 1, gap::NAMES);
