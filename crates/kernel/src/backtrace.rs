@@ -413,7 +413,8 @@ impl Session {
             for stack in u.stacks {
                 for (slot, pc) in return_addresses(self.mem(), stack, start, end) {
                     // a register that was saved holds such an address too, and no call returns to it
-                    let is_call = self.mem().u64(pc.sub(8)).is_err() || self.arch().follows_call(self.mem(), pc);
+                    let is_call =
+                        self.mem().u64(pc.sub(8)).is_err() || self.arch().follows_call(self.mem(), pc);
                     if !is_call {
                         continue;
                     }

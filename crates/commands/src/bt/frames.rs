@@ -278,7 +278,9 @@ fn lacking_modules(s: &Session, bt: &Backtrace, record: &mut Record) {
     let Some(why) = &s.modules_and_problem().1 else { return };
     let lost = |frame: &Frame| frame.how.is_guess() || may_be_of_module(s, frame.pc);
     if bt.unwound.frames.iter().any(lost) {
-        record.missing(format!("bt: frames in modules can be left out: the list of modules is not whole: {why}"));
+        record.missing(format!(
+            "bt: frames in modules can be left out: the list of modules is not whole: {why}"
+        ));
     }
 }
 
