@@ -209,13 +209,11 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     Ok(task)
 }
 
-/// The number of a process that another names as its parent: only the first task has 0, and every one has a name.
+/// The number of a process that another names as its parent: only the first task has 0.
 fn number_of_parent(s: &Session, parent: VirtAddr) -> Option<i32> {
     let b = s.bind::<TaskStruct>();
     let tgid = b.tgid.i32(s.mem(), parent).ok()?;
-    let name = s.mem().bytes(b.comm.at(parent).ok()?, COMM);
     let is_one = plausible::wrong_id("tgid", tgid).is_none()
-        && name.map_or(true, |raw| plausible::wrong_name(&raw).is_none())
         && (tgid != 0 || s.symbol("init_task").is_none_or(|first| first == parent));
     is_one.then_some(tgid)
 }

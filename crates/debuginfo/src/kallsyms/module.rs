@@ -7,6 +7,7 @@
 use super::{KallsymsError, read_up_to};
 use crate::symtab::SymbolTableBuilder;
 use base::{Bytes, VirtAddr, VirtRead};
+use std::borrow::Cow;
 
 /// Bytes of `Elf64_Sym`.
 const ENTRY: usize = 24;
@@ -73,9 +74,12 @@ pub fn module_symbols(
         // behind a page that is missing; what has no name still ends the symbol before it
         let in_strings = strings.get(offset..).and_then(|tail| tail.iter().position(|&b| b == 0));
         let name = match in_strings {
-            Some(len) => name_of(&strings, offset, len, far),
+            Some(len) => name_of(&strings, offset, len, far).map(Cow::Borrowed),
             None if offset > far => None,
-            None => mem.cstr(at.strtab.add(offset as u64), MAX_NAME).ok().filter(|name| !name.is_empty()),
+            None => {
+                let name = mem.cstr(at.strtab.add(offset as u64), MAX_NAME).ok();
+                name.filter(|name| !name.is_empty()).map(Cow::Owned)
+            }
         };
         let Some(name) = name else {
             builder.lose_name(addr);
@@ -130,8 +134,8 @@ fn entries(
 
 /// A name in the strings that were read. There is no empty one among them, so that two zeros before the last name are
 /// what a page of zeros left of it.
-fn name_of(strings: &[u8], offset: usize, len: usize, far: usize) -> Option<Vec<u8>> {
+fn name_of(strings: &[u8], offset: usize, len: usize, far: usize) -> Option<&[u8]> {
     let end = offset + len;
     let is_cut = end < far && strings.get(end + 1) == Some(&0);
-    strings.get(offset..end).filter(|name| !name.is_empty() && !is_cut).map(<[u8]>::to_vec)
+    strings.get(offset..end).filter(|name| !name.is_empty() && !is_cut)
 }
