@@ -16,14 +16,9 @@ pub(crate) struct Compared {
 
 /// How a value was had, and counts of what is shown: these may differ.
 const HOW: &[&str] = &[
-    "notes",
     "how",
-    "stopped",
-    "start",
-    "doubt",
     "where",
     "commands",
-    "number",
     "symbols_from",
     "from",
     "undetermined",
@@ -31,6 +26,19 @@ const HOW: &[&str] = &[
     "held_bytes",
     "missing",
 ];
+
+/// Whether a member says how something is known, or where an answer ends, and not what. Some names are values elsewhere:
+/// the number of a frame is one of those, that of a system call or of a local variable is not.
+fn is_how(key: &str, record: &Map<String, Value>) -> bool {
+    match key {
+        "notes" => record.get(key).is_some_and(Value::is_array),
+        "number" => record.contains_key("pc"),
+        // how a backtrace begins and ends
+        "start" | "doubt" => record.contains_key("stopped"),
+        "stopped" => true,
+        _ => HOW.contains(&key),
+    }
+}
 /// What stands in a text for what could not be read.
 const GAPS: &[&str] = &["<page excluded>", "<not in dump>", "<dump truncated>", "<page table missing>"];
 /// What stands in for another value where that is absent: less is said, and it is true of the whole dump too.
@@ -137,8 +145,9 @@ fn members(
     let noted = noted || told || found.values().any(is_absent);
     let errors = found.get("notes").and_then(Value::as_array).into_iter().flatten();
     let has_failed = errors.into_iter().any(|note| note["kind"] == "error");
+    let found_all = found;
     for (key, found) in found {
-        if HOW.contains(&key.as_str()) {
+        if is_how(key, found_all) {
             continue;
         }
         match whole.get(key) {
@@ -150,9 +159,7 @@ fn members(
             None => out.wrong.push(format!("{path}.{key}: {found}, which the whole dump does not have")),
         }
     }
-    for (key, value) in
-        whole.iter().filter(|(key, _)| !HOW.contains(&key.as_str()) && !found.contains_key(*key))
-    {
+    for (key, value) in whole.iter().filter(|(key, _)| !is_how(key, whole) && !found.contains_key(*key)) {
         if !noted {
             out.wrong.push(format!("{path}.{key}: gone without a word; it was {value}"));
         }
