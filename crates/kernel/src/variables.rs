@@ -183,3 +183,71 @@ fn looks_like(s: &Session, at: VirtAddr, looks: Looks) -> bool {
         Looks::Words(count, most) => (0..count).all(|n| word(at.add(n * 8)).is_some_and(|word| word <= most)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    /// `mov $variable,%rdi`, one for each, and `ret`.
+    fn uses(k: &mut Kernel, function: &str, offset: u64, variables: &[u64]) {
+        let at = k.function(function, offset);
+        let mut code = Vec::new();
+        for variable in variables {
+            code.extend([0x48, 0xc7, 0xc7]);
+            code.extend((*variable as u32).to_le_bytes());
+        }
+        code.push(0xc3);
+        k.put(at, &code);
+    }
+
+    /// Two lists, of which most users of `modules` have the first.
+    fn with_lists(users: &[(&str, &[usize])]) -> (Kernel, [u64; 2]) {
+        let mut k = Kernel::new();
+        let lists = ["first", "second"].map(|name| k.variable(name, 16));
+        for list in lists {
+            let entry = k.memory(16);
+            k.link(list, &[entry]);
+        }
+        let text = k.variable("text", 64);
+        k.put(text, b"no list");
+        for (n, (user, used)) in (0_u64..).zip(users) {
+            let mut all: Vec<u64> = used.iter().map(|n| lists[*n]).collect();
+            all.push(text);
+            uses(&mut k, user, 0x800 + 0x40 * n, &all);
+        }
+        k.function("after_all", 0x800 + 0x40 * users.len() as u64);
+        (k, lists)
+    }
+
+    #[test]
+    fn a_variable_is_where_most_of_its_users_have_it() {
+        let (mut k, [first, second]) =
+            with_lists(&[("print_modules", &[1, 0]), ("m_start", &[0]), ("find_module_all", &[0])]);
+        // one that has a symbol is there
+        k.functions_alone();
+        let s = session(&k);
+        assert_eq!((s.symbol("modules"), s.symbol("btf_modules")), (Some(VirtAddr(first)), None));
+        assert_ne!(first, second);
+        // its users have two, and nothing tells which
+        let (mut k, _) = with_lists(&[("print_modules", &[1, 0]), ("m_start", &[0, 1])]);
+        k.functions_alone();
+        assert_eq!(session(&k).symbol("modules"), None);
+    }
+
+    #[test]
+    fn where_variables_have_names_none_is_looked_for() {
+        let (k, _) = with_lists(&[("m_start", &[0])]);
+        assert_eq!(session(&k).symbol("modules"), None);
+    }
+
+    #[test]
+    fn btf_is_found_without_the_symbols_around_it() {
+        let mut k = Kernel::new();
+        k.structure("task_struct", 64, &[("pid", 0x10, "s32")]).functions_alone();
+        let s = session(&k);
+        let found = s.types().find(debuginfo::types::Space::Struct, "task_struct");
+        assert_eq!(found.len(), 1, "{:?}", s.type_problems());
+    }
+}
