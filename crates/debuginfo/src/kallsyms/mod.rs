@@ -38,7 +38,7 @@ pub use layout::{AddressArray, AddressForm, Addresses, Layout};
 pub use module::{ModuleSymtab, module_symbols};
 pub use scan::{find, find_behind, fuzz_scan};
 
-use crate::symtab::{SymbolTable, SymbolTableBuilder};
+use crate::symtab::{self, SymbolTable, SymbolTableBuilder};
 use base::{Fault, VirtAddr, VirtRead};
 use names::{NameBlock, Tokens};
 use values::Values;
@@ -136,8 +136,8 @@ fn assemble(
         tokens.expand(packed, arena);
         let kind = arena.get(start).copied().unwrap_or(0);
         let name = arena.get(start + 1..).unwrap_or_default();
-        if name.starts_with(b".L") {
-            arena.truncate(start); // assembler's labels, which some 5.x kernels forgot to leave out
+        if symtab::is_label(name) {
+            arena.truncate(start); // some 5.x kernels forgot to leave them out
             continue;
         }
         if !names::is_kind(kind) || !names::is_name(name) {

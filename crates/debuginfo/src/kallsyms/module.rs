@@ -5,7 +5,7 @@
 //! written over `st_info`.
 
 use super::{KallsymsError, read_up_to};
-use crate::symtab::SymbolTableBuilder;
+use crate::symtab::{self, SymbolTableBuilder};
 use base::{Bytes, VirtAddr, VirtRead};
 use std::borrow::Cow;
 
@@ -85,7 +85,7 @@ pub fn module_symbols(
             builder.lose_name(addr);
             continue;
         };
-        if name.starts_with(b".L") {
+        if symtab::is_label(&name) {
             continue;
         }
         let name = name.get(..MAX_NAME).unwrap_or(&name);

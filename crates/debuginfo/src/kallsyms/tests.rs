@@ -206,6 +206,28 @@ fn a_modules_symbols_with_letters_of_either_age() {
     }
 }
 
+/// ARM's mapping symbols stand at the same addresses as the functions, and before them in the table.
+#[test]
+fn labels_and_mapping_symbols_of_a_module_name_no_place() {
+    let at = 0xffff_ffff_c010_0000;
+    let symbols = [
+        ("$x", b't', 1, at),
+        (".LC0", b'r', 1, at),
+        ("leaf_of", b't', 1, at),
+        ("$d.12", b'r', 1, at + 0x40),
+        ("$dollar", b't', 1, at + 0x40),
+    ];
+    let (image, symtab) = module(&symbols, true);
+    let mut builder = SymbolTableBuilder::new();
+    assert_eq!(module_symbols(&image, &mut builder, "dying", &symtab).unwrap(), 2);
+    let table = builder.build();
+    assert_eq!(
+        table.at(VirtAddr(at + 8)).map(|(symbol, offset)| (symbol.name, offset)),
+        Some(("leaf_of", 8))
+    );
+    assert_eq!(table.at(VirtAddr(at + 0x44)).map(|(symbol, _)| symbol.name), Some("$dollar"));
+}
+
 #[test]
 fn a_modules_wild_counts_and_names_are_errors() {
     let (image, symtab) = module(&[("a", b't', 1, 5)], true);

@@ -67,8 +67,7 @@ fn collect(
             (_, SymbolSection::Common) => continue,
         };
         let name = symbol.name();
-        // assembler's own labels, and ARM's mapping symbols
-        if name.is_empty() || name.starts_with(b".L") || name.starts_with(b"$") {
+        if name.is_empty() || super::is_label(name) {
             continue;
         }
         let Some(addr) = address(&symbol) else { continue };

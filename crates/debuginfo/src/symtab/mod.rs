@@ -45,6 +45,13 @@ pub struct Symbol<'a> {
     pub module: Option<&'a str>,
 }
 
+/// A label of the assembler's own (`.L1`), or one of ARM's mapping symbols, which say that code (`$x`) or data (`$d`)
+/// begins and may have a `.` and more behind. No place in the kernel is called by one.
+pub(crate) fn is_label(name: &[u8]) -> bool {
+    name.starts_with(b".L")
+        || matches!(name, [b'$', b'a' | b'd' | b't' | b'x', rest @ ..] if rest.first().is_none_or(|b| *b == b'.'))
+}
+
 impl Symbol<'_> {
     /// True for code.
     #[must_use]
