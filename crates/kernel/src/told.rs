@@ -166,7 +166,9 @@ fn wrong_symbols(told: &VmcoreInfo, table: &SymbolTable, mem: &dyn VirtRead, of_
 fn kaslr_offset(s: &Session, table: &SymbolTable, copy: &VmcoreInfo) -> Option<u64> {
     let boot = s.boot();
     if s.vmlinux().is_some() || s.opened().kaslr.is_some() || boot.usual_offset().is_none() {
-        return boot.kaslr_offset.or_else(|| copy.kernel_offset());
+        // where no symbol leads to the copy, it can have been found without one
+        let own = || s.opened().machine.info.kernel_offset();
+        return boot.kaslr_offset.or_else(|| copy.kernel_offset()).or_else(own);
     }
     let claims = [boot.kaslr_offset, copy.kernel_offset()];
     let usual = boot.usual_offset().filter(|usual| claims.contains(&Some(*usual)));
