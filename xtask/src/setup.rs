@@ -30,6 +30,13 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bc", "bc"),
 ];
 
+/// Only for guests on arm64.
+const CROSS_PACKAGES: &[(&str, &str)] = &[
+    ("qemu-system-arm", "qemu-system-aarch64"),
+    ("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
+    ("libc6-dev-arm64-cross", ""),
+];
+
 /// Only for the peers.
 const PEER_PACKAGES: &[(&str, &str)] = &[("debootstrap", "debootstrap"), ("python3-venv", "")];
 
@@ -40,10 +47,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 
 /// Installs what is missing, with what the peers need if `peers`.
 pub(crate) fn install(peers: bool) -> Result<(), Error> {
-    let peers = if peers { PEER_PACKAGES } else { &[] };
+    install_those(if peers { PEER_PACKAGES } else { &[] })
+}
+
+/// Installs what is missing, with what guests on arm64 need.
+pub(crate) fn install_cross() -> Result<(), Error> {
+    install_those(CROSS_PACKAGES)
+}
+
+fn install_those(more: &[(&str, &str)]) -> Result<(), Error> {
     let missing: Vec<&str> = PACKAGES
         .iter()
-        .chain(peers)
+        .chain(more)
         .filter(|(package, program)| !present(package, program))
         .map(|(package, _)| *package)
         .collect();

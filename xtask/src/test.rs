@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::bench::Peers;
+use crate::corpus::Part;
 use crate::run::{Error, command, installed, live, output, root, say};
 use crate::{corpus, fuzz, setup, tidy};
 
@@ -44,10 +45,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if !args.fast {
         steps.push(("fuzz targets", Box::new(|| fuzz::smoke(args.fuzz_seconds))));
         steps.push(("setup", Box::new(|| setup::install(false))));
-        steps.push(("corpus", Box::new(|| corpus::quick(false))));
+        steps.push(("corpus", Box::new(|| corpus::quick(Part::Corpus))));
         steps.push(("truth tests on the corpus", Box::new(on_the_corpus)));
         steps.push(("beside crash, pahole and drgn", Box::new(beside_the_peers)));
-        steps.push(("zoo", Box::new(|| corpus::quick(true))));
+        steps.push(("zoo", Box::new(|| corpus::quick(Part::Zoo))));
+        steps.push(("arm64", Box::new(|| corpus::quick(Part::Arm64))));
+        steps.push(("truth tests on arm64", Box::new(|| truth(&["arm64"], REQUIRED))));
         steps.push(("truth tests on the zoo", Box::new(|| truth(&["zoo", "objects"], REQUIRED))));
     }
     let started = Instant::now();

@@ -1,11 +1,13 @@
 //! Comparisons: an aspect of a dump, as crashlens shows it, with the guest's truth. Each returns what differs.
 
+mod arm64;
 pub(crate) mod sleepers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+pub use arm64::crash as crash_arm64;
 pub use sleepers::sleepers;
 
 use crate::{Answers, Case, Place, Truth};
@@ -193,9 +195,9 @@ pub fn symbols(case: &Case, answers: &Answers) -> Result<Differences, String> {
     Ok(missing.map(|s| format!("{} {} {} {:?}", s.address, s.kind, s.name, s.module)).collect())
 }
 
-/// A compiler's own label (`.LC0`), of which a module's table has many and nobody asks for any.
+/// A compiler's own label (`.LC0`, ARM's `$x`), of which a module's table has many and nobody asks for any.
 pub(crate) fn is_label(name: &str) -> bool {
-    name.starts_with(".L")
+    name.starts_with(".L") || name.starts_with('$')
 }
 
 /// The crash's frames are those of the kernel's own call trace, and its registers those of the kernel's own report.

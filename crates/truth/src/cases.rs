@@ -73,11 +73,16 @@ impl Case {
 /// # Errors
 /// A truth file of a finished case cannot be read; or there are none, and `CRASHLENS_CORPUS` is `required`.
 pub fn corpus() -> Result<Vec<Case>, String> {
+    corpus_in("", "cargo xtask corpus")
+}
+
+/// The cases under a folder of the corpus, which a command builds.
+fn corpus_in(folder: &str, command: &str) -> Result<Vec<Case>, String> {
     let wish = Wish::corpus();
     if wish == Wish::LeftOut {
         return Ok(Vec::new());
     }
-    let root = root().ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
+    let root = root().ok_or("neither XDG_CACHE_HOME nor HOME is set")?.join(folder);
     let only = std::env::var("CRASHLENS_CASES").unwrap_or_default();
     let mut cases = Vec::new();
     for series in folders(&root) {
@@ -92,11 +97,17 @@ pub fn corpus() -> Result<Vec<Case>, String> {
         }
     }
     match (cases.is_empty(), wish) {
-        (true, Wish::Required) => {
-            Err(format!("no corpus in {}: `cargo xtask corpus` builds it", root.display()))
-        }
+        (true, Wish::Required) => Err(format!("no corpus in {}: `{command}` builds it", root.display())),
         _ => Ok(cases),
     }
+}
+
+/// The finished cases of arm64, in the order of their names.
+///
+/// # Errors
+/// Those of [`corpus`].
+pub fn corpus_arm64() -> Result<Vec<Case>, String> {
+    corpus_in("arm64", "cargo xtask corpus --arm64")
 }
 
 /// Where `cargo xtask corpus` builds.

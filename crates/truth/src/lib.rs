@@ -18,6 +18,6 @@ mod truth;
 mod wish;
 pub mod zoo;
 
-pub use cases::{Case, State, corpus};
+pub use cases::{Case, State, corpus, corpus_arm64};
 pub use program::Answers;
-pub use truth::{Place, Report, Truth};
+pub use truth::{Message, Place, Report, Truth};

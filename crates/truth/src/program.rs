@@ -153,8 +153,10 @@ impl Answers {
     pub fn about(case: &Case, dump: &[PathBuf], state: State) -> Result<Self, String> {
         let files: Vec<PathBuf> = dump.iter().cloned().chain(case.debug_files(state)).collect();
         let samples = case.truth.kallsyms.samples.iter().map(|symbol| symbol.name.as_str());
-        // a return address behind the last call of a function, as 3.10 names it: by the next function
-        let next = case.truth.stacks.iter().flat_map(|stack| &stack.frames).filter(|place| place.offset == 0);
+        // a return address behind the last call of a function, as 3.10 and arm64 name it: by the next function
+        let stacks = case.truth.stacks.iter().flat_map(|stack| &stack.frames);
+        let trace = case.truth.death().into_iter().flat_map(|report| &report.trace).map(|frame| &frame.place);
+        let next = stacks.chain(trace).filter(|place| place.offset == 0);
         let next: BTreeSet<&str> = next.map(|place| place.symbol.as_str()).collect();
         let symbols: Vec<&str> = samples.filter(|name| !crate::aspects::is_label(name)).chain(next).collect();
         let lines = ["sys", "log", "mod", "ps", "bt -s"].map(str::to_owned).into_iter();

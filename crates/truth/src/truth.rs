@@ -33,6 +33,9 @@ pub struct Truth {
     pub dmesg: Vec<Message>,
     /// The kernel's messages on the console, to the end.
     pub console: Vec<Message>,
+    /// All that the guest showed, line by line, by its title: `loadavg` is `/proc/loadavg`.
+    #[serde(default)]
+    pub sections: BTreeMap<String, Vec<String>>,
 }
 
 impl Truth {
@@ -70,6 +73,9 @@ pub struct About {
 pub struct Kernel {
     /// `uname -r`.
     pub release: String,
+    /// As the kernel printed it.
+    #[serde(default)]
+    pub kaslr_offset: Option<String>,
     /// `/proc/version`.
     pub banner: String,
 }
@@ -94,6 +100,9 @@ pub struct Report {
     pub comm: Option<String>,
     /// Where, in the kernel.
     pub rip: Option<Place>,
+    /// Where the link register pointed, on arm64.
+    #[serde(default)]
+    pub lr: Option<Place>,
     /// Kernel registers, upper case.
     pub registers: BTreeMap<String, String>,
     /// The call trace.

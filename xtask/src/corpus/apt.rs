@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::cases::Machine;
 use crate::run::{At as _, Error, command, other, output, shell};
 
 /// The mirrors in the machine's configuration.
@@ -45,11 +46,22 @@ impl Mirrors {
 /// An apt root for one suite.
 pub(crate) struct Suite {
     config: PathBuf,
+    machine: Machine,
 }
 
 impl Suite {
     /// Makes the root under `cache` and reads the suite's package lists.
     pub(crate) fn open(cache: &Path, suite: &str, mirrors: &Mirrors) -> Result<Self, Error> {
+        Self::of_machine(cache, suite, mirrors, Machine::Amd64)
+    }
+
+    /// The same of the packages for another machine; `cache` is another one too.
+    pub(crate) fn of_machine(
+        cache: &Path,
+        suite: &str,
+        mirrors: &Mirrors,
+        machine: Machine,
+    ) -> Result<Self, Error> {
         let root = cache.join("apt").join(suite);
         for dir in
             ["etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "lists/partial", "archives/partial"]
@@ -64,14 +76,20 @@ impl Suite {
         fs::write(root.join("etc/sources.list"), sources).at(&root)?;
         fs::write(root.join("status"), "").at(&root)?;
         let root = root.display();
+        let architecture = match machine {
+            Machine::Amd64 => String::new(),
+            other => {
+                format!("APT::Architecture \"{0}\";\nAPT::Architectures {{ \"{0}\"; }};\n", other.debian())
+            }
+        };
         let config = format!(
-            "Dir::Etc \"{root}/etc\";\nDir::State \"{root}\";\nDir::State::status \"{root}/status\";\n\
+            "{architecture}Dir::Etc \"{root}/etc\";\nDir::State \"{root}\";\nDir::State::status \"{root}/status\";\n\
              Dir::Cache \"{root}\";\nAcquire::Languages \"none\";\nAPT::Sandbox::User \"root\";\n\
              Acquire::Check-Valid-Until \"false\";\nAcquire::Retries \"3\";\n"
         );
         let path = cache.join("apt").join(format!("{suite}.conf"));
         fs::write(&path, config).at(&path)?;
-        let this = Self { config: path };
+        let this = Self { config: path, machine };
         output(&mut this.apt("apt-get", &["update", "-q"]))?;
         Ok(this)
     }
@@ -88,7 +106,9 @@ impl Suite {
         let names = output(&mut self.apt("apt-cache", &["pkgnames", "linux-"]))?;
         let names: Vec<&str> = names.lines().collect();
         let mut found: Vec<KernelPackages> = Vec::new();
-        for release in names.iter().filter_map(|name| release_of(name)).filter(|r| r.starts_with(prefix)) {
+        for release in
+            names.iter().filter_map(|name| release_of(name, self.machine)).filter(|r| r.starts_with(prefix))
+        {
             let version = self.version(&format!("linux-image-{release}-dbg"))?;
             found.push(KernelPackages {
                 release: release.to_owned(),
@@ -169,9 +189,9 @@ fn images(names: &[&str], release: &str) -> Vec<String> {
 }
 
 /// The release in the name of a debug symbol package; the packages that only name the newest have none.
-fn release_of(package: &str) -> Option<&str> {
+fn release_of(package: &str, machine: Machine) -> Option<&str> {
     let release = package.strip_prefix("linux-image-")?.strip_suffix("-dbg")?;
-    let version = release.strip_suffix("-cloud-amd64")?;
+    let version = release.strip_suffix(machine.debian())?.strip_suffix("-cloud-")?;
     (version.bytes().filter(|byte| *byte == b'.').count() >= 2).then_some(release)
 }
 
@@ -214,10 +234,14 @@ mod tests {
 
     #[test]
     fn only_real_kernels_have_a_release() {
-        assert_eq!(release_of("linux-image-6.1.0-9-cloud-amd64-dbg"), Some("6.1.0-9-cloud-amd64"));
-        assert_eq!(release_of("linux-image-6.12.9+deb12-cloud-amd64-dbg"), Some("6.12.9+deb12-cloud-amd64"));
-        assert_eq!(release_of("linux-image-6.12-cloud-amd64-dbg"), None);
-        assert_eq!(release_of("linux-image-cloud-amd64-dbg"), None);
-        assert_eq!(release_of("linux-image-6.1.0-9-amd64-dbg"), None);
+        let of = |package| release_of(package, Machine::Amd64);
+        assert_eq!(of("linux-image-6.1.0-9-cloud-amd64-dbg"), Some("6.1.0-9-cloud-amd64"));
+        assert_eq!(of("linux-image-6.12.9+deb12-cloud-amd64-dbg"), Some("6.12.9+deb12-cloud-amd64"));
+        assert_eq!(of("linux-image-6.12-cloud-amd64-dbg"), None);
+        assert_eq!(of("linux-image-cloud-amd64-dbg"), None);
+        assert_eq!(of("linux-image-6.1.0-9-amd64-dbg"), None);
+        assert_eq!(of("linux-image-6.1.0-9-cloud-arm64-dbg"), None);
+        let arm = release_of("linux-image-6.1.0-9-cloud-arm64-dbg", Machine::Arm64);
+        assert_eq!(arm, Some("6.1.0-9-cloud-arm64"));
     }
 }

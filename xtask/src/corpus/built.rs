@@ -14,8 +14,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Wanted;
 use super::apt::{Mirrors, Suite};
-use super::cases::{Case, Dump, End, Series, Source};
+use super::cases::{Case, Dump, End, Machine, Series, Source};
 use super::dumps::Makedumpfile;
 use super::guest;
 use super::kernel::{Kernel, Module};
@@ -61,6 +62,7 @@ const BASE: Case = Case {
     name: "",
     series: &[],
     quick: false,
+    machine: Machine::Amd64,
     end: End::Sysrq,
     cpus: 0,
     memory: 512,
@@ -85,42 +87,26 @@ const CASES: &[Case] = &[
     Case { name: "lkdtm-spinlockup", end: End::Lkdtm("SPINLOCKUP"), ..BASE },
 ];
 
-/// What is asked for.
-pub(crate) struct Wanted<'a> {
-    /// Only lists them.
-    pub list: bool,
-    /// Only these cases.
-    pub cases: &'a [String],
-    /// Only these kernels.
-    pub series: &'a [String],
-    /// Again what is there already.
-    pub force: bool,
-    /// Only reads the consoles again.
-    pub reparse: bool,
+fn check(wanted: &Wanted<'_>) -> Result<(), Error> {
+    if let Some(name) = wanted.cases.iter().find(|name| CASES.iter().all(|case| case.name != **name)) {
+        return other(format!("no case `{name}`: `cargo xtask corpus --built --list` names them"));
+    }
+    if let Some(name) = wanted.series.iter().find(|name| KERNELS.iter().all(|k| k.series.name != **name)) {
+        return other(format!("no built kernel `{name}`: there are small and shuffled"));
+    }
+    Ok(())
 }
 
-impl Wanted<'_> {
-    fn check(&self) -> Result<(), Error> {
-        if let Some(name) = self.cases.iter().find(|name| CASES.iter().all(|case| case.name != **name)) {
-            return other(format!("no case `{name}`: `cargo xtask corpus --built --list` names them"));
-        }
-        if let Some(name) = self.series.iter().find(|name| KERNELS.iter().all(|k| k.series.name != **name)) {
-            return other(format!("no built kernel `{name}`: there are small and shuffled"));
-        }
-        Ok(())
-    }
-
-    fn has(&self, built: &Built) -> bool {
-        self.series.is_empty() || self.series.iter().any(|name| name == built.series.name)
-    }
+fn has(wanted: &Wanted<'_>, built: &Built) -> bool {
+    wanted.series.is_empty() || wanted.series.iter().any(|name| name == built.series.name)
 }
 
 /// Builds the kernels and their cases.
-pub(crate) fn run(cache: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
-    wanted.check()?;
+pub(super) fn run(cache: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
+    check(wanted)?;
     let root = cache.join("built");
     let mut failed = Vec::new();
-    for built in KERNELS.iter().filter(|built| wanted.has(built)) {
+    for built in KERNELS.iter().filter(|built| has(wanted, built)) {
         let asked = |case: &&Case| wanted.cases.is_empty() || wanted.cases.iter().any(|n| n == case.name);
         let there = |case: &Case| super::marker(&root, &built.series, case).exists();
         let cases = CASES.iter().filter(asked).map(|case| Case { cpus: built.cpus, ..*case });
@@ -146,7 +132,7 @@ pub(crate) fn run(cache: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
             }
             continue;
         }
-        let guest = guest::prepare(&kernel)?;
+        let guest = guest::prepare(&kernel, &guest::Tools::of_this_machine()?)?;
         for case in &cases {
             let name = format!("built/{}/{}", built.series.name, case.name);
             let tools = Makedumpfile::none();

@@ -17,6 +17,8 @@ pub(crate) enum End {
     Live,
     /// By one of LKDTM's ways (drivers/misc/lkdtm), in a kernel that has it.
     Lkdtm(&'static str),
+    /// By one of the ways of the module in `arm64/dying.c`.
+    Dying(&'static str),
 }
 
 impl End {
@@ -29,6 +31,50 @@ impl End {
             Self::Oom => "oom",
             Self::Live => "live",
             Self::Lkdtm(_) => "lkdtm",
+            Self::Dying(_) => "dying",
+        }
+    }
+}
+
+/// The guest's machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Machine {
+    /// x86-64, in QEMU's usual PC.
+    Amd64,
+    /// arm64, in QEMU's `virt`.
+    Arm64,
+}
+
+impl Machine {
+    /// What Debian calls it.
+    pub(crate) fn debian(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The program that emulates it.
+    pub(crate) fn qemu(self) -> &'static str {
+        match self {
+            Self::Amd64 => "qemu-system-x86_64",
+            Self::Arm64 => "qemu-system-aarch64",
+        }
+    }
+
+    /// Its first serial line.
+    pub(crate) fn console(self) -> &'static str {
+        match self {
+            Self::Amd64 => "ttyS0",
+            Self::Arm64 => "ttyAMA0",
+        }
+    }
+
+    /// Where its memory starts.
+    pub(crate) fn memory_start(self) -> u64 {
+        match self {
+            Self::Amd64 => 0,
+            Self::Arm64 => 1 << 30,
         }
     }
 }
@@ -64,6 +110,8 @@ pub(crate) struct Case {
     pub series: &'static [&'static str],
     /// Belongs to the small set that continuous integration builds.
     pub quick: bool,
+    /// The machine it runs on.
+    pub machine: Machine,
     /// How it ends.
     pub end: End,
     /// CPUs.
@@ -110,6 +158,7 @@ const BASE: Case = Case {
     name: "",
     series: ALL,
     quick: false,
+    machine: Machine::Amd64,
     end: End::Sysrq,
     cpus: 2,
     memory: 512,

@@ -22,8 +22,8 @@ pub(crate) fn monitor_commands(case: &Case, dir: &Path) -> Vec<String> {
             Source::Qemu("") => commands.push(format!("dump-guest-memory {}", file.display())),
             Source::Qemu(options) => commands.push(format!("dump-guest-memory {options} {}", file.display())),
             Source::Raw => {
-                let size = u64::from(case.memory) << 20;
-                commands.push(format!("pmemsave 0 {size:#x} \"{}\"", file.display()));
+                let (start, size) = (case.machine.memory_start(), u64::from(case.memory) << 20);
+                commands.push(format!("pmemsave {start:#x} {size:#x} \"{}\"", file.display()));
             }
             _ => {}
         }

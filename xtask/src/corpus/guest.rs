@@ -20,8 +20,26 @@ pub(crate) struct Guest {
     pub disk: PathBuf,
 }
 
+/// What the first file system is made with.
+pub(crate) struct Tools {
+    /// The compiler of the guest's machine.
+    pub compiler: &'static str,
+    /// A static busybox of that machine.
+    pub busybox: PathBuf,
+    /// kexec goes along, which is the building machine's own.
+    pub kexec: bool,
+}
+
+impl Tools {
+    /// For guests of the same machine.
+    pub(crate) fn of_this_machine() -> Result<Self, Error> {
+        let which = output(&mut command("bash", ["-c", "command -v busybox"]))?;
+        Ok(Self { compiler: "gcc", busybox: which.trim().into(), kexec: true })
+    }
+}
+
 /// Makes the guest of a kernel; cheap enough to be made in every run, so that it is never out of date.
-pub(crate) fn prepare(kernel: &Kernel) -> Result<Guest, Error> {
+pub(crate) fn prepare(kernel: &Kernel, tools: &Tools) -> Result<Guest, Error> {
     let dir = kernel.dir.join("guest");
     if dir.exists() {
         fs::remove_dir_all(&dir).at(&dir)?;
@@ -30,10 +48,10 @@ pub(crate) fn prepare(kernel: &Kernel) -> Result<Guest, Error> {
     let source = dir.join("guest.c");
     fs::write(&source, PROGRAMS).at(&source)?;
     let programs = dir.join("guest");
-    output(command("gcc", ["-O2", "-static", "-pthread", "-w", "-o"]).arg(&programs).arg(&source))?;
+    output(command(tools.compiler, ["-O2", "-static", "-pthread", "-w", "-o"]).arg(&programs).arg(&source))?;
 
     let initrd = dir.join("initrd");
-    pack(&dir.join("root"), &programs, &kernel.modules, &initrd)?;
+    pack(&dir.join("root"), tools, &programs, &kernel.modules, &initrd)?;
     let initrd_bug = dir.join("initrd-bug");
     if let Some(buggy) = &kernel.buggy {
         let modules: Vec<Module> = kernel
@@ -41,7 +59,7 @@ pub(crate) fn prepare(kernel: &Kernel) -> Result<Guest, Error> {
             .iter()
             .map(|m| if m.name == buggy.name { buggy.clone() } else { m.clone() })
             .collect();
-        pack(&dir.join("root-bug"), &programs, &modules, &initrd_bug)?;
+        pack(&dir.join("root-bug"), tools, &programs, &modules, &initrd_bug)?;
     }
 
     let content = dir.join("content");
@@ -53,12 +71,17 @@ pub(crate) fn prepare(kernel: &Kernel) -> Result<Guest, Error> {
     Ok(Guest { initrd, initrd_bug, disk })
 }
 
-fn pack(root: &Path, programs: &Path, modules: &[Module], archive: &Path) -> Result<(), Error> {
+fn pack(
+    root: &Path,
+    tools: &Tools,
+    programs: &Path,
+    modules: &[Module],
+    archive: &Path,
+) -> Result<(), Error> {
     for dir in ["bin", "proc", "sys", "dev", "tmp", "mnt", "mods"] {
         fs::create_dir_all(root.join(dir)).at(root)?;
     }
-    let which = output(&mut command("bash", ["-c", "command -v busybox"]))?;
-    fs::copy(which.trim(), root.join("bin/busybox")).at(which.trim())?;
+    fs::copy(&tools.busybox, root.join("bin/busybox")).at(&tools.busybox)?;
     for name in ["workload", "scatter", "symbols"] {
         let file = root.join("bin").join(name);
         fs::hard_link(programs, &file).at(&file)?;
@@ -74,9 +97,12 @@ fn pack(root: &Path, programs: &Path, modules: &[Module], archive: &Path) -> Res
     fs::write(&init, INIT).at(&init)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).at(&init)?;
     // kexec is no static program: its libraries go along.
-    let script = "root=$1; kexec=$(PATH=$PATH:/sbin:/usr/sbin command -v kexec); cp \"$kexec\" \"$root/bin/\"
-        for lib in $(ldd \"$kexec\" | grep -o '/[^ ]*'); do mkdir -p \"$root$(dirname \"$lib\")\"; cp -L \"$lib\" \"$root$lib\"; done
-        cd \"$root\"; find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | gzip -1 > \"$2\"";
+    let kexec = "root=$1; kexec=$(PATH=$PATH:/sbin:/usr/sbin command -v kexec); cp \"$kexec\" \"$root/bin/\"
+        for lib in $(ldd \"$kexec\" | grep -o '/[^ ]*'); do mkdir -p \"$root$(dirname \"$lib\")\"; cp -L \"$lib\" \"$root$lib\"; done";
+    if tools.kexec {
+        shell(kexec, [root])?;
+    }
+    let script = "cd \"$1\"; find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | gzip -1 > \"$2\"";
     shell(script, [root, archive])?;
     Ok(())
 }

@@ -134,7 +134,7 @@ fn unpack(dir: &Path, suite: &Suite, packages: &KernelPackages) -> Result<(), Er
 }
 
 /// The modules wanted and what they depend on, in the order of loading, from depmod's list.
-fn load_order(dir: &Path, release: &str) -> Result<Vec<(String, PathBuf)>, Error> {
+pub(super) fn load_order(dir: &Path, release: &str) -> Result<Vec<(String, PathBuf)>, Error> {
     let base = dir.join("lib/modules").join(release);
     let list = base.join("modules.dep");
     let text = fs::read_to_string(&list).at(&list)?;
@@ -163,7 +163,7 @@ fn module_name(file: &str) -> String {
     last.split(".ko").next().unwrap_or(last).replace('-', "_")
 }
 
-fn assemble(dir: &Path, series: &Series, release: &str, version: &str) -> Result<Kernel, Error> {
+pub(super) fn assemble(dir: &Path, series: &Series, release: &str, version: &str) -> Result<Kernel, Error> {
     let mut files = Vec::new();
     for part in ["usr/lib/debug", "lib/debug"] {
         if dir.join(part).exists() {
@@ -264,7 +264,7 @@ fn build_bug(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
 }
 
 /// Where a kernel's headers are unpacked.
-fn headers(dir: &Path, release: &str) -> PathBuf {
+pub(super) fn headers(dir: &Path, release: &str) -> PathBuf {
     dir.join("usr/src").join(format!("linux-headers-{release}"))
 }
 
@@ -276,6 +276,17 @@ pub(crate) fn config(sources: &Path, release: &str) -> Result<String, Error> {
 
 /// Builds the modules of a folder against the unpacked headers; `root` is what is cut off its files' names.
 pub(crate) fn make(dir: &Path, release: &str, folder: &Path, root: &Path) -> Result<(), Error> {
+    make_by(dir, release, folder, root, &["CC=gcc"])
+}
+
+/// The same with other words for `make` about the compiler.
+pub(super) fn make_by(
+    dir: &Path,
+    release: &str,
+    folder: &Path,
+    root: &Path,
+    compiler: &[&str],
+) -> Result<(), Error> {
     let src = dir.join("usr/src");
     let build = headers(dir, release);
     // The headers name each other by where they would be installed.
@@ -289,9 +300,9 @@ pub(crate) fn make(dir: &Path, release: &str, folder: &Path, root: &Path) -> Res
         root.display(),
         src.display()
     );
-    let args =
-        ["-C", &build.display().to_string(), &format!("M={}", folder.display()), "CC=gcc", &flags, "modules"];
-    limited(600, "make", args).map(drop)
+    let (build, folder) = (build.display().to_string(), format!("M={}", folder.display()));
+    let args = ["-C", &build, &folder, &flags, "modules"];
+    limited(600, "make", args.iter().chain(compiler)).map(drop)
 }
 
 /// Gives a module its types, which a build without a vmlinux in the headers leaves out, if the kernel reads them.

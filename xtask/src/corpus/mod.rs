@@ -7,6 +7,7 @@
 //!                console.txt (the serial console as it was), truth.json (the same, parsed), done (the marker)
 //! zoo/           see [`zoo`]
 //! built/         see [`built`]
+//! arm64/         see [`arm64`]
 //! kernels/       a kernel of each series, unpacked; SERIES/guest: what its guests boot from
 //! apt/, tools/   apt roots of the suites; programs of the newest suite
 //! ```
@@ -14,6 +15,7 @@
 //! A finished case is not built again: `--force` does, and so does removing its folder.
 
 mod apt;
+mod arm64;
 mod built;
 mod cases;
 mod console;
@@ -54,6 +56,9 @@ pub(crate) struct Args {
     /// Kernels built from source instead: takes long, and is not for continuous integration.
     #[arg(long, conflicts_with = "zoo")]
     built: bool,
+    /// Debian's arm64 kernels instead.
+    #[arg(long, conflicts_with_all = ["zoo", "built"])]
+    arm64: bool,
     /// Only the small set that continuous integration builds (of the first series).
     #[arg(long)]
     quick: bool,
@@ -74,17 +79,19 @@ const SAMPLE: (&str, &str, &str) = ("6.1", "virtio-bug-kdump", "virtio-bug.kdump
 /// Builds the corpus.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let cache = cache()?;
+    let wanted = Wanted {
+        list: args.list,
+        cases: &args.cases,
+        series: &args.series,
+        quick: args.quick,
+        force: args.force,
+        reparse: args.reparse,
+    };
     if args.built {
-        return built::run(
-            &cache,
-            &built::Wanted {
-                list: args.list,
-                cases: &args.cases,
-                series: &args.series,
-                force: args.force,
-                reparse: args.reparse,
-            },
-        );
+        return built::run(&cache, &wanted);
+    }
+    if args.arm64 {
+        return arm64::run(&cache, &wanted);
     }
     check_names(args)?;
     if args.zoo {
@@ -123,14 +130,42 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if args.sample { ship(&cache) } else { Ok(()) }
 }
 
-/// Builds the small set of continuous integration: of the corpus, or of the zoo.
-pub(crate) fn quick(zoo: bool) -> Result<(), Error> {
+/// What is asked for of the kernels that have a module of their own here.
+struct Wanted<'a> {
+    /// Only lists them.
+    list: bool,
+    /// Only these cases.
+    cases: &'a [String],
+    /// Only these kernels.
+    series: &'a [String],
+    /// Only the small set of continuous integration.
+    quick: bool,
+    /// Again what is there already.
+    force: bool,
+    /// Only reads the consoles again.
+    reparse: bool,
+}
+
+/// A part of the corpus that continuous integration builds a small set of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The cases of x86-64.
+    Corpus,
+    /// The zoo.
+    Zoo,
+    /// Those of arm64.
+    Arm64,
+}
+
+/// Builds the small set of continuous integration.
+pub(crate) fn quick(part: Part) -> Result<(), Error> {
     run(&Args {
         list: false,
         cases: Vec::new(),
         series: Vec::new(),
-        zoo,
+        zoo: part == Part::Zoo,
         built: false,
+        arm64: part == Part::Arm64,
         quick: true,
         force: false,
         reparse: false,
@@ -168,7 +203,7 @@ fn build_series(
     failed: &mut Vec<String>,
 ) -> Result<(), Error> {
     let kernel = kernel::prepare(cache, series, || Suite::open(cache, series.suite, mirrors))?;
-    let guest = guest::prepare(&kernel)?;
+    let guest = guest::prepare(&kernel, &guest::Tools::of_this_machine()?)?;
     for case in cases {
         let started = Instant::now();
         let mut done = build_case(cache, series, case, &kernel, &guest, tools);
@@ -264,9 +299,13 @@ fn reparse(cache: &Path, series: &Series, case: &Case) -> Result<(), Error> {
     write_truth(&dir, series, case, &kernel, &read_console(&dir)?)
 }
 
-/// `vmlinux` and `modules/`: hard links, so that a case's folder is whole in a chroot too.
+/// `vmlinux` and `modules/`: hard links, so that a case's folder is whole in a chroot too. A kernel without debug
+/// information has neither.
 fn link_debug_files(dir: &Path, case: &Case, kernel: &Kernel) -> Result<(), Error> {
     let link = |from: &Path, to: PathBuf| fs::hard_link(from, &to).at(to);
+    if !kernel.vmlinux().exists() {
+        return Ok(());
+    }
     link(&kernel.vmlinux(), dir.join("vmlinux"))?;
     let modules = dir.join("modules");
     fs::create_dir_all(&modules).at(&modules)?;

@@ -1,7 +1,7 @@
 //! The kernel's own account of its death, as it printed it on the console.
 //!
 //! A report starts at a headline (`kernel BUG at`, `BUG:`, `Oops:`, `Kernel panic`) and holds the lines of
-//! arch/x86/kernel/dumpstack.c and process_64.c. The words of 5.10 to 7.x are understood; what is not there is left
+//! arch/x86/kernel/dumpstack.c and process_64.c, or of arch/arm64/kernel/process.c. The words of 5.10 to 7.x are understood; what is not there is left
 //! out, never guessed.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,11 @@ pub(crate) struct Report {
     pub taint: Option<String>,
     /// Where, in the kernel.
     pub rip: Option<Place>,
-    /// Kernel registers by upper-case name (`RAX` … `R15`, `RSP`, `EFLAGS`, `CR2`, `GS` …), hexadecimal.
+    /// Where the link register pointed, on arm64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<Place>,
+    /// Kernel registers by upper-case name (`RAX` … `R15`, `RSP`, `EFLAGS`, `CR2`, `GS` …; `X0` … `X29`, `SP`,
+    /// `PSTATE`), hexadecimal.
     pub registers: BTreeMap<String, String>,
     /// The call trace, innermost first, with the `?` lines.
     pub trace: Vec<Frame>,
@@ -123,6 +127,8 @@ const HEADLINES: &[&str] = &[
     "general protection fault",
     "stack segment",
     "divide error",
+    "Internal error: ",
+    "Unable to handle kernel ",
     "Out of memory and ",
 ];
 
@@ -130,7 +136,7 @@ impl Parser {
     fn line(&mut self, line: &str) {
         if line.starts_with("---[ end") {
             self.close();
-        } else if let Some(rest) = line.strip_prefix("CPU: ") {
+        } else if let Some(rest) = line.strip_prefix("CPU: ").filter(|rest| rest.contains("PID: ")) {
             self.open(rest);
         } else if HEADLINES.iter().any(|start| line.starts_with(start))
             || line.contains(" invoked oom-killer: ")
@@ -139,14 +145,19 @@ impl Parser {
             self.headlines.push(line.to_owned());
         } else if line.starts_with("Modules linked in:") {
             self.in_trace = false;
-        } else if line.trim_start().starts_with("Call Trace:") {
+        } else if line.trim_start().to_ascii_lowercase().starts_with("call trace:") {
             self.in_trace = self.current.is_some();
         } else if line.starts_with("RIP: ") {
             self.rip(line);
+        } else if let Some(text) = line.strip_prefix("pc : ") {
+            self.arm64(|report| &mut report.rip, text);
+        } else if let Some(text) = line.strip_prefix("lr : ") {
+            self.arm64(|report| &mut report.lr, text);
         } else if self.in_trace && self.trace_line(line) {
         } else if let Some(report) = &mut self.current {
             let to = if self.user { &mut report.user_registers } else { &mut report.registers };
             registers(line, to);
+            arm64_registers(line, to);
         }
     }
 
@@ -194,6 +205,17 @@ impl Parser {
             report.user_rip =
                 user.split_whitespace().next().map(|at| format!("0x{}", at.trim_start_matches("0x")));
             self.user = true;
+        }
+    }
+
+    /// `pc : place` and `lr : place`.
+    fn arm64(&mut self, which: impl Fn(&mut Report) -> &mut Option<Place>, text: &str) {
+        if let Some(report) = &mut self.current {
+            let to = which(report);
+            if to.is_none() {
+                let bare = || text.split_whitespace().next().map(str::to_owned);
+                *to = Place::parse(text).or_else(|| Some(Place { symbol: bare()?, ..Place::default() }));
+            }
         }
     }
 
@@ -258,6 +280,22 @@ fn registers(line: &str, into: &mut BTreeMap<String, String>) {
         {
             into.entry(key.to_owned()).or_insert_with(|| format!("{number:#x}"));
             name = None;
+        }
+    }
+}
+
+/// Reads `x29: ffff… x28: ffff…`, `sp : ffff…`, `pstate: 60000005 (…)`.
+fn arm64_registers(line: &str, into: &mut BTreeMap<String, String>) {
+    let line = line.replace(" :", ":");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    for pair in words.windows(2) {
+        let [name, value] = pair else { continue };
+        let Some(name) = name.strip_suffix(':') else { continue };
+        let numbered = name.strip_prefix('x').is_some_and(|number| number.parse::<u8>().is_ok());
+        if let Ok(number) = u64::from_str_radix(value, 16)
+            && (numbered || matches!(name, "sp" | "pstate"))
+        {
+            into.entry(name.to_uppercase()).or_insert_with(|| format!("{number:#x}"));
         }
     }
 }
@@ -334,6 +372,52 @@ Kernel Offset: 0x14800000 from 0xffffffff81000000 (relocation range: 0xffffffff8
         assert_eq!(report.user_registers["ORIG_RAX"], "0x0");
         assert_eq!(panic_reason(BUG.lines()).as_deref(), Some("Fatal exception"));
         assert_eq!(kernel_offset(BUG.lines()), Some(0x1480_0000));
+    }
+
+    const ARM64: &str = "\
+CPU: All CPU(s) started at EL1
+Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000
+Mem abort info:
+  ESR = 0x0000000096000006
+Internal error: Oops: 0000000096000006 [#1] SMP
+Modules linked in: dying(OE) virtio_blk
+CPU: 1 PID: 261 Comm: sh Tainted: G           OE      6.1.0-57-cloud-arm64 #1  Debian 6.1.192-3
+Hardware name: linux,dummy-virt (DT)
+pstate: 00400005 (nzcv daif +PAN -UAO -TCO -DIT -SSBS BTYPE=--)
+pc : check_order+0xc/0x2c [dying]
+lr : next_order+0x1c/0x30 [dying]
+sp : ffff800008693a80
+x29: ffff800008693a80 x28: ffff000002371040 x27: 0000000000000000
+x8 : 0101010101010101 x7 : 0000000000008080 x6 : 0000000000008080
+Call trace:
+ check_order+0xc/0x2c [dying] (P)
+ way_module+0x18/0x24 [dying]
+Code: 9400010a aa1e03e9 d503201f aa0003e1 (b9400000)
+---[ end trace 0000000000000000 ]---
+Kernel panic - not syncing: Oops: Fatal exception
+Kernel Offset: 0x509210200000 from 0xffff800008000000";
+
+    #[test]
+    fn an_arm64_report_is_read_whole() {
+        let found = reports(ARM64.lines());
+        let report = &found[0];
+        assert!(report.headlines[0].starts_with("Unable to handle kernel NULL"));
+        assert_eq!((report.cpu, report.pid), (Some(1), Some(261)));
+        let place = |place: &Option<Place>| place.as_ref().map(|p| (p.symbol.clone(), p.offset));
+        assert_eq!(place(&report.rip), Some(("check_order".into(), 0xc)));
+        assert_eq!(place(&report.lr), Some(("next_order".into(), 0x1c)));
+        for (name, value) in [
+            ("SP", "0xffff800008693a80"),
+            ("X29", "0xffff800008693a80"),
+            ("X8", "0x101010101010101"),
+            ("X6", "0x8080"),
+            ("PSTATE", "0x400005"),
+        ] {
+            assert_eq!(report.registers.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        let trace: Vec<&str> = report.trace.iter().map(|frame| frame.place.symbol.as_str()).collect();
+        assert_eq!(trace, ["check_order", "way_module"]);
+        assert_eq!(kernel_offset(ARM64.lines()), Some(0x5092_1020_0000));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::cases::{Case, End};
+use super::cases::{self, Case, End};
 use crate::run::{At as _, Error, command, other, say};
 
 /// What a run needs.
@@ -53,12 +53,15 @@ impl Drop for Running {
 
 /// The kernel command line of a case.
 pub(crate) fn command_line(case: &Case) -> String {
-    let mut line = format!("console=ttyS0 how={}", case.end.word());
-    if matches!(case.end, End::Bug | End::Lkdtm(_)) {
+    let mut line = format!("console={} how={}", case.machine.console(), case.end.word());
+    if matches!(case.end, End::Bug | End::Lkdtm(_) | End::Dying(_)) {
         line += " oops=panic";
     }
     if let End::Lkdtm(way) = case.end {
         line += &format!(" lkdtm={way} softlockup_panic=1 hung_task_panic=1");
+    }
+    if let End::Dying(way) = case.end {
+        line += &format!(" dying={way} hung_task_panic=1");
     }
     if case.crashkernel > 0 {
         line += &format!(" kdump=1 crashkernel={}M", case.crashkernel);
@@ -81,8 +84,11 @@ pub(crate) fn run(machine: &Machine<'_>) -> Result<Running, Error> {
         }
     }
     let disk = format!("file={},if=none,id=d0,format=raw,snapshot=on", machine.disk.display());
-    let mut qemu =
-        command("qemu-system-x86_64", ["-accel", "tcg,thread=multi", "-display", "none", "-no-reboot"]);
+    let program = case.machine.qemu();
+    let mut qemu = command(program, ["-accel", "tcg,thread=multi", "-display", "none", "-no-reboot"]);
+    if case.machine == cases::Machine::Arm64 {
+        qemu.args(["-machine", "virt,gic-version=3"]);
+    }
     qemu.args(["-cpu", case.cpu, "-smp", &case.cpus.to_string(), "-m", &case.memory.to_string()]);
     qemu.args(["-monitor", &format!("unix:{},server,nowait", monitor.display())]);
     qemu.args(["-serial", &format!("file:{}", machine.console.display())]);
@@ -106,9 +112,9 @@ pub(crate) fn run(machine: &Machine<'_>) -> Result<Running, Error> {
 /// Starts a guest whose complaints go to `log`.
 pub(crate) fn start(mut qemu: Command, monitor: PathBuf, log: &Path) -> Result<Running, Error> {
     let file = fs::File::create(log).at(log)?;
+    let program = qemu.get_program().to_string_lossy().into_owned();
     qemu.stdout(Stdio::null()).stderr(file);
-    let child =
-        qemu.spawn().map_err(|source| Error::Start { program: "qemu-system-x86_64".into(), source })?;
+    let child = qemu.spawn().map_err(|source| Error::Start { program, source })?;
     Ok(Running { child, monitor })
 }
 

@@ -65,7 +65,7 @@ pub fn sleepers(case: &Case, answers: &Answers) -> Result<Differences, String> {
 }
 
 /// The addresses that crashlens has for the functions whose very start a stack of `/proc` names.
-fn addresses(answers: &Answers) -> Result<BTreeMap<String, u64>, String> {
+pub(super) fn addresses(answers: &Answers) -> Result<BTreeMap<String, u64>, String> {
     let symbols = answers.list("sym", "symbols")?.iter();
     let one = |symbol: &Value| {
         let name = symbol.pointer("/symbol/name")?.as_str()?.to_owned();
@@ -86,6 +86,7 @@ fn ends_in_stub(found: &[Place], wanted: &[Place]) -> bool {
 
 /// Functions in `.sched.text` that `/proc/PID/stack` leaves out.
 pub(crate) const SCHEDULER: &[&str] = &[
+    "__switch_to",
     "__schedule",
     "schedule",
     "schedule_timeout",

@@ -2,7 +2,7 @@
 //   workload [spin]   one of each kind of thing a dump can hold: threads, sockets, shared memory, mappings,
 //                     a zombie, a stopped task, a task in uninterruptible sleep
 //   scatter DEVICE    a direct read into scattered pages: one block request of many segments
-//   symbols STEP MOD  every STEP-th line of /proc/kallsyms, all of module MOD, and some well-known names
+//   symbols STEP MOD..  every STEP-th line of /proc/kallsyms, all of the modules MOD, and some well-known names
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -157,7 +157,7 @@ static int scatter(const char *device)
 	return 0;
 }
 
-static int symbols(unsigned long step, const char *module)
+static int symbols(unsigned long step, char **modules)
 {
 	static const char *const known[] = { "_text", "_stext", "_etext", "_sinittext", "_einittext", "_end", "init_task",
 		"init_top_pgt", "linux_banner", "swapper_pg_dir", "panic", "jiffies", "jiffies_64", "modules", "schedule",
@@ -174,7 +174,8 @@ static int symbols(unsigned long step, const char *module)
 			continue;
 		if (!owner[0])
 			core++;
-		wanted |= !strcmp(owner, module);
+		for (i = 0; modules[i]; i++)
+			wanted |= !strcmp(owner, modules[i]);
 		for (i = 0; i < sizeof known / sizeof *known; i++)
 			wanted |= !owner[0] && !strcmp(symbol, known[i]);
 		if (wanted)
@@ -193,6 +194,6 @@ int main(int argc, char **argv)
 	if (!strcmp(self, "scatter") && argc > 1)
 		return scatter(argv[1]);
 	if (!strcmp(self, "symbols") && argc > 2)
-		return symbols(strtoul(argv[1], 0, 0), argv[2]);
+		return symbols(strtoul(argv[1], 0, 0), argv + 2);
 	return 1;
 }
