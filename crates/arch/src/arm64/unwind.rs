@@ -87,7 +87,7 @@ pub(crate) fn sleeping(mem: &dyn VirtRead, context: VirtAddr) -> Option<Resume> 
     }
     regs.pc().filter(|pc| layout::is_kernel(VirtAddr(*pc)))?;
     // `cpu_switch_to` returns there
-    Some(Resume { regs: regs.with(LR, regs.pc()?), is_call: true, slot: Some(context.add(12 * 8)) })
+    Some(Resume { regs: regs.with(LR, regs.pc()?), is_call: true, slot: None })
 }
 
 #[cfg(test)]
