@@ -181,6 +181,9 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     /// The swap type and offset of an entry that is not present; `None` where it is no swap entry.
     fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)>;
 
+    /// The flags of `open` that say how a file is used, by their bits.
+    fn open_flags(&self) -> &'static [(u64, &'static str)];
+
     /// Instructions as text; `None` where they are not decoded yet.
     fn disassembler(&self) -> Option<Box<dyn Disassemble>>;
 }

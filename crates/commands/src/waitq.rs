@@ -1,28 +1,11 @@
-//! `waitq`: the tasks that sleep on a wait queue.
-//!
-//! A `wait_queue_head` links `wait_queue_entry`s (`__wait_queue_head`, `__wait_queue` and `task_list` before
-//! 4.13, 2055da97389a); a waiter's `private` is its task where its function wakes tasks.
+//! `waitq`: the tasks that sleep on a wait queue ([`kernel::waitq`]).
 
 use crate::scope::SessionScope;
 use crate::{Command, CommandError, Cx, Example, entries, tasks, values};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::list::both_ways;
 use kernel::{Fetch, KernelError};
 use report::{Cell, Line, Record, Report};
-
-kernel::bind! {
-    /// `struct wait_queue_head`
-    struct WaitQueueHead("wait_queue_head" | "__wait_queue_head") { head: "head" | "task_list" }
-}
-kernel::bind! {
-    /// `struct wait_queue_entry`
-    struct WaitQueueEntry("wait_queue_entry" | "__wait_queue") {
-        entry: "entry" | "task_list",
-        private: "private" | "task",
-        func: "func",
-    }
-}
 
 /// The command.
 #[derive(Debug)]
@@ -84,34 +67,19 @@ impl Command for Waitq {
 fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError> {
     let s = cx.session("waitq")?;
     let failed = |e: kernel::KernelError| CommandError::failed("waitq", e);
-    let (head, entry) = (s.bind::<WaitQueueHead>(), s.bind::<WaitQueueEntry>());
     let mut report = Report::new("waitq");
     report.hidden("wait_queue", Cell::Addr(at.0));
     let mut records = Vec::new();
-    let mut problem = None;
-    let problems = both_ways(s.mem(), head.head.at(at).map_err(failed)?, &mut |link| {
-        let waiter = entry.entry.container(link)?;
-        match entry.private.ptr(s.mem(), waiter) {
-            Ok(task) => {
-                let func = entry.func.ptr(s.mem(), waiter).ok();
-                // what is woken by no code is no waiter
-                if let Some(func) = func.filter(|func| !s.is_text(*func)) {
-                    let why = format!("it cannot be a waiter: its func is {:#x}", func.0);
-                    return Err(KernelError::Damaged { what: "wait_queue_entry", at: waiter, why });
-                }
-                records.push(record(cx, waiter, task, func));
-            }
-            // a page of it that is missing costs this one, and the list goes on
-            Err(e @ KernelError::Fault(_)) => problem = Some(e),
-            Err(e) => return Err(e),
-        }
+    let problems = kernel::waitq::waiters(s, at, &mut |waiter| {
+        records.push(record(cx, waiter.at, waiter.private, waiter.func));
         match cx.cancel.is_cancelled() {
             true => Err(KernelError::Stopped("walking the queue")),
             false => Ok(()),
         }
     });
+    let problems = problems.map_err(failed)?;
     cx.cancel.check()?;
-    let problem = problem.or_else(|| problems.into_iter().next());
+    let problem = problems.into_iter().next();
     if records.is_empty() && problem.is_none() {
         let line =
             Line::new().text(format!("wait queue \"{name}\" (")).cell(Cell::Addr(at.0)).text(") is empty");

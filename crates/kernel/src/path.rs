@@ -3,6 +3,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::session::Session;
+use crate::task::{Task, TaskStruct};
 use base::VirtAddr;
 
 bind! {
@@ -39,6 +40,39 @@ bind! {
         sb: "mnt.mnt_sb",
         devname: "mnt_devname",
     }
+}
+
+bind! {
+    /// `struct files_struct`
+    struct FilesStruct("files_struct") { fdt: "fdt" }
+}
+bind! {
+    /// `struct fdtable`
+    struct FdTable("fdtable") { max_fds: "max_fds", fd: "fd" }
+}
+
+/// A task's open file by its number: its path, and the flags of `open` worth telling.
+///
+/// # Errors
+/// No such file is open, or a page on the way is not in the dump.
+pub fn open_file(s: &Session, task: &Task, fd: u64) -> Result<(String, Vec<&'static str>)> {
+    let mem = s.mem();
+    let files = s.bind::<TaskStruct>().files.ptr(mem, task.at)?;
+    let fdt = s.bind::<FilesStruct>().fdt.ptr(mem, files)?;
+    let table = s.bind::<FdTable>();
+    let max = table.max_fds.num(mem, fdt)? & 0xffff_ffff;
+    let damaged = |why: String| KernelError::Damaged { what: "table of open files", at: fdt, why };
+    if fd >= max {
+        return Err(damaged(format!("no file {fd} of {max}")));
+    }
+    let file = mem.ptr(table.fd.ptr(mem, fdt)?.add(fd.wrapping_mul(8)))?;
+    if file.is_null() {
+        return Err(damaged(format!("file {fd} is not open")));
+    }
+    let flags = s.bind::<FileStruct>().flags.u32(mem, file).map(u64::from)?;
+    let all = s.arch().open_flags().iter();
+    let words = all.filter(|(bit, _)| flags & bit == *bit).map(|(_, name)| *name).collect();
+    Ok((of_file(s, file)?, words))
 }
 
 /// More path components than PATH_MAX has room for.
@@ -84,6 +118,10 @@ pub fn path(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String>
         let parent = d.parent.ptr(mem, dentry)?;
         let own = name(s, dentry)?;
         if parent == dentry || parent.is_null() {
+            if mount.is_some() && own == "/" {
+                let why = "the root of a mount whose place is not known".to_owned();
+                return Err(KernelError::Damaged { what: "path of dentry", at: dentry, why });
+            }
             // the root of a file system that is mounted nowhere, or a file that is in no directory
             if own != "/" && !own.is_empty() {
                 parts.push(own);

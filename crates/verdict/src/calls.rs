@@ -4,14 +4,13 @@
 //! (`struct pt_regs` at the top of the stack), include/uapi (flags). The arguments are in the registers of user
 //! mode whichever way the kernel hands them on: as `struct pt_regs` since 4.17, one by one before.
 
-use crate::files;
 use crate::scene::Scene;
 use arch::Regs;
 use base::{VirtAddr, VirtRead};
 use kernel::bind;
 use kernel::stacks::task_stack;
 use kernel::task::Task;
-use kernel::{Session, syscalls};
+use kernel::{Session, path, syscalls};
 
 bind! {
     /// `struct syscall_metadata`
@@ -84,7 +83,7 @@ fn call_text(s: &Session, task: &Task, name: &str, regs: &Regs) -> String {
     }
     let mut out = format!("system call {name}({})", words.join(", "));
     for (n, (param, fd)) in fds.iter().enumerate() {
-        let Ok((path, flags)) = files::open_file(s, task, *fd) else { continue };
+        let Ok((path, flags)) = path::open_file(s, task, *fd) else { continue };
         let what = if fds.len() > 1 { format!("{param} is {path}") } else { format!("of {path}") };
         out = format!("{out}{} {what}", if n == 0 { "" } else { "," });
         for f in flags {

@@ -8,8 +8,6 @@ mod access;
 mod analyse;
 mod atomic;
 mod bits;
-mod blocker;
-mod bug;
 mod calls;
 mod checkers;
 mod code;
@@ -18,7 +16,6 @@ mod context;
 mod culprit;
 mod elements;
 mod event;
-mod files;
 mod hang;
 mod headline;
 mod idiom;
@@ -47,11 +44,9 @@ mod printf;
 mod reach;
 mod related;
 mod returned;
-mod rtmutex;
 mod scene;
 mod signature;
 mod spin;
-mod spinlock;
 mod stall;
 mod standing;
 mod terms;
@@ -68,7 +63,7 @@ pub use model::{Access, Condition, How, Known, OperandRow, Past, Place, Statemen
 #[doc(hidden)]
 #[must_use]
 pub fn fuzz_bug_table(bytes: &[u8]) -> usize {
-    bug::read_all(bytes)
+    kernel::bug::read_all(bytes)
 }
 
 /// Reads a text as a file of known issues: how many entries it has; for the fuzzer.

@@ -1,81 +1,14 @@
-//! Locks that sleep: which one a task waits for, and who has it.
-//!
-//! Sources: kernel/locking/mutex.c (`owner`: a task, its low three bits flags, 4.10), kernel/locking/rwsem.c
-//! (`owner`: a task, its low three bits flags, the lowest set for a reader, 5.3), kernel/locking/semaphore.c
-//! (`last_holder`: who took it last, 6.16; others may have it as well, and it may have been given back). Where the dump has no types, the layouts that there were are tried on the lock's own list of waiters,
-//! which only one of them fits.
+//! Which lock a sleeping task waits for: by the functions that it is in, and by what the kernel itself notes.
 
-use crate::blocker;
 use crate::code::Code;
 use crate::reach::Chain;
-use crate::rtmutex;
 use crate::spin::{both, member_of_lock, symbol_at};
 use base::VirtAddr;
+use kernel::Session;
 use kernel::backtrace::Backtrace;
+use kernel::locking::{Kind, Owner, blocker, listed, owner, rtmutex};
 use kernel::task::Task;
-use kernel::{Session, bind};
 use unwind::Frame;
-
-bind! {
-    /// `struct mutex`
-    struct Mutex("mutex") { owner: "owner", list: "wait_list" | "first_waiter" }
-}
-bind! {
-    /// `struct rw_semaphore`
-    struct RwSemaphore("rw_semaphore") { owner: "owner", list: "wait_list" | "first_waiter" }
-}
-bind! {
-    /// `struct semaphore`
-    struct Semaphore("semaphore") { owner: "last_holder", list: "wait_list" | "first_waiter" }
-}
-bind! {
-    /// `struct mutex_waiter`, on the stack of who waits
-    struct MutexWaiter("mutex_waiter") { list: "list", task: "task" }
-}
-bind! {
-    /// `struct rwsem_waiter`, on the stack of who waits
-    struct RwsemWaiter("rwsem_waiter") { list: "list", task: "task" }
-}
-
-bind! {
-    /// `struct semaphore_waiter`, on the stack of who waits
-    struct SemaphoreWaiter("semaphore_waiter") { list: "list", task: "task" }
-}
-
-/// A kind of lock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    Mutex,
-    RwSemaphore,
-    /// One that counts, and that anybody may give back.
-    Semaphore,
-    RtMutex,
-    /// One that sleeps, as with `PREEMPT_RT`.
-    Spinlock,
-    /// One of readers and writers that sleeps likewise.
-    RwLock,
-}
-
-impl Kind {
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Kind::Mutex => "mutex",
-            Kind::RwSemaphore => "rw_semaphore",
-            Kind::Semaphore => "semaphore",
-            Kind::RtMutex => "rt_mutex",
-            Kind::Spinlock => "spinlock",
-            Kind::RwLock => "rwlock",
-        }
-    }
-
-    /// The name of its type, as `struct` takes it.
-    pub(crate) const fn structure(self) -> &'static str {
-        match self {
-            Kind::RwLock => "rwlock_t",
-            _ => self.word(),
-        }
-    }
-}
 
 /// A lock that a task waits for.
 #[derive(Clone, Debug)]
@@ -85,70 +18,6 @@ pub(crate) struct Lock<'s> {
     /// A symbol, or a path from the variables of who waits; empty where neither is known.
     pub(crate) name: String,
     pub(crate) owner: Owner<'s>,
-}
-
-/// Who has a lock.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Owner<'s> {
-    pub(crate) task: Option<&'s Task>,
-    /// Readers have it; the task is the last of them that took it.
-    pub(crate) readers: bool,
-    /// The task took it last, and may have given it back since.
-    pub(crate) last: bool,
-}
-
-/// Where a lock has its owner and its list of waiters.
-#[derive(Clone, Copy)]
-struct Layout {
-    owner: Option<u64>,
-    list: u64,
-    /// The list's head is an entry like the others; since 7.0 a pointer to the first.
-    head: bool,
-    /// Where the first waiter has its task, to tell a layout without a list by.
-    waiter: Option<u64>,
-}
-
-impl Layout {
-    const fn listed(owner: Option<u64>, list: u64) -> Self {
-        Self { owner, list, head: true, waiter: None }
-    }
-}
-
-/// Layouts of kernels whose dumps have no types: a mutex since 4.10 and before, a semaphore since 5.3, until 4.x
-/// and between, and of RHEL 7, whose waiters only the first leads to.
-const MUTEXES: [Layout; 2] = [Layout::listed(Some(0), 16), Layout::listed(Some(24), 8)];
-const SEMAPHORES: [Layout; 4] = [
-    Layout::listed(Some(8), 24),
-    Layout::listed(None, 16),
-    Layout::listed(Some(32), 8),
-    Layout { owner: Some(24), list: 16, head: false, waiter: Some(16) },
-];
-
-const COUNTING: [Layout; 1] = [Layout::listed(None, 8)];
-
-/// None for locks whose waiters are no list.
-fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
-    let (owner, list) = match kind {
-        Kind::RtMutex | Kind::Spinlock | Kind::RwLock => return Vec::new(),
-        Kind::Mutex => {
-            let b = s.bind::<Mutex>();
-            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
-        }
-        Kind::RwSemaphore => {
-            let b = s.bind::<RwSemaphore>();
-            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
-        }
-        Kind::Semaphore => {
-            let b = s.bind::<Semaphore>();
-            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
-        }
-    };
-    match list {
-        Some((list, size)) => vec![Layout { owner, list, head: size != Some(8), waiter: None }],
-        None if kind == Kind::Mutex => MUTEXES.to_vec(),
-        None if kind == Kind::Semaphore => COUNTING.to_vec(),
-        None => SEMAPHORES.to_vec(),
-    }
 }
 
 /// Functions that take a semaphore, with underscores before them where they wait.
@@ -226,7 +95,7 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
     });
     let (at, owner) = said
         .or(blocked)
-        .or_else(|| listed(s, bt, n, kind, task).and_then(found))
+        .or_else(|| listed(s, bt.stacks.first()?, frames.get(n)?.sp, kind, task).and_then(found))
         .or_else(|| chain.first_argument(n).map(VirtAddr).and_then(found))
         .or_else(|| value.map(VirtAddr).and_then(found))?;
     Some(Lock { kind, at, name: name_of(s, at, value, path), owner })
@@ -236,96 +105,6 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
 fn name_of(s: &Session, at: VirtAddr, passed: Option<u64>, path: Option<String>) -> String {
     let own = path.filter(|_| passed == Some(at.0)).map(|p| member_of_lock(&p)).unwrap_or_default();
     symbol_at(s, at).map_or_else(|| own.clone(), |symbol| both(&own, &symbol))
-}
-
-/// The lock whose list of waiters leads to an entry of this task on its own stack.
-fn listed(s: &Session, bt: &Backtrace, n: usize, kind: Kind, task: &Task) -> Option<VirtAddr> {
-    let frame = bt.unwound.frames.get(n)?;
-    let mem = s.mem();
-    let (list, of) = match kind {
-        Kind::Mutex => {
-            let w = s.bind::<MutexWaiter>();
-            (w.list.offset(), w.task.offset())
-        }
-        Kind::Semaphore => {
-            let w = s.bind::<SemaphoreWaiter>();
-            (w.list.offset(), w.task.offset())
-        }
-        _ => {
-            let w = s.bind::<RwsemWaiter>();
-            (w.list.offset(), w.task.offset())
-        }
-    };
-    let (list_at, task_at) = (list.unwrap_or(0), of.unwrap_or(16));
-    let stack = bt.stacks.first()?;
-    for word in 0..128_u64 {
-        let waiter = frame.sp.add(word * 8);
-        if mem.ptr(waiter.add(task_at)).ok() != Some(task.at) {
-            continue;
-        }
-        let own = waiter.add(list_at);
-        let mut here = own;
-        // the head is the only entry that is on nobody's stack: its owner word must be one
-        for _ in 0..64 {
-            let Ok(next) = mem.ptr(here) else { break };
-            if next == own || mem.ptr(next.add(8)).ok() != Some(here) {
-                break;
-            }
-            let is_waiter =
-                s.tasks().at(mem.ptr(next.sub(list_at).add(task_at)).unwrap_or_default()).is_some();
-            let lock = layouts(s, kind)
-                .into_iter()
-                .map(|l| next.sub(l.list))
-                .find(|at| !is_waiter && !stack.contains(next) && owner(s, kind, *at).is_some());
-            if lock.is_some() {
-                return lock;
-            }
-            here = next;
-        }
-    }
-    None
-}
-
-/// The owner of a lock, where the memory at its address can be one.
-pub(crate) fn owner<'s>(s: &'s Session, kind: Kind, at: VirtAddr) -> Option<Owner<'s>> {
-    if at.0 >> 63 == 0 || !at.0.is_multiple_of(8) {
-        return None;
-    }
-    layouts(s, kind).into_iter().find_map(|l| owner_by(s, kind, at, l))
-}
-
-fn owner_by<'s>(s: &'s Session, kind: Kind, at: VirtAddr, l: Layout) -> Option<Owner<'s>> {
-    let mem = s.mem();
-    let head = at.add(l.list);
-    let next = mem.ptr(head).ok()?;
-    if l.head {
-        // a list: its neighbours point back
-        let prev = mem.ptr(head.add(8)).ok()?;
-        if mem.ptr(next.add(8)).ok()? != head || mem.ptr(prev).ok()? != head {
-            return None;
-        }
-    } else if !next.is_null() && next.0 >> 63 == 0 {
-        return None;
-    }
-    if let Some(task_at) = l.waiter
-        && s.tasks().at(mem.ptr(next.add(task_at)).ok()?).is_none()
-    {
-        return None;
-    }
-    let Some(owner_at) = l.owner else { return Some(Owner::default()) };
-    let word = mem.u64(at.add(owner_at)).ok()?;
-    let readers = kind == Kind::RwSemaphore && word & 1 == 1;
-    let last = kind == Kind::Semaphore;
-    let task = word & !7;
-    if task == 0 {
-        return Some(Owner { task: None, readers, last });
-    }
-    match s.tasks().at(VirtAddr(task)) {
-        Some(task) => Some(Owner { task: Some(task), readers, last }),
-        // a reader may have gone since, and whoever took a semaphore
-        None if readers || last => Some(Owner { task: None, readers, last }),
-        None => None,
-    }
 }
 
 #[cfg(test)]

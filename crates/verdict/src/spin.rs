@@ -6,9 +6,9 @@ use crate::machinery::{is_delaying, is_spinning, is_waiting};
 use crate::names::Namer;
 use crate::reach::Chain;
 use crate::scene::{Scene, interrupted, standing};
-use crate::spinlock::{self, State};
 use base::VirtAddr;
 use kernel::Session;
+use kernel::locking::spinlock::{self, State};
 use kernel::stacks::task_stack;
 use kernel::task::Task;
 

@@ -2,7 +2,7 @@
 //! the circles that they form.
 
 use crate::event::Class;
-use crate::locks::{self, Kind, Lock};
+use crate::locks::{self, Lock};
 use crate::machine::cpu_of;
 use crate::machinery;
 use crate::model::{How, Statement};
@@ -10,6 +10,7 @@ use crate::reach::Chain;
 use crate::scene;
 use crate::spin::{self, Holder, Spinner, symbol_at};
 use base::VirtAddr;
+use kernel::locking::Kind;
 use kernel::task::Task;
 use kernel::{Session, bind};
 

@@ -17,7 +17,8 @@ const PRINTERS: &[&str] =
 pub(crate) type Rule = fn(&str, &str) -> Vec<(usize, &'static str)>;
 
 /// The rules.
-pub(crate) const RULES: &[Rule] = &[header, no_unsafe, no_print, one_door, layers_keep_their_words];
+pub(crate) const RULES: &[Rule] =
+    &[header, no_unsafe, no_print, one_door, layers_keep_their_words, bindings_are_the_kernel_s];
 
 /// Applies some rules.
 pub(crate) fn check(rules: &[Rule], path: &str, text: &str) -> Vec<Finding> {
@@ -109,6 +110,21 @@ fn layers_keep_their_words(path: &str, text: &str) -> Vec<(usize, &'static str)>
     )
 }
 
+/// Structs of the kernel are bound in `kernel`, one owner a fact. `verdict` still has a few, which are to go down.
+fn bindings_are_the_kernel_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    const VERDICT: [&str; 3] = ["calls.rs", "memory.rs", "waits.rs"];
+    let own = path.starts_with("crates/kernel/") || path.starts_with("xtask/");
+    let left = VERDICT.iter().any(|file| path == format!("crates/verdict/src/{file}"));
+    if own || left || !is_library(path) {
+        return Vec::new();
+    }
+    lines(
+        code(text),
+        |line| line.contains("bind! {"),
+        "binds a struct of the kernel: that is a fact of the kernel crate",
+    )
+}
+
 /// Code that others build on: not tests, examples or build scripts.
 fn is_library(path: &str) -> bool {
     let apart = ["/tests/", "/examples/", "/benches/"].iter().any(|folder| path.contains(folder));
@@ -190,6 +206,14 @@ mod tests {
         assert_eq!(found("crates/kernel/src/a.rs", "use arch::x86_64::Paging;").len(), 1);
         assert_eq!(found("crates/commands/src/a.rs", "dump::formats::kdump::open()").len(), 1);
         assert!(found("crates/arch/src/a.rs", "use arch::x86_64::Paging;").is_empty());
+    }
+
+    #[test]
+    fn bindings_stand_in_the_kernel_crate() {
+        assert_eq!(found("crates/commands/src/a.rs", "kernel::bind! {").len(), 1);
+        assert_eq!(found("crates/verdict/src/locks.rs", "bind! {").len(), 1);
+        assert!(found("crates/kernel/src/locking/mod.rs", "bind! {").is_empty());
+        assert!(found("crates/commands/src/a.rs", "// bind! {").is_empty());
     }
 
     #[test]

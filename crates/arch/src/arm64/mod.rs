@@ -153,6 +153,18 @@ impl Arch for Arm64 {
         None
     }
 
+    /// include/uapi/asm-generic/fcntl.h, arch/arm64/include/uapi/asm/fcntl.h
+    fn open_flags(&self) -> &'static [(u64, &'static str)] {
+        &[
+            (0o100, "O_CREAT"),
+            (0o2000, "O_APPEND"),
+            (0o4000, "O_NONBLOCK"),
+            (0o10000, "O_DSYNC"),
+            (0o200_000, "O_DIRECT"),
+            (0o200_0000, "O_CLOEXEC"),
+        ]
+    }
+
     fn disassembler(&self) -> Option<Box<dyn Disassemble>> {
         None
     }

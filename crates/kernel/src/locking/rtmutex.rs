@@ -8,10 +8,10 @@
 //! bit 0 of `owner` says that others wait), rwbase_rt.c and include/linux/rwbase_rt.h (5.15; `READER_BIAS`,
 //! `WRITER_BIAS`).
 
-use crate::locks::{Kind, Owner};
+use crate::locking::{Kind, Owner};
+use crate::session::Session;
+use crate::task::Task;
 use base::VirtAddr;
-use kernel::task::Task;
-use kernel::{Session, bind};
 
 bind! {
     struct Blocked("task_struct") { waiter: "pi_blocked_on" }
@@ -43,7 +43,7 @@ const WRITER_BIAS: u32 = 1 << 30;
 const HAS_WAITERS: u64 = 1;
 
 /// The lock that a task says it waits for, and the task that has it.
-pub(crate) fn waited<'s>(s: &'s Session, task: &Task) -> Option<(VirtAddr, Option<&'s Task>)> {
+pub fn waited<'s>(s: &'s Session, task: &Task) -> Option<(VirtAddr, Option<&'s Task>)> {
     let mem = s.mem();
     let at = s.bind::<Blocked>().waiter.ptr(mem, task.at).ok().filter(|at| !at.is_null())?;
     let waiter = s.bind::<Waiter>();
@@ -63,7 +63,7 @@ fn owner(s: &Session, lock: VirtAddr) -> Option<Option<&Task>> {
 }
 
 /// True for locks of readers and writers, in a kernel that makes them so: with `PREEMPT_RT`, since 5.15.
-pub(crate) fn is_shared(s: &Session, kind: Kind) -> bool {
+pub fn is_shared(s: &Session, kind: Kind) -> bool {
     match kind {
         Kind::RwLock => s.bind::<RwBase>().readers.exists(),
         Kind::RwSemaphore => s.bind::<RwSemaphore>().base.exists(),
@@ -72,7 +72,7 @@ pub(crate) fn is_shared(s: &Session, kind: Kind) -> bool {
 }
 
 /// Who has a lock of readers and writers.
-pub(crate) fn shared(s: &Session, lock: VirtAddr) -> Option<Owner<'_>> {
+pub fn shared(s: &Session, lock: VirtAddr) -> Option<Owner<'_>> {
     let base = s.bind::<RwBase>();
     let readers = base.readers.u32(s.mem(), lock).ok()?;
     let mutex = lock.add(base.mutex.offset().ok()?);

@@ -4,10 +4,10 @@
 //! a mutex, 1 for a semaphore, 3 for a read-write semaphore, 2 for one that is wanted for reading (6.17; before that
 //! unused); in 6.15 (3cf67d61ff98) `blocker_mutex`, of mutexes alone. It is cleared when the wait is over.
 
-use crate::locks::Kind;
+use crate::locking::Kind;
+use crate::session::Session;
+use crate::task::Task;
 use base::VirtAddr;
-use kernel::task::Task;
-use kernel::{Session, bind};
 
 bind! {
     /// `struct task_struct`
@@ -15,7 +15,7 @@ bind! {
 }
 
 /// The lock that a task says it waits for.
-pub(crate) fn said(s: &Session, task: &Task) -> Option<(Kind, VirtAddr)> {
+pub fn said(s: &Session, task: &Task) -> Option<(Kind, VirtAddr)> {
     decoded(s.bind::<Blocked>().on.u64(s.mem(), task.at).ok()?)
 }
 

@@ -4,8 +4,8 @@
 //! arch/x86/include/asm/spinlock_types.h of 3.10 (tickets), include/linux/spinlock_types_raw.h (`owner` of
 //! CONFIG_DEBUG_SPINLOCK).
 
+use crate::session::Session;
 use base::VirtAddr;
-use kernel::{Session, bind};
 
 bind! {
     /// `struct qspinlock`
@@ -27,17 +27,36 @@ bind! {
 
 /// A spinning lock's state.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum State {
+pub enum State {
     /// A queued lock: the byte of who has it, one that waits beside the queue, the CPU at the queue's end.
-    Queued { locked: u8, pending: bool, tail: Option<u32> },
+    Queued {
+        /// 0 where nobody has it.
+        locked: u8,
+        /// One waits beside the queue.
+        pending: bool,
+        /// The CPU at the queue's end.
+        tail: Option<u32>,
+    },
     /// Tickets: the one that is served, the next to be given.
-    Ticket { head: u64, tail: u64 },
+    Ticket {
+        /// The one that is served.
+        head: u64,
+        /// The next to be given.
+        tail: u64,
+    },
     /// A queued lock of readers and writers.
-    ReadWrite { writer: u8, waiting: bool, readers: u32 },
+    ReadWrite {
+        /// 0 where no writer has it.
+        writer: u8,
+        /// A writer waits.
+        waiting: bool,
+        /// How many readers have it.
+        readers: u32,
+    },
 }
 
 /// The state of the lock at `at`; `function` is the one that waits for it.
-pub(crate) fn state(s: &Session, at: VirtAddr, function: &str) -> Option<State> {
+pub fn state(s: &Session, at: VirtAddr, function: &str) -> Option<State> {
     let mem = s.mem();
     if ["read_lock", "write_lock", "read_unlock", "write_unlock"].iter().any(|part| function.contains(part)) {
         // until 3.16 a count less a bias
@@ -57,13 +76,13 @@ pub(crate) fn state(s: &Session, at: VirtAddr, function: &str) -> Option<State> 
 }
 
 /// True for what waits for a lock of readers and writers as it was until 3.16.
-pub(crate) fn is_biased(function: &str) -> bool {
+pub fn is_biased(function: &str) -> bool {
     matches!(function, "__write_lock_failed" | "__read_lock_failed")
 }
 
 /// Such a lock: a count from which each reader takes one and a writer all. `count` is what a writer waits with: the lock
 /// itself, or its upper half where it has 8 bytes (more than 2048 CPUs).
-pub(crate) fn biased(s: &Session, at: VirtAddr, count: VirtAddr) -> Option<State> {
+pub fn biased(s: &Session, at: VirtAddr, count: VirtAddr) -> Option<State> {
     match count.0.checked_sub(at.0)? {
         0 if s.cpus().possible.len() <= 2048 => biased_word(s.mem().u32(at).ok()?.into(), 0x10_0000),
         4 => biased_word(s.mem().u64(at).ok()?, 1 << 32),
@@ -104,7 +123,7 @@ fn read_write(word: u32) -> State {
 
 impl State {
     /// True where nobody has the lock.
-    pub(crate) const fn is_free(&self) -> bool {
+    pub const fn is_free(&self) -> bool {
         match self {
             State::Queued { locked, .. } => *locked == 0,
             State::Ticket { head, tail } => *head == *tail,
@@ -142,7 +161,7 @@ impl std::fmt::Display for State {
 }
 
 /// The owner that a kernel with CONFIG_DEBUG_SPINLOCK writes down.
-pub(crate) fn owner(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
+pub fn owner(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
     let b = s.bind::<RawSpinlock>();
     if b.magic.u32(s.mem(), at).ok()? != 0xdead_4ead {
         return None;

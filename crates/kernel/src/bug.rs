@@ -1,9 +1,8 @@
 //! The kernel's bug table: the file and line of each `BUG()` and `WARN()`, in the dump's own memory.
 //! Source: include/asm-generic/bug.h, lib/bug.c, arch/x86/include/asm/bug.h.
 
+use crate::session::Session;
 use base::{VirtAddr, VirtRead};
-use kernel::Session;
-use kernel::bind;
 
 bind! {
     /// `struct bug_entry`; relative pointers since 2.6.30 on x86-64
@@ -27,15 +26,17 @@ const MAX_ENTRIES: u64 = 1 << 20;
 
 /// An entry of the bug table.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The trap's address.
-    pub(crate) at: VirtAddr,
-    pub(crate) file: Option<String>,
-    pub(crate) line: Option<u32>,
+    pub at: VirtAddr,
+    /// The file's name, where the table has it and the dump its text.
+    pub file: Option<String>,
+    /// The line, where the file is known.
+    pub line: Option<u32>,
     /// A warning, after which the kernel goes on.
-    pub(crate) warning: bool,
+    pub warning: bool,
     /// The commands that show the file's name and the line.
-    pub(crate) commands: Vec<String>,
+    pub commands: Vec<String>,
 }
 
 /// The layout of one entry.
@@ -226,7 +227,7 @@ fn table_for(s: &Session, at: VirtAddr) -> Option<Table> {
 }
 
 /// The bug table's entry for the trap at an address.
-pub(crate) fn entry_at(s: &Session, at: VirtAddr) -> Option<Entry> {
+pub fn entry_at(s: &Session, at: VirtAddr) -> Option<Entry> {
     let table = table_for(s, at)?;
     let (n, entry) = table.entries().find(|(n, e)| table.address(*n, e) == Some(at.0))?;
     table.decode(s.mem(), n, entry)
@@ -234,14 +235,14 @@ pub(crate) fn entry_at(s: &Session, at: VirtAddr) -> Option<Entry> {
 
 /// Whether the kernel's code has a `BUG()` or `WARN()` at an address; `None` where the table that would tell is not in the
 /// dump.
-pub(crate) fn is_bug(s: &Session, at: VirtAddr) -> Option<bool> {
+pub fn is_bug(s: &Session, at: VirtAddr) -> Option<bool> {
     let table = table_for(s, at)?;
     let found = table.entries().any(|(n, entry)| table.address(n, entry) == Some(at.0));
     (found || table.is_whole).then_some(found)
 }
 
 /// The addresses of the warnings within a function's parts.
-pub(crate) fn warnings_within(s: &Session, parts: &[(u64, &[u8])]) -> Vec<u64> {
+pub fn warnings_within(s: &Session, parts: &[(u64, &[u8])]) -> Vec<u64> {
     let Some(table) = parts.first().and_then(|(at, _)| table_for(s, VirtAddr(*at))) else {
         return Vec::new();
     };
@@ -256,7 +257,7 @@ pub(crate) fn warnings_within(s: &Session, parts: &[(u64, &[u8])]) -> Vec<u64> {
 
 /// Reads the bytes as a table in each layout that a kernel has had, in memory that holds nothing else; how many entries
 /// made sense. For fuzzing.
-pub(crate) fn read_all(bytes: &[u8]) -> usize {
+pub fn read_all(bytes: &[u8]) -> usize {
     struct Alone<'a>(&'a [u8]);
     impl VirtRead for Alone<'_> {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), base::Fault> {
