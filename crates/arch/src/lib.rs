@@ -140,6 +140,8 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
         at
     }
 
+    /// True where code begins with the instruction that `BUG()` and `WARN()` trap by.
+    fn is_bug_trap(&self, code: &[u8]) -> bool;
     /// True when the instruction that ends at `at` is a call, so that `at` can be a return address.
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool;
     /// The function that the direct call which ends at `at` calls.

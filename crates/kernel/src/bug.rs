@@ -2,6 +2,7 @@
 //! Source: include/asm-generic/bug.h, lib/bug.c, arch/x86/include/asm/bug.h.
 
 use crate::session::Session;
+use arch::{ARCHES, Arch};
 use base::{VirtAddr, VirtRead};
 
 bind! {
@@ -79,13 +80,13 @@ impl Layout {
     }
 
     /// Without types: the layout by which the first entries' addresses are of trapping instructions.
-    fn by_shape(mem: &dyn VirtRead, start: VirtAddr, bytes: &[u8]) -> Option<Self> {
+    fn by_shape(arch: &dyn Arch, mem: &dyn VirtRead, start: VirtAddr, bytes: &[u8]) -> Option<Self> {
         LAYOUTS.iter().copied().find(|layout| {
             let size = usize::try_from(layout.size).unwrap_or(12);
             let first = bytes.chunks_exact(size).take(TRIED);
             first.len() == TRIED
                 && (0_u64..).zip(first).all(|(n, entry)| {
-                    layout.address(start, n, entry).is_some_and(|at| is_trap(mem, VirtAddr(at)))
+                    layout.address(start, n, entry).is_some_and(|at| is_trap(arch, mem, VirtAddr(at)))
                 })
         })
     }
@@ -95,7 +96,7 @@ impl Layout {
         Self::of(s).or_else(|| {
             let (start, _) = kernel_table(s)?;
             let head = s.mem().bytes(start, TRIED * 24).ok()?;
-            Self::by_shape(s.mem(), start, &head)
+            Self::by_shape(s.arch(), s.mem(), start, &head)
         })
     }
 
@@ -110,11 +111,9 @@ impl Layout {
     }
 }
 
-/// True where `ud2`, `ud1` or `int3` stands, with prefixes of `ud1`'s operands.
-fn is_trap(mem: &dyn VirtRead, at: VirtAddr) -> bool {
-    let Ok(code) = mem.bytes(at, 4) else { return false };
-    let skip = code.iter().take_while(|b| matches!(b, 0x67 | 0x40..=0x4f)).count();
-    matches!(code.get(skip..), Some([0x0f, 0x0b | 0xb9, ..]))
+/// True where an instruction traps.
+fn is_trap(arch: &dyn Arch, mem: &dyn VirtRead, at: VirtAddr) -> bool {
+    mem.bytes(at, 4).is_ok_and(|code| arch.is_bug_trap(&code))
 }
 
 fn number(entry: &[u8], offset: u64, size: usize) -> Option<u64> {
@@ -270,8 +269,8 @@ pub fn read_all(bytes: &[u8]) -> usize {
     }
     const START: VirtAddr = VirtAddr(0xffff_ffff_8200_0000);
     let mem = Alone(bytes);
-    let shape = Layout::by_shape(&mem, START, bytes);
-    let tables = LAYOUTS.iter().copied().chain(shape);
+    let shapes = ARCHES.iter().filter_map(|arch| Layout::by_shape(*arch, &mem, START, bytes));
+    let tables = LAYOUTS.iter().copied().chain(shapes);
     let tables = tables.map(|layout| Table { start: START, bytes: bytes.to_vec(), layout, is_whole: true });
     tables
         .map(|table| {
@@ -334,15 +333,27 @@ mod tests {
             let (mem, len) = memory(*want, [ud2, &[0x67, 0x48, 0x0f, 0xb9, 0x3a], ud2]);
             let start = VirtAddr(mem.0 + 0x100);
             let bytes = mem.bytes(start, len).unwrap();
-            let found = Layout::by_shape(&mem, start, &bytes).unwrap();
+            let found = Layout::by_shape(arch::x86_64(), &mem, start, &bytes).unwrap();
             assert_eq!((found.size, found.relative, found.flags), (want.size, want.relative, want.flags));
         }
+    }
+
+    /// `brk #0x800` of arm64.
+    #[test]
+    fn a_trap_is_the_architecture_s() {
+        let brk: &[u8] = &[0x00, 0x00, 0x21, 0xd4];
+        let (mem, len) = memory(LAYOUTS[1], [brk, brk, brk]);
+        let start = VirtAddr(mem.0 + 0x100);
+        let bytes = mem.bytes(start, len).unwrap();
+        let size = |arch: &dyn Arch| Layout::by_shape(arch, &mem, start, &bytes).map(|found| found.size);
+        assert_eq!(ARCHES.iter().filter_map(|arch| size(*arch)).collect::<Vec<_>>(), [12]);
+        assert_eq!(size(arch::by_name("aarch64").unwrap()), Some(12));
     }
 
     #[test]
     fn a_table_that_leads_to_no_traps_has_no_layout() {
         let (mem, len) = memory(LAYOUTS[0], [&[0x90], &[0x90], &[0x90]]);
         let start = VirtAddr(mem.0 + 0x100);
-        assert!(Layout::by_shape(&mem, start, &mem.bytes(start, len).unwrap()).is_none());
+        assert!(Layout::by_shape(arch::x86_64(), &mem, start, &mem.bytes(start, len).unwrap()).is_none());
     }
 }

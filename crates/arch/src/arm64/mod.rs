@@ -100,6 +100,10 @@ impl Arch for Arm64 {
         pointer..pointer.add(task_stack)
     }
 
+    /// `brk #0x800` (`BUG_BRK_IMM`, arch/arm64/include/asm/brk-imm.h).
+    fn is_bug_trap(&self, code: &[u8]) -> bool {
+        code.starts_with(&0xd421_0000_u32.to_le_bytes())
+    }
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool {
         unwind::follows_call(mem, at)
     }

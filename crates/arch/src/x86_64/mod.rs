@@ -127,6 +127,11 @@ impl Arch for X86_64 {
         true
     }
 
+    /// `ud2`, or `ud1` with the prefixes of its operands.
+    fn is_bug_trap(&self, code: &[u8]) -> bool {
+        let skip = code.iter().take_while(|b| matches!(b, 0x67 | 0x40..=0x4f)).count();
+        matches!(code.get(skip..), Some([0x0f, 0x0b | 0xb9, ..]))
+    }
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool {
         unwind::follows_call(mem, at)
     }
