@@ -174,6 +174,10 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn image_range(&self) -> [VirtAddr; 3];
     /// Where the direct map begins when it is not randomised, the newest first.
     fn direct_map_bases(&self) -> &'static [u64];
+    /// Where the array of `struct page` begins in kernels that have no variable for it, where all have it at one address.
+    fn vmemmap(&self) -> Option<VirtAddr> {
+        None
+    }
     /// The shapes that its page tables can have.
     fn paging(&self) -> &'static [&'static Paging];
     /// Whether code can run in a page, by the entry that maps it.

@@ -107,7 +107,8 @@ pub fn direct_map_base(s: &Session) -> Result<VirtAddr> {
 /// # Errors
 /// When the variable that tells where it is (`vmemmap_base`) is not in the dump.
 pub fn vmemmap_base(s: &Session) -> Result<VirtAddr> {
-    Ok(moved(s, "vmemmap_base")?.unwrap_or(VirtAddr(0xffff_ea00_0000_0000)))
+    let at = moved(s, "vmemmap_base")?.or_else(|| s.arch().vmemmap());
+    at.ok_or_else(|| s.no_symbol("vmemmap_base"))
 }
 
 /// The caches that are known.

@@ -103,6 +103,8 @@ const SPINNING: &[&str] = &[
 const WAITING: &[&str] = &[
     "schedule",
     "__schedule",
+    // arm64: where a task that does not run stands
+    "__switch_to",
     "schedule_preempt_disabled",
     "io_schedule",
     "__switch_to_asm",

@@ -126,7 +126,12 @@ fn hardware(name: &str) -> Option<&'static str> {
         | "call_function_single_interrupt"
         | "call_function_interrupt"
         | "reschedule_interrupt"
-        | "irq_work_interrupt" => Some("hard interrupt"),
+        | "irq_work_interrupt"
+        // arm64, until 5.13 without a stack pointer's name
+        | "el1h_64_irq"
+        | "el0t_64_irq"
+        | "el1_irq"
+        | "el0_irq" => Some("hard interrupt"),
         // what stops a CPU is of its death, not of its life
         "asm_sysvec_reboot" | "reboot_interrupt" => None,
         _ if name.starts_with("asm_sysvec_") => Some("hard interrupt"),

@@ -15,6 +15,11 @@ const INTERRUPTS: &[&str] = &[
     "ret_from_intr",
     "apic_timer_interrupt",
     "asm_exc_nmi",
+    // arm64
+    "el1h_64_irq",
+    "el0t_64_irq",
+    "el1_irq",
+    "el0_irq",
 ];
 
 /// True for entry code of interrupts: what an interrupt came upon is chance, and no part of a signature.
@@ -37,7 +42,9 @@ pub(crate) fn of<'a>(
         }
         let Some(name) = name.map(base_name) else { return Err(out) };
         if name == last
-            || ["asm_", "entry_SYSCALL", "system_call"].iter().any(|entry| name.starts_with(entry))
+            || ["asm_", "entry_SYSCALL", "system_call", "el1h_64_", "el0t_64_", "el1_", "el0_"]
+                .iter()
+                .any(|entry| name.starts_with(entry))
         {
             continue;
         }

@@ -31,6 +31,33 @@ pub(crate) fn is_user(regs: &Regs) -> bool {
     regs.get(PSTATE).is_some_and(|pstate| pstate & 0xf == 0)
 }
 
+/// Bits that PSTATE never has in a 64-bit program: 63-32, 27-26, 23-22 (UAO, PAN), 20-13, 9-6 (DAIF), 5.
+const WIDE_CLEAR: u64 = 0xffff_ffff_0cdf_e3e0;
+/// And in a 32-bit one: 63-32, 22, 20, 9 (big-endian), 8-6 (AIF).
+const NARROW_CLEAR: u64 = 0xffff_ffff_0050_03c0;
+/// The state of a 32-bit program that runs Thumb code, and that of its `IT` instruction.
+const THUMB: u64 = 1 << 5;
+const IT: u64 = 0x0600_fc00;
+
+/// True when registers of user mode are such as programs have: words that merely lie on a stack, most of them zero, look
+/// like user mode too. 32-bit programs have 32-bit addresses, and 16-bit instructions.
+pub(crate) fn is_likely_user(regs: &Regs) -> bool {
+    let (Some(pc), Some(sp), Some(pstate)) = (regs.get(PC), regs.get(SP), regs.get(PSTATE)) else {
+        return false;
+    };
+    // what the kernel itself asks of a user's PSTATE (valid_user_regs in arch/arm64/kernel/ptrace.c): reserved bits and masks
+    // of interrupts are clear
+    let narrow = pstate & 0x10 != 0;
+    if pstate & if narrow { NARROW_CLEAR } else { WIDE_CLEAR } != 0
+        || (narrow && pstate & THUMB == 0 && pstate & IT != 0)
+    {
+        return false;
+    }
+    let here = |at: u64| at != 0 && !super::layout::is_kernel(VirtAddr(at));
+    let aligned = pc & 3 == 0 && sp & 15 == 0;
+    here(pc) && if narrow { pc >> 32 == 0 } else { pc >> 52 == 0 && aligned && here(sp) }
+}
+
 /// True when saved registers can have been: of EL0, or of EL1 or EL2 (VHE) with their own stack pointer, and no bits that
 /// no PSTATE has.
 pub(crate) fn is_possible(regs: &Regs) -> bool {
@@ -70,5 +97,25 @@ mod tests {
         assert!(!is_user(&regs) && is_possible(&regs));
         assert!(is_user(&regs.with(PSTATE, 0x6000_0000)));
         assert!(!is_possible(&regs.with(PSTATE, 0xffff_8000_0000_0005)));
+        let user = regs.with(PSTATE, 0x6000_0000).with(PC, 0x40_0100).with(SP, 0xffff_f19c_1670);
+        assert!(is_likely_user(&user));
+        for (number, value) in [
+            (PC, 0),
+            (PC, 0x40_0102),
+            (PC, 0xffff_8000_0803_0000),
+            (PC, 0x88ef_960c_7bcb_0260),
+            (SP, 0),
+            (SP, 0xffff_ffff),
+            (SP, 0xffff_8000_0803_0000),
+        ] {
+            assert!(!is_likely_user(&user.with(number, value)), "{number} {value:#x}");
+        }
+        // a 32-bit program's stack pointer is x13
+        assert!(is_likely_user(&user.with(PSTATE, 0x6000_0030).with(PC, 0x1_0002).with(SP, 0)));
+        for pstate in [0x43_1590, 0x5_2810, 0x1_0389_7590, 0x400, 0x8000_1000] {
+            let likely = is_likely_user(&user.with(PSTATE, pstate));
+            // the branch's type (bits 11:10) and SSBS (12) may be set
+            assert_eq!(likely, matches!(pstate, 0x400 | 0x8000_1000), "{pstate:#x}");
+        }
     }
 }

@@ -73,7 +73,10 @@ pub(crate) fn find_saved(
     let fits = |start: VirtAddr| {
         let told = |(offset, _): &(u64, bool)| saved_at_record(mem, start.add(*offset)) == Some(start);
         let regs = RECORDS.iter().any(told).then(|| ptregs::read(mem, start).ok()).flatten();
-        regs.is_some_and(|r| ptregs::is_user(&r) || r.pc().is_some_and(|pc| is_text(VirtAddr(pc))))
+        regs.is_some_and(|r| match ptregs::is_user(&r) {
+            true => ptregs::is_likely_user(&r),
+            false => r.pc().is_some_and(|pc| is_text(VirtAddr(pc))),
+        })
     };
     (0..words).map(|i| at.add(i * 8)).find(|start| fits(*start))
 }

@@ -171,6 +171,9 @@ impl Arch for X86_64 {
     fn direct_map_bases(&self) -> &'static [u64] {
         &layout::DIRECT_MAP_BASES
     }
+    fn vmemmap(&self) -> Option<VirtAddr> {
+        Some(VirtAddr(0xffff_ea00_0000_0000))
+    }
     fn paging(&self) -> &'static [&'static Paging] {
         &paging::MODES
     }

@@ -15,7 +15,7 @@ pub type Named = (String, u64, Option<String>);
 /// Registers and place as an oops in the log has them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Oops {
-    /// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`: function, offset, module.
+    /// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`, on arm64 `pc : …`: function, offset, module.
     pub rip: Option<Named>,
     /// The program counter, where the kernel printed it.
     pub pc: Option<u64>,
@@ -178,7 +178,7 @@ fn place(line: &str, at: &mut State, out: &mut Oops) {
     if std::mem::take(&mut at.name_follows) && out.rip.is_none() {
         out.rip = symbol(text);
     }
-    let kernel = ["RIP: 0010:", "RIP: e030:", "IP: "].iter().find_map(|p| text.strip_prefix(p));
+    let kernel = ["RIP: 0010:", "RIP: e030:", "IP: ", "pc : "].iter().find_map(|p| text.strip_prefix(p));
     let Some(said) = kernel else {
         at.user |= text.starts_with("RIP: 0033:") || text.starts_with("RIP: 002b:");
         return;
@@ -203,7 +203,7 @@ fn place(line: &str, at: &mut State, out: &mut Oops) {
 fn trace(line: &str, at: &mut State, out: &mut Oops) {
     let text = line.trim();
     match text {
-        "Call Trace:" => at.trace = true,
+        "Call Trace:" | "Call trace:" => at.trace = true,
         "</TASK>" => at.trace = false,
         _ if text.starts_with("Code: ") && !out.trace.is_empty() => at.trace = false,
         entry if at.trace && !at.user => {

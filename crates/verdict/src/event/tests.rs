@@ -264,6 +264,25 @@ fn a_bug_with_its_oops() {
 }
 
 #[test]
+fn an_oops_of_arm64() {
+    let e = of("Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000\n\
+        Mem abort info:\n  ESR = 0x0000000096000006\n  EC = 0x25: DABT (current EL), IL = 32 bits\n\
+        Internal error: Oops: 0000000096000006 [#1] SMP\n\
+        Modules linked in: dying(OE) virtio_blk\n\
+        CPU: 1 PID: 261 Comm: sh Tainted: G           OE      6.1.0\n\
+        Hardware name: linux,dummy-virt (DT)\n\
+        pc : check_order+0xc/0x2c [dying]\n\
+        lr : next_order+0x1c/0x30 [dying]\n\
+        Call trace:\n check_order+0xc/0x2c [dying]\n way_module+0x18/0x24 [dying]\n\
+        Code: 9400010a aa1e03e9 d503201f aa0003e1 (b9400000)\n\
+        ---[ end trace 0 ]---\n\
+        Kernel panic - not syncing: Oops: Fatal exception");
+    assert_eq!(e.oops.rip, named("check_order", 0xc, Some("dying")));
+    assert_eq!((e.oops.cpu, e.oops.pid, e.oops.comm.as_deref()), (Some(1), Some(261), Some("sh")));
+    assert_eq!(e.oops.trace, ["check_order", "way_module"]);
+}
+
+#[test]
 fn an_oops_of_3_10() {
     let e = of("BUG: unable to handle kernel NULL pointer dereference at 0000000000000028\n\
         IP: [<ffffffffa04f8b2e>] chain_tail+0x1e/0x60 [broken]\n\
