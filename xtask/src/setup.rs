@@ -42,7 +42,8 @@ const PEER_PACKAGES: &[(&str, &str)] = &[("debootstrap", "debootstrap"), ("pytho
 
 /// Installs what is missing.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    install(args.peers)
+    install(args.peers)?;
+    install_cross()
 }
 
 /// Installs what is missing, with what the peers need if `peers`.

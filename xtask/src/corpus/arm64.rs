@@ -122,6 +122,9 @@ fn build(
     reparse: bool,
     failed: &mut Vec<String>,
 ) -> Result<(), Error> {
+    if !reparse {
+        crate::setup::install_cross()?;
+    }
     let dir = root.join("kernels").join(series.name);
     if !dir.join("done").exists() {
         fetch(cache, root, &dir, series)?;
@@ -166,7 +169,6 @@ fn finished(dir: &Path, series: &Series) -> Result<Kernel, Error> {
 
 /// Gets the newest kernel of a series that the mirror holds, and builds the module for it.
 fn fetch(cache: &Path, root: &Path, dir: &Path, series: &Series) -> Result<(), Error> {
-    crate::setup::install_cross()?;
     let mirrors = Mirrors::of_this_machine()?;
     let own = Suite::open(cache, series.suite, &mirrors)?;
     let suite = Suite::of_machine(root, series.suite, &mirrors, Machine::Arm64)?;
