@@ -261,11 +261,9 @@ impl Mapped<'_> {
             None => self.done = true,
         }
     }
-}
 
-impl Iterator for Mapped<'_> {
-    type Item = (VirtAddr, Translation);
-    fn next(&mut self) -> Option<Self::Item> {
+    /// The next page that is mapped, or how many bytes a table spans that is missing.
+    fn step(&mut self) -> Option<(VirtAddr, Result<Translation, u64>)> {
         while !self.done && self.at < self.end {
             let here = self.at;
             let mut read = 0;
@@ -278,18 +276,38 @@ impl Iterator for Mapped<'_> {
             match result {
                 Ok(t) => {
                     self.skip(t.page_size);
-                    return Some((here, t));
+                    return Some((here, Ok(t)));
                 }
                 // only the hole between the halves is not canonical
                 Err(FaultKind::NonCanonical) => self.at = self.tables.paging.kernel_half,
-                Err(_) => {
+                Err(fault) => {
                     // the last entry read is empty, or names a table that is missing: skip all that it spans
                     let depth = usize::saturating_sub(read, 1);
-                    self.skip(self.tables.paging.levels.get(depth).map_or(1 << 48, |level| 1 << level.shift));
+                    let size = self.tables.paging.levels.get(depth).map_or(1 << 48, |level| 1 << level.shift);
+                    self.skip(size);
+                    if matches!(fault, FaultKind::Table(_)) {
+                        return Some((here, Err(size - (here.0 & (size - 1)))));
+                    }
                 }
             }
         }
         None
+    }
+
+    /// The pages, and between them how many bytes from there on a table would tell of that is missing.
+    pub fn and_lost(mut self) -> impl Iterator<Item = (VirtAddr, Result<Translation, u64>)> {
+        std::iter::from_fn(move || self.step())
+    }
+}
+
+impl Iterator for Mapped<'_> {
+    type Item = (VirtAddr, Translation);
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let (at, Ok(page)) = self.step()? {
+                return Some((at, page));
+            }
+        }
     }
 }
 

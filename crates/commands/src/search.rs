@@ -14,7 +14,7 @@ use dump::Words;
 use kernel::Fetch;
 use kernel::Session;
 use kernel::scan::{self, Hit, Run, Scanned, Wanted};
-use memory::Memory;
+use memory::{Lost, Memory};
 use report::{Cell, Line, Record, Report};
 
 /// Hits in one part of the answer.
@@ -126,7 +126,8 @@ impl Command for Search {
             cx_note(cx, format!("search: rounding down start address to: {:x}", start.0 & !(ask.size - 1)))?;
         }
         let start = start.0 & !(ask.size - 1);
-        let runs = memory.runs().filter_map(|run| run.within(start, last));
+        let lost = Lost::new(VirtAddr(start), last);
+        let runs = memory.runs(&lost).filter_map(|run| run.within(start, last));
         let total = memory.size(start, last);
         let (cancel, progress) = (cx.cancel.clone(), cx.progress);
         let mut ended = None;
@@ -147,7 +148,12 @@ impl Command for Search {
             return Err(e.into());
         }
         cx.cancel.check()?;
-        let mut report = summary(count, done, None);
+        let lost = lost.bytes();
+        let why = "page tables that would tell what is mapped there are not in the dump";
+        let mut report = summary(count, done, (lost > 0).then_some(why));
+        if lost > 0 {
+            report.missing(format!("search: {lost:#x} bytes were not searched: {why}"));
+        }
         if done.holes > 0 && ask.wanted.fits_zeros() {
             report.info(format!(
                 "search: {:#x} bytes in holes of the sparse file were not searched: they are zeros",

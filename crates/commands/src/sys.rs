@@ -258,8 +258,10 @@ fn died(s: &Session, report: &mut Report) {
         }
         (Some(only), panic) | (None, panic @ Some(only)) => {
             report.line(quoted(label("PANIC"), "cause", only));
-            if let Some(panic) = panic {
-                report.hidden("panic", panic.clone());
+            match (panic, &log.stopped) {
+                (Some(panic), _) => report.hidden("panic", panic.clone()),
+                (None, Some(why)) => report.hidden("panic", Cell::absent("not known", why.to_string())),
+                (None, None) => {}
             }
         }
         (None, None) => report.line(label("PANIC").text("(none: the log has no oops and no panic)")),

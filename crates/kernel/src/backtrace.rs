@@ -212,7 +212,21 @@ impl Session {
             None => self.sleeping(task, &unwinder),
         };
         let remark = cpu.and_then(|cpu| self.remark(cpu, doubt));
+        let remark = remark.or_else(|| self.nameless_calls(start, &unwound));
         Backtrace { start, unwound, stacks, user, doubt, remark }
+    }
+
+    /// What may be left out of frames that begin at a call which stopped a CPU: those of the functions that it called, where
+    /// the kernel's table lost their names.
+    fn nameless_calls(&self, start: Start, found: &Unwound) -> Option<String> {
+        let first = found.frames.first().filter(|_| start == Start::StopCall)?;
+        let begun = self.locate(first.lookup())?.symbol.name;
+        let why = self.kernel_symbols().problem.as_ref()?;
+        let mut further_in = STOP_CALLS.iter().take_while(|name| **name != begun);
+        let lost = further_in.find(|name| self.symbol(name).is_none())?;
+        Some(format!(
+            "frames further in can be left out: where {lost} is, in which a CPU can end, is not known: {why}"
+        ))
     }
 
     /// What there is to say of a CPU's registers, where a backtrace had this doubt.

@@ -91,10 +91,13 @@ fn by_offsets(s: &Session) -> u32 {
     let bound = nr_cpu_ids(s).unwrap_or(MAX_CPUS);
     let base = s.symbol("__per_cpu_start").unwrap_or_default();
     let load = s.symbol("__per_cpu_load").map(|at| at.0);
+    let [image, end, _] = s.arch().image_range();
     let mut known: Vec<u64> = Vec::new();
     for cpu in 0..bound {
         let Ok(offset) = s.mem().u64(table.add(cpu * 8)) else { break };
-        let is_memory = base.add(offset).0 >> 63 == 1 && Some(offset) != load;
+        // what a CPU that cannot be has leads into the image, where the variables' first copy lies: its name can be lost
+        let at = base.add(offset);
+        let is_memory = at.0 >> 63 == 1 && Some(offset) != load && !(image..end).contains(&at);
         if !is_memory || known.contains(&offset) {
             break;
         }
@@ -196,6 +199,21 @@ mod tests {
         assert_eq!(cpus.possible, [0, 1, 2]);
         assert_eq!((cpus.present, cpus.online), (None, None));
         assert!(cpus.problem.is_some() && cpus.otherwise == Some("the kernel's per-CPU offsets"));
+    }
+
+    #[test]
+    fn what_a_cpu_that_cannot_be_has_is_no_memory_of_it() {
+        let mut k = Kernel::new();
+        k.cpus(2);
+        for name in ["__cpu_possible_mask", "__cpu_present_mask", "__cpu_online_mask"] {
+            k.word(k.at(name), 0);
+        }
+        k.half(k.at("nr_cpu_ids"), 8);
+        // where the image has the variables' first copy; the name that says so is lost
+        let table = k.at("__per_cpu_offset");
+        let (image, start) = (k.function("first_copy", 0x800), session(&k).symbol("__per_cpu_start"));
+        k.word(table + 16, image.wrapping_sub(start.unwrap_or_default().0)).lose("__per_cpu_load");
+        assert_eq!(read_cpus(&session(&k)).possible, [0, 1]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use crate::backtrace::SessionCode;
 use crate::register_fit::Doubt;
 use crate::session::Session;
+use arch::Insn;
 use base::VirtAddr;
 use unwind::{Code, Frame, How, Unwinder, Unwound};
 
@@ -75,8 +76,14 @@ fn jumps(s: &Session, start: VirtAddr, span: u64) -> Option<Vec<VirtAddr>> {
     let code = s.mem().bytes(start, usize::try_from(span.min(MAX_BYTES)).ok()?).ok()?;
     let mut out = Vec::new();
     let (mut at, mut ends) = (0, false);
+    let mut writes_return = false;
     while let Some(rest) = code.get(at..).filter(|rest| !rest.is_empty()) {
         let insn = decoder.one(start.add(at as u64), rest)?;
+        if writes_return && goes_back(&insn, start, span) {
+            // a call by pointer through a thunk: it returns to where the pointer leads (arch/x86/lib/retpoline.S)
+            return None;
+        }
+        writes_return = insn.text.starts_with("mov ") && insn.text.ends_with(",(%rsp)");
         if insn.text.starts_with('j') {
             let to = insn.target.filter(|_| !insn.is_data)?;
             if to < start || to >= start.add(span) {
@@ -94,4 +101,35 @@ fn jumps(s: &Session, start: VirtAddr, span: u64) -> Option<Vec<VirtAddr>> {
         out.push(start.add(span));
     }
     Some(out)
+}
+
+/// Whether the function ends with this instruction: it returns, by itself or by the code that all functions return through.
+fn goes_back(insn: &Insn, start: VirtAddr, span: u64) -> bool {
+    let outside = |to: VirtAddr| to < start || to >= start.add(span);
+    insn.text.starts_with("ret") || insn.text.starts_with("jmp") && insn.target.is_some_and(outside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    /// `call 1f; pause; lfence; 1: mov %rax,(%rsp)` and what returns.
+    #[test]
+    fn a_thunk_leads_wherever_a_pointer_does() {
+        const THUNK: [u8; 16] =
+            [0xe8, 7, 0, 0, 0, 0xf3, 0x90, 0x0f, 0xae, 0xe8, 0xeb, 0xf9, 0x48, 0x89, 0x04, 0x24];
+        // push %rax; mov %rax,(%rsp); pop %rax; ret
+        const SPILLS: [u8; 7] = [0x50, 0x48, 0x89, 0x04, 0x24, 0x58, 0xc3];
+        let far = [0xe9, 0, 1, 0, 0];
+        let mut k = Kernel::new();
+        let (at, spills) = (k.function("thunk", 0x40), k.function("spills", 0x80));
+        k.put(at, &THUNK).put(at + 16, &[0xc3]).put(spills, &SPILLS);
+        let of = |k: &Kernel, at, len| jumps(&session(k), VirtAddr(at), len);
+        assert_eq!(of(&k, at, 17), None);
+        assert_eq!(of(&k, spills, 7), Some(vec![]));
+        k.put(at + 16, &far);
+        assert_eq!(of(&k, at, 21), None, "code that all functions return through");
+    }
 }

@@ -20,7 +20,12 @@ impl Unwinder<'_> {
         // entry code is told by tables and by its own code: where neither can be read, registers on the stack can be what
         // any function keeps of an exception
         let at = cursor.lookup();
-        if !cursor.is_call || self.mem.u8(at).is_err() || self.code.is_nameless(at) {
+        let is_lost = |at: VirtAddr| self.mem.u8(at).is_err();
+        if !cursor.is_call
+            || is_lost(at)
+            || self.code.function(at).is_some_and(is_lost)
+            || self.code.is_nameless(at)
+        {
             return Step::Unknown;
         }
         // right where the stack pointer is, any code of the kernel's half will do: the modules may not be known
@@ -232,6 +237,13 @@ impl Unwinder<'_> {
             Ok(_) => false,
             Err(_) => true,
         })
+    }
+
+    /// What can be a return address, where a function's own code says that one is there: code, behind a call as far as the
+    /// dump has the code.
+    pub(crate) fn can_be_return(&self, pc: VirtAddr) -> bool {
+        let lost = || [1, 7].iter().any(|n| self.mem.u8(pc.sub(*n)).is_err());
+        self.code.is_text(pc) && (self.arch.follows_call(self.mem, pc) || lost())
     }
 
     /// A return address: code, behind a call.

@@ -23,7 +23,7 @@ impl Unwinder<'_> {
                 continue;
             }
             let Ok(pc) = self.word(slot) else { continue };
-            if !self.is_return(VirtAddr(pc)) {
+            if !self.can_be_return(VirtAddr(pc)) {
                 continue;
             }
             let mut regs = place(&Regs::new(cursor.regs.reg_set()), pc, cfa);

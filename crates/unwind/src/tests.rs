@@ -381,6 +381,41 @@ fn registers_that_a_function_keeps_are_no_entry_where_its_code_is_missing() {
 }
 
 #[test]
+fn a_function_that_keeps_registers_has_its_caller_where_the_caller_s_code_is_missing() {
+    let mut world = World::new();
+    // 1 keeps an exception's registers below its return address into 2
+    world.call(0, 8).entry(1, OrcKind::Undefined, SP, 0).entry(3, OrcKind::End, SP, 0).call(2, 8);
+    world.shapes.insert(TEXT + 0x100, shape(Some(0x100), None));
+    world.put(TASK + 0x1000, &[back(1)]).pt_regs(TASK + 0x1008, TEXT + 0x310, 0x10, TASK + 0x2000);
+    world.put(TASK + 0x1100, &[back(2), back(3)]);
+    let from = start(TEXT + 0x50, TASK + 0x1000);
+    let through = |world: &World| world.unwind(from).frames.iter().map(|f| f.pc.0).collect::<Vec<_>>();
+    let whole = [TEXT + 0x50, back(1), back(2), back(3)];
+    assert_eq!(through(&world), whole);
+    let mut text = world.memory.remove(&TEXT).unwrap();
+    let behind = text.split_off(0x300);
+    text.truncate(0x200);
+    world.memory.insert(TEXT + 0x300, behind);
+    world.memory.insert(TEXT, text);
+    assert_eq!(through(&world), whole, "the code of 2 is missing");
+}
+
+#[test]
+fn registers_are_no_entry_where_the_function_s_first_code_is_missing() {
+    let mut world = World::new();
+    world.pt_regs(TASK + 0x1008, TEXT + 0x310, 0x10, TASK + 0x2000);
+    world.put(TASK + 0x1000, &[back(1)]);
+    world.call(0, 8).entry(1, OrcKind::Undefined, SP, 0);
+    let mut text = world.memory.remove(&TEXT).unwrap();
+    let behind = text.split_off(0x110);
+    text.truncate(0x100);
+    world.memory.insert(TEXT + 0x110, behind);
+    world.memory.insert(TEXT, text);
+    let found = world.unwind(start(TEXT + 0x50, TASK + 0x1000));
+    assert!(found.frames.iter().all(|f| f.saved.is_none()), "{found:?}");
+}
+
+#[test]
 fn what_stops_it() {
     let mut world = World::new();
     world.entry(0, OrcKind::Undefined, SP, 0);

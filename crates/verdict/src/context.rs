@@ -60,9 +60,10 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
     let logged = event.and_then(|e| e.oops.cpu).filter(|_| task.active || task.cpu.is_none());
     let cpu = logged.or(task.cpu);
     let mut text = format!("{}[{}]", task.comm, task.pid);
-    if let Some(cpu) = cpu {
-        text = format!("{text}, CPU {cpu}");
-    }
+    text = match cpu {
+        Some(cpu) => format!("{text}, CPU {cpu}"),
+        None => format!("{text}, on which CPU is not known"),
+    };
     // of a stack that was not followed to its end, nobody knows what came upon the process
     if !layers.is_empty() || !task.active || from_end(scene, &names) {
         let words = match (base, layers.is_empty()) {

@@ -137,7 +137,7 @@ pub(crate) fn doing(s: &Session, task: &Task) -> String {
         Some(n) => frames
             .get(n)
             .and_then(|f| s.locate(f.lookup()))
-            .map_or_else(|| "in the kernel".into(), |l| format!("in {}", l.symbol.name)),
+            .map_or_else(|| "in code whose symbol is not known".into(), |l| format!("in {}", l.symbol.name)),
         // all that is known: it was interrupted in user mode
         None if frames.iter().zip(&names).any(|(f, name)| {
             f.saved.as_ref().is_some_and(|r| r.user) && crate::origin::is_interrupt(name)

@@ -114,6 +114,36 @@ impl PhysRead for Parts {
     }
 }
 
+/// Memory without one page.
+struct Without(TestMem, u64);
+impl PhysRead for Without {
+    fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), base::Missing> {
+        if at.0 & !0xfff == self.1 {
+            return Err(base::Missing { at, why: base::Gap::Truncated });
+        }
+        self.0.read_phys(at, buf)
+    }
+    fn ranges(&self) -> &[base::PhysRange] {
+        self.0.ranges()
+    }
+}
+
+#[test]
+fn a_table_that_is_missing_counts_what_it_spans() {
+    let (mem, tables) = map(4);
+    let start = VirtAddr(KERNEL + 0x1000);
+    let steps = tables.walk(&mem, start).steps;
+    let table = steps.last().unwrap().entry_at.0 & !0xfff;
+    let mem = Without(mem, table);
+    let parts: Vec<_> = tables.mapped(&mem, start, VirtAddr(u64::MAX)).and_lost().collect();
+    let of = |n: usize| (parts[n].0.0, parts[n].1.map(|t| t.phys.0));
+    assert_eq!(
+        (parts.len(), of(0), of(1)),
+        (2, (KERNEL + 0x1000, Err(0x1f_f000)), (KERNEL + 0x20_0000, Ok(0x40_0000)))
+    );
+    assert_eq!(tables.mapped(&mem, start, VirtAddr(u64::MAX)).count(), 1);
+}
+
 #[test]
 fn mapped_pages_are_listed_of_tables_that_are_there_in_part() {
     let (mem, tables) = map(4);

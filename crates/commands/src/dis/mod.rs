@@ -137,6 +137,11 @@ impl Command for Dis {
             _ if place.is_function_start() => Part::Forward(None),
             _ => Part::Count(1),
         };
+        if let (Part::Forward(None), Some(name), Some(module)) = (part, &place.name, &place.next_is_lost) {
+            report.info(format!(
+                "dis: what pads {name} up to the next symbol may not be shown: symbols of {module} are lost"
+            ));
+        }
         show(cx, s, s.mem(), &place, part, &shape, &mut report)?;
         Ok(report)
     }
@@ -207,7 +212,8 @@ fn user(cx: &mut Cx<'_>, s: &Session, word: &str, count: u64, shape: &Shape) -> 
         .ok_or_else(|| CommandError::argument("dis", format_args!("invalid user virtual address: {word}")))?;
     let task = tasks::context(cx, "dis")?;
     let mem = kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("dis", e))?;
-    let place = Place { at: VirtAddr(at), name: None, offset: 0, end: None, is_text: false };
+    let place =
+        Place { at: VirtAddr(at), name: None, offset: 0, end: None, is_text: false, next_is_lost: None };
     let mut report = Report::new("dis");
     show(cx, s, &mem, &place, Part::Count(count), shape, &mut report)?;
     Ok(report)

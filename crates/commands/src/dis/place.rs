@@ -18,6 +18,8 @@ pub(crate) struct Place {
     pub(crate) end: Option<VirtAddr>,
     /// True in code.
     pub(crate) is_text: bool,
+    /// The module whose symbol comes next and is lost: what pads this one up to there is not known.
+    pub(crate) next_is_lost: Option<String>,
 }
 
 impl Place {
@@ -39,10 +41,18 @@ impl Place {
                 end: size(s, &l).map(|size| l.symbol.addr.add(size)),
                 // what the kernel gave away after its start (`.exit.text`) is no text of it any more, but was
                 is_text: s.is_text(at) || l.symbol.is_text(),
+                next_is_lost: next_is_lost(s, &l),
             },
-            None => Self { at, name: None, offset: 0, end: None, is_text: false },
+            None => Self { at, name: None, offset: 0, end: None, is_text: false, next_is_lost: None },
         }
     }
+}
+
+/// The module of a symbol of which only its own size is known, as the one that comes next may be lost.
+fn next_is_lost(s: &Session, l: &kernel::Located<'_>) -> Option<String> {
+    let module = l.symbol.module.filter(|_| l.symbol.size != 0 && l.span == Some(l.symbol.size))?;
+    let padded = s.module_at(l.symbol.addr).is_some_and(|m| s.module_debug(m).is_none());
+    (padded && s.modules_without_symbols().contains(&module)).then(|| module.to_owned())
 }
 
 /// Functions are aligned to this at most.

@@ -6,6 +6,7 @@ use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use clap::ArgMatches;
 use kernel::scan::Run;
 use kernel::{Image, Session};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of vmalloc's range with 4 and 5 levels of page tables.
 const VMALLOC_SIZE: [u64; 2] = [32 << 40, 12800 << 40];
@@ -131,8 +132,8 @@ impl<'s> Memory<'s> {
         }
     }
 
-    /// All of it, ascending.
-    pub(super) fn runs(&self) -> Box<dyn Iterator<Item = Run> + '_> {
+    /// All of it, ascending; bytes whose page tables are missing are counted.
+    pub(super) fn runs<'a>(&'a self, lost: &'a Lost) -> Box<dyn Iterator<Item = Run> + 'a> {
         let phys = self.phys();
         match self {
             Self::Physical { .. } => Box::new(phys.ranges().iter().map(|r| Run {
@@ -142,7 +143,7 @@ impl<'s> Memory<'s> {
             })),
             Self::User { map, .. } => {
                 let end = VirtAddr(if map.tables().levels() == 5 { 1 << 56 } else { 1 << 47 });
-                Box::new(mapped(*map.tables(), phys, VirtAddr(0), end))
+                Box::new(mapped(*map.tables(), phys, VirtAddr(0), end, lost))
             }
             Self::Kernel { s, direct, mapped: others } => {
                 let direct_map = direct.iter().flat_map(move |base| {
@@ -155,10 +156,8 @@ impl<'s> Memory<'s> {
                 });
                 let ranges = kernel_ranges(s, direct.is_some(), *others);
                 let tables = *s.map().tables();
-                Box::new(
-                    direct_map
-                        .chain(ranges.into_iter().flat_map(move |(from, to)| mapped(tables, phys, from, to))),
-                )
+                let parts = move |(from, to)| mapped(tables, phys, from, to, lost);
+                Box::new(direct_map.chain(ranges.into_iter().flat_map(parts)))
             }
         }
     }
@@ -194,6 +193,27 @@ impl<'s> Memory<'s> {
             out.truncate(usize::try_from(gap.saturating_sub(at.0)).unwrap_or(len));
         }
         out
+    }
+}
+
+/// Counts the bytes of a range whose page tables are missing: whether anything is mapped there is not known.
+pub(super) struct Lost {
+    start: VirtAddr,
+    last: u64,
+    bytes: AtomicU64,
+}
+
+impl Lost {
+    pub(super) const fn new(start: VirtAddr, last: u64) -> Self {
+        Self { start, last, bytes: AtomicU64::new(0) }
+    }
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+    fn add(&self, at: VirtAddr, len: u64) {
+        let part = Run { virt: at, phys: PhysAddr(0), len }.within(self.start.0, self.last);
+        let len = part.map_or(0, |part| part.len);
+        self.bytes.store(self.bytes().saturating_add(len), Ordering::Relaxed);
     }
 }
 
@@ -234,8 +254,16 @@ fn mapped<'a>(
     phys: &'a dyn PhysRead,
     start: VirtAddr,
     end: VirtAddr,
+    lost: &'a Lost,
 ) -> impl Iterator<Item = Run> + 'a {
-    tables.mapped(phys, start, end).filter_map(move |(at, t)| {
+    tables.mapped(phys, start, end).and_lost().filter_map(move |(at, t)| {
+        let t = match t {
+            Ok(t) => t,
+            Err(len) => {
+                lost.add(at, len.min(end.0.wrapping_sub(at.0)));
+                return None;
+            }
+        };
         let len = t.page_size - (at.0 & (t.page_size - 1));
         Run { virt: at, phys: t.phys, len }.within(start.0, end.0.checked_sub(1)?)
     })

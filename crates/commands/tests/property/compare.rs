@@ -31,6 +31,10 @@ const HOW: &[&str] = &[
 /// the number of a frame is one of those, that of a system call or of a local variable is not.
 fn is_how(key: &str, record: &Map<String, Value>) -> bool {
     match key {
+        // where a search of a stack begins: at the innermost frame that is known
+        "start" | "start_pc" if record.contains_key("start_pc") => {
+            record.get("notes").is_some_and(Value::is_array)
+        }
         "notes" => record.get(key).is_some_and(Value::is_array),
         "number" => record.contains_key("pc"),
         // how a backtrace begins and ends
@@ -188,6 +192,10 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
         }
     }
     for row in unlike {
+        // registers that are used, though less is known that could bear them out
+        if path.ends_with(".doubted_registers") && row["why"].is_null() {
+            continue;
+        }
         // registers lead to the place that an exception interrupted, where the frames up to it are lost
         let interrupted = |w: &&Value| {
             w["interrupted"] == true
