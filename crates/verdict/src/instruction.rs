@@ -87,12 +87,11 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
     }
     v.place = Some(place);
     let Some(code) = Code::around(s, c.pc) else {
-        v.undetermined.push(match s.arch().disassembler() {
-            None => {
-                format!("condition and access: instructions of {} are not decoded yet", s.arch().name())
-            }
-            Some(_) => format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc),
-        });
+        // where no code is decoded at all, that is said once
+        if s.arch().disassembler().is_some() {
+            v.undetermined
+                .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));
+        }
         return;
     };
     let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
