@@ -136,6 +136,12 @@ pub const KNOWN: &[Known] = &[
         texts::turned_text,
     ),
     known("the heading of pages", "crash prints it once in a session", &["vtop"], texts::page_heading),
+    known(
+        "nothing found",
+        "crash is silent; crashlens says that the reference is nowhere",
+        &["bt -R", "foreach bt -R"],
+        texts::nothing_found,
+    ),
     known("paths", "crash shows the words of its command line", &["sys"], texts::file_names),
     known(
         "the root cause",

@@ -76,6 +76,13 @@ pub(super) fn file_names(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
     });
 }
 
+/// `bt: no frame of the tasks asked for (1) has panic`, where crash says nothing.
+pub(super) fn nothing_found(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    if hunk.theirs.iter().all(|line| line.trim().is_empty()) {
+        hunk.ours.retain(|line| !line.starts_with("bt: no frame of the tasks asked for ("));
+    }
+}
+
 /// Messages by which a machine without an oops says why it panics.
 fn is_cause(text: &str) -> bool {
     ["sysrq: Trigger a crash", "Kernel panic - not syncing: "].iter().any(|start| text.contains(start))
