@@ -86,6 +86,10 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn kernel_at(&self, at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot>;
     /// Alignment of the kernel's image.
     fn image_align(&self) -> u64;
+    /// True where the image may be mapped from `_stext` on, and not from `_text`.
+    fn may_begin_at_stext(&self) -> bool {
+        false
+    }
     /// The number in which its kernel keeps where the image lies.
     fn image_place(&self, image: &Linear) -> ImagePlace;
     /// Where an image begins that is linked as usual, where there is such an address.

@@ -52,6 +52,10 @@ impl Arch for Arm64 {
     fn image_align(&self) -> u64 {
         TEXT_ALIGN
     }
+    /// Since 5.11 (e2a073dde921) nothing before it is mapped.
+    fn may_begin_at_stext(&self) -> bool {
+        true
+    }
     fn image_place(&self, image: &Linear) -> ImagePlace {
         ImagePlace { label: "KIMAGE VOFFSET", key: "kimage_voffset", value: image.offset.into() }
     }
