@@ -79,8 +79,15 @@ fn has_banner(tables: &PageTables, image: &Linear, phys: &dyn PhysRead) -> bool 
     find_in_pages(own, phys, IMAGE_ALIGN).is_some()
 }
 
+/// A page of nothing.
+static EMPTY: [u8; 0x1000] = [0; 0x1000];
+
 /// The kernel whose topmost table begins with this page.
 pub(crate) fn kernel_at(at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot> {
+    // most of memory is zeros, and a look at all words of a page costs more than a comparison
+    if page == EMPTY {
+        return None;
+    }
     let words = words_of(page)?;
     MODES.iter().find_map(|mode| by_root(at, mode, &words, phys))
 }
