@@ -76,14 +76,14 @@ impl Evidence<'_> {
     }
 
     /// Where VMCOREINFO places a kernel, in the architecture's reading.
-    fn told(&self, arch: &dyn Arch) -> Option<Boot> {
+    fn by_vmcoreinfo(&self, arch: &dyn Arch) -> Option<Boot> {
         // a line that only another machine's text has
         if self.info.is_empty() || claimed_by(self.info).is_some_and(|(_, machine)| machine != arch.name()) {
             return None;
         }
         let [start, end, _] = arch.image_range();
         let image = self.segments.iter().find(|(virt, _)| (start..end).contains(virt));
-        arch.told(self.info, image.map(|(virt, at)| virt.0.wrapping_sub(at.0)), self.phys)
+        arch.by_vmcoreinfo(self.info, image.map(|(virt, at)| virt.0.wrapping_sub(at.0)), self.phys)
     }
 }
 
@@ -111,13 +111,13 @@ impl Boot {
     /// No way led to a kernel.
     pub fn find(evidence: &Evidence<'_>) -> Result<Found, BootError> {
         let (named, others) = evidence.arches();
-        let (told, fit) = match told(evidence, &named) {
+        let (told, fit) = match by_vmcoreinfo(evidence, &named) {
             Some((told, fit)) => (Some(told), Some(fit)),
             None => (None, None),
         };
         let found = |boot: Self, dropped, sure| Found {
             boot,
-            others: others_of(&[boot], &boot.arch.cpu_states(evidence.notes), evidence.phys),
+            others: others_of(boot, &boot.arch.cpu_states(evidence.notes), evidence.phys),
             dropped,
             sure,
         };
@@ -130,7 +130,8 @@ impl Boot {
         let (shown, name) = match ran {
             Some(shown) => (Some(shown), None),
             None => match Self::search_named(&named, evidence.phys) {
-                (None, name) if !others.is_empty() => (Self::search_named(&others, evidence.phys).0, name),
+                // memory is gone through again where no kernel of a machine that is named lies in it
+                (None, name) if !others.is_empty() => (Self::first(&others, evidence.phys, &mut None), name),
                 found => found,
             },
         };
@@ -161,7 +162,7 @@ impl Boot {
     /// that tell are not there, that is not so: [`Boot::find`] looks further.
     #[must_use]
     pub fn is_confirmed(evidence: &Evidence<'_>) -> bool {
-        told(evidence, &evidence.arches().0).is_none_or(|(_, fit)| fit == Fit::Yes)
+        by_vmcoreinfo(evidence, &evidence.arches().0).is_none_or(|(_, fit)| fit == Fit::Yes)
     }
 
     /// From the page tables that a CPU was using when the dump was taken.
@@ -176,24 +177,27 @@ impl Boot {
     /// itself in it (`swapper_pg_dir` lies in the image's data).
     #[must_use]
     pub fn search(phys: &dyn PhysRead) -> Option<Self> {
-        Self::search_named(ARCHES, phys).0
-    }
-
-    /// What a kernel in this memory calls itself, of any machine.
-    #[must_use]
-    pub fn name_in(phys: &dyn PhysRead) -> Option<OwnName> {
-        Self::search_named(ARCHES, phys).1
+        Self::first(ARCHES, phys, &mut None)
     }
 
     /// The first kernel in memory, and the name that one calls itself by where none is found: of another machine's, perhaps.
     /// All memory is gone through once.
     fn search_named(arches: &[&'static dyn Arch], phys: &dyn PhysRead) -> (Option<Self>, Option<OwnName>) {
-        let (mut first, mut names) = (None, Some(NameSearch::default()));
-        search_all(arches, phys.ranges(), phys, &mut names, |boot| {
+        let mut names = Some(NameSearch::default());
+        (Self::first(arches, phys, &mut names), names.and_then(NameSearch::found))
+    }
+
+    fn first(
+        arches: &[&'static dyn Arch],
+        phys: &dyn PhysRead,
+        names: &mut Option<NameSearch>,
+    ) -> Option<Self> {
+        let mut first = None;
+        search_all(arches, phys.ranges(), phys, names, |boot| {
             first = Some(boot);
             true
         });
-        (first, names.and_then(NameSearch::found))
+        first
     }
 
     /// All kernels that lie in memory, beside those that are known: goes through the whole of it, or of a part.
@@ -212,7 +216,7 @@ impl Boot {
             }
         }
         search_all(&arches, &ranges, phys, &mut None, |boot| {
-            if is_new(&out, &boot) {
+            if is_new(&out, boot.image.offset) {
                 out.push(boot);
             }
             false
@@ -298,11 +302,11 @@ pub(crate) fn swapper(info: &VmcoreInfo) -> Option<VirtAddr> {
 
 /// Where VMCOREINFO places the kernel, and how that fits memory; the first architecture for which it fits, else the first
 /// in whose reading it leads to page tables.
-fn told(evidence: &Evidence<'_>, arches: &[&'static dyn Arch]) -> Option<(Boot, Fit)> {
+fn by_vmcoreinfo(evidence: &Evidence<'_>, arches: &[&'static dyn Arch]) -> Option<(Boot, Fit)> {
     let pgd = swapper(evidence.info)?;
     let mut first = None;
     for arch in arches {
-        let Some(boot) = evidence.told(*arch) else { continue };
+        let Some(boot) = evidence.by_vmcoreinfo(*arch) else { continue };
         let fit = fit(&boot, evidence.info, pgd, evidence.phys);
         if fit == Fit::Yes {
             return Some((boot, fit));
@@ -345,30 +349,26 @@ fn own_name(boot: &Boot, info: &VmcoreInfo, phys: &dyn PhysRead) -> Option<Optio
     Some(offsets.filter_map(|o| bytes.get(o..)).find_map(OwnName::read))
 }
 
-/// The kernels that CPUs ran when the dump was taken, other than those that are known.
-fn others_of(known: &[Boot], states: &[CpuState], phys: &dyn PhysRead) -> Vec<Boot> {
-    let mut out: Vec<Boot> = Vec::new();
-    let Some(arch) = known.first().map(|boot| boot.arch) else { return out };
+/// The kernels that CPUs ran when the dump was taken, other than this one.
+fn others_of(boot: Boot, states: &[CpuState], phys: &dyn PhysRead) -> Vec<Boot> {
+    let mut all = vec![boot];
     for state in states {
         // the kernel's image has one place, whatever process runs: a few entries of the tables tell
-        let tables = arch.tables_used(state, phys);
-        let Some(offset) = tables.iter().find_map(|(_, t)| arch.image_offset(t, phys)) else { continue };
-        let is_new_image = |all: &[Boot]| !all.iter().any(|boot| boot.image.offset == offset);
-        if is_new_image(known)
-            && is_new_image(&out)
-            && let Some(boot) = Boot::ran(arch, std::slice::from_ref(state), phys)
-            && is_new(known, &boot)
-            && is_new(&out, &boot)
+        let tables = boot.arch.tables_used(state, phys);
+        let Some(offset) = tables.iter().find_map(|(_, t)| boot.arch.image_offset(t, phys)) else { continue };
+        if is_new(&all, offset)
+            && let Some(found) = Boot::ran(boot.arch, std::slice::from_ref(state), phys)
+            && is_new(&all, found.image.offset)
         {
-            out.push(boot);
+            all.push(found);
         }
     }
-    out
+    all.split_off(1)
 }
 
-/// True for a kernel that is at another place than those known.
-fn is_new(known: &[Boot], boot: &Boot) -> bool {
-    !known.iter().any(|k| k.image.offset == boot.image.offset)
+/// True for an image at another place than those known.
+fn is_new(known: &[Boot], offset: u64) -> bool {
+    !known.iter().any(|k| k.image.offset == offset)
 }
 
 fn not_found(evidence: &Evidence<'_>, name: Option<OwnName>) -> BootError {

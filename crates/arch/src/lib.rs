@@ -17,7 +17,7 @@ mod x86_64;
 pub use boot::{Boot, BootError, Evidence, Found, How};
 pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
 pub use insn::{Disassemble, Insn};
-pub use machine::{BANNER, Claim, OwnName, claims};
+pub use machine::{BANNER, Claim, NameSearch, OwnName, banners, claims, kernel_name};
 pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles, ShownReg};
 pub use space::{Entry, KernelMap, Level, Linear, PageTables, Paging, Step, Translation, UserMap, Walk};
 pub use x86_64::paging::SwapLayout;
@@ -68,7 +68,7 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
 
     /// Where VMCOREINFO places the kernel, not yet held against memory. `header` is how far the image's virtual addresses lie
     /// above the physical ones by the dump's own headers, where they say so.
-    fn told(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot>;
+    fn by_vmcoreinfo(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot>;
     /// The page tables that a CPU was using, in every way that its registers can be read, and the register that tells them;
     /// none where the notes have no such register.
     fn tables_used(&self, _state: &CpuState, _phys: &dyn PhysRead) -> Vec<(&'static str, PageTables)> {
@@ -148,8 +148,15 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn is_bug_trap(&self, code: &[u8]) -> bool;
     /// True when the instruction that ends at `at` is a call, so that `at` can be a return address.
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool;
+    /// Bytes of the longest instruction that calls.
+    fn longest_call(&self) -> u64;
     /// The function that the direct call which ends at `at` calls.
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr>;
+    /// Where the code of a function, all of it, goes on outside of it: jumps, and the code behind its end. `None` where that
+    /// is not known: it goes on by pointers, or is not decoded.
+    fn leaves(&self, _start: VirtAddr, _code: &[u8]) -> Option<Vec<VirtAddr>> {
+        None
+    }
     /// The addresses that code at `start` names by itself, in its order: variables that it uses, whatever index it adds.
     fn referenced(&self, start: VirtAddr, code: &[u8]) -> Vec<VirtAddr>;
     /// How the code at `pc` of the function at `start` stands to its frame pointer.
@@ -191,8 +198,10 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     /// The swap type and offset of an entry that is not present; `None` where it is no swap entry.
     fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)>;
 
-    /// The flags of `open` that say how a file is used, by their bits.
-    fn open_flags(&self) -> &'static [(u64, &'static str)];
+    /// `O_DIRECT`, which is not the same bit everywhere (include/uapi/asm-generic/fcntl.h).
+    fn o_direct(&self) -> u64 {
+        0o40_000
+    }
 
     /// Instructions as text; `None` where they are not decoded yet.
     fn disassembler(&self) -> Option<Box<dyn Disassemble>>;

@@ -2,7 +2,7 @@
 //! is evidence; none is believed against the memory itself.
 
 use crate::space::Translation;
-use base::{PAGE_SIZE, PhysAddr, PhysRead, RawNote, VirtAddr, VmcoreInfo, cstr};
+use base::{PAGE_SIZE, PhysAddr, PhysRead, RawNote, VmcoreInfo, cstr};
 
 /// The name of a machine, as `uname -m` prints it, and who says so.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +45,12 @@ const ELF_MACHINES: [(u16, &str, &str); 17] = [
     (258, "loongarch64", "loongarch32"),
     (0x9026, "alpha", "alpha"),
 ];
+
+/// What the kernel calls an architecture (its folder below arch/) that `uname -m` calls by this name.
+#[must_use]
+pub fn kernel_name(machine: &str) -> &str {
+    if machine == "aarch64" { "arm64" } else { machine }
+}
 
 /// What only the VMCOREINFO of one machine has (each one's `arch_crash_save_vmcoreinfo`).
 const INFO_KEYS: [(&str, &str); 12] = [
@@ -138,7 +144,7 @@ impl OwnName {
 /// Looks for what a kernel calls itself in memory that is gone through: its `struct new_utsname`; where none is found, the
 /// header of its image, which some machines keep in memory, and its banner.
 #[derive(Default)]
-pub(crate) struct NameSearch {
+pub struct NameSearch {
     own: Option<OwnName>,
     /// The machine, by an image's header or a banner's compiler; the release by a banner.
     machine: Option<&'static str>,
@@ -153,15 +159,16 @@ const IMAGE_HEADERS: [(usize, &[u8], &str); 2] =
 /// How a kernel's banner begins (init/version.c); the release follows.
 pub const BANNER: &[u8] = b"Linux version ";
 
-/// The address of a banner in mapped pages, of each of which the first `most` bytes are looked at.
-pub(crate) fn find_in_pages(
-    pages: impl Iterator<Item = (VirtAddr, Translation)>,
-    phys: &dyn PhysRead,
-    most: u64,
-) -> Option<VirtAddr> {
-    let finder = memchr::memmem::Finder::new(BANNER);
+/// Where banners begin in these bytes: what a format or another text has behind the same words is none.
+pub fn banners(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    memchr::memmem::find_iter(bytes, BANNER)
+        .filter(|n| bytes.get(n + BANNER.len()).is_some_and(u8::is_ascii_digit))
+}
+
+/// True where one of these pages has a banner in its first `most` bytes.
+pub(crate) fn has_banner(pages: impl Iterator<Item = Translation>, phys: &dyn PhysRead, most: u64) -> bool {
     let mut buf = Vec::new();
-    for (at, page) in pages {
+    for page in pages {
         let len = page.page_size.min(most) as usize;
         let bytes = match phys.borrow_phys(page.phys, len) {
             Some(bytes) => bytes,
@@ -175,17 +182,16 @@ pub(crate) fn find_in_pages(
                 &buf
             }
         };
-        let is_release = |n: &usize| bytes.get(n + BANNER.len()).is_some_and(u8::is_ascii_digit);
-        if let Some(offset) = finder.find_iter(bytes).find(is_release) {
-            return Some(at.add(offset as u64));
+        if banners(bytes).next().is_some() {
+            return true;
         }
     }
-    None
+    false
 }
 
 impl NameSearch {
     /// Looks at the bytes of memory from `at` on. Once a name is found, no more are looked at.
-    pub(crate) fn look(&mut self, at: PhysAddr, bytes: &[u8], phys: &dyn PhysRead) {
+    pub fn look(&mut self, at: PhysAddr, bytes: &[u8], phys: &dyn PhysRead) {
         if self.own.is_some() {
             return;
         }
@@ -210,7 +216,8 @@ impl NameSearch {
     }
 
     /// What was found: with an empty release where only an image's header was.
-    pub(crate) fn found(self) -> Option<OwnName> {
+    #[must_use]
+    pub fn found(self) -> Option<OwnName> {
         let by_words = |machine: &str| OwnName {
             release: self.release.unwrap_or_default(),
             machine: machine.to_owned(),

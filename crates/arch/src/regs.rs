@@ -218,6 +218,17 @@ pub struct CpuState {
     pub source: &'static str,
 }
 
+impl CpuState {
+    /// True for a note that holds nothing: no page tables, or where notes have none of those, zeros in all registers.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        match self.control {
+            Some(control) => control.cr3() == 0,
+            None => self.regs.iter().all(|(_, _, value)| value == 0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

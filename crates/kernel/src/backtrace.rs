@@ -225,7 +225,7 @@ impl Session {
         let mut further_in = STOP_CALLS.iter().take_while(|name| **name != begun);
         let lost = further_in.find(|name| self.symbol(name).is_none())?;
         Some(format!(
-            "frames further in can be left out: where {lost} is, in which a CPU can end, is not known: {why}"
+            "the innermost frames may be missing: the symbols have lost {lost}, a function in which CPUs end ({why})"
         ))
     }
 
@@ -427,9 +427,7 @@ impl Session {
             for stack in u.stacks {
                 for (slot, pc) in return_addresses(self.mem(), stack, start, end) {
                     // a register that was saved holds such an address too, and no call returns to it
-                    let is_call =
-                        self.mem().u64(pc.sub(8)).is_err() || self.arch().follows_call(self.mem(), pc);
-                    if !is_call {
+                    if !u.can_be_return(pc) {
                         continue;
                     }
                     let found = resume_at(u, slot, pc);

@@ -51,7 +51,7 @@ struct Layout {
     relative: bool,
 }
 
-/// The layouts that x86-64 kernels have had: relative without file and line (no CONFIG_DEBUG_BUGVERBOSE), with
+/// The layouts that kernels have had: relative without file and line (no CONFIG_DEBUG_BUGVERBOSE), with
 /// both, with a format before them (6.19), and with whole addresses (no CONFIG_GENERIC_BUG_RELATIVE_POINTERS).
 /// The short ones come first: every other entry of a short layout reads as one of twice its size.
 const LAYOUTS: &[Layout] = &[

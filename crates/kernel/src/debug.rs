@@ -114,27 +114,30 @@ impl Session {
     /// The same without asking a server.
     pub fn kernel_debug_at_hand(&self) -> Option<&Arc<DebugFile>> {
         let own = self.keep(&self.kernel_debug, || DebugFile::of_kernel(self)).as_ref();
-        own.or_else(|| self.fetched.get().and_then(|fetched| fetched.debug.as_ref()))
+        own.or_else(|| self.fetched.made().and_then(|fetched| fetched.debug.as_ref()))
     }
 
     /// Asks servers for vmlinux's debug information, once a session. Its types come behind those that are there.
     fn fetch_kernel_debug(&self) -> Option<&Arc<DebugFile>> {
-        if let Some(fetched) = self.fetched.get() {
+        if let Some(fetched) = self.fetched.made() {
             return fetched.debug.as_ref();
         }
         let finder = self.opened().finder.as_ref().filter(|_| self.vmlinux().is_none())?;
         if !finder.servers()?.may_ask() {
             return None;
         }
-        let search = finder.served(self.opened().build_id.as_deref());
-        let debug = search.found.map(|found| DebugFile::of_fetched_kernel(self, found.file));
-        self.fetched.get_or_init(|| Fetched { debug, tried: search.tried }).debug.as_ref()
+        let fetched = self.keep(&self.fetched, || {
+            let search = finder.served(self.opened().build_id.as_deref());
+            let debug = search.found.map(|found| DebugFile::of_fetched_kernel(self, found.file));
+            Fetched { debug, tried: search.tried }
+        });
+        fetched.debug.as_ref()
     }
 
     /// The kernel's debug file, where there is one: given, found or fetched.
     #[must_use]
     pub fn kernel_file(&self) -> Option<&Arc<ObjectFile>> {
-        let fetched = || self.fetched.get()?.debug.as_ref().map(|debug| &debug.object);
+        let fetched = || self.fetched.made()?.debug.as_ref().map(|debug| &debug.object);
         self.vmlinux().or_else(fetched)
     }
 
@@ -142,7 +145,7 @@ impl Session {
     #[must_use]
     pub fn kernel_file_tried(&self) -> Vec<Tried> {
         let mut tried = self.opened().vmlinux_tried.clone();
-        if let Some(fetched) = self.fetched.get() {
+        if let Some(fetched) = self.fetched.made() {
             tried.retain(|t| !fetched.tried.iter().any(|later| later.path == t.path));
             tried.extend(fetched.tried.iter().cloned());
         }

@@ -130,21 +130,16 @@ pub enum KernelError {
 /// A result of this crate.
 pub type Result<T, E = KernelError> = std::result::Result<T, E>;
 
-/// The kernel's own name of the architecture that `uname -m` calls by this name.
-pub(crate) fn machine_name(machine: &str) -> &str {
-    if machine == "aarch64" { "arm64" } else { machine }
-}
-
 /// The architectures whose kernels are read.
 fn readable() -> String {
-    let names: Vec<&str> = arch::ARCHES.iter().map(|arch| machine_name(arch.name())).collect();
+    let names: Vec<&str> = arch::ARCHES.iter().map(|arch| arch::kernel_name(arch.name())).collect();
     names.join(" and ")
 }
 
 impl KernelError {
     /// The error for a machine whose kernels are not read; `machine` as `uname -m` prints it.
     pub(crate) fn foreign(dump: String, machine: &str, by: &str) -> Self {
-        Self::Machine { dump, machine: machine_name(machine).to_owned(), by: by.to_owned() }
+        Self::Machine { dump, machine: arch::kernel_name(machine).to_owned(), by: by.to_owned() }
     }
 
     /// True where the dump lacks what was to be read, as opposed to what is damaged or leads nowhere.

@@ -335,8 +335,9 @@ fn dumps_in(folder: &Path) -> Vec<PathBuf> {
     let is_dump = |path: &PathBuf| match looks_like_dump(path) {
         // an ELF core tells by its notes whose it is
         Ok(Probe::Dump(format)) => {
-            format != "raw RAM image"
-                && !matches!(dump::open(std::slice::from_ref(path)), Err(DumpError::Foreign { .. }))
+            let is_foreign =
+                || matches!(dump::open(std::slice::from_ref(path)), Err(DumpError::Foreign { .. }));
+            format != "raw RAM image" && !(format == "ELF core" && is_foreign())
         }
         _ => {
             path.file_name().is_some_and(|name| name.to_string_lossy().contains("vmcore"))

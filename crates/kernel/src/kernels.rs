@@ -68,11 +68,7 @@ impl Kernels {
 /// Whether the dump has notes of CPUs, all of which are zero.
 fn has_empty_notes(image: &Image, arch: &dyn Arch) -> bool {
     let states = arch.cpu_states(image.dump.notes());
-    let is_empty = |state: &CpuState| match state.control {
-        Some(control) => control.cr3() == 0,
-        None => state.regs.iter().all(|(_, _, value)| value == 0),
-    };
-    !states.is_empty() && states.iter().all(is_empty)
+    !states.is_empty() && states.iter().all(CpuState::is_blank)
 }
 
 /// `kernel 1 at physical address 0x1000000, found by VMCOREINFO`, of the one with this place in the list.

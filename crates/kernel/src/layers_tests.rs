@@ -114,8 +114,7 @@ fn a_kernel_that_is_not_there_has_only_its_name() {
             _ => "no kernel was found in this dump",
         };
         assert!(error.contains(want) && error.contains("6.9.0-test"), "{error}");
-        let release = crate::release_in_memory(layers.image(), &layers.options().watch);
-        assert_eq!(release.as_deref(), Some("6.9.0-test"));
+        assert_eq!(layers.words().release.as_deref(), Some("6.9.0-test"));
         let mut word = [0; 5];
         layers.image().phys().read_phys(base::PhysAddr(0x4_5678), &mut word).unwrap();
         assert_eq!(&word, b"Linux");

@@ -8,7 +8,6 @@ use crate::session::OpenOptions;
 use crate::watched::WatchedPhys;
 use arch::{Arch, Boot, BootError, Claim, CpuState, KernelMap, OwnName};
 use base::{Fault, PhysAddr, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
-use debuginfo::find::Watch;
 use std::sync::Arc;
 
 /// A machine of a known architecture with its kernel's address space.
@@ -57,13 +56,7 @@ impl Machine {
         }
         let watched = WatchedPhys { phys: &**dump, watch: &options.watch };
         let segments = segments(&image);
-        let evidence = arch::Evidence {
-            claims: &claims,
-            notes: dump.notes(),
-            info: &image.info,
-            segments: &segments,
-            phys: &watched,
-        };
+        let evidence = evidence(&image, &claims, &segments, &watched);
         let (mut info, mut warnings) = fitting_info(&image, &evidence);
         let found = Boot::find(&evidence.with_info(&info));
         options.watch.progress.finish();
@@ -166,8 +159,8 @@ impl Machine {
         }
         let why = format!(
             "the page tables are of a kernel of {}, which calls itself one of {}: the name or the tables are damaged",
-            crate::error::machine_name(self.arch.name()),
-            crate::error::machine_name(&name.machine)
+            arch::kernel_name(self.arch.name()),
+            arch::kernel_name(&name.machine)
         );
         KernelError::NoKernel { dump: self.image.name(), why }
     }
@@ -233,21 +226,21 @@ pub(crate) fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {
 /// no kernel.
 #[must_use]
 pub fn vmcoreinfo_fits(image: &Image) -> bool {
-    let claims = claims(image);
-    let segments = segments(image);
-    let (notes, info, phys) = (image.dump.notes(), &image.info, image.phys());
-    let evidence = arch::Evidence { claims: &claims, notes, info, segments: &segments, phys };
-    claims.iter().any(|claim| !claim.is_read()) || Boot::is_confirmed(&evidence)
+    let (claims, segments) = (claims(image), segments(image));
+    claims.iter().any(|claim| !claim.is_read())
+        || Boot::is_confirmed(&evidence(image, &claims, &segments, image.phys()))
 }
 
 /// VMCOREINFO of the file that was named or of the headers; where there are several texts, the first that fits memory. And
 /// what there is to say of that.
 fn fitting_info(image: &Image, evidence: &arch::Evidence<'_>) -> (VmcoreInfo, Vec<String>) {
-    let notes = image.dump.notes().iter().filter(|note| note.is("VMCOREINFO"));
-    let mut notes: Vec<VmcoreInfo> = notes.map(|note| VmcoreInfo::parse(&note.desc)).collect();
-    let texts: Vec<String> = notes.iter().map(|info| info.text().to_owned()).collect();
-    let mut place = 0..texts.len();
-    notes.retain(|info| place.next().is_none_or(|n| !texts.iter().take(n).any(|text| text == info.text())));
+    let mut notes: Vec<VmcoreInfo> = Vec::new();
+    for note in image.dump.notes().iter().filter(|note| note.is("VMCOREINFO")) {
+        let info = VmcoreInfo::parse(&note.desc);
+        if !notes.iter().any(|known| known.text() == info.text()) {
+            notes.push(info);
+        }
+    }
     let fits = |info: &VmcoreInfo| !info.is_empty() && Boot::is_confirmed(&evidence.with_info(info));
     let told = image.info.clone();
     match &image.info_file {
@@ -276,17 +269,19 @@ fn fitting_info(image: &Image, evidence: &arch::Evidence<'_>) -> (VmcoreInfo, Ve
     }
 }
 
+/// What the headers say that can lead to the kernel.
+fn evidence<'a>(
+    image: &'a Image,
+    claims: &'a [Claim],
+    segments: &'a [(VirtAddr, PhysAddr)],
+    phys: &'a dyn PhysRead,
+) -> arch::Evidence<'a> {
+    arch::Evidence { claims, notes: image.dump.notes(), info: &image.info, segments, phys }
+}
+
 /// Where segments begin, where the dump's writer knew virtual addresses (/proc/vmcore, makedumpfile -E).
 fn segments(image: &Image) -> Vec<(VirtAddr, PhysAddr)> {
     image.dump.virt_segments().iter().map(|s| (s.virt, s.phys)).collect()
-}
-
-/// The release of a kernel of another machine, by what it calls itself in memory: goes through all of it.
-#[must_use]
-pub fn release_in_memory(image: &Image, watch: &Watch) -> Option<String> {
-    let name = Boot::name_in(&WatchedPhys { phys: image.phys(), watch });
-    watch.progress.finish();
-    name.map(|name| name.release).filter(|release| !release.is_empty())
 }
 
 /// What headers, notes and VMCOREINFO say of the machine.
@@ -303,7 +298,7 @@ fn nameless(image: &Image, claims: &[Claim], why: BootError) -> KernelError {
     let dump = image.name();
     let foreign = claims.iter().find(|claim| !claim.is_read());
     let why = match claims.first().filter(|claim| claim.is_read()) {
-        Some(claim) => format!("{} by {}; {tried}", crate::error::machine_name(&claim.machine), claim.by),
+        Some(claim) => format!("{} by {}; {tried}", arch::kernel_name(&claim.machine), claim.by),
         None => tried,
     };
     match (name, foreign) {

@@ -70,8 +70,16 @@ pub fn open_file(s: &Session, task: &Task, fd: u64) -> Result<(String, Vec<&'sta
         return Err(damaged(format!("file {fd} is not open")));
     }
     let flags = s.bind::<FileStruct>().flags.u32(mem, file).map(u64::from)?;
-    let all = s.arch().open_flags().iter();
-    let words = all.filter(|(bit, _)| flags & bit == *bit).map(|(_, name)| *name).collect();
+    // include/uapi/asm-generic/fcntl.h
+    let told = [
+        (0o100, "O_CREAT"),
+        (0o2000, "O_APPEND"),
+        (0o4000, "O_NONBLOCK"),
+        (0o10000, "O_DSYNC"),
+        (s.arch().o_direct(), "O_DIRECT"),
+        (0o200_0000, "O_CLOEXEC"),
+    ];
+    let words = told.into_iter().filter(|(bit, _)| flags & bit == *bit).map(|(_, name)| name).collect();
     Ok((of_file(s, file)?, words))
 }
 

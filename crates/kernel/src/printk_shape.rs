@@ -13,6 +13,7 @@ use crate::printk::{
     Log, LogRecord, RecordBuffer, RingArrays, RingOffsets, buffer, read_arrays, read_records, read_ring,
 };
 use crate::session::Session;
+use arch::BANNER;
 use base::{Bytes, VirtAddr, VirtRead};
 use dump::Words;
 use std::ops::ControlFlow;
@@ -21,8 +22,6 @@ use std::ops::ControlFlow;
 const MAX_RINGS: usize = 64;
 /// How many places that could be the first record.
 const MAX_STARTS: usize = 64;
-/// The first message of every kernel since 2.6.
-pub(crate) const FIRST: &[u8] = arch::BANNER;
 /// How much of a buffer of records is read where its length is not known.
 const RECORDS_WITHIN: u64 = 16 << 20;
 /// How much text is taken.
@@ -98,7 +97,7 @@ fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
         }
     }
     if s.symbol("prb").is_none() {
-        let first = memchr::memmem::find(&bytes, FIRST).map(|n| at.add(n as u64));
+        let first = memchr::memmem::find(&bytes, BANNER).map(|n| at.add(n as u64));
         if let Some(log) = first.and_then(|at| records_from(mem, at)) {
             return Some(log);
         }
@@ -186,7 +185,7 @@ pub(crate) fn find(s: &Session) -> Option<Log> {
         let found =
             (0..bytes.len()).step_by(8).filter_map(|n| Some((at.add(n as u64), ring(bytes.get(n..)?, mem)?)));
         rings.extend(found.take(MAX_RINGS.saturating_sub(rings.len())));
-        let places = memchr::memmem::find_iter(bytes, FIRST).map(|n| at.add(n as u64));
+        let places = memchr::memmem::find_iter(bytes, BANNER).map(|n| at.add(n as u64));
         starts.extend(places.take(MAX_STARTS.saturating_sub(starts.len())));
         ControlFlow::Continue(())
     });
@@ -240,7 +239,7 @@ fn records_from(mem: &dyn VirtRead, text: VirtAddr) -> Option<Log> {
     let at = text.sub(usual.header);
     let text_len = u64::from(mem.u16(at.add(usual.members[2])).ok()?);
     let len = u64::from(mem.u16(at.add(usual.members[1])).ok()?);
-    let fits = text_len > FIRST.len() as u64
+    let fits = text_len > BANNER.len() as u64
         && len >= usual.header + text_len
         && len < usual.header + text_len + 512;
     if !fits {
@@ -430,7 +429,7 @@ mod tests {
             ram.put(at, text.as_bytes());
             at += text.len() as u64;
         }
-        let first = memchr::memmem::find(&ram.0, FIRST).unwrap() as u64;
+        let first = memchr::memmem::find(&ram.0, BANNER).unwrap() as u64;
         let log = text_from(&ram, VirtAddr(BASE + first)).unwrap();
         assert_eq!(log.records.len(), 20);
         assert_eq!(

@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::stacks::{cpu_stacks, task_stack};
 use crate::task::Task;
 use base::VirtAddr;
-use unwind::{Frame, Stack, Unwinder, Unwound};
+use unwind::{Code as _, Frame, Stack, Unwinder, Unwound};
 
 /// Where the kernel ends; none of them returns.
 const ENDS: [&str; 2] = ["vpanic", "panic"];
@@ -30,11 +30,17 @@ pub(crate) fn weigh(
     if found.sound().next().is_none() {
         return;
     }
+    let code = SessionCode { session: s, at_hand: true };
+    // of a CPU that did not panic the call on its stack tells, where its code has tables
+    let by_call = !(differ || panicked);
+    let has_tables = |claim: &Claim| claim.regs.pc().is_some_and(|pc| code.orc(VirtAddr(pc)).is_some());
+    if by_call && !found.sound().any(has_tables) {
+        return;
+    }
     let mut stacks: Vec<Stack> = task.map(|task| task_stack(s, task)).into_iter().collect();
     stacks.extend(cpu_stacks(s, cpu));
-    let code = SessionCode { session: s, at_hand: true };
     let u = Unwinder { arch: s.arch(), code: &code, mem: s.mem(), stacks: &stacks };
-    if !(differ || panicked) {
+    if by_call {
         hold_calls(s, cpu, &u, found);
         return;
     }
@@ -63,7 +69,7 @@ pub(crate) fn weigh(
     }
 }
 
-/// Holds the best copy of a CPU's registers that did not panic against the call on its stack.
+/// Holds each copy of the registers of a CPU that did not panic against the call on top of its stack.
 fn hold_calls(s: &Session, cpu: u32, u: &Unwinder<'_>, found: &mut CpuRegisters) {
     for claim in found.claims.iter_mut().filter(|claim| claim.doubt.is_none()) {
         let begun = s.by_registers(claim, u);

@@ -115,7 +115,7 @@ pub struct Session {
     pub(crate) slab_caches: Kept<Caches>,
     pub(crate) direct_map: Kept<Result<VirtAddr>>,
     pub(crate) kernel_debug: Kept<Option<Arc<DebugFile>>>,
-    pub(crate) fetched: OnceLock<Fetched>,
+    pub(crate) fetched: Kept<Fetched>,
     pub(crate) module_debugs: Mutex<FxHashMap<VirtAddr, ModuleFile>>,
     pub(crate) sources: Kept<Sources>,
 }
@@ -226,7 +226,7 @@ impl Session {
             direct_map: Kept::new(),
             slab_caches: if options.no_slab_caches { Kept::from(Caches::default()) } else { Kept::new() },
             kernel_debug: Kept::new(),
-            fetched: OnceLock::new(),
+            fetched: Kept::new(),
             module_debugs: Mutex::default(),
             sources: Kept::new(),
         };

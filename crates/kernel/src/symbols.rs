@@ -386,7 +386,7 @@ impl Session {
                 let start = t.addr("_stext").or_else(|| t.addr("_text")).or(self.boot().text);
                 match start.and_then(|start| Some(start..self.end_of_code(start)?)) {
                     Some(run) => runs.push(run),
-                    // nothing tells, also not the text of the start alone
+                    // the end of the text is not known, so that no range of it can be trusted
                     None => runs.clear(),
                 }
             }

@@ -36,6 +36,15 @@ impl PhysRead for WatchedPhys<'_> {
     fn borrow_phys(&self, at: PhysAddr, len: usize) -> Option<&[u8]> {
         self.phys.borrow_phys(at, len)
     }
+    fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Missing> {
+        if self.watch.cancel.is_cancelled() {
+            return Err(Missing { at, why: Gap::Absent });
+        }
+        self.phys.read_stretch(at, buf)
+    }
+    fn failures(&self) -> u64 {
+        self.phys.failures()
+    }
 }
 
 /// The addresses of the kernel's image.

@@ -5,9 +5,10 @@
 
 use crate::image::Image;
 use crate::image_scan::is_vmcoreinfo;
-use crate::machine::{claims, release_in_memory};
+use crate::machine::claims;
 use crate::printk::{Log, text_line};
-use crate::printk_shape::{FIRST, blocks};
+use crate::printk_shape::blocks;
+use arch::NameSearch;
 use base::{PAGE_SIZE, PhysAddr, PhysRead, VmcoreInfo, cstr};
 use debuginfo::find::Watch;
 use dump::Words as Shape;
@@ -38,17 +39,17 @@ pub struct Words {
 
 impl Words {
     pub(crate) fn find(image: &Image, watch: &Watch) -> Self {
-        let (mut texts, mut starts) = (Vec::new(), Vec::new());
+        let (mut texts, mut starts, mut names) = (Vec::new(), Vec::new(), NameSearch::default());
         each_piece(image.phys(), watch, &mut |at, bytes| {
             texts.extend(vmcoreinfos(bytes));
             texts.dedup();
-            let is_release = |n: &usize| bytes.get(n + FIRST.len()).is_some_and(u8::is_ascii_digit);
-            let banners = memchr::memmem::find_iter(bytes, FIRST).filter(is_release);
-            starts.extend(banners.map(|n| at.add(n as u64)).take(MAX_STARTS.saturating_sub(starts.len())));
+            let banners = arch::banners(bytes).map(|n| at.add(n as u64));
+            starts.extend(banners.take(MAX_STARTS.saturating_sub(starts.len())));
+            names.look(at, bytes, image.phys());
         });
-        texts.sort();
-        // what was found in two pieces is one; the kernel's note can have a line more than its text
-        texts.dedup_by(|longer, text| longer.starts_with(text.trim_end()));
+        // a text that is cut where a piece ends, or lacks the line that a crash appends, is the longer one before it
+        texts.sort_by(|a, b| b.cmp(a));
+        texts.dedup_by(|text, longer| longer.starts_with(text.trim_end()));
         let info = match texts.as_slice() {
             [one] => VmcoreInfo::parse(one.as_bytes()),
             _ => VmcoreInfo::default(),
@@ -58,7 +59,8 @@ impl Words {
         let log = logs.max_by_key(|log| log.records.len());
         let told = info.get("OSRELEASE").map(str::to_owned);
         let machine = claims(image).into_iter().next().map(|claim| (claim.machine, claim.by));
-        Self { machine, release: told.or_else(|| release_in_memory(image, watch)), info, log }
+        let own = || names.found().map(|name| name.release).filter(|release| !release.is_empty());
+        Self { machine, release: told.or_else(own), info, log }
     }
 }
 
@@ -108,7 +110,7 @@ fn log_from(phys: &dyn PhysRead, banner: PhysAddr, shape: Shape) -> Option<Log> 
     let read = phys.read_stretch(start, &mut bytes).ok()?;
     let mut blocks = blocks(bytes.get(..read)?, shape);
     // from the first message on
-    let first = blocks.iter().position(|(_, text)| text.as_bytes().starts_with(FIRST))?;
+    let first = blocks.iter().position(|(_, text)| text.as_bytes().starts_with(arch::BANNER))?;
     blocks.drain(..first);
     // ids follow each other: behind a gap there is other memory
     let ids: Vec<i64> = blocks.iter().map(|(id, _)| *id).collect();

@@ -239,10 +239,11 @@ impl Unwinder<'_> {
         })
     }
 
-    /// What can be a return address, where a function's own code says that one is there: code, behind a call as far as the
-    /// dump has the code.
-    pub(crate) fn can_be_return(&self, pc: VirtAddr) -> bool {
-        let lost = || [1, 7].iter().any(|n| self.mem.u8(pc.sub(*n)).is_err());
+    /// What can be a return address, where something else says that one is there: code, behind a call as far as the dump has
+    /// the code.
+    #[must_use]
+    pub fn can_be_return(&self, pc: VirtAddr) -> bool {
+        let lost = || [1, self.arch.longest_call()].iter().any(|n| self.mem.u8(pc.sub(*n)).is_err());
         self.code.is_text(pc) && (self.arch.follows_call(self.mem, pc) || lost())
     }
 

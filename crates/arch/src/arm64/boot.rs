@@ -8,7 +8,7 @@ use super::layout::{self, IMAGE_ALIGN};
 use super::paging::{self, MODES, UXN};
 use super::{Arm64, TEXT_ALIGN};
 use crate::boot::swapper;
-use crate::machine::find_in_pages;
+use crate::machine;
 use crate::space::{Linear, PageTables, Paging};
 use crate::{Boot, How};
 use base::{PhysAddr, PhysRead, VirtAddr, VmcoreInfo};
@@ -19,7 +19,7 @@ const IMAGE_LIMIT: u64 = 256 << 20;
 const MAPPED_LIMIT: usize = 1 << 18;
 
 /// From the kernel's own words; `None` when they are not there, or lead to nothing.
-pub(crate) fn told(info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+pub(crate) fn by_vmcoreinfo(info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
     let pgd = swapper(info)?;
     // since 4.12 (20a166243328); the headers of /proc/vmcore have the same
     let offset = info.number("kimage_voffset").map(i64::cast_unsigned).or(header)?;
@@ -76,7 +76,7 @@ fn image_start(tables: &PageTables, pgd: VirtAddr, offset: u64, phys: &dyn PhysR
 fn has_banner(tables: &PageTables, image: &Linear, phys: &dyn PhysRead) -> bool {
     let pages = tables.mapped(phys, image.start, image.end).take(MAPPED_LIMIT);
     let own = pages.filter(|(at, t)| at.0.wrapping_sub(t.phys.0) == image.offset);
-    find_in_pages(own, phys, IMAGE_ALIGN).is_some()
+    machine::has_banner(own.map(|(_, t)| t), phys, IMAGE_ALIGN)
 }
 
 /// A page of nothing.

@@ -43,8 +43,8 @@ impl Arch for Arm64 {
     fn is_reset(&self, state: &CpuState) -> bool {
         regs::is_reset(state)
     }
-    fn told(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
-        boot::told(info, header, phys)
+    fn by_vmcoreinfo(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+        boot::by_vmcoreinfo(info, header, phys)
     }
     fn kernel_at(&self, at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot> {
         boot::kernel_at(at, page, phys)
@@ -111,6 +111,9 @@ impl Arch for Arm64 {
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool {
         unwind::follows_call(mem, at)
     }
+    fn longest_call(&self) -> u64 {
+        4
+    }
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
         unwind::call_target(mem, at)
     }
@@ -161,16 +164,9 @@ impl Arch for Arm64 {
         None
     }
 
-    /// include/uapi/asm-generic/fcntl.h, arch/arm64/include/uapi/asm/fcntl.h
-    fn open_flags(&self) -> &'static [(u64, &'static str)] {
-        &[
-            (0o100, "O_CREAT"),
-            (0o2000, "O_APPEND"),
-            (0o4000, "O_NONBLOCK"),
-            (0o10000, "O_DSYNC"),
-            (0o200_000, "O_DIRECT"),
-            (0o200_0000, "O_CLOEXEC"),
-        ]
+    /// arch/arm64/include/uapi/asm/fcntl.h
+    fn o_direct(&self) -> u64 {
+        0o200_000
     }
 
     fn disassembler(&self) -> Option<Box<dyn Disassemble>> {

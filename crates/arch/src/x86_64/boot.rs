@@ -6,7 +6,7 @@
 use super::layout::{DEFAULT_TEXT, IMAGE_ALIGN, KERNEL_MAP_END, START_KERNEL_MAP};
 use super::{X86_64, paging};
 use crate::boot::{is_own_root, swapper};
-use crate::machine::find_in_pages;
+use crate::machine;
 use crate::space::{Linear, PageTables, Translation};
 use crate::{Boot, CpuState, How};
 use base::{FaultKind, PhysAddr, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
@@ -35,7 +35,7 @@ const fn image_range(offset: u64) -> Linear {
 }
 
 /// From the kernel's own words. `None` when they are not there, or lead to nothing.
-pub(crate) fn told(info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+pub(crate) fn by_vmcoreinfo(info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
     let pgd = swapper(info)?;
     let phys_base = header.map(|offset| START_KERNEL_MAP.wrapping_sub(offset).cast_signed());
     let levels = if info.number("pgtable_l5_enabled") == Some(1) { 5 } else { 4 };
@@ -89,8 +89,7 @@ pub(crate) fn image_offset(tables: &PageTables, phys: &dyn PhysRead) -> Option<u
 
 /// The image and the banner in it, or nothing.
 pub(crate) fn kernel_in(tables: PageTables, phys: &dyn PhysRead) -> Option<Boot> {
-    let image = first_mapped(&tables, phys)?;
-    banner(&tables, phys, image)?;
+    let image = first_mapped(&tables, phys).filter(|image| has_banner(&tables, phys, *image))?;
     Some(Boot {
         arch: &X86_64,
         kaslr_offset: Some(image.text.0.wrapping_sub(DEFAULT_TEXT)),
@@ -117,16 +116,15 @@ const SOFTWARE_54: u64 = 1 << 54;
 /// How much of the image to look through: text and read-only data of the largest kernels.
 const BANNER_LIMIT: u64 = 192 << 20;
 
-/// The address of the banner: it lies in read-only data, which follows the text.
-fn banner(tables: &PageTables, phys: &dyn PhysRead, image: Image) -> Option<VirtAddr> {
-    // read-only data begin on a 2 MiB boundary and, in most builds, with the banner
-    find_banner(tables, phys, image, 0x1000).or_else(|| find_banner(tables, phys, image, IMAGE_ALIGN))
-}
-
-/// Looks at the first `most` bytes of every mapped page of the image.
-fn find_banner(tables: &PageTables, phys: &dyn PhysRead, image: Image, most: u64) -> Option<VirtAddr> {
+/// True where the image has a banner: in read-only data, which follows the text.
+fn has_banner(tables: &PageTables, phys: &dyn PhysRead, image: Image) -> bool {
     let end = VirtAddr(image.text.0.saturating_add(BANNER_LIMIT).min(KERNEL_MAP_END));
-    find_in_pages(tables.mapped(phys, image.text, end), phys, most)
+    let within = |most| {
+        let pages = tables.mapped(phys, image.text, end).map(|(_, t)| t);
+        machine::has_banner(pages, phys, most)
+    };
+    // read-only data begin on a 2 MiB boundary and, in most builds, with the banner
+    within(0x1000) || within(IMAGE_ALIGN)
 }
 
 /// Values that `phys_base` can have: 0, then every position of the image that has the page at `root`

@@ -4,6 +4,7 @@ mod boot;
 mod frame;
 mod insn;
 mod layout;
+mod leaves;
 pub(crate) mod paging;
 mod ptregs;
 mod references;
@@ -54,8 +55,8 @@ impl Arch for X86_64 {
     fn tables_of(&self, state: &CpuState, kernel: &PageTables) -> Option<PageTables> {
         regs::tables_of(state, kernel)
     }
-    fn told(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
-        boot::told(info, header, phys)
+    fn by_vmcoreinfo(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+        boot::by_vmcoreinfo(info, header, phys)
     }
     fn tables_used(&self, state: &CpuState, phys: &dyn PhysRead) -> Vec<(&'static str, PageTables)> {
         boot::tables_used(state, phys)
@@ -135,8 +136,14 @@ impl Arch for X86_64 {
     fn follows_call(&self, mem: &dyn VirtRead, at: VirtAddr) -> bool {
         unwind::follows_call(mem, at)
     }
+    fn longest_call(&self) -> u64 {
+        7
+    }
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
         unwind::call_target(mem, at)
+    }
+    fn leaves(&self, start: VirtAddr, code: &[u8]) -> Option<Vec<VirtAddr>> {
+        leaves::leaves(start, code)
     }
     fn referenced(&self, start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
         references::referenced(start, code)
@@ -185,18 +192,6 @@ impl Arch for X86_64 {
     }
     fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)> {
         paging::swap_entry(entry, layout)
-    }
-
-    /// include/uapi/asm-generic/fcntl.h
-    fn open_flags(&self) -> &'static [(u64, &'static str)] {
-        &[
-            (0o100, "O_CREAT"),
-            (0o2000, "O_APPEND"),
-            (0o4000, "O_NONBLOCK"),
-            (0o10000, "O_DSYNC"),
-            (0o40000, "O_DIRECT"),
-            (0o200_0000, "O_CLOEXEC"),
-        ]
     }
 
     fn disassembler(&self) -> Option<Box<dyn Disassemble>> {

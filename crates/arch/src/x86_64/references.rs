@@ -11,7 +11,7 @@ pub(crate) fn referenced(start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
     for insn in &mut decoder {
         for operand in 0..insn.op_count() {
             let at = match insn.op_kind(operand) {
-                // an index or a register beside it is what the variable is an array by
+                // an index or a base register beside it chooses an element of the variable
                 OpKind::Memory if insn.memory_base() != Register::RSP => insn.memory_displacement64(),
                 OpKind::Immediate32to64 => insn.immediate32to64().cast_unsigned(),
                 OpKind::Immediate64 => insn.immediate64(),

@@ -8,6 +8,7 @@
 //! The result is a source of types like any other, and says in its name that it was inferred.
 
 mod evidence;
+mod list;
 mod machine;
 mod module;
 mod task;

@@ -1,6 +1,7 @@
 //! `task_struct` and the `thread_info` on a stack, from `init_task` and the tasks that hang on it.
 
 use super::evidence::{MARGIN, never, only_place};
+use super::list::{List, task_list};
 use super::{Guess, Shape, Struct};
 use crate::cpu;
 use crate::session::Session;
@@ -10,22 +11,22 @@ use rustc_hash::FxHashSet;
 /// How much of a `task_struct` is looked at; 3.10's has some 3 KiB, 6.x's up to 10 (with the FPU state).
 const LOOK: usize = 12 << 10;
 /// No `task_struct` has less.
-const TASK_MIN: usize = 4 << 10;
+pub(super) const TASK_MIN: usize = 4 << 10;
 /// How many tasks are looked at.
-const MAX_TASKS: usize = 512;
+pub(super) const MAX_TASKS: usize = 512;
 /// TASK_COMM_LEN
-const COMM: usize = 16;
+pub(super) const COMM: usize = 16;
 const STACK_END_MAGIC: u64 = 0x57ac_6e9d;
 const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// A task's bytes.
-struct Sample {
-    at: VirtAddr,
-    bytes: Vec<u8>,
+pub(super) struct Sample {
+    pub(super) at: VirtAddr,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Sample {
-    fn read(s: &Session, at: VirtAddr) -> Option<Self> {
+    pub(super) fn read(s: &Session, at: VirtAddr) -> Option<Self> {
         // whole pages, as far as they are there
         let mut bytes = Vec::new();
         while bytes.len() < LOOK {
@@ -41,23 +42,27 @@ impl Sample {
         bytes.truncate(LOOK);
         (bytes.len() >= 512).then_some(Self { at, bytes })
     }
-    fn u64(&self, offset: usize) -> Option<u64> {
+    pub(super) fn u64(&self, offset: usize) -> Option<u64> {
         Bytes::new(&self.bytes).u64_at(offset).ok()
     }
     fn u32(&self, offset: usize) -> Option<u32> {
         Bytes::new(&self.bytes).u32_at(offset).ok()
     }
     fn comm(&self, offset: usize) -> Option<&[u8]> {
-        let raw = self.bytes.get(offset..offset.checked_add(COMM)?)?;
-        let end = raw.iter().position(|&b| b == 0)?;
-        let text = raw.get(..end)?;
-        let printable = !text.is_empty() && text.iter().all(|b| (0x20..0x7f).contains(b));
-        printable.then_some(text)
+        name_in(self.bytes.get(offset..offset.checked_add(COMM)?)?)
     }
 }
 
+/// The name that the bytes of `comm` hold.
+pub(super) fn name_in(raw: &[u8]) -> Option<&[u8]> {
+    let end = raw.iter().position(|&b| b == 0)?;
+    let text = raw.get(..end)?;
+    let printable = !text.is_empty() && text.iter().all(|b| (0x20..0x7f).contains(b));
+    printable.then_some(text)
+}
+
 /// The offsets from 0 on, in steps.
-fn offsets(step: usize) -> impl Iterator<Item = usize> {
+pub(super) fn offsets(step: usize) -> impl Iterator<Item = usize> {
     (0..LOOK).step_by(step)
 }
 
@@ -100,7 +105,7 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
         let few = if whole { strange == 0 } else { strange * 4 <= tasks.len() };
         (fits && few).then_some(strange)
     };
-    let parent = only_place(offsets(8), is_parent, same);
+    let parent = only_place(offsets(8), usize::MAX, is_parent, same);
     found("real_parent", parent, Shape::Pointer);
     let is_kthread = |t: &Sample| {
         let of = parent.and_then(|o| t.u64(o)).map(VirtAddr);
@@ -113,7 +118,7 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
         let others = against(&|t| t.u64(o) == Some(t.at.0));
         (init.u64(o) == Some(init_at.0) && others < tasks.len()).then_some(others)
     };
-    let leader = only_place(offsets(8), is_leader, never).filter(|o| is_leader(*o) == Some(0));
+    let leader = only_place(offsets(8), 0, is_leader, never);
     found("group_leader", leader, Shape::Pointer);
     // what is a kernel thread is told by its parent
     let told_apart = parent.is_some() && kthreadd_at.is_some();
@@ -178,7 +183,7 @@ fn flags(
         let fits = |t: &&Sample| t.u32(o).is_some_and(|v| (v & PF_KTHREAD != 0) == is_kthread(t));
         possible.then(|| tasks.len() - tasks.iter().filter(fits).count())
     };
-    only_place(offsets(4), against, never).filter(|o| against(*o) == Some(0))
+    only_place(offsets(4), 0, against, never)
 }
 
 /// `mm` and `active_mm`. A kernel thread has no `mm`, and every process has one that has not ended; what a task borrows or
@@ -203,9 +208,9 @@ fn spaces(
     };
     // where no task borrows, the two say the same
     let same = |mm: usize, active: usize| follows(mm, active) && follows(active, mm);
-    let Some(mm) = only_place(offsets(8), against, same) else { return (None, None) };
+    let Some(mm) = only_place(offsets(8), usize::MAX, against, same) else { return (None, None) };
     let behind = Some(mm + 8).filter(|active| follows(mm, *active));
-    let beside = || only_place(offsets(8), |active| follows(mm, active).then_some(0), never);
+    let beside = || only_place(offsets(8), 0, |active| follows(mm, active).then_some(0), never);
     (Some(mm), behind.or_else(beside))
 }
 
@@ -304,100 +309,6 @@ fn exit_state(tasks: &[Sample], state: Option<usize>) -> Option<usize> {
     found.next().is_none().then_some(first)
 }
 
-/// The list of all processes.
-struct List {
-    /// `task_struct.tasks`
-    offset: usize,
-    /// The tasks on it, in its order: those behind a gap are found from its other end.
-    all: Vec<VirtAddr>,
-    /// How many of them follow each other from the list's start.
-    front: usize,
-    /// Those that are in the dump, but for their last members.
-    tasks: Vec<Sample>,
-    /// True where these are all there are.
-    whole: bool,
-}
-
-/// A list, walked.
-struct Walked {
-    all: Vec<VirtAddr>,
-    /// How many were found from its start.
-    front: usize,
-    /// How many of them have a name.
-    named: usize,
-    /// True where the list leads back to its head.
-    unbroken: bool,
-}
-
-/// The list that leads from `init_task` through tasks with names and back, the longest there is. A page of a task that is
-/// missing ends it in one direction, and it is followed in the other.
-fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List> {
-    let mut lists: Vec<(usize, Walked)> = Vec::new();
-    for o in offsets(8) {
-        let head = init.at.add(o as u64);
-        let (Some(next), Some(prev)) = (init.u64(o).map(VirtAddr), init.u64(o + 8).map(VirtAddr)) else {
-            break;
-        };
-        // one of the two must lead back, and the other too where it is in the dump
-        let back = [(next, 8), (prev, 0)].map(|(at, link)| s.mem().ptr(at.add(link)));
-        let is_list =
-            back.contains(&Ok(head)) && back.iter().all(|at| at.as_ref().is_err() || *at == Ok(head));
-        if next.0 >> 63 == 0 || prev.0 >> 63 == 0 || next == head || !is_list {
-            continue;
-        }
-        let Some(walk) = names_of_list(s, head, o as u64, comm as u64) else { continue };
-        lists.push((o, walk));
-    }
-    let most = lists.iter().map(|(_, walk)| walk.named).max()?;
-    let fewer = |o: usize| lists.iter().find(|(of, _)| *of == o).map(|(_, walk)| most - walk.named);
-    let offset = only_place(lists.iter().map(|(o, _)| *o), fewer, never)?;
-    let Walked { all, front, unbroken, .. } = lists.into_iter().find(|(o, _)| *o == offset)?.1;
-    let mut tasks: Vec<Sample> = all.iter().filter_map(|at| Sample::read(s, *at)).collect();
-    // a task of which a page is not in the dump contradicts nothing that all others say
-    let most = tasks.iter().map(|t| t.bytes.len()).max()?;
-    tasks.retain(|t| t.bytes.len() >= most.min(TASK_MIN));
-    let whole = unbroken && tasks.len() == all.len();
-    (tasks.len() >= 2).then_some(List { offset, all, front, tasks, whole })
-}
-
-fn is_named(at: VirtAddr, bytes: Vec<u8>) -> bool {
-    Sample { at, bytes }.comm(0).is_some()
-}
-
-/// The tasks of a list in its order, walked from both ends; `None` where an entry's name is none.
-fn names_of_list(s: &Session, head: VirtAddr, offset: u64, comm: u64) -> Option<Walked> {
-    let mem = s.mem();
-    let mut seen = FxHashSet::default();
-    let mut ends = [Vec::new(), Vec::new()];
-    let (mut named, mut unbroken) = (0, false);
-    for (link, out) in [0, 8].into_iter().zip(&mut ends) {
-        let mut at = head;
-        while let Ok(next) = mem.ptr(at.add(link)) {
-            if next == head || next.0 >> 63 == 0 || seen.len() >= MAX_TASKS || !seen.insert(next) {
-                break;
-            }
-            let task = next.sub(offset);
-            match mem.bytes(task.add(comm), COMM) {
-                // a page of zeros is as good as missing
-                Ok(bytes) if bytes.iter().all(|b| *b == 0) => {}
-                Ok(bytes) if is_named(task, bytes.clone()) => named += 1,
-                Ok(_) => return None,
-                Err(_) => {}
-            }
-            out.push(task);
-            at = next;
-        }
-        unbroken = mem.ptr(at.add(link)) == Ok(head);
-        if unbroken {
-            break;
-        }
-    }
-    let [mut all, back] = ends;
-    let front = all.len();
-    all.extend(back.into_iter().rev());
-    Some(Walked { all, front, named, unbroken })
-}
-
 /// `pid` and `tgid`: equal in every process's first thread, distinct, 1 and 2 among them. They are neighbours; where
 /// members are shuffled, a thread that is not its process's first tells which is which.
 fn ids(s: &Session, init: &Sample, tasks: &[Sample], whole: bool) -> Option<(usize, usize)> {
@@ -411,7 +322,7 @@ fn ids(s: &Session, init: &Sample, tasks: &[Sample], whole: bool) -> Option<(usi
     };
     let differ = |a: usize, b: usize| tasks.iter().filter(|t| t.u32(a) != t.u32(b)).count();
     let both = |o: usize| Some(against(o)? + against(o + 4)? + differ(o, o + 4));
-    if let Some(pid) = only_place(offsets(4), both, never).filter(|o| both(*o) == Some(0)) {
+    if let Some(pid) = only_place(offsets(4), 0, both, never) {
         return Some((pid, pid + 4));
     }
     // shuffled: as with neighbours, two tasks contradict every other
@@ -493,7 +404,7 @@ fn saved_sp(
     // kernel threads of 3.10 have a second such pointer (`vfork_done`, into kthread's frame), other tasks not: the one
     // that most have is meant
     let against = |o: usize| tasks.len() - tasks.iter().filter(|t| is(t, o)).count();
-    only_place(offsets(8), |o| Some(against(o)), never).filter(|o| against(*o) * 4 <= tasks.len())
+    only_place(offsets(8), tasks.len() / 4, |o| Some(against(o)), never)
 }
 
 /// The ring of a process's threads: of most processes it leads to itself, of one with threads to

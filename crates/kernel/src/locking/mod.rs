@@ -9,6 +9,7 @@ pub mod blocker;
 pub mod rtmutex;
 pub mod spinlock;
 
+use crate::bind::Field;
 use crate::session::Session;
 use crate::task::Task;
 use base::VirtAddr;
@@ -123,19 +124,22 @@ const COUNTING: [Layout; 1] = [Layout::listed(None, 8)];
 
 /// None for locks whose waiters are no list.
 fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
+    let of = |owner: &Field, list: &Field| {
+        (owner.offset().ok(), list.offset().ok().map(|offset| (offset, list.size().ok())))
+    };
     let (owner, list) = match kind {
         Kind::RtMutex | Kind::Spinlock | Kind::RwLock => return Vec::new(),
         Kind::Mutex => {
             let b = s.bind::<Mutex>();
-            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
+            of(&b.owner, &b.list)
         }
         Kind::RwSemaphore => {
             let b = s.bind::<RwSemaphore>();
-            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
+            of(&b.owner, &b.list)
         }
         Kind::Semaphore => {
             let b = s.bind::<Semaphore>();
-            (b.owner.offset().ok(), b.list.offset().ok().map(|o| (o, b.list.size().ok())))
+            of(&b.owner, &b.list)
         }
     };
     match list {
@@ -167,6 +171,7 @@ pub fn listed(s: &Session, stack: &Stack, sp: VirtAddr, kind: Kind, task: &Task)
         }
     };
     let (list_at, task_at) = (list.unwrap_or(0), of.unwrap_or(16));
+    let layouts = layouts(s, kind);
     for word in 0..128_u64 {
         let waiter = sp.add(word * 8);
         if mem.ptr(waiter.add(task_at)).ok() != Some(task.at) {
@@ -182,10 +187,9 @@ pub fn listed(s: &Session, stack: &Stack, sp: VirtAddr, kind: Kind, task: &Task)
             }
             let is_waiter =
                 s.tasks().at(mem.ptr(next.sub(list_at).add(task_at)).unwrap_or_default()).is_some();
-            let lock = layouts(s, kind)
-                .into_iter()
-                .map(|l| next.sub(l.list))
-                .find(|at| !is_waiter && !stack.contains(next) && owner(s, kind, *at).is_some());
+            let could_be = !is_waiter && !stack.contains(next);
+            let mut places = layouts.iter().filter(|_| could_be).map(|l| next.sub(l.list));
+            let lock = places.find(|at| owner(s, kind, *at).is_some());
             if lock.is_some() {
                 return lock;
             }

@@ -1,0 +1,98 @@
+//! The list of all processes, of which only the head is known: the one that leads from `init_task` through tasks with names.
+
+use super::evidence::{never, only_place};
+use super::task::{COMM, MAX_TASKS, Sample, TASK_MIN, name_in, offsets};
+use crate::session::Session;
+use base::VirtAddr;
+use rustc_hash::FxHashSet;
+
+/// The list of all processes.
+pub(super) struct List {
+    /// `task_struct.tasks`
+    pub(super) offset: usize,
+    /// The tasks on it, in its order: those behind a gap are found from its other end.
+    pub(super) all: Vec<VirtAddr>,
+    /// How many of them follow each other from the list's start.
+    pub(super) front: usize,
+    /// Those that are in the dump, but for their last members.
+    pub(super) tasks: Vec<Sample>,
+    /// True where these are all there are.
+    pub(super) whole: bool,
+}
+
+/// A list, walked.
+struct Walked {
+    /// `task_struct.tasks`, if it is that list.
+    offset: usize,
+    all: Vec<VirtAddr>,
+    /// How many were found from its start.
+    front: usize,
+    /// How many of them have a name.
+    named: usize,
+    /// True where the list leads back to its head.
+    unbroken: bool,
+}
+
+/// The list that leads from `init_task` through tasks with names and back, the longest there is. A page of a task that is
+/// missing ends it in one direction, and it is followed in the other.
+pub(super) fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List> {
+    let mut lists: Vec<Walked> = Vec::new();
+    for o in offsets(8) {
+        let head = init.at.add(o as u64);
+        let (Some(next), Some(prev)) = (init.u64(o).map(VirtAddr), init.u64(o + 8).map(VirtAddr)) else {
+            break;
+        };
+        // one of the two must lead back, and the other too where it is in the dump
+        let back = [(next, 8), (prev, 0)].map(|(at, link)| s.mem().ptr(at.add(link)));
+        let is_list =
+            back.contains(&Ok(head)) && back.iter().all(|at| at.as_ref().is_err() || *at == Ok(head));
+        if next.0 >> 63 == 0 || prev.0 >> 63 == 0 || next == head || !is_list {
+            continue;
+        }
+        lists.extend(names_of_list(s, head, o, comm as u64));
+    }
+    let most = lists.iter().map(|list| list.named).max()?;
+    let fewer = |n: usize| lists.get(n).map(|list| most - list.named);
+    let place = only_place(0..lists.len(), usize::MAX, fewer, never)?;
+    let Walked { offset, all, front, unbroken, .. } = lists.into_iter().nth(place)?;
+    let mut tasks: Vec<Sample> = all.iter().filter_map(|at| Sample::read(s, *at)).collect();
+    // a task of which a page is not in the dump contradicts nothing that all others say
+    let most = tasks.iter().map(|t| t.bytes.len()).max()?;
+    tasks.retain(|t| t.bytes.len() >= most.min(TASK_MIN));
+    let whole = unbroken && tasks.len() == all.len();
+    (tasks.len() >= 2).then_some(List { offset, all, front, tasks, whole })
+}
+
+/// The tasks of a list in its order, walked from both ends; `None` where an entry's name is none.
+fn names_of_list(s: &Session, head: VirtAddr, offset: usize, comm: u64) -> Option<Walked> {
+    let mem = s.mem();
+    let mut seen = FxHashSet::default();
+    let mut ends = [Vec::new(), Vec::new()];
+    let (mut named, mut unbroken) = (0, false);
+    for (link, out) in [0, 8].into_iter().zip(&mut ends) {
+        let mut at = head;
+        while let Ok(next) = mem.ptr(at.add(link)) {
+            if next == head || next.0 >> 63 == 0 || seen.len() >= MAX_TASKS || !seen.insert(next) {
+                break;
+            }
+            let task = next.sub(offset as u64);
+            match mem.bytes(task.add(comm), COMM) {
+                // a page of zeros is as good as missing
+                Ok(bytes) if bytes.iter().all(|b| *b == 0) => {}
+                Ok(bytes) if name_in(&bytes).is_some() => named += 1,
+                Ok(_) => return None,
+                Err(_) => {}
+            }
+            out.push(task);
+            at = next;
+        }
+        unbroken = mem.ptr(at.add(link)) == Ok(head);
+        if unbroken {
+            break;
+        }
+    }
+    let [mut all, back] = ends;
+    let front = all.len();
+    all.extend(back.into_iter().rev());
+    Some(Walked { offset, all, front, named, unbroken })
+}
