@@ -180,11 +180,18 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
 
     /// True for an address of the kernel's half.
     fn is_kernel(&self, at: VirtAddr) -> bool;
-    /// Where the kernel's image, and its modules behind it, are mapped: first address, first behind the image
-    /// at the latest, first behind the modules.
+    /// Where the kernel's image and its modules are mapped: first address, first behind the image at the latest, first behind
+    /// the modules. They may lie in one range.
     fn image_range(&self) -> [VirtAddr; 3];
-    /// Where the direct map begins when it is not randomised, the newest first.
+    /// Where the direct map begins when it is not randomised, the newest first; none where no address is fixed.
     fn direct_map_bases(&self) -> &'static [u64];
+    /// Where vmalloc's range begins when it is not randomised, and its bytes, with page tables of so many levels; `None`
+    /// where it has the whole of [`Arch::image_range`], with the image and the modules in it.
+    fn vmalloc_range(&self, _levels: usize) -> Option<(VirtAddr, u64)> {
+        None
+    }
+    /// The first address behind the user's half.
+    fn user_end(&self, tables: &PageTables) -> VirtAddr;
     /// Where the array of `struct page` begins in kernels that have no variable for it, where all have it at one address.
     fn vmemmap(&self) -> Option<VirtAddr> {
         None

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::task::Task;
-use report::{Cell, Item, Record, Report};
+use report::{Item, List, Record, Report};
 
 /// `foreach`.
 #[derive(Debug)]
@@ -346,10 +346,8 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
 
 /// True where a task has no frame with the reference that `bt -R` asks for.
 fn is_unmentioned(record: &Record) -> bool {
-    record
-        .items
-        .iter()
-        .any(|item| matches!(item, Item::Hidden(name, Cell::Bool(false)) if *name == "mentioned"))
+    let is_empty = |list: &List| list.key == "backtraces" && list.items.is_empty();
+    record.items.iter().any(|item| matches!(item, Item::List(list) if is_empty(list)))
 }
 
 /// True where an answer has no line at all.

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::wanted_packages;
 use debuginfo::types::SourceId;
 use kernel::Fetch;
-use kernel::{Image, Session, Words, hex, kernel_words};
+use kernel::{Image, InfoFrom, Session, Words, hex, kernel_words};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `info`.
@@ -147,24 +147,21 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
 /// Where the lines of VMCOREINFO that are used come from.
 fn info_from(image: &Image, s: Option<&Session>) -> String {
     let own = image.dump.vmcoreinfo().map(|_| "in the dump".to_owned());
-    let given = match &image.info_file {
-        Some(file) => Some(format!("in {}", file.display())),
-        None => own.clone(),
-    };
-    let Some(s) = s else { return given.unwrap_or_else(|| "none".into()) };
-    // the dump's own note is tried where the file's text does not fit
-    let used = &s.opened().machine;
-    let is_note =
-        image.info_file.is_some() && used.own_release.is_none() && used.info.text() != image.info.text();
-    match (given, own) {
-        (Some(given), Some(own)) if s.opened().machine.info_is_given() && is_note => {
-            format!("{own} (not used: {given})")
+    let file = image.info_file.as_ref().map(|file| format!("in {}", file.display()));
+    let given = file.clone().or_else(|| own.clone());
+    let none = || "none".to_owned();
+    let Some(s) = s else { return given.unwrap_or_else(none) };
+    match s.opened().machine.info_from {
+        InfoFrom::Memory => {
+            let found = "found in the kernel's memory";
+            given.map_or_else(|| found.to_owned(), |given| format!("{found} (not used: {given})"))
         }
-        (Some(given), _) if s.opened().machine.info_is_given() => given,
-        (Some(given), _) if s.vmcoreinfo().is_empty() => format!("{given}, not used"),
-        (Some(given), _) => format!("found in the kernel's memory (not used: {given})"),
-        (None, _) if !s.vmcoreinfo().is_empty() => "found in the kernel's memory".to_owned(),
-        (None, _) => "none".to_owned(),
+        _ if s.vmcoreinfo().is_empty() => given.map_or_else(none, |given| format!("{given}, not used")),
+        InfoFrom::Headers => match (own, file) {
+            (Some(own), Some(file)) => format!("{own} (not used: {file})"),
+            _ => given.unwrap_or_else(none),
+        },
+        InfoFrom::File | InfoFrom::Nowhere => given.unwrap_or_else(none),
     }
 }
 

@@ -107,14 +107,11 @@ impl Command for Sym {
         let neighbours = (args.get_flag("previous"), args.get_flag("next"));
         let mut failed = None;
         for word in args.get_many::<String>("what").into_iter().flatten() {
-            if let Err(why) = one(cx, s, word, neighbours, &mut report) {
-                failed = match failed {
-                    None => Some(why),
-                    Some(first) => {
-                        report.error(why.to_string());
-                        Some(first)
-                    }
-                };
+            // the last is what the command ends with
+            if let Err(why) = one(cx, s, word, neighbours, &mut report)
+                && let Some(before) = failed.replace(why)
+            {
+                report.error(before.to_string());
             }
         }
         if let Some(why) = failed {

@@ -68,27 +68,25 @@ impl Command for VerdictCommand {
             cx.settings.undetermined = !v.is_determined();
             if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.get_flag("evidence")) }
         };
-        // first what is at hand tells
+        if !cx.is_read_at_once() || cx.settings.at_hand {
+            return Ok(analyse(cx));
+        }
+        // somebody waits: first what is at hand tells
         let asked = cx.unasked();
         cx.allow(Fetch::Never);
         let at_hand = analyse(cx);
-        if cx.unasked() == asked || cx.settings.at_hand {
+        if cx.unasked() == asked {
             return Ok(at_hand);
         }
-        if cx.is_read_at_once() {
-            cx.emit(&at_hand)?;
-        }
+        cx.emit(&at_hand)?;
         cx.allow(Fetch::Always);
         let mut fuller = analyse(cx);
-        match (cx.is_read_at_once(), fuller == at_hand) {
-            (true, true) => Ok(Report::new("verdict")),
-            (true, false) => {
-                fuller.body.items.insert(0, Item::Blank);
-                fuller.body.items.insert(1, Item::Line(Line::of(FULLER.to_owned())));
-                Ok(fuller)
-            }
-            (false, _) => Ok(fuller),
+        if fuller == at_hand {
+            return Ok(Report::new("verdict"));
         }
+        fuller.body.items.insert(0, Item::Blank);
+        fuller.body.items.insert(1, Item::Line(Line::of(FULLER.to_owned())));
+        Ok(fuller)
     }
 }
 

@@ -87,7 +87,7 @@ pub use files::{FileKind, file_kind};
 pub use image::Image;
 pub use kernels::kernel_words;
 pub use layers::Layers;
-pub use machine::{Machine, vmcoreinfo_fits};
+pub use machine::{InfoFrom, Machine, vmcoreinfo_fits};
 pub use open::{Build, Opened};
 pub use session::{Fetch, OpenOptions, Session};
 pub use symbols::{KernelSymbols, Located};

@@ -10,6 +10,19 @@ use arch::{Arch, Boot, BootError, Claim, CpuState, KernelMap, OwnName};
 use base::{Fault, PhysAddr, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use std::sync::Arc;
 
+/// Where the lines of VMCOREINFO that are used come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InfoFrom {
+    /// A file that was named.
+    File,
+    /// The dump's headers and notes.
+    Headers,
+    /// The kernel's own copy.
+    Memory,
+    /// Nowhere: there is none that fits.
+    Nowhere,
+}
+
 /// A machine of a known architecture with its kernel's address space.
 #[derive(Clone)]
 pub struct Machine {
@@ -19,6 +32,8 @@ pub struct Machine {
     pub arch: &'static dyn Arch,
     /// VMCOREINFO: the dump's, or the kernel's own copy in memory; empty where there is none.
     pub info: VmcoreInfo,
+    /// Where that is from.
+    pub info_from: InfoFrom,
     /// Where the kernel lies.
     pub boot: Boot,
     /// Its address space.
@@ -57,7 +72,7 @@ impl Machine {
         let watched = WatchedPhys { phys: &**dump, watch: &options.watch };
         let segments = segments(&image);
         let evidence = evidence(&image, &claims, &segments, &watched);
-        let (mut info, mut warnings) = fitting_info(&image, &evidence);
+        let (mut info, mut info_from, mut warnings) = fitting_info(&image, &evidence);
         let found = Boot::find(&evidence.with_info(&info));
         options.watch.progress.finish();
         if options.watch.cancel.is_cancelled() {
@@ -81,14 +96,14 @@ impl Machine {
                 "VMCOREINFO does not fit the kernel in memory and is not used ({why}): it is damaged, or of another \
                  boot or machine"
             ));
-            info = VmcoreInfo::default();
+            (info, info_from) = (VmcoreInfo::default(), InfoFrom::Nowhere);
         }
         let kernels = Kernels::of(&image, &found, options, &watched);
         options.watch.progress.finish();
         let mut boot = kernels.chosen(&image, options.kernel)?;
         if boot != found.boot {
             // it is that of the kernel which was not chosen
-            info = VmcoreInfo::default();
+            (info, info_from) = (VmcoreInfo::default(), InfoFrom::Nowhere);
         }
         warnings.extend(kernels.words(options.kernel));
         if let Some(offset) = options.kaslr {
@@ -104,6 +119,7 @@ impl Machine {
             image,
             arch,
             info,
+            info_from,
             boot,
             mem,
             cpu_states,
@@ -124,11 +140,13 @@ impl Machine {
 
     /// True where VMCOREINFO is the one that the headers or a file gave, and not one that was found in memory.
     #[must_use]
-    pub fn info_is_given(&self) -> bool {
-        let notes = self.image.dump.notes().iter().filter(|note| note.is("VMCOREINFO"));
-        let text = self.info.text();
-        let is_note = || notes.into_iter().any(|note| base::cstr(&note.desc) == text.as_bytes());
-        self.own_release.is_some() || !text.is_empty() && (text == self.image.info.text() || is_note())
+    pub const fn info_is_given(&self) -> bool {
+        matches!(self.info_from, InfoFrom::File | InfoFrom::Headers)
+    }
+
+    /// Takes the kernel's own copy of VMCOREINFO.
+    pub(crate) fn take_own_info(&mut self, info: VmcoreInfo) {
+        (self.info, self.info_from) = (info, InfoFrom::Memory);
     }
 
     /// Drops VMCOREINFO's release where the kernel itself has another one.
@@ -176,6 +194,7 @@ impl Machine {
         self.boot = boot;
         self.mem = address_space(&self.image, &boot);
         (self.info, self.own_release) = Default::default();
+        self.info_from = InfoFrom::Nowhere;
         self.warnings.extend(kernels.words(None));
         self.kernels = kernels.0;
     }
@@ -233,7 +252,7 @@ pub fn vmcoreinfo_fits(image: &Image) -> bool {
 
 /// VMCOREINFO of the file that was named or of the headers; where there are several texts, the first that fits memory. And
 /// what there is to say of that.
-fn fitting_info(image: &Image, evidence: &arch::Evidence<'_>) -> (VmcoreInfo, Vec<String>) {
+fn fitting_info(image: &Image, evidence: &arch::Evidence<'_>) -> (VmcoreInfo, InfoFrom, Vec<String>) {
     let mut notes: Vec<VmcoreInfo> = Vec::new();
     for note in image.dump.notes().iter().filter(|note| note.is("VMCOREINFO")) {
         let info = VmcoreInfo::parse(&note.desc);
@@ -243,30 +262,26 @@ fn fitting_info(image: &Image, evidence: &arch::Evidence<'_>) -> (VmcoreInfo, Ve
     }
     let fits = |info: &VmcoreInfo| !info.is_empty() && Boot::is_confirmed(&evidence.with_info(info));
     let told = image.info.clone();
-    match &image.info_file {
-        Some(_) if notes.is_empty() || fits(&told) => (told, Vec::new()),
-        Some(file) => match notes.into_iter().find(fits) {
-            Some(own) => {
-                let file = file.display();
-                let why = format!(
-                    "{file}: this VMCOREINFO does not fit the kernel in memory: the dump's own is used"
-                );
-                (own, vec![why])
-            }
-            None => (told, Vec::new()),
-        },
-        None if notes.len() > 1 => {
-            let count = notes.len();
-            let fitting = notes.iter().position(fits);
-            let used = match fitting {
-                Some(n) => format!("number {} is used, which fits the kernel in memory", n.saturating_add(1)),
-                None => "none of them fits the kernel in memory".to_owned(),
-            };
-            let why = format!("the dump has {count} notes of VMCOREINFO, which differ: {used}");
-            (fitting.and_then(|n| notes.into_iter().nth(n)).unwrap_or(told), vec![why])
+    let Some(file) = &image.info_file else {
+        if notes.len() < 2 {
+            let from = if told.is_empty() { InfoFrom::Nowhere } else { InfoFrom::Headers };
+            return (told, from, Vec::new());
         }
-        None => (told, Vec::new()),
-    }
+        let count = notes.len();
+        let fitting = notes.iter().position(fits);
+        let used = match fitting {
+            Some(n) => format!("number {} is used, which fits the kernel in memory", n.saturating_add(1)),
+            None => "none of them fits the kernel in memory".to_owned(),
+        };
+        let why = format!("the dump has {count} notes of VMCOREINFO, which differ: {used}");
+        let info = fitting.and_then(|n| notes.into_iter().nth(n)).unwrap_or(told);
+        return (info, InfoFrom::Headers, vec![why]);
+    };
+    let own = if fits(&told) { None } else { notes.into_iter().find(fits) };
+    let Some(own) = own else { return (told, InfoFrom::File, Vec::new()) };
+    let file = file.display();
+    let why = format!("{file}: this VMCOREINFO does not fit the kernel in memory: the dump's own is used");
+    (own, InfoFrom::Headers, vec![why])
 }
 
 /// What the headers say that can lead to the kernel.

@@ -217,7 +217,7 @@ impl Opened {
     /// Reads VMCOREINFO where the kernel itself keeps it.
     pub(crate) fn read_vmcoreinfo(&mut self, symbol: impl Fn(&str) -> Option<VirtAddr>) {
         if let Some(own) = self.machine.own_vmcoreinfo(symbol) {
-            self.machine.info = own;
+            self.machine.take_own_info(own);
         }
         self.build_id = build_id_of(&self.machine).or_else(|| self.build_id.take());
     }
@@ -225,7 +225,7 @@ impl Opened {
     /// The same where no symbol leads to it: looks for its text.
     pub(crate) fn search_vmcoreinfo(&mut self) {
         if let Some(text) = crate::image_scan::vmcoreinfo(self) {
-            self.machine.info = base::VmcoreInfo::parse(&text);
+            self.machine.take_own_info(base::VmcoreInfo::parse(&text));
             self.build_id = build_id_of(&self.machine).or_else(|| self.build_id.take());
         }
     }

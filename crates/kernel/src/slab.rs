@@ -93,9 +93,14 @@ pub fn direct_map_base(s: &Session) -> Result<VirtAddr> {
     let known = s.keep(&s.direct_map, || match moved(s, "page_offset_base") {
         Ok(Some(base)) => Ok(base),
         Ok(None) => {
-            // 4.20 (d52888aa2753) moved it up by 8 TiB: the page tables tell which
-            let (new, old) = (VirtAddr(0xffff_8880_0000_0000), VirtAddr(0xffff_8800_0000_0000));
-            Ok(if s.map().translate(old).is_ok() { old } else { new })
+            // 4.20 (d52888aa2753) moved x86's up by 8 TiB: the page tables tell which, the oldest first, behind which more
+            // than half a TiB of memory reaches the newer one
+            let fixed = s.arch().direct_map_bases();
+            let mapped = fixed.iter().rev().find(|base| s.map().translate(VirtAddr(**base)).is_ok());
+            match mapped.or(fixed.first()) {
+                Some(base) => Ok(VirtAddr(*base)),
+                None => direct::base(&s.opened().machine).ok_or_else(|| s.no_symbol("page_offset_base")),
+            }
         }
         Err(e) => direct::base(&s.opened().machine).ok_or(e),
     });

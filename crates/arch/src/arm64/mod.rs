@@ -9,8 +9,8 @@ pub(crate) mod regs;
 mod unwind;
 
 use crate::{
-    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, Paging, Prologue, Pte, RegSet,
-    Regs, Resume, SavedLayout, SwapLayout,
+    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging, Prologue,
+    Pte, RegSet, Regs, Resume, SavedLayout, SwapLayout,
 };
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -150,6 +150,9 @@ impl Arch for Arm64 {
     }
     fn direct_map_bases(&self) -> &'static [u64] {
         &[]
+    }
+    fn user_end(&self, tables: &PageTables) -> VirtAddr {
+        VirtAddr(1 << tables.paging.address_bits)
     }
     fn paging(&self) -> &'static [&'static Paging] {
         &paging::MODES

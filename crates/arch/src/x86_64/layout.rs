@@ -17,6 +17,9 @@ pub(crate) const MODULES_END: u64 = 0xffff_ffff_ff00_0000;
 /// base of the randomised range), before 4.20, and with 5 levels.
 pub(crate) const DIRECT_MAP_BASES: [u64; 3] =
     [0xffff_8880_0000_0000, 0xffff_8800_0000_0000, 0xff11_0000_0000_0000];
+/// Where vmalloc's range begins without memory randomisation, and its bytes, with 4 and 5 levels of page tables.
+pub(crate) const VMALLOC: [(VirtAddr, u64); 2] =
+    [(VirtAddr(0xffff_c900_0000_0000), 32 << 40), (VirtAddr(0xffa0_0000_0000_0000), 12800 << 40)];
 /// Alignment of the kernel's image, physical and virtual (`CONFIG_PHYSICAL_ALIGN`).
 pub(crate) const IMAGE_ALIGN: u64 = 2 << 20;
 

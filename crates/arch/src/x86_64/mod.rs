@@ -181,6 +181,13 @@ impl Arch for X86_64 {
     fn vmemmap(&self) -> Option<VirtAddr> {
         Some(VirtAddr(0xffff_ea00_0000_0000))
     }
+    fn vmalloc_range(&self, levels: usize) -> Option<(VirtAddr, u64)> {
+        let [four, five] = layout::VMALLOC;
+        Some(if levels == 5 { five } else { four })
+    }
+    fn user_end(&self, tables: &PageTables) -> VirtAddr {
+        VirtAddr(if tables.levels() == 5 { 1 << 56 } else { 1 << 47 })
+    }
     fn paging(&self) -> &'static [&'static Paging] {
         &paging::MODES
     }

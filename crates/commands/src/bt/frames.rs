@@ -269,8 +269,8 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
 
 /// True for an address where modules are, of which not all are known.
 fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
-    let [_, from, to] = s.arch().image_range();
-    s.modules_and_problem().1.is_some() && (from..to).contains(&at)
+    let [from, _, to] = s.arch().image_range();
+    s.modules_and_problem().1.is_some() && (from..to).contains(&at) && !s.in_image(at)
 }
 
 /// What may be left out of frames: calls in modules, where not all of them are known and frames had to be guessed.

@@ -226,12 +226,10 @@ impl Command for Bt {
             }
             out.push(record);
         }
-        match &shape.reference {
-            Some(reference) if out.is_empty() => {
-                report.hidden("mentioned", false);
-                report.error(format!("bt: no frame of the tasks asked for ({asked}) has {reference}"));
-            }
-            _ => report.list("backtraces", out),
+        let unmentioned = shape.reference.as_ref().filter(|_| out.is_empty());
+        report.list("backtraces", out);
+        if let Some(reference) = unmentioned {
+            report.error(format!("bt: no frame of the tasks asked for ({asked}) has {reference}"));
         }
         Ok(report)
     }

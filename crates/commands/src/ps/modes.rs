@@ -89,32 +89,29 @@ pub(super) fn children(
     let up: Vec<_> = s.tasks().all.iter().map(|t| (parent(s, t).map(|p| p.at), t)).collect();
     // the first task has no parent; whose children others are that have none is not known
     let orphans = up.iter().filter(|(p, t)| p.is_none() && t.pid != 0).count();
-    let is_whole = orphans == 0 && s.tasks().lack().is_none();
+    let lack = (orphans > 0).then(|| format!("the parents of {orphans} tasks are not known"));
+    let unknown = lack.clone().or_else(|| s.tasks().lack());
     let mut out = Vec::new();
     for t in chosen {
         cx.cancel.check()?;
         let mut row = Record::of(banner(t));
         let found: Vec<Record> =
             up.iter().filter(|(p, _)| *p == Some(t.at)).map(|(_, child)| indented(2, child)).collect();
-        match (found.is_empty(), is_whole) {
-            (true, true) => row.text("  (no children)"),
-            (true, false) => row.text("  (no children that are known)"),
+        match (found.is_empty(), &unknown) {
+            (true, None) => row.text("  (no children)"),
+            (true, Some(_)) => row.text("  (no children that are known)"),
             _ => {}
         }
-        if is_whole || !found.is_empty() {
-            row.list("children", found);
-        } else {
-            row.hidden(
-                "children",
-                Cell::absent("not known", "the parents of some tasks are not in the dump"),
-            );
+        match &unknown {
+            Some(why) if found.is_empty() => row.hidden("children", Cell::absent("not known", why.clone())),
+            _ => row.list("children", found),
         }
         row.blank();
         out.push(row);
     }
     report.list("tasks", out);
-    if orphans > 0 {
-        report.missing(format!("ps: whose children {orphans} tasks are is not known"));
+    if let Some(lack) = lack {
+        report.missing(format!("ps: {lack}"));
     }
     Ok(())
 }

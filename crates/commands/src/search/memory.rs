@@ -8,11 +8,6 @@ use kernel::scan::Run;
 use kernel::{Image, Session};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of vmalloc's range with 4 and 5 levels of page tables.
-const VMALLOC_SIZE: [u64; 2] = [32 << 40, 12800 << 40];
-/// Where vmalloc's range began before KASLR moved it.
-const VMALLOC_BASE: [u64; 2] = [0xffff_c900_0000_0000, 0xffa0_0000_0000_0000];
-
 /// A memory.
 pub(super) enum Memory<'s> {
     /// `direct`: where the direct map begins, where it is searched.
@@ -141,8 +136,8 @@ impl<'s> Memory<'s> {
                 phys: r.start,
                 len: r.len(),
             })),
-            Self::User { map, .. } => {
-                let end = VirtAddr(if map.tables().levels() == 5 { 1 << 56 } else { 1 << 47 });
+            Self::User { s, map } => {
+                let end = s.arch().user_end(map.tables());
                 Box::new(mapped(*map.tables(), phys, VirtAddr(0), end, lost))
             }
             Self::Kernel { s, direct, mapped: others } => {
@@ -220,13 +215,15 @@ impl Lost {
 /// What the page tables map of the kernel's half beside the direct map, ascending.
 fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtAddr)> {
     let mut out = Vec::new();
-    let five = usize::from(s.map().tables().levels() == 5);
     let [text, end, moved] = s.kernel_places();
     let [map, map_end, modules_end] = s.arch().image_range();
-    if others {
-        let fixed = VMALLOC_BASE.get(five).copied().unwrap_or(0);
-        let start = moved.unwrap_or(VirtAddr(fixed));
-        let end = start.0.saturating_add(VMALLOC_SIZE.get(five).copied().unwrap_or(0));
+    let apart = s.arch().vmalloc_range(s.map().tables().levels());
+    if others && apart.is_none() {
+        out.push((map, text.unwrap_or(map)));
+    }
+    if others && let Some((fixed, size)) = apart {
+        let start = moved.unwrap_or(fixed);
+        let end = start.0.saturating_add(size);
         match kernel::slab::vmemmap_base(s) {
             Ok(pages) => {
                 out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));

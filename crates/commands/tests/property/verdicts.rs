@@ -29,8 +29,15 @@ pub(crate) fn compare(whole: &[Value], found: &[Value]) -> Compared {
     out.wrong.extend(said.difference(&known).map(|value| format!("operand: value {value}")));
     let told = parts(whole);
     for part in parts(found) {
-        let unknown =
-            ["not known", "not in the dump", "not readable", "left out", "excluded", "truncated", "absent"];
+        let unknown = [
+            "not known",
+            "not in the dump",
+            "not readable",
+            "left out",
+            "excluded",
+            "dump file is truncated",
+            "absent",
+        ];
         let starts = [", ", " of ", " (", "("];
         let less = |w: &String| {
             w.strip_prefix(part.as_str())

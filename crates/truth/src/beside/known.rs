@@ -139,7 +139,7 @@ pub const KNOWN: &[Known] = &[
     known(
         "nothing found",
         "crash is silent; crashlens says that the reference is nowhere",
-        &["bt -R", "foreach bt -R"],
+        &["bt -R"],
         texts::nothing_found,
     ),
     known("paths", "crash shows the words of its command line", &["sys"], texts::file_names),

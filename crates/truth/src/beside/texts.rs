@@ -79,7 +79,7 @@ pub(super) fn file_names(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
 /// `bt: no frame of the tasks asked for (1) has panic`, where crash says nothing.
 pub(super) fn nothing_found(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
     if hunk.theirs.iter().all(|line| line.trim().is_empty()) {
-        hunk.ours.retain(|line| !line.starts_with("bt: no frame of the tasks asked for ("));
+        hunk.take_ours(|line| line.starts_with("bt: no frame of the tasks asked for ("));
     }
 }
 
