@@ -292,7 +292,7 @@ fn a_silent_server_stalls_one_command_alone() {
     assert_eq!(first.status.code(), Some(0));
     assert_eq!(stderr(&first).matches("debuginfod: ").count(), 1, "{}", stderr(&first));
     let again = ask(&["verdict", SAMPLE]);
-    assert!(stderr(&again).contains("did not answer 0 minutes ago"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("did not answer less than a minute ago"), "{}", stderr(&again));
     listener.set_nonblocking(true).unwrap();
     assert_eq!(listener.incoming().take_while(Result::is_ok).count(), 1, "asked once in all");
 }

@@ -311,7 +311,7 @@ impl std::fmt::Display for Warning {
             Self::BadEraseInfo { offset, size } => write!(
                 f,
                 "no text of {size:#x} bytes at offset {offset:#x}, where the header says that makedumpfile wrote what it \
-                 erased: what was erased is not known"
+                 erased"
             ),
             Self::PartMissing { start_pfn, end_pfn } => write!(
                 f,

@@ -37,14 +37,14 @@ impl Veil {
     /// The same veil with bytes that stand at a place instead of the dump's.
     #[must_use]
     pub fn write(self: Arc<Self>, at: PhysAddr, bytes: &[u8]) -> Arc<Self> {
-        let mut written = self.written.clone();
-        written.extend((at.0..).map(PhysAddr).zip(bytes.iter().copied()));
-        Arc::new(Self {
-            written,
-            left_out: self.left_out.clone(),
-            cut_from: self.cut_from,
+        let mut own = Arc::try_unwrap(self).unwrap_or_else(|shared| Self {
+            written: shared.written.clone(),
+            left_out: shared.left_out.clone(),
+            cut_from: shared.cut_from,
             seen: Mutex::default(),
-        })
+        });
+        own.written.extend((at.0..).map(PhysAddr).zip(bytes.iter().copied()));
+        Arc::new(own)
     }
     /// The same veil, behind which this page frame holds only zeros.
     #[must_use]

@@ -255,19 +255,20 @@ impl<'s> Shell<'s> {
     }
 
     pub(crate) fn source(&mut self, path: &Path, origin: Origin, out: &mut Output) -> Ended {
-        let text = match std::fs::read(path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) => return failed(&format!("crashlens: {}: {e}", path.display())),
-        };
         let own = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let refused = match () {
-            () if self.sources.contains(&own) => Some("its lines are being run: they cannot name it again"),
-            () if self.sources.len() >= DEPTH => Some("files of lines that name one another, too many"),
-            () => None,
+        let refused = if self.sources.contains(&own) {
+            Some("its lines are being run: they cannot name it again".to_owned())
+        } else {
+            let too_many = || format!("more than {DEPTH} files of lines, each named by the one before");
+            (self.sources.len() >= DEPTH).then(too_many)
         };
         if let Some(why) = refused {
             return failed(&format!("crashlens: {}{}: {why}", self.placed(), path.display()));
         }
+        let text = match std::fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(e) => return failed(&format!("crashlens: {}: {e}", path.display())),
+        };
         let outer = self.settings.reading.replace(origin);
         let place = self.place.take();
         self.sources.push(own);

@@ -150,7 +150,6 @@ fn what_lies_around_packed_streams_is_stepped_over() {
             cases.push(("frames", [all.concat(), zeros(512)].concat(), &both));
         }
         for (name, bytes, want) in cases {
-            // an .lzma stream may have no mark at its end
             let path = folder.path().join(format!("{kind}-{name}"));
             std::fs::write(&path, bytes).unwrap();
             assert!(is_packed(&path), "{kind} {name}");

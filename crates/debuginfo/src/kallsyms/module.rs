@@ -6,7 +6,7 @@
 
 use super::{KallsymsError, read_up_to};
 use crate::symtab::{self, SymbolTableBuilder};
-use base::{Bytes, VirtAddr, VirtRead};
+use base::{Bytes, PAGE_SIZE, VirtAddr, VirtRead};
 use std::borrow::Cow;
 
 /// Bytes of `Elf64_Sym`.
@@ -120,9 +120,21 @@ fn entries(
         }
         Err(fault) => fault,
     };
+    // by the page: of a page that is missing as a whole, no entry is read by itself
+    let mut page: (Option<VirtAddr>, Option<Vec<u8>>) = (None, None);
     let one = |n: usize| {
-        let mut entry = [0; ENTRY];
-        mem.read(at.symtab.add((n * ENTRY) as u64), &mut entry).ok()?;
+        let start = at.symtab.add((n * ENTRY) as u64);
+        let (base, into) = (start.page_base(), start.page_offset() as usize);
+        if page.0 != Some(base) {
+            page = (Some(base), mem.bytes(base, PAGE_SIZE as usize).ok());
+        }
+        let entry = match page.1.as_ref().map(|page| page.get(into..into.saturating_add(ENTRY))) {
+            Some(Some(whole)) => whole.try_into().ok()?,
+            // it goes on in the next page, or the page has a hole
+            Some(None) => alone(mem, start)?,
+            None if mem.u8(start).is_ok() => alone(mem, start)?,
+            None => return None,
+        };
         is_one(n, &entry).then_some(entry)
     };
     let all: Vec<_> = (0..count).map(one).collect();
@@ -130,6 +142,12 @@ fn entries(
         true => Ok(all),
         false => Err(KallsymsError::fault("module symtab", fault)),
     }
+}
+
+fn alone(mem: &dyn VirtRead, at: VirtAddr) -> Option<[u8; ENTRY]> {
+    let mut entry = [0; ENTRY];
+    mem.read(at, &mut entry).ok()?;
+    Some(entry)
 }
 
 /// A name in the strings that were read. There is no empty one among them, so that two zeros before the last name are

@@ -203,9 +203,9 @@ fn is_kernel_log(start: &Start<'_>) -> bool {
     lines(start).is_some_and(|lines| lines.take(8).any(is_message))
 }
 
-/// A page of nothing but text: memory begins otherwise.
+/// A page of nothing but lines of text: memory begins otherwise, also where it is filled with one byte.
 fn is_text(start: &Start<'_>) -> bool {
-    start.bytes.len() >= 4096 && lines(start).is_some()
+    start.bytes.get(..4096).is_some_and(|page| page.contains(&b'\n')) && lines(start).is_some()
 }
 
 /// Seconds and microseconds in brackets, or what `dmesg -T` makes of them; at the front of the line the time in ISO form

@@ -38,9 +38,12 @@ pub(super) fn noted(cache: &Path, server: &str, valid: u64) -> Option<String> {
     let age = now().checked_sub(at).filter(|age| *age < valid)?;
     let left = valid.saturating_sub(age).div_ceil(60);
     let path = path(cache);
+    let when = match age / 60 {
+        0 => "less than a minute ago".to_owned(),
+        minutes => format!("{minutes} minutes ago"),
+    };
     Some(format!(
-        "did not answer {} minutes ago; asked again in {left} minutes, or at once without {}",
-        age / 60,
+        "did not answer {when}; asked again in {left} minutes, or at once without {}",
         path.display()
     ))
 }
@@ -70,7 +73,7 @@ mod tests {
         note(cache, "http://a", long);
         note(cache, "http://b", long);
         let why = noted(cache, "http://a", 600).unwrap();
-        assert!(why.starts_with("did not answer 0 minutes ago; asked again in 10 minutes"), "{why}");
+        assert!(why.starts_with("did not answer less than a minute ago; asked again in 10 minutes"), "{why}");
         assert_eq!((noted(cache, "http://c", 600), noted(cache, "http://a", 0)), (None, None));
         // an old note, and one of a clock that was put back
         for at in [now() - 700, now() + 700] {

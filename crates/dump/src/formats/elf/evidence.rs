@@ -5,7 +5,8 @@
 //! the file in the headers' order, memory ascends in the same order, and `p_vaddr` is as far from `p_paddr` in all
 //! headers (`PAGE_OFFSET`, or 0). The kernel's image can be there twice, with the same bytes.
 //!
-//! **Invariant:** a header is changed or left out only where two others or more contradict it, and that is told.
+//! **Invariant:** a header is changed or left out only where what stands beside it contradicts it: two other headers or more,
+//! or its neighbours in the file and the file's own ends ([`places`]). That is told.
 
 use super::header::{MAX_PHYS, Segment};
 use super::places::{self, File};
@@ -171,13 +172,12 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
 /// there has its data as far from a page's start as all others have theirs.
 fn odd_in_page(all: &[Segment]) -> Option<usize> {
     let inside = |s: &Segment| !s.phys.is_multiple_of(PAGE_SIZE);
-    let rest = |s: &Segment| s.offset.wrapping_sub(s.phys) % PAGE_SIZE;
     let mut odd = (0..).zip(all).filter(|(_, s)| inside(s));
     let (n, own) = odd.next()?;
-    let mut others = (0..).zip(all).filter(|(other, _)| *other != n).map(|(_, s)| rest(s));
+    let mut others = (0..).zip(all).filter(|(other, _)| *other != n).map(|(_, s)| s.rest());
     let common = others.next()?;
     let agree = all.len() >= 3 && others.all(|r| r == common);
-    (odd.next().is_none() && agree && rest(own) != common).then_some(n)
+    (odd.next().is_none() && agree && own.rest() != common).then_some(n)
 }
 
 /// Takes a range of memory out of a segment: what is behind it becomes another one.

@@ -1,20 +1,20 @@
 //! The ELF header and the program headers (ELF specification; `include/uapi/linux/elf.h`).
 
 use super::evidence;
-use super::table::{self, Claim, Table};
+use super::table::{Claim, Table};
 use crate::fields::{Fields, Words};
 use crate::image::Image;
 use crate::{DumpError, Warning};
-use base::OutOfBounds;
+use base::{OutOfBounds, PAGE_SIZE};
 
-const PN_XNUM: u16 = 0xffff;
+pub(super) const PN_XNUM: u16 = 0xffff;
 /// makedumpfile's `DUMP_ELF_INCOMPLETE` in `e_flags`.
 const INCOMPLETE: u32 = 1;
 pub(super) const PT_LOAD: u32 = 1;
 pub(super) const PT_NOTE: u32 = 4;
 /// Bits of a physical address at most.
 pub(super) const MAX_PHYS: u64 = 1 << 52;
-/// Notes that dumps have, and no other ELF file.
+/// Notes that dumps have; of other ELF files only the cores of processes have one of them.
 const OF_DUMPS: [&[u8]; 4] = [b"CORE\0", b"VMCOREINFO\0", b"QEMU\0", b"VBCORE\0"];
 
 /// `e_type`, as far as it tells a dump from a kernel image.
@@ -142,6 +142,10 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// How far its data are from the place that its address has in a page.
+    pub(super) const fn rest(&self) -> u64 {
+        self.offset.wrapping_sub(self.phys) % PAGE_SIZE
+    }
     /// Memory at a physical address, all of it in the file.
     pub(crate) const fn load(phys: u64, offset: u64, len: u64) -> Self {
         Self { kind: PT_LOAD, offset, virt: 0, phys, file_len: len, mem_len: len }
@@ -254,16 +258,13 @@ impl Header {
         let marked_incomplete = f.u32(shape.flags).map_err(cut)? & INCOMPLETE != 0;
         let short_count = f.u16(shape.phnum).map_err(cut)?;
         let count = if short_count == PN_XNUM {
-            match Claim::long_count(image, &shape, f.long(shape.shoff).map_err(cut)?) {
-                Err(e) if table::search(image, &shape)?.is_none() => return Err(e),
-                count => count.unwrap_or(0),
-            }
+            Claim::long_count(image, &shape, f.long(shape.shoff).map_err(cut)?)
         } else {
-            u64::from(short_count)
+            Ok(u64::from(short_count))
         };
         let at = f.long(shape.phoff).map_err(cut)?;
         let claim = Claim { at, entry_len: f.u16(shape.phentsize).map_err(cut)?, count };
-        let Table { mut segments, at, whole } = Table::read(image, &shape, &claim, &mut warnings)?;
+        let Table { mut segments, at, whole } = Table::read(image, &shape, claim, &mut warnings)?;
         let end = at.saturating_add(segments.len() as u64 * shape.entry_len);
         evidence::check(&mut segments, end, whole, image, &mut warnings);
         Ok(Self { machine, words, marked_incomplete, segments, table: (at, end), whole, warnings })

@@ -10,6 +10,7 @@ use super::header::{PT_LOAD, PT_NOTE, Segment};
 use crate::Warning;
 use crate::image::Image;
 use base::PAGE_SIZE;
+use std::collections::BTreeMap;
 
 /// What the headers are held against.
 pub(super) struct File<'a> {
@@ -76,7 +77,8 @@ fn is_note_at(file: &File<'_>, offset: u64) -> bool {
     read >= 12_usize.saturating_add(name as usize)
         && u64::from(desc) < file.image.len()
         && text.is_some_and(|(last, text)| {
-            *last == 0 && !text.is_empty() && text.iter().all(u8::is_ascii_alphanumeric)
+            let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+            *last == 0 && !text.is_empty() && text.iter().all(is_part)
         })
 }
 
@@ -89,12 +91,13 @@ fn mend_kinds(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warn
             continue;
         }
         let (load, note) = (own.is_load(), own.is_note());
-        let notes = own.file_len > 0 && is_note_at(file, own.offset);
+        // read only where it tells: the data of memory lie all over the file
+        let notes = || own.file_len > 0 && is_note_at(file, own.offset);
         let taken = match (load, note) {
-            (true, _) if count == 0 && own.phys == 0 && own.virt == 0 && notes => PT_NOTE,
+            (true, _) if count == 0 && own.phys == 0 && own.virt == 0 && notes() => PT_NOTE,
             (true, _) => continue,
-            (_, true) if notes || count == 1 || !is_between(segments, n, file) => continue,
-            _ if notes => PT_NOTE,
+            (_, true) if notes() || count == 1 || !is_between(segments, n, file) => continue,
+            _ if notes() => PT_NOTE,
             _ if is_between(segments, n, file) => PT_LOAD,
             _ => {
                 let why = "p_type is none that a dump has";
@@ -134,6 +137,7 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
         (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
     let front = front(segments, file);
     let len = file.image.len();
+    let mut rests = Rests::of(loads.iter().map(|&n| get(segments, n)));
     for (place, &n) in loads.iter().enumerate() {
         let own = get(segments, n);
         let neighbour = |at: Option<usize>| at.and_then(|p| loads.get(p)).map(|&n| get(segments, n));
@@ -150,19 +154,42 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
         }
         let next_at = next.map_or(len, |next| next.offset);
         let is_known_end = next.is_some() || end(&own) <= len;
-        let around = Around { before, next_at, is_known_end, rest: common_rest(segments, &loads, n) };
+        let (has_next, rest) = (next.is_some(), rests.of_others(&own));
+        let around = Around { before, next_at, has_next, is_known_end, rest };
         if let Some((field, value, taken, new)) = way(&around, &own) {
             change(segments, n, warnings, mended(n, field, value, taken), new);
+            rests.take(&own, false);
+            rests.take(&new, true);
         }
     }
 }
 
-/// How far data are from the place that their address has in a page, in all segments but one; `None` where they differ.
-fn common_rest(segments: &[Segment], loads: &[usize], but: usize) -> Option<u64> {
-    let others = loads.iter().filter(|&&n| n != but).map(|&n| get(segments, n));
-    let mut all = others.filter(|s| s.data_len() > 0).map(|s| s.offset.wrapping_sub(s.phys) % PAGE_SIZE);
-    let first = all.next()?;
-    all.all(|rest| rest == first).then_some(first)
+/// How many segments have each distance of their data from the place that their address has in a page.
+struct Rests(BTreeMap<u64, usize>);
+
+impl Rests {
+    fn of(segments: impl Iterator<Item = Segment>) -> Self {
+        let mut all = Self(BTreeMap::new());
+        segments.for_each(|segment| all.take(&segment, true));
+        all
+    }
+
+    /// Takes a segment in, or out.
+    fn take(&mut self, segment: &Segment, is_in: bool) {
+        if segment.data_len() > 0 {
+            let count = self.0.entry(segment.rest()).or_default();
+            *count = if is_in { count.saturating_add(1) } else { count.saturating_sub(1) };
+        }
+    }
+
+    /// The distance that all but this segment have; `None` where they differ.
+    fn of_others(&self, own: &Segment) -> Option<u64> {
+        let mine = (own.data_len() > 0).then(|| own.rest());
+        let has_others = |(rest, count): &(&u64, &usize)| **count > usize::from(mine == Some(**rest));
+        let mut others = self.0.iter().filter(has_others);
+        let (first, _) = others.next()?;
+        others.next().is_none().then_some(*first)
+    }
 }
 
 /// The field that is contradicted, its value, what is taken, and the segment with that.
@@ -176,6 +203,8 @@ struct Around {
     before: u64,
     /// The start of what is behind.
     next_at: u64,
+    /// There are other data behind, and not the end of the file.
+    has_next: bool,
     /// The file reaches as far as that.
     is_known_end: bool,
     rest: Option<u64>,
@@ -193,8 +222,7 @@ impl Around {
             return None;
         }
         let exact = own.offset == self.before || end(own) == self.next_at;
-        let rest = own.offset.wrapping_sub(own.phys) % PAGE_SIZE;
-        let stands = exact || rest == self.rest.unwrap_or(0) || !own.phys.is_multiple_of(PAGE_SIZE);
+        let stands = exact || own.rest() == self.rest.unwrap_or(0) || !own.phys.is_multiple_of(PAGE_SIZE);
         // data that end behind the file's end are cut, where they begin as they ought to
         let is_cut = !self.is_known_end && follows(self.before, own.offset);
         let wrong = !stands || !(is_cut || fits(own.offset));
@@ -217,7 +245,8 @@ impl Around {
         if own.mem_len < own.file_len && self.fills(own.offset, own.file_len) {
             return Some(("p_memsz", own.mem_len, own.file_len, Segment { mem_len: own.file_len, ..*own }));
         }
-        let room = self.next_at.checked_sub(own.offset).filter(|room| self.is_known_end && *room > 0)?;
+        // what is behind the last data may be padding
+        let room = self.next_at.checked_sub(own.offset).filter(|room| self.has_next && *room > 0)?;
         (end(own) > self.next_at || room <= own.mem_len).then(|| file_len(room))
     }
 
@@ -239,7 +268,9 @@ fn mend_notes(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warn
     let data = segments.iter().filter(|s| s.is_load() && s.data_len() > 0).map(|s| s.offset);
     let Some(data) = data.min().filter(|at| *at > file.table && *at < file.image.len()) else { return };
     let mut own = own;
-    if !is_note_at(file, own.offset) {
+    // where all writers put them, the first may have no name
+    let stands = [file.table, file.table.next_multiple_of(4), file.table.next_multiple_of(PAGE_SIZE)];
+    if !stands.contains(&own.offset) && !is_note_at(file, own.offset) {
         let stop = data.min(file.table.saturating_add(2 * PAGE_SIZE));
         let mut places = (file.table.next_multiple_of(4)..stop).step_by(4);
         let Some(taken) = places.find(|at| is_note_at(file, *at)) else { return };

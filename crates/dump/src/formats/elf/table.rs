@@ -2,19 +2,22 @@
 //! it. It can be cut too: of a file that ends within it, of a flattened stream that ends before its last records.
 
 use super::evidence;
-use super::header::{Segment, Shape};
+use super::header::{PN_XNUM, Segment, Shape};
 use crate::fields::Fields;
 use crate::image::Image;
 use crate::{DumpError, Warning};
 
 /// Where writers put the table: behind the ELF header and what section headers there are.
 const NEAR: u64 = 8192;
+/// More headers than a table has behind those that it counts.
+const MORE: u64 = 8192;
 
 /// What the ELF header says of the table.
 pub(super) struct Claim {
     pub(super) at: u64,
     pub(super) entry_len: u16,
-    pub(super) count: u64,
+    /// How many headers; why that is not known, where it does not fit into the ELF header and is not where it then stands.
+    pub(super) count: Result<u64, DumpError>,
 }
 
 /// The headers that are there.
@@ -30,20 +33,23 @@ impl Table {
     pub(super) fn read(
         image: &Image,
         shape: &Shape,
-        claim: &Claim,
+        claim: Claim,
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, DumpError> {
         let mut at = claim.at;
-        let mut segments = read(image, shape, claim.at, claim.count)?;
-        let mut count = claim.count;
+        // e_phnum itself, where it says that the number stands elsewhere
+        let claimed = claim.count.as_ref().map_or(PN_XNUM.into(), |count| *count);
+        let known = claim.count.as_ref().map_or(0, |count| *count);
+        let mut segments = read(image, shape, claim.at, known)?;
+        let mut count = known;
         if !is_table(&segments) {
             match search(image, shape)? {
                 Some((found, run)) => {
                     at = found;
-                    count = if claim.count > run.len() as u64 { claim.count } else { run.len() as u64 };
+                    count = known.max(run.len() as u64);
                     segments = read(image, shape, found, count)?;
                 }
-                None => refuse(image, shape, claim)?,
+                None => refuse(image, shape, claim.count.map(|_| known)?, claim.entry_len)?,
             }
         }
         let mut mend = |field, value, taken| {
@@ -59,9 +65,9 @@ impl Table {
             count = segments.len() as u64;
         }
         let found = evidence::count(&segments, at, shape.entry_len);
-        if found < segments.len() || count != claim.count {
+        if found < segments.len() || count != known {
             count = count.min(found as u64);
-            warnings.push(Warning::HeaderCount { claimed: claim.count, found });
+            warnings.push(Warning::HeaderCount { claimed, found });
             segments.truncate(found);
         }
         // of a cut stream the headers that it lost are zeros
@@ -76,13 +82,13 @@ impl Table {
 }
 
 /// Why there is nothing to be read, unless the file ends before the table.
-fn refuse(image: &Image, shape: &Shape, claim: &Claim) -> Result<(), DumpError> {
-    if claim.count == 0 {
+fn refuse(image: &Image, shape: &Shape, count: u64, entry_len: u16) -> Result<(), DumpError> {
+    if count == 0 {
         return Err(image.bad("e_phnum", 0, "a core file has program headers"));
     }
-    if u64::from(claim.entry_len) != shape.entry_len {
+    if u64::from(entry_len) != shape.entry_len {
         let expected = if shape.words.size == 8 { "56 in ELF64" } else { "32 in ELF32" };
-        return Err(image.bad("e_phentsize", claim.entry_len.into(), expected));
+        return Err(image.bad("e_phentsize", entry_len.into(), expected));
     }
     Ok(())
 }
@@ -137,7 +143,7 @@ fn further(image: &Image, shape: &Shape, at: u64, known: &[Segment]) -> Result<V
     let end = at.saturating_add(known.len() as u64 * shape.entry_len);
     let first = known.iter().filter(|s| s.is_sound() && s.file_len > 0).map(|s| s.offset).min();
     let Some(room) = first.and_then(|first| first.checked_sub(end)) else { return Ok(Vec::new()) };
-    let more = read(image, shape, end, (room / shape.entry_len).min(NEAR))?;
+    let more = read(image, shape, end, (room / shape.entry_len).min(MORE))?;
     Ok(more.into_iter().take_while(Segment::is_sound).collect())
 }
 
