@@ -5,7 +5,7 @@ use crate::{Command, CommandError, Cx, Example, dispatch};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::Session;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 use report::{Item, List, Record, Report};
 
 /// `foreach`.

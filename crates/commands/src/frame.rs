@@ -9,7 +9,7 @@ use base::VirtAddr;
 use cexpr::{FormatOptions, format_value};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Session;
-use kernel::backtrace::Backtrace;
+use kernel::stack::backtrace::Backtrace;
 use report::{Cell, Line, Record, Report, Role, SymbolRef};
 
 /// `frame`, `up` and `down`.

@@ -216,7 +216,7 @@ fn left_out(level: u32) -> String {
 fn kernel_of(s: &Session) -> Record {
     let mut out = Record::new();
     let boot = s.boot();
-    let release = kernel::system::release(s);
+    let release = kernel::machine::system::release(s);
     out.line(label("RELEASE").field("release", release.map_or(Cell::from("not known"), Cell::from)));
     let id = s.build_id().map(hex);
     out.line(label("BUILD ID").field("build_id", id.map_or(Cell::from("not known"), Cell::from)));
@@ -282,7 +282,7 @@ fn doubted(s: &Session) -> Vec<Record> {
 }
 
 /// How many CPUs there can be: where their mask is lost, those that are known otherwise are the least.
-fn possible(cpus: &kernel::cpu::Cpus) -> Cell {
+fn possible(cpus: &kernel::sched::cpu::Cpus) -> Cell {
     match (cpus.otherwise, &cpus.problem) {
         (Some(by), Some(e)) => Cell::at_least(cpus.possible.len(), format!("known by {by} alone: {e}")),
         _ => cpus.possible.len().into(),
@@ -352,7 +352,7 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
         }
         None => {
             let id = s.build_id().map_or_else(|| "not known".to_owned(), hex);
-            let release = kernel::system::release(s).unwrap_or_else(|| "this release".to_owned());
+            let release = kernel::machine::system::release(s).unwrap_or_else(|| "this release".to_owned());
             let wanted = format!("vmlinux of {release} with debug information, build id {id}");
             out.line(label("VMLINUX").text("not there; wanted: ").field("wanted", wanted));
             let tried = s.kernel_file_tried();
@@ -394,8 +394,8 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
 
 /// What to get where the kernel's debug file is not there, and what to do with it.
 fn packages(s: &Session, out: &mut Record) {
-    let names = kernel::system::utsname(s).ok();
-    let release = kernel::system::release(s).unwrap_or_default();
+    let names = kernel::machine::system::utsname(s).ok();
+    let release = kernel::machine::system::release(s).unwrap_or_default();
     let version = names.map(|u| u.version).unwrap_or_default();
     let wanted = wanted_packages(&release, &version);
     if wanted.is_empty() {

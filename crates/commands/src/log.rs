@@ -3,8 +3,9 @@
 use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
-use kernel::printk::{self, LogRecord, SafeBuffer};
-use kernel::{Session, system};
+use kernel::Session;
+use kernel::log::printk::{self, LogRecord, SafeBuffer};
+use kernel::machine::system;
 use report::{Cell, Keep, Line, Record, Report};
 use std::borrow::Cow;
 
@@ -284,7 +285,7 @@ fn safe_row(buffer: &SafeBuffer, first: bool) -> Record {
 
 fn audit(s: &Session) -> Result<Report, CommandError> {
     let mut report = Report::new("log");
-    let messages = kernel::audit::messages(s);
+    let messages = kernel::log::audit::messages(s);
     for e in &messages.problems {
         report.warning(format!("log: {e}"));
     }
@@ -294,7 +295,7 @@ fn audit(s: &Session) -> Result<Report, CommandError> {
     if found.is_empty() {
         report.text("log: kernel audit log is empty");
     }
-    let row = |m: &kernel::audit::AuditMessage| {
+    let row = |m: &kernel::log::audit::AuditMessage| {
         Record::of(Line::new().text("type=").field("type", m.kind).text(" ").field("text", m.text.clone()))
     };
     report.list("audit", found.iter().map(row).collect());

@@ -4,8 +4,9 @@ use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::Finder;
 use kernel::Fetch;
+use kernel::Session;
 use kernel::module::Module;
-use kernel::{Session, taint};
+use kernel::module::taint;
 use report::{Cell, Line, Record, Report, Role};
 use std::path::Path;
 

@@ -108,7 +108,9 @@ impl Command for Print {
         format.letter = letter(letters)?;
         let user = if on("user") {
             let task = tasks::context(cx, "p")?;
-            Some(UserOnly(kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("p", e))?))
+            Some(UserOnly(
+                kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("p", e))?,
+            ))
         } else {
             None
         };
@@ -206,8 +208,8 @@ impl Asked<'_, '_> {
         let Some(at) = base.address() else { return Ok(Vec::new()) };
         cpus.into_iter()
             .map(|cpu| {
-                let offset =
-                    kernel::cpu::per_cpu_offset(self.s, cpu).map_err(|e| CommandError::failed("p", e))?;
+                let offset = kernel::sched::cpu::per_cpu_offset(self.s, cpu)
+                    .map_err(|e| CommandError::failed("p", e))?;
                 let value = Value::memory(base.ty, at.add(offset));
                 Ok(Shown { lead: format!("per_cpu({name}, {cpu}) = "), value })
             })
@@ -232,7 +234,8 @@ impl Asked<'_, '_> {
         report.text("PER-CPU ADDRESSES:");
         let Some(at) = value.address() else { return };
         let one = |&cpu: &u32| {
-            let place = kernel::cpu::per_cpu_offset(self.s, cpu).map(|offset| Cell::Addr(at.add(offset).0));
+            let place =
+                kernel::sched::cpu::per_cpu_offset(self.s, cpu).map(|offset| Cell::Addr(at.add(offset).0));
             let place = place.unwrap_or_else(|e| Cell::absent("not known", e.to_string()));
             Record::of(Line::new().text("  [").field("cpu", cpu).text("]: ").field("address", place))
         };

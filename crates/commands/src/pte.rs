@@ -3,7 +3,8 @@
 use crate::{Command, CommandError, Cx, Example, Layer};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
-use kernel::{Machine, Session, swap};
+use kernel::mm::swap;
+use kernel::{Machine, Session};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `pte`.

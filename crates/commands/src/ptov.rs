@@ -4,7 +4,10 @@ use crate::{Command, CommandError, Cx, Example, Layer, address, tasks};
 use base::{PhysAddr, VirtAddr};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
-use kernel::{Machine, Session, cpu, direct, page};
+use kernel::mm::direct_map;
+use kernel::mm::page;
+use kernel::sched::cpu;
+use kernel::{Machine, Session};
 use report::{Cell, Line, Record, Report};
 
 /// Bits of the physical addresses of all processors that the kernel knows.
@@ -84,7 +87,7 @@ fn physical(m: &Machine, s: Option<&Session>, word: &str, row: &mut Record) -> R
     let said = s.and_then(|s| page::direct_map(s, phys).ok());
     let at = said
         .filter(leads_there)
-        .or_else(|| direct::base(m).and_then(|base| base.0.checked_add(phys.0).map(VirtAddr)))
+        .or_else(|| direct_map::base(m).and_then(|base| base.0.checked_add(phys.0).map(VirtAddr)))
         .or(said);
     let at = at.ok_or_else(|| {
         CommandError::failed(

@@ -6,7 +6,7 @@ use base::{VirtAddr, VirtRead};
 use cexpr::{History, Scope, SymbolAt, SymbolInfo, Value};
 use debuginfo::symtab::Symbol;
 use debuginfo::types::{Scope as TypeScope, Space, Type, TypeRef, Types};
-use kernel::backtrace::Backtrace;
+use kernel::stack::backtrace::Backtrace;
 use kernel::{Located, Session};
 
 /// A process's half of the address space: the kernel's half, which its page tables map as well, is not
@@ -155,7 +155,7 @@ impl Scope for SessionScope<'_> {
         if !self.session.cpus().possible.contains(&cpu) {
             return Err(format!("cpu {cpu} is not a possible cpu of this kernel"));
         }
-        kernel::cpu::per_cpu_offset(self.session, cpu).map_err(|e| e.to_string())
+        kernel::sched::cpu::per_cpu_offset(self.session, cpu).map_err(|e| e.to_string())
     }
     fn cpu(&self) -> Option<u64> {
         self.cpu.map(u64::from)
@@ -175,8 +175,8 @@ impl Scope for SessionScope<'_> {
         let s = self.session;
         let page_size =
             || s.types().first(None, Space::Struct, "page").and_then(|t| s.types().size_of(t).ok());
-        let base = || kernel::slab::direct_map_base(s).map(|at| at.0).map_err(|e| e.to_string());
-        let vmemmap = || kernel::slab::vmemmap_base(s).map(|at| at.0).map_err(|e| e.to_string());
+        let base = || kernel::mm::slab::direct_map_base(s).map(|at| at.0).map_err(|e| e.to_string());
+        let vmemmap = || kernel::mm::slab::vmemmap_base(s).map(|at| at.0).map_err(|e| e.to_string());
         let result = match name {
             "__va" | "phys_to_virt" => number(0).and_then(|n| Ok(n.wrapping_add(base()?))),
             "__pa" | "virt_to_phys" => number(0).and_then(|n| self.physical(n)),

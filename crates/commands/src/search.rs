@@ -191,7 +191,7 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &ArgMatches, ask: &Ask) -> Result<
     let unknown = all.iter().filter(|t| t.stack.is_none()).count();
     for task in all {
         cx.cancel.check()?;
-        let stack = kernel::stacks::task_stack(s, task);
+        let stack = kernel::stack::stacks::task_stack(s, task);
         let runs: Vec<Run> = memory::translated(s, stack.start, stack.end);
         let mut records = Vec::new();
         let one =

@@ -6,7 +6,7 @@ use crate::{Command, CommandError, Cx, Example, Layer, VARIABLES, Variable};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::Session;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 use report::{Cell, Line, Record, Report};
 
 /// `set`.
@@ -141,7 +141,7 @@ fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report,
     }
     if args.get_flag("panic") {
         // also where the session began without it
-        cx.settings.context = kernel::panic::panic_task(s).map(|t| t.at);
+        cx.settings.context = kernel::sched::panic::panic_task(s).map(|t| t.at);
     }
     if let Some(text) = args.get_one::<String>("cpu") {
         let wrong = |what: &str| CommandError::argument("set", format_args!("-c {text}: {what}"));
@@ -176,14 +176,14 @@ fn shown(s: &Session, t: &Task) -> Report {
     if same > 1 {
         line = line.text(format!("(1 of {same})  "));
     }
-    let info = kernel::task::thread_info(s, t).map(|at| Cell::Addr(at.0));
+    let info = kernel::sched::task::thread_info(s, t).map(|at| Cell::Addr(at.0));
     let info = tasks::known(info, "the page that names the task's stack is not in the dump");
     report.line(line.text("[THREAD_INFO: ").field("thread_info", info).zeros(16).text("]"));
     report.line(Line::new().text("    CPU: ").field("cpu", tasks::cpu(t)));
-    let dead = kernel::panic::panic_task(s);
-    let panicked = kernel::panic::has_panicked(s) && dead.is_some_and(|p| p.at == t.at);
+    let dead = kernel::sched::panic::panic_task(s);
+    let panicked = kernel::sched::panic::has_panicked(s) && dead.is_some_and(|p| p.at == t.at);
     let by_sysrq = || {
-        let text = s.log().ok().map(kernel::system::panic_text).unwrap_or_default();
+        let text = s.log().ok().map(kernel::machine::system::panic_text).unwrap_or_default();
         text.cause.is_some_and(|cause| cause.to_lowercase().starts_with("sysrq"))
     };
     let mark = if panicked && by_sysrq() {

@@ -3,7 +3,12 @@
 use crate::{Command, CommandError, Cx, Example, when};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
-use kernel::{Session, dmi, ikconfig, syscalls, system, taint};
+use kernel::Session;
+use kernel::machine::dmi;
+use kernel::machine::ikconfig;
+use kernel::machine::syscalls;
+use kernel::machine::system;
+use kernel::module::taint;
 use report::{Cell, Line, Record, Report, Role};
 
 /// `sys`.
@@ -80,7 +85,7 @@ impl Command for Sys {
         }
         let mut report = Report::new("sys");
         banner(cx, s, &mut report);
-        crate::tasks::registers_of(s, kernel::panic::panic_cpu(s), &mut report);
+        crate::tasks::registers_of(s, kernel::sched::panic::panic_cpu(s), &mut report);
         Ok(report)
     }
 }
@@ -269,7 +274,7 @@ fn died(s: &Session, report: &mut Report) {
 }
 
 /// Why it died, where a part of the log is lost that may have had the cause.
-fn first_known(text: &system::PanicText, log: &kernel::printk::Log, report: &mut Report) {
+fn first_known(text: &system::PanicText, log: &kernel::log::printk::Log, report: &mut Report) {
     let why = log.stopped.as_ref().map(ToString::to_string).unwrap_or_default();
     report.hidden("cause", Cell::absent("not known", why.clone()));
     match text.cause.as_ref().or(text.panic.as_ref()) {

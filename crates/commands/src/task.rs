@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::{Space, TypeRef};
 use kernel::Fetch;
 use kernel::Session;
-use kernel::task::{Task, thread_info};
+use kernel::sched::task::{Task, thread_info};
 use report::{Record, Report};
 
 /// `task`.

@@ -2,7 +2,7 @@
 
 use crate::{CommandError, Cx, unquoted};
 use base::VirtAddr;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 use kernel::{KernelError, Session};
 use regex_lite::Regex;
 use report::{Cell, Line};
@@ -11,7 +11,7 @@ use report::{Cell, Line};
 pub(crate) fn is_kernel(t: &Task) -> Option<bool> {
     match t.pid {
         0 => Some(true),
-        _ => t.flags.map(|flags| flags & kernel::task::PF_KTHREAD != 0),
+        _ => t.flags.map(|flags| flags & kernel::sched::task::PF_KTHREAD != 0),
     }
 }
 
@@ -140,8 +140,8 @@ pub(crate) fn context<'s>(cx: &Cx<'s>, command: &str) -> Result<&'s Task, Comman
     {
         return Ok(idle);
     }
-    kernel::panic::panic_task(s).ok_or_else(|| {
-        match (s.tasks().all.is_empty(), kernel::panic::lost_panic_task(s)) {
+    kernel::sched::panic::panic_task(s).ok_or_else(|| {
+        match (s.tasks().all.is_empty(), kernel::sched::panic::lost_panic_task(s)) {
             (false, Some(why)) => CommandError::failed(
                 command,
                 format_args!(

@@ -5,9 +5,10 @@ use crate::{Command, CommandError, Cx, Example, values};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
-use kernel::maple::{self, Seen};
-use kernel::rbtree::{self, Order};
-use kernel::{KernelError, Session, xarray};
+use kernel::containers::maple::{self, Seen};
+use kernel::containers::rbtree::{self, Order};
+use kernel::containers::xarray;
+use kernel::{KernelError, Session};
 use report::{Cell, Line, Record, Report};
 use std::fmt::Write as _;
 

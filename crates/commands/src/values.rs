@@ -10,7 +10,7 @@ use base::VirtAddr;
 use cexpr::{ErrorKind, ExprError, FormatOptions, Outcome, Radix, Shape, Value, ValueTree};
 use debuginfo::types::{Scope as TypeScope, TypeRef};
 use kernel::Session;
-use kernel::backtrace::Backtrace;
+use kernel::stack::backtrace::Backtrace;
 use report::{Cell, Item, List, Record, Report};
 
 /// Elements of an array that are data of a report at most; the text says how many there are.

@@ -7,8 +7,13 @@ use arch::{Translation, Walk};
 use base::{FaultKind, Pfn, VirtAddr};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
-use kernel::task::Task;
-use kernel::{Machine, Session, mm, page, path, swap, vma};
+use kernel::fs::path;
+use kernel::mm::address_space;
+use kernel::mm::page;
+use kernel::mm::swap;
+use kernel::mm::vma;
+use kernel::sched::task::Task;
+use kernel::{Machine, Session};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `vtop`.
@@ -176,7 +181,7 @@ fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
         row.info(format!("vtop: task {} ({}) has no user memory; -c chooses another", task.pid, task.comm));
         return;
     }
-    let map = match mm::user_memory(s, task) {
+    let map = match address_space::user_memory(s, task) {
         Ok(map) => map,
         Err(e) => {
             row.error(format!("vtop: page tables of task {}: {e}", task.pid));

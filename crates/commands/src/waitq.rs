@@ -1,4 +1,4 @@
-//! `waitq`: the tasks that sleep on a wait queue ([`kernel::waitq`]).
+//! `waitq`: the tasks that sleep on a wait queue ([`kernel::sched::waitq`]).
 
 use crate::scope::SessionScope;
 use crate::{Command, CommandError, Cx, Example, entries, tasks, values};
@@ -70,7 +70,7 @@ fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError
     let mut report = Report::new("waitq");
     report.hidden("wait_queue", Cell::Addr(at.0));
     let mut records = Vec::new();
-    let problems = kernel::waitq::waiters(s, at, &mut |waiter| {
+    let problems = kernel::sched::waitq::waiters(s, at, &mut |waiter| {
         records.push(record(cx, waiter.at, waiter.private, waiter.func));
         match cx.cancel.is_cancelled() {
             true => Err(KernelError::Stopped("walking the queue")),

@@ -193,7 +193,7 @@ fn children_that_may_be_missing_are_told() {
     let whole = Session::open(&property::options(&files)).unwrap();
     let ty = whole.types().find(debuginfo::types::Space::Struct, "task_struct")[0];
     let parent = whole.types().member(ty, "real_parent").unwrap().unwrap().offset();
-    let child_of_init = |t: &&kernel::task::Task| {
+    let child_of_init = |t: &&kernel::sched::task::Task| {
         let up = whole.mem().ptr(t.at.add(parent)).unwrap();
         t.pid != 0 && whole.tasks().at(up).is_some_and(|up| up.pid == 1)
     };

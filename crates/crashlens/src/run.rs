@@ -161,9 +161,9 @@ fn from_kernel(layers: &Layers, what: &str) -> Option<String> {
     let told = s.vmcoreinfo().get(what).filter(|told| is_known(what, told)).map(str::to_owned);
     layers.news().iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
     told.or_else(|| match what {
-        "OSRELEASE" => kernel::system::release(s),
+        "OSRELEASE" => kernel::machine::system::release(s),
         "BUILD-ID" => s.build_id().map(kernel::hex),
-        _ => kernel::system::clocks(s)
+        _ => kernel::machine::system::clocks(s)
             .ok()
             .map(|clocks| clocks.wall_sec)
             .filter(|sec| *sec > 0)

@@ -22,9 +22,18 @@ fn main() {
         t.elapsed()
     );
     println!("types {:?} {:?}", s.type_problems(), t.elapsed());
-    println!("{:?} {:?}", kernel::system::utsname(&s), t.elapsed());
-    println!("{:?} {:?} {:?}", s.cpus(), kernel::system::clocks(&s), kernel::system::memory_bytes(&s));
-    println!("load {:?} khz {:?}", kernel::system::load_average(&s), kernel::system::cpu_khz(&s));
+    println!("{:?} {:?}", kernel::machine::system::utsname(&s), t.elapsed());
+    println!(
+        "{:?} {:?} {:?}",
+        s.cpus(),
+        kernel::machine::system::clocks(&s),
+        kernel::machine::system::memory_bytes(&s)
+    );
+    println!(
+        "load {:?} khz {:?}",
+        kernel::machine::system::load_average(&s),
+        kernel::machine::system::cpu_khz(&s)
+    );
     let tasks = s.tasks();
     println!("{} tasks {:?} {:?}", tasks.all.len(), tasks.problems, t.elapsed());
     for k in tasks.all.iter().filter(|t| t.active) {
@@ -48,7 +57,7 @@ fn main() {
             log.lost,
             log.stopped,
             log.records.last(),
-            kernel::system::panic_text(log),
+            kernel::machine::system::panic_text(log),
             t.elapsed()
         ),
         Err(e) => println!("log: {e}"),

@@ -1,8 +1,10 @@
 //! Variables that lie otherwise in some configurations: the clocks behind a lock's description, the only node of
 //! vmalloc, the task of a kernel for one CPU that panicked.
 
+use crate::machine::system;
+use crate::mm::vmalloc;
+use crate::sched::panic;
 use crate::testing::session;
-use crate::{panic, system, vmalloc};
 use base::VirtAddr;
 use testkit::kernel::{Kernel, VMALLOC};
 

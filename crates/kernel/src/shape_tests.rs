@@ -1,9 +1,13 @@
 //! Shapes that structs had over the releases, each with the commit that changed them: pages, files, address spaces, tasks.
 
-use crate::page::Pages;
-use crate::task::{self, Task};
+use crate::Session;
+use crate::fs::path;
+use crate::machine::system;
+use crate::mm::address_space;
+use crate::mm::page::Pages;
+use crate::module;
+use crate::sched::task::{self, Task};
 use crate::testing::session;
-use crate::{Session, mm, module, path, system};
 use base::{Pfn, VirtAddr};
 use testkit::kernel::{Kernel, Member};
 
@@ -134,7 +138,7 @@ fn process(k: &mut Kernel, rss_stat: Member<'_>) -> (u64, u64) {
 fn resident(k: &Kernel, task: u64) -> u64 {
     let s = session(k);
     let task = s.tasks().at(VirtAddr(task)).expect("the process is listed").clone();
-    mm::size(&s, &task).unwrap().resident
+    address_space::size(&s, &task).unwrap().resident
 }
 
 /// 6.2 (f1a7941243c1): a counter has a part on each CPU. Their sum may be less than nothing, which the kernel takes for 0.

@@ -12,7 +12,7 @@ pub(crate) fn session(kernel: &Kernel) -> Session {
 
 mod tests {
     use super::*;
-    use crate::list::list;
+    use crate::containers::list::list;
     use base::VirtAddr;
 
     bind! {

@@ -114,7 +114,7 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
             v.evidence.push(Statement::new(How::Log, panic.clone(), &commands));
         }
     }
-    let panicked = event.is_some() || kernel::panic::panic_cpu(s).is_some();
+    let panicked = event.is_some() || kernel::sched::panic::panic_cpu(s).is_some();
     let mut scene = Scene::of(s, event.as_ref());
     let found = culprit::find(s, event.as_ref(), &scene).filter(|_| panicked || lines.is_none());
     if event.is_none() && found.is_none() && panicked {
@@ -122,7 +122,7 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
     }
     if scene.task.is_none()
         && event.as_ref().is_none_or(|e| e.class != Class::HungTask)
-        && let Some(cpu) = kernel::panic::panic_cpu(s)
+        && let Some(cpu) = kernel::sched::panic::panic_cpu(s)
     {
         v.undetermined.push(format!("the task that panicked: what CPU {cpu} ran cannot be read"));
     }
@@ -203,12 +203,12 @@ fn classify(case: &Case<'_>) -> Class {
     if let Some(class) = culprit::class_by_panic(&case.scene.names(s)) {
         return class;
     }
-    match (case.lines.is_some(), kernel::panic::panic_cpu(s).is_some()) {
+    match (case.lines.is_some(), kernel::sched::panic::panic_cpu(s).is_some()) {
         (_, true) => Class::Panic,
         // the part of the log that is lost may have the end
         (true, false)
             if case.lines.as_ref().is_some_and(|l| l.stopped.is_some())
-                && !kernel::panic::nobody_panicked(s) =>
+                && !kernel::sched::panic::nobody_panicked(s) =>
         {
             Class::Unknown
         }
@@ -497,9 +497,9 @@ fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<Option<String
 fn known_issues(s: &Session, options: &Options, event: Option<&Event>, stack: &[String], v: &mut Verdict) {
     match known::load(options.known.as_deref()) {
         Ok(entries) => {
-            let uts = kernel::system::utsname(s).ok();
+            let uts = kernel::machine::system::utsname(s).ok();
             let build = uts.as_ref().map_or("", |u| u.version.as_str());
-            let release = kernel::system::release(s).unwrap_or_default();
+            let release = kernel::machine::system::release(s).unwrap_or_default();
             let message = event.map_or("", |e| e.line.as_str());
             v.known = known::matching(&entries, v, &known::Seen { message, release: &release, build, stack });
         }

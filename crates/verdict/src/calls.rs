@@ -7,10 +7,12 @@
 use crate::scene::Scene;
 use arch::Regs;
 use base::{VirtAddr, VirtRead};
+use kernel::Session;
 use kernel::bind;
-use kernel::stacks::task_stack;
-use kernel::task::Task;
-use kernel::{Session, path, syscalls};
+use kernel::fs::path;
+use kernel::machine::syscalls;
+use kernel::sched::task::Task;
+use kernel::stack::stacks::task_stack;
 
 bind! {
     /// `struct syscall_metadata`
@@ -65,7 +67,7 @@ fn call_text(s: &Session, task: &Task, name: &str, regs: &Regs) -> String {
             registers.iter().filter_map(|r| regs.get(*r)).map(|v| format!("{v:#x}")).collect();
         return format!("system call {name}; argument registers {}", values.join(", "));
     };
-    let user = kernel::mm::user_memory(s, task).ok();
+    let user = kernel::mm::address_space::user_memory(s, task).ok();
     let value_of = |wanted: &str| {
         let n = params.iter().position(|(_, param)| param == wanted)?;
         regs.get(*registers.get(n)?)

@@ -94,7 +94,7 @@ impl Code {
             parts.push((cold.0, code));
         }
         let slices: Vec<(u64, &[u8])> = parts.iter().map(|(at, b)| (*at, b.as_slice())).collect();
-        let warnings = kernel::bug::warnings_within(s, &slices);
+        let warnings = kernel::module::bug::warnings_within(s, &slices);
         let known = Known {
             resumes: &|ip| warnings.contains(&ip),
             returns: &|target| returns(s, target),

@@ -6,7 +6,7 @@ use crate::reach::Chain;
 use crate::scene::Scene;
 use crate::{calls, machine, origin};
 use kernel::Session;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 
 /// The statements of the `CONTEXT` section. `from` is the frame that the verdict is of.
 pub(crate) fn of(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: usize) -> Vec<Statement> {
@@ -78,7 +78,7 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
 
 /// True where the frames, or those of the log's report where there are none, lead from where the process came in.
 fn from_end(scene: &Scene<'_>, names: &[String]) -> bool {
-    use kernel::backtrace::Start;
+    use kernel::stack::backtrace::Start;
     use unwind::StopReason;
     match scene.bt.as_ref().filter(|bt| !bt.unwound.frames.is_empty()) {
         // its innermost frames may be what earlier calls left behind
@@ -91,7 +91,7 @@ fn from_end(scene: &Scene<'_>, names: &[String]) -> bool {
 /// Of a living system: its load, what its CPUs ran.
 pub(crate) fn alive(s: &Session) -> Vec<Statement> {
     let mut out = Vec::new();
-    if let Ok(load) = kernel::system::load_average(s) {
+    if let Ok(load) = kernel::machine::system::load_average(s) {
         let text: Vec<String> = load.iter().map(|l| format!("{}.{:02}", l / 100, l % 100)).collect();
         let found = s.tasks().all.len();
         let tasks = if s.tasks().lack().is_some() { format!("at least {found}") } else { found.to_string() };

@@ -122,7 +122,7 @@ fn logged_pc(s: &Session, event: &Event) -> Option<VirtAddr> {
 pub(crate) fn class_by_frame(s: &Session, culprit: &Culprit, address: Option<u64>) -> Option<Class> {
     let class = entry_class(culprit.entry.as_deref()?, &culprit.regs, address)?;
     match class {
-        Class::InvalidOpcode => match kernel::bug::is_bug(s, culprit.pc) {
+        Class::InvalidOpcode => match kernel::module::bug::is_bug(s, culprit.pc) {
             Some(true) => Some(Class::Bug),
             Some(false) => Some(class),
             // an assertion that failed looks the same

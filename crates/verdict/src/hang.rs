@@ -10,7 +10,7 @@ use crate::scene::of_subject;
 use crate::waits::{Waits, What, now};
 use base::VirtAddr;
 use kernel::Session;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 
 /// A CPU is told of after this many seconds without a tick.
 const NO_TICK: u64 = 10;
@@ -69,7 +69,7 @@ fn told<'s>(s: &'s Session, lines: &Lines) -> Option<Hang<'s>> {
 
 /// How many seconds a CPU that runs something is behind the others' clocks: its ticks do not come.
 fn late(s: &Session, task: &Task, now: u64) -> Option<u64> {
-    let clock = kernel::times::rq_clock(s, task.cpu?).ok().filter(|c| *c != 0)?;
+    let clock = kernel::sched::times::rq_clock(s, task.cpu?).ok().filter(|c| *c != 0)?;
     let behind = now.checked_sub(clock)? / SECOND;
     (task.active && task.pid != 0 && behind >= NO_TICK).then_some(behind)
 }
@@ -87,7 +87,7 @@ pub(crate) fn silent(s: &Session) -> Option<Hang<'_>> {
         .max_by_key(|(_, seconds)| *seconds)?;
     // in user mode a CPU may do without ticks (nohz_full)
     let bt = s.backtrace(task);
-    if bt.start == kernel::backtrace::Start::UserMode || bt.unwound.frames.is_empty() {
+    if bt.start == kernel::stack::backtrace::Start::UserMode || bt.unwound.frames.is_empty() {
         return None;
     }
     let text = format!("CPU {} has had no tick for {seconds} s", cpu_of(task));

@@ -57,7 +57,7 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
     };
     let pid = scene.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
     v.evidence.push(Statement::new(c.how, format!("registers at {place}: {whence}"), &[format!("bt {pid}")]));
-    let entry = kernel::bug::entry_at(s, c.pc);
+    let entry = kernel::module::bug::entry_at(s, c.pc);
     if let Some(b) = &entry {
         // the bug table is the authority: debug information may name a header's inline function
         if let (Some(file), Some(line)) = (&b.file, b.line) {

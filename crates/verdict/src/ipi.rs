@@ -5,7 +5,7 @@ use crate::machine::cpu_of;
 use crate::model::{How, Statement};
 use crate::scene::{Scene, interrupted};
 use kernel::Session;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 
 /// Functions that call other CPUs and wait for them.
 const CALLING: &[&str] = &[

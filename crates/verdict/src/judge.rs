@@ -6,9 +6,9 @@
 use crate::objects;
 use base::{Fault, FaultKind, VirtAddr};
 use kernel::Session;
-use kernel::kfence;
-use kernel::page_state::{self, Use};
-use kernel::vmalloc;
+use kernel::mm::kfence;
+use kernel::mm::page_state::{self, Use};
+use kernel::mm::vmalloc;
 
 /// Values that the kernel writes into dead memory.
 const POISON: &[(u64, &str)] = &[
@@ -264,9 +264,11 @@ pub(crate) fn place(s: &Session, value: u64) -> Option<String> {
     if met.is_none() && kfence::is_in_pool(s, VirtAddr(value)) {
         return Some("in KFENCE's pool of guarded objects".into());
     }
-    met.or_else(|| kernel::slab::cache_of(s, VirtAddr(value)).map(|cache| format!("in slab cache {cache}")))
-        .or_else(|| page_use(s, value).and_then(|used| page_words(s, used)))
-        .or_else(|| area_words(s, value))
+    met.or_else(|| {
+        kernel::mm::slab::cache_of(s, VirtAddr(value)).map(|cache| format!("in slab cache {cache}"))
+    })
+    .or_else(|| page_use(s, value).and_then(|used| page_words(s, used)))
+    .or_else(|| area_words(s, value))
 }
 
 /// The area of `vmalloc` and its like that an address lies in or behind: `in an area of vmalloc, 8192 bytes from ff…00,
@@ -305,7 +307,7 @@ pub(crate) fn target(s: &Session, value: u64) -> Option<String> {
 
 /// What the page at an address is used for, where it is no slab's.
 fn page_use(s: &Session, value: u64) -> Option<Use> {
-    if kfence::is_in_pool(s, VirtAddr(value)) || kernel::slab::cache_of(s, VirtAddr(value)).is_some() {
+    if kfence::is_in_pool(s, VirtAddr(value)) || kernel::mm::slab::cache_of(s, VirtAddr(value)).is_some() {
         return None;
     }
     page_state::state_at(s, VirtAddr(value)).map(|state| state.used)

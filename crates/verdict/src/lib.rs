@@ -63,7 +63,7 @@ pub use model::{Access, Condition, How, Known, OperandRow, Past, Place, Statemen
 #[doc(hidden)]
 #[must_use]
 pub fn fuzz_bug_table(bytes: &[u8]) -> usize {
-    kernel::bug::read_all(bytes)
+    kernel::module::bug::read_all(bytes)
 }
 
 /// Reads a text as a file of known issues: how many entries it has; for the fuzzer.

@@ -1,6 +1,6 @@
 //! The kernel's log as lines of text with their times, ready to be searched for events.
 
-use kernel::printk::{self, LogRecord};
+use kernel::log::printk::{self, LogRecord};
 use kernel::{KernelError, Session};
 
 /// `LOG_NEWLINE`

@@ -5,9 +5,9 @@ use crate::reach::Chain;
 use crate::spin::{both, member_of_lock, symbol_at};
 use base::VirtAddr;
 use kernel::Session;
-use kernel::backtrace::Backtrace;
 use kernel::locking::{Kind, Owner, blocker, listed, owner, rtmutex};
-use kernel::task::Task;
+use kernel::sched::task::Task;
+use kernel::stack::backtrace::Backtrace;
 use unwind::Frame;
 
 /// A lock that a task waits for.

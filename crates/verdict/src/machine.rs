@@ -4,9 +4,10 @@
 use crate::event::Event;
 use crate::model::{How, Statement};
 use crate::scene::{Scene, standing};
-use kernel::backtrace::Start;
-use kernel::task::Task;
-use kernel::{Session, taint};
+use kernel::Session;
+use kernel::module::taint;
+use kernel::sched::task::Task;
+use kernel::stack::backtrace::Start;
 
 /// How many CPUs are looked at.
 const MAX_CPUS: usize = 32;
@@ -16,9 +17,9 @@ const MAX_MODULES: usize = 8;
 /// The kernel, its age, the time it ran, the hardware.
 pub(crate) fn system(s: &Session, event: Option<&Event>) -> Vec<Statement> {
     let mut parts = Vec::new();
-    let names = kernel::system::utsname(s).ok();
-    let clocks = kernel::system::clocks(s).ok();
-    if let Some(release) = kernel::system::release(s) {
+    let names = kernel::machine::system::utsname(s).ok();
+    let clocks = kernel::machine::system::clocks(s).ok();
+    if let Some(release) = kernel::machine::system::release(s) {
         parts.push(format!("kernel {release}"));
     }
     if let Some(built) = names.as_ref().and_then(|n| built(&n.version)) {
@@ -59,7 +60,7 @@ fn hardware(s: &Session, event: Option<&Event>) -> Option<String> {
         // `QEMU Standard PC (i440FX + PIIX, 1996), BIOS 1.16.2 04/01/2014`
         return Some(name.split(", BIOS ").next().unwrap_or(name).to_owned());
     }
-    let all = kernel::dmi::strings(s).ok()?;
+    let all = kernel::machine::dmi::strings(s).ok()?;
     let of = |field: &str| {
         all.iter().find(|(name, _)| name == field).map(|(_, v)| v.trim()).filter(|v| !v.is_empty())
     };

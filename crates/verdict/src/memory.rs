@@ -4,7 +4,7 @@
 
 use crate::model::{How, Statement};
 use base::{PAGE_SIZE, VirtAddr};
-use kernel::slab::{cache_names, nodes_of};
+use kernel::mm::slab::{cache_names, nodes_of};
 use kernel::{Session, bind};
 
 bind! {
@@ -37,7 +37,7 @@ const KINDS: &[(&str, &str)] = &[
 /// The statements: of the whole, by kind, by cache, by process.
 pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
     let mut out = Vec::new();
-    let total = kernel::mm::total_pages(s).unwrap_or(0).saturating_mul(PAGE_SIZE);
+    let total = kernel::mm::address_space::total_pages(s).unwrap_or(0).saturating_mul(PAGE_SIZE);
     if total > 0 {
         out.push(Statement::new(How::Memory, format!("memory: {} MiB", total >> 20), &["sys".into()]));
     }
@@ -95,7 +95,7 @@ fn kinds(lines: &[&str], at: usize) -> Vec<(&'static str, u64)> {
 /// What is said of those whose memory is not known: any of them may be the largest.
 fn left_out(s: &Session, unknown: usize) -> String {
     let lost = if unknown == 0 { String::new() } else { format!("; of {unknown} more it is not known") };
-    match kernel::slab::caches(s).problems.first() {
+    match kernel::mm::slab::caches(s).problems.first() {
         Some(e) => format!("{lost}; there may be more caches: {e}"),
         None => lost,
     }
@@ -129,11 +129,13 @@ fn caches(s: &Session) -> (Vec<(String, u64)>, usize) {
 
 fn processes(s: &Session) -> Vec<Statement> {
     let processes = || s.tasks().all.iter().filter(|t| t.is_leader() && t.own_mm().is_some());
-    let mut all: Vec<(u64, &kernel::task::Task)> = processes()
-        .filter_map(|t| Some((kernel::mm::size(s, t).ok()?.resident.saturating_mul(PAGE_SIZE), t)))
+    let mut all: Vec<(u64, &kernel::sched::task::Task)> = processes()
+        .filter_map(|t| {
+            Some((kernel::mm::address_space::size(s, t).ok()?.resident.saturating_mul(PAGE_SIZE), t))
+        })
         .collect();
     all.sort_by_key(|(rss, t)| (std::cmp::Reverse(*rss), t.pid));
-    let row = |(rss, t): &(u64, &kernel::task::Task)| {
+    let row = |(rss, t): &(u64, &kernel::sched::task::Task)| {
         let text = format!("{}[{}]: {} resident", t.comm, t.pid, size(*rss));
         Statement::new(How::Memory, text, &[format!("ps {}", t.pid)])
     };

@@ -5,9 +5,9 @@ use crate::machinery;
 use crate::model::{Known, OperandRow, Past, Verdict};
 use base::VirtAddr;
 use kernel::Session;
-use kernel::kfence::{self, Guarded};
-use kernel::slub;
-use kernel::track::{Track, When};
+use kernel::mm::kfence::{self, Guarded};
+use kernel::mm::slub;
+use kernel::mm::track::{Track, When};
 
 /// How many objects are told.
 const MAX_OBJECTS: usize = 4;

@@ -71,7 +71,7 @@ fn named(text: String, ty: Option<TypeRef>, origin: &str) -> Named {
 /// The registers with the base of the CPU's area, which entry code does not save.
 pub(crate) fn with_base(s: &Session, mut regs: Regs, cpu: Option<u32>) -> Regs {
     if regs.per_cpu().is_none()
-        && let Some(base) = cpu.and_then(|cpu| kernel::cpu::per_cpu_offset(s, cpu).ok())
+        && let Some(base) = cpu.and_then(|cpu| kernel::sched::cpu::per_cpu_offset(s, cpu).ok())
     {
         regs.set(regs.reg_set().roles.per_cpu, base);
     }

@@ -73,7 +73,7 @@ fn said_in<'l>(about: &[&'l str], prefix: &str) -> Option<&'l str> {
 pub(crate) fn reported_object(s: &Session, class: Class, lines: &[&str]) -> Option<u64> {
     match class {
         Class::SlabCorruption => slab_object(slab_report(lines)),
-        Class::Sanitizer => Some(kernel::kfence::numbered(s, kfence_number(lines)?)?.0),
+        Class::Sanitizer => Some(kernel::mm::kfence::numbered(s, kfence_number(lines)?)?.0),
         _ => None,
     }
 }

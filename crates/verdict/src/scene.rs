@@ -3,8 +3,8 @@
 use crate::event::{Class, Event, Subject};
 use crate::{machinery, origin};
 use kernel::Session;
-use kernel::backtrace::Backtrace;
-use kernel::task::Task;
+use kernel::sched::task::Task;
+use kernel::stack::backtrace::Backtrace;
 use unwind::Frame;
 
 /// The task that the verdict is of, and its frames.
@@ -21,7 +21,7 @@ impl<'s> Scene<'s> {
             // who tells of a task that hangs is not the one
             Some(e) if e.class == Class::HungTask => stalled,
             // never one that merely ran: what is said of it would be said of the wrong task
-            _ => stalled.or_else(|| named(s, event?)).or_else(|| kernel::panic::known_panic_task(s)),
+            _ => stalled.or_else(|| named(s, event?)).or_else(|| kernel::sched::panic::known_panic_task(s)),
         };
         let mut scene = Self::of_task(s, task);
         // what a watchdog found running did not sleep: where the dump no longer has it run, its frames are of before

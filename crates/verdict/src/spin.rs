@@ -9,8 +9,8 @@ use crate::scene::{Scene, interrupted, standing};
 use base::VirtAddr;
 use kernel::Session;
 use kernel::locking::spinlock::{self, State};
-use kernel::stacks::task_stack;
-use kernel::task::Task;
+use kernel::sched::task::Task;
+use kernel::stack::stacks::task_stack;
 
 /// How many CPUs are looked at.
 const MAX_CPUS: usize = 64;

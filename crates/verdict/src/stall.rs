@@ -9,7 +9,7 @@ use crate::scene::Scene;
 use crate::spin;
 use crate::waits::{Waits, What};
 use kernel::Session;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 
 /// `CPU 1, 26 s` of a subject.
 pub(crate) fn words(class: Class, subject: &Subject) -> String {

@@ -3,8 +3,9 @@
 use crate::culprit;
 use crate::model::{How, Place, Statement, Verdict};
 use crate::scene::Scene;
+use kernel::Session;
 use kernel::module::Module;
-use kernel::{Session, taint};
+use kernel::module::taint;
 
 /// The module to blame, its standing, and who called into it; of a death in the kernel proper the module that called it.
 pub(crate) fn modules(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {

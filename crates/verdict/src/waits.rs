@@ -11,7 +11,7 @@ use crate::scene;
 use crate::spin::{self, Holder, Spinner, symbol_at};
 use base::VirtAddr;
 use kernel::locking::Kind;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 use kernel::{Session, bind};
 
 bind! {
@@ -176,7 +176,7 @@ fn who(task: &Task) -> String {
 
 /// The latest of the CPUs' clocks.
 pub(crate) fn now(s: &Session) -> Option<u64> {
-    s.cpus().possible.iter().take(256).filter_map(|cpu| kernel::times::rq_clock(s, *cpu).ok()).max()
+    s.cpus().possible.iter().take(256).filter_map(|cpu| kernel::sched::times::rq_clock(s, *cpu).ok()).max()
 }
 
 fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
@@ -190,7 +190,7 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
         None => other(s, &scene, &names),
     };
     let since = now
-        .zip(kernel::times::last_run(s, task).ok().filter(|t| *t != 0))
+        .zip(kernel::sched::times::last_run(s, task).ok().filter(|t| *t != 0))
         .and_then(|(now, then)| now.checked_sub(then))
         .map(|ns| ns / 1_000_000_000);
     Wait { task, function, what, since, killable: s.task_states().is_killable(task) }

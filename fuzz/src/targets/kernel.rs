@@ -5,7 +5,7 @@ use super::session::{Sample, answer, options, sample};
 use super::{Target, outcome};
 use base::{Bytes, Fault, FaultKind, PAGE_SIZE, VirtAddr, VirtRead};
 use kernel::Session;
-use kernel::printk::{RecordBuffer, read_records};
+use kernel::log::printk::{RecordBuffer, read_records};
 use std::sync::OnceLock;
 
 /// This file's rows of the table.

@@ -10,7 +10,7 @@ use crate::tasks::{self, Named};
 use crate::{Command, CommandError, Cx, Example};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::task::Task;
+use kernel::sched::task::Task;
 use kernel::{Fetch, Session};
 use report::{Line, Record, Report};
 
@@ -257,7 +257,7 @@ fn without_task(s: &Session, args: &ArgMatches) -> Vec<u32> {
     if args.get_flag("all") {
         return all.into_iter().filter(|cpu| s.tasks().on_cpu(*cpu).is_none()).collect();
     }
-    match (kernel::panic::panic_cpu(s), all.as_slice()) {
+    match (kernel::sched::panic::panic_cpu(s), all.as_slice()) {
         (Some(cpu), _) => vec![cpu],
         (None, &[only]) => vec![only],
         // any of several would be a guess
@@ -289,11 +289,11 @@ fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Vec<&'s 
     }
     let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
     let mut found = if args.get_flag("panic") {
-        if !kernel::panic::has_panicked(s) {
+        if !kernel::sched::panic::has_panicked(s) {
             return Err(CommandError::failed("bt", "no panic task found!"));
         }
-        let lost = || kernel::panic::lost_panic_task(s).unwrap_or_default();
-        vec![kernel::panic::panic_task(s).ok_or_else(|| CommandError::failed("bt", lost()))?]
+        let lost = || kernel::sched::panic::lost_panic_task(s).unwrap_or_default();
+        vec![kernel::sched::panic::panic_task(s).ok_or_else(|| CommandError::failed("bt", lost()))?]
     } else if words.is_empty() {
         vec![tasks::context(cx, "bt")?]
     } else {

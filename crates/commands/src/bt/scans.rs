@@ -5,8 +5,8 @@ use super::{Shape, frames};
 use crate::tasks::banner;
 use crate::{CommandError, Cx, registers};
 use base::{Bytes, FaultKind, VirtAddr};
-use kernel::stacks::{cpu_stacks, task_stack};
-use kernel::task::{Task, thread_info};
+use kernel::sched::task::{Task, thread_info};
+use kernel::stack::stacks::{cpu_stacks, task_stack};
 use kernel::{Located, Session};
 use report::{Cell, Line, Record, Report};
 use unwind::Stack;
@@ -186,7 +186,7 @@ pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session, cpus: &[u32]) -> Result<R
     let mut report = Report::new("bt");
     let mut out = Vec::new();
     let stacks: Vec<(u32, Vec<Stack>)> = cpus.iter().map(|&cpu| (cpu, cpu_stacks(s, cpu))).collect();
-    let has_irq = |all: &[Stack]| all.iter().any(|stack| stack.name == kernel::stacks::IRQ_STACK);
+    let has_irq = |all: &[Stack]| all.iter().any(|stack| stack.name == kernel::stack::stacks::IRQ_STACK);
     let unknown: Vec<String> = stacks
         .iter()
         .filter(|(_, all)| all.len() < 2 || !has_irq(all))
@@ -198,7 +198,7 @@ pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session, cpus: &[u32]) -> Result<R
     for irq in [true, false] {
         for (cpu, stack) in stacks.iter().flat_map(|(cpu, all)| all.iter().map(move |stack| (cpu, stack))) {
             cx.cancel.check()?;
-            if (stack.name == kernel::stacks::IRQ_STACK) != irq {
+            if (stack.name == kernel::stack::stacks::IRQ_STACK) != irq {
                 continue;
             }
             let mut record = Record::new();
@@ -239,7 +239,7 @@ const fn is_overwritten(word: u64, is_init_task: bool) -> bool {
 
 /// Where the markers are, from the low ends of stacks on: behind the `thread_info` of old kernels.
 fn marker_offset(s: &Session) -> Option<u64> {
-    let info = s.bind::<kernel::task::ThreadInfo>();
+    let info = s.bind::<kernel::sched::task::ThreadInfo>();
     let tasks: Vec<_> = s.tasks().all.iter().filter(|t| t.stack.is_some_and(|at| !at.is_null())).collect();
     if info.ty.is_some_and(|ty| !s.types().is_guess(ty)) {
         let within = tasks.first().is_some_and(|t| thread_info(s, t) == t.stack);
@@ -287,7 +287,7 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
         {
             problems.push(format!("end marker at {marker:x} is {word:016x}, not {STACK_END_MAGIC:08x}"));
         }
-        let cpu = s.bind::<kernel::task::TaskStruct>().thread_sp.ptr(s.mem(), task.at);
+        let cpu = s.bind::<kernel::sched::task::TaskStruct>().thread_sp.ptr(s.mem(), task.at);
         if let Ok(sp) = cpu
             && !task.active
             && !stack.contains(sp)

@@ -3,7 +3,7 @@
 use crate::tasks::banner;
 use base::{Fault, VirtAddr};
 use kernel::Session;
-use kernel::task::Task;
+use kernel::sched::task::Task;
 use report::{Cell, Line, Record};
 use unwind::Frame;
 
@@ -79,7 +79,7 @@ fn cell(s: &Session, word: &Result<u64, Fault>, how: Dump) -> Cell {
     if let Some(l) = s.locate(at) {
         return Cell::symbol(l.symbol.name, l.offset);
     }
-    match Some(at).filter(|_| how != Dump::Symbols).and_then(|at| kernel::slab::cache_of(s, at)) {
+    match Some(at).filter(|_| how != Dump::Symbols).and_then(|at| kernel::mm::slab::cache_of(s, at)) {
         Some(cache) if how == Dump::Objects => Cell::shown(plain(), format!("[{value:016x}:{cache}]")),
         Some(cache) => Cell::shown(plain(), format!("[{cache}]")),
         None => plain(),
@@ -90,7 +90,7 @@ fn cell(s: &Session, word: &Result<u64, Fault>, how: Dump) -> Cell {
 pub(super) fn raw(s: &Session, task: &Task) -> Record {
     let mut record = Record::new();
     record.line(banner(task));
-    let stack = kernel::stacks::task_stack(s, task);
+    let stack = kernel::stack::stacks::task_stack(s, task);
     let mut rows = Vec::new();
     let mut at = stack.start;
     while at < stack.end {

@@ -211,7 +211,7 @@ fn user(cx: &mut Cx<'_>, s: &Session, word: &str, count: u64, shape: &Shape) -> 
     let at = crate::eval::hex(word)
         .ok_or_else(|| CommandError::argument("dis", format_args!("invalid user virtual address: {word}")))?;
     let task = tasks::context(cx, "dis")?;
-    let mem = kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("dis", e))?;
+    let mem = kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("dis", e))?;
     let place =
         Place { at: VirtAddr(at), name: None, offset: 0, end: None, is_text: false, next_is_lost: None };
     let mut report = Report::new("dis");

@@ -6,8 +6,9 @@ use crate::tasks::{self, Named};
 use crate::{Command, CommandError, Cx, Example};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
-use kernel::task::{Task, TaskStruct};
-use kernel::{Session, mm};
+use kernel::Session;
+use kernel::mm::address_space;
+use kernel::sched::task::{Task, TaskStruct};
 use report::{Cell, Line, Record, Report, Role};
 
 /// `ps`.
@@ -202,12 +203,12 @@ fn table(
         report
             .line(Line::heading(format!("      PID    PPID  CPU {third} ST  %MEM      VSZ      RSS  COMM")));
     }
-    let total = mm::total_pages(s).unwrap_or(0);
+    let total = address_space::total_pages(s).unwrap_or(0);
     let mut rows = Vec::with_capacity(chosen.len());
     let mut problem = None;
     for t in chosen {
         cx.cancel.check()?;
-        let size = mm::size(s, t);
+        let size = address_space::size(s, t);
         if let (None, Err(e)) = (&problem, &size) {
             problem = Some(e.to_string());
         }
@@ -235,15 +236,15 @@ fn row(
     s: &Session,
     t: &Task,
     kstackp: bool,
-    size: &kernel::Result<mm::MmSize>,
+    size: &kernel::Result<address_space::MmSize>,
     total: u64,
 ) -> Record {
-    let cell = |pages: &dyn Fn(&mm::MmSize) -> u64| match size {
+    let cell = |pages: &dyn Fn(&address_space::MmSize) -> u64| match size {
         Ok(size) => Cell::from(pages(size).saturating_mul(PAGE_KB)),
         Err(e) => Cell::absent("?", e.to_string()),
     };
     // the whole can be known where what is resident is not
-    let mapped = match (size, mm::total(s, t)) {
+    let mapped = match (size, address_space::total(s, t)) {
         (Err(_), Ok(pages)) => Cell::from(pages.saturating_mul(PAGE_KB)),
         _ => cell(&|z| z.total),
     };

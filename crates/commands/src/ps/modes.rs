@@ -3,8 +3,12 @@
 use crate::tasks::{self, banner};
 use crate::{CommandError, Cx, when};
 use base::VirtAddr;
-use kernel::task::{Task, TaskStruct};
-use kernel::{KernelError, Session, mm, rlimit, system, times as task_times};
+use kernel::machine::system;
+use kernel::mm::address_space;
+use kernel::sched::rlimit;
+use kernel::sched::task::{Task, TaskStruct};
+use kernel::sched::times as task_times;
+use kernel::{KernelError, Session};
 use report::{Cell, Line, Record, Report};
 
 /// More ancestors than any task has.
@@ -291,7 +295,7 @@ pub(super) fn arguments(
             out.push(row);
             continue;
         }
-        match mm::arguments(s, t) {
+        match address_space::arguments(s, t) {
             Ok(found) => {
                 let words = found.arguments.map(|v| v.into_iter().map(Cell::from).collect());
                 let line = Line::new().text("ARG: ");

@@ -4,7 +4,8 @@ use super::source::{Hole, Source};
 use super::{Form, Shape, Slab};
 use crate::{CommandError, Cx};
 use base::{PAGE_SIZE, VirtAddr};
-use kernel::{Session, slab};
+use kernel::Session;
+use kernel::mm::slab;
 use report::{Cell, Line, Record, Report};
 
 /// Bytes of a line.

@@ -2,7 +2,7 @@
 
 use crate::CommandError;
 use base::{FaultKind, PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
-use kernel::task::Task;
+use kernel::sched::task::Task;
 use kernel::{Image, Session};
 use report::Cell;
 use std::fs::File;
@@ -36,7 +36,8 @@ impl<'s> Source<'s> {
             );
             return Err(CommandError::failed("rd", why));
         }
-        let map = kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("rd", e))?;
+        let map =
+            kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("rd", e))?;
         Ok(Self::User(Box::new(map), s.phys()))
     }
 

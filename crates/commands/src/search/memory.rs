@@ -40,7 +40,7 @@ impl<'s> Memory<'s> {
         if !on("user") {
             let direct = match on("mapped") {
                 true => None,
-                false => Some(kernel::slab::direct_map_base(s).map_err(|e| {
+                false => Some(kernel::mm::slab::direct_map_base(s).map_err(|e| {
                     let why = "where the kernel maps all memory is not known";
                     CommandError::failed(
                         "search",
@@ -58,7 +58,8 @@ impl<'s> Memory<'s> {
             );
             return Err(CommandError::failed("search", why));
         }
-        let map = kernel::mm::user_memory(s, task).map_err(|e| CommandError::failed("search", e))?;
+        let map =
+            kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("search", e))?;
         Ok(Self::User { s, map: Box::new(map) })
     }
 
@@ -224,7 +225,7 @@ fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtA
     if others && let Some((fixed, size)) = apart {
         let start = moved.unwrap_or(fixed);
         let end = start.0.saturating_add(size);
-        match kernel::slab::vmemmap_base(s) {
+        match kernel::mm::slab::vmemmap_base(s) {
             Ok(pages) => {
                 out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));
                 let last = s.phys().ranges().last().map_or(0, |r| r.end.0);

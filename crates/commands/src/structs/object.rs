@@ -26,8 +26,8 @@ pub(super) fn in_kernel(
     let per_cpu = ask.s.is_per_cpu(at) || at.0 >> 63 == 0;
     let mut out = Vec::new();
     for &cpu in cpus {
-        let offset =
-            kernel::cpu::per_cpu_offset(ask.s, cpu).map_err(|e| CommandError::failed(ask.command, e))?;
+        let offset = kernel::sched::cpu::per_cpu_offset(ask.s, cpu)
+            .map_err(|e| CommandError::failed(ask.command, e))?;
         let place = if per_cpu { at.add(offset) } else { at };
         let mut record = Record::of(types::cpu_line(cpu, place));
         record.list("objects", objects(cx, ask, &scope, place, count)?);
@@ -40,8 +40,10 @@ pub(super) fn in_kernel(
 /// Objects in the context's user memory.
 pub(super) fn in_user(cx: &Cx<'_>, ask: &Ask<'_>, at: VirtAddr, count: i64) -> Result<Report, CommandError> {
     let task = tasks::context(cx, ask.command)?;
-    let mem =
-        UserOnly(kernel::mm::user_memory(ask.s, task).map_err(|e| CommandError::failed(ask.command, e))?);
+    let mem = UserOnly(
+        kernel::mm::address_space::user_memory(ask.s, task)
+            .map_err(|e| CommandError::failed(ask.command, e))?,
+    );
     let scope = SessionScope { user: Some(&mem), ..values::scope(cx, ask.s, None) };
     let mut report = Report::new(ask.command);
     report.list("objects", objects(cx, ask, &scope, at, count)?);

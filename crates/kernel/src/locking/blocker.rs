@@ -5,8 +5,8 @@
 //! unused); in 6.15 (3cf67d61ff98) `blocker_mutex`, of mutexes alone. It is cleared when the wait is over.
 
 use crate::locking::Kind;
+use crate::sched::task::Task;
 use crate::session::Session;
-use crate::task::Task;
 use base::VirtAddr;
 
 bind! {

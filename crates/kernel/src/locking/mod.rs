@@ -10,8 +10,8 @@ pub mod rtmutex;
 pub mod spinlock;
 
 use crate::bind::Field;
+use crate::sched::task::Task;
 use crate::session::Session;
-use crate::task::Task;
 use base::VirtAddr;
 use unwind::Stack;
 

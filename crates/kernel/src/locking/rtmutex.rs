@@ -9,8 +9,8 @@
 //! `WRITER_BIAS`).
 
 use crate::locking::{Kind, Owner};
+use crate::sched::task::Task;
 use crate::session::Session;
-use crate::task::Task;
 use base::VirtAddr;
 
 bind! {

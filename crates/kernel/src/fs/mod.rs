@@ -1,0 +1,3 @@
+//! File systems: dentries, mounts, open files.
+
+pub mod path;

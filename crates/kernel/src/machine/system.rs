@@ -1,0 +1,397 @@
+//! The machine as `sys` shows it: names, clocks, load, memory, and why it died.
+
+use crate::error::{KernelError, Result};
+use crate::log::printk::Log;
+use crate::session::Session;
+use crate::session::plausible;
+use base::{VirtAddr, VirtRead};
+
+/// `struct new_utsname`: what `uname` prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Utsname {
+    /// `Linux`
+    pub sysname: String,
+    /// The host's name.
+    pub nodename: String,
+    /// The kernel's release, as in /lib/modules.
+    pub release: String,
+    /// The build: `#1 SMP …`.
+    pub version: String,
+    /// `x86_64`
+    pub machine: String,
+    /// The NIS domain.
+    pub domainname: String,
+}
+
+bind! {
+    /// `struct uts_namespace`
+    struct UtsNamespace("uts_namespace") { name: "name" }
+}
+
+/// Bytes of each name (`__NEW_UTS_LEN` + 1).
+const UTS_FIELD: usize = 65;
+
+/// The kernel's release: its own words in memory, else those of the dump's notes and headers.
+#[must_use]
+pub fn release(s: &Session) -> Option<String> {
+    let own = utsname(s).ok().map(|names| names.release).filter(|release| !release.is_empty());
+    own.or_else(|| s.opened().release())
+}
+
+/// Reads `init_uts_ns.name`.
+pub fn utsname(s: &Session) -> Result<Utsname> {
+    let at = s.need_symbol("init_uts_ns")?;
+    // without types: the name is the first member, or follows a reference count
+    let raw = s.mem().bytes(at, 96 + 6 * UTS_FIELD)?;
+    let start = s
+        .bind::<UtsNamespace>()
+        .name
+        .offset()
+        .ok()
+        .map(|o| o as usize)
+        .filter(|&o| raw.get(o..).is_some_and(|r| r.starts_with(b"Linux\0")))
+        .or_else(|| memchr::memmem::find(&raw, b"Linux\0"))
+        .ok_or(KernelError::Damaged { what: "init_uts_ns", at, why: "no sysname Linux in it".into() })?;
+    let field = |n: usize| {
+        let from = start.saturating_add(n * UTS_FIELD);
+        let bytes = raw.get(from..from.saturating_add(UTS_FIELD)).unwrap_or_default();
+        String::from_utf8_lossy(base::cstr(bytes)).into_owned()
+    };
+    Ok(Utsname {
+        sysname: field(0),
+        nodename: field(1),
+        release: field(2),
+        version: field(3),
+        machine: field(4),
+        domainname: field(5),
+    })
+}
+
+bind! {
+    /// `struct timekeeper`
+    struct Timekeeper("timekeeper") {
+        xtime_sec: "xtime_sec",
+        xtime_nsec: "tkr_mono.xtime_nsec" | "xtime_nsec",
+        shift: "tkr_mono.shift" | "shift",
+        wall_to_monotonic: "wall_to_monotonic.tv_sec",
+        wall_to_monotonic_nsec: "wall_to_monotonic.tv_nsec",
+        total_sleep_time: "total_sleep_time.tv_sec",
+        offs_boot: "offs_boot",
+    }
+}
+bind! {
+    /// The nameless struct around the timekeeper, `tk_core` (3.17)
+    struct TkCore("tk_data") { timekeeper: "timekeeper" }
+}
+
+/// Nanoseconds in a second.
+const NSEC: i64 = 1_000_000_000;
+
+/// What the clocks said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// Seconds since 1970, UTC.
+    pub wall_sec: i64,
+    /// Seconds since boot, suspended time included.
+    pub uptime_sec: i64,
+}
+
+/// Reads the timekeeper: the time of the last tick before the dump.
+pub fn clocks(s: &Session) -> Result<Clocks> {
+    let mem = s.mem();
+    let tk = s.bind::<Timekeeper>();
+    // since 6.17 (22c62b9a84b8) there are several; the core's is the first
+    let at = match s.symbol("tk_core").or_else(|| s.symbol("timekeeper_data")) {
+        // { seqcount_t seq; struct timekeeper timekeeper; }, cache-line aligned: 6.13 named it tk_data
+        Some(core) => match s.bind::<TkCore>().timekeeper.at(core) {
+            Ok(at) => at,
+            Err(_) => plausible_timekeeper(s, &tk, core)?,
+        },
+        None => s.need_symbol("timekeeper")?,
+    };
+    let wall = tk.xtime_sec.num(mem, at)?.cast_signed();
+    let mono = wall.saturating_add(tk.wall_to_monotonic.int(mem, at)?);
+    let asleep = match tk.offs_boot.int(mem, at) {
+        Ok(nsec) => nsec,
+        Err(e) if tk.offs_boot.exists() => return Err(e),
+        Err(_) => known(tk.total_sleep_time.int(mem, at))?.unwrap_or(0).saturating_mul(NSEC),
+    };
+    // the parts below a second of both clocks may add up to one: xtime_nsec is shifted by the clock source's shift
+    let parts = tk.shift.exists() == tk.shift.offset().is_ok() && tk.xtime_nsec.offset().is_ok();
+    let shift = if parts { known(tk.shift.u32(mem, at))?.unwrap_or(0).min(63) } else { 0 };
+    let wall_nsec = if parts { (tk.xtime_nsec.num(mem, at)? >> shift).cast_signed() } else { 0 };
+    let nsec = wall_nsec.saturating_add(known(tk.wall_to_monotonic_nsec.int(mem, at))?.unwrap_or(0));
+    let mut up = mono.saturating_mul(NSEC).saturating_add(nsec).saturating_add(asleep);
+    if !parts {
+        // without the parts of a second it is this, or up to a second more: the ticks tell, and the log's last message
+        let ticks = ticks_nsec(s, up).unwrap_or(up);
+        let logged = s.log().ok().and_then(crate::log::printk::Log::last_nsec).map_or(0, u64::cast_signed);
+        up = ticks.max(logged).clamp(up, up.saturating_add(NSEC - 1));
+    }
+    let uptime_sec = up.div_euclid(NSEC);
+    Ok(Clocks { wall_sec: wall, uptime_sec })
+}
+
+/// A member's value; nothing where this kernel has no such member, as opposed to memory that is not in the dump.
+fn known<T>(value: Result<T>) -> Result<Option<T>> {
+    match value {
+        Ok(value) => Ok(Some(value)),
+        Err(KernelError::NoType(_) | KernelError::NoMember { .. } | KernelError::NotInferred { .. }) => {
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Nanoseconds since boot by `jiffies_64`, which begins 300 seconds before it wraps, at the only rate of ticks by which
+/// this is about `near`.
+fn ticks_nsec(s: &Session, near: i64) -> Option<i64> {
+    const BEFORE_WRAP: u64 = 300;
+    let jiffies = s.mem().u64(s.symbol("jiffies_64")?).ok()?;
+    let since = |hz: u64| -> Option<i64> {
+        let ticks = jiffies.checked_sub((1 << 32) - BEFORE_WRAP * hz)?;
+        i64::try_from(u128::from(ticks) * u128::from(NSEC.unsigned_abs()) / u128::from(hz)).ok()
+    };
+    let mut fitting = [100, 250, 300, 1000]
+        .into_iter()
+        .filter_map(since)
+        .filter(|t| t.abs_diff(near) < 2 * NSEC.unsigned_abs());
+    let found = fitting.next()?;
+    fitting.next().is_none().then_some(found)
+}
+
+/// The second since boot in which the last message was logged: the machine was up for no less.
+pub fn last_message_sec(s: &Session) -> Option<u64> {
+    Some(s.log().ok()?.last_nsec()? / NSEC.unsigned_abs())
+}
+
+/// How far behind the start of `tk_core` its timekeeper is looked for: the sequence counter before it is 4 bytes, and with
+/// lockdep a lock's whole description.
+const TIMEKEEPER_WITHIN: u64 = 512;
+
+/// `tk_core`'s timekeeper follows a sequence counter whose size depends on the configuration: the first offset at which
+/// the two clocks agree is the one.
+fn plausible_timekeeper(s: &Session, tk: &Timekeeper, core: VirtAddr) -> Result<VirtAddr> {
+    let last =
+        s.log().ok().and_then(crate::log::printk::Log::last_nsec).map_or(0, |nsec| nsec.cast_signed() / NSEC);
+    timekeeper_in(s.mem(), tk, core, last)
+}
+
+/// The same, up for no less than `last` seconds (but for what clocks drift apart).
+fn timekeeper_in(mem: &dyn VirtRead, tk: &Timekeeper, core: VirtAddr, last: i64) -> Result<VirtAddr> {
+    const DRIFT: i64 = 1000;
+    let mut unread = None;
+    for offset in (0..TIMEKEEPER_WITHIN).step_by(8) {
+        let at = core.add(offset);
+        let clocks =
+            tk.xtime_sec.num(mem, at).and_then(|wall| Ok((wall, tk.wall_to_monotonic.int(mem, at)?)));
+        let (wall, to_monotonic) = match clocks {
+            Ok((wall, to_monotonic)) => (wall.cast_signed(), to_monotonic),
+            Err(e) => {
+                unread = unread.or(Some(e));
+                continue;
+            }
+        };
+        let mono = to_monotonic.saturating_add(wall);
+        // after 1971, before 2200, up for less than 100 years and no less than its log tells
+        let since = last - last / DRIFT - 1;
+        if (31_536_000..7_258_118_400).contains(&wall)
+            && to_monotonic < 0
+            && (since.max(0)..3_153_600_000).contains(&mono)
+        {
+            return Ok(at);
+        }
+    }
+    let none = || KernelError::Damaged { what: "tk_core", at: core, why: "no plausible time in it".into() };
+    Err(unread.unwrap_or_else(none))
+}
+
+/// The three load averages, in hundredths.
+pub fn load_average(s: &Session) -> Result<[u64; 3]> {
+    let at = s.need_symbol("avenrun")?;
+    let mut out = [0; 3];
+    for (n, slot) in out.iter_mut().enumerate() {
+        // fixed point with FSHIFT = 11 bits of fraction, rounded as /proc/loadavg does (FIXED_1 / 200)
+        *slot = s.mem().u64(at.add(n as u64 * 8))?.saturating_add(10).saturating_mul(100) >> 11;
+    }
+    plausible::not_zeros(s.mem(), "avenrun", at, out.iter().sum())?;
+    Ok(out)
+}
+
+bind! {
+    /// `struct pglist_data`
+    struct Pgdat("pglist_data") { present: "node_present_pages", spanned: "node_spanned_pages", start: "node_start_pfn", id: "node_id" }
+}
+
+/// Bytes of RAM that the kernel has, over all nodes (`node_present_pages`).
+pub fn memory_bytes(s: &Session) -> Result<u64> {
+    let mem = s.mem();
+    let b = s.bind::<Pgdat>();
+    let mut pages = 0_u64;
+    let nodes = crate::mm::node::nodes(s)?;
+    if nodes.is_empty() {
+        let at = s.symbol("node_data").unwrap_or_default();
+        return Err(KernelError::Damaged { what: "node_data", at, why: "it has no node in it".into() });
+    }
+    for at in nodes {
+        let present = b.present.num(mem, at)?;
+        pages = pages.saturating_add(plausible::not_zeros(
+            mem,
+            "pglist_data",
+            at.add(b.present.offset()?),
+            present,
+        )?);
+    }
+    Ok(pages.saturating_mul(base::PAGE_SIZE))
+}
+
+/// Bytes of RAM that the kernel hands out: less than there are by its own image and what it set aside when it booted.
+pub fn managed_bytes(s: &Session) -> Option<u64> {
+    let at = s.symbol("_totalram_pages").or_else(|| s.symbol("totalram_pages"))?;
+    s.mem().u64(at).ok()?.checked_mul(base::PAGE_SIZE).filter(|&bytes| bytes > 0)
+}
+
+/// The CPU's clock in kHz, as the kernel measured it.
+pub fn cpu_khz(s: &Session) -> Option<u32> {
+    s.mem().u32(s.symbol("cpu_khz")?).ok().filter(|&k| k != 0)
+}
+
+/// Why the machine died, from its log: the first oops or BUG, and the final panic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PanicText {
+    /// The root cause: the first fatal message; of a log that is not whole, the first that is known.
+    pub cause: Option<String>,
+    /// True where another may have come before it: a part of the log before it is not in the dump.
+    pub is_later: bool,
+    /// What `panic()` was called with, where it was called.
+    pub panic: Option<String>,
+}
+
+/// Beginnings of messages that tell why, in no order: the first in the log counts.
+const CAUSES: &[&str] = &[
+    "kernel BUG at ",
+    "BUG: ",
+    "Oops: ",
+    "Unable to handle kernel ",
+    "general protection fault",
+    "stack segment: ",
+    "divide error: ",
+    "invalid opcode: ",
+    "double fault: ",
+    "PANIC: ",
+    "bounds: ",
+    "kernel tried to execute NX-protected page",
+    "sysrq: Trigger a crash",
+    "SysRq : Trigger a crash",
+    "watchdog: BUG: ",
+    "INFO: rcu_",
+    "NMI watchdog: BUG: ",
+    "NMI watchdog: Watchdog detected hard LOCKUP",
+    "Watchdog detected hard LOCKUP",
+    "[Hardware Error]: ",
+    "mce: [Hardware Error]: ",
+    "Out of memory and no killable processes",
+    "INFO: task ",
+];
+
+/// Messages that begin like a cause and are none on their own (a warning the machine lived with).
+const HARMLESS: &[&str] = &["INFO: task ", "INFO: rcu_"];
+
+/// What made the machine die where nothing else did: until 4.x the panic of SysRq c is an oops of its own, which says more.
+const ASKED: &[&str] = &["sysrq: Trigger a crash", "SysRq : Trigger a crash"];
+
+/// Finds cause and panic in a log.
+#[must_use]
+pub fn panic_text(log: &Log) -> PanicText {
+    let mut out = PanicText::default();
+    let lines = || log.records.iter().enumerate().flat_map(|(n, r)| r.text.lines().map(move |l| (n, l)));
+    out.panic = lines()
+        .find(|(_, l)| l.starts_with("Kernel panic - not syncing"))
+        .map(|(_, l)| l.trim_end().to_owned());
+    let is_cause = |(_, l): &(usize, &str)| CAUSES.iter().any(|c| l.starts_with(c));
+    let is_one_of = |l: &str, all: &[&str]| all.iter().any(|start| l.starts_with(start));
+    let fatal = lines().filter(is_cause).find(|(_, l)| !is_one_of(l, HARMLESS) && !is_one_of(l, ASKED));
+    // what is no cause where there is a fatal message counts only if none can have been lost
+    out.is_later = match fatal {
+        Some((n, _)) => !log.is_whole_up_to(n),
+        None => log.hole.is_some(),
+    };
+    out.cause = fatal
+        .or_else(|| lines().find(|(_, l)| is_one_of(l, ASKED)))
+        .or_else(|| out.panic.as_ref().and_then(|_| lines().rfind(is_cause)))
+        .map(|(_, l)| l.trim_end().to_owned());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::printk::LogRecord;
+
+    fn log(lines: &[&str]) -> Log {
+        let records = lines
+            .iter()
+            .enumerate()
+            .map(|(n, l)| LogRecord {
+                seq: Some(n as u64),
+                ts_nsec: Some(0),
+                level: Some(0),
+                facility: 0,
+                flags: 0,
+                caller_id: None,
+                text: (*l).to_owned(),
+                dict: vec![],
+            })
+            .collect();
+        Log { records, ..Log::default() }
+    }
+
+    #[test]
+    fn the_first_oops_is_the_cause_and_not_the_final_panic() {
+        let got = panic_text(&log(&[
+            "Linux version 6.1",
+            "INFO: task x blocked for more than 120 seconds.",
+            "kernel BUG at drivers/virtio/virtio_ring.c:550!",
+            "invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
+            "Kernel panic - not syncing: Fatal exception",
+        ]));
+        assert_eq!(got.cause.as_deref(), Some("kernel BUG at drivers/virtio/virtio_ring.c:550!"));
+        assert_eq!(got.panic.as_deref(), Some("Kernel panic - not syncing: Fatal exception"));
+    }
+
+    #[test]
+    fn a_message_behind_a_hole_may_not_be_the_first() {
+        let bug = "kernel BUG at mm/slub.c:1!";
+        let panic = "Kernel panic - not syncing: Fatal exception";
+        let told = |lines: &[&str], hole| {
+            let found = panic_text(&Log { hole, ..log(lines) });
+            (found.cause, found.is_later)
+        };
+        let cause = Some(bug.to_owned());
+        assert_eq!(told(&["Linux", bug, panic], None), (cause.clone(), false));
+        assert_eq!(told(&["Linux", bug, panic], Some(2)), (cause.clone(), false), "what is lost came later");
+        assert_eq!(told(&["Linux", bug, panic], Some(1)), (cause, true));
+        assert_eq!(told(&["Linux", panic], Some(2)), (None, true), "the cause itself may be lost");
+        let asked = "sysrq: Trigger a crash";
+        assert_eq!(told(&["Linux", asked, panic], Some(2)), (Some(asked.to_owned()), true));
+    }
+
+    #[test]
+    fn sysrq_is_the_cause_where_it_made_no_oops() {
+        let asked = "SysRq : Trigger a crash";
+        let oops = "BUG: unable to handle kernel NULL pointer dereference at           (null)";
+        let panic = "Kernel panic - not syncing: Fatal exception";
+        assert_eq!(panic_text(&log(&[asked, oops, panic])).cause.as_deref(), Some(oops));
+        let asked = "sysrq: Trigger a crash";
+        let panic = "Kernel panic - not syncing: sysrq triggered crash";
+        assert_eq!(panic_text(&log(&[asked, panic])).cause.as_deref(), Some(asked));
+    }
+
+    #[test]
+    fn a_hung_task_is_the_cause_only_of_a_panic() {
+        let hung = "INFO: task x blocked for more than 120 seconds.";
+        assert_eq!(panic_text(&log(&[hung])).cause, None);
+        let got = panic_text(&log(&[hung, "Kernel panic - not syncing: hung_task: blocked tasks"]));
+        assert_eq!(got.cause.as_deref(), Some(hung));
+    }
+}

@@ -1,0 +1,229 @@
+//! A process's address space (`mm_struct`): its size, its page tables, its arguments.
+
+use crate::error::{KernelError, Result};
+use crate::sched::task::{Task, TaskStruct};
+use crate::session::Session;
+use arch::UserMap;
+use base::{VirtAddr, VirtRead};
+use debuginfo::types::Type;
+use std::sync::Arc;
+
+bind! {
+    /// `struct mm_struct` (include/linux/mm_types.h)
+    pub struct MmStruct("mm_struct") {
+        pgd: "pgd",
+        total_vm: "total_vm",
+        rss_stat: "rss_stat",
+        mm_mt: "mm_mt", // 6.1 (524e00b36e8c)
+        mmap: "mmap",
+        mmap_base: "mmap_base",
+        arg_start: "arg_start",
+        arg_end: "arg_end",
+        env_start: "env_start",
+        env_end: "env_end",
+        start_code: "start_code",
+        end_code: "end_code",
+        start_data: "start_data",
+        end_data: "end_data",
+        start_brk: "start_brk",
+        brk: "brk",
+        start_stack: "start_stack",
+        map_count: "map_count",
+        mm_users: "mm_users",
+        mm_count: "mm_count",
+        exe_file: "exe_file",
+        owner: "owner",
+        flags: "flags",
+    }
+}
+bind! {
+    /// `struct mm_rss_stat` (until 6.2, f1a7941243c1), and `task_rss_stat` which holds a thread's own share
+    struct MmRssStat("mm_rss_stat") { count: "count" }
+}
+bind! {
+    /// `struct task_rss_stat`
+    struct TaskRssStat("task_rss_stat") { count: "count" }
+}
+bind! {
+    /// `struct percpu_counter`
+    pub struct PercpuCounter("percpu_counter") { count: "count", counters: "counters" }
+}
+
+/// The counters that make up the resident set: MM_FILEPAGES, MM_ANONPAGES and, after MM_SWAPENTS,
+/// MM_SHMEMPAGES (4.5, eca56ff906bd).
+const RESIDENT: [u64; 3] = [0, 1, 3];
+
+/// Pages of a task's address space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MmSize {
+    /// Pages mapped (`total_vm`).
+    pub total: u64,
+    /// Pages in memory.
+    pub resident: u64,
+}
+
+/// A task's address space, null for one without; why it is not known.
+fn mm_of(s: &Session, task: &Task) -> Result<VirtAddr> {
+    match task.mm {
+        Some(mm) => Ok(mm),
+        None => s.bind::<TaskStruct>().mm.ptr(s.mem(), task.at),
+    }
+}
+
+/// Pages mapped in a task's address space; nothing for a task without one.
+pub fn total(s: &Session, task: &Task) -> Result<u64> {
+    match mm_of(s, task)? {
+        mm if mm.is_null() => Ok(0),
+        mm => mapped(s, mm),
+    }
+}
+
+/// More pages than any machine's processes can map.
+const MAPPED_MAX: u64 = 1 << 52;
+
+/// `total_vm`; an error where it is more than can be.
+fn mapped(s: &Session, mm: VirtAddr) -> Result<u64> {
+    let pages = s.bind::<MmStruct>().total_vm.u64(s.mem(), mm)?;
+    match pages < MAPPED_MAX {
+        true => Ok(pages),
+        false => {
+            Err(impossible(mm, format!("its total_vm is {pages:#x} pages, more than there are addresses")))
+        }
+    }
+}
+
+fn impossible(mm: VirtAddr, why: String) -> KernelError {
+    KernelError::Damaged { what: "mm_struct", at: mm, why }
+}
+
+/// How large a task's address space is; nothing for a task without one.
+pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
+    let mm = mm_of(s, task)?;
+    if mm.is_null() {
+        return Ok(MmSize::default());
+    }
+    let mem = s.mem();
+    let b = s.bind::<MmStruct>();
+    let total = mapped(s, mm)?;
+    let stat = b.rss_stat.at(mm)?;
+    let bytes = b.rss_stat.size()?;
+    let mut pages = 0_i64;
+    let types = s.types();
+    let is_array = b
+        .rss_stat
+        .ty()
+        .and_then(|ty| Ok(types.resolve(ty)?))
+        .is_ok_and(|(_, ty)| matches!(&*ty, Type::Array { .. }));
+    if is_array {
+        // struct percpu_counter rss_stat[NR_MM_COUNTERS]
+        let step = s.bind::<PercpuCounter>().size.ok_or(KernelError::NoType("percpu_counter"))?.max(1);
+        for index in RESIDENT.into_iter().filter(|&i| i < bytes / step) {
+            // what has not been added up yet may be less than nothing: the kernel takes that for 0
+            let counter = percpu_counter(s, stat.add(index.saturating_mul(step)))?;
+            pages = pages.saturating_add(counter.max(0));
+        }
+    } else {
+        let counts = s.bind::<MmRssStat>();
+        let own = s.bind::<TaskRssStat>();
+        let count = counts.count.size()? / 8;
+        let first = counts.count.at(stat)?;
+        let mut sums = Vec::new();
+        for index in RESIDENT.into_iter().filter(|&i| i < count) {
+            sums.push((index, mem.u64(first.add(index * 8))?.cast_signed()));
+        }
+        // what each thread has not yet handed over (SPLIT_RSS_COUNTING)
+        let task_struct = s.bind::<TaskStruct>();
+        if let Some(lack) = s.tasks().lack().filter(|_| task_struct.rss_stat.exists()) {
+            let why = format!("each thread counts some of the pages, and {lack}");
+            return Err(KernelError::Damaged { what: "count of resident pages", at: mm, why });
+        }
+        for thread in s.tasks().all.iter().filter(|t| t.tgid == task.tgid && t.mm == task.mm) {
+            if !task_struct.rss_stat.exists() {
+                break;
+            }
+            let at = own.count.at(task_struct.rss_stat.at(thread.at)?)?;
+            for (index, sum) in &mut sums {
+                *sum = sum.saturating_add(i64::from(mem.i32(at.add(*index * 4))?));
+            }
+        }
+        pages = sums.iter().fold(0, |all, (_, sum)| all.saturating_add((*sum).max(0)));
+    }
+    let resident = u64::try_from(pages).unwrap_or(0); // less than none: each part is none or more
+    match total_pages(s) {
+        Ok(all) if resident > all => {
+            Err(impossible(mm, format!("its resident pages are {resident}, and the machine has {all}")))
+        }
+        _ => Ok(MmSize { total, resident }),
+    }
+}
+
+/// The value of a `percpu_counter`: its sum, and what each CPU has not yet added to it.
+pub fn percpu_counter(s: &Session, at: VirtAddr) -> Result<i64> {
+    let mem = s.mem();
+    let b = s.bind::<PercpuCounter>();
+    let mut sum = b.count.u64(mem, at)?.cast_signed();
+    if !b.counters.exists() {
+        return Ok(sum); // !CONFIG_SMP
+    }
+    let counters = b.counters.ptr(mem, at)?;
+    if counters.is_null() {
+        return Ok(sum);
+    }
+    for &cpu in &s.cpus().possible {
+        let one = counters.add(crate::sched::cpu::per_cpu_offset(s, cpu)?);
+        sum = sum.saturating_add(i64::from(mem.i32(one)?));
+    }
+    Ok(sum)
+}
+
+/// The memory of a task's process, as its page tables map it.
+pub fn user_memory(s: &Session, task: &Task) -> Result<UserMap> {
+    let mm = mm_of(s, task)?;
+    if mm.is_null() {
+        return Err(KernelError::Open(format!("task {} has no user memory", task.pid)));
+    }
+    let pgd = s.bind::<MmStruct>().pgd.ptr(s.mem(), mm)?;
+    let (root, _) = s.map().translate(pgd)?;
+    Ok(UserMap::new(Arc::clone(s.map().phys()), s.map().tables().with_user(root)))
+}
+
+/// Longest argument or environment area that is read.
+const MAX_STRINGS: u64 = 1 << 20;
+
+/// The strings between two of a process's addresses, each ended by NUL: its arguments or its environment.
+pub fn strings(user: &UserMap, start: VirtAddr, end: VirtAddr) -> Result<Vec<String>> {
+    let len = end.0.saturating_sub(start.0).min(MAX_STRINGS);
+    let raw = user.bytes(start, len as usize)?;
+    let raw = raw.strip_suffix(&[0]).unwrap_or(&raw);
+    if raw.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(raw.split(|&b| b == 0).map(|s| String::from_utf8_lossy(s).into_owned()).collect())
+}
+
+/// A process's strings; either may be missing from the dump without the other.
+#[derive(Debug)]
+pub struct Arguments {
+    /// What it was called with.
+    pub arguments: Result<Vec<String>>,
+    /// Its environment.
+    pub environment: Result<Vec<String>>,
+}
+
+/// A process's arguments and environment.
+pub fn arguments(s: &Session, task: &Task) -> Result<Arguments> {
+    let mem = s.mem();
+    let b = s.bind::<MmStruct>();
+    let user = user_memory(s, task)?;
+    let mm = mm_of(s, task)?;
+    let at = |field: &crate::bind::Field| field.ptr(mem, mm);
+    Ok(Arguments {
+        arguments: strings(&user, at(&b.arg_start)?, at(&b.arg_end)?),
+        environment: strings(&user, at(&b.env_start)?, at(&b.env_end)?),
+    })
+}
+
+/// All memory of the machine, in pages: what `ps` takes percentages of.
+pub fn total_pages(s: &Session) -> Result<u64> {
+    Ok(crate::machine::system::memory_bytes(s)? / base::PAGE_SIZE)
+}

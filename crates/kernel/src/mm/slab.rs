@@ -1,0 +1,274 @@
+//! Slab caches (`struct kmem_cache`): which there are, and which one an address belongs to.
+
+use crate::bind::{Binding, Field, Layouts, find_struct};
+use crate::containers::list::both_ways;
+use crate::error::{KernelError, Result};
+use crate::mm::direct_map;
+use crate::mm::page_type::{self, PageTypes};
+use crate::session::Session;
+use base::{PAGE_SHIFT, PAGE_SIZE, VirtAddr};
+use rustc_hash::FxHashMap;
+
+bind! {
+    /// `struct kmem_cache` (mm/slab.h; SLUB: include/linux/slub_def.h)
+    pub struct KmemCache("kmem_cache") {
+        name: "name",
+        list: "list" | "next", // SLAB before 3.7 called it next
+        object_size: "object_size" | "objsize",
+        slot_size: "size" | "buffer_size",
+        offset: "offset",
+    }
+}
+bind! {
+    /// `struct kmem_cache`: what it keeps for each NUMA node
+    struct CacheNodes("kmem_cache") { node: "node", per_node: "per_node" }
+}
+bind! {
+    /// `struct kmem_cache_per_node_ptrs` (7.1, 5ba6bc27b1f9)
+    struct PerNode("kmem_cache_per_node_ptrs") { node: "node", barn: "barn" }
+}
+bind! {
+    /// `struct kmem_cache_node`; SLAB called it `kmem_list3` before 3.7
+    struct CacheNode("kmem_cache_node") { barn: "barn" }
+}
+
+/// A page of a slab: `struct slab` since 5.17 (d122019bf061), before it `struct page`. SLAB of 3.x has a `struct slab` too
+/// that is something else: it does not name its cache.
+#[derive(Debug)]
+pub(crate) struct SlabPage {
+    pub(crate) cache: Field,
+    pub(crate) freelist: Field,
+    /// Bits 16 to 30: how many objects.
+    pub(crate) counters: Field,
+    /// The same as a bit-field.
+    pub(crate) objects: Field,
+    /// The first object (SLAB, 3.13 to 6.7).
+    pub(crate) first: Field,
+}
+
+impl Binding for SlabPage {
+    fn bind(layouts: &Layouts<'_>) -> Self {
+        let own = find_struct(layouts.types, &["slab"])
+            .filter(|ty| layouts.types.member(*ty, "slab_cache").is_ok_and(|m| m.is_some()));
+        let (of, ty) = match own {
+            Some(_) => ("slab", own),
+            None => ("page", find_struct(layouts.types, &["page"])),
+        };
+        let field = |member, paths: &[&'static str]| Field::bind(layouts, of, ty, member, paths);
+        Self {
+            cache: field("slab_cache", &["slab_cache", "slab"]),
+            freelist: field("freelist", &["freelist"]),
+            counters: field("counters", &["counters"]),
+            objects: field("objects", &["objects"]),
+            first: field("s_mem", &["s_mem"]),
+        }
+    }
+}
+bind! {
+    /// `struct page`
+    struct Page("page") { flags: "flags", compound_head: "compound_head" | "compound_info", first_page: "first_page" }
+}
+
+/// What a variable says that KASLR moves; nothing where this kernel has no such variable, and an error where it cannot be
+/// read or holds no kernel address: then it is not known what KASLR made of it.
+fn moved(s: &Session, name: &'static str) -> Result<Option<VirtAddr>> {
+    let Some(at) = s.landmark(name) else {
+        return match s.no_symbol(name) {
+            KernelError::NoSymbol(_) => Ok(None),
+            lack => Err(lack),
+        };
+    };
+    match s.mem().ptr(at)? {
+        base if base.0 >> 63 == 1 => Ok(Some(base)),
+        base => Err(KernelError::Damaged { what: name, at, why: format!("it holds {base:#x}") }),
+    }
+}
+
+/// The direct map's base: KASLR moves it (`page_offset_base`, 4.8), before it was fixed. Where the variable is lost, the
+/// page tables tell.
+///
+/// # Errors
+/// When neither is in the dump.
+pub fn direct_map_base(s: &Session) -> Result<VirtAddr> {
+    let known = s.keep(&s.direct_map, || match moved(s, "page_offset_base") {
+        Ok(Some(base)) => Ok(base),
+        Ok(None) => {
+            // 4.20 (d52888aa2753) moved x86's up by 8 TiB: the page tables tell which, the oldest first, behind which more
+            // than half a TiB of memory reaches the newer one
+            let fixed = s.arch().direct_map_bases();
+            let mapped = fixed.iter().rev().find(|base| s.map().translate(VirtAddr(**base)).is_ok());
+            match mapped.or(fixed.first()) {
+                Some(base) => Ok(VirtAddr(*base)),
+                None => direct_map::base(&s.opened().machine).ok_or_else(|| s.no_symbol("page_offset_base")),
+            }
+        }
+        Err(e) => direct_map::base(&s.opened().machine).ok_or(e),
+    });
+    known.clone()
+}
+
+/// The array of `struct page`s.
+///
+/// # Errors
+/// When the variable that tells where it is (`vmemmap_base`) is not in the dump.
+pub fn vmemmap_base(s: &Session) -> Result<VirtAddr> {
+    let at = moved(s, "vmemmap_base")?.or_else(|| s.arch().vmemmap());
+    at.ok_or_else(|| s.no_symbol("vmemmap_base"))
+}
+
+/// The caches that are known.
+#[derive(Debug, Default)]
+pub struct Caches {
+    /// Their names, by their address. A cache whose name is lost has none here.
+    pub names: FxHashMap<VirtAddr, String>,
+    /// Why there may be more.
+    pub problems: Vec<KernelError>,
+}
+
+/// The names of all caches, by their address.
+pub fn cache_names(s: &Session) -> &FxHashMap<VirtAddr, String> {
+    &caches(s).names
+}
+
+/// All caches, and where their list is damaged.
+pub fn caches(s: &Session) -> &Caches {
+    s.keep(&s.slab_caches, || {
+        let mut out = Caches::default();
+        let b = s.bind::<KmemCache>();
+        let Some(head) = s.symbol("slab_caches").or_else(|| s.symbol("cache_chain")) else { return out };
+        // those behind a gap are found from the list's other end
+        let names = &mut out.names;
+        out.problems = both_ways(s.mem(), head, &mut |entry| {
+            let at = b.list.container(entry)?;
+            if let Ok(name) = b.name.string(s.mem(), at, 64) {
+                names.insert(at, name);
+            }
+            Ok(())
+        });
+        out
+    })
+}
+
+/// The `struct page` of an address in the direct map, or the first one of the compound that it is part of, and
+/// that one's frame number.
+pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
+    let base = direct_map_base(s).ok()?;
+    let phys = at.0.checked_sub(base.0)?;
+    let end = s.phys().ranges().last()?.end;
+    if phys >= end.0 {
+        return None;
+    }
+    let b = s.bind::<Page>();
+    let page_size = b.size.filter(|n| *n > 0)?;
+    let pages = vmemmap_base(s).ok()?;
+    let page = pages.add((phys >> PAGE_SHIFT).wrapping_mul(page_size));
+    let head = match b.compound_head.u64(s.mem(), page) {
+        Ok(word) if word & 1 == 0 => true_head(s, page, page_size),
+        Ok(word) => head_of(page, word),
+        // before 4.4 (1d798ca3f164) tail pages pointed to the first one in another way
+        Err(_) => {
+            let tail = is_tail(s, b.flags.u64(s.mem(), page).ok()?);
+            if tail { b.first_page.ptr(s.mem(), page).ok()? } else { page }
+        }
+    };
+    let pfn = head.0.checked_sub(pages.0)? / page_size;
+    (pfn <= end.0 >> PAGE_SHIFT).then_some((head, pfn))
+}
+
+/// The first page of the compound that a page is in, by its word: the first one's address with bit 0 set, or a mask that
+/// leads there from the page's own (7.1, where a `struct page` has a power of two bytes).
+const fn head_of(page: VirtAddr, word: u64) -> VirtAddr {
+    let rest = word & !1;
+    match (word & 1, rest.leading_ones() + rest.trailing_zeros()) {
+        (0, _) => page,
+        (_, 64) => VirtAddr(page.0 & rest),
+        _ => VirtAddr(rest),
+    }
+}
+
+/// The first page of the compound of a page that says itself that it is the first one. Of a huge page with a shared
+/// `vmemmap` (5.18 e7d324850bfc, to 7.0) the pages of `struct page` behind the first show the first one's contents: the
+/// `struct page` that follows knows the true one.
+fn true_head(s: &Session, page: VirtAddr, page_size: u64) -> VirtAddr {
+    // only the first `struct page` of a whole page of them can be such a copy
+    if page.0 & (PAGE_SIZE - 1) != 0 {
+        return page;
+    }
+    let b = s.bind::<Page>();
+    let bit = s.bind::<PageTypes>().head.filter(|bit| *bit < 64);
+    let is_head = bit.zip(b.flags.u64(s.mem(), page).ok()).is_some_and(|(bit, flags)| flags >> bit & 1 == 1);
+    let next = b.compound_head.u64(s.mem(), page.add(page_size));
+    match next {
+        Ok(word) if is_head && word & 1 == 1 => head_of(page, word),
+        _ => page,
+    }
+}
+
+/// True where the flags are of a compound's later page (`PG_tail`; before 4.4).
+fn is_tail(s: &Session, flags: u64) -> bool {
+    let bit = s.types().find_enumerator("PG_tail").into_iter().find_map(|(_, v)| u32::try_from(v).ok());
+    bit.is_some_and(|bit| bit < 64 && flags >> bit & 1 == 1)
+}
+
+/// The name of the cache whose slab holds the address; `None` for any other memory.
+pub fn cache_of(s: &Session, at: VirtAddr) -> Option<&str> {
+    let (page, _) = head_page(s, at)?;
+    let cache = s.bind::<SlabPage>().cache.ptr(s.mem(), page).ok()?;
+    let name = cache_names(s).get(&cache)?;
+    (page_type::is_slab(s, page) != Some(false)).then_some(name.as_str())
+}
+
+/// What a cache keeps for a NUMA node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NodeOfCache {
+    /// Its `struct kmem_cache_node`.
+    pub at: VirtAddr,
+    /// Its `struct node_barn` of arrays of free objects (6.18); null where it has none.
+    pub barn: VirtAddr,
+}
+
+/// What a cache keeps for each NUMA node. A node without an entry is passed over: machines have node 0 and node 2.
+/// `None` where an entry cannot be read.
+pub fn nodes_of(s: &Session, cache: VirtAddr) -> Option<Vec<NodeOfCache>> {
+    let mem = s.mem();
+    let (b, pair, node) = (s.bind::<CacheNodes>(), s.bind::<PerNode>(), s.bind::<CacheNode>());
+    // an array of pointers, or of pairs that hold one; its type may be longer than what was allocated
+    let (first, stride) = match b.node.at(cache) {
+        Ok(first) => (first, 8),
+        Err(_) => (b.per_node.at(cache).ok()?.add(pair.node.offset().ok()?), pair.size.filter(|n| *n > 0)?),
+    };
+    let len = b.node.size().or_else(|_| b.per_node.size()).map_or(0, |bytes| bytes / stride);
+    let count = crate::mm::node::count(s).unwrap_or_else(|| len.clamp(1, crate::mm::node::MAX_NODES));
+    let mut out = Vec::new();
+    for n in 0..count {
+        let slot = first.add(n * stride);
+        let at = mem.ptr(slot).ok()?;
+        if at.is_null() {
+            continue;
+        }
+        let barn = match (pair.barn.exists(), node.barn.exists()) {
+            (true, _) => pair.barn.ptr(mem, slot.sub(pair.node.offset().ok()?)).ok()?,
+            (false, true) => node.barn.ptr(mem, at).ok()?,
+            (false, false) => VirtAddr(0),
+        };
+        out.push(NodeOfCache { at, barn });
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_pages_lead_to_the_first_by_address_or_mask() {
+        let page = VirtAddr(0xffff_ea00_0000_13c0);
+        assert_eq!(head_of(page, 0), page);
+        assert_eq!(head_of(page, 0xffff_ea00_0000_1001), VirtAddr(0xffff_ea00_0000_1000));
+        // a mask of four pages of 64 bytes
+        assert_eq!(head_of(page, 0xffff_ffff_ffff_ff01), VirtAddr(0xffff_ea00_0000_1300));
+        assert_eq!(head_of(page, 0xffff_ffff_ffff_f001), VirtAddr(0xffff_ea00_0000_1000));
+        // the array's own first page is an address
+        assert_eq!(head_of(page, 0xffff_ea00_0000_0001), VirtAddr(0xffff_ea00_0000_0000));
+    }
+}

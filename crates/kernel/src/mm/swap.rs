@@ -1,0 +1,130 @@
+//! Swap devices (`swap_info`, mm/swapfile.c), and the entries of page tables that name them.
+
+use crate::error::Result;
+use crate::fs::path;
+use crate::session::Session;
+use arch::SwapLayout;
+use base::VirtAddr;
+
+bind! {
+    /// `struct swap_info_struct` (include/linux/swap.h)
+    pub struct SwapInfo("swap_info_struct") {
+        flags: "flags",
+        prio: "prio",
+        pages: "pages",
+        max: "max",
+        inuse: "inuse_pages",
+        swap_file: "swap_file",
+        swap_map: "swap_map",
+        kind: "type",
+    }
+}
+
+/// A type has five bits; the highest ones are no devices (migration, poisoned memory, markers and others).
+const MAX_TYPES: u64 = 32;
+
+/// The `swap_info_struct` of a type, where there is one: of those that were ever in use, and it knows its own number.
+pub fn info(s: &Session, kind: u64) -> Option<VirtAddr> {
+    let table = s.symbol("swap_info")?;
+    let used = s.symbol("nr_swapfiles").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
+    if kind >= used.unwrap_or(MAX_TYPES).min(MAX_TYPES) {
+        return None;
+    }
+    // an array of pointers since 2.6.33 (efa90a981bbc)
+    let at = s.mem().ptr(table.add(kind * 8)).ok().filter(|at| at.0 >> 63 == 1)?;
+    let own = &s.bind::<SwapInfo>().kind;
+    (!own.exists() || own.num(s.mem(), at).ok()? == kind).then_some(at)
+}
+
+/// A page in swap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swapped {
+    /// Which device, by its number.
+    pub kind: u64,
+    /// The page in it.
+    pub offset: u64,
+    /// The device's or file's path, where the dump has it.
+    pub file: Option<String>,
+}
+
+/// What a page table entry that is not present says about swap. How it is packed changed over the years:
+/// the packing under which the entry names a device that is there, and a page within it, is the one.
+#[must_use]
+pub fn entry(s: &Session, entry: u64) -> Option<Swapped> {
+    [SwapLayout::Inverted, SwapLayout::Bit9, SwapLayout::Bit1].into_iter().find_map(|layout| {
+        let (kind, offset) = s.arch().swap_entry(entry, layout)?;
+        let at = info(s, kind)?;
+        let b = s.bind::<SwapInfo>();
+        let max = u64::from(b.max.u32(s.mem(), at).ok()?);
+        (offset != 0 && offset < max).then(|| Swapped { kind, offset, file: file(s, at).ok() })
+    })
+}
+
+fn file(s: &Session, info: VirtAddr) -> Result<String> {
+    path::of_file(s, s.bind::<SwapInfo>().swap_file.ptr(s.mem(), info)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    /// A machine with two devices of 100 pages; the array goes on with what looks like more.
+    fn machine(counted: bool, numbered: bool) -> Kernel {
+        let mut k = Kernel::new();
+        k.structure("swap_info_struct", 64, &[("flags", 0, "u64"), ("max", 12, "u32")]);
+        if numbered {
+            k.member("swap_info_struct", ("type", 10, "s8"));
+        }
+        let table = k.variable("swap_info", 32 * 8);
+        if counted {
+            let used = k.variable("nr_swapfiles", 4);
+            k.half(used, 2);
+        }
+        let devices: Vec<u64> = (0..2)
+            .map(|kind| {
+                let at = k.object("swap_info_struct");
+                k.set(at, "swap_info_struct", "max", 100);
+                if numbered {
+                    k.set(at, "swap_info_struct", "type", kind);
+                }
+                at
+            })
+            .collect();
+        for kind in 0..32 {
+            k.word(table + kind * 8, devices[kind as usize % 2]);
+        }
+        k
+    }
+
+    /// An entry as since 4.18.1: the type in the top five bits, the offset inverted.
+    fn inverted(kind: u64, offset: u64) -> u64 {
+        kind << 59 | (!(offset << 9) & 0x07ff_ffff_ffff_fe00)
+    }
+
+    #[test]
+    fn types_that_are_no_devices_are_no_swap() {
+        for (counted, numbered) in [(true, true), (true, false), (false, true)] {
+            let s = session(&machine(counted, numbered));
+            for (kind, want) in [(0, true), (1, true), (2, false), (27, false), (30, false), (31, false)] {
+                assert_eq!(info(&s, kind).is_some(), want, "{kind} {counted} {numbered}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_names_a_device_and_a_page_in_it() {
+        let s = session(&machine(true, true));
+        let of = |raw| entry(&s, raw).map(|found| (found.kind, found.offset));
+        assert_eq!(of(inverted(1, 77)), Some((1, 77)));
+        assert_eq!(of(inverted(30, 77)), None);
+        // 4.6 to 4.18: type above bit 9, offset above 14; before: 1 and 9
+        assert_eq!(of(1 << 9 | 77 << 14), Some((1, 77)));
+        assert_eq!(of(1 << 1 | 77 << 9), Some((1, 77)));
+        // migration (30, 31), poisoned memory (29), a marker (28), in each layout; a page behind the device's end
+        for raw in [30 << 59, 31 << 9 | 5 << 14, 29 << 9 | 9 << 14, 28 << 1 | 3 << 9, 1 << 9 | 100 << 14] {
+            assert_eq!(of(raw), None, "{raw:#x}");
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Loaded modules (`struct module`, include/linux/module.h), and their memory, symbols and BTF.
+
+pub mod bug;
+pub mod taint;
+
+use crate::containers::list::{both_ways, list};
+use crate::containers::rbtree;
+use crate::error::{KernelError, Result};
+use crate::session::Session;
+use crate::session::plausible;
+use base::VirtAddr;
+use debuginfo::kallsyms::ModuleSymtab;
+use debuginfo::symtab::SymbolTable;
+
+/// A run of a module's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ModuleMemory {
+    /// `text`, `data`, `rodata`, `ro_after_init`, `init text` ...
+    pub kind: &'static str,
+    /// First address.
+    pub base: VirtAddr,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl ModuleMemory {
+    /// True when `at` lies in it.
+    #[must_use]
+    pub const fn contains(&self, at: VirtAddr) -> bool {
+        at.0.wrapping_sub(self.base.0) < self.size
+    }
+}
+
+/// A loaded module.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// Its `struct module`.
+    pub at: VirtAddr,
+    /// Its name.
+    pub name: String,
+    /// Its memory that stays after init; the text first.
+    pub memory: Vec<ModuleMemory>,
+    /// Its memory that is freed after init, where it is still there.
+    pub init: Vec<ModuleMemory>,
+    /// Its taint flags, a bit mask as in /proc/sys/kernel/tainted.
+    pub taints: Option<u64>,
+    /// `srcversion`, where the module has one; why it is not known.
+    pub srcversion: Result<Option<String>>,
+    /// `MODULE_STATE_LIVE` = 0, `COMING` = 1, `GOING` = 2, `UNFORMED` = 3.
+    pub state: Option<u64>,
+}
+
+impl Module {
+    /// Where the module's memory begins: what /proc/modules and `mod` show.
+    #[must_use]
+    pub fn base(&self) -> VirtAddr {
+        self.memory.first().map_or(VirtAddr(0), |m| m.base)
+    }
+    /// Bytes of all of it that stays after init.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.memory.iter().fold(0, |sum, m| sum.saturating_add(m.size))
+    }
+    /// True when `at` lies in the module.
+    #[must_use]
+    pub fn contains(&self, at: VirtAddr) -> bool {
+        self.memory.iter().chain(&self.init).any(|m| m.contains(at))
+    }
+}
+
+bind! {
+    /// `struct module`
+    pub(crate) struct ModuleStruct("module") {
+        state: "state",
+        list: "list",
+        name: "name",
+        srcversion: "srcversion",
+        taints: "taints",
+        core_base: "core_layout.base" | "module_core", // core_layout: 4.5 (7523e4dc5057); mem[]: 6.4 (ac3b43283923)
+        core_size: "core_layout.size" | "core_size",
+        init_base: "init_layout.base" | "module_init",
+        init_size: "init_layout.size" | "init_size",
+        mem: "mem",
+        kallsyms: "kallsyms", // struct mod_kallsyms *: 4.5 (8244062ef1e5)
+        symtab: "symtab",
+        num_symtab: "num_symtab",
+        strtab: "strtab",
+        sect_attrs: "sect_attrs",
+        notes_attrs: "notes_attrs",
+        num_orcs: "arch.num_orcs",
+        orc_unwind_ip: "arch.orc_unwind_ip",
+        orc_unwind: "arch.orc_unwind",
+        bug_table: "bug_table",
+        num_bugs: "num_bugs",
+        percpu: "percpu",
+        percpu_size: "percpu_size",
+        refcnt: "refcnt",
+        source_list: "source_list",
+        target_list: "target_list",
+        version: "version",
+        args: "args",
+        btf_data: "btf_data",
+    }
+}
+bind! {
+    /// `struct module_memory`
+    struct ModuleMem("module_memory") { base: "base", bytes: "size" }
+}
+bind! {
+    /// `struct mod_kallsyms`
+    pub(crate) struct ModKallsyms("mod_kallsyms") {
+        symtab: "symtab",
+        num_symtab: "num_symtab",
+        strtab: "strtab",
+        typetab: "typetab",
+    }
+}
+bind! {
+    /// `struct btf_module` (kernel/bpf/btf.c)
+    pub(crate) struct BtfModule("btf_module") { list: "list", module: "module", btf: "btf" }
+}
+bind! {
+    /// `struct btf`
+    pub(crate) struct BtfStruct("btf") { data: "data", data_size: "data_size", base_btf: "base_btf" }
+}
+
+/// `enum mod_mem_type` in its order (6.4): those that stay, then those of init.
+const MEM_TYPES: [(&str, bool); 7] = [
+    ("text", false),
+    ("data", false),
+    ("rodata", false),
+    ("ro_after_init", false),
+    ("init text", true),
+    ("init data", true),
+    ("init rodata", true),
+];
+
+/// All modules, in the kernel's list order reversed: the first loaded first, as `mod` shows them.
+/// The list is walked from both ends where it is broken; a module that cannot be read is left out with the reason.
+pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
+    let head = match s.need_symbol("modules") {
+        Ok(at) => at,
+        Err(_) if cannot_load(&s.kernel_symbols().table) => return (Vec::new(), None),
+        Err(e) => return (Vec::new(), Some(e)),
+    };
+    let b = s.bind::<ModuleStruct>();
+    let mut out = Vec::new();
+    let mut unread = None;
+    let problems = both_ways(s.mem(), head, &mut |entry| {
+        let at = b.list.container(entry)?;
+        match read_module(s, at) {
+            Ok(m) => out.push(m),
+            // a page of it that is missing costs this one, and the list goes on
+            Err(e @ KernelError::Fault(_)) => unread = Some(e),
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    });
+    out.reverse();
+    let problem = problems.into_iter().next().or(unread).or_else(|| plausible::overlap(&out));
+    if problem.is_none() && !out.is_empty() {
+        return (out, None);
+    }
+    for at in in_tree(s) {
+        if !out.iter().any(|known| known.at == at) {
+            out.extend(read_module(s, at));
+        }
+    }
+    let empty = || KernelError::Damaged {
+        what: "list of modules",
+        at: head,
+        why: "it is empty, though modules are loaded".into(),
+    };
+    let problem = problem.or_else(|| (!out.is_empty() || were_loaded(s)).then(empty));
+    (out, problem)
+}
+
+bind! {
+    /// `struct mod_tree_root` (kernel/module/internal.h): the memory of all modules by address, for lookups
+    struct ModTree("mod_tree_root") { trees: "root.tree" }
+}
+bind! {
+    /// `struct mod_tree_node`; a node of a latched tree is in two trees
+    struct ModTreeNode("mod_tree_node") { module: "mod", node: "node.node" }
+}
+
+/// The modules of the tree by address (CONFIG_MODULES_TREE_LOOKUP), as far as it is there.
+fn in_tree(s: &Session) -> Vec<VirtAddr> {
+    let Some(tree) = s.symbol("mod_tree") else { return Vec::new() };
+    let (b, one) = (s.bind::<ModTree>(), s.bind::<ModTreeNode>());
+    // of the two trees the first: `struct rb_root { struct rb_node *rb_node; }`
+    let Ok(root) = b.trees.at(tree).and_then(|root| Ok(s.mem().ptr(root)?)) else { return Vec::new() };
+    let layout = rbtree::Layout::of(&s.bind::<rbtree::RbNode>());
+    let nodes = rbtree::nodes(s.mem(), layout, root, rbtree::Order::Linear).all;
+    let module = |node: &rbtree::Node| one.module.ptr(s.mem(), one.node.container(node.at).ok()?).ok();
+    let mut out: Vec<VirtAddr> = nodes.iter().filter_map(module).collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
+/// True where the taint mask or the log's last report says that modules were loaded.
+fn were_loaded(s: &Session) -> bool {
+    /// Proprietary, forced, staging, out of tree, unsigned: what only a module brings.
+    const BY_MODULES: u64 = 1 | 1 << 1 | 1 << 10 | 1 << 12 | 1 << 13;
+    let listed = |line: &str| {
+        let names = line.split_once("Modules linked in:").map(|(_, names)| names);
+        names.map(|names| names.split_whitespace().any(|word| !word.starts_with('[')))
+    };
+    let by_log =
+        s.log().ok().and_then(|log| log.records.iter().rev().find_map(|record| listed(&record.text)));
+    by_log.unwrap_or(false) || taint::mask(s).is_ok_and(|mask| mask & BY_MODULES != 0)
+}
+
+/// True for a name that a module can have: what is no module has none such.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// True for a kernel without modules (`CONFIG_MODULES=n`): it has functions, and none of those that every kernel with
+/// modules has.
+fn cannot_load(symbols: &SymbolTable) -> bool {
+    let is_there = |name: &&str| symbols.addr(name).is_some();
+    symbols.addr("schedule").is_some()
+        && !["load_module", "__module_address", "__module_text_address", "module_put"].iter().any(is_there)
+}
+
+fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
+    let b = s.bind::<ModuleStruct>();
+    let mem = s.mem();
+    let name = b.name.text(mem, at)?;
+    if !is_name(&name) {
+        return Err(plausible::not_one("struct module", at, "module", &format!("its name is {name:?}")));
+    }
+    let mut memory = Vec::new();
+    let mut init = Vec::new();
+    if b.mem.exists() {
+        let one = s.bind::<ModuleMem>();
+        let step = one.size.ok_or(KernelError::NoType("module_memory"))?.max(1);
+        let count = (b.mem.size()? / step).min(MEM_TYPES.len() as u64);
+        for (n, &(kind, is_init)) in (0..count).zip(MEM_TYPES.iter()) {
+            let m = b.mem.at(at)?.add(n.wrapping_mul(step));
+            let run = ModuleMemory { kind, base: one.base.ptr(mem, m)?, size: one.bytes.num(mem, m)? };
+            if run.size != 0 {
+                if is_init { init.push(run) } else { memory.push(run) }
+            }
+        }
+    } else {
+        let run = |kind, base: &crate::bind::Field, size: &crate::bind::Field| -> Result<ModuleMemory> {
+            Ok(ModuleMemory { kind, base: base.ptr(mem, at)?, size: size.num(mem, at)? & 0xffff_ffff })
+        };
+        memory.push(run("text", &b.core_base, &b.core_size)?);
+        if let Ok(i) = run("init text", &b.init_base, &b.init_size)
+            && i.size != 0
+            && !i.base.is_null()
+        {
+            init.push(i);
+        }
+    }
+    let srcversion = b.srcversion.string(mem, at, 64).map(|text| Some(text).filter(|text| !text.is_empty()));
+    let module = Module {
+        at,
+        name,
+        memory,
+        init,
+        taints: b.taints.num(mem, at).ok(),
+        srcversion,
+        state: b.state.num(mem, at).ok(),
+    };
+    plausible::module(s, &module)?;
+    Ok(module)
+}
+
+/// Finds a module's own symbol table (CONFIG_KALLSYMS).
+pub fn symtab(s: &Session, module: VirtAddr) -> Result<ModuleSymtab> {
+    let mem = s.mem();
+    let b = s.bind::<ModuleStruct>();
+    if b.kallsyms.exists() {
+        let k = s.bind::<ModKallsyms>();
+        let at = b.kallsyms.ptr(mem, module)?;
+        return Ok(ModuleSymtab {
+            symtab: k.symtab.ptr(mem, at)?,
+            count: k.num_symtab.u32(mem, at)?,
+            strtab: k.strtab.ptr(mem, at)?,
+            typetab: k.typetab.ptr(mem, at).ok().filter(|t| !t.is_null()),
+        });
+    }
+    Ok(ModuleSymtab {
+        symtab: b.symtab.ptr(mem, module)?,
+        count: b.num_symtab.u32(mem, module)?,
+        strtab: b.strtab.ptr(mem, module)?,
+        typetab: None,
+    })
+}
+
+bind! {
+    /// `struct module_sect_attrs` (kernel/module/sysfs.c)
+    struct SectAttrs("module_sect_attrs") { attrs: "attrs", nsections: "nsections", grp: "grp" }
+}
+bind! {
+    /// `struct module_sect_attr`: `mattr` until 5.8, `battr` after (ed66f991bb19)
+    struct SectAttr("module_sect_attr") { address: "address", name: "battr.attr.name" | "mattr.attr.name" | "name" }
+}
+bind! {
+    /// `struct bin_attribute`: its `private` holds the address since 6.14 (4b2c11e4aaf7)
+    struct BinAttribute("bin_attribute") { name: "attr.name", private: "private" }
+}
+bind! {
+    /// `struct attribute_group`
+    struct AttributeGroup("attribute_group") { bin_attrs: "bin_attrs" | "bin_attrs_new" }
+}
+
+/// Sections of a module with the addresses they were loaded at, as /sys/module/NAME/sections has
+/// them.
+pub fn sections(s: &Session, module: VirtAddr) -> Result<Vec<(String, VirtAddr)>> {
+    let mem = s.mem();
+    let at = s.bind::<ModuleStruct>().sect_attrs.ptr(mem, module)?;
+    if at.is_null() {
+        return Ok(Vec::new());
+    }
+    let attrs = s.bind::<SectAttrs>();
+    let one = s.bind::<SectAttr>();
+    let mut out = Vec::new();
+    if let (true, Some(step)) = (one.address.exists(), one.size) {
+        let count = attrs.nsections.num(mem, at)? & 0xffff_ffff;
+        for n in 0..count.min(4096) {
+            let a = attrs.attrs.at(at)?.add(n.wrapping_mul(step));
+            out.push((one.name.string(mem, a, 256)?, one.address.ptr(mem, a)?));
+        }
+        return Ok(out);
+    }
+    // since 6.14 the attributes are plain bin_attributes in the group's NULL-terminated array
+    let bin = s.bind::<BinAttribute>();
+    let group = attrs.grp.at(at)?;
+    let array = s.bind::<AttributeGroup>().bin_attrs.ptr(mem, group)?;
+    for n in 0..4096 {
+        let a = mem.ptr(array.add(n * 8))?;
+        if a.is_null() {
+            break;
+        }
+        out.push((bin.name.string(mem, a, 256)?, bin.private.ptr(mem, a)?));
+    }
+    Ok(out)
+}
+
+/// The bytes of a module's split BTF, which `btf_modules` keeps (CONFIG_DEBUG_INFO_BTF_MODULES).
+pub fn btf(s: &Session, module: VirtAddr) -> Result<Option<Vec<u8>>> {
+    let Some(head) = s.symbol("btf_modules") else { return Ok(None) };
+    let mem = s.mem();
+    let entry = s.bind::<BtfModule>();
+    let b = s.bind::<BtfStruct>();
+    for e in list(mem, head) {
+        let at = entry.list.container(e?)?;
+        if entry.module.ptr(mem, at)? != module {
+            continue;
+        }
+        let btf = entry.btf.ptr(mem, at)?;
+        let len = b.data_size.num(mem, btf)? & 0xffff_ffff;
+        if len > 64 << 20 {
+            return Err(KernelError::Damaged {
+                what: "btf of a module",
+                at: btf,
+                why: format!("data_size is {len}"),
+            });
+        }
+        return Ok(Some(mem.bytes(b.data.ptr(mem, btf)?, len as usize)?));
+    }
+    Ok(None)
+}
+
+/// A module's unwind tables in the dump's memory (`mod->arch`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ModuleOrc {
+    /// How many entries.
+    pub count: u64,
+    /// The offsets (`int *orc_unwind_ip`).
+    pub ip: VirtAddr,
+    /// The entries (`struct orc_entry *orc_unwind`).
+    pub entries: VirtAddr,
+}
+
+/// Where a module's ORC tables are; `None` where it has none.
+pub fn orc(s: &Session, module: VirtAddr) -> Result<Option<ModuleOrc>> {
+    let b = s.bind::<ModuleStruct>();
+    if !b.num_orcs.exists() {
+        return Ok(None);
+    }
+    let mem = s.mem();
+    let count = b.num_orcs.num(mem, module)? & 0xffff_ffff;
+    if count == 0 || count > 16 << 20 {
+        return Ok(None);
+    }
+    Ok(Some(ModuleOrc {
+        count,
+        ip: b.orc_unwind_ip.ptr(mem, module)?,
+        entries: b.orc_unwind.ptr(mem, module)?,
+    }))
+}

@@ -1,0 +1,337 @@
+//! The layer above the image: the processor, where its kernel lies in memory, page tables, the CPUs' registers. It
+//! knows no symbols and no types.
+
+use crate::error::{KernelError, Result};
+use crate::opening::image::Image;
+use crate::opening::kernels::Kernels;
+use crate::opening::watched::WatchedPhys;
+use crate::session::OpenOptions;
+use arch::{Arch, Boot, BootError, Claim, CpuState, KernelMap, OwnName};
+use base::{Fault, PhysAddr, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
+use std::sync::Arc;
+
+/// Where the lines of VMCOREINFO that are used come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InfoFrom {
+    /// A file that was named.
+    File,
+    /// The dump's headers and notes.
+    Headers,
+    /// The kernel's own copy.
+    Memory,
+    /// Nowhere: there is none that fits.
+    Nowhere,
+}
+
+/// A machine of a known architecture with its kernel's address space.
+#[derive(Clone)]
+pub struct Machine {
+    /// The dump.
+    pub image: Arc<Image>,
+    /// The architecture.
+    pub arch: &'static dyn Arch,
+    /// VMCOREINFO: the dump's, or the kernel's own copy in memory; empty where there is none.
+    pub info: VmcoreInfo,
+    /// Where that is from.
+    pub info_from: InfoFrom,
+    /// Where the kernel lies.
+    pub boot: Boot,
+    /// Its address space.
+    pub mem: Arc<KernelMap>,
+    /// The CPUs' registers from the notes, in the notes' order.
+    pub cpu_states: Vec<CpuState>,
+    /// The same from notes of a second kind, where the dump has both.
+    pub second_states: Vec<CpuState>,
+    /// The kernels that are known to be in this memory; more than one where a crash kernel ran.
+    pub kernels: Vec<Boot>,
+    /// The kernel's own release, where VMCOREINFO has another one.
+    pub own_release: Option<String>,
+    /// What the user ought to know of it.
+    pub warnings: Vec<String>,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("arch", &self.arch).field("boot", &self.boot).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// Finds the kernel in physical memory. What headers, notes and VMCOREINFO say of the machine is checked against
+    /// that memory.
+    ///
+    /// # Errors
+    /// No kernel is found, its machine is not read, or the user stopped the search.
+    pub fn find(image: Arc<Image>, options: &OpenOptions) -> Result<Self> {
+        let dump = &image.dump;
+        let claims = claims(&image);
+        let foreign = claims.iter().find(|claim| !claim.is_read());
+        if let (Some(claim), true) = (foreign, claims.iter().all(|claim| !claim.is_read())) {
+            return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
+        }
+        let watched = WatchedPhys { phys: &**dump, watch: &options.watch };
+        let segments = segments(&image);
+        let evidence = evidence(&image, &claims, &segments, &watched);
+        let (mut info, mut info_from, mut warnings) = fitting_info(&image, &evidence);
+        let found = Boot::find(&evidence.with_info(&info));
+        options.watch.progress.finish();
+        if options.watch.cancel.is_cancelled() {
+            return Err(KernelError::Stopped("looking for the kernel in memory"));
+        }
+        let found = found.map_err(|e| nameless(&image, &claims, e))?;
+        let arch = found.boot.arch;
+        if let Some(claim) = claims.iter().find(|claim| claim.machine != arch.name()) {
+            if !found.sure && !claim.is_read() {
+                return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
+            }
+            warnings.push(format!(
+                "{} names the machine {}; memory has a kernel of {}",
+                claim.by,
+                claim.machine,
+                arch.name()
+            ));
+        }
+        if let Some(why) = &found.dropped {
+            warnings.push(format!(
+                "VMCOREINFO does not fit the kernel in memory and is not used ({why}): it is damaged, or of another \
+                 boot or machine"
+            ));
+            (info, info_from) = (VmcoreInfo::default(), InfoFrom::Nowhere);
+        }
+        let kernels = Kernels::of(&image, &found, options, &watched);
+        options.watch.progress.finish();
+        let mut boot = kernels.chosen(&image, options.kernel)?;
+        if boot != found.boot {
+            // it is that of the kernel which was not chosen
+            (info, info_from) = (VmcoreInfo::default(), InfoFrom::Nowhere);
+        }
+        warnings.extend(kernels.words(options.kernel));
+        if let Some(offset) = options.kaslr {
+            boot.kaslr_offset = Some(offset);
+        }
+        let mem = address_space(&image, &boot);
+        let (cpu_states, second_states) = match options.no_notes {
+            true => Default::default(),
+            false => (arch.cpu_states(image.dump.notes()), arch.second_states(image.dump.notes())),
+        };
+        let kernels = kernels.0;
+        let mut machine = Self {
+            image,
+            arch,
+            info,
+            info_from,
+            boot,
+            mem,
+            cpu_states,
+            second_states,
+            kernels,
+            own_release: None,
+            warnings,
+        };
+        match machine.own_name(machine.info.symbol("init_uts_ns")) {
+            Some(name) if name.machine != arch.name() => Err(machine.foreign(&name)),
+            Some(name) => {
+                machine.hold_release(&name.release);
+                Ok(machine)
+            }
+            None => Ok(machine),
+        }
+    }
+
+    /// True where VMCOREINFO is the one that the headers or a file gave, and not one that was found in memory.
+    #[must_use]
+    pub const fn info_is_given(&self) -> bool {
+        matches!(self.info_from, InfoFrom::File | InfoFrom::Headers)
+    }
+
+    /// Takes the kernel's own copy of VMCOREINFO.
+    pub(crate) fn take_own_info(&mut self, info: VmcoreInfo) {
+        (self.info, self.info_from) = (info, InfoFrom::Memory);
+    }
+
+    /// Drops VMCOREINFO's release where the kernel itself has another one.
+    fn hold_release(&mut self, own: &str) {
+        if let Some(told) = self.info.get("OSRELEASE").filter(|told| *told != own) {
+            self.warnings.push(format!(
+                "VMCOREINFO says OSRELEASE={told}, the kernel in memory is {own}: that is used"
+            ));
+            self.info = self.info.without(&["OSRELEASE".to_owned()]);
+            self.own_release = Some(own.to_owned());
+        }
+    }
+
+    /// What the kernel calls itself, in its `init_uts_ns` at this address.
+    pub(crate) fn own_name(&self, init_uts_ns: Option<VirtAddr>) -> Option<OwnName> {
+        let at = init_uts_ns?;
+        let told = self.info.offset("uts_namespace.name");
+        // behind a struct kref up to 5.10 (9a56493f6942)
+        let offsets = told.into_iter().chain([0, 4, 8]);
+        let mut read = |offset| OwnName::read(&self.mem.bytes(at.add(offset), 390).ok()?);
+        offsets.into_iter().find_map(&mut read)
+    }
+
+    /// The error for a kernel that calls itself one of another machine.
+    pub(crate) fn foreign(&self, name: &OwnName) -> KernelError {
+        if arch::by_name(&name.machine).is_none() {
+            return KernelError::foreign(self.image.name(), &name.machine, "the kernel's own name in memory");
+        }
+        let why = format!(
+            "the page tables are of a kernel of {}, which calls itself one of {}: the name or the tables are damaged",
+            arch::kernel_name(self.arch.name()),
+            arch::kernel_name(&name.machine)
+        );
+        KernelError::NoKernel { dump: self.image.name(), why }
+    }
+
+    /// Physical memory.
+    #[must_use]
+    pub fn phys(&self) -> &dyn PhysRead {
+        self.image.phys()
+    }
+
+    /// Takes another kernel in the same memory.
+    pub(crate) fn change_to(&mut self, kernels: Kernels, boot: Boot) {
+        self.boot = boot;
+        self.mem = address_space(&self.image, &boot);
+        (self.info, self.own_release) = Default::default();
+        self.info_from = InfoFrom::Nowhere;
+        self.warnings.extend(kernels.words(None));
+        self.kernels = kernels.0;
+    }
+
+    /// Takes the page tables that `swapper_pg_dir` names, now that symbols are known, in place of those of the process
+    /// that a CPU happened to run.
+    pub(crate) fn use_swapper(&mut self, swapper: VirtAddr) {
+        self.boot = self.boot.with_swapper(swapper, self.image.phys());
+        self.mem = address_space(&self.image, &self.boot);
+    }
+
+    /// VMCOREINFO where the kernel itself keeps it: at `vmcoreinfo_data`, a pointer since 4.13 (203e9e41219b), an array
+    /// before; or in the note that it made of that at `vmcoreinfo_note`, the same.
+    pub(crate) fn own_vmcoreinfo(&self, symbol: impl Fn(&str) -> Option<VirtAddr>) -> Option<VmcoreInfo> {
+        /// `Elf64_Nhdr`, and "VMCOREINFO" with its padding.
+        const NOTE_HEAD: u64 = 24;
+        let text_at = |at: VirtAddr| {
+            let text = self.mem.cstr(at, 1 << 16).or_else(|_| self.mem.cstr(at, 4096)).ok()?;
+            text.starts_with(b"OSRELEASE=").then_some(text)
+        };
+        let [data, note] = ["vmcoreinfo_data", "vmcoreinfo_note"].map(symbol);
+        let pointed = |at: Option<VirtAddr>| self.mem.ptr(at?).ok();
+        let note_text = |at: Option<VirtAddr>| text_at(at?.add(NOTE_HEAD));
+        let text = data.and_then(text_at).or_else(|| text_at(pointed(data)?));
+        let text = text.or_else(|| note_text(note)).or_else(|| note_text(pointed(note)));
+        text.map(|text| VmcoreInfo::parse(&text))
+    }
+
+    /// Whether the kernel's banner begins at `at`.
+    pub(crate) fn has_banner(&self, at: VirtAddr) -> std::result::Result<bool, Fault> {
+        self.mem.bytes(at, arch::BANNER.len()).map(|text| text == arch::BANNER)
+    }
+
+    /// The release in the kernel's banner at `at`.
+    pub(crate) fn banner_release(&self, at: VirtAddr) -> Option<String> {
+        let text = self.mem.cstr(at, 256).ok()?;
+        let text = String::from_utf8_lossy(text.strip_prefix(arch::BANNER)?).into_owned();
+        text.split_whitespace().next().map(str::to_owned)
+    }
+}
+
+pub(crate) fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {
+    let phys: Arc<dyn PhysRead> = image.dump.clone();
+    Arc::new(KernelMap::new(phys, boot.tables).with_image(boot.image))
+}
+
+/// True where memory shows that the VMCOREINFO of a dump's headers is of the kernel in it. Reads a few pages, and looks for
+/// no kernel.
+#[must_use]
+pub fn vmcoreinfo_fits(image: &Image) -> bool {
+    let (claims, segments) = (claims(image), segments(image));
+    claims.iter().any(|claim| !claim.is_read())
+        || Boot::is_confirmed(&evidence(image, &claims, &segments, image.phys()))
+}
+
+/// VMCOREINFO of the file that was named or of the headers; where there are several texts, the first that fits memory. And
+/// what there is to say of that.
+fn fitting_info(image: &Image, evidence: &arch::Evidence<'_>) -> (VmcoreInfo, InfoFrom, Vec<String>) {
+    let mut notes: Vec<VmcoreInfo> = Vec::new();
+    for note in image.dump.notes().iter().filter(|note| note.is("VMCOREINFO")) {
+        let info = VmcoreInfo::parse(&note.desc);
+        if !notes.iter().any(|known| known.text() == info.text()) {
+            notes.push(info);
+        }
+    }
+    let fits = |info: &VmcoreInfo| !info.is_empty() && Boot::is_confirmed(&evidence.with_info(info));
+    let told = image.info.clone();
+    let Some(file) = &image.info_file else {
+        if notes.len() < 2 {
+            let from = if told.is_empty() { InfoFrom::Nowhere } else { InfoFrom::Headers };
+            return (told, from, Vec::new());
+        }
+        let count = notes.len();
+        let fitting = notes.iter().position(fits);
+        let used = match fitting {
+            Some(n) => format!("number {} is used, which fits the kernel in memory", n.saturating_add(1)),
+            None => "none of them fits the kernel in memory".to_owned(),
+        };
+        let why = format!("the dump has {count} notes of VMCOREINFO, which differ: {used}");
+        let info = fitting.and_then(|n| notes.into_iter().nth(n)).unwrap_or(told);
+        return (info, InfoFrom::Headers, vec![why]);
+    };
+    let own = if fits(&told) { None } else { notes.into_iter().find(fits) };
+    let Some(own) = own else { return (told, InfoFrom::File, Vec::new()) };
+    let file = file.display();
+    let why = format!("{file}: this VMCOREINFO does not fit the kernel in memory: the dump's own is used");
+    (own, InfoFrom::Headers, vec![why])
+}
+
+/// What the headers say that can lead to the kernel.
+fn evidence<'a>(
+    image: &'a Image,
+    claims: &'a [Claim],
+    segments: &'a [(VirtAddr, PhysAddr)],
+    phys: &'a dyn PhysRead,
+) -> arch::Evidence<'a> {
+    arch::Evidence { claims, notes: image.dump.notes(), info: &image.info, segments, phys }
+}
+
+/// Where segments begin, where the dump's writer knew virtual addresses (/proc/vmcore, makedumpfile -E).
+fn segments(image: &Image) -> Vec<(VirtAddr, PhysAddr)> {
+    image.dump.virt_segments().iter().map(|s| (s.virt, s.phys)).collect()
+}
+
+/// What headers, notes and VMCOREINFO say of the machine.
+pub(crate) fn claims(image: &Image) -> Vec<Claim> {
+    let facts = image.dump.facts();
+    let wide = facts.words.is_none_or(|words| words.size == 8);
+    let name = facts.utsname.as_ref().map(|u| u.machine.as_str());
+    arch::claims(facts.machine, wide, name, &image.info, image.dump.notes())
+}
+
+/// Why there is no kernel: memory that calls itself another machine's is that machine's.
+fn nameless(image: &Image, claims: &[Claim], why: BootError) -> KernelError {
+    let BootError::NotFound { tried, name } = why;
+    let dump = image.name();
+    let foreign = claims.iter().find(|claim| !claim.is_read());
+    let why = match claims.first().filter(|claim| claim.is_read()) {
+        Some(claim) => format!("{} by {}; {tried}", arch::kernel_name(&claim.machine), claim.by),
+        None => tried,
+    };
+    match (name, foreign) {
+        (Some(name), _) if arch::by_name(&name.machine).is_none() => {
+            let by = match name.release.as_str() {
+                "" => "the header of a kernel's image in memory".to_owned(),
+                release => format!("the name of Linux {release} in memory"),
+            };
+            KernelError::foreign(dump, &name.machine, &by)
+        }
+        (Some(name), _) => {
+            let why = format!("{why}; memory has the name of Linux {} ({})", name.release, name.machine);
+            KernelError::NoKernel { dump, why }
+        }
+        (None, Some(claim)) => KernelError::foreign(dump, &claim.machine, &claim.by),
+        (None, None) => {
+            let lost = image.lost_memory().map(|lost| format!("{lost}; ")).unwrap_or_default();
+            KernelError::NoKernel { dump, why: format!("{lost}{why}") }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What the memory of a machine says in plain words, of any machine: the kernel's release, VMCOREINFO's text, the messages of
+//! the log. For dumps in which no kernel is found, or whose machine is not read: no page table and no symbol is needed.
+//!
+//! Goes through physical memory once, and only when it is asked for; ends at Ctrl-C.
+
+use crate::log::printk::{Log, text_line};
+use crate::log::printk_shape::blocks;
+use crate::opening::image::Image;
+use crate::opening::image_scan::is_vmcoreinfo;
+use crate::opening::machine::claims;
+use arch::NameSearch;
+use base::{PAGE_SIZE, PhysAddr, PhysRead, VmcoreInfo, cstr};
+use debuginfo::find::Watch;
+use dump::Words as Shape;
+
+/// Bytes that are looked at in one go.
+const PIECE: usize = 256 << 10;
+/// Bytes that two pieces share: VMCOREINFO is not longer (`VMCOREINFO_BYTES` is a page).
+const OVERLAP: usize = 4096;
+/// No buffer of messages that is read is longer.
+const LOG_WITHIN: usize = 1 << 20;
+/// Places that could be the first message.
+const MAX_STARTS: usize = 64;
+/// Fewer messages are no log: the banner lies in the image too.
+const MIN_MESSAGES: usize = 4;
+
+/// What memory says.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// VMCOREINFO's text; empty where none is found, or where memory has several that differ.
+    pub info: VmcoreInfo,
+    /// The kernel's release.
+    pub release: Option<String>,
+    /// The machine by headers and notes, and what of them says so.
+    pub machine: Option<(String, String)>,
+    /// The log's messages, without their times; `None` where none are found.
+    pub log: Option<Log>,
+}
+
+impl Words {
+    pub(crate) fn find(image: &Image, watch: &Watch) -> Self {
+        let (mut texts, mut starts, mut names) = (Vec::new(), Vec::new(), NameSearch::default());
+        each_piece(image.phys(), watch, &mut |at, bytes| {
+            texts.extend(vmcoreinfos(bytes));
+            texts.dedup();
+            let banners = arch::banners(bytes).map(|n| at.add(n as u64));
+            starts.extend(banners.take(MAX_STARTS.saturating_sub(starts.len())));
+            names.look(at, bytes, image.phys());
+        });
+        // a text that is cut where a piece ends, or lacks the line that a crash appends, is the longer one before it
+        texts.sort_by(|a, b| b.cmp(a));
+        texts.dedup_by(|text, longer| longer.starts_with(text.trim_end()));
+        let info = match texts.as_slice() {
+            [one] => VmcoreInfo::parse(one.as_bytes()),
+            _ => VmcoreInfo::default(),
+        };
+        let words = image.words();
+        let logs = starts.iter().filter_map(|at| log_from(image.phys(), *at, words));
+        let log = logs.max_by_key(|log| log.records.len());
+        let told = info.get("OSRELEASE").map(str::to_owned);
+        let machine = claims(image).into_iter().next().map(|claim| (claim.machine, claim.by));
+        let own = || names.found().map(|name| name.release).filter(|release| !release.is_empty());
+        Self { machine, release: told.or_else(own), info, log }
+    }
+}
+
+/// Calls `each` with all memory that is there, piece by piece, each with its address. A piece begins with the last bytes of
+/// the one before.
+fn each_piece(phys: &dyn PhysRead, watch: &Watch, each: &mut dyn FnMut(PhysAddr, &[u8])) {
+    let end = phys.ranges().last().map_or(0, |range| range.end.0);
+    let mut buf = vec![0; PIECE];
+    let mut next = phys.skip_holes(PhysAddr(0));
+    while let Some(at) = next {
+        if watch.cancel.is_cancelled() {
+            break;
+        }
+        watch.progress.step("looking through memory", at.0, end);
+        let read = phys.read_stretch(at, &mut buf).unwrap_or(0);
+        each(at, buf.get(..read).unwrap_or_default());
+        let step = if read == PIECE { PIECE - OVERLAP } else { read };
+        next = match at.0.checked_add((step as u64).max(1)) {
+            // what cannot be read is stepped over by the page
+            Some(from) if read == 0 => from.checked_next_multiple_of(PAGE_SIZE).map(PhysAddr),
+            Some(from) => Some(PhysAddr(from)),
+            None => None,
+        };
+        next = next.and_then(|from| phys.skip_holes(from));
+    }
+    watch.progress.finish();
+}
+
+/// The texts of VMCOREINFO that lie whole in these bytes.
+fn vmcoreinfos(bytes: &[u8]) -> impl Iterator<Item = String> {
+    let places = memchr::memmem::find_iter(bytes, b"OSRELEASE=");
+    let texts = places.filter_map(|n| bytes.get(n..)).filter_map(|rest| {
+        let rest = rest.get(..OVERLAP).unwrap_or(rest);
+        let plain = |b: &u8| matches!(b, b' '..=b'~' | b'\n');
+        let text = cstr(rest);
+        let len = text.iter().take_while(|b| plain(b)).count();
+        text.get(..len).filter(|text| is_vmcoreinfo(text))
+    });
+    texts.map(|text| String::from_utf8_lossy(text).into_owned())
+}
+
+/// The messages of printk's ring (5.10) from the first on, whose text is at `banner`: each stands behind the id of its
+/// descriptor, a `long`.
+fn log_from(phys: &dyn PhysRead, banner: PhysAddr, shape: Shape) -> Option<Log> {
+    let start = PhysAddr(banner.0.checked_sub(shape.size.into())?);
+    let mut bytes = vec![0; LOG_WITHIN];
+    let read = phys.read_stretch(start, &mut bytes).ok()?;
+    let mut blocks = blocks(bytes.get(..read)?, shape);
+    // from the first message on
+    let first = blocks.iter().position(|(_, text)| text.as_bytes().starts_with(arch::BANNER))?;
+    blocks.drain(..first);
+    // ids follow each other: behind a gap there is other memory
+    let ids: Vec<i64> = blocks.iter().map(|(id, _)| *id).collect();
+    let gap = ids.windows(2).position(|two| two.first().zip(two.last()).is_some_and(|(a, b)| b - a > 64));
+    blocks.truncate(gap.map_or(blocks.len(), |n| n.saturating_add(1)));
+    let records: Vec<_> = blocks.iter().map(|(_, text)| text_line(text)).collect();
+    (records.len() >= MIN_MESSAGES).then(|| Log { records, as_text: true, ..Log::default() })
+}
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;

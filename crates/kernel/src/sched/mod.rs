@@ -1,0 +1,9 @@
+//! Tasks and CPUs: which there are, what they wait for, how long they ran, and which one the machine died in.
+
+pub mod cpu;
+pub mod panic;
+pub mod rlimit;
+pub mod task;
+mod tasks;
+pub mod times;
+pub mod waitq;

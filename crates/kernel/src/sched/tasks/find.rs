@@ -1,0 +1,265 @@
+//! How tasks are found: by the list that begins at `init_task` and each process's threads; where these are broken, or the
+//! kernel counts more, by pid and among the children of those that are known.
+
+use super::Tasks;
+use crate::containers::list::both_ways;
+use crate::containers::xarray;
+use crate::error::{KernelError, Result};
+use crate::sched::task::{SignalStruct, Task, TaskStruct, read_task};
+use crate::session::Session;
+use base::VirtAddr;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+bind! {
+    /// `struct pid_namespace`: `idr` since 4.15 (95846ecf9dac)
+    struct PidNamespace("pid_namespace") { idr: "idr.idr_rt" }
+}
+bind! {
+    /// `struct pid`
+    struct PidStruct("pid") { tasks: "tasks", numbers: "numbers" }
+}
+bind! {
+    /// `struct upid`
+    struct Upid("upid") { ns: "ns", chain: "pid_chain" }
+}
+
+/// More buckets than `pid_hash` ever had (1 << 12), and more pids than there can be in one.
+const MAX_BUCKETS: u64 = 1 << 16;
+const MAX_CHAIN: usize = 1 << 16;
+/// More tasks than PID_MAX_LIMIT lets there be.
+const MAX_TASKS: usize = 5 << 20;
+
+/// What is found, and where.
+pub(super) struct Find<'s> {
+    s: &'s Session,
+    pub(super) out: Tasks,
+    seen: FxHashSet<VirtAddr>,
+}
+
+impl<'s> Find<'s> {
+    pub(super) fn new(s: &'s Session) -> Self {
+        Self { s, out: Tasks::default(), seen: FxHashSet::default() }
+    }
+}
+
+impl Find<'_> {
+    pub(super) fn problem(&mut self, e: KernelError) {
+        // what no type tells is said once, not of each task
+        let is_known = |e: &KernelError| self.out.problems.iter().any(|p| p.to_string() == e.to_string());
+        if matches!(e, KernelError::Fault(_)) || !is_known(&e) {
+            self.out.problems.push(e);
+        }
+    }
+    pub(super) fn lost_cpu(&mut self, cpu: u32, e: KernelError) {
+        self.out.unknown_cpus.push(cpu);
+        self.problem(e);
+    }
+
+    /// Adds a task; an error where it is none.
+    fn add(&mut self, at: VirtAddr) -> Result<()> {
+        if at.is_null() || !self.seen.insert(at) {
+            return Ok(());
+        }
+        let task = read_task(self.s, at)?;
+        self.keep(task);
+        Ok(())
+    }
+
+    /// Takes a task in; what it holds that cannot be is told.
+    fn keep(&mut self, task: Task) {
+        if let Some(wrong) = &task.wrong {
+            let (at, why) = (task.at, format!("{wrong}, which no task's is"));
+            self.problem(KernelError::Damaged { what: "task_struct", at, why });
+        }
+        self.out.all.push(task);
+    }
+
+    /// The same for those that a list or tree should hold, where no idle task is.
+    fn add_listed(&mut self, at: VirtAddr) -> Result<()> {
+        if at.is_null() || self.seen.contains(&at) {
+            return Ok(());
+        }
+        self.seen.insert(at);
+        match read_task(self.s, at) {
+            Ok(t) if t.pid == 0 => {
+                let why = "it cannot be a task of this list: its pid is 0".into();
+                Err(KernelError::Damaged { what: "task_struct", at, why })
+            }
+            Ok(t) => {
+                self.keep(t);
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    pub(super) fn idle(&mut self, at: VirtAddr, cpu: u32) {
+        match self.add(at) {
+            Ok(()) => self.place(at, cpu, false),
+            Err(e) => self.problem(e),
+        }
+    }
+    pub(super) fn running(&mut self, at: VirtAddr, cpu: u32) {
+        match self.add(at) {
+            Ok(()) => self.place(at, cpu, true),
+            Err(e) => self.problem(e),
+        }
+        if self.out.at(at).is_none() {
+            self.out.unknown_cpus.push(cpu);
+        }
+    }
+    fn place(&mut self, at: VirtAddr, cpu: u32, active: bool) {
+        if let Some(t) = self.out.all.iter_mut().find(|t| t.at == at) {
+            t.cpu = Some(cpu);
+            t.active |= active;
+        }
+    }
+
+    /// Every process on the list that begins at `init_task`, with its threads.
+    pub(super) fn listed(&mut self) {
+        let b = self.s.bind::<TaskStruct>();
+        let head = match self.s.need_symbol("init_task").and_then(|at| b.tasks.at(at)) {
+            Ok(head) => head,
+            Err(e) => return self.problem(e),
+        };
+        let s = self.s;
+        let problems = both_ways(s.mem(), head, &mut |entry| {
+            let leader = b.tasks.container(entry)?;
+            match self.add_listed(leader) {
+                // a page of it that is missing costs this one, and the list goes on
+                Err(e @ KernelError::Fault(_)) => self.problem(e),
+                other => other?,
+            }
+            self.threads(leader);
+            Ok(())
+        });
+        self.out.problems.extend(problems);
+    }
+
+    /// The threads of a process.
+    fn threads(&mut self, leader: VirtAddr) {
+        let s = self.s;
+        let b = s.bind::<TaskStruct>();
+        let sig = s.bind::<SignalStruct>();
+        let by_node = sig.thread_head.offset().is_ok() && b.thread_node.offset().is_ok();
+        let (head, node) = if by_node || b.thread_group.offset().is_err() {
+            match b.signal.ptr(s.mem(), leader).and_then(|at| sig.thread_head.at(at)) {
+                Ok(head) => (head, &b.thread_node),
+                Err(e) => return self.problem(e),
+            }
+        } else {
+            match b.thread_group.at(leader) {
+                Ok(head) => (head, &b.thread_group),
+                Err(e) => return self.problem(e),
+            }
+        };
+        let problems = both_ways(s.mem(), head, &mut |entry| {
+            let at = node.container(entry)?;
+            match self.add_listed(at) {
+                Err(e @ KernelError::Fault(_)) => self.problem(e),
+                other => other?,
+            }
+            Ok(())
+        });
+        self.out.problems.extend(problems);
+    }
+
+    /// What tasks say together that cannot be: one id of two tasks, and more tasks than the kernel counts.
+    pub(super) fn contradictions(&mut self, counted: Option<u64>) {
+        let mut known: FxHashMap<i32, VirtAddr> = FxHashMap::default();
+        let mut twice = Vec::new();
+        for t in self.out.all.iter().filter(|t| t.pid != 0) {
+            if let Some(first) = known.insert(t.pid, t.at) {
+                let why = format!("it and the one at {:#x} both have pid {}", first.0, t.pid);
+                twice.push(KernelError::Damaged { what: "task_struct", at: t.at, why });
+            }
+        }
+        twice.into_iter().for_each(|e| self.problem(e));
+        let found = self.out.all.iter().filter(|t| t.pid != 0).count() as u64;
+        if let (Some(counted), Some(at)) = (counted.filter(|n| *n < found), self.s.symbol("nr_threads")) {
+            let why = format!("it says {counted}, and {found} tasks were found");
+            self.problem(KernelError::Damaged { what: "nr_threads", at, why });
+        }
+    }
+
+    /// True where there are more than were found, or may be.
+    pub(super) fn is_short(&self, counted: Option<u64>) -> bool {
+        let found = self.out.all.iter().filter(|t| t.pid != 0).count() as u64;
+        match counted {
+            Some(counted) => found < counted,
+            None => !self.out.problems.is_empty(),
+        }
+    }
+
+    /// The ways besides the list: by pid, and children and threads of those that are known. What is wrong with these is
+    /// no news: they are asked because something is.
+    pub(super) fn otherwise(&mut self) {
+        let before = self.out.problems.len();
+        let by_pid = self.by_pid().unwrap_or_default();
+        for at in by_pid {
+            let _ = self.add_listed(at);
+        }
+        let mut next = 0;
+        while let Some(at) = self.out.all.get(next).map(|t| t.at).filter(|_| next < MAX_TASKS) {
+            self.children(at);
+            self.threads(at);
+            next += 1;
+        }
+        self.out.problems.truncate(before.max(1));
+    }
+
+    fn children(&mut self, parent: VirtAddr) {
+        let b = self.s.bind::<TaskStruct>();
+        let Ok(head) = b.children.at(parent) else { return };
+        let s = self.s;
+        let _ = both_ways(s.mem(), head, &mut |entry| self.add_listed(b.sibling.container(entry)?));
+    }
+
+    /// The tasks that the kernel finds by pid: `init_pid_ns.idr` since 4.15, `pid_hash` before.
+    fn by_pid(&self) -> Result<Vec<VirtAddr>> {
+        let s = self.s;
+        let ns = s.need_symbol("init_pid_ns")?;
+        let b = s.bind::<PidNamespace>();
+        let pids: Vec<VirtAddr> = match b.idr.at(ns) {
+            Ok(root) => {
+                let tree = xarray::entries(s.mem(), xarray::Layout::of(s)?, xarray::head(s, root)?);
+                tree.all.iter().map(|e| VirtAddr(e.value)).collect()
+            }
+            Err(_) => hashed(s, ns)?,
+        };
+        let pid = s.bind::<PidStruct>();
+        let links = s.bind::<TaskStruct>();
+        // PIDTYPE_PID is the first of both arrays
+        let task = |at: VirtAddr| {
+            let node = s.mem().ptr(pid.tasks.at(at).ok()?).ok()?;
+            links.pid_links.container(node).ok().filter(|_| !node.is_null())
+        };
+        Ok(pids.into_iter().filter_map(task).collect())
+    }
+}
+
+/// The `struct pid`s in `pid_hash`, an array of hash lists of `struct upid` until 4.15.
+fn hashed(s: &Session, ns: VirtAddr) -> Result<Vec<VirtAddr>> {
+    let mem = s.mem();
+    let (pid, upid) = (s.bind::<PidStruct>(), s.bind::<Upid>());
+    let table = mem.ptr(s.need_symbol("pid_hash")?)?;
+    let shift = mem.u32(s.need_symbol("pidhash_shift")?)?;
+    let buckets = 1_u64.checked_shl(shift).unwrap_or(0).min(MAX_BUCKETS);
+    let mut out = Vec::new();
+    for n in 0..buckets {
+        let Ok(mut node) = mem.ptr(table.add(n * 8)) else { continue };
+        for _ in 0..MAX_CHAIN {
+            if node.is_null() {
+                break;
+            }
+            let at = upid.chain.container(node)?;
+            // the first number is that of the first namespace
+            if upid.ns.ptr(mem, at).is_ok_and(|own| own == ns) {
+                out.push(pid.numbers.container(at)?);
+            }
+            let Ok(next) = mem.ptr(node) else { break };
+            node = next;
+        }
+    }
+    Ok(out)
+}

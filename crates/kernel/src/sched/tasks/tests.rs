@@ -1,0 +1,239 @@
+//! All tasks of kernels that are made here, whose lists are whole or not.
+
+use super::*;
+use crate::testing::session;
+use testkit::kernel::Kernel;
+
+/// A page of each task that is left out costs this task alone.
+const TASK: u64 = 4096;
+
+/// A kernel of one CPU whose `init_task` has `count` processes on its list, with pids from 1 on; the first is the
+/// parent of all others. Their `task_struct`s.
+fn kernel(count: u32) -> (Kernel, Vec<u64>) {
+    let mut k = Kernel::new();
+    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.structure("hlist_node", 16, &[("next", 0, "*hlist_node"), ("pprev", 8, "u64")]);
+    k.structure("hlist_head", 8, &[("first", 0, "*hlist_node")]);
+    k.structure(
+        "task_struct",
+        TASK,
+        &[
+            ("pid", 0, "s32"),
+            ("tgid", 4, "s32"),
+            ("comm", 8, "char[16]"),
+            ("tasks", 32, "list_head"),
+            ("children", 48, "list_head"),
+            ("sibling", 64, "list_head"),
+            ("thread_group", 80, "list_head"),
+            ("pid_links", 96, "hlist_node[4]"),
+            ("__state", 160, "u32"),
+            ("exit_state", 164, "s32"),
+            ("on_cpu", 168, "s32"),
+            ("flags", 172, "u32"),
+        ],
+    );
+    k.structure("rq", 16, &[("curr", 0, "*task_struct"), ("idle", 8, "*task_struct")]);
+    let rq = k.per_cpu("runqueues", 16);
+    let init = k.variable("init_task", TASK);
+    k.set_text(init, "task_struct", "comm", "swapper/0");
+    let all: Vec<u64> = (0..count).map(|_| k.object("task_struct")).collect();
+    for (n, &at) in (1..).zip(&all) {
+        k.set(at, "task_struct", "pid", n).set(at, "task_struct", "tgid", n);
+        k.set_text(at, "task_struct", "comm", &format!("task {n}"));
+    }
+    for &at in all.iter().chain([&init]) {
+        k.link(at + 80, &[]).link(at + 48, &[]);
+    }
+    let links = |offset: u64| all.iter().map(|at| at + offset).collect::<Vec<_>>();
+    k.link(init + 32, &links(32));
+    let siblings = links(64);
+    k.link(all[0] + 48, &siblings[1..]).link(init + 48, &siblings[..1]);
+    let rq = k.on_cpu(rq, 0);
+    k.word(rq, all[1]).word(rq + 8, init);
+    let counted = k.variable("nr_threads", 4);
+    k.half(counted, count);
+    (k, all)
+}
+
+fn pids(tasks: &Tasks) -> Vec<i32> {
+    tasks.all.iter().map(|t| t.pid).collect()
+}
+
+#[test]
+fn a_whole_list_lacks_nothing() {
+    let (k, _) = kernel(6);
+    let tasks = read_tasks(&session(&k));
+    assert_eq!(pids(&tasks), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!((tasks.total, tasks.lack(), tasks.problems.len()), (Some(7), None, 0));
+    assert_eq!(tasks.on_cpu(0).map(|t| t.pid), Some(2));
+    assert_eq!(tasks.was_active(&tasks.all[1]), Some(false));
+}
+
+#[test]
+fn a_task_that_is_left_out_hides_no_other() {
+    let (mut k, all) = kernel(6);
+    k.exclude(all[3]);
+    let tasks = read_tasks(&session(&k));
+    assert_eq!(pids(&tasks), [0, 1, 2, 3, 5, 6]);
+    let lack = tasks.lack().unwrap();
+    assert!(lack.starts_with("6 of 7 tasks are known: "), "{lack}");
+}
+
+#[test]
+fn two_that_are_left_out_leave_those_between_to_their_parent() {
+    let (mut k, all) = kernel(8);
+    k.exclude(all[2]).exclude(all[5]);
+    // neither way of the list leads to 4 and 5: both are children of 1, whose list is broken at the same places
+    let tasks = read_tasks(&session(&k));
+    assert_eq!(pids(&tasks), [0, 1, 2, 7, 8]);
+    assert!(tasks.lack().unwrap().starts_with("5 of 9 tasks are known"), "{:?}", tasks.lack());
+}
+
+#[test]
+fn tasks_are_found_by_pid() {
+    let (mut k, all) = kernel(8);
+    k.structure("xa_node", 32, &[("shift", 0, "u8"), ("slots", 8, "u64[3]")]);
+    k.structure("xarray", 8, &[("xa_head", 0, "u64")]);
+    k.structure("idr", 8, &[("idr_rt", 0, "xarray")]);
+    k.structure("pid_namespace", 8, &[("idr", 0, "idr")]);
+    k.structure("pid", 32, &[("tasks", 0, "hlist_head[4]")]);
+    let ns = k.variable("init_pid_ns", 8);
+    let node = k.object("xa_node");
+    k.word(ns, node | 2);
+    for (n, &task) in all[3..5].iter().enumerate() {
+        let pid = k.object("pid");
+        k.word(pid, task + 96).word(node + 8 + 8 * n as u64, pid);
+    }
+    k.exclude(all[2]).exclude(all[5]);
+    let tasks = read_tasks(&session(&k));
+    assert_eq!(pids(&tasks), [0, 1, 2, 4, 5, 7, 8]);
+    assert!(tasks.lack().unwrap().starts_with("7 of 9 tasks are known"), "{:?}", tasks.lack());
+}
+
+#[test]
+fn what_can_be_no_task_is_left_out_and_told() {
+    for (member, value, word) in [
+        ("pid", 41_877_504, "its pid is 41877504"),
+        ("tgid", u64::MAX - 4, "its tgid is -5"),
+        ("pid", 4 << 20, "its pid is 4194304"),
+        ("pid", 0, "its pid is 0"),
+    ] {
+        let (mut k, all) = kernel(6);
+        k.set(all[3], "task_struct", member, value);
+        let tasks = read_tasks(&session(&k));
+        assert_eq!(pids(&tasks), [0, 1, 2, 3, 5, 6], "{word}");
+        let lack = tasks.lack().unwrap();
+        assert!(lack.starts_with("6 of 7") && lack.contains(word), "{lack}");
+    }
+}
+
+#[test]
+fn without_types_a_task_that_is_left_out_hides_no_other() {
+    for lost in [None, Some(0), Some(1), Some(6), Some(11)] {
+        let (mut k, all) = kernel(12);
+        k.without_btf();
+        if let Some(lost) = lost {
+            k.exclude(all[lost]);
+        }
+        let tasks = read_tasks(&session(&k));
+        let wanted: Vec<i32> =
+            (0..=12).filter(|pid| lost.is_none_or(|lost| *pid != lost as i32 + 1)).collect();
+        assert_eq!(pids(&tasks), wanted, "without {lost:?}");
+        let lack = tasks.lack();
+        assert_eq!(lack.is_some_and(|lack| lack.starts_with("12 of 13 tasks")), lost.is_some(), "{lost:?}");
+    }
+}
+
+#[test]
+fn a_name_without_an_end_is_no_tasks() {
+    let (mut k, all) = kernel(6);
+    k.word(all[3] + 8, u64::MAX).word(all[3] + 16, 0x4141_4141_4141_4141);
+    let tasks = read_tasks(&session(&k));
+    assert_eq!(pids(&tasks), [0, 1, 2, 3, 5, 6]);
+    assert!(tasks.lack().unwrap().contains("its comm has no end"), "{:?}", tasks.lack());
+}
+
+#[test]
+fn one_member_that_cannot_be_is_not_known_and_two_make_no_task() {
+    for (members, told, count) in [
+        (&[("stack", 0x1234_u64)][..], "its stack is 0x1234, which no task's is", 7),
+        (&[("mm", 0x7fff_0000_1000)], "its mm is 0x7fff00001000", 7),
+        (&[("cred", 3)], "its cred is 0x3", 7),
+        (&[("signal", 0x41)], "its signal is 0x41", 7),
+        (&[("stack", 0xffff_8880_0000_0008), ("cred", 3)], "it cannot be a task: its stack is", 6),
+    ] {
+        let (mut k, all) = kernel(6);
+        for (n, name) in (0..).zip(["stack", "mm", "cred", "signal"]) {
+            k.member("task_struct", (name, 176 + n * 8, "u64"));
+        }
+        for (name, value) in members {
+            k.set(all[3], "task_struct", name, *value);
+        }
+        let tasks = read_tasks(&session(&k));
+        assert_eq!(tasks.all.len(), count, "{told}");
+        let problem = tasks.problems[0].to_string();
+        assert!(problem.contains(told), "{problem}");
+        if let Some(t) = tasks.at(VirtAddr(all[3])) {
+            let lost = [t.stack, t.mm].iter().filter(|at| at.is_none()).count();
+            assert_eq!(lost, usize::from(["stack", "mm"].contains(&members[0].0)), "{told}");
+        }
+    }
+}
+
+#[test]
+fn an_address_space_of_more_than_all_addresses_has_no_size() {
+    for (pages, fits) in [(1 << 34, true), (u64::MAX >> 4, false)] {
+        let (mut k, all) = kernel(3);
+        k.member("task_struct", ("mm", 176, "u64"));
+        k.structure("mm_struct", 64, &[("total_vm", 0, "u64")]);
+        let mm = k.object("mm_struct");
+        k.set(mm, "mm_struct", "total_vm", pages).set(all[1], "task_struct", "mm", mm);
+        let s = session(&k);
+        let total = crate::mm::address_space::total(&s, s.tasks().at(VirtAddr(all[1])).unwrap());
+        assert_eq!(total.as_ref().ok(), Some(&pages).filter(|_| fits));
+        assert!(fits || total.unwrap_err().to_string().contains("more than there are addresses"));
+    }
+}
+
+#[test]
+fn one_id_of_two_tasks_and_too_many_tasks_are_told() {
+    let (mut k, all) = kernel(6);
+    k.set(all[3], "task_struct", "pid", 2);
+    let told = read_tasks(&session(&k)).problems[0].to_string();
+    assert!(told.contains("both have pid 2"), "{told}");
+    let (mut k, _) = kernel(6);
+    let counted = k.at("nr_threads");
+    k.half(counted, 4);
+    let told = read_tasks(&session(&k)).problems[0].to_string();
+    assert!(told.contains("it says 4, and 6 tasks were found"), "{told}");
+}
+
+#[test]
+fn a_list_that_ends_early_or_loops_is_told_and_walked_from_its_end() {
+    for (next, word) in [(5_u64, "comes back"), (0, "is the last entry")] {
+        let (mut k, all) = kernel(6);
+        let init = k.at("init_task");
+        let to = if next == 0 { init } else { all[1] };
+        k.word(all[2] + 32, to + 32);
+        let tasks = read_tasks(&session(&k));
+        assert_eq!(pids(&tasks), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(tasks.lack(), None, "all are found");
+        assert!(tasks.problems[0].to_string().contains(word), "{}", tasks.problems[0]);
+    }
+}
+
+#[test]
+fn without_run_queues_a_task_itself_says_that_it_ran() {
+    let (mut k, all) = kernel(3);
+    k.without("rq", "curr");
+    for &at in &all {
+        k.set(at, "task_struct", "on_cpu", 0);
+    }
+    let tasks = read_tasks(&session(&k));
+    assert_eq!(tasks.unknown_cpus, [0]);
+    assert_eq!(tasks.was_active(&tasks.all[1]), Some(false), "it says itself that it did not");
+    // where the page that would say so is not known either, it is not known
+    k.without("task_struct", "on_cpu");
+    let tasks = read_tasks(&session(&k));
+    assert_eq!(tasks.was_active(&tasks.all[1]), None);
+}

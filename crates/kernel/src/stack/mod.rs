@@ -1,0 +1,8 @@
+//! Stacks: which a CPU runs on, the registers to begin with, and the frames on them.
+
+pub mod backtrace;
+mod register_call;
+mod register_fit;
+mod register_stack;
+pub mod registers;
+pub mod stacks;
