@@ -127,10 +127,10 @@ fn dump(image: &Image, s: Option<&Session>) -> Record {
         }
     }
     out.hidden("erased", facts.erase_info.clone());
-    if facts.incomplete {
+    if facts.is_incomplete() {
         out.line(label("STATE").styled("the dump is not complete", Role::Warning));
     }
-    out.hidden("incomplete", facts.incomplete);
+    out.hidden("incomplete", facts.is_incomplete());
     let info = s.map_or(&image.info, Session::vmcoreinfo);
     let line = label("VMCOREINFO").field("vmcoreinfo", info_from(image, s));
     let count = info.iter().count();

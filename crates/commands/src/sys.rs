@@ -128,11 +128,11 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     let files = || s.opened().machine.image.dump_names.join(" ");
     let files = cx.settings.dumpfile.clone().unwrap_or_else(files);
     let mut line = label("DUMPFILE").field("dumpfile", files).role(Role::Path);
-    if s.dump().facts().incomplete {
+    if s.dump().facts().is_incomplete() {
         line = line.text("  [INCOMPLETE]");
     }
     report.line(line);
-    report.hidden("incomplete", s.dump().facts().incomplete);
+    report.hidden("incomplete", s.dump().facts().is_incomplete());
     cpus(s, report);
     clock(s, report);
     report.line(label("TASKS").field("tasks", crate::tasks::count(s)));

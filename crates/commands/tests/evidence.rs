@@ -166,7 +166,7 @@ impl Scratch {
     /// The sample as an ELF core of plain pages.
     fn elf(name: &str) -> Self {
         let from = dump::open(&[property::sample()]).unwrap();
-        let spec = testkit::dump::DumpSpec::copy_of(from.notes(), &from);
+        let spec = testkit::dump::DumpSpec::copy_of(testkit::dump::Target::X86_64, from.notes(), &from);
         let bytes = spec.placed(0xffff_8880_0000_0000).elf();
         let parts = Parts::of_elf(&bytes);
         Self::new(name, bytes, parts)

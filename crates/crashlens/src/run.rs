@@ -74,7 +74,7 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
     shell.begin(&title(&shell.settings)).map_err(|e| Failure::output(&e))?;
     let ended = work(cli, command, &mut shell, layers.as_ref(), banner);
     shell.end().map_err(|e| Failure::output(&e))?;
-    let cut = layers.as_ref().is_some_and(|l| l.image().dump.facts().incomplete);
+    let cut = layers.as_ref().is_some_and(|l| l.image().dump.facts().is_incomplete());
     Ok(if cut { ended.then(Ended::Incomplete) } else { ended })
 }
 
@@ -147,7 +147,7 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
         Ok(seconds) if what.0 == "CRASHTIME" => print(&commands::date(seconds)),
         _ => print(&told),
     }?;
-    Ok(if image.dump.facts().incomplete { ended.then(Ended::Incomplete) } else { ended })
+    Ok(if image.dump.facts().is_incomplete() { ended.then(Ended::Incomplete) } else { ended })
 }
 
 /// A time of zero was never written.

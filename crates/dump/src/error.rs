@@ -267,7 +267,7 @@ pub enum Warning {
 impl Warning {
     /// Whether memory that the dump should hold is lost for this reason.
     #[must_use]
-    pub fn loses_memory(&self) -> bool {
+    pub(crate) fn loses_memory(&self) -> bool {
         matches!(
             self,
             Self::FileTruncated { .. }

@@ -35,10 +35,22 @@ pub struct Facts {
     pub machine: Option<u16>,
     /// Page frames of each file of a split set, in order.
     pub parts: Vec<Part>,
-    /// True when the dump lacks data that it should hold: cut short, or marked so by its writer.
-    pub incomplete: bool,
     /// What is wrong with the dump.
     pub warnings: Vec<Warning>,
+}
+
+impl Facts {
+    /// True when the dump lacks data that it should hold: cut short, damaged in a header, or marked so by its writer.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.lost().is_some()
+    }
+
+    /// Why it does.
+    #[must_use]
+    pub fn lost(&self) -> Option<&Warning> {
+        self.warnings.iter().find(|warning| warning.loses_memory())
+    }
 }
 
 /// One file of a split set.

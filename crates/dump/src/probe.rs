@@ -1,7 +1,7 @@
 //! What a named file is, so that a dump and a kernel image can be given in any order.
 
 use crate::flattened;
-use crate::formats::{self, ElfKind, PROBE_LEN, Start};
+use crate::formats::{self, ElfKind, PROBE_LEN, Start, Told};
 use crate::source::{is_block_device, placed};
 use std::fs::File;
 use std::io::{self, Read};
@@ -57,24 +57,23 @@ pub fn begins_like_an_input(bytes: &[u8]) -> bool {
 }
 
 fn tell(start: &Start<'_>) -> Probe {
-    if formats::is_symbol_list(start) {
-        return Probe::Symbols;
-    }
-    if let Some((what, _)) = formats::foreign_name(start) {
-        return Probe::Unknown(what.into());
-    }
-    match ElfKind::of(start.bytes) {
-        Some(ElfKind::Program) => return Probe::Vmlinux,
-        Some(ElfKind::Object) => return Probe::Module,
-        Some(ElfKind::Other(n)) => return Probe::Unknown(format!("an ELF file of e_type {n}")),
-        Some(ElfKind::Core) | None => {}
-    }
+    // what a stream stands for is told by its records, not by what lies further on in it
     if flattened::is_flattened(start.bytes) {
         return Probe::Dump("flattened");
     }
-    match formats::tell(start) {
-        Some(format) => Probe::Dump(format.name()),
-        None if start.len == 0 => Probe::Unknown("an empty file".into()),
-        None => Probe::Unknown("a file of no known format".into()),
+    if formats::is_symbol_list(start) {
+        return Probe::Symbols;
+    }
+    let told = formats::tell(start);
+    if let Told::Foreign(what, _) = told {
+        return Probe::Unknown(what.into());
+    }
+    match (ElfKind::of(start.bytes), told) {
+        (Some(ElfKind::Program), _) => Probe::Vmlinux,
+        (Some(ElfKind::Object), _) => Probe::Module,
+        (Some(ElfKind::Other(n)), _) => Probe::Unknown(format!("an ELF file of e_type {n}")),
+        (_, Told::Format(format)) => Probe::Dump(format.name()),
+        _ if start.len == 0 => Probe::Unknown("an empty file".into()),
+        _ => Probe::Unknown("a file of no known format".into()),
     }
 }

@@ -59,7 +59,7 @@ fn truncated_data() {
     let dump = open(elf[..elf.len() - PAGE - 100].to_vec()).unwrap();
     let (wanted, len) = (elf.len() as u64, (elf.len() - PAGE - 100) as u64);
     assert_eq!(dump.facts().warnings, [Warning::FileTruncated { wanted, len }]);
-    assert!(dump.facts().incomplete);
+    assert!(dump.facts().is_incomplete());
     assert_eq!([17, 18, 19].map(|p| gap(&dump, p)), [None, Some(Gap::Truncated), Some(Gap::Truncated)]);
 
     let kdump = spec().kdump(Packing::Plain);
@@ -83,7 +83,7 @@ fn incomplete_by_its_own_account() {
     for file in [spec().incomplete().kdump(Packing::Zlib), spec().incomplete().elf()] {
         let dump = open(file).unwrap();
         assert_eq!(dump.facts().warnings, [Warning::MarkedIncomplete]);
-        assert!(dump.facts().incomplete);
+        assert!(dump.facts().is_incomplete());
     }
     // the writer got no further than page 9
     let mut file = spec().incomplete().kdump(Packing::Zlib);
@@ -153,7 +153,7 @@ fn absurd_lengths_and_counts() {
     // bitmaps behind the end of the file: cut off, with all pages
     for at in [432, 436] {
         let dump = alone(at, &max[..4]).unwrap();
-        assert!(dump.facts().incomplete && dump.held_bytes() == 0);
+        assert!(dump.facts().is_incomplete() && dump.held_bytes() == 0);
         assert_eq!((dump.skip_holes(Pfn(0).addr()), gap(&dump, 5)), (None, Some(Gap::Truncated)));
         assert_eq!(gap(&kdump(at, &max[..4]).unwrap(), 5), None);
     }
@@ -204,7 +204,7 @@ fn absurd_lengths_and_counts() {
     assert_eq!(gap(&open(many).unwrap(), 5), None);
     // segments of absurd length
     let dump = elf(64 + 112 + 32, &[0xff; 16]).unwrap();
-    assert!(dump.facts().incomplete);
+    assert!(dump.facts().is_incomplete());
     let dump = elf(64 + 112 + 8, &max).unwrap();
     assert!(
         gap(&dump, 5).is_none() && dump.facts().warnings.len() == 1,
@@ -243,7 +243,7 @@ fn a_kdump_that_is_cut_before_its_pages_tells_its_header() {
             let dump = open(kdump[..len].to_vec()).unwrap();
             let facts = dump.facts();
             assert_eq!(facts.utsname.as_ref().unwrap().release, "6.1.0-test", "{len}");
-            assert!(facts.incomplete && facts.timestamp.is_some(), "{len}");
+            assert!(facts.is_incomplete() && facts.timestamp.is_some(), "{len}");
             assert!(facts.warnings.iter().any(|w| matches!(w, Warning::FileTruncated { .. })), "{len}");
             assert_eq!((dump.vmcoreinfo().is_some(), dump.held_bytes()), (has_notes, 0), "{len}");
             assert_eq!(gap(&dump, 5), Some(Gap::Truncated), "{len}");

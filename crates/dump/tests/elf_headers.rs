@@ -174,7 +174,7 @@ fn a_file_cut_in_its_headers_tells_what_is_before() {
     for len in [64, 70, 64 + 56, 64 + 56 + 8] {
         let dump = open(file[..len].to_vec());
         assert_eq!((dump.facts().machine, held(&dump, &frames, "")), (Some(62), 0));
-        assert!(dump.facts().incomplete, "{len}");
+        assert!(dump.facts().is_incomplete(), "{len}");
         assert!(
             dump.facts().warnings.iter().any(|w| matches!(w, Warning::HeadersLost { claimed: 4, .. })),
             "{len}"
@@ -185,7 +185,7 @@ fn a_file_cut_in_its_headers_tells_what_is_before() {
     let data = u64::from_le_bytes(file[64 + 56 + 8..][..8].try_into().unwrap());
     let dump = open(file[..data as usize].to_vec());
     assert_eq!((dump.vmcoreinfo(), dump.notes().len()), (Some(INFO.as_bytes()), 2));
-    assert!(dump.facts().incomplete && dump.skip_holes(PhysAddr(0)).is_none());
+    assert!(dump.facts().is_incomplete() && dump.skip_holes(PhysAddr(0)).is_none());
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn notes_without_memory_are_told() {
     for target in Target::OTHERS.into_iter().chain([Target::X86_64]) {
         let dump = open(DumpSpec::of(target).vmcoreinfo(INFO).note("CORE", 1, &[7; 336]).elf());
         assert_eq!((dump.vmcoreinfo(), dump.notes().len()), (Some(INFO.as_bytes()), 2), "{}", target.name);
-        assert_eq!((dump.facts().machine, dump.facts().incomplete), (Some(target.e_machine), true));
+        assert_eq!((dump.facts().machine, dump.facts().is_incomplete()), (Some(target.e_machine), true));
         assert_eq!(dump.facts().warnings, [Warning::NoMemory]);
     }
 }
@@ -224,9 +224,62 @@ fn a_cut_flattened_stream_tells_header_and_notes() {
         "{:?}",
         told(&dump)
     );
-    assert!(dump.facts().incomplete);
+    assert!(dump.facts().is_incomplete());
     // a stream that is whole stays so
     assert_eq!(held(&open(flatten(&file, 700)), &frames, ""), frames.len());
+}
+
+/// Every other page is memory: 20 000 headers, in the ELF header's own count and in section header 0.
+#[test]
+fn a_dump_of_many_segments() {
+    let frames = || (0..20_000_u64).map(|n| 2 * n + 1);
+    let spec = DumpSpec::x86_64().vmcoreinfo(INFO).placed(DISTANCES[0]);
+    let spec = frames().fold(spec, |spec, pfn| spec.page(pfn, &page(pfn)));
+    for file in [spec.elf(), spec.elf_many_headers()] {
+        let dump = open(file);
+        assert_eq!((told(&dump), dump.vmcoreinfo()), (vec![], Some(INFO.as_bytes())));
+        assert_eq!((dump.ranges().len(), dump.held_bytes()), (20_000, 20_000 * PAGE as u64));
+        for pfn in frames() {
+            let mut bytes = [0; 8];
+            dump.read_phys(Pfn(pfn).addr(), &mut bytes).unwrap();
+            assert_eq!(bytes, page(pfn)[..8], "{pfn:#x}");
+            assert_eq!(dump.read_phys(Pfn(pfn + 1).addr(), &mut bytes).unwrap_err().why, base::Gap::Absent);
+        }
+    }
+}
+
+/// `e_phnum` 0xffff: the count of headers is in section header 0, which can be sound, damaged, or not in the file.
+#[test]
+fn a_count_of_headers_that_stands_in_a_section_header() {
+    let frames: Vec<u64> = RUNS[0].iter().flat_map(|(first, n)| *first..first + n).collect();
+    let sound = spec(RUNS[0], DISTANCES[0]).elf_many_headers();
+    let (shoff, sh_info) = (40, 64 + 0x2c);
+    let dump = open(sound.clone());
+    assert_eq!((told(&dump), held(&dump, &frames, "")), (vec![], frames.len()));
+    let begins = |n: u64| format!("the ELF header is damaged: e_phnum is {n}, ");
+    let cases = [
+        ("a smaller count", sh_info, 2_u32.to_le_bytes().to_vec(), begins(2)),
+        ("no count", sh_info, 0_u32.to_le_bytes().to_vec(), begins(0)),
+        ("a larger count", sh_info, 5_u32.to_le_bytes().to_vec(), begins(5)),
+        ("an absurd count", sh_info, u32::MAX.to_le_bytes().to_vec(), begins(u32::MAX.into())),
+        ("no section header", shoff, 0_u64.to_le_bytes().to_vec(), begins(0xffff)),
+        ("one behind the file", shoff, (1_u64 << 40).to_le_bytes().to_vec(), begins(0xffff)),
+        ("one behind the space", shoff, u64::MAX.to_le_bytes().to_vec(), begins(0xffff)),
+    ];
+    for (what, at, bytes, want) in cases {
+        let dump = open(with(&sound, at, &bytes));
+        let told = told(&dump);
+        assert_eq!(held(&dump, &frames, what), frames.len(), "{what}: {told:?}");
+        assert!(told.iter().any(|t| t.starts_with(&want)), "{what}: {told:?}");
+        assert_eq!(dump.vmcoreinfo(), Some(INFO.as_bytes()), "{what}");
+        assert!(!dump.facts().is_incomplete(), "{what}: {told:?}");
+    }
+    // where no header can be found either, the reason is the one that counts
+    let mut bare = with(&sound[..0x1000], shoff, &0_u64.to_le_bytes());
+    bare[64..].fill(0);
+    let why = Dump::from_bytes(vec![bare]).unwrap_err().to_string();
+    let want = "corrupt header: e_shoff is 0x0 (with e_phnum 0xffff, section header 0 has the count of program headers)";
+    assert!(why.ends_with(want), "{why}");
 }
 
 #[test]

@@ -143,7 +143,9 @@ fn file_systems() {
     let mut vhd = vec![0; (1 << 20) + 512];
     vhd[1 << 20..(1 << 20) + 8].copy_from_slice(b"conectix");
     assert_eq!(told(vhd), "a VHD disk image");
-    assert_eq!(told(vec![b'x'; 1 << 20]), "a text");
+    assert_eq!(told(b"some words of a line\n".repeat(1 << 16)), "a text");
+    // memory that is filled with one byte, which could be a letter
+    assert!(Dump::from_bytes(vec![vec![b'x'; 1 << 20]]).is_ok());
     // a mark by chance, and memory that the user places
     for (magic, at) in [(&b"_BHRfS_M"[..], 0x10040), (b"\xfc\x4e\x2b\xa9", 4096), (&f2fs[..4], 1024)] {
         assert!(Dump::from_bytes(vec![file(magic, at)]).is_ok());

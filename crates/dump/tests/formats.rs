@@ -114,7 +114,7 @@ fn check_identity(dump: &Dump) {
     assert_eq!(dump.notes().len(), 2);
     assert!(dump.notes()[0].is("VMCOREINFO") && dump.notes()[1].is("CORE"));
     assert_eq!(dump.facts().warnings, []);
-    assert!(!dump.facts().incomplete);
+    assert!(!dump.facts().is_incomplete());
 }
 
 #[track_caller]
@@ -245,7 +245,7 @@ fn a_split_set_with_a_file_missing_says_which() {
     files.remove(1);
     let dump = Dump::from_bytes(files).unwrap();
     assert_eq!(dump.facts().warnings, [Warning::PartMissing { start_pfn: 0x17, end_pfn: 0x8006 }]);
-    assert!(dump.facts().incomplete);
+    assert!(dump.facts().is_incomplete());
     let mut b = [0; 8];
     assert_eq!(dump.read_phys(Pfn(0x16).addr(), &mut b), Ok(()));
     assert_eq!(dump.read_phys(Pfn(0x19).addr(), &mut b).unwrap_err().why, Gap::NotGiven);

@@ -206,13 +206,78 @@ fn notes_outside_of_the_file() {
     }
 }
 
+/// A PT_NOTE that begins with a note without a name is one of notes, wherever it stands among others and memory.
+#[test]
+fn a_segment_of_notes_that_begins_with_one_without_a_name() {
+    let nameless = |desc: &[u8]| {
+        [&0_u32.to_le_bytes(), &(desc.len() as u32).to_le_bytes(), &1_u32.to_le_bytes(), desc].concat()
+    };
+    let info = || note("VMCOREINFO", 0, b"OSRELEASE=6.1\n");
+    let load = |spec: ElfPieces, phys: u64| {
+        spec.mapped(0xffff_8880_0000_0000 + phys, phys, &[(phys >> 12) as u8; PAGE])
+    };
+    for first in [nameless(&[7; 336]), nameless(b""), vec![0; 16], vec![0; PAGE]] {
+        let all = [first.clone(), info()].concat();
+        let files = [
+            load(load(load(ElfPieces::default().notes(&all), 0x1000), 0x3000), 0x5000),
+            load(load(load(ElfPieces::default().notes(&first).notes(&info()), 0x1000), 0x3000), 0x5000),
+            load(load(load(ElfPieces::default().notes(&info()).notes(&first), 0x1000), 0x3000), 0x5000),
+            load(load(load(ElfPieces::default().notes(&all).notes(&first), 0x1000), 0x3000), 0x5000),
+            load(load(load(ElfPieces::default(), 0x1000).notes(&info()).notes(&first), 0x3000), 0x5000),
+            load(load(load(ElfPieces::default().notes(&info()), 0x1000), 0x3000), 0x5000).notes(&first),
+            load(ElfPieces::default().notes(&info()).notes(&first), 0x1000),
+        ];
+        for (n, file) in files.iter().enumerate() {
+            let elf = dump(file.build());
+            let what = format!("{n}: {:?}", elf.facts().warnings);
+            assert_eq!(elf.vmcoreinfo(), Some(&b"OSRELEASE=6.1\n"[..]), "{what}");
+            assert_eq!(elf.facts().warnings, [], "{what}");
+            let mut b = [0; 8];
+            assert_eq!(elf.read_phys(PhysAddr(0), &mut b).unwrap_err().why, Gap::Absent, "{what}");
+            for phys in [0x1000, 0x3000, 0x5000].into_iter().take(if n == 6 { 1 } else { 3 }) {
+                elf.read_phys(PhysAddr(phys), &mut b).unwrap();
+                assert_eq!(b, [(phys >> 12) as u8; 8], "{what}");
+            }
+        }
+        // nor is it memory where its p_type is damaged
+        let mut file = files[0].build();
+        file[64] = 7;
+        let elf = dump(file);
+        assert_eq!(elf.vmcoreinfo(), Some(&b"OSRELEASE=6.1\n"[..]));
+        assert_eq!(elf.read_phys(PhysAddr(0), &mut [0; 8]).unwrap_err().why, Gap::Absent);
+        assert!(matches!(
+            elf.facts().warnings[..],
+            [Warning::HeaderMended { field: "p_type", taken: 4, .. }]
+        ));
+    }
+}
+
+/// What follows the last data is none of the memory that the last PT_LOAD has no data of.
+#[test]
+fn padding_behind_the_last_data_is_no_memory() {
+    for padding in [1, 0x1ff, 0x200, 0x800, 0xfff, 0x1000, 0x2345] {
+        for fill in [0, 0xcc] {
+            let mut file = pieces().load(0x1_0000, &[0x77; 0x800], 0x3000).build();
+            file.resize(file.len() + padding, fill);
+            let want = [(0x1_0000, Ok(0x77)), (0x1_0800, Err(Gap::Excluded)), (0x1_3000, Err(Gap::Absent))];
+            assert_eq!(runs(&dump(file.clone()), 0x1_0000, 0x3800), want, "{padding:#x}");
+            assert_eq!(runs(&dump(flatten(&file, 700)), 0x1_0000, 0x3800), want, "{padding:#x}");
+            // memory that was left out as a whole
+            let mut file = pieces().load(0x1_0000, &[], 0x3000).build();
+            file.resize(file.len() + padding, fill);
+            let want = [(0x1_0000, Err(Gap::Excluded)), (0x1_3000, Err(Gap::Absent))];
+            assert_eq!(runs(&dump(file), 0x1_0000, 0x3800), want, "{padding:#x}");
+        }
+    }
+}
+
 /// A raw image that was copied in part ends inside a page: what is there is read.
 #[test]
 fn a_raw_image_that_was_copied_in_part() {
     let mut bytes = DumpSpec::x86_64().page(0, &[0x53, 0xff, 0, 0xf0]).page(256, &[7; 4096]).raw(0);
     bytes.truncate((256 << 12) + 100);
     let raw = dump(bytes);
-    assert!(raw.facts().incomplete);
+    assert!(raw.facts().is_incomplete());
     assert!(matches!(raw.facts().warnings[..], [Warning::CutPage { len: 0x10_0064 }]));
     let mut word = [0; 4];
     raw.read_phys(base::PhysAddr(0x10_0060), &mut word).unwrap();

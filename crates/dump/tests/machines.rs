@@ -20,7 +20,7 @@ fn check(target: Target, file: Vec<u8>) {
     let facts = dump.facts();
     let words = Words { size: if target.wide { 8 } else { 4 }, big_endian: target.big_endian };
     assert_eq!(facts.words, Some(words), "{name}");
-    assert!(facts.warnings.is_empty() && !facts.incomplete, "{name}: {:?}", facts.warnings);
+    assert!(facts.warnings.is_empty() && !facts.is_incomplete(), "{name}: {:?}", facts.warnings);
     assert_eq!(dump.vmcoreinfo().unwrap(), INFO.as_bytes(), "{name}");
     assert_eq!(dump.notes().len(), 2, "{name}");
     assert!(dump.notes()[1].is("CORE") && dump.notes()[1].kind == 1 && dump.notes()[1].desc == [7; 148]);
@@ -59,6 +59,30 @@ fn every_machine_in_every_format() {
             let file = spec.clone().version(version).kdump(Packing::Zlib);
             let dump = Dump::from_bytes(vec![file]).unwrap();
             assert_eq!(dump.vmcoreinfo().unwrap(), INFO.as_bytes(), "{} version {version}", target.name);
+        }
+    }
+}
+
+/// A copy of a dump is one of the same machine.
+#[test]
+fn copies_of_every_machine() {
+    for target in Target::OTHERS.into_iter().chain([Target::X86_64]) {
+        let from = Dump::from_bytes(vec![spec(target).elf()]).unwrap();
+        let copy = DumpSpec::copy_of(target, from.notes(), &from);
+        let (elf, kdump) = (copy.elf(), copy.kdump(Packing::Zlib));
+        for file in [elf, kdump] {
+            let dump = Dump::from_bytes(vec![file]).unwrap();
+            assert_eq!(
+                (dump.facts().words, dump.notes()),
+                (from.facts().words, from.notes()),
+                "{}",
+                target.name
+            );
+            let machine = dump.facts().utsname.as_ref().map(|name| name.machine.as_str());
+            assert!(machine.is_none_or(|name| name == target.name) && dump.held_bytes() == from.held_bytes());
+            let mut word = [0; 8];
+            dump.read_phys(PhysAddr(0x42_010), &mut word).unwrap();
+            assert_eq!(u64::from_le_bytes(word), 0x42 * 0x0123_4567_89ab);
         }
     }
 }

@@ -88,9 +88,9 @@ impl ConditionalEventHandler for Paste {
 }
 
 /// Ctrl-C drops the line, and what was typed behind it stays: the editor's own way would lose what it has read ahead.
-struct Drop(Arc<AtomicBool>);
+struct OnCtrlC(Arc<AtomicBool>);
 
-impl ConditionalEventHandler for Drop {
+impl ConditionalEventHandler for OnCtrlC {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
         self.0.store(true, Ordering::Relaxed);
         Some(Cmd::AcceptLine)
@@ -128,7 +128,7 @@ impl<'c> Lines<'c> {
         Paste::bind(&mut editor);
         let dropped = Arc::new(AtomicBool::new(false));
         let key = KeyEvent(KeyCode::Char('C'), Modifiers::CTRL);
-        editor.bind_sequence(key, EventHandler::Conditional(Box::new(Drop(dropped.clone()))));
+        editor.bind_sequence(key, EventHandler::Conditional(Box::new(OnCtrlC(dropped.clone()))));
         let history = history_path();
         if let Some(path) = &history {
             if let Some(folder) = path.parent() {

@@ -21,7 +21,7 @@ fn sample_path() -> PathBuf {
 /// The shipped dump as an ELF core of plain pages, changed by `change`.
 pub(crate) fn plain_sample(change: impl FnOnce(DumpSpec) -> DumpSpec) -> Vec<u8> {
     let from = dump::open(&[sample_path()]).unwrap();
-    let spec = DumpSpec::copy_of(from.notes(), &from);
+    let spec = DumpSpec::copy_of(testkit::dump::Target::X86_64, from.notes(), &from);
     change(spec).elf()
 }
 

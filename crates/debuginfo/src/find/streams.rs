@@ -2,8 +2,8 @@
 //!
 //! Sources: RFC 1952, RFC 8878, the .xz and .lzma file formats, lz4's frame format. A file is a row of streams of one
 //! packing (`pigz`, `pzstd`, `xz` of several threads, files put behind one another). Frames that hold nothing of the
-//! content (zstd's and lz4's skippable frames) and zeros, with which media of whole blocks are filled up, may lie before
-//! and behind each.
+//! content (zstd's and lz4's skippable frames) may lie before and behind each stream; zeros, with which media of whole blocks
+//! are filled up, behind each.
 //!
 //! Invariant: no more than a decoder's window is in memory; a stream that ends too early is an error, and so is what
 //! follows the last one and is neither a stream nor zeros.

@@ -3,29 +3,20 @@
 //!
 //! Sources: `file`'s magic database; the kernel's headers of each file system (`fs/*/`, `include/uapi/linux/magic.h`,
 //! `raid/md_p.h`); ECMA-119 and ECMA-167; the VHD and EWF specifications. Marks behind the first bytes are looked at only
-//! where the file would be taken for memory; a mark that is short is believed together with fields that agree.
+//! where nothing else tells what the file is, and it has no magic of a dump; a mark that is short is believed together
+//! with fields that agree.
 
 use super::Start;
-use std::borrow::Cow;
+use super::sign::{self, Kind, Sign, bytes};
+use Sign::{At, End, Look};
 
 const DISK: &str = "it holds a machine's disk, no memory: look for the dump in it (/var/crash, with guestmount), or write one \
                     of the running machine (QEMU: `dump-guest-memory`; VirtualBox: `VBoxManage debugvm VM dumpvmcore`)";
 const EWF: &str = "convert it with `ewfexport -f raw`: the image of a machine's memory can be opened then";
 const OTHER: &str = "no machine's memory is in it: name the dump (vmcore)";
 
-/// What tells a kind of file.
-enum Sign {
-    /// These bytes at this offset.
-    At(u64, &'static [u8]),
-    /// These bytes so far before the end.
-    End(u64, &'static [u8]),
-    /// What a look shows.
-    Look(fn(&Start<'_>) -> bool),
-}
-use Sign::{At, End, Look};
-
 /// Sign, name, advice; the first that fits counts.
-const DISKS: &[(Sign, &str, &str)] = &[
+const DISKS: &[Kind] = &[
     (At(512, b"EFI PART"), "the image of a disk with partitions (GPT)", DISK),
     (At(4096, b"EFI PART"), "the image of a disk with partitions (GPT)", DISK),
     (Look(is_ext), "the image of an ext2, ext3 or ext4 file system", DISK),
@@ -90,26 +81,7 @@ const BCACHEFS: [u8; 16] =
 
 /// What the image or file is, and what to do with it.
 pub(super) fn name(start: &Start<'_>) -> Option<(&'static str, &'static str)> {
-    let is = |at: u64, magic: &[u8]| bytes(start, at, magic.len()).is_some_and(|found| *found == *magic);
-    let fits = |sign: &Sign| match sign {
-        At(at, magic) => is(*at, magic),
-        End(before, magic) => start.len.checked_sub(*before).is_some_and(|at| is(at, magic)),
-        Look(look) => look(start),
-    };
-    DISKS.iter().find(|(sign, ..)| fits(sign)).map(|&(_, what, advice)| (what, advice))
-}
-
-/// Bytes of the file: of those that were read already, else read now.
-fn bytes<'a>(start: &Start<'a>, at: u64, len: usize) -> Option<Cow<'a, [u8]>> {
-    if at.checked_add(len as u64)? > start.len {
-        return None;
-    }
-    let from = usize::try_from(at).ok()?;
-    if let Some(known) = start.bytes.get(from..from.checked_add(len)?) {
-        return Some(Cow::Borrowed(known));
-    }
-    let mut out = vec![0; len];
-    ((start.read)(at, &mut out) == len).then_some(Cow::Owned(out))
+    sign::first(DISKS, start)
 }
 
 /// A number of so many bytes, little-endian.

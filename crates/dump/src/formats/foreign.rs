@@ -6,7 +6,9 @@
 //! Proxmox `vma.h`; dissect.hypervisor (Hyper-V).
 
 use super::elf::{Kind, is_user_program};
+use super::sign::{self, Sign};
 use super::{FORMATS, Start, disks};
+use Sign::{At, Look};
 use base::Bytes;
 
 const UNPACK: &str = "unpack it first";
@@ -22,65 +24,56 @@ const HYPER_V: &str = "let the guest's kdump write a dump: `Debug-VM -Name VM -I
                        kernel.unknown_nmi_panic=1 in the guest";
 const TEXT: &str = "it tells about a kernel and is no dump: name the dump (vmcore) of that machine";
 
-/// What tells a kind of file.
-enum Sign {
-    /// These bytes at this offset.
-    Magic(&'static [u8], usize),
-    /// What a look at the first bytes shows.
-    Look(fn(&Start<'_>) -> bool),
-}
-use Sign::{Look, Magic};
-
 /// Sign, name, advice; the first that fits counts.
-const FOREIGN: &[(Sign, &str, &str)] = &[
-    (Magic(b"\x1f\x8b\x08", 0), "a gzip file", UNPACK),
-    (Magic(b"\xfd7zXZ\0", 0), "an xz file", UNPACK),
-    (Magic(b"\x28\xb5\x2f\xfd", 0), "a zstd file", UNPACK),
-    (Magic(b"BZh", 0), "a bzip2 file", UNPACK),
-    (Magic(b"\x89LZO\0\r\n\x1a\n", 0), "an lzop file", UNPACK),
-    (Magic(b"\x04\x22\x4d\x18", 0), "an lz4 file", UNPACK),
-    (Magic(b"PK\x03\x04", 0), "a zip archive", UNPACK),
-    (Magic(b"7z\xbc\xaf\x27\x1c", 0), "a 7z archive", UNPACK),
-    (Magic(b"ustar", 257), "a tar archive", UNPACK),
-    (Magic(b"LibvirtQemudSave", 0), "a libvirt save image", LIBVIRT),
-    (Magic(b"LibvirtQemudPart", 0), "an unfinished libvirt save image", LIBVIRT),
-    (Magic(b"libvirt-xml\n", 0), "a Xen guest saved by libvirt", XEN),
-    (Magic(b"QEVM", 0), "a QEMU migration stream", QEMU),
-    (Magic(b"Xen saved domain, xl format", 0), "a Xen guest saved by `xl save`", XEN),
-    (Magic(b"LinuxGuestRecord", 0), "a Xen guest saved by `xm save`", XEN),
-    (Magic(b"\xff\xff\xff\xff\xff\xff\xff\xffXENF", 0), "a Xen migration stream", XEN),
-    (Magic(b"\xed\xeb\x0f\xf0", 0), "a Xen core of an old `xm dump-core`", XEN),
-    (Magic(b"\xee\xeb\x0f\xf0", 0), "a Xen core of an old `xm dump-core` (HVM)", XEN),
+const FOREIGN: &[sign::Kind] = &[
+    (At(0, b"\x1f\x8b\x08"), "a gzip file", UNPACK),
+    (At(0, b"\xfd7zXZ\0"), "an xz file", UNPACK),
+    (At(0, b"\x28\xb5\x2f\xfd"), "a zstd file", UNPACK),
+    (At(0, b"BZh"), "a bzip2 file", UNPACK),
+    (At(0, b"\x89LZO\0\r\n\x1a\n"), "an lzop file", UNPACK),
+    (At(0, b"\x04\x22\x4d\x18"), "an lz4 file", UNPACK),
+    (At(0, b"PK\x03\x04"), "a zip archive", UNPACK),
+    (At(0, b"7z\xbc\xaf\x27\x1c"), "a 7z archive", UNPACK),
+    (At(257, b"ustar"), "a tar archive", UNPACK),
+    (At(0, b"LibvirtQemudSave"), "a libvirt save image", LIBVIRT),
+    (At(0, b"LibvirtQemudPart"), "an unfinished libvirt save image", LIBVIRT),
+    (At(0, b"libvirt-xml\n"), "a Xen guest saved by libvirt", XEN),
+    (At(0, b"QEVM"), "a QEMU migration stream", QEMU),
+    (At(0, b"Xen saved domain, xl format"), "a Xen guest saved by `xl save`", XEN),
+    (At(0, b"LinuxGuestRecord"), "a Xen guest saved by `xm save`", XEN),
+    (At(0, b"\xff\xff\xff\xff\xff\xff\xff\xffXENF"), "a Xen migration stream", XEN),
+    (At(0, b"\xed\xeb\x0f\xf0"), "a Xen core of an old `xm dump-core`", XEN),
+    (At(0, b"\xee\xeb\x0f\xf0"), "a Xen core of an old `xm dump-core` (HVM)", XEN),
     (Look(is_xen_core), XEN_CORE, XEN),
-    (Magic(b"sadump\0\0", 0), "an sadump dump (Fujitsu firmware)", SADUMP),
-    (Magic(b"sadump\0\0", 4096), "an sadump dump on backup media (Fujitsu firmware)", SADUMP),
-    (Magic(b"\xa8\x19\x01\x73\x61\x8f\x23\xfd", 0), "an s390 stand-alone dump", S390),
-    (Magic(b"\xa8\x19\x01\x73\x61\x8f\x23\xfe", 0), "an extended s390 stand-alone dump", S390),
-    (Magic(b"\xd0\xbe\xd0\xbe", 0), "a VMware snapshot of an old version", VMWARE),
-    (Magic(b"\xd2\xbe\xd2\xbe", 0), "a VMware snapshot", VMWARE),
-    (Magic(b"\xd0\xbe\xd2\xbe", 0), "a VMware snapshot", VMWARE),
-    (Magic(b"\xd3\xbe\xd3\xbe", 0), "a partial VMware snapshot", VMWARE),
-    (Magic(b"\xd1\xba\xd1\xba", 0), "a VMware snapshot that was restored", VMWARE),
-    (Magic(b"\xd2\xba\xd2\xba", 0), "a VMware snapshot that cannot be restored", VMWARE),
+    (At(0, b"sadump\0\0"), "an sadump dump (Fujitsu firmware)", SADUMP),
+    (At(4096, b"sadump\0\0"), "an sadump dump on backup media (Fujitsu firmware)", SADUMP),
+    (At(0, b"\xa8\x19\x01\x73\x61\x8f\x23\xfd"), "an s390 stand-alone dump", S390),
+    (At(0, b"\xa8\x19\x01\x73\x61\x8f\x23\xfe"), "an extended s390 stand-alone dump", S390),
+    (At(0, b"\xd0\xbe\xd0\xbe"), "a VMware snapshot of an old version", VMWARE),
+    (At(0, b"\xd2\xbe\xd2\xbe"), "a VMware snapshot", VMWARE),
+    (At(0, b"\xd0\xbe\xd2\xbe"), "a VMware snapshot", VMWARE),
+    (At(0, b"\xd3\xbe\xd3\xbe"), "a partial VMware snapshot", VMWARE),
+    (At(0, b"\xd1\xba\xd1\xba"), "a VMware snapshot that was restored", VMWARE),
+    (At(0, b"\xd2\xba\xd2\xba"), "a VMware snapshot that cannot be restored", VMWARE),
     (
         Look(is_debug_guest),
         "VMware's debug.guest",
         "it has the CPUs of a machine whose memory is in debug.vmem: open that as a raw image",
     ),
     (
-        Magic(b"VMA\0", 0),
+        At(0, b"VMA\0"),
         "a Proxmox backup (VMA)",
         "it holds disks: take them out with `vma extract`; a dump of a running machine is written by \
          `dump-guest-memory` in its monitor",
     ),
-    (Magic(b"\x14\x20\x28\x01", 0), "a saved state of Hyper-V (VMRS)", HYPER_V),
+    (At(0, b"\x14\x20\x28\x01"), "a saved state of Hyper-V (VMRS)", HYPER_V),
     (
-        Magic(b"\x7fVirtualBox SavedState ", 0),
+        At(0, b"\x7fVirtualBox SavedState "),
         "a saved state of VirtualBox",
         "start the machine from it and write a dump with `VBoxManage debugvm VM dumpvmcore --filename FILE`",
     ),
     (
-        Magic(b"ProblemType: ", 0),
+        At(0, b"ProblemType: "),
         "an apport report (.crash)",
         "unpack it with `apport-unpack FILE FOLDER`: a kernel's dump is then FOLDER/VmCore",
     ),
@@ -90,30 +83,26 @@ const FOREIGN: &[(Sign, &str, &str)] = &[
         "name the dump of a kernel, and its vmlinux beside it",
     ),
     (
-        Magic(b"HdrS", 0x202),
+        At(0x202, b"HdrS"),
         "a bootable kernel (bzImage)",
         "name a dump; the vmlinux that goes with it is in the kernel's debug package",
     ),
     (
-        Magic(b"S1SUSPEND", 4086),
+        At(4086, b"S1SUSPEND"),
         "a swap area with a hibernated machine",
         "what it holds is packed by the kernel and only the kernel can read it: resume it",
     ),
-    (Magic(b"SWAPSPACE2", 4086), "a swap area", "a machine's memory is not in it: name a dump"),
-    (Magic(b"PAGEDU64", 0), "a Windows crash dump", WINDOWS),
-    (Magic(b"PAGEDUMP", 0), "a Windows crash dump", WINDOWS),
-    (Magic(b"MDMP", 0), "a minidump of a process", "only kernel dumps can be opened"),
-    (Magic(b"minidump FreeBSD", 0), "a FreeBSD crash dump", WINDOWS),
-    (Magic(b"\xed\x23\x8f\x61\x73\x01\x19\xa8", 0), "an LKCD dump", OLD),
-    (Magic(b"\xa8\x19\x01\x73\x61\x8f\x23\xed", 0), "an LKCD dump of a big-endian machine", OLD),
-    (Magic(b"DISKDUMP", 0), "a diskdump/netdump file", OLD),
+    (At(4086, b"SWAPSPACE2"), "a swap area", "a machine's memory is not in it: name a dump"),
+    (At(0, b"PAGEDU64"), "a Windows crash dump", WINDOWS),
+    (At(0, b"PAGEDUMP"), "a Windows crash dump", WINDOWS),
+    (At(0, b"MDMP"), "a minidump of a process", "only kernel dumps can be opened"),
+    (At(0, b"minidump FreeBSD"), "a FreeBSD crash dump", WINDOWS),
+    (At(0, b"\xed\x23\x8f\x61\x73\x01\x19\xa8"), "an LKCD dump", OLD),
+    (At(0, b"\xa8\x19\x01\x73\x61\x8f\x23\xed"), "an LKCD dump of a big-endian machine", OLD),
+    (At(0, b"DISKDUMP"), "a diskdump/netdump file", OLD),
+    (At(0, b"AVML"), "a compressed AVML image", "convert it with `avml-convert` to the format lime or raw"),
     (
-        Magic(b"AVML", 0),
-        "a compressed AVML image",
-        "convert it with `avml-convert` to the format lime or raw",
-    ),
-    (
-        Magic(b"LPKSHHRH", 0),
+        At(0, b"LPKSHHRH"),
         "a systemd journal",
         "`journalctl --file FILE -k` shows the kernel's messages in it",
     ),
@@ -124,11 +113,7 @@ const FOREIGN: &[(Sign, &str, &str)] = &[
 
 /// What a file is by its first bytes, and what to do with it; `None` for dumps and the unknown.
 pub(crate) fn name(start: &Start<'_>) -> Option<(&'static str, &'static str)> {
-    let fits = |sign: &Sign| match sign {
-        Magic(magic, at) => start.bytes.get(*at..).is_some_and(|s| s.starts_with(magic)),
-        Look(look) => look(start),
-    };
-    let named = FOREIGN.iter().find(|(sign, ..)| fits(sign)).map(|&(_, what, advice)| (what, advice));
+    let named = sign::first(FOREIGN, start);
     // what has the magic of a dump is one
     let is_dump = || FORMATS.iter().any(|format| format.has_magic() && format.probe(start));
     named.or_else(|| if is_dump() { None } else { disks::name(start) })

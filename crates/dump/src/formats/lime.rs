@@ -41,7 +41,6 @@ impl Format for Lime {
             page_size: PAGE_SIZE,
             file_size: image.file_len(),
             compression: Some(Compression::None),
-            incomplete: !warnings.is_empty(),
             warnings,
             ..Facts::default()
         };

@@ -6,13 +6,14 @@ mod foreign;
 mod kdump;
 mod lime;
 mod raw;
+mod sign;
 
 use crate::DumpError;
 use crate::dump::Opened;
 use crate::image::Image;
 
 pub(crate) use elf::Kind as ElfKind;
-pub(crate) use foreign::{is_symbol_list, name as foreign_name};
+pub(crate) use foreign::is_symbol_list;
 
 /// How many bytes of a file a probe sees.
 pub(crate) const PROBE_LEN: usize = 8192;
@@ -57,12 +58,22 @@ pub(crate) fn start(image: &Image) -> Result<Vec<u8>, DumpError> {
     Ok(bytes)
 }
 
-/// The format of a file by its content.
-pub(crate) fn tell(start: &Start<'_>) -> Option<&'static dyn Format> {
-    if foreign::name(start).is_some() {
-        return None;
+/// What a file is by its content.
+pub(crate) enum Told {
+    /// A dump.
+    Format(&'static dyn Format),
+    /// A file of another kind: what it is, and what to do with it.
+    Foreign(&'static str, &'static str),
+    /// Nothing that is known.
+    Nothing,
+}
+
+/// What a file is by its content.
+pub(crate) fn tell(start: &Start<'_>) -> Told {
+    if let Some((what, advice)) = foreign::name(start) {
+        return Told::Foreign(what, advice);
     }
-    FORMATS.iter().find(|f| f.probe(start)).copied()
+    FORMATS.iter().find(|f| f.probe(start)).map_or(Told::Nothing, |format| Told::Format(*format))
 }
 
 /// Opens a dump of one or more files.
@@ -81,10 +92,15 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
         };
         let told = match placed {
             // a piece of memory can begin with anything
-            Some(_) if raw::Raw.probe(&start) => Some(&raw::Raw as &'static dyn Format),
-            _ => tell(&start),
+            Some(_) if raw::Raw.probe(&start) => &raw::Raw as &'static dyn Format,
+            _ => match tell(&start) {
+                Told::Format(format) => format,
+                Told::Foreign(what, advice) => {
+                    return Err(DumpError::Foreign { path: image.path().into(), what: what.into(), advice });
+                }
+                Told::Nothing => return Err(unknown(image, &start)),
+            },
         };
-        let told = told.ok_or_else(|| unknown(image, &start))?;
         if images.len() > 1
             && told.name() == elf::Elf.name()
             && let Some(foreign) = elf::foreign_core(image)
@@ -105,16 +121,12 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
     if flattened {
         opened.format.push_str(", flattened");
     }
-    opened.facts.incomplete |= !warnings.is_empty();
     opened.facts.warnings.append(&mut warnings);
     Ok(opened)
 }
 
-/// Why a file is no dump.
+/// Why a file of no kind that is known is no dump.
 fn unknown(image: &Image, start: &Start<'_>) -> DumpError {
-    if let Some((what, advice)) = foreign::name(start) {
-        return DumpError::Foreign { path: image.path().into(), what: what.into(), advice };
-    }
     DumpError::NotADump {
         path: image.path().into(),
         start: start.bytes.iter().take(8).copied().collect(),

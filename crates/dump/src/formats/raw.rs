@@ -39,7 +39,6 @@ impl Format for Raw {
             page_size: PAGE_SIZE,
             file_size: memory.images.iter().map(Image::file_len).sum(),
             compression: Some(Compression::None),
-            incomplete: cut.is_some(),
             warnings: cut.map(|len| Warning::CutPage { len }).into_iter().collect(),
             ..Facts::default()
         };

@@ -170,8 +170,7 @@ impl Image {
 
     /// Why memory that the dump should hold is not in it, as far as its headers tell: the cause of whatever is not found.
     pub(crate) fn lost_memory(&self) -> Option<String> {
-        let all = &self.dump.facts().warnings;
-        all.iter().find(|warning| warning.loses_memory()).map(ToString::to_string)
+        self.dump.facts().lost().map(ToString::to_string)
     }
 
     /// The dump's files, for messages.

@@ -64,10 +64,10 @@ impl DumpSpec {
         Self::of(Target::X86_64)
     }
 
-    /// What a dump holds: all whole pages of its memory, and its notes.
+    /// What a dump of a machine holds: all whole pages of its memory, and its notes.
     #[must_use]
-    pub fn copy_of(notes: &[RawNote], memory: &dyn PhysRead) -> Self {
-        let mut spec = Self::x86_64();
+    pub fn copy_of(target: Target, notes: &[RawNote], memory: &dyn PhysRead) -> Self {
+        let mut spec = Self::of(target);
         for note in notes {
             spec = spec.note(&String::from_utf8_lossy(&note.name), note.kind, &note.desc);
         }

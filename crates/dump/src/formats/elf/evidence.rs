@@ -34,17 +34,10 @@ pub(super) fn count(segments: &[Segment], table: u64, entry_len: u64) -> usize {
     segments.len()
 }
 
-/// Mends what the other headers and the file contradict, or takes it out. Costs nothing that grows with the dump. The
-/// table of headers ends at `table`; `whole` says that all of them are there.
-pub(super) fn check(
-    segments: &mut Vec<Segment>,
-    table: u64,
-    whole: bool,
-    image: &Image,
-    warnings: &mut Vec<Warning>,
-) {
-    let file = File { image, table, whole };
-    places::mend(segments, &file, warnings);
+/// Mends what the other headers and the file contradict, or takes it out. Costs nothing that grows with the dump.
+pub(super) fn check(segments: &mut Vec<Segment>, file: &File<'_>, warnings: &mut Vec<Warning>) {
+    let image = file.image;
+    places::mend(segments, file, warnings);
     let loads: Vec<usize> = (0..).zip(segments.iter()).filter(|(_, s)| s.is_load()).map(|(n, _)| n).collect();
     if loads.len() >= 3 {
         mend_phys(segments, &loads, warnings);
@@ -273,6 +266,7 @@ fn chain(all: &[Segment], range: impl Fn(&Segment) -> (u64, u64)) -> Vec<usize> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Words;
 
     fn load(phys: u64, offset: u64, len: u64) -> Segment {
         Segment { virt: phys.wrapping_add(0xffff_8880_0000_0000), ..Segment::load(phys, offset, len) }
@@ -294,7 +288,8 @@ mod tests {
         let image = Image::new(crate::source::Source::memory("file", file).unwrap()).unwrap();
         let mut warnings = Vec::new();
         let table = 64 + 56 * segments.len() as u64;
-        check(&mut segments, table, true, &image, &mut warnings);
+        let file = File { image: &image, table, whole: true, words: Words::LITTLE_64 };
+        check(&mut segments, &file, &mut warnings);
         (segments, warnings.iter().map(ToString::to_string).collect())
     }
 

@@ -1,6 +1,7 @@
 //! The ELF header and the program headers (ELF specification; `include/uapi/linux/elf.h`).
 
 use super::evidence;
+use super::places::File;
 use super::table::{Claim, Table};
 use crate::fields::{Fields, Words};
 use crate::image::Image;
@@ -266,7 +267,7 @@ impl Header {
         let claim = Claim { at, entry_len: f.u16(shape.phentsize).map_err(cut)?, count };
         let Table { mut segments, at, whole } = Table::read(image, &shape, claim, &mut warnings)?;
         let end = at.saturating_add(segments.len() as u64 * shape.entry_len);
-        evidence::check(&mut segments, end, whole, image, &mut warnings);
+        evidence::check(&mut segments, &File { image, table: end, whole, words }, &mut warnings);
         Ok(Self { machine, words, marked_incomplete, segments, table: (at, end), whole, warnings })
     }
 }

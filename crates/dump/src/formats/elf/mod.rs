@@ -47,16 +47,13 @@ impl Format for Elf {
         }
         let layout = Layout::new(&header.segments, image.len());
         let wanted = layout.end_of_data();
-        let mut incomplete = header.marked_incomplete || !header.whole;
         if header.marked_incomplete {
             warnings.push(Warning::MarkedIncomplete);
         }
         if !header.segments.iter().any(Segment::is_load) {
-            incomplete = true;
             warnings.push(Warning::NoMemory);
         }
         if wanted > image.len() {
-            incomplete = true;
             warnings.push(Warning::FileTruncated { wanted, len: image.len() });
         }
         warnings.extend(unplaced(&header, image.len()));
@@ -67,7 +64,6 @@ impl Format for Elf {
             machine: Some(header.machine),
             erase_info: notes::erase_info(&notes),
             words: Some(header.words),
-            incomplete,
             warnings,
             ..Facts::default()
         };

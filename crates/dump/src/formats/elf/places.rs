@@ -7,8 +7,9 @@
 
 use super::evidence::{change, end, get};
 use super::header::{PT_LOAD, PT_NOTE, Segment};
-use crate::Warning;
+use crate::fields::Words;
 use crate::image::Image;
+use crate::{Warning, notes};
 use base::PAGE_SIZE;
 use std::collections::BTreeMap;
 
@@ -19,10 +20,13 @@ pub(super) struct File<'a> {
     pub(super) table: u64,
     /// All headers are in the file, so that the last one's data end it.
     pub(super) whole: bool,
+    pub(super) words: Words,
 }
 
 /// Bytes between the notes and the first data that are looked at.
 const MAX_BETWEEN: u64 = 64 << 10;
+/// Notes that are looked through for what they are: those of some thousand CPUs.
+const MAX_NOTES: u64 = 1 << 20;
 /// The longest name that a note of a dump has.
 const NAME_MAX: usize = 16;
 
@@ -82,6 +86,34 @@ fn is_note_at(file: &File<'_>, offset: u64) -> bool {
         })
 }
 
+/// What a segment that has no address holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// Notes from its front to its end, the first perhaps without a name.
+    Notes,
+    /// Zeros: memory has them, and room for notes that was not used.
+    Zeros,
+    Other,
+}
+
+fn held(file: &File<'_>, own: &Segment) -> Held {
+    if own.phys != 0 || own.virt != 0 || own.file_len > MAX_NOTES {
+        return Held::Other;
+    }
+    let mut bytes = vec![0; usize::try_from(own.file_len.min(file.image.len())).unwrap_or(0)];
+    if file.image.fill(own.offset, &mut bytes).is_err() {
+        return Held::Other;
+    }
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Held::Zeros;
+    }
+    let mut broken = Vec::new();
+    let all = notes::parse(&bytes, file.words, &mut broken);
+    let is_name = |name: &[u8]| name.len() < NAME_MAX && name.iter().all(|b| (b' '..=b'~').contains(b));
+    let are_notes = broken.is_empty() && !all.is_empty() && all.iter().all(|note| is_name(&note.name));
+    if are_notes { Held::Notes } else { Held::Other }
+}
+
 /// `p_type`: what lies between memory is memory, what begins with a note is notes, and a dump has nothing else.
 fn mend_kinds(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warning>) {
     let count = segments.iter().filter(|s| s.is_note()).count();
@@ -92,11 +124,13 @@ fn mend_kinds(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warn
         }
         let (load, note) = (own.is_load(), own.is_note());
         // read only where it tells: the data of memory lie all over the file
-        let notes = || own.file_len > 0 && is_note_at(file, own.offset);
+        let named = || own.file_len > 0 && is_note_at(file, own.offset);
+        let notes = || own.file_len > 0 && (named() || held(file, &own) == Held::Notes);
+        let zeros = || own.file_len > 0 && held(file, &own) == Held::Zeros;
         let taken = match (load, note) {
-            (true, _) if count == 0 && own.phys == 0 && own.virt == 0 && notes() => PT_NOTE,
+            (true, _) if count == 0 && own.phys == 0 && own.virt == 0 && named() => PT_NOTE,
             (true, _) => continue,
-            (_, true) if notes() || count == 1 || !is_between(segments, n, file) => continue,
+            (_, true) if count == 1 || notes() || zeros() || !is_between(segments, n, file) => continue,
             _ if notes() => PT_NOTE,
             _ if is_between(segments, n, file) => PT_LOAD,
             _ => {

@@ -65,8 +65,6 @@ impl Format for Kdump {
                 warnings.push(Warning::FileTruncated { wanted, len });
             }
         }
-        let missing =
-            warnings.iter().any(|w| matches!(w, Warning::PartMissing { .. } | Warning::FileTruncated { .. }));
         let compression = peek(&set).or(header.compression).unwrap_or(Compression::None);
         let cut = marked || warnings.iter().any(|w| matches!(w, Warning::FileTruncated { .. }));
         let facts = Facts {
@@ -83,7 +81,6 @@ impl Format for Kdump {
             phys_base: header.phys_base,
             erase_info: texts.erase_info,
             parts,
-            incomplete: marked || missing,
             warnings,
             ..Facts::default()
         };
