@@ -3,6 +3,9 @@
 use base::{Cancelled, Fault, Missing};
 use report::Report;
 
+/// What answers of a dump in which no kernel was found, as those say it that need one.
+pub const WITHOUT_KERNEL: &str = "what needs no kernel works: info, log, rd -p, rd -f, search -p";
+
 /// Why a command gave no answer. Partial answers are no errors: they are reports with notes.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -35,7 +38,7 @@ pub enum CommandError {
     #[error("{0}: needs an open dump, and none was named: crashlens {0} DUMP, or crashlens DUMP -c {0}")]
     NeedsDump(String),
     /// It needs more of the dump than could be opened.
-    #[error("{command}: {why}; what needs no kernel works: info, rd -p, rd -f, search -p")]
+    #[error("{command}: {why}; {}", WITHOUT_KERNEL)]
     Lacks {
         /// The command.
         command: String,
@@ -114,5 +117,23 @@ fn near_names(near: &[String]) -> String {
     match near {
         [] => String::new(),
         names => format!(" (did you mean {}?)", names.join(" or ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_need_no_kernel_needs_none() {
+        let (_, lines) = WITHOUT_KERNEL.split_once(": ").unwrap();
+        for line in lines.split(", ") {
+            let mut words = line.split(' ');
+            let command = crate::find(words.next().unwrap()).unwrap();
+            // `rd` and `search` want to know what to read and for what.
+            let words = words.map(str::to_owned).chain((command.name() != "info").then(|| "0".to_owned()));
+            let words = if command.name() == "log" { Vec::new() } else { words.collect() };
+            assert_eq!(command.needs(&command.parse(words).unwrap()), crate::Layer::Image, "{line}");
+        }
     }
 }

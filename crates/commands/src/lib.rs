@@ -57,7 +57,7 @@ pub use command::{Command, Example, after_options, respelled};
 pub use cx::Cx;
 pub use cx::Layer;
 pub use dispatch::{complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files};
-pub use error::CommandError;
+pub use error::{CommandError, WITHOUT_KERNEL};
 pub use help::page as help_page;
 pub use line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
 pub use settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};

@@ -111,7 +111,7 @@ fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
         // the command that needs a kernel says so itself
         Err(e) if once && (e.is_without_kernel() || matches!(e, KernelError::Stopped(_))) => Ok(()),
         Err(e) if e.is_without_kernel() => {
-            say(&format!("crashlens: {e}; what needs no kernel works: info, rd -p, rd -f, search -p"));
+            say(&format!("crashlens: {e}; {}", commands::WITHOUT_KERNEL));
             Ok(())
         }
         Err(e) => Err(Failure::of_dump(e.clone())),
