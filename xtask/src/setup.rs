@@ -42,24 +42,24 @@ const PEER_PACKAGES: &[(&str, &str)] = &[("debootstrap", "debootstrap"), ("pytho
 
 /// Installs what is missing.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    install(args.peers)?;
-    install_cross()
+    install_those(&[PACKAGES, CROSS_PACKAGES, if args.peers { PEER_PACKAGES } else { &[] }])
 }
 
 /// Installs what is missing, with what the peers need if `peers`.
 pub(crate) fn install(peers: bool) -> Result<(), Error> {
-    install_those(if peers { PEER_PACKAGES } else { &[] })
+    install_those(&[PACKAGES, if peers { PEER_PACKAGES } else { &[] }])
 }
 
 /// Installs what is missing, with what guests on arm64 need.
 pub(crate) fn install_cross() -> Result<(), Error> {
-    install_those(CROSS_PACKAGES)
+    install_those(&[PACKAGES, CROSS_PACKAGES])
 }
 
-fn install_those(more: &[(&str, &str)]) -> Result<(), Error> {
-    let missing: Vec<&str> = PACKAGES
+fn install_those(lists: &[&[(&str, &str)]]) -> Result<(), Error> {
+    let missing: Vec<&str> = lists
         .iter()
-        .chain(more)
+        .copied()
+        .flatten()
         .filter(|(package, program)| !present(package, program))
         .map(|(package, _)| *package)
         .collect();

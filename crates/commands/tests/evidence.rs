@@ -150,8 +150,10 @@ impl Parts {
 
     fn new(headers: Vec<Field>, notes: &[(String, Range<usize>)]) -> Self {
         let of = |name: &str| notes.iter().filter(|n| n.0 == name).map(|n| n.1.clone()).collect::<Vec<_>>();
-        let vmcoreinfo = of("VMCOREINFO").first().cloned();
-        Self { headers, vmcoreinfo: vmcoreinfo.unwrap_or(0..1), cpus: of("CORE") }
+        let vmcoreinfo = of("VMCOREINFO").first().cloned().expect("a note of VMCOREINFO");
+        let cpus = of("CORE");
+        assert!(!cpus.is_empty(), "no note of a CPU");
+        Self { headers, vmcoreinfo, cpus }
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub use arm64::crash as crash_arm64;
 pub use sleepers::sleepers;
 
-use crate::{Answers, Case, Place, Truth};
+use crate::{Answers, Case, Place, Report, Truth};
 
 /// What differs, one line each; empty is what is wanted.
 pub type Differences = Vec<String>;
@@ -205,13 +205,9 @@ pub(crate) fn is_label(name: &str) -> bool {
 /// # Errors
 /// crashlens did not answer.
 pub fn crash(case: &Case, answers: &Answers) -> Result<Differences, String> {
-    let Some(report) = case.truth.death() else { return Ok(Differences::new()) };
-    let stacks = answers.list("bt -s", "backtraces")?;
-    let Some(stack) = stacks.first() else { return Ok(vec!["no backtrace".to_owned()]) };
-    let mut differences = Differences::new();
-    if stack.get("pid").and_then(Value::as_i64) != report.pid {
-        differences.push(format!("pid {:?}, the guest says {:?}", stack.get("pid"), report.pid));
-    }
+    let Some((report, stack, mut differences)) = death(case, answers)? else {
+        return Ok(Differences::new());
+    };
     let frames = frames(stack);
     // What follows the exception is the crash; what is above it is the kernel's handling of it.
     let crash = frames.iter().rposition(|frame| report.is_exception() && frame.exception.is_some());
@@ -236,6 +232,18 @@ pub fn crash(case: &Case, answers: &Answers) -> Result<Differences, String> {
         differences.push("no user registers".to_owned());
     }
     Ok(differences)
+}
+
+/// The guest's report of its death, crashlens's stack of it, and whether the task is another; none where it did not die.
+fn death<'a>(
+    case: &'a Case,
+    answers: &'a Answers,
+) -> Result<Option<(&'a Report, &'a Value, Differences)>, String> {
+    let Some(report) = case.truth.death() else { return Ok(None) };
+    let stack = answers.list("bt -s", "backtraces")?.first().ok_or("no backtrace")?;
+    let pid = stack.get("pid").and_then(Value::as_i64);
+    let other = (pid != report.pid).then(|| format!("pid {pid:?}, the guest says {:?}", report.pid));
+    Ok(Some((report, stack, other.into_iter().collect())))
 }
 
 /// Compares frames from the outermost inwards; `whole`: the innermost ones must match too.

@@ -215,17 +215,18 @@ fn code_words(case: &Case) -> Option<(String, Vec<String>)> {
     words.iter().all(|word| u32::from_str_radix(word, 16).is_ok()).then(|| (line.text.clone(), words))
 }
 
-/// `user pgtable: 4k pages, 52-bit VAs, pgdp=…`: what the processor does, whatever the kernel was built for.
-fn levels(case: &Case) -> Option<u64> {
-    let said = |message: &crashlens_truth::Message| {
-        let bits = message.text.strip_prefix("user pgtable: 4k pages, ")?.split('-').next()?;
-        match bits {
-            "48" => Some(4),
-            "52" => Some(5),
-            _ => None,
-        }
-    };
-    case.truth.console.iter().find_map(said)
+/// The levels of the page tables, in the kernel's words: a kernel that is built for 52 bits says `detected: 52-bit Virtual
+/// Addressing (LPA2)` where the processor has them too. What it says of the tables at a fault (`user pgtable: 4k pages,
+/// 52-bit VAs, pgdp=…`) must agree.
+fn levels(case: &Case) -> Result<u64, String> {
+    let log = || case.truth.dmesg.iter().chain(&case.truth.console).map(|message| message.text.as_str());
+    let wide = log().any(|text| text.ends_with("detected: 52-bit Virtual Addressing (LPA2)"));
+    let at_fault = log().find_map(|text| text.strip_prefix("user pgtable: 4k pages, ")?.split_once("-bit VAs"));
+    match (wide, at_fault.map(|(bits, _)| bits)) {
+        (true, None | Some("52")) => Ok(5),
+        (false, None | Some("48")) => Ok(4),
+        (_, bits) => Err(format!("52 bits detected: {wide}, and {bits:?} bits at the fault")),
+    }
 }
 
 #[test]
@@ -238,9 +239,8 @@ fn info_tells_the_machine_and_how_the_kernel_was_found() {
             if text(info, "/kernel/release") != case.truth.kernel.release {
                 found.push(format!("release {}", text(info, "/kernel/release")));
             }
-            let levels = levels(case).or(info["kernel"]["paging_levels"].as_u64()).unwrap_or(0);
             for (member, wanted) in
-                [("page_size", 4096), ("paging_levels", levels), ("cpus", case.truth.case.cpus)]
+                [("page_size", 4096), ("paging_levels", levels(case)?), ("cpus", case.truth.case.cpus)]
             {
                 if info["kernel"][member].as_u64() != Some(wanted) {
                     found.push(format!("{member} {}, and it is {wanted}", info["kernel"][member]));

@@ -122,8 +122,9 @@ fn tables(bytes: &[u8]) -> u64 {
     outcome((seen, boot))
 }
 
-/// Code in the first quarter of the bytes, a stack in the rest.
+/// Code of an architecture in the first quarter of the bytes, a stack in the rest.
 struct World<'a> {
+    arch: &'static dyn arch::Arch,
     text: &'a [u8],
     stack: &'a [u8],
 }
@@ -144,7 +145,7 @@ impl Code for World<'_> {
         (TEXT..TEXT + self.text.len() as u64).contains(&pc.0)
     }
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
-        arch::ARCHES.iter().find_map(|arch| arch.frame_shape(&[(TEXT, self.text)], pc.0))
+        self.arch.frame_shape(&[(TEXT, self.text)], pc.0)
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.is_text(pc).then_some(VirtAddr(TEXT))
@@ -165,7 +166,6 @@ fn stack_seeds() -> Vec<Vec<u8>> {
 fn stack(bytes: &[u8]) -> u64 {
     let bytes = bytes.get(..bytes.len().min(8192)).unwrap_or_default();
     let (text, rest) = bytes.split_at(bytes.len() / 4);
-    let world = World { text, stack: rest };
     let len = rest.len() as u64;
     let half = VirtAddr(STACK + len / 2 / 8 * 8);
     let stacks = [
@@ -174,6 +174,7 @@ fn stack(bytes: &[u8]) -> u64 {
     ];
     let mut seen = Vec::new();
     for arch in arch::ARCHES.iter().copied() {
+        let world = World { arch, text, stack: rest };
         unwind(&Unwinder { arch, code: &world, mem: &world, stacks: &stacks }, half, &mut seen);
     }
     outcome(seen)

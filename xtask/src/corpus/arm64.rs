@@ -10,13 +10,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use super::apt::{KernelPackages, Mirrors, Suite};
 use super::cases::{Case, Dump, End, Machine, Series, Source};
 use super::dumps::Makedumpfile;
 use super::kernel::{self, Kernel, Module};
-use super::{Wanted, folder, guest, marker};
+use super::{Wanted, guest, list, marker};
 use crate::run::{At as _, Error, command, other, output, say};
 
 /// The kernels. Those whose build tools run on the stable suite, with which the module is built.
@@ -83,25 +82,17 @@ pub(super) fn run(cache: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
     names(ALL, wanted.series)?;
     let root = cache.join("arm64");
     let mut failed = Vec::new();
-    for (at, series) in SERIES.iter().enumerate() {
+    for (_, series) in SERIES.iter().enumerate().filter(|(at, series)| wanted.has_series(series.name, *at)) {
         let there = |case: &&Case| marker(&root, series, case).exists();
-        let named = |all: &[String], name: &str| all.is_empty() || all.iter().any(|asked| asked == name);
-        let asked: Vec<&Case> = CASES
+        let asked = CASES
             .iter()
-            .filter(|case| case.series.contains(&series.name) && named(wanted.series, series.name))
-            .filter(|case| named(wanted.cases, case.name) && (!wanted.quick || case.quick && at == 0))
-            .collect();
+            .filter(|case| case.series.contains(&series.name) && wanted.has_case(case.name))
+            .filter(|case| !wanted.quick || case.quick);
         if wanted.list {
-            for case in asked {
-                let state = if there(&case) { "done" } else { "-" };
-                say(format_args!("{state:5} arm64/{}/{}", series.name, case.name));
-            }
+            asked.for_each(|case| list(there(&case), &format!("arm64/{}/{}", series.name, case.name)));
             continue;
         }
-        let cases: Vec<&Case> = match wanted.reparse {
-            true => asked.into_iter().filter(there).collect(),
-            false => asked.into_iter().filter(|case| wanted.force || !there(case)).collect(),
-        };
+        let cases = wanted.left(asked, there);
         if cases.is_empty() {
             continue;
         }
@@ -131,26 +122,14 @@ fn build(
     }
     let kernel = finished(&dir, series)?;
     if reparse {
-        for case in cases {
-            let dir = folder(root, series, case);
-            super::write_truth(&dir, series, case, &kernel, &super::read_console(&dir)?)?;
-        }
-        return Ok(());
+        return cases.iter().try_for_each(|case| super::reparse(root, series, case, &kernel));
     }
     let busybox = dir.join("usr/bin/busybox");
     let busybox = if busybox.exists() { busybox } else { dir.join("bin/busybox") };
     let guest = guest::prepare(&kernel, &guest::Tools { compiler: COMPILER, busybox, kexec: false })?;
-    for case in cases {
-        let started = Instant::now();
-        let name = format!("arm64/{}/{}", series.name, case.name);
-        match super::build_case(root, series, case, &kernel, &guest, &Makedumpfile::none()) {
-            Ok(()) => say(format_args!("{name}: done in {} s", started.elapsed().as_secs())),
-            Err(error) => {
-                say(format_args!("{name}: {error}"));
-                failed.push(name);
-            }
-        }
-    }
+    let cases = cases.iter().copied();
+    let none = Makedumpfile::none();
+    failed.extend(super::build_cases((root, "arm64/"), series, cases, &kernel, &guest, &none));
     Ok(())
 }
 

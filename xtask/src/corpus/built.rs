@@ -14,11 +14,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Wanted;
 use super::apt::{Mirrors, Suite};
 use super::cases::{Case, Dump, End, Machine, Series, Source};
 use super::dumps::Makedumpfile;
-use super::guest;
+use super::{Wanted, guest, list};
 use super::kernel::{Kernel, Module};
 use crate::run::{At as _, Error, command, limited, other, output, say, shell};
 
@@ -97,53 +96,32 @@ fn check(wanted: &Wanted<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn has(wanted: &Wanted<'_>, built: &Built) -> bool {
-    wanted.series.is_empty() || wanted.series.iter().any(|name| name == built.series.name)
-}
-
 /// Builds the kernels and their cases.
 pub(super) fn run(cache: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
     check(wanted)?;
     let root = cache.join("built");
     let mut failed = Vec::new();
-    for built in KERNELS.iter().filter(|built| has(wanted, built)) {
-        let asked = |case: &&Case| wanted.cases.is_empty() || wanted.cases.iter().any(|n| n == case.name);
-        let there = |case: &Case| super::marker(&root, &built.series, case).exists();
-        let cases = CASES.iter().filter(asked).map(|case| Case { cpus: built.cpus, ..*case });
+    for built in KERNELS.iter().filter(|built| wanted.has_series(built.series.name, 0)) {
+        let series = &built.series;
+        let there = |case: &Case| super::marker(&root, series, case).exists();
+        let asked = CASES.iter().filter(|case| wanted.has_case(case.name));
+        let asked = asked.map(|case| Case { cpus: built.cpus, ..*case });
         if wanted.list {
-            for case in cases {
-                let state = if there(&case) { "done" } else { "-" };
-                say(format_args!("{state:5} built/{}/{}", built.series.name, case.name));
-            }
+            asked.for_each(|case| list(there(&case), &format!("built/{}/{}", series.name, case.name)));
             continue;
         }
-        let cases: Vec<Case> = match wanted.reparse {
-            true => cases.filter(there).collect(),
-            false => cases.filter(|case| wanted.force || !there(case)).collect(),
-        };
+        let cases = wanted.left(asked, there);
         if cases.is_empty() {
             continue;
         }
         let kernel = kernel(cache, built)?;
         if wanted.reparse {
-            for case in &cases {
-                let dir = super::folder(&root, &built.series, case);
-                super::write_truth(&dir, &built.series, case, &kernel, &super::read_console(&dir)?)?;
-            }
+            cases.iter().try_for_each(|case| super::reparse(&root, series, case, &kernel))?;
             continue;
         }
         let guest = guest::prepare(&kernel, &guest::Tools::of_this_machine()?)?;
-        for case in &cases {
-            let name = format!("built/{}/{}", built.series.name, case.name);
-            let tools = Makedumpfile::none();
-            match super::build_case(&root, &built.series, case, &kernel, &guest, &tools) {
-                Ok(()) => say(format_args!("{name}: done")),
-                Err(error) => {
-                    say(format_args!("{name}: {error}"));
-                    failed.push(name);
-                }
-            }
-        }
+        let none = Makedumpfile::none();
+        failed.extend(super::build_cases((&root, "built/"), series, &cases, &kernel, &guest, &none));
     }
     if failed.is_empty() { Ok(()) } else { other(format!("not built: {}", failed.join(", "))) }
 }

@@ -134,7 +134,7 @@ fn unpack(dir: &Path, suite: &Suite, packages: &KernelPackages) -> Result<(), Er
 }
 
 /// The modules wanted and what they depend on, in the order of loading, from depmod's list.
-pub(super) fn load_order(dir: &Path, release: &str) -> Result<Vec<(String, PathBuf)>, Error> {
+fn load_order(dir: &Path, release: &str) -> Result<Vec<(String, PathBuf)>, Error> {
     let base = dir.join("lib/modules").join(release);
     let list = base.join("modules.dep");
     let text = fs::read_to_string(&list).at(&list)?;
@@ -264,7 +264,7 @@ fn build_bug(dir: &Path, suite: &Suite, release: &str) -> Result<(), Error> {
 }
 
 /// Where a kernel's headers are unpacked.
-pub(super) fn headers(dir: &Path, release: &str) -> PathBuf {
+fn headers(dir: &Path, release: &str) -> PathBuf {
     dir.join("usr/src").join(format!("linux-headers-{release}"))
 }
 

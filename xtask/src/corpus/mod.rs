@@ -95,55 +95,66 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     }
     check_names(args)?;
     if args.zoo {
-        return zoo::run(
-            &cache,
-            &zoo::Wanted {
-                list: args.list,
-                ways: &args.cases,
-                series: &args.series,
-                quick: args.quick,
-                force: args.force,
-                reparse: args.reparse,
-            },
-        );
+        return zoo::run(&cache, &wanted);
     }
+    let there = |(series, case): &(&Series, &Case)| marker(&cache, series, case).exists();
     if args.list {
-        for (series, case) in chosen(args) {
-            let state = if marker(&cache, series, case).exists() { "done" } else { "-" };
-            say(format_args!("{state:5} {}/{}", series.name, case.name));
+        for one in chosen(&wanted) {
+            list(there(&one), &format!("{}/{}", one.0.name, one.1.name));
         }
         return Ok(());
     }
-    let wanted: Vec<_> = chosen(args)
-        .filter(|(series, case)| args.force || args.reparse || !marker(&cache, series, case).exists())
-        .collect();
+    let left = wanted.left(chosen(&wanted), there);
     if args.reparse {
-        for (series, case) in
-            wanted.into_iter().filter(|(series, case)| marker(&cache, series, case).exists())
-        {
-            reparse(&cache, series, case)?;
+        for (series, case) in left {
+            let kernel = kernel::prepare(&cache, series, || other("this kernel is not there"))?;
+            reparse(&cache, series, case, &kernel)?;
         }
-    } else if !wanted.is_empty() {
+    } else if !left.is_empty() {
         crate::setup::install(false)?;
-        build(&cache, &wanted)?;
+        build(&cache, &left)?;
     }
     if args.sample { ship(&cache) } else { Ok(()) }
 }
 
-/// What is asked for of the kernels that have a module of their own here.
+/// What is asked for.
 struct Wanted<'a> {
     /// Only lists them.
     list: bool,
-    /// Only these cases.
+    /// Only these cases, or ways to die.
     cases: &'a [String],
     /// Only these kernels.
     series: &'a [String],
-    /// Only the small set of continuous integration.
+    /// Only the small set of continuous integration, of the first series.
     quick: bool,
     /// Again what is there already.
     force: bool,
     /// Only reads the consoles again.
     reparse: bool,
+}
+
+impl Wanted<'_> {
+    /// Whether cases of this name are asked for.
+    fn has_case(&self, name: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|asked| asked == name)
+    }
+    /// Whether this series is asked for, which is the `at`th.
+    fn has_series(&self, name: &str, at: usize) -> bool {
+        !(self.quick && at > 0) && (self.series.is_empty() || self.series.iter().any(|asked| asked == name))
+    }
+    /// Which of those that are asked for are left to be built, or to be read again.
+    fn left<T>(&self, asked: impl IntoIterator<Item = T>, there: impl Fn(&T) -> bool) -> Vec<T> {
+        let left = |one: &T| match self.reparse {
+            true => there(one),
+            false => self.force || !there(one),
+        };
+        asked.into_iter().filter(left).collect()
+    }
+}
+
+/// A line of `--list`.
+fn list(there: bool, name: &str) {
+    say(format_args!("{:5} {name}", if there { "done" } else { "-" }));
 }
 
 /// A part of the corpus that continuous integration builds a small set of.
@@ -204,24 +215,40 @@ fn build_series(
 ) -> Result<(), Error> {
     let kernel = kernel::prepare(cache, series, || Suite::open(cache, series.suite, mirrors))?;
     let guest = guest::prepare(&kernel, &guest::Tools::of_this_machine()?)?;
+    let cases = cases.iter().copied();
+    failed.extend(build_cases((cache, ""), series, cases, &kernel, &guest, tools));
+    Ok(())
+}
+
+/// Builds cases of a kernel into the folder of `root`, whose name among the others is `part`, and names those that failed.
+fn build_cases<'a>(
+    (root, part): (&Path, &str),
+    series: &Series,
+    cases: impl IntoIterator<Item = &'a Case>,
+    kernel: &Kernel,
+    guest: &guest::Guest,
+    tools: &Makedumpfile,
+) -> Vec<String> {
+    let mut failed = Vec::new();
     for case in cases {
+        let name = format!("{part}{}/{}", series.name, case.name);
         let started = Instant::now();
-        let mut done = build_case(cache, series, case, &kernel, &guest, tools);
-        if done.is_err() {
-            // A guest under emulation on a busy machine can be late: once more.
-            done = build_case(cache, series, case, &kernel, &guest, tools);
-        }
+        // A guest under emulation on a busy machine can be late: once more.
+        let done = twice(|| build_case(root, series, case, kernel, guest, tools));
         match done {
-            Ok(()) => {
-                say(format_args!("{}/{}: done in {} s", series.name, case.name, started.elapsed().as_secs()));
-            }
+            Ok(()) => say(format_args!("{name}: done in {} s", started.elapsed().as_secs())),
             Err(error) => {
-                say(format_args!("{}/{}: {error}", series.name, case.name));
-                failed.push(format!("{}/{}", series.name, case.name));
+                say(format_args!("{name}: {error}"));
+                failed.push(name);
             }
         }
     }
-    Ok(())
+    failed
+}
+
+/// Does it, and once more if it fails.
+fn twice<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    attempt().or_else(|_| attempt())
 }
 
 fn build_case(
@@ -293,10 +320,10 @@ fn write_truth(
     fs::write(&path, text + "\n").at(&path)
 }
 
-fn reparse(cache: &Path, series: &Series, case: &Case) -> Result<(), Error> {
-    let kernel = kernel::prepare(cache, series, || other("this kernel is not there"))?;
-    let dir = folder(cache, series, case);
-    write_truth(&dir, series, case, &kernel, &read_console(&dir)?)
+/// Reads a case's console again.
+fn reparse(root: &Path, series: &Series, case: &Case, kernel: &Kernel) -> Result<(), Error> {
+    let dir = folder(root, series, case);
+    write_truth(&dir, series, case, kernel, &read_console(&dir)?)
 }
 
 /// `vmlinux` and `modules/`: hard links, so that a case's folder is whole in a chroot too. A kernel without debug
@@ -333,14 +360,11 @@ fn ship(cache: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn chosen(args: &Args) -> impl Iterator<Item = (&'static Series, &'static Case)> {
-    SERIES.iter().enumerate().flat_map(move |(at, series)| {
-        CASES
-            .iter()
-            .filter(move |case| case.series.contains(&series.name))
-            .filter(move |case| !args.quick || (case.quick && at == 0))
-            .filter(move |case| args.cases.is_empty() || args.cases.iter().any(|name| name == case.name))
-            .filter(move |_| args.series.is_empty() || args.series.iter().any(|name| name == series.name))
+fn chosen<'a>(wanted: &'a Wanted<'_>) -> impl Iterator<Item = (&'static Series, &'static Case)> + 'a {
+    let series = SERIES.iter().enumerate().filter(|(at, series)| wanted.has_series(series.name, *at));
+    series.flat_map(|(_, series)| {
+        let of = CASES.iter().filter(|case| case.series.contains(&series.name));
+        of.filter(|case| (!wanted.quick || case.quick) && wanted.has_case(case.name))
             .map(move |case| (series, case))
     })
 }
@@ -374,4 +398,36 @@ fn folder(cache: &Path, series: &Series, case: &Case) -> PathBuf {
 
 fn marker(cache: &Path, series: &Series, case: &Case) -> PathBuf {
     folder(cache, series, case).join("done")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Wanted<'static> =
+        Wanted { list: false, cases: &[], series: &[], quick: false, force: false, reparse: false };
+
+    #[test]
+    fn what_is_left_is_what_is_not_there_unless_it_is_forced_or_read_again() {
+        let there = |n: &i32| *n == 1;
+        assert_eq!(NONE.left([1, 2], there), [2]);
+        assert_eq!(Wanted { force: true, ..NONE }.left([1, 2], there), [1, 2]);
+        assert_eq!(Wanted { reparse: true, ..NONE }.left([1, 2], there), [1]);
+        assert_eq!(Wanted { reparse: true, force: true, ..NONE }.left([1, 2], there), [1]);
+    }
+
+    #[test]
+    fn a_guest_that_fails_has_one_more_attempt() {
+        let after = |failures: usize| {
+            let mut done = 0;
+            let result = twice(|| {
+                done += 1;
+                if done > failures { Ok(done) } else { Err(done) }
+            });
+            (result, done)
+        };
+        assert_eq!(after(0), (Ok(1), 1));
+        assert_eq!(after(1), (Ok(2), 2));
+        assert_eq!(after(9), (Err(2), 2));
+    }
 }

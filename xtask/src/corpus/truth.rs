@@ -185,11 +185,7 @@ impl Truth {
                 cpus: case.cpus,
                 memory_mib: case.memory,
                 cpu_model: case.cpu.into(),
-                paging_levels: if console.section("cpuinfo").iter().any(|line| line.contains(" la57")) {
-                    5
-                } else {
-                    4
-                },
+                paging_levels: paging_levels(console.section("cpuinfo"), texts()),
                 kaslr: !case.append.contains("nokaslr"),
                 vmcoreinfo_device: case.vmcoreinfo,
                 crashkernel_mib: case.crashkernel,
@@ -411,6 +407,14 @@ fn build_id(file: &Path) -> Result<Option<String>, Error> {
     // An older readelf ends in error at sections that it does not know, having read this one.
     let notes = shell("readelf -n \"$1\" 2>/dev/null || true", [file])?;
     Ok(notes.lines().find_map(|line| line.trim().strip_prefix("Build ID: ")).map(str::to_owned))
+}
+
+/// The levels of the page tables in the guest's words: what the processor of an x86-64 guest has, what an arm64 kernel
+/// detected on its own.
+fn paging_levels<'a>(cpuinfo: &[String], mut log: impl Iterator<Item = &'a str>) -> u32 {
+    let wide = cpuinfo.iter().any(|line| line.contains(" la57"))
+        || log.any(|text| text.ends_with("detected: 52-bit Virtual Addressing (LPA2)"));
+    if wide { 5 } else { 4 }
 }
 
 #[cfg(test)]

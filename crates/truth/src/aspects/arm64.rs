@@ -3,12 +3,10 @@
 //! The report's trace begins with the place of the fault itself, follows frame records alone, and so leaves out the
 //! caller of a function that had saved no link register yet: that caller is in `lr`.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::sleepers::addresses;
-use super::{Differences, hex, place, same_stack};
+use super::{Differences, death, hex, place, registers, same_stack};
 use crate::{Answers, Case, Place, Report};
 
 /// The crash's frames and registers are those of the kernel's own report; a leaf's caller may be told beyond it.
@@ -16,13 +14,9 @@ use crate::{Answers, Case, Place, Report};
 /// # Errors
 /// crashlens did not answer.
 pub fn crash(case: &Case, answers: &Answers) -> Result<Differences, String> {
-    let Some(report) = case.truth.death() else { return Ok(Differences::new()) };
-    let stacks = answers.list("bt -s", "backtraces")?;
-    let Some(stack) = stacks.first() else { return Ok(vec!["no backtrace".to_owned()]) };
-    let mut differences = Differences::new();
-    if stack.get("pid").and_then(Value::as_i64) != report.pid {
-        differences.push(format!("pid {:?}, the guest says {:?}", stack.get("pid"), report.pid));
-    }
+    let Some((report, stack, mut differences)) = death(case, answers)? else {
+        return Ok(Differences::new());
+    };
     let frames: Vec<&Value> = stack.get("frames").and_then(Value::as_array).into_iter().flatten().collect();
     let trace: Vec<&Place> = report.trace.iter().map(|frame| &frame.place).collect();
     let starts = addresses(answers)?;
@@ -51,9 +45,7 @@ pub fn crash(case: &Case, answers: &Answers) -> Result<Differences, String> {
     let below = places.get(at + 1..).unwrap_or_default();
     let trace = trace.strip_prefix(&[pc]).unwrap_or(&trace);
     let with_caller: Vec<&Place> = report.lr.iter().chain(trace.iter().copied()).collect();
-    let told =
-        |wanted: &[&Place]| below.len() == wanted.len() && below.iter().zip(wanted).all(|(a, b)| a == *b);
-    if !told(trace) && !told(&with_caller) {
+    if !same_stack(below, &with_caller, true).is_empty() {
         differences.extend(same_stack(below, trace, true));
     }
     let exception = at.checked_sub(1).and_then(|before| frames.get(before)?.get("registers"));
@@ -63,9 +55,7 @@ pub fn crash(case: &Case, answers: &Answers) -> Result<Differences, String> {
 
 /// The registers that the kernel printed, each as crashlens shows it.
 fn same_registers(shown: Option<&Value>, report: &Report) -> Differences {
-    let number = |(name, value): (&String, &Value)| Some((name.clone(), hex(value.as_str()?)));
-    let shown: BTreeMap<String, u64> =
-        shown.and_then(Value::as_object).into_iter().flatten().filter_map(number).collect();
+    let shown = shown.map(registers).unwrap_or_default();
     let wanted = report.registers.iter().map(|(name, value)| (name.to_lowercase(), hex(value)));
     let other = wanted.filter(|(name, value)| shown.get(name) != Some(value));
     other.map(|(name, value)| format!("{name}: {:x?}, the guest says {value:#x}", shown.get(&name))).collect()

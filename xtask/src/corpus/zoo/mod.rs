@@ -18,6 +18,7 @@ use std::time::Instant;
 use super::apt::{Mirrors, Suite};
 use super::cases::{SERIES, Series};
 use super::kernel::{self, Kernel};
+use super::{Wanted, list};
 use crate::run::{At as _, Error, other, say};
 use build::Guest;
 use told::Truth;
@@ -26,40 +27,18 @@ use ways::{WAYS, Way};
 /// Guests that run at a time.
 const AT_ONCE: usize = 2;
 
-/// What is asked for.
-pub(crate) struct Wanted<'a> {
-    /// Only lists them.
-    pub list: bool,
-    /// Only these.
-    pub ways: &'a [String],
-    /// Only of these series.
-    pub series: &'a [String],
-    /// Only the handful of continuous integration, of the first series.
-    pub quick: bool,
-    /// Again what is there already.
-    pub force: bool,
-    /// Only reads the consoles again.
-    pub reparse: bool,
-}
-
 /// What is asked for, by series.
 fn chosen<'a>(wanted: &'a Wanted<'_>) -> impl Iterator<Item = (&'static Series, Vec<&'static Way>)> + 'a {
-    let series = SERIES.iter().enumerate().filter(|(at, series)| {
-        !(wanted.quick && *at > 0)
-            && (wanted.series.is_empty() || wanted.series.iter().any(|name| name == series.name))
-    });
+    let series = SERIES.iter().enumerate().filter(|(at, series)| wanted.has_series(series.name, *at));
     series.map(|(_, series)| {
-        let ways = WAYS.iter().filter(|way| {
-            (!wanted.quick || way.quick)
-                && (wanted.ways.is_empty() || wanted.ways.iter().any(|name| name == way.name))
-        });
+        let ways = WAYS.iter().filter(|way| (!wanted.quick || way.quick) && wanted.has_case(way.name));
         (series, ways.collect())
     })
 }
 
 /// Builds the zoo.
-pub(crate) fn run(cache: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
-    for name in wanted.ways {
+pub(super) fn run(cache: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
+    for name in wanted.cases {
         if !WAYS.iter().any(|way| way.name == *name) {
             return other(format!("no way `{name}`: `cargo xtask corpus --zoo --list` names them"));
         }
@@ -68,20 +47,14 @@ pub(crate) fn run(cache: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
     if wanted.list {
         for (series, ways) in chosen(wanted) {
             for way in ways {
-                let state = if folder(&zoo, series, way).join("done").exists() { "done" } else { "-" };
-                say(format_args!("{state:5} zoo/{}/{}", series.name, way.name));
+                list(there(&zoo, series, way), &format!("zoo/{}/{}", series.name, way.name));
             }
         }
         return Ok(());
     }
     let mut failed = Vec::new();
     for (series, ways) in chosen(wanted) {
-        let there = |way: &&Way| folder(&zoo, series, way).join("done").exists();
-        let ways: Vec<&Way> = match (wanted.reparse, wanted.force) {
-            (true, _) => ways.into_iter().filter(there).collect(),
-            (false, true) => ways,
-            (false, false) => ways.into_iter().filter(|way| !there(way)).collect(),
-        };
+        let ways = wanted.left(ways, |way| there(&zoo, series, way));
         if ways.is_empty() {
             continue;
         }
@@ -188,6 +161,10 @@ fn write(
     let text = serde_json::to_string_pretty(&truth).map_err(|error| Error::Other(error.to_string()))?;
     let path = dir.join("truth.json");
     fs::write(&path, text + "\n").at(&path)
+}
+
+fn there(zoo: &Path, series: &Series, way: &Way) -> bool {
+    folder(zoo, series, way).join("done").exists()
 }
 
 fn folder(zoo: &Path, series: &Series, way: &Way) -> PathBuf {
