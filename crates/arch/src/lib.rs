@@ -135,6 +135,12 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// What enters the kernel at this function; `None` where it is none of the entry code.
+    fn entry(&self, function: &str) -> Option<EntryKind>;
+    /// True for a function in whose frame registers are saved because of an interrupt.
+    fn saves_for_interrupt(&self, function: &str) -> bool {
+        self.entry(function).is_some_and(EntryKind::is_interrupt)
+    }
     /// The registers that an entry saved, where the frame pointer is at the record that the entry keeps beside them.
     fn saved_at_record(&self, _mem: &dyn VirtRead, _fp: VirtAddr) -> Option<VirtAddr> {
         None
@@ -212,6 +218,29 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
 
     /// Instructions as text; `None` where they are not decoded yet.
     fn disassembler(&self) -> Option<Box<dyn Disassemble>>;
+}
+
+/// What the kernel is entered by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryKind {
+    /// An interrupt of a device, a timer or another CPU.
+    Interrupt,
+    /// An interrupt that nothing holds off.
+    NonMaskable,
+    /// The hardware found itself broken.
+    MachineCheck,
+    /// The interrupt by which another CPU stops this one for good.
+    Stop,
+    /// An exception or a system call, or a function that the entry code calls first.
+    Other,
+}
+
+impl EntryKind {
+    /// True for all that comes upon code by chance.
+    #[must_use]
+    pub fn is_interrupt(self) -> bool {
+        self != Self::Other
+    }
 }
 
 /// The number in which a kernel keeps where its image lies.

@@ -221,7 +221,8 @@ fn code_words(case: &Case) -> Option<(String, Vec<String>)> {
 fn levels(case: &Case) -> Result<u64, String> {
     let log = || case.truth.dmesg.iter().chain(&case.truth.console).map(|message| message.text.as_str());
     let wide = log().any(|text| text.ends_with("detected: 52-bit Virtual Addressing (LPA2)"));
-    let at_fault = log().find_map(|text| text.strip_prefix("user pgtable: 4k pages, ")?.split_once("-bit VAs"));
+    let at_fault =
+        log().find_map(|text| text.strip_prefix("user pgtable: 4k pages, ")?.split_once("-bit VAs"));
     match (wide, at_fault.map(|(bits, _)| bits)) {
         (true, None | Some("52")) => Ok(5),
         (false, None | Some("48")) => Ok(4),

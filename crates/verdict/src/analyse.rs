@@ -95,7 +95,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     let classed =
         v.class != Class::Unknown && case.lines.as_ref().is_some_and(|lines| lines.stopped.is_none());
     v.signature = match classed {
-        true => signature::of(v.class, stack.iter().map(Option::as_deref)),
+        true => signature::of(s.arch(), v.class, stack.iter().map(Option::as_deref)),
         false => Err(String::new()),
     };
     let stack: Vec<String> = stack.into_iter().flatten().collect();
@@ -277,7 +277,7 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
     let idle = case.scene.task.is_some_and(|t| t.pid == 0);
     // of a machine that lives the first of those who wait for each other
     let class = if v.class == Class::Alive { Class::HungTask } else { v.class };
-    let blamed = scene::blamed(class, &case.scene.names(s), frames)
+    let blamed = scene::blamed(s.arch(), class, &case.scene.names(s), frames)
         .filter(|_| !(idle && matches!(v.class, Class::Nmi | Class::Watchdog)))
         .map(|n| if v.class == Class::Sanitizer { reported(case, n) } else { n })
         .or_else(|| frames.iter().position(asked).filter(|_| v.class == Class::OutOfMemory));
@@ -489,7 +489,7 @@ fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<Option<String
     names
         .into_iter()
         .skip(panic.map_or(0, |n| n + 1))
-        .take_while(|n| n.as_ref().is_none_or(|n| !signature::is_interrupt(n)))
+        .take_while(|n| n.as_ref().is_none_or(|n| !signature::is_interrupt(case.s.arch(), n)))
         .filter(|n| n.as_ref().is_none_or(|n| !machinery::is_dying(n) && !machinery::is_delaying(n)))
         .collect()
 }

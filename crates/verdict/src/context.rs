@@ -56,7 +56,7 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
         Some(false) => Some("process context"),
         None => None,
     };
-    let layers = origin::layers(&names, &handler);
+    let layers = origin::layers(s.arch(), &names, &handler);
     let logged = event.and_then(|e| e.oops.cpu).filter(|_| task.active || task.cpu.is_none());
     let cpu = logged.or(task.cpu);
     let mut text = format!("{}[{}]", task.comm, task.pid);

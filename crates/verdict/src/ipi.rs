@@ -36,7 +36,7 @@ pub(crate) fn is_calling(name: &str) -> bool {
 /// Which CPUs that one waits for take no interrupts, and what they run.
 pub(crate) fn told(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<Statement> {
     let names = scene.names(s);
-    let first = interrupted(&scene.names(s), scene.frames())?;
+    let first = interrupted(s.arch(), &scene.names(s), scene.frames())?;
     let by = names.iter().skip(first).take(NEAR).find(|name| is_calling(name))?;
     let deaf: Vec<String> = s
         .tasks()
@@ -75,7 +75,7 @@ fn deaf(s: &Session, task: &Task) -> Option<String> {
     if flags & INTERRUPTS != 0 {
         return None;
     }
-    let frame = scene.frames().get(interrupted(&scene.names(s), scene.frames())?)?;
+    let frame = scene.frames().get(interrupted(s.arch(), &scene.names(s), scene.frames())?)?;
     let place = crate::culprit::place(s, frame.pc);
     Some(format!("CPU {} with {}[{}] in {place}", cpu_of(task), task.comm, task.pid))
 }

@@ -134,14 +134,14 @@ pub(crate) fn doing(s: &Session, task: &Task) -> String {
     if names.iter().any(|n| matches!(n.as_str(), "panic" | "vpanic")) {
         return "in panic()".into();
     }
-    match standing(&names, frames) {
+    match standing(s.arch(), &names, frames) {
         Some(n) => frames
             .get(n)
             .and_then(|f| s.locate(f.lookup()))
             .map_or_else(|| "in code whose symbol is not known".into(), |l| format!("in {}", l.symbol.name)),
         // all that is known: it was interrupted in user mode
         None if frames.iter().zip(&names).any(|(f, name)| {
-            f.saved.as_ref().is_some_and(|r| r.user) && crate::origin::is_interrupt(name)
+            f.saved.as_ref().is_some_and(|r| r.user) && s.arch().saves_for_interrupt(name)
         }) =>
         {
             "in user mode".into()

@@ -4,6 +4,8 @@
 //! **Invariant:** told from the frames' functions alone, innermost first. The function that a dispatcher called is
 //! the one of the frame before the dispatcher's.
 
+use arch::{Arch, EntryKind};
+
 /// Functions that call handlers, and what they call them for. Several of one kind stand for several releases.
 const DISPATCHERS: &[(&str, &str)] = &[
     ("call_timer_fn", "timer"),
@@ -65,14 +67,18 @@ const PLUMBING: &[&str] = &[
 ///
 /// `handler` tells what the call that the frame `n` is in has called, where that is known: the frame before may be
 /// of a function that the handler jumped on to.
-pub(crate) fn layers(names: &[String], handler: &dyn Fn(usize) -> Option<String>) -> Vec<String> {
+pub(crate) fn layers(
+    arch: &dyn Arch,
+    names: &[String],
+    handler: &dyn Fn(usize) -> Option<String>,
+) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     let mut last = "";
     let mut called = "";
     // what is done at the end of an interrupt is no longer done in it
     let mut ended = false;
     for (n, name) in names.iter().enumerate().map(|(n, name)| (n, crate::code::base_name(name))) {
-        if let Some(word) = hardware(name) {
+        if let Some(word) = hardware(arch, name) {
             out.push(if ended { format!("{AT_END}{word}") } else { word.to_owned() });
             (last, ended) = ("", false);
         } else if EXITS.contains(&name) {
@@ -100,42 +106,17 @@ pub(crate) fn layers(names: &[String], handler: &dyn Fn(usize) -> Option<String>
     out
 }
 
-/// True for entry code of interrupts, of every device and kind.
-pub(crate) fn is_interrupt(name: &str) -> bool {
-    hardware(name).is_some()
-        || name.starts_with("asm_sysvec_")
-        || name.ends_with("_interrupt")
-        || ["irq_entries", "nmi", "callback_vector", "hypervisor_callback", "posted_intr"]
-            .iter()
-            .any(|part| name.contains(part))
-}
-
 /// Functions that end an interrupt, and handle softirqs then.
 const EXITS: &[&str] = &["irq_exit", "irq_exit_rcu", "__irq_exit_rcu"];
 const AT_END: &str = "at the end of a ";
 
-/// Entry code of interrupts.
-fn hardware(name: &str) -> Option<&'static str> {
-    match name {
-        "asm_exc_nmi" | "nmi" | "end_repeat_nmi" => Some("non-maskable interrupt"),
-        "asm_exc_machine_check" | "machine_check" => Some("machine check"),
-        "asm_common_interrupt"
-        | "common_interrupt"
-        | "ret_from_intr"
-        | "apic_timer_interrupt"
-        | "call_function_single_interrupt"
-        | "call_function_interrupt"
-        | "reschedule_interrupt"
-        | "irq_work_interrupt"
-        // arm64, until 5.13 without a stack pointer's name
-        | "el1h_64_irq"
-        | "el0t_64_irq"
-        | "el1_irq"
-        | "el0_irq" => Some("hard interrupt"),
-        // what stops a CPU is of its death, not of its life
-        "asm_sysvec_reboot" | "reboot_interrupt" => None,
-        _ if name.starts_with("asm_sysvec_") => Some("hard interrupt"),
-        _ => None,
+/// What entry code is in words. What stops a CPU is of its death, not of its life.
+fn hardware(arch: &dyn Arch, name: &str) -> Option<&'static str> {
+    match arch.entry(name)? {
+        EntryKind::Interrupt => Some("hard interrupt"),
+        EntryKind::NonMaskable => Some("non-maskable interrupt"),
+        EntryKind::MachineCheck => Some("machine check"),
+        EntryKind::Stop | EntryKind::Other => None,
     }
 }
 
@@ -172,9 +153,30 @@ pub(crate) fn words(layers: &[String], base: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(names: &str, base: &str) -> String {
+    fn told_by(arch: &str, names: &str, base: &str) -> String {
         let names: Vec<String> = names.split(' ').map(str::to_owned).collect();
-        words(&layers(&names, &|_| None), base)
+        words(&layers(arch::by_name(arch).unwrap(), &names, &|_| None), base)
+    }
+
+    fn told(names: &str, base: &str) -> String {
+        told_by("x86_64", names, base)
+    }
+
+    #[test]
+    fn an_architecture_says_what_is_an_interrupt() {
+        let interrupt =
+            "interrupt handler through my_handler(), in hard interrupt, on top of process context";
+        for entry in
+            ["el1h_64_irq_handler el1h_64_irq", "el1h_64_fiq_handler el1h_64_fiq", "el1_irq", "el0_fiq"]
+        {
+            let names =
+                format!("my_handler __handle_irq_event_percpu gic_handle_irq el1_interrupt {entry} f");
+            assert_eq!(told_by("aarch64", &names, "process context"), interrupt, "{entry}");
+            let no_entry = told(&names, "process context");
+            assert_eq!(no_entry, "interrupt handler through my_handler()", "{entry} is none of x86-64");
+        }
+        let own = "f my_timer call_timer_fn asm_common_interrupt g";
+        assert_eq!(told_by("aarch64", own, "idle"), "timer through my_timer()");
     }
 
     #[test]
@@ -237,7 +239,7 @@ mod tests {
         }
         let names: Vec<String> =
             ["check", "call_timer_fn", "asm_sysvec_apic_timer_interrupt"].map(str::to_owned).into();
-        let told = layers(&names, &|n| (n == 1).then(|| "my_timer".to_owned()));
+        let told = layers(arch::x86_64(), &names, &|n| (n == 1).then(|| "my_timer".to_owned()));
         assert_eq!(told, ["timer my_timer()", "hard interrupt"], "the handler jumped on to check()");
     }
 }

@@ -1,7 +1,8 @@
 //! Whom the verdict is of: the task, its frames, and the frame to blame.
 
 use crate::event::{Class, Event, Subject};
-use crate::{machinery, origin};
+use crate::machinery;
+use arch::Arch;
 use kernel::Session;
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::Backtrace;
@@ -93,14 +94,14 @@ pub(crate) fn of_subject<'s>(s: &'s Session, subject: &Subject) -> Option<&'s Ta
 /// The frame that a CPU ran when the last interrupt came (the watchdog's, or the one that stopped it): the first
 /// behind registers that entry code saved. The innermost where nothing interrupted it: what a process called or caused
 /// itself is no interruption. `None` where it was in user mode.
-pub(crate) fn interrupted(names: &[String], frames: &[Frame]) -> Option<usize> {
+pub(crate) fn interrupted(arch: &dyn Arch, names: &[String], frames: &[Frame]) -> Option<usize> {
     match frames.iter().position(|f| f.saved.is_some()) {
         Some(n) => match frames.get(n)?.saved.as_ref()?.user {
             false => (n + 1 < frames.len()).then_some(n + 1),
             // only registers say where it is: a call found on the stack may have returned
             true => names
                 .get(n)
-                .filter(|name| n > 0 && !name.is_empty() && !origin::is_interrupt(name))
+                .filter(|name| n > 0 && !name.is_empty() && !arch.saves_for_interrupt(name))
                 .and_then(|_| frames.first().filter(|first| !first.is_call).map(|_| 0)),
         },
         None => (!frames.is_empty()).then_some(0),
@@ -109,13 +110,13 @@ pub(crate) fn interrupted(names: &[String], frames: &[Frame]) -> Option<usize> {
 
 /// The frame that a CPU stands in: the innermost where an interrupt's handler itself spins, else the one that the last
 /// interrupt came upon.
-pub(crate) fn standing(names: &[String], frames: &[Frame]) -> Option<usize> {
+pub(crate) fn standing(arch: &dyn Arch, names: &[String], frames: &[Frame]) -> Option<usize> {
     let inner =
         frames.iter().position(|f| f.saved.is_some()).and_then(|n| names.get(..n)).unwrap_or_default();
     let stops = |name: &String| machinery::is_dying(name) || machinery::is_finding(name);
     match inner.first() {
         Some(first) if machinery::is_spinning(first) && !inner.iter().any(stops) => Some(0),
-        _ => interrupted(names, frames),
+        _ => interrupted(arch, names, frames),
     }
 }
 
@@ -127,7 +128,7 @@ pub(crate) fn last_saved(frames: &[Frame], n: usize) -> usize {
 
 /// The frame to blame for a death that no instruction tells of: the first that is neither of the machinery of
 /// dying and watching nor of that of waiting. `None` where no frame is to blame: the hardware, or a request.
-pub(crate) fn blamed(class: Class, names: &[String], frames: &[Frame]) -> Option<usize> {
+pub(crate) fn blamed(arch: &dyn Arch, class: Class, names: &[String], frames: &[Frame]) -> Option<usize> {
     let waits = |n: &str| machinery::is_waiting(n) || machinery::is_delaying(n);
     let after_panic = names
         .iter()
@@ -141,11 +142,11 @@ pub(crate) fn blamed(class: Class, names: &[String], frames: &[Frame]) -> Option
     };
     match class {
         Class::SoftLockup | Class::HardLockup | Class::RcuStall | Class::Deadlock => {
-            first(standing(names, frames)?, &waits)
+            first(standing(arch, names, frames)?, &waits)
         }
         Class::HungTask => first(0, &waits),
         // what it came upon
-        Class::Nmi | Class::Watchdog => first(interrupted(names, frames).filter(|n| *n > 0)?, &waits),
+        Class::Nmi | Class::Watchdog => first(interrupted(arch, names, frames).filter(|n| *n > 0)?, &waits),
         Class::Atomic => {
             first(after_panic, &|n| waits(n) || machinery::is_finding(n) || machinery::is_dying(n))
         }
@@ -212,7 +213,7 @@ mod tests {
             ("native_queued_spin_lock_slowpath _raw_spin_lock slow", 0),
         ] {
             let (names, frames) = frames(text);
-            assert_eq!(standing(&names, &frames), Some(want), "{text}");
+            assert_eq!(standing(arch::x86_64(), &names, &frames), Some(want), "{text}");
         }
     }
 
@@ -224,16 +225,20 @@ mod tests {
             "handle_mm_fault do_user_addr_fault asm_exc_page_fault*",
         ] {
             let (names, mut frames) = frames(text);
-            assert_eq!(interrupted(&names, &frames), None, "{text}: calls found on the stack");
+            assert_eq!(
+                interrupted(arch::x86_64(), &names, &frames),
+                None,
+                "{text}: calls found on the stack"
+            );
             frames[0].is_call = false;
-            assert_eq!(interrupted(&names, &frames), Some(0), "{text}: registers");
+            assert_eq!(interrupted(arch::x86_64(), &names, &frames), Some(0), "{text}: registers");
         }
         for text in
             ["stop_this_cpu asm_sysvec_reboot*", "tick apic_timer_interrupt*", "nmi_handle asm_exc_nmi*"]
         {
             let (names, mut frames) = frames(text);
             frames[0].is_call = false;
-            assert_eq!(interrupted(&names, &frames), None, "{text}: user mode");
+            assert_eq!(interrupted(arch::x86_64(), &names, &frames), None, "{text}: user mode");
         }
     }
 
@@ -295,7 +300,7 @@ mod tests {
             (Class::MachineCheck, "panic mce_panic do_machine_check", None),
         ] {
             let (names, frames) = frames(text);
-            let found = blamed(class, &names, &frames).map(|n| names[n].as_str());
+            let found = blamed(arch::x86_64(), class, &names, &frames).map(|n| names[n].as_str());
             assert_eq!(found, want, "{class:?}: {text}");
         }
     }

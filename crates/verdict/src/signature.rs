@@ -3,33 +3,21 @@
 
 use crate::code::base_name;
 use crate::event::Class;
+use arch::{Arch, EntryKind};
 
 /// How many frames count.
 const FRAMES: usize = 4;
 
-/// Entry code of interrupts, of old and new kernels.
-const INTERRUPTS: &[&str] = &[
-    "asm_sysvec_",
-    "asm_common_interrupt",
-    "common_interrupt",
-    "ret_from_intr",
-    "apic_timer_interrupt",
-    "asm_exc_nmi",
-    // arm64
-    "el1h_64_irq",
-    "el0t_64_irq",
-    "el1_irq",
-    "el0_irq",
-];
-
-/// True for entry code of interrupts: what an interrupt came upon is chance, and no part of a signature.
-pub(crate) fn is_interrupt(name: &str) -> bool {
-    INTERRUPTS.iter().any(|i| name.starts_with(i))
+/// True for entry code of interrupts: what an interrupt came upon is chance, and no part of a signature. A machine check is
+/// told with what it came upon, which may have read the broken memory.
+pub(crate) fn is_interrupt(arch: &dyn Arch, name: &str) -> bool {
+    arch.entry(name).is_some_and(|kind| kind.is_interrupt() && kind != EntryKind::MachineCheck)
 }
 
 /// `bug:virtqueue_add_split:virtqueue_add_sgs:virtblk_add_req`, and a number made of it. A part of it that is not known
 /// (`None` for a function) would make it the signature of another death: then what it begins with is the error.
 pub(crate) fn of<'a>(
+    arch: &dyn Arch,
     class: Class,
     functions: impl Iterator<Item = Option<&'a str>>,
 ) -> Result<String, String> {
@@ -41,11 +29,7 @@ pub(crate) fn of<'a>(
             break;
         }
         let Some(name) = name.map(base_name) else { return Err(out) };
-        if name == last
-            || ["asm_", "entry_SYSCALL", "system_call", "el1h_64_", "el0t_64_", "el1_", "el0_"]
-                .iter()
-                .any(|entry| name.starts_with(entry))
-        {
+        if name == last || arch.entry(name).is_some() {
             continue;
         }
         out.push(':');
@@ -64,12 +48,11 @@ mod tests {
 
     #[test]
     fn suffixes_of_the_compiler_do_not_count() {
-        let known = |class, names: &[&'static str]| of(class, names.iter().copied().map(Some)).unwrap();
+        let arch = arch::x86_64();
+        let known = |class, names: &[&'static str]| of(arch, class, names.iter().copied().map(Some)).unwrap();
         let a = known(Class::Bug, &["f.isra.0", "f", "g.cold", "h"]);
         assert_eq!(a, known(Class::Bug, &["f", "g", "h"]));
         assert!(a.ends_with("bug:f:g:h"));
-        assert!(is_interrupt("asm_sysvec_apic_timer_interrupt") && is_interrupt("ret_from_intr"));
-        assert!(!is_interrupt("asm_exc_page_fault"));
         assert_ne!(a, known(Class::NullPointer, &["f", "g", "h"]));
     }
 
@@ -78,8 +61,31 @@ mod tests {
         let names = |lost: usize| {
             (0..6).map(move |n| ["a", "b", "c", "d", "e", "f"].get(n).copied().filter(|_| n != lost))
         };
-        assert_eq!(of(Class::Bug, names(2)), Err("bug:a:b".into()));
-        assert_eq!(of(Class::Bug, names(0)), Err("bug".into()));
-        assert_eq!(of(Class::Bug, names(4)), of(Class::Bug, names(9)), "more than four count for nothing");
+        let of = |names| of(arch::x86_64(), Class::Bug, names);
+        assert_eq!(of(names(2)), Err("bug:a:b".into()));
+        assert_eq!(of(names(0)), Err("bug".into()));
+        assert_eq!(of(names(4)), of(names(9)), "more than four count for nothing");
+    }
+
+    #[test]
+    fn entry_code_counts_for_nothing_and_an_interrupt_ends_it() {
+        for (arch, entry, interrupts) in [
+            (
+                "x86_64",
+                "asm_exc_page_fault",
+                ["asm_sysvec_apic_timer_interrupt", "ret_from_intr", "asm_exc_nmi"],
+            ),
+            ("aarch64", "el1h_64_sync", ["el1h_64_irq", "el0t_64_fiq", "el1_irq"]),
+        ] {
+            let arch = arch::by_name(arch).unwrap();
+            assert!(interrupts.iter().all(|name| is_interrupt(arch, name)), "{interrupts:?}");
+            assert!(!is_interrupt(arch, entry) && !is_interrupt(arch, "f"));
+            let names = ["f", entry, "g"].map(Some);
+            assert_eq!(
+                of(arch, Class::Bug, names.into_iter()).unwrap().split_once(' ').unwrap().1,
+                "bug:f:g"
+            );
+        }
+        assert!(!is_interrupt(arch::x86_64(), "asm_exc_machine_check"));
     }
 }

@@ -84,7 +84,7 @@ fn on_lock<'s>(s: &'s Session, task: &'s Task) -> Option<Spinner<'s>> {
     let scene = Scene::of_task(s, Some(task));
     let names = scene.names(s);
     let frames = scene.frames();
-    let first = standing(&names, frames)?;
+    let first = standing(s.arch(), &names, frames)?;
     let outside = (first..names.len()).find(|n| names.get(*n).is_some_and(|n| !is_waiting(n)))?;
     let inner = names.get(first..outside).filter(|i| !i.is_empty())?;
     let slow =
@@ -198,7 +198,7 @@ pub(crate) struct Taken {
 pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
     let scene = Scene::of_task(s, Some(task));
     let frames = scene.frames();
-    let from = if task.active { standing(&scene.names(s), frames).unwrap_or(0) } else { 0 };
+    let from = if task.active { standing(s.arch(), &scene.names(s), frames).unwrap_or(0) } else { 0 };
     let name = |at: VirtAddr| s.locate(at).filter(|l| l.offset == 0).map(|l| l.symbol.name.to_owned());
     // the frames whose functions take such locks before the place where they are
     let mut takers: Vec<(usize, Vec<(VirtAddr, String)>)> = Vec::new();
@@ -252,7 +252,7 @@ pub(crate) fn loop_at(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
 pub(crate) fn looping(s: &Session, scene: &Scene<'_>) -> Option<Looping> {
     let frames = scene.frames();
     let names = scene.names(s);
-    let first = interrupted(&names, frames)?;
+    let first = interrupted(s.arch(), &names, frames)?;
     for n in (first..frames.len()).take(4) {
         let (frame, name) = (frames.get(n)?, names.get(n)?);
         if name.is_empty() || frame.how.is_guess() {

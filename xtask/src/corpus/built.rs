@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use super::apt::{Mirrors, Suite};
 use super::cases::{Case, Dump, End, Machine, Series, Source};
 use super::dumps::Makedumpfile;
-use super::{Wanted, guest, list};
 use super::kernel::{Kernel, Module};
+use super::{Wanted, guest, list};
 use crate::run::{At as _, Error, command, limited, other, output, say, shell};
 
 /// What is built: its place among the series, and its part of the configuration.

@@ -1,6 +1,7 @@
 //! arm64: the facts are from the Arm Architecture Reference Manual and from the kernel's arch/arm64.
 
 pub(crate) mod boot;
+mod entries;
 mod layout;
 pub(crate) mod paging;
 mod ptregs;
@@ -9,8 +10,8 @@ pub(crate) mod regs;
 mod unwind;
 
 use crate::{
-    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging, Prologue,
-    Pte, RegSet, Regs, Resume, SavedLayout, SwapLayout,
+    Arch, Boot, CpuState, Disassemble, EntryKind, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging,
+    Prologue, Pte, RegSet, Regs, Resume, SavedLayout, SwapLayout,
 };
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -92,6 +93,9 @@ impl Arch for Arm64 {
     }
 
     /// `pc : virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`
+    fn entry(&self, function: &str) -> Option<EntryKind> {
+        entries::entry(function)
+    }
     fn oops_pc<'t>(&self, line: &'t str) -> Option<&'t str> {
         line.strip_prefix("pc : ")
     }

@@ -1,6 +1,7 @@
 //! x86-64: the facts are from the processor manuals (Intel SDM volume 3) and from the kernel's arch/x86.
 
 mod boot;
+mod entries;
 mod frame;
 mod insn;
 mod layout;
@@ -15,8 +16,8 @@ mod testmem;
 mod unwind;
 
 use crate::{
-    Arch, Boot, CpuState, Disassemble, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging, Prologue,
-    Pte, RegSet, Regs, Resume, SavedLayout, SwapLayout,
+    Arch, Boot, CpuState, Disassemble, EntryKind, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging,
+    Prologue, Pte, RegSet, Regs, Resume, SavedLayout, SwapLayout,
 };
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -114,6 +115,12 @@ impl Arch for X86_64 {
     }
 
     /// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`
+    fn entry(&self, function: &str) -> Option<EntryKind> {
+        entries::entry(function)
+    }
+    fn saves_for_interrupt(&self, function: &str) -> bool {
+        entries::saves_for_interrupt(function)
+    }
     fn oops_pc<'t>(&self, line: &'t str) -> Option<&'t str> {
         line.strip_prefix("RIP: ")?.split_once(':').map(|(_, place)| place)
     }
