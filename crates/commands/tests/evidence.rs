@@ -150,7 +150,7 @@ impl Parts {
 
     fn new(headers: Vec<Field>, notes: &[(String, Range<usize>)]) -> Self {
         let of = |name: &str| notes.iter().filter(|n| n.0 == name).map(|n| n.1.clone()).collect::<Vec<_>>();
-        let vmcoreinfo = of("VMCOREINFO").first().cloned().expect("a note of VMCOREINFO");
+        let vmcoreinfo = of("VMCOREINFO").first().cloned().unwrap();
         let cpus = of("CORE");
         assert!(!cpus.is_empty(), "no note of a CPU");
         Self { headers, vmcoreinfo, cpus }
