@@ -163,6 +163,7 @@ fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report,
     }
     let task = tasks::context(cx, "set")?;
     let mut report = shown(s, task);
+    tasks::damage_of(task, &mut report);
     tasks::registers_of(s, task.cpu.filter(|_| task.active), &mut report);
     Ok(report)
 }

@@ -219,6 +219,13 @@ pub(crate) fn problems(s: &Session, report: &mut report::Report) {
     }
 }
 
+/// Says what is damaged in a task that an answer is about.
+pub(crate) fn damage_of(task: &Task, report: &mut report::Report) {
+    if let Some(wrong) = &task.wrong {
+        report.warning(format!("task_struct at {:#x} is damaged: {wrong}", task.at.0));
+    }
+}
+
 /// Says what there is to say of the registers of a CPU that an answer is about.
 pub(crate) fn registers_of(s: &Session, cpu: Option<u32>, report: &mut report::Report) {
     if let Some((cpu, false)) = cpu.map(|cpu| (cpu, s.cpu_states().is_empty()))

@@ -89,3 +89,18 @@ mod tests {
         assert!(s.kernel_btf().is_none());
     }
 }
+
+/// QEMU's note, with these registers and the page tables at `root`.
+pub(crate) fn qemu_note(pc: u64, sp: u64, root: u64) -> Vec<u8> {
+    let mut note = vec![0; 440];
+    let size = note.len() as u32;
+    note[..4].copy_from_slice(&1_u32.to_le_bytes());
+    note[4..8].copy_from_slice(&size.to_le_bytes());
+    let cs = 8 + 18 * 8;
+    let paging = 8 + 18 * 8 + 10 * 24;
+    for (at, value) in [(8 + 6 * 8, sp), (8 + 16 * 8, pc), (cs, 0x10), (paging, 1 << 31), (paging + 24, root)]
+    {
+        note[at..][..8].copy_from_slice(&value.to_le_bytes());
+    }
+    note
+}

@@ -214,6 +214,7 @@ impl Command for Bt {
                 Mode::Old => scans::old(s, task, &shape),
             };
             if let Some(mut record) = record {
+                tasks::damage_of(task, &mut report);
                 if !out.is_empty() {
                     record.items.insert(0, report::Item::Blank);
                 }

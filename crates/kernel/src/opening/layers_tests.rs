@@ -333,6 +333,45 @@ fn the_kernel_that_died_comes_before_the_crash_kernel_that_it_started() {
     }
 }
 
+/// A hypervisor's dump of a machine on which all CPUs run the crash kernel: nothing but memory knows of the one that died.
+#[test]
+fn the_kernel_that_died_is_found_where_every_cpu_runs_the_crash_kernel() {
+    for crash_kernel_first in [false, true] {
+        for cpus in [1, 2] {
+            let [mut died, mut crash] = two_kernels(crash_kernel_first);
+            died.cpus(cpus);
+            crash.cpus(cpus);
+            let moved = if crash_kernel_first { 0 } else { 1 << 30 };
+            let root = crash.at("swapper_pg_dir") - testkit::kernel::TEXT + 0x100_0000 + moved;
+            let both = died.spec_onto(crash.spec().without_notes()).without_notes();
+            let pc = crash.at("captures") + 4;
+            let with_notes = (0..cpus).fold(both, |spec, cpu| {
+                let sp = testkit::kernel::DIRECT_MAP + 0x500_0000 + 0x4000 * u64::from(cpu);
+                spec.note("QEMU", 0, &crate::testing::qemu_note(pc, sp, root))
+            });
+            let dump = file(&with_notes);
+            let layers = Layers::open(options(dump.path())).unwrap();
+            let s = layers.session().unwrap();
+            assert!(s.symbol("died").is_some() && s.symbol("captures").is_none());
+            let news = layers.news();
+            assert!(
+                news.iter().any(|n| n.contains("holds 2 kernels") && n.contains("--kernel N")),
+                "{news:?}"
+            );
+            for cpu in 0..cpus {
+                assert!(s.cpu_regs(cpu).is_none(), "{cpu}: another kernel's registers");
+                let remark = s.cpu_registers(cpu).remark(cpu).unwrap();
+                assert!(remark.contains("another kernel's"), "{remark}");
+            }
+            let second = OpenOptions { kernel: Some(2), ..options(dump.path()) };
+            let layers = Layers::open(second).unwrap();
+            let s = layers.session().unwrap();
+            assert!(s.symbol("captures").is_some() && s.symbol("died").is_none());
+            assert_eq!(s.cpu_registers(0).doubt, None, "its own");
+        }
+    }
+}
+
 #[test]
 fn one_kernel_is_one() {
     let [died, _] = two_kernels(false);

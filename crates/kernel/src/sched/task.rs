@@ -35,6 +35,7 @@ bind! {
         thread_sp: "thread.sp" | "thread.rsp" | "thread.cpu_context.sp", // the last: arm64
         cpu_context: "thread.cpu_context", // arm64: the registers themselves
         on_cpu: "on_cpu",
+        thread_pid: "thread_pid", // 4.19 (2c4704756cab)
         pid_links: "pid_links" | "pids", // 4.19 (2c4704756cab)
         prio: "prio",
         static_prio: "static_prio",
@@ -129,7 +130,7 @@ pub struct Task {
     pub on_cpu: Option<bool>,
     /// True where it is known to have been on a CPU when the machine stopped; see [`Tasks::was_active`].
     pub active: bool,
-    /// What a member held that no task's can hold; it is not known then.
+    /// What a member held that no task's can hold, so that it is not known, or that another place contradicts.
     pub wrong: Option<String>,
 }
 

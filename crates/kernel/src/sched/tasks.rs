@@ -5,6 +5,7 @@
 //! **Invariant:** a list that is shorter than the kernel's says so ([`Tasks::problems`], [`Tasks::lack`]).
 
 mod find;
+mod ids;
 #[cfg(test)]
 mod tests;
 
@@ -96,6 +97,7 @@ pub fn read_tasks(s: &Session) -> Tasks {
         if let (Some(counted), None) = (counted, s.cpus().otherwise) {
             find.out.total = Some(counted.saturating_add(s.cpus().possible.len() as u64));
         }
+        find.check_ids();
         find.contradictions(counted);
     }
     // what a CPU runs is a task even where the list that should hold it is damaged

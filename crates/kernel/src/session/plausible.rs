@@ -88,7 +88,7 @@ pub(crate) fn task(s: &Session, t: &mut Task, to: &Pointers) -> Result<(), Kerne
     if wrong.len() >= NONE_AT {
         return Err(not_one("task_struct", t.at, "task", &wrong.join(", ")));
     }
-    t.wrong = wrong.pop();
+    t.wrong = wrong.pop().map(|wrong| format!("{wrong}, which no task's is"));
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::session;
+use crate::testing::{qemu_note, session};
 use testkit::kernel::{Kernel, VMALLOC};
 
 const CPUS: [u32; 3] = [0, 1, 4];
@@ -227,21 +227,6 @@ fn notes_in_each_other_s_places_are_told() {
     assert_eq!(s.cpu_regs(0).and_then(|r| r.sp()), Some(own));
     let want = "the dump's note of CPU 0 stands in the place of CPU 1's: it is used for CPU 0";
     assert_eq!(first.remark(0).as_deref(), Some(want));
-}
-
-/// QEMU's note, with these registers and the page tables at `root`.
-fn qemu_note(pc: u64, sp: u64, root: u64) -> Vec<u8> {
-    let mut note = vec![0; 440];
-    let size = note.len() as u32;
-    note[..4].copy_from_slice(&1_u32.to_le_bytes());
-    note[4..8].copy_from_slice(&size.to_le_bytes());
-    let cs = 8 + 18 * 8;
-    let paging = 8 + 18 * 8 + 10 * 24;
-    for (at, value) in [(8 + 6 * 8, sp), (8 + 16 * 8, pc), (cs, 0x10), (paging, 1 << 31), (paging + 24, root)]
-    {
-        note[at..][..8].copy_from_slice(&value.to_le_bytes());
-    }
-    note
 }
 
 /// A crash kernel has one CPU, and its note is any of the machine's; the others have stacks at the same addresses.

@@ -16,11 +16,11 @@ bind! {
 }
 bind! {
     /// `struct pid`
-    struct PidStruct("pid") { tasks: "tasks", numbers: "numbers" }
+    pub(super) struct PidStruct("pid") { tasks: "tasks", numbers: "numbers" }
 }
 bind! {
     /// `struct upid`
-    struct Upid("upid") { ns: "ns", chain: "pid_chain" }
+    pub(super) struct Upid("upid") { nr: "nr", ns: "ns", chain: "pid_chain" }
 }
 
 /// More buckets than `pid_hash` ever had (1 << 12), and more pids than there can be in one.
@@ -31,7 +31,7 @@ const MAX_TASKS: usize = 5 << 20;
 
 /// What is found, and where.
 pub(super) struct Find<'s> {
-    s: &'s Session,
+    pub(super) s: &'s Session,
     pub(super) out: Tasks,
     seen: FxHashSet<VirtAddr>,
 }
@@ -68,7 +68,7 @@ impl Find<'_> {
     /// Takes a task in; what it holds that cannot be is told.
     fn keep(&mut self, task: Task) {
         if let Some(wrong) = &task.wrong {
-            let (at, why) = (task.at, format!("{wrong}, which no task's is"));
+            let (at, why) = (task.at, wrong.clone());
             self.problem(KernelError::Damaged { what: "task_struct", at, why });
         }
         self.out.all.push(task);
@@ -220,12 +220,9 @@ impl Find<'_> {
         let s = self.s;
         let ns = s.need_symbol("init_pid_ns")?;
         let b = s.bind::<PidNamespace>();
-        let pids: Vec<VirtAddr> = match b.idr.at(ns) {
-            Ok(root) => {
-                let tree = xarray::entries(s.mem(), xarray::Layout::of(s)?, xarray::head(s, root)?);
-                tree.all.iter().map(|e| VirtAddr(e.value)).collect()
-            }
-            Err(_) => hashed(s, ns)?,
+        let pids: Vec<VirtAddr> = match b.idr.exists() {
+            true => self.pids_by_number()?.into_iter().map(|(_, pid)| pid).collect(),
+            false => hashed(s, ns)?,
         };
         let pid = s.bind::<PidStruct>();
         let links = s.bind::<TaskStruct>();
@@ -235,6 +232,14 @@ impl Find<'_> {
             links.pid_links.container(node).ok().filter(|_| !node.is_null())
         };
         Ok(pids.into_iter().filter_map(task).collect())
+    }
+
+    /// Numbers and the `struct pid` of each, where the kernel keeps them in a tree by number.
+    pub(super) fn pids_by_number(&self) -> Result<Vec<(u64, VirtAddr)>> {
+        let s = self.s;
+        let root = s.bind::<PidNamespace>().idr.at(s.need_symbol("init_pid_ns")?)?;
+        let tree = xarray::entries(s.mem(), xarray::Layout::of(s)?, xarray::head(s, root)?);
+        Ok(tree.all.iter().map(|e| (e.index, VirtAddr(e.value))).collect())
     }
 }
 

@@ -110,6 +110,88 @@ fn tasks_are_found_by_pid() {
     assert!(tasks.lack().unwrap().starts_with("7 of 9 tasks are known"), "{:?}", tasks.lack());
 }
 
+/// A kernel whose tasks have a `struct pid` each, in a tree by number; with `shape` 4.14's instead, where a task has
+/// an array of links and the kernel a table by hash.
+fn with_pids(count: u32, old: bool) -> (Kernel, Vec<u64>, Vec<u64>) {
+    let (mut k, all) = kernel(count);
+    k.structure("upid", 40, &[("nr", 0, "s32"), ("ns", 8, "u64"), ("pid_chain", 16, "hlist_node")]);
+    k.structure("pid", 80, &[("tasks", 0, "hlist_head[4]"), ("numbers", 32, "upid[1]")]);
+    k.member("task_struct", ("group_leader", 176, "*task_struct"));
+    k.member("task_struct", ("real_parent", 184, "*task_struct"));
+    let link = if old { 16 } else { 0 };
+    if old {
+        k.structure("pid_link", 24, &[("node", 0, "hlist_node"), ("pid", 16, "*pid")]);
+    } else {
+        k.member("task_struct", ("thread_pid", 192, "*pid"));
+    }
+    k.structure("xa_node", 88, &[("shift", 0, "u8"), ("slots", 8, "u64[10]")]);
+    k.structure("xarray", 8, &[("xa_head", 0, "u64")]);
+    k.structure("idr", 8, &[("idr_rt", 0, "xarray")]);
+    if !old {
+        k.structure("pid_namespace", 8, &[("idr", 0, "idr")]);
+    }
+    let ns = k.variable("init_pid_ns", 8);
+    let node = k.object("xa_node");
+    k.word(ns, node | 2);
+    let mut pids = Vec::new();
+    for (n, &task) in (1_u64..).zip(&all) {
+        let pid = k.object("pid");
+        k.word(pid, task + 96).set(pid + 32, "upid", "nr", n);
+        k.word(node + 8 + 8 * n, pid);
+        k.word(task + if old { 96 + link } else { 192 }, pid);
+        k.word(task + 176, task).word(task + 184, all[0]);
+        pids.push(pid);
+    }
+    (k, all, pids)
+}
+
+#[test]
+fn a_pid_that_the_kernel_s_own_table_contradicts_is_told() {
+    for old in [false, true] {
+        let (k, _, _) = with_pids(6, old);
+        let whole = read_tasks(&session(&k));
+        assert_eq!((pids(&whole), whole.problems.len()), (vec![0, 1, 2, 3, 4, 5, 6], 0), "{old}");
+        for number in [4711, 5] {
+            let (mut k, all, _) = with_pids(6, old);
+            k.set(all[3], "task_struct", "pid", number);
+            let tasks = read_tasks(&session(&k));
+            let t = tasks.at(VirtAddr(all[3])).unwrap();
+            let told = t.wrong.clone().unwrap();
+            assert!(told.starts_with(&format!("its pid is {number}, but ")) && told.contains('4'), "{told}");
+            assert!(tasks.problems.iter().any(|e| e.to_string().contains(&told)), "{:?}", tasks.problems);
+            // a third place decides, where there is one
+            assert_eq!((t.pid, t.tgid), (if old { number as i32 } else { 4 }, 4), "{told}");
+            assert_eq!(told.ends_with("which is taken"), !old, "{told}");
+        }
+    }
+    // its struct pid alone is damaged: nothing else has that number
+    let (mut k, all, of) = with_pids(6, false);
+    k.set(of[3] + 32, "upid", "nr", 77);
+    let tasks = read_tasks(&session(&k));
+    assert_eq!(tasks.at(VirtAddr(all[3])).map(|t| t.pid), Some(4));
+    assert!(tasks.problems[0].to_string().contains("its struct pid says 77: either can be right"));
+    // a task that is being released has none, and one whose pid leads to another task tells nothing
+    for value in [0, of[2], 0x1234_5678] {
+        let (mut k, all, _) = with_pids(6, false);
+        k.word(all[3] + 192, value);
+        assert_eq!(read_tasks(&session(&k)).problems.len(), 0, "{value:#x}");
+    }
+}
+
+#[test]
+fn a_tgid_that_the_leader_contradicts_is_told_and_names_no_parent() {
+    let (mut k, all, _) = with_pids(6, false);
+    k.set(all[0], "task_struct", "tgid", 4242).word(all[5] + 176, all[4]);
+    k.set(all[5], "task_struct", "tgid", 5);
+    let tasks = read_tasks(&session(&k));
+    let first = tasks.at(VirtAddr(all[0])).unwrap();
+    assert_eq!((first.pid, first.tgid), (1, 1));
+    let told = "its tgid is 4242, but its process's leader is 1, which is taken";
+    assert_eq!(first.wrong.as_deref(), Some(told));
+    assert_eq!(tasks.problems.len(), 1, "{:?}", tasks.problems);
+    assert_eq!(tasks.at(VirtAddr(all[2])).and_then(|t| t.ppid), Some(1));
+}
+
 #[test]
 fn what_can_be_no_task_is_left_out_and_told() {
     for (member, value, word) in [

@@ -1,0 +1,115 @@
+//! The ids of tasks, held against the `struct pid` by which the kernel finds each, and against their processes' leaders.
+//!
+//! `copy_process` (kernel/fork.c) sets a task's `pid` to the first number of its `struct pid`, whose list of tasks leads
+//! back to it, and its `tgid` to its leader's `pid`; `exchange_tids` (kernel/pid.c) changes all of these together.
+//!
+//! **Invariant:** of two numbers that contradict each other none is believed silently: that is told, and the one that a
+//! third place has is taken.
+
+use super::find::{Find, PidStruct, Upid};
+use crate::error::KernelError;
+use crate::sched::task::TaskStruct;
+use crate::session::{Session, plausible};
+use base::VirtAddr;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+bind! {
+    /// `struct pid_link`, until 4.19 (2c4704756cab): a task has one for each kind of id, that of its own id first
+    struct PidLink("pid_link") { pid: "pid" }
+}
+
+impl Find<'_> {
+    /// Checks all that were found; changes what two other places contradict, and tells it.
+    pub(super) fn check_ids(&mut self) {
+        let mut changed: FxHashSet<VirtAddr> = FxHashSet::default();
+        let mut by_number: Option<FxHashMap<VirtAddr, u64>> = None;
+        for n in 0..self.out.all.len() {
+            let Some((at, pid)) = self.out.all.get(n).map(|t| (t.at, t.pid)).filter(|(_, pid)| *pid != 0)
+            else {
+                continue;
+            };
+            let Some((of, number)) = own_number(self.s, at).filter(|(_, number)| *number != pid) else {
+                continue;
+            };
+            let found = by_number.get_or_insert_with(|| self.numbered()).get(&of);
+            if found.is_some_and(|index| i64::try_from(*index) == Ok(number.into())) {
+                self.wrong(
+                    n,
+                    format!("its pid is {pid}, but the kernel finds it by {number}, which is taken"),
+                );
+                self.out.all.iter_mut().skip(n).take(1).for_each(|t| t.pid = number);
+            } else {
+                self.wrong(
+                    n,
+                    format!("its pid is {pid}, but its struct pid says {number}: either can be right"),
+                );
+            }
+        }
+        let pids: FxHashMap<VirtAddr, i32> = self.out.all.iter().map(|t| (t.at, t.pid)).collect();
+        for n in 0..self.out.all.len() {
+            let Some((at, tgid)) = self.out.all.get(n).map(|t| (t.at, t.tgid)).filter(|(_, tgid)| *tgid != 0)
+            else {
+                continue;
+            };
+            let leader = self.s.bind::<TaskStruct>().group_leader.ptr(self.s.mem(), at).ok();
+            let Some((leader, pid)) = leader.and_then(|at| Some((at, *pids.get(&at)?))) else { continue };
+            if pid == tgid || pid == 0 {
+                continue;
+            }
+            if own_number(self.s, leader).is_some_and(|(_, number)| number == pid) {
+                self.wrong(
+                    n,
+                    format!("its tgid is {tgid}, but its process's leader is {pid}, which is taken"),
+                );
+                self.out.all.iter_mut().skip(n).take(1).for_each(|t| t.tgid = pid);
+                changed.insert(at);
+            } else {
+                self.wrong(
+                    n,
+                    format!("its tgid is {tgid}, but its process's leader is {pid}: either can be right"),
+                );
+            }
+        }
+        if !changed.is_empty() {
+            self.name_parents(&changed);
+        }
+    }
+
+    /// The parents' ids of those whose parents have another than they say.
+    fn name_parents(&mut self, changed: &FxHashSet<VirtAddr>) {
+        let tgids: FxHashMap<VirtAddr, i32> =
+            self.out.all.iter().filter(|t| changed.contains(&t.at)).map(|t| (t.at, t.tgid)).collect();
+        let b = self.s.bind::<TaskStruct>();
+        for t in &mut self.out.all {
+            let parent = b.real_parent.ptr(self.s.mem(), t.at).or_else(|_| b.parent.ptr(self.s.mem(), t.at));
+            if let Some(tgid) = parent.ok().and_then(|at| tgids.get(&at)) {
+                t.ppid = t.ppid.map(|_| *tgid);
+            }
+        }
+    }
+
+    fn wrong(&mut self, n: usize, why: String) {
+        let Some(t) = self.out.all.get_mut(n) else { return };
+        let at = t.at;
+        t.wrong.get_or_insert_with(|| why.clone());
+        self.problem(KernelError::Damaged { what: "task_struct", at, why });
+    }
+
+    /// The number under which the kernel keeps each `struct pid`, where it keeps them by number.
+    fn numbered(&self) -> FxHashMap<VirtAddr, u64> {
+        self.pids_by_number().unwrap_or_default().into_iter().map(|(index, pid)| (pid, index)).collect()
+    }
+}
+
+/// A task's `struct pid`, which leads back to it, and the number in it.
+fn own_number(s: &Session, task: VirtAddr) -> Option<(VirtAddr, i32)> {
+    let (mem, b, pid) = (s.mem(), s.bind::<TaskStruct>(), s.bind::<PidStruct>());
+    let own = match b.thread_pid.ptr(mem, task) {
+        Ok(at) => at,
+        Err(_) => s.bind::<PidLink>().pid.ptr(mem, b.pid_links.at(task).ok()?).ok()?,
+    };
+    let first = mem.ptr(pid.tasks.at(own).ok().filter(|_| !own.is_null())?).ok()?;
+    let number = s.bind::<Upid>().nr.i32(mem, pid.numbers.at(own).ok()?).ok()?;
+    let leads_back = b.pid_links.container(first).ok() == Some(task);
+    (leads_back && number != 0 && plausible::wrong_id("pid", number).is_none()).then_some((own, number))
+}
