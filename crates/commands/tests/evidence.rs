@@ -2,7 +2,7 @@
 //! the headers, every command and `verdict` give the whole dump's cells or absent ones, and a dump is refused only where
 //! its format cannot be read any more.
 //!
-//! `CRASHLENS_SEEDS=1000` runs so many seeds instead of 50, `CRASHLENS_FROM=N` from that one on; `CRASHLENS_SEED=N` runs that
+//! `CRASHLENS_SEEDS=1000` runs so many seeds instead of 50, `CRASHLENS_FIRST=N` from that one on; `CRASHLENS_SEED=N` runs that
 //! one, and shows what it changes. `CRASHLENS_DUMPS=A:B` takes these dumps instead of the sample.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 #![allow(clippy::indexing_slicing, missing_docs, dead_code, reason = "a test")]
@@ -319,9 +319,9 @@ fn random_bytes_in_vmcoreinfo_and_headers_change_no_answer() {
 
 fn hold(parts: &[Part]) {
     let one = number("CRASHLENS_SEED");
-    let from = number("CRASHLENS_FROM").unwrap_or(1);
-    let last = from.saturating_add(number("CRASHLENS_SEEDS").unwrap_or(50)).saturating_sub(1);
-    let seeds = one.map_or(from..=last, |seed| seed..=seed);
+    let first = number("CRASHLENS_FIRST").unwrap_or(1);
+    let last = first.saturating_add(number("CRASHLENS_SEEDS").unwrap_or(50)).saturating_sub(1);
+    let seeds = one.map_or(first..=last, |seed| seed..=seed);
     let name = parts.len();
     let next = Mutex::new(seeds);
     let wrong = Mutex::new(Vec::new());

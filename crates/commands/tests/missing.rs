@@ -106,6 +106,9 @@ impl Whole {
     fn run(&self, seed: u64) -> Option<Vec<String>> {
         let mut draw = Draw::new(seed);
         let (line, veil, told) = self.veil(&mut draw)?;
+        if number("CRASHLENS_SEED").is_some() {
+            eprintln!("seed {seed} of {}, drawn for {line}: {told}", self.name);
+        }
         // without its kernel a dump is refused
         let Ok(s) = open(&self.files, &veil) else { return None };
         let mut lines: Vec<&str> = vec![&line];
@@ -161,7 +164,8 @@ impl Lazy {
     }
 }
 
-/// The sample; where more is asked than CI does, of the corpus another kernel and another format as well.
+/// The sample; where more is asked than CI does, dumps of the corpus as well: other kernels, ELF and kdump. Which dump a
+/// seed takes depends on how many there are.
 fn wholes() -> Vec<Lazy> {
     let mut out = vec![Lazy::new("the sample", property::sample())];
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
@@ -182,7 +186,7 @@ fn wholes() -> Vec<Lazy> {
     out
 }
 
-/// Where the tasks of the sample lie in its memory.
+/// The page frame that a kernel address of the whole dump lies in.
 fn frame_of(s: &Session, at: u64) -> Pfn {
     Pfn(s.map().translate(base::VirtAddr(at)).unwrap().0.0 / PAGE_SIZE)
 }

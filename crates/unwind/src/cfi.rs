@@ -34,8 +34,9 @@ impl Unwinder<'_> {
                     // some entries of 3.10 describe their interrupt stack a word off: where what is saved there is
                     // no code, the registers that the stack shows by themselves count
                     let wild = !user && !self.code.is_text(VirtAddr(pc));
-                    if wild && let entry @ Step::Entry { .. } = self.by_saved(cursor) {
-                        return entry;
+                    if wild && let found @ (Step::Entry { .. } | Step::Caller { .. }) = self.by_saved(cursor)
+                    {
+                        return found;
                     }
                     let saved = Saved { at, regs: found, full: true, user };
                     let entry = Step::Entry { saved, how: How::Cfi, is_call: false };

@@ -3,7 +3,7 @@
 use crate::walk::{Cursor, Step};
 use crate::{How, Resume, Saved, Stack, Unwinder, Unwound};
 use arch::{Prologue, Regs};
-use base::VirtAddr;
+use base::{Fault, VirtAddr};
 use debuginfo::orc::{OrcBp, OrcEntry, OrcKind};
 
 /// How far above an entry's stack pointer its saved registers begin: entry code has pushed at most a few words
@@ -33,16 +33,33 @@ impl Unwinder<'_> {
         let here = self.arch.find_saved(self.mem, cursor.sp, 1, &is_kernel);
         let near = || self.arch.find_saved(self.mem, cursor.sp, ENTRY_WORDS, &is_text);
         if let Some(at) = here.or_else(near) {
-            return self.entry(at, How::Saved);
+            return self.called_before(cursor, cursor.sp, at).unwrap_or_else(|| self.entry(at, How::Saved));
         }
         let saved = self.arch.saved_layout();
         let Some(to) = self.link(cursor).or_else(|| self.nested_link(cursor)) else { return Step::Unknown };
         // it can point into the structure: entry code of 3.10 takes the address of its rbp
         match self.arch.find_saved(self.mem, to.sub(saved.interrupt), saved.size / 8, &is_text) {
             Some(at) if at < to => self.partly(self.entry(at, How::Saved), cursor, &|_| true),
-            Some(at) => self.entry(at, How::Saved),
+            Some(at) => self.called_before(cursor, to, at).unwrap_or_else(|| self.entry(at, How::Saved)),
             None => Step::Unknown,
         }
+    }
+
+    /// The caller that stands between a frame's words and registers that lie behind them: registers are those of the
+    /// frame right below them, so that whatever was called from there has its return address in between. The frame that
+    /// is told by them is sure; of one further in only the return address is known.
+    fn called_before(&self, cursor: &Cursor, from: VirtAddr, registers: VirtAddr) -> Option<Step> {
+        let mut slots = (from.0.wrapping_add(7) & !7..registers.0).step_by(8).map(VirtAddr);
+        slots.find_map(|slot| {
+            let pc = match self.return_word(slot) {
+                Ok(pc) => pc,
+                Err(fault) => return Some(Step::Fault(fault)),
+            };
+            let cfa = slot.add(8);
+            let how = if cfa == registers { How::Saved } else { How::Scan };
+            let caller = self.can_be_return(pc).then(|| self.scanned(cursor, slot, pc, how))??;
+            Some(Step::Caller { caller, cfa })
+        })
     }
 
     /// The link of an interrupt that came on the interrupt stack itself: entry code of 3.10 pushes its stack pointer
@@ -68,10 +85,10 @@ impl Unwinder<'_> {
         if cursor.is_call || self.code.is_text(cursor.pc) {
             return Step::Unknown;
         }
-        match self.word(cursor.sp) {
-            Ok(pc) if self.is_return(VirtAddr(pc)) => {
+        match self.return_word(cursor.sp) {
+            Ok(pc) if self.is_return(pc) => {
                 let cfa = cursor.sp.add(8);
-                let regs = place(&cursor.regs, pc, cfa);
+                let regs = place(&cursor.regs, pc.0, cfa);
                 let caller = Cursor::new(regs, true, Some(cursor.sp), How::WildCall);
                 caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
             }
@@ -136,24 +153,28 @@ impl Unwinder<'_> {
         let mut first = None;
         let mut slot = VirtAddr(cursor.sp.0.wrapping_add(7) & !7);
         while slot < end && slot >= cursor.sp {
-            if let Ok(pc) = self.word(slot)
-                && self.is_return(VirtAddr(pc))
-                && wanted(VirtAddr(pc))
+            if let Ok(pc) = self.return_word(slot)
+                && self.is_return(pc)
+                && wanted(pc)
+                && let Some(caller) = self.scanned(cursor, slot, pc, how)
             {
-                let set = cursor.regs.reg_set();
-                let mut regs = place(&Regs::new(set), pc, slot.add(8));
-                regs.put(set.fp, self.scanned_bp(cursor, slot));
-                if let Some(caller) = Cursor::new(regs, true, Some(slot), how) {
-                    let cfa = slot.add(8);
-                    if !self.is_stale(&caller) {
-                        return Step::Caller { caller, cfa };
-                    }
-                    first = first.or(Some((caller, cfa)).filter(|_| even_stale));
+                let cfa = slot.add(8);
+                if !self.is_stale(&caller) {
+                    return Step::Caller { caller, cfa };
                 }
+                first = first.or(Some((caller, cfa)).filter(|_| even_stale));
             }
             slot = slot.add(8);
         }
         first.map_or(Step::Unknown, |(caller, cfa)| Step::Caller { caller, cfa })
+    }
+
+    /// A caller whose return address was found in this word.
+    fn scanned(&self, cursor: &Cursor, slot: VirtAddr, pc: VirtAddr, how: How) -> Option<Cursor> {
+        let set = cursor.regs.reg_set();
+        let mut regs = place(&Regs::new(set), pc.0, slot.add(8));
+        regs.put(set.fp, self.scanned_bp(cursor, slot));
+        Cursor::new(regs, true, Some(slot), how)
     }
 
     /// The caller's frame pointer, when its return address is taken to be at `slot`: where the function saved it,
@@ -172,11 +193,11 @@ impl Unwinder<'_> {
         let mut slot = VirtAddr(stack.start.0.wrapping_add(7) & !7);
         let mut first = None;
         while slot < stack.end {
-            if let Ok(pc) = self.word(slot)
-                && wanted(VirtAddr(pc))
-                && self.is_return(VirtAddr(pc))
+            if let Ok(pc) = self.return_word(slot)
+                && wanted(pc)
+                && self.is_return(pc)
             {
-                let regs = place(&Regs::new(self.arch.reg_set()), pc, slot.add(8));
+                let regs = place(&Regs::new(self.arch.reg_set()), pc.0, slot.add(8));
                 let start = Resume { regs, is_call: true, slot: Some(slot) };
                 let stale = Cursor::new(regs, true, Some(slot), How::Scan).is_none_or(|c| self.is_stale(&c));
                 if !stale {
@@ -205,12 +226,12 @@ impl Unwinder<'_> {
     }
 
     /// Without a table: the code says where the return address is, no return address is there, and no entry
-    /// code's registers are either.
+    /// code's registers are near either.
     fn shape_denies(&self, caller: &Cursor) -> bool {
         let known = self.code.shape(caller.lookup()).is_some_and(|shape| shape.from_sp.is_some());
         known
             && matches!(self.by_shape(caller), Step::Unknown)
-            && !matches!(self.by_saved(caller), Step::Entry { .. })
+            && !matches!(self.by_saved(caller), Step::Entry { .. } | Step::Caller { .. })
     }
 
     /// Where nothing led on: the registers of user mode that lie at the end of a user task's stack.
@@ -230,7 +251,7 @@ impl Unwinder<'_> {
     fn may_hold_frames(&self, from: VirtAddr, to: VirtAddr) -> bool {
         let [start, _, end] = self.arch.image_range();
         let mut slots = (from.0.wrapping_add(7) & !7..to.0).step_by(8).map(VirtAddr);
-        slots.any(|slot| match self.word(slot).map(VirtAddr) {
+        slots.any(|slot| match self.return_word(slot) {
             Ok(pc) if (start..end).contains(&pc) => {
                 self.mem.u8(pc.sub(1)).is_err() || self.arch.follows_call(self.mem, pc)
             }
@@ -245,6 +266,11 @@ impl Unwinder<'_> {
     pub fn can_be_return(&self, pc: VirtAddr) -> bool {
         let lost = || [1, self.arch.longest_call()].iter().any(|n| self.mem.u8(pc.sub(*n)).is_err());
         self.code.is_text(pc) && (self.arch.follows_call(self.mem, pc) || lost())
+    }
+
+    /// A word of a stack that may be a return address, without the authentication code of a signed one.
+    fn return_word(&self, at: VirtAddr) -> Result<VirtAddr, Fault> {
+        self.word(at).map(|word| VirtAddr(self.code.code_pointer(word)))
     }
 
     /// A return address: code, behind a call.

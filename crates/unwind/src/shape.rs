@@ -76,7 +76,8 @@ impl Unwinder<'_> {
 
     /// Code that called on the interrupt stack keeps its frame on the stack it left: `mov %rsp,%rbp` came before
     /// the switch, and the link is that very stack pointer. So the link stands for a frame pointer that nobody
-    /// kept (`asm_call_on_stack` of 5.8 to 5.11, `call_softirq` and `do_softirq_own_stack` before).
+    /// kept (`asm_call_on_stack` of 5.8 to 5.11, `call_softirq` and `do_softirq_own_stack` before; `call_on_irq_stack` of
+    /// arm64, whose frame record leads there).
     pub(crate) fn by_link(&self, cursor: &Cursor) -> Step {
         if !cursor.is_call || cursor.regs.fp().is_some() {
             return Step::Unknown;
@@ -84,7 +85,7 @@ impl Unwinder<'_> {
         let Some(link) = self.link(cursor) else { return Step::Unknown };
         let mut linked = cursor.clone();
         linked.regs.set(cursor.regs.reg_set().fp, link.0);
-        for method in [Self::by_orc, Self::by_cfi, Self::by_shape, Self::by_frame_pointer] {
+        for method in [Self::by_orc, Self::by_cfi, Self::by_record, Self::by_shape, Self::by_frame_pointer] {
             match method(self, &linked) {
                 Step::Caller { caller, cfa } if self.is_return(caller.pc) => {
                     return Step::Caller { caller, cfa };

@@ -1,6 +1,8 @@
 //! Stacks made of arrays. Code lies at `TEXT`, one function every 0x100 bytes, with a call that ends at +0x20 in
 //! each; the task's stack is at `TASK`, the interrupt stack at `IRQ`.
 
+mod between;
+
 use crate::{Code, Frame, How, Resume, Stack, StopReason, Unwinder, Unwound};
 use arch::{FrameShape, Kept, RegSet, Regs};
 use base::{Fault, FaultKind, VirtAddr, VirtRead};
