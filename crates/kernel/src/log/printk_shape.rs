@@ -8,6 +8,7 @@
 //! What is found holds as the log only if records can be read from it.
 
 use crate::error::KernelError;
+use crate::log::old_shape::HEADERS;
 use crate::log::printk::{
     Log, LogRecord, RecordBuffer, RingArrays, RingOffsets, buffer, read_arrays, read_records, read_ring,
 };
@@ -228,12 +229,16 @@ fn ring(bytes: &[u8], mem: &dyn VirtRead) -> Option<RingOffsets> {
 
 /// The records from the one whose text begins at `text`.
 fn records_from(mem: &dyn VirtRead, text: VirtAddr) -> Option<Log> {
+    HEADERS.iter().find_map(|header| records_behind(mem, text, *header as u64))
+}
+
+fn records_behind(mem: &dyn VirtRead, text: VirtAddr, header: u64) -> Option<Log> {
     let usual = RecordBuffer {
         at: text,
         len: RECORDS_WITHIN,
         first: 0,
         next: u64::MAX,
-        header: 16,
+        header,
         members: RecordBuffer::MEMBERS,
     };
     let at = text.sub(usual.header);
@@ -401,19 +406,23 @@ mod tests {
     #[test]
     fn records_are_told_by_the_first() {
         let mut ram = Ram(vec![0; 0x2000]);
-        let mut at = 0x100;
-        for (n, text) in ["Linux version 4.19.0", "Command line: quiet", "done"].iter().enumerate() {
-            let len = (16 + text.len() as u64).next_multiple_of(8);
-            ram.word(at, n as u64 * 5000);
-            let [lo, hi] = (len as u16).to_le_bytes();
-            ram.put(at + 8, &[lo, hi, text.len() as u8, 0, 0, 0, 0, 5 << 5]);
-            ram.put(at + 16, text.as_bytes());
-            at += len;
+        let mut at;
+        for header in [16, 20, 24] {
+            ram.0.fill(0);
+            at = 0x100;
+            for (n, text) in ["Linux version 4.19.0", "Command line: quiet", "done"].iter().enumerate() {
+                let len = (header + text.len() as u64).next_multiple_of(8);
+                ram.word(at, n as u64 * 5000);
+                let [lo, hi] = (len as u16).to_le_bytes();
+                ram.put(at + 8, &[lo, hi, text.len() as u8, 0, 0, 0, 0, 5 << 5]);
+                ram.put(at + header, text.as_bytes());
+                at += len;
+            }
+            let log = records_from(&ram, VirtAddr(BASE + 0x100 + header)).unwrap();
+            let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
+            assert_eq!(texts, ["Linux version 4.19.0", "Command line: quiet", "done"]);
+            assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (Some(5000), true));
         }
-        let log = records_from(&ram, VirtAddr(BASE + 0x110)).unwrap();
-        let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
-        assert_eq!(texts, ["Linux version 4.19.0", "Command line: quiet", "done"]);
-        assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (Some(5000), true));
         // the banner in read-only data has no header
         ram.put(0x1800, b"%s version %s\0Linux version 4.19.0 (gcc)\n");
         assert!(records_from(&ram, VirtAddr(BASE + 0x180e)).is_none());

@@ -3,7 +3,8 @@
 //!
 //! Goes through physical memory once, and only when it is asked for; ends at Ctrl-C.
 
-use crate::log::printk::{Log, text_line};
+use crate::log::old_shape;
+use crate::log::printk::{Log, LogRecord, text_line};
 use crate::log::printk_shape::blocks;
 use crate::opening::image::Image;
 use crate::opening::image_scan::is_vmcoreinfo;
@@ -33,7 +34,7 @@ pub struct Words {
     pub release: Option<String>,
     /// The machine by headers and notes, and what of them says so.
     pub machine: Option<(String, String)>,
-    /// The log's messages, without their times; `None` where none are found.
+    /// The log's messages, of a ring's (5.10) without their times; `None` where none are found.
     pub log: Option<Log>,
 }
 
@@ -56,7 +57,8 @@ impl Words {
         };
         let words = image.words();
         let logs = starts.iter().filter_map(|at| log_from(image.phys(), *at, words));
-        let log = logs.max_by_key(|log| log.records.len());
+        // a text can be a copy; records are the kernel's own
+        let log = logs.max_by_key(|(is_buffer, log)| (*is_buffer, log.records.len())).map(|(_, log)| log);
         let told = info.get("OSRELEASE").map(str::to_owned);
         let machine = claims(image).into_iter().next().map(|claim| (claim.machine, claim.by));
         let own = || names.found().map(|name| name.release).filter(|release| !release.is_empty());
@@ -102,13 +104,31 @@ fn vmcoreinfos(bytes: &[u8]) -> impl Iterator<Item = String> {
     texts.map(|text| String::from_utf8_lossy(text).into_owned())
 }
 
-/// The messages of printk's ring (5.10) from the first on, whose text is at `banner`: each stands behind the id of its
-/// descriptor, a `long`.
-fn log_from(phys: &dyn PhysRead, banner: PhysAddr, shape: Shape) -> Option<Log> {
-    let start = PhysAddr(banner.0.checked_sub(shape.size.into())?);
-    let mut bytes = vec![0; LOG_WITHIN];
-    let read = phys.read_stretch(start, &mut bytes).ok()?;
-    let mut blocks = blocks(bytes.get(..read)?, shape);
+/// Bytes before the first message that belong to it.
+const BEFORE: u64 = 64;
+
+/// The messages from the first on, whose text is at `banner`, in whichever buffer they lie; true where it is one of records.
+fn log_from(phys: &dyn PhysRead, banner: PhysAddr, shape: Shape) -> Option<(bool, Log)> {
+    // the page before it can be missing
+    let lengths = [BEFORE.min(banner.0), banner.page_offset().min(BEFORE)];
+    let (bytes, text) = lengths.into_iter().find_map(|before| {
+        let mut bytes = vec![0; LOG_WITHIN];
+        let read = phys.read_stretch(PhysAddr(banner.0 - before), &mut bytes).ok()?;
+        bytes.truncate(read);
+        (read as u64 > before).then_some((bytes, before as usize))
+    })?;
+    if let Some(log) = text.checked_sub(shape.size.into()).and_then(|at| of_ring(bytes.get(at..)?, shape)) {
+        return Some((true, log));
+    }
+    let log =
+        |records: Vec<LogRecord>| (records.len() >= MIN_MESSAGES).then(|| Log { records, ..Log::default() });
+    let records = log(old_shape::records(&bytes, text, shape)).map(|log| (true, log));
+    records.or_else(|| log(old_shape::lines(&bytes, text)).map(|log| (false, log)))
+}
+
+/// The messages of printk's ring (5.10): each stands behind the id of its descriptor, a `long`.
+fn of_ring(bytes: &[u8], shape: Shape) -> Option<Log> {
+    let mut blocks = blocks(bytes, shape);
     // from the first message on
     let first = blocks.iter().position(|(_, text)| text.as_bytes().starts_with(arch::BANNER))?;
     blocks.drain(..first);

@@ -64,6 +64,40 @@ fn memory_of_any_machine_says_its_release_vmcoreinfo_and_log() {
     }
 }
 
+/// Records of 3.5 to 5.9 and the text before those, of machines that are not read; the ring's own test is above.
+#[test]
+fn logs_of_older_kernels_are_told_by_their_shape() {
+    for target in Target::OTHERS.into_iter().chain([Target::X86_64]) {
+        let number = |n: usize, size: usize| match target.big_endian {
+            true => n.to_be_bytes()[8 - size..].to_vec(),
+            false => n.to_le_bytes()[..size].to_vec(),
+        };
+        let mut records = Vec::new();
+        for (n, line) in LINES.iter().enumerate() {
+            let len = (16 + line.len()).next_multiple_of(8);
+            let at = records.len();
+            records.extend(number(n * 5000, 8));
+            records.extend([number(len, 2), number(line.len(), 2), vec![0; 4]].concat());
+            records.extend(line.bytes());
+            records.resize(at + len, 0);
+        }
+        let text: String = LINES.iter().map(|line| format!("<6>[    0.000005] {line}\n")).collect();
+        for (bytes, time) in [(records.as_slice(), 5000), (text.as_bytes(), 5000)] {
+            // at the front of a run of memory, and inside one
+            for at in [0x8_0000, 0x8_0100] {
+                let spec = DumpSpec::of(target).release("").bytes(0x2_0000, LINES[0].as_bytes());
+                let spec = spec.bytes(at, bytes).bytes(at + bytes.len() as u64, &[0; 64]);
+                let (_file, layers) = layers(&spec.elf());
+                let log = layers.words().log.as_ref();
+                let log = log.unwrap_or_else(|| panic!("{} {time} {at:#x}", target.name));
+                let texts: Vec<&str> = log.records.iter().map(|r| &*r.text).collect();
+                assert_eq!(texts, LINES, "{}", target.name);
+                assert_eq!((log.records[1].ts_nsec, log.as_text), (Some(time), false), "{}", target.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn of_two_texts_that_differ_none_is_told() {
     let other = INFO.replace("6.9.0-test", "5.10.0-other");
