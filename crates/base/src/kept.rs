@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 /// asked for it and is made anew for the next one ([`Cancel::work`]). So an answer is the same all through one
 /// command, and an interrupted command can be run again.
 ///
+/// What a value rests on can change under it, which begins a new epoch ([`Self::get_in`]): values of epochs before stay
+/// valid, and are made anew for those who ask from then on.
+///
 /// As with [`OnceLock`], other threads wait while one makes the value, and a value that asks for itself while it is
 /// made is a deadlock.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Kept<T>(OnceLock<Box<Entry<T>>>);
 #[derive(Debug)]
 struct Entry<T> {
     value: T,
+    /// The epoch in which its making began; `None` for a value of all epochs.
+    epoch: Option<u64>,
     /// The work that a disturbed value is for; `None` for a whole one.
     only_for: Option<u64>,
     /// What was made after this one: references to disturbed values stay valid.
@@ -32,7 +37,7 @@ impl<T> Default for Kept<T> {
 impl<T> From<T> for Kept<T> {
     fn from(value: T) -> Self {
         let kept = Self::new();
-        let _ = kept.0.set(Box::new(Entry { value, only_for: None, next: Self::new() }));
+        let _ = kept.0.set(Box::new(Entry { value, epoch: None, only_for: None, next: Self::new() }));
         kept
     }
 }
@@ -47,21 +52,49 @@ impl<T> Kept<T> {
     /// The value; `make` makes it where it is not there. `failures` counts the reads of this work that failed
     /// and may succeed later ([`crate::Gap::Io`]): what is made of them, and what is made of that, is not whole.
     pub fn get(&self, cancel: &Cancel, failures: impl Fn() -> u64, make: impl FnOnce() -> T) -> &T {
-        let mut cell = self;
-        while let Some(entry) = cell.0.get() {
-            if entry.only_for.is_none_or(|work| work == cancel.work()) {
-                return &entry.value;
-            }
-            cell = &entry.next;
-        }
+        self.get_in(0, cancel, failures, make)
+    }
+
+    /// The same for a value that rests on what changes with each epoch.
+    pub fn get_in(
+        &self,
+        epoch: u64,
+        cancel: &Cancel,
+        failures: impl Fn() -> u64,
+        make: impl FnOnce() -> T,
+    ) -> &T {
+        let cell = match self.find(epoch, cancel) {
+            Ok(entry) => return &entry.value,
+            Err(free) => free,
+        };
         let made = cell.0.get_or_init(|| {
             // asked before as well: counting begins with the first value of a work
             let (work, before) = (cancel.work(), failures());
             let value = make();
             let disturbed = cancel.is_cancelled() || before > 0 || failures() > 0;
-            Box::new(Entry { value, only_for: disturbed.then_some(work), next: Self::new() })
+            let only_for = disturbed.then_some(work);
+            Box::new(Entry { value, epoch: Some(epoch), only_for, next: Self::new() })
         });
         &made.value
+    }
+
+    /// The value where one was made that serves this work in this epoch.
+    #[must_use]
+    pub fn at_hand(&self, epoch: u64, cancel: &Cancel) -> Option<&T> {
+        self.find(epoch, cancel).ok().map(|entry| &entry.value)
+    }
+
+    /// The value that serves; else the place for the next one.
+    fn find(&self, epoch: u64, cancel: &Cancel) -> Result<&Entry<T>, &Self> {
+        let mut cell = self;
+        while let Some(entry) = cell.0.get() {
+            let of_epoch = entry.epoch.is_none_or(|own| own == epoch);
+            if of_epoch && entry.only_for.is_none_or(|work| work == cancel.work()) {
+                return Ok(entry);
+            }
+            cell = &entry.next;
+        }
+        Err(cell)
     }
 
     /// The same for those who own it.
@@ -136,6 +169,17 @@ mod tests {
         assert_eq!((*ask(), *first, kept.made()), (2, 1, Some(&2)));
         cancel.cancel();
         assert_eq!(*ask(), 2, "a whole value stands whatever is stopped later");
+    }
+
+    #[test]
+    fn each_epoch_has_a_value_of_its_own() {
+        let (kept, cancel) = (Kept::new(), Cancel::new());
+        let first = kept.get_in(0, &cancel, || 0, || 1);
+        assert_eq!((kept.at_hand(0, &cancel), kept.at_hand(1, &cancel)), (Some(&1), None));
+        let second = kept.get_in(1, &cancel, || 0, || 2);
+        assert_eq!((*first, *second, kept.get_in(1, &cancel, || 0, || 3)), (1, 2, &2));
+        let given = Kept::from(7);
+        assert_eq!((*given.get_in(5, &cancel, || 0, || 8), given.at_hand(9, &cancel)), (7, Some(&7)));
     }
 
     #[test]

@@ -317,7 +317,7 @@ fn symbols(s: &Session) -> Record {
         ),
     };
     out.line(line.field("module_symbols", of_symbols).text(" symbols from the dump"));
-    if let Some(e) = &s.modules_and_problem().1 {
+    if let Some(e) = s.modules_problem() {
         out.warning(format!("the list of modules is not whole: {e}"));
     }
     let types = s.types();
@@ -337,7 +337,7 @@ fn symbols(s: &Session) -> Record {
 
 /// A count over all modules, which is the least where their list is not whole.
 fn of_modules(s: &Session, count: usize) -> Cell {
-    match &s.modules_and_problem().1 {
+    match s.modules_problem() {
         Some(e) => Cell::at_least(count, e.to_string()),
         None => count.into(),
     }

@@ -5,7 +5,7 @@ use base::{VirtAddr, VirtRead};
 use cexpr::{Absent, FormatOptions, Value, format_value};
 use debuginfo::dwarf::{Caller, FrameAccess, Location, Unavailable, Variable};
 use kernel::Session;
-use kernel::session::debug::DebugFile;
+use kernel::debug::DebugFile;
 use kernel::stack::backtrace::Backtrace;
 use report::{Cell, Keep, Line, Record};
 use std::sync::Arc;

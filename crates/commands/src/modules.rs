@@ -74,7 +74,7 @@ impl Command for Mod {
     fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
         let s = cx.session("mod")?;
         let mut report = Report::new("mod");
-        if let Some(e) = &s.modules_and_problem().1 {
+        if let Some(e) = s.modules_problem() {
             let text = format!("mod: the list of modules is not whole: {e}");
             match e.is_missing() {
                 true => report.missing(text),
@@ -177,7 +177,7 @@ fn in_folder(s: &Session, m: &Module, dir: &str) -> Option<Problem> {
 fn list(s: &Session, all: &[&Module], sections: bool, report: &mut Report) {
     let mut all = all.to_vec();
     all.sort_by_key(|m| m.base());
-    if all.is_empty() && s.modules_and_problem().1.is_none() {
+    if all.is_empty() && s.modules_problem().is_none() {
         report.text("no modules are loaded");
         report.list("modules", Vec::new());
         return;
@@ -267,7 +267,7 @@ fn taints(s: &Session, report: &mut Report) {
     let tainting: Vec<(&Module, u64)> = s.modules().iter().filter_map(|m| Some((m, m.taints?))).collect();
     let tainting: Vec<(&Module, u64)> = tainting.into_iter().filter(|(_, taints)| *taints != 0).collect();
     if tainting.is_empty() {
-        if !unknown.is_empty() || s.modules_and_problem().1.is_some() {
+        if !unknown.is_empty() || s.modules_problem().is_some() {
             return;
         }
         report.text("no tainted modules");

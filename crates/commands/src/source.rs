@@ -7,7 +7,7 @@ use crate::dis::place;
 use crate::{CommandError, Cx};
 use base::VirtAddr;
 use kernel::Session;
-use kernel::session::source::{Effort, SourceText};
+use kernel::debug::source::{Effort, SourceText};
 use report::{Keep, Line, Record, Report};
 use std::ops::RangeInclusive;
 

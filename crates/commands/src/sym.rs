@@ -140,7 +140,7 @@ fn lost(s: &Session, report: &mut Report) {
     if let Some(why) = &s.kernel_symbols().problem {
         report.warning(format!("sym: {why}"));
     }
-    if let Some(e) = &s.modules_and_problem().1 {
+    if let Some(e) = s.modules_problem() {
         report.warning(format!("sym: the list of modules is not whole: {e}"));
     }
 }

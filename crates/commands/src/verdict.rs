@@ -3,7 +3,7 @@
 use crate::{Command, CommandError, Cx, Example};
 use ::verdict::{How, Known, OperandRow, Options, Past, Place, Statement, Verdict};
 use clap::{Arg, ArgAction, ArgMatches};
-use kernel::session::source::Effort;
+use kernel::debug::source::Effort;
 use kernel::{Fetch, Session};
 use report::{Cell, Item, Line, Record, Report, Role};
 

@@ -39,7 +39,7 @@ fn main() {
     for k in tasks.all.iter().filter(|t| t.active) {
         println!("  {k:?}");
     }
-    println!("{:?} {:?}", s.modules_and_problem().1, t.elapsed());
+    println!("{:?} {:?}", s.modules_problem(), t.elapsed());
     for m in s.modules() {
         println!(
             "  {} {:#x} {} {:?}",

@@ -4,6 +4,7 @@
 #[macro_use]
 pub mod bind;
 pub mod containers;
+pub mod debug;
 mod error;
 pub mod fs;
 pub mod locking;
@@ -12,6 +13,7 @@ pub mod machine;
 pub mod mm;
 pub mod module;
 mod opening;
+mod plausible;
 #[cfg(test)]
 mod release_tests;
 pub mod scan;
@@ -22,17 +24,19 @@ mod shape_tests;
 pub mod stack;
 #[cfg(test)]
 mod testing;
+mod types;
 
 pub use debuginfo::find::hex;
 pub use error::{KernelError, Result};
+pub use module::symbols::Located;
 pub use opening::image::Image;
 pub use opening::kernels::kernel_words;
 pub use opening::layers::Layers;
 pub use opening::machine::{InfoFrom, Machine, vmcoreinfo_fits};
 pub use opening::open::{Build, Opened};
+pub use opening::options::{Fetch, OpenOptions};
+pub use opening::symbols::KernelSymbols;
+pub use opening::system_map::SystemMap;
 pub use opening::words::Words;
 pub use opening::{FileKind, file_kind};
-pub use session::symbols::{KernelSymbols, Located};
-pub use session::system_map::SystemMap;
-pub use session::types::KernelBtf;
-pub use session::{Fetch, OpenOptions, Session};
+pub use session::{Fact, KernelBtf, Session};

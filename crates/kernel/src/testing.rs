@@ -1,6 +1,7 @@
 //! Sessions of generated kernels, for the tests of this crate.
 
-use crate::session::{OpenOptions, Session};
+use crate::opening::options::OpenOptions;
+use crate::session::Session;
 use testkit::kernel::Kernel;
 
 /// Opens a generated kernel, and looks for nothing beside it.

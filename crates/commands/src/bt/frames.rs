@@ -270,12 +270,12 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
 /// True for an address where modules are, of which not all are known.
 fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
     let [from, _, to] = s.arch().image_range();
-    s.modules_and_problem().1.is_some() && (from..to).contains(&at) && !s.in_image(at)
+    s.modules_problem().is_some() && (from..to).contains(&at) && !s.in_image(at)
 }
 
 /// What may be left out of frames: calls in modules, where not all of them are known and frames had to be guessed.
 fn lacking_modules(s: &Session, bt: &Backtrace, record: &mut Record) {
-    let Some(why) = &s.modules_and_problem().1 else { return };
+    let Some(why) = s.modules_problem() else { return };
     let lost = |frame: &Frame| frame.how.is_guess() || may_be_of_module(s, frame.pc);
     if bt.unwound.frames.iter().any(lost) {
         record.missing(format!(

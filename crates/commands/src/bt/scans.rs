@@ -78,7 +78,7 @@ fn tell_holes(s: &Session, stack: &Stack, record: &mut Record) {
             "bt: what lies in functions of {names} may not be shown: their symbols are lost"
         ));
     }
-    if let Some(e) = &s.modules_and_problem().1 {
+    if let Some(e) = s.modules_problem() {
         record.warning(format!("bt: what lies in modules that are not known is not shown: {e}"));
     }
 }

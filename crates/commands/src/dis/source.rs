@@ -3,7 +3,7 @@
 use super::place::Place;
 use crate::{CommandError, source};
 use kernel::Session;
-use kernel::session::source::Effort;
+use kernel::debug::source::Effort;
 use report::{Line, Report, Role};
 
 /// Lines before the marked one.

@@ -6,8 +6,8 @@
 //! that the log can be read before anything else is known.
 
 use crate::error::{KernelError, Result};
-use crate::session::Session;
-use crate::session::plausible;
+use crate::plausible;
+use crate::session::{Fact, Session};
 use base::{Bytes, VirtAddr, VirtRead, cstr};
 
 pub use crate::log::printk_safe::{SafeBuffer, safe_buffers};
@@ -132,6 +132,28 @@ bind! {
         text_len: "text_len",
         dict_len: "dict_len",
         facility: "facility",
+    }
+}
+
+/// The log, or why there is none.
+struct Read(Result<Log>);
+
+impl Default for Read {
+    fn default() -> Self {
+        Self(Ok(Log::default()))
+    }
+}
+
+impl Fact for Read {
+    fn read(s: &Session) -> Self {
+        Self(read_log(s))
+    }
+}
+
+impl Session {
+    /// The kernel's log.
+    pub fn log(&self) -> std::result::Result<&Log, &KernelError> {
+        self.fact::<Read>().0.as_ref()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::error::{KernelError, Result};
 use crate::log::printk::Log;
+use crate::plausible;
 use crate::session::Session;
-use crate::session::plausible;
 use base::{VirtAddr, VirtRead};
 
 /// `struct new_utsname`: what `uname` prints.

@@ -5,7 +5,7 @@ use crate::containers::list::both_ways;
 use crate::error::{KernelError, Result};
 use crate::mm::direct_map;
 use crate::mm::page_type::{self, PageTypes};
-use crate::session::Session;
+use crate::session::{Fact, Session};
 use base::{PAGE_SHIFT, PAGE_SIZE, VirtAddr};
 use rustc_hash::FxHashMap;
 
@@ -90,7 +90,27 @@ fn moved(s: &Session, name: &'static str) -> Result<Option<VirtAddr>> {
 /// # Errors
 /// When neither is in the dump.
 pub fn direct_map_base(s: &Session) -> Result<VirtAddr> {
-    let known = s.keep(&s.direct_map, || match moved(s, "page_offset_base") {
+    s.fact::<DirectMap>().0.clone()
+}
+
+/// The direct map's base, or why it is not known.
+struct DirectMap(Result<VirtAddr>);
+
+impl Default for DirectMap {
+    fn default() -> Self {
+        Self(Err(KernelError::NoSymbol("page_offset_base".to_owned())))
+    }
+}
+
+impl Fact for DirectMap {
+    const STAYS: bool = true;
+    fn read(s: &Session) -> Self {
+        Self(find_direct_map(s))
+    }
+}
+
+fn find_direct_map(s: &Session) -> Result<VirtAddr> {
+    match moved(s, "page_offset_base") {
         Ok(Some(base)) => Ok(base),
         Ok(None) => {
             // 4.20 (d52888aa2753) moved x86's up by 8 TiB: the page tables tell which, the oldest first, behind which more
@@ -103,8 +123,7 @@ pub fn direct_map_base(s: &Session) -> Result<VirtAddr> {
             }
         }
         Err(e) => direct_map::base(&s.opened().machine).ok_or(e),
-    });
-    known.clone()
+    }
 }
 
 /// The array of `struct page`s.
@@ -132,8 +151,12 @@ pub fn cache_names(s: &Session) -> &FxHashMap<VirtAddr, String> {
 
 /// All caches, and where their list is damaged.
 pub fn caches(s: &Session) -> &Caches {
-    s.keep(&s.slab_caches, || {
-        let mut out = Caches::default();
+    s.fact()
+}
+
+impl Fact for Caches {
+    fn read(s: &Session) -> Self {
+        let mut out = Self::default();
         let b = s.bind::<KmemCache>();
         let Some(head) = s.symbol("slab_caches").or_else(|| s.symbol("cache_chain")) else { return out };
         // those behind a gap are found from the list's other end
@@ -146,7 +169,7 @@ pub fn caches(s: &Session) -> &Caches {
             Ok(())
         });
         out
-    })
+    }
 }
 
 /// The `struct page` of an address in the direct map, or the first one of the compound that it is part of, and

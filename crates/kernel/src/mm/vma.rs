@@ -4,8 +4,8 @@
 use crate::containers::maple;
 use crate::error::{KernelError, Result};
 use crate::mm::address_space::MmStruct;
+use crate::plausible;
 use crate::session::Session;
-use crate::session::plausible;
 use base::VirtAddr;
 
 bind! {

@@ -1,13 +1,16 @@
 //! Loaded modules (`struct module`, include/linux/module.h), and their memory, symbols and BTF.
 
 pub mod bug;
+mod plausible;
+pub mod symbols;
 pub mod taint;
+mod types;
 
 use crate::containers::list::{both_ways, list};
 use crate::containers::rbtree;
 use crate::error::{KernelError, Result};
-use crate::session::Session;
-use crate::session::plausible;
+use crate::plausible::not_one;
+use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms::ModuleSymtab;
 use debuginfo::symtab::SymbolTable;
@@ -135,6 +138,37 @@ const MEM_TYPES: [(&str, bool); 7] = [
     ("init rodata", true),
 ];
 
+/// All modules, in the order they were loaded.
+#[derive(Default)]
+pub(crate) struct Modules {
+    all: Vec<Module>,
+    /// Why the list ended early where it did.
+    problem: Option<KernelError>,
+}
+
+impl Fact for Modules {
+    fn read(s: &Session) -> Self {
+        let (all, problem) = read_modules(s);
+        Self { all, problem }
+    }
+}
+
+impl Session {
+    /// All modules, in the order they were loaded.
+    pub fn modules(&self) -> &[Module] {
+        &self.fact::<Modules>().all
+    }
+    /// Why the list of modules ended early, where it did.
+    pub fn modules_problem(&self) -> Option<&KernelError> {
+        self.fact::<Modules>().problem.as_ref()
+    }
+    /// The module that an address lies in.
+    #[must_use]
+    pub fn module_at(&self, at: VirtAddr) -> Option<&Module> {
+        self.modules().iter().find(|m| m.contains(at))
+    }
+}
+
 /// All modules, in the kernel's list order reversed: the first loaded first, as `mod` shows them.
 /// The list is walked from both ends where it is broken; a module that cannot be read is left out with the reason.
 pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
@@ -230,7 +264,7 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
     let mem = s.mem();
     let name = b.name.text(mem, at)?;
     if !is_name(&name) {
-        return Err(plausible::not_one("struct module", at, "module", &format!("its name is {name:?}")));
+        return Err(not_one("struct module", at, "module", &format!("its name is {name:?}")));
     }
     let mut memory = Vec::new();
     let mut init = Vec::new();

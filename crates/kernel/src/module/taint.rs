@@ -1,8 +1,8 @@
 //! Why a kernel or a module is tainted (Documentation/admin-guide/tainted-kernels.rst).
 
 use crate::error::Result;
+use crate::plausible;
 use crate::session::Session;
-use crate::session::plausible;
 
 /// Bit, letter and meaning. The bits above 25 are distributions' own.
 pub const FLAGS: &[(u32, char, &str)] = &[

@@ -3,7 +3,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::opening::machine;
-use crate::session::OpenOptions;
+use crate::opening::options::OpenOptions;
 use base::{Cancel, Kept, PhysAddr, PhysRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{ContainerError, is_package, is_packed_file, unpack};

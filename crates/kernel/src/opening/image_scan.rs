@@ -6,14 +6,16 @@
 //! size of the dump. A search is made once, only where the symbol is not known, and ends at Ctrl-C.
 
 use crate::opening::open::Opened;
-use crate::session::symbols::present;
-use crate::session::types::MAX_BTF;
+use crate::opening::symbols::present;
 use base::{PAGE_SIZE, VirtAddr, VirtRead, VmcoreInfo, cstr};
 use debuginfo::Blob;
 use debuginfo::btf::Btf;
 use debuginfo::find::Watch;
 use rustc_hash::FxHashSet;
 use std::ops::ControlFlow;
+
+/// More BTF than any kernel has.
+pub(crate) const MAX_BTF: u64 = 256 << 20;
 
 /// More than any kernel's image with its data.
 const IMAGE_WITHIN: u64 = 256 << 20;

@@ -8,8 +8,8 @@
 use crate::error::{KernelError, Result};
 use crate::opening::image::Image;
 use crate::opening::machine::address_space;
-use crate::session::OpenOptions;
-use crate::session::symbols::find_in_image;
+use crate::opening::options::OpenOptions;
+use crate::opening::symbols::find_in_image;
 use arch::{Arch, Boot, CpuState, Found, How};
 use base::{PhysAddr, PhysRange, PhysRead, VirtAddr, VirtRead};
 use debuginfo::symtab::SymbolTable;

@@ -2,10 +2,14 @@
 //! lacks is no reason to refuse what a lower one can answer.
 
 use crate::error::{KernelError, Result};
+use crate::mm::slab::Caches;
+use crate::module::Modules;
 use crate::opening::image::Image;
 use crate::opening::machine::Machine;
+use crate::opening::options::{Fetch, OpenOptions};
 use crate::opening::words::Words;
-use crate::session::{Fetch, OpenOptions, Session, Start};
+use crate::session::{Session, Start};
+use crate::types::OfThisKernel;
 use base::Kept;
 use debuginfo::find::Debuginfod;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,7 +77,7 @@ impl Layers {
                 }
                 Ok(plain)
             }
-            Ok(machine) => match Session::start(machine.clone(), &plain.options, plain.servers.clone()) {
+            Ok(machine) => match start(machine.clone(), &plain.options, plain.servers.clone()) {
                 Ok(Start::Hole(hole)) => moved(hole),
                 Ok(Start::Session(session)) => Ok(Self { session: Kept::from(Ok(*session)), ..plain }),
                 Err(_) => Ok(plain),
@@ -112,7 +116,7 @@ impl Layers {
     pub fn session(&self) -> Result<&Session, &KernelError> {
         let start = || {
             let machine = self.machine().map_err(Clone::clone)?.clone();
-            match Session::start(machine, &self.options, self.servers.clone())? {
+            match start(machine, &self.options, self.servers.clone())? {
                 Start::Session(session) => Ok(*session),
                 // only of raw images whose session was made when they were opened
                 Start::Hole(_) => Err(KernelError::Stopped("looking for the kernel in memory")),
@@ -170,6 +174,31 @@ impl Layers {
         let failed = self.servers.as_ref().map(|servers| servers.failures()).unwrap_or_default();
         new.extend(failed.into_iter().map(|why| format!("debuginfod: {why}; the answers do without")));
         new
+    }
+}
+
+/// A session over a machine, with the facts that are not to be read.
+fn start(machine: Machine, options: &OpenOptions, servers: Option<Arc<Debuginfod>>) -> Result<Start> {
+    let mut start = Session::start(machine, options, servers, &OfThisKernel)?;
+    if let Start::Session(session) = &mut start {
+        if options.no_modules {
+            session.give(Modules::default());
+        }
+        if options.no_slab_caches {
+            session.give(Caches::default());
+        }
+    }
+    Ok(start)
+}
+
+impl Session {
+    /// Opens a dump with all layers. Reads its headers and finds the kernel in it; everything else waits until it
+    /// is asked for. [`Layers`] opens a layer when it is needed.
+    ///
+    /// # Errors
+    /// The files are no dump, no kernel is found in it, or a file that was named is not this kernel's.
+    pub fn open(options: &OpenOptions) -> Result<Self> {
+        Layers::open(options.clone())?.into_session()
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::error::{KernelError, Result};
 use crate::opening::image::Image;
 use crate::opening::kernels::Kernels;
+use crate::opening::options::OpenOptions;
 use crate::opening::watched::WatchedPhys;
-use crate::session::OpenOptions;
 use arch::{Arch, Boot, BootError, Claim, CpuState, KernelMap, OwnName};
 use base::{Fault, PhysAddr, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
 use std::sync::Arc;

@@ -8,7 +8,9 @@ pub(crate) mod kernels;
 pub(crate) mod layers;
 pub(crate) mod machine;
 pub(crate) mod open;
-pub(crate) mod vmcoreinfo;
+pub(crate) mod options;
+pub(crate) mod symbols;
+pub(crate) mod system_map;
 pub(crate) mod watched;
 pub(crate) mod words;
 

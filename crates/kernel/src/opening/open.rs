@@ -3,9 +3,9 @@
 
 use crate::error::{KernelError, Result};
 use crate::opening::machine::Machine;
-use crate::session::symbols::KernelSymbols;
-use crate::session::system_map::SystemMap;
-use crate::session::{Fetch, OpenOptions};
+use crate::opening::options::{Fetch, OpenOptions};
+use crate::opening::symbols::KernelSymbols;
+use crate::opening::system_map::SystemMap;
 use base::{VirtAddr, VirtRead};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Debuginfod, Finder, Outcome, Tried, Watch, hex};

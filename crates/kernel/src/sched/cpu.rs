@@ -1,7 +1,7 @@
 //! CPUs: which there are, and where each keeps its own copy of a per-CPU variable.
 
 use crate::error::{KernelError, Result};
-use crate::session::Session;
+use crate::session::{Fact, Session};
 use base::VirtAddr;
 
 /// More CPUs than any kernel is built for (CONFIG_NR_CPUS is at most 8192 on x86).
@@ -26,6 +26,23 @@ pub struct Cpus {
 bind! {
     /// `struct cpumask`
     struct Cpumask("cpumask") { bits: "bits" }
+}
+
+impl Fact for Cpus {
+    fn read(s: &Session) -> Self {
+        read_cpus(s)
+    }
+}
+
+impl Session {
+    /// The CPUs.
+    pub fn cpus(&self) -> &Cpus {
+        self.fact()
+    }
+    /// The address of a CPU's copy of a per-CPU variable.
+    pub fn per_cpu(&self, symbol: &str, cpu: u32) -> Result<VirtAddr> {
+        per_cpu(self, symbol, cpu)
+    }
 }
 
 /// Reads the masks. What they do not say is told by the per-CPU offsets, the dump's header and its notes.

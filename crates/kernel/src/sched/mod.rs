@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod panic;
+mod plausible;
 pub mod rlimit;
 pub mod task;
 mod tasks;

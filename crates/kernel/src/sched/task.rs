@@ -1,9 +1,10 @@
 //! Tasks: every `task_struct`, the idle tasks of the CPUs included, and who was running where.
 
 use crate::error::Result;
+use crate::plausible::not_one;
 use crate::sched::cpu;
-use crate::session::Session;
-use crate::session::plausible::{self, Pointers};
+use crate::sched::plausible::{self, Pointers};
+use crate::session::{Fact, Session};
 use base::VirtAddr;
 
 pub use crate::sched::tasks::{Tasks, read_tasks};
@@ -181,12 +182,12 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     let tgid = b.tgid.i32(mem, at)?;
     for (what, id) in [("pid", pid), ("tgid", tgid)] {
         if let Some(why) = plausible::wrong_id(what, id) {
-            return Err(plausible::not_one("task_struct", at, "task", &why));
+            return Err(not_one("task_struct", at, "task", &why));
         }
     }
     let raw = mem.bytes(b.comm.at(at)?, COMM)?;
     if let Some(why) = plausible::wrong_name(&raw) {
-        return Err(plausible::not_one("task_struct", at, "task", &why));
+        return Err(not_one("task_struct", at, "task", &why));
     }
     let pointers = Pointers { signal: b.signal.ptr(mem, at).ok(), cred: b.cred.ptr(mem, at).ok() };
     let mut task = Task {
@@ -286,6 +287,25 @@ pub struct TaskStates {
     wakekill: u64,
 }
 
+impl Default for TaskStates {
+    fn default() -> Self {
+        Self::NEW
+    }
+}
+
+impl Fact for TaskStates {
+    fn read(s: &Session) -> Self {
+        Self::of(s)
+    }
+}
+
+impl Session {
+    /// How this kernel numbers task states.
+    pub fn task_states(&self) -> &TaskStates {
+        self.fact()
+    }
+}
+
 impl TaskStates {
     const NEW: Self = Self {
         zombie: 0x20,
@@ -299,7 +319,7 @@ impl TaskStates {
     };
 
     /// Asks `task_state_array` (fs/proc/array.c), whose strings stand at their bits' positions.
-    pub fn read(s: &Session) -> Self {
+    fn of(s: &Session) -> Self {
         let Some(table) = s.symbol("task_state_array") else { return Self::NEW };
         let mut bits = Self::NEW;
         let mut has_idle = false;

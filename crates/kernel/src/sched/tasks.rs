@@ -12,7 +12,7 @@ mod tests;
 use crate::error::KernelError;
 use crate::sched::cpu;
 use crate::sched::task::{Task, current_task, idle_task};
-use crate::session::Session;
+use crate::session::{Fact, Session};
 use base::VirtAddr;
 use find::Find;
 
@@ -71,6 +71,20 @@ impl Tasks {
             [one] => format!("{of}: {one}"),
             [first, rest @ ..] => format!("{of}: {first}; {} more such", rest.len()),
         })
+    }
+}
+
+impl Fact for Tasks {
+    fn read(s: &Session) -> Self {
+        s.check_types();
+        read_tasks(s)
+    }
+}
+
+impl Session {
+    /// All tasks.
+    pub fn tasks(&self) -> &Tasks {
+        self.fact()
     }
 }
 

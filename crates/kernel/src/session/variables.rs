@@ -4,10 +4,9 @@
 //! A rule names functions that use a variable, in any release, and what memory must look like there. The address that most
 //! of them have, and that looks so, is it; where two do, none is.
 
-use crate::session::Session;
+use super::{Fact, Memo, Session};
 use base::VirtAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::sync::{Mutex, PoisonError};
 
 /// What is known of a variable beside its users.
 #[derive(Clone, Copy)]
@@ -77,21 +76,20 @@ const MOST_CODE: u64 = 64 << 10;
 
 /// What was found of each variable that was asked for.
 #[derive(Default)]
-pub(crate) struct Variables(Mutex<FxHashMap<&'static str, Option<VirtAddr>>>);
+pub(super) struct Variables(Memo<&'static str, Option<VirtAddr>>);
+
+impl Fact for Variables {
+    const STAYS: bool = true;
+    fn read(_: &Session) -> Self {
+        Self::default()
+    }
+}
 
 impl Variables {
     /// A variable of this name, where there is a rule for it. `None` also where its users do not lead to one place.
-    pub(crate) fn find(&self, s: &Session, name: &str) -> Option<VirtAddr> {
+    pub(super) fn find(&self, s: &Session, name: &str) -> Option<VirtAddr> {
         let rule = RULES.iter().find(|rule| rule.name == name)?;
-        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept().get(rule.name) {
-            return *known;
-        }
-        let found = by_users(s, rule);
-        if !s.is_disturbed() {
-            kept().insert(rule.name, found);
-        }
-        found
+        self.0.get(s, rule.name, || by_users(s, rule))
     }
 }
 
@@ -138,7 +136,7 @@ const IMAGE: u64 = 256 << 20;
 fn is_data(s: &Session, at: VirtAddr) -> bool {
     let start = s.boot().text.unwrap_or(s.boot().image.start);
     let known_text =
-        s.kernel_symbols().table.at(at).is_some_and(|(symbol, _)| symbol.is_text() && s.is_text(at));
+        s.kernel_symbols().table.at(at).is_some_and(|(symbol, _)| symbol.is_text() && s.is_image_text(at));
     at >= start && at.0.wrapping_sub(start.0) < IMAGE && !known_text
 }
 

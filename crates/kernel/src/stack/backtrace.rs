@@ -7,7 +7,7 @@
 use crate::module;
 use crate::sched::panic;
 use crate::sched::task::{Task, TaskStruct};
-use crate::session::Session;
+use crate::session::{Fact, Memo, Session};
 use crate::stack::registers::{Claim, CpuRegisters, Doubt, Source, Unchecked};
 use crate::stack::stacks::{
     IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, irq_stack_is_lost, task_stack, thread_size,
@@ -16,7 +16,6 @@ use arch::{FrameShape, Regs};
 use base::{Fault, VirtAddr, VirtRead};
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::{OrcEntry, OrcTable};
-use std::sync::PoisonError;
 use unwind::{Code, How, Stack, StopReason, Unwinder, Unwound};
 
 /// Where a backtrace began.
@@ -132,14 +131,7 @@ impl Code for SessionCode<'_> {
     }
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
         let s = self.session;
-        if let Some(known) = s.shapes.lock().unwrap_or_else(PoisonError::into_inner).get(&pc) {
-            return known.clone();
-        }
-        let shape = shape_at(s, pc);
-        if !s.is_disturbed() {
-            s.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(pc, shape.clone());
-        }
-        shape
+        s.fact::<Shapes>().0.get(s, pc, || shape_at(s, pc))
     }
     fn is_nameless(&self, pc: VirtAddr) -> bool {
         let s = self.session;
@@ -176,25 +168,42 @@ fn shape_at(s: &Session, pc: VirtAddr) -> Option<FrameShape> {
     s.arch().frame_shape(&[(parent.0, &body), (own.0, &code(own, located.span.unwrap_or(reach))?)], pc.0)
 }
 
+/// The ORC tables, those of modules as far as they were asked for.
+#[derive(Default)]
+struct Orc {
+    kernel: Option<OrcTable>,
+    modules: Memo<VirtAddr, Option<OrcTable>>,
+}
+
+impl Fact for Orc {
+    fn read(s: &Session) -> Self {
+        let kernel = OrcTable::kernel(s.mem(), &|name| s.symbol(name));
+        Self { kernel, modules: Memo::default() }
+    }
+}
+
+/// The frames at instructions, by their functions' code.
+#[derive(Default)]
+struct Shapes(Memo<VirtAddr, Option<FrameShape>>);
+
+impl Fact for Shapes {
+    fn read(_: &Session) -> Self {
+        Self::default()
+    }
+}
+
 impl Session {
     /// The kernel's ORC table in its own memory.
     pub fn kernel_orc(&self) -> Option<OrcTable> {
-        *self.keep(&self.kernel_orc, || OrcTable::kernel(self.mem(), &|name| self.symbol(name)))
+        self.fact::<Orc>().kernel
     }
 
     pub(crate) fn module_orc(&self, module: VirtAddr) -> Option<OrcTable> {
-        if let Some(known) = self.module_orcs.lock().unwrap_or_else(PoisonError::into_inner).get(&module) {
-            return *known;
-        }
-        let read = || {
-            let orc = module::orc(self, module).ok()??;
-            OrcTable::module(self.mem(), orc.ip, orc.entries, orc.count, self.kernel_orc().as_ref())
-        };
-        let table = read();
-        if !self.is_disturbed() {
-            self.module_orcs.lock().unwrap_or_else(PoisonError::into_inner).insert(module, table);
-        }
-        table
+        let orc = self.fact::<Orc>();
+        orc.modules.get(self, module, || {
+            let at = module::orc(self, module).ok()??;
+            OrcTable::module(self.mem(), at.ip, at.entries, at.count, orc.kernel.as_ref())
+        })
     }
 
     /// The frames of a task.

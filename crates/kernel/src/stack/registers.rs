@@ -5,14 +5,13 @@
 
 use crate::sched::cpu::per_cpu_offset;
 use crate::sched::task::Task;
-use crate::session::Session;
+use crate::session::{Fact, Memo, Session};
 use crate::stack::register_fit::{self, Facts, Fit};
 use crate::stack::register_stack;
 use crate::stack::stacks::task_stack;
 use arch::{CpuState, Regs};
 use base::{Bytes, Kept, RawNote, VirtAddr};
-use rustc_hash::FxHashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub use crate::stack::register_fit::{Doubt, Unchecked};
 
@@ -94,25 +93,23 @@ impl CpuRegisters {
 }
 
 /// What was found out so far.
-#[derive(Debug, Default)]
-pub(crate) struct Known {
+#[derive(Default)]
+struct Known {
     owners: Kept<Vec<(u32, usize)>>,
     second_owners: Kept<Vec<(u32, usize)>>,
-    cpus: Mutex<FxHashMap<u32, Arc<CpuRegisters>>>,
+    cpus: Memo<u32, Arc<CpuRegisters>>,
+}
+
+impl Fact for Known {
+    fn read(_: &Session) -> Self {
+        Self::default()
+    }
 }
 
 impl Session {
     /// What the dump says of a CPU's registers, held against the kernel's memory.
     pub fn cpu_registers(&self, cpu: u32) -> Arc<CpuRegisters> {
-        let known = || self.known_registers.cpus.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known().get(&cpu) {
-            return Arc::clone(found);
-        }
-        let found = Arc::new(read(self, cpu));
-        if !self.is_disturbed() {
-            known().insert(cpu, Arc::clone(&found));
-        }
-        found
+        self.fact::<Known>().cpus.get(self, cpu, || Arc::new(read(self, cpu)))
     }
 
     /// A CPU's registers, where a note or the kernel's own copy can be believed.
@@ -127,7 +124,7 @@ impl Session {
         let stack = task_stack(self, task);
         let on = |regs: &Regs| regs.sp().is_some_and(|sp| stack.contains(VirtAddr(sp)));
         let at = self.cpu_states().iter().position(|state| on(&state.regs))?;
-        let owners = owners(self, self.cpu_states(), &self.known_registers.owners);
+        let owners = owners(self, self.cpu_states(), &self.fact::<Known>().owners);
         let cpu = owners.iter().find(|&&(_, index)| index == at)?.0;
         self.cpu_registers(cpu).sound().any(|c| on(&c.regs)).then_some(cpu)
     }
@@ -141,7 +138,7 @@ fn cpus(s: &Session) -> &[u32] {
 
 fn read(s: &Session, cpu: u32) -> CpuRegisters {
     let facts = Facts::of(s, cpu);
-    let known = &s.known_registers;
+    let known = s.fact::<Known>();
     let (own, why, stood_for) = note_of(s, &facts, s.cpu_states(), &known.owners);
     let (second, ..) = note_of(s, &facts, &s.opened().machine.second_states, &known.second_owners);
     let claim = |state: &CpuState, source| {

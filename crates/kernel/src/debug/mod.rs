@@ -1,11 +1,13 @@
 //! Debug files in use: vmlinux, and those of modules, each opened when an address or a type of it is
 //! asked for.
 
+mod placement;
+pub mod source;
+
 use crate::error::{KernelError, Result};
 use crate::module::{self, Module};
 use crate::opening::open::Build;
-use crate::session::Session;
-use crate::session::placement::{self, Elsewhere};
+use crate::session::{Fact, Memo, Session};
 use base::VirtAddr;
 use debuginfo::Blob;
 use debuginfo::cfi::{CfiRow, CfiTable};
@@ -14,8 +16,9 @@ use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes};
 use debuginfo::find::{Tried, hex};
 use debuginfo::symtab::Symbol;
 use debuginfo::types::{Scope, SourceId};
+use placement::Elsewhere;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// One file's debug information, placed where its code is in the dump.
 pub struct DebugFile {
@@ -104,6 +107,38 @@ pub(crate) struct ModuleFile {
     unasked: bool,
 }
 
+impl Fact for Fetched {
+    const STAYS: bool = true;
+    fn read(s: &Session) -> Self {
+        let Some(finder) = s.opened().finder.as_ref() else { return Self::default() };
+        let search = finder.served(s.opened().build_id.as_deref());
+        let debug = search.found.map(|found| DebugFile::of_fetched_kernel(s, found.file));
+        Self { debug, tried: search.tried }
+    }
+}
+
+/// The debug information of the vmlinux that was there when the dump was opened.
+#[derive(Default)]
+struct OfKernel(Option<Arc<DebugFile>>);
+
+impl Fact for OfKernel {
+    const STAYS: bool = true;
+    fn read(s: &Session) -> Self {
+        Self(DebugFile::of_kernel(s))
+    }
+}
+
+/// The debug files of modules that are in use or were looked for.
+#[derive(Default)]
+struct OfModules(Memo<VirtAddr, ModuleFile>);
+
+impl Fact for OfModules {
+    const STAYS: bool = true;
+    fn read(_: &Session) -> Self {
+        Self::default()
+    }
+}
+
 impl Session {
     /// vmlinux's debug information: of the file that was there when the dump was opened, else from a server, where the
     /// running command may ask one.
@@ -113,31 +148,26 @@ impl Session {
 
     /// The same without asking a server.
     pub fn kernel_debug_at_hand(&self) -> Option<&Arc<DebugFile>> {
-        let own = self.keep(&self.kernel_debug, || DebugFile::of_kernel(self)).as_ref();
-        own.or_else(|| self.fetched.made().and_then(|fetched| fetched.debug.as_ref()))
+        let own = self.fact::<OfKernel>().0.as_ref();
+        own.or_else(|| self.fact_at_hand::<Fetched>().and_then(|fetched| fetched.debug.as_ref()))
     }
 
     /// Asks servers for vmlinux's debug information, once a session. Its types come behind those that are there.
     fn fetch_kernel_debug(&self) -> Option<&Arc<DebugFile>> {
-        if let Some(fetched) = self.fetched.made() {
+        if let Some(fetched) = self.fact_at_hand::<Fetched>() {
             return fetched.debug.as_ref();
         }
         let finder = self.opened().finder.as_ref().filter(|_| self.vmlinux().is_none())?;
         if !finder.servers()?.may_ask() {
             return None;
         }
-        let fetched = self.keep(&self.fetched, || {
-            let search = finder.served(self.opened().build_id.as_deref());
-            let debug = search.found.map(|found| DebugFile::of_fetched_kernel(self, found.file));
-            Fetched { debug, tried: search.tried }
-        });
-        fetched.debug.as_ref()
+        self.fact::<Fetched>().debug.as_ref()
     }
 
     /// The kernel's debug file, where there is one: given, found or fetched.
     #[must_use]
     pub fn kernel_file(&self) -> Option<&Arc<ObjectFile>> {
-        let fetched = || self.fetched.made()?.debug.as_ref().map(|debug| &debug.object);
+        let fetched = || self.fact_at_hand::<Fetched>()?.debug.as_ref().map(|debug| &debug.object);
         self.vmlinux().or_else(fetched)
     }
 
@@ -145,7 +175,7 @@ impl Session {
     #[must_use]
     pub fn kernel_file_tried(&self) -> Vec<Tried> {
         let mut tried = self.opened().vmlinux_tried.clone();
-        if let Some(fetched) = self.fetched.made() {
+        if let Some(fetched) = self.fact_at_hand::<Fetched>() {
             tried.retain(|t| !fetched.tried.iter().any(|later| later.path == t.path));
             tried.extend(fetched.tried.iter().cloned());
         }
@@ -155,8 +185,7 @@ impl Session {
     /// A module's debug information: what was loaded, else what was named on the command line or
     /// lies where distributions put it.
     pub fn module_debug(&self, m: &Module) -> Option<Arc<DebugFile>> {
-        let known = self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).get(&m.at).cloned();
-        match known {
+        match self.fact::<OfModules>().0.known(&m.at) {
             // a file that was not asked for before may be asked for now
             Some(known) if !(known.unasked && self.may_ask()) => known.file,
             _ => self.find_module_file(m),
@@ -193,7 +222,7 @@ impl Session {
     }
 
     fn keep_module_file(&self, m: &Module, file: ModuleFile) {
-        self.module_debugs.lock().unwrap_or_else(PoisonError::into_inner).insert(m.at, file);
+        self.fact::<OfModules>().0.put(m.at, file);
     }
 
     /// Where a module's debug file is, without unpacking a package or asking a server for it.
@@ -298,11 +327,7 @@ impl Session {
 
     /// The module's debug file, where one is in use already.
     pub fn module_debug_loaded(&self, m: &Module) -> Option<Arc<DebugFile>> {
-        self.module_debugs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&m.at)
-            .and_then(|m| m.file.clone())
+        self.fact::<OfModules>().0.known(&m.at)?.file
     }
 
     /// Forgets a module's debug file: `mod -d`.

@@ -1,43 +1,49 @@
 //! Where a session's types come from: BTF first, which is small and complete, then DWARF.
 
-use crate::module;
-use crate::opening::image_scan;
+mod checked;
+#[cfg(test)]
+mod evidence_tests;
+mod infer;
+
+use crate::opening::image_scan::{self, MAX_BTF};
 use crate::opening::open::Build;
-use crate::session::Session;
-use crate::session::checked;
+use crate::session::{KernelBtf, Loaded, Session, Typing};
 use base::VirtAddr;
 use debuginfo::Blob;
 use debuginfo::btf::Btf;
 use debuginfo::dwarf::DwarfFile;
 use debuginfo::elf::Placement;
 use debuginfo::types::{Scope, SourceId, TypeRef, Types};
+use infer::Inferred;
 use std::sync::Arc;
 
-/// More BTF than any kernel has.
-pub(crate) const MAX_BTF: u64 = 256 << 20;
 const FROM_DUMP: &str = "BTF in the dump";
 
-/// The kernel's BTF with its place among the sources, for the modules' to build on.
-#[derive(Clone)]
-pub struct KernelBtf {
-    /// The types.
-    pub btf: Arc<Btf>,
-    /// Their source.
-    pub source: SourceId,
+/// BTF and DWARF of this kernel, held against its memory.
+pub(crate) struct OfThisKernel;
+
+impl Typing for OfThisKernel {
+    fn load(&self, s: &Session) -> Loaded {
+        load(s)
+    }
+    fn infer(&self, s: &Session, types: &Types) -> bool {
+        let structs = Inferred::structs(s);
+        if s.is_disturbed() {
+            // what is missing now may be had by the next command
+            return false;
+        }
+        if let Some(structs) = structs {
+            let added = types.add(|id| Ok::<_, ()>(Inferred::source(id, structs)));
+            debug_assert!(added.is_ok());
+        }
+        true
+    }
+    fn correct(&self, s: &Session, types: &Types) -> Vec<String> {
+        checked::correct(s, types)
+    }
 }
 
-/// Types, and the kernel's BTF and DWARF among them.
-pub(crate) struct Loaded {
-    pub(crate) types: Types,
-    /// vmlinux's DWARF, with its place among the sources; or why it has none.
-    pub(crate) dwarf: Option<Result<(Arc<DwarfFile>, SourceId), String>>,
-    pub(crate) btf: Option<KernelBtf>,
-    /// Neither is there: what is known of structs has to be inferred.
-    pub(crate) untyped: bool,
-    pub(crate) problems: Vec<String>,
-}
-
-pub(crate) fn load(s: &Session) -> Loaded {
+fn load(s: &Session) -> Loaded {
     let mut out =
         Loaded { types: Types::new(), dwarf: None, btf: None, untyped: false, problems: Vec::new() };
     let btf = if s.opened().ignore_btf { Ok(None) } else { kernel_btf(s) };
@@ -87,6 +93,19 @@ fn contradiction(s: &Session, dwarf: &Arc<DwarfFile>) -> Option<String> {
 }
 
 impl Session {
+    /// What the types are worth beside memory, where that is not all: a sentence each. Empty before they were used.
+    #[must_use]
+    pub fn type_notes(&self) -> Vec<String> {
+        let mut notes = self.corrections().to_vec();
+        let loaded = self.loaded_at_hand();
+        if self.opened().build == Build::Foreign {
+            notes.extend(loaded.map(|loaded| loaded.problems.clone()).unwrap_or_default());
+        }
+        let doubts = loaded.map(|loaded| loaded.types.doubts()).unwrap_or_default();
+        notes.extend(doubts.iter().map(|(of, members)| checked::doubt_in_words(of, members)));
+        notes
+    }
+
     /// What the layout of a struct rests on, where that is not its debug information alone: a sentence each.
     pub fn layout_notes(&self, ty: TypeRef) -> Vec<String> {
         let types = self.types();
@@ -143,16 +162,4 @@ fn kernel_btf(s: &Session) -> Result<Option<(Btf, String)>, String> {
 
 fn memory(s: &Session, at: VirtAddr, len: u64) -> Result<Blob, base::Fault> {
     s.mem().bytes(at, len as usize).map(Blob::new)
-}
-
-/// Adds the split BTF of a module to the session's types. Returns false where the dump has none.
-pub(crate) fn add_module(s: &Session, kernel: &KernelBtf, name: &str, at: VirtAddr) -> Result<bool, String> {
-    let Some(bytes) = module::btf(s, at).map_err(|e| e.to_string())? else { return Ok(false) };
-    let describe = format!("BTF of module {name} in the dump");
-    let btf =
-        Btf::parse_split(Blob::new(bytes), kernel.btf.clone()).map_err(|e| format!("{describe}: {e}"))?;
-    let btf = Arc::new(btf);
-    s.types()
-        .add(|id| Ok::<_, String>(btf.source(id, Some(kernel.source), Scope::Module(name.into()), describe)))
-        .map(|_| true)
 }

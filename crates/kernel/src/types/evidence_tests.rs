@@ -86,11 +86,11 @@ fn a_kernel_that_names_no_variable_says_what_it_is() {
 fn a_kernel_without_modules_has_no_damaged_list_of_them() {
     let mut k = Kernel::new();
     k.function("schedule", 0x40);
-    let (modules, problem) = session(&k).modules_and_problem().clone();
-    assert!(modules.is_empty() && problem.is_none(), "{problem:?}");
+    let s = session(&k);
+    assert!(s.modules().is_empty() && s.modules_problem().is_none(), "{:?}", s.modules_problem());
     // one that has them, and whose list is not to be found
     k.function("load_module", 0x80);
-    assert!(session(&k).modules_and_problem().1.is_some());
+    assert!(session(&k).modules_problem().is_some());
 }
 
 #[test]
@@ -306,9 +306,9 @@ fn a_member_over_another_is_not_read() {
 #[test]
 fn types_of_another_build_are_contradicted_and_the_kernel_s_own_are_not() {
     let own = session(&shuffled(true));
-    assert!(crate::session::checked::contradicted(&own, &own.loaded().types).is_empty());
+    assert!(crate::types::checked::contradicted(&own, &own.loaded().types).is_empty());
     let other = session(&shuffled(false));
-    let wrong = crate::session::checked::contradicted(&other, &other.loaded().types);
+    let wrong = crate::types::checked::contradicted(&other, &other.loaded().types);
     assert!(wrong.contains(&"task_struct"), "{wrong:?}");
 }
 

@@ -5,7 +5,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::opening::open::Opened;
-use crate::session::symbols::KernelSymbols;
+use crate::opening::symbols::KernelSymbols;
 use arch::How;
 use base::{VirtAddr, VmcoreInfo};
 use debuginfo::symtab::{SymbolTable, SymbolTableBuilder};

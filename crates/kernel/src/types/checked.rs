@@ -11,9 +11,9 @@
 use crate::bind::find_struct;
 use crate::module::taint;
 use crate::opening::open::Build;
+use crate::plausible::is_zero_page;
 use crate::session::Session;
-use crate::session::infer::Inferred;
-use crate::session::plausible::is_zero_page;
+use crate::types::infer::Inferred;
 use base::{Bytes, VirtAddr, VirtRead};
 use debuginfo::types::{Doubt, Proven, Types};
 

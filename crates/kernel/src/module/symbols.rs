@@ -1,0 +1,134 @@
+//! Symbols of modules, and of the kernel together with its modules: which one an address lies in, and where code can be.
+
+use crate::module;
+use crate::session::{Fact, Session};
+use base::VirtAddr;
+use debuginfo::kallsyms;
+use debuginfo::symtab::{Symbol, SymbolTable, SymbolTableBuilder};
+
+/// Where an address lies: the symbol at or below it, and how far into it.
+#[derive(Clone, Copy, Debug)]
+pub struct Located<'a> {
+    /// The symbol.
+    pub symbol: Symbol<'a>,
+    /// Bytes from the symbol to the address.
+    pub offset: u64,
+    /// Bytes of the symbol, as the kernel prints them (`+0x10/SPAN`), where known.
+    pub span: Option<u64>,
+}
+
+/// The symbols of all modules, from the modules' own tables in the dump.
+struct ModuleSymbols(SymbolTable);
+
+impl Default for ModuleSymbols {
+    fn default() -> Self {
+        Self(SymbolTable::empty())
+    }
+}
+
+impl Fact for ModuleSymbols {
+    fn read(s: &Session) -> Self {
+        let mut builder = SymbolTableBuilder::new();
+        for m in s.modules() {
+            for run in m.memory.iter().chain(&m.init) {
+                builder.bound(run.base.0..run.base.0.saturating_add(run.size));
+            }
+            let Ok(at) = module::symtab(s, m.at) else { continue };
+            // a module whose table is damaged keeps its name and loses its symbols
+            let _ = kallsyms::module_symbols(s.mem(), &mut builder, &m.name, &at);
+        }
+        Self(builder.build())
+    }
+}
+
+impl Session {
+    /// The symbols of all modules, from the modules' own tables in the dump.
+    pub fn module_symbols(&self) -> &SymbolTable {
+        &self.fact::<ModuleSymbols>().0
+    }
+
+    /// The modules some or all of whose symbols are lost.
+    #[must_use]
+    pub fn modules_without_symbols(&self) -> Vec<&str> {
+        let table = self.module_symbols();
+        let lacks = |name: &&str| table.lost(Some(name)) > 0 || !table.modules().any(|known| known == *name);
+        self.modules().iter().map(|m| m.name.as_str()).filter(lacks).collect()
+    }
+
+    /// The symbol that an address lies in, of the kernel or a module.
+    #[must_use]
+    pub fn locate(&self, at: VirtAddr) -> Option<Located<'_>> {
+        let kernel = &self.kernel_symbols().table;
+        let in_table = |t: &'_ SymbolTable| -> Option<(debuginfo::symtab::SymbolId, u64)> {
+            t.at(at).map(|(s, offset)| (s.id, offset))
+        };
+        if self.in_image(at)
+            && let Some((id, offset)) = in_table(kernel)
+        {
+            return Some(Located { symbol: kernel.get(id)?, offset, span: kernel.span(id) });
+        }
+        if at.0 >> 63 == 1 && !self.in_image(at) {
+            let modules = self.module_symbols();
+            if let Some((id, offset)) = in_table(modules)
+                && self.module_at(at).is_some()
+            {
+                return Some(Located { symbol: modules.get(id)?, offset, span: modules.span(id) });
+            }
+        }
+        None
+    }
+
+    /// The function of this name, as a message of the kernel gives it; `None` also where several have it, as the message does
+    /// not tell which.
+    #[must_use]
+    pub fn only_function(&self, name: &str, module: Option<&str>) -> Option<VirtAddr> {
+        let qualified = module.map_or_else(|| name.to_owned(), |module| format!("{module}:{name}"));
+        let all = self.named(&qualified);
+        let mut functions = all.iter().filter(|symbol| symbol.is_text());
+        let first = functions.next()?.addr;
+        functions.next().is_none().then_some(first)
+    }
+
+    /// All symbols of a name: the kernel's first, then the modules'. `MODULE:NAME` chooses a module.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<Symbol<'_>> {
+        let (module, name) = match name.split_once(':') {
+            Some((m, n)) => (Some(m), n),
+            None => (None, name),
+        };
+        let mut out: Vec<Symbol<'_>> = Vec::new();
+        let pick = |t: &SymbolTable| t.named(name).map(|s| s.id).collect::<Vec<_>>();
+        if module.is_none() || module == Some("vmlinux") {
+            let t = &self.kernel_symbols().table;
+            out.extend(pick(t).into_iter().filter_map(|id| t.get(id)));
+        }
+        if module != Some("vmlinux") {
+            let t = self.module_symbols();
+            let of = |s: &Symbol<'_>| module.is_none_or(|m| s.module == Some(m));
+            out.extend(pick(t).into_iter().filter_map(|id| t.get(id)).filter(of));
+        }
+        out
+    }
+
+    /// True for text that is given back once the kernel or a module has started: code that ran at the start, of which the
+    /// page tables tell whether it still can.
+    pub(crate) fn is_init_text(&self, at: VirtAddr) -> bool {
+        if self.in_image(at) {
+            let t = &self.kernel_symbols().table;
+            let run = t.addr("_sinittext").zip(t.addr("_einittext"));
+            return run.is_some_and(|(start, end)| start <= at && at < end);
+        }
+        self.modules().iter().any(|m| m.init.iter().any(|r| r.contains(at)))
+    }
+
+    /// True where code can be: kernel text (init text included) or a module's text.
+    #[must_use]
+    pub fn is_text(&self, at: VirtAddr) -> bool {
+        if self.in_image(at) {
+            return self.is_image_text(at);
+        }
+        self.modules()
+            .iter()
+            .any(|m| m.memory.iter().chain(&m.init).any(|r| r.kind.ends_with("text") && r.contains(at)))
+    }
+}
