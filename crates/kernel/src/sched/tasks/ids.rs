@@ -8,8 +8,9 @@
 
 use super::find::{Find, PidStruct, Upid};
 use crate::error::KernelError;
+use crate::sched::plausible;
 use crate::sched::task::TaskStruct;
-use crate::session::{Session, plausible};
+use crate::session::Session;
 use base::VirtAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
