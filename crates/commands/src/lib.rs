@@ -2,108 +2,64 @@
 //! and a `run` that returns data; it prints nothing. To add one: write the file, add a line to
 //! [`COMMANDS`]. Help, completion, man page and JSON follow from its clap arguments and its report.
 
-mod aliases;
-mod command;
-mod cx;
-mod dispatch;
-mod entries;
-mod error;
-mod line;
-mod locals;
-mod registers;
-mod scope;
-mod settings;
-mod values;
+mod cmd;
+mod engine;
+mod show;
 
-mod address;
-mod ascii;
-mod bt;
-mod bytes_pages;
-mod dis;
-mod eval;
-mod foreach;
-mod frame;
-mod gdb;
-mod help;
-mod info;
-mod list;
-mod log;
-mod meta;
-mod modules;
-mod place;
-mod print;
-mod ps;
-mod pte;
-mod ptov;
-mod rd;
-mod repeat;
-mod search;
-mod set;
-mod source;
-mod structs;
-mod sym;
-mod sys;
-mod task;
-mod tasks;
-mod tree;
-mod verdict;
-mod vtop;
-mod waitq;
-mod whatis;
-mod when;
-
-pub use aliases::{Alias, Aliases, Origin};
-pub use command::{Command, Example, after_options, respelled};
-pub use cx::Cx;
-pub use cx::Layer;
-pub use dispatch::{complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files};
-pub use error::{CommandError, WITHOUT_KERNEL};
-pub use help::page as help_page;
-pub use line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
-pub use settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
-pub use source::Listed;
-pub use when::date;
+pub use engine::aliases::{Alias, Aliases, Origin};
+pub use engine::command::{Command, Example, after_options, respelled};
+pub use engine::cx::Cx;
+pub use engine::cx::Layer;
+pub use engine::dispatch::{
+    complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files,
+};
+pub use engine::error::{CommandError, WITHOUT_KERNEL};
+pub use engine::help::page as help_page;
+pub use engine::line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
+pub use engine::settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
+pub use show::source::Listed;
+pub use show::when::date;
 
 /// Every command, in the order of the help screen.
 pub const COMMANDS: &[&dyn Command] = &[
-    &structs::Struct { word: "*" },
-    &aliases::AliasCommand,
-    &ascii::Ascii,
-    &bt::Bt,
-    &bytes_pages::Btop,
-    &dis::Dis,
-    &eval::Eval,
-    &meta::Exit,
-    &meta::Extend,
-    &meta::Gdb,
-    &frame::Frame { word: "down" },
-    &frame::Frame { word: "frame" },
-    &frame::Frame { word: "up" },
-    &help::Help,
-    &bytes_pages::Ptob,
-    &repeat::Repeat,
-    &set::Set,
-    &meta::Wr,
-    &log::Log,
-    &print::Print,
-    &ps::Ps,
-    &sys::Sys,
-    &sym::Sym,
-    &modules::Mod,
-    &rd::Rd,
-    &vtop::Vtop,
-    &pte::Pte,
-    &ptov::Ptov,
-    &structs::Struct { word: "struct" },
-    &structs::Struct { word: "union" },
-    &whatis::Whatis,
-    &list::List,
-    &tree::Tree,
-    &search::Search,
-    &waitq::Waitq,
-    &task::TaskCommand,
-    &foreach::Foreach,
-    &info::Info,
-    &verdict::VerdictCommand,
-    &meta::Quit,
+    &cmd::data::structs::Struct { word: "*" },
+    &engine::aliases::AliasCommand,
+    &cmd::program::ascii::Ascii,
+    &cmd::stack::bt::Bt,
+    &cmd::memory::bytes_pages::Btop,
+    &cmd::code::dis::Dis,
+    &cmd::program::eval::Eval,
+    &cmd::program::meta::Exit,
+    &cmd::program::meta::Extend,
+    &cmd::program::meta::Gdb,
+    &cmd::stack::frame::Frame { word: "down" },
+    &cmd::stack::frame::Frame { word: "frame" },
+    &cmd::stack::frame::Frame { word: "up" },
+    &engine::help::Help,
+    &cmd::memory::bytes_pages::Ptob,
+    &cmd::program::repeat::Repeat,
+    &cmd::tasks::set::Set,
+    &cmd::program::meta::Wr,
+    &cmd::machine::log::Log,
+    &cmd::data::print::Print,
+    &cmd::tasks::ps::Ps,
+    &cmd::machine::sys::Sys,
+    &cmd::code::sym::Sym,
+    &cmd::machine::modules::Mod,
+    &cmd::memory::rd::Rd,
+    &cmd::memory::vtop::Vtop,
+    &cmd::memory::pte::Pte,
+    &cmd::memory::ptov::Ptov,
+    &cmd::data::structs::Struct { word: "struct" },
+    &cmd::data::structs::Struct { word: "union" },
+    &cmd::data::whatis::Whatis,
+    &cmd::data::list::List,
+    &cmd::data::tree::Tree,
+    &cmd::memory::search::Search,
+    &cmd::tasks::waitq::Waitq,
+    &cmd::tasks::task::TaskCommand,
+    &cmd::tasks::foreach::Foreach,
+    &cmd::machine::info::Info,
+    &cmd::machine::verdict::VerdictCommand,
+    &cmd::program::meta::Quit,
 ];

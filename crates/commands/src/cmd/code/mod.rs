@@ -1,0 +1,4 @@
+//! Code and symbols.
+
+pub(crate) mod dis;
+pub(crate) mod sym;

@@ -1,0 +1,7 @@
+//! C data: types, objects, values, lists and trees.
+
+pub(crate) mod list;
+pub(crate) mod print;
+pub(crate) mod structs;
+pub(crate) mod tree;
+pub(crate) mod whatis;

@@ -1,0 +1,7 @@
+//! The machine and its kernel: what it is, what it logged, what killed it.
+
+pub(crate) mod info;
+pub(crate) mod log;
+pub(crate) mod modules;
+pub(crate) mod sys;
+pub(crate) mod verdict;

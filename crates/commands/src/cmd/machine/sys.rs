@@ -1,0 +1,400 @@
+//! `sys`: the machine, its kernel, and what killed it.
+
+use crate::show::when;
+use crate::{Command, CommandError, Cx, Example};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
+use kernel::Session;
+use kernel::machine::dmi;
+use kernel::machine::ikconfig;
+use kernel::machine::syscalls;
+use kernel::machine::system;
+use kernel::module::taint;
+use report::{Cell, Line, Record, Report, Role};
+
+/// `sys`.
+#[derive(Debug)]
+pub(crate) struct Sys;
+
+impl Command for Sys {
+    fn name(&self) -> &'static str {
+        "sys"
+    }
+    fn about(&self) -> &'static str {
+        "system data"
+    }
+    fn details(&self) -> &'static str {
+        "Shows the kernel, the dump, CPUs, clock, load, tasks, release and memory, and why the machine died: first \
+         the root cause, the first fatal message of the log, then the final panic where that is another. \
+         \"sys config\" shows the kernel's configuration where the kernel carries it (CONFIG_IKCONFIG)."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag =
+            |name: &'static str, help: &'static str| Arg::new(name).action(ArgAction::SetTrue).help(help);
+        clap.arg(
+            Arg::new("calls")
+                .short('c')
+                .value_name("NAME | NUMBER")
+                .num_args(0..=1)
+                .default_missing_value("")
+                .help("Show the table of system calls, or the calls of that name or number"),
+        )
+        .arg(flag("taint", "Show why the kernel is tainted").short('t'))
+        .arg(flag("dmi", "Show the DMI strings").short('i'))
+        .arg(flag("panic", "Panic a live system: a dump has none").long("panic"))
+        .arg(
+            Arg::new("what")
+                .value_name("config")
+                .value_parser(["config"])
+                .help("Show the kernel's configuration"),
+        )
+    }
+    fn respell(&self) -> &'static [(&'static str, &'static str)] {
+        const { &[("-panic", "--panic")] }
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("sys", "the machine and why it died"),
+                Example::new("sys -t", "why the kernel is tainted"),
+                Example::new("sys -c select", "system calls by name"),
+                Example::new("sys -c 59", "a system call by number"),
+                Example::new("sys -i", "the hardware's names"),
+                Example::new("sys config", "the kernel's configuration"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("sys")?;
+        if args.get_flag("panic") {
+            return Err(CommandError::failed("sys", "cannot panic a dumpfile!"));
+        }
+        if let Some(which) = args.get_one::<String>("calls") {
+            return calls(cx, s, which);
+        }
+        if args.get_flag("taint") {
+            return tainted(s);
+        }
+        if args.get_flag("dmi") {
+            return strings(s);
+        }
+        if args.contains_id("what") {
+            return configuration(s);
+        }
+        let mut report = Report::new("sys");
+        banner(cx, s, &mut report);
+        crate::show::tasks::registers_of(s, kernel::sched::panic::panic_cpu(s), &mut report);
+        Ok(report)
+    }
+}
+
+/// A line of the banner: its label, as wide as all.
+fn label(text: &str) -> Line {
+    Line::new().text(format!("{text:>12}: "))
+}
+
+/// A value, or why there is none.
+fn or_why<T: Into<Cell>>(value: kernel::Result<T>) -> Cell {
+    match value {
+        Ok(value) => value.into(),
+        Err(e) => Cell::absent("not known", e.to_string()),
+    }
+}
+
+/// The banner: what `sys` shows, and what a session begins with.
+pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
+    let mask = taint::mask(s);
+    let mut line = label("KERNEL");
+    line = match (s.kernel_file(), &cx.settings.namelist) {
+        (Some(file), shown) => {
+            let name = shown.clone().unwrap_or_else(|| file.path().display().to_string());
+            line.field("kernel", name).role(Role::Path)
+        }
+        (None, _) => line
+            .field("kernel", Cell::Shown(Box::new(Cell::Null), "no vmlinux".into()))
+            .text(" (symbols from ")
+            .field("symbols_from", s.kernel_symbols().from.clone())
+            .text(")"),
+    };
+    match &mask {
+        Ok(0) => {}
+        Ok(_) => line = line.text("  [TAINTED]"),
+        Err(_) => line = line.text("  [whether TAINTED is not known]"),
+    }
+    report.line(line);
+    report.hidden("tainted", or_why(mask.map(taint::letters)));
+    let files = || s.opened().machine.image.dump_names.join(" ");
+    let files = cx.settings.dumpfile.clone().unwrap_or_else(files);
+    let mut line = label("DUMPFILE").field("dumpfile", files).role(Role::Path);
+    if s.dump().facts().is_incomplete() {
+        line = line.text("  [INCOMPLETE]");
+    }
+    report.line(line);
+    report.hidden("incomplete", s.dump().facts().is_incomplete());
+    cpus(s, report);
+    clock(s, report);
+    report.line(label("TASKS").field("tasks", crate::show::tasks::count(s)));
+    names(s, report);
+    let size = |bytes| Cell::Shown(Box::new(Cell::Size(bytes)), when::memory(bytes));
+    let line = label("MEMORY");
+    let memory = match (system::memory_bytes(s), system::managed_bytes(s)) {
+        (Err(e), Some(managed)) => {
+            report.hidden("memory_bytes", or_why::<Cell>(Err(e)));
+            let line = line.text("at least ").field("memory_managed_bytes", size(managed));
+            line.text(" (what the kernel hands out)")
+        }
+        (memory, _) => line.field("memory_bytes", or_why(memory.map(size))),
+    };
+    report.line(memory);
+    died(s, report);
+}
+
+fn cpus(s: &Session, report: &mut Report) {
+    let cpus = s.cpus();
+    let why = cpus.problem.as_ref().map(ToString::to_string).unwrap_or_default();
+    let Some(present) = &cpus.present else {
+        // those whose registers are in the dump were there; others may have been
+        let least = s.cpu_states().len().max(cpus.online.as_ref().map_or(0, Vec::len));
+        let (text, cell) = match cpus.possible.len() {
+            possible if possible > least => (
+                format!("at least {least}, at most {possible}"),
+                Cell::at_least(least, format!("{why}; there can be {possible}")),
+            ),
+            _ => (format!("at least {least}"), Cell::at_least(least, why)),
+        };
+        report.line(label("CPUS").field("cpus", Cell::Shown(Box::new(cell), text)));
+        return;
+    };
+    let mut line = label("CPUS").field("cpus", present.len());
+    match &cpus.online {
+        Some(online) if online.len() < present.len() => {
+            line = line.text(" [OFFLINE: ").field("offline", present.len() - online.len()).text("]");
+        }
+        Some(_) => {}
+        None => report.hidden("offline", Cell::absent("not known", why)),
+    }
+    report.line(line);
+}
+
+fn clock(s: &Session, report: &mut Report) {
+    let clocks = system::clocks(s);
+    let (date, up) = match &clocks {
+        Ok(c) => (
+            Cell::Shown(Box::new(c.wall_sec.into()), when::date(c.wall_sec)),
+            Cell::Shown(Box::new(c.uptime_sec.into()), when::duration(c.uptime_sec.unsigned_abs())),
+        ),
+        Err(e) => {
+            let gap = || Cell::absent("not known", e.to_string());
+            // a truncated dump may lack the clock; when the kernel crashed is in its header
+            let crashed =
+                s.vmcoreinfo().get("CRASHTIME").and_then(|t| t.parse::<i64>().ok()).filter(|t| *t > 0);
+            (crashed.map_or_else(gap, |t| Cell::Shown(Box::new(t.into()), when::date(t))), gap())
+        }
+    };
+    report.line(label("DATE").field("date", date));
+    let up = label("UPTIME").field("uptime_seconds", up);
+    let uptime = match (clocks, system::last_message_sec(s)) {
+        (Err(e), Some(last)) => {
+            report.hidden("uptime_seconds", Cell::at_least(last, e.to_string()));
+            label("UPTIME")
+                .text("at least ")
+                .field("last_message_seconds", Cell::Shown(Box::new(last.into()), when::duration(last)))
+                .text(" (the last message of the log)")
+        }
+        _ => up,
+    };
+    report.line(uptime);
+    let load = system::load_average(s).map(|loads| {
+        let one = |n: u64| {
+            Cell::Shown(Box::new(Cell::Float(n as f64 / 100.0, 2)), format!("{}.{:02}", n / 100, n % 100))
+        };
+        Cell::Many(loads.into_iter().map(one).collect(), ", ")
+    });
+    report.line(label("LOAD AVERAGE").field("load_average", or_why(load)));
+}
+
+fn names(s: &Session, report: &mut Report) {
+    let name = system::utsname(s);
+    let part = |pick: fn(&system::Utsname) -> &String| match &name {
+        Ok(name) => Cell::from(pick(name).clone()),
+        Err(e) => Cell::absent("not known", e.to_string()),
+    };
+    report.line(label("NODENAME").field("nodename", part(|n| &n.nodename)));
+    let release = match (&name, s.opened().release()) {
+        (Err(_), Some(release)) => release.into(),
+        _ => part(|n| &n.release),
+    };
+    report.line(label("RELEASE").field("release", release));
+    report.line(label("VERSION").field("version", part(|n| &n.version)));
+    let mut line = label("MACHINE").field("machine", part(|n| &n.machine));
+    line = match system::cpu_khz(s) {
+        Some(khz) => line.text("  (").field("mhz", khz / 1000).text(" Mhz)"),
+        None => {
+            report.hidden("mhz", Cell::absent("not known", "cpu_khz is not in the dump"));
+            line.text("  (unknown Mhz)")
+        }
+    };
+    report.line(line);
+}
+
+/// Why it died: the root cause, then what the panic was called with.
+fn died(s: &Session, report: &mut Report) {
+    let log = match s.log() {
+        Ok(log) => log,
+        Err(e) => {
+            report.line(label("PANIC").field("cause", Cell::absent("log not readable", e.to_string())));
+            report.hidden("panic", Cell::absent("log not readable", e.to_string()));
+            return;
+        }
+    };
+    let text = system::panic_text(log);
+    let quoted = |line: Line, key: &'static str, text: &str| {
+        line.text("\"").field(key, text.to_owned()).role(Role::Strong).text("\"")
+    };
+    if text.is_later {
+        return first_known(&text, log, report);
+    }
+    match (&text.cause, &text.panic) {
+        (Some(cause), Some(panic)) if cause != panic => {
+            report.line(quoted(label("PANIC"), "cause", cause));
+            report.line(quoted(Line::of(" ".repeat(14)), "panic", panic));
+        }
+        (Some(only), panic) | (None, panic @ Some(only)) => {
+            report.line(quoted(label("PANIC"), "cause", only));
+            match (panic, &log.stopped) {
+                (Some(panic), _) => report.hidden("panic", panic.clone()),
+                (None, Some(why)) => report.hidden("panic", Cell::absent("not known", why.to_string())),
+                (None, None) => {}
+            }
+        }
+        (None, None) => report.line(label("PANIC").text("(none: the log has no oops and no panic)")),
+    }
+}
+
+/// Why it died, where a part of the log is lost that may have had the cause.
+fn first_known(text: &system::PanicText, log: &kernel::log::printk::Log, report: &mut Report) {
+    let why = log.stopped.as_ref().map(ToString::to_string).unwrap_or_default();
+    report.hidden("cause", Cell::absent("not known", why.clone()));
+    match text.cause.as_ref().or(text.panic.as_ref()) {
+        Some(first) => {
+            let line =
+                label("PANIC").text("\"").field("first_known_message", first.clone()).role(Role::Strong);
+            report.line(line.text("\" (the first that is known: a part of the log is not readable)"));
+        }
+        None => report.line(label("PANIC").text("(not known: a part of the log is not readable)")),
+    }
+    match &text.panic {
+        // where a text ends is not known of one that lies in memory alone
+        _ if log.as_text => report.hidden("panic", Cell::absent("not known", why)),
+        Some(panic) if text.cause.is_some() && text.cause.as_ref() != Some(panic) => {
+            let line = Line::of(" ".repeat(14)).text("\"").field("panic", panic.clone()).role(Role::Strong);
+            report.line(line.text("\""));
+        }
+        Some(panic) => report.hidden("panic", panic.clone()),
+        None => report.hidden("panic", Cell::absent("not known", why)),
+    }
+}
+
+fn tainted(s: &Session) -> Result<Report, CommandError> {
+    let mask = taint::mask(s).map_err(|e| CommandError::failed("sys", e))?;
+    let mut report = Report::new("sys");
+    let line = Line::new().text("TAINTED_MASK: ").field("tainted_mask", Cell::hex_digits(mask, 0)).text("  ");
+    report.line(line.field("letters", taint::letters(mask)));
+    let set = (0..64).filter(|bit| mask >> bit & 1 == 1);
+    let rows = set.map(|bit| {
+        let known = taint::FLAGS.iter().find(|(n, ..)| *n == bit);
+        let (letter, why) = known.map_or(('?', "not known here"), |(_, letter, why)| (*letter, *why));
+        let line =
+            Line::new().text("  ").field("letter", letter.to_string()).text("  ").field("meaning", why);
+        let mut row = Record::of(line);
+        row.hidden("bit", bit);
+        row
+    });
+    report.list("flags", rows.collect());
+    Ok(report)
+}
+
+fn strings(s: &Session) -> Result<Report, CommandError> {
+    let mut report = Report::new("sys");
+    let found = dmi::strings(s).map_err(|e| CommandError::failed("sys", e))?;
+    if found.is_empty() {
+        report.info("sys: the kernel found no DMI strings");
+    }
+    let row = |(name, text): (String, String)| {
+        Record::of(Line::new().field("name", name).right(25).text(": ").field("text", text))
+    };
+    report.list("dmi", found.into_iter().map(row).collect());
+    Ok(report)
+}
+
+fn configuration(s: &Session) -> Result<Report, CommandError> {
+    let module = s.modules().iter().any(|m| m.name == "configs");
+    let text = ikconfig::config(s).map_err(|e| match e {
+        kernel::KernelError::NoSymbol(_) if module => {
+            CommandError::failed("sys", "kernel_config_data is in module configs, which is not read")
+        }
+        kernel::KernelError::NoSymbol(_) => CommandError::failed(
+            "sys",
+            "kernel_config_data does not exist in this kernel (CONFIG_IKCONFIG is not built in; see \
+             /boot/config of the release)",
+        ),
+        e => CommandError::failed("sys", e),
+    })?;
+    let mut report = Report::new("sys");
+    let row = |line: &str| Record::of(Line::new().field("line", line.to_owned()));
+    report.list("config", text.lines().map(row).collect());
+    Ok(report)
+}
+
+/// The folder that the kernel was built in, told by a file whose place in it is known.
+fn source_root(s: &Session) -> Option<String> {
+    let file = s.source_line(s.symbol("start_kernel")?)?.file;
+    file.strip_suffix("init/main.c").filter(|root| !root.is_empty()).map(str::to_owned)
+}
+
+fn calls(cx: &Cx<'_>, s: &Session, which: &str) -> Result<Report, CommandError> {
+    let table = syscalls::table(s).map_err(|e| CommandError::failed("sys", e))?;
+    let number =
+        if cx.settings.radix == 16 { crate::cmd::program::eval::hex(which) } else { which.parse().ok() };
+    let mut report = Report::new("sys");
+    let mut rows = Vec::new();
+    let root = source_root(s);
+    for (n, function) in (0_u64..).zip(&table) {
+        let name = s.locate(*function).map_or_else(String::new, |l| l.symbol.name.to_owned());
+        let wanted = match number {
+            Some(number) => number == n,
+            None => name.contains(which),
+        };
+        if !wanted {
+            continue;
+        }
+        let shown = if cx.settings.radix == 16 { format!("{n:x}") } else { n.to_string() };
+        let mut line =
+            Line::new().field("number", Cell::Shown(Box::new(n.into()), shown)).right(3).text("  ");
+        line = line.field("name", name);
+        if let Some(at) = s.source_line(*function).filter(|at| at.line != 0) {
+            let inside = root.as_ref().and_then(|root| at.file.strip_prefix(root.as_str()));
+            let file = inside.map_or_else(|| at.file.to_string(), |file| format!("../{file}"));
+            line = line.left(26).text(" ").field("file", format!("{file}: {}", at.line)).role(Role::Path);
+        }
+        let mut row = Record::of(line);
+        row.hidden("address", *function);
+        rows.push(row);
+    }
+    if rows.is_empty() && !table.is_empty() {
+        report.error(format!("sys: no system call of this name or number: {which}"));
+    }
+    if let Some(why) = &s.kernel_symbols().problem {
+        report.warning(format!("sys: calls whose names are lost are not shown: {why}"));
+    }
+    if table.is_empty() {
+        report.warning("sys: sys_call_table has no entry that is a function");
+    } else if !rows.is_empty() {
+        report.line(Line::heading("NUM  SYSTEM CALL                FILE AND LINE NUMBER"));
+    }
+    report.list("calls", rows);
+    Ok(report)
+}

@@ -1,0 +1,120 @@
+//! `btop` and `ptob`: addresses to page frame numbers and back.
+
+use crate::{Command, CommandError, Cx, Example, Layer};
+use base::{Pfn, PhysAddr};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
+use report::{Cell, Line, Record, Report};
+
+/// `btop`.
+#[derive(Debug)]
+pub(crate) struct Btop;
+/// `ptob`.
+#[derive(Debug)]
+pub(crate) struct Ptob;
+
+fn operands(clap: clap::Command, name: &'static str, help: &'static str) -> clap::Command {
+    clap.arg(
+        Arg::new("value").value_name(name).action(ArgAction::Append).num_args(1..).required(true).help(help),
+    )
+}
+
+fn each(
+    command: &'static str,
+    args: &ArgMatches,
+    keys: (&'static str, &'static str),
+    read: impl Fn(&str) -> Option<u64>,
+    f: impl Fn(u64) -> (Cell, Cell),
+) -> Result<Report, CommandError> {
+    let mut rows = Vec::new();
+    for text in args.get_many::<String>("value").into_iter().flatten() {
+        let value = read(text)
+            .ok_or_else(|| CommandError::argument(command, format_args!("invalid {}: \"{text}\"", keys.0)))?;
+        let (from, to) = f(value);
+        rows.push(Record::of(Line::new().field(keys.0, from).text(": ").field(keys.1, to)));
+    }
+    let mut report = Report::new(command);
+    report.list("pages", rows);
+    Ok(report)
+}
+
+/// A number as crash reads it: decimal, unless it begins with 0x or has a hexadecimal digit.
+fn number(text: &str) -> Option<u64> {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        crate::cmd::program::eval::hex(text)
+    }
+}
+
+impl Command for Btop {
+    fn name(&self) -> &'static str {
+        "btop"
+    }
+    fn about(&self) -> &'static str {
+        "bytes to page"
+    }
+    fn details(&self) -> &'static str {
+        "Translates hexadecimal addresses to page frame numbers."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        operands(clap, "ADDRESS", "In hex")
+    }
+    fn examples(&self) -> &'static [Example] {
+        const { &[Example { line: "btop 512a000", about: "the frame of an address", output: "512a000: 512a" }] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
+    fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        each("btop", args, ("address", "pfn"), crate::cmd::program::eval::hex, |n| {
+            (Cell::Phys(n), Cell::hex_digits(PhysAddr(n).pfn().0, 0))
+        })
+    }
+}
+
+impl Command for Ptob {
+    fn name(&self) -> &'static str {
+        "ptob"
+    }
+    fn about(&self) -> &'static str {
+        "page to bytes"
+    }
+    fn details(&self) -> &'static str {
+        "Translates page frame numbers to addresses. A number of digits alone is decimal, as in crash; one with letters \
+         or 0x is hexadecimal."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        operands(clap, "PAGE_NUMBER", "In decimal; in hex with 0x, or where it has letters")
+    }
+    fn examples(&self) -> &'static [Example] {
+        const { &[Example { line: "ptob 512a", about: "the address of a frame", output: "512a: 512a000" }] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
+    fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        each("ptob", args, ("pfn", "address"), number, |n| {
+            (Cell::hex_digits(n, 0), Cell::Phys(Pfn(n).addr().0))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_numbers_of_digits_alone_are_decimal() {
+        for (text, value) in [("1000", 1000), ("0x1000", 0x1000), ("512a", 0x512a), ("fff", 0xfff)] {
+            assert_eq!(number(text), Some(value), "{text}");
+        }
+        assert_eq!((number("xyz"), number("")), (None, None));
+    }
+}

@@ -1,0 +1,8 @@
+//! Memory: read, searched, and addresses translated.
+
+pub(crate) mod bytes_pages;
+pub(crate) mod pte;
+pub(crate) mod ptov;
+pub(crate) mod rd;
+pub(crate) mod search;
+pub(crate) mod vtop;

@@ -1,0 +1,285 @@
+//! The memories that `search` goes through.
+
+use crate::show::tasks;
+use crate::show::values;
+use crate::{CommandError, Cx};
+use arch::{PageTables, UserMap};
+use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
+use clap::ArgMatches;
+use kernel::scan::Run;
+use kernel::{Image, Session};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A memory.
+pub(super) enum Memory<'s> {
+    /// `direct`: where the direct map begins, where it is searched.
+    Kernel {
+        s: &'s Session,
+        direct: Option<VirtAddr>,
+        mapped: bool,
+    },
+    User {
+        s: &'s Session,
+        map: Box<UserMap>,
+    },
+    Physical {
+        image: &'s Image,
+    },
+}
+
+impl<'s> Memory<'s> {
+    pub(super) fn chosen(cx: &Cx<'s>, args: &ArgMatches) -> Result<Self, CommandError> {
+        let on = |name: &str| args.get_flag(name);
+        let several = ["user", "physical"].iter().filter(|n| on(n)).count()
+            + usize::from(on("kernel") || on("direct") || on("mapped"));
+        if several > 1 || (on("direct") && on("mapped")) {
+            return Err(CommandError::argument("search", "-k, -K, -V, -u and -p are mutually exclusive"));
+        }
+        if on("physical") {
+            return Ok(Self::Physical { image: cx.image("search")? });
+        }
+        let s = cx.session("search")?;
+        if !on("user") {
+            let direct = match on("mapped") {
+                true => None,
+                false => Some(kernel::mm::slab::direct_map_base(s).map_err(|e| {
+                    let why = "where the kernel maps all memory is not known";
+                    CommandError::failed(
+                        "search",
+                        format_args!("{why}: {e}; \"search -p\" searches all memory"),
+                    )
+                })?),
+            };
+            return Ok(Self::Kernel { s, direct, mapped: !on("direct") });
+        }
+        let task = tasks::context(cx, "search")?;
+        if task.mm == Some(VirtAddr(0)) {
+            let why = format!(
+                "the context, task {} ({}), has no user memory; \"set PID\" chooses another",
+                task.pid, task.comm
+            );
+            return Err(CommandError::failed("search", why));
+        }
+        let map =
+            kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("search", e))?;
+        Ok(Self::User { s, map: Box::new(map) })
+    }
+
+    /// The physical memory behind.
+    pub(super) fn phys(&self) -> &'s dyn PhysRead {
+        match self {
+            Self::Kernel { s, .. } | Self::User { s, .. } => s.phys(),
+            Self::Physical { image } => image.phys(),
+        }
+    }
+
+    /// First and last address to search, from `-s`, `-e` and `-l`.
+    pub(super) fn range(&self, cx: &Cx<'_>, args: &ArgMatches) -> Result<(VirtAddr, u64), CommandError> {
+        let word = |name: &str| args.get_one::<String>(name).map(String::as_str);
+        let at = |name: &str| -> Result<Option<VirtAddr>, CommandError> {
+            let Some(word) = word(name) else { return Ok(None) };
+            let plain = crate::cmd::program::eval::hex(word).map(VirtAddr);
+            let at = match (plain, self) {
+                (Some(at), _) => at,
+                (None, _) => values::address(cx, cx.session("search")?, "search", word)?,
+            };
+            self.fits(at)?;
+            Ok(Some(at))
+        };
+        let (from, to) = self.bounds();
+        let start = at("start")?.unwrap_or(VirtAddr(from));
+        let mut last = to;
+        if let Some(end) = at("end")? {
+            if end < start {
+                let why = format!("ending address {:x} is below starting address {:x}", end.0, start.0);
+                return Err(CommandError::failed("search", why));
+            }
+            last = end.0.saturating_sub(1);
+        }
+        if let Some(word) = word("length") {
+            if args.contains_id("end") {
+                return Err(CommandError::argument("search", "-e and -l are mutually exclusive"));
+            }
+            let len =
+                word.parse::<u64>().ok().or_else(|| crate::cmd::program::eval::hex(word)).filter(|&n| n > 0);
+            let len =
+                len.ok_or_else(|| CommandError::argument("search", format_args!("invalid length: {word}")))?;
+            last = start.0.saturating_add(len - 1).min(to);
+        }
+        Ok((start, last))
+    }
+
+    fn fits(&self, at: VirtAddr) -> Result<(), CommandError> {
+        let (kind, ok) = match self {
+            Self::Kernel { s, .. } => ("kernel virtual", s.arch().is_kernel(at)),
+            Self::User { s, .. } => ("user virtual", !s.arch().is_kernel(at)),
+            Self::Physical { .. } => return Ok(()),
+        };
+        if ok {
+            Ok(())
+        } else {
+            Err(CommandError::failed("search", format_args!("invalid {kind} address: {:x}", at.0)))
+        }
+    }
+
+    /// First and last address.
+    const fn bounds(&self) -> (u64, u64) {
+        match self {
+            Self::Kernel { .. } => (1 << 63, u64::MAX),
+            Self::User { .. } => (0, u64::MAX >> 1),
+            Self::Physical { .. } => (0, u64::MAX),
+        }
+    }
+
+    /// All of it, ascending; bytes whose page tables are missing are counted.
+    pub(super) fn runs<'a>(&'a self, lost: &'a Lost) -> Box<dyn Iterator<Item = Run> + 'a> {
+        let phys = self.phys();
+        match self {
+            Self::Physical { .. } => Box::new(phys.ranges().iter().map(|r| Run {
+                virt: VirtAddr(r.start.0),
+                phys: r.start,
+                len: r.len(),
+            })),
+            Self::User { s, map } => {
+                let end = s.arch().user_end(map.tables());
+                Box::new(mapped(*map.tables(), phys, VirtAddr(0), end, lost))
+            }
+            Self::Kernel { s, direct, mapped: others } => {
+                let direct_map = direct.iter().flat_map(move |base| {
+                    let run = move |r: &base::PhysRange| Run {
+                        virt: base.add(r.start.0),
+                        phys: r.start,
+                        len: r.len(),
+                    };
+                    phys.ranges().iter().map(run)
+                });
+                let ranges = kernel_ranges(s, direct.is_some(), *others);
+                let tables = *s.map().tables();
+                let parts = move |(from, to)| mapped(tables, phys, from, to, lost);
+                Box::new(direct_map.chain(ranges.into_iter().flat_map(parts)))
+            }
+        }
+    }
+
+    /// About how many bytes lie in a range, for the progress; 0 where only a walk could tell.
+    pub(super) fn size(&self, start: u64, last: u64) -> u64 {
+        let ranges = self.phys().ranges().iter();
+        let base = match self {
+            Self::Physical { .. } => 0,
+            Self::Kernel { direct: Some(base), .. } => base.0,
+            _ => return 0,
+        };
+        let run = |r: &base::PhysRange| Run {
+            virt: VirtAddr(base.wrapping_add(r.start.0)),
+            phys: r.start,
+            len: r.len(),
+        };
+        ranges.filter_map(|r| run(r).within(start, last)).map(|r| r.len).sum()
+    }
+
+    /// Bytes from `at` on, as many of `len` as are there.
+    pub(super) fn bytes(&self, at: VirtAddr, len: usize) -> Vec<u8> {
+        let mut out = vec![0; len];
+        let gap = match self {
+            Self::Physical { image } => {
+                image.phys().read_phys(PhysAddr(at.0), &mut out).err().map(|m| m.at.0)
+            }
+            Self::User { map, .. } => map.read(at, &mut out).err().map(|f| f.at.0),
+            Self::Kernel { s, .. } => s.mem().read(at, &mut out).err().map(|f| f.at.0),
+        };
+        if let Some(gap) = gap {
+            // before the first byte that is missing all are right
+            out.truncate(usize::try_from(gap.saturating_sub(at.0)).unwrap_or(len));
+        }
+        out
+    }
+}
+
+/// Counts the bytes of a range whose page tables are missing: whether anything is mapped there is not known.
+pub(super) struct Lost {
+    start: VirtAddr,
+    last: u64,
+    bytes: AtomicU64,
+}
+
+impl Lost {
+    pub(super) const fn new(start: VirtAddr, last: u64) -> Self {
+        Self { start, last, bytes: AtomicU64::new(0) }
+    }
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+    fn add(&self, at: VirtAddr, len: u64) {
+        let part = Run { virt: at, phys: PhysAddr(0), len }.within(self.start.0, self.last);
+        let len = part.map_or(0, |part| part.len);
+        self.bytes.store(self.bytes().saturating_add(len), Ordering::Relaxed);
+    }
+}
+
+/// What the page tables map of the kernel's half beside the direct map, ascending.
+fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtAddr)> {
+    let mut out = Vec::new();
+    let [text, end, moved] = s.kernel_places();
+    let [map, map_end, modules_end] = s.arch().image_range();
+    let apart = s.arch().vmalloc_range(s.map().tables().levels());
+    if others && apart.is_none() {
+        out.push((map, text.unwrap_or(map)));
+    }
+    if others && let Some((fixed, size)) = apart {
+        let start = moved.unwrap_or(fixed);
+        let end = start.0.saturating_add(size);
+        match kernel::mm::slab::vmemmap_base(s) {
+            Ok(pages) => {
+                out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));
+                let last = s.phys().ranges().last().map_or(0, |r| r.end.0);
+                // struct page is 64 bytes, more with debug options
+                out.push((pages, pages.add((last >> base::PAGE_SHIFT).saturating_mul(128))));
+            }
+            // it is somewhere below the image
+            Err(_) => out.push((start, map.max(start))),
+        }
+    }
+    let end = end.unwrap_or(map_end);
+    if image {
+        out.push((text.unwrap_or(map), end));
+    }
+    if others {
+        out.push((end.add(PAGE_SIZE - 1).page_base(), modules_end));
+    }
+    out
+}
+
+/// Mapped pages as runs.
+fn mapped<'a>(
+    tables: PageTables,
+    phys: &'a dyn PhysRead,
+    start: VirtAddr,
+    end: VirtAddr,
+    lost: &'a Lost,
+) -> impl Iterator<Item = Run> + 'a {
+    tables.mapped(phys, start, end).and_lost().filter_map(move |(at, t)| {
+        let t = match t {
+            Ok(t) => t,
+            Err(len) => {
+                lost.add(at, len.min(end.0.wrapping_sub(at.0)));
+                return None;
+            }
+        };
+        let len = t.page_size - (at.0 & (t.page_size - 1));
+        Run { virt: at, phys: t.phys, len }.within(start.0, end.0.checked_sub(1)?)
+    })
+}
+
+/// The pages of a few kernel addresses.
+pub(super) fn translated(s: &Session, start: VirtAddr, end: VirtAddr) -> Vec<Run> {
+    let mut out = Vec::new();
+    let mut at = start;
+    while at < end {
+        let len = (PAGE_SIZE - at.page_offset()).min(end.0 - at.0);
+        if let Ok((phys, _)) = s.map().translate(at) {
+            out.push(Run { virt: at, phys, len });
+        }
+        at = at.add(len);
+    }
+    out
+}

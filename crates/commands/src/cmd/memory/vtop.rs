@@ -1,0 +1,304 @@
+//! `vtop`: where a virtual address leads, with the page tables on the way.
+
+use crate::cmd::memory::pte;
+use crate::show::address::{self, Side};
+use crate::show::tasks::{self, Named};
+use crate::{Command, CommandError, Cx, Example, Layer};
+use arch::{Translation, Walk};
+use base::{FaultKind, Pfn, VirtAddr};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
+use kernel::fs::path;
+use kernel::mm::address_space;
+use kernel::mm::page;
+use kernel::mm::swap;
+use kernel::mm::vma;
+use kernel::sched::task::Task;
+use kernel::{Machine, Session};
+use report::{Cell, Line, Record, Report, Role};
+
+/// `vtop`.
+#[derive(Debug)]
+pub(crate) struct Vtop;
+
+impl Command for Vtop {
+    fn name(&self) -> &'static str {
+        "vtop"
+    }
+    fn about(&self) -> &'static str {
+        "virtual to physical"
+    }
+    fn details(&self) -> &'static str {
+        "Translates addresses of the kernel or of the context's process, and shows the entries of the page tables, \
+         the mapping of a user's address with its file, the page, or where the page went: swap or a file. Symbols \
+         and expressions stand for addresses."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap.arg(
+            Arg::new("task").short('c').value_name("PID | TASK").help("Take the address space of this task"),
+        )
+        .arg(Arg::new("user").short('u').action(ArgAction::SetTrue).help("The addresses are the user's"))
+        .arg(Arg::new("kernel").short('k').action(ArgAction::SetTrue).help("The addresses are the kernel's"))
+        .arg(
+            Arg::new("address")
+                .value_name("ADDRESS")
+                .action(ArgAction::Append)
+                .num_args(1..)
+                .required(true)
+                .help("What to translate"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("vtop ffffffff81000000", "an address of the kernel"),
+                Example::new("vtop init_task", "a symbol"),
+                Example::new("vtop -c 1 400000", "an address of a process"),
+            ]
+        }
+    }
+    fn needs(&self, args: &ArgMatches) -> Layer {
+        if args.contains_id("task") { Layer::Session } else { Layer::Machine }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        // first: a session that stands knows the kernel's own page tables
+        let s = cx.session_if_open();
+        let m = cx.machine("vtop")?;
+        let named = match args.get_one::<String>("task") {
+            Some(word) => Some(task(cx, word)?),
+            None => None,
+        };
+        let mut report = Report::new("vtop");
+        let mut out = Vec::new();
+        for (n, word) in args.get_many::<String>("address").into_iter().flatten().enumerate() {
+            cx.cancel.check()?;
+            let at = VirtAddr(address::parse(cx, "vtop", word)?);
+            let mut row = Record::new();
+            if n > 0 {
+                row.blank();
+            }
+            match (address::side(m, at), args.get_flag("user"), args.get_flag("kernel")) {
+                (Side::Nobody, ..) => refused(at, "(not a canonical address)", &mut row),
+                (Side::Kernel, true, _) => refused(at, "(not a user virtual address)", &mut row),
+                (Side::User, _, true) => refused(at, "(not a kernel virtual address)", &mut row),
+                (Side::Kernel, ..) => kernel_address(m, s, at, &mut row),
+                (Side::User, ..) => {
+                    // only a process's address needs tasks
+                    let task = named.map_or_else(|| tasks::context(cx, "vtop"), Ok)?;
+                    user_address(cx.session("vtop")?, task, at, &mut row);
+                }
+            }
+            out.push(row);
+        }
+        report.list("translations", out);
+        Ok(report)
+    }
+}
+
+/// The task that `-c` names.
+fn task<'s>(cx: &Cx<'s>, word: &str) -> Result<&'s Task, CommandError> {
+    let s = cx.session("vtop")?;
+    let named = Named::parse(s, "vtop", word)?;
+    let first = tasks::chosen(s, &[named]).first().copied();
+    first.ok_or_else(|| CommandError::failed("vtop", format_args!("no task: {word}")))
+}
+
+/// The two columns on top; `width` of the first.
+fn head(at: VirtAddr, physical: Cell, width: usize, row: &mut Record) {
+    let mapped = matches!(physical, Cell::Phys(_));
+    row.line(Line::heading(format!("{:width$}  {:16}", "VIRTUAL", "PHYSICAL")));
+    let line = Line::new().field("virtual", Cell::Addr(at.0)).left(width).text("  ");
+    let line = line.field("physical", physical);
+    row.line(if mapped { line.left(16) } else { line });
+    row.blank();
+}
+
+const KERNEL_WIDTH: usize = 16;
+const USER_WIDTH: usize = 10;
+
+fn refused(at: VirtAddr, why: &'static str, row: &mut Record) {
+    head(at, Cell::Shown(Box::new(Cell::Null), why.into()), KERNEL_WIDTH, row);
+}
+
+/// The physical address, or why there is none.
+fn physical(walk: &Walk) -> Cell {
+    match &walk.result {
+        Ok(t) => Cell::Phys(t.phys.0),
+        Err(FaultKind::Table(m)) => Cell::absent("page table missing", format!("page table at {m}")),
+        Err(FaultKind::NonCanonical) => Cell::Shown(Box::new(Cell::Null), "(not a canonical address)".into()),
+        Err(_) => Cell::Shown(Box::new(Cell::Null), "(not mapped)".into()),
+    }
+}
+
+fn kernel_address(m: &Machine, s: Option<&Session>, at: VirtAddr, row: &mut Record) {
+    let walk = m.mem.walk(at);
+    head(at, physical(&walk), KERNEL_WIDTH, row);
+    let names = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
+    let root = s.and_then(|s| names.iter().find_map(|n| s.symbol(n)));
+    let root = root.map_or(Cell::Phys(m.mem.tables().root.0), Cell::from);
+    row.line(Line::new().text("PGD DIRECTORY: ").field("pgd_directory", root));
+    let mut steps = walk.steps.iter();
+    if let Some(first) = steps.next() {
+        row.line(Line::new().text("PAGE DIRECTORY: ").field("pgd", Cell::hex_digits(first.entry, 0)));
+    }
+    entries(steps, row);
+    if let Ok(t) = &walk.result {
+        row.line(page_line(t, false));
+        row.blank();
+        pte::table(m, s, t.entry, row);
+        if let Some(s) = s {
+            page_table(s, t, row);
+        }
+    }
+}
+
+fn entries<'w>(steps: impl Iterator<Item = &'w arch::Step>, row: &mut Record) {
+    let rows = steps.map(|step| {
+        let line = Line::new().field("level", step.level).right(6).text(": ");
+        let line = line.field("entry_at", Cell::Phys(step.entry_at.0)).text(" => ");
+        Record::of(line.field("entry", Cell::hex_digits(step.entry, 0)))
+    });
+    row.list("tables", rows.collect());
+}
+
+fn page_line(t: &Translation, user: bool) -> Line {
+    let base = t.phys.0 & !(t.page_size - 1);
+    let line = Line::new().text("  PAGE: ").field("page", Cell::Phys(base));
+    match t.page_size >> 20 {
+        0 if user => line.text("  "),
+        0 => line,
+        1024 => line.text("  (1GB)"),
+        mb => line.text(format!("  ({mb}MB)")),
+    }
+}
+
+fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
+    let shown = |text: &str| Cell::Shown(Box::new(Cell::Null), text.into());
+    if task.mm == Some(VirtAddr(0)) {
+        head(at, shown("(not accessible)"), USER_WIDTH, row);
+        row.info(format!("vtop: task {} ({}) has no user memory; -c chooses another", task.pid, task.comm));
+        return;
+    }
+    let map = match address_space::user_memory(s, task) {
+        Ok(map) => map,
+        Err(e) => {
+            row.error(format!("vtop: page tables of task {}: {e}", task.pid));
+            return;
+        }
+    };
+    let mappings = vma::vmas(s, task.mm.unwrap_or_default());
+    let found = mappings.as_ref().ok().and_then(|all| all.at(at)).copied();
+    let walk = map.walk(at);
+    let whole = mappings.as_ref().is_ok_and(|all| all.problem.is_none());
+    if found.is_none() && whole && walk.result.is_err() {
+        head(at, shown("(not accessible)"), USER_WIDTH, row);
+        return;
+    }
+    head(at, physical(&walk), USER_WIDTH, row);
+    entries(walk.steps.iter(), row);
+    let entry = walk.steps.last().map_or(0, |step| step.entry);
+    match &walk.result {
+        Ok(t) => {
+            row.line(page_line(t, true));
+            row.blank();
+            pte::table(&s.opened().machine, Some(s), t.entry, row);
+        }
+        Err(FaultKind::Swapped) => {
+            row.blank();
+            pte::table(&s.opened().machine, Some(s), entry, row);
+        }
+        Err(_) => {}
+    }
+    if let Some(v) = &found {
+        row.blank();
+        mapping(s, v, row);
+    }
+    match &mappings {
+        Err(e) => row.warning(format!("vtop: mappings of task {}: {e}", task.pid)),
+        Ok(all) => {
+            if let Some(e) = &all.problem {
+                row.warning(format!("vtop: the list of mappings is not whole: {e}"));
+            }
+        }
+    }
+    match &walk.result {
+        Ok(t) => {
+            page_table(s, t, row);
+        }
+        Err(FaultKind::Swapped) => {
+            if let Some(sw) = swap::entry(s, entry) {
+                row.blank();
+                let file = sw.file.unwrap_or_else(|| format!("(swap {})", sw.kind));
+                let line = Line::new().text("SWAP: ").field("swap", file).role(Role::Path);
+                row.line(line.text("  OFFSET: ").field("swap_offset", sw.offset));
+            } else {
+                row.warning("vtop: the entry names no swap device: its page is being moved, is broken, or was never there");
+            }
+        }
+        Err(_) => {
+            if let Some(v) = found.filter(|v| !v.file.is_null())
+                && let Ok(file) = path::of_file(s, v.file)
+            {
+                let offset = (at.page_base().0.saturating_sub(v.start)).saturating_add(v.pgoff << 12);
+                row.blank();
+                let line = Line::new().text("FILE: ").field("file", file).role(Role::Path);
+                row.line(line.text("  OFFSET: ").field("file_offset", Cell::hex_digits(offset, 0)));
+            } else {
+                row.blank();
+            }
+        }
+    }
+}
+
+fn mapping(s: &Session, v: &vma::Vma, row: &mut Record) {
+    row.line(Line::heading("      VMA           START       END     FLAGS FILE"));
+    let line = Line::new().field("vma", Cell::Addr(v.at.0)).zeros(16).text(" ");
+    let line = line.field("start", Cell::Addr(v.start)).right(10).text(" ");
+    let line = line.field("end", Cell::Addr(v.end)).right(10).text(" ");
+    let line = line.field("flags", Cell::hex_digits(v.flags, 0)).text(" ");
+    let file = if v.file.is_null() { Ok(String::new()) } else { path::of_file(s, v.file) };
+    let cell = match file {
+        Ok(file) => Cell::from(file),
+        Err(e) => Cell::absent("path not readable", e.to_string()),
+    };
+    row.record("mapping", Record::of(line.field("file", cell).role(Role::Path)));
+}
+
+/// A number in hex, where it is known.
+fn hex(value: Option<u64>) -> Cell {
+    tasks::known(value.map(|n| Cell::hex_digits(n, 0)), "the page of memory that holds it is not in the dump")
+}
+
+/// The `struct page` behind a translation; nothing where the machine has none for the address.
+fn page_table(s: &Session, t: &Translation, row: &mut Record) {
+    let pages = page::Pages::new(s);
+    let found = match pages.read(Pfn(t.phys.0 >> base::PAGE_SHIFT)) {
+        Ok(found) => found,
+        Err(e) => {
+            let in_ram = s.phys().ranges().iter().any(|r| r.contains(t.phys));
+            if in_ram {
+                row.info(format!("vtop: struct page: {e}"));
+            }
+            return;
+        }
+    };
+    row.blank();
+    row.line(Line::heading("      PAGE       PHYSICAL      MAPPING       INDEX CNT FLAGS"));
+    let line = Line::new().field("page_struct", Cell::Addr(found.at.0)).zeros(16).text(" ");
+    let line = line.field("physical", Cell::Phys(found.pfn.addr().0)).right(8).text(" ");
+    let line = line.field("mapping", hex(found.mapping)).right(16).text(" ");
+    let line = line.field("index", hex(found.index)).right(8).text(" ");
+    let line = line.field("count", found.count).right(2).text(" ");
+    let names: Vec<Cell> = page::flag_names(s)
+        .into_iter()
+        .filter(|(bit, _)| found.flags >> bit & 1 == 1)
+        .map(|(_, name)| Cell::from(name))
+        .collect();
+    let line = line.field("flags", Cell::hex_digits(found.flags, 0));
+    let line =
+        if names.is_empty() { line } else { line.text(" ").field("flag_names", Cell::Many(names, ",")) };
+    row.record("page_frame", Record::of(line));
+}

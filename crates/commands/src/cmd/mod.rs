@@ -1,0 +1,9 @@
+//! The commands, by topic.
+
+pub(crate) mod code;
+pub(crate) mod data;
+pub(crate) mod machine;
+pub(crate) mod memory;
+pub(crate) mod program;
+pub(crate) mod stack;
+pub(crate) mod tasks;

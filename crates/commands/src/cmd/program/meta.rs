@@ -1,0 +1,196 @@
+//! Commands about the program itself, and crash's commands that a reader of dumps cannot have.
+
+use crate::{Command, CommandError, Cx, Example, Layer};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
+use report::Report;
+
+/// `exit`.
+#[derive(Debug)]
+pub(crate) struct Exit;
+/// `q`.
+#[derive(Debug)]
+pub(crate) struct Quit;
+/// `extend`.
+#[derive(Debug)]
+pub(crate) struct Extend;
+/// `gdb`.
+#[derive(Debug)]
+pub(crate) struct Gdb;
+/// `wr`.
+#[derive(Debug)]
+pub(crate) struct Wr;
+
+fn anything(clap: clap::Command) -> clap::Command {
+    clap.arg(
+        Arg::new("words")
+            .value_name("WORDS")
+            .action(ArgAction::Append)
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .allow_hyphen_values(true)
+            .help("What would be done"),
+    )
+}
+
+impl Command for Exit {
+    fn name(&self) -> &'static str {
+        "exit"
+    }
+    fn about(&self) -> &'static str {
+        "exit this session"
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap
+    }
+    fn examples(&self) -> &'static [Example] {
+        const { &[Example::new("exit", "leave")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
+    fn run(&self, cx: &mut Cx<'_>, _args: &ArgMatches) -> Result<Report, CommandError> {
+        cx.settings.quit = true;
+        Ok(Report::new("exit"))
+    }
+}
+
+impl Command for Quit {
+    fn name(&self) -> &'static str {
+        "q"
+    }
+    fn about(&self) -> &'static str {
+        "exit this session"
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap
+    }
+    fn examples(&self) -> &'static [Example] {
+        const { &[Example::new("q", "leave"), Example::new("quit", "the same")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        Exit.run(cx, args)
+    }
+}
+
+impl Command for Extend {
+    fn name(&self) -> &'static str {
+        "extend"
+    }
+    fn about(&self) -> &'static str {
+        "extensions (crash's shared objects: not available)"
+    }
+    fn details(&self) -> &'static str {
+        "crash loads shared objects built against its own sources; crashlens cannot. Every command has --json, \
+         so that a program of any language can carry on from its output."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        anything(clap)
+    }
+    fn examples(&self) -> &'static [Example] {
+        const { &[Example::new("extend", "says why not")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
+    fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        if args.contains_id("words") {
+            return Err(CommandError::failed(
+                "extend",
+                "crash's extensions are built against crash itself and cannot be loaded; use --json and a script",
+            ));
+        }
+        let mut report = Report::new("extend");
+        report.text("extend: no extensions loaded");
+        report.list("extensions", Vec::new());
+        Ok(report)
+    }
+}
+
+impl Command for Gdb {
+    fn name(&self) -> &'static str {
+        "gdb"
+    }
+    fn about(&self) -> &'static str {
+        "gdb's words, answered by crashlens's own commands"
+    }
+    fn details(&self) -> &'static str {
+        "There is no gdb inside. print, output, inspect are answered by p; ptype and whatis by whatis; \
+         info symbol and info address by sym; list by dis -s; disassemble by dis; bt by bt. Other words of \
+         gdb's are refused."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        anything(clap)
+    }
+    fn examples(&self) -> &'static [Example] {
+        const { &[Example::new("gdb ptype struct list_head", "the same as whatis struct list_head")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let words: Vec<String> = args.get_many::<String>("words").into_iter().flatten().cloned().collect();
+        let texts: Vec<&str> = words.iter().map(String::as_str).collect();
+        let lead: &[&str] = match texts.as_slice() {
+            [] => return Err(CommandError::failed("gdb", "there is no gdb inside; see \"help gdb\"")),
+            // without the name that crash's p puts before a variable's value
+            ["p", ..] => &["print"],
+            ["whatis" | "bt" | "list" | "frame" | "up" | "down", ..] => &[],
+            ["l", ..] => &["list"],
+            [first, ..] if crate::cmd::program::gdb::respell(&words).is_none() => {
+                return Err(CommandError::failed(
+                    "gdb",
+                    format_args!(
+                        "{first}: there is no gdb inside, and no command of crashlens answers this word"
+                    ),
+                ));
+            }
+            _ => &[],
+        };
+        let rest = if lead.is_empty() { &texts[..] } else { texts.get(1..).unwrap_or(&[]) };
+        let words: Vec<String> = lead.iter().chain(rest).map(|w| (*w).to_owned()).collect();
+        crate::run(cx, &words)
+    }
+}
+
+impl Command for Wr {
+    fn name(&self) -> &'static str {
+        "wr"
+    }
+    fn about(&self) -> &'static str {
+        "write memory (live systems only: not available)"
+    }
+    fn details(&self) -> &'static str {
+        "crash writes to the memory of a live kernel. crashlens opens dumps, and never changes one."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Never
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        anything(clap)
+    }
+    fn examples(&self) -> &'static [Example] {
+        const { &[Example::new("wr my_debug_flag 1", "refused: a dump is never written to")] }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
+    fn run(&self, _cx: &mut Cx<'_>, _args: &ArgMatches) -> Result<Report, CommandError> {
+        Err(CommandError::failed("wr", "cannot write to a dump file"))
+    }
+}

@@ -1,0 +1,7 @@
+//! The program itself, and numbers.
+
+pub(crate) mod ascii;
+pub(crate) mod eval;
+pub(crate) mod gdb;
+pub(crate) mod meta;
+pub(crate) mod repeat;

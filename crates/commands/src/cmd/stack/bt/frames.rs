@@ -1,0 +1,348 @@
+//! The frames of one task.
+
+use super::{Shape, stackdump};
+use crate::show::registers;
+use crate::show::tasks::{self, banner};
+use base::VirtAddr;
+use kernel::sched::task::Task;
+use kernel::stack::backtrace::{Backtrace, Start};
+use kernel::{Located, Session};
+use report::{Cell, Line, Record, Role, SymbolRef};
+use unwind::{Frame, StopReason};
+
+/// A task's head line and frames; `None` where the task has no frame with the reference asked for.
+pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
+    let bt = match shape.at {
+        None => s.backtrace(task),
+        Some((ip, sp)) => {
+            let usual = s.backtrace(task);
+            let first = usual.unwound.frames.first();
+            match (ip.or_else(|| first.map(|f| f.pc)), sp.or_else(|| first.map(|f| f.sp))) {
+                (Some(ip), Some(sp)) => s.backtrace_from(task, ip, sp),
+                _ => usual,
+            }
+        }
+    };
+    if let Some(reference) = &shape.reference
+        && !mentions(s, &bt, reference)
+    {
+        return None;
+    }
+    let mut record = Record::of(banner(task));
+    if task.has_exited() && bt.unwound.frames.is_empty() {
+        record.text("(no stack)");
+        return Some(record);
+    }
+    fill(s, &bt, shape, &mut record);
+    Some(record)
+}
+
+/// The frames of a CPU whose task is not known; `None` where the dump has no registers of it, or no frame has the
+/// reference asked for.
+pub(super) fn of_cpu(s: &Session, cpu: u32, shape: &Shape) -> Option<Record> {
+    let bt = s.backtrace_of_cpu(cpu)?;
+    if shape.reference.as_ref().is_some_and(|reference| !mentions(s, &bt, reference)) {
+        return None;
+    }
+    let line = Line::new().text("CPU: ").field("cpu", cpu).text("  ");
+    let mut record = Record::of(line.styled("(its task is not known; from its registers)", Role::Warning));
+    for name in ["pid", "task", "command"] {
+        record.hidden(name, Cell::absent("not known", "what this CPU ran is not known"));
+    }
+    fill(s, &bt, shape, &mut record);
+    Some(record)
+}
+
+fn fill(s: &Session, bt: &Backtrace, shape: &Shape, record: &mut Record) {
+    record.list("frames", frames(s, bt, shape));
+    if let Some(user) = &bt.user {
+        record.record("user_registers", registers::block(user));
+    }
+    finish(bt, record);
+    lacking_modules(s, bt, record);
+}
+
+/// Why there are no more frames, where that is not the way stacks end.
+fn finish(bt: &Backtrace, record: &mut Record) {
+    record.hidden("stopped", bt.unwound.stopped.to_string());
+    record.hidden("start", start_word(bt.start));
+    record.hidden("doubt", bt.remark.clone());
+    if let Some(remark) = &bt.remark {
+        let text = match bt.doubt {
+            Some(_) => format!("    ({remark}: {})", instead(bt.start)),
+            None => format!("    ({remark})"),
+        };
+        record.line(Line::new().styled(text, Role::Warning));
+    } else if bt.start == Start::Log {
+        let why = "    (the dump has no registers of this cpu: frames begin at those that the log names)";
+        record.line(Line::new().styled(why, Role::Warning));
+    } else if bt.start == Start::Stack {
+        let why =
+            "    (the dump has no registers of this cpu: the innermost frames can be of calls that returned)";
+        record.line(Line::new().styled(why, Role::Warning));
+    }
+    let usual = matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack);
+    if !usual {
+        record.line(
+            Line::new().styled(format!("    (frames end here: {})", bt.unwound.stopped), Role::Warning),
+        );
+    }
+}
+
+/// What frames begin at where a note's registers do not serve.
+const fn instead(start: Start) -> &'static str {
+    match start {
+        Start::Note => "frames begin at the first",
+        Start::UserMode => "another copy in the dump is of user mode",
+        Start::SecondNote => "frames begin at those of a second note",
+        Start::CrashNotes => "frames begin at those that the kernel saved as it crashed",
+        Start::Log => "frames begin at the registers that the log names",
+        Start::StopCall => "frames begin at the call that stopped this CPU",
+        Start::Stack => "frames begin on the stack, and the innermost can be of calls that returned",
+        Start::Switch | Start::SwitchCall => "frames begin where the task was switched out",
+        Start::Nowhere => "nothing else leads to frames",
+    }
+}
+
+const fn start_word(start: Start) -> &'static str {
+    match start {
+        Start::Note => "registers in the dump's note",
+        Start::SecondNote => "registers in a second note of the dump",
+        Start::CrashNotes => "registers that the kernel saved as it crashed",
+        Start::Log => "registers that the log names",
+        Start::StopCall => "the call that stopped the cpu",
+        Start::Switch => "switched out",
+        Start::SwitchCall => "the call that switched it out, found on its stack",
+        Start::Stack => "lowest return address on the stack",
+        Start::UserMode => "user mode",
+        Start::Nowhere => "nowhere",
+    }
+}
+
+/// Frames as crash numbers them: what an exception interrupted has no number where it is on the same
+/// stack, its place is the `[exception RIP: …]` line.
+fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
+    let mut out = Vec::new();
+    let all = &bt.unwound.frames;
+    let mut number = 0_usize;
+    let mut interrupted = false;
+    for (n, frame) in all.iter().enumerate() {
+        let before = n.checked_sub(1).and_then(|p| all.get(p));
+        let mut record = Record::new();
+        if let (Some(before), Some(from)) = (before, before.and_then(|b| b.stack))
+            && frame.stack != before.stack
+            && let Some(stack) = bt.stacks.get(from)
+            && !stack.name.is_empty()
+        {
+            record.line(Line::of(format!("--- <{}> ---", stack.name)));
+            record.hidden("left_stack", stack.name.clone());
+        }
+        if before.is_some_and(|b| b.stack.is_none()) && frame.stack.is_some() {
+            record.hidden(
+                "left_stack",
+                Cell::absent("not known", "where this CPU's own stacks are is not in the dump"),
+            );
+        }
+        let same_stack = before.is_none_or(|b| b.stack == frame.stack);
+        if interrupted && same_stack {
+            // shown with the registers of the frame before
+            interrupted = frame.saved.is_some();
+            if shape.lines {
+                source(s, frame, &mut record);
+            }
+            if shape.locals {
+                locals(s, bt, n, &mut record);
+            }
+            // its words were shown with those of the frame that saved its registers
+            record.hidden("interrupted", true);
+            record.hidden("pc", Cell::Addr(frame.pc.0));
+            record.hidden("function", symbol_cell(s, frame, true, true));
+            out.push(record);
+            continue;
+        }
+        // an interrupted frame has no return address: its own stack pointer tells where it was
+        let at = if interrupted { frame.sp } else { frame.slot.unwrap_or(frame.sp) };
+        record.line(head(s, frame, number, at, shape));
+        record.hidden("sp", Cell::Addr(frame.sp.0));
+        record.hidden("how", format!("{:?}", frame.how));
+        number += 1;
+        if shape.lines {
+            source(s, frame, &mut record);
+        }
+        if shape.locals {
+            locals(s, bt, n, &mut record);
+        }
+        if let Some(saved) = &frame.saved {
+            if !saved.user
+                && let Some(pc) = saved.regs.pc()
+            {
+                record.line(exception_line(s, pc));
+            }
+            record.record("registers", registers::block(&saved.regs));
+        }
+        if let Some(dump) = shape.dump {
+            stackdump::between(s, frame, behind_interrupted(all, n), dump, &mut record);
+        }
+        interrupted = frame.saved.as_ref().is_some_and(|r| !r.user);
+        out.push(record);
+    }
+    out
+}
+
+/// The frame up to which the words of frame `n` go: the next that has a number. What an exception interrupted on the
+/// same stack has none, and its words are in one piece with the registers saved below them.
+fn behind_interrupted(all: &[Frame], n: usize) -> Option<&Frame> {
+    let mut frame = all.get(n)?;
+    let mut at = n.saturating_add(1);
+    while frame.saved.as_ref().is_some_and(|saved| !saved.user) {
+        let interrupted = all.get(at).filter(|next| next.stack == frame.stack)?;
+        frame = interrupted;
+        at = at.saturating_add(1);
+    }
+    all.get(at)
+}
+
+/// ` #5 [ff38d7e3404c36f8] virtqueue_add_sgs at ffffffffc0568222 [virtio_ring]`
+fn head(s: &Session, frame: &Frame, number: usize, at: VirtAddr, shape: &Shape) -> Line {
+    let located = s.locate(frame.lookup());
+    let module = located.and_then(|l| l.symbol.module).map(str::to_owned);
+    let mut line = Line::new()
+        .text(if number < 10 { " #" } else { "#" })
+        .field("number", number)
+        .text(" [")
+        .field("at", Cell::Addr(at.0))
+        .zeros(16)
+        .text("] ");
+    if frame.how.is_guess() {
+        line = line.text("? ");
+    }
+    line = line
+        .field("function", symbol_cell(s, frame, shape.offsets, shape.hex))
+        .text(" at ")
+        .field("pc", Cell::Addr(frame.pc.0))
+        .zeros(16);
+    match module {
+        Some(m) => line.text(" [").field("module", m).text("]"),
+        None => line,
+    }
+}
+
+/// A word of the stack in the layout of a frame.
+pub(super) fn old_head(number: usize, at: VirtAddr, pc: u64, l: &Located<'_>, shape: &Shape) -> Line {
+    let offset = if shape.offsets { l.offset } else { 0 };
+    let name = SymbolRef { name: l.symbol.name.to_owned(), offset, hex: shape.hex, ..SymbolRef::default() };
+    let line = Line::new().text(if number < 10 { " #" } else { "#" }).field("number", number).text(" [");
+    let line = line.field("at", Cell::Addr(at.0)).zeros(16).text("] ").field("function", Cell::from(name));
+    let line = line.text(" at ").field("pc", Cell::Addr(pc)).zeros(16);
+    match l.symbol.module {
+        Some(m) => line.text(" [").field("module", m.to_owned()).text("]"),
+        None => line,
+    }
+}
+
+/// `    [exception RIP: `, with the architecture's name of the register.
+pub(super) fn exception_head(s: &Session) -> Line {
+    let set = s.arch().reg_set();
+    let name = set.name(set.pc).unwrap_or("pc").to_ascii_uppercase();
+    Line::new().text(format!("    [exception {name}: "))
+}
+
+/// `    [exception RIP: virtqueue_add_split+980]`
+pub(super) fn exception_line(s: &Session, pc: u64) -> Line {
+    exception_head(s).field("exception_rip", place_of(s, pc)).text("]")
+}
+
+fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
+    match s.locate(frame.lookup()) {
+        Some(l) => {
+            let offset = frame.pc.0.wrapping_sub(l.symbol.addr.0);
+            Cell::from(SymbolRef {
+                name: l.symbol.name.to_owned(),
+                offset: if offsets { offset } else { 0 },
+                hex,
+                ..SymbolRef::default()
+            })
+        }
+        None => tasks::no_symbol("no symbol"),
+    }
+}
+
+/// True for an address where modules are, of which not all are known.
+fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
+    let [from, _, to] = s.arch().image_range();
+    s.modules_problem().is_some() && (from..to).contains(&at) && !s.in_image(at)
+}
+
+/// What may be left out of frames: calls in modules, where not all of them are known and frames had to be guessed.
+fn lacking_modules(s: &Session, bt: &Backtrace, record: &mut Record) {
+    let Some(why) = s.modules_problem() else { return };
+    let lost = |frame: &Frame| frame.how.is_guess() || may_be_of_module(s, frame.pc);
+    if bt.unwound.frames.iter().any(lost) {
+        record.missing(format!(
+            "bt: frames in modules can be left out: the list of modules is not whole: {why}"
+        ));
+    }
+}
+
+/// `virtqueue_add_split+980`, or the address where no symbol covers it.
+fn place_of(s: &Session, pc: u64) -> Cell {
+    match s.locate(VirtAddr(pc)) {
+        Some(l) => {
+            Cell::from(SymbolRef { name: l.symbol.name.to_owned(), offset: l.offset, ..SymbolRef::default() })
+        }
+        None => {
+            let at = VirtAddr(pc);
+            let text = match s.module_at(at) {
+                Some(module) => format!("{pc:016x} in module {}, its symbol is not known", module.name),
+                None if s.is_text(at) => format!("{pc:016x}, its symbol is not known"),
+                None if may_be_of_module(s, at) => format!("{pc:016x}, of a module that is not known"),
+                None => format!("unknown or invalid address {pc:016x}"),
+            };
+            Cell::shown(Cell::Addr(pc), text)
+        }
+    }
+}
+
+/// File and line, for each call inlined here, innermost first.
+fn source(s: &Session, frame: &Frame, record: &mut Record) {
+    let inlined = s.inline_frames(frame.lookup());
+    let mut lines = Vec::new();
+    for code in &inlined {
+        let mut line = Line::new().text("    ");
+        match &code.line {
+            Some(at) => {
+                line = line.field("file", Cell::str(at.file.to_string())).role(Role::Path).text(": ");
+                line = line.field("line", at.line);
+            }
+            None => line = line.text("(no line)"),
+        }
+        if code.inlined {
+            line = line.text("  (inlined ").field("function", code.function.to_string()).text(")");
+        }
+        lines.push(Record::of(line));
+    }
+    if !lines.is_empty() {
+        record.list("source", lines);
+    }
+}
+
+/// Parameters and local variables.
+fn locals(s: &Session, bt: &Backtrace, frame: usize, record: &mut Record) {
+    let found = crate::show::locals::of_frame(s, bt, frame);
+    if !found.is_empty() {
+        record.list("locals", found);
+    }
+}
+
+/// True where a frame lies in the function, or holds the address, that `reference` names.
+fn mentions(s: &Session, bt: &Backtrace, reference: &str) -> bool {
+    let wanted = crate::cmd::program::eval::hex(reference);
+    bt.unwound.frames.iter().enumerate().any(|(n, f)| {
+        let named = s.locate(f.lookup()).is_some_and(|l| l.symbol.name == reference);
+        let held = wanted.is_some_and(|value| {
+            f.pc.0 == value
+                || stackdump::words(s, f, bt.unwound.frames.get(n + 1)).any(|(_, w)| w == Ok(value))
+        });
+        named || held
+    })
+}

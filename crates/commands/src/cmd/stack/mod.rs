@@ -1,0 +1,4 @@
+//! Stacks: backtraces, and the frame that expressions are about.
+
+pub(crate) mod bt;
+pub(crate) mod frame;

@@ -1,0 +1,7 @@
+//! Tasks: which there are, the one that commands are about, a command for each.
+
+pub(crate) mod foreach;
+pub(crate) mod ps;
+pub(crate) mod set;
+pub(crate) mod task;
+pub(crate) mod waitq;

@@ -1,0 +1,308 @@
+//! `ps`: the tasks, and what belongs to each.
+
+mod modes;
+
+use crate::show::tasks::{self, Named};
+use crate::{Command, CommandError, Cx, Example};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
+use kernel::Session;
+use kernel::mm::address_space;
+use kernel::sched::task::{Task, TaskStruct};
+use report::{Cell, Line, Record, Report, Role};
+
+/// `ps`.
+#[derive(Debug)]
+pub(crate) struct Ps;
+
+impl Command for Ps {
+    fn name(&self) -> &'static str {
+        "ps"
+    }
+    fn about(&self) -> &'static str {
+        "display process status information"
+    }
+    fn details(&self) -> &'static str {
+        "Shows all tasks, or those that are named: by pid, by the address of the task_struct, by name (\\123 for a \
+         name of digits), or by an extended regular expression in single quotes for names. \
+         The columns: the thread id and that of the parent, the CPU that it ran on last, the task_struct, the \
+         state (RU running, IN interruptible sleep, UN uninterruptible sleep, ID idle kernel thread, ST stopped, TR \
+         traced, ZO zombie, DE dead, PA parked, NE new), the share of memory, the size of its address space and \
+         its resident part in KB, and the name, in brackets for threads of the kernel. > marks what a CPU was \
+         running; \"set offline hide\" marks it - on CPUs that are offline. Policies for -y: 0 NORMAL, 1 FIFO, \
+         2 RR, 3 BATCH, 4 ISO, 5 IDLE, 6 DEADLINE, 7 EXT; several with commas."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag = |name: &'static str, short, help: &'static str| {
+            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
+        };
+        clap.arg(flag("kernel", 'k', "Only threads of the kernel"))
+            .arg(flag("user", 'u', "Only tasks of the user"))
+            .arg(flag("leaders", 'G', "Only the first thread of each process"))
+            .arg(
+                Arg::new("policy")
+                    .short('y')
+                    .value_name("POLICY")
+                    .help("Only tasks of these scheduling policies"),
+            )
+            .arg(flag("kstackp", 's', "Show the kernel stack pointer in place of the task_struct"))
+            .arg(flag("parents", 'p', "Show the parents of each task, up to the first"))
+            .arg(flag("children", 'c', "Show the children of each task"))
+            .arg(flag("times", 't', "Show run time, start time, user and system time"))
+            .arg(flag("last-run", 'l', "Show when each ran last, the latest first"))
+            .arg(flag("last-run-ago", 'm', "The same, as time before the dump"))
+            .arg(
+                Arg::new("cpus")
+                    .short('C')
+                    .value_name("CPUS")
+                    .help("With -l and -m: by CPU (1,3-5, a for all)"),
+            )
+            .arg(flag("arguments", 'a', "Show the arguments and the environment of user tasks"))
+            .arg(flag("threads", 'g', "Show tasks by thread group"))
+            .arg(flag("rlimits", 'r', "Show the resource limits"))
+            .arg(flag("summary", 'S', "Count the tasks in each state"))
+            .arg(flag("active", 'A', "Only what each CPU was running"))
+            .arg(flag("no-header", 'H', "No line of heads"))
+            .arg(
+                Arg::new("task")
+                    .value_name("PID | TASK | COMMAND")
+                    .action(ArgAction::Append)
+                    .num_args(0..)
+                    .help("Only these tasks"),
+            )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("ps", "all tasks"),
+                Example::new("ps -A", "what each CPU was running"),
+                Example::new("ps 1 kthreadd 'kworker/.*'", "tasks by pid, name and pattern"),
+                Example::new("ps -m", "how long ago each task ran"),
+                Example::new("ps -l -C 0,1", "last run by CPU"),
+                Example::new("ps -p 1", "its parents"),
+                Example::new("ps -y FIFO,RR", "real-time tasks"),
+                Example::new("ps -S", "how many are in which state"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("ps")?;
+        let mut report = Report::new("ps");
+        tasks::problems(s, &mut report);
+        let on = |name: &str| args.get_flag(name);
+        if on("kernel") && on("user") {
+            return Err(CommandError::argument("ps", "-u and -k are mutually exclusive"));
+        }
+        let chosen = select(s, args, &mut report)?;
+        let last_run = on("last-run") || on("last-run-ago");
+        if args.contains_id("cpus") && !last_run {
+            return Err(CommandError::argument("ps", "-C option is only applicable with -l and -m"));
+        }
+        if on("summary") {
+            modes::summary(s, &chosen, &mut report);
+        } else if on("parents") {
+            modes::parents(cx, s, &chosen, &mut report)?;
+        } else if on("children") {
+            modes::children(cx, s, &chosen, &mut report)?;
+        } else if on("times") {
+            modes::times(cx, s, &chosen, &mut report)?;
+        } else if last_run {
+            let cpus = match args.get_one::<String>("cpus") {
+                Some(text) => Some(tasks::cpus(s, "ps", text)?),
+                None => None,
+            };
+            modes::last_run(cx, s, &chosen, on("last-run-ago"), cpus, &mut report);
+        } else if on("arguments") {
+            modes::arguments(cx, s, &chosen, &mut report)?;
+        } else if on("threads") {
+            modes::threads(cx, s, &chosen, &mut report)?;
+        } else if on("rlimits") {
+            modes::rlimits(cx, s, &chosen, &mut report)?;
+        } else {
+            table(cx, s, &chosen, on("kstackp"), !on("no-header"), &mut report)?;
+        }
+        Ok(report)
+    }
+}
+
+/// The tasks that the options and operands leave.
+fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<Vec<&'s Task>, CommandError> {
+    let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
+    let all = || s.tasks().all.iter().collect::<Vec<_>>();
+    let mut chosen = if words.is_empty() {
+        all()
+    } else {
+        let named: Vec<Named> = words.iter().map(|w| Named::parse(s, "ps", w)).collect::<Result<_, _>>()?;
+        for (word, one) in words.iter().zip(&named) {
+            if !s.tasks().all.iter().any(|t| one.matches(t)) {
+                report.error(format!("ps: {}", tasks::nobody(s, word)));
+            }
+        }
+        tasks::chosen(s, &named)
+    };
+    if args.get_flag("kernel") {
+        chosen.retain(|t| kind(t, report, true));
+    }
+    if args.get_flag("user") {
+        chosen.retain(|t| kind(t, report, false));
+    }
+    if args.get_flag("leaders") {
+        chosen.retain(|t| t.is_leader());
+    }
+    if args.get_flag("active") {
+        chosen.retain(|t| t.active);
+        tasks::unknown_cpus(s, report);
+    }
+    if let Some(text) = args.get_one::<String>("policy") {
+        let wanted: Vec<u64> = text.split(',').map(policy).collect::<Result<_, _>>()?;
+        let b = s.bind::<TaskStruct>();
+        b.policy.offset().map_err(|e| CommandError::failed("ps", e))?;
+        chosen.retain(|t| match b.policy.u32(s.mem(), t.at) {
+            Ok(policy) => wanted.contains(&u64::from(policy)),
+            Err(e) => {
+                report.warning(format!("ps: the policy of task {} is not known: left out: {e}", t.pid));
+                false
+            }
+        });
+    }
+    Ok(chosen)
+}
+
+/// True for a task of this kind. One whose kind is not known is none of it, which the report says.
+fn kind(t: &Task, report: &mut Report, kernel: bool) -> bool {
+    let own = tasks::is_kernel(t);
+    if own.is_none() {
+        report.warning(format!("ps: whether task {} is of the kernel is not known: left out", t.pid));
+    }
+    own == Some(kernel)
+}
+
+/// `SCHED_…` (include/uapi/linux/sched.h).
+const POLICIES: [&str; 8] = ["NORMAL", "FIFO", "RR", "BATCH", "ISO", "IDLE", "DEADLINE", "EXT"];
+
+fn policy(text: &str) -> Result<u64, CommandError> {
+    let by_name = (0..).zip(POLICIES).find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(n, _)| n);
+    by_name
+        .or_else(|| text.parse().ok().filter(|&n| n < POLICIES.len() as u64))
+        .ok_or_else(|| CommandError::argument("ps", format_args!("invalid scheduling policy: {text}")))
+}
+
+fn table(
+    cx: &Cx<'_>,
+    s: &Session,
+    chosen: &[&Task],
+    kstackp: bool,
+    header: bool,
+    report: &mut Report,
+) -> Result<(), CommandError> {
+    if header {
+        let third = if kstackp { "     KSTACKP     " } else { "      TASK       " };
+        report
+            .line(Line::heading(format!("      PID    PPID  CPU {third} ST  %MEM      VSZ      RSS  COMM")));
+    }
+    let total = address_space::total_pages(s).unwrap_or(0);
+    let mut rows = Vec::with_capacity(chosen.len());
+    let mut problem = None;
+    for t in chosen {
+        cx.cancel.check()?;
+        let size = address_space::size(s, t);
+        if let (None, Err(e)) = (&problem, &size) {
+            problem = Some(e.to_string());
+        }
+        rows.push(row(cx, s, t, kstackp, &size, total));
+    }
+    if let Some(e) = problem {
+        let untyped = s.kernel_btf().is_none() && s.vmlinux().is_none();
+        report.warning(match untyped {
+            true => {
+                "ps: without types (no BTF, no vmlinux) it is not known what of an address space is resident"
+                    .into()
+            }
+            false => format!("ps: sizes of address spaces: {e}"),
+        });
+    }
+    report.list("tasks", rows);
+    Ok(())
+}
+
+/// Kilobytes in a page.
+const PAGE_KB: u64 = base::PAGE_SIZE / 1024;
+
+fn row(
+    cx: &Cx<'_>,
+    s: &Session,
+    t: &Task,
+    kstackp: bool,
+    size: &kernel::Result<address_space::MmSize>,
+    total: u64,
+) -> Record {
+    let cell = |pages: &dyn Fn(&address_space::MmSize) -> u64| match size {
+        Ok(size) => Cell::from(pages(size).saturating_mul(PAGE_KB)),
+        Err(e) => Cell::absent("?", e.to_string()),
+    };
+    // the whole can be known where what is resident is not
+    let mapped = match (size, address_space::total(s, t)) {
+        (Err(_), Ok(pages)) => Cell::from(pages.saturating_mul(PAGE_KB)),
+        _ => cell(&|z| z.total),
+    };
+    let share = match size {
+        Ok(size) if total > 0 => Cell::Float(size.resident as f64 * 100.0 / total as f64, 1),
+        _ => Cell::absent("?", "the size of memory is not known"),
+    };
+    let offline = t.cpu.is_some_and(|cpu| tasks::is_hidden(cx, s, cpu));
+    let mark = match (t.active, offline) {
+        (true, false) => ">",
+        (true, true) => "-",
+        (false, _) if s.tasks().was_active(t).is_none() => "?",
+        _ => " ",
+    };
+    let mut line = Line::new().styled(mark, Role::Strong).field("pid", t.pid).right(8);
+    let ppid =
+        tasks::known(t.ppid, "the page that names the parent, or the parent's own, is not in the dump");
+    line = line.field("ppid", ppid).right(8).field("cpu", tasks::cpu(t)).right(4).text("  ");
+    line = if kstackp {
+        let sp = s.bind::<TaskStruct>().thread_sp.ptr(s.mem(), t.at);
+        match sp {
+            // the stack of a running task is in its CPU's registers
+            _ if t.active => line.field("kstackp", Cell::Shown(Box::new(Cell::Null), "--".into())).center(16),
+            Ok(at) => line.field("kstackp", Cell::Addr(at.0)).zeros(16),
+            Err(e) => line.field("kstackp", Cell::absent("?", e.to_string())).center(16),
+        }
+    } else {
+        line.field("task", Cell::Addr(t.at.0)).zeros(16)
+    };
+    line = line.text("  ").field("state", tasks::state(s, t)).left(2);
+    line = line.field("mem_percent", share).right(6).text("").field("vsz_kb", mapped).right(9);
+    line = line.field("rss_kb", cell(&|z| z.resident)).right(9).text("  ");
+    line = if tasks::is_kernel(t) == Some(true) {
+        line.text("[").field("command", t.comm.clone()).text("]")
+    } else {
+        line.field("command", t.comm.clone())
+    };
+    let mut row = Record::of(line);
+    if kstackp {
+        row.hidden("task", t.at);
+    }
+    row.hidden("tgid", t.tgid);
+    row.hidden("active", tasks::active(s, t));
+    row.hidden(
+        "kernel",
+        tasks::known(tasks::is_kernel(t), "the page that holds the task's flags is not in the dump"),
+    );
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_by_name_and_number() {
+        assert_eq!(policy("fifo").ok(), Some(1));
+        assert_eq!(policy("6").ok(), Some(6));
+        assert_eq!(policy("9").unwrap_err().to_string(), "ps: invalid scheduling policy: 9");
+    }
+}

@@ -1,0 +1,248 @@
+//! `set`: the task that commands are about, and the settings.
+
+use crate::engine::settings::Effect;
+use crate::show::tasks::{self, Named};
+use crate::{Command, CommandError, Cx, Example, Layer, VARIABLES, Variable};
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::Fetch;
+use kernel::Session;
+use kernel::sched::task::Task;
+use report::{Cell, Line, Record, Report};
+
+/// `set`.
+#[derive(Debug)]
+pub(crate) struct Set;
+
+impl Command for Set {
+    fn name(&self) -> &'static str {
+        "set"
+    }
+    fn about(&self) -> &'static str {
+        "set a process context or internal crash variable"
+    }
+    fn details(&self) -> &'static str {
+        "Without arguments, shows the context: the task that commands without an operand are about. With a PID \
+         or the address of a task_struct, changes it. With a variable, shows it; with a variable and a value, \
+         sets it. \"set -v\" shows all variables; \"help set\" lists what each takes. Several variables may be \
+         set in one line. Variables: scroll (on, off, less, more, CRASHPAGER), radix (10, 16), print_max (a number, \
+         unlimited), print_array (on, off), debug (a number), silent (on, off), edit (vi, emacs), zero_excluded \
+         (on, off), null-stop (on, off), scope (an address in text, 0), offline (show, hide), redzone (on, off), \
+         error (default, redirect, a file). refresh, console, core, hash, namelist, dumpfile, unwind and gdb are \
+         shown, but cannot be changed: setting one says why."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        let flag = |name: &'static str, short, help: &'static str| {
+            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
+        };
+        clap.arg(flag(
+            "active",
+            'a',
+            "crash: make the task the active one of its CPU (refused: a dump shows which were)",
+        ))
+        .arg(Arg::new("cpu").short('c').value_name("CPU").help("Set the context to the active task of a CPU"))
+        .arg(flag("panic", 'p', "Set the context to the panic task"))
+        .arg(flag("variables", 'v', "Show the variables"))
+        .arg(
+            Arg::new("words")
+                .value_name("PID | TASK | VARIABLE [VALUE]")
+                .action(ArgAction::Append)
+                .num_args(0..)
+                .help("The task, or variables with their values"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("set", "show the context"),
+                Example::new("set -p", "back to the panic task"),
+                Example::new("set -c 1", "the active task of a CPU"),
+                Example::new("set -v", "show the variables"),
+                Example { line: "set radix 16", about: "numbers in hex", output: "output radix: 16 (hex)" },
+                Example { line: "set scroll off", about: "no pager", output: "scroll: off (none)" },
+            ]
+        }
+    }
+    fn needs(&self, _args: &ArgMatches) -> Layer {
+        Layer::Nothing
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        if args.get_flag("variables") {
+            return Ok(all(cx));
+        }
+        let words: Vec<&str> =
+            args.get_many::<String>("words").into_iter().flatten().map(String::as_str).collect();
+        match words.first() {
+            Some(first) if variable(first).is_some() => variables(cx, &words),
+            _ => context(cx, args, &words),
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<&'static Variable> {
+    // both spellings are in use
+    let dashed = name.replace('_', "-");
+    VARIABLES.iter().find(|v| v.name == name || v.name == dashed)
+}
+
+fn all(cx: &mut Cx<'_>) -> Report {
+    if let (None, Some(file)) = (&cx.settings.namelist, cx.session_if_open().and_then(Session::vmlinux)) {
+        cx.settings.namelist = Some(file.path().display().to_string());
+    }
+    let mut report = Report::new("set");
+    for v in VARIABLES {
+        report.line(Line::new().cell(v.name).right(14).text(": ").field(v.name, (v.get)(cx.settings)));
+    }
+    report
+}
+
+/// `scroll off radix 16 debug`: names, each with a value where the next word is no name.
+fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
+    let mut report = Report::new("set");
+    let mut words = words.iter().copied().peekable();
+    while let Some(name) = words.next() {
+        let Some(v) = variable(name) else {
+            return Err(CommandError::failed("set", format_args!("no such variable: {name}")));
+        };
+        if let Some(value) = words.next_if(|w| variable(w).is_none()) {
+            let wrong = |why: String| format!("{}: {why}", v.name);
+            match v.effect {
+                Effect::Set(set) => {
+                    set(cx.settings, value).map_err(|e| CommandError::argument("set", wrong(e)))?
+                }
+                Effect::InDump(set) => {
+                    let s = cx.session("set")?;
+                    set(cx.settings, s, value).map_err(|e| CommandError::failed("set", wrong(e)))?;
+                }
+                Effect::Fixed(why) => return Err(CommandError::failed("set", wrong(why.to_owned()))),
+            }
+        }
+        if let Some(image) = cx.image_if_open() {
+            image.dump.read_missing_as_zeros(cx.settings.zero_excluded);
+        }
+        let label = if v.name == "radix" { "output radix" } else { v.name };
+        report.record(
+            v.name,
+            Record::of(Line::new().text(label).text(": ").field("value", (v.get)(cx.settings))),
+        );
+    }
+    Ok(report)
+}
+
+/// Shows or changes the task that commands are about.
+fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report, CommandError> {
+    let s = cx.session("set")?;
+    if args.get_flag("active") {
+        // crash changes its table of active tasks; in a dump that table is what the machine left
+        let why = "-a: the active tasks are those that the dump shows; \"set PID\" chooses any task";
+        return Err(CommandError::failed("set", why));
+    }
+    if args.get_flag("panic") {
+        // also where the session began without it
+        cx.settings.context = kernel::sched::panic::panic_task(s).map(|t| t.at);
+    }
+    if let Some(text) = args.get_one::<String>("cpu") {
+        let wrong = |what: &str| CommandError::argument("set", format_args!("-c {text}: {what}"));
+        let cpu: u32 = text.parse().map_err(|_| wrong("not the number of a cpu"))?;
+        let task = s.tasks().on_cpu(cpu).ok_or_else(|| wrong("no active task is known on this cpu"))?;
+        cx.settings.context = Some(task.at);
+    }
+    if let Some(word) = words.first() {
+        if let Some(more) = words.get(1) {
+            return Err(CommandError::argument("set", format_args!("one task at a time, not also {more}")));
+        }
+        let named = Named::parse(s, "set", word)?;
+        let task = match &named {
+            Named::Pid(_) | Named::At(_) => tasks::chosen(s, &[named]).first().copied(),
+            Named::Name(_) | Named::Pattern(_) => None,
+        };
+        let invalid = || CommandError::failed("set", tasks::nobody(s, word));
+        cx.settings.context = Some(task.ok_or_else(invalid)?.at);
+    }
+    let task = tasks::context(cx, "set")?;
+    let mut report = shown(s, task);
+    tasks::damage_of(task, &mut report);
+    tasks::registers_of(s, task.cpu.filter(|_| task.active), &mut report);
+    Ok(report)
+}
+
+fn shown(s: &Session, t: &Task) -> Report {
+    let mut report = Report::new("set");
+    report.line(Line::new().text("    PID: ").field("pid", t.pid));
+    report.line(Line::new().text("COMMAND: \"").field("command", t.comm.clone()).text("\""));
+    let same = s.tasks().with_pid(t.pid).count();
+    let mut line = Line::new().text("   TASK: ").field("task", Cell::Addr(t.at.0)).zeros(16).text("  ");
+    if same > 1 {
+        line = line.text(format!("(1 of {same})  "));
+    }
+    let info = kernel::sched::task::thread_info(s, t).map(|at| Cell::Addr(at.0));
+    let info = tasks::known(info, "the page that names the task's stack is not in the dump");
+    report.line(line.text("[THREAD_INFO: ").field("thread_info", info).zeros(16).text("]"));
+    report.line(Line::new().text("    CPU: ").field("cpu", tasks::cpu(t)));
+    let dead = kernel::sched::panic::panic_task(s);
+    let panicked = kernel::sched::panic::has_panicked(s) && dead.is_some_and(|p| p.at == t.at);
+    let by_sysrq = || {
+        let text = s.log().ok().map(kernel::machine::system::panic_text).unwrap_or_default();
+        text.cause.is_some_and(|cause| cause.to_lowercase().starts_with("sysrq"))
+    };
+    let mark = if panicked && by_sysrq() {
+        " (SYSRQ)"
+    } else if panicked {
+        " (PANIC)"
+    } else if t.active {
+        " (ACTIVE)"
+    } else {
+        ""
+    };
+    let state =
+        tasks::known(s.task_states().name(t), "the page that holds the task's state is not in the dump");
+    report.line(Line::new().text("  STATE: ").field("state", state).text(mark));
+    report.hidden("active", tasks::active(s, t));
+    let panicked = (panicked || dead.is_some()).then_some(panicked);
+    report.hidden("panic", tasks::known(panicked, "which task the machine died in is not known"));
+    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use base::Cancel;
+    use std::ops::ControlFlow;
+
+    fn set(settings: &mut Settings, line: &str) -> Result<Report, String> {
+        let cancel = Cancel::new();
+        let mut sink = |_: &Report| ControlFlow::Continue(());
+        let mut cx = Cx::new(None, settings, &cancel, &mut sink);
+        crate::run(&mut cx, &crate::split_words(line)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn several_variables_in_one_line() {
+        let mut settings = Settings::default();
+        set(&mut settings, "set radix 16 print_max 10 scroll").unwrap();
+        assert_eq!((settings.radix, settings.print_max), (16, Some(10)));
+        set(&mut settings, "dec").unwrap();
+        assert_eq!(settings.radix, 10);
+    }
+
+    #[test]
+    fn what_has_no_effect_is_not_accepted() {
+        let mut settings = Settings::default();
+        let error = set(&mut settings, "set core on").unwrap_err();
+        assert_eq!(error, "set: core: errors are values here: no core is dumped");
+        assert_eq!(set(&mut settings, "set radix 7").unwrap_err(), "set: radix: 7 is neither 10 nor 16");
+        assert!(set(&mut settings, "set core").is_ok());
+    }
+
+    #[test]
+    fn every_variable_is_listed_and_in_the_help() {
+        let mut settings = Settings::default();
+        assert_eq!(set(&mut settings, "set -v").unwrap().body.items.len(), VARIABLES.len());
+        for variable in VARIABLES {
+            assert!(Set.details().contains(variable.name), "{}", variable.name);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `task`: the `task_struct` and the `thread_info` of a task.
+
+use crate::show::scope::SessionScope;
+use crate::show::tasks::{self, Named, banner};
+use crate::show::values;
+use crate::{Command, CommandError, Cx, Example};
+use base::VirtAddr;
+use cexpr::{FormatOptions, MemberPath, Value, format_value, member_text};
+use clap::{Arg, ArgAction, ArgMatches};
+use debuginfo::types::{Space, TypeRef};
+use kernel::Fetch;
+use kernel::Session;
+use kernel::sched::task::{Task, thread_info};
+use report::{Record, Report};
+
+/// `task`.
+#[derive(Debug)]
+pub(crate) struct TaskCommand;
+
+impl Command for TaskCommand {
+    fn name(&self) -> &'static str {
+        "task"
+    }
+    fn about(&self) -> &'static str {
+        "task_struct and thread_info contents"
+    }
+    fn details(&self) -> &'static str {
+        "Shows the task_struct of the context, or of the tasks that are named by pid or address, and their \
+         thread_info; with -R only these members of either."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap.arg(
+            Arg::new("members")
+                .short('R')
+                .value_name("MEMBER,...")
+                .action(ArgAction::Append)
+                .help("Only these members"),
+        )
+        .arg(Arg::new("hex").short('x').action(ArgAction::SetTrue).help("Numbers in hex"))
+        .arg(Arg::new("decimal").short('d').action(ArgAction::SetTrue).help("Numbers in decimal"))
+        .arg(
+            Arg::new("task")
+                .value_name("PID | TASK")
+                .action(ArgAction::Append)
+                .num_args(0..)
+                .help("Which tasks; the context where none"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("task", "the context's task_struct"),
+                Example::new("task -R pid,comm,flags 1", "some members"),
+                Example::new("task -x 2", "another task, numbers in hex"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("task")?;
+        let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
+        let mut chosen = Vec::new();
+        for word in &words {
+            let named = Named::parse(s, "task", word)?;
+            let found = tasks::chosen(s, &[named]);
+            if found.is_empty() {
+                return Err(CommandError::failed("task", tasks::nobody(s, word)));
+            }
+            chosen.extend(found);
+        }
+        if chosen.is_empty() {
+            chosen.push(tasks::context(cx, "task")?);
+        }
+        let mut members = Vec::new();
+        let lists = args.get_many::<String>("members").into_iter().flatten();
+        for text in lists.flat_map(|list| list.split(',')).filter(|text| !text.is_empty()) {
+            members.push(MemberPath::parse(text).map_err(|e| values::wrong("task", text, &e))?);
+        }
+        let ask = Ask {
+            scope: &values::scope(cx, s, None),
+            task_struct: find(s, "task_struct")?,
+            thread_info: find(s, "thread_info").ok(),
+            format: values::format(cx.settings, args.get_flag("hex"), args.get_flag("decimal")),
+        };
+        let mut known = vec![false; members.len()];
+        let mut out = Vec::new();
+        for t in chosen {
+            cx.cancel.check()?;
+            let mut row = Record::of(banner(t));
+            if members.is_empty() {
+                whole(&ask, s, t, &mut row);
+            } else {
+                chosen_members(&ask, s, t, &members, &mut known, &mut row);
+            }
+            row.blank();
+            out.push(row);
+        }
+        let mut report = Report::new("task");
+        report.list("tasks", out);
+        for (path, _) in members.iter().zip(&known).filter(|(_, known)| !**known) {
+            report.error(format!("task: neither struct task_struct nor thread_info has a member {path}"));
+        }
+        Ok(report)
+    }
+}
+
+struct Ask<'a> {
+    scope: &'a SessionScope<'a>,
+    task_struct: TypeRef,
+    thread_info: Option<TypeRef>,
+    format: FormatOptions,
+}
+
+fn find(s: &Session, name: &'static str) -> Result<TypeRef, CommandError> {
+    let found = s.types().find(Space::Struct, name).into_iter().next();
+    found.ok_or_else(|| CommandError::failed("task", kernel::KernelError::NoType(name)))
+}
+
+fn whole(ask: &Ask<'_>, s: &Session, t: &Task, row: &mut Record) {
+    object(ask, ask.task_struct, t.at, "task_struct", row);
+    if let Some(ty) = ask.thread_info {
+        row.blank();
+        match thread_info(s, t) {
+            Some(at) => object(ask, ty, at, "thread_info", row),
+            None => row.error(format!("task: where thread_info of task {} is is not in the dump", t.pid)),
+        }
+    }
+}
+
+fn object(ask: &Ask<'_>, ty: TypeRef, at: VirtAddr, name: &'static str, row: &mut Record) {
+    let tree = format_value(ask.scope, &Value::memory(ty, at), &ask.format);
+    values::lines_of(row, &format!("struct {name} {}", tree.to_text()));
+    row.record(name, values::data(&tree));
+}
+
+/// A member may be of either struct; those that both have are shown of both. `known`: those that were shown.
+fn chosen_members(
+    ask: &Ask<'_>,
+    s: &Session,
+    t: &Task,
+    members: &[MemberPath],
+    known: &mut [bool],
+    row: &mut Record,
+) {
+    let objects = [(Some(ask.task_struct), t.at), (ask.thread_info, thread_info(s, t).unwrap_or_default())];
+    for (ty, at) in objects {
+        let Some(ty) = ty.filter(|_| !at.is_null()) else { continue };
+        let object = Value::memory(ty, at);
+        let mut data = Record::new();
+        for (path, known) in members.iter().zip(known.iter_mut()) {
+            let Ok(value) = path.apply(ask.scope, &object) else { continue };
+            let Ok(text) = member_text(ask.scope, &object, path, &ask.format) else { continue };
+            *known = true;
+            values::lines_of(row, &text);
+            values::add_as(&mut data, path.to_string(), &format_value(ask.scope, &value, &ask.format));
+        }
+        row.record(if at == t.at && ty == ask.task_struct { "task_struct" } else { "thread_info" }, data);
+    }
+}

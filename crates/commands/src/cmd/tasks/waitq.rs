@@ -1,0 +1,131 @@
+//! `waitq`: the tasks that sleep on a wait queue ([`kernel::sched::waitq`]).
+
+use crate::show::entries;
+use crate::show::scope::SessionScope;
+use crate::show::tasks;
+use crate::show::values;
+use crate::{Command, CommandError, Cx, Example};
+use base::VirtAddr;
+use clap::{Arg, ArgAction, ArgMatches};
+use kernel::{Fetch, KernelError};
+use report::{Cell, Line, Record, Report};
+
+/// The command.
+#[derive(Debug)]
+pub(crate) struct Waitq;
+
+impl Command for Waitq {
+    fn name(&self) -> &'static str {
+        "waitq"
+    }
+    fn about(&self) -> &'static str {
+        "list tasks queued on a wait queue"
+    }
+    fn details(&self) -> &'static str {
+        "The wait queue is a symbol, an address, or STRUCT.MEMBER and the address of the struct that holds it."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
+    }
+    fn args(&self, clap: clap::Command) -> clap::Command {
+        clap.arg(
+            Arg::new("what")
+                .value_name("SYMBOL | ADDRESS | STRUCT.MEMBER ADDRESS")
+                .action(ArgAction::Append)
+                .num_args(1..=2)
+                .required(true)
+                .help("The wait queue"),
+        )
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("waitq kauditd_wait", "a queue by its symbol"),
+                Example::new("waitq signal_struct.wait_chldexit init_signals", "a queue in a struct"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+        let s = cx.session("waitq")?;
+        let words: Vec<&str> =
+            args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
+        let at = match words.as_slice() {
+            [member, place] => {
+                let offset = entries::offset("waitq", &SessionScope::new(s), "struct.member", member)?;
+                values::address(cx, s, "waitq", place)?.add(offset)
+            }
+            [word] => values::address(cx, s, "waitq", word).map_err(|_| match word.split_once('.') {
+                Some((of, _)) => {
+                    CommandError::argument("waitq", format_args!("must supply an address for {of}"))
+                }
+                None => CommandError::failed("waitq", format_args!("cannot resolve \"{word}\"")),
+            })?,
+            _ => return Err(CommandError::argument("waitq", "a wait queue is required")),
+        };
+        let name = words.last().copied().unwrap_or("");
+        waiters(cx, at, name)
+    }
+}
+
+fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError> {
+    let s = cx.session("waitq")?;
+    let failed = |e: kernel::KernelError| CommandError::failed("waitq", e);
+    let mut report = Report::new("waitq");
+    report.hidden("wait_queue", Cell::Addr(at.0));
+    let mut records = Vec::new();
+    let problems = kernel::sched::waitq::waiters(s, at, &mut |waiter| {
+        records.push(record(cx, waiter.at, waiter.private, waiter.func));
+        match cx.cancel.is_cancelled() {
+            true => Err(KernelError::Stopped("walking the queue")),
+            false => Ok(()),
+        }
+    });
+    let problems = problems.map_err(failed)?;
+    cx.cancel.check()?;
+    let problem = problems.into_iter().next();
+    if records.is_empty() && problem.is_none() {
+        let line =
+            Line::new().text(format!("wait queue \"{name}\" (")).cell(Cell::Addr(at.0)).text(") is empty");
+        report.line(line);
+    }
+    report.list("waiters", records);
+    match problem {
+        Some(e) if e.is_missing() => report.missing(format!("waitq: the queue is not whole: {e}")),
+        Some(e) => report.error(format!("waitq: {e}")),
+        None => {}
+    }
+    Ok(report)
+}
+
+fn record(cx: &Cx<'_>, waiter: VirtAddr, task: VirtAddr, func: Option<VirtAddr>) -> Record {
+    let known = cx.session_if_open().and_then(|s| s.tasks().at(task));
+    let mut record = match known {
+        Some(t) => Record::of(tasks::banner(t)),
+        None => {
+            // an entry of epoll, an io_uring or another who is no task: its function says who
+            let name = func.and_then(|f| cx.session_if_open()?.locate(f).map(|l| l.symbol.name.to_owned()));
+            let who = match cx.session_if_open().and_then(|s| s.tasks().lack()) {
+                None => "no task",
+                Some(_) => "no task that is known",
+            };
+            let text = format!(
+                "  ({who}: private is {:x}, func is {})",
+                task.0,
+                name.as_deref().unwrap_or("unknown")
+            );
+            let mut record = Record::of(Line::new().text("WAITER: ").cell(Cell::Addr(waiter.0)).text(text));
+            if let Some(lack) = cx.session_if_open().and_then(|s| s.tasks().lack()) {
+                for name in ["pid", "task", "cpu", "command"] {
+                    record.hidden(name, Cell::absent("not known", lack.clone()));
+                }
+            }
+            record
+        }
+    };
+    record.hidden("waiter", Cell::Addr(waiter.0));
+    record.hidden(
+        "func",
+        tasks::known(func.map(|at| Cell::Addr(at.0)), "the entry's function is not in the dump"),
+    );
+    record
+}

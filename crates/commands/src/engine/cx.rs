@@ -1,0 +1,141 @@
+//! What a command runs with.
+
+use crate::{CommandError, Settings};
+use base::{Cancel, Cancelled, NoProgress, Progress};
+use kernel::{Fetch, Image, KernelError, Layers, Machine, Session, Words};
+use report::Report;
+use std::ops::ControlFlow;
+
+/// What of an opened dump a command needs; each layer has those before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Layer {
+    /// Nothing: it runs without a dump too.
+    Nothing,
+    /// Headers, notes, physical memory.
+    Image,
+    /// Architecture, page tables, registers of the CPUs.
+    Machine,
+    /// A kernel: symbols, types, tasks and all else.
+    Session,
+}
+
+/// What a command runs with: the dump, the user's settings, and the ways out.
+pub struct Cx<'s> {
+    layers: Option<&'s Layers>,
+    /// The user's settings; `set`, `alias` and `exit` change them.
+    pub settings: &'s mut Settings,
+    /// The switch that stops long work; loops over kernel data ask it.
+    pub cancel: &'s Cancel,
+    /// Where long work says how far it is.
+    pub progress: &'s dyn Progress,
+    sink: &'s mut dyn FnMut(&Report) -> ControlFlow<()>,
+    /// Someone reads what [`Cx::emit`] gives as it comes: a terminal.
+    read_at_once: bool,
+}
+
+impl std::fmt::Debug for Cx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cx").field("layers", &self.layers).finish_non_exhaustive()
+    }
+}
+
+impl<'s> Cx<'s> {
+    /// A context; `sink` shows what [`Cx::emit`] gives and breaks where nobody reads any more.
+    pub fn new(
+        layers: Option<&'s Layers>,
+        settings: &'s mut Settings,
+        cancel: &'s Cancel,
+        sink: &'s mut dyn FnMut(&Report) -> ControlFlow<()>,
+    ) -> Self {
+        Self { layers, settings, cancel, progress: &NoProgress, sink, read_at_once: false }
+    }
+    /// The same, where someone reads each part of an answer as it comes.
+    #[must_use]
+    pub const fn read_at_once(mut self, yes: bool) -> Self {
+        self.read_at_once = yes;
+        self
+    }
+    /// True where someone reads each part of an answer as it comes.
+    pub(crate) const fn is_read_at_once(&self) -> bool {
+        self.read_at_once
+    }
+    /// The same, with progress shown.
+    #[must_use]
+    pub fn with_progress(mut self, progress: &'s dyn Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+    fn layers(&self, command: &str) -> Result<&'s Layers, CommandError> {
+        self.layers.ok_or_else(|| CommandError::NeedsDump(command.to_owned()))
+    }
+    /// Headers, notes and physical memory of the dump; an error that names `command` where there is none.
+    pub fn image(&self, command: &str) -> Result<&'s Image, CommandError> {
+        Ok(self.layers(command)?.image())
+    }
+    /// The machine of the dump; an error that names `command` and says why there is none.
+    pub fn machine(&self, command: &str) -> Result<&'s Machine, CommandError> {
+        self.layers(command)?.machine().map_err(|e| lacks(command, e))
+    }
+    /// The kernel of the dump; an error that names `command` and says why there is none.
+    pub fn session(&self, command: &str) -> Result<&'s Session, CommandError> {
+        self.layers(command)?.session().map_err(|e| lacks(command, e))
+    }
+    /// What memory says in plain words, where no kernel is found in it.
+    pub(crate) fn words(&self, command: &str) -> Result<&'s Words, CommandError> {
+        let words = self.layers(command)?.words();
+        self.cancel.check()?;
+        Ok(words)
+    }
+    /// Opens what a command needs.
+    pub(crate) fn reach(&self, command: &str, layer: Layer) -> Result<(), CommandError> {
+        match layer {
+            Layer::Nothing => Ok(()),
+            Layer::Image => self.image(command).map(|_| ()),
+            Layer::Machine => self.machine(command).map(|_| ()),
+            Layer::Session => self.session(command).map(|_| ()),
+        }
+    }
+    /// Whether debuginfod servers may be asked from now on.
+    pub(crate) fn allow(&self, fetch: Fetch) {
+        if let Some(layers) = self.layers {
+            layers.allow(if self.settings.at_hand { Fetch::Never } else { fetch });
+        }
+    }
+    /// How often a server would have been asked while none was to be asked.
+    pub(crate) fn unasked(&self) -> u64 {
+        self.layers.map_or(0, Layers::unasked)
+    }
+    /// The dump, where there is one.
+    #[must_use]
+    pub fn image_if_open(&self) -> Option<&'s Image> {
+        Some(self.layers?.image())
+    }
+    /// The kernel of the dump, where there is one.
+    #[must_use]
+    pub fn session_if_open(&self) -> Option<&'s Session> {
+        self.layers?.session().ok()
+    }
+    /// The address of a symbol, for words that may be one; `None` without a dump.
+    #[must_use]
+    pub fn symbol_value(&self, name: &str) -> Option<u64> {
+        crate::show::address::symbol(self.session_if_open()?, name)
+    }
+    /// Shows a part of the answer now, for commands whose answer is long or has no end; what `run`
+    /// returns comes after it. Stops the command where nobody reads any more.
+    pub fn emit(&mut self, part: &Report) -> Result<(), Cancelled> {
+        self.cancel.check()?;
+        match (self.sink)(part) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Cancelled),
+        }
+    }
+}
+
+/// Why a layer is not there, for the user of `command`.
+fn lacks(command: &str, e: &KernelError) -> CommandError {
+    match e {
+        KernelError::Stopped(_) => CommandError::Cancelled(Cancelled),
+        e if e.is_without_kernel() => CommandError::Lacks { command: command.to_owned(), why: e.to_string() },
+        other => CommandError::failed(command, other),
+    }
+}

@@ -1,0 +1,10 @@
+//! From a line to a command and its arguments: words, aliases, settings, help, errors.
+
+pub(crate) mod aliases;
+pub(crate) mod command;
+pub(crate) mod cx;
+pub(crate) mod dispatch;
+pub(crate) mod error;
+pub(crate) mod help;
+pub(crate) mod line;
+pub(crate) mod settings;

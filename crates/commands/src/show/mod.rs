@@ -1,0 +1,12 @@
+//! What commands share: how addresses, tasks and values are named by the user and shown.
+
+pub(crate) mod address;
+pub(crate) mod entries;
+pub(crate) mod locals;
+pub(crate) mod place;
+pub(crate) mod registers;
+pub(crate) mod scope;
+pub(crate) mod source;
+pub(crate) mod tasks;
+pub(crate) mod values;
+pub(crate) mod when;

@@ -1,0 +1,338 @@
+//! What `p`, `struct`, `whatis` and their kin share: expressions over the session, with the types of
+//! modules made known when a name is missed; values as text lines and as data.
+//!
+//! **Invariant**: the types of all modules are read once, and only after the kernel's own did not
+//! know a name, so that a struct of the kernel's costs no module.
+
+use crate::show::scope::SessionScope;
+use crate::{CommandError, Cx, Settings};
+use base::VirtAddr;
+use cexpr::{ErrorKind, ExprError, FormatOptions, Outcome, Radix, Shape, Value, ValueTree};
+use debuginfo::types::{Scope as TypeScope, TypeRef};
+use kernel::Session;
+use kernel::stack::backtrace::Backtrace;
+use report::{Cell, Item, List, Record, Report};
+
+/// Elements of an array that are data of a report at most; the text says how many there are.
+const MAX_CELLS: usize = 4096;
+
+/// How values are shown: the settings, and the command's `-x` and `-d` over them.
+pub(crate) fn format(settings: &Settings, hex: bool, decimal: bool) -> FormatOptions {
+    let hex = hex || (settings.radix == 16 && !decimal);
+    FormatOptions {
+        radix: if hex { Radix::Hex } else { Radix::Natural },
+        print_max: settings.print_max.map_or(1 << 20, |n| usize::try_from(n).unwrap_or(1 << 20)),
+        null_stop: settings.null_stop,
+        array_lines: settings.print_array,
+        ..FormatOptions::default()
+    }
+}
+
+/// The backtrace and the frame that expressions are about: the one chosen with `frame`; the first,
+/// where none was chosen and `text` names a register.
+pub(crate) fn frame(cx: &Cx<'_>, s: &Session, text: &str) -> Option<(Backtrace, usize)> {
+    let chosen = chosen_frame(cx);
+    let names_register = text.split('$').skip(1).any(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
+    if chosen.is_none() && !names_register {
+        return None;
+    }
+    let task = crate::show::tasks::context(cx, "p").ok()?;
+    let bt = s.backtrace(task);
+    let n = chosen.unwrap_or(0);
+    (n < bt.unwound.frames.len()).then_some((bt, n))
+}
+
+/// The frame that was chosen, where the context is still the task it was chosen in.
+pub(crate) fn chosen_frame(cx: &Cx<'_>) -> Option<usize> {
+    let task = crate::show::tasks::context(cx, "frame").ok()?;
+    cx.settings.frame.filter(|(at, _)| *at == task.at).map(|(_, n)| n)
+}
+
+/// The session as an expression sees it; `frame` is what [`frame`] gave.
+pub(crate) fn scope<'a>(
+    cx: &'a Cx<'_>,
+    s: &'a Session,
+    frame: Option<&'a (Backtrace, usize)>,
+) -> SessionScope<'a> {
+    let pc = frame.and_then(|(bt, n)| bt.unwound.frames.get(*n)).map(unwind::Frame::lookup);
+    let scope = cx.settings.scope.as_ref().map(|(at, _)| *at);
+    let module = pc.or(scope).and_then(|at| s.module_at(at));
+    SessionScope {
+        prefer: module.map(|m| TypeScope::Module(m.name.as_str().into())),
+        frame: frame.map(|(bt, n)| (bt, *n)),
+        cpu: crate::show::tasks::context(cx, "p").ok().and_then(|t| t.cpu),
+        history: &cx.settings.history,
+        ..SessionScope::new(s)
+    }
+}
+
+/// Makes the types of all modules known. Returns false where that was done before and nothing new
+/// can be expected of it.
+pub(crate) fn load_modules(s: &Session) -> bool {
+    let mut any = false;
+    for m in s.modules() {
+        // the dump's own types of a module are all it has; its debug file is slow to open
+        match s.load_module_types(m) {
+            Ok(true) => any = true,
+            _ => any |= s.module_debug(m).is_some_and(|file| file.source.is_some()),
+        }
+    }
+    any
+}
+
+/// A hint where a type is not known: why the kernel has none, or that modules have none in the dump.
+pub(crate) fn untyped(s: &Session) -> Option<String> {
+    if let Some(problem) = s.kernel_debug_at_hand().and_then(|file| file.problem.clone()) {
+        return Some(problem);
+    }
+    if s.kernel_btf().is_none() && s.kernel_file().is_none() {
+        return Some(
+            "the dump has no types: give the vmlinux (\"info\" says which package has it), and of modules their files \
+             (\"mod -s MODULE FILE\")"
+                .to_owned(),
+        );
+    }
+    let untyped = |m: &&kernel::module::Module| {
+        s.module_debug_loaded(m).is_none() && !matches!(kernel::module::btf(s, m.at), Ok(Some(_)))
+    };
+    let names: Vec<&str> = s.modules().iter().filter(untyped).map(|m| m.name.as_str()).collect();
+    let shown = names.get(..names.len().min(3)).unwrap_or(&[]).join(", ");
+    match names.len() {
+        0 => None,
+        1..=3 => Some(format!("the dump has no types of {shown}: \"mod -s MODULE FILE\" loads a module's")),
+        n => Some(format!(
+            "the dump has no types of {n} modules ({shown}, ...): \"mod -s MODULE FILE\" loads one, \"mod -S DIR\" all"
+        )),
+    }
+}
+
+/// Runs `ask`, and once more with the types of the modules where a name was not known.
+pub(crate) fn with_modules<T>(s: &Session, ask: impl Fn() -> Result<T, ExprError>) -> Result<T, ExprError> {
+    let first = ask();
+    let missed = matches!(
+        first.as_ref().map_err(|e| &e.kind),
+        Err(ErrorKind::UnknownName { .. }
+            | ErrorKind::UnknownType { .. }
+            | ErrorKind::Expected { .. }
+            | ErrorKind::NoType(_)
+            | ErrorKind::Type(_))
+    );
+    if missed && load_modules(s) { ask() } else { first }
+}
+
+/// The value of an expression.
+pub(crate) fn eval(scope: &SessionScope<'_>, text: &str) -> Result<Value, ExprError> {
+    with_modules(scope.session, || cexpr::eval(scope, text))
+}
+
+/// The value of an expression, or the type that the text names.
+pub(crate) fn eval_or_type(scope: &SessionScope<'_>, text: &str) -> Result<Outcome, ExprError> {
+    with_modules(scope.session, || cexpr::eval_or_type(scope, text))
+}
+
+/// The type of a tag, typedef or type name.
+pub(crate) fn type_named(scope: &SessionScope<'_>, text: &str) -> Result<TypeRef, ExprError> {
+    with_modules(scope.session, || cexpr::parse_type_name(scope, text))
+}
+
+/// An error of an expression, with the expression and carets under what is wrong.
+pub(crate) fn wrong(command: &str, text: &str, error: &ExprError) -> CommandError {
+    CommandError::explained(command, error, carets(error, text))
+}
+
+/// As [`wrong`]; where a name is not known and none is like it, or a symbol has no type, also what symbols or
+/// types the dump lacks.
+pub(crate) fn wrong_in(s: &Session, command: &str, text: &str, error: &ExprError) -> CommandError {
+    let hint = match &error.kind {
+        ErrorKind::UnknownName { .. } if s.kernel_symbols().problem.is_some() => {
+            s.kernel_symbols().problem.clone()
+        }
+        ErrorKind::UnknownName { near, .. } | ErrorKind::UnknownType { near, .. } if near.is_empty() => {
+            untyped(s)
+        }
+        ErrorKind::NoType(name) => untyped_module(s, name),
+        _ => None,
+    };
+    match hint {
+        Some(why) => CommandError::explained(command, format_args!("{error}; {why}"), carets(error, text)),
+        None => wrong(command, text, error),
+    }
+}
+
+/// The module that a symbol is of, where its types are not known.
+fn untyped_module(s: &Session, symbol: &str) -> Option<String> {
+    let name = s.named(symbol.rsplit(':').next()?).first()?.module?;
+    let module = s.modules().iter().find(|m| m.name == name)?;
+    s.module_debug_loaded(module)
+        .is_none()
+        .then(|| format!("or load the types of its module: \"mod -s {name} FILE\""))
+}
+
+/// The expression, and carets under what is wrong.
+fn carets(error: &ExprError, text: &str) -> Vec<String> {
+    error.underline(text).lines().map(|line| format!("  {line}")).collect()
+}
+
+/// Adds text of several lines.
+pub(crate) fn lines(report: &mut Report, text: &str) {
+    for line in text.lines() {
+        report.text(line.to_owned());
+    }
+}
+
+/// Adds text of several lines to a record.
+pub(crate) fn lines_of(record: &mut Record, text: &str) {
+    for line in text.lines() {
+        record.text(line.to_owned());
+    }
+}
+
+/// The leaf of a tree as a cell.
+pub(crate) fn leaf(tree: &ValueTree) -> Cell {
+    if let Some(why) = &tree.absent {
+        return Cell::Absent { short: tree.text.clone().into(), reason: why.to_string() };
+    }
+    if let Some(text) = tree.text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+        // a string without the NULs that fill its array
+        let mut text = text;
+        while let Some(shorter) = text.strip_suffix("\\000") {
+            text = shorter;
+        }
+        return Cell::str(text.to_owned());
+    }
+    match tree.number {
+        // names, strings and symbols say more than their number
+        Some(_) if tree.text.contains(['"', '<', '\'']) => Cell::str(tree.text.clone()),
+        Some(n) if tree.text.parse::<i128>() == Ok(n) => Cell::Int(n),
+        Some(n) if tree.text.starts_with("0x") && n >= 0 => {
+            Cell::Hex { value: n as u64, width: 0, prefix: true }
+        }
+        _ => match tree.text.as_str() {
+            "true" => Cell::Bool(true),
+            "false" => Cell::Bool(false),
+            text => Cell::str(text.to_owned()),
+        },
+    }
+}
+
+/// A tree as data without text: JSON's object of the struct.
+pub(crate) fn data(tree: &ValueTree) -> Record {
+    let mut record = Record::new();
+    for child in &tree.children {
+        add(&mut record, child);
+    }
+    record
+}
+
+/// Adds a value under its own name.
+pub(crate) fn add(record: &mut Record, tree: &ValueTree) {
+    match &tree.name {
+        Some(name) => add_as(record, name.to_string(), tree),
+        // members of an anonymous struct are members of the one around it, as in C
+        None => record.items.extend(data(tree).items),
+    }
+}
+
+/// Adds a value under a name.
+pub(crate) fn add_as(record: &mut Record, name: String, tree: &ValueTree) {
+    match tree.shape {
+        Shape::Leaf => record.hidden(name, Cell::Shown(Box::new(leaf(tree)), String::new())),
+        Shape::Compound(_) => record.record(name, data(tree)),
+        Shape::Array if tree.children.iter().all(|c| c.shape == Shape::Leaf) => {
+            let cells = tree.children.iter().take(MAX_CELLS).map(leaf).collect();
+            record.hidden(name, Cell::Many(cells, " "));
+        }
+        Shape::Array => {
+            let items = tree.children.iter().take(MAX_CELLS).map(|c| match c.shape {
+                Shape::Compound(_) => data(c),
+                _ => {
+                    let mut one = Record::new();
+                    add_as(&mut one, "value".to_owned(), c);
+                    one
+                }
+            });
+            record.push(Item::List(List { key: name.into(), items: items.collect() }));
+        }
+    }
+}
+
+/// The address of what a word of the user's names: hexadecimal digits, a symbol, an expression (a
+/// pointer's value, an object's address).
+pub(crate) fn address(cx: &Cx<'_>, s: &Session, command: &str, word: &str) -> Result<VirtAddr, CommandError> {
+    let digit_first = word.starts_with(|c: char| c.is_ascii_digit());
+    let spells = crate::cmd::program::eval::hex(word);
+    if let (Some(at), true) = (spells, digit_first || word.len() >= 8) {
+        return Ok(VirtAddr(at));
+    }
+    if let Some(at) = crate::show::address::symbol(s, word) {
+        return Ok(VirtAddr(at));
+    }
+    if let Some(at) = spells {
+        return Ok(VirtAddr(at));
+    }
+    if let Some(why) = of_no_module(s, word) {
+        return Err(CommandError::failed(command, why));
+    }
+    let frame = frame(cx, s, word);
+    let scope = scope(cx, s, frame.as_ref());
+    let value = eval(&scope, word).map_err(|e| match s.kernel_symbols().problem {
+        Some(_) => wrong_in(s, command, word, &e),
+        None => wrong(command, word, &e),
+    })?;
+    let types = s.types();
+    let is_pointer = value.is_pointer(types).unwrap_or(false);
+    match value.address() {
+        Some(at) if !is_pointer => Ok(at),
+        _ => value.to_address(types, s.mem()).map_err(|e| CommandError::failed(command, e)),
+    }
+}
+
+/// What is wrong with `MODULE:SYMBOL`, `FILE.c:SYMBOL` or `SYMBOL:CPUS` that is none.
+fn of_no_module(s: &Session, word: &str) -> Option<String> {
+    let (head, name) = colon(word)?;
+    if head.contains('.') {
+        return Some(format!("no symbol \"{name}\" of a file {head}, as far as lines are known"));
+    }
+    let modules = || s.modules().iter().map(|m| m.name.as_str());
+    if modules().any(|module| module == head) {
+        let own = s.module_symbols().iter().filter(|symbol| symbol.module == Some(head));
+        let near = base::near_names(name, own.map(|symbol| symbol.name));
+        return Some(format!("module {head} has no symbol \"{name}\"{}", meant(&near)));
+    }
+    if crate::show::address::symbol(s, head).is_some() {
+        return Some(format!("invalid cpu specification: {name}"));
+    }
+    Some(format!("{word}: module {head} is not loaded{}", meant(&base::near_names(head, modules()))))
+}
+
+/// ` (did you mean this or that?)`
+pub(crate) fn meant(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(" or ")) }
+}
+
+/// The words before and after the colon of `HEAD:NAME`.
+fn colon(word: &str) -> Option<(&str, &str)> {
+    let (head, name) = word.split_once(':')?;
+    let is_name = |t: &str| {
+        t.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
+    (is_name(head) && is_name(name)).then_some((head, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_of_modules_and_no_expressions() {
+        assert_eq!(colon("virtio_ring:nosuch"), Some(("virtio_ring", "nosuch")));
+        assert_eq!(colon("runqueues:x"), Some(("runqueues", "x")));
+        assert_eq!(colon("core.c:schedule"), Some(("core.c", "schedule")));
+        for other in ["a ? b : c", "runqueues:0", "virtio_ring::x", "schedule", "a+1:b", ":x", "x:"] {
+            assert_eq!(colon(other), None, "{other}");
+        }
+        assert_eq!(meant(&[]), "");
+        assert_eq!(meant(&["a".into(), "b".into()]), " (did you mean a or b?)");
+    }
+}
