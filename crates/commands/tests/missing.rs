@@ -3,7 +3,7 @@
 //!
 //! `CRASHLENS_SEEDS=1000` counts so many seeds instead of 50, from `CRASHLENS_FIRST=N` on, and tells each difference when
 //! it is found; `CRASHLENS_SEED=N` runs that one, and shows what it hides (of those that took other dumps than the sample
-//! with `CRASHLENS_SEEDS` beside it).
+//! with `CRASHLENS_SEEDS` beside it) and, with `CRASHLENS_LINE=bt`, what a user sees of that line then.
 //! A seed that changes no cell does not count.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a test")]
@@ -111,6 +111,9 @@ impl Whole {
         }
         // without its kernel a dump is refused
         let Ok(s) = open(&self.files, &veil) else { return None };
+        if let Ok(asked) = std::env::var("CRASHLENS_LINE") {
+            eprintln!("{}", shown(&s, &asked));
+        }
         let mut lines: Vec<&str> = vec![&line];
         lines.extend(ALWAYS.iter().filter(|one| **one != line));
         for _ in 0..MORE {
@@ -142,6 +145,17 @@ impl Whole {
         }
         changed.then_some(wrong)
     }
+}
+
+/// What a line shows a user.
+fn shown(s: &Layers, line: &str) -> String {
+    let mut text = Vec::new();
+    let (mut settings, cancel) = (commands::Settings::default(), base::Cancel::new());
+    let mut sink = |_: &report::Report| std::ops::ControlFlow::Continue(());
+    let mut cx = commands::Cx::new(Some(s), &mut settings, &cancel, &mut sink);
+    let report = commands::run(&mut cx, &commands::split_words(line)).unwrap();
+    render::text(&report, render::Colour::Plain, &mut text).unwrap();
+    String::from_utf8(text).unwrap()
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -327,14 +341,27 @@ fn frames_that_may_be_missing_with_a_module_are_told() {
     let s = open(&files, &Veil::left_out([frame_of(&whole, module.at.0)].into())).unwrap();
     let answer = property::ask(&s, "bt").unwrap();
     assert!(answer[0].to_string().contains("frames in modules can be left out"), "{answer:#?}");
-    let mut text = Vec::new();
-    let (mut settings, cancel) = (commands::Settings::default(), base::Cancel::new());
-    let mut sink = |_: &report::Report| std::ops::ControlFlow::Continue(());
-    let mut cx = commands::Cx::new(Some(&s), &mut settings, &cancel, &mut sink);
-    let report = commands::run(&mut cx, &commands::split_words("bt")).unwrap();
-    render::text(&report, render::Colour::Plain, &mut text).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let text = shown(&s, "bt");
     assert!(text.contains("[exception RIP: ffffffffc05eb914, of a module that is not known]"), "{text}");
+}
+
+/// With the part of the kernel's table that names `machine_kexec`: the calls say where it is, and no frame is doubted.
+#[test]
+fn a_function_that_lost_its_name_is_a_frame_where_a_call_leads_to_it() {
+    let files = [property::sample()];
+    let whole = open(&files, &Veil::nothing()).unwrap();
+    let s = open(&files, &Veil::left_out([0xab7e, 0xabac, 0xabf1].map(Pfn).into())).unwrap();
+    let session = s.session().unwrap();
+    assert!(session.symbol("machine_kexec").is_none() && session.symbol("__crash_kexec").is_some());
+    let counters = |dump: &Layers| {
+        let answer = property::ask(dump, "bt -a").unwrap();
+        let backtraces = answer[0]["backtraces"].as_array().unwrap().clone();
+        let frames = backtraces.iter().flat_map(|bt| bt["frames"].as_array().unwrap());
+        frames.map(|frame| frame["pc"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(counters(&s), counters(&whole));
+    let text = shown(&s, "bt -a");
+    assert!(!text.contains("may be missing"), "{text}");
 }
 
 #[test]

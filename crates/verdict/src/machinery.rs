@@ -373,6 +373,11 @@ pub(crate) fn is_dying(name: &str) -> bool {
     DYING.contains(&name) || name.starts_with("asm_exc_") || name.starts_with("asm_sysvec_reboot")
 }
 
+/// True for the functions that end an oops, and panic where the system is told to.
+pub(crate) fn is_end_of_oops(name: &str) -> bool {
+    matches!(base(name), "oops_end" | "oops_exit" | "die" | "make_task_dead")
+}
+
 /// True for functions that take a spinning lock, or wait for one.
 pub(crate) fn is_spinning(name: &str) -> bool {
     let name = base(name);

@@ -150,7 +150,15 @@ pub(crate) fn blamed(arch: &dyn Arch, class: Class, names: &[String], frames: &[
         Class::Atomic => {
             first(after_panic, &|n| waits(n) || machinery::is_finding(n) || machinery::is_dying(n))
         }
-        Class::Panic if after_panic > 0 => first(after_panic, &|_| false),
+        // the panic that an oops ends in is of what the exception came upon
+        Class::Panic if names.get(after_panic).is_some_and(|n| machinery::is_end_of_oops(n)) => {
+            let entry =
+                (after_panic..frames.len()).find(|n| frames.get(*n).is_some_and(|f| f.saved.is_some()))?;
+            let is_kernel = frames.get(entry)?.saved.as_ref().is_some_and(|saved| !saved.user);
+            first(entry + 1, &|_| false).filter(|n| is_kernel && *n == entry + 1)
+        }
+        // another function than the caller itself is none to blame
+        Class::Panic if after_panic > 0 => first(after_panic, &|_| false).filter(|n| *n == after_panic),
         Class::StackProtector if after_panic > 0 => first(after_panic, &machinery::is_dying),
         Class::Sanitizer
         | Class::Ubsan
@@ -274,6 +282,23 @@ mod tests {
                 Some("sleeper"),
             ),
             (Class::Panic, "__crash_kexec vpanic panic give_up work", Some("give_up")),
+            // a caller whose name is lost, or that is a guess
+            (Class::Panic, "panic  give_up work", None),
+            (Class::Panic, "panic give_up? work", None),
+            // an oops that ends in a panic
+            (
+                Class::Panic,
+                "delay_tsc panic oops_end.cold do_trap do_error_trap exc_invalid_op asm_exc_invalid_op! at_fault work",
+                Some("at_fault"),
+            ),
+            (
+                Class::Panic,
+                "panic die bug_handler brk_handler el1_dbg el1h_64_sync! at_fault work",
+                Some("at_fault"),
+            ),
+            (Class::Panic, "panic oops_end.cold do_trap exc_invalid_op asm_exc_invalid_op!  work", None),
+            (Class::Panic, "panic oops_end.cold do_trap work", None),
+            (Class::Panic, "panic oops_end do_syscall_64 entry_SYSCALL_64*", None),
             (Class::StackProtector, "panic __stack_chk_fail smash write", Some("smash")),
             (
                 Class::Sanitizer,

@@ -97,6 +97,9 @@ const STOP_CALLS: &[&str] = &[
     "panic",
 ];
 
+/// How many return addresses are tried for the function that a frame's call leads to.
+const FURTHER_MAX: usize = 16;
+
 /// More bytes than any function of a kernel has.
 const FUNCTION_MAX: u64 = 1 << 17;
 
@@ -230,6 +233,10 @@ impl Session {
     fn nameless_calls(&self, start: Start, found: &Unwound) -> Option<String> {
         let first = found.frames.first().filter(|_| start == Start::StopCall)?;
         let begun = self.locate(first.lookup())?.symbol.name;
+        // a call whose target is known is none of a function that lost its name
+        if self.arch().call_target(self.mem(), first.pc).is_some() && self.nameless_call(first).is_none() {
+            return None;
+        }
         let why = self.kernel_symbols().problem.as_ref()?;
         let mut further_in = STOP_CALLS.iter().take_while(|name| **name != begun);
         let lost = further_in.find(|name| self.symbol(name).is_none())?;
@@ -445,12 +452,42 @@ impl Session {
                         None => is_whole(&found),
                     };
                     if agrees {
-                        return Some(found);
+                        return Some(self.further_in(u, found));
                     }
                 }
             }
         }
         None
+    }
+
+    /// The same frames from further in: where the call that the innermost was in leads to a function whose name the symbols
+    /// have lost, from a return address into that function from which the tables lead here.
+    fn further_in(&self, u: &Unwinder<'_>, mut found: Unwound) -> Unwound {
+        for _ in STOP_CALLS {
+            let Some(longer) = self.called_nameless(u, &found) else { break };
+            found = longer;
+        }
+        found
+    }
+
+    fn called_nameless(&self, u: &Unwinder<'_>, found: &Unwound) -> Option<Unwound> {
+        let first = found.frames.first()?;
+        let (called, slot) = (self.nameless_call(first)?, first.slot?);
+        let stack = u.stacks.get(first.stack?)?;
+        let below = Stack { name: String::new(), start: stack.start, end: slot };
+        let inner = return_addresses(self.mem(), &below, called, called.add(FUNCTION_MAX)).into_iter().rev();
+        let inner = inner.filter(|(_, pc)| u.can_be_return(*pc)).map(|(at, pc)| resume_at(u, at, pc));
+        inner.take(FURTHER_MAX).find(|inner| {
+            let next = inner.frames.get(1);
+            next.is_some_and(|f| f.slot == Some(slot) && f.pc == first.pc && !f.how.is_guess())
+        })
+    }
+
+    /// The function that a frame's call leads to, where that is code whose name is not known.
+    fn nameless_call(&self, frame: &unwind::Frame) -> Option<VirtAddr> {
+        let called = self.arch().call_target(self.mem(), frame.pc).filter(|_| frame.is_call)?;
+        let named = self.locate(called).is_some_and(|l| l.offset == 0);
+        (self.is_text(called) && !named).then_some(called)
     }
 
     /// Whether the stacks of a CPU hold frames up to their end, whatever its registers are.
