@@ -1,6 +1,6 @@
 //! What can be wrong with an expression, and where in its text.
 
-use crate::value::Absent;
+use crate::absent::Absent;
 use debuginfo::types::TypeError;
 use std::fmt;
 

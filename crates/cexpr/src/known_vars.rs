@@ -4,8 +4,8 @@
 //! since 3.10 or is told apart by the type's own name; one whose type changed over the years is not
 //! here. Source: the declarations in the kernel's headers, by name.
 
+use crate::eval::typename::parse_type_name;
 use crate::scope::Scope;
-use crate::typename::parse_type_name;
 use debuginfo::types::{Type, TypeRef};
 
 /// A variable and its declared type.

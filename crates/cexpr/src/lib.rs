@@ -9,6 +9,7 @@
 //! dump and no architecture. **Invariant**: nothing here panics, loops without a bound or writes;
 //! what memory lacks stays a value ([`Absent`]) and shows as a mark in the text.
 
+mod absent;
 mod ast;
 mod error;
 mod eval;
@@ -21,11 +22,12 @@ mod members;
 mod parse;
 mod path;
 mod scope;
-mod typename;
 mod value;
 
+pub use absent::Absent;
 pub use ast::{BinOp, Deriv, Expr, ExprKind, TypeName, TypeSpec, UnOp};
 pub use error::{ErrorKind, ExprError, Span};
+pub use eval::typename::{find_tag_or_typedef, parse_type_name};
 pub use eval::{Outcome, eval, eval_or_type, eval_parsed};
 pub use format::{FormatOptions, Letter, Radix, Shape, ValueTree, format_value};
 #[doc(hidden)]
@@ -36,5 +38,4 @@ pub use members::member_text;
 pub use parse::{Parsed, parse, parse_or_type};
 pub use path::{MemberPath, Step};
 pub use scope::{History, Scope, SymbolAt, SymbolInfo};
-pub use typename::{find_tag_or_typedef, parse_type_name};
-pub use value::{Absent, Bits, Caveat, Number, Place, Value};
+pub use value::{Bits, Caveat, Number, Place, Value};

@@ -3,59 +3,14 @@
 //! **Invariant**: an operation that only moves (member, index, address) reads no memory; one that
 //! needs bits which memory lacks fails with [`ErrorKind::Absent`], and the value itself stays whole.
 
+use crate::absent::Absent;
 use crate::error::ErrorKind;
-use base::{Fault, FaultKind, Gap, Nearest, VirtAddr, VirtRead};
+use base::{Nearest, VirtAddr, VirtRead};
 use debuginfo::types::{Encoding, Found, Type, TypeError, TypeRef, Types};
-use std::fmt;
 use std::sync::Arc;
 
 /// The largest object that is read into memory as a whole.
 pub(crate) const MAX_OBJECT: u64 = 1 << 20;
-
-/// Why the bits of a value cannot be had.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Absent {
-    /// Memory that the dump lacks or does not map.
-    Fault(Fault),
-    /// Anything else: `optimized out`, `register not recovered`.
-    Because(Arc<str>),
-}
-
-impl Absent {
-    /// The mark that stands in the place of the value: `<page excluded>`.
-    #[must_use]
-    pub fn mark(&self) -> String {
-        let gap = |why: Gap| match why {
-            Gap::Excluded => "page excluded",
-            Gap::NotGiven => "part of the split set not given",
-            Gap::Absent => "not in the dump",
-            Gap::Truncated => "dump truncated",
-            Gap::Corrupt => "page corrupt",
-            Gap::Io(_) => "dump file not readable",
-        };
-        match self {
-            Absent::Fault(fault) => match fault.kind {
-                FaultKind::Page(m) => format!("<{}>", gap(m.why)),
-                FaultKind::Table(m) => format!("<page table: {}>", gap(m.why)),
-                FaultKind::NotMapped(_) => "<not mapped>".into(),
-                FaultKind::NonCanonical => "<not an address>".into(),
-                FaultKind::Swapped => "<not in memory>".into(),
-            },
-            Absent::Because(why) => format!("<{why}>"),
-        }
-    }
-}
-
-impl fmt::Display for Absent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Absent::Fault(fault) => fault.fmt(f),
-            Absent::Because(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for Absent {}
 
 /// Where the bits of a value are.
 #[derive(Clone, PartialEq, Eq, Debug)]

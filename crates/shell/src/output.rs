@@ -1,9 +1,9 @@
 //! Where a command's bytes go: standard output, a pager, a shell command, a file.
 
-use crate::pager::{Pager, Stopped};
+use crate::pager::{Pager, Stopped, shell};
 use base::Cancel;
 use commands::{Redirect, Scroll};
-use render::Clean;
+use render::{Clean, Keep};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -63,6 +63,7 @@ impl Output {
     pub(crate) const fn stdout() -> Self {
         Self::new(To::Stdout, false)
     }
+
     #[cfg(test)]
     pub(crate) const fn memory() -> Self {
         Self::new(To::Memory(Vec::new()), false)
@@ -205,9 +206,19 @@ fn spawn(command: &mut Command) -> io::Result<Reader> {
     Ok(Reader { child, input })
 }
 
-/// A command line for the user's shell.
-pub(crate) fn shell(line: &str) -> Command {
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(line);
-    command
+/// A page on standard output: a man page, the help, one value. A reader that went away is no failure.
+///
+/// # Errors
+/// What the system says of a write that failed.
+pub fn print(page: &str) -> io::Result<()> {
+    let mut out = Output::stdout();
+    out.message(&Clean::keep(page.trim_end_matches('\n'), Keep::Lines))?;
+    out.finish()
+}
+
+/// The program's own failure, as one line of JSON on standard output.
+pub fn print_error_json(message: &str) {
+    let mut out = Output::stdout();
+    let _ = render::json_error("open", message, render::Source::default(), &mut out.rendered());
+    let _ = out.finish();
 }

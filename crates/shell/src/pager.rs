@@ -1,8 +1,7 @@
 //! The user's pager. What it is given is kept until it ends well: a pager that cannot start, or that dies, loses
 //! nothing, since the text is then shown without it.
 
-use crate::output::shell;
-use crate::say;
+use crate::say::say;
 use base::Cancel;
 use commands::Scroll;
 use std::io::{self, Write};
@@ -138,6 +137,13 @@ fn own(line: String) -> (String, Command) {
         command.env("LESS", LESS);
     }
     (line, command)
+}
+
+/// A command line for the user's shell.
+pub(crate) fn shell(line: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(line);
+    command
 }
 
 #[cfg(test)]

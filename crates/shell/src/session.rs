@@ -3,7 +3,7 @@
 use crate::complete::Completer;
 use crate::edit::{self, Lines, Typed};
 use crate::ended::Ended;
-use crate::output::{self, Format, Output, When};
+use crate::output::{Format, Output, When};
 use crate::writer::{Errors, Writer};
 use crate::{interrupt, progress, say};
 use base::{Cancel, PhysRead as _};
@@ -518,7 +518,7 @@ fn shell_command(command: &str) -> Ended {
     let shell = || std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
     let status = match command {
         "" => std::process::Command::new(shell()).status(),
-        line => output::shell(line).status(),
+        line => crate::pager::shell(line).status(),
     };
     match status {
         Ok(status) => Ended::of(status.success()),

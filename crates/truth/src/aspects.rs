@@ -10,6 +10,7 @@ use serde_json::Value;
 pub use arm64::crash as crash_arm64;
 pub use sleepers::sleepers;
 
+use crate::truth::is_label;
 use crate::{Answers, Case, Place, Report, Truth};
 
 /// What differs, one line each; empty is what is wanted.
@@ -193,11 +194,6 @@ pub fn symbols(case: &Case, answers: &Answers) -> Result<Differences, String> {
     let samples = case.truth.kallsyms.samples.iter().filter(|symbol| !is_label(&symbol.name));
     let missing = samples.filter(|symbol| !found.contains(&(symbol.name.clone(), hex(&symbol.address))));
     Ok(missing.map(|s| format!("{} {} {} {:?}", s.address, s.kind, s.name, s.module)).collect())
-}
-
-/// A compiler's own label (`.LC0`, ARM's `$x`), of which a module's table has many and nobody asks for any.
-pub(crate) fn is_label(name: &str) -> bool {
-    name.starts_with(".L") || name.starts_with('$')
 }
 
 /// The crash's frames are those of the kernel's own call trace, and its registers those of the kernel's own report.

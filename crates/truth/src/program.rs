@@ -158,7 +158,7 @@ impl Answers {
         let trace = case.truth.death().into_iter().flat_map(|report| &report.trace).map(|frame| &frame.place);
         let next = stacks.chain(trace).filter(|place| place.offset == 0);
         let next: BTreeSet<&str> = next.map(|place| place.symbol.as_str()).collect();
-        let symbols: Vec<&str> = samples.filter(|name| !crate::aspects::is_label(name)).chain(next).collect();
+        let symbols: Vec<&str> = samples.filter(|name| !crate::truth::is_label(name)).chain(next).collect();
         let lines = ["sys", "log", "mod", "ps", "bt -s"].map(str::to_owned).into_iter();
         let lines: Vec<String> = lines.chain([format!("sym {}", symbols.join(" "))]).collect();
         let mut answers = Self::ask(&files, &lines)?;

@@ -206,3 +206,8 @@ pub struct Message {
     /// Text.
     pub text: String,
 }
+
+/// A compiler's own label (`.LC0`, ARM's `$x`), of which a module's table has many and nobody asks for any.
+pub(crate) fn is_label(name: &str) -> bool {
+    name.starts_with(".L") || name.starts_with('$')
+}

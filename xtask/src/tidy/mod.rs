@@ -4,10 +4,12 @@
 //! [`source::RULES`]. Files past [`source::LONG`] lines are
 //! named but fail nothing: they ask for a reason.
 
+mod circles;
 mod edges;
 mod files;
 mod source;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
@@ -47,6 +49,7 @@ pub(crate) fn run(_args: &Args) -> Result<(), Error> {
 pub(crate) fn check() -> Result<(), Error> {
     let mut findings = edges()?;
     let mut notes = Vec::new();
+    let mut crates: BTreeMap<String, circles::Crate> = BTreeMap::new();
     for path in tracked()? {
         let whole = root().join(&path);
         // Listed and not there: removed, but not yet in the index.
@@ -58,8 +61,13 @@ pub(crate) fn check() -> Result<(), Error> {
         if path.ends_with(".rs") {
             findings.extend(source::check(source::RULES, &path, &text));
             notes.extend(source::long(&path, &text));
+            if let Some((name, file)) = path.strip_prefix("crates/").and_then(|path| path.split_once("/src/"))
+            {
+                crates.entry(name.to_owned()).or_default().add(file, &text);
+            }
         }
     }
+    findings.extend(crates.iter().flat_map(|(name, files)| circles::check(name, files)));
     for finding in &notes {
         say(format_args!("note: {finding}"));
     }

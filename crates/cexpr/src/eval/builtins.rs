@@ -4,7 +4,7 @@
 use super::{At, Evaluator};
 use crate::ast::{Expr, ExprKind, TypeSpec};
 use crate::error::{ErrorKind, ExprError, Span};
-use crate::typename::find_tag_or_typedef;
+use crate::eval::typename::find_tag_or_typedef;
 use crate::value::{Caveat, Place, Value, find_member};
 use debuginfo::types::{Space, Type, TypeRef};
 
@@ -69,7 +69,7 @@ impl Evaluator<'_> {
                 let nr = self.unsigned(nr)?;
                 let base = self.eval(ptr)?.to_address(self.types, self.mem).at(ptr.span)?;
                 let byte = base.add(nr / 8);
-                let fault = |f| crate::value::Absent::Fault(f);
+                let fault = |f| crate::absent::Absent::Fault(f);
                 let b = self.mem.u8(byte).map_err(fault).at(ptr.span)?;
                 Ok(self.int(4, true, i128::from(b >> (nr % 8) & 1)))
             }

@@ -5,14 +5,16 @@
 mod builtins;
 mod names;
 mod ops;
+pub(crate) mod typename;
 mod types;
 
+use crate::absent::Absent;
 use crate::ast::{BinOp, Expr, ExprKind, UnOp};
 use crate::error::{ErrorKind, ExprError, Span};
+use crate::eval::typename::is_typedef;
 use crate::parse::{self, Parsed};
 use crate::scope::Scope;
-use crate::typename::is_typedef;
-use crate::value::{Absent, Place, Value, le_bytes};
+use crate::value::{Place, Value, le_bytes};
 use base::VirtRead;
 use debuginfo::types::{Encoding, Type, TypeRef, Types};
 

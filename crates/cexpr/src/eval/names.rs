@@ -1,11 +1,12 @@
 //! What a plain name, a register and `$n` stand for.
 
 use super::{At, Evaluator};
+use crate::absent::Absent;
 use crate::error::{ErrorKind, ExprError, Span};
+use crate::eval::typename::near_types;
 use crate::known_vars::known_type;
 use crate::scope::{History, SymbolInfo};
-use crate::typename::near_types;
-use crate::value::{Absent, Caveat, Value};
+use crate::value::{Caveat, Value};
 use base::{PAGE_SHIFT, PAGE_SIZE};
 use debuginfo::types::{Encoding, Scope as TypeScope, Space, Type, TypeRef};
 

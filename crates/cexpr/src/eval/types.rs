@@ -3,7 +3,7 @@
 use super::{At, Evaluator};
 use crate::ast::{Deriv, TypeName, TypeSpec};
 use crate::error::{ErrorKind, ExprError};
-use crate::typename::named;
+use crate::eval::typename::named;
 use debuginfo::types::{Param, Type, TypeRef};
 
 impl Evaluator<'_> {

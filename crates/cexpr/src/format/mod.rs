@@ -11,8 +11,9 @@ mod text;
 
 pub use text::Shape;
 
+use crate::absent::Absent;
 use crate::scope::Scope;
-use crate::value::{Absent, Value};
+use crate::value::Value;
 use base::VirtAddr;
 use debuginfo::types::{CompoundKind, Type, TypeRef};
 use read::Node;

@@ -1,6 +1,7 @@
 //! Bytes for the formatter: an object's bytes are read once and shared by its parts.
 
-use crate::value::{Absent, Bits, MAX_OBJECT, Place, Value};
+use crate::absent::Absent;
+use crate::value::{Bits, MAX_OBJECT, Place, Value};
 use base::{VirtAddr, VirtRead};
 use debuginfo::types::TypeRef;
 use std::borrow::Cow;

@@ -159,7 +159,7 @@ impl Formatter<'_> {
                 self.quoted(shown, cut)
             }
             Err(fault) => {
-                let why = crate::value::Absent::Fault(fault).mark();
+                let why = crate::absent::Absent::Fault(fault).mark();
                 // what came before the fault is worth showing
                 let have = fault.at.0.wrapping_sub(at.0);
                 if !(1..=max as u64).contains(&have) {

@@ -5,6 +5,6 @@ pub mod panic;
 mod plausible;
 pub mod rlimit;
 pub mod task;
-mod tasks;
+pub mod tasks;
 pub mod times;
 pub mod waitq;

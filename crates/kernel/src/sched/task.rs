@@ -7,8 +7,6 @@ use crate::sched::plausible::{self, Pointers};
 use crate::session::{Fact, Session};
 use base::VirtAddr;
 
-pub use crate::sched::tasks::{Tasks, read_tasks};
-
 bind! {
     /// `struct task_struct` (include/linux/sched.h)
     pub struct TaskStruct("task_struct") {
