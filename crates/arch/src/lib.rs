@@ -130,6 +130,10 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn oops_sp<'t>(&self, line: &'t str) -> Option<&'t str>;
     /// The stack of interrupts, by what the kernel's variable of each CPU points to; `task_stack` is the size of a task's.
     fn irq_stack(&self, pointer: VirtAddr, task_stack: u64) -> std::ops::Range<VirtAddr>;
+    /// The same where it begins at `start`, in the variable `irq_stack_union` of each CPU.
+    fn irq_stack_from(&self, _start: VirtAddr) -> Option<std::ops::Range<VirtAddr>> {
+        None
+    }
     /// Whether each CPU has stacks of its own for exceptions that must not trust the others.
     fn has_exception_stacks(&self) -> bool {
         false

@@ -133,6 +133,12 @@ impl PageTables {
         Self { root, user: None, paging, encryption: 0 }
     }
 
+    /// The first address of the kernel's half.
+    #[must_use]
+    pub const fn kernel_half(&self) -> VirtAddr {
+        self.paging.kernel_half
+    }
+
     /// How many levels they have.
     #[must_use]
     pub fn levels(&self) -> usize {
@@ -294,7 +300,7 @@ impl Mapped<'_> {
         None
     }
 
-    /// The pages, and between them how many bytes from there on a table would tell of that is missing.
+    /// The pages in the order of their addresses; where a table is missing, how many bytes from that address on it maps.
     pub fn and_lost(mut self) -> impl Iterator<Item = (VirtAddr, Result<Translation, u64>)> {
         std::iter::from_fn(move || self.step())
     }

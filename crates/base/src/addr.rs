@@ -3,10 +3,13 @@
 
 use std::fmt;
 
-/// log2 of the size of a page frame on every architecture that crashlens reads today.
+/// log2 of the size of the frames that dumps are read in: the smallest page of all machines.
 pub const PAGE_SHIFT: u32 = 12;
-/// Bytes in a page frame.
+/// Bytes in such a frame.
 pub const PAGE_SIZE: u64 = 1 << PAGE_SHIFT;
+/// Bytes that lie in one page whatever the size of a kernel's pages: the step in which its memory is read. What a kernel
+/// counts, numbers or aligns by pages goes by its own size (`Session::page_size`).
+pub const GRANULE: u64 = PAGE_SIZE;
 
 macro_rules! address {
     ($(#[$doc:meta])* $name:ident) => {
@@ -74,6 +77,12 @@ impl VirtAddr {
     #[must_use]
     pub const fn is_null(self) -> bool {
         self.0 == 0
+    }
+    /// True in the upper half of all addresses, where the kernels of every machine that is read are linked and keep what
+    /// they allocate: what tells a word that may be a pointer of theirs. Where the machine is known, `Arch::is_kernel` tells.
+    #[must_use]
+    pub const fn in_upper_half(self) -> bool {
+        self.0 >> 63 == 1
     }
 }
 

@@ -13,7 +13,7 @@ mod near;
 mod note;
 mod vmcoreinfo;
 
-pub use addr::{PAGE_SHIFT, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
+pub use addr::{GRANULE, PAGE_SHIFT, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};
 pub use bytes::{Bytes, OutOfBounds, cstr};
 pub use cancel::{Cancel, Cancelled, NoProgress, Progress};
 pub use kept::Kept;

@@ -251,6 +251,26 @@ pub trait VirtRead: Send + Sync {
         self.read(at, &mut buf)?;
         Ok(buf)
     }
+    /// Fills `buf` from `at` on with what is there, and with zeros in place of what is missing: for what is looked for by its
+    /// shape, and for tables whose entries are held against each other. True where all of it is there. Zeros are never an
+    /// answer: what reads a number asks for the number.
+    fn read_what_is_there(&self, at: VirtAddr, buf: &mut [u8]) -> bool {
+        if self.read(at, buf).is_ok() {
+            return true;
+        }
+        let first = usize::try_from(PAGE_SIZE - at.page_offset()).unwrap_or(0).min(buf.len());
+        let (front, behind) = buf.split_at_mut(first);
+        let mut at = at;
+        let mut whole = true;
+        for part in std::iter::once(front).chain(behind.chunks_mut(PAGE_SIZE as usize)) {
+            if self.read(at, part).is_err() {
+                part.fill(0);
+                whole = false;
+            }
+            at = at.add(part.len() as u64);
+        }
+        whole
+    }
     /// A NUL-terminated string of at most `max` bytes, without the NUL; cut at `max` where no NUL
     /// comes. A fault behind at least one byte ends the string there only if the NUL came first.
     fn cstr(&self, at: VirtAddr, max: usize) -> Result<Vec<u8>, Fault> {
@@ -329,5 +349,18 @@ mod tests {
         let mem = OnePage(page);
         assert_eq!(mem.u16(VirtAddr(0x1000)).unwrap(), 0x7788);
         assert_eq!(mem.u64(VirtAddr(0x1000)).unwrap(), 0x1122_3344_5566_7788);
+    }
+
+    #[test]
+    fn what_is_there_is_read_around_what_is_missing() {
+        let mem = OnePage([b'x'; 4096]);
+        let mut buf = [0xaa; 3 * 4096];
+        assert!(!mem.read_what_is_there(VirtAddr(0x800), &mut buf));
+        let there = |n: usize| (0x800..0x1800).contains(&n);
+        assert!((0..buf.len()).all(|n| buf[n] == if there(n) { b'x' } else { 0 }));
+        assert!(mem.read_what_is_there(VirtAddr(0x1ff0), &mut buf[..16]), "all of it is there");
+        assert!(!mem.read_what_is_there(VirtAddr(0x1ff0), &mut buf[..17]));
+        assert_eq!(buf[..17], [&[b'x'; 16][..], &[0]].concat());
+        assert!(mem.read_what_is_there(VirtAddr(0), &mut []), "nothing was asked for");
     }
 }

@@ -81,6 +81,10 @@ pub trait Scope {
     fn cpu(&self) -> Option<u64> {
         None
     }
+    /// The size of a page as a shift, for the macros `PAGE_SIZE` and `PAGE_SHIFT`; at most 62.
+    fn page_shift(&self) -> Option<u32> {
+        None
+    }
     /// A value printed before.
     fn history(&self, _which: History) -> Option<Value> {
         None

@@ -4,7 +4,7 @@
 //! contradict is none. What cannot be is told in the file of each kind: `sched/plausible.rs`, `module/plausible.rs`.
 
 use crate::error::KernelError;
-use base::{PAGE_SIZE, VirtAddr, VirtRead};
+use base::{GRANULE, VirtAddr, VirtRead};
 
 /// The error for an entry that is none.
 pub(crate) fn not_one(what: &'static str, at: VirtAddr, kind: &str, why: &str) -> KernelError {
@@ -14,7 +14,7 @@ pub(crate) fn not_one(what: &'static str, at: VirtAddr, kind: &str, why: &str) -
 /// True where the whole page around an address holds zeros: what stands there for memory that is missing.
 pub(crate) fn is_zero_page(mem: &dyn VirtRead, at: VirtAddr) -> bool {
     let page = VirtAddr(at.0 - at.page_offset());
-    mem.bytes(page, PAGE_SIZE as usize).is_ok_and(|bytes| bytes.iter().all(|b| *b == 0))
+    mem.bytes(page, GRANULE as usize).is_ok_and(|bytes| bytes.iter().all(|b| *b == 0))
 }
 
 /// A value of a variable that is 0 in few kernels: on a page of zeros it is not known.

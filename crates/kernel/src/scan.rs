@@ -11,7 +11,7 @@ mod order;
 #[cfg(test)]
 mod tests;
 
-use base::{Cancel, PAGE_SIZE, PhysAddr, PhysRead, Progress, VirtAddr};
+use base::{Cancel, GRANULE, PhysAddr, PhysRead, Progress, VirtAddr};
 use memchr::memmem;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -338,7 +338,7 @@ impl Search<'_> {
                     let next =
                         self.phys.skip_holes(from).map_or(run.len, |next| next.0.saturating_sub(run.phys.0));
                     // where it is said to be there, all of a page that cannot be read is missing
-                    let step = if next > at { 1 } else { PAGE_SIZE - from.page_offset() };
+                    let step = if next > at { 1 } else { GRANULE - from.page_offset() };
                     let to = next.max(at + step).min(run.len);
                     part.missing = part.missing.saturating_add(to - at);
                     at = to;

@@ -10,7 +10,7 @@ const MAX_FRAMES: usize = 4096;
 /// The largest kernel stack: 16 KiB, times 4 with KASAN. What is further apart lies on different stacks.
 const STACK_MAX: u64 = 64 << 10;
 /// Pages of the largest stack.
-const MAX_PAGES: usize = (STACK_MAX >> 12) as usize;
+const MAX_PAGES: usize = (STACK_MAX / base::GRANULE) as usize;
 /// How often unwinding may go from one stack to another: task, softirq or IRQ, and every exception's once.
 const MAX_STACKS: usize = 12;
 
@@ -146,9 +146,9 @@ impl Unwinder<'_> {
     fn unread(&self, sp: VirtAddr) -> Option<Fault> {
         let end = match self.stack_of(sp).and_then(|i| self.stacks.get(i)) {
             Some(stack) => stack.end.0,
-            None => (sp.0 | 0xfff).wrapping_add(1),
+            None => (sp.0 | (base::GRANULE - 1)).wrapping_add(1),
         };
-        let pages = std::iter::successors(Some(sp.0 & !7), |at| (at | 0xfff).checked_add(1));
+        let pages = std::iter::successors(Some(sp.0 & !7), |at| (at | (base::GRANULE - 1)).checked_add(1));
         let pages = pages.take_while(|at| *at < end).take(MAX_PAGES);
         pages.filter_map(|at| self.word(VirtAddr(at)).err()).next()
     }

@@ -401,8 +401,10 @@ fn arguments(namer: &Namer<'_>, told: &[OperandRow]) -> Vec<OperandRow> {
             Some(x) if !constant => format!("{} passes {}", outer.code.name, x.text),
             _ => format!("passed by {}", outer.code.name),
         };
-        let about =
-            held.as_ref().filter(|h| h.value >> 63 == 1).and_then(|h| crate::judge::place(namer.s, h.value));
+        let about = held
+            .as_ref()
+            .filter(|h| namer.s.arch().is_kernel(base::VirtAddr(h.value)))
+            .and_then(|h| crate::judge::place(namer.s, h.value));
         let detail = about.map_or(detail.clone(), |about| format!("{detail}, {about}"));
         rows.push(OperandRow {
             name,

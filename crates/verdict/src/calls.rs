@@ -130,7 +130,7 @@ fn shown(user: Option<&dyn VirtRead>, ty: &str, param: &str, value: u64, count: 
             format!("{value:#x}")
         }
         _ if ty == "int" || ty == "pid_t" => (low as u32).cast_signed().to_string(),
-        _ if (ty == "long" || ty == "off_t" || ty == "loff_t") && value >> 63 == 1 => {
+        _ if (ty == "long" || ty == "off_t" || ty == "loff_t") && value.cast_signed().is_negative() => {
             value.cast_signed().to_string()
         }
         _ if ty.contains("unsigned") || ty.contains("size_t") => size_text(value),

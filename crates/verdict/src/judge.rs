@@ -140,7 +140,9 @@ fn width(s: &Session) -> u32 {
 
 /// The address that differs from a bad one in one bit alone and is mapped, where there is only one such.
 fn flipped(s: &Session, value: u64) -> Option<(u32, u64)> {
-    let good = |at: u64| at >> 63 == 1 && !non_canonical(s, at) && s.mem().u8(VirtAddr(at)).is_ok();
+    let good = |at: u64| {
+        s.arch().is_kernel(VirtAddr(at)) && !non_canonical(s, at) && s.mem().u8(VirtAddr(at)).is_ok()
+    };
     let mut all = (0..64).map(|bit| (bit, value ^ 1 << bit)).filter(|(_, at)| good(*at));
     let first = all.next()?;
     all.next().is_none().then_some(first)
@@ -177,7 +179,7 @@ pub(crate) fn judge(s: &Session, value: u64) -> String {
         });
         return format!("{value:016x}, which is no address (non-canonical){}", flip.unwrap_or_default());
     }
-    if value >> 63 == 0 {
+    if !s.arch().is_kernel(VirtAddr(value)) {
         return format!("{value:016x}, a user address");
     }
     if let Some(place) = place(s, value) {
@@ -235,7 +237,7 @@ fn unmapped(s: &Session, value: u64) -> String {
     if let Some(words) = area_words(s, value) {
         return words;
     }
-    let before = (value & !0xfff).wrapping_sub(1);
+    let before = (value & !(s.page_size() - 1)).wrapping_sub(1);
     match s.mem().u8(VirtAddr(before)) {
         Ok(_) => "the first page behind a mapped area of vmalloc".into(),
         Err(_) => "in the vmalloc area, where nothing is mapped".into(),
@@ -249,7 +251,8 @@ fn is_vmalloc(s: &Session, value: u64) -> bool {
     } else {
         (0xffff_c900_0000_0000, 32_u64 << 40)
     };
-    let moved = s.symbol("vmalloc_base").and_then(|at| s.mem().ptr(at).ok()).filter(|at| at.0 >> 63 == 1);
+    let moved =
+        s.symbol("vmalloc_base").and_then(|at| s.mem().ptr(at).ok()).filter(|at| s.arch().is_kernel(*at));
     let start = moved.map_or(fixed, |at| at.0);
     value.wrapping_sub(start) < size
 }

@@ -3,7 +3,7 @@
 //! Sources: mm/show_mem.c, mm/page_alloc.c (`Mem-Info:` of the log), mm/slub.c (`struct kmem_cache_node`).
 
 use crate::model::{How, Statement};
-use base::{PAGE_SIZE, VirtAddr};
+use base::VirtAddr;
 use kernel::mm::slab::{cache_names, nodes_of};
 use kernel::{Session, bind};
 
@@ -37,14 +37,16 @@ const KINDS: &[(&str, &str)] = &[
 /// The statements: of the whole, by kind, by cache, by process.
 pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
     let mut out = Vec::new();
-    let total = kernel::mm::address_space::total_pages(s).unwrap_or(0).saturating_mul(PAGE_SIZE);
+    let total = kernel::mm::address_space::total_pages(s).unwrap_or(0).saturating_mul(s.page_size());
     if total > 0 {
         out.push(Statement::new(How::Memory, format!("memory: {} MiB", total >> 20), &["sys".into()]));
     }
     let kinds = kinds(lines, at);
     if !kinds.is_empty() {
-        let text: Vec<String> =
-            kinds.iter().map(|(kind, pages)| format!("{kind} {}", size(pages * PAGE_SIZE))).collect();
+        let text: Vec<String> = kinds
+            .iter()
+            .map(|(kind, pages)| format!("{kind} {}", size(pages.saturating_mul(s.page_size()))))
+            .collect();
         out.push(Statement::new(How::Log, format!("pages: {}", text.join(", ")), &["log".into()]));
     }
     out.extend(crate::oom::told(lines, at));
@@ -116,7 +118,7 @@ fn caches(s: &Session) -> (Vec<(String, u64)>, usize) {
         for node in nodes_of(s, cache)? {
             all = all.saturating_add(mem.u64(node.at.add(slabs)).ok()?);
         }
-        (order <= 10 && all < 1 << 40).then(|| all.saturating_mul(PAGE_SIZE << order))
+        (order <= 10 && all < 1 << 40).then(|| all.saturating_mul(s.page_size() << order))
     };
     let names = cache_names(s);
     let mut out: Vec<(String, u64)> =
@@ -131,7 +133,7 @@ fn processes(s: &Session) -> Vec<Statement> {
     let processes = || s.tasks().all.iter().filter(|t| t.is_leader() && t.own_mm().is_some());
     let mut all: Vec<(u64, &kernel::sched::task::Task)> = processes()
         .filter_map(|t| {
-            Some((kernel::mm::address_space::size(s, t).ok()?.resident.saturating_mul(PAGE_SIZE), t))
+            Some((kernel::mm::address_space::size(s, t).ok()?.resident.saturating_mul(s.page_size()), t))
         })
         .collect();
     all.sort_by_key(|(rss, t)| (std::cmp::Reverse(*rss), t.pid));

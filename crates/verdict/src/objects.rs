@@ -270,7 +270,7 @@ fn pointer(row: &OperandRow) -> Option<u64> {
     let text = row.value.as_deref()?;
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let whole = digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    u64::from_str_radix(digits, 16).ok().filter(|value| whole && value >> 63 == 1)
+    u64::from_str_radix(digits, 16).ok().filter(|value| whole && VirtAddr(*value).in_upper_half())
 }
 
 #[cfg(test)]

@@ -104,7 +104,8 @@ fn register_side(
     let origin = origin.strip_suffix(", unchanged since entry").filter(|_| gone).unwrap_or(origin);
     detail.extend(Some(origin.to_owned()).filter(|o| !o.is_empty() && !detail.contains(o)));
     detail.extend(part.sym.and_then(|sym| passed(namer, sym)));
-    let pointer = held.as_ref().map(|h| h.value).filter(|v| size == 8 && v >> 63 == 1);
+    let pointer =
+        held.as_ref().map(|h| h.value).filter(|v| size == 8 && namer.s.arch().is_kernel(VirtAddr(*v)));
     detail.extend(pointer.and_then(|v| crate::judge::target(namer.s, v)));
     let object = part.sym.and_then(|sym| object_of(namer, sym));
     let mut commands = show(held.as_ref(), size);

@@ -15,7 +15,7 @@ impl Namer<'_> {
     pub(crate) fn per_cpu(&self, at: u64, size: u64) -> Option<Named> {
         // since 6.14 the area is linked at its place in the image; before, at 0
         let start = self.s.symbol("__per_cpu_start").unwrap_or(VirtAddr(0));
-        let address = VirtAddr(if at >> 63 == 1 { at } else { start.0.wrapping_add(at) });
+        let address = VirtAddr(if VirtAddr(at).in_upper_half() { at } else { start.0.wrapping_add(at) });
         let table = &self.s.kernel_symbols().table;
         let found = table.at(address).filter(|_| self.s.is_per_cpu(address));
         let Some((symbol, offset)) = found else { return self.of_module(at, size) };
@@ -33,7 +33,7 @@ impl Namer<'_> {
     /// A variable of a module's. Its symbol has the address in the area of the first CPU.
     fn of_module(&self, at: u64, size: u64) -> Option<Named> {
         let module = self.code.module.as_deref()?;
-        let area = VirtAddr(at & !0xfff)..VirtAddr(at.checked_add(1)?);
+        let area = VirtAddr(at).page_base()..VirtAddr(at.checked_add(1)?);
         let symbol = self
             .s
             .module_symbols()

@@ -257,7 +257,7 @@ impl Search {
                 if let Some((text, value)) = address(line) {
                     let after = line.get(16..).unwrap_or_default();
                     // what stands for a pointer has 32 bits
-                    let known = *raw || value >> 63 == 1;
+                    let known = *raw || base::VirtAddr(value).in_upper_half();
                     let value = known.then(|| Value::Number { value, bits: 64, shown: text.into() });
                     self.with(value.map(|v| (*argument, v)), rest, after, so_far);
                 } else {
@@ -357,7 +357,9 @@ fn address(line: &str) -> Option<(&str, u64)> {
 /// `f+0x1/0x20 [m]`, or the bare address of what is no function.
 fn symbol(text: &str) -> Option<Value> {
     if let Some(digits) = text.strip_prefix("0x") {
-        let value = u64::from_str_radix(digits, 16).ok().filter(|v| v >> 63 == 1 && digits.len() == 16)?;
+        let value = u64::from_str_radix(digits, 16)
+            .ok()
+            .filter(|v| base::VirtAddr(*v).in_upper_half() && digits.len() == 16)?;
         return Some(Value::Number { value, bits: 64, shown: text.into() });
     }
     let (place, module) = match text.split_once(' ') {

@@ -221,7 +221,7 @@ fn is_char(s: &Session, ty: TypeRef) -> bool {
 }
 
 fn name_at(s: &Session, at: u64) -> Option<String> {
-    let to = s.mem().ptr(VirtAddr(at)).ok().filter(|p| p.0 >> 63 == 1)?;
+    let to = s.mem().ptr(VirtAddr(at)).ok().filter(|p| s.arch().is_kernel(*p))?;
     let raw = s.mem().cstr(to, 64).ok()?;
     let good = !raw.is_empty() && raw.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
     good.then(|| String::from_utf8_lossy(&raw).into_owned())

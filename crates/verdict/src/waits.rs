@@ -204,7 +204,7 @@ fn other<'s>(s: &'s Session, scene: &scene::Scene<'_>, names: &[String]) -> What
         let chain = Chain::of(s, frames, 0, n + 1);
         let (passed, path) = chain.passed(n + 1);
         let value = chain.first_argument(n).or(passed);
-        (value.filter(|v| v >> 63 == 1).map(VirtAddr), path.filter(|_| passed == value))
+        (value.filter(|v| s.arch().is_kernel(VirtAddr(*v))).map(VirtAddr), path.filter(|_| passed == value))
     };
     if let Some(n) = has(&["__flush_work", "flush_work"]) {
         let (work, _) = argument(n);

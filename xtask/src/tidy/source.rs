@@ -17,8 +17,17 @@ const PRINTERS: &[&str] =
 pub(crate) type Rule = fn(&str, &str) -> Vec<(usize, &'static str)>;
 
 /// The rules.
-pub(crate) const RULES: &[Rule] =
-    &[header, no_unsafe, no_print, one_door, layers_keep_their_words, bindings_are_the_kernel_s];
+pub(crate) const RULES: &[Rule] = &[
+    header,
+    no_unsafe,
+    no_print,
+    one_door,
+    layers_keep_their_words,
+    bindings_are_the_kernel_s,
+    halves_are_arch_s,
+    pages_are_the_kernel_s,
+    registers_are_arch_s,
+];
 
 /// Applies some rules.
 pub(crate) fn check(rules: &[Rule], path: &str, text: &str) -> Vec<Finding> {
@@ -125,6 +134,87 @@ fn bindings_are_the_kernel_s(path: &str, text: &str) -> Vec<(usize, &'static str
     )
 }
 
+/// Which half an address lies in is told by `Arch::is_kernel`, of a word of no known machine by `VirtAddr::in_upper_half`.
+/// The sign of a number is `is_negative()`.
+fn halves_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    const SPELLINGS: [&str; 9] = [
+        ">> 63",
+        "<< 63",
+        "0x8000_0000_0000_0000",
+        "as i64) < 0",
+        "as i64) >= 0",
+        "cast_signed() < 0",
+        "cast_signed() >= 0",
+        "leading_zeros() == 0",
+        "leading_zeros() > 0",
+    ];
+    let own = ["crates/arch/", "crates/testkit/", "crates/truth/", "xtask/", "fuzz/"];
+    if own.iter().any(|place| path.starts_with(place))
+        || path == "crates/base/src/addr.rs"
+        || !is_library(path)
+    {
+        return Vec::new();
+    }
+    lines(
+        code(text),
+        |line| SPELLINGS.iter().any(|spelling| line.contains(spelling)),
+        "tells the kernel's half by a bit: Arch::is_kernel, VirtAddr::in_upper_half; of a number is_negative()",
+    )
+}
+
+/// How large a kernel's pages are its page tables tell. Above `base`, in which dumps are read by frames, memory is read in
+/// steps of `GRANULE`.
+fn pages_are_the_kernel_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    const ABOVE: [&str; 6] = ["kernel", "verdict", "commands", "cexpr", "unwind", "debuginfo"];
+    if !ABOVE.iter().any(|name| path.starts_with(&format!("crates/{name}/"))) || !is_library(path) {
+        return Vec::new();
+    }
+    let named = |line: &str| {
+        ["PAGE_SIZE", "PAGE_SHIFT", "PAGE_MASK"].iter().any(|name| {
+            line.match_indices(name).any(|(at, _)| {
+                let before = line.get(..at).and_then(|text| text.chars().next_back());
+                !before.is_some_and(|c| c.is_alphanumeric() || "_\"`".contains(c))
+            })
+        })
+    };
+    let shifted = |line: &str| {
+        // `1 << 12` is a number like others
+        line.contains(">> 12")
+            || line.match_indices("<< 12").any(|(at, _)| !line.get(..at).unwrap_or("").ends_with("1 "))
+    };
+    let masked = |line: &str| ["& 0xfff)", "& !0xfff", "| 0xfff"].iter().any(|mask| line.contains(mask));
+    lines(
+        code(text),
+        |line| named(line) || shifted(line) || masked(line),
+        "has a page of one size: Session::page_size, page_shift; GRANULE for steps of reading",
+    )
+}
+
+/// The registers of x86-64 by their names. Files of `verdict` that read its reports still have some, which are to go down.
+fn registers_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    const NAMES: [&str; 30] = [
+        "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "rip", "r8", "r9", "r08", "r09", "r10",
+        "r11", "r12", "r13", "r14", "r15", "eflags", "rflags", "orig_rax", "cr0", "cr2", "cr3", "cr4", "gs",
+        "gs_base", "fs_base", "RIP",
+    ];
+    const VERDICT: [&str; 6] =
+        ["checkers.rs", "culprit.rs", "event/oops.rs", "ipi.rs", "machine_check.rs", "operand.rs"];
+    let own = ["crates/arch/", "crates/testkit/", "crates/truth/", "xtask/", "fuzz/"];
+    let left = VERDICT.iter().any(|file| path == format!("crates/verdict/src/{file}"));
+    if own.iter().any(|place| path.starts_with(place)) || left || !is_library(path) {
+        return Vec::new();
+    }
+    // the name alone, as AT&T has it, or as an oops begins with it
+    let says = |line: &str| {
+        line.split('"').skip(1).step_by(2).any(|quoted| {
+            let name = quoted.trim_end_matches([':', ' ']).trim_start_matches('%');
+            NAMES.contains(&name)
+                || NAMES.iter().any(|own| quoted.starts_with(&format!("{}: ", own.to_uppercase())))
+        })
+    };
+    lines(code(text), says, "names a register of x86-64: the roles of registers are in arch")
+}
+
 /// Code that others build on: not tests, examples or build scripts.
 fn is_library(path: &str) -> bool {
     let apart = ["/tests/", "/examples/", "/benches/"].iter().any(|folder| path.contains(folder));
@@ -214,6 +304,44 @@ mod tests {
         assert_eq!(found("crates/verdict/src/locks.rs", "bind! {").len(), 1);
         assert!(found("crates/kernel/src/locking/mod.rs", "bind! {").is_empty());
         assert!(found("crates/commands/src/a.rs", "// bind! {").is_empty());
+    }
+
+    #[test]
+    fn an_address_s_half_is_told_in_arch() {
+        for line in
+            ["if at.0 >> 63 == 1 {", "VirtAddr(1 << 63)", "(at.0 as i64) < 0", "at.0.cast_signed() < 0"]
+        {
+            assert_eq!(found("crates/kernel/src/a.rs", line).len(), 1, "{line}");
+            for path in ["crates/arch/src/a.rs", "crates/base/src/addr.rs", "crates/kernel/src/a_tests.rs"] {
+                assert!(found(path, line).is_empty(), "{path}: {line}");
+            }
+            assert!(
+                found("crates/kernel/src/a.rs", &format!("#[cfg(test)]\nmod tests {{ {line}")).is_empty()
+            );
+        }
+        assert!(found("crates/kernel/src/a.rs", "seconds.cast_signed().is_negative()").is_empty());
+    }
+
+    #[test]
+    fn pages_have_the_size_that_the_kernel_has() {
+        for line in ["n * base::PAGE_SIZE", "phys >> PAGE_SHIFT", "pfn << 12", "at.0 >> 12", "at.0 & !0xfff"]
+        {
+            assert_eq!(found("crates/kernel/src/a.rs", line).len(), 1, "{line}");
+            assert!(found("crates/arch/src/a.rs", line).is_empty(), "{line}");
+            assert!(found("crates/dump/src/a.rs", line).is_empty(), "{line}");
+        }
+        for line in ["size >= 1 << 12", "\"PAGE_SIZE\" => None,", "n * GRANULE", "s.page_size()"] {
+            assert!(found("crates/kernel/src/a.rs", line).is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn registers_are_named_in_arch() {
+        for line in ["set.number(\"rdi\")", "text.strip_prefix(\"RIP: 0010:\")", "\"%gs\" => 1,"] {
+            assert_eq!(found("crates/commands/src/a.rs", line).len(), 1, "{line}");
+            assert!(found("crates/arch/src/x86_64/a.rs", line).is_empty(), "{line}");
+        }
+        assert!(found("crates/kernel/src/a.rs", "sp: \"thread.sp\" | \"thread.rsp\",").is_empty());
     }
 
     #[test]

@@ -36,12 +36,13 @@ pub(crate) const fn kernel_half(levels: u8) -> VirtAddr {
     VirtAddr(if levels == 5 { 0xff00_0000_0000_0000 } else { 0xffff_8000_0000_0000 })
 }
 
-/// The stack of interrupts below what its pointer points to, which stands 0 to 64 bytes below its end (IRQ_STACK_SIZE is
-/// 16 KiB since 2.6).
+/// Bytes of the stack of interrupts, since 2.6.
+pub(crate) const IRQ_STACK_SIZE: u64 = 16 << 10;
+
+/// The stack of interrupts below what its pointer points to, which stands 0 to 64 bytes below its end.
 pub(crate) const fn irq_stack(top: VirtAddr) -> std::ops::Range<VirtAddr> {
-    const SIZE: u64 = 16 << 10;
     let end = VirtAddr(top.0.wrapping_add(0xfff) & !0xfff);
-    end.sub(SIZE)..end
+    end.sub(IRQ_STACK_SIZE)..end
 }
 
 /// True for an address of the kernel's half.

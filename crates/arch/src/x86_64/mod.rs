@@ -131,6 +131,9 @@ impl Arch for X86_64 {
     fn irq_stack(&self, pointer: VirtAddr, _task_stack: u64) -> std::ops::Range<VirtAddr> {
         layout::irq_stack(pointer)
     }
+    fn irq_stack_from(&self, start: VirtAddr) -> Option<std::ops::Range<VirtAddr>> {
+        Some(start..start.add(layout::IRQ_STACK_SIZE))
+    }
     fn has_exception_stacks(&self) -> bool {
         true
     }

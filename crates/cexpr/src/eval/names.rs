@@ -7,7 +7,6 @@ use crate::eval::typename::near_types;
 use crate::known_vars::known_type;
 use crate::scope::{History, SymbolInfo};
 use crate::value::{Caveat, Value};
-use base::{PAGE_SHIFT, PAGE_SIZE};
 use debuginfo::types::{Encoding, Scope as TypeScope, Space, Type, TypeRef};
 
 /// The types that gdb gives to symbols without debug information.
@@ -102,8 +101,8 @@ impl Evaluator<'_> {
             "NULL" => Some(self.immediate(self.types.pointer_to(TypeRef::VOID), 0, 8)),
             "true" => Some(truth(1)),
             "false" => Some(truth(0)),
-            "PAGE_SIZE" => Some(self.int(8, false, i128::from(PAGE_SIZE))),
-            "PAGE_SHIFT" => Some(self.int(4, true, i128::from(PAGE_SHIFT))),
+            "PAGE_SIZE" => self.scope.page_shift().map(|shift| self.int(8, false, 1 << shift)),
+            "PAGE_SHIFT" => self.scope.page_shift().map(|shift| self.int(4, true, i128::from(shift))),
             _ => None,
         })
     }

@@ -317,7 +317,7 @@ fn is_flags(values: &[(Arc<str>, i128)]) -> bool {
 fn float_text(v: f64, digits: usize) -> String {
     if v.is_nan() {
         let bits = v.to_bits();
-        let sign = if bits >> 63 == 1 { "-" } else { "" };
+        let sign = if v.is_sign_negative() { "-" } else { "" };
         return format!("{sign}nan({:#x})", bits & 0x000f_ffff_ffff_ffff);
     }
     if v.is_infinite() {

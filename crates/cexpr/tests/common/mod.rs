@@ -119,6 +119,9 @@ pub struct Lab {
 }
 
 impl Scope for Lab {
+    fn page_shift(&self) -> Option<u32> {
+        Some(12)
+    }
     fn types(&self) -> &Types {
         &self.types
     }

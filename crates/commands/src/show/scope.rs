@@ -15,7 +15,7 @@ pub(crate) struct UserOnly(pub(crate) arch::UserMap);
 
 impl VirtRead for UserOnly {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), base::Fault> {
-        if at.0 >> 63 == 1 {
+        if at.in_upper_half() {
             return Err(base::Fault { at, kind: base::FaultKind::NotMapped("user") });
         }
         self.0.read(at, buf)
@@ -29,7 +29,7 @@ pub(crate) fn holds(s: &Session, l: &Located<'_>, at: VirtAddr) -> bool {
     match size {
         0 if l.offset == 0 || l.symbol.is_text() => true,
         0 if s.opened().vmlinux.is_some() || l.symbol.module.is_some() => false,
-        0 => at.0 >> 63 == 1 && l.span.is_some_and(|span| l.offset < span),
+        0 => s.arch().is_kernel(at) && l.span.is_some_and(|span| l.offset < span),
         size => l.offset < size,
     }
 }
@@ -160,6 +160,9 @@ impl Scope for SessionScope<'_> {
         }
         kernel::sched::cpu::per_cpu_offset(self.session, cpu).map_err(|e| e.to_string())
     }
+    fn page_shift(&self) -> Option<u32> {
+        Some(self.session.page_shift())
+    }
     fn cpu(&self) -> Option<u64> {
         self.cpu.map(u64::from)
     }
@@ -193,7 +196,7 @@ impl Scope for SessionScope<'_> {
             }),
             "virt_to_page" => number(0).and_then(|n| self.physical(n)).and_then(|phys| {
                 let size = page_size().ok_or("struct page is not known")?;
-                Ok(vmemmap()?.wrapping_add((phys >> base::PAGE_SHIFT).wrapping_mul(size)))
+                Ok(vmemmap()?.wrapping_add((phys >> s.page_shift()).wrapping_mul(size)))
             }),
             _ => return None,
         };

@@ -92,7 +92,7 @@ impl Named {
             if s.tasks().at(at).is_some() {
                 return Ok(Named::At(at));
             }
-            if value >> 63 == 1 {
+            if s.arch().is_kernel(at) {
                 return Err(CommandError::failed(command, nobody(s, word)));
             }
             let pid = i32::try_from(value).ok().filter(|&p| s.tasks().with_pid(p).next().is_some());

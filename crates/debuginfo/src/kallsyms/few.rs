@@ -46,7 +46,7 @@ pub fn few(
     let addrs: Vec<_> = found.iter().map(|found| found.map(|(_, addr)| VirtAddr(addr))).collect();
     let text = |name| wanted.iter().position(|w| *w == name).and_then(|i| addrs.get(i).copied().flatten());
     match text("_text").or_else(|| text("_stext")) {
-        Some(text) if text.0 >> 63 == 1 => Ok(addrs),
+        Some(text) if text.in_upper_half() => Ok(addrs),
         found => Err(KallsymsError::NoText { found }),
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{KallsymsError, read_up_to};
 use crate::symtab::{self, SymbolTableBuilder};
-use base::{Bytes, PAGE_SIZE, VirtAddr, VirtRead};
+use base::{Bytes, GRANULE, VirtAddr, VirtRead};
 use std::borrow::Cow;
 
 /// Bytes of `Elf64_Sym`.
@@ -126,7 +126,7 @@ fn entries(
         let start = at.symtab.add((n * ENTRY) as u64);
         let (base, into) = (start.page_base(), start.page_offset() as usize);
         if page.0 != Some(base) {
-            page = (Some(base), mem.bytes(base, PAGE_SIZE as usize).ok());
+            page = (Some(base), mem.bytes(base, GRANULE as usize).ok());
         }
         let entry = match page.1.as_ref().map(|page| page.get(into..into.saturating_add(ENTRY))) {
             Some(Some(whole)) => whole.try_into().ok()?,

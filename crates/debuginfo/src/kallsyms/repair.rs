@@ -7,7 +7,7 @@
 //! **Invariant:** most of it must be whole ([`MOST`]), or it is no kallsyms.
 
 use super::{Addresses, KallsymsError, MAX_SYMBOLS, names::split};
-use base::{PAGE_SIZE, VirtAddr, VirtRead};
+use base::{VirtAddr, VirtRead};
 
 /// At most one part in so many may be lost.
 const MOST: usize = 4;
@@ -115,21 +115,7 @@ fn markers(mem: &dyn VirtRead, at: &Addresses, total: usize) -> Option<Markers> 
 pub(super) fn patched(mem: &dyn VirtRead, at: VirtAddr, len: usize) -> Vec<u8> {
     // no table of as many symbols as there may be is longer
     let mut bytes = vec![0; len.min(64 << 20)];
-    if mem.read(at, &mut bytes).is_ok() {
-        return bytes;
-    }
-    let first = usize::try_from(PAGE_SIZE - at.page_offset()).unwrap_or(1);
-    let mut done = 0;
-    while done < bytes.len() {
-        let size = if done == 0 { first } else { PAGE_SIZE as usize };
-        let end = bytes.len().min(done + size);
-        if let Some(page) = bytes.get_mut(done..end)
-            && mem.read(at.add(done as u64), page).is_err()
-        {
-            page.fill(0);
-        }
-        done = end;
-    }
+    mem.read_what_is_there(at, &mut bytes);
     bytes
 }
 

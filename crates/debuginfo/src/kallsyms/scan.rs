@@ -10,7 +10,7 @@ use super::layout::{AddressArray, Addresses};
 use super::names::{self, NameBlock, Tokens};
 use super::values::Values;
 use super::{Kallsyms, KallsymsError, MAX_SYMBOLS, read_up_to, repair};
-use base::{Bytes, FaultKind, PAGE_SIZE, VirtAddr, VirtRead};
+use base::{Bytes, FaultKind, GRANULE, VirtAddr, VirtRead};
 use memchr::memmem::Finder;
 
 /// The tokens of the ten digits.
@@ -104,7 +104,7 @@ fn after_hole(at: VirtAddr, kind: FaultKind) -> VirtAddr {
     let size = match kind {
         FaultKind::NotMapped("PMD") => 2 << 20,
         FaultKind::NotMapped("PUD" | "P4D" | "PGD") => 1 << 30,
-        _ => PAGE_SIZE,
+        _ => GRANULE,
     };
     VirtAddr((at.0 & !(size - 1)).saturating_add(size))
 }
@@ -291,7 +291,7 @@ fn whole(
     let block = NameBlock::read(mem, names, count)
         .or_else(|error| NameBlock::repaired(mem, &addresses(first), count).map_err(|_| error))?;
     let likely = |array: &AddressArray| match array {
-        AddressArray::Offsets { base: Some(base), .. } => mem.u64(*base).is_ok_and(|b| b >> 63 == 1),
+        AddressArray::Offsets { base: Some(base), .. } => mem.ptr(*base).is_ok_and(VirtAddr::in_upper_half),
         _ => true,
     };
     let mut furthest = None;

@@ -1,6 +1,6 @@
 use super::testgen::{Form, Image, Made, SPECS, TEXT, make};
 use super::*;
-use base::{Fault, FaultKind, PAGE_SIZE, VirtAddr, VirtRead};
+use base::{Fault, FaultKind, GRANULE, VirtAddr, VirtRead};
 
 fn lookup(made: &Made) -> impl Fn(&str) -> Option<VirtAddr> {
     move |name| made.labels.iter().find(|(n, _)| *n == name).map(|(_, at)| VirtAddr(*at))
@@ -354,7 +354,7 @@ struct Holed<'a>(&'a Image, u64);
 impl VirtRead for Holed<'_> {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
         let hole = VirtAddr(self.1).max(at);
-        match at.0 < self.1 + PAGE_SIZE && at.0 + buf.len() as u64 > self.1 {
+        match at.0 < self.1 + GRANULE && at.0 + buf.len() as u64 > self.1 {
             true => Err(Fault { at: hole, kind: FaultKind::NotMapped("PTE") }),
             false => self.0.read(at, buf),
         }
@@ -368,9 +368,9 @@ fn a_page_of_names_that_is_missing_is_a_gap() {
     for (what, spec) in SPECS {
         let made = make(spec, 6000);
         let names = lookup(&made)("kallsyms_names").unwrap();
-        let hole = (names.0 + 20_000) & !(PAGE_SIZE - 1);
+        let hole = (names.0 + 20_000) & !(GRANULE - 1);
         let mem = Holed(&made.image, hole);
-        let behind = VirtAddr(hole + PAGE_SIZE);
+        let behind = VirtAddr(hole + GRANULE);
         let got =
             find_behind(&mem, VirtAddr(TEXT), behind, end(&made)).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!((1..2000).contains(&got.lost), "{what}: {}", got.lost);

@@ -2,6 +2,7 @@
 
 use super::{SymbolTable, SymbolTableBuilder};
 use crate::elf::{Binding, ElfSymbol, ObjectFile, ObjectKind, Placement, SymbolKind, SymbolSection};
+use base::VirtAddr;
 
 impl SymbolTable {
     /// The symbols of a linked kernel image that runs `slide` bytes from where it was linked (KASLR;
@@ -21,7 +22,7 @@ impl SymbolTable {
             let (image, numbers): (Vec<_>, Vec<_>) = runs
                 .map(|s| (slid(s.addr(), slide), s.size()))
                 .map(|(start, size)| start..start.saturating_add(size))
-                .partition(|run| run.start >> 63 == 1);
+                .partition(|run| VirtAddr(run.start).in_upper_half());
             for runs in [image, numbers] {
                 let start = runs.iter().map(|r| r.start).min().unwrap_or(0);
                 builder.bound(start..runs.iter().map(|r| r.end).max().unwrap_or(0));
@@ -45,7 +46,7 @@ impl SymbolTable {
 
 /// Kernel addresses have the top bit; below are numbers.
 const fn slid(addr: u64, slide: u64) -> u64 {
-    if addr >> 63 == 1 { addr.wrapping_add(slide) } else { addr }
+    if VirtAddr(addr).in_upper_half() { addr.wrapping_add(slide) } else { addr }
 }
 
 fn collect(

@@ -21,7 +21,7 @@ pub fn said(s: &Session, task: &Task) -> Option<(Kind, VirtAddr)> {
 
 const fn decoded(word: u64) -> Option<(Kind, VirtAddr)> {
     let at = VirtAddr(word & !3);
-    if word >> 63 == 0 || !at.0.is_multiple_of(8) {
+    if !at.in_upper_half() || !at.0.is_multiple_of(8) {
         return None;
     }
     Some(match word & 3 {

@@ -202,7 +202,7 @@ pub fn listed(s: &Session, stack: &Stack, sp: VirtAddr, kind: Kind, task: &Task)
 /// The owner of a lock, where the memory at its address can be one.
 #[must_use]
 pub fn owner<'s>(s: &'s Session, kind: Kind, at: VirtAddr) -> Option<Owner<'s>> {
-    if at.0 >> 63 == 0 || !at.0.is_multiple_of(8) {
+    if !s.arch().is_kernel(at) || !at.0.is_multiple_of(8) {
         return None;
     }
     layouts(s, kind).into_iter().find_map(|l| owner_by(s, kind, at, l))
@@ -218,7 +218,7 @@ fn owner_by<'s>(s: &'s Session, kind: Kind, at: VirtAddr, l: Layout) -> Option<O
         if mem.ptr(next.add(8)).ok()? != head || mem.ptr(prev).ok()? != head {
             return None;
         }
-    } else if !next.is_null() && next.0 >> 63 == 0 {
+    } else if !next.is_null() && !s.arch().is_kernel(next) {
         return None;
     }
     if let Some(task_at) = l.waiter

@@ -92,11 +92,8 @@ fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
     let (at, len) = buffer(s).ok()?;
     let mem = s.mem();
     let mut bytes = vec![0; usize::try_from(len.min(BUFFER_WITHIN)).ok()?];
-    for (n, page) in (0_u64..).zip(bytes.chunks_mut(base::PAGE_SIZE as usize)) {
-        if mem.read(at.add(n * base::PAGE_SIZE), page).is_err() {
-            page.fill(0);
-        }
-    }
+    // messages are told by their text: of a missing page there are none
+    mem.read_what_is_there(at, &mut bytes);
     if s.symbol("prb").is_none() {
         let first = memchr::memmem::find(&bytes, BANNER).map(|n| at.add(n as u64));
         if let Some(log) = first.and_then(|at| records_from(mem, at)) {
@@ -205,7 +202,7 @@ const RING_BYTES: usize = 88;
 fn ring(bytes: &[u8], mem: &dyn VirtRead) -> Option<RingOffsets> {
     let b = Bytes::new(bytes.get(..RING_BYTES)?);
     let (count_bits, descs, infos) = (b.u64_at(0).ok()?, b.u64_at(8).ok()?, b.u64_at(16).ok()?);
-    let is_kernel = |at: u64| at >> 63 == 1 && at.is_multiple_of(8);
+    let is_kernel = |at: u64| VirtAddr(at).in_upper_half() && at.is_multiple_of(8);
     // the number has four bytes, and four of padding
     if !(3..=26).contains(&count_bits) || !is_kernel(descs) || !is_kernel(infos) {
         return None;
@@ -218,7 +215,7 @@ fn ring(bytes: &[u8], mem: &dyn VirtRead) -> Option<RingOffsets> {
     // `last_finalized_id` came behind the ids in 6.1 or so
     let text = [40, 48].into_iter().find(|at| {
         let bits = b.u64_at(*at).unwrap_or(0);
-        (8..=30).contains(&bits) && b.u64_at(at + 8).is_ok_and(|data| data >> 63 == 1)
+        (8..=30).contains(&bits) && b.u64_at(at + 8).is_ok_and(|data| VirtAddr(data).in_upper_half())
     })?;
     let offsets = RingOffsets { text_ring: text as u64, ..RingOffsets::USUAL };
     // the descriptor of the newest record has its id
@@ -270,7 +267,7 @@ fn text_from(mem: &dyn VirtRead, at: VirtAddr) -> Option<Log> {
     let mut bytes = Vec::new();
     let mut next = at.sub(stamped.unwrap_or(0));
     while bytes.len() < TEXT_WITHIN {
-        let len = (base::PAGE_SIZE - next.page_offset()) as usize;
+        let len = (base::GRANULE - next.page_offset()) as usize;
         let Ok(part) = mem.bytes(next, len) else { break };
         next = next.add(len as u64);
         let blank = part.iter().all(|b| *b == 0);

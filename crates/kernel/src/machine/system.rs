@@ -242,13 +242,13 @@ pub fn memory_bytes(s: &Session) -> Result<u64> {
             present,
         )?);
     }
-    Ok(pages.saturating_mul(base::PAGE_SIZE))
+    Ok(pages.saturating_mul(s.page_size()))
 }
 
 /// Bytes of RAM that the kernel hands out: less than there are by its own image and what it set aside when it booted.
 pub fn managed_bytes(s: &Session) -> Option<u64> {
     let at = s.symbol("_totalram_pages").or_else(|| s.symbol("totalram_pages"))?;
-    s.mem().u64(at).ok()?.checked_mul(base::PAGE_SIZE).filter(|&bytes| bytes > 0)
+    s.mem().u64(at).ok()?.checked_mul(s.page_size()).filter(|&bytes| bytes > 0)
 }
 
 /// The CPU's clock in kHz, as the kernel measured it.

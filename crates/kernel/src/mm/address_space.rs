@@ -225,5 +225,5 @@ pub fn arguments(s: &Session, task: &Task) -> Result<Arguments> {
 
 /// All memory of the machine, in pages: what `ps` takes percentages of.
 pub fn total_pages(s: &Session) -> Result<u64> {
-    Ok(crate::machine::system::memory_bytes(s)? / base::PAGE_SIZE)
+    Ok(crate::machine::system::memory_bytes(s)? / s.page_size())
 }

@@ -4,7 +4,7 @@
 //! (`page_offset_base`, `arch/x86/mm/kaslr.c`).
 
 use crate::opening::machine::Machine;
-use base::{PAGE_SIZE, PhysAddr, VirtAddr};
+use base::{GRANULE, PhysAddr, VirtAddr};
 
 /// Pages of memory that a distance is tried with.
 const SAMPLES: u64 = 64;
@@ -19,7 +19,7 @@ pub fn base(m: &Machine) -> Option<VirtAddr> {
     let tables = m.mem.tables();
     let samples = samples(m);
     let mut tried: Vec<u64> = Vec::new();
-    for (virt, t) in tables.mapped(m.phys(), VirtAddr(1 << 63), image).take(PAGES) {
+    for (virt, t) in tables.mapped(m.phys(), tables.kernel_half(), image).take(PAGES) {
         let distance = virt.0.wrapping_sub(t.phys.0);
         if tried.contains(&distance) {
             continue;
@@ -39,7 +39,7 @@ pub fn base(m: &Machine) -> Option<VirtAddr> {
 fn samples(m: &Machine) -> Vec<PhysAddr> {
     let mut out = Vec::new();
     for range in m.phys().ranges() {
-        let step = (range.len() / SAMPLES).max(PAGE_SIZE);
+        let step = (range.len() / SAMPLES).max(GRANULE);
         let mut at = range.start;
         while let Some(next) = m.phys().skip_holes(at).filter(|next| range.contains(*next)) {
             out.push(next.page_base());

@@ -11,7 +11,7 @@
 use crate::mm::slab;
 use crate::mm::track::{self, Track, When};
 use crate::session::Session;
-use base::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRead};
+use base::{PhysAddr, VirtAddr, VirtRead};
 
 bind! {
     /// `struct kfence_metadata`
@@ -92,6 +92,8 @@ struct Pool {
     start: VirtAddr,
     table: VirtAddr,
     layout: Layout,
+    /// Bytes of a page.
+    page: u64,
 }
 
 impl Pool {
@@ -102,7 +104,7 @@ impl Pool {
         let symbol = s.symbol("kfence_metadata")?;
         let behind = s.mem().ptr(symbol).ok();
         let tables = [Some(symbol), behind].into_iter().flatten();
-        let of = |table| Self { start, table, layout };
+        let of = |table| Self { start, table, layout, page: s.page_size() };
         tables.map(of).find(|pool| pool.metadata(s.mem(), 0).is_some())
     }
 
@@ -111,18 +113,18 @@ impl Pool {
         let meta = self.table.add(number.checked_mul(self.layout.size)?);
         let at = mem.ptr(meta.add(self.layout.at)).ok()?;
         let own = (number < MAX_OBJECTS).then(|| self.page(number))?;
-        (at.0 & !(PAGE_SIZE - 1) == own.0).then_some(meta)
+        (at.0 & !(self.page - 1) == own.0).then_some(meta)
     }
 
     /// The page of an object.
     const fn page(&self, number: u64) -> VirtAddr {
-        VirtAddr(self.start.0.wrapping_add((number + 1) * 2 * PAGE_SIZE))
+        VirtAddr(self.start.0.wrapping_add((number + 1) * 2 * self.page))
     }
 
     /// The objects that an address may belong to: the one whose page it is in, or the two beside the page that nothing
     /// may touch.
     const fn numbers(&self, at: VirtAddr) -> [Option<u64>; 2] {
-        let page = at.0.wrapping_sub(self.start.0) / PAGE_SIZE;
+        let page = at.0.wrapping_sub(self.start.0) / self.page;
         let left = (page / 2).checked_sub(1);
         match page % 2 {
             0 => [left, None],
@@ -134,7 +136,7 @@ impl Pool {
 /// Where the pool begins.
 fn start(s: &Session) -> Option<VirtAddr> {
     let at = s.symbol("__kfence_pool")?;
-    s.mem().ptr(at).ok().filter(|pool| pool.0 >> 63 == 1 && pool.0 % PAGE_SIZE == 0)
+    s.mem().ptr(at).ok().filter(|pool| s.arch().is_kernel(*pool) && pool.0 % s.page_size() == 0)
 }
 
 /// True for an address in KFENCE's pool, where no other allocator's lists count.
@@ -143,11 +145,11 @@ pub fn is_in_pool(s: &Session, at: VirtAddr) -> bool {
     let Some(first) = start(s) else { return false };
     let offset = at.0.wrapping_sub(first.0);
     // two pages before the first object are nobody's
-    let numbers = |pool: &Pool| match offset / PAGE_SIZE {
+    let numbers = |pool: &Pool| match offset / s.page_size() {
         0 | 1 => [Some(0), None],
         _ => pool.numbers(at),
     };
-    offset < (MAX_OBJECTS + 1) * 2 * PAGE_SIZE
+    offset < (MAX_OBJECTS + 1) * 2 * s.page_size()
         && Pool::of(s).is_some_and(|pool| {
             numbers(&pool).into_iter().flatten().any(|n| pool.metadata(s.mem(), n).is_some())
         })
@@ -200,15 +202,16 @@ fn object(s: &Session, pool: &Pool, number: u64, at: VirtAddr) -> Option<Guarded
     let b = s.bind::<Metadata>();
     let state = state(s, b.state.num(mem, metadata).ok()?)?;
     let start = b.at.ptr(mem, metadata).ok()?;
-    let size = b.length.num(mem, metadata).ok().filter(|n| *n <= PAGE_SIZE)?;
+    let size = b.length.num(mem, metadata).ok().filter(|n| *n <= pool.page)?;
     let cache = b.cache.ptr(mem, metadata).ok().and_then(|at| slab::cache_names(s).get(&at).cloned());
     let used = state != State::Unused;
     let gone = matches!(state, State::Freed | State::Freeing);
     let track = |field: &crate::bind::Field, there: bool| {
         field.at(metadata).ok().filter(|_| there).and_then(|at| track(s, at))
     };
-    let overwritten =
-        page_of(s, pool.page(number)).filter(|_| used).and_then(|bytes| overwritten(&bytes, start, size));
+    let overwritten = page_of(s, pool.page(number))
+        .filter(|_| used)
+        .and_then(|bytes| overwritten(&bytes, pool.page(number), start, size));
     Some(Guarded {
         number,
         metadata,
@@ -251,21 +254,18 @@ fn track(s: &Session, at: VirtAddr) -> Option<Track> {
     })
 }
 
-type PageBytes = [u8; PAGE_SIZE as usize];
-
 /// The bytes of a page of the pool. That of a freed object is not mapped; the pool is in the direct map.
-fn page_of(s: &Session, page: VirtAddr) -> Option<PageBytes> {
-    let mut bytes = [0; PAGE_SIZE as usize];
+fn page_of(s: &Session, page: VirtAddr) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(s.page_size()).ok()?];
     let at = page.0.checked_sub(slab::direct_map_base(s).ok()?.0)?;
     s.phys().read_phys(PhysAddr(at), &mut bytes).ok()?;
     Some(bytes)
 }
 
 /// The first byte of an object's page beside it that has not the pattern that KFENCE put there.
-fn overwritten(bytes: &PageBytes, start: VirtAddr, size: u64) -> Option<(i64, u8)> {
-    let page = start.0 & !(PAGE_SIZE - 1);
+fn overwritten(bytes: &[u8], page: VirtAddr, start: VirtAddr, size: u64) -> Option<(i64, u8)> {
     bytes.iter().zip(0..).find_map(|(&byte, n)| {
-        let at = page.wrapping_add(n);
+        let at = page.0.wrapping_add(n);
         let wrong = !matches!(place(VirtAddr(at), start, size), Place::Inside(_)) && byte != pattern(at);
         wrong.then_some((at.wrapping_sub(start.0).cast_signed(), byte))
     })
@@ -281,6 +281,7 @@ mod tests {
     use super::*;
     use base::{Fault, FaultKind};
 
+    const PAGE: u64 = 4096;
     const START: VirtAddr = VirtAddr(0xffff_8880_0400_0000);
     const TABLE: VirtAddr = VirtAddr(0xffff_8880_0500_0000);
     const LAYOUT: Layout = Layout { size: 64, at: 24 };
@@ -297,7 +298,7 @@ mod tests {
     }
 
     fn pool() -> Pool {
-        Pool { start: START, table: TABLE, layout: LAYOUT }
+        Pool { start: START, table: TABLE, layout: LAYOUT, page: PAGE }
     }
 
     fn ram() -> Ram {
@@ -324,13 +325,13 @@ mod tests {
     #[test]
     fn pages_belong_to_the_objects_beside_them() {
         let pool = pool();
-        let page = |n: u64| START.add(n * PAGE_SIZE + 5);
+        let page = |n: u64| START.add(n * PAGE + 5);
         assert_eq!(pool.numbers(page(0)), [None, None]);
         assert_eq!(pool.numbers(page(1)), [None, Some(0)]);
         assert_eq!(pool.numbers(page(2)), [Some(0), None]);
         assert_eq!(pool.numbers(page(3)), [Some(0), Some(1)]);
         assert_eq!(pool.numbers(page(4)), [Some(1), None]);
-        assert_eq!(pool.page(1), START.add(4 * PAGE_SIZE));
+        assert_eq!(pool.page(1), START.add(4 * PAGE));
     }
 
     #[test]
@@ -346,13 +347,13 @@ mod tests {
     #[test]
     fn what_is_written_beside_an_object_is_seen() {
         let page = VirtAddr(0xffff_8880_0400_2000);
-        let mut bytes: PageBytes = std::array::from_fn(|n| pattern(page.0 + n as u64));
+        let mut bytes: Vec<u8> = (0..PAGE).map(|n| pattern(page.0 + n)).collect();
         let start = page.add(0x7e0);
         bytes[0x7e0..0x800].fill(0);
-        assert_eq!(overwritten(&bytes, start, 32), None);
+        assert_eq!(overwritten(&bytes, page, start, 32), None);
         bytes[0x803] = b'x';
-        assert_eq!(overwritten(&bytes, start, 32), Some((35, b'x')));
+        assert_eq!(overwritten(&bytes, page, start, 32), Some((35, b'x')));
         bytes[0x7df] = 0;
-        assert_eq!(overwritten(&bytes, start, 32), Some((-1, 0)));
+        assert_eq!(overwritten(&bytes, page, start, 32), Some((-1, 0)));
     }
 }

@@ -15,7 +15,7 @@ use crate::mm::page::{PageStruct, flag_names};
 use crate::mm::page_type::{Mark, PageTypes, is_type};
 use crate::mm::slab;
 use crate::session::Session;
-use base::{PAGE_SHIFT, PAGE_SIZE, Pfn, VirtAddr, VirtRead};
+use base::{Pfn, VirtAddr, VirtRead};
 use rustc_hash::FxHashSet;
 
 bind! {
@@ -165,7 +165,7 @@ pub fn state_at(s: &Session, at: VirtAddr) -> Option<PageState> {
     let mem = s.mem();
     let layout = Layout::of(s)?;
     let types = s.bind::<PageTypes>();
-    let pfn = at.0.checked_sub(slab::direct_map_base(s).ok()?.0)? >> PAGE_SHIFT;
+    let pfn = at.0.checked_sub(slab::direct_map_base(s).ok()?.0)? >> s.page_shift();
     let page = layout.page(pfn);
     let count = s.bind::<PageStruct>().refcount.i32(mem, head).ok()?;
     let said = |used| Some(PageState { at: page, head: Some(head).filter(|h| *h != page), count, used });
@@ -206,7 +206,7 @@ pub fn state_at(s: &Session, at: VirtAddr) -> Option<PageState> {
 /// What a page's `mapping` says.
 fn mapped(s: &Session, head: VirtAddr) -> Option<Use> {
     let mem = s.mem();
-    let mapping = s.bind::<PageStruct>().mapping.ptr(mem, head).ok().filter(|m| m.0 >> 63 == 1)?;
+    let mapping = s.bind::<PageStruct>().mapping.ptr(mem, head).ok().filter(|m| s.arch().is_kernel(*m))?;
     match mapping.0 & 3 {
         0 => {
             let b = s.bind::<InodeOf>();
@@ -261,7 +261,7 @@ fn zones(s: &Session) -> FxHashSet<VirtAddr> {
 
 /// The address in the direct map where a frame begins.
 pub fn begin(s: &Session, pfn: Pfn) -> Result<VirtAddr> {
-    Ok(slab::direct_map_base(s)?.add(pfn.0.wrapping_mul(PAGE_SIZE)))
+    Ok(slab::direct_map_base(s)?.add(pfn.0.wrapping_mul(s.page_size())))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::error::{KernelError, Result};
 use crate::mm::direct_map;
 use crate::mm::page_type::{self, PageTypes};
 use crate::session::{Fact, Session};
-use base::{PAGE_SHIFT, PAGE_SIZE, VirtAddr};
+use base::VirtAddr;
 use rustc_hash::FxHashMap;
 
 bind! {
@@ -79,7 +79,7 @@ fn moved(s: &Session, name: &'static str) -> Result<Option<VirtAddr>> {
         };
     };
     match s.mem().ptr(at)? {
-        base if base.0 >> 63 == 1 => Ok(Some(base)),
+        base if s.arch().is_kernel(base) => Ok(Some(base)),
         base => Err(KernelError::Damaged { what: name, at, why: format!("it holds {base:#x}") }),
     }
 }
@@ -184,7 +184,7 @@ pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
     let b = s.bind::<Page>();
     let page_size = b.size.filter(|n| *n > 0)?;
     let pages = vmemmap_base(s).ok()?;
-    let page = pages.add((phys >> PAGE_SHIFT).wrapping_mul(page_size));
+    let page = pages.add((phys >> s.page_shift()).wrapping_mul(page_size));
     let head = match b.compound_head.u64(s.mem(), page) {
         Ok(word) if word & 1 == 0 => true_head(s, page, page_size),
         Ok(word) => head_of(page, word),
@@ -195,7 +195,7 @@ pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
         }
     };
     let pfn = head.0.checked_sub(pages.0)? / page_size;
-    (pfn <= end.0 >> PAGE_SHIFT).then_some((head, pfn))
+    (pfn <= end.0 >> s.page_shift()).then_some((head, pfn))
 }
 
 /// The first page of the compound that a page is in, by its word: the first one's address with bit 0 set, or a mask that
@@ -214,7 +214,7 @@ const fn head_of(page: VirtAddr, word: u64) -> VirtAddr {
 /// `struct page` that follows knows the true one.
 fn true_head(s: &Session, page: VirtAddr, page_size: u64) -> VirtAddr {
     // only the first `struct page` of a whole page of them can be such a copy
-    if page.0 & (PAGE_SIZE - 1) != 0 {
+    if page.0 & (s.page_size() - 1) != 0 {
         return page;
     }
     let b = s.bind::<Page>();

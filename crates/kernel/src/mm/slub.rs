@@ -15,7 +15,7 @@ use crate::error::KernelError;
 use crate::mm::slab::{self, KmemCache, SlabPage};
 use crate::mm::track::{self, Track};
 use crate::session::Session;
-use base::{PAGE_SHIFT, VirtAddr};
+use base::VirtAddr;
 use rustc_hash::FxHashSet;
 
 bind! {
@@ -135,7 +135,7 @@ impl Slab {
         let (start, pad, objects) = if chained {
             let bits = page.objects.bits().and_then(|_| page.objects.num(mem, head).ok());
             let objects = bits.or_else(|| Some(page.counters.num(mem, head).ok()? >> 16 & 0x7fff))?;
-            (slab::direct_map_base(s).ok()?.add(pfn << PAGE_SHIFT), pad(&layout.red_left_pad)?, objects)
+            (slab::direct_map_base(s).ok()?.add(pfn << s.page_shift()), pad(&layout.red_left_pad)?, objects)
         } else {
             let objects = layout.number.num(mem, cache).ok()?;
             (page.first.ptr(mem, head).ok()?, pad(&layout.debug_pad)?, objects)

@@ -81,7 +81,7 @@ impl Shape {
             .iter()
             .flat_map(|array| numbers.into_iter().flatten().map(|n| array.add(n * 8)))
             .filter_map(|at| mem.ptr(at).ok())
-            .filter(|pool| pool.0 >> 63 == 1);
+            .filter(|pool| pool.in_upper_half());
         pools
             .map(|pool| pool.add(part(handle, self.offset) << ALIGN))
             .find_map(|record| self.read(mem, record, handle, is_text))
@@ -112,7 +112,7 @@ pub fn trace(s: &Session, handle: u32) -> Option<Vec<VirtAddr>> {
         return None;
     }
     let array = ["stack_pools", "stack_slabs"].into_iter().find_map(|name| s.symbol(name))?;
-    let behind = s.mem().ptr(array).ok().filter(|at| at.0 >> 63 == 1);
+    let behind = s.mem().ptr(array).ok().filter(|at| s.arch().is_kernel(*at));
     let arrays: Vec<VirtAddr> = [array].into_iter().chain(behind).collect();
     Shape::of(s)?.find(s.mem(), &arrays, handle, &|at| s.is_text(at))
 }

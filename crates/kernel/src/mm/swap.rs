@@ -31,7 +31,7 @@ pub fn info(s: &Session, kind: u64) -> Option<VirtAddr> {
         return None;
     }
     // an array of pointers since 2.6.33 (efa90a981bbc)
-    let at = s.mem().ptr(table.add(kind * 8)).ok().filter(|at| at.0 >> 63 == 1)?;
+    let at = s.mem().ptr(table.add(kind * 8)).ok().filter(|at| s.arch().is_kernel(*at))?;
     let own = &s.bind::<SwapInfo>().kind;
     (!own.exists() || own.num(s.mem(), at).ok()? == kind).then_some(at)
 }

@@ -6,7 +6,7 @@
 //! **Invariant:** an area counts only where its `vm_struct` names the address that it begins at.
 
 use crate::session::Session;
-use base::{PAGE_SIZE, VirtAddr, VirtRead};
+use base::{VirtAddr, VirtRead};
 
 bind! {
     /// `struct vmap_area`
@@ -116,14 +116,14 @@ pub fn area_at(s: &Session, at: VirtAddr) -> Option<Area> {
 /// What a `vmap_area` says of itself, if it is one.
 fn area_of(s: &Session, layout: &Layout, area: VirtAddr) -> Option<Area> {
     let mem = s.mem();
-    let vm = s.bind::<VmapArea>().vm.ptr(mem, area).ok().filter(|vm| vm.0 >> 63 == 1)?;
+    let vm = s.bind::<VmapArea>().vm.ptr(mem, area).ok().filter(|vm| s.arch().is_kernel(*vm))?;
     let b = s.bind::<VmStruct>();
     let start = b.at.ptr(mem, vm).ok()?;
     if start != mem.ptr(area.add(layout.start)).ok()? {
         return None;
     }
     let whole = b.size_of.num(mem, vm).ok()?;
-    let guard = if b.flags.num(mem, vm).ok()? & NO_GUARD == 0 { PAGE_SIZE } else { 0 };
+    let guard = if b.flags.num(mem, vm).ok()? & NO_GUARD == 0 { s.page_size() } else { 0 };
     let mapped = whole.checked_sub(guard)?;
     let asked = b.asked.num(mem, vm).ok().filter(|n| *n > 0 && *n <= mapped);
     let caller = b.caller.ptr(mem, vm).ok().filter(|by| s.is_text(*by));

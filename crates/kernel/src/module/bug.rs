@@ -140,18 +140,7 @@ impl Table {
     fn read(s: &Session, start: VirtAddr, count: u64, layout: Layout) -> Option<Self> {
         let len = count.min(MAX_ENTRIES).checked_mul(layout.size)?;
         let mut bytes = vec![0; usize::try_from(len).ok()?];
-        let mut is_whole = true;
-        let mut at = start;
-        // in steps that meet the pages, whatever their size
-        const STEP: u64 = 4096;
-        let mut rest = bytes.as_mut_slice();
-        while !rest.is_empty() {
-            let most = usize::try_from(STEP - at.0 % STEP).unwrap_or(1).min(rest.len());
-            let (part, behind) = rest.split_at_mut_checked(most)?;
-            is_whole &= s.mem().read(at, part).is_ok();
-            at = at.add(most as u64);
-            rest = behind;
-        }
+        let is_whole = s.mem().read_what_is_there(start, &mut bytes);
         Some(Self { start, bytes, layout, is_whole })
     }
 

@@ -235,15 +235,13 @@ fn in_tree(s: &Session) -> Vec<VirtAddr> {
 
 /// True where the taint mask or the log's last report says that modules were loaded.
 fn were_loaded(s: &Session) -> bool {
-    /// Proprietary, forced, staging, out of tree, unsigned: what only a module brings.
-    const BY_MODULES: u64 = 1 | 1 << 1 | 1 << 10 | 1 << 12 | 1 << 13;
     let listed = |line: &str| {
         let names = line.split_once("Modules linked in:").map(|(_, names)| names);
         names.map(|names| names.split_whitespace().any(|word| !word.starts_with('[')))
     };
     let by_log =
         s.log().ok().and_then(|log| log.records.iter().rev().find_map(|record| listed(&record.text)));
-    by_log.unwrap_or(false) || taint::mask(s).is_ok_and(|mask| mask & BY_MODULES != 0)
+    by_log.unwrap_or(false) || taint::mask(s).is_ok_and(taint::is_by_modules)
 }
 
 /// True for a name that a module can have: what is no module has none such.

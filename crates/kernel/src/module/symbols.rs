@@ -67,7 +67,7 @@ impl Session {
         {
             return Some(Located { symbol: kernel.get(id)?, offset, span: kernel.span(id) });
         }
-        if at.0 >> 63 == 1 && !self.in_image(at) {
+        if self.arch().is_kernel(at) && !self.in_image(at) {
             let modules = self.module_symbols();
             if let Some((id, offset)) = in_table(modules)
                 && self.module_at(at).is_some()

@@ -30,6 +30,15 @@ pub const FLAGS: &[(u32, char, &str)] = &[
     (29, 'T', "technology preview code was loaded"),
 ];
 
+/// What only a module brings: a proprietary one, one that was forced, of staging, from out of tree, unsigned.
+const BY_MODULES: &str = "PFCOE";
+
+/// True for a mask that no kernel has into which no module was loaded.
+#[must_use]
+pub fn is_by_modules(mask: u64) -> bool {
+    letters(mask).chars().any(|letter| BY_MODULES.contains(letter))
+}
+
 /// The letters of a mask, the lowest bit first; bits without a letter are left out.
 #[must_use]
 pub fn letters(mask: u64) -> String {
@@ -65,5 +74,12 @@ mod tests {
         assert_eq!(letters(0x3080), "DOE");
         assert_eq!(letters(0x201), "PW");
         assert_eq!(letters(0), "");
+    }
+
+    #[test]
+    fn modules_bring_five_of_the_taints() {
+        let by: Vec<u32> = (0..64).filter(|bit| is_by_modules(1 << bit)).collect();
+        assert_eq!(by, [0, 1, 10, 12, 13]);
+        assert!(!is_by_modules(0) && is_by_modules(0x1200));
     }
 }

@@ -186,19 +186,19 @@ impl Image {
             && matches!(self.dump.ranges(), [range] if range.start.0 == 0 && range.len() > LEAST_WITH_HOLE)
     }
 
-    /// The size of the hole that a raw image leaves out below 4 GiB, by the last page that the kernel knows: what the
+    /// The size of the hole that a raw image leaves out below 4 GiB, by where the last page that the kernel knows ends: what the
     /// image lacks of it is the hole, where the image does hold something in its place.
-    pub(crate) fn hole_left_out(&self, max_pfn: u64) -> Option<u64> {
+    pub(crate) fn hole_left_out(&self, last: u64) -> Option<u64> {
         const SAMPLES: u64 = 1024;
         let [range] = self.dump.ranges() else { return None };
         let len = range.end.0.checked_sub(range.start.0)?;
-        let hole = max_pfn.checked_mul(base::PAGE_SIZE)?.checked_sub(len)?;
+        let hole = last.checked_sub(len)?;
         let raw = self.may_lack_a_hole();
         let low =
             FOUR_GIB.checked_sub(hole).filter(|low| raw && hole > 0 && *low < len && low % (1 << 20) == 0)?;
         let end = len.min(FOUR_GIB);
-        let step = ((end - low) / SAMPLES).max(base::PAGE_SIZE) & !(base::PAGE_SIZE - 1);
-        let mut page = [0; base::PAGE_SIZE as usize];
+        let step = ((end - low) / SAMPLES).max(base::GRANULE) & !(base::GRANULE - 1);
+        let mut page = [0; base::GRANULE as usize];
         let mut places = (low..end).step_by(usize::try_from(step).ok()?);
         // of a hole that is in the image nothing was written
         let holds = places.any(|at| {
@@ -305,7 +305,12 @@ fn dump_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let shown = folder.display();
     match found.as_slice() {
         [_] => Ok(found),
-        [_, _, ..] if dump::open(&found).is_ok() => Ok(found),
+        // the files of a set lie in one folder
+        [first, rest @ ..]
+            if rest.iter().all(|file| file.parent() == first.parent()) && dump::open(&found).is_ok() =>
+        {
+            Ok(found)
+        }
         [] => Err(KernelError::Open(format!("{shown}: is a directory; name the dump file in it"))),
         all => {
             // the last are the newest, as the folders are named by time

@@ -5,9 +5,10 @@
 //! VMCOREINFO's text, the ring of printk's descriptors, the first task. The image is tens of megabytes, whatever the
 //! size of the dump. A search is made once, only where the symbol is not known, and ends at Ctrl-C.
 
+use crate::opening::IMAGE_SEARCHED;
 use crate::opening::open::Opened;
 use crate::opening::symbols::present;
-use base::{PAGE_SIZE, VirtAddr, VirtRead, VmcoreInfo, cstr};
+use base::{GRANULE, VirtAddr, VirtRead, VmcoreInfo, cstr};
 use debuginfo::Blob;
 use debuginfo::btf::Btf;
 use debuginfo::find::Watch;
@@ -17,8 +18,6 @@ use std::ops::ControlFlow;
 /// More BTF than any kernel has.
 pub(crate) const MAX_BTF: u64 = 256 << 20;
 
-/// More than any kernel's image with its data.
-const IMAGE_WITHIN: u64 = 256 << 20;
 /// Bytes that are looked at in one go.
 const PIECE: usize = 1 << 20;
 /// Bytes that two pieces share, so that nothing shorter is cut in two.
@@ -36,7 +35,7 @@ pub(crate) fn pieces(
     each: &mut dyn FnMut(VirtAddr, &[u8]) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let watch: &Watch = &o.watch;
-    let runs = present(o.machine.phys(), o.machine.boot.image_phys(text), IMAGE_WITHIN);
+    let runs = present(o.machine.phys(), o.machine.boot.image_phys(text), IMAGE_SEARCHED);
     let mut buf = Vec::new();
     for run in runs {
         let mut from = run.start;
@@ -44,14 +43,14 @@ pub(crate) fn pieces(
             if watch.cancel.is_cancelled() {
                 return ControlFlow::Break(());
             }
-            watch.progress.step("looking through the kernel's image", from, IMAGE_WITHIN);
+            watch.progress.step("looking through the kernel's image", from, IMAGE_SEARCHED);
             let len = (run.end - from).min(PIECE as u64);
             fill(&*o.machine.mem, text.add(from), len as usize, &mut buf);
             if !buf.iter().all(|b| *b == 0) {
                 each(text.add(from), &buf)?;
             }
             let step = if len < PIECE as u64 { len } else { (PIECE - OVERLAP) as u64 };
-            from = from.saturating_add(step.max(PAGE_SIZE));
+            from = from.saturating_add(step.max(GRANULE));
         }
     }
     watch.progress.finish();
@@ -61,11 +60,8 @@ pub(crate) fn pieces(
 fn fill(mem: &dyn VirtRead, at: VirtAddr, len: usize, buf: &mut Vec<u8>) {
     buf.clear();
     buf.resize(len, 0);
-    for (n, page) in (0_u64..).zip(buf.chunks_mut(PAGE_SIZE as usize)) {
-        if mem.read(at.add(n * PAGE_SIZE), page).is_err() {
-            page.fill(0);
-        }
-    }
+    // what is looked for begins with no zero
+    mem.read_what_is_there(at, buf);
 }
 
 /// The words of a piece, each with its address.
@@ -86,7 +82,7 @@ pub(crate) fn vmcoreinfo(o: &Opened) -> Option<Vec<u8>> {
         let inside = inside.map(|rest| rest.get(..INFO_MAX).unwrap_or(rest).to_vec());
         let pointed = words(at, bytes).filter_map(|(_, word)| {
             let page = VirtAddr(word);
-            let new = word >> 63 == 1
+            let new = VirtAddr(word).in_upper_half()
                 && page.page_offset() == 0
                 && seen.len() < MAX_CANDIDATES
                 && seen.insert(word);
@@ -175,25 +171,13 @@ fn task_around(at: VirtAddr, bytes: &[u8], name: usize, mem: &dyn VirtRead) -> O
     // what lies around it can be in the pieces beside this one
     let from = VirtAddr(comm_at.0.saturating_sub(TASK_REACH) & !7);
     let mut around = Vec::new();
-    fill_unaligned(mem, from, 2 * TASK_REACH as usize, &mut around);
+    fill(mem, from, 2 * TASK_REACH as usize, &mut around);
     let own = |word: u64| word < comm_at.0 && comm_at.0 - word < TASK_REACH && word.is_multiple_of(16);
     let mut candidates: Vec<u64> = words(from, &around).map(|(_, w)| w).filter(|w| own(*w)).collect();
     candidates.sort_unstable();
     let most = candidates.chunk_by(|a, b| a == b).max_by_key(|same| same.len())?;
     // real_parent, parent and group_leader
     (most.len() >= 3).then(|| most.first().copied().map(VirtAddr)).flatten()
-}
-
-fn fill_unaligned(mem: &dyn VirtRead, at: VirtAddr, len: usize, buf: &mut Vec<u8>) {
-    buf.clear();
-    while buf.len() < len {
-        let next = at.add(buf.len() as u64);
-        let part = ((PAGE_SIZE - next.page_offset()) as usize).min(len - buf.len());
-        match mem.bytes(next, part) {
-            Ok(bytes) => buf.extend(bytes),
-            Err(_) => buf.resize(buf.len() + part, 0),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,3 +15,8 @@ pub(crate) mod watched;
 pub(crate) mod words;
 
 pub use files::{FileKind, file_kind};
+
+/// How far a kernel's image is looked through from its text on: more than any has with its data.
+pub(crate) const IMAGE_SEARCHED: u64 = 256 << 20;
+/// What is farther from a symbol of the image is no part of it: more than there is room for.
+pub(crate) const IMAGE_SPAN: u64 = 1 << 30;

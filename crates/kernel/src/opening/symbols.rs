@@ -3,15 +3,13 @@
 use crate::opening::open::{Build, Opened};
 use crate::opening::watched::WatchedVirt;
 use arch::{Boot, KernelMap};
-use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr};
+use base::{GRANULE, PhysAddr, PhysRead, VirtAddr};
 use debuginfo::find::Watch;
 use debuginfo::kallsyms::{self, Addresses, Kallsyms, KallsymsError};
 use debuginfo::symtab::SymbolTable;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How far behind `_text` kallsyms can be: text and read-only data of the largest kernels.
-const KALLSYMS_WITHIN: u64 = 256 << 20;
 /// What a kernel without `CONFIG_KALLSYMS_ALL` leaves out of its own table.
 const FUNCTIONS_ALONE: &str = "kallsyms in the dump has functions alone (a kernel without CONFIG_KALLSYMS_ALL): its \
      variables are in its vmlinux (\"info\" says which package has it)";
@@ -129,10 +127,10 @@ pub(crate) fn find_in_image(
     text: VirtAddr,
     watch: &Watch,
 ) -> Result<Kallsyms, KallsymsError> {
-    let end = text.add(KALLSYMS_WITHIN);
+    let end = text.add(super::IMAGE_SEARCHED);
     let mut error = None;
     let mem = WatchedVirt { mem, watch, all: text..end };
-    for run in present(phys, boot.image_phys(text), KALLSYMS_WITHIN).into_iter().take(MAX_RUNS) {
+    for run in present(phys, boot.image_phys(text), super::IMAGE_SEARCHED).into_iter().take(MAX_RUNS) {
         let found = kallsyms::find_behind(&mem, text, text.add(run.start), text.add(run.end));
         watch.progress.finish();
         match found {
@@ -148,7 +146,7 @@ pub(crate) fn find_in_image(
 /// Why a part of the image is not in the dump: what was looked for may lie there.
 fn lacking(phys: &dyn PhysRead, image: PhysAddr) -> String {
     const STEP: usize = 1 << 16;
-    let first = (0..KALLSYMS_WITHIN / 4).step_by(STEP).find_map(|at| {
+    let first = (0..super::IMAGE_SEARCHED / 4).step_by(STEP).find_map(|at| {
         let at = image.add(at);
         phys.read_phys(at, &mut [0]).err().map(|gap| format!("; {gap}"))
     });
@@ -165,7 +163,7 @@ pub(crate) fn present(phys: &dyn PhysRead, from: PhysAddr, len: u64) -> Vec<Rang
             phys.skip_holes(from.add(at)).map(|next| next.page_base().0.saturating_sub(from.0).max(at));
         let next = next.unwrap_or(len).min(len);
         let zeros = next > at && phys.read_phys(from.add(at), &mut [0]).is_ok();
-        let (start, end) = if zeros { (at, next) } else { (next, next + PAGE_SIZE) };
+        let (start, end) = if zeros { (at, next) } else { (next, next + GRANULE) };
         if start >= len {
             break;
         }
@@ -194,8 +192,8 @@ mod tests {
             &[]
         }
         fn skip_holes(&self, from: PhysAddr) -> Option<PhysAddr> {
-            let page = self.0.iter().find(|p| **p >= from.0 / PAGE_SIZE)?;
-            Some(PhysAddr((page * PAGE_SIZE).max(from.0)))
+            let page = self.0.iter().find(|p| **p >= from.0 / GRANULE)?;
+            Some(PhysAddr((page * GRANULE).max(from.0)))
         }
     }
 
@@ -221,9 +219,9 @@ mod tests {
     #[test]
     fn a_search_steps_over_what_the_dump_lacks() {
         let pages = Pages(&[1, 4, 5, 6, 9, 1 << 30]);
-        let runs = present(&pages, PhysAddr(2 * PAGE_SIZE), 8 * PAGE_SIZE);
-        assert_eq!(runs, [2 * PAGE_SIZE..5 * PAGE_SIZE, 7 * PAGE_SIZE..8 * PAGE_SIZE]);
-        assert!(present(&pages, PhysAddr(10 * PAGE_SIZE), 4 * PAGE_SIZE).is_empty());
-        assert!(present(&pages, PhysAddr(u64::MAX - 4095), PAGE_SIZE).is_empty());
+        let runs = present(&pages, PhysAddr(2 * GRANULE), 8 * GRANULE);
+        assert_eq!(runs, [2 * GRANULE..5 * GRANULE, 7 * GRANULE..8 * GRANULE]);
+        assert!(present(&pages, PhysAddr(10 * GRANULE), 4 * GRANULE).is_empty());
+        assert!(present(&pages, PhysAddr(u64::MAX - 4095), GRANULE).is_empty());
     }
 }

@@ -19,9 +19,6 @@ const MAX: u64 = 256 << 20;
 /// KASLR moves a kernel by a multiple of this.
 const ALIGN: u64 = 0x20_0000;
 
-/// What is farther behind `_text` is no part of an image.
-const IMAGE: u64 = 1 << 30;
-
 /// A System.map whose symbols are at their places in the dump.
 #[derive(Clone, Debug)]
 pub struct SystemMap {
@@ -109,7 +106,7 @@ fn differs(o: &Opened, table: &SymbolTable) -> Option<String> {
     for name in o.machine.info.iter().filter_map(|(key, _)| VmcoreInfo::symbol_name(key)) {
         let (Some(told), Some(own)) = (o.machine.info.symbol(name), table.addr(name)) else { continue };
         // of a sparse memory map VMCOREINFO tells where it lies, not where the variable does
-        if told.0.wrapping_sub(text) > IMAGE {
+        if told.0.wrapping_sub(text) > crate::opening::IMAGE_SPAN {
             continue;
         }
         if told != own {

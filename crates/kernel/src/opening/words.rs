@@ -10,7 +10,7 @@ use crate::opening::image::Image;
 use crate::opening::image_scan::is_vmcoreinfo;
 use crate::opening::machine::claims;
 use arch::NameSearch;
-use base::{PAGE_SIZE, PhysAddr, PhysRead, VmcoreInfo, cstr};
+use base::{GRANULE, PhysAddr, PhysRead, VmcoreInfo, cstr};
 use debuginfo::find::Watch;
 use dump::Words as Shape;
 
@@ -82,7 +82,7 @@ fn each_piece(phys: &dyn PhysRead, watch: &Watch, each: &mut dyn FnMut(PhysAddr,
         let step = if read == PIECE { PIECE - OVERLAP } else { read };
         next = match at.0.checked_add((step as u64).max(1)) {
             // what cannot be read is stepped over by the page
-            Some(from) if read == 0 => from.checked_next_multiple_of(PAGE_SIZE).map(PhysAddr),
+            Some(from) if read == 0 => from.checked_next_multiple_of(GRANULE).map(PhysAddr),
             Some(from) => Some(PhysAddr(from)),
             None => None,
         };

@@ -114,7 +114,7 @@ fn by_offsets(s: &Session) -> u32 {
         let Ok(offset) = s.mem().u64(table.add(cpu * 8)) else { break };
         // what a CPU that cannot be has leads into the image, where the variables' first copy lies: its name can be lost
         let at = base.add(offset);
-        let is_memory = at.0 >> 63 == 1 && Some(offset) != load && !(image..end).contains(&at);
+        let is_memory = s.arch().is_kernel(at) && Some(offset) != load && !(image..end).contains(&at);
         if !is_memory || known.contains(&offset) {
             break;
         }

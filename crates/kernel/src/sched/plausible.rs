@@ -6,7 +6,7 @@ use crate::error::KernelError;
 use crate::plausible::not_one;
 use crate::sched::task::Task;
 use crate::session::Session;
-use base::{PAGE_SIZE, VirtAddr};
+use base::{GRANULE, VirtAddr};
 
 /// `PID_MAX_LIMIT`: ids are below it.
 const PID_MAX: i32 = 4 << 20;
@@ -42,7 +42,7 @@ pub(crate) fn task(s: &Session, t: &mut Task, to: &Pointers) -> Result<(), Kerne
             *value = None;
         }
     };
-    check("stack", &mut t.stack, &|at| is_object(at) && at.0.is_multiple_of(PAGE_SIZE));
+    check("stack", &mut t.stack, &|at| is_object(at) && at.0.is_multiple_of(GRANULE));
     check("mm", &mut t.mm, &is_object);
     check("signal", &mut to.signal.clone(), &is_object);
     check("cred", &mut to.cred.clone(), &is_object);

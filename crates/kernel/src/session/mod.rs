@@ -67,7 +67,9 @@ impl Session {
                 symbols = KernelSymbols::load(&opened);
             }
             let max_pfn = symbols.table.addr("max_pfn").and_then(|at| opened.machine.mem.u64(at).ok());
-            if let Some(hole) = max_pfn.and_then(|max| opened.machine.image.hole_left_out(max)) {
+            let last =
+                max_pfn.and_then(|max| max.checked_mul(1 << opened.machine.boot.tables.paging.page_shift()));
+            if let Some(hole) = last.and_then(|last| opened.machine.image.hole_left_out(last)) {
                 return Ok(Start::Hole(hole));
             }
             let root = ["swapper_pg_dir", "init_top_pgt", "init_level4_pgt"];
@@ -169,6 +171,16 @@ impl Session {
     #[must_use]
     pub fn arch(&self) -> &'static dyn Arch {
         self.opened.machine.arch
+    }
+    /// Bytes of a page of this kernel, as a shift: what it counts and numbers pages by.
+    #[must_use]
+    pub fn page_shift(&self) -> u32 {
+        self.boot().tables.paging.page_shift()
+    }
+    /// Bytes of a page of this kernel.
+    #[must_use]
+    pub fn page_size(&self) -> u64 {
+        1 << self.page_shift()
     }
     /// Where the kernel lies.
     #[must_use]

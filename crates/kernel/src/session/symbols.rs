@@ -44,7 +44,7 @@ impl Session {
     /// For a dump that lacks page tables: where memory is mapped as a whole, by the variable that says so.
     fn note_direct_map(&self, base: Option<VirtAddr>) {
         let base = base.and_then(|at| self.mem().ptr(at).ok());
-        if let Some(base) = base.filter(|at| at.0 >> 63 == 1 && at.page_offset() == 0) {
+        if let Some(base) = base.filter(|at| self.arch().is_kernel(*at) && at.page_offset() == 0) {
             let bytes = self.map().phys().ranges().last().map_or(0, |r| r.end.0);
             let end = base.add(bytes);
             self.map().set_direct_map(Linear { start: base, end, offset: base.0 });
@@ -113,7 +113,7 @@ impl Session {
     pub fn kernel_places(&self) -> [Option<VirtAddr>; 3] {
         let text = self.landmark("_text").or_else(|| self.landmark("_stext"));
         let vmalloc = self.landmark("vmalloc_base").and_then(|at| self.mem().ptr(at).ok());
-        [text, self.landmark("_end"), vmalloc.filter(|at| at.0 >> 63 == 1)]
+        [text, self.landmark("_end"), vmalloc.filter(|at| self.arch().is_kernel(*at))]
     }
 
     /// True in the kernel's image: its text and static data.

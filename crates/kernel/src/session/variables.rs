@@ -129,15 +129,12 @@ fn references(s: &Session, name: &str) -> Vec<VirtAddr> {
     out
 }
 
-/// More than any image.
-const IMAGE: u64 = 256 << 20;
-
 /// True behind the kernel's text, where its data can be.
 fn is_data(s: &Session, at: VirtAddr) -> bool {
     let start = s.boot().text.unwrap_or(s.boot().image.start);
     let known_text =
         s.kernel_symbols().table.at(at).is_some_and(|(symbol, _)| symbol.is_text() && s.is_image_text(at));
-    at >= start && at.0.wrapping_sub(start.0) < IMAGE && !known_text
+    at >= start && at.0.wrapping_sub(start.0) < crate::opening::IMAGE_SEARCHED && !known_text
 }
 
 fn looks_like(s: &Session, at: VirtAddr, looks: Looks) -> bool {

@@ -32,8 +32,6 @@ pub(crate) struct Told {
     pub(crate) notes: Vec<String>,
 }
 
-/// No kernel's image is larger: what is further away from a symbol is no symbol.
-const IMAGE_MAX: u64 = 1 << 30;
 /// Keys that are named in one sentence.
 const NAMED: usize = 8;
 
@@ -151,7 +149,8 @@ fn wrong_symbols(told: &VmcoreInfo, table: &SymbolTable, mem: &dyn VirtRead, of_
         };
         let all: Vec<VirtAddr> = known.collect();
         // what a pointer points to, where that is not in the dump
-        let unread = |own: &VirtAddr| own.0.abs_diff(at.0) > IMAGE_MAX && mem.ptr(*own).is_err();
+        let unread =
+            |own: &VirtAddr| own.0.abs_diff(at.0) > crate::opening::IMAGE_SPAN && mem.ptr(*own).is_err();
         if all.iter().any(|own| *own == at || mem.ptr(*own) == Ok(at)) {
             right += 1;
         } else if !all.iter().any(unread) {

@@ -508,7 +508,9 @@ impl Session {
         for stack in u.stacks.iter().rev().filter(in_use) {
             // further in than what is missing nothing is known: what is found may be left from earlier calls
             lost |= unread(self.mem(), stack).is_some();
-            for (slot, pc) in return_addresses(self.mem(), stack, VirtAddr(1 << 63), VirtAddr(u64::MAX)) {
+            for (slot, pc) in
+                return_addresses(self.mem(), stack, self.boot().tables.kernel_half(), VirtAddr(u64::MAX))
+            {
                 if !self.is_text(pc) || !self.arch().follows_call(self.mem(), pc) {
                     continue;
                 }

@@ -12,9 +12,6 @@ const THREAD_SIZE: u64 = 16 << 10;
 /// The name of a CPU's IRQ stack.
 pub const IRQ_STACK: &str = "IRQ stack";
 
-/// Bytes of `irq_stack_union`, the IRQ stack of x86 until 5.2.
-const IRQ_STACK_SIZE: u64 = 16 << 10;
-
 bind! {
     /// `union thread_union`: a task's stack
     struct ThreadUnion("thread_union") { stack: "stack" }
@@ -65,7 +62,7 @@ pub fn task_stack(s: &Session, task: &Task) -> Stack {
     let name = String::new();
     match task.stack.filter(|at| !at.is_null()) {
         Some(at) => {
-            let start = VirtAddr(at.0 & !0xfff);
+            let start = at.page_base();
             Stack { name, start, end: start.add(thread_size(s)) }
         }
         None => Stack { name, start: VirtAddr(0), end: VirtAddr(0) },
@@ -107,8 +104,8 @@ fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
         return told(top);
     }
     // until 5.2 it lies among the CPU's variables itself, with nothing behind its end to point to
-    let start = s.per_cpu("irq_stack_union", cpu).ok()?;
-    Some((start, start.add(IRQ_STACK_SIZE)))
+    let range = s.arch().irq_stack_from(s.per_cpu("irq_stack_union", cpu).ok()?)?;
+    Some((range.start, range.end))
 }
 
 /// True where a CPU has an IRQ stack, and what tells where is not in the dump.
@@ -129,7 +126,7 @@ pub fn irq_stack_in_use(s: &Session, cpu: u32) -> Option<bool> {
         return s.bind::<PcpuHot>().hardirq_stack_inuse.at(hot).ok().and_then(byte);
     }
     let count = s.per_cpu("irq_count", cpu).ok()?;
-    mem.u32(count).ok().map(|n| n.cast_signed() >= 0)
+    mem.u32(count).ok().map(|n| !n.cast_signed().is_negative())
 }
 
 /// Whether a CPU is in an NMI: the bits that `nmi_enter` counts in the preemption count (include/linux/preempt.h).

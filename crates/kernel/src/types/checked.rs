@@ -391,7 +391,7 @@ impl Lies {
     fn address(self, s: &Session) -> Option<VirtAddr> {
         match self {
             Self::At(symbol) => s.symbol(symbol),
-            Self::Behind(symbol) => s.mem().ptr(s.symbol(symbol)?).ok().filter(|at| at.0 >> 63 == 1),
+            Self::Behind(symbol) => s.mem().ptr(s.symbol(symbol)?).ok().filter(|at| s.arch().is_kernel(*at)),
             Self::OnFirstCpu(symbol) => s.per_cpu(symbol, 0).ok(),
         }
     }
@@ -405,7 +405,7 @@ impl Holds {
             Self::Text(text) => mem.bytes(at, text.len()).ok()? == text,
             Self::Named(text) => {
                 let name = mem.ptr(at).ok()?;
-                name.0 >> 63 == 1 && mem.bytes(name, text.len()).ok()? == text
+                s.arch().is_kernel(name) && mem.bytes(name, text.len()).ok()? == text
             }
             Self::Number(number) => mem.u32(at).ok()? == number,
             Self::Bit(bit) => mem.u32(at).ok()? & bit != 0,
@@ -437,7 +437,7 @@ impl Holds {
 /// Whether a stack with its mark begins here: below the `thread_info` that kernels before 4.9 have there, if any.
 fn ends_a_stack(mem: &dyn VirtRead, at: VirtAddr) -> Option<bool> {
     const FRONT: usize = 256;
-    if at.0 >> 63 == 0 || !at.0.is_multiple_of(base::PAGE_SIZE) {
+    if !at.in_upper_half() || !at.0.is_multiple_of(base::GRANULE) {
         return Some(false);
     }
     let front = mem.bytes(at, FRONT).ok()?;
@@ -451,7 +451,7 @@ fn address(s: &Session, names: &[&str]) -> Option<VirtAddr> {
 
 fn comes_back(mem: &dyn VirtRead, head: VirtAddr) -> Option<bool> {
     let next = mem.ptr(head).ok()?;
-    if next.0 >> 63 == 0 {
+    if !next.in_upper_half() {
         return Some(false);
     }
     // what is not in the dump contradicts nothing
@@ -510,7 +510,7 @@ fn readable(mem: &dyn VirtRead, at: VirtAddr) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < LOOK {
         let next = at.add(bytes.len() as u64);
-        let len = (base::PAGE_SIZE - next.page_offset()) as usize;
+        let len = (base::GRANULE - next.page_offset()) as usize;
         match mem.bytes(next, len) {
             Ok(part) => bytes.extend(part),
             Err(_) => break,

@@ -190,7 +190,7 @@ fn place(line: &str, at: &mut State, out: &mut Oops) {
     out.rip = symbol(said);
     match (&out.rip, address) {
         (Some(_), at) => out.pc = at,
-        (None, Some(pc)) if said.trim_end().ends_with(">]") && pc >> 63 == 1 => {
+        (None, Some(pc)) if said.trim_end().ends_with(">]") && base::VirtAddr(pc).in_upper_half() => {
             out.pc = Some(pc);
             at.name_follows = true;
         }

@@ -300,7 +300,7 @@ fn one(
 /// A symbol below the kernel's image: the offsets of per-CPU variables.
 fn absolute(s: &Session, at: VirtAddr) -> Option<kernel::Located<'_>> {
     let table = &s.kernel_symbols().table;
-    let end = table.addr("__per_cpu_end").filter(|end| end.0 >> 63 == 0)?;
+    let end = table.addr("__per_cpu_end").filter(|end| !s.arch().is_kernel(*end))?;
     let (symbol, offset) = table.at(at).filter(|_| at.0 != 0 && at < end)?;
     Some(kernel::Located { symbol, offset, span: None })
 }

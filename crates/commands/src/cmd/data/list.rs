@@ -284,7 +284,7 @@ fn plan(cx: &Cx<'_>, show: &Entries<'_>, args: &ArgMatches) -> Result<Plan, Comm
         });
     };
     let start = values::address(cx, s, "list", place)?;
-    if start.0 >> 63 != 1
+    if !s.arch().is_kernel(start)
         || s.mem().read(start, &mut [0]).is_err_and(|f| !matches!(f.kind, base::FaultKind::Page(_)))
     {
         return Err(CommandError::failed(

@@ -120,7 +120,7 @@ impl Command for Tree {
         let place = word("start").unwrap_or("");
         let invalid = || CommandError::failed("tree", format_args!("invalid start argument: {place}"));
         let start = match values::address(cx, s, "tree", place) {
-            Ok(at) if at.0 >> 63 == 1 => at,
+            Ok(at) if s.arch().is_kernel(at) => at,
             Ok(_) => return Err(invalid()),
             Err(e) => return Err(e),
         };
@@ -222,7 +222,7 @@ impl Ask<'_> {
             record.hidden("index", index);
         }
         // a value entry is a number, not a pointer: there is nothing behind it
-        if !self.show.is_empty() && value >> 63 == 1 {
+        if !self.show.is_empty() && VirtAddr(value).in_upper_half() {
             self.show.show(VirtAddr(value), &mut record);
         }
         record

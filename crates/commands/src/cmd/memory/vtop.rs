@@ -242,7 +242,8 @@ fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
             if let Some(v) = found.filter(|v| !v.file.is_null())
                 && let Ok(file) = path::of_file(s, v.file)
             {
-                let offset = (at.page_base().0.saturating_sub(v.start)).saturating_add(v.pgoff << 12);
+                let offset = ((at.0 & !(s.page_size() - 1)).saturating_sub(v.start))
+                    .saturating_add(v.pgoff << s.page_shift());
                 row.blank();
                 let line = Line::new().text("FILE: ").field("file", file).role(Role::Path);
                 row.line(line.text("  OFFSET: ").field("file_offset", Cell::hex_digits(offset, 0)));
@@ -275,7 +276,7 @@ fn hex(value: Option<u64>) -> Cell {
 /// The `struct page` behind a translation; nothing where the machine has none for the address.
 fn page_table(s: &Session, t: &Translation, row: &mut Record) {
     let pages = page::Pages::new(s);
-    let found = match pages.read(Pfn(t.phys.0 >> base::PAGE_SHIFT)) {
+    let found = match pages.read(Pfn(t.phys.0 >> s.page_shift())) {
         Ok(found) => found,
         Err(e) => {
             let in_ram = s.phys().ranges().iter().any(|r| r.contains(t.phys));
@@ -288,7 +289,7 @@ fn page_table(s: &Session, t: &Translation, row: &mut Record) {
     row.blank();
     row.line(Line::heading("      PAGE       PHYSICAL      MAPPING       INDEX CNT FLAGS"));
     let line = Line::new().field("page_struct", Cell::Addr(found.at.0)).zeros(16).text(" ");
-    let line = line.field("physical", Cell::Phys(found.pfn.addr().0)).right(8).text(" ");
+    let line = line.field("physical", Cell::Phys(found.pfn.0 << s.page_shift())).right(8).text(" ");
     let line = line.field("mapping", hex(found.mapping)).right(16).text(" ");
     let line = line.field("index", hex(found.index)).right(8).text(" ");
     let line = line.field("count", found.count).right(2).text(" ");

@@ -109,7 +109,7 @@ fn shown(value: u64, bits: bool) -> Report {
             .text(format!("  {}", multiple(value))),
     );
     let mut decimal = Line::new().text("    decimal: ").field("decimal", value).text("  ");
-    if value.cast_signed() < 0 {
+    if value.cast_signed().is_negative() {
         decimal = decimal.text("(").field("signed", value.cast_signed()).text(")");
     }
     report.line(decimal);

@@ -5,7 +5,7 @@
 
 use super::super::Start;
 use super::header::{Kind, Segment};
-use base::{Bytes, RawNote, cstr};
+use base::{Bytes, RawNote, VirtAddr, cstr};
 
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
@@ -32,7 +32,7 @@ pub(crate) fn is_user_program(start: &Start<'_>) -> bool {
                 PT_INTERP => return Ok(true),
                 PT_LOAD => {
                     loads += 1;
-                    kernel += u32::from(b.u64_at(at.saturating_add(16))? >> 63 == 1);
+                    kernel += u32::from(VirtAddr(b.u64_at(at.saturating_add(16))?).in_upper_half());
                 }
                 _ => {}
             }

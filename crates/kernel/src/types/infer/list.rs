@@ -46,7 +46,7 @@ pub(super) fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List>
         let back = [(next, 8), (prev, 0)].map(|(at, link)| s.mem().ptr(at.add(link)));
         let is_list =
             back.contains(&Ok(head)) && back.iter().all(|at| at.as_ref().is_err() || *at == Ok(head));
-        if next.0 >> 63 == 0 || prev.0 >> 63 == 0 || next == head || !is_list {
+        if !s.arch().is_kernel(next) || !s.arch().is_kernel(prev) || next == head || !is_list {
             continue;
         }
         lists.extend(names_of_list(s, head, o, comm as u64));
@@ -72,7 +72,7 @@ fn names_of_list(s: &Session, head: VirtAddr, offset: usize, comm: u64) -> Optio
     for (link, out) in [0, 8].into_iter().zip(&mut ends) {
         let mut at = head;
         while let Ok(next) = mem.ptr(at.add(link)) {
-            if next == head || next.0 >> 63 == 0 || seen.len() >= MAX_TASKS || !seen.insert(next) {
+            if next == head || !s.arch().is_kernel(next) || seen.len() >= MAX_TASKS || !seen.insert(next) {
                 break;
             }
             let task = next.sub(offset as u64);

@@ -32,7 +32,7 @@ fn only<T: PartialEq>(mut found: impl Iterator<Item = T>) -> Option<T> {
 /// whose size depends on how it is checked.
 fn start_of_timekeeper(raw: &[u8]) -> Option<usize> {
     let bytes = Bytes::new(raw);
-    let word = |at: usize| bytes.u64_at(at).ok().filter(|value| value >> 63 == 1);
+    let word = |at: usize| bytes.u64_at(at).ok().filter(|value| VirtAddr(*value).in_upper_half());
     let is_twice =
         |at: &usize| word(*at).is_some() && (at + 8..raw.len()).step_by(8).any(|o| word(o) == word(*at));
     (0..raw.len()).step_by(8).find(is_twice)
@@ -73,7 +73,7 @@ fn pair_of_clocks(raw: &[u8], last: u64) -> Option<(usize, usize)> {
         let seconds = word(wall).filter(|seconds| WALL.contains(seconds))?;
         let fits = |at: &usize| {
             let (sec, nsec) = (word(*at).unwrap_or(0), word(at + 8).unwrap_or(NSEC));
-            sec >> 63 == 1 && nsec < NSEC && possible.contains(&seconds.wrapping_add(sec))
+            sec.cast_signed().is_negative() && nsec < NSEC && possible.contains(&seconds.wrapping_add(sec))
         };
         only((0..raw.len()).step_by(8).filter(fits)).map(|other| (wall, other))
     });
@@ -108,7 +108,7 @@ fn readable(s: &Session, at: VirtAddr, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < most {
         let next = at.add(bytes.len() as u64);
-        match s.mem().bytes(next, (base::PAGE_SIZE - next.page_offset()) as usize) {
+        match s.mem().bytes(next, (base::GRANULE - next.page_offset()) as usize) {
             Ok(part) => bytes.extend(part),
             Err(_) => break,
         }
@@ -169,11 +169,11 @@ fn pages_of_areas(s: &Session, mm: VirtAddr) -> Option<u64> {
             return (pages > 0).then_some(pages);
         }
         let (start, end) = (s.mem().u64(next).ok()?, s.mem().u64(next.add(8)).ok()?);
-        let aligned = start.is_multiple_of(base::PAGE_SIZE) && end.is_multiple_of(base::PAGE_SIZE);
-        if start < last || end <= start || end >> 63 == 1 || !aligned {
+        let aligned = [start, end].iter().all(|at| at.is_multiple_of(s.page_size()));
+        if start < last || end <= start || s.arch().is_kernel(VirtAddr(end)) || !aligned {
             return None;
         }
-        pages = pages.checked_add((end - start) / base::PAGE_SIZE)?;
+        pages = pages.checked_add((end - start) / s.page_size())?;
         last = end;
         next = s.mem().ptr(next.add(16)).ok()?;
     }

@@ -38,7 +38,7 @@ impl Sample {
             return None;
         }
         // what is looked at can end beyond the module's last page
-        let first = LOOK.min((base::PAGE_SIZE - at.page_offset()) as usize);
+        let first = LOOK.min((base::GRANULE - at.page_offset()) as usize);
         let mut bytes = s.mem().bytes(at, first).ok()?;
         bytes.extend(s.mem().bytes(at.add(first as u64), LOOK - first).unwrap_or_default());
         let whole = bytes.len() == LOOK;
@@ -140,14 +140,9 @@ struct Around {
 
 impl Around {
     fn read(s: &Session, entry: VirtAddr) -> Self {
-        let from = entry.sub(LOOK as u64);
-        let mut bytes = Vec::new();
-        while bytes.len() < 2 * LOOK {
-            let next = from.add(bytes.len() as u64);
-            let len = ((base::PAGE_SIZE - next.page_offset()) as usize).min(2 * LOOK - bytes.len());
-            // what is not there tells nothing
-            bytes.extend(s.mem().bytes(next, len).unwrap_or_else(|_| vec![0; len]));
-        }
+        let mut bytes = vec![0; 2 * LOOK];
+        // what is not there tells nothing
+        s.mem().read_what_is_there(entry.sub(LOOK as u64), &mut bytes);
         Self { entry, bytes }
     }
     fn words(&self) -> impl Iterator<Item = u64> {
@@ -200,7 +195,7 @@ fn is_symtab(s: &Session, symtab: VirtAddr, strtab: VirtAddr) -> bool {
         let text = s.mem().cstr(strtab.add(name.into()), 64).ok()?;
         Some(null && s.mem().u8(strtab) == Ok(0) && text.iter().all(|c| (0x20..0x7f).contains(c)))
     };
-    symtab.0 >> 63 == 1 && strtab.0 >> 63 == 1 && look() == Some(true)
+    s.arch().is_kernel(symtab) && s.arch().is_kernel(strtab) && look() == Some(true)
 }
 
 /// Where a `struct module` says where the module's memory is.
@@ -217,7 +212,7 @@ struct Core {
 /// module's own `struct module` lies in its memory.
 fn core(modules: &[Sample]) -> Option<Core> {
     let all = |is: &dyn Fn(&Sample) -> bool| modules.iter().all(is);
-    let is_base = |at: u64| at.is_multiple_of(base::PAGE_SIZE) && at >> 63 == 1;
+    let is_base = |at: u64| at.is_multiple_of(base::GRANULE) && VirtAddr(at).in_upper_half();
     (8..LOOK - 24).step_by(8).find_map(|o| {
         if !all(&|m| is_base(m.u64(o))) {
             return None;
@@ -254,7 +249,11 @@ fn memories(modules: &[Sample]) -> Option<Memories> {
     let run = |m: &Sample, at: usize, size: usize| (m.u64(at), u64::from(m.u32(at + size)));
     let plausible = |(base, size): (u64, u64)| match base {
         0 => size == 0,
-        _ => base.is_multiple_of(base::PAGE_SIZE) && base >> 63 == 1 && (1..=MAX_SIZE).contains(&size),
+        _ => {
+            base.is_multiple_of(base::GRANULE)
+                && VirtAddr(base).in_upper_half()
+                && (1..=MAX_SIZE).contains(&size)
+        }
     };
     let is = |at: usize, size: usize, step: usize| {
         let with_text = modules.iter().filter(|m| m.u64(at) != 0).count();

@@ -31,7 +31,7 @@ impl Sample {
         let mut bytes = Vec::new();
         while bytes.len() < LOOK {
             let next = at.add(bytes.len() as u64);
-            let len = (base::PAGE_SIZE - next.page_offset()) as usize;
+            let len = (base::GRANULE - next.page_offset()) as usize;
             match s.mem().bytes(next, len) {
                 // zeros up to a page's end, where tasks never have so many before their registers, stand for what is missing
                 Ok(part) if bytes.len() < TASK_MIN && part.iter().all(|b| *b == 0) => break,
@@ -194,7 +194,7 @@ fn spaces(
     is_kthread: &dyn Fn(&Sample) -> bool,
     is_task: &dyn Fn(u64) -> bool,
 ) -> (Option<usize>, Option<usize>) {
-    let is_space = |v: u64| v >> 63 == 1 && !is_task(v);
+    let is_space = |v: u64| VirtAddr(v).in_upper_half() && !is_task(v);
     let against = |o: usize| {
         let possible =
             tasks.iter().all(|t| t.u64(o).is_some_and(|v| v == 0 || is_space(v) && !is_kthread(t)))
@@ -354,7 +354,7 @@ fn second_threads<'a>(s: &Session, tasks: &'a [Sample], at: Threads) -> Vec<(&'a
 /// True where the lowest words of a stack are those that the kernel puts there: the end marker, or the
 /// `thread_info` that points back.
 fn is_stack_of(s: &Session, stack: VirtAddr, task: VirtAddr) -> bool {
-    if stack.0 >> 63 == 0 || stack.page_offset() != 0 {
+    if !s.arch().is_kernel(stack) || stack.page_offset() != 0 {
         return false;
     }
     let Ok(low) = s.mem().bytes(stack, 256) else { return false };
@@ -418,7 +418,7 @@ fn thread_group(s: &Session, tasks: &[Sample], comm: usize, tgid: usize) -> Opti
             if next == head {
                 return true;
             }
-            if next.0 >> 63 == 0 || s.mem().ptr(next.add(8)) != Ok(head) {
+            if !s.arch().is_kernel(next) || s.mem().ptr(next.add(8)) != Ok(head) {
                 return false;
             }
             let other = next.sub(o as u64);

@@ -241,7 +241,7 @@ impl Walk<'_> {
             Ok(bytes) => bytes,
             Err(_) => {
                 // the page behind may be missing and the instruction be whole
-                let here = (base::PAGE_SIZE - self.at.0 % base::PAGE_SIZE).min(longest as u64);
+                let here = (base::GRANULE - self.at.0 % base::GRANULE).min(longest as u64);
                 match self.mem.bytes(self.at, usize::try_from(here).unwrap_or(1)) {
                     Ok(bytes) => bytes,
                     Err(fault) => return Some(Err(fault)),

@@ -25,7 +25,7 @@ pub(super) fn in_kernel(
         report.list("objects", objects);
         return Ok(report);
     };
-    let per_cpu = ask.s.is_per_cpu(at) || at.0 >> 63 == 0;
+    let per_cpu = ask.s.is_per_cpu(at) || !ask.s.arch().is_kernel(at);
     let mut out = Vec::new();
     for &cpu in cpus {
         let offset = kernel::sched::cpu::per_cpu_offset(ask.s, cpu)

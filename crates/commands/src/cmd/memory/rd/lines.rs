@@ -3,7 +3,7 @@
 use super::source::{Hole, Source};
 use super::{Form, Shape, Slab};
 use crate::{CommandError, Cx};
-use base::{PAGE_SIZE, VirtAddr};
+use base::{GRANULE, VirtAddr};
 use kernel::Session;
 use kernel::mm::slab;
 use report::{Cell, Line, Record, Report};
@@ -47,7 +47,7 @@ impl<'a> Pages<'a> {
 
     /// A value's bytes, or the hole that has the first that is missing. Nothing is read across a page in one go.
     fn get(&mut self, at: u64, len: u64) -> Result<Vec<u8>, Hole> {
-        let end = (at | (PAGE_SIZE - 1)).wrapping_add(1);
+        let end = (at | (GRANULE - 1)).wrapping_add(1);
         if len > end.wrapping_sub(at) && end != 0 {
             let first = self.get(at, end.wrapping_sub(at))?;
             let rest = self.get(end, len.wrapping_sub(end.wrapping_sub(at)))?;
@@ -144,7 +144,7 @@ fn one_hole(found: &[Result<Vec<u8>, Hole>]) -> Option<&Hole> {
 /// How many of `left` values from `at` on take one line for a hole that has the first `n`: whole lines, to the end of the
 /// hole or of the page.
 fn in_hole(hole: &Hole, at: u64, n: u64, left: u64, size: u64) -> u64 {
-    let page = (at | (PAGE_SIZE - 1)).wrapping_sub(at).saturating_add(1);
+    let page = (at | (GRANULE - 1)).wrapping_sub(at).saturating_add(1);
     let bytes = hole.at.wrapping_add(hole.len).wrapping_sub(at).min(page);
     (bytes.div_ceil(size) / n.max(1)).saturating_mul(n).clamp(n, left)
 }
@@ -244,7 +244,7 @@ pub(super) fn text(
     let limit = count.unwrap_or(MAX_TEXT);
     let mut stopped = None;
     for n in 0..limit {
-        if n % PAGE_SIZE == 0 {
+        if n % GRANULE == 0 {
             cx.cancel.check()?;
         }
         let byte = match pages.nth(at, n, 1) {

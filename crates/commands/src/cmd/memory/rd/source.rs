@@ -1,7 +1,7 @@
 //! The memories that `rd` reads.
 
 use crate::CommandError;
-use base::{FaultKind, PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
+use base::{FaultKind, GRANULE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use kernel::sched::task::Task;
 use kernel::{Image, Session};
 use report::Cell;
@@ -89,7 +89,7 @@ fn missing(phys: &dyn PhysRead, at: PhysAddr) -> u64 {
 
 fn virt(mem: &dyn VirtRead, phys: &dyn PhysRead, at: u64, buf: &mut [u8]) -> Option<Hole> {
     let fault = mem.read(VirtAddr(at), buf).err()?;
-    let page = PAGE_SIZE - fault.at.page_offset();
+    let page = GRANULE - fault.at.page_offset();
     let len = match fault.kind {
         FaultKind::Page(gap) => missing(phys, gap.at).min(page),
         _ => page,

@@ -4,7 +4,7 @@ use crate::show::tasks;
 use crate::show::values;
 use crate::{CommandError, Cx};
 use arch::{PageTables, UserMap};
-use base::{PAGE_SIZE, PhysAddr, PhysRead, VirtAddr, VirtRead};
+use base::{GRANULE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use clap::ArgMatches;
 use kernel::scan::Run;
 use kernel::{Image, Session};
@@ -123,9 +123,9 @@ impl<'s> Memory<'s> {
     }
 
     /// First and last address.
-    const fn bounds(&self) -> (u64, u64) {
+    fn bounds(&self) -> (u64, u64) {
         match self {
-            Self::Kernel { .. } => (1 << 63, u64::MAX),
+            Self::Kernel { s, .. } => (s.boot().tables.kernel_half().0, u64::MAX),
             Self::User { .. } => (0, u64::MAX >> 1),
             Self::Physical { .. } => (0, u64::MAX),
         }
@@ -233,7 +233,7 @@ fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtA
                 out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));
                 let last = s.phys().ranges().last().map_or(0, |r| r.end.0);
                 // struct page is 64 bytes, more with debug options
-                out.push((pages, pages.add((last >> base::PAGE_SHIFT).saturating_mul(128))));
+                out.push((pages, pages.add((last >> s.page_shift()).saturating_mul(128))));
             }
             // it is somewhere below the image
             Err(_) => out.push((start, map.max(start))),
@@ -244,7 +244,7 @@ fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtA
         out.push((text.unwrap_or(map), end));
     }
     if others {
-        out.push((end.add(PAGE_SIZE - 1).page_base(), modules_end));
+        out.push((end.add(GRANULE - 1).page_base(), modules_end));
     }
     out
 }
@@ -275,7 +275,7 @@ pub(super) fn translated(s: &Session, start: VirtAddr, end: VirtAddr) -> Vec<Run
     let mut out = Vec::new();
     let mut at = start;
     while at < end {
-        let len = (PAGE_SIZE - at.page_offset()).min(end.0 - at.0);
+        let len = (GRANULE - at.page_offset()).min(end.0 - at.0);
         if let Ok((phys, _)) = s.map().translate(at) {
             out.push(Run { virt: at, phys, len });
         }

@@ -57,7 +57,7 @@ pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
 
 /// Says where words of a stack could not be looked at, as parts of it are not in the dump.
 fn tell_holes(s: &Session, stack: &Stack, record: &mut Record) {
-    let pages = (stack.start.0..stack.end.0).step_by(base::PAGE_SIZE as usize);
+    let pages = (stack.start.0..stack.end.0).step_by(base::GRANULE as usize);
     // pages that are not mapped guard the stack: they hold nothing
     let is_missing = |at: &u64| {
         let read = s.mem().u64(VirtAddr(*at));

@@ -228,9 +228,6 @@ fn table(
     Ok(())
 }
 
-/// Kilobytes in a page.
-const PAGE_KB: u64 = base::PAGE_SIZE / 1024;
-
 fn row(
     cx: &Cx<'_>,
     s: &Session,
@@ -239,13 +236,14 @@ fn row(
     size: &kernel::Result<address_space::MmSize>,
     total: u64,
 ) -> Record {
+    let page_kb = s.page_size() / 1024;
     let cell = |pages: &dyn Fn(&address_space::MmSize) -> u64| match size {
-        Ok(size) => Cell::from(pages(size).saturating_mul(PAGE_KB)),
+        Ok(size) => Cell::from(pages(size).saturating_mul(page_kb)),
         Err(e) => Cell::absent("?", e.to_string()),
     };
     // the whole can be known where what is resident is not
     let mapped = match (size, address_space::total(s, t)) {
-        (Err(_), Ok(pages)) => Cell::from(pages.saturating_mul(PAGE_KB)),
+        (Err(_), Ok(pages)) => Cell::from(pages.saturating_mul(page_kb)),
         _ => cell(&|z| z.total),
     };
     let share = match size {
