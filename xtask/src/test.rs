@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ),
         ("tidy", Box::new(tidy::check)),
         ("hermetic tests", Box::new(|| cargo(&["test", "--workspace", "--exclude", TRUTH]))),
-        ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens"]))),
+        ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens-cli"]))),
         (
             "tests on the shipped sample",
             Box::new(|| truth(&["sample", "bad_input", "damaged", "smoke"], &[("CRASHLENS_CORPUS", "none")])),

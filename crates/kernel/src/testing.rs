@@ -6,9 +6,9 @@ use testkit::kernel::Kernel;
 
 /// Opens a generated kernel, and looks for nothing beside it.
 pub(crate) fn session(kernel: &Kernel) -> Session {
-    let file = kernel.file();
-    let options = OpenOptions { files: vec![file.path().into()], no_search: true, ..OpenOptions::default() };
-    Session::open(&options).expect("a generated kernel opens")
+    let dump = dump::Dump::from_bytes(vec![kernel.elf()]).expect("a generated dump opens");
+    let options = OpenOptions { no_search: true, ..OpenOptions::default() };
+    Session::from_parts(dump, &options).expect("a generated kernel opens")
 }
 
 mod tests {

@@ -43,7 +43,7 @@ fn build() -> Result<PathBuf, String> {
             build.env_remove(&*name);
         }
     }
-    build.args(["build", "--release", "--package", "crashlens", "--message-format", "json"]);
+    build.args(["build", "--release", "--package", "crashlens-cli", "--message-format", "json"]);
     let out = build.current_dir(root()).output().map_err(|e| format!("cargo: {e}"))?;
     let messages = String::from_utf8_lossy(&out.stdout);
     let path = messages

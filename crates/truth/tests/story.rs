@@ -1,6 +1,6 @@
 //! The analysis of the virtio front-end bug, typed step by step on every dump that has it: of each kernel, with and
 //! without a VMCOREINFO note, of every format, raw memory included; from the dump alone, and with debug files. The
-//! numbers are those of the guest's own oops. (`crates/crashlens/tests/story.rs` has the whole text of the sample.)
+//! numbers are those of the guest's own oops. (`crates/cli/tests/story.rs` has the whole text of the sample.)
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;

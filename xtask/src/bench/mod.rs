@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let program = match std::env::var("CRASHLENS_BIN") {
         Ok(program) => program,
         Err(_) => {
-            let packages = ["build", "--release", "--package", "crashlens", "--package", "xtask"];
+            let packages = ["build", "--release", "--package", "crashlens-cli", "--package", "xtask"];
             live(command("cargo", packages).current_dir(root()))?;
             root().join("target/release/crashlens").display().to_string()
         }

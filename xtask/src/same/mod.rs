@@ -235,7 +235,7 @@ fn build_commit(commit: &str) -> Result<PathBuf, Error> {
 
 /// Builds the program of a checkout.
 fn build(tree: &Path, target: &Path) -> Result<PathBuf, Error> {
-    let mut cargo = command("cargo", ["build", "--release", "--package", "crashlens"]);
+    let mut cargo = command("cargo", ["build", "--release", "--bin", "crashlens"]);
     live(cargo.current_dir(tree).env("CARGO_TARGET_DIR", target))?;
     Ok(target.join("release/crashlens"))
 }

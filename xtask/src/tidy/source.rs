@@ -11,7 +11,7 @@ const UNSAFE: &str = "crates/base/src/map.rs";
 /// Where text may be written to the person: the front ends, the tasks, the fuzz driver.
 /// `truth` is tests through and through: it says what it left out.
 const PRINTERS: &[&str] =
-    &["crates/render/", "crates/shell/", "crates/crashlens/", "crates/truth/", "xtask/", "fuzz/"];
+    &["crates/render/", "crates/shell/", "crates/cli/", "crates/truth/", "xtask/", "fuzz/"];
 
 /// What a rule is: from a path and a text to the lines (from 1; 0 is the whole file) that break it, and why.
 pub(crate) type Rule = fn(&str, &str) -> Vec<(usize, &'static str)>;
@@ -286,9 +286,9 @@ mod tests {
     #[test]
     fn streams_are_opened_where_text_is_made_clean() {
         let text = "    std::io::stderr().lock();";
-        assert_eq!(found("crates/crashlens/src/main.rs", text), ["crates/crashlens/src/main.rs:2"]);
+        assert_eq!(found("crates/cli/src/main.rs", text), ["crates/cli/src/main.rs:2"]);
         assert!(found("crates/shell/src/say.rs", text).is_empty());
-        assert!(found("crates/crashlens/tests/cli.rs", text).is_empty());
+        assert!(found("crates/cli/tests/cli.rs", text).is_empty());
     }
 
     #[test]

@@ -66,6 +66,20 @@ impl Image {
         Self::open_around(options, None)
     }
 
+    /// A dump that was opened by itself, from memory or a reader. The files of `options` stand beside it: a vmlinux, a
+    /// System.map, modules, packages.
+    ///
+    /// # Errors
+    /// A file cannot be read, or there is another dump among them.
+    pub fn of(dump: Dump, options: &OpenOptions) -> Result<Self> {
+        let given = unpacked(options)?;
+        let files = sort_files(&given)?;
+        match files.dumps.first() {
+            Some(other) => Err(KernelError::Open(format!("{}: a second dump", other.display()))),
+            None => Self::with(dump, files, &given, None, options),
+        }
+    }
+
     /// The same; with `hole`, a raw image's bytes behind the hole of this size below 4 GiB are memory from there on.
     pub(crate) fn open_around(options: &OpenOptions, hole: Option<u64>) -> Result<Self> {
         let given = unpacked(options)?;
@@ -80,8 +94,18 @@ impl Image {
                 (None, None) => "no dump file was named".into(),
             }));
         }
-        let mut dump = dump::open(&files.dumps)
+        let dump = dump::open(&files.dumps)
             .map_err(|e| KernelError::Open(several(&given, &files.dumps).unwrap_or_else(|| e.to_string())))?;
+        Self::with(dump, files, &given, hole, options)
+    }
+
+    fn with(
+        mut dump: Dump,
+        files: Files,
+        given: &[Given],
+        hole: Option<u64>,
+        options: &OpenOptions,
+    ) -> Result<Self> {
         let mut info = dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default();
         if let Some(file) = &options.vmcoreinfo {
             info = read_vmcoreinfo(file)?;
@@ -104,7 +128,7 @@ impl Image {
             info_file: options.vmcoreinfo.clone(),
             dump: Arc::new(dump),
             names: given.iter().map(|file| (file.path.clone(), file.name())).collect(),
-            dump_names: files.dumps.iter().map(|path| name_of(&given, path)).collect(),
+            dump_names: files.dumps.iter().map(|path| name_of(given, path)).collect(),
             folders: given
                 .iter()
                 .filter(|file| files.dumps.contains(&file.path))

@@ -43,7 +43,9 @@ impl Layers {
         Self::open_raw(options, image)
     }
 
-    fn new(options: OpenOptions, image: Image) -> Self {
+    /// The layers above an image that was made by itself ([`Image::of`]).
+    #[must_use]
+    pub fn new(options: OpenOptions, image: Image) -> Self {
         let servers = Debuginfod::from_env().filter(|_| !options.no_search && !options.no_debuginfod);
         Self {
             servers: servers.map(Arc::new),
@@ -199,6 +201,14 @@ impl Session {
     /// The files are no dump, no kernel is found in it, or a file that was named is not this kernel's.
     pub fn open(options: &OpenOptions) -> Result<Self> {
         Layers::open(options.clone())?.into_session()
+    }
+
+    /// A session over a dump that is open already: from memory, or from any reader. The files of `options` stand beside it.
+    ///
+    /// # Errors
+    /// No kernel is found in the dump, or a file that was named is not this kernel's.
+    pub fn from_parts(dump: dump::Dump, options: &OpenOptions) -> Result<Self> {
+        Layers::new(options.clone(), Image::of(dump, options)?).into_session()
     }
 }
 

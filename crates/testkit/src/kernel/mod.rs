@@ -466,8 +466,14 @@ impl Kernel {
     #[must_use]
     pub fn file(&self) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().expect("a file for the dump");
-        std::fs::write(file.path(), self.spec().elf()).expect("the dump is written");
+        std::fs::write(file.path(), self.elf()).expect("the dump is written");
         file
+    }
+
+    /// The dump as an ELF file's bytes.
+    #[must_use]
+    pub fn elf(&self) -> Vec<u8> {
+        self.spec().elf()
     }
 
     /// Makes zeroed pages under a range, where there are none.
