@@ -135,6 +135,8 @@ pub(crate) fn doing(s: &Session, task: &Task) -> String {
         return "in panic()".into();
     }
     match standing(s.arch(), &names, frames) {
+        // a call that may have returned
+        Some(n) if frames.get(n).is_some_and(|f| f.how.is_guess()) => "at a place that is not known".into(),
         Some(n) => frames
             .get(n)
             .and_then(|f| s.locate(f.lookup()))

@@ -12,16 +12,20 @@ pub(crate) struct Bound {
 
 /// Every struct and member that `bind!` names in the kernel crate's sources; of a path its first member.
 pub(crate) fn bound() -> Vec<Bound> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel/src");
     let mut all = Vec::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|e| e == "rs")
-            && !path.ends_with("bind.rs")
-            && !path.ends_with("testing.rs")
-        {
-            for block in std::fs::read_to_string(path).unwrap().split("bind! {").skip(1) {
-                of_block(block, &mut all);
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel/src")];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs")
+                && !path.ends_with("bind.rs")
+                && !path.ends_with("testing.rs")
+            {
+                for block in std::fs::read_to_string(path).unwrap().split("bind! {").skip(1) {
+                    of_block(block, &mut all);
+                }
             }
         }
     }

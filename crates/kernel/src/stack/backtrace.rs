@@ -492,7 +492,9 @@ impl Session {
 
     /// Whether the stacks of a CPU hold frames up to their end, whatever its registers are.
     pub(crate) fn has_whole_stack(&self, u: &Unwinder<'_>, cpu: u32) -> bool {
-        is_whole(&self.lowest_on_stack(u, cpu).unwound)
+        let found = self.lowest_on_stack(u, cpu);
+        // the first is a guess by where it was found
+        found.start == Start::Stack && !found.unwound.frames.iter().skip(1).any(|frame| frame.how.is_guess())
     }
 
     /// The lowest return address from which tables lead to the stack's end, on the stacks that the CPU is known
@@ -516,9 +518,9 @@ impl Session {
                 }
                 let mut found = resume_at(u, slot, pc);
                 if is_whole(&found) {
-                    if lost {
-                        found.frames.iter_mut().for_each(|frame| frame.how = How::Scan);
-                    }
+                    // the call that is found first may have returned: it is a guess, and the others follow from it by tables
+                    let guesses = if lost { found.frames.len() } else { 1 };
+                    found.frames.iter_mut().take(guesses).for_each(|frame| frame.how = How::Scan);
                     return Begun::at(Start::Stack, found);
                 }
             }

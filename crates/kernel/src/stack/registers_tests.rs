@@ -346,3 +346,23 @@ fn of_two_copies_the_one_with_the_whole_stack_is_used() {
         }
     }
 }
+
+#[test]
+fn the_call_that_frames_without_registers_begin_at_is_a_guess() {
+    let mut k = kernel();
+    let [middle, outer] = [("middle", 0x200), ("outer", 0x300)].map(|(name, size)| k.function(name, size));
+    let inner = k.at("do_it");
+    let back = [call(&mut k, middle, 0, inner), call(&mut k, outer, 0, middle)];
+    let top = stack(&k) + 16384 - 176;
+    k.word(top - 16, back[0]).word(top - 8, back[1]);
+    let guesses = |k: &Kernel| {
+        let s = session(k);
+        let bt = s.backtrace(s.tasks().on_cpu(0).unwrap());
+        assert_eq!(bt.start, crate::stack::backtrace::Start::Stack);
+        bt.unwound.frames.iter().map(|f| (f.pc.0, f.how.is_guess())).collect::<Vec<_>>()
+    };
+    assert_eq!(guesses(&k), [(back[0], true), (back[1], false)]);
+    // with a part of the stack missing that can hold the frames in use, all are
+    k.exclude(stack(&k) + 8192);
+    assert_eq!(guesses(&k), [(back[0], true), (back[1], true)]);
+}
