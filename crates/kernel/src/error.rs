@@ -15,7 +15,7 @@ pub enum KernelError {
     Type(#[from] TypeError),
     /// No source of types knows this struct.
     #[error(
-        "struct {0} is not known: the dump has no BTF in reach and no vmlinux with debug information was given"
+        "struct {0} is not known: no types are at hand (BTF in the dump, or a vmlinux with debug information)"
     )]
     NoType(&'static str),
     /// The struct is known, the member is not, under none of the names it ever had.

@@ -97,6 +97,40 @@ fn paths_by_either_name_of_each_member() {
     }
 }
 
+/// A path goes from mount to mount: the root of one stands where it is mounted, also where several are mounted on one
+/// another's root.
+#[test]
+fn paths_through_mounts_that_are_stacked() {
+    let mut k = Kernel::new();
+    k.structure("qstr", 16, &[("hash", 0, "u32"), ("len", 4, "u32"), ("name", 8, "*char")]);
+    k.structure("dentry", 128, &[("d_parent", 24, "*dentry"), ("d_name", 32, "qstr")]);
+    k.structure("vfsmount", 32, &[("mnt_root", 0, "*dentry"), ("mnt_sb", 8, "*void")]);
+    let mount = [("mnt_parent", 16, "*void"), ("mnt_mountpoint", 24, "*dentry"), ("mnt", 32, "vfsmount")];
+    k.structure("mount", 128, &mount);
+    let entry = |k: &mut Kernel, name: &str, parent: Option<u64>| {
+        let (at, text) = (k.object("dentry"), k.text(name));
+        k.set(at, "dentry", "d_parent", parent.unwrap_or(at)).set(at, "dentry", "d_name.name", text);
+        k.set(at, "dentry", "d_name.len", name.len() as u64);
+        at
+    };
+    let root = entry(&mut k, "/", None);
+    let mnt = entry(&mut k, "mnt", Some(root));
+    let [first, second] = [(); 2].map(|()| entry(&mut k, "/", None));
+    let leaf = entry(&mut k, "leaf", Some(second));
+    let mounts = [(); 3].map(|()| k.object("mount"));
+    let placed = [(mounts[0], root, root), (mounts[0], mnt, first), (mounts[1], first, second)];
+    for (at, (parent, point, own)) in mounts.into_iter().zip(placed) {
+        k.set(at, "mount", "mnt_parent", parent).set(at, "mount", "mnt_mountpoint", point);
+        k.set(at, "mount", "mnt.mnt_root", own);
+    }
+    let s = session(&k);
+    let path = |dentry, mount| path::path(&s, VirtAddr(dentry), VirtAddr(mount + 32));
+    assert_eq!(path(leaf, mounts[2]).unwrap(), "/mnt/leaf");
+    assert_eq!(path(second, mounts[2]).unwrap(), "/mnt", "not /");
+    assert_eq!(path(first, mounts[1]).unwrap(), "/mnt");
+    assert_eq!(path(root, mounts[0]).unwrap(), "/");
+}
+
 /// A kernel with one process, whose `mm_struct` is at the address that comes back.
 fn process(k: &mut Kernel, rss_stat: Member<'_>) -> (u64, u64) {
     k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);

@@ -326,6 +326,10 @@ fn page_words(s: &Session, used: Use) -> Option<String> {
         }
         Use::FreeOfCpu(cpu) => format!("in a free page (in CPU {cpu}'s list)"),
         Use::Table => "in a page of page tables".into(),
+        Use::Typed(name) if name == "unaccepted" => {
+            "in free memory that the machine has not accepted yet".into()
+        }
+        Use::Typed(name) => format!("in a page of type {name}"),
         Use::Broken => "in a page taken out of use after a memory error".into(),
         Use::Reserved => "in a reserved page".into(),
         Use::File { number, system, .. } if system.is_empty() => {

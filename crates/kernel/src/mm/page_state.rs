@@ -68,6 +68,9 @@ pub enum Use {
     FreeOfCpu(u32),
     /// Page tables.
     Table,
+    /// Of a type that the kernel marks pages with, by its name: `unaccepted` (memory of a confidential machine that is
+    /// free and was never touched), `offline`, `hugetlb`, `zsmalloc` ...
+    Typed(String),
     /// Never to be touched (a memory error).
     Broken,
     /// Reserved: firmware's, or the kernel's since it began.
@@ -188,7 +191,11 @@ pub fn state_at(s: &Session, at: VirtAddr) -> Option<PageState> {
         return None;
     }
     if is_type(kind) {
-        return if types.table.is_some_and(|mark| mark.fits(0, kind)) { said(Use::Table) } else { None };
+        if types.table.is_some_and(|mark| mark.fits(0, kind)) {
+            return said(Use::Table);
+        }
+        let own = types.others.iter().find(|(mark, _)| mark.fits(0, kind));
+        return own.and_then(|(_, name)| said(Use::Typed(name.clone())));
     }
     if count == 0 && head == page {
         let cpu = layout.list_head(mem, page).and_then(|list| cpu_of(s, list))?;

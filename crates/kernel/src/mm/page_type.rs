@@ -13,6 +13,7 @@ use crate::bind::{Binding, Field, Layouts, find_struct};
 use crate::session::Session;
 use base::VirtAddr;
 use debuginfo::types::{Type, Types};
+use std::sync::Arc;
 
 /// A mark of one type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +58,8 @@ pub(crate) struct PageTypes {
     pub(crate) table: Option<Mark>,
     /// Of a slab.
     pub(crate) slab: Option<Mark>,
+    /// The other types that this kernel has by name: `unaccepted` (6.12, 310183de7baf), `offline`, `hugetlb` ...
+    pub(crate) others: Vec<(Mark, String)>,
     /// `PG_head` of `page.flags`: the first page of a compound.
     pub(crate) head: Option<u32>,
     /// The word.
@@ -72,6 +75,7 @@ impl Binding for PageTypes {
             free: free(layouts, field("page_type", &["page_type"]).exists()),
             table: table(layouts, |name| field("memcg_data", &[name]).exists()),
             slab: slab(layouts),
+            others: others(layouts.types),
             head: enumerator(layouts.types, "PG_head", "pageflags"),
             word: field("page_type", &["page_type", "_mapcount"]),
             flags: field("flags", &["flags"]),
@@ -117,6 +121,31 @@ fn by_name(types: &Types, number: &str, bit: &str) -> Option<Mark> {
     let number = enumerator(types, number, "pagetype").filter(|n| *n < 0x100);
     let bit = || enumerator(types, bit, "pagetype").filter(|bit| bit.is_power_of_two());
     number.map(Mark::Top).or_else(|| bit().map(Mark::Cleared))
+}
+
+/// All types of `enum pagetype` but those that are asked for by name.
+fn others(types: &Types) -> Vec<(Mark, String)> {
+    let known = ["PGTY_buddy", "PG_buddy"].into_iter().flat_map(|name| types.find_enumerator(name));
+    let values = known.into_iter().find_map(|(at, _)| match &*types.get(at).ok()? {
+        Type::Enum { name, values, .. } if name.as_deref() == Some("pagetype") => Some(Arc::clone(values)),
+        _ => None,
+    });
+    let mark = |name: &str, value: i128| {
+        let value = u32::try_from(value).ok()?;
+        match name.strip_prefix("PGTY_") {
+            Some(own) if value < 0x100 => Some((Mark::Top(value), own.to_owned())),
+            Some(_) => None,
+            None => {
+                let own = name.strip_prefix("PG_").filter(|_| value.is_power_of_two())?;
+                Some((Mark::Cleared(value), own.to_owned()))
+            }
+        }
+    };
+    let all = values.iter().flat_map(|values| values.iter()).filter_map(|(name, value)| mark(name, *value));
+    // the last one is a count of mappings that went below zero
+    let is_asked_for =
+        |name: &str| matches!(name, "buddy" | "table" | "slab") || name.starts_with("mapcount");
+    all.filter(|(_, name)| !is_asked_for(name)).collect()
 }
 
 /// A value of one enumeration: others have members of the same names.

@@ -162,6 +162,62 @@ fn a_chain_of_free_objects_is_followed_on_every_release() {
     }
 }
 
+/// How a free object's pointer is kept: plain, mixed with a number of the cache and its own place (4.14, 2482ddec670f), with
+/// that place's bytes swapped (5.7, 1ad53d9fa3f6; taken back to older ones); the number is 0 in the first caches. Objects
+/// begin behind a red zone (4.6), a CPU's slab is `page` before 5.17 (bb192ed9aa71), and so is what a slab is told by.
+#[test]
+fn pointers_of_free_objects_are_read_however_they_are_hidden() {
+    for pad in [0, 16] {
+        for random in [None, Some(0), Some(0x0bad_cafe_1234_5678_u64)] {
+            for (swapped, old) in [(false, true), (true, true), (true, false)] {
+                let mut made = Made::new(RELEASES[0]);
+                let (cache, page) = (made.cache, made.page);
+                made.k.member("kmem_cache", ("red_left_pad", 300, "u32"));
+                made.k.set(cache, "kmem_cache", "red_left_pad", pad).set(
+                    cache,
+                    "kmem_cache",
+                    "object_size",
+                    32,
+                );
+                made.k.set(cache, "kmem_cache", "offset", 8);
+                let slab = if old { "page" } else { "slab" };
+                if old {
+                    made.k.without("slab", "slab_cache").without("kmem_cache_cpu", "slab");
+                    made.k.member("kmem_cache_cpu", ("page", 16, "*page"));
+                    made.k.member("page", ("slab_cache", 24, "*kmem_cache"));
+                    made.k
+                        .member("page", ("freelist", 32, "*void"))
+                        .member("page", ("", 40, "counters_of_slab"));
+                    made.k.set(page, "page", "slab_cache", cache).set(page, "page", "objects", OBJECTS);
+                }
+                match random {
+                    Some(random) => made.k.set(cache, "kmem_cache", "random", random),
+                    None => made.k.without("kmem_cache", "random"),
+                };
+                let object = |n: u64| made.slab + n * SIZE + pad;
+                let [second, fourth, sixth] = [1, 3, 5].map(object);
+                for (at, next) in [(fourth, second), (second, 0), (sixth, 0)] {
+                    let place = if swapped { (at + 8).swap_bytes() } else { at + 8 };
+                    made.k.word(at + 8, random.map_or(next, |random| next ^ random ^ place));
+                }
+                made.k.set(page, slab, "freelist", fourth);
+                // the chain of the CPU that allocates from it
+                let per_cpu = made.k.per_cpu_memory(32);
+                made.k.set(cache, "kmem_cache", "cpu_slab", per_cpu);
+                let own = made.k.on_cpu(per_cpu, 1);
+                made.k.word(own, sixth).word(own + 16, page);
+                let s = session(&made.k);
+                let states: Vec<State> = (0..7)
+                    .map(|n| object_at(&s, VirtAddr(made.slab + n * SIZE + pad + 4)).unwrap().state)
+                    .collect();
+                let want = [Allocated, Free, Allocated, Free, Allocated, Free, Allocated];
+                assert_eq!(states, want, "{pad} {random:x?} {swapped} {old}");
+                assert_eq!(object_at(&s, VirtAddr(second + 4)).map(|found| found.at.0), Some(second));
+            }
+        }
+    }
+}
+
 /// 6.18 (2d517aa09bbc): the arrays are beside `cpu_slab`, and null for caches that did not ask for them. What lies at the
 /// CPUs' offsets of null is something else.
 #[test]

@@ -78,6 +78,9 @@ fn load(s: &Session) -> Loaded {
         }));
     }
     out.untyped = out.btf.is_none() && !matches!(out.dwarf, Some(Ok(_)));
+    if s.opened().ignore_btf && out.untyped {
+        out.problems.push("BTF of the dump, where there is some, is not used, as --ignore-btf says".into());
+    }
     out
 }
 

@@ -325,7 +325,9 @@ fn symbols(s: &Session) -> Record {
     let sources: Vec<Cell> =
         (1..=u16::MAX).map_while(|n| types.source(SourceId(n))).map(|t| Cell::from(t.describe())).collect();
     if sources.is_empty() {
-        out.line(label("TYPES").text("none: no BTF in the dump, no vmlinux with debug information"));
+        out.line(
+            label("TYPES").text("none: neither BTF of the dump nor a vmlinux with debug information is used"),
+        );
     } else {
         out.line(label("TYPES").field("types_from", Cell::Many(sources, "; ")));
     }

@@ -110,12 +110,12 @@ fn tasks_are_found_by_pid() {
     assert!(tasks.lack().unwrap().starts_with("7 of 9 tasks are known"), "{:?}", tasks.lack());
 }
 
-/// A kernel whose tasks have a `struct pid` each, in a tree by number; with `shape` 4.14's instead, where a task has
-/// an array of links and the kernel a table by hash.
-fn with_pids(count: u32, old: bool) -> (Kernel, Vec<u64>, Vec<u64>) {
+/// A kernel whose tasks have a `struct pid` each, in a tree by number; an old one, 4.14's, has an array of links in each
+/// task instead, and no such tree. 6.5 (b69f0aeb0689) gave the numbers no length.
+fn with_pids(count: u32, old: bool, numbers: &str) -> (Kernel, Vec<u64>, Vec<u64>) {
     let (mut k, all) = kernel(count);
     k.structure("upid", 40, &[("nr", 0, "s32"), ("ns", 8, "u64"), ("pid_chain", 16, "hlist_node")]);
-    k.structure("pid", 80, &[("tasks", 0, "hlist_head[4]"), ("numbers", 32, "upid[1]")]);
+    k.structure("pid", 80, &[("tasks", 0, "hlist_head[4]"), ("numbers", 32, numbers)]);
     k.member("task_struct", ("group_leader", 176, "*task_struct"));
     k.member("task_struct", ("real_parent", 184, "*task_struct"));
     let link = if old { 16 } else { 0 };
@@ -148,11 +148,11 @@ fn with_pids(count: u32, old: bool) -> (Kernel, Vec<u64>, Vec<u64>) {
 #[test]
 fn a_pid_that_the_kernel_s_own_table_contradicts_is_told() {
     for old in [false, true] {
-        let (k, _, _) = with_pids(6, old);
+        let (k, _, _) = with_pids(6, old, "upid[1]");
         let whole = read_tasks(&session(&k));
         assert_eq!((pids(&whole), whole.problems.len()), (vec![0, 1, 2, 3, 4, 5, 6], 0), "{old}");
         for number in [4711, 5] {
-            let (mut k, all, _) = with_pids(6, old);
+            let (mut k, all, _) = with_pids(6, old, "upid[1]");
             k.set(all[3], "task_struct", "pid", number);
             let tasks = read_tasks(&session(&k));
             let t = tasks.at(VirtAddr(all[3])).unwrap();
@@ -165,14 +165,14 @@ fn a_pid_that_the_kernel_s_own_table_contradicts_is_told() {
         }
     }
     // its struct pid alone is damaged: nothing else has that number
-    let (mut k, all, of) = with_pids(6, false);
+    let (mut k, all, of) = with_pids(6, false, "upid[0]");
     k.set(of[3] + 32, "upid", "nr", 77);
     let tasks = read_tasks(&session(&k));
     assert_eq!(tasks.at(VirtAddr(all[3])).map(|t| t.pid), Some(4));
     assert!(tasks.problems[0].to_string().contains("its struct pid says 77: either can be right"));
     // a task that is being released has none, and one whose pid leads to another task tells nothing
     for value in [0, of[2], 0x1234_5678] {
-        let (mut k, all, _) = with_pids(6, false);
+        let (mut k, all, _) = with_pids(6, false, "upid[0]");
         k.word(all[3] + 192, value);
         assert_eq!(read_tasks(&session(&k)).problems.len(), 0, "{value:#x}");
     }
@@ -180,7 +180,7 @@ fn a_pid_that_the_kernel_s_own_table_contradicts_is_told() {
 
 #[test]
 fn a_tgid_that_the_leader_contradicts_is_told_and_names_no_parent() {
-    let (mut k, all, _) = with_pids(6, false);
+    let (mut k, all, _) = with_pids(6, false, "upid[0]");
     k.set(all[0], "task_struct", "tgid", 4242).word(all[5] + 176, all[4]);
     k.set(all[5], "task_struct", "tgid", 5);
     let tasks = read_tasks(&session(&k));

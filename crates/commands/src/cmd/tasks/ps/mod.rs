@@ -218,7 +218,7 @@ fn table(
         let untyped = s.kernel_btf().is_none() && s.vmlinux().is_none();
         report.warning(match untyped {
             true => {
-                "ps: without types (no BTF, no vmlinux) it is not known what of an address space is resident"
+                "ps: without types (BTF, or a vmlinux with debug information) it is not known what of an address space is resident"
                     .into()
             }
             false => format!("ps: sizes of address spaces: {e}"),
