@@ -77,6 +77,8 @@ impl Span {
             Align::Left => (0, text, room),
             Align::Right => (room, text, 0),
             Align::Center => (room / 2, text, room - room / 2),
+            // what is missing is no number
+            Align::Zeros if field.cell.role() == Role::Absent => (room, text, 0),
             // zeros belong to the number, so that they are coloured with it
             Align::Zeros => (0, text.after_zeros(room), 0),
         }
@@ -214,6 +216,8 @@ mod tests {
         assert_eq!(line(Line::center, 5), " 42  ");
         assert_eq!(line(Line::zeros, 5), "00042");
         assert_eq!(line(Line::right, 1), "42");
+        let missing = Line::new().field("n", Cell::absent("?", "it is not in the dump")).zeros(5);
+        assert_eq!(missing.to_string(), "  <?>");
     }
 
     #[test]

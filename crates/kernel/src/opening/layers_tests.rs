@@ -63,6 +63,28 @@ fn vmcoreinfo_of_another_boot_is_dropped_with_a_note() {
     assert_eq!(layers.machine().unwrap().boot.how, arch::How::VmcoreInfo);
 }
 
+/// The same in a dump whose filter left out the pages that would contradict it: they can tell nothing, and memory shows
+/// where the kernel is.
+#[test]
+fn vmcoreinfo_of_another_boot_is_dropped_where_its_pages_are_left_out() {
+    let k = kernel("x86_64");
+    // the image as that boot would have had it
+    let first = (0x100_0000 + 0x1240_0000) >> 12;
+    let spec = (first..first + 0x1000).fold(k.spec().without_notes(), |spec, pfn| spec.excluded(pfn));
+    let spec = spec.vmcoreinfo(&of_another_boot(&k));
+    for bytes in [spec.elf(), spec.kdump(testkit::dump::Packing::Zlib)] {
+        let dump = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(dump.path(), bytes).unwrap();
+        let layers = Layers::open(options(dump.path())).unwrap();
+        let s = layers.session().unwrap();
+        assert_eq!(s.symbol("do_it"), Some(VirtAddr(k.at("do_it"))));
+        assert_eq!(s.kaslr_offset(), Some(0));
+        let news = layers.news();
+        let word = "the pages that it names are not in the dump, and memory has a kernel elsewhere";
+        assert!(news.iter().any(|told| told.contains("VMCOREINFO") && told.contains(word)), "{news:?}");
+    }
+}
+
 #[test]
 fn vmcoreinfo_of_a_file_takes_the_place_of_the_dump_s() {
     let k = kernel("x86_64");

@@ -1,0 +1,127 @@
+//! Commands on kernels that are made from tables: what no kernel of the corpus has.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test")]
+
+use base::Cancel;
+use commands::{Cx, Settings};
+use kernel::{Layers, OpenOptions};
+use report::Report;
+use std::ops::ControlFlow;
+use testkit::kernel::{DIRECT_MAP, Kernel};
+
+/// What a user sees.
+fn ask(k: &Kernel, line: &str) -> String {
+    let file = k.file();
+    let files = vec![file.path().to_owned()];
+    let layers = Layers::open(OpenOptions { files, no_search: true, ..OpenOptions::default() }).unwrap();
+    let (mut settings, cancel) = (Settings::default(), Cancel::new());
+    let mut out = Vec::new();
+    let mut sink = |_: &Report| ControlFlow::Continue(());
+    let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);
+    let report = commands::run(&mut cx, &commands::split_words(line)).unwrap();
+    render::text(&report, render::Colour::Plain, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// A kernel of one CPU with tasks 1 to 3, whose `thread_info`s are at the low ends of their stacks, as before 4.9.
+fn kernel() -> (Kernel, Vec<u64>, Vec<u64>) {
+    let mut k = Kernel::new();
+    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.structure("thread_info", 32, &[("task", 0, "*task_struct"), ("flags", 8, "u32"), ("cpu", 16, "u32")]);
+    k.structure("mm_struct", 64, &[("pgd", 0, "*void")]);
+    k.structure("maple_tree", 16, &[("ma_flags", 4, "u32"), ("ma_root", 8, "*void")]);
+    let task = [
+        ("pid", 0, "s32"),
+        ("tgid", 4, "s32"),
+        ("comm", 8, "char[16]"),
+        ("tasks", 24, "list_head"),
+        ("stack", 40, "*void"),
+        ("state", 48, "u64"),
+        ("exit_state", 56, "u64"),
+        ("thread_group", 64, "list_head"),
+        ("mm", 80, "*mm_struct"),
+    ];
+    k.structure("task_struct", 128, &task);
+    let init = k.variable("init_task", 128);
+    k.set_text(init, "task_struct", "comm", "swapper/0").link(init + 64, &[]);
+    let (mut tasks, mut stacks) = (Vec::new(), Vec::new());
+    for n in 1..4 {
+        let (at, stack) = (k.object("task_struct"), k.memory(4096));
+        k.set(at, "task_struct", "pid", n).set(at, "task_struct", "tgid", n);
+        k.set_text(at, "task_struct", "comm", "made").set(at, "task_struct", "stack", stack);
+        k.word(stack, at).link(at + 64, &[]);
+        tasks.push(at);
+        stacks.push(stack);
+    }
+    let links: Vec<u64> = tasks.iter().map(|at| at + 24).collect();
+    k.link(init + 24, &links);
+    (k, tasks, stacks)
+}
+
+/// Where the page that names the task's stack is not in the dump, `thread_info` is missing, and no number.
+#[test]
+fn set_shows_no_number_for_a_thread_info_that_is_not_there() {
+    let (mut k, _, stacks) = kernel();
+    assert!(ask(&k, "set 2").contains(&format!("[THREAD_INFO: {:016x}]", stacks[1])));
+    k.exclude(stacks[1]);
+    let text = ask(&k, "set 2");
+    let shown = text.split_once("[THREAD_INFO:").and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
+    assert!(shown.trim().starts_with(['?', '<']) && !shown.contains('0'), "{text}");
+    assert!(ask(&k, "set 3").contains(&format!("[THREAD_INFO: {:016x}]", stacks[2])));
+}
+
+/// Entries of a page table that name no device: a page that is being moved, a broken one, a marker.
+#[test]
+fn vtop_takes_no_other_entry_for_swap() {
+    let (mut k, tasks, _) = kernel();
+    k.structure("swap_info_struct", 64, &[("flags", 0, "u64"), ("type", 10, "s8"), ("max", 12, "u32")]);
+    let (table, used) = (k.variable("swap_info", 32 * 8), k.variable("nr_swapfiles", 4));
+    let device = k.object("swap_info_struct");
+    k.set(device, "swap_info_struct", "max", 1000).half(used, 1);
+    // what follows in the array is no device
+    for kind in 0..32 {
+        k.word(table + kind * 8, device);
+    }
+    let levels = [(); 4].map(|()| k.memory(4096));
+    for pair in levels.windows(2) {
+        k.word(pair[0], (pair[1] - DIRECT_MAP) | 0x67);
+    }
+    let mm = k.object("mm_struct");
+    k.word(mm, levels[0]).set(tasks[0], "task_struct", "mm", mm);
+    // as since 4.18.1: the type in the top five bits, the offset inverted
+    let entry = |kind: u64, offset: u64| kind << 59 | (!(offset << 9) & 0x07ff_ffff_ffff_fe00);
+    for (n, kind) in (1_u64..).zip([0, 31, 30, 29, 28, 27, 1]) {
+        k.word(levels[3] + n * 8, entry(kind, 77));
+    }
+    let swapped = ask(&k, "vtop -c 1 1000");
+    assert!(swapped.contains("SWAP: ") && swapped.contains("OFFSET: 77"), "{swapped}");
+    for n in 2..8 {
+        let text = ask(&k, &format!("vtop -c 1 {n}000"));
+        assert!(!text.contains("SWAP") && text.contains("the entry names no swap device"), "{text}");
+    }
+}
+
+/// A place that is kept for an entry to come (XA_ZERO_ENTRY) holds none.
+#[test]
+fn tree_shows_no_entry_that_is_kept_free() {
+    let (mut k, tasks, _) = kernel();
+    k.structure("maple_range_64", 256, &[("pivot", 8, "u64[15]"), ("slot", 128, "*void[16]")]);
+    k.structure("maple_node", 256, &[("parent", 0, "*void"), ("slot", 8, "*void[31]")]);
+    k.structure("xa_node", 48, &[("shift", 0, "u8"), ("slots", 8, "*void[4]")]);
+    k.structure("xarray", 16, &[("xa_flags", 4, "u32"), ("xa_head", 8, "*void")]);
+    let (tree, leaf) = (k.object("maple_tree"), k.memory(256));
+    k.word(tree + 8, leaf | 1 << 3 | 2);
+    let (array, node) = (k.object("xarray"), k.object("xa_node"));
+    k.word(array + 8, node | 2);
+    for (n, value) in (0_u64..).zip([tasks[0], 0x406, tasks[2]]) {
+        k.word(leaf + 8 + n * 8, n * 0x1000 + 0xfff).word(leaf + 128 + n * 8, value);
+        k.word(node + 8 + n * 8, value);
+    }
+    for line in [format!("tree -t maple {tree:x}"), format!("tree -t xarray {array:x}")] {
+        let text = ask(&k, &line);
+        assert!(
+            text.contains(&format!("{:x}", tasks[0])) && text.contains(&format!("{:x}", tasks[2])),
+            "{text}"
+        );
+        assert!(!text.contains("406") && text.lines().count() == 2, "{line}: {text}");
+    }
+}
