@@ -279,12 +279,6 @@ pub struct Pte {
 /// Every architecture that crashlens reads.
 pub const ARCHES: &[&dyn Arch] = &[&x86_64::X86_64, &arm64::Arm64];
 
-/// The architecture of an ELF file's `e_machine`.
-#[must_use]
-pub fn by_machine(e_machine: u16) -> Option<&'static dyn Arch> {
-    ARCHES.iter().copied().find(|a| a.is_machine(e_machine))
-}
-
 /// The architecture by the name that `uname -m` gives it.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Arch> {

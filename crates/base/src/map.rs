@@ -44,14 +44,6 @@ impl MappedFile {
         Ok(Self(Arc::new(Inner::Map(map))))
     }
 
-    /// Asks the system to read ahead less, for files that are visited at random places.
-    pub fn advise_random(&self) {
-        if let Inner::Map(map) = &*self.0 {
-            // advice only: a kernel without it changes nothing
-            let _ = map.advise(memmap2::Advice::Random);
-        }
-    }
-
     /// Gives the memory that holds `part`, which was borrowed from this file, back to the system;
     /// the next read takes it from the page cache again. For passes over a large file.
     pub fn forget(&self, part: &[u8]) {

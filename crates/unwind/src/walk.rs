@@ -65,12 +65,6 @@ impl Unwinder<'_> {
         self.start(Cursor::new(from.regs, from.is_call, from.slot, How::Start))
     }
 
-    /// Unwinds from registers that entry code saved, whose program counter was interrupted.
-    #[must_use]
-    pub fn unwind_saved(&self, saved: &Saved) -> Unwound {
-        self.start(Cursor::new(saved.regs, false, None, How::Start))
-    }
-
     fn start(&self, cursor: Option<Cursor>) -> Unwound {
         let mut frames = Vec::new();
         let stopped = match cursor {

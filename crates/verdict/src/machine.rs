@@ -4,6 +4,8 @@
 use crate::event::Event;
 use crate::model::{How, Statement};
 use crate::scene::{Scene, standing};
+use jiff::civil::Date;
+use jiff::{Timestamp, tz::TimeZone};
 use kernel::Session;
 use kernel::module::taint;
 use kernel::sched::task::Task;
@@ -23,12 +25,12 @@ pub(crate) fn system(s: &Session, event: Option<&Event>) -> Vec<Statement> {
         parts.push(format!("kernel {release}"));
     }
     if let Some(built) = names.as_ref().and_then(|n| built(&n.version)) {
-        let days = clocks.as_ref().map(|c| c.wall_sec.div_euclid(86_400).saturating_sub(built));
-        let (y, m, d) = civil(built);
-        let age = days
+        let died = clocks.as_ref().and_then(|c| day_of(c.wall_sec));
+        let age = died
+            .and_then(|died| Some(died.since(built).ok()?.get_days()))
             .filter(|d| (1..36_500).contains(d))
             .map_or_else(String::new, |d| format!(", {d} day{} before", if d == 1 { "" } else { "s" }));
-        parts.push(format!("built {y:04}-{m:02}-{d:02}{age}"));
+        parts.push(format!("built {built}{age}"));
     }
     if let Some(c) = clocks.filter(|c| c.uptime_sec >= 0) {
         parts.push(format!("up {}", duration(c.uptime_sec.unsigned_abs())));
@@ -181,46 +183,35 @@ pub(crate) fn other_cpus(s: &Session, own: Option<&Task>) -> Option<Statement> {
     Some(Statement::new(How::Memory, format!("other CPUs: {}", parts.join("; ")), &["bt -a".into()]))
 }
 
-/// Days since 1970 of the date in a kernel's version: `… (2025-11-20)` or `… Mon Nov 17 20:16:14 UTC 2025`.
-fn built(version: &str) -> Option<i64> {
+/// The date in a kernel's version: `… (2025-11-20)` or `… Mon Nov 17 20:16:14 UTC 2025`.
+fn built(version: &str) -> Option<Date> {
     let words: Vec<&str> = version.split_whitespace().collect();
     let iso = words.iter().rev().find_map(|w| {
         let mut parts = w.trim_matches(|c: char| !c.is_ascii_digit()).split('-');
         let (y, m, d) = (parts.next()?, parts.next()?, parts.next()?);
         (y.len() == 4 && m.len() == 2 && d.len() == 2 && parts.next().is_none()).then_some(())?;
-        days(y.parse().ok()?, m.parse().ok()?, d.parse().ok()?)
+        date(y.parse().ok()?, m.parse().ok()?, d.parse().ok()?)
     });
     iso.or_else(|| {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let at = words.iter().position(|w| MONTHS.contains(w))?;
-        let month = MONTHS.iter().position(|m| Some(m) == words.get(at))? + 1;
+        let month = (1..).zip(MONTHS).find(|(_, name)| Some(name) == words.get(at))?.0;
         let day = words.get(at + 1)?.parse().ok()?;
         let year =
             words.iter().skip(at + 2).find_map(|w| w.parse().ok().filter(|y| (1990..2200).contains(y)))?;
-        days(year, month as u64, day)
+        date(year, month, day)
     })
 }
 
-/// Days since 1970-01-01 of a date; `None` for one that is none.
-fn days(y: i64, m: u64, d: u64) -> Option<i64> {
-    ((1970..2200).contains(&y) && (1..=12).contains(&m) && (1..=31).contains(&d)).then_some(())?;
-    let y = if m <= 2 { y - 1 } else { y };
-    let era = y.div_euclid(400);
-    let of_era = y.rem_euclid(400);
-    let of_year = (153 * ((m.cast_signed() + 9) % 12) + 2) / 5 + d.cast_signed() - 1;
-    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+/// A date that a kernel can have been built on; `None` for one that is none.
+fn date(year: i16, month: i8, day: i8) -> Option<Date> {
+    Date::new(year, month, day).ok().filter(|date| (1970..2200).contains(&date.year()))
 }
 
-/// Year, month and day of days since 1970-01-01.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days.saturating_add(719_468);
-    let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let (m, d) = (if month < 10 { month + 3 } else { month - 9 }, of_year - (153 * month + 2) / 5 + 1);
-    (year + era * 400 + i64::from(m <= 2), m, d)
+/// The day of a second since 1970, in UTC.
+fn day_of(second: i64) -> Option<Date> {
+    Some(Timestamp::from_second(second).ok()?.to_zoned(TimeZone::UTC).date())
 }
 
 #[cfg(test)]
@@ -237,10 +228,12 @@ mod tests {
             ("#1 SMP PREEMPT_DYNAMIC", None),
             ("#1 SMP 2025-13-20", None),
         ] {
-            assert_eq!(built(version).map(civil), want, "{version}");
+            let found = built(version);
+            assert_eq!(found.map(|d| (d.year(), d.month(), d.day())), want, "{version}");
         }
-        assert_eq!(days(1970, 1, 1), Some(0));
-        assert_eq!(days(2000, 3, 1), Some(11_017));
+        assert_eq!(day_of(0), Date::new(1970, 1, 1).ok());
+        assert_eq!(day_of(11_017 * 86_400 + 86_399), Date::new(2000, 3, 1).ok());
+        assert_eq!(day_of(i64::MAX), None);
     }
 
     #[test]

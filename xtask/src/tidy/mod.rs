@@ -4,6 +4,7 @@
 //! [`source::RULES`]. Files past [`source::LONG`] lines are
 //! named but fail nothing: they ask for a reason.
 
+mod bound;
 mod circles;
 mod edges;
 mod files;
@@ -50,6 +51,7 @@ pub(crate) fn check() -> Result<(), Error> {
     let mut findings = edges()?;
     let mut notes = Vec::new();
     let mut crates: BTreeMap<String, circles::Crate> = BTreeMap::new();
+    let mut sources = Vec::new();
     for path in tracked()? {
         let whole = root().join(&path);
         // Listed and not there: removed, but not yet in the index.
@@ -65,9 +67,11 @@ pub(crate) fn check() -> Result<(), Error> {
             {
                 crates.entry(name.to_owned()).or_default().add(file, &text);
             }
+            sources.push((path, text));
         }
     }
     findings.extend(crates.iter().flat_map(|(name, files)| circles::check(name, files)));
+    findings.extend(bound::unread(&sources));
     for finding in &notes {
         say(format_args!("note: {finding}"));
     }

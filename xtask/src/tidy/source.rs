@@ -197,8 +197,15 @@ fn registers_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
         "r11", "r12", "r13", "r14", "r15", "eflags", "rflags", "orig_rax", "cr0", "cr2", "cr3", "cr4", "gs",
         "gs_base", "fs_base", "RIP",
     ];
-    const VERDICT: [&str; 6] =
-        ["checkers.rs", "culprit.rs", "event/oops.rs", "ipi.rs", "machine_check.rs", "operand.rs"];
+    const VERDICT: [&str; 7] = [
+        "checkers.rs",
+        "culprit.rs",
+        "event/mod.rs",
+        "event/oops.rs",
+        "ipi.rs",
+        "machine_check.rs",
+        "operand.rs",
+    ];
     let own = ["crates/arch/", "crates/testkit/", "crates/truth/", "xtask/", "fuzz/"];
     let left = VERDICT.iter().any(|file| path == format!("crates/verdict/src/{file}"));
     if own.iter().any(|place| path.starts_with(place)) || left || !is_library(path) {
@@ -233,9 +240,14 @@ fn lines<'a>(
         .collect()
 }
 
-/// A file's lines up to its module of tests.
+/// A file's lines up to its module of tests. One that stands in a file of its own ends nothing.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|line| *line != "#[cfg(test)]")
+    let tests = text.match_indices("#[cfg(test)]\nmod ").find(|(at, found)| {
+        let rest = text.get(at.saturating_add(found.len())..).unwrap_or_default();
+        (*at == 0 || text.get(..*at).is_some_and(|before| before.ends_with('\n')))
+            && rest.lines().next().is_some_and(|line| line.contains('{'))
+    });
+    text.get(..tests.map_or(text.len(), |(at, _)| at)).unwrap_or(text).lines()
 }
 
 #[cfg(test)]
@@ -320,6 +332,8 @@ mod tests {
             );
         }
         assert!(found("crates/kernel/src/a.rs", "seconds.cast_signed().is_negative()").is_empty());
+        let behind = "#[cfg(test)]\nmod tests;\nif at.0 >> 63 == 1 {";
+        assert_eq!(found("crates/kernel/src/a.rs", behind).len(), 1, "tests in another file end no code");
     }
 
     #[test]
@@ -348,7 +362,7 @@ mod tests {
     fn long_files_are_named_and_their_tests_do_not_count() {
         let text = "//! x\n".repeat(LONG);
         assert_eq!(long("a.rs", &text), None);
-        assert_eq!(long("a.rs", &format!("{text}#[cfg(test)]\n{text}")), None);
+        assert_eq!(long("a.rs", &format!("{text}#[cfg(test)]\nmod tests {{\n{text}}}")), None);
         assert!(long("a.rs", &format!("{text}more\n")).is_some());
     }
 }

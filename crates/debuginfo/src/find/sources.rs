@@ -125,8 +125,9 @@ impl Sources {
     }
 
     /// Keeps what it unpacks in another folder.
+    #[cfg(test)]
     #[must_use]
-    pub fn with_cache(mut self, dir: &Path) -> Self {
+    pub(super) fn with_cache(mut self, dir: &Path) -> Self {
         dir.clone_into(&mut self.cache);
         self
     }

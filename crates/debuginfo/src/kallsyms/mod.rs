@@ -164,7 +164,7 @@ fn assemble(
 /// have kallsyms itself inside: a table read in the wrong form fails here.
 fn check_and_bound(builder: SymbolTableBuilder, inside: VirtAddr) -> Result<SymbolTable, KallsymsError> {
     let mut table = builder.build();
-    let kernel = |name: &str| table.addr(name).map(|a| a.0).filter(|a| a >> 63 == 1);
+    let kernel = |name: &str| table.addr(name).filter(|a| a.in_upper_half()).map(|a| a.0);
     let Some(text) = kernel("_text").or_else(|| kernel("_stext")) else {
         return Err(KallsymsError::NoText { found: table.addr("_text").or_else(|| table.addr("_stext")) });
     };

@@ -11,7 +11,7 @@ use crate::session::{Fact, Memo, Session};
 use base::VirtAddr;
 use debuginfo::Blob;
 use debuginfo::cfi::{CfiRow, CfiTable};
-use debuginfo::dwarf::{CodeFrame, DwarfFile, FunctionDie, SourceLine, Variable};
+use debuginfo::dwarf::{CodeFrame, DwarfFile, SourceLine, Variable};
 use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes};
 use debuginfo::find::{Tried, hex};
 use debuginfo::symtab::Symbol;
@@ -448,13 +448,6 @@ impl Session {
     #[must_use]
     pub fn inline_frames(&self, at: VirtAddr) -> Vec<CodeFrame> {
         self.dwarf_at(at).map(|(d, _)| d.inline_frames(at.0)).unwrap_or_default()
-    }
-
-    /// The function at an instruction, with its parameters.
-    #[must_use]
-    pub fn function_die(&self, at: VirtAddr) -> Option<FunctionDie> {
-        let (d, source) = self.dwarf_at(at)?;
-        d.function_at(at.0, source)
     }
 
     /// The variables in scope at an instruction.

@@ -11,12 +11,10 @@ bind! {
     pub struct FileStruct("file") {
         dentry: "f_path.dentry" | "__f_path.dentry",
         mnt: "f_path.mnt" | "__f_path.mnt",
-        inode: "f_inode",
         op: "f_op",
         flags: "f_flags",
         mode: "f_mode",
         pos: "f_pos",
-        private_data: "private_data",
     }
 }
 bind! {
@@ -25,7 +23,6 @@ bind! {
         parent: "d_parent",
         name: "d_name.name" | "__d_name.name",
         len: "d_name.len" | "__d_name.len",
-        inode: "d_inode",
         sb: "d_sb",
         op: "d_op",
     }
@@ -38,7 +35,6 @@ bind! {
         mountpoint: "mnt_mountpoint",
         root: "mnt.mnt_root",
         sb: "mnt.mnt_sb",
-        devname: "mnt_devname",
     }
 }
 

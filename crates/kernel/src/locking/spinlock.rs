@@ -17,12 +17,12 @@ bind! {
 }
 bind! {
     /// `struct raw_spinlock`, with CONFIG_DEBUG_SPINLOCK
-    struct RawSpinlock("raw_spinlock") { owner: "owner", owner_cpu: "owner_cpu", magic: "magic" }
+    struct RawSpinlock("raw_spinlock") { owner: "owner", magic: "magic" }
 }
 
 bind! {
     /// `struct qrwlock`, since 3.16
-    struct QueuedRwlock("qrwlock") { counts: "cnts" }
+    struct QueuedRwlock("qrwlock") { }
 }
 
 /// A spinning lock's state.

@@ -220,7 +220,7 @@ pub fn load_average(s: &Session) -> Result<[u64; 3]> {
 
 bind! {
     /// `struct pglist_data`
-    struct Pgdat("pglist_data") { present: "node_present_pages", spanned: "node_spanned_pages", start: "node_start_pfn", id: "node_id" }
+    struct Pgdat("pglist_data") { present: "node_present_pages", start: "node_start_pfn", id: "node_id" }
 }
 
 /// Bytes of RAM that the kernel has, over all nodes (`node_present_pages`).

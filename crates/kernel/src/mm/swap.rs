@@ -10,12 +10,10 @@ bind! {
     /// `struct swap_info_struct` (include/linux/swap.h)
     pub struct SwapInfo("swap_info_struct") {
         flags: "flags",
-        prio: "prio",
         pages: "pages",
         max: "max",
         inuse: "inuse_pages",
         swap_file: "swap_file",
-        swap_map: "swap_map",
         kind: "type",
     }
 }

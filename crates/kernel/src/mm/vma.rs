@@ -18,7 +18,6 @@ bind! {
         pgoff: "vm_pgoff",
         next: "vm_next",
         mm: "vm_mm",
-        anon_vma: "anon_vma",
     }
 }
 

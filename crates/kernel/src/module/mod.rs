@@ -89,20 +89,12 @@ bind! {
         num_symtab: "num_symtab",
         strtab: "strtab",
         sect_attrs: "sect_attrs",
-        notes_attrs: "notes_attrs",
         num_orcs: "arch.num_orcs",
         orc_unwind_ip: "arch.orc_unwind_ip",
         orc_unwind: "arch.orc_unwind",
-        bug_table: "bug_table",
-        num_bugs: "num_bugs",
         percpu: "percpu",
-        percpu_size: "percpu_size",
-        refcnt: "refcnt",
-        source_list: "source_list",
-        target_list: "target_list",
         version: "version",
         args: "args",
-        btf_data: "btf_data",
     }
 }
 bind! {
@@ -124,7 +116,7 @@ bind! {
 }
 bind! {
     /// `struct btf`
-    pub(crate) struct BtfStruct("btf") { data: "data", data_size: "data_size", base_btf: "base_btf" }
+    pub(crate) struct BtfStruct("btf") { data: "data", data_size: "data_size" }
 }
 
 /// `enum mod_mem_type` in its order (6.4): those that stay, then those of init.

@@ -139,8 +139,9 @@ impl Machine {
     }
 
     /// True where VMCOREINFO is the one that the headers or a file gave, and not one that was found in memory.
+    #[cfg(test)]
     #[must_use]
-    pub const fn info_is_given(&self) -> bool {
+    pub(crate) const fn info_is_given(&self) -> bool {
         matches!(self.info_from, InfoFrom::File | InfoFrom::Headers)
     }
 

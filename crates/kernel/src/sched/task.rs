@@ -20,7 +20,6 @@ bind! {
         thread_node: "thread_node",
         thread_group: "thread_group", // removed in 6.7 (8e1f385104ac)
         signal: "signal",
-        sighand: "sighand",
         pid: "pid",
         tgid: "tgid",
         comm: "comm",
@@ -30,15 +29,11 @@ bind! {
         children: "children",
         sibling: "sibling",
         mm: "mm",
-        active_mm: "active_mm",
         thread_sp: "thread.sp" | "thread.rsp" | "thread.cpu_context.sp", // the last: arm64
         cpu_context: "thread.cpu_context", // arm64: the registers themselves
         on_cpu: "on_cpu",
         thread_pid: "thread_pid", // 4.19 (2c4704756cab)
         pid_links: "pid_links" | "pids", // 4.19 (2c4704756cab)
-        prio: "prio",
-        static_prio: "static_prio",
-        rt_priority: "rt_priority",
         policy: "policy",
         last_run: "sched_info.last_arrival" | "se.exec_start",
         utime: "utime",
@@ -46,20 +41,8 @@ bind! {
         start_time: "start_time" | "real_start_time",
         start_boottime: "start_boottime" | "real_start_time", // 5.5 (cf25e24db61c)
         rss_stat: "rss_stat",
-        exit_code: "exit_code",
-        nsproxy: "nsproxy",
         files: "files",
-        fs: "fs",
-        pending: "pending",
-        blocked: "blocked",
         cred: "cred",
-        sched_class: "sched_class",
-        cgroups: "cgroups",
-        blocked_on: "blocked_on",
-        stack_canary: "stack_canary",
-        last_switch_count: "last_switch_count",
-        nvcsw: "nvcsw",
-        nivcsw: "nivcsw",
     }
 }
 bind! {
@@ -74,12 +57,9 @@ bind! {
     /// `struct signal_struct`
     pub struct SignalStruct("signal_struct") {
         thread_head: "thread_head", // 3.14 (0c740d0afc3b)
-        nr_threads: "nr_threads",
         rlim: "rlim",
         utime: "utime",
         stime: "stime",
-        shared_pending: "shared_pending",
-        leader_pid: "pids",
     }
 }
 bind! {
@@ -97,8 +77,6 @@ bind! {
 const COMM: usize = 16;
 /// `PF_KTHREAD`
 pub const PF_KTHREAD: u64 = 0x0020_0000;
-/// `PF_EXITING`
-pub const PF_EXITING: u64 = 0x0000_0004;
 
 /// What is asked of a task again and again, read once.
 #[derive(Clone, Debug, PartialEq, Eq)]
