@@ -1,7 +1,6 @@
 //! The entries of lists and trees as `-s STRUCT.MEMBER,...` and `-S` show them, and the offsets that name
 //! where a link lies in its struct.
 
-use crate::show::scope::SessionScope;
 use crate::show::values;
 use crate::{CommandError, Cx};
 use base::VirtAddr;
@@ -10,6 +9,7 @@ use cexpr::{
 };
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::{Type, TypeRef};
+use inspect::SessionScope;
 use kernel::Session;
 use report::{Cell, Record};
 
@@ -202,7 +202,7 @@ fn known(scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, cexpr::ExprErr
         find_tag_or_typedef(scope.types(), scope.prefer.as_ref(), name)
             .map_err(|k| k.at(cexpr::Span::default()))
     };
-    values::with_modules(scope.session, ask)
+    inspect::with_modules(scope.session, ask)
 }
 
 /// Types like one that is not known, or why it may not be known.

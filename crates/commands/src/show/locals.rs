@@ -1,99 +1,16 @@
-//! Parameters and local variables of a frame, as debug information places them.
+//! Parameters and local variables of a frame as lines.
 
-use crate::show::scope::SessionScope;
-use base::{VirtAddr, VirtRead};
-use cexpr::{Absent, FormatOptions, Value, format_value};
-use debuginfo::dwarf::{Caller, FrameAccess, Location, Unavailable, Variable};
+use cexpr::{FormatOptions, format_value};
+use inspect::SessionScope;
 use kernel::Session;
-use kernel::debug::DebugFile;
 use kernel::stack::backtrace::Backtrace;
 use report::{Cell, Keep, Line, Record};
-use std::sync::Arc;
-
-/// A variable and its value.
-pub(crate) struct Local {
-    pub(crate) name: String,
-    pub(crate) is_param: bool,
-    /// The function that it belongs to, where that was inlined here.
-    pub(crate) function: Option<String>,
-    pub(crate) value: Value,
-}
-
-/// A frame as location expressions see it, with the frames that called it.
-struct View<'a> {
-    bt: &'a Backtrace,
-    frame: usize,
-    mem: &'a dyn VirtRead,
-    caller: Option<(Box<View<'a>>, Arc<DebugFile>, u64)>,
-}
-
-impl<'a> View<'a> {
-    fn new(s: &'a Session, bt: &'a Backtrace, frame: usize, depth: usize) -> Self {
-        let caller = bt
-            .unwound
-            .frames
-            .get(frame + 1)
-            .filter(|next| next.is_call && depth < 4)
-            .and_then(|next| Some((s.debug_at(next.lookup())?, next.pc.0)))
-            .map(|(file, pc)| (Box::new(View::new(s, bt, frame + 1, depth + 1)), file, pc));
-        Self { bt, frame, mem: s.mem(), caller }
-    }
-}
-
-impl FrameAccess for View<'_> {
-    fn register(&self, number: u16) -> Option<u64> {
-        self.bt.unwound.frames.get(self.frame)?.regs.get(usize::from(number))
-    }
-    fn cfa(&self) -> Option<u64> {
-        self.bt.unwound.frames.get(self.frame)?.cfa.map(|at| at.0)
-    }
-    fn memory(&self) -> &dyn VirtRead {
-        self.mem
-    }
-    fn caller(&self) -> Option<Caller<'_>> {
-        let (frame, file, pc) = self.caller.as_ref()?;
-        Some(Caller { frame: &**frame, return_address: *pc, dwarf: file.dwarf.as_deref()? })
-    }
-}
-
-/// The variables in scope in a frame, those of inlined calls included.
-pub(crate) fn values(s: &Session, bt: &Backtrace, frame: usize) -> Vec<Local> {
-    let Some(at) = bt.unwound.frames.get(frame).map(unwind::Frame::lookup) else { return Vec::new() };
-    let Some(file) = s.debug_at(at) else { return Vec::new() };
-    let Some(dwarf) = file.dwarf.as_deref() else { return Vec::new() };
-    let inlined = s.inline_frames(at);
-    let view = View::new(s, bt, frame, 0);
-    s.variables_at(at)
-        .into_iter()
-        .map(|v| Local {
-            name: v.name.to_string(),
-            is_param: v.is_param,
-            function: inlined.get(v.frame).filter(|f| f.inlined).map(|f| f.function.to_string()),
-            value: value(s, &v, dwarf.evaluate(&v, &view)),
-        })
-        .collect()
-}
-
-fn value(s: &Session, v: &Variable, location: Location) -> Value {
-    let absent = |why: Unavailable| Value::absent(v.ty, Absent::Because(why.to_string().into()));
-    match location {
-        Location::Address(at) => Value::memory(v.ty, VirtAddr(at)),
-        Location::Unavailable(why) => absent(why),
-        other => {
-            let size = s.types().size_of(v.ty).unwrap_or(8).min(1 << 16);
-            match other.bytes(usize::try_from(size).unwrap_or(8), s.mem()) {
-                Ok(bytes) => Value::immediate(v.ty, bytes),
-                Err(why) => absent(why),
-            }
-        }
-    }
-}
 
 /// `      total_sg = 128   (argument)` for each variable.
 pub(crate) fn of_frame(s: &Session, bt: &Backtrace, frame: usize) -> Vec<Record> {
     let scope = SessionScope::new(s);
     let options = FormatOptions { alone: true, ..FormatOptions::default() };
-    values(s, bt, frame)
+    inspect::locals(s, bt, frame)
         .into_iter()
         .map(|l| {
             let tree = format_value(&scope, &l.value, &options);

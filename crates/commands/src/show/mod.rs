@@ -5,7 +5,6 @@ pub(crate) mod entries;
 pub(crate) mod locals;
 pub(crate) mod place;
 pub(crate) mod registers;
-pub(crate) mod scope;
 pub(crate) mod source;
 pub(crate) mod tasks;
 pub(crate) mod values;

@@ -1,14 +1,11 @@
-//! What `p`, `struct`, `whatis` and their kin share: expressions over the session, with the types of
-//! modules made known when a name is missed; values as text lines and as data.
-//!
-//! **Invariant**: the types of all modules are read once, and only after the kernel's own did not
-//! know a name, so that a struct of the kernel's costs no module.
+//! What `p`, `struct`, `whatis` and their kin share: what expressions are about, what is wrong with one, and values as
+//! text lines and as data. Expressions themselves are [`inspect`]'s.
 
-use crate::show::scope::SessionScope;
 use crate::{CommandError, Cx, Settings};
 use base::VirtAddr;
-use cexpr::{ErrorKind, ExprError, FormatOptions, Outcome, Radix, Shape, Value, ValueTree};
-use debuginfo::types::{Scope as TypeScope, TypeRef};
+use cexpr::{ErrorKind, ExprError, FormatOptions, Radix, Shape, ValueTree};
+use debuginfo::types::Scope as TypeScope;
+use inspect::SessionScope;
 use kernel::Session;
 use kernel::stack::backtrace::Backtrace;
 use report::{Cell, Item, List, Record, Report};
@@ -66,20 +63,6 @@ pub(crate) fn scope<'a>(
     }
 }
 
-/// Makes the types of all modules known. Returns false where that was done before and nothing new
-/// can be expected of it.
-pub(crate) fn load_modules(s: &Session) -> bool {
-    let mut any = false;
-    for m in s.modules() {
-        // the dump's own types of a module are all it has; its debug file is slow to open
-        match s.load_module_types(m) {
-            Ok(true) => any = true,
-            _ => any |= s.module_debug(m).is_some_and(|file| file.source.is_some()),
-        }
-    }
-    any
-}
-
 /// A hint where a type is not known: why the kernel has none, or that modules have none in the dump.
 pub(crate) fn untyped(s: &Session) -> Option<String> {
     if let Some(problem) = s.kernel_debug_at_hand().and_then(|file| file.problem.clone()) {
@@ -104,35 +87,6 @@ pub(crate) fn untyped(s: &Session) -> Option<String> {
             "the dump has no types of {n} modules ({shown}, ...): \"mod -s MODULE FILE\" loads one, \"mod -S DIR\" all"
         )),
     }
-}
-
-/// Runs `ask`, and once more with the types of the modules where a name was not known.
-pub(crate) fn with_modules<T>(s: &Session, ask: impl Fn() -> Result<T, ExprError>) -> Result<T, ExprError> {
-    let first = ask();
-    let missed = matches!(
-        first.as_ref().map_err(|e| &e.kind),
-        Err(ErrorKind::UnknownName { .. }
-            | ErrorKind::UnknownType { .. }
-            | ErrorKind::Expected { .. }
-            | ErrorKind::NoType(_)
-            | ErrorKind::Type(_))
-    );
-    if missed && load_modules(s) { ask() } else { first }
-}
-
-/// The value of an expression.
-pub(crate) fn eval(scope: &SessionScope<'_>, text: &str) -> Result<Value, ExprError> {
-    with_modules(scope.session, || cexpr::eval(scope, text))
-}
-
-/// The value of an expression, or the type that the text names.
-pub(crate) fn eval_or_type(scope: &SessionScope<'_>, text: &str) -> Result<Outcome, ExprError> {
-    with_modules(scope.session, || cexpr::eval_or_type(scope, text))
-}
-
-/// The type of a tag, typedef or type name.
-pub(crate) fn type_named(scope: &SessionScope<'_>, text: &str) -> Result<TypeRef, ExprError> {
-    with_modules(scope.session, || cexpr::parse_type_name(scope, text))
 }
 
 /// An error of an expression, with the expression and carets under what is wrong.
@@ -275,7 +229,7 @@ pub(crate) fn address(cx: &Cx<'_>, s: &Session, command: &str, word: &str) -> Re
     }
     let frame = frame(cx, s, word);
     let scope = scope(cx, s, frame.as_ref());
-    let value = eval(&scope, word).map_err(|e| match s.kernel_symbols().problem {
+    let value = inspect::eval(&scope, word).map_err(|e| match s.kernel_symbols().problem {
         Some(_) => wrong_in(s, command, word, &e),
         None => wrong(command, word, &e),
     })?;

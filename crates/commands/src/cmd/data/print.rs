@@ -1,12 +1,12 @@
 //! `p`: the value of a C expression.
 
-use crate::show::scope::{SessionScope, UserOnly};
 use crate::show::tasks;
 use crate::show::values;
 use crate::{Command, CommandError, Cx, Example, after_options};
 use base::VirtRead;
 use cexpr::{Caveat, ErrorKind, FormatOptions, Letter, Scope, Value, format_value};
 use clap::{Arg, ArgAction, ArgMatches};
+use inspect::{SessionScope, UserOnly};
 use kernel::Session;
 use report::{Cell, Line, Record, Report, Role};
 
@@ -171,7 +171,7 @@ impl Asked<'_, '_> {
             }
         }
         let expression = if spec.is_some() { name } else { self.text };
-        let value = values::eval(self.scope, expression)
+        let value = inspect::eval(self.scope, expression)
             .map_err(|e| values::wrong_in(self.s, "p", expression, &e))?;
         if let Some(Caveat::PerCpu(name) | Caveat::NoType(name)) = &value.caveat
             && **name == *expression
@@ -198,7 +198,7 @@ impl Asked<'_, '_> {
             "" => vec![tasks::context_cpu(self.cx, "p")?],
             spec => tasks::cpus(self.s, "p", spec)?,
         };
-        let base = values::eval(self.scope, name).map_err(|e| values::wrong_in(self.s, "p", name, &e))?;
+        let base = inspect::eval(self.scope, name).map_err(|e| values::wrong_in(self.s, "p", name, &e))?;
         if let Some(Caveat::NoType(_)) = &base.caveat {
             // its plain address is nobody's: the cast is of one CPU's
             let cpu = cpus.first().copied().unwrap_or(0);

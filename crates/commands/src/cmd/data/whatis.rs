@@ -94,7 +94,7 @@ impl Command for Whatis {
             });
         }
         if args.get_flag("all") {
-            values::load_modules(s);
+            inspect::load_modules(s);
         }
         if args.get_flag("ptype") {
             return ptype(cx, s, &words.join(" "), args.get_flag("offsets"));
@@ -135,7 +135,7 @@ fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool, all: bool) -> R
     {
         return Ok(report);
     }
-    match values::eval_or_type(&scope, &text) {
+    match inspect::eval_or_type(&scope, &text) {
         Ok(Outcome::Type(ty)) => {
             definition(s, ty, offsets, &mut report)?;
             others(s, ty, offsets, all, &mut report)?;
@@ -143,7 +143,7 @@ fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool, all: bool) -> R
         Ok(Outcome::Value(value)) => {
             report.line(Line::new().field("type", types.name(value.ty)).role(Role::Type));
         }
-        Err(wrong) => match values::type_named(&scope, &text) {
+        Err(wrong) => match inspect::type_named(&scope, &text) {
             Ok(ty) => {
                 definition(s, ty, offsets, &mut report)?;
                 others(s, ty, offsets, all, &mut report)?;
@@ -171,11 +171,11 @@ fn ptype(cx: &Cx<'_>, s: &Session, text: &str, offsets: bool) -> Result<Report, 
     let frame = values::frame(cx, s, text);
     let scope = values::scope(cx, s, frame.as_ref());
     let types = s.types();
-    let ty = match values::eval_or_type(&scope, text) {
+    let ty = match inspect::eval_or_type(&scope, text) {
         Ok(Outcome::Type(ty)) => ty,
         Ok(Outcome::Value(value)) => value.ty,
         Err(wrong) => {
-            values::type_named(&scope, text).map_err(|_| values::wrong_in(s, "whatis", text, &wrong))?
+            inspect::type_named(&scope, text).map_err(|_| values::wrong_in(s, "whatis", text, &wrong))?
         }
     };
     let ty = types.resolve(ty).map_or(ty, |(at, _)| at);

@@ -4,7 +4,6 @@
 //! Frames have the numbers that `bt` gives them. What an exception interrupted has none there: it is
 //! chosen by the number of the frame that shows its registers, or by its function's name.
 
-use crate::show::locals;
 use crate::show::place;
 use crate::show::registers;
 use crate::show::source;
@@ -217,7 +216,7 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
         }
         shown_text = true;
     }
-    let params = locals::values(s, bt, n).into_iter().filter(|l| l.is_param && l.function.is_none());
+    let params = inspect::locals(s, bt, n).into_iter().filter(|l| l.is_param && l.function.is_none());
     let params: Vec<Record> = params.map(|l| variable(s, &l, "    ")).collect();
     if !params.is_empty() {
         record.list("arguments", params);
@@ -225,8 +224,8 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
     record
 }
 
-fn variable(s: &Session, l: &locals::Local, indent: &'static str) -> Record {
-    let scope = crate::show::scope::SessionScope::new(s);
+fn variable(s: &Session, l: &inspect::Local, indent: &'static str) -> Record {
+    let scope = inspect::SessionScope::new(s);
     let options = FormatOptions { alone: true, ..FormatOptions::default() };
     let tree = format_value(&scope, &l.value, &options);
     let text = tree.to_text_at(indent.len(), None);
@@ -246,8 +245,11 @@ fn variable(s: &Session, l: &locals::Local, indent: &'static str) -> Record {
 }
 
 fn variables(s: &Session, bt: &Backtrace, n: usize, args: bool, report: &mut Report) {
-    let all: Vec<Record> =
-        locals::values(s, bt, n).iter().filter(|l| !args || l.is_param).map(|l| variable(s, l, "")).collect();
+    let all: Vec<Record> = inspect::locals(s, bt, n)
+        .iter()
+        .filter(|l| !args || l.is_param)
+        .map(|l| variable(s, l, ""))
+        .collect();
     if all.is_empty() {
         let at = bt.unwound.frames.get(n).map_or(VirtAddr(0), unwind::Frame::lookup);
         let why = match place::of(s, at) {

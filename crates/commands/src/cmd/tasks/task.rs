@@ -1,6 +1,5 @@
 //! `task`: the `task_struct` and the `thread_info` of a task.
 
-use crate::show::scope::SessionScope;
 use crate::show::tasks::{self, Named, banner};
 use crate::show::values;
 use crate::{Command, CommandError, Cx, Example};
@@ -8,6 +7,7 @@ use base::VirtAddr;
 use cexpr::{FormatOptions, MemberPath, Value, format_value, member_text};
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::{Space, TypeRef};
+use inspect::SessionScope;
 use kernel::Fetch;
 use kernel::Session;
 use kernel::sched::task::{Task, thread_info};

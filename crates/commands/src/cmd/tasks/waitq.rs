@@ -1,12 +1,12 @@
 //! `waitq`: the tasks that sleep on a wait queue ([`kernel::sched::waitq`]).
 
 use crate::show::entries;
-use crate::show::scope::SessionScope;
 use crate::show::tasks;
 use crate::show::values;
 use crate::{Command, CommandError, Cx, Example};
 use base::VirtAddr;
 use clap::{Arg, ArgAction, ArgMatches};
+use inspect::SessionScope;
 use kernel::{Fetch, KernelError};
 use report::{Cell, Line, Record, Report};
 

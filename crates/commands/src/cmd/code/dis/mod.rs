@@ -383,7 +383,7 @@ fn fill(s: &Session, insn: &Insn, shape: &Shape, record: &mut Record) {
 
 fn target_name(s: &Session, at: VirtAddr, hex: bool) -> Option<String> {
     let l = s.locate(at)?;
-    if !l.symbol.is_text() && !crate::show::scope::holds(s, &l, at) {
+    if !l.symbol.is_text() && !inspect::holds(s, &l, at) {
         return None;
     }
     let name = l.symbol.name;

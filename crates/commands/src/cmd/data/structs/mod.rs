@@ -5,7 +5,6 @@ mod types;
 
 pub(crate) use types::{size, told};
 
-use crate::show::scope::SessionScope;
 use crate::show::tasks;
 use crate::show::values;
 use crate::{Command, CommandError, Cx, Example};
@@ -13,6 +12,7 @@ use base::VirtAddr;
 use cexpr::{FormatOptions, MemberPath};
 use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::TypeRef;
+use inspect::SessionScope;
 use kernel::Fetch;
 use kernel::Session;
 use report::Report;

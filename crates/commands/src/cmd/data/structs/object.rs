@@ -1,13 +1,13 @@
 //! Objects in memory, in crash's layout.
 
 use super::{Ask, types};
-use crate::show::scope::{SessionScope, UserOnly};
 use crate::show::tasks;
 use crate::show::values;
 use crate::{CommandError, Cx};
 use base::VirtAddr;
 use cexpr::{Scope, Value, ValueTree, format_value, member_text};
 use debuginfo::types::Type;
+use inspect::{SessionScope, UserOnly};
 use report::{Cell, Record, Report};
 
 /// Objects at a kernel address, of each CPU where some are given.

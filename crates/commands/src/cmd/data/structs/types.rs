@@ -2,10 +2,10 @@
 
 use super::Ask;
 use crate::CommandError;
-use crate::show::scope::SessionScope;
 use crate::show::values;
 use cexpr::{ErrorKind, LayoutLine, LayoutOptions, MemberPath, find_tag_or_typedef};
 use debuginfo::types::{Space, Type, TypeRef, Types};
+use inspect::SessionScope;
 use kernel::Session;
 use report::{Cell, Line, Record, Report};
 
@@ -26,7 +26,7 @@ pub(super) fn is_type(s: &Session, word: &str) -> bool {
     if !plain || (members.is_empty() && crate::show::address::symbol(s, name).is_some()) {
         return false;
     }
-    tag(s, name) || (values::load_modules(s) && tag(s, name))
+    tag(s, name) || (inspect::load_modules(s) && tag(s, name))
 }
 
 fn tag(s: &Session, name: &str) -> bool {
@@ -40,7 +40,7 @@ pub(super) fn find(command: &str, scope: &SessionScope<'_>, name: &str) -> Resul
     let types = scope.session.types();
     let prefer = scope.prefer.as_ref();
     let ask = || find_tag_or_typedef(types, prefer, name).map_err(|kind| kind.at(cexpr::Span::default()));
-    let found = values::with_modules(scope.session, ask).map_err(|e| match e.kind {
+    let found = inspect::with_modules(scope.session, ask).map_err(|e| match e.kind {
         ErrorKind::UnknownType { near, .. } => {
             let hint = match near.as_slice() {
                 [] => values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default(),

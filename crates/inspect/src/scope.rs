@@ -11,7 +11,7 @@ use kernel::{Located, Session};
 
 /// A process's half of the address space: the kernel's half, which its page tables map as well, is not
 /// there.
-pub(crate) struct UserOnly(pub(crate) arch::UserMap);
+pub struct UserOnly(pub arch::UserMap);
 
 impl VirtRead for UserOnly {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), base::Fault> {
@@ -24,7 +24,7 @@ impl VirtRead for UserOnly {
 
 /// True where the symbol below an address holds it, as gdb has it: what lies beyond a symbol's size, or behind a label
 /// of data, is something else. Without a table of sizes, all of the kernel's up to the next symbol is held.
-pub(crate) fn holds(s: &Session, l: &Located<'_>, at: VirtAddr) -> bool {
+pub fn holds(s: &Session, l: &Located<'_>, at: VirtAddr) -> bool {
     let size = l.symbol.size;
     match size {
         0 if l.offset == 0 || l.symbol.is_text() => true,
@@ -35,23 +35,25 @@ pub(crate) fn holds(s: &Session, l: &Located<'_>, at: VirtAddr) -> bool {
 }
 
 /// A session as expressions see it.
-pub(crate) struct SessionScope<'s> {
-    pub(crate) session: &'s Session,
+#[derive(Clone)]
+pub struct SessionScope<'s> {
+    /// The session.
+    pub session: &'s Session,
     /// Whose types come first.
-    pub(crate) prefer: Option<TypeScope>,
+    pub prefer: Option<TypeScope>,
     /// The frame whose registers and variables have names.
-    pub(crate) frame: Option<(&'s Backtrace, usize)>,
+    pub frame: Option<(&'s Backtrace, usize)>,
     /// The CPU whose per-CPU variables `this_cpu_ptr` means.
-    pub(crate) cpu: Option<u32>,
+    pub cpu: Option<u32>,
     /// Values printed before, oldest first.
-    pub(crate) history: &'s [Value],
+    pub history: &'s [Value],
     /// The memory that pointers lead into, where it is not the kernel's.
-    pub(crate) user: Option<&'s dyn VirtRead>,
+    pub user: Option<&'s dyn VirtRead>,
 }
 
 impl<'s> SessionScope<'s> {
     /// A session without a frame.
-    pub(crate) const fn new(session: &'s Session) -> Self {
+    pub const fn new(session: &'s Session) -> Self {
         Self { session, prefer: None, frame: None, cpu: None, history: &[], user: None }
     }
 
@@ -148,10 +150,7 @@ impl Scope for SessionScope<'_> {
     }
     fn local(&self, name: &str) -> Option<Value> {
         let (bt, frame) = self.frame?;
-        crate::show::locals::values(self.session, bt, frame)
-            .into_iter()
-            .find(|v| v.name == name)
-            .map(|v| v.value)
+        crate::locals::values(self.session, bt, frame).into_iter().find(|v| v.name == name).map(|v| v.value)
     }
     fn per_cpu_offset(&self, cpu: u64) -> Result<u64, String> {
         let cpu = u32::try_from(cpu).map_err(|_| format!("no cpu {cpu}"))?;
