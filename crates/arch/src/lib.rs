@@ -210,8 +210,8 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn paging(&self) -> &'static [&'static Paging];
     /// Whether code can run in a page, by the entry that maps it.
     fn may_run(&self, entry: u64) -> bool;
-    /// The parts of a page table entry whose bits `encryption` mark memory encryption.
-    fn pte(&self, entry: u64, encryption: u64) -> Pte;
+    /// The parts of an entry of these page tables, as of the level that maps single pages.
+    fn pte(&self, entry: u64, tables: &PageTables) -> Pte;
     /// The swap type and offset of an entry that is not present; `None` where it is no swap entry.
     fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)>;
 

@@ -58,6 +58,14 @@ pub enum KernelError {
         /// What the symbols lack.
         why: String,
     },
+    /// What the user asked not to read.
+    #[error("{what} were not looked for, as {option} asks")]
+    SwitchedOff {
+        /// What.
+        what: &'static str,
+        /// The option that says so.
+        option: &'static str,
+    },
     /// A kernel list, tree or ring that contradicts itself.
     #[error("{what} at {at:#x} is damaged: {why}")]
     Damaged {

@@ -326,7 +326,7 @@ fn memory_of_modules() {
     for release in ["3.10", "4.5", "6.4"] {
         let mut k = Kernel::new();
         k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
-        k.structure("layout", 16, &[("base", 0, "*void"), ("size", 8, "u32")]);
+        k.structure("layout", 16, &[("base", 0, "*void"), ("size", 8, "u32"), ("text_size", 12, "u32")]);
         k.structure("module_memory", 24, &[("base", 0, "*void"), ("size", 16, "u32")]);
         k.structure(
             "module",
@@ -339,6 +339,7 @@ fn memory_of_modules() {
                 ("core_size", 136, "u32"),
                 ("module_init", 144, "*void"),
                 ("init_size", 152, "u32"),
+                ("core_text_size", 156, "u32"),
             ],
             "4.5" => &[("core_layout", 128, "layout"), ("init_layout", 144, "layout")],
             _ => &[("mem", 128, "module_memory[7]")],
@@ -355,6 +356,7 @@ fn memory_of_modules() {
             }
         } else {
             k.word(at + 128, AT).half(at + 136, 0x3000);
+            k.half(at + if release == "4.5" { 140 } else { 156 }, 0x2000);
         }
         let s = session(&k);
         let (all, problem) = module::read_modules(&s);
@@ -366,6 +368,8 @@ fn memory_of_modules() {
         );
         assert!(all[0].init.is_empty() && !all[0].contains(VirtAddr(0)), "{release}");
         assert_eq!(all[0].contains(VirtAddr(AT + 0x2800)), release != "6.4", "{release}: between its parts");
+        let text = [0x1fff, 0x2000].map(|at| s.is_text(VirtAddr(AT + at)));
+        assert_eq!(text, [true, false], "{release}: code and data");
     }
 }
 

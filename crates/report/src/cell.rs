@@ -47,6 +47,8 @@ pub struct SymbolRef {
     pub module: Option<String>,
     /// True where the offset is shown in hex (`+0x2b`), false where in decimal (`+43`).
     pub hex: bool,
+    /// True where text has the name alone: the distance was not asked for. Data has it all the same.
+    pub bare: bool,
 }
 
 impl fmt::Display for SymbolRef {
@@ -54,6 +56,7 @@ impl fmt::Display for SymbolRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         match (self.offset, self.hex, self.size) {
+            _ if self.bare => {}
             (0, _, None) => {}
             (offset, true, None) => write!(f, "+{offset:#x}")?,
             (offset, false, None) => write!(f, "+{offset}")?,

@@ -174,6 +174,7 @@ impl Unwinder<'_> {
         let set = cursor.regs.reg_set();
         let mut regs = place(&Regs::new(set), pc.0, slot.add(8));
         regs.put(set.fp, self.scanned_bp(cursor, slot));
+        let regs = self.with_record(regs, slot);
         Cursor::new(regs, true, Some(slot), how)
     }
 
@@ -198,6 +199,7 @@ impl Unwinder<'_> {
                 && self.is_return(pc)
             {
                 let regs = place(&Regs::new(self.arch.reg_set()), pc.0, slot.add(8));
+                let regs = self.with_record(regs, slot);
                 let start = Resume { regs, is_call: true, slot: Some(slot) };
                 let stale = Cursor::new(regs, true, Some(slot), How::Scan).is_none_or(|c| self.is_stale(&c));
                 if !stale {

@@ -54,7 +54,11 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     let event = case.event.as_ref();
     v.context = match v.class {
         Class::Alive => context::alive(s),
-        _ => context::of(s, &case.scene, event, from.unwrap_or(0)),
+        _ => {
+            let names = case.scene.names(s);
+            let from = from.unwrap_or_else(|| scene::behind_death(v.class, &names));
+            context::of(s, &case.scene, event, from)
+        }
     };
     v.context.extend(headline::init_exit(&case, &v));
     standing::modules(s, &case.scene, from, &mut v);

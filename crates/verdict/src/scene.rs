@@ -177,8 +177,30 @@ pub(crate) fn blamed(arch: &dyn Arch, class: Class, names: &[String], frames: &[
     }
 }
 
+/// The first frame that can tell what the process did, where none is to blame: what dying called, and what interrupted it
+/// then, is of no account. Of a death by an instruction whose frames have nothing of dying, none: they are not those of
+/// the death.
+pub(crate) fn behind_death(class: Class, names: &[String]) -> usize {
+    let ends = |name: &String| machinery::is_dying(name) || crate::code::base_name(name) == "panic";
+    match names.iter().rposition(ends) {
+        Some(last) => last + 1,
+        None if class.has_instruction() => names.len(),
+        None => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    /// What a timer came upon while the kernel waited in `panic` is the death itself.
+    #[test]
+    fn what_interrupted_dying_is_no_context() {
+        let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let tick = names("tick_sched_timer el1h_64_irq __delay panic die el1h_64_sync  vfs_write ksys_write");
+        assert_eq!(behind_death(Class::PageFault, &tick), 5);
+        assert_eq!(behind_death(Class::PageFault, &names("tick_sched_timer el1h_64_irq")), 2);
+        assert_eq!(behind_death(Class::Sysrq, &names("tick_sched_timer el1h_64_irq")), 0);
+    }
+
     use super::*;
     use arch::Regs;
     use base::VirtAddr;

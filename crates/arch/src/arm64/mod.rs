@@ -164,8 +164,8 @@ impl Arch for Arm64 {
     fn may_run(&self, entry: u64) -> bool {
         paging::may_run(entry)
     }
-    fn pte(&self, entry: u64, _encryption: u64) -> Pte {
-        paging::pte(entry)
+    fn pte(&self, entry: u64, tables: &PageTables) -> Pte {
+        paging::pte(entry, tables.paging)
     }
     fn swap_entry(&self, _entry: u64, _layout: SwapLayout) -> Option<(u64, u64)> {
         None
@@ -203,12 +203,22 @@ mod tests {
     fn the_parts_of_an_entry() {
         // a page of user data: valid, a page, user, shared, accessed, not global, for nobody to run
         let entry = 0x00e8_0000_4567_8f53 | 1 << 53 | 1 << 54;
-        let pte = Arm64.pte(entry, 0);
+        let of = |bits| PageTables::of(PhysAddr(0), paging::mode(12, bits).unwrap());
+        let pte = Arm64.pte(entry, &of(48));
         assert_eq!((pte.mapped, pte.phys), (true, 0x4567_8000));
         for flag in ["VALID", "USER", "SHARED", "AF", "NG", "PXN", "UXN"] {
             assert!(pte.flags.contains(&flag), "{flag}: {:?}", pte.flags);
         }
         assert!(!Arm64.may_run(entry) && Arm64.may_run(entry & !(1 << 54)));
+        // with LPA2 bits 9 and 8 are the address's, and so are 49 and 48
+        for (entry, phys) in
+            [(0x0068_0000_4000_0703, 0xc_0000_4000_0000), (0x006b_0000_4000_0403, 0x3_0000_4000_0000)]
+        {
+            let pte = Arm64.pte(entry, &of(52));
+            assert_eq!((pte.phys, pte.flags), (phys, vec!["VALID", "AF", "PXN", "UXN"]));
+        }
+        let large = PageTables::of(PhysAddr(0), paging::mode(16, 52).unwrap());
+        assert_eq!(Arm64.pte(0x0068_0000_4123_f703, &large).phys, 0xf_0000_4123_0000);
     }
 
     #[test]

@@ -19,6 +19,8 @@ const READ_ONLY: u64 = 1 << 7;
 const PXN: u64 = 1 << 53;
 /// `UXN`: user mode runs no code in it.
 pub(crate) const UXN: u64 = 1 << 54;
+/// `SH`, inner shareable: `PTE_SHARED`.
+const SHARED: u64 = 3 << 8;
 /// What tells a block that is there although it is not valid: `PTE_PROT_NONE` and `PMD_PRESENT_INVALID` up to 6.9.
 const KEPT_BLOCK: u64 = 1 << 58 | 1 << 59;
 /// The same since 6.10, `PTE_PRESENT_INVALID`: not global, which no swap entry has there, and accessed.
@@ -35,6 +37,15 @@ enum Width {
     Lpa2,
     /// 52 bits with 64 KiB pages: bits 51 to 48 stand in bits 15 to 12.
     Large52,
+}
+
+/// The bits of a physical address in the entries of tables in this mode.
+fn width(mode: &Paging) -> Width {
+    match (mode.address_bits, mode.page_shift()) {
+        (52, 16) => Width::Large52,
+        (52, _) => Width::Lpa2,
+        _ => Width::Bits48,
+    }
 }
 
 fn address(entry: u64, width: Width) -> u64 {
@@ -157,12 +168,14 @@ pub(crate) fn mode(page_shift: u32, bits: u32) -> Option<&'static Paging> {
 }
 
 /// The flags of an entry, as crash names them (arm64_translate_pte), and PXN, UXN as the architecture does.
-fn flag_names(entry: u64) -> Vec<&'static str> {
-    const FLAGS: [(u64, &str); 9] = [
+fn flag_names(entry: u64, width: Width) -> Vec<&'static str> {
+    // with LPA2 the bits of the attribute are the address's, and all memory is shareable (TCR_EL1.SH1)
+    let shared = if width == Width::Lpa2 { u64::MAX } else { SHARED };
+    let flags: [(u64, &str); 9] = [
         (VALID, "VALID"),
         (USER, "USER"),
         (READ_ONLY, "RDONLY"),
-        (3 << 8, "SHARED"),
+        (shared, "SHARED"),
         (1 << 10, "AF"),
         (1 << 11, "NG"),
         (PXN, "PXN"),
@@ -170,19 +183,20 @@ fn flag_names(entry: u64) -> Vec<&'static str> {
         (1 << 55, "DIRTY"),
     ];
     let mut names: Vec<_> =
-        FLAGS.into_iter().filter(|(bits, _)| entry & bits == *bits).map(|(_, name)| name).collect();
+        flags.into_iter().filter(|(bits, _)| entry & bits == *bits).map(|(_, name)| name).collect();
     if is_kept(entry, true) {
         names.push("PROTNONE");
     }
     names
 }
 
-/// The parts of an entry.
-pub(crate) fn pte(entry: u64) -> Pte {
+/// The parts of an entry of tables in this mode.
+pub(crate) fn pte(entry: u64, mode: &Paging) -> Pte {
+    let width = width(mode);
     Pte {
         mapped: entry & (VALID | TABLE) != 0,
-        phys: address(entry, Width::Bits48),
-        flags: flag_names(entry),
+        phys: address(entry, width) & (u64::MAX << mode.page_shift()),
+        flags: flag_names(entry, width),
     }
 }
 

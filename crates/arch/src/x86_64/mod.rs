@@ -204,8 +204,8 @@ impl Arch for X86_64 {
     fn may_run(&self, entry: u64) -> bool {
         paging::may_run(entry)
     }
-    fn pte(&self, entry: u64, encryption: u64) -> Pte {
-        paging::pte(entry, encryption)
+    fn pte(&self, entry: u64, tables: &PageTables) -> Pte {
+        paging::pte(entry, tables.encryption)
     }
     fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)> {
         paging::swap_entry(entry, layout)

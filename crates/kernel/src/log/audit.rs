@@ -31,7 +31,7 @@ pub struct AuditMessage {
 /// The messages of all queues.
 #[derive(Debug, Default)]
 pub struct AuditMessages {
-    /// Oldest first; `None` where this kernel has no such queues.
+    /// Oldest first; `None` where this kernel has no such queues, or where they are is not known: a problem says so.
     pub found: Option<Vec<AuditMessage>>,
     /// What could not be read.
     pub problems: Vec<KernelError>,
@@ -53,6 +53,12 @@ pub fn messages(s: &Session) -> AuditMessages {
             }
         }
     }
+    // of a table that lacks variables nobody knows what the kernel has
+    if out.found.is_none()
+        && let lacking @ KernelError::SymbolsLack { .. } = s.no_symbol("audit_queue")
+    {
+        out.problems.push(lacking);
+    }
     out
 }
 
@@ -63,4 +69,26 @@ fn message(s: &Session, skb: VirtAddr) -> Result<AuditMessage> {
     let kind = mem.u16(data.add(4))?;
     let text = mem.bytes(data.add(HEADER), (len - HEADER) as usize)?;
     Ok(AuditMessage { kind, text: String::from_utf8_lossy(base::cstr(&text)).into_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    /// That no symbol names the queues says something of the kernel only where its table has variables.
+    #[test]
+    fn queues_that_no_symbol_names_may_be_there() {
+        let mut k = Kernel::new();
+        k.cpus(1);
+        let all = messages(&session(&k));
+        assert!(all.found.is_none() && all.problems.is_empty());
+        for n in 0..200 {
+            k.function(&format!("f{n}"), 0x40 * n);
+        }
+        let all = messages(&session(k.functions_alone()));
+        let why = all.problems.first().map(ToString::to_string).unwrap_or_default();
+        assert!(all.found.is_none() && why.contains("CONFIG_KALLSYMS_ALL"), "{why}");
+    }
 }

@@ -25,6 +25,14 @@ pub struct SafeBuffer {
 #[must_use]
 pub fn safe_buffers(s: &Session) -> (Vec<SafeBuffer>, Option<KernelError>) {
     let (mut out, mut problem) = (Vec::new(), None);
+    // each release that has them has one of the functions that empty them
+    let maybe = ["printk_safe_flush", "printk_nmi_flush"].iter().any(|name| s.symbol(name).is_some());
+    if s.symbol("nmi_print_seq").is_none()
+        && let lacking @ KernelError::SymbolsLack { .. } = s.no_symbol("nmi_print_seq")
+        && (maybe || s.kernel_symbols().table.is_empty())
+    {
+        return (out, Some(lacking));
+    }
     for name in ["nmi_print_seq", "safe_print_seq"].into_iter().filter(|name| s.symbol(name).is_some()) {
         for &cpu in &s.cpus().possible {
             match safe_buffer(s, name, cpu) {

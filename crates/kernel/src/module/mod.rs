@@ -24,9 +24,17 @@ pub struct ModuleMemory {
     pub base: VirtAddr,
     /// Bytes.
     pub size: u64,
+    /// Bytes of code, from the first address on.
+    pub text: u64,
 }
 
 impl ModuleMemory {
+    /// True when `at` lies in its code.
+    #[must_use]
+    pub const fn has_text(&self, at: VirtAddr) -> bool {
+        at.0.wrapping_sub(self.base.0) < self.text
+    }
+
     /// True when `at` lies in it.
     #[must_use]
     pub const fn contains(&self, at: VirtAddr) -> bool {
@@ -81,8 +89,10 @@ bind! {
         taints: "taints",
         core_base: "core_layout.base" | "module_core", // core_layout: 4.5 (7523e4dc5057); mem[]: 6.4 (ac3b43283923)
         core_size: "core_layout.size" | "core_size",
+        core_text: "core_layout.text_size" | "core_text_size",
         init_base: "init_layout.base" | "module_init",
         init_size: "init_layout.size" | "init_size",
+        init_text: "init_layout.text_size" | "init_text_size",
         mem: "mem",
         kallsyms: "kallsyms", // struct mod_kallsyms *: 4.5 (8244062ef1e5)
         symtab: "symtab",
@@ -136,6 +146,14 @@ pub(crate) struct Modules {
     all: Vec<Module>,
     /// Why the list ended early where it did.
     problem: Option<KernelError>,
+}
+
+impl Modules {
+    /// None, as the user wants it.
+    pub(crate) const fn switched_off() -> Self {
+        let problem = KernelError::SwitchedOff { what: "modules", option: "--no_modules" };
+        Self { all: Vec::new(), problem: Some(problem) }
+    }
 }
 
 impl Fact for Modules {
@@ -264,17 +282,23 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
         let count = (b.mem.size()? / step).min(MEM_TYPES.len() as u64);
         for (n, &(kind, is_init)) in (0..count).zip(MEM_TYPES.iter()) {
             let m = b.mem.at(at)?.add(n.wrapping_mul(step));
-            let run = ModuleMemory { kind, base: one.base.ptr(mem, m)?, size: one.bytes.num(mem, m)? };
+            let (base, size) = (one.base.ptr(mem, m)?, one.bytes.num(mem, m)?);
+            let text = if kind.ends_with("text") { size } else { 0 };
+            let run = ModuleMemory { kind, base, size, text };
             if run.size != 0 {
                 if is_init { init.push(run) } else { memory.push(run) }
             }
         }
     } else {
-        let run = |kind, base: &crate::bind::Field, size: &crate::bind::Field| -> Result<ModuleMemory> {
-            Ok(ModuleMemory { kind, base: base.ptr(mem, at)?, size: size.num(mem, at)? & 0xffff_ffff })
+        // one run with the code first: where that ends is known, or all of it may be code
+        let run = |kind, [base, size, text]: [&crate::bind::Field; 3]| -> Result<ModuleMemory> {
+            let size = size.num(mem, at)? & 0xffff_ffff;
+            let text = text.num(mem, at).map(|text| text & 0xffff_ffff).ok();
+            let text = text.filter(|text| *text <= size).unwrap_or(size);
+            Ok(ModuleMemory { kind, base: base.ptr(mem, at)?, size, text })
         };
-        memory.push(run("text", &b.core_base, &b.core_size)?);
-        if let Ok(i) = run("init text", &b.init_base, &b.init_size)
+        memory.push(run("text", [&b.core_base, &b.core_size, &b.core_text])?);
+        if let Ok(i) = run("init text", [&b.init_base, &b.init_size, &b.init_text])
             && i.size != 0
             && !i.base.is_null()
         {

@@ -1,6 +1,6 @@
 //! Symbols of modules, and of the kernel together with its modules: which one an address lies in, and where code can be.
 
-use crate::module;
+use crate::module::{self, Module};
 use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms;
@@ -31,7 +31,11 @@ impl Fact for ModuleSymbols {
         let mut builder = SymbolTableBuilder::new();
         for m in s.modules() {
             for run in m.memory.iter().chain(&m.init) {
-                builder.bound(run.base.0..run.base.0.saturating_add(run.size));
+                // data is not named after the last function before it: some tables have functions alone
+                let (start, end) = (run.base.0, run.base.0.saturating_add(run.size));
+                let middle = start.saturating_add(run.text);
+                builder.bound(start..middle);
+                builder.bound(middle..end);
             }
             let Ok(at) = module::symtab(s, m.at) else { continue };
             // a module whose table is damaged keeps its name and loses its symbols
@@ -76,6 +80,15 @@ impl Session {
             }
         }
         None
+    }
+
+    /// The symbol that a word of memory points to: an address, or a signed one of code.
+    #[must_use]
+    pub fn locate_word(&self, word: u64) -> Option<Located<'_>> {
+        self.locate(VirtAddr(word)).or_else(|| {
+            let plain = VirtAddr(self.opened().machine.code_pointer(word));
+            self.locate(plain).filter(|_| plain.0 != word && self.is_text(plain))
+        })
     }
 
     /// The function of this name, as a message of the kernel gives it; `None` also where several have it, as the message does
@@ -127,8 +140,14 @@ impl Session {
         if self.in_image(at) {
             return self.is_image_text(at);
         }
-        self.modules()
-            .iter()
-            .any(|m| m.memory.iter().chain(&m.init).any(|r| r.kind.ends_with("text") && r.contains(at)))
+        let of = |m: &Module| m.memory.iter().chain(&m.init).any(|r| r.has_text(at));
+        self.modules().iter().any(of) || self.modules_problem().is_some() && self.is_unknown_code(at)
+    }
+
+    /// True where modules are and code can run, by the page tables: where not all modules are known, it is one's.
+    fn is_unknown_code(&self, at: VirtAddr) -> bool {
+        let [start, _, end] = self.arch().image_range();
+        let runs = || self.map().walk(at).result.is_ok_and(|page| self.arch().may_run(page.entry));
+        start <= at && at < end && self.module_at(at).is_none() && runs()
     }
 }

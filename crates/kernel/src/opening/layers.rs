@@ -184,7 +184,7 @@ fn start(machine: Machine, options: &OpenOptions, servers: Option<Arc<Debuginfod
     let mut start = Session::start(machine, options, servers, &OfThisKernel)?;
     if let Start::Session(session) = &mut start {
         if options.no_modules {
-            session.give(Modules::default());
+            session.give(Modules::switched_off());
         }
         if options.no_slab_caches {
             session.give(Caches::default());

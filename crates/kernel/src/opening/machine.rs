@@ -57,6 +57,22 @@ impl std::fmt::Debug for Machine {
 }
 
 impl Machine {
+    /// An address of code as it is in memory, without the authentication code that a signed one carries.
+    #[must_use]
+    pub fn code_pointer(&self, at: u64) -> u64 {
+        let plain = self.arch.code_pointer(at, self.mem.tables().paging);
+        // 5.9 (689eae42afd7): 0 where the processor signs nothing, so that it is no signed address
+        if plain == at || self.info.number("KERNELPACMASK") == Some(0) { at } else { plain }
+    }
+
+    /// The plain address of code that this signed one stands for; `None` where it is none. Asks page tables alone.
+    #[must_use]
+    pub fn signed_code(&self, at: VirtAddr) -> Option<VirtAddr> {
+        let plain = VirtAddr(self.code_pointer(at.0));
+        let runs = |at| self.mem.walk(at).result.is_ok_and(|page| self.arch.may_run(page.entry));
+        (plain != at && self.arch.is_kernel(plain) && runs(plain)).then_some(plain)
+    }
+
     /// Finds the kernel in physical memory. What headers, notes and VMCOREINFO say of the machine is checked against
     /// that memory.
     ///

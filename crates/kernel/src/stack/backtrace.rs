@@ -141,7 +141,7 @@ impl Code for SessionCode<'_> {
         s.in_image(pc) && s.locate(pc).is_none() && !s.kernel_symbols().table.is_empty()
     }
     fn code_pointer(&self, at: u64) -> u64 {
-        self.session.arch().code_pointer(at, self.session.map().tables().paging)
+        self.session.opened().machine.code_pointer(at)
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.session.locate(pc).map(|l| l.symbol.addr)
@@ -237,7 +237,8 @@ impl Session {
         if self.arch().call_target(self.mem(), first.pc).is_some() && self.nameless_call(first).is_none() {
             return None;
         }
-        let why = self.kernel_symbols().problem.as_ref()?;
+        let symbols = self.kernel_symbols();
+        let why = symbols.problem.as_ref().filter(|_| symbols.lost > 0 || symbols.table.is_empty())?;
         let mut further_in = STOP_CALLS.iter().take_while(|name| **name != begun);
         let lost = further_in.find(|name| self.symbol(name).is_none())?;
         Some(format!(
@@ -365,7 +366,7 @@ impl Session {
         let function = self.symbol("__schedule").or_else(|| self.symbol("schedule"))?;
         let end = function.add(self.locate(function)?.span?);
         let switches = ["__switch_to_asm", "__switch_to"].map(|name| self.symbol(name));
-        return_addresses(self.mem(), stack, function, end)
+        return_addresses(u, stack, function, end)
             .into_iter()
             .rev()
             .filter(|(_, pc)| {
@@ -441,7 +442,7 @@ impl Session {
             let Some(function) = self.locate(start) else { continue };
             let end = start.add(function.span.unwrap_or(0));
             for stack in u.stacks {
-                for (slot, pc) in return_addresses(self.mem(), stack, start, end) {
+                for (slot, pc) in return_addresses(u, stack, start, end) {
                     // a register that was saved holds such an address too, and no call returns to it
                     if !u.can_be_return(pc) {
                         continue;
@@ -475,7 +476,7 @@ impl Session {
         let (called, slot) = (self.nameless_call(first)?, first.slot?);
         let stack = u.stacks.get(first.stack?)?;
         let below = Stack { name: String::new(), start: stack.start, end: slot };
-        let inner = return_addresses(self.mem(), &below, called, called.add(FUNCTION_MAX)).into_iter().rev();
+        let inner = return_addresses(u, &below, called, called.add(FUNCTION_MAX)).into_iter().rev();
         let inner = inner.filter(|(_, pc)| u.can_be_return(*pc)).map(|(at, pc)| resume_at(u, at, pc));
         inner.take(FURTHER_MAX).find(|inner| {
             let next = inner.frames.get(1);
@@ -510,9 +511,8 @@ impl Session {
         for stack in u.stacks.iter().rev().filter(in_use) {
             // further in than what is missing nothing is known: what is found may be left from earlier calls
             lost |= unread(self.mem(), stack).is_some();
-            for (slot, pc) in
-                return_addresses(self.mem(), stack, self.boot().tables.kernel_half(), VirtAddr(u64::MAX))
-            {
+            let kernel = self.boot().tables.kernel_half();
+            for (slot, pc) in return_addresses(u, stack, kernel, VirtAddr(u64::MAX)) {
                 if !self.is_text(pc) || !self.arch().follows_call(self.mem(), pc) {
                     continue;
                 }
@@ -546,7 +546,7 @@ pub(crate) fn is_whole(found: &Unwound) -> bool {
 pub(crate) fn resume_at(u: &Unwinder<'_>, slot: VirtAddr, pc: VirtAddr) -> Unwound {
     let set = u.arch.reg_set();
     let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, slot.add(8).0);
-    u.resume(&unwind::Resume { regs, is_call: true, slot: Some(slot) })
+    u.resume(&unwind::Resume { regs: u.with_record(regs, slot), is_call: true, slot: Some(slot) })
 }
 
 /// True where one of the frames holds saved registers with the note's program counter and stack
@@ -563,9 +563,9 @@ fn leads_to(found: &Unwound, note: &Regs, function: &dyn Fn(VirtAddr) -> Option<
     })
 }
 
-/// The words of a stack that lie in a range of code, lowest first.
+/// The words of a stack that lie in a range of code, lowest first, without the authentication codes of signed ones.
 pub(crate) fn return_addresses(
-    mem: &dyn VirtRead,
+    u: &Unwinder<'_>,
     stack: &Stack,
     start: VirtAddr,
     end: VirtAddr,
@@ -574,9 +574,10 @@ pub(crate) fn return_addresses(
     let mut page = stack.start;
     while page < stack.end {
         let len = (stack.end.0.wrapping_sub(page.0)).min(4096);
-        if let Ok(bytes) = mem.bytes(page, len as usize) {
+        if let Ok(bytes) = u.mem.bytes(page, len as usize) {
             let words = bytes.chunks_exact(8).filter_map(|w| w.try_into().ok().map(u64::from_le_bytes));
             for (n, word) in (0_u64..).zip(words) {
+                let word = u.code.code_pointer(word);
                 if start.0 < word && word <= end.0 {
                     out.push((page.add(n * 8), VirtAddr(word)));
                 }

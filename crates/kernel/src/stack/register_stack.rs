@@ -91,7 +91,7 @@ fn ends(s: &Session, u: &Unwinder<'_>) -> Vec<(&'static str, Frame)> {
         let Some(start) = s.symbol(name) else { continue };
         let span = s.locate(start).and_then(|at| at.span).unwrap_or(0);
         for stack in u.stacks {
-            let calls = return_addresses(s.mem(), stack, start, start.add(span)).into_iter();
+            let calls = return_addresses(u, stack, start, start.add(span)).into_iter();
             let calls = calls.filter(|(_, pc)| u.arch.follows_call(s.mem(), *pc));
             let whole = calls.map(|(slot, pc)| resume_at(u, slot, pc)).filter(is_whole);
             out.extend(whole.filter_map(|found| Some((name, found.frames.into_iter().next()?))));

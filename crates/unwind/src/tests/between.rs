@@ -93,6 +93,12 @@ impl Arm {
         self.0.put(at, &words);
     }
     fn unwind(&self, pc: u64, sp: u64) -> Unwound {
+        self.unwind_with(pc, sp, None)
+    }
+    fn unwind_at(&self, pc: u64, sp: u64, fp: u64) -> Unwound {
+        self.unwind_with(pc, sp, Some(fp))
+    }
+    fn unwind_with(&self, pc: u64, sp: u64, fp: Option<u64>) -> Unwound {
         let stacks = [("", TASK), ("IRQ", IRQ)].map(|(name, at)| Stack {
             name: name.to_owned(),
             start: VirtAddr(at),
@@ -100,7 +106,8 @@ impl Arm {
         });
         let arch: &dyn Arch = arch::by_name("aarch64").unwrap();
         let set = arch.reg_set();
-        let regs = Regs::new(set).with(set.pc, pc).with(set.sp, sp);
+        let mut regs = Regs::new(set).with(set.pc, pc).with(set.sp, sp);
+        regs.put(set.fp, fp);
         Unwinder { arch, code: self, mem: self, stacks: &stacks }.unwind(regs)
     }
 }
@@ -139,6 +146,58 @@ fn frames_of_arm64_between_the_interrupt_stack_and_the_registers_are_followed() 
     let found: Vec<u64> = places(&arm.unwind(ARM_TEXT + 0x50, IRQ + SIZE - 24)).iter().map(|p| p.0).collect();
     let expected = [ARM_TEXT + 0x50, arm_back(1), arm_back(2), arm_back(3), ARM_TEXT + 0x550];
     assert_eq!(found[..5], expected);
+}
+
+/// Records of three calls on a task's stack, the last at its end: 0 called by 1, that by 2, that by 3, which ends the chain.
+fn chain() -> (Arm, [u64; 3]) {
+    let mut arm = Arm::new();
+    let at = [TASK + 0x1000, TASK + 0x1040, TASK + SIZE - 16];
+    arm.0.put(TASK + 0x1000, &[at[1], arm_back(1) ^ SIGNED]);
+    arm.0.put(TASK + 0x1040, &[at[2], arm_back(2) ^ SIGNED]);
+    arm.0.put(TASK + SIZE - 16, &[0, 0]);
+    (arm, at)
+}
+
+#[test]
+fn a_return_address_found_on_the_stack_leads_on_by_its_record() {
+    let (arm, _) = chain();
+    // no frame pointer is known
+    let unwound = arm.unwind(ARM_TEXT + 0x50, TASK + 0x1000);
+    let expected =
+        [(ARM_TEXT + 0x50, How::Start), (arm_back(1), How::Scan), (arm_back(2), How::FramePointer)];
+    assert_eq!((&places(&unwound)[..], unwound.stopped), (&expected[..], crate::StopReason::EndOfStack));
+}
+
+#[test]
+fn a_broken_chain_is_no_end_of_the_stack() {
+    for (at, words) in
+        [(0, [0, arm_back(1)]), (0, [0x123, arm_back(1)]), (1, [0, 0]), (1, [TASK + SIZE - 16, 5])]
+    {
+        let (mut arm, records) = chain();
+        arm.0.put(records[at], &words);
+        arm.0.put(TASK + 0x1800, &[TASK + SIZE - 16, arm_back(3) ^ SIGNED]);
+        let unwound = arm.unwind_at(ARM_TEXT + 0x50, TASK + 0x1000, records[0]);
+        let found = places(&unwound);
+        // the next record that is whole
+        let next = arm_back(at as u64 + 2);
+        assert!(found.contains(&(next, How::Scan)), "{at} {words:x?}: {found:x?}");
+        assert_eq!(unwound.stopped, crate::StopReason::EndOfStack, "{at} {words:x?}");
+    }
+    // nothing behind it leads on
+    let (mut arm, records) = chain();
+    arm.0.put(records[1], &[0, 0]);
+    let unwound = arm.unwind_at(ARM_TEXT + 0x50, TASK + 0x1000, records[0]);
+    assert_eq!(unwound.stopped, crate::StopReason::NothingFound);
+}
+
+/// The code that called was given back, or is not in the dump.
+#[test]
+fn a_record_leads_on_where_the_code_is_missing() {
+    let (mut arm, records) = chain();
+    arm.0.memory.remove(&ARM_TEXT);
+    let unwound = arm.unwind_at(ARM_TEXT + 0x50, TASK + 0x1000, records[0]);
+    let expected = [(arm_back(1), How::FramePointer), (arm_back(2), How::FramePointer)];
+    assert_eq!(places(&unwound)[1..], expected);
 }
 
 #[test]

@@ -289,7 +289,8 @@ fn one(
         }
         return Err(missing(s, word));
     };
-    let at = VirtAddr(at);
+    // a return address from a stack may be signed
+    let at = s.opened().machine.signed_code(VirtAddr(at)).unwrap_or(VirtAddr(at));
     let Some(found) = s.locate(at).or_else(|| absolute(s, at)) else {
         return Err(CommandError::failed("sym", format_args!("invalid address: {word}")));
     };

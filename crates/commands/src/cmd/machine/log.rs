@@ -290,12 +290,14 @@ fn safe_row(buffer: &SafeBuffer, first: bool) -> Record {
 fn audit(s: &Session) -> Result<Report, CommandError> {
     let mut report = Report::new("log");
     let messages = kernel::log::audit::messages(s);
+    let Some(found) = messages.found else {
+        let none = || "this kernel has no audit queues (CONFIG_AUDIT)".to_owned();
+        let why = messages.problems.first().map_or_else(none, ToString::to_string);
+        return Err(CommandError::failed("log", why));
+    };
     for e in &messages.problems {
         report.warning(format!("log: {e}"));
     }
-    let Some(found) = messages.found else {
-        return Err(CommandError::failed("log", "this kernel has no audit queues (CONFIG_AUDIT)"));
-    };
     if found.is_empty() {
         report.text("log: kernel audit log is empty");
     }

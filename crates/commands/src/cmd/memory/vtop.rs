@@ -76,6 +76,8 @@ impl Command for Vtop {
         for (n, word) in args.get_many::<String>("address").into_iter().flatten().enumerate() {
             cx.cancel.check()?;
             let at = VirtAddr(address::parse(cx, "vtop", word)?);
+            // a return address from a stack may be signed
+            let at = m.signed_code(at).unwrap_or(at);
             let mut row = Record::new();
             if n > 0 {
                 row.blank();

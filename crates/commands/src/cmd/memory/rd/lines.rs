@@ -214,7 +214,7 @@ fn value(s: Option<&Session>, n: u64, shape: Shape) -> Cell {
         }
         Form::Symbols(slab) => {
             let at = VirtAddr(n);
-            if let Some(found) = s.and_then(|s| s.locate(at)) {
+            if let Some(found) = s.and_then(|s| s.locate_word(n)) {
                 return Cell::symbol(found.symbol.name, found.offset);
             }
             let cache = s.filter(|_| slab != Slab::No).and_then(|s| slab::cache_of(s, at));

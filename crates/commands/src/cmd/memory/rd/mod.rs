@@ -139,6 +139,10 @@ impl Command for Rd {
         if let Some(text) = args.get_one::<String>("offset") {
             at = at.wrapping_add(number(text)?);
         }
+        // a return address from a stack may be signed
+        if !["physical", "file", "user"].iter().any(|name| on(name)) {
+            at = cx.machine("rd")?.signed_code(VirtAddr(at)).map_or(at, |plain| plain.0);
+        }
         let source = if on("physical") {
             Source::Physical(image.phys())
         } else if on("file") {

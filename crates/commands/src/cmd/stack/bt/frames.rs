@@ -15,6 +15,7 @@ pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> 
     let bt = match shape.at {
         None => s.backtrace(task),
         Some((ip, sp)) => {
+            let ip = ip.map(|ip| s.opened().machine.signed_code(ip).unwrap_or(ip));
             let usual = s.backtrace(task);
             let first = usual.unwound.frames.first();
             match (ip.or_else(|| first.map(|f| f.pc)), sp.or_else(|| first.map(|f| f.sp))) {
@@ -58,12 +59,12 @@ fn fill(s: &Session, bt: &Backtrace, shape: &Shape, record: &mut Record) {
     if let Some(user) = &bt.user {
         record.record("user_registers", registers::block(user));
     }
-    finish(bt, record);
+    finish(s, bt, record);
     lacking_modules(s, bt, record);
 }
 
 /// Why there are no more frames, where that is not the way stacks end.
-fn finish(bt: &Backtrace, record: &mut Record) {
+fn finish(s: &Session, bt: &Backtrace, record: &mut Record) {
     record.hidden("stopped", bt.unwound.stopped.to_string());
     record.hidden("start", start_word(bt.start));
     record.hidden("doubt", bt.remark.clone());
@@ -81,12 +82,27 @@ fn finish(bt: &Backtrace, record: &mut Record) {
             "    (the dump has no registers of this cpu: the innermost frames can be of calls that returned)";
         record.line(Line::new().styled(why, Role::Warning));
     }
+    if let Some(at) = broken_chain(s, bt) {
+        let why = format!(
+            "    (the chain of frame records is broken behind {at:016x}: frames can be missing there)"
+        );
+        record.line(Line::new().styled(why, Role::Warning));
+    }
     let usual = matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack);
     if !usual {
         record.line(
             Line::new().styled(format!("    (frames end here: {})", bt.unwound.stopped), Role::Warning),
         );
     }
+}
+
+/// Where functions keep records of frames: the program counter of the first whose own record led nowhere, so that its caller
+/// had to be guessed.
+fn broken_chain(s: &Session, bt: &Backtrace) -> Option<u64> {
+    s.arch().reg_set().roles.link?;
+    let frames = &bt.unwound.frames;
+    let guessed = frames.iter().skip(1).position(|frame| frame.how.is_guess())?;
+    frames.get(guessed).map(|frame| frame.pc.0)
 }
 
 /// What frames begin at where a note's registers do not serve.
@@ -229,8 +245,13 @@ fn head(s: &Session, frame: &Frame, number: usize, at: VirtAddr, shape: &Shape) 
 
 /// A word of the stack in the layout of a frame.
 pub(super) fn old_head(number: usize, at: VirtAddr, pc: u64, l: &Located<'_>, shape: &Shape) -> Line {
-    let offset = if shape.offsets { l.offset } else { 0 };
-    let name = SymbolRef { name: l.symbol.name.to_owned(), offset, hex: shape.hex, ..SymbolRef::default() };
+    let name = SymbolRef {
+        name: l.symbol.name.to_owned(),
+        offset: l.offset,
+        hex: shape.hex,
+        bare: !shape.offsets,
+        ..SymbolRef::default()
+    };
     let line = Line::new().text(if number < 10 { " #" } else { "#" }).field("number", number).text(" [");
     let line = line.field("at", Cell::Addr(at.0)).zeros(16).text("] ").field("function", Cell::from(name));
     let line = line.text(" at ").field("pc", Cell::Addr(pc)).zeros(16);
@@ -258,8 +279,9 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
             let offset = frame.pc.0.wrapping_sub(l.symbol.addr.0);
             Cell::from(SymbolRef {
                 name: l.symbol.name.to_owned(),
-                offset: if offsets { offset } else { 0 },
+                offset,
                 hex,
+                bare: !offsets,
                 ..SymbolRef::default()
             })
         }
@@ -340,7 +362,8 @@ fn mentions(s: &Session, bt: &Backtrace, reference: &str) -> bool {
     bt.unwound.frames.iter().enumerate().any(|(n, f)| {
         let named = s.locate(f.lookup()).is_some_and(|l| l.symbol.name == reference);
         let held = wanted.is_some_and(|value| {
-            f.pc.0 == value
+            let plain = s.opened().machine.code_pointer(value);
+            f.pc.0 == plain
                 || stackdump::words(s, f, bt.unwound.frames.get(n + 1)).any(|(_, w)| w == Ok(value))
         });
         named || held

@@ -86,7 +86,10 @@ fn tell_holes(s: &Session, stack: &Stack, record: &mut Record) {
 
 /// The word at an address, where it lies in a function.
 fn code_at(s: &Session, at: VirtAddr) -> Option<(u64, Located<'_>)> {
-    let word = s.mem().u64(at).ok().filter(|&word| s.is_text(VirtAddr(word)))?;
+    let word = s.opened().machine.code_pointer(s.mem().u64(at).ok()?);
+    if !s.is_text(VirtAddr(word)) {
+        return None;
+    }
     s.locate(VirtAddr(word)).filter(|l| l.symbol.is_text()).map(|l| (word, l))
 }
 

@@ -76,7 +76,7 @@ fn cell(s: &Session, word: &Result<u64, Fault>, how: Dump) -> Cell {
         return plain();
     }
     let at = VirtAddr(value);
-    if let Some(l) = s.locate(at) {
+    if let Some(l) = s.locate_word(value) {
         return Cell::symbol(l.symbol.name, l.offset);
     }
     match Some(at).filter(|_| how != Dump::Symbols).and_then(|at| kernel::mm::slab::cache_of(s, at)) {
