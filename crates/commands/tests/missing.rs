@@ -206,6 +206,24 @@ fn frame_of(s: &Session, at: u64) -> Pfn {
 }
 
 #[test]
+fn what_is_found_in_memory_with_holes_is_at_least_that_much() {
+    let files = [property::sample()];
+    let whole = Session::open(&property::options(&files)).unwrap();
+    let line = "search -s jiffies -l 4096 init_task";
+    let all = property::ask(&Layers::open(property::options(&files)).unwrap(), line).unwrap();
+    let last = |answer: &[serde_json::Value]| answer[answer.len() - 1].clone();
+    assert_eq!(last(&all)["bytes"], 4096);
+    assert!(last(&all)["count"].is_u64(), "{all:?}");
+    let jiffies = whole.symbol("jiffies").unwrap().0;
+    let veil = Veil::left_out([frame_of(&whole, jiffies)].into());
+    let some = property::ask(&open(&files, &veil).unwrap(), line).unwrap();
+    let (searched, missing) = (jiffies % PAGE_SIZE, PAGE_SIZE - jiffies % PAGE_SIZE);
+    assert_eq!(last(&some)["bytes"]["at_least"], searched, "{some:?}");
+    assert_eq!(last(&some)["missing"], missing, "{some:?}");
+    assert!(last(&some)["count"]["at_least"].is_u64(), "{some:?}");
+}
+
+#[test]
 fn children_that_may_be_missing_are_told() {
     let files = [property::sample()];
     let whole = Session::open(&property::options(&files)).unwrap();

@@ -94,6 +94,36 @@ fn sound_headers_are_not_mended() {
     }
 }
 
+/// A copy that was filled up to whole blocks, or lies on a partition.
+#[test]
+fn padding_behind_the_last_data_is_no_damage() {
+    for (frames, file) in files() {
+        for (byte, len) in [(0, PAGE), (0xff, PAGE), (0, 3 * PAGE + 7), (0, 2 << 20)] {
+            let mut padded = file.clone();
+            padded.resize(file.len() + len, byte);
+            let what = format!("{len:#x} times {byte:#x}");
+            let dump = open(padded.clone());
+            assert_eq!((told(&dump), held(&dump, &frames, &what)), (vec![], frames.len()), "{what}");
+            // what is not all the same can be memory that no header leads to
+            padded[file.len() + len / 2] = 7;
+            assert!(told(&open(padded)).iter().any(|t| t.contains("in no segment")), "{what}");
+        }
+    }
+}
+
+/// Pages that a filter left out at the end are not the zeros that stand there.
+#[test]
+fn padding_is_no_memory_that_was_left_out() {
+    let file = spec(&[(1, 9)], DISTANCES[0]).elf();
+    let table = 64 + 56;
+    let mut filtered = with(&file, table + 32, &(7 * PAGE).to_le_bytes());
+    let end = filtered.len();
+    filtered[end - 2 * PAGE..].fill(0);
+    let dump = open(filtered);
+    assert_eq!(told(&dump), Vec::<String>::new());
+    assert_eq!(held(&dump, &[1, 2, 3, 4, 5, 6, 7], ""), 7);
+}
+
 /// Fields that the rest of the file tells: damaged in any of these ways, all memory is read as before, and that is told.
 #[test]
 fn a_field_that_the_rest_of_the_file_contradicts_is_mended() {

@@ -152,7 +152,12 @@ impl Command for Search {
         cx.cancel.check()?;
         let lost = lost.bytes();
         let why = "page tables that would tell what is mapped there are not in the dump";
-        let mut report = summary(count, done, (lost > 0).then_some(why));
+        let lacks = match (lost, done.missing) {
+            (0, 0) => None,
+            (0, _) => Some("a part of what was to be searched is not in the dump"),
+            _ => Some(why),
+        };
+        let mut report = summary(count, done, lacks);
         if lost > 0 {
             report.missing(format!("search: {lost:#x} bytes were not searched: {why}"));
         }

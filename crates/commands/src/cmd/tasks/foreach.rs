@@ -271,6 +271,8 @@ fn task_word(s: &Session, word: &str) -> Result<Named, CommandError> {
 }
 
 fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Result<(), CommandError> {
+    // what is true of all tasks is said once
+    let said: Vec<Item> = report.body.items.iter().filter(|i| matches!(i, Item::Note(_))).cloned().collect();
     // ps has a table for them all
     if let [ps] = ask.commands.as_slice()
         && ps.name == "ps"
@@ -278,7 +280,8 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
         let mut words = vec!["ps".to_owned()];
         words.extend(ps.arguments.iter().cloned());
         words.extend(chosen.iter().map(|t| format!("{:x}", t.at)));
-        let all = dispatch::run(cx, &words)?;
+        let mut all = dispatch::run(cx, &words)?;
+        without(&mut all.body, &said);
         report.body.items.extend(all.body.items);
         return Ok(());
     }
@@ -303,6 +306,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
             }
             match dispatch::run(cx, &words) {
                 Ok(mut answer) => {
+                    without(&mut answer.body, &said);
                     trim(&mut answer.body);
                     // not a task that was asked for (`-R`): nothing of it is shown
                     if says_nothing(&answer.body) || is_unmentioned(&answer.body) {
@@ -349,6 +353,11 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
 fn is_unmentioned(record: &Record) -> bool {
     let is_empty = |list: &List| list.key == "backtraces" && list.items.is_empty();
     record.items.iter().any(|item| matches!(item, Item::List(list) if is_empty(list)))
+}
+
+/// Takes out of an answer the notes that were given before.
+fn without(answer: &mut Record, said: &[Item]) {
+    answer.items.retain(|item| !said.contains(item));
 }
 
 /// True where an answer has no line at all.
@@ -433,6 +442,20 @@ mod tests {
         let mut note = Record::new();
         note.warning("x");
         assert!(!says_nothing(&note));
+    }
+
+    #[test]
+    fn what_was_said_of_all_tasks_is_not_said_of_each() {
+        let note = |text: &str| {
+            let mut record = Record::new();
+            record.warning(text);
+            record
+        };
+        let said = note("the list is not whole").items;
+        let mut answer = note("the list is not whole");
+        answer.warning("its stack is not in the dump");
+        without(&mut answer, &said);
+        assert_eq!(answer, note("its stack is not in the dump"));
     }
 
     #[test]

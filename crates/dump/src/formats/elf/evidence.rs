@@ -288,7 +288,8 @@ mod tests {
         let image = Image::new(crate::source::Source::memory("file", file).unwrap()).unwrap();
         let mut warnings = Vec::new();
         let table = 64 + 56 * segments.len() as u64;
-        let file = File { image: &image, table, whole: true, words: Words::LITTLE_64 };
+        let end = image.len();
+        let file = File { image: &image, table, whole: true, words: Words::LITTLE_64, end };
         check(&mut segments, &file, &mut warnings);
         (segments, warnings.iter().map(ToString::to_string).collect())
     }

@@ -1,8 +1,8 @@
 //! The ELF header and the program headers (ELF specification; `include/uapi/linux/elf.h`).
 
-use super::evidence;
 use super::places::File;
 use super::table::{Claim, Table};
+use super::{evidence, padding};
 use crate::fields::{Fields, Words};
 use crate::image::Image;
 use crate::{DumpError, Warning};
@@ -122,6 +122,8 @@ pub(crate) struct Header {
     pub(crate) table: (u64, u64),
     /// All headers that the file told of are in it.
     pub(crate) whole: bool,
+    /// Where the file ends, without padding.
+    pub(crate) end: u64,
     /// What is wrong with the headers.
     pub(crate) warnings: Vec<Warning>,
 }
@@ -267,8 +269,10 @@ impl Header {
         let claim = Claim { at, entry_len: f.u16(shape.phentsize).map_err(cut)?, count };
         let Table { mut segments, at, whole } = Table::read(image, &shape, claim, &mut warnings)?;
         let end = at.saturating_add(segments.len() as u64 * shape.entry_len);
-        evidence::check(&mut segments, &File { image, table: end, whole, words }, &mut warnings);
-        Ok(Self { machine, words, marked_incomplete, segments, table: (at, end), whole, warnings })
+        let file = File { image, table: end, whole, words, end: padding::end_without(&segments, image) };
+        evidence::check(&mut segments, &file, &mut warnings);
+        let (table, end) = ((at, end), file.end);
+        Ok(Self { machine, words, marked_incomplete, segments, table, whole, end, warnings })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod evidence;
 mod header;
+mod padding;
 mod places;
 mod process;
 mod segments;
@@ -56,7 +57,7 @@ impl Format for Elf {
         if wanted > image.len() {
             warnings.push(Warning::FileTruncated { wanted, len: image.len() });
         }
-        warnings.extend(unplaced(&header, image.len()));
+        warnings.extend(unplaced(&header));
         let facts = Facts {
             page_size: PAGE_SIZE,
             file_size: image.file_len(),
@@ -98,7 +99,7 @@ pub(crate) fn foreign_core(image: &Image) -> Option<DumpError> {
 }
 
 /// Bytes of the file that no header leads to, where none is known to be lost: one of them is damaged.
-fn unplaced(header: &Header, len: u64) -> Option<Warning> {
+fn unplaced(header: &Header) -> Option<Warning> {
     if !header.whole {
         return None;
     }
@@ -109,7 +110,7 @@ fn unplaced(header: &Header, len: u64) -> Option<Warning> {
     };
     let mut known: Vec<(u64, u64)> = header.segments.iter().filter(known).map(of).collect();
     known.extend([(0, PAGE_SIZE), header.table]);
-    let (offset, len) = evidence::unplaced(&known, len)?;
+    let (offset, len) = evidence::unplaced(&known, header.end)?;
     Some(Warning::Unplaced { offset, len })
 }
 

@@ -21,6 +21,8 @@ pub(super) struct File<'a> {
     /// All headers are in the file, so that the last one's data end it.
     pub(super) whole: bool,
     pub(super) words: Words,
+    /// Where the file ends, without padding.
+    pub(super) end: u64,
 }
 
 /// Bytes between the notes and the first data that are looked at.
@@ -160,7 +162,7 @@ fn is_between(segments: &[Segment], n: usize, file: &File<'_>) -> bool {
     let rest = || segments.iter().zip(0..).filter(|(_, other)| *other != n).map(|(s, _)| *s);
     let start = before.iter().rfind(placed).map(end);
     let start = start.unwrap_or_else(|| front(&rest().collect::<Vec<_>>(), file));
-    let next = behind.iter().find(placed).map_or(file.image.len(), |next| next.offset);
+    let next = behind.iter().find(placed).map_or(file.end, |next| next.offset);
     own.file_len <= own.mem_len && follows(start, own.offset) && follows(end(&own), next)
 }
 
@@ -170,7 +172,7 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
     let loads: Vec<usize> =
         (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
     let front = front(segments, file);
-    let len = file.image.len();
+    let len = file.end;
     let mut rests = Rests::of(loads.iter().map(|&n| get(segments, n)));
     for (place, &n) in loads.iter().enumerate() {
         let own = get(segments, n);
