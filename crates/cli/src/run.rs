@@ -277,6 +277,7 @@ fn open_options(cli: &Cli, cancel: &Cancel, fetch: Fetch) -> OpenOptions {
         active_only: cli.crash.active,
         no_notes: cli.crash.no_elf_notes,
         watch: Watch { progress: shell::progress(!cli.silent), cancel: cancel.clone() },
+        workspace: None,
         veil: None,
     }
 }

@@ -38,5 +38,6 @@ pub use opening::options::{Fetch, OpenOptions};
 pub use opening::symbols::KernelSymbols;
 pub use opening::system_map::SystemMap;
 pub use opening::words::Words;
+pub use opening::workspace::Workspace;
 pub use opening::{FileKind, file_kind};
 pub use session::{Fact, KernelBtf, Session};

@@ -66,10 +66,7 @@ const NO_RETURN: &[&str] = &[
 /// More cases than a switch has.
 const MAX_TABLE: u64 = 1024;
 
-/// `foo` of `foo.isra.0.cold`.
-pub(crate) fn base_name(name: &str) -> &str {
-    name.split('.').next().filter(|n| !n.is_empty()).unwrap_or(name)
-}
+pub(crate) use debuginfo::symtab::base_name;
 
 impl Code {
     /// The function around an address, with its cold part where it has one.

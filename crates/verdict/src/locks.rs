@@ -5,7 +5,7 @@ use crate::reach::Chain;
 use crate::spin::{both, member_of_lock, symbol_at};
 use base::VirtAddr;
 use kernel::Session;
-use kernel::locking::{Kind, Owner, blocker, listed, owner, rtmutex};
+use kernel::locking::{Kind, Owner, blocker, kind_of, listed, owner, rtmutex};
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::Backtrace;
 use unwind::Frame;
@@ -18,32 +18,6 @@ pub(crate) struct Lock<'s> {
     /// A symbol, or a path from the variables of who waits; empty where neither is known.
     pub(crate) name: String,
     pub(crate) owner: Owner<'s>,
-}
-
-/// Functions that take a semaphore, with underscores before them where they wait.
-const COUNTING_DOWN: &[&str] =
-    &["down", "down_common", "down_interruptible", "down_killable", "down_timeout"];
-
-/// Functions that take a lock, its address in the first argument.
-pub(crate) fn kind_of(function: &str) -> Option<Kind> {
-    let name = crate::code::base_name(function);
-    let mutex = name.starts_with("__mutex_lock")
-        || name.starts_with("mutex_lock")
-        || name.starts_with("__ww_mutex_lock");
-    let semaphore =
-        ["rwsem_down_", "down_read", "down_write", "__down_read", "__down_write", "call_rwsem_down_"]
-            .iter()
-            .any(|f| name.starts_with(f))
-            && !name.ends_with("_trylock");
-    match (mutex, semaphore) {
-        (true, _) => Some(Kind::Mutex),
-        (_, true) => Some(Kind::RwSemaphore),
-        _ if COUNTING_DOWN.contains(&name.trim_start_matches('_')) => Some(Kind::Semaphore),
-        _ if name.starts_with("rt_spin_lock") => Some(Kind::Spinlock),
-        _ if name.starts_with("rt_read_lock") || name.starts_with("rt_write_lock") => Some(Kind::RwLock),
-        _ if name.starts_with("rt_mutex_lock") => Some(Kind::RtMutex),
-        _ => None,
-    }
 }
 
 /// True for functions of `PREEMPT_RT` that locks of readers and writers of all kinds come to.
@@ -105,26 +79,4 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
 fn name_of(s: &Session, at: VirtAddr, passed: Option<u64>, path: Option<String>) -> String {
     let own = path.filter(|_| passed == Some(at.0)).map(|p| member_of_lock(&p)).unwrap_or_default();
     symbol_at(s, at).map_or_else(|| own.clone(), |symbol| both(&own, &symbol))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn functions_by_the_lock_that_they_take() {
-        assert_eq!(kind_of("__mutex_lock.constprop.0"), Some(Kind::Mutex));
-        assert_eq!(kind_of("rwsem_down_write_slowpath"), Some(Kind::RwSemaphore));
-        assert_eq!(kind_of("call_rwsem_down_read_failed"), Some(Kind::RwSemaphore));
-        assert_eq!(kind_of("down_write_killable"), Some(Kind::RwSemaphore));
-        assert_eq!(kind_of("rt_spin_lock"), Some(Kind::Spinlock));
-        assert_eq!(kind_of("rt_mutex_lock_interruptible"), Some(Kind::RtMutex));
-        assert_eq!(kind_of("rt_write_lock"), Some(Kind::RwLock));
-        assert_eq!(kind_of("down_interruptible"), Some(Kind::Semaphore));
-        assert_eq!(kind_of("___down_common"), Some(Kind::Semaphore));
-        assert_eq!(kind_of("down"), Some(Kind::Semaphore));
-        assert_eq!(kind_of("down_trylock"), None);
-        assert_eq!(kind_of("download"), None);
-        assert_eq!(kind_of("vfs_read"), None);
-    }
 }

@@ -11,6 +11,13 @@ mod from_elf;
 mod gap;
 mod index;
 mod search;
+
+/// A function's own name, without what the compiler put behind it: `foo` of `foo.isra.0.cold`.
+#[must_use]
+pub fn base_name(name: &str) -> &str {
+    name.split('.').next().filter(|n| !n.is_empty()).unwrap_or(name)
+}
+
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,9 @@
 pub mod blocker;
 pub mod rtmutex;
 pub mod spinlock;
+mod waited;
+
+pub use waited::{kind_of, waited};
 
 use crate::bind::Field;
 use crate::sched::task::Task;

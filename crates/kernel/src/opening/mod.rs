@@ -14,6 +14,8 @@ pub(crate) mod system_map;
 pub(crate) mod watched;
 pub(crate) mod words;
 
+pub(crate) mod workspace;
+
 pub use files::{FileKind, file_kind};
 
 /// How far a kernel's image is looked through from its text on: more than any has with its data.

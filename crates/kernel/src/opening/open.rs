@@ -6,6 +6,7 @@ use crate::opening::machine::Machine;
 use crate::opening::options::{Fetch, OpenOptions};
 use crate::opening::symbols::KernelSymbols;
 use crate::opening::system_map::SystemMap;
+use crate::opening::workspace::Workspace;
 use base::{VirtAddr, VirtRead};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Debuginfod, Finder, Outcome, Tried, Watch, hex};
@@ -51,6 +52,8 @@ pub struct Opened {
     pub no_search: bool,
     /// Where long work says how far it is, and what stops it.
     pub watch: Watch,
+    /// See [`OpenOptions::workspace`].
+    pub workspace: Option<Arc<Workspace>>,
     /// Where debug files are looked for; `None` where that is not wanted, or the release not known.
     pub finder: Option<Finder>,
     /// Where a vmlinux was looked for, and how each place fared.
@@ -187,6 +190,7 @@ impl Opened {
             servers,
             no_search: options.no_search,
             watch: options.watch.clone(),
+            workspace: options.workspace.clone(),
             finder: None,
             vmlinux_tried: Vec::new(),
         };

@@ -1,5 +1,6 @@
 //! What is opened, and how.
 
+use crate::opening::workspace::Workspace;
 use debuginfo::find::Watch;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct OpenOptions {
     pub source_dirs: Vec<PathBuf>,
     /// Where long work (unpacking, downloads) says how far it is, and what stops it.
     pub watch: Watch,
+    /// Where dumps of one build share what depends on that alone.
+    pub workspace: Option<Arc<Workspace>>,
     /// Hides pages of the dump, and notes which are read: for tests.
     pub veil: Option<Arc<dump::Veil>>,
 }

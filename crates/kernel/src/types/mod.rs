@@ -49,7 +49,6 @@ fn load(s: &Session) -> Loaded {
     let btf = if s.opened().ignore_btf { Ok(None) } else { kernel_btf(s) };
     match btf {
         Ok(Some((btf, from))) => {
-            let btf = Arc::new(btf);
             let source = out
                 .types
                 .add(|id| Ok::<_, ()>(btf.source(id, None, Scope::Kernel, from)))
@@ -137,21 +136,23 @@ impl Session {
 }
 
 /// The kernel's BTF: vmlinux's section, else what the kernel carries in its own memory.
-fn kernel_btf(s: &Session) -> Result<Option<(Btf, String)>, String> {
+fn kernel_btf(s: &Session) -> Result<Option<(Arc<Btf>, String)>, String> {
     if let Some(file) = s.vmlinux().filter(|_| s.opened().build == Build::Own)
         && let Ok(Some(bytes)) = file.section(".BTF")
     {
         let from = format!("BTF of {}", file.path().display());
         let blob = Blob::new(file.data().clone());
         let blob = blob.window_of(bytes).unwrap_or_else(|| Blob::new(bytes.to_vec()));
-        return Btf::parse(blob).map(|b| Some((b, from.clone()))).map_err(|e| format!("{from}: {e}"));
+        let len = blob.len() as u64;
+        let read = || Btf::parse(blob).map_err(|e| format!("{from}: {e}"));
+        return shared(s, len, read).map(|btf| Some((btf, from.clone())));
     }
     let named = s.symbol("__start_BTF").zip(s.symbol("__stop_BTF"));
     let named = named.map(|(start, stop)| (start, stop.0.wrapping_sub(start.0)));
     let (start, len) = match named {
         Some(place) => place,
         None if s.kernel_symbols().names_no_variables() => {
-            return Ok(image_scan::btf(s.opened()).map(|btf| (btf, FROM_DUMP.into())));
+            return Ok(image_scan::btf(s.opened()).map(|btf| (Arc::new(btf), FROM_DUMP.into())));
         }
         None => return Ok(None),
     };
@@ -159,8 +160,19 @@ fn kernel_btf(s: &Session) -> Result<Option<(Btf, String)>, String> {
     if len == 0 || len > MAX_BTF {
         return Err(format!("BTF in the dump: {len} bytes from {start:#x} to {stop:#x}"));
     }
-    let blob = memory(s, start, len).map_err(|e| format!("BTF in the dump: {e}"))?;
-    Btf::parse(blob).map(|b| Some((b, FROM_DUMP.into()))).map_err(|e| format!("BTF in the dump: {e}"))
+    let read = || {
+        let blob = memory(s, start, len).map_err(|e| format!("BTF in the dump: {e}"))?;
+        Btf::parse(blob).map_err(|e| format!("BTF in the dump: {e}"))
+    };
+    shared(s, len, read).map(|btf| Some((btf, FROM_DUMP.into())))
+}
+
+/// What `read` gives, once for all dumps of this build where a workspace opened them.
+fn shared(s: &Session, len: u64, read: impl FnOnce() -> Result<Btf, String>) -> Result<Arc<Btf>, String> {
+    match s.opened().workspace.as_ref().zip(s.build_id()) {
+        Some((workspace, id)) => workspace.btf(id, len, read),
+        None => read().map(Arc::new),
+    }
 }
 
 fn memory(s: &Session, at: VirtAddr, len: u64) -> Result<Blob, base::Fault> {

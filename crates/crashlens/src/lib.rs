@@ -1,0 +1,46 @@
+//! Opens dumps of a Linux kernel's memory, and answers questions about them: tasks and their backtraces, memory, C
+//! expressions, every command of the program `crashlens` as data, and what killed the machine.
+//!
+//! ```
+//! use crashlens::Dump;
+//!
+//! fn why(path: &str) -> Result<(), crashlens::Error> {
+//!     let dump = Dump::open([path])?;
+//!     println!("{}", dump.verdict()?.headline);
+//!     if let Some(task) = dump.panic_task()? {
+//!         for frame in task.backtrace()?.frames {
+//!             println!("  {frame}");
+//!         }
+//!     }
+//!     println!("{} threads", dump.eval("nr_threads")?);
+//!     Ok(())
+//! }
+//! # why(concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump")).unwrap();
+//! ```
+//!
+//! Nothing is read before it is asked for. What the dump lacks is an error or `None` that says so, never a zero.
+//!
+//! Handles ([`Dump`], [`Task`], [`Value`]) own what they need: they can be kept in a struct, sent to another thread, and
+//! returned from a function. [`Dump::interrupt`] stops what runs on a dump; the next question is answered again. Several dumps
+//! of one kernel share what depends on its build where a [`Workspace`] opens them.
+//!
+//! What has no handle here is reached through [`Dump::session`] and the crate [`kernel`]; [`bind!`] declares members of
+//! kernel structs by the names that they had over the years.
+
+mod backtrace;
+mod dump;
+mod error;
+mod handle;
+mod task;
+mod value;
+
+pub use backtrace::{Backtrace, Frame};
+pub use dump::{Dump, Options, Symbol};
+pub use error::Error;
+pub use kernel::{Workspace, bind};
+pub use task::{Lock, Task};
+pub use value::Value;
+pub use verdict::Verdict;
+
+pub use ::dump::ReadAt;
+pub use {kernel, report};
