@@ -1,23 +1,22 @@
-//! The commands of crashlens. A command is one file (or folder) with its name, arguments, examples
-//! and a `run` that returns data; it prints nothing. To add one: write the file, add a line to
-//! [`COMMANDS`]. Help, completion, man page and JSON follow from its clap arguments and its report.
+//! The commands of crashlens. A command is one file (or folder) with its name, its arguments as a type, examples
+//! and a `run` that returns data ([`Run`]); it prints nothing. To add one: write the file, add a line to
+//! [`COMMANDS`]. Help, completion, man page and JSON follow from its arguments and its report.
 
 mod cmd;
 mod engine;
 mod show;
 
 pub use engine::aliases::{Alias, Aliases, Origin};
-pub use engine::command::{Command, Example, after_options, respelled};
+pub use engine::command::{Command, Example, Parsed, Run, after_options, respelled};
 pub use engine::cx::Cx;
 pub use engine::cx::Layer;
 pub use engine::dispatch::{
     complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files,
 };
-pub use engine::error::{CommandError, WITHOUT_KERNEL};
+pub use engine::error::{CommandError, Message, WITHOUT_KERNEL};
 pub use engine::help::page as help_page;
 pub use engine::line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
-pub use engine::settings::{Edit, ErrorsTo, Scroll, Settings, VARIABLES, Variable};
-pub use show::source::Listed;
+pub use engine::settings::{Edit, ErrorsTo, Listed, Scroll, Settings, VARIABLES, Variable};
 pub use show::when::date;
 
 /// Every command, in the order of the help screen.
@@ -32,9 +31,9 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::program::meta::Exit,
     &cmd::program::meta::Extend,
     &cmd::program::meta::Gdb,
-    &cmd::stack::frame::Frame { word: "down" },
-    &cmd::stack::frame::Frame { word: "frame" },
-    &cmd::stack::frame::Frame { word: "up" },
+    &cmd::stack::frame::Step { word: "down" },
+    &cmd::stack::frame::Frame,
+    &cmd::stack::frame::Step { word: "up" },
     &engine::help::Help,
     &cmd::memory::bytes_pages::Ptob,
     &cmd::program::repeat::Repeat,

@@ -503,9 +503,9 @@ impl<'s> Shell<'s> {
 
 /// The word that should have been the dump is no file.
 fn no_such_file(word: &str, command: &str) -> CommandError {
-    CommandError::Failed(format!(
+    CommandError::Failed(commands::Message::alone(format_args!(
         "crashlens: {word}: no such file (crashlens {command} DUMP [VMLINUX] [ARGUMENTS])"
-    ))
+    )))
 }
 
 /// Says what failed.

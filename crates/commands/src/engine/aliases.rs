@@ -1,7 +1,6 @@
 //! Aliases: crash's fifteen, those of `.crashrc`, those typed.
 
-use crate::{Command, CommandError, Cx, Example, Layer};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use kernel::Fetch;
 use report::{Line, Record, Report, Role};
 
@@ -104,7 +103,19 @@ impl Aliases {
 #[derive(Debug)]
 pub(crate) struct AliasCommand;
 
-impl Command for AliasCommand {
+/// The arguments of `alias`.
+#[derive(clap::Args)]
+pub(crate) struct AliasArgs {
+    /// The word
+    #[arg(value_name = "ALIAS")]
+    name: Option<String>,
+    /// What stands for it
+    #[arg(value_name = "COMMAND", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+impl Run for AliasCommand {
+    type Args = AliasArgs;
     fn name(&self) -> &'static str {
         "alias"
     }
@@ -118,17 +129,6 @@ impl Command for AliasCommand {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(Arg::new("name").value_name("ALIAS").help("The word")).arg(
-            Arg::new("command")
-                .value_name("COMMAND")
-                .action(ArgAction::Append)
-                .num_args(0..)
-                .trailing_var_arg(true)
-                .allow_hyphen_values(true)
-                .help("What stands for it"),
-        )
     }
     fn examples(&self) -> &'static [Example] {
         const {
@@ -148,35 +148,36 @@ impl Command for AliasCommand {
             ]
         }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &AliasArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+    fn run(&self, cx: &mut Cx<'_>, args: &AliasArgs) -> Result<Report, CommandError> {
         let origin = cx.settings.reading.unwrap_or(Origin::Runtime);
         let aliases = &mut cx.settings.aliases;
-        let Some(name) = args.get_one::<String>("name") else {
+        let Some(name) = args.name.as_ref() else {
             return Ok(table(aliases.iter()));
         };
-        if let Some(words) = args.get_many::<String>("command") {
-            let command = words.map(|w| crate::unquoted(w).unwrap_or(w)).collect::<Vec<_>>().join(" ");
+        if !args.command.is_empty() {
+            let command =
+                args.command.iter().map(|w| crate::unquoted(w).unwrap_or(w)).collect::<Vec<_>>().join(" ");
             if command.trim().is_empty() {
                 return delete(aliases, name);
             }
             if crate::find(name).is_some() {
-                return Err(CommandError::argument("alias", format_args!("{name} is a command")));
+                return Err(CommandError::argument(format_args!("{name} is a command")));
             }
             aliases.define(name, command.trim(), origin);
         }
         match aliases.get(name) {
             Some(alias) => Ok(table(std::iter::once(alias))),
-            None => Err(CommandError::failed("alias", format_args!("no such alias: {name}"))),
+            None => Err(CommandError::failed(format_args!("no such alias: {name}"))),
         }
     }
 }
 
 fn delete(aliases: &mut Aliases, name: &str) -> Result<Report, CommandError> {
     if !aliases.remove(name) {
-        return Err(CommandError::failed("alias", format_args!("no such alias: {name}")));
+        return Err(CommandError::failed(format_args!("no such alias: {name}")));
     }
     let mut report = Report::new("alias");
     report.line(Line::new().text("alias deleted: ").field("deleted", name.to_owned()));

@@ -1,9 +1,11 @@
 //! What a command is, and how its words become arguments.
 
-use crate::engine::help;
-use crate::{CommandError, Cx, Layer};
+use super::help;
+use crate::engine::cx::{Cx, Layer};
+use crate::engine::error::CommandError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
 use kernel::Fetch;
 use report::Report;
 
@@ -32,8 +34,10 @@ pub(crate) fn has_letter(words: &[String], letters: &[char]) -> bool {
     groups.into_iter().any(|word| word.contains(letters))
 }
 
-/// One command.
-pub trait Command: Sync {
+/// A command as it is written: its arguments are a type, `run` is given them read. [`Command`] follows from it.
+pub trait Run: Sync {
+    /// What its words become; the comments of the fields are the help.
+    type Args: clap::Args;
     /// What is typed.
     fn name(&self) -> &'static str;
     /// What it does, in a few words.
@@ -46,8 +50,6 @@ pub trait Command: Sync {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Always
     }
-    /// Adds its arguments to `clap`, which already has its name and `--help`.
-    fn args(&self, clap: clap::Command) -> clap::Command;
     /// Examples, at least one.
     fn examples(&self) -> &'static [Example];
     /// Words of crash's that clap would read otherwise, and what stands for each:
@@ -65,27 +67,138 @@ pub trait Command: Sync {
         false
     }
     /// The lowest layer of an opened dump that it needs with these arguments: it works as soon as that one stands.
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &Self::Args) -> Layer {
         Layer::Session
     }
-    /// Does it.
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError>;
+    /// Does it. Its errors need not name it: who dispatches does.
+    ///
+    /// # Errors
+    /// Where there is no answer; a partial one is a report with notes.
+    fn run(&self, cx: &mut Cx<'_>, args: &Self::Args) -> Result<Report, CommandError>;
+}
 
+/// A command as the table of commands holds it, whatever its arguments: every [`Run`] is one.
+pub trait Command: Sync {
+    /// What is typed.
+    fn name(&self) -> &'static str;
+    /// What it does, in a few words.
+    fn about(&self) -> &'static str;
+    /// More about it, for its help page.
+    fn details(&self) -> &'static str;
+    /// Whether debug files that have to be fetched can change its answer; `words` are those behind its name.
+    fn debug_files(&self, words: &[String]) -> Fetch;
+    /// Examples, at least one.
+    fn examples(&self) -> &'static [Example];
+    /// Words of crash's that stand for others: see [`Run::respell`].
+    fn respell(&self) -> &'static [(&'static str, &'static str)];
+    /// True where a line whose first word is no command is meant for this one; `words` is the whole line.
+    fn claims(&self, cx: &Cx<'_>, words: &[String]) -> bool;
     /// Its whole clap command: for parsing, help, completion and the man page.
+    fn clap(&self) -> clap::Command;
+    /// Reads its words.
+    ///
+    /// # Errors
+    /// Words that are not its own, and the page where `--help` is asked.
+    fn parse<'c>(&'c self, words: Vec<String>) -> Result<Box<dyn Parsed + 'c>, CommandError>;
+}
+
+/// A command with its arguments, ready to run.
+pub trait Parsed {
+    /// The lowest layer of an opened dump that it needs.
+    fn needs(&self) -> Layer;
+    /// The first of its words that is no option.
+    fn operand(&self) -> Option<&str>;
+    /// Does it.
+    ///
+    /// # Errors
+    /// Those of [`Run::run`], without the command's name.
+    fn run(&self, cx: &mut Cx<'_>) -> Result<Report, CommandError>;
+}
+
+impl std::fmt::Debug for dyn Parsed + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parsed").field("operand", &self.operand()).finish_non_exhaustive()
+    }
+}
+
+/// What [`Command::parse`] makes of the words of one type of command.
+struct Ready<'c, R: Run> {
+    command: &'c R,
+    args: R::Args,
+    operand: Option<String>,
+}
+
+impl<R: Run> Parsed for Ready<'_, R> {
+    fn needs(&self) -> Layer {
+        self.command.needs(&self.args)
+    }
+    fn operand(&self) -> Option<&str> {
+        self.operand.as_deref()
+    }
+    fn run(&self, cx: &mut Cx<'_>) -> Result<Report, CommandError> {
+        self.command.run(cx, &self.args)
+    }
+}
+
+impl<R: Run> Command for R {
+    fn name(&self) -> &'static str {
+        Run::name(self)
+    }
+    fn about(&self) -> &'static str {
+        Run::about(self)
+    }
+    fn details(&self) -> &'static str {
+        Run::details(self)
+    }
+    fn debug_files(&self, words: &[String]) -> Fetch {
+        Run::debug_files(self, words)
+    }
+    fn examples(&self) -> &'static [Example] {
+        Run::examples(self)
+    }
+    fn respell(&self) -> &'static [(&'static str, &'static str)] {
+        Run::respell(self)
+    }
+    fn claims(&self, cx: &Cx<'_>, words: &[String]) -> bool {
+        Run::claims(self, cx, words)
+    }
     fn clap(&self) -> clap::Command {
-        let base = clap::Command::new(self.name())
-            .about(self.about())
+        let base = clap::Command::new(Run::name(self))
             .no_binary_name(true)
             .disable_help_flag(true)
             .disable_version_flag(true)
             .args_override_self(true)
             .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Show this help"));
-        self.args(base)
+        // behind the arguments: the comment of their type is not about the command
+        R::Args::augment_args(base).about(Run::about(self)).long_about(None)
     }
-    /// Reads its words.
-    fn parse(&self, words: Vec<String>) -> Result<ArgMatches, CommandError> {
-        self.clap().try_get_matches_from(self.normalise(words)).map_err(|e| usage_error(self, &e))
+    fn parse<'c>(&'c self, words: Vec<String>) -> Result<Box<dyn Parsed + 'c>, CommandError> {
+        let (matches, args) = read(self, words)?;
+        let operand = operand(&Command::clap(self), &matches);
+        Ok(Box::new(Ready { command: self, args, operand }))
     }
+}
+
+/// The arguments that a command's words become.
+pub(crate) fn arguments<R: Run>(command: &R, words: Vec<String>) -> Result<R::Args, CommandError> {
+    read(command, words).map(|(_, args)| args)
+}
+
+fn read<R: Run>(command: &R, words: Vec<String>) -> Result<(ArgMatches, R::Args), CommandError> {
+    let read = || {
+        let matches = Command::clap(command).try_get_matches_from(command.normalise(words))?;
+        let args = R::Args::from_arg_matches(&matches)?;
+        Ok((matches, args))
+    };
+    read().map_err(|e| usage_error(command, &e))
+}
+
+/// The first word that the user wrote and that is no option.
+fn operand(clap: &clap::Command, matches: &ArgMatches) -> Option<String> {
+    let written = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let id = clap.get_positionals().map(|arg| arg.get_id().as_str()).find(written)?;
+    let word = matches.get_raw(id)?.next().unwrap_or_default();
+    Some(word.to_string_lossy().into_owned())
 }
 
 impl std::fmt::Debug for dyn Command {
@@ -163,7 +276,7 @@ fn cluster(letters: &str, flags: &str, valued: &str) -> Option<bool> {
     Some(false)
 }
 
-fn usage_error<C: Command + ?Sized>(command: &C, error: &clap::Error) -> CommandError {
+fn usage_error(command: &dyn Command, error: &clap::Error) -> CommandError {
     if error.kind() == ErrorKind::DisplayHelp {
         return CommandError::Help(Box::new(help::page_of(
             command.name(),
@@ -206,6 +319,106 @@ mod tests {
 
     fn words(line: &str) -> Vec<String> {
         line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// A command as anyone would write it.
+    struct Probe;
+
+    /// This says nothing about the command.
+    #[derive(clap::Args, Debug, PartialEq, Eq)]
+    struct ProbeArgs {
+        /// Say more
+        #[arg(short = 'v')]
+        verbose: bool,
+        /// So often
+        #[arg(short = 'n', value_name = "N")]
+        times: Option<u64>,
+        /// What about
+        #[arg(value_name = "WORD", num_args = 0..)]
+        words: Vec<String>,
+    }
+
+    impl Run for Probe {
+        type Args = ProbeArgs;
+        fn name(&self) -> &'static str {
+            "probe"
+        }
+        fn about(&self) -> &'static str {
+            "try things"
+        }
+        fn examples(&self) -> &'static [Example] {
+            const { &[Example::new("probe", "nothing")] }
+        }
+        fn needs(&self, args: &ProbeArgs) -> Layer {
+            if args.verbose { Layer::Machine } else { Layer::Nothing }
+        }
+        fn run(&self, cx: &mut Cx<'_>, args: &ProbeArgs) -> Result<Report, CommandError> {
+            match args.words.first().map(String::as_str) {
+                Some("argument") => Err(CommandError::argument("no such thing")),
+                Some("below") => Err(CommandError::explained("no", vec!["  why".to_owned()])),
+                Some("dump") => cx.session().map(|_| Report::new("probe")),
+                Some("other") => Err(CommandError::failed("no").named("other")),
+                Some("alone") => Err(CommandError::Failed(crate::Message::alone("as crash words it"))),
+                Some("usage") => Err(CommandError::usage("a word is missing", "probe WORD")),
+                _ => Ok(Report::new("probe")),
+            }
+        }
+    }
+
+    /// What a user sees of a failure.
+    fn failure(line: &str) -> String {
+        let mut settings = crate::Settings::default();
+        let cancel = base::Cancel::new();
+        let mut sink = |_: &Report| std::ops::ControlFlow::Continue(());
+        let mut cx = Cx::new(None, &mut settings, &cancel, &mut sink);
+        let probe: &dyn Command = &Probe;
+        let error = probe.parse(words(line)).and_then(|ready| ready.run(&mut cx)).unwrap_err();
+        error.named(probe.name()).lines().join("|")
+    }
+
+    #[test]
+    fn words_become_the_type_s_fields() {
+        let given = arguments(&Probe, words("-v -n 3 a b")).unwrap();
+        assert_eq!(given, ProbeArgs { verbose: true, times: Some(3), words: words("a b") });
+        // the last of several holds
+        assert_eq!(arguments(&Probe, words("-n 3 -vv -n 4")).unwrap().times, Some(4));
+    }
+
+    #[test]
+    fn a_command_of_the_table_knows_its_needs_and_its_first_operand() {
+        let probe: &dyn Command = &Probe;
+        let of = |line: &str| {
+            let ready = probe.parse(words(line)).unwrap();
+            (ready.needs(), ready.operand().map(str::to_owned))
+        };
+        assert_eq!(of("-n 3"), (Layer::Nothing, None));
+        assert_eq!(of("-v a b"), (Layer::Machine, Some("a".to_owned())));
+    }
+
+    #[test]
+    fn fields_are_the_help_in_their_order() {
+        let probe: &dyn Command = &Probe;
+        let clap = probe.clap();
+        assert_eq!(clap.get_about().unwrap().to_string(), "try things");
+        assert_eq!(help::synopsis(&clap, &[]), "probe [-v] [-n N] [WORD ...]");
+        let help: Vec<String> =
+            clap.get_arguments().filter_map(|a| Some(a.get_help()?.to_string())).collect();
+        assert_eq!(help, ["Show this help", "Say more", "So often", "What about"]);
+    }
+
+    #[test]
+    fn errors_get_the_command_s_name_once() {
+        assert_eq!(failure("argument"), "probe: no such thing");
+        assert_eq!(failure("below"), "probe: no|  why");
+        assert!(failure("dump").starts_with("probe: needs an open dump"), "{}", failure("dump"));
+        assert_eq!(
+            failure("usage"),
+            "probe: a word is missing|Usage:|  probe WORD|Enter \"help probe\" for details."
+        );
+        assert!(failure("-Z").starts_with("probe: invalid option -- 'Z'|"), "{}", failure("-Z"));
+        // what a command that it ran says keeps that one's name
+        assert_eq!(failure("other"), "other: no");
+        assert_eq!(failure("alone"), "as crash words it");
     }
 
     #[test]

@@ -65,34 +65,34 @@ impl<'s> Cx<'s> {
         self.progress = progress;
         self
     }
-    fn layers(&self, command: &str) -> Result<&'s Layers, CommandError> {
-        self.layers.ok_or_else(|| CommandError::NeedsDump(command.to_owned()))
+    fn layers(&self) -> Result<&'s Layers, CommandError> {
+        self.layers.ok_or_else(|| CommandError::NeedsDump(String::new()))
     }
-    /// Headers, notes and physical memory of the dump; an error that names `command` where there is none.
-    pub fn image(&self, command: &str) -> Result<&'s Image, CommandError> {
-        Ok(self.layers(command)?.image())
+    /// Headers, notes and physical memory of the dump; an error where there is none.
+    pub fn image(&self) -> Result<&'s Image, CommandError> {
+        Ok(self.layers()?.image())
     }
-    /// The machine of the dump; an error that names `command` and says why there is none.
-    pub fn machine(&self, command: &str) -> Result<&'s Machine, CommandError> {
-        self.layers(command)?.machine().map_err(|e| lacks(command, e))
+    /// The machine of the dump; an error that says why there is none.
+    pub fn machine(&self) -> Result<&'s Machine, CommandError> {
+        self.layers()?.machine().map_err(lacks)
     }
-    /// The kernel of the dump; an error that names `command` and says why there is none.
-    pub fn session(&self, command: &str) -> Result<&'s Session, CommandError> {
-        self.layers(command)?.session().map_err(|e| lacks(command, e))
+    /// The kernel of the dump; an error that says why there is none.
+    pub fn session(&self) -> Result<&'s Session, CommandError> {
+        self.layers()?.session().map_err(lacks)
     }
     /// What memory says in plain words, where no kernel is found in it.
-    pub(crate) fn words(&self, command: &str) -> Result<&'s Words, CommandError> {
-        let words = self.layers(command)?.words();
+    pub(crate) fn words(&self) -> Result<&'s Words, CommandError> {
+        let words = self.layers()?.words();
         self.cancel.check()?;
         Ok(words)
     }
     /// Opens what a command needs.
-    pub(crate) fn reach(&self, command: &str, layer: Layer) -> Result<(), CommandError> {
+    pub(crate) fn reach(&self, layer: Layer) -> Result<(), CommandError> {
         match layer {
             Layer::Nothing => Ok(()),
-            Layer::Image => self.image(command).map(|_| ()),
-            Layer::Machine => self.machine(command).map(|_| ()),
-            Layer::Session => self.session(command).map(|_| ()),
+            Layer::Image => self.image().map(|_| ()),
+            Layer::Machine => self.machine().map(|_| ()),
+            Layer::Session => self.session().map(|_| ()),
         }
     }
     /// Whether debuginfod servers may be asked from now on.
@@ -118,7 +118,7 @@ impl<'s> Cx<'s> {
     /// The address of a symbol, for words that may be one; `None` without a dump.
     #[must_use]
     pub fn symbol_value(&self, name: &str) -> Option<u64> {
-        crate::show::address::symbol(self.session_if_open()?, name)
+        crate::engine::symbols::value(self.session_if_open()?, name)
     }
     /// Shows a part of the answer now, for commands whose answer is long or has no end; what `run`
     /// returns comes after it. Stops the command where nobody reads any more.
@@ -131,11 +131,11 @@ impl<'s> Cx<'s> {
     }
 }
 
-/// Why a layer is not there, for the user of `command`.
-fn lacks(command: &str, e: &KernelError) -> CommandError {
+/// Why a layer is not there.
+fn lacks(e: &KernelError) -> CommandError {
     match e {
         KernelError::Stopped(_) => CommandError::Cancelled(Cancelled),
-        e if e.is_without_kernel() => CommandError::Lacks { command: command.to_owned(), why: e.to_string() },
-        other => CommandError::failed(command, other),
+        e if e.is_without_kernel() => CommandError::Lacks { command: String::new(), why: e.to_string() },
+        other => CommandError::failed(other),
     }
 }

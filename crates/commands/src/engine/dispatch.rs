@@ -1,6 +1,6 @@
 //! From words to a command: aliases, crash's special spellings, types and variables typed bare.
 
-use crate::cmd::program::gdb;
+use crate::engine::gdb;
 use crate::{Aliases, COMMANDS, Command, CommandError, Cx, Layer};
 use kernel::Fetch;
 use report::Report;
@@ -71,27 +71,28 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
     };
     let run = command.parse(rest.to_vec()).and_then(|args| {
         // what asks the headers or physical memory alone needs no more than such a session has
-        let is_minimal = crate::Settings::is_minimal(command.name()) || command.needs(&args) == Layer::Image;
+        let is_minimal = crate::Settings::is_minimal(command.name()) || args.needs() == Layer::Image;
         if cx.settings.minimal && !is_minimal {
-            return Err(not_minimal(command.name()));
+            return Err(not_minimal());
         }
-        cx.reach(command.name(), command.needs(&args))?;
+        cx.reach(args.needs())?;
         // after opening, which judges by itself
         cx.allow(command.debug_files(rest));
-        command.run(cx, &args)
+        args.run(cx)
     });
     cx.allow(Fetch::Never);
     match run {
         Err(CommandError::Help(page)) => Ok(*page),
         Ok(report) => Ok(with_type_notes(cx, command.name(), report)),
-        other => other,
+        // a command does not name itself; one that ran another hands on what that one said
+        Err(e) => Err(e.named(command.name())),
     }
 }
 
-fn not_minimal(command: &str) -> CommandError {
+fn not_minimal() -> CommandError {
     let why = "not in a session that began with --minimal: log, dis, rd, vtop, ptov, sym, search -p, info, eval, set, help \
                and exit are";
-    CommandError::failed(command, why)
+    CommandError::failed(why)
 }
 
 /// The report, with what the types are worth where memory contradicts them: once a session, below the first answer that

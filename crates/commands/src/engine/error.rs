@@ -2,6 +2,7 @@
 
 use base::{Cancelled, Fault, Missing};
 use report::Report;
+use std::fmt;
 
 /// What answers of a dump in which no kernel was found, as those say it that need one.
 pub const WITHOUT_KERNEL: &str = "what needs no kernel works: info, log, rd -p, rd -f, search -p";
@@ -10,7 +11,7 @@ pub const WITHOUT_KERNEL: &str = "what needs no kernel works: info, log, rd -p, 
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// No command, alias, type or variable of this name.
-    #[error("command not found: {word}{}", near_names(near))]
+    #[error("command not found: {word}{}", meant(near))]
     NotFound {
         /// What was typed.
         word: String,
@@ -33,12 +34,12 @@ pub enum CommandError {
     /// An argument that is none, whatever the dump holds: no number, a count out of range, options that exclude each
     /// other.
     #[error("{0}")]
-    Argument(String),
+    Argument(Message),
     /// It needs a dump, and none is open.
     #[error("{0}: needs an open dump, and none was named: crashlens {0} DUMP, or crashlens DUMP -c {0}")]
     NeedsDump(String),
     /// It needs more of the dump than could be opened.
-    #[error("{command}: {why}; {}", WITHOUT_KERNEL)]
+    #[error("{}{why}; {}", led(command), WITHOUT_KERNEL)]
     Lacks {
         /// The command.
         command: String,
@@ -47,12 +48,12 @@ pub enum CommandError {
     },
     /// It ran and failed; the message names the command's object and the reason.
     #[error("{0}")]
-    Failed(String),
+    Failed(Message),
     /// It ran and failed, and lines below the message say more: each is a line of its own.
     #[error("{head}{}", below.iter().map(|line| format!("\n{line}")).collect::<String>())]
     Explained {
         /// The message.
-        head: String,
+        head: Message,
         /// What stands below it.
         below: Vec<String>,
     },
@@ -64,31 +65,84 @@ pub enum CommandError {
     Help(Box<Report>),
 }
 
+/// What went wrong, and the command that it went wrong in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// `None` until the dispatcher names it; empty where a message stands alone.
+    command: Option<String>,
+    text: String,
+}
+
+impl Message {
+    fn new(text: impl fmt::Display) -> Self {
+        Self { command: None, text: text.to_string() }
+    }
+    /// A message that names no command: crash words it so, or it is of the whole session.
+    #[must_use]
+    pub fn alone(text: impl fmt::Display) -> Self {
+        Self { command: Some(String::new()), text: text.to_string() }
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", led(self.command.as_deref().unwrap_or_default()), self.text)
+    }
+}
+
+/// A command as messages begin with it.
+fn led(command: &str) -> String {
+    if command.is_empty() { String::new() } else { format!("{command}: ") }
+}
+
 impl CommandError {
-    /// A failure of `command` with its reason.
+    /// A failure with its reason. The dispatcher adds the command's name, to this and the others.
     #[must_use]
-    pub fn failed(command: &str, reason: impl std::fmt::Display) -> Self {
-        Self::Failed(format!("{command}: {reason}"))
+    pub fn failed(reason: impl fmt::Display) -> Self {
+        Self::Failed(Message::new(reason))
     }
-    /// An argument of `command` that is none, whatever the dump holds: a mistake of who typed it.
+    /// An argument that is none, whatever the dump holds: a mistake of who typed it.
     #[must_use]
-    pub fn argument(command: &str, reason: impl std::fmt::Display) -> Self {
-        Self::Argument(format!("{command}: {reason}"))
+    pub fn argument(reason: impl fmt::Display) -> Self {
+        Self::Argument(Message::new(reason))
     }
-    /// A failure of `command` with lines below its reason.
+    /// A failure with lines below its reason.
     #[must_use]
-    pub fn explained(command: &str, reason: impl std::fmt::Display, below: Vec<String>) -> Self {
+    pub fn explained(reason: impl fmt::Display, below: Vec<String>) -> Self {
         match below.is_empty() {
-            true => Self::failed(command, reason),
-            false => Self::Explained { head: format!("{command}: {reason}"), below },
+            true => Self::failed(reason),
+            false => Self::Explained { head: Message::new(reason), below },
         }
+    }
+    /// Arguments that are not the command's; `usage` is its synopsis.
+    #[must_use]
+    pub fn usage(message: &str, usage: &str) -> Self {
+        Self::Usage { command: String::new(), message: message.to_owned(), usage: usage.to_owned() }
+    }
+    /// The error of a command: its name is in the message, unless that of one which it ran is there already.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        match &mut self {
+            Self::Argument(message) | Self::Failed(message) | Self::Explained { head: message, .. } => {
+                message.command.get_or_insert_with(|| name.to_owned());
+            }
+            Self::Usage { command, .. } | Self::Lacks { command, .. } | Self::NeedsDump(command)
+                if command.is_empty() =>
+            {
+                name.clone_into(command);
+            }
+            _ => {}
+        }
+        self
     }
     /// The message line by line. A line end within a line is not crashlens's: it came with a name or a text, and is
     /// shown as such.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Explained { head, below } => std::iter::once(head).chain(below).cloned().collect(),
+            Self::Explained { head, below } => {
+                std::iter::once(head.to_string()).chain(below.iter().cloned()).collect()
+            }
             Self::Usage { command, message, usage } => {
                 let mut lines = vec![format!("{command}: {message}"), "Usage:".to_owned()];
                 lines.extend(usage.lines().map(|line| format!("  {}", line.trim_start())));
@@ -104,16 +158,17 @@ impl CommandError {
 
 impl From<Fault> for CommandError {
     fn from(fault: Fault) -> Self {
-        Self::Failed(fault.to_string())
+        Self::failed(fault)
     }
 }
 impl From<Missing> for CommandError {
     fn from(missing: Missing) -> Self {
-        Self::Failed(missing.to_string())
+        Self::failed(missing)
     }
 }
 
-fn near_names(near: &[String]) -> String {
+/// ` (did you mean a or b?)`: names like one that there is not.
+pub(crate) fn meant(near: &[String]) -> String {
     match near {
         [] => String::new(),
         names => format!(" (did you mean {}?)", names.join(" or ")),
@@ -133,7 +188,7 @@ mod tests {
             // `rd` and `search` want to know what to read and for what.
             let words = words.map(str::to_owned).chain((command.name() != "info").then(|| "0".to_owned()));
             let words = if command.name() == "log" { Vec::new() } else { words.collect() };
-            assert_eq!(command.needs(&command.parse(words).unwrap()), crate::Layer::Image, "{line}");
+            assert_eq!(command.parse(words).unwrap().needs(), crate::Layer::Image, "{line}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `help`: the list of commands, and the page of each, from its clap arguments and its examples.
 
-use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer, VARIABLES, find};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::engine::error::Message;
+use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer, Run, VARIABLES, find};
+use clap::Arg;
 use kernel::Fetch;
 use report::{Cell, Line, Record, Report, Role};
 
@@ -40,7 +41,19 @@ On a terminal, long output goes through $PAGER, or less. `set scroll off` (alias
 With --json on the command line every command answers one line of JSON; docs/JSON.md describes it. With --html the \
 answers of all -c commands make one page.";
 
-impl Command for Help {
+/// The arguments of `help`.
+#[derive(clap::Args)]
+pub(crate) struct HelpArgs {
+    /// What about
+    #[arg(value_name = "COMMAND | all | input | output", num_args = 0..)]
+    topic: Vec<String>,
+    /// State of the program itself (crash's -m, -n and others show the same here)
+    #[arg(short = 'v', short_aliases = ['m', 'n', 'a', 'B', 'b', 'c', 'd', 'D', 'e', 'f', 'g', 'h', 'H', 'k', 'K', 'l', 'L', 'M', 'N', 'o', 'O', 'p', 'r', 's', 't', 'T', 'V', 'x', 'z'])]
+    variables: bool,
+}
+
+impl Run for Help {
+    type Args = HelpArgs;
     fn name(&self) -> &'static str {
         "help"
     }
@@ -54,25 +67,6 @@ impl Command for Help {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("topic")
-                .value_name("COMMAND | all | input | output")
-                .action(ArgAction::Append)
-                .num_args(0..)
-                .help("What about"),
-        )
-        .arg(
-            Arg::new("variables")
-                .short('v')
-                .short_aliases([
-                    'm', 'n', 'a', 'B', 'b', 'c', 'd', 'D', 'e', 'f', 'g', 'h', 'H', 'k', 'K', 'l', 'L', 'M',
-                    'N', 'o', 'O', 'p', 'r', 's', 't', 'T', 'V', 'x', 'z',
-                ])
-                .action(ArgAction::SetTrue)
-                .help("State of the program itself (crash's -m, -n and others show the same here)"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -82,15 +76,15 @@ impl Command for Help {
             ]
         }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &HelpArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+    fn run(&self, cx: &mut Cx<'_>, args: &HelpArgs) -> Result<Report, CommandError> {
         let mut report = Report::new("help");
-        if args.get_flag("variables") {
+        if args.variables {
             return Ok(state(cx));
         }
-        let topics: Vec<&String> = args.get_many("topic").into_iter().flatten().collect();
+        let topics = &args.topic;
         if topics.is_empty() {
             list(&mut report);
             return Ok(report);
@@ -99,10 +93,10 @@ impl Command for Help {
         if let Some(unknown) = topics.iter().find(|topic| !is_topic(topic)) {
             let names = crate::complete_names(&cx.settings.aliases, "");
             let near = base::near_names(unknown, names.iter().map(String::as_str));
-            return Err(CommandError::Argument(format!(
+            return Err(CommandError::Argument(Message::alone(format_args!(
                 "No help data for \"{unknown}\" is available{}.",
-                crate::show::values::meant(&near)
-            )));
+                crate::engine::error::meant(&near)
+            ))));
         }
         for topic in topics {
             match topic.as_str() {

@@ -20,6 +20,17 @@ pub enum Scroll {
     CrashPager,
 }
 
+/// What `list` showed last: where it goes on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// The file, as debug information names it.
+    pub file: String,
+    /// The first line.
+    pub first: u32,
+    /// The last line.
+    pub last: u32,
+}
+
 /// The keys of the line editor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Edit {
@@ -76,7 +87,7 @@ pub struct Settings {
     /// Where error messages go.
     pub error: ErrorsTo,
     /// The source lines that `list` showed last.
-    pub listed: Option<crate::Listed>,
+    pub listed: Option<Listed>,
     /// The kernel file, for `set -v`.
     pub namelist: Option<String>,
     /// The dump, for `set -v`.
@@ -405,13 +416,12 @@ pub const VARIABLES: &[Variable] = &[
             None => "0 (not set)".to_owned(),
         },
         effect: Effect::InDump(|s, dump, text| {
-            s.scope = match crate::cmd::program::eval::value(text, &|name| {
-                crate::show::address::symbol(dump, name)
-            }) {
-                Ok(0) => None,
-                Ok(at) => Some(scope_at(dump, VirtAddr(at), text)?),
-                Err(e) => return Err(e.to_string()),
-            };
+            s.scope =
+                match crate::engine::number::value(text, &|name| crate::engine::symbols::value(dump, name)) {
+                    Ok(0) => None,
+                    Ok(at) => Some(scope_at(dump, VirtAddr(at), text)?),
+                    Err(e) => return Err(e.to_string()),
+                };
             Ok(())
         }),
     },

@@ -7,7 +7,6 @@ use base::VirtAddr;
 use cexpr::{
     ErrorKind, FormatOptions, MemberPath, Radix, Scope, Value, find_tag_or_typedef, format_value, member_text,
 };
-use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::{Type, TypeRef};
 use inspect::SessionScope;
 use kernel::Session;
@@ -31,17 +30,20 @@ struct Spec {
 }
 
 /// The options that list and tree share.
-pub(crate) fn args(clap: clap::Command) -> clap::Command {
-    let spec = |name: &'static str, short, help: &'static str| {
-        Arg::new(name).short(short).value_name("STRUCT[.MEMBER,...]").action(ArgAction::Append).help(help)
-    };
-    let flag = |name: &'static str, short, help: &'static str| {
-        Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-    };
-    clap.arg(spec("struct", 's', "Show each entry as this struct, or these members of it"))
-        .arg(spec("plain", 'S', "The same, numbers of 1 to 8 bytes read straight from memory"))
-        .arg(flag("hex", 'x', "Integers in hexadecimal"))
-        .arg(flag("decimal", 'd', "Integers in decimal"))
+#[derive(clap::Args, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Options {
+    /// Show each entry as this struct, or these members of it
+    #[arg(short = 's', value_name = "STRUCT[.MEMBER,...]")]
+    shown: Vec<String>,
+    /// The same, numbers of 1 to 8 bytes read straight from memory
+    #[arg(short = 'S', value_name = "STRUCT[.MEMBER,...]")]
+    plain: Vec<String>,
+    /// Integers in hexadecimal
+    #[arg(short = 'x')]
+    hex: bool,
+    /// Integers in decimal
+    #[arg(short = 'd')]
+    decimal: bool,
 }
 
 impl<'s> Entries<'s> {
@@ -50,16 +52,16 @@ impl<'s> Entries<'s> {
         cx: &'s Cx<'_>,
         s: &'s Session,
         command: &'static str,
-        args: &ArgMatches,
+        args: &Options,
     ) -> Result<Self, CommandError> {
         let scope = values::scope(cx, s, None);
         let mut specs = Vec::new();
-        for (option, plain) in [("struct", false), ("plain", true)] {
-            for word in args.get_many::<String>(option).into_iter().flatten() {
-                specs.push(spec(command, &scope, word, plain)?);
+        for (words, plain) in [(&args.shown, false), (&args.plain, true)] {
+            for word in words {
+                specs.push(spec(&scope, word, plain)?);
             }
         }
-        let format = values::format(cx.settings, args.get_flag("hex"), args.get_flag("decimal"));
+        let format = values::format(cx.settings, args.hex, args.decimal);
         Ok(Self { command, scope, specs, format })
     }
     /// True where nothing but addresses is shown.
@@ -72,7 +74,7 @@ impl<'s> Entries<'s> {
     }
     /// What a command's word for an offset stands for.
     pub(crate) fn offset(&self, option: &str, word: &str) -> Result<u64, CommandError> {
-        offset(self.command, &self.scope, option, word)
+        offset(&self.scope, option, word)
     }
 
     /// Adds what is asked of the object at `at`.
@@ -166,34 +168,26 @@ impl<'s> Entries<'s> {
     }
 }
 
-fn spec(
-    command: &'static str,
-    scope: &SessionScope<'_>,
-    word: &str,
-    plain: bool,
-) -> Result<Spec, CommandError> {
+fn spec(scope: &SessionScope<'_>, word: &str, plain: bool) -> Result<Spec, CommandError> {
     let (name, members) = word.split_once('.').unwrap_or((word, ""));
-    let ty = named(command, scope, name)?;
+    let ty = named(scope, name)?;
     let mut paths = Vec::new();
     for text in members.split(',').filter(|t| !t.is_empty()) {
-        let path = MemberPath::parse(text).map_err(|e| values::wrong(command, text, &e))?;
+        let path = MemberPath::parse(text).map_err(|e| values::wrong(text, &e))?;
         let first = path.steps.first().map_or("", |s| s.name.as_str());
         // told now, and not once an entry; what lies behind a pointer shows only there
         let start = MemberPath { steps: path.steps.first().cloned().into_iter().collect() };
         start.locate(scope.types(), ty).map_err(|e| {
-            CommandError::failed(
-                command,
-                format_args!("invalid data structure member reference: {first}: {e}"),
-            )
+            CommandError::failed(format_args!("invalid data structure member reference: {first}: {e}"))
         })?;
         paths.push(path);
     }
     Ok(Spec { name: name.to_owned(), ty, members: paths, plain })
 }
 
-fn named(command: &str, scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, CommandError> {
+fn named(scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, CommandError> {
     known(scope, name).map_err(|e| {
-        CommandError::failed(command, format_args!("invalid structure name: {name}{}", meant(scope, &e.kind)))
+        CommandError::failed(format_args!("invalid structure name: {name}{}", meant(scope, &e.kind)))
     })
 }
 
@@ -208,21 +202,16 @@ fn known(scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, cexpr::ExprErr
 /// Types like one that is not known, or why it may not be known.
 fn meant(scope: &SessionScope<'_>, error: &ErrorKind) -> String {
     match error {
-        ErrorKind::UnknownType { near, .. } if !near.is_empty() => values::meant(near),
+        ErrorKind::UnknownType { near, .. } if !near.is_empty() => crate::engine::error::meant(near),
         _ => values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default(),
     }
 }
 
 /// An offset: STRUCT.MEMBER, or a number of bytes.
-pub(crate) fn offset(
-    command: &str,
-    scope: &SessionScope<'_>,
-    option: &str,
-    word: &str,
-) -> Result<u64, CommandError> {
+pub(crate) fn offset(scope: &SessionScope<'_>, option: &str, word: &str) -> Result<u64, CommandError> {
     if let Some((name, member)) = word.split_once('.') {
         let invalid = |why: &dyn std::fmt::Display| {
-            CommandError::failed(command, format_args!("invalid {option} argument: {word}: {why}"))
+            CommandError::failed(format_args!("invalid {option} argument: {word}: {why}"))
         };
         let ty = known(scope, name)
             .map_err(|e| invalid(&format_args!("there is no struct {name}{}", meant(scope, &e.kind))))?;
@@ -230,11 +219,10 @@ pub(crate) fn offset(
         let found = path.locate(scope.types(), ty).map_err(|e| invalid(&e))?;
         return Ok(found.bit_offset / 8);
     }
-    word.parse::<u64>().ok().or_else(|| crate::cmd::program::eval::hex(word)).ok_or_else(|| {
-        CommandError::argument(
-            command,
-            format_args!("invalid {option} argument: {word} is neither a number nor STRUCT.MEMBER"),
-        )
+    word.parse::<u64>().ok().or_else(|| crate::engine::number::hex(word)).ok_or_else(|| {
+        CommandError::argument(format_args!(
+            "invalid {option} argument: {word} is neither a number nor STRUCT.MEMBER"
+        ))
     })
 }
 

@@ -3,8 +3,8 @@
 //! crash's `list` walks linked lists; what cannot be the start of one (a function, `FILE:LINE`, nothing at all) is
 //! gdb's.
 
-use crate::cmd::code::dis::place;
-use crate::{CommandError, Cx};
+use crate::show::place;
+use crate::{CommandError, Cx, Listed};
 use base::VirtAddr;
 use kernel::Session;
 use kernel::debug::source::{Effort, SourceText};
@@ -16,17 +16,6 @@ const WINDOW: u32 = 10;
 const BEFORE: u32 = 5;
 /// Larger numbers are addresses, not lines.
 const MAX_LINE: u32 = 1_000_000;
-
-/// What `list` showed last: where it goes on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listed {
-    /// The file, as debug information names it.
-    pub file: String,
-    /// The first line.
-    pub first: u32,
-    /// The last line.
-    pub last: u32,
-}
 
 /// Lines with their numbers; `mark` with a star, where one is to be marked.
 pub(crate) fn rows(text: &SourceText, range: RangeInclusive<u32>, mark: Option<u32>) -> Vec<Record> {
@@ -109,7 +98,7 @@ fn asked(words: &[&str], is_code: &dyn Fn(&str) -> bool) -> Option<Asked> {
 
 /// gdb's `list`; `None` where the operands are those of a linked list.
 pub(crate) fn list(cx: &mut Cx<'_>, words: &[&str]) -> Option<Result<Report, CommandError>> {
-    let s = cx.session("list").ok()?;
+    let s = cx.session().ok()?;
     let asked = asked(words, &|name| {
         let all = s.named(name);
         !all.is_empty() && all.iter().all(debuginfo::symtab::Symbol::is_text)
@@ -136,10 +125,10 @@ fn show(cx: &mut Cx<'_>, s: &Session, asked: &Asked) -> Result<Report, CommandEr
     };
     let text = s
         .source_text(&file, Effort::Full)
-        .map_err(|why| CommandError::failed("list", format_args!("{file}: {first}: {why}")))?;
+        .map_err(|why| CommandError::failed(format_args!("{file}: {first}: {why}")))?;
     if first > text.count() {
         let why = format!("line {first} is past the end of {file}, which has {} lines", text.count());
-        return Err(CommandError::failed("list", why));
+        return Err(CommandError::failed(why));
     }
     let last = last.min(text.count());
     let mut report = Report::new("list");
@@ -160,7 +149,7 @@ type Lines = (String, u32, u32, Option<Line>);
 /// `A,B`: from one line to another; `A,` ten from there; `,B` ten up to there.
 fn range(cx: &Cx<'_>, s: &Session, from: Option<&Spec>, to: Option<&Spec>) -> Result<Lines, CommandError> {
     let (Some(start), end) = (from.or(to), to.filter(|_| from.is_some())) else {
-        return Err(CommandError::argument("list", "no lines are named"));
+        return Err(CommandError::argument("no lines are named"));
     };
     let (file, line, _) = resolve(cx, s, start)?;
     let (first, last) = match end {
@@ -169,7 +158,7 @@ fn range(cx: &Cx<'_>, s: &Session, from: Option<&Spec>, to: Option<&Spec>) -> Re
         Some(spec) => {
             let (other, to, _) = resolve(cx, s, spec)?;
             if other != file {
-                return Err(CommandError::argument("list", format_args!("{file} and {other} are two files")));
+                return Err(CommandError::argument(format_args!("{file} and {other} are two files")));
             }
             (line, to)
         }
@@ -177,7 +166,7 @@ fn range(cx: &Cx<'_>, s: &Session, from: Option<&Spec>, to: Option<&Spec>) -> Re
         None => (line.saturating_sub(WINDOW - 1).max(1), line),
     };
     if last < first {
-        return Err(CommandError::argument("list", format_args!("line {last} is before line {first}")));
+        return Err(CommandError::argument(format_args!("line {last} is before line {first}")));
     }
     Ok((file, first, last, None))
 }
@@ -191,17 +180,15 @@ fn going_on(cx: &Cx<'_>, s: &Session, forward: bool) -> Result<(String, u32, u32
         }
         let last = listed.first.saturating_sub(1);
         if last == 0 {
-            return Err(CommandError::failed(
-                "list",
-                format_args!("already at the start of {}", listed.file),
-            ));
+            return Err(CommandError::failed(format_args!("already at the start of {}", listed.file)));
         }
         return Ok((listed.file.clone(), last.saturating_sub(WINDOW - 1).max(1), last));
     }
-    let at = frame(cx, s).ok_or_else(|| CommandError::Usage {
-        command: "list".to_owned(),
-        message: "starting address required".to_owned(),
-        usage: "list [OPTIONS] [OFFSET] START, or of source: list FUNCTION | FILE:LINE | *ADDRESS".to_owned(),
+    let at = frame(cx, s).ok_or_else(|| {
+        CommandError::usage(
+            "starting address required",
+            "list [OPTIONS] [OFFSET] START, or of source: list FUNCTION | FILE:LINE | *ADDRESS",
+        )
     })?;
     let (file, line) = line_of(s, at)?;
     let first = line.saturating_sub(BEFORE).max(1);
@@ -211,7 +198,7 @@ fn going_on(cx: &Cx<'_>, s: &Session, forward: bool) -> Result<(String, u32, u32
 /// Where the chosen frame stands; nothing where none was chosen.
 fn frame(cx: &Cx<'_>, s: &Session) -> Option<VirtAddr> {
     let n = crate::show::values::chosen_frame(cx)?;
-    let task = crate::show::tasks::context(cx, "list").ok()?;
+    let task = crate::show::tasks::context(cx).ok()?;
     s.backtrace(task).unwound.frames.get(n).map(unwind::Frame::lookup)
 }
 
@@ -220,11 +207,11 @@ fn resolve(cx: &Cx<'_>, s: &Session, spec: &Spec) -> Result<(String, u32, Option
     match spec {
         Spec::Line(n) => match &cx.settings.listed {
             Some(listed) => Ok((listed.file.clone(), *n, None)),
-            None => Err(CommandError::argument("list", format_args!("line {n} of which file? FILE:{n}"))),
+            None => Err(CommandError::argument(format_args!("line {n} of which file? FILE:{n}"))),
         },
         Spec::FileLine(file, n) => Ok((file_named(s, file)?, *n, None)),
         Spec::Code(word, by_address) => {
-            let place = place::resolve(cx, s, "list", word)?;
+            let place = place::resolve(cx, s, word)?;
             let (file, line) = line_of(s, place.at)?;
             let heading = by_address.then(|| {
                 let head = Line::new().field("address", report::Cell::hex(place.at.0)).text(" is in ");
@@ -241,7 +228,7 @@ pub(crate) fn line_of(s: &Session, at: VirtAddr) -> Result<(String, u32), Comman
     if let Some(line) = s.source_line(at).filter(|l| l.line != 0) {
         return Ok((line.file.to_string(), line.line));
     }
-    Err(CommandError::failed("list", no_lines(s, at)))
+    Err(CommandError::failed(no_lines(s, at)))
 }
 
 /// Why an address has no line.
@@ -281,7 +268,7 @@ fn file_named(s: &Session, name: &str) -> Result<String, CommandError> {
         [one] => Ok(one.to_string()),
         several => {
             let names = several.iter().map(|f| format!("  {f}")).collect();
-            Err(CommandError::explained("list", format_args!("several files are called {name}:"), names))
+            Err(CommandError::explained(format_args!("several files are called {name}:"), names))
         }
     }
 }

@@ -68,13 +68,13 @@ pub(crate) enum Named {
 
 impl Named {
     /// Reads a word as crash does: `'regex'`, a pid, a `task_struct`, a name; `\123` is a name.
-    pub(crate) fn parse(s: &Session, command: &str, word: &str) -> Result<Self, CommandError> {
+    pub(crate) fn parse(s: &Session, word: &str) -> Result<Self, CommandError> {
         if word.starts_with('\'')
             && let Some(pattern) = unquoted(word)
         {
-            return Regex::new(pattern).map(Named::Pattern).map_err(|e| {
-                CommandError::argument(command, format_args!("invalid expression {word}: {e}"))
-            });
+            return Regex::new(pattern)
+                .map(Named::Pattern)
+                .map_err(|e| CommandError::argument(format_args!("invalid expression {word}: {e}")));
         }
         if let Some(name) = word.strip_prefix('\\') {
             return Ok(Named::Name(name.to_owned()));
@@ -85,7 +85,7 @@ impl Named {
             return Ok(Named::Pid(pid));
         }
         // a hex number is a task's address, or a pid in hex; a name such as `dd` comes before it
-        if let Some(value) = crate::cmd::program::eval::hex(word)
+        if let Some(value) = crate::engine::number::hex(word)
             && !s.tasks().all.iter().any(|t| t.comm == word)
         {
             let at = VirtAddr(value);
@@ -93,7 +93,7 @@ impl Named {
                 return Ok(Named::At(at));
             }
             if s.arch().is_kernel(at) {
-                return Err(CommandError::failed(command, nobody(s, word)));
+                return Err(CommandError::failed(nobody(s, word)));
             }
             let pid = i32::try_from(value).ok().filter(|&p| s.tasks().with_pid(p).next().is_some());
             if let Some(pid) = pid {
@@ -128,8 +128,8 @@ pub(crate) fn chosen<'s>(s: &'s Session, named: &[Named]) -> Vec<&'s Task> {
 
 /// The task that commands are about: the one that `set` chose, else the panic task, or the idle task of CPU 0 where
 /// the session began with `--no_panic`.
-pub(crate) fn context<'s>(cx: &Cx<'s>, command: &str) -> Result<&'s Task, CommandError> {
-    let s = cx.session(command)?;
+pub(crate) fn context<'s>(cx: &Cx<'s>) -> Result<&'s Task, CommandError> {
+    let s = cx.session()?;
     if let Some(at) = cx.settings.context
         && let Some(t) = s.tasks().at(at)
     {
@@ -142,26 +142,23 @@ pub(crate) fn context<'s>(cx: &Cx<'s>, command: &str) -> Result<&'s Task, Comman
     }
     kernel::sched::panic::panic_task(s).ok_or_else(|| {
         match (s.tasks().all.is_empty(), kernel::sched::panic::lost_panic_task(s)) {
-            (false, Some(why)) => CommandError::failed(
-                command,
-                format_args!(
-                    "which task to begin with is not known: {why}; name one, or \"set PID\" chooses one"
-                ),
-            ),
+            (false, Some(why)) => CommandError::failed(format_args!(
+                "which task to begin with is not known: {why}; name one, or \"set PID\" chooses one"
+            )),
             _ => {
                 let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
-                CommandError::failed(command, format_args!("no task could be read{why}"))
+                CommandError::failed(format_args!("no task could be read{why}"))
             }
         }
     })
 }
 
 /// The CPU of the context, for variables of which each CPU has its own.
-pub(crate) fn context_cpu(cx: &Cx<'_>, command: &str) -> Result<u32, CommandError> {
-    let t = context(cx, command)?;
+pub(crate) fn context_cpu(cx: &Cx<'_>) -> Result<u32, CommandError> {
+    let t = context(cx)?;
     t.cpu.ok_or_else(|| {
         let why = format_args!("on which CPU task {} is is not known; name one", t.pid);
-        CommandError::failed(command, why)
+        CommandError::failed(why)
     })
 }
 
@@ -171,12 +168,12 @@ pub(crate) fn is_hidden(cx: &Cx<'_>, s: &Session, cpu: u32) -> bool {
 }
 
 /// CPUs from `1,3,5-7`, `a` or `all`.
-pub(crate) fn cpus(s: &Session, command: &str, text: &str) -> Result<Vec<u32>, CommandError> {
+pub(crate) fn cpus(s: &Session, text: &str) -> Result<Vec<u32>, CommandError> {
     let possible = &s.cpus().possible;
     if text == "a" || text == "all" {
         return Ok(possible.clone());
     }
-    let invalid = || CommandError::argument(command, format_args!("invalid cpu specification: {text}"));
+    let invalid = || CommandError::argument(format_args!("invalid cpu specification: {text}"));
     let mut out = Vec::new();
     for part in text.split(',') {
         let (from, to) = part.split_once('-').unwrap_or((part, part));

@@ -33,7 +33,7 @@ pub(crate) fn frame(cx: &Cx<'_>, s: &Session, text: &str) -> Option<(Backtrace, 
     if chosen.is_none() && !names_register {
         return None;
     }
-    let task = crate::show::tasks::context(cx, "p").ok()?;
+    let task = crate::show::tasks::context(cx).ok()?;
     let bt = s.backtrace(task);
     let n = chosen.unwrap_or(0);
     (n < bt.unwound.frames.len()).then_some((bt, n))
@@ -41,7 +41,7 @@ pub(crate) fn frame(cx: &Cx<'_>, s: &Session, text: &str) -> Option<(Backtrace, 
 
 /// The frame that was chosen, where the context is still the task it was chosen in.
 pub(crate) fn chosen_frame(cx: &Cx<'_>) -> Option<usize> {
-    let task = crate::show::tasks::context(cx, "frame").ok()?;
+    let task = crate::show::tasks::context(cx).ok()?;
     cx.settings.frame.filter(|(at, _)| *at == task.at).map(|(_, n)| n)
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn scope<'a>(
     SessionScope {
         prefer: module.map(|m| TypeScope::Module(m.name.as_str().into())),
         frame: frame.map(|(bt, n)| (bt, *n)),
-        cpu: crate::show::tasks::context(cx, "p").ok().and_then(|t| t.cpu),
+        cpu: crate::show::tasks::context(cx).ok().and_then(|t| t.cpu),
         history: &cx.settings.history,
         ..SessionScope::new(s)
     }
@@ -90,13 +90,13 @@ pub(crate) fn untyped(s: &Session) -> Option<String> {
 }
 
 /// An error of an expression, with the expression and carets under what is wrong.
-pub(crate) fn wrong(command: &str, text: &str, error: &ExprError) -> CommandError {
-    CommandError::explained(command, error, carets(error, text))
+pub(crate) fn wrong(text: &str, error: &ExprError) -> CommandError {
+    CommandError::explained(error, carets(error, text))
 }
 
 /// As [`wrong`]; where a name is not known and none is like it, or a symbol has no type, also what symbols or
 /// types the dump lacks.
-pub(crate) fn wrong_in(s: &Session, command: &str, text: &str, error: &ExprError) -> CommandError {
+pub(crate) fn wrong_in(s: &Session, text: &str, error: &ExprError) -> CommandError {
     let hint = match &error.kind {
         ErrorKind::UnknownName { .. } if s.kernel_symbols().problem.is_some() => {
             s.kernel_symbols().problem.clone()
@@ -108,8 +108,8 @@ pub(crate) fn wrong_in(s: &Session, command: &str, text: &str, error: &ExprError
         _ => None,
     };
     match hint {
-        Some(why) => CommandError::explained(command, format_args!("{error}; {why}"), carets(error, text)),
-        None => wrong(command, text, error),
+        Some(why) => CommandError::explained(format_args!("{error}; {why}"), carets(error, text)),
+        None => wrong(text, error),
     }
 }
 
@@ -212,32 +212,32 @@ pub(crate) fn add_as(record: &mut Record, name: String, tree: &ValueTree) {
 
 /// The address of what a word of the user's names: hexadecimal digits, a symbol, an expression (a
 /// pointer's value, an object's address).
-pub(crate) fn address(cx: &Cx<'_>, s: &Session, command: &str, word: &str) -> Result<VirtAddr, CommandError> {
+pub(crate) fn address(cx: &Cx<'_>, s: &Session, word: &str) -> Result<VirtAddr, CommandError> {
     let digit_first = word.starts_with(|c: char| c.is_ascii_digit());
-    let spells = crate::cmd::program::eval::hex(word);
+    let spells = crate::engine::number::hex(word);
     if let (Some(at), true) = (spells, digit_first || word.len() >= 8) {
         return Ok(VirtAddr(at));
     }
-    if let Some(at) = crate::show::address::symbol(s, word) {
+    if let Some(at) = crate::engine::symbols::value(s, word) {
         return Ok(VirtAddr(at));
     }
     if let Some(at) = spells {
         return Ok(VirtAddr(at));
     }
     if let Some(why) = of_no_module(s, word) {
-        return Err(CommandError::failed(command, why));
+        return Err(CommandError::failed(why));
     }
     let frame = frame(cx, s, word);
     let scope = scope(cx, s, frame.as_ref());
     let value = inspect::eval(&scope, word).map_err(|e| match s.kernel_symbols().problem {
-        Some(_) => wrong_in(s, command, word, &e),
-        None => wrong(command, word, &e),
+        Some(_) => wrong_in(s, word, &e),
+        None => wrong(word, &e),
     })?;
     let types = s.types();
     let is_pointer = value.is_pointer(types).unwrap_or(false);
     match value.address() {
         Some(at) if !is_pointer => Ok(at),
-        _ => value.to_address(types, s.mem()).map_err(|e| CommandError::failed(command, e)),
+        _ => value.to_address(types, s.mem()).map_err(CommandError::failed),
     }
 }
 
@@ -251,17 +251,15 @@ fn of_no_module(s: &Session, word: &str) -> Option<String> {
     if modules().any(|module| module == head) {
         let own = s.module_symbols().iter().filter(|symbol| symbol.module == Some(head));
         let near = base::near_names(name, own.map(|symbol| symbol.name));
-        return Some(format!("module {head} has no symbol \"{name}\"{}", meant(&near)));
+        return Some(format!("module {head} has no symbol \"{name}\"{}", crate::engine::error::meant(&near)));
     }
-    if crate::show::address::symbol(s, head).is_some() {
+    if crate::engine::symbols::value(s, head).is_some() {
         return Some(format!("invalid cpu specification: {name}"));
     }
-    Some(format!("{word}: module {head} is not loaded{}", meant(&base::near_names(head, modules()))))
-}
-
-/// ` (did you mean this or that?)`
-pub(crate) fn meant(near: &[String]) -> String {
-    if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(" or ")) }
+    Some(format!(
+        "{word}: module {head} is not loaded{}",
+        crate::engine::error::meant(&base::near_names(head, modules()))
+    ))
 }
 
 /// The words before and after the colon of `HEAD:NAME`.
@@ -286,7 +284,7 @@ mod tests {
         for other in ["a ? b : c", "runqueues:0", "virtio_ring::x", "schedule", "a+1:b", ":x", "x:"] {
             assert_eq!(colon(other), None, "{other}");
         }
-        assert_eq!(meant(&[]), "");
-        assert_eq!(meant(&["a".into(), "b".into()]), " (did you mean a or b?)");
+        assert_eq!(crate::engine::error::meant(&[]), "");
+        assert_eq!(crate::engine::error::meant(&["a".into(), "b".into()]), " (did you mean a or b?)");
     }
 }

@@ -1,9 +1,9 @@
 //! `sym`: symbols and addresses, both ways.
 
+use crate::engine::error::Message;
 use crate::show::place;
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
-use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::symtab::{Listed, Symbol, SymbolTable};
 use kernel::Fetch;
 use kernel::Session;
@@ -17,7 +17,34 @@ pub(crate) struct Sym;
 /// Most alternatives shown for a symbol that is not there.
 const ALTERNATIVES: usize = 200;
 
-impl Command for Sym {
+/// The arguments of `sym`.
+#[derive(clap::Args, PartialEq, Eq, Default)]
+pub(crate) struct SymArgs {
+    /// List all symbols, sorted by address
+    #[arg(short = 'l')]
+    list: bool,
+    /// List the symbols of all modules
+    #[arg(short = 'M')]
+    modules: bool,
+    /// List the symbols of a module
+    #[arg(short = 'm', value_name = "MODULE")]
+    module: Option<String>,
+    /// Show the symbol before as well
+    #[arg(short = 'p')]
+    previous: bool,
+    /// Show the symbol after as well
+    #[arg(short = 'n')]
+    next: bool,
+    /// Find all symbols whose name has this in it
+    #[arg(short = 'q', value_name = "STRING")]
+    query: Vec<String>,
+    /// What to translate
+    #[arg(value_name = "SYMBOL | ADDRESS", num_args = 0..)]
+    what: Vec<String>,
+}
+
+impl Run for Sym {
+    type Args = SymArgs;
     fn name(&self) -> &'static str {
         "sym"
     }
@@ -33,30 +60,6 @@ impl Command for Sym {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        clap.arg(flag("list", 'l', "List all symbols, sorted by address"))
-            .arg(flag("modules", 'M', "List the symbols of all modules"))
-            .arg(Arg::new("module").short('m').value_name("MODULE").help("List the symbols of a module"))
-            .arg(flag("previous", 'p', "Show the symbol before as well"))
-            .arg(flag("next", 'n', "Show the symbol after as well"))
-            .arg(
-                Arg::new("query")
-                    .short('q')
-                    .value_name("STRING")
-                    .action(ArgAction::Append)
-                    .help("Find all symbols whose name has this in it"),
-            )
-            .arg(
-                Arg::new("what")
-                    .value_name("SYMBOL | ADDRESS")
-                    .action(ArgAction::Append)
-                    .num_args(0..)
-                    .help("What to translate"),
-            )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -70,49 +73,52 @@ impl Command for Sym {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("sym")?;
+    fn run(&self, cx: &mut Cx<'_>, args: &SymArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
         if s.kernel_symbols().table.is_empty() {
             let why = s.kernel_symbols().problem.clone().unwrap_or_default();
-            return Err(CommandError::failed("sym", format_args!("no kernel symbols are known: {why}")));
+            return Err(CommandError::failed(format_args!("no kernel symbols are known: {why}")));
         }
         let mut report = Report::new("sym");
-        if args.get_flag("list") {
+        if args.list {
             let mut all = s.kernel_symbols().table.listed(VirtAddr(0), VirtAddr(u64::MAX));
             all.retain(|one| !matches!(one, Listed::Symbol(sym) if sym.kind == 'a'));
             report.list("symbols", listed(&all));
         }
-        if args.get_flag("list") || args.get_flag("modules") {
+        if args.list || args.modules {
             let mut modules: Vec<&Module> = s.modules().iter().collect();
             modules.sort_by_key(|m| m.memory.iter().map(|run| run.base).min());
             for m in modules {
                 module(s, m, &mut report);
             }
         }
-        let of_modules = ["list", "modules", "previous", "next"].iter().any(|flag| args.get_flag(flag))
-            || args.contains_id("module")
-            || args.contains_id("query")
-            || args.get_many::<String>("what").into_iter().flatten().any(|word| word.contains(':'));
+        let of_modules = args.list
+            || args.modules
+            || args.previous
+            || args.next
+            || args.module.is_some()
+            || !args.query.is_empty()
+            || args.what.iter().any(|word| word.contains(':'));
         if of_modules {
             lost(s, &mut report);
         }
-        if let Some(name) = args.get_one::<String>("module") {
+        if let Some(name) = &args.module {
             let Some(m) = s.modules().iter().find(|m| m.name == *name) else {
-                return Err(CommandError::failed("sym", format_args!("module {name} is not loaded")));
+                return Err(CommandError::failed(format_args!("module {name} is not loaded")));
             };
             module(s, m, &mut report);
         }
-        for part in args.get_many::<String>("query").into_iter().flatten() {
+        for part in args.query.iter() {
             query(s, part, &mut report);
         }
-        let neighbours = (args.get_flag("previous"), args.get_flag("next"));
+        let neighbours = (args.previous, args.next);
         let mut failed = None;
-        for word in args.get_many::<String>("what").into_iter().flatten() {
+        for word in args.what.iter() {
             // the last is what the command ends with
             if let Err(why) = one(cx, s, word, neighbours, &mut report)
                 && let Some(before) = failed.replace(why)
             {
-                report.error(before.to_string());
+                report.error(before.named("sym").to_string());
             }
         }
         if let Some(why) = failed {
@@ -122,8 +128,8 @@ impl Command for Sym {
             }
             return Err(why);
         }
-        if report.is_empty() && !args.args_present() {
-            return Err(CommandError::argument("sym", "a symbol or an address is missing"));
+        if report.is_empty() && *args == SymArgs::default() {
+            return Err(CommandError::argument("a symbol or an address is missing"));
         }
         Ok(report)
     }
@@ -268,7 +274,7 @@ fn one(
     neighbours: (bool, bool),
     report: &mut Report,
 ) -> Result<(), CommandError> {
-    let named = crate::show::address::named(s, word);
+    let named = crate::engine::symbols::named(s, word);
     if !named.is_empty() {
         let mut rows = Vec::new();
         for sym in &named {
@@ -278,21 +284,21 @@ fn one(
         return Ok(());
     }
     let is_name = word.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && crate::cmd::program::eval::hex(word).is_none();
-    let at = match crate::cmd::program::eval::hex(word) {
+        && crate::engine::number::hex(word).is_none();
+    let at = match crate::engine::number::hex(word) {
         Some(at) => Some(at),
-        None => crate::cmd::program::eval::value(word, &|name| cx.symbol_value(name)).ok(),
+        None => crate::engine::number::value(word, &|name| cx.symbol_value(name)).ok(),
     };
     let Some(at) = at else {
         if !is_name {
-            return Err(CommandError::failed("sym", format_args!("invalid address: {word}")));
+            return Err(CommandError::failed(format_args!("invalid address: {word}")));
         }
         return Err(missing(s, word));
     };
     // a return address from a stack may be signed
     let at = s.opened().machine.signed_code(VirtAddr(at)).unwrap_or(VirtAddr(at));
     let Some(found) = s.locate(at).or_else(|| absolute(s, at)) else {
-        return Err(CommandError::failed("sym", format_args!("invalid address: {word}")));
+        return Err(CommandError::failed(format_args!("invalid address: {word}")));
     };
     report.list("symbols", with_neighbours(s, &found.symbol, at, found.offset, neighbours));
     Ok(())
@@ -339,7 +345,8 @@ fn missing(s: &Session, word: &str) -> CommandError {
     if more > 0 {
         below.push(format!("  ... and {more} more: sym -q {word}"));
     }
-    CommandError::Explained { head: format!("symbol not found: {word}"), below }
+    // crash words it without the name of the command
+    CommandError::Explained { head: Message::alone(format_args!("symbol not found: {word}")), below }
 }
 
 #[cfg(test)]

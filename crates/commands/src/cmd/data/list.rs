@@ -6,10 +6,8 @@
 use crate::show::entries::{self, Entries};
 use crate::show::source;
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use base::{VirtAddr, VirtRead};
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches};
 use report::{Record, Report};
 use std::collections::HashMap;
 
@@ -46,7 +44,42 @@ enum Broken {
     Fault(base::Fault),
 }
 
-impl Command for List {
+/// The arguments of `list`.
+#[derive(clap::Args, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    entries: entries::Options,
+    /// Where the link lies in each entry; the -o may be left out
+    #[arg(short = 'o', value_name = "OFFSET")]
+    offset: Option<String>,
+    /// The link at which the list ends
+    #[arg(short = 'e', value_name = "ADDRESS")]
+    end: Option<String>,
+    /// With -s: the addresses are links, so far into their structs
+    #[arg(short = 'l', value_name = "OFFSET")]
+    embedded: Option<String>,
+    /// With -h: where START itself has its link, START being the head
+    #[arg(short = 'O', value_name = "OFFSET")]
+    head_offset: Option<String>,
+    /// Follow list_head.prev
+    #[arg(short = 'r')]
+    reverse: bool,
+    /// Tell the length and start of a loop that does not lead back to the start
+    #[arg(short = 'B')]
+    brent: bool,
+    /// START is a struct with a list_head at OFFSET
+    #[arg(short = 'h')]
+    in_struct: bool,
+    /// START is the list_head that heads the list
+    #[arg(short = 'H')]
+    list_head: bool,
+    /// Where the list begins; of source a FUNCTION, FILE:LINE, *ADDRESS, a range A,B, - or nothing
+    #[arg(value_name = "[OFFSET] START", num_args = 0..=2)]
+    what: Vec<String>,
+}
+
+impl Run for List {
+    type Args = ListArgs;
     fn name(&self) -> &'static str {
         "list"
     }
@@ -59,44 +92,6 @@ impl Command for List {
          circular list of list_heads, with -H the list_head that heads the list and is no entry itself. OFFSET is \
          STRUCT.MEMBER or a number of bytes. Addresses are hexadecimal, symbols or expressions. As in gdb, a function, \
          FILE:LINE or *ADDRESS shows lines of source around it, and list alone the next ten."
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        let value = |name: &'static str, short, value: &'static str, help: &'static str| {
-            Arg::new(name).short(short).value_name(value).help(help)
-        };
-        entries::args(clap)
-            .arg(value("offset", 'o', "OFFSET", "Where the link lies in each entry; the -o may be left out"))
-            .arg(value("end", 'e', "ADDRESS", "The link at which the list ends"))
-            .arg(value(
-                "embedded",
-                'l',
-                "OFFSET",
-                "With -s: the addresses are links, so far into their structs",
-            ))
-            .arg(value(
-                "head-offset",
-                'O',
-                "OFFSET",
-                "With -h: where START itself has its link, START being the head",
-            ))
-            .arg(flag("reverse", 'r', "Follow list_head.prev"))
-            .arg(flag(
-                "brent",
-                'B',
-                "Tell the length and start of a loop that does not lead back to the start",
-            ))
-            .arg(flag("in-struct", 'h', "START is a struct with a list_head at OFFSET"))
-            .arg(flag("list-head", 'H', "START is the list_head that heads the list"))
-            .arg(
-                Arg::new("what")
-                    .value_name("[OFFSET] START")
-                    .action(ArgAction::Append)
-                    .num_args(0..=2)
-                    .help("Where the list begins; of source a FUNCTION, FILE:LINE, *ADDRESS, a range A,B, - or nothing"),
-            )
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
         // crash lets the operands stand anywhere; -h and -H take none of them
@@ -131,19 +126,16 @@ impl Command for List {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let what: Vec<&str> =
-            args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
-        let plain = args
-            .ids()
-            .all(|id| id == "what" || args.value_source(id.as_str()) != Some(ValueSource::CommandLine));
+    fn run(&self, cx: &mut Cx<'_>, args: &ListArgs) -> Result<Report, CommandError> {
+        let what: Vec<&str> = args.what.iter().map(String::as_str).collect();
+        let plain = *args == ListArgs { what: args.what.clone(), ..ListArgs::default() };
         if plain && let Some(answer) = source::list(cx, &what) {
             return answer;
         }
-        let s = cx.session("list")?;
-        let show = Entries::new(cx, s, "list", args)?;
+        let s = cx.session()?;
+        let show = Entries::new(cx, s, "list", &args.entries)?;
         let plan = plan(cx, &show, args)?;
-        let embedded = match args.get_one::<String>("embedded") {
+        let embedded = match &args.embedded {
             Some(word) => show.offset("-l", word)?,
             None => 0,
         };
@@ -167,7 +159,7 @@ impl Command for List {
         }
         report.list("entries", records);
         if let Some(broken) = broken {
-            tell(&broken, args.get_flag("brent"), &mut report.body);
+            tell(&broken, args.brent, &mut report.body);
         }
         Ok(report)
     }
@@ -245,19 +237,16 @@ fn walk(mem: &dyn VirtRead, plan: &Plan, see: &mut dyn FnMut(VirtAddr) -> bool) 
 }
 
 /// What the options and operands ask for.
-fn plan(cx: &Cx<'_>, show: &Entries<'_>, args: &ArgMatches) -> Result<Plan, CommandError> {
-    let s = cx.session("list")?;
-    let on = |name: &str| args.get_flag(name);
-    let word = |name: &str| args.get_one::<String>(name).map(String::as_str);
-    let failed = |why: &str| CommandError::argument("list", why);
-    let mut what: Vec<&str> =
-        args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
-    let mut offset = word("offset");
+fn plan(cx: &Cx<'_>, show: &Entries<'_>, args: &ListArgs) -> Result<Plan, CommandError> {
+    let s = cx.session()?;
+    let failed = |why: &str| CommandError::argument(why);
+    let mut what: Vec<&str> = args.what.iter().map(String::as_str).collect();
+    let mut offset = args.offset.as_deref();
     if what.len() == 2 {
         // the one that is no address is the offset
         let at = what.iter().position(|w| w.contains('.') && !w.starts_with('(')).unwrap_or_else(|| {
             what.iter()
-                .position(|w| crate::cmd::program::eval::hex(w).is_some_and(|n| n < 0x10_0000))
+                .position(|w| crate::engine::number::hex(w).is_some_and(|n| n < 0x10_0000))
                 .unwrap_or(0)
         });
         let positional = what.remove(at);
@@ -265,39 +254,35 @@ fn plan(cx: &Cx<'_>, show: &Entries<'_>, args: &ArgMatches) -> Result<Plan, Comm
             return Err(failed("the offset is given twice"));
         }
     }
-    if word("embedded").is_some() && offset.is_some() {
+    if args.embedded.as_deref().is_some() && offset.is_some() {
         return Err(failed("-l and -o are mutually exclusive"));
     }
-    if on("in-struct") && on("list-head") {
+    if args.in_struct && args.list_head {
         return Err(failed("-h and -H are mutually exclusive"));
     }
-    if word("head-offset").is_some() && !on("in-struct") {
+    if args.head_offset.as_deref().is_some() && !args.in_struct {
         return Err(failed("-O option can only be used with -h option"));
     }
     let offset = offset.map(|w| show.offset("-o", w)).transpose()?.unwrap_or(0);
-    let head_offset = word("head-offset").map(|w| show.offset("-O", w)).transpose()?;
+    let head_offset = args.head_offset.as_deref().map(|w| show.offset("-O", w)).transpose()?;
     let Some(&place) = what.first() else {
-        return Err(CommandError::Usage {
-            command: "list".to_owned(),
-            message: "starting address required".to_owned(),
-            usage: "list [-h | -H] [[-o] OFFSET] [-s STRUCT[.MEMBER]] START".to_owned(),
-        });
+        return Err(CommandError::usage(
+            "starting address required",
+            "list [-h | -H] [[-o] OFFSET] [-s STRUCT[.MEMBER]] START",
+        ));
     };
-    let start = values::address(cx, s, "list", place)?;
+    let start = values::address(cx, s, place)?;
     if !s.arch().is_kernel(start)
         || s.mem().read(start, &mut [0]).is_err_and(|f| !matches!(f.kind, base::FaultKind::Page(_)))
     {
-        return Err(CommandError::failed(
-            "list",
-            format_args!("invalid kernel virtual address: {:x}", start.0),
-        ));
+        return Err(CommandError::failed(format_args!("invalid kernel virtual address: {:x}", start.0)));
     }
-    let end = word("end").map(|w| values::address(cx, s, "list", w)).transpose()?;
-    let reverse = if on("reverse") { 8 } else { 0 };
-    if on("reverse") && !on("in-struct") && !on("list-head") {
+    let end = args.end.as_deref().map(|w| values::address(cx, s, w)).transpose()?;
+    let reverse = if args.reverse { 8 } else { 0 };
+    if args.reverse && !args.in_struct && !args.list_head {
         return Err(failed("-r option can only be used with the -h or -H options"));
     }
-    Ok(match (on("in-struct"), on("list-head")) {
+    Ok(match (args.in_struct, args.list_head) {
         (true, _) => Plan {
             start: start.add(head_offset.unwrap_or(offset)),
             head: head_offset.is_some(),

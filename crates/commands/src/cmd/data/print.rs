@@ -2,10 +2,9 @@
 
 use crate::show::tasks;
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example, after_options};
+use crate::{CommandError, Cx, Example, Run, after_options};
 use base::VirtRead;
 use cexpr::{Caveat, ErrorKind, FormatOptions, Letter, Scope, Value, format_value};
-use clap::{Arg, ArgAction, ArgMatches};
 use inspect::{SessionScope, UserOnly};
 use kernel::Session;
 use report::{Cell, Line, Record, Report, Role};
@@ -20,7 +19,34 @@ struct Shown {
     value: Value,
 }
 
-impl Command for Print {
+/// The arguments of `p`.
+#[derive(clap::Args)]
+pub(crate) struct PrintArgs {
+    /// Integers in hexadecimal
+    #[arg(short = 'x')]
+    hex: bool,
+    /// Integers in decimal
+    #[arg(short = 'd')]
+    decimal: bool,
+    /// Pointers lead into the context's user memory
+    #[arg(short = 'u')]
+    user: bool,
+    /// gdb's format: x d u o t c a s f z; also written p/x
+    #[arg(long, value_name = "LETTER")]
+    format: Option<String>,
+    /// The value alone, and not kept (gdb's output)
+    #[arg(long)]
+    bare: bool,
+    /// No name before the value (gdb's print)
+    #[arg(long)]
+    plain: bool,
+    /// What to print
+    #[arg(value_name = "EXPRESSION | SYMBOL[:CPUS]", num_args = 1.., required = true)]
+    expression: Vec<String>,
+}
+
+impl Run for Print {
+    type Args = PrintArgs;
     fn name(&self) -> &'static str {
         "p"
     }
@@ -32,40 +58,6 @@ impl Command for Print {
          sizeof, container_of and the like, $1 (values printed before), $rip and locals of the frame chosen with \
          frame. A per-CPU variable takes CPUs behind a colon: runqueues:0. p/x and the other letters of gdb's \
          choose a format. An expression typed without the command is printed as well."
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        clap.arg(flag("hex", 'x', "Integers in hexadecimal"))
-            .arg(flag("decimal", 'd', "Integers in decimal"))
-            .arg(flag("user", 'u', "Pointers lead into the context's user memory"))
-            .arg(
-                Arg::new("format")
-                    .long("format")
-                    .value_name("LETTER")
-                    .help("gdb's format: x d u o t c a s f z; also written p/x"),
-            )
-            .arg(
-                Arg::new("bare")
-                    .long("bare")
-                    .action(ArgAction::SetTrue)
-                    .help("The value alone, and not kept (gdb's output)"),
-            )
-            .arg(
-                Arg::new("plain")
-                    .long("plain")
-                    .action(ArgAction::SetTrue)
-                    .help("No name before the value (gdb's print)"),
-            )
-            .arg(
-                Arg::new("expression")
-                    .value_name("EXPRESSION | SYMBOL[:CPUS]")
-                    .action(ArgAction::Append)
-                    .num_args(1..)
-                    .required(true)
-                    .help("What to print"),
-            )
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
         after_options(words, "xdu", "")
@@ -98,21 +90,16 @@ impl Command for Print {
         let scope = values::scope(cx, s, frame.as_ref());
         cexpr::eval(&scope, name).is_ok() || (words.len() == 1 && !s.named(name).is_empty())
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("p")?;
-        let words: Vec<&str> =
-            args.get_many::<String>("expression").into_iter().flatten().map(String::as_str).collect();
+    fn run(&self, cx: &mut Cx<'_>, args: &PrintArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let words: Vec<&str> = args.expression.iter().map(String::as_str).collect();
         let text = of_module(&words.join(" "));
-        let on = |name: &str| args.get_flag(name);
-        let mut format =
-            FormatOptions { alone: true, ..values::format(cx.settings, on("hex"), on("decimal")) };
-        let letters = args.get_one::<String>("format").map_or("", String::as_str);
+        let mut format = FormatOptions { alone: true, ..values::format(cx.settings, args.hex, args.decimal) };
+        let letters = args.format.as_deref().unwrap_or_default();
         format.letter = letter(letters)?;
-        let user = if on("user") {
-            let task = tasks::context(cx, "p")?;
-            Some(UserOnly(
-                kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("p", e))?,
-            ))
+        let user = if args.user {
+            let task = tasks::context(cx)?;
+            Some(UserOnly(kernel::mm::address_space::user_memory(s, task).map_err(CommandError::failed)?))
         } else {
             None
         };
@@ -122,13 +109,13 @@ impl Command for Print {
             ..values::scope(cx, s, frame.as_ref())
         };
         let mut report = Report::new("p");
-        let bare = on("bare");
+        let bare = args.bare;
         let asked = Asked {
             cx,
             s,
             scope: &scope,
             text: &text,
-            led: letters.is_empty() && !bare && !on("plain"),
+            led: letters.is_empty() && !bare && !args.plain,
             bare,
         };
         let all = asked.evaluate(&mut report)?;
@@ -171,8 +158,8 @@ impl Asked<'_, '_> {
             }
         }
         let expression = if spec.is_some() { name } else { self.text };
-        let value = inspect::eval(self.scope, expression)
-            .map_err(|e| values::wrong_in(self.s, "p", expression, &e))?;
+        let value =
+            inspect::eval(self.scope, expression).map_err(|e| values::wrong_in(self.s, expression, &e))?;
         if let Some(Caveat::PerCpu(name) | Caveat::NoType(name)) = &value.caveat
             && **name == *expression
             && self.scope.symbol(expression).first().is_some_and(|symbol| symbol.per_cpu)
@@ -181,12 +168,7 @@ impl Asked<'_, '_> {
             return Ok(Vec::new());
         }
         value_checked(&value).map_err(|kind| {
-            values::wrong_in(
-                self.s,
-                "p",
-                expression,
-                &kind.at(cexpr::Span { start: 0, end: expression.len() }),
-            )
+            values::wrong_in(self.s, expression, &kind.at(cexpr::Span { start: 0, end: expression.len() }))
         })?;
         let is_symbol = is_name(expression) && !self.scope.symbol(expression).is_empty();
         let lead = if self.led && is_symbol { format!("{expression} = ") } else { String::new() };
@@ -195,23 +177,22 @@ impl Asked<'_, '_> {
 
     fn of_cpus(&self, name: &str, spec: &str) -> Result<Vec<Shown>, CommandError> {
         let cpus = match spec {
-            "" => vec![tasks::context_cpu(self.cx, "p")?],
-            spec => tasks::cpus(self.s, "p", spec)?,
+            "" => vec![tasks::context_cpu(self.cx)?],
+            spec => tasks::cpus(self.s, spec)?,
         };
-        let base = inspect::eval(self.scope, name).map_err(|e| values::wrong_in(self.s, "p", name, &e))?;
+        let base = inspect::eval(self.scope, name).map_err(|e| values::wrong_in(self.s, name, &e))?;
         if let Some(Caveat::NoType(_)) = &base.caveat {
             // its plain address is nobody's: the cast is of one CPU's
             let cpu = cpus.first().copied().unwrap_or(0);
             let why = format_args!(
                 "'{name}' has unknown type; cast it to its declared type, as in *(int *)per_cpu_ptr(&{name}, {cpu})"
             );
-            return Err(CommandError::failed("p", why));
+            return Err(CommandError::failed(why));
         }
         let Some(at) = base.address() else { return Ok(Vec::new()) };
         cpus.into_iter()
             .map(|cpu| {
-                let offset = kernel::sched::cpu::per_cpu_offset(self.s, cpu)
-                    .map_err(|e| CommandError::failed("p", e))?;
+                let offset = kernel::sched::cpu::per_cpu_offset(self.s, cpu).map_err(CommandError::failed)?;
                 let value = Value::memory(base.ty, at.add(offset));
                 Ok(Shown { lead: format!("per_cpu({name}, {cpu}) = "), value })
             })
@@ -246,11 +227,11 @@ impl Asked<'_, '_> {
 
     fn record(&self, shown: &Shown, number: usize, format: &FormatOptions) -> Result<Record, CommandError> {
         if let Some(fault) = unmapped(self.scope, &shown.value) {
-            return Err(CommandError::failed("p", format_args!("{}: {fault}", self.text)));
+            return Err(CommandError::failed(format_args!("{}: {fault}", self.text)));
         }
         let tree = format_value(self.scope, &shown.value, format);
         if let (Some(why), true) = (&tree.absent, tree.children.is_empty()) {
-            return Err(CommandError::failed("p", format_args!("{}: {why}", self.text)));
+            return Err(CommandError::failed(format_args!("{}: {why}", self.text)));
         }
         let text = tree.to_text_at(0, format.repeats);
         // crash breaks the line before what begins with a brace and goes on in the same line
@@ -331,7 +312,7 @@ fn is_name(text: &str) -> bool {
 fn letter(letters: &str) -> Result<Option<Letter>, CommandError> {
     let Some(last) = letters.chars().next_back() else { return Ok(None) };
     Letter::from_char(last).map(Some).ok_or_else(|| {
-        CommandError::argument("p", format_args!("no format {last:?}; there are x d u o t c a s f z"))
+        CommandError::argument(format_args!("no format {last:?}; there are x d u o t c a s f z"))
     })
 }
 

@@ -2,9 +2,8 @@
 
 use crate::show::entries::{self, Entries};
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
-use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::containers::maple::{self, Seen};
 use kernel::containers::rbtree::{self, Order};
@@ -37,7 +36,39 @@ struct Ask<'a> {
     position: bool,
 }
 
-impl Command for Tree {
+/// The arguments of `tree`.
+#[derive(clap::Args)]
+pub(crate) struct TreeArgs {
+    #[command(flatten)]
+    entries: entries::Options,
+    /// rbtree (as without -t), radix, xarray or maple
+    #[arg(short = 't', value_name = "TYPE")]
+    kind: Option<String>,
+    /// Where START has the root: STRUCT.MEMBER, or bytes
+    #[arg(short = 'r', value_name = "OFFSET")]
+    root: Option<String>,
+    /// Where each entry has its rb_node: STRUCT.MEMBER, or bytes
+    #[arg(short = 'o', value_name = "OFFSET")]
+    offset: Option<String>,
+    /// Red-black trees: ascending, instead of from the root down
+    #[arg(short = 'l')]
+    linear: bool,
+    /// The way from the root to each entry
+    #[arg(short = 'p')]
+    position: bool,
+    /// Maple trees: every node
+    #[arg(short = 'v')]
+    nodes: bool,
+    /// START is a node
+    #[arg(short = 'N')]
+    node: bool,
+    /// Where the tree is
+    #[arg(value_name = "START")]
+    start: String,
+}
+
+impl Run for Tree {
+    type Args = TreeArgs;
     fn name(&self) -> &'static str {
         "tree"
     }
@@ -52,23 +83,6 @@ impl Command for Tree {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        let value = |name: &'static str, short, value: &'static str, help: &'static str| {
-            Arg::new(name).short(short).value_name(value).help(help)
-        };
-        entries::args(clap)
-            .arg(value("type", 't', "TYPE", "rbtree (as without -t), radix, xarray or maple"))
-            .arg(value("root", 'r', "OFFSET", "Where START has the root: STRUCT.MEMBER, or bytes"))
-            .arg(value("offset", 'o', "OFFSET", "Where each entry has its rb_node: STRUCT.MEMBER, or bytes"))
-            .arg(flag("linear", 'l', "Red-black trees: ascending, instead of from the root down"))
-            .arg(flag("position", 'p', "The way from the root to each entry"))
-            .arg(flag("nodes", 'v', "Maple trees: every node"))
-            .arg(flag("node", 'N', "START is a node"))
-            .arg(Arg::new("start").value_name("START").required(true).help("Where the tree is"))
     }
     fn examples(&self) -> &'static [Example] {
         const {
@@ -91,48 +105,46 @@ impl Command for Tree {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("tree")?;
-        let show = Entries::new(cx, s, "tree", args)?;
-        let word = |name: &str| args.get_one::<String>(name).map(String::as_str);
-        let on = |name: &str| args.get_flag(name);
-        let kind = kind(word("type").unwrap_or("rbtree"))?;
+    fn run(&self, cx: &mut Cx<'_>, args: &TreeArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let show = Entries::new(cx, s, "tree", &args.entries)?;
+        let kind = kind(args.kind.as_deref().unwrap_or("rbtree"))?;
         let (name, plural) = match kind {
             Kind::RedBlack => ("rbtree", "rbtrees"),
             Kind::XArray => ("xarray", "Xarrays"),
             Kind::Maple => ("maple", "maple trees"),
         };
         let not = |option: &str| {
-            Err(CommandError::argument("tree", format_args!("{option} option is not applicable to {plural}")))
+            Err(CommandError::argument(format_args!("{option} option is not applicable to {plural}")))
         };
-        if kind != Kind::RedBlack && on("linear") {
+        if kind != Kind::RedBlack && args.linear {
             return not("-l");
         }
-        if kind != Kind::RedBlack && word("offset").is_some() {
+        if kind != Kind::RedBlack && args.offset.is_some() {
             return not("-o");
         }
-        if kind != Kind::Maple && on("nodes") {
+        if kind != Kind::Maple && args.nodes {
             return not("-v");
         }
-        if on("node") && word("root").is_some() {
-            return Err(CommandError::argument("tree", "-r and -N options are mutually exclusive"));
+        if args.node && args.root.is_some() {
+            return Err(CommandError::argument("-r and -N options are mutually exclusive"));
         }
-        let place = word("start").unwrap_or("");
-        let invalid = || CommandError::failed("tree", format_args!("invalid start argument: {place}"));
-        let start = match values::address(cx, s, "tree", place) {
+        let place = args.start.as_str();
+        let invalid = || CommandError::failed(format_args!("invalid start argument: {place}"));
+        let start = match values::address(cx, s, place) {
             Ok(at) if s.arch().is_kernel(at) => at,
             Ok(_) => return Err(invalid()),
             Err(e) => return Err(e),
         };
-        let root = word("root").map(|w| show.offset("-r", w)).transpose()?.unwrap_or(0);
-        let offset = word("offset").map(|w| show.offset("-o", w)).transpose()?.unwrap_or(0);
-        let ask = Ask { s, show, start: start.add(root), node: on("node"), position: on("position") };
+        let root = args.root.as_deref().map(|w| show.offset("-r", w)).transpose()?.unwrap_or(0);
+        let offset = args.offset.as_deref().map(|w| show.offset("-o", w)).transpose()?.unwrap_or(0);
+        let ask = Ask { s, show, start: start.add(root), node: args.node, position: args.position };
         let mut report = Report::new("tree");
         report.hidden("type", name);
         match kind {
-            Kind::RedBlack => ask.red_black(cx, offset, on("linear"), &mut report)?,
+            Kind::RedBlack => ask.red_black(cx, offset, args.linear, &mut report)?,
             Kind::XArray => ask.xarray(cx, &mut report)?,
-            Kind::Maple => ask.maple(cx, on("nodes"), &mut report)?,
+            Kind::Maple => ask.maple(cx, args.nodes, &mut report)?,
         }
         Ok(report)
     }
@@ -147,15 +159,14 @@ fn kind(word: &str) -> Result<Kind, CommandError> {
     } else if is("maple", 1) {
         Ok(Kind::Maple)
     } else {
-        Err(CommandError::argument(
-            "tree",
-            format_args!("invalid tree type: {word}; there are rbtree, radix, xarray and maple"),
-        ))
+        Err(CommandError::argument(format_args!(
+            "invalid tree type: {word}; there are rbtree, radix, xarray and maple"
+        )))
     }
 }
 
 fn failed(e: impl std::fmt::Display) -> CommandError {
-    CommandError::failed("tree", e)
+    CommandError::failed(e)
 }
 
 /// What could not be read, behind what was.

@@ -2,9 +2,8 @@
 
 use crate::cmd::data::structs;
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example, after_options};
+use crate::{CommandError, Cx, Example, Run, after_options};
 use cexpr::{ErrorKind, ExprError, LayoutOptions, Outcome, Scope as _};
-use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::{CompoundKind, Scope, SourceId, Space, Type, TypeRef, Types};
 use kernel::Session;
 use report::{Line, Record, Report, Role};
@@ -20,7 +19,31 @@ const MAX_SOURCES: u16 = 4096;
 #[derive(Debug)]
 pub(crate) struct Whatis;
 
-impl Command for Whatis {
+/// The arguments of `whatis`.
+#[derive(clap::Args)]
+pub(crate) struct WhatisArgs {
+    /// Offsets of members
+    #[arg(short = 'o')]
+    offsets: bool,
+    /// All definitions of the name that differ, of the kernel and its modules
+    #[arg(short = 'a')]
+    all: bool,
+    /// The definition of the type of an expression too (gdb's ptype)
+    #[arg(long)]
+    ptype: bool,
+    /// Structs of this size
+    #[arg(short = 'r', value_name = "SIZE[-SIZE]")]
+    size: Option<String>,
+    /// Structs with a member of this type
+    #[arg(short = 'm', value_name = "TYPE")]
+    member: Option<String>,
+    /// What to look up
+    #[arg(value_name = "TYPE | SYMBOL | EXPRESSION", num_args = 0..)]
+    what: Vec<String>,
+}
+
+impl Run for Whatis {
+    type Args = WhatisArgs;
     fn name(&self) -> &'static str {
         "whatis"
     }
@@ -31,30 +54,6 @@ impl Command for Whatis {
         "Shows the declaration of a variable or function, the definition of a type, the value of an enumerator, or \
          the type of an expression. With -r and -m it lists the structs and unions of a size, and those that \
          contain a member of a type or a pointer to it, in themselves or in a struct within them."
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(Arg::new("offsets").short('o').action(ArgAction::SetTrue).help("Offsets of members"))
-            .arg(
-                Arg::new("all")
-                    .short('a')
-                    .action(ArgAction::SetTrue)
-                    .help("All definitions of the name that differ, of the kernel and its modules"),
-            )
-            .arg(
-                Arg::new("ptype")
-                    .long("ptype")
-                    .action(ArgAction::SetTrue)
-                    .help("The definition of the type of an expression too (gdb's ptype)"),
-            )
-            .arg(Arg::new("size").short('r').value_name("SIZE[-SIZE]").help("Structs of this size"))
-            .arg(Arg::new("member").short('m').value_name("TYPE").help("Structs with a member of this type"))
-            .arg(
-                Arg::new("what")
-                    .value_name("TYPE | SYMBOL | EXPRESSION")
-                    .action(ArgAction::Append)
-                    .num_args(0..)
-                    .help("What to look up"),
-            )
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
         after_options(words, "oa", "rm")
@@ -76,30 +75,27 @@ impl Command for Whatis {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("whatis")?;
-        let words: Vec<&str> =
-            args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
-        let (size, member) = (args.get_one::<String>("size"), args.get_one::<String>("member"));
+    fn run(&self, cx: &mut Cx<'_>, args: &WhatisArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let words: Vec<&str> = args.what.iter().map(String::as_str).collect();
+        let (size, member) = (args.size.as_ref(), args.member.as_ref());
         if size.is_some() || member.is_some() {
             let range = size.map(|text| sizes(text)).transpose()?;
             return search(cx, s, range, member.map(String::as_str));
         }
         if words.is_empty() {
-            return Err(CommandError::Usage {
-                command: "whatis".to_owned(),
-                message: "a type, symbol or expression is missing".to_owned(),
-                usage: "whatis [-o] TYPE | SYMBOL | EXPRESSION, or whatis [-r SIZE[-SIZE]] [-m TYPE]"
-                    .to_owned(),
-            });
+            return Err(CommandError::usage(
+                "a type, symbol or expression is missing",
+                "whatis [-o] TYPE | SYMBOL | EXPRESSION, or whatis [-r SIZE[-SIZE]] [-m TYPE]",
+            ));
         }
-        if args.get_flag("all") {
+        if args.all {
             inspect::load_modules(s);
         }
-        if args.get_flag("ptype") {
-            return ptype(cx, s, &words.join(" "), args.get_flag("offsets"));
+        if args.ptype {
+            return ptype(cx, s, &words.join(" "), args.offsets);
         }
-        what(cx, s, &words, args.get_flag("offsets"), args.get_flag("all"))
+        what(cx, s, &words, args.offsets, args.all)
     }
 }
 
@@ -148,7 +144,7 @@ fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool, all: bool) -> R
                 definition(s, ty, offsets, &mut report)?;
                 others(s, ty, offsets, all, &mut report)?;
             }
-            Err(other) => return Err(values::wrong_in(s, "whatis", &text, better(&wrong, &other))),
+            Err(other) => return Err(values::wrong_in(s, &text, better(&wrong, &other))),
         },
     }
     Ok(report)
@@ -174,13 +170,11 @@ fn ptype(cx: &Cx<'_>, s: &Session, text: &str, offsets: bool) -> Result<Report, 
     let ty = match inspect::eval_or_type(&scope, text) {
         Ok(Outcome::Type(ty)) => ty,
         Ok(Outcome::Value(value)) => value.ty,
-        Err(wrong) => {
-            inspect::type_named(&scope, text).map_err(|_| values::wrong_in(s, "whatis", text, &wrong))?
-        }
+        Err(wrong) => inspect::type_named(&scope, text).map_err(|_| values::wrong_in(s, text, &wrong))?,
     };
     let ty = types.resolve(ty).map_or(ty, |(at, _)| at);
     let options = LayoutOptions { offsets, ..LayoutOptions::default() };
-    let lines = cexpr::layout_text(types, ty, &options).map_err(|e| CommandError::failed("whatis", e))?;
+    let lines = cexpr::layout_text(types, ty, &options).map_err(CommandError::failed)?;
     let mut report = Report::new("whatis");
     let shown: Vec<&str> = lines.lines().filter(|line| !line.starts_with("SIZE: ")).collect();
     values::lines(&mut report, &format!("type = {}", shown.join("\n")));
@@ -190,7 +184,7 @@ fn ptype(cx: &Cx<'_>, s: &Session, text: &str, offsets: bool) -> Result<Report, 
 
 fn definition(s: &Session, ty: TypeRef, offsets: bool, report: &mut Report) -> Result<(), CommandError> {
     let options = LayoutOptions { offsets, ..LayoutOptions::default() };
-    let text = cexpr::layout_text(s.types(), ty, &options).map_err(|e| CommandError::failed("whatis", e))?;
+    let text = cexpr::layout_text(s.types(), ty, &options).map_err(CommandError::failed)?;
     values::lines(report, &text);
     report.hidden("type", s.types().name(ty));
     if s.types().size_of(ty).is_ok() {
@@ -260,7 +254,7 @@ fn sizes(text: &str) -> Result<(u64, u64), CommandError> {
     let (low, high) = text.split_once('-').unwrap_or((text, text));
     match (number(low), number(high)) {
         (Some(low), Some(high)) if low <= high => Ok((low, high)),
-        _ => Err(CommandError::argument("whatis", format_args!("invalid size or range: {text}"))),
+        _ => Err(CommandError::argument(format_args!("invalid size or range: {text}"))),
     }
 }
 

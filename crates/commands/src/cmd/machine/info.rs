@@ -1,9 +1,8 @@
 //! `info`: what the dump is, what was found in it, and what would help to read it better.
 
 use crate::show::when;
-use crate::{Command, CommandError, Cx, Example, Layer};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use arch::How;
-use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::find::wanted_packages;
 use debuginfo::types::SourceId;
 use kernel::Fetch;
@@ -14,7 +13,16 @@ use report::{Cell, Line, Record, Report, Role};
 #[derive(Debug)]
 pub(crate) struct Info;
 
-impl Command for Info {
+/// The arguments of `info`.
+#[derive(clap::Args)]
+pub(crate) struct InfoArgs {
+    /// The debug file of each module as well
+    #[arg(short = 'm')]
+    modules: bool,
+}
+
+impl Run for Info {
+    type Args = InfoArgs;
     fn name(&self) -> &'static str {
         "info"
     }
@@ -29,34 +37,26 @@ impl Command for Info {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("modules")
-                .short('m')
-                .action(ArgAction::SetTrue)
-                .help("The debug file of each module as well"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("info", "a first look"), Example::new("info -m", "with the files of all modules")] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &InfoArgs) -> Layer {
         Layer::Image
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let image = cx.image("info")?;
+    fn run(&self, cx: &mut Cx<'_>, args: &InfoArgs) -> Result<Report, CommandError> {
+        let image = cx.image()?;
         let mut report = Report::new("info");
-        match cx.session("info") {
+        match cx.session() {
             Ok(s) => {
                 report.record("dump", dump(image, Some(s)));
                 report.record("kernel", kernel_of(s));
                 report.record("symbols", symbols(s));
-                report.record("debug_files", files(cx, s, args.get_flag("modules"))?);
+                report.record("debug_files", files(cx, s, args.modules)?);
             }
             Err(e @ CommandError::Cancelled(_)) => return Err(e),
             Err(e) => {
                 report.record("dump", dump(image, None));
-                report.record("kernel", headers(image, cx.words("info")?, &e));
+                report.record("kernel", headers(image, cx.words()?, &e));
             }
         }
         let opened = cx.session_if_open().map(Session::opened);
@@ -201,8 +201,7 @@ fn headers(image: &Image, words: &Words, why: &CommandError) -> Record {
         out.line(label("CPUS").field("cpus", cpus));
     }
     out.line(label("NOTES").field("note_count", image.dump.notes().len()));
-    let why = why.to_string();
-    out.warning(why.strip_prefix("info: ").unwrap_or(&why).to_owned());
+    out.warning(why.to_string());
     out
 }
 

@@ -1,7 +1,6 @@
 //! `log`: the kernel's log buffer.
 
-use crate::{Command, CommandError, Cx, Example, Layer};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::log::printk::{self, LogRecord, SafeBuffer};
@@ -24,7 +23,37 @@ struct Shape {
     rust: bool,
 }
 
-impl Command for Log {
+/// The arguments of `log`.
+#[derive(clap::Args)]
+pub(crate) struct LogArgs {
+    /// Show the date and time of each message, as far as the boot time tells
+    #[arg(short = 'T')]
+    human: bool,
+    /// Leave out the time
+    #[arg(short = 't')]
+    no_time: bool,
+    /// Show the dictionary of each message: SUBSYSTEM=, DEVICE=
+    #[arg(short = 'd')]
+    dict: bool,
+    /// Show the level of each message
+    #[arg(short = 'm')]
+    level: bool,
+    /// Show the audit messages that no daemon has taken yet
+    #[arg(short = 'a')]
+    audit: bool,
+    /// Show the per-CPU buffers of printk in NMI context
+    #[arg(short = 's')]
+    safe: bool,
+    /// Show the thread or CPU that logged
+    #[arg(short = 'c')]
+    caller: bool,
+    /// Show the names of Rust functions readably
+    #[arg(short = 'R')]
+    rust: bool,
+}
+
+impl Run for Log {
+    type Args = LogArgs;
     fn name(&self) -> &'static str {
         "log"
     }
@@ -39,19 +68,6 @@ impl Command for Log {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        clap.arg(flag("human", 'T', "Show the date and time of each message, as far as the boot time tells"))
-            .arg(flag("no-time", 't', "Leave out the time"))
-            .arg(flag("dict", 'd', "Show the dictionary of each message: SUBSYSTEM=, DEVICE="))
-            .arg(flag("level", 'm', "Show the level of each message"))
-            .arg(flag("audit", 'a', "Show the audit messages that no daemon has taken yet"))
-            .arg(flag("safe", 's', "Show the per-CPU buffers of printk in NMI context"))
-            .arg(flag("caller", 'c', "Show the thread or CPU that logged"))
-            .arg(flag("rust", 'R', "Show the names of Rust functions readably"))
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -63,42 +79,40 @@ impl Command for Log {
             ]
         }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &LogArgs) -> Layer {
         Layer::Image
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = match cx.session("log") {
+    fn run(&self, cx: &mut Cx<'_>, args: &LogArgs) -> Result<Report, CommandError> {
+        let s = match cx.session() {
             Ok(s) => s,
             Err(e @ CommandError::Cancelled(_)) => return Err(e),
             Err(e) => return text_alone(cx, args, e),
         };
-        if args.get_flag("audit") {
+        if args.audit {
             return audit(s);
         }
-        if args.get_flag("safe") {
+        if args.safe {
             return Ok(safe(s));
         }
         let shape = Shape {
-            no_time: args.get_flag("no-time"),
-            human: args.get_flag("human"),
-            level: args.get_flag("level"),
-            caller: args.get_flag("caller"),
-            dict: args.get_flag("dict"),
-            rust: args.get_flag("rust"),
+            no_time: args.no_time,
+            human: args.human,
+            level: args.level,
+            caller: args.caller,
+            dict: args.dict,
+            rust: args.rust,
         };
         messages(s, shape)
     }
 }
 
 /// The messages of a machine in which no kernel is found, or that is not read: as text, where memory has them.
-fn text_alone(cx: &Cx<'_>, args: &ArgMatches, why: CommandError) -> Result<Report, CommandError> {
-    let special = args.get_flag("audit") || args.get_flag("safe");
-    let Some(log) = cx.words("log")?.log.as_ref().filter(|_| !special) else { return Err(why) };
+fn text_alone(cx: &Cx<'_>, args: &LogArgs, why: CommandError) -> Result<Report, CommandError> {
+    let special = args.audit || args.safe;
+    let Some(log) = cx.words()?.log.as_ref().filter(|_| !special) else { return Err(why) };
     let shape = Shape { no_time: true, ..Shape::default() };
     let mut report = Report::new("log");
     report.list("messages", log.records.iter().map(|r| message(r, shape, None)).collect());
-    let why = why.to_string();
-    let why = why.strip_prefix("log: ").unwrap_or(&why);
     report.warning(format!(
         "log: these are the messages' texts as they lie in memory, without their times: {why}"
     ));
@@ -106,7 +120,7 @@ fn text_alone(cx: &Cx<'_>, args: &ArgMatches, why: CommandError) -> Result<Repor
 }
 
 fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
-    let log = s.log().map_err(|e| CommandError::failed("log", e))?;
+    let log = s.log().map_err(CommandError::failed)?;
     let mut report = Report::new("log");
     let boot = if shape.human { boot_time(s, &mut report) } else { None };
     let rows = log.records.iter().map(|r| message(r, shape, boot)).collect();
@@ -293,7 +307,7 @@ fn audit(s: &Session) -> Result<Report, CommandError> {
     let Some(found) = messages.found else {
         let none = || "this kernel has no audit queues (CONFIG_AUDIT)".to_owned();
         let why = messages.problems.first().map_or_else(none, ToString::to_string);
-        return Err(CommandError::failed("log", why));
+        return Err(CommandError::failed(why));
     };
     for e in &messages.problems {
         report.warning(format!("log: {e}"));

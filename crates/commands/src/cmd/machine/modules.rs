@@ -1,7 +1,6 @@
 //! `mod`: the loaded modules.
 
-use crate::{Command, CommandError, Cx, Example};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Run};
 use debuginfo::find::Finder;
 use kernel::Fetch;
 use kernel::Session;
@@ -14,7 +13,40 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Mod;
 
-impl Command for Mod {
+/// The arguments of `mod`.
+#[derive(clap::Args)]
+pub(crate) struct ModArgs {
+    /// Load the debugging data of a module
+    #[arg(short = 's', value_name = "MODULE [OBJFILE]", num_args = 1..=2, action = clap::ArgAction::Set)]
+    load: Vec<String>,
+    /// Forget the debugging data of a module
+    #[arg(short = 'd', value_name = "MODULE")]
+    delete: Option<String>,
+    /// Load the debugging data of all modules
+    #[arg(short = 'S', value_name = "DIRECTORY", num_args = 0..=1, default_missing_value = "")]
+    load_all: Option<String>,
+    /// Forget the debugging data of all modules
+    #[arg(short = 'D')]
+    delete_all: bool,
+    /// Show the modules that taint the kernel, and how
+    #[arg(short = 't')]
+    taints: bool,
+    /// crash: read all debugging data at once; here the answers are the same
+    #[arg(short = 'r')]
+    readnow: bool,
+    /// Read the list of modules again: for live systems only
+    #[arg(short = 'R')]
+    reinit: bool,
+    /// crash: load symbols in an older way; here the answers are the same
+    #[arg(short = 'o')]
+    old: bool,
+    /// Show the sections of each module, as the kernel placed them
+    #[arg(short = 'g')]
+    sections: bool,
+}
+
+impl Run for Mod {
+    type Args = ModArgs;
     fn name(&self) -> &'static str {
         "mod"
     }
@@ -33,33 +65,6 @@ impl Command for Mod {
         let loads = words.iter().any(|word| word.starts_with("-s") || word.starts_with("-S"));
         if loads { Fetch::Always } else { Fetch::Lacking }
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        clap.arg(
-            Arg::new("load")
-                .short('s')
-                .value_name("MODULE [OBJFILE]")
-                .num_args(1..=2)
-                .help("Load the debugging data of a module"),
-        )
-        .arg(Arg::new("delete").short('d').value_name("MODULE").help("Forget the debugging data of a module"))
-        .arg(
-            Arg::new("load-all")
-                .short('S')
-                .value_name("DIRECTORY")
-                .num_args(0..=1)
-                .default_missing_value("")
-                .help("Load the debugging data of all modules"),
-        )
-        .arg(flag("delete-all", 'D', "Forget the debugging data of all modules"))
-        .arg(flag("taints", 't', "Show the modules that taint the kernel, and how"))
-        .arg(flag("readnow", 'r', "crash: read all debugging data at once; here the answers are the same"))
-        .arg(flag("reinit", 'R', "Read the list of modules again: for live systems only"))
-        .arg(flag("old", 'o', "crash: load symbols in an older way; here the answers are the same"))
-        .arg(flag("sections", 'g', "Show the sections of each module, as the kernel placed them"))
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -71,8 +76,8 @@ impl Command for Mod {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("mod")?;
+    fn run(&self, cx: &mut Cx<'_>, args: &ModArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
         let mut report = Report::new("mod");
         if let Some(e) = s.modules_problem() {
             let text = format!("mod: the list of modules is not whole: {e}");
@@ -81,29 +86,29 @@ impl Command for Mod {
                 false => report.warning(text),
             }
         }
-        if args.get_flag("reinit") {
-            return Err(CommandError::failed("mod", "-R: the modules of a dump do not change"));
+        if args.reinit {
+            return Err(CommandError::failed("-R: the modules of a dump do not change"));
         }
-        for (flag, letter) in [("readnow", 'r'), ("old", 'o')] {
-            if args.get_flag(flag) {
+        for (given, letter) in [(args.readnow, 'r'), (args.old, 'o')] {
+            if given {
                 report.info(format!(
                     "mod: -{letter}: nothing to do: debugging data is read where it is needed"
                 ));
             }
         }
-        if args.get_flag("taints") {
+        if args.taints {
             taints(s, &mut report);
             return Ok(report);
         }
-        if args.get_flag("delete-all") {
+        if args.delete_all {
             s.modules().iter().for_each(|m| s.unload_module_file(m));
             return Ok(report);
         }
-        if let Some(name) = args.get_one::<String>("delete") {
+        if let Some(name) = &args.delete {
             s.unload_module_file(named(s, name)?);
             return Ok(report);
         }
-        let mut loading = args.get_many::<String>("load").into_iter().flatten();
+        let mut loading = args.load.iter();
         if let Some(name) = loading.next() {
             let m = named(s, name)?;
             let problem = match loading.next() {
@@ -113,13 +118,13 @@ impl Command for Mod {
                 None => found(s, m),
             };
             if let Some((why, below)) = problem {
-                return Err(CommandError::explained("mod", why, below));
+                return Err(CommandError::explained(why, below));
             }
-            list(s, &[m], args.get_flag("sections"), &mut report);
+            list(s, &[m], args.sections, &mut report);
             return Ok(report);
         }
         let all: Vec<&Module> = s.modules().iter().collect();
-        if let Some(dir) = args.get_one::<String>("load-all") {
+        if let Some(dir) = &args.load_all {
             for m in &all {
                 cx.cancel.check()?;
                 let problem = match dir.as_str() {
@@ -132,7 +137,7 @@ impl Command for Mod {
                 }
             }
         }
-        list(s, &all, args.get_flag("sections"), &mut report);
+        list(s, &all, args.sections, &mut report);
         Ok(report)
     }
 }
@@ -141,10 +146,10 @@ fn named<'s>(s: &'s Session, name: &str) -> Result<&'s Module, CommandError> {
     let found = s.modules().iter().find(|m| m.name == *name);
     found.ok_or_else(|| {
         let near = base::near_names(name, s.modules().iter().map(|m| m.name.as_str()));
-        CommandError::failed(
-            "mod",
-            format_args!("module {name} is not loaded{}", crate::show::values::meant(&near)),
-        )
+        CommandError::failed(format_args!(
+            "module {name} is not loaded{}",
+            crate::engine::error::meant(&near)
+        ))
     })
 }
 

@@ -1,8 +1,7 @@
 //! `sys`: the machine, its kernel, and what killed it.
 
 use crate::show::when;
-use crate::{Command, CommandError, Cx, Example};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Run};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::machine::dmi;
@@ -16,7 +15,28 @@ use report::{Cell, Line, Record, Report, Role};
 #[derive(Debug)]
 pub(crate) struct Sys;
 
-impl Command for Sys {
+/// The arguments of `sys`.
+#[derive(clap::Args)]
+pub(crate) struct SysArgs {
+    /// Show the table of system calls, or the calls of that name or number
+    #[arg(short = 'c', value_name = "NAME | NUMBER", num_args = 0..=1, default_missing_value = "")]
+    calls: Option<String>,
+    /// Show why the kernel is tainted
+    #[arg(short = 't')]
+    taint: bool,
+    /// Show the DMI strings
+    #[arg(short = 'i')]
+    dmi: bool,
+    /// Panic a live system: a dump has none
+    #[arg(long)]
+    panic: bool,
+    /// Show the kernel's configuration
+    #[arg(value_name = "config", value_parser = ["config"])]
+    what: Option<String>,
+}
+
+impl Run for Sys {
+    type Args = SysArgs;
     fn name(&self) -> &'static str {
         "sys"
     }
@@ -30,27 +50,6 @@ impl Command for Sys {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag =
-            |name: &'static str, help: &'static str| Arg::new(name).action(ArgAction::SetTrue).help(help);
-        clap.arg(
-            Arg::new("calls")
-                .short('c')
-                .value_name("NAME | NUMBER")
-                .num_args(0..=1)
-                .default_missing_value("")
-                .help("Show the table of system calls, or the calls of that name or number"),
-        )
-        .arg(flag("taint", "Show why the kernel is tainted").short('t'))
-        .arg(flag("dmi", "Show the DMI strings").short('i'))
-        .arg(flag("panic", "Panic a live system: a dump has none").long("panic"))
-        .arg(
-            Arg::new("what")
-                .value_name("config")
-                .value_parser(["config"])
-                .help("Show the kernel's configuration"),
-        )
     }
     fn respell(&self) -> &'static [(&'static str, &'static str)] {
         const { &[("-panic", "--panic")] }
@@ -67,21 +66,21 @@ impl Command for Sys {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("sys")?;
-        if args.get_flag("panic") {
-            return Err(CommandError::failed("sys", "cannot panic a dumpfile!"));
+    fn run(&self, cx: &mut Cx<'_>, args: &SysArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        if args.panic {
+            return Err(CommandError::failed("cannot panic a dumpfile!"));
         }
-        if let Some(which) = args.get_one::<String>("calls") {
+        if let Some(which) = &args.calls {
             return calls(cx, s, which);
         }
-        if args.get_flag("taint") {
+        if args.taint {
             return tainted(s);
         }
-        if args.get_flag("dmi") {
+        if args.dmi {
             return strings(s);
         }
-        if args.contains_id("what") {
+        if args.what.is_some() {
             return configuration(s);
         }
         let mut report = Report::new("sys");
@@ -299,7 +298,7 @@ fn first_known(text: &system::PanicText, log: &kernel::log::printk::Log, report:
 }
 
 fn tainted(s: &Session) -> Result<Report, CommandError> {
-    let mask = taint::mask(s).map_err(|e| CommandError::failed("sys", e))?;
+    let mask = taint::mask(s).map_err(CommandError::failed)?;
     let mut report = Report::new("sys");
     let line = Line::new().text("TAINTED_MASK: ").field("tainted_mask", Cell::hex_digits(mask, 0)).text("  ");
     report.line(line.field("letters", taint::letters(mask)));
@@ -319,7 +318,7 @@ fn tainted(s: &Session) -> Result<Report, CommandError> {
 
 fn strings(s: &Session) -> Result<Report, CommandError> {
     let mut report = Report::new("sys");
-    let found = dmi::strings(s).map_err(|e| CommandError::failed("sys", e))?;
+    let found = dmi::strings(s).map_err(CommandError::failed)?;
     if found.is_empty() {
         report.info("sys: the kernel found no DMI strings");
     }
@@ -334,14 +333,13 @@ fn configuration(s: &Session) -> Result<Report, CommandError> {
     let module = s.modules().iter().any(|m| m.name == "configs");
     let text = ikconfig::config(s).map_err(|e| match e {
         kernel::KernelError::NoSymbol(_) if module => {
-            CommandError::failed("sys", "kernel_config_data is in module configs, which is not read")
+            CommandError::failed("kernel_config_data is in module configs, which is not read")
         }
         kernel::KernelError::NoSymbol(_) => CommandError::failed(
-            "sys",
             "kernel_config_data does not exist in this kernel (CONFIG_IKCONFIG is not built in; see \
              /boot/config of the release)",
         ),
-        e => CommandError::failed("sys", e),
+        e => CommandError::failed(e),
     })?;
     let mut report = Report::new("sys");
     let row = |line: &str| Record::of(Line::new().field("line", line.to_owned()));
@@ -356,9 +354,8 @@ fn source_root(s: &Session) -> Option<String> {
 }
 
 fn calls(cx: &Cx<'_>, s: &Session, which: &str) -> Result<Report, CommandError> {
-    let table = syscalls::table(s).map_err(|e| CommandError::failed("sys", e))?;
-    let number =
-        if cx.settings.radix == 16 { crate::cmd::program::eval::hex(which) } else { which.parse().ok() };
+    let table = syscalls::table(s).map_err(CommandError::failed)?;
+    let number = if cx.settings.radix == 16 { crate::engine::number::hex(which) } else { which.parse().ok() };
     let mut report = Report::new("sys");
     let mut rows = Vec::new();
     let root = source_root(s);

@@ -1,8 +1,7 @@
 //! `verdict`: what killed the machine.
 
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use ::verdict::{How, Known, OperandRow, Options, Past, Place, Statement, Verdict};
-use clap::{Arg, ArgAction, ArgMatches};
 use kernel::debug::source::Effort;
 use kernel::{Fetch, Session};
 use report::{Cell, Item, Line, Record, Report, Role};
@@ -14,7 +13,22 @@ const SCHEMA: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct VerdictCommand;
 
-impl Command for VerdictCommand {
+/// The arguments of `verdict`.
+#[derive(clap::Args)]
+pub(crate) struct VerdictArgs {
+    /// Show how each statement is known, and the commands that show it
+    #[arg(short = 'v', long)]
+    evidence: bool,
+    /// Only the kind of death, the place and the condition: what a session begins with
+    #[arg(short = 'b', long, conflicts_with = "evidence")]
+    brief: bool,
+    /// Also match the known issues of DIR/*.toml
+    #[arg(long, value_name = "DIR")]
+    known: Option<String>,
+}
+
+impl Run for VerdictCommand {
+    type Args = VerdictArgs;
     fn name(&self) -> &'static str {
         "verdict"
     }
@@ -27,29 +41,6 @@ impl Command for VerdictCommand {
          nothing but the dump; debug information makes it better. With -v, each statement shows how it is known \
          (table, dwarf, memory, decoded, log, guessed) and the commands that show it."
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("evidence")
-                .short('v')
-                .long("evidence")
-                .action(ArgAction::SetTrue)
-                .help("Show how each statement is known, and the commands that show it"),
-        )
-        .arg(
-            Arg::new("brief")
-                .short('b')
-                .long("brief")
-                .action(ArgAction::SetTrue)
-                .conflicts_with("evidence")
-                .help("Only the kind of death, the place and the condition: what a session begins with"),
-        )
-        .arg(
-            Arg::new("known")
-                .long("known")
-                .value_name("DIR")
-                .help("Also match the known issues of DIR/*.toml"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -59,14 +50,14 @@ impl Command for VerdictCommand {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("verdict")?;
-        let brief = args.get_flag("brief");
-        let options = Options { known: args.get_one::<String>("known").map(Into::into), brief };
+    fn run(&self, cx: &mut Cx<'_>, args: &VerdictArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let brief = args.brief;
+        let options = Options { known: args.known.as_ref().map(Into::into), brief };
         let analyse = |cx: &mut Cx<'_>| {
             let v = ::verdict::analyse(s, &options);
             cx.settings.undetermined = !v.is_determined();
-            if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.get_flag("evidence")) }
+            if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.evidence) }
         };
         if !cx.is_read_at_once() || cx.settings.at_hand {
             return Ok(analyse(cx));

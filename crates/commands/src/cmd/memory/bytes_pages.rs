@@ -1,8 +1,7 @@
 //! `btop` and `ptob`: addresses to page frame numbers and back.
 
-use crate::{Command, CommandError, Cx, Example, Layer};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use base::{Pfn, PhysAddr};
-use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use report::{Cell, Line, Record, Report};
 
@@ -13,23 +12,17 @@ pub(crate) struct Btop;
 #[derive(Debug)]
 pub(crate) struct Ptob;
 
-fn operands(clap: clap::Command, name: &'static str, help: &'static str) -> clap::Command {
-    clap.arg(
-        Arg::new("value").value_name(name).action(ArgAction::Append).num_args(1..).required(true).help(help),
-    )
-}
-
 fn each(
     command: &'static str,
-    args: &ArgMatches,
+    values: &[String],
     keys: (&'static str, &'static str),
     read: impl Fn(&str) -> Option<u64>,
     f: impl Fn(u64) -> (Cell, Cell),
 ) -> Result<Report, CommandError> {
     let mut rows = Vec::new();
-    for text in args.get_many::<String>("value").into_iter().flatten() {
+    for text in values {
         let value = read(text)
-            .ok_or_else(|| CommandError::argument(command, format_args!("invalid {}: \"{text}\"", keys.0)))?;
+            .ok_or_else(|| CommandError::argument(format_args!("invalid {}: \"{text}\"", keys.0)))?;
         let (from, to) = f(value);
         rows.push(Record::of(Line::new().field(keys.0, from).text(": ").field(keys.1, to)));
     }
@@ -43,11 +36,20 @@ fn number(text: &str) -> Option<u64> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         text.parse().ok()
     } else {
-        crate::cmd::program::eval::hex(text)
+        crate::engine::number::hex(text)
     }
 }
 
-impl Command for Btop {
+/// The arguments of `btop`.
+#[derive(clap::Args)]
+pub(crate) struct BtopArgs {
+    /// In hex
+    #[arg(value_name = "ADDRESS", num_args = 1.., required = true)]
+    value: Vec<String>,
+}
+
+impl Run for Btop {
+    type Args = BtopArgs;
     fn name(&self) -> &'static str {
         "btop"
     }
@@ -60,23 +62,29 @@ impl Command for Btop {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        operands(clap, "ADDRESS", "In hex")
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example { line: "btop 512a000", about: "the frame of an address", output: "512a000: 512a" }] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &BtopArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        each("btop", args, ("address", "pfn"), crate::cmd::program::eval::hex, |n| {
+    fn run(&self, _cx: &mut Cx<'_>, args: &BtopArgs) -> Result<Report, CommandError> {
+        each("btop", &args.value, ("address", "pfn"), crate::engine::number::hex, |n| {
             (Cell::Phys(n), Cell::hex_digits(PhysAddr(n).pfn().0, 0))
         })
     }
 }
 
-impl Command for Ptob {
+/// The arguments of `ptob`.
+#[derive(clap::Args)]
+pub(crate) struct PtobArgs {
+    /// In decimal; in hex with 0x, or where it has letters
+    #[arg(value_name = "PAGE_NUMBER", num_args = 1.., required = true)]
+    value: Vec<String>,
+}
+
+impl Run for Ptob {
+    type Args = PtobArgs;
     fn name(&self) -> &'static str {
         "ptob"
     }
@@ -90,17 +98,14 @@ impl Command for Ptob {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        operands(clap, "PAGE_NUMBER", "In decimal; in hex with 0x, or where it has letters")
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example { line: "ptob 512a", about: "the address of a frame", output: "512a: 512a000" }] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &PtobArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        each("ptob", args, ("pfn", "address"), number, |n| {
+    fn run(&self, _cx: &mut Cx<'_>, args: &PtobArgs) -> Result<Report, CommandError> {
+        each("ptob", &args.value, ("pfn", "address"), number, |n| {
             (Cell::hex_digits(n, 0), Cell::Phys(Pfn(n).addr().0))
         })
     }

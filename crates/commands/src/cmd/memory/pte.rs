@@ -1,7 +1,6 @@
 //! `pte`: the parts of a page table entry.
 
-use crate::{Command, CommandError, Cx, Example, Layer};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use kernel::Fetch;
 use kernel::mm::swap;
 use kernel::{Machine, Session};
@@ -11,7 +10,16 @@ use report::{Cell, Line, Record, Report, Role};
 #[derive(Debug)]
 pub(crate) struct Pte;
 
-impl Command for Pte {
+/// The arguments of `pte`.
+#[derive(clap::Args)]
+pub(crate) struct PteArgs {
+    /// The entry, in hex
+    #[arg(value_name = "CONTENTS", num_args = 1.., required = true)]
+    entry: Vec<String>,
+}
+
+impl Run for Pte {
+    type Args = PteArgs;
     fn name(&self) -> &'static str {
         "pte"
     }
@@ -25,29 +33,19 @@ impl Command for Pte {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("entry")
-                .value_name("CONTENTS")
-                .action(ArgAction::Append)
-                .num_args(1..)
-                .required(true)
-                .help("The entry, in hex"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("pte d8e067", "an entry"), Example::new("pte 80000000011f2163", "another")] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &PteArgs) -> Layer {
         Layer::Machine
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let m = cx.machine("pte")?;
+    fn run(&self, cx: &mut Cx<'_>, args: &PteArgs) -> Result<Report, CommandError> {
+        let m = cx.machine()?;
         let mut report = Report::new("pte");
         let mut out = Vec::new();
-        for (n, word) in args.get_many::<String>("entry").into_iter().flatten().enumerate() {
-            let entry = crate::cmd::program::eval::hex(word)
-                .ok_or_else(|| CommandError::argument("pte", format_args!("invalid input: \"{word}\"")))?;
+        for (n, word) in args.entry.iter().enumerate() {
+            let entry = crate::engine::number::hex(word)
+                .ok_or_else(|| CommandError::argument(format_args!("invalid input: \"{word}\"")))?;
             let mut row = Record::new();
             if n > 0 {
                 row.blank();

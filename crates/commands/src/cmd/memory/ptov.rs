@@ -2,9 +2,8 @@
 
 use crate::show::address;
 use crate::show::tasks;
-use crate::{Command, CommandError, Cx, Example, Layer};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use base::{PhysAddr, VirtAddr};
-use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::mm::direct_map;
 use kernel::mm::page;
@@ -19,7 +18,16 @@ const PHYS_BITS: u32 = 52;
 #[derive(Debug)]
 pub(crate) struct Ptov;
 
-impl Command for Ptov {
+/// The arguments of `ptov`.
+#[derive(clap::Args)]
+pub(crate) struct PtovArgs {
+    /// In hex
+    #[arg(value_name = "ADDRESS | OFFSET:CPUS", num_args = 1.., required = true)]
+    address: Vec<String>,
+}
+
+impl Run for Ptov {
+    type Args = PtovArgs;
     fn name(&self) -> &'static str {
         "ptov"
     }
@@ -34,16 +42,6 @@ impl Command for Ptov {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("address")
-                .value_name("ADDRESS | OFFSET:CPUS")
-                .action(ArgAction::Append)
-                .num_args(1..)
-                .required(true)
-                .help("In hex"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -53,21 +51,21 @@ impl Command for Ptov {
             ]
         }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &PtovArgs) -> Layer {
         Layer::Machine
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+    fn run(&self, cx: &mut Cx<'_>, args: &PtovArgs) -> Result<Report, CommandError> {
         let s = cx.session_if_open();
-        let m = cx.machine("ptov")?;
+        let m = cx.machine()?;
         let mut report = Report::new("ptov");
         let mut out = Vec::new();
-        for (n, word) in args.get_many::<String>("address").into_iter().flatten().enumerate() {
+        for (n, word) in args.address.iter().enumerate() {
             let mut row = Record::new();
             if n > 0 {
                 row.blank();
             }
             match word.split_once(':') {
-                Some((offset, spec)) => per_cpu(cx, cx.session("ptov")?, offset, spec, &mut row)?,
+                Some((offset, spec)) => per_cpu(cx, cx.session()?, offset, spec, &mut row)?,
                 None => physical(m, s, word, &mut row)?,
             }
             out.push(row);
@@ -78,11 +76,11 @@ impl Command for Ptov {
 }
 
 fn physical(m: &Machine, s: Option<&Session>, word: &str, row: &mut Record) -> Result<(), CommandError> {
-    let invalid = || CommandError::argument("ptov", format_args!("invalid input: \"{word}\""));
-    let phys = PhysAddr(crate::cmd::program::eval::hex(word).ok_or_else(invalid)?);
+    let invalid = || CommandError::argument(format_args!("invalid input: \"{word}\""));
+    let phys = PhysAddr(crate::engine::number::hex(word).ok_or_else(invalid)?);
     if phys.0 >> PHYS_BITS != 0 {
         let why = format_args!("{phys:#x}: physical addresses have at most {PHYS_BITS} bits");
-        return Err(CommandError::argument("ptov", why));
+        return Err(CommandError::argument(why));
     }
     let leads_there = |at: &VirtAddr| m.mem.translate(*at).is_ok_and(|(found, _)| found == phys);
     // what the kernel's variables say counts where its page tables say the same, or nothing
@@ -92,10 +90,7 @@ fn physical(m: &Machine, s: Option<&Session>, word: &str, row: &mut Record) -> R
         .or_else(|| direct_map::base(m).and_then(|base| base.0.checked_add(phys.0).map(VirtAddr)))
         .or(said);
     let at = at.ok_or_else(|| {
-        CommandError::failed(
-            "ptov",
-            "the page tables in this dump do not show where the kernel maps all memory",
-        )
+        CommandError::failed("the page tables in this dump do not show where the kernel maps all memory")
     })?;
     row.line(Line::heading(format!("{:16}  {:16}", "VIRTUAL", "PHYSICAL")));
     let line = Line::new().field("virtual", Cell::Addr(at.0)).left(16).text("  ");
@@ -107,16 +102,16 @@ fn physical(m: &Machine, s: Option<&Session>, word: &str, row: &mut Record) -> R
 }
 
 fn per_cpu(cx: &Cx<'_>, s: &Session, offset: &str, spec: &str, row: &mut Record) -> Result<(), CommandError> {
-    let value = address::parse(cx, "ptov", offset)?;
+    let value = address::parse(cx, offset)?;
     let cpus = match spec {
-        "" => vec![tasks::context_cpu(cx, "ptov")?],
-        spec => tasks::cpus(s, "ptov", spec)?,
+        "" => vec![tasks::context_cpu(cx)?],
+        spec => tasks::cpus(s, spec)?,
     };
     row.line(Line::new().text("PER-CPU OFFSET: ").field("offset", Cell::hex_digits(value, 0)));
     row.line(Line::heading(format!("  CPU    {:16}", "VIRTUAL")));
     let mut rows = Vec::new();
     for cpu in cpus {
-        let base = cpu::per_cpu_offset(s, cpu).map_err(|e| CommandError::failed("ptov", e))?;
+        let base = cpu::per_cpu_offset(s, cpu).map_err(CommandError::failed)?;
         let line = Line::new().text("  [").field("cpu", cpu).text("]");
         let pad = 6_usize.saturating_sub(line.to_string().len() - 1);
         let line = line.text(" ".repeat(pad.max(1)));

@@ -9,13 +9,12 @@ mod memory;
 
 use crate::show::tasks;
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example, Layer};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use base::VirtAddr;
-use clap::{Arg, ArgAction, ArgMatches};
 use dump::Words;
 use kernel::Fetch;
 use kernel::Session;
-use kernel::scan::{self, Hit, Run, Scanned, Wanted};
+use kernel::scan::{self, Hit, Scanned, Wanted};
 use memory::{Lost, Memory};
 use report::{Cell, Line, Record, Report};
 
@@ -54,7 +53,61 @@ fn turned(value: u64, size: u64, big_endian: bool) -> u64 {
     if big_endian { value.swap_bytes() >> unused } else { value }
 }
 
-impl Command for Search {
+/// The arguments of `search`.
+#[derive(clap::Args)]
+pub(crate) struct SearchArgs {
+    /// From this address or symbol
+    #[arg(short = 's', value_name = "ADDRESS")]
+    start: Option<String>,
+    /// Up to this address or symbol
+    #[arg(short = 'e', value_name = "ADDRESS")]
+    end: Option<String>,
+    /// So many bytes
+    #[arg(short = 'l', value_name = "BYTES")]
+    length: Option<String>,
+    /// Kernel memory (as without any of these)
+    #[arg(short = 'k')]
+    kernel: bool,
+    /// Kernel memory without vmalloc, modules and struct pages
+    #[arg(short = 'K')]
+    direct: bool,
+    /// Kernel memory without the direct map and the kernel's image
+    #[arg(short = 'V')]
+    mapped: bool,
+    /// The context's user memory
+    #[arg(short = 'u')]
+    user: bool,
+    /// Physical memory
+    #[arg(short = 'p')]
+    physical: bool,
+    /// The kernel stack of every task
+    #[arg(short = 't')]
+    stacks: bool,
+    /// The kernel stacks of the tasks that ran
+    #[arg(short = 'T')]
+    active: bool,
+    /// Bits that may be anything
+    #[arg(short = 'm', value_name = "MASK")]
+    mask: Option<String>,
+    /// Strings
+    #[arg(short = 'c')]
+    strings: bool,
+    /// 32-bit values
+    #[arg(short = 'w')]
+    words: bool,
+    /// 16-bit values
+    #[arg(short = 'h')]
+    halves: bool,
+    /// So many values before and after each hit
+    #[arg(short = 'x', value_name = "COUNT")]
+    context: Option<String>,
+    /// What to find
+    #[arg(value_name = "VALUE | SYMBOL | (EXPRESSION) | STRING", num_args = 1.., required = true)]
+    values: Vec<String>,
+}
+
+impl Run for Search {
+    type Args = SearchArgs;
     fn name(&self) -> &'static str {
         "search"
     }
@@ -69,37 +122,6 @@ impl Command for Search {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        let value = |name: &'static str, short, value: &'static str, help: &'static str| {
-            Arg::new(name).short(short).value_name(value).help(help)
-        };
-        clap.arg(value("start", 's', "ADDRESS", "From this address or symbol"))
-            .arg(value("end", 'e', "ADDRESS", "Up to this address or symbol"))
-            .arg(value("length", 'l', "BYTES", "So many bytes"))
-            .arg(flag("kernel", 'k', "Kernel memory (as without any of these)"))
-            .arg(flag("direct", 'K', "Kernel memory without vmalloc, modules and struct pages"))
-            .arg(flag("mapped", 'V', "Kernel memory without the direct map and the kernel's image"))
-            .arg(flag("user", 'u', "The context's user memory"))
-            .arg(flag("physical", 'p', "Physical memory"))
-            .arg(flag("stacks", 't', "The kernel stack of every task"))
-            .arg(flag("active", 'T', "The kernel stacks of the tasks that ran"))
-            .arg(value("mask", 'm', "MASK", "Bits that may be anything"))
-            .arg(flag("strings", 'c', "Strings"))
-            .arg(flag("words", 'w', "32-bit values"))
-            .arg(flag("halves", 'h', "16-bit values"))
-            .arg(value("context", 'x', "COUNT", "So many values before and after each hit"))
-            .arg(
-                Arg::new("values")
-                    .value_name("VALUE | SYMBOL | (EXPRESSION) | STRING")
-                    .action(ArgAction::Append)
-                    .num_args(1..)
-                    .required(true)
-                    .help("What to find"),
-            )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -112,14 +134,14 @@ impl Command for Search {
             ]
         }
     }
-    fn needs(&self, args: &ArgMatches) -> Layer {
-        let stacks = args.get_flag("stacks") || args.get_flag("active");
-        if args.get_flag("physical") && !stacks { Layer::Image } else { Layer::Session }
+    fn needs(&self, args: &SearchArgs) -> Layer {
+        let stacks = args.stacks || args.active;
+        if args.physical && !stacks { Layer::Image } else { Layer::Session }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+    fn run(&self, cx: &mut Cx<'_>, args: &SearchArgs) -> Result<Report, CommandError> {
         let ask = ask(cx, args)?;
-        if args.get_flag("stacks") || args.get_flag("active") {
-            return stacks(cx, cx.session("search")?, args, &ask);
+        if args.stacks || args.active {
+            return stacks(cx, cx.session()?, args, &ask);
         }
         let memory = Memory::chosen(cx, args)?;
         let phys = memory.phys();
@@ -189,8 +211,8 @@ fn summary(count: u64, done: Scanned, lacks: Option<&str>) -> Report {
 }
 
 /// `-t` and `-T`: each stack with hits under the banner of its task.
-fn stacks(cx: &mut Cx<'_>, s: &Session, args: &ArgMatches, ask: &Ask) -> Result<Report, CommandError> {
-    let only_active = args.get_flag("active");
+fn stacks(cx: &mut Cx<'_>, s: &Session, args: &SearchArgs, ask: &Ask) -> Result<Report, CommandError> {
+    let only_active = args.active;
     let mut all: Vec<_> = s.tasks().all.iter().filter(|t| t.active || !only_active).collect();
     all.sort_by_key(|t| t.pid);
     let memory = Memory::Kernel { s, direct: None, mapped: true };
@@ -199,7 +221,7 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &ArgMatches, ask: &Ask) -> Result<
     for task in all {
         cx.cancel.check()?;
         let stack = kernel::stack::stacks::task_stack(s, task);
-        let runs: Vec<Run> = memory::translated(s, stack.start, stack.end);
+        let runs: Vec<scan::Run> = memory::translated(s, stack.start, stack.end);
         let mut records = Vec::new();
         let one =
             scan::scan(s.phys(), runs.into_iter(), 0, &ask.wanted, cx.cancel, &base::NoProgress, |hits| {
@@ -257,36 +279,29 @@ fn shown(ask: &Ask, memory: &Memory<'_>, hit: &Hit) -> Record {
     record
 }
 
-fn ask(cx: &Cx<'_>, args: &ArgMatches) -> Result<Ask, CommandError> {
-    let on = |name: &str| args.get_flag(name);
-    let failed = |why: String| CommandError::argument("search", why);
-    let words: Vec<&str> =
-        args.get_many::<String>("values").into_iter().flatten().map(String::as_str).collect();
-    let machine = if on("physical") { cx.image("search")?.words() } else { Words::LITTLE_64 };
+fn ask(cx: &Cx<'_>, args: &SearchArgs) -> Result<Ask, CommandError> {
+    let failed = |why: String| CommandError::argument(why);
+    let words: Vec<&str> = args.values.iter().map(String::as_str).collect();
+    let machine = if args.physical { cx.image()?.words() } else { Words::LITTLE_64 };
     let (size, option) = match () {
-        () if on("halves") => (2, "the -h option"),
-        () if on("words") => (4, "the -w option"),
+        () if args.halves => (2, "the -h option"),
+        () if args.words => (4, "the -w option"),
         () => (u64::from(machine.size), "a machine of 32 bits"),
     };
-    let hex = |name: &str| -> Result<u64, CommandError> {
-        let Some(word) = args.get_one::<String>(name) else { return Ok(0) };
-        crate::cmd::program::eval::hex(word)
-            .ok_or_else(|| failed(format!("invalid mask: {word} is not hexadecimal")))
-    };
-    let context = match args.get_one::<String>("context") {
+    let context = match &args.context {
         Some(word) => word
             .parse::<u64>()
             .ok()
-            .or_else(|| crate::cmd::program::eval::hex(word))
+            .or_else(|| crate::engine::number::hex(word))
             .filter(|&n| n <= MAX_CONTEXT)
             .ok_or_else(|| failed(format!("invalid count: {word}; up to {MAX_CONTEXT} can be shown")))?,
         None => 0,
     };
-    if on("strings") {
+    if args.strings {
         if context > 0 {
             return Err(failed("-x option is not allowed with -c".into()));
         }
-        if on("words") || on("halves") || args.contains_id("mask") {
+        if args.words || args.halves || args.mask.is_some() {
             return Err(failed("-w, -h and -m are not allowed with -c".into()));
         }
         let strings: Vec<Vec<u8>> =
@@ -302,7 +317,11 @@ fn ask(cx: &Cx<'_>, args: &ArgMatches) -> Result<Ask, CommandError> {
         return Ok(Ask { names: Vec::new(), wanted, size: 1, big_endian: false, context });
     }
     let limit = if size == 8 { u64::MAX } else { (1 << (size * 8)) - 1 };
-    let mask = hex("mask")?;
+    let mask = match &args.mask {
+        Some(word) => crate::engine::number::hex(word)
+            .ok_or_else(|| failed(format!("invalid mask: {word} is not hexadecimal")))?,
+        None => 0,
+    };
     if mask > limit {
         return Err(failed(format!("mask value too large for {option}: {mask:x}")));
     }
@@ -323,20 +342,17 @@ fn ask(cx: &Cx<'_>, args: &ArgMatches) -> Result<Ask, CommandError> {
 
 /// A value, and what was typed where that was no number.
 fn number(cx: &Cx<'_>, word: &str) -> Result<(u64, Option<String>), CommandError> {
-    if let Some(value) = crate::cmd::program::eval::hex(word) {
+    if let Some(value) = crate::engine::number::hex(word) {
         return Ok((value, None));
     }
-    let s = cx.session("search")?;
+    let s = cx.session()?;
     if let Some(inner) = word.strip_prefix('(').and_then(|w| w.strip_suffix(')')) {
-        let value = crate::cmd::program::eval::value(inner, &|name| crate::show::address::symbol(s, name))
-            .or_else(|_| {
-                values::address(cx, s, "search", word).map(|at: VirtAddr| at.0).map_err(|e| e.to_string())
-            });
-        let value = value.map_err(|e| CommandError::failed("search", e))?;
+        let value = crate::engine::number::value(inner, &|name| crate::engine::symbols::value(s, name))
+            .or_else(|_| values::address(cx, s, word).map(|at| at.0))?;
         return Ok((value, Some(inner.to_owned())));
     }
-    match crate::show::address::symbol(s, word) {
+    match crate::engine::symbols::value(s, word) {
         Some(value) => Ok((value, Some(word.to_owned()))),
-        None => Err(CommandError::argument("search", format_args!("invalid input: \"{word}\""))),
+        None => Err(CommandError::argument(format_args!("invalid input: \"{word}\""))),
     }
 }

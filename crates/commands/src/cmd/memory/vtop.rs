@@ -3,10 +3,9 @@
 use crate::cmd::memory::pte;
 use crate::show::address::{self, Side};
 use crate::show::tasks::{self, Named};
-use crate::{Command, CommandError, Cx, Example, Layer};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use arch::{Translation, Walk};
 use base::{FaultKind, Pfn, VirtAddr};
-use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::fs::path;
 use kernel::mm::address_space;
@@ -21,7 +20,25 @@ use report::{Cell, Line, Record, Report, Role};
 #[derive(Debug)]
 pub(crate) struct Vtop;
 
-impl Command for Vtop {
+/// The arguments of `vtop`.
+#[derive(clap::Args)]
+pub(crate) struct VtopArgs {
+    /// Take the address space of this task
+    #[arg(short = 'c', value_name = "PID | TASK")]
+    task: Option<String>,
+    /// The addresses are the user's
+    #[arg(short = 'u')]
+    user: bool,
+    /// The addresses are the kernel's
+    #[arg(short = 'k')]
+    kernel: bool,
+    /// What to translate
+    #[arg(value_name = "ADDRESS", num_args = 1.., required = true)]
+    address: Vec<String>,
+}
+
+impl Run for Vtop {
+    type Args = VtopArgs;
     fn name(&self) -> &'static str {
         "vtop"
     }
@@ -36,21 +53,6 @@ impl Command for Vtop {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("task").short('c').value_name("PID | TASK").help("Take the address space of this task"),
-        )
-        .arg(Arg::new("user").short('u').action(ArgAction::SetTrue).help("The addresses are the user's"))
-        .arg(Arg::new("kernel").short('k').action(ArgAction::SetTrue).help("The addresses are the kernel's"))
-        .arg(
-            Arg::new("address")
-                .value_name("ADDRESS")
-                .action(ArgAction::Append)
-                .num_args(1..)
-                .required(true)
-                .help("What to translate"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -60,37 +62,37 @@ impl Command for Vtop {
             ]
         }
     }
-    fn needs(&self, args: &ArgMatches) -> Layer {
-        if args.contains_id("task") { Layer::Session } else { Layer::Machine }
+    fn needs(&self, args: &VtopArgs) -> Layer {
+        if args.task.is_some() { Layer::Session } else { Layer::Machine }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+    fn run(&self, cx: &mut Cx<'_>, args: &VtopArgs) -> Result<Report, CommandError> {
         // first: a session that stands knows the kernel's own page tables
         let s = cx.session_if_open();
-        let m = cx.machine("vtop")?;
-        let named = match args.get_one::<String>("task") {
+        let m = cx.machine()?;
+        let named = match &args.task {
             Some(word) => Some(task(cx, word)?),
             None => None,
         };
         let mut report = Report::new("vtop");
         let mut out = Vec::new();
-        for (n, word) in args.get_many::<String>("address").into_iter().flatten().enumerate() {
+        for (n, word) in args.address.iter().enumerate() {
             cx.cancel.check()?;
-            let at = VirtAddr(address::parse(cx, "vtop", word)?);
+            let at = VirtAddr(address::parse(cx, word)?);
             // a return address from a stack may be signed
             let at = m.signed_code(at).unwrap_or(at);
             let mut row = Record::new();
             if n > 0 {
                 row.blank();
             }
-            match (address::side(m, at), args.get_flag("user"), args.get_flag("kernel")) {
+            match (address::side(m, at), args.user, args.kernel) {
                 (Side::Nobody, ..) => refused(at, "(not a canonical address)", &mut row),
                 (Side::Kernel, true, _) => refused(at, "(not a user virtual address)", &mut row),
                 (Side::User, _, true) => refused(at, "(not a kernel virtual address)", &mut row),
                 (Side::Kernel, ..) => kernel_address(m, s, at, &mut row),
                 (Side::User, ..) => {
                     // only a process's address needs tasks
-                    let task = named.map_or_else(|| tasks::context(cx, "vtop"), Ok)?;
-                    user_address(cx.session("vtop")?, task, at, &mut row);
+                    let task = named.map_or_else(|| tasks::context(cx), Ok)?;
+                    user_address(cx.session()?, task, at, &mut row);
                 }
             }
             out.push(row);
@@ -102,10 +104,10 @@ impl Command for Vtop {
 
 /// The task that `-c` names.
 fn task<'s>(cx: &Cx<'s>, word: &str) -> Result<&'s Task, CommandError> {
-    let s = cx.session("vtop")?;
-    let named = Named::parse(s, "vtop", word)?;
+    let s = cx.session()?;
+    let named = Named::parse(s, word)?;
     let first = tasks::chosen(s, &[named]).first().copied();
-    first.ok_or_else(|| CommandError::failed("vtop", format_args!("no task: {word}")))
+    first.ok_or_else(|| CommandError::failed(format_args!("no task: {word}")))
 }
 
 /// The two columns on top; `width` of the first.

@@ -1,7 +1,6 @@
 //! `ascii`: hex values as text, or the chart.
 
-use crate::{Command, CommandError, Cx, Example, Layer};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use kernel::Fetch;
 use report::{Cell, Line, Record, Report};
 
@@ -15,7 +14,16 @@ const CONTROL: [&str; 33] = [
     "US", "SP",
 ];
 
-impl Command for Ascii {
+/// The arguments of `ascii`.
+#[derive(clap::Args)]
+pub(crate) struct AsciiArgs {
+    /// In hex
+    #[arg(value_name = "VALUE", num_args = 0..)]
+    value: Vec<String>,
+}
+
+impl Run for Ascii {
+    type Args = AsciiArgs;
     fn name(&self) -> &'static str {
         "ascii"
     }
@@ -29,9 +37,6 @@ impl Command for Ascii {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(Arg::new("value").value_name("VALUE").action(ArgAction::Append).num_args(0..).help("In hex"))
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -44,19 +49,19 @@ impl Command for Ascii {
             ]
         }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &AsciiArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
+    fn run(&self, _cx: &mut Cx<'_>, args: &AsciiArgs) -> Result<Report, CommandError> {
         let mut report = Report::new("ascii");
-        let Some(values) = args.get_many::<String>("value") else {
+        if args.value.is_empty() {
             chart(&mut report);
             return Ok(report);
-        };
+        }
         let mut rows = Vec::new();
-        for text in values {
-            let value = crate::cmd::program::eval::hex(text)
-                .ok_or_else(|| CommandError::argument("ascii", format_args!("invalid input: \"{text}\"")))?;
+        for text in &args.value {
+            let value = crate::engine::number::hex(text)
+                .ok_or_else(|| CommandError::argument(format_args!("invalid input: \"{text}\"")))?;
             rows.push(Record::of(
                 Line::new()
                     .field("value", Cell::hex_digits(value, 16))

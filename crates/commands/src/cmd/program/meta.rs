@@ -1,7 +1,6 @@
 //! Commands about the program itself, and crash's commands that a reader of dumps cannot have.
 
-use crate::{Command, CommandError, Cx, Example, Layer};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use kernel::Fetch;
 use report::Report;
 
@@ -21,19 +20,12 @@ pub(crate) struct Gdb;
 #[derive(Debug)]
 pub(crate) struct Wr;
 
-fn anything(clap: clap::Command) -> clap::Command {
-    clap.arg(
-        Arg::new("words")
-            .value_name("WORDS")
-            .action(ArgAction::Append)
-            .num_args(0..)
-            .trailing_var_arg(true)
-            .allow_hyphen_values(true)
-            .help("What would be done"),
-    )
-}
+/// No arguments.
+#[derive(clap::Args)]
+pub(crate) struct NoArgs {}
 
-impl Command for Exit {
+impl Run for Exit {
+    type Args = NoArgs;
     fn name(&self) -> &'static str {
         "exit"
     }
@@ -43,22 +35,20 @@ impl Command for Exit {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("exit", "leave")] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &NoArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, cx: &mut Cx<'_>, _args: &ArgMatches) -> Result<Report, CommandError> {
+    fn run(&self, cx: &mut Cx<'_>, _args: &NoArgs) -> Result<Report, CommandError> {
         cx.settings.quit = true;
         Ok(Report::new("exit"))
     }
 }
 
-impl Command for Quit {
+impl Run for Quit {
+    type Args = NoArgs;
     fn name(&self) -> &'static str {
         "q"
     }
@@ -68,21 +58,27 @@ impl Command for Quit {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("q", "leave"), Example::new("quit", "the same")] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &NoArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        Exit.run(cx, args)
+    fn run(&self, cx: &mut Cx<'_>, args: &NoArgs) -> Result<Report, CommandError> {
+        Run::run(&Exit, cx, args)
     }
 }
 
-impl Command for Extend {
+/// Whatever follows.
+#[derive(clap::Args)]
+pub(crate) struct AnyArgs {
+    /// What would be done
+    #[arg(value_name = "WORDS", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+impl Run for Extend {
+    type Args = AnyArgs;
     fn name(&self) -> &'static str {
         "extend"
     }
@@ -96,19 +92,15 @@ impl Command for Extend {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        anything(clap)
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("extend", "says why not")] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &AnyArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, _cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        if args.contains_id("words") {
+    fn run(&self, _cx: &mut Cx<'_>, args: &AnyArgs) -> Result<Report, CommandError> {
+        if !args.words.is_empty() {
             return Err(CommandError::failed(
-                "extend",
                 "crash's extensions are built against crash itself and cannot be loaded; use --json and a script",
             ));
         }
@@ -119,7 +111,8 @@ impl Command for Extend {
     }
 }
 
-impl Command for Gdb {
+impl Run for Gdb {
+    type Args = AnyArgs;
     fn name(&self) -> &'static str {
         "gdb"
     }
@@ -134,31 +127,25 @@ impl Command for Gdb {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        anything(clap)
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("gdb ptype struct list_head", "the same as whatis struct list_head")] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &AnyArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let words: Vec<String> = args.get_many::<String>("words").into_iter().flatten().cloned().collect();
+    fn run(&self, cx: &mut Cx<'_>, args: &AnyArgs) -> Result<Report, CommandError> {
+        let words: Vec<String> = args.words.clone();
         let texts: Vec<&str> = words.iter().map(String::as_str).collect();
         let lead: &[&str] = match texts.as_slice() {
-            [] => return Err(CommandError::failed("gdb", "there is no gdb inside; see \"help gdb\"")),
+            [] => return Err(CommandError::failed("there is no gdb inside; see \"help gdb\"")),
             // without the name that crash's p puts before a variable's value
             ["p", ..] => &["print"],
             ["whatis" | "bt" | "list" | "frame" | "up" | "down", ..] => &[],
             ["l", ..] => &["list"],
-            [first, ..] if crate::cmd::program::gdb::respell(&words).is_none() => {
-                return Err(CommandError::failed(
-                    "gdb",
-                    format_args!(
-                        "{first}: there is no gdb inside, and no command of crashlens answers this word"
-                    ),
-                ));
+            [first, ..] if crate::engine::gdb::respell(&words).is_none() => {
+                return Err(CommandError::failed(format_args!(
+                    "{first}: there is no gdb inside, and no command of crashlens answers this word"
+                )));
             }
             _ => &[],
         };
@@ -168,7 +155,8 @@ impl Command for Gdb {
     }
 }
 
-impl Command for Wr {
+impl Run for Wr {
+    type Args = AnyArgs;
     fn name(&self) -> &'static str {
         "wr"
     }
@@ -181,16 +169,13 @@ impl Command for Wr {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        anything(clap)
-    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("wr my_debug_flag 1", "refused: a dump is never written to")] }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &AnyArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, _cx: &mut Cx<'_>, _args: &ArgMatches) -> Result<Report, CommandError> {
-        Err(CommandError::failed("wr", "cannot write to a dump file"))
+    fn run(&self, _cx: &mut Cx<'_>, _args: &AnyArgs) -> Result<Report, CommandError> {
+        Err(CommandError::failed("cannot write to a dump file"))
     }
 }

@@ -2,6 +2,5 @@
 
 pub(crate) mod ascii;
 pub(crate) mod eval;
-pub(crate) mod gdb;
 pub(crate) mod meta;
 pub(crate) mod repeat;

@@ -1,7 +1,6 @@
 //! `repeat`: a command over and over, until it is stopped.
 
-use crate::{Command, CommandError, Cx, Example, Layer};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Layer, Run};
 use kernel::Fetch;
 use report::Report;
 use std::time::{Duration, Instant};
@@ -10,7 +9,22 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Repeat;
 
-impl Command for Repeat {
+/// The arguments of `repeat`.
+#[derive(clap::Args)]
+pub(crate) struct RepeatArgs {
+    /// Pause between runs; also written -SECONDS
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<f64>,
+    /// Stop after N runs
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+impl Run for Repeat {
+    type Args = RepeatArgs;
     fn name(&self) -> &'static str {
         "repeat"
     }
@@ -27,32 +41,6 @@ impl Command for Repeat {
             .iter()
             .position(|word| crate::find(word).is_some())
             .map_or(Fetch::Always, |at| crate::words_debug_files(words.get(at..).unwrap_or_default()))
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("seconds")
-                .long("seconds")
-                .value_name("SECONDS")
-                .value_parser(clap::value_parser!(f64))
-                .help("Pause between runs; also written -SECONDS"),
-        )
-        .arg(
-            Arg::new("count")
-                .long("count")
-                .value_name("N")
-                .value_parser(clap::value_parser!(u64))
-                .help("Stop after N runs"),
-        )
-        .arg(
-            Arg::new("command")
-                .value_name("COMMAND")
-                .action(ArgAction::Append)
-                .num_args(1..)
-                .required(true)
-                .trailing_var_arg(true)
-                .allow_hyphen_values(true)
-                .help("The command and its arguments"),
-        )
     }
     fn examples(&self) -> &'static [Example] {
         const {
@@ -71,15 +59,15 @@ impl Command for Repeat {
         }
         words
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &RepeatArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let words: Vec<String> = args.get_many::<String>("command").into_iter().flatten().cloned().collect();
-        let pause = args.get_one::<f64>("seconds").copied().unwrap_or(0.0);
+    fn run(&self, cx: &mut Cx<'_>, args: &RepeatArgs) -> Result<Report, CommandError> {
+        let words: Vec<String> = args.command.clone();
+        let pause = args.seconds.unwrap_or(0.0);
         let pause = Duration::try_from_secs_f64(pause)
-            .map_err(|_| CommandError::argument("repeat", format_args!("no pause: {pause} seconds")))?;
-        let mut left = args.get_one::<u64>("count").copied().unwrap_or(u64::MAX);
+            .map_err(|_| CommandError::argument(format_args!("no pause: {pause} seconds")))?;
+        let mut left = args.count.unwrap_or(u64::MAX);
         loop {
             let report = crate::run(cx, &words)?;
             left = left.saturating_sub(1);

@@ -9,118 +9,83 @@ use crate::show::registers;
 use crate::show::source;
 use crate::show::tasks;
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use cexpr::{FormatOptions, format_value};
-use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Session;
+use kernel::sched::task::Task;
 use kernel::stack::backtrace::Backtrace;
 use report::{Cell, Line, Record, Report, Role, SymbolRef};
 
-/// `frame`, `up` and `down`.
+/// `frame`.
 #[derive(Debug)]
-pub(crate) struct Frame {
+pub(crate) struct Frame;
+
+/// `up` and `down`.
+#[derive(Debug)]
+pub(crate) struct Step {
     /// What is typed.
     pub(crate) word: &'static str,
 }
 
-impl Command for Frame {
+const DETAILS: &str = "\
+    The chosen frame is the one whose locals, arguments and registers expressions name: p total_sg, p $rdi. \
+    Frames have bt's numbers; the number of a frame with an exception's registers means the code that was \
+    interrupted. A function's name chooses its first frame. Choosing another task with set forgets the frame.";
+
+/// The arguments of `frame`.
+#[derive(clap::Args)]
+pub(crate) struct FrameArgs {
+    /// Parameters and local variables (info locals)
+    #[arg(long)]
+    locals: bool,
+    /// Parameters (info args)
+    #[arg(long)]
+    args: bool,
+    /// Registers, or the one that is named (info registers)
+    #[arg(long)]
+    registers: bool,
+    /// The frame; the chosen one without it
+    #[arg(value_name = "NUMBER | FUNCTION | REGISTER", num_args = 0..=1)]
+    what: Option<String>,
+}
+
+impl Run for Frame {
+    type Args = FrameArgs;
     fn name(&self) -> &'static str {
-        self.word
+        "frame"
     }
     fn about(&self) -> &'static str {
-        match self.word {
-            "up" => "choose the frame that called the chosen one",
-            "down" => "choose the frame that the chosen one called",
-            _ => "choose a frame of the context's stack, and show it",
-        }
+        "choose a frame of the context's stack, and show it"
     }
     fn details(&self) -> &'static str {
-        "The chosen frame is the one whose locals, arguments and registers expressions name: p total_sg, p $rdi. \
-         Frames have bt's numbers; the number of a frame with an exception's registers means the code that was \
-         interrupted. A function's name chooses its first frame. Choosing another task with set forgets the frame."
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, help: &'static str| {
-            Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-        };
-        let what = Arg::new("what").num_args(0..=1);
-        match self.word {
-            "frame" => clap
-                .arg(flag("locals", "Parameters and local variables (info locals)"))
-                .arg(flag("args", "Parameters (info args)"))
-                .arg(flag("registers", "Registers, or the one that is named (info registers)"))
-                .arg(
-                    what.value_name("NUMBER | FUNCTION | REGISTER")
-                        .help("The frame; the chosen one without it"),
-                ),
-            _ => clap.arg(
-                what.value_name("COUNT")
-                    .value_parser(clap::value_parser!(usize))
-                    .help("So many frames, 1 at first"),
-            ),
-        }
+        DETAILS
     }
     fn examples(&self) -> &'static [Example] {
-        match self.word {
-            "frame" => {
-                const {
-                    &[
-                        Example::new("frame 4", "choose a frame by bt's number"),
-                        Example::new("frame schedule", "choose a frame by function"),
-                        Example::new("frame", "show the chosen frame"),
-                        Example::new("frame --locals", "its parameters and locals; also info locals"),
-                        Example::new("frame --registers rdi", "a register of it; also p $rdi"),
-                    ]
-                }
-            }
-            "up" => const { &[Example::new("up", "the caller")] },
-            _ => const { &[Example::new("down 2", "two frames inwards")] },
+        const {
+            &[
+                Example::new("frame 4", "choose a frame by bt's number"),
+                Example::new("frame schedule", "choose a frame by function"),
+                Example::new("frame", "show the chosen frame"),
+                Example::new("frame --locals", "its parameters and locals; also info locals"),
+                Example::new("frame --registers rdi", "a register of it; also p $rdi"),
+            ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session(self.word)?;
-        let task = tasks::context(cx, self.word)?;
-        let bt = s.backtrace(task);
-        let count = bt.unwound.frames.len();
-        if count == 0 {
-            return Err(CommandError::failed(
-                self.word,
-                format_args!("task {} has no frames: {}", task.pid, bt.unwound.stopped),
-            ));
-        }
-        let chosen = values::chosen_frame(cx).filter(|n| *n < count);
-        let here = chosen.unwrap_or(0);
+    fn run(&self, cx: &mut Cx<'_>, args: &FrameArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let Stand { task, bt, here } = stand(cx, s)?;
         let mut report = Report::new("frame");
-        if self.word != "frame" {
-            let by = args.get_one::<usize>("what").copied().unwrap_or(1);
-            let to = if self.word == "up" {
-                here.saturating_add(by).min(count - 1)
-            } else {
-                here.saturating_sub(by)
-            };
-            if to == here && by != 0 {
-                let end = if self.word == "up" { "outermost" } else { "innermost" };
-                return Err(CommandError::failed(
-                    self.word,
-                    format_args!("the {end} frame is chosen already"),
-                ));
-            }
-            cx.settings.frame = Some((task.at, to));
-            cx.settings.listed = None;
-            report.record("frame", shown(s, &bt, to));
-            return Ok(report);
-        }
-        let word = args.get_one::<String>("what").map(String::as_str);
-        if args.get_flag("registers") {
+        let word = args.what.as_deref();
+        if args.registers {
             return register_values(&bt, here, word, report);
         }
         let n = match word {
             Some(word) => find(s, &bt, word)?,
             None => here,
         };
-        if args.get_flag("locals") || args.get_flag("args") {
-            variables(s, &bt, n, args.get_flag("args"), &mut report);
+        if args.locals || args.args {
+            variables(s, &bt, n, args.args, &mut report);
             return Ok(report);
         }
         if word.is_some() {
@@ -130,6 +95,73 @@ impl Command for Frame {
         report.record("frame", shown(s, &bt, n));
         Ok(report)
     }
+}
+
+/// The arguments of `up` and `down`.
+#[derive(clap::Args)]
+pub(crate) struct StepArgs {
+    /// So many frames, 1 at first
+    #[arg(value_name = "COUNT", num_args = 0..=1)]
+    what: Option<usize>,
+}
+
+impl Run for Step {
+    type Args = StepArgs;
+    fn name(&self) -> &'static str {
+        self.word
+    }
+    fn about(&self) -> &'static str {
+        match self.word {
+            "up" => "choose the frame that called the chosen one",
+            _ => "choose the frame that the chosen one called",
+        }
+    }
+    fn details(&self) -> &'static str {
+        DETAILS
+    }
+    fn examples(&self) -> &'static [Example] {
+        match self.word {
+            "up" => const { &[Example::new("up", "the caller")] },
+            _ => const { &[Example::new("down 2", "two frames inwards")] },
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &StepArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let Stand { task, bt, here } = stand(cx, s)?;
+        let by = args.what.unwrap_or(1);
+        let (to, end) = match self.word {
+            "up" => (here.saturating_add(by).min(bt.unwound.frames.len().saturating_sub(1)), "outermost"),
+            _ => (here.saturating_sub(by), "innermost"),
+        };
+        if to == here && by != 0 {
+            return Err(CommandError::failed(format_args!("the {end} frame is chosen already")));
+        }
+        cx.settings.frame = Some((task.at, to));
+        cx.settings.listed = None;
+        let mut report = Report::new("frame");
+        report.record("frame", shown(s, &bt, to));
+        Ok(report)
+    }
+}
+
+/// The context's stack, and the frame of it that is chosen.
+struct Stand<'s> {
+    task: &'s Task,
+    bt: Backtrace,
+    here: usize,
+}
+
+/// The stack with at least one frame, or why there is none.
+fn stand<'s>(cx: &Cx<'s>, s: &Session) -> Result<Stand<'s>, CommandError> {
+    let task = tasks::context(cx)?;
+    let bt = s.backtrace(task);
+    let count = bt.unwound.frames.len();
+    if count == 0 {
+        let why = format_args!("task {} has no frames: {}", task.pid, bt.unwound.stopped);
+        return Err(CommandError::failed(why));
+    }
+    let here = values::chosen_frame(cx).filter(|n| *n < count).unwrap_or(0);
+    Ok(Stand { task, bt, here })
 }
 
 /// bt's number of each frame; `None` for what an exception interrupted.
@@ -160,7 +192,7 @@ fn find(s: &Session, bt: &Backtrace, word: &str) -> Result<usize, CommandError> 
     if let Ok(wanted) = word.parse::<usize>() {
         let at = numbers.iter().position(|n| *n == Some(wanted)).ok_or_else(|| {
             let last = numbers.iter().flatten().max().copied().unwrap_or(0);
-            CommandError::failed("frame", format_args!("no frame {wanted}: there are 0 to {last}"))
+            CommandError::failed(format_args!("no frame {wanted}: there are 0 to {last}"))
         })?;
         // the registers of an exception are those of the code that it interrupted
         let interrupted = bt.unwound.frames.get(at).and_then(|f| f.saved.as_ref()).is_some_and(|r| !r.user);
@@ -172,7 +204,7 @@ fn find(s: &Session, bt: &Backtrace, word: &str) -> Result<usize, CommandError> 
             || s.inline_frames(at).iter().any(|f| *f.function == *word)
     };
     bt.unwound.frames.iter().position(is).ok_or_else(|| {
-        CommandError::failed("frame", format_args!("no frame of a function {word}; \"bt\" lists the frames"))
+        CommandError::failed(format_args!("no frame of a function {word}; \"bt\" lists the frames"))
     })
 }
 
@@ -275,8 +307,7 @@ fn register_values(
     };
     let name = word.trim_start_matches(['$', '%']);
     let set = frame.regs.reg_set();
-    let number =
-        set.number(name).ok_or_else(|| CommandError::failed("frame", format_args!("no register {name}")))?;
+    let number = set.number(name).ok_or_else(|| CommandError::failed(format_args!("no register {name}")))?;
     let value = match frame.regs.get(number) {
         Some(value) => Cell::hex(value),
         None => Cell::absent(

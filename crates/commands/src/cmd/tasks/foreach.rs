@@ -2,8 +2,7 @@
 
 use crate::engine::dispatch;
 use crate::show::tasks::{self, Named, banner};
-use crate::{Command, CommandError, Cx, Example};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Run};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::sched::task::Task;
@@ -30,7 +29,16 @@ const STATES: [&str; 12] = ["RU", "IN", "UN", "ST", "ZO", "TR", "SW", "DE", "WA"
 /// Tasks whose answers are handed out together.
 const BATCH: usize = 256;
 
-impl Command for Foreach {
+/// The arguments of `foreach`.
+#[derive(clap::Args)]
+pub(crate) struct ForeachArgs {
+    /// Which tasks, and what to run
+    #[arg(value_name = "[PID | TASK | NAME | 'REGEX' | STATE | kernel | user | gleader | active ...] COMMAND [ARGUMENT", num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+impl Run for Foreach {
+    type Args = ForeachArgs;
     fn name(&self) -> &'static str {
         "foreach"
     }
@@ -48,18 +56,6 @@ impl Command for Foreach {
         let known = |w: &str| KNOWN.iter().any(|(name, _)| *name == w);
         dispatch::debug_files_of_each(words.iter().map(String::as_str).filter(|w| known(w)), words)
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("words")
-                .value_name("[PID | TASK | NAME | 'REGEX' | STATE | kernel | user | gleader | active ...] COMMAND [ARGUMENT")
-                .action(ArgAction::Append)
-                .num_args(1..)
-                .required(true)
-                .trailing_var_arg(true)
-                .allow_hyphen_values(true)
-                .help("Which tasks, and what to run"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -73,9 +69,9 @@ impl Command for Foreach {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("foreach")?;
-        let words: Vec<String> = args.get_many::<String>("words").into_iter().flatten().cloned().collect();
+    fn run(&self, cx: &mut Cx<'_>, args: &ForeachArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let words: Vec<String> = args.words.clone();
         let ask = Ask::parse(s, &words)?;
         let mut report = Report::new("foreach");
         tasks::problems(s, &mut report);
@@ -105,12 +101,12 @@ struct Ask {
     user: bool,
     leaders: bool,
     active: bool,
-    commands: Vec<Run>,
+    commands: Vec<Single>,
 }
 
 /// One of the commands.
 #[derive(Debug)]
-struct Run {
+struct Single {
     name: &'static str,
     with_banner: bool,
     arguments: Vec<String>,
@@ -137,10 +133,10 @@ impl Ask {
                 },
             }
         }
-        ask.commands.iter().try_for_each(Run::check)?;
+        ask.commands.iter().try_for_each(Single::check)?;
         ask.commands.iter().try_for_each(|run| run.check_reference(s))?;
         if ask.commands.is_empty() {
-            return Err(CommandError::argument("foreach", "no command to run (help foreach lists them)"));
+            return Err(CommandError::argument("no command to run (help foreach lists them)"));
         }
         Ok(ask)
     }
@@ -185,8 +181,8 @@ fn runs<'a>(
     first: (&'static str, bool),
     words: impl Iterator<Item = &'a String>,
     known: &dyn Fn(&str) -> Option<(&'static str, bool)>,
-) -> Vec<Run> {
-    let begin = |(name, with_banner)| Run { name, with_banner, arguments: Vec::new() };
+) -> Vec<Single> {
+    let begin = |(name, with_banner)| Single { name, with_banner, arguments: Vec::new() };
     let (mut out, mut run) = (Vec::new(), begin(first));
     for word in words {
         match known(word) {
@@ -200,7 +196,7 @@ fn runs<'a>(
     out
 }
 
-impl Run {
+impl Single {
     /// Refuses what cannot be passed on: options that choose tasks, and words that would name other tasks.
     fn check(&self) -> Result<(), CommandError> {
         if self.name == "bt" {
@@ -210,30 +206,26 @@ impl Run {
         let args = match command.parse(self.arguments.clone()) {
             // its page is shown once, not for each task
             Err(CommandError::Help(_)) => return Ok(()),
-            args => args?,
+            args => args.map_err(|e| e.named(self.name))?,
         };
-        let clap = command.clap();
-        let mut operands = clap.get_positionals().map(|arg| arg.get_id().as_str());
-        match operands.find(|id| args.value_source(id) == Some(clap::parser::ValueSource::CommandLine)) {
-            Some(id) => {
-                let word =
-                    args.get_raw(id).into_iter().flatten().next().unwrap_or_default().to_string_lossy();
+        match args.operand() {
+            Some(word) => {
                 let why =
                     format_args!("{word}: behind {} stand its options; the tasks go before it", self.name);
-                Err(CommandError::argument("foreach", why))
+                Err(CommandError::argument(why))
             }
             None => Ok(()),
         }
     }
-}
 
-impl Run {
     /// What no task can have is said once, not of each task.
     fn check_reference(&self, s: &Session) -> Result<(), CommandError> {
-        let bt = dispatch::find("bt").filter(|_| self.name == "bt");
-        let args = bt.and_then(|bt| bt.parse(self.arguments.clone()).ok());
-        let reference = args.as_ref().and_then(|args| args.get_one::<String>("reference"));
-        reference.map_or(Ok(()), |reference| crate::cmd::stack::bt::known_reference(s, reference))
+        match self.name {
+            "bt" => {
+                crate::cmd::stack::bt::check_reference(s, &self.arguments).map_err(|e| e.named(self.name))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -248,7 +240,7 @@ fn only_of_tasks(arguments: &[String]) -> Result<(), CommandError> {
         for letter in letters.chars() {
             if "acpgnvEOIS".contains(letter) {
                 let why = format_args!("bt -{letter} is not about a single task");
-                return Err(CommandError::argument("foreach", why));
+                return Err(CommandError::argument(why));
             }
             if letter == 'R' {
                 skip = letters.ends_with('R');
@@ -261,11 +253,11 @@ fn only_of_tasks(arguments: &[String]) -> Result<(), CommandError> {
 
 /// A word that names tasks; one that names none is a mistake.
 fn task_word(s: &Session, word: &str) -> Result<Named, CommandError> {
-    let named = Named::parse(s, "foreach", word)?;
+    let named = Named::parse(s, word)?;
     if !matches!(named, Named::Pattern(_)) && !s.tasks().all.iter().any(|t| named.matches(t)) {
         let lack = s.tasks().lack().map(|lack| format!("; the list of tasks is not whole: {lack}"));
         let why = format_args!("{word}: no task and no command of this name{}", lack.unwrap_or_default());
-        return Err(CommandError::failed("foreach", why));
+        return Err(CommandError::failed(why));
     }
     Ok(named)
 }
@@ -290,7 +282,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
     for t in chosen {
         cx.cancel.check()?;
         cx.settings.context = Some(t.at);
-        for Run { name, with_banner, arguments } in &ask.commands {
+        for Single { name, with_banner, arguments } in &ask.commands {
             let mut row = Record::new();
             if !first {
                 row.blank();
@@ -397,7 +389,7 @@ mod tests {
     #[test]
     fn options_that_choose_tasks_are_refused() {
         let refused = |line: &str| only_of_tasks(&crate::split_words(line)).err().map(|e| e.to_string());
-        assert_eq!(refused("-sa").unwrap(), "foreach: bt -a is not about a single task");
+        assert_eq!(refused("-sa").unwrap(), "bt -a is not about a single task");
         assert!(refused("-c 0").is_some() && refused("-s -E").is_some());
         for line in ["-s -x", "-R panic", "-R -a", "-Rcap", "-FF -l", "--locals", ""] {
             assert_eq!(refused(line), None, "{line}");
@@ -423,7 +415,7 @@ mod tests {
         assert_eq!(told("vtop -c 400000 set"), "vtop(400000) set()");
         let refused = |line: &str| parse(line).iter().find_map(|r| r.check().err()).map(|e| e.to_string());
         let why = refused("bt ps p x").unwrap();
-        assert!(why.starts_with("foreach: p: behind ps stand its options"), "{why}");
+        assert!(why.starts_with("p: behind ps stand its options"), "{why}");
         assert!(refused("bt 1").is_some() && refused("set radix").is_some() && refused("bt -Z").is_some());
         for line in ["bt -R panic -s", "ps -y FIFO", "task -R comm", "vtop 400000 500000", "set", "files x"] {
             assert_eq!(refused(line), None, "{line}");

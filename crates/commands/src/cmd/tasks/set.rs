@@ -2,8 +2,7 @@
 
 use crate::engine::settings::Effect;
 use crate::show::tasks::{self, Named};
-use crate::{Command, CommandError, Cx, Example, Layer, VARIABLES, Variable};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Layer, Run, VARIABLES, Variable};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::sched::task::Task;
@@ -13,7 +12,28 @@ use report::{Cell, Line, Record, Report};
 #[derive(Debug)]
 pub(crate) struct Set;
 
-impl Command for Set {
+/// The arguments of `set`.
+#[derive(clap::Args)]
+pub(crate) struct SetArgs {
+    /// crash: make the task the active one of its CPU (refused: a dump shows which were)
+    #[arg(short = 'a')]
+    active: bool,
+    /// Set the context to the active task of a CPU
+    #[arg(short = 'c', value_name = "CPU")]
+    cpu: Option<String>,
+    /// Set the context to the panic task
+    #[arg(short = 'p')]
+    panic: bool,
+    /// Show the variables
+    #[arg(short = 'v')]
+    variables: bool,
+    /// The task, or variables with their values
+    #[arg(value_name = "PID | TASK | VARIABLE [VALUE]", num_args = 0..)]
+    words: Vec<String>,
+}
+
+impl Run for Set {
+    type Args = SetArgs;
     fn name(&self) -> &'static str {
         "set"
     }
@@ -33,26 +53,6 @@ impl Command for Set {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        clap.arg(flag(
-            "active",
-            'a',
-            "crash: make the task the active one of its CPU (refused: a dump shows which were)",
-        ))
-        .arg(Arg::new("cpu").short('c').value_name("CPU").help("Set the context to the active task of a CPU"))
-        .arg(flag("panic", 'p', "Set the context to the panic task"))
-        .arg(flag("variables", 'v', "Show the variables"))
-        .arg(
-            Arg::new("words")
-                .value_name("PID | TASK | VARIABLE [VALUE]")
-                .action(ArgAction::Append)
-                .num_args(0..)
-                .help("The task, or variables with their values"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -65,15 +65,14 @@ impl Command for Set {
             ]
         }
     }
-    fn needs(&self, _args: &ArgMatches) -> Layer {
+    fn needs(&self, _args: &SetArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        if args.get_flag("variables") {
+    fn run(&self, cx: &mut Cx<'_>, args: &SetArgs) -> Result<Report, CommandError> {
+        if args.variables {
             return Ok(all(cx));
         }
-        let words: Vec<&str> =
-            args.get_many::<String>("words").into_iter().flatten().map(String::as_str).collect();
+        let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
         match words.first() {
             Some(first) if variable(first).is_some() => variables(cx, &words),
             _ => context(cx, args, &words),
@@ -104,19 +103,17 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
     let mut words = words.iter().copied().peekable();
     while let Some(name) = words.next() {
         let Some(v) = variable(name) else {
-            return Err(CommandError::failed("set", format_args!("no such variable: {name}")));
+            return Err(CommandError::failed(format_args!("no such variable: {name}")));
         };
         if let Some(value) = words.next_if(|w| variable(w).is_none()) {
             let wrong = |why: String| format!("{}: {why}", v.name);
             match v.effect {
-                Effect::Set(set) => {
-                    set(cx.settings, value).map_err(|e| CommandError::argument("set", wrong(e)))?
-                }
+                Effect::Set(set) => set(cx.settings, value).map_err(|e| CommandError::argument(wrong(e)))?,
                 Effect::InDump(set) => {
-                    let s = cx.session("set")?;
-                    set(cx.settings, s, value).map_err(|e| CommandError::failed("set", wrong(e)))?;
+                    let s = cx.session()?;
+                    set(cx.settings, s, value).map_err(|e| CommandError::failed(wrong(e)))?;
                 }
-                Effect::Fixed(why) => return Err(CommandError::failed("set", wrong(why.to_owned()))),
+                Effect::Fixed(why) => return Err(CommandError::failed(wrong(why.to_owned()))),
             }
         }
         if let Some(image) = cx.image_if_open() {
@@ -132,36 +129,36 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
 }
 
 /// Shows or changes the task that commands are about.
-fn context(cx: &mut Cx<'_>, args: &ArgMatches, words: &[&str]) -> Result<Report, CommandError> {
-    let s = cx.session("set")?;
-    if args.get_flag("active") {
+fn context(cx: &mut Cx<'_>, args: &SetArgs, words: &[&str]) -> Result<Report, CommandError> {
+    let s = cx.session()?;
+    if args.active {
         // crash changes its table of active tasks; in a dump that table is what the machine left
         let why = "-a: the active tasks are those that the dump shows; \"set PID\" chooses any task";
-        return Err(CommandError::failed("set", why));
+        return Err(CommandError::failed(why));
     }
-    if args.get_flag("panic") {
+    if args.panic {
         // also where the session began without it
         cx.settings.context = kernel::sched::panic::panic_task(s).map(|t| t.at);
     }
-    if let Some(text) = args.get_one::<String>("cpu") {
-        let wrong = |what: &str| CommandError::argument("set", format_args!("-c {text}: {what}"));
+    if let Some(text) = &args.cpu {
+        let wrong = |what: &str| CommandError::argument(format_args!("-c {text}: {what}"));
         let cpu: u32 = text.parse().map_err(|_| wrong("not the number of a cpu"))?;
         let task = s.tasks().on_cpu(cpu).ok_or_else(|| wrong("no active task is known on this cpu"))?;
         cx.settings.context = Some(task.at);
     }
     if let Some(word) = words.first() {
         if let Some(more) = words.get(1) {
-            return Err(CommandError::argument("set", format_args!("one task at a time, not also {more}")));
+            return Err(CommandError::argument(format_args!("one task at a time, not also {more}")));
         }
-        let named = Named::parse(s, "set", word)?;
+        let named = Named::parse(s, word)?;
         let task = match &named {
             Named::Pid(_) | Named::At(_) => tasks::chosen(s, &[named]).first().copied(),
             Named::Name(_) | Named::Pattern(_) => None,
         };
-        let invalid = || CommandError::failed("set", tasks::nobody(s, word));
+        let invalid = || CommandError::failed(tasks::nobody(s, word));
         cx.settings.context = Some(task.ok_or_else(invalid)?.at);
     }
-    let task = tasks::context(cx, "set")?;
+    let task = tasks::context(cx)?;
     let mut report = shown(s, task);
     tasks::damage_of(task, &mut report);
     tasks::registers_of(s, task.cpu.filter(|_| task.active), &mut report);

@@ -2,10 +2,9 @@
 
 use crate::show::tasks::{self, Named, banner};
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use cexpr::{FormatOptions, MemberPath, Value, format_value, member_text};
-use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::{Space, TypeRef};
 use inspect::SessionScope;
 use kernel::Fetch;
@@ -17,7 +16,25 @@ use report::{Record, Report};
 #[derive(Debug)]
 pub(crate) struct TaskCommand;
 
-impl Command for TaskCommand {
+/// The arguments of `task`.
+#[derive(clap::Args)]
+pub(crate) struct TaskArgs {
+    /// Only these members
+    #[arg(short = 'R', value_name = "MEMBER,...")]
+    members: Vec<String>,
+    /// Numbers in hex
+    #[arg(short = 'x')]
+    hex: bool,
+    /// Numbers in decimal
+    #[arg(short = 'd')]
+    decimal: bool,
+    /// Which tasks; the context where none
+    #[arg(value_name = "PID | TASK", num_args = 0..)]
+    task: Vec<String>,
+}
+
+impl Run for TaskCommand {
+    type Args = TaskArgs;
     fn name(&self) -> &'static str {
         "task"
     }
@@ -31,24 +48,6 @@ impl Command for TaskCommand {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("members")
-                .short('R')
-                .value_name("MEMBER,...")
-                .action(ArgAction::Append)
-                .help("Only these members"),
-        )
-        .arg(Arg::new("hex").short('x').action(ArgAction::SetTrue).help("Numbers in hex"))
-        .arg(Arg::new("decimal").short('d').action(ArgAction::SetTrue).help("Numbers in decimal"))
-        .arg(
-            Arg::new("task")
-                .value_name("PID | TASK")
-                .action(ArgAction::Append)
-                .num_args(0..)
-                .help("Which tasks; the context where none"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -58,31 +57,31 @@ impl Command for TaskCommand {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("task")?;
-        let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
+    fn run(&self, cx: &mut Cx<'_>, args: &TaskArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let words: Vec<&String> = args.task.iter().collect();
         let mut chosen = Vec::new();
         for word in &words {
-            let named = Named::parse(s, "task", word)?;
+            let named = Named::parse(s, word)?;
             let found = tasks::chosen(s, &[named]);
             if found.is_empty() {
-                return Err(CommandError::failed("task", tasks::nobody(s, word)));
+                return Err(CommandError::failed(tasks::nobody(s, word)));
             }
             chosen.extend(found);
         }
         if chosen.is_empty() {
-            chosen.push(tasks::context(cx, "task")?);
+            chosen.push(tasks::context(cx)?);
         }
         let mut members = Vec::new();
-        let lists = args.get_many::<String>("members").into_iter().flatten();
+        let lists = args.members.iter();
         for text in lists.flat_map(|list| list.split(',')).filter(|text| !text.is_empty()) {
-            members.push(MemberPath::parse(text).map_err(|e| values::wrong("task", text, &e))?);
+            members.push(MemberPath::parse(text).map_err(|e| values::wrong(text, &e))?);
         }
         let ask = Ask {
             scope: &values::scope(cx, s, None),
             task_struct: find(s, "task_struct")?,
             thread_info: find(s, "thread_info").ok(),
-            format: values::format(cx.settings, args.get_flag("hex"), args.get_flag("decimal")),
+            format: values::format(cx.settings, args.hex, args.decimal),
         };
         let mut known = vec![false; members.len()];
         let mut out = Vec::new();
@@ -115,7 +114,7 @@ struct Ask<'a> {
 
 fn find(s: &Session, name: &'static str) -> Result<TypeRef, CommandError> {
     let found = s.types().find(Space::Struct, name).into_iter().next();
-    found.ok_or_else(|| CommandError::failed("task", kernel::KernelError::NoType(name)))
+    found.ok_or_else(|| CommandError::failed(kernel::KernelError::NoType(name)))
 }
 
 fn whole(ask: &Ask<'_>, s: &Session, t: &Task, row: &mut Record) {

@@ -3,9 +3,8 @@
 use crate::show::entries;
 use crate::show::tasks;
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
-use clap::{Arg, ArgAction, ArgMatches};
 use inspect::SessionScope;
 use kernel::{Fetch, KernelError};
 use report::{Cell, Line, Record, Report};
@@ -14,7 +13,16 @@ use report::{Cell, Line, Record, Report};
 #[derive(Debug)]
 pub(crate) struct Waitq;
 
-impl Command for Waitq {
+/// The arguments of `waitq`.
+#[derive(clap::Args)]
+pub(crate) struct WaitqArgs {
+    /// The wait queue
+    #[arg(value_name = "SYMBOL | ADDRESS | STRUCT.MEMBER ADDRESS", num_args = 1..=2, required = true)]
+    what: Vec<String>,
+}
+
+impl Run for Waitq {
+    type Args = WaitqArgs;
     fn name(&self) -> &'static str {
         "waitq"
     }
@@ -27,16 +35,6 @@ impl Command for Waitq {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        clap.arg(
-            Arg::new("what")
-                .value_name("SYMBOL | ADDRESS | STRUCT.MEMBER ADDRESS")
-                .action(ArgAction::Append)
-                .num_args(1..=2)
-                .required(true)
-                .help("The wait queue"),
-        )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -45,22 +43,19 @@ impl Command for Waitq {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("waitq")?;
-        let words: Vec<&str> =
-            args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
+    fn run(&self, cx: &mut Cx<'_>, args: &WaitqArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let words: Vec<&str> = args.what.iter().map(String::as_str).collect();
         let at = match words.as_slice() {
             [member, place] => {
-                let offset = entries::offset("waitq", &SessionScope::new(s), "struct.member", member)?;
-                values::address(cx, s, "waitq", place)?.add(offset)
+                let offset = entries::offset(&SessionScope::new(s), "struct.member", member)?;
+                values::address(cx, s, place)?.add(offset)
             }
-            [word] => values::address(cx, s, "waitq", word).map_err(|_| match word.split_once('.') {
-                Some((of, _)) => {
-                    CommandError::argument("waitq", format_args!("must supply an address for {of}"))
-                }
-                None => CommandError::failed("waitq", format_args!("cannot resolve \"{word}\"")),
+            [word] => values::address(cx, s, word).map_err(|_| match word.split_once('.') {
+                Some((of, _)) => CommandError::argument(format_args!("must supply an address for {of}")),
+                None => CommandError::failed(format_args!("cannot resolve \"{word}\"")),
             })?,
-            _ => return Err(CommandError::argument("waitq", "a wait queue is required")),
+            _ => return Err(CommandError::argument("a wait queue is required")),
         };
         let name = words.last().copied().unwrap_or("");
         waiters(cx, at, name)
@@ -68,8 +63,8 @@ impl Command for Waitq {
 }
 
 fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError> {
-    let s = cx.session("waitq")?;
-    let failed = |e: kernel::KernelError| CommandError::failed("waitq", e);
+    let s = cx.session()?;
+    let failed = |e: kernel::KernelError| CommandError::failed(e);
     let mut report = Report::new("waitq");
     report.hidden("wait_queue", Cell::Addr(at.0));
     let mut records = Vec::new();

@@ -1,17 +1,15 @@
 //! `dis`: code as it is in the dump's memory.
 
-pub(crate) mod place;
 mod source;
 
 use crate::engine::command::has_letter;
+use crate::show::place::{self, Place};
 use crate::show::tasks;
-use crate::{Command, CommandError, Cx, Example, after_options};
+use crate::{CommandError, Cx, Example, Run, after_options};
 use arch::{Disassemble, Insn};
 use base::{VirtAddr, VirtRead};
-use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use kernel::Session;
-use place::Place;
 use report::{Cell, Line, Record, Report, Role, SymbolRef};
 use std::collections::VecDeque;
 
@@ -46,7 +44,40 @@ enum Part {
     Reverse(Option<u64>),
 }
 
-impl Command for Dis {
+/// The arguments of `dis`.
+#[derive(clap::Args)]
+pub(crate) struct DisArgs {
+    /// From the start of the function up to the address
+    #[arg(short = 'r')]
+    reverse: bool,
+    /// From the address to the end of the function
+    #[arg(short = 'f')]
+    forward: bool,
+    /// With source files and lines
+    #[arg(short = 'l')]
+    lines: bool,
+    /// The address is of the context's user memory
+    #[arg(short = 'u')]
+    user: bool,
+    /// Offsets in hexadecimal
+    #[arg(short = 'x')]
+    hex: bool,
+    /// Offsets in decimal
+    #[arg(short = 'd')]
+    decimal: bool,
+    /// The source text of the place, where it is at hand
+    #[arg(short = 's')]
+    source: bool,
+    /// Bytes to skip behind a ud2, from now on where a NUMBER follows: kernels before 2.6.20 have some there
+    #[arg(short = 'b')]
+    bug: bool,
+    /// What to disassemble, and how many instructions
+    #[arg(value_name = "ADDRESS | SYMBOL | (EXPRESSION) [COUNT]", num_args = 0..)]
+    what: Vec<String>,
+}
+
+impl Run for Dis {
+    type Args = DisArgs;
     fn name(&self) -> &'static str {
         "dis"
     }
@@ -61,30 +92,6 @@ impl Command for Dis {
     }
     fn debug_files(&self, words: &[String]) -> Fetch {
         if has_letter(words, &['l', 's']) { Fetch::Always } else { Fetch::Lacking }
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        clap.arg(flag("reverse", 'r', "From the start of the function up to the address"))
-            .arg(flag("forward", 'f', "From the address to the end of the function"))
-            .arg(flag("lines", 'l', "With source files and lines"))
-            .arg(flag("user", 'u', "The address is of the context's user memory"))
-            .arg(flag("hex", 'x', "Offsets in hexadecimal"))
-            .arg(flag("decimal", 'd', "Offsets in decimal"))
-            .arg(flag("source", 's', "The source text of the place, where it is at hand"))
-            .arg(flag(
-                "bug",
-                'b',
-                "Bytes to skip behind a ud2, from now on where a NUMBER follows: kernels before 2.6.20 have some there",
-            ))
-            .arg(
-                Arg::new("what")
-                    .value_name("ADDRESS | SYMBOL | (EXPRESSION) [COUNT]")
-                    .action(ArgAction::Append)
-                    .num_args(0..)
-                    .help("What to disassemble, and how many instructions"),
-            )
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
         after_options(number_last(words), "rfluxdsb", "")
@@ -102,36 +109,34 @@ impl Command for Dis {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("dis")?;
-        let on = |name: &str| args.get_flag(name);
-        let words: Vec<&str> =
-            args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
+    fn run(&self, cx: &mut Cx<'_>, args: &DisArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let words: Vec<&str> = args.what.iter().map(String::as_str).collect();
         let mut report = Report::new("dis");
-        let words = match on("bug") {
+        let words = match args.bug {
             true => bytes_behind(cx, &words, &mut report)?,
             false => words.as_slice(),
         };
-        if on("bug") && words.is_empty() {
+        if args.bug && words.is_empty() {
             return Ok(report);
         }
         let (word, count) = operands(words)?;
         let shape = Shape {
-            lines: on("lines"),
-            hex: on("hex") || (cx.settings.radix == 16 && !on("decimal")),
-            user: on("user"),
+            lines: args.lines,
+            hex: args.hex || (cx.settings.radix == 16 && !args.decimal),
+            user: args.user,
         };
         if shape.user {
             return user(cx, s, word, count.unwrap_or(1), &shape);
         }
-        let place = place::resolve(cx, s, "dis", word)?;
-        if on("source") {
+        let place = place::resolve(cx, s, word)?;
+        if args.source {
             return source::dis_source(s, &place, count);
         }
         if place.name.is_none() {
             report.warning(format!("WARNING: {:x}: no associated kernel symbol found", place.at.0));
         }
-        let part = match (on("reverse"), on("forward"), count) {
+        let part = match (args.reverse, args.forward, count) {
             (true, _, count) => Part::Reverse(count),
             (_, true, count) => Part::Forward(count),
             (_, _, Some(count)) => Part::Count(count),
@@ -170,13 +175,12 @@ fn bytes_behind<'w>(
 ) -> Result<&'w [&'w str], CommandError> {
     let digit = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
     // a number that begins with a digit is that: nobody looks at code below the first page
-    let read =
-        |word: &&str| crate::cmd::program::eval::value(word, &|_| None).ok().filter(|n| *n < FIRST_CODE);
+    let read = |word: &&str| crate::engine::number::value(word, &|_| None).ok().filter(|n| *n < FIRST_CODE);
     let number = words.first().filter(|word| digit(word)).and_then(read);
     if let Some(number) = number {
         if number > MAX_BEHIND {
             let why = format!("-b: {number} is more than {MAX_BEHIND} bytes");
-            return Err(CommandError::argument("dis", why));
+            return Err(CommandError::argument(why));
         }
         cx.settings.behind_ud2 = number;
     }
@@ -188,32 +192,30 @@ fn bytes_behind<'w>(
 /// The place and the count.
 fn operands<'w>(words: &[&'w str]) -> Result<(&'w str, Option<u64>), CommandError> {
     let number = |text: &str| {
-        let value = crate::cmd::program::eval::value(text, &|_| None);
-        let value =
-            value.map_err(|_| CommandError::argument("dis", format_args!("not a valid number: {text}")))?;
+        let value = crate::engine::number::value(text, &|_| None);
+        let value = value.map_err(|_| CommandError::argument(format_args!("not a valid number: {text}")))?;
         if (1..=MAX_COUNT).contains(&value) {
             return Ok(value);
         }
-        Err(CommandError::argument("dis", format_args!("invalid count argument: {text} (1 to {MAX_COUNT})")))
+        Err(CommandError::argument(format_args!("invalid count argument: {text} (1 to {MAX_COUNT})")))
     };
     match words {
-        [] => Err(CommandError::Usage {
-            command: "dis".to_owned(),
-            message: "an address or symbol is missing".to_owned(),
-            usage: "dis [-rfludxs] [-b [NUM]] ADDRESS | SYMBOL | (EXPRESSION) [COUNT]".to_owned(),
-        }),
+        [] => Err(CommandError::usage(
+            "an address or symbol is missing",
+            "dis [-rfludxs] [-b [NUM]] ADDRESS | SYMBOL | (EXPRESSION) [COUNT]",
+        )),
         [place] => Ok((place, None)),
         [place, count] => Ok((place, Some(number(count)?))),
-        [_, _, more, ..] => Err(CommandError::argument("dis", format_args!("unexpected argument: {more}"))),
+        [_, _, more, ..] => Err(CommandError::argument(format_args!("unexpected argument: {more}"))),
     }
 }
 
 /// Code of the context's process.
 fn user(cx: &mut Cx<'_>, s: &Session, word: &str, count: u64, shape: &Shape) -> Result<Report, CommandError> {
-    let at = crate::cmd::program::eval::hex(word)
-        .ok_or_else(|| CommandError::argument("dis", format_args!("invalid user virtual address: {word}")))?;
-    let task = tasks::context(cx, "dis")?;
-    let mem = kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("dis", e))?;
+    let at = crate::engine::number::hex(word)
+        .ok_or_else(|| CommandError::argument(format_args!("invalid user virtual address: {word}")))?;
+    let task = tasks::context(cx)?;
+    let mem = kernel::mm::address_space::user_memory(s, task).map_err(CommandError::failed)?;
     let place =
         Place { at: VirtAddr(at), name: None, offset: 0, end: None, is_text: false, next_is_lost: None };
     let mut report = Report::new("dis");
@@ -276,7 +278,7 @@ fn show(
     };
     let decoder = s.arch().disassembler().ok_or_else(|| {
         let why = format_args!("instructions of {} are not decoded yet", s.arch().name());
-        CommandError::failed("dis", why)
+        CommandError::failed(why)
     })?;
     let mut walk = Walk { mem, at: from, end, behind_ud2: cx.settings.behind_ud2, decoder };
     let mut last_line = None;

@@ -21,7 +21,7 @@ pub(super) fn dis_source(s: &Session, place: &Place, count: Option<u64>) -> Resu
     };
     let Some(line) = s.source_line(place.at).filter(|l| l.line != 0) else {
         let why = source::no_debug(s, place.at).map(|why| format!(": {why}")).unwrap_or_default();
-        return Err(CommandError::failed("dis", format_args!("{word}: not found in debuginfo data{why}")));
+        return Err(CommandError::failed(format_args!("{word}: not found in debuginfo data{why}")));
     };
     let mut report = Report::new("dis");
     // as the compiler was called with it: where the tree was then says nothing

@@ -7,10 +7,9 @@ pub(crate) use types::{size, told};
 
 use crate::show::tasks;
 use crate::show::values;
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use cexpr::{FormatOptions, MemberPath};
-use clap::{Arg, ArgAction, ArgMatches};
 use debuginfo::types::TypeRef;
 use inspect::SessionScope;
 use kernel::Fetch;
@@ -45,7 +44,43 @@ pub(super) struct Ask<'a> {
     space: &'static str,
 }
 
-impl Command for Struct {
+/// The arguments of `struct`.
+#[derive(clap::Args)]
+pub(crate) struct StructArgs {
+    /// The offset of each member; with an address, its address
+    #[arg(short = 'o')]
+    offsets: bool,
+    /// The address is that of a member: its offset, or STRUCT.MEMBER
+    #[arg(short = 'l', value_name = "OFFSET")]
+    embedded: Option<String>,
+    /// Raw memory
+    #[arg(short = 'r')]
+    raw: bool,
+    /// The address is an offset in the dump file
+    #[arg(short = 'f')]
+    file: bool,
+    /// The address is of the context's user memory
+    #[arg(short = 'u')]
+    user: bool,
+    /// Integers in hexadecimal
+    #[arg(short = 'x')]
+    hex: bool,
+    /// Integers in decimal
+    #[arg(short = 'd')]
+    decimal: bool,
+    /// Show what members that are pointers point to
+    #[arg(short = 'p')]
+    pointers: bool,
+    /// So many objects one after the other; negative: those that end at the address
+    #[arg(short = 'c', long = "count", value_name = "COUNT", allow_hyphen_values = true)]
+    number: Option<i64>,
+    /// The type, its members, where the object is, and how many follow
+    #[arg(value_name = "TYPE[.MEMBER,...] [ADDRESS[:CPUS]] [COUNT]", num_args = 1.., required = true)]
+    what: Vec<String>,
+}
+
+impl Run for Struct {
+    type Args = StructArgs;
     fn name(&self) -> &'static str {
         self.word
     }
@@ -65,41 +100,6 @@ impl Command for Struct {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        clap.arg(flag("offsets", 'o', "The offset of each member; with an address, its address"))
-            .arg(
-                Arg::new("embedded")
-                    .short('l')
-                    .value_name("OFFSET")
-                    .help("The address is that of a member: its offset, or STRUCT.MEMBER"),
-            )
-            .arg(flag("raw", 'r', "Raw memory"))
-            .arg(flag("file", 'f', "The address is an offset in the dump file"))
-            .arg(flag("user", 'u', "The address is of the context's user memory"))
-            .arg(flag("hex", 'x', "Integers in hexadecimal"))
-            .arg(flag("decimal", 'd', "Integers in decimal"))
-            .arg(flag("pointers", 'p', "Show what members that are pointers point to"))
-            .arg(
-                Arg::new("number")
-                    .short('c')
-                    .long("count")
-                    .value_name("COUNT")
-                    .allow_hyphen_values(true)
-                    .value_parser(clap::value_parser!(i64))
-                    .help("So many objects one after the other; negative: those that end at the address"),
-            )
-            .arg(
-                Arg::new("what")
-                    .value_name("TYPE[.MEMBER,...] [ADDRESS[:CPUS]] [COUNT]")
-                    .action(ArgAction::Append)
-                    .num_args(1..)
-                    .required(true)
-                    .help("The type, its members, where the object is, and how many follow"),
-            )
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
         // `struct foo ADDR -2`: a negative count among the operands
@@ -147,28 +147,26 @@ impl Command for Struct {
         words.next_if(|word| *word == "enum");
         words.next().is_some_and(|first| types::is_type(s, first))
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session(self.word)?;
-        let mut words: Vec<&str> =
-            args.get_many::<String>("what").into_iter().flatten().map(String::as_str).collect();
+    fn run(&self, cx: &mut Cx<'_>, args: &StructArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let mut words: Vec<&str> = args.what.iter().map(String::as_str).collect();
         if let ["struct" | "union" | "enum", _, ..] = words.as_slice() {
             words.remove(0);
         }
         let (first, rest) = words.split_first().unwrap_or((&"", &[]));
-        let on = |name: &str| args.get_flag(name);
-        let (name, members) = types::split(self.word, first)?;
+        let (name, members) = types::split(first)?;
         let scope = values::scope(cx, s, None);
         let ty = types::find(self.word, &scope, &name)?;
         let ask = Ask {
             command: self.word,
             s,
-            format: values::format(cx.settings, on("hex"), on("decimal")),
-            hex: on("hex") || (cx.settings.radix == 16 && !on("decimal")),
-            offsets: on("offsets"),
-            raw: on("raw"),
-            pointers: on("pointers"),
-            lists: args.get_one::<i64>("number").copied(),
-            space: if on("user") { "user" } else { "kernel" },
+            format: values::format(cx.settings, args.hex, args.decimal),
+            hex: args.hex || (cx.settings.radix == 16 && !args.decimal),
+            offsets: args.offsets,
+            raw: args.raw,
+            pointers: args.pointers,
+            lists: args.number,
+            space: if args.user { "user" } else { "kernel" },
             name,
             ty,
             members,
@@ -186,38 +184,36 @@ impl Struct {
     fn objects(
         &self,
         cx: &Cx<'_>,
-        args: &ArgMatches,
+        args: &StructArgs,
         ask: &Ask<'_>,
         place: &str,
         rest: &[&str],
     ) -> Result<Report, CommandError> {
-        let (s, on) = (ask.s, |name: &str| args.get_flag(name));
+        let s = ask.s;
         let scope = values::scope(cx, s, None);
-        let embedded = match args.get_one::<String>("embedded") {
-            Some(text) => types::offset(self.word, &scope, text)?,
+        let embedded = match &args.embedded {
+            Some(text) => types::offset(&scope, text)?,
             None => 0,
         };
         let count = count(ask, rest)?;
-        let (place, cpus) = cpus(cx, s, self.word, place)?;
+        let (place, cpus) = cpus(cx, s, place)?;
         let from = |at: u64| VirtAddr(at).sub(embedded);
-        if on("file") {
-            let at = crate::cmd::program::eval::hex(place).ok_or_else(|| {
-                CommandError::argument(self.word, format_args!("{place} is no file offset"))
-            })?;
+        if args.file {
+            let at = crate::engine::number::hex(place)
+                .ok_or_else(|| CommandError::argument(format_args!("{place} is no file offset")))?;
             return object::in_file(cx, ask, at, count);
         }
         let at = match pid(cx, s, ask, place) {
             Some(at) => at,
-            None => values::address(cx, s, self.word, place)?,
+            None => values::address(cx, s, place)?,
         };
-        if on("user") {
+        if args.user {
             return object::in_user(cx, ask, from(at.0), count);
         }
-        if cpus.is_none() && crate::cmd::program::eval::hex(place).is_none() && s.is_per_cpu(at) {
-            return Err(CommandError::failed(
-                self.word,
-                format_args!("{place} is per-CPU: choose CPUs with {place}:0 or {place}:a"),
-            ));
+        if cpus.is_none() && crate::engine::number::hex(place).is_none() && s.is_per_cpu(at) {
+            return Err(CommandError::failed(format_args!(
+                "{place} is per-CPU: choose CPUs with {place}:0 or {place}:a"
+            )));
         }
         object::in_kernel(cx, ask, from(at.0), cpus.as_deref(), count)
     }
@@ -230,33 +226,28 @@ fn count(ask: &Ask<'_>, rest: &[&str]) -> Result<i64, CommandError> {
         [text] => text
             .parse::<i64>()
             .ok()
-            .or_else(|| crate::cmd::program::eval::hex(text).map(u64::cast_signed))
-            .ok_or_else(|| CommandError::argument(ask.command, format_args!("invalid count: {text}")))?,
+            .or_else(|| crate::engine::number::hex(text).map(u64::cast_signed))
+            .ok_or_else(|| CommandError::argument(format_args!("invalid count: {text}")))?,
         [_, more, ..] => {
-            return Err(CommandError::argument(ask.command, format_args!("unexpected argument: {more}")));
+            return Err(CommandError::argument(format_args!("unexpected argument: {more}")));
         }
     };
     if count == 0 || count.unsigned_abs() > MAX_COUNT {
-        return Err(CommandError::argument(ask.command, format_args!("invalid count: {count}")));
+        return Err(CommandError::argument(format_args!("invalid count: {count}")));
     }
     Ok(count)
 }
 
 /// A place without its `:CPUS`, and the CPUs.
-fn cpus<'w>(
-    cx: &Cx<'_>,
-    s: &Session,
-    command: &str,
-    place: &'w str,
-) -> Result<(&'w str, Option<Vec<u32>>), CommandError> {
+fn cpus<'w>(cx: &Cx<'_>, s: &Session, place: &'w str) -> Result<(&'w str, Option<Vec<u32>>), CommandError> {
     match place.rsplit_once(':') {
-        Some((place, "")) => Ok((place, Some(vec![tasks::context_cpu(cx, command)?]))),
+        Some((place, "")) => Ok((place, Some(vec![tasks::context_cpu(cx)?]))),
         Some((before, spec))
             if spec == "a"
                 || spec == "all"
                 || spec.chars().all(|c| c.is_ascii_digit() || ",-".contains(c)) =>
         {
-            Ok((before, Some(tasks::cpus(s, command, spec)?)))
+            Ok((before, Some(tasks::cpus(s, spec)?)))
         }
         _ => Ok((place, None)),
     }
@@ -275,7 +266,7 @@ fn pid(cx: &Cx<'_>, s: &Session, ask: &Ask<'_>, place: &str) -> Option<VirtAddr>
 /// The definition of members of a type with their offsets: `task_struct.pid`. `None` where there is no
 /// such type.
 pub(crate) fn members(scope: &SessionScope<'_>, word: &str) -> Result<Option<Report>, CommandError> {
-    let (name, members) = types::split("whatis", word)?;
+    let (name, members) = types::split(word)?;
     let Ok(ty) = types::find("whatis", scope, &name) else { return Ok(None) };
     let ask = Ask {
         command: "whatis",

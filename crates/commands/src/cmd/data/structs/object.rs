@@ -28,8 +28,7 @@ pub(super) fn in_kernel(
     let per_cpu = ask.s.is_per_cpu(at) || !ask.s.arch().is_kernel(at);
     let mut out = Vec::new();
     for &cpu in cpus {
-        let offset = kernel::sched::cpu::per_cpu_offset(ask.s, cpu)
-            .map_err(|e| CommandError::failed(ask.command, e))?;
+        let offset = kernel::sched::cpu::per_cpu_offset(ask.s, cpu).map_err(CommandError::failed)?;
         let place = if per_cpu { at.add(offset) } else { at };
         let mut record = Record::of(types::cpu_line(cpu, place));
         record.list("objects", objects(cx, ask, &scope, place, count)?);
@@ -41,11 +40,8 @@ pub(super) fn in_kernel(
 
 /// Objects in the context's user memory.
 pub(super) fn in_user(cx: &Cx<'_>, ask: &Ask<'_>, at: VirtAddr, count: i64) -> Result<Report, CommandError> {
-    let task = tasks::context(cx, ask.command)?;
-    let mem = UserOnly(
-        kernel::mm::address_space::user_memory(ask.s, task)
-            .map_err(|e| CommandError::failed(ask.command, e))?,
-    );
+    let task = tasks::context(cx)?;
+    let mem = UserOnly(kernel::mm::address_space::user_memory(ask.s, task).map_err(CommandError::failed)?);
     let scope = SessionScope { user: Some(&mem), ..values::scope(cx, ask.s, None) };
     let mut report = Report::new(ask.command);
     report.list("objects", objects(cx, ask, &scope, at, count)?);
@@ -62,9 +58,8 @@ pub(super) fn in_file(cx: &Cx<'_>, ask: &Ask<'_>, at: u64, count: i64) -> Result
         .image
         .dump_paths
         .first()
-        .ok_or_else(|| CommandError::failed(ask.command, "no dump file"))?;
-    let failed =
-        |e: std::io::Error| CommandError::failed(ask.command, format_args!("{}: {e}", path.display()));
+        .ok_or_else(|| CommandError::failed("no dump file"))?;
+    let failed = |e: std::io::Error| CommandError::failed(format_args!("{}: {e}", path.display()));
     let file = std::fs::File::open(path).map_err(failed)?;
     let size = size(ask, count)?;
     let mut records = Vec::new();
@@ -86,7 +81,7 @@ pub(super) fn in_file(cx: &Cx<'_>, ask: &Ask<'_>, at: u64, count: i64) -> Result
 fn size(ask: &Ask<'_>, count: i64) -> Result<u64, CommandError> {
     let types = ask.s.types();
     let size = if count == 1 { types.size_of(ask.ty) } else { types.exact_size_of(ask.ty) };
-    size.map_err(|e| CommandError::failed(ask.command, e))
+    size.map_err(CommandError::failed)
 }
 
 fn objects(
@@ -114,10 +109,10 @@ fn objects(
             if let Err(fault) = scope.memory().read(place, &mut byte)
                 && !matches!(fault.kind, base::FaultKind::Page(_))
             {
-                return Err(CommandError::failed(
-                    ask.command,
-                    format_args!("invalid {} virtual address: {:x}: {fault}", ask.space, place.0),
-                ));
+                return Err(CommandError::failed(format_args!(
+                    "invalid {} virtual address: {:x}: {fault}",
+                    ask.space, place.0
+                )));
             }
         }
         record.hidden("address", Cell::Addr(place.0));
@@ -129,12 +124,12 @@ fn objects(
 
 fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -> Result<(), CommandError> {
     if ask.raw && ask.members.is_empty() {
-        return raw(ask, scope, object, record);
+        return raw(scope, object, record);
     }
     if ask.raw {
         for path in &ask.members {
-            let wrong = |e| values::wrong(ask.command, &path.to_string(), &e);
-            raw(ask, scope, &path.apply(scope, object).map_err(wrong)?, record)?;
+            let wrong = |e| values::wrong(&path.to_string(), &e);
+            raw(scope, &path.apply(scope, object).map_err(wrong)?, record)?;
         }
         return Ok(());
     }
@@ -166,7 +161,7 @@ fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -
         // a member that is not there spoils only its own line
         match member(ask, scope, object, path, record) {
             Ok(tree) => values::add_as(&mut data, path.to_string(), &tree),
-            Err(e) => failures.push(values::wrong(ask.command, &path.to_string(), &e)),
+            Err(e) => failures.push(values::wrong(&path.to_string(), &e)),
         }
     }
     record.record("value", data);
@@ -267,9 +262,9 @@ fn pointed(ask: &Ask<'_>, scope: &dyn Scope, pointer: &Value, record: &mut Recor
 }
 
 /// `-r`: words of eight bytes and their characters, two in a row.
-fn raw(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -> Result<(), CommandError> {
-    let size = scope.types().size_of(object.ty).map_err(|e| CommandError::failed(ask.command, e))?;
-    let bytes = object.raw(scope.memory(), size).map_err(|e| CommandError::failed(ask.command, e))?;
+fn raw(scope: &dyn Scope, object: &Value, record: &mut Record) -> Result<(), CommandError> {
+    let size = scope.types().size_of(object.ty).map_err(CommandError::failed)?;
+    let bytes = object.raw(scope.memory(), size).map_err(CommandError::failed)?;
     let start = object.address().unwrap_or_default();
     for (n, row) in bytes.chunks(16).enumerate() {
         let words: Vec<String> = row

@@ -10,11 +10,11 @@ use kernel::Session;
 use report::{Cell, Line, Record, Report};
 
 /// `task_struct.mm->mm_users,comm` to the type and the paths.
-pub(super) fn split(command: &str, word: &str) -> Result<(String, Vec<MemberPath>), CommandError> {
+pub(super) fn split(word: &str) -> Result<(String, Vec<MemberPath>), CommandError> {
     let Some((name, members)) = word.split_once('.') else { return Ok((word.to_owned(), Vec::new())) };
     let paths = members.split(',').filter(|text| !text.is_empty());
     let paths: Result<Vec<MemberPath>, CommandError> =
-        paths.map(|text| MemberPath::parse(text).map_err(|e| values::wrong(command, text, &e))).collect();
+        paths.map(|text| MemberPath::parse(text).map_err(|e| values::wrong(text, &e))).collect();
     Ok((name.to_owned(), paths?))
 }
 
@@ -23,7 +23,7 @@ pub(super) fn is_type(s: &Session, word: &str) -> bool {
     let (name, members) = word.split_once('.').unwrap_or((word, ""));
     let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     // a variable comes before a type, as in crash; with members it is a type's
-    if !plain || (members.is_empty() && crate::show::address::symbol(s, name).is_some()) {
+    if !plain || (members.is_empty() && crate::engine::symbols::value(s, name).is_some()) {
         return false;
     }
     tag(s, name) || (inspect::load_modules(s) && tag(s, name))
@@ -35,7 +35,7 @@ fn tag(s: &Session, name: &str) -> bool {
         .any(|space| s.types().first(None, space, name).is_some())
 }
 
-/// The type of a name, of the kind that the command is about.
+/// The type of a name; `command` may want a kind of it.
 pub(super) fn find(command: &str, scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, CommandError> {
     let types = scope.session.types();
     let prefer = scope.prefer.as_ref();
@@ -46,9 +46,9 @@ pub(super) fn find(command: &str, scope: &SessionScope<'_>, name: &str) -> Resul
                 [] => values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default(),
                 names => format!(" (did you mean {}?)", names.join(" or ")),
             };
-            CommandError::failed(command, format_args!("invalid data structure reference: {name}{hint}"))
+            CommandError::failed(format_args!("invalid data structure reference: {name}{hint}"))
         }
-        kind => CommandError::failed(command, kind),
+        kind => CommandError::failed(kind),
     })?;
     let kind = cexpr::compound_word(types, found);
     if (command == "struct" || command == "union") && kind != Some(command) {
@@ -57,32 +57,25 @@ pub(super) fn find(command: &str, scope: &SessionScope<'_>, name: &str) -> Resul
             Some(kind) => format!("; try \"{kind} {name}\""),
             None => String::new(),
         };
-        return Err(CommandError::failed(
-            command,
-            format_args!("data type mismatch: {name} is not {article}{hint}"),
-        ));
+        return Err(CommandError::failed(format_args!("data type mismatch: {name} is not {article}{hint}")));
     }
     Ok(found)
 }
 
 /// `-l`: a number, or STRUCT.MEMBER.
-pub(super) fn offset(command: &str, scope: &SessionScope<'_>, text: &str) -> Result<u64, CommandError> {
+pub(super) fn offset(scope: &SessionScope<'_>, text: &str) -> Result<u64, CommandError> {
     if let Ok(n) = text.parse::<u64>() {
         return Ok(n);
     }
     if let Some((name, member)) = text.split_once('.') {
-        let ty = find("-l", scope, name).map_err(|_| {
-            CommandError::failed(command, format_args!("invalid data structure reference: {name}"))
-        })?;
-        let path = MemberPath::parse(member).map_err(|e| values::wrong(command, member, &e))?;
-        let found = path.locate(scope.session.types(), ty).map_err(|e| values::wrong(command, member, &e))?;
+        let ty = find("-l", scope, name)
+            .map_err(|_| CommandError::failed(format_args!("invalid data structure reference: {name}")))?;
+        let path = MemberPath::parse(member).map_err(|e| values::wrong(member, &e))?;
+        let found = path.locate(scope.session.types(), ty).map_err(|e| values::wrong(member, &e))?;
         return Ok(found.bit_offset / 8);
     }
-    crate::cmd::program::eval::hex(text).ok_or_else(|| {
-        CommandError::argument(
-            command,
-            format_args!("invalid offset: {text} is neither a number nor STRUCT.MEMBER"),
-        )
+    crate::engine::number::hex(text).ok_or_else(|| {
+        CommandError::argument(format_args!("invalid offset: {text} is neither a number nor STRUCT.MEMBER"))
     })
 }
 
@@ -113,7 +106,7 @@ pub(super) fn describe(
 ) -> Result<(), CommandError> {
     let types = ask.s.types();
     let options = LayoutOptions { offsets: ask.offsets, at, hex: ask.hex, inner: false };
-    let failed = |e: ErrorKind| CommandError::failed(ask.command, e);
+    let failed = |e: ErrorKind| CommandError::failed(e);
     if ask.members.is_empty() {
         let text = cexpr::layout_text(types, ask.ty, &options).map_err(failed)?;
         values::lines_of(record, &text);
@@ -126,13 +119,12 @@ pub(super) fn describe(
     }
     let lines =
         cexpr::layout(types, ask.ty, &LayoutOptions { inner: true, ..options.clone() }).map_err(failed)?;
-    let heart = types.resolve(ask.ty).map_err(|e| CommandError::failed(ask.command, e))?.0;
+    let heart = types.resolve(ask.ty).map_err(CommandError::failed)?.0;
     let size = types.size_of(ask.ty).unwrap_or(0);
     record.text(format!("{} {{", types.name(heart)));
     let mut data = Vec::new();
     for path in &ask.members {
-        let found =
-            path.locate(types, ask.ty).map_err(|e| values::wrong(ask.command, &path.to_string(), &e))?;
+        let found = path.locate(types, ask.ty).map_err(|e| values::wrong(&path.to_string(), &e))?;
         let place = match at {
             Some(at) => format!("[{:x}]", at.0.wrapping_add(found.bit_offset / 8)),
             None if ask.hex => format!("[{:#x}]", found.bit_offset / 8),

@@ -96,7 +96,7 @@ pub(super) fn values(
         _ => LINE / shape.size,
     };
     let s = match shape.form {
-        Form::Symbols(_) => Some(cx.session("rd")?),
+        Form::Symbols(_) => Some(cx.session()?),
         _ => None,
     };
     let mut pages = Pages::new(source);
@@ -128,7 +128,7 @@ pub(super) fn values(
         left -= step;
     }
     if !any && let Some(why) = first_error {
-        return Err(CommandError::failed("rd", format_args!("read error: {why}")));
+        return Err(CommandError::failed(format_args!("read error: {why}")));
     }
     let mut report = Report::new("rd");
     report.list("memory", rows);
@@ -250,7 +250,7 @@ pub(super) fn text(
         let byte = match pages.nth(at, n, 1) {
             Ok(bytes) => bytes.first().copied().unwrap_or(0),
             Err(hole) if n == 0 => {
-                return Err(CommandError::failed("rd", format_args!("read error: {}", hole.why)));
+                return Err(CommandError::failed(format_args!("read error: {}", hole.why)));
             }
             Err(hole) => {
                 stopped = Some(hole.cell);

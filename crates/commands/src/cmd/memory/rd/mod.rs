@@ -5,10 +5,9 @@ mod source;
 
 use crate::show::address;
 use crate::show::tasks;
-use crate::{Command, CommandError, Cx, Example, Layer, respelled};
+use crate::{CommandError, Cx, Example, Layer, Run, respelled};
 use address::Side;
 use base::VirtAddr;
-use clap::{Arg, ArgAction, ArgMatches};
 use dump::Words;
 use kernel::Fetch;
 use report::{Line, Report};
@@ -50,7 +49,76 @@ struct Shape {
 /// Most bytes that `-r` writes.
 const MAX_FILE: u64 = 64 << 30;
 
-impl Command for Rd {
+/// The arguments of `rd`.
+#[derive(clap::Args)]
+pub(crate) struct RdArgs {
+    /// The address is physical
+    #[arg(short = 'p')]
+    physical: bool,
+    /// The address is the user's
+    #[arg(short = 'u')]
+    user: bool,
+    /// The address is a Xen machine address
+    #[arg(short = 'm')]
+    machine: bool,
+    /// The address is an offset in the dump file
+    #[arg(short = 'f')]
+    file: bool,
+    /// Signed decimal values
+    #[arg(short = 'd')]
+    decimal: bool,
+    /// Unsigned decimal values
+    #[arg(short = 'D')]
+    unsigned: bool,
+    /// Symbols in place of their addresses
+    #[arg(short = 's')]
+    symbols: bool,
+    /// The same, and slab caches of objects; twice: with the address
+    #[arg(short = 'S', action = clap::ArgAction::Count)]
+    slab: u8,
+    /// Leave out the text
+    #[arg(short = 'x')]
+    no_text: bool,
+    /// Only the text, up to the first byte that is none
+    #[arg(short = 'a')]
+    ascii: bool,
+    /// 16 and 32-bit values in network byte order
+    #[arg(short = 'N')]
+    network: bool,
+    /// The memory before the address, up to it
+    #[arg(short = 'R')]
+    reverse: bool,
+    /// 8-bit values (-8)
+    #[arg(long = "8")]
+    bits8: bool,
+    /// 16-bit values (-16)
+    #[arg(long = "16")]
+    bits16: bool,
+    /// 32-bit values (-32)
+    #[arg(long = "32")]
+    bits32: bool,
+    /// 64-bit values (-64)
+    #[arg(long = "64")]
+    bits64: bool,
+    /// Add this to the address
+    #[arg(short = 'o', value_name = "OFFSET", allow_hyphen_values = true)]
+    offset: Option<String>,
+    /// Up to this address
+    #[arg(short = 'e', value_name = "ADDRESS")]
+    end: Option<String>,
+    /// Write the raw bytes into a file
+    #[arg(short = 'r', value_name = "FILE")]
+    raw: Option<String>,
+    /// Where
+    #[arg(value_name = "ADDRESS | SYMBOL")]
+    address: String,
+    /// How many values; bytes with -r
+    #[arg(value_name = "COUNT")]
+    count: Option<String>,
+}
+
+impl Run for Rd {
+    type Args = RdArgs;
     fn name(&self) -> &'static str {
         "rd"
     }
@@ -64,42 +132,6 @@ impl Command for Rd {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
-    }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag =
-            |name: &'static str, help: &'static str| Arg::new(name).action(ArgAction::SetTrue).help(help);
-        clap.arg(flag("physical", "The address is physical").short('p'))
-            .arg(flag("user", "The address is the user's").short('u'))
-            .arg(flag("machine", "The address is a Xen machine address").short('m'))
-            .arg(flag("file", "The address is an offset in the dump file").short('f'))
-            .arg(flag("decimal", "Signed decimal values").short('d'))
-            .arg(flag("unsigned", "Unsigned decimal values").short('D'))
-            .arg(flag("symbols", "Symbols in place of their addresses").short('s'))
-            .arg(
-                Arg::new("slab")
-                    .short('S')
-                    .action(ArgAction::Count)
-                    .help("The same, and slab caches of objects; twice: with the address"),
-            )
-            .arg(flag("no-text", "Leave out the text").short('x'))
-            .arg(flag("ascii", "Only the text, up to the first byte that is none").short('a'))
-            .arg(flag("network", "16 and 32-bit values in network byte order").short('N'))
-            .arg(flag("reverse", "The memory before the address, up to it").short('R'))
-            .arg(flag("bits8", "8-bit values (-8)").long("8"))
-            .arg(flag("bits16", "16-bit values (-16)").long("16"))
-            .arg(flag("bits32", "32-bit values (-32)").long("32"))
-            .arg(flag("bits64", "64-bit values (-64)").long("64"))
-            .arg(
-                Arg::new("offset")
-                    .short('o')
-                    .value_name("OFFSET")
-                    .allow_hyphen_values(true)
-                    .help("Add this to the address"),
-            )
-            .arg(Arg::new("end").short('e').value_name("ADDRESS").help("Up to this address"))
-            .arg(Arg::new("raw").short('r').value_name("FILE").help("Write the raw bytes into a file"))
-            .arg(Arg::new("address").value_name("ADDRESS | SYMBOL").required(true).help("Where"))
-            .arg(Arg::new("count").value_name("COUNT").help("How many values; bytes with -r"))
     }
     fn respell(&self) -> &'static [(&'static str, &'static str)] {
         const { &[("-8", "--8"), ("-16", "--16"), ("-32", "--32"), ("-64", "--64")] }
@@ -119,38 +151,36 @@ impl Command for Rd {
             ]
         }
     }
-    fn needs(&self, args: &ArgMatches) -> Layer {
-        let on = |name: &str| args.get_flag(name);
+    fn needs(&self, args: &RdArgs) -> Layer {
         match () {
-            () if on("symbols") || args.get_count("slab") > 0 || on("user") => Layer::Session,
-            () if on("physical") || on("file") => Layer::Image,
+            () if args.symbols || args.slab > 0 || args.user => Layer::Session,
+            () if args.physical || args.file => Layer::Image,
             () => Layer::Machine,
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let image = cx.image("rd")?;
-        let on = |name: &str| args.get_flag(name);
-        if on("machine") {
-            return Err(CommandError::failed("rd", "-m: this is not a dump of a Xen hypervisor"));
+    fn run(&self, cx: &mut Cx<'_>, args: &RdArgs) -> Result<Report, CommandError> {
+        let image = cx.image()?;
+        if args.machine {
+            return Err(CommandError::failed("-m: this is not a dump of a Xen hypervisor"));
         }
         refuse(args, image.words())?;
-        let word = args.get_one::<String>("address").map_or("", String::as_str);
-        let mut at = address::parse(cx, "rd", word)?;
-        if let Some(text) = args.get_one::<String>("offset") {
+        let word = args.address.as_str();
+        let mut at = address::parse(cx, word)?;
+        if let Some(text) = &args.offset {
             at = at.wrapping_add(number(text)?);
         }
         // a return address from a stack may be signed
-        if !["physical", "file", "user"].iter().any(|name| on(name)) {
-            at = cx.machine("rd")?.signed_code(VirtAddr(at)).map_or(at, |plain| plain.0);
+        if !(args.physical || args.file || args.user) {
+            at = cx.machine()?.signed_code(VirtAddr(at)).map_or(at, |plain| plain.0);
         }
-        let source = if on("physical") {
+        let source = if args.physical {
             Source::Physical(image.phys())
-        } else if on("file") {
+        } else if args.file {
             Source::file(image)?
-        } else if on("user") || address::side(cx.machine("rd")?, VirtAddr(at)) == Side::User {
-            Source::user(cx.session("rd")?, tasks::context(cx, "rd")?, at)?
+        } else if args.user || address::side(cx.machine()?, VirtAddr(at)) == Side::User {
+            Source::user(cx.session()?, tasks::context(cx)?, at)?
         } else {
-            Source::Kernel(&*cx.machine("rd")?.mem, image.phys())
+            Source::Kernel(&*cx.machine()?.mem, image.phys())
         };
         // addresses of a kernel that is read are those of its own machine
         let words = match &source {
@@ -158,29 +188,26 @@ impl Command for Rd {
             Source::Physical(_) | Source::File(..) => image.words(),
         };
         let shape = shape(args, words);
-        let ascii_only = on("ascii");
-        let size = if ascii_only || args.contains_id("raw") { 1 } else { shape.size };
-        let mut count = match args.get_one::<String>("count") {
+        let ascii_only = args.ascii;
+        let size = if ascii_only || args.raw.is_some() { 1 } else { shape.size };
+        let mut count = match &args.count {
             Some(text) => Some(number(text)?),
             None => None,
         };
-        if let Some(text) = args.get_one::<String>("end") {
-            let end = address::parse(cx, "rd", text)?;
+        if let Some(text) = &args.end {
+            let end = address::parse(cx, text)?;
             if end <= at {
-                return Err(CommandError::argument("rd", format_args!("invalid ending address: {end:x}")));
+                return Err(CommandError::argument(format_args!("invalid ending address: {end:x}")));
             }
             count = Some(end.wrapping_sub(at).div_ceil(size));
         }
-        if on("reverse") {
+        if args.reverse {
             let n = count.unwrap_or(1).max(1);
             at = at.wrapping_sub((n - 1).wrapping_mul(size));
         }
-        if let Some(path) = args.get_one::<String>("raw") {
+        if let Some(path) = &args.raw {
             let Some(count) = count.filter(|&n| n <= MAX_FILE) else {
-                return Err(CommandError::argument(
-                    "rd",
-                    "-r requires a count of bytes or an ending address",
-                ));
+                return Err(CommandError::argument("-r requires a count of bytes or an ending address"));
             };
             return write(cx, &source, at, count, path);
         }
@@ -192,44 +219,38 @@ impl Command for Rd {
 }
 
 fn number(text: &str) -> Result<u64, CommandError> {
-    crate::cmd::program::eval::value(text, &|_| None).map_err(|e| e.of("rd"))
+    crate::engine::number::value(text, &|_| None).map_err(CommandError::from)
 }
 
 /// Bytes of a value: a word of the machine, where no option says another size.
-fn size(args: &ArgMatches, words: Words) -> u64 {
-    let sizes = [("bits8", 1), ("bits16", 2), ("bits32", 4), ("bits64", 8)];
-    sizes.into_iter().find(|(name, _)| args.get_flag(name)).map_or(words.size.into(), |(_, size)| size)
+fn size(args: &RdArgs, words: Words) -> u64 {
+    let sizes = [(args.bits8, 1), (args.bits16, 2), (args.bits32, 4), (args.bits64, 8)];
+    sizes.into_iter().find(|(given, _)| *given).map_or(words.size.into(), |(_, size)| size)
 }
 
 /// Options that mean nothing together.
-fn refuse(args: &ArgMatches, words: Words) -> Result<(), CommandError> {
-    let symbols = args.get_count("slab") > 0 || args.get_flag("symbols");
+fn refuse(args: &RdArgs, words: Words) -> Result<(), CommandError> {
+    let symbols = args.slab > 0 || args.symbols;
     let why = match size(args, words) {
-        1 | 2 | 4 if symbols && args.get_count("slab") > 0 => "-S option is only allowed with 64-bit display",
+        1 | 2 | 4 if symbols && args.slab > 0 => "-S option is only allowed with 64-bit display",
         1 | 2 | 4 if symbols => "-s option is only allowed with 64-bit display",
-        1 | 8 if args.get_flag("network") => "-N option is only allowed with 16-bit and 32-bit display",
+        1 | 8 if args.network => "-N option is only allowed with 16-bit and 32-bit display",
         _ => return Ok(()),
     };
-    Err(CommandError::argument("rd", why))
+    Err(CommandError::argument(why))
 }
 
-fn shape(args: &ArgMatches, words: Words) -> Shape {
-    let on = |name: &str| args.get_flag(name);
+fn shape(args: &RdArgs, words: Words) -> Shape {
     let size = size(args, words);
-    let form = match args.get_count("slab") {
-        _ if on("decimal") => Form::Signed,
-        _ if on("unsigned") => Form::Unsigned,
-        0 if !on("symbols") => Form::Hex,
+    let form = match args.slab {
+        _ if args.decimal => Form::Signed,
+        _ if args.unsigned => Form::Unsigned,
+        0 if !args.symbols => Form::Hex,
         0 => Form::Symbols(Slab::No),
         1 => Form::Symbols(Slab::Name),
         _ => Form::Symbols(Slab::Both),
     };
-    Shape {
-        size,
-        form,
-        ascii: form == Form::Hex && !on("no-text"),
-        network: on("network") || words.big_endian,
-    }
+    Shape { size, form, ascii: form == Form::Hex && !args.no_text, network: args.network || words.big_endian }
 }
 
 /// Bytes that are read at once for a file.
@@ -237,14 +258,14 @@ const BLOCK: u64 = 1 << 20;
 
 fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> Result<Report, CommandError> {
     use std::io::Write;
-    let failed = |e: std::io::Error| CommandError::failed("rd", format_args!("{path}: {e}"));
+    let failed = |e: std::io::Error| CommandError::failed(format_args!("{path}: {e}"));
     // the memory is read before the file is made, so that a bad address leaves none
     // no address follows the last one
     let space = (u64::MAX - at).saturating_add(1);
     let read = |from: u64| source.read(at.wrapping_add(from), (count.min(space) - from).min(BLOCK) as usize);
     let (mut block, mut hole) = read(0);
     if let (true, Some(hole)) = (block.is_empty(), &hole) {
-        return Err(CommandError::failed("rd", &hole.why));
+        return Err(CommandError::failed(&hole.why));
     }
     let mut file = std::fs::File::create(path).map_err(failed)?;
     let mut done = 0_u64;
@@ -253,14 +274,11 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
         file.write_all(&block).map_err(failed)?;
         done = done.saturating_add(block.len() as u64);
         if let Some(hole) = hole {
-            return Err(CommandError::failed(
-                "rd",
-                format_args!("{} ({done} bytes written to {path})", hole.why),
-            ));
+            return Err(CommandError::failed(format_args!("{} ({done} bytes written to {path})", hole.why)));
         }
         if done >= space && space < count {
             let why = format!("no address follows the last one ({done} bytes written to {path})");
-            return Err(CommandError::failed("rd", why));
+            return Err(CommandError::failed(why));
         }
         if done >= count || block.is_empty() {
             break;
@@ -276,23 +294,24 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::command::arguments;
 
     #[test]
     fn options_that_mean_nothing_together_are_refused() {
         let refused = |line: &str| {
-            let args = Rd.parse(crate::split_words(line)).unwrap();
+            let args = arguments(&Rd, crate::split_words(line)).unwrap();
             refuse(&args, Words::LITTLE_64).err().map(|e| e.to_string())
         };
-        assert_eq!(refused("-32 -s 0").unwrap(), "rd: -s option is only allowed with 64-bit display");
-        assert_eq!(refused("-8 -SS 0").unwrap(), "rd: -S option is only allowed with 64-bit display");
-        assert_eq!(refused("-N 0").unwrap(), "rd: -N option is only allowed with 16-bit and 32-bit display");
+        assert_eq!(refused("-32 -s 0").unwrap(), "-s option is only allowed with 64-bit display");
+        assert_eq!(refused("-8 -SS 0").unwrap(), "-S option is only allowed with 64-bit display");
+        assert_eq!(refused("-N 0").unwrap(), "-N option is only allowed with 16-bit and 32-bit display");
         assert_eq!((refused("-16 -N 0"), refused("-SS 0"), refused("-64 -s 0")), (None, None, None));
     }
 
     #[test]
     fn a_value_is_a_word_of_the_machine() {
         let of = |line: &str, size, big_endian| {
-            let args = Rd.parse(crate::split_words(line)).unwrap();
+            let args = arguments(&Rd, crate::split_words(line)).unwrap();
             let shape = shape(&args, Words { size, big_endian });
             (shape.size, shape.network)
         };

@@ -22,9 +22,9 @@ pub(super) enum Source<'s> {
 
 impl<'s> Source<'s> {
     pub(super) fn file(image: &Image) -> Result<Self, CommandError> {
-        let path = image.dump_paths.first().ok_or_else(|| CommandError::failed("rd", "no dump file"))?;
+        let path = image.dump_paths.first().ok_or_else(|| CommandError::failed("no dump file"))?;
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|e| CommandError::failed("rd", format_args!("{name}: {e}")))?;
+        let file = File::open(path).map_err(|e| CommandError::failed(format_args!("{name}: {e}")))?;
         Ok(Self::File(file, name))
     }
     pub(super) fn user(s: &'s Session, task: &Task, at: u64) -> Result<Self, CommandError> {
@@ -34,10 +34,9 @@ impl<'s> Source<'s> {
                  chooses another",
                 task.pid, task.comm
             );
-            return Err(CommandError::failed("rd", why));
+            return Err(CommandError::failed(why));
         }
-        let map =
-            kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("rd", e))?;
+        let map = kernel::mm::address_space::user_memory(s, task).map_err(CommandError::failed)?;
         Ok(Self::User(Box::new(map), s.phys()))
     }
 

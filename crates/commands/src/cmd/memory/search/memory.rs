@@ -1,11 +1,11 @@
 //! The memories that `search` goes through.
 
+use super::SearchArgs;
 use crate::show::tasks;
 use crate::show::values;
 use crate::{CommandError, Cx};
 use arch::{PageTables, UserMap};
 use base::{GRANULE, PhysAddr, PhysRead, VirtAddr, VirtRead};
-use clap::ArgMatches;
 use kernel::scan::Run;
 use kernel::{Image, Session};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,40 +28,36 @@ pub(super) enum Memory<'s> {
 }
 
 impl<'s> Memory<'s> {
-    pub(super) fn chosen(cx: &Cx<'s>, args: &ArgMatches) -> Result<Self, CommandError> {
-        let on = |name: &str| args.get_flag(name);
-        let several = ["user", "physical"].iter().filter(|n| on(n)).count()
-            + usize::from(on("kernel") || on("direct") || on("mapped"));
-        if several > 1 || (on("direct") && on("mapped")) {
-            return Err(CommandError::argument("search", "-k, -K, -V, -u and -p are mutually exclusive"));
+    pub(super) fn chosen(cx: &Cx<'s>, args: &SearchArgs) -> Result<Self, CommandError> {
+        let several = usize::from(args.user)
+            + usize::from(args.physical)
+            + usize::from(args.kernel || args.direct || args.mapped);
+        if several > 1 || (args.direct && args.mapped) {
+            return Err(CommandError::argument("-k, -K, -V, -u and -p are mutually exclusive"));
         }
-        if on("physical") {
-            return Ok(Self::Physical { image: cx.image("search")? });
+        if args.physical {
+            return Ok(Self::Physical { image: cx.image()? });
         }
-        let s = cx.session("search")?;
-        if !on("user") {
-            let direct = match on("mapped") {
+        let s = cx.session()?;
+        if !args.user {
+            let direct = match args.mapped {
                 true => None,
                 false => Some(kernel::mm::slab::direct_map_base(s).map_err(|e| {
                     let why = "where the kernel maps all memory is not known";
-                    CommandError::failed(
-                        "search",
-                        format_args!("{why}: {e}; \"search -p\" searches all memory"),
-                    )
+                    CommandError::failed(format_args!("{why}: {e}; \"search -p\" searches all memory"))
                 })?),
             };
-            return Ok(Self::Kernel { s, direct, mapped: !on("direct") });
+            return Ok(Self::Kernel { s, direct, mapped: !args.direct });
         }
-        let task = tasks::context(cx, "search")?;
+        let task = tasks::context(cx)?;
         if task.mm == Some(VirtAddr(0)) {
             let why = format!(
                 "the context, task {} ({}), has no user memory; \"set PID\" chooses another",
                 task.pid, task.comm
             );
-            return Err(CommandError::failed("search", why));
+            return Err(CommandError::failed(why));
         }
-        let map =
-            kernel::mm::address_space::user_memory(s, task).map_err(|e| CommandError::failed("search", e))?;
+        let map = kernel::mm::address_space::user_memory(s, task).map_err(CommandError::failed)?;
         Ok(Self::User { s, map: Box::new(map) })
     }
 
@@ -74,36 +70,34 @@ impl<'s> Memory<'s> {
     }
 
     /// First and last address to search, from `-s`, `-e` and `-l`.
-    pub(super) fn range(&self, cx: &Cx<'_>, args: &ArgMatches) -> Result<(VirtAddr, u64), CommandError> {
-        let word = |name: &str| args.get_one::<String>(name).map(String::as_str);
-        let at = |name: &str| -> Result<Option<VirtAddr>, CommandError> {
-            let Some(word) = word(name) else { return Ok(None) };
-            let plain = crate::cmd::program::eval::hex(word).map(VirtAddr);
+    pub(super) fn range(&self, cx: &Cx<'_>, args: &SearchArgs) -> Result<(VirtAddr, u64), CommandError> {
+        let at = |word: &Option<String>| -> Result<Option<VirtAddr>, CommandError> {
+            let Some(word) = word else { return Ok(None) };
+            let plain = crate::engine::number::hex(word).map(VirtAddr);
             let at = match (plain, self) {
                 (Some(at), _) => at,
-                (None, _) => values::address(cx, cx.session("search")?, "search", word)?,
+                (None, _) => values::address(cx, cx.session()?, word)?,
             };
             self.fits(at)?;
             Ok(Some(at))
         };
         let (from, to) = self.bounds();
-        let start = at("start")?.unwrap_or(VirtAddr(from));
+        let start = at(&args.start)?.unwrap_or(VirtAddr(from));
         let mut last = to;
-        if let Some(end) = at("end")? {
+        if let Some(end) = at(&args.end)? {
             if end < start {
                 let why = format!("ending address {:x} is below starting address {:x}", end.0, start.0);
-                return Err(CommandError::failed("search", why));
+                return Err(CommandError::failed(why));
             }
             last = end.0.saturating_sub(1);
         }
-        if let Some(word) = word("length") {
-            if args.contains_id("end") {
-                return Err(CommandError::argument("search", "-e and -l are mutually exclusive"));
+        if let Some(word) = args.length.as_deref() {
+            if args.end.is_some() {
+                return Err(CommandError::argument("-e and -l are mutually exclusive"));
             }
             let len =
-                word.parse::<u64>().ok().or_else(|| crate::cmd::program::eval::hex(word)).filter(|&n| n > 0);
-            let len =
-                len.ok_or_else(|| CommandError::argument("search", format_args!("invalid length: {word}")))?;
+                word.parse::<u64>().ok().or_else(|| crate::engine::number::hex(word)).filter(|&n| n > 0);
+            let len = len.ok_or_else(|| CommandError::argument(format_args!("invalid length: {word}")))?;
             last = start.0.saturating_add(len - 1).min(to);
         }
         Ok((start, last))
@@ -118,7 +112,7 @@ impl<'s> Memory<'s> {
         if ok {
             Ok(())
         } else {
-            Err(CommandError::failed("search", format_args!("invalid {kind} address: {:x}", at.0)))
+            Err(CommandError::failed(format_args!("invalid {kind} address: {:x}", at.0)))
         }
     }
 

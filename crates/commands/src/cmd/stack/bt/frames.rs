@@ -358,7 +358,7 @@ fn locals(s: &Session, bt: &Backtrace, frame: usize, record: &mut Record) {
 
 /// True where a frame lies in the function, or holds the address, that `reference` names.
 fn mentions(s: &Session, bt: &Backtrace, reference: &str) -> bool {
-    let wanted = crate::cmd::program::eval::hex(reference);
+    let wanted = crate::engine::number::hex(reference);
     bt.unwound.frames.iter().enumerate().any(|(n, f)| {
         let named = s.locate(f.lookup()).is_some_and(|l| l.symbol.name == reference);
         let held = wanted.is_some_and(|value| {

@@ -4,12 +4,12 @@ mod frames;
 mod scans;
 mod stackdump;
 
+use crate::engine::command::arguments;
 use crate::engine::command::has_letter;
 use crate::show::address;
 use crate::show::tasks::{self, Named};
-use crate::{Command, CommandError, Cx, Example};
+use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
-use clap::{Arg, ArgAction, ArgMatches};
 use kernel::sched::task::Task;
 use kernel::{Fetch, Session};
 use report::{Line, Record, Report};
@@ -46,7 +46,88 @@ enum Mode {
     Old,
 }
 
-impl Command for Bt {
+/// The arguments of `bt`.
+#[derive(clap::Args)]
+pub(crate) struct BtArgs {
+    /// The task that each CPU was running
+    #[arg(short = 'a')]
+    all: bool,
+    /// The tasks of these CPUs: 1,3,5-7 or a for all
+    #[arg(short = 'c', value_name = "CPUS")]
+    cpus: Option<String>,
+    /// -n idle: of idle tasks show the name alone
+    #[arg(long = "idle-filter", value_name = "idle", value_parser = ["idle"])]
+    not_idle: Option<String>,
+    /// The panic task
+    #[arg(short = 'p')]
+    panic: bool,
+    /// All threads of the task's process
+    #[arg(short = 'g')]
+    group: bool,
+    /// The whole stack as words
+    #[arg(short = 'r')]
+    raw: bool,
+    /// Every word of the stack that lies in code, from the saved stack pointer up
+    #[arg(short = 't')]
+    text: bool,
+    /// The same from the bottom of the stack
+    #[arg(short = 'T')]
+    text_all: bool,
+    /// File and line of each frame, with the calls inlined there
+    #[arg(short = 'l')]
+    lines: bool,
+    /// The exception frames on the stack
+    #[arg(short = 'e')]
+    exceptions: bool,
+    /// The exception frames on all IRQ and exception stacks
+    #[arg(short = 'E')]
+    cpu_exceptions: bool,
+    /// The words of each frame
+    #[arg(short = 'f')]
+    full: bool,
+    /// The words of each frame, with symbols and slab caches
+    #[arg(short = 'F')]
+    named: bool,
+    /// -FF: as -F, with address and slab cache
+    #[arg(long = "FF")]
+    objects: bool,
+    /// Check all tasks' stacks for overflow
+    #[arg(short = 'v')]
+    overflow: bool,
+    /// Take every word that looks like a return address for a frame
+    #[arg(short = 'o')]
+    old: bool,
+    /// Do so from now on, or no longer
+    #[arg(short = 'O')]
+    toggle: bool,
+    /// Only tasks with this symbol or address in their frames
+    #[arg(short = 'R', value_name = "REF")]
+    reference: Option<String>,
+    /// The offset in each function
+    #[arg(short = 's')]
+    offsets: bool,
+    /// Offsets in hex
+    #[arg(short = 'x')]
+    hex: bool,
+    /// Offsets in decimal
+    #[arg(short = 'd')]
+    decimal: bool,
+    /// Parameters and local variables of each frame
+    #[arg(long)]
+    locals: bool,
+    /// Start at this program counter
+    #[arg(short = 'I', value_name = "PC", value_parser = parse_hex)]
+    ip: Option<u64>,
+    /// Start at this stack pointer
+    #[arg(short = 'S', value_name = "SP", value_parser = parse_hex)]
+    sp: Option<u64>,
+    /// The tasks: pids, addresses of task_structs, names, 'regex'
+    #[arg(value_name = "PID|TASK|NAME", num_args = 0.., action = clap::ArgAction::Set)]
+    task: Vec<String>,
+}
+
+impl Run for Bt {
+    type Args = BtArgs;
     fn name(&self) -> &'static str {
         "bt"
     }
@@ -68,64 +149,6 @@ impl Command for Bt {
     fn respell(&self) -> &'static [(&'static str, &'static str)] {
         &[("-FF", "--FF"), ("-n", "--idle-filter")]
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        let value = |name: &'static str, short, what: &'static str, help: &'static str| {
-            Arg::new(name).short(short).value_name(what).help(help)
-        };
-        clap.arg(flag("all", 'a', "The task that each CPU was running"))
-            .arg(value("cpus", 'c', "CPUS", "The tasks of these CPUs: 1,3,5-7 or a for all"))
-            .arg(
-                Arg::new("not")
-                    .long("idle-filter")
-                    .value_name("idle")
-                    .value_parser(["idle"])
-                    .help("-n idle: of idle tasks show the name alone"),
-            )
-            .arg(flag("panic", 'p', "The panic task"))
-            .arg(flag("group", 'g', "All threads of the task's process"))
-            .arg(flag("raw", 'r', "The whole stack as words"))
-            .arg(flag(
-                "text",
-                't',
-                "Every word of the stack that lies in code, from the saved stack pointer up",
-            ))
-            .arg(flag("Text", 'T', "The same from the bottom of the stack"))
-            .arg(flag("lines", 'l', "File and line of each frame, with the calls inlined there"))
-            .arg(flag("exceptions", 'e', "The exception frames on the stack"))
-            .arg(flag("cpu-exceptions", 'E', "The exception frames on all IRQ and exception stacks"))
-            .arg(flag("full", 'f', "The words of each frame"))
-            .arg(flag("named", 'F', "The words of each frame, with symbols and slab caches"))
-            .arg(
-                Arg::new("FF")
-                    .long("FF")
-                    .action(ArgAction::SetTrue)
-                    .help("-FF: as -F, with address and slab cache"),
-            )
-            .arg(flag("overflow", 'v', "Check all tasks' stacks for overflow"))
-            .arg(flag("old", 'o', "Take every word that looks like a return address for a frame"))
-            .arg(flag("toggle", 'O', "Do so from now on, or no longer"))
-            .arg(value("reference", 'R', "REF", "Only tasks with this symbol or address in their frames"))
-            .arg(flag("offsets", 's', "The offset in each function"))
-            .arg(flag("hex", 'x', "Offsets in hex"))
-            .arg(flag("decimal", 'd', "Offsets in decimal"))
-            .arg(
-                Arg::new("locals")
-                    .long("locals")
-                    .action(ArgAction::SetTrue)
-                    .help("Parameters and local variables of each frame"),
-            )
-            .arg(value("ip", 'I', "PC", "Start at this program counter").value_parser(parse_hex))
-            .arg(value("sp", 'S', "SP", "Start at this stack pointer").value_parser(parse_hex))
-            .arg(
-                Arg::new("task")
-                    .value_name("PID|TASK|NAME")
-                    .num_args(0..)
-                    .help("The tasks: pids, addresses of task_structs, names, 'regex'"),
-            )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -140,10 +163,9 @@ impl Command for Bt {
         }
     }
 
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("bt")?;
-        let on = |name: &str| args.get_flag(name);
-        if on("toggle") {
+    fn run(&self, cx: &mut Cx<'_>, args: &BtArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        if args.toggle {
             cx.settings.old_bt = !cx.settings.old_bt;
             let method = if cx.settings.old_bt { "old" } else { "new" };
             let mut report = Report::new("bt");
@@ -151,38 +173,38 @@ impl Command for Bt {
             report.line(line.text(" bt method by default"));
             return Ok(report);
         }
-        if on("cpu-exceptions") {
-            let cpus = match args.get_one::<String>("cpus") {
-                Some(text) => tasks::cpus(s, "bt", text)?,
+        if args.cpu_exceptions {
+            let cpus = match &args.cpus {
+                Some(text) => tasks::cpus(s, text)?,
                 None => s.cpus().possible.clone(),
             };
             return scans::cpu_exceptions(cx, s, &cpus);
         }
-        if on("overflow") {
+        if args.overflow {
             return scans::overflows(cx, s);
         }
         let mode = match () {
-            () if on("raw") => Mode::Raw,
-            () if on("Text") => Mode::Text { all: true },
-            () if on("text") => Mode::Text { all: false },
-            () if on("exceptions") => Mode::Exceptions,
-            () if on("old") || cx.settings.old_bt => Mode::Old,
+            () if args.raw => Mode::Raw,
+            () if args.text_all => Mode::Text { all: true },
+            () if args.text => Mode::Text { all: false },
+            () if args.exceptions => Mode::Exceptions,
+            () if args.old || cx.settings.old_bt => Mode::Old,
             () => Mode::Frames,
         };
-        let at = |name: &str| args.get_one::<u64>(name).map(|&n| VirtAddr(n));
+        let (ip, sp) = (args.ip.map(VirtAddr), args.sp.map(VirtAddr));
         let shape = Shape {
-            lines: on("lines"),
-            offsets: on("offsets"),
-            hex: on("hex") || (cx.settings.radix == 16 && !on("decimal")),
+            lines: args.lines,
+            offsets: args.offsets,
+            hex: args.hex || (cx.settings.radix == 16 && !args.decimal),
             dump: match () {
-                () if on("FF") => Some(stackdump::Dump::Objects),
-                () if on("named") => Some(stackdump::Dump::Named),
-                () if on("full") => Some(stackdump::Dump::Words),
+                () if args.objects => Some(stackdump::Dump::Objects),
+                () if args.named => Some(stackdump::Dump::Named),
+                () if args.full => Some(stackdump::Dump::Words),
                 () => None,
             },
-            locals: on("locals"),
-            reference: args.get_one::<String>("reference").cloned(),
-            at: (at("ip").is_some() || at("sp").is_some()).then(|| (at("ip"), at("sp"))),
+            locals: args.locals,
+            reference: args.reference.clone(),
+            at: (ip.is_some() || sp.is_some()).then_some((ip, sp)),
         };
         if let Some(reference) = &shape.reference {
             known_reference(s, reference)?;
@@ -193,12 +215,12 @@ impl Command for Bt {
             Err(_) if !alone.is_empty() => Vec::new(),
             tasks => tasks?,
         };
-        let not_idle = args.contains_id("not");
+        let not_idle = args.not_idle.is_some();
         let mut report = Report::new("bt");
-        if on("all") || args.contains_id("cpus") {
+        if args.all || args.cpus.is_some() {
             tasks::unknown_cpus(s, &mut report);
         }
-        if on("group") {
+        if args.group {
             tasks::problems(s, &mut report);
         }
         let mut out: Vec<Record> = Vec::new();
@@ -237,25 +259,31 @@ impl Command for Bt {
 }
 
 /// `-R` takes a symbol or an address: a word that is neither is in no frame of any task.
-pub(crate) fn known_reference(s: &Session, reference: &str) -> Result<(), CommandError> {
-    if crate::cmd::program::eval::hex(reference).is_some() || !s.named(reference).is_empty() {
+fn known_reference(s: &Session, reference: &str) -> Result<(), CommandError> {
+    if crate::engine::number::hex(reference).is_some() || !s.named(reference).is_empty() {
         return Ok(());
     }
-    Err(address::not_found(s, "bt", reference))
+    Err(address::not_found(s, reference))
+}
+
+/// The same of words that `bt` would be given; words that it does not take are told when it runs.
+pub(crate) fn check_reference(s: &Session, words: &[String]) -> Result<(), CommandError> {
+    let args = arguments(&Bt, words.to_vec()).ok();
+    args.and_then(|args| args.reference).map_or(Ok(()), |reference| known_reference(s, &reference))
 }
 
 /// CPUs that are asked for and whose task is not known, but whose registers may be: of all CPUs (`-a`); where no task is
 /// known and none is named, the one that panicked, or the only one.
-fn without_task(s: &Session, args: &ArgMatches) -> Vec<u32> {
-    let named = ["task", "cpus"].iter().any(|name| args.contains_id(name));
+fn without_task(s: &Session, args: &BtArgs) -> Vec<u32> {
+    let named = !args.task.is_empty() || args.cpus.is_some();
     let nobody = s.tasks().all.is_empty();
-    if named || !(args.get_flag("all") || nobody) {
+    if named || !(args.all || nobody) {
         return Vec::new();
     }
     let possible = s.cpus().possible.iter().copied();
     let noted = (0..).take(s.cpu_states().len());
     let all: Vec<u32> = if s.cpus().possible.is_empty() { noted.collect() } else { possible.collect() };
-    if args.get_flag("all") {
+    if args.all {
         return all.into_iter().filter(|cpu| s.tasks().on_cpu(*cpu).is_none()).collect();
     }
     match (kernel::sched::panic::panic_cpu(s), all.as_slice()) {
@@ -267,48 +295,48 @@ fn without_task(s: &Session, args: &ArgMatches) -> Vec<u32> {
 }
 
 fn parse_hex(text: &str) -> Result<u64, String> {
-    crate::cmd::program::eval::hex(text).ok_or_else(|| format!("{text} is not a hexadecimal address"))
+    crate::engine::number::hex(text).ok_or_else(|| format!("{text} is not a hexadecimal address"))
 }
 
 /// The tasks that the arguments name.
-fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &ArgMatches) -> Result<Vec<&'s Task>, CommandError> {
+fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &BtArgs) -> Result<Vec<&'s Task>, CommandError> {
     let of_cpus =
         |cpus: &[u32]| -> Vec<&'s Task> { cpus.iter().filter_map(|&cpu| s.tasks().on_cpu(cpu)).collect() };
-    if args.get_flag("all") {
+    if args.all {
         if s.tasks().all.is_empty() {
             // says why there are none
-            tasks::context(cx, "bt")?;
+            tasks::context(cx)?;
         }
         return Ok(of_cpus(&s.cpus().possible));
     }
-    if let Some(text) = args.get_one::<String>("cpus") {
-        let cpus = tasks::cpus(s, "bt", text)?;
+    if let Some(text) = &args.cpus {
+        let cpus = tasks::cpus(s, text)?;
         if let Some(cpu) = cpus.iter().find(|cpu| tasks::is_hidden(cx, s, **cpu)) {
-            return Err(CommandError::failed("bt", format_args!("CPU {cpu} is OFFLINE.")));
+            return Err(CommandError::failed(format_args!("CPU {cpu} is OFFLINE.")));
         }
         return Ok(of_cpus(&cpus));
     }
-    let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
-    let mut found = if args.get_flag("panic") {
+    let words: Vec<&String> = args.task.iter().collect();
+    let mut found = if args.panic {
         if !kernel::sched::panic::has_panicked(s) {
-            return Err(CommandError::failed("bt", "no panic task found!"));
+            return Err(CommandError::failed("no panic task found!"));
         }
         let lost = || kernel::sched::panic::lost_panic_task(s).unwrap_or_default();
-        vec![kernel::sched::panic::panic_task(s).ok_or_else(|| CommandError::failed("bt", lost()))?]
+        vec![kernel::sched::panic::panic_task(s).ok_or_else(|| CommandError::failed(lost()))?]
     } else if words.is_empty() {
-        vec![tasks::context(cx, "bt")?]
+        vec![tasks::context(cx)?]
     } else {
         let mut found = Vec::new();
         for word in words {
-            let of_word = tasks::chosen(s, &[Named::parse(s, "bt", word)?]);
+            let of_word = tasks::chosen(s, &[Named::parse(s, word)?]);
             if of_word.is_empty() {
-                return Err(CommandError::failed("bt", tasks::nobody(s, word)));
+                return Err(CommandError::failed(tasks::nobody(s, word)));
             }
             found.extend(of_word);
         }
         found
     };
-    if args.get_flag("group") {
+    if args.group {
         let leaders: Vec<i32> = found.iter().map(|t| t.tgid).collect();
         found = s.tasks().all.iter().filter(|t| leaders.contains(&t.tgid)).collect();
     }

@@ -110,7 +110,7 @@ pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
         // a function's first byte is a pointer to it: no call returns there
         if let Some((word, l)) = code_at(s, at).filter(|(_, l)| l.offset > 0) {
             named |= shape.reference.as_deref().is_some_and(|wanted| {
-                l.symbol.name == wanted || crate::cmd::program::eval::hex(wanted) == Some(word)
+                l.symbol.name == wanted || crate::engine::number::hex(wanted) == Some(word)
             });
             let mut row = Record::of(frames::old_head(rows.len(), at, word, &l, shape));
             let saved = frames.iter().filter(|f| f.slot == Some(at)).find_map(|f| f.saved.as_ref());

@@ -3,8 +3,7 @@
 mod modes;
 
 use crate::show::tasks::{self, Named};
-use crate::{Command, CommandError, Cx, Example};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{CommandError, Cx, Example, Run};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::mm::address_space;
@@ -15,7 +14,67 @@ use report::{Cell, Line, Record, Report, Role};
 #[derive(Debug)]
 pub(crate) struct Ps;
 
-impl Command for Ps {
+/// The arguments of `ps`.
+#[derive(clap::Args)]
+pub(crate) struct PsArgs {
+    /// Only threads of the kernel
+    #[arg(short = 'k')]
+    kernel: bool,
+    /// Only tasks of the user
+    #[arg(short = 'u')]
+    user: bool,
+    /// Only the first thread of each process
+    #[arg(short = 'G')]
+    leaders: bool,
+    /// Only tasks of these scheduling policies
+    #[arg(short = 'y', value_name = "POLICY")]
+    policy: Option<String>,
+    /// Show the kernel stack pointer in place of the task_struct
+    #[arg(short = 's')]
+    kstackp: bool,
+    /// Show the parents of each task, up to the first
+    #[arg(short = 'p')]
+    parents: bool,
+    /// Show the children of each task
+    #[arg(short = 'c')]
+    children: bool,
+    /// Show run time, start time, user and system time
+    #[arg(short = 't')]
+    times: bool,
+    /// Show when each ran last, the latest first
+    #[arg(short = 'l')]
+    last_run: bool,
+    /// The same, as time before the dump
+    #[arg(short = 'm')]
+    last_run_ago: bool,
+    /// With -l and -m: by CPU (1,3-5, a for all)
+    #[arg(short = 'C', value_name = "CPUS")]
+    cpus: Option<String>,
+    /// Show the arguments and the environment of user tasks
+    #[arg(short = 'a')]
+    arguments: bool,
+    /// Show tasks by thread group
+    #[arg(short = 'g')]
+    threads: bool,
+    /// Show the resource limits
+    #[arg(short = 'r')]
+    rlimits: bool,
+    /// Count the tasks in each state
+    #[arg(short = 'S')]
+    summary: bool,
+    /// Only what each CPU was running
+    #[arg(short = 'A')]
+    active: bool,
+    /// No line of heads
+    #[arg(short = 'H')]
+    no_header: bool,
+    /// Only these tasks
+    #[arg(value_name = "PID | TASK | COMMAND", num_args = 0..)]
+    task: Vec<String>,
+}
+
+impl Run for Ps {
+    type Args = PsArgs;
     fn name(&self) -> &'static str {
         "ps"
     }
@@ -35,45 +94,6 @@ impl Command for Ps {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
     }
-    fn args(&self, clap: clap::Command) -> clap::Command {
-        let flag = |name: &'static str, short, help: &'static str| {
-            Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
-        };
-        clap.arg(flag("kernel", 'k', "Only threads of the kernel"))
-            .arg(flag("user", 'u', "Only tasks of the user"))
-            .arg(flag("leaders", 'G', "Only the first thread of each process"))
-            .arg(
-                Arg::new("policy")
-                    .short('y')
-                    .value_name("POLICY")
-                    .help("Only tasks of these scheduling policies"),
-            )
-            .arg(flag("kstackp", 's', "Show the kernel stack pointer in place of the task_struct"))
-            .arg(flag("parents", 'p', "Show the parents of each task, up to the first"))
-            .arg(flag("children", 'c', "Show the children of each task"))
-            .arg(flag("times", 't', "Show run time, start time, user and system time"))
-            .arg(flag("last-run", 'l', "Show when each ran last, the latest first"))
-            .arg(flag("last-run-ago", 'm', "The same, as time before the dump"))
-            .arg(
-                Arg::new("cpus")
-                    .short('C')
-                    .value_name("CPUS")
-                    .help("With -l and -m: by CPU (1,3-5, a for all)"),
-            )
-            .arg(flag("arguments", 'a', "Show the arguments and the environment of user tasks"))
-            .arg(flag("threads", 'g', "Show tasks by thread group"))
-            .arg(flag("rlimits", 'r', "Show the resource limits"))
-            .arg(flag("summary", 'S', "Count the tasks in each state"))
-            .arg(flag("active", 'A', "Only what each CPU was running"))
-            .arg(flag("no-header", 'H', "No line of heads"))
-            .arg(
-                Arg::new("task")
-                    .value_name("PID | TASK | COMMAND")
-                    .action(ArgAction::Append)
-                    .num_args(0..)
-                    .help("Only these tasks"),
-            )
-    }
     fn examples(&self) -> &'static [Example] {
         const {
             &[
@@ -88,54 +108,53 @@ impl Command for Ps {
             ]
         }
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &ArgMatches) -> Result<Report, CommandError> {
-        let s = cx.session("ps")?;
+    fn run(&self, cx: &mut Cx<'_>, args: &PsArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
         let mut report = Report::new("ps");
         tasks::problems(s, &mut report);
-        let on = |name: &str| args.get_flag(name);
-        if on("kernel") && on("user") {
-            return Err(CommandError::argument("ps", "-u and -k are mutually exclusive"));
+        if args.kernel && args.user {
+            return Err(CommandError::argument("-u and -k are mutually exclusive"));
         }
         let chosen = select(s, args, &mut report)?;
-        let last_run = on("last-run") || on("last-run-ago");
-        if args.contains_id("cpus") && !last_run {
-            return Err(CommandError::argument("ps", "-C option is only applicable with -l and -m"));
+        let last_run = args.last_run || args.last_run_ago;
+        if args.cpus.is_some() && !last_run {
+            return Err(CommandError::argument("-C option is only applicable with -l and -m"));
         }
-        if on("summary") {
+        if args.summary {
             modes::summary(s, &chosen, &mut report);
-        } else if on("parents") {
+        } else if args.parents {
             modes::parents(cx, s, &chosen, &mut report)?;
-        } else if on("children") {
+        } else if args.children {
             modes::children(cx, s, &chosen, &mut report)?;
-        } else if on("times") {
+        } else if args.times {
             modes::times(cx, s, &chosen, &mut report)?;
         } else if last_run {
-            let cpus = match args.get_one::<String>("cpus") {
-                Some(text) => Some(tasks::cpus(s, "ps", text)?),
+            let cpus = match &args.cpus {
+                Some(text) => Some(tasks::cpus(s, text)?),
                 None => None,
             };
-            modes::last_run(cx, s, &chosen, on("last-run-ago"), cpus, &mut report);
-        } else if on("arguments") {
+            modes::last_run(cx, s, &chosen, args.last_run_ago, cpus, &mut report);
+        } else if args.arguments {
             modes::arguments(cx, s, &chosen, &mut report)?;
-        } else if on("threads") {
+        } else if args.threads {
             modes::threads(cx, s, &chosen, &mut report)?;
-        } else if on("rlimits") {
+        } else if args.rlimits {
             modes::rlimits(cx, s, &chosen, &mut report)?;
         } else {
-            table(cx, s, &chosen, on("kstackp"), !on("no-header"), &mut report)?;
+            table(cx, s, &chosen, args.kstackp, !args.no_header, &mut report)?;
         }
         Ok(report)
     }
 }
 
 /// The tasks that the options and operands leave.
-fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<Vec<&'s Task>, CommandError> {
-    let words: Vec<&String> = args.get_many::<String>("task").into_iter().flatten().collect();
+fn select<'s>(s: &'s Session, args: &PsArgs, report: &mut Report) -> Result<Vec<&'s Task>, CommandError> {
+    let words: Vec<&String> = args.task.iter().collect();
     let all = || s.tasks().all.iter().collect::<Vec<_>>();
     let mut chosen = if words.is_empty() {
         all()
     } else {
-        let named: Vec<Named> = words.iter().map(|w| Named::parse(s, "ps", w)).collect::<Result<_, _>>()?;
+        let named: Vec<Named> = words.iter().map(|w| Named::parse(s, w)).collect::<Result<_, _>>()?;
         for (word, one) in words.iter().zip(&named) {
             if !s.tasks().all.iter().any(|t| one.matches(t)) {
                 report.error(format!("ps: {}", tasks::nobody(s, word)));
@@ -143,23 +162,23 @@ fn select<'s>(s: &'s Session, args: &ArgMatches, report: &mut Report) -> Result<
         }
         tasks::chosen(s, &named)
     };
-    if args.get_flag("kernel") {
+    if args.kernel {
         chosen.retain(|t| kind(t, report, true));
     }
-    if args.get_flag("user") {
+    if args.user {
         chosen.retain(|t| kind(t, report, false));
     }
-    if args.get_flag("leaders") {
+    if args.leaders {
         chosen.retain(|t| t.is_leader());
     }
-    if args.get_flag("active") {
+    if args.active {
         chosen.retain(|t| t.active);
         tasks::unknown_cpus(s, report);
     }
-    if let Some(text) = args.get_one::<String>("policy") {
+    if let Some(text) = &args.policy {
         let wanted: Vec<u64> = text.split(',').map(policy).collect::<Result<_, _>>()?;
         let b = s.bind::<TaskStruct>();
-        b.policy.offset().map_err(|e| CommandError::failed("ps", e))?;
+        b.policy.offset().map_err(CommandError::failed)?;
         chosen.retain(|t| match b.policy.u32(s.mem(), t.at) {
             Ok(policy) => wanted.contains(&u64::from(policy)),
             Err(e) => {
@@ -187,7 +206,7 @@ fn policy(text: &str) -> Result<u64, CommandError> {
     let by_name = (0..).zip(POLICIES).find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(n, _)| n);
     by_name
         .or_else(|| text.parse().ok().filter(|&n| n < POLICIES.len() as u64))
-        .ok_or_else(|| CommandError::argument("ps", format_args!("invalid scheduling policy: {text}")))
+        .ok_or_else(|| CommandError::argument(format_args!("invalid scheduling policy: {text}")))
 }
 
 fn table(
@@ -301,6 +320,6 @@ mod tests {
     fn policies_by_name_and_number() {
         assert_eq!(policy("fifo").ok(), Some(1));
         assert_eq!(policy("6").ok(), Some(6));
-        assert_eq!(policy("9").unwrap_err().to_string(), "ps: invalid scheduling policy: 9");
+        assert_eq!(policy("9").unwrap_err().to_string(), "invalid scheduling policy: 9");
     }
 }

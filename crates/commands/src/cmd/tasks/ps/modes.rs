@@ -153,7 +153,7 @@ pub(super) fn threads(
 /// A task whose data cannot be read: a note of its own, or the end where no task's can be.
 fn failed(what: &str, t: &Task, e: &KernelError, row: &mut Record) -> Result<(), CommandError> {
     if matches!(e, KernelError::NoType(_) | KernelError::NoMember { .. } | KernelError::NotInferred { .. }) {
-        return Err(CommandError::failed("ps", format_args!("{what} of tasks: {e}")));
+        return Err(CommandError::failed(format_args!("{what} of tasks: {e}")));
     }
     row.error(format!("ps: {what} of task {}: {e}", t.pid));
     Ok(())
