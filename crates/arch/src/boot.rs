@@ -259,6 +259,17 @@ impl Boot {
         Some(self.text?.0.wrapping_sub(self.arch.usual_text()?.0))
     }
 
+    /// How far KASLR can have moved an image that is linked as one of the releases does and begins where this one does.
+    #[must_use]
+    pub fn usual_offsets(&self, info: &VmcoreInfo) -> Vec<u64> {
+        let Some(text) = self.text else { return Vec::new() };
+        // what is mapped may begin behind the image's head, which is as long as the image is aligned
+        let head = if self.arch.may_begin_at_stext() { self.arch.image_align() } else { 0 };
+        let all = self.arch.usual_texts(info, self.tables.paging).into_iter();
+        all.flat_map(|linked| [0, head].map(|head| text.0.wrapping_sub(linked.0).wrapping_sub(head)))
+            .collect()
+    }
+
     /// How far KASLR moved the image, by the address that it was linked for as the boot loader read it.
     #[must_use]
     pub fn offset_by_loader(

@@ -96,6 +96,10 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn usual_text(&self) -> Option<VirtAddr> {
         None
     }
+    /// All addresses at which an image begins that is linked as usual: releases differ. `info` are the kernel's own words.
+    fn usual_texts(&self, _info: &VmcoreInfo, _paging: &Paging) -> Vec<VirtAddr> {
+        self.usual_text().into_iter().collect()
+    }
     /// Where the image was linked to begin, as the boot loader read it.
     fn text_by_loader(
         &self,
@@ -204,6 +208,14 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn user_end(&self, tables: &PageTables) -> VirtAddr;
     /// Where the array of `struct page` begins in kernels that have no variable for it, where all have it at one address.
     fn vmemmap(&self) -> Option<VirtAddr> {
+        None
+    }
+    /// The same where VMCOREINFO tells it.
+    fn vmemmap_told(&self, _info: &VmcoreInfo, _paging: &Paging) -> Option<VirtAddr> {
+        None
+    }
+    /// Where all memory is mapped in one piece, where VMCOREINFO tells it.
+    fn linear_map(&self, _info: &VmcoreInfo) -> Option<Linear> {
         None
     }
     /// The shapes that its page tables can have.

@@ -365,7 +365,9 @@ pub struct Linear {
 }
 
 impl Linear {
-    fn phys(&self, at: VirtAddr) -> Option<PhysAddr> {
+    /// The physical address of one that lies in it.
+    #[must_use]
+    pub fn phys(&self, at: VirtAddr) -> Option<PhysAddr> {
         (at >= self.start && at < self.end).then(|| PhysAddr(at.0.wrapping_sub(self.offset)))
     }
 }

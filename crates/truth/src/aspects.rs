@@ -378,7 +378,7 @@ fn frames(stack: &Value) -> Vec<Frame> {
         .filter(|frame| frame.get("interrupted").is_none() && frame.get("function").is_some())
         .map(|frame| {
             let registers = frame.get("registers").map(registers);
-            let exception = frame.get("exception_rip").map(place);
+            let exception = frame.get("exception_pc").map(place);
             let (exception, user) = match exception {
                 Some(place) => (Some((place, registers.unwrap_or_default())), None),
                 None => (None, registers),

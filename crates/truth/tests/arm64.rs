@@ -299,3 +299,60 @@ fn what_is_not_there_yet_is_said() {
         }
     }
 }
+
+/// The functions of a backtrace as text: `#5 [ffff800008673558] ? die at ffffd3976b61fd10`.
+fn functions(text: &str) -> Vec<String> {
+    let frames = text.lines().filter(|line| line.trim_start().starts_with('#'));
+    let name = |line: &str| line.split_once("] ").map(|(_, rest)| rest.trim_start_matches("? ").to_owned());
+    frames.filter_map(name).map(|rest| rest.split(' ').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Without the CPUs' notes frames begin at a return address on the stack, which is signed on some processors; without
+/// modules their functions have no names, and stay.
+#[test]
+fn less_evidence_leads_to_the_same_frames() {
+    for (case, dumps) in cases().iter().filter(|(case, _)| case.truth.case.end != "live") {
+        for (dump, _) in dumps {
+            let ask = |options: &[&str]| {
+                program::texts(options, dump, &["bt".to_owned(), "verdict".to_owned()]).unwrap()
+            };
+            let (all, unregistered, nameless) = (ask(&[]), ask(&["--no_elf_notes"]), ask(&["--no_modules"]));
+            let (whole, found) = (functions(&all[0]), functions(&unregistered[0]));
+            assert!(found.len() > 3 && whole.ends_with(&found), "{}: {whole:?}, {found:?}", case.name);
+            let outer = |names: &[String]| names.last().cloned();
+            let all_there = functions(&nameless[0]);
+            assert!(all_there.len() >= whole.len(), "{}: {whole:?}, {all_there:?}", case.name);
+            assert_eq!(outer(&all_there), outer(&whole), "{}", case.name);
+            // what came upon the wait in panic is no context
+            let hard = |text: &str| text.contains("in hard interrupt");
+            assert_eq!(hard(&nameless[1]), hard(&all[1]), "{}: {}", case.name, nameless[1]);
+        }
+    }
+}
+
+/// What the kernel's table does not name is not denied, and what it names not stretched over data.
+#[test]
+fn what_no_symbol_names_is_not_denied() {
+    for (case, dumps) in cases() {
+        for (dump, answers) in dumps {
+            let lines = ["log -a".to_owned(), "mod".to_owned()];
+            let said = program::texts(&[], dump, &lines).unwrap();
+            assert!(!said[0].contains("no audit queues"), "{}: {}", case.name, said[0]);
+            let Ok(answers) = answers else { continue };
+            let modules = answers.list("mod", "modules").unwrap();
+            // the last bytes of a module of before 6.4 are data
+            let Some((base, size)) = modules.first().and_then(|one| {
+                let base = text(one, "/base");
+                let base = u64::from_str_radix(base.trim_start_matches("0x"), 16).ok()?;
+                Some((base, one["size"].as_u64()?))
+            }) else {
+                continue;
+            };
+            if case.name.contains("6.1/") {
+                let last = format!("sym {:x}", base + size - 16);
+                let said = program::texts(&[], dump, &[last]).unwrap();
+                assert!(said[0].contains("invalid address"), "{}: {}", case.name, said[0]);
+            }
+        }
+    }
+}

@@ -60,6 +60,15 @@ impl Arch for Arm64 {
     fn image_place(&self, image: &Linear) -> ImagePlace {
         ImagePlace { label: "KIMAGE VOFFSET", key: "kimage_voffset", value: image.offset.into() }
     }
+    fn usual_texts(&self, info: &VmcoreInfo, paging: &Paging) -> Vec<VirtAddr> {
+        layout::linked_texts(info, paging)
+    }
+    fn vmemmap_told(&self, info: &VmcoreInfo, paging: &Paging) -> Option<VirtAddr> {
+        layout::vmemmap(info, paging.page_shift())
+    }
+    fn linear_map(&self, info: &VmcoreInfo) -> Option<Linear> {
+        layout::linear_map(info)
+    }
     fn saved_layout(&self) -> SavedLayout {
         SavedLayout { size: ptregs::SIZE, interrupt: ptregs::PC_AT }
     }

@@ -131,6 +131,9 @@ fn find_direct_map(s: &Session) -> Result<VirtAddr> {
 /// # Errors
 /// When the variable that tells where it is (`vmemmap_base`) is not in the dump.
 pub fn vmemmap_base(s: &Session) -> Result<VirtAddr> {
+    if let Some(told) = s.arch().vmemmap_told(s.vmcoreinfo(), s.boot().tables.paging) {
+        return Ok(told);
+    }
     let at = moved(s, "vmemmap_base")?.or_else(|| s.arch().vmemmap());
     at.ok_or_else(|| s.no_symbol("vmemmap_base"))
 }

@@ -305,7 +305,11 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
             init.push(i);
         }
     }
-    let srcversion = b.srcversion.string(mem, at, 64).map(|text| Some(text).filter(|text| !text.is_empty()));
+    // a module without one has no text there
+    let srcversion = match b.srcversion.ptr(mem, at) {
+        Ok(text) if text.is_null() => Ok(None),
+        _ => b.srcversion.string(mem, at, 64).map(|text| Some(text).filter(|text| !text.is_empty())),
+    };
     let module = Module {
         at,
         name,

@@ -42,6 +42,8 @@ pub struct Machine {
     pub cpu_states: Vec<CpuState>,
     /// The same from notes of a second kind, where the dump has both.
     pub second_states: Vec<CpuState>,
+    /// The notes of CPUs are not read, as the user wants it.
+    pub notes_off: bool,
     /// The kernels that are known to be in this memory; more than one where a crash kernel ran.
     pub kernels: Vec<Boot>,
     /// The kernel's own release, where VMCOREINFO has another one.
@@ -140,6 +142,7 @@ impl Machine {
             mem,
             cpu_states,
             second_states,
+            notes_off: options.no_notes,
             kernels,
             own_release: None,
             warnings,

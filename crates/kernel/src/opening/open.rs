@@ -241,6 +241,16 @@ fn build_id_of(machine: &Machine) -> Option<Vec<u8>> {
 
 /// Makes a vmlinux part of the session, after checking that it is the dump's kernel.
 fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> {
+    let arch = opened.machine.arch;
+    if !arch.is_machine(file.machine()) {
+        let (path, of) = (file.path().display(), file.machine());
+        let known = arch::ARCHES.iter().find(|arch| arch.is_machine(of));
+        let name = known.map_or_else(|| format!("ELF e_machine {of}"), |own| own.name().to_owned());
+        let this = arch.name();
+        return Err(KernelError::Open(format!(
+            "{path}: it is of another machine ({name}); the dump is of {this}"
+        )));
+    }
     let moved = opened.kaslr.is_some();
     if !moved && let Some(offset) = moved_by(opened, &file) {
         opened.machine.boot.kaslr_offset = Some(offset);

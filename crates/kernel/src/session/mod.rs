@@ -210,7 +210,13 @@ impl Session {
     /// The kernel's build id: what its notes in memory say, else VMCOREINFO.
     #[must_use]
     pub fn build_id(&self) -> Option<&[u8]> {
-        self.told().build_id.as_deref().or(self.opened.build_id.as_deref())
+        let told = self.told();
+        let opened = self.opened.build_id.as_deref().filter(|_| !told.is_other_build);
+        let agrees = |id: &&[u8]| {
+            let copied = self.fact::<vmcoreinfo::CopiedId>().0.as_deref();
+            copied.is_none_or(|copied| copied == crate::hex(id))
+        };
+        told.build_id.as_deref().or_else(|| opened.filter(agrees))
     }
     /// The kernels that are known to be in this memory; more than one where a crash kernel ran.
     #[must_use]

@@ -48,7 +48,18 @@ impl Session {
             let bytes = self.map().phys().ranges().last().map_or(0, |r| r.end.0);
             let end = base.add(bytes);
             self.map().set_direct_map(Linear { start: base, end, offset: base.0 });
+        } else if let Some(told) = self.arch().linear_map(&self.opened().machine.info)
+            && self.is_mapped_so(&told)
+        {
+            self.map().set_direct_map(told);
         }
+    }
+
+    /// True where page tables map the first page of a linear map as it says, and where none are there that would.
+    fn is_mapped_so(&self, told: &Linear) -> bool {
+        let map = self.map();
+        let mut pages = map.tables().mapped(&**map.phys(), told.start, told.end);
+        pages.next().is_none_or(|(at, page)| told.phys(at) == Some(page.phys))
     }
 
     /// The address of a kernel symbol, the first of several.

@@ -11,9 +11,10 @@
 //! What is contradicted is left out, so that what serves without VMCOREINFO serves: the table, the types, a search. The
 //! line of the copy is not taken in its place: that memory can be damaged as well.
 
+use crate::opening::image_scan;
 use crate::opening::kernels::{self, Kernels};
 use crate::opening::open::build_id_at;
-use crate::session::Session;
+use crate::session::{Fact, Session};
 use arch::Boot;
 use base::{VirtAddr, VirtRead, VmcoreInfo};
 use debuginfo::symtab::SymbolTable;
@@ -24,6 +25,8 @@ pub(crate) struct Told {
     pub(crate) info: VmcoreInfo,
     /// The build id in the kernel's notes.
     pub(crate) build_id: Option<Vec<u8>>,
+    /// The line that names it is contradicted, and nothing else tells it.
+    pub(crate) is_other_build: bool,
     /// How far KASLR moved the image.
     pub(crate) kaslr_offset: Option<u64>,
     /// The kernels that this one started in memory of its own: a crash kernel.
@@ -34,6 +37,21 @@ pub(crate) struct Told {
 
 /// Keys that are named in one sentence.
 const NAMED: usize = 8;
+
+/// The build id in the kernel's own copy of the text, where no symbol leads to that: it is looked for in the image, which
+/// only who asks for the build id waits for.
+#[derive(Default)]
+pub(super) struct CopiedId(pub(super) Option<String>);
+
+impl Fact for CopiedId {
+    fn read(s: &Session) -> Self {
+        let worth = s.kernel_symbols().names_no_variables() && !s.opened().machine.info.is_empty();
+        let text = worth.then(|| image_scan::vmcoreinfo(s.opened())).flatten();
+        let copy = text.map(|text| VmcoreInfo::parse(&text));
+        let copy = copy.filter(|copy| mostly_agrees(copy, &s.opened().machine.info));
+        Self(copy.and_then(|copy| copy.get("BUILD-ID").map(str::to_owned)))
+    }
+}
 
 impl Told {
     pub(crate) fn check(s: &Session) -> Self {
@@ -46,12 +64,23 @@ impl Told {
         wrong.sort();
         wrong.dedup();
         let kaslr_offset = kaslr_offset(s, table, &evidence.copy);
+        let own = told.kernel_offset();
+        let usual = machine.boot.usual_offsets(told);
+        let asked = s.opened().kaslr.filter(|asked| !usual.contains(asked));
+        let better =
+            [evidence.copy.kernel_offset(), own].into_iter().flatten().find(|own| usual.contains(own));
+        let doubted = asked.zip(better).map(|(asked, own)| {
+            format!("--kaslr {asked:x}: the place of the kernel's image and its own words say {own:x}")
+        });
         if told.get("KERNELOFFSET").is_some()
+            && s.opened().kaslr.is_none()
             && kaslr_offset.is_some_and(|known| Some(known) != told.kernel_offset())
         {
             wrong.push("KERNELOFFSET".to_owned());
         }
         let mut notes: Vec<String> = (!wrong.is_empty()).then(|| sentence(&wrong)).into_iter().collect();
+        notes.extend(doubted);
+        let is_other_build = evidence.build_id.is_none() && wrong.iter().any(|key| key == "BUILD-ID");
         let started = started(s, table);
         if !started.is_empty() {
             notes.extend(Kernels(machine.kernels.iter().chain(&started).copied().collect()).words(None));
@@ -64,7 +93,14 @@ impl Told {
                     .into(),
             );
         }
-        Self { info: told.without(&wrong), build_id: evidence.build_id, kaslr_offset, started, notes }
+        Self {
+            info: told.without(&wrong),
+            build_id: evidence.build_id,
+            is_other_build,
+            kaslr_offset,
+            started,
+            notes,
+        }
     }
 }
 
@@ -164,13 +200,14 @@ fn wrong_symbols(told: &VmcoreInfo, table: &SymbolTable, mem: &dyn VirtRead, of_
 /// the kernel's header confirms it.
 fn kaslr_offset(s: &Session, table: &SymbolTable, copy: &VmcoreInfo) -> Option<u64> {
     let boot = s.boot();
-    if s.vmlinux().is_some() || s.opened().kaslr.is_some() || boot.usual_offset().is_none() {
-        // where no symbol leads to the copy, it can have been found without one
-        let own = || s.opened().machine.info.kernel_offset();
-        return boot.kaslr_offset.or_else(|| copy.kernel_offset()).or_else(own);
+    // where no symbol leads to the copy, it can have been found without one
+    let own = s.opened().machine.info.kernel_offset();
+    let offsets = boot.usual_offsets(&s.opened().machine.info);
+    if s.vmlinux().is_some() || s.opened().kaslr.is_some() || offsets.is_empty() {
+        return boot.kaslr_offset.or_else(|| copy.kernel_offset()).or(own);
     }
-    let claims = [boot.kaslr_offset, copy.kernel_offset()];
-    let usual = boot.usual_offset().filter(|usual| claims.contains(&Some(*usual)));
+    let claims = [boot.kaslr_offset, copy.kernel_offset(), own];
+    let usual = offsets.iter().copied().find(|usual| claims.contains(&Some(*usual)));
     usual.or_else(|| boot.offset_by_loader(s.mem(), &|name| table.addr(name)))
 }
 

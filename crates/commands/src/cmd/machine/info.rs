@@ -171,8 +171,10 @@ fn headers(image: &Image, words: &Words, why: &CommandError) -> Record {
     let mut out = Record::new();
     let facts = image.dump.facts();
     let names = facts.utsname.as_ref();
-    let known =
-        |text: Option<String>| text.filter(|t| !t.is_empty()).map_or(Cell::from("not known"), Cell::from);
+    let known = |text: Option<String>| {
+        text.filter(|t| !t.is_empty())
+            .map_or_else(|| Cell::absent("not known", "nothing in the dump tells it"), Cell::from)
+    };
     let told = |key: &str| image.info.get(key).or_else(|| words.info.get(key)).map(str::to_owned);
     let release = told("OSRELEASE").or_else(|| names.map(|u| u.release.clone()).filter(|r| !r.is_empty()));
     out.line(label("RELEASE").field("release", known(release.or_else(|| words.release.clone()))));
@@ -217,10 +219,15 @@ fn kernel_of(s: &Session) -> Record {
     let mut out = Record::new();
     let boot = s.boot();
     let release = kernel::machine::system::release(s);
-    out.line(label("RELEASE").field("release", release.map_or(Cell::from("not known"), Cell::from)));
+    let unknown =
+        || Cell::absent("not known", "VMCOREINFO and the kernel's memory do not tell it, or differ");
+    out.line(label("RELEASE").field("release", release.map_or_else(unknown, Cell::from)));
     let id = s.build_id().map(hex);
-    out.line(label("BUILD ID").field("build_id", id.map_or(Cell::from("not known"), Cell::from)));
-    let why = "VMCOREINFO's KERNELOFFSET is not the usual one, and nothing confirms it";
+    out.line(label("BUILD ID").field("build_id", id.map_or_else(unknown, Cell::from)));
+    let why = match s.opened().machine.info.get("KERNELOFFSET") {
+        Some(_) => "VMCOREINFO's KERNELOFFSET is not the usual one, and nothing confirms it",
+        None => "no VMCOREINFO tells it (KERNELOFFSET)",
+    };
     let moved = s.kaslr_offset().map_or_else(|| Cell::absent("not known", why), Cell::hex);
     out.line(label("KASLR OFFSET").field("kaslr_offset", moved));
     let place = s.arch().image_place(&boot.image);

@@ -232,7 +232,10 @@ fn names(s: &Session, report: &mut Report) {
     line = match system::cpu_khz(s) {
         Some(khz) => line.text("  (").field("mhz", khz / 1000).text(" Mhz)"),
         None => {
-            report.hidden("mhz", Cell::absent("not known", "cpu_khz is not in the dump"));
+            report.hidden(
+                "mhz",
+                Cell::absent("not known", "no symbol of this kernel leads to the clock rate of its CPUs"),
+            );
             line.text("  (unknown Mhz)")
         }
     };

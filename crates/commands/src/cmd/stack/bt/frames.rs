@@ -6,7 +6,7 @@ use crate::show::tasks::{self, banner};
 use base::VirtAddr;
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::{Backtrace, Start};
-use kernel::{Located, Session};
+use kernel::{KernelError, Located, Session};
 use report::{Cell, Line, Record, Role, SymbolRef};
 use unwind::{Frame, StopReason};
 
@@ -75,11 +75,10 @@ fn finish(s: &Session, bt: &Backtrace, record: &mut Record) {
         };
         record.line(Line::new().styled(text, Role::Warning));
     } else if bt.start == Start::Log {
-        let why = "    (the dump has no registers of this cpu: frames begin at those that the log names)";
+        let why = format!("    ({}: frames begin at those that the log names)", no_registers(s));
         record.line(Line::new().styled(why, Role::Warning));
     } else if bt.start == Start::Stack {
-        let why =
-            "    (the dump has no registers of this cpu: the innermost frames can be of calls that returned)";
+        let why = format!("    ({}: the innermost frames can be of calls that returned)", no_registers(s));
         record.line(Line::new().styled(why, Role::Warning));
     }
     if let Some(at) = broken_chain(s, bt) {
@@ -103,6 +102,14 @@ fn broken_chain(s: &Session, bt: &Backtrace) -> Option<u64> {
     let frames = &bt.unwound.frames;
     let guessed = frames.iter().skip(1).position(|frame| frame.how.is_guess())?;
     frames.get(guessed).map(|frame| frame.pc.0)
+}
+
+/// Why no registers of a CPU are known.
+fn no_registers(s: &Session) -> &'static str {
+    match s.opened().machine.notes_off {
+        true => "no registers of the cpus are read, as --no_elf_notes asks",
+        false => "the dump has no registers of this cpu",
+    }
 }
 
 /// What frames begin at where a note's registers do not serve.
@@ -270,7 +277,7 @@ pub(super) fn exception_head(s: &Session) -> Line {
 
 /// `    [exception RIP: virtqueue_add_split+980]`
 pub(super) fn exception_line(s: &Session, pc: u64) -> Line {
-    exception_head(s).field("exception_rip", place_of(s, pc)).text("]")
+    exception_head(s).field("exception_pc", place_of(s, pc)).text("]")
 }
 
 fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
@@ -297,7 +304,9 @@ fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
 
 /// What may be left out of frames: calls in modules, where not all of them are known and frames had to be guessed.
 fn lacking_modules(s: &Session, bt: &Backtrace, record: &mut Record) {
-    let Some(why) = s.modules_problem() else { return };
+    // who wants no modules knows that their functions have no names
+    let wanted = |why: &&KernelError| !matches!(why, KernelError::SwitchedOff { .. });
+    let Some(why) = s.modules_problem().filter(wanted) else { return };
     let lost = |frame: &Frame| frame.how.is_guess() || may_be_of_module(s, frame.pc);
     if bt.unwound.frames.iter().any(lost) {
         record.missing(format!(

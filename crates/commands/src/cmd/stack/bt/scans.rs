@@ -164,7 +164,7 @@ fn frame_record(s: &Session, at: VirtAddr) -> Option<Record> {
         && let Some(l) = s.locate(VirtAddr(pc))
     {
         let place = Cell::symbol(l.symbol.name, l.offset);
-        record.line(super::frames::exception_head(s).field("exception_rip", place).text("]"));
+        record.line(super::frames::exception_head(s).field("exception_pc", place).text("]"));
     }
     record.record("registers", registers::block(&regs));
     Some(record)
