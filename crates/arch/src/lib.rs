@@ -192,6 +192,10 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     /// Where such a kernel goes on, in the scheduler's `code` at `start` that calls `switch_to`.
     fn after_switch(&self, start: VirtAddr, code: &[u8], switch_to: VirtAddr) -> Option<VirtAddr>;
 
+    /// Where the memory of its machines begins, where that is not address 0 as a rule; the usual one first.
+    fn memory_begins(&self) -> &'static [u64] {
+        &[]
+    }
     /// True for an address of the kernel's half.
     fn is_kernel(&self, at: VirtAddr) -> bool;
     /// Where the kernel's image and its modules are mapped: first address, first behind the image at the latest, first behind

@@ -419,3 +419,20 @@ fn pages_of_16_and_64_kib() {
         }
     }
 }
+
+/// The table of program headers may stand anywhere in a file.
+#[test]
+fn an_elf_core_whose_program_headers_are_behind_its_data() {
+    let pieces = testkit::dump::ElfPieces::default()
+        .notes(&[4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, b'V', b'X', b'Y', 0])
+        .load(0x1000, &[0x55; PAGE], PAGE as u64)
+        .load(0x5000, &[0xaa; PAGE], PAGE as u64);
+    for file in [pieces.build(), pieces.with_table_last()] {
+        let dump = Dump::from_bytes(vec![file]).unwrap();
+        assert!(dump.facts().warnings.is_empty(), "{:?}", dump.facts().warnings);
+        let mut byte = [0];
+        for (at, value) in [(0x1000, 0x55), (0x5fff, 0xaa)] {
+            assert_eq!((dump.read_phys(PhysAddr(at), &mut byte), byte[0]), (Ok(()), value));
+        }
+    }
+}

@@ -144,7 +144,12 @@ pub(crate) fn blamed(arch: &dyn Arch, class: Class, names: &[String], frames: &[
         Class::SoftLockup | Class::HardLockup | Class::RcuStall | Class::Deadlock => {
             first(standing(arch, names, frames)?, &waits)
         }
-        Class::HungTask => first(0, &waits),
+        // code without a name waits itself: who called it is not to blame
+        Class::HungTask => {
+            let mut both = names.iter().zip(frames);
+            let nameless = both.position(|(name, frame)| name.is_empty() && !frame.how.is_guess());
+            first(0, &waits).filter(|n| nameless.is_none_or(|at| *n < at))
+        }
         // what it came upon
         Class::Nmi | Class::Watchdog => first(interrupted(arch, names, frames).filter(|n| *n > 0)?, &waits),
         Class::Atomic => {
@@ -191,6 +196,18 @@ pub(crate) fn behind_death(class: Class, names: &[String]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn who_calls_code_without_a_name_is_not_to_blame_for_a_hung_task() {
+        let blamed_of = |text: &str| {
+            let (names, frames) = frames(text);
+            blamed(arch::x86_64(), Class::HungTask, &names, &frames)
+        };
+        assert_eq!(blamed_of("__schedule schedule my_wait vfs_write"), Some(2));
+        assert_eq!(blamed_of("__schedule schedule  vfs_write"), None);
+        assert_eq!(blamed_of("__schedule schedule my_wait  vfs_write"), Some(2));
+        assert_eq!(blamed_of("__schedule schedule ? vfs_write"), Some(3));
+    }
+
     /// What a timer came upon while the kernel waited in `panic` is the death itself.
     #[test]
     fn what_interrupted_dying_is_no_context() {

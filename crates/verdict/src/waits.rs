@@ -182,8 +182,11 @@ pub(crate) fn now(s: &Session) -> Option<u64> {
 fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
     let scene = scene::Scene::of_task(s, Some(task));
     let names = scene.names(s);
-    let outside = names.iter().position(|n| !n.is_empty() && !machinery::is_waiting(n));
-    let function = outside.and_then(|n| names.get(n)).cloned().unwrap_or_default();
+    // code without a name waits itself: who called it is another one
+    let outside = names.iter().position(|n| n.is_empty() || !machinery::is_waiting(n));
+    let name = outside.and_then(|n| names.get(n)).filter(|name| !name.is_empty()).cloned();
+    let nameless = || Some(format!("code without a name ({:x})", scene.frames().get(outside?)?.pc));
+    let function = name.or_else(nameless).unwrap_or_else(|| "a function that is not known".into());
     let lock = scene.bt.as_ref().and_then(|bt| locks::waited(s, bt, &names, task));
     let what = match lock {
         Some(lock) => What::Lock(lock),

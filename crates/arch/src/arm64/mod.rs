@@ -155,6 +155,10 @@ impl Arch for Arm64 {
         None
     }
 
+    /// QEMU's board and Arm's own.
+    fn memory_begins(&self) -> &'static [u64] {
+        &[0x4000_0000, 0x8000_0000]
+    }
     fn is_kernel(&self, at: VirtAddr) -> bool {
         layout::is_kernel(at)
     }

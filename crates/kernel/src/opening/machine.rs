@@ -346,6 +346,15 @@ fn nameless(image: &Image, claims: &[Claim], why: BootError) -> KernelError {
         }
         (Some(name), _) => {
             let why = format!("{why}; memory has the name of Linux {} ({})", name.release, name.machine);
+            // a raw image does not say where its memory begins
+            let unplaced = matches!(image.dump.ranges(), [range] if range.start.0 == 0);
+            let begins = arch::by_name(&name.machine).and_then(|arch| arch.memory_begins().first());
+            let why = match begins.filter(|_| unplaced && image.dump.format() == "raw RAM image") {
+                Some(at) => format!(
+                    "{why}; memory of such machines begins at {at:#x}, for one: name the file as {dump}@{at:#x}"
+                ),
+                None => why,
+            };
             KernelError::NoKernel { dump, why }
         }
         (None, Some(claim)) => KernelError::foreign(dump, &claim.machine, &claim.by),

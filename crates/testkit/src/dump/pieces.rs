@@ -55,6 +55,18 @@ impl ElfPieces {
         self
     }
 
+    /// The file with its table of program headers behind all data.
+    #[must_use]
+    pub fn with_table_last(&self) -> Vec<u8> {
+        let mut out = self.build();
+        let at = out.len() as u64;
+        let table = out[EHDR..EHDR + self.segments.len() * PHDR].to_vec();
+        out[EHDR..EHDR + table.len()].fill(0);
+        put(&mut out, 32, at.to_le_bytes());
+        out.extend(table);
+        out
+    }
+
     /// The file.
     #[must_use]
     pub fn build(&self) -> Vec<u8> {

@@ -297,7 +297,7 @@ fn one(
     };
     // a return address from a stack may be signed
     let at = s.opened().machine.signed_code(VirtAddr(at)).unwrap_or(VirtAddr(at));
-    let Some(found) = s.locate(at).or_else(|| absolute(s, at)) else {
+    let Some(found) = s.locate(at).or_else(|| absolute(s, at)).or_else(|| ends_image(s, at)) else {
         return Err(CommandError::failed(format_args!("invalid address: {word}")));
     };
     report.list("symbols", with_neighbours(s, &found.symbol, at, found.offset, neighbours));
@@ -310,6 +310,12 @@ fn absolute(s: &Session, at: VirtAddr) -> Option<kernel::Located<'_>> {
     let end = table.addr("__per_cpu_end").filter(|end| !s.arch().is_kernel(*end))?;
     let (symbol, offset) = table.at(at).filter(|_| at.0 != 0 && at < end)?;
     Some(kernel::Located { symbol, offset, span: None })
+}
+
+/// What stands right behind the image: `_end` and its like.
+fn ends_image(s: &Session, at: VirtAddr) -> Option<kernel::Located<'_>> {
+    let (symbol, offset) = s.kernel_symbols().table.at(at)?;
+    (offset == 0).then_some(kernel::Located { symbol, offset, span: None })
 }
 
 fn with_neighbours(

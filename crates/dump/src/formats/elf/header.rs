@@ -269,7 +269,12 @@ impl Header {
         let claim = Claim { at, entry_len: f.u16(shape.phentsize).map_err(cut)?, count };
         let Table { mut segments, at, whole } = Table::read(image, &shape, claim, &mut warnings)?;
         let end = at.saturating_add(segments.len() as u64 * shape.entry_len);
-        let file = File { image, table: end, whole, words, end: padding::end_without(&segments, image) };
+        // a table behind all data, which the specification allows: nothing of the front is its, and data do not end the file
+        let data = |s: &Segment| s.is_load() && s.data_len() > 0;
+        let is_behind = |s: &Segment| s.offset.checked_add(s.data_len()).is_some_and(|end| end <= at);
+        let last = segments.iter().any(data) && segments.iter().filter(|s| data(s)).all(is_behind);
+        let (front, ends) = if last { (shape.header_len as u64, false) } else { (end, whole) };
+        let file = File { image, table: front, whole: ends, words, end: padding::end_without(&segments, image) };
         evidence::check(&mut segments, &file, &mut warnings);
         let (table, end) = ((at, end), file.end);
         Ok(Self { machine, words, marked_incomplete, segments, table, whole, end, warnings })

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// What the headers are held against.
 pub(super) struct File<'a> {
     pub(super) image: &'a Image,
-    /// The end of the table of headers.
+    /// The end of the headers at the front: of their table, where that is not behind all data.
     pub(super) table: u64,
     /// All headers are in the file, so that the last one's data end it.
     pub(super) whole: bool,

@@ -325,8 +325,8 @@ fn place_of(s: &Session, pc: u64) -> Cell {
             let at = VirtAddr(pc);
             let text = match s.module_at(at) {
                 Some(module) => format!("{pc:016x} in module {}, its symbol is not known", module.name),
-                None if s.is_text(at) => format!("{pc:016x}, its symbol is not known"),
                 None if may_be_of_module(s, at) => format!("{pc:016x}, of a module that is not known"),
+                None if s.is_text(at) => format!("{pc:016x}, its symbol is not known"),
                 None => format!("unknown or invalid address {pc:016x}"),
             };
             Cell::shown(Cell::Addr(pc), text)
