@@ -273,7 +273,7 @@ impl Header {
         let data = |s: &Segment| s.is_load() && s.data_len() > 0;
         let is_behind = |s: &Segment| s.offset.checked_add(s.data_len()).is_some_and(|end| end <= at);
         let last = segments.iter().any(data) && segments.iter().filter(|s| data(s)).all(is_behind);
-        let (front, ends) = if last { (shape.header_len as u64, false) } else { (end, whole) };
+        let (front, ends) = if last { (shape.header_len, false) } else { (end, whole) };
         let file =
             File { image, table: front, whole: ends, words, end: padding::end_without(&segments, image) };
         evidence::check(&mut segments, &file, &mut warnings);
