@@ -339,6 +339,24 @@ fn a_part_that_was_not_given() {
     }
 }
 
+#[test]
+fn a_part_without_frames_is_a_part() {
+    let spec = DumpSpec::x86_64().page(1, &[1; PAGE]).page(7, &[7; PAGE]).vmcoreinfo("OSRELEASE=6.1\n");
+    // makedumpfile gives the last parts nothing where the others have all pages
+    let parts = spec.split(Packing::Zlib, &[8, 8]);
+    let first = |dump: &Dump, pfn: u64| runs(dump, pfn << 12, 0x1000)[0].1;
+    let whole = Dump::from_bytes(parts.clone()).unwrap();
+    assert_eq!([1, 7].map(|pfn| first(&whole, pfn)), [Ok(1), Ok(7)]);
+    assert!(!whole.facts().warnings.iter().any(|w| matches!(w, Warning::PartMissing { .. })));
+    let empty = Dump::from_bytes(vec![parts[1].clone()]).unwrap();
+    assert_eq!(
+        [1, 7, 3].map(|pfn| first(&empty, pfn)),
+        [Err(Gap::NotGiven), Err(Gap::NotGiven), Err(Gap::Absent)]
+    );
+    assert_eq!(empty.held_bytes(), 0);
+    assert!(empty.facts().warnings.iter().any(|w| matches!(w, Warning::PartMissing { .. })));
+}
+
 /// The processes that write a set look at the clock one by one; a dump of another day is another dump.
 #[test]
 fn parts_of_one_set_by_their_times() {

@@ -481,7 +481,11 @@ fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<Option<String
     match (from, &case.event) {
         (Some(n), _) => names.extend(context::known_names(case.s, &case.scene, n)),
         (None, _) if names.is_empty() => names.extend(context::known_names(case.s, &case.scene, 0)),
-        (None, Some(e)) => names.extend(e.oops.trace.iter().map(known)),
+        // the log's trace has other frames than the stack: without those marked as guesses, with those of the report itself
+        (None, Some(e)) => {
+            names.push(None);
+            names.extend(e.oops.trace.iter().map(known));
+        }
         (None, None) => {}
     }
     if matches!(v.class, Class::Alive | Class::Unknown) {

@@ -105,10 +105,13 @@ pub fn read_tasks(s: &Session) -> Tasks {
     if !s.opened().active_only {
         find.listed();
         let counted = s.symbol("nr_threads").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
-        if find.is_short(counted) {
+        // a count below what is found is wrong, and proves no list whole
+        let believed = counted.filter(|counted| *counted >= find.found());
+        if find.is_short(believed) {
             find.otherwise();
         }
-        if let (Some(counted), None) = (counted, s.cpus().otherwise) {
+        let believed = believed.filter(|counted| *counted >= find.found());
+        if let (Some(counted), None) = (believed, s.cpus().otherwise) {
             find.out.total = Some(counted.saturating_add(s.cpus().possible.len() as u64));
         }
         find.check_ids();

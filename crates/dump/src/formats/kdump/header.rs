@@ -118,9 +118,12 @@ impl Header {
             Sub::parse(&Fields::new(&sub, layout.words), layout.sub(), geometry.version).map_err(cut)
         };
         let (geometry, mut sub, mut warnings) = evidence::settle(&declared, image, layout.words, read_sub)?;
-        if let Some((start, end)) =
-            sub.split.filter(|(start, end)| start >= end || *start >= geometry.max_mapnr)
-        {
+        // the last parts have no frames where the others have all pages
+        let is_part = |(start, end): (u64, u64)| {
+            let max = geometry.max_mapnr;
+            start < end && start < max || start == end && (1..=max).contains(&start)
+        };
+        if let Some((start, end)) = sub.split.filter(|split| !is_part(*split)) {
             // a part has frames of its own: this is none
             warnings.push(Warning::NoPart { start, end });
             sub.split = None;

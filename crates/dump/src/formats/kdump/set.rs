@@ -66,7 +66,10 @@ impl Set {
         if covered < first.max_mapnr {
             warnings.push(Warning::PartMissing { start_pfn: covered, end_pfn: first.max_mapnr });
         }
-        parts.retain(|(start, end, _)| start < end);
+        // of parts that have no frames one serves to tell what the others have
+        if parts.iter().any(|(start, end, _)| start < end) {
+            parts.retain(|(start, end, _)| start < end);
+        }
         Ok((Self { parts }, named))
     }
 

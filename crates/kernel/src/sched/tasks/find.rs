@@ -175,18 +175,22 @@ impl Find<'_> {
             }
         }
         twice.into_iter().for_each(|e| self.problem(e));
-        let found = self.out.all.iter().filter(|t| t.pid != 0).count() as u64;
+        let found = self.found();
         if let (Some(counted), Some(at)) = (counted.filter(|n| *n < found), self.s.symbol("nr_threads")) {
             let why = format!("it says {counted}, and {found} tasks were found");
             self.problem(KernelError::Damaged { what: "nr_threads", at, why });
         }
     }
 
+    /// How many threads were found, as the kernel counts them: without the idle tasks.
+    pub(super) fn found(&self) -> u64 {
+        self.out.all.iter().filter(|t| t.pid != 0).count() as u64
+    }
+
     /// True where there are more than were found, or may be.
     pub(super) fn is_short(&self, counted: Option<u64>) -> bool {
-        let found = self.out.all.iter().filter(|t| t.pid != 0).count() as u64;
         match counted {
-            Some(counted) => found < counted,
+            Some(counted) => self.found() < counted,
             None => !self.out.problems.is_empty(),
         }
     }

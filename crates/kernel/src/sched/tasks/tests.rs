@@ -227,6 +227,19 @@ fn without_types_a_task_that_is_left_out_hides_no_other() {
 }
 
 #[test]
+fn a_count_that_is_too_small_proves_no_list_whole() {
+    for counted in [0, 3, 4] {
+        let (mut k, all) = kernel(6);
+        let at = k.at("nr_threads");
+        k.set(all[3], "task_struct", "pid", 0).half(at, counted);
+        let tasks = read_tasks(&session(&k));
+        assert_eq!((pids(&tasks), tasks.total), (vec![0, 1, 2, 3, 5, 6], None), "{counted}");
+        let lack = tasks.lack().unwrap();
+        assert!(lack.starts_with("6 tasks are known, there may be more"), "{lack}");
+    }
+}
+
+#[test]
 fn a_name_without_an_end_is_no_tasks() {
     let (mut k, all) = kernel(6);
     k.word(all[3] + 8, u64::MAX).word(all[3] + 16, 0x4141_4141_4141_4141);
