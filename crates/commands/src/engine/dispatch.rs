@@ -252,6 +252,26 @@ mod tests {
     }
 
     #[test]
+    fn an_error_names_the_command_that_failed_whoever_ran_it() {
+        let said = |line: &str| answer(line).unwrap_err().lines().join("|");
+        assert_eq!(said("btop zz"), "btop: invalid address: \"zz\"");
+        assert_eq!(said("repeat --count 2 btop zz"), said("btop zz"));
+        assert_eq!(said("repeat --count 1 repeat --count 1 eval 1 +"), said("eval 1 +"));
+        assert!(
+            said("repeat --seconds -5 btop 0").starts_with("repeat: "),
+            "{}",
+            said("repeat --seconds -5 btop 0")
+        );
+        assert!(said("gdb bt").starts_with("bt: needs an open dump"), "{}", said("gdb bt"));
+        assert!(said("gdb nosuch").starts_with("gdb: nosuch: there is no gdb"), "{}", said("gdb nosuch"));
+        // an alias is its command
+        assert_eq!(said("last"), said("ps"));
+        assert!(said("px").starts_with("p: "), "{}", said("px"));
+        // crash words this one without a name
+        assert!(said("help nosuch").starts_with("No help data for"), "{}", said("help nosuch"));
+    }
+
+    #[test]
     fn aliases_expand_in_lines_and_words() {
         let mut aliases = Aliases::default();
         aliases.define("ksd", "kmem -p | grep slab", crate::Origin::Runtime);

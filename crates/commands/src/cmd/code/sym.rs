@@ -108,12 +108,12 @@ impl Run for Sym {
             };
             module(s, m, &mut report);
         }
-        for part in args.query.iter() {
+        for part in &args.query {
             query(s, part, &mut report);
         }
         let neighbours = (args.previous, args.next);
         let mut failed = None;
-        for word in args.what.iter() {
+        for word in &args.what {
             // the last is what the command ends with
             if let Err(why) = one(cx, s, word, neighbours, &mut report)
                 && let Some(before) = failed.replace(why)

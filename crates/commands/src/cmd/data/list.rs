@@ -254,13 +254,13 @@ fn plan(cx: &Cx<'_>, show: &Entries<'_>, args: &ListArgs) -> Result<Plan, Comman
             return Err(failed("the offset is given twice"));
         }
     }
-    if args.embedded.as_deref().is_some() && offset.is_some() {
+    if args.embedded.is_some() && offset.is_some() {
         return Err(failed("-l and -o are mutually exclusive"));
     }
     if args.in_struct && args.list_head {
         return Err(failed("-h and -H are mutually exclusive"));
     }
-    if args.head_offset.as_deref().is_some() && !args.in_struct {
+    if args.head_offset.is_some() && !args.in_struct {
         return Err(failed("-O option can only be used with -h option"));
     }
     let offset = offset.map(|w| show.offset("-o", w)).transpose()?.unwrap_or(0);

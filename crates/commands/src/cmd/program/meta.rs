@@ -134,15 +134,14 @@ impl Run for Gdb {
         Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &AnyArgs) -> Result<Report, CommandError> {
-        let words: Vec<String> = args.words.clone();
-        let texts: Vec<&str> = words.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = args.words.iter().map(String::as_str).collect();
         let lead: &[&str] = match texts.as_slice() {
             [] => return Err(CommandError::failed("there is no gdb inside; see \"help gdb\"")),
             // without the name that crash's p puts before a variable's value
             ["p", ..] => &["print"],
             ["whatis" | "bt" | "list" | "frame" | "up" | "down", ..] => &[],
             ["l", ..] => &["list"],
-            [first, ..] if crate::engine::gdb::respell(&words).is_none() => {
+            [first, ..] if crate::engine::gdb::respell(&args.words).is_none() => {
                 return Err(CommandError::failed(format_args!(
                     "{first}: there is no gdb inside, and no command of crashlens answers this word"
                 )));

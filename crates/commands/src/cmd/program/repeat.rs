@@ -63,13 +63,12 @@ impl Run for Repeat {
         Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &RepeatArgs) -> Result<Report, CommandError> {
-        let words: Vec<String> = args.command.clone();
         let pause = args.seconds.unwrap_or(0.0);
         let pause = Duration::try_from_secs_f64(pause)
             .map_err(|_| CommandError::argument(format_args!("no pause: {pause} seconds")))?;
         let mut left = args.count.unwrap_or(u64::MAX);
         loop {
-            let report = crate::run(cx, &words)?;
+            let report = crate::run(cx, &args.command)?;
             left = left.saturating_sub(1);
             if left == 0 || cx.settings.quit {
                 return Ok(report);

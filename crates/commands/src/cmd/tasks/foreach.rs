@@ -71,8 +71,7 @@ impl Run for Foreach {
     }
     fn run(&self, cx: &mut Cx<'_>, args: &ForeachArgs) -> Result<Report, CommandError> {
         let s = cx.session()?;
-        let words: Vec<String> = args.words.clone();
-        let ask = Ask::parse(s, &words)?;
+        let ask = Ask::parse(s, &args.words)?;
         let mut report = Report::new("foreach");
         tasks::problems(s, &mut report);
         let chosen = ask.tasks(s);
