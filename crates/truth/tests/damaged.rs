@@ -24,7 +24,8 @@ struct Stated {
 /// Adds the parts of a text; lists may be shorter in a damaged dump.
 fn add(parts: &mut BTreeSet<String>, section: &str, text: &Value) {
     for part in text.as_str().unwrap_or_default().split("; ") {
-        parts.insert(format!("{section}: {}", part.trim_start_matches("other CPUs: ")));
+        let part = part.trim_start_matches("other ").trim_start_matches("CPUs: ");
+        parts.insert(format!("{section}: {part}"));
     }
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn alive(s: &Session) -> Vec<Statement> {
         ));
     }
     if let Some(others) = machine::other_cpus(s, None) {
-        let text = others.text.strip_prefix("other CPUs: ").unwrap_or(&others.text).to_owned();
+        let text = others.text.strip_prefix("CPUs: ").unwrap_or(&others.text).to_owned();
         out.push(Statement { text, ..others });
     }
     out.extend(machine::system(s, None));

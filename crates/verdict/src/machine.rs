@@ -180,7 +180,9 @@ pub(crate) fn other_cpus(s: &Session, own: Option<&Task>) -> Option<Statement> {
         [one] => parts.push(format!("CPU {} idle", cpu_of(one))),
         several => parts.push(format!("{} CPUs idle", several.len())),
     }
-    Some(Statement::new(How::Memory, format!("other CPUs: {}", parts.join("; ")), &["bt -a".into()]))
+    // where it is not known whose the verdict is, all of them are there
+    let whose = if own.is_some() { "other CPUs" } else { "CPUs" };
+    Some(Statement::new(How::Memory, format!("{whose}: {}", parts.join("; ")), &["bt -a".into()]))
 }
 
 /// The date in a kernel's version: `… (2025-11-20)` or `… Mon Nov 17 20:16:14 UTC 2025`.

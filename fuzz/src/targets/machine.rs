@@ -116,7 +116,10 @@ fn tables(bytes: &[u8]) -> u64 {
     let boot = arch::Boot::search(&memory).is_some();
     for entry in bytes.as_chunks::<8>().0.iter().take(16) {
         for arch in arch::ARCHES {
-            std::hint::black_box(arch.pte(u64::from_le_bytes(*entry), 0));
+            for paging in arch.paging() {
+                let tables = PageTables::of(PhysAddr(0), paging);
+                std::hint::black_box(arch.pte(u64::from_le_bytes(*entry), &tables));
+            }
         }
     }
     outcome((seen, boot))

@@ -2,6 +2,7 @@
 
 use crate::{CommandError, Settings};
 use base::{Cancel, Cancelled, NoProgress, Progress};
+use kernel::log::printk::Log;
 use kernel::{Fetch, Image, KernelError, Layers, Machine, Session, Words};
 use report::Report;
 use std::ops::ControlFlow;
@@ -85,6 +86,12 @@ impl<'s> Cx<'s> {
         let words = self.layers()?.words();
         self.cancel.check()?;
         Ok(words)
+    }
+    /// The log by its own shape, where no kernel is found in memory.
+    pub(crate) fn log_in_memory(&self) -> Result<Option<&'s Log>, CommandError> {
+        let log = self.layers()?.log_in_memory();
+        self.cancel.check()?;
+        Ok(log)
     }
     /// Opens what a command needs.
     pub(crate) fn reach(&self, layer: Layer) -> Result<(), CommandError> {

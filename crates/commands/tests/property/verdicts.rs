@@ -53,7 +53,17 @@ pub(crate) fn compare(whole: &[Value], found: &[Value]) -> Compared {
         // what the call's types would name
         let raw = part.starts_with("context: argument registers 0x");
         let named = part.split_once(" in the source: ").map(|(_, text)| format!("known: {text}"));
+        // of a verdict without its task: what the CPU of that task ran
+        let of_all = part
+            .strip_prefix("context: CPU ")
+            .and_then(|rest| rest.split_once(' '))
+            .and_then(|(cpu, rest)| Some(format!("context: {}, CPU {cpu}, ", rest.split_once(' ')?.0)));
+        let is_own = |w: &String| {
+            found["determined"] == false
+                && of_all.as_ref().is_some_and(|of_all| w.starts_with(of_all.as_str()))
+        };
         let fine = raw
+            || told.iter().any(is_own)
             || told.contains(&part)
             || unknown.iter().any(|word| part.contains(word))
             || told.iter().any(less)
@@ -96,7 +106,8 @@ fn parts(of: &Value) -> BTreeSet<String> {
     for section in ["context", "module", "waits", "related", "history", "known"] {
         for statement in of[section].as_array().into_iter().flatten() {
             for part in statement["text"].as_str().unwrap_or_default().split("; ") {
-                out.insert(format!("{section}: {}", part.trim_start_matches("other CPUs: ")));
+                let part = part.trim_start_matches("other ").trim_start_matches("CPUs: ");
+                out.insert(format!("{section}: {part}"));
             }
         }
     }

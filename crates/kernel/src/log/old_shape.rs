@@ -1,5 +1,5 @@
-//! Logs of kernels before 5.10 by their shape, in the bytes of any machine's memory, from the first message on: the buffer
-//! of records (3.5 to 5.9) and the text before it.
+//! Logs of kernels before 5.10 by their shape, in the bytes of any machine's memory: the buffer of records (3.5 to 5.9) from
+//! the first message on, or wherever records follow each other, and the text before it from the first message on.
 //!
 //! Source: kernel/printk/printk.c, `struct printk_log` (`struct log` until 3.11): `u64 ts_nsec; u16 len, text_len, dict_len;
 //! u8 facility, flags:5, level:3`, since 5.1 with `CONFIG_PRINTK_CALLER` a `u32 caller_id`, then text and dictionary, filled to
@@ -14,8 +14,17 @@ use dump::Words;
 pub(crate) const HEADERS: [usize; 3] = [16, 20, 24];
 /// What fills a record to its length is shorter than the largest alignment.
 const FILL: usize = 8;
+/// The smallest alignment of a record.
+const ALIGN: usize = 4;
 /// Bytes of `<6>[    0.000000] `, with times of more digits.
 const STAMP: usize = 32;
+
+/// Records in a row that are no chance.
+const MIN_RUN: usize = 12;
+/// No message is longer (`LOG_LINE_MAX`).
+const MAX_TEXT: usize = 1024;
+/// How often each byte is looked at, at most.
+const MAX_LOOKS: usize = 64;
 
 /// Numbers of a machine.
 #[derive(Clone, Copy)]
@@ -29,6 +38,31 @@ impl Numbers<'_> {
         let bytes = self.bytes.get(at..at.checked_add(len)?)?;
         let byte = |n: u64, b: &u8| n << 8 | u64::from(*b);
         Some(if self.big_endian { bytes.iter().fold(0, byte) } else { bytes.iter().rev().fold(0, byte) })
+    }
+
+    /// The length of what can be a record with text that can be printed.
+    fn len_of(&self, at: usize, header: usize) -> Option<usize> {
+        let short = |offset: usize| self.get(at.checked_add(offset)?, 2)?.try_into().ok();
+        let [len, text_len, dict_len]: [Option<usize>; 3] = [8, 10, 12].map(short);
+        let (len, text_len, dict_len) = (len?, text_len?, dict_len?);
+        let own = header.checked_add(text_len)?.checked_add(dict_len)?;
+        if text_len == 0 || text_len > MAX_TEXT || len.checked_sub(own).is_none_or(|fill| fill >= FILL) {
+            return None;
+        }
+        let from = at.checked_add(header)?;
+        let text = self.bytes.get(from..from.checked_add(text_len)?)?;
+        let is_text = |b: &u8| matches!(b, b' '..=b'~' | b'\t' | b'\n' | b'\r' | 0x1b | 0x80..);
+        text.iter().all(is_text).then_some(len)
+    }
+
+    /// The records that follow each other from a place on, and how many they are.
+    fn chain(&self, start: usize, header: usize) -> (Run, usize) {
+        let (mut end, mut count) = (start, 0_usize);
+        while let Some(next) = self.len_of(end, header).and_then(|len| end.checked_add(len)) {
+            end = next;
+            count = count.saturating_add(1);
+        }
+        (Run { start, end, header }, count)
     }
 
     /// The record at a place, of a buffer whose texts are so far behind their records, and its length.
@@ -75,6 +109,66 @@ pub(crate) fn records(bytes: &[u8], text: usize, words: Words) -> Vec<LogRecord>
         out
     };
     HEADERS.iter().map(of).max_by_key(Vec::len).unwrap_or_default()
+}
+
+/// Records that follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Run {
+    /// Where the first one is.
+    pub(crate) start: usize,
+    /// Where there are no more.
+    pub(crate) end: usize,
+    /// Bytes before each one's text.
+    pub(crate) header: usize,
+}
+
+/// The runs of records in some bytes, of those that are long enough. One can be cut at either end of the bytes.
+pub(crate) fn runs(bytes: &[u8], words: Words) -> Vec<Run> {
+    let numbers = Numbers { bytes, big_endian: words.big_endian };
+    let (mut out, mut at) = (Vec::new(), 0);
+    // bytes made so that many chains lead through the same ones
+    let mut left = bytes.len().saturating_mul(MAX_LOOKS);
+    while at < bytes.len() && left > 0 {
+        let chains = HEADERS.map(|header| numbers.chain(at, header));
+        let longest = chains.into_iter().max_by_key(|(run, _)| run.end);
+        at = match longest {
+            Some((run, count)) if count >= MIN_RUN => {
+                out.push(run);
+                run.end
+            }
+            _ => at.saturating_add(ALIGN),
+        };
+        left =
+            chains.iter().fold(left, |left, (run, _)| left.saturating_sub(run.end.saturating_sub(run.start)));
+    }
+    out
+}
+
+/// The records of a run, the oldest first where the buffer was written more than once: what stands in front is newest then.
+pub(crate) fn in_order(mut records: Vec<LogRecord>) -> Vec<LogRecord> {
+    let time = |record: &LogRecord| record.ts_nsec.unwrap_or(0);
+    let ends = records.first().zip(records.last());
+    if ends.is_some_and(|(first, last)| time(last) < time(first)) {
+        let fall = |two: &[LogRecord]| {
+            two.first().zip(two.last()).map_or(0, |(a, b)| time(a).saturating_sub(time(b)))
+        };
+        let falls = records.windows(2).map(fall).enumerate();
+        if let Some((newest, _)) = falls.max_by_key(|(_, fall)| *fall) {
+            records.rotate_left(newest.saturating_add(1));
+        }
+    }
+    records
+}
+
+/// The records of a run, and how many bytes they are.
+pub(crate) fn of_run(bytes: &[u8], run: Run, words: Words) -> (Vec<LogRecord>, usize) {
+    let numbers = Numbers { bytes: bytes.get(..run.end).unwrap_or(bytes), big_endian: words.big_endian };
+    let (mut out, mut at) = (Vec::new(), run.start);
+    while let Some(next) = numbers.len_of(at, run.header).and_then(|len| at.checked_add(len)) {
+        out.extend(numbers.record(at, run.header).map(|(record, _)| record));
+        at = next;
+    }
+    (out, at.saturating_sub(run.start))
 }
 
 /// The lines of the text from the one on that has `banner`; none where no level stands before that.

@@ -210,6 +210,10 @@ fn table_for(s: &Session, at: VirtAddr) -> Option<Table> {
         let count = b.count.num(s.mem(), m.at).ok()? & 0xffff_ffff;
         return Table::read(s, start, count, layout);
     }
+    // what is beyond the image is of a module that is lost
+    if !s.in_image(at) {
+        return None;
+    }
     let (start, len) = kernel_table(s)?;
     Table::read(s, start, len / layout.size, layout)
 }
@@ -288,6 +292,21 @@ mod tests {
             }
             Ok(())
         }
+    }
+
+    #[test]
+    fn of_code_that_no_module_has_the_kernel_s_table_tells_nothing() {
+        let mut k = testkit::kernel::Kernel::new();
+        let members = [("bug_addr_disp", 0, "s32"), ("line", 8, "u16"), ("flags", 10, "u16")];
+        k.structure("bug_entry", 12, &members);
+        let start = k.variable("__start___bug_table", 24);
+        k.symbol("__stop___bug_table", b'd', start + 24);
+        let (bug, other) = (k.function("bug", 0x40), k.function("other", 0x80));
+        k.half(start, bug.wrapping_sub(start) as u32);
+        let s = crate::testing::session(&k);
+        assert_eq!(is_bug(&s, VirtAddr(bug)), Some(true));
+        assert_eq!(is_bug(&s, VirtAddr(other)), Some(false));
+        assert_eq!(is_bug(&s, VirtAddr(0xffff_ffff_c05e_3609)), None);
     }
 
     const COUNT: u64 = 30;

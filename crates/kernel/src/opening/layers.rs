@@ -2,12 +2,13 @@
 //! lacks is no reason to refuse what a lower one can answer.
 
 use crate::error::{KernelError, Result};
+use crate::log::printk::Log;
 use crate::mm::slab::Caches;
 use crate::module::Modules;
 use crate::opening::image::Image;
 use crate::opening::machine::Machine;
 use crate::opening::options::{Fetch, OpenOptions};
-use crate::opening::words::Words;
+use crate::opening::words::{self, Words};
 use crate::session::{Session, Start};
 use crate::types::OfThisKernel;
 use base::Kept;
@@ -23,6 +24,8 @@ pub struct Layers {
     session: Kept<Result<Session>>,
     /// What memory says where no kernel is found in it.
     words: Kept<Words>,
+    /// The log where its first message is not among them.
+    records: Kept<Option<Log>>,
     /// The debuginfod servers that may be asked; what they refused is remembered here.
     servers: Option<Arc<Debuginfod>>,
     /// How many of the session's warnings were told.
@@ -54,6 +57,7 @@ impl Layers {
             machine: Kept::new(),
             session: Kept::new(),
             words: Kept::new(),
+            records: Kept::new(),
             told: Mutex::new(0),
         }
     }
@@ -144,6 +148,13 @@ impl Layers {
     /// What memory says in plain words, of any machine: goes through all of it the first time.
     pub fn words(&self) -> &Words {
         self.kept(&self.words, || Words::find(&self.image, &self.options.watch))
+    }
+
+    /// The log as memory has it, of any machine: goes through memory again where its first message is gone.
+    pub fn log_in_memory(&self) -> Option<&Log> {
+        let first = self.words().log.as_ref();
+        let by_records = || words::log_by_records(&self.image, &self.options.watch);
+        first.or_else(|| self.kept(&self.records, by_records).as_ref())
     }
 
     /// The session alone.

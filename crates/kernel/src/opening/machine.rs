@@ -124,6 +124,7 @@ impl Machine {
             (info, info_from) = (VmcoreInfo::default(), InfoFrom::Nowhere);
         }
         warnings.extend(kernels.words(options.kernel));
+        warnings.extend(misplaced(&segments, &boot, &watched));
         if let Some(offset) = options.kaslr {
             boot.kaslr_offset = Some(offset);
         }
@@ -319,6 +320,26 @@ fn segments(image: &Image) -> Vec<(VirtAddr, PhysAddr)> {
     image.dump.virt_segments().iter().map(|s| (s.virt, s.phys)).collect()
 }
 
+/// More program headers than these are held against each other when the dump is opened.
+const FEW: usize = 2;
+
+/// Segments whose address in the kernel the kernel's own page tables have elsewhere in physical memory: of two headers none
+/// tells which field is damaged.
+fn misplaced(segments: &[(VirtAddr, PhysAddr)], boot: &Boot, phys: &dyn PhysRead) -> Vec<String> {
+    let few = segments.get(..segments.len().min(FEW)).filter(|few| few.len() == segments.len());
+    let mapped = |&(virt, at): &(VirtAddr, PhysAddr)| {
+        let found = boot.tables.translate(phys, virt).ok()?.phys;
+        (found != at).then(|| {
+            format!(
+                "a program header has memory of {virt:#x} at physical address {at:#x}, the kernel's page tables have it at \
+                 {found:#x}: its p_vaddr or its p_paddr is damaged, and what is read there may be other memory; copy the \
+                 dump again"
+            )
+        })
+    };
+    few.unwrap_or_default().iter().filter_map(mapped).collect()
+}
+
 /// What headers, notes and VMCOREINFO say of the machine.
 pub(crate) fn claims(image: &Image) -> Vec<Claim> {
     let facts = image.dump.facts();
@@ -362,5 +383,32 @@ fn nameless(image: &Image, claims: &[Claim], why: BootError) -> KernelError {
             let lost = image.lost_memory().map(|lost| format!("{lost}; ")).unwrap_or_default();
             KernelError::NoKernel { dump, why: format!("{lost}{why}") }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::kernel::{DIRECT_MAP, Kernel, TEXT};
+
+    #[test]
+    fn a_header_that_the_page_tables_contradict_is_told() {
+        let s = crate::testing::session(&Kernel::new());
+        let told = |segments: &[(u64, u64)]| {
+            let all: Vec<_> = segments.iter().map(|&(v, p)| (VirtAddr(v), PhysAddr(p))).collect();
+            misplaced(&all, s.boot(), s.phys())
+        };
+        let image = s.boot().image_phys(VirtAddr(TEXT)).0;
+        let (low, high) = ((DIRECT_MAP + 0x1000, 0x1000), (DIRECT_MAP + 0x100_0000, 0x100_0000));
+        assert!(
+            told(&[low, high]).is_empty() && told(&[(TEXT, image), low]).is_empty() && told(&[]).is_empty()
+        );
+        let wrong = told(&[low, (high.0, 0x180_0000)]);
+        assert!(wrong.len() == 1 && wrong[0].contains("at physical address 0x1800000"), "{wrong:?}");
+        assert!(wrong[0].contains("have it at 0x1000000"), "{wrong:?}");
+        assert_eq!(told(&[(TEXT, image + 0x20_0000), low]).len(), 1);
+        // an address that nothing maps contradicts nothing; of three the headers tell by themselves
+        assert!(told(&[(0xffff_f000_0000_0000, 0x5000)]).is_empty());
+        assert!(told(&[low, low, (high.0, 0x180_0000)]).is_empty());
     }
 }

@@ -66,6 +66,46 @@ impl Words {
     }
 }
 
+/// Bytes between two runs of records in one buffer: what is left of a record that was partly written over.
+const MAX_REST: u64 = 4096;
+/// Places at which records begin to follow each other.
+const MAX_RUNS: usize = 256;
+
+/// The log of 3.5 to 5.9 where its first message was written over: the largest run of records in memory.
+pub(crate) fn log_by_records(image: &Image, watch: &Watch) -> Option<Log> {
+    let shape = image.words();
+    let mut runs: Vec<(PhysAddr, old_shape::Run)> = Vec::new();
+    each_piece(image.phys(), watch, &mut |at, bytes| {
+        let found = old_shape::runs(bytes, shape);
+        runs.extend(
+            found.into_iter().take(MAX_RUNS.saturating_sub(runs.len())).map(|r| (at.add(r.start as u64), r)),
+        );
+    });
+    // one that goes on in the next piece is found there again
+    let mut buffers: Vec<(PhysAddr, Vec<LogRecord>)> = Vec::new();
+    for (start, run) in runs {
+        let mut bytes = vec![0; LOG_WITHIN];
+        let end = buffers.last().map(|(end, _)| *end);
+        if end.is_some_and(|end| start < end) {
+            continue;
+        }
+        let read = image.phys().read_stretch(start, &mut bytes).unwrap_or(0);
+        let whole = old_shape::Run { start: 0, end: read, ..run };
+        let (records, len) = old_shape::of_run(&bytes, whole, shape);
+        let next = start.add(len as u64);
+        match buffers.last_mut() {
+            Some((end, before)) if start.0 - end.0 <= MAX_REST => {
+                before.extend(records);
+                *end = next;
+            }
+            _ => buffers.push((next, records)),
+        }
+    }
+    let records = buffers.into_iter().map(|(_, records)| records).max_by_key(Vec::len)?;
+    // what came before them is not there
+    Some(Log { records: old_shape::in_order(records), hole: Some(0), ..Log::default() })
+}
+
 /// Calls `each` with all memory that is there, piece by piece, each with its address. A piece begins with the last bytes of
 /// the one before.
 fn each_piece(phys: &dyn PhysRead, watch: &Watch, each: &mut dyn FnMut(PhysAddr, &[u8])) {

@@ -98,6 +98,59 @@ fn logs_of_older_kernels_are_told_by_their_shape() {
     }
 }
 
+/// A buffer that was written more than once: new messages, what is left of an old one, and the old ones behind.
+#[test]
+fn a_log_whose_first_message_was_written_over_is_found() {
+    for target in Target::OTHERS.into_iter().chain([Target::X86_64]) {
+        let number = |n: usize, size: usize| match target.big_endian {
+            true => n.to_be_bytes()[8 - size..].to_vec(),
+            false => n.to_le_bytes()[..size].to_vec(),
+        };
+        let text = |n: usize| format!("message {n} of the machine{}", ".".repeat(n % 7));
+        for (header, align) in [(16, 4), (16, 8), (24, 8)] {
+            let record = |n: usize| {
+                let text = text(n);
+                let len = (header + text.len()).next_multiple_of(align);
+                let mut out = number(n * 1_000_000, 8);
+                out.extend([number(len, 2), number(text.len(), 2), vec![0; 4]].concat());
+                out.resize(header, 3);
+                out.extend(text.bytes());
+                out.resize(len, 0);
+                out
+            };
+            let all = |range: std::ops::Range<usize>| range.flat_map(record).collect::<Vec<u8>>();
+            // how many are new, how many old ones are behind them, and what is left of one between
+            for (new, old, rest) in [(20, 300, 24), (20, 30, 0), (5000, 40, 8), (0, 40, 0)] {
+                let left = record(9)[record(9).len() - rest..].to_vec();
+                let bytes =
+                    [all(1000 + old..1000 + old + new), left, all(1000..1000 + old), vec![0; 32]].concat();
+                // at the front of a run of memory, and across pieces
+                for at in [0x8_0000, 0x10_0000 + PIECE as u64 - 0x804] {
+                    let spec = DumpSpec::of(target).release("").bytes(0x2_0000, LINES[0].as_bytes());
+                    let spec =
+                        spec.bytes(0x10_0000, &[1; 0x1000]).bytes(at, &bytes).bytes(0x20_0000, &[1; 64]);
+                    let (_file, layers) = layers(&spec.elf());
+                    let log = layers.log_in_memory();
+                    let log = log.unwrap_or_else(|| panic!("{} {header} {new} {at:#x}", target.name));
+                    let texts: Vec<&str> = log.records.iter().map(|r| &*r.text).collect();
+                    let want: Vec<String> = (1000..1000 + old + new).map(text).collect();
+                    assert_eq!(texts, want, "{} {header} {new} {at:#x}", target.name);
+                    assert_eq!((log.records[1].ts_nsec, log.hole), (Some(1_001_000_000), Some(0)));
+                }
+            }
+        }
+    }
+}
+
+/// Nothing but the banner in the image, and texts that no header stands before.
+#[test]
+fn memory_without_a_log_has_none() {
+    let text = "a message as a file has it\n".repeat(400);
+    let spec = DumpSpec::of(Target::OTHERS[0]).release("").bytes(0x2_0000, LINES[0].as_bytes());
+    let (_file, layers) = layers(&spec.bytes(0x8_0000, text.as_bytes()).elf());
+    assert!(layers.log_in_memory().is_none());
+}
+
 #[test]
 fn of_two_texts_that_differ_none_is_told() {
     let other = INFO.replace("6.9.0-test", "5.10.0-other");

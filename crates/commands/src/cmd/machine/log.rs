@@ -108,14 +108,19 @@ impl Run for Log {
 
 /// The messages of a machine in which no kernel is found, or that is not read: as text, where memory has them.
 fn text_alone(cx: &Cx<'_>, args: &LogArgs, why: CommandError) -> Result<Report, CommandError> {
-    let special = args.audit || args.safe;
-    let Some(log) = cx.words()?.log.as_ref().filter(|_| !special) else { return Err(why) };
+    let log = if args.audit || args.safe { None } else { cx.log_in_memory()? };
+    let Some(log) = log else { return Err(why) };
     let shape = Shape { no_time: true, ..Shape::default() };
     let mut report = Report::new("log");
     report.list("messages", log.records.iter().map(|r| message(r, shape, None)).collect());
     report.warning(format!(
         "log: these are the messages' texts as they lie in memory, without their times: {why}"
     ));
+    if log.hole == Some(0) {
+        report.warning(
+            "log: the first messages of the boot are not there: the buffer was written over, or cut",
+        );
+    }
     Ok(report)
 }
 
