@@ -94,6 +94,17 @@ fn sound_headers_are_not_mended() {
     }
 }
 
+/// QEMU's dumps have section headers, as those of Xen, which have no program headers.
+#[test]
+fn a_count_of_no_headers_beside_sections_is_damage() {
+    for (frames, file) in files() {
+        let file = with(&with(&file, 56, &[0, 0]), 60, &[2, 0]);
+        let dump = open(file);
+        assert_eq!(held(&dump, &frames, "no headers"), frames.len(), "{:?}", told(&dump));
+        assert!(told(&dump).iter().any(|t| t.contains("e_phnum is 0")), "{:?}", told(&dump));
+    }
+}
+
 /// A copy that was filled up to whole blocks, or lies on a partition.
 #[test]
 fn padding_behind_the_last_data_is_no_damage() {

@@ -211,6 +211,7 @@ fn elf_files_of_other_kinds() {
 
     let mut xen = piece().build();
     xen[56..58].copy_from_slice(&[0, 0]);
+    xen[32..40].fill(0);
     xen[60..62].copy_from_slice(&[7, 0]);
     assert_eq!(told(xen), "a Xen guest's core (`xl dump-core`)");
 

@@ -124,13 +124,16 @@ pub(super) const XEN_CORE: &str = "a Xen guest's core (`xl dump-core`)";
 
 const SADUMP: &str = "convert it with `makedumpfile -c -d 0 -x VMLINUX FILE vmcore`";
 
-/// An ELF core without program headers: Xen keeps pages in sections (`.xen_pages`).
+/// An ELF core without a table of program headers: Xen keeps pages in sections (`.xen_pages`). QEMU's dumps have sections
+/// too, so that a count of no headers alone may be damage.
 fn is_xen_core(start: &Start<'_>) -> bool {
     let b = Bytes::new(start.bytes);
     let number = |at| b.u16_at(at).unwrap_or(0);
     let elf64 = start.bytes.get(4) == Some(&2);
     let (headers, sections) = if elf64 { (number(56), number(60)) } else { (number(44), number(48)) };
-    Kind::of(start.bytes) == Some(Kind::Core) && headers == 0 && sections > 1
+    let table = if elf64 { start.bytes.get(32..40) } else { start.bytes.get(28..32) };
+    let has_table = table.is_some_and(|at| at.iter().any(|b| *b != 0));
+    Kind::of(start.bytes) == Some(Kind::Core) && headers == 0 && sections > 1 && !has_table
 }
 
 /// `struct guestdumpheader`: version, CPUs, a byte 1, vendor, eight bytes 0, last address, pages, holes. The last address
