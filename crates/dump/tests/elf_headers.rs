@@ -122,6 +122,30 @@ fn padding_behind_the_last_data_is_no_damage() {
     }
 }
 
+/// A writer can align the first data, and the notes before it, to more than a page.
+#[test]
+fn aligned_data_is_no_damage() {
+    for by in [2 * PAGE, 0x10000] {
+        for (frames, file) in files() {
+            let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
+            let count = usize::from(u16::from_le_bytes([file[56], file[57]]));
+            let table = word(32);
+            let all: Vec<usize> = (0..count).map(|n| table + 56 * n + 8).collect();
+            let from = all.iter().map(|at| word(*at)).filter(|offset| *offset > 0).min().unwrap();
+            let moved = all
+                .iter()
+                .fold(file.clone(), |file, at| with(&file, *at, &((word(*at) + by) as u64).to_le_bytes()));
+            let moved = [&moved[..from], &vec![0; by], &moved[from..]].concat();
+            let dump = open(moved.clone());
+            let what = format!("by {by:#x}");
+            assert_eq!((told(&dump), held(&dump, &frames, &what)), (vec![], frames.len()), "{what}");
+            let mut other = moved;
+            other[from + by / 2] = 7;
+            assert!(told(&open(other)).iter().any(|t| t.contains("in no segment")), "{what}");
+        }
+    }
+}
+
 /// Pages that a filter left out at the end are not the zeros that stand there.
 #[test]
 fn padding_is_no_memory_that_was_left_out() {

@@ -221,18 +221,18 @@ fn outside(chain: &[usize], count: usize) -> Vec<usize> {
     (0..count).filter(|n| chain.next_if_eq(n).is_none()).collect()
 }
 
-/// What of the file is in no segment, header or table of headers: its offset and length.
-pub(super) fn unplaced(known: &[(u64, u64)], len: u64) -> Option<(u64, u64)> {
+/// What of the file is in no segment, header or table of headers, in the file's order: each offset and length.
+pub(super) fn unplaced(known: &[(u64, u64)], len: u64) -> Vec<(u64, u64)> {
     let mut known: Vec<(u64, u64)> = known.iter().copied().filter(|(start, _)| *start < len).collect();
     known.sort_unstable();
-    let mut at = 0;
+    let (mut at, mut out) = (0, Vec::new());
     for (start, end) in known.into_iter().chain([(len, len)]) {
         if start.saturating_sub(at) >= PAGE_SIZE {
-            return Some((at, start - at));
+            out.push((at, start - at));
         }
         at = at.max(end);
     }
-    None
+    out
 }
 
 /// The longest run of segments, in the headers' order, whose ranges ascend and share nothing: their places.
@@ -418,8 +418,8 @@ mod tests {
 
     #[test]
     fn bytes_in_no_segment() {
-        assert_eq!(unplaced(&[(0x1000, 0x3000), (0, 0x200), (0x3000, 0x4000)], 0x4000), None);
-        assert_eq!(unplaced(&[(0, 0x200), (0x2000, 0x4000)], 0x4000), Some((0x200, 0x1e00)));
-        assert_eq!(unplaced(&[(0, 0x4000)], 0x6000), Some((0x4000, 0x2000)));
+        assert_eq!(unplaced(&[(0x1000, 0x3000), (0, 0x200), (0x3000, 0x4000)], 0x4000), []);
+        assert_eq!(unplaced(&[(0, 0x200), (0x2000, 0x4000)], 0x4000), [(0x200, 0x1e00)]);
+        assert_eq!(unplaced(&[(0, 0x4000)], 0x6000), [(0x4000, 0x2000)]);
     }
 }

@@ -57,7 +57,7 @@ impl Format for Elf {
         if wanted > image.len() {
             warnings.push(Warning::FileTruncated { wanted, len: image.len() });
         }
-        warnings.extend(unplaced(&header));
+        warnings.extend(unplaced(&header, &image));
         let facts = Facts {
             page_size: PAGE_SIZE,
             file_size: image.file_len(),
@@ -98,8 +98,9 @@ pub(crate) fn foreign_core(image: &Image) -> Option<DumpError> {
     foreign(image, &header, &notes)
 }
 
-/// Bytes of the file that no header leads to, where none is known to be lost: one of them is damaged.
-fn unplaced(header: &Header) -> Option<Warning> {
+/// Bytes of the file that no header leads to, where none is known to be lost: one of them is damaged. The first data may be
+/// aligned to more than a page.
+fn unplaced(header: &Header, image: &Image) -> Option<Warning> {
     if !header.whole {
         return None;
     }
@@ -110,7 +111,15 @@ fn unplaced(header: &Header) -> Option<Warning> {
     };
     let mut known: Vec<(u64, u64)> = header.segments.iter().filter(known).map(of).collect();
     known.extend([(0, PAGE_SIZE), header.table]);
-    let (offset, len) = evidence::unplaced(&known, header.end)?;
+    let data = header.segments.iter().filter(|s| s.is_load() && s.data_len() > 0).map(|s| s.offset).min();
+    let notes = header.segments.iter().filter(|s| s.is_note()).map(|s| s.offset).min();
+    let aligns = |offset: u64, len: u64| {
+        let end = offset.saturating_add(len);
+        let is_front = Some(end) == data || Some(end) == notes && data.is_none_or(|data| end < data);
+        is_front && padding::is_padding(image, offset, end)
+    };
+    let all = evidence::unplaced(&known, header.end);
+    let (offset, len) = all.into_iter().find(|(offset, len)| !aligns(*offset, *len))?;
     Some(Warning::Unplaced { offset, len })
 }
 

@@ -24,8 +24,8 @@ pub(super) fn end_without(segments: &[Segment], image: &Image) -> u64 {
     }
 }
 
-/// Whether a part of the file up to its end is one byte again and again. Holes of a sparse file are zeros.
-fn is_padding(image: &Image, start: u64, end: u64) -> bool {
+/// Whether a part of the file is one byte again and again. Holes of a sparse file are zeros.
+pub(super) fn is_padding(image: &Image, start: u64, end: u64) -> bool {
     let mut last = [0];
     if image.fill(end.saturating_sub(1), &mut last).is_err() {
         return false;
