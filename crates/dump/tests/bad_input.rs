@@ -252,6 +252,23 @@ fn a_kdump_that_is_cut_before_its_pages_tells_its_header() {
 }
 
 #[test]
+fn a_dump_level_that_is_cut_off_or_none_is_not_known() {
+    let kdump = spec().kdump(Packing::Zlib);
+    let level = |bytes: Vec<u8>| {
+        let dump = open(bytes).unwrap();
+        (dump.facts().dump_level, dump.facts().phys_base.is_some())
+    };
+    let whole = level(kdump.clone());
+    assert!(whole.0.is_some() && whole.1);
+    assert_eq!(level(kdump[..4096].to_vec()), (None, false));
+    assert_eq!(level(kdump[..4096 + 8].to_vec()), (None, true));
+    assert_eq!(level(kdump[..4096 + 12].to_vec()), whole);
+    let mut damaged = kdump;
+    damaged[4096 + 8..4096 + 12].copy_from_slice(&65535_u32.to_le_bytes());
+    assert_eq!(level(damaged), (None, true));
+}
+
+#[test]
 fn a_bitmap_that_lies() {
     let here = spec().kdump_layout()[1];
     let mut file = spec().kdump(Packing::Zlib);

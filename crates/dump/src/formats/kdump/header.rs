@@ -115,7 +115,7 @@ impl Header {
                 _ => image.header("the kdump sub header", geometry.block_size, have)?,
             };
             sub.resize(SUB_HEADER_LEN as usize, 0);
-            Sub::parse(&Fields::new(&sub, layout.words), layout.sub(), geometry.version).map_err(cut)
+            Sub::parse(&Fields::new(&sub, layout.words), layout.sub(), geometry.version, have).map_err(cut)
         };
         let (geometry, mut sub, mut warnings) = evidence::settle(&declared, image, layout.words, read_sub)?;
         // the last parts have no frames where the others have all pages
@@ -153,7 +153,7 @@ impl Header {
             block_size: geometry.block_size,
             max_mapnr: geometry.max_mapnr,
             nr_cpus: f.u32(layout.nr_cpus()).map_err(cut)?,
-            phys_base: Some(sub.phys_base).filter(|p| p.is_multiple_of(geometry.block_size)),
+            phys_base: sub.phys_base.filter(|p| p.is_multiple_of(geometry.block_size)),
             dump_level: sub.dump_level,
             split: sub.split,
             vmcoreinfo: sub.vmcoreinfo,
@@ -226,9 +226,12 @@ impl Geometry {
     }
 }
 
+/// All kinds of pages that makedumpfile can leave out: `DL_MAX`.
+const MAX_DUMP_LEVEL: u32 = 31;
+
 /// `struct kdump_sub_header`, as far as its version has the fields.
 pub(super) struct Sub {
-    phys_base: u64,
+    phys_base: Option<u64>,
     dump_level: Option<u32>,
     split: Option<(u64, u64)>,
     pub(super) vmcoreinfo: Extent,
@@ -238,8 +241,11 @@ pub(super) struct Sub {
 }
 
 impl Sub {
-    fn parse(f: &Fields<'_>, at: SubOffsets, version: u32) -> Result<Self, OutOfBounds> {
+    /// `have` bytes of it are in the file, zeros stand for the rest.
+    fn parse(f: &Fields<'_>, at: SubOffsets, version: u32, have: u64) -> Result<Self, OutOfBounds> {
         let since = |v: u32| version >= v;
+        let is_there = |at: usize, len: usize| at.saturating_add(len) as u64 <= have;
+        let level = if since(1) && is_there(at.dump_level, 4) { Some(f.u32(at.dump_level)?) } else { None };
         let extent = |v: u32, at: usize| -> Result<Extent, OutOfBounds> {
             if !since(v) {
                 return Ok(Extent::default());
@@ -256,8 +262,9 @@ impl Sub {
         };
         let max_mapnr = f.u64(at.max_mapnr_64)?;
         Ok(Self {
-            phys_base: f.long(0)?,
-            dump_level: if since(1) { Some(f.u32(at.dump_level)?) } else { None },
+            phys_base: if is_there(0, 8) { Some(f.long(0)?) } else { None },
+            // one of other bits is damaged
+            dump_level: level.filter(|level| *level <= MAX_DUMP_LEVEL),
             split,
             vmcoreinfo: extent(3, at.vmcoreinfo)?,
             notes: extent(4, at.notes)?,
