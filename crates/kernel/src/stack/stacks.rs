@@ -43,18 +43,14 @@ bind! {
 /// Bytes of a task's kernel stack (THREAD_SIZE).
 pub fn thread_size(s: &Session) -> u64 {
     let known = s.bind::<ThreadUnion>().size.filter(|n| n.is_power_of_two() && (4096..=1 << 20).contains(n));
-    known.unwrap_or_else(|| {
-        // a thread_info at the low end and a task that ends with it tell 8 from 16 KiB: init's own
-        match (
-            s.symbol("init_thread_union"),
-            s.symbol("__end_init_task").or_else(|| s.symbol("init_stack_end")),
-        ) {
-            (Some(at), Some(end)) if matches!(end.0.wrapping_sub(at.0), 8192 | 16384 | 32768 | 65536) => {
-                end.0.wrapping_sub(at.0)
-            }
-            _ => THREAD_SIZE,
-        }
-    })
+    known.or_else(|| size_by_symbols(s)).unwrap_or(THREAD_SIZE)
+}
+
+/// `THREAD_SIZE` by init's own stack, which the linker's symbols enclose.
+pub(crate) fn size_by_symbols(s: &Session) -> Option<u64> {
+    let start = s.symbol("init_thread_union")?;
+    let end = s.symbol("__end_init_task").or_else(|| s.symbol("init_stack_end"))?;
+    Some(end.0.wrapping_sub(start.0)).filter(|size| matches!(size, 8192 | 16384 | 32768 | 65536))
 }
 
 /// A task's own stack; an empty one where it is given back, or not known.

@@ -5,6 +5,7 @@ use super::list::{List, task_list};
 use super::{Guess, Shape, Struct};
 use crate::sched::cpu;
 use crate::session::Session;
+use crate::stack::stacks::size_by_symbols;
 use base::{Bytes, VirtAddr};
 use rustc_hash::FxHashSet;
 
@@ -134,7 +135,8 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     found("stack", stack, Shape::Pointer);
     let state = state(&tasks, kthreadd, stack);
     found("state", state, Shape::Uint);
-    let size = stack.and_then(|o| stack_size(&tasks, o));
+    // of few tasks all stacks can lie at multiples of twice their size
+    let size = stack.and_then(|o| size_by_symbols(s).or_else(|| stack_size(&tasks, o)));
     if let (Some(stack), Some(size)) = (stack, size) {
         let word = |at| s.mem().u64(VirtAddr(at)).ok();
         let code = |at| s.is_image_text(VirtAddr(at));
