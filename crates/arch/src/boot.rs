@@ -253,12 +253,6 @@ impl Boot {
         self
     }
 
-    /// How far KASLR moved an image that was linked for the usual address and begins where this one does.
-    #[must_use]
-    pub fn usual_offset(&self) -> Option<u64> {
-        Some(self.text?.0.wrapping_sub(self.arch.usual_text()?.0))
-    }
-
     /// How far KASLR can have moved an image that is linked as one of the releases does and begins where this one does.
     #[must_use]
     pub fn usual_offsets(&self, info: &VmcoreInfo) -> Vec<u64> {

@@ -92,13 +92,9 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     }
     /// The number in which its kernel keeps where the image lies.
     fn image_place(&self, image: &Linear) -> ImagePlace;
-    /// Where an image begins that is linked as usual, where there is such an address.
-    fn usual_text(&self) -> Option<VirtAddr> {
-        None
-    }
-    /// All addresses at which an image begins that is linked as usual: releases differ. `info` are the kernel's own words.
+    /// The addresses at which an image begins that is linked as usual, where there are such: releases differ. `info` are the kernel's own words.
     fn usual_texts(&self, _info: &VmcoreInfo, _paging: &Paging) -> Vec<VirtAddr> {
-        self.usual_text().into_iter().collect()
+        Vec::new()
     }
     /// Where the image was linked to begin, as the boot loader read it.
     fn text_by_loader(

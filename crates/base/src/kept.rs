@@ -88,8 +88,7 @@ impl<T> Kept<T> {
     fn find(&self, epoch: u64, cancel: &Cancel) -> Result<&Entry<T>, &Self> {
         let mut cell = self;
         while let Some(entry) = cell.0.get() {
-            let of_epoch = entry.epoch.is_none_or(|own| own == epoch);
-            if of_epoch && entry.only_for.is_none_or(|work| work == cancel.work()) {
+            if entry.is_of(epoch) && entry.only_for.is_none_or(|work| work == cancel.work()) {
                 return Ok(entry);
             }
             cell = &entry.next;
@@ -97,7 +96,7 @@ impl<T> Kept<T> {
         Err(cell)
     }
 
-    /// The same for those who own it.
+    /// The whole value, for those who own the cell; `None` where none was made.
     #[must_use]
     pub fn into_made(self) -> Option<T> {
         let mut cell = self;
@@ -113,14 +112,26 @@ impl<T> Kept<T> {
     /// The value where a whole one was made.
     #[must_use]
     pub fn made(&self) -> Option<&T> {
+        self.made_in(0)
+    }
+
+    /// The same of an epoch.
+    #[must_use]
+    pub fn made_in(&self, epoch: u64) -> Option<&T> {
         let mut cell = self;
         loop {
             let entry = cell.0.get()?;
-            if entry.only_for.is_none() {
+            if entry.only_for.is_none() && entry.is_of(epoch) {
                 return Some(&entry.value);
             }
             cell = &entry.next;
         }
+    }
+}
+
+impl<T> Entry<T> {
+    fn is_of(&self, epoch: u64) -> bool {
+        self.epoch.is_none_or(|own| own == epoch)
     }
 }
 

@@ -271,6 +271,18 @@ pub trait VirtRead: Send + Sync {
         }
         whole
     }
+    /// What is there from `at` on, page by page, up to the first page that is missing: whole pages, until they are `most` bytes.
+    fn up_to_a_gap(&self, at: VirtAddr, most: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < most {
+            let next = at.add(bytes.len() as u64);
+            match self.bytes(next, (PAGE_SIZE - next.page_offset()) as usize) {
+                Ok(part) => bytes.extend(part),
+                Err(_) => break,
+            }
+        }
+        bytes
+    }
     /// A NUL-terminated string of at most `max` bytes, without the NUL; cut at `max` where no NUL
     /// comes. A fault behind at least one byte ends the string there only if the NUL came first.
     fn cstr(&self, at: VirtAddr, max: usize) -> Result<Vec<u8>, Fault> {

@@ -3,7 +3,6 @@
 use base::VirtAddr;
 use kernel::Session;
 use std::fmt;
-use unwind::{How, StopReason};
 
 /// The frames of a task.
 #[derive(Clone, Debug)]
@@ -45,7 +44,7 @@ impl Backtrace {
         Self {
             frames: unwound.frames.iter().map(|frame| Frame::new(s, frame)).collect(),
             stopped: unwound.stopped.to_string(),
-            is_whole: matches!(unwound.stopped, StopReason::UserMode | StopReason::EndOfStack),
+            is_whole: unwound.stopped.is_end(),
             remark: found.remark.clone(),
         }
     }
@@ -56,7 +55,7 @@ impl Frame {
         let at = frame.lookup();
         let place = s.locate(at);
         let start = place.as_ref().map(|place| place.symbol.addr);
-        let line = s.debug_at(at).and_then(|_| s.source_line(at));
+        let line = s.source_line(at);
         Self {
             pc: frame.pc.0,
             sp: frame.sp.0,
@@ -64,7 +63,7 @@ impl Frame {
             offset: start.map(|start: VirtAddr| frame.pc.0.wrapping_sub(start.0)),
             module: place.and_then(|place| place.symbol.module.map(str::to_owned)),
             source: line.filter(|line| line.line > 0).map(|line| (line.file.to_string(), line.line)),
-            is_guess: matches!(frame.how, How::Scan),
+            is_guess: frame.how.is_guess(),
         }
     }
 }

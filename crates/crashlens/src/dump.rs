@@ -5,7 +5,7 @@ use crate::{Error, Task, Value};
 use ::dump::ReadAt;
 use base::{Cancel, PhysAddr, PhysRead as _, VirtAddr};
 use commands::{Cx, Settings};
-use kernel::{Image, KernelError, Layers, OpenOptions, Session, Workspace};
+use kernel::{Fetch, Image, KernelError, Layers, OpenOptions, Session, Workspace};
 use report::{Item, Report};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -56,6 +56,15 @@ impl Options {
     }
 }
 
+impl Options {
+    /// What one dump is opened with: what stops work is its own, also where clones of these options open others.
+    fn for_one(mut self) -> (OpenOptions, Cancel) {
+        let cancel = Cancel::new();
+        self.open.watch.cancel = cancel.clone();
+        (self.open, cancel)
+    }
+}
+
 /// An opened dump. A clone is the same dump.
 #[derive(Clone, Debug)]
 pub struct Dump(Handle);
@@ -88,8 +97,8 @@ impl Dump {
     /// # Errors
     /// See [`Self::open`].
     pub fn open_with(options: Options) -> Result<Self, Error> {
-        let cancel = options.open.watch.cancel.clone();
-        Ok(Self::of(Layers::open(options.open)?, cancel))
+        let (open, cancel) = options.for_one();
+        Ok(Self(Handle::new(Layers::open(open)?, cancel)))
     }
 
     /// Opens a dump that is in memory: one file's bytes, or those of each part of a split one.
@@ -110,16 +119,13 @@ impl Dump {
 
     fn from_dump(dump: Result<::dump::Dump, ::dump::DumpError>, options: Options) -> Result<Self, Error> {
         let dump = dump.map_err(|e| KernelError::Open(e.to_string()))?;
-        let image = Image::of(dump, &options.open)?;
-        let cancel = options.open.watch.cancel.clone();
-        Ok(Self::of(Layers::new(options.open, image), cancel))
+        let (open, cancel) = options.for_one();
+        let image = Image::of(dump, &open)?;
+        Ok(Self(Handle::new(Layers::new(open, image), cancel)))
     }
 
-    fn of(layers: Layers, cancel: Cancel) -> Self {
-        Self(Handle::new(layers, cancel))
-    }
-
-    /// Stops what other threads ask of this dump now: it ends with [`Error::Interrupted`]. What is asked later is answered.
+    /// Stops what other threads ask of this dump now: it ends with [`Error::Interrupted`]. What is asked once that has ended is
+    /// answered.
     pub fn interrupt(&self) {
         self.0.interrupt();
     }
@@ -143,7 +149,7 @@ impl Dump {
     /// # Errors
     /// See [`Self::session`].
     pub fn release(&self) -> Result<Option<String>, Error> {
-        self.0.answer(|s| Ok(s.opened().release()))
+        self.0.answer(|s| Ok(kernel::machine::system::release(s)))
     }
 
     /// All tasks, by pid; the idle tasks, one for each CPU, first. [`Self::lacks_tasks`] says whether there may be more.
@@ -192,7 +198,9 @@ impl Dump {
     /// # Errors
     /// See [`Self::session`].
     pub fn symbol(&self, name: &str) -> Result<Option<u64>, Error> {
-        self.0.answer(|s| Ok(s.named(name).first().map(|symbol| symbol.addr.0)))
+        self.0.answer(|s| {
+            Ok(s.symbol(name).or_else(|| s.named(name).first().map(|symbol| symbol.addr)).map(|at| at.0))
+        })
     }
 
     /// The symbol that an address lies in.
@@ -233,6 +241,8 @@ impl Dump {
         };
         let mut cx = Cx::new(Some(self.0.layers()), &mut settings, self.0.cancel(), &mut sink);
         let report = commands::run(&mut cx, &commands::split_words(line));
+        // a command may not ask servers once it has ended; other questions may
+        self.0.layers().allow(Fetch::Always);
         self.0.cancel().check()?;
         let mut report = report?;
         // what was shown as it came stands before the rest

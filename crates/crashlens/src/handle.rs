@@ -23,6 +23,9 @@ impl Drop for Work<'_> {
     fn drop(&mut self) {
         let mut running = self.0.running();
         *running = running.saturating_sub(1);
+        if *running == 0 {
+            self.0.cancel().reset();
+        }
     }
 }
 
@@ -50,12 +53,9 @@ impl Handle {
         }
     }
 
-    /// Begins to answer a question. Of several at once each counts: an interrupt is over with the last of them.
+    /// Begins to answer a question. An interrupt stops all that run, and is over when the last of them has ended.
     pub(crate) fn begin(&self) -> Work<'_> {
         let mut running = self.running();
-        if *running == 0 {
-            self.0.cancel.reset();
-        }
         *running = running.saturating_add(1);
         Work(self)
     }

@@ -21,7 +21,7 @@
 //! Nothing is read before it is asked for. What the dump lacks is an error or `None` that says so, never a zero.
 //!
 //! Handles ([`Dump`], [`Task`], [`Value`]) own what they need: they can be kept in a struct, sent to another thread, and
-//! returned from a function. [`Dump::interrupt`] stops what runs on a dump; the next question is answered again. Several dumps
+//! returned from a function. [`Dump::interrupt`] stops what runs on a dump; what is asked after that is answered. Several dumps
 //! of one kernel share what depends on its build where a [`Workspace`] opens them.
 //!
 //! What has no handle here is reached through [`Dump::session`] and the crate [`kernel`]; [`bind!`] declares members of

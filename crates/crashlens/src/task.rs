@@ -61,7 +61,7 @@ impl Task {
     /// Whether it is a thread of the kernel.
     #[must_use]
     pub fn is_kernel(&self) -> Option<bool> {
-        self.known.is_kernel()
+        self.known.is_kthread()
     }
     /// Its state as `ps` shows it: `RU`, `IN`, `UN` ...
     ///

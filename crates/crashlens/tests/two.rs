@@ -1,4 +1,4 @@
-//! Two dumps of one build in two threads: what depends on the build is read once, and an interrupt of one is no answer to keep.
+//! Two dumps of one build in two threads: what depends on the build is read once. What an interrupt of one spoilt is read again.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use crashlens::{Dump, Error, Options, Workspace};
@@ -17,7 +17,7 @@ fn sample() -> Vec<u8> {
 struct Slow {
     bytes: Arc<Vec<u8>>,
     waits: Arc<AtomicBool>,
-    /// Passed by who reads, and by who was to wait for that; then once more to go on.
+    /// The reader waits here twice: to say that it reads, and until it may go on.
     gate: Arc<Barrier>,
 }
 
@@ -46,15 +46,15 @@ fn answers(dump: &Dump) -> (usize, String, Vec<String>) {
 #[test]
 fn an_interrupt_stops_one_dump_and_both_answer() {
     let workspace = Arc::new(Workspace::default());
-    let options = || Options::new().search(false).workspace(&workspace);
-    let plain = Dump::from_bytes(vec![sample()], options()).unwrap();
+    let options = Options::new().search(false).workspace(&workspace);
+    let plain = Dump::from_bytes(vec![sample()], options.clone()).unwrap();
     let slow = Slow {
         bytes: Arc::new(sample()),
         waits: Arc::new(AtomicBool::new(false)),
         gate: Arc::new(Barrier::new(2)),
     };
     let readers: Vec<(_, Box<dyn crashlens::ReadAt>)> = vec![("slow".into(), Box::new(slow.clone()))];
-    let watched = Dump::from_readers(readers, options()).unwrap();
+    let watched = Dump::from_readers(readers, options).unwrap();
     let (first, second) = thread::scope(|scope| {
         let first = scope.spawn(|| answers(&plain));
         let second = scope.spawn(|| {

@@ -14,6 +14,13 @@ pub struct Words {
 impl Words {
     /// As x86-64, arm64, riscv64 and most others write them.
     pub const LITTLE_64: Self = Self { size: 8, big_endian: false };
+
+    /// The number that up to eight bytes are.
+    #[must_use]
+    pub fn number(self, bytes: &[u8]) -> u64 {
+        let byte = |n: u64, b: &u8| n << 8 | u64::from(*b);
+        if self.big_endian { bytes.iter().fold(0, byte) } else { bytes.iter().rev().fold(0, byte) }
+    }
 }
 
 impl std::fmt::Display for Words {

@@ -177,6 +177,14 @@ pub enum StopReason {
     NoStart,
 }
 
+impl StopReason {
+    /// True where the frames reach the end of the stack: none is missing there.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        matches!(self, StopReason::UserMode | StopReason::EndOfStack)
+    }
+}
+
 impl std::fmt::Display for StopReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

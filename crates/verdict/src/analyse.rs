@@ -55,8 +55,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     v.context = match v.class {
         Class::Alive => context::alive(s),
         _ => {
-            let names = case.scene.names(s);
-            let from = from.unwrap_or_else(|| scene::behind_death(v.class, &names));
+            let from = from.unwrap_or_else(|| scene::behind_death(v.class, &case.scene.names(s)));
             context::of(s, &case.scene, event, from)
         }
     };
@@ -386,11 +385,11 @@ fn said_place(s: &Session, event: &Event) -> Option<Place> {
 /// Of a check in a library: who called it.
 fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
     let Some(from) = from.filter(|n| *n > 0) else { return };
-    let own = v.place.as_ref().map(|p| crate::code::base_name(&p.function).to_owned()).unwrap_or_default();
-    let caller = scene
-        .certain(from)
-        .filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l)))
-        .find(|(_, l)| crate::code::base_name(l.symbol.name) != own && !machinery::is_finding(l.symbol.name));
+    let own =
+        v.place.as_ref().map(|p| debuginfo::symtab::base_name(&p.function).to_owned()).unwrap_or_default();
+    let caller = scene.certain(from).filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l))).find(
+        |(_, l)| debuginfo::symtab::base_name(l.symbol.name) != own && !machinery::is_finding(l.symbol.name),
+    );
     if let Some((at, _)) = caller {
         let place = culprit::place(s, at);
         let mut text = format!("called by {place}");
@@ -492,8 +491,7 @@ fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<Option<String
         names.clear();
     }
     // what panic() called while the dump was taken says nothing
-    let is_panic = |n: &Option<String>| matches!(n.as_deref(), Some("panic" | "vpanic" | "nmi_panic"));
-    let panic = names.iter().rposition(is_panic);
+    let panic = names.iter().rposition(|n| n.as_deref().is_some_and(machinery::is_panic));
     names
         .into_iter()
         .skip(panic.map_or(0, |n| n + 1))

@@ -2,6 +2,7 @@
 
 use arch::slice::{Flow, Function, Known, MAX_BYTES, Mem};
 use base::VirtAddr;
+use debuginfo::symtab::base_name;
 use kernel::Session;
 use std::rc::Rc;
 
@@ -65,8 +66,6 @@ const NO_RETURN: &[&str] = &[
 
 /// More cases than a switch has.
 const MAX_TABLE: u64 = 1024;
-
-pub(crate) use debuginfo::symtab::base_name;
 
 impl Code {
     /// The function around an address, with its cold part where it has one.

@@ -79,11 +79,10 @@ fn task_line(s: &Session, scene: &Scene<'_>, task: &Task, event: Option<&Event>,
 /// True where the frames, or those of the log's report where there are none, lead from where the process came in.
 fn from_end(scene: &Scene<'_>, names: &[String]) -> bool {
     use kernel::stack::backtrace::Start;
-    use unwind::StopReason;
     match scene.bt.as_ref().filter(|bt| !bt.unwound.frames.is_empty()) {
         // its innermost frames may be what earlier calls left behind
         Some(bt) if bt.start == Start::Stack => false,
-        Some(bt) => matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack),
+        Some(bt) => bt.unwound.stopped.is_end(),
         None => !names.is_empty(),
     }
 }
@@ -112,15 +111,11 @@ pub(crate) fn alive(s: &Session) -> Vec<Statement> {
 /// The functions of the frames from `from` outwards; `None` where no symbol covers one, from the first guess on, and at
 /// the end where frames end before the stack does.
 pub(crate) fn known_names(s: &Session, scene: &Scene<'_>, from: usize) -> Vec<Option<String>> {
-    use unwind::StopReason;
     let frames = scene.frames().iter().skip(from);
     let certain = frames.clone().take_while(|f| !f.how.is_guess());
     let mut out: Vec<Option<String>> =
         certain.map(|f| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned())).collect();
-    let ends = scene
-        .bt
-        .as_ref()
-        .is_some_and(|bt| matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack));
+    let ends = scene.bt.as_ref().is_some_and(|bt| bt.unwound.stopped.is_end());
     if !ends || out.len() < frames.len() {
         out.push(None);
     }

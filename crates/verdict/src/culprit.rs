@@ -165,8 +165,8 @@ const PANICKERS: &[(&str, Class)] = &[
 
 /// The class that the caller of `panic()` tells, for a dump without a log.
 pub(crate) fn class_by_panic(names: &[String]) -> Option<Class> {
-    let panic = names.iter().rposition(|n| matches!(n.as_str(), "panic" | "vpanic" | "nmi_panic"))?;
-    let mut callers = names.iter().skip(panic + 1).map(|n| crate::code::base_name(n));
+    let panic = names.iter().rposition(|n| crate::machinery::is_panic(n))?;
+    let mut callers = names.iter().skip(panic + 1).map(|n| debuginfo::symtab::base_name(n));
     let first = callers.by_ref().find(|n| *n != "check_panic_on_warn")?;
     let found = PANICKERS.iter().find(|(f, _)| *f == first).map(|(_, class)| *class);
     found.or(match first {

@@ -30,13 +30,13 @@ const MAX_CPUS: usize = 4096;
 
 /// True for functions in which a CPU waits for others.
 pub(crate) fn is_calling(name: &str) -> bool {
-    CALLING.contains(&crate::code::base_name(name))
+    CALLING.contains(&debuginfo::symtab::base_name(name))
 }
 
 /// Which CPUs that one waits for take no interrupts, and what they run.
 pub(crate) fn told(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<Statement> {
     let names = scene.names(s);
-    let first = interrupted(s.arch(), &scene.names(s), scene.frames())?;
+    let first = interrupted(s.arch(), &names, scene.frames())?;
     let by = names.iter().skip(first).take(NEAR).find(|name| is_calling(name))?;
     let deaf: Vec<String> = s
         .tasks()

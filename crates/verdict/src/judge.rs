@@ -128,14 +128,9 @@ fn as_text(value: u64) -> Option<String> {
     good.then(|| String::from_utf8_lossy(used).into_owned())
 }
 
-/// True for an address that the processor refuses (bits 47 or 56 and up not all equal).
+/// True for an address that the processor refuses.
 pub(crate) fn non_canonical(s: &Session, at: u64) -> bool {
-    let top = at.cast_signed() >> (width(s) - 1);
-    top != 0 && top != -1
-}
-
-fn width(s: &Session) -> u32 {
-    if s.boot().tables.levels() == 5 { 57 } else { 48 }
+    !(s.boot().tables.paging.is_canonical)(VirtAddr(at))
 }
 
 /// The address that differs from a bad one in one bit alone and is mapped, where there is only one such.
@@ -203,19 +198,18 @@ fn without_address(e: &Fault) -> String {
     text.split_once(": ").map_or(text.as_str(), |(_, why)| why).to_owned()
 }
 
-/// The area of modules, 1 GiB and more below the fixed mappings; where it begins depends on KASLR.
+/// The area of modules, where it is one of its own; where it begins depends on KASLR.
 fn is_of_modules(s: &Session, value: u64) -> bool {
-    let start = s
-        .modules()
-        .iter()
-        .flat_map(|m| &m.memory)
-        .map(|run| run.base.0)
-        .fold(0xffff_ffff_c000_0000, u64::min);
+    if s.vmalloc_range().is_none() {
+        return false;
+    }
+    let [_, latest, end] = s.arch().image_range();
+    let start = s.modules().iter().flat_map(|m| &m.memory).map(|run| run.base.0).fold(latest.0, u64::min);
     let loaded = |value: u64| {
         let mut runs = s.modules().iter().flat_map(|m| &m.memory);
         runs.any(|run| value.wrapping_sub(run.base.0) < run.size)
     };
-    (start..0xffff_ffff_ff00_0000).contains(&value) && !s.in_image(VirtAddr(value)) && !loaded(value)
+    (start..end.0).contains(&value) && !s.in_image(VirtAddr(value)) && !loaded(value)
 }
 
 /// What an address there says: the module that was unloaded last may have been it.
@@ -244,17 +238,15 @@ fn unmapped(s: &Session, value: u64) -> String {
     }
 }
 
-/// The area of `vmalloc`: where it begins and how large it is depends on the paging levels, and on KASLR.
+/// True in the area of `vmalloc`, which is the image's and its modules' too on some machines.
 fn is_vmalloc(s: &Session, value: u64) -> bool {
-    let (fixed, size) = if s.boot().tables.levels() == 5 {
-        (0xffa0_0000_0000_0000, 12800_u64 << 40)
-    } else {
-        (0xffff_c900_0000_0000, 32_u64 << 40)
-    };
-    let moved =
-        s.symbol("vmalloc_base").and_then(|at| s.mem().ptr(at).ok()).filter(|at| s.arch().is_kernel(*at));
-    let start = moved.map_or(fixed, |at| at.0);
-    value.wrapping_sub(start) < size
+    match s.vmalloc_range() {
+        Some((start, size)) => value.wrapping_sub(start.0) < size,
+        None => {
+            let [start, _, end] = s.arch().image_range();
+            (start..end).contains(&VirtAddr(value)) && !s.in_image(VirtAddr(value))
+        }
+    }
 }
 
 /// What lies at an address: a symbol, a slab object, a page of a kind that the kernel has written down.

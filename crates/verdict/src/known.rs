@@ -98,7 +98,7 @@ impl Patterns {
 
     /// The same for functions, without the compiler's suffixes.
     fn fit_function(&self, name: &str) -> bool {
-        self.fit(crate::code::base_name(name))
+        self.fit(debuginfo::symtab::base_name(name))
     }
 }
 
@@ -258,7 +258,7 @@ impl Release {
 /// True where the functions of a pattern are on a stack, each further out than the one before.
 fn leads(pattern: &str, stack: &[String]) -> bool {
     let mut rest = stack.iter();
-    pattern.split_whitespace().all(|f| rest.any(|name| fits(f, crate::code::base_name(name))))
+    pattern.split_whitespace().all(|f| rest.any(|name| fits(f, debuginfo::symtab::base_name(name))))
 }
 
 /// What entries are held against besides the verdict.

@@ -22,7 +22,7 @@ pub(crate) struct Lock<'s> {
 
 /// True for functions of `PREEMPT_RT` that locks of readers and writers of all kinds come to.
 fn is_of_any(function: &str) -> bool {
-    let name = crate::code::base_name(function);
+    let name = debuginfo::symtab::base_name(function);
     name.starts_with("rwbase_") || name.starts_with("__rwbase_")
 }
 

@@ -1,6 +1,8 @@
 //! Functions that say how a death was carried out, found or waited for, and not where it came from: they are
 //! passed over where a function is to be blamed, and in signatures.
 
+use debuginfo::symtab::base_name;
+
 /// What dying goes through.
 const DYING: &[&str] = &[
     "machine_kexec",
@@ -362,31 +364,31 @@ const DELAYING: &[&str] = &[
     "rep_nop",
 ];
 
-/// The name without the compiler's suffixes and without the entry code's prefix.
-fn base(name: &str) -> &str {
-    crate::code::base_name(name)
+/// True for `panic()` itself, under each of its names.
+pub(crate) fn is_panic(name: &str) -> bool {
+    matches!(base_name(name), "panic" | "vpanic" | "nmi_panic")
 }
 
 /// True for functions that dying goes through.
 pub(crate) fn is_dying(name: &str) -> bool {
-    let name = base(name);
+    let name = base_name(name);
     DYING.contains(&name) || name.starts_with("asm_exc_") || name.starts_with("asm_sysvec_reboot")
 }
 
 /// True for the functions that end an oops, and panic where the system is told to.
 pub(crate) fn is_end_of_oops(name: &str) -> bool {
-    matches!(base(name), "oops_end" | "oops_exit" | "die" | "make_task_dead")
+    matches!(base_name(name), "oops_end" | "oops_exit" | "die" | "make_task_dead")
 }
 
 /// True for functions that take a spinning lock, or wait for one.
 pub(crate) fn is_spinning(name: &str) -> bool {
-    let name = base(name);
+    let name = base_name(name);
     SPINNING.contains(&name)
 }
 
 /// True for functions that wait for something, or take a lock.
 pub(crate) fn is_waiting(name: &str) -> bool {
-    let name = base(name);
+    let name = base_name(name);
     SPINNING.contains(&name)
         || WAITING.contains(&name)
         || WAITING_FAMILIES.iter().any(|f| name.starts_with(f))
@@ -395,24 +397,24 @@ pub(crate) fn is_waiting(name: &str) -> bool {
 
 /// True for functions that only pass time.
 pub(crate) fn is_delaying(name: &str) -> bool {
-    DELAYING.contains(&base(name))
+    DELAYING.contains(&base_name(name))
 }
 
 /// True for functions that find trouble and tell of it.
 pub(crate) fn is_finding(name: &str) -> bool {
-    let name = base(name);
+    let name = base_name(name);
     FINDING.contains(&name) || FINDING_FAMILIES.iter().any(|f| name.starts_with(f))
 }
 
 /// True for functions that give and take memory.
 pub(crate) fn is_allocating(name: &str) -> bool {
-    let name = base(name);
+    let name = base_name(name);
     ALLOCATING.contains(&name) || ALLOCATING_FAMILIES.iter().any(|f| name.starts_with(f))
 }
 
 /// True for functions that copy or set memory for others, where a sanitizer found an access.
 pub(crate) fn is_copying(name: &str) -> bool {
-    let name = base(name).trim_start_matches('_');
+    let name = base_name(name).trim_start_matches('_');
     // the version for this processor
     let name = [
         "_orig",

@@ -77,7 +77,7 @@ pub(crate) fn layers(
     let mut called = "";
     // what is done at the end of an interrupt is no longer done in it
     let mut ended = false;
-    for (n, name) in names.iter().enumerate().map(|(n, name)| (n, crate::code::base_name(name))) {
+    for (n, name) in names.iter().enumerate().map(|(n, name)| (n, debuginfo::symtab::base_name(name))) {
         if let Some(word) = hardware(arch, name) {
             out.push(if ended { format!("{AT_END}{word}") } else { word.to_owned() });
             (last, ended) = ("", false);

@@ -130,10 +130,7 @@ pub(crate) fn last_saved(frames: &[Frame], n: usize) -> usize {
 /// dying and watching nor of that of waiting. `None` where no frame is to blame: the hardware, or a request.
 pub(crate) fn blamed(arch: &dyn Arch, class: Class, names: &[String], frames: &[Frame]) -> Option<usize> {
     let waits = |n: &str| machinery::is_waiting(n) || machinery::is_delaying(n);
-    let after_panic = names
-        .iter()
-        .rposition(|n| matches!(crate::code::base_name(n), "panic" | "vpanic" | "nmi_panic"))
-        .map_or(0, |n| n + 1);
+    let after_panic = names.iter().rposition(|n| machinery::is_panic(n)).map_or(0, |n| n + 1);
     let first = |from: usize, pass: &dyn Fn(&str) -> bool| {
         (from..frames.len()).find(|n| {
             let guess = frames.get(*n).is_some_and(|f| f.how.is_guess());
@@ -186,8 +183,7 @@ pub(crate) fn blamed(arch: &dyn Arch, class: Class, names: &[String], frames: &[
 /// then, is of no account. Of a death by an instruction whose frames have nothing of dying, none: they are not those of
 /// the death.
 pub(crate) fn behind_death(class: Class, names: &[String]) -> usize {
-    let ends = |name: &String| machinery::is_dying(name) || crate::code::base_name(name) == "panic";
-    match names.iter().rposition(ends) {
+    match names.iter().rposition(|name| machinery::is_dying(name)) {
         Some(last) => last + 1,
         None if class.has_instruction() => names.len(),
         None => 0,

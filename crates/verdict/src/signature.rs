@@ -1,9 +1,9 @@
 //! A signature that is the same for the same death of another machine: the class, and the functions
 //! that led there without addresses, offsets and the compiler's suffixes.
 
-use crate::code::base_name;
 use crate::event::Class;
 use arch::{Arch, EntryKind};
+use debuginfo::symtab::base_name;
 
 /// How many frames count.
 const FRAMES: usize = 4;

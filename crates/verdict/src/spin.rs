@@ -67,14 +67,14 @@ pub(crate) fn on_locks(s: &Session) -> Vec<Spinner<'_>> {
 
 /// True for functions that take a spinning lock, its address in the first argument.
 fn takes_spinlock(name: &str) -> bool {
-    let name = crate::code::base_name(name);
+    let name = debuginfo::symtab::base_name(name);
     ["_raw_spin_lock", "_raw_read_lock", "_raw_write_lock", "_spin_lock", "_raw_spin_trylock"]
         .iter()
         .any(|f| name.starts_with(f))
 }
 
 fn gives_spinlock(name: &str) -> bool {
-    let name = crate::code::base_name(name);
+    let name = debuginfo::symtab::base_name(name);
     ["_raw_spin_unlock", "_raw_read_unlock", "_raw_write_unlock", "_spin_unlock"]
         .iter()
         .any(|f| name.starts_with(f))

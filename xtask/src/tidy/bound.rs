@@ -1,7 +1,7 @@
 //! Members that `bind!` binds and nobody reads.
 //!
-//! The compiler tells those of private structs; this tells those of public ones: a member of whose name no `.name` stands in
-//! any file. What has the name of a member that is read elsewhere goes unseen.
+//! The compiler tells those of private structs; this tells those of public ones: a member `name` is unread where no file has
+//! `.name`. One that shares its name with a member that is read goes unseen.
 
 use std::collections::BTreeSet;
 

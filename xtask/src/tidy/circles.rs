@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Finding;
+use super::{Finding, source};
 
 /// Crates whose files still have circles at the top.
 const LATER: &[&str] = &["verdict"];
@@ -37,12 +37,12 @@ impl Crate {
         let given = self.given();
         let uses: BTreeMap<&Vec<String>, BTreeSet<&Vec<String>>> =
             self.texts.iter().map(|(path, text)| (path, self.used(path, text, &given))).collect();
+        let ahead: BTreeMap<_, _> = self.texts.keys().map(|from| (from, reached(&uses, from))).collect();
         let mut circles = Vec::new();
         let mut seen = BTreeSet::new();
-        for from in self.texts.keys() {
-            let ahead = reached(&uses, from);
-            let circle: Vec<&Vec<String>> =
-                ahead.iter().copied().filter(|to| reached(&uses, to).contains(from)).collect();
+        for (from, all) in &ahead {
+            let leads_back = |to: &&Vec<String>| ahead.get(to).is_some_and(|ahead| ahead.contains(from));
+            let circle: Vec<&Vec<String>> = all.iter().copied().filter(leads_back).collect();
             if circle.len() > 1 && !is_within_a_folder(&circle) && seen.insert(circle.clone()) {
                 circles.push(circle.iter().map(|path| path.join("::")).collect());
             }
@@ -182,8 +182,7 @@ fn expanded(text: &str) -> Vec<Vec<String>> {
 
 /// A file without comments and without its tests.
 fn code(text: &str) -> String {
-    let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    source::code(text).filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

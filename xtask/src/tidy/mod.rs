@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: the house rules that no compiler checks.
 //!
 //! A rule is a function from what it reads to a list of [`Finding`]s; the rules of source files are rows of
-//! [`source::RULES`]. Files past [`source::LONG`] lines are
+//! [`source::RULES`]; [`circles`] and [`bound`] look at several files together. Files past [`source::LONG`] lines are
 //! named but fail nothing: they ask for a reason.
 
 mod bound;

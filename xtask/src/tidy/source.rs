@@ -13,6 +13,9 @@ const UNSAFE: &str = "crates/base/src/map.rs";
 const PRINTERS: &[&str] =
     &["crates/render/", "crates/shell/", "crates/cli/", "crates/truth/", "xtask/", "fuzz/"];
 
+/// Where machines are known: the crate of architectures, and what makes dumps of them.
+const KNOW_MACHINES: [&str; 5] = ["crates/arch/", "crates/testkit/", "crates/truth/", "xtask/", "fuzz/"];
+
 /// What a rule is: from a path and a text to the lines (from 1; 0 is the whole file) that break it, and why.
 pub(crate) type Rule = fn(&str, &str) -> Vec<(usize, &'static str)>;
 
@@ -148,8 +151,7 @@ fn halves_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
         "leading_zeros() == 0",
         "leading_zeros() > 0",
     ];
-    let own = ["crates/arch/", "crates/testkit/", "crates/truth/", "xtask/", "fuzz/"];
-    if own.iter().any(|place| path.starts_with(place))
+    if KNOW_MACHINES.iter().any(|place| path.starts_with(place))
         || path == "crates/base/src/addr.rs"
         || !is_library(path)
     {
@@ -165,7 +167,8 @@ fn halves_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
 /// How large a kernel's pages are its page tables tell. Above `base`, in which dumps are read by frames, memory is read in
 /// steps of `GRANULE`.
 fn pages_are_the_kernel_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
-    const ABOVE: [&str; 6] = ["kernel", "verdict", "commands", "cexpr", "unwind", "debuginfo"];
+    const ABOVE: [&str; 8] =
+        ["kernel", "verdict", "commands", "inspect", "crashlens", "cexpr", "unwind", "debuginfo"];
     if !ABOVE.iter().any(|name| path.starts_with(&format!("crates/{name}/"))) || !is_library(path) {
         return Vec::new();
     }
@@ -206,9 +209,8 @@ fn registers_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
         "machine_check.rs",
         "operand.rs",
     ];
-    let own = ["crates/arch/", "crates/testkit/", "crates/truth/", "xtask/", "fuzz/"];
     let left = VERDICT.iter().any(|file| path == format!("crates/verdict/src/{file}"));
-    if own.iter().any(|place| path.starts_with(place)) || left || !is_library(path) {
+    if KNOW_MACHINES.iter().any(|place| path.starts_with(place)) || left || !is_library(path) {
         return Vec::new();
     }
     // the name alone, as AT&T has it, or as an oops begins with it
@@ -241,7 +243,7 @@ fn lines<'a>(
 }
 
 /// A file's lines up to its module of tests. One that stands in a file of its own ends nothing.
-fn code(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn code(text: &str) -> impl Iterator<Item = &str> {
     let tests = text.match_indices("#[cfg(test)]\nmod ").find(|(at, found)| {
         let rest = text.get(at.saturating_add(found.len())..).unwrap_or_default();
         (*at == 0 || text.get(..*at).is_some_and(|before| before.ends_with('\n')))

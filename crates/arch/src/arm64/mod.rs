@@ -101,10 +101,10 @@ impl Arch for Arm64 {
         unwind::strip(at, paging.address_bits)
     }
 
-    /// `pc : virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`
     fn entry(&self, function: &str) -> Option<EntryKind> {
         entries::entry(function)
     }
+    /// `pc : virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`
     fn oops_pc<'t>(&self, line: &'t str) -> Option<&'t str> {
         line.strip_prefix("pc : ")
     }

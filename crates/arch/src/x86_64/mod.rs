@@ -78,8 +78,8 @@ impl Arch for X86_64 {
         let phys_base = layout::START_KERNEL_MAP.wrapping_sub(image.offset).cast_signed();
         ImagePlace { label: "PHYS BASE", key: "phys_base", value: phys_base.into() }
     }
-    fn usual_text(&self) -> Option<VirtAddr> {
-        Some(VirtAddr(layout::DEFAULT_TEXT))
+    fn usual_texts(&self, _info: &VmcoreInfo, _paging: &Paging) -> Vec<VirtAddr> {
+        vec![VirtAddr(layout::DEFAULT_TEXT)]
     }
     fn text_by_loader(
         &self,
@@ -114,13 +114,13 @@ impl Arch for X86_64 {
         unwind::find_pt_regs(mem, at, words, is_text)
     }
 
-    /// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`
     fn entry(&self, function: &str) -> Option<EntryKind> {
         entries::entry(function)
     }
     fn saves_for_interrupt(&self, function: &str) -> bool {
         entries::saves_for_interrupt(function)
     }
+    /// `RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`
     fn oops_pc<'t>(&self, line: &'t str) -> Option<&'t str> {
         line.strip_prefix("RIP: ")?.split_once(':').map(|(_, place)| place)
     }

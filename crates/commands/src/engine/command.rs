@@ -34,7 +34,7 @@ pub(crate) fn has_letter(words: &[String], letters: &[char]) -> bool {
     groups.into_iter().any(|word| word.contains(letters))
 }
 
-/// A command as it is written: its arguments are a type, `run` is given them read. [`Command`] follows from it.
+/// A command as its author writes it: its arguments are a type, and `run` gets a value of that. Every `Run` is a [`Command`].
 pub trait Run: Sync {
     /// What its words become; the comments of the fields are the help.
     type Args: clap::Args;
@@ -70,7 +70,7 @@ pub trait Run: Sync {
     fn needs(&self, _args: &Self::Args) -> Layer {
         Layer::Session
     }
-    /// Does it. Its errors need not name it: who dispatches does.
+    /// Does it. The dispatcher adds the name of the command to its errors.
     ///
     /// # Errors
     /// Where there is no answer; a partial one is a report with notes.
@@ -173,8 +173,7 @@ impl<R: Run> Command for R {
         R::Args::augment_args(base).about(Run::about(self)).long_about(None)
     }
     fn parse<'c>(&'c self, words: Vec<String>) -> Result<Box<dyn Parsed + 'c>, CommandError> {
-        let (matches, args) = read(self, words)?;
-        let operand = operand(&Command::clap(self), &matches);
+        let (operand, args) = read(self, words)?;
         Ok(Box::new(Ready { command: self, args, operand }))
     }
 }
@@ -184,11 +183,13 @@ pub(crate) fn arguments<R: Run>(command: &R, words: Vec<String>) -> Result<R::Ar
     read(command, words).map(|(_, args)| args)
 }
 
-fn read<R: Run>(command: &R, words: Vec<String>) -> Result<(ArgMatches, R::Args), CommandError> {
+/// The first word that is no option, and the arguments.
+fn read<R: Run>(command: &R, words: Vec<String>) -> Result<(Option<String>, R::Args), CommandError> {
     let read = || {
-        let matches = Command::clap(command).try_get_matches_from(command.normalise(words))?;
+        let mut clap = Command::clap(command);
+        let matches = clap.try_get_matches_from_mut(command.normalise(words))?;
         let args = R::Args::from_arg_matches(&matches)?;
-        Ok((matches, args))
+        Ok((operand(&clap, &matches), args))
     };
     read().map_err(|e| usage_error(command, &e))
 }

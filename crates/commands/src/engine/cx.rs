@@ -81,6 +81,11 @@ impl<'s> Cx<'s> {
     pub fn session(&self) -> Result<&'s Session, CommandError> {
         self.layers()?.session().map_err(lacks)
     }
+    /// The bits of an address within a page: those of the dump's machine, else the usual ones.
+    pub(crate) fn page_shift(&self) -> u32 {
+        let machine = self.layers.and_then(|layers| layers.machine().ok());
+        machine.map_or(base::GRANULE.trailing_zeros(), |machine| machine.boot.tables.paging.page_shift())
+    }
     /// What memory says in plain words, where no kernel is found in it.
     pub(crate) fn words(&self) -> Result<&'s Words, CommandError> {
         let words = self.layers()?.words();

@@ -4,7 +4,7 @@ use base::{Cancelled, Fault, Missing};
 use report::Report;
 use std::fmt;
 
-/// What answers of a dump in which no kernel was found, as those say it that need one.
+/// The commands that work without a kernel, as the errors of the others list them.
 pub const WITHOUT_KERNEL: &str = "what needs no kernel works: info, log, rd -p, rd -f, search -p";
 
 /// Why a command gave no answer. Partial answers are no errors: they are reports with notes.

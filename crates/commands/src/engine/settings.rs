@@ -153,6 +153,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether numbers are hexadecimal, with a command's `-x` and `-d`.
+    pub(crate) const fn is_hex(&self, hex: bool, decimal: bool) -> bool {
+        hex || (self.radix == 16 && !decimal)
+    }
+
     /// Whether a command is one of the few of a minimal session (crash's, and those that tell of it or end it).
     #[must_use]
     pub fn is_minimal(command: &str) -> bool {

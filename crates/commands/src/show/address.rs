@@ -1,5 +1,6 @@
 //! Addresses as the user writes them.
 
+use crate::engine::error::meant;
 use crate::engine::symbols;
 use crate::{CommandError, Cx};
 use base::{FaultKind, VirtAddr};
@@ -60,10 +61,7 @@ pub(crate) fn side(m: &Machine, at: VirtAddr) -> Side {
 /// The error for a name that no symbol has.
 pub(crate) fn not_found(s: &Session, word: &str) -> CommandError {
     let near = s.kernel_symbols().table.near(word);
-    let hint = match near.as_slice() {
-        [] => String::new(),
-        names => format!(" (did you mean {}?)", names.join(" or ")),
-    };
+    let hint = meant(&near);
     let why = s.kernel_symbols().problem.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
     CommandError::failed(format_args!("symbol not found: {word}{hint}{why}"))
 }

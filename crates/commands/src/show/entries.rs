@@ -191,7 +191,7 @@ fn named(scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, CommandError> 
     })
 }
 
-fn known(scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, cexpr::ExprError> {
+pub(crate) fn known(scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, cexpr::ExprError> {
     let ask = || {
         find_tag_or_typedef(scope.types(), scope.prefer.as_ref(), name)
             .map_err(|k| k.at(cexpr::Span::default()))
@@ -200,7 +200,7 @@ fn known(scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, cexpr::ExprErr
 }
 
 /// Types like one that is not known, or why it may not be known.
-fn meant(scope: &SessionScope<'_>, error: &ErrorKind) -> String {
+pub(crate) fn meant(scope: &SessionScope<'_>, error: &ErrorKind) -> String {
     match error {
         ErrorKind::UnknownType { near, .. } if !near.is_empty() => crate::engine::error::meant(near),
         _ => values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default(),

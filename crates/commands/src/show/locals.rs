@@ -6,7 +6,7 @@ use kernel::Session;
 use kernel::stack::backtrace::Backtrace;
 use report::{Cell, Keep, Line, Record};
 
-/// `      total_sg = 128   (argument)` for each variable.
+/// `      total_sg = 128` for each variable.
 pub(crate) fn of_frame(s: &Session, bt: &Backtrace, frame: usize) -> Vec<Record> {
     let scope = SessionScope::new(s);
     let options = FormatOptions { alone: true, ..FormatOptions::default() };

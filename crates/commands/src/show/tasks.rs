@@ -7,14 +7,6 @@ use kernel::{KernelError, Session};
 use regex_lite::Regex;
 use report::{Cell, Line};
 
-/// True for a thread of the kernel: a zombie of the user's has no memory either, but is none.
-pub(crate) fn is_kernel(t: &Task) -> Option<bool> {
-    match t.pid {
-        0 => Some(true),
-        _ => t.flags.map(|flags| flags & kernel::sched::task::PF_KTHREAD != 0),
-    }
-}
-
 /// The CPU of a task, where it is known.
 pub(crate) fn cpu(t: &Task) -> Cell {
     known(t.cpu, "neither the task nor a run queue says on which CPU it is")

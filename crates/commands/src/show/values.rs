@@ -15,7 +15,7 @@ const MAX_CELLS: usize = 4096;
 
 /// How values are shown: the settings, and the command's `-x` and `-d` over them.
 pub(crate) fn format(settings: &Settings, hex: bool, decimal: bool) -> FormatOptions {
-    let hex = hex || (settings.radix == 16 && !decimal);
+    let hex = settings.is_hex(hex, decimal);
     FormatOptions {
         radix: if hex { Radix::Hex } else { Radix::Natural },
         print_max: settings.print_max.map_or(1 << 20, |n| usize::try_from(n).unwrap_or(1 << 20)),

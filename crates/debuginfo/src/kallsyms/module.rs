@@ -120,7 +120,7 @@ fn entries(
         }
         Err(fault) => fault,
     };
-    // by the page: of a page that is missing as a whole, no entry is read by itself
+    // by the page, where that is whole
     let mut page: (Option<VirtAddr>, Option<Vec<u8>>) = (None, None);
     let one = |n: usize| {
         let start = at.symtab.add((n * ENTRY) as u64);
@@ -130,10 +130,8 @@ fn entries(
         }
         let entry = match page.1.as_ref().map(|page| page.get(into..into.saturating_add(ENTRY))) {
             Some(Some(whole)) => whole.try_into().ok()?,
-            // it goes on in the next page, or the page has a hole
-            Some(None) => alone(mem, start)?,
-            None if mem.u8(start).is_ok() => alone(mem, start)?,
-            None => return None,
+            // it goes on in the next page, or a part of the page is missing
+            Some(None) | None => alone(mem, start)?,
         };
         is_one(n, &entry).then_some(entry)
     };

@@ -190,11 +190,11 @@ pub fn listed(s: &Session, stack: &Stack, sp: VirtAddr, kind: Kind, task: &Task)
             }
             let is_waiter =
                 s.tasks().at(mem.ptr(next.sub(list_at).add(task_at)).unwrap_or_default()).is_some();
-            let could_be = !is_waiter && !stack.contains(next);
-            let mut places = layouts.iter().filter(|_| could_be).map(|l| next.sub(l.list));
-            let lock = places.find(|at| owner(s, kind, *at).is_some());
-            if lock.is_some() {
-                return lock;
+            if !is_waiter && !stack.contains(next) {
+                let mut places = layouts.iter().map(|l| next.sub(l.list));
+                if let Some(lock) = places.find(|at| owner_among(s, kind, *at, &layouts).is_some()) {
+                    return Some(lock);
+                }
             }
             here = next;
         }
@@ -205,10 +205,14 @@ pub fn listed(s: &Session, stack: &Stack, sp: VirtAddr, kind: Kind, task: &Task)
 /// The owner of a lock, where the memory at its address can be one.
 #[must_use]
 pub fn owner<'s>(s: &'s Session, kind: Kind, at: VirtAddr) -> Option<Owner<'s>> {
+    owner_among(s, kind, at, &layouts(s, kind))
+}
+
+fn owner_among<'s>(s: &'s Session, kind: Kind, at: VirtAddr, layouts: &[Layout]) -> Option<Owner<'s>> {
     if !s.arch().is_kernel(at) || !at.0.is_multiple_of(8) {
         return None;
     }
-    layouts(s, kind).into_iter().find_map(|l| owner_by(s, kind, at, l))
+    layouts.iter().find_map(|l| owner_by(s, kind, at, *l))
 }
 
 fn owner_by<'s>(s: &'s Session, kind: Kind, at: VirtAddr, l: Layout) -> Option<Owner<'s>> {

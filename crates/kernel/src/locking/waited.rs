@@ -10,7 +10,7 @@ use debuginfo::symtab::base_name;
 const COUNTING_DOWN: &[&str] =
     &["down", "down_common", "down_interruptible", "down_killable", "down_timeout"];
 
-/// Functions that take a lock, its address in the first argument.
+/// The kind of lock that a function takes, by its name; such functions have its address in the first argument.
 #[must_use]
 pub fn kind_of(function: &str) -> Option<Kind> {
     let name = base_name(function);

@@ -30,23 +30,27 @@ const MAX_LOOKS: usize = 64;
 #[derive(Clone, Copy)]
 struct Numbers<'b> {
     bytes: &'b [u8],
-    big_endian: bool,
+    words: Words,
 }
 
 impl Numbers<'_> {
     fn get(&self, at: usize, len: usize) -> Option<u64> {
-        let bytes = self.bytes.get(at..at.checked_add(len)?)?;
-        let byte = |n: u64, b: &u8| n << 8 | u64::from(*b);
-        Some(if self.big_endian { bytes.iter().fold(0, byte) } else { bytes.iter().rev().fold(0, byte) })
+        Some(self.words.number(self.bytes.get(at..at.checked_add(len)?)?))
     }
 
-    /// The length of what can be a record with text that can be printed.
-    fn len_of(&self, at: usize, header: usize) -> Option<usize> {
+    /// The length of what can be a record, and of its text and its dictionary.
+    fn head(&self, at: usize, header: usize) -> Option<(usize, usize, usize)> {
         let short = |offset: usize| self.get(at.checked_add(offset)?, 2)?.try_into().ok();
         let [len, text_len, dict_len]: [Option<usize>; 3] = [8, 10, 12].map(short);
         let (len, text_len, dict_len) = (len?, text_len?, dict_len?);
         let own = header.checked_add(text_len)?.checked_add(dict_len)?;
-        if text_len == 0 || text_len > MAX_TEXT || len.checked_sub(own).is_none_or(|fill| fill >= FILL) {
+        len.checked_sub(own).is_some_and(|fill| fill < FILL).then_some((len, text_len, dict_len))
+    }
+
+    /// The length of what can be a record with text that can be printed.
+    fn len_of(&self, at: usize, header: usize) -> Option<usize> {
+        let (len, text_len, _) = self.head(at, header)?;
+        if text_len == 0 || text_len > MAX_TEXT {
             return None;
         }
         let from = at.checked_add(header)?;
@@ -67,20 +71,18 @@ impl Numbers<'_> {
 
     /// The record at a place, of a buffer whose texts are so far behind their records, and its length.
     fn record(&self, at: usize, header: usize) -> Option<(LogRecord, usize)> {
-        let short = |offset: usize| self.get(at.checked_add(offset)?, 2)?.try_into().ok();
-        let [len, text_len, dict_len]: [Option<usize>; 3] = [8, 10, 12].map(short);
-        let (len, text_len, dict_len) = (len?, text_len?, dict_len?);
-        let own = header.checked_add(text_len)?.checked_add(dict_len)?;
-        if text_len.checked_add(dict_len)? == 0 || len.checked_sub(own).is_none_or(|fill| fill >= FILL) {
+        let (len, text_len, dict_len) = self.head(at, header)?;
+        if text_len == 0 && dict_len == 0 {
             return None;
         }
         let from = at.checked_add(header)?;
-        let text = self.bytes.get(from..from.checked_add(text_len)?)?;
-        let dict =
-            self.bytes.get(from.checked_add(text_len)?..from.checked_add(own.checked_sub(header)?)?)?;
+        let behind = from.checked_add(text_len)?;
+        let text = self.bytes.get(from..behind)?;
+        let dict = self.bytes.get(behind..behind.checked_add(dict_len)?)?;
         let bits = *self.bytes.get(at.checked_add(15)?)?;
         // bit-fields begin at the lowest bit, of a big-endian machine at the highest
-        let (flags, level) = if self.big_endian { (bits >> 3, bits & 7) } else { (bits & 0x1f, bits >> 5) };
+        let (flags, level) =
+            if self.words.big_endian { (bits >> 3, bits & 7) } else { (bits & 0x1f, bits >> 5) };
         let parts = dict.split(|&b| b == 0).filter(|part| !part.is_empty());
         let record = LogRecord {
             seq: None,
@@ -98,7 +100,7 @@ impl Numbers<'_> {
 
 /// The records from the one on whose text begins at `text`; none where none does.
 pub(crate) fn records(bytes: &[u8], text: usize, words: Words) -> Vec<LogRecord> {
-    let numbers = Numbers { bytes, big_endian: words.big_endian };
+    let numbers = Numbers { bytes, words };
     let of = |header: &usize| {
         let mut out = Vec::new();
         let mut at = text.checked_sub(*header);
@@ -124,7 +126,7 @@ pub(crate) struct Run {
 
 /// The runs of records in some bytes, of those that are long enough. One can be cut at either end of the bytes.
 pub(crate) fn runs(bytes: &[u8], words: Words) -> Vec<Run> {
-    let numbers = Numbers { bytes, big_endian: words.big_endian };
+    let numbers = Numbers { bytes, words };
     let (mut out, mut at) = (Vec::new(), 0);
     // bytes made so that many chains lead through the same ones
     let mut left = bytes.len().saturating_mul(MAX_LOOKS);
@@ -162,7 +164,7 @@ pub(crate) fn in_order(mut records: Vec<LogRecord>) -> Vec<LogRecord> {
 
 /// The records of a run, and how many bytes they are.
 pub(crate) fn of_run(bytes: &[u8], run: Run, words: Words) -> (Vec<LogRecord>, usize) {
-    let numbers = Numbers { bytes: bytes.get(..run.end).unwrap_or(bytes), big_endian: words.big_endian };
+    let numbers = Numbers { bytes: bytes.get(..run.end).unwrap_or(bytes), words };
     let (mut out, mut at) = (Vec::new(), run.start);
     while let Some(next) = numbers.len_of(at, run.header).and_then(|len| at.checked_add(len)) {
         out.extend(numbers.record(at, run.header).map(|(record, _)| record));

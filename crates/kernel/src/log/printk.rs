@@ -159,7 +159,7 @@ impl Session {
 
 /// Reads the kernel's log, whichever buffer this kernel has. Where the part of it that leads to the rest is lost, the rest
 /// is looked for by its shape.
-pub fn read_log(s: &Session) -> Result<Log> {
+pub(crate) fn read_log(s: &Session) -> Result<Log> {
     by_symbols(s).or_else(|e| crate::log::printk_shape::without_head(s, &e).ok_or(e))
 }
 

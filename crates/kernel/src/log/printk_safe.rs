@@ -31,7 +31,7 @@ pub fn safe_buffers(s: &Session) -> (Vec<SafeBuffer>, Option<KernelError>) {
         && let lacking @ KernelError::SymbolsLack { .. } = s.no_symbol("nmi_print_seq")
         && (maybe || s.kernel_symbols().table.is_empty())
     {
-        return (out, Some(lacking));
+        problem = Some(lacking);
     }
     for name in ["nmi_print_seq", "safe_print_seq"].into_iter().filter(|name| s.symbol(name).is_some()) {
         for &cpu in &s.cpus().possible {

@@ -137,11 +137,7 @@ const NEAR: i64 = 8;
 /// of a text can look like a small one: ids follow each other, from block to block or nearly.
 pub(crate) fn blocks(bytes: &[u8], shape: Words) -> Vec<(i64, String)> {
     let size = usize::from(shape.size.max(4));
-    let number = |word: &[u8]| {
-        let byte = |n: u64, b: &u8| n << 8 | u64::from(*b);
-        if shape.big_endian { word.iter().fold(0, byte) } else { word.iter().rev().fold(0, byte) }
-    };
-    let words = || bytes.chunks_exact(size).map(number);
+    let words = || bytes.chunks_exact(size).map(|word| shape.number(word));
     let (unused, small) = if size == 8 { (2, 40) } else { (34, 20) };
     let id = |word: u64| match word >> small {
         high if high == u64::MAX >> unused >> small => Some((word << unused).cast_signed() >> unused),

@@ -93,7 +93,7 @@ struct Pool {
     table: VirtAddr,
     layout: Layout,
     /// Bytes of a page.
-    page: u64,
+    page_size: u64,
 }
 
 impl Pool {
@@ -104,7 +104,7 @@ impl Pool {
         let symbol = s.symbol("kfence_metadata")?;
         let behind = s.mem().ptr(symbol).ok();
         let tables = [Some(symbol), behind].into_iter().flatten();
-        let of = |table| Self { start, table, layout, page: s.page_size() };
+        let of = |table| Self { start, table, layout, page_size: s.page_size() };
         tables.map(of).find(|pool| pool.metadata(s.mem(), 0).is_some())
     }
 
@@ -113,18 +113,18 @@ impl Pool {
         let meta = self.table.add(number.checked_mul(self.layout.size)?);
         let at = mem.ptr(meta.add(self.layout.at)).ok()?;
         let own = (number < MAX_OBJECTS).then(|| self.page(number))?;
-        (at.0 & !(self.page - 1) == own.0).then_some(meta)
+        (at.0 & !(self.page_size - 1) == own.0).then_some(meta)
     }
 
     /// The page of an object.
     const fn page(&self, number: u64) -> VirtAddr {
-        VirtAddr(self.start.0.wrapping_add((number + 1) * 2 * self.page))
+        VirtAddr(self.start.0.wrapping_add((number + 1) * 2 * self.page_size))
     }
 
     /// The objects that an address may belong to: the one whose page it is in, or the two beside the page that nothing
     /// may touch.
     const fn numbers(&self, at: VirtAddr) -> [Option<u64>; 2] {
-        let page = at.0.wrapping_sub(self.start.0) / self.page;
+        let page = at.0.wrapping_sub(self.start.0) / self.page_size;
         let left = (page / 2).checked_sub(1);
         match page % 2 {
             0 => [left, None],
@@ -202,7 +202,7 @@ fn object(s: &Session, pool: &Pool, number: u64, at: VirtAddr) -> Option<Guarded
     let b = s.bind::<Metadata>();
     let state = state(s, b.state.num(mem, metadata).ok()?)?;
     let start = b.at.ptr(mem, metadata).ok()?;
-    let size = b.length.num(mem, metadata).ok().filter(|n| *n <= pool.page)?;
+    let size = b.length.num(mem, metadata).ok().filter(|n| *n <= pool.page_size)?;
     let cache = b.cache.ptr(mem, metadata).ok().and_then(|at| slab::cache_names(s).get(&at).cloned());
     let used = state != State::Unused;
     let gone = matches!(state, State::Freed | State::Freeing);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn pool() -> Pool {
-        Pool { start: START, table: TABLE, layout: LAYOUT, page: PAGE }
+        Pool { start: START, table: TABLE, layout: LAYOUT, page_size: PAGE }
     }
 
     fn ram() -> Ram {

@@ -113,8 +113,8 @@ fn find_direct_map(s: &Session) -> Result<VirtAddr> {
     match moved(s, "page_offset_base") {
         Ok(Some(base)) => Ok(base),
         Ok(None) => {
-            // 4.20 (d52888aa2753) moved x86's up by 8 TiB: the page tables tell which, the oldest first, behind which more
-            // than half a TiB of memory reaches the newer one
+            // 4.20 (d52888aa2753) moved x86's up by 512 GiB: the page tables tell which. With more memory than that the older
+            // map covers the newer base as well, so that the older one is tried first
             let fixed = s.arch().direct_map_bases();
             let mapped = fixed.iter().rev().find(|base| s.map().translate(VirtAddr(**base)).is_ok());
             match mapped.or(fixed.first()) {
@@ -131,6 +131,26 @@ fn find_direct_map(s: &Session) -> Result<VirtAddr> {
 /// # Errors
 /// When the variable that tells where it is (`vmemmap_base`) is not in the dump.
 pub fn vmemmap_base(s: &Session) -> Result<VirtAddr> {
+    s.fact::<Vmemmap>().0.clone()
+}
+
+/// Where the array of `struct page`s is, or why that is not known.
+struct Vmemmap(Result<VirtAddr>);
+
+impl Default for Vmemmap {
+    fn default() -> Self {
+        Self(Err(KernelError::NoSymbol("vmemmap_base".to_owned())))
+    }
+}
+
+impl Fact for Vmemmap {
+    const STAYS: bool = true;
+    fn read(s: &Session) -> Self {
+        Self(find_vmemmap(s))
+    }
+}
+
+fn find_vmemmap(s: &Session) -> Result<VirtAddr> {
     if let Some(told) = s.arch().vmemmap_told(s.vmcoreinfo(), s.boot().tables.paging) {
         return Ok(told);
     }

@@ -181,7 +181,7 @@ impl Session {
 
 /// All modules, in the kernel's list order reversed: the first loaded first, as `mod` shows them.
 /// The list is walked from both ends where it is broken; a module that cannot be read is left out with the reason.
-pub fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
+pub(crate) fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
     let head = match s.need_symbol("modules") {
         Ok(at) => at,
         Err(_) if cannot_load(&s.kernel_symbols().table) => return (Vec::new(), None),

@@ -1,6 +1,6 @@
 //! Symbols of modules, and of the kernel together with its modules: which one an address lies in, and where code can be.
 
-use crate::module::{self, Module};
+use crate::module::{self, Module, Modules};
 use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms;
@@ -87,7 +87,10 @@ impl Session {
     pub fn locate_word(&self, word: u64) -> Option<Located<'_>> {
         self.locate(VirtAddr(word)).or_else(|| {
             let plain = VirtAddr(self.opened().machine.code_pointer(word));
-            self.locate(plain).filter(|_| plain.0 != word && self.is_text(plain))
+            if plain.0 == word || !self.is_text(plain) {
+                return None;
+            }
+            self.locate(plain)
         })
     }
 
@@ -140,8 +143,13 @@ impl Session {
         if self.in_image(at) {
             return self.is_image_text(at);
         }
+        // asked of every word of a stack
+        if !self.arch().is_kernel(at) {
+            return false;
+        }
         let of = |m: &Module| m.memory.iter().chain(&m.init).any(|r| r.has_text(at));
-        self.modules().iter().any(of) || self.modules_problem().is_some() && self.is_unknown_code(at)
+        let modules = self.fact::<Modules>();
+        modules.all.iter().any(of) || modules.problem.is_some() && self.is_unknown_code(at)
     }
 
     /// True where modules are and code can run, by the page tables: where not all modules are known, it is one's.

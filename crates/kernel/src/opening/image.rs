@@ -206,8 +206,12 @@ impl Image {
     /// True for a raw image that may be RAM without the hole that PCs have below 4 GiB: what of it is which memory
     /// only the kernel in it tells.
     pub(crate) fn may_lack_a_hole(&self) -> bool {
-        self.dump.format() == "raw RAM image"
-            && matches!(self.dump.ranges(), [range] if range.start.0 == 0 && range.len() > LEAST_WITH_HOLE)
+        self.is_raw_from_zero() && self.dump.ranges().iter().all(|range| range.len() > LEAST_WITH_HOLE)
+    }
+
+    /// True for a raw image that does not say where its memory begins.
+    pub(crate) fn is_raw_from_zero(&self) -> bool {
+        self.dump.format() == "raw RAM image" && matches!(self.dump.ranges(), [range] if range.start.0 == 0)
     }
 
     /// The size of the hole that a raw image leaves out below 4 GiB, by where the last page that the kernel knows ends: what the

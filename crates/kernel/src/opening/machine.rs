@@ -75,6 +75,12 @@ impl Machine {
         (plain != at && self.arch.is_kernel(plain) && runs(plain)).then_some(plain)
     }
 
+    /// The address itself, or the plain one of code that it stands for.
+    #[must_use]
+    pub fn plain_code(&self, at: VirtAddr) -> VirtAddr {
+        self.signed_code(at).unwrap_or(at)
+    }
+
     /// Finds the kernel in physical memory. What headers, notes and VMCOREINFO say of the machine is checked against
     /// that memory.
     ///
@@ -367,10 +373,8 @@ fn nameless(image: &Image, claims: &[Claim], why: BootError) -> KernelError {
         }
         (Some(name), _) => {
             let why = format!("{why}; memory has the name of Linux {} ({})", name.release, name.machine);
-            // a raw image does not say where its memory begins
-            let unplaced = matches!(image.dump.ranges(), [range] if range.start.0 == 0);
             let begins = arch::by_name(&name.machine).and_then(|arch| arch.memory_begins().first());
-            let why = match begins.filter(|_| unplaced && image.dump.format() == "raw RAM image") {
+            let why = match begins.filter(|_| image.is_raw_from_zero()) {
                 Some(at) => format!(
                     "{why}; memory of such machines begins at {at:#x}, for one: name the file as {dump}@{at:#x}"
                 ),

@@ -245,8 +245,9 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
     if !arch.is_machine(file.machine()) {
         let (path, of) = (file.path().display(), file.machine());
         let known = arch::ARCHES.iter().find(|arch| arch.is_machine(of));
-        let name = known.map_or_else(|| format!("ELF e_machine {of}"), |own| own.name().to_owned());
-        let this = arch.name();
+        let name = known
+            .map_or_else(|| format!("ELF e_machine {of}"), |own| arch::kernel_name(own.name()).to_owned());
+        let this = arch::kernel_name(arch.name());
         return Err(KernelError::Open(format!(
             "{path}: it is of another machine ({name}); the dump is of {this}"
         )));

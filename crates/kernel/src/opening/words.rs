@@ -34,7 +34,7 @@ pub struct Words {
     pub release: Option<String>,
     /// The machine by headers and notes, and what of them says so.
     pub machine: Option<(String, String)>,
-    /// The log's messages, of a ring's (5.10) without their times; `None` where none are found.
+    /// The log's messages; those of a ring (5.10 and later) have no times. `None` where none are found.
     pub log: Option<Log>,
 }
 
@@ -83,8 +83,8 @@ pub(crate) fn log_by_records(image: &Image, watch: &Watch) -> Option<Log> {
     });
     // one that goes on in the next piece is found there again
     let mut buffers: Vec<(PhysAddr, Vec<LogRecord>)> = Vec::new();
+    let mut bytes = vec![0; LOG_WITHIN];
     for (start, run) in runs {
-        let mut bytes = vec![0; LOG_WITHIN];
         let end = buffers.last().map(|(end, _)| *end);
         if end.is_some_and(|end| start < end) {
             continue;

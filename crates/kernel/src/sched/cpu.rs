@@ -46,7 +46,7 @@ impl Session {
 }
 
 /// Reads the masks. What they do not say is told by the per-CPU offsets, the dump's header and its notes.
-pub fn read_cpus(s: &Session) -> Cpus {
+pub(crate) fn read_cpus(s: &Session) -> Cpus {
     if let Some(count) = s.opened().cpus {
         let all: Vec<u32> = (0..count).collect();
         let online = mask(s, "__cpu_online_mask", "cpu_online_bits").ok();

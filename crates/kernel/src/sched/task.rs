@@ -105,13 +105,22 @@ pub struct Task {
     pub stack: Option<VirtAddr>,
     /// `on_cpu`: what the scheduler said of it last.
     pub on_cpu: Option<bool>,
-    /// True where it is known to have been on a CPU when the machine stopped; see [`Tasks::was_active`].
+    /// True where it is known to have been on a CPU when the machine stopped; see [`Tasks::was_active`](crate::sched::tasks::Tasks::was_active).
     pub active: bool,
     /// What a member held that no task's can hold, so that it is not known, or that another place contradicts.
     pub wrong: Option<String>,
 }
 
 impl Task {
+    /// True for a thread of the kernel: a zombie of the user's has no memory either, but is none. `None` where that is not
+    /// known.
+    #[must_use]
+    pub fn is_kthread(&self) -> Option<bool> {
+        match self.pid {
+            0 => Some(true),
+            _ => self.flags.map(|flags| flags & PF_KTHREAD != 0),
+        }
+    }
     /// True for a thread of the kernel, and for one that has given its memory back; `None` where that is not known.
     #[must_use]
     pub fn is_kernel(&self) -> Option<bool> {

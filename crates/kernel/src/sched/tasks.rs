@@ -76,7 +76,6 @@ impl Tasks {
 
 impl Fact for Tasks {
     fn read(s: &Session) -> Self {
-        s.check_types();
         read_tasks(s)
     }
 }
@@ -84,12 +83,14 @@ impl Fact for Tasks {
 impl Session {
     /// All tasks.
     pub fn tasks(&self) -> &Tasks {
+        // before they are read, as that can begin an epoch
+        self.check_types();
         self.fact()
     }
 }
 
 /// Reads all tasks: `init_task.tasks`, each one's threads, and the CPUs' idle tasks.
-pub fn read_tasks(s: &Session) -> Tasks {
+pub(crate) fn read_tasks(s: &Session) -> Tasks {
     let mut find = Find::new(s);
     let mut current: Vec<(u32, VirtAddr)> = Vec::new();
     for &cpu in &s.cpus().possible {

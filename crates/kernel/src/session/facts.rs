@@ -118,8 +118,7 @@ impl Session {
     /// A fact that was read before; `None` where it was not, or not as a whole.
     #[must_use]
     pub fn fact_at_hand<F: Fact>(&self) -> Option<&F> {
-        let slot = self.facts.slot::<F>();
-        slot.kept.at_hand(self.facts.epoch::<F>(), self.cancel()).filter(|_| slot.kept.made().is_some())
+        self.facts.slot::<F>().kept.made_in(self.facts.epoch::<F>())
     }
 }
 
@@ -166,34 +165,42 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
 #[derive(Default)]
 pub(super) struct Step {
     is_done: AtomicBool,
-    worker: Mutex<Option<ThreadId>>,
+    state: Mutex<StepState>,
     changed: Condvar,
 }
 
+#[derive(Default)]
+struct StepState {
+    worker: Option<ThreadId>,
+    /// The user's work that it was tried for last, where that disturbed it.
+    tried_for: Option<u64>,
+}
+
 impl Step {
-    /// Does the work where nobody has done it. `work` says whether it is done for good, or to be done again when somebody asks
-    /// next.
-    pub(super) fn once(&self, work: impl FnOnce() -> bool) {
+    /// Does it where nobody has. `step` says whether it is done for good; where it was disturbed, it is done again for the
+    /// user's next work ([`Cancel::work`](base::Cancel::work)), so that an answer is the same all through one.
+    pub(super) fn once(&self, work: u64, step: impl FnOnce() -> bool) {
         if self.is_done.load(Ordering::Acquire) {
             return;
         }
         let own = thread::current().id();
-        let mut worker = self.worker();
-        while worker.is_some_and(|worker| worker != own) {
-            worker = self.changed.wait(worker).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        while state.worker.is_some_and(|worker| worker != own) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if worker.is_some() || self.is_done.load(Ordering::Acquire) {
+        if state.worker.is_some() || state.tried_for == Some(work) || self.is_done.load(Ordering::Acquire) {
             return;
         }
-        *worker = Some(own);
-        drop(worker);
-        self.is_done.store(work(), Ordering::Release);
-        *self.worker() = None;
+        state.worker = Some(own);
+        drop(state);
+        let is_done = step();
+        self.is_done.store(is_done, Ordering::Release);
+        *self.state() = StepState { worker: None, tried_for: (!is_done).then_some(work) };
         self.changed.notify_all();
     }
 
-    fn worker(&self) -> MutexGuard<'_, Option<ThreadId>> {
-        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, StepState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -271,8 +278,8 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    step.once(|| {
-                        step.once(|| unreachable!());
+                    step.once(1, || {
+                        step.once(1, || unreachable!());
                         thread::sleep(std::time::Duration::from_millis(10));
                         done.fetch_add(1, Ordering::AcqRel);
                         true
@@ -283,15 +290,16 @@ mod tests {
         });
         let again = Step::default();
         let mut count = 0;
-        again.once(|| {
+        again.once(1, || {
             count += 1;
             false
         });
-        again.once(|| {
+        again.once(1, || unreachable!("once for each work"));
+        again.once(2, || {
             count += 1;
             true
         });
-        again.once(|| unreachable!());
+        again.once(3, || unreachable!("it is done"));
         assert_eq!(count, 2);
     }
 }

@@ -127,6 +127,14 @@ impl Session {
         [text, self.landmark("_end"), vmalloc.filter(|at| self.arch().is_kernel(*at))]
     }
 
+    /// First address and bytes of vmalloc's range; `None` where the image and its modules lie in the same one.
+    #[must_use]
+    pub fn vmalloc_range(&self) -> Option<(VirtAddr, u64)> {
+        let (fixed, size) = self.arch().vmalloc_range(self.map().tables().levels())?;
+        let [.., moved] = self.kernel_places();
+        Some((moved.unwrap_or(fixed), size))
+    }
+
     /// True in the kernel's image: its text and static data.
     #[must_use]
     pub fn in_image(&self, at: VirtAddr) -> bool {
@@ -190,7 +198,7 @@ impl Session {
     }
 
     /// True for the address of a per-CPU variable before a CPU's offset is added: it lies between
-    /// `__per_cpu_start` and `__per_cpu_end`, or in a module's own per-CPU section.
+    /// `__per_cpu_start` and `__per_cpu_end`.
     #[must_use]
     pub fn is_per_cpu(&self, at: VirtAddr) -> bool {
         let t = &self.kernel_symbols().table;

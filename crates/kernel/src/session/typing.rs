@@ -71,7 +71,7 @@ impl Session {
         let loaded = self.loaded();
         if loaded.untyped {
             // what is inferred is read with no types at all: this function is asked again meanwhile
-            self.types.inferred.once(|| {
+            self.types.inferred.once(self.cancel().work(), || {
                 let is_done = self.types.typing.infer(self, &loaded.types);
                 self.renew();
                 is_done
@@ -86,7 +86,7 @@ impl Session {
     /// Checks the types against memory, once. BTF is checked when tasks are first asked for, as it cannot be made for a
     /// kernel whose structs gcc shuffled unless that is asked for expressly; DWARF before its first answer.
     pub fn check_types(&self) {
-        self.types.checked.once(|| {
+        self.types.checked.once(self.cancel().work(), || {
             let loaded = self.loaded();
             let notes =
                 if loaded.untyped { Vec::new() } else { self.types.typing.correct(self, &loaded.types) };

@@ -44,6 +44,7 @@ const NAMED: usize = 8;
 pub(super) struct CopiedId(pub(super) Option<String>);
 
 impl Fact for CopiedId {
+    const STAYS: bool = true;
     fn read(s: &Session) -> Self {
         let worth = s.kernel_symbols().names_no_variables() && !s.opened().machine.info.is_empty();
         let text = worth.then(|| image_scan::vmcoreinfo(s.opened())).flatten();

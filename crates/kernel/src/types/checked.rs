@@ -507,15 +507,7 @@ fn places_of(raw: &[u8], wanted: VirtAddr) -> impl Iterator<Item = usize> {
 }
 
 fn readable(mem: &dyn VirtRead, at: VirtAddr) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while bytes.len() < LOOK {
-        let next = at.add(bytes.len() as u64);
-        let len = (base::GRANULE - next.page_offset()) as usize;
-        match mem.bytes(next, len) {
-            Ok(part) => bytes.extend(part),
-            Err(_) => break,
-        }
-    }
+    let mut bytes = mem.up_to_a_gap(at, LOOK);
     bytes.truncate(LOOK);
     bytes
 }

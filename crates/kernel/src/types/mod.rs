@@ -169,7 +169,7 @@ fn kernel_btf(s: &Session) -> Result<Option<(Arc<Btf>, String)>, String> {
 
 /// What `read` gives, once for all dumps of this build where a workspace opened them.
 fn shared(s: &Session, len: u64, read: impl FnOnce() -> Result<Btf, String>) -> Result<Arc<Btf>, String> {
-    match s.opened().workspace.as_ref().zip(s.build_id()) {
+    match s.opened().workspace.as_ref().and_then(|workspace| Some((workspace, s.build_id()?))) {
         Some((workspace, id)) => workspace.btf(id, len, read),
         None => read().map(Arc::new),
     }

@@ -296,7 +296,7 @@ fn one(
         return Err(missing(s, word));
     };
     // a return address from a stack may be signed
-    let at = s.opened().machine.signed_code(VirtAddr(at)).unwrap_or(VirtAddr(at));
+    let at = s.opened().machine.plain_code(VirtAddr(at));
     let Some(found) = s.locate(at).or_else(|| absolute(s, at)).or_else(|| ends_image(s, at)) else {
         return Err(CommandError::failed(format_args!("invalid address: {word}")));
     };

@@ -1,7 +1,6 @@
 //! `btop` and `ptob`: addresses to page frame numbers and back.
 
 use crate::{CommandError, Cx, Example, Layer, Run};
-use base::{Pfn, PhysAddr};
 use kernel::Fetch;
 use report::{Cell, Line, Record, Report};
 
@@ -68,9 +67,10 @@ impl Run for Btop {
     fn needs(&self, _args: &BtopArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, _cx: &mut Cx<'_>, args: &BtopArgs) -> Result<Report, CommandError> {
+    fn run(&self, cx: &mut Cx<'_>, args: &BtopArgs) -> Result<Report, CommandError> {
+        let shift = cx.page_shift();
         each("btop", &args.value, ("address", "pfn"), crate::engine::number::hex, |n| {
-            (Cell::Phys(n), Cell::hex_digits(PhysAddr(n).pfn().0, 0))
+            (Cell::Phys(n), Cell::hex_digits(n >> shift, 0))
         })
     }
 }
@@ -104,9 +104,10 @@ impl Run for Ptob {
     fn needs(&self, _args: &PtobArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, _cx: &mut Cx<'_>, args: &PtobArgs) -> Result<Report, CommandError> {
+    fn run(&self, cx: &mut Cx<'_>, args: &PtobArgs) -> Result<Report, CommandError> {
+        let shift = cx.page_shift();
         each("ptob", &args.value, ("pfn", "address"), number, |n| {
-            (Cell::hex_digits(n, 0), Cell::Phys(Pfn(n).addr().0))
+            (Cell::hex_digits(n, 0), Cell::Phys(n.wrapping_shl(shift)))
         })
     }
 }

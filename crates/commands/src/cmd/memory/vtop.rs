@@ -79,7 +79,7 @@ impl Run for Vtop {
             cx.cancel.check()?;
             let at = VirtAddr(address::parse(cx, word)?);
             // a return address from a stack may be signed
-            let at = m.signed_code(at).unwrap_or(at);
+            let at = m.plain_code(at);
             let mut row = Record::new();
             if n > 0 {
                 row.blank();

@@ -149,7 +149,7 @@ impl Ask {
         let kinds = self.kernel || self.user;
         let states = s.task_states();
         let is_open = |t: &&&Task| {
-            (kinds && tasks::is_kernel(t).is_none())
+            (kinds && t.is_kthread().is_none())
                 || (!self.states.is_empty() && states.letters(t).is_none())
                 || (self.active && s.tasks().was_active(t).is_none())
         };
@@ -164,8 +164,8 @@ impl Ask {
         let mut chosen = self.of_names(s);
         let states = s.task_states();
         chosen.retain(|t| {
-            (!self.kernel || tasks::is_kernel(t) == Some(true))
-                && (!self.user || tasks::is_kernel(t) == Some(false))
+            (!self.kernel || t.is_kthread() == Some(true))
+                && (!self.user || t.is_kthread() == Some(false))
                 && (!self.leaders || t.is_leader())
                 && (!self.active || t.active)
                 && (self.states.is_empty()

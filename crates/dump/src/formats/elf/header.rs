@@ -149,6 +149,17 @@ impl Segment {
     pub(super) const fn rest(&self) -> u64 {
         self.offset.wrapping_sub(self.phys) % PAGE_SIZE
     }
+    /// Memory that is in the file, or a part of it.
+    pub(super) fn has_data(&self) -> bool {
+        self.is_load() && self.data_len() > 0
+    }
+
+    /// One past its last byte in the file.
+    pub(super) fn file_end(&self) -> u64 {
+        let len = if self.is_load() { self.data_len() } else { self.file_len };
+        self.offset.saturating_add(len)
+    }
+
     /// Memory at a physical address, all of it in the file.
     pub(crate) const fn load(phys: u64, offset: u64, len: u64) -> Self {
         Self { kind: PT_LOAD, offset, virt: 0, phys, file_len: len, mem_len: len }
@@ -268,16 +279,14 @@ impl Header {
         let at = f.long(shape.phoff).map_err(cut)?;
         let claim = Claim { at, entry_len: f.u16(shape.phentsize).map_err(cut)?, count };
         let Table { mut segments, at, whole } = Table::read(image, &shape, claim, &mut warnings)?;
-        let end = at.saturating_add(segments.len() as u64 * shape.entry_len);
+        let table_end = at.saturating_add(segments.len() as u64 * shape.entry_len);
         // a table behind all data, which the specification allows: nothing of the front is its, and data do not end the file
-        let data = |s: &Segment| s.is_load() && s.data_len() > 0;
-        let is_behind = |s: &Segment| s.offset.checked_add(s.data_len()).is_some_and(|end| end <= at);
-        let last = segments.iter().any(data) && segments.iter().filter(|s| data(s)).all(is_behind);
-        let (front, ends) = if last { (shape.header_len, false) } else { (end, whole) };
-        let file =
-            File { image, table: front, whole: ends, words, end: padding::end_without(&segments, image) };
-        evidence::check(&mut segments, &file, &mut warnings);
-        let (table, end) = ((at, end), file.end);
+        let mut data = segments.iter().filter(|s| s.has_data()).peekable();
+        let last = data.peek().is_some() && data.all(|s| s.file_end() <= at);
+        let (front, ends) = if last { (shape.header_len, false) } else { (table_end, whole) };
+        let end = padding::end_without(&segments, table_end, image);
+        evidence::check(&mut segments, &File { image, table: front, whole: ends, words, end }, &mut warnings);
+        let table = (at, table_end);
         Ok(Self { machine, words, marked_incomplete, segments, table, whole, end, warnings })
     }
 }

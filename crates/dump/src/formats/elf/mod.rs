@@ -105,13 +105,10 @@ fn unplaced(header: &Header, image: &Image) -> Option<Warning> {
         return None;
     }
     let known = |s: &&Segment| s.is_load() || s.is_note();
-    let of = |s: &Segment| {
-        let len = if s.is_load() { s.data_len() } else { s.file_len };
-        (s.offset, s.offset.saturating_add(len))
-    };
-    let mut known: Vec<(u64, u64)> = header.segments.iter().filter(known).map(of).collect();
+    let mut known: Vec<(u64, u64)> =
+        header.segments.iter().filter(known).map(|s| (s.offset, s.file_end())).collect();
     known.extend([(0, PAGE_SIZE), header.table]);
-    let data = header.segments.iter().filter(|s| s.is_load() && s.data_len() > 0).map(|s| s.offset).min();
+    let data = header.segments.iter().filter(|s| s.has_data()).map(|s| s.offset).min();
     let notes = header.segments.iter().filter(|s| s.is_note()).map(|s| s.offset).min();
     let aligns = |offset: u64, len: u64| {
         let end = offset.saturating_add(len);

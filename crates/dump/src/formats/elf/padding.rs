@@ -3,7 +3,6 @@
 //!
 //! **Invariant:** what is read does not grow with the file: up to 16 MiB all of it, of more so many samples.
 
-use super::evidence::end;
 use super::header::Segment;
 use crate::image::Image;
 use base::PAGE_SIZE;
@@ -13,12 +12,11 @@ const PIECE: u64 = 64 << 10;
 /// How many such pieces are looked at.
 const PIECES: u64 = 256;
 
-/// The end of what is in the file, without padding of a page or more.
-pub(super) fn end_without(segments: &[Segment], image: &Image) -> u64 {
+/// The end of what is in the file, without padding of a page or more; `table` is where the headers end.
+pub(super) fn end_without(segments: &[Segment], table: u64, image: &Image) -> u64 {
     let len = image.len();
-    let held = segments.iter().filter(|s| (s.is_load() && s.data_len() > 0) || s.is_note());
-    let last = held.map(|s| if s.is_load() { end(s) } else { s.offset.saturating_add(s.file_len) }).max();
-    match last {
+    let held = segments.iter().filter(|s| s.has_data() || s.is_note()).map(Segment::file_end).max();
+    match held.map(|held| held.max(table)) {
         Some(last) if len.saturating_sub(last) >= PAGE_SIZE && is_padding(image, last, len) => last,
         _ => len,
     }
@@ -58,7 +56,7 @@ mod tests {
     fn one_byte_again_and_again_is_padding() {
         let found = |bytes: Vec<u8>| {
             let image = Image::new(Source::memory("file", bytes).unwrap()).unwrap();
-            end_without(&[Segment::load(0x1000, 0x1000, 0x2000)], &image)
+            end_without(&[Segment::load(0x1000, 0x1000, 0x2000)], 0x78, &image)
         };
         for (byte, len) in [(0, 0x1000), (0xff, 0x1000), (0, 0x1234), (0, 1 << 20), (0, 40 << 20)] {
             let mut bytes = vec![7; 0x3000];

@@ -11,6 +11,7 @@ use crate::fields::Words;
 use crate::image::Image;
 use crate::{Warning, notes};
 use base::PAGE_SIZE;
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 /// What the headers are held against.
@@ -41,7 +42,7 @@ pub(super) fn mend(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec
     mend_notes(segments, file, warnings);
     for n in 0..segments.len() {
         let own = get(segments, n);
-        if own.is_load() && own.data_len() > 0 && own.offset < file.table {
+        if own.has_data() && own.offset < file.table {
             let (phys, len, why) = (own.phys, own.data_len(), "its data would lie in the headers");
             let why = Warning::HeaderLeftOut { number: n, phys, len, why };
             change(segments, n, warnings, why, Segment { kind: 0, ..own });
@@ -65,7 +66,7 @@ const fn has_place(segment: &Segment) -> bool {
 
 /// The end of what stands before the first data: the table, or the notes behind it.
 fn front(segments: &[Segment], file: &File<'_>) -> u64 {
-    let notes = segments.iter().filter(|s| s.is_note()).map(|s| s.offset.saturating_add(s.file_len));
+    let notes = segments.iter().filter(|s| s.is_note()).map(Segment::file_end);
     notes.max().unwrap_or(0).max(file.table)
 }
 
@@ -127,8 +128,9 @@ fn mend_kinds(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warn
         let (load, note) = (own.is_load(), own.is_note());
         // read only where it tells: the data of memory lie all over the file
         let named = || own.file_len > 0 && is_note_at(file, own.offset);
-        let notes = || own.file_len > 0 && (named() || held(file, &own) == Held::Notes);
-        let zeros = || own.file_len > 0 && held(file, &own) == Held::Zeros;
+        let held = LazyCell::new(|| if own.file_len > 0 { held(file, &own) } else { Held::Other });
+        let notes = || named() || *held == Held::Notes;
+        let zeros = || *held == Held::Zeros;
         let taken = match (load, note) {
             (true, _) if count == 0 && own.phys == 0 && own.virt == 0 && named() => PT_NOTE,
             (true, _) => continue,
@@ -301,7 +303,7 @@ impl Around {
 fn mend_notes(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warning>) {
     let mut all = (0..).zip(segments.iter()).filter(|(_, s)| s.is_note());
     let (Some((n, own)), None) = (all.next().map(|(n, s)| (n, *s)), all.next()) else { return };
-    let data = segments.iter().filter(|s| s.is_load() && s.data_len() > 0).map(|s| s.offset);
+    let data = segments.iter().filter(|s| s.has_data()).map(|s| s.offset);
     let Some(data) = data.min().filter(|at| *at > file.table && *at < file.image.len()) else { return };
     let mut own = own;
     // where all writers put them, the first may have no name

@@ -49,7 +49,7 @@ impl Table {
                     count = known.max(run.len() as u64);
                     segments = read(image, shape, found, count)?;
                 }
-                None => refuse(image, shape, claim.count.map(|_| known)?, claim.entry_len)?,
+                None => refuse(image, shape, claim.count?, claim.entry_len)?,
             }
         }
         let mut mend = |field, value, taken| {

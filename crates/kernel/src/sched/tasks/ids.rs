@@ -9,7 +9,7 @@
 use super::find::{Find, PidStruct, Upid};
 use crate::error::KernelError;
 use crate::sched::plausible;
-use crate::sched::task::TaskStruct;
+use crate::sched::task::{Task, TaskStruct};
 use crate::session::Session;
 use base::VirtAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -34,16 +34,11 @@ impl Find<'_> {
             };
             let found = by_number.get_or_insert_with(|| self.numbered()).get(&of);
             if found.is_some_and(|index| i64::try_from(*index) == Ok(number.into())) {
-                self.wrong(
-                    n,
-                    format!("its pid is {pid}, but the kernel finds it by {number}, which is taken"),
-                );
-                self.out.all.iter_mut().skip(n).take(1).for_each(|t| t.pid = number);
+                let why = format!("its pid is {pid}, but the kernel finds it by {number}, which is taken");
+                self.wrong(n, why, |t| t.pid = number);
             } else {
-                self.wrong(
-                    n,
-                    format!("its pid is {pid}, but its struct pid says {number}: either can be right"),
-                );
+                let why = format!("its pid is {pid}, but its struct pid says {number}: either can be right");
+                self.wrong(n, why, |_| {});
             }
         }
         let pids: FxHashMap<VirtAddr, i32> = self.out.all.iter().map(|t| (t.at, t.pid)).collect();
@@ -58,17 +53,13 @@ impl Find<'_> {
                 continue;
             }
             if own_number(self.s, leader).is_some_and(|(_, number)| number == pid) {
-                self.wrong(
-                    n,
-                    format!("its tgid is {tgid}, but its process's leader is {pid}, which is taken"),
-                );
-                self.out.all.iter_mut().skip(n).take(1).for_each(|t| t.tgid = pid);
+                let why = format!("its tgid is {tgid}, but its process's leader is {pid}, which is taken");
+                self.wrong(n, why, |t| t.tgid = pid);
                 changed.insert(at);
             } else {
-                self.wrong(
-                    n,
-                    format!("its tgid is {tgid}, but its process's leader is {pid}: either can be right"),
-                );
+                let why =
+                    format!("its tgid is {tgid}, but its process's leader is {pid}: either can be right");
+                self.wrong(n, why, |_| {});
             }
         }
         if !changed.is_empty() {
@@ -89,8 +80,10 @@ impl Find<'_> {
         }
     }
 
-    fn wrong(&mut self, n: usize, why: String) {
+    /// Tells what is wrong with a task, and mends it.
+    fn wrong(&mut self, n: usize, why: String, mend: impl FnOnce(&mut Task)) {
         let Some(t) = self.out.all.get_mut(n) else { return };
+        mend(t);
         let at = t.at;
         t.wrong.get_or_insert_with(|| why.clone());
         self.problem(KernelError::Damaged { what: "task_struct", at, why });

@@ -81,7 +81,7 @@ fn pair_of_clocks(raw: &[u8], last: u64) -> Option<(usize, usize)> {
 }
 
 /// How much of a node is looked at: its zones, and the lists of zones of the largest configuration.
-const NODE_LOOK: u64 = 256 << 10;
+const NODE_LOOK: usize = 256 << 10;
 
 /// `struct pglist_data`: `node_start_pfn`, `node_present_pages`, `node_spanned_pages`, `node_id` (in this order since 2.6).
 pub(super) fn nodes(s: &Session) -> Vec<Struct> {
@@ -89,7 +89,7 @@ pub(super) fn nodes(s: &Session) -> Vec<Struct> {
         let max = s.mem().u64(s.symbol("max_pfn")?).ok()?;
         let nodes = node::numbered(s).ok()?;
         let raw: Vec<(u64, Vec<u8>)> =
-            nodes.iter().map(|(n, at)| (*n, readable(s, *at, NODE_LOOK))).collect();
+            nodes.iter().map(|(n, at)| (*n, s.mem().up_to_a_gap(*at, NODE_LOOK))).collect();
         place_in_nodes(&raw, max)
     };
     let Some(start) = found() else { return Vec::new() };
@@ -101,19 +101,6 @@ pub(super) fn nodes(s: &Session) -> Vec<Struct> {
         member("node_id", start + 24, Shape::Int),
     ];
     vec![Struct { name: "pglist_data", size: 0, members }]
-}
-
-/// Whole pages from an address on, up to the first that is not there.
-fn readable(s: &Session, at: VirtAddr, most: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while (bytes.len() as u64) < most {
-        let next = at.add(bytes.len() as u64);
-        match s.mem().bytes(next, (base::GRANULE - next.page_offset()) as usize) {
-            Ok(part) => bytes.extend(part),
-            Err(_) => break,
-        }
-    }
-    bytes
 }
 
 /// The only offset at which every node has its number behind a range of pages, the last of which ends at `max`.

@@ -121,11 +121,8 @@ impl Run for Dis {
             return Ok(report);
         }
         let (word, count) = operands(words)?;
-        let shape = Shape {
-            lines: args.lines,
-            hex: args.hex || (cx.settings.radix == 16 && !args.decimal),
-            user: args.user,
-        };
+        let shape =
+            Shape { lines: args.lines, hex: cx.settings.is_hex(args.hex, args.decimal), user: args.user };
         if shape.user {
             return user(cx, s, word, count.unwrap_or(1), &shape);
         }

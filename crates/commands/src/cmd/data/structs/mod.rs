@@ -156,12 +156,12 @@ impl Run for Struct {
         let (first, rest) = words.split_first().unwrap_or((&"", &[]));
         let (name, members) = types::split(first)?;
         let scope = values::scope(cx, s, None);
-        let ty = types::find(self.word, &scope, &name)?;
+        let ty = types::find(Some(self.word).filter(|word| *word != "*"), &scope, &name)?;
         let ask = Ask {
             command: self.word,
             s,
             format: values::format(cx.settings, args.hex, args.decimal),
-            hex: args.hex || (cx.settings.radix == 16 && !args.decimal),
+            hex: cx.settings.is_hex(args.hex, args.decimal),
             offsets: args.offsets,
             raw: args.raw,
             pointers: args.pointers,
@@ -267,7 +267,7 @@ fn pid(cx: &Cx<'_>, s: &Session, ask: &Ask<'_>, place: &str) -> Option<VirtAddr>
 /// such type.
 pub(crate) fn members(scope: &SessionScope<'_>, word: &str) -> Result<Option<Report>, CommandError> {
     let (name, members) = types::split(word)?;
-    let Ok(ty) = types::find("whatis", scope, &name) else { return Ok(None) };
+    let Ok(ty) = types::find(None, scope, &name) else { return Ok(None) };
     let ask = Ask {
         command: "whatis",
         s: scope.session,

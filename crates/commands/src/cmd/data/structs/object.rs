@@ -168,7 +168,7 @@ fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -
     match failures.into_iter().next() {
         Some(e) if ask.members.len() == 1 => Err(e),
         Some(e) => {
-            record.error(e.to_string());
+            record.error(e.named(ask.command).to_string());
             Ok(())
         }
         None => Ok(()),

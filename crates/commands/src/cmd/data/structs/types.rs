@@ -2,8 +2,9 @@
 
 use super::Ask;
 use crate::CommandError;
+use crate::show::entries;
 use crate::show::values;
-use cexpr::{ErrorKind, LayoutLine, LayoutOptions, MemberPath, find_tag_or_typedef};
+use cexpr::{ErrorKind, LayoutLine, LayoutOptions, MemberPath};
 use debuginfo::types::{Space, Type, TypeRef, Types};
 use inspect::SessionScope;
 use kernel::Session;
@@ -35,29 +36,26 @@ fn tag(s: &Session, name: &str) -> bool {
         .any(|space| s.types().first(None, space, name).is_some())
 }
 
-/// The type of a name; `command` may want a kind of it.
-pub(super) fn find(command: &str, scope: &SessionScope<'_>, name: &str) -> Result<TypeRef, CommandError> {
-    let types = scope.session.types();
-    let prefer = scope.prefer.as_ref();
-    let ask = || find_tag_or_typedef(types, prefer, name).map_err(|kind| kind.at(cexpr::Span::default()));
-    let found = inspect::with_modules(scope.session, ask).map_err(|e| match e.kind {
-        ErrorKind::UnknownType { near, .. } => {
-            let hint = match near.as_slice() {
-                [] => values::untyped(scope.session).map(|why| format!("; {why}")).unwrap_or_default(),
-                names => format!(" (did you mean {}?)", names.join(" or ")),
-            };
+/// The type of a name; of a `kind`, `struct` or `union`, where that is wanted.
+pub(super) fn find(
+    kind: Option<&str>,
+    scope: &SessionScope<'_>,
+    name: &str,
+) -> Result<TypeRef, CommandError> {
+    let found = entries::known(scope, name).map_err(|e| match &e.kind {
+        unknown @ ErrorKind::UnknownType { .. } => {
+            let hint = entries::meant(scope, unknown);
             CommandError::failed(format_args!("invalid data structure reference: {name}{hint}"))
         }
         kind => CommandError::failed(kind),
     })?;
-    let kind = cexpr::compound_word(types, found);
-    if (command == "struct" || command == "union") && kind != Some(command) {
-        let article = if command == "union" { "a union" } else { "a struct" };
-        let hint = match kind {
+    let own = cexpr::compound_word(scope.session.types(), found);
+    if let Some(wanted) = kind.filter(|kind| own != Some(*kind)) {
+        let hint = match own {
             Some(kind) => format!("; try \"{kind} {name}\""),
             None => String::new(),
         };
-        return Err(CommandError::failed(format_args!("data type mismatch: {name} is not {article}{hint}")));
+        return Err(CommandError::failed(format_args!("data type mismatch: {name} is not a {wanted}{hint}")));
     }
     Ok(found)
 }
@@ -68,7 +66,7 @@ pub(super) fn offset(scope: &SessionScope<'_>, text: &str) -> Result<u64, Comman
         return Ok(n);
     }
     if let Some((name, member)) = text.split_once('.') {
-        let ty = find("-l", scope, name)
+        let ty = find(None, scope, name)
             .map_err(|_| CommandError::failed(format_args!("invalid data structure reference: {name}")))?;
         let path = MemberPath::parse(member).map_err(|e| values::wrong(member, &e))?;
         let found = path.locate(scope.session.types(), ty).map_err(|e| values::wrong(member, &e))?;
@@ -106,19 +104,18 @@ pub(super) fn describe(
 ) -> Result<(), CommandError> {
     let types = ask.s.types();
     let options = LayoutOptions { offsets: ask.offsets, at, hex: ask.hex, inner: false };
-    let failed = |e: ErrorKind| CommandError::failed(e);
     if ask.members.is_empty() {
-        let text = cexpr::layout_text(types, ask.ty, &options).map_err(failed)?;
+        let text = cexpr::layout_text(types, ask.ty, &options).map_err(CommandError::failed)?;
         values::lines_of(record, &text);
-        let lines =
-            cexpr::layout(types, ask.ty, &LayoutOptions { inner: true, ..options }).map_err(failed)?;
+        let lines = cexpr::layout(types, ask.ty, &LayoutOptions { inner: true, ..options })
+            .map_err(CommandError::failed)?;
         record.hidden("type", types.name(ask.ty));
         record.hidden("size", size(types, ask.ty));
         record.list("members", lines.iter().filter_map(member_data).collect());
         return Ok(());
     }
-    let lines =
-        cexpr::layout(types, ask.ty, &LayoutOptions { inner: true, ..options.clone() }).map_err(failed)?;
+    let lines = cexpr::layout(types, ask.ty, &LayoutOptions { inner: true, ..options.clone() })
+        .map_err(CommandError::failed)?;
     let heart = types.resolve(ask.ty).map_err(CommandError::failed)?.0;
     let size = types.size_of(ask.ty).unwrap_or(0);
     record.text(format!("{} {{", types.name(heart)));

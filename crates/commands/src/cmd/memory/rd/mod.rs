@@ -171,7 +171,7 @@ impl Run for Rd {
         }
         // a return address from a stack may be signed
         if !(args.physical || args.file || args.user) {
-            at = cx.machine()?.signed_code(VirtAddr(at)).map_or(at, |plain| plain.0);
+            at = cx.machine()?.plain_code(VirtAddr(at)).0;
         }
         let source = if args.physical {
             Source::Physical(image.phys())

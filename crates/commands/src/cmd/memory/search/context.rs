@@ -62,8 +62,7 @@ fn row(values: &[Option<Vec<u8>>], size: usize, big_endian: bool) -> String {
         .iter()
         .map(|word| {
             let Some(word) = word else { return format!("{} ", "?".repeat(size * 2)) };
-            let fold = |all: u64, byte: &u8| all << 8 | u64::from(*byte);
-            let value = if big_endian { word.iter().fold(0, fold) } else { word.iter().rev().fold(0, fold) };
+            let value = dump::Words { big_endian, ..dump::Words::LITTLE_64 }.number(word);
             format!("{value:0width$x} ", width = size * 2)
         })
         .collect();

@@ -213,14 +213,13 @@ impl Lost {
 /// What the page tables map of the kernel's half beside the direct map, ascending.
 fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtAddr)> {
     let mut out = Vec::new();
-    let [text, end, moved] = s.kernel_places();
+    let [text, end, _] = s.kernel_places();
     let [map, map_end, modules_end] = s.arch().image_range();
-    let apart = s.arch().vmalloc_range(s.map().tables().levels());
+    let apart = s.vmalloc_range();
     if others && apart.is_none() {
         out.push((map, text.unwrap_or(map)));
     }
-    if others && let Some((fixed, size)) = apart {
-        let start = moved.unwrap_or(fixed);
+    if others && let Some((start, size)) = apart {
         let end = start.0.saturating_add(size);
         match kernel::mm::slab::vmemmap_base(s) {
             Ok(pages) => {

@@ -8,14 +8,14 @@ use kernel::sched::task::Task;
 use kernel::stack::backtrace::{Backtrace, Start};
 use kernel::{KernelError, Located, Session};
 use report::{Cell, Line, Record, Role, SymbolRef};
-use unwind::{Frame, StopReason};
+use unwind::Frame;
 
 /// A task's head line and frames; `None` where the task has no frame with the reference asked for.
 pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
     let bt = match shape.at {
         None => s.backtrace(task),
         Some((ip, sp)) => {
-            let ip = ip.map(|ip| s.opened().machine.signed_code(ip).unwrap_or(ip));
+            let ip = ip.map(|ip| s.opened().machine.plain_code(ip));
             let usual = s.backtrace(task);
             let first = usual.unwound.frames.first();
             match (ip.or_else(|| first.map(|f| f.pc)), sp.or_else(|| first.map(|f| f.sp))) {
@@ -87,7 +87,7 @@ fn finish(s: &Session, bt: &Backtrace, record: &mut Record) {
         );
         record.line(Line::new().styled(why, Role::Warning));
     }
-    let usual = matches!(bt.unwound.stopped, StopReason::UserMode | StopReason::EndOfStack);
+    let usual = bt.unwound.stopped.is_end();
     if !usual {
         record.line(
             Line::new().styled(format!("    (frames end here: {})", bt.unwound.stopped), Role::Warning),

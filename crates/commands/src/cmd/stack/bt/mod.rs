@@ -195,7 +195,7 @@ impl Run for Bt {
         let shape = Shape {
             lines: args.lines,
             offsets: args.offsets,
-            hex: args.hex || (cx.settings.radix == 16 && !args.decimal),
+            hex: cx.settings.is_hex(args.hex, args.decimal),
             dump: match () {
                 () if args.objects => Some(stackdump::Dump::Objects),
                 () if args.named => Some(stackdump::Dump::Named),

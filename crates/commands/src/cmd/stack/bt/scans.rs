@@ -57,7 +57,7 @@ pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
 
 /// Says where words of a stack could not be looked at, as parts of it are not in the dump.
 fn tell_holes(s: &Session, stack: &Stack, record: &mut Record) {
-    let pages = (stack.start.0..stack.end.0).step_by(base::GRANULE as usize);
+    let pages = (stack.start.0..stack.end.0).step_by(s.page_size() as usize);
     // pages that are not mapped guard the stack: they hold nothing
     let is_missing = |at: &u64| {
         let read = s.mem().u64(VirtAddr(*at));
@@ -104,14 +104,14 @@ pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
     let start = first.map(|f| f.slot.unwrap_or(f.sp));
     let stack = bt.stacks.iter().find(|stack| start.is_some_and(|at| stack.contains(at)));
     let (mut rows, mut named) = (Vec::new(), shape.reference.is_none());
+    let wanted = shape.reference.as_deref().and_then(crate::engine::number::hex);
+    let wanted = wanted.map(|at| s.opened().machine.code_pointer(at));
     tell_holes(s, stack.unwrap_or(&task_stack(s, task)), &mut record);
     let mut at = start.unwrap_or(VirtAddr(0));
     while stack.is_some_and(|stack| at < stack.end) {
         // a function's first byte is a pointer to it: no call returns there
         if let Some((word, l)) = code_at(s, at).filter(|(_, l)| l.offset > 0) {
-            named |= shape.reference.as_deref().is_some_and(|wanted| {
-                l.symbol.name == wanted || crate::engine::number::hex(wanted) == Some(word)
-            });
+            named |= wanted == Some(word) || shape.reference.as_deref() == Some(l.symbol.name);
             let mut row = Record::of(frames::old_head(rows.len(), at, word, &l, shape));
             let saved = frames.iter().filter(|f| f.slot == Some(at)).find_map(|f| f.saved.as_ref());
             if let Some(saved) = saved {

@@ -192,7 +192,7 @@ fn select<'s>(s: &'s Session, args: &PsArgs, report: &mut Report) -> Result<Vec<
 
 /// True for a task of this kind. One whose kind is not known is none of it, which the report says.
 fn kind(t: &Task, report: &mut Report, kernel: bool) -> bool {
-    let own = tasks::is_kernel(t);
+    let own = t.is_kthread();
     if own.is_none() {
         report.warning(format!("ps: whether task {} is of the kernel is not known: left out", t.pid));
     }
@@ -294,7 +294,7 @@ fn row(
     line = line.text("  ").field("state", tasks::state(s, t)).left(2);
     line = line.field("mem_percent", share).right(6).text("").field("vsz_kb", mapped).right(9);
     line = line.field("rss_kb", cell(&|z| z.resident)).right(9).text("  ");
-    line = if tasks::is_kernel(t) == Some(true) {
+    line = if t.is_kthread() == Some(true) {
         line.text("[").field("command", t.comm.clone()).text("]")
     } else {
         line.field("command", t.comm.clone())
@@ -307,7 +307,7 @@ fn row(
     row.hidden("active", tasks::active(s, t));
     row.hidden(
         "kernel",
-        tasks::known(tasks::is_kernel(t), "the page that holds the task's flags is not in the dump"),
+        tasks::known(t.is_kthread(), "the page that holds the task's flags is not in the dump"),
     );
     row
 }

@@ -290,7 +290,7 @@ pub(super) fn arguments(
     for t in chosen {
         cx.cancel.check()?;
         let mut row = Record::of(banner(t));
-        if tasks::is_kernel(t) == Some(true) || t.mm == Some(VirtAddr(0)) {
+        if t.is_kthread() == Some(true) || t.mm == Some(VirtAddr(0)) {
             row.text("ps: no user stack");
             row.blank();
             out.push(row);
