@@ -191,8 +191,14 @@ fn is_marked(root: PhysAddr, mark: u64, phys: &dyn PhysRead) -> Option<bool> {
     (entry & paging::PRESENT != 0).then_some(entry & mark != 0)
 }
 
+/// The first entry of a topmost table of four levels behind all that only such a table maps: `CPU_ENTRY_AREA_PGD`. This one
+/// and `ESPFIX_PGD_ENTRY` lie in the last entry of a table of five levels: so the table below it has them too, and the
+/// image.
+const SHARED_ENTRIES: usize = 508;
+
 /// A cheap look at a page: can it be the kernel's topmost page table? Its last entry (kernel image) names a
-/// table in RAM, its first half (user space) is empty, and it has at least one more entry (direct map).
+/// table in RAM, its first half (user space) is empty, and it has at least one more entry (direct map) that the table
+/// below a topmost one of five levels has not.
 fn is_candidate(phys: &dyn PhysRead, bytes: &[u8]) -> bool {
     let word = |i: usize| {
         let start = i * 8;
@@ -203,7 +209,9 @@ fn is_candidate(phys: &dyn PhysRead, bytes: &[u8]) -> bool {
         // present and writable, not huge
         entry & 0x83 == 0x03 && phys.ranges().iter().any(|r| r.contains(table))
     };
-    names_table(word(511)) && (0..256).all(|i| word(i) == 0) && (256..511).any(|i| names_table(word(i)))
+    names_table(word(511))
+        && (0..256).all(|i| word(i) == 0)
+        && (256..SHARED_ENTRIES).any(|i| names_table(word(i)))
 }
 
 #[cfg(test)]

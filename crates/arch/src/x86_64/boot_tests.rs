@@ -9,7 +9,11 @@ const IMAGE: u64 = 0x60_0000;
 const ROOT: u64 = IMAGE + 0x8000;
 
 fn kernel(levels: u8) -> TestMem {
-    let mut mem = TestMem::new(0xc0_0000, 0x2000);
+    kernel_with_tables_at(levels, 0x2000)
+}
+
+fn kernel_with_tables_at(levels: u8, tables: u64) -> TestMem {
+    let mut mem = TestMem::new(0xc0_0000, tables);
     mem.map(ROOT, levels, TEXT, 21, IMAGE | 0xe3);
     mem.map(ROOT, levels, TEXT + 0x20_0000, 21, (IMAGE + 0x20_0000) | 0xe3);
     let direct = if levels == 5 { 0xff1a_4b5e_0000_0000 } else { 0xffff_9a4b_4000_0000 };
@@ -120,4 +124,26 @@ fn what_cannot_be_checked_gives_way_to_a_kernel_that_memory_shows() {
     let found = find(&info(phys_base), None, &[], &mem).unwrap();
     assert_eq!((found.boot.image.offset, found.boot.how), (TEXT - IMAGE, How::VmcoreInfo));
     assert_eq!((found.dropped, found.sure), (None, false));
+}
+
+/// `level4_kernel_pgt` of a kernel of five levels lies in the image, and maps it and itself as a topmost table of four does.
+#[test]
+fn the_table_below_a_lost_root_is_no_root() {
+    let mut mem = kernel_with_tables_at(5, ROOT + 0x1000);
+    let below = mem.get64(ROOT + 511 * 8) & !0xfff;
+    assert_eq!(below, ROOT + 0x1000);
+    for shared in [508, 510] {
+        let table = mem.new_table();
+        mem.put64(below + shared * 8, table | 0x63);
+    }
+    check(Boot::search(&mem).unwrap(), 5);
+    mem.excluded = Some(ROOT);
+    assert_eq!(Boot::search(&mem), None);
+    let phys_base = IMAGE as i64 - (TEXT - START_KERNEL_MAP) as i64;
+    let text = format!(
+        "SYMBOL(swapper_pg_dir)={:x}\nNUMBER(phys_base)={phys_base}\nNUMBER(pgtable_l5_enabled)=1\n",
+        TEXT + 0x8000
+    );
+    let found = find(&VmcoreInfo::parse(text.as_bytes()), None, &[], &mem).unwrap();
+    assert_eq!((found.boot.tables, found.dropped), (paging::tables(PhysAddr(ROOT), 5), None));
 }
