@@ -30,7 +30,7 @@ mod unpack_tests;
 pub use cache::cache_dir;
 pub use containers::{ContainerError, Member, Visit, fuzz_archives, is_archive, is_package, walk};
 pub use debuginfod::{Artifact, Debuginfod, FetchError};
-pub use packages::{WantedPackage, wanted_packages};
+pub use packages::{Build, WantedPackage, wanted_packages};
 pub use packed::{Unpacked, is_packed as is_packed_file, unpack};
 pub use sources::{Effort, SourceText, Sources};
 

@@ -5,13 +5,31 @@
 pub struct WantedPackage {
     /// The distribution.
     pub distro: &'static str,
-    /// The package, with its version where the name alone could mean another build; `*` stands for what the release
-    /// does not tell.
+    /// The package; `*` stands for what the release does not tell.
     pub package: String,
+    /// Which build of it.
+    pub build: Build,
     /// What it holds.
     pub holds: &'static str,
     /// Where the distribution has it.
     pub from: &'static str,
+}
+
+/// Which of a distribution's builds of one package.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Build {
+    /// The package's name says it.
+    Named,
+    /// The package of this version.
+    Version(String),
+    /// The name is that of several builds, and the kernel's version string does not tell which.
+    Untold,
+}
+
+impl Build {
+    fn of(version: Option<String>) -> Self {
+        version.map_or(Self::Untold, Self::Version)
+    }
 }
 
 /// A package with debug files.
@@ -65,7 +83,14 @@ pub fn wanted_packages(release: &str, version: &str) -> Vec<WantedPackage> {
     }
     if release.contains("-arch") {
         let package = "linux (no debug package): set DEBUGINFOD_URLS=https://debuginfod.archlinux.org".into();
-        return vec![WantedPackage { distro: "Arch Linux", package, holds: FILES, from: "debuginfod" }];
+        let build = Build::Named;
+        return vec![WantedPackage {
+            distro: "Arch Linux",
+            package,
+            build,
+            holds: FILES,
+            from: "debuginfod",
+        }];
     }
     Vec::new()
 }
@@ -74,19 +99,20 @@ pub fn wanted_packages(release: &str, version: &str) -> Vec<WantedPackage> {
 fn debian(release: &str, version: &str) -> Vec<WantedPackage> {
     let mut words = version.split_whitespace().skip_while(|w| *w != "Debian").skip(1);
     let build = words.next().filter(|w| w.starts_with(|c: char| c.is_ascii_digit()));
-    let exact = build.map(|b| format!("={b}")).unwrap_or_default();
+    let build = Build::of(build.map(str::to_owned));
     let mut numbers = release.split('.');
     let series =
         [numbers.next(), numbers.next()].map(|n| n.unwrap_or("").split(['-', '+']).next().unwrap_or(""));
     let wanted = |package, holds| WantedPackage {
         distro: "Debian",
         package,
+        build: build.clone(),
         holds,
         from: "the archive of the release (main), older builds at snapshot.debian.org",
     };
     vec![
-        wanted(format!("linux-image-{release}-dbg{exact}"), FILES),
-        wanted(format!("linux-source-{}{exact}", series.join(".")), TEXT),
+        wanted(format!("linux-image-{release}-dbg"), FILES),
+        wanted(format!("linux-source-{}", series.join(".")), TEXT),
     ]
 }
 
@@ -94,13 +120,11 @@ fn debian(release: &str, version: &str) -> Vec<WantedPackage> {
 fn ubuntu_packages(release: &str, version: &str) -> Vec<WantedPackage> {
     let build = version.strip_prefix('#').and_then(|v| v.split_whitespace().next()?.strip_suffix("-Ubuntu"));
     let numbers = release.match_indices('-').nth(1).and_then(|(at, _)| release.get(..at));
-    let exact = match (numbers, build) {
-        (Some(numbers), Some(build)) => format!("={numbers}.{build}"),
-        _ => String::new(),
-    };
+    let build = Build::of(numbers.zip(build).map(|(numbers, build)| format!("{numbers}.{build}")));
     let wanted = |name: String| WantedPackage {
         distro: "Ubuntu",
-        package: format!("{name}-dbgsym{exact}"),
+        package: format!("{name}-dbgsym"),
+        build: build.clone(),
         holds: FILES,
         from: "ddebs.ubuntu.com",
     };
@@ -115,6 +139,7 @@ fn suse(release: &str) -> Vec<WantedPackage> {
     let wanted = |what, holds| WantedPackage {
         distro: "SUSE",
         package: format!("kernel-{flavour}-{what}-{numbers}.*"),
+        build: Build::Named,
         holds,
         from: "the Debug repository (zypper --plus-content debug)",
     };
@@ -168,6 +193,7 @@ fn rpm(release: &str) -> Option<Vec<WantedPackage>> {
     let wanted = |package, holds| WantedPackage {
         distro,
         package,
+        build: Build::Named,
         holds,
         from: "the debuginfo repository (dnf debuginfo-install, debuginfo-install)",
     };
@@ -235,15 +261,21 @@ mod tests {
         assert!(first("6.1.0-9-rt-amd64", "#1 SMP PREEMPT_RT Debian 6.1.27-1").starts_with("Debian"));
     }
 
+    /// As package managers take them: `NAME=VERSION`.
     fn all(release: &str, version: &str) -> Vec<String> {
-        wanted_packages(release, version).into_iter().map(|p| p.package).collect()
+        let word = |p: WantedPackage| match p.build {
+            Build::Version(build) => format!("{}={build}", p.package),
+            Build::Named | Build::Untold => p.package,
+        };
+        wanted_packages(release, version).into_iter().map(word).collect()
     }
 
     #[test]
     fn the_version_tells_the_build() {
         let debian = all("6.1.0-56-cloud-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)");
         assert_eq!(debian, ["linux-image-6.1.0-56-cloud-amd64-dbg=6.1.192-2", "linux-source-6.1=6.1.192-2"]);
-        assert_eq!(all("6.12.9+bpo-amd64", "")[1], "linux-source-6.12");
+        let untold = wanted_packages("6.12.9+bpo-amd64", "").remove(1);
+        assert_eq!((untold.package.as_str(), untold.build), ("linux-source-6.12", Build::Untold));
         let noble = all("6.8.0-31-generic", "#31-Ubuntu SMP PREEMPT_DYNAMIC Sat Apr 20 00:40:06 UTC 2024");
         assert_eq!(
             noble,

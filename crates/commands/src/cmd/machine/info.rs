@@ -3,7 +3,7 @@
 use crate::show::when;
 use crate::{CommandError, Cx, Example, Layer, Run};
 use arch::How;
-use debuginfo::find::wanted_packages;
+use debuginfo::find::{Build, wanted_packages};
 use debuginfo::types::SourceId;
 use kernel::Fetch;
 use kernel::{Image, InfoFrom, Session, Words, hex, kernel_words};
@@ -406,8 +406,9 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
 
 /// What to get where the kernel's debug file is not there, and what to do with it.
 fn packages(s: &Session, out: &mut Record) {
-    let names = kernel::machine::system::utsname(s).ok();
+    let names = kernel::machine::system::utsname(s);
     let release = kernel::machine::system::release(s).unwrap_or_default();
+    let unread = names.as_ref().err().map(ToString::to_string);
     let version = names.map(|u| u.version).unwrap_or_default();
     let wanted = wanted_packages(&release, &version);
     if wanted.is_empty() {
@@ -418,9 +419,16 @@ fn packages(s: &Session, out: &mut Record) {
     }
     let rows = wanted.iter().map(|p| {
         let line = Line::new().text(" ".repeat(16)).field("distribution", p.distro).text(": ");
-        let mut row = Record::of(
-            line.field("package", p.package.clone()).text("  (").field("holds", p.holds).text(")"),
-        );
+        let line = line.field("package", p.package.clone());
+        let line = match &p.build {
+            Build::Version(build) => line.text("=").field("build", build.clone()),
+            Build::Named | Build::Untold => line,
+        };
+        let mut row = Record::of(line.text("  (").field("holds", p.holds).text(")"));
+        if p.build == Build::Untold {
+            let why = unread.as_deref().unwrap_or("the kernel's version string does not name it");
+            row.hidden("build", crate::show::tasks::known(None::<String>, why));
+        }
         row.hidden("from", p.from);
         row
     });
