@@ -25,6 +25,7 @@ pub mod stack;
 #[cfg(test)]
 mod testing;
 mod types;
+pub mod workqueue;
 
 pub use debuginfo::find::hex;
 pub use error::{KernelError, Result};

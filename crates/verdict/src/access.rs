@@ -1,13 +1,13 @@
 //! The access that faulted: its instruction, address, and the chain of pointers that led there.
 
 use crate::condition::{operand_address, read, register_name};
-use crate::event::Class;
 use crate::judge::non_canonical;
 pub(crate) use crate::judge::{judge, poison};
 use crate::model::{Access, How, OperandRow};
 use crate::names::{Namer, shown};
 use crate::operand::passed;
 use arch::slice::{Expr, Mem, Operand, Sym};
+use kernel::log::event::Class;
 
 /// Tells of the access at the culprit's instruction. `address` is what the processor reported.
 pub(crate) fn of_fault(

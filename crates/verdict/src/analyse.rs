@@ -1,7 +1,6 @@
 //! From a dump to its verdict.
 
 use crate::culprit::{self, Culprit};
-use crate::event::{self, Class, Event};
 use crate::hang::{self, Hang};
 use crate::lines::{Lines, stamp};
 use crate::model::{How, Place, Statement, Verdict};
@@ -13,6 +12,7 @@ use crate::{
 };
 use base::VirtAddr;
 use kernel::Session;
+use kernel::log::event::{self, Class, Event};
 use std::path::PathBuf;
 
 /// How to analyse.

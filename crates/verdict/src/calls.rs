@@ -1,23 +1,16 @@
 //! The system call that a task was in, with its arguments in words.
 //!
-//! Sources: include/trace/syscall.h (names and types of parameters, CONFIG_FTRACE_SYSCALLS), arch/x86/entry
-//! (`struct pt_regs` at the top of the stack), include/uapi (flags). The arguments are in the registers of user
+//! Sources: arch/x86/entry (`struct pt_regs` at the top of the stack), include/uapi (flags). The arguments are in the registers of user
 //! mode whichever way the kernel hands them on: as `struct pt_regs` since 4.17, one by one before.
 
 use crate::scene::Scene;
 use arch::Regs;
 use base::{VirtAddr, VirtRead};
 use kernel::Session;
-use kernel::bind;
 use kernel::fs::path;
-use kernel::machine::syscalls;
+use kernel::machine::syscalls::{self, Parameter};
 use kernel::sched::task::Task;
 use kernel::stack::stacks::task_stack;
-
-bind! {
-    /// `struct syscall_metadata`
-    struct SyscallMetadata("syscall_metadata") { name: "name", count: "nb_args", types: "types", args: "args" }
-}
 
 /// Longest text that is shown of an argument.
 const MAX_TEXT: usize = 64;
@@ -62,19 +55,19 @@ fn user_registers(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<Regs> {
 
 fn call_text(s: &Session, task: &Task, name: &str, regs: &Regs) -> String {
     let registers = regs.reg_set().roles.syscall;
-    let Some(params) = metadata(s, name) else {
+    let Some(params) = syscalls::parameters(s, name) else {
         let values: Vec<String> =
             registers.iter().filter_map(|r| regs.get(*r)).map(|v| format!("{v:#x}")).collect();
         return format!("system call {name}; argument registers {}", values.join(", "));
     };
     let user = kernel::mm::address_space::user_memory(s, task).ok();
     let value_of = |wanted: &str| {
-        let n = params.iter().position(|(_, param)| param == wanted)?;
+        let n = params.iter().position(|param| param.name == wanted)?;
         regs.get(*registers.get(n)?)
     };
     let mut words = Vec::new();
     let mut fds = Vec::new();
-    for ((ty, param), &register) in params.iter().zip(registers) {
+    for (Parameter { ty, name: param }, &register) in params.iter().zip(registers) {
         let Some(value) = regs.get(register) else { continue };
         let memory = user.as_ref().map(|u| u as &dyn VirtRead);
         let count = value_of("count").or_else(|| value_of("len"));
@@ -158,23 +151,6 @@ fn size_text(value: u64) -> String {
         v if v >= 1 << 12 && v.is_multiple_of(1 << 10) => format!("{v} ({} KiB)", v >> 10),
         v => v.to_string(),
     }
-}
-
-/// Types and names of a system call's parameters, as the kernel's tracer keeps them.
-fn metadata(s: &Session, name: &str) -> Option<Vec<(String, String)>> {
-    let symbol = ["_", "_sys_"].iter().find_map(|p| s.symbol(&format!("__syscall_meta_{p}{name}")))?;
-    let b = s.bind::<SyscallMetadata>();
-    let mem = s.mem();
-    // without types: { name, int syscall_nr, int nb_args, types, args }, as it has been since 2.6.33
-    let at = |field: &kernel::bind::Field, otherwise: u64| symbol.add(field.offset().unwrap_or(otherwise));
-    let count = mem.u32(at(&b.count, 12)).ok()? & 0xff;
-    let (types, args) = (mem.ptr(at(&b.types, 16)).ok()?, mem.ptr(at(&b.args, 24)).ok()?);
-    let text = |array: VirtAddr, n: u64| -> Option<String> {
-        let raw = mem.cstr(mem.ptr(array.add(n * 8)).ok()?, 64).ok()?;
-        let good = !raw.is_empty() && raw.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
-        good.then(|| String::from_utf8_lossy(&raw).into_owned())
-    };
-    (0..u64::from(count.min(6))).map(|n| Some((text(types, n)?, text(args, n)?))).collect()
 }
 
 #[cfg(test)]

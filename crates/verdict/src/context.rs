@@ -1,11 +1,11 @@
 //! What the machine was doing: process, system call, interrupt, work.
 
-use crate::event::{Class, Event};
 use crate::model::{How, Statement};
 use crate::reach::Chain;
 use crate::scene::Scene;
 use crate::{calls, machine, origin};
 use kernel::Session;
+use kernel::log::event::{Class, Event};
 use kernel::sched::task::Task;
 
 /// The statements of the `CONTEXT` section. `from` is the frame that the verdict is of.

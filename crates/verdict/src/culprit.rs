@@ -1,12 +1,12 @@
 //! The instruction to blame, with the registers it had: from the exception's frame on the stack, else
 //! from the oops in the log.
 
-use crate::event::{Class, Event, fault_class};
 use crate::model::{How, Place};
 use crate::scene::Scene;
 use arch::Regs;
 use base::VirtAddr;
 use kernel::Session;
+use kernel::log::event::{Class, Event, fault_class};
 
 /// The instruction to blame.
 pub(crate) struct Culprit {

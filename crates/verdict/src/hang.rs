@@ -2,7 +2,6 @@
 //!
 //! **Invariant:** a message of long ago is no hang of now. A stall counts while what it is of still stands still.
 
-use crate::event::{self, Class, Subject};
 use crate::lines::Lines;
 use crate::machine::cpu_of;
 use crate::model::{How, Statement};
@@ -10,6 +9,7 @@ use crate::scene::of_subject;
 use crate::waits::{Waits, What, now};
 use base::VirtAddr;
 use kernel::Session;
+use kernel::log::event::{self, Class, Subject};
 use kernel::sched::task::Task;
 
 /// A CPU is told of after this many seconds without a tick.

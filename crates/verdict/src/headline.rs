@@ -1,11 +1,10 @@
 //! The verdict's first line, and how a first process ended.
 
 use crate::analyse::Case;
-use crate::event;
-use crate::event::Class;
 use crate::model::{How, Statement, Verdict};
 use crate::waits::Waits;
 use crate::{hang, stall};
+use kernel::log::event::{self, Class};
 
 /// The kind of death in one line.
 pub(crate) fn headline(case: &Case<'_>, v: &Verdict) -> String {

@@ -5,7 +5,6 @@ use crate::access;
 use crate::code::Code;
 use crate::condition;
 use crate::culprit::{self, Culprit};
-use crate::event::{Class, Event};
 use crate::model::{How, Statement, Verdict};
 use crate::names::Namer;
 use crate::printed::Printed;
@@ -13,6 +12,7 @@ use crate::related;
 use crate::scene::Scene;
 use base::VirtAddr;
 use kernel::Session;
+use kernel::log::event::{Class, Event};
 use unwind::Frame;
 
 /// The instruction `int3`.

@@ -15,7 +15,6 @@ mod condition;
 mod context;
 mod culprit;
 mod elements;
-mod event;
 mod hang;
 mod headline;
 mod idiom;
@@ -55,7 +54,7 @@ mod waits;
 mod walk;
 
 pub use analyse::{Options, analyse};
-pub use event::{Class, Event, Named, Oops, Said, Subject};
+pub use kernel::log::event::{Class, Event, Named, Oops, Said, Subject};
 pub use known::{Entry as KnownEntry, KnownError, Patterns as KnownPatterns};
 pub use model::{Access, Condition, How, Known, OperandRow, Past, Place, Statement, Verdict};
 

@@ -1,12 +1,12 @@
 //! The machine: its kernel and how old that is, its taints and the modules that are not part of the kernel, its
 //! hardware, and what its other CPUs did.
 
-use crate::event::Event;
 use crate::model::{How, Statement};
 use crate::scene::{Scene, standing};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 use kernel::Session;
+use kernel::log::event::Event;
 use kernel::module::taint;
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::Start;

@@ -1,20 +1,10 @@
 //! Of a machine that ran out of memory: what had it, by kind of page, by slab cache and by process.
 //!
-//! Sources: mm/show_mem.c, mm/page_alloc.c (`Mem-Info:` of the log), mm/slub.c (`struct kmem_cache_node`).
+//! Sources: mm/show_mem.c, mm/page_alloc.c (`Mem-Info:` of the log).
 
 use crate::model::{How, Statement};
-use base::VirtAddr;
-use kernel::mm::slab::{cache_names, nodes_of};
-use kernel::{Session, bind};
-
-bind! {
-    /// `struct kmem_cache`
-    struct Cache("kmem_cache") { order: "oo" }
-}
-bind! {
-    /// `struct kmem_cache_node`
-    struct CacheNode("kmem_cache_node") { slabs: "nr_slabs" }
-}
+use kernel::Session;
+use kernel::mm::slab_memory;
 
 /// How many of each kind are told.
 const TOP: usize = 5;
@@ -50,7 +40,7 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
         out.push(Statement::new(How::Log, format!("pages: {}", text.join(", ")), &["log".into()]));
     }
     out.extend(crate::oom::told(lines, at));
-    let (caches, unknown) = caches(s);
+    let (caches, unknown) = slab_memory::taken(s);
     if !caches.is_empty() {
         let text: Vec<String> =
             caches.iter().take(TOP).map(|(name, bytes)| format!("{name} {}", size(*bytes))).collect();
@@ -101,32 +91,6 @@ fn left_out(s: &Session, unknown: usize) -> String {
         Some(e) => format!("{lost}; there may be more caches: {e}"),
         None => lost,
     }
-}
-
-/// Slab caches by the memory that they take, the largest first, and of how many that is not known.
-fn caches(s: &Session) -> (Vec<(String, u64)>, usize) {
-    let b = s.bind::<Cache>();
-    let node = s.bind::<CacheNode>();
-    let (Ok(order), Ok(slabs)) = (b.order.offset(), node.slabs.offset()) else {
-        return (Vec::new(), 0);
-    };
-    let mem = s.mem();
-    let taken = |cache: VirtAddr| -> Option<u64> {
-        // `oo.x`: the order above 16 bits of objects
-        let order = mem.u32(cache.add(order)).ok()? >> 16;
-        let mut all = 0_u64;
-        for node in nodes_of(s, cache)? {
-            all = all.saturating_add(mem.u64(node.at.add(slabs)).ok()?);
-        }
-        (order <= 10 && all < 1 << 40).then(|| all.saturating_mul(s.page_size() << order))
-    };
-    let names = cache_names(s);
-    let mut out: Vec<(String, u64)> =
-        names.iter().filter_map(|(at, name)| Some((name.clone(), taken(*at)?))).collect();
-    let unknown = names.len() - out.len();
-    out.retain(|(_, bytes)| *bytes > 0);
-    out.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    (out, unknown)
 }
 
 fn processes(s: &Session) -> Vec<Statement> {

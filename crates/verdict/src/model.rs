@@ -1,6 +1,6 @@
 //! A verdict's parts.
 
-use crate::event::Class;
+use kernel::log::event::Class;
 
 /// How a statement is known.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -2,12 +2,12 @@
 //! the member in question.
 
 use crate::condition::read;
-use crate::event::Class;
 use crate::model::{How, Known, Object, Statement};
 use crate::names::shown;
 use base::VirtAddr;
 use debuginfo::types::{Encoding, Type, TypeRef};
 use kernel::Session;
+use kernel::log::event::Class;
 
 const MAX_STATEMENTS: usize = 10;
 

@@ -1,9 +1,9 @@
 //! Whom the verdict is of: the task, its frames, and the frame to blame.
 
-use crate::event::{Class, Event, Subject};
 use crate::machinery;
 use arch::Arch;
 use kernel::Session;
+use kernel::log::event::{Class, Event, Subject};
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::Backtrace;
 use unwind::Frame;

@@ -1,9 +1,9 @@
 //! A signature that is the same for the same death of another machine: the class, and the functions
 //! that led there without addresses, offsets and the compiler's suffixes.
 
-use crate::event::Class;
 use arch::{Arch, EntryKind};
 use debuginfo::symtab::base_name;
+use kernel::log::event::Class;
 
 /// How many frames count.
 const FRAMES: usize = 4;

@@ -1,6 +1,5 @@
 //! What a death by standing still adds to its headline and evidence: how long, the loop that a CPU is in.
 
-use crate::event::{Class, Event, Subject};
 use crate::hang;
 use crate::machine::cpu_of;
 use crate::machinery;
@@ -9,6 +8,7 @@ use crate::scene::Scene;
 use crate::spin;
 use crate::waits::{Waits, What};
 use kernel::Session;
+use kernel::log::event::{Class, Event, Subject};
 use kernel::sched::task::Task;
 
 /// `CPU 1, 26 s` of a subject.
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_cpu_that_stood_still_before_is_not_the_one_of_the_panic() {
         let told = |lines: &[&str]| {
-            let event = crate::event::find(lines).unwrap();
+            let event = kernel::log::event::find(lines).unwrap();
             told(&event, None).map(|subject| words(event.class, subject))
         };
         let rcu = [

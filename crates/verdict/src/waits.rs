@@ -1,7 +1,6 @@
 //! Who waits for what, since when, and who would have to go on first: tasks that sleep and CPUs that spin, and
 //! the circles that they form.
 
-use crate::event::Class;
 use crate::locks::{self, Lock};
 use crate::machine::cpu_of;
 use crate::machinery;
@@ -11,13 +10,9 @@ use crate::scene;
 use crate::spin::{self, Holder, Spinner, symbol_at};
 use base::VirtAddr;
 use kernel::locking::Kind;
+use kernel::log::event::Class;
 use kernel::sched::task::Task;
-use kernel::{Session, bind};
-
-bind! {
-    /// `struct work_struct`
-    struct WorkStruct("work_struct") { func: "func" }
-}
+use kernel::{Session, workqueue};
 
 /// A task that sleeps undisturbed for so many seconds is stuck.
 const STUCK: u64 = 30;
@@ -211,7 +206,7 @@ fn other<'s>(s: &'s Session, scene: &scene::Scene<'_>, names: &[String]) -> What
     };
     if let Some(n) = has(&["__flush_work", "flush_work"]) {
         let (work, _) = argument(n);
-        let func = work.and_then(|at| s.bind::<WorkStruct>().func.ptr(s.mem(), at).ok());
+        let func = work.and_then(|at| workqueue::function(s, at).ok());
         let name = func.and_then(|f| s.locate(f)).filter(|l| l.offset == 0).map(|l| l.symbol.name.to_owned());
         return What::Work(name.unwrap_or_default());
     }

@@ -1,6 +1,7 @@
-//! What the kernel said: its log, in each of the forms that it had, and the messages of audit.
+//! What the kernel said: its log, in each of the forms that it had, the reports of trouble in it, and the messages of audit.
 
 pub mod audit;
+pub mod event;
 pub(crate) mod old_shape;
 pub mod printk;
 mod printk_safe;

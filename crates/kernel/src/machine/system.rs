@@ -1,6 +1,7 @@
 //! The machine as `sys` shows it: names, clocks, load, memory, and why it died.
 
 use crate::error::{KernelError, Result};
+use crate::log::event::{self, Event};
 use crate::log::printk::Log;
 use crate::plausible;
 use crate::session::Session;
@@ -267,60 +268,21 @@ pub struct PanicText {
     pub panic: Option<String>,
 }
 
-/// Beginnings of messages that tell why, in no order: the first in the log counts.
-const CAUSES: &[&str] = &[
-    "kernel BUG at ",
-    "BUG: ",
-    "Oops: ",
-    "Unable to handle kernel ",
-    "general protection fault",
-    "stack segment: ",
-    "divide error: ",
-    "invalid opcode: ",
-    "double fault: ",
-    "PANIC: ",
-    "bounds: ",
-    "kernel tried to execute NX-protected page",
-    "sysrq: Trigger a crash",
-    "SysRq : Trigger a crash",
-    "watchdog: BUG: ",
-    "INFO: rcu_",
-    "NMI watchdog: BUG: ",
-    "NMI watchdog: Watchdog detected hard LOCKUP",
-    "Watchdog detected hard LOCKUP",
-    "[Hardware Error]: ",
-    "mce: [Hardware Error]: ",
-    "Out of memory and no killable processes",
-    "INFO: task ",
-];
-
-/// Messages that begin like a cause and are none on their own (a warning the machine lived with).
-const HARMLESS: &[&str] = &["INFO: task ", "INFO: rcu_"];
-
-/// What made the machine die where nothing else did: until 4.x the panic of SysRq c is an oops of its own, which says more.
-const ASKED: &[&str] = &["sysrq: Trigger a crash", "SysRq : Trigger a crash"];
-
-/// Finds cause and panic in a log.
+/// Finds cause and panic in a log. What counts as a cause is for [`event::find`] to say; the panic is none of its own.
 #[must_use]
 pub fn panic_text(log: &Log) -> PanicText {
-    let mut out = PanicText::default();
-    let lines = || log.records.iter().enumerate().flat_map(|(n, r)| r.text.lines().map(move |l| (n, l)));
-    out.panic = lines()
-        .find(|(_, l)| l.starts_with("Kernel panic - not syncing"))
-        .map(|(_, l)| l.trim_end().to_owned());
-    let is_cause = |(_, l): &(usize, &str)| CAUSES.iter().any(|c| l.starts_with(c));
-    let is_one_of = |l: &str, all: &[&str]| all.iter().any(|start| l.starts_with(start));
-    let fatal = lines().filter(is_cause).find(|(_, l)| !is_one_of(l, HARMLESS) && !is_one_of(l, ASKED));
-    // what is no cause where there is a fatal message counts only if none can have been lost
-    out.is_later = match fatal {
-        Some((n, _)) => !log.is_whole_up_to(n),
-        None => log.hole.is_some(),
+    let (records, lines): (Vec<usize>, Vec<&str>) =
+        log.records.iter().enumerate().flat_map(|(n, r)| r.text.lines().map(move |l| (n, l))).unzip();
+    let panic = event::panic_line(&lines);
+    let found = event::find(&lines).filter(|event| Some(event.at) != panic);
+    // what is no cause where there is a deadly message counts only if none can have been lost
+    let is_first = |event: &Event| {
+        let record = records.get(event.at).copied().unwrap_or(usize::MAX);
+        event.is_deadly && event.earlier.is_empty() && log.is_whole_up_to(record)
     };
-    out.cause = fatal
-        .or_else(|| lines().find(|(_, l)| is_one_of(l, ASKED)))
-        .or_else(|| out.panic.as_ref().and_then(|_| lines().rfind(is_cause)))
-        .map(|(_, l)| l.trim_end().to_owned());
-    out
+    let is_later = log.hole.is_some() && !found.as_ref().is_some_and(is_first);
+    let line = |n: usize| lines.get(n).map(|l| l.trim_end().to_owned());
+    PanicText { cause: found.and_then(|event| line(event.at)), is_later, panic: panic.and_then(line) }
 }
 
 #[cfg(test)]
@@ -385,6 +347,25 @@ mod tests {
         let asked = "sysrq: Trigger a crash";
         let panic = "Kernel panic - not syncing: sysrq triggered crash";
         assert_eq!(panic_text(&log(&[asked, panic])).cause.as_deref(), Some(asked));
+    }
+
+    /// What `sys` and `verdict` say is by one table: a machine lives with a soft lockup until it is told to panic of it.
+    #[test]
+    fn what_the_machine_lived_with_is_no_cause() {
+        let lockup = "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [cat:77]";
+        let warning = "WARNING: CPU: 0 PID: 1 at kernel/fork.c:12 copy_process+0x1/0x2";
+        assert_eq!(panic_text(&log(&[lockup, warning])), PanicText::default());
+        let asked = "sysrq: Trigger a crash";
+        let panic = "Kernel panic - not syncing: sysrq triggered crash";
+        assert_eq!(panic_text(&log(&[lockup, asked, panic])).cause.as_deref(), Some(asked));
+        let panic = "Kernel panic - not syncing: softlockup: hung tasks";
+        assert_eq!(panic_text(&log(&[warning, lockup, panic])).cause.as_deref(), Some(lockup));
+        let panic = "Kernel panic - not syncing: panic_on_warn set ...";
+        assert_eq!(panic_text(&log(&[warning, panic])).cause.as_deref(), Some(warning));
+        // a panic of its own words is not its own cause
+        let panic = "Kernel panic - not syncing: a driver gave up";
+        let told = panic_text(&log(&[lockup, panic]));
+        assert_eq!((told.cause, told.panic.as_deref()), (None, Some(panic)));
     }
 
     #[test]

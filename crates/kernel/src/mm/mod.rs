@@ -8,6 +8,7 @@ pub mod page;
 pub mod page_state;
 mod page_type;
 pub mod slab;
+pub mod slab_memory;
 pub mod slub;
 #[cfg(test)]
 mod slub_tests;

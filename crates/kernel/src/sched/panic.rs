@@ -1,5 +1,6 @@
 //! Which task the machine died in.
 
+use crate::log::event::{self, Named, cpu_and_pid};
 use crate::machine::system;
 use crate::sched::task::Task;
 use crate::session::Session;
@@ -101,17 +102,10 @@ pub(crate) fn named_last(s: &Session) -> Option<i32> {
 fn last_of_panic<'a>(lines: impl Iterator<Item = &'a str>) -> Option<i32> {
     let (mut panicked, mut last) = (false, None);
     for line in lines {
-        panicked |= line.starts_with("Kernel panic - not syncing");
+        panicked |= event::panic_line(&[line]).is_some();
         last = cpu_and_pid(line).map(|(_, pid)| pid).or(last);
     }
     last.filter(|_| panicked)
-}
-
-fn cpu_and_pid(line: &str) -> Option<(u32, i32)> {
-    let rest = line.strip_prefix("CPU: ")?;
-    let cpu = rest.split_whitespace().next()?.parse().ok()?;
-    let pid = rest.split_once("PID: ")?.1.split_whitespace().next()?.parse().ok()?;
-    Some((cpu, pid))
 }
 
 /// How many lines of a report the registers are among.
@@ -126,19 +120,16 @@ pub(crate) fn logged_registers(s: &Session, cpu: u32) -> Option<Regs> {
     let at = lines.iter().rposition(|line| begins(line))?;
     let (place, sp) = pc_and_sp(s.arch(), lines.get(at..)?.iter().take(REPORT).copied())?;
     let (name, offset, module) = place;
-    let pc = s.only_function(name, module)?.add(offset);
+    let pc = s.only_function(&name, module.as_deref())?.add(offset);
     let set = s.arch().reg_set();
     Some(Regs::new(set).with(set.pc, pc.0).with(set.sp, sp))
 }
 
-/// A place in code: function, offset, module.
-type Place<'t> = (&'t str, u64, Option<&'t str>);
-
 /// The instruction and the stack pointer among the lines of a report (`show_regs`).
-fn pc_and_sp<'t>(arch: &dyn Arch, lines: impl Iterator<Item = &'t str>) -> Option<(Place<'t>, u64)> {
+fn pc_and_sp<'t>(arch: &dyn Arch, lines: impl Iterator<Item = &'t str>) -> Option<(Named, u64)> {
     let (mut place, mut sp) = (None, None);
     for line in lines {
-        place = place.or_else(|| place_in(arch.oops_pc(line)?));
+        place = place.or_else(|| event::symbol(arch.oops_pc(line)?));
         if let Some(word) = arch.oops_sp(line) {
             let word = word.split_whitespace().next()?;
             sp = sp.or_else(|| u64::from_str_radix(word, 16).ok());
@@ -148,13 +139,6 @@ fn pc_and_sp<'t>(arch: &dyn Arch, lines: impl Iterator<Item = &'t str>) -> Optio
         }
     }
     place.zip(sp)
-}
-
-fn place_in(text: &str) -> Option<Place<'_>> {
-    let (name, rest) = text.trim().split_once("+0x")?;
-    let (offset, rest) = rest.split_once('/')?;
-    let module = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(module, _)| module);
-    Some((name, u64::from_str_radix(offset, 16).ok()?, module))
 }
 
 #[cfg(test)]
@@ -171,9 +155,9 @@ mod tests {
             "RIP: 0033:0x7f0000",
             "RSP: 002b:00007ffc EFLAGS: 00000246",
         ];
-        let place = ("virtqueue_add_split", 0x3d4, Some("virtio_ring"));
+        let place: Named = ("virtqueue_add_split".to_owned(), 0x3d4, Some("virtio_ring".to_owned()));
         let x86 = arch::x86_64();
-        assert_eq!(pc_and_sp(x86, lines.into_iter()), Some((place, 0xff38_d7e3_404c_36f8)));
+        assert_eq!(pc_and_sp(x86, lines.into_iter()), Some((place.clone(), 0xff38_d7e3_404c_36f8)));
         assert_eq!(pc_and_sp(x86, ["RIP: 0010:0x0", "RSP: 0018:1"].into_iter()), None);
         let arm64 = arch::by_name("aarch64").unwrap();
         let lines = [
@@ -183,7 +167,8 @@ mod tests {
             "sp : ffff80000b5337d0",
         ];
         assert_eq!(pc_and_sp(arm64, lines.into_iter()), Some((place, 0xffff_8000_0b53_37d0)));
-        assert_eq!(place_in("schedule+0x10/0x20"), Some(("schedule", 0x10, None)));
+        let schedule: Named = ("schedule".to_owned(), 0x10, None);
+        assert_eq!(event::symbol("schedule+0x10/0x20"), Some(schedule));
     }
 
     #[test]

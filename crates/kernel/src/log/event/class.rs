@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_documentation_names_them_all() {
-        let page = include_str!("../../../../docs/VERDICT.md");
+        let page = include_str!("../../../../../docs/VERDICT.md");
         for class in Class::ALL {
             assert!(page.contains(&format!("`{}`", class.slug())), "{class:?}");
         }

@@ -1,7 +1,10 @@
-//! The first fatal event in the kernel's log.
+//! The reports of trouble in the kernel's log, and the first of them that is fatal.
 //!
-//! **Invariant:** an event is what the kernel said; which texts say what is in [`forms`]. A message that the
-//! machine lives with is an event only where a panic names it.
+//! `forms.rs` is the table of texts by which a report begins, with what each means; `oops.rs`, `stall.rs` and `lockdep.rs` read
+//! what a report says. Whoever tells why the machine died asks [`find`].
+//!
+//! **Invariant:** an event is what the kernel said. A message that the machine lives with is an event only where a panic
+//! names it.
 
 mod class;
 mod forms;
@@ -14,6 +17,7 @@ mod tests;
 
 pub use class::Class;
 pub use oops::{Named, Oops, Said};
+pub(crate) use oops::{cpu_and_pid, symbol};
 pub use stall::Subject;
 
 use forms::{Fate, bare, class_of, panic_class, panic_words};
@@ -28,6 +32,8 @@ pub struct Event {
     pub class: Class,
     /// The message.
     pub line: String,
+    /// Something dies of such a message, at the least its task; of others the machine dies only where it is told to.
+    pub is_deadly: bool,
     /// What the oops that follows it says.
     pub oops: Oops,
     /// The message of the panic that followed.
@@ -39,11 +45,11 @@ pub struct Event {
     /// Others of the same kind before it: the tasks that hang, the CPUs that are locked up.
     pub others: Vec<Subject>,
     /// Its line's number.
-    pub(crate) at: usize,
+    pub at: usize,
     /// What the machine had lived with before, and where: line number and message.
-    pub(crate) earlier: Vec<(usize, String)>,
+    pub earlier: Vec<(usize, String)>,
     /// What it died of in the end, where it lived on after this.
-    pub(crate) later: Option<(usize, String)>,
+    pub later: Option<(usize, String)>,
 }
 
 /// A message that tells of trouble.
@@ -54,10 +60,10 @@ struct Sign {
     fate: Fate,
 }
 
-/// Finds the first fatal event in a log. `None` where nothing in it is fatal.
+/// Finds the first fatal event in the lines of a log. `None` where nothing in it is fatal.
 #[must_use]
-pub(crate) fn find(lines: &[&str]) -> Option<Event> {
-    let panic_at = lines.iter().position(|l| panic_words(l).is_some());
+pub fn find(lines: &[&str]) -> Option<Event> {
+    let panic_at = panic_line(lines);
     let words = panic_at.and_then(|n| panic_words(lines.get(n)?));
     let before = lines.get(..panic_at.unwrap_or(lines.len())).unwrap_or_default();
     let signs: Vec<Sign> = before
@@ -95,8 +101,15 @@ pub(crate) fn find(lines: &[&str]) -> Option<Event> {
     }
 }
 
+/// The line that tells of the panic.
+#[must_use]
+pub fn panic_line(lines: &[&str]) -> Option<usize> {
+    lines.iter().position(|l| panic_words(l).is_some())
+}
+
 /// The stalls that the log of a machine without a panic tells of, newest last: class, line number, subject.
-pub(crate) fn stalls(lines: &[&str]) -> Vec<(Class, usize, Option<Subject>)> {
+#[must_use]
+pub fn stalls(lines: &[&str]) -> Vec<(Class, usize, Option<Subject>)> {
     let of = |(n, line): (usize, &&str)| {
         let (class, _) = class_of(line).filter(|(class, _)| class.is_stall())?;
         Some((class, n, stall::subject(class, lines, n)))
@@ -105,7 +118,8 @@ pub(crate) fn stalls(lines: &[&str]) -> Vec<(Class, usize, Option<Subject>)> {
 }
 
 /// What the log of a machine that lives tells of trouble, the last of it: line number and message.
-pub(crate) fn reports(lines: &[&str]) -> Vec<(usize, String)> {
+#[must_use]
+pub fn reports(lines: &[&str]) -> Vec<(usize, String)> {
     let mut out: Vec<(usize, String)> = Vec::new();
     for (at, line, class) in lines.iter().enumerate().filter_map(|(at, l)| Some((at, l, class_of(l)?.0))) {
         let mut line = line.trim().to_owned();
@@ -131,7 +145,8 @@ struct Log<'l> {
 
 impl Event {
     /// True for the panic that an oops ends in, where the oops itself is not in the log.
-    pub(crate) fn ends_an_oops(&self) -> bool {
+    #[must_use]
+    pub fn ends_an_oops(&self) -> bool {
         self.class == Class::Panic && panic_words(&self.line).and_then(panic_class) == Some(Class::Unknown)
     }
 }
@@ -228,6 +243,7 @@ impl Log<'_> {
         let mut event = Event {
             class,
             line: self.line(at),
+            is_deadly: self.signs.iter().any(|s| s.at == at && s.fate == Fate::Deadly),
             oops,
             panic,
             message: self.message(at),
@@ -332,7 +348,7 @@ impl Log<'_> {
 /// The class of a page fault in kernel mode, by its address and error code (bits: 0 protection,
 /// 1 write, 2 user, 4 instruction fetch).
 #[must_use]
-pub(crate) fn fault_class(address: Option<u64>, code: Option<u64>, otherwise: Class) -> Class {
+pub fn fault_class(address: Option<u64>, code: Option<u64>, otherwise: Class) -> Class {
     if code.is_some_and(|c| c & 0x10 != 0) {
         return Class::WildJump;
     }
@@ -346,6 +362,7 @@ pub(crate) fn fault_class(address: Option<u64>, code: Option<u64>, otherwise: Cl
 }
 
 /// What a class's message says, without the prefixes.
-pub(crate) fn plain(line: &str) -> &str {
+#[must_use]
+pub fn plain(line: &str) -> &str {
     panic_words(line).unwrap_or_else(|| bare(line))
 }

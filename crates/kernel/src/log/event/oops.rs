@@ -162,6 +162,16 @@ fn header(line: &str, out: &mut Oops) {
     }
 }
 
+/// CPU and thread of a line that names both.
+pub(crate) fn cpu_and_pid(line: &str) -> Option<(u32, i32)> {
+    if !line.trim_start().starts_with("CPU: ") {
+        return None;
+    }
+    let mut out = Oops::default();
+    header(line, &mut out);
+    out.cpu.zip(out.pid)
+}
+
 /// A thread's name may have blanks.
 fn comm(text: &str) -> String {
     let end = [" Not tainted", " Tainted: ", " Kdump: "].iter().filter_map(|m| text.find(m)).min();
