@@ -35,6 +35,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
             }),
         ),
         ("tidy", Box::new(tidy::check)),
+        ("each architecture alone", Box::new(each_architecture_alone)),
         ("hermetic tests", Box::new(|| cargo(&["test", "--workspace", "--exclude", TRUTH]))),
         ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens-cli"]))),
         (
@@ -76,6 +77,18 @@ fn format() -> Result<(), Error> {
 
 fn cargo(args: &[&str]) -> Result<(), Error> {
     live(command("cargo", args).current_dir(root()))
+}
+
+/// The architectures that can be built in, by their features.
+const ARCHITECTURES: [&str; 2] = ["x86_64", "arm64"];
+
+/// The workspace builds with each architecture alone, and that one's tests pass.
+fn each_architecture_alone() -> Result<(), Error> {
+    ARCHITECTURES.iter().try_for_each(|name| {
+        let alone = ["--no-default-features", "--features", *name];
+        cargo(&[&["check", "--workspace", "--exclude", TRUTH][..], &alone].concat())?;
+        cargo(&[&["test", "--package", "crashlens-arch", "--lib"][..], &alone].concat())
+    })
 }
 
 /// No corpus is a failure.

@@ -5,13 +5,16 @@
 //!
 //! **Invariant:** this crate sees no dump format; notes arrive undecoded and memory through `PhysRead`.
 
+#[cfg(feature = "arm64")]
 mod arm64;
 mod boot;
+pub mod dataflow;
 mod frame;
 mod insn;
 mod machine;
 mod regs;
 mod space;
+#[cfg(feature = "x86_64")]
 mod x86_64;
 
 pub use boot::{Boot, BootError, Evidence, Found, How};
@@ -20,8 +23,6 @@ pub use insn::{Disassemble, Insn};
 pub use machine::{BANNER, Claim, NameSearch, OwnName, banners, claims, kernel_name};
 pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles, ShownReg};
 pub use space::{Entry, KernelMap, Level, Linear, PageTables, Paging, Step, Translation, UserMap, Walk};
-pub use x86_64::paging::SwapLayout;
-pub use x86_64::slice;
 
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -224,14 +225,22 @@ pub trait Arch: Send + Sync + std::fmt::Debug {
     fn may_run(&self, entry: u64) -> bool;
     /// The parts of an entry of these page tables, as of the level that maps single pages.
     fn pte(&self, entry: u64, tables: &PageTables) -> Pte;
-    /// The swap type and offset of an entry that is not present; `None` where it is no swap entry.
-    fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)>;
+    /// What the swap type and offset of an entry that is not present may be, by all the ways in which kernels packed them;
+    /// none where it is no swap entry.
+    fn swap_entries(&self, _entry: u64) -> Vec<(u64, u64)> {
+        Vec::new()
+    }
 
     /// `O_DIRECT`, which is not the same bit everywhere (include/uapi/asm-generic/fcntl.h).
     fn o_direct(&self) -> u64 {
         0o40_000
     }
 
+    /// The instructions of a function's parts for the data flow, each part with its address, the first beginning with the
+    /// entry; `None` where they are not decoded yet.
+    fn lift(&self, _parts: &[(u64, &[u8])], _known: &dataflow::Known<'_>) -> Option<dataflow::Function> {
+        None
+    }
     /// Instructions as text; `None` where they are not decoded yet.
     fn disassembler(&self) -> Option<Box<dyn Disassemble>>;
 }
@@ -288,19 +297,27 @@ pub struct Pte {
     pub flags: Vec<&'static str>,
 }
 
-/// Every architecture that crashlens reads.
-pub const ARCHES: &[&dyn Arch] = &[&x86_64::X86_64, &arm64::Arm64];
+/// Every architecture that this build reads.
+pub const ARCHES: &[&dyn Arch] = &[
+    #[cfg(feature = "x86_64")]
+    &x86_64::X86_64,
+    #[cfg(feature = "arm64")]
+    &arm64::Arm64,
+];
 
-/// The architecture by the name that `uname -m` gives it.
+/// The architecture by the name that `uname -m` gives it; `None` for one that is not read, or not by this build.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Arch> {
     ARCHES.iter().copied().find(|a| a.name() == name)
 }
 
-/// x86-64, for tests. What a dump is of is told by the dump.
+/// The names of all architectures that crashlens has code for, as `uname -m` gives them.
+const NAMES: [&str; 2] = ["x86_64", "aarch64"];
+
+/// True for an architecture that crashlens has code for, but not in this build; by its kernel's name of it, or `uname`'s.
 #[must_use]
-pub fn x86_64() -> &'static dyn Arch {
-    &x86_64::X86_64
+pub fn is_left_out(machine: &str) -> bool {
+    NAMES.iter().any(|name| [*name, kernel_name(name)].contains(&machine) && by_name(name).is_none())
 }
 
 /// Reads arbitrary bytes as the descriptors of CPU notes: the fuzz target of this parser.
@@ -311,5 +328,21 @@ pub fn fuzz_notes(data: &[u8]) {
         for arch in ARCHES {
             let _ = arch.cpu_states(std::slice::from_ref(&note));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_in_is_told_from_what_is_not() {
+        for (name, kernel, built) in
+            [("x86_64", "x86_64", cfg!(feature = "x86_64")), ("aarch64", "arm64", cfg!(feature = "arm64"))]
+        {
+            assert_eq!(by_name(name).is_some(), built, "{name}");
+            assert_eq!((is_left_out(name), is_left_out(kernel)), (!built, !built), "{name}");
+        }
+        assert!(by_name("riscv64").is_none() && !is_left_out("riscv64"));
     }
 }

@@ -229,7 +229,7 @@ impl CpuState {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "x86_64"))]
 mod tests {
     use super::*;
     use crate::x86_64::regs::{RIP, RSP, SET};

@@ -92,8 +92,8 @@ pub enum KernelError {
     },
     /// A machine whose kernels are not read.
     #[error(
-        "{dump}: this dump is of the architecture {machine} ({by}); crashlens reads kernels of {} only",
-        readable()
+        "{dump}: this dump is of the architecture {machine} ({by}); {}",
+        readable(.machine)
     )]
     Machine {
         /// The dump.
@@ -138,10 +138,13 @@ pub enum KernelError {
 /// A result of this crate.
 pub type Result<T, E = KernelError> = std::result::Result<T, E>;
 
-/// The architectures whose kernels are read.
-fn readable() -> String {
+/// Why kernels of a machine are not read.
+fn readable(machine: &str) -> String {
+    if arch::is_left_out(machine) {
+        return format!("this build of crashlens has no {machine}");
+    }
     let names: Vec<&str> = arch::ARCHES.iter().map(|arch| arch::kernel_name(arch.name())).collect();
-    names.join(" and ")
+    format!("crashlens reads kernels of {} only", names.join(" and "))
 }
 
 impl KernelError {

@@ -6,7 +6,7 @@ pub(crate) use crate::judge::{judge, poison};
 use crate::model::{Access, How, OperandRow};
 use crate::names::{Namer, shown};
 use crate::operand::passed;
-use arch::slice::{Expr, Mem, Operand, Sym};
+use arch::dataflow::{Expr, Mem, Operand, Sym};
 use kernel::log::event::Class;
 
 /// Tells of the access at the culprit's instruction. `address` is what the processor reported.
@@ -62,7 +62,7 @@ pub(crate) fn of_fault(
                 x.object.as_ref().map(|(n, _)| n.clone()).unwrap_or_default()
             }
             (_, Some(n)) => n.text.clone(),
-            _ => format!("%{}", register_name(base, 8)),
+            _ => format!("%{}", register_name(&namer.code, base, 8)),
         };
         if let Some(v) = value {
             why = format!("{name} is {}", around_null(&name, v, at).unwrap_or_else(|| judge(namer.s, v)));
@@ -92,8 +92,9 @@ pub(crate) fn of_fault(
     }
     // functions in assembler have a prototype without parameters
     let untyped = namer.params().is_none_or(Vec::is_empty);
-    let nameless =
-        m.base.is_some_and(|base| operands.iter().any(|o| o.name == format!("%{}", register_name(base, 8))));
+    let nameless = m.base.is_some_and(|base| {
+        operands.iter().any(|o| o.name == format!("%{}", register_name(&namer.code, base, 8)))
+    });
     if code.function.is_string(ip) || ((untyped || nameless) && member.is_none()) {
         let told = arguments(namer, &operands);
         operands.extend(told);
@@ -159,7 +160,7 @@ fn of_caller(namer: &Namer<'_>, ip: u64, number: usize) -> Option<crate::names::
         Expr::Phi { .. } => number,
         _ => return None,
     };
-    if !crate::machinery::is_copying(&namer.code.name) || !arch::slice::ARGUMENTS.contains(&argument) {
+    if !crate::machinery::is_copying(&namer.code.name) || !namer.code.arguments().contains(&argument) {
         return None;
     }
     let outer = namer.outer()?;
@@ -218,13 +219,13 @@ fn without_memory(namer: &Namer<'_>, ip: u64, class: Class, error_code: Option<u
             Operand::Reg { number, size } => {
                 let value = namer.regs.get(number)?;
                 let named = namer.register(ip, number);
-                let register = register_name(number, size);
+                let register = register_name(&namer.code, number, size);
                 let name = named.as_ref().map_or_else(|| format!("%{register}"), |n| n.text.clone());
                 let origin = named.as_ref().map(|n| n.origin.clone()).filter(|o| !o.is_empty());
                 let detail = named.is_some().then(|| format!("%{register}")).into_iter().chain(origin);
                 Some(OperandRow {
                     name,
-                    value: Some(format!("{:#x}", arch::slice::cut(value, size, false))),
+                    value: Some(format!("{:#x}", arch::dataflow::cut(value, size, false))),
                     detail: detail.collect::<Vec<_>>().join(", "),
                     how: named.map_or(How::Decoded, |n| n.how),
                     commands: vec!["bt".into()],
@@ -287,7 +288,7 @@ pub(crate) fn call_target(
 
 /// Where a pointer is and how the function came by it: `%rdi, first argument, unchanged since entry`.
 fn pointer_detail(namer: &Namer<'_>, ip: u64, base: usize, origin: &str) -> String {
-    let mut parts = vec![format!("%{}", register_name(base, 8))];
+    let mut parts = vec![format!("%{}", register_name(&namer.code, base, 8))];
     parts.extend(Some(origin.to_owned()).filter(|o| !o.is_empty()));
     let told = origin.starts_with("passed by ");
     parts.extend(namer.code.flow.register(ip, base).filter(|_| !told).and_then(|sym| passed(namer, sym)));
@@ -376,7 +377,7 @@ fn arguments(namer: &Namer<'_>, told: &[OperandRow]) -> Vec<OperandRow> {
     let Some(outer) = namer.outer() else { return Vec::new() };
     let flow = &outer.code.flow;
     let mut rows = Vec::new();
-    for (n, &number) in arch::slice::ARGUMENTS.iter().take(3).enumerate() {
+    for (n, &number) in namer.code.arguments().iter().take(3).enumerate() {
         // a function takes no more arguments than it looks at
         if !namer.code.function.reads(number, &namer.code.flow) {
             continue;
@@ -431,8 +432,8 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
             let named = namer.register(ip, number);
             let text = named
                 .as_ref()
-                .map_or_else(|| format!("%{}", register_name(number, size)), |n| n.text.clone());
-            let detail = format!("%{}", register_name(number, size));
+                .map_or_else(|| format!("%{}", register_name(&namer.code, number, size)), |n| n.text.clone());
+            let detail = format!("%{}", register_name(&namer.code, number, size));
             let how = named.as_ref().map_or(How::Decoded, |n| n.how);
             (text, namer.regs.get(number), size, named.and_then(|n| n.ty), how, detail)
         }

@@ -8,7 +8,7 @@ use crate::model::OperandRow;
 use crate::names::{Named, Namer, shown};
 use crate::operand::Side;
 use crate::terms::wrapped;
-use arch::slice::{BinOp, Branch, Exchange, Expr, Operand, Part, Relation, Sym, cut};
+use arch::dataflow::{BinOp, Branch, Exchange, Expr, Operand, Part, Relation, Sym, cut};
 
 /// A place in memory: its address, and the word before the functions that change it.
 struct Target {
@@ -116,7 +116,7 @@ fn before(namer: &Namer<'_>, at: u64, text: &str, size: u64) -> Option<String> {
             Some(format!("{}({address}, {})", plain("xchg"), By::of(namer, at, new, size)?.text()))
         }
         Exchange::Compare(new) => {
-            let old = namer.code.flow.register(at, arch::slice::ACCUMULATOR)?;
+            let old = namer.code.flow.register(at, namer.code.function.convention().accumulator)?;
             let old = match namer.code.flow.expr(old) {
                 Expr::Const(v) => cut(v.cast_unsigned(), size, true).cast_signed().to_string(),
                 _ => namer.sym(at, old, 0)?.text,

@@ -8,7 +8,7 @@ use crate::names::{Named, Namer};
 use crate::operand::{Side, read};
 use crate::path::{self, Leaf};
 use crate::terms::arrow;
-use arch::slice::{BinOp, Expr, Part, Relation, Sym};
+use arch::dataflow::{BinOp, Expr, Part, Relation, Sym};
 use debuginfo::types::TypeRef;
 
 /// Bits of what was read from memory: `(value >> shift) & mask`.

@@ -5,7 +5,7 @@ use crate::code::Code;
 use crate::model::{Access, How, OperandRow, Statement};
 use crate::names::Namer;
 use crate::scene::Scene;
-use arch::slice::{ARGUMENTS, Expr};
+use arch::dataflow::Expr;
 use kernel::Session;
 
 /// Lines of a report.
@@ -92,7 +92,7 @@ fn expression(
     let regs = arch::Regs::new(s.arch().reg_set());
     let mut namer = Namer::new(s, &code, &regs, frame.cfa.map(|at| at.0));
     namer.at = call;
-    let sym = code.flow.register(call, *ARGUMENTS.first()?)?;
+    let sym = code.flow.register(call, *code.arguments().first()?)?;
     let (base, disp) = match code.flow.expr(sym) {
         Expr::Add { base, disp } => (base, disp),
         _ => (sym, 0),

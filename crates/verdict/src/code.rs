@@ -1,6 +1,6 @@
 //! A function's code as it is in the dump's memory, sliced.
 
-use arch::slice::{Flow, Function, Known, MAX_BYTES, Mem};
+use arch::dataflow::{Flow, Function, Known, MAX_BYTES, Mem};
 use base::VirtAddr;
 use debuginfo::symtab::base_name;
 use kernel::Session;
@@ -96,7 +96,7 @@ impl Code {
             returns: &|target| returns(s, target),
             table: &|m| jump_table(s, m, &slices),
         };
-        let function = Function::decode(&slices, &known);
+        let function = s.arch().lift(&slices, &known)?;
         let flow = Flow::of(&function);
         let whole = ![".isra", ".constprop", ".part"].iter().any(|suffix| main_name.contains(suffix));
         Some(Rc::new(Self {
@@ -108,6 +108,11 @@ impl Code {
             module,
             whole,
         }))
+    }
+
+    /// The argument registers in order.
+    pub(crate) fn arguments(&self) -> &'static [usize] {
+        self.function.convention().arguments
     }
 
     /// The direct call that returns to an address, and the name of the function that it calls.

@@ -9,7 +9,7 @@ use crate::names::{Namer, shown};
 use crate::operand::{Side, constant_text, side, unlike};
 pub(crate) use crate::operand::{operand_address, read, register_name};
 use crate::terms::wrapped;
-use arch::slice::{Branch, Expr, Operand, Part, Relation, Test, Way, cut};
+use arch::dataflow::{Branch, Expr, Operand, Part, Relation, Test, Way, cut};
 use debuginfo::types::{Encoding, Type, Types};
 use rustc_hash::FxHashMap;
 

@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_error_code_that_was_passed_on_is_none() {
-        let set = arch::x86_64().reg_set();
+        let set = arch::by_name("x86_64").unwrap().reg_set();
         let with = |code: u64| Regs::new(set).with(set.roles.entry_code, code);
         assert_eq!(error_code(&with(u64::MAX)), None);
         assert_eq!(error_code(&with(2)), Some(2));

@@ -5,7 +5,7 @@ use crate::model::How;
 use crate::names::{Member, Named, Namer};
 use crate::path;
 use crate::terms::{arrow, wrapped};
-use arch::slice::{BinOp, Expr, Mem, Sym};
+use arch::dataflow::{BinOp, Expr, Mem, Sym};
 use base::VirtAddr;
 use debuginfo::types::TypeRef;
 
@@ -145,7 +145,7 @@ impl Namer<'_> {
                 Some(named) => Some(named.text),
                 // a register that has it still; the number that it was
                 None => match self.code.flow.holders(self.at, index).next() {
-                    Some(n) => Some(format!("%{}", register_name(n, 8))),
+                    Some(n) => Some(format!("%{}", register_name(&self.code, n, 8))),
                     None => self.value(index).map(|held| held.value.to_string()),
                 },
             },

@@ -3,7 +3,7 @@
 use crate::names::Namer;
 use crate::operand::{Side, constant_text};
 use crate::terms::wrapped;
-use arch::slice::{Branch, Expr, Part, Relation, Sym, Test, cut};
+use arch::dataflow::{Branch, Expr, Part, Relation, Sym, Test, cut};
 use debuginfo::types::{Type, TypeRef, Types};
 
 /// The largest error number, `MAX_ERRNO`.

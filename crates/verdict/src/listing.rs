@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn calls_and_the_innermost_loop() {
         let base = VirtAddr(0xffff_ffff_8100_0000);
-        let l = Listing::of(&mut *arch::x86_64().disassembler().unwrap(), base, CODE);
+        let l = Listing::of(&mut *arch::by_name("x86_64").unwrap().disassembler().unwrap(), base, CODE);
         assert_eq!(l.calls().collect::<Vec<_>>(), [(base, base.add(20))]);
         assert_eq!(l.call_before(base.add(5)), Some(base));
         assert_eq!(l.call_before(base.add(7)), None);

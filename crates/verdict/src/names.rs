@@ -6,7 +6,7 @@ use crate::model::How;
 use crate::path;
 use crate::terms::{arrow, pointed};
 use arch::Regs;
-use arch::slice::{Expr, Mem, Sym};
+use arch::dataflow::{Expr, Mem, Sym};
 use base::{VirtAddr, VirtRead};
 use debuginfo::dwarf::{Caller, FrameAccess, Location};
 use debuginfo::types::{Encoding, Scope, Space, Type, TypeRef, Types};

@@ -1,12 +1,13 @@
 //! An operand of a comparison: its name, its value when the instruction to blame ran, and where that is.
 
 use crate::atomic;
+use crate::code::Code;
 use crate::model::{How, Object, OperandRow};
 use crate::names::{Named, Namer, shown};
 use crate::terms::wrapped;
 use crate::values::Held;
 use arch::Regs;
-use arch::slice::{ARGUMENTS, Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
+use arch::dataflow::{Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
 use base::{VirtAddr, VirtRead};
 use debuginfo::types::{Type, TypeRef, Types};
 
@@ -60,7 +61,7 @@ pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: &mut Si
         (named.text != shared).then_some(named.text)
     };
     let by_register = |part: &Part| match part.operand {
-        Operand::Reg { number, size } => Some(format!("%{}", register_name(number, size))),
+        Operand::Reg { number, size } => Some(format!("%{}", register_name(&namer.code, number, size))),
         _ => None,
     };
     let all = [by_flow(&test.left), by_flow(&test.right), by_register(&test.left), by_register(&test.right)];
@@ -89,7 +90,7 @@ fn register_side(
         return Side::constant(v);
     }
     let types = namer.types();
-    let register = register_name(number, own);
+    let register = register_name(&namer.code, number, own);
     let named = match (part.after, part.sym) {
         (true, Some(sym)) => namer.sym(way.compare, sym, 0),
         (true, None) => None,
@@ -98,7 +99,7 @@ fn register_side(
     let held = part.sym.and_then(|sym| namer.value(sym));
     let (named, ty) = typed(types, named, own, size);
     let text = named.as_ref().map_or_else(|| format!("%{register}"), |n| n.text.clone());
-    let mut detail = vec![spot(&register, number, own, held.as_ref())];
+    let mut detail = vec![spot(&namer.code, &register, number, own, held.as_ref())];
     let origin = named.as_ref().map_or("", |n| n.origin.as_str());
     let gone = held.as_ref().is_none_or(|h| h.register != Some(number));
     let origin = origin.strip_suffix(", unchanged since entry").filter(|_| gone).unwrap_or(origin);
@@ -150,11 +151,11 @@ fn is_text(namer: &Namer<'_>, v: i64) -> bool {
 }
 
 /// `%r12d`, `%eax then, now in %rbx`, `%eax then; u32 at … as the dump has it`
-fn spot(register: &str, number: usize, own: u64, held: Option<&Held>) -> String {
+fn spot(code: &Code, register: &str, number: usize, own: u64, held: Option<&Held>) -> String {
     match held {
         Some(h) if h.register == Some(number) => format!("%{register}"),
         Some(Held { register: Some(n), .. }) => {
-            format!("%{register} then, still in %{}", register_name(*n, own))
+            format!("%{register} then, still in %{}", register_name(code, *n, own))
         }
         Some(h) if h.now && h.memory.is_some() => {
             format!("%{register} then; {} as the dump has it", h.place)
@@ -185,7 +186,7 @@ pub(crate) fn passed(namer: &Namer<'_>, sym: Sym) -> Option<String> {
         },
         _ => return None,
     };
-    if !ARGUMENTS.contains(&number) {
+    if !namer.code.arguments().contains(&number) {
         return None;
     }
     let outer = namer.outer()?;
@@ -258,7 +259,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let value = held.as_ref().filter(|_| far == Some(0)).map(|h| h.value).or_else(now);
     let member = namer.memory(way.compare, m);
     let derived = part.sym.filter(|_| member.is_none()).and_then(|sym| namer.sym(way.compare, sym, 0));
-    let operand_text = memory_text(m);
+    let operand_text = memory_text(&namer.code, m);
     let named = member.as_ref().map(|x| &x.named).or(derived.as_ref());
     let text = named.map_or_else(|| operand_text.clone(), |x| x.text.clone());
     let text = atomic::operand(namer, way, part, &text, size).unwrap_or(text);
@@ -287,7 +288,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
             let place = match own {
                 // what a register holds is another address
                 _ if at != base.value => String::new(),
-                Some(b) => format!(" in %{}", register_name(b, 8)),
+                Some(b) => format!(" in %{}", register_name(&namer.code, b, 8)),
                 None if base.place.is_empty() => String::new(),
                 None => format!(" in {}", base.place),
             };
@@ -384,7 +385,7 @@ pub(crate) fn constant_text(types: &Types, ty: Option<TypeRef>, v: u64, test: &T
 }
 
 /// `0x60(%rbp)`
-fn memory_text(m: &Mem) -> String {
+fn memory_text(code: &Code, m: &Mem) -> String {
     let prefix = if m.per_cpu { "%gs:" } else { "" };
     let disp = match m.disp {
         0 if m.base.is_some() => String::new(),
@@ -394,14 +395,15 @@ fn memory_text(m: &Mem) -> String {
     match (m.base, m.index) {
         (None, None) => format!("{prefix}{disp}"),
         (base, index) => {
-            let base = base.map(|b| format!("%{}", register_name(b, 8))).unwrap_or_default();
-            let index = index.map(|(i, s)| format!(",%{},{s}", register_name(i, 8))).unwrap_or_default();
+            let base = base.map(|b| format!("%{}", register_name(code, b, 8))).unwrap_or_default();
+            let index =
+                index.map(|(i, s)| format!(",%{},{s}", register_name(code, i, 8))).unwrap_or_default();
             format!("{prefix}{disp}({base}{index})")
         }
     }
 }
 
 /// `r12d` of register 12 and 4 bytes.
-pub(crate) fn register_name(number: usize, size: u64) -> String {
-    arch::slice::register_name(number, size)
+pub(crate) fn register_name(code: &Code, number: usize, size: u64) -> String {
+    (code.function.convention().part_name)(number, size)
 }

@@ -239,7 +239,8 @@ mod tests {
         }
         let names: Vec<String> =
             ["check", "call_timer_fn", "asm_sysvec_apic_timer_interrupt"].map(str::to_owned).into();
-        let told = layers(arch::x86_64(), &names, &|n| (n == 1).then(|| "my_timer".to_owned()));
+        let told =
+            layers(arch::by_name("x86_64").unwrap(), &names, &|n| (n == 1).then(|| "my_timer".to_owned()));
         assert_eq!(told, ["timer my_timer()", "hard interrupt"], "the handler jumped on to check()");
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::code::Code;
 use crate::listing::Listing;
-use arch::slice::Expr;
+use arch::dataflow::Expr;
 use base::VirtAddr;
 use kernel::Session;
 

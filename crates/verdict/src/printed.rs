@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::model::{How, Statement};
 use crate::names::Namer;
 use crate::printf::{Value, read};
-use arch::slice::{ARGUMENTS, Expr, Sym};
+use arch::dataflow::{Expr, Sym};
 use base::VirtAddr;
 use kernel::Session;
 
@@ -32,7 +32,7 @@ impl Printed {
             _ => return None,
         };
         let flow = &code.flow;
-        let argument = |n: usize| flow.register(call, *ARGUMENTS.get(n)?);
+        let argument = |n: usize| flow.register(call, *code.arguments().get(n)?);
         let (place, format) = places.iter().find_map(|&n| {
             let Expr::Const(at) = flow.expr(argument(n)?) else { return None };
             let raw = s.mem().cstr(VirtAddr(at.cast_unsigned()), MAX_FORMAT).ok()?;

@@ -8,7 +8,7 @@ use crate::code::{Code, thunk_register};
 use crate::listing::Listing;
 use crate::names::Namer;
 use arch::Regs;
-use arch::slice::{Expr, Operand, Sym};
+use arch::dataflow::{Expr, Operand, Sym};
 use base::VirtAddr;
 use kernel::Session;
 use std::rc::Rc;

@@ -196,7 +196,7 @@ mod tests {
     fn who_calls_code_without_a_name_is_not_to_blame_for_a_hung_task() {
         let blamed_of = |text: &str| {
             let (names, frames) = frames(text);
-            blamed(arch::x86_64(), Class::HungTask, &names, &frames)
+            blamed(arch::by_name("x86_64").unwrap(), Class::HungTask, &names, &frames)
         };
         assert_eq!(blamed_of("__schedule schedule my_wait vfs_write"), Some(2));
         assert_eq!(blamed_of("__schedule schedule  vfs_write"), None);
@@ -228,10 +228,10 @@ mod tests {
             sp: VirtAddr(0),
             cfa: None,
             how: if name.ends_with('?') { How::Scan } else { How::Orc },
-            regs: Regs::new(arch::x86_64().reg_set()),
+            regs: Regs::new(arch::by_name("x86_64").unwrap().reg_set()),
             saved: name.ends_with(['!', '*']).then(|| Saved {
                 at: VirtAddr(0),
-                regs: Regs::new(arch::x86_64().reg_set()),
+                regs: Regs::new(arch::by_name("x86_64").unwrap().reg_set()),
                 full: true,
                 user: name.ends_with('*'),
             }),
@@ -256,7 +256,7 @@ mod tests {
             ("native_queued_spin_lock_slowpath _raw_spin_lock slow", 0),
         ] {
             let (names, frames) = frames(text);
-            assert_eq!(standing(arch::x86_64(), &names, &frames), Some(want), "{text}");
+            assert_eq!(standing(arch::by_name("x86_64").unwrap(), &names, &frames), Some(want), "{text}");
         }
     }
 
@@ -269,19 +269,27 @@ mod tests {
         ] {
             let (names, mut frames) = frames(text);
             assert_eq!(
-                interrupted(arch::x86_64(), &names, &frames),
+                interrupted(arch::by_name("x86_64").unwrap(), &names, &frames),
                 None,
                 "{text}: calls found on the stack"
             );
             frames[0].is_call = false;
-            assert_eq!(interrupted(arch::x86_64(), &names, &frames), Some(0), "{text}: registers");
+            assert_eq!(
+                interrupted(arch::by_name("x86_64").unwrap(), &names, &frames),
+                Some(0),
+                "{text}: registers"
+            );
         }
         for text in
             ["stop_this_cpu asm_sysvec_reboot*", "tick apic_timer_interrupt*", "nmi_handle asm_exc_nmi*"]
         {
             let (names, mut frames) = frames(text);
             frames[0].is_call = false;
-            assert_eq!(interrupted(arch::x86_64(), &names, &frames), None, "{text}: user mode");
+            assert_eq!(
+                interrupted(arch::by_name("x86_64").unwrap(), &names, &frames),
+                None,
+                "{text}: user mode"
+            );
         }
     }
 
@@ -360,7 +368,8 @@ mod tests {
             (Class::MachineCheck, "panic mce_panic do_machine_check", None),
         ] {
             let (names, frames) = frames(text);
-            let found = blamed(arch::x86_64(), class, &names, &frames).map(|n| names[n].as_str());
+            let found =
+                blamed(arch::by_name("x86_64").unwrap(), class, &names, &frames).map(|n| names[n].as_str());
             assert_eq!(found, want, "{class:?}: {text}");
         }
     }

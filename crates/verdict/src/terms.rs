@@ -7,7 +7,7 @@ use crate::condition::register_name;
 use crate::model::How;
 use crate::names::{Named, Namer, Spot, ordinal};
 use crate::path;
-use arch::slice::{ARGUMENTS, BinOp, Expr, Sym};
+use arch::dataflow::{BinOp, Expr, Sym};
 use base::VirtAddr;
 use debuginfo::types::{Scope, TypeRef};
 
@@ -92,7 +92,7 @@ impl Namer<'_> {
     /// How the function came by a value.
     pub(crate) fn origin(&self, sym: Sym) -> String {
         match self.code.flow.expr(sym) {
-            Expr::Entry(number) => match ARGUMENTS.iter().position(|a| *a == number) {
+            Expr::Entry(number) => match self.code.function.convention().argument(number) {
                 Some(n) if self.code.whole => format!("{} argument, unchanged since entry", ordinal(n)),
                 _ => String::new(),
             },
@@ -154,10 +154,10 @@ impl Namer<'_> {
     }
 
     fn argument(&self, number: usize) -> Option<Named> {
-        let n = ARGUMENTS.iter().position(|a| *a == number)?;
+        let n = self.code.function.convention().argument(number)?;
         if !self.code.whole {
             // the compiler's own version of the function: its arguments are not the source's
-            let register = register_name(number, 8);
+            let register = register_name(&self.code, number, 8);
             return Some(Named {
                 text: format!("%{register} on entry"),
                 ty: None,
@@ -237,7 +237,7 @@ impl Namer<'_> {
                 Expr::Stack(start) => Some(start),
                 _ => None,
             };
-            if ARGUMENTS.iter().filter_map(passed).all(|start| start > slot) {
+            if self.code.arguments().iter().filter_map(passed).all(|start| start > slot) {
                 continue;
             }
             let Some(l) = self.s.locate(VirtAddr(target)).filter(|l| l.offset == 0) else { continue };
@@ -247,7 +247,7 @@ impl Namer<'_> {
                 None => Scope::Kernel,
             };
             for (n, (name, ty)) in self.params_of(&callee, &scope).unwrap_or_default().iter().enumerate() {
-                let Some(start) = ARGUMENTS.get(n).and_then(passed) else { continue };
+                let Some(start) = self.code.arguments().get(n).and_then(passed) else { continue };
                 let Some(to) = path::pointee(types, *ty).filter(|to| path::is_compound(types, *to)) else {
                     continue;
                 };

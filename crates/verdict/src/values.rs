@@ -5,7 +5,7 @@
 
 use crate::condition::{read, register_name};
 use crate::names::Namer;
-use arch::slice::{Expr, Operand, Sym, cut};
+use arch::dataflow::{Expr, Operand, Sym, cut};
 use base::VirtAddr;
 
 /// A value, and where it is.
@@ -98,7 +98,7 @@ impl Namer<'_> {
             return None;
         }
         if let Some((n, value)) = flow.holders(self.at, sym).find_map(|n| Some((n, self.regs.get(n)?))) {
-            let place = format!("%{}", register_name(n, 8));
+            let place = format!("%{}", register_name(&self.code, n, 8));
             return Some(Held { value, place, now: false, memory: None, register: Some(n) });
         }
         let (slot, size) = flow.spilled(self.at, sym)?;

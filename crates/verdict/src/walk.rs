@@ -10,7 +10,7 @@ use crate::model::How;
 use crate::names::{Named, Namer};
 use crate::path;
 use crate::terms::wrapped;
-use arch::slice::{Expr, Hop, Sym, Walk};
+use arch::dataflow::{Expr, Hop, Sym, Walk};
 use debuginfo::types::TypeRef;
 
 /// Most turns of a loop that are followed through memory.
@@ -172,7 +172,7 @@ impl Namer<'_> {
             let step = step.text.strip_prefix(start.text.as_str()).map_or(step.text.clone(), str::to_owned);
             origin = format!("{origin}, or what {} led to in a loop", step.trim_start_matches("->"));
         }
-        let text = format!("(({tag} *)%{})", register_name(register, 8));
+        let text = format!("(({tag} *)%{})", register_name(&self.code, register, 8));
         Some(Named { text, ty: Some(ty), how: How::Decoded, origin })
     }
 }

@@ -1,7 +1,7 @@
 //! What is of the processor: instructions, page tables, stacks.
 
 use super::{Target, outcome};
-use arch::slice::{Flow, Function, Known};
+use arch::dataflow::{Flow, Known};
 use arch::{FrameShape, PageTables, Regs, Resume};
 use base::{Fault, FaultKind, Gap, Missing, PhysAddr, PhysRange, PhysRead, VirtAddr, VirtRead};
 use unwind::{Code, Stack, Unwinder};
@@ -48,13 +48,14 @@ fn code(bytes: &[u8]) -> u64 {
                 shapes += usize::from(arch.frame_shape(parts, TEXT + 0x10_0000 + at).is_some());
             }
         }
-        let table = |_: &arch::slice::Mem| vec![TEXT, TEXT + 4];
+        let table = |_: &arch::dataflow::Mem| vec![TEXT, TEXT + 4];
         let known = Known { resumes: &|at| at & 1 == 0, returns: &|to| to & 1 == 0, table: &table };
-        let function = Function::decode(parts, &known);
-        let flow = Flow::of(&function);
-        for at in (0..bytes.len() as u64).step_by(7).map(|n| TEXT + n) {
-            std::hint::black_box((function.text(at), function.accesses(at), function.ways_to(at, &flow)));
-            std::hint::black_box((function.call_before(at), flow.register(at, 7)));
+        for function in arch::ARCHES.iter().filter_map(|arch| arch.lift(parts, &known)) {
+            let flow = Flow::of(&function);
+            for at in (0..bytes.len() as u64).step_by(7).map(|n| TEXT + n) {
+                std::hint::black_box((function.text(at), function.accesses(at), function.ways_to(at, &flow)));
+                std::hint::black_box((function.call_before(at), flow.register(at, 7)));
+            }
         }
     }
     let mut bad = 0;

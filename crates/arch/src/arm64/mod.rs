@@ -11,7 +11,7 @@ mod unwind;
 
 use crate::{
     Arch, Boot, CpuState, Disassemble, EntryKind, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging,
-    Prologue, Pte, RegSet, Regs, Resume, SavedLayout, SwapLayout,
+    Prologue, Pte, RegSet, Regs, Resume, SavedLayout,
 };
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -179,9 +179,6 @@ impl Arch for Arm64 {
     }
     fn pte(&self, entry: u64, tables: &PageTables) -> Pte {
         paging::pte(entry, tables.paging)
-    }
-    fn swap_entry(&self, _entry: u64, _layout: SwapLayout) -> Option<(u64, u64)> {
-        None
     }
 
     /// arch/arm64/include/uapi/asm/fcntl.h

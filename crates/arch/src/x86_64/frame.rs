@@ -10,8 +10,8 @@
 //!
 //! **Invariant**: what paths disagree on is not known, and is not told.
 
+use super::lift::number;
 use super::regs::{PRESERVED, RBP, RSP};
-use super::slice::number;
 use crate::{FrameShape, Kept};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,

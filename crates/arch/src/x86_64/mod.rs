@@ -6,18 +6,19 @@ mod frame;
 mod insn;
 mod layout;
 mod leaves;
+pub(crate) mod lift;
 pub(crate) mod paging;
 mod ptregs;
 mod references;
 pub(crate) mod regs;
-pub mod slice;
 #[cfg(test)]
 mod testmem;
 mod unwind;
 
+use crate::dataflow::{Function, Known};
 use crate::{
     Arch, Boot, CpuState, Disassemble, EntryKind, FrameShape, ImagePlace, IsText, Linear, PageTables, Paging,
-    Prologue, Pte, RegSet, Regs, Resume, SavedLayout, SwapLayout,
+    Prologue, Pte, RegSet, Regs, Resume, SavedLayout,
 };
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 
@@ -207,10 +208,13 @@ impl Arch for X86_64 {
     fn pte(&self, entry: u64, tables: &PageTables) -> Pte {
         paging::pte(entry, tables.encryption)
     }
-    fn swap_entry(&self, entry: u64, layout: SwapLayout) -> Option<(u64, u64)> {
-        paging::swap_entry(entry, layout)
+    fn swap_entries(&self, entry: u64) -> Vec<(u64, u64)> {
+        paging::SWAP_LAYOUTS.into_iter().filter_map(|layout| paging::swap_entry(entry, layout)).collect()
     }
 
+    fn lift(&self, parts: &[(u64, &[u8])], known: &Known<'_>) -> Option<Function> {
+        Some(lift::function(parts, known))
+    }
     fn disassembler(&self) -> Option<Box<dyn Disassemble>> {
         Some(Box::new(insn::Disassembler::new()))
     }

@@ -78,7 +78,7 @@ pub(crate) fn pte(entry: u64, encryption: u64) -> crate::Pte {
 
 /// How a swap entry is packed into a PTE that is not present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SwapLayout {
+pub(crate) enum SwapLayout {
     /// Since 4.18 (bcd11afa7ada): type in bits 59 to 63, offset inverted in bits 9 to 58.
     Inverted,
     /// 4.6 to 4.17 (ace7fab7a6cd): type in bits 9 to 13, offset from bit 14.
@@ -86,6 +86,9 @@ pub enum SwapLayout {
     /// Before 4.6: type in bits 1 to 5, offset from bit 9.
     Bit1,
 }
+
+/// All of them, the newest first.
+pub(crate) const SWAP_LAYOUTS: [SwapLayout; 3] = [SwapLayout::Inverted, SwapLayout::Bit9, SwapLayout::Bit1];
 
 /// The swap type and offset of an entry that is not present; `None` where the entry is no swap entry.
 #[must_use]

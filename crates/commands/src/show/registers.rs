@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn rows_have_crash_s_columns() {
-        let set = arch::x86_64().reg_set();
+        let set = arch::by_name("x86_64").unwrap().reg_set();
         let mut regs = Regs::new(set).with(set.pc, 0x43_7fbd);
         for (n, name) in ["rsp", "eflags", "rbp", "r8", "r9"].into_iter().enumerate() {
             regs.set(set.number(name).unwrap(), 0x246 + n as u64);

@@ -3,7 +3,6 @@
 use crate::error::Result;
 use crate::fs::path;
 use crate::session::Session;
-use arch::SwapLayout;
 use base::VirtAddr;
 
 bind! {
@@ -49,8 +48,7 @@ pub struct Swapped {
 /// the packing under which the entry names a device that is there, and a page within it, is the one.
 #[must_use]
 pub fn entry(s: &Session, entry: u64) -> Option<Swapped> {
-    [SwapLayout::Inverted, SwapLayout::Bit9, SwapLayout::Bit1].into_iter().find_map(|layout| {
-        let (kind, offset) = s.arch().swap_entry(entry, layout)?;
+    s.arch().swap_entries(entry).into_iter().find_map(|(kind, offset)| {
         let at = info(s, kind)?;
         let b = s.bind::<SwapInfo>();
         let max = u64::from(b.max.u32(s.mem(), at).ok()?);

@@ -341,7 +341,7 @@ mod tests {
             let (mem, len) = memory(*want, [ud2, &[0x67, 0x48, 0x0f, 0xb9, 0x3a], ud2]);
             let start = VirtAddr(mem.0 + 0x100);
             let bytes = mem.bytes(start, len).unwrap();
-            let found = Layout::by_shape(arch::x86_64(), &mem, start, &bytes).unwrap();
+            let found = Layout::by_shape(arch::by_name("x86_64").unwrap(), &mem, start, &bytes).unwrap();
             assert_eq!((found.size, found.relative, found.flags), (want.size, want.relative, want.flags));
         }
     }
@@ -362,6 +362,9 @@ mod tests {
     fn a_table_that_leads_to_no_traps_has_no_layout() {
         let (mem, len) = memory(LAYOUTS[0], [&[0x90], &[0x90], &[0x90]]);
         let start = VirtAddr(mem.0 + 0x100);
-        assert!(Layout::by_shape(arch::x86_64(), &mem, start, &mem.bytes(start, len).unwrap()).is_none());
+        assert!(
+            Layout::by_shape(arch::by_name("x86_64").unwrap(), &mem, start, &mem.bytes(start, len).unwrap())
+                .is_none()
+        );
     }
 }

@@ -156,7 +156,7 @@ mod tests {
             "RSP: 002b:00007ffc EFLAGS: 00000246",
         ];
         let place: Named = ("virtqueue_add_split".to_owned(), 0x3d4, Some("virtio_ring".to_owned()));
-        let x86 = arch::x86_64();
+        let x86 = arch::by_name("x86_64").unwrap();
         assert_eq!(pc_and_sp(x86, lines.into_iter()), Some((place.clone(), 0xff38_d7e3_404c_36f8)));
         assert_eq!(pc_and_sp(x86, ["RIP: 0010:0x0", "RSP: 0018:1"].into_iter()), None);
         let arm64 = arch::by_name("aarch64").unwrap();

@@ -95,7 +95,7 @@ pub enum Expr {
         /// The instruction that read it.
         at: u64,
     },
-    /// Read from the CPU's own area (`%gs:ADDRESS`).
+    /// Read from the CPU's own area.
     PerCpu {
         /// The address within the area.
         at: i64,
@@ -129,7 +129,7 @@ pub enum Expr {
         /// Extended by the sign.
         signed: bool,
     },
-    /// 0 or 1, set by a condition (`sete`) at this instruction.
+    /// 0 or 1, set by a condition at this instruction.
     Flag {
         /// The instruction.
         at: u64,

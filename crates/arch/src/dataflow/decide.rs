@@ -5,8 +5,7 @@
 //! nothing stored or called in between.
 
 use super::condition::Branch;
-use super::{Flow, Function};
-use iced_x86::{FlowControl, InstructionInfoFactory, Mnemonic, OpAccess, Register};
+use super::{Flow, Function, Kind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Conditions that together lead to the instruction, in the order in which they are decided.
@@ -110,7 +109,7 @@ impl Function {
 
     /// The instructions from which `at` is reached on every path.
     fn inevitable(&self, at: usize) -> Vec<bool> {
-        let mut sure = vec![false; self.insns.len()];
+        let mut sure = vec![false; self.ops.len()];
         let mut work = vec![at];
         if let Some(slot) = sure.get_mut(at) {
             *slot = true;
@@ -119,8 +118,7 @@ impl Function {
             for &p in self.before.get(n).into_iter().flatten() {
                 let all = self.after.get(p).is_some_and(|a| !a.is_empty() && a.iter().all(|n| is(&sure, *n)));
                 // a table's jump may have targets that are not known
-                let whole =
-                    self.insns.get(p).is_some_and(|i| i.flow_control() != FlowControl::IndirectBranch);
+                let whole = self.ops.get(p).is_some_and(|op| op.kind != Kind::IndirectJump);
                 if all && whole && !is(&sure, p) {
                     if let Some(slot) = sure.get_mut(p) {
                         *slot = true;
@@ -148,17 +146,16 @@ impl Function {
 
     /// Where a conditional jump goes when it is taken or not.
     fn side(&self, jump: usize, taken: bool) -> Option<usize> {
-        let insn = self.insns.get(jump)?;
-        let to = if taken { insn.near_branch_target() } else { insn.next_ip() };
+        let op = self.ops.get(jump)?;
+        let to = if taken { op.target } else { op.next };
         self.at.get(&to).copied()
     }
 
     /// The instruction that jumps and no-operations lead to.
     fn canonical(&self, mut n: usize) -> usize {
         for _ in 0..MAX_STRAIGHT {
-            let Some(insn) = self.insns.get(n) else { break };
-            let skip = insn.flow_control() == FlowControl::UnconditionalBranch
-                || matches!(insn.mnemonic(), Mnemonic::Nop | Mnemonic::Endbr64);
+            let Some(op) = self.ops.get(n) else { break };
+            let skip = op.kind == Kind::Jump || self.code.is_nop(n);
             match self.after.get(n).map(Vec::as_slice) {
                 Some([next]) if skip => n = *next,
                 _ => break,
@@ -174,14 +171,12 @@ impl Function {
 
     /// The conditional jump that straight code from `n` ends in; false where it stores or calls before.
     fn straight(&self, mut n: usize) -> Option<(usize, bool)> {
-        let mut factory = InstructionInfoFactory::new();
         let mut pure = true;
         for _ in 0..MAX_STRAIGHT {
-            let insn = self.insns.get(n)?;
-            if insn.flow_control() == FlowControl::ConditionalBranch {
+            if self.ops.get(n)?.kind == Kind::Conditional {
                 return Some((n, pure));
             }
-            pure &= !self.stores(n, &mut factory);
+            pure &= !self.stores(n);
             let [next] = self.after.get(n)?.as_slice() else { return None };
             n = *next;
         }
@@ -189,15 +184,8 @@ impl Function {
     }
 
     /// True for calls and for stores to other places than the stack.
-    fn stores(&self, n: usize, factory: &mut InstructionInfoFactory) -> bool {
-        let Some(insn) = self.insns.get(n) else { return false };
-        if matches!(insn.flow_control(), FlowControl::Call | FlowControl::IndirectCall) {
-            return true;
-        }
-        let writes = |a| {
-            matches!(a, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
-        };
-        factory.info(insn).used_memory().iter().any(|m| writes(m.access()) && m.base() != Register::RSP)
+    fn stores(&self, n: usize) -> bool {
+        self.ops.get(n).is_some_and(|op| op.is_call() || self.code.stores(n))
     }
 
     /// A conditional jump as a step to the trap.
@@ -223,16 +211,11 @@ impl Function {
         };
         let forward = reach(from, &self.after, trap);
         let backward = reach(trap, &self.before, jump);
-        let mut factory = InstructionInfoFactory::new();
         let mut stores = false;
         let mut calls = Vec::new();
         for n in forward.intersection(&backward).filter(|n| **n != trap) {
-            stores |= self.stores(*n, &mut factory);
-            if let Some(insn) = self.insns.get(*n)
-                && matches!(insn.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
-            {
-                calls.push(insn.ip());
-            }
+            stores |= self.stores(*n);
+            calls.extend(self.ops.get(*n).filter(|op| op.is_call()).map(|op| op.ip));
         }
         calls.sort_unstable();
         (stores, calls)
@@ -282,11 +265,7 @@ impl Region<'_> {
                     Some(To::Jump(j)) => self.jumps.contains(j),
                     _ => false,
                 };
-                let is_jump = self
-                    .f
-                    .insns
-                    .get(jump)
-                    .is_some_and(|i| i.flow_control() == FlowControl::ConditionalBranch);
+                let is_jump = self.f.ops.get(jump).is_some_and(|op| op.kind == Kind::Conditional);
                 if is_jump && sides.iter().all(inside) && sides[0] != sides[1] {
                     self.jumps.insert(jump);
                     wider.extend(self.jumps_before(jump));
@@ -310,9 +289,9 @@ impl Region<'_> {
                 if seen.len() > MAX_STRAIGHT || !seen.insert(p) {
                     continue;
                 }
-                match self.f.insns.get(p).map(iced_x86::Instruction::flow_control) {
-                    Some(FlowControl::ConditionalBranch) => out.push(p),
-                    Some(FlowControl::Call | FlowControl::IndirectCall) | None => {}
+                match self.f.ops.get(p).map(|op| op.kind) {
+                    Some(Kind::Conditional) => out.push(p),
+                    Some(Kind::Call | Kind::IndirectCall) | None => {}
                     _ => work.push(p),
                 }
             }

@@ -2,9 +2,7 @@
 //! arguments, of memory reached from them, and of what calls returned.
 
 use super::expr::{Expr, Sym};
-use super::{Function, Mem, Operand, operand};
-use crate::x86_64::regs;
-use iced_x86::{Instruction, InstructionInfoFactory};
+use super::{Convention, Function, MAX_OPERANDS, Mem, Operand};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -15,11 +13,15 @@ const MAX_VISITS: usize = 12;
 /// Work bound: steps per instruction.
 const ROUNDS: usize = 40;
 
+/// As many registers as the code of any architecture here addresses.
+const REGISTERS: usize = 32;
+
 /// What the registers hold, and the stack's slots by their place, each with its size.
-pub(super) type State = ([Sym; 16], FxHashMap<i64, (Sym, u64)>);
+pub(crate) type State = ([Sym; REGISTERS], FxHashMap<i64, (Sym, u64)>);
 
 /// The values before each instruction.
 pub struct Flow {
+    pub(super) convention: &'static Convention,
     pub(super) exprs: Vec<Expr>,
     pub(super) known: FxHashMap<Expr, Sym>,
     states: FxHashMap<u64, State>,
@@ -57,7 +59,9 @@ impl Flow {
     }
 
     fn run(function: &Function, leaked: Option<i64>) -> Self {
+        let convention = function.convention();
         let mut flow = Self {
+            convention,
             exprs: Vec::new(),
             known: FxHashMap::default(),
             states: FxHashMap::default(),
@@ -67,17 +71,16 @@ impl Flow {
             leaked,
         };
         let nothing = flow.make(Expr::Opaque(function.entry));
-        let mut entry = [nothing; 16];
+        let mut entry = [nothing; REGISTERS];
         for (n, slot) in entry.iter_mut().enumerate() {
-            *slot = if n == regs::RSP { flow.make(Expr::Stack(0)) } else { flow.make(Expr::Entry(n)) };
+            *slot = if n == convention.stack { flow.make(Expr::Stack(0)) } else { flow.make(Expr::Entry(n)) };
         }
-        let mut factory = InstructionInfoFactory::new();
         let entry = (entry, FxHashMap::default());
         flow.states.insert(function.entry, entry.clone());
         let mut outs: FxHashMap<usize, State> = FxHashMap::default();
         let mut visits: FxHashMap<usize, usize> = FxHashMap::default();
         let mut work: VecDeque<usize> = function.at.get(&function.entry).copied().into_iter().collect();
-        let mut left = function.insns.len().saturating_mul(ROUNDS);
+        let mut left = function.ops.len().saturating_mul(ROUNDS);
         while let Some(n) = work.pop_front() {
             left = match left.checked_sub(1) {
                 Some(left) => left,
@@ -87,12 +90,12 @@ impl Flow {
                     return flow;
                 }
             };
-            let Some(insn) = function.insns.get(n) else { continue };
-            let Some(mut state) = flow.states.get(&insn.ip()).cloned() else { continue };
-            flow.step(insn, insn.ip().wrapping_sub(function.entry) < 6, &mut state, &mut factory);
+            let Some(op) = function.ops.get(n) else { continue };
+            let Some(mut state) = flow.states.get(&op.ip).cloned() else { continue };
+            function.code.step(n, op.ip.wrapping_sub(function.entry), &mut flow, &mut state);
             outs.insert(n, state);
             for next in function.after.get(n).into_iter().flatten() {
-                let Some(to) = function.insns.get(*next).map(Instruction::ip) else { continue };
+                let Some(to) = function.ops.get(*next).map(|op| op.ip) else { continue };
                 let mut incoming: Vec<&State> =
                     function.before.get(*next).into_iter().flatten().filter_map(|p| outs.get(p)).collect();
                 if to == function.entry {
@@ -105,35 +108,35 @@ impl Flow {
                 }
             }
         }
-        flow.keep_operands(function, &mut factory);
-        flow.keep_meetings(function, &mut factory);
+        flow.keep_operands(function);
+        flow.keep_meetings(function);
         flow
     }
 
     /// Notes the values that meet where paths do.
-    fn keep_meetings(&mut self, function: &Function, factory: &mut InstructionInfoFactory) {
+    fn keep_meetings(&mut self, function: &Function) {
         // the caller's values meet those of a loop that begins with the function
-        for register in 0..16 {
+        for register in 0..REGISTERS {
             let at = function.entry;
             if self.register(at, register).map(|s| self.expr(s)) == Some(Expr::Phi { at, register }) {
-                let came =
-                    self.make(if register == regs::RSP { Expr::Stack(0) } else { Expr::Entry(register) });
+                let is_stack = register == self.convention.stack;
+                let came = self.make(if is_stack { Expr::Stack(0) } else { Expr::Entry(register) });
                 self.meetings.insert((at, register), vec![came]);
             }
         }
-        for (n, insn) in function.insns.iter().enumerate() {
-            let is_entry = |n: usize| function.insns.get(n).is_some_and(|i| i.ip() == function.entry);
+        for (n, op) in function.ops.iter().enumerate() {
+            let is_entry = |n: usize| function.ops.get(n).is_some_and(|op| op.ip == function.entry);
             let meets =
                 |next: &&usize| is_entry(**next) || function.before.get(**next).is_some_and(|b| b.len() > 1);
             let nexts: Vec<usize> =
                 function.after.get(n).into_iter().flatten().filter(meets).copied().collect();
-            let (false, Some(mut state)) = (nexts.is_empty(), self.states.get(&insn.ip()).cloned()) else {
+            let (false, Some(mut state)) = (nexts.is_empty(), self.states.get(&op.ip).cloned()) else {
                 continue;
             };
-            self.step(insn, insn.ip().wrapping_sub(function.entry) < 6, &mut state, factory);
-            for to in nexts.iter().filter_map(|n| function.insns.get(*n)) {
+            function.code.step(n, op.ip.wrapping_sub(function.entry), self, &mut state);
+            for to in nexts.iter().filter_map(|n| function.ops.get(*n)) {
                 for (register, came) in state.0.iter().enumerate() {
-                    let at = to.ip();
+                    let at = to.ip;
                     if self.register(at, register).map(|s| self.expr(s)) == Some(Expr::Phi { at, register }) {
                         let inputs = self.meetings.entry((at, register)).or_default();
                         if !inputs.contains(came) {
@@ -152,11 +155,12 @@ impl Flow {
     }
 
     /// Notes what the instructions that set flags read from memory and what they make.
-    fn keep_operands(&mut self, function: &Function, factory: &mut InstructionInfoFactory) {
-        for insn in function.insns.iter().filter(|i| i.rflags_modified() != 0) {
-            let ip = insn.ip();
+    fn keep_operands(&mut self, function: &Function) {
+        let code = &function.code;
+        for (n, op) in function.ops.iter().enumerate().filter(|(n, _)| code.flags_changed(*n) != 0) {
+            let ip = op.ip;
             let Some(mut state) = self.states.get(&ip).cloned() else { continue };
-            let memory = (0..insn.op_count()).find_map(|n| match operand(insn, n) {
+            let memory = (0..MAX_OPERANDS).find_map(|which| match code.operand(n, which) {
                 Some(Operand::Mem(m)) => Some(m),
                 _ => None,
             });
@@ -164,12 +168,12 @@ impl Flow {
                 let sym = self.load(ip, &m, &state);
                 self.loaded.insert(ip, sym);
             }
-            let dst = match operand(insn, 0) {
+            let dst = match code.operand(n, 0) {
                 Some(Operand::Reg { number, .. }) => number,
                 _ => continue,
             };
-            let difference = self.difference(insn, &state);
-            self.step(insn, false, &mut state, factory);
+            let difference = code.difference(n, self, &state);
+            code.step(n, u64::MAX, self, &mut state);
             if let Some(sym) = difference.or(state.0.get(dst).copied()) {
                 self.results.insert(ip, sym);
             }
@@ -182,7 +186,7 @@ impl Flow {
         self.loaded.get(&ip).copied()
     }
 
-    /// What an instruction that sets flags leaves in its first operand, where that is a register; of `cmp` with a
+    /// What an instruction that sets flags leaves in its first operand, where that is a register; of a comparison with a
     /// constant the difference, which it drops.
     #[must_use]
     pub fn result(&self, ip: u64) -> Option<Sym> {

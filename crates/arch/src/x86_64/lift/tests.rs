@@ -1,8 +1,11 @@
-use super::*;
+//! Conditions and values, in code of x86-64.
+
+use crate::dataflow::{BinOp, Branch, Expr, Flow, Function, Known, Operand, Relation, Way};
 use crate::x86_64::regs as r;
 
-fn function(bytes: &[u8]) -> Function {
-    Function::decode(&[(0x1000, bytes)], &Known::default())
+/// The function with this code at 0x1000.
+pub(super) fn function(bytes: &[u8]) -> Function {
+    super::function(&[(0x1000, bytes)], &Known::default())
 }
 
 fn ways(bytes: &[u8], trap: u64) -> (Function, Flow, Vec<Way>) {
@@ -64,7 +67,7 @@ fn a_trap_in_a_cold_part_is_reached_through_a_jump() {
     // cmp $5,%esi; jg 0x2000; ret   |   mov %rdi,%rax; ud2
     let hot: &[u8] = &[0x83, 0xfe, 0x05, 0x0f, 0x8f, 0xf7, 0x0f, 0x00, 0x00, 0xc3];
     let cold: &[u8] = &[0x48, 0x89, 0xf8, 0x0f, 0x0b];
-    let f = Function::decode(&[(0x1000, hot), (0x2000, cold)], &Known::default());
+    let f = super::function(&[(0x1000, hot), (0x2000, cold)], &Known::default());
     let flow = Flow::of(&f);
     let ways = f.ways_to(0x2003, &flow);
     let t = only(&ways).test.unwrap();
@@ -195,7 +198,7 @@ fn a_switch_leads_to_the_trap_by_its_bound_and_its_table() {
         table: &|m| if m.disp == 0x5000 { vec![0x100e, 0x100f, 0x100e] } else { Vec::new() },
         ..Known::default()
     };
-    let f = Function::decode(&[(0x1000, &code)], &known);
+    let f = super::function(&[(0x1000, &code)], &known);
     let flow = Flow::of(&f);
     let ways = f.ways_to(0x100f, &flow);
     let tests: Vec<_> = ways.iter().map(|w| w.steps[0].test.unwrap()).collect();
@@ -211,7 +214,7 @@ fn what_follows_a_call_that_never_returns_is_other_code() {
     // test %edi,%edi; jne 1; call 0x3000; 1: test %esi,%esi; jne trap; ret; trap: ud2  (0x3000 never returns)
     let code = [0x85, 0xff, 0x75, 0x05, 0xe8, 0xf7, 0x1f, 0, 0, 0x85, 0xf6, 0x75, 0x01, 0xc3, 0x0f, 0x0b];
     let known = Known { returns: &|to| to != 0x3000, ..Known::default() };
-    let f = Function::decode(&[(0x1000, &code)], &known);
+    let f = super::function(&[(0x1000, &code)], &known);
     let flow = Flow::of(&f);
     assert_eq!(flow.expr(flow.register(0x1009, r::RDX).unwrap()), Expr::Entry(r::RDX));
     assert_eq!(shape(&f.ways_to(0x100e, &flow)), ["100b"]);
@@ -373,10 +376,10 @@ fn what_is_changed_as_it_is_looked_at() {
     // lock cmpxchg %edx,(%rdi); jne …: memory is not what %eax was
     let (_, flow, found) = ways(&[0xf0, 0x0f, 0xb1, 0x17, 0x75, 0x01, 0xc3, 0x0f, 0x0b], 0x1007);
     let t = only(&found).test.unwrap();
-    assert_eq!(t.right.operand, Operand::Reg { number: ACCUMULATOR, size: 4 });
-    assert_eq!((t.relation, flow.expr(t.right.sym.unwrap())), (Relation::Ne, Expr::Entry(ACCUMULATOR)));
+    assert_eq!(t.right.operand, Operand::Reg { number: r::RAX, size: 4 });
+    assert_eq!((t.relation, flow.expr(t.right.sym.unwrap())), (Relation::Ne, Expr::Entry(r::RAX)));
     // and what it was is in %eax then
-    assert_eq!(flow.register(0x1004, ACCUMULATOR), t.left.sym);
+    assert_eq!(flow.register(0x1004, r::RAX), t.left.sym);
     // lock btsq $5,(%rdi); jb …
     let (_, _, found) = ways(&[0xf0, 0x48, 0x0f, 0xba, 0x2f, 0x05, 0x72, 0x01, 0xc3, 0x0f, 0x0b], 0x1009);
     let t = only(&found).test.unwrap();

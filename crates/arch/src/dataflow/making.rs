@@ -9,7 +9,7 @@ pub(super) const MAX_DEPTH: usize = 12;
 const MAX_BIN_DEPTH: usize = 5;
 
 impl Flow {
-    pub(super) fn make(&mut self, expr: Expr) -> Sym {
+    pub(crate) fn make(&mut self, expr: Expr) -> Sym {
         if let Some(&sym) = self.known.get(&expr) {
             return sym;
         }
@@ -19,7 +19,7 @@ impl Flow {
         sym
     }
 
-    pub(super) fn depth(&self, sym: Sym) -> usize {
+    pub(crate) fn depth(&self, sym: Sym) -> usize {
         self.deep(sym, 0)
     }
 
@@ -37,7 +37,7 @@ impl Flow {
     }
 
     /// The low bytes of a value.
-    pub(super) fn cut(&mut self, base: Sym, size: u64, signed: bool) -> Sym {
+    pub(crate) fn cut(&mut self, base: Sym, size: u64, signed: bool) -> Sym {
         let expr = match self.expr(base) {
             _ if size >= 8 => return base,
             Expr::Const(c) => Expr::Const(cut(c.cast_unsigned(), size, signed).cast_signed()),
@@ -56,7 +56,7 @@ impl Flow {
         self.make(expr)
     }
 
-    pub(super) fn bin(&mut self, op: BinOp, a: Sym, b: Sym, size: u64, ip: u64) -> Sym {
+    pub(crate) fn bin(&mut self, op: BinOp, a: Sym, b: Sym, size: u64, ip: u64) -> Sym {
         let expr = match (op, self.expr(a), self.expr(b)) {
             (_, Expr::Const(x), Expr::Const(y)) => {
                 Expr::Const(op.apply(x.cast_unsigned(), y.cast_unsigned(), size).cast_signed())
@@ -70,7 +70,7 @@ impl Flow {
         self.make(expr)
     }
 
-    pub(super) fn add(&mut self, base: Sym, disp: i64, ip: u64) -> Sym {
+    pub(crate) fn add(&mut self, base: Sym, disp: i64, ip: u64) -> Sym {
         let expr = match self.expr(base) {
             _ if disp == 0 => return base,
             Expr::Const(c) => Expr::Const(c.wrapping_add(disp)),
