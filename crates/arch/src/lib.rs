@@ -8,6 +8,8 @@
 #[cfg(feature = "arm64")]
 mod arm64;
 mod boot;
+// with no architecture that lifts its code nobody makes a function
+#[cfg_attr(not(feature = "x86_64"), expect(dead_code, reason = "what only lifted code needs"))]
 pub mod dataflow;
 mod frame;
 mod insn;
