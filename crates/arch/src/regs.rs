@@ -229,21 +229,40 @@ impl CpuState {
     }
 }
 
-#[cfg(all(test, feature = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::x86_64::regs::{RIP, RSP, SET};
+
+    const SP: usize = 1;
+    const PC: usize = 2;
+    static SET: RegSet = RegSet {
+        names: &["a", "sp", "pc"],
+        pc: PC,
+        sp: SP,
+        fp: 0,
+        roles: Roles {
+            arguments: &[],
+            result: 0,
+            preserved: &[],
+            syscall: &[],
+            entry_code: 0,
+            per_cpu: 0,
+            link: None,
+        },
+        aliases: &[],
+        shown: &[],
+    };
 
     #[test]
     fn known_and_unknown() {
         let mut r = Regs::new(&SET);
         assert!(r.is_empty());
-        r.set(RIP, 5);
+        r.set(PC, 5);
         r.set(MAX_REGS + 3, 1);
         assert_eq!((r.pc(), r.sp(), r.get(MAX_REGS + 3)), (Some(5), None, None));
-        assert_eq!(r.by_name("rip"), Some(5));
-        r.put(RSP, Some(1));
-        r.clear(RIP);
-        assert_eq!(r.iter().collect::<Vec<_>>(), vec![(RSP, "rsp", 1)]);
+        assert_eq!(r.by_name("pc"), Some(5));
+        r.put(SP, Some(1));
+        r.clear(PC);
+        assert_eq!(r.iter().collect::<Vec<_>>(), vec![(SP, "sp", 1)]);
     }
 }
