@@ -28,6 +28,8 @@ pub enum ExprKind {
         size: u64,
         /// Signedness.
         signed: bool,
+        /// It is written in base 16.
+        hex: bool,
     },
     /// `1.5`; true for the suffix `f`.
     Float(f64, bool),
@@ -61,6 +63,21 @@ pub enum ExprKind {
     Call(String, Vec<Expr>),
     /// An argument that is a type: of `container_of` and its kin.
     Type(Box<TypeName>),
+}
+
+impl ExprKind {
+    /// Levels of the tree below this node.
+    pub(crate) fn levels_below(&self) -> usize {
+        match self {
+            ExprKind::Unary(_, a) | ExprKind::SizeofExpr(a) | ExprKind::Member(a, ..) => a.depth,
+            ExprKind::Binary(_, a, b) | ExprKind::Index(a, b) => a.depth.max(b.depth),
+            ExprKind::Ternary(a, b, c) => a.depth.max(b.depth).max(c.depth),
+            ExprKind::Cast(t, a) => t.depth.max(a.depth),
+            ExprKind::SizeofType(t) | ExprKind::Type(t) => t.depth,
+            ExprKind::Call(_, args) => args.iter().map(|a| a.depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
 }
 
 impl Expr {

@@ -16,6 +16,7 @@ pub(crate) enum Tok {
         value: u64,
         size: u64,
         signed: bool,
+        hex: bool,
     },
     Float(f64, bool),
     Char(u8),
@@ -239,7 +240,7 @@ impl<'t> Lexer<'t> {
 }
 
 /// C17 6.4.4.1: the first type of the literal's list that holds it.
-fn integer(text: &str) -> Result<Tok, &'static str> {
+pub(crate) fn integer(text: &str) -> Result<Tok, &'static str> {
     let lower = text.to_ascii_lowercase();
     let (radix, body) = match lower.as_bytes() {
         [b'0', b'x', ..] => (16, lower.get(2..).unwrap_or("")),
@@ -269,7 +270,7 @@ fn integer(text: &str) -> Result<Tok, &'static str> {
         (v, false, _) if v <= i64::MAX as u64 => (8, true),
         _ => (8, false), // also decimals beyond long, as gdb has them
     };
-    Ok(Tok::Int { value, size, signed })
+    Ok(Tok::Int { value, size, signed, hex: radix == 16 })
 }
 
 #[cfg(test)]
@@ -282,14 +283,15 @@ mod tests {
 
     #[test]
     fn integers_get_the_first_type_that_holds_them() {
-        let int = |value, size, signed| Tok::Int { value, size, signed };
+        let int = |value, size, signed| Tok::Int { value, size, signed, hex: false };
+        let hex = |value, size, signed| Tok::Int { value, size, signed, hex: true };
         assert_eq!(one("0"), int(0, 4, true));
         assert_eq!(one("0u"), int(0, 4, false));
         assert_eq!(one("017"), int(15, 4, true));
         assert_eq!(one("0b101"), int(5, 4, true));
         assert_eq!(one("2147483648"), int(0x8000_0000, 8, true));
-        assert_eq!(one("0x80000000"), int(0x8000_0000, 4, false));
-        assert_eq!(one("0xffffffffffffffff"), int(u64::MAX, 8, false));
+        assert_eq!(one("0x80000000"), hex(0x8000_0000, 4, false));
+        assert_eq!(one("0xffffffffffffffff"), hex(u64::MAX, 8, false));
         assert_eq!(one("1UL"), int(1, 8, false));
         assert!(lex("08").is_err());
         assert!(lex("0x").is_err());

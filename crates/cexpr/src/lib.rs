@@ -11,6 +11,7 @@
 
 mod absent;
 mod ast;
+mod build;
 mod error;
 mod eval;
 mod format;
@@ -21,6 +22,7 @@ mod lex;
 mod members;
 mod parse;
 mod path;
+mod print;
 mod scope;
 mod value;
 
@@ -37,5 +39,6 @@ pub use layout::{LayoutLine, LayoutOptions, compound_word, describe_type, enum_l
 pub use members::member_text;
 pub use parse::{Parsed, parse, parse_or_type};
 pub use path::{MemberPath, Step};
+pub use print::Printed;
 pub use scope::{History, Scope, SymbolAt, SymbolInfo};
 pub use value::{Bits, Caveat, Number, Place, Value};

@@ -95,7 +95,7 @@ impl<'s> Evaluator<'s> {
 
     fn operation(&self, e: &Expr) -> Result<Value, ExprError> {
         match &e.kind {
-            ExprKind::Int { value, size, signed } => Ok(self.int(*size, *signed, i128::from(*value))),
+            ExprKind::Int { value, size, signed, .. } => Ok(self.int(*size, *signed, i128::from(*value))),
             ExprKind::Float(v, single) => Ok(self.float(*v, *single)),
             ExprKind::Char(c) => Ok(Value::immediate(self.char_type(), vec![*c])),
             ExprKind::Str(bytes) => {

@@ -139,15 +139,7 @@ impl<'a> Parser<'a> {
     }
 
     fn node(&self, kind: ExprKind, span: Span) -> Result<Expr, ExprError> {
-        let below = match &kind {
-            ExprKind::Unary(_, a) | ExprKind::SizeofExpr(a) | ExprKind::Member(a, ..) => a.depth,
-            ExprKind::Binary(_, a, b) | ExprKind::Index(a, b) => a.depth.max(b.depth),
-            ExprKind::Ternary(a, b, c) => a.depth.max(b.depth).max(c.depth),
-            ExprKind::Cast(t, a) => t.depth.max(a.depth),
-            ExprKind::SizeofType(t) | ExprKind::Type(t) => t.depth,
-            ExprKind::Call(_, args) => args.iter().map(|a| a.depth).max().unwrap_or(0),
-            _ => 0,
-        };
+        let below = kind.levels_below();
         if below >= MAX_DEPTH {
             return Err(ErrorKind::TooDeep(MAX_DEPTH).at(span));
         }
@@ -284,7 +276,7 @@ impl<'a> Parser<'a> {
     fn primary(&mut self) -> Result<Expr, ExprError> {
         let span = self.span();
         let kind = match self.kind().clone() {
-            Tok::Int { value, size, signed } => ExprKind::Int { value, size, signed },
+            Tok::Int { value, size, signed, hex } => ExprKind::Int { value, size, signed, hex },
             Tok::Float(v, single) => ExprKind::Float(v, single),
             Tok::Char(c) => ExprKind::Char(c),
             Tok::Str(s) => return self.strings(s.to_vec(), span),
