@@ -150,6 +150,15 @@ impl Expr {
         })
     }
 
+    /// A path alone, as `offsetof` and its kin name one.
+    #[must_use]
+    pub fn designator(path: &MemberPath) -> Option<Self> {
+        let (first, rest) = path.steps.split_first()?;
+        let of_first = MemberPath { steps: vec![crate::Step { name: String::new(), ..first.clone() }] };
+        let rest = MemberPath { steps: rest.to_vec() };
+        Some(Self::ident(&*first.name).path(&of_first, false).path(&rest, false))
+    }
+
     /// True where a node of the tree is so.
     pub fn any(&self, is_so: &mut dyn FnMut(&ExprKind) -> bool) -> bool {
         is_so(&self.kind) || self.children().into_iter().any(|child| child.any(is_so))

@@ -4,9 +4,10 @@ use crate::condition::{operand_address, read, register_name};
 use crate::judge::non_canonical;
 pub(crate) use crate::judge::{judge, poison};
 use crate::model::{Access, How, OperandRow};
-use crate::names::{Namer, shown};
+use crate::names::{Member, Named, Namer, shown};
 use crate::operand::passed;
 use arch::dataflow::{Expr, Mem, Operand, Sym};
+use cexpr::{BinOp as COp, Expr as CExpr, ExprKind};
 use kernel::log::event::Class;
 
 /// Tells of the access at the culprit's instruction. `address` is what the processor reported.
@@ -57,19 +58,18 @@ pub(crate) fn of_fault(
         let value = namer.regs.get(base);
         let named = of_caller(namer, ip, base).or_else(|| namer.register(ip, base));
         let name = match (&member, &named) {
-            (_, Some(n)) if n.origin.starts_with("passed by ") => n.text.clone(),
-            (Some(x), _) if x.object.is_some() => {
-                x.object.as_ref().map(|(n, _)| n.clone()).unwrap_or_default()
-            }
-            (_, Some(n)) => n.text.clone(),
-            _ => format!("%{}", register_name(&namer.code, base, 8)),
+            (_, Some(n)) if n.origin.starts_with("passed by ") => n.expr.clone(),
+            (Some(Member { object: Some((object, _)), .. }), _) => object.clone(),
+            (_, Some(n)) => n.expr.clone(),
+            _ => CExpr::register(register_name(&namer.code, base, 8)),
         };
         if let Some(v) = value {
-            why = format!("{name} is {}", around_null(&name, v, at).unwrap_or_else(|| judge(namer.s, v)));
+            let is = around_null(&name, v, at).unwrap_or_else(|| judge(namer.s, v));
+            why = format!("{} is {is}", name.for_reader());
         }
         how = how.max(named.as_ref().map_or(How::Decoded, |n| n.how));
         operands.push(OperandRow {
-            name,
+            name: name.for_reader().to_string(),
             value: value.map(|v| if v == 0 { "NULL".into() } else { format!("{v:016x}") }),
             // a register without a name is its own place
             detail: named.as_ref().map_or_else(String::new, |n| pointer_detail(namer, ip, base, &n.origin)),
@@ -99,13 +99,9 @@ pub(crate) fn of_fault(
         let told = arguments(namer, &operands);
         operands.extend(told);
     }
-    let expression = member.as_ref().map(|x| x.named.text.clone()).or_else(|| {
-        let sym = m.base.and_then(|_| code.flow.address(ip, &m))?;
-        let from = namer.sym(ip, sym.0, 0)?;
-        from.text
-            .starts_with('&')
-            .then(|| from.text.trim_start_matches('&').to_owned())
-            .filter(|_| sym.1 == 0)
+    let expression = member.as_ref().map(|x| x.named.expr.clone()).or_else(|| {
+        let (sym, _) = m.base.and_then(|_| code.flow.address(ip, &m)).filter(|(_, disp)| *disp == 0)?;
+        namer.sym(ip, sym, 0)?.expr.addressed().cloned()
     });
     if let Some(x) = &member {
         how = how.max(x.named.how);
@@ -117,7 +113,7 @@ pub(crate) fn of_fault(
         n => format!("{kind} of {n} bytes at {at:016x}"),
     };
     if let Some(e) = expression {
-        text = format!("{text}: {e}");
+        text = format!("{text}: {}", e.for_reader());
     }
     if !why.is_empty() {
         text = format!("{text}; {why}");
@@ -137,12 +133,15 @@ fn asks_16(name: &str) -> bool {
 
 /// `p->next - 0x18` with a value of -0x18: no error number, but what a NULL pointer would be a member of.
 /// Where only the access at `at` says that it may be so, both readings are told.
-fn around_null(name: &str, value: u64, at: u64) -> Option<String> {
+fn around_null(pointer: &CExpr, value: u64, at: u64) -> Option<String> {
     let less = Some(value.wrapping_neg()).filter(|less| (1..=0xfff).contains(less))?;
-    let by = name.rsplit_once(" - ").and_then(|(_, by)| match by.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => by.parse().ok(),
-    });
+    let by = match &pointer.kind {
+        ExprKind::Binary(COp::Sub, _, by) => match by.kind {
+            ExprKind::Int { value, .. } => Some(value),
+            _ => None,
+        },
+        _ => None,
+    };
     let null = format!("{value:016x}, NULL - {less:#x}");
     match (by == Some(less), crate::judge::error_name(value)) {
         (true, _) => Some(null),
@@ -152,7 +151,7 @@ fn around_null(name: &str, value: u64, at: u64) -> Option<String> {
 }
 
 /// Of a function that copies for others and has no types (`memcpy`): what its caller passed in the register.
-fn of_caller(namer: &Namer<'_>, ip: u64, number: usize) -> Option<crate::names::Named> {
+fn of_caller(namer: &Namer<'_>, ip: u64, number: usize) -> Option<Named> {
     let sym = namer.code.flow.register(ip, number)?;
     let argument = match namer.code.flow.expr(sym) {
         Expr::Entry(argument) => argument,
@@ -173,7 +172,7 @@ fn of_caller(namer: &Namer<'_>, ip: u64, number: usize) -> Option<crate::names::
     }
     let named = outer.sym(outer.at, there, 0)?;
     let origin = format!("passed by {}", outer.code.name);
-    Some(crate::names::Named { origin, ..named })
+    Some(Named { origin, ..named })
 }
 
 /// The index of an array, where the instruction has one.
@@ -184,7 +183,7 @@ fn index_row(namer: &Namer<'_>, ip: u64, m: &Mem) -> Option<OperandRow> {
     // an index is counted from both ends
     let value = i64::try_from(value).map_or_else(|_| value.cast_signed().to_string(), |v| v.to_string());
     Some(OperandRow {
-        name: named.text,
+        name: named.text(),
         value: Some(value),
         detail: pointer_detail(namer, ip, number, &named.origin),
         how: named.how,
@@ -220,7 +219,7 @@ fn without_memory(namer: &Namer<'_>, ip: u64, class: Class, error_code: Option<u
                 let value = namer.regs.get(number)?;
                 let named = namer.register(ip, number);
                 let register = register_name(&namer.code, number, size);
-                let name = named.as_ref().map_or_else(|| format!("%{register}"), |n| n.text.clone());
+                let name = named.as_ref().map_or_else(|| format!("%{register}"), Named::text);
                 let origin = named.as_ref().map(|n| n.origin.clone()).filter(|o| !o.is_empty());
                 let detail = named.is_some().then(|| format!("%{register}")).into_iter().chain(origin);
                 Some(OperandRow {
@@ -262,7 +261,7 @@ pub(crate) fn call_target(
             if let Some(sym) = namer.code.flow.register(ip, *number) {
                 chain(namer, ip, sym, &mut rows, 0);
             }
-            Some((named.text, named.how, rows))
+            Some((named.text(), named.how, rows))
         }
         Operand::Mem(m) => {
             let member = namer.memory(ip, m)?;
@@ -272,7 +271,7 @@ pub(crate) fn call_target(
             {
                 let value = namer.regs.get(base);
                 rows.push(OperandRow {
-                    name: named.text,
+                    name: named.text(),
                     value: value.map(|v| shown(namer.types(), named.ty, v, 8)),
                     detail: pointer_detail(namer, ip, base, &named.origin),
                     how: named.how,
@@ -280,7 +279,7 @@ pub(crate) fn call_target(
                 });
                 chain(namer, ip, sym, &mut rows, 0);
             }
-            Some((member.named.text, member.named.how, rows))
+            Some((member.named.text(), member.named.how, rows))
         }
         Operand::Imm(_) => None,
     }
@@ -310,8 +309,8 @@ fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, out: &mut Vec<OperandRow>, depth:
     let Some(named) = namer.sym(at, base, 0) else { return };
     // the object is its address's business
     let is_address =
-        named.text.starts_with('&') || matches!(flow.expr(base), Expr::Stack(_) | Expr::Const(_));
-    if !is_address && out.iter().all(|r| r.name != named.text) {
+        named.expr.addressed().is_some() || matches!(flow.expr(base), Expr::Stack(_) | Expr::Const(_));
+    if !is_address && out.iter().all(|r| r.name != named.text()) {
         out.push(link(namer, sym, base, &named));
     }
     chain(namer, at, base, out, depth + 1);
@@ -323,7 +322,7 @@ fn walked(namer: &Namer<'_>, ip: u64, sym: Sym, out: &mut Vec<OperandRow>, depth
     let Some(reached) = namer.reached(sym, &walk) else { return };
     if reached.turns > 0
         && let Some(named) = namer.sym(ip, reached.first, 0)
-        && out.iter().all(|r| r.name != named.text)
+        && out.iter().all(|r| r.name != named.text())
     {
         out.push(link(namer, sym, reached.first, &named));
     }
@@ -331,7 +330,7 @@ fn walked(namer: &Namer<'_>, ip: u64, sym: Sym, out: &mut Vec<OperandRow>, depth
 }
 
 /// One pointer of a chain.
-fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &crate::names::Named) -> OperandRow {
+fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &Named) -> OperandRow {
     let held = namer.value(base);
     let value = held.as_ref().map(|h| h.value);
     let mut detail = match &held {
@@ -363,7 +362,7 @@ fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &crate::names::Named) -> 
         None => vec!["bt".into()],
     };
     OperandRow {
-        name: named.text.clone(),
+        name: named.text(),
         value: value.map(|v| shown(namer.types(), named.ty, v, 8)),
         detail,
         how: named.how,
@@ -397,9 +396,9 @@ fn arguments(namer: &Namer<'_>, told: &[OperandRow]) -> Vec<OperandRow> {
             continue;
         }
         let name = format!("{}'s {} argument", namer.code.name, crate::names::ordinal(n));
-        let passed = named.as_ref().map(|x| &x.text);
+        let passed = named.as_ref().map(Named::text);
         let detail = match &named {
-            Some(x) if !constant => format!("{} passes {}", outer.code.name, x.text),
+            Some(x) if !constant => format!("{} passes {}", outer.code.name, x.text()),
             _ => format!("passed by {}", outer.code.name),
         };
         let about = held
@@ -412,7 +411,7 @@ fn arguments(namer: &Namer<'_>, told: &[OperandRow]) -> Vec<OperandRow> {
             value: held
                 .as_ref()
                 .map(|h| shown(namer.types(), named.as_ref().and_then(|x| x.ty), h.value, 8))
-                .or_else(|| told.iter().find(|row| Some(&row.name) == passed)?.value.clone()),
+                .or_else(|| told.iter().find(|row| Some(&row.name) == passed.as_ref())?.value.clone()),
             detail,
             how: named.map_or(How::Decoded, |x| x.how),
             commands: vec!["bt".into(), format!("dis -x {}", outer.code.symbol)],
@@ -432,7 +431,7 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
             let named = namer.register(ip, number);
             let text = named
                 .as_ref()
-                .map_or_else(|| format!("%{}", register_name(&namer.code, number, size)), |n| n.text.clone());
+                .map_or_else(|| format!("%{}", register_name(&namer.code, number, size)), Named::text);
             let detail = format!("%{}", register_name(&namer.code, number, size));
             let how = named.as_ref().map_or(How::Decoded, |n| n.how);
             (text, namer.regs.get(number), size, named.and_then(|n| n.ty), how, detail)
@@ -442,7 +441,7 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
             let member = namer.memory(ip, &m);
             let value = at.and_then(|at| read(namer.s.mem(), at, m.size));
             let detail = at.map(|at| format!("at {at:016x}")).unwrap_or_default();
-            let text = member.as_ref().map_or_else(|| "the divisor".to_owned(), |x| x.named.text.clone());
+            let text = member.as_ref().map_or_else(|| "the divisor".to_owned(), |x| x.named.text());
             let how = member.as_ref().map_or(How::Decoded, |x| x.named.how);
             (text, value, m.size, member.and_then(|x| x.named.ty), how, detail)
         }
@@ -468,7 +467,7 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{around_null, asks_16};
+    use super::{CExpr, COp, around_null, asks_16};
 
     #[test]
     fn what_must_be_aligned() {
@@ -483,10 +482,12 @@ mod tests {
     #[test]
     fn what_a_null_pointer_is_a_member_of_is_no_error_number() {
         let value = 0_u64.wrapping_sub(0x18);
-        let said = |name: &str, at: u64| around_null(name, value, at);
-        assert_eq!(said("p->next - 0x18", 0).as_deref(), Some("ffffffffffffffe8, NULL - 0x18"));
-        assert_eq!(said("curr", 8).as_deref(), Some("ffffffffffffffe8, NULL - 0x18 (or ERR_PTR(-EMFILE))"));
-        assert_eq!(said("curr", 0xffff_ffff_ffff_fff0), None);
-        assert_eq!(around_null("p - 0x18", 0x1000, 0x1018), None);
+        let less = |by: u64| CExpr::binary(COp::Sub, CExpr::ident("p").arrow("next"), CExpr::hex(by));
+        let said = |pointer: CExpr, at: u64| around_null(&pointer, value, at);
+        let curr = || CExpr::ident("curr");
+        assert_eq!(said(less(0x18), 0).as_deref(), Some("ffffffffffffffe8, NULL - 0x18"));
+        assert_eq!(said(curr(), 8).as_deref(), Some("ffffffffffffffe8, NULL - 0x18 (or ERR_PTR(-EMFILE))"));
+        assert_eq!(said(curr(), 0xffff_ffff_ffff_fff0), None);
+        assert_eq!(around_null(&less(0x18), 0x1000, 0x1018), None);
     }
 }

@@ -7,52 +7,33 @@
 use crate::model::OperandRow;
 use crate::names::{Named, Namer, shown};
 use crate::operand::Side;
-use crate::terms::wrapped;
 use arch::dataflow::{BinOp, Branch, Exchange, Expr, Operand, Part, Relation, Sym, cut};
+use cexpr::{Expr as CExpr, ExprKind};
 
 /// A place in memory: its address, and the word before the functions that change it.
 struct Target {
-    address: String,
+    address: CExpr,
     /// `atomic`, `atomic64`; none for plain variables.
     word: Option<&'static str>,
 }
 
 impl Target {
-    fn of(text: &str, size: u64) -> Self {
-        let counter = text.strip_suffix(".counter").map(|object| format!("&{object}"));
-        let counter = counter.or_else(|| text.strip_suffix("->counter").map(str::to_owned));
-        match counter {
-            Some(address) => Self { address, word: Some(if size == 8 { "atomic64" } else { "atomic" }) },
-            None => Self { address: address_of(text), word: None },
+    fn of(place: &CExpr, size: u64) -> Self {
+        match &place.kind {
+            ExprKind::Member(object, name, arrow) if name == "counter" => {
+                let object = CExpr::clone(object);
+                let address = if *arrow { object } else { object.address() };
+                Self { address, word: Some(if size == 8 { "atomic64" } else { "atomic" }) }
+            }
+            _ => Self { address: place.clone().address(), word: None },
         }
     }
-}
-
-/// `&p->x`, `arg1 + 0x50` of `*(arg1 + 0x50)`
-fn address_of(text: &str) -> String {
-    match text.strip_prefix('*') {
-        Some(pointer) => {
-            let inner = pointer.strip_prefix('(').and_then(|p| p.strip_suffix(')'));
-            inner.filter(|p| closes(p)).unwrap_or(pointer).to_owned()
-        }
-        None => format!("&{}", wrapped(text)),
-    }
-}
-
-/// True where every parenthesis is closed behind where it was opened.
-fn closes(text: &str) -> bool {
-    let open = text.chars().try_fold(0_u32, |open, c| match c {
-        '(' => open.checked_add(1),
-        ')' => open.checked_sub(1),
-        _ => Some(open),
-    });
-    open == Some(0)
 }
 
 /// A number that is added: a constant, or what names it.
 enum By {
     Const(i64),
-    Text(String),
+    Value(CExpr),
 }
 
 impl By {
@@ -63,7 +44,7 @@ impl By {
                 let sym = namer.code.flow.register(at, number)?;
                 match namer.code.flow.expr(sym) {
                     Expr::Const(v) => Some(Self::Const(cut(v.cast_unsigned(), size, true).cast_signed())),
-                    _ => Some(Self::Text(namer.sym(at, sym, 0)?.text)),
+                    _ => Some(Self::Value(namer.sym(at, sym, 0)?.expr)),
                 }
             }
             Operand::Mem(_) => None,
@@ -73,56 +54,57 @@ impl By {
     fn negated(self) -> Option<Self> {
         match self {
             Self::Const(v) => Some(Self::Const(v.checked_neg()?)),
-            Self::Text(_) => None,
+            Self::Value(_) => None,
         }
     }
 
     /// `atomic_fetch_inc(&p->users)`, `atomic_add_return(n, &p->users)`
-    fn called(&self, target: &Target, returns: bool) -> Option<String> {
+    fn called(&self, target: &Target, returns: bool) -> Option<CExpr> {
         let word = target.word?;
         let name = |op: &str| {
             if returns { format!("{word}_{op}_return") } else { format!("{word}_fetch_{op}") }
         };
-        let at = &target.address;
+        let at = target.address.clone();
         Some(match self {
-            Self::Const(1) => format!("{}({at})", name("inc")),
-            Self::Const(-1) => format!("{}({at})", name("dec")),
-            Self::Const(v) if *v < 0 => format!("{}({}, {at})", name("sub"), v.unsigned_abs()),
-            Self::Const(v) => format!("{}({v}, {at})", name("add")),
-            Self::Text(text) => format!("{}({text}, {at})", name("add")),
+            Self::Const(1) => CExpr::call(name("inc"), vec![at]),
+            Self::Const(-1) => CExpr::call(name("dec"), vec![at]),
+            Self::Const(v) if *v < 0 => CExpr::call(name("sub"), vec![CExpr::unsigned(v.unsigned_abs()), at]),
+            by => CExpr::call(name("add"), vec![by.expr(), at]),
         })
     }
 
-    fn text(&self) -> String {
+    fn expr(&self) -> CExpr {
         match self {
-            Self::Const(v) => v.to_string(),
-            Self::Text(text) => text.clone(),
+            Self::Const(v) => CExpr::int(*v),
+            Self::Value(expr) => expr.clone(),
         }
     }
 }
 
-/// What memory named `text` held before the instruction at `at` changed it.
-fn before(namer: &Namer<'_>, at: u64, text: &str, size: u64) -> Option<String> {
+/// What this place held before the instruction at `at` changed it.
+fn before(namer: &Namer<'_>, at: u64, place: &CExpr, size: u64) -> Option<CExpr> {
     let (exchange, _) = namer.code.function.exchange(at)?;
-    let target = Target::of(text, size);
-    let address = &target.address;
+    let target = Target::of(place, size);
+    let address = || target.address.clone();
     let plain = |name: &str| target.word.map_or_else(|| name.to_owned(), |word| format!("{word}_{name}"));
     match exchange {
         Exchange::Fetch(by) => {
             let by = By::of(namer, at, by, size)?;
-            Some(by.called(&target, false).unwrap_or_else(|| format!("xadd({address}, {})", by.text())))
+            let plainly = || CExpr::call("xadd", vec![address(), by.expr()]);
+            Some(by.called(&target, false).unwrap_or_else(plainly))
         }
         Exchange::Swap(new) => {
-            Some(format!("{}({address}, {})", plain("xchg"), By::of(namer, at, new, size)?.text()))
+            let new = By::of(namer, at, new, size)?.expr();
+            Some(CExpr::call(plain("xchg"), vec![address(), new]))
         }
         Exchange::Compare(new) => {
             let old = namer.code.flow.register(at, namer.code.function.convention().accumulator)?;
             let old = match namer.code.flow.expr(old) {
-                Expr::Const(v) => cut(v.cast_unsigned(), size, true).cast_signed().to_string(),
-                _ => namer.sym(at, old, 0)?.text,
+                Expr::Const(v) => CExpr::int(cut(v.cast_unsigned(), size, true).cast_signed()),
+                _ => namer.sym(at, old, 0)?.expr,
             };
-            let new = By::of(namer, at, new, size)?.text();
-            Some(format!("{}({address}, {old}, {new})", plain("cmpxchg")))
+            let new = By::of(namer, at, new, size)?.expr();
+            Some(CExpr::call(plain("cmpxchg"), vec![address(), old, new]))
         }
         Exchange::Change(..) | Exchange::Bit(..) => None,
     }
@@ -148,20 +130,20 @@ pub(crate) fn named(namer: &Namer<'_>, sym: Sym, depth: usize) -> Option<Named> 
         let (one, other) = (By::of(namer, at, added, size)?, by(at, size)?);
         let same = match (&one, &other) {
             (By::Const(a), By::Const(b)) => a == b,
-            (By::Text(a), By::Text(b)) => a == b,
+            (By::Value(a), By::Value(b)) => a == b,
             _ => false,
         };
-        let text = one.called(&Target::of(&inner.text, size), true).filter(|_| same)?;
-        Some(Named { text, ..inner })
+        let expr = one.called(&Target::of(&inner.expr, size), true).filter(|_| same)?;
+        Some(Named { expr, ..inner })
     };
     let value = |sym: Sym, at: u64, size: u64| match flow.expr(sym) {
         Expr::Const(v) => Some(By::Const(cut(v.cast_unsigned(), size, true).cast_signed())),
-        _ => Some(By::Text(namer.sym(at, sym, depth + 1)?.text)),
+        _ => Some(By::Value(namer.sym(at, sym, depth + 1)?.expr)),
     };
     match flow.expr(sym) {
         Expr::Load { size, at, .. } => {
             let inner = load(sym)?.0;
-            Some(Named { text: before(namer, at, &inner.text, size)?, ..inner })
+            Some(Named { expr: before(namer, at, &inner.expr, size)?, ..inner })
         }
         Expr::Add { base, disp } => sum(base, &|_, _| Some(By::Const(disp))),
         Expr::Bin { op: BinOp::Add, a, b, .. } => {
@@ -173,16 +155,22 @@ pub(crate) fn named(namer: &Namer<'_>, sym: Sym, depth: usize) -> Option<Named> 
     }
 }
 
-/// The name of what a comparison looks at that changes its memory operand, which is called `text`.
-pub(crate) fn operand(namer: &Namer<'_>, way: &Branch, part: Part, text: &str, size: u64) -> Option<String> {
+/// What a comparison looks at that changes its memory operand, this place.
+pub(crate) fn operand(
+    namer: &Namer<'_>,
+    way: &Branch,
+    part: Part,
+    place: &CExpr,
+    size: u64,
+) -> Option<CExpr> {
     match (namer.code.function.exchange(way.compare)?.0, part.after) {
         (Exchange::Change(op @ (BinOp::Add | BinOp::Sub), by), true) => {
             let by = By::of(namer, way.compare, by, size)?;
             let by = if op == BinOp::Sub { by.negated()? } else { by };
-            by.called(&Target::of(text, size), true)
+            by.called(&Target::of(place, size), true)
         }
         (_, true) => None,
-        (_, false) => before(namer, way.compare, text, size),
+        (_, false) => before(namer, way.compare, place, size),
     }
 }
 
@@ -226,15 +214,17 @@ pub(crate) fn bit(namer: &Namer<'_>, way: &Branch, left: &Side, number: &Side, s
         _ => "test_bit".into(),
     };
     // an array is its own address
-    let address = match left.text.strip_suffix("[0]") {
-        Some(array) => array.to_owned(),
-        None => address_of(&left.text),
+    let address = match &left.expr.kind {
+        ExprKind::Index(array, first) if matches!(first.kind, ExprKind::Int { value: 0, .. }) => {
+            CExpr::clone(array)
+        }
+        _ => left.expr.clone().address(),
     };
-    let text = format!("{name}({}, {address})", number.text);
+    let expr = CExpr::call(name, vec![number.expr.clone(), address]);
     let bits = size.saturating_mul(8).max(1);
     let was = left.value.zip(number.value).map(|(word, n)| word >> (n % bits).min(63) & 1);
     let row = left.row.as_ref().map(|row| OperandRow {
-        name: text.clone(),
+        name: expr.for_reader().to_string(),
         value: was.map(|bit| shown(namer.types(), None, bit, 4)),
         detail: match number.value {
             Some(n) => format!("bit {} of {}", n % bits, row.detail),
@@ -242,38 +232,39 @@ pub(crate) fn bit(namer: &Namer<'_>, way: &Branch, left: &Side, number: &Side, s
         },
         ..row.clone()
     });
-    Side { text, ty: None, value: was, row, object: None, ..left.clone() }
+    Side { expr, ty: None, value: was, row, object: None, ..left.clone() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn p() -> CExpr {
+        CExpr::ident("p")
+    }
+
     #[test]
     fn counters_and_words_by_their_address() {
-        let target = |text: &str, size| {
-            let t = Target::of(text, size);
-            (t.address, t.word)
+        let target = |place: CExpr, size| {
+            let t = Target::of(&place, size);
+            (t.address.to_string(), t.word)
         };
-        assert_eq!(target("p->users.counter", 4), ("&p->users".into(), Some("atomic")));
-        assert_eq!(target("p->bytes.counter", 8), ("&p->bytes".into(), Some("atomic64")));
-        assert_eq!(target("users->counter", 4), ("users".into(), Some("atomic")));
-        assert_eq!(target("p->owner", 8), ("&p->owner".into(), None));
-        assert_eq!(target("*(arg1 + 0x50)", 8), ("arg1 + 0x50".into(), None));
-        assert_eq!(target("*(*(arg1 + 0x50) + 0x8)", 8), ("*(arg1 + 0x50) + 0x8".into(), None));
-        assert_eq!(target("*p", 8), ("p".into(), None));
-        assert_eq!(target("*(a) + *(b)", 8), ("(a) + *(b)".into(), None));
+        assert_eq!(target(p().arrow("users").member("counter"), 4), ("&p->users".into(), Some("atomic")));
+        assert_eq!(target(p().arrow("bytes").member("counter"), 8), ("&p->bytes".into(), Some("atomic64")));
+        assert_eq!(target(p().arrow("counter"), 4), ("p".into(), Some("atomic")));
+        assert_eq!(target(p().arrow("owner"), 8), ("&p->owner".into(), None));
+        assert_eq!(target(p().pointed(), 8), ("p".into(), None));
     }
 
     #[test]
     fn functions_by_what_is_added() {
-        let counter = Target::of("p->n.counter", 4);
-        let called = |by: By, returns| by.called(&counter, returns).unwrap();
+        let counter = Target::of(&p().arrow("n").member("counter"), 4);
+        let called = |by: By, returns| by.called(&counter, returns).unwrap().to_string();
         assert_eq!(called(By::Const(-1), true), "atomic_dec_return(&p->n)");
         assert_eq!(called(By::Const(1), false), "atomic_fetch_inc(&p->n)");
         assert_eq!(called(By::Const(-3), true), "atomic_sub_return(3, &p->n)");
-        assert_eq!(called(By::Text("n".into()), true), "atomic_add_return(n, &p->n)");
-        assert_eq!(By::Const(1).called(&Target::of("p->n", 4), true), None, "a plain variable");
+        assert_eq!(called(By::Value(CExpr::ident("n")), true), "atomic_add_return(n, &p->n)");
+        assert_eq!(By::Const(1).called(&Target::of(&p().arrow("n"), 4), true), None, "a plain variable");
         assert!(By::Const(i64::MIN).negated().is_none());
     }
 

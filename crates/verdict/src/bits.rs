@@ -7,7 +7,6 @@ use crate::model::Object;
 use crate::names::{Named, Namer};
 use crate::operand::{Side, read};
 use crate::path::{self, Leaf};
-use crate::terms::arrow;
 use arch::dataflow::{BinOp, Expr, Part, Relation, Sym};
 use debuginfo::types::TypeRef;
 
@@ -86,7 +85,7 @@ pub(crate) fn field(namer: &Namer<'_>, sym: Sym) -> Option<Named> {
     });
     let only = fitting.next().filter(|_| fitting.next().is_none())?;
     Some(Named {
-        text: arrow(&from.from.text, &only.path),
+        expr: from.from.expr.path(&only.path, true),
         ty: Some(only.ty),
         how: from.from.how,
         origin: namer.origin(bits.load),
@@ -171,11 +170,11 @@ fn renamed(
     size: u64,
 ) -> Side {
     let types = namer.types();
-    let text = arrow(&from.from.text, &leaf.path);
+    let expr = from.from.expr.clone().path(&leaf.path, true);
     let mut out = left.clone();
     let at = namer.value(from.base).map(|b| b.value.wrapping_add_signed(from.disp).wrapping_sub(from.offset));
     if let Some(row) = &mut out.row {
-        row.name.clone_from(&text);
+        row.name = expr.for_reader().to_string();
         row.value = value.map(|v| crate::names::shown(types, Some(leaf.ty), v, size));
         row.how = from.from.how;
         if let Some(at) = at {
@@ -183,8 +182,8 @@ fn renamed(
         }
     }
     out.object =
-        at.map(|at| Object { name: from.from.text.clone(), ty: from.ty, at, member: leaf.path.clone() });
-    out.text = text;
+        at.map(|at| Object { name: from.from.text(), ty: from.ty, at, member: leaf.path.to_string() });
+    out.expr = expr;
     out.ty = Some(leaf.ty);
     out
 }

@@ -99,16 +99,11 @@ fn expression(
     };
     let pointer = namer.sym(call, base, 0)?;
     let whole = namer.sym(call, sym, 0)?;
-    let global = namer.indexed_global(call, base, disp, size).map(|member| member.named.text);
-    let text = match whole.text.strip_prefix('&') {
-        _ if global.is_some() => global.unwrap_or_default(),
-        Some(member) => member.to_owned(),
-        None if disp == 0 => crate::terms::pointed(&whole.text),
-        None => format!("*({})", whole.text),
-    };
+    let global = namer.indexed_global(call, base, disp, size).map(|member| member.named.expr);
+    let accessed = global.unwrap_or_else(|| whole.expr.pointed());
     let value = at.wrapping_sub(disp.cast_unsigned());
     let row = OperandRow {
-        name: pointer.text,
+        name: pointer.text(),
         value: Some(format!("{value:016x}")),
         detail: [pointer.origin, "from the address in the report".into()]
             .into_iter()
@@ -118,7 +113,7 @@ fn expression(
         how: pointer.how,
         commands: vec!["log".into(), format!("dis -x {}", code.symbol)],
     };
-    Some((text, row, format!("{} call {callee}", code.offset(call))))
+    Some((accessed.for_reader().to_string(), row, format!("{} call {callee}", code.offset(call))))
 }
 
 /// Of a report of KASAN: the object, and who allocated and freed it.

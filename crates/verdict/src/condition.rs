@@ -6,17 +6,18 @@ use crate::bits;
 use crate::idiom;
 use crate::model::{Condition, How, Object, OperandRow};
 use crate::names::{Namer, shown};
-use crate::operand::{Side, constant_text, side, unlike};
+use crate::operand::{Side, constant, side, unlike};
 pub(crate) use crate::operand::{operand_address, read, register_name};
-use crate::terms::wrapped;
 use arch::dataflow::{Branch, Expr, Operand, Part, Relation, Test, Way, cut};
+use cexpr::{BinOp as COp, Expr as CExpr, ExprKind, TypeSpec};
 use debuginfo::types::{Encoding, Type, Types};
 use rustc_hash::FxHashMap;
 
 /// A part of a condition: `total_sg > vq->vring.num`.
 #[derive(Clone)]
 struct Told {
-    text: String,
+    /// `None` where it cannot be told, or says nothing.
+    expr: Option<CExpr>,
     /// Whether it holds with the values at hand.
     truth: Option<bool>,
     /// False where a value was read from memory that may have changed since.
@@ -170,21 +171,21 @@ fn implied(found: &mut Condition, parts: &[&Told]) {
 /// The parts without which the trap would not have been reached this way.
 fn needed<'r>(reading: &'r Reading, spare: &[bool]) -> Vec<&'r Told> {
     let shown = reading.parts.iter().zip(spare.iter().chain(std::iter::repeat(&false)));
-    shown.filter(|(part, spare)| !**spare && !part.text.is_empty()).map(|(part, _)| part).collect()
+    shown.filter(|(part, spare)| !**spare && part.expr.is_some()).map(|(part, _)| part).collect()
 }
 
 /// `a && b || c`, with every operand once.
 fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, word: &str) -> Condition {
-    let mut texts: Vec<String> = Vec::new();
+    let mut alternatives: Vec<CExpr> = Vec::new();
     let (mut rows, mut objects, mut code): (Vec<OperandRow>, Vec<Object>, Vec<String>) = Default::default();
     let mut how = How::Dwarf;
     for way in ways {
-        let parts: Vec<&str> = way.iter().map(|p| p.text.as_str()).collect();
-        let text = parts.join(" && ");
-        if texts.contains(&text) {
+        let parts = way.iter().filter_map(|p| p.expr.clone());
+        let Some(all) = parts.reduce(|a, b| CExpr::binary(COp::LogAnd, a, b)) else { continue };
+        if alternatives.contains(&all) {
             continue;
         }
-        texts.push(text);
+        alternatives.push(all);
         for part in way.iter() {
             how = how.max(part.how);
             for row in &part.rows {
@@ -200,20 +201,18 @@ fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, word: &str) ->
             code.extend(part.code.iter().filter(|l| !code.contains(l)).cloned().collect::<Vec<_>>());
         }
     }
-    let several = texts.len() > 1;
-    let texts: Vec<String> =
-        texts.into_iter().map(|t| if several && t.contains(" && ") { format!("({t})") } else { t }).collect();
     if namer.level > 0 {
         code.insert(0, format!("in {}:", namer.code.name));
     }
-    let text = texts.join(" || ");
+    let expr = alternatives.into_iter().reduce(|a, b| CExpr::binary(COp::LogOr, a, b));
+    let text = expr.as_ref().map(|e| e.for_reader().to_string()).unwrap_or_default();
     // the condition of a call stands in the caller's source as an if
     let text = if namer.level > 0 {
         format!("if ({text}) in {}", namer.code.name)
     } else {
         format!("{word}({text})")
     };
-    Condition { text, how, operands: rows, code, confirmed, objects }
+    Condition { expr, text, how, operands: rows, code, confirmed, objects }
 }
 
 fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {
@@ -221,7 +220,7 @@ fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {
     let whole = told.iter().all(Option::is_some);
     // what could not be told keeps its place, without a text
     let nothing = || Told {
-        text: String::new(),
+        expr: None,
         truth: None,
         sure: false,
         how: How::Decoded,
@@ -275,7 +274,7 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     let sure = [Some(&left), Some(&right), mask.as_ref(), bit.as_ref()].into_iter().flatten().all(|s| s.sure);
     // what was read from memory on the right, addresses and constants always: as people write it
     let rank = |s: &Side, part: &Part| match part.operand {
-        _ if s.text.starts_with('&') => 3,
+        _ if s.expr.addressed().is_some() => 3,
         Operand::Mem(_) => 2,
         _ if s.memory => 1,
         _ => 0,
@@ -287,21 +286,19 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     let idiom = constant(&right)
         .filter(|_| !left.constant && mask.is_none() && bit.is_none())
         .and_then(|c| idiom::of(namer, way, &Test { relation, ..test }, &left, cut(c, test.size, false)));
-    let idiom = idiom.map(|(text, side)| {
+    let idiom = idiom.map(|(expr, side)| {
         left = side;
-        text
+        expr
     });
-    let text = match &bit {
-        _ if idiom.is_some() => idiom.unwrap_or_default(),
-        Some(_) if of_memory => {
-            let not = if relation == Relation::Eq { "!" } else { "" };
-            format!("{not}{}", left.text)
+    let is_clear = |set: CExpr| if relation == Relation::Eq { set.not() } else { set };
+    let expr = match (idiom, &bit) {
+        (Some(idiom), _) => idiom,
+        (None, Some(_)) if of_memory => is_clear(left.expr.clone()),
+        (None, Some(bit)) => {
+            let one = CExpr::binary(COp::Shl, CExpr::unsigned(1), bit.expr.clone());
+            is_clear(CExpr::binary(COp::BitAnd, left.expr.clone(), one))
         }
-        Some(bit) => {
-            let not = if relation == Relation::Eq { "!" } else { "" };
-            format!("{not}({} & 1 << {})", wrapped(&left.text), wrapped(&bit.text))
-        }
-        None => spell(types, &left, mask.as_ref(), &right, relation, &test),
+        (None, None) => spell(types, &left, mask.as_ref(), &right, relation, &test),
     };
     // an operand is gone, but the outcome was kept (`ret = WARN_ON(…)`)
     let (truth, sure) = match truth {
@@ -312,9 +309,10 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         known => (known, sure),
     };
     // the once of WARN_ON_ONCE is set before the trap
-    let once =
-        [&left, &right].iter().any(|s| ["__already_done", "__warned"].iter().any(|w| s.text.starts_with(w)));
-    let (text, truth) = if once { (String::new(), None) } else { (text, truth) };
+    let once = [&left, &right]
+        .iter()
+        .any(|s| variable(&s.expr).is_some_and(|name| ONCE.iter().any(|w| name.starts_with(w))));
+    let (expr, truth) = if once { (None, None) } else { (Some(expr), truth) };
     let equal = (relation == Relation::Eq && mask.is_none() && bit.is_none() && right.constant)
         .then(|| right.value.map(|v| shown(types, left.ty, v, test.size)))
         .flatten();
@@ -332,23 +330,27 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         rows.extend(x.row);
     }
     let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
-    Some(Told { text, truth, sure, how, rows, objects, code: lines(namer, way, trap), once, equal })
+    Some(Told { expr, truth, sure, how, rows, objects, code: lines(namer, way, trap), once, equal })
 }
 
 /// A word of which bits are asked for: no cast to the part that has them, and its value as people write flags.
 fn as_flags(side: &mut Side, mask: u64, whole: Option<u64>) {
-    for (cast, bits) in
-        [("(u8)", u64::from(u8::MAX)), ("(u16)", u64::from(u16::MAX)), ("(u32)", u64::from(u32::MAX))]
+    let bits = |part: &str| match part {
+        "u8" => Some(u64::from(u8::MAX)),
+        "u16" => Some(u64::from(u16::MAX)),
+        "u32" => Some(u64::from(u32::MAX)),
+        _ => None,
+    };
+    if let ExprKind::Cast(to, inner) = &side.expr.kind
+        && let TypeSpec::Named(_, part) = &to.spec
+        && bits(part).is_some_and(|bits| to.derivs.is_empty() && mask & !bits == 0)
     {
-        if mask & !bits == 0
-            && let Some(name) = side.text.strip_prefix(cast).map(str::to_owned)
-        {
-            if let (Some(row), Some(value)) = (&mut side.row, whole) {
-                row.name.clone_from(&name);
-                row.value = Some(if value > 9 { format!("{value:#x}") } else { value.to_string() });
-            }
-            side.text = name;
+        let word = CExpr::clone(inner);
+        if let (Some(row), Some(value)) = (&mut side.row, whole) {
+            row.name = word.for_reader().to_string();
+            row.value = Some(if value > 9 { format!("{value:#x}") } else { value.to_string() });
         }
+        side.expr = word;
     }
     if let Some(row) = &mut side.row
         && let Some(v) =
@@ -430,42 +432,59 @@ fn spell(
     right: &Side,
     relation: Relation,
     test: &Test,
-) -> String {
+) -> CExpr {
     let zero = right.constant && right.value == Some(0);
+    let op = operator(relation);
     if let Some(mask) = mask {
         let mask = match mask.value {
-            Some(v) if mask.constant && test.mask.is_some() => format!("{v:#x}"),
-            _ => wrapped(&mask.text),
+            Some(v) if mask.constant && test.mask.is_some() => CExpr::hex(v),
+            _ => mask.expr.clone(),
         };
-        let left = wrapped(&left.text);
+        let masked = CExpr::binary(COp::BitAnd, left.expr.clone(), mask);
         return match (zero, relation) {
-            (true, Relation::Ne) => format!("{left} & {mask}"),
-            (true, Relation::Eq) => format!("!({left} & {mask})"),
-            _ => format!("({left} & {mask}) {} {}", relation.symbol(), right.text),
+            (true, Relation::Ne) => masked,
+            (true, Relation::Eq) => masked.not(),
+            _ => CExpr::binary(op, masked, right.expr.clone()),
         };
     }
     let kind = left.ty.and_then(|ty| types.resolve(ty).ok()).map(|(_, ty)| ty);
     let pointer = matches!(kind.as_deref(), Some(Type::Pointer { .. }));
     let boolean = matches!(kind.as_deref(), Some(Type::Int { encoding: Encoding::Bool, .. }));
     match relation {
-        Relation::Eq if zero && boolean => return format!("!{}", wrapped(&left.text)),
-        Relation::Ne if zero && boolean => return left.text.clone(),
-        Relation::Eq | Relation::Ne if zero && pointer => {
-            return format!("{} {} NULL", left.text, relation.symbol());
-        }
+        Relation::Eq if zero && boolean => return left.expr.clone().not(),
+        Relation::Ne if zero && boolean => return left.expr.clone(),
         _ => {}
     }
-    let constant = match right.value {
-        Some(v) if right.constant => constant_text(types, left.ty, v, test),
-        _ => bracketed(&right.text),
+    let right = match right.value {
+        _ if zero && pointer && matches!(relation, Relation::Eq | Relation::Ne) => CExpr::ident("NULL"),
+        Some(v) if right.constant => constant(types, left.ty, v, test),
+        _ => right.expr.clone(),
     };
-    format!("{} {} {constant}", bracketed(&left.text), relation.symbol())
+    CExpr::binary(op, left.expr.clone(), right)
 }
 
-/// In parentheses where C's precedence would read it otherwise beside a comparison.
-fn bracketed(text: &str) -> String {
-    let binds_less = [" & ", " | ", " ^ ", " && ", " || "].iter().any(|op| text.contains(op));
-    if binds_less { wrapped(text) } else { text.to_owned() }
+/// A relation as C's operator.
+const fn operator(relation: Relation) -> COp {
+    match relation {
+        Relation::Eq => COp::Eq,
+        Relation::Ne => COp::Ne,
+        Relation::Lt => COp::Lt,
+        Relation::Le => COp::Le,
+        Relation::Gt => COp::Gt,
+        Relation::Ge => COp::Ge,
+    }
+}
+
+/// The names that the variables begin with which keep that a warning was given.
+const ONCE: &[&str] = &["__already_done", "__warned"];
+
+/// The variable that an expression is of, or of a part of.
+fn variable(expr: &CExpr) -> Option<&str> {
+    match &expr.kind {
+        ExprKind::Ident(name) => Some(name),
+        ExprKind::Member(inner, ..) | ExprKind::Index(inner, _) => variable(inner),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

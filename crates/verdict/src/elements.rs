@@ -4,9 +4,9 @@ use crate::condition::register_name;
 use crate::model::How;
 use crate::names::{Member, Named, Namer};
 use crate::path;
-use crate::terms::{arrow, wrapped};
 use arch::dataflow::{BinOp, Expr, Mem, Sym};
 use base::VirtAddr;
+use cexpr::{BinOp as COp, Expr as CExpr, MemberPath};
 use debuginfo::types::TypeRef;
 
 /// `base + index * factor`
@@ -88,34 +88,26 @@ impl Namer<'_> {
         let types = self.types();
         let from = self.sym(ip, at.base, depth + 1)?;
         let to = path::pointee(types, from.ty?)?;
-        let index = self.index_text(ip, at.index, depth)?;
+        let index = self.index_of(ip, at.index, depth)?;
         let len = types.size_of(to).ok()?;
-        let made = |text: String, ty: Option<TypeRef>, others: bool| Member {
-            named: Named {
-                text,
-                ty,
-                how: if others { How::Guessed } else { from.how.max(How::Decoded) },
-                origin: String::new(),
-            },
-            object: None,
-            path: String::new(),
-            bits: None,
-            offset: 0,
+        let how = from.how.max(How::Decoded);
+        let made = |expr: CExpr, ty: Option<TypeRef>, others: bool| {
+            let how = if others { How::Guessed } else { how };
+            Member::alone(Named { expr, ty, how, origin: String::new() })
         };
         let offset = u64::try_from(disp).ok()?;
         if len == at.factor && offset < len {
             // p[n].member
-            let name = format!("{}[{index}]", wrapped(&from.text));
+            let element = from.expr.index(index);
             if !path::is_compound(types, to) {
-                return (offset == 0 && len == size).then(|| made(name, Some(to), false));
+                return (offset == 0 && len == size).then(|| made(element, Some(to), false));
             }
             let leaf = path::leaf(types, to, offset, size, &self.code.name)?;
-            return Some(made(format!("{name}.{}", leaf.path), Some(leaf.ty), !leaf.others.is_empty()));
+            return Some(made(element.path(&leaf.path, false), Some(leaf.ty), !leaf.others.is_empty()));
         }
         // p->array[n].member
         let leaf = path::leaf(types, to, offset, size, &self.code.name)?;
-        let text = with_index(&leaf, at.factor, &index)?;
-        let all = arrow(&from.text, &text);
+        let all = with_index(&leaf, at.factor, index, from.expr, true)?;
         Some(made(all, Some(leaf.ty), !leaf.others.is_empty()))
     }
 
@@ -126,41 +118,47 @@ impl Namer<'_> {
         let name = l.symbol.name.to_owned();
         let ty = types.first(Some(&self.scope()), Space::Variable, &name)?;
         let leaf = path::leaf(types, ty, l.offset, size, &self.code.name)?;
-        let index = self.index_text(ip, index, 0)?;
-        let text = with_index(&leaf, factor, &index)?;
-        let dot = if text.starts_with('[') { "" } else { "." };
+        let index = self.index_of(ip, index, 0)?;
         let named = Named {
-            text: format!("{name}{dot}{text}"),
+            expr: with_index(&leaf, factor, index, CExpr::ident(name), false)?,
             ty: Some(leaf.ty),
             how: How::Table,
             origin: "a global variable".into(),
         };
-        Some(Member { named, object: None, path: String::new(), bits: None, offset: 0 })
+        Some(Member::alone(named))
     }
 
-    fn index_text(&self, ip: u64, index: Sym, depth: usize) -> Option<String> {
+    fn index_of(&self, ip: u64, index: Sym, depth: usize) -> Option<CExpr> {
         match self.code.flow.expr(index) {
-            Expr::Const(v) => Some(v.to_string()),
+            Expr::Const(v) => Some(CExpr::int(v)),
             _ => match self.sym(ip, index, depth + 1) {
-                Some(named) => Some(named.text),
+                Some(named) => Some(named.expr),
                 // a register that has it still; the number that it was
                 None => match self.code.flow.holders(self.at, index).next() {
-                    Some(n) => Some(format!("%{}", register_name(&self.code, n, 8))),
-                    None => self.value(index).map(|held| held.value.to_string()),
+                    Some(n) => Some(CExpr::register(register_name(&self.code, n, 8))),
+                    None => self.value(index).map(|held| CExpr::unsigned(held.value)),
                 },
             },
         }
     }
 }
 
-/// A path with an index in place of its last array's number, where that array's elements have this size.
-fn with_index(leaf: &path::Leaf, factor: u64, index: &str) -> Option<String> {
+/// A path below an object with an index in place of its last array's number, where that array's elements have this size.
+fn with_index(
+    leaf: &path::Leaf,
+    factor: u64,
+    index: CExpr,
+    object: CExpr,
+    of_pointer: bool,
+) -> Option<CExpr> {
     if leaf.stride != Some(factor) {
         return None;
     }
-    let open = leaf.path.rfind('[')?;
-    let close = open + leaf.path.get(open..)?.find(']')?;
-    let first = leaf.path.get(open + 1..close)?;
-    let index = if first == "0" { index.to_owned() } else { format!("{index} + {first}") };
-    Some(format!("{}[{index}]{}", leaf.path.get(..open)?, leaf.path.get(close + 1..)?))
+    let steps = &leaf.path.steps;
+    let last = steps.iter().rposition(|step| !step.index.is_empty())?;
+    let mut array = MemberPath { steps: steps.get(..=last)?.to_vec() };
+    let first = array.steps.last_mut()?.index.pop()?;
+    let index = if first == 0 { index } else { CExpr::binary(COp::Add, index, CExpr::unsigned(first)) };
+    let rest = MemberPath { steps: steps.get(last + 1..)?.to_vec() };
+    Some(object.path(&array, of_pointer).index(index).path(&rest, false))
 }

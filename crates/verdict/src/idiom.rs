@@ -1,22 +1,22 @@
 //! Comparisons that the compiler has turned into others, turned back: a range, an error number in place of a pointer.
 
 use crate::names::Namer;
-use crate::operand::{Side, constant_text};
-use crate::terms::wrapped;
+use crate::operand::{Side, constant};
 use arch::dataflow::{Branch, Expr, Part, Relation, Sym, Test, cut};
+use cexpr::{BinOp as COp, Expr as CExpr};
 use debuginfo::types::{Type, TypeRef, Types};
 
 /// The largest error number, `MAX_ERRNO`.
 const MAX_ERRNO: u64 = 4095;
 
-/// A comparison with a constant as the source has it: its text, and its left side.
+/// A comparison with a constant as the source has it, and its left side.
 pub(crate) fn of(
     namer: &Namer<'_>,
     way: &Branch,
     test: &Test,
     left: &Side,
     right: u64,
-) -> Option<(String, Side)> {
+) -> Option<(CExpr, Side)> {
     if test.signed || test.mask.is_some() || test.bit.is_some() {
         return None;
     }
@@ -24,11 +24,11 @@ pub(crate) fn of(
 }
 
 /// `IS_ERR(p)`: the last 4095 addresses are none.
-fn error_pointer(types: &Types, test: &Test, left: &Side, right: u64) -> Option<(String, Side)> {
+fn error_pointer(types: &Types, test: &Test, left: &Side, right: u64) -> Option<(CExpr, Side)> {
     let last = 0_u64.wrapping_sub(MAX_ERRNO + 1);
     let not = match (test.relation, right.wrapping_sub(last)) {
-        (Relation::Gt, 0) | (Relation::Ge, 1) => "",
-        (Relation::Le, 0) | (Relation::Lt, 1) => "!",
+        (Relation::Gt, 0) | (Relation::Ge, 1) => false,
+        (Relation::Le, 0) | (Relation::Lt, 1) => true,
         _ => return None,
     };
     let kind = left.ty.and_then(|ty| types.resolve(ty).ok()).map(|(_, ty)| ty);
@@ -40,11 +40,12 @@ fn error_pointer(types: &Types, test: &Test, left: &Side, right: u64) -> Option<
     if let (Some(row), Some(name)) = (&mut left.row, left.value.and_then(crate::judge::error_name)) {
         row.value = row.value.take().map(|v| format!("{v} ({name})"));
     }
-    Some((format!("{not}IS_ERR({})", left.text), left))
+    let is_error = CExpr::call("IS_ERR", vec![left.expr.clone()]);
+    Some((if not { is_error.not() } else { is_error }, left))
 }
 
 /// `x - 2 > 7` of unsigned numbers: `x < 2 || x > 9`. Where the value is known, the side that it is on.
-fn range(namer: &Namer<'_>, way: &Branch, test: &Test, left: &Side, right: u64) -> Option<(String, Side)> {
+fn range(namer: &Namer<'_>, way: &Branch, test: &Test, left: &Side, right: u64) -> Option<(CExpr, Side)> {
     let inside = match test.relation {
         Relation::Gt => false,
         Relation::Le => true,
@@ -61,19 +62,18 @@ fn range(namer: &Namer<'_>, way: &Branch, test: &Test, left: &Side, right: u64) 
     let known = if signed { known } else { value.map(i128::from) };
     let spell = |v: i128| {
         let v = i64::try_from(v).unwrap_or_default().cast_unsigned();
-        constant_text(types, ty, v, test)
+        constant(types, ty, v, test)
     };
-    let name = wrapped(&named.text);
-    let (below, above) = (format!("{name} < {}", spell(low)), format!("{name} > {}", spell(high)));
-    let text = match known {
-        _ if inside => format!("{name} >= {} && {name} <= {}", spell(low), spell(high)),
-        Some(v) if v < low => below,
-        Some(v) if v > high => above,
-        _ => format!("({below} || {above})"),
+    let to = |op: COp, limit: i128| CExpr::binary(op, named.expr.clone(), spell(limit));
+    let expr = match known {
+        _ if inside => CExpr::binary(COp::LogAnd, to(COp::Ge, low), to(COp::Le, high)),
+        Some(v) if v < low => to(COp::Lt, low),
+        Some(v) if v > high => to(COp::Gt, high),
+        _ => CExpr::binary(COp::LogOr, to(COp::Lt, low), to(COp::Gt, high)),
     };
     let mut out = left.clone();
     if let Some(row) = &mut out.row {
-        row.name.clone_from(&named.text);
+        row.name = named.text();
         row.value = known.map(|v| v.to_string());
         row.how = named.how;
         row.detail = match value {
@@ -82,10 +82,10 @@ fn range(namer: &Namer<'_>, way: &Branch, test: &Test, left: &Side, right: u64) 
             None => row.detail.clone(),
         };
     }
-    out.text = named.text;
+    out.expr = named.expr;
     out.ty = ty;
     out.value = value;
-    Some((text, out))
+    Some((expr, out))
 }
 
 /// The value that a constant was added to, and the constant.

@@ -94,6 +94,12 @@ pub(crate) fn poison(value: u64) -> Option<&'static str> {
     nearest(value).map(|(_, words)| words)
 }
 
+/// The kernel's own name of a value that is a poison (include/linux/poison.h), where it has one.
+pub(crate) fn poison_name(value: u64) -> Option<&'static str> {
+    let (name, _) = nearest(value).filter(|(off, _)| *off == 0)?.1.split_once(':')?;
+    name.bytes().all(|b| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit()).then_some(name)
+}
+
 /// The poison at or near a value, and how far the value is from it. Poisons lie close to each other: the nearest.
 fn nearest(value: u64) -> Option<(i64, &'static str)> {
     POISON

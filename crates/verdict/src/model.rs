@@ -100,8 +100,10 @@ pub struct OperandRow {
 }
 
 /// The condition that failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Condition {
+    /// `total_sg > vq->split.vring.num`
+    pub expr: Option<cexpr::Expr>,
     /// `BUG_ON(total_sg > vq->split.vring.num)`
     pub text: String,
     /// How its operands' names are known: the weakest of them.

@@ -4,10 +4,10 @@
 use crate::code::Code;
 use crate::model::How;
 use crate::path;
-use crate::terms::{arrow, pointed};
 use arch::Regs;
 use arch::dataflow::{Expr, Mem, Sym};
 use base::{VirtAddr, VirtRead};
+use cexpr::{Expr as CExpr, MemberPath, TypeName};
 use debuginfo::dwarf::{Caller, FrameAccess, Location};
 use debuginfo::types::{Encoding, Scope, Space, Type, TypeRef, Types};
 use kernel::Session;
@@ -17,24 +17,48 @@ use std::rc::Rc;
 use unwind::Frame;
 
 /// A value's name in C.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Named {
-    pub(crate) text: String,
+    pub(crate) expr: CExpr,
     pub(crate) ty: Option<TypeRef>,
     pub(crate) how: How,
     /// How it came by: `third argument, unchanged since entry`.
     pub(crate) origin: String,
 }
 
+impl Named {
+    /// The expression as people read it.
+    pub(crate) fn text(&self) -> String {
+        self.expr.for_reader().to_string()
+    }
+}
+
 /// A member of an object in memory.
 pub(crate) struct Member {
     pub(crate) named: Named,
     /// The object: its name, type, address.
-    pub(crate) object: Option<(String, TypeRef)>,
-    pub(crate) path: String,
+    pub(crate) object: Option<(CExpr, TypeRef)>,
+    pub(crate) path: MemberPath,
     pub(crate) bits: Option<(u64, u32)>,
     /// Bytes from the object's begin to the member.
     pub(crate) offset: u64,
+}
+
+impl Member {
+    /// What is no part of a struct that is known.
+    pub(crate) fn alone(named: Named) -> Self {
+        Self { named, object: None, path: MemberPath { steps: Vec::new() }, bits: None, offset: 0 }
+    }
+}
+
+/// `struct page *` of a struct's name with its keyword, or of a typedef's.
+pub(crate) fn pointer_to(name: &str) -> TypeName {
+    let (space, name) = match name.split_once(' ') {
+        Some(("struct", name)) => (Space::Struct, name),
+        Some(("union", name)) => (Space::Union, name),
+        _ => (Space::Typedef, name),
+    };
+    TypeName::named(space, name).pointer()
 }
 
 /// A variable that debug information places in a register or in memory.
@@ -253,7 +277,7 @@ impl<'a> Namer<'a> {
         }
         if let Some(local) = held.iter().max_by_key(|l| usize::from(self.is_outgrown(l.ty))) {
             return Some(Named {
-                text: local.name.clone(),
+                expr: CExpr::ident(&*local.name),
                 ty: Some(local.ty),
                 how: How::Dwarf,
                 origin: derived.map(|d| d.origin).unwrap_or_default(),
@@ -302,14 +326,14 @@ impl<'a> Namer<'a> {
         let types = self.loaded_types();
         let name = l.symbol.name.to_owned();
         let ty = types.first(Some(&self.scope()), Space::Variable, &name);
-        let named = |text, ty| Named { text, ty, how: How::Table, origin: "a global variable".into() };
+        let named = |expr, ty| Named { expr, ty, how: How::Table, origin: "a global variable".into() };
         match ty {
             Some(ty) if path::is_compound(types, ty) => {
                 let leaf = path::leaf(types, ty, l.offset, size, &self.code.name)?;
-                Some(named(format!("{name}.{}", leaf.path), Some(leaf.ty)))
+                Some(named(CExpr::ident(name).path(&leaf.path, false), Some(leaf.ty)))
             }
-            ty if l.offset == 0 => Some(named(name, ty)),
-            _ => Some(named(format!("{name}+{:#x}", l.offset), None)),
+            ty if l.offset == 0 => Some(named(CExpr::ident(name), ty)),
+            _ => Some(named(CExpr::ident(format!("{name}+{:#x}", l.offset)), None)),
         }
     }
 
@@ -317,16 +341,17 @@ impl<'a> Namer<'a> {
     pub(crate) fn member_of(&self, from: &Named, disp: i64, size: u64) -> Option<Member> {
         let types = self.types();
         let to = path::pointee(types, from.ty?)?;
-        let found = |ty: TypeRef, offset: u64, name: String, how: How| -> Option<Member> {
+        let found = |ty: TypeRef, offset: u64, from: CExpr, how: How| -> Option<Member> {
             let leaf = path::leaf(types, ty, offset, size, &self.code.name)?;
             let how = if leaf.others.is_empty() { how } else { How::Guessed };
             let mut origin = String::new();
             if !leaf.others.is_empty() {
-                origin = format!("or {}, at the same place", leaf.others.join(", "));
+                let others: Vec<String> = leaf.others.iter().map(ToString::to_string).collect();
+                origin = format!("or {}, at the same place", others.join(", "));
             }
             Some(Member {
-                named: Named { text: arrow(&name, &leaf.path), ty: Some(leaf.ty), how, origin },
-                object: Some((name, ty)),
+                named: Named { expr: from.clone().path(&leaf.path, true), ty: Some(leaf.ty), how, origin },
+                object: Some((from, ty)),
                 path: leaf.path,
                 bits: leaf.bits,
                 offset,
@@ -335,15 +360,15 @@ impl<'a> Namer<'a> {
         let own = types.size_of(to).unwrap_or(0);
         if !path::is_compound(types, to) {
             if disp == 0 && types.size_of(to).is_ok_and(|n| n == size) {
-                let named =
-                    Named { text: pointed(&from.text), ty: Some(to), how: from.how, origin: String::new() };
-                return Some(Member { named, object: None, path: String::new(), bits: None, offset: 0 });
+                let expr = from.expr.clone().pointed();
+                let named = Named { expr, ty: Some(to), how: from.how, origin: String::new() };
+                return Some(Member::alone(named));
             }
             return None;
         }
         let offset = u64::try_from(disp).ok();
         if let Some(offset) = offset.filter(|o| *o < own)
-            && let Some(m) = found(to, offset, from.text.clone(), from.how)
+            && let Some(m) = found(to, offset, from.expr.clone(), from.how)
         {
             return Some(m);
         }
@@ -356,8 +381,8 @@ impl<'a> Namer<'a> {
                 .filter(|ty| path::leaf(types, *ty, need - size, size, &self.code.name).is_some())
                 .collect();
             if let [only] = fitting.as_slice() {
-                let name = format!("(({} *){})", types.name(*only), from.text);
-                return found(*only, need - size, name, How::Guessed);
+                let whole = from.expr.clone().cast(pointer_to(&types.name(*only)));
+                return found(*only, need - size, whole, How::Guessed);
             }
             if !fitting.is_empty() {
                 return None;
@@ -368,13 +393,12 @@ impl<'a> Namer<'a> {
 
     /// The member that a memory operand of the instruction at `ip` names.
     pub(crate) fn memory(&self, ip: u64, mem: &Mem) -> Option<Member> {
-        let alone = |named| Member { named, object: None, path: String::new(), bits: None, offset: 0 };
         if mem.per_cpu {
-            return self.per_cpu(mem.disp.cast_unsigned(), mem.size).map(alone);
+            return self.per_cpu(mem.disp.cast_unsigned(), mem.size).map(Member::alone);
         }
         let Some(base) = mem.base else {
             return if mem.index.is_none() {
-                self.global(mem.disp.cast_unsigned(), mem.size).map(alone)
+                self.global(mem.disp.cast_unsigned(), mem.size).map(Member::alone)
             } else {
                 None
             };
@@ -392,8 +416,8 @@ impl<'a> Namer<'a> {
             _ => false,
         });
         if let Some(local) = in_memory {
-            return Some(alone(Named {
-                text: local.name.clone(),
+            return Some(Member::alone(Named {
+                expr: CExpr::ident(&*local.name),
                 ty: Some(local.ty),
                 how: How::Dwarf,
                 origin: "a variable on the stack".into(),
@@ -402,11 +426,12 @@ impl<'a> Namer<'a> {
         if let Some(sym) = self.code.flow.slot(ip, mem)
             && let Some(named) = self.sym(ip, sym, 0)
         {
-            return Some(alone(named));
+            return Some(Member::alone(named));
         }
         // debug information: the variable whose struct has such a member
         for (name, ty) in self.register_types(ip, base) {
-            let from = Named { text: name, ty: Some(ty), how: How::Dwarf, origin: String::new() };
+            let expr = CExpr::ident(name);
+            let from = Named { expr, ty: Some(ty), how: How::Dwarf, origin: String::new() };
             if let Some(to) = path::pointee(self.types(), ty)
                 && u64::try_from(mem.disp).is_ok_and(|d| self.types().size_of(to).is_ok_and(|n| d < n))
                 && let Some(m) = self.member_of(&from, mem.disp, mem.size)

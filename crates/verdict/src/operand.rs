@@ -4,17 +4,17 @@ use crate::atomic;
 use crate::code::Code;
 use crate::model::{How, Object, OperandRow};
 use crate::names::{Named, Namer, shown};
-use crate::terms::wrapped;
 use crate::values::Held;
 use arch::Regs;
 use arch::dataflow::{Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
 use base::{VirtAddr, VirtRead};
-use debuginfo::types::{Type, TypeRef, Types};
+use cexpr::{Expr as CExpr, ExprKind, TypeName};
+use debuginfo::types::{Space, Type, TypeRef, Types};
 
 /// An operand: its name, its value and the row that tells of it.
 #[derive(Clone)]
 pub(crate) struct Side {
-    pub(crate) text: String,
+    pub(crate) expr: CExpr,
     pub(crate) ty: Option<TypeRef>,
     pub(crate) value: Option<u64>,
     /// False where the value was read from memory that may have changed since.
@@ -28,7 +28,7 @@ pub(crate) struct Side {
 impl Side {
     pub(crate) fn constant(v: i64) -> Self {
         Self {
-            text: v.to_string(),
+            expr: CExpr::int(v),
             ty: None,
             value: Some(v.cast_unsigned()),
             sure: true,
@@ -52,27 +52,27 @@ pub(crate) fn side(namer: &Namer<'_>, way: &Branch, part: Part, size: u64) -> Si
 /// Two operands by one name: debug information has that of an earlier or later value for one of them, so that one is told
 /// by the data flow alone, or by its register.
 pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: &mut Side, right: &mut Side) {
-    if left.constant || right.constant || left.text != right.text || test.left.sym == test.right.sym {
+    if left.constant || right.constant || left.expr != right.expr || test.left.sym == test.right.sym {
         return;
     }
-    let shared = left.text.clone();
+    let shared = left.expr.clone();
     let by_flow = |part: &Part| {
         let named = part.sym.and_then(|sym| namer.by_flow(way.compare, sym))?;
-        (named.text != shared).then_some(named.text)
+        (named.expr != shared).then_some(named.expr)
     };
     let by_register = |part: &Part| match part.operand {
-        Operand::Reg { number, size } => Some(format!("%{}", register_name(&namer.code, number, size))),
+        Operand::Reg { number, size } => Some(CExpr::register(register_name(&namer.code, number, size))),
         _ => None,
     };
     let all = [by_flow(&test.left), by_flow(&test.right), by_register(&test.left), by_register(&test.right)];
     let found =
-        all.into_iter().zip([true, false, true, false]).find_map(|(text, of_left)| Some((text?, of_left)));
-    if let Some((text, of_left)) = found {
+        all.into_iter().zip([true, false, true, false]).find_map(|(expr, of_left)| Some((expr?, of_left)));
+    if let Some((expr, of_left)) = found {
         let side = if of_left { left } else { right };
         if let Some(row) = &mut side.row {
-            row.name.clone_from(&text);
+            row.name = expr.for_reader().to_string();
         }
-        side.text = text;
+        side.expr = expr;
     }
 }
 
@@ -98,7 +98,7 @@ fn register_side(
     };
     let held = part.sym.and_then(|sym| namer.value(sym));
     let (named, ty) = typed(types, named, own, size);
-    let text = named.as_ref().map_or_else(|| format!("%{register}"), |n| n.text.clone());
+    let expr = named.as_ref().map_or_else(|| CExpr::register(&*register), |n| n.expr.clone());
     let mut detail = vec![spot(&namer.code, &register, number, own, held.as_ref())];
     let origin = named.as_ref().map_or("", |n| n.origin.as_str());
     let gone = held.as_ref().is_none_or(|h| h.register != Some(number));
@@ -114,26 +114,34 @@ fn register_side(
         commands.insert(0, format!("{}.{} {:x}", types.name(o.ty), o.member, o.at));
     }
     commands.push(format!("dis -x {}", namer.code.symbol));
-    let value = held.as_ref().map(|h| returned(&text, h.value));
+    let value = held.as_ref().map(|h| returned(&expr, h.value));
     let signed = way.test.is_some_and(|t| t.signed) && ty.is_none();
     let spelt = |v: u64| {
         if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
     };
     let row = OperandRow {
-        name: text.clone(),
+        name: expr.for_reader().to_string(),
         value: value.map(spelt),
         detail: detail.join(", "),
         how: named.as_ref().map_or(How::Decoded, |n| n.how),
         commands,
     };
     let sure = held.is_some_and(|h| !h.now);
-    let memory = part.sym.is_some_and(|sym| is_load(namer, sym)) && text.contains("->");
-    Side { text, ty, value, sure, constant: false, memory, row: Some(row), object }
+    let memory = part.sym.is_some_and(|sym| is_load(namer, sym)) && follows_pointer(&expr);
+    Side { expr, ty, value, sure, constant: false, memory, row: Some(row), object }
 }
 
 /// `preempt_count()` does not return the flag in the word which says whether the scheduler is to run.
-fn returned(name: &str, value: u64) -> u64 {
-    if name == "preempt_count()" { value & 0x7fff_ffff } else { value }
+fn returned(expr: &CExpr, value: u64) -> u64 {
+    match &expr.kind {
+        ExprKind::Call(name, _) if name == "preempt_count" => value & 0x7fff_ffff,
+        _ => value,
+    }
+}
+
+/// True where a member of what a pointer leads to stands in it.
+fn follows_pointer(expr: &CExpr) -> bool {
+    expr.any(&mut |kind| matches!(kind, ExprKind::Member(_, _, true)))
 }
 
 /// True for what was read from memory.
@@ -191,17 +199,16 @@ pub(crate) fn passed(namer: &Namer<'_>, sym: Sym) -> Option<String> {
     }
     let outer = namer.outer()?;
     let there = outer.code.flow.register(outer.at, number)?;
-    let text = match outer.code.flow.expr(there) {
-        Expr::Const(v) if !is_text(outer, v) => v.to_string(),
+    let (expr, further) = match outer.code.flow.expr(there) {
+        Expr::Const(v) if !is_text(outer, v) => (CExpr::int(v), None),
         Expr::Entry(_) | Expr::Cut { .. } => {
-            let named = outer.sym(outer.at, there, 0)?;
-            let further = passed(outer, there).map(|p| format!(", {p}")).unwrap_or_default();
-            format!("{}{further}", named.text)
+            (outer.sym(outer.at, there, 0)?.expr, passed(outer, there).map(|p| format!(", {p}")))
         }
-        _ => outer.sym(outer.at, there, 0)?.text,
+        _ => (outer.sym(outer.at, there, 0)?.expr, None),
     };
     // a register of the caller's says nothing
-    (!text.contains('%')).then(|| format!("{} passes {text}", outer.code.name))
+    let further = further.unwrap_or_default();
+    (!expr.names_register()).then(|| format!("{} passes {}{further}", outer.code.name, expr.for_reader()))
 }
 
 /// The struct that a value was read from, where that struct's address is still known.
@@ -212,7 +219,8 @@ pub(crate) fn object_of(namer: &Namer<'_>, sym: Sym) -> Option<Object> {
     let (name, ty) = member.object?;
     let held = namer.value(base)?;
     let at = held.value.wrapping_add_signed(disp).wrapping_sub(member.offset);
-    Some(Object { name, ty, at, member: member.path })
+    let name = name.for_reader().to_string();
+    Some(Object { name, ty, at, member: member.path.to_string() })
 }
 
 /// A type that fits a value's width; where it does not, the name gets a cast.
@@ -222,7 +230,7 @@ fn typed(types: &Types, named: Option<Named>, own: u64, size: u64) -> (Option<Na
     match types.size_of(ty) {
         Ok(n) if n == size => (Some(named), Some(ty)),
         Ok(n) if n > own => {
-            named.text = format!("(u{}){}", size * 8, wrapped(&named.text));
+            named.expr = named.expr.cast(TypeName::named(Space::Typedef, format!("u{}", size * 8)));
             (Some(named), None)
         }
         Ok(n) if n < own => {
@@ -261,10 +269,11 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let derived = part.sym.filter(|_| member.is_none()).and_then(|sym| namer.sym(way.compare, sym, 0));
     let operand_text = memory_text(&namer.code, m);
     let named = member.as_ref().map(|x| &x.named).or(derived.as_ref());
-    let text = named.map_or_else(|| operand_text.clone(), |x| x.text.clone());
-    let text = atomic::operand(namer, way, part, &text, size).unwrap_or(text);
+    // what has no name is told as the instruction has it
+    let expr = named.map_or_else(|| CExpr::ident(&*operand_text), |x| x.expr.clone());
+    let expr = atomic::operand(namer, way, part, &expr, size).unwrap_or(expr);
     let ty = named.and_then(|x| x.ty);
-    let value = value.map(|v| returned(&text, v));
+    let value = value.map(|v| returned(&expr, v));
     let value = match (member.as_ref().and_then(|x| x.bits), value) {
         (Some((first, width)), Some(v)) if first < 64 => {
             Some((v >> first) & (u64::MAX >> (64 - width.clamp(1, 64))))
@@ -283,6 +292,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
             // the base register may itself lie within the object
             let at = base.value.wrapping_add_signed(disp).wrapping_sub(x.offset);
             let tag = types.name(*of);
+            let name = name.for_reader().to_string();
             // of several registers that hold it, the one that the instruction names
             let own = m.base.filter(|b| disp == m.disp && namer.regs.get(*b) == Some(base.value));
             let place = match own {
@@ -294,7 +304,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
             };
             detail = format!("{detail}; {name} = ({tag} *) {at:016x}{place}");
             commands.push(format!("{tag}.{} {at:x}", x.path));
-            object = Some(Object { name: name.clone(), ty: *of, at, member: x.path.clone() });
+            object = Some(Object { name, ty: *of, at, member: x.path.to_string() });
         }
         if !x.named.origin.is_empty() {
             detail = format!("{detail}; {}", x.named.origin);
@@ -316,7 +326,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
         if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
     };
     let row = OperandRow {
-        name: text.clone(),
+        name: expr.for_reader().to_string(),
         value: value.map(spelt),
         detail,
         how: named.map_or(How::Decoded, |x| x.how),
@@ -324,7 +334,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     };
     let base_sure = base.as_ref().is_none_or(|b| !b.now);
     let sure = value.is_some() && (is_slot || (!way.stores && base_sure));
-    Side { text, ty, value, sure, constant: false, memory: true, row: Some(row), object }
+    Side { expr, ty, value, sure, constant: false, memory: true, row: Some(row), object }
 }
 
 /// The address of a memory operand with these registers.
@@ -354,7 +364,7 @@ pub(crate) fn read(mem: &dyn VirtRead, at: u64, size: u64) -> Option<u64> {
 }
 
 /// A constant as what it is compared with has it: an enumerator, signed or not, poison by name.
-pub(crate) fn constant_text(types: &Types, ty: Option<TypeRef>, v: u64, test: &Test) -> String {
+pub(crate) fn constant(types: &Types, ty: Option<TypeRef>, v: u64, test: &Test) -> CExpr {
     let signed = cut(v, test.size, true).cast_signed();
     let plain = cut(v, test.size, false);
     let kind = ty.and_then(|ty| types.resolve(ty).ok()).map(|(_, full)| full);
@@ -363,7 +373,7 @@ pub(crate) fn constant_text(types: &Types, ty: Option<TypeRef>, v: u64, test: &T
             let named =
                 values.iter().find(|(_, value)| *value == i128::from(signed) || *value == i128::from(plain));
             if let Some((name, _)) = named {
-                return name.to_string();
+                return CExpr::ident(&**name);
             }
             test.signed
         }
@@ -373,14 +383,14 @@ pub(crate) fn constant_text(types: &Types, ty: Option<TypeRef>, v: u64, test: &T
         _ => test.signed || (test.size >= 4 && (-4095..0).contains(&signed)),
     };
     if test.size == 8
-        && let Some(words) = crate::access::poison(plain)
+        && let Some(name) = crate::judge::poison_name(plain)
     {
-        return format!("{plain:#x} ({})", words.split(':').next().unwrap_or(words));
+        return CExpr::ident(name);
     }
     match (is_signed, plain) {
-        (true, _) => signed.to_string(),
-        (false, large) if large > 0xffff => format!("{large:#x}"),
-        (false, small) => small.to_string(),
+        (true, _) => CExpr::int(signed),
+        (false, large) if large > 0xffff => CExpr::hex(large),
+        (false, small) => CExpr::unsigned(small),
     }
 }
 

@@ -1,15 +1,16 @@
 //! From a struct, an offset and a size to the member there, in C's spelling.
 
+use cexpr::{MemberPath, Span, Step};
 use debuginfo::types::{CompoundKind, Scope, Space, Type, TypeRef, Types};
 
 /// A member reached by its offset.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Leaf {
-    /// `split.vring.num`
-    pub(crate) path: String,
+    /// `split.vring.num`; of an array's element alone `[3]`, below a step without a name.
+    pub(crate) path: MemberPath,
     pub(crate) ty: TypeRef,
     /// Other members of a union at the same place that would fit as well.
-    pub(crate) others: Vec<String>,
+    pub(crate) others: Vec<MemberPath>,
     /// Bit-field: first bit and width.
     pub(crate) bits: Option<(u64, u32)>,
     /// Bytes of an element of the last array on the path.
@@ -23,7 +24,7 @@ const MAX_FOUND: usize = 64;
 /// whose words speak for a union's member (`virtqueue_add_split`).
 pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &str) -> Option<Leaf> {
     let mut found = Vec::new();
-    walk(types, ty, offset, size, (String::new(), None), 0, &mut found);
+    walk(types, ty, offset, size, (START, None), 0, &mut found);
     // several bit-fields in what is read: none of them is all of it
     if found.len() > 1 && found.iter().all(|l| l.bits.is_some()) {
         return None;
@@ -31,7 +32,7 @@ pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &st
     found.retain(|l| l.bits.is_none_or(|(_, width)| size == 0 || u64::from(width) == size * 8));
     let words: Vec<&str> = hint.split('_').filter(|w| w.len() > 2).collect();
     let score = |l: &Leaf| {
-        let parts = l.path.split(['.', '[']).filter(|p| words.contains(p)).count();
+        let parts = l.path.steps.iter().filter(|step| words.contains(&step.name.as_str())).count();
         usize::MAX - parts
     };
     let best = found.iter().map(score).min()?;
@@ -44,7 +45,7 @@ pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &st
 /// All bit-fields that lie within `size` bytes at `offset`.
 pub(crate) fn bit_fields(types: &Types, ty: TypeRef, offset: u64, size: u64) -> Vec<Leaf> {
     let mut found = Vec::new();
-    walk(types, ty, offset, size, (String::new(), None), 0, &mut found);
+    walk(types, ty, offset, size, (START, None), 0, &mut found);
     found.retain(|leaf| leaf.bits.is_some());
     found
 }
@@ -70,8 +71,8 @@ pub(crate) fn containing(types: &Types, ty: TypeRef, offset: u64, size: u64) -> 
 }
 
 /// The largest member that begins at `offset`: `pending` rather than `pending.next`.
-pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(String, TypeRef)> {
-    let mut path = String::new();
+pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(MemberPath, TypeRef)> {
+    let mut path = START;
     let (mut ty, mut offset) = (ty, offset);
     for _ in 0..MAX_DEPTH {
         let (_, full) = types.resolve(ty).ok()?;
@@ -89,7 +90,7 @@ pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(S
                     return None; // a union: which member is meant is not known
                 }
                 if let Some(name) = m.name.as_deref() {
-                    path = joined(&path, name);
+                    path = below(&path, name);
                     if m.offset() == offset {
                         return Some((path, m.ty));
                     }
@@ -99,7 +100,7 @@ pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(S
             }
             Type::Array { elem, .. } => {
                 let len = types.size_of(*elem).ok().filter(|n| *n > 0)?;
-                path = format!("{path}[{}]", offset / len);
+                path = element(path, offset / len);
                 if offset.is_multiple_of(len) {
                     return Some((path, *elem));
                 }
@@ -112,8 +113,23 @@ pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(S
     None
 }
 
-fn joined(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+/// The object itself.
+const START: MemberPath = MemberPath { steps: Vec::new() };
+
+fn below(path: &MemberPath, name: &str) -> MemberPath {
+    let mut steps = path.steps.clone();
+    steps.push(Step { name: name.to_owned(), index: Vec::new(), arrow: false, span: Span::default() });
+    MemberPath { steps }
+}
+
+fn element(mut path: MemberPath, n: u64) -> MemberPath {
+    if path.steps.is_empty() {
+        path = below(&path, "");
+    }
+    if let Some(last) = path.steps.last_mut() {
+        last.index.push(n);
+    }
+    path
 }
 
 fn walk(
@@ -121,7 +137,7 @@ fn walk(
     ty: TypeRef,
     offset: u64,
     size: u64,
-    (path, stride): (String, Option<u64>),
+    (path, stride): (MemberPath, Option<u64>),
     depth: usize,
     out: &mut Vec<Leaf>,
 ) {
@@ -133,7 +149,7 @@ fn walk(
         Type::Compound { members, .. } => {
             for m in members.iter() {
                 let name = m.name.as_deref().unwrap_or("");
-                let here = if name.is_empty() { path.clone() } else { joined(&path, name) };
+                let here = if name.is_empty() { path.clone() } else { below(&path, name) };
                 if let Some(width) = m.bit_size {
                     let first = m.bit_offset;
                     let bytes = if size == 0 { 1 } else { size };
@@ -155,13 +171,13 @@ fn walk(
         Type::Array { elem, .. } => {
             let len = types.size_of(*elem).unwrap_or(0);
             if let Some(n) = offset.checked_div(len) {
-                let here = (format!("{path}[{n}]"), Some(len));
+                let here = (element(path, n), Some(len));
                 walk(types, *elem, offset % len, size, here, depth + 1, out);
             }
         }
         _ => {
             let len = types.size_of(ty).unwrap_or(0);
-            if offset == 0 && (size == 0 || len == size) && !path.is_empty() {
+            if offset == 0 && (size == 0 || len == size) && !path.steps.is_empty() {
                 out.push(Leaf { path, ty, others: Vec::new(), bits: None, stride });
             }
         }

@@ -7,6 +7,7 @@ use crate::names::{Named, Namer};
 use crate::path;
 use arch::Regs;
 use base::VirtAddr;
+use cexpr::Expr as CExpr;
 use debuginfo::types::{Space, TypeRef};
 use kernel::Session;
 
@@ -25,7 +26,7 @@ impl Namer<'_> {
         if matches!(symbol, "current_task" | "pcpu_hot") && offset == 0 && size == 8 {
             let task = types.first(None, Space::Struct, "task_struct");
             let origin = "this CPU's current task";
-            return Some(named("current".into(), task.map(|t| types.pointer_to(t)), origin));
+            return Some(named(CExpr::ident("current"), task.map(|t| types.pointer_to(t)), origin));
         }
         self.variable_of_cpu(symbol, types.first(None, Space::Variable, symbol), offset, size)
     }
@@ -49,23 +50,28 @@ impl Namer<'_> {
         let origin = "a variable of this CPU";
         if let Some(ty) = ty.filter(|ty| path::is_compound(types, *ty)) {
             let leaf = path::leaf(types, ty, offset, size, &self.code.name)?;
-            let text = match leaf.path.as_str() {
-                "preempt_count" => "preempt_count()".into(),
-                path => format!("this_cpu {name}.{path}"),
+            let expr = match leaf.path.steps.as_slice() {
+                [only] if only.name == "preempt_count" => CExpr::call("preempt_count", Vec::new()),
+                _ => read_here(CExpr::ident(name).path(&leaf.path, false)),
             };
-            return Some(named(text, Some(leaf.ty), origin));
+            return Some(named(expr, Some(leaf.ty), origin));
         }
-        let text = match name {
-            "__preempt_count" => "preempt_count()".into(),
-            name => format!("this_cpu {name}"),
+        let expr = match name {
+            "__preempt_count" => CExpr::call("preempt_count", Vec::new()),
+            name => read_here(CExpr::ident(name)),
         };
         let ty = ty.filter(|ty| types.size_of(*ty).is_ok_and(|n| n == size));
-        (offset == 0).then(|| named(text, ty, origin))
+        (offset == 0).then(|| named(expr, ty, origin))
     }
 }
 
-fn named(text: String, ty: Option<TypeRef>, origin: &str) -> Named {
-    Named { text, ty, how: How::Table, origin: origin.into() }
+/// A variable of the CPU that reads it.
+fn read_here(variable: CExpr) -> CExpr {
+    CExpr::call("this_cpu_read", vec![variable])
+}
+
+fn named(expr: CExpr, ty: Option<TypeRef>, origin: &str) -> Named {
+    Named { expr, ty, how: How::Table, origin: origin.into() }
 }
 
 /// The registers with the base of the CPU's area, which entry code does not save.

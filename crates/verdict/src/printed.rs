@@ -60,8 +60,8 @@ impl Printed {
     /// `printed: channel->id = 99, wanted = "zoo0"`; nothing of arguments that have no name.
     pub(crate) fn told(&self, namer: &Namer<'_>) -> Option<Statement> {
         let one = |(sym, shown): &(Sym, String)| {
-            let named = namer.sym(self.call, *sym, 0).filter(|n| !n.text.contains('%'))?;
-            Some(format!("{} = {shown}", named.text))
+            let named = namer.sym(self.call, *sym, 0).filter(|n| !n.expr.names_register())?;
+            Some(format!("{} = {shown}", named.text()))
         };
         let all: Vec<String> = self.arguments.iter().filter_map(one).collect();
         let commands = ["log".to_owned(), format!("dis -x {}", namer.code.symbol)];

@@ -152,7 +152,7 @@ impl<'a> Chain<'a> {
             let first = reach.first()?;
             let value = reach.register_at(call.0, first);
             let namer = Namer::new(self.s, reach.code, &reach.regs, frame.cfa.map(|a| a.0));
-            Some((value, namer.register(call.0, first).map(|n| n.text)))
+            Some((value, namer.register(call.0, first).map(|n| n.text())))
         };
         found().unwrap_or_default()
     }

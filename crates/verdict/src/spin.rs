@@ -279,12 +279,12 @@ fn told(s: &Session, listing: &Listing, l: Loop, frame: &unwind::Frame, name: &s
                 let value = crate::condition::operand_address(&m, &frame.regs)
                     .filter(|_| !m.per_cpu)
                     .and_then(|at| crate::condition::read(s.mem(), at, m.size));
-                let text = &member.named.text;
+                let text = member.named.text();
                 let row = match value {
                     Some(v) => {
                         format!("{text} = {}", crate::names::shown(s.types(), member.named.ty, v, m.size))
                     }
-                    None => text.clone(),
+                    None => text,
                 };
                 if !reads.contains(&row) && reads.len() < 4 {
                     reads.push(row);

@@ -9,53 +9,35 @@ use crate::names::{Named, Namer, Spot, ordinal};
 use crate::path;
 use arch::dataflow::{BinOp, Expr, Sym};
 use base::VirtAddr;
+use cexpr::{BinOp as COp, Expr as CExpr};
 use debuginfo::types::{Scope, TypeRef};
 
 const MAX_DEPTH: usize = 8;
 
-/// True where an operator stands between operands, outside of parentheses.
-fn is_open(text: &str) -> bool {
-    let mut depth = 0_i32;
-    text.chars().any(|c| {
-        match c {
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth -= 1,
-            _ => {}
-        }
-        c == ' ' && depth == 0
-    })
+/// `p + 8`, `p - 0x18`
+pub(crate) fn moved(pointer: CExpr, by: i64) -> CExpr {
+    let op = if by < 0 { COp::Sub } else { COp::Add };
+    let n = by.unsigned_abs();
+    let by = if n < 10 { CExpr::unsigned(n) } else { CExpr::hex(n) };
+    CExpr::binary(op, pointer, by)
 }
 
-/// True for `(struct x *)p`.
-fn is_cast(text: &str) -> bool {
-    text.starts_with('(') && text.find(')').is_some_and(|end| end + 1 < text.len()) && text.contains(" *)")
+/// What a register held when the function was entered.
+fn on_entry(register: &str) -> CExpr {
+    CExpr::register(format!("{register} on entry"))
 }
 
-/// `(a + b)`, where the text is more than a name.
-pub(crate) fn wrapped(text: &str) -> String {
-    let has_prefix = text.starts_with(['*', '&', '-', '!']);
-    // parentheses around all of it are enough
-    let whole = text.starts_with("((") && text.ends_with(')') && !is_open(text);
-    if is_open(text) || has_prefix || (is_cast(text) && !whole) {
-        format!("({text})")
-    } else {
-        text.to_owned()
-    }
-}
-
-/// `p->path`, or `x.path` of `&x`.
-pub(crate) fn arrow(pointer: &str, path: &str) -> String {
-    match pointer.strip_prefix('&') {
-        Some(object) if !is_open(object) => format!("{object}.{path}"),
-        _ => format!("{}->{path}", wrapped(pointer)),
-    }
-}
-
-/// `*p`, or `x` of `&x`.
-pub(crate) fn pointed(pointer: &str) -> String {
-    match pointer.strip_prefix('&') {
-        Some(object) if !is_open(object) => object.to_owned(),
-        _ => format!("*{}", wrapped(pointer)),
+/// An operator of the data flow as C has it.
+const fn operator(op: BinOp) -> COp {
+    match op {
+        BinOp::Add => COp::Add,
+        BinOp::Sub => COp::Sub,
+        BinOp::And => COp::BitAnd,
+        BinOp::Or => COp::BitOr,
+        BinOp::Xor => COp::BitXor,
+        BinOp::Mul => COp::Mul,
+        BinOp::Shl => COp::Shl,
+        BinOp::Shr | BinOp::Sar => COp::Shr,
     }
 }
 
@@ -86,7 +68,12 @@ impl Namer<'_> {
             _ => false,
         });
         let best = fitting.max_by_key(|l| usize::from(self.is_outgrown(l.ty)))?;
-        Some(Named { text: best.name.clone(), ty: Some(best.ty), how: How::Dwarf, origin: String::new() })
+        Some(Named {
+            expr: CExpr::ident(&*best.name),
+            ty: Some(best.ty),
+            how: How::Dwarf,
+            origin: String::new(),
+        })
     }
 
     /// How the function came by a value.
@@ -131,7 +118,7 @@ impl Namer<'_> {
                 let at = VirtAddr(v.cast_unsigned());
                 let l = (v < 0).then(|| self.s.locate(at)).flatten().filter(|l| l.offset == 0)?;
                 Some(Named {
-                    text: format!("&{}", l.symbol.name),
+                    expr: CExpr::ident(l.symbol.name).address(),
                     ty: self.pointer_to_global(l.symbol.name),
                     how: How::Table,
                     origin: "a constant".into(),
@@ -159,14 +146,14 @@ impl Namer<'_> {
             // the compiler's own version of the function: its arguments are not the source's
             let register = register_name(&self.code, number, 8);
             return Some(Named {
-                text: format!("%{register} on entry"),
+                expr: on_entry(&register),
                 ty: None,
                 how: How::Decoded,
                 origin: "unchanged since entry".into(),
             });
         }
         let origin = format!("{} argument, unchanged since entry", ordinal(n));
-        let made = |text, ty| Named { text, ty, how: How::Decoded, origin };
+        let made = |name, ty| Named { expr: CExpr::ident(name), ty, how: How::Decoded, origin };
         match self.params() {
             Some(params) => {
                 // a prototype of fewer parameters: the register is no argument
@@ -199,12 +186,8 @@ impl Namer<'_> {
             return Some(Named { origin, ..member.named });
         }
         // memory of unknown type
-        let text = match disp {
-            0 => pointed(&from.text),
-            d if d < 0 => format!("*({} - {:#x})", from.text, d.unsigned_abs()),
-            d => format!("*({} + {d:#x})", from.text),
-        };
-        Some(Named { text, ty: None, how: from.how.max(How::Decoded), origin })
+        let expr = if disp == 0 { from.expr } else { moved(from.expr, disp) }.pointed();
+        Some(Named { expr, ty: None, how: from.how.max(How::Decoded), origin })
     }
 
     /// A variable on the stack.
@@ -217,13 +200,12 @@ impl Namer<'_> {
             let len = types.size_of(l.ty).ok()?;
             let offset = at.checked_sub(start).filter(|o| *o < len)?;
             let made =
-                |text, ty| Named { text, ty, how: How::Dwarf, origin: "a variable on the stack".into() };
+                |expr, ty| Named { expr, ty, how: How::Dwarf, origin: "a variable on the stack".into() };
             if path::is_compound(types, l.ty) || len != size {
                 let leaf = path::leaf(types, l.ty, offset, size, &self.code.name)?;
-                let dot = if leaf.path.starts_with('[') { "" } else { "." };
-                return Some(made(format!("{}{dot}{}", l.name, leaf.path), Some(leaf.ty)));
+                return Some(made(CExpr::ident(&*l.name).path(&leaf.path, false), Some(leaf.ty)));
             }
-            (offset == 0).then(|| made(l.name.clone(), Some(l.ty)))
+            (offset == 0).then(|| made(CExpr::ident(&*l.name), Some(l.ty)))
         })
     }
 
@@ -258,10 +240,11 @@ impl Namer<'_> {
                     continue;
                 }
                 let leaf = path::leaf(types, to, offset, size, &self.code.name)?;
-                let text = format!("{}.{}", if name.is_empty() { "local" } else { name }, leaf.path);
+                let local = CExpr::ident(if name.is_empty() { "local" } else { name });
+                let expr = local.path(&leaf.path, false);
                 let origin = format!("of the {} on the stack that {callee}() is given", types.name(to));
-                let this = Named { text, ty: Some(leaf.ty), how: How::Decoded, origin };
-                if found.as_ref().is_some_and(|known| known.text != this.text) {
+                let this = Named { expr, ty: Some(leaf.ty), how: How::Decoded, origin };
+                if found.as_ref().is_some_and(|known| known.expr != this.expr) {
                     return None;
                 }
                 found = Some(this);
@@ -278,7 +261,7 @@ impl Namer<'_> {
             && let Some((path, ty)) = path::beginning_at(types, to, disp.cast_unsigned())
         {
             return Some(Named {
-                text: format!("&{}", arrow(&from.text, &path)),
+                expr: from.expr.path(&path, true).address(),
                 ty: Some(types.pointer_to(ty)),
                 how: from.how.max(How::Decoded),
                 origin: from.origin,
@@ -291,11 +274,8 @@ impl Namer<'_> {
         {
             return Some(Named { origin: from.origin, ..entry });
         }
-        let sign = if disp < 0 { '-' } else { '+' };
-        let by = disp.unsigned_abs();
-        let by = if by < 10 { by.to_string() } else { format!("{by:#x}") };
         Some(Named {
-            text: format!("{} {sign} {by}", wrapped(&from.text)),
+            expr: moved(from.expr, disp),
             ty: None,
             how: from.how.max(How::Decoded),
             origin: from.origin,
@@ -314,22 +294,23 @@ impl Namer<'_> {
         if types.name(points_to) != "struct list_head" || types.name(ty) != "struct list_head" {
             return None;
         }
-        let text = format!("list_{}_entry({}, {link})", member.path, of.text);
-        Some(Named { text, ty: of.ty, how: of.how.max(How::Decoded), origin: String::new() })
+        let link = CExpr::designator(&link)?;
+        let expr = CExpr::call(format!("list_{}_entry", member.path), vec![of.expr.clone(), link]);
+        Some(Named { expr, ty: of.ty, how: of.how.max(How::Decoded), origin: String::new() })
     }
 
     fn operation(&self, ip: u64, op: BinOp, a: Sym, b: Sym, depth: usize) -> Option<Named> {
         let side = |sym: Sym| match self.code.flow.expr(sym) {
             Expr::Const(v) => {
                 let mask = matches!(op, BinOp::And | BinOp::Or | BinOp::Xor) && !(0..=9).contains(&v);
-                let text = if mask { format!("{:#x}", v & 0xffff_ffff) } else { v.to_string() };
-                Some((text, How::Decoded))
+                let bits = v.cast_unsigned() & 0xffff_ffff;
+                Some((if mask { CExpr::hex(bits) } else { CExpr::int(v) }, How::Decoded))
             }
-            _ => self.sym(ip, sym, depth + 2).map(|n| (wrapped(&n.text), n.how)),
+            _ => self.sym(ip, sym, depth + 2).map(|n| (n.expr, n.how)),
         };
         let ((left, x), (right, y)) = (side(a)?, side(b)?);
-        let text = format!("{left} {} {right}", op.symbol());
-        Some(Named { text, ty: None, how: x.max(y).max(How::Decoded), origin: "computed".into() })
+        let expr = CExpr::binary(operator(op), left, right);
+        Some(Named { expr, ty: None, how: x.max(y).max(How::Decoded), origin: "computed".into() })
     }
 
     fn returned(&self, call: u64) -> Option<Named> {
@@ -340,7 +321,7 @@ impl Namer<'_> {
             return None;
         }
         Some(Named {
-            text: format!("{callee}()"),
+            expr: CExpr::call(callee, Vec::new()),
             ty: self.return_type(callee, symbol.module),
             how: How::Decoded,
             origin: format!("returned by the call at {}", self.code.offset(call)),
@@ -352,29 +333,5 @@ impl Namer<'_> {
         use debuginfo::types::Space;
         let ty = self.loaded_types().first(Some(&self.scope()), Space::Variable, name)?;
         Some(self.types().pointer_to(ty))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_is_followed_is_its_object() {
-        assert_eq!(arrow("p", "next"), "p->next");
-        assert_eq!(arrow("&q->list", "next"), "q->list.next");
-        assert_eq!(arrow("a + b", "x"), "(a + b)->x");
-        assert_eq!(pointed("&t[4]"), "t[4]");
-        assert_eq!(pointed("p"), "*p");
-    }
-
-    #[test]
-    fn what_is_more_than_a_name_is_put_in_parentheses() {
-        assert_eq!(wrapped("a + b"), "(a + b)");
-        assert_eq!(wrapped("(struct x *)p"), "((struct x *)p)");
-        assert_eq!(wrapped("((struct x *)p)"), "((struct x *)p)");
-        assert_eq!(wrapped("*p"), "(*p)");
-        assert_eq!(wrapped("f(a, b)"), "f(a, b)");
-        assert_eq!(wrapped("t[a + 1].x"), "t[a + 1].x");
     }
 }

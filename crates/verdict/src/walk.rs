@@ -7,10 +7,10 @@
 
 use crate::condition::{read, register_name};
 use crate::model::How;
-use crate::names::{Named, Namer};
+use crate::names::{Named, Namer, pointer_to};
 use crate::path;
-use crate::terms::wrapped;
 use arch::dataflow::{Expr, Hop, Sym, Walk};
+use cexpr::{Expr as CExpr, ExprKind};
 use debuginfo::types::TypeRef;
 
 /// Most turns of a loop that are followed through memory.
@@ -86,9 +86,9 @@ impl Namer<'_> {
         if !gone.is_multiple_of(stride) {
             return None;
         }
-        let text = format!("&{}[{}]", wrapped(&from.text), gone / stride);
+        let expr = from.expr.index(CExpr::unsigned(gone / stride)).address();
         let origin = format!("moved on by {by} bytes in a loop");
-        Some((Named { text, ty: from.ty, how: from.how.max(How::Decoded), origin }, within))
+        Some((Named { expr, ty: from.ty, how: from.how.max(How::Decoded), origin }, within))
     }
 
     /// A pointer that a loop follows through memory: `first->next->next`.
@@ -114,11 +114,10 @@ impl Namer<'_> {
             named = next;
         }
         if reached.turns > MAX_SPELLED {
-            let once = self.turned(&first, &walk.turn)?;
-            let step = once.text.strip_prefix(first.text.as_str())?;
-            named.text = format!("{}{step}\u{2026}{step}", first.text);
+            let turn = step(&first.expr, &self.turned(&first, &walk.turn)?.expr)?;
+            named.expr = CExpr::ident(format!("{}{turn}\u{2026}{turn}", first.text()));
         }
-        named.origin = turns_text(reached.turns, &first.text);
+        named.origin = turns_text(reached.turns, &first.text());
         named.how = named.how.max(how);
         Some(named)
     }
@@ -127,7 +126,7 @@ impl Namer<'_> {
     pub(crate) fn way_here(&self, sym: Sym) -> Option<String> {
         let walk = self.code.flow.walk(sym)?;
         let reached = self.reached(sym, &walk).filter(|r| r.turns > 0)?;
-        Some(turns_text(reached.turns, &self.sym(self.at, reached.first, 2)?.text))
+        Some(turns_text(reached.turns, &self.sym(self.at, reached.first, 2)?.text()))
     }
 
     /// What one turn makes of a named value.
@@ -165,15 +164,30 @@ impl Namer<'_> {
         if !path::is_compound(types, path::pointee(types, ty)?) || !steady || !firsts.iter().all(same) {
             return None;
         }
-        let texts: Vec<&str> = firsts.iter().map(|named| named.text.as_str()).collect();
+        let texts: Vec<String> = firsts.iter().map(Named::text).collect();
         let mut origin = texts.join(" or ");
         if !walk.turn.is_empty() {
-            let step = self.turned(start, &walk.turn)?;
-            let step = step.text.strip_prefix(start.text.as_str()).map_or(step.text.clone(), str::to_owned);
-            origin = format!("{origin}, or what {} led to in a loop", step.trim_start_matches("->"));
+            let next = self.turned(start, &walk.turn)?;
+            let turn = step(&start.expr, &next.expr).unwrap_or_else(|| next.text());
+            origin = format!("{origin}, or what {} led to in a loop", turn.trim_start_matches("->"));
         }
-        let text = format!("(({tag} *)%{})", register_name(&self.code, register, 8));
-        Some(Named { text, ty: Some(ty), how: How::Decoded, origin })
+        let expr = CExpr::register(register_name(&self.code, register, 8)).cast(pointer_to(&tag));
+        Some(Named { expr, ty: Some(ty), how: How::Decoded, origin })
+    }
+}
+
+/// What leads from an expression on to one that is made of it: `->next` of `p->next`.
+fn step(from: &CExpr, to: &CExpr) -> Option<String> {
+    if from == to {
+        return Some(String::new());
+    }
+    match &to.kind {
+        ExprKind::Member(inner, name, arrow) => {
+            let mark = if *arrow { "->" } else { "." };
+            Some(format!("{}{mark}{name}", step(from, inner)?))
+        }
+        ExprKind::Index(inner, at) => Some(format!("{}[{}]", step(from, inner)?, at.for_reader())),
+        _ => None,
     }
 }
 
