@@ -42,6 +42,40 @@ pub(super) fn check(segments: &mut Vec<Segment>, file: &File<'_>, warnings: &mut
     if loads.len() >= 3 {
         mend_phys(segments, &loads, warnings);
         leave_out(segments, &loads, image, warnings);
+        mend_memory(segments, &loads, warnings);
+    }
+}
+
+/// No filter leaves out so many times more memory than all headers have, all of it behind one segment's data.
+const MOST_LEFT_OUT: u64 = 64;
+
+/// `p_memsz` that reaches into the memory of other headers, or is beyond all measure: nothing tells how much memory is behind
+/// the data, so none is.
+fn mend_memory(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warning>) {
+    let mut apart: Vec<(u64, u64)> = loads
+        .iter()
+        .map(|&n| get(segments, n))
+        .filter(Segment::is_load)
+        .map(|s| (s.distance(), s.phys))
+        .collect();
+    apart.sort_unstable();
+    let held = loads.iter().fold(0_u64, |sum, &n| sum.saturating_add(get(segments, n).data_len()));
+    let is_whole = |s: &Segment| s.mem_len <= s.file_len;
+    let odd = loads.iter().filter(|&&n| !is_whole(&get(segments, n))).count();
+    for &number in loads {
+        let own = get(segments, number);
+        if !own.is_load() || is_whole(&own) {
+            continue;
+        }
+        let behind = apart.partition_point(|at| *at <= (own.distance(), own.phys));
+        let next = apart.get(behind).filter(|(distance, _)| *distance == own.distance());
+        let overlaps = next.is_some_and(|(_, next)| own.phys.saturating_add(own.mem_len) > *next);
+        let is_beyond = odd == 1 && own.mem_len / MOST_LEFT_OUT > held;
+        if overlaps || is_beyond {
+            let (value, taken) = (own.mem_len, own.file_len);
+            let why = Warning::HeaderMended { number, field: "p_memsz", value, taken };
+            change(segments, number, warnings, why, Segment { mem_len: taken, ..own });
+        }
     }
 }
 
@@ -139,10 +173,18 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
     for &n in off_file.iter().take(MAX_OUTSIDE) {
         let Some(own) = all.get(n) else { continue };
         let place = |s: &Segment| s.phys.wrapping_sub(s.offset);
-        let mut others = by_file.iter().filter_map(|&o| all.get(o));
-        let taken = others.any(|o| own.offset < end(o) && o.offset < end(own) && place(o) != place(own));
-        if taken && by_file.len() >= 2 {
-            bad.push((n, "its bytes in the file are other memory in another segment"));
+        let shares = |o: &Segment| own.offset < end(o) && o.offset < end(own) && place(o) != place(own);
+        let others = by_file.iter().filter_map(|&o| all.get(o).map(|other| (o, other)));
+        let mut sharing = others.filter(|(_, other)| shares(other)).take(MAX_OUTSIDE).peekable();
+        if by_file.len() < 2 || sharing.peek().is_none() {
+            continue;
+        }
+        bad.push((n, "its bytes in the file are other memory in another segment"));
+        // a header that does not say its length twice can be the damaged one
+        for (o, other) in sharing.filter(|(_, other)| other.file_len != other.mem_len) {
+            let (start, last) = (own.offset.max(other.offset), end(own).min(end(other)));
+            let at = |offset: u64| other.phys.saturating_add(offset.saturating_sub(other.offset));
+            cut.push((o, (at(start), at(last))));
         }
     }
     for (n, (start, end)) in cut {

@@ -149,6 +149,12 @@ impl Segment {
     pub(super) const fn rest(&self) -> u64 {
         self.offset.wrapping_sub(self.phys) % PAGE_SIZE
     }
+
+    /// What `p_vaddr` is from `p_paddr`.
+    pub(super) const fn distance(&self) -> u64 {
+        self.virt.wrapping_sub(self.phys)
+    }
+
     /// Memory that is in the file, or a part of it.
     pub(super) fn has_data(&self) -> bool {
         self.is_load() && self.data_len() > 0

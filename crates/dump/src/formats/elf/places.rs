@@ -7,12 +7,14 @@
 
 use super::evidence::{change, end, get};
 use super::header::{PT_LOAD, PT_NOTE, Segment};
+use super::padding::is_padding;
 use crate::fields::Words;
 use crate::image::Image;
 use crate::{Warning, notes};
 use base::PAGE_SIZE;
 use std::cell::LazyCell;
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the headers are held against.
 pub(super) struct File<'a> {
@@ -37,17 +39,106 @@ const NAME_MAX: usize = 16;
 pub(super) fn mend(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warning>) {
     mend_kinds(segments, file, warnings);
     // what a wrong place looks like from beside it is a wrong length: places first
-    mend_data(segments, file, Around::place, warnings);
-    mend_data(segments, file, Around::length, warnings);
-    mend_notes(segments, file, warnings);
+    mend_data(segments, file, |around, own| around.place(own), warnings);
+    mend_data(segments, file, |around, own| around.length(own), warnings);
+    let mut leave_out = |segments: &mut [Segment], number: usize, why| {
+        let own = get(segments, number);
+        let why = Warning::HeaderLeftOut { number, phys: own.phys, len: own.data_len(), why };
+        change(segments, number, warnings, why, Segment { kind: 0, ..own });
+    };
     for n in 0..segments.len() {
         let own = get(segments, n);
         if own.has_data() && own.offset < file.table {
-            let (phys, len, why) = (own.phys, own.data_len(), "its data would lie in the headers");
-            let why = Warning::HeaderLeftOut { number: n, phys, len, why };
-            change(segments, n, warnings, why, Segment { kind: 0, ..own });
+            leave_out(segments, n, "its data would lie in the headers");
         }
     }
+    let notes = segments.iter().filter(|s| s.is_note()).count();
+    for n in unconfirmed(segments, file, notes) {
+        leave_out(segments, n, "it or the header beside it does not tell where its data are");
+    }
+    let first = segments.iter().position(|s| s.is_load() && has_place(s)).unwrap_or(segments.len());
+    if !segments.iter().take(first).any(|s| is_unknown(s, notes, file)) {
+        mend_notes(segments, file, warnings);
+    }
+}
+
+/// Segments beside a header that does not tell where its data are, whose own place or length the data on their other side
+/// contradict.
+fn unconfirmed(segments: &[Segment], file: &File<'_>, notes: usize) -> Vec<usize> {
+    let is_placed = |s: &Segment| s.is_load() && has_place(s);
+    let loads: Vec<usize> =
+        (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
+    let beside = |place: Option<usize>| place.and_then(|place| loads.get(place)).copied();
+    let first = front(segments, file);
+    // whether the data before and behind are where a segment's begin and end
+    let starts = |own: &Segment, before: Option<usize>| {
+        follows(before.map_or(first, |b| end(&get(segments, b))), own.offset)
+    };
+    let ends = |own: &Segment, next: Option<usize>| match next {
+        Some(next) => follows(end(own), get(segments, next).offset),
+        None => !file.whole || follows(end(own), file.end),
+    };
+    let is_lost = |place: usize| {
+        let own = beside(Some(place)).map(|n| get(segments, n));
+        let (before, next) = (beside(place.checked_sub(1)), beside(place.checked_add(1)));
+        own.is_some_and(|own| own.offset > file.end && !starts(&own, before) && !ends(&own, next))
+    };
+    let unknown = |from: usize, to: usize| (from..to).any(|n| is_unknown(&get(segments, n), notes, file));
+    let rests = Rests::of(loads.iter().map(|&n| get(segments, n)));
+    let in_order = InFile::of(loads.iter().map(|&n| get(segments, n)), first, file.end);
+    // the writer leaves memory out, so that one length says nothing of the other
+    let leaves_out = |n: usize| {
+        let mut others = loads.iter().filter(|other| **other != n).map(|&other| get(segments, other));
+        others.any(|other| other.file_len < other.mem_len)
+    };
+    let mut out = Vec::new();
+    for (place, &n) in loads.iter().enumerate() {
+        let own = get(segments, n);
+        let (before, next) = (beside(place.checked_sub(1)), beside(place.checked_add(1)));
+        let lost_before = place.checked_sub(1).is_some_and(is_lost);
+        let lost_next = next.is_some() && is_lost(place.saturating_add(1));
+        let no_before = lost_before || unknown(before.map_or(0, |before| before.saturating_add(1)), n);
+        let no_next = lost_next || unknown(n.saturating_add(1), next.unwrap_or(segments.len()));
+        let (starts, ends) = (starts(&own, before), ends(&own, next));
+        let gap_before = (before.map_or(first, |b| end(&get(segments, b))), own.offset);
+        let gap_behind = (end(&own), next.map_or(file.end, |next| get(segments, next).offset));
+        // a writer may align all data to more than a page: then there is padding before them
+        let aligned = |(from, to): (u64, u64)| from == to || from < to && is_padding(file.image, from, to);
+        // no writer has more data than memory, and where both are as many, two fields agree
+        let runs_over = next.is_some_and(|next| end(&own) > get(segments, next).offset);
+        let has_length = match own.file_len.cmp(&own.mem_len) {
+            Ordering::Equal => !(runs_over || no_next) || is_alone(segments, n),
+            Ordering::Less if ends && !no_next => is_apart(segments, n, own.file_len),
+            Ordering::Less => !runs_over && is_alone(segments, n) && (!no_next || leaves_out(n)),
+            Ordering::Greater => ends && !no_next && aligned(gap_behind),
+        };
+        let in_page = rests.has_another(&own);
+        let is_sound =
+            if !(no_before || no_next || runs_over) && own.file_len == own.mem_len && in_order.has(&own) {
+                true
+            } else if !has_length || no_before && no_next || (no_before || no_next) && !in_page {
+                false
+            } else if no_before {
+                let says_twice = own.file_len == own.mem_len || gap_behind.0 == gap_behind.1;
+                ends && aligned(gap_behind) && says_twice && (lost_before || gap_before.0 <= gap_before.1)
+            } else if no_next {
+                let is_cut = next.is_none() && !file.whole;
+                starts && aligned(gap_before) && (lost_next || is_cut || gap_behind.0 <= gap_behind.1)
+            } else if starts && ends {
+                let is_exact = gap_before.0 == gap_before.1 || gap_behind.0 == gap_behind.1;
+                is_exact || aligned(gap_before) && aligned(gap_behind)
+            } else if starts || own.file_len != own.mem_len {
+                // of a whole file the last data are not followed by others
+                let is_last = next.is_some() || gap_behind.0 > gap_behind.1 || aligned(gap_behind);
+                aligned(gap_before) && is_last
+            } else {
+                aligned(gap_behind) && (ends || aligned(gap_before))
+            };
+        if !is_sound {
+            out.push(n);
+        }
+    }
+    out
 }
 
 const fn mended(number: usize, field: &'static str, value: u64, taken: u64) -> Warning {
@@ -175,12 +266,20 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
         (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
     let front = front(segments, file);
     let len = file.end;
+    let notes = segments.iter().filter(|s| s.is_note()).count();
     let mut rests = Rests::of(loads.iter().map(|&n| get(segments, n)));
     for (place, &n) in loads.iter().enumerate() {
         let own = get(segments, n);
-        let neighbour = |at: Option<usize>| at.and_then(|p| loads.get(p)).map(|&n| get(segments, n));
-        let before = neighbour(place.checked_sub(1)).map_or(front, |b| end(&b));
-        let (next, after) = (neighbour(place.checked_add(1)), neighbour(place.checked_add(2)));
+        let beside = |by: usize| place.checked_add(by).and_then(|p| loads.get(p)).copied();
+        let before = place.checked_sub(1).and_then(|p| loads.get(p)).copied();
+        // data of a header that tells neither what nor where they are can lie on either side
+        let from = before.map_or(0, |before| before.saturating_add(1));
+        let to = beside(1).unwrap_or(segments.len());
+        if (from..to).any(|other| other != n && is_unknown(&get(segments, other), notes, file)) {
+            continue;
+        }
+        let before = before.map_or(front, |b| end(&get(segments, b)));
+        let [next, after] = [beside(1), beside(2)].map(|at| at.map(|at| get(segments, at)));
         // the next one is where it ought to be, by the one behind it
         let next_is_sound = next.is_none_or(|next| match (after, file.whole) {
             (Some(after), _) => follows(end(&next), after.offset),
@@ -193,12 +292,56 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
         let next_at = next.map_or(len, |next| next.offset);
         let is_known_end = next.is_some() || end(&own) <= len;
         let (has_next, rest) = (next.is_some(), rests.of_others(&own));
-        let around = Around { before, next_at, has_next, is_known_end, rest };
+        let is_alone = || is_alone(segments, n);
+        let around = Around { before, next_at, has_next, is_known_end, is_alone: &is_alone, rest };
         if let Some((field, value, taken, new)) = way(&around, &own) {
             change(segments, n, warnings, mended(n, field, value, taken), new);
             rests.take(&own, false);
             rests.take(&new, true);
         }
+    }
+}
+
+/// A header that is damaged so that nothing tells whether it is memory or notes, or where its data are.
+fn is_unknown(own: &Segment, notes: usize, file: &File<'_>) -> bool {
+    let are_notes = || own.file_len == 0 || is_note_at(file, own.offset) || held(file, own) != Held::Other;
+    !own.is_load() && !(own.is_note() && (notes == 1 || are_notes()))
+}
+
+/// Whether the memory that a header tells of is in no other header of the same kind of address, and all headers between it and
+/// the next data have some: bytes that lie behind its data can be its own only.
+fn is_alone(segments: &[Segment], n: usize) -> bool {
+    let next = segments.get(n.saturating_add(1)).filter(|next| next.is_load());
+    is_apart(segments, n, get(segments, n).mem_len) && next.is_none_or(has_place)
+}
+
+/// Whether no other memory begins in so many bytes of a segment's. The kernel's image can be there twice, at two distances.
+fn is_apart(segments: &[Segment], n: usize, len: u64) -> bool {
+    let own = get(segments, n);
+    let last = own.phys.saturating_add(len);
+    let inside = |s: &Segment| own.phys < s.phys && s.phys < last && s.distance() == own.distance();
+    !segments.iter().any(|s| s.is_load() && inside(s))
+}
+
+/// Where data begin and end, in the file's order: a writer may have another one than that of the headers.
+struct InFile {
+    starts: BTreeSet<u64>,
+    ends: BTreeSet<u64>,
+}
+
+impl InFile {
+    fn of(segments: impl Iterator<Item = Segment>, front: u64, len: u64) -> Self {
+        let mut all = Self { starts: BTreeSet::from([len]), ends: BTreeSet::from([front]) };
+        for segment in segments.filter(|s| s.data_len() > 0) {
+            all.starts.insert(segment.offset);
+            all.ends.insert(end(&segment));
+        }
+        all
+    }
+
+    /// Whether data are between others, exactly.
+    fn has(&self, own: &Segment) -> bool {
+        own.data_len() > 0 && self.ends.contains(&own.offset) && self.starts.contains(&end(own))
     }
 }
 
@@ -220,6 +363,12 @@ impl Rests {
         }
     }
 
+    /// Whether another segment has the same distance, or there is none.
+    fn has_another(&self, own: &Segment) -> bool {
+        let others = self.0.values().sum::<usize>() > 1;
+        !others || own.data_len() == 0 || self.0.get(&own.rest()).is_some_and(|count| *count > 1)
+    }
+
     /// The distance that all but this segment have; `None` where they differ.
     fn of_others(&self, own: &Segment) -> Option<u64> {
         let mine = (own.data_len() > 0).then(|| own.rest());
@@ -233,10 +382,10 @@ impl Rests {
 /// The field that is contradicted, its value, what is taken, and the segment with that.
 type Mended = (&'static str, u64, u64, Segment);
 /// A look at a segment between others.
-type Way = fn(&Around, &Segment) -> Option<Mended>;
+type Way = fn(&Around<'_>, &Segment) -> Option<Mended>;
 
 /// What stands beside a segment's data in the file.
-struct Around {
+struct Around<'a> {
     /// The end of what is before.
     before: u64,
     /// The start of what is behind.
@@ -245,10 +394,12 @@ struct Around {
     has_next: bool,
     /// The file reaches as far as that.
     is_known_end: bool,
+    /// No other header contradicts that the memory is the segment's up to `p_memsz`.
+    is_alone: &'a dyn Fn() -> bool,
     rest: Option<u64>,
 }
 
-impl Around {
+impl Around<'_> {
     fn fills(&self, offset: u64, len: u64) -> bool {
         len > 0 && follows(offset.saturating_add(len), self.next_at)
     }
@@ -257,6 +408,15 @@ impl Around {
         let taken = self.offset_of(own);
         let fits = |offset: u64| follows(self.before, offset) && self.fills(offset, own.data_len());
         if taken == own.offset || !fits(taken) {
+            return None;
+        }
+        // a length that is said once only places nothing but what fits to the byte
+        let is_exact = taken == self.before && taken.saturating_add(own.data_len()) == self.next_at;
+        if own.file_len != own.mem_len && !(is_exact && (self.is_alone)()) {
+            return None;
+        }
+        // it or the next one is wrong, and nothing tells which
+        if self.rest.is_none() && self.has_next && follows(self.before, own.offset) {
             return None;
         }
         let exact = own.offset == self.before || end(own) == self.next_at;
@@ -284,8 +444,12 @@ impl Around {
             return Some(("p_memsz", own.mem_len, own.file_len, Segment { mem_len: own.file_len, ..*own }));
         }
         // what is behind the last data may be padding
-        let room = self.next_at.checked_sub(own.offset).filter(|room| self.has_next && *room > 0)?;
-        (end(own) > self.next_at || room <= own.mem_len).then(|| file_len(room))
+        let is_whole = |room: &u64| room.is_multiple_of(PAGE_SIZE) || !own.phys.is_multiple_of(PAGE_SIZE);
+        let room = self.next_at.checked_sub(own.offset).filter(|room| self.has_next && *room > 0);
+        let room = room.filter(is_whole)?;
+        // the memory is not contradicted either
+        let is_shown = (end(own) > self.next_at || room <= own.mem_len) && (self.is_alone)();
+        is_shown.then(|| file_len(room))
     }
 
     /// Where the data would lie, by what is before them and by how the others lie in their pages.
