@@ -27,10 +27,10 @@ impl Unwinder<'_> {
         };
         // entry code of old kernels describes the whole pt_regs: the "return address" is its rip
         if let (true, Some(slot)) = (row.signal, slot) {
-            let at = slot.sub(self.arch.saved_layout().interrupt);
-            if let Ok(found) = self.arch.saved(self.mem, at) {
-                let user = self.arch.is_user(&found);
-                if self.arch.can_be_saved(&found) && found.pc() == Some(pc) {
+            let at = slot.sub(self.arch.frames.saved_layout().interrupt);
+            if let Ok(found) = self.arch.frames.saved(self.mem, at) {
+                let user = self.arch.frames.is_user(&found);
+                if self.arch.frames.can_be_saved(&found) && found.pc() == Some(pc) {
                     // some entries of 3.10 describe their interrupt stack a word off: where what is saved there is
                     // no code, the registers that the stack shows by themselves count
                     let wild = !user && !self.code.is_text(VirtAddr(pc));

@@ -30,15 +30,15 @@ impl Unwinder<'_> {
         }
         // right where the stack pointer is, any code of the kernel's half will do: the modules may not be known
         let is_kernel = |at: VirtAddr| self.arch.is_kernel(at);
-        let here = self.arch.find_saved(self.mem, cursor.sp, 1, &is_kernel);
-        let near = || self.arch.find_saved(self.mem, cursor.sp, ENTRY_WORDS, &is_text);
+        let here = self.arch.frames.find_saved(self.mem, cursor.sp, 1, &is_kernel);
+        let near = || self.arch.frames.find_saved(self.mem, cursor.sp, ENTRY_WORDS, &is_text);
         if let Some(at) = here.or_else(near) {
             return self.called_before(cursor, cursor.sp, at).unwrap_or_else(|| self.entry(at, How::Saved));
         }
-        let saved = self.arch.saved_layout();
+        let saved = self.arch.frames.saved_layout();
         let Some(to) = self.link(cursor).or_else(|| self.nested_link(cursor)) else { return Step::Unknown };
         // it can point into the structure: entry code of 3.10 takes the address of its rbp
-        match self.arch.find_saved(self.mem, to.sub(saved.interrupt), saved.size / 8, &is_text) {
+        match self.arch.frames.find_saved(self.mem, to.sub(saved.interrupt), saved.size / 8, &is_text) {
             Some(at) if at < to => self.partly(self.entry(at, How::Saved), cursor, &|_| true),
             Some(at) => self.called_before(cursor, to, at).unwrap_or_else(|| self.entry(at, How::Saved)),
             None => Step::Unknown,
@@ -102,7 +102,7 @@ impl Unwinder<'_> {
     pub(crate) fn by_frame_pointer(&self, cursor: &Cursor) -> Step {
         let Some(bp) = cursor.regs.fp().map(VirtAddr) else { return Step::Unknown };
         let state = match self.code.function(cursor.lookup()) {
-            Some(start) => self.arch.prologue(self.mem, start, cursor.pc),
+            Some(start) => self.arch.frames.prologue(self.mem, start, cursor.pc),
             // code made at run time (BPF, trampolines) keeps frame pointers in every kernel
             None if self.code.is_nameless(cursor.lookup()) => Prologue::Absent,
             None => Prologue::Done,
@@ -135,7 +135,7 @@ impl Unwinder<'_> {
     /// contradict it: code without tables (`__crash_kexec`) is told by it, entry code is never called so.
     pub(crate) fn by_called(&self, cursor: &Cursor) -> Step {
         let Some(function) = self.code.function(cursor.lookup()) else { return Step::Unknown };
-        let calls_it = |at| self.arch.call_target(self.mem, at) == Some(function);
+        let calls_it = |at| self.arch.frames.call_target(self.mem, at) == Some(function);
         self.scan(cursor, How::Called, &calls_it, false)
     }
 
@@ -239,23 +239,23 @@ impl Unwinder<'_> {
     /// Where nothing led on: the registers of user mode that lie at the end of a user task's stack.
     pub(crate) fn user_entry(&self, cursor: &Cursor) -> Option<Saved> {
         let end = self.stacks.get(self.stack_of(cursor.sp)?)?.end;
-        let at = end.sub(self.arch.saved_layout().size);
+        let at = end.sub(self.arch.frames.saved_layout().size);
         let from = cursor.sp.0.max(at.0.saturating_sub(16));
         let words = at.0.checked_sub(from)? / 8 + 1;
-        let at = self.arch.find_saved(self.mem, VirtAddr(from), words, &|_| false)?;
-        let regs = self.arch.saved(self.mem, at).ok()?;
+        let at = self.arch.frames.find_saved(self.mem, VirtAddr(from), words, &|_| false)?;
+        let regs = self.arch.frames.saved(self.mem, at).ok()?;
         let direct = !self.may_hold_frames(cursor.sp, at);
-        (direct && self.arch.is_user(&regs)).then_some(Saved { at, regs, full: true, user: true })
+        (direct && self.arch.frames.is_user(&regs)).then_some(Saved { at, regs, full: true, user: true })
     }
 
     /// True where a word between two places of a stack may be a return address that no symbol covers: frames lie there
     /// that were not found.
     fn may_hold_frames(&self, from: VirtAddr, to: VirtAddr) -> bool {
-        let [start, _, end] = self.arch.image_range();
+        let [start, _, end] = self.arch.layout.image_range();
         let mut slots = (from.0.wrapping_add(7) & !7..to.0).step_by(8).map(VirtAddr);
         slots.any(|slot| match self.return_word(slot) {
             Ok(pc) if (start..end).contains(&pc) => {
-                self.mem.u8(pc.sub(1)).is_err() || self.arch.follows_call(self.mem, pc)
+                self.mem.u8(pc.sub(1)).is_err() || self.arch.frames.follows_call(self.mem, pc)
             }
             Ok(_) => false,
             Err(_) => true,
@@ -266,8 +266,8 @@ impl Unwinder<'_> {
     /// the code.
     #[must_use]
     pub fn can_be_return(&self, pc: VirtAddr) -> bool {
-        let lost = || [1, self.arch.longest_call()].iter().any(|n| self.mem.u8(pc.sub(*n)).is_err());
-        self.code.is_text(pc) && (self.arch.follows_call(self.mem, pc) || lost())
+        let lost = || [1, self.arch.frames.longest_call()].iter().any(|n| self.mem.u8(pc.sub(*n)).is_err());
+        self.code.is_text(pc) && (self.arch.frames.follows_call(self.mem, pc) || lost())
     }
 
     /// A word of a stack that may be a return address, without the authentication code of a signed one.
@@ -277,7 +277,7 @@ impl Unwinder<'_> {
 
     /// A return address: code, behind a call.
     pub(crate) fn is_return(&self, pc: VirtAddr) -> bool {
-        self.code.is_text(pc) && self.arch.follows_call(self.mem, pc)
+        self.code.is_text(pc) && self.arch.frames.follows_call(self.mem, pc)
     }
 }
 

@@ -211,7 +211,7 @@ pub struct Unwound {
 /// Unwinds stacks.
 pub struct Unwinder<'a> {
     /// The architecture.
-    pub arch: &'static dyn Arch,
+    pub arch: &'static Arch,
     /// What is asked about code.
     pub code: &'a dyn Code,
     /// The kernel's memory.

@@ -42,16 +42,16 @@ impl Unwinder<'_> {
         let saved = match entry.kind {
             OrcKind::Call => return self.orc_call(cursor, entry, cfa),
             OrcKind::Regs => {
-                let regs = self.arch.saved(self.mem, cfa)?;
-                Saved { at: cfa, user: self.arch.is_user(&regs), regs, full: true }
+                let regs = self.arch.frames.saved(self.mem, cfa)?;
+                Saved { at: cfa, user: self.arch.frames.is_user(&regs), regs, full: true }
             }
             _ => {
-                let at = cfa.sub(self.arch.saved_layout().interrupt);
-                let regs = self.arch.interrupted(self.mem, at, &cursor.regs)?;
-                Saved { at, user: self.arch.is_user(&regs), regs, full: false }
+                let at = cfa.sub(self.arch.frames.saved_layout().interrupt);
+                let regs = self.arch.frames.interrupted(self.mem, at, &cursor.regs)?;
+                Saved { at, user: self.arch.frames.is_user(&regs), regs, full: false }
             }
         };
-        if !self.arch.can_be_saved(&saved.regs) {
+        if !self.arch.frames.can_be_saved(&saved.regs) {
             return Ok(Step::Unknown);
         }
         Ok(Step::Entry { saved, how: How::Orc, is_call: !entry.signal })

@@ -19,7 +19,7 @@ impl Unwinder<'_> {
             return Step::End;
         }
         if cursor.is_call
-            && let Some(at) = self.arch.saved_at_record(self.mem, fp)
+            && let Some(at) = self.arch.frames.saved_at_record(self.mem, fp)
         {
             let entry = self.entry(at, How::Saved);
             // the registers of user mode end a task's stack: elsewhere zeros can look so
@@ -77,7 +77,7 @@ impl Unwinder<'_> {
     /// own frame.
     fn is_outermost(&self, at: VirtAddr) -> bool {
         const FRAME: u64 = 256;
-        let room = self.arch.saved_layout().size + 32 + FRAME;
+        let room = self.arch.frames.saved_layout().size + 32 + FRAME;
         let stack = self.stack_of(at).and_then(|i| self.stacks.get(i));
         stack.is_none_or(|stack| stack.is_task() && stack.end.0.wrapping_sub(at.0) <= room)
     }

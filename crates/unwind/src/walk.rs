@@ -104,7 +104,7 @@ impl Unwinder<'_> {
                         Cursor::new(
                             saved.regs,
                             is_call,
-                            Some(saved.at.add(self.arch.saved_layout().interrupt)),
+                            Some(saved.at.add(self.arch.frames.saved_layout().interrupt)),
                             how,
                         )
                     });
@@ -218,14 +218,16 @@ impl Unwinder<'_> {
     /// (the first): until 4.x with the kernel's segments, so that it looks like an entry, from nowhere.
     fn is_room(&self, saved: &Saved) -> bool {
         let nowhere = !saved.user && saved.regs.pc().is_none_or(|pc| !self.code.is_text(VirtAddr(pc)));
-        let end = saved.at.add(self.arch.saved_layout().size);
+        let end = saved.at.add(self.arch.frames.saved_layout().size);
         nowhere && self.stacks.first().is_some_and(|own| own.end.0.wrapping_sub(end.0) <= 16)
     }
 
     /// True when, on a task's stack, only the room that every task keeps for `struct pt_regs` is left above.
     fn at_bottom(&self, cursor: &Cursor) -> bool {
         let stack = self.stack_of(cursor.sp).and_then(|i| self.stacks.get(i));
-        stack.is_some_and(|s| s.is_task() && s.end.0 - cursor.sp.0 <= self.arch.saved_layout().size + 16)
+        stack.is_some_and(|s| {
+            s.is_task() && s.end.0 - cursor.sp.0 <= self.arch.frames.saved_layout().size + 16
+        })
     }
 
     /// True when tables that lead to this CFA and return address are to be believed: on a known stack any code,
@@ -246,9 +248,9 @@ impl Unwinder<'_> {
 
     /// The registers saved at `at`, taken as what this frame was entered with.
     pub(crate) fn entry(&self, at: VirtAddr, how: How) -> Step {
-        match self.arch.saved(self.mem, at) {
+        match self.arch.frames.saved(self.mem, at) {
             Ok(regs) => {
-                let user = self.arch.is_user(&regs);
+                let user = self.arch.frames.is_user(&regs);
                 Step::Entry { saved: Saved { at, regs, full: true, user }, how, is_call: false }
             }
             Err(fault) => Step::Fault(fault),

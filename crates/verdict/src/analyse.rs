@@ -76,7 +76,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     if v.class == Class::Atomic {
         v.waits.extend(case.scene.task.map(|t| stall::held(s, t)).unwrap_or_default());
     }
-    if v.class.has_instruction() && s.arch().disassembler().is_none() {
+    if v.class.has_instruction() && s.arch().isa().is_err() {
         let arch = s.arch().name();
         v.undetermined.push(format!(
             "the instruction, its condition and its operands: code of {arch} is not decoded yet"

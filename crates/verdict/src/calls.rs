@@ -47,9 +47,10 @@ fn user_registers(s: &Session, scene: &Scene<'_>, task: &Task) -> Option<Regs> {
         return None;
     }
     // the frames end in entry code without having said where it saved them: the top of the stack
-    let top = task_stack(s, task).end.sub(s.arch().saved_layout().size);
-    let regs = s.arch().saved(s.mem(), top).ok()?;
-    let user = s.arch().is_user(&regs) && regs.pc().is_some_and(|pc| !s.arch().is_kernel(VirtAddr(pc)));
+    let top = task_stack(s, task).end.sub(s.arch().frames.saved_layout().size);
+    let regs = s.arch().frames.saved(s.mem(), top).ok()?;
+    let user =
+        s.arch().frames.is_user(&regs) && regs.pc().is_some_and(|pc| !s.arch().is_kernel(VirtAddr(pc)));
     user.then_some(regs)
 }
 

@@ -71,7 +71,7 @@ impl Code {
     /// The function around an address, with its cold part where it has one.
     pub(crate) fn around(s: &Session, at: VirtAddr) -> Option<Rc<Self>> {
         // code that cannot be decoded says nothing
-        s.arch().disassembler()?;
+        let isa = s.arch().isa().ok()?;
         let here = s.locate(at)?;
         let symbol = here.symbol.name.to_owned();
         let module = here.symbol.module.map(str::to_owned);
@@ -96,7 +96,7 @@ impl Code {
             returns: &|target| returns(s, target),
             table: &|m| jump_table(s, m, &slices),
         };
-        let function = s.arch().lift(&slices, &known)?;
+        let function = isa.lift(&slices, &known)?;
         let flow = Flow::of(&function);
         let whole = ![".isra", ".constprop", ".part"].iter().any(|suffix| main_name.contains(suffix));
         Some(Rc::new(Self {
@@ -146,7 +146,7 @@ pub(crate) fn thunk_register(s: &Session, target: VirtAddr) -> Option<usize> {
             .find_map(|p| symbol.name.strip_prefix(p))
             .filter(|r| *r != "array")
     })?;
-    s.arch().reg_number(register)
+    s.arch().reg_set().number(register)
 }
 
 /// The targets in a jump table: as many words as point into the function.

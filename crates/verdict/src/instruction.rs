@@ -88,7 +88,7 @@ pub(crate) fn told(s: &Session, c: &Culprit, event: Option<&Event>, v: &mut Verd
     v.place = Some(place);
     let Some(code) = Code::around(s, c.pc) else {
         // where no code is decoded at all, that is said once
-        if s.arch().disassembler().is_some() {
+        if s.arch().isa().is_ok() {
             v.undetermined
                 .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));
         }

@@ -209,7 +209,7 @@ fn is_of_modules(s: &Session, value: u64) -> bool {
     if s.vmalloc_range().is_none() {
         return false;
     }
-    let [_, latest, end] = s.arch().image_range();
+    let [_, latest, end] = s.arch().layout.image_range();
     let start = s.modules().iter().flat_map(|m| &m.memory).map(|run| run.base.0).fold(latest.0, u64::min);
     let loaded = |value: u64| {
         let mut runs = s.modules().iter().flat_map(|m| &m.memory);
@@ -249,7 +249,7 @@ fn is_vmalloc(s: &Session, value: u64) -> bool {
     match s.vmalloc_range() {
         Some((start, size)) => value.wrapping_sub(start.0) < size,
         None => {
-            let [start, _, end] = s.arch().image_range();
+            let [start, _, end] = s.arch().layout.image_range();
             (start..end).contains(&VirtAddr(value)) && !s.in_image(VirtAddr(value))
         }
     }

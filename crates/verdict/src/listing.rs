@@ -26,7 +26,7 @@ impl Listing {
         let symbol = s.locate(at)?.symbol.addr;
         let span = s.locate(symbol)?.span?.min(MAX_BYTES);
         let bytes = s.mem().bytes(symbol, usize::try_from(span).ok()?).ok()?;
-        Some(Self::of(&mut *s.arch().disassembler()?, symbol, &bytes))
+        Some(Self::of(&mut *s.arch().isa().ok()?.disassembler(), symbol, &bytes))
     }
 
     fn of(dis: &mut dyn Disassemble, entry: VirtAddr, bytes: &[u8]) -> Self {
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn calls_and_the_innermost_loop() {
         let base = VirtAddr(0xffff_ffff_8100_0000);
-        let l = Listing::of(&mut *arch::by_name("x86_64").unwrap().disassembler().unwrap(), base, CODE);
+        let l = Listing::of(&mut *arch::by_name("x86_64").unwrap().isa().unwrap().disassembler(), base, CODE);
         assert_eq!(l.calls().collect::<Vec<_>>(), [(base, base.add(20))]);
         assert_eq!(l.call_before(base.add(5)), Some(base));
         assert_eq!(l.call_before(base.add(7)), None);

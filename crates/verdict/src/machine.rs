@@ -145,7 +145,7 @@ pub(crate) fn doing(s: &Session, task: &Task) -> String {
             .map_or_else(|| "in code whose symbol is not known".into(), |l| format!("in {}", l.symbol.name)),
         // all that is known: it was interrupted in user mode
         None if frames.iter().zip(&names).any(|(f, name)| {
-            f.saved.as_ref().is_some_and(|r| r.user) && s.arch().saves_for_interrupt(name)
+            f.saved.as_ref().is_some_and(|r| r.user) && s.arch().entries().saves_for_interrupt(name)
         }) =>
         {
             "in user mode".into()

@@ -68,7 +68,7 @@ const PLUMBING: &[&str] = &[
 /// `handler` tells what the call that the frame `n` is in has called, where that is known: the frame before may be
 /// of a function that the handler jumped on to.
 pub(crate) fn layers(
-    arch: &dyn Arch,
+    arch: &Arch,
     names: &[String],
     handler: &dyn Fn(usize) -> Option<String>,
 ) -> Vec<String> {
@@ -111,8 +111,8 @@ const EXITS: &[&str] = &["irq_exit", "irq_exit_rcu", "__irq_exit_rcu"];
 const AT_END: &str = "at the end of a ";
 
 /// What entry code is in words. What stops a CPU is of its death, not of its life.
-fn hardware(arch: &dyn Arch, name: &str) -> Option<&'static str> {
-    match arch.entry(name)? {
+fn hardware(arch: &Arch, name: &str) -> Option<&'static str> {
+    match arch.entries().entry(name)? {
         EntryKind::Interrupt => Some("hard interrupt"),
         EntryKind::NonMaskable => Some("non-maskable interrupt"),
         EntryKind::MachineCheck => Some("machine check"),

@@ -94,14 +94,14 @@ pub(crate) fn of_subject<'s>(s: &'s Session, subject: &Subject) -> Option<&'s Ta
 /// The frame that a CPU ran when the last interrupt came (the watchdog's, or the one that stopped it): the first
 /// behind registers that entry code saved. The innermost where nothing interrupted it: what a process called or caused
 /// itself is no interruption. `None` where it was in user mode.
-pub(crate) fn interrupted(arch: &dyn Arch, names: &[String], frames: &[Frame]) -> Option<usize> {
+pub(crate) fn interrupted(arch: &Arch, names: &[String], frames: &[Frame]) -> Option<usize> {
     match frames.iter().position(|f| f.saved.is_some()) {
         Some(n) => match frames.get(n)?.saved.as_ref()?.user {
             false => (n + 1 < frames.len()).then_some(n + 1),
             // only registers say where it is: a call found on the stack may have returned
             true => names
                 .get(n)
-                .filter(|name| n > 0 && !name.is_empty() && !arch.saves_for_interrupt(name))
+                .filter(|name| n > 0 && !name.is_empty() && !arch.entries().saves_for_interrupt(name))
                 .and_then(|_| frames.first().filter(|first| !first.is_call).map(|_| 0)),
         },
         None => (!frames.is_empty()).then_some(0),
@@ -110,7 +110,7 @@ pub(crate) fn interrupted(arch: &dyn Arch, names: &[String], frames: &[Frame]) -
 
 /// The frame that a CPU stands in: the innermost where an interrupt's handler itself spins, else the one that the last
 /// interrupt came upon.
-pub(crate) fn standing(arch: &dyn Arch, names: &[String], frames: &[Frame]) -> Option<usize> {
+pub(crate) fn standing(arch: &Arch, names: &[String], frames: &[Frame]) -> Option<usize> {
     let inner =
         frames.iter().position(|f| f.saved.is_some()).and_then(|n| names.get(..n)).unwrap_or_default();
     let stops = |name: &String| machinery::is_dying(name) || machinery::is_finding(name);
@@ -128,7 +128,7 @@ pub(crate) fn last_saved(frames: &[Frame], n: usize) -> usize {
 
 /// The frame to blame for a death that no instruction tells of: the first that is neither of the machinery of
 /// dying and watching nor of that of waiting. `None` where no frame is to blame: the hardware, or a request.
-pub(crate) fn blamed(arch: &dyn Arch, class: Class, names: &[String], frames: &[Frame]) -> Option<usize> {
+pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Frame]) -> Option<usize> {
     let waits = |n: &str| machinery::is_waiting(n) || machinery::is_delaying(n);
     let after_panic = names.iter().rposition(|n| machinery::is_panic(n)).map_or(0, |n| n + 1);
     let first = |from: usize, pass: &dyn Fn(&str) -> bool| {

@@ -10,14 +10,14 @@ const FRAMES: usize = 4;
 
 /// True for entry code of interrupts: what an interrupt came upon is chance, and no part of a signature. A machine check is
 /// told with what it came upon, which may have read the broken memory.
-pub(crate) fn is_interrupt(arch: &dyn Arch, name: &str) -> bool {
-    arch.entry(name).is_some_and(|kind| kind.is_interrupt() && kind != EntryKind::MachineCheck)
+pub(crate) fn is_interrupt(arch: &Arch, name: &str) -> bool {
+    arch.entries().entry(name).is_some_and(|kind| kind.is_interrupt() && kind != EntryKind::MachineCheck)
 }
 
 /// `bug:virtqueue_add_split:virtqueue_add_sgs:virtblk_add_req`, and a number made of it. A part of it that is not known
 /// (`None` for a function) would make it the signature of another death: then what it begins with is the error.
 pub(crate) fn of<'a>(
-    arch: &dyn Arch,
+    arch: &Arch,
     class: Class,
     functions: impl Iterator<Item = Option<&'a str>>,
 ) -> Result<String, String> {
@@ -29,7 +29,7 @@ pub(crate) fn of<'a>(
             break;
         }
         let Some(name) = name.map(base_name) else { return Err(out) };
-        if name == last || arch.entry(name).is_some() {
+        if name == last || arch.entries().entry(name).is_some() {
             continue;
         }
         out.push(':');

@@ -44,13 +44,13 @@ fn code(bytes: &[u8]) -> u64 {
     for parts in [&[(TEXT, bytes)][..], &[(TEXT, hot), (TEXT + 0x10_0000, cold)]] {
         for at in [0, 1, hot.len() as u64, bytes.len() as u64] {
             for arch in arch::ARCHES {
-                shapes += usize::from(arch.frame_shape(parts, TEXT + at).is_some());
-                shapes += usize::from(arch.frame_shape(parts, TEXT + 0x10_0000 + at).is_some());
+                shapes += usize::from(arch.frames.frame_shape(parts, TEXT + at).is_some());
+                shapes += usize::from(arch.frames.frame_shape(parts, TEXT + 0x10_0000 + at).is_some());
             }
         }
         let table = |_: &arch::dataflow::Mem| vec![TEXT, TEXT + 4];
         let known = Known { resumes: &|at| at & 1 == 0, returns: &|to| to & 1 == 0, table: &table };
-        for function in arch::ARCHES.iter().filter_map(|arch| arch.lift(parts, &known)) {
+        for function in arch::ARCHES.iter().filter_map(|arch| arch.isa().ok()?.lift(parts, &known)) {
             let flow = Flow::of(&function);
             for at in (0..bytes.len() as u64).step_by(7).map(|n| TEXT + n) {
                 std::hint::black_box((function.text(at), function.accesses(at), function.ways_to(at, &flow)));
@@ -60,8 +60,8 @@ fn code(bytes: &[u8]) -> u64 {
     }
     let mut bad = 0;
     for arch in arch::ARCHES {
-        std::hint::black_box(arch.referenced(VirtAddr(TEXT), bytes));
-        let Some(mut decoder) = arch.disassembler() else { continue };
+        std::hint::black_box(arch.references().referenced(VirtAddr(TEXT), bytes));
+        let Ok(mut decoder) = arch.isa().map(|isa| isa.disassembler()) else { continue };
         let mut at = 0;
         while let Some(insn) = bytes.get(at..).and_then(|rest| decoder.one(VirtAddr(TEXT + at as u64), rest))
         {
@@ -105,7 +105,7 @@ fn tables(bytes: &[u8]) -> u64 {
     let end = PhysAddr(bytes.len() as u64);
     let memory = Memory(bytes, [PhysRange { start: PhysAddr(0), end }]);
     let mut seen = Vec::new();
-    for paging in arch::ARCHES.iter().flat_map(|arch| arch.paging()) {
+    for paging in arch::ARCHES.iter().flat_map(|arch| arch.paging.modes()) {
         let tables = PageTables::of(PhysAddr(0), paging);
         for at in [0, TEXT, STACK, u64::MAX, 0x7fff_ffff_f000, 0xff11_0000_0000_0000] {
             let walk = tables.walk(&memory, VirtAddr(at));
@@ -117,9 +117,9 @@ fn tables(bytes: &[u8]) -> u64 {
     let boot = arch::Boot::search(&memory).is_some();
     for entry in bytes.as_chunks::<8>().0.iter().take(16) {
         for arch in arch::ARCHES {
-            for paging in arch.paging() {
+            for paging in arch.paging.modes() {
                 let tables = PageTables::of(PhysAddr(0), paging);
-                std::hint::black_box(arch.pte(u64::from_le_bytes(*entry), &tables));
+                std::hint::black_box(arch.paging.pte(u64::from_le_bytes(*entry), &tables));
             }
         }
     }
@@ -149,7 +149,7 @@ impl Code for World<'_> {
         (TEXT..TEXT + self.text.len() as u64).contains(&pc.0)
     }
     fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
-        self.arch.frame_shape(&[(TEXT, self.text)], pc.0)
+        self.arch.frames.frame_shape(&[(TEXT, self.text)], pc.0)
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.is_text(pc).then_some(VirtAddr(TEXT))

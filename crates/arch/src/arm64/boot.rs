@@ -4,10 +4,11 @@
 //! kernel's image with itself in it. Notes carry neither TTBR nor TCR. Each way ends in the same check: the kernel's banner
 //! lies in the image.
 
-use super::layout::{self, IMAGE_ALIGN};
+use super::layout::{self, IMAGE_ALIGN, TEXT_ALIGN};
 use super::paging::{self, MODES, UXN};
-use super::{Arm64, TEXT_ALIGN};
+use super::{ARCH, Arm64};
 use crate::boot::swapper;
+use crate::capability::FindKernel;
 use crate::machine;
 use crate::space::{Linear, PageTables, Paging};
 use crate::{Boot, How};
@@ -42,7 +43,7 @@ pub(crate) fn by_vmcoreinfo(info: &VmcoreInfo, header: Option<u64>, phys: &dyn P
 /// A kernel whose image begins at `text`.
 fn placed(tables: PageTables, text: VirtAddr, offset: u64) -> Boot {
     Boot {
-        arch: &Arm64,
+        arch: &ARCH,
         kaslr_offset: None,
         image: Linear { start: text, end: text.add(2 * IMAGE_LIMIT), offset },
         tables,
@@ -146,6 +147,18 @@ fn by_root(at: PhysAddr, mode: &'static Paging, words: &[(usize, u64)], phys: &d
         _ => None,
     });
     confirmed(tables, own??, phys)
+}
+
+impl FindKernel for Arm64 {
+    fn by_vmcoreinfo(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+        by_vmcoreinfo(info, header, phys)
+    }
+    fn kernel_at(&self, at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot> {
+        kernel_at(at, page, phys)
+    }
+    fn usual_texts(&self, info: &VmcoreInfo, paging: &Paging) -> Vec<VirtAddr> {
+        layout::linked_texts(info, paging)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 //! came: `el1h_64_irq`; before by the level and what came, with `_compat` behind for 32 bits: `el0_irq_compat`. What they call
 //! in C begins like them: `el1h_64_irq_handler`, `el1_interrupt`, `el0_svc`.
 
+use super::Arm64;
 use crate::EntryKind;
+use crate::capability::EntryCode;
 
 /// What enters the kernel at this function.
 pub(crate) fn entry(function: &str) -> Option<EntryKind> {
@@ -14,6 +16,23 @@ pub(crate) fn entry(function: &str) -> Option<EntryKind> {
         "irq" | "fiq" => EntryKind::Interrupt,
         _ => EntryKind::Other,
     })
+}
+
+impl EntryCode for Arm64 {
+    fn entry(&self, function: &str) -> Option<EntryKind> {
+        entry(function)
+    }
+    /// arch/arm64/kernel/smp.c and machine_kexec.c; `ipi_cpu_stop` until 5.1.
+    fn stop_calls(&self) -> &'static [&'static str] {
+        &[
+            "machine_kexec",
+            "crash_save_cpu",
+            "ipi_cpu_crash_stop",
+            "local_cpu_stop",
+            "ipi_cpu_stop",
+            "machine_crash_shutdown",
+        ]
+    }
 }
 
 #[cfg(test)]

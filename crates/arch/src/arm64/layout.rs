@@ -2,7 +2,10 @@
 //!
 //! The linear map has its lower half, up to `PAGE_END`; modules, the image and `vmalloc` have the upper one.
 
+use super::Arm64;
+use crate::capability::AddressLayout;
 use crate::space::{Linear, Paging};
+use crate::{ImagePlace, PageTables};
 use base::{VirtAddr, VmcoreInfo};
 
 /// True for an address of the kernel: bit 55 chooses TTBR1 whatever the tag above it is.
@@ -25,6 +28,9 @@ pub(crate) const fn image_range() -> [VirtAddr; 3] {
 
 /// Alignment of the image, physical and virtual (`MIN_KIMG_ALIGN`).
 pub(crate) const IMAGE_ALIGN: u64 = 2 << 20;
+
+/// Alignment of the image's segments, and of the image where the boot loader places it as tightly as it may (`SEGMENT_ALIGN`).
+pub(crate) const TEXT_ALIGN: u64 = 64 << 10;
 
 /// Where the image is linked to begin (`KIMAGE_VADDR`): behind the modules (`MODULES_END`, which VMCOREINFO has since 6.0).
 /// They begin where the linear map ends, and have 2 GiB since 6.5 (3e35d303ab7d), 128 MiB before; from 5.4 to 5.16 as much
@@ -53,6 +59,41 @@ pub(crate) fn linear_map(info: &VmcoreInfo) -> Option<Linear> {
     let bits = bits.filter(|bits| (36..=52).contains(bits))?;
     let (start, first) = (u64::MAX << bits, info.number("PHYS_OFFSET")?.cast_unsigned());
     Some(Linear { start: VirtAddr(start), end: page_end(bits), offset: start.wrapping_sub(first) })
+}
+
+impl AddressLayout for Arm64 {
+    fn is_kernel(&self, at: VirtAddr) -> bool {
+        is_kernel(at)
+    }
+    fn image_range(&self) -> [VirtAddr; 3] {
+        image_range()
+    }
+    fn image_align(&self) -> u64 {
+        TEXT_ALIGN
+    }
+    /// Since 5.11 (e2a073dde921) nothing before it is mapped.
+    fn may_begin_at_stext(&self) -> bool {
+        true
+    }
+    fn image_place(&self, image: &Linear) -> ImagePlace {
+        ImagePlace { label: "KIMAGE VOFFSET", key: "kimage_voffset", value: image.offset.into() }
+    }
+    /// QEMU's board and Arm's own.
+    fn memory_begins(&self) -> &'static [u64] {
+        &[0x4000_0000, 0x8000_0000]
+    }
+    fn direct_map_bases(&self) -> &'static [u64] {
+        &[]
+    }
+    fn user_end(&self, tables: &PageTables) -> VirtAddr {
+        VirtAddr(1 << tables.paging.address_bits)
+    }
+    fn vmemmap_told(&self, info: &VmcoreInfo, paging: &Paging) -> Option<VirtAddr> {
+        vmemmap(info, paging.page_shift())
+    }
+    fn linear_map(&self, info: &VmcoreInfo) -> Option<Linear> {
+        linear_map(info)
+    }
 }
 
 #[cfg(test)]

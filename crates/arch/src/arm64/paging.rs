@@ -3,7 +3,10 @@
 //! Kernel and user addresses have tables of their own: TTBR1_EL1 and TTBR0_EL1. A table entry is taken as the kernel takes
 //! it: a `PROT_NONE` page is there although the processor says that it is not.
 
+use super::Arm64;
+use crate::PageTables;
 use crate::Pte;
+use crate::capability::PageTableKinds;
 use crate::space::{Entry, Level, Paging};
 use base::{PhysAddr, VirtAddr};
 
@@ -203,6 +206,18 @@ pub(crate) fn pte(entry: u64, mode: &Paging) -> Pte {
 /// Whether the kernel or user mode runs code in a page.
 pub(crate) const fn may_run(entry: u64) -> bool {
     entry & PXN == 0 || entry & UXN == 0
+}
+
+impl PageTableKinds for Arm64 {
+    fn modes(&self) -> &'static [&'static Paging] {
+        &MODES
+    }
+    fn may_run(&self, entry: u64) -> bool {
+        may_run(entry)
+    }
+    fn pte(&self, entry: u64, tables: &PageTables) -> Pte {
+        pte(entry, tables.paging)
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The variables that code refers to: `adrp` and the instruction that adds the rest of the address, or reads and writes there.
 
+use super::Arm64;
+use crate::capability::References;
 use base::VirtAddr;
 
 const REGISTERS: usize = 32;
@@ -151,6 +153,12 @@ fn accessed(word: u32) -> Option<i64> {
     // a pair: the same with an offset of 7 bits
     let pair = if vector { size + 2 } else { 2 + (size >> 1) };
     (word & 0x3b80_0000 == 0x2900_0000).then(|| signed(word >> 15 & 0x7f, 7) << pair)
+}
+
+impl References for Arm64 {
+    fn referenced(&self, start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
+        referenced(start, code)
+    }
 }
 
 #[cfg(test)]

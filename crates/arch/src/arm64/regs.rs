@@ -1,10 +1,8 @@
-//! Registers and the notes that carry them.
-//!
-//! `NT_PRSTATUS` is `struct elf_prstatus` with the registers of `struct user_pt_regs` (arch/arm64/include/uapi/asm/ptrace.h)
-//! from byte 112 on. QEMU writes one a CPU, and no others that tell of page tables.
+//! Registers, by their DWARF numbers.
 
-use crate::{CpuState, RegSet, Regs, Roles};
-use base::{Bytes, OutOfBounds, RawNote};
+use super::Arm64;
+use crate::capability::Registers;
+use crate::{RegSet, Roles};
 
 /// DWARF number (DWARF for the Arm 64-bit Architecture, table 2).
 pub(crate) const FP: usize = 29;
@@ -20,10 +18,6 @@ pub(crate) const PSTATE: usize = 35;
 pub(crate) const SYSCALLNO: usize = 36;
 /// `TPIDR_EL1`, the base of the CPU's own variables: no note has it.
 const TPIDR_EL1: usize = 37;
-
-/// Offsets in `struct elf_prstatus`.
-const PR_PID: usize = 32;
-const PR_REG: usize = 112;
 
 /// Names by number.
 const NAMES: [&str; 38] = [
@@ -110,23 +104,11 @@ pub(crate) fn part_name(number: usize, size: u64) -> String {
     }
 }
 
-/// The CPUs' registers from the notes, in their order.
-pub(crate) fn cpu_states(notes: &[RawNote]) -> Vec<CpuState> {
-    notes.iter().filter(|n| n.is("CORE") && n.kind == 1).filter_map(|n| prstatus(&n.desc).ok()).collect()
-}
-
-fn prstatus(desc: &[u8]) -> Result<CpuState, OutOfBounds> {
-    let bytes = Bytes::new(desc);
-    let mut regs = Regs::new(&SET);
-    for (i, number) in (0..=PC).chain([PSTATE]).enumerate() {
-        regs.set(number, bytes.u64_at(PR_REG + 8 * i)?);
+impl Registers for Arm64 {
+    fn set(&self) -> &'static RegSet {
+        &SET
     }
-    let pid = bytes.i32_at(PR_PID)?;
-    Ok(CpuState { regs, control: None, pid: (pid > 0).then_some(pid), source: "NT_PRSTATUS" })
-}
-
-/// True for a CPU that was never switched on: it waits at 0, or at the firmware's entry, with its MMU off.
-pub(crate) fn is_reset(state: &CpuState) -> bool {
-    // PSTATE of a reset: EL1h with all exceptions masked
-    (state.regs.get(PC), state.regs.get(SP), state.regs.get(PSTATE)) == (Some(0), Some(0), Some(0x3c5))
+    fn part_name(&self, number: usize, size: u64) -> String {
+        part_name(number, size)
+    }
 }

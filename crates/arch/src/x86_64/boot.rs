@@ -3,9 +3,12 @@
 //! Each way ends in the same check: the tables must map the kernel's image, and the image must hold the
 //! kernel's banner ("Linux version ", init/version.c).
 
+use super::layout;
 use super::layout::{DEFAULT_TEXT, IMAGE_ALIGN, KERNEL_MAP_END, START_KERNEL_MAP};
-use super::{X86_64, paging};
+use super::{ARCH, X86_64, paging};
+use crate::Paging;
 use crate::boot::{is_own_root, swapper};
+use crate::capability::FindKernel;
 use crate::machine;
 use crate::space::{Linear, PageTables, Translation};
 use crate::{Boot, CpuState, How};
@@ -62,7 +65,7 @@ pub(crate) fn by_vmcoreinfo(info: &VmcoreInfo, header: Option<u64>, phys: &dyn P
     let mapped = first_mapped(&tables, phys).map(|image| image.text);
     let text = told().filter(|told| mapped.is_none_or(|at| *told < at && is_lost(told))).or(mapped);
     Some(Boot {
-        arch: &X86_64,
+        arch: &ARCH,
         kaslr_offset: Some(kaslr_offset),
         image: image_range(offset_of(phys_base)),
         tables,
@@ -91,7 +94,7 @@ pub(crate) fn image_offset(tables: &PageTables, phys: &dyn PhysRead) -> Option<u
 pub(crate) fn kernel_in(tables: PageTables, phys: &dyn PhysRead) -> Option<Boot> {
     let image = first_mapped(&tables, phys).filter(|image| has_banner(&tables, phys, *image))?;
     Some(Boot {
-        arch: &X86_64,
+        arch: &ARCH,
         kaslr_offset: Some(image.text.0.wrapping_sub(DEFAULT_TEXT)),
         image: image_range(image.offset()),
         tables,
@@ -212,6 +215,34 @@ fn is_candidate(phys: &dyn PhysRead, bytes: &[u8]) -> bool {
     names_table(word(511))
         && (0..256).all(|i| word(i) == 0)
         && (256..SHARED_ENTRIES).any(|i| names_table(word(i)))
+}
+
+impl FindKernel for X86_64 {
+    fn by_vmcoreinfo(&self, info: &VmcoreInfo, header: Option<u64>, phys: &dyn PhysRead) -> Option<Boot> {
+        by_vmcoreinfo(info, header, phys)
+    }
+    fn tables_used(&self, state: &CpuState, phys: &dyn PhysRead) -> Vec<(&'static str, PageTables)> {
+        tables_used(state, phys)
+    }
+    fn image_offset(&self, tables: &PageTables, phys: &dyn PhysRead) -> Option<u64> {
+        image_offset(tables, phys)
+    }
+    fn kernel_in(&self, tables: PageTables, phys: &dyn PhysRead) -> Option<Boot> {
+        kernel_in(tables, phys)
+    }
+    fn kernel_at(&self, at: PhysAddr, page: &[u8], phys: &dyn PhysRead) -> Option<Boot> {
+        kernel_at(at, page, phys)
+    }
+    fn usual_texts(&self, _info: &VmcoreInfo, _paging: &Paging) -> Vec<VirtAddr> {
+        vec![VirtAddr(layout::DEFAULT_TEXT)]
+    }
+    fn text_by_loader(
+        &self,
+        mem: &dyn VirtRead,
+        symbol: &dyn Fn(&str) -> Option<VirtAddr>,
+    ) -> Option<VirtAddr> {
+        text_by_loader(mem, symbol)
+    }
 }
 
 #[cfg(test)]

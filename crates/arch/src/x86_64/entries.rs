@@ -1,6 +1,8 @@
 //! The kernel's entry code by the names of its functions (arch/x86/entry/entry_64.S; `asm_` since 5.8).
 
+use super::X86_64;
 use crate::EntryKind;
+use crate::capability::EntryCode;
 
 /// What enters the kernel at this function.
 pub(crate) fn entry(function: &str) -> Option<EntryKind> {
@@ -32,6 +34,24 @@ pub(crate) fn saves_for_interrupt(function: &str) -> bool {
         || ["irq_entries", "nmi", "callback_vector", "hypervisor_callback", "posted_intr"]
             .iter()
             .any(|part| function.contains(part))
+}
+
+impl EntryCode for X86_64 {
+    fn entry(&self, function: &str) -> Option<EntryKind> {
+        entry(function)
+    }
+    fn saves_for_interrupt(&self, function: &str) -> bool {
+        saves_for_interrupt(function)
+    }
+    fn stop_calls(&self) -> &'static [&'static str] {
+        &[
+            "machine_kexec",
+            "native_machine_crash_shutdown",
+            "machine_crash_shutdown",
+            "crash_nmi_callback",
+            "stop_this_cpu",
+        ]
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Where things lie in the kernel's half of the address space (Documentation/arch/x86/x86_64/mm.rst).
 
+use super::X86_64;
+use crate::capability::AddressLayout;
+use crate::{ImagePlace, Linear, PageTables};
 use base::VirtAddr;
 
 /// `__START_KERNEL_map`: virtual address 0 of the kernel image's mapping; plus the physical address, minus
@@ -36,19 +39,39 @@ pub(crate) const fn kernel_half(levels: u8) -> VirtAddr {
     VirtAddr(if levels == 5 { 0xff00_0000_0000_0000 } else { 0xffff_8000_0000_0000 })
 }
 
-/// Bytes of the stack of interrupts, since 2.6.
-pub(crate) const IRQ_STACK_SIZE: u64 = 16 << 10;
-
-/// The stack of interrupts below what its pointer points to, which stands 0 to 64 bytes below its end.
-pub(crate) const fn irq_stack(top: VirtAddr) -> std::ops::Range<VirtAddr> {
-    let end = VirtAddr(top.0.wrapping_add(0xfff) & !0xfff);
-    end.sub(IRQ_STACK_SIZE)..end
-}
-
 /// True for an address of the kernel's half.
 #[must_use]
 pub(crate) const fn is_kernel(at: VirtAddr) -> bool {
     at.0 >> 63 != 0
+}
+
+impl AddressLayout for X86_64 {
+    fn is_kernel(&self, at: VirtAddr) -> bool {
+        is_kernel(at)
+    }
+    fn image_range(&self) -> [VirtAddr; 3] {
+        [START_KERNEL_MAP, KERNEL_MAP_END, MODULES_END].map(VirtAddr)
+    }
+    fn image_align(&self) -> u64 {
+        IMAGE_ALIGN
+    }
+    fn image_place(&self, image: &Linear) -> ImagePlace {
+        let phys_base = START_KERNEL_MAP.wrapping_sub(image.offset).cast_signed();
+        ImagePlace { label: "PHYS BASE", key: "phys_base", value: phys_base.into() }
+    }
+    fn direct_map_bases(&self) -> &'static [u64] {
+        &DIRECT_MAP_BASES
+    }
+    fn vmalloc_range(&self, levels: usize) -> Option<(VirtAddr, u64)> {
+        let [four, five] = VMALLOC;
+        Some(if levels == 5 { five } else { four })
+    }
+    fn user_end(&self, tables: &PageTables) -> VirtAddr {
+        VirtAddr(if tables.levels() == 5 { 1 << 56 } else { 1 << 47 })
+    }
+    fn vmemmap(&self) -> Option<VirtAddr> {
+        Some(VirtAddr(0xffff_ea00_0000_0000))
+    }
 }
 
 #[cfg(test)]

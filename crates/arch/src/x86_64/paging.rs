@@ -4,7 +4,10 @@
 //! A table entry is taken as the kernel takes it, not only as the processor does: `PROT_NONE` pages and huge
 //! pages that are being split are there although their present bit is clear.
 
+use super::X86_64;
 use super::layout;
+use crate::Pte;
+use crate::capability::PageTableKinds;
 use crate::space::{Entry, Level, PageTables, Paging};
 use base::PhysAddr;
 
@@ -128,6 +131,25 @@ fn classify(entry: u64, level: &Level, encryption: u64) -> Entry {
         Entry::Swapped
     } else {
         Entry::Empty
+    }
+}
+
+impl PageTableKinds for X86_64 {
+    fn modes(&self) -> &'static [&'static Paging] {
+        &MODES
+    }
+    fn may_run(&self, entry: u64) -> bool {
+        may_run(entry)
+    }
+    fn pte(&self, entry: u64, tables: &PageTables) -> Pte {
+        pte(entry, tables.encryption)
+    }
+    fn swap_entries(&self, entry: u64) -> Vec<(u64, u64)> {
+        SWAP_LAYOUTS.into_iter().filter_map(|layout| swap_entry(entry, layout)).collect()
+    }
+    /// The user's lies in the page behind the kernel's (arch/x86/include/asm/pgtable.h, `PTI_PGTABLE_SWITCH_BIT`).
+    fn twin(&self, root: PhysAddr) -> Option<PhysAddr> {
+        Some(PhysAddr(root.0 ^ 0x1000))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The variables that code refers to: by the instruction pointer, by a number of 32 bits, with or without an index.
 
+use super::X86_64;
 use super::layout;
+use crate::capability::References;
 use base::VirtAddr;
 use iced_x86::{Decoder, DecoderOptions, OpKind, Register};
 
@@ -23,6 +25,12 @@ pub(crate) fn referenced(start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
         }
     }
     out
+}
+
+impl References for X86_64 {
+    fn referenced(&self, start: VirtAddr, code: &[u8]) -> Vec<VirtAddr> {
+        referenced(start, code)
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Relocations of modules, x86-64 (psABI, "Relocation Types").
+//! Relocations of modules; what each type writes is for their architecture to say.
 //!
 //! A module's file is not linked: its sections become meaningful once they are placed where the
 //! dump says that the kernel put them. Linked files (vmlinux) may still carry `.rela` sections, from
@@ -6,6 +6,7 @@
 
 use super::section::SHT_RELA;
 use super::{ElfError, ObjectFile, ObjectKind, SymbolSection, Symbols};
+use arch::RelocatedField;
 use base::Bytes;
 use rustc_hash::FxHashMap;
 
@@ -75,14 +76,6 @@ pub enum SkippedRelocation {
     },
 }
 
-/// How a value is written.
-enum Write {
-    U8,
-    U16,
-    U32,
-    U64,
-}
-
 /// `Elf64_Rela`: offset u64, info u64 (symbol << 32 | type), addend i64.
 const ENTRY: usize = 24;
 
@@ -120,7 +113,16 @@ impl ObjectFile {
         };
         let here = place.section_base(self, index).unwrap_or(0);
         let known = Vec::new();
-        let mut job = Job { file: self, symbols: self.symbols(), here, from: 0, place, tombstone, known };
+        let mut job = Job {
+            file: self,
+            symbols: self.symbols(),
+            here,
+            from: 0,
+            place,
+            types: self.relocation_types(),
+            tombstone,
+            known,
+        };
         let tables = self.sections().iter().enumerate();
         for (i, _) in tables.filter(|(_, s)| s.kind == SHT_RELA && s.info as usize == index) {
             let table = self.section_at(i)?.unwrap_or_default();
@@ -175,7 +177,16 @@ impl ObjectFile {
         let end = from.saturating_add(bytes.len() as u64);
         let here = place.section_base(self, index).unwrap_or(0);
         let (symbols, known) = (self.symbols(), Vec::new());
-        let mut job = Job { file: self, symbols, here, from, place, tombstone: u64::MAX, known };
+        let mut job = Job {
+            file: self,
+            symbols,
+            here,
+            from,
+            place,
+            types: self.relocation_types(),
+            tombstone: u64::MAX,
+            known,
+        };
         let entries = self.relocations(table);
         let first = entries.partition_point(|rela| offset_of(rela) < from);
         for rela in entries.get(first..)?.iter().take_while(|rela| offset_of(*rela) < end) {
@@ -206,11 +217,14 @@ impl ObjectFile {
         found.filter_map(|rela| usize::try_from(offset_of(rela)).ok()).collect()
     }
 
-    /// True where relocations are still to be applied: x86-64 objects that are not linked.
+    /// True where relocations are still to be applied: objects that are not linked, of a machine that is known.
     #[must_use]
     pub fn has_relocations(&self) -> bool {
-        const EM_X86_64: u16 = 62;
-        self.kind() == ObjectKind::Rel && self.machine() == EM_X86_64
+        self.kind() == ObjectKind::Rel && self.relocation_types().is_some()
+    }
+
+    fn relocation_types(&self) -> Option<&'static dyn arch::capability::Relocations> {
+        arch::by_machine(self.machine()).map(arch::Arch::relocs)
     }
 }
 
@@ -227,6 +241,8 @@ struct Job<'a> {
     /// Where in the section the bytes begin.
     from: u64,
     place: &'a Placement,
+    /// What each type writes.
+    types: Option<&'static dyn arch::capability::Relocations>,
     tombstone: u64,
     /// The addresses of symbols that were looked up, by index: debug sections refer to few.
     known: Vec<Option<Option<u64>>>,
@@ -241,34 +257,18 @@ impl Job<'_> {
         let (offset, info, addend) =
             (b.u64_at(0).unwrap_or(0), b.u64_at(8).unwrap_or(0), b.u64_at(16).unwrap_or(0));
         let kind = (info & 0xffff_ffff) as u32;
-        if kind == 0 {
-            return Ok(()); // R_X86_64_NONE
-        }
+        let field = self.types.and_then(|types| types.field(kind));
+        let field = field.ok_or(SkippedRelocation::Unknown { offset, kind })?;
         let target = self.target((info >> 32) as usize);
         // P: where the relocated field itself stands
         let here = self.here.wrapping_add(offset);
         let sum = target.map(|s| s.wrapping_add(addend));
-        let away = sum.map(|s| s.wrapping_sub(here));
-        let (write, value) = match kind {
-            1 => (Write::U64, sum),       // R_X86_64_64: S + A
-            2 | 4 => (Write::U32, away),  // PC32, PLT32: S + A - P
-            10 | 11 => (Write::U32, sum), // 32, 32S: S + A
-            12 => (Write::U16, sum),      // 16
-            13 => (Write::U16, away),     // PC16
-            14 => (Write::U8, sum),       // 8
-            15 => (Write::U8, away),      // PC8
-            17 => (Write::U64, sum),      // DTPOFF64: offset in the thread's block
-            21 => (Write::U32, sum),      // DTPOFF32
-            24 => (Write::U64, away),     // PC64
-            _ => return Err(SkippedRelocation::Unknown { offset, kind }),
+        let (width, value) = match field {
+            RelocatedField::None => return Ok(()),
+            RelocatedField::Sum(width) => (width, sum),
+            RelocatedField::Distance(width) => (width, sum.map(|s| s.wrapping_sub(here))),
         };
         let raw = value.unwrap_or(self.tombstone).to_le_bytes();
-        let width = match write {
-            Write::U8 => 1,
-            Write::U16 => 2,
-            Write::U32 => 4,
-            Write::U64 => 8,
-        };
         let at = offset.checked_sub(self.from).and_then(|at| usize::try_from(at).ok());
         let field = at.and_then(|at| bytes.get_mut(at..at.checked_add(width)?));
         let (Some(field), Some(raw)) = (field, raw.get(..width)) else {

@@ -207,6 +207,29 @@ fn relocations_of_every_type() {
     assert_eq!(text[40..48], [0; 8]);
 }
 
+/// Another machine numbers them otherwise, and an unknown one's are left as they are.
+#[test]
+fn relocations_are_their_machines_own() {
+    let built = Elf::new(1)
+        .section(".text", 1, EXEC, 0, &[0; 64])
+        .section(".data", 1, 3, 0, &[0; 16])
+        .symbol("f", 0x12, 1, 0x10, 4)
+        .rela(1, &[(0, 1, 257, 2), (8, 1, 258, 1), (16, 1, 261, 0), (24, 1, 1, 0)])
+        .build();
+    let of = |machine: u16| {
+        let mut file = built.clone();
+        file[18..20].copy_from_slice(&machine.to_le_bytes());
+        let file = ObjectFile::from_bytes(file.into()).unwrap();
+        file.relocated_section_noting(".text", &placed()).unwrap()
+    };
+    let (text, skipped) = of(183);
+    assert_eq!(text[..8], 0xffff_ffff_c000_1012_u64.to_le_bytes());
+    assert_eq!(text[8..12], 0xc000_1011_u32.to_le_bytes());
+    assert_eq!((&text[16..20], &text[24..32]), (&[0; 4][..], &[0; 8][..]));
+    assert_eq!(skipped, [SkippedRelocation::Unknown { offset: 24, kind: 1 }]);
+    assert_eq!(of(243), (vec![0; 64], vec![]));
+}
+
 #[test]
 fn debug_sections_refer_by_offset_and_what_is_not_placed_is_marked() {
     let file = Elf::new(1)

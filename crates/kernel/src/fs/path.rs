@@ -72,7 +72,7 @@ pub fn open_file(s: &Session, task: &Task, fd: u64) -> Result<(String, Vec<&'sta
         (0o2000, "O_APPEND"),
         (0o4000, "O_NONBLOCK"),
         (0o10000, "O_DSYNC"),
-        (s.arch().o_direct(), "O_DIRECT"),
+        (s.arch().syscalls().o_direct(), "O_DIRECT"),
         (0o200_0000, "O_CLOEXEC"),
     ];
     let words = told.into_iter().filter(|(bit, _)| flags & bit == *bit).map(|(_, name)| name).collect();

@@ -15,7 +15,7 @@ const PAGES: usize = 1 << 16;
 /// The kernel's address of physical address 0 in the direct map; `None` where the page tables do not show it.
 #[must_use]
 pub fn base(m: &Machine) -> Option<VirtAddr> {
-    let [image, ..] = m.arch.image_range();
+    let [image, ..] = m.arch.layout.image_range();
     let tables = m.mem.tables();
     let samples = samples(m);
     let mut tried: Vec<u64> = Vec::new();

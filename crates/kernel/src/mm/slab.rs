@@ -115,7 +115,7 @@ fn find_direct_map(s: &Session) -> Result<VirtAddr> {
         Ok(None) => {
             // 4.20 (d52888aa2753) moved x86's up by 512 GiB: the page tables tell which. With more memory than that the older
             // map covers the newer base as well, so that the older one is tried first
-            let fixed = s.arch().direct_map_bases();
+            let fixed = s.arch().layout.direct_map_bases();
             let mapped = fixed.iter().rev().find(|base| s.map().translate(VirtAddr(**base)).is_ok());
             match mapped.or(fixed.first()) {
                 Some(base) => Ok(VirtAddr(*base)),
@@ -151,10 +151,10 @@ impl Fact for Vmemmap {
 }
 
 fn find_vmemmap(s: &Session) -> Result<VirtAddr> {
-    if let Some(told) = s.arch().vmemmap_told(s.vmcoreinfo(), s.boot().tables.paging) {
+    if let Some(told) = s.arch().layout.vmemmap_told(s.vmcoreinfo(), s.boot().tables.paging) {
         return Ok(told);
     }
-    let at = moved(s, "vmemmap_base")?.or_else(|| s.arch().vmemmap());
+    let at = moved(s, "vmemmap_base")?.or_else(|| s.arch().layout.vmemmap());
     at.ok_or_else(|| s.no_symbol("vmemmap_base"))
 }
 

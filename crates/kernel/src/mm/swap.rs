@@ -48,7 +48,7 @@ pub struct Swapped {
 /// the packing under which the entry names a device that is there, and a page within it, is the one.
 #[must_use]
 pub fn entry(s: &Session, entry: u64) -> Option<Swapped> {
-    s.arch().swap_entries(entry).into_iter().find_map(|(kind, offset)| {
+    s.arch().paging.swap_entries(entry).into_iter().find_map(|(kind, offset)| {
         let at = info(s, kind)?;
         let b = s.bind::<SwapInfo>();
         let max = u64::from(b.max.u32(s.mem(), at).ok()?);

@@ -80,7 +80,7 @@ impl Layout {
     }
 
     /// Without types: the layout by which the first entries' addresses are of trapping instructions.
-    fn by_shape(arch: &dyn Arch, mem: &dyn VirtRead, start: VirtAddr, bytes: &[u8]) -> Option<Self> {
+    fn by_shape(arch: &Arch, mem: &dyn VirtRead, start: VirtAddr, bytes: &[u8]) -> Option<Self> {
         LAYOUTS.iter().copied().find(|layout| {
             let size = usize::try_from(layout.size).unwrap_or(12);
             let first = bytes.chunks_exact(size).take(TRIED);
@@ -112,8 +112,8 @@ impl Layout {
 }
 
 /// True where an instruction traps.
-fn is_trap(arch: &dyn Arch, mem: &dyn VirtRead, at: VirtAddr) -> bool {
-    mem.bytes(at, 4).is_ok_and(|code| arch.is_bug_trap(&code))
+fn is_trap(arch: &Arch, mem: &dyn VirtRead, at: VirtAddr) -> bool {
+    mem.bytes(at, 4).is_ok_and(|code| arch.traps().is_bug(&code))
 }
 
 fn number(entry: &[u8], offset: u64, size: usize) -> Option<u64> {
@@ -262,7 +262,7 @@ pub fn read_all(bytes: &[u8]) -> usize {
     }
     const START: VirtAddr = VirtAddr(0xffff_ffff_8200_0000);
     let mem = Alone(bytes);
-    let shapes = ARCHES.iter().filter_map(|arch| Layout::by_shape(*arch, &mem, START, bytes));
+    let shapes = ARCHES.iter().filter_map(|arch| Layout::by_shape(arch, &mem, START, bytes));
     let tables = LAYOUTS.iter().copied().chain(shapes);
     let tables = tables.map(|layout| Table { start: START, bytes: bytes.to_vec(), layout, is_whole: true });
     tables
@@ -353,8 +353,8 @@ mod tests {
         let (mem, len) = memory(LAYOUTS[1], [brk, brk, brk]);
         let start = VirtAddr(mem.0 + 0x100);
         let bytes = mem.bytes(start, len).unwrap();
-        let size = |arch: &dyn Arch| Layout::by_shape(arch, &mem, start, &bytes).map(|found| found.size);
-        assert_eq!(ARCHES.iter().filter_map(|arch| size(*arch)).collect::<Vec<_>>(), [12]);
+        let size = |arch: &Arch| Layout::by_shape(arch, &mem, start, &bytes).map(|found| found.size);
+        assert_eq!(ARCHES.iter().filter_map(|arch| size(arch)).collect::<Vec<_>>(), [12]);
         assert_eq!(size(arch::by_name("aarch64").unwrap()), Some(12));
     }
 

@@ -13,7 +13,7 @@ const MODULE_MAX: u64 = 512 << 20;
 
 /// Why a run of memory can be no module's.
 fn wrong_run(s: &Session, run: &ModuleMemory) -> Option<String> {
-    let [image, _, modules] = s.arch().image_range();
+    let [image, _, modules] = s.arch().layout.image_range();
     let end = run.base.0.checked_add(run.size);
     let fits = s.arch().is_kernel(run.base)
         && run.size <= MODULE_MAX

@@ -154,8 +154,8 @@ impl Session {
 
     /// True where modules are and code can run, by the page tables: where not all modules are known, it is one's.
     fn is_unknown_code(&self, at: VirtAddr) -> bool {
-        let [start, _, end] = self.arch().image_range();
-        let runs = || self.map().walk(at).result.is_ok_and(|page| self.arch().may_run(page.entry));
+        let [start, _, end] = self.arch().layout.image_range();
+        let runs = || self.map().walk(at).result.is_ok_and(|page| self.arch().paging.may_run(page.entry));
         start <= at && at < end && self.module_at(at).is_none() && runs()
     }
 }

@@ -66,8 +66,8 @@ impl Kernels {
 }
 
 /// Whether the dump has notes of CPUs, all of which are zero.
-fn has_empty_notes(image: &Image, arch: &dyn Arch) -> bool {
-    let states = arch.cpu_states(image.dump.notes());
+fn has_empty_notes(image: &Image, arch: &Arch) -> bool {
+    let states = arch.notes.cpu_states(image.dump.notes());
     !states.is_empty() && states.iter().all(CpuState::is_blank)
 }
 

@@ -29,7 +29,7 @@ pub struct Machine {
     /// The dump.
     pub image: Arc<Image>,
     /// The architecture.
-    pub arch: &'static dyn Arch,
+    pub arch: &'static Arch,
     /// VMCOREINFO: the dump's, or the kernel's own copy in memory; empty where there is none.
     pub info: VmcoreInfo,
     /// Where that is from.
@@ -62,7 +62,7 @@ impl Machine {
     /// An address of code as it is in memory, without the authentication code that a signed one carries.
     #[must_use]
     pub fn code_pointer(&self, at: u64) -> u64 {
-        let plain = self.arch.code_pointer(at, self.mem.tables().paging);
+        let plain = self.arch.frames.code_pointer(at, self.mem.tables().paging);
         // 5.9 (689eae42afd7): 0 where the processor signs nothing, so that it is no signed address
         if plain == at || self.info.number("KERNELPACMASK") == Some(0) { at } else { plain }
     }
@@ -71,7 +71,7 @@ impl Machine {
     #[must_use]
     pub fn signed_code(&self, at: VirtAddr) -> Option<VirtAddr> {
         let plain = VirtAddr(self.code_pointer(at.0));
-        let runs = |at| self.mem.walk(at).result.is_ok_and(|page| self.arch.may_run(page.entry));
+        let runs = |at| self.mem.walk(at).result.is_ok_and(|page| self.arch.paging.may_run(page.entry));
         (plain != at && self.arch.is_kernel(plain) && runs(plain)).then_some(plain)
     }
 
@@ -137,7 +137,9 @@ impl Machine {
         let mem = address_space(&image, &boot);
         let (cpu_states, second_states) = match options.no_notes {
             true => Default::default(),
-            false => (arch.cpu_states(image.dump.notes()), arch.second_states(image.dump.notes())),
+            false => {
+                (arch.notes.cpu_states(image.dump.notes()), arch.notes.second_states(image.dump.notes()))
+            }
         };
         let kernels = kernels.0;
         let mut machine = Self {
@@ -373,7 +375,7 @@ fn nameless(image: &Image, claims: &[Claim], why: BootError) -> KernelError {
         }
         (Some(name), _) => {
             let why = format!("{why}; memory has the name of Linux {} ({})", name.release, name.machine);
-            let begins = arch::by_name(&name.machine).and_then(|arch| arch.memory_begins().first());
+            let begins = arch::by_name(&name.machine).and_then(|arch| arch.layout.memory_begins().first());
             let why = match begins.filter(|_| image.is_raw_from_zero()) {
                 Some(at) => format!(
                     "{why}; memory of such machines begins at {at:#x}, for one: name the file as {dump}@{at:#x}"

@@ -294,12 +294,12 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
 /// How far the image of this file lies above its link-time addresses. Its first mapped page is `_text`, or `_stext` where
 /// nothing before that is mapped; where both could be, the banner tells which. Each symbol costs a pass over the table.
 fn moved_by(opened: &Opened, file: &ObjectFile) -> Option<u64> {
-    let (boot, align) = (&opened.machine.boot, opened.machine.arch.image_align());
+    let (boot, align) = (&opened.machine.boot, opened.machine.arch.layout.image_align());
     let at = boot.text?;
     let offset = |name: &str| Some(at.0.wrapping_sub(file.symbol(name)?.value & !(align - 1)));
     let mut all = ["_text", "_stext"].into_iter().filter_map(offset);
     let first = all.next()?;
-    if !opened.machine.arch.may_begin_at_stext() {
+    if !opened.machine.arch.layout.may_begin_at_stext() {
         return Some(first);
     }
     let banner = file.symbol("linux_banner").map(|symbol| symbol.value);

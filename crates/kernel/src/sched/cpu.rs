@@ -108,7 +108,7 @@ fn by_offsets(s: &Session) -> u32 {
     let bound = nr_cpu_ids(s).unwrap_or(MAX_CPUS);
     let base = s.symbol("__per_cpu_start").unwrap_or_default();
     let load = s.symbol("__per_cpu_load").map(|at| at.0);
-    let [image, end, _] = s.arch().image_range();
+    let [image, end, _] = s.arch().layout.image_range();
     let mut known: Vec<u64> = Vec::new();
     for cpu in 0..bound {
         let Ok(offset) = s.mem().u64(table.add(cpu * 8)) else { break };

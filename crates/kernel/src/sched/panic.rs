@@ -126,11 +126,11 @@ pub(crate) fn logged_registers(s: &Session, cpu: u32) -> Option<Regs> {
 }
 
 /// The instruction and the stack pointer among the lines of a report (`show_regs`).
-fn pc_and_sp<'t>(arch: &dyn Arch, lines: impl Iterator<Item = &'t str>) -> Option<(Named, u64)> {
+fn pc_and_sp<'t>(arch: &Arch, lines: impl Iterator<Item = &'t str>) -> Option<(Named, u64)> {
     let (mut place, mut sp) = (None, None);
     for line in lines {
-        place = place.or_else(|| event::symbol(arch.oops_pc(line)?));
-        if let Some(word) = arch.oops_sp(line) {
+        place = place.or_else(|| event::symbol(arch.oops().pc(line)?));
+        if let Some(word) = arch.oops().sp(line) {
             let word = word.split_whitespace().next()?;
             sp = sp.or_else(|| u64::from_str_radix(word, 16).ok());
         }

@@ -169,7 +169,7 @@ impl Session {
     }
     /// The architecture.
     #[must_use]
-    pub fn arch(&self) -> &'static dyn Arch {
+    pub fn arch(&self) -> &'static Arch {
         self.opened.machine.arch
     }
     /// Bytes of a page of this kernel, as a shift: what it counts and numbers pages by.

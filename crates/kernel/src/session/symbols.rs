@@ -48,7 +48,7 @@ impl Session {
             let bytes = self.map().phys().ranges().last().map_or(0, |r| r.end.0);
             let end = base.add(bytes);
             self.map().set_direct_map(Linear { start: base, end, offset: base.0 });
-        } else if let Some(told) = self.arch().linear_map(&self.opened().machine.info)
+        } else if let Some(told) = self.arch().layout.linear_map(&self.opened().machine.info)
             && self.is_mapped_so(&told)
         {
             self.map().set_direct_map(told);
@@ -130,7 +130,7 @@ impl Session {
     /// First address and bytes of vmalloc's range; `None` where the image and its modules lie in the same one.
     #[must_use]
     pub fn vmalloc_range(&self) -> Option<(VirtAddr, u64)> {
-        let (fixed, size) = self.arch().vmalloc_range(self.map().tables().levels())?;
+        let (fixed, size) = self.arch().layout.vmalloc_range(self.map().tables().levels())?;
         let [.., moved] = self.kernel_places();
         Some((moved.unwrap_or(fixed), size))
     }
@@ -176,7 +176,7 @@ impl Session {
         let mut at = start;
         while self.in_image(at) {
             match self.map().walk(at).result {
-                Ok(page) if self.arch().may_run(page.entry) => {
+                Ok(page) if self.arch().paging.may_run(page.entry) => {
                     at = VirtAddr(at.0 & !(page.page_size - 1)).add(page.page_size);
                 }
                 Err(FaultKind::Table(_)) => return None,

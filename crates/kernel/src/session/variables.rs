@@ -123,7 +123,7 @@ fn references(s: &Session, name: &str) -> Vec<VirtAddr> {
     for symbol in table.named(name).filter(|symbol| symbol.is_text()) {
         let Some(len) = table.span(symbol.id).filter(|len| *len <= MOST_CODE) else { continue };
         let Ok(code) = s.mem().bytes(symbol.addr, len as usize) else { continue };
-        let all = s.arch().referenced(symbol.addr, &code);
+        let all = s.arch().references().referenced(symbol.addr, &code);
         out.extend(all.into_iter().filter(|at| is_data(s, *at)));
     }
     out

@@ -84,19 +84,6 @@ impl Begun {
     }
 }
 
-/// Functions in which a dying CPU ends, innermost first; each calls none that comes before it.
-const STOP_CALLS: &[&str] = &[
-    "machine_kexec",
-    "native_machine_crash_shutdown",
-    "machine_crash_shutdown",
-    "crash_nmi_callback",
-    "stop_this_cpu",
-    "__crash_kexec",
-    "crash_kexec",
-    "vpanic",
-    "panic",
-];
-
 /// How many return addresses are tried for the function that a frame's call leads to.
 const FURTHER_MAX: usize = 16;
 
@@ -160,15 +147,17 @@ fn shape_at(s: &Session, pc: VirtAddr) -> Option<FrameShape> {
     let Some((main, _)) = name.split_once(".cold") else {
         let near = [(own.0, &*code(own, reach)?)];
         // code further on can lead back here
-        return s.arch().frame_shape(&near, pc.0).or_else(|| {
+        return s.arch().frames.frame_shape(&near, pc.0).or_else(|| {
             let span = located.span.filter(|span| *span > reach)?;
-            s.arch().frame_shape(&[(own.0, &code(own, span)?)], pc.0)
+            s.arch().frames.frame_shape(&[(own.0, &code(own, span)?)], pc.0)
         });
     };
     let parent = s.named(main).into_iter().filter(|p| p.module == located.symbol.module);
     let parent = parent.min_by_key(|p| p.addr.0.abs_diff(own.0))?.addr;
     let body = code(parent, s.locate(parent)?.span?)?;
-    s.arch().frame_shape(&[(parent.0, &body), (own.0, &code(own, located.span.unwrap_or(reach))?)], pc.0)
+    s.arch()
+        .frames
+        .frame_shape(&[(parent.0, &body), (own.0, &code(own, located.span.unwrap_or(reach))?)], pc.0)
 }
 
 /// The ORC tables, those of modules as far as they were asked for.
@@ -234,12 +223,14 @@ impl Session {
         let first = found.frames.first().filter(|_| start == Start::StopCall)?;
         let begun = self.locate(first.lookup())?.symbol.name;
         // a call whose target is known is none of a function that lost its name
-        if self.arch().call_target(self.mem(), first.pc).is_some() && self.nameless_call(first).is_none() {
+        if self.arch().frames.call_target(self.mem(), first.pc).is_some()
+            && self.nameless_call(first).is_none()
+        {
             return None;
         }
         let symbols = self.kernel_symbols();
         let why = symbols.problem.as_ref().filter(|_| symbols.lost > 0 || symbols.table.is_empty())?;
-        let mut further_in = STOP_CALLS.iter().take_while(|name| **name != begun);
+        let mut further_in = self.arch().stop_calls().take_while(|name| *name != begun);
         let lost = further_in.find(|name| self.symbol(name).is_none())?;
         Some(format!(
             "the innermost frames may be missing: the symbols have lost {lost}, a function in which CPUs end ({why})"
@@ -278,7 +269,7 @@ impl Session {
         let note = || {
             let state = self.cpu_states().get(usize::try_from(cpu).ok()?)?;
             let regs = state.regs;
-            let in_code = self.arch().is_user(&regs) || self.is_text(VirtAddr(regs.pc()?));
+            let in_code = self.arch().frames.is_user(&regs) || self.is_text(VirtAddr(regs.pc()?));
             in_code.then_some(Claim {
                 regs,
                 source: Source::Note,
@@ -309,7 +300,7 @@ impl Session {
                 if let Some(resume) = self.never_ran(sp, u) {
                     return Begun::at(Start::Switch, u.resume(&resume));
                 }
-                let resume = self.arch().sleeping(
+                let resume = self.arch().frames.sleeping(
                     self.mem(),
                     sp,
                     &|| self.old_switch(),
@@ -340,7 +331,7 @@ impl Session {
     /// stack. Later kernels put a frame of the switch below them.
     fn never_ran(&self, sp: VirtAddr, u: &Unwinder<'_>) -> Option<unwind::Resume> {
         let end = u.stacks.first()?.end;
-        if sp.add(self.arch().saved_layout().size) != end {
+        if sp.add(self.arch().frames.saved_layout().size) != end {
             return None;
         }
         let set = self.arch().reg_set();
@@ -355,7 +346,7 @@ impl Session {
         ["__schedule", "schedule"].iter().find_map(|name| {
             let start = self.symbol(name)?;
             let code = self.mem().bytes(start, self.locate(start)?.span?.min(FUNCTION_MAX) as usize).ok()?;
-            self.arch().after_switch(start, &code, to)
+            self.arch().frames.after_switch(start, &code, to)
         })
     }
 
@@ -370,7 +361,7 @@ impl Session {
             .into_iter()
             .rev()
             .filter(|(_, pc)| {
-                let target = self.arch().call_target(self.mem(), *pc);
+                let target = self.arch().frames.call_target(self.mem(), *pc);
                 target.is_some() && switches.contains(&target)
             })
             .map(|(slot, pc)| resume_at(u, slot, pc))
@@ -417,7 +408,9 @@ impl Session {
 
     pub(crate) fn by_registers(&self, claim: &Claim, u: &Unwinder<'_>) -> Begun {
         let regs = claim.regs;
-        if self.arch().is_user(&regs) && !regs.pc().is_some_and(|pc| self.arch().is_kernel(VirtAddr(pc))) {
+        if self.arch().frames.is_user(&regs)
+            && !regs.pc().is_some_and(|pc| self.arch().is_kernel(VirtAddr(pc)))
+        {
             let none = Unwound { frames: Vec::new(), stopped: StopReason::UserMode };
             return Begun { user: Some(regs), ..Begun::at(Start::UserMode, none) };
         }
@@ -437,7 +430,7 @@ impl Session {
     /// Frames from the innermost stop call on the stacks. With `note`, only those that lead to the
     /// note's registers count: anything else on the stack may be stale.
     fn stop_call(&self, u: &Unwinder<'_>, note: Option<&Regs>) -> Option<Unwound> {
-        for name in STOP_CALLS {
+        for name in self.arch().stop_calls() {
             let Some(start) = self.symbol(name) else { continue };
             let Some(function) = self.locate(start) else { continue };
             let end = start.add(function.span.unwrap_or(0));
@@ -464,7 +457,7 @@ impl Session {
     /// The same frames from further in: where the call that the innermost was in leads to a function whose name the symbols
     /// have lost, from a return address into that function from which the tables lead here.
     fn further_in(&self, u: &Unwinder<'_>, mut found: Unwound) -> Unwound {
-        for _ in STOP_CALLS {
+        for _ in self.arch().stop_calls() {
             let Some(longer) = self.called_nameless(u, &found) else { break };
             found = longer;
         }
@@ -486,7 +479,7 @@ impl Session {
 
     /// The function that a frame's call leads to, where that is code whose name is not known.
     fn nameless_call(&self, frame: &unwind::Frame) -> Option<VirtAddr> {
-        let called = self.arch().call_target(self.mem(), frame.pc).filter(|_| frame.is_call)?;
+        let called = self.arch().frames.call_target(self.mem(), frame.pc).filter(|_| frame.is_call)?;
         let named = self.locate(called).is_some_and(|l| l.offset == 0);
         (self.is_text(called) && !named).then_some(called)
     }
@@ -513,7 +506,7 @@ impl Session {
             lost |= unread(self.mem(), stack).is_some();
             let kernel = self.boot().tables.kernel_half();
             for (slot, pc) in return_addresses(u, stack, kernel, VirtAddr(u64::MAX)) {
-                if !self.is_text(pc) || !self.arch().follows_call(self.mem(), pc) {
+                if !self.is_text(pc) || !self.arch().frames.follows_call(self.mem(), pc) {
                     continue;
                 }
                 let mut found = resume_at(u, slot, pc);

@@ -38,7 +38,7 @@ pub(crate) fn contradicted(s: &Session, cpu: u32, u: &Unwinder<'_>, frames: &Unw
 fn is_called(s: &Session, first: &Frame, caller: &Frame) -> bool {
     let function = |at: VirtAddr| s.locate(at).map(|l| (l.symbol.addr, l.span));
     // of a call by pointer the target is not known
-    let Some(target) = s.arch().call_target(s.mem(), caller.pc) else { return true };
+    let Some(target) = s.arch().frames.call_target(s.mem(), caller.pc) else { return true };
     let (Some((own, _)), Some((start, _))) = (function(first.pc), function(target)) else { return true };
     let mut known = vec![start];
     let mut bytes = 0_u64;
@@ -68,5 +68,5 @@ fn is_called(s: &Session, first: &Frame, caller: &Frame) -> bool {
 /// Where the code of a function goes on outside of it; `None` where that is not known.
 fn leaves(s: &Session, start: VirtAddr, span: u64) -> Option<Vec<VirtAddr>> {
     let code = s.mem().bytes(start, usize::try_from(span.min(MAX_BYTES)).ok()?).ok()?;
-    s.arch().leaves(start, &code)
+    s.arch().isa().ok()?.leaves(start, &code)
 }

@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::stack::registers::saved;
 use crate::stack::stacks::{cpu_stacks, has_all_stacks, task_stack};
 use arch::{CpuState, Regs};
-use base::{FaultKind, PhysAddr, VirtAddr};
+use base::{FaultKind, VirtAddr};
 
 /// Why the registers in a note of the dump are not believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,7 +167,7 @@ impl<'s> Facts<'s> {
     }
 
     fn has_base(&self, s: &Session, state: &CpuState) -> bool {
-        self.base.is_some() && s.arch().per_cpu_bases(state).contains(&self.base)
+        self.base.is_some() && s.arch().percpu().bases(state).contains(&self.base)
     }
 
     fn runs_on_stack(&self, s: &Session, regs: &Regs) -> bool {
@@ -184,7 +184,7 @@ fn has_stack(task: &Task) -> bool {
 /// Whether the CPU's own page tables lead to other memory than this kernel's for what the CPU ran.
 fn is_foreign(s: &Session, state: &CpuState) -> bool {
     let Some(pc) = state.regs.pc().map(VirtAddr).filter(|pc| s.arch().is_kernel(*pc)) else { return false };
-    let own = s.arch().tables_of(state, s.map().tables());
+    let own = s.arch().notes.tables_of(state, s.map().tables());
     let own = own.and_then(|tables| tables.translate(s.phys(), pc).ok()).map(|t| t.phys);
     let ours = s.map().walk(pc).result;
     let lost = matches!(ours, Err(FaultKind::Table(_)));
@@ -200,13 +200,13 @@ pub(crate) fn of(s: &Session, facts: &Facts<'_>, state: &CpuState) -> Fit {
     if pc.is_null() && sp.is_null() {
         return Fit::No(Doubt::Empty);
     }
-    if s.arch().is_reset(state) {
+    if s.arch().notes.is_reset(state) {
         return Fit::No(Doubt::Reset);
     }
     if s.arch().is_kernel(pc) {
         return of_kernel(s, facts, state, pc, sp);
     }
-    match s.arch().is_user(regs) {
+    match s.arch().frames.is_user(regs) {
         true => of_user(s, facts, state, pc, sp),
         // a jump into nowhere looks like this: what an exception saved of it vouches for it elsewhere
         false => Fit::No(Doubt::Pc(pc)),
@@ -245,7 +245,7 @@ fn is_code(s: &Session, pc: VirtAddr) -> Option<bool> {
         return Some(false);
     }
     match s.map().walk(pc).result {
-        Ok(page) => Some(s.arch().may_run(page.entry)),
+        Ok(page) => Some(s.arch().paging.may_run(page.entry)),
         Err(FaultKind::Table(_)) => None,
         Err(_) => Some(false),
     }
@@ -255,7 +255,7 @@ fn is_code(s: &Session, pc: VirtAddr) -> Option<bool> {
 fn is_elsewhere(s: &Session, facts: &Facts<'_>, sp: VirtAddr) -> Option<bool> {
     let readable = s.arch().is_kernel(sp)
         && match s.map().walk(sp).result {
-            Ok(page) => !s.arch().may_run(page.entry) || !s.is_text(sp),
+            Ok(page) => !s.arch().paging.may_run(page.entry) || !s.is_text(sp),
             Err(fault) => matches!(fault, FaultKind::Table(_)),
         };
     if !readable {
@@ -292,14 +292,12 @@ fn of_user(s: &Session, facts: &Facts<'_>, state: &CpuState, pc: VirtAddr, sp: V
     }
     let user = address_space::user_memory(s, task);
     // a process of the crash kernel can have the same addresses mapped
-    if let Some(tables) = s.arch().tables_of(state, s.map().tables())
+    if let Some(tables) = s.arch().notes.tables_of(state, s.map().tables())
         && let Ok(user) = &user
         && !facts.has_base(s, state)
     {
-        // page table isolation keeps a user's twin of the root in the page behind it
         let own = user.tables().root;
-        let twin = PhysAddr(own.0 ^ 0x1000);
-        if tables.root != own && tables.root != twin {
+        if tables.root != own && Some(tables.root) != s.arch().paging.twin(own) {
             return Fit::No(Doubt::OtherKernel);
         }
     }

@@ -47,7 +47,8 @@ pub(crate) fn weigh(
     let ends = if panicked { ends(s, &u) } else { Vec::new() };
     let mut first = None;
     for claim in found.claims.iter_mut().filter(|claim| claim.doubt.is_none()) {
-        let now = by_hypervisor && claim.source != Source::CrashNotes && !s.arch().is_user(&claim.regs);
+        let now =
+            by_hypervisor && claim.source != Source::CrashNotes && !s.arch().frames.is_user(&claim.regs);
         let frames = if now { u.unwind(claim.regs) } else { s.by_registers(claim, &u).unwound };
         if let Some((name, end)) = ends.first()
             && !ends.iter().any(|(_, end)| leads_through(s, &frames, end))
@@ -92,7 +93,7 @@ fn ends(s: &Session, u: &Unwinder<'_>) -> Vec<(&'static str, Frame)> {
         let span = s.locate(start).and_then(|at| at.span).unwrap_or(0);
         for stack in u.stacks {
             let calls = return_addresses(u, stack, start, start.add(span)).into_iter();
-            let calls = calls.filter(|(_, pc)| u.arch.follows_call(s.mem(), *pc));
+            let calls = calls.filter(|(_, pc)| u.arch.frames.follows_call(s.mem(), *pc));
             let whole = calls.map(|(slot, pc)| resume_at(u, slot, pc)).filter(is_whole);
             out.extend(whole.filter_map(|found| Some((name, found.frames.into_iter().next()?))));
         }

@@ -316,7 +316,7 @@ pub(crate) fn saved(s: &Session, cpu: u32) -> Option<CpuState> {
     let body = s.mem().bytes(at.add(12), start.checked_add(desc)?).ok()?;
     let note =
         RawNote { name: base::cstr(body.get(..name)?).to_vec(), kind, desc: body.get(start..)?.to_vec() };
-    s.arch().cpu_states(&[note]).pop()
+    s.arch().notes.cpu_states(&[note]).pop()
 }
 
 #[cfg(test)]

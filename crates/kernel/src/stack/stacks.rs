@@ -2,8 +2,10 @@
 //! not trust the others (NMI, double fault, debug, machine check).
 
 use crate::sched::task::Task;
-use crate::session::Session;
+use crate::session::{Fact, Session};
+use arch::StackSource;
 use base::VirtAddr;
+use debuginfo::types::Space;
 use std::ops::Range;
 use unwind::Stack;
 
@@ -17,17 +19,6 @@ bind! {
     struct ThreadUnion("thread_union") { stack: "stack" }
 }
 bind! {
-    /// `struct cea_exception_stacks` (arch/x86/include/asm/cpu_entry_area.h), since 5.2
-    struct ExceptionStacks("cea_exception_stacks") {
-        df: "DF_stack",
-        nmi: "NMI_stack",
-        db: "DB_stack",
-        mce: "MCE_stack",
-        vc: "VC_stack",
-        vc2: "VC2_stack",
-    }
-}
-bind! {
     /// `struct pcpu_hot`, 6.2 to 6.14
     struct PcpuHot("pcpu_hot") {
         hardirq_stack_ptr: "hardirq_stack_ptr",
@@ -35,11 +26,6 @@ bind! {
         preempt_count: "preempt_count",
     }
 }
-bind! {
-    /// `struct orig_ist`, until 5.1: the tops of the exception stacks
-    struct OrigIst("orig_ist") { ist: "ist" }
-}
-
 /// Bytes of a task's kernel stack (THREAD_SIZE).
 pub fn thread_size(s: &Session) -> u64 {
     let known = s.bind::<ThreadUnion>().size.filter(|n| n.is_power_of_two() && (4096..=1 << 20).contains(n));
@@ -79,15 +65,15 @@ pub fn cpu_stacks(s: &Session, cpu: u32) -> Vec<Stack> {
 pub(crate) fn has_all_stacks(s: &Session, cpu: u32) -> bool {
     let mut exceptions = Vec::new();
     exception_stacks(s, cpu, &mut exceptions);
-    irq_stack(s, cpu).is_some() && (!exceptions.is_empty() || !s.arch().has_exception_stacks())
+    irq_stack(s, cpu).is_some() && (!exceptions.is_empty() || s.arch().stacks().exceptions().is_empty())
 }
 
 /// The per-CPU pointer to the top of the IRQ stack, under any of its names, or the stack itself.
 fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
     let mem = s.mem();
     let told = |pointer: VirtAddr| {
-        let range = s.arch().irq_stack(pointer, thread_size(s));
-        (!pointer.is_null()).then_some((range.start, range.end))
+        let range = s.arch().stacks().irq(pointer, thread_size(s)).filter(|_| !pointer.is_null())?;
+        Some((range.start, range.end))
     };
     for name in ["hardirq_stack_ptr", "irq_stack_ptr"] {
         if let Some(range) = s.per_cpu(name, cpu).ok().and_then(|at| mem.ptr(at).ok()).and_then(told) {
@@ -100,7 +86,7 @@ fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
         return told(top);
     }
     // until 5.2 it lies among the CPU's variables itself, with nothing behind its end to point to
-    let range = s.arch().irq_stack_from(s.per_cpu("irq_stack_union", cpu).ok()?)?;
+    let range = s.arch().stacks().irq_from(s.per_cpu("irq_stack_union", cpu).ok()?)?;
     Some((range.start, range.end))
 }
 
@@ -135,71 +121,51 @@ pub fn in_nmi(s: &Session, cpu: u32) -> Option<bool> {
     s.mem().u32(at).ok().map(|count| count & NMI_MASK != 0)
 }
 
+/// Where in their structs the members are that are stacks: by the struct's name.
+#[derive(Default)]
+struct StackMembers(Vec<(&'static str, Vec<Member>)>);
+
+/// A stack's name, its offset in the struct and its size.
+type Member = (&'static str, u64, u64);
+
+impl Fact for StackMembers {
+    fn read(s: &Session) -> Self {
+        let sources = s.arch().stacks().exceptions().iter();
+        let read = sources.filter_map(|source| match source {
+            StackSource::Members { of, stacks, .. } => Some((*of, members(s, of, stacks))),
+            StackSource::Tops { .. } => None,
+        });
+        Self(read.collect())
+    }
+}
+
+fn members(s: &Session, of: &str, stacks: &[(&'static str, &str)]) -> Vec<Member> {
+    let types = s.types();
+    let Some(of) = types.find(Space::Struct, of).first().copied() else { return Vec::new() };
+    let place = |(name, member): &(&'static str, &str)| {
+        let found = types.member(of, member).ok()??;
+        Some((*name, found.offset(), types.size_of(found.ty).ok().filter(|size| *size != 0)?))
+    };
+    stacks.iter().filter_map(place).collect()
+}
+
+/// The stacks of exceptions, by the first source of the architecture's that the kernel has.
 fn exception_stacks(s: &Session, cpu: u32, out: &mut Vec<Stack>) {
-    let mem = s.mem();
-    let b = s.bind::<ExceptionStacks>();
-    if let Ok(base) = s.per_cpu("cea_exception_stacks", cpu)
-        && let Ok(base) = mem.ptr(base)
-        && !base.is_null()
-    {
-        let all = [
-            ("DOUBLEFAULT", &b.df),
-            ("NMI", &b.nmi),
-            ("DEBUG", &b.db),
-            ("MCE", &b.mce),
-            ("VC", &b.vc),
-            ("VC2", &b.vc2),
-        ];
-        for (name, field) in all {
-            if let (Ok(start), Ok(size)) = (field.at(base), field.size())
-                && size != 0
-            {
-                out.push(Stack { name: format!("{name} exception stack"), start, end: start.add(size) });
+    let found: Option<Vec<(&str, Range<VirtAddr>)>> =
+        s.arch().stacks().exceptions().iter().find_map(|source| match source {
+            StackSource::Members { pointer, of, .. } => {
+                let base = s.mem().ptr(s.per_cpu(pointer, cpu).ok()?).ok().filter(|at| !at.is_null())?;
+                let (_, all) = s.fact::<StackMembers>().0.iter().find(|(name, _)| name == of)?;
+                let range = |at: u64, size: u64| base.add(at)..base.add(at.saturating_add(size));
+                Some(all.iter().map(|(name, at, size)| (*name, range(*at, *size))).collect())
             }
-        }
-        return;
-    }
-    let Ok(ist) = s.per_cpu("orig_ist", cpu) else { return };
-    // the struct is that array and nothing else, should its type not be known
-    let ist = s.bind::<OrigIst>().ist.at(ist).unwrap_or(ist);
-    let tops: Vec<VirtAddr> = (0..5).map_while(|n| mem.ptr(ist.add(n * 8)).ok()).collect();
-    for (name, stack) in ist_stacks(&tops) {
+            StackSource::Tops { table, count, stacks } => {
+                let table = s.per_cpu(table, cpu).ok()?;
+                let tops: Vec<_> = (0..*count).map_while(|n| s.mem().ptr(table.add(n * 8)).ok()).collect();
+                Some(stacks(&tops))
+            }
+        });
+    for (name, stack) in found.unwrap_or_default() {
         out.push(Stack { name: format!("{name} exception stack"), start: stack.start, end: stack.end });
-    }
-}
-
-/// The stacks whose tops the interrupt stack table had before 5.2. They lie one behind the other, each of a page
-/// (EXCEPTION_STKSZ) but the debug stack's two; a stack for stack faults came first until 3.18 (6f442be2fb22, in
-/// older kernels of distributions as well), and where the debug stack stands tells whether it does.
-fn ist_stacks(tops: &[VirtAddr]) -> Vec<(&'static str, Range<VirtAddr>)> {
-    let wide = |(n, pair): (usize, &[VirtAddr])| match pair {
-        [a, b] => (b.0.wrapping_sub(a.0) == 8192).then_some(n + 1),
-        _ => None,
-    };
-    let debug = tops.windows(2).enumerate().find_map(wide);
-    let names: &[&str] = match debug {
-        Some(3) => &["STACKFAULT", "DOUBLEFAULT", "NMI", "DEBUG", "MCE"],
-        _ => &["DOUBLEFAULT", "NMI", "DEBUG", "MCE"],
-    };
-    let named = names.iter().zip(tops).filter(|(_, top)| !top.is_null());
-    named.map(|(name, top)| (*name, top.sub(if *name == "DEBUG" { 8192 } else { 4096 })..*top)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exception_stacks_by_where_the_debug_stack_stands() {
-        let at = |n: u64| VirtAddr(0xffff_8880_0001_0000 + n * 0x1000);
-        let names = |tops: &[VirtAddr]| {
-            ist_stacks(tops).iter().map(|(name, r)| (*name, (r.end.0 - r.start.0) >> 12)).collect::<Vec<_>>()
-        };
-        let new = [("DOUBLEFAULT", 1), ("NMI", 1), ("DEBUG", 2), ("MCE", 1)];
-        assert_eq!(names(&[at(1), at(2), at(4), at(5), VirtAddr(0)]), new);
-        let old = [("STACKFAULT", 1), ("DOUBLEFAULT", 1), ("NMI", 1), ("DEBUG", 2), ("MCE", 1)];
-        assert_eq!(names(&[at(1), at(2), at(3), at(5), at(6)]), old);
-        assert_eq!(ist_stacks(&[at(1), at(2), at(4), at(5)])[2].1, at(2)..at(4));
-        assert_eq!(names(&[VirtAddr(0), VirtAddr(0)]), []);
     }
 }

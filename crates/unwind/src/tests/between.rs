@@ -104,7 +104,7 @@ impl Arm {
             start: VirtAddr(at),
             end: VirtAddr(at + SIZE),
         });
-        let arch: &dyn Arch = arch::by_name("aarch64").unwrap();
+        let arch: &Arch = arch::by_name("aarch64").unwrap();
         let set = arch.reg_set();
         let mut regs = Regs::new(set).with(set.pc, pc).with(set.sp, sp);
         regs.put(set.fp, fp);

@@ -230,7 +230,7 @@ fn kernel_of(s: &Session) -> Record {
     };
     let moved = s.kaslr_offset().map_or_else(|| Cell::absent("not known", why), Cell::hex);
     out.line(label("KASLR OFFSET").field("kaslr_offset", moved));
-    let place = s.arch().image_place(&boot.image);
+    let place = s.arch().layout.image_place(&boot.image);
     let shown = match place.value {
         value if value < 0 => format!("-{:#x}", value.unsigned_abs()),
         value => format!("{value:#x}"),

@@ -51,7 +51,7 @@ impl Run for Pte {
                 row.blank();
             }
             // swap areas are the kernel's: without one the entry is shown as the processor reads it
-            let swapped = m.arch.pte(entry, m.mem.tables());
+            let swapped = m.arch.paging.pte(entry, m.mem.tables());
             let s = (!swapped.mapped && entry != 0).then(|| cx.session_if_open()).flatten();
             table(m, s, entry, &mut row);
             out.push(row);
@@ -70,7 +70,7 @@ fn centered(text: &str, width: usize, before: bool) -> String {
 
 /// The table of one entry: its heads and its line.
 pub(crate) fn table(m: &Machine, s: Option<&Session>, entry: u64, row: &mut Record) {
-    let parts = m.arch.pte(entry, m.mem.tables());
+    let parts = m.arch.paging.pte(entry, m.mem.tables());
     if !parts.mapped
         && entry != 0
         && let Some(found) = s.and_then(|s| swap::entry(s, entry))

@@ -273,10 +273,7 @@ fn show(
         Part::Forward(count) => (place.at, None, count.unwrap_or(1)),
         Part::Reverse(_) => (place.start(), bounded, MAX_COUNT),
     };
-    let decoder = s.arch().disassembler().ok_or_else(|| {
-        let why = format_args!("instructions of {} are not decoded yet", s.arch().name());
-        CommandError::failed(why)
-    })?;
+    let decoder = s.arch().isa().map_err(CommandError::failed)?.disassembler();
     let mut walk = Walk { mem, at: from, end, behind_ud2: cx.settings.behind_ud2, decoder };
     let mut last_line = None;
     let mut rows: VecDeque<Record> = VecDeque::new();

@@ -135,7 +135,7 @@ impl<'s> Memory<'s> {
                 len: r.len(),
             })),
             Self::User { s, map } => {
-                let end = s.arch().user_end(map.tables());
+                let end = s.arch().layout.user_end(map.tables());
                 Box::new(mapped(*map.tables(), phys, VirtAddr(0), end, lost))
             }
             Self::Kernel { s, direct, mapped: others } => {
@@ -214,7 +214,7 @@ impl Lost {
 fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtAddr)> {
     let mut out = Vec::new();
     let [text, end, _] = s.kernel_places();
-    let [map, map_end, modules_end] = s.arch().image_range();
+    let [map, map_end, modules_end] = s.arch().layout.image_range();
     let apart = s.vmalloc_range();
     if others && apart.is_none() {
         out.push((map, text.unwrap_or(map)));

@@ -298,7 +298,7 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
 
 /// True for an address where modules are, of which not all are known.
 fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
-    let [from, _, to] = s.arch().image_range();
+    let [from, _, to] = s.arch().layout.image_range();
     s.modules_problem().is_some() && (from..to).contains(&at) && !s.in_image(at)
 }
 

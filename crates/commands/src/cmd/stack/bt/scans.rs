@@ -120,7 +120,7 @@ pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
                 }
                 row.record("registers", registers::block(&saved.regs));
                 // the words of the registers are no frames
-                at = at.add(s.arch().saved_layout().size);
+                at = at.add(s.arch().frames.saved_layout().size);
             }
             rows.push(row);
         }
@@ -134,11 +134,11 @@ pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
 fn saved_on(s: &Session, stack: &Stack) -> Vec<VirtAddr> {
     let is_text = |at: VirtAddr| s.is_text(at);
     let mut out = Vec::new();
-    let size = s.arch().saved_layout().size;
+    let size = s.arch().frames.saved_layout().size;
     let mut at = stack.start;
     while at.add(size) <= stack.end {
         let words = stack.end.0.wrapping_sub(at.0).wrapping_sub(size) / 8 + 1;
-        let Some(found) = s.arch().find_saved(s.mem(), at, words, &is_text) else { break };
+        let Some(found) = s.arch().frames.find_saved(s.mem(), at, words, &is_text) else { break };
         out.push(found);
         at = found.add(size);
     }
@@ -146,9 +146,9 @@ fn saved_on(s: &Session, stack: &Stack) -> Vec<VirtAddr> {
 }
 
 fn frame_record(s: &Session, at: VirtAddr) -> Option<Record> {
-    let regs = s.arch().saved(s.mem(), at).ok()?;
+    let regs = s.arch().frames.saved(s.mem(), at).ok()?;
     let mut record = Record::new();
-    let user = s.arch().is_user(&regs);
+    let user = s.arch().frames.is_user(&regs);
     let mode = if user { "USER" } else { "KERNEL" };
     record.blank();
     record.line(

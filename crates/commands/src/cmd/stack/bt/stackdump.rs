@@ -40,7 +40,7 @@ pub(super) fn words<'s>(
         _ => from,
     };
     // the registers that the frame saved are its words, also where the next frame is on another stack
-    let saved = frame.saved.as_ref().map(|saved| saved.at.add(s.arch().saved_layout().size));
+    let saved = frame.saved.as_ref().map(|saved| saved.at.add(s.arch().frames.saved_layout().size));
     let end = saved.filter(|saved| *saved > end && saved.0.wrapping_sub(from.0) <= MAX_FRAME).unwrap_or(end);
     let count = end.0.wrapping_sub(from.0).min(MAX_FRAME) / 8;
     (0..count).map(move |n| {

@@ -303,5 +303,5 @@ fn move_sp(insn: &Instruction, shape: &mut Shape) {
 }
 
 #[cfg(test)]
-#[path = "frame_tests.rs"]
+#[path = "shape_tests.rs"]
 mod tests;

@@ -64,8 +64,8 @@ impl Evidence<'_> {
     }
 
     /// The architectures that the headers name, the surest first, and the others; all of them where the headers name none.
-    fn arches(&self) -> (Vec<&'static dyn Arch>, Vec<&'static dyn Arch>) {
-        let mut named: Vec<&'static dyn Arch> = Vec::new();
+    fn arches(&self) -> (Vec<&'static Arch>, Vec<&'static Arch>) {
+        let mut named: Vec<&'static Arch> = Vec::new();
         for arch in self.claims.iter().filter_map(|claim| crate::by_name(&claim.machine)) {
             if !named.contains(&arch) {
                 named.push(arch);
@@ -76,14 +76,14 @@ impl Evidence<'_> {
     }
 
     /// Where VMCOREINFO places a kernel, in the architecture's reading.
-    fn by_vmcoreinfo(&self, arch: &dyn Arch) -> Option<Boot> {
+    fn by_vmcoreinfo(&self, arch: &Arch) -> Option<Boot> {
         // a line that only another machine's text has
         if self.info.is_empty() || claimed_by(self.info).is_some_and(|(_, machine)| machine != arch.name()) {
             return None;
         }
-        let [start, end, _] = arch.image_range();
+        let [start, end, _] = arch.layout.image_range();
         let image = self.segments.iter().find(|(virt, _)| (start..end).contains(virt));
-        arch.by_vmcoreinfo(self.info, image.map(|(virt, at)| virt.0.wrapping_sub(at.0)), self.phys)
+        arch.boot.by_vmcoreinfo(self.info, image.map(|(virt, at)| virt.0.wrapping_sub(at.0)), self.phys)
     }
 }
 
@@ -91,7 +91,7 @@ impl Evidence<'_> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Boot {
     /// What machine's kernel it is.
-    pub arch: &'static dyn Arch,
+    pub arch: &'static Arch,
     /// How far the image lies above the addresses that it was linked for, where that is known.
     pub kaslr_offset: Option<u64>,
     /// The range that the kernel's image is mapped in.
@@ -117,7 +117,7 @@ impl Boot {
         };
         let found = |boot: Self, dropped, sure| Found {
             boot,
-            others: others_of(boot, &boot.arch.cpu_states(evidence.notes), evidence.phys),
+            others: others_of(boot, &boot.arch.notes.cpu_states(evidence.notes), evidence.phys),
             dropped,
             sure,
         };
@@ -126,7 +126,8 @@ impl Boot {
         }
         // what cannot be checked is no more than a claim: a kernel that memory shows counts more
         let all = || named.iter().chain(&others);
-        let ran = all().find_map(|arch| Self::ran(*arch, &arch.cpu_states(evidence.notes), evidence.phys));
+        let ran =
+            all().find_map(|arch| Self::ran(arch, &arch.notes.cpu_states(evidence.notes), evidence.phys));
         let (shown, name) = match ran {
             Some(shown) => (Some(shown), None),
             None => match Self::search_named(&named, evidence.phys) {
@@ -166,10 +167,10 @@ impl Boot {
     }
 
     /// From the page tables that a CPU was using when the dump was taken.
-    fn ran(arch: &dyn Arch, states: &[CpuState], phys: &dyn PhysRead) -> Option<Self> {
-        let used = states.iter().flat_map(|state| arch.tables_used(state, phys));
+    fn ran(arch: &Arch, states: &[CpuState], phys: &dyn PhysRead) -> Option<Self> {
+        let used = states.iter().flat_map(|state| arch.boot.tables_used(state, phys));
         used.into_iter().find_map(|(register, tables)| {
-            Some(Self { how: How::Cpu(register), ..arch.kernel_in(tables, phys)? })
+            Some(Self { how: How::Cpu(register), ..arch.boot.kernel_in(tables, phys)? })
         })
     }
 
@@ -182,16 +183,12 @@ impl Boot {
 
     /// The first kernel in memory, and the name that one calls itself by where none is found: of another machine's, perhaps.
     /// All memory is gone through once.
-    fn search_named(arches: &[&'static dyn Arch], phys: &dyn PhysRead) -> (Option<Self>, Option<OwnName>) {
+    fn search_named(arches: &[&'static Arch], phys: &dyn PhysRead) -> (Option<Self>, Option<OwnName>) {
         let mut names = Some(NameSearch::default());
         (Self::first(arches, phys, &mut names), names.and_then(NameSearch::found))
     }
 
-    fn first(
-        arches: &[&'static dyn Arch],
-        phys: &dyn PhysRead,
-        names: &mut Option<NameSearch>,
-    ) -> Option<Self> {
+    fn first(arches: &[&'static Arch], phys: &dyn PhysRead, names: &mut Option<NameSearch>) -> Option<Self> {
         let mut first = None;
         search_all(arches, phys.ranges(), phys, names, |boot| {
             first = Some(boot);
@@ -209,7 +206,7 @@ impl Boot {
             Some(part) => all.filter_map(|range| overlap(range, part)).collect(),
             None => all.collect(),
         };
-        let mut arches: Vec<&'static dyn Arch> = Vec::new();
+        let mut arches: Vec<&'static Arch> = Vec::new();
         for boot in known {
             if !arches.contains(&boot.arch) {
                 arches.push(boot.arch);
@@ -239,7 +236,7 @@ impl Boot {
     /// Where the kernel's image begins in physical memory, as far as its text is known.
     #[must_use]
     pub fn image_start(&self) -> Option<PhysAddr> {
-        self.text.map(|text| PhysAddr(self.image_phys(text).0 & !(self.arch.image_align() - 1)))
+        self.text.map(|text| PhysAddr(self.image_phys(text).0 & !(self.arch.layout.image_align() - 1)))
     }
 
     /// The same kernel with `swapper_pg_dir` as the root: the tables of a CPU are some process's, whose copy of the kernel's
@@ -258,8 +255,8 @@ impl Boot {
     pub fn usual_offsets(&self, info: &VmcoreInfo) -> Vec<u64> {
         let Some(text) = self.text else { return Vec::new() };
         // what is mapped may begin behind the image's head, which is as long as the image is aligned
-        let head = if self.arch.may_begin_at_stext() { self.arch.image_align() } else { 0 };
-        let all = self.arch.usual_texts(info, self.tables.paging).into_iter();
+        let head = if self.arch.layout.may_begin_at_stext() { self.arch.layout.image_align() } else { 0 };
+        let all = self.arch.boot.usual_texts(info, self.tables.paging).into_iter();
         all.flat_map(|linked| [0, head].map(|head| text.0.wrapping_sub(linked.0).wrapping_sub(head)))
             .collect()
     }
@@ -271,7 +268,7 @@ impl Boot {
         mem: &dyn VirtRead,
         symbol: &dyn Fn(&str) -> Option<VirtAddr>,
     ) -> Option<u64> {
-        Some(self.text?.0.wrapping_sub(self.arch.text_by_loader(mem, symbol)?.0))
+        Some(self.text?.0.wrapping_sub(self.arch.boot.text_by_loader(mem, symbol)?.0))
     }
 }
 
@@ -307,11 +304,11 @@ pub(crate) fn swapper(info: &VmcoreInfo) -> Option<VirtAddr> {
 
 /// Where VMCOREINFO places the kernel, and how that fits memory; the first architecture for which it fits, else the first
 /// in whose reading it leads to page tables.
-fn by_vmcoreinfo(evidence: &Evidence<'_>, arches: &[&'static dyn Arch]) -> Option<(Boot, Fit)> {
+fn by_vmcoreinfo(evidence: &Evidence<'_>, arches: &[&'static Arch]) -> Option<(Boot, Fit)> {
     let pgd = swapper(evidence.info)?;
     let mut first = None;
     for arch in arches {
-        let Some(boot) = evidence.by_vmcoreinfo(*arch) else { continue };
+        let Some(boot) = evidence.by_vmcoreinfo(arch) else { continue };
         let fit = fit(&boot, evidence.info, pgd, evidence.phys);
         if fit == Fit::Yes {
             return Some((boot, fit));
@@ -359,8 +356,10 @@ fn others_of(boot: Boot, states: &[CpuState], phys: &dyn PhysRead) -> Vec<Boot> 
     let mut all = vec![boot];
     for state in states {
         // the kernel's image has one place, whatever process runs: a few entries of the tables tell
-        let tables = boot.arch.tables_used(state, phys);
-        let Some(offset) = tables.iter().find_map(|(_, t)| boot.arch.image_offset(t, phys)) else { continue };
+        let tables = boot.arch.boot.tables_used(state, phys);
+        let Some(offset) = tables.iter().find_map(|(_, t)| boot.arch.boot.image_offset(t, phys)) else {
+            continue;
+        };
         if is_new(&all, offset)
             && let Some(found) = Boot::ran(boot.arch, std::slice::from_ref(state), phys)
             && is_new(&all, found.image.offset)
@@ -377,9 +376,9 @@ fn is_new(known: &[Boot], offset: u64) -> bool {
 }
 
 fn not_found(evidence: &Evidence<'_>, name: Option<OwnName>) -> BootError {
-    let with_tables = |arch: &&dyn Arch| {
-        let states = arch.cpu_states(evidence.notes);
-        states.iter().filter(|state| !arch.tables_used(state, evidence.phys).is_empty()).count()
+    let with_tables = |arch: &&Arch| {
+        let states = arch.notes.cpu_states(evidence.notes);
+        states.iter().filter(|state| !arch.boot.tables_used(state, evidence.phys).is_empty()).count()
     };
     BootError::NotFound {
         tried: format!(
@@ -412,7 +411,7 @@ const PAGE: usize = 0x1000;
 /// Hands every kernel's own page tables to `is_enough`, up to the one for which that is true. What a kernel calls itself is
 /// looked for in the same bytes where `names` wants that.
 fn search_all(
-    arches: &[&'static dyn Arch],
+    arches: &[&'static Arch],
     ranges: &[PhysRange],
     phys: &dyn PhysRead,
     names: &mut Option<NameSearch>,
@@ -431,7 +430,7 @@ fn search_all(
             let bytes = bytes.get(..read).unwrap_or_default();
             for (n, page) in (0_u64..).zip(bytes.chunks_exact(PAGE)) {
                 let here = at.add(n * PAGE as u64);
-                let found = arches.iter().find_map(|arch| arch.kernel_at(here, page, phys));
+                let found = arches.iter().find_map(|arch| arch.boot.kernel_at(here, page, phys));
                 if found.is_some_and(&mut is_enough) {
                     return;
                 }
