@@ -159,6 +159,14 @@ pub enum Warning {
         /// One past the last.
         end_pfn: u64,
     },
+    /// The bitmap of a kdump file's pages has a bit for another number of pages than the file has descriptors: which page
+    /// is which cannot be told.
+    BitmapMisfit {
+        /// First page frame of the file.
+        start_pfn: u64,
+        /// One past the last.
+        end_pfn: u64,
+    },
     /// A part of a split set was given twice.
     PartOverlap {
         /// First page frame that two parts claim.
@@ -279,6 +287,7 @@ impl Warning {
                 | Self::Unplaced { .. }
                 | Self::CutPage { .. }
                 | Self::PartMissing { .. }
+                | Self::BitmapMisfit { .. }
                 | Self::MarkedIncomplete
         )
     }
@@ -317,6 +326,11 @@ impl std::fmt::Display for Warning {
                 f,
                 "the file of the split set that holds page frames {start_pfn:#x}-{end_pfn:#x} was not given: \
                  name all parts"
+            ),
+            Self::BitmapMisfit { start_pfn, end_pfn } => write!(
+                f,
+                "the file is damaged: of page frames {start_pfn:#x}-{end_pfn:#x} its bitmap has another number of pages than \
+                 the file has descriptors, so that it cannot be told which page is which: none is read; copy it again"
             ),
             Self::PartOverlap { start_pfn, end_pfn } => {
                 write!(f, "page frames {start_pfn:#x}-{end_pfn:#x} are claimed by two files of the split set")

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! The dump is read in place through an index of the records. Making it walks the record headers
-//! (they are a chain); their bytes are not read. A later record overwrites an earlier one; what no
-//! record covers is zero, as in the file that a rewrite would make. Only in a stream that was cut it is not
-//! known: what belongs there may be what was lost ([`Index::known`]).
+//! (they are a chain); their bytes are not read. A later record overwrites an earlier one. What no record covers is zero in
+//! the file that a rewrite would make: that serves the tables that writers leave room in, and nothing else. Writers leave
+//! out no memory, so that memory which no record covers was lost ([`Index::known`]).
 
 use crate::source::Source;
 use crate::{DumpError, Warning};
@@ -102,12 +102,8 @@ impl Index {
         self.len
     }
 
-    /// How many of the `len` bytes from `at` on were in the stream before the first that was not. What no record of a
-    /// whole stream covers is zero; what no record of a cut one covers may be lost.
+    /// How many of the `len` bytes from `at` on were in the stream before the first that was not.
     pub(crate) fn known(&self, at: u64, len: u64) -> u64 {
-        if self.warning.is_none() {
-            return len;
-        }
         let end = at.saturating_add(len);
         let mut done = at;
         for piece in self.pieces.get(self.first_ending_after(at)..).unwrap_or_default() {

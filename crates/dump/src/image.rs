@@ -139,7 +139,20 @@ impl Image {
         }
     }
 
-    /// Like [`Image::read_at`], but ends where a cut stream may have lost bytes.
+    /// Fills all of `buf` with a part of a table that its writer may have left room in: what no record of a whole stream
+    /// covers is zero.
+    pub(crate) fn fill_table(&self, offset: u64, buf: &mut [u8]) -> Result<(), Gap> {
+        if self.warning().is_some() {
+            return self.fill(offset, buf);
+        }
+        match self.read_at(offset, buf) {
+            Ok(n) if n == buf.len() => Ok(()),
+            Ok(_) => Err(self.end_before(offset.saturating_add(buf.len() as u64))),
+            Err(e) => Err(failed(&e)),
+        }
+    }
+
+    /// Like [`Image::read_at`], but ends where a stream has no bytes.
     fn read_known(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
         let Some(index) = &self.index else { return self.source.read_at(offset, buf) };
         let known = index.known(offset, buf.len() as u64);
@@ -151,7 +164,7 @@ impl Image {
     }
 
     /// How many of the `left` bytes from `offset` on are missing, where the first is: all behind the end of a file, in a
-    /// cut stream those up to the next record.
+    /// stream those up to the next record.
     pub(crate) fn missing(&self, offset: u64, left: u64) -> u64 {
         let next = self.index.as_ref().and_then(|index| index.next_data(offset));
         next.and_then(|at| at.checked_sub(offset)).filter(|&n| n > 0).map_or(left, |n| n.min(left))

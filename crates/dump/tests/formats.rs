@@ -239,6 +239,27 @@ fn split_sets_in_any_order_and_flattened() {
     check(files, "kdump-compressed v6 (lzo), 2 of a split set, flattened");
 }
 
+/// A stream without the record that has a part of memory: its bytes are missing, and not zero.
+#[test]
+fn memory_that_no_record_has_is_missing() {
+    let spec = DumpSpec::x86_64().page(1, &[1; PAGE]).page(2, &[2; PAGE]).page(3, &[3; PAGE]);
+    for file in [spec.elf(), spec.kdump(Packing::Plain)] {
+        let data = file.windows(PAGE).position(|w| *w == [2; PAGE]).unwrap();
+        let mut stream = flatten(&file, file.len());
+        let record = |offset: usize, bytes: &[u8]| {
+            let numbers = [(offset as u64).to_be_bytes(), (bytes.len() as u64).to_be_bytes()];
+            [numbers.concat(), bytes.to_vec()].concat()
+        };
+        stream.truncate(4096);
+        stream.extend(record(0, &file[..data]));
+        stream.extend(record(data + PAGE, &file[data + PAGE..]));
+        stream.extend([0xff; 16]);
+        let dump = Dump::from_bytes(vec![stream]).unwrap();
+        let read = |pfn: u64| dump.read_phys(Pfn(pfn).addr(), &mut [0; 8]).map_err(|missing| missing.why);
+        assert_eq!([read(1), read(2), read(3)], [Ok(()), Err(Gap::Truncated), Ok(())]);
+    }
+}
+
 #[test]
 fn a_split_set_with_a_file_missing_says_which() {
     let mut files = spec().split(Packing::Zlib, &[0x17, 0x8006]);
@@ -259,6 +280,53 @@ fn a_part_given_twice_is_a_warning() {
     let dump = Dump::from_bytes(vec![files[0].clone(), files[1].clone(), files[0].clone()]).unwrap();
     assert_eq!(dump.facts().warnings, [Warning::PartOverlap { start_pfn: 0, end_pfn: 0x17 }]);
     check_memory(&dump);
+}
+
+/// The bytes of a file's second bitmap.
+fn page_bitmap(spec: &DumpSpec) -> std::ops::Range<usize> {
+    let [_, pages, descriptors] = spec.kdump_layout();
+    pages..descriptors
+}
+
+/// A page's descriptor is found by the number of bits before its own: one bit too many or too few makes all pages behind it
+/// others'.
+#[test]
+fn a_bitmap_that_does_not_fit_the_descriptors_is_told() {
+    let spec = spec();
+    let bitmap = page_bitmap(&spec);
+    for packing in [Packing::Zlib, Packing::Plain] {
+        let good = spec.kdump(packing);
+        let first = bitmap.clone().find(|at| good[*at] != 0).unwrap();
+        for (at, bit) in [(first, good[first] & good[first].wrapping_neg()), (bitmap.start + 1, 0x10)] {
+            let mut file = good.clone();
+            file[at] ^= bit;
+            let dump = Dump::from_bytes(vec![file]).unwrap();
+            let told = dump.facts().warnings.iter().any(|w| matches!(w, Warning::BitmapMisfit { .. }));
+            assert!(told && dump.facts().is_incomplete(), "{at:#x} ^ {bit:#x}: {:?}", dump.facts().warnings);
+            let mut b = [0; 8];
+            assert_eq!(dump.read_phys(Pfn(0x8006).addr(), &mut b).unwrap_err().why, Gap::Corrupt);
+        }
+    }
+    let mut files = spec.split(Packing::Zlib, &[0x17, 0x8006]);
+    let at = 4096 + files[1][4096..8192].windows(8).rposition(|w| w == 0x17_u64.to_le_bytes()).unwrap();
+    files[1][at..at + 8].copy_from_slice(&0x10_u64.to_le_bytes());
+    let dump = Dump::from_bytes(vec![files.remove(1)]).unwrap();
+    assert!(dump.facts().warnings.contains(&Warning::BitmapMisfit { start_pfn: 0x10, end_pfn: 0x8006 }));
+}
+
+/// A copy that was cut gives way to a whole one, whichever comes first.
+#[test]
+fn of_two_copies_of_a_part_the_whole_one_is_read() {
+    let files = spec().split(Packing::Zlib, &[0x17]);
+    let cut = files[1][..files[1].len() - 40].to_vec();
+    for set in [
+        vec![files[0].clone(), cut.clone(), files[1].clone()],
+        vec![files[0].clone(), files[1].clone(), cut.clone()],
+    ] {
+        check_memory(&Dump::from_bytes(set).unwrap());
+    }
+    let dump = Dump::from_bytes(vec![files[0].clone(), cut]).unwrap();
+    assert!(dump.facts().is_incomplete(), "{:?}", dump.facts().warnings);
 }
 
 /// Where a part's pages lie follows from its first frame: other memory would be read with a wrong one.

@@ -58,7 +58,11 @@ impl Format for Kdump {
         let header = files.first().ok_or(DumpError::NoFiles)?.1.clone();
         let several = files.len();
         let marked = files.iter().any(|(_, h)| h.incomplete);
-        let (set, parts) = Set::new(files, &mut warnings)?;
+        let (mut set, parts) = Set::new(files, &mut warnings)?;
+        warnings.extend(set.iter_mut().filter_map(|(start, end, file)| {
+            file.shifted = file.bitmap_fits() == Some(false);
+            file.shifted.then_some(Warning::BitmapMisfit { start_pfn: *start, end_pfn: *end })
+        }));
         for (.., file) in set.iter() {
             let len = file.image.len();
             if let Some(wanted) = file.end_of_data().filter(|&w| w > len) {

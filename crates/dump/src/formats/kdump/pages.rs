@@ -13,6 +13,10 @@ use std::sync::OnceLock;
 const MAX_FILE_BITS: u32 = 56;
 /// Blocks of bitmaps and of descriptors that are kept: 2 MiB.
 const META_BLOCKS: usize = 512;
+/// A bitmap longer than this (of 32 GiB of memory) is not counted to see whether it fits.
+const MAX_CHECKED: u64 = 1 << 20;
+/// Descriptors among which the first data are looked for.
+const MAX_LOOKED_AT: u64 = 4096;
 
 /// `struct page_desc`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +24,11 @@ pub(crate) struct Desc {
     pub(crate) offset: u64,
     pub(crate) size: u32,
     pub(crate) flags: u32,
+}
+
+impl Desc {
+    /// One that was not written.
+    const NONE: Self = Self { offset: 0, size: 0, flags: 0 };
 }
 
 /// What the file knows of a frame.
@@ -42,6 +51,8 @@ pub(crate) struct File {
     meta: PageCache,
     /// Descriptors that the frames before a split file's first would have.
     skipped: OnceLock<u64>,
+    /// The bitmap does not fit the descriptors: which page is which cannot be told.
+    pub(crate) shifted: bool,
 }
 
 impl File {
@@ -49,7 +60,7 @@ impl File {
         let ram = Rank::new(header.ram_bitmap);
         let pages = Rank::new(header.page_bitmap);
         let meta = PageCache::of(image.is_stable(), BLOCK as usize, META_BLOCKS);
-        Self { image, header, ram, pages, meta, skipped: OnceLock::new() }
+        Self { image, header, ram, pages, meta, skipped: OnceLock::new(), shifted: false }
     }
 
     /// What the bitmaps say of a frame (in units of the dump's own page size).
@@ -92,7 +103,7 @@ impl File {
         while at < end {
             let n = (end - at).min(step) / DESC_LEN * DESC_LEN;
             let Some(raw) = buf.get_mut(..n as usize).filter(|raw| !raw.is_empty()) else { break };
-            if self.image.fill(at, raw).is_err() {
+            if self.image.fill_table(at, raw).is_err() {
                 break;
             }
             let good = |raw: &&[u8]| {
@@ -140,6 +151,7 @@ impl File {
     /// The number of a frame's descriptor.
     fn number(&self, pfn: u64) -> Result<u64, Gap> {
         match self.frame(pfn)? {
+            Frame::Here(_) if self.shifted => Err(Gap::Corrupt),
             Frame::Here(rank) => rank.checked_sub(self.skipped()?).ok_or(Gap::Absent),
             Frame::Excluded => Err(Gap::Excluded),
             Frame::Absent => Err(Gap::Absent),
@@ -206,10 +218,53 @@ impl File {
         let end = first.offset.min(self.image.len());
         let count = end.checked_sub(self.header.descriptors)? / DESC_LEN;
         let back = count.saturating_sub(2 * self.header.block_size / DESC_LEN);
-        let last = (back..count).rev().filter_map(|n| self.raw_desc(n).ok()).find(|d| self.plausible(d))?;
+        let good = |n: u64| self.raw_desc(n).ok().filter(|d| self.plausible(d));
+        let last = (back..count).rev().find_map(good).or_else(|| self.last_written(count))?;
         // where the descriptors themselves are cut, the first page's offset is already past the end
         let wanted = last.offset.saturating_add(last.size.into());
         Some(wanted.max(first.offset.saturating_add(first.size.into())))
+    }
+
+    /// The last descriptor before those that are zeros: a part of a split set has room for those of the whole dump.
+    fn last_written(&self, count: u64) -> Option<Desc> {
+        let (mut written, mut zeros) = (0, count);
+        while zeros - written > 1 {
+            let middle = written + (zeros - written) / 2;
+            match self.raw_desc(middle).is_ok_and(|d| self.plausible(&d)) {
+                true => written = middle,
+                false => zeros = middle,
+            }
+        }
+        self.raw_desc(written).ok().filter(|d| self.plausible(d))
+    }
+
+    /// Whether the bitmap has a bit for each descriptor: the one of the last bit is a descriptor, and none follows. `None`
+    /// where that is not known: the bitmap is long, or the file was cut, or its writer did not come to the end.
+    pub(crate) fn bitmap_fits(&self) -> Option<bool> {
+        if self.header.page_bitmap.len > MAX_CHECKED {
+            return None;
+        }
+        let end = self.header.split.map_or(self.header.max_mapnr, |(_, end)| end.min(self.header.max_mapnr));
+        let bits = self.pages.count_before(&self.image, &self.meta, end).ok()?;
+        let count = bits.checked_sub(self.skipped().ok()?)?;
+        let is_one =
+            |d: &Desc| self.plausible(d) && d.offset.saturating_add(d.size.into()) <= self.image.len();
+        if let Some(last) = count.checked_sub(1) {
+            // the first data lie behind all descriptors
+            let all = count.min(MAX_LOOKED_AT);
+            let offsets = (0..all).filter_map(|n| self.raw_desc(n).ok().filter(is_one)).map(|d| d.offset);
+            if offsets.min().is_some_and(|data| self.desc_offset(count).is_ok_and(|end| end > data)) {
+                return Some(false);
+            }
+            let last = self.raw_desc(last).ok()?;
+            if last == Desc::NONE {
+                return None;
+            }
+            if !self.plausible(&last) {
+                return Some(false);
+            }
+        }
+        Some(!self.raw_desc(count).is_ok_and(|next| is_one(&next)))
     }
 
     /// The packing flags of the first packed page among the first few.
@@ -241,7 +296,7 @@ impl File {
             if within + n > have {
                 return Err(Gap::Truncated);
             }
-            let fill = |buf: &mut [u8]| self.image.fill(block, buf.get_mut(..have).unwrap_or(&mut []));
+            let fill = |buf: &mut [u8]| self.image.fill_table(block, buf.get_mut(..have).unwrap_or(&mut []));
             self.meta.with(block, fill, |buf| {
                 if let Some(from) = buf.get(within..within + n) {
                     part.copy_from_slice(from);

@@ -122,7 +122,7 @@ impl Rank {
         let offset = self.at.offset.saturating_add(start);
         cache.with(
             offset,
-            |buf| image.fill(offset, buf.get_mut(..len as usize).unwrap_or(&mut [])),
+            |buf| image.fill_table(offset, buf.get_mut(..len as usize).unwrap_or(&mut [])),
             |buf| {
                 see(buf.get(..len as usize).unwrap_or(&[]));
             },
@@ -188,7 +188,7 @@ impl Rank {
             }
             let len = (end - at).min(CHUNK as u64);
             let chunk = buf.get_mut(..len as usize).ok_or(Gap::Corrupt)?;
-            image.fill(self.at.offset.saturating_add(at), chunk)?;
+            image.fill_table(self.at.offset.saturating_add(at), chunk)?;
             for (i, block) in chunk.chunks(BLOCK as usize).enumerate() {
                 let bits = count(block);
                 if bits != 0 {

@@ -37,7 +37,8 @@ impl Set {
             .into_iter()
             .filter_map(|(i, h)| h.split.map(|(s, e)| (s, e.min(h.max_mapnr), File::new(i, h))))
             .collect();
-        parts.sort_by_key(|&(start, end, _)| (start, end));
+        // of two copies of a part the longer one: the other may have been cut
+        parts.sort_by_key(|(start, end, file)| (*start, *end, std::cmp::Reverse(file.image.len())));
         let named = parts
             .iter()
             .map(|(s, e, f)| Part { path: f.image.path().into(), start_pfn: *s, end_pfn: *e })
@@ -97,6 +98,11 @@ impl Set {
         let next = self.parts.partition_point(|&(start, ..)| start <= pfn);
         let (_, end, file) = self.parts.get(next.checked_sub(1)?)?;
         (pfn < *end).then_some((file, *end))
+    }
+
+    /// Every file with its frames, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut (u64, u64, File)> {
+        self.parts.iter_mut()
     }
 
     /// Every file with its frames.
