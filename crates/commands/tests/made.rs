@@ -25,35 +25,7 @@ fn ask(k: &Kernel, line: &str) -> String {
 /// A kernel of one CPU with tasks 1 to 3, whose `thread_info`s are at the low ends of their stacks, as before 4.9.
 fn kernel() -> (Kernel, Vec<u64>, Vec<u64>) {
     let mut k = Kernel::new();
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
-    k.structure("thread_info", 32, &[("task", 0, "*task_struct"), ("flags", 8, "u32"), ("cpu", 16, "u32")]);
-    k.structure("mm_struct", 64, &[("pgd", 0, "*void")]);
-    k.structure("maple_tree", 16, &[("ma_flags", 4, "u32"), ("ma_root", 8, "*void")]);
-    let task = [
-        ("pid", 0, "s32"),
-        ("tgid", 4, "s32"),
-        ("comm", 8, "char[16]"),
-        ("tasks", 24, "list_head"),
-        ("stack", 40, "*void"),
-        ("state", 48, "u64"),
-        ("exit_state", 56, "u64"),
-        ("thread_group", 64, "list_head"),
-        ("mm", 80, "*mm_struct"),
-    ];
-    k.structure("task_struct", 128, &task);
-    let init = k.variable("init_task", 128);
-    k.set_text(init, "task_struct", "comm", "swapper/0").link(init + 64, &[]);
-    let (mut tasks, mut stacks) = (Vec::new(), Vec::new());
-    for n in 1..4 {
-        let (at, stack) = (k.object("task_struct"), k.memory(4096));
-        k.set(at, "task_struct", "pid", n).set(at, "task_struct", "tgid", n);
-        k.set_text(at, "task_struct", "comm", "made").set(at, "task_struct", "stack", stack);
-        k.word(stack, at).link(at + 64, &[]);
-        tasks.push(at);
-        stacks.push(stack);
-    }
-    let links: Vec<u64> = tasks.iter().map(|at| at + 24).collect();
-    k.link(init + 24, &links);
+    let (tasks, stacks) = k.old_tasks(3);
     (k, tasks, stacks)
 }
 
@@ -108,6 +80,7 @@ fn tree_shows_no_entry_that_is_kept_free() {
     k.structure("maple_node", 256, &[("parent", 0, "*void"), ("slot", 8, "*void[31]")]);
     k.structure("xa_node", 48, &[("shift", 0, "u8"), ("slots", 8, "*void[4]")]);
     k.structure("xarray", 16, &[("xa_flags", 4, "u32"), ("xa_head", 8, "*void")]);
+    k.structure("maple_tree", 16, &[("ma_flags", 4, "u32"), ("ma_root", 8, "*void")]);
     let (tree, leaf) = (k.object("maple_tree"), k.memory(256));
     k.word(tree + 8, leaf | 1 << 3 | 2);
     let (array, node) = (k.object("xarray"), k.object("xa_node"));
@@ -124,4 +97,55 @@ fn tree_shows_no_entry_that_is_kept_free() {
         );
         assert!(!text.contains("406") && text.lines().count() == 2, "{line}: {text}");
     }
+}
+
+/// A tree's flags may be missing where its root is not: then its height is not 0.
+#[test]
+fn flags_that_are_not_there_are_no_height() {
+    let (mut k, tasks, _) = kernel();
+    k.structure("maple_tree", 16, &[("ma_flags", 4, "u32"), ("ma_root", 8, "*void")]);
+    // the root is the first word of the second page
+    let pages = k.memory(8192);
+    let tree = pages + 4096 - 8;
+    k.half(tree + 4, 3 << 2 | 1).word(tree + 8, tasks[0]);
+    let line = format!("tree -t maple -v {tree:x}");
+    assert!(ask(&k, &line).contains("flags D, height 3 root"), "{}", ask(&k, &line));
+    k.exclude(pages);
+    assert!(ask(&k, &line).contains("flags ?, height <?> root"), "{}", ask(&k, &line));
+}
+
+/// A stack whose end is not in the dump was not overrun as far as is known, which is not that it was not.
+#[test]
+fn stacks_that_cannot_be_checked_are_counted() {
+    let (mut k, _, stacks) = kernel();
+    for stack in &stacks {
+        k.half(stack + 32, 0x57ac_6e9d);
+    }
+    assert_eq!(ask(&k, "bt -v").trim(), "No stack overflows detected");
+    k.exclude(stacks[1]);
+    let text = ask(&k, "bt -v");
+    assert!(
+        text.contains("No stack overflows detected in the others") && text.contains("of 1 more stacks"),
+        "{text}"
+    );
+    k.half(stacks[2] + 32, 0x1234_5678);
+    let text = ask(&k, "bt -v");
+    assert!(text.contains("end marker at") && !text.contains("No stack overflows"), "{text}");
+}
+
+/// A task of which it is not known when it ran last keeps its row.
+#[test]
+fn ps_shows_tasks_whose_last_run_is_missing() {
+    let (mut k, tasks, _) = kernel();
+    for (n, task) in (1..).zip(&tasks) {
+        k.word(task + 4096, n * 1000);
+    }
+    let rows =
+        |text: &str| text.lines().filter(|l| l.starts_with('[')).map(str::to_owned).collect::<Vec<_>>();
+    let whole = rows(&ask(&k, "ps -l 1 2 3"));
+    assert!(whole.len() == 3 && whole[0].starts_with("[3000]"), "{whole:?}");
+    k.exclude(tasks[1] + 4096);
+    let found = rows(&ask(&k, "ps -l 1 2 3"));
+    assert_eq!((&found[..2], found.len()), (&[whole[0].clone(), whole[2].clone()][..], 3), "{found:?}");
+    assert!(found[2].contains('?') && found[2].contains("PID: 2"), "{found:?}");
 }

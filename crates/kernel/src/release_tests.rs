@@ -205,37 +205,7 @@ fn free_pages_of_a_cpu_and_pages_by_their_types() {
 #[test]
 fn a_thread_info_on_a_stack_that_is_not_there_is_none() {
     let mut k = Kernel::new();
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
-    k.structure("thread_info", 32, &[("task", 0, "*task_struct"), ("flags", 8, "u32"), ("cpu", 16, "u32")]);
-    let task = [
-        ("pid", 0, "s32"),
-        ("tgid", 4, "s32"),
-        ("comm", 8, "char[16]"),
-        ("tasks", 24, "list_head"),
-        ("stack", 40, "*void"),
-        ("state", 48, "u64"),
-        ("exit_state", 56, "u64"),
-        ("thread_group", 64, "list_head"),
-    ];
-    k.structure("task_struct", 128, &task);
-    let init = k.variable("init_task", 128);
-    k.set_text(init, "task_struct", "comm", "swapper/0").link(init + 64, &[]);
-    let tasks: Vec<u64> = (1..4)
-        .map(|n| {
-            let (at, stack) = (k.object("task_struct"), k.memory(4096));
-            k.set(at, "task_struct", "pid", n).set(at, "task_struct", "tgid", n).set_text(
-                at,
-                "task_struct",
-                "comm",
-                "x",
-            );
-            k.set(at, "task_struct", "stack", stack).word(stack, at).link(at + 64, &[]);
-            at
-        })
-        .collect();
-    let links: Vec<u64> = tasks.iter().map(|at| at + 24).collect();
-    k.link(init + 24, &links);
-    let stacks: Vec<u64> = tasks.iter().map(|at| session(&k).mem().u64(VirtAddr(at + 40)).unwrap()).collect();
+    let (tasks, stacks) = k.old_tasks(3);
     k.exclude(stacks[1]).word(stacks[2], 0);
     let s = session(&k);
     let info =

@@ -308,6 +308,37 @@ fn states_of_every_release() {
     }
 }
 
+/// Where the kernel's names of states are not in the dump, bits that moved have no meaning, and those that never did keep
+/// theirs.
+#[test]
+fn states_whose_names_are_missing_are_not_guessed() {
+    let mut k = Kernel::new();
+    let (table, names) = (k.variable("task_state_array", 80), k.memory(4096));
+    for n in 0..9 {
+        k.word(table + n * 8, names + n * 16);
+    }
+    let words = ["R (run)", "S", "D", "T", "t", "X (dead)", "Z (zombie)", "P (parked)", "I (idle)"];
+    for (n, word) in (0..).zip(words) {
+        k.put(names + n * 16, format!("{word:3}").as_bytes());
+    }
+    let (tasks, _) = k.old_tasks(5);
+    for (task, state) in tasks.iter().zip([0_u64, 2, 0x102, 0x80, 1]) {
+        k.word(task + 48, state);
+    }
+    k.word(tasks[4] + 56, 32);
+    let letters = |k: &Kernel| -> Vec<Option<&'static str>> {
+        let s = session(k);
+        let of = |at: &u64| s.task_states().letters(&task::read_task(&s, VirtAddr(*at)).unwrap());
+        tasks.iter().map(of).collect()
+    };
+    assert_eq!(letters(&k), [Some("RU"), Some("UN"), Some("UN"), Some("DE"), Some("ZO")]);
+    k.exclude(names);
+    assert_eq!(letters(&k), [Some("RU"), Some("UN"), None, None, None]);
+    let s = session(&k);
+    let killable = task::read_task(&s, VirtAddr(tasks[2])).unwrap();
+    assert!(s.task_states().is_stuck(&killable) && s.task_states().is_killable(&killable));
+}
+
 /// 5.0 (ca79b0c211af): the number became an atomic one with another name.
 #[test]
 fn memory_that_is_handed_out() {

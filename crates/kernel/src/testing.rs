@@ -1,7 +1,8 @@
-//! Sessions of generated kernels, for the tests of this crate.
+//! Sessions of generated kernels, and plain memory, for the tests of this crate.
 
 use crate::opening::options::OpenOptions;
 use crate::session::Session;
+use base::{Fault, FaultKind, VirtAddr, VirtRead};
 use testkit::kernel::Kernel;
 
 /// Opens a generated kernel, and looks for nothing beside it.
@@ -11,10 +12,38 @@ pub(crate) fn session(kernel: &Kernel) -> Session {
     Session::from_parts(dump, &options).expect("a generated kernel opens")
 }
 
+/// Bytes of memory from an address on; nothing else is mapped.
+pub(crate) struct Ram {
+    start: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Ram {
+    /// So many zeroed bytes.
+    pub(crate) fn new(start: u64, len: usize) -> Self {
+        Self { start, bytes: vec![0; len] }
+    }
+    pub(crate) fn put(&mut self, at: u64, bytes: &[u8]) {
+        let from = (at - self.start) as usize;
+        self.bytes[from..from + bytes.len()].copy_from_slice(bytes);
+    }
+    pub(crate) fn word(&mut self, at: u64, value: u64) {
+        self.put(at, &value.to_le_bytes());
+    }
+}
+
+impl VirtRead for Ram {
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+        let from = usize::try_from(at.0.wrapping_sub(self.start)).unwrap_or(usize::MAX);
+        let part = from.checked_add(buf.len()).and_then(|to| self.bytes.get(from..to));
+        buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
+        Ok(())
+    }
+}
+
 mod tests {
     use super::*;
     use crate::containers::list::list;
-    use base::VirtAddr;
 
     bind! {
         struct Thing("thing") { id: "id", kind: "in.kind", list: "list", name: "name", gone: "gone", words: "words" }

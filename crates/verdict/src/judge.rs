@@ -330,10 +330,12 @@ fn page_words(s: &Session, used: Use) -> Option<String> {
         Use::Typed(name) => format!("in a page of type {name}"),
         Use::Broken => "in a page taken out of use after a memory error".into(),
         Use::Reserved => "in a reserved page".into(),
-        Use::File { number, system, .. } if system.is_empty() => {
-            format!("in the page cache, of inode {number}")
+        Use::File { number, system: None, .. } => {
+            format!("in the page cache, of inode {number} of a file system that is not in the dump")
         }
-        Use::File { number, system, .. } => format!("in the page cache, of inode {number} of {system}"),
+        Use::File { number, system: Some(system), .. } => {
+            format!("in the page cache, of inode {number} of {system}")
+        }
         Use::Anonymous => "in a process's anonymous memory".into(),
         Use::InUse => return None,
     };

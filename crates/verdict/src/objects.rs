@@ -60,6 +60,14 @@ impl Met {
         word == "freed" && matches!(self, Met::Slab(o) if o.state == slub::State::Allocated)
     }
 
+    /// What of it is not in the dump.
+    fn unread(&self) -> &[&'static str] {
+        match self {
+            Met::Slab(o) => &o.unread,
+            Met::Guarded(g) => &g.unread,
+        }
+    }
+
     fn damage(&self) -> Vec<String> {
         match self {
             Met::Slab(o) => o.damage.clone(),
@@ -107,7 +115,8 @@ impl Met {
                 vec![format!("struct kfence_metadata {:x}", g.metadata.0)],
             ),
         };
-        let text = [text].into_iter().chain(self.damage()).chain(self.beside(pointer));
+        let unread = self.unread().iter().map(|what| format!("{what} is not in the dump"));
+        let text = [text].into_iter().chain(self.damage()).chain(self.beside(pointer)).chain(unread);
         let text = text.collect::<Vec<_>>().join(", ");
         let mut past: Vec<Past> = self.tracks().map(|(word, track)| past(s, word, track)).collect();
         for told in past.iter_mut().filter(|p| p.text.starts_with("freed") && self.is_earlier("freed")) {
@@ -211,7 +220,7 @@ fn asker(s: &Session, track: &Track) -> Option<VirtAddr> {
 }
 
 fn past(s: &Session, word: &str, track: &Track) -> Past {
-    let cpu = if track.cpu < 0 { String::new() } else { format!(", CPU {}", track.cpu) };
+    let cpu = track.cpu.map(|cpu| format!(", CPU {cpu}")).unwrap_or_default();
     let text = format!("{word} in PID {}{cpu}{}", track.pid, when(s, track.when));
     let stack = stack_of(s, track);
     Past { text, stack: stack.into_iter().map(|at| frame(s, at)).collect() }
@@ -256,7 +265,7 @@ pub(crate) fn of(s: &Session, v: &Verdict, reported: Option<u64>) -> Vec<Known> 
     let mut out: Vec<Known> = Vec::new();
     for value in pointers.into_iter().take(16) {
         let Some(met) = at(s, value).filter(|met| out.iter().all(|o| o.at != met.begin())) else { continue };
-        if met.tracks().next().is_some() {
+        if met.tracks().next().is_some() || !met.unread().is_empty() {
             out.push(met.known(s, value));
         }
     }
@@ -290,6 +299,7 @@ mod tests {
             allocated: None,
             freed: None,
             overwritten: None,
+            unread: Vec::new(),
         }
     }
 

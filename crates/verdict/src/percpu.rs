@@ -16,7 +16,8 @@ impl Namer<'_> {
     pub(crate) fn per_cpu(&self, at: u64, size: u64) -> Option<Named> {
         // since 6.14 the area is linked at its place in the image; before, at 0
         let start = self.s.symbol("__per_cpu_start").unwrap_or(VirtAddr(0));
-        let address = VirtAddr(if VirtAddr(at).in_upper_half() { at } else { start.0.wrapping_add(at) });
+        let address =
+            VirtAddr(if self.s.arch().is_kernel(VirtAddr(at)) { at } else { start.0.wrapping_add(at) });
         let table = &self.s.kernel_symbols().table;
         let found = table.at(address).filter(|_| self.s.is_per_cpu(address));
         let Some((symbol, offset)) = found else { return self.of_module(at, size) };

@@ -14,8 +14,16 @@ pub(crate) fn cpu(t: &Task) -> Cell {
 
 /// The state of a task in two letters, where it is known.
 pub(crate) fn state(s: &Session, t: &Task) -> Cell {
-    let letters = s.task_states().letters(t);
-    known(letters, "the page that holds the task's state is not in the dump")
+    known(s.task_states().letters(t), state_unknown(s, t))
+}
+
+/// Why a task's state is not known.
+pub(crate) fn state_unknown(s: &Session, t: &Task) -> &'static str {
+    if s.task_states().is_ambiguous(t) {
+        "what the bits of the task's state mean is not known: the kernel's names of them are not in the dump"
+    } else {
+        "the page that holds the task's state is not in the dump"
+    }
 }
 
 /// A value of a task, or `?` and why there is none.

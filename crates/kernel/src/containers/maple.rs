@@ -96,10 +96,10 @@ const fn is_node(entry: u64) -> bool {
     entry & 3 == 2 && entry > 4096
 }
 
-/// The root pointer and the flags of the tree at `tree`.
-pub fn root(s: &Session, tree: VirtAddr) -> Result<(u64, u64)> {
+/// The root pointer of the tree at `tree`, and its flags, which may be missing alone.
+pub fn root(s: &Session, tree: VirtAddr) -> Result<(u64, Result<u64>)> {
     let b = s.bind::<MapleTree>();
-    Ok((b.root.u64(s.mem(), tree)?, b.flags.num(s.mem(), tree).unwrap_or(0)))
+    Ok((b.root.u64(s.mem(), tree)?, b.flags.num(s.mem(), tree)))
 }
 
 /// All entries of the tree at `tree`.

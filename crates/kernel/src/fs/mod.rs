@@ -1,3 +1,5 @@
 //! File systems: dentries, mounts, open files.
 
 pub mod path;
+#[cfg(test)]
+mod tests;

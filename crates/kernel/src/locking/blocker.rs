@@ -7,6 +7,7 @@
 use crate::locking::Kind;
 use crate::sched::task::Task;
 use crate::session::Session;
+use arch::Arch;
 use base::VirtAddr;
 
 bind! {
@@ -16,12 +17,12 @@ bind! {
 
 /// The lock that a task says it waits for.
 pub fn said(s: &Session, task: &Task) -> Option<(Kind, VirtAddr)> {
-    decoded(s.bind::<Blocked>().on.u64(s.mem(), task.at).ok()?)
+    decoded(s.arch(), s.bind::<Blocked>().on.u64(s.mem(), task.at).ok()?)
 }
 
-const fn decoded(word: u64) -> Option<(Kind, VirtAddr)> {
+fn decoded(arch: &dyn Arch, word: u64) -> Option<(Kind, VirtAddr)> {
     let at = VirtAddr(word & !3);
-    if !at.in_upper_half() || !at.0.is_multiple_of(8) {
+    if !arch.is_kernel(at) || !at.0.is_multiple_of(8) {
         return None;
     }
     Some(match word & 3 {
@@ -37,13 +38,19 @@ mod tests {
 
     #[test]
     fn the_kind_is_in_the_low_bits() {
+        let x86 = arch::x86_64();
         let at = VirtAddr(0xffff_8880_0123_4560);
-        assert_eq!(decoded(at.0), Some((Kind::Mutex, at)));
-        assert_eq!(decoded(at.0 | 1), Some((Kind::Semaphore, at)));
-        assert_eq!(decoded(at.0 | 2), Some((Kind::RwSemaphore, at)));
-        assert_eq!(decoded(at.0 | 3), Some((Kind::RwSemaphore, at)));
-        assert_eq!(decoded(0), None);
-        assert_eq!(decoded(0x1000), None, "no address of the kernel");
-        assert_eq!(decoded(at.0 | 4), None, "no lock begins there");
+        assert_eq!(decoded(x86, at.0), Some((Kind::Mutex, at)));
+        assert_eq!(decoded(x86, at.0 | 1), Some((Kind::Semaphore, at)));
+        assert_eq!(decoded(x86, at.0 | 2), Some((Kind::RwSemaphore, at)));
+        assert_eq!(decoded(x86, at.0 | 3), Some((Kind::RwSemaphore, at)));
+        assert_eq!(decoded(x86, 0), None);
+        assert_eq!(decoded(x86, 0x1000), None, "no address of the kernel");
+        assert_eq!(decoded(x86, at.0 | 4), None, "no lock begins there");
+        // a tag in the top byte leaves an address of the kernel what it is
+        let arm64 = arch::by_name("aarch64").unwrap();
+        let tagged = VirtAddr(0x34ff_0000_0123_4560);
+        assert_eq!(decoded(arm64, tagged.0 | 1), Some((Kind::Semaphore, tagged)));
+        assert_eq!(decoded(x86, tagged.0), None);
     }
 }

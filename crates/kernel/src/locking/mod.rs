@@ -8,6 +8,8 @@
 pub mod blocker;
 pub mod rtmutex;
 pub mod spinlock;
+#[cfg(test)]
+mod tests;
 mod waited;
 
 pub use waited::{kind_of, waited};

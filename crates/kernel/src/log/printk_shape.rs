@@ -309,51 +309,33 @@ fn lines_of(bytes: &[u8]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::{Fault, FaultKind};
+    use crate::testing::Ram;
 
     const BASE: u64 = 0xffff_ffff_8200_0000;
-    struct Ram(Vec<u8>);
-    impl Ram {
-        fn put(&mut self, at: u64, bytes: &[u8]) {
-            self.0[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
-        }
-        fn word(&mut self, at: u64, value: u64) {
-            self.put(at, &value.to_le_bytes());
-        }
-    }
-    impl VirtRead for Ram {
-        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-            let from = usize::try_from(at.0.wrapping_sub(BASE)).unwrap_or(usize::MAX);
-            let part = from.checked_add(buf.len()).and_then(|to| self.0.get(from..to));
-            buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
-            Ok(())
-        }
-    }
-
     /// A ring of 8 descriptors and 1 KiB of text, with three records; `text_ring` is where its data ring begins.
     fn ring_of_three(text_ring: u64) -> Ram {
-        let mut ram = Ram(vec![0; 0x4000]);
+        let mut ram = Ram::new(BASE, 0x4000);
         let (descs, infos, data) = (0x1000, 0x2000, 0x3000);
         let id = |n: u64| (u64::MAX >> 2).wrapping_sub(6).wrapping_add(n);
-        ram.word(0x80, 3);
-        ram.word(0x88, BASE + descs);
-        ram.word(0x90, BASE + infos);
-        ram.word(0x98, id(2));
-        ram.word(0xa0, id(0));
-        ram.word(0x80 + text_ring, 10);
-        ram.word(0x88 + text_ring, BASE + data);
+        ram.word(BASE + 0x80, 3);
+        ram.word(BASE + 0x88, BASE + descs);
+        ram.word(BASE + 0x90, BASE + infos);
+        ram.word(BASE + 0x98, id(2));
+        ram.word(BASE + 0xa0, id(0));
+        ram.word(BASE + 0x80 + text_ring, 10);
+        ram.word(BASE + 0x88 + text_ring, BASE + data);
         let mut lpos = 0;
         for (n, text) in [(0, "Linux version 6.1"), (1, "hello"), (2, "the end")] {
             let slot = id(n) & 7;
-            ram.word(descs + slot * 24, id(n) | 2 << 62);
+            ram.word(BASE + descs + slot * 24, id(n) | 2 << 62);
             let block = 8 + (text.len() as u64).next_multiple_of(8);
-            ram.word(descs + slot * 24 + 8, lpos);
-            ram.word(descs + slot * 24 + 16, lpos + block);
-            ram.word(data + lpos, id(n));
-            ram.put(data + lpos + 8, text.as_bytes());
-            ram.word(infos + slot * 88, slot);
-            ram.word(infos + slot * 88 + 8, n * 1000);
-            ram.put(infos + slot * 88 + 16, &[text.len() as u8, 0, 0, 6 << 5]);
+            ram.word(BASE + descs + slot * 24 + 8, lpos);
+            ram.word(BASE + descs + slot * 24 + 16, lpos + block);
+            ram.word(BASE + data + lpos, id(n));
+            ram.put(BASE + data + lpos + 8, text.as_bytes());
+            ram.word(BASE + infos + slot * 88, slot);
+            ram.word(BASE + infos + slot * 88 + 8, n * 1000);
+            ram.put(BASE + infos + slot * 88 + 16, &[text.len() as u8, 0, 0, 6 << 5]);
             lpos += block;
         }
         ram
@@ -363,13 +345,15 @@ mod tests {
     fn a_ring_is_told_by_numbers_that_fit_each_other() {
         for text_ring in [40, 48] {
             let ram = ring_of_three(text_ring);
-            let offsets = ring(&ram.0[0x80..], &ram).unwrap();
+            let offsets = ring(&ram.bytes[0x80..], &ram).unwrap();
             assert_eq!(offsets.text_ring, text_ring);
             let log = read_ring(&ram, VirtAddr(BASE + 0x80), &offsets).unwrap();
             let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
             assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
             assert_eq!((log.records[2].ts_nsec, log.records[2].level, log.lost), (Some(2000), Some(6), 0));
-            assert!((0..0x1000).step_by(8).filter(|n| *n != 0x80).all(|n| ring(&ram.0[n..], &ram).is_none()));
+            assert!(
+                (0..0x1000).step_by(8).filter(|n| *n != 0x80).all(|n| ring(&ram.bytes[n..], &ram).is_none())
+            );
         }
         // the arrays alone have all that they tell
         let ram = ring_of_three(40);
@@ -388,27 +372,27 @@ mod tests {
         assert_eq!((own_text("WT    "), own_text("a"), own_text("end\n")), ("WT  ", "a", "end"));
         // the buffer of text alone has the messages in their order
         let texts: Vec<String> =
-            blocks(&ram.0[0x3000..0x3400], Words::LITTLE_64).into_iter().map(|(_, text)| text).collect();
+            blocks(&ram.bytes[0x3000..0x3400], Words::LITTLE_64).into_iter().map(|(_, text)| text).collect();
         assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
         // descriptors that are of another ring
         let mut ram = ring_of_three(40);
-        ram.0[0x1000..0x1100].fill(0);
-        assert_eq!(ring(&ram.0[0x80..], &ram), None);
+        ram.bytes[0x1000..0x1100].fill(0);
+        assert_eq!(ring(&ram.bytes[0x80..], &ram), None);
     }
 
     #[test]
     fn records_are_told_by_the_first() {
-        let mut ram = Ram(vec![0; 0x2000]);
+        let mut ram = Ram::new(BASE, 0x2000);
         let mut at;
         for header in [16, 20, 24] {
-            ram.0.fill(0);
+            ram.bytes.fill(0);
             at = 0x100;
             for (n, text) in ["Linux version 4.19.0", "Command line: quiet", "done"].iter().enumerate() {
                 let len = (header + text.len() as u64).next_multiple_of(8);
-                ram.word(at, n as u64 * 5000);
+                ram.word(BASE + at, n as u64 * 5000);
                 let [lo, hi] = (len as u16).to_le_bytes();
-                ram.put(at + 8, &[lo, hi, text.len() as u8, 0, 0, 0, 0, 5 << 5]);
-                ram.put(at + header, text.as_bytes());
+                ram.put(BASE + at + 8, &[lo, hi, text.len() as u8, 0, 0, 0, 0, 5 << 5]);
+                ram.put(BASE + at + header, text.as_bytes());
                 at += len;
             }
             let log = records_from(&ram, VirtAddr(BASE + 0x100 + header)).unwrap();
@@ -417,21 +401,21 @@ mod tests {
             assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (Some(5000), true));
         }
         // the banner in read-only data has no header
-        ram.put(0x1800, b"%s version %s\0Linux version 4.19.0 (gcc)\n");
+        ram.put(BASE + 0x1800, b"%s version %s\0Linux version 4.19.0 (gcc)\n");
         assert!(records_from(&ram, VirtAddr(BASE + 0x180e)).is_none());
     }
 
     #[test]
     fn text_is_the_last_resort() {
-        let mut ram = Ram(vec![0; 0x4000]);
+        let mut ram = Ram::new(BASE, 0x4000);
         let mut at = 0x40;
         for n in 0..20 {
             let text = format!("<6>[    {n}.500000] message {n}\n")
                 .replace("<6>[    0.500000] message 0", "<5>[    0.000000] Linux version 2.6.32");
-            ram.put(at, text.as_bytes());
+            ram.put(BASE + at, text.as_bytes());
             at += text.len() as u64;
         }
-        let first = memchr::memmem::find(&ram.0, BANNER).unwrap() as u64;
+        let first = memchr::memmem::find(&ram.bytes, BANNER).unwrap() as u64;
         let log = text_from(&ram, VirtAddr(BASE + first)).unwrap();
         assert_eq!(log.records.len(), 20);
         assert_eq!(
@@ -440,8 +424,8 @@ mod tests {
         );
         assert!(log.as_text);
         // the banner and what lies beside it
-        let mut ram = Ram(vec![0; 0x4000]);
-        ram.put(0x40, b"Linux version 6.1 (gcc) #1\n\0Linux\0other string\0");
+        let mut ram = Ram::new(BASE, 0x4000);
+        ram.put(BASE + 0x40, b"Linux version 6.1 (gcc) #1\n\0Linux\0other string\0");
         assert!(text_from(&ram, VirtAddr(BASE + 0x40)).is_none());
     }
 }

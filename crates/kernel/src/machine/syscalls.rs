@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_table_ends_before_what_is_no_function() {
         let mut k = Kernel::new();
-        let (read, write) = (k.function("read", 0x40), k.function("write", 0x40));
+        let (read, write) = (k.function("read", 0x40), k.function("write", 0x80));
         let table = k.variable("sys_call_table", 32);
         k.variable("behind", 8);
         k.word(table, read).word(table + 8, write).word(table + 16, write + 4).word(table + 24, read);

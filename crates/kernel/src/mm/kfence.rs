@@ -8,6 +8,7 @@
 //! **Invariant:** metadata counts only where it says an address in its own object's page, so that the two forms cannot be
 //! mistaken, and nothing behind the pool is taken for an object.
 
+use crate::error::{KernelError, Result};
 use crate::mm::slab;
 use crate::mm::track::{self, Track, When};
 use crate::session::Session;
@@ -78,6 +79,8 @@ pub struct Guarded {
     pub freed: Option<Track>,
     /// The first byte in its page that was overwritten beside it: bytes from its begin, and what is there.
     pub overwritten: Option<(i64, u8)>,
+    /// What of it is not in the dump, in words.
+    pub unread: Vec<&'static str>,
 }
 
 /// Where a `struct kfence_metadata` has what.
@@ -206,12 +209,21 @@ fn object(s: &Session, pool: &Pool, number: u64, at: VirtAddr) -> Option<Guarded
     let cache = b.cache.ptr(mem, metadata).ok().and_then(|at| slab::cache_names(s).get(&at).cloned());
     let used = state != State::Unused;
     let gone = matches!(state, State::Freed | State::Freeing);
-    let track = |field: &crate::bind::Field, there: bool| {
-        field.at(metadata).ok().filter(|_| there).and_then(|at| track(s, at))
+    let mut unread = Vec::new();
+    let mut track = |field: &crate::bind::Field, there: bool, words| {
+        let found = field.at(metadata).ok().filter(|_| there).map(|at| track(s, at))?;
+        if let Err(KernelError::Fault(_)) = found {
+            unread.push(words);
+        }
+        found.ok()
     };
-    let overwritten = page_of(s, pool.page(number))
-        .filter(|_| used)
-        .and_then(|bytes| overwritten(&bytes, pool.page(number), start, size));
+    let (allocated, freed) =
+        (track(&b.allocated, used, "who allocated it"), track(&b.freed, gone, "who freed it"));
+    let page = used.then(|| page_of(s, pool.page(number))).flatten();
+    if used && page.is_none() {
+        unread.push("its page");
+    }
+    let overwritten = page.and_then(|bytes| overwritten(&bytes, pool.page(number), start, size));
     Some(Guarded {
         number,
         metadata,
@@ -220,9 +232,10 @@ fn object(s: &Session, pool: &Pool, number: u64, at: VirtAddr) -> Option<Guarded
         cache,
         state,
         place: place(at, start, size),
-        allocated: track(&b.allocated, used),
-        freed: track(&b.freed, gone),
+        allocated,
+        freed,
         overwritten,
+        unread,
     })
 }
 
@@ -240,16 +253,16 @@ fn state(s: &Session, value: u64) -> Option<State> {
     .find_map(|(name, state)| is(name).then_some(state))
 }
 
-fn track(s: &Session, at: VirtAddr) -> Option<Track> {
+fn track(s: &Session, at: VirtAddr) -> Result<Track> {
     let b = s.bind::<KfenceTrack>();
     let mem = s.mem();
-    let count = u64::from(b.count.u32(mem, at).ok()?).min(MAX_FRAMES);
-    let stack = track::return_addresses(s, b.stack.at(at).ok()?, count);
-    Some(Track {
+    let count = u64::from(b.count.u32(mem, at)?).min(MAX_FRAMES);
+    let stack = track::return_addresses(s, b.stack.at(at)?, count);
+    Ok(Track {
         by: None,
         stack,
-        pid: b.pid.i32(mem, at).ok()?,
-        cpu: b.cpu.i32(mem, at).unwrap_or(-1),
+        pid: b.pid.i32(mem, at)?,
+        cpu: b.cpu.u32(mem, at).ok().filter(|cpu| !cpu.cast_signed().is_negative()),
         when: b.clock.num(mem, at).map_or(When::Unknown, When::Clock),
     })
 }
@@ -279,33 +292,23 @@ const fn pattern(at: u64) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::{Fault, FaultKind};
+    use crate::testing::Ram;
 
     const PAGE: u64 = 4096;
     const START: VirtAddr = VirtAddr(0xffff_8880_0400_0000);
     const TABLE: VirtAddr = VirtAddr(0xffff_8880_0500_0000);
     const LAYOUT: Layout = Layout { size: 64, at: 24 };
 
-    /// The metadata of four objects, then other memory.
-    struct Ram(Vec<u8>, VirtAddr);
-    impl VirtRead for Ram {
-        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-            let from = usize::try_from(at.0.wrapping_sub(self.1.0)).unwrap_or(usize::MAX);
-            let part = from.checked_add(buf.len()).and_then(|to| self.0.get(from..to));
-            buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
-            Ok(())
-        }
-    }
-
     fn pool() -> Pool {
         Pool { start: START, table: TABLE, layout: LAYOUT, page_size: PAGE }
     }
 
+    /// The metadata of four objects, then other memory.
     fn ram() -> Ram {
-        let mut out = Ram(vec![0; 64 * 6], TABLE);
+        let mut out = Ram::new(TABLE.0, 64 * 6);
         for n in 0..4_u64 {
             let at = pool().page(n).0 + 0x700;
-            out.0[n as usize * 64 + 24..][..8].copy_from_slice(&at.to_le_bytes());
+            out.word(TABLE.0 + n * 64 + 24, at);
         }
         out
     }
@@ -318,7 +321,7 @@ mod tests {
         assert_eq!(pool.metadata(&ram, 4), None, "behind the last object");
         assert_eq!(pool.metadata(&ram, 100), None, "behind memory");
         assert_eq!(pool.metadata(&ram, u64::MAX), None);
-        ram.0[64 + 24 + 1] ^= 0x10;
+        ram.bytes[64 + 24 + 1] ^= 0x10;
         assert_eq!(pool.metadata(&ram, 1), None, "an address of another page");
     }
 

@@ -81,8 +81,8 @@ pub enum Use {
         inode: VirtAddr,
         /// Its number.
         number: u64,
-        /// File system and device, as far as they can be read.
-        system: String,
+        /// File system and device.
+        system: Option<String>,
     },
     /// Memory of a process that is of no file.
     Anonymous,
@@ -220,7 +220,7 @@ fn mapped(s: &Session, head: VirtAddr) -> Option<Use> {
             let inode = s.bind::<Mapping>().host.ptr(mem, mapping).ok()?;
             let is_own = b.data.at(inode).ok()? == mapping;
             let number = b.number.num(mem, inode).ok().filter(|_| is_own)?;
-            Some(Use::File { inode, number, system: system(s, inode).unwrap_or_default() })
+            Some(Use::File { inode, number, system: system(s, inode) })
         }
         1 => {
             let root = VirtAddr(mapping.0 & !3);
@@ -230,14 +230,14 @@ fn mapped(s: &Session, head: VirtAddr) -> Option<Use> {
     }
 }
 
-/// `ext4 on vda1`
+/// `ext4 on vda1`; `ext4` where the file system is on no device, or the kernel has no name for that.
 fn system(s: &Session, inode: VirtAddr) -> Option<String> {
     let mem = s.mem();
     let sb = s.bind::<InodeOf>().sb.ptr(mem, inode).ok()?;
     let b = s.bind::<SuperOf>();
     let kind = b.kind.ptr(mem, sb).ok()?;
     let kind = s.bind::<FileSystem>().name.string(mem, kind, 32).ok()?;
-    let id = b.id.text(mem, sb).unwrap_or_default();
+    let id = if b.id.exists() { b.id.text(mem, sb).ok()? } else { String::new() };
     Some(if id.is_empty() || id == kind { kind } else { format!("{kind} on {id}") })
 }
 

@@ -11,7 +11,7 @@
 
 use crate::bind::Field;
 use crate::containers::list::list;
-use crate::error::KernelError;
+use crate::error::{KernelError, Result};
 use crate::mm::slab::{self, KmemCache, SlabPage};
 use crate::mm::track::{self, Track};
 use crate::session::Session;
@@ -107,6 +107,8 @@ pub struct Object {
     pub freed: Option<Track>,
     /// What is wrong with it: bytes that its poison or red zone should have.
     pub damage: Vec<String>,
+    /// What of it is not in the dump, in words.
+    pub unread: Vec<&'static str>,
 }
 
 /// A slab: its cache, its `struct slab`, its first byte.
@@ -187,49 +189,68 @@ pub fn object_at(s: &Session, at: VirtAddr) -> Option<Object> {
         allocated: None,
         freed: None,
         damage: Vec::new(),
+        unread: Vec::new(),
     };
-    let end = info_end(s, &slab, size);
-    if let (true, Some(end)) = (has(s, flags, STORE_USER), end) {
-        out.allocated = track::read(s, begin.add(end));
-        out.freed = track::read(s, begin.add(end + track::size(s)));
+    if has(s, flags, STORE_USER) {
+        let end = info_end(s, &slab, size);
+        let mut track = |behind: u64, words| {
+            let read = match &end {
+                Ok(end) => end.map_or(Ok(None), |end| track::read(s, begin.add(end + behind))),
+                Err(e) => Err(e.clone()),
+            };
+            out.unread.extend(lost(&read, words));
+            read.ok().flatten()
+        };
+        (out.allocated, out.freed) = (track(0, "who allocated it"), track(track::size(s), "who freed it"));
     }
     if has(s, flags, RED_ZONE) {
         let zone = red_zone(s, &slab, begin, size);
-        let (state, damage) = judged(out.state, size, &zone);
+        out.unread.extend(lost(&zone, "its red zone"));
+        let (state, damage) = judged(out.state, size, &zone.unwrap_or_default());
         out.state = state;
         out.damage.extend(damage);
     }
     if out.state == State::Free && has(s, flags, POISON) {
-        out.damage.extend(poisoned(s, &slab, begin, size));
+        let damage = poisoned(s, &slab, begin, size);
+        out.unread.extend(lost(&damage, "its poison"));
+        out.damage.extend(damage.ok().flatten());
     }
     Some(out)
 }
 
-/// Bytes from an object's begin to the tracks: behind the free pointer where that lies outside.
-fn info_end(s: &Session, slab: &Slab, size: u64) -> Option<u64> {
-    let inuse = s.bind::<CacheLayout>().inuse.num(s.mem(), slab.cache).ok()?;
-    let offset = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache).ok()?;
-    let end = if offset >= inuse { inuse + 8 } else { inuse };
-    (end >= size && end < slab.slot).then_some(end)
+/// What is not in the dump, in words; nothing for what this kernel does not have.
+fn lost<T>(read: &Result<T>, words: &'static str) -> Option<&'static str> {
+    matches!(read, Err(KernelError::Fault(_))).then_some(words)
+}
+
+/// Bytes from an object's begin to the tracks: behind the free pointer where that lies outside. `None` where a slot has no
+/// room for them.
+fn info_end(s: &Session, slab: &Slab, size: u64) -> Result<Option<u64>> {
+    let inuse = s.bind::<CacheLayout>().inuse.num(s.mem(), slab.cache)?;
+    let offset = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache)?;
+    let end = if offset >= inuse { inuse.saturating_add(8) } else { inuse };
+    Ok((end >= size && end < slab.slot).then_some(end))
 }
 
 /// What of a free object's poison is overwritten. The free pointer may lie within it.
-fn poisoned(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Option<String> {
-    let bytes = s.mem().bytes(begin, usize::try_from(size.min(1 << 16)).ok()?).ok()?;
-    let pointer = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache).ok()?;
+fn poisoned(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Result<Option<String>> {
+    let bytes = s.mem().bytes(begin, size.min(1 << 16) as usize)?;
+    let pointer = s.bind::<KmemCache>().offset.num(s.mem(), slab.cache)?;
     let wrong = (0_u64..).zip(&bytes).find(|(n, byte)| {
         let want = if n + 1 == size { END } else { FREE };
         let is_pointer = *n >= pointer && *n < pointer + 8;
         **byte != want && !is_pointer
     });
-    wrong.map(|(n, byte)| format!("its poison is overwritten at +{n:#x}: {byte:02x}"))
+    Ok(wrong.map(|(n, byte)| format!("its poison is overwritten at +{n:#x}: {byte:02x}")))
 }
 
 /// The red zone behind an object; empty where there is none.
-fn red_zone(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Vec<u8> {
-    let inuse = s.bind::<CacheLayout>().inuse.num(s.mem(), slab.cache).unwrap_or(0);
-    let len = inuse.checked_sub(size).and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= 64);
-    len.and_then(|len| s.mem().bytes(begin.add(size), len).ok()).unwrap_or_default()
+fn red_zone(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Result<Vec<u8>> {
+    let inuse = s.bind::<CacheLayout>().inuse.num(s.mem(), slab.cache)?;
+    match inuse.checked_sub(size).filter(|len| *len <= 64) {
+        Some(len) => Ok(s.mem().bytes(begin.add(size), len as usize)?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// What an object's red zone says beside the chains. The allocator takes a slab that it found damaged out of use, with

@@ -3,6 +3,7 @@
 use crate::mm::slab;
 use crate::mm::slub::State::{Allocated, Free, Unknown};
 use crate::mm::slub::{State, object_at};
+use crate::mm::track::Track;
 use crate::testing::session;
 use base::VirtAddr;
 use testkit::kernel::{DIRECT_MAP, Kernel};
@@ -369,4 +370,37 @@ fn later_pages_lead_to_the_first_in_every_release() {
         assert_eq!(head(771), Some((VirtAddr(first), 768)), "{release}");
         assert_eq!(head(768), Some((VirtAddr(first), 768)), "{release}");
     }
+}
+
+/// What SLUB's debugging keeps beside an object may be missing with its page: then it is not known whether the object is
+/// damaged, and who had it.
+#[test]
+fn what_is_missing_beside_an_object_is_named() {
+    const FLAGS: u64 = 0x400 | 0x800 | 0x1_0000; // red zone, poison, tracks
+    let mut made = Made::new(RELEASES[0]);
+    let (cache, page, object, text) = (made.cache, made.page, made.slab, made.k.function("asks", 0x40));
+    made.k.structure(
+        "track",
+        32,
+        &[("addr", 0, "u64"), ("cpu", 8, "s32"), ("pid", 12, "s32"), ("when", 16, "u64")],
+    );
+    for (member, value) in [("flags", FLAGS), ("size", 256), ("inuse", SIZE + 8), ("offset", SIZE + 8)] {
+        made.k.set(cache, "kmem_cache", member, value);
+    }
+    made.k.set(page, "slab", "freelist", object);
+    let poison = [[0x6b; 63].as_slice(), &[0xa5], &[0xbb; 8]].concat();
+    made.k
+        .put(object, &poison)
+        .word(object + SIZE + 8, 0x1234_5678_9abc_def0 ^ (object + SIZE + 8).swap_bytes());
+    let tracks = object + SIZE + 16;
+    made.k.word(tracks, text).half(tracks + 8, 1).half(tracks + 12, 7);
+    made.k.word(tracks + 32, text).half(tracks + 40, u32::MAX).half(tracks + 44, 8);
+    let found = object_at(&session(&made.k), VirtAddr(object)).unwrap();
+    assert_eq!((found.state, found.damage.len(), found.unread.len()), (Free, 0, 0), "{found:?}");
+    let who = |track: &Option<Track>| track.as_ref().map(|t| (t.pid, t.cpu));
+    assert_eq!((who(&found.allocated), who(&found.freed)), (Some((7, Some(1))), Some((8, None))));
+    made.k.exclude(object);
+    let found = object_at(&session(&made.k), VirtAddr(object)).unwrap();
+    assert_eq!(found.unread, ["who allocated it", "who freed it", "its red zone", "its poison"]);
+    assert!(found.damage.is_empty() && found.allocated.is_none() && found.freed.is_none());
 }

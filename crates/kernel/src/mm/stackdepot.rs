@@ -73,6 +73,7 @@ impl Shape {
         mem: &dyn VirtRead,
         arrays: &[VirtAddr],
         handle: u32,
+        is_kernel: &dyn Fn(VirtAddr) -> bool,
         is_text: &dyn Fn(VirtAddr) -> bool,
     ) -> Option<Vec<VirtAddr>> {
         let number = part(handle, self.pool);
@@ -81,7 +82,7 @@ impl Shape {
             .iter()
             .flat_map(|array| numbers.into_iter().flatten().map(|n| array.add(n * 8)))
             .filter_map(|at| mem.ptr(at).ok())
-            .filter(|pool| pool.in_upper_half());
+            .filter(|pool| is_kernel(*pool));
         pools
             .map(|pool| pool.add(part(handle, self.offset) << ALIGN))
             .find_map(|record| self.read(mem, record, handle, is_text))
@@ -114,7 +115,7 @@ pub fn trace(s: &Session, handle: u32) -> Option<Vec<VirtAddr>> {
     let array = ["stack_pools", "stack_slabs"].into_iter().find_map(|name| s.symbol(name))?;
     let behind = s.mem().ptr(array).ok().filter(|at| s.arch().is_kernel(*at));
     let arrays: Vec<VirtAddr> = [array].into_iter().chain(behind).collect();
-    Shape::of(s)?.find(s.mem(), &arrays, handle, &|at| s.is_text(at))
+    Shape::of(s)?.find(s.mem(), &arrays, handle, &|at| s.arch().is_kernel(at), &|at| s.is_text(at))
 }
 
 #[cfg(test)]
@@ -178,7 +179,13 @@ mod tests {
 
     fn found(shape: &Shape, ram: &Ram, arrays: &[u64], handle: u32) -> Option<Vec<u64>> {
         let arrays: Vec<VirtAddr> = arrays.iter().map(|at| VirtAddr(*at)).collect();
-        Some(shape.find(ram, &arrays, handle, &is_text)?.into_iter().map(|at| at.0).collect())
+        Some(
+            shape
+                .find(ram, &arrays, handle, &VirtAddr::in_upper_half, &is_text)?
+                .into_iter()
+                .map(|at| at.0)
+                .collect(),
+        )
     }
 
     const BOTH: &[u64] = &[TEXT + 0x10, TEXT + 0x20];

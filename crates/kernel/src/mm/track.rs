@@ -3,6 +3,7 @@
 //! The return addresses stand in the track itself where CONFIG_STACKTRACE is set, until 5.18; since then (5cf909c553e9)
 //! it has a stack depot's handle.
 
+use crate::error::Result;
 use crate::mm::stackdepot;
 use crate::session::Session;
 use base::VirtAddr;
@@ -37,8 +38,8 @@ pub struct Track {
     pub stack: Vec<VirtAddr>,
     /// Its process.
     pub pid: i32,
-    /// Its CPU; -1 where that is not known.
-    pub cpu: i32,
+    /// Its CPU.
+    pub cpu: Option<u32>,
     /// When.
     pub when: When,
 }
@@ -49,10 +50,16 @@ pub(crate) fn size(s: &Session) -> u64 {
 }
 
 /// The `struct track` at an address; `None` where nothing was written down.
-pub(crate) fn read(s: &Session, at: VirtAddr) -> Option<Track> {
+///
+/// # Errors
+/// It is not in the dump, or the kernel's types do not know it.
+pub(crate) fn read(s: &Session, at: VirtAddr) -> Result<Option<Track>> {
     let b = s.bind::<TrackEntry>();
     let mem = s.mem();
-    let by = b.addr.ptr(mem, at).ok().filter(|by| s.is_text(*by))?;
+    let by = b.addr.ptr(mem, at)?;
+    if !s.is_text(by) {
+        return Ok(None);
+    }
     let stack = match (b.handle.u32(mem, at), b.addrs.at(at)) {
         (Ok(handle), _) => stackdepot::trace(s, handle).unwrap_or_default(),
         (_, Ok(first)) => {
@@ -61,13 +68,13 @@ pub(crate) fn read(s: &Session, at: VirtAddr) -> Option<Track> {
         }
         _ => Vec::new(),
     };
-    Some(Track {
+    Ok(Some(Track {
         by: Some(by),
         stack,
-        pid: b.pid.i32(mem, at).ok()?,
-        cpu: b.cpu.i32(mem, at).unwrap_or(-1),
+        pid: b.pid.i32(mem, at)?,
+        cpu: b.cpu.u32(mem, at).ok().filter(|cpu| !cpu.cast_signed().is_negative()),
         when: b.when.num(mem, at).map_or(When::Unknown, When::Jiffies),
-    })
+    }))
 }
 
 /// Up to `count` return addresses: the first that is none (0, or all ones before 5.2) ends them.

@@ -133,45 +133,30 @@ fn area_of(s: &Session, layout: &Layout, area: VirtAddr) -> Option<Area> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::{Fault, FaultKind};
+    use crate::testing::Ram;
 
     /// Areas of 64 bytes: start, end, node (parent, right, left).
     const LAYOUT: Layout = Layout { start: 0, end: 8, node: 16, left: 16, right: 8 };
     const BASE: u64 = 0xffff_8880_0000_0000;
 
-    struct Ram(Vec<u8>);
-    impl Ram {
-        fn word(&mut self, at: u64, value: u64) {
-            let at = (at - BASE) as usize;
-            self.0[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        }
-        /// Area `n`, with its children.
-        fn area(&mut self, n: u64, (start, end): (u64, u64), left: Option<u64>, right: Option<u64>) {
-            let at = BASE + n * 64;
-            let node = |n: Option<u64>| n.map_or(0, |n| BASE + n * 64 + 16);
-            self.word(at, start);
-            self.word(at + 8, end);
-            self.word(at + 24, node(right));
-            self.word(at + 32, node(left));
-        }
-    }
-    impl VirtRead for Ram {
-        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-            let from = usize::try_from(at.0.wrapping_sub(BASE)).unwrap_or(usize::MAX);
-            let part = from.checked_add(buf.len()).and_then(|to| self.0.get(from..to));
-            buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
-            Ok(())
-        }
+    /// Area `n`, with its children.
+    fn area(ram: &mut Ram, n: u64, (start, end): (u64, u64), left: Option<u64>, right: Option<u64>) {
+        let at = BASE + n * 64;
+        let node = |n: Option<u64>| n.map_or(0, |n| BASE + n * 64 + 16);
+        ram.word(at, start);
+        ram.word(at + 8, end);
+        ram.word(at + 24, node(right));
+        ram.word(at + 32, node(left));
     }
 
     #[test]
     fn an_address_leads_to_the_area_that_holds_it() {
-        let mut ram = Ram(vec![0; 512]);
+        let mut ram = Ram::new(BASE, 512);
         ram.word(BASE + 448, BASE + 64 + 16);
-        ram.area(1, (0x5000, 0x7000), Some(2), Some(3));
-        ram.area(2, (0x1000, 0x2000), None, None);
-        ram.area(3, (0x9000, 0xa000), None, Some(4));
-        ram.area(4, (0xb000, 0xc000), None, None);
+        area(&mut ram, 1, (0x5000, 0x7000), Some(2), Some(3));
+        area(&mut ram, 2, (0x1000, 0x2000), None, None);
+        area(&mut ram, 3, (0x9000, 0xa000), None, Some(4));
+        area(&mut ram, 4, (0xb000, 0xc000), None, None);
         let find = |ram: &Ram, at: u64| {
             LAYOUT.find(ram, VirtAddr(BASE + 448), VirtAddr(at)).map(|a| (a.0 - BASE) / 64)
         };
@@ -182,7 +167,7 @@ mod tests {
         assert_eq!(find(&ram, 0x7000), None, "between two");
         assert_eq!(find(&ram, 0), None);
         // a tree that leads back to itself has an end
-        ram.area(4, (0xb000, 0xc000), None, Some(3));
+        area(&mut ram, 4, (0xb000, 0xc000), None, Some(3));
         assert_eq!(find(&ram, 0xd000), None);
     }
 }

@@ -4,6 +4,8 @@ pub mod bug;
 mod plausible;
 pub mod symbols;
 pub mod taint;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use crate::containers::list::{both_ways, list};

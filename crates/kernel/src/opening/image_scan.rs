@@ -183,7 +183,7 @@ fn task_around(at: VirtAddr, bytes: &[u8], name: usize, mem: &dyn VirtRead) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::{Fault, FaultKind};
+    use crate::testing::Ram;
 
     #[test]
     fn vmcoreinfo_is_told_by_its_lines() {
@@ -198,33 +198,24 @@ mod tests {
     }
 
     const BASE: u64 = 0xffff_ffff_8200_0000;
-    struct Ram(Vec<u8>);
-    impl VirtRead for Ram {
-        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-            let from = usize::try_from(at.0.wrapping_sub(BASE)).unwrap_or(usize::MAX);
-            let part = from.checked_add(buf.len()).and_then(|to| self.0.get(from..to));
-            buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
-            Ok(())
-        }
-    }
 
     #[test]
     fn the_first_task_is_told_by_its_name_and_what_leads_to_itself() {
-        let mut ram = Ram(vec![0; 64 << 10]);
+        let mut ram = Ram::new(BASE, 64 << 10);
         let task = 0x5c40_usize;
         let name = task + 0x6e8;
-        ram.0[name..name + 9].copy_from_slice(b"swapper/0");
+        ram.put(BASE + name as u64, b"swapper/0");
         for at in [0x4e0, 0x4e8, 0x510] {
-            ram.0[task + at..task + at + 8].copy_from_slice(&(BASE + task as u64).to_le_bytes());
+            ram.word(BASE + (task + at) as u64, BASE + task as u64);
         }
         // a table of names is no task
-        ram.0[0x9000..0x9010].copy_from_slice(b"swapper/0\0swap\0\0");
-        ram.0[0xa000..0xa007].copy_from_slice(b"swapper");
-        let find = |ram: &Ram, name| task_around(VirtAddr(BASE), &ram.0, name, ram);
+        ram.bytes[0x9000..0x9010].copy_from_slice(b"swapper/0\0swap\0\0");
+        ram.bytes[0xa000..0xa007].copy_from_slice(b"swapper");
+        let find = |ram: &Ram, name| task_around(VirtAddr(BASE), &ram.bytes, name, ram);
         assert_eq!(find(&ram, name), Some(VirtAddr(BASE + task as u64)));
         assert_eq!((find(&ram, 0x9000), find(&ram, 0xa000)), (None, None));
         // one pointer is not enough
-        ram.0[task + 0x4e0..task + 0x4f0].fill(0);
+        ram.bytes[task + 0x4e0..task + 0x4f0].fill(0);
         assert_eq!(find(&ram, name), None);
     }
 }

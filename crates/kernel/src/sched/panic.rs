@@ -75,14 +75,19 @@ pub fn lost_panic_task(s: &Session) -> Option<String> {
     }
 }
 
-/// True where the machine panicked or oopsed, rather than being dumped alive.
+/// Whether the machine panicked or oopsed, rather than being dumped alive; `None` where what would tell is not in the dump.
 #[must_use]
-pub fn has_panicked(s: &Session) -> bool {
-    panic_cpu(s).is_some()
-        || s.log().is_ok_and(|log| {
-            let text = system::panic_text(log);
-            text.panic.is_some() || text.cause.is_some()
-        })
+pub fn has_panicked(s: &Session) -> Option<bool> {
+    if panic_cpu(s).is_some() {
+        return Some(true);
+    }
+    let log = s.log().ok();
+    let text = log.map(system::panic_text).unwrap_or_default();
+    if text.panic.is_some() || text.cause.is_some() {
+        return Some(true);
+    }
+    let is_whole = log.is_some_and(|log| log.stopped.is_none());
+    (is_whole || nobody_panicked(s)).then_some(false)
 }
 
 /// `CPU: 0 PID: 130 Comm: dio` of the first oops; before 4.x `Pid: 130, comm: dio`.

@@ -270,6 +270,8 @@ pub struct TaskStates {
     waking: u64,
     /// TASK_WAKEKILL: with UNINTERRUPTIBLE it makes TASK_KILLABLE.
     wakekill: u64,
+    /// Which bits moved is not known: the kernel's names of them are not in the dump.
+    is_unsure: bool,
 }
 
 impl Default for TaskStates {
@@ -301,7 +303,13 @@ impl TaskStates {
         new: 0x800,
         waking: 0x200,
         wakekill: 0x100,
+        is_unsure: false,
     };
+    /// Those that moved.
+    const MOVED: u64 = 0x3c0;
+    /// So many names there are at the least, and since 4.14.
+    const OLD_NAMES: u64 = 7;
+    const NAMES: u64 = 9;
 
     /// Asks `task_state_array` (fs/proc/array.c), whose strings stand at their bits' positions.
     fn of(s: &Session) -> Self {
@@ -310,7 +318,13 @@ impl TaskStates {
         let mut has_idle = false;
         let mut zombie_seen = false;
         for n in 0..12_u64 {
-            let text = s.mem().ptr(table.add(n * 8)).and_then(|at| s.mem().cstr(at, 24)).unwrap_or_default();
+            let text = match s.mem().ptr(table.add(n * 8)).and_then(|at| s.mem().cstr(at, 24)) {
+                Ok(text) => text,
+                // what follows a short array need not point to anything
+                Err(e) if n >= Self::OLD_NAMES && !e.is_missing() => break,
+                Err(_) if n < Self::NAMES => return Self { is_unsure: true, ..Self::NEW },
+                Err(_) => break,
+            };
             let bit = 1_u64 << n.saturating_sub(1);
             match text.get(..3) {
                 Some(b"Z (") => (bits.zombie, zombie_seen) = (bit, true),
@@ -339,13 +353,22 @@ impl TaskStates {
     /// True where a fatal signal ends such a sleep (`TASK_KILLABLE`): the kernel's own watch over hung tasks passes it over.
     #[must_use]
     pub fn is_killable(&self, t: &Task) -> bool {
-        t.is_in(self.wakekill)
+        // what sleeps is neither dead nor being woken
+        t.is_in(if self.is_unsure { 0x180 } else { self.wakekill })
+    }
+    /// True where the bits of a task's state mean one in some kernels and another in others, and nothing in the dump tells.
+    #[must_use]
+    pub fn is_ambiguous(&self, t: &Task) -> bool {
+        self.is_unsure && (t.has_exited() || t.is_in(Self::MOVED))
     }
 
     /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, WA, `??`; `None` where the state is
-    /// not in the dump.
+    /// not in the dump, or what it means is not.
     #[must_use]
     pub fn letters(&self, t: &Task) -> Option<&'static str> {
+        if self.is_ambiguous(t) {
+            return None;
+        }
         Some(self.letters_of(t.state?, t.exit_state?))
     }
 
@@ -382,6 +405,9 @@ impl TaskStates {
     /// `TASK_UNINTERRUPTIBLE|TASK_WAKEKILL` ...
     #[must_use]
     pub fn name(&self, t: &Task) -> Option<String> {
+        if self.is_ambiguous(t) {
+            return None;
+        }
         Some(self.name_of(t.state?, t.exit_state?))
     }
 

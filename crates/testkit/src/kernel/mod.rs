@@ -31,6 +31,7 @@
 mod btf;
 mod kallsyms;
 mod memory;
+mod tasks;
 mod types;
 
 pub use types::Member;

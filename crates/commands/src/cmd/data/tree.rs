@@ -233,7 +233,7 @@ impl Ask<'_> {
             record.hidden("index", index);
         }
         // a value entry is a number, not a pointer: there is nothing behind it
-        if !self.show.is_empty() && VirtAddr(value).in_upper_half() {
+        if !self.show.is_empty() && self.s.arch().is_kernel(VirtAddr(value)) {
             self.show.show(VirtAddr(value), &mut record);
         }
         record
@@ -259,15 +259,25 @@ impl Ask<'_> {
     }
 
     fn maple(&self, cx: &Cx<'_>, nodes: bool, report: &mut Report) -> Result<(), CommandError> {
-        let (root, flags) =
-            if self.node { (self.start.0, 0) } else { maple::root(self.s, self.start).map_err(failed)? };
+        let (root, flags) = if self.node {
+            (self.start.0, Ok(0))
+        } else {
+            maple::root(self.s, self.start).map_err(failed)?
+        };
         let mut records = Vec::new();
         let mut count = 0_u64;
         if nodes && !self.node {
             // MT_FLAGS_HEIGHT_MASK 0x7c from bit 2
+            let (said, height, flags) = match flags {
+                Ok(flags) => (format!("{flags:X}"), Cell::from(flags >> 2 & 0x1f), Cell::from(flags)),
+                Err(e) => {
+                    let absent = || Cell::absent("?", e.to_string());
+                    ("?".to_owned(), absent(), absent())
+                }
+            };
             let line = Line::new().text("maple_tree(").field("tree", Cell::Addr(self.start.0));
-            let line = line.text(format!(") flags {flags:X}, height "));
-            let line = line.field("height", flags >> 2 & 0x1f).text(" root ").field("root", Cell::hex(root));
+            let line = line.text(format!(") flags {said}, height "));
+            let line = line.field("height", height).text(" root ").field("root", Cell::hex(root));
             report.line(line);
             report.hidden("flags", flags);
             report.blank();

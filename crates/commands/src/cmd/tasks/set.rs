@@ -179,7 +179,7 @@ fn shown(s: &Session, t: &Task) -> Report {
     report.line(line.text("[THREAD_INFO: ").field("thread_info", info).zeros(16).text("]"));
     report.line(Line::new().text("    CPU: ").field("cpu", tasks::cpu(t)));
     let dead = kernel::sched::panic::panic_task(s);
-    let panicked = kernel::sched::panic::has_panicked(s) && dead.is_some_and(|p| p.at == t.at);
+    let panicked = kernel::sched::panic::has_panicked(s) == Some(true) && dead.is_some_and(|p| p.at == t.at);
     let by_sysrq = || {
         let text = s.log().ok().map(kernel::machine::system::panic_text).unwrap_or_default();
         text.cause.is_some_and(|cause| cause.to_lowercase().starts_with("sysrq"))
@@ -193,8 +193,7 @@ fn shown(s: &Session, t: &Task) -> Report {
     } else {
         ""
     };
-    let state =
-        tasks::known(s.task_states().name(t), "the page that holds the task's state is not in the dump");
+    let state = tasks::known(s.task_states().name(t), tasks::state_unknown(s, t));
     report.line(Line::new().text("  STATE: ").field("state", state).text(mark));
     report.hidden("active", tasks::active(s, t));
     let panicked = (panicked || dead.is_some()).then_some(panicked);

@@ -318,7 +318,7 @@ fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &BtArgs) -> Result<Vec<&'s Task
     }
     let words: Vec<&String> = args.task.iter().collect();
     let mut found = if args.panic {
-        if !kernel::sched::panic::has_panicked(s) {
+        if kernel::sched::panic::has_panicked(s) == Some(false) {
             return Err(CommandError::failed("no panic task found!"));
         }
         let lost = || kernel::sched::panic::lost_panic_task(s).unwrap_or_default();

@@ -271,7 +271,7 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
             "bt: end markers are not checked: they come behind thread_info, whose size the vmlinux would tell",
         );
     }
-    let mut unknown = 0;
+    let (mut unknown, mut unread) = (0, 0);
     for task in &s.tasks().all {
         cx.cancel.check()?;
         match task.stack {
@@ -284,21 +284,27 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
         }
         let stack = task_stack(s, task);
         let mut problems = Vec::new();
-        if let Some(marker) = behind.map(|n| stack.start.add(n))
-            && let Ok(word) = s.mem().u64(marker)
-            && is_overwritten(word, init_task == Some(task.at))
-        {
-            problems.push(format!("end marker at {marker:x} is {word:016x}, not {STACK_END_MAGIC:08x}"));
+        let mut is_read = true;
+        if let Some(marker) = behind.map(|n| stack.start.add(n)) {
+            match s.mem().u64(marker) {
+                Ok(word) if is_overwritten(word, init_task == Some(task.at)) => {
+                    problems
+                        .push(format!("end marker at {marker:x} is {word:016x}, not {STACK_END_MAGIC:08x}"));
+                }
+                Ok(_) => {}
+                Err(_) => is_read = false,
+            }
         }
-        let cpu = s.bind::<kernel::sched::task::TaskStruct>().thread_sp.ptr(s.mem(), task.at);
-        if let Ok(sp) = cpu
-            && !task.active
-            && !stack.contains(sp)
-        {
-            problems.push(format!(
+        match s.bind::<kernel::sched::task::TaskStruct>().thread_sp.ptr(s.mem(), task.at) {
+            Ok(sp) if !task.active && !stack.contains(sp) => problems.push(format!(
                 "saved stack pointer {sp:x} is outside of {:x} to {:x}",
                 stack.start, stack.end
-            ));
+            )),
+            Err(kernel::KernelError::Fault(_)) if !task.active => is_read = false,
+            _ => {}
+        }
+        if !is_read {
+            unread += 1;
         }
         if !problems.is_empty() {
             let mut record = Record::of(banner(task));
@@ -313,8 +319,14 @@ pub(super) fn overflows(cx: &Cx<'_>, s: &Session) -> Result<Report, CommandError
             "bt: where the stacks of {unknown} more tasks are is not known: they are not checked"
         ));
     }
+    if unread > 0 {
+        report.missing(format!(
+            "bt: of {unread} more stacks the end marker or the saved stack pointer is not in the dump: they are not checked in full"
+        ));
+    }
     if out.is_empty() {
-        report.text("No stack overflows detected");
+        let others = if unknown + unread > 0 { " in the others" } else { "" };
+        report.text(format!("No stack overflows detected{others}"));
     }
     report.list("overflows", out);
     Ok(report)

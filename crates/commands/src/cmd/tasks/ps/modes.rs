@@ -204,37 +204,44 @@ pub(super) fn last_run(
     cpus: Option<Vec<u32>>,
     report: &mut Report,
 ) {
-    let mut timed: Vec<(u64, &Task)> = Vec::new();
+    let mut timed: Vec<(Option<u64>, &Task)> = Vec::new();
     let mut problem = None;
     for &t in chosen {
-        match task_times::last_run(s, t) {
-            Ok(at) => timed.push((at, t)),
-            Err(e) => problem = Some(e),
-        }
+        let at = task_times::last_run(s, t);
+        timed.push((at.as_ref().ok().copied(), t));
+        problem = at.err().or(problem);
     }
-    if let Some(e) = problem {
-        report.error(format!("ps: when a task ran last: {e}"));
+    let unread = problem.map(|e| e.to_string()).unwrap_or_default();
+    if !unread.is_empty() {
+        report.error(format!("ps: when a task ran last: {unread}"));
     }
+    if timed.iter().all(|(at, _)| at.is_none()) {
+        // this kernel does not tell of any
+        timed.clear();
+    }
+    // those of which it is not known come last
     timed.sort_by_key(|(at, t)| (std::cmp::Reverse(*at), t.pid));
     // a CPU's clock may lag behind what it stamped: the latest stamp is not in the future
     let clock = |cpu: u32| {
-        let latest = timed.iter().filter(|(_, t)| t.was_on(cpu)).map(|(at, _)| *at).max().unwrap_or(0);
+        let latest = timed.iter().filter(|(_, t)| t.was_on(cpu)).filter_map(|(at, _)| *at).max().unwrap_or(0);
         task_times::rq_clock(s, cpu).map(|now| now.max(latest))
     };
     let clocks: Vec<(u32, kernel::Result<u64>)> =
         s.cpus().possible.iter().map(|&cpu| (cpu, clock(cpu))).collect();
     let newest = clocks.iter().filter_map(|(_, at)| at.as_ref().ok().copied()).max().unwrap_or(0);
     let width = if ago {
-        timed.last().map_or(0, |(at, _)| when::ago(newest.saturating_sub(*at)).len())
+        timed.iter().rev().find_map(|(at, _)| *at).map_or(0, |at| when::ago(newest.saturating_sub(at)).len())
     } else {
-        timed.first().map_or(0, |(at, _)| at.to_string().len())
+        timed.iter().find_map(|(at, _)| *at).map_or(0, |at| at.to_string().len())
     };
-    let row = |&(at, t): &(u64, &Task)| {
-        let stamp = if ago {
+    let row = |&(at, t): &(Option<u64>, &Task)| {
+        let stamp = if at.is_none() {
+            Cell::absent("?", unread.clone())
+        } else if ago {
             let own = clocks.iter().find(|(cpu, _)| t.was_on(*cpu)).map(|(_, at)| at);
             match own {
                 Some(Ok(now)) => {
-                    let past = now.saturating_sub(at);
+                    let past = now.saturating_sub(at.unwrap_or(newest));
                     Cell::Shown(Box::new(past.into()), when::ago(past))
                 }
                 Some(Err(e)) => Cell::Absent { short: "?".into(), reason: e.to_string() },
