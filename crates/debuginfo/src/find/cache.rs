@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +23,38 @@ const FRESH: Duration = Duration::from_secs(3600);
 pub fn cache_dir() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("crashlens")
+    let named = cache.or_else(home).map(|dir| dir.join("crashlens"));
+    // others may write there too
+    let mine = || match user() {
+        Some(uid) => std::env::temp_dir().join(format!("crashlens-{uid}")),
+        None => std::env::temp_dir().join("crashlens"),
+    };
+    named.unwrap_or_else(mine)
+}
+
+/// The user that this process acts as; `None` without `/proc`.
+fn user() -> Option<u32> {
+    fs::metadata("/proc/self").map(|own| own.uid()).ok()
+}
+
+/// Makes a folder that only its owner may read, and refuses one that somebody else has put there.
+pub(super) fn private(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let found = fs::metadata(dir)?;
+    if user().is_some_and(|own| own != found.uid()) {
+        // root may use the cache of the user who became root
+        let above = dir.parent().and_then(Path::parent).map(fs::metadata);
+        let of_user = above.is_some_and(|above| above.is_ok_and(|above| above.uid() == found.uid()));
+        return match of_user {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("it is a folder of another user ({})", found.uid()))),
+        };
+    }
+    let mode = found.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(mode & !0o077))?;
+    }
+    Ok(())
 }
 
 /// Bytes that the cache may hold.

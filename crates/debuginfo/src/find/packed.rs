@@ -6,7 +6,8 @@
 //!
 //! Invariants: a folder has its name only when all in it is whole, and a list in it of lengths and times by which it is
 //! still that; what is stopped or fails leaves nothing, and what was killed is swept away by the next; nothing is
-//! written beyond the cache's bound or the room that the disk has.
+//! written beyond the cache's bound or the room that the disk has. Memory of a machine is nobody else's business: the
+//! folder is its owner's alone.
 
 use super::Watch;
 use super::cache;
@@ -78,13 +79,14 @@ pub(super) fn unpack_into(
         return Ok(files);
     }
     let own = |source| ContainerError::Cache { path: dumps.clone(), source };
+    cache::private(&dumps).map_err(own)?;
     cache::sweep(&dumps);
-    if place.exists() {
+    if place.exists() && content(&place).is_none() {
         // not what was written there: damaged, or of an older version
         fs::remove_dir_all(&place).map_err(own)?;
     }
     let mut half = place.clone().into_os_string();
-    half.push(format!(".{}.part", std::process::id()));
+    half.push(format!(".{:?}.{}.part", std::thread::current().id(), std::process::id()));
     let half = PathBuf::from(half);
     let done = fs::create_dir_all(&half).map_err(own).and_then(|()| {
         let mut disk = Disk::new(&half);
@@ -99,7 +101,8 @@ pub(super) fn unpack_into(
         .and_then(|()| fs::rename(&half, &place).map_err(own));
     if let Err(e) = named {
         let _ = fs::remove_dir_all(&half); // the error that matters is the first
-        return Err(e);
+        // another process was as fast
+        return content(&place).ok_or(e);
     }
     cache::trim(cache);
     Ok(content(&place).unwrap_or_default())

@@ -58,6 +58,30 @@ fn a_cache_that_cannot_be_written_is_blamed_itself() {
     assert!(error.starts_with(&cache.display().to_string()) && error.contains("XDG_CACHE_HOME"), "{error}");
 }
 
+/// Processes that open one packed dump at once all get it, and what is in it is nobody else's.
+#[test]
+fn several_at_once_and_for_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let path = folder.path().join("vmcore.gz");
+    std::fs::write(&path, &packed(&dump())[0].1).unwrap();
+    let start = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                start.wait();
+                let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+                assert!(std::fs::read(&files[0].path).unwrap() == dump());
+            });
+        }
+    });
+    let mode = std::fs::metadata(cache.join("dumps")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    // the one that was as fast left nothing half
+    assert_eq!(cache.join("dumps").read_dir().unwrap().count(), 1);
+}
+
 fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, bytes) in members {
