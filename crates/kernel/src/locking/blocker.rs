@@ -20,7 +20,7 @@ pub fn said(s: &Session, task: &Task) -> Option<(Kind, VirtAddr)> {
     decoded(s.arch(), s.bind::<Blocked>().on.u64(s.mem(), task.at).ok()?)
 }
 
-fn decoded(arch: &dyn Arch, word: u64) -> Option<(Kind, VirtAddr)> {
+fn decoded(arch: &Arch, word: u64) -> Option<(Kind, VirtAddr)> {
     let at = VirtAddr(word & !3);
     if !arch.is_kernel(at) || !at.0.is_multiple_of(8) {
         return None;
