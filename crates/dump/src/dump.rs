@@ -90,16 +90,15 @@ impl Dump {
         Self { opened, zeros: AtomicBool::new(false), failures: AtomicU64::new(0), failed: Mutex::default() }
     }
 
-    /// Reads pages that the filter left out or that a truncated file lost as zeros from now on, as
-    /// crash's `--zero_excluded`: more can be walked, and nothing marks what is not true.
+    /// Reads pages that the filter left out as zeros from now on, as crash's `--zero_excluded`: more can be walked, and
+    /// nothing marks what is not true. What a cut file lost was no choice of the writer: it stays missing.
     pub fn read_missing_as_zeros(&self, on: bool) {
         self.zeros.store(on, Ordering::Relaxed);
     }
 
     /// Zeros in place of a hole, where they were asked for: as many as are missing, and no byte that is there.
     fn zeros(&self, at: PhysAddr, hole: Hole, buf: &mut [u8]) -> Result<usize, Missing> {
-        let lost = matches!(hole.why, Gap::Excluded | Gap::Truncated);
-        if !lost || !self.zeros.load(Ordering::Relaxed) {
+        if hole.why != Gap::Excluded || !self.zeros.load(Ordering::Relaxed) {
             return Err(self.lacks(at, hole.why));
         }
         let n = usize::try_from(hole.len.max(1)).unwrap_or(usize::MAX).min(buf.len());

@@ -378,6 +378,18 @@ fn missing_pages_read_as_zeros_where_that_is_wanted() {
     assert_eq!(dump.read_phys(PhysAddr(0x3000), &mut buf).unwrap_err().why, Gap::Excluded);
 }
 
+/// Only the writer left pages out on purpose: what lies behind a cut file's end is not zero.
+#[test]
+fn what_a_cut_file_lost_is_no_zeros() {
+    let spec = DumpSpec::x86_64().page(2, &[2; PAGE]).page(3, &[3; PAGE]);
+    for file in [spec.elf(), spec.kdump(Packing::Plain)] {
+        let dump = Dump::from_bytes(vec![file[..file.len() - PAGE].to_vec()]).unwrap();
+        dump.read_missing_as_zeros(true);
+        let why = dump.read_phys(PhysAddr(0x3000), &mut [9; PAGE]).unwrap_err().why;
+        assert_eq!(why, Gap::Truncated, "{}", dump.format());
+    }
+}
+
 #[test]
 fn many_threads_read_the_same_pages() {
     let dump = Dump::from_bytes(vec![spec().kdump(Packing::Zstd)]).unwrap();

@@ -69,14 +69,22 @@ fn unconfirmed(segments: &[Segment], file: &File<'_>, notes: usize) -> Vec<usize
     let loads: Vec<usize> =
         (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
     let beside = |place: Option<usize>| place.and_then(|place| loads.get(place)).copied();
-    let first = front(segments, file);
-    // whether the data before and behind are where a segment's begin and end
-    let starts = |own: &Segment, before: Option<usize>| {
-        follows(before.map_or(first, |b| end(&get(segments, b))), own.offset)
+    // notes may be anywhere between
+    let noted: Vec<Segment> = segments.iter().filter(|s| s.is_note() && s.file_len > 0).copied().collect();
+    let low = |own: &Segment, before: Option<usize>| {
+        let before = before.map_or(file.table, |before| end(&get(segments, before)));
+        let notes = noted.iter().map(Segment::file_end).filter(|end| *end <= own.offset);
+        notes.max().map_or(before, |notes| if before > own.offset { before } else { before.max(notes) })
     };
-    let ends = |own: &Segment, next: Option<usize>| match next {
-        Some(next) => follows(end(own), get(segments, next).offset),
-        None => !file.whole || follows(end(own), file.end),
+    let high = |own: &Segment, next: Option<usize>| {
+        let next = next.map_or(file.end, |next| get(segments, next).offset);
+        let notes = noted.iter().map(|note| note.offset).filter(|at| *at >= end(own));
+        notes.min().map_or(next, |notes| if next < end(own) { next } else { next.min(notes) })
+    };
+    // whether the data before and behind are where a segment's begin and end
+    let starts = |own: &Segment, before: Option<usize>| follows(low(own, before), own.offset);
+    let ends = |own: &Segment, next: Option<usize>| {
+        next.is_none() && !file.whole || follows(end(own), high(own, next))
     };
     let is_lost = |place: usize| {
         let own = beside(Some(place)).map(|n| get(segments, n));
@@ -85,7 +93,7 @@ fn unconfirmed(segments: &[Segment], file: &File<'_>, notes: usize) -> Vec<usize
     };
     let unknown = |from: usize, to: usize| (from..to).any(|n| is_unknown(&get(segments, n), notes, file));
     let rests = Rests::of(loads.iter().map(|&n| get(segments, n)));
-    let in_order = InFile::of(loads.iter().map(|&n| get(segments, n)), first, file.end);
+    let in_order = InFile::of(loads.iter().map(|&n| get(segments, n)), front(segments, file), file.end);
     // the writer leaves memory out, so that one length says nothing of the other
     let leaves_out = |n: usize| {
         let mut others = loads.iter().filter(|other| **other != n).map(|&other| get(segments, other));
@@ -100,8 +108,8 @@ fn unconfirmed(segments: &[Segment], file: &File<'_>, notes: usize) -> Vec<usize
         let no_before = lost_before || unknown(before.map_or(0, |before| before.saturating_add(1)), n);
         let no_next = lost_next || unknown(n.saturating_add(1), next.unwrap_or(segments.len()));
         let (starts, ends) = (starts(&own, before), ends(&own, next));
-        let gap_before = (before.map_or(first, |b| end(&get(segments, b))), own.offset);
-        let gap_behind = (end(&own), next.map_or(file.end, |next| get(segments, next).offset));
+        let gap_before = (low(&own, before), own.offset);
+        let gap_behind = (end(&own), high(&own, next));
         // a writer may align all data to more than a page: then there is padding before them
         let aligned = |(from, to): (u64, u64)| from == to || from < to && is_padding(file.image, from, to);
         // no writer has more data than memory, and where both are as many, two fields agree
@@ -113,27 +121,26 @@ fn unconfirmed(segments: &[Segment], file: &File<'_>, notes: usize) -> Vec<usize
             Ordering::Greater => ends && !no_next && aligned(gap_behind),
         };
         let in_page = rests.has_another(&own);
-        let is_sound =
-            if !(no_before || no_next || runs_over) && own.file_len == own.mem_len && in_order.has(&own) {
-                true
-            } else if !has_length || no_before && no_next || (no_before || no_next) && !in_page {
-                false
-            } else if no_before {
-                let says_twice = own.file_len == own.mem_len || gap_behind.0 == gap_behind.1;
-                ends && aligned(gap_behind) && says_twice && (lost_before || gap_before.0 <= gap_before.1)
-            } else if no_next {
-                let is_cut = next.is_none() && !file.whole;
-                starts && aligned(gap_before) && (lost_next || is_cut || gap_behind.0 <= gap_behind.1)
-            } else if starts && ends {
-                let is_exact = gap_before.0 == gap_before.1 || gap_behind.0 == gap_behind.1;
-                is_exact || aligned(gap_before) && aligned(gap_behind)
-            } else if starts || own.file_len != own.mem_len {
-                // of a whole file the last data are not followed by others
-                let is_last = next.is_some() || gap_behind.0 > gap_behind.1 || aligned(gap_behind);
-                aligned(gap_before) && is_last
-            } else {
-                aligned(gap_behind) && (ends || aligned(gap_before))
-            };
+        let is_sound = if !(no_before || no_next) && own.file_len == own.mem_len && in_order.has(&own) {
+            true
+        } else if !has_length || no_before && no_next || (no_before || no_next) && !in_page {
+            false
+        } else if no_before {
+            let says_twice = own.file_len == own.mem_len || gap_behind.0 == gap_behind.1;
+            ends && aligned(gap_behind) && says_twice && (lost_before || gap_before.0 <= gap_before.1)
+        } else if no_next {
+            let is_cut = next.is_none() && !file.whole;
+            starts && aligned(gap_before) && (lost_next || is_cut || gap_behind.0 <= gap_behind.1)
+        } else if starts && ends {
+            let is_exact = gap_before.0 == gap_before.1 || gap_behind.0 == gap_behind.1;
+            is_exact || aligned(gap_before) && aligned(gap_behind)
+        } else if starts || own.file_len != own.mem_len {
+            // of a whole file the last data are not followed by others
+            let is_last = next.is_some() || gap_behind.0 > gap_behind.1 || aligned(gap_behind);
+            aligned(gap_before) && is_last
+        } else {
+            aligned(gap_behind) && (ends || aligned(gap_before))
+        };
         if !is_sound {
             out.push(n);
         }
@@ -305,7 +312,7 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
 /// A header that is damaged so that nothing tells whether it is memory or notes, or where its data are.
 fn is_unknown(own: &Segment, notes: usize, file: &File<'_>) -> bool {
     let are_notes = || own.file_len == 0 || is_note_at(file, own.offset) || held(file, own) != Held::Other;
-    !own.is_load() && !(own.is_note() && (notes == 1 || are_notes()))
+    !own.is_load() && !(own.is_note() && (notes == 1 || own.offset > file.end || are_notes()))
 }
 
 /// Whether the memory that a header tells of is in no other header of the same kind of address, and all headers between it and
