@@ -370,6 +370,17 @@ fn the_rc_file_is_read_silently() {
     assert_eq!(String::from_utf8_lossy(&out.stdout), "1: 1000\noutput radix: 16 (hex)\n");
 }
 
+/// Many objects are shown as they are read: a command that would never end begins to answer.
+#[test]
+fn many_objects_come_in_parts() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump");
+    let args = ["--json", "--no-debuginfod", "--no-search", "-c", "struct list_head init_task 130", sample];
+    let out = crashlens(&args);
+    let text = String::from_utf8(out.stdout).unwrap();
+    let counts: Vec<usize> = text.lines().map(|part| part.matches("\"address\":").count()).collect();
+    assert_eq!(counts, [64, 64, 2]);
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     for args in [

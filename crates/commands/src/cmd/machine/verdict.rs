@@ -56,22 +56,24 @@ impl Run for VerdictCommand {
         let options = Options { known: args.known.as_ref().map(Into::into), brief };
         let analyse = |cx: &mut Cx<'_>| {
             let v = ::verdict::analyse(s, &options);
+            // what Ctrl-C cut short is no verdict
+            cx.cancel.check()?;
             cx.settings.undetermined = !v.is_determined();
-            if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.evidence) }
+            Ok(if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.evidence) })
         };
         if !cx.is_read_at_once() || cx.settings.at_hand {
-            return Ok(analyse(cx));
+            return analyse(cx);
         }
         // somebody waits: first what is at hand tells
         let asked = cx.unasked();
         cx.allow(Fetch::Never);
-        let at_hand = analyse(cx);
+        let at_hand = analyse(cx)?;
         if cx.unasked() == asked {
             return Ok(at_hand);
         }
         cx.emit(&at_hand)?;
         cx.allow(Fetch::Always);
-        let mut fuller = analyse(cx);
+        let mut fuller = analyse(cx)?;
         if fuller == at_hand {
             return Ok(Report::new("verdict"));
         }

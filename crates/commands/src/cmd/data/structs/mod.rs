@@ -183,7 +183,7 @@ impl Run for Struct {
 impl Struct {
     fn objects(
         &self,
-        cx: &Cx<'_>,
+        cx: &mut Cx<'_>,
         args: &StructArgs,
         ask: &Ask<'_>,
         place: &str,

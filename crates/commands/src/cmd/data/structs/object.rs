@@ -10,28 +10,41 @@ use debuginfo::types::Type;
 use inspect::{SessionScope, UserOnly};
 use report::{Cell, Record, Report};
 
+/// Objects that are shown in one go.
+const AT_ONCE: u64 = 64;
+
 /// Objects at a kernel address, of each CPU where some are given.
 pub(super) fn in_kernel(
-    cx: &Cx<'_>,
+    cx: &mut Cx<'_>,
     ask: &Ask<'_>,
     at: VirtAddr,
     cpus: Option<&[u32]>,
     count: i64,
 ) -> Result<Report, CommandError> {
-    let scope = values::scope(cx, ask.s, None);
     let mut report = Report::new(ask.command);
     let Some(cpus) = cpus else {
-        let objects = objects(cx, ask, &scope, at, count)?;
-        report.list("objects", objects);
+        let total = count.unsigned_abs();
+        let mut done = 0;
+        // many objects are shown as they are read
+        while total - done > AT_ONCE {
+            let mut part = Report::new(ask.command);
+            let scope = values::scope(cx, ask.s, None);
+            part.list("objects", objects(cx, ask, &scope, at, count, done..done + AT_ONCE)?);
+            cx.emit(&part)?;
+            done += AT_ONCE;
+        }
+        let scope = values::scope(cx, ask.s, None);
+        report.list("objects", objects(cx, ask, &scope, at, count, done..total)?);
         return Ok(report);
     };
+    let scope = values::scope(cx, ask.s, None);
     let per_cpu = ask.s.is_per_cpu(at) || !ask.s.arch().is_kernel(at);
     let mut out = Vec::new();
     for &cpu in cpus {
         let offset = kernel::sched::cpu::per_cpu_offset(ask.s, cpu).map_err(CommandError::failed)?;
         let place = if per_cpu { at.add(offset) } else { at };
         let mut record = Record::of(types::cpu_line(cpu, place));
-        record.list("objects", objects(cx, ask, &scope, place, count)?);
+        record.list("objects", objects(cx, ask, &scope, place, count, 0..count.unsigned_abs())?);
         out.push(record);
     }
     report.list("cpus", out);
@@ -44,7 +57,7 @@ pub(super) fn in_user(cx: &Cx<'_>, ask: &Ask<'_>, at: VirtAddr, count: i64) -> R
     let mem = UserOnly(kernel::mm::address_space::user_memory(ask.s, task).map_err(CommandError::failed)?);
     let scope = SessionScope { user: Some(&mem), ..values::scope(cx, ask.s, None) };
     let mut report = Report::new(ask.command);
-    report.list("objects", objects(cx, ask, &scope, at, count)?);
+    report.list("objects", objects(cx, ask, &scope, at, count, 0..count.unsigned_abs())?);
     Ok(report)
 }
 
@@ -84,26 +97,28 @@ fn size(ask: &Ask<'_>, count: i64) -> Result<u64, CommandError> {
     size.map_err(CommandError::failed)
 }
 
+/// Those objects of `count` that have these numbers.
 fn objects(
     cx: &Cx<'_>,
     ask: &Ask<'_>,
     scope: &dyn Scope,
     at: VirtAddr,
     count: i64,
+    numbers: std::ops::Range<u64>,
 ) -> Result<Vec<Record>, CommandError> {
     let size = size(ask, count)?;
     // the object at the address is the last of a negative count
     let back = if count < 0 { count.unsigned_abs() - 1 } else { 0 };
     let first = at.sub(size.wrapping_mul(back));
     let mut out = Vec::new();
-    for n in 0..count.unsigned_abs() {
+    for n in numbers {
         cx.cancel.check()?;
         let place = first.add(size.wrapping_mul(n));
         let mut record = Record::new();
         if n > 0 {
             record.blank();
         }
-        if out.is_empty() && !ask.offsets {
+        if n == 0 && !ask.offsets {
             // an address that the dump does not map is an error; a gap within an object is a mark
             let mut byte = [0];
             if let Err(fault) = scope.memory().read(place, &mut byte)
