@@ -22,7 +22,7 @@ pub struct FrameShape {
     pub from_sp: Option<i64>,
     /// CFA minus the frame pointer, where that register is one.
     pub from_fp: Option<i64>,
-    /// The registers that a function gives back ([`crate::Arch::preserved`]).
+    /// The registers that a function gives back ([`crate::Roles::preserved`]).
     pub kept: Vec<(usize, Kept)>,
 }
 

@@ -115,7 +115,7 @@ pub(crate) fn find_pt_regs(
 ///
 /// Since 4.9 (0100301bfdf5) they lie there as `struct inactive_task_frame`: r15, r14, r13, r12, rbx, rbp, return
 /// address; from 5.1 (6690e86be83a) to 5.7 a word of flags came first. Before, only flags and rbp were pushed,
-/// and the task goes on behind the `popq %rbp; popf` that undo it: `legacy` is that address ([`crate::Arch::after_switch`]).
+/// and the task goes on behind the `popq %rbp; popf` that undo it: `legacy` is that address ([`crate::capability::Frames::after_switch`]).
 /// Where there is such a place nothing else is looked for: what lies above is the scheduler's frame, in which a stale
 /// return address can stand where later kernels have theirs.
 pub(crate) fn sleeping(

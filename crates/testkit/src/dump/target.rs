@@ -14,11 +14,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// The machine that crashlens knows.
+    /// One of the machines that crashlens knows.
     pub const X86_64: Self = Self { name: "x86_64", e_machine: 62, wide: true, big_endian: false };
+    /// The other one.
+    pub const ARM64: Self = Self { name: "aarch64", e_machine: 183, wide: true, big_endian: false };
     /// Others.
     pub const OTHERS: [Self; 6] = [
-        Self { name: "aarch64", e_machine: 183, wide: true, big_endian: false },
+        Self::ARM64,
         Self { name: "riscv64", e_machine: 243, wide: true, big_endian: false },
         Self { name: "s390x", e_machine: 22, wide: true, big_endian: true },
         Self { name: "ppc64le", e_machine: 21, wide: true, big_endian: false },

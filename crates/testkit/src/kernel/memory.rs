@@ -1,16 +1,14 @@
 //! Pages, and the tables that map them.
 
 use super::PAGE;
+use super::machine::Mode;
 use crate::dump::DumpSpec;
 use std::collections::{BTreeMap, BTreeSet};
-
-const PRESENT: u64 = 0x63;
-const LARGE: u64 = 0x80;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// Physical memory with the kernel's page tables in it.
 #[derive(Clone, Debug)]
 pub(super) struct Ram {
+    mode: Mode,
     pages: BTreeMap<u64, Vec<u8>>,
     excluded: BTreeSet<u64>,
     /// Page frames of tables.
@@ -21,9 +19,20 @@ pub(super) struct Ram {
 
 impl Ram {
     /// `root` is the topmost table's physical address, `tables` where others go.
-    pub(super) fn new(root: u64, tables: u64) -> Self {
-        let all = BTreeSet::from([root / PAGE]);
-        Self { pages: BTreeMap::new(), excluded: BTreeSet::new(), tables: all, root, next_table: tables }
+    pub(super) fn new(mode: Mode, root: u64, tables: u64) -> Self {
+        let (pages, excluded, all) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut ram = Self { mode, pages, excluded, tables: all, root, next_table: tables };
+        let (_, bits) = mode.levels[0];
+        ram.table(root, 8 << bits);
+        ram
+    }
+
+    /// A table of zeros.
+    fn table(&mut self, at: u64, len: u64) {
+        for frame in at / PAGE..(at + len).div_ceil(PAGE) {
+            self.page(frame * PAGE);
+            self.tables.insert(frame);
+        }
     }
 
     fn page(&mut self, phys: u64) -> &mut Vec<u8> {
@@ -41,54 +50,68 @@ impl Ram {
         self.page(at)[from..from + 8].copy_from_slice(&value.to_le_bytes());
     }
 
-    /// Maps a page of `1 << shift` bytes: 12, 21 or 30.
+    /// Maps a range, in blocks where its addresses and length allow them.
+    pub(super) fn map_all(&mut self, virt: u64, phys: u64, len: u64) {
+        let sizes = [30, self.mode.block, self.mode.page()];
+        let is_level = |shift: &u32| self.mode.levels.iter().any(|(level, _)| level == shift);
+        // blocks of 1 GiB are 4 KiB pages' alone
+        let fits = |shift: &u32| (virt | phys | len).is_multiple_of(1 << shift);
+        let shift = sizes.into_iter().find(|shift| is_level(shift) && fits(shift)).expect("whole pages");
+        for at in (0..len).step_by(1 << shift) {
+            self.map(virt + at, phys + at, shift);
+        }
+    }
+
+    /// Maps a page of `1 << shift` bytes.
     pub(super) fn map(&mut self, virt: u64, phys: u64, shift: u32) {
+        let mode = self.mode;
         let mut table = self.root;
-        for level in [39, 30, 21, 12] {
-            let at = table + (virt >> level & 0x1ff) * 8;
-            if level == shift {
-                let large = if shift > 12 { LARGE } else { 0 };
-                self.set_entry(at, phys | PRESENT | large);
+        for (level, bits) in mode.levels {
+            let at = table + (virt >> level & ((1 << bits) - 1)) * 8;
+            if *level == shift {
+                self.set_entry(at, phys | if shift == mode.page() { mode.leaf } else { mode.large });
                 return;
             }
             let mut entry = self.entry(at);
             if entry == 0 {
-                entry = self.next_table | PRESENT;
-                self.page(self.next_table);
-                self.tables.insert(self.next_table / PAGE);
-                self.next_table += PAGE;
+                entry = self.next_table | mode.table;
+                self.table(self.next_table, 1 << mode.page());
+                self.next_table += 1 << mode.page();
                 self.set_entry(at, entry);
             }
-            assert!(entry & LARGE == 0, "{virt:#x} is mapped already");
-            table = entry & ADDRESS;
+            assert!(!mode.is_leaf(entry, *level), "{virt:#x} is mapped already");
+            table = mode.address(entry);
         }
     }
 
-    fn translate(&mut self, virt: u64) -> u64 {
+    /// The entry that maps an address: where it is, and how many bits of the address its page leaves.
+    fn mapping(&mut self, virt: u64) -> (u64, u32) {
+        let mode = self.mode;
         let mut table = self.root;
-        for level in [39, 30, 21, 12] {
-            let entry = self.entry(table + (virt >> level & 0x1ff) * 8);
+        for (level, bits) in mode.levels {
+            let at = table + (virt >> level & ((1 << bits) - 1)) * 8;
+            let entry = self.entry(at);
             assert!(entry & 1 == 1, "{virt:#x} is not mapped");
-            if level == 12 || entry & LARGE != 0 {
-                return (entry & ADDRESS & !((1 << level) - 1)) + (virt & ((1 << level) - 1));
+            if mode.is_leaf(entry, *level) {
+                return (at, *level);
             }
-            table = entry & ADDRESS;
+            table = mode.address(entry);
         }
         unreachable!("the last level returns")
     }
 
+    fn translate(&mut self, virt: u64) -> u64 {
+        let (at, shift) = self.mapping(virt);
+        let within = (1 << shift) - 1;
+        let entry = self.entry(at);
+        (self.mode.address(entry) & !within) + (virt & within)
+    }
+
     /// Sets the bit that forbids code in the last entry on the way to an address.
     pub(super) fn forbid(&mut self, virt: u64) {
-        let mut table = self.root;
-        for level in [39, 30, 21, 12] {
-            let at = table + (virt >> level & 0x1ff) * 8;
-            let entry = self.entry(at);
-            if level == 12 || entry & LARGE != 0 {
-                self.set_entry(at, entry | 1 << 63);
-                return;
-            }
-            table = entry & ADDRESS;
-        }
+        let (at, _) = self.mapping(virt);
+        let entry = self.entry(at);
+        self.set_entry(at, entry | self.mode.forbidden);
     }
 
     /// The part of a range of virtual addresses that lies in its first page: physical address, bytes.
@@ -123,8 +146,9 @@ impl Ram {
     }
 
     pub(super) fn exclude(&mut self, virt: u64) {
-        let pfn = self.translate(virt) / PAGE;
-        self.excluded.insert(pfn);
+        let (phys, page) = (self.translate(virt), 1 << self.mode.page());
+        let first = phys / page * page;
+        self.excluded.extend(first / PAGE..(first + page) / PAGE);
     }
 
     /// The same memory so many bytes further on, the entries of the tables with it.

@@ -1,5 +1,5 @@
-//! A tiny x86-64 kernel made of tables: the structs of a release, its variables, its objects in memory. Every shape that
-//! a release ever had can be a test without that kernel.
+//! A tiny kernel made of tables: the structs of a release, its variables, its objects in memory. Every shape that a release
+//! ever had can be a test without that kernel. It is x86-64's, or arm64's with pages of any size.
 //!
 //! The dump has page tables (image, direct map, `vmemmap`), the banner, VMCOREINFO, kallsyms and BTF, so
 //! `kernel::Session::open` opens it as any other.
@@ -30,6 +30,7 @@
 
 mod btf;
 mod kallsyms;
+mod machine;
 mod memory;
 mod tasks;
 mod types;
@@ -37,39 +38,43 @@ mod types;
 pub use types::Member;
 
 use crate::dump::DumpSpec;
+use machine::Machine;
 use memory::Ram;
 use std::collections::BTreeMap;
 use types::TypeTable;
 
-/// Where the image is linked and loaded: `_text`.
+/// Where the image of x86-64 is linked and loaded: `_text`.
 pub const TEXT: u64 = 0xffff_ffff_8100_0000;
-/// Where all memory is mapped.
+/// Where all memory is mapped on x86-64.
 pub const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
-/// Where the array of `struct page` is.
+/// Where the array of `struct page` is on x86-64.
 pub const VMEMMAP: u64 = 0xffff_ea00_0000_0000;
-/// Where vmalloc's range begins.
+/// Where vmalloc's range begins on x86-64.
 pub const VMALLOC: u64 = 0xffff_c900_0000_0000;
 
 /// Bytes of the image: text, data, the kernel's own tables.
 const IMAGE: u64 = 16 << 20;
-const TEXT_END: u64 = TEXT + 0x1_0000;
-const SWAPPER: u64 = TEXT_END;
-const PER_CPU: u64 = TEXT + 0x2_0000;
+/// Offsets in the image.
+const TEXT_LEN: u64 = 0x1_0000;
+const SWAPPER: u64 = TEXT_LEN;
+const PER_CPU: u64 = 0x2_0000;
 const PER_CPU_LEN: u64 = 0x2_0000;
 const DATA: u64 = PER_CPU + PER_CPU_LEN;
-const DATA_END: u64 = TEXT + 0x20_0000;
-/// Physical addresses.
+const DATA_END: u64 = 0x20_0000;
+/// Physical addresses, from where memory begins.
 const IMAGE_PHYS: u64 = 0x100_0000;
 const CPU_AREAS: u64 = 0x200_0000;
 const TABLES: u64 = 0x300_0000;
 const OBJECTS: u64 = 0x400_0000;
 const PAGES: u64 = 0x800_0000;
 const PAGES_LEN: u64 = 0x40_0000;
+/// Bytes of the pages that dumps are made of.
 const PAGE: u64 = 4096;
 
 /// A kernel and its memory. Methods panic on what makes no sense: a wrong table is a bug of the test.
 #[derive(Clone, Debug)]
 pub struct Kernel {
+    machine: Machine,
     ram: Ram,
     types: TypeTable,
     symbols: BTreeMap<(u64, String), u8>,
@@ -92,47 +97,57 @@ impl Default for Kernel {
 }
 
 impl Kernel {
-    /// A kernel of one CPU, without types and objects.
+    /// A kernel of x86-64 and one CPU, without types and objects.
     #[must_use]
     pub fn new() -> Self {
-        let mut k = Self {
-            ram: Ram::new(SWAPPER - TEXT + IMAGE_PHYS, TABLES),
-            types: TypeTable::default(),
-            symbols: BTreeMap::new(),
-            info: String::new(),
-            banner: "Linux version 6.1.0-test (made by testkit) #1 SMP".into(),
-            next_data: DATA,
-            next_per_cpu: PER_CPU,
-            next_object: OBJECTS,
-            cpus: 0,
-            with_btf: true,
-            names_variables: true,
-            notes: Vec::new(),
-            moved: 0,
-        };
-        for part in 0..IMAGE >> 21 {
-            k.ram.map(TEXT + (part << 21), IMAGE_PHYS + (part << 21), 21);
-        }
-        k.ram.map(DIRECT_MAP, 0, 30);
-        for part in 0..PAGES_LEN >> 21 {
-            k.ram.map(VMEMMAP + (part << 21), PAGES + (part << 21), 21);
-        }
-        for (name, kind, at) in [
-            ("_text", b'T', TEXT),
-            ("_stext", b'T', TEXT),
-            ("_etext", b'T', TEXT_END),
-            ("swapper_pg_dir", b'D', SWAPPER),
-            ("__per_cpu_start", b'D', PER_CPU),
-            ("__per_cpu_end", b'D', PER_CPU + PER_CPU_LEN),
-            ("_end", b'B', TEXT + IMAGE),
-        ] {
-            k.symbol(name, kind, at);
-        }
+        let mut k = Self::of(machine::X86_64);
         for (name, base) in
             [("page_offset_base", DIRECT_MAP), ("vmemmap_base", VMEMMAP), ("vmalloc_base", VMALLOC)]
         {
             let at = k.variable(name, 8);
             k.word(at, base);
+        }
+        k
+    }
+
+    /// A kernel of arm64 with pages of `1 << page` bytes (12, 14, 16) and addresses of so many bits: 48, 52, and 39 of 4 KiB
+    /// pages, 47 of 16 KiB pages. Its memory begins at 1 GiB.
+    #[must_use]
+    pub fn arm64(page: u32, bits: u32) -> Self {
+        Self::of(machine::arm64(page, bits))
+    }
+
+    fn of(machine: Machine) -> Self {
+        let text = machine.text;
+        let mut k = Self {
+            ram: Ram::new(machine.mode, SWAPPER + IMAGE_PHYS, TABLES),
+            types: TypeTable::default(),
+            symbols: BTreeMap::new(),
+            info: String::new(),
+            banner: "Linux version 6.1.0-test (made by testkit) #1 SMP".into(),
+            next_data: text + DATA,
+            next_per_cpu: text + PER_CPU,
+            next_object: OBJECTS,
+            cpus: 0,
+            with_btf: true,
+            names_variables: true,
+            notes: Vec::new(),
+            moved: machine.memory,
+            machine,
+        };
+        k.ram.map_all(text, IMAGE_PHYS, IMAGE);
+        k.ram.map_all(machine.direct_map, 0, 1 << 30);
+        k.ram.map_all(machine.vmemmap, PAGES, PAGES_LEN);
+        for (name, kind, at) in [
+            ("_text", b'T', text),
+            ("_stext", b'T', text),
+            ("_etext", b'T', text + TEXT_LEN),
+            ("swapper_pg_dir", b'D', text + SWAPPER),
+            ("__per_cpu_start", b'D', text + PER_CPU),
+            ("__per_cpu_end", b'D', text + PER_CPU + PER_CPU_LEN),
+            ("_end", b'B', text + IMAGE),
+        ] {
+            k.symbol(name, kind, at);
         }
         k.variable("__per_cpu_offset", 64 * 8);
         k.variable("__cpu_possible_mask", 8);
@@ -141,6 +156,36 @@ impl Kernel {
         k.variable("nr_cpu_ids", 4);
         k.cpus(1);
         k
+    }
+
+    /// Where the image begins: `_text`.
+    #[must_use]
+    pub const fn image(&self) -> u64 {
+        self.machine.text
+    }
+
+    /// Where all memory is mapped.
+    #[must_use]
+    pub const fn direct_map(&self) -> u64 {
+        self.machine.direct_map
+    }
+
+    /// Where vmalloc's range begins.
+    #[must_use]
+    pub const fn vmalloc(&self) -> u64 {
+        self.machine.vmalloc
+    }
+
+    /// Bytes of a page.
+    #[must_use]
+    pub const fn page_size(&self) -> u64 {
+        1 << self.machine.mode.page()
+    }
+
+    /// The physical address of an address of the direct map.
+    #[must_use]
+    pub const fn phys(&self, at: u64) -> u64 {
+        at - self.machine.direct_map + self.machine.memory
     }
 
     /// Without BTF, as kernels were until 5.x.
@@ -176,14 +221,15 @@ impl Kernel {
             self.word(at, self.per_cpu_offset(cpu));
         }
         for cpu in 0..u64::from(count) {
-            self.fill(DIRECT_MAP + CPU_AREAS + cpu * PER_CPU_LEN, PER_CPU_LEN);
+            self.fill(self.machine.direct_map + CPU_AREAS + cpu * PER_CPU_LEN, PER_CPU_LEN);
         }
         self
     }
 
     fn per_cpu_offset(&self, cpu: u32) -> u64 {
         assert!(cpu < self.cpus, "there is no CPU {cpu}");
-        (DIRECT_MAP + CPU_AREAS + u64::from(cpu) * PER_CPU_LEN).wrapping_sub(PER_CPU)
+        (self.machine.direct_map + CPU_AREAS + u64::from(cpu) * PER_CPU_LEN)
+            .wrapping_sub(self.machine.text + PER_CPU)
     }
 
     /// Declares a struct: its size, and for each member name, offset in bytes and type. The type is a word such as `u32`,
@@ -239,17 +285,18 @@ impl Kernel {
 
     /// A function's symbol, `offset` bytes into the text.
     pub fn function(&mut self, name: &str, offset: u64) -> u64 {
-        assert!(offset < TEXT_END - TEXT);
-        self.fill(TEXT + offset, 1);
-        self.symbol(name, b'T', TEXT + offset);
-        TEXT + offset
+        assert!(offset < TEXT_LEN);
+        let at = self.machine.text + offset;
+        self.fill(at, 1);
+        self.symbol(name, b'T', at);
+        at
     }
 
     /// A variable of so many zeroed bytes, and its address.
     pub fn variable(&mut self, name: &str, len: u64) -> u64 {
         let at = self.next_data;
         self.next_data = (at + len.max(1)).next_multiple_of(16);
-        assert!(self.next_data <= DATA_END, "no more room for variables");
+        assert!(self.next_data <= self.machine.text + DATA_END, "no more room for variables");
         self.fill(at, len);
         self.symbol(name, b'D', at);
         at
@@ -273,7 +320,10 @@ impl Kernel {
     pub fn per_cpu_memory(&mut self, len: u64) -> u64 {
         let at = self.next_per_cpu;
         self.next_per_cpu = (at + len.max(1)).next_multiple_of(16);
-        assert!(self.next_per_cpu <= PER_CPU + PER_CPU_LEN, "no more room for per-CPU variables");
+        assert!(
+            self.next_per_cpu <= self.machine.text + PER_CPU + PER_CPU_LEN,
+            "no more room for per-CPU variables"
+        );
         at
     }
 
@@ -285,12 +335,12 @@ impl Kernel {
 
     /// So many zeroed bytes of the direct map, aligned as they are large (to a page at most).
     pub fn memory(&mut self, len: u64) -> u64 {
-        let align = len.max(16).next_power_of_two().min(PAGE);
+        let align = len.max(16).next_power_of_two().min(self.page_size());
         let at = self.next_object.next_multiple_of(align);
         self.next_object = at + len;
         assert!(self.next_object <= PAGES, "no more memory");
-        self.fill(DIRECT_MAP + at, len);
-        DIRECT_MAP + at
+        self.fill(self.machine.direct_map + at, len);
+        self.machine.direct_map + at
     }
 
     /// The memory of one struct.
@@ -308,13 +358,14 @@ impl Kernel {
     /// The page frame of an address of the direct map.
     #[must_use]
     pub fn pfn(&self, at: u64) -> u64 {
-        (at - DIRECT_MAP) / PAGE
+        self.phys(at) / self.page_size()
     }
 
     /// The `struct page` of a page frame: 64 bytes, zeroed where nothing was written.
     pub fn page(&mut self, pfn: u64) -> u64 {
-        let at = VMEMMAP + pfn * 64;
-        assert!(pfn * 64 < PAGES_LEN, "no page {pfn:#x} in this machine");
+        let offset = (pfn - self.machine.memory / self.page_size()) * 64;
+        let at = self.machine.vmemmap + offset;
+        assert!(offset < PAGES_LEN, "no page {pfn:#x} in this machine");
         self.fill(at, 64);
         at
     }
@@ -368,8 +419,38 @@ impl Kernel {
 
     /// Maps a page of the kernel's address space (vmalloc, modules) to a page of the direct map.
     pub fn map(&mut self, virt: u64, at: u64) -> &mut Self {
-        self.ram.map(virt, at - DIRECT_MAP, 12);
+        self.ram.map(virt, at - self.machine.direct_map, self.machine.mode.page());
         self
+    }
+
+    /// The topmost table of a process, without entries: memory of the direct map.
+    pub fn user_tables(&mut self) -> u64 {
+        let bytes = self.machine.mode.root_len().max(16);
+        self.memory(bytes.next_multiple_of(self.page_size()))
+    }
+
+    /// Maps a page of a process to a page of the direct map, in the tables that begin at `root`.
+    pub fn map_user(&mut self, root: u64, virt: u64, at: u64) -> &mut Self {
+        let mode = self.machine.mode;
+        let mut table = root;
+        for (shift, bits) in mode.levels {
+            let slot = table + (virt >> shift & ((1 << bits) - 1)) * 8;
+            if *shift == mode.page() {
+                return self.word(slot, self.phys(at) | mode.user);
+            }
+            let mut entry = [0; 8];
+            self.ram.read(slot, &mut entry);
+            let next = match u64::from_le_bytes(entry) {
+                0 => {
+                    let next = self.memory(self.page_size());
+                    self.word(slot, self.phys(next) | mode.user_table);
+                    next
+                }
+                entry => mode.address(entry) - self.machine.memory + self.machine.direct_map,
+            };
+            table = next;
+        }
+        unreachable!("the last level returns")
     }
 
     /// Takes a symbol out of the kernel's table, as a page of the table does that is not in the dump.
@@ -378,7 +459,7 @@ impl Kernel {
         self
     }
 
-    /// Marks the page that maps an address, of whatever size, as one in which no code runs (x86's bit 63).
+    /// Marks the page that maps an address, of whatever size, as one in which the kernel runs no code.
     pub fn forbid(&mut self, at: u64) -> &mut Self {
         self.ram.forbid(at);
         self
@@ -413,7 +494,7 @@ impl Kernel {
     /// All of it, to be written in any format.
     #[must_use]
     pub fn spec(&self) -> DumpSpec {
-        self.spec_onto(DumpSpec::x86_64())
+        self.spec_onto(DumpSpec::of(self.machine.target))
     }
 
     /// This kernel's memory, VMCOREINFO and notes added to what is there: another kernel, perhaps.
@@ -423,7 +504,7 @@ impl Kernel {
         let banner = k.banner.clone() + "\n\0";
         let at = k.variable("linux_banner", banner.len() as u64);
         k.put(at, banner.as_bytes());
-        let mut next = DATA_END;
+        let mut next = k.machine.text + DATA_END;
         if k.with_btf {
             let blob = k.types.btf();
             k.put(next, &blob);
@@ -436,12 +517,14 @@ impl Kernel {
         }
         let tables = kallsyms::tables(&k.symbols, next);
         k.put(next, &tables.bytes);
-        assert!(next + (tables.bytes.len() as u64) < TEXT + IMAGE, "no more room in the image");
+        assert!(next + (tables.bytes.len() as u64) < k.machine.text + IMAGE, "no more room in the image");
         let release = k.banner.split_whitespace().nth(2).unwrap_or("6.1.0-test").to_owned();
+        let text = k.machine.text;
         let mut info = format!(
-            "OSRELEASE={release}\nPAGESIZE=4096\nNUMBER(phys_base)={}\nKERNELOFFSET=0\n\
-             SYMBOL(swapper_pg_dir)={SWAPPER:x}\nSYMBOL(_stext)={TEXT:x}\n",
-            k.moved
+            "OSRELEASE={release}\nPAGESIZE={}\nKERNELOFFSET=0\nSYMBOL(swapper_pg_dir)={:x}\nSYMBOL(_stext)={text:x}\n{}",
+            k.page_size(),
+            text + SWAPPER,
+            k.machine.info(IMAGE_PHYS, k.moved),
         );
         for (name, at) in tables.labels {
             info += &format!("SYMBOL({name})={at:x}\n");
