@@ -20,11 +20,11 @@ impl Unwinder<'_> {
             return Step::End;
         }
         let Some(pc) = regs.get(row.return_address.into()) else { return Step::Unknown };
-        let pc = self.code.code_pointer(pc);
         let slot = match row.rule(row.return_address) {
             Some(CfiRule::AtCfa(offset)) => Some(cfa.offset(*offset)),
             _ => None,
         };
+        let pc = slot.map_or(self.code.code_pointer(pc), |slot| self.return_of(cursor, slot, pc).0);
         // entry code of old kernels describes the whole pt_regs: the "return address" is its rip
         if let (true, Some(slot)) = (row.signal, slot) {
             let at = slot.sub(self.arch.frames.saved_layout().interrupt);

@@ -121,12 +121,13 @@ impl Unwinder<'_> {
         let (Ok(pc), Ok(caller_bp)) = (self.word(slot), bp_at.map_or(Ok(bp.0), |at| self.word(at))) else {
             return Step::Unknown;
         };
-        if !self.is_return(VirtAddr(pc)) {
+        let pc = self.return_of(cursor, slot, pc);
+        if !self.is_return(pc) && !self.code.is_swapped(pc) {
             return Step::Unknown;
         }
         let cfa = slot.add(8);
         let none = Regs::new(cursor.regs.reg_set());
-        let regs = place(&none, pc, cfa).with(cursor.regs.reg_set().fp, caller_bp);
+        let regs = place(&none, pc.0, cfa).with(cursor.regs.reg_set().fp, caller_bp);
         let caller = Cursor::new(regs, true, Some(slot), How::FramePointer);
         caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
     }
@@ -270,9 +271,15 @@ impl Unwinder<'_> {
         self.code.is_text(pc) && (self.arch.frames.follows_call(self.mem, pc) || lost())
     }
 
-    /// A word of a stack that may be a return address, without the authentication code of a signed one.
+    /// A word of a stack that may be a return address, without the authentication code of a signed one. Where a tracer
+    /// noted another one of this very word, that one.
     fn return_word(&self, at: VirtAddr) -> Result<VirtAddr, Fault> {
-        self.word(at).map(|word| VirtAddr(self.code.code_pointer(word)))
+        self.word(at).map(|word| self.code.returned_to(at, VirtAddr(self.code.code_pointer(word)), None))
+    }
+
+    /// The return address of the frame at the cursor, of which `word` is in memory at `slot`.
+    pub(crate) fn return_of(&self, cursor: &Cursor, slot: VirtAddr, word: u64) -> VirtAddr {
+        self.code.returned_to(slot, VirtAddr(self.code.code_pointer(word)), Some(cursor.lookup()))
     }
 
     /// A return address: code, behind a call.

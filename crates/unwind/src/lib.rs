@@ -52,6 +52,15 @@ pub trait Code {
     fn function(&self, _pc: VirtAddr) -> Option<VirtAddr> {
         None
     }
+    /// The return address that the call had, of which `word` is in memory at `slot`: tracers put an address of their own
+    /// there, and note the one that was. `callee` lies in the function that was called, where that is known.
+    fn returned_to(&self, _slot: VirtAddr, word: VirtAddr, _callee: Option<VirtAddr>) -> VirtAddr {
+        word
+    }
+    /// True for an address that tracers put in the place of return addresses.
+    fn is_swapped(&self, _pc: VirtAddr) -> bool {
+        false
+    }
 }
 
 /// A stack that the kernel has: a task's, or a CPU's for interrupts and each kind of exception. They bound the

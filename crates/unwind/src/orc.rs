@@ -60,12 +60,12 @@ impl Unwinder<'_> {
     /// The return address is below the CFA.
     fn orc_call(&self, cursor: &Cursor, entry: &OrcEntry, cfa: VirtAddr) -> Result<Step, Fault> {
         let slot = cfa.sub(8);
-        let pc = self.word(slot)?;
-        if !self.is_caller(cfa, VirtAddr(pc)) {
+        let pc = self.return_of(cursor, slot, self.word(slot)?);
+        if !self.is_caller(cfa, pc) {
             return Ok(Step::Unknown);
         }
         let set = cursor.regs.reg_set();
-        let mut regs = Regs::new(set).with(set.pc, pc).with(set.sp, cfa.0);
+        let mut regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, cfa.0);
         regs.put(
             set.fp,
             match entry.bp {

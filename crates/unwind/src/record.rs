@@ -50,12 +50,13 @@ impl Unwinder<'_> {
             return if next == 0 && self.is_outermost(fp) { Step::End } else { Step::Unknown };
         };
         // code that was given back since, or is not in the dump, cannot show the call
-        if !self.can_be_return(VirtAddr(pc)) {
+        let pc = self.return_of(cursor, fp.add(8), pc);
+        if !self.can_be_return(pc) && !self.code.is_swapped(pc) {
             return Step::Unknown;
         }
         // the record is at the lower end of its frame or above it: the caller's stack pointer is behind it at least
         let cfa = fp.add(16);
-        let regs = place(&Regs::new(set), pc, cfa).with(set.fp, next);
+        let regs = place(&Regs::new(set), pc.0, cfa).with(set.fp, next);
         let caller = Cursor::new(regs, true, Some(fp.add(8)), How::FramePointer);
         caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
     }

@@ -22,11 +22,11 @@ impl Unwinder<'_> {
             if !upward || !self.is_stack(slot) {
                 continue;
             }
-            let Ok(pc) = self.word(slot) else { continue };
-            if !self.can_be_return(VirtAddr(pc)) {
+            let Ok(pc) = self.word(slot).map(|word| self.return_of(cursor, slot, word)) else { continue };
+            if !self.can_be_return(pc) && !self.code.is_swapped(pc) {
                 continue;
             }
-            let mut regs = place(&Regs::new(cursor.regs.reg_set()), pc, cfa);
+            let mut regs = place(&Regs::new(cursor.regs.reg_set()), pc.0, cfa);
             for &number in self.kept_numbers() {
                 regs.put(number, self.kept(&shape, cursor, cfa, number));
             }

@@ -2,6 +2,7 @@
 //! each; the task's stack is at `TASK`, the interrupt stack at `IRQ`.
 
 mod between;
+mod swapped;
 
 use crate::{Code, Frame, How, Resume, Stack, StopReason, Unwinder, Unwound};
 use arch::{FrameShape, Kept, RegSet, Regs};
@@ -40,6 +41,8 @@ struct World {
     orc: BTreeMap<u64, OrcEntry>,
     cfi: BTreeMap<u64, CfiRow>,
     shapes: BTreeMap<u64, FrameShape>,
+    /// What tracers took from words of the stacks.
+    taken: BTreeMap<u64, u64>,
 }
 
 impl World {
@@ -119,6 +122,12 @@ impl Code for World {
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.is_text(pc).then_some(VirtAddr(pc.0 & !0xff))
+    }
+    fn returned_to(&self, slot: VirtAddr, word: VirtAddr, _: Option<VirtAddr>) -> VirtAddr {
+        self.taken.get(&slot.0).filter(|_| self.is_swapped(word)).map_or(word, |back| VirtAddr(*back))
+    }
+    fn is_swapped(&self, pc: VirtAddr) -> bool {
+        pc.0 == swapped::TRACER
     }
 }
 

@@ -125,7 +125,8 @@ impl Unwinder<'_> {
                 Step::Fault(fault) => (None, StopReason::Fault(fault)),
             };
             frames.push(frame);
-            let Some(next) = next else { return stop };
+            let Some(mut next) = next else { return stop };
+            next.is_call &= !self.begins_function(next.pc);
             if frames.len() >= MAX_FRAMES {
                 return StopReason::TooMany;
             }
@@ -134,6 +135,16 @@ impl Unwinder<'_> {
             }
             cursor = next;
         }
+    }
+
+    /// True for the first byte of a function, as no call before it shows that one returns there: nothing lies before it that
+    /// belongs to the frame.
+    fn begins_function(&self, pc: VirtAddr) -> bool {
+        let read = |bytes: u64| self.mem.u8(pc.sub(bytes)).is_ok();
+        !self.arch.frames.follows_call(self.mem, pc)
+            && read(1)
+            && read(self.arch.frames.longest_call())
+            && self.code.function(pc) == Some(pc)
     }
 
     /// The first page from here to the end of the stack that cannot be read.
@@ -164,6 +175,10 @@ impl Unwinder<'_> {
 
     /// One step, by the surest method that knows this place.
     fn step(&self, cursor: &Cursor) -> Step {
+        // what the tracer's code does to a stack is nothing that was done to this one yet
+        if cursor.slot.is_some() && self.code.is_swapped(cursor.pc) {
+            return self.by_scan(cursor);
+        }
         let mut fault = None;
         let mut unable = false;
         for method in [Self::by_orc, Self::by_cfi] {

@@ -3,7 +3,7 @@
 use crate::model::{How, Statement};
 use crate::reach::Chain;
 use crate::scene::Scene;
-use crate::{calls, machine, origin};
+use crate::{calls, machine, origin, patches};
 use kernel::Session;
 use kernel::log::event::{Class, Event};
 use kernel::sched::task::Task;
@@ -32,6 +32,7 @@ pub(crate) fn of(s: &Session, scene: &Scene<'_>, event: Option<&Event>, from: us
     }
     out.extend(machine::other_cpus(s, scene.task.filter(|t| t.active)));
     out.extend(machine::system(s, event));
+    out.extend(patches::of(s, scene, from));
     out
 }
 

@@ -36,6 +36,7 @@ mod oom;
 mod operand;
 mod origin;
 mod panic_text;
+mod patches;
 mod path;
 mod percpu;
 mod printed;

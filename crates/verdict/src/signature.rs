@@ -4,6 +4,7 @@
 use arch::{Arch, EntryKind};
 use debuginfo::symtab::base_name;
 use kernel::log::event::Class;
+use kernel::module::made::is_trampoline;
 
 /// How many frames count.
 const FRAMES: usize = 4;
@@ -29,7 +30,8 @@ pub(crate) fn of<'a>(
             break;
         }
         let Some(name) = name.map(base_name) else { return Err(out) };
-        if name == last || arch.entries().entry(name).is_some() {
+        // whether the death was traced counts for nothing
+        if name == last || arch.entries().entry(name).is_some() || is_trampoline(name) {
             continue;
         }
         out.push(':');
@@ -54,6 +56,17 @@ mod tests {
         assert_eq!(a, known(Class::Bug, &["f", "g", "h"]));
         assert!(a.ends_with("bug:f:g:h"));
         assert_ne!(a, known(Class::NullPointer, &["f", "g", "h"]));
+    }
+
+    #[test]
+    fn tracers_between_the_functions_do_not_count() {
+        let known = |names: &[&'static str]| {
+            of(arch::by_name("x86_64").unwrap(), Class::Bug, names.iter().copied().map(Some)).unwrap()
+        };
+        // a traced function is called by a trampoline, which it called itself
+        let traced = ["f", "g.cold", "bpf_trampoline_6442543361", "g", "ftrace_trampoline", "h"];
+        assert_eq!(known(&traced), known(&["f", "g", "h"]));
+        assert_ne!(known(&["f", "bpf_prog_33b88420f7fb8adc_watch", "h"]), known(&["f", "h"]));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Loaded modules (`struct module`, include/linux/module.h), and their memory, symbols and BTF.
 
 pub mod bug;
+pub mod livepatch;
+pub mod made;
 mod plausible;
 pub mod symbols;
 pub mod taint;

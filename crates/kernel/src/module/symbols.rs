@@ -78,6 +78,8 @@ impl Session {
             {
                 return Some(Located { symbol: modules.get(id)?, offset, span: modules.span(id) });
             }
+            let (symbol, offset) = self.made_at(at)?.at(at)?;
+            return Some(Located { symbol, offset, span: Some(symbol.size) });
         }
         None
     }
@@ -105,6 +107,17 @@ impl Session {
         functions.next().is_none().then_some(first)
     }
 
+    /// The table that a symbol is in.
+    pub fn table_of(&self, symbol: &Symbol<'_>) -> &SymbolTable {
+        match symbol.module {
+            None => &self.kernel_symbols().table,
+            Some(_) if self.module_at(symbol.addr).is_none() && self.made_at(symbol.addr).is_some() => {
+                self.made_symbols()
+            }
+            Some(_) => self.module_symbols(),
+        }
+    }
+
     /// All symbols of a name: the kernel's first, then the modules'. `MODULE:NAME` chooses a module.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<Symbol<'_>> {
@@ -122,6 +135,11 @@ impl Session {
             let t = self.module_symbols();
             let of = |s: &Symbol<'_>| module.is_none_or(|m| s.module == Some(m));
             out.extend(pick(t).into_iter().filter_map(|id| t.get(id)).filter(of));
+            if out.is_empty()
+                && let Some(t) = self.made_named(name, module)
+            {
+                out.extend(pick(t).into_iter().filter_map(|id| t.get(id)).filter(of));
+            }
         }
         out
     }
@@ -137,7 +155,7 @@ impl Session {
         self.modules().iter().any(|m| m.init.iter().any(|r| r.contains(at)))
     }
 
-    /// True where code can be: kernel text (init text included) or a module's text.
+    /// True where code can be: kernel text (init text included), a module's text, or what was made at run time.
     #[must_use]
     pub fn is_text(&self, at: VirtAddr) -> bool {
         if self.in_image(at) {
@@ -149,7 +167,9 @@ impl Session {
         }
         let of = |m: &Module| m.memory.iter().chain(&m.init).any(|r| r.has_text(at));
         let modules = self.fact::<Modules>();
-        modules.all.iter().any(of) || modules.problem.is_some() && self.is_unknown_code(at)
+        modules.all.iter().any(of)
+            || modules.problem.is_some() && self.is_unknown_code(at)
+            || self.made_at(at).is_some()
     }
 
     /// True where modules are and code can run, by the page tables: where not all modules are known, it is one's.

@@ -12,10 +12,11 @@ use crate::stack::registers::{Claim, CpuRegisters, Doubt, Source, Unchecked};
 use crate::stack::stacks::{
     IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, irq_stack_is_lost, task_stack, thread_size,
 };
+use crate::stack::swapped::Tracers;
 use arch::{FrameShape, Regs};
 use base::{Fault, VirtAddr, VirtRead};
 use debuginfo::cfi::CfiRow;
-use debuginfo::orc::{OrcEntry, OrcTable};
+use debuginfo::orc::{OrcBase, OrcBp, OrcEntry, OrcKind, OrcTable};
 use unwind::{Code, How, Stack, StopReason, Unwinder, Unwound};
 
 /// Where a backtrace began.
@@ -96,6 +97,19 @@ pub(crate) struct SessionCode<'s> {
     /// Only what is at hand serves: no debug file of a module is unpacked or fetched, and beside the kernel's ORC no index
     /// of its call frame information is made.
     pub(crate) at_hand: bool,
+    /// The task whose stack it is, as far as that is known: what tracers took from stacks is noted by task.
+    task: Option<VirtAddr>,
+    tracers: &'s Tracers,
+}
+
+impl<'s> SessionCode<'s> {
+    pub(crate) fn new(session: &'s Session, task: Option<&Task>) -> Self {
+        let task = task.map(|task| task.at);
+        Self { session, at_hand: false, task, tracers: session.fact::<Tracers>() }
+    }
+    pub(crate) fn at_hand(session: &'s Session, task: Option<&Task>) -> Self {
+        Self { at_hand: true, ..Self::new(session, task) }
+    }
 }
 
 impl Code for SessionCode<'_> {
@@ -108,8 +122,13 @@ impl Code for SessionCode<'_> {
         if s.in_image(pc) {
             return kernel?.find(s.mem(), pc);
         }
-        let module = s.module_at(pc)?;
-        s.module_orc(module.at)?.find(s.mem(), pc)
+        match s.module_at(pc) {
+            Some(module) => s.module_orc(module.at)?.find(s.mem(), pc),
+            None => match s.copied_from(pc) {
+                Some(original) => kernel?.find(s.mem(), original),
+                None => s.is_detour(pc).then(|| detour(s)),
+            },
+        }
     }
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
         let s = self.session;
@@ -133,6 +152,18 @@ impl Code for SessionCode<'_> {
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
         self.session.locate(pc).map(|l| l.symbol.addr)
     }
+    fn returned_to(&self, slot: VirtAddr, word: VirtAddr, callee: Option<VirtAddr>) -> VirtAddr {
+        self.tracers.before(self.session, self.task, slot, word, callee)
+    }
+    fn is_swapped(&self, pc: VirtAddr) -> bool {
+        self.tracers.put(pc)
+    }
+}
+
+/// The frame of a kprobe's detour, where it calls the probe: the registers of what was interrupted are on top of the stack.
+fn detour(s: &Session) -> OrcEntry {
+    let sp = u8::try_from(s.arch().reg_set().sp).unwrap_or(u8::MAX);
+    OrcEntry { kind: OrcKind::Regs, base: OrcBase::Reg(sp), offset: 0, bp: OrcBp::Unchanged, signal: true }
 }
 
 /// The frame at an instruction by its function's code; for a part that the compiler moved away (`.cold`), by the
@@ -206,7 +237,7 @@ impl Session {
         if let Some(cpu) = cpu {
             stacks.extend(cpu_stacks(self, cpu));
         }
-        let code = SessionCode { session: self, at_hand: false };
+        let code = SessionCode::new(self, Some(task));
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let Begun { start, unwound, user, doubt } = match cpu {
             Some(cpu) => self.active(cpu, &unwinder),
@@ -251,7 +282,7 @@ impl Session {
     pub fn backtrace_from(&self, task: &Task, pc: VirtAddr, sp: VirtAddr) -> Backtrace {
         let mut stacks = vec![task_stack(self, task)];
         stacks.extend(task.cpu.map(|cpu| cpu_stacks(self, cpu)).unwrap_or_default());
-        let code = SessionCode { session: self, at_hand: false };
+        let code = SessionCode::new(self, Some(task));
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let set = self.arch().reg_set();
         let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, sp.0);
@@ -284,7 +315,7 @@ impl Session {
         let start = VirtAddr(sp & !(size - 1));
         let mut stacks = vec![Stack { name: String::new(), start, end: start.add(size) }];
         stacks.extend(cpu_stacks(self, cpu));
-        let code = SessionCode { session: self, at_hand: false };
+        let code = SessionCode::new(self, None);
         let unwinder = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         let Begun { start, unwound, user, doubt } = self.by_registers(&claim, &unwinder);
         Some(Backtrace { start, unwound, stacks, user, doubt, remark: self.remark(cpu, doubt) })
@@ -401,7 +432,7 @@ impl Session {
     pub(crate) fn is_vouched(&self, cpu: u32, task: Option<&Task>, regs: &Regs) -> bool {
         let mut stacks: Vec<Stack> = task.map(|task| task_stack(self, task)).into_iter().collect();
         stacks.extend(cpu_stacks(self, cpu));
-        let code = SessionCode { session: self, at_hand: false };
+        let code = SessionCode::new(self, task);
         let u = Unwinder { arch: self.arch(), code: &code, mem: self.mem(), stacks: &stacks };
         self.stop_call(&u, Some(regs)).is_some()
     }

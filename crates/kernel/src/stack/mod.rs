@@ -6,3 +6,4 @@ mod register_fit;
 mod register_stack;
 pub mod registers;
 pub mod stacks;
+mod swapped;

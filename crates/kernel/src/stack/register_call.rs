@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 64 << 10;
 /// tells.
 pub(crate) fn contradicted(s: &Session, cpu: u32, u: &Unwinder<'_>, frames: &Unwound) -> Option<Doubt> {
     let (first, caller) = (frames.frames.first()?, frames.frames.get(1)?);
-    let code = SessionCode { session: s, at_hand: true };
+    let code = SessionCode::at_hand(s, None);
     // code without tables is unwound by guesses, which prove nothing
     if first.how != How::Start
         || first.saved.is_some()

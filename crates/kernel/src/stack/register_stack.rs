@@ -30,7 +30,7 @@ pub(crate) fn weigh(
     if found.sound().next().is_none() {
         return;
     }
-    let code = SessionCode { session: s, at_hand: true };
+    let code = SessionCode::at_hand(s, task);
     // of a CPU that did not panic the call on its stack tells, where its code has tables
     let by_call = !(differ || panicked);
     let has_tables = |claim: &Claim| claim.regs.pc().is_some_and(|pc| code.orc(VirtAddr(pc)).is_some());

@@ -253,8 +253,8 @@ fn module(s: &Session, m: &Module, report: &mut Report) {
     report.list("modules", vec![out]);
 }
 
-fn tables(s: &Session) -> [&SymbolTable; 2] {
-    [&s.kernel_symbols().table, s.module_symbols()]
+fn tables(s: &Session) -> [&SymbolTable; 3] {
+    [&s.kernel_symbols().table, s.module_symbols(), s.made_symbols()]
 }
 
 fn query(s: &Session, part: &str, report: &mut Report) {
@@ -325,8 +325,7 @@ fn with_neighbours(
     offset: u64,
     (previous, next): (bool, bool),
 ) -> Vec<Record> {
-    let table: &SymbolTable =
-        if sym.module.is_some() { s.module_symbols() } else { &s.kernel_symbols().table };
+    let table = s.table_of(sym);
     let neighbour = |found: Option<Symbol<'_>>| found.map(|n| full(s, &n, n.addr, 0));
     let before = neighbour(table.prev(sym.id).filter(|_| previous));
     let after = neighbour(table.next(sym.id).filter(|_| next));

@@ -8,6 +8,7 @@ use kernel::machine::dmi;
 use kernel::machine::ikconfig;
 use kernel::machine::syscalls;
 use kernel::machine::system;
+use kernel::module::livepatch::{LivePatch, Replacement};
 use kernel::module::taint;
 use report::{Cell, Line, Record, Report, Role};
 
@@ -118,13 +119,19 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
             .field("symbols_from", s.kernel_symbols().from.clone())
             .text(")"),
     };
+    let patched = is_live_patched(s, mask.as_ref().copied().unwrap_or(0));
+    if patched {
+        line = line.text("  [LIVEPATCH]");
+    }
     match &mask {
         Ok(0) => {}
         Ok(_) => line = line.text("  [TAINTED]"),
         Err(_) => line = line.text("  [whether TAINTED is not known]"),
     }
     report.line(line);
+    report.hidden("livepatch", patched);
     report.hidden("tainted", or_why(mask.map(taint::letters)));
+    live_patches(s, report);
     let files = || s.opened().machine.image.dump_names.join(" ");
     let files = cx.settings.dumpfile.clone().unwrap_or_else(files);
     let mut line = label("DUMPFILE").field("dumpfile", files).role(Role::Path);
@@ -316,7 +323,52 @@ fn tainted(s: &Session) -> Result<Report, CommandError> {
         row
     });
     report.list("flags", rows.collect());
+    live_patches(s, &mut report);
+    let of = |patch: &LivePatch| patch.functions.iter().map(|f| replaced(s, patch, f)).collect::<Vec<_>>();
+    report.list("replaced", s.live_patches().all.iter().flat_map(of).collect());
     Ok(report)
+}
+
+/// Whether functions of the kernel were replaced while it ran: by the kernel's own means, or those of kpatch before.
+fn is_live_patched(s: &Session, mask: u64) -> bool {
+    taint::letters(mask).contains('K') || s.modules().iter().any(|m| m.name == "kpatch")
+}
+
+/// A change to a live patch, or from it, that is under way; the answers differ by task then.
+fn live_patches(s: &Session, report: &mut Report) {
+    if let Some(change) = &s.live_patches().transition {
+        let to = match change.to_new {
+            Some(true) => "tasks change to its functions",
+            Some(false) => "tasks change back to the old functions",
+            None => "tasks change, which way is not known",
+        };
+        let mut line =
+            label("LIVE PATCH").field("changing", change.name.clone()).text("  (").field("change", to);
+        if let Some((yet, all)) = s.yet_to_change() {
+            line = line.text(": ").field("yet_to_change", yet).text(" of ").field("tasks_in_all", all);
+            line = line.text(" have yet to");
+        }
+        report.line(line.text(")"));
+    }
+    if let Some(why) = &s.live_patches().problem {
+        report.warning(format!("sys: the list of live patches is not whole: {why}"));
+    }
+}
+
+/// `  live patch fix42: cmdline_proc_show replaced by livepatch_cmdline_proc_show`
+fn replaced(s: &Session, patch: &LivePatch, function: &Replacement) -> Record {
+    let line = Line::new().text("  live patch ").field("patch", patch.name.clone());
+    let line = if patch.enabled == Some(false) { line.text(" (out of effect)") } else { line };
+    let line = line.text(": ").field("old", function.old_name.clone());
+    let line = match &function.object {
+        Some(module) => line.text(" [").field("object", module.clone()).text("]"),
+        None => line,
+    };
+    if function.new.is_null() {
+        return Record::of(line.text(" as it was before"));
+    }
+    let new = s.locate(function.new).map(|l| Cell::symbol(l.symbol.name, l.offset));
+    Record::of(line.text(" replaced by ").field("new", new.unwrap_or(Cell::Addr(function.new.0))))
 }
 
 fn strings(s: &Session) -> Result<Report, CommandError> {

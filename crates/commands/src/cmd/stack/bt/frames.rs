@@ -186,6 +186,7 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
         // an interrupted frame has no return address: its own stack pointer tells where it was
         let at = if interrupted { frame.sp } else { frame.slot.unwrap_or(frame.sp) };
         record.line(head(s, frame, number, at, shape));
+        live_patch(s, frame.lookup(), &mut record);
         record.hidden("sp", Cell::Addr(frame.sp.0));
         record.hidden("how", format!("{:?}", frame.how));
         number += 1;
@@ -200,6 +201,7 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
                 && let Some(pc) = saved.regs.pc()
             {
                 record.line(exception_line(s, pc));
+                live_patch(s, VirtAddr(pc), &mut record);
             }
             record.record("registers", registers::block(&saved.regs));
         }
@@ -210,6 +212,13 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
         out.push(record);
     }
     out
+}
+
+/// What a live patch has to do with the function at an address: it replaces another, or is replaced.
+fn live_patch(s: &Session, at: VirtAddr, record: &mut Record) {
+    if let Some(role) = s.locate(at).and_then(|l| s.patched_function(l.symbol.addr)) {
+        record.line(Line::new().text("    (").field("live_patch", role.to_string()).text(")"));
+    }
 }
 
 /// The frame up to which the words of frame `n` go: the next that has a number. What an exception interrupted on the
