@@ -153,6 +153,8 @@ pub(crate) const SERIES: &[Series] = &[
 const ALL: &[&str] = &["6.1", "6.12", "5.10", "new"];
 const RING: &[&str] = &["6.1", "6.12", "5.10"];
 const FIRST: &[&str] = &["6.1"];
+/// Those that themselves follow what return probes take from stacks.
+const TRACED: &[&str] = &["6.1", "6.12", "new"];
 
 const BASE: Case = Case {
     name: "",
@@ -254,6 +256,7 @@ pub(crate) const CASES: &[Case] = &[
         ..BASE
     },
     Case { name: "live", end: End::Live, append: "spin=1", dumps: &[ELF, RAW], ..BASE },
+    Case { name: "traced", series: TRACED, quick: true, append: "trace=1", dumps: &[ELF], ..BASE },
     Case { name: "init-exit", end: End::Init, series: FIRST, dumps: &[ELF], ..BASE },
     Case { name: "oom", end: End::Oom, series: FIRST, memory: 256, dumps: &[ELF], ..BASE },
 ];

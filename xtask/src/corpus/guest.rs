@@ -9,6 +9,7 @@ use crate::run::{At as _, Error, command, output, shell};
 
 const INIT: &str = include_str!("guest/init");
 const PROGRAMS: &str = include_str!("guest/guest.c");
+const TRACERS: &str = include_str!("guest/tracers.c");
 
 /// What a guest boots from.
 pub(crate) struct Guest {
@@ -45,13 +46,15 @@ pub(crate) fn prepare(kernel: &Kernel, tools: &Tools) -> Result<Guest, Error> {
         fs::remove_dir_all(&dir).at(&dir)?;
     }
     fs::create_dir_all(&dir).at(&dir)?;
-    let source = dir.join("guest.c");
-    fs::write(&source, PROGRAMS).at(&source)?;
-    let programs = dir.join("guest");
-    output(command(tools.compiler, ["-O2", "-static", "-pthread", "-w", "-o"]).arg(&programs).arg(&source))?;
+    for (name, text) in [("guest", PROGRAMS), ("tracers", TRACERS)] {
+        let source = dir.join(format!("{name}.c"));
+        fs::write(&source, text).at(&source)?;
+        let built = dir.join(name);
+        output(command(tools.compiler, ["-O2", "-static", "-pthread", "-w", "-o"]).arg(built).arg(&source))?;
+    }
 
     let initrd = dir.join("initrd");
-    pack(&dir.join("root"), tools, &programs, &kernel.modules, &initrd)?;
+    pack(&dir, "root", tools, &kernel.modules, &initrd)?;
     let initrd_bug = dir.join("initrd-bug");
     if let Some(buggy) = &kernel.buggy {
         let modules: Vec<Module> = kernel
@@ -59,7 +62,7 @@ pub(crate) fn prepare(kernel: &Kernel, tools: &Tools) -> Result<Guest, Error> {
             .iter()
             .map(|m| if m.name == buggy.name { buggy.clone() } else { m.clone() })
             .collect();
-        pack(&dir.join("root-bug"), tools, &programs, &modules, &initrd_bug)?;
+        pack(&dir, "root-bug", tools, &modules, &initrd_bug)?;
     }
 
     let content = dir.join("content");
@@ -71,20 +74,16 @@ pub(crate) fn prepare(kernel: &Kernel, tools: &Tools) -> Result<Guest, Error> {
     Ok(Guest { initrd, initrd_bug, disk })
 }
 
-fn pack(
-    root: &Path,
-    tools: &Tools,
-    programs: &Path,
-    modules: &[Module],
-    archive: &Path,
-) -> Result<(), Error> {
-    for dir in ["bin", "proc", "sys", "dev", "tmp", "mnt", "mods"] {
-        fs::create_dir_all(root.join(dir)).at(root)?;
+fn pack(dir: &Path, root: &str, tools: &Tools, modules: &[Module], archive: &Path) -> Result<(), Error> {
+    let root = &dir.join(root);
+    for folder in ["bin", "proc", "sys", "dev", "tmp", "mnt", "mods"] {
+        fs::create_dir_all(root.join(folder)).at(root)?;
     }
     fs::copy(&tools.busybox, root.join("bin/busybox")).at(&tools.busybox)?;
-    for name in ["workload", "scatter", "symbols"] {
+    let programs = ["workload", "scatter", "symbols"].map(|name| ("guest", name));
+    for (program, name) in programs.into_iter().chain([("tracers", "tracers")]) {
         let file = root.join("bin").join(name);
-        fs::hard_link(programs, &file).at(&file)?;
+        fs::hard_link(dir.join(program), &file).at(&file)?;
     }
     let mut order = String::new();
     for module in modules {
