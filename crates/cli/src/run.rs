@@ -68,6 +68,7 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
         if !once || image.has_kernel_file() || image.has_module_files() {
             ready(layers, once)?;
         }
+        chosen_kernel(cli, layers)?;
     }
     let options = Options { missing: split.missing.clone(), ..options(cli, format, cancel) };
     let mut shell = Shell::new(layers.as_ref(), settings(cli, layers.as_ref())?, options);
@@ -118,6 +119,14 @@ fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
     }
 }
 
+/// Who names a kernel is answered of that one or not at all.
+fn chosen_kernel(cli: &Cli, layers: &Layers) -> Result<(), Failure> {
+    if cli.kernel.is_none() {
+        return Ok(());
+    }
+    layers.session().map(|_| ()).map_err(|e| Failure::of_dump(e.clone()))
+}
+
 /// A line on standard output.
 fn print(line: &str) -> Result<Ended, Failure> {
     shell::print(line).map(|()| Ended::Good).map_err(|e| Failure::output(&e))
@@ -134,6 +143,7 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     };
     let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new(), Fetch::Never) };
     let layers = Layers::open(options).map_err(Failure::of_dump)?;
+    chosen_kernel(cli, &layers)?;
     let image = layers.image();
     // VMCOREINFO of another boot is no word of this machine's, nor that of one kernel of another in the same memory
     let fits = |told: &&str| is_known(what.0, told) && cli.kernel.is_none() && kernel::vmcoreinfo_fits(image);

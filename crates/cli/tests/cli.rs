@@ -357,6 +357,34 @@ fn a_script_on_standard_input_ends_with_its_last_command() {
     assert_eq!(out.status.code(), Some(2));
 }
 
+/// `exit` in a file of settings ends that file: what the user asked for is answered.
+#[test]
+fn exit_in_an_rc_file_ends_only_that_file() {
+    let home = tempfile::tempdir().unwrap();
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join(".crashrc"), "alias one ptob\nq\nalias one btop\n").unwrap();
+    std::fs::write(here.path().join(".crashrc"), "alias two ptob\nexit\n").unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_crashlens"))
+        .args(["-c", "one 1", "-c", "two 2", "-c", "q", "-c", "ptob 3"])
+        .env("HOME", home.path())
+        .current_dir(here.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "1: 1000\n2: 2000\n");
+}
+
+/// Whatever is asked: a kernel that the dump does not have is an error that names those that it has.
+#[test]
+fn a_kernel_that_is_not_there_is_an_error() {
+    for option in ["--log", "--osrelease", "--build-id", "-t"] {
+        check(&[SAMPLE, "--kernel", "9", option], 1, "", "--kernel 9: this dump has: kernel 1");
+    }
+    for command in ["info", "sys", "log", "rd -p 1000"] {
+        check(&[SAMPLE, "--kernel", "9", "-c", command], 1, "", "--kernel 9: this dump has: kernel 1");
+    }
+    check(&[SAMPLE, "--kernel", "1", "--osrelease"], 0, "6.1.0-56-cloud-amd64", "");
+}
+
 #[test]
 fn the_rc_file_is_read_silently() {
     let home = tempfile::tempdir().unwrap();

@@ -115,7 +115,13 @@ impl<'s> Shell<'s> {
     }
     /// Runs the lines of a file; says how the first of them that failed ended.
     pub fn run_file(&mut self, path: &Path, origin: Origin) -> Ended {
-        self.on_terminal(|shell, out| shell.source(path, origin, out))
+        self.on_terminal(|shell, out| {
+            let ended = shell.source(path, origin, out);
+            // `exit` in a file of settings ends that file only, Ctrl-C all
+            let is_rc = matches!(origin, Origin::HomeRc | Origin::LocalRc);
+            shell.settings.quit &= !is_rc || ended == Ended::Interrupted;
+            ended
+        })
     }
     /// Runs one line.
     pub fn run_line(&mut self, line: &str) -> Ended {
