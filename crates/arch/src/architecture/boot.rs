@@ -329,7 +329,7 @@ fn fit(boot: &Boot, info: &VmcoreInfo, pgd: VirtAddr, phys: &dyn PhysRead) -> Fi
         )),
         Err(FaultKind::Table(missing)) if missing.why != Gap::Absent => Fit::Unknown,
         Err(FaultKind::Table(missing)) => {
-            Fit::No(format!("its page tables would be at {:#x}, where this machine has no RAM", missing.at))
+            Fit::No(format!("its page tables would be at {:#x}, where the dump has no memory", missing.at))
         }
         Err(_) => Fit::No(format!("its swapper_pg_dir at {pgd:#x} does not map itself")),
     };

@@ -68,9 +68,10 @@ fn vmcoreinfo_of_another_boot_is_dropped_with_a_note() {
 #[test]
 fn vmcoreinfo_of_another_boot_is_dropped_where_its_pages_are_left_out() {
     let k = kernel("x86_64");
-    // the image as that boot would have had it
+    // the head of the image as that boot would have had it; all of it in one header, behind so few pages that are there, would
+    // be more than a filter leaves out, and no memory
     let first = (0x100_0000 + 0x1240_0000) >> 12;
-    let spec = (first..first + 0x1000).fold(k.spec().without_notes(), |spec, pfn| spec.excluded(pfn));
+    let spec = (first..first + 0x100).fold(k.spec().without_notes(), |spec, pfn| spec.excluded(pfn));
     let spec = spec.vmcoreinfo(&of_another_boot(&k));
     for bytes in [spec.elf(), spec.kdump(testkit::dump::Packing::Zlib)] {
         let dump = tempfile::NamedTempFile::new().unwrap();
