@@ -1,15 +1,26 @@
 //! From a dump to its verdict.
 
-use crate::culprit::{self, Culprit};
-use crate::hang::{self, Hang};
-use crate::lines::{Lines, stamp};
+use crate::code::roles;
+use crate::context::process;
+use crate::explain::instruction;
+use crate::explain::objects;
+use crate::explain::related;
+use crate::known;
+use crate::memory::usage;
 use crate::model::{How, Place, Statement, Verdict};
-use crate::scene::{self, Scene};
-use crate::waits::Waits;
-use crate::{
-    checkers, context, headline, instruction, known, machine_check, machinery, memory, objects, panic_text,
-    related, signature, spin, stall, standing,
-};
+use crate::reports::checkers;
+use crate::reports::lines::{Lines, stamp};
+use crate::reports::machine_check;
+use crate::reports::panic_text;
+use crate::signature;
+use crate::stall::evidence;
+use crate::stall::hang::{self, Hang};
+use crate::stall::spin;
+use crate::stall::waits::Waits;
+use crate::victim::fault_frame::{self, FaultFrame};
+use crate::victim::frames::{self, Victim};
+use crate::victim::module;
+use crate::words::headline;
 use base::VirtAddr;
 use kernel::Session;
 use kernel::log::event::{self, Class, Event};
@@ -31,8 +42,8 @@ pub(crate) struct Case<'s> {
     pub(crate) event: Option<Event>,
     pub(crate) hang: Option<Hang<'s>>,
     pub(crate) waits: Option<Waits<'s>>,
-    pub(crate) scene: Scene<'s>,
-    pub(crate) found: Option<Culprit>,
+    pub(crate) scene: Victim<'s>,
+    pub(crate) found: Option<FaultFrame>,
 }
 
 /// Says what killed the machine.
@@ -44,7 +55,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     let from = blame(&case, &mut v);
     v.headline = headline::headline(&case, &v);
     if v.class.has_instruction()
-        && let Some(by) = standing::served(s, &case.scene, from, &v)
+        && let Some(by) = module::served(s, &case.scene, from, &v)
     {
         v.headline.push_str(&by);
     }
@@ -53,28 +64,28 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     }
     let event = case.event.as_ref();
     v.context = match v.class {
-        Class::Alive => context::alive(s),
+        Class::Alive => process::alive(s),
         _ => {
-            let from = from.unwrap_or_else(|| scene::behind_death(v.class, &case.scene.names(s)));
-            context::of(s, &case.scene, event, from)
+            let from = from.unwrap_or_else(|| frames::behind_death(v.class, &case.scene.names(s)));
+            process::of(s, &case.scene, event, from)
         }
     };
     v.context.extend(headline::init_exit(&case, &v));
-    standing::modules(s, &case.scene, from, &mut v);
+    module::modules(s, &case.scene, from, &mut v);
     // an assertion of the allocator's is its caller's business as well
     let of_allocator = v.class == Class::Bug
         && v.place.as_ref().is_some_and(|p| {
-            p.module.is_none() && !p.function.is_empty() && machinery::is_allocating(&p.function)
+            p.module.is_none() && !p.function.is_empty() && roles::is_allocating(&p.function)
         });
     if matches!(v.class, Class::ListCorruption | Class::Refcount | Class::Overflow) || of_allocator {
         callers(s, &case.scene, from, &mut v);
     }
     if let Some(waits) = &case.waits {
         v.waits = waits.told(v.class);
-        stall::tell(s, &case.scene, waits, &mut v);
+        evidence::tell(s, &case.scene, waits, &mut v);
     }
     if v.class == Class::Atomic {
-        v.waits.extend(case.scene.task.map(|t| stall::held(s, t)).unwrap_or_default());
+        v.waits.extend(case.scene.task.map(|t| evidence::held(s, t)).unwrap_or_default());
     }
     if v.class.has_instruction() && s.arch().isa().is_err() {
         let arch = s.arch().name();
@@ -118,8 +129,8 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
         }
     }
     let panicked = event.is_some() || kernel::sched::panic::panic_cpu(s).is_some();
-    let mut scene = Scene::of(s, event.as_ref());
-    let found = culprit::find(s, event.as_ref(), &scene).filter(|_| panicked || lines.is_none());
+    let mut scene = Victim::of(s, event.as_ref());
+    let found = fault_frame::find(s, event.as_ref(), &scene).filter(|_| panicked || lines.is_none());
     if event.is_none() && found.is_none() && panicked {
         event = from_buffer(s, v);
     }
@@ -134,19 +145,19 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
     let hang = waits.as_ref().filter(|_| !panicked).and_then(|w| hang::of(s, lines.as_ref(), w));
     if let Some(h) = &hang {
         v.evidence.push(h.evidence.clone());
-        scene = Scene::of_task(s, h.task);
+        scene = Victim::of_task(s, h.task);
     }
     if !panicked && hang.is_none() && lines.is_some() {
         // it lives: a task that an old warning names is not what the verdict is of
         let first = waits.as_ref().and_then(|w| w.circles.first()?.first());
-        scene = Scene::of_task(s, first.and_then(|at| s.tasks().at(*at)));
+        scene = Victim::of_task(s, first.and_then(|at| s.tasks().at(*at)));
     }
     v.undetermined.extend(doubted(s, &scene));
     Case { s, lines, event, hang, waits, scene, found }
 }
 
 /// Why the victim's CPU has no registers of its own in the dump, or none that can be checked.
-fn doubted(s: &Session, scene: &Scene<'_>) -> Option<String> {
+fn doubted(s: &Session, scene: &Victim<'_>) -> Option<String> {
     let (bt, cpu) = (scene.bt.as_ref()?, scene.task?.cpu?);
     let unchecked = || s.cpu_registers(cpu).sound().next().is_some_and(|claim| claim.unchecked.is_some());
     bt.remark.clone().filter(|_| bt.doubt.is_some() || unchecked())
@@ -184,7 +195,7 @@ fn classify(case: &Case<'_>) -> Class {
             e.class,
             Class::NullPointer | Class::PageFault | Class::UserAddress | Class::GeneralProtection
         );
-        let framed = || culprit::class_by_frame(s, case.found.as_ref()?, None);
+        let framed = || fault_frame::class_by_frame(s, case.found.as_ref()?, None);
         return match e.class {
             // the words of the oops are lost, and its frame is not
             Class::Panic if e.ends_an_oops() => framed().unwrap_or(Class::Panic),
@@ -200,10 +211,10 @@ fn classify(case: &Case<'_>) -> Class {
     if let Some(h) = &case.hang {
         return h.class;
     }
-    if let Some(class) = case.found.as_ref().and_then(|c| culprit::class_by_frame(s, c, None)) {
+    if let Some(class) = case.found.as_ref().and_then(|c| fault_frame::class_by_frame(s, c, None)) {
         return if nowhere { Class::WildJump } else { class };
     }
-    if let Some(class) = culprit::class_by_panic(&case.scene.names(s)) {
+    if let Some(class) = fault_frame::class_by_panic(&case.scene.names(s)) {
         return class;
     }
     match (case.lines.is_some(), kernel::sched::panic::panic_cpu(s).is_some()) {
@@ -280,17 +291,17 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
     let idle = case.scene.task.is_some_and(|t| t.pid == 0);
     // of a machine that lives the first of those who wait for each other
     let class = if v.class == Class::Alive { Class::HungTask } else { v.class };
-    let blamed = scene::blamed(s.arch(), class, &case.scene.names(s), frames)
+    let blamed = frames::blamed(s.arch(), class, &case.scene.names(s), frames)
         .filter(|_| !(idle && matches!(v.class, Class::Nmi | Class::Watchdog)))
         .map(|n| if v.class == Class::Sanitizer { reported(case, n) } else { n })
         .or_else(|| frames.iter().position(asked).filter(|_| v.class == Class::OutOfMemory));
     if let Some(frame) = blamed.and_then(|n| frames.get(n)) {
         // a caller is named by its return address, as backtraces have it
-        let mut place = culprit::place_of_call(s, frame.lookup());
+        let mut place = fault_frame::place_of_call(s, frame.lookup());
         if (v.class.is_stall() || v.class == Class::Nmi) && !frame.is_call {
             // of a CPU in a loop the line that makes it go on, not that of the turn it was in
             let jump = spin::loop_at(s, frame.lookup());
-            let line = jump.map(|at| culprit::place_of_call(s, at)).filter(|p| p.file == place.file);
+            let line = jump.map(|at| fault_frame::place_of_call(s, at)).filter(|p| p.file == place.file);
             place.line = line.and_then(|p| p.line).or(place.line);
         }
         place.offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
@@ -383,15 +394,15 @@ fn said_place(s: &Session, event: &Event) -> Option<Place> {
 }
 
 /// Of a check in a library: who called it.
-fn callers(s: &Session, scene: &Scene<'_>, from: Option<usize>, v: &mut Verdict) {
+fn callers(s: &Session, scene: &Victim<'_>, from: Option<usize>, v: &mut Verdict) {
     let Some(from) = from.filter(|n| *n > 0) else { return };
     let own =
         v.place.as_ref().map(|p| debuginfo::symtab::base_name(&p.function).to_owned()).unwrap_or_default();
     let caller = scene.certain(from).filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l))).find(
-        |(_, l)| debuginfo::symtab::base_name(l.symbol.name) != own && !machinery::is_finding(l.symbol.name),
+        |(_, l)| debuginfo::symtab::base_name(l.symbol.name) != own && !roles::is_finding(l.symbol.name),
     );
     if let Some((at, _)) = caller {
-        let place = culprit::place(s, at);
+        let place = fault_frame::place(s, at);
         let mut text = format!("called by {place}");
         if let (Some(file), Some(line)) = (&place.file, place.line) {
             text = format!("{text}, {file}:{line}");
@@ -427,7 +438,7 @@ fn out_of_memory(case: &Case<'_>, class: Class) -> Vec<Statement> {
         return Vec::new();
     }
     let lines = case.lines.as_ref().map(Lines::texts).unwrap_or_default();
-    memory::of(case.s, &lines, case.event.as_ref().map_or(0, |e| e.at))
+    usage::of(case.s, &lines, case.event.as_ref().map_or(0, |e| e.at))
 }
 
 /// What came before, and what came of it.
@@ -457,7 +468,7 @@ fn history(case: &Case<'_>, class: Class) -> Vec<Statement> {
         .map(|(n, text)| Statement::new(How::Log, format!("before: {}{text}", at(*n)), &commands))
         .collect();
     if class.is_stall() {
-        out.extend(stall::others(event, case.scene.task.map(|t| t.pid)));
+        out.extend(evidence::others(event, case.scene.task.map(|t| t.pid)));
     }
     if let Some((n, text)) = &event.later {
         let lived = lines
@@ -478,8 +489,8 @@ fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<Option<String
     let known = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
     let mut names: Vec<Option<String>> = v.place.as_ref().map(|p| known(&p.function)).into_iter().collect();
     match (from, &case.event) {
-        (Some(n), _) => names.extend(context::known_names(case.s, &case.scene, n)),
-        (None, _) if names.is_empty() => names.extend(context::known_names(case.s, &case.scene, 0)),
+        (Some(n), _) => names.extend(process::known_names(case.s, &case.scene, n)),
+        (None, _) if names.is_empty() => names.extend(process::known_names(case.s, &case.scene, 0)),
         // the log's trace has other frames than the stack: without those marked as guesses, with those of the report itself
         (None, Some(e)) => {
             names.push(None);
@@ -491,12 +502,12 @@ fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<Option<String
         names.clear();
     }
     // what panic() called while the dump was taken says nothing
-    let panic = names.iter().rposition(|n| n.as_deref().is_some_and(machinery::is_panic));
+    let panic = names.iter().rposition(|n| n.as_deref().is_some_and(roles::is_panic));
     names
         .into_iter()
         .skip(panic.map_or(0, |n| n + 1))
         .take_while(|n| n.as_ref().is_none_or(|n| !signature::is_interrupt(case.s.arch(), n)))
-        .filter(|n| n.as_ref().is_none_or(|n| !machinery::is_dying(n) && !machinery::is_delaying(n)))
+        .filter(|n| n.as_ref().is_none_or(|n| !roles::is_dying(n) && !roles::is_delaying(n)))
         .collect()
 }
 

@@ -201,11 +201,11 @@ fn registers_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
     const LEFT: [&str; 7] = [
         "kernel/src/log/event/mod.rs",
         "kernel/src/log/event/oops.rs",
-        "verdict/src/checkers.rs",
-        "verdict/src/culprit.rs",
-        "verdict/src/ipi.rs",
-        "verdict/src/machine_check.rs",
-        "verdict/src/operand.rs",
+        "verdict/src/reports/checkers.rs",
+        "verdict/src/victim/fault_frame.rs",
+        "verdict/src/stall/ipi.rs",
+        "verdict/src/reports/machine_check.rs",
+        "verdict/src/explain/operand.rs",
     ];
     let left = LEFT.iter().any(|file| path == format!("crates/{file}"));
     if KNOW_MACHINES.iter().any(|place| path.starts_with(place)) || left || !is_library(path) {

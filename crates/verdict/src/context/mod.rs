@@ -1,0 +1,7 @@
+//! What the machine was doing: process, system call, interrupt, its other CPUs, its kernel.
+
+pub(crate) mod layers;
+pub(crate) mod machine;
+pub(crate) mod patches;
+pub(crate) mod process;
+pub(crate) mod syscall;

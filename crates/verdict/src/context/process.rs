@@ -1,0 +1,135 @@
+//! What the machine was doing: process, system call, interrupt, work.
+
+use crate::code::registers::Chain;
+use crate::context::layers;
+use crate::context::machine;
+use crate::context::patches;
+use crate::context::syscall;
+use crate::model::{How, Statement};
+use crate::victim::frames::Victim;
+use kernel::Session;
+use kernel::log::event::{Class, Event};
+use kernel::sched::task::Task;
+
+/// The statements of the `CONTEXT` section. `from` is the frame that the verdict is of.
+pub(crate) fn of(s: &Session, scene: &Victim<'_>, event: Option<&Event>, from: usize) -> Vec<Statement> {
+    let mut out = Vec::new();
+    if let Some(task) = scene.task {
+        out.push(task_line(s, scene, task, event, from));
+        if let Some(call) = syscall::of(s, scene, task) {
+            let commands = [format!("bt {}", task.pid), format!("task -R files {}", task.pid)];
+            out.push(Statement::new(How::Memory, call, &commands));
+        }
+    } else if let Some(e) = event
+        && let (Some(comm), Some(pid), cpu) = match (&e.subject, e.class) {
+            (Some(subject), Class::HungTask) => (&subject.comm, subject.pid, None),
+            _ => (&e.oops.comm, e.oops.pid, e.oops.cpu),
+        }
+    {
+        // its task_struct is not to be had
+        let cpu = cpu.map_or_else(String::new, |cpu| format!(" on CPU {cpu}"));
+        out.push(Statement::new(How::Log, format!("the log names {comm}[{pid}]{cpu}"), &["log".into()]));
+    }
+    if let Some(work) = event.and_then(|e| e.oops.workqueue.clone()) {
+        out.push(Statement::new(How::Log, format!("workqueue {work}"), &["log".into()]));
+    }
+    out.extend(machine::other_cpus(s, scene.task.filter(|t| t.active)));
+    out.extend(machine::system(s, event));
+    out.extend(patches::of(s, scene, from));
+    out
+}
+
+fn task_line(s: &Session, scene: &Victim<'_>, task: &Task, event: Option<&Event>, from: usize) -> Statement {
+    let mut names: Vec<String> = frame_names(s, scene, from);
+    if names.is_empty() {
+        // then none has a frame below
+        names = event.map(|e| e.oops.trace.clone()).unwrap_or_default();
+    }
+    let handler = |n: usize| {
+        let (index, _) = scene.certain(from).nth(n)?;
+        let start = crate::victim::frames::last_saved(scene.frames(), index);
+        let at = Chain::of(s, scene.frames(), start, index).called(index)?;
+        s.locate(at).map(|l| l.symbol.name.to_owned())
+    };
+    // one that ends has given its memory back, as those of the kernel have none
+    let of_user = scene.frames().last().and_then(|f| f.saved.as_ref()).is_some_and(|saved| saved.user);
+    let base = match task.is_kernel() {
+        _ if task.pid == 0 => Some("idle"),
+        _ if of_user => Some("process context"),
+        Some(true) => Some("kernel thread"),
+        Some(false) => Some("process context"),
+        None => None,
+    };
+    let layers = layers::layers(s.arch(), &names, &handler);
+    let logged = event.and_then(|e| e.oops.cpu).filter(|_| task.active || task.cpu.is_none());
+    let cpu = logged.or(task.cpu);
+    let mut text = format!("{}[{}]", task.comm, task.pid);
+    text = match cpu {
+        Some(cpu) => format!("{text}, CPU {cpu}"),
+        None => format!("{text}, on which CPU is not known"),
+    };
+    // of a stack that was not followed to its end, nobody knows what came upon the process
+    if !layers.is_empty() || !task.active || from_end(scene, &names) {
+        let words = match (base, layers.is_empty()) {
+            (Some(base), _) => layers::words(&layers, base),
+            (None, false) => layers::words(&layers, "a task whose kind is not known"),
+            (None, true) => "whether it is a thread of the kernel is not known".to_owned(),
+        };
+        text = format!("{text}, {words}");
+    }
+    Statement::new(How::Memory, text, &[format!("bt {}", task.pid), "ps".into()])
+}
+
+/// True where the frames, or those of the log's report where there are none, lead from where the process came in.
+fn from_end(scene: &Victim<'_>, names: &[String]) -> bool {
+    use kernel::stack::backtrace::Start;
+    match scene.bt.as_ref().filter(|bt| !bt.unwound.frames.is_empty()) {
+        // its innermost frames may be what earlier calls left behind
+        Some(bt) if bt.start == Start::Stack => false,
+        Some(bt) => bt.unwound.stopped.is_end(),
+        None => !names.is_empty(),
+    }
+}
+
+/// Of a living system: its load, what its CPUs ran.
+pub(crate) fn alive(s: &Session) -> Vec<Statement> {
+    let mut out = Vec::new();
+    if let Ok(load) = kernel::machine::system::load_average(s) {
+        let text: Vec<String> = load.iter().map(|l| format!("{}.{:02}", l / 100, l % 100)).collect();
+        let found = s.tasks().all.len();
+        let tasks = if s.tasks().lack().is_some() { format!("at least {found}") } else { found.to_string() };
+        out.push(Statement::new(
+            How::Memory,
+            format!("load {}; {} tasks", text.join(", "), tasks),
+            &["sys".into(), "ps".into()],
+        ));
+    }
+    if let Some(others) = machine::other_cpus(s, None) {
+        let text = others.text.strip_prefix("CPUs: ").unwrap_or(&others.text).to_owned();
+        out.push(Statement { text, ..others });
+    }
+    out.extend(machine::system(s, None));
+    out
+}
+
+/// The functions of the frames from `from` outwards; `None` where no symbol covers one, from the first guess on, and at
+/// the end where frames end before the stack does.
+pub(crate) fn known_names(s: &Session, scene: &Victim<'_>, from: usize) -> Vec<Option<String>> {
+    let frames = scene.frames().iter().skip(from);
+    let certain = frames.clone().take_while(|f| !f.how.is_guess());
+    let mut out: Vec<Option<String>> =
+        certain.map(|f| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned())).collect();
+    let ends = scene.bt.as_ref().is_some_and(|bt| bt.unwound.stopped.is_end());
+    if !ends || out.len() < frames.len() {
+        out.push(None);
+    }
+    out
+}
+
+/// The functions of the frames from `from` outwards.
+pub(crate) fn frame_names(s: &Session, scene: &Victim<'_>, from: usize) -> Vec<String> {
+    scene
+        .certain(from)
+        .map(|(_, f)| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default())
+        .collect()
+}

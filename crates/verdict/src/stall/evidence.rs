@@ -1,0 +1,137 @@
+//! What a death by standing still adds to its headline and evidence: how long, the loop that a CPU is in.
+
+use crate::code::roles;
+use crate::context::machine::cpu_of;
+use crate::model::{How, Statement, Verdict};
+use crate::stall::hang;
+use crate::stall::spin;
+use crate::stall::waits::{Waits, What};
+use crate::victim::frames::Victim;
+use kernel::Session;
+use kernel::log::event::{Class, Event, Subject};
+use kernel::sched::task::Task;
+
+/// `CPU 1, 26 s` of a subject.
+pub(crate) fn words(class: Class, subject: &Subject) -> String {
+    let mut parts = Vec::new();
+    match (&subject.comm, subject.pid) {
+        (Some(comm), Some(pid)) if class == Class::HungTask => parts.push(format!("{comm}[{pid}]")),
+        _ => parts.extend(subject.cpu.map(|cpu| format!("CPU {cpu}"))),
+    }
+    parts.extend(subject.seconds.map(|n| format!("{n} s")));
+    parts.join(", ")
+}
+
+/// The loop that the CPU is in, where it spins on no lock.
+pub(crate) fn tell(s: &Session, scene: &Victim<'_>, waits: &Waits<'_>, v: &mut Verdict) {
+    if matches!(v.class, Class::Nmi | Class::Watchdog | Class::Sysrq) {
+        // asked to die, mostly because something stood still
+        if let Some(hang) = hang::silent(s) {
+            v.waits.push(hang.evidence);
+            tell_loop(s, &Victim::of_task(s, hang.task), waits, v);
+        }
+    } else if matches!(v.class, Class::SoftLockup | Class::HardLockup | Class::RcuStall) {
+        tell_loop(s, scene, waits, v);
+    }
+}
+
+fn tell_loop(s: &Session, scene: &Victim<'_>, waits: &Waits<'_>, v: &mut Verdict) {
+    let Some(task) = scene.task.filter(|t| t.active) else { return };
+    if waits.of_task(task.at).is_some_and(|w| matches!(w.what, What::Spin(_))) {
+        return;
+    }
+    v.waits.extend(crate::stall::ipi::told(s, scene, task));
+    let Some(l) = spin::looping(s, scene) else { return };
+    let commands = [format!("bt -c {}", cpu_of(task)), format!("dis -x {}", l.function)];
+    let reads = if l.reads.is_empty() { String::new() } else { format!("; it reads {}", l.reads.join(", ")) };
+    let text = format!("CPU {} loops in {} from {} to {}{reads}", cpu_of(task), l.function, l.from, l.to);
+    v.waits.push(Statement::new(How::Decoded, text, &commands));
+    if !l.body.is_empty() {
+        v.evidence.push(Statement::new(How::Decoded, l.body.join("; "), &commands));
+    }
+}
+
+/// The spinning locks that a task has, of one that must not have slept.
+pub(crate) fn held(s: &Session, task: &Task) -> Vec<Statement> {
+    let row = |t: spin::Taken| {
+        let name = spin::symbol_at(s, t.lock).map_or_else(String::new, |n| format!("{n} "));
+        let text = format!(
+            "{}[{}] has the spinning lock {name}({:x}), taken at {}, and not given back",
+            task.comm, task.pid, t.lock, t.call
+        );
+        Statement::new(How::Guessed, text, &[format!("bt {}", task.pid)])
+    };
+    // the scheduler's own locks are what it says them to be
+    let own = |t: &spin::Taken| t.call.split("()").next().is_some_and(|f| !roles::is_waiting(f));
+    spin::taken(s, task).into_iter().filter(own).map(row).collect()
+}
+
+/// Of several that stand still, the one that the verdict is of: of tasks that hang the first message's whose task it
+/// still is, of CPUs the one that the panic was for.
+pub(crate) fn told<'e>(event: &'e Event, task: Option<&Task>) -> Option<&'e Subject> {
+    let hangs = |subject: &&Subject| task.is_none_or(|t| subject.pid.is_none() || Some(t.pid) == subject.pid);
+    match event.class {
+        Class::HungTask => event.others.iter().chain(&event.subject).find(hangs).or(event.subject.as_ref()),
+        _ => event.subject.as_ref(),
+    }
+}
+
+/// The others that hang beside the one that the verdict is of.
+pub(crate) fn others(event: &Event, told: Option<i32>) -> Option<Statement> {
+    let names: Vec<String> = event
+        .others
+        .iter()
+        .filter(|subject| told.is_none() || subject.pid != told)
+        .map(|subject| words(event.class, subject))
+        .filter(|w| !w.is_empty())
+        .collect();
+    (!names.is_empty()).then(|| {
+        let text = format!("told of before: {}", names.join("; "));
+        Statement::new(How::Log, text, &["log".into()])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_in_words() {
+        let subject = |cpu, comm: Option<&str>, pid, seconds| Subject {
+            cpu,
+            comm: comm.map(str::to_owned),
+            pid,
+            seconds,
+        };
+        assert_eq!(
+            words(Class::SoftLockup, &subject(Some(1), Some("cat"), Some(7), Some(26))),
+            "CPU 1, 26 s"
+        );
+        assert_eq!(words(Class::HungTask, &subject(None, Some("dd"), Some(77), Some(120))), "dd[77], 120 s");
+        assert_eq!(words(Class::HardLockup, &subject(Some(2), None, None, None)), "CPU 2");
+        assert_eq!(words(Class::RcuStall, &Subject::default()), "");
+    }
+
+    #[test]
+    fn a_cpu_that_stood_still_before_is_not_the_one_of_the_panic() {
+        let told = |lines: &[&str]| {
+            let event = kernel::log::event::find(lines).unwrap();
+            told(&event, None).map(|subject| words(event.class, subject))
+        };
+        let rcu = [
+            "rcu: INFO: rcu_preempt self-detected stall on CPU",
+            "rcu: \t0-...!: (2 ticks this GP) idle=f42c/1/0x4000000000000000 softirq=192/192 fqs=0",
+            "rcu: \t(t=2003 jiffies g=-1003 q=1773 ncpus=2)",
+            "rcu: INFO: rcu_preempt self-detected stall on CPU",
+            "rcu: \t1-....: (372 ticks this GP) idle=6cac/1/0x4000000000000000 softirq=437/438 fqs=234",
+            "Kernel panic - not syncing: RCU Stall",
+        ];
+        assert_eq!(told(&rcu).as_deref(), Some("CPU 1"));
+        let hung = [
+            "INFO: task dd:77 blocked for more than 120 seconds.",
+            "INFO: task cp:78 blocked for more than 120 seconds.",
+            "Kernel panic - not syncing: hung_task: blocked tasks",
+        ];
+        assert_eq!(told(&hung).as_deref(), Some("dd[77], 120 s"));
+    }
+}

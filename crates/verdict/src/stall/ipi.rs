@@ -1,0 +1,92 @@
+//! A CPU that waits until others have carried out a call (`smp_call_function_many()`, the flush of other CPUs' TLBs): it
+//! stands still because one of them does not take interrupts. Source: kernel/smp.c, arch/x86/mm/tlb.c.
+
+use crate::context::machine::cpu_of;
+use crate::model::{How, Statement};
+use crate::victim::frames::{Victim, interrupted};
+use kernel::Session;
+use kernel::sched::task::Task;
+
+/// Functions that call other CPUs and wait for them.
+const CALLING: &[&str] = &[
+    "smp_call_function_single",
+    "smp_call_function_many",
+    "smp_call_function_many_cond",
+    "smp_call_function_any",
+    "generic_exec_single",
+    "csd_lock_wait",
+    "__csd_lock_wait",
+    "csd_lock",
+    "on_each_cpu_cond_mask",
+    "native_flush_tlb_others",
+    "native_flush_tlb_multi",
+];
+/// How many frames from where it was interrupted.
+const NEAR: usize = 4;
+/// The processor's flag that lets interrupts in.
+const INTERRUPTS: u64 = 0x200;
+/// How many CPUs are looked at.
+const MAX_CPUS: usize = 4096;
+
+/// True for functions in which a CPU waits for others.
+pub(crate) fn is_calling(name: &str) -> bool {
+    CALLING.contains(&debuginfo::symtab::base_name(name))
+}
+
+/// Which CPUs that one waits for take no interrupts, and what they run.
+pub(crate) fn told(s: &Session, scene: &Victim<'_>, task: &Task) -> Option<Statement> {
+    let names = scene.names(s);
+    let first = interrupted(s.arch(), &names, scene.frames())?;
+    let by = names.iter().skip(first).take(NEAR).find(|name| is_calling(name))?;
+    let deaf: Vec<String> = s
+        .tasks()
+        .all
+        .iter()
+        // one that idles may do so without interrupts: what is asked of it wakes it (mwait)
+        .filter(|other| other.active && other.cpu != task.cpu && other.pid != 0)
+        .take(MAX_CPUS)
+        .filter_map(|other| deaf(s, other))
+        .collect();
+    let text = match deaf.as_slice() {
+        [] => return None,
+        some => format!(
+            "CPU {} waits in {by} for other CPUs to answer its call; without interrupts: {}",
+            cpu_of(task),
+            some.join("; ")
+        ),
+    };
+    Some(Statement::new(How::Memory, text, &[format!("bt -c {}", cpu_of(task)), "bt -a".into()]))
+}
+
+/// `CPU 1 with x[12] in f+0x12 [m]` of a CPU that runs with interrupts off.
+fn deaf(s: &Session, task: &Task) -> Option<String> {
+    let flags = s.arch().reg_set().number("eflags")?;
+    let scene = Victim::of_task(s, Some(task));
+    let saved = scene.frames().iter().find_map(|f| f.saved.as_ref());
+    // panic() itself turns them off
+    if saved.is_none() && scene.names(s).iter().any(|name| matches!(name.as_str(), "panic" | "vpanic")) {
+        return None;
+    }
+    let flags = match saved {
+        Some(saved) if saved.user => return None,
+        Some(saved) => saved.regs.get(flags)?,
+        None => s.cpu_regs(task.cpu?)?.get(flags)?,
+    };
+    if flags & INTERRUPTS != 0 {
+        return None;
+    }
+    let frame = scene.frames().get(interrupted(s.arch(), &scene.names(s), scene.frames())?)?;
+    let place = crate::victim::fault_frame::place(s, frame.pc);
+    Some(format!("CPU {} with {}[{}] in {place}", cpu_of(task), task.comm, task.pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_other_cpus() {
+        assert!(is_calling("smp_call_function_many_cond") && is_calling("generic_exec_single.isra.0"));
+        assert!(!is_calling("smp_call_function_done") && !is_calling("vfs_read"));
+    }
+}

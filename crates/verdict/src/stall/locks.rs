@@ -1,0 +1,82 @@
+//! Which lock a sleeping task waits for: by the functions that it is in, and by what the kernel itself notes.
+
+use crate::code::function::Code;
+use crate::code::registers::Chain;
+use crate::stall::spin::{both, member_of_lock, symbol_at};
+use base::VirtAddr;
+use kernel::Session;
+use kernel::locking::{Kind, Owner, blocker, kind_of, listed, owner, rtmutex};
+use kernel::sched::task::Task;
+use kernel::stack::backtrace::Backtrace;
+use unwind::Frame;
+
+/// A lock that a task waits for.
+#[derive(Clone, Debug)]
+pub(crate) struct Lock<'s> {
+    pub(crate) kind: Kind,
+    pub(crate) at: VirtAddr,
+    /// A symbol, or a path from the variables of who waits; empty where neither is known.
+    pub(crate) name: String,
+    pub(crate) owner: Owner<'s>,
+}
+
+/// True for functions of `PREEMPT_RT` that locks of readers and writers of all kinds come to.
+fn is_of_any(function: &str) -> bool {
+    let name = debuginfo::symtab::base_name(function);
+    name.starts_with("rwbase_") || name.starts_with("__rwbase_")
+}
+
+/// The kind of lock that a frame's function takes: by its name, or by that of the function which was called and went
+/// on to it with a jump.
+fn taken(s: &Session, frames: &[Frame], names: &[String], n: usize) -> Option<Kind> {
+    let name = names.get(n)?;
+    if !is_of_any(name) {
+        return kind_of(name);
+    }
+    let outer = frames.get(n + 1).filter(|frame| frame.is_call)?;
+    let (_, callee) = Code::around(s, outer.lookup())?.callee(s, outer.pc.0)?;
+    kind_of(callee)
+}
+
+/// The size of any lock, at least.
+const LOCK: u64 = 0x100;
+
+/// The lock that a sleeping task waits for.
+pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task: &Task) -> Option<Lock<'s>> {
+    let frames = &bt.unwound.frames;
+    let said = rtmutex::waited(s, task);
+    let blocked = blocker::said(s, task).and_then(|(kind, at)| Some((kind, at, owner(s, kind, at)?)));
+    let taken = (0..names.len()).find_map(|n| Some((n, taken(s, frames, names, n)?)));
+    let Some((n, kind)) = taken else {
+        let rt = said.map(|(at, task)| (Kind::RtMutex, at, Owner { task, ..Owner::default() }));
+        let (kind, at, owner) = rt.or(blocked)?;
+        return Some(Lock { kind, at, name: symbol_at(s, at).unwrap_or_default(), owner });
+    };
+    let blocked = blocked.filter(|b| b.0 == kind).map(|(_, at, owner)| (at, owner));
+    let takes = |name: &String| kind_of(name).is_some() || is_of_any(name);
+    let outside = (n..names.len()).find(|m| names.get(*m).is_some_and(|name| !takes(name)));
+    let chain = Chain::of(s, frames, 0, outside.unwrap_or(n));
+    let (value, path) = outside.map(|m| chain.passed(m)).unwrap_or_default();
+    let found = |at: VirtAddr| owner(s, kind, at).map(|owner| (at, owner));
+    if rtmutex::is_shared(s, kind) {
+        let at = VirtAddr(value.or_else(|| chain.first_argument(n))?);
+        return Some(Lock { kind, at, name: name_of(s, at, value, path), owner: rtmutex::shared(s, at)? });
+    }
+    // the lock that has a waiter's priority is the one that was asked for, or within it
+    let said = said.map(|(at, task)| {
+        let around = value.map(VirtAddr).filter(|v| at.0.checked_sub(v.0).is_some_and(|into| into < LOCK));
+        (around.unwrap_or(at), Owner { task, ..Owner::default() })
+    });
+    let (at, owner) = said
+        .or(blocked)
+        .or_else(|| listed(s, bt.stacks.first()?, frames.get(n)?.sp, kind, task).and_then(found))
+        .or_else(|| chain.first_argument(n).map(VirtAddr).and_then(found))
+        .or_else(|| value.map(VirtAddr).and_then(found))?;
+    Some(Lock { kind, at, name: name_of(s, at, value, path), owner })
+}
+
+/// The name of a lock: of its symbol, and of what was passed where that was its address.
+fn name_of(s: &Session, at: VirtAddr, passed: Option<u64>, path: Option<String>) -> String {
+    let own = path.filter(|_| passed == Some(at.0)).map(|p| member_of_lock(&p)).unwrap_or_default();
+    symbol_at(s, at).map_or_else(|| own.clone(), |symbol| both(&own, &symbol))
+}

@@ -1,0 +1,3 @@
+//! Sentences.
+
+pub(crate) mod headline;
