@@ -4,20 +4,17 @@
 //! the crash began with and the stack tells more, from the call that stopped the CPU, found on its
 //! stacks. A task that slept starts from what the switch away from it saved.
 
-use crate::module;
 use crate::sched::panic;
 use crate::sched::task::{Task, TaskStruct};
-use crate::session::{Fact, Memo, Session};
+use crate::session::Session;
+use crate::stack::code::{FUNCTION_MAX, SessionCode};
 use crate::stack::registers::{Claim, CpuRegisters, Doubt, Source, Unchecked};
 use crate::stack::stacks::{
     IRQ_STACK, cpu_stacks, in_nmi, irq_stack_in_use, irq_stack_is_lost, task_stack, thread_size,
 };
-use crate::stack::swapped::Tracers;
-use arch::{FrameShape, Regs};
+use arch::Regs;
 use base::{Fault, VirtAddr, VirtRead};
-use debuginfo::cfi::CfiRow;
-use debuginfo::orc::{OrcBase, OrcBp, OrcEntry, OrcKind, OrcTable};
-use unwind::{Code, How, Stack, StopReason, Unwinder, Unwound};
+use unwind::{How, Stack, StopReason, Unwinder, Unwound};
 
 /// Where a backtrace began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,147 +85,7 @@ impl Begun {
 /// How many return addresses are tried for the function that a frame's call leads to.
 const FURTHER_MAX: usize = 16;
 
-/// More bytes than any function of a kernel has.
-const FUNCTION_MAX: u64 = 1 << 17;
-
-/// The code of a session, for the unwinder.
-pub(crate) struct SessionCode<'s> {
-    pub(crate) session: &'s Session,
-    /// Only what is at hand serves: no debug file of a module is unpacked or fetched, and beside the kernel's ORC no index
-    /// of its call frame information is made.
-    pub(crate) at_hand: bool,
-    /// The task whose stack it is, as far as that is known: what tracers took from stacks is noted by task.
-    task: Option<VirtAddr>,
-    tracers: &'s Tracers,
-}
-
-impl<'s> SessionCode<'s> {
-    pub(crate) fn new(session: &'s Session, task: Option<&Task>) -> Self {
-        let task = task.map(|task| task.at);
-        Self { session, at_hand: false, task, tracers: session.fact::<Tracers>() }
-    }
-    pub(crate) fn at_hand(session: &'s Session, task: Option<&Task>) -> Self {
-        Self { at_hand: true, ..Self::new(session, task) }
-    }
-}
-
-impl Code for SessionCode<'_> {
-    fn is_text(&self, pc: VirtAddr) -> bool {
-        self.session.is_text(pc)
-    }
-    fn orc(&self, pc: VirtAddr) -> Option<OrcEntry> {
-        let s = self.session;
-        let kernel = s.kernel_orc();
-        if s.in_image(pc) {
-            return kernel?.find(s.mem(), pc);
-        }
-        match s.module_at(pc) {
-            Some(module) => s.module_orc(module.at)?.find(s.mem(), pc),
-            None => match s.copied_from(pc) {
-                Some(original) => kernel?.find(s.mem(), original),
-                None => s.is_detour(pc).then(|| detour(s)),
-            },
-        }
-    }
-    fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
-        let s = self.session;
-        let far = |at: VirtAddr| s.module_at(at).is_some_and(|m| s.module_file_at_hand(m).is_none());
-        if self.at_hand && (s.in_image(pc) && s.kernel_orc().is_some() || far(pc)) {
-            return None;
-        }
-        s.cfi(pc)
-    }
-    fn shape(&self, pc: VirtAddr) -> Option<FrameShape> {
-        let s = self.session;
-        s.fact::<Shapes>().0.get(s, pc, || shape_at(s, pc))
-    }
-    fn is_nameless(&self, pc: VirtAddr) -> bool {
-        let s = self.session;
-        s.in_image(pc) && s.locate(pc).is_none() && !s.kernel_symbols().table.is_empty()
-    }
-    fn code_pointer(&self, at: u64) -> u64 {
-        self.session.opened().machine.code_pointer(at)
-    }
-    fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
-        self.session.locate(pc).map(|l| l.symbol.addr)
-    }
-    fn returned_to(&self, slot: VirtAddr, word: VirtAddr, callee: Option<VirtAddr>) -> VirtAddr {
-        self.tracers.before(self.session, self.task, slot, word, callee)
-    }
-    fn is_swapped(&self, pc: VirtAddr) -> bool {
-        self.tracers.put(pc)
-    }
-}
-
-/// The frame of a kprobe's detour, where it calls the probe: the registers of what was interrupted are on top of the stack.
-fn detour(s: &Session) -> OrcEntry {
-    let sp = u8::try_from(s.arch().reg_set().sp).unwrap_or(u8::MAX);
-    OrcEntry { kind: OrcKind::Regs, base: OrcBase::Reg(sp), offset: 0, bp: OrcBp::Unchanged, signal: true }
-}
-
-/// The frame at an instruction by its function's code; for a part that the compiler moved away (`.cold`), by the
-/// code that jumps there.
-fn shape_at(s: &Session, pc: VirtAddr) -> Option<FrameShape> {
-    let located = s.locate(pc)?;
-    let code = |at: VirtAddr, len: u64| s.mem().bytes(at, len.min(FUNCTION_MAX) as usize).ok();
-    // a few bytes more than up to `pc`: the instruction there has to be whole
-    let reach = (located.offset + 16).min(located.span.unwrap_or(u64::MAX));
-    let own = located.symbol.addr;
-    let name = located.symbol.name;
-    let Some((main, _)) = name.split_once(".cold") else {
-        let near = [(own.0, &*code(own, reach)?)];
-        // code further on can lead back here
-        return s.arch().frames.frame_shape(&near, pc.0).or_else(|| {
-            let span = located.span.filter(|span| *span > reach)?;
-            s.arch().frames.frame_shape(&[(own.0, &code(own, span)?)], pc.0)
-        });
-    };
-    let parent = s.named(main).into_iter().filter(|p| p.module == located.symbol.module);
-    let parent = parent.min_by_key(|p| p.addr.0.abs_diff(own.0))?.addr;
-    let body = code(parent, s.locate(parent)?.span?)?;
-    s.arch()
-        .frames
-        .frame_shape(&[(parent.0, &body), (own.0, &code(own, located.span.unwrap_or(reach))?)], pc.0)
-}
-
-/// The ORC tables, those of modules as far as they were asked for.
-#[derive(Default)]
-struct Orc {
-    kernel: Option<OrcTable>,
-    modules: Memo<VirtAddr, Option<OrcTable>>,
-}
-
-impl Fact for Orc {
-    fn read(s: &Session) -> Self {
-        let kernel = OrcTable::kernel(s.mem(), &|name| s.symbol(name));
-        Self { kernel, modules: Memo::default() }
-    }
-}
-
-/// The frames at instructions, by their functions' code.
-#[derive(Default)]
-struct Shapes(Memo<VirtAddr, Option<FrameShape>>);
-
-impl Fact for Shapes {
-    fn read(_: &Session) -> Self {
-        Self::default()
-    }
-}
-
 impl Session {
-    /// The kernel's ORC table in its own memory.
-    pub fn kernel_orc(&self) -> Option<OrcTable> {
-        self.fact::<Orc>().kernel
-    }
-
-    pub(crate) fn module_orc(&self, module: VirtAddr) -> Option<OrcTable> {
-        let orc = self.fact::<Orc>();
-        orc.modules.get(self, module, || {
-            let at = module::orc(self, module).ok()??;
-            OrcTable::module(self.mem(), at.ip, at.entries, at.count, orc.kernel.as_ref())
-        })
-    }
-
     /// The frames of a task.
     #[must_use]
     pub fn backtrace(&self, task: &Task) -> Backtrace {

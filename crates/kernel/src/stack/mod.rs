@@ -1,6 +1,7 @@
 //! Stacks: which a CPU runs on, the registers to begin with, and the frames on them.
 
 pub mod backtrace;
+mod code;
 mod register_call;
 mod register_fit;
 mod register_stack;

@@ -3,7 +3,7 @@
 //! or of a part of it that lies elsewhere. A program counter in other code is not the CPU's.
 
 use crate::session::Session;
-use crate::stack::backtrace::SessionCode;
+use crate::stack::code::SessionCode;
 use crate::stack::register_fit::Doubt;
 use base::VirtAddr;
 use unwind::{Code, Frame, How, Unwinder, Unwound};

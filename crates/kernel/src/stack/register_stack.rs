@@ -5,7 +5,8 @@
 use crate::sched::panic::panic_cpu;
 use crate::sched::task::Task;
 use crate::session::Session;
-use crate::stack::backtrace::{SessionCode, is_whole, resume_at, return_addresses};
+use crate::stack::backtrace::{is_whole, resume_at, return_addresses};
+use crate::stack::code::SessionCode;
 use crate::stack::register_call;
 use crate::stack::register_fit::Doubt;
 use crate::stack::registers::{Claim, CpuRegisters, Source};
