@@ -32,8 +32,11 @@ pub fn sleepers(case: &Case, answers: &Answers) -> Result<Differences, String> {
             differences.push(format!("{}: no stack", wanted.tid));
             continue;
         };
-        let mut pcs: Vec<u64> = found.iter().map(|frame| frame.pc).collect();
-        let mut found: Vec<Place> = found.iter().map(|frame| frame.place.clone()).collect();
+        // a task can sleep in a fault of its own: what that interrupted is a place of the stack too
+        let interrupted =
+            |frame: &super::Frame| frame.exception.as_ref().map(|(place, _)| (0, place.clone()));
+        let places = found.iter().flat_map(|f| [Some((f.pc, f.place.clone())), interrupted(f)]).flatten();
+        let (mut pcs, mut found): (Vec<u64>, Vec<Place>) = places.unzip();
         if ends_in_stub(&found, &wanted.frames) {
             found.pop();
             pcs.pop();
