@@ -42,8 +42,9 @@ bind! {
     struct PatchedTask("task_struct") { patch_state: "patch_state" }
 }
 
-/// More objects or functions than any patch has.
-const MAX: usize = 1 << 16;
+/// More patches than a kernel has ever had at once, and more objects or functions than any patch has.
+const MAX_PATCHES: usize = 256;
+const MAX: usize = 1 << 14;
 /// Bytes of a function's name (`KSYM_NAME_LEN` since 6.1).
 const NAME: usize = 512;
 
@@ -119,7 +120,7 @@ fn patches(s: &Session, head: VirtAddr, out: &mut Vec<LivePatch>) -> Result<()> 
         return Ok(());
     }
     let (b, mem) = (s.bind::<KlpPatch>(), s.mem());
-    for link in list(mem, head).take(MAX) {
+    for link in list(mem, head).take(MAX_PATCHES) {
         let at = b.list.container(link?)?;
         let enabled = b.enabled.num(mem, at).ok().map(|enabled| enabled != 0);
         let mut patch = LivePatch { at, name: name_of(s, at)?, enabled, functions: Vec::new() };
@@ -160,6 +161,10 @@ fn functions(s: &Session, object: VirtAddr, out: &mut Vec<Replacement>) -> Resul
     let name = o.name.ptr(mem, object)?;
     let name = if name.is_null() { None } else { Some(o.name.string(mem, object, NAME)?) };
     let mut one = |at: VirtAddr| -> Result<()> {
+        if out.len() >= MAX {
+            let why = "it has more functions than any patch".to_owned();
+            return Err(KernelError::Damaged { what: "klp_object", at: object, why });
+        }
         let new = b.new_func.ptr(mem, at)?;
         let gives_back = b.nop.num(mem, at).is_ok_and(|nop| nop != 0);
         out.push(Replacement {

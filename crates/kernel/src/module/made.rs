@@ -62,6 +62,8 @@ pub fn is_trampoline(name: &str) -> bool {
 
 /// More programs or trampolines than any machine has.
 const MAX: usize = 1 << 17;
+/// More tracers than any machine has.
+const MAX_TRACERS: usize = 4096;
 /// More bytes than any program or trampoline has.
 const LONGEST: u64 = 1 << 26;
 /// Bytes of a trampoline that are held against what it is a copy of.
@@ -153,13 +155,13 @@ impl Found<'_> {
         }
         let (b, mem) = (self.s.bind::<FtraceOps>(), self.s.mem());
         if let Some(head) = self.variable("ftrace_ops_trampoline_list") {
-            for link in list(mem, head).take(MAX) {
+            for link in list(mem, head).take(MAX_TRACERS) {
                 self.trampoline(&b, b.list.container(link?)?)?;
             }
         }
         let (first, end) = (self.variable("ftrace_ops_list"), self.variable("ftrace_list_end"));
         let mut ops = first.map_or(Ok(VirtAddr(0)), |at| mem.ptr(at))?;
-        for _ in 0..MAX {
+        for _ in 0..MAX_TRACERS {
             if ops.is_null() || Some(ops) == end {
                 break;
             }
