@@ -85,12 +85,16 @@ impl std::fmt::Display for Place {
 }
 
 /// An operand with its value.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct OperandRow {
     /// Its name: a C path, a register, `argument 3`.
     pub name: String,
+    /// The C expression that it is, where it is one.
+    pub expr: Option<cexpr::Expr>,
     /// Its value at the time, in C's spelling; `None` where it is gone.
     pub value: Option<String>,
+    /// The same as a number: its bytes, without a sign.
+    pub number: Option<u64>,
     /// Where it is and why that is believed.
     pub detail: String,
     /// How its name is known.
@@ -129,7 +133,7 @@ pub(crate) struct Object {
 }
 
 /// The access that failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Access {
     /// `read of 8 bytes at 0000000000000018: q->elevator is NULL`
     pub text: String,

@@ -70,7 +70,9 @@ pub(crate) fn of_fault(
         how = how.max(named.as_ref().map_or(How::Decoded, |n| n.how));
         operands.push(OperandRow {
             name: name.for_reader().to_string(),
+            expr: Some(name),
             value: value.map(|v| if v == 0 { "NULL".into() } else { format!("{v:016x}") }),
+            number: value,
             // a register without a name is its own place
             detail: named.as_ref().map_or_else(String::new, |n| pointer_detail(namer, ip, base, &n.origin)),
             how: named.as_ref().map_or(How::Decoded, |n| n.how),
@@ -181,10 +183,12 @@ fn index_row(namer: &Namer<'_>, ip: u64, m: &Mem) -> Option<OperandRow> {
     let named = namer.register(ip, number)?;
     let value = namer.regs.get(number)?;
     // an index is counted from both ends
-    let value = i64::try_from(value).map_or_else(|_| value.cast_signed().to_string(), |v| v.to_string());
+    let shown = i64::try_from(value).map_or_else(|_| value.cast_signed().to_string(), |v| v.to_string());
     Some(OperandRow {
         name: named.text(),
-        value: Some(value),
+        expr: Some(named.expr),
+        value: Some(shown),
+        number: Some(value),
         detail: pointer_detail(namer, ip, number, &named.origin),
         how: named.how,
         commands: vec!["bt".into()],
@@ -216,7 +220,7 @@ fn without_memory(namer: &Namer<'_>, ip: u64, class: Class, error_code: Option<u
     let operands: Vec<OperandRow> = (0..2)
         .filter_map(|n| match code.function.operand(ip, n)? {
             Operand::Reg { number, size } => {
-                let value = namer.regs.get(number)?;
+                let value = arch::dataflow::cut(namer.regs.get(number)?, size, false);
                 let named = namer.register(ip, number);
                 let register = register_name(&namer.code, number, size);
                 let name = named.as_ref().map_or_else(|| format!("%{register}"), Named::text);
@@ -224,7 +228,9 @@ fn without_memory(namer: &Namer<'_>, ip: u64, class: Class, error_code: Option<u
                 let detail = named.is_some().then(|| format!("%{register}")).into_iter().chain(origin);
                 Some(OperandRow {
                     name,
-                    value: Some(format!("{:#x}", arch::dataflow::cut(value, size, false))),
+                    expr: named.as_ref().map(|n| n.expr.clone()),
+                    value: Some(format!("{value:#x}")),
+                    number: Some(value),
                     detail: detail.collect::<Vec<_>>().join(", "),
                     how: named.map_or(How::Decoded, |n| n.how),
                     commands: vec!["bt".into()],
@@ -272,7 +278,9 @@ pub(crate) fn call_target(
                 let value = namer.regs.get(base);
                 rows.push(OperandRow {
                     name: named.text(),
+                    expr: Some(named.expr),
                     value: value.map(|v| shown(namer.types(), named.ty, v, 8)),
+                    number: value,
                     detail: pointer_detail(namer, ip, base, &named.origin),
                     how: named.how,
                     commands: value.map(|v| vec![format!("rd {v:x} 16")]).unwrap_or_default(),
@@ -363,7 +371,9 @@ fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &Named) -> OperandRow {
     };
     OperandRow {
         name: named.text(),
+        expr: Some(named.expr.clone()),
         value: value.map(|v| shown(namer.types(), named.ty, v, 8)),
+        number: value,
         detail,
         how: named.how,
         commands,
@@ -406,12 +416,15 @@ fn arguments(namer: &Namer<'_>, told: &[OperandRow]) -> Vec<OperandRow> {
             .filter(|h| namer.s.arch().is_kernel(base::VirtAddr(h.value)))
             .and_then(|h| crate::explain::pointer::place(namer.s, h.value));
         let detail = about.map_or(detail.clone(), |about| format!("{detail}, {about}"));
+        let same = || told.iter().find(|row| Some(&row.name) == passed.as_ref());
         rows.push(OperandRow {
             name,
+            expr: None,
             value: held
                 .as_ref()
                 .map(|h| shown(namer.types(), named.as_ref().and_then(|x| x.ty), h.value, 8))
-                .or_else(|| told.iter().find(|row| Some(&row.name) == passed.as_ref())?.value.clone()),
+                .or_else(|| same()?.value.clone()),
+            number: held.as_ref().map(|h| h.value).or_else(|| same()?.number),
             detail,
             how: named.map_or(How::Decoded, |x| x.how),
             commands: vec!["bt".into(), format!("dis -x {}", outer.code.symbol)],
@@ -456,7 +469,9 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
     };
     let row = OperandRow {
         name,
+        expr: None,
         value: value.map(|v| shown(namer.types(), ty, v, size)),
+        number: value,
         detail,
         how,
         commands: vec!["bt".into()],

@@ -348,6 +348,8 @@ fn as_flags(side: &mut Side, mask: u64, whole: Option<u64>) {
         let word = CExpr::clone(inner);
         if let (Some(row), Some(value)) = (&mut side.row, whole) {
             row.name = word.for_reader().to_string();
+            row.expr = Some(word.clone());
+            row.number = Some(value);
             row.value = Some(if value > 9 { format!("{value:#x}") } else { value.to_string() });
         }
         side.expr = word;

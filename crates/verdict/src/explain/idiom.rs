@@ -75,6 +75,8 @@ fn range(namer: &Namer<'_>, way: &Branch, test: &Test, left: &Side, right: u64) 
     let mut out = left.clone();
     if let Some(row) = &mut out.row {
         row.name = named.text();
+        row.expr = Some(named.expr.clone());
+        row.number = value;
         row.value = known.map(|v| v.to_string());
         row.how = named.how;
         row.detail = match value {

@@ -2,7 +2,7 @@
 //! with `slub_debug=U`, and KFENCE.
 
 use crate::code::roles;
-use crate::model::{Known, OperandRow, Past, Verdict};
+use crate::model::{Known, Past, Verdict};
 use base::VirtAddr;
 use kernel::Session;
 use kernel::mm::kfence::{self, Guarded};
@@ -261,7 +261,8 @@ pub(crate) fn of(s: &Session, v: &Verdict, reported: Option<u64>) -> Vec<Known> 
     pointers.extend(reported);
     let rows = v.access.iter().flat_map(|a| &a.operands);
     let rows = rows.chain(v.condition.iter().flat_map(|c| &c.operands));
-    pointers.extend(rows.filter_map(pointer));
+    let kernels = |at: &u64| s.arch().is_kernel(VirtAddr(*at));
+    pointers.extend(rows.filter_map(|row| row.number.filter(kernels)));
     let mut out: Vec<Known> = Vec::new();
     for value in pointers.into_iter().take(16) {
         let Some(met) = at(s, value).filter(|met| out.iter().all(|o| o.at != met.begin())) else { continue };
@@ -274,18 +275,9 @@ pub(crate) fn of(s: &Session, v: &Verdict, reported: Option<u64>) -> Vec<Known> 
     out
 }
 
-/// The kernel address that an operand is.
-fn pointer(row: &OperandRow) -> Option<u64> {
-    let text = row.value.as_deref()?;
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let whole = digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    u64::from_str_radix(digits, 16).ok().filter(|value| whole && VirtAddr(*value).in_upper_half())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::How;
 
     fn guarded(state: kfence::State, place: kfence::Place) -> Guarded {
         Guarded {
@@ -354,21 +346,5 @@ mod tests {
             assert!(is_allocator(name), "{name}");
         }
         assert!(!is_allocator("record_drop") && !is_allocator("krealloc_it"));
-    }
-
-    #[test]
-    fn only_addresses_of_the_kernel_are_followed() {
-        let row = |value: &str| OperandRow {
-            name: String::new(),
-            value: Some(value.into()),
-            detail: String::new(),
-            how: How::Memory,
-            commands: Vec::new(),
-        };
-        assert_eq!(pointer(&row("ff43bcc082951b40")), Some(0xff43_bcc0_8295_1b40));
-        assert_eq!(pointer(&row("0xffff8eed8330ea40")), Some(0xffff_8eed_8330_ea40));
-        for other in ["NULL", "64", "18446744073709551615", "0x40", "6b6b6b6b6b6b6b6b", "-1", "\"text\""] {
-            assert_eq!(pointer(&row(other)), None, "{other}");
-        }
     }
 }

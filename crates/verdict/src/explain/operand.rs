@@ -71,6 +71,7 @@ pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: &mut Si
         let side = if of_left { left } else { right };
         if let Some(row) = &mut side.row {
             row.name = expr.for_reader().to_string();
+            row.expr = Some(expr.clone());
         }
         side.expr = expr;
     }
@@ -121,7 +122,9 @@ fn register_side(
     };
     let row = OperandRow {
         name: expr.for_reader().to_string(),
+        expr: Some(expr.clone()),
         value: value.map(spelt),
+        number: value,
         detail: detail.join(", "),
         how: named.as_ref().map_or(How::Decoded, |n| n.how),
         commands,
@@ -327,7 +330,9 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     };
     let row = OperandRow {
         name: expr.for_reader().to_string(),
+        expr: named.is_some().then(|| expr.clone()),
         value: value.map(spelt),
+        number: value,
         detail,
         how: named.map_or(How::Decoded, |x| x.how),
         commands,

@@ -22,7 +22,9 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame, v: &mut Verdict) -> Optio
     let commands = vec![format!("rd {slot:x}")];
     let mut operands = vec![OperandRow {
         name: "the return address".into(),
+        expr: None,
         value: Some(format!("{:016x}", c.pc.0)),
+        number: Some(c.pc.0),
         detail: format!("u64 at {slot:016x}, below the stack pointer"),
         how: How::Memory,
         commands: commands.clone(),
@@ -31,7 +33,9 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame, v: &mut Verdict) -> Optio
         let place = fault_frame::place_of_call(s, ret.sub(1));
         operands.push(OperandRow {
             name: "the next return address on the stack".into(),
+            expr: None,
             value: Some(format!("{:016x}", ret.0)),
+            number: Some(ret.0),
             detail: match &place.module {
                 Some(module) => format!("in {} [{module}], at {at:016x}", place.function),
                 None => format!("in {}, at {at:016x}", place.function),

@@ -225,7 +225,9 @@ pub(crate) fn bit(namer: &Namer<'_>, way: &Branch, left: &Side, number: &Side, s
     let was = left.value.zip(number.value).map(|(word, n)| word >> (n % bits).min(63) & 1);
     let row = left.row.as_ref().map(|row| OperandRow {
         name: expr.for_reader().to_string(),
+        expr: Some(expr.clone()),
         value: was.map(|bit| shown(namer.types(), None, bit, 4)),
+        number: was,
         detail: match number.value {
             Some(n) => format!("bit {} of {}", n % bits, row.detail),
             None => row.detail.clone(),

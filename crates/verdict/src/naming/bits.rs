@@ -175,6 +175,8 @@ fn renamed(
     let at = namer.value(from.base).map(|b| b.value.wrapping_add_signed(from.disp).wrapping_sub(from.offset));
     if let Some(row) = &mut out.row {
         row.name = expr.for_reader().to_string();
+        row.expr = Some(expr.clone());
+        row.number = value;
         row.value = value.map(|v| crate::naming::names::shown(types, Some(leaf.ty), v, size));
         row.how = from.from.how;
         if let Some(at) = at {

@@ -104,7 +104,9 @@ fn expression(
     let value = at.wrapping_sub(disp.cast_unsigned());
     let row = OperandRow {
         name: pointer.text(),
+        expr: Some(pointer.expr),
         value: Some(format!("{value:016x}")),
+        number: Some(value),
         detail: [pointer.origin, "from the address in the report".into()]
             .into_iter()
             .filter(|part| !part.is_empty())

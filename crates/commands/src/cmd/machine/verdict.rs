@@ -173,6 +173,9 @@ fn shown(v: &Verdict, statement: &[(u32, String)], evidence: bool) -> Report {
         r.line(head("CONDITION").field("text", c.text.clone()));
         r.hidden("how", c.how.word());
         r.hidden("confirmed", c.confirmed);
+        if let Some(expr) = &c.expr {
+            r.hidden("expr", expr.to_string());
+        }
         r.list("operands", operands(&c.operands, evidence));
         out.record("condition", r);
         code(&c.code, &mut out);
@@ -369,6 +372,13 @@ fn operands(rows: &[OperandRow], evidence: bool) -> Vec<Record> {
             };
             if row.detail.is_empty() {
                 r.hidden("where", "");
+            }
+            // as `p` takes it
+            if let Some(expr) = &row.expr {
+                r.hidden("expr", expr.to_string());
+            }
+            if let Some(number) = row.number {
+                r.hidden("number", Cell::hex(number));
             }
             proof(&mut r, row.how.word(), &row.commands, evidence);
             r
