@@ -247,6 +247,10 @@ fn kernel_of(s: &Session) -> Record {
     let encrypted = boot.tables.encryption != 0;
     out.line(if encrypted { line.text(", memory encryption") } else { line });
     out.hidden("memory_encryption", encrypted);
+    let lacks: Vec<String> = boot.arch.missing().map(|capability| capability.to_string()).collect();
+    if !lacks.is_empty() {
+        out.line(label("NOT READ YET").field("not_read_yet", lacks.join(", ")).text(" of this machine"));
+    }
     let kernels = s.kernels();
     if kernels.len() > 1 {
         let rows = kernels.iter().enumerate().map(|(n, boot)| {
