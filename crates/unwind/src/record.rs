@@ -84,9 +84,15 @@ impl Unwinder<'_> {
     }
 
     /// True for a link register that still is the return address of the function at the cursor: it leads out of it, behind
-    /// a call. One that leads into it is left by a call that the function made, so that its record stands.
+    /// a call. One that leads into it is left by a call that the function made, so that its record stands; and where neither
+    /// place is in a known function that is so of one which is near.
     fn is_left_by_call(&self, cursor: &Cursor, lr: VirtAddr) -> bool {
-        let own = self.code.function(cursor.lookup());
-        self.is_return(lr) && (own.is_none() || self.code.function(lr.sub(1)) != own)
+        const NEAR: u64 = 4096;
+        let at = cursor.lookup();
+        let elsewhere = match (self.code.function(at), self.code.function(lr.sub(1))) {
+            (None, None) => at.0.abs_diff(lr.0) >= NEAR,
+            (own, left) => own != left,
+        };
+        self.is_return(lr) && elsewhere
     }
 }

@@ -256,10 +256,18 @@ fn of_no_module(s: &Session, word: &str) -> Option<String> {
     if crate::engine::symbols::value(s, head).is_some() {
         return Some(format!("invalid cpu specification: {name}"));
     }
-    Some(format!(
-        "{word}: module {head} is not loaded{}",
-        crate::engine::error::meant(&base::near_names(head, modules()))
-    ))
+    Some(format!("{word}: {}", not_loaded(s, head)))
+}
+
+/// The words for a module that is not on the list of those that are loaded; of a damaged list that says little.
+pub(crate) fn not_loaded(s: &Session, name: &str) -> String {
+    match s.modules_problem() {
+        Some(why) => format!("module {name} is not known: the list of modules is not whole: {why}"),
+        None => {
+            let near = base::near_names(name, s.modules().iter().map(|m| m.name.as_str()));
+            format!("module {name} is not loaded{}", crate::engine::error::meant(&near))
+        }
+    }
 }
 
 /// The words before and after the colon of `HEAD:NAME`.

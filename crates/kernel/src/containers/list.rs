@@ -54,6 +54,7 @@ impl Iterator for ListWalk<'_> {
 /// Walks a circular list from both ends. `entry` is told each `list_head` once and says whether it is what the list
 /// should hold: one that is not is damage, and what it links is not followed. Where the way forward ends before the
 /// head, the list is walked from its other end too (`prev`), up to what is known; the problems say where either broke.
+/// Where the way forward steps over entries, the next one's `prev` tells of them.
 pub fn both_ways(
     mem: &dyn VirtRead,
     head: VirtAddr,
@@ -61,7 +62,9 @@ pub fn both_ways(
 ) -> Vec<KernelError> {
     let mut seen = FxHashSet::default();
     let mut problems = Vec::new();
-    let forward = one_way(mem, head, 0, &mut seen, entry);
+    let mut skips = Vec::new();
+    let forward = one_way(mem, head, Way::Forward(&mut skips), &mut seen, entry);
+    problems.append(&mut skips);
     let (last, why) = match forward {
         Ok(last) => (last, None),
         Err(why) => (VirtAddr(0), Some(why)),
@@ -69,7 +72,10 @@ pub fn both_ways(
     // the last entry is the head's `prev`: another one says that the list ends early
     match (why, mem.ptr(head.add(8))) {
         (None, Ok(prev)) if prev == last => return problems,
-        (None, Err(e)) => return vec![e.into()],
+        (None, Err(e)) => {
+            problems.push(e.into());
+            return problems;
+        }
         (None, Ok(prev)) => problems.push(KernelError::Damaged {
             what: "list",
             at: head,
@@ -77,22 +83,31 @@ pub fn both_ways(
         }),
         (Some(why), _) => problems.push(why),
     }
-    if let Err(why) = one_way(mem, head, 8, &mut seen, entry) {
+    if let Err(why) = one_way(mem, head, Way::Back, &mut seen, entry) {
         problems.push(why);
     }
     problems
+}
+
+/// Which pointers are followed, and what a way forward finds that those back contradict.
+enum Way<'p> {
+    Forward(&'p mut Vec<KernelError>),
+    Back,
 }
 
 /// Follows one of the two pointers (`next` at 0, `prev` at 8) to the head or to what the other way met; the last entry.
 fn one_way(
     mem: &dyn VirtRead,
     head: VirtAddr,
-    link: u64,
+    mut way: Way<'_>,
     seen: &mut FxHashSet<VirtAddr>,
     entry: &mut dyn FnMut(VirtAddr) -> Result<()>,
 ) -> Result<VirtAddr> {
-    let damaged = |why: String| Err(KernelError::Damaged { what: "list", at: head, why });
-    let is_back = link != 0;
+    let error = |why: String| KernelError::Damaged { what: "list", at: head, why };
+    let (is_back, link) = match way {
+        Way::Forward(_) => (false, 0),
+        Way::Back => (true, 8),
+    };
     let mut last = head;
     let mut own = FxHashSet::default();
     loop {
@@ -101,17 +116,42 @@ fn one_way(
             return Ok(last);
         }
         if at.is_null() {
-            return damaged(format!("the {} pointer is null", if is_back { "prev" } else { "next" }));
+            return Err(error(format!("the {} pointer is null", if is_back { "prev" } else { "next" })));
         }
         if !own.insert(at) {
-            return damaged(format!("it comes back to {at:#x} and not to its head"));
+            return Err(error(format!("it comes back to {at:#x} and not to its head")));
         }
         if seen.len() > MAX_ENTRIES {
-            return damaged(format!("more than {MAX_ENTRIES} entries"));
+            return Err(error(format!("more than {MAX_ENTRIES} entries")));
         }
         entry(at)?;
         seen.insert(at);
+        if let (Way::Forward(skips), Ok(prev)) = (&mut way, mem.ptr(at.add(8)))
+            && prev != last
+        {
+            skips.push(error(format!("{last:#x} leads to {at:#x}, which says that {prev:#x} is before it")));
+            stepped_over(mem, (head, at), seen, entry);
+        }
         last = at;
+    }
+}
+
+/// The entries before one, up to what is known: each has to lead to the one behind it as well, for a pointer back that is
+/// damaged leads anywhere.
+fn stepped_over(
+    mem: &dyn VirtRead,
+    (head, from): (VirtAddr, VirtAddr),
+    seen: &mut FxHashSet<VirtAddr>,
+    entry: &mut dyn FnMut(VirtAddr) -> Result<()>,
+) {
+    let mut behind = from;
+    while let Ok(at) = mem.ptr(behind.add(8)) {
+        let is_linked = at != head && !at.is_null() && mem.ptr(at).is_ok_and(|next| next == behind);
+        if !is_linked || seen.len() > MAX_ENTRIES || seen.contains(&at) || entry(at).is_err() {
+            return;
+        }
+        seen.insert(at);
+        behind = at;
     }
 }
 
@@ -161,6 +201,31 @@ mod tests {
             ram[5][1] = 0;
             let (all, problems) = walked(&ram);
             assert_eq!((all, problems.len()), (vec![32, 48, 80], 2), "{next:x}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_stepped_over_is_found_by_the_pointers_back() {
+        // 32, 48, 64, 80, of which one pointer forward steps over one or two
+        let whole = [[0, 0], [32, 80], [48, 16], [64, 32], [80, 48], [16, 64]];
+        for (from, next, found, word) in [
+            (2, 64, [32, 64, 48, 80], "0x20 leads to 0x40, which says that 0x30 is before it"),
+            (2, 80, [32, 80, 64, 48], "0x20 leads to 0x50, which says that 0x40 is before it"),
+            (1, 48, [48, 32, 64, 80], "0x10 leads to 0x30, which says that 0x20 is before it"),
+        ] {
+            let mut ram = whole.to_vec();
+            ram[from][0] = next;
+            let (all, problems) = walked(&ram);
+            assert_eq!(all, found);
+            assert!(problems.len() == 1 && problems[0].contains(word), "{problems:?}");
+        }
+        // a pointer back that leads to no entry, to one that is elsewhere, or nowhere: all are known, and the list is damaged
+        for prev in [16, 64, 0, 0x60, 0x9000] {
+            let mut ram = whole.to_vec();
+            ram[3][1] = prev;
+            ram.resize(8, [0, 0]);
+            let (all, problems) = walked(&ram);
+            assert_eq!((all, problems.len()), (vec![32, 48, 64, 80], 1), "{prev:x}: {problems:?}");
         }
     }
 

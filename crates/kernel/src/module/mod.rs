@@ -13,11 +13,11 @@ mod types;
 use crate::containers::list::{both_ways, list};
 use crate::containers::rbtree;
 use crate::error::{KernelError, Result};
+use crate::opening::symbols::KernelSymbols;
 use crate::plausible::not_one;
 use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms::ModuleSymtab;
-use debuginfo::symtab::SymbolTable;
 
 /// A run of a module's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -188,7 +188,7 @@ impl Session {
 pub(crate) fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
     let head = match s.need_symbol("modules") {
         Ok(at) => at,
-        Err(_) if cannot_load(&s.kernel_symbols().table) => return (Vec::new(), None),
+        Err(_) if cannot_load(s.kernel_symbols()) => return (Vec::new(), None),
         Err(e) => return (Vec::new(), Some(e)),
     };
     let b = s.bind::<ModuleStruct>();
@@ -205,7 +205,7 @@ pub(crate) fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
         Ok(())
     });
     out.reverse();
-    let problem = problems.into_iter().next().or(unread).or_else(|| plausible::overlap(&out));
+    let problem = problems.into_iter().next().or(unread).or_else(|| plausible::contradiction(&out));
     if problem.is_none() && !out.is_empty() {
         return (out, None);
     }
@@ -264,10 +264,11 @@ fn is_name(name: &str) -> bool {
 }
 
 /// True for a kernel without modules (`CONFIG_MODULES=n`): it has functions, and none of those that every kernel with
-/// modules has.
-fn cannot_load(symbols: &SymbolTable) -> bool {
-    let is_there = |name: &&str| symbols.addr(name).is_some();
-    symbols.addr("schedule").is_some()
+/// modules has. A table that lost symbols cannot say that.
+fn cannot_load(symbols: &KernelSymbols) -> bool {
+    let is_there = |name: &&str| symbols.table.addr(name).is_some();
+    symbols.lost == 0
+        && is_there(&"schedule")
         && !["load_module", "__module_address", "__module_text_address", "module_put"].iter().any(is_there)
 }
 
@@ -275,7 +276,7 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
     let b = s.bind::<ModuleStruct>();
     let mem = s.mem();
     let name = b.name.text(mem, at)?;
-    if !is_name(&name) {
+    if !is_name(&name) || b.name.size().is_ok_and(|room| room != 0 && name.len() as u64 >= room) {
         return Err(not_one("struct module", at, "module", &format!("its name is {name:?}")));
     }
     let mut memory = Vec::new();
@@ -319,7 +320,7 @@ fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
         name,
         memory,
         init,
-        taints: b.taints.num(mem, at).ok(),
+        taints: b.taints.num(mem, at).ok().filter(|mask| plausible::can_be_taints(*mask)),
         srcversion,
         state: b.state.num(mem, at).ok(),
     };

@@ -95,6 +95,68 @@ fn a_damaged_module_is_none() {
     }
 }
 
+/// What one of two modules says of itself that cannot be; the rest of it is told.
+#[test]
+fn what_cannot_be_of_a_module_is_told() {
+    // a name without an end, no memory at all
+    for damage in [[(24, [0x4242_4242_4242_4242; 7].as_slice()), (0, &[0])], [(96 + 16, &[0]), (120 + 16, &[0])]] {
+        let (mut k, [first, _]) = made();
+        for (offset, words) in damage {
+            (0..).zip(words).for_each(|(n, word)| _ = k.word(first + offset + 8 * n, *word));
+        }
+        let s = session(&k);
+        assert_eq!((names(&s), s.modules_problem().is_some()), (vec!["second"], true), "{damage:x?}");
+    }
+    let (mut k, [first, second]) = made();
+    k.set_text(first, "module", "name", "second").set(second, "module", "taints", u64::MAX);
+    let s = session(&k);
+    let why = s.modules_problem().unwrap().to_string();
+    assert!(why.contains("are both called second"), "{why}");
+    assert_eq!(s.modules().iter().map(|m| m.taints).collect::<Vec<_>>(), [Some(0x1000), None]);
+}
+
+/// One whose `struct module` lies beside its memory has another size or place than it says.
+#[test]
+fn a_module_that_does_not_hold_itself_is_damaged() {
+    for (size, is_whole) in [(0x2000, true), (0x1000, false)] {
+        let (mut k, [first, _]) = made();
+        k.list_head();
+        let (at, bytes) = (AT + 0x10_0000, k.memory(0x2000));
+        for page in [0, 0x1000] {
+            k.map(at + page, bytes + page);
+        }
+        k.set_text(at + 0x1000, "module", "name", "third");
+        k.word(at + 0x1000 + 96, at).half(at + 0x1000 + 96 + 16, size);
+        k.link(k.at("modules"), &[at + 0x1008, first + 8]);
+        let s = session(&k);
+        assert_eq!((names(&s).contains(&"third"), s.modules_problem().is_none()), (is_whole, is_whole));
+    }
+}
+
+/// A list that steps over a module says that it is damaged, and the module is found.
+#[test]
+fn a_module_that_is_stepped_over_is_found() {
+    let (mut k, [first, _]) = made();
+    k.word(k.at("modules"), first + 8);
+    let s = session(&k);
+    let mut names = names(&s);
+    names.sort_unstable();
+    assert_eq!((names, s.modules_problem().is_some()), (vec!["first", "second"], true));
+}
+
+/// The functions by which a kernel with modules is told are lost, and so is the list: nothing says that none is loaded.
+#[test]
+fn lost_symbols_are_no_kernel_without_modules() {
+    let (mut k, _) = made();
+    k.lose("modules").lose("load_module");
+    let whole = session(&k);
+    assert!(whole.modules_problem().is_none(), "it names no such function");
+    let mut lost = whole.kernel_symbols().clone();
+    assert!(cannot_load(&lost));
+    lost.lost = 1;
+    assert!(!cannot_load(&lost));
+}
+
 /// Two functions of one name: a message of the kernel that names it does not tell which.
 #[test]
 fn a_name_of_several_functions_is_of_none() {

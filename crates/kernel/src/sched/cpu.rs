@@ -80,7 +80,26 @@ pub(crate) fn read_cpus(s: &Session) -> Cpus {
         return Cpus { possible: vec![0], present: one(), online: one(), ..Cpus::default() };
     }
     let (possible, otherwise) = match possible.or_else(|| present.clone()) {
-        Some(cpus) => (cpus, None),
+        Some(mut cpus) => {
+            // no CPU is there that could not be: a mask that lost one is not believed alone
+            let there = || present.iter().chain(&online).flatten();
+            if there().any(|cpu| !cpus.contains(cpu)) {
+                let own = by_offsets(s);
+                let lost: Vec<u32> = there().copied().filter(|cpu| *cpu < own && !cpus.contains(cpu)).collect();
+                if let Some(cpu) = lost.first() {
+                    let at = s.symbol("__cpu_possible_mask").or_else(|| s.symbol("cpu_possible_bits"));
+                    problem.get_or_insert(KernelError::Damaged {
+                        what: "__cpu_possible_mask",
+                        at: at.unwrap_or_default(),
+                        why: format!("it lacks CPU {cpu}, which is there by the other masks and its per-CPU offset"),
+                    });
+                    cpus.extend(lost);
+                    cpus.sort_unstable();
+                    cpus.dedup();
+                }
+            }
+            (cpus, None)
+        }
         None => {
             let (cpus, by) = told_otherwise(s);
             (cpus, Some(by))
@@ -231,6 +250,25 @@ mod tests {
         let (image, start) = (k.function("first_copy", 0x800), session(&k).symbol("__per_cpu_start"));
         k.word(table + 16, image.wrapping_sub(start.unwrap_or_default().0)).lose("__per_cpu_load");
         assert_eq!(read_cpus(&session(&k)).possible, [0, 1]);
+    }
+
+    #[test]
+    fn a_mask_that_lost_a_cpu_is_not_believed_alone() {
+        for lost in [0b101, 0b110, 0b011, 0b001] {
+            let mut k = Kernel::new();
+            k.cpus(3);
+            k.word(k.at("__cpu_possible_mask"), lost);
+            let cpus = read_cpus(&session(&k));
+            assert_eq!(cpus.possible, [0, 1, 2], "{lost:b}");
+            assert!(cpus.problem.unwrap().to_string().contains("it lacks CPU"));
+        }
+        // one that is there by a damaged mask alone has no memory of its own
+        let mut k = Kernel::new();
+        k.cpus(3);
+        let [online, ids] = ["__cpu_online_mask", "nr_cpu_ids"].map(|name| k.at(name));
+        k.word(online, 0xf).half(ids, 8);
+        let cpus = read_cpus(&session(&k));
+        assert_eq!((cpus.possible, cpus.problem.is_none()), (vec![0, 1, 2], true));
     }
 
     #[test]

@@ -180,7 +180,7 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
         pid,
         tgid,
         // an idle task is nobody's child, whatever process started its CPU
-        ppid: if pid == 0 { Some(0) } else { parent.ok().and_then(|p| number_of_parent(s, p)) },
+        ppid: if pid == 0 { Some(0) } else { parent.ok().and_then(|p| number_of_parent(s, p, tgid)) },
         comm: String::from_utf8_lossy(base::cstr(&raw)).into_owned(),
         cpu: task_cpu(s, at, stack),
         state: b.state.num(mem, at).ok(),
@@ -196,11 +196,12 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     Ok(task)
 }
 
-/// The number of a process that another names as its parent: only the first task has 0.
-fn number_of_parent(s: &Session, parent: VirtAddr) -> Option<i32> {
+/// The number of a process that one of another number names as its parent: only the first task has 0.
+fn number_of_parent(s: &Session, parent: VirtAddr, child: i32) -> Option<i32> {
     let b = s.bind::<TaskStruct>();
     let tgid = b.tgid.i32(s.mem(), parent).ok()?;
     let is_one = plausible::wrong_id("tgid", tgid).is_none()
+        && tgid != child
         && (tgid != 0 || s.symbol("init_task").is_none_or(|first| first == parent));
     is_one.then_some(tgid)
 }

@@ -104,7 +104,7 @@ impl Run for Sym {
         }
         if let Some(name) = &args.module {
             let Some(m) = s.modules().iter().find(|m| m.name == *name) else {
-                return Err(CommandError::failed(format_args!("module {name} is not loaded")));
+                return Err(CommandError::failed(crate::show::values::not_loaded(s, name)));
             };
             module(s, m, &mut report);
         }

@@ -144,13 +144,7 @@ impl Run for Mod {
 
 fn named<'s>(s: &'s Session, name: &str) -> Result<&'s Module, CommandError> {
     let found = s.modules().iter().find(|m| m.name == *name);
-    found.ok_or_else(|| {
-        let near = base::near_names(name, s.modules().iter().map(|m| m.name.as_str()));
-        CommandError::failed(format_args!(
-            "module {name} is not loaded{}",
-            crate::engine::error::meant(&near)
-        ))
-    })
+    found.ok_or_else(|| CommandError::failed(crate::show::values::not_loaded(s, name)))
 }
 
 /// Why a file was not loaded, and which files were refused.
