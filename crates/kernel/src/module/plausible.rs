@@ -36,9 +36,7 @@ pub(crate) fn module(s: &Session, m: &Module) -> Result<(), KernelError> {
     let runs = m.memory.iter().chain(&m.init);
     match runs.clone().find_map(|run| wrong_run(s, run)) {
         Some(why) => Err(not_one("struct module", m.at, "module", &why)),
-        None if m.size() == 0 => {
-            Err(not_one("struct module", m.at, "module", "it has no memory that stays"))
-        }
+        None if m.size() == 0 => Err(not_one("struct module", m.at, "module", "it has no memory that stays")),
         None if !holds_itself(m) => {
             let why = format!("it does not lie in its {} bytes from {:#x} on", m.size(), m.base().0);
             Err(not_one("struct module", m.at, "module", &why))

@@ -99,7 +99,9 @@ fn a_damaged_module_is_none() {
 #[test]
 fn what_cannot_be_of_a_module_is_told() {
     // a name without an end, no memory at all
-    for damage in [[(24, [0x4242_4242_4242_4242; 7].as_slice()), (0, &[0])], [(96 + 16, &[0]), (120 + 16, &[0])]] {
+    for damage in
+        [[(24, [0x4242_4242_4242_4242; 7].as_slice()), (0, &[0])], [(96 + 16, &[0]), (120 + 16, &[0])]]
+    {
         let (mut k, [first, _]) = made();
         for (offset, words) in damage {
             (0..).zip(words).for_each(|(n, word)| _ = k.word(first + offset + 8 * n, *word));

@@ -85,13 +85,16 @@ pub(crate) fn read_cpus(s: &Session) -> Cpus {
             let there = || present.iter().chain(&online).flatten();
             if there().any(|cpu| !cpus.contains(cpu)) {
                 let own = by_offsets(s);
-                let lost: Vec<u32> = there().copied().filter(|cpu| *cpu < own && !cpus.contains(cpu)).collect();
+                let lost: Vec<u32> =
+                    there().copied().filter(|cpu| *cpu < own && !cpus.contains(cpu)).collect();
                 if let Some(cpu) = lost.first() {
                     let at = s.symbol("__cpu_possible_mask").or_else(|| s.symbol("cpu_possible_bits"));
                     problem.get_or_insert(KernelError::Damaged {
                         what: "__cpu_possible_mask",
                         at: at.unwrap_or_default(),
-                        why: format!("it lacks CPU {cpu}, which is there by the other masks and its per-CPU offset"),
+                        why: format!(
+                            "it lacks CPU {cpu}, which is there by the other masks and its per-CPU offset"
+                        ),
                     });
                     cpus.extend(lost);
                     cpus.sort_unstable();
