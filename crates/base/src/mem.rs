@@ -22,6 +22,18 @@ pub enum Gap {
     Io(std::io::ErrorKind),
 }
 
+impl Gap {
+    /// True where the page should be there: the file was cut, damaged or not given, or could not be read. A filter's work
+    /// and what is no memory are no loss.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        match self {
+            Gap::NotGiven | Gap::Truncated | Gap::Corrupt | Gap::Io(_) => true,
+            Gap::Excluded | Gap::Absent => false,
+        }
+    }
+}
+
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -188,6 +200,16 @@ impl Fault {
     #[must_use]
     pub const fn is_missing(&self) -> bool {
         matches!(self.kind, FaultKind::Table(_) | FaultKind::Page(_))
+    }
+    /// True where what is missing should be there: a filter (makedumpfile's `-d`) leaves out pages of processes, but no page
+    /// table and nothing that the kernel keeps.
+    #[must_use]
+    pub const fn is_loss(&self) -> bool {
+        match self.kind {
+            FaultKind::Table(_) => true,
+            FaultKind::Page(m) => self.at.in_upper_half() || m.why.is_loss(),
+            FaultKind::NotMapped(_) | FaultKind::NonCanonical | FaultKind::Swapped => false,
+        }
     }
 }
 

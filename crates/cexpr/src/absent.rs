@@ -14,6 +14,11 @@ pub enum Absent {
 }
 
 impl Absent {
+    /// True where the dump should have the value.
+    #[must_use]
+    pub const fn is_loss(&self) -> bool {
+        matches!(self, Absent::Fault(fault) if fault.is_loss())
+    }
     /// The mark that stands in the place of the value: `<page excluded>`.
     #[must_use]
     pub fn mark(&self) -> String {

@@ -21,10 +21,7 @@ pub(crate) const EXIT: [(&str, &str); 6] = [
     ("1", "a command failed, or a file cannot be read"),
     ("2", "wrong usage: an option, a command or arguments that are not known, or no dump"),
     ("3", "verdict found nothing that the dump tells"),
-    (
-        "4",
-        "the dump is cut off, could not be read in part, or lacks a part of a list: answers may be incomplete",
-    ),
+    ("4", "the dump is cut off, could not be read in part, or lost a part of the answer: it is not whole"),
     ("130", "stopped by Ctrl-C"),
 ];
 

@@ -159,6 +159,17 @@ impl KernelError {
         matches!(self, Self::Fault(fault) if fault.is_missing())
     }
 
+    /// True where the dump lost what was to be read: it is damaged, cut or lacks a page of the kernel. What this kernel does
+    /// not have, and what a filter leaves out, is no loss.
+    #[must_use]
+    pub const fn is_loss(&self) -> bool {
+        match self {
+            Self::Fault(fault) => fault.is_loss(),
+            Self::Damaged { .. } => true,
+            _ => false,
+        }
+    }
+
     /// True where the dump itself is good and only a kernel that can be read is not there.
     #[must_use]
     pub const fn is_without_kernel(&self) -> bool {

@@ -109,6 +109,9 @@ pub enum Cell {
         short: Cow<'static, str>,
         /// In JSON (`{"absent": reason}`).
         reason: String,
+        /// True where the dump should have it: it is damaged, cut or lacks a page of the kernel. Then the answer is not
+        /// whole; it is where this kernel has no such thing or a filter left it out.
+        lost: bool,
     },
     /// A count or amount of which only a part could be had: the value is this or more (`at least 13`), and why it is
     /// not known; in JSON `{"absent": reason, "at_least": 13}`.
@@ -159,7 +162,36 @@ impl Cell {
     /// What could not be had: `<short>` in text, `reason` in JSON.
     #[must_use]
     pub fn absent(short: &str, reason: impl Into<String>) -> Self {
-        Cell::Absent { short: Cow::Owned(format!("<{short}>")), reason: reason.into() }
+        Cell::Absent { short: Cow::Owned(format!("<{short}>")), reason: reason.into(), lost: false }
+    }
+    /// Says whether an absent value is one that the dump should have.
+    #[must_use]
+    pub fn lost_if(mut self, is_loss: bool) -> Self {
+        if let Cell::Absent { lost, .. } = &mut self {
+            *lost |= is_loss;
+        }
+        self
+    }
+    /// True where a part of the value is lost, or only the least that it can be is known.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Cell::Absent { lost, .. } => *lost,
+            Cell::AtLeast { .. } => true,
+            Cell::Shown(cell, _) => cell.is_lost(),
+            Cell::Many(cells, _) => cells.iter().any(Cell::is_lost),
+            Cell::Addr(_)
+            | Cell::Phys(_)
+            | Cell::Hex { .. }
+            | Cell::Int(_)
+            | Cell::Size(_)
+            | Cell::Float(..)
+            | Cell::Str(_)
+            | Cell::Bool(_)
+            | Cell::Symbol(_)
+            | Cell::Bytes(_)
+            | Cell::Null => false,
+        }
     }
     /// What is at least so much.
     #[must_use]
@@ -236,8 +268,8 @@ from! {
     Cow<'static, str> => |s| Cell::Str(s),
     VirtAddr => |at| Cell::Addr(at.0), PhysAddr => |at| Cell::Phys(at.0),
     SymbolRef => |s| Cell::Symbol(Box::new(s)),
-    Missing => |m| Cell::absent(gap_words(m.why), m.to_string()),
-    Fault => |fault| Cell::absent(fault_words(fault.kind), fault.to_string()),
+    Missing => |m| Cell::absent(gap_words(m.why), m.to_string()).lost_if(m.why.is_loss()),
+    Fault => |fault| Cell::absent(fault_words(fault.kind), fault.to_string()).lost_if(fault.is_loss()),
 }
 
 impl<T: Into<Cell>> From<Option<T>> for Cell {

@@ -93,6 +93,11 @@ macro_rules! builders {
         pub fn missing(&mut self, text: impl Into<String>) {
             self.push(Item::Note(Note { kind: NoteKind::Missing, text: text.into() }));
         }
+        /// Appends a warning about what is missing in the answer: a part of the dump is lost, or this kernel has no such thing.
+        pub fn lacking(&mut self, is_loss: bool, text: impl Into<String>) {
+            let kind = if is_loss { NoteKind::Missing } else { NoteKind::Warning };
+            self.push(Item::Note(Note { kind, text: text.into() }));
+        }
         /// Appends an error: a part of what was asked failed, the rest stands.
         pub fn error(&mut self, text: impl Into<String>) {
             self.push(Item::Note(Note { kind: NoteKind::Error, text: text.into() }));
@@ -121,11 +126,14 @@ impl Record {
     builders!(items);
 
     fn has(&self, kind: NoteKind) -> bool {
+        self.any(&|item| matches!(item, Item::Note(note) if note.kind == kind))
+    }
+    /// True where a part of it, however deep, is such.
+    fn any(&self, is_such: &dyn Fn(&Item) -> bool) -> bool {
         self.items.iter().any(|item| match item {
-            Item::Note(note) => note.kind == kind,
-            Item::Record(_, record) => record.has(kind),
-            Item::List(list) => list.items.iter().any(|record| record.has(kind)),
-            Item::Line(_) | Item::Blank | Item::Hidden(..) => false,
+            Item::Record(_, record) => record.any(is_such),
+            Item::List(list) => list.items.iter().any(|record| record.any(is_such)),
+            Item::Line(_) | Item::Blank | Item::Hidden(..) | Item::Note(_) => is_such(item),
         })
     }
 }
@@ -163,9 +171,72 @@ impl Report {
     pub fn failed(&self) -> bool {
         self.body.has(NoteKind::Error)
     }
-    /// True where a part of what was asked is not in the dump.
+    /// True where a part of what was asked is lost: a note says so, a value that the dump should have is absent, or only the
+    /// least that it can be is known. A front end's exit code is then 4.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
-        self.body.has(NoteKind::Missing)
+        self.body.any(&|item| match item {
+            Item::Note(note) => note.kind == NoteKind::Missing,
+            Item::Line(line) => line.fields().any(|field| field.cell.is_lost()),
+            Item::Hidden(_, cell) => cell.is_lost(),
+            Item::Blank | Item::Record(..) | Item::List(_) => false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::{Fault, FaultKind, Gap, Missing, PhysAddr, VirtAddr};
+
+    fn report(cell: impl Into<Cell>) -> Report {
+        let mut report = Report::new("x");
+        report.list("rows", vec![Record::of(Line::new().field("n", 1).field("value", cell))]);
+        report
+    }
+
+    fn fault(at: u64, why: Gap) -> Cell {
+        Fault { at: VirtAddr(at), kind: FaultKind::Page(Missing { at: PhysAddr(0x1000), why }) }.into()
+    }
+
+    #[test]
+    fn what_the_dump_should_have_and_has_not_makes_an_answer_incomplete() {
+        const KERNEL: u64 = 0xffff_8880_0000_1000;
+        const USER: u64 = 0x7fff_0000_1000;
+        let missing = |why| Cell::from(Missing { at: PhysAddr(0), why });
+        for (cell, lost) in [
+            (Cell::from(1), false),
+            (Cell::at_least(13, "the list ends early"), true),
+            (Cell::shown(Cell::at_least(13, "x"), "at least 13 of 71"), true),
+            (Cell::Many(vec![1.into(), Cell::at_least(2, "x")], ", "), true),
+            (fault(KERNEL, Gap::Excluded), true),
+            (fault(KERNEL, Gap::Truncated), true),
+            // a filter leaves out what is a process's
+            (fault(USER, Gap::Excluded), false),
+            (fault(USER, Gap::Absent), false),
+            (fault(USER, Gap::Corrupt), true),
+            (missing(Gap::Excluded), false),
+            (missing(Gap::NotGiven), true),
+            (missing(Gap::Io(std::io::ErrorKind::Other)), true),
+            (Cell::absent("?", "this kernel has none"), false),
+            (Cell::absent("?", "its page is not there").lost_if(true), true),
+        ] {
+            assert_eq!(report(cell.clone()).is_incomplete(), lost, "{cell:?}");
+            let mut hidden = Report::new("x");
+            hidden.hidden("value", cell.clone());
+            assert_eq!(hidden.is_incomplete(), lost, "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn notes_of_loss_count_and_other_notes_do_not() {
+        for (is_loss, shown) in [(true, NoteKind::Missing), (false, NoteKind::Warning)] {
+            let mut row = Record::new();
+            row.lacking(is_loss, "a part is not there");
+            assert!(matches!(row.items.first(), Some(Item::Note(note)) if note.kind == shown));
+            let mut report = Report::new("x");
+            report.record("row", row);
+            assert_eq!((report.is_incomplete(), report.failed()), (is_loss, false));
+        }
     }
 }

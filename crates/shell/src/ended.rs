@@ -1,6 +1,7 @@
 //! How commands end, and the exit code that a script sees.
 
 use commands::CommandError;
+use report::Report;
 
 /// How a command, or a run of several, ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,6 +38,13 @@ impl Ended {
             _ => Self::Incomplete,
         }
     }
+    /// The end of a verdict that found nothing, perhaps because of what the dump lost.
+    pub(crate) const fn with_undetermined(self) -> Self {
+        match self {
+            Self::Good | Self::Incomplete => Self::Undetermined,
+            _ => self,
+        }
+    }
     /// True where all went well.
     #[must_use]
     pub const fn is_good(self) -> bool {
@@ -53,6 +61,17 @@ impl Ended {
             Self::Incomplete => 4,
             // as shells have it for SIGINT
             Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<&Report> for Ended {
+    /// A part that failed counts before one that is not in the dump.
+    fn from(report: &Report) -> Self {
+        match (report.failed(), report.is_incomplete()) {
+            (true, _) => Self::Failed,
+            (_, true) => Self::Incomplete,
+            _ => Self::Good,
         }
     }
 }
@@ -85,5 +104,7 @@ mod tests {
         assert_eq!(Ended::Undetermined.then(Ended::Failed).code(), 3);
         let codes = [Ended::Usage, Ended::Undetermined, Ended::Incomplete, Ended::Interrupted];
         assert_eq!(codes.map(Ended::code), [2, 3, 4, 130]);
+        assert_eq!(Ended::Incomplete.with_undetermined(), Ended::Undetermined);
+        assert_eq!(Ended::Failed.with_undetermined(), Ended::Failed);
     }
 }

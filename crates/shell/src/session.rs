@@ -392,6 +392,8 @@ impl<'s> Shell<'s> {
         let writer = Writer { format: self.options.format, colour, source, words, errors };
         let reading_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
         let mut failed_write = None;
+        // how the parts that were written before the answer's end ended
+        let mut shown = Ended::Good;
         let failures = || self.dump.map_or(0, |dump| dump.image().dump.failures());
         let failed_before = failures();
         let read_at_once = out.is_terminal() && self.options.format == Format::Text;
@@ -399,6 +401,7 @@ impl<'s> Shell<'s> {
             let progress = &self.progress;
             let mut sink = |part: &Report| {
                 progress.clear();
+                shown = shown.then(Ended::from(part));
                 if let Err(e) = writer.report(part, out) {
                     failed_write = Some(e);
                     return ControlFlow::Break(());
@@ -423,21 +426,16 @@ impl<'s> Shell<'s> {
                 "crashlens: warning: reads of the dump failed ({why}): the answer may lack what could not be read"
             ));
         }
-        let of = |report: &Report| match (report.failed(), report.is_incomplete()) {
-            (true, _) => Ended::Failed,
-            (_, true) => Ended::Incomplete,
-            _ => Ended::Good,
-        };
         let ended = match result {
             // settings made in .crashrc are silent, as in crash
-            Ok(report) if reading_rc && matches!(&*report.command, "set" | "alias") => of(&report),
+            Ok(report) if reading_rc && matches!(&*report.command, "set" | "alias") => Ended::from(&report),
             Ok(report) => {
                 if !(report.command == "exit" || report.is_empty() && self.options.format == Format::Text)
                     && let Err(e) = writer.report(&report, out)
                 {
                     failed_write = Some(e);
                 }
-                of(&report)
+                shown.then(Ended::from(&report))
             }
             Err(CommandError::Cancelled(_)) if out.is_gone() || failed_write.is_some() => Ended::Good,
             Err(error) => {
@@ -456,7 +454,7 @@ impl<'s> Shell<'s> {
         match failed_write {
             Some(e) => failed(&format!("crashlens: output: {e}")),
             None if unread.is_some() => ended.with_unread(),
-            None if self.settings.undetermined => ended.then(Ended::Undetermined),
+            None if self.settings.undetermined => ended.with_undetermined(),
             None => ended,
         }
     }

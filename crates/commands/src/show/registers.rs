@@ -29,6 +29,7 @@ fn value(regs: &Regs, name: &str, width: u8) -> Cell {
         None => Cell::Absent {
             short: format!("{:<w$}", "(not saved)", w = usize::from(width)).into(),
             reason: "this register was not saved here".into(),
+            lost: false,
         },
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn cpu(t: &Task) -> Cell {
 
 /// The state of a task in two letters, where it is known.
 pub(crate) fn state(s: &Session, t: &Task) -> Cell {
-    known(s.task_states().letters(t), state_unknown(s, t))
+    known(s.task_states().letters(t), state_unknown(s, t)).lost_if(!s.task_states().is_ambiguous(t))
 }
 
 /// Why a task's state is not known.
@@ -28,7 +28,12 @@ pub(crate) fn state_unknown(s: &Session, t: &Task) -> &'static str {
 
 /// A value of a task, or `?` and why there is none.
 pub(crate) fn known<T: Into<Cell>>(value: Option<T>, why: &str) -> Cell {
-    value.map_or_else(|| Cell::Absent { short: "?".into(), reason: why.to_owned() }, Into::into)
+    value.map_or_else(|| Cell::Absent { short: "?".into(), reason: why.to_owned(), lost: false }, Into::into)
+}
+
+/// What an error stands for, and whether the dump lost it.
+pub(crate) fn unknown(short: &str, e: &KernelError) -> Cell {
+    Cell::absent(short, e.to_string()).lost_if(e.is_loss())
 }
 
 /// In the place of the function that an address is in, where none is known.
@@ -205,12 +210,10 @@ pub(crate) fn problems(s: &Session, report: &mut report::Report) {
     if let Some(lack) = s.tasks().lack() {
         let text = format!("the list of tasks is not whole: {lack}");
         // a kernel that does not say how many there are may have no more
-        match s.tasks().total.is_some() || s.tasks().problems.iter().any(KernelError::is_missing) {
-            true => report.missing(text),
-            false => report.warning(text),
-        }
+        report
+            .lacking(s.tasks().total.is_some() || s.tasks().problems.iter().any(KernelError::is_loss), text);
     } else if let Some(e) = s.tasks().problems.first().filter(|_| s.tasks().total.is_none()) {
-        report.warning(format!("the list of tasks may not be whole: {e}"));
+        report.lacking(e.is_loss(), format!("the list of tasks may not be whole: {e}"));
     } else if let Some(e) = s.tasks().problems.iter().find(|e| matches!(e, KernelError::Damaged { .. })) {
         report.warning(format!("{e}; every task that the kernel counts was found all the same"));
     }
@@ -219,7 +222,7 @@ pub(crate) fn problems(s: &Session, report: &mut report::Report) {
 /// Says what is damaged in a task that an answer is about.
 pub(crate) fn damage_of(task: &Task, report: &mut report::Report) {
     if let Some(wrong) = &task.wrong {
-        report.warning(format!("task_struct at {:#x} is damaged: {wrong}", task.at.0));
+        report.missing(format!("task_struct at {:#x} is damaged: {wrong}", task.at.0));
     }
 }
 
@@ -236,13 +239,14 @@ pub(crate) fn registers_of(s: &Session, cpu: Option<u32>, report: &mut report::R
 pub(crate) fn unknown_cpus(s: &Session, report: &mut report::Report) {
     let cpus = s.cpus();
     if let (Some(by), Some(e)) = (cpus.otherwise, &cpus.problem) {
-        report.warning(format!("which CPUs there are is known by {by} alone: {e}"));
+        report.lacking(e.is_loss(), format!("which CPUs there are is known by {by} alone: {e}"));
     }
     let unknown = &s.tasks().unknown_cpus;
     if !unknown.is_empty() {
         let names: Vec<String> = unknown.iter().map(ToString::to_string).collect();
         let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
-        report.warning(format!("what CPU {} ran is not known{why}", names.join(", ")));
+        let is_loss = s.tasks().problems.iter().any(KernelError::is_loss);
+        report.lacking(is_loss, format!("what CPU {} ran is not known{why}", names.join(", ")));
     }
 }
 

@@ -144,7 +144,11 @@ pub(crate) fn lines_of(record: &mut Record, text: &str) {
 /// The leaf of a tree as a cell.
 pub(crate) fn leaf(tree: &ValueTree) -> Cell {
     if let Some(why) = &tree.absent {
-        return Cell::Absent { short: tree.text.clone().into(), reason: why.to_string() };
+        return Cell::Absent {
+            short: tree.text.clone().into(),
+            reason: why.to_string(),
+            lost: why.is_loss(),
+        };
     }
     if let Some(text) = tree.text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
         // a string without the NULs that fill its array

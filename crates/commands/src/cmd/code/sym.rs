@@ -139,16 +139,16 @@ impl Run for Sym {
 fn lost(s: &Session, report: &mut Report) {
     let modules = s.modules_without_symbols();
     if !modules.is_empty() {
-        report.warning(format!(
+        report.missing(format!(
             "sym: symbols of these modules are not in the dump, some or all: {}",
             modules.join(", ")
         ));
     }
     if let Some(why) = &s.kernel_symbols().problem {
-        report.warning(format!("sym: {why}"));
+        report.missing(format!("sym: {why}"));
     }
     if let Some(e) = s.modules_problem() {
-        report.warning(format!("sym: the list of modules is not whole: {e}"));
+        report.lacking(e.is_loss(), format!("sym: the list of modules is not whole: {e}"));
     }
 }
 

@@ -315,7 +315,7 @@ fn symbols(s: &Session) -> Record {
         label("SYMBOLS").field("count", symbol_count(found)).text(" from ").field("from", found.from.clone()),
     );
     if let Some(why) = &found.problem {
-        out.warning(format!("symbols: {why}"));
+        out.missing(format!("symbols: {why}"));
     }
     let modules = s.modules();
     let line = label("MODULES").field("modules", of_modules(s, modules.len())).text(", ");
@@ -329,7 +329,7 @@ fn symbols(s: &Session) -> Record {
     };
     out.line(line.field("module_symbols", of_symbols).text(" symbols from the dump"));
     if let Some(e) = s.modules_problem() {
-        out.warning(format!("the list of modules is not whole: {e}"));
+        out.lacking(e.is_loss(), format!("the list of modules is not whole: {e}"));
     }
     let types = s.types();
     let sources: Vec<Cell> =

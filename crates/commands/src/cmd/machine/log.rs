@@ -141,7 +141,7 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
         }
     }
     if let Some(e) = problem {
-        report.warning(format!("log: a per-CPU buffer of printk could not be read: {e}"));
+        report.lacking(e.is_loss(), format!("log: a per-CPU buffer of printk could not be read: {e}"));
     }
     if !late.is_empty() {
         report.list("unflushed", late);
@@ -159,7 +159,7 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
         );
     }
     if let Some(e) = &log.stopped {
-        report.warning(format!("log: a part of the buffer could not be read: {e}"));
+        report.missing(format!("log: a part of the buffer could not be read: {e}"));
     }
     Ok(report)
 }
@@ -169,7 +169,7 @@ fn boot_time(s: &Session, report: &mut Report) -> Option<i64> {
     match system::clocks(s) {
         Ok(c) => Some(c.wall_sec.saturating_sub(c.uptime_sec)),
         Err(e) => {
-            report.warning(format!("log: no date: {e}; time since boot shown"));
+            report.lacking(e.is_loss(), format!("log: no date: {e}; time since boot shown"));
             None
         }
     }
@@ -179,7 +179,7 @@ fn boot_time(s: &Session, report: &mut Report) -> Option<i64> {
 fn seconds(nsec: Option<u64>) -> Cell {
     let Some(nsec) = nsec else {
         let reason = "where a time would stand beside this message, there is none".to_owned();
-        return Cell::Absent { short: format!("{:>12}", "?").into(), reason };
+        return Cell::Absent { short: format!("{:>12}", "?").into(), reason, lost: false };
     };
     let (sec, micros) = (nsec / 1_000_000_000, nsec % 1_000_000_000 / 1000);
     Cell::Shown(Box::new(Cell::Float(nsec as f64 / 1e9, 6)), format!("{sec:5}.{micros:06}"))
@@ -271,7 +271,7 @@ fn safe(s: &Session) -> Report {
     let mut report = Report::new("log");
     let (buffers, problem) = printk::safe_buffers(s);
     if let Some(e) = &problem {
-        report.warning(format!("log: a per-CPU buffer of printk could not be read: {e}"));
+        report.lacking(e.is_loss(), format!("log: a per-CPU buffer of printk could not be read: {e}"));
     } else if buffers.is_empty() {
         report.info("log: this kernel has no per-CPU buffers of printk: all messages are in the log itself");
     }
@@ -315,7 +315,7 @@ fn audit(s: &Session) -> Result<Report, CommandError> {
         return Err(CommandError::failed(why));
     };
     for e in &messages.problems {
-        report.warning(format!("log: {e}"));
+        report.lacking(e.is_loss(), format!("log: {e}"));
     }
     if found.is_empty() {
         report.text("log: kernel audit log is empty");

@@ -81,10 +81,7 @@ impl Run for Mod {
         let mut report = Report::new("mod");
         if let Some(e) = s.modules_problem() {
             let text = format!("mod: the list of modules is not whole: {e}");
-            match e.is_missing() {
-                true => report.missing(text),
-                false => report.warning(text),
-            }
+            report.lacking(e.is_loss(), text);
         }
         if args.reinit {
             return Err(CommandError::failed("-R: the modules of a dump do not change"));
@@ -213,7 +210,7 @@ fn row(s: &Session, m: &Module, names: usize, sizes: usize) -> Record {
     match &m.srcversion {
         Ok(Some(version)) => row.hidden("srcversion", version.clone()),
         Ok(None) => {}
-        Err(e) => row.hidden("srcversion", Cell::absent("not known", e.to_string())),
+        Err(e) => row.hidden("srcversion", crate::show::tasks::unknown("not known", e)),
     }
     row.hidden("taints", known(m.taints.map(taint::letters)));
     let state = |state| match state {
@@ -253,7 +250,7 @@ fn place_sections(s: &Session, m: &Module, row: &mut Record) {
             };
             row.list("sections", list.into_iter().map(one).collect());
         }
-        Err(e) => row.warning(format!("mod: sections of {}: {e}", m.name)),
+        Err(e) => row.lacking(e.is_loss(), format!("mod: sections of {}: {e}", m.name)),
     }
 }
 

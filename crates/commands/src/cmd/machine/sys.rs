@@ -100,7 +100,7 @@ fn label(text: &str) -> Line {
 fn or_why<T: Into<Cell>>(value: kernel::Result<T>) -> Cell {
     match value {
         Ok(value) => value.into(),
-        Err(e) => Cell::absent("not known", e.to_string()),
+        Err(e) => crate::show::tasks::unknown("not known", &e),
     }
 }
 
@@ -193,7 +193,7 @@ fn clock(s: &Session, report: &mut Report) {
             Cell::Shown(Box::new(c.uptime_sec.into()), when::duration(c.uptime_sec.unsigned_abs())),
         ),
         Err(e) => {
-            let gap = || Cell::absent("not known", e.to_string());
+            let gap = || crate::show::tasks::unknown("not known", e);
             // a truncated dump may lack the clock; when the kernel crashed is in its header
             let crashed =
                 s.vmcoreinfo().get("CRASHTIME").and_then(|t| t.parse::<i64>().ok()).filter(|t| *t > 0);
@@ -226,7 +226,7 @@ fn names(s: &Session, report: &mut Report) {
     let name = system::utsname(s);
     let part = |pick: fn(&system::Utsname) -> &String| match &name {
         Ok(name) => Cell::from(pick(name).clone()),
-        Err(e) => Cell::absent("not known", e.to_string()),
+        Err(e) => crate::show::tasks::unknown("not known", e),
     };
     report.line(label("NODENAME").field("nodename", part(|n| &n.nodename)));
     let release = match (&name, s.opened().release()) {
@@ -254,8 +254,9 @@ fn died(s: &Session, report: &mut Report) {
     let log = match s.log() {
         Ok(log) => log,
         Err(e) => {
-            report.line(label("PANIC").field("cause", Cell::absent("log not readable", e.to_string())));
-            report.hidden("panic", Cell::absent("log not readable", e.to_string()));
+            let gone = || crate::show::tasks::unknown("log not readable", e);
+            report.line(label("PANIC").field("cause", gone()));
+            report.hidden("panic", gone());
             return;
         }
     };
@@ -275,7 +276,9 @@ fn died(s: &Session, report: &mut Report) {
             report.line(quoted(label("PANIC"), "cause", only));
             match (panic, &log.stopped) {
                 (Some(panic), _) => report.hidden("panic", panic.clone()),
-                (None, Some(why)) => report.hidden("panic", Cell::absent("not known", why.to_string())),
+                (None, Some(why)) => {
+                    report.hidden("panic", Cell::absent("not known", why.to_string()).lost_if(true))
+                }
                 (None, None) => {}
             }
         }
@@ -286,7 +289,7 @@ fn died(s: &Session, report: &mut Report) {
 /// Why it died, where a part of the log is lost that may have had the cause.
 fn first_known(text: &system::PanicText, log: &kernel::log::printk::Log, report: &mut Report) {
     let why = log.stopped.as_ref().map(ToString::to_string).unwrap_or_default();
-    report.hidden("cause", Cell::absent("not known", why.clone()));
+    report.hidden("cause", Cell::absent("not known", why.clone()).lost_if(true));
     match text.cause.as_ref().or(text.panic.as_ref()) {
         Some(first) => {
             let line =

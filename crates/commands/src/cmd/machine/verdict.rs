@@ -59,7 +59,19 @@ impl Run for VerdictCommand {
             // what Ctrl-C cut short is no verdict
             cx.cancel.check()?;
             cx.settings.undetermined = !v.is_determined();
-            Ok(if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.evidence) })
+            let mut out = if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.evidence) };
+            // what it was drawn from; its own words say what follows
+            let log = s.log().map_or_else(Some, |log| log.stopped.as_ref());
+            if let Some(e) = log.filter(|e| e.is_loss()) {
+                out.hidden("log", crate::show::tasks::unknown("not whole", e));
+            }
+            if s.tasks().lack().is_some() {
+                out.hidden("tasks", crate::show::tasks::count(s));
+            }
+            if let Some(e) = s.modules_problem().filter(|e| e.is_loss()) {
+                out.hidden("modules", crate::show::tasks::unknown("not whole", e));
+            }
+            Ok(out)
         };
         if !cx.is_read_at_once() || cx.settings.at_hand {
             return analyse(cx);

@@ -131,7 +131,9 @@ fn refused(at: VirtAddr, why: &'static str, row: &mut Record) {
 fn physical(walk: &Walk) -> Cell {
     match &walk.result {
         Ok(t) => Cell::Phys(t.phys.0),
-        Err(FaultKind::Table(m)) => Cell::absent("page table missing", format!("page table at {m}")),
+        Err(FaultKind::Table(m)) => {
+            Cell::absent("page table missing", format!("page table at {m}")).lost_if(true)
+        }
         Err(FaultKind::NonCanonical) => Cell::Shown(Box::new(Cell::Null), "(not a canonical address)".into()),
         Err(_) => Cell::Shown(Box::new(Cell::Null), "(not mapped)".into()),
     }
@@ -221,10 +223,10 @@ fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
         mapping(s, v, row);
     }
     match &mappings {
-        Err(e) => row.warning(format!("vtop: mappings of task {}: {e}", task.pid)),
+        Err(e) => row.lacking(e.is_loss(), format!("vtop: mappings of task {}: {e}", task.pid)),
         Ok(all) => {
             if let Some(e) = &all.problem {
-                row.warning(format!("vtop: the list of mappings is not whole: {e}"));
+                row.lacking(e.is_loss(), format!("vtop: the list of mappings is not whole: {e}"));
             }
         }
     }

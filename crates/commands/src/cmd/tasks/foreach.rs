@@ -156,7 +156,7 @@ impl Ask {
         let count = self.of_names(s).iter().filter(is_open).count();
         if count > 0 {
             let why = "what tells their kind or state is not in the dump";
-            report.warning(format!("foreach: whether {count} more tasks are meant is not known: {why}"));
+            report.missing(format!("foreach: whether {count} more tasks are meant is not known: {why}"));
         }
     }
 

@@ -27,7 +27,7 @@ fn past_the_space(at: u64, asked: u64) -> Hole {
     Hole {
         at,
         len: 1,
-        cell: Cell::absent("past the end", "no address follows the last one"),
+        cell: Cell::absent("past the end", "no address follows the last one").lost_if(true),
         why: format!("address {asked:#x}: no address follows the last one"),
     }
 }

@@ -49,7 +49,7 @@ impl<'s> Source<'s> {
             Source::Physical(phys) => phys.read_phys(PhysAddr(at), &mut buf).err().map(|m| Hole {
                 at: m.at.0,
                 len: missing(*phys, m.at),
-                cell: Cell::from(m),
+                cell: Cell::from(m).lost_if(true),
                 why: m.to_string(),
             }),
             Source::File(file, name) => from_file(file, name, at, &mut buf),
@@ -68,7 +68,7 @@ pub(super) struct Hole {
     pub(super) at: u64,
     /// How many, as far as is known; one at least.
     pub(super) len: u64,
-    /// As it is shown.
+    /// As it is shown: these very bytes were asked for, so that the answer is not whole without them, whatever left them out.
     pub(super) cell: Cell,
     /// As it is said.
     pub(super) why: String,
@@ -93,7 +93,7 @@ fn virt(mem: &dyn VirtRead, phys: &dyn PhysRead, at: u64, buf: &mut [u8]) -> Opt
         FaultKind::Page(gap) => missing(phys, gap.at).min(page),
         _ => page,
     };
-    Some(Hole { at: fault.at.0, len, cell: Cell::from(fault), why: fault.to_string() })
+    Some(Hole { at: fault.at.0, len, cell: Cell::from(fault).lost_if(true), why: fault.to_string() })
 }
 
 fn from_file(file: &File, name: &str, at: u64, buf: &mut [u8]) -> Option<Hole> {
@@ -109,5 +109,5 @@ fn from_file(file: &File, name: &str, at: u64, buf: &mut [u8]) -> Option<Hole> {
     };
     let at = at.wrapping_add(done as u64);
     let why = format!("{name}: offset {at:#x}: {why}");
-    Some(Hole { at, len: u64::MAX - at, cell: Cell::absent("past the end", why.clone()), why })
+    Some(Hole { at, len: u64::MAX - at, cell: Cell::absent("past the end", why.clone()).lost_if(true), why })
 }

@@ -65,22 +65,22 @@ fn tell_holes(s: &Session, stack: &Stack, record: &mut Record) {
     };
     let missing = pages.filter(is_missing).count();
     if missing > 0 {
-        record.warning(format!(
+        record.missing(format!(
             "bt: pages of this stack that are not in the dump: {missing}; what they hold is not shown"
         ));
     }
     if let Some(why) = &s.kernel_symbols().problem {
-        record.warning(format!("bt: what lies in functions whose symbols are lost is not shown: {why}"));
+        record.missing(format!("bt: what lies in functions whose symbols are lost is not shown: {why}"));
     }
     let unnamed = s.modules_without_symbols();
     if !unnamed.is_empty() {
         let names = unnamed.join(", ");
-        record.warning(format!(
+        record.missing(format!(
             "bt: what lies in functions of {names} may not be shown: their symbols are lost"
         ));
     }
     if let Some(e) = s.modules_problem() {
-        record.warning(format!("bt: what lies in modules that are not known is not shown: {e}"));
+        record.lacking(e.is_loss(), format!("bt: what lies in modules that are not known is not shown: {e}"));
     }
 }
 

@@ -182,7 +182,10 @@ fn select<'s>(s: &'s Session, args: &PsArgs, report: &mut Report) -> Result<Vec<
         chosen.retain(|t| match b.policy.u32(s.mem(), t.at) {
             Ok(policy) => wanted.contains(&u64::from(policy)),
             Err(e) => {
-                report.warning(format!("ps: the policy of task {} is not known: left out: {e}", t.pid));
+                report.lacking(
+                    e.is_loss(),
+                    format!("ps: the policy of task {} is not known: left out: {e}", t.pid),
+                );
                 false
             }
         });
@@ -194,7 +197,7 @@ fn select<'s>(s: &'s Session, args: &PsArgs, report: &mut Report) -> Result<Vec<
 fn kind(t: &Task, report: &mut Report, kernel: bool) -> bool {
     let own = t.is_kthread();
     if own.is_none() {
-        report.warning(format!("ps: whether task {} is of the kernel is not known: left out", t.pid));
+        report.missing(format!("ps: whether task {} is of the kernel is not known: left out", t.pid));
     }
     own == Some(kernel)
 }
@@ -258,7 +261,7 @@ fn row(
     let page_kb = s.page_size() / 1024;
     let cell = |pages: &dyn Fn(&address_space::MmSize) -> u64| match size {
         Ok(size) => Cell::from(pages(size).saturating_mul(page_kb)),
-        Err(e) => Cell::absent("?", e.to_string()),
+        Err(e) => tasks::unknown("?", e),
     };
     // the whole can be known where what is resident is not
     let mapped = match (size, address_space::total(s, t)) {
@@ -278,7 +281,8 @@ fn row(
     };
     let mut line = Line::new().styled(mark, Role::Strong).field("pid", t.pid).right(8);
     let ppid =
-        tasks::known(t.ppid, "the page that names the parent, or the parent's own, is not in the dump");
+        tasks::known(t.ppid, "the page that names the parent, or the parent's own, is not in the dump")
+            .lost_if(true);
     line = line.field("ppid", ppid).right(8).field("cpu", tasks::cpu(t)).right(4).text("  ");
     line = if kstackp {
         let sp = s.bind::<TaskStruct>().thread_sp.ptr(s.mem(), t.at);
@@ -286,7 +290,7 @@ fn row(
             // the stack of a running task is in its CPU's registers
             _ if t.active => line.field("kstackp", Cell::Shown(Box::new(Cell::Null), "--".into())).center(16),
             Ok(at) => line.field("kstackp", Cell::Addr(at.0)).zeros(16),
-            Err(e) => line.field("kstackp", Cell::absent("?", e.to_string())).center(16),
+            Err(e) => line.field("kstackp", tasks::unknown("?", &e)).center(16),
         }
     } else {
         line.field("task", Cell::Addr(t.at.0)).zeros(16)

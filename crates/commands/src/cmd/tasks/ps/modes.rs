@@ -39,7 +39,7 @@ pub(super) fn summary(s: &Session, chosen: &[&Task], report: &mut Report) {
         report.line(Line::new().text(format!("  {name}: ")).field(name, count));
     }
     if unknown > 0 {
-        report.warning(format!("ps: the state of {unknown} tasks is not in the dump"));
+        report.missing(format!("ps: the state of {unknown} tasks is not in the dump"));
     }
 }
 
@@ -244,7 +244,7 @@ pub(super) fn last_run(
                     let past = now.saturating_sub(at.unwrap_or(newest));
                     Cell::Shown(Box::new(past.into()), when::ago(past))
                 }
-                Some(Err(e)) => Cell::Absent { short: "?".into(), reason: e.to_string() },
+                Some(Err(e)) => Cell::Absent { short: "?".into(), reason: e.to_string(), lost: e.is_loss() },
                 None => tasks::known(None::<u64>, "on which CPU it ran is not known"),
             }
         } else {
