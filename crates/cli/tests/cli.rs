@@ -49,7 +49,8 @@ fn failures_say_why_and_exit_with_1() {
     check(&["/nosuch/vmcore"], 1, "", "/nosuch/vmcore: no such file");
     check(&["bt", "/nosuch/vmcore"], 1, "", "/nosuch/vmcore: no such file");
     check(&["bt", "nosuch", "-a"], 1, "", "crashlens: nosuch: no such file (crashlens bt DUMP");
-    check(&["/"], 1, "", "is a directory");
+    let empty = tempfile::tempdir().unwrap();
+    check(&[empty.path().to_str().unwrap()], 1, "", "is a directory");
     check(&["-i", "/nosuch/file"], 1, "", "/nosuch/file: No such file");
     check(&["info", "nosuch"], 1, "", "crashlens: nosuch: no such file (crashlens info DUMP");
     check(&["log", "nosuch", "-t"], 1, "", "crashlens: nosuch: no such file (crashlens log DUMP");
@@ -355,6 +356,38 @@ fn a_script_on_standard_input_ends_with_its_last_command() {
     assert_eq!(out.status.code(), Some(0));
     let out = with_input(&["-s", "-i", "/dev/null"], "nosuch\n");
     assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn a_bad_byte_spoils_its_line_only() {
+    let mut script = tempfile::NamedTempFile::new().unwrap();
+    script.write_all(b"ptob 1\n# \xff\nptob 2\n").unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_crashlens"))
+        .args(["-s", "-i", "/dev/null"])
+        .stdin(std::fs::File::open(script.path()).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "1: 1000\n2: 2000\n");
+    assert_eq!(out.status.code(), Some(0));
+}
+
+#[test]
+fn a_page_has_what_failed_too() {
+    check(
+        &["--html", "-c", "ptob 1", "-c", "eval nosuch + 1"],
+        1,
+        "nosuch is neither a number nor a symbol",
+        "",
+    );
+}
+
+/// Bytes that were asked for and are not there: the answer is not whole. All of a whole dump is.
+#[test]
+fn an_answer_that_lost_a_part_exits_with_4() {
+    let end = std::fs::metadata(SAMPLE).unwrap().len() - 16;
+    check(&[SAMPLE, "-c", &format!("rd -f {end:x} 8")], 4, "past the end", "");
+    check(&[SAMPLE, "-c", &format!("rd -f {end:x} 2")], 0, "", "");
+    check(&[SAMPLE, "-c", "sys", "-c", "mod", "-c", "log -T", "-c", "verdict", "-c", "bt -t"], 0, "", "");
 }
 
 /// `exit` in a file of settings ends that file: what the user asked for is answered.

@@ -11,7 +11,7 @@ use commands::{Action, CommandError, Cx, Origin, Redirect, Scroll, Settings};
 use kernel::Layers;
 use render::{Clean, Colour, Source};
 use report::Report;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead as _, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -200,12 +200,13 @@ impl<'s> Shell<'s> {
     /// Lines from a standard input that is no terminal.
     fn script(&mut self) -> Ended {
         let mut ended = Ended::Good;
-        let mut line = String::new();
+        let mut line = Vec::new();
         while !self.stops(ended) {
             line.clear();
-            match io::stdin().read_line(&mut line) {
+            match io::stdin().lock().read_until(b'\n', &mut line) {
                 Ok(0) => break,
-                Ok(_) => ended = ended.then(self.run_line(&line)),
+                // one bad byte spoils its line only
+                Ok(_) => ended = ended.then(self.run_line(&String::from_utf8_lossy(&line))),
                 Err(e) => {
                     say(&format!("crashlens: standard input: {e}"));
                     return ended.then(Ended::Failed);
@@ -245,6 +246,7 @@ impl<'s> Shell<'s> {
             && self.options.format == Format::Text
             && self.settings.scroll != Scroll::Off
             && io::stdout().is_terminal()
+            && !is_dumb()
             // a pager would take the lines that are typed ahead for its own keys
             && !edit::is_typed_ahead();
         if paged { Output::pager(&self.settings.scroll, &self.cancel) } else { Output::stdout() }
@@ -380,7 +382,7 @@ impl<'s> Shell<'s> {
         let began = Instant::now();
         let colour = match self.options.colour {
             When::Always => Colour::Ansi,
-            When::Auto if out.is_terminal() && std::env::var_os("NO_COLOR").is_none() => Colour::Ansi,
+            When::Auto if out.is_terminal() && wants_colour() => Colour::Ansi,
             When::Auto | When::Never => Colour::Plain,
         };
         let dump = self.settings.dumpfile.clone();
@@ -501,6 +503,12 @@ impl<'s> Shell<'s> {
             let _ = render::json_error(name, &lines.join("\n"), writer.source, &mut out.rendered());
             return;
         }
+        if writer.format == Format::Html {
+            // the page says what failed, as it says what was answered
+            let mut answer = Report::new(writer.words.first().cloned().unwrap_or_default());
+            lines.iter().for_each(|line| answer.error(line.clone()));
+            let _ = writer.report(&answer, out);
+        }
         writer.errors.tell(&lines, out);
     }
 }
@@ -510,6 +518,16 @@ fn no_such_file(word: &str, command: &str) -> CommandError {
     CommandError::Failed(commands::Message::alone(format_args!(
         "crashlens: {word}: no such file (crashlens {command} DUMP [VMLINUX] [ARGUMENTS])"
     )))
+}
+
+/// A terminal that obeys nothing: no colours, and a pager would only complain.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Colours are not wanted where `NO_COLOR` is set and not empty (no-color.org).
+fn wants_colour() -> bool {
+    !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Says what failed.

@@ -315,7 +315,7 @@ fn symbols(s: &Session) -> Record {
         label("SYMBOLS").field("count", symbol_count(found)).text(" from ").field("from", found.from.clone()),
     );
     if let Some(why) = &found.problem {
-        out.missing(format!("symbols: {why}"));
+        out.lacking(found.lost > 0, format!("symbols: {why}"));
     }
     let modules = s.modules();
     let line = label("MODULES").field("modules", of_modules(s, modules.len())).text(", ");

@@ -70,7 +70,10 @@ fn tell_holes(s: &Session, stack: &Stack, record: &mut Record) {
         ));
     }
     if let Some(why) = &s.kernel_symbols().problem {
-        record.missing(format!("bt: what lies in functions whose symbols are lost is not shown: {why}"));
+        record.lacking(
+            s.kernel_symbols().lost > 0,
+            format!("bt: what lies in functions whose symbols are lost is not shown: {why}"),
+        );
     }
     let unnamed = s.modules_without_symbols();
     if !unnamed.is_empty() {
