@@ -107,7 +107,7 @@ pub(crate) fn read_tasks(s: &Session) -> Tasks {
         find.listed();
         let counted = s.symbol("nr_threads").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
         // a count below what is found is wrong, and proves no list whole
-        let believed = counted.filter(|counted| *counted >= find.found());
+        let believed = counted.filter(|counted| *counted >= find.found() && find::can_be(*counted));
         if find.is_short(believed) {
             find.otherwise();
         }

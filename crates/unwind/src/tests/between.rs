@@ -76,14 +76,14 @@ const ARM_TEXT: u64 = 0xffff_8000_8000_0000;
 const SIGNED: u64 = 0x0035_0000_0000_0000;
 
 /// The same stacks with code of arm64: a `bl` before each return address.
-struct Arm(World);
+struct Arm(World, Vec<u64>);
 
 impl Arm {
     fn new() -> Self {
         let mut world = World::new();
         let code = std::iter::repeat_n(0x9400_0000_u32.to_le_bytes(), 0x400);
         world.memory.insert(ARM_TEXT, code.flatten().collect());
-        Self(world)
+        Self(world, Vec::new())
     }
     /// An entry's registers with its frame record behind them.
     fn pt_regs(&mut self, at: u64, pc: u64, fp: u64) {
@@ -98,16 +98,24 @@ impl Arm {
     fn unwind_at(&self, pc: u64, sp: u64, fp: u64) -> Unwound {
         self.unwind_with(pc, sp, Some(fp))
     }
+    fn unwind_linked(&self, pc: u64, fp: u64, link: u64) -> Unwound {
+        let set = arch::by_name("aarch64").unwrap().reg_set();
+        let regs = Regs::new(set).with(set.pc, pc).with(set.sp, fp).with(set.fp, fp);
+        self.unwind_regs(regs.with(set.roles.link.unwrap(), link))
+    }
     fn unwind_with(&self, pc: u64, sp: u64, fp: Option<u64>) -> Unwound {
+        let set = arch::by_name("aarch64").unwrap().reg_set();
+        let mut regs = Regs::new(set).with(set.pc, pc).with(set.sp, sp);
+        regs.put(set.fp, fp);
+        self.unwind_regs(regs)
+    }
+    fn unwind_regs(&self, regs: Regs) -> Unwound {
         let stacks = [("", TASK), ("IRQ", IRQ)].map(|(name, at)| Stack {
             name: name.to_owned(),
             start: VirtAddr(at),
             end: VirtAddr(at + SIZE),
         });
         let arch: &Arch = arch::by_name("aarch64").unwrap();
-        let set = arch.reg_set();
-        let mut regs = Regs::new(set).with(set.pc, pc).with(set.sp, sp);
-        regs.put(set.fp, fp);
         Unwinder { arch, code: self, mem: self, stacks: &stacks }.unwind(regs)
     }
 }
@@ -123,7 +131,8 @@ impl Code for Arm {
         (ARM_TEXT..ARM_TEXT + 0x1000).contains(&pc.0)
     }
     fn function(&self, pc: VirtAddr) -> Option<VirtAddr> {
-        self.is_text(pc).then_some(VirtAddr(pc.0 & !0xff))
+        let at = VirtAddr(pc.0 & !0xff);
+        (self.is_text(pc) && !self.1.contains(&at.0)).then_some(at)
     }
     fn code_pointer(&self, at: u64) -> u64 {
         if at >> 55 & 1 == 1 { at | u64::MAX << 48 } else { at }
@@ -156,6 +165,21 @@ fn chain() -> (Arm, [u64; 3]) {
     arm.0.put(TASK + 0x1040, &[at[2], arm_back(2) ^ SIGNED]);
     arm.0.put(TASK + SIZE - 16, &[0, 0]);
     (arm, at)
+}
+
+/// The link register leads to the caller, or behind a call that the function made itself; where names are lost that is told
+/// by the distance.
+#[test]
+fn a_link_register_within_the_function_is_no_caller() {
+    let (mut arm, [record, ..]) = chain();
+    let at = ARM_TEXT + 0x50;
+    let first = |arm: &Arm, link: u64| places(&arm.unwind_linked(at, record, link))[1];
+    let by_record = (arm_back(1), How::FramePointer);
+    assert_eq!(first(&arm, at - 12), by_record);
+    assert_eq!(first(&arm, arm_back(4)), (arm_back(4), How::Link));
+    arm.1.push(ARM_TEXT);
+    assert_eq!(first(&arm, at - 12), by_record);
+    assert_eq!(first(&arm, arm_back(4)), (arm_back(4), How::Link));
 }
 
 #[test]

@@ -29,6 +29,11 @@ const MAX_CHAIN: usize = 1 << 16;
 /// More tasks than PID_MAX_LIMIT lets there be.
 const MAX_TASKS: usize = 5 << 20;
 
+/// True for a number of threads that there can be: each has an id of its own.
+pub(super) const fn can_be(count: u64) -> bool {
+    count <= 4 << 20
+}
+
 /// What is found, and where.
 pub(super) struct Find<'s> {
     pub(super) s: &'s Session,
@@ -176,7 +181,9 @@ impl Find<'_> {
         }
         twice.into_iter().for_each(|e| self.problem(e));
         let found = self.found();
-        if let (Some(counted), Some(at)) = (counted.filter(|n| *n < found), self.s.symbol("nr_threads")) {
+        if let (Some(counted), Some(at)) =
+            (counted.filter(|n| *n < found || !can_be(*n)), self.s.symbol("nr_threads"))
+        {
             let why = format!("it says {counted}, and {found} tasks were found");
             self.problem(KernelError::Damaged { what: "nr_threads", at, why });
         }

@@ -240,6 +240,18 @@ fn a_count_that_is_too_small_proves_no_list_whole() {
 }
 
 #[test]
+fn a_count_that_no_machine_has_is_damage() {
+    for counted in [u32::MAX, 0x8000_0007] {
+        let (mut k, _) = kernel(6);
+        let at = k.at("nr_threads");
+        k.half(at, counted);
+        let tasks = read_tasks(&session(&k));
+        assert_eq!((tasks.all.len(), tasks.total), (7, None), "{counted}");
+        assert!(tasks.lack().unwrap().contains(&format!("it says {counted}, and 6 tasks were found")));
+    }
+}
+
+#[test]
 fn a_name_without_an_end_is_no_tasks() {
     let (mut k, all) = kernel(6);
     k.word(all[3] + 8, u64::MAX).word(all[3] + 16, 0x4141_4141_4141_4141);
