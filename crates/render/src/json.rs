@@ -144,7 +144,7 @@ fn cell(cell_: &Cell, out: &mut dyn Write) -> io::Result<()> {
             string(reason, out)?;
             out.write_all(b"}")
         }
-        Cell::AtLeast { least, reason } => {
+        Cell::AtLeast { least, reason, .. } => {
             out.write_all(b"{\"absent\":")?;
             string(reason, out)?;
             out.write_all(b",\"at_least\":")?;

@@ -120,6 +120,8 @@ pub enum Cell {
         least: Box<Cell>,
         /// Why it is not known.
         reason: String,
+        /// As of what is absent: true where the dump should have the rest.
+        lost: bool,
     },
     /// Nothing: no text, `null` in JSON.
     Null,
@@ -167,8 +169,10 @@ impl Cell {
     /// Says whether an absent value is one that the dump should have.
     #[must_use]
     pub fn lost_if(mut self, is_loss: bool) -> Self {
-        if let Cell::Absent { lost, .. } = &mut self {
-            *lost |= is_loss;
+        match &mut self {
+            Cell::Absent { lost, .. } => *lost |= is_loss,
+            Cell::AtLeast { lost, .. } => *lost = is_loss,
+            _ => {}
         }
         self
     }
@@ -176,8 +180,7 @@ impl Cell {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         match self {
-            Cell::Absent { lost, .. } => *lost,
-            Cell::AtLeast { .. } => true,
+            Cell::Absent { lost, .. } | Cell::AtLeast { lost, .. } => *lost,
             Cell::Shown(cell, _) => cell.is_lost(),
             Cell::Many(cells, _) => cells.iter().any(Cell::is_lost),
             Cell::Addr(_)
@@ -193,10 +196,10 @@ impl Cell {
             | Cell::Null => false,
         }
     }
-    /// What is at least so much.
+    /// What is at least so much: the rest is lost, unless [`Self::lost_if`] says otherwise.
     #[must_use]
     pub fn at_least(least: impl Into<Cell>, reason: impl Into<String>) -> Self {
-        Cell::AtLeast { least: Box::new(least.into()), reason: reason.into() }
+        Cell::AtLeast { least: Box::new(least.into()), reason: reason.into(), lost: true }
     }
     /// The value, or why it is absent.
     #[must_use]

@@ -84,13 +84,17 @@ impl Unwinder<'_> {
     }
 
     /// True for a link register that still is the return address of the function at the cursor: it leads out of it, behind
-    /// a call. One that leads into it is left by a call that the function made, so that its record stands; and where neither
-    /// place is in a known function that is so of one which is near.
+    /// a call. One that leads into it is left by a call that the function made, so that its record stands. Where neither
+    /// place is in a known function and one is near the other, the call tells: whether it led to the code at the cursor.
     fn is_left_by_call(&self, cursor: &Cursor, lr: VirtAddr) -> bool {
         const NEAR: u64 = 4096;
         let at = cursor.lookup();
         let elsewhere = match (self.code.function(at), self.code.function(lr.sub(1))) {
-            (None, None) => at.0.abs_diff(lr.0) >= NEAR,
+            (None, None) if at.0.abs_diff(lr.0) < NEAR => {
+                let called = self.arch.frames.call_target(self.mem, lr);
+                called.is_none_or(|called| at.0.checked_sub(called.0).is_some_and(|into| into < NEAR))
+            }
+            (None, None) => true,
             (own, left) => own != left,
         };
         self.is_return(lr) && elsewhere

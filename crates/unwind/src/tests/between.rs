@@ -168,17 +168,25 @@ fn chain() -> (Arm, [u64; 3]) {
 }
 
 /// The link register leads to the caller, or behind a call that the function made itself; where names are lost that is told
-/// by the distance.
+/// by where the call led.
 #[test]
 fn a_link_register_within_the_function_is_no_caller() {
     let (mut arm, [record, ..]) = chain();
     let at = ARM_TEXT + 0x50;
+    // `bl` to another function before `at - 12`, and one to 0x40 before a place near by
+    let mut code = |offset: usize, word: u32| {
+        arm.0.memory.get_mut(&ARM_TEXT).unwrap()[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+    };
+    code(0x40, 0x9400_0800);
+    code(0x3fc, 0x97ff_ff11);
+    let near = ARM_TEXT + 0x400;
     let first = |arm: &Arm, link: u64| places(&arm.unwind_linked(at, record, link))[1];
     let by_record = (arm_back(1), How::FramePointer);
     assert_eq!(first(&arm, at - 12), by_record);
     assert_eq!(first(&arm, arm_back(4)), (arm_back(4), How::Link));
-    arm.1.push(ARM_TEXT);
+    arm.1.extend([ARM_TEXT, ARM_TEXT + 0x300]);
     assert_eq!(first(&arm, at - 12), by_record);
+    assert_eq!(first(&arm, near), (near, How::Link));
     assert_eq!(first(&arm, arm_back(4)), (arm_back(4), How::Link));
 }
 

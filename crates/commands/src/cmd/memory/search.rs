@@ -179,7 +179,8 @@ impl Run for Search {
             (0, _) => Some("a part of what was to be searched is not in the dump"),
             _ => Some(why),
         };
-        let mut report = summary(count, done, lacks);
+        // what a filter left out is no damage
+        let mut report = summary(count, done, lacks, lost > 0);
         if lost > 0 {
             report.missing(format!("search: {lost:#x} bytes were not searched: {why}"));
         }
@@ -200,9 +201,9 @@ fn cx_note(cx: &mut Cx<'_>, text: String) -> Result<(), CommandError> {
 }
 
 /// `lacks` says why there can be more than was found.
-fn summary(count: u64, done: Scanned, lacks: Option<&str>) -> Report {
+fn summary(count: u64, done: Scanned, lacks: Option<&str>, is_loss: bool) -> Report {
     let mut report = Report::new("search");
-    let known = |n: u64| lacks.map_or_else(|| Cell::from(n), |why| Cell::at_least(n, why));
+    let known = |n: u64| lacks.map_or_else(|| Cell::from(n), |why| Cell::at_least(n, why).lost_if(is_loss));
     report.hidden("count", known(count));
     report.hidden("bytes", known(done.bytes));
     report.hidden("missing", done.missing);
@@ -244,7 +245,7 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &SearchArgs, ask: &Ask) -> Result<
     let lacks =
         (unknown > 0 || done.missing > 0).then(|| "a part of the stacks is not in the dump".to_owned());
     let lacks = lacks.or_else(|| s.tasks().lack());
-    let mut report = summary(count, done, lacks.as_deref());
+    let mut report = summary(count, done, lacks.as_deref(), true);
     tasks::problems(s, &mut report);
     if unknown > 0 {
         report.missing(format!("search: where the stacks of {unknown} more tasks are is not known"));
