@@ -128,7 +128,7 @@ fn tables(bytes: &[u8]) -> u64 {
 
 /// Code of an architecture in the first quarter of the bytes, a stack in the rest.
 struct World<'a> {
-    arch: &'static dyn arch::Arch,
+    arch: &'static arch::Arch,
     text: &'a [u8],
     stack: &'a [u8],
 }
