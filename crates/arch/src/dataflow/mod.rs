@@ -1,6 +1,6 @@
 //! A function's machine code, sliced: which values its registers hold at an instruction, and which condition leads to
 //! a trap. No architecture is known here: what an instruction does is for the architecture that lifted it
-//! ([`Lifted`]), and what calls do for its [`Convention`].
+//! (`Lifted`), and what calls do for its [`Convention`].
 //!
 //! **Invariant:** what is not certain is [`Expr::Opaque`]; a value is never guessed.
 

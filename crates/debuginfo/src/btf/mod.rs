@@ -4,7 +4,7 @@
 //! A blob is a header, a type section of records of varying length whose ids count from 1 (0 is
 //! `void`), and a string section. A module's BTF is *split*: its ids and string offsets continue
 //! those of the kernel's. Since 6.11 a module may bring its own *distilled* base of a few reduced
-//! types, which stand for the kernel's types of the same name ([`relocate`]).
+//! types, which stand for the kernel's types of the same name (`relocate`).
 //!
 //! Invariants: opening reads the header alone; the table of record positions (one pass) and the
 //! name index (another) are made when first asked for. No bytes can make a read panic or allocate

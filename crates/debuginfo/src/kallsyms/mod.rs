@@ -16,7 +16,7 @@
 //! | | count, names, markers, tokens, token index, addresses or offsets, (base,) sequence, from 6.5 (404bad70fcf7) |
 //!
 //! Invariant: nothing is guessed into the result. Markers must agree with the names, names must be
-//! names, addresses must ascend and `_text` must be a kernel address; what does not is lost (see [`repair`]), and where
+//! names, addresses must ascend and `_text` must be a kernel address; what does not is lost (see `repair`), and where
 //! that is much there is an error.
 
 mod error;

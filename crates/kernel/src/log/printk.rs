@@ -1,7 +1,7 @@
 //! The kernel's log: the lockless ring buffer (`printk_ringbuffer`, since 5.10), the record buffer
 //! before it (`struct printk_log`, called `struct log` until 3.11), and plain text before 3.5.
 //!
-//! Source: kernel/printk/printk_ringbuffer.[ch], kernel/printk/printk.c,
+//! Source: kernel/printk/printk_ringbuffer.{c,h}, kernel/printk/printk.c,
 //! Documentation/admin-guide/kdump/vmcoreinfo.rst. Offsets come from types or from VMCOREINFO, so
 //! that the log can be read before anything else is known.
 

@@ -151,7 +151,7 @@ fn nr_cpu_ids(s: &Session) -> Option<u64> {
 }
 
 /// True for a kernel that was built for one CPU (`CONFIG_SMP=n`): the version in its names lacks the word SMP, which every
-/// other has. Asks for no types, as [`read_cpus`] must not.
+/// other has. Asks for no types, as `read_cpus` must not.
 #[must_use]
 pub fn is_uniprocessor(s: &Session) -> bool {
     let version = || -> Option<String> {
