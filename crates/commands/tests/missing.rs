@@ -223,6 +223,20 @@ fn what_is_found_in_memory_with_holes_is_at_least_that_much() {
     assert!(last(&some)["count"]["at_least"].is_u64(), "{some:?}");
 }
 
+/// A stack in `vmalloc`'s range whose last table is not in the dump was not looked through.
+#[test]
+fn stacks_whose_tables_are_missing_are_told() {
+    let files = [property::sample()];
+    let whole = Session::open(&property::options(&files)).unwrap();
+    let stack = whole.tasks().with_pid(1).next().unwrap().stack.unwrap();
+    let table = whole.map().walk(stack).steps.last().unwrap().entry_at;
+    let veil = Veil::left_out([Pfn(table.0 / PAGE_SIZE)].into());
+    let some = property::ask(&open(&files, &veil).unwrap(), "search -t init_task").unwrap();
+    let last = &some[some.len() - 1];
+    assert!(last["missing"].as_u64().unwrap() >= 16384, "{last:?}");
+    assert!(last["count"]["at_least"].is_u64() && last["bytes"]["at_least"].is_u64(), "{last:?}");
+}
+
 #[test]
 fn children_that_may_be_missing_are_told() {
     let files = [property::sample()];

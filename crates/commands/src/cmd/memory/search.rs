@@ -222,7 +222,7 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &SearchArgs, ask: &Ask) -> Result<
     for task in all {
         cx.cancel.check()?;
         let stack = kernel::stack::stacks::task_stack(s, task);
-        let runs: Vec<scan::Run> = memory::translated(s, stack.start, stack.end);
+        let (runs, lost) = memory::translated(s, stack.start, stack.end);
         let mut records = Vec::new();
         let one =
             scan::scan(s.phys(), runs.into_iter(), 0, &ask.wanted, cx.cancel, &base::NoProgress, |hits| {
@@ -230,7 +230,7 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &SearchArgs, ask: &Ask) -> Result<
                 true
             });
         done.bytes += one.bytes;
-        done.missing += one.missing;
+        done.missing += one.missing + lost;
         if records.is_empty() {
             continue;
         }

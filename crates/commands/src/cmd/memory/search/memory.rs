@@ -5,7 +5,7 @@ use crate::show::tasks;
 use crate::show::values;
 use crate::{CommandError, Cx};
 use arch::{PageTables, UserMap};
-use base::{GRANULE, PhysAddr, PhysRead, VirtAddr, VirtRead};
+use base::{FaultKind, GRANULE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use kernel::scan::Run;
 use kernel::{Image, Session};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -263,16 +263,18 @@ fn mapped<'a>(
     })
 }
 
-/// The pages of a few kernel addresses.
-pub(super) fn translated(s: &Session, start: VirtAddr, end: VirtAddr) -> Vec<Run> {
-    let mut out = Vec::new();
+/// The pages of a few kernel addresses, and how many bytes are in pages whose table is missing.
+pub(super) fn translated(s: &Session, start: VirtAddr, end: VirtAddr) -> (Vec<Run>, u64) {
+    let (mut out, mut lost) = (Vec::new(), 0);
     let mut at = start;
     while at < end {
         let len = (GRANULE - at.page_offset()).min(end.0 - at.0);
-        if let Ok((phys, _)) = s.map().translate(at) {
-            out.push(Run { virt: at, phys, len });
+        match s.map().translate(at) {
+            Ok((phys, _)) => out.push(Run { virt: at, phys, len }),
+            Err(fault) if matches!(fault.kind, FaultKind::Table(_)) => lost += len,
+            Err(_) => {}
         }
         at = at.add(len);
     }
-    out
+    (out, lost)
 }
