@@ -13,7 +13,7 @@ pub struct Expr {
     pub span: Span,
     /// The same without the parentheses around it.
     pub bare: Span,
-    /// Levels of the tree below and with this node; bounded by the parser.
+    /// Levels of the tree below and with this node; the parser bounds those of what it reads.
     pub depth: usize,
 }
 
@@ -63,6 +63,8 @@ pub enum ExprKind {
     Call(String, Vec<Expr>),
     /// An argument that is a type: of `container_of` and its kin.
     Type(Box<TypeName>),
+    /// What C has no expression for, in words: a reader sees it as it is, and it has no value.
+    Words(String),
 }
 
 impl ExprKind {

@@ -4,7 +4,8 @@
 
 use crate::ast::{BinOp, Expr, ExprKind, TypeName, TypeSpec, UnOp};
 use crate::error::Span;
-use crate::path::MemberPath;
+use crate::lex::type_of;
+use crate::path::{MemberPath, Step};
 use debuginfo::types::Space;
 
 impl Expr {
@@ -49,12 +50,7 @@ impl Expr {
     }
 
     fn literal(value: u64, hex: bool) -> Self {
-        let (size, signed) = match value {
-            0..=0x7fff_ffff => (4, true),
-            ..=0xffff_ffff if hex => (4, false),
-            v if i64::try_from(v).is_ok() => (8, true),
-            _ => (8, false),
-        };
+        let (size, signed) = type_of(value, !hex, false, false);
         Self::new(ExprKind::Int { value, size, signed, hex })
     }
 
@@ -146,7 +142,7 @@ impl Expr {
                 name if arrow => at.arrow(name),
                 name => at.member(name),
             };
-            step.index.iter().fold(at, |at, i| at.index(Self::unsigned(*i)))
+            elements(at, step)
         })
     }
 
@@ -154,21 +150,37 @@ impl Expr {
     #[must_use]
     pub fn designator(path: &MemberPath) -> Option<Self> {
         let (first, rest) = path.steps.split_first()?;
-        let of_first = MemberPath { steps: vec![crate::Step { name: String::new(), ..first.clone() }] };
-        let rest = MemberPath { steps: rest.to_vec() };
-        Some(Self::ident(&*first.name).path(&of_first, false).path(&rest, false))
+        let of_first = elements(Self::ident(&*first.name), first);
+        Some(of_first.path(&MemberPath { steps: rest.to_vec() }, false))
+    }
+
+    /// What C has no expression for.
+    #[must_use]
+    pub fn words(text: impl Into<String>) -> Self {
+        Self::new(ExprKind::Words(text.into()))
     }
 
     /// True where a node of the tree is so.
-    pub fn any(&self, is_so: &mut dyn FnMut(&ExprKind) -> bool) -> bool {
+    pub fn any(&self, is_so: &dyn Fn(&ExprKind) -> bool) -> bool {
         is_so(&self.kind) || self.children().into_iter().any(|child| child.any(is_so))
     }
 
     /// True where a register stands in it.
     #[must_use]
     pub fn names_register(&self) -> bool {
-        self.any(&mut |kind| matches!(kind, ExprKind::Register(_)))
+        self.any(&|kind| matches!(kind, ExprKind::Register(_)))
     }
+
+    /// True where it is C as far as it goes: no words stand in it.
+    #[must_use]
+    pub fn is_c(&self) -> bool {
+        !self.any(&|kind| matches!(kind, ExprKind::Words(_)))
+    }
+}
+
+/// The elements that a step of a path chooses.
+fn elements(array: Expr, step: &Step) -> Expr {
+    step.index.iter().fold(array, |at, i| at.index(Expr::unsigned(*i)))
 }
 
 impl TypeName {

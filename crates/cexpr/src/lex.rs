@@ -240,7 +240,7 @@ impl<'t> Lexer<'t> {
 }
 
 /// C17 6.4.4.1: the first type of the literal's list that holds it.
-pub(crate) fn integer(text: &str) -> Result<Tok, &'static str> {
+fn integer(text: &str) -> Result<Tok, &'static str> {
     let lower = text.to_ascii_lowercase();
     let (radix, body) = match lower.as_bytes() {
         [b'0', b'x', ..] => (16, lower.get(2..).unwrap_or("")),
@@ -263,14 +263,18 @@ pub(crate) fn integer(text: &str) -> Result<Tok, &'static str> {
         _ => return Err("a digit or suffix that C does not know"),
     };
     let value = u64::from_str_radix(digits, radix).map_err(|_| "does not fit into 64 bits")?;
-    let decimal = radix == 10;
-    let (size, signed) = match (value, unsigned, long) {
+    let (size, signed) = type_of(value, radix == 10, unsigned, long);
+    Ok(Tok::Int { value, size, signed, hex: radix == 16 })
+}
+
+/// The type of a literal: its size, and whether it has a sign.
+pub(crate) const fn type_of(value: u64, decimal: bool, unsigned: bool, long: bool) -> (u64, bool) {
+    match (value, unsigned, long) {
         (v, false, false) if v <= 0x7fff_ffff => (4, true),
         (v, _, false) if v <= 0xffff_ffff && (unsigned || !decimal) => (4, false),
         (v, false, _) if v <= i64::MAX as u64 => (8, true),
         _ => (8, false), // also decimals beyond long, as gdb has them
-    };
-    Ok(Tok::Int { value, size, signed, hex: radix == 16 })
+    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,5 @@ pub use layout::{LayoutLine, LayoutOptions, compound_word, describe_type, enum_l
 pub use members::member_text;
 pub use parse::{Parsed, parse, parse_or_type};
 pub use path::{MemberPath, Step};
-pub use print::Printed;
 pub use scope::{History, Scope, SymbolAt, SymbolInfo};
 pub use value::{Bits, Caveat, Number, Place, Value};

@@ -10,7 +10,7 @@ use std::fmt;
 /// One step of a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// The member.
+    /// The member; empty where the step only chooses elements of what comes before.
     pub name: String,
     /// Its elements chosen, one index a dimension.
     pub index: Vec<u64>,
@@ -20,10 +20,10 @@ pub struct Step {
     pub span: Span,
 }
 
-/// A path of members.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A path of members. One that was read has a step at least; without any it is the object itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct MemberPath {
-    /// The steps, outermost first; at least one.
+    /// The steps, outermost first.
     pub steps: Vec<Step>,
 }
 

@@ -3,104 +3,53 @@
 //! **Invariant**: what was parsed and is printed parses to the same tree. Source: C17 6.5; gdb's `@` as in the parser.
 
 use crate::ast::{BinOp, Deriv, Expr, ExprKind, TypeName, TypeSpec, UnOp};
-use crate::lex::{Tok, integer};
+use crate::format::escaped;
+use crate::lex::type_of;
+use crate::parse::LEVELS;
 use crate::scope::History;
-use debuginfo::types::{Qualifier, Space};
 use std::fmt::{self, Write};
 
-/// How tightly a node binds its operands.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Comma,
-    Ternary,
-    LogOr,
-    LogAnd,
-    BitOr,
-    BitXor,
-    BitAnd,
-    Equality,
-    Relation,
-    Shift,
-    At,
-    Sum,
-    Product,
-    Prefix,
-    Postfix,
-    Primary,
+/// How tightly a node binds its operands: the parser's levels, with what stands around them.
+type Level = usize;
+
+const COMMA: Level = 0;
+const TERNARY: Level = 1;
+/// The loosest of the parser's infix operators.
+const INFIX: Level = 2;
+const PREFIX: Level = INFIX + LEVELS.len();
+const POSTFIX: Level = PREFIX + 1;
+const PRIMARY: Level = PREFIX + 2;
+
+fn level_of_operator(op: BinOp) -> Level {
+    LEVELS
+        .iter()
+        .position(|level| level.iter().any(|(_, known)| *known == op))
+        .map_or(COMMA, |level| INFIX + level)
 }
 
-impl Level {
-    const fn of_operator(op: BinOp) -> Self {
-        match op {
-            BinOp::Comma => Self::Comma,
-            BinOp::LogOr => Self::LogOr,
-            BinOp::LogAnd => Self::LogAnd,
-            BinOp::BitOr => Self::BitOr,
-            BinOp::BitXor => Self::BitXor,
-            BinOp::BitAnd => Self::BitAnd,
-            BinOp::Eq | BinOp::Ne => Self::Equality,
-            BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge => Self::Relation,
-            BinOp::Shl | BinOp::Shr => Self::Shift,
-            BinOp::At => Self::At,
-            BinOp::Add | BinOp::Sub => Self::Sum,
-            BinOp::Mul | BinOp::Div | BinOp::Rem => Self::Product,
+fn level_of(kind: &ExprKind) -> Level {
+    match kind {
+        ExprKind::Ternary(..) => TERNARY,
+        ExprKind::Binary(op, ..) => level_of_operator(*op),
+        ExprKind::Unary(..) | ExprKind::Cast(..) | ExprKind::SizeofExpr(_) | ExprKind::SizeofType(_) => {
+            PREFIX
         }
-    }
-
-    const fn of(kind: &ExprKind) -> Self {
-        match kind {
-            ExprKind::Ternary(..) => Self::Ternary,
-            ExprKind::Binary(op, ..) => Self::of_operator(*op),
-            ExprKind::Unary(..) | ExprKind::Cast(..) | ExprKind::SizeofExpr(_) | ExprKind::SizeofType(_) => {
-                Self::Prefix
-            }
-            ExprKind::Member(..) | ExprKind::Index(..) => Self::Postfix,
-            _ => Self::Primary,
-        }
-    }
-
-    /// The next tighter one: what the right side of an operator must have at least.
-    const fn tighter(self) -> Self {
-        match self {
-            Self::Comma => Self::Ternary,
-            Self::Ternary => Self::LogOr,
-            Self::LogOr => Self::LogAnd,
-            Self::LogAnd => Self::BitOr,
-            Self::BitOr => Self::BitXor,
-            Self::BitXor => Self::BitAnd,
-            Self::BitAnd => Self::Equality,
-            Self::Equality => Self::Relation,
-            Self::Relation => Self::Shift,
-            Self::Shift => Self::At,
-            Self::At => Self::Sum,
-            Self::Sum => Self::Product,
-            Self::Product => Self::Prefix,
-            Self::Prefix => Self::Postfix,
-            Self::Postfix | Self::Primary => Self::Primary,
-        }
+        ExprKind::Member(..) | ExprKind::Index(..) => POSTFIX,
+        _ => PRIMARY,
     }
 }
 
 /// Where C binds as one reads, and people read otherwise: gcc asks for parentheses.
 const fn misleads(outer: BinOp, inner: BinOp) -> bool {
-    let inner = Level::of_operator(inner);
+    use BinOp::{Add, BitAnd, BitOr, BitXor, Eq, Ge, Gt, Le, LogAnd, LogOr, Lt, Ne, Shl, Shr, Sub};
     match outer {
-        BinOp::LogOr => matches!(inner, Level::LogAnd),
-        BinOp::BitOr => matches!(inner, Level::Sum | Level::BitAnd | Level::BitXor),
-        BinOp::BitXor => matches!(inner, Level::Sum | Level::BitAnd),
-        BinOp::BitAnd | BinOp::Shl | BinOp::Shr => matches!(inner, Level::Sum),
-        BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge => {
-            matches!(inner, Level::Equality | Level::Relation)
-        }
+        LogOr => matches!(inner, LogAnd),
+        BitOr => matches!(inner, Add | Sub | BitAnd | BitXor),
+        BitXor => matches!(inner, Add | Sub | BitAnd),
+        BitAnd | Shl | Shr => matches!(inner, Add | Sub),
+        Eq | Ne | Lt | Le | Gt | Ge => matches!(inner, Eq | Ne | Lt | Le | Gt | Ge),
         _ => false,
     }
-}
-
-/// An expression as text in one of two spellings.
-#[derive(Clone, Copy)]
-pub struct Printed<'a> {
-    expr: &'a Expr,
-    spelling: Spelling,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,21 +62,23 @@ enum Spelling {
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        expr(f, self, Level::Comma, Spelling::Parser)
+        expr(f, self, COMMA, Spelling::Parser)
     }
 }
 
-impl fmt::Display for Printed<'_> {
+/// An expression in a reader's spelling.
+struct ForReader<'a>(&'a Expr);
+
+impl fmt::Display for ForReader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        expr(f, self.expr, Level::Comma, self.spelling)
+        expr(f, self.0, COMMA, Spelling::Reader)
     }
 }
 
 impl Expr {
     /// For a reader who has assembler beside it: registers as `%rdi`, compiler's names without quotes.
-    #[must_use]
-    pub const fn for_reader(&self) -> Printed<'_> {
-        Printed { expr: self, spelling: Spelling::Reader }
+    pub const fn for_reader(&self) -> impl fmt::Display {
+        ForReader(self)
     }
 }
 
@@ -138,7 +89,7 @@ impl fmt::Display for TypeName {
 }
 
 fn expr(f: &mut dyn Write, e: &Expr, least: Level, how: Spelling) -> fmt::Result {
-    if Level::of(&e.kind) < least {
+    if level_of(&e.kind) < least {
         f.write_char('(')?;
         bare(f, e, how)?;
         return f.write_char(')');
@@ -148,7 +99,7 @@ fn expr(f: &mut dyn Write, e: &Expr, least: Level, how: Spelling) -> fmt::Result
 
 fn bare(f: &mut dyn Write, e: &Expr, how: Spelling) -> fmt::Result {
     match &e.kind {
-        ExprKind::Int { .. } => int(f, &e.kind),
+        ExprKind::Int { value, size, signed, hex } => int(f, *value, (*size, *signed), *hex),
         ExprKind::Float(v, single) => {
             let suffix = if *single { "f" } else { "" };
             write!(f, "{v:?}{suffix}")
@@ -165,27 +116,27 @@ fn bare(f: &mut dyn Write, e: &Expr, how: Spelling) -> fmt::Result {
         ExprKind::History(History::Back(n)) => write!(f, "$${n}"),
         ExprKind::Unary(op, a) => unary(f, *op, a, how),
         ExprKind::Binary(op, a, b) => {
-            operand(f, *op, a, Level::of_operator(*op), how)?;
+            operand(f, *op, a, level_of_operator(*op), how)?;
             let space = if *op == BinOp::Comma { "" } else { " " };
             write!(f, "{space}{} ", op.text())?;
-            operand(f, *op, b, Level::of_operator(*op).tighter(), how)
+            operand(f, *op, b, level_of_operator(*op) + 1, how)
         }
         ExprKind::Ternary(a, b, c) => {
-            expr(f, a, Level::LogOr, how)?;
+            expr(f, a, INFIX, how)?;
             f.write_str(" ? ")?;
-            expr(f, b, Level::Comma, how)?;
+            expr(f, b, COMMA, how)?;
             f.write_str(" : ")?;
-            expr(f, c, Level::Ternary, how)
+            expr(f, c, TERNARY, how)
         }
         ExprKind::Cast(ty, a) => {
             f.write_char('(')?;
             type_name(f, ty, how)?;
             f.write_char(')')?;
-            expr(f, a, Level::Prefix, how)
+            expr(f, a, PREFIX, how)
         }
         ExprKind::SizeofExpr(a) => {
             f.write_str("sizeof(")?;
-            expr(f, a, Level::Comma, how)?;
+            expr(f, a, COMMA, how)?;
             f.write_char(')')
         }
         ExprKind::SizeofType(ty) => {
@@ -201,14 +152,14 @@ fn bare(f: &mut dyn Write, e: &Expr, how: Spelling) -> fmt::Result {
                     bare(f, a, how)?;
                     f.write_char(')')?;
                 }
-                _ => expr(f, a, Level::Postfix, how)?,
+                _ => expr(f, a, POSTFIX, how)?,
             }
             write!(f, "{}{name}", if *arrow { "->" } else { "." })
         }
         ExprKind::Index(a, i) => {
-            expr(f, a, Level::Postfix, how)?;
+            expr(f, a, POSTFIX, how)?;
             f.write_char('[')?;
-            expr(f, i, Level::Comma, how)?;
+            expr(f, i, COMMA, how)?;
             f.write_char(']')
         }
         ExprKind::Call(name, args) => {
@@ -216,17 +167,18 @@ fn bare(f: &mut dyn Write, e: &Expr, how: Spelling) -> fmt::Result {
             f.write_char('(')?;
             for (n, arg) in args.iter().enumerate() {
                 f.write_str(if n > 0 { ", " } else { "" })?;
-                expr(f, arg, Level::Ternary, how)?;
+                expr(f, arg, TERNARY, how)?;
             }
             f.write_char(')')
         }
         ExprKind::Type(ty) => type_name(f, ty, how),
+        ExprKind::Words(text) => f.write_str(text),
     }
 }
 
 fn operand(f: &mut dyn Write, outer: BinOp, e: &Expr, least: Level, how: Spelling) -> fmt::Result {
     let least = match e.kind {
-        ExprKind::Binary(inner, ..) if misleads(outer, inner) => Level::Primary,
+        ExprKind::Binary(inner, ..) if misleads(outer, inner) => PRIMARY,
         _ => least,
     };
     expr(f, e, least, how)
@@ -245,19 +197,16 @@ fn unary(f: &mut dyn Write, op: UnOp, operand: &Expr, how: Spelling) -> fmt::Res
     f.write_char(sign)?;
     let again = matches!(&operand.kind, ExprKind::Unary(inner, _) if *inner == op);
     let glues = again && matches!(op, UnOp::Neg | UnOp::Plus | UnOp::AddrOf);
-    expr(f, operand, if glues { Level::Primary } else { Level::Prefix }, how)
+    expr(f, operand, if glues { PRIMARY } else { PREFIX }, how)
 }
 
 /// With the suffix that its type needs beyond the one that C gives it.
-fn int(f: &mut dyn Write, kind: &ExprKind) -> fmt::Result {
-    let ExprKind::Int { value, size, signed, hex } = kind else { return Ok(()) };
-    let digits = if *hex { format!("{value:#x}") } else { value.to_string() };
-    let is_it = |suffix: &str| {
-        integer(&format!("{digits}{suffix}"))
-            .is_ok_and(|tok| matches!(tok, Tok::Int { size: s, signed: g, .. } if (s, g) == (*size, *signed)))
-    };
-    let suffix = ["", "U", "L", "UL"].into_iter().find(|suffix| is_it(suffix)).unwrap_or("");
-    write!(f, "{digits}{suffix}")
+fn int(f: &mut dyn Write, value: u64, ty: (u64, bool), hex: bool) -> fmt::Result {
+    const SUFFIXES: [(&str, bool, bool); 4] =
+        [("", false, false), ("U", true, false), ("L", false, true), ("UL", true, true)];
+    let fits = SUFFIXES.iter().find(|(_, unsigned, long)| type_of(value, !hex, *unsigned, *long) == ty);
+    let suffix = fits.map_or("", |(suffix, ..)| suffix);
+    if hex { write!(f, "{value:#x}{suffix}") } else { write!(f, "{value}{suffix}") }
 }
 
 /// A compiler's name is quoted for the parser, as in gdb.
@@ -276,13 +225,7 @@ fn ident(f: &mut dyn Write, name: &str, how: Spelling) -> fmt::Result {
 fn quoted(f: &mut dyn Write, bytes: &[u8], mark: char) -> fmt::Result {
     f.write_char(mark)?;
     for &byte in bytes {
-        match byte {
-            b'\\' => f.write_str("\\\\")?,
-            _ if char::from(byte) == mark => write!(f, "\\{mark}")?,
-            b' '..=b'~' => f.write_char(char::from(byte))?,
-            // of three digits: what follows may be a digit
-            _ => write!(f, "\\{byte:03o}")?,
-        }
+        f.write_str(&escaped(byte, mark))?;
     }
     f.write_char(mark)
 }
@@ -292,24 +235,21 @@ fn type_name(f: &mut dyn Write, ty: &TypeName, how: Spelling) -> fmt::Result {
     let (own, made) = ty.derivs.split_at_checked(heart).unwrap_or((&[], &ty.derivs));
     for deriv in own {
         if let Deriv::Qualified(q) = deriv {
-            write!(f, "{} ", qualifier(*q))?;
+            write!(f, "{} ", q.word())?;
         }
     }
     match &ty.spec {
         TypeSpec::Void => f.write_str("void")?,
         TypeSpec::Int(name, ..) | TypeSpec::Float(name, _) => f.write_str(name)?,
         TypeSpec::Named(space, name) => {
-            f.write_str(match space {
-                Space::Struct => "struct ",
-                Space::Union => "union ",
-                Space::Enum => "enum ",
-                _ => "",
-            })?;
+            if let Some(word) = space.keyword() {
+                write!(f, "{word} ")?;
+            }
             f.write_str(name)?;
         }
         TypeSpec::TypeofExpr(e) => {
             f.write_str("typeof(")?;
-            expr(f, e, Level::Comma, how)?;
+            expr(f, e, COMMA, how)?;
             f.write_char(')')?;
         }
         TypeSpec::TypeofType(inner) => {
@@ -327,19 +267,22 @@ fn type_name(f: &mut dyn Write, ty: &TypeName, how: Spelling) -> fmt::Result {
 /// What stands around a name that is declared, from the outermost step inwards.
 fn declarator(derivs: &[Deriv], how: Spelling) -> Result<String, fmt::Error> {
     let mut out = String::new();
+    let mut of_pointer = false;
     for deriv in derivs.iter().rev() {
         // a pointer to an array or a function
-        if matches!(deriv, Deriv::Array(_) | Deriv::Func(..)) && out.starts_with(['*', 'c', 'v', 'r', '_']) {
+        let is_suffix = matches!(deriv, Deriv::Array(_) | Deriv::Func(..));
+        if is_suffix && of_pointer {
             out = format!("({out})");
         }
+        of_pointer = !is_suffix;
         match deriv {
             Deriv::Pointer => out.insert(0, '*'),
-            Deriv::Qualified(q) if out.is_empty() => out.push_str(qualifier(*q)),
-            Deriv::Qualified(q) => out = format!("{} {out}", qualifier(*q)),
+            Deriv::Qualified(q) if out.is_empty() => out.push_str(q.word()),
+            Deriv::Qualified(q) => out = format!("{} {out}", q.word()),
             Deriv::Array(len) => {
                 out.push('[');
                 if let Some(len) = len {
-                    expr(&mut out, len, Level::Ternary, how)?;
+                    expr(&mut out, len, TERNARY, how)?;
                 }
                 out.push(']');
             }
@@ -359,15 +302,6 @@ fn declarator(derivs: &[Deriv], how: Spelling) -> Result<String, fmt::Error> {
         }
     }
     Ok(out)
-}
-
-const fn qualifier(q: Qualifier) -> &'static str {
-    match q {
-        Qualifier::Const => "const",
-        Qualifier::Volatile => "volatile",
-        Qualifier::Restrict => "restrict",
-        Qualifier::Atomic => "_Atomic",
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::parse::{Parsed, parse_or_type};
+use debuginfo::types::Space;
 
 fn is_type(name: &str) -> bool {
     matches!(name, "u8" | "u32" | "size_t")

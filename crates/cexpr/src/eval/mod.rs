@@ -132,6 +132,9 @@ impl<'s> Evaluator<'s> {
                 let found = self.types.name(self.type_of_name(ty)?);
                 Err(ErrorKind::Expected { wanted: "a value", found: format!("the type {found}") }.at(e.span))
             }
+            ExprKind::Words(text) => {
+                Err(ErrorKind::Expected { wanted: "a value", found: text.clone() }.at(e.span))
+            }
         }
     }
 

@@ -64,14 +64,9 @@ pub(crate) fn named(
     if let (Space::Typedef, Some(made)) = (space, fallback(types, name)) {
         return Ok(made);
     }
-    let word = match space {
-        Space::Struct => "struct ",
-        Space::Union => "union ",
-        Space::Enum => "enum ",
-        _ => "",
-    };
     let near = near_types(types, &[space], name);
-    Err(ErrorKind::UnknownType { name: format!("{word}{name}"), near })
+    let name = space.keyword().map_or_else(|| name.to_owned(), |word| format!("{word} {name}"));
+    Err(ErrorKind::UnknownType { name, near })
 }
 
 /// The first definition that is more than a declaration, else the first.

@@ -15,7 +15,7 @@ use crate::scope::History;
 pub(crate) const MAX_DEPTH: usize = 200;
 
 /// Infix operators, loosest first. `?:` stands between `,` and `||`.
-const LEVELS: &[&[(&str, BinOp)]] = &[
+pub(crate) const LEVELS: &[&[(&str, BinOp)]] = &[
     &[("||", BinOp::LogOr)],
     &[("&&", BinOp::LogAnd)],
     &[("|", BinOp::BitOr)],

@@ -6,24 +6,20 @@ use crate::error::{ErrorKind, ExprError};
 use crate::lex::Tok;
 use debuginfo::types::{Encoding, Qualifier, Space};
 
-const QUALIFIERS: &[(&str, Qualifier)] = &[
-    ("const", Qualifier::Const),
-    ("volatile", Qualifier::Volatile),
-    ("restrict", Qualifier::Restrict),
-    ("_Atomic", Qualifier::Atomic),
-];
+const QUALIFIERS: [Qualifier; 4] =
+    [Qualifier::Const, Qualifier::Volatile, Qualifier::Restrict, Qualifier::Atomic];
 
-const TAGS: &[(&str, Space)] = &[("struct", Space::Struct), ("union", Space::Union), ("enum", Space::Enum)];
+const TAGS: [Space; 3] = [Space::Struct, Space::Union, Space::Enum];
 
 const BASE_WORDS: &[&str] =
     &["void", "char", "short", "int", "long", "signed", "unsigned", "float", "double", "_Bool", "__int128"];
 
 fn qualifier(name: &str) -> Option<Qualifier> {
-    QUALIFIERS.iter().find(|(n, _)| *n == name).map(|(_, q)| *q)
+    QUALIFIERS.into_iter().find(|q| q.word() == name)
 }
 
 fn tag(name: &str) -> Option<Space> {
-    TAGS.iter().find(|(n, _)| *n == name).map(|(_, s)| *s)
+    TAGS.into_iter().find(|space| space.keyword() == Some(name))
 }
 
 fn is_typeof(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Types in C's own spelling: `void (*callback)(struct virtqueue *)`.
 
-use super::{CompoundKind, Qualifier, Type, TypeRef, Types};
+use super::{CompoundKind, Type, TypeRef, Types};
 
 /// Nesting after which a declaration is cut with `...`.
 const MAX_DEPTH: usize = 32;
@@ -79,12 +79,7 @@ impl Types {
                 self.declare_at(*ret, format!("{inner}({})", list.join(", ")), depth + 1)
             }
             Type::Qualified { qualifier, to } => {
-                let word = match qualifier {
-                    Qualifier::Const => "const",
-                    Qualifier::Volatile => "volatile",
-                    Qualifier::Restrict => "restrict",
-                    Qualifier::Atomic => "_Atomic",
-                };
+                let word = qualifier.word();
                 match self.get(*to).as_deref() {
                     // a qualified pointer carries its qualifier behind the star
                     Ok(Type::Pointer { .. }) => {

@@ -88,6 +88,19 @@ pub enum Qualifier {
     Atomic,
 }
 
+impl Qualifier {
+    /// As C writes it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Const => "const",
+            Self::Volatile => "volatile",
+            Self::Restrict => "restrict",
+            Self::Atomic => "_Atomic",
+        }
+    }
+}
+
 /// A member of a struct or union.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
@@ -219,6 +232,19 @@ pub enum Space {
     Function,
     /// a variable: its type
     Variable,
+}
+
+impl Space {
+    /// The keyword that C writes before such a name.
+    #[must_use]
+    pub const fn keyword(self) -> Option<&'static str> {
+        match self {
+            Self::Struct => Some("struct"),
+            Self::Union => Some("union"),
+            Self::Enum => Some("enum"),
+            Self::Typedef | Self::Base | Self::Function | Self::Variable => None,
+        }
+    }
 }
 
 /// A type that cannot be had.
