@@ -165,10 +165,14 @@ impl Expr {
         is_so(&self.kind) || self.children().into_iter().any(|child| child.any(is_so))
     }
 
-    /// True where a register stands in it.
+    /// True where a register stands in it, or words that name one.
     #[must_use]
     pub fn names_register(&self) -> bool {
-        self.any(&|kind| matches!(kind, ExprKind::Register(_)))
+        self.any(&|kind| match kind {
+            ExprKind::Register(_) => true,
+            ExprKind::Words(text) => text.contains('%'),
+            _ => false,
+        })
     }
 
     /// True where it is C as far as it goes: no words stand in it.

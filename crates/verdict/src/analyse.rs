@@ -42,7 +42,7 @@ pub(crate) struct Case<'s> {
     pub(crate) event: Option<Event>,
     pub(crate) hang: Option<Hang<'s>>,
     pub(crate) waits: Option<Waits<'s>>,
-    pub(crate) scene: Victim<'s>,
+    pub(crate) victim: Victim<'s>,
     pub(crate) found: Option<FaultFrame>,
 }
 
@@ -55,7 +55,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     let from = blame(&case, &mut v);
     v.headline = headline::headline(&case, &v);
     if v.class.has_instruction()
-        && let Some(by) = module::served(s, &case.scene, from, &v)
+        && let Some(by) = module::served(s, &case.victim, from, &v)
     {
         v.headline.push_str(&by);
     }
@@ -66,26 +66,26 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     v.context = match v.class {
         Class::Alive => process::alive(s),
         _ => {
-            let from = from.unwrap_or_else(|| frames::behind_death(v.class, &case.scene.names(s)));
-            process::of(s, &case.scene, event, from)
+            let from = from.unwrap_or_else(|| frames::behind_death(v.class, &case.victim.names(s)));
+            process::of(s, &case.victim, event, from)
         }
     };
     v.context.extend(headline::init_exit(&case, &v));
-    module::modules(s, &case.scene, from, &mut v);
+    module::modules(s, &case.victim, from, &mut v);
     // an assertion of the allocator's is its caller's business as well
     let of_allocator = v.class == Class::Bug
         && v.place.as_ref().is_some_and(|p| {
             p.module.is_none() && !p.function.is_empty() && roles::is_allocating(&p.function)
         });
     if matches!(v.class, Class::ListCorruption | Class::Refcount | Class::Overflow) || of_allocator {
-        callers(s, &case.scene, from, &mut v);
+        callers(s, &case.victim, from, &mut v);
     }
     if let Some(waits) = &case.waits {
         v.waits = waits.told(v.class);
-        evidence::tell(s, &case.scene, waits, &mut v);
+        evidence::tell(s, &case.victim, waits, &mut v);
     }
     if v.class == Class::Atomic {
-        v.waits.extend(case.scene.task.map(|t| evidence::held(s, t)).unwrap_or_default());
+        v.waits.extend(case.victim.task.map(|t| evidence::held(s, t)).unwrap_or_default());
     }
     if v.class.has_instruction() && s.arch().isa().is_err() {
         let arch = s.arch().name();
@@ -129,12 +129,12 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
         }
     }
     let panicked = event.is_some() || kernel::sched::panic::panic_cpu(s).is_some();
-    let mut scene = Victim::of(s, event.as_ref());
-    let found = fault_frame::find(s, event.as_ref(), &scene).filter(|_| panicked || lines.is_none());
+    let mut victim = Victim::of(s, event.as_ref());
+    let found = fault_frame::find(s, event.as_ref(), &victim).filter(|_| panicked || lines.is_none());
     if event.is_none() && found.is_none() && panicked {
         event = from_buffer(s, v);
     }
-    if scene.task.is_none()
+    if victim.task.is_none()
         && event.as_ref().is_none_or(|e| e.class != Class::HungTask)
         && let Some(cpu) = kernel::sched::panic::panic_cpu(s)
     {
@@ -145,20 +145,20 @@ fn open<'s>(s: &'s Session, options: &Options, v: &mut Verdict) -> Case<'s> {
     let hang = waits.as_ref().filter(|_| !panicked).and_then(|w| hang::of(s, lines.as_ref(), w));
     if let Some(h) = &hang {
         v.evidence.push(h.evidence.clone());
-        scene = Victim::of_task(s, h.task);
+        victim = Victim::of_task(s, h.task);
     }
     if !panicked && hang.is_none() && lines.is_some() {
         // it lives: a task that an old warning names is not what the verdict is of
         let first = waits.as_ref().and_then(|w| w.circles.first()?.first());
-        scene = Victim::of_task(s, first.and_then(|at| s.tasks().at(*at)));
+        victim = Victim::of_task(s, first.and_then(|at| s.tasks().at(*at)));
     }
-    v.undetermined.extend(doubted(s, &scene));
-    Case { s, lines, event, hang, waits, scene, found }
+    v.undetermined.extend(doubted(s, &victim));
+    Case { s, lines, event, hang, waits, victim, found }
 }
 
 /// Why the victim's CPU has no registers of its own in the dump, or none that can be checked.
-fn doubted(s: &Session, scene: &Victim<'_>) -> Option<String> {
-    let (bt, cpu) = (scene.bt.as_ref()?, scene.task?.cpu?);
+fn doubted(s: &Session, victim: &Victim<'_>) -> Option<String> {
+    let (bt, cpu) = (victim.bt.as_ref()?, victim.task?.cpu?);
     let unchecked = || s.cpu_registers(cpu).sound().next().is_some_and(|claim| claim.unchecked.is_some());
     bt.remark.clone().filter(|_| bt.doubt.is_some() || unchecked())
 }
@@ -214,7 +214,7 @@ fn classify(case: &Case<'_>) -> Class {
     if let Some(class) = case.found.as_ref().and_then(|c| fault_frame::class_by_frame(s, c, None)) {
         return if nowhere { Class::WildJump } else { class };
     }
-    if let Some(class) = fault_frame::class_by_panic(&case.scene.names(s)) {
+    if let Some(class) = fault_frame::class_by_panic(&case.victim.names(s)) {
         return class;
     }
     match (case.lines.is_some(), kernel::sched::panic::panic_cpu(s).is_some()) {
@@ -241,17 +241,17 @@ const RECURSION: usize = 8;
 /// The stack pointer was below the task's own stack: kernels without guard pages do not say so.
 fn below_stack(case: &Case<'_>) -> bool {
     let sp = case.found.as_ref().and_then(|c| c.regs.sp());
-    let stack = case.scene.task.and_then(|t| t.stack).map(|at| at.0).filter(|at| *at != 0);
+    let stack = case.victim.task.and_then(|t| t.stack).map(|at| at.0).filter(|at| *at != 0);
     let Some(below) = stack.zip(sp).and_then(|(stack, sp)| stack.checked_sub(sp)).filter(|n| *n > 0) else {
         return false;
     };
-    let others = case.scene.bt.as_ref().and_then(|bt| bt.stacks.get(1..)).unwrap_or_default();
+    let others = case.victim.bt.as_ref().and_then(|bt| bt.stacks.get(1..)).unwrap_or_default();
     if sp.is_some_and(|sp| others.iter().any(|stack| stack.contains(VirtAddr(sp)))) {
         return false; // a stack of the CPU's own
     }
     let own = case.found.as_ref().and_then(|c| case.s.locate(c.pc)).map(|l| l.symbol.name);
     let recursion =
-        || case.scene.names(case.s).iter().filter(|n| Some(n.as_str()) == own).count() >= RECURSION;
+        || case.victim.names(case.s).iter().filter(|n| Some(n.as_str()) == own).count() >= RECURSION;
     below <= OVERRUN || (below <= FAR && recursion())
 }
 
@@ -276,22 +276,22 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         if v.class == Class::WildJump && !s.is_text(c.pc) {
             instruction::wild_jump(s, c, v);
         } else {
-            instruction::told(s, c, event, v, &case.scene);
+            instruction::told(s, c, event, v, &case.victim);
         }
         return c.frame;
     }
     if v.class.has_instruction() {
         v.undetermined.push(format!("condition and access: {}", unplaced(s, event)));
     }
-    let frames = case.scene.frames();
+    let frames = case.victim.frames();
     // a module that asked for memory when there was none left; the kernel's own requests say nothing
     let asked = |f: &unwind::Frame| {
         !f.how.is_guess() && s.locate(f.lookup()).is_some_and(|l| l.symbol.module.is_some())
     };
-    let idle = case.scene.task.is_some_and(|t| t.pid == 0);
+    let idle = case.victim.task.is_some_and(|t| t.pid == 0);
     // of a machine that lives the first of those who wait for each other
     let class = if v.class == Class::Alive { Class::HungTask } else { v.class };
-    let blamed = frames::blamed(s.arch(), class, &case.scene.names(s), frames)
+    let blamed = frames::blamed(s.arch(), class, &case.victim.names(s), frames)
         .filter(|_| !(idle && matches!(v.class, Class::Nmi | Class::Watchdog)))
         .map(|n| if v.class == Class::Sanitizer { reported(case, n) } else { n })
         .or_else(|| frames.iter().position(asked).filter(|_| v.class == Class::OutOfMemory));
@@ -336,7 +336,7 @@ fn blame(case: &Case<'_>, v: &mut Verdict) -> Option<usize> {
         match v.class {
             Class::Ubsan => v.access = checkers::undefined(&lines.texts(), event.at),
             Class::Sanitizer => {
-                v.access = checkers::kasan_access(s, &case.scene, blamed, &lines.texts(), event.at);
+                v.access = checkers::kasan_access(s, &case.victim, blamed, &lines.texts(), event.at);
             }
             _ => {}
         }
@@ -364,7 +364,7 @@ fn reported(case: &Case<'_>, found: usize) -> usize {
         return found;
     };
     let named = |f: &unwind::Frame| case.s.locate(f.lookup()).is_some_and(|l| l.symbol.name == function);
-    case.scene.certain(found).find(|(_, f)| named(f)).map_or(found, |(n, _)| n)
+    case.victim.certain(found).find(|(_, f)| named(f)).map_or(found, |(n, _)| n)
 }
 
 /// The place that the message itself names, where no frame does.
@@ -394,13 +394,14 @@ fn said_place(s: &Session, event: &Event) -> Option<Place> {
 }
 
 /// Of a check in a library: who called it.
-fn callers(s: &Session, scene: &Victim<'_>, from: Option<usize>, v: &mut Verdict) {
+fn callers(s: &Session, victim: &Victim<'_>, from: Option<usize>, v: &mut Verdict) {
     let Some(from) = from.filter(|n| *n > 0) else { return };
     let own =
         v.place.as_ref().map(|p| debuginfo::symtab::base_name(&p.function).to_owned()).unwrap_or_default();
-    let caller = scene.certain(from).filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l))).find(
-        |(_, l)| debuginfo::symtab::base_name(l.symbol.name) != own && !roles::is_finding(l.symbol.name),
-    );
+    let caller =
+        victim.certain(from).filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l))).find(
+            |(_, l)| debuginfo::symtab::base_name(l.symbol.name) != own && !roles::is_finding(l.symbol.name),
+        );
     if let Some((at, _)) = caller {
         let place = fault_frame::place(s, at);
         let mut text = format!("called by {place}");
@@ -427,7 +428,7 @@ fn report(case: &Case<'_>, v: &Verdict) -> Vec<Statement> {
             out.extend(case.event.iter().flat_map(|e| checkers::kasan_object(&texts, e.at)));
             out
         }
-        Class::StackOverflow => checkers::stack_users(case.s, &case.scene),
+        Class::StackOverflow => checkers::stack_users(case.s, &case.victim),
         Class::MachineCheck => machine_check::told(&lines.texts()),
         _ => Vec::new(),
     }
@@ -468,7 +469,7 @@ fn history(case: &Case<'_>, class: Class) -> Vec<Statement> {
         .map(|(n, text)| Statement::new(How::Log, format!("before: {}{text}", at(*n)), &commands))
         .collect();
     if class.is_stall() {
-        out.extend(evidence::others(event, case.scene.task.map(|t| t.pid)));
+        out.extend(evidence::others(event, case.victim.task.map(|t| t.pid)));
     }
     if let Some((n, text)) = &event.later {
         let lived = lines
@@ -489,8 +490,8 @@ fn stack(case: &Case<'_>, from: Option<usize>, v: &Verdict) -> Vec<Option<String
     let known = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
     let mut names: Vec<Option<String>> = v.place.as_ref().map(|p| known(&p.function)).into_iter().collect();
     match (from, &case.event) {
-        (Some(n), _) => names.extend(process::known_names(case.s, &case.scene, n)),
-        (None, _) if names.is_empty() => names.extend(process::known_names(case.s, &case.scene, 0)),
+        (Some(n), _) => names.extend(process::known_names(case.s, &case.victim, n)),
+        (None, _) if names.is_empty() => names.extend(process::known_names(case.s, &case.victim, 0)),
         // the log's trace has other frames than the stack: without those marked as guesses, with those of the report itself
         (None, Some(e)) => {
             names.push(None);

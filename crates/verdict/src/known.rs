@@ -279,8 +279,8 @@ pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<S
     let function = place.map_or("", |p| p.function.as_str());
     let inlined = place.and_then(|p| p.inlined.as_deref()).unwrap_or(function);
     let module = place.and_then(|p| p.module.as_deref()).unwrap_or("");
-    let condition = v.condition.as_ref().map_or("", |c| c.text.as_str());
-    let inner = condition.split_once('(').map_or(condition, |(_, c)| c.strip_suffix(')').unwrap_or(c));
+    let inner = v.condition.as_ref().and_then(|c| c.expr.as_ref()).map(|e| e.for_reader().to_string());
+    let inner = inner.as_deref().unwrap_or_default();
     let release = Release::of(seen.release, seen.build);
     entries
         .iter()

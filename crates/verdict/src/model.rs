@@ -103,6 +103,14 @@ pub struct OperandRow {
     pub commands: Vec<String>,
 }
 
+impl OperandRow {
+    /// Gives it another name.
+    pub(crate) fn call_it(&mut self, expr: &cexpr::Expr) {
+        self.name = expr.for_reader().to_string();
+        self.expr = Some(expr.clone());
+    }
+}
+
 /// The condition that failed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Condition {

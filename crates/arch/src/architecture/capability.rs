@@ -2,7 +2,7 @@
 //!
 //! What has a default may be left out: the default is what is said of a machine of which that is not known.
 
-use crate::dataflow::{Function, Known};
+use crate::dataflow::{Function, Known, Mem};
 use crate::frame::{FrameShape, Prologue, Resume, SavedLayout};
 use crate::regs::{CpuState, RegSet, Regs};
 use crate::space::{Linear, PageTables, Paging};
@@ -16,6 +16,8 @@ pub trait Registers: Send + Sync {
     fn set(&self) -> &'static RegSet;
     /// The name of the low `size` bytes of a register, as instructions have it.
     fn part_name(&self, number: usize, size: u64) -> String;
+    /// A memory operand as its assembler writes it.
+    fn memory_text(&self, operand: &Mem) -> String;
 }
 
 /// `notes`: the registers that a dump says its CPUs had.

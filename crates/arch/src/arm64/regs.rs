@@ -2,6 +2,7 @@
 
 use super::Arm64;
 use crate::capability::Registers;
+use crate::dataflow::Mem;
 use crate::{RegSet, Roles};
 
 /// DWARF number (DWARF for the Arm 64-bit Architecture, table 2).
@@ -96,7 +97,7 @@ pub(crate) static SET: RegSet = RegSet {
 };
 
 /// The name of the low bytes of a register.
-pub(crate) fn part_name(number: usize, size: u64) -> String {
+fn part_name(number: usize, size: u64) -> String {
     let name = SET.name(number).unwrap_or("?");
     match (name.strip_prefix('x'), size) {
         (Some(digits), 1..=4) => format!("w{digits}"),
@@ -110,5 +111,16 @@ impl Registers for Arm64 {
     }
     fn part_name(&self, number: usize, size: u64) -> String {
         part_name(number, size)
+    }
+    fn memory_text(&self, operand: &Mem) -> String {
+        let name = |number| part_name(number, 8);
+        let base = operand.base.map(name);
+        let index = operand.index.map(|(number, scale)| match scale {
+            1 => name(number),
+            scale => format!("{}, lsl #{}", name(number), scale.ilog2()),
+        });
+        let distance = (operand.disp != 0).then(|| format!("#{:#x}", operand.disp));
+        let parts: Vec<String> = [base, index, distance].into_iter().flatten().collect();
+        format!("[{}]", parts.join(", "))
     }
 }

@@ -21,18 +21,6 @@ pub enum Relation {
 }
 
 impl Relation {
-    /// As C spells it.
-    #[must_use]
-    pub const fn symbol(self) -> &'static str {
-        match self {
-            Relation::Eq => "==",
-            Relation::Ne => "!=",
-            Relation::Lt => "<",
-            Relation::Le => "<=",
-            Relation::Gt => ">",
-            Relation::Ge => ">=",
-        }
-    }
     /// With the operands exchanged.
     #[must_use]
     pub const fn swapped(self) -> Self {

@@ -28,21 +28,6 @@ pub enum BinOp {
 }
 
 impl BinOp {
-    /// As C spells it.
-    #[must_use]
-    pub const fn symbol(self) -> &'static str {
-        match self {
-            BinOp::Add => "+",
-            BinOp::Sub => "-",
-            BinOp::Mul => "*",
-            BinOp::And => "&",
-            BinOp::Or => "|",
-            BinOp::Xor => "^",
-            BinOp::Shl => "<<",
-            BinOp::Shr | BinOp::Sar => ">>",
-        }
-    }
-
     /// The result in `size` bytes.
     #[must_use]
     pub const fn apply(self, a: u64, b: u64, size: u64) -> u64 {

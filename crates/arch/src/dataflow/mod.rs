@@ -89,8 +89,6 @@ pub struct Convention {
     pub kept: &'static [usize],
     /// The register that [`Exchange::Compare`] compares, and that gets what was in memory.
     pub accumulator: usize,
-    /// The name of the low bytes of a register, as instructions have it.
-    pub part_name: fn(usize, u64) -> String,
 }
 
 impl Convention {

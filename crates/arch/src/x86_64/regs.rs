@@ -2,6 +2,7 @@
 
 use super::X86_64;
 use crate::capability::Registers;
+use crate::dataflow::Mem;
 use crate::{RegSet, Roles};
 
 /// DWARF number (System V ABI for x86-64, figure 3.36).
@@ -100,7 +101,7 @@ pub(crate) const USER_REGS: [usize; 27] = [
 ];
 
 /// `r12d` of register 12 and 4 bytes.
-pub(crate) fn part_name(number: usize, size: u64) -> String {
+fn part_name(number: usize, size: u64) -> String {
     let name = SET.name(number).unwrap_or("?");
     if number >= R8 {
         let suffix = match size {
@@ -128,6 +129,23 @@ impl Registers for X86_64 {
     fn part_name(&self, number: usize, size: u64) -> String {
         part_name(number, size)
     }
+    fn memory_text(&self, operand: &Mem) -> String {
+        let segment = if operand.per_cpu { "%gs:" } else { "" };
+        let name = |number| format!("%{}", part_name(number, 8));
+        let place = match (operand.base, operand.index) {
+            (None, None) => return format!("{segment}{:#x}", operand.disp),
+            (base, None) => base.map(name).unwrap_or_default(),
+            (base, Some((index, scale))) => {
+                format!("{},{},{scale}", base.map(name).unwrap_or_default(), name(index))
+            }
+        };
+        let distance = match operand.disp {
+            0 if operand.base.is_some() => String::new(),
+            d if d < 0 && operand.base.is_some() => format!("-{:#x}", d.unsigned_abs()),
+            d => format!("{d:#x}"),
+        };
+        format!("{segment}{distance}({place})")
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +158,20 @@ mod tests {
             [(R12, 4, "r12d"), (RAX, 1, "al"), (RSI, 1, "sil"), (RDX, 4, "edx"), (RBP, 8, "rbp")]
         {
             assert_eq!(part_name(n, size), want);
+        }
+    }
+
+    #[test]
+    fn memory_operands_as_the_assembler_writes_them() {
+        let m = |base, index, disp, per_cpu| Mem { base, index, disp, size: 8, per_cpu };
+        for (operand, want) in [
+            (m(Some(RBP), None, 0x60, false), "0x60(%rbp)"),
+            (m(Some(RBP), None, 0, false), "(%rbp)"),
+            (m(Some(RAX), Some((R12, 8)), -8, false), "-0x8(%rax,%r12,8)"),
+            (m(None, Some((RDX, 8)), 0x10, false), "0x10(,%rdx,8)"),
+            (m(None, None, 0x28, true), "%gs:0x28"),
+        ] {
+            assert_eq!(X86_64.memory_text(&operand), want);
         }
     }
 }

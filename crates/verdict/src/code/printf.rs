@@ -277,7 +277,7 @@ impl Search {
             }
             Token::Error(argument) => {
                 for (text, after) in cuts(line) {
-                    let value = crate::explain::pointer::error_number(text).map(|number| Value::Number {
+                    let value = crate::code::errors::error_number(text).map(|number| Value::Number {
                         value: u64::from(number).wrapping_neg(),
                         bits: 64,
                         shown: format!("ERR_PTR({text})"),

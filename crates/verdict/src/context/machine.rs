@@ -127,13 +127,13 @@ const fn short(letter: char) -> Option<&'static str> {
 
 /// What a CPU did: the function that it was in.
 pub(crate) fn doing(s: &Session, task: &Task) -> String {
-    let scene = Victim::of_task(s, Some(task));
-    if scene.bt.as_ref().is_some_and(|bt| bt.start == Start::UserMode) {
+    let victim = Victim::of_task(s, Some(task));
+    if victim.bt.as_ref().is_some_and(|bt| bt.start == Start::UserMode) {
         return "in user mode".into();
     }
-    let frames = scene.frames();
-    let names = scene.names(s);
-    if names.iter().any(|n| matches!(n.as_str(), "panic" | "vpanic")) {
+    let frames = victim.frames();
+    let names = victim.names(s);
+    if names.iter().any(|n| crate::code::roles::is_panic(n)) {
         return "in panic()".into();
     }
     match standing(s.arch(), &names, frames) {

@@ -6,9 +6,9 @@ use crate::victim::frames::Victim;
 use kernel::Session;
 
 /// The statements for the `CONTEXT` section. `from` is the frame that the verdict is of.
-pub(crate) fn of(s: &Session, scene: &Victim<'_>, from: usize) -> Vec<Statement> {
+pub(crate) fn of(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<Statement> {
     let mut out: Vec<Statement> = Vec::new();
-    for (_, frame) in scene.certain(from) {
+    for (_, frame) in victim.certain(from) {
         let Some(located) = s.locate(frame.lookup()) else { continue };
         if let Some(role) = s.patched_function(located.symbol.addr) {
             let text = format!("{} is {role}", located.symbol.name);

@@ -12,11 +12,11 @@ use kernel::log::event::{Class, Event};
 use kernel::sched::task::Task;
 
 /// The statements of the `CONTEXT` section. `from` is the frame that the verdict is of.
-pub(crate) fn of(s: &Session, scene: &Victim<'_>, event: Option<&Event>, from: usize) -> Vec<Statement> {
+pub(crate) fn of(s: &Session, victim: &Victim<'_>, event: Option<&Event>, from: usize) -> Vec<Statement> {
     let mut out = Vec::new();
-    if let Some(task) = scene.task {
-        out.push(task_line(s, scene, task, event, from));
-        if let Some(call) = syscall::of(s, scene, task) {
+    if let Some(task) = victim.task {
+        out.push(task_line(s, victim, task, event, from));
+        if let Some(call) = syscall::of(s, victim, task) {
             let commands = [format!("bt {}", task.pid), format!("task -R files {}", task.pid)];
             out.push(Statement::new(How::Memory, call, &commands));
         }
@@ -33,26 +33,26 @@ pub(crate) fn of(s: &Session, scene: &Victim<'_>, event: Option<&Event>, from: u
     if let Some(work) = event.and_then(|e| e.oops.workqueue.clone()) {
         out.push(Statement::new(How::Log, format!("workqueue {work}"), &["log".into()]));
     }
-    out.extend(machine::other_cpus(s, scene.task.filter(|t| t.active)));
+    out.extend(machine::other_cpus(s, victim.task.filter(|t| t.active)));
     out.extend(machine::system(s, event));
-    out.extend(patches::of(s, scene, from));
+    out.extend(patches::of(s, victim, from));
     out
 }
 
-fn task_line(s: &Session, scene: &Victim<'_>, task: &Task, event: Option<&Event>, from: usize) -> Statement {
-    let mut names: Vec<String> = frame_names(s, scene, from);
+fn task_line(s: &Session, victim: &Victim<'_>, task: &Task, event: Option<&Event>, from: usize) -> Statement {
+    let mut names: Vec<String> = frame_names(s, victim, from);
     if names.is_empty() {
         // then none has a frame below
         names = event.map(|e| e.oops.trace.clone()).unwrap_or_default();
     }
     let handler = |n: usize| {
-        let (index, _) = scene.certain(from).nth(n)?;
-        let start = crate::victim::frames::last_saved(scene.frames(), index);
-        let at = Chain::of(s, scene.frames(), start, index).called(index)?;
+        let (index, _) = victim.certain(from).nth(n)?;
+        let start = crate::victim::frames::last_saved(victim.frames(), index);
+        let at = Chain::of(s, victim.frames(), start, index).called(index)?;
         s.locate(at).map(|l| l.symbol.name.to_owned())
     };
     // one that ends has given its memory back, as those of the kernel have none
-    let of_user = scene.frames().last().and_then(|f| f.saved.as_ref()).is_some_and(|saved| saved.user);
+    let of_user = victim.frames().last().and_then(|f| f.saved.as_ref()).is_some_and(|saved| saved.user);
     let base = match task.is_kernel() {
         _ if task.pid == 0 => Some("idle"),
         _ if of_user => Some("process context"),
@@ -69,7 +69,7 @@ fn task_line(s: &Session, scene: &Victim<'_>, task: &Task, event: Option<&Event>
         None => format!("{text}, on which CPU is not known"),
     };
     // of a stack that was not followed to its end, nobody knows what came upon the process
-    if !layers.is_empty() || !task.active || from_end(scene, &names) {
+    if !layers.is_empty() || !task.active || from_end(victim, &names) {
         let words = match (base, layers.is_empty()) {
             (Some(base), _) => layers::words(&layers, base),
             (None, false) => layers::words(&layers, "a task whose kind is not known"),
@@ -81,9 +81,9 @@ fn task_line(s: &Session, scene: &Victim<'_>, task: &Task, event: Option<&Event>
 }
 
 /// True where the frames, or those of the log's report where there are none, lead from where the process came in.
-fn from_end(scene: &Victim<'_>, names: &[String]) -> bool {
+fn from_end(victim: &Victim<'_>, names: &[String]) -> bool {
     use kernel::stack::backtrace::Start;
-    match scene.bt.as_ref().filter(|bt| !bt.unwound.frames.is_empty()) {
+    match victim.bt.as_ref().filter(|bt| !bt.unwound.frames.is_empty()) {
         // its innermost frames may be what earlier calls left behind
         Some(bt) if bt.start == Start::Stack => false,
         Some(bt) => bt.unwound.stopped.is_end(),
@@ -114,12 +114,12 @@ pub(crate) fn alive(s: &Session) -> Vec<Statement> {
 
 /// The functions of the frames from `from` outwards; `None` where no symbol covers one, from the first guess on, and at
 /// the end where frames end before the stack does.
-pub(crate) fn known_names(s: &Session, scene: &Victim<'_>, from: usize) -> Vec<Option<String>> {
-    let frames = scene.frames().iter().skip(from);
+pub(crate) fn known_names(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<Option<String>> {
+    let frames = victim.frames().iter().skip(from);
     let certain = frames.clone().take_while(|f| !f.how.is_guess());
     let mut out: Vec<Option<String>> =
         certain.map(|f| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned())).collect();
-    let ends = scene.bt.as_ref().is_some_and(|bt| bt.unwound.stopped.is_end());
+    let ends = victim.bt.as_ref().is_some_and(|bt| bt.unwound.stopped.is_end());
     if !ends || out.len() < frames.len() {
         out.push(None);
     }
@@ -127,8 +127,8 @@ pub(crate) fn known_names(s: &Session, scene: &Victim<'_>, from: usize) -> Vec<O
 }
 
 /// The functions of the frames from `from` outwards.
-pub(crate) fn frame_names(s: &Session, scene: &Victim<'_>, from: usize) -> Vec<String> {
-    scene
+pub(crate) fn frame_names(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<String> {
+    victim
         .certain(from)
         .map(|(_, f)| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default())
         .collect()

@@ -1,7 +1,7 @@
 //! The system call that a task was in, with its arguments in words.
 //!
-//! Sources: arch/x86/entry (`struct pt_regs` at the top of the stack), include/uapi (flags). The arguments are in the registers of user
-//! mode whichever way the kernel hands them on: as `struct pt_regs` since 4.17, one by one before.
+//! Sources: arch/x86/entry (`struct pt_regs` at the top of the stack), include/uapi (flags). The arguments are in the
+//! registers of user mode whichever way the kernel hands them on: as `struct pt_regs` since 4.17, one by one before.
 
 use crate::victim::frames::Victim;
 use arch::Regs;
@@ -16,8 +16,8 @@ use kernel::stack::stacks::task_stack;
 const MAX_TEXT: usize = 64;
 
 /// The system call that the task was in: `read(fd=3, buf=0x…, count=1048576 (1 MiB)) of /dev/vda, O_DIRECT`.
-pub(crate) fn of(s: &Session, scene: &Victim<'_>, task: &Task) -> Option<String> {
-    let regs = user_registers(s, scene, task)?;
+pub(crate) fn of(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<String> {
+    let regs = user_registers(s, victim, task)?;
     let number = regs.entry_code().filter(|n| *n <= 4096)?;
     let function = syscalls::table(s).ok()?.get(usize::try_from(number).ok()?).copied()?;
     let symbol = s.locate(function)?.symbol.name;
@@ -31,8 +31,8 @@ pub(crate) fn of(s: &Session, scene: &Victim<'_>, task: &Task) -> Option<String>
 
 /// The registers that the task came into the kernel with, where it came by a system call: an exception's
 /// `orig_rax` is an error code, or -1.
-fn user_registers(s: &Session, scene: &Victim<'_>, task: &Task) -> Option<Regs> {
-    let last = scene.frames().last()?;
+fn user_registers(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Regs> {
+    let last = victim.frames().last()?;
     let entry = s.locate(last.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default();
     let is_call =
         ["SYSCALL", "system_call", "syscall", "sysenter", "SYSENTER", "stub_", "tracesys", "sysret"]

@@ -1,16 +1,16 @@
 //! The access that faulted: its instruction, address, and the chain of pointers that led there.
 
-use crate::explain::condition::{operand_address, read, register_name};
+use crate::code::operand::{operand_address, read, register_name};
 use crate::explain::operand::passed;
 use crate::explain::pointer::non_canonical;
-pub(crate) use crate::explain::pointer::{judge, poison};
+use crate::explain::pointer::{judge, poison};
 use crate::model::{Access, How, OperandRow};
 use crate::naming::names::{Member, Named, Namer, shown};
 use arch::dataflow::{Expr, Mem, Operand, Sym};
-use cexpr::{BinOp as COp, Expr as CExpr, ExprKind};
+use cexpr::{BinOp, Expr as CExpr, ExprKind};
 use kernel::log::event::Class;
 
-/// Tells of the access at the culprit's instruction. `address` is what the processor reported.
+/// Tells of the access at the instruction of the fault. `address` is what the processor reported.
 pub(crate) fn of_fault(
     namer: &Namer<'_>,
     ip: u64,
@@ -61,7 +61,7 @@ pub(crate) fn of_fault(
             (_, Some(n)) if n.origin.starts_with("passed by ") => n.expr.clone(),
             (Some(Member { object: Some((object, _)), .. }), _) => object.clone(),
             (_, Some(n)) => n.expr.clone(),
-            _ => CExpr::register(register_name(&namer.code, base, 8)),
+            _ => CExpr::register(register_name(namer.s, base, 8)),
         };
         if let Some(v) = value {
             let is = around_null(&name, v, at).unwrap_or_else(|| judge(namer.s, v));
@@ -70,7 +70,7 @@ pub(crate) fn of_fault(
         how = how.max(named.as_ref().map_or(How::Decoded, |n| n.how));
         operands.push(OperandRow {
             name: name.for_reader().to_string(),
-            expr: Some(name),
+            expr: Some(name.clone()),
             value: value.map(|v| if v == 0 { "NULL".into() } else { format!("{v:016x}") }),
             number: value,
             // a register without a name is its own place
@@ -95,7 +95,7 @@ pub(crate) fn of_fault(
     // functions in assembler have a prototype without parameters
     let untyped = namer.params().is_none_or(Vec::is_empty);
     let nameless = m.base.is_some_and(|base| {
-        operands.iter().any(|o| o.name == format!("%{}", register_name(&namer.code, base, 8)))
+        operands.iter().any(|o| o.name == format!("%{}", register_name(namer.s, base, 8)))
     });
     if code.function.is_string(ip) || ((untyped || nameless) && member.is_none()) {
         let told = arguments(namer, &operands);
@@ -138,14 +138,14 @@ fn asks_16(name: &str) -> bool {
 fn around_null(pointer: &CExpr, value: u64, at: u64) -> Option<String> {
     let less = Some(value.wrapping_neg()).filter(|less| (1..=0xfff).contains(less))?;
     let by = match &pointer.kind {
-        ExprKind::Binary(COp::Sub, _, by) => match by.kind {
+        ExprKind::Binary(BinOp::Sub, _, by) => match by.kind {
             ExprKind::Int { value, .. } => Some(value),
             _ => None,
         },
         _ => None,
     };
     let null = format!("{value:016x}, NULL - {less:#x}");
-    match (by == Some(less), crate::explain::pointer::error_name(value)) {
+    match (by == Some(less), crate::code::errors::error_name(value)) {
         (true, _) => Some(null),
         (false, Some(error)) if at < 0x1000 => Some(format!("{null} (or ERR_PTR({error}))")),
         _ => None,
@@ -222,7 +222,7 @@ fn without_memory(namer: &Namer<'_>, ip: u64, class: Class, error_code: Option<u
             Operand::Reg { number, size } => {
                 let value = arch::dataflow::cut(namer.regs.get(number)?, size, false);
                 let named = namer.register(ip, number);
-                let register = register_name(&namer.code, number, size);
+                let register = register_name(namer.s, number, size);
                 let name = named.as_ref().map_or_else(|| format!("%{register}"), Named::text);
                 let origin = named.as_ref().map(|n| n.origin.clone()).filter(|o| !o.is_empty());
                 let detail = named.is_some().then(|| format!("%{register}")).into_iter().chain(origin);
@@ -295,7 +295,7 @@ pub(crate) fn call_target(
 
 /// Where a pointer is and how the function came by it: `%rdi, first argument, unchanged since entry`.
 fn pointer_detail(namer: &Namer<'_>, ip: u64, base: usize, origin: &str) -> String {
-    let mut parts = vec![format!("%{}", register_name(&namer.code, base, 8))];
+    let mut parts = vec![format!("%{}", register_name(namer.s, base, 8))];
     parts.extend(Some(origin.to_owned()).filter(|o| !o.is_empty()));
     let told = origin.starts_with("passed by ");
     parts.extend(namer.code.flow.register(ip, base).filter(|_| !told).and_then(|sym| passed(namer, sym)));
@@ -439,37 +439,38 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
         return Err("the instruction at the fault is no division".into());
     }
     let divisor = code.function.operand(ip, 0);
-    let (name, value, size, ty, how, detail) = match divisor {
+    let (expr, value, size, ty, how, detail) = match divisor {
         Some(Operand::Reg { number, size }) => {
             let named = namer.register(ip, number);
-            let text = named
-                .as_ref()
-                .map_or_else(|| format!("%{}", register_name(&namer.code, number, size)), Named::text);
-            let detail = format!("%{}", register_name(&namer.code, number, size));
+            let register = || CExpr::register(register_name(namer.s, number, size));
+            let expr = named.as_ref().map_or_else(register, |n| n.expr.clone());
+            let detail = format!("%{}", register_name(namer.s, number, size));
             let how = named.as_ref().map_or(How::Decoded, |n| n.how);
-            (text, namer.regs.get(number), size, named.and_then(|n| n.ty), how, detail)
+            (expr, namer.regs.get(number), size, named.and_then(|n| n.ty), how, detail)
         }
         Some(Operand::Mem(m)) => {
             let at = operand_address(&m, &namer.regs);
             let member = namer.memory(ip, &m);
             let value = at.and_then(|at| read(namer.s.mem(), at, m.size));
             let detail = at.map(|at| format!("at {at:016x}")).unwrap_or_default();
-            let text = member.as_ref().map_or_else(|| "the divisor".to_owned(), |x| x.named.text());
+            let unnamed = || CExpr::words("the divisor");
+            let expr = member.as_ref().map_or_else(unnamed, |x| x.named.expr.clone());
             let how = member.as_ref().map_or(How::Decoded, |x| x.named.how);
-            (text, value, m.size, member.and_then(|x| x.named.ty), how, detail)
+            (expr, value, m.size, member.and_then(|x| x.named.ty), how, detail)
         }
         _ => return Err("the divisor cannot be told".into()),
     };
     let bits = size.clamp(1, 8) * 8;
-    let zero = value.map(|v| v & (u64::MAX >> (64 - bits))) == Some(0);
-    let text = if zero {
+    let value = value.map(|v| v & (u64::MAX >> (64 - bits)));
+    let name = expr.for_reader().to_string();
+    let text = if value == Some(0) {
         format!("division by {name}, which is 0")
     } else {
         format!("division by {name} overflowed")
     };
     let row = OperandRow {
         name,
-        expr: None,
+        expr: Some(expr),
         value: value.map(|v| shown(namer.types(), ty, v, size)),
         number: value,
         detail,
@@ -482,7 +483,7 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CExpr, COp, around_null, asks_16};
+    use super::{BinOp, CExpr, around_null, asks_16};
 
     #[test]
     fn what_must_be_aligned() {
@@ -497,7 +498,7 @@ mod tests {
     #[test]
     fn what_a_null_pointer_is_a_member_of_is_no_error_number() {
         let value = 0_u64.wrapping_sub(0x18);
-        let less = |by: u64| CExpr::binary(COp::Sub, CExpr::ident("p").arrow("next"), CExpr::hex(by));
+        let less = |by: u64| CExpr::binary(BinOp::Sub, CExpr::ident("p").arrow("next"), CExpr::hex(by));
         let said = |pointer: CExpr, at: u64| around_null(&pointer, value, at);
         let curr = || CExpr::ident("curr");
         assert_eq!(said(less(0x18), 0).as_deref(), Some("ffffffffffffffe8, NULL - 0x18"));

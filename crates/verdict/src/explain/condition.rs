@@ -3,13 +3,12 @@
 
 use crate::explain::idiom;
 use crate::explain::operand::{Side, constant, side, unlike};
-pub(crate) use crate::explain::operand::{operand_address, read, register_name};
 use crate::model::{Condition, How, Object, OperandRow};
 use crate::naming::atomic;
 use crate::naming::bits;
 use crate::naming::names::{Namer, shown};
 use arch::dataflow::{Branch, Expr, Operand, Part, Relation, Test, Way, cut};
-use cexpr::{BinOp as COp, Expr as CExpr, ExprKind, TypeSpec};
+use cexpr::{BinOp, Expr as CExpr, ExprKind, TypeSpec};
 use debuginfo::types::{Encoding, Type, Types};
 use rustc_hash::FxHashMap;
 
@@ -148,11 +147,24 @@ fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, word: &str) -> Result<Cond
         implied(&mut found, only);
     }
     // registers without a name and without a value say nothing
-    let nothing = |row: &OperandRow| row.value.is_none() && row.name.starts_with('%');
+    let nothing =
+        |row: &OperandRow| row.value.is_none() && row.expr.as_ref().is_some_and(begins_with_register);
     if !found.operands.is_empty() && found.operands.iter().all(nothing) {
         return Err("the comparison before the trap is of registers that were overwritten since".to_owned());
     }
     Ok(found)
+}
+
+/// True for what is no more than a register, or read from where one points.
+fn begins_with_register(expr: &CExpr) -> bool {
+    match &expr.kind {
+        ExprKind::Register(_) => true,
+        ExprKind::Words(text) => text.starts_with('%'),
+        ExprKind::Member(inner, ..) | ExprKind::Index(inner, _) | ExprKind::Binary(_, inner, _) => {
+            begins_with_register(inner)
+        }
+        _ => false,
+    }
 }
 
 /// An operand that is gone, and that the one way to the trap says was equal to a constant.
@@ -181,7 +193,7 @@ fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, word: &str) ->
     let mut how = How::Dwarf;
     for way in ways {
         let parts = way.iter().filter_map(|p| p.expr.clone());
-        let Some(all) = parts.reduce(|a, b| CExpr::binary(COp::LogAnd, a, b)) else { continue };
+        let Some(all) = parts.reduce(|a, b| CExpr::binary(BinOp::LogAnd, a, b)) else { continue };
         if alternatives.contains(&all) {
             continue;
         }
@@ -204,7 +216,7 @@ fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, word: &str) ->
     if namer.level > 0 {
         code.insert(0, format!("in {}:", namer.code.name));
     }
-    let expr = alternatives.into_iter().reduce(|a, b| CExpr::binary(COp::LogOr, a, b));
+    let expr = alternatives.into_iter().reduce(|a, b| CExpr::binary(BinOp::LogOr, a, b));
     let text = expr.as_ref().map(|e| e.for_reader().to_string()).unwrap_or_default();
     // the condition of a call stands in the caller's source as an if
     let text = if namer.level > 0 {
@@ -295,8 +307,8 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         (Some(idiom), _) => idiom,
         (None, Some(_)) if of_memory => is_clear(left.expr.clone()),
         (None, Some(bit)) => {
-            let one = CExpr::binary(COp::Shl, CExpr::unsigned(1), bit.expr.clone());
-            is_clear(CExpr::binary(COp::BitAnd, left.expr.clone(), one))
+            let one = CExpr::binary(BinOp::Shl, CExpr::unsigned(1), bit.expr.clone());
+            is_clear(CExpr::binary(BinOp::BitAnd, left.expr.clone(), one))
         }
         (None, None) => spell(types, &left, mask.as_ref(), &right, relation, &test),
     };
@@ -347,8 +359,7 @@ fn as_flags(side: &mut Side, mask: u64, whole: Option<u64>) {
     {
         let word = CExpr::clone(inner);
         if let (Some(row), Some(value)) = (&mut side.row, whole) {
-            row.name = word.for_reader().to_string();
-            row.expr = Some(word.clone());
+            row.call_it(&word);
             row.number = Some(value);
             row.value = Some(if value > 9 { format!("{value:#x}") } else { value.to_string() });
         }
@@ -442,7 +453,7 @@ fn spell(
             Some(v) if mask.constant && test.mask.is_some() => CExpr::hex(v),
             _ => mask.expr.clone(),
         };
-        let masked = CExpr::binary(COp::BitAnd, left.expr.clone(), mask);
+        let masked = CExpr::binary(BinOp::BitAnd, left.expr.clone(), mask);
         return match (zero, relation) {
             (true, Relation::Ne) => masked,
             (true, Relation::Eq) => masked.not(),
@@ -466,14 +477,14 @@ fn spell(
 }
 
 /// A relation as C's operator.
-const fn operator(relation: Relation) -> COp {
+const fn operator(relation: Relation) -> BinOp {
     match relation {
-        Relation::Eq => COp::Eq,
-        Relation::Ne => COp::Ne,
-        Relation::Lt => COp::Lt,
-        Relation::Le => COp::Le,
-        Relation::Gt => COp::Gt,
-        Relation::Ge => COp::Ge,
+        Relation::Eq => BinOp::Eq,
+        Relation::Ne => BinOp::Ne,
+        Relation::Lt => BinOp::Lt,
+        Relation::Le => BinOp::Le,
+        Relation::Gt => BinOp::Gt,
+        Relation::Ge => BinOp::Ge,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::explain::operand::{Side, constant};
 use crate::naming::names::Namer;
 use arch::dataflow::{Branch, Expr, Part, Relation, Sym, Test, cut};
-use cexpr::{BinOp as COp, Expr as CExpr};
+use cexpr::{BinOp, Expr as CExpr};
 use debuginfo::types::{Type, TypeRef, Types};
 
 /// The largest error number, `MAX_ERRNO`.
@@ -37,8 +37,7 @@ fn error_pointer(types: &Types, test: &Test, left: &Side, right: u64) -> Option<
         return None;
     }
     let mut left = left.clone();
-    if let (Some(row), Some(name)) = (&mut left.row, left.value.and_then(crate::explain::pointer::error_name))
-    {
+    if let (Some(row), Some(name)) = (&mut left.row, left.value.and_then(crate::code::errors::error_name)) {
         row.value = row.value.take().map(|v| format!("{v} ({name})"));
     }
     let is_error = CExpr::call("IS_ERR", vec![left.expr.clone()]);
@@ -65,17 +64,16 @@ fn range(namer: &Namer<'_>, way: &Branch, test: &Test, left: &Side, right: u64) 
         let v = i64::try_from(v).unwrap_or_default().cast_unsigned();
         constant(types, ty, v, test)
     };
-    let to = |op: COp, limit: i128| CExpr::binary(op, named.expr.clone(), spell(limit));
+    let to = |op: BinOp, limit: i128| CExpr::binary(op, named.expr.clone(), spell(limit));
     let expr = match known {
-        _ if inside => CExpr::binary(COp::LogAnd, to(COp::Ge, low), to(COp::Le, high)),
-        Some(v) if v < low => to(COp::Lt, low),
-        Some(v) if v > high => to(COp::Gt, high),
-        _ => CExpr::binary(COp::LogOr, to(COp::Lt, low), to(COp::Gt, high)),
+        _ if inside => CExpr::binary(BinOp::LogAnd, to(BinOp::Ge, low), to(BinOp::Le, high)),
+        Some(v) if v < low => to(BinOp::Lt, low),
+        Some(v) if v > high => to(BinOp::Gt, high),
+        _ => CExpr::binary(BinOp::LogOr, to(BinOp::Lt, low), to(BinOp::Gt, high)),
     };
     let mut out = left.clone();
     if let Some(row) = &mut out.row {
-        row.name = named.text();
-        row.expr = Some(named.expr.clone());
+        row.call_it(&named.expr);
         row.number = value;
         row.value = known.map(|v| v.to_string());
         row.how = named.how;

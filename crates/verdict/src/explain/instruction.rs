@@ -5,6 +5,7 @@ use crate::code::function::Code;
 use crate::code::printed::Printed;
 use crate::explain::access;
 use crate::explain::condition;
+use crate::explain::pointer;
 use crate::explain::related;
 use crate::model::{How, Statement, Verdict};
 use crate::naming::names::Namer;
@@ -19,7 +20,7 @@ use unwind::Frame;
 const INT3: u8 = 0xcc;
 
 /// Place, condition or access.
-pub(crate) fn told(s: &Session, c: &FaultFrame, event: Option<&Event>, v: &mut Verdict, scene: &Victim<'_>) {
+pub(crate) fn told(s: &Session, c: &FaultFrame, event: Option<&Event>, v: &mut Verdict, victim: &Victim<'_>) {
     // a breakpoint's exception comes behind it
     let is_int3 = v.class == Class::Exception
         && (c.entry.as_deref().is_some_and(|e| e.ends_with("int3"))
@@ -55,7 +56,7 @@ pub(crate) fn told(s: &Session, c: &FaultFrame, event: Option<&Event>, v: &mut V
         (_, Some(at)) => format!("saved at {at:016x} by {}", c.entry.as_deref().unwrap_or("entry code")),
         _ => String::new(),
     };
-    let pid = scene.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
+    let pid = victim.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
     v.evidence.push(Statement::new(c.how, format!("registers at {place}: {whence}"), &[format!("bt {pid}")]));
     let entry = kernel::module::bug::entry_at(s, c.pc);
     if let Some(b) = &entry {
@@ -78,7 +79,7 @@ pub(crate) fn told(s: &Session, c: &FaultFrame, event: Option<&Event>, v: &mut V
         place.line = said.line;
     }
     if v.class == Class::StackOverflow
-        && let Some(caller) = c.frame.and_then(|n| scene.frames().get(n + 1))
+        && let Some(caller) = c.frame.and_then(|n| victim.frames().get(n + 1))
         && s.locate(caller.lookup()).is_some_and(|l| l.symbol.name == place.function)
     {
         // the line by which it called itself says more than where the last call ran out of stack
@@ -94,9 +95,9 @@ pub(crate) fn told(s: &Session, c: &FaultFrame, event: Option<&Event>, v: &mut V
         }
         return;
     };
-    let cfa = c.frame.and_then(|n| scene.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
-    let callers = c.frame.and_then(|n| scene.frames().get(n + 1..)).unwrap_or_default();
-    let cpu = event.and_then(|e| e.oops.cpu).or_else(|| scene.task.filter(|t| t.active).and_then(|t| t.cpu));
+    let cfa = c.frame.and_then(|n| victim.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
+    let callers = c.frame.and_then(|n| victim.frames().get(n + 1..)).unwrap_or_default();
+    let cpu = event.and_then(|e| e.oops.cpu).or_else(|| victim.task.filter(|t| t.active).and_then(|t| t.cpu));
     let regs = crate::naming::percpu::with_base(s, c.regs, cpu);
     let mut namer = Namer::new(s, &code, &regs, cfa).with_callers(callers);
     let line = event.and_then(|e| e.message.as_deref());
@@ -181,7 +182,7 @@ pub(crate) fn protected(
 /// Who jumped to where no code is: the call before the return address on top of the stack.
 pub(crate) fn wild_jump(s: &Session, c: &FaultFrame, v: &mut Verdict) {
     let to = format!("{:016x}", c.pc);
-    let target = format!("the program counter is {}", access::judge(s, c.pc.0));
+    let target = format!("the program counter is {}", pointer::judge(s, c.pc.0));
     v.evidence.push(Statement::new(c.how, target, &["bt".into()]));
     let call = c
         .regs
@@ -221,7 +222,7 @@ pub(crate) fn wild_jump(s: &Session, c: &FaultFrame, v: &mut Verdict) {
     let found = operand.and_then(|o| access::call_target(&namer, ip, &o));
     let (text, how, operands) = match found {
         Some((name, how, rows)) => {
-            (format!("call of {name}, which is {}", access::judge(s, c.pc.0)), how, rows)
+            (format!("call of {name}, which is {}", pointer::judge(s, c.pc.0)), how, rows)
         }
         None => (format!("call of {to}"), How::Decoded, Vec::new()),
     };

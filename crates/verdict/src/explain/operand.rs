@@ -1,15 +1,15 @@
 //! An operand of a comparison: its name, its value when the instruction to blame ran, and where that is.
 
-use crate::code::function::Code;
+use crate::code::operand::{read, register_name};
 use crate::model::{How, Object, OperandRow};
 use crate::naming::atomic;
 use crate::naming::names::{Named, Namer, shown};
 use crate::naming::values::Held;
-use arch::Regs;
 use arch::dataflow::{Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
-use base::{VirtAddr, VirtRead};
+use base::VirtAddr;
 use cexpr::{Expr as CExpr, ExprKind, TypeName};
 use debuginfo::types::{Space, Type, TypeRef, Types};
+use kernel::Session;
 
 /// An operand: its name, its value and the row that tells of it.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: &mut Si
         (named.expr != shared).then_some(named.expr)
     };
     let by_register = |part: &Part| match part.operand {
-        Operand::Reg { number, size } => Some(CExpr::register(register_name(&namer.code, number, size))),
+        Operand::Reg { number, size } => Some(CExpr::register(register_name(namer.s, number, size))),
         _ => None,
     };
     let all = [by_flow(&test.left), by_flow(&test.right), by_register(&test.left), by_register(&test.right)];
@@ -70,8 +70,7 @@ pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: &mut Si
     if let Some((expr, of_left)) = found {
         let side = if of_left { left } else { right };
         if let Some(row) = &mut side.row {
-            row.name = expr.for_reader().to_string();
-            row.expr = Some(expr.clone());
+            row.call_it(&expr);
         }
         side.expr = expr;
     }
@@ -91,7 +90,7 @@ fn register_side(
         return Side::constant(v);
     }
     let types = namer.types();
-    let register = register_name(&namer.code, number, own);
+    let register = register_name(namer.s, number, own);
     let named = match (part.after, part.sym) {
         (true, Some(sym)) => namer.sym(way.compare, sym, 0),
         (true, None) => None,
@@ -100,7 +99,7 @@ fn register_side(
     let held = part.sym.and_then(|sym| namer.value(sym));
     let (named, ty) = typed(types, named, own, size);
     let expr = named.as_ref().map_or_else(|| CExpr::register(&*register), |n| n.expr.clone());
-    let mut detail = vec![spot(&namer.code, &register, number, own, held.as_ref())];
+    let mut detail = vec![spot(namer.s, &register, number, own, held.as_ref())];
     let origin = named.as_ref().map_or("", |n| n.origin.as_str());
     let gone = held.as_ref().is_none_or(|h| h.register != Some(number));
     let origin = origin.strip_suffix(", unchanged since entry").filter(|_| gone).unwrap_or(origin);
@@ -124,7 +123,7 @@ fn register_side(
         name: expr.for_reader().to_string(),
         expr: Some(expr.clone()),
         value: value.map(spelt),
-        number: value,
+        number: value.map(|v| cut(v, size, false)),
         detail: detail.join(", "),
         how: named.as_ref().map_or(How::Decoded, |n| n.how),
         commands,
@@ -144,7 +143,7 @@ fn returned(expr: &CExpr, value: u64) -> u64 {
 
 /// True where a member of what a pointer leads to stands in it.
 fn follows_pointer(expr: &CExpr) -> bool {
-    expr.any(&mut |kind| matches!(kind, ExprKind::Member(_, _, true)))
+    expr.any(&|kind| matches!(kind, ExprKind::Member(_, _, true)))
 }
 
 /// True for what was read from memory.
@@ -162,11 +161,11 @@ fn is_text(namer: &Namer<'_>, v: i64) -> bool {
 }
 
 /// `%r12d`, `%eax then, now in %rbx`, `%eax then; u32 at … as the dump has it`
-fn spot(code: &Code, register: &str, number: usize, own: u64, held: Option<&Held>) -> String {
+fn spot(s: &Session, register: &str, number: usize, own: u64, held: Option<&Held>) -> String {
     match held {
         Some(h) if h.register == Some(number) => format!("%{register}"),
         Some(Held { register: Some(n), .. }) => {
-            format!("%{register} then, still in %{}", register_name(code, *n, own))
+            format!("%{register} then, still in %{}", register_name(s, *n, own))
         }
         Some(h) if h.now && h.memory.is_some() => {
             format!("%{register} then; {} as the dump has it", h.place)
@@ -270,10 +269,10 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let value = held.as_ref().filter(|_| far == Some(0)).map(|h| h.value).or_else(now);
     let member = namer.memory(way.compare, m);
     let derived = part.sym.filter(|_| member.is_none()).and_then(|sym| namer.sym(way.compare, sym, 0));
-    let operand_text = memory_text(&namer.code, m);
+    let operand_text = namer.s.arch().regs.memory_text(m);
     let named = member.as_ref().map(|x| &x.named).or(derived.as_ref());
     // what has no name is told as the instruction has it
-    let expr = named.map_or_else(|| CExpr::ident(&*operand_text), |x| x.expr.clone());
+    let expr = named.map_or_else(|| CExpr::words(&*operand_text), |x| x.expr.clone());
     let expr = atomic::operand(namer, way, part, &expr, size).unwrap_or(expr);
     let ty = named.and_then(|x| x.ty);
     let value = value.map(|v| returned(&expr, v));
@@ -301,7 +300,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
             let place = match own {
                 // what a register holds is another address
                 _ if at != base.value => String::new(),
-                Some(b) => format!(" in %{}", register_name(&namer.code, b, 8)),
+                Some(b) => format!(" in %{}", register_name(namer.s, b, 8)),
                 None if base.place.is_empty() => String::new(),
                 None => format!(" in {}", base.place),
             };
@@ -330,9 +329,9 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     };
     let row = OperandRow {
         name: expr.for_reader().to_string(),
-        expr: named.is_some().then(|| expr.clone()),
+        expr: Some(expr.clone()),
         value: value.map(spelt),
-        number: value,
+        number: value.map(|v| cut(v, size, false)),
         detail,
         how: named.map_or(How::Decoded, |x| x.how),
         commands,
@@ -340,32 +339,6 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let base_sure = base.as_ref().is_none_or(|b| !b.now);
     let sure = value.is_some() && (is_slot || (!way.stores && base_sure));
     Side { expr, ty, value, sure, constant: false, memory: true, row: Some(row), object }
-}
-
-/// The address of a memory operand with these registers.
-pub(crate) fn operand_address(m: &Mem, regs: &Regs) -> Option<u64> {
-    let mut at = m.disp.cast_unsigned();
-    if let Some(b) = m.base {
-        at = at.wrapping_add(regs.get(b)?);
-    }
-    if let Some((i, scale)) = m.index {
-        at = at.wrapping_add(regs.get(i)?.wrapping_mul(u64::from(scale)));
-    }
-    if m.per_cpu {
-        at = at.wrapping_add(regs.per_cpu()?);
-    }
-    Some(at)
-}
-
-pub(crate) fn read(mem: &dyn VirtRead, at: u64, size: u64) -> Option<u64> {
-    let at = VirtAddr(at);
-    match size {
-        1 => mem.u8(at).ok().map(u64::from),
-        2 => mem.u16(at).ok().map(u64::from),
-        4 => mem.u32(at).ok().map(u64::from),
-        8 => mem.u64(at).ok(),
-        _ => None,
-    }
 }
 
 /// A constant as what it is compared with has it: an enumerator, signed or not, poison by name.
@@ -397,28 +370,4 @@ pub(crate) fn constant(types: &Types, ty: Option<TypeRef>, v: u64, test: &Test) 
         (false, large) if large > 0xffff => CExpr::hex(large),
         (false, small) => CExpr::unsigned(small),
     }
-}
-
-/// `0x60(%rbp)`
-fn memory_text(code: &Code, m: &Mem) -> String {
-    let prefix = if m.per_cpu { "%gs:" } else { "" };
-    let disp = match m.disp {
-        0 if m.base.is_some() => String::new(),
-        d if d < 0 && m.base.is_some() => format!("-{:#x}", d.unsigned_abs()),
-        d => format!("{:#x}", d),
-    };
-    match (m.base, m.index) {
-        (None, None) => format!("{prefix}{disp}"),
-        (base, index) => {
-            let base = base.map(|b| format!("%{}", register_name(code, b, 8))).unwrap_or_default();
-            let index =
-                index.map(|(i, s)| format!(",%{},{s}", register_name(code, i, 8))).unwrap_or_default();
-            format!("{prefix}{disp}({base}{index})")
-        }
-    }
-}
-
-/// `r12d` of register 12 and 4 bytes.
-pub(crate) fn register_name(code: &Code, number: usize, size: u64) -> String {
-    (code.function.convention().part_name)(number, size)
 }

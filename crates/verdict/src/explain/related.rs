@@ -1,7 +1,7 @@
 //! What else is worth knowing of an object: its name, its flags, and its numbers that are called like
 //! the member in question.
 
-use crate::explain::condition::read;
+use crate::code::operand::read;
 use crate::model::{How, Known, Object, Statement};
 use crate::naming::names::shown;
 use base::VirtAddr;

@@ -1,7 +1,7 @@
 //! A return to where no code is: its address on the stack was overwritten.
 
 use crate::code::function::Code;
-use crate::explain::access;
+use crate::explain::pointer;
 use crate::model::{Access, How, OperandRow, Verdict};
 use crate::victim::fault_frame::{self, FaultFrame};
 use base::VirtAddr;
@@ -17,7 +17,7 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame, v: &mut Verdict) -> Optio
     if s.mem().u64(VirtAddr(slot)).ok()? != c.pc.0 {
         return None;
     }
-    let to = access::judge(s, c.pc.0);
+    let to = pointer::judge(s, c.pc.0);
     let text = format!("return to {to}: the return address on the stack at {slot:016x} was overwritten");
     let commands = vec![format!("rd {slot:x}")];
     let mut operands = vec![OperandRow {

@@ -248,7 +248,7 @@ fn a_condition_without_names_is_told_as_the_source_has_it() {
     let told = |condition: &str| {
         let place = Place { function: "f".into(), ..Place::default() };
         let condition = Condition {
-            expr: None,
+            expr: cexpr::parse(condition, &|_| false).ok(),
             text: format!("BUG_ON({condition})"),
             how: How::Decoded,
             operands: Vec::new(),

@@ -3,7 +3,8 @@
 //! Compilers test a flag of a word in the one byte that has it, and a bit-field by masks, shifts and
 //! comparisons of the whole byte: these are turned back to members.
 
-use crate::explain::operand::{Side, read};
+use crate::code::operand::read;
+use crate::explain::operand::Side;
 use crate::model::Object;
 use crate::naming::members::{self, Leaf};
 use crate::naming::names::{Named, Namer};
@@ -174,8 +175,7 @@ fn renamed(
     let mut out = left.clone();
     let at = namer.value(from.base).map(|b| b.value.wrapping_add_signed(from.disp).wrapping_sub(from.offset));
     if let Some(row) = &mut out.row {
-        row.name = expr.for_reader().to_string();
-        row.expr = Some(expr.clone());
+        row.call_it(&expr);
         row.number = value;
         row.value = value.map(|v| crate::naming::names::shown(types, Some(leaf.ty), v, size));
         row.how = from.from.how;

@@ -1,6 +1,6 @@
 //! Elements of arrays: `table[n].len` of an address that is computed from an index.
 
-use crate::explain::condition::register_name;
+use crate::code::operand::register_name;
 use crate::model::How;
 use crate::naming::members;
 use crate::naming::names::{Member, Named, Namer};
@@ -135,7 +135,7 @@ impl Namer<'_> {
                 Some(named) => Some(named.expr),
                 // a register that has it still; the number that it was
                 None => match self.code.flow.holders(self.at, index).next() {
-                    Some(n) => Some(CExpr::register(register_name(&self.code, n, 8))),
+                    Some(n) => Some(CExpr::register(register_name(self.s, n, 8))),
                     None => self.value(index).map(|held| CExpr::unsigned(held.value)),
                 },
             },

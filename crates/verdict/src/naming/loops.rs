@@ -5,7 +5,7 @@
 //! of the turns after which the dump's memory has the value that the register had; where memory does not show it, only
 //! the register is named, with its type where all definitions agree on one.
 
-use crate::explain::condition::{read, register_name};
+use crate::code::operand::{read, register_name};
 use crate::model::How;
 use crate::naming::members;
 use crate::naming::names::{Named, Namer, pointer_to};
@@ -114,8 +114,9 @@ impl Namer<'_> {
             named = next;
         }
         if reached.turns > MAX_SPELLED {
-            let turn = step(&first.expr, &self.turned(&first, &walk.turn)?.expr)?;
-            named.expr = CExpr::ident(format!("{}{turn}\u{2026}{turn}", first.text()));
+            let once = self.turned(&first, &walk.turn)?.expr;
+            let turn = step(&first.expr, &once)?;
+            named.expr = CExpr::words(format!("{}\u{2026}{turn}", once.for_reader()));
         }
         named.origin = turns_text(reached.turns, &first.text());
         named.how = named.how.max(how);
@@ -171,7 +172,8 @@ impl Namer<'_> {
             let turn = step(&start.expr, &next.expr).unwrap_or_else(|| next.text());
             origin = format!("{origin}, or what {} led to in a loop", turn.trim_start_matches("->"));
         }
-        let expr = CExpr::register(register_name(&self.code, register, 8)).cast(pointer_to(&tag));
+        let expr = CExpr::register(register_name(self.s, register, 8))
+            .cast(pointer_to(types, members::pointee(types, ty)?)?);
         Some(Named { expr, ty: Some(ty), how: How::Decoded, origin })
     }
 }

@@ -24,7 +24,7 @@ const MAX_FOUND: usize = 64;
 /// whose words speak for a union's member (`virtqueue_add_split`).
 pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &str) -> Option<Leaf> {
     let mut found = Vec::new();
-    walk(types, ty, offset, size, (START, None), 0, &mut found);
+    walk(types, ty, offset, size, (MemberPath::default(), None), 0, &mut found);
     // several bit-fields in what is read: none of them is all of it
     if found.len() > 1 && found.iter().all(|l| l.bits.is_some()) {
         return None;
@@ -45,7 +45,7 @@ pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &st
 /// All bit-fields that lie within `size` bytes at `offset`.
 pub(crate) fn bit_fields(types: &Types, ty: TypeRef, offset: u64, size: u64) -> Vec<Leaf> {
     let mut found = Vec::new();
-    walk(types, ty, offset, size, (START, None), 0, &mut found);
+    walk(types, ty, offset, size, (MemberPath::default(), None), 0, &mut found);
     found.retain(|leaf| leaf.bits.is_some());
     found
 }
@@ -72,7 +72,7 @@ pub(crate) fn containing(types: &Types, ty: TypeRef, offset: u64, size: u64) -> 
 
 /// The largest member that begins at `offset`: `pending` rather than `pending.next`.
 pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(MemberPath, TypeRef)> {
-    let mut path = START;
+    let mut path = MemberPath::default();
     let (mut ty, mut offset) = (ty, offset);
     for _ in 0..MAX_DEPTH {
         let (_, full) = types.resolve(ty).ok()?;
@@ -90,7 +90,7 @@ pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(M
                     return None; // a union: which member is meant is not known
                 }
                 if let Some(name) = m.name.as_deref() {
-                    path = below(&path, name);
+                    path = below(path, name);
                     if m.offset() == offset {
                         return Some((path, m.ty));
                     }
@@ -113,18 +113,21 @@ pub(crate) fn beginning_at(types: &Types, ty: TypeRef, offset: u64) -> Option<(M
     None
 }
 
-/// The object itself.
-const START: MemberPath = MemberPath { steps: Vec::new() };
+/// The member of this name; an anonymous one is no step.
+fn below(mut path: MemberPath, name: &str) -> MemberPath {
+    if !name.is_empty() {
+        path.steps.push(step(name));
+    }
+    path
+}
 
-fn below(path: &MemberPath, name: &str) -> MemberPath {
-    let mut steps = path.steps.clone();
-    steps.push(Step { name: name.to_owned(), index: Vec::new(), arrow: false, span: Span::default() });
-    MemberPath { steps }
+fn step(name: &str) -> Step {
+    Step { name: name.to_owned(), index: Vec::new(), arrow: false, span: Span::default() }
 }
 
 fn element(mut path: MemberPath, n: u64) -> MemberPath {
     if path.steps.is_empty() {
-        path = below(&path, "");
+        path.steps.push(step(""));
     }
     if let Some(last) = path.steps.last_mut() {
         last.index.push(n);
@@ -149,14 +152,14 @@ fn walk(
         Type::Compound { members, .. } => {
             for m in members.iter() {
                 let name = m.name.as_deref().unwrap_or("");
-                let here = if name.is_empty() { path.clone() } else { below(&path, name) };
+                let here = || below(path.clone(), name);
                 if let Some(width) = m.bit_size {
                     let first = m.bit_offset;
                     let bytes = if size == 0 { 1 } else { size };
                     let inside = first >= offset * 8 && first + u64::from(width) <= (offset + bytes) * 8;
                     if inside && !name.is_empty() {
                         let bits = Some((first - offset * 8, width));
-                        out.push(Leaf { path: here, ty: m.ty, others: Vec::new(), bits, stride });
+                        out.push(Leaf { path: here(), ty: m.ty, others: Vec::new(), bits, stride });
                     }
                     continue;
                 }
@@ -164,7 +167,7 @@ fn walk(
                 let open_end = len == 0
                     && matches!(types.resolve(m.ty), Ok((_, t)) if matches!(&*t, Type::Array { .. }));
                 if m.offset() <= offset && (offset < m.offset().saturating_add(len) || open_end) {
-                    walk(types, m.ty, offset - m.offset(), size, (here, stride), depth + 1, out);
+                    walk(types, m.ty, offset - m.offset(), size, (here(), stride), depth + 1, out);
                 }
             }
         }

@@ -9,7 +9,7 @@ use arch::dataflow::{Expr, Mem, Sym};
 use base::{VirtAddr, VirtRead};
 use cexpr::{Expr as CExpr, MemberPath, TypeName};
 use debuginfo::dwarf::{Caller, FrameAccess, Location};
-use debuginfo::types::{Encoding, Scope, Space, Type, TypeRef, Types};
+use debuginfo::types::{CompoundKind, Encoding, Scope, Space, Type, TypeRef, Types};
 use kernel::Session;
 use rustc_hash::FxHashMap;
 use std::cell::{OnceCell, RefCell};
@@ -47,18 +47,20 @@ pub(crate) struct Member {
 impl Member {
     /// What is no part of a struct that is known.
     pub(crate) fn alone(named: Named) -> Self {
-        Self { named, object: None, path: MemberPath { steps: Vec::new() }, bits: None, offset: 0 }
+        Self { named, object: None, path: MemberPath::default(), bits: None, offset: 0 }
     }
 }
 
-/// `struct page *` of a struct's name with its keyword, or of a typedef's.
-pub(crate) fn pointer_to(name: &str) -> TypeName {
-    let (space, name) = match name.split_once(' ') {
-        Some(("struct", name)) => (Space::Struct, name),
-        Some(("union", name)) => (Space::Union, name),
-        _ => (Space::Typedef, name),
+/// `struct page *` of that struct, or of a typedef.
+pub(crate) fn pointer_to(types: &Types, ty: TypeRef) -> Option<TypeName> {
+    let full = types.get(ty).ok()?;
+    let (space, name) = match &*full {
+        Type::Compound { kind: CompoundKind::Struct, name, .. } => (Space::Struct, name.as_ref()?),
+        Type::Compound { kind: CompoundKind::Union, name, .. } => (Space::Union, name.as_ref()?),
+        Type::Typedef { name, .. } => (Space::Typedef, name),
+        _ => return None,
     };
-    TypeName::named(space, name).pointer()
+    Some(TypeName::named(space, &**name).pointer())
 }
 
 /// A variable that debug information places in a register or in memory.
@@ -95,7 +97,7 @@ pub(crate) struct Namer<'a> {
     locals: RefCell<FxHashMap<u64, Rc<Vec<Local>>>>,
 }
 
-/// Registers at the culprit, as location expressions see them.
+/// Registers at the fault, as location expressions see them.
 struct View<'a> {
     regs: &'a Regs,
     cfa: Option<u64>,
@@ -333,7 +335,7 @@ impl<'a> Namer<'a> {
                 Some(named(CExpr::ident(name).path(&leaf.path, false), Some(leaf.ty)))
             }
             ty if l.offset == 0 => Some(named(CExpr::ident(name), ty)),
-            _ => Some(named(CExpr::ident(format!("{name}+{:#x}", l.offset)), None)),
+            _ => Some(named(CExpr::words(format!("{name}+{:#x}", l.offset)), None)),
         }
     }
 
@@ -381,7 +383,7 @@ impl<'a> Namer<'a> {
                 .filter(|ty| members::leaf(types, *ty, need - size, size, &self.code.name).is_some())
                 .collect();
             if let [only] = fitting.as_slice() {
-                let whole = from.expr.clone().cast(pointer_to(&types.name(*only)));
+                let whole = from.expr.clone().cast(pointer_to(types, *only)?);
                 return found(*only, need - size, whole, How::Guessed);
             }
             if !fitting.is_empty() {

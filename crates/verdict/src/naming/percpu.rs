@@ -7,7 +7,7 @@ use crate::naming::members;
 use crate::naming::names::{Named, Namer};
 use arch::Regs;
 use base::VirtAddr;
-use cexpr::Expr as CExpr;
+use cexpr::Expr;
 use debuginfo::types::{Space, TypeRef};
 use kernel::Session;
 
@@ -27,7 +27,7 @@ impl Namer<'_> {
         if matches!(symbol, "current_task" | "pcpu_hot") && offset == 0 && size == 8 {
             let task = types.first(None, Space::Struct, "task_struct");
             let origin = "this CPU's current task";
-            return Some(named(CExpr::ident("current"), task.map(|t| types.pointer_to(t)), origin));
+            return Some(named(Expr::ident("current"), task.map(|t| types.pointer_to(t)), origin));
         }
         self.variable_of_cpu(symbol, types.first(None, Space::Variable, symbol), offset, size)
     }
@@ -52,26 +52,31 @@ impl Namer<'_> {
         if let Some(ty) = ty.filter(|ty| members::is_compound(types, *ty)) {
             let leaf = members::leaf(types, ty, offset, size, &self.code.name)?;
             let expr = match leaf.path.steps.as_slice() {
-                [only] if only.name == "preempt_count" => CExpr::call("preempt_count", Vec::new()),
-                _ => read_here(CExpr::ident(name).path(&leaf.path, false)),
+                [only] if only.name == "preempt_count" => preempt_count(),
+                _ => read_here(Expr::ident(name).path(&leaf.path, false)),
             };
             return Some(named(expr, Some(leaf.ty), origin));
         }
         let expr = match name {
-            "__preempt_count" => CExpr::call("preempt_count", Vec::new()),
-            name => read_here(CExpr::ident(name)),
+            "__preempt_count" => preempt_count(),
+            name => read_here(Expr::ident(name)),
         };
         let ty = ty.filter(|ty| types.size_of(*ty).is_ok_and(|n| n == size));
         (offset == 0).then(|| named(expr, ty, origin))
     }
 }
 
-/// A variable of the CPU that reads it.
-fn read_here(variable: CExpr) -> CExpr {
-    CExpr::call("this_cpu_read", vec![variable])
+/// How often preemption is held off, as the kernel asks for it.
+fn preempt_count() -> Expr {
+    Expr::call("preempt_count", Vec::new())
 }
 
-fn named(expr: CExpr, ty: Option<TypeRef>, origin: &str) -> Named {
+/// A variable of the CPU that reads it.
+fn read_here(variable: Expr) -> Expr {
+    Expr::call("this_cpu_read", vec![variable])
+}
+
+fn named(expr: Expr, ty: Option<TypeRef>, origin: &str) -> Named {
     Named { expr, ty, how: How::Table, origin: origin.into() }
 }
 

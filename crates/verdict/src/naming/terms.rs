@@ -3,7 +3,7 @@
 //! A variable that debug information keeps in a register with the value is preferred; then the function's
 //! prototype and pointer types lead from its arguments to members.
 
-use crate::explain::condition::register_name;
+use crate::code::operand::register_name;
 use crate::model::How;
 use crate::naming::members;
 use crate::naming::names::{Named, Namer, Spot, ordinal};
@@ -15,7 +15,7 @@ use debuginfo::types::{Scope, TypeRef};
 const MAX_DEPTH: usize = 8;
 
 /// `p + 8`, `p - 0x18`
-pub(crate) fn moved(pointer: CExpr, by: i64) -> CExpr {
+fn moved(pointer: CExpr, by: i64) -> CExpr {
     let op = if by < 0 { COp::Sub } else { COp::Add };
     let n = by.unsigned_abs();
     let by = if n < 10 { CExpr::unsigned(n) } else { CExpr::hex(n) };
@@ -24,7 +24,7 @@ pub(crate) fn moved(pointer: CExpr, by: i64) -> CExpr {
 
 /// What a register held when the function was entered.
 fn on_entry(register: &str) -> CExpr {
-    CExpr::register(format!("{register} on entry"))
+    CExpr::words(format!("%{register} on entry"))
 }
 
 /// An operator of the data flow as C has it.
@@ -144,7 +144,7 @@ impl Namer<'_> {
         let n = self.code.function.convention().argument(number)?;
         if !self.code.whole {
             // the compiler's own version of the function: its arguments are not the source's
-            let register = register_name(&self.code, number, 8);
+            let register = register_name(self.s, number, 8);
             return Some(Named {
                 expr: on_entry(&register),
                 ty: None,

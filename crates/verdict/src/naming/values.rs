@@ -3,7 +3,7 @@
 //!
 //! **Invariant:** a value that memory holds in the dump and that the code had read earlier is told as such.
 
-use crate::explain::condition::{read, register_name};
+use crate::code::operand::{read, register_name};
 use crate::naming::names::Namer;
 use arch::dataflow::{Expr, Operand, Sym, cut};
 use base::VirtAddr;
@@ -98,7 +98,7 @@ impl Namer<'_> {
             return None;
         }
         if let Some((n, value)) = flow.holders(self.at, sym).find_map(|n| Some((n, self.regs.get(n)?))) {
-            let place = format!("%{}", register_name(&self.code, n, 8));
+            let place = format!("%{}", register_name(self.s, n, 8));
             return Some(Held { value, place, now: false, memory: None, register: Some(n) });
         }
         let (slot, size) = flow.spilled(self.at, sym)?;

@@ -44,7 +44,7 @@ fn accessed(line: &str) -> Option<Accessed> {
 /// The access that KASAN found, with the expression that the checked code has for its address.
 pub(crate) fn kasan_access(
     s: &Session,
-    scene: &Victim<'_>,
+    victim: &Victim<'_>,
     blamed: Option<usize>,
     lines: &[&str],
     at: usize,
@@ -65,7 +65,7 @@ pub(crate) fn kasan_access(
         at: Some(found.at),
     };
     if let Some((expression, row, code)) =
-        blamed.and_then(|n| expression(s, scene, n, (found.at, found.size)))
+        blamed.and_then(|n| expression(s, victim, n, (found.at, found.size)))
     {
         text = format!("{text}: {expression}");
         out.how = out.how.max(row.how);
@@ -79,11 +79,11 @@ pub(crate) fn kasan_access(
 /// The expression of the address that the frame's function gave to the check, its pointer, and the call.
 fn expression(
     s: &Session,
-    scene: &Victim<'_>,
+    victim: &Victim<'_>,
     n: usize,
     (at, size): (u64, u64),
 ) -> Option<(String, OperandRow, String)> {
-    let frame = scene.frames().get(n).filter(|f| f.is_call && !f.how.is_guess())?;
+    let frame = victim.frames().get(n).filter(|f| f.is_call && !f.how.is_guess())?;
     let code = Code::around(s, frame.lookup())?;
     let (call, callee) = code.callee(s, frame.pc.0)?;
     if !["__asan_load", "__asan_store", "__asan_report_"].iter().any(|p| callee.starts_with(p)) {
@@ -187,9 +187,9 @@ pub(crate) fn undefined(lines: &[&str], at: usize) -> Option<Access> {
 }
 
 /// Of a stack that ran over: the functions that have most of it.
-pub(crate) fn stack_users(s: &Session, scene: &Victim<'_>) -> Vec<Statement> {
+pub(crate) fn stack_users(s: &Session, victim: &Victim<'_>) -> Vec<Statement> {
     let mut users: Vec<(String, u64, u64)> = Vec::new();
-    for pair in scene.frames().windows(2) {
+    for pair in victim.frames().windows(2) {
         let [inner, outer] = pair else { continue };
         if inner.how.is_guess() || outer.how.is_guess() || inner.saved.is_some() {
             continue;

@@ -23,7 +23,7 @@ pub(crate) fn words(class: Class, subject: &Subject) -> String {
 }
 
 /// The loop that the CPU is in, where it spins on no lock.
-pub(crate) fn tell(s: &Session, scene: &Victim<'_>, waits: &Waits<'_>, v: &mut Verdict) {
+pub(crate) fn tell(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>, v: &mut Verdict) {
     if matches!(v.class, Class::Nmi | Class::Watchdog | Class::Sysrq) {
         // asked to die, mostly because something stood still
         if let Some(hang) = hang::silent(s) {
@@ -31,17 +31,17 @@ pub(crate) fn tell(s: &Session, scene: &Victim<'_>, waits: &Waits<'_>, v: &mut V
             tell_loop(s, &Victim::of_task(s, hang.task), waits, v);
         }
     } else if matches!(v.class, Class::SoftLockup | Class::HardLockup | Class::RcuStall) {
-        tell_loop(s, scene, waits, v);
+        tell_loop(s, victim, waits, v);
     }
 }
 
-fn tell_loop(s: &Session, scene: &Victim<'_>, waits: &Waits<'_>, v: &mut Verdict) {
-    let Some(task) = scene.task.filter(|t| t.active) else { return };
+fn tell_loop(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>, v: &mut Verdict) {
+    let Some(task) = victim.task.filter(|t| t.active) else { return };
     if waits.of_task(task.at).is_some_and(|w| matches!(w.what, What::Spin(_))) {
         return;
     }
-    v.waits.extend(crate::stall::ipi::told(s, scene, task));
-    let Some(l) = spin::looping(s, scene) else { return };
+    v.waits.extend(crate::stall::ipi::told(s, victim, task));
+    let Some(l) = spin::looping(s, victim) else { return };
     let commands = [format!("bt -c {}", cpu_of(task)), format!("dis -x {}", l.function)];
     let reads = if l.reads.is_empty() { String::new() } else { format!("; it reads {}", l.reads.join(", ")) };
     let text = format!("CPU {} loops in {} from {} to {}{reads}", cpu_of(task), l.function, l.from, l.to);

@@ -1,6 +1,7 @@
 //! A CPU that waits until others have carried out a call (`smp_call_function_many()`, the flush of other CPUs' TLBs): it
 //! stands still because one of them does not take interrupts. Source: kernel/smp.c, arch/x86/mm/tlb.c.
 
+use crate::code::roles;
 use crate::context::machine::cpu_of;
 use crate::model::{How, Statement};
 use crate::victim::frames::{Victim, interrupted};
@@ -34,9 +35,9 @@ pub(crate) fn is_calling(name: &str) -> bool {
 }
 
 /// Which CPUs that one waits for take no interrupts, and what they run.
-pub(crate) fn told(s: &Session, scene: &Victim<'_>, task: &Task) -> Option<Statement> {
-    let names = scene.names(s);
-    let first = interrupted(s.arch(), &names, scene.frames())?;
+pub(crate) fn told(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Statement> {
+    let names = victim.names(s);
+    let first = interrupted(s.arch(), &names, victim.frames())?;
     let by = names.iter().skip(first).take(NEAR).find(|name| is_calling(name))?;
     let deaf: Vec<String> = s
         .tasks()
@@ -61,10 +62,11 @@ pub(crate) fn told(s: &Session, scene: &Victim<'_>, task: &Task) -> Option<State
 /// `CPU 1 with x[12] in f+0x12 [m]` of a CPU that runs with interrupts off.
 fn deaf(s: &Session, task: &Task) -> Option<String> {
     let flags = s.arch().reg_set().number("eflags")?;
-    let scene = Victim::of_task(s, Some(task));
-    let saved = scene.frames().iter().find_map(|f| f.saved.as_ref());
+    let victim = Victim::of_task(s, Some(task));
+    let names = victim.names(s);
+    let saved = victim.frames().iter().find_map(|f| f.saved.as_ref());
     // panic() itself turns them off
-    if saved.is_none() && scene.names(s).iter().any(|name| matches!(name.as_str(), "panic" | "vpanic")) {
+    if saved.is_none() && names.iter().any(|name| roles::is_panic(name)) {
         return None;
     }
     let flags = match saved {
@@ -75,7 +77,7 @@ fn deaf(s: &Session, task: &Task) -> Option<String> {
     if flags & INTERRUPTS != 0 {
         return None;
     }
-    let frame = scene.frames().get(interrupted(s.arch(), &scene.names(s), scene.frames())?)?;
+    let frame = victim.frames().get(interrupted(s.arch(), &names, victim.frames())?)?;
     let place = crate::victim::fault_frame::place(s, frame.pc);
     Some(format!("CPU {} with {}[{}] in {place}", cpu_of(task), task.comm, task.pid))
 }

@@ -81,9 +81,9 @@ fn gives_spinlock(name: &str) -> bool {
 }
 
 fn on_lock<'s>(s: &'s Session, task: &'s Task) -> Option<Spinner<'s>> {
-    let scene = Victim::of_task(s, Some(task));
-    let names = scene.names(s);
-    let frames = scene.frames();
+    let victim = Victim::of_task(s, Some(task));
+    let names = victim.names(s);
+    let frames = victim.frames();
     let first = standing(s.arch(), &names, frames)?;
     let outside = (first..names.len()).find(|n| names.get(*n).is_some_and(|n| !is_waiting(n)))?;
     let inner = names.get(first..outside).filter(|i| !i.is_empty())?;
@@ -196,9 +196,9 @@ pub(crate) struct Taken {
 
 /// The spinning locks that a task has, as far as its frames tell.
 pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
-    let scene = Victim::of_task(s, Some(task));
-    let frames = scene.frames();
-    let from = if task.active { standing(s.arch(), &scene.names(s), frames).unwrap_or(0) } else { 0 };
+    let victim = Victim::of_task(s, Some(task));
+    let frames = victim.frames();
+    let from = if task.active { standing(s.arch(), &victim.names(s), frames).unwrap_or(0) } else { 0 };
     let name = |at: VirtAddr| s.locate(at).filter(|l| l.offset == 0).map(|l| l.symbol.name.to_owned());
     // the frames whose functions take such locks before the place where they are
     let mut takers: Vec<(usize, Vec<(VirtAddr, String)>)> = Vec::new();
@@ -248,10 +248,10 @@ pub(crate) fn loop_at(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
     Some(Listing::around(s, at)?.loop_around(at)?.jump)
 }
 
-/// The loop that a CPU is in, of its first frame that is in one and is not of the machinery of waiting.
-pub(crate) fn looping(s: &Session, scene: &Victim<'_>) -> Option<Looping> {
-    let frames = scene.frames();
-    let names = scene.names(s);
+/// The loop that a CPU is in, of its first frame that is in one and whose function is not there to wait.
+pub(crate) fn looping(s: &Session, victim: &Victim<'_>) -> Option<Looping> {
+    let frames = victim.frames();
+    let names = victim.names(s);
     let first = interrupted(s.arch(), &names, frames)?;
     for n in (first..frames.len()).take(4) {
         let (frame, name) = (frames.get(n)?, names.get(n)?);
@@ -276,9 +276,9 @@ fn told(s: &Session, listing: &Listing, l: Loop, frame: &unwind::Frame, name: &s
             for (m, writes) in code.function.accesses(ip.0) {
                 let Some(member) = namer.memory(ip.0, &m).filter(|_| !writes) else { continue };
                 // the value as it is in memory now, which the loop goes on to read
-                let value = crate::explain::condition::operand_address(&m, &frame.regs)
+                let value = crate::code::operand::operand_address(&m, &frame.regs)
                     .filter(|_| !m.per_cpu)
-                    .and_then(|at| crate::explain::condition::read(s.mem(), at, m.size));
+                    .and_then(|at| crate::code::operand::read(s.mem(), at, m.size));
                 let text = member.named.text();
                 let row = match value {
                     Some(v) => {

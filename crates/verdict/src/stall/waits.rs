@@ -43,7 +43,7 @@ pub(crate) enum What<'s> {
 /// A task that waits.
 pub(crate) struct Wait<'s> {
     pub(crate) task: &'s Task,
-    /// The function that waits, of those that are not of the machinery of waiting.
+    /// The function that waits, the first that is not there to wait itself.
     pub(crate) function: String,
     pub(crate) what: What<'s>,
     /// Seconds.
@@ -175,17 +175,17 @@ pub(crate) fn now(s: &Session) -> Option<u64> {
 }
 
 fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
-    let scene = frames::Victim::of_task(s, Some(task));
-    let names = scene.names(s);
+    let victim = frames::Victim::of_task(s, Some(task));
+    let names = victim.names(s);
     // code without a name waits itself: who called it is another one
     let outside = names.iter().position(|n| n.is_empty() || !roles::is_waiting(n));
     let name = outside.and_then(|n| names.get(n)).filter(|name| !name.is_empty()).cloned();
-    let nameless = || Some(format!("code without a name ({:x})", scene.frames().get(outside?)?.pc));
+    let nameless = || Some(format!("code without a name ({:x})", victim.frames().get(outside?)?.pc));
     let function = name.or_else(nameless).unwrap_or_else(|| "a function that is not known".into());
-    let lock = scene.bt.as_ref().and_then(|bt| locks::waited(s, bt, &names, task));
+    let lock = victim.bt.as_ref().and_then(|bt| locks::waited(s, bt, &names, task));
     let what = match lock {
         Some(lock) => What::Lock(lock),
-        None => other(s, &scene, &names),
+        None => other(s, &victim, &names),
     };
     let since = now
         .zip(kernel::sched::times::last_run(s, task).ok().filter(|t| *t != 0))
@@ -195,8 +195,8 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
 }
 
 /// Waits that are for no lock.
-fn other<'s>(s: &'s Session, scene: &frames::Victim<'_>, names: &[String]) -> What<'s> {
-    let frames = scene.frames();
+fn other<'s>(s: &'s Session, victim: &frames::Victim<'_>, names: &[String]) -> What<'s> {
+    let frames = victim.frames();
     let has = |starts: &[&str]| names.iter().position(|n| starts.iter().any(|f| n.starts_with(f)));
     let argument = |n: usize| {
         let chain = Chain::of(s, frames, 0, n + 1);

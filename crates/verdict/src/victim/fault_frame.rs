@@ -60,9 +60,9 @@ pub(crate) fn error_code(regs: &Regs) -> Option<u64> {
 }
 
 /// Finds the instruction to blame.
-pub(crate) fn find(s: &Session, event: Option<&Event>, scene: &Victim<'_>) -> Option<FaultFrame> {
+pub(crate) fn find(s: &Session, event: Option<&Event>, victim: &Victim<'_>) -> Option<FaultFrame> {
     let logged = event.and_then(|e| logged_pc(s, e));
-    let frames = scene.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
+    let frames = victim.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
     let mut candidates = frames.iter().enumerate().filter_map(|(n, f)| {
         let saved = f.saved.as_ref().filter(|r| !r.user && r.full)?;
         let entry = s.locate(f.lookup()).map(|l| l.symbol.name.to_owned());
@@ -119,10 +119,10 @@ fn logged_pc(s: &Session, event: &Event) -> Option<VirtAddr> {
 }
 
 /// The class that the exception's own frame tells, for a dump without a log.
-pub(crate) fn class_by_frame(s: &Session, culprit: &FaultFrame, address: Option<u64>) -> Option<Class> {
-    let class = entry_class(culprit.entry.as_deref()?, &culprit.regs, address)?;
+pub(crate) fn class_by_frame(s: &Session, fault: &FaultFrame, address: Option<u64>) -> Option<Class> {
+    let class = entry_class(fault.entry.as_deref()?, &fault.regs, address)?;
     match class {
-        Class::InvalidOpcode => match kernel::module::bug::is_bug(s, culprit.pc) {
+        Class::InvalidOpcode => match kernel::module::bug::is_bug(s, fault.pc) {
             Some(true) => Some(Class::Bug),
             Some(false) => Some(class),
             // an assertion that failed looks the same

@@ -15,7 +15,7 @@ pub(crate) struct Victim<'s> {
 }
 
 impl<'s> Victim<'s> {
-    /// The scene of an event; without one, that of the task that panicked.
+    /// The victim of an event; without one, the task that panicked.
     pub(crate) fn of(s: &'s Session, event: Option<&Event>) -> Self {
         let stalled = event.and_then(|e| stalled(s, e));
         let task = match event {
@@ -24,16 +24,16 @@ impl<'s> Victim<'s> {
             // never one that merely ran: what is said of it would be said of the wrong task
             _ => stalled.or_else(|| named(s, event?)).or_else(|| kernel::sched::panic::known_panic_task(s)),
         };
-        let mut scene = Self::of_task(s, task);
+        let mut victim = Self::of_task(s, task);
         // what a watchdog found running did not sleep: where the dump no longer has it run, its frames are of before
         let ran = event.is_some_and(|e| matches!(e.class, Class::SoftLockup | Class::HardLockup));
         if ran && task.is_some_and(|t| !t.active) {
-            scene.bt = None;
+            victim.bt = None;
         }
-        scene
+        victim
     }
 
-    /// The scene of a task.
+    /// A task with its frames.
     pub(crate) fn of_task(s: &'s Session, task: Option<&'s Task>) -> Self {
         Self { task, bt: task.map(|t| s.backtrace(t)) }
     }
@@ -126,8 +126,8 @@ pub(crate) fn last_saved(frames: &[Frame], n: usize) -> usize {
     frames.get(..n).and_then(|before| before.iter().rposition(|f| f.saved.is_some())).map_or(0, |at| at + 1)
 }
 
-/// The frame to blame for a death that no instruction tells of: the first that is neither of the machinery of
-/// dying and watching nor of that of waiting. `None` where no frame is to blame: the hardware, or a request.
+/// The frame to blame for a death that no instruction tells of: the first whose function is not there to die, to watch or
+/// to wait. `None` where no frame is to blame: the hardware, or a request.
 pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Frame]) -> Option<usize> {
     let waits = |n: &str| roles::is_waiting(n) || roles::is_delaying(n);
     let after_panic = names.iter().rposition(|n| roles::is_panic(n)).map_or(0, |n| n + 1);

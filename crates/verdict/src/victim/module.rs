@@ -8,18 +8,18 @@ use kernel::module::Module;
 use kernel::module::taint;
 
 /// The module to blame, its standing, and who called into it; of a death in the kernel proper the module that called it.
-pub(crate) fn modules(s: &Session, scene: &Victim<'_>, from: Option<usize>, v: &mut Verdict) {
+pub(crate) fn modules(s: &Session, victim: &Victim<'_>, from: Option<usize>, v: &mut Verdict) {
     // of a place without a name it is not known whose it is
     let Some(place) = v.place.as_ref().filter(|p| !p.function.is_empty()) else { return };
     let text = match place.module.as_deref() {
         Some(name) => named(s, name).map(|m| {
             let mut text = format!("{name}: {}", standing(m));
-            if let Some(who) = from.filter(|n| *n > 0).and_then(|n| caller_of(s, scene, n, name)) {
+            if let Some(who) = from.filter(|n| *n > 0).and_then(|n| caller_of(s, victim, n, name)) {
                 text = format!("{text}; called from {who}");
             }
             text
         }),
-        None => from.and_then(|n| called_by(s, scene, n)).and_then(|place| {
+        None => from.and_then(|n| called_by(s, victim, n)).and_then(|place| {
             let m = named(s, place.module.as_deref()?)?;
             let mut text = format!("{}: {}; called by {place}", m.name, standing(m));
             if let (Some(file), Some(line)) = (&place.file, place.line) {
@@ -61,9 +61,9 @@ fn standing(m: &Module) -> String {
 }
 
 /// Who called into the module.
-fn caller_of(s: &Session, scene: &Victim<'_>, from: usize, module: &str) -> Option<String> {
+fn caller_of(s: &Session, victim: &Victim<'_>, from: usize, module: &str) -> Option<String> {
     // behind a frame that is a guess or has no name nobody knows who called
-    let l = scene
+    let l = victim
         .frames()
         .iter()
         .skip(from)
@@ -74,8 +74,8 @@ fn caller_of(s: &Session, scene: &Victim<'_>, from: usize, module: &str) -> Opti
 
 /// The first frame of a module behind frame `from`, before an interrupt's or exception's: what that came upon called
 /// nothing.
-fn called_by(s: &Session, scene: &Victim<'_>, from: usize) -> Option<Place> {
-    let frame = scene
+fn called_by(s: &Session, victim: &Victim<'_>, from: usize) -> Option<Place> {
+    let frame = victim
         .certain(from)
         .take_while(|(_, f)| f.saved.is_none())
         .map(|(_, f)| f)
@@ -84,9 +84,9 @@ fn called_by(s: &Session, scene: &Victim<'_>, from: usize) -> Option<Place> {
 }
 
 /// Who called a function of the kernel that copies or compares for others.
-pub(crate) fn served(s: &Session, scene: &Victim<'_>, from: Option<usize>, v: &Verdict) -> Option<String> {
+pub(crate) fn served(s: &Session, victim: &Victim<'_>, from: Option<usize>, v: &Verdict) -> Option<String> {
     let place = v.place.as_ref().filter(|p| crate::code::roles::is_copying(&p.function))?;
-    let (_, frame) = scene.certain(from? + 1).take_while(|(_, f)| f.saved.is_none()).find(|(_, f)| {
+    let (_, frame) = victim.certain(from? + 1).take_while(|(_, f)| f.saved.is_none()).find(|(_, f)| {
         s.locate(f.lookup()).is_some_and(|l| !crate::code::roles::is_copying(l.symbol.name))
     })?;
     let caller = fault_frame::place_of_call(s, frame.lookup());

@@ -12,7 +12,7 @@ pub(crate) fn headline(case: &Case<'_>, v: &Verdict) -> String {
     let words = if case.hang.is_some() { hang::words(v.class) } else { v.class.words() };
     let event = case.event.as_ref();
     let subject = event
-        .and_then(|e| evidence::told(e, case.scene.task))
+        .and_then(|e| evidence::told(e, case.victim.task))
         .or_else(|| case.hang.as_ref()?.subject.as_ref());
     let of = subject
         .filter(|_| v.class.is_stall())

@@ -38,7 +38,6 @@ static CONVENTION: Convention = Convention {
     ],
     kept: &[regs::RBX, regs::RBP, regs::R12, regs::R13, regs::R14, regs::R15],
     accumulator: regs::RAX,
-    part_name: regs::part_name,
 };
 
 /// How many instructions lie between the load from a jump table and the jump, at most.

@@ -185,7 +185,7 @@ fn shown(v: &Verdict, statement: &[(u32, String)], evidence: bool) -> Report {
         r.line(head("CONDITION").field("text", c.text.clone()));
         r.hidden("how", c.how.word());
         r.hidden("confirmed", c.confirmed);
-        if let Some(expr) = &c.expr {
+        if let Some(expr) = c.expr.as_ref().filter(|e| e.is_c()) {
             r.hidden("expr", expr.to_string());
         }
         r.list("operands", operands(&c.operands, evidence));
@@ -386,7 +386,7 @@ fn operands(rows: &[OperandRow], evidence: bool) -> Vec<Record> {
                 r.hidden("where", "");
             }
             // as `p` takes it
-            if let Some(expr) = &row.expr {
+            if let Some(expr) = row.expr.as_ref().filter(|e| e.is_c()) {
                 r.hidden("expr", expr.to_string());
             }
             if let Some(number) = row.number {
