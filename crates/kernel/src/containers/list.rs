@@ -62,15 +62,13 @@ pub fn both_ways(
 ) -> Vec<KernelError> {
     let mut seen = FxHashSet::default();
     let mut problems = Vec::new();
-    let mut skips = Vec::new();
-    let forward = one_way(mem, head, Way::Forward(&mut skips), &mut seen, entry);
-    problems.append(&mut skips);
+    let forward = one_way(mem, head, NEXT, &mut problems, &mut seen, entry);
     let (last, why) = match forward {
         Ok(last) => (last, None),
         Err(why) => (VirtAddr(0), Some(why)),
     };
     // the last entry is the head's `prev`: another one says that the list ends early
-    match (why, mem.ptr(head.add(8))) {
+    match (why, mem.ptr(head.add(PREV))) {
         (None, Ok(prev)) if prev == last => return problems,
         (None, Err(e)) => {
             problems.push(e.into());
@@ -83,31 +81,28 @@ pub fn both_ways(
         }),
         (Some(why), _) => problems.push(why),
     }
-    if let Err(why) = one_way(mem, head, Way::Back, &mut seen, entry) {
+    if let Err(why) = one_way(mem, head, PREV, &mut problems, &mut seen, entry) {
         problems.push(why);
     }
     problems
 }
 
-/// Which pointers are followed, and what a way forward finds that those back contradict.
-enum Way<'p> {
-    Forward(&'p mut Vec<KernelError>),
-    Back,
-}
+/// Where `struct list_head` has its two pointers.
+const NEXT: u64 = 0;
+const PREV: u64 = 8;
 
-/// Follows one of the two pointers (`next` at 0, `prev` at 8) to the head or to what the other way met; the last entry.
+/// Follows one of the two pointers to the head or (back) to what the way forward met; the last entry. What pointers back
+/// contradict on the way forward is added to `problems`.
 fn one_way(
     mem: &dyn VirtRead,
     head: VirtAddr,
-    mut way: Way<'_>,
+    link: u64,
+    problems: &mut Vec<KernelError>,
     seen: &mut FxHashSet<VirtAddr>,
     entry: &mut dyn FnMut(VirtAddr) -> Result<()>,
 ) -> Result<VirtAddr> {
     let error = |why: String| KernelError::Damaged { what: "list", at: head, why };
-    let (is_back, link) = match way {
-        Way::Forward(_) => (false, 0),
-        Way::Back => (true, 8),
-    };
+    let is_back = link == PREV;
     let mut last = head;
     let mut own = FxHashSet::default();
     loop {
@@ -124,12 +119,16 @@ fn one_way(
         if seen.len() > MAX_ENTRIES {
             return Err(error(format!("more than {MAX_ENTRIES} entries")));
         }
-        entry(at)?;
-        seen.insert(at);
-        if let (Way::Forward(skips), Ok(prev)) = (&mut way, mem.ptr(at.add(8)))
+        // one that was stepped over is told already
+        if !seen.contains(&at) {
+            entry(at)?;
+            seen.insert(at);
+        }
+        if !is_back
+            && let Ok(prev) = mem.ptr(at.add(PREV))
             && prev != last
         {
-            skips.push(error(format!("{last:#x} leads to {at:#x}, which says that {prev:#x} is before it")));
+            problems.push(error(format!("{last:#x} leads to {at:#x}, which says that {prev:#x} is before it")));
             stepped_over(mem, (head, at), seen, entry);
         }
         last = at;
@@ -145,7 +144,7 @@ fn stepped_over(
     entry: &mut dyn FnMut(VirtAddr) -> Result<()>,
 ) {
     let mut behind = from;
-    while let Ok(at) = mem.ptr(behind.add(8)) {
+    while let Ok(at) = mem.ptr(behind.add(PREV)) {
         let is_linked = at != head && !at.is_null() && mem.ptr(at).is_ok_and(|next| next == behind);
         if !is_linked || seen.len() > MAX_ENTRIES || seen.contains(&at) || entry(at).is_err() {
             return;
@@ -227,6 +226,15 @@ mod tests {
             let (all, problems) = walked(&ram);
             assert_eq!((all, problems.len()), (vec![32, 48, 64, 80], 1), "{prev:x}: {problems:?}");
         }
+    }
+
+    #[test]
+    fn an_entry_is_told_once_where_two_pointers_lead_to_it() {
+        // 32 leads to 64, whose pointer back tells 80 (which leads to 64 as well); and 64 leads to 80
+        let ram = [[0, 0], [32, 80], [64, 16], [0, 0], [80, 80], [64, 64]];
+        let (all, problems) = walked(&ram);
+        assert_eq!(all, [32, 64, 80]);
+        assert!(!problems.is_empty());
     }
 
     /// Pointers at multiples of 8.
