@@ -98,37 +98,58 @@ impl Fact for LivePatches {
     fn read(s: &Session) -> Self {
         let mut out = Self::default();
         let variable = |name: &str| s.kernel_symbols().table.addr(name);
-        if let Some(head) = variable("klp_patches")
-            && let Err(e) = patches(s, head, &mut out.all)
-        {
-            out.problem = Some(e);
+        if let Some(head) = variable("klp_patches") {
+            out.problem = patches(s, head, &mut out.all).err();
         }
-        let under_way = variable("klp_transition_patch").and_then(|at| s.mem().ptr(at).ok());
-        if let Some(at) = under_way.filter(|at| !at.is_null()) {
-            let known = out.all.iter().find(|patch| patch.at == at).map(|patch| patch.name.clone());
-            let target = variable("klp_target_state").and_then(|at| s.mem().i32(at).ok());
-            let name = known.or_else(|| name_of(s, at).ok()).unwrap_or_default();
-            out.transition = Some(Transition { name, to_new: target.map(|state| state != 0) });
+        match variable("klp_transition_patch").map_or(Ok(VirtAddr(0)), |at| s.mem().ptr(at)) {
+            Ok(at) if at.is_null() => {}
+            Ok(at) => {
+                let known = out.all.iter().find(|patch| patch.at == at).map(|patch| patch.name.clone());
+                let target = variable("klp_target_state").and_then(|at| s.mem().i32(at).ok());
+                let name = known.or_else(|| name_of(s, at).ok()).unwrap_or_default();
+                out.transition = Some(Transition { name, to_new: target.map(|state| state != 0) });
+            }
+            // a change may be under way all the same
+            Err(e) => out.problem = out.problem.or(Some(e.into())),
         }
         out
     }
 }
 
 fn patches(s: &Session, head: VirtAddr, out: &mut Vec<LivePatch>) -> Result<()> {
-    // what no patch is linked to needs no type
+    // an empty list needs no types
     if s.mem().ptr(head)? == head {
         return Ok(());
     }
     let (b, mem) = (s.bind::<KlpPatch>(), s.mem());
-    for link in list(mem, head).take(MAX_PATCHES) {
-        let at = b.list.container(link?)?;
+    each(s, ("klp_patches", head), MAX_PATCHES, &mut |link| {
+        let at = b.list.container(link)?;
         let enabled = b.enabled.num(mem, at).ok().map(|enabled| enabled != 0);
         let mut patch = LivePatch { at, name: name_of(s, at)?, enabled, functions: Vec::new() };
         let read = objects(s, at, &mut patch.functions);
         out.push(patch);
-        read?;
+        read
+    })
+}
+
+/// Calls `one` with each entry of a list. One that has more than `most` is damaged.
+fn each(
+    s: &Session,
+    (what, head): (&'static str, VirtAddr),
+    most: usize,
+    one: &mut dyn FnMut(VirtAddr) -> Result<()>,
+) -> Result<()> {
+    for (n, link) in list(s.mem(), head).enumerate() {
+        if n == most {
+            return Err(too_many(what, head, most));
+        }
+        one(link?)?;
     }
     Ok(())
+}
+
+fn too_many(what: &'static str, at: VirtAddr, most: usize) -> KernelError {
+    KernelError::Damaged { what, at, why: format!("it has more than {most} entries") }
 }
 
 fn name_of(s: &Session, patch: VirtAddr) -> Result<String> {
@@ -139,21 +160,21 @@ fn name_of(s: &Session, patch: VirtAddr) -> Result<String> {
 fn objects(s: &Session, patch: VirtAddr, out: &mut Vec<Replacement>) -> Result<()> {
     let (p, b, mem) = (s.bind::<KlpPatch>(), s.bind::<KlpObject>(), s.mem());
     if p.obj_list.exists() {
-        for link in list(mem, p.obj_list.at(patch)?).take(MAX) {
-            functions(s, b.node.container(link?)?, out)?;
-        }
-        return Ok(());
+        let head = p.obj_list.at(patch)?;
+        return each(s, ("klp_patch.obj_list", head), MAX, &mut |link| {
+            functions(s, b.node.container(link)?, out)
+        });
     }
     let first = p.objs.ptr(mem, patch)?;
     let size = b.size.ok_or(KernelError::NoType("klp_object"))?;
     for n in 0..MAX as u64 {
         let at = first.add(n * size);
         if b.funcs.ptr(mem, at)?.is_null() {
-            break;
+            return Ok(());
         }
         functions(s, at, out)?;
     }
-    Ok(())
+    Err(too_many("klp_patch.objs", first, MAX))
 }
 
 fn functions(s: &Session, object: VirtAddr, out: &mut Vec<Replacement>) -> Result<()> {
@@ -162,8 +183,7 @@ fn functions(s: &Session, object: VirtAddr, out: &mut Vec<Replacement>) -> Resul
     let name = if name.is_null() { None } else { Some(o.name.string(mem, object, NAME)?) };
     let mut one = |at: VirtAddr| -> Result<()> {
         if out.len() >= MAX {
-            let why = "it has more functions than any patch".to_owned();
-            return Err(KernelError::Damaged { what: "klp_object", at: object, why });
+            return Err(too_many("klp_object", object, MAX));
         }
         let new = b.new_func.ptr(mem, at)?;
         let gives_back = b.nop.num(mem, at).is_ok_and(|nop| nop != 0);
@@ -176,21 +196,19 @@ fn functions(s: &Session, object: VirtAddr, out: &mut Vec<Replacement>) -> Resul
         Ok(())
     };
     if o.func_list.exists() {
-        for link in list(mem, o.func_list.at(object)?).take(MAX) {
-            one(b.node.container(link?)?)?;
-        }
-        return Ok(());
+        let head = o.func_list.at(object)?;
+        return each(s, ("klp_object.func_list", head), MAX, &mut |link| one(b.node.container(link)?));
     }
     let first = o.funcs.ptr(mem, object)?;
     let size = b.size.ok_or(KernelError::NoType("klp_func"))?;
     for n in 0..MAX as u64 {
         let at = first.add(n * size);
         if b.old_name.ptr(mem, at)?.is_null() {
-            break;
+            return Ok(());
         }
         one(at)?;
     }
-    Ok(())
+    Err(too_many("klp_object.funcs", first, MAX))
 }
 
 /// What live patches have to do with a function.
@@ -230,8 +248,11 @@ impl Session {
         let new = of.clone().find(|(_, f)| f.new == start).map(|(patch, f)| Role::New(patch, f));
         // of several patches the one that came last counts; one that is out of effect replaces nothing
         let old = || {
-            let (patch, f) = of.clone().find(|(_, f)| f.old == Some(start))?;
-            (patch.enabled != Some(false) && !f.new.is_null()).then_some(Role::Old(patch, f))
+            let replaces = |(patch, f): &(&LivePatch, &Replacement)| {
+                patch.enabled != Some(false) && f.old == Some(start)
+            };
+            let (patch, f) = of.clone().find(replaces)?;
+            (!f.new.is_null()).then_some(Role::Old(patch, f))
         };
         new.or_else(old)
     }
@@ -244,7 +265,7 @@ impl Session {
         let states = self.tasks().all.iter().filter_map(|task| b.patch_state.i32(self.mem(), task.at).ok());
         let states: Vec<i32> = states.collect();
         let yet = states.iter().filter(|state| **state != i32::from(to_new)).count();
-        (!states.is_empty()).then_some((yet, states.len()))
+        (yet > 0).then_some((yet, states.len()))
     }
 }
 

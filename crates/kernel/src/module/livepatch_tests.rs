@@ -86,6 +86,73 @@ fn functions_of_lists_and_of_arrays() {
 }
 
 #[test]
+fn a_patch_out_of_effect_hides_no_older_one() {
+    let (mut k, old) = patched(false);
+    let head = k.at("klp_patches");
+    let module = k.object("module");
+    k.set_text(module, "module", "name", "fix43");
+    // a patch that came later replaces the function once more
+    let newer = k.object("klp_patch");
+    let (objects, functions, name) = (k.memory(2 * 48), k.memory(2 * 48), k.text("cmdline_proc_show"));
+    k.word(newer, module).word(newer + 8, objects).link(head, &[old + 16, newer + 16]);
+    k.word(objects + 8, functions);
+    k.word(functions, name).word(functions + 8, NEW + 0x80).word(functions + 16, TEXT + 0x700);
+    for (enabled, by) in [([1, 0], Some("fix42")), ([1, 1], Some("fix43")), ([0, 0], None)] {
+        k.put(old + 32, &enabled[..1]).put(newer + 32, &enabled[1..]);
+        let s = session(&k);
+        let role = s.patched_function(VirtAddr(TEXT + 0x700));
+        let told = match role {
+            Some(Role::Old(patch, _)) => Some(patch.name.as_str()),
+            _ => None,
+        };
+        assert_eq!(told, by, "{enabled:?}");
+    }
+}
+
+#[test]
+fn tasks_that_have_yet_to_change() {
+    for (states, wanted) in [([0, 1], Some((1, 2))), ([0, 0], Some((2, 2))), ([1, 1], None)] {
+        let (mut k, patch) = patched(true);
+        let (tasks, _) = k.old_tasks(1);
+        k.member("task_struct", ("patch_state", 96, "s32"));
+        for (task, state) in [k.at("init_task"), tasks[0]].into_iter().zip(states) {
+            k.half(task + 96, state);
+        }
+        let (at, state) = (k.variable("klp_transition_patch", 8), k.variable("klp_target_state", 4));
+        k.word(at, patch).half(state, 1);
+        assert_eq!(session(&k).yet_to_change(), wanted, "{states:?}");
+    }
+}
+
+#[test]
+fn what_is_lost_of_patches_is_said() {
+    // more patches than there can be: the list ends at the bound, and that is told
+    let (mut k, _) = patched(false);
+    let head = k.at("klp_patches");
+    let module = k.object("module");
+    k.set_text(module, "module", "name", "fix");
+    let no_objects = k.memory(48);
+    let links: Vec<u64> = (0..=MAX_PATCHES)
+        .map(|_| {
+            let at = k.object("klp_patch");
+            k.word(at, module).word(at + 8, no_objects);
+            at + 16
+        })
+        .collect();
+    k.link(head, &links);
+    let s = session(&k);
+    let known = s.live_patches();
+    assert_eq!(known.all.len(), MAX_PATCHES);
+    assert!(known.problem.as_ref().is_some_and(KernelError::is_loss), "{:?}", known.problem);
+    // the variable that names a change is not in the dump
+    let (mut k, _) = patched(false);
+    k.symbol("klp_transition_patch", b'D', 0xffff_ffff_bfff_0000);
+    let s = session(&k);
+    let known = s.live_patches();
+    assert!(known.all.len() == 1 && known.transition.is_none() && known.problem.is_some());
+}
+
+#[test]
 fn a_change_that_is_under_way() {
     for (target, to_new) in [(1, true), (0, false)] {
         let (mut k, patch) = patched(true);

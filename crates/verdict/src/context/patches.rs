@@ -27,5 +27,9 @@ pub(crate) fn of(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<Statement
         let text = format!("live patch {}: {to}{}", change.name, yet.unwrap_or_default());
         out.push(Statement::new(How::Memory, text, &["sys".into()]));
     }
+    if let Some(why) = &s.live_patches().problem {
+        let text = format!("the list of live patches is not whole: {why}");
+        out.push(Statement::new(How::Memory, text, &["sys".into()]));
+    }
     out
 }

@@ -354,7 +354,7 @@ fn live_patches(s: &Session, report: &mut Report) {
         report.line(line.text(")"));
     }
     if let Some(why) = &s.live_patches().problem {
-        report.warning(format!("sys: the list of live patches is not whole: {why}"));
+        report.lacking(why.is_loss(), format!("sys: the list of live patches is not whole: {why}"));
     }
 }
 
