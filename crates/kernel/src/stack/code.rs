@@ -9,6 +9,7 @@ use arch::FrameShape;
 use base::VirtAddr;
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::{OrcBase, OrcBp, OrcEntry, OrcKind, OrcTable};
+use debuginfo::symtab::Symbol;
 use unwind::Code;
 
 /// More bytes than any function of a kernel has.
@@ -79,7 +80,7 @@ impl Code for SessionCode<'_> {
         self.tracers.before(self.session, self.task, slot, word, callee)
     }
     fn is_swapped(&self, pc: VirtAddr) -> bool {
-        self.tracers.put(pc)
+        self.tracers.is_theirs(pc)
     }
 }
 
@@ -97,21 +98,31 @@ fn shape_at(s: &Session, pc: VirtAddr) -> Option<FrameShape> {
     // a few bytes more than up to `pc`: the instruction there has to be whole
     let reach = (located.offset + 16).min(located.span.unwrap_or(u64::MAX));
     let own = located.symbol.addr;
-    let name = located.symbol.name;
-    let Some((main, _)) = name.split_once(".cold") else {
+    if !is_moved(&located.symbol) {
         let near = [(own.0, &*code(own, reach)?)];
         // code further on can lead back here
         return s.arch().frames.frame_shape(&near, pc.0).or_else(|| {
             let span = located.span.filter(|span| *span > reach)?;
             s.arch().frames.frame_shape(&[(own.0, &code(own, span)?)], pc.0)
         });
-    };
-    let parent = s.named(main).into_iter().filter(|p| p.module == located.symbol.module);
-    let parent = parent.min_by_key(|p| p.addr.0.abs_diff(own.0))?.addr;
+    }
+    let parent = moved_from(s, &located.symbol)?.addr;
     let body = code(parent, s.locate(parent)?.span?)?;
     s.arch()
         .frames
         .frame_shape(&[(parent.0, &body), (own.0, &code(own, located.span.unwrap_or(reach))?)], pc.0)
+}
+
+/// True for a part of a function that the compiler moved away (`.cold`).
+pub(super) fn is_moved(symbol: &Symbol<'_>) -> bool {
+    symbol.name.contains(".cold")
+}
+
+/// The function that a part was moved away from: of several with its name the nearest.
+pub(super) fn moved_from<'s>(s: &'s Session, part: &Symbol<'_>) -> Option<Symbol<'s>> {
+    let (main, _) = part.name.split_once(".cold")?;
+    let all = s.named(main).into_iter().filter(|p| p.module == part.module);
+    all.min_by_key(|p| p.addr.0.abs_diff(part.addr.0))
 }
 
 /// The ORC tables, those of modules as far as they were asked for.

@@ -10,6 +10,7 @@
 //! say which function was called; where that leaves several, none is taken.
 
 use crate::session::{Fact, Memo, Session};
+use crate::stack::code::{is_moved, moved_from};
 use base::VirtAddr;
 use debuginfo::types::Type;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ impl Fact for Tracers {
 
 impl Tracers {
     /// True for an address that a tracer puts in the place of return addresses.
-    pub(crate) fn put(&self, at: VirtAddr) -> bool {
+    pub(crate) fn is_theirs(&self, at: VirtAddr) -> bool {
         self.graph == Some(at) || self.probes.contains(&at)
     }
 
@@ -107,10 +108,10 @@ impl Tracers {
         callee: Option<VirtAddr>,
     ) -> VirtAddr {
         let mut found = word;
-        let Some(task) = task.filter(|_| self.put(word)) else { return word };
+        let Some(task) = task.filter(|_| self.is_theirs(word)) else { return word };
         // one tracer can have taken what another one put there
         for _ in 0..MAX_TRACERS {
-            if !self.put(found) {
+            if !self.is_theirs(found) {
                 return found;
             }
             let by_graph = self.graph == Some(found);
@@ -152,10 +153,7 @@ fn pick<'n>(
 /// The function that an address lies in; of a part that the compiler moved away, the one that it is of.
 fn own_function(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
     let symbol = s.locate(at)?.symbol;
-    match symbol.name.split_once(".cold") {
-        Some((main, _)) => s.named(main).iter().find(|p| p.module == symbol.module).map(|p| p.addr),
-        None => Some(symbol.addr),
-    }
+    if is_moved(&symbol) { moved_from(s, &symbol).map(|p| p.addr) } else { Some(symbol.addr) }
 }
 
 /// What function graph tracing noted of a task.
@@ -177,14 +175,27 @@ fn graph(s: &Session, task: VirtAddr) -> crate::Result<Vec<Note>> {
     let end = start.add(count.saturating_mul(step));
     let places = (0..count).rev().map(|n| start.add(n * step)).filter(|at| at.add(size) <= end);
     let mut out = Vec::new();
+    let mut whole = true;
     for at in places {
-        let back = s.opened().machine.plain_code(b.ret.ptr(mem, at)?);
+        let Ok(back) = b.ret.ptr(mem, at) else {
+            whole = false;
+            continue;
+        };
+        let back = s.opened().machine.plain_code(back);
         if s.is_text(back) {
             let place = b.retp.ptr(mem, at).ok().map(|at| at.0);
             out.push(Note { at: place, function: b.func.ptr(mem, at).ok(), back });
         }
     }
-    Ok(out)
+    Ok(sure(out, whole))
+}
+
+/// Where not all notes could be read, those that name a word of the stack: the only note of a function may be one of several.
+fn sure(mut notes: Vec<Note>, whole: bool) -> Vec<Note> {
+    if !whole {
+        notes.retain(|note| note.at.is_some());
+    }
+    notes
 }
 
 fn points_to_struct(s: &Session, t: &TracedTask) -> crate::Result<bool> {
@@ -206,7 +217,7 @@ fn probes(s: &Session, task: VirtAddr) -> crate::Result<Vec<Note>> {
             Ok(Note { at: Some(node.frame.u64(mem, at)?), function: None, back })
         };
         let found =
-            chain(s, t.rethooks.ptr(mem, task)?, &mut |link| of(node.llist.container(link)?).map(Some))?;
+            chain(s, t.rethooks.ptr(mem, task)?, &mut |link| of(node.llist.container(link)?).map(Some));
         if !found.is_empty() || !b.llist.exists() {
             return Ok(found);
         }
@@ -218,16 +229,18 @@ fn probes(s: &Session, task: VirtAddr) -> crate::Result<Vec<Note>> {
         Ok(Note { at: b.fp.u64(mem, at).ok(), function: probe, back })
     };
     if b.llist.exists() && t.kretprobes.exists() {
-        return chain(s, t.kretprobes.ptr(mem, task)?, &mut |link| of(b.llist.container(link)?).map(Some));
+        let first = t.kretprobes.ptr(mem, task)?;
+        return Ok(chain(s, first, &mut |link| of(b.llist.container(link)?).map(Some)));
     }
     let table = s.need_symbol("kretprobe_inst_table")?;
     for bucket in 0..BUCKETS {
-        // a bucket has tasks whose addresses have the same hash
-        let found = chain(s, mem.ptr(table.add(bucket * 8))?, &mut |link| {
+        // a bucket has tasks whose addresses have the same hash; one that is damaged says nothing of the others
+        let Ok(first) = mem.ptr(table.add(bucket * 8)) else { continue };
+        let found = chain(s, first, &mut |link| {
             let at = b.hlist.container(link)?;
             let own = b.task.ptr(mem, at)? == task;
             own.then(|| of(at)).transpose()
-        })?;
+        });
         if !found.is_empty() {
             return Ok(found);
         }
@@ -235,22 +248,29 @@ fn probes(s: &Session, task: VirtAddr) -> crate::Result<Vec<Note>> {
     Ok(Vec::new())
 }
 
-/// The notes of a list whose links begin with the pointer to the next one.
+/// The notes of a list whose links begin with the pointer to the next one, as far as they can be read.
 fn chain(
     s: &Session,
     first: VirtAddr,
     each: &mut dyn FnMut(VirtAddr) -> crate::Result<Option<Note>>,
-) -> crate::Result<Vec<Note>> {
+) -> Vec<Note> {
     let mut out = Vec::new();
+    let mut whole = true;
     let mut next = first;
     for _ in 0..MAX_PROBES {
         if next.is_null() {
-            break;
+            return sure(out, whole);
         }
-        out.extend(each(next)?);
-        next = s.mem().ptr(next)?;
+        match each(next) {
+            Ok(note) => out.extend(note),
+            Err(_) => whole = false,
+        }
+        match s.mem().ptr(next) {
+            Ok(at) => next = at,
+            Err(_) => break,
+        }
     }
-    Ok(out)
+    sure(out, false)
 }
 
 #[cfg(test)]

@@ -193,6 +193,76 @@ fn a_table_of_return_probes_before_5_11() {
 }
 
 #[test]
+fn one_lost_page_does_not_cost_the_other_notes() {
+    // the inner entries lie in a page that the dump lacks
+    for retp in [true, false] {
+        let (mut k, task) =
+            kernel(&[("curr_ret_stack", 0, "s32"), ("ret_stack", 8, "*ftrace_ret_stack")]);
+        let members = [("ret", 0, "u64"), ("func", 8, "u64"), ("calltime", 16, "u64"), ("retp", 24, "*u64")];
+        k.structure("ftrace_ret_stack", 32, if retp { &members } else { &members[..3] });
+        let pages = k.memory(3 * 4096).next_multiple_of(4096);
+        let all = pages + 4096 - 2 * 32;
+        k.set(task, "task_struct", "ret_stack", all).set(task, "task_struct", "curr_ret_stack", 3);
+        for (n, (back, of)) in
+            [(CALLER + 9, SECOND), (SECOND + 9, FIRST), (CALLER + 5, FIRST)].into_iter().enumerate()
+        {
+            graph_entry(&mut k, all + n as u64 * 32, back, of, retp.then_some(OUTER + n as u64 * 8));
+        }
+        k.exclude(pages + 4096);
+        let s = session(&k);
+        // without the place of the word, the lost entries may be of the same function
+        let wanted = if retp { SECOND + 9 } else { GRAPH_AT };
+        assert_eq!(before(&s, task, OUTER + 8, GRAPH, Some(FIRST + 8)), wanted);
+    }
+    // a list of probes leads out of the dump behind the first two
+    let (mut k, task) = kernel(&[("kretprobe_instances", 16, "llist_head")]);
+    k.function("__kretprobe_trampoline", 0x200);
+    let members = [("llist", 16, "llist_node"), ("ret_addr", 32, "*u8"), ("fp", 40, "*u8")];
+    k.structure("kretprobe_instance", 48, &members);
+    let (one, two) = (k.object("kretprobe_instance"), k.object("kretprobe_instance"));
+    k.word(one + 16, two + 16).word(one + 32, SECOND + 9).word(one + 40, INNER);
+    k.word(two + 16, 0xdead_0000_0000_0100).word(two + 32, CALLER + 9).word(two + 40, OUTER);
+    k.set(task, "task_struct", "kretprobe_instances.first", one + 16);
+    let s = session(&k);
+    let word = "__kretprobe_trampoline";
+    assert_eq!(before(&s, task, INNER, word, None), SECOND + 9);
+    assert_eq!(before(&s, task, OUTER, word, None), CALLER + 9);
+}
+
+#[test]
+fn a_damaged_bucket_of_probes_says_nothing_of_the_others() {
+    let (mut k, task) = kernel(&[]);
+    k.function("kretprobe_trampoline", 0x200);
+    let members = [
+        ("hlist", 0, "hlist_node"),
+        ("rp", 16, "*kretprobe"),
+        ("ret_addr", 24, "*u8"),
+        ("task", 32, "*task_struct"),
+        ("fp", 40, "*u8"),
+    ];
+    k.structure("kretprobe_instance", 48, &members);
+    let table = k.variable("kretprobe_inst_table", 64 * 8);
+    let at = k.object("kretprobe_instance");
+    k.word(at + 24, CALLER + 9).word(at + 32, task).word(at + 40, OUTER);
+    k.word(table + 3 * 8, 0xdead_0000_0000_0100).word(table + 37 * 8, at);
+    let s = session(&k);
+    assert_eq!(before(&s, task, OUTER, "kretprobe_trampoline", None), CALLER + 9);
+}
+
+#[test]
+fn a_moved_part_is_of_the_nearest_function_of_its_name() {
+    let (mut k, task, all) = array(false);
+    // another function of the name, far from the part and before the right one
+    k.function("twin", 0x400);
+    k.function("twin", 0x2000);
+    k.function("twin.cold", 0x2100);
+    graph_entry(&mut k, all, CALLER + 9, TEXT + 0x2000, None);
+    k.set(task, "task_struct", "curr_ret_stack", 0);
+    let s = session(&k);
+    assert_eq!(before(&s, task, OUTER, GRAPH, Some(TEXT + 0x2104)), CALLER + 9);
+}
+
+#[test]
 fn nothing_is_known_without_types() {
     let (mut k, task) = kernel(&[]);
     k.without_btf();
