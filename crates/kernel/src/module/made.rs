@@ -8,12 +8,12 @@
 //!
 //! Nothing is read before an address or a name is met that no image has.
 
-use crate::bind::find_struct;
 use crate::containers::list::list;
 use crate::error::Result;
 use crate::session::{Fact, Session};
 use base::VirtAddr;
-use debuginfo::symtab::{SymbolTable, SymbolTableBuilder};
+use debuginfo::symtab::{Symbol, SymbolTable, SymbolTableBuilder};
+use rustc_hash::FxHashSet;
 
 bind! {
     /// `struct bpf_ksym` (include/linux/bpf.h)
@@ -84,7 +84,12 @@ impl Default for MadeCode {
 
 impl Fact for MadeCode {
     fn read(s: &Session) -> Self {
-        let mut found = Found { s, builder: SymbolTableBuilder::new(), copies: Vec::new() };
+        let mut found = Found {
+            s,
+            builder: SymbolTableBuilder::new(),
+            trampolines: FxHashSet::default(),
+            copies: Vec::new(),
+        };
         // what cannot be read is left out; the rest has its names
         found.builder.start_module(OWNERS[0]);
         let _ = found.bpf();
@@ -103,16 +108,14 @@ impl Fact for MadeCode {
 struct Found<'s> {
     s: &'s Session,
     builder: SymbolTableBuilder,
+    /// Where ftrace's trampolines begin.
+    trampolines: FxHashSet<VirtAddr>,
     copies: Vec<(VirtAddr, VirtAddr, VirtAddr)>,
 }
 
 impl Found<'_> {
     fn variable(&self, name: &str) -> Option<VirtAddr> {
         self.s.kernel_symbols().table.addr(name)
-    }
-
-    fn is_known(&self, name: &str) -> bool {
-        find_struct(self.s.types(), &[name]).is_some()
     }
 
     fn add(&mut self, name: &str, start: VirtAddr, end: VirtAddr) {
@@ -126,14 +129,14 @@ impl Found<'_> {
     fn bpf(&mut self) -> Result<()> {
         let Some(head) = self.variable("bpf_kallsyms") else { return Ok(()) };
         let mem = self.s.mem();
-        if self.is_known("bpf_ksym") {
-            let b = self.s.bind::<BpfKsym>();
+        let (b, aux) = (self.s.bind::<BpfKsym>(), self.s.bind::<BpfProgAux>());
+        if b.lnode.exists() {
             for link in list(mem, head).take(MAX) {
                 let at = b.lnode.container(link?)?;
                 self.add(&b.name.text(mem, at)?, b.start.ptr(mem, at)?, b.end.ptr(mem, at)?);
             }
-        } else if self.is_known("bpf_prog_aux") {
-            let (aux, prog) = (self.s.bind::<BpfProgAux>(), self.s.bind::<BpfProg>());
+        } else if aux.lnode.exists() {
+            let prog = self.s.bind::<BpfProg>();
             for link in list(mem, head).take(MAX) {
                 let at = aux.lnode.container(link?)?;
                 let of = aux.prog.ptr(mem, at)?;
@@ -150,10 +153,10 @@ impl Found<'_> {
     }
 
     fn ftrace(&mut self) -> Result<()> {
-        if !self.is_known("ftrace_ops") {
+        let (b, mem) = (self.s.bind::<FtraceOps>(), self.s.mem());
+        if !b.trampoline.exists() {
             return Ok(());
         }
-        let (b, mem) = (self.s.bind::<FtraceOps>(), self.s.mem());
         if let Some(head) = self.variable("ftrace_ops_trampoline_list") {
             for link in list(mem, head).take(MAX_TRACERS) {
                 self.trampoline(&b, b.list.container(link?)?)?;
@@ -179,7 +182,7 @@ impl Found<'_> {
     fn trampoline(&mut self, b: &FtraceOps, ops: VirtAddr) -> Result<()> {
         let mem = self.s.mem();
         let start = b.trampoline.ptr(mem, ops)?;
-        if self.copies.iter().any(|(known, ..)| *known == start) || !self.s.may_be_made(start) {
+        if !self.s.may_be_made(start) || !self.trampolines.insert(start) {
             return Ok(());
         }
         // without its size: the page that it has to itself
@@ -207,9 +210,7 @@ impl Found<'_> {
     }
 
     fn slots(&mut self, cache: &str, name: &str) -> Result<()> {
-        let Some(cache) = self.variable(cache).filter(|_| self.is_known("kprobe_insn_page")) else {
-            return Ok(());
-        };
+        let Some(cache) = self.variable(cache) else { return Ok(()) };
         let (b, page, mem) = (self.s.bind::<InsnCache>(), self.s.bind::<InsnPage>(), self.s.mem());
         for link in list(mem, b.pages.at(cache)?).take(MAX) {
             let start = page.insns.ptr(mem, page.list.container(link?)?)?;
@@ -238,9 +239,9 @@ impl Session {
         &self.made_code().table
     }
 
-    /// The symbols of made code around an address; `None` where none can be.
-    pub(crate) fn made_at(&self, at: VirtAddr) -> Option<&SymbolTable> {
-        self.may_be_made(at).then(|| self.made_symbols()).filter(|table| table.at(at).is_some())
+    /// The symbol of made code that an address lies in, and how far into it.
+    pub(crate) fn made_at(&self, at: VirtAddr) -> Option<(Symbol<'_>, u64)> {
+        if self.may_be_made(at) { self.made_symbols().at(at) } else { None }
     }
 
     /// The symbols of made code, for a name that such code can have.
@@ -251,8 +252,7 @@ impl Session {
 
     /// True in the code that an optimised kprobe jumps to.
     pub(crate) fn is_detour(&self, at: VirtAddr) -> bool {
-        let found = self.made_at(at).and_then(|table| table.at(at));
-        found.is_some_and(|(symbol, _)| symbol.name == "kprobe_optinsn_page")
+        self.made_at(at).is_some_and(|(symbol, _)| symbol.name == "kprobe_optinsn_page")
     }
 
     /// For an address in one of ftrace's trampolines: the same place in the code of the image that it is a copy of.

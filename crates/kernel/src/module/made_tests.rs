@@ -132,6 +132,21 @@ fn trampolines_of_ftrace_and_what_they_are_copies_of() {
 }
 
 #[test]
+fn a_trampoline_of_several_lists_has_one_name() {
+    let mut k = kernel();
+    let members =
+        [("next", 8, "*ftrace_ops"), ("trampoline", 24, "u64"), ("trampoline_size", 32, "u64"), ("list", 40, "list_head")];
+    k.structure("ftrace_ops", 64, &members);
+    let (head, first) = (k.variable("ftrace_ops_trampoline_list", 16), k.variable("ftrace_ops_list", 8));
+    let ops = k.object("ftrace_ops");
+    // it is a copy of nothing that is known
+    k.word(ops + 24, MADE).word(ops + 32, 0xc0).word(first, ops).link(head, &[ops + 40]);
+    let s = session(&k);
+    assert_eq!(s.named("ftrace_trampoline").len(), 1);
+    assert_eq!(s.copied_from(VirtAddr(MADE + 4)), None);
+}
+
+#[test]
 fn pages_to_which_kprobes_move_instructions() {
     let mut k = kernel();
     let page = k.memory(4096);

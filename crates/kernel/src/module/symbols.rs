@@ -78,7 +78,7 @@ impl Session {
             {
                 return Some(Located { symbol: modules.get(id)?, offset, span: modules.span(id) });
             }
-            let (symbol, offset) = self.made_at(at)?.at(at)?;
+            let (symbol, offset) = self.made_at(at)?;
             return Some(Located { symbol, offset, span: Some(symbol.size) });
         }
         None
