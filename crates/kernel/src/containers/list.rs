@@ -128,7 +128,8 @@ fn one_way(
             && let Ok(prev) = mem.ptr(at.add(PREV))
             && prev != last
         {
-            problems.push(error(format!("{last:#x} leads to {at:#x}, which says that {prev:#x} is before it")));
+            problems
+                .push(error(format!("{last:#x} leads to {at:#x}, which says that {prev:#x} is before it")));
             stepped_over(mem, (head, at), seen, entry);
         }
         last = at;

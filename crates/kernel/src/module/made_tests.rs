@@ -134,8 +134,12 @@ fn trampolines_of_ftrace_and_what_they_are_copies_of() {
 #[test]
 fn a_trampoline_of_several_lists_has_one_name() {
     let mut k = kernel();
-    let members =
-        [("next", 8, "*ftrace_ops"), ("trampoline", 24, "u64"), ("trampoline_size", 32, "u64"), ("list", 40, "list_head")];
+    let members = [
+        ("next", 8, "*ftrace_ops"),
+        ("trampoline", 24, "u64"),
+        ("trampoline_size", 32, "u64"),
+        ("list", 40, "list_head"),
+    ];
     k.structure("ftrace_ops", 64, &members);
     let (head, first) = (k.variable("ftrace_ops_trampoline_list", 16), k.variable("ftrace_ops_list", 8));
     let ops = k.object("ftrace_ops");

@@ -196,8 +196,7 @@ fn a_table_of_return_probes_before_5_11() {
 fn one_lost_page_does_not_cost_the_other_notes() {
     // the inner entries lie in a page that the dump lacks
     for retp in [true, false] {
-        let (mut k, task) =
-            kernel(&[("curr_ret_stack", 0, "s32"), ("ret_stack", 8, "*ftrace_ret_stack")]);
+        let (mut k, task) = kernel(&[("curr_ret_stack", 0, "s32"), ("ret_stack", 8, "*ftrace_ret_stack")]);
         let members = [("ret", 0, "u64"), ("func", 8, "u64"), ("calltime", 16, "u64"), ("retp", 24, "*u64")];
         k.structure("ftrace_ret_stack", 32, if retp { &members } else { &members[..3] });
         let pages = k.memory(3 * 4096).next_multiple_of(4096);
