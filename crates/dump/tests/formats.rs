@@ -314,6 +314,83 @@ fn a_bitmap_that_does_not_fit_the_descriptors_is_told() {
     assert!(dump.facts().warnings.contains(&Warning::BitmapMisfit { start_pfn: 0x10, end_pfn: 0x8006 }));
 }
 
+/// The file with a page of zeros that no descriptor has before the first data, as makedumpfile writes it, and with room for
+/// so many more descriptors, as a part of a split set has it.
+fn with_room(file: &[u8], descriptors: usize, count: usize, more: usize, zeros: usize) -> Vec<u8> {
+    let (end, by) = (descriptors + 24 * count, 24 * more + zeros);
+    let mut out = [&file[..end], &vec![0; by], &file[end..]].concat();
+    for at in (descriptors..end).step_by(24) {
+        let offset = u64::from_le_bytes(out[at..at + 8].try_into().unwrap()) + by as u64;
+        out[at..at + 8].copy_from_slice(&offset.to_le_bytes());
+    }
+    out
+}
+
+/// One damaged descriptor costs its own page: that two of them do not follow each other is no sign of a wrong bitmap.
+#[test]
+fn a_damaged_descriptor_costs_one_page() {
+    let spec = spec();
+    let [.., descriptors] = spec.kdump_layout();
+    let pages: Vec<u64> = (0x10..0x28).chain(0x8005..0x8009).filter(|p| p % 7 != 3).collect();
+    // of the third one the first page's own bytes look like descriptors
+    let like = [0x10_0000_u64, 0x64, 0].map(u64::to_le_bytes).concat().repeat(4);
+    let like = spec.clone().page(0x10, &like);
+    let packed =
+        [(&spec, Packing::Zlib, false), (&spec, Packing::Plain, false), (&like, Packing::Plain, true)];
+    for (spec, packing, is_like) in packed {
+        for zeros in [0, PAGE] {
+            let good = with_room(&spec.kdump(packing), descriptors, pages.len(), 0, zeros);
+            let is_misfit = |file: Vec<u8>| {
+                let dump = Dump::from_bytes(vec![file]).unwrap();
+                let read = |pfn: &&u64| dump.read_phys(Pfn(**pfn).addr(), &mut [0; 8]).is_ok();
+                let lost = pages.len() - pages.iter().filter(read).count();
+                let told = dump.facts().warnings.iter().any(|w| matches!(w, Warning::BitmapMisfit { .. }));
+                assert!(told || lost <= 1, "{lost} pages lost: {:?}", dump.facts().warnings);
+                told
+            };
+            for number in [0, 1, 4, pages.len() - 1] {
+                for bit in 0..128 {
+                    let mut file = good.clone();
+                    file[descriptors + 24 * number + bit / 8] ^= 1 << (bit % 8);
+                    assert!(
+                        !is_misfit(file),
+                        "{packing:?}, {zeros:#x} zeros: descriptor {number}, bit {bit}"
+                    );
+                }
+            }
+            // and a bit of the bitmap costs all; the third first page can hide it
+            let bitmap = page_bitmap(spec);
+            let places = bitmap.clone().filter(|at| good[*at] != 0).chain([bitmap.start]);
+            for at in places.filter(|_| !is_like) {
+                let mut file = good.clone();
+                file[at] ^= 1 << file[at].trailing_zeros().min(7);
+                assert!(is_misfit(file), "{packing:?}, {zeros:#x} zeros: byte {at:#x} of the bitmap");
+            }
+        }
+    }
+}
+
+/// A part of a split set has room for the descriptors of all parts; a last one that is damaged says nothing of the bitmap.
+#[test]
+fn a_damaged_descriptor_of_a_part_costs_one_page() {
+    let spec = spec();
+    let [.., descriptors] = spec.kdump_layout();
+    let mut part = spec.split(Packing::Zlib, &[0x17, 0x8006]).remove(1);
+    let held = (0x17..0x28).chain(0x8005..0x8006).filter(|p| p % 7 != 3).count();
+    part = with_room(&part, descriptors, held, 24 - held, PAGE);
+    for bit in 0..128 {
+        let mut file = part.clone();
+        file[descriptors + 24 * (held - 1) + bit / 8] ^= 1 << (bit % 8);
+        let dump = Dump::from_bytes(vec![file]).unwrap();
+        assert_eq!(dump.read_phys(Pfn(0x19).addr(), &mut [0; 8]), Ok(()), "bit {bit}");
+    }
+    // a first frame that is too high: another descriptor follows the last one
+    let at = 4096 + part[4096..8192].windows(8).rposition(|w| w == 0x17_u64.to_le_bytes()).unwrap();
+    part[at..at + 8].copy_from_slice(&0x1a_u64.to_le_bytes());
+    let dump = Dump::from_bytes(vec![part]).unwrap();
+    assert!(dump.facts().warnings.contains(&Warning::BitmapMisfit { start_pfn: 0x1a, end_pfn: 0x8006 }));
+}
+
 /// A copy that was cut gives way to a whole one, whichever comes first.
 #[test]
 fn of_two_copies_of_a_part_the_whole_one_is_read() {

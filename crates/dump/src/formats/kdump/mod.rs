@@ -1,8 +1,9 @@
 //! kdump-compressed files (also called diskdump files): makedumpfile's own format, and QEMU's with
 //! `dump-guest-memory -z`, `-l` and `-s`. `header` has the layout and its sources.
 //!
-//! Invariant: nothing of the bitmaps and pages is read at open, and of the descriptors only the first
-//! and the last few, which tell whether the file was cut.
+//! Invariant: what is read at open does not grow with the dump: no pages, of the descriptors the first and the last few,
+//! which tell where the data begin and whether the file was cut, and a bitmap only where it is short (1 MiB: 32 GiB of
+//! memory), to see whether it has as many bits as there are descriptors.
 
 mod codec;
 mod evidence;
@@ -58,10 +59,10 @@ impl Format for Kdump {
         let header = files.first().ok_or(DumpError::NoFiles)?.1.clone();
         let several = files.len();
         let marked = files.iter().any(|(_, h)| h.incomplete);
-        let (mut set, parts) = Set::new(files, &mut warnings)?;
-        warnings.extend(set.iter_mut().filter_map(|(start, end, file)| {
-            file.shifted = file.bitmap_fits() == Some(false);
-            file.shifted.then_some(Warning::BitmapMisfit { start_pfn: *start, end_pfn: *end })
+        let (set, parts) = Set::new(files, &mut warnings)?;
+        warnings.extend(set.iter().filter(|(.., file)| file.is_shifted).map(|(start, end, _)| {
+            let (start_pfn, end_pfn) = (*start, *end);
+            Warning::BitmapMisfit { start_pfn, end_pfn }
         }));
         for (.., file) in set.iter() {
             let len = file.image.len();

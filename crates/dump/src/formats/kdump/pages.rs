@@ -16,7 +16,7 @@ const META_BLOCKS: usize = 512;
 /// A bitmap longer than this (of 32 GiB of memory) is not counted to see whether it fits.
 const MAX_CHECKED: u64 = 1 << 20;
 /// Descriptors among which the first data are looked for.
-const MAX_LOOKED_AT: u64 = 4096;
+const MAX_LOOKED_AT: u64 = 64;
 
 /// `struct page_desc`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,7 +52,7 @@ pub(crate) struct File {
     /// Descriptors that the frames before a split file's first would have.
     skipped: OnceLock<u64>,
     /// The bitmap does not fit the descriptors: which page is which cannot be told.
-    pub(crate) shifted: bool,
+    pub(crate) is_shifted: bool,
 }
 
 impl File {
@@ -60,7 +60,9 @@ impl File {
         let ram = Rank::new(header.ram_bitmap);
         let pages = Rank::new(header.page_bitmap);
         let meta = PageCache::of(image.is_stable(), BLOCK as usize, META_BLOCKS);
-        Self { image, header, ram, pages, meta, skipped: OnceLock::new(), shifted: false }
+        let mut file = Self { image, header, ram, pages, meta, skipped: OnceLock::new(), is_shifted: false };
+        file.is_shifted = file.looks_shifted().unwrap_or(false);
+        file
     }
 
     /// What the bitmaps say of a frame (in units of the dump's own page size).
@@ -96,9 +98,7 @@ impl File {
         const AT_ONCE: u64 = 64 << 10;
         let step = AT_ONCE / DESC_LEN * DESC_LEN;
         let (mut at, mut whole) = (self.header.descriptors, 0);
-        // pages follow the descriptors: the first one tells where these end
-        let first = self.raw_desc(0).ok().filter(|d| self.plausible(d)).map(|d| d.offset);
-        let end = first.unwrap_or(0).min(self.image.len());
+        let end = self.data_start().unwrap_or(0).min(self.image.len());
         let mut buf = vec![0; step as usize];
         while at < end {
             let n = (end - at).min(step) / DESC_LEN * DESC_LEN;
@@ -151,7 +151,7 @@ impl File {
     /// The number of a frame's descriptor.
     fn number(&self, pfn: u64) -> Result<u64, Gap> {
         match self.frame(pfn)? {
-            Frame::Here(_) if self.shifted => Err(Gap::Corrupt),
+            Frame::Here(_) if self.is_shifted => Err(Gap::Corrupt),
             Frame::Here(rank) => rank.checked_sub(self.skipped()?).ok_or(Gap::Absent),
             Frame::Excluded => Err(Gap::Excluded),
             Frame::Absent => Err(Gap::Absent),
@@ -207,22 +207,22 @@ impl File {
 
     /// The end of the file's data by its last descriptor, if that can be found at once.
     ///
-    /// Page data follows the descriptors, so that the first page tells where these end. A page of
-    /// zeros that descriptors share can come before it: then zeros are stepped over.
+    /// A page of zeros that no descriptor has can come before the first data: then zeros are stepped over.
     pub(crate) fn end_of_data(&self) -> Option<u64> {
         let first = self.raw_desc(0);
         if first == Err(Gap::Truncated) && self.next_present(0).is_ok_and(|page| page.is_some()) {
             return self.desc_offset(1).ok();
         }
-        let first = first.ok().filter(|d| self.plausible(d))?;
-        let end = first.offset.min(self.image.len());
+        let start = self.data_start()?;
+        let end = start.min(self.image.len());
         let count = end.checked_sub(self.header.descriptors)? / DESC_LEN;
         let back = count.saturating_sub(2 * self.header.block_size / DESC_LEN);
         let good = |n: u64| self.raw_desc(n).ok().filter(|d| self.plausible(d));
         let last = (back..count).rev().find_map(good).or_else(|| self.last_written(count))?;
-        // where the descriptors themselves are cut, the first page's offset is already past the end
-        let wanted = last.offset.saturating_add(last.size.into());
-        Some(wanted.max(first.offset.saturating_add(first.size.into())))
+        // where the descriptors themselves are cut, the first page is already past the end
+        let first = first.ok().filter(|d| self.plausible(d));
+        let end_of = |desc: Desc| desc.offset.saturating_add(desc.size.into());
+        Some(end_of(last).max(first.map_or(start, end_of)))
     }
 
     /// The last descriptor before those that are zeros: a part of a split set has room for those of the whole dump.
@@ -238,39 +238,70 @@ impl File {
         self.raw_desc(written).ok().filter(|d| self.plausible(d))
     }
 
-    /// Whether the bitmap has a bit for each descriptor: the one of the last bit is a descriptor, and none follows. `None`
-    /// where that is not known: the bitmap is long, or the file was cut, or its writer did not come to the end.
-    pub(crate) fn bitmap_fits(&self) -> Option<bool> {
+    /// Where the data of pages begin, which is where the descriptors end: the first offset that a second descriptor has too,
+    /// or that another page or the file's end follows. Else what the first descriptor says.
+    fn data_start(&self) -> Option<u64> {
+        let first = || self.raw_desc(0).ok().filter(|d| self.plausible(d)).map(|d| d.offset);
+        self.confirmed_start().or_else(first)
+    }
+
+    /// Of [`File::data_start`] what two places say. One damaged descriptor does not move it.
+    fn confirmed_start(&self) -> Option<u64> {
+        let mut seen: Vec<Desc> = Vec::new();
+        let mut start: Option<u64> = None;
+        for number in 0..MAX_LOOKED_AT {
+            let end = self.desc_offset(number + 1).ok()?;
+            if start.is_some_and(|start| end > start) {
+                break;
+            }
+            let Ok(desc) = self.raw_desc(number) else { break };
+            if !self.plausible(&desc) {
+                continue;
+            }
+            let ends = |d: &Desc| d.offset.saturating_add(d.size.into());
+            let is_confirmed = |d: &&Desc| d.offset == desc.offset || ends(d) == desc.offset;
+            let at_end = (ends(&desc) == self.image.len()).then_some(desc.offset);
+            start = seen.iter().filter(is_confirmed).map(|d| d.offset).chain(at_end).chain(start).min();
+            seen.push(desc);
+        }
+        start
+    }
+
+    /// Whether the bitmap has more or fewer bits than there are descriptors, so that a page's descriptor would be another's.
+    /// Two places must say so, or one damaged descriptor would cost all pages: the data begin behind another number of
+    /// descriptors than that of the bits, and the last bit's descriptor is none or another one follows it. `None` where it is
+    /// not known: the bitmap is long, or the file was cut, or its writer did not come to the end.
+    fn looks_shifted(&self) -> Option<bool> {
         if self.header.page_bitmap.len > MAX_CHECKED {
             return None;
         }
-        let end = self.header.split.map_or(self.header.max_mapnr, |(_, end)| end.min(self.header.max_mapnr));
-        let bits = self.pages.count_before(&self.image, &self.meta, end).ok()?;
-        let count = bits.checked_sub(self.skipped().ok()?)?;
-        let is_one =
-            |d: &Desc| self.plausible(d) && d.offset.saturating_add(d.size.into()) <= self.image.len();
-        if let Some(last) = count.checked_sub(1) {
-            // the first data lie behind all descriptors
-            let all = count.min(MAX_LOOKED_AT);
-            let offsets = (0..all).filter_map(|n| self.raw_desc(n).ok().filter(is_one)).map(|d| d.offset);
-            if offsets.min().is_some_and(|data| self.desc_offset(count).is_ok_and(|end| end > data)) {
-                return Some(false);
-            }
-            let last = self.raw_desc(last).ok()?;
-            if last == Desc::NONE {
-                return None;
-            }
-            if !self.plausible(&last) {
-                return Some(false);
-            }
+        let max = self.header.max_mapnr;
+        let bits = |end: u64| self.pages.count_before(&self.image, &self.meta, end).ok();
+        let count = bits(self.header.split.map_or(max, |(_, end)| end.min(max)))?;
+        let count = count.checked_sub(self.skipped().ok()?)?;
+        let data = self.confirmed_start()?;
+        let room = data.checked_sub(self.header.descriptors)?;
+        let whole = |room: u64| room.is_multiple_of(DESC_LEN).then_some(room / DESC_LEN);
+        // makedumpfile writes a page of zeros first, which no descriptor needs to have
+        let told = [whole(room), room.checked_sub(self.header.block_size).and_then(whole)];
+        if told == [None; 2] || told.contains(&Some(count)) {
+            return Some(false);
         }
-        Some(!self.raw_desc(count).is_ok_and(|next| is_one(&next)))
+        let next_is_one = self.desc_offset(count.checked_add(1)?).ok()? <= data
+            && self.raw_desc(count).is_ok_and(|next| self.plausible(&next));
+        // each part of a split set has room for the descriptors of the whole dump
+        if next_is_one || self.header.split.is_some() && told.contains(&Some(bits(max)?)) {
+            return Some(next_is_one);
+        }
+        let last = self.raw_desc(count.checked_sub(1)?).ok()?;
+        // zeros are one that the writer did not come to, or they are the data already
+        let is_behind = told.iter().flatten().all(|all| count > *all);
+        Some((is_behind || last != Desc::NONE) && !self.plausible(&last))
     }
 
     /// The packing flags of the first packed page among the first few.
     pub(crate) fn first_packing(&self) -> Option<u32> {
-        let first = self.raw_desc(0).ok().filter(|d| self.plausible(d))?;
-        let count = (first.offset - self.header.descriptors) / DESC_LEN;
+        let count = self.data_start()?.checked_sub(self.header.descriptors)? / DESC_LEN;
         let descs = (0..count.min(64)).map_while(|n| self.raw_desc(n).ok()).take_while(|d| self.plausible(d));
         descs.map(|d| d.flags).find(|f| f & codec::PACKED != 0)
     }

@@ -100,11 +100,6 @@ impl Set {
         (pfn < *end).then_some((file, *end))
     }
 
-    /// Every file with its frames, to be changed.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut (u64, u64, File)> {
-        self.parts.iter_mut()
-    }
-
     /// Every file with its frames.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(u64, u64, File)> {
         self.parts.iter()
