@@ -286,6 +286,26 @@ fn no_damage_to_several_headers_makes_other_memory() {
     }
 }
 
+/// A filter can leave out one large region, and nothing else.
+#[test]
+fn one_region_that_the_filter_left_out_is_no_damage() {
+    for distance in DISTANCES {
+        let file = spec(RUNS[3], distance).elf();
+        // of the last segment, which has one page
+        let header = 64 + 56 * 4;
+        for len in [0x100_0000_u64, 0x100_3000, 0x4000_0000, 0x100_0000_0000] {
+            let dump = open(with(&file, header + 40, &len.to_le_bytes()));
+            assert_eq!(told(&dump), Vec::<String>::new(), "{len:#x}");
+            assert_eq!(dump.ranges().last().map(|range| range.len()), Some(len));
+            let why = dump.read_phys(PhysAddr(0x40 * PAGE as u64 + len - 8), &mut [0; 8]).unwrap_err().why;
+            assert_eq!(why, base::Gap::Excluded);
+        }
+        // memory that is beyond every machine's is damage
+        let dump = open(with(&file, header + 40, &0x0f12_3456_789a_b000_u64.to_le_bytes()));
+        assert!(told(&dump).len() == 1 && told(&dump)[0].contains("p_memsz"), "{:?}", told(&dump));
+    }
+}
+
 /// `p_memsz` that is too large covers memory that no header tells of.
 #[test]
 fn a_memory_length_beyond_all_others_is_mended() {
@@ -377,6 +397,21 @@ fn a_dump_of_many_segments() {
             assert_eq!(bytes, page(pfn)[..8], "{pfn:#x}");
             assert_eq!(dump.read_phys(Pfn(pfn + 1).addr(), &mut bytes).unwrap_err().why, base::Gap::Absent);
         }
+    }
+}
+
+/// As makedumpfile writes them: memory behind the data of each of 60 000 headers was left out.
+#[test]
+fn a_filtered_dump_of_many_segments() {
+    let frames = || (0..60_000_u64).map(|n| 4 * n + 1);
+    let spec = DumpSpec::x86_64().vmcoreinfo(INFO).placed(DISTANCES[0]);
+    let spec = frames().fold(spec, |spec, pfn| spec.page(pfn, &page(pfn)).excluded(pfn + 1));
+    let dump = open(spec.elf());
+    assert_eq!((told(&dump), dump.ranges().len()), (vec![], 60_000));
+    for pfn in frames() {
+        let read =
+            [0, 1, 2].map(|by| dump.read_phys(Pfn(pfn + by).addr(), &mut [0; 8]).map_err(|hole| hole.why));
+        assert_eq!(read, [Ok(()), Err(base::Gap::Excluded), Err(base::Gap::Absent)], "{pfn:#x}");
     }
 }
 

@@ -8,6 +8,7 @@
 //! **Invariant:** a header is changed or left out only where what stands beside it contradicts it: two other headers or more,
 //! or its neighbours in the file and the file's own ends ([`places`]). That is told.
 
+use super::beside::Begins;
 use super::header::{MAX_PHYS, Segment};
 use super::places::{self, File};
 use crate::Warning;
@@ -34,7 +35,7 @@ pub(super) fn count(segments: &[Segment], table: u64, entry_len: u64) -> usize {
     segments.len()
 }
 
-/// Mends what the other headers and the file contradict, or takes it out. Costs nothing that grows with the dump.
+/// Mends what the other headers and the file contradict, or takes it out. Costs what grows with the headers, not with the dump.
 pub(super) fn check(segments: &mut Vec<Segment>, file: &File<'_>, warnings: &mut Vec<Warning>) {
     let image = file.image;
     places::mend(segments, file, warnings);
@@ -46,19 +47,13 @@ pub(super) fn check(segments: &mut Vec<Segment>, file: &File<'_>, warnings: &mut
     }
 }
 
-/// No filter leaves out so many times more memory than all headers have, all of it behind one segment's data.
+/// Memory of so many times all that the headers have, behind one segment's data, is looked at for damage.
 const MOST_LEFT_OUT: u64 = 64;
 
-/// `p_memsz` that reaches into the memory of other headers, or is beyond all measure: nothing tells how much memory is behind
-/// the data, so none is.
+/// `p_memsz` that reaches into the memory of other headers, or that is damaged by itself: nothing tells how much memory is
+/// behind the data, so none is.
 fn mend_memory(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warning>) {
-    let mut apart: Vec<(u64, u64)> = loads
-        .iter()
-        .map(|&n| get(segments, n))
-        .filter(Segment::is_load)
-        .map(|s| (s.distance(), s.phys))
-        .collect();
-    apart.sort_unstable();
+    let begins = Begins::of(segments);
     let held = loads.iter().fold(0_u64, |sum, &n| sum.saturating_add(get(segments, n).data_len()));
     let is_whole = |s: &Segment| s.mem_len <= s.file_len;
     let odd = loads.iter().filter(|&&n| !is_whole(&get(segments, n))).count();
@@ -67,16 +62,21 @@ fn mend_memory(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<War
         if !own.is_load() || is_whole(&own) {
             continue;
         }
-        let behind = apart.partition_point(|at| *at <= (own.distance(), own.phys));
-        let next = apart.get(behind).filter(|(distance, _)| *distance == own.distance());
-        let overlaps = next.is_some_and(|(_, next)| own.phys.saturating_add(own.mem_len) > *next);
-        let is_beyond = odd == 1 && own.mem_len / MOST_LEFT_OUT > held;
-        if overlaps || is_beyond {
+        let is_beyond = odd == 1 && own.mem_len / MOST_LEFT_OUT > held && is_damaged_length(&own);
+        if is_beyond || !begins.is_apart(&own, own.mem_len) {
             let (value, taken) = (own.mem_len, own.file_len);
             let why = Warning::HeaderMended { number, field: "p_memsz", value, taken };
             change(segments, number, warnings, why, Segment { mem_len: taken, ..own });
         }
     }
+}
+
+/// Whether `p_memsz` is `p_filesz` but for one byte, or more than there can be. A filter that leaves out one large region, as
+/// the only one, makes it differ in more than that.
+fn is_damaged_length(own: &Segment) -> bool {
+    let differ = own.mem_len ^ own.file_len;
+    let bytes = differ.to_le_bytes().into_iter().filter(|byte| *byte != 0).count();
+    own.file_len > 0 && bytes == 1 || own.phys.saturating_add(own.mem_len) > MAX_PHYS
 }
 
 pub(super) fn get(segments: &[Segment], n: usize) -> Segment {
@@ -96,9 +96,16 @@ pub(super) fn change(
     }
 }
 
-/// The end of a segment's data in the file.
-pub(super) fn end(segment: &Segment) -> u64 {
-    segment.offset.saturating_add(segment.data_len())
+/// Takes a segment out, so that nothing is read by it, and tells why.
+pub(super) fn take_out(
+    segments: &mut [Segment],
+    number: usize,
+    why: &'static str,
+    warnings: &mut Vec<Warning>,
+) {
+    let own = get(segments, number);
+    let warning = Warning::HeaderLeftOut { number, phys: own.phys, len: own.data_len(), why };
+    change(segments, number, warnings, warning, Segment { kind: 0, ..own });
 }
 
 /// What `p_vaddr` is from `p_paddr` in most headers.
@@ -107,7 +114,7 @@ fn distance(segments: &[Segment], loads: &[usize]) -> Option<u64> {
         .iter()
         .map(|&n| get(segments, n))
         .filter(|s| s.virt != 0 || s.phys == 0)
-        .map(|s| s.virt.wrapping_sub(s.phys))
+        .map(|s| s.distance())
         .collect();
     all.sort_unstable();
     let runs = all.chunk_by(|a, b| a == b);
@@ -137,9 +144,7 @@ fn mend_phys(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warni
             change(segments, n, warnings, why, Segment { phys: taken, ..own });
         } else if ascends(taken) && taken.is_multiple_of(PAGE_SIZE) {
             // either can be right, and other memory would be read in its place
-            let why = "p_paddr and p_vaddr contradict each other";
-            let why = Warning::HeaderLeftOut { number: n, phys: own.phys, len: own.data_len(), why };
-            change(segments, n, warnings, why, Segment { kind: 0, ..own });
+            take_out(segments, n, "p_paddr and p_vaddr contradict each other", warnings);
         }
     }
 }
@@ -151,7 +156,7 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
     let held: Vec<usize> = loads.iter().copied().filter(|&n| get(segments, n).data_len() > 0).collect();
     let all: Vec<Segment> = held.iter().map(|&n| get(segments, n)).collect();
     let by_phys = chain(&all, |s| (s.phys, s.phys.saturating_add(s.data_len())));
-    let by_file = chain(&all, |s| (s.offset, end(s)));
+    let by_file = chain(&all, |s| (s.offset, s.file_end()));
     let [off_phys, off_file] = [outside(&by_phys, all.len()), outside(&by_file, all.len())];
     let mut bad: Vec<(usize, &'static str)> = Vec::new();
     let mut cut: Vec<(usize, (u64, u64))> = Vec::new();
@@ -173,7 +178,8 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
     for &n in off_file.iter().take(MAX_OUTSIDE) {
         let Some(own) = all.get(n) else { continue };
         let place = |s: &Segment| s.phys.wrapping_sub(s.offset);
-        let shares = |o: &Segment| own.offset < end(o) && o.offset < end(own) && place(o) != place(own);
+        let shares =
+            |o: &Segment| own.offset < o.file_end() && o.offset < own.file_end() && place(o) != place(own);
         let others = by_file.iter().filter_map(|&o| all.get(o).map(|other| (o, other)));
         let mut sharing = others.filter(|(_, other)| shares(other)).take(MAX_OUTSIDE).peekable();
         if by_file.len() < 2 || sharing.peek().is_none() {
@@ -182,7 +188,7 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
         bad.push((n, "its bytes in the file are other memory in another segment"));
         // a header that does not say its length twice can be the damaged one
         for (o, other) in sharing.filter(|(_, other)| other.file_len != other.mem_len) {
-            let (start, last) = (own.offset.max(other.offset), end(own).min(end(other)));
+            let (start, last) = (own.offset.max(other.offset), own.file_end().min(other.file_end()));
             let at = |offset: u64| other.phys.saturating_add(offset.saturating_sub(other.offset));
             cut.push((o, (at(start), at(last))));
         }
@@ -196,9 +202,7 @@ fn leave_out(segments: &mut Vec<Segment>, loads: &[usize], image: &Image, warnin
         if let Some(&number) = held.get(n)
             && segments.get(number).is_some_and(Segment::is_load)
         {
-            let own = get(segments, number);
-            let warning = Warning::HeaderLeftOut { number, phys: own.phys, len: own.data_len(), why };
-            change(segments, number, warnings, warning, Segment { kind: 0, ..own });
+            take_out(segments, number, why, warnings);
         }
     }
 }

@@ -162,7 +162,7 @@ impl Segment {
 
     /// One past its last byte in the file.
     pub(super) fn file_end(&self) -> u64 {
-        let len = if self.is_load() { self.data_len() } else { self.file_len };
+        let len = if self.is_note() { self.file_len } else { self.data_len() };
         self.offset.saturating_add(len)
     }
 

@@ -4,6 +4,7 @@
 //! header 0); `fs/proc/vmcore.c`; QEMU `dump/dump.c`; `makedumpfile -E` leaves pages out by ending a
 //! PT_LOAD's `p_filesz` before its `p_memsz`.
 
+mod beside;
 mod evidence;
 mod header;
 mod padding;

@@ -5,15 +5,14 @@
 //! notes, then the data of one PT_LOAD behind the other, each as far from a page's start as the others are; the last one
 //! ends the file.
 
-use super::evidence::{change, end, get};
+use super::beside::{Begins, unconfirmed};
+use super::evidence::{change, get, take_out};
 use super::header::{PT_LOAD, PT_NOTE, Segment};
-use super::padding::is_padding;
 use crate::fields::Words;
 use crate::image::Image;
 use crate::{Warning, notes};
 use base::PAGE_SIZE;
-use std::cell::LazyCell;
-use std::cmp::Ordering;
+use std::cell::{LazyCell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the headers are held against.
@@ -41,20 +40,15 @@ pub(super) fn mend(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec
     // what a wrong place looks like from beside it is a wrong length: places first
     mend_data(segments, file, |around, own| around.place(own), warnings);
     mend_data(segments, file, |around, own| around.length(own), warnings);
-    let mut leave_out = |segments: &mut [Segment], number: usize, why| {
-        let own = get(segments, number);
-        let why = Warning::HeaderLeftOut { number, phys: own.phys, len: own.data_len(), why };
-        change(segments, number, warnings, why, Segment { kind: 0, ..own });
-    };
     for n in 0..segments.len() {
         let own = get(segments, n);
         if own.has_data() && own.offset < file.table {
-            leave_out(segments, n, "its data would lie in the headers");
+            take_out(segments, n, "its data would lie in the headers", warnings);
         }
     }
-    let notes = segments.iter().filter(|s| s.is_note()).count();
+    let notes = notes_of(segments).count();
     for n in unconfirmed(segments, file, notes) {
-        leave_out(segments, n, "it or the header beside it does not tell where its data are");
+        take_out(segments, n, "it or the header beside it does not tell where its data are", warnings);
     }
     let first = segments.iter().position(|s| s.is_load() && has_place(s)).unwrap_or(segments.len());
     if !segments.iter().take(first).any(|s| is_unknown(s, notes, file)) {
@@ -62,110 +56,34 @@ pub(super) fn mend(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec
     }
 }
 
-/// Segments beside a header that does not tell where its data are, whose own place or length the data on their other side
-/// contradict.
-fn unconfirmed(segments: &[Segment], file: &File<'_>, notes: usize) -> Vec<usize> {
-    let is_placed = |s: &Segment| s.is_load() && has_place(s);
-    let loads: Vec<usize> =
-        (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
-    let beside = |place: Option<usize>| place.and_then(|place| loads.get(place)).copied();
-    // notes may be anywhere between
-    let noted: Vec<Segment> = segments.iter().filter(|s| s.is_note() && s.file_len > 0).copied().collect();
-    let low = |own: &Segment, before: Option<usize>| {
-        let before = before.map_or(file.table, |before| end(&get(segments, before)));
-        let notes = noted.iter().map(Segment::file_end).filter(|end| *end <= own.offset);
-        notes.max().map_or(before, |notes| if before > own.offset { before } else { before.max(notes) })
-    };
-    let high = |own: &Segment, next: Option<usize>| {
-        let next = next.map_or(file.end, |next| get(segments, next).offset);
-        let notes = noted.iter().map(|note| note.offset).filter(|at| *at >= end(own));
-        notes.min().map_or(next, |notes| if next < end(own) { next } else { next.min(notes) })
-    };
-    // whether the data before and behind are where a segment's begin and end
-    let starts = |own: &Segment, before: Option<usize>| follows(low(own, before), own.offset);
-    let ends = |own: &Segment, next: Option<usize>| {
-        next.is_none() && !file.whole || follows(end(own), high(own, next))
-    };
-    let is_lost = |place: usize| {
-        let own = beside(Some(place)).map(|n| get(segments, n));
-        let (before, next) = (beside(place.checked_sub(1)), beside(place.checked_add(1)));
-        own.is_some_and(|own| own.offset > file.end && !starts(&own, before) && !ends(&own, next))
-    };
-    let unknown = |from: usize, to: usize| (from..to).any(|n| is_unknown(&get(segments, n), notes, file));
-    let rests = Rests::of(loads.iter().map(|&n| get(segments, n)));
-    let in_order = InFile::of(loads.iter().map(|&n| get(segments, n)), front(segments, file), file.end);
-    // the writer leaves memory out, so that one length says nothing of the other
-    let leaves_out = |n: usize| {
-        let mut others = loads.iter().filter(|other| **other != n).map(|&other| get(segments, other));
-        others.any(|other| other.file_len < other.mem_len)
-    };
-    let mut out = Vec::new();
-    for (place, &n) in loads.iter().enumerate() {
-        let own = get(segments, n);
-        let (before, next) = (beside(place.checked_sub(1)), beside(place.checked_add(1)));
-        let lost_before = place.checked_sub(1).is_some_and(is_lost);
-        let lost_next = next.is_some() && is_lost(place.saturating_add(1));
-        let no_before = lost_before || unknown(before.map_or(0, |before| before.saturating_add(1)), n);
-        let no_next = lost_next || unknown(n.saturating_add(1), next.unwrap_or(segments.len()));
-        let (starts, ends) = (starts(&own, before), ends(&own, next));
-        let gap_before = (low(&own, before), own.offset);
-        let gap_behind = (end(&own), high(&own, next));
-        // a writer may align all data to more than a page: then there is padding before them
-        let aligned = |(from, to): (u64, u64)| from == to || from < to && is_padding(file.image, from, to);
-        // no writer has more data than memory, and where both are as many, two fields agree
-        let runs_over = next.is_some_and(|next| end(&own) > get(segments, next).offset);
-        let has_length = match own.file_len.cmp(&own.mem_len) {
-            Ordering::Equal => !(runs_over || no_next) || is_alone(segments, n),
-            Ordering::Less if ends && !no_next => is_apart(segments, n, own.file_len),
-            Ordering::Less => !runs_over && is_alone(segments, n) && (!no_next || leaves_out(n)),
-            Ordering::Greater => ends && !no_next && aligned(gap_behind),
-        };
-        let in_page = rests.has_another(&own);
-        let is_sound = if !(no_before || no_next) && own.file_len == own.mem_len && in_order.has(&own) {
-            true
-        } else if !has_length || no_before && no_next || (no_before || no_next) && !in_page {
-            false
-        } else if no_before {
-            let says_twice = own.file_len == own.mem_len || gap_behind.0 == gap_behind.1;
-            ends && aligned(gap_behind) && says_twice && (lost_before || gap_before.0 <= gap_before.1)
-        } else if no_next {
-            let is_cut = next.is_none() && !file.whole;
-            starts && aligned(gap_before) && (lost_next || is_cut || gap_behind.0 <= gap_behind.1)
-        } else if starts && ends {
-            let is_exact = gap_before.0 == gap_before.1 || gap_behind.0 == gap_behind.1;
-            is_exact || aligned(gap_before) && aligned(gap_behind)
-        } else if starts || own.file_len != own.mem_len {
-            // of a whole file the last data are not followed by others
-            let is_last = next.is_some() || gap_behind.0 > gap_behind.1 || aligned(gap_behind);
-            aligned(gap_before) && is_last
-        } else {
-            aligned(gap_behind) && (ends || aligned(gap_before))
-        };
-        if !is_sound {
-            out.push(n);
-        }
-    }
-    out
-}
-
 const fn mended(number: usize, field: &'static str, value: u64, taken: u64) -> Warning {
     Warning::HeaderMended { number, field, value, taken }
 }
 
 /// Whether data follow other data, as far as they are aligned.
-const fn follows(end: u64, offset: u64) -> bool {
+pub(super) const fn follows(end: u64, offset: u64) -> bool {
     offset >= end && offset - end < PAGE_SIZE
 }
 
 /// Whether a segment has data in the file. One whose memory was left out as a whole has no place there.
-const fn has_place(segment: &Segment) -> bool {
+pub(super) const fn has_place(segment: &Segment) -> bool {
     segment.file_len > 0 || segment.offset > 0
 }
 
+/// The segments that are notes.
+fn notes_of(segments: &[Segment]) -> impl Iterator<Item = &Segment> {
+    segments.iter().filter(|s| s.is_note())
+}
+
+/// The places in the table of memory that has data in the file.
+pub(super) fn placed(segments: &[Segment]) -> Vec<usize> {
+    let is_placed = |s: &Segment| s.is_load() && has_place(s);
+    (0..).zip(segments).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect()
+}
+
 /// The end of what stands before the first data: the table, or the notes behind it.
-fn front(segments: &[Segment], file: &File<'_>) -> u64 {
-    let notes = segments.iter().filter(|s| s.is_note()).map(Segment::file_end);
-    notes.max().unwrap_or(0).max(file.table)
+pub(super) fn front(segments: &[Segment], file: &File<'_>) -> u64 {
+    notes_of(segments).map(Segment::file_end).max().unwrap_or(0).max(file.table)
 }
 
 /// A note with a name as writers choose them begins at `offset`.
@@ -217,7 +135,7 @@ fn held(file: &File<'_>, own: &Segment) -> Held {
 
 /// `p_type`: what lies between memory is memory, what begins with a note is notes, and a dump has nothing else.
 fn mend_kinds(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warning>) {
-    let count = segments.iter().filter(|s| s.is_note()).count();
+    let count = notes_of(segments).count();
     for n in 0..segments.len() {
         let own = get(segments, n);
         if own.file_len == 0 && own.mem_len == 0 {
@@ -260,20 +178,20 @@ fn is_between(segments: &[Segment], n: usize, file: &File<'_>) -> bool {
     }
     let placed = |s: &&Segment| others(s) && has_place(s);
     let rest = || segments.iter().zip(0..).filter(|(_, other)| *other != n).map(|(s, _)| *s);
-    let start = before.iter().rfind(placed).map(end);
+    let start = before.iter().rfind(placed).map(Segment::file_end);
     let start = start.unwrap_or_else(|| front(&rest().collect::<Vec<_>>(), file));
     let next = behind.iter().find(placed).map_or(file.end, |next| next.offset);
-    own.file_len <= own.mem_len && follows(start, own.offset) && follows(end(&own), next)
+    own.file_len <= own.mem_len && follows(start, own.offset) && follows(own.file_end(), next)
 }
 
 /// `p_offset`, `p_filesz` and `p_memsz` where the data before and behind contradict them.
 fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut Vec<Warning>) {
-    let is_placed = |s: &Segment| s.is_load() && has_place(s);
-    let loads: Vec<usize> =
-        (0..).zip(segments.iter()).filter(|(_, s)| is_placed(s)).map(|(n, _)| n).collect();
+    let loads = placed(segments);
     let front = front(segments, file);
     let len = file.end;
-    let notes = segments.iter().filter(|s| s.is_note()).count();
+    let notes = notes_of(segments).count();
+    // no address is changed here
+    let begins: OnceCell<Begins> = OnceCell::new();
     let mut rests = Rests::of(loads.iter().map(|&n| get(segments, n)));
     for (place, &n) in loads.iter().enumerate() {
         let own = get(segments, n);
@@ -285,21 +203,21 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
         if (from..to).any(|other| other != n && is_unknown(&get(segments, other), notes, file)) {
             continue;
         }
-        let before = before.map_or(front, |b| end(&get(segments, b)));
+        let before = before.map_or(front, |b| get(segments, b).file_end());
         let [next, after] = [beside(1), beside(2)].map(|at| at.map(|at| get(segments, at)));
         // the next one is where it ought to be, by the one behind it
         let next_is_sound = next.is_none_or(|next| match (after, file.whole) {
-            (Some(after), _) => follows(end(&next), after.offset),
-            (None, true) => follows(end(&next), len),
+            (Some(after), _) => follows(next.file_end(), after.offset),
+            (None, true) => follows(next.file_end(), len),
             (None, false) => true,
         });
         if !next_is_sound || next.is_none() && !file.whole {
             continue;
         }
         let next_at = next.map_or(len, |next| next.offset);
-        let is_known_end = next.is_some() || end(&own) <= len;
+        let is_known_end = next.is_some() || own.file_end() <= len;
         let (has_next, rest) = (next.is_some(), rests.of_others(&own));
-        let is_alone = || is_alone(segments, n);
+        let is_alone = || begins.get_or_init(|| Begins::of(segments)).is_alone(segments, n);
         let around = Around { before, next_at, has_next, is_known_end, is_alone: &is_alone, rest };
         if let Some((field, value, taken, new)) = way(&around, &own) {
             change(segments, n, warnings, mended(n, field, value, taken), new);
@@ -310,53 +228,38 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
 }
 
 /// A header that is damaged so that nothing tells whether it is memory or notes, or where its data are.
-fn is_unknown(own: &Segment, notes: usize, file: &File<'_>) -> bool {
+pub(super) fn is_unknown(own: &Segment, notes: usize, file: &File<'_>) -> bool {
     let are_notes = || own.file_len == 0 || is_note_at(file, own.offset) || held(file, own) != Held::Other;
     !own.is_load() && !(own.is_note() && (notes == 1 || own.offset > file.end || are_notes()))
 }
 
-/// Whether the memory that a header tells of is in no other header of the same kind of address, and all headers between it and
-/// the next data have some: bytes that lie behind its data can be its own only.
-fn is_alone(segments: &[Segment], n: usize) -> bool {
-    let next = segments.get(n.saturating_add(1)).filter(|next| next.is_load());
-    is_apart(segments, n, get(segments, n).mem_len) && next.is_none_or(has_place)
-}
-
-/// Whether no other memory begins in so many bytes of a segment's. The kernel's image can be there twice, at two distances.
-fn is_apart(segments: &[Segment], n: usize, len: u64) -> bool {
-    let own = get(segments, n);
-    let last = own.phys.saturating_add(len);
-    let inside = |s: &Segment| own.phys < s.phys && s.phys < last && s.distance() == own.distance();
-    !segments.iter().any(|s| s.is_load() && inside(s))
-}
-
 /// Where data begin and end, in the file's order: a writer may have another one than that of the headers.
-struct InFile {
+pub(super) struct InFile {
     starts: BTreeSet<u64>,
     ends: BTreeSet<u64>,
 }
 
 impl InFile {
-    fn of(segments: impl Iterator<Item = Segment>, front: u64, len: u64) -> Self {
+    pub(super) fn of(segments: impl Iterator<Item = Segment>, front: u64, len: u64) -> Self {
         let mut all = Self { starts: BTreeSet::from([len]), ends: BTreeSet::from([front]) };
         for segment in segments.filter(|s| s.data_len() > 0) {
             all.starts.insert(segment.offset);
-            all.ends.insert(end(&segment));
+            all.ends.insert(segment.file_end());
         }
         all
     }
 
     /// Whether data are between others, exactly.
-    fn has(&self, own: &Segment) -> bool {
-        own.data_len() > 0 && self.ends.contains(&own.offset) && self.starts.contains(&end(own))
+    pub(super) fn has(&self, own: &Segment) -> bool {
+        own.data_len() > 0 && self.ends.contains(&own.offset) && self.starts.contains(&own.file_end())
     }
 }
 
 /// How many segments have each distance of their data from the place that their address has in a page.
-struct Rests(BTreeMap<u64, usize>);
+pub(super) struct Rests(BTreeMap<u64, usize>);
 
 impl Rests {
-    fn of(segments: impl Iterator<Item = Segment>) -> Self {
+    pub(super) fn of(segments: impl Iterator<Item = Segment>) -> Self {
         let mut all = Self(BTreeMap::new());
         segments.for_each(|segment| all.take(&segment, true));
         all
@@ -371,7 +274,7 @@ impl Rests {
     }
 
     /// Whether another segment has the same distance, or there is none.
-    fn has_another(&self, own: &Segment) -> bool {
+    pub(super) fn has_another(&self, own: &Segment) -> bool {
         let others = self.0.values().sum::<usize>() > 1;
         !others || own.data_len() == 0 || self.0.get(&own.rest()).is_some_and(|count| *count > 1)
     }
@@ -426,7 +329,7 @@ impl Around<'_> {
         if self.rest.is_none() && self.has_next && follows(self.before, own.offset) {
             return None;
         }
-        let exact = own.offset == self.before || end(own) == self.next_at;
+        let exact = own.offset == self.before || own.file_end() == self.next_at;
         let stands = exact || own.rest() == self.rest.unwrap_or(0) || !own.phys.is_multiple_of(PAGE_SIZE);
         // data that end behind the file's end are cut, where they begin as they ought to
         let is_cut = !self.is_known_end && follows(self.before, own.offset);
@@ -455,7 +358,7 @@ impl Around<'_> {
         let room = self.next_at.checked_sub(own.offset).filter(|room| self.has_next && *room > 0);
         let room = room.filter(is_whole)?;
         // the memory is not contradicted either
-        let is_shown = (end(own) > self.next_at || room <= own.mem_len) && (self.is_alone)();
+        let is_shown = (own.file_end() > self.next_at || room <= own.mem_len) && (self.is_alone)();
         is_shown.then(|| file_len(room))
     }
 
