@@ -155,7 +155,7 @@ impl Function {
         out.test = self.code.test(compare, jump, taken, flow);
         for _ in 0..MAX_KEPT {
             let Some((kept, set)) = out.test.and_then(|t| kept_condition(&t, flow)) else { break };
-            let Some(&n) = self.at.get(&kept) else { break };
+            let Some(n) = self.number(kept) else { break };
             let Some(compare) = self.flags_before(n) else { break };
             let Some(test) = self.code.test(compare, n, set, flow) else { break };
             out.test = Some(test);
@@ -168,7 +168,7 @@ impl Function {
     /// The comparison whose outcome the instruction at `ip` keeps in a register, as it is where that is 1.
     #[must_use]
     pub fn kept_at(&self, ip: u64, flow: &Flow) -> Option<(u64, Test)> {
-        let n = *self.at.get(&ip)?;
+        let n = self.number(ip)?;
         let compare = self.flags_before(n)?;
         Some((self.ops.get(compare)?.ip, self.code.test(compare, n, true, flow)?))
     }

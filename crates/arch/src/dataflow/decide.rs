@@ -49,7 +49,7 @@ impl Function {
     /// The ways to the instruction at `trap`: it was reached because all conditions of one of them held.
     #[must_use]
     pub fn ways_to(&self, trap: u64, flow: &Flow) -> Vec<Way> {
-        let Some(&at) = self.at.get(&trap) else { return Vec::new() };
+        let Some(at) = self.number(trap) else { return Vec::new() };
         let sure = self.inevitable(at);
         let mut escapes: Vec<(usize, Vec<usize>)> = Vec::new();
         let mut out: Vec<Way> = Vec::new();
@@ -103,7 +103,7 @@ impl Function {
     /// True where the function cannot but reach the instruction: the reason is with its caller.
     #[must_use]
     pub fn always_reaches(&self, trap: u64) -> bool {
-        let (Some(&at), Some(&entry)) = (self.at.get(&trap), self.at.get(&self.entry)) else { return false };
+        let (Some(at), Some(entry)) = (self.number(trap), self.number(self.entry)) else { return false };
         is(&self.inevitable(at), entry)
     }
 
@@ -148,7 +148,7 @@ impl Function {
     fn side(&self, jump: usize, taken: bool) -> Option<usize> {
         let op = self.ops.get(jump)?;
         let to = if taken { op.target } else { op.next };
-        self.at.get(&to).copied()
+        self.number(to)
     }
 
     /// The instruction that jumps and no-operations lead to.
@@ -226,7 +226,7 @@ impl Function {
         let targets = self.switches.get(&jump).cloned().unwrap_or_default();
         let mut out = Vec::new();
         for (case, target) in targets.iter().enumerate() {
-            let Some(&to) = self.at.get(target).filter(|n| is(sure, **n)) else { continue };
+            let Some(to) = self.number(*target).filter(|n| is(sure, *n)) else { continue };
             let Some(mut step) = self.case_test(jump, case, flow) else { continue };
             (step.stores, step.calls) = self.between(jump, to, trap);
             out.push(Way { steps: vec![step], spare: vec![false] });

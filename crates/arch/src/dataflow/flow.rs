@@ -13,7 +13,7 @@ const MAX_VISITS: usize = 12;
 /// Work bound: steps per instruction.
 const ROUNDS: usize = 40;
 
-/// As many registers as the code of any architecture here addresses.
+/// Room for the registers of any architecture here: [`Convention::followed`] are in use.
 const REGISTERS: usize = 32;
 
 /// What the registers hold, and the stack's slots by their place, each with its size.
@@ -72,14 +72,15 @@ impl Flow {
         };
         let nothing = flow.make(Expr::Opaque(function.entry));
         let mut entry = [nothing; REGISTERS];
-        for (n, slot) in entry.iter_mut().enumerate() {
-            *slot = if n == convention.stack { flow.make(Expr::Stack(0)) } else { flow.make(Expr::Entry(n)) };
+        for (n, slot) in entry.iter_mut().enumerate().take(convention.followed) {
+            *slot =
+                if n == convention.regs.sp { flow.make(Expr::Stack(0)) } else { flow.make(Expr::Entry(n)) };
         }
         let entry = (entry, FxHashMap::default());
         flow.states.insert(function.entry, entry.clone());
         let mut outs: FxHashMap<usize, State> = FxHashMap::default();
         let mut visits: FxHashMap<usize, usize> = FxHashMap::default();
-        let mut work: VecDeque<usize> = function.at.get(&function.entry).copied().into_iter().collect();
+        let mut work: VecDeque<usize> = function.number(function.entry).into_iter().collect();
         let mut left = function.ops.len().saturating_mul(ROUNDS);
         while let Some(n) = work.pop_front() {
             left = match left.checked_sub(1) {
@@ -116,10 +117,10 @@ impl Flow {
     /// Notes the values that meet where paths do.
     fn keep_meetings(&mut self, function: &Function) {
         // the caller's values meet those of a loop that begins with the function
-        for register in 0..REGISTERS {
+        for register in 0..self.convention.followed {
             let at = function.entry;
             if self.register(at, register).map(|s| self.expr(s)) == Some(Expr::Phi { at, register }) {
-                let is_stack = register == self.convention.stack;
+                let is_stack = register == self.convention.regs.sp;
                 let came = self.make(if is_stack { Expr::Stack(0) } else { Expr::Entry(register) });
                 self.meetings.insert((at, register), vec![came]);
             }
@@ -135,7 +136,7 @@ impl Flow {
             };
             function.code.step(n, op.ip.wrapping_sub(function.entry), self, &mut state);
             for to in nexts.iter().filter_map(|n| function.ops.get(*n)) {
-                for (register, came) in state.0.iter().enumerate() {
+                for (register, came) in self.convention.registers(&state).iter().enumerate() {
                     let at = to.ip;
                     if self.register(at, register).map(|s| self.expr(s)) == Some(Expr::Phi { at, register }) {
                         let inputs = self.meetings.entry((at, register)).or_default();
@@ -203,7 +204,7 @@ impl Flow {
     /// reached from the entry by direct jumps.
     #[must_use]
     pub fn register(&self, ip: u64, number: usize) -> Option<Sym> {
-        self.states.get(&ip)?.0.get(number).copied()
+        self.convention.registers(self.states.get(&ip)?).get(number).copied()
     }
 
     /// The pointer and offset of a memory operand before `ip`, where it has a base and no index.
@@ -249,10 +250,8 @@ impl Flow {
 
     /// The registers that hold the same value before `ip` as `sym`.
     pub fn holders(&self, ip: u64, sym: Sym) -> impl Iterator<Item = usize> + '_ {
-        let state = self.states.get(&ip);
-        state
-            .into_iter()
-            .flat_map(move |s| s.0.iter().enumerate().filter(move |(_, held)| **held == sym).map(|(n, _)| n))
+        let registers = self.states.get(&ip).map(|state| self.convention.registers(state));
+        registers.into_iter().flatten().enumerate().filter(move |(_, held)| **held == sym).map(|(n, _)| n)
     }
 
     /// Brings the states of all that may run before it to an instruction; true where that changed what is known there.
@@ -273,7 +272,7 @@ impl Flow {
     fn joined(&mut self, at: u64, incoming: &[&State]) -> Option<State> {
         let (first, rest) = incoming.split_first()?;
         let mut out = (*first).clone();
-        for (register, held) in out.0.iter_mut().enumerate() {
+        for (register, held) in out.0.iter_mut().enumerate().take(self.convention.followed) {
             if rest.iter().any(|other| other.0.get(register) != Some(held)) {
                 *held = self.make(Expr::Phi { at, register });
             }

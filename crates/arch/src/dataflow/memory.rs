@@ -77,8 +77,11 @@ impl Flow {
     /// What a call leaves.
     pub(crate) fn call(&mut self, ip: u64, state: &mut State) {
         for &n in self.convention.clobbered {
-            let sym =
-                self.make(if n == self.convention.result { Expr::Returned(ip) } else { Expr::Opaque(ip) });
+            let sym = self.make(if n == self.convention.regs.roles.result {
+                Expr::Returned(ip)
+            } else {
+                Expr::Opaque(ip)
+            });
             if let Some(slot) = state.0.get_mut(n) {
                 *slot = sym;
             }
@@ -90,7 +93,7 @@ impl Flow {
     /// them: a function that overwrites those returns into chaos.
     pub(crate) fn forget(&self, state: &mut State) {
         let Some(low) = self.leaked else { return };
-        let saved = |sym: Sym| matches!(self.expr(sym), Expr::Entry(n) if self.convention.kept.contains(&n));
+        let saved = |sym: Sym| matches!(self.expr(sym), Expr::Entry(n) if self.convention.regs.roles.preserved.contains(&n));
         state.1.retain(|slot, (held, _)| *slot < low || saved(*held));
     }
 }

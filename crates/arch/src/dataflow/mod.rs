@@ -19,6 +19,7 @@ pub use flow::Flow;
 pub(crate) use flow::State;
 pub use walk::{Hop, Walk};
 
+use crate::RegSet;
 use rustc_hash::FxHashMap;
 
 /// More bytes than any function of the kernel has.
@@ -74,35 +75,36 @@ pub enum Exchange {
     Bit(BinOp, Operand),
 }
 
-/// What functions agree on: the registers' roles in calls.
+/// What functions agree on.
 #[derive(Debug)]
 pub struct Convention {
-    /// The argument registers in order.
-    pub arguments: &'static [usize],
-    /// The register that has what a function returns.
-    pub result: usize,
-    /// The stack pointer.
-    pub stack: usize,
+    /// The registers, with their roles in calls.
+    pub regs: &'static RegSet,
+    /// How many of them code computes with, from number 0 on. Only these are followed.
+    pub followed: usize,
     /// Registers that a call may change.
     pub clobbered: &'static [usize],
-    /// Registers that calls keep, beside the stack pointer.
-    pub kept: &'static [usize],
     /// The register that [`Exchange::Compare`] compares, and that gets what was in memory.
     pub accumulator: usize,
 }
 
 impl Convention {
+    /// What the registers that are followed hold.
+    pub(crate) fn registers<'s>(&self, state: &'s State) -> &'s [Sym] {
+        state.0.get(..self.followed).unwrap_or(&state.0)
+    }
+
     /// The number of an argument register among the arguments.
     #[must_use]
     pub fn argument(&self, register: usize) -> Option<usize> {
-        self.arguments.iter().position(|a| *a == register)
+        self.regs.roles.arguments.iter().position(|a| *a == register)
     }
 }
 
 /// How code goes on after an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// With the next one; that of traps that resume as well.
+    /// With the next one.
     Next,
     /// It calls [`Op::target`].
     Call,
@@ -114,7 +116,7 @@ pub(crate) enum Kind {
     Jump,
     /// Where a register or memory says.
     IndirectJump,
-    /// It traps.
+    /// It traps. Where the kernel resumes there ([`Known::resumes`]), with the next one.
     Trap,
     /// Not in this function: it returns.
     End,
@@ -141,7 +143,7 @@ impl Op {
 
 /// Decoded instructions of a function: what an architecture says of them. `n` counts them.
 pub(crate) trait Lifted: Send + Sync {
-    /// The registers' roles.
+    /// What functions agree on.
     fn convention(&self) -> &'static Convention;
     /// The instructions.
     fn ops(&self) -> Vec<Op>;
@@ -277,7 +279,7 @@ impl Function {
         self.ops.get(self.number(ip)?)
     }
 
-    /// The registers' roles in calls.
+    /// What functions agree on.
     #[must_use]
     pub fn convention(&self) -> &'static Convention {
         self.code.convention()

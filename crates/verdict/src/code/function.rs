@@ -112,7 +112,7 @@ impl Code {
 
     /// The argument registers in order.
     pub(crate) fn arguments(&self) -> &'static [usize] {
-        self.function.convention().arguments
+        self.function.convention().regs.roles.arguments
     }
 
     /// The direct call that returns to an address, and the name of the function that it calls.

@@ -22,9 +22,9 @@ use uses::Uses;
 
 /// System V ABI for x86-64.
 static CONVENTION: Convention = Convention {
-    arguments: &[regs::RDI, regs::RSI, regs::RDX, regs::RCX, regs::R8, regs::R9],
-    result: regs::RAX,
-    stack: regs::RSP,
+    regs: &regs::SET,
+    // rax to r15
+    followed: regs::RIP,
     clobbered: &[
         regs::RAX,
         regs::RCX,
@@ -36,7 +36,6 @@ static CONVENTION: Convention = Convention {
         regs::R10,
         regs::R11,
     ],
-    kept: &[regs::RBX, regs::RBP, regs::R12, regs::R13, regs::R14, regs::R15],
     accumulator: regs::RAX,
 };
 

@@ -1,7 +1,7 @@
 //! What each instruction does to the registers and to the stack's slots.
 
 use super::uses::Uses;
-use super::{number, operand};
+use super::{CONVENTION, number, operand};
 use crate::dataflow::{BinOp, Expr, Flow, Mem, Operand, State, Sym};
 use crate::x86_64::regs;
 use iced_x86::{FlowControl, Instruction, Mnemonic};
@@ -125,10 +125,10 @@ pub(super) fn step(insn: &Instruction, uses: &Uses, from_entry: u64, flow: &mut 
     }
     stores(flow, insn, uses, state);
     let stack = insn.stack_pointer_increment();
-    for n in (0..regs::RIP).filter(|n| uses.writes(*n)) {
+    for n in (0..CONVENTION.followed).filter(|n| uses.writes(*n)) {
         let sym = match result {
             Some(sym) if Some(n) == dst => sym,
-            _ if n == regs::RSP && stack != 0 && insn.mnemonic() != Mnemonic::Leave => {
+            _ if n == regs::RSP && stack != 0 => {
                 let held = state.0.get(n).copied();
                 match held {
                     Some(held) => flow.add(held, i64::from(stack), ip),

@@ -440,3 +440,23 @@ fn a_low_part_kept_over_a_call_on_one_path_is_the_same_value() {
     let Expr::Cut { base, size: 4, signed: false } = flow.expr(low) else { panic!() };
     assert_eq!((size, flow.expr(base)), (4, Expr::Entry(r::RDX)));
 }
+
+#[test]
+fn registers_that_code_does_not_compute_with_are_not_followed() {
+    // push %rbx; cmp $1,%rdi; jne +2; xor %ebx,%ebx; ud2
+    let f = function(&[0x53, 0x48, 0x83, 0xff, 0x01, 0x75, 0x02, 0x31, 0xdb, 0x0f, 0x0b]);
+    let flow = Flow::of(&f);
+    for ip in [0x1000, 0x1001, 0x1007, 0x1009] {
+        let known: Vec<usize> = (0..r::SET.names.len()).filter(|n| flow.register(ip, *n).is_some()).collect();
+        assert_eq!(known, (r::RAX..=r::R15).collect::<Vec<_>>(), "{ip:#x}");
+    }
+    // nor does one of them hold a value
+    for n in [r::RIP, r::RFLAGS, r::CS, r::ORIG_RAX, r::GS_BASE] {
+        assert_eq!(flow.find(Expr::Entry(n)), None);
+        assert!(!f.reads(n, &flow));
+    }
+    let held = |ip, n| flow.register(ip, n).unwrap();
+    assert_eq!(flow.holders(0x1007, held(0x1007, r::RBX)).collect::<Vec<_>>(), [r::RBX]);
+    assert_eq!(flow.expr(held(0x1009, r::RBX)), Expr::Phi { at: 0x1009, register: r::RBX });
+    assert_eq!(flow.inputs(0x1009, r::RBX).len(), 2);
+}
