@@ -57,6 +57,8 @@ pub enum KernelError {
         name: String,
         /// What the symbols lack.
         why: String,
+        /// True where the dump lost them; false where the kernel's own table has none such.
+        is_lost: bool,
     },
     /// What the user asked not to read.
     #[error("{what} were not looked for, as {option} asks")]
@@ -166,6 +168,7 @@ impl KernelError {
         match self {
             Self::Fault(fault) => fault.is_loss(),
             Self::Damaged { .. } => true,
+            Self::SymbolsLack { is_lost, .. } => *is_lost,
             _ => false,
         }
     }

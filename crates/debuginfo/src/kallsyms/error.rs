@@ -96,6 +96,16 @@ pub enum KallsymsError {
 }
 
 impl KallsymsError {
+    /// True where there is a table, and it is damaged or not whole; false where none was found.
+    #[must_use]
+    pub const fn is_loss(&self) -> bool {
+        match self {
+            Self::Fault { fault, .. } => fault.is_loss(),
+            Self::NoAddress { .. } | Self::NotFound { .. } => false,
+            _ => true,
+        }
+    }
+
     pub(super) const fn fault(what: &'static str, fault: Fault) -> Self {
         Self::Fault { what, fault }
     }

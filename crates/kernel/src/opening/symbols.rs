@@ -3,7 +3,7 @@
 use crate::opening::open::{Build, Opened};
 use crate::opening::watched::WatchedVirt;
 use arch::{Boot, KernelMap};
-use base::{GRANULE, PhysAddr, PhysRead, VirtAddr};
+use base::{GRANULE, Missing, PhysAddr, PhysRead, VirtAddr};
 use debuginfo::find::Watch;
 use debuginfo::kallsyms::{self, Addresses, Kallsyms, KallsymsError};
 use debuginfo::symtab::SymbolTable;
@@ -27,6 +27,8 @@ pub struct KernelSymbols {
     pub from: String,
     /// Why not from a better place, or why there is none.
     pub problem: Option<String>,
+    /// True where the dump lost what the table lacks; false where the kernel has no such symbols (`CONFIG_KALLSYMS_ALL`).
+    pub is_lost: bool,
 }
 
 impl KernelSymbols {
@@ -41,7 +43,7 @@ impl KernelSymbols {
             let table = SymbolTable::from_elf(file, o.machine.boot.slide());
             if !table.is_empty() {
                 let from = format!("symbol table of {}", file.path().display());
-                return Self { table: Arc::new(table), lost: 0, from, problem: None };
+                return Self { table: Arc::new(table), lost: 0, from, problem: None, is_lost: false };
             }
         }
         let own = Self::from_kallsyms(o);
@@ -49,7 +51,7 @@ impl KernelSymbols {
             // what the dump has itself is not less, unless it says so
             Some(map) if own.problem.is_some() || own.table.is_empty() => {
                 let from = map.path.display().to_string();
-                Self { table: Arc::clone(&map.table), from, problem: None, lost: 0 }
+                Self { table: Arc::clone(&map.table), from, problem: None, lost: 0, is_lost: false }
             }
             _ => own,
         }
@@ -64,25 +66,32 @@ impl KernelSymbols {
                 |found| if is_of_image(&found.table, o) { Ok(found) } else { Err(ELSEWHERE.to_owned()) },
             );
         let searched = |why: String| {
-            let text = o.machine.boot.text.ok_or(why)?;
+            let text = o.machine.boot.text.ok_or((why, false))?;
             find_in_image(&o.machine.mem, o.machine.phys(), &o.machine.boot, text, &o.watch).map_err(|e| {
-                match o.watch.cancel.is_cancelled() {
-                    true => "the search was stopped; the next command that needs them looks again".to_owned(),
-                    false => format!("{e}{}", lacking(o.machine.phys(), o.machine.boot.image_phys(text))),
+                if o.watch.cancel.is_cancelled() {
+                    let stopped = "the search was stopped; the next command that needs them looks again";
+                    return (stopped.to_owned(), false);
                 }
+                let gap = lacking(o.machine.phys(), o.machine.boot.image_phys(text));
+                let is_lost = gap.is_some() || e.is_loss();
+                (gap.map_or_else(|| e.to_string(), |gap| format!("{e}; {gap}")), is_lost)
             })
         };
         match told.or_else(searched) {
             Ok(found) => Self::read(found.table, found.lost),
-            Err(why) => Self {
-                table: Arc::new(SymbolTable::empty()),
-                lost: 0,
-                from: "nowhere".into(),
-                problem: Some(match o.machine.image.lost_memory() {
-                    Some(lost) => format!("kallsyms is not in the dump: {lost}"),
-                    None => format!("kallsyms in the dump: {why}"),
-                }),
-            },
+            Err((why, is_lost)) => {
+                let cut = o.machine.image.lost_memory();
+                Self {
+                    table: Arc::new(SymbolTable::empty()),
+                    lost: 0,
+                    from: "nowhere".into(),
+                    is_lost: is_lost || cut.is_some(),
+                    problem: Some(match cut {
+                        Some(cut) => format!("kallsyms is not in the dump: {cut}"),
+                        None => format!("kallsyms in the dump: {why}"),
+                    }),
+                }
+            }
         }
     }
 
@@ -96,7 +105,7 @@ impl KernelSymbols {
             0 => "kallsyms in the dump".into(),
             _ => format!("kallsyms in the dump, damaged: {lost} symbols lost"),
         };
-        Self { table: Arc::new(table), lost, from, problem }
+        Self { table: Arc::new(table), lost, from, problem, is_lost: lost > 0 }
     }
 }
 
@@ -144,13 +153,9 @@ pub(crate) fn find_in_image(
 }
 
 /// Why a part of the image is not in the dump: what was looked for may lie there.
-fn lacking(phys: &dyn PhysRead, image: PhysAddr) -> String {
+fn lacking(phys: &dyn PhysRead, image: PhysAddr) -> Option<Missing> {
     const STEP: usize = 1 << 16;
-    let first = (0..super::IMAGE_SEARCHED / 4).step_by(STEP).find_map(|at| {
-        let at = image.add(at);
-        phys.read_phys(at, &mut [0]).err().map(|gap| format!("; {gap}"))
-    });
-    first.unwrap_or_default()
+    (0..super::IMAGE_SEARCHED / 4).step_by(STEP).find_map(|at| phys.read_phys(image.add(at), &mut [0]).err())
 }
 
 /// The parts of `len` bytes from `from` on that physical memory may hold, as distances from `from`. A hole of a sparse
@@ -179,7 +184,7 @@ pub(crate) fn present(phys: &dyn PhysRead, from: PhysAddr, len: u64) -> Vec<Rang
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::{Missing, PhysRange};
+    use base::PhysRange;
 
     /// Pages with these numbers.
     struct Pages(&'static [u64]);
@@ -214,6 +219,26 @@ mod tests {
         assert_eq!(table(&[&[b't'; 200][..], b"DDDDD"].concat()), None);
         let why = table(b"TtWA").unwrap();
         assert!(why.contains("CONFIG_KALLSYMS_ALL") && why.contains("vmlinux"), "{why}");
+    }
+
+    #[test]
+    fn what_a_kernel_does_not_have_is_no_loss() {
+        let read = |kinds: &[u8], lost: usize| {
+            let mut builder = debuginfo::symtab::SymbolTableBuilder::new();
+            for (n, kind) in kinds.iter().enumerate() {
+                builder.push(b"name", 0xffff_ffff_8100_0000 + n as u64 * 16, 0, *kind);
+            }
+            let read = KernelSymbols::read(builder.build(), lost);
+            (read.problem.is_some(), read.is_lost)
+        };
+        assert_eq!(read(b"TtDt", 0), (false, false));
+        assert_eq!(read(b"TtDt", 3), (true, true));
+        assert_eq!(read(b"TtWA", 0), (true, false));
+        assert_eq!(read(b"TtWA", 3), (true, true));
+        // what leads nowhere may never have been there
+        let none = KallsymsError::NotFound { start: VirtAddr(0), end: VirtAddr(4096), candidates: 0 };
+        assert!(!none.is_loss());
+        assert!(KallsymsError::NamesEnd { index: 7 }.is_loss());
     }
 
     #[test]

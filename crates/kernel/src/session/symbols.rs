@@ -84,8 +84,9 @@ impl Session {
     /// Why a symbol is not there: what is wrong with the symbols, or that this kernel has none of the name.
     #[must_use]
     pub(crate) fn no_symbol(&self, name: &str) -> KernelError {
-        match &self.kernel_symbols().problem {
-            Some(why) => KernelError::SymbolsLack { name: name.to_owned(), why: why.clone() },
+        let symbols = self.kernel_symbols();
+        match symbols.problem.clone() {
+            Some(why) => KernelError::SymbolsLack { name: name.to_owned(), why, is_lost: symbols.is_lost },
             None => KernelError::NoSymbol(name.to_owned()),
         }
     }

@@ -145,7 +145,7 @@ fn lost(s: &Session, report: &mut Report) {
         ));
     }
     if let Some(why) = &s.kernel_symbols().problem {
-        report.lacking(s.kernel_symbols().lost > 0, format!("sym: {why}"));
+        report.lacking(s.kernel_symbols().is_lost, format!("sym: {why}"));
     }
     if let Some(e) = s.modules_problem() {
         report.lacking(e.is_loss(), format!("sym: the list of modules is not whole: {e}"));

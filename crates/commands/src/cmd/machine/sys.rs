@@ -443,7 +443,8 @@ fn calls(cx: &Cx<'_>, s: &Session, which: &str) -> Result<Report, CommandError> 
         report.error(format!("sys: no system call of this name or number: {which}"));
     }
     if let Some(why) = &s.kernel_symbols().problem {
-        report.warning(format!("sys: calls whose names are lost are not shown: {why}"));
+        let text = format!("sys: calls whose names are lost are not shown: {why}");
+        report.lacking(s.kernel_symbols().is_lost, text);
     }
     if table.is_empty() {
         report.warning("sys: sys_call_table has no entry that is a function");

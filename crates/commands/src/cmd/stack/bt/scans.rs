@@ -71,7 +71,7 @@ fn tell_holes(s: &Session, stack: &Stack, record: &mut Record) {
     }
     if let Some(why) = &s.kernel_symbols().problem {
         record.lacking(
-            s.kernel_symbols().lost > 0,
+            s.kernel_symbols().is_lost,
             format!("bt: what lies in functions whose symbols are lost is not shown: {why}"),
         );
     }
