@@ -103,7 +103,8 @@ impl Unwinder<'_> {
         let Some(bp) = cursor.regs.fp().map(VirtAddr) else { return Step::Unknown };
         let state = match self.code.function(cursor.lookup()) {
             Some(start) => self.arch.frames.prologue(self.mem, start, cursor.pc),
-            // code made at run time (BPF, trampolines) keeps frame pointers in every kernel
+            // of the image's code nothing is known without a name; other code without one (BPF programs and trampolines whose
+            // list is lost) keeps frame pointers in every kernel
             None if self.code.is_nameless(cursor.lookup()) => Prologue::Absent,
             None => Prologue::Done,
         };

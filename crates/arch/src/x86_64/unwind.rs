@@ -51,10 +51,21 @@ const fn modrm_len(modrm: u8) -> Option<usize> {
     }
 }
 
-/// Where in `push %rbp; mov %rsp,%rbp` the code at `pc` is. Before it can come an `endbr64`, and a call to
-/// `__fentry__` or the nop in its place.
+/// What can stand before a function's `push %rbp`: how it begins, and its bytes. Compilers put `endbr64` and the call to
+/// `__fentry__` there, BPF's compiler a count of tail calls too (arch/x86/net/bpf_jit_comp.c, `emit_prologue`).
+const BEFORE_PUSH: [(&[u8], usize); 8] = [
+    (&[0xf3, 0x0f, 0x1e, 0xfa], 4), // endbr64
+    (&[0xe8], 5),                   // call
+    (&[0x0f, 0x1f, 0x44], 5),       // the two forms of the nop in its place
+    (&[0x66, 0x66, 0x66], 5),
+    (&[0x31, 0xc0], 2),       // xor %eax,%eax
+    (&[0x66, 0x90], 2),       // the nop in its place
+    (&[0x48, 0x31, 0xc0], 3), // xor %rax,%rax, from 6.11 (116e04ba1459)
+    (&[0x0f, 0x1f, 0x00], 3), // the nop in its place
+];
+
+/// Where in `push %rbp; mov %rsp,%rbp` the code at `pc` is. Before it can come those of [`BEFORE_PUSH`].
 pub(crate) fn prologue(mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue {
-    const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
     const PUSH_MOV: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
     let Some(into) = pc.0.checked_sub(start.0) else { return Prologue::Absent };
     let mut code = [0; 16];
@@ -62,12 +73,12 @@ pub(crate) fn prologue(mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Pro
         return Prologue::Absent;
     }
     let mut push = 0;
-    if code.starts_with(&ENDBR64) {
-        push += ENDBR64.len();
-    }
-    // a 5-byte call, or one of the two forms of 5-byte nop
-    if matches!(code.get(push..push + 3), Some([0xe8, ..] | [0x0f, 0x1f, 0x44] | [0x66, 0x66, 0x66])) {
-        push += 5;
+    let known = |at: usize| {
+        let rest = code.get(at..)?;
+        BEFORE_PUSH.iter().find(|(begins, _)| rest.starts_with(begins)).map(|(_, len)| len)
+    };
+    while let Some(len) = known(push) {
+        push += len;
     }
     if code.get(push..push + PUSH_MOV.len()) != Some(&PUSH_MOV) {
         return Prologue::Absent;

@@ -53,6 +53,24 @@ fn prologues_by_place() {
     assert_eq!(at(10), Prologue::Pushed);
     assert_eq!([at(13), at(30)], [Prologue::Done; 2]);
     assert_eq!(at(39), Prologue::NotPushed);
+    // what BPF's compiler puts before it: nopl or endbr64 and nopl, then a count of tail calls or a nop
+    let (nopl, endbr64) =
+        (&[0x0f, 0x1f, 0x44, 0, 0][..], &[0xf3, 0x0f, 0x1e, 0xfa, 0x0f, 0x1f, 0x44, 0, 0][..]);
+    let counts: [&[u8]; 4] = [&[0x66, 0x90], &[0x31, 0xc0], &[0x48, 0x31, 0xc0], &[0x0f, 0x1f, 0]];
+    for (first, count) in [nopl, endbr64].iter().flat_map(|first| counts.map(|count| (first, count))) {
+        let mut code = [first, count, &[0x55, 0x48, 0x89, 0xe5]].concat();
+        let push = code.len() as u64 - 4;
+        code.resize(40, 0x90);
+        let mem = Mem(code);
+        let at = |into: u64| prologue(&mem, VirtAddr(BASE), VirtAddr(BASE + into));
+        assert_eq!(
+            [at(0), at(push), at(push + 1)],
+            [Prologue::NotPushed, Prologue::NotPushed, Prologue::Pushed]
+        );
+        assert_eq!(at(push + 4), Prologue::Done, "{count:x?}");
+    }
+    // nops alone are no frame
+    assert_eq!(prologue(&Mem([0x66, 0x90].repeat(20)), VirtAddr(BASE), VirtAddr(BASE + 8)), Prologue::Absent);
     let leaf = Mem(vec![0x31; 40]);
     assert_eq!(prologue(&leaf, VirtAddr(BASE), VirtAddr(BASE)), Prologue::Absent);
 }
