@@ -57,7 +57,7 @@ fn main() {
             log.lost,
             log.stopped,
             log.records.last(),
-            kernel::machine::system::panic_text(log),
+            s.panic_text(),
             t.elapsed()
         ),
         Err(e) => println!("log: {e}"),

@@ -61,6 +61,11 @@ impl Log {
         self.hole = self.hole.or(Some(self.records.len()));
     }
 
+    /// The lines of all messages, oldest first.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.records.iter().flat_map(|record| record.text.lines())
+    }
+
     /// True where nothing is lost before this record, so that what comes first there is first in the whole log.
     #[must_use]
     pub fn is_whole_up_to(&self, record: usize) -> bool {

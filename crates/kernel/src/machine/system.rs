@@ -1,10 +1,10 @@
 //! The machine as `sys` shows it: names, clocks, load, memory, and why it died.
 
 use crate::error::{KernelError, Result};
-use crate::log::event::{self, Event};
+use crate::log::event::{self, Class, Event};
 use crate::log::printk::Log;
 use crate::plausible;
-use crate::session::Session;
+use crate::session::{Fact, Session};
 use base::{VirtAddr, VirtRead};
 
 /// `struct new_utsname`: what `uname` prints.
@@ -262,15 +262,29 @@ pub fn cpu_khz(s: &Session) -> Option<u32> {
 pub struct PanicText {
     /// The root cause: the first fatal message; of a log that is not whole, the first that is known.
     pub cause: Option<String>,
+    /// What kind of cause that is.
+    pub class: Option<Class>,
     /// True where another may have come before it: a part of the log before it is not in the dump.
     pub is_later: bool,
     /// What `panic()` was called with, where it was called.
     pub panic: Option<String>,
 }
 
+impl Fact for PanicText {
+    fn read(s: &Session) -> Self {
+        s.log().map(panic_text).unwrap_or_default()
+    }
+}
+
+impl Session {
+    /// Why the machine died, as its log says; nothing where there is no log.
+    pub fn panic_text(&self) -> &PanicText {
+        self.fact::<PanicText>()
+    }
+}
+
 /// Finds cause and panic in a log. What counts as a cause is for [`event::find`] to say; the panic is none of its own.
-#[must_use]
-pub fn panic_text(log: &Log) -> PanicText {
+fn panic_text(log: &Log) -> PanicText {
     let (records, lines): (Vec<usize>, Vec<&str>) =
         log.records.iter().enumerate().flat_map(|(n, r)| r.text.lines().map(move |l| (n, l))).unzip();
     let panic = event::panic_line(&lines);
@@ -282,7 +296,8 @@ pub fn panic_text(log: &Log) -> PanicText {
     };
     let is_later = log.hole.is_some() && !found.as_ref().is_some_and(is_first);
     let line = |n: usize| lines.get(n).map(|l| l.trim_end().to_owned());
-    PanicText { cause: found.and_then(|event| line(event.at)), is_later, panic: panic.and_then(line) }
+    let class = found.as_ref().map(|event| event.class);
+    PanicText { cause: found.and_then(|event| line(event.at)), class, is_later, panic: panic.and_then(line) }
 }
 
 #[cfg(test)]
@@ -343,10 +358,13 @@ mod tests {
         let asked = "SysRq : Trigger a crash";
         let oops = "BUG: unable to handle kernel NULL pointer dereference at           (null)";
         let panic = "Kernel panic - not syncing: Fatal exception";
-        assert_eq!(panic_text(&log(&[asked, oops, panic])).cause.as_deref(), Some(oops));
+        // what it did until 5.0: the oops is the cause's message, and a request its kind
+        let told = panic_text(&log(&[asked, oops, panic]));
+        assert_eq!((told.cause.as_deref(), told.class), (Some(oops), Some(Class::Sysrq)));
         let asked = "sysrq: Trigger a crash";
         let panic = "Kernel panic - not syncing: sysrq triggered crash";
-        assert_eq!(panic_text(&log(&[asked, panic])).cause.as_deref(), Some(asked));
+        let told = panic_text(&log(&[asked, panic]));
+        assert_eq!((told.cause.as_deref(), told.class), (Some(asked), Some(Class::Sysrq)));
     }
 
     /// What `sys` and `verdict` say is by one table: a machine lives with a soft lockup until it is told to panic of it.

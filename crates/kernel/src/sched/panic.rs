@@ -1,7 +1,6 @@
 //! Which task the machine died in.
 
 use crate::log::event::{self, Named, cpu_and_pid};
-use crate::machine::system;
 use crate::sched::task::Task;
 use crate::session::Session;
 use arch::{Arch, Regs};
@@ -81,33 +80,30 @@ pub fn has_panicked(s: &Session) -> Option<bool> {
     if panic_cpu(s).is_some() {
         return Some(true);
     }
-    let log = s.log().ok();
-    let text = log.map(system::panic_text).unwrap_or_default();
+    let text = s.panic_text();
     if text.panic.is_some() || text.cause.is_some() {
         return Some(true);
     }
-    let is_whole = log.is_some_and(|log| log.stopped.is_none());
+    let is_whole = s.log().is_ok_and(|log| log.stopped.is_none());
     (is_whole || nobody_panicked(s)).then_some(false)
 }
 
 /// `CPU: 0 PID: 130 Comm: dio` of the first oops; before 4.x `Pid: 130, comm: dio`.
 fn named_in_log(s: &Session) -> Option<(u32, i32)> {
     let log = s.log().ok()?;
-    log.records.iter().flat_map(|r| r.text.lines()).find_map(cpu_and_pid)
+    log.lines().find_map(cpu_and_pid)
 }
 
 /// The task that a panic's own report names, if the log ends with one.
 pub(crate) fn named_last(s: &Session) -> Option<i32> {
-    let log = s.log().ok()?;
-    let lines = log.records.iter().flat_map(|r| r.text.lines());
-    last_of_panic(lines)
+    last_of_panic(s.log().ok()?.lines())
 }
 
 /// The pid in the report of a panic, or in that of the oops before it.
 fn last_of_panic<'a>(lines: impl Iterator<Item = &'a str>) -> Option<i32> {
     let (mut panicked, mut last) = (false, None);
     for line in lines {
-        panicked |= event::panic_line(&[line]).is_some();
+        panicked |= event::panic_words(line).is_some();
         last = cpu_and_pid(line).map(|(_, pid)| pid).or(last);
     }
     last.filter(|_| panicked)
@@ -120,7 +116,7 @@ const REPORT: usize = 40;
 /// none, or the name stands for several functions.
 pub(crate) fn logged_registers(s: &Session, cpu: u32) -> Option<Regs> {
     let log = s.log().ok()?;
-    let lines: Vec<&str> = log.records.iter().flat_map(|r| r.text.lines()).collect();
+    let lines: Vec<&str> = log.lines().collect();
     let begins = |line: &str| cpu_and_pid(line).is_some_and(|(of, _)| of == cpu);
     let at = lines.iter().rposition(|line| begins(line))?;
     let (place, sp) = pc_and_sp(s.arch(), lines.get(at..)?.iter().take(REPORT).copied())?;

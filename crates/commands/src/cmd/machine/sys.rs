@@ -260,12 +260,12 @@ fn died(s: &Session, report: &mut Report) {
             return;
         }
     };
-    let text = system::panic_text(log);
+    let text = s.panic_text();
     let quoted = |line: Line, key: &'static str, text: &str| {
         line.text("\"").field(key, text.to_owned()).role(Role::Strong).text("\"")
     };
     if text.is_later {
-        return first_known(&text, log, report);
+        return first_known(text, log, report);
     }
     match (&text.cause, &text.panic) {
         (Some(cause), Some(panic)) if cause != panic => {

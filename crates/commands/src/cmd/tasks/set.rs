@@ -5,6 +5,7 @@ use crate::show::tasks::{self, Named};
 use crate::{CommandError, Cx, Example, Layer, Run, VARIABLES, Variable};
 use kernel::Fetch;
 use kernel::Session;
+use kernel::log::event::Class;
 use kernel::sched::task::Task;
 use report::{Cell, Line, Record, Report};
 
@@ -180,10 +181,7 @@ fn shown(s: &Session, t: &Task) -> Report {
     report.line(Line::new().text("    CPU: ").field("cpu", tasks::cpu(t)));
     let dead = kernel::sched::panic::panic_task(s);
     let panicked = kernel::sched::panic::has_panicked(s) == Some(true) && dead.is_some_and(|p| p.at == t.at);
-    let by_sysrq = || {
-        let text = s.log().ok().map(kernel::machine::system::panic_text).unwrap_or_default();
-        text.cause.is_some_and(|cause| cause.to_lowercase().starts_with("sysrq"))
-    };
+    let by_sysrq = || s.panic_text().class == Some(Class::Sysrq);
     let mark = if panicked && by_sysrq() {
         " (SYSRQ)"
     } else if panicked {

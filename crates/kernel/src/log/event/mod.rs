@@ -20,7 +20,9 @@ pub use oops::{Named, Oops, Said};
 pub(crate) use oops::{cpu_and_pid, symbol};
 pub use stall::Subject;
 
-use forms::{Fate, bare, class_of, panic_class, panic_words};
+pub(crate) use forms::panic_words;
+use forms::{Fate, bare, class_of, panic_class};
+use rustc_hash::FxHashSet;
 
 /// How many reports before the fatal one are kept, the last of them.
 const MAX_EARLIER: usize = 6;
@@ -121,6 +123,7 @@ pub fn stalls(lines: &[&str]) -> Vec<(Class, usize, Option<Subject>)> {
 #[must_use]
 pub fn reports(lines: &[&str]) -> Vec<(usize, String)> {
     let mut out: Vec<(usize, String)> = Vec::new();
+    let mut known = FxHashSet::default();
     for (at, line, class) in lines.iter().enumerate().filter_map(|(at, l)| Some((at, l, class_of(l)?.0))) {
         let mut line = line.trim().to_owned();
         if class == Class::LockMisuse
@@ -128,7 +131,7 @@ pub fn reports(lines: &[&str]) -> Vec<(usize, String)> {
         {
             line = format!("{}: {what}", line.trim_end_matches('!'));
         }
-        if out.iter().all(|(_, known)| *known != line) {
+        if known.insert(line.clone()) {
             out.push((at, line));
         }
     }
@@ -327,6 +330,7 @@ impl Log<'_> {
         let block = self.block(event.at);
         // what the report itself says more tellingly is no other report
         let own = |s: &Sign| block.contains(&s.at) && s.class == event.class && !event.class.is_stall();
+        let mut known = FxHashSet::default();
         for sign in self.signs.iter().filter(|s| s.at < event.at && !own(s)).copied().collect::<Vec<_>>() {
             if sign.class == event.class && event.class.is_stall() {
                 event.others.extend(
@@ -335,9 +339,8 @@ impl Log<'_> {
                 );
                 continue;
             }
-            let line = self.line(sign.at);
-            if event.earlier.iter().all(|(_, known)| *known != line) {
-                event.earlier.push((sign.at, line));
+            if let Some(line) = self.lines.get(sign.at).filter(|line| known.insert(line.trim())) {
+                event.earlier.push((sign.at, line.trim().to_owned()));
             }
         }
         let surplus = event.earlier.len().saturating_sub(MAX_EARLIER);
