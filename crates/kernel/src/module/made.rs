@@ -120,7 +120,7 @@ impl Found<'_> {
 
     fn add(&mut self, name: &str, start: VirtAddr, end: VirtAddr) {
         let size = end.0.wrapping_sub(start.0);
-        if self.s.may_be_made(start) && size < LONGEST && size > 0 && self.builder.len() < MAX {
+        if self.s.beside_image(start) && size < LONGEST && size > 0 && self.builder.len() < MAX {
             self.builder.push(name.as_bytes(), start.0, size, b't');
             self.builder.bound(start.0..end.0);
         }
@@ -182,7 +182,7 @@ impl Found<'_> {
     fn trampoline(&mut self, b: &FtraceOps, ops: VirtAddr) -> Result<()> {
         let mem = self.s.mem();
         let start = b.trampoline.ptr(mem, ops)?;
-        if !self.s.may_be_made(start) || !self.trampolines.insert(start) {
+        if !self.s.beside_image(start) || !self.trampolines.insert(start) {
             return Ok(());
         }
         // without its size: the page that it has to itself
@@ -221,17 +221,12 @@ impl Found<'_> {
 }
 
 impl Session {
-    /// True where code that was made at run time can be: with the modules, or (where the image lies there too) among what
-    /// `vmalloc` has.
-    pub(crate) fn may_be_made(&self, at: VirtAddr) -> bool {
-        let [start, _, end] = self.arch().layout.image_range();
-        start <= at && at < end && !self.in_image(at)
-    }
-
     fn made_code(&self) -> &MadeCode {
-        // types may still have to be inferred, which asks for code
-        let _ = self.types();
-        self.fact::<MadeCode>()
+        self.fact_at_hand().unwrap_or_else(|| {
+            // types may still have to be inferred, which asks for code
+            let _ = self.types();
+            self.fact::<MadeCode>()
+        })
     }
 
     /// The symbols of code that was made at run time.
@@ -241,7 +236,7 @@ impl Session {
 
     /// The symbol of made code that an address lies in, and how far into it.
     pub(crate) fn made_at(&self, at: VirtAddr) -> Option<(Symbol<'_>, u64)> {
-        if self.may_be_made(at) { self.made_symbols().at(at) } else { None }
+        if self.beside_image(at) { self.made_symbols().at(at) } else { None }
     }
 
     /// The symbols of made code, for a name that such code can have.
@@ -257,7 +252,7 @@ impl Session {
 
     /// For an address in one of ftrace's trampolines: the same place in the code of the image that it is a copy of.
     pub(crate) fn copied_from(&self, at: VirtAddr) -> Option<VirtAddr> {
-        if !self.may_be_made(at) {
+        if !self.beside_image(at) {
             return None;
         }
         let (start, _, original) =

@@ -18,6 +18,7 @@ use crate::plausible::not_one;
 use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms::ModuleSymtab;
+use std::ops::Range;
 
 /// A run of a module's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,22 +149,42 @@ const MEM_TYPES: [(&str, bool); 7] = [
 #[derive(Default)]
 pub(crate) struct Modules {
     all: Vec<Module>,
+    /// From the lowest of their memory to behind the highest: what lies elsewhere is asked of none.
+    within: Range<VirtAddr>,
     /// Why the list ended early where it did.
     problem: Option<KernelError>,
 }
 
 impl Modules {
     /// None, as the user wants it.
-    pub(crate) const fn switched_off() -> Self {
+    pub(crate) fn switched_off() -> Self {
         let problem = KernelError::SwitchedOff { what: "modules", option: "--no_modules" };
-        Self { all: Vec::new(), problem: Some(problem) }
+        Self::of(Vec::new(), Some(problem))
+    }
+
+    fn of(all: Vec<Module>, problem: Option<KernelError>) -> Self {
+        let ends =
+            |run: &ModuleMemory| (run.base, VirtAddr(run.base.0.saturating_add(run.size.max(run.text))));
+        let ends = all.iter().flat_map(|m| m.memory.iter().chain(&m.init)).map(ends);
+        let both = ends.reduce(|(start, end), (base, behind)| (start.min(base), end.max(behind)));
+        let within = both.map_or(VirtAddr(0)..VirtAddr(0), |(start, end)| start..end);
+        Self { all, within, problem }
+    }
+
+    /// The module of which an address is, by one of its runs of memory.
+    fn find(&self, at: VirtAddr, is_in: fn(&ModuleMemory, VirtAddr) -> bool) -> Option<&Module> {
+        // asked of every word of a stack
+        if !self.within.contains(&at) {
+            return None;
+        }
+        self.all.iter().find(|m| m.memory.iter().chain(&m.init).any(|run| is_in(run, at)))
     }
 }
 
 impl Fact for Modules {
     fn read(s: &Session) -> Self {
         let (all, problem) = read_modules(s);
-        Self { all, problem }
+        Self::of(all, problem)
     }
 }
 
@@ -179,7 +200,7 @@ impl Session {
     /// The module that an address lies in.
     #[must_use]
     pub fn module_at(&self, at: VirtAddr) -> Option<&Module> {
-        self.modules().iter().find(|m| m.contains(at))
+        self.fact::<Modules>().find(at, ModuleMemory::contains)
     }
 }
 

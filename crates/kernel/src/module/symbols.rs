@@ -1,6 +1,6 @@
 //! Symbols of modules, and of the kernel together with its modules: which one an address lies in, and where code can be.
 
-use crate::module::{self, Module, Modules};
+use crate::module::{self, ModuleMemory, Modules};
 use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms;
@@ -165,17 +165,15 @@ impl Session {
         if !self.arch().is_kernel(at) {
             return false;
         }
-        let of = |m: &Module| m.memory.iter().chain(&m.init).any(|r| r.has_text(at));
         let modules = self.fact::<Modules>();
-        modules.all.iter().any(of)
+        modules.find(at, ModuleMemory::has_text).is_some()
             || modules.problem.is_some() && self.is_unknown_code(at)
             || self.made_at(at).is_some()
     }
 
     /// True where modules are and code can run, by the page tables: where not all modules are known, it is one's.
     fn is_unknown_code(&self, at: VirtAddr) -> bool {
-        let [start, _, end] = self.arch().layout.image_range();
         let runs = || self.map().walk(at).result.is_ok_and(|page| self.arch().paging.may_run(page.entry));
-        start <= at && at < end && self.module_at(at).is_none() && runs()
+        self.beside_image(at) && self.module_at(at).is_none() && runs()
     }
 }

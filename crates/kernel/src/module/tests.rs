@@ -63,6 +63,8 @@ fn an_address_is_in_one_module_and_its_code_is_no_data() {
         [module(AT), module(AT + 0x1_1fff), module(AT + 0x2000)],
         [Some("first"), Some("second"), None]
     );
+    // neither before the first nor behind the last, nor far from all
+    assert_eq!([AT - 1, AT + 0x1_2000, 0, u64::MAX].map(module), [None; 4]);
     let code = |at: u64| s.is_text(VirtAddr(at));
     assert_eq!(
         [code(AT), code(AT + 0x1000), code(AT + 0x1_0ff8), code(AT + 0x2000)],

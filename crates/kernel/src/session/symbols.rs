@@ -149,6 +149,14 @@ impl Session {
         start <= at && at < end
     }
 
+    /// True beside the image, where modules lie and code that was made at run time; on some machines all else that `vmalloc`
+    /// has too.
+    #[must_use]
+    pub fn beside_image(&self, at: VirtAddr) -> bool {
+        let [start, _, end] = self.arch().layout.image_range();
+        start <= at && at < end && !self.in_image(at)
+    }
+
     /// The runs of code in the kernel's image, by the linker's symbols; looked up once, as every word of a
     /// stack that is searched asks.
     fn text_runs(&self) -> &[Range<VirtAddr>] {

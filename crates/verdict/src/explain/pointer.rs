@@ -171,10 +171,7 @@ fn unmapped(s: &Session, value: u64) -> String {
 fn is_vmalloc(s: &Session, value: u64) -> bool {
     match s.vmalloc_range() {
         Some((start, size)) => value.wrapping_sub(start.0) < size,
-        None => {
-            let [start, _, end] = s.arch().layout.image_range();
-            (start..end).contains(&VirtAddr(value)) && !s.in_image(VirtAddr(value))
-        }
+        None => s.beside_image(VirtAddr(value)),
     }
 }
 

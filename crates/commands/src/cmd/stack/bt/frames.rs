@@ -216,6 +216,9 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
 
 /// What a live patch has to do with the function at an address: it replaces another, or is replaced.
 fn live_patch(s: &Session, at: VirtAddr, record: &mut Record) {
+    if s.live_patches().all.is_empty() {
+        return;
+    }
     if let Some(role) = s.locate(at).and_then(|l| s.patched_function(l.symbol.addr)) {
         record.line(Line::new().text("    (").field("live_patch", role.to_string()).text(")"));
     }
@@ -307,8 +310,7 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
 
 /// True for an address where modules are, of which not all are known.
 fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
-    let [from, _, to] = s.arch().layout.image_range();
-    s.modules_problem().is_some() && (from..to).contains(&at) && !s.in_image(at)
+    s.modules_problem().is_some() && s.beside_image(at)
 }
 
 /// What may be left out of frames: calls in modules, where not all of them are known and frames had to be guessed.
