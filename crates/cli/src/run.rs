@@ -91,6 +91,9 @@ fn folders(cli: &Cli) -> Result<(), Failure> {
     let gone = gone.or_else(|| {
         cli.source_dirs.iter().find(|path| !path.exists()).map(|path| ("--src", path, "folder or file"))
     });
+    // the order of -i and -c is kept; a file that is not there is told before the first of them runs
+    let gone =
+        gone.or_else(|| cli.input.iter().find(|path| !path.exists()).map(|path| ("--input", path, "file")));
     match gone {
         Some((option, path, what)) => {
             Err(Failure::Failed(format!("{option} {}: no such {what}", path.display())))

@@ -2,14 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test")]
 
 use base::Cancel;
-use commands::{Cx, Settings};
+use commands::{CommandError, Cx, Settings};
 use kernel::{Layers, OpenOptions};
 use report::Report;
 use std::ops::ControlFlow;
 use testkit::kernel::{DIRECT_MAP, Kernel};
 
-/// What a user sees.
-fn ask(k: &Kernel, line: &str) -> String {
+fn answer(k: &Kernel, line: &str) -> Result<String, CommandError> {
     let file = k.file();
     let files = vec![file.path().to_owned()];
     let layers = Layers::open(OpenOptions { files, no_search: true, ..OpenOptions::default() }).unwrap();
@@ -17,9 +16,39 @@ fn ask(k: &Kernel, line: &str) -> String {
     let mut out = Vec::new();
     let mut sink = |_: &Report| ControlFlow::Continue(());
     let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);
-    let report = commands::run(&mut cx, &commands::split_words(line)).unwrap();
+    let report = commands::run(&mut cx, &commands::split_words(line))?;
     render::text(&report, render::Colour::Plain, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// What a user sees.
+fn ask(k: &Kernel, line: &str) -> String {
+    answer(k, line).unwrap()
+}
+
+/// Why a line is not answered.
+fn refused(k: &Kernel, line: &str) -> String {
+    answer(k, line).unwrap_err().to_string()
+}
+
+#[test]
+fn values_that_can_be_none_are_refused() {
+    let (k, _, stacks) = kernel();
+    let own = format!("that of PID 2 is {:#x} to", stacks[1]);
+    for (line, why) in [
+        ("bt -S 0 2", own.as_str()),
+        ("bt -S ffff800000001000 2", &own),
+        ("bt -I 10 2", "-I 0x10: not an address in the kernel's code"),
+        ("ptob fffffffffffff1", "its address is over 64 bits"),
+        ("ptob 1 18446744073709551615", "its address is over 64 bits"),
+        ("alias \"\" ps", "an alias is one word"),
+        ("alias \"a b\" ps", "an alias is one word"),
+    ] {
+        let got = refused(&k, line);
+        assert!(got.contains(why), "{line}: {got}");
+    }
+    assert!(ask(&k, &format!("bt -S {:x} 2", stacks[1] + 64)).contains("PID: 2"));
+    assert_eq!(ask(&k, "ptob fffffffffffff"), "fffffffffffff: fffffffffffff000\n");
 }
 
 /// A kernel of one CPU with tasks 1 to 3, whose `thread_info`s are at the low ends of their stacks, as before 4.9.

@@ -1,7 +1,8 @@
 //! [`Dump`]: one opened dump, whatever its format.
 
-use crate::{Facts, Gap};
+use crate::{Facts, Gap, Warning};
 use base::{Missing, PAGE_SIZE, Pfn, PhysAddr, PhysRange, PhysRead, RawNote, VirtAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -134,6 +135,11 @@ impl Dump {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.opened.facts
+    }
+
+    /// Takes note that the packed file this dump came out of could not be unpacked to its end.
+    pub fn note_shortened(&mut self, packed: &Path, why: String) {
+        self.opened.facts.warnings.push(Warning::Shortened { packed: packed.to_owned(), why });
     }
 
     /// Virtual addresses that the headers place; empty for formats and writers that place none.

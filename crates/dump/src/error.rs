@@ -118,6 +118,13 @@ pub enum Warning {
     },
     /// The dumping program marked the file as incomplete.
     MarkedIncomplete,
+    /// The dump came out of a packed file of which not all could be unpacked.
+    Shortened {
+        /// The packed file.
+        packed: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An ELF note runs over the end of its segment: it and what follows are left out.
     NoteOverflow {
         /// Offset of the note in the segment.
@@ -289,6 +296,7 @@ impl Warning {
                 | Self::PartMissing { .. }
                 | Self::BitmapMisfit { .. }
                 | Self::MarkedIncomplete
+                | Self::Shortened { .. }
         )
     }
 }
@@ -298,6 +306,9 @@ impl std::fmt::Display for Warning {
         match self {
             Self::FileTruncated { wanted, len } => {
                 write!(f, "file is truncated: its headers promise {wanted} bytes, it has {len}")
+            }
+            Self::Shortened { packed, why } => {
+                write!(f, "{}: {why}: the dump may not be whole", packed.display())
             }
             Self::MarkedIncomplete => {
                 f.write_str("dump is incomplete: the dumping program ran out of space and said so")

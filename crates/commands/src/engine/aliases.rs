@@ -163,6 +163,9 @@ impl Run for AliasCommand {
             if command.trim().is_empty() {
                 return delete(aliases, name);
             }
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                return Err(CommandError::argument("an alias is one word"));
+            }
             if crate::find(name).is_some() {
                 return Err(CommandError::argument(format_args!("{name} is a command")));
             }

@@ -139,16 +139,42 @@ fn show(
     visit: Visit<'_>,
 ) -> io::Result<ControlFlow<()>> {
     let path = path.trim_start_matches("./").trim_start_matches('/');
-    let mut data = stream.take(size);
+    let mut data = Data(stream.take(size));
     let go_on = visit(&mut Member { path, plain, size, data: &mut data })?;
     if go_on.is_continue() {
         io::copy(&mut data, &mut io::sink())?;
-        if data.limit() != 0 {
-            let why = format!("it ends {:#x} bytes early", data.limit());
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
-        }
     }
     Ok(go_on)
+}
+
+/// The bytes of a member; an error where the archive ends before they do.
+struct Data<'a>(io::Take<&'a mut dyn BufRead>);
+
+impl Data<'_> {
+    fn ended(&self) -> io::Error {
+        io::Error::new(io::ErrorKind::UnexpectedEof, format!("it ends {:#x} bytes early", self.0.limit()))
+    }
+}
+
+impl Read for Data<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buf)? {
+            0 if !buf.is_empty() && self.0.limit() != 0 => Err(self.ended()),
+            n => Ok(n),
+        }
+    }
+}
+
+impl BufRead for Data<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.0.fill_buf()?.is_empty() && self.0.limit() != 0 {
+            return Err(self.ended());
+        }
+        self.0.fill_buf()
+    }
+    fn consume(&mut self, amount: usize) {
+        self.0.consume(amount);
+    }
 }
 
 fn bytes(stream: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {

@@ -33,6 +33,7 @@ pub use debuginfod::{Artifact, Debuginfod, FetchError};
 pub use packages::{Build, WantedPackage, wanted_packages};
 pub use packed::{Unpacked, is_packed as is_packed_file, unpack};
 pub use sources::{Effort, SourceText, Sources};
+pub use streams::Shortened;
 
 /// How long work tells how far it is, and learns that it should stop.
 #[derive(Clone)]

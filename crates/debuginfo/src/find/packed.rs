@@ -4,7 +4,7 @@
 //! They are unpacked once, below `dumps/` in the cache: a folder a packed file, named by its name, size and both ends.
 //! Runs of zeros become holes.
 //!
-//! Invariants: a folder has its name only when all in it is whole, and a list in it of lengths and times by which it is
+//! Invariants: a folder has its name only when all in it is written (of a file that is cut all that it has, marked so), and a list in it of lengths and times by which it is
 //! still that; what is stopped or fails leaves nothing, and what was killed is swept away by the next; nothing is
 //! written beyond the cache's bound or the room that the disk has. Memory of a machine is nobody else's business: the
 //! folder is its owner's alone.
@@ -12,7 +12,7 @@
 use super::Watch;
 use super::cache;
 use super::containers::{self, ContainerError, key};
-use super::streams::{self, unpacked};
+use super::streams::{self, Shortened, unpacked};
 use std::fs::{self, File};
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
@@ -50,6 +50,8 @@ pub struct Unpacked {
     pub path: PathBuf,
     /// What it is called in the archive; empty for a packed file that is none.
     pub member: String,
+    /// Why it may not be whole.
+    pub shortened: Option<Shortened>,
 }
 
 /// What is in a packed file, unpacked: the file itself, or those members of an archive that `wanted` takes by their
@@ -110,14 +112,18 @@ pub(super) fn unpack_into(
 
 /// The name of the list of what was unpacked.
 const RECORD: &str = ".unpacked";
-const FORMAT: &str = "crashlens unpacked 1";
+const FORMAT: &str = "crashlens unpacked 2";
+/// How the list says that a file may not be whole.
+const SHORTENED: [(&str, Option<Shortened>); 3] =
+    [("whole", None), ("cut", Some(Shortened::Cut)), ("trailing", Some(Shortened::Trailing))];
 
-/// Writes down what was unpacked: length, time of the last change, name in the folder, name in the archive.
-fn record(folder: &Path, names: &[(String, String)]) -> io::Result<()> {
+/// Writes down what was unpacked: length, time of the last change, whether it is whole, name in the folder, name in the archive.
+fn record(folder: &Path, files: &[Written]) -> io::Result<()> {
     let mut text = format!("{FORMAT}\n");
-    for (name, member) in names {
+    for Written { name, member, shortened } in files {
         let meta = fs::metadata(folder.join(name))?;
-        let line = format!("{}\t{}\t{name}\t{member}\n", meta.len(), changed(&meta));
+        let state = SHORTENED.iter().find(|(_, of)| of == shortened).map_or("", |(word, _)| word);
+        let line = format!("{}\t{}\t{state}\t{name}\t{member}\n", meta.len(), changed(&meta));
         text.push_str(&line);
     }
     fs::write(folder.join(RECORD), text)
@@ -134,18 +140,24 @@ fn content(place: &Path) -> Option<Vec<Unpacked>> {
     let mut lines = text.lines();
     (lines.next()? == FORMAT).then_some(())?;
     let files = lines.map(|line| {
-        let mut fields = line.splitn(4, '\t');
+        let mut fields = line.splitn(5, '\t');
         let (len, at) = (fields.next()?.parse::<u64>().ok()?, fields.next()?.parse::<u128>().ok()?);
+        let state = fields.next()?;
+        let (_, shortened) = SHORTENED.into_iter().find(|(word, _)| *word == state)?;
         let path = place.join(fields.next()?);
         let meta = fs::metadata(&path).ok()?;
         let member = fields.next()?.to_owned();
-        (meta.len() == len && changed(&meta) == at).then_some(Unpacked { path, member })
+        (meta.len() == len && changed(&meta) == at).then_some(Unpacked { path, member, shortened })
     });
     files.collect::<Option<Vec<_>>>().filter(|files| !files.is_empty())
 }
 
-/// What was unpacked: names in the folder and in the archive.
-type Names = Vec<(String, String)>;
+/// What was unpacked: its names in the folder and in the archive.
+struct Written {
+    name: String,
+    member: String,
+    shortened: Option<Shortened>,
+}
 
 /// A name without what would end its field in the list.
 fn plain(name: &str) -> String {
@@ -153,7 +165,7 @@ fn plain(name: &str) -> String {
 }
 
 /// A packed file that is no archive.
-fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<Names, ContainerError> {
+fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<Vec<Written>, ContainerError> {
     let io = |source| ContainerError::Io { path: path.to_owned(), source };
     // `virtio_ring.ko.xz` is virtio_ring.ko
     let name = plain(&path.file_stem().unwrap_or_else(|| "unpacked".as_ref()).to_string_lossy());
@@ -166,7 +178,7 @@ fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<N
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(ContainerError::Cut { path: path.to_owned() })
         }
-        other => other.map_err(io).map(|()| vec![(name, String::new())]),
+        other => other.map_err(io).map(|shortened| vec![Written { name, member: String::new(), shortened }]),
     }
 }
 
@@ -177,9 +189,9 @@ fn members(
     watch: &Watch,
     folder: &Path,
     disk: &mut Disk,
-) -> Result<Names, ContainerError> {
-    let mut found = Names::new();
-    containers::walk(path, watch, &mut |member| {
+) -> Result<Vec<Written>, ContainerError> {
+    let mut found: Vec<Written> = Vec::new();
+    let walked = containers::walk(path, watch, &mut |member| {
         if !member.plain {
             return Ok(ControlFlow::Continue(()));
         }
@@ -190,32 +202,44 @@ fn members(
         if wanted(&head) {
             // two members of one name do not overwrite each other
             let name = plain(&name.to_string_lossy());
-            let taken = found.iter().any(|(known, _)| *known == name);
+            let taken = found.iter().any(|file| file.name == name);
             let name = if taken { format!("{}-{name}", found.len()) } else { name };
-            write(&mut io::Cursor::new(head).chain(inner), &folder.join(&name), disk)?;
-            found.push((name, member.path.replace(char::is_control, "_")));
+            let shortened = write(&mut io::Cursor::new(head).chain(inner), &folder.join(&name), disk)?;
+            found.push(Written { name, member: member.path.replace(char::is_control, "_"), shortened });
+            if shortened == Some(Shortened::Cut) {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         Ok(ControlFlow::Continue(()))
-    })?;
-    match found.is_empty() {
-        true => Err(ContainerError::NoDump { path: path.to_owned() }),
-        false => Ok(found),
+    });
+    match walked {
+        // what the archive had before its end is whole
+        Err(ContainerError::Cut { .. }) if !found.is_empty() => Ok(found),
+        Err(e) => Err(e),
+        Ok(_) if found.is_empty() => Err(ContainerError::NoDump { path: path.to_owned() }),
+        Ok(_) => Ok(found),
     }
 }
 
-/// Writes a stream, runs of zeros as holes.
-fn write(from: &mut dyn BufRead, path: &Path, disk: &mut Disk) -> io::Result<()> {
+/// Writes a stream, runs of zeros as holes. Of one that ends too early what came before is written, and that is said.
+fn write(from: &mut dyn BufRead, path: &Path, disk: &mut Disk) -> io::Result<Option<Shortened>> {
     let mut out = disk.own(File::create(path))?;
     let mut block = vec![0; BLOCK];
-    let mut len = 0_u64;
-    loop {
+    let (mut len, mut shortened) = (0_u64, None);
+    while shortened.is_none() {
         let mut filled = 0;
         while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match from.read(rest) {
                 Ok(0) => break,
                 Ok(n) => filled = filled.saturating_add(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+                Err(e) => {
+                    shortened = Shortened::of(&e);
+                    if shortened.is_none() || len == 0 && filled == 0 {
+                        return Err(e);
+                    }
+                    break;
+                }
             }
         }
         let bytes = block.get(..filled).unwrap_or_default();
@@ -230,7 +254,8 @@ fn write(from: &mut dyn BufRead, path: &Path, disk: &mut Disk) -> io::Result<()>
             disk.own(out.write_all(bytes))?;
         }
     }
-    disk.own(out.set_len(len))
+    disk.own(out.set_len(len))?;
+    Ok(shortened)
 }
 
 /// How much may be written.

@@ -4,6 +4,7 @@
 use super::Watch;
 use super::containers::ContainerError;
 use super::packed::{is_packed, unpack_into};
+use super::streams::Shortened;
 use std::io::Write;
 use std::path::Path;
 
@@ -183,7 +184,12 @@ fn what_lies_around_packed_streams_is_stepped_over() {
         }
         let path = folder.path().join(format!("{kind}-rubbish"));
         std::fs::write(&path, [first, b"rubbish behind it".to_vec()].concat()).unwrap();
-        assert!(unpack_into(&cache, &path, &is_dump, &Watch::default()).is_err(), "{kind}");
+        // twice: the second answer comes from the cache
+        for _ in 0..2 {
+            let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+            assert_eq!(files[0].shortened, Some(Shortened::Trailing), "{kind}");
+            assert!(std::fs::read(&files[0].path).unwrap() == dump, "{kind}");
+        }
     }
     // a frame that is longer than the file
     let path = folder.path().join("cut");
@@ -227,10 +233,38 @@ fn what_is_stopped_or_damaged_leaves_nothing() {
         assert!(matches!(stopped, Err(ContainerError::Cancelled)), "{kind}");
         assert!(empty(&cache), "{kind}");
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        let cut = unpack_into(&cache, &path, &is_dump, &Watch::default());
+    }
+}
+#[test]
+fn what_is_cut_gives_what_came_before_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let dump = dump();
+    for (kind, bytes) in packed(&dump) {
+        let path = folder.path().join(kind);
+        std::fs::write(&path, &bytes[..bytes.len() - 7]).unwrap();
         // lz4's old frames have no mark at their end: there a cut between blocks is not to be seen
-        let seen = matches!(cut, Err(ContainerError::Cut { .. }));
-        assert!(seen, "{kind}: {cut:?}");
-        assert!(empty(&cache), "{kind}");
+        for _ in 0..2 {
+            let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+            assert_eq!(files[0].shortened, Some(Shortened::Cut), "{kind}");
+            let got = std::fs::read(&files[0].path).unwrap();
+            assert!(!got.is_empty() && dump.starts_with(&got), "{kind}");
+        }
+        // nothing but its header
+        std::fs::write(&path, &bytes[..20]).unwrap();
+        let none = unpack_into(&cache, &path, &is_dump, &Watch::default());
+        assert!(matches!(none, Err(ContainerError::Cut { .. })), "{kind}: {none:?}");
+    }
+    let archive = tar(&[("a/vmcore", &dump), ("b/vmcore", &dump)]);
+    let path = folder.path().join("a.tar");
+    for (len, wants) in [
+        (dump.len() + 2048, vec![None]),
+        (dump.len() + 20_000, vec![None, Some(Shortened::Cut)]),
+        (archive.len() / 3, vec![Some(Shortened::Cut)]),
+    ] {
+        std::fs::write(&path, &archive[..len]).unwrap();
+        let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+        assert_eq!(files.iter().map(|file| file.shortened).collect::<Vec<_>>(), wants);
+        assert!(files.iter().all(|file| dump.starts_with(&std::fs::read(&file.path).unwrap())));
     }
 }

@@ -133,6 +133,26 @@ impl<R: BufRead> Read for One<R> {
     }
 }
 
+/// A packed file of which not all could be unpacked: what came out before is as it was packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Shortened {
+    /// What is packed in it goes on behind its end.
+    #[error("is cut off: what is packed in it goes on behind its end")]
+    Cut,
+    /// It goes on behind what is packed in it.
+    #[error("behind what is packed in it lies something else")]
+    Trailing,
+}
+
+impl Shortened {
+    /// The reader's error that says so.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        let trailing = || error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).copied();
+        if error.kind() == io::ErrorKind::UnexpectedEof { Some(Self::Cut) } else { trailing() }
+    }
+}
+
 /// The streams of a file, one behind the other.
 struct Streams<R: BufRead> {
     packing: Packing,
@@ -169,10 +189,7 @@ impl<R: BufRead> Streams<R> {
         }
         match Packing::of(rest.peek(HEAD as usize)?) {
             Some(next) if self.packing.goes_on_as(next) => One::new(next, rest).map(Some),
-            _ => {
-                let why = "behind what is packed in it lies something else";
-                Err(io::Error::new(io::ErrorKind::InvalidData, why))
-            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, Shortened::Trailing)),
         }
     }
 }

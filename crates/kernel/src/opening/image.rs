@@ -6,7 +6,7 @@ use crate::opening::machine;
 use crate::opening::options::OpenOptions;
 use base::{Cancel, Kept, PhysAddr, PhysRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
-use debuginfo::find::{ContainerError, is_package, is_packed_file, unpack};
+use debuginfo::find::{ContainerError, Shortened, is_package, is_packed_file, unpack};
 use dump::{Dump, DumpError, Probe, Words, looks_like_dump};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -109,6 +109,11 @@ impl Image {
         let mut info = dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default();
         if let Some(file) = &options.vmcoreinfo {
             info = read_vmcoreinfo(file)?;
+        }
+        for file in given.iter().filter(|file| files.dumps.contains(&file.path)) {
+            if let (Some(why), Some((packed, _))) = (file.shortened, &file.within) {
+                dump.note_shortened(packed, why.to_string());
+            }
         }
         let mut warnings = Vec::new();
         if let Some(hole) = hole {
@@ -242,11 +247,13 @@ struct Given {
     path: PathBuf,
     /// The packed file or archive that it was in.
     within: Option<(PathBuf, String)>,
+    /// Why it may not be whole.
+    shortened: Option<Shortened>,
 }
 
 impl Given {
     fn plain(path: PathBuf) -> Self {
-        Self { path, within: None }
+        Self { path, within: None, shortened: None }
     }
     /// As the user knows it.
     fn name(&self) -> String {
@@ -304,11 +311,11 @@ fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
             ContainerError::Cancelled => KernelError::Stopped("unpacking"),
             e => KernelError::Open(e.to_string()),
         })?;
-        files.extend(
-            inner
-                .into_iter()
-                .map(|file| Given { path: file.path, within: Some((path.clone(), file.member)) }),
-        );
+        files.extend(inner.into_iter().map(|file| Given {
+            path: file.path,
+            within: Some((path.clone(), file.member)),
+            shortened: file.shortened,
+        }));
     }
     Ok(files)
 }
@@ -425,6 +432,11 @@ fn sort_files(given: &[Given]) -> Result<Files> {
             .map_err(|e| KernelError::Open(format!("{}: {}", file.name(), io_words(&e))))?;
         match probe {
             Probe::Dump(_) => files.dumps.push(path.clone()),
+            // half a kernel, module or list of symbols would be told as damaged, or taken for whole
+            _ if file.shortened == Some(Shortened::Cut) => {
+                let (packed, _) = file.within.clone().unwrap_or_default();
+                return Err(KernelError::Open(ContainerError::Cut { path: packed }.to_string()));
+            }
             Probe::Vmlinux => {
                 files.vmlinux = Some(match &files.vmlinux {
                     Some(first) => of_one_kernel(first, path)?,

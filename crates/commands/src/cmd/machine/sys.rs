@@ -113,11 +113,14 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
             let name = shown.clone().unwrap_or_else(|| file.path().display().to_string());
             line.field("kernel", name).role(Role::Path)
         }
-        (None, _) => line
-            .field("kernel", Cell::Shown(Box::new(Cell::Null), "no vmlinux".into()))
-            .text(" (symbols from ")
-            .field("symbols_from", s.kernel_symbols().from.clone())
-            .text(")"),
+        (None, _) => {
+            let line = line.field("kernel", Cell::Shown(Box::new(Cell::Null), "no vmlinux".into()));
+            let from = &s.kernel_symbols().from;
+            match s.kernel_symbols().table.is_empty() {
+                true => line.text(" (no symbols)"),
+                false => line.text(" (symbols from ").field("symbols_from", from.clone()).text(")"),
+            }
+        }
     };
     let patched = is_live_patched(s, mask.as_ref().copied().unwrap_or(0));
     if patched {
@@ -222,20 +225,36 @@ fn clock(s: &Session, report: &mut Report) {
     report.line(label("LOAD AVERAGE").field("load_average", or_why(load)));
 }
 
+/// One of the names of `uname`: the kernel's own word, else that of the dump's header.
+fn name(key: &'static str, head: &str, own: &kernel::Result<String>, header: Option<String>) -> Line {
+    let line = label(head);
+    match (own, header.filter(|name| !name.is_empty())) {
+        (Ok(name), _) => line.field(key, name.clone()),
+        (Err(_), Some(name)) => line.field(key, name).text("  (by the dump's header)"),
+        (Err(e), None) => line.field(key, crate::show::tasks::unknown("not known", e)),
+    }
+}
+
 fn names(s: &Session, report: &mut Report) {
-    let name = system::utsname(s);
-    let part = |pick: fn(&system::Utsname) -> &String| match &name {
-        Ok(name) => Cell::from(pick(name).clone()),
-        Err(e) => crate::show::tasks::unknown("not known", e),
-    };
-    report.line(label("NODENAME").field("nodename", part(|n| &n.nodename)));
-    let release = match (&name, s.opened().release()) {
+    let own = system::utsname(s);
+    let header = s.opened().machine.image.dump.facts().utsname.clone();
+    let part =
+        |pick: fn(&system::Utsname) -> &String| own.as_ref().map(|n| pick(n).clone()).map_err(Clone::clone);
+    report.line(name(
+        "nodename",
+        "NODENAME",
+        &part(|n| &n.nodename),
+        header.as_ref().map(|n| n.nodename.clone()),
+    ));
+    let release = match (part(|n| &n.release), s.opened().release()) {
         (Err(_), Some(release)) => release.into(),
-        _ => part(|n| &n.release),
+        (release, _) => or_why(release.map(Cell::from)),
     };
     report.line(label("RELEASE").field("release", release));
-    report.line(label("VERSION").field("version", part(|n| &n.version)));
-    let mut line = label("MACHINE").field("machine", part(|n| &n.machine));
+    report.line(name("version", "VERSION", &part(|n| &n.version), header.map(|n| n.version)));
+    // the machine is known: the kernel's code would not be read else
+    let mut line = label("MACHINE")
+        .field("machine", part(|n| &n.machine).unwrap_or_else(|_| s.arch().name().to_owned()));
     line = match system::cpu_khz(s) {
         Some(khz) => line.text("  (").field("mhz", khz / 1000).text(" Mhz)"),
         None => {

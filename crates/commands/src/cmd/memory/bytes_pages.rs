@@ -16,13 +16,15 @@ fn each(
     values: &[String],
     keys: (&'static str, &'static str),
     read: impl Fn(&str) -> Option<u64>,
-    f: impl Fn(u64) -> (Cell, Cell),
+    f: impl Fn(u64) -> Option<(Cell, Cell)>,
 ) -> Result<Report, CommandError> {
     let mut rows = Vec::new();
     for text in values {
         let value = read(text)
             .ok_or_else(|| CommandError::argument(format_args!("invalid {}: \"{text}\"", keys.0)))?;
-        let (from, to) = f(value);
+        let (from, to) = f(value).ok_or_else(|| {
+            CommandError::argument(format_args!("{} \"{text}\": its {} is over 64 bits", keys.0, keys.1))
+        })?;
         rows.push(Record::of(Line::new().field(keys.0, from).text(": ").field(keys.1, to)));
     }
     let mut report = Report::new(command);
@@ -70,7 +72,7 @@ impl Run for Btop {
     fn run(&self, cx: &mut Cx<'_>, args: &BtopArgs) -> Result<Report, CommandError> {
         let shift = cx.page_shift();
         each("btop", &args.value, ("address", "pfn"), crate::engine::number::hex, |n| {
-            (Cell::Phys(n), Cell::hex_digits(n >> shift, 0))
+            Some((Cell::Phys(n), Cell::hex_digits(n >> shift, 0)))
         })
     }
 }
@@ -107,7 +109,7 @@ impl Run for Ptob {
     fn run(&self, cx: &mut Cx<'_>, args: &PtobArgs) -> Result<Report, CommandError> {
         let shift = cx.page_shift();
         each("ptob", &args.value, ("pfn", "address"), number, |n| {
-            (Cell::hex_digits(n, 0), Cell::Phys(n.wrapping_shl(shift)))
+            Some((Cell::hex_digits(n, 0), Cell::Phys(n.checked_mul(1 << shift)?)))
         })
     }
 }

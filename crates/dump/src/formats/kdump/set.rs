@@ -118,6 +118,7 @@ fn all_parts(files: &[(Image, Header)]) -> Result<(), DumpError> {
             image.path().display(),
             whole.path().display()
         ),
+        None if image.path() == whole.path() => "it is given twice".into(),
         None => "both are whole dumps; only the files of a split set (makedumpfile --split) can be opened together".into(),
     };
     Err(DumpError::NotOneSet { path: image.path().into(), first: whole.path().into(), why })

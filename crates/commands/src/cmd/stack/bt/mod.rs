@@ -11,6 +11,7 @@ use crate::show::tasks::{self, Named};
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use kernel::sched::task::Task;
+use kernel::stack::stacks::{cpu_stacks, task_stack};
 use kernel::{Fetch, Session};
 use report::{Line, Record, Report};
 
@@ -227,6 +228,7 @@ impl Run for Bt {
         let asked = tasks.len();
         for task in tasks {
             cx.cancel.check()?;
+            is_place(s, task, ip, sp)?;
             let record = match mode {
                 _ if not_idle && task.pid == 0 => Some(Record::of(tasks::banner(task))),
                 Mode::Frames => frames::record(s, task, &shape),
@@ -256,6 +258,27 @@ impl Run for Bt {
         }
         Ok(report)
     }
+}
+
+/// `-I` takes an address in code, `-S` one on the task's stack or on one of a CPU's.
+fn is_place(
+    s: &Session,
+    task: &Task,
+    ip: Option<VirtAddr>,
+    sp: Option<VirtAddr>,
+) -> Result<(), CommandError> {
+    if let Some(ip) = ip.filter(|ip| !s.is_text(s.opened().machine.plain_code(*ip))) {
+        return Err(CommandError::failed(format_args!("-I {ip:#x}: not an address in the kernel's code")));
+    }
+    let own = task_stack(s, task);
+    let Some(sp) = sp.filter(|sp| own.end > own.start && !own.contains(*sp)) else { return Ok(()) };
+    if s.cpus().possible.iter().any(|cpu| cpu_stacks(s, *cpu).iter().any(|stack| stack.contains(sp))) {
+        return Ok(());
+    }
+    Err(CommandError::failed(format_args!(
+        "-S {sp:#x}: on no stack: that of PID {} is {:#x} to {:#x}",
+        task.pid, own.start, own.end
+    )))
 }
 
 /// `-R` takes a symbol or an address: a word that is neither is in no frame of any task.
