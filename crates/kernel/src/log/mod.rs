@@ -6,3 +6,5 @@ pub(crate) mod old_shape;
 pub mod printk;
 mod printk_safe;
 pub(crate) mod printk_shape;
+pub(crate) mod ring;
+pub(crate) mod text_ring;

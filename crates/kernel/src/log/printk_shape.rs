@@ -7,16 +7,18 @@
 //!
 //! What is found holds as the log only if records can be read from it.
 
-use crate::error::KernelError;
+use crate::error::{KernelError, Result};
 use crate::log::old_shape::HEADERS;
-use crate::log::printk::{
-    Log, LogRecord, RecordBuffer, RingArrays, RingOffsets, buffer, read_arrays, read_records, read_ring,
+use crate::log::printk::{Log, LogRecord, RecordBuffer, buffer, read_records, text_line};
+use crate::log::ring::{
+    COUNT_BITS, Candidates, Found, Head, RingArrays, RingOffsets, SIZE_BITS, read_arrays, read_ring,
 };
+use crate::log::text_ring;
 use crate::opening::image_scan::pieces;
+use crate::opening::open::Opened;
 use crate::session::Session;
 use arch::BANNER;
 use base::{Bytes, VirtAddr, VirtRead};
-use dump::Words;
 use std::ops::ControlFlow;
 
 /// How many rings that could be one are looked at.
@@ -38,19 +40,81 @@ pub(crate) fn without_head(s: &Session, why: &KernelError) -> Option<Log> {
     }
 }
 
+/// The ring that the pointer `prb` leads to. Where it contradicts itself, its arrays are those that fit each other.
+pub(crate) fn ringbuffer(s: &Session, prb: VirtAddr) -> Result<Log> {
+    let at = RingOffsets::of(s)?;
+    let prb = s.mem().ptr(prb)?;
+    let found = read_ring(s.mem(), prb, &at);
+    match found {
+        Ok(found) if found.is_whole() => Ok(found),
+        found => {
+            let has = found.as_ref().map_or((0, 0), Found::len);
+            mended(s, &at, Some(prb)).filter(|other| other.len() > has).map_or(found, Ok)
+        }
+    }
+    .map(Found::into_log)
+}
+
+/// A ring by its arrays, each where the ring says or where symbols do, as they fit each other.
+fn mended(s: &Session, at: &RingOffsets, prb: Option<VirtAddr>) -> Option<Found> {
+    let mem = s.mem();
+    let head = prb.and_then(|prb| Head::read(mem, prb, at).ok());
+    let candidates = candidates(s, at, prb, head.map(|head| head.arrays));
+    let arrays = candidates.fitting(mem, at).filter(|arrays| Some(*arrays) != head.map(|head| head.arrays))?;
+    let mut found = read_arrays(mem, at, arrays);
+    if let Some(prb) = prb {
+        let why = "what it says of its descriptors, infos and text does not fit them".to_owned();
+        found.doubt = Some(KernelError::Damaged { what: "printk ring buffer", at: prb, why });
+    }
+    Some(found)
+}
+
+/// What the arrays of a ring could be: what the ring itself says comes first.
+fn candidates(s: &Session, at: &RingOffsets, prb: Option<VirtAddr>, own: Option<RingArrays>) -> Candidates {
+    let symbols = &s.kernel_symbols().table;
+    // the static ring has symbols of its own; the larger one has not
+    let is_static = prb.is_none_or(|prb| s.symbol("printk_rb_static") == Some(prb));
+    let of = |name: &str| symbols.find(name).filter(|_| is_static);
+    let (descs, text) = (of("_printk_rb_static_descs"), of("__log_buf"));
+    // how long they are tell the symbols behind them, but for what aligns those
+    let below = |n: u64| n.checked_ilog2();
+    let span = |id| symbols.span(id);
+    let count = descs.and_then(|of| below(span(of.id)? / at.desc_size.max(1)));
+    let size = text.and_then(|of| below(span(of.id)?));
+    let buffer = buffer(s).ok();
+    let count_bits = own.map(|own| own.count_bits).into_iter().chain(count).chain(COUNT_BITS.rev());
+    let count_bits: Vec<u32> = count_bits.filter(|bits| COUNT_BITS.contains(bits)).collect();
+    let size_bits = own.map(|own| own.size_bits).into_iter();
+    let size_bits = size_bits.chain(buffer.and_then(|(_, len)| below(len))).chain(size).chain(SIZE_BITS.rev());
+    let size_bits: Vec<u32> = size_bits.filter(|bits| SIZE_BITS.contains(bits)).collect();
+    let with = |places: Vec<VirtAddr>, bits: &[u32]| {
+        places.into_iter().flat_map(|at| bits.iter().map(move |bits| (at, *bits))).collect()
+    };
+    let descs = own.map(|own| own.descs).into_iter().chain(descs.map(|of| of.addr)).collect();
+    let infos = own.map(|own| own.infos).into_iter();
+    let texts = own.map(|own| own.text).into_iter().chain(buffer.map(|(at, _)| at));
+    Candidates {
+        descs: with(descs, &count_bits),
+        infos: infos.chain(of("_printk_rb_static_infos").map(|of| of.addr)).collect(),
+        texts: with(texts.chain(text.map(|of| of.addr)).collect(), &size_bits),
+    }
+}
+
 /// The two rings that a kernel can have: it begins with the static one, and leaves it for a larger one.
 fn of_rings(s: &Session, why: &KernelError) -> Option<Log> {
     let mem = s.mem();
     let bytes = |at: VirtAddr| mem.bytes(at, RING_BYTES).ok();
     let read = |at: VirtAddr| read_ring(mem, at, &ring(&bytes(at)?, mem)?).ok();
-    let own = |at: VirtAddr| read(at).filter(|log| !log.records.is_empty());
+    let own = |at: VirtAddr| read(at).filter(|found| found.len().0 > 0).map(Found::into_log);
     // where only the types are lost, the pointer is there
     let used = s.symbol("prb").and_then(|at| mem.ptr(at).ok()).and_then(own);
     let larger = s.symbol("printk_rb_dynamic");
     if let Some(log) = used.or_else(|| larger.and_then(own)) {
         return Some(log);
     }
-    let mut log = s.symbol("printk_rb_static").and_then(own).or_else(|| of_arrays(s))?;
+    let at = RingOffsets::of(s).unwrap_or(RingOffsets::USUAL);
+    let of_arrays = || mended(s, &at, None).filter(|found| found.len().0 > 0).map(Found::into_log);
+    let mut log = s.symbol("printk_rb_static").and_then(own).or_else(of_arrays)?;
     // the other is not in use where it was never filled, or where the buffer is this one's
     let own_buffer = s.symbol("__log_buf").is_some_and(|own| buffer(s).is_ok_and(|(at, _)| at == own));
     let is_empty = |at| bytes(at).is_some_and(|bytes| bytes.iter().all(|b| *b == 0));
@@ -62,29 +126,6 @@ fn of_rings(s: &Session, why: &KernelError) -> Option<Log> {
         log.stop(why.clone());
     }
     Some(log)
-}
-
-/// The static ring by its arrays, which have symbols of their own.
-fn of_arrays(s: &Session) -> Option<Log> {
-    let symbols = &s.kernel_symbols().table;
-    let of = |name: &str| symbols.find(name);
-    let (descs, infos) = (of("_printk_rb_static_descs")?, of("_printk_rb_static_infos")?);
-    let at = RingOffsets::of(s).unwrap_or(RingOffsets::USUAL);
-    let text = of("__log_buf")?;
-    let bits = |bytes: u64| bytes.is_power_of_two().then(|| bytes.trailing_zeros());
-    // how long they are tell the symbols behind them, but for what aligns those
-    let count = symbols.span(descs.id)? / at.desc_size;
-    let size = symbols.span(text.id)?;
-    let below = |n: u64| bits(if n.is_power_of_two() { n } else { n.checked_next_power_of_two()? >> 1 });
-    let arrays = RingArrays {
-        count_bits: below(count)?,
-        size_bits: below(size)?,
-        descs: descs.addr,
-        infos: infos.addr,
-        text: text.addr,
-    };
-    let log = read_arrays(s.mem(), &at, arrays);
-    (!log.records.is_empty()).then_some(log)
 }
 
 /// The messages in the log's own buffer, whatever is known of where they begin.
@@ -100,10 +141,10 @@ fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
             return Some(log);
         }
     }
-    let blocks = blocks(&bytes, s.opened().machine.image.words());
+    let blocks = text_ring::blocks(&bytes, s.opened().machine.image.words());
     let records: Vec<LogRecord> = match blocks.len() > MIN_LINES {
-        true => blocks.iter().map(|(_, text)| crate::log::printk::text_line(text)).collect(),
-        false => lines_of(&bytes).iter().map(|text| crate::log::printk::text_line(text)).collect(),
+        true => text_ring::texts(&blocks),
+        false => lines_of(&bytes).iter().map(|text| text_line(text)).collect(),
     };
     // which are missing is not known
     let stopped = Some(why.clone());
@@ -118,55 +159,6 @@ fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
 
 /// No buffer of messages is longer.
 const BUFFER_WITHIN: u64 = 64 << 20;
-
-/// A message without what follows it: where printk took the two bytes of the level from its front (`printk_sprint()`), its
-/// last two are still there once more.
-fn own_text(text: &str) -> &str {
-    let text = text.trim_end_matches('\n');
-    match text.as_bytes() {
-        [.., a, b, c, d] if [a, b] == [c, d] => text.get(..text.len() - 2).unwrap_or(text),
-        _ => text,
-    }
-}
-
-/// Records without text, whose ids no block has, are few in a row.
-const NEAR: i64 = 8;
-
-/// The blocks of a ring's text, in the order of their ids: each begins with the id of its descriptor at a multiple of a
-/// `long`. Ids have two bits less than that and begin below 2^32 (of 32 bits 2^20), or below their end (`DESC0_ID`). The end
-/// of a text can look like a small one: ids follow each other, from block to block or nearly.
-pub(crate) fn blocks(bytes: &[u8], shape: Words) -> Vec<(i64, String)> {
-    let size = usize::from(shape.size.max(4));
-    let words = || bytes.chunks_exact(size).map(|word| shape.number(word));
-    let (unused, small) = if size == 8 { (2, 40) } else { (34, 20) };
-    let id = |word: u64| match word >> small {
-        high if high == u64::MAX >> unused >> small => Some((word << unused).cast_signed() >> unused),
-        0 if word != 0 => Some(word.cast_signed()),
-        _ => None,
-    };
-    let all: Vec<(usize, i64)> =
-        words().enumerate().filter_map(|(n, word)| id(word).map(|id| (n * size, id))).collect();
-    let follows = |id: i64, next: i64| (1..=NEAR).contains(&next.saturating_sub(id));
-    let mut starts: Vec<(usize, i64)> = Vec::new();
-    for (n, (at, id)) in all.iter().enumerate() {
-        let leads = || all.iter().skip(n + 1).take(NEAR as usize).any(|(_, next)| follows(*id, *next));
-        if starts.last().is_some_and(|(_, last)| follows(*last, *id)) || leads() {
-            starts.push((*at, *id));
-        }
-    }
-    let mut out = Vec::new();
-    for (n, (start, id)) in starts.iter().enumerate() {
-        let end = starts.get(n + 1).map_or(bytes.len(), |(next, _)| *next);
-        let body = bytes.get(start + size..end).unwrap_or_default();
-        let is_text = |b: &u8| (0x20..0x7f).contains(b) || matches!(b, b'\t' | b'\n') || *b >= 0x80;
-        let text: Vec<u8> = body.iter().copied().take_while(is_text).collect();
-        if !text.is_empty() {
-            out.push((*id, own_text(&String::from_utf8_lossy(&text)).to_owned()));
-        }
-    }
-    out.sort_by_key(|(id, _)| *id);
-    out
-}
 
 /// Looks for the log in the image; the one with the newest message, where several could be it.
 pub(crate) fn find(s: &Session) -> Option<Log> {
@@ -185,10 +177,28 @@ pub(crate) fn find(s: &Session) -> Option<Log> {
     });
     let newest = |log: &Log| (log.last_nsec(), log.records.len());
     let of_rings = rings.iter().filter_map(|(at, offsets)| read_ring(mem, *at, offsets).ok());
-    let of_rings = of_rings.filter(|log| !log.records.is_empty()).max_by_key(newest);
+    let of_rings = of_rings.map(Found::into_log).filter(|log| !log.records.is_empty()).max_by_key(newest);
     of_rings
         .or_else(|| starts.iter().filter_map(|at| records_from(mem, *at)).max_by_key(newest))
+        .or_else(|| of_texts(o, text))
         .or_else(|| starts.iter().filter_map(|at| text_from(mem, *at)).max_by_key(|log| log.records.len()))
+}
+
+/// The text of a ring that lies in the image, wherever blocks follow each other.
+fn of_texts(o: &Opened, text: VirtAddr) -> Option<Log> {
+    let shape = o.machine.image.words();
+    let mut runs = Vec::new();
+    let _ = pieces(o, text, &mut |at, bytes| {
+        let found = text_ring::runs(bytes, shape).into_iter();
+        let found = found.map(|run| at.add(run.start as u64).0..at.add(run.end as u64).0);
+        runs.extend(found.take(MAX_STARTS.saturating_sub(runs.len())));
+        ControlFlow::Continue(())
+    });
+    let read = |at: u64, bytes: &mut [u8]| {
+        o.machine.mem.read_what_is_there(VirtAddr(at), bytes);
+        bytes.len()
+    };
+    text_ring::of_runs(runs, shape, &read)
 }
 
 /// Bytes of `struct printk_ringbuffer` with either of its descriptor rings.
@@ -214,10 +224,13 @@ fn ring(bytes: &[u8], mem: &dyn VirtRead) -> Option<RingOffsets> {
         (8..=30).contains(&bits) && b.u64_at(at + 8).is_ok_and(|data| VirtAddr(data).in_upper_half())
     })?;
     let offsets = RingOffsets { text_ring: text as u64, ..RingOffsets::USUAL };
-    // the descriptor of the newest record has its id
-    let slot = head & ((1 << count_bits) - 1);
-    let state = mem.u64(VirtAddr(descs).add(slot * offsets.desc_size + offsets.state_var)).ok()?;
-    (state & mask == head).then_some(offsets)
+    // the descriptor of the newest record has its id, or that of the oldest where the newest is not what the ring says
+    let has_id = |id: u64| {
+        let slot = id & ((1 << count_bits) - 1);
+        let at = VirtAddr(descs).add(slot.wrapping_mul(offsets.desc_size)).add(offsets.state_var);
+        id != 0 && mem.u64(at).is_ok_and(|state| state & mask == id)
+    };
+    (has_id(head) || has_id(tail)).then_some(offsets)
 }
 
 /// The records from the one whose text begins at `text`.
@@ -273,7 +286,7 @@ fn text_from(mem: &dyn VirtRead, at: VirtAddr) -> Option<Log> {
         }
     }
     let lines = lines_of(&bytes);
-    let records = lines.iter().map(|line| crate::log::printk::text_line(line));
+    let records = lines.iter().map(|line| text_line(line));
     let records: Vec<LogRecord> = records.collect();
     // the banner alone is no log
     (records.len() > MIN_LINES).then(|| Log { records, as_text: true, ..Log::default() })
@@ -310,6 +323,7 @@ fn lines_of(bytes: &[u8]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::testing::Ram;
+    use dump::Words;
 
     const BASE: u64 = 0xffff_ffff_8200_0000;
     /// A ring of 8 descriptors and 1 KiB of text, with three records; `text_ring` is where its data ring begins.
@@ -347,7 +361,7 @@ mod tests {
             let ram = ring_of_three(text_ring);
             let offsets = ring(&ram.bytes[0x80..], &ram).unwrap();
             assert_eq!(offsets.text_ring, text_ring);
-            let log = read_ring(&ram, VirtAddr(BASE + 0x80), &offsets).unwrap();
+            let log = read_ring(&ram, VirtAddr(BASE + 0x80), &offsets).unwrap().into_log();
             let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
             assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
             assert_eq!((log.records[2].ts_nsec, log.records[2].level, log.lost), (Some(2000), Some(6), 0));
@@ -364,15 +378,13 @@ mod tests {
             infos: VirtAddr(BASE + 0x2000),
             text: VirtAddr(BASE + 0x3000),
         };
-        let log = read_arrays(&ram, &RingOffsets::USUAL, arrays);
+        let log = read_arrays(&ram, &RingOffsets::USUAL, arrays).into_log();
         let texts: Vec<&str> = log.records.iter().map(|r| r.text.as_str()).collect();
         assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
         assert_eq!((log.records[2].ts_nsec, log.hole), (Some(2000), None));
-        assert_eq!(own_text("Zone ranges:s:\n"), "Zone ranges:");
-        assert_eq!((own_text("WT    "), own_text("a"), own_text("end\n")), ("WT  ", "a", "end"));
         // the buffer of text alone has the messages in their order
-        let texts: Vec<String> =
-            blocks(&ram.bytes[0x3000..0x3400], Words::LITTLE_64).into_iter().map(|(_, text)| text).collect();
+        let blocks = text_ring::blocks(&ram.bytes[0x3000..0x3400], Words::LITTLE_64);
+        let texts: Vec<String> = text_ring::texts(&blocks).into_iter().map(|r| r.text).collect();
         assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
         // descriptors that are of another ring
         let mut ram = ring_of_three(40);

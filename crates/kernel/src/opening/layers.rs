@@ -153,8 +153,8 @@ impl Layers {
     /// The log as memory has it, of any machine: goes through memory again where its first message is gone.
     pub fn log_in_memory(&self) -> Option<&Log> {
         let first = self.words().log.as_ref();
-        let by_records = || words::log_by_records(&self.image, &self.options.watch);
-        first.or_else(|| self.kept(&self.records, by_records).as_ref())
+        let by_shape = || words::log_by_shape(&self.image, &self.options.watch);
+        first.or_else(|| self.kept(&self.records, by_shape).as_ref())
     }
 
     /// The session alone.

@@ -4,8 +4,8 @@
 //! Goes through physical memory once, and only when it is asked for; ends at Ctrl-C.
 
 use crate::log::old_shape;
-use crate::log::printk::{Log, LogRecord, text_line};
-use crate::log::printk_shape::blocks;
+use crate::log::printk::{Log, LogRecord};
+use crate::log::text_ring;
 use crate::opening::image::Image;
 use crate::opening::image_scan::is_vmcoreinfo;
 use crate::opening::machine::claims;
@@ -71,16 +71,30 @@ const MAX_REST: u64 = 4096;
 /// Places at which records begin to follow each other.
 const MAX_RUNS: usize = 256;
 
-/// The log of 3.5 to 5.9 where its first message was written over: the largest run of records in memory.
-pub(crate) fn log_by_records(image: &Image, watch: &Watch) -> Option<Log> {
+/// The log where its first message was written over: the largest run of records in memory (3.5 to 5.9), or of blocks of the
+/// text of a ring (5.10).
+pub(crate) fn log_by_shape(image: &Image, watch: &Watch) -> Option<Log> {
     let shape = image.words();
     let mut runs: Vec<(PhysAddr, old_shape::Run)> = Vec::new();
+    let mut rings = Vec::new();
     each_piece(image.phys(), watch, &mut |at, bytes| {
+        let blocks = text_ring::runs(bytes, shape).into_iter();
+        let blocks = blocks.map(|run| at.add(run.start as u64).0..at.add(run.end as u64).0);
+        rings.extend(blocks.take(MAX_RUNS.saturating_sub(rings.len())));
         let found = old_shape::runs(bytes, shape);
         runs.extend(
             found.into_iter().take(MAX_RUNS.saturating_sub(runs.len())).map(|r| (at.add(r.start as u64), r)),
         );
     });
+    let read = |at: u64, bytes: &mut [u8]| image.phys().read_stretch(PhysAddr(at), bytes).unwrap_or(0);
+    let logs = [of_records(image, runs), text_ring::of_runs(rings, shape, &read)];
+    // `max_by_key` takes the last of equals
+    logs.into_iter().flatten().rev().max_by_key(|log| log.records.len())
+}
+
+/// The largest buffer of records that these runs are of.
+fn of_records(image: &Image, runs: Vec<(PhysAddr, old_shape::Run)>) -> Option<Log> {
+    let shape = image.words();
     // one that goes on in the next piece is found there again
     let mut buffers: Vec<(PhysAddr, Vec<LogRecord>)> = Vec::new();
     let mut bytes = vec![0; LOG_WITHIN];
@@ -168,15 +182,15 @@ fn log_from(phys: &dyn PhysRead, banner: PhysAddr, shape: Shape) -> Option<(bool
 
 /// The messages of printk's ring (5.10): each stands behind the id of its descriptor, a `long`.
 fn of_ring(bytes: &[u8], shape: Shape) -> Option<Log> {
-    let mut blocks = blocks(bytes, shape);
+    let mut blocks = text_ring::blocks(bytes, shape);
     // from the first message on
-    let first = blocks.iter().position(|(_, text)| text.as_bytes().starts_with(arch::BANNER))?;
+    let first = blocks.iter().position(|(_, body)| body.starts_with(arch::BANNER))?;
     blocks.drain(..first);
     // ids follow each other: behind a gap there is other memory
     let ids: Vec<i64> = blocks.iter().map(|(id, _)| *id).collect();
     let gap = ids.windows(2).position(|two| two.first().zip(two.last()).is_some_and(|(a, b)| b - a > 64));
     blocks.truncate(gap.map_or(blocks.len(), |n| n.saturating_add(1)));
-    let records: Vec<_> = blocks.iter().map(|(_, text)| text_line(text)).collect();
+    let records = text_ring::texts(&blocks);
     (records.len() >= MIN_MESSAGES).then(|| Log { records, as_text: true, ..Log::default() })
 }
 

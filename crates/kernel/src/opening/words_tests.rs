@@ -142,6 +142,42 @@ fn a_log_whose_first_message_was_written_over_is_found() {
     }
 }
 
+/// The same of a ring's text (5.10), of which the first messages were written over.
+#[test]
+fn a_ring_whose_first_message_was_written_over_is_found() {
+    for target in Target::OTHERS.into_iter().chain([Target::X86_64]) {
+        let size = if target.wide { 8 } else { 4 };
+        let text = |n: u64| format!("message {n} of the machine{}", &" abcdef"[..n as usize % 7]);
+        let block = |n: u64| {
+            let id = n + 0xf_0000;
+            let mut out = if target.big_endian {
+                id.to_be_bytes()[8 - size..].to_vec()
+            } else {
+                id.to_le_bytes()[..size].to_vec()
+            };
+            out.extend(text(n).bytes().chain([0]));
+            out.resize(out.len().next_multiple_of(size), 0);
+            out
+        };
+        let all = |range: std::ops::Range<u64>| range.flat_map(block).collect::<Vec<u8>>();
+        for (new, old) in [(20, 300), (5000, 40), (0, 40)] {
+            let left = &block(9)[size..];
+            let bytes = [&all(1000 + old..1000 + old + new), left, &all(1000..1000 + old), &[0; 32]].concat();
+            for at in [0x8_0000, 0x10_0000 + PIECE as u64 - 0x808] {
+                let spec = DumpSpec::of(target).release("").bytes(0x2_0000, LINES[0].as_bytes());
+                let spec = spec.bytes(0x10_0000, &[1; 0x1000]).bytes(at, &bytes).bytes(0x20_0000, &[1; 64]);
+                let (_file, layers) = layers(&spec.elf());
+                let log = layers.log_in_memory();
+                let log = log.unwrap_or_else(|| panic!("{} {new} {at:#x}", target.name));
+                let texts: Vec<&str> = log.records.iter().map(|r| &*r.text).collect();
+                let want: Vec<String> = (1000..1000 + old + new).map(text).collect();
+                assert_eq!(texts, want, "{} {new} {at:#x}", target.name);
+                assert_eq!((log.as_text, log.hole), (true, Some(0)));
+            }
+        }
+    }
+}
+
 /// Nothing but the banner in the image, and texts that no header stands before.
 #[test]
 fn memory_without_a_log_has_none() {

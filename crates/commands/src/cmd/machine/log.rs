@@ -158,6 +158,14 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
              times that are not in them",
         );
     }
+    if let Some((count, why)) = log.untimed.as_ref().filter(|_| !log.as_text) {
+        report.missing(format!(
+            "log: {count} messages are told by their texts as they lie in memory, without times and levels (?): {why}"
+        ));
+    }
+    if let Some(why) = &log.doubt {
+        report.warning(format!("log: the messages are those that the buffer's own entries name: {why}"));
+    }
     if let Some(e) = &log.stopped {
         report.missing(format!("log: a part of the buffer could not be read: {e}"));
     }

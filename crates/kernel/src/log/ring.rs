@@ -1,0 +1,623 @@
+//! The lockless ring of printk (`printk_ringbuffer`, 5.10): descriptors with ids that ascend, an info and a block of text each.
+//!
+//! Source: kernel/printk/printk_ringbuffer.{c,h}, Documentation/admin-guide/kdump/vmcoreinfo.rst.
+//!
+//! **Invariant:** each part of a ring is evidence for the others. A descriptor's place tells its id's lowest bits, so that
+//! descriptors decide where `head_id` and `tail_id` do not fit them; an info's number and the id before each text say whose
+//! they are, so that a message whose descriptor or info is lost has what the others tell of it.
+
+use crate::error::{KernelError, Result};
+use crate::log::printk::{Log, LogRecord, text_line};
+use crate::log::text_ring::{self, Block};
+use crate::plausible;
+use crate::session::Session;
+use base::{Bytes, VirtAddr, VirtRead, cstr};
+use dump::Words;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest text of one record that is read.
+const MAX_TEXT: usize = 1 << 16;
+/// No buffer of texts that is looked through is longer.
+const BUFFER_WITHIN: u64 = 64 << 20;
+/// No ring has more bits of descriptors; the fewest of any bits.
+pub(crate) const COUNT_BITS: std::ops::RangeInclusive<u32> = 3..=26;
+/// The same of the bytes of text.
+pub(crate) const SIZE_BITS: std::ops::RangeInclusive<u32> = 8..=30;
+
+bind! {
+    /// `struct printk_ringbuffer`
+    struct Ringbuffer("printk_ringbuffer") { desc_ring: "desc_ring", text_data_ring: "text_data_ring" }
+}
+bind! {
+    /// `struct prb_desc_ring`
+    struct DescRing("prb_desc_ring") {
+        count_bits: "count_bits",
+        descs: "descs",
+        infos: "infos",
+        head_id: "head_id",
+        tail_id: "tail_id",
+    }
+}
+bind! {
+    /// `struct prb_desc`
+    struct Desc("prb_desc") { state_var: "state_var", text_blk_lpos: "text_blk_lpos" }
+}
+bind! {
+    /// `struct prb_data_blk_lpos`
+    struct BlkLpos("prb_data_blk_lpos") { begin: "begin", next: "next" }
+}
+bind! {
+    /// `struct prb_data_ring`
+    struct DataRing("prb_data_ring") { size_bits: "size_bits", data: "data" }
+}
+bind! {
+    /// `struct printk_info`
+    struct Info("printk_info") {
+        seq: "seq",
+        ts_nsec: "ts_nsec",
+        text_len: "text_len",
+        facility: "facility",
+        caller_id: "caller_id",
+        dev_info: "dev_info",
+    }
+}
+impl Info {
+    /// Where the facility is, which flags and level follow. Where no type tells, it is what fills the two bytes between
+    /// the text's length and the caller, whose places VMCOREINFO has.
+    fn facility_at(&self, record: VirtAddr) -> Result<VirtAddr> {
+        self.facility.at(record).or_else(|e| {
+            let behind = self.text_len.offset()?.saturating_add(2);
+            match self.caller_id.offset()? == behind.saturating_add(2) {
+                true => Ok(record.add(behind)),
+                false => Err(e),
+            }
+        })
+    }
+}
+
+/// States of a descriptor (`enum desc_state`), the two top bits of its `state_var`.
+const DESC_RESERVED: u64 = 0;
+const DESC_COMMITTED: u64 = 1;
+const DESC_FINALIZED: u64 = 2;
+const DESC_REUSABLE: u64 = 3;
+/// An lpos with bit 0 set has no data (`BLK_DATALESS`).
+const DATALESS: u64 = 1;
+/// Both lpos of a record whose text is empty (`NO_LPOS`, later `EMPTY_LINE_LPOS`). `FAILED_LPOS` is 1: there was no room.
+const NO_LPOS: u64 = 3;
+/// The top two bits of an id's word are its state; ids wrap below them.
+const ID_MASK: u64 = u64::MAX >> 2;
+
+/// Ids have 62 bits and begin below their end: as numbers that ascend with time.
+const fn signed(id: u64) -> i64 {
+    (id << 2).cast_signed() >> 2
+}
+
+/// Where the structs of the ring have what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RingOffsets {
+    /// In `printk_ringbuffer`.
+    pub(crate) desc_ring: u64,
+    pub(crate) text_ring: u64,
+    /// In `prb_desc_ring`: `count_bits`, `descs`, `infos`, `head_id`, `tail_id`.
+    pub(crate) ring: [u64; 5],
+    /// In `prb_data_ring`: `size_bits`, `data`.
+    pub(crate) data: [u64; 2],
+    /// `prb_desc`
+    pub(crate) desc_size: u64,
+    pub(crate) state_var: u64,
+    /// `begin` and `next` of its block.
+    pub(crate) block: [u64; 2],
+    /// `printk_info`: `seq`, `ts_nsec`, `text_len`; what follows is not in all kernels.
+    pub(crate) info_size: u64,
+    pub(crate) info: [u64; 3],
+    pub(crate) facility: u64,
+    pub(crate) caller_id: Option<u64>,
+    pub(crate) dev_info: Option<u64>,
+}
+
+impl RingOffsets {
+    /// Where they have been since 5.10, but for `text_ring`.
+    pub(crate) const USUAL: Self = Self {
+        desc_ring: 0,
+        text_ring: 40,
+        ring: [0, 8, 16, 24, 32],
+        data: [0, 8],
+        desc_size: 24,
+        state_var: 0,
+        block: [8, 16],
+        info_size: 88,
+        info: [0, 8, 16],
+        facility: 18,
+        caller_id: Some(20),
+        dev_info: Some(24),
+    };
+
+    /// As types or VMCOREINFO tell.
+    pub(crate) fn of(s: &Session) -> Result<Self> {
+        let rb = s.bind::<Ringbuffer>();
+        let ring = s.bind::<DescRing>();
+        let desc = s.bind::<Desc>();
+        let lpos = s.bind::<BlkLpos>();
+        let data = s.bind::<DataRing>();
+        let info = s.bind::<Info>();
+        let block = desc.text_blk_lpos.offset()?;
+        Ok(Self {
+            desc_ring: rb.desc_ring.offset()?,
+            text_ring: rb.text_data_ring.offset()?,
+            ring: [
+                ring.count_bits.offset()?,
+                ring.descs.offset()?,
+                ring.infos.offset()?,
+                ring.head_id.offset()?,
+                ring.tail_id.offset()?,
+            ],
+            data: [data.size_bits.offset()?, data.data.offset()?],
+            desc_size: desc.size.ok_or(KernelError::NoType("prb_desc"))?,
+            state_var: desc.state_var.offset()?,
+            block: [block.saturating_add(lpos.begin.offset()?), block.saturating_add(lpos.next.offset()?)],
+            info_size: info.size.ok_or(KernelError::NoType("printk_info"))?,
+            info: [info.seq.offset()?, info.ts_nsec.offset()?, info.text_len.offset()?],
+            facility: info.facility_at(VirtAddr(0))?.0,
+            caller_id: info.caller_id.offset().ok(),
+            dev_info: info.dev_info.offset().ok(),
+        })
+    }
+}
+
+/// Where the arrays of a ring are, and how long they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RingArrays {
+    pub(crate) count_bits: u32,
+    pub(crate) size_bits: u32,
+    pub(crate) descs: VirtAddr,
+    pub(crate) infos: VirtAddr,
+    pub(crate) text: VirtAddr,
+}
+
+/// What a ring says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) arrays: RingArrays,
+    tail: u64,
+    head: u64,
+}
+
+impl Head {
+    pub(crate) fn read(mem: &dyn VirtRead, prb: VirtAddr, at: &RingOffsets) -> Result<Self> {
+        let desc_ring = prb.add(at.desc_ring);
+        let text_ring = prb.add(at.text_ring);
+        let [count_bits, descs, infos, head_id, tail_id] = at.ring;
+        let arrays = RingArrays {
+            count_bits: mem.u32(desc_ring.add(count_bits))?,
+            size_bits: mem.u32(text_ring.add(at.data[0]))?,
+            descs: mem.ptr(desc_ring.add(descs))?,
+            infos: mem.ptr(desc_ring.add(infos))?,
+            text: mem.ptr(text_ring.add(at.data[1]))?,
+        };
+        let tail = mem.u64(desc_ring.add(tail_id))? & ID_MASK;
+        let head = mem.u64(desc_ring.add(head_id))? & ID_MASK;
+        Ok(Self { arrays, tail, head })
+    }
+
+    /// Why its numbers can be none of a ring.
+    pub(crate) fn problem(&self, prb: VirtAddr) -> Option<KernelError> {
+        let RingArrays { count_bits, size_bits, .. } = self.arrays;
+        let damaged =
+            |why: String| Some(KernelError::Damaged { what: "printk ring buffer", at: prb, why });
+        if !COUNT_BITS.contains(&count_bits) || !SIZE_BITS.contains(&size_bits) {
+            return damaged(format!("2^{count_bits} descriptors, 2^{size_bits} bytes of text"));
+        }
+        None
+    }
+}
+
+/// The records of a ring by their ids, and what of it is not known.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    records: BTreeMap<i64, LogRecord>,
+    /// The messages that are in the ring and could not be read.
+    gone: BTreeSet<i64>,
+    /// Messages of which the text alone is there.
+    untimed: usize,
+    /// True where it is not known which messages could not be read.
+    unknown: bool,
+    lost: u64,
+    /// Why some of it could not be read.
+    why: Option<KernelError>,
+    /// What the ring says of itself and its descriptors contradict.
+    pub(crate) doubt: Option<KernelError>,
+}
+
+impl Found {
+    pub(crate) fn is_whole(&self) -> bool {
+        self.why.is_none() && self.doubt.is_none()
+    }
+
+    /// How many records there are, and how many of them have their times.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.records.len(), self.records.len().saturating_sub(self.untimed))
+    }
+
+    fn fail(&mut self, id: i64, why: KernelError) {
+        self.gone.insert(id);
+        self.why.get_or_insert(why);
+    }
+
+    pub(crate) fn into_log(self) -> Log {
+        let first = self.gone.first().map(|gone| self.records.range(..gone).count());
+        let hole = if self.unknown { Some(0) } else { first };
+        let as_text = self.untimed > 0 && self.untimed == self.records.len();
+        // where nothing is missing in the end, only what is damaged is worth a word
+        let is_lost = hole.is_some() || self.untimed > 0;
+        let damage = self.why.clone().filter(|why| !is_lost && matches!(why, KernelError::Damaged { .. }));
+        Log {
+            hole,
+            as_text,
+            lost: self.lost,
+            stopped: self.why.clone().filter(|_| hole.is_some() || as_text),
+            untimed: self.why.filter(|_| self.untimed > 0).map(|why| (self.untimed, why)),
+            doubt: self.doubt.or(damage),
+            records: self.records.into_values().collect(),
+        }
+    }
+}
+
+/// What a descriptor that is read has.
+enum Slot {
+    Record(LogRecord),
+    /// Its text was overwritten, had no room, or was never committed.
+    Lost,
+    /// It never held a record.
+    Unused,
+}
+
+/// Reads a ring of records: from `tail_id` to `head_id`, or what the descriptors say where those do not fit them.
+pub(crate) fn read_ring(mem: &dyn VirtRead, prb: VirtAddr, at: &RingOffsets) -> Result<Found> {
+    let head = Head::read(mem, prb, at)?;
+    if let Some(why) = head.problem(prb) {
+        return Err(why);
+    }
+    let ring = Ring { mem, at, arrays: head.arrays };
+    let mut found = match ring.contradicted(head.tail, head.head) {
+        None => ring.between(head.tail, head.head),
+        Some(why) => {
+            let doubt = KernelError::Damaged { what: "printk ring buffer", at: prb, why };
+            Found { doubt: Some(doubt), ..ring.by_descriptors() }
+        }
+    };
+    if !found.is_whole() {
+        ring.add_texts(&mut found);
+    }
+    Ok(found)
+}
+
+/// Reads a ring by its arrays alone.
+pub(crate) fn read_arrays(mem: &dyn VirtRead, at: &RingOffsets, arrays: RingArrays) -> Found {
+    let ring = Ring { mem, at, arrays };
+    let mut found = ring.by_descriptors();
+    ring.add_texts(&mut found);
+    found
+}
+
+/// Descriptors that are looked at to find out what fits a ring.
+const SAMPLE: u64 = 1024;
+/// Beside the first ones.
+const SAMPLE_FURTHER: u64 = 64;
+
+/// What the arrays of a ring could be, the most credible first of each.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    /// Descriptors, and bits of their count.
+    pub(crate) descs: Vec<(VirtAddr, u32)>,
+    pub(crate) infos: Vec<VirtAddr>,
+    /// Texts, and bits of their length.
+    pub(crate) texts: Vec<(VirtAddr, u32)>,
+}
+
+impl Candidates {
+    /// The ones whose parts fit each other best; of equals the first.
+    pub(crate) fn fitting(&self, mem: &dyn VirtRead, at: &RingOffsets) -> Option<RingArrays> {
+        let (infos, (text, size_bits)) = (*self.infos.first()?, *self.texts.first()?);
+        let arrays = |(descs, count_bits)| RingArrays { count_bits, descs, size_bits, infos, text };
+        let ring = |of| Ring { mem, at, arrays: arrays(of) };
+        // `max_by_key` takes the last of equals
+        let descs = self.descs.iter().rev().max_by_key(|of| ring(**of).fit())?;
+        let ring = ring(*descs);
+        let used = ring.sample_in_use();
+        let of_info = |infos: &&VirtAddr| {
+            let ring = Ring { arrays: RingArrays { infos: **infos, ..ring.arrays }, ..ring };
+            used.iter().filter(|(id, _)| ring.info(*id).is_ok()).count()
+        };
+        let infos = *self.infos.iter().rev().max_by_key(of_info)?;
+        let of_text = |(text, size_bits): &&(VirtAddr, u32)| {
+            let at = |begin: u64| text.add(begin & ((1 << size_bits) - 1));
+            used.iter().filter(|(id, begin)| mem.u64(at(*begin)).is_ok_and(|owner| owner == *id)).count()
+        };
+        let (text, size_bits) = *self.texts.iter().rev().max_by_key(of_text)?;
+        Some(RingArrays { infos, text, size_bits, ..ring.arrays })
+    }
+}
+
+/// A ring whose arrays are known.
+#[derive(Clone, Copy)]
+struct Ring<'a> {
+    mem: &'a dyn VirtRead,
+    at: &'a RingOffsets,
+    arrays: RingArrays,
+}
+
+impl Ring<'_> {
+    const fn count(&self) -> u64 {
+        1 << self.arrays.count_bits
+    }
+
+    const fn slot(&self, id: u64) -> u64 {
+        id & (self.count() - 1)
+    }
+
+    fn desc(&self, id: u64) -> VirtAddr {
+        self.arrays.descs.add(self.slot(id).wrapping_mul(self.at.desc_size))
+    }
+
+    /// The state and the id of the descriptor at an id's place.
+    fn state(&self, id: u64) -> Result<(u64, u64)> {
+        let word = self.mem.u64(self.desc(id).add(self.at.state_var))?;
+        Ok((word >> 62, word & ID_MASK))
+    }
+
+    /// The same; on a page of zeros, which a lost page can be, it is not known.
+    fn state_unless_zeros(&self, id: u64) -> Result<(u64, u64)> {
+        let state = self.state(id)?;
+        if state == (0, 0) && plausible::is_zero_page(self.mem, self.desc(id)) {
+            let (at, why) = (self.desc(id), "its whole page holds zeros".to_owned());
+            return Err(KernelError::Damaged { what: "printk descriptors", at, why });
+        }
+        Ok(state)
+    }
+
+    /// What of the descriptors contradicts the ids of the oldest and the newest. One that cannot be read contradicts nothing.
+    fn contradicted(&self, tail: u64, head: u64) -> Option<String> {
+        let count = head.wrapping_sub(tail) & ID_MASK;
+        if count > self.count() {
+            return Some(format!("{count} records between tail_id {tail:#x} and head_id {head:#x}"));
+        }
+        let of = |id: u64| self.state(id).ok();
+        let near = |n: u64| (head.wrapping_sub(n) & ID_MASK, head.wrapping_add(n) & ID_MASK);
+        // a CPU takes an id before it marks the descriptor
+        let newest: Vec<_> = (0..=count.min(3)).filter_map(|n| Some((near(n).0, of(near(n).0)?.1))).collect();
+        if !newest.is_empty() && newest.iter().all(|(id, own)| id != own) {
+            return Some(format!("no descriptor has the id {head:#x} that head_id has"));
+        }
+        if (1..=4).any(|n| of(near(n).1).is_some_and(|(_, own)| own == near(n).1)) {
+            return Some(format!("there are descriptors of newer messages than head_id {head:#x}"));
+        }
+        if of(tail).is_some_and(|(_, own)| own != tail) {
+            return Some(format!("no descriptor has the id {tail:#x} that tail_id has"));
+        }
+        // only the one at the tail can have been given up, or never used
+        let [oldest, next] = [0, 1].map(|n| of(tail.wrapping_add(n) & ID_MASK).map(|(state, _)| state));
+        if count > 0 && [oldest, next] == [Some(DESC_REUSABLE); 2] {
+            return Some(format!("the descriptors from tail_id {tail:#x} on were given up"));
+        }
+        let before = tail.wrapping_sub(1) & ID_MASK;
+        let is_used = of(before).is_some_and(|(state, own)| own == before && in_use(state));
+        is_used.then(|| format!("there are descriptors of older messages than tail_id {tail:#x}"))
+    }
+
+    /// The records from the one id to the other.
+    fn between(&self, tail: u64, head: u64) -> Found {
+        let mut found = Found::default();
+        for n in 0..=head.wrapping_sub(tail) & ID_MASK {
+            let id = tail.wrapping_add(n) & ID_MASK;
+            match self.record(id) {
+                Ok(Slot::Record(record)) => _ = found.records.insert(signed(id), record),
+                Ok(Slot::Unused) if n == 0 => {}
+                Ok(_) => found.lost = found.lost.saturating_add(1),
+                Err(e) => found.fail(signed(id), e),
+            }
+        }
+        found
+    }
+
+    /// The records that the descriptors alone tell: each has its id, and ids ascend with time.
+    fn by_descriptors(&self) -> Found {
+        let mut found = Found::default();
+        let mut ids = BTreeSet::new();
+        let mut unread = Vec::new();
+        for slot in 0..self.count() {
+            match self.state_unless_zeros(slot) {
+                Ok((_, id)) if self.slot(id) != slot || id == 0 => {}
+                Ok((state, id)) if in_use(state) || state == DESC_RESERVED => _ = ids.insert(signed(id)),
+                Ok(_) => {}
+                Err(e) => unread.push((slot, e)),
+            }
+        }
+        for id in &ids {
+            match self.record(id.cast_unsigned() & ID_MASK) {
+                Ok(Slot::Record(record)) => _ = found.records.insert(*id, record),
+                Ok(_) => found.lost = found.lost.saturating_add(1),
+                Err(e) => found.fail(*id, e),
+            }
+        }
+        // the id that such a descriptor has if it was used since the oldest that is there
+        let Some((first, last)) = ids.first().zip(ids.last()) else {
+            found.why = unread.into_iter().next().map(|(_, e)| e);
+            found.unknown = found.why.is_some();
+            return found;
+        };
+        for (slot, e) in unread {
+            let back = self.slot(last.cast_unsigned()).wrapping_sub(slot) & (self.count() - 1);
+            let id = last.saturating_sub(back.cast_signed());
+            // infos of places that were never used hold nothing
+            if id > *first || self.info(id.cast_unsigned() & ID_MASK).is_ok() {
+                found.fail(id, e);
+            }
+        }
+        found
+    }
+
+    /// What the descriptor of this id holds.
+    fn record(&self, id: u64) -> Result<Slot> {
+        let (state, own) = self.state_unless_zeros(id)?;
+        if own != id || !in_use(state) {
+            // a reusable descriptor at the tail is one that never held a record
+            return Ok(if state == DESC_REUSABLE { Slot::Unused } else { Slot::Lost });
+        }
+        let [begin, next] = self.block(id)?;
+        if begin & next & DATALESS != 0 && [begin, next] != [NO_LPOS; 2] {
+            return Ok(Slot::Lost);
+        }
+        let (record, text_len) = self.info(id)?;
+        let body = match [begin, next] == [NO_LPOS; 2] {
+            true => Vec::new(),
+            false => self.body(id, begin, next, text_len)?,
+        };
+        Ok(Slot::Record(with_text(record, &body)))
+    }
+
+    /// Where a descriptor's text begins and ends.
+    fn block(&self, id: u64) -> Result<[u64; 2]> {
+        let [begin, next] = self.at.block;
+        let desc = self.desc(id);
+        Ok([self.mem.u64(desc.add(begin))?, self.mem.u64(desc.add(next))?])
+    }
+
+    /// What the info at this id's place says, without the text, and the text's length. Numbers go round as descriptors do, so
+    /// that a page of zeros is none of theirs.
+    fn info(&self, id: u64) -> Result<(LogRecord, u64)> {
+        let (mem, at) = (self.mem, self.at);
+        let slot = self.slot(id);
+        let info = self.arrays.infos.add(slot.wrapping_mul(at.info_size));
+        let [seq, ts_nsec, text_len] = at.info;
+        let text_len = u64::from(mem.u16(info.add(text_len))?);
+        let number = mem.u64(info.add(seq))?;
+        let is_cut = text_len == 0 && plausible::is_zero_page(mem, info.add(at.info[2]));
+        if is_cut || self.slot(number) != slot {
+            let why = format!("record {slot} has the number {number}");
+            return Err(KernelError::Damaged { what: "printk_info", at: info, why });
+        }
+        let fl = mem.u16(info.add(at.facility))?;
+        let record = LogRecord {
+            seq: Some(number),
+            ts_nsec: Some(mem.u64(info.add(ts_nsec))?),
+            facility: (fl & 0xff) as u8,
+            // u8 flags:5, level:3 follow the facility
+            flags: (fl >> 8) as u8 & 0x1f,
+            level: Some((fl >> 13) as u8),
+            caller_id: at.caller_id.map(|o| mem.u32(info.add(o))).transpose()?,
+            text: String::new(),
+            dict: at.dev_info.map_or_else(|| Ok(Vec::new()), |o| dev_info(mem, info.add(o)))?,
+        };
+        Ok((record, text_len))
+    }
+
+    fn body(&self, id: u64, begin: u64, next: u64, text_len: u64) -> Result<Vec<u8>> {
+        let size_bits = self.arrays.size_bits;
+        let text_size = 1_u64 << size_bits;
+        // a block that does not fit before the end of the ring starts at its beginning
+        let wraps = begin >> size_bits != next.wrapping_sub(1) >> size_bits;
+        let from = if wraps { 0 } else { begin & (text_size - 1) };
+        let blk_len = if wraps { next & (text_size - 1) } else { next.wrapping_sub(begin) };
+        let room = blk_len.saturating_sub(8); // the block begins with its descriptor's id
+        let len = text_len.min(room).min(MAX_TEXT as u64);
+        let at = self.arrays.text.add(from);
+        let mut block = self.mem.bytes(at, usize::try_from(len.saturating_add(8)).unwrap_or(8))?;
+        let owner = Bytes::new(&block).u64_at(0).ok();
+        let text = block.split_off(block.len().min(8));
+        let zero = text.iter().position(|b| *b == 0).map(|n| at.add(n as u64 + 8));
+        if owner != Some(id) || zero.is_some_and(|zero| plausible::is_zero_page(self.mem, zero)) {
+            let why = format!("the text of record {id:#x} is not there");
+            return Err(KernelError::Damaged { what: "text of the log", at, why });
+        }
+        Ok(text)
+    }
+
+    /// Adds what the ring of texts has of the messages that could not be read otherwise.
+    fn add_texts(&self, found: &mut Found) {
+        let len = (1_u64 << self.arrays.size_bits).min(BUFFER_WITHIN);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        // messages are told by their text: of a missing page there are none
+        self.mem.read_what_is_there(self.arrays.text, &mut bytes);
+        let blocks = text_ring::blocks(&bytes, Words::LITTLE_64);
+        let known = found.records.keys().chain(&found.gone).copied();
+        let Some(newest) = known.chain(blocks.iter().map(|(id, _)| *id)).max() else { return };
+        let oldest = newest.saturating_sub(self.count().cast_signed());
+        let rests = text_ring::leaves_rests(&blocks);
+        for block in blocks.into_iter().filter(|(id, _)| *id > oldest) {
+            if !found.records.contains_key(&block.0) && self.may_hold(block.0.cast_unsigned() & ID_MASK) {
+                self.add_text(found, block, rests);
+            }
+        }
+    }
+
+    /// True unless the descriptor says that there is no such record.
+    fn may_hold(&self, id: u64) -> bool {
+        self.state_unless_zeros(id).map_or(true, |(state, own)| own == id && in_use(state))
+    }
+
+    fn add_text(&self, found: &mut Found, (id, body): Block<'_>, rests: bool) {
+        let of_info = self.info(id.cast_unsigned() & ID_MASK).ok();
+        let own = of_info.and_then(|(record, len)| Some((record, body.get(..usize::try_from(len).ok()?)?)));
+        let record = match own {
+            Some((record, text)) if !text.contains(&0) => with_text(record, text),
+            _ => {
+                found.untimed = found.untimed.saturating_add(1);
+                text_line(&text_ring::printed(body, rests))
+            }
+        };
+        found.gone.remove(&id);
+        found.records.insert(id, record);
+    }
+
+    /// How many descriptors have the ids that their places demand, less those that have others.
+    fn fit(&self) -> i64 {
+        let of = |slot: u64| match self.state(slot) {
+            Ok((_, 0)) | Err(_) => 0,
+            Ok((_, id)) if self.slot(id) == slot => 1,
+            Ok(_) => -4,
+        };
+        self.sample().map(of).sum()
+    }
+
+    /// The first places, some in the middle, and the last ones.
+    fn sample(&self) -> impl Iterator<Item = u64> {
+        let count = self.count();
+        let further = |from: u64| from.max(SAMPLE)..from.saturating_add(SAMPLE_FURTHER).min(count);
+        let first = 0..SAMPLE.min(count);
+        first.chain(further(count / 2)).chain(further(count.saturating_sub(SAMPLE_FURTHER)))
+    }
+
+    /// Of those the ones with a text: the id, and where that begins.
+    fn sample_in_use(&self) -> Vec<(u64, u64)> {
+        let of = |slot: u64| {
+            let (state, id) = self.state(slot).ok()?;
+            let [begin, next] = self.block(slot).ok()?;
+            let is_one = in_use(state) && self.slot(id) == slot && (begin | next) & DATALESS == 0;
+            is_one.then_some((id, begin))
+        };
+        self.sample().filter_map(of).collect()
+    }
+}
+
+const fn in_use(state: u64) -> bool {
+    matches!(state, DESC_COMMITTED | DESC_FINALIZED)
+}
+
+fn with_text(record: LogRecord, text: &[u8]) -> LogRecord {
+    let text = String::from_utf8_lossy(text).trim_end_matches('\n').to_owned();
+    LogRecord { text, ..record }
+}
+
+/// `struct dev_printk_info { char subsystem[16]; char device[48]; }`
+fn dev_info(mem: &dyn VirtRead, at: VirtAddr) -> Result<Vec<String>> {
+    let raw = mem.bytes(at, 64)?;
+    let part = |range: std::ops::Range<usize>, key: &str| {
+        let text = String::from_utf8_lossy(cstr(raw.get(range).unwrap_or_default())).into_owned();
+        (!text.is_empty()).then(|| format!("{key}={text}"))
+    };
+    Ok([part(0..16, "SUBSYSTEM"), part(16..64, "DEVICE")].into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+//! Rings whose parts contradict each other, or are lost.
+
+use super::*;
+use crate::testing::Ram;
+
+const BASE: u64 = 0xffff_ffff_8200_0000;
+const PRB: u64 = BASE + 0x80;
+/// Bits of descriptors, and of bytes of text.
+const BITS: (u32, u32) = (5, 12);
+const DESCS: u64 = BASE + 0x1000;
+const INFOS: u64 = BASE + 0x2000;
+const TEXT: u64 = BASE + 0x4000;
+const SIZE: usize = 0x6000;
+/// So many messages, of which the ring still has the newest.
+const ALL: u64 = 50;
+
+fn id(n: u64) -> u64 {
+    0xffff_ffdf + n
+}
+
+fn message(n: u64) -> String {
+    format!("message {n} of {ALL}{}", &"........"[..n as usize % 8])
+}
+
+/// A ring of 32 descriptors that went round.
+fn ring() -> Ram {
+    let mut ram = Ram::new(BASE, SIZE);
+    let oldest = ALL - 20;
+    ram.word(PRB, BITS.0.into());
+    ram.word(PRB + 8, DESCS);
+    ram.word(PRB + 16, INFOS);
+    ram.word(PRB + 24, id(ALL - 1));
+    ram.word(PRB + 32, id(oldest));
+    ram.word(PRB + 40, BITS.1.into());
+    ram.word(PRB + 48, TEXT);
+    let mut lpos = 0_u64.wrapping_sub(1 << BITS.1);
+    for n in 0..ALL {
+        let (slot, text) = (id(n) & 31, message(n));
+        let len = 8 + (text.len() as u64 + 1).next_multiple_of(8);
+        if lpos >> BITS.1 != (lpos + len - 1) >> BITS.1 {
+            lpos = (lpos >> BITS.1).wrapping_add(1) << BITS.1;
+        }
+        let state = if n < oldest { DESC_REUSABLE } else { DESC_FINALIZED };
+        ram.word(DESCS + slot * 24, id(n) | state << 62);
+        ram.word(DESCS + slot * 24 + 8, lpos);
+        ram.word(DESCS + slot * 24 + 16, lpos.wrapping_add(len));
+        let at = TEXT + (lpos & ((1 << BITS.1) - 1));
+        ram.word(at, id(n));
+        ram.put(at + 8, text.as_bytes());
+        // numbers go round as descriptors do
+        ram.word(INFOS + slot * 88, id(n) - id(0) + 31);
+        ram.word(INFOS + slot * 88 + 8, n * 1000);
+        ram.put(INFOS + slot * 88 + 16, &[text.len() as u8, 0, 0, 6 << 5]);
+        lpos = lpos.wrapping_add(len);
+    }
+    ram
+}
+
+fn read(ram: &Ram) -> Log {
+    read_ring(ram, VirtAddr(PRB), &RingOffsets::USUAL).unwrap().into_log()
+}
+
+fn texts(log: &Log) -> Vec<String> {
+    log.records.iter().map(|r| r.text.clone()).collect()
+}
+
+fn messages(of: std::ops::Range<u64>) -> Vec<String> {
+    of.map(message).collect()
+}
+
+#[test]
+fn counters_that_do_not_fit_the_descriptors_are_said_and_hide_nothing() {
+    let log = read(&ring());
+    assert_eq!((texts(&log), log.doubt.is_none(), log.lost), (messages(30..50), true, 0));
+    assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (Some(31_000), true));
+    for (head, tail) in [(40, 30), (49, 40), (49, 20), (60, 30), (1000, 30), (49, 60), (45, 35), (0, 0)] {
+        let mut ram = ring();
+        ram.word(PRB + 24, id(head));
+        ram.word(PRB + 32, id(tail));
+        let log = read(&ram);
+        assert_eq!((texts(&log), log.lost), (messages(30..50), 0), "{head} {tail}");
+        assert!(log.doubt.is_some() && log.stopped.is_none(), "{head} {tail}");
+    }
+}
+
+#[test]
+fn a_message_that_had_no_room_is_lost_and_an_empty_line_is_none() {
+    let mut ram = ring();
+    for (n, lpos) in [(33, NO_LPOS), (35, 1)] {
+        let slot = id(n) & 31;
+        ram.word(DESCS + slot * 24 + 8, lpos);
+        ram.word(DESCS + slot * 24 + 16, lpos);
+        ram.put(INFOS + slot * 88 + 16, &[0, 0]);
+    }
+    let log = read(&ram);
+    let mut want = messages(30..50);
+    want[3] = String::new();
+    want.remove(5);
+    assert_eq!((texts(&log), log.lost, log.records[3].ts_nsec), (want, 1, Some(33_000)));
+    assert!(log.stopped.is_none() && log.doubt.is_none());
+}
+
+/// Pages of zeros, as missing ones can be: what the others tell is enough, or the text alone is left.
+#[test]
+fn a_message_whose_descriptor_or_info_is_lost_has_its_text() {
+    let mut ram = ring();
+    ram.bytes[0x1000..0x2000].fill(0);
+    let log = read(&ram);
+    // without descriptors those that were given up are told from the others by nothing but their age
+    let found = texts(&log);
+    assert!(found.ends_with(&messages(30..50)) && found.len() <= 32, "{found:?}");
+    assert_eq!(log.records.last().unwrap().ts_nsec, Some(49_000));
+    assert!(log.stopped.is_some() && log.untimed.is_none());
+
+    let mut ram = ring();
+    ram.bytes[0x2000..0x4000].fill(0);
+    let log = read(&ram);
+    assert_eq!((texts(&log), log.as_text, log.hole), (messages(30..50), true, None));
+    assert!(log.records.iter().all(|r| r.ts_nsec.is_none() && r.level.is_none()) && log.stopped.is_some());
+
+    // some of them
+    let mut ram = ring();
+    let slot = id(40) & 31;
+    ram.bytes[0x2000 + slot as usize * 88..][..88].fill(0xff);
+    let log = read(&ram);
+    assert_eq!((texts(&log), log.untimed.as_ref().map(|u| u.0)), (messages(30..50), Some(1)));
+    assert_eq!((log.records[10].ts_nsec, log.as_text, log.hole), (None, false, None));
+
+    // a lost text is lost, and the first that is missing is told
+    let mut ram = ring();
+    ram.bytes[0x4000..0x6000].fill(0);
+    let log = read(&ram);
+    assert_eq!((log.records.len(), log.hole, log.stopped.is_some()), (0, Some(0), true));
+}
+
+#[test]
+fn arrays_are_those_that_fit_each_other() {
+    let at = &RingOffsets::USUAL;
+    let ram = ring();
+    let places = [BASE, DESCS + 24, INFOS + 8, TEXT + 16, DESCS, INFOS, TEXT].map(VirtAddr);
+    let with = |bits: &[u32]| places.iter().flat_map(|at| bits.iter().map(|b| (*at, *b))).collect::<Vec<_>>();
+    let candidates = Candidates {
+        descs: with(&[4, 7, 6, 5]),
+        infos: places.to_vec(),
+        texts: [BASE, TEXT + 16, TEXT].iter().flat_map(|at| [13, 12, 11].map(|b| (VirtAddr(*at), b))).collect(),
+    };
+    let arrays = candidates.fitting(&ram, at).unwrap();
+    let want = RingArrays {
+        count_bits: BITS.0,
+        size_bits: BITS.1,
+        descs: VirtAddr(DESCS),
+        infos: VirtAddr(INFOS),
+        text: VirtAddr(TEXT),
+    };
+    assert_eq!((arrays, texts(&read_arrays(&ram, at, arrays).into_log())), (want, messages(30..50)));
+}
