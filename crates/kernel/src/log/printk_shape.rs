@@ -60,7 +60,8 @@ fn mended(s: &Session, at: &RingOffsets, prb: Option<VirtAddr>) -> Option<Found>
     let mem = s.mem();
     let head = prb.and_then(|prb| Head::read(mem, prb, at).ok());
     let candidates = candidates(s, at, prb, head.map(|head| head.arrays));
-    let arrays = candidates.fitting(mem, at).filter(|arrays| Some(*arrays) != head.map(|head| head.arrays))?;
+    let arrays =
+        candidates.fitting(mem, at).filter(|arrays| Some(*arrays) != head.map(|head| head.arrays))?;
     let mut found = read_arrays(mem, at, arrays);
     if let Some(prb) = prb {
         let why = "what it says of its descriptors, infos and text does not fit them".to_owned();
@@ -85,7 +86,8 @@ fn candidates(s: &Session, at: &RingOffsets, prb: Option<VirtAddr>, own: Option<
     let count_bits = own.map(|own| own.count_bits).into_iter().chain(count).chain(COUNT_BITS.rev());
     let count_bits: Vec<u32> = count_bits.filter(|bits| COUNT_BITS.contains(bits)).collect();
     let size_bits = own.map(|own| own.size_bits).into_iter();
-    let size_bits = size_bits.chain(buffer.and_then(|(_, len)| below(len))).chain(size).chain(SIZE_BITS.rev());
+    let size_bits =
+        size_bits.chain(buffer.and_then(|(_, len)| below(len))).chain(size).chain(SIZE_BITS.rev());
     let size_bits: Vec<u32> = size_bits.filter(|bits| SIZE_BITS.contains(bits)).collect();
     let with = |places: Vec<VirtAddr>, bits: &[u32]| {
         places.into_iter().flat_map(|at| bits.iter().map(move |bits| (at, *bits))).collect()

@@ -202,8 +202,7 @@ impl Head {
     /// Why its numbers can be none of a ring.
     pub(crate) fn problem(&self, prb: VirtAddr) -> Option<KernelError> {
         let RingArrays { count_bits, size_bits, .. } = self.arrays;
-        let damaged =
-            |why: String| Some(KernelError::Damaged { what: "printk ring buffer", at: prb, why });
+        let damaged = |why: String| Some(KernelError::Damaged { what: "printk ring buffer", at: prb, why });
         if !COUNT_BITS.contains(&count_bits) || !SIZE_BITS.contains(&size_bits) {
             return damaged(format!("2^{count_bits} descriptors, 2^{size_bits} bytes of text"));
         }

@@ -142,7 +142,10 @@ fn arrays_are_those_that_fit_each_other() {
     let candidates = Candidates {
         descs: with(&[4, 7, 6, 5]),
         infos: places.to_vec(),
-        texts: [BASE, TEXT + 16, TEXT].iter().flat_map(|at| [13, 12, 11].map(|b| (VirtAddr(*at), b))).collect(),
+        texts: [BASE, TEXT + 16, TEXT]
+            .iter()
+            .flat_map(|at| [13, 12, 11].map(|b| (VirtAddr(*at), b)))
+            .collect(),
     };
     let arrays = candidates.fitting(&ram, at).unwrap();
     let want = RingArrays {

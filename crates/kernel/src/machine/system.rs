@@ -213,7 +213,13 @@ pub fn load_average(s: &Session) -> Result<[u64; 3]> {
     let mut out = [0; 3];
     for (n, slot) in out.iter_mut().enumerate() {
         // fixed point with FSHIFT = 11 bits of fraction, rounded as /proc/loadavg does (FIXED_1 / 200)
-        *slot = s.mem().u64(at.add(n as u64 * 8))?.saturating_add(10).saturating_mul(100) >> 11;
+        let value = s.mem().u64(at.add(n as u64 * 8))?;
+        // no more tasks can wait than there are ids
+        if !crate::sched::tasks::can_be(value >> 11) {
+            let why = format!("the load is {value:#x}, more than there can be tasks");
+            return Err(KernelError::Damaged { what: "avenrun", at, why });
+        }
+        *slot = value.saturating_add(10).saturating_mul(100) >> 11;
     }
     plausible::not_zeros(s.mem(), "avenrun", at, out.iter().sum())?;
     Ok(out)

@@ -54,7 +54,13 @@ pub struct MmSize {
 fn mm_of(s: &Session, task: &Task) -> Result<VirtAddr> {
     match task.mm {
         Some(mm) => Ok(mm),
-        None => s.bind::<TaskStruct>().mm.ptr(s.mem(), task.at),
+        None => {
+            let at = task.at;
+            s.bind::<TaskStruct>().mm.ptr(s.mem(), at)?;
+            // it can be read, and is no task's
+            let why = task.wrong.clone().unwrap_or_else(|| "its mm is not known".to_owned());
+            Err(KernelError::Damaged { what: "task_struct", at, why })
+        }
     }
 }
 

@@ -27,6 +27,17 @@ pub(crate) fn wrong_name(raw: &[u8]) -> Option<String> {
 pub(crate) struct Pointers {
     pub(crate) signal: Option<VirtAddr>,
     pub(crate) cred: Option<VirtAddr>,
+    pub(crate) active_mm: Option<VirtAddr>,
+}
+
+/// Why an `mm` is none of a task's: who has an address space uses it, and who has none uses another's only while running.
+fn wrong_mm(t: &Task, active: Option<VirtAddr>) -> Option<String> {
+    let (mm, active) = (t.mm?, active?);
+    let differs = match mm.is_null() {
+        false => active != mm,
+        true => !active.is_null() && t.on_cpu == Some(false) && t.is_kthread() == Some(false),
+    };
+    differs.then(|| format!("its mm is {:#x} and its active_mm {:#x}", mm.0, active.0))
 }
 
 /// Takes out of a task what cannot be, and says what that was.
@@ -46,6 +57,19 @@ pub(crate) fn task(s: &Session, t: &mut Task, to: &Pointers) -> Result<(), Kerne
     check("mm", &mut t.mm, &is_object);
     check("signal", &mut to.signal.clone(), &is_object);
     check("cred", &mut to.cred.clone(), &is_object);
+    if let Some(why) = wrong_mm(t, to.active_mm) {
+        wrong.push(why);
+        t.mm = None;
+    }
+    let states = s.task_states();
+    if let Some(state) = t.state.filter(|state| !states.can_be(*state)) {
+        wrong.push(format!("its __state is {state:#x}"));
+        t.state = None;
+    }
+    if let Some(state) = t.exit_state.filter(|state| !states.can_be_exit(*state)) {
+        wrong.push(format!("its exit_state is {state:#x}"));
+        t.exit_state = None;
+    }
     if let Some(cpu) = t.cpu.filter(|cpu| !s.cpus().possible.is_empty() && !s.cpus().possible.contains(cpu))
         && s.cpus().otherwise.is_none()
     {

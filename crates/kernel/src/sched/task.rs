@@ -29,6 +29,7 @@ bind! {
         children: "children",
         sibling: "sibling",
         mm: "mm",
+        active_mm: "active_mm",
         thread_sp: "thread.sp" | "thread.rsp" | "thread.cpu_context.sp", // the last: arm64
         cpu_context: "thread.cpu_context", // arm64: the registers themselves
         on_cpu: "on_cpu",
@@ -174,7 +175,11 @@ pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     if let Some(why) = plausible::wrong_name(&raw) {
         return Err(not_one("task_struct", at, "task", &why));
     }
-    let pointers = Pointers { signal: b.signal.ptr(mem, at).ok(), cred: b.cred.ptr(mem, at).ok() };
+    let pointers = Pointers {
+        signal: b.signal.ptr(mem, at).ok(),
+        cred: b.cred.ptr(mem, at).ok(),
+        active_mm: b.active_mm.ptr(mem, at).ok(),
+    };
     let mut task = Task {
         at,
         pid,
@@ -257,6 +262,9 @@ const UNINTERRUPTIBLE: u64 = 0x2;
 const RTLOCK_WAIT: u64 = 0x1000;
 /// `TASK_FROZEN` (6.1, f5d39b020809; no state before).
 const FROZEN: u64 = 0x8000;
+
+/// All bits that `__state` has had, and two more (`TASK_STATE_MAX` is 0x10000 in 6.1).
+const STATE_MAX: u64 = 0x3_ffff;
 
 /// The bits of `__state` and `exit_state`, which moved over the years: EXIT_ZOMBIE and EXIT_DEAD
 /// changed places in 3.14 (ad86622b478e), TASK_PARKED and TASK_DEAD moved in 4.14 (8ef9925b02c2).
@@ -343,6 +351,19 @@ impl TaskStates {
             }
         }
         bits
+    }
+
+    /// True where `__state` can be a task's: bits that kernels have, and of those that each are a state one at most. The
+    /// others say how a sleep ends.
+    pub(crate) const fn can_be(&self, state: u64) -> bool {
+        let own = if self.is_unsure { 0xf } else { 0xf | self.parked | self.dead | self.new };
+        let states = state & (own | RTLOCK_WAIT | FROZEN);
+        state <= STATE_MAX && states & states.wrapping_sub(1) == 0
+    }
+
+    /// The same of `exit_state`: both are `EXIT_TRACE`.
+    pub(crate) const fn can_be_exit(&self, state: u64) -> bool {
+        state & !(self.zombie | self.exit_dead) == 0
     }
 
     /// True where a task sleeps and no signal wakes it: it waits for a lock, a disk, another task. Neither for work
@@ -478,6 +499,21 @@ mod tests {
         assert_eq!(of(None, Some(4096)).is_kernel(), None, "a thread of the kernel may borrow one");
         assert_eq!(of(Some(0), Some(4096)).is_kernel(), Some(false));
         assert!(!task(None, None).has_exited() && !task(None, None).is_in(!0));
+    }
+
+    #[test]
+    fn a_state_that_no_task_can_have() {
+        let states = TaskStates::NEW;
+        for state in
+            [0, 1, 2, 0x102, 0x402, 0x2001, 0x6402, 8, 0x108, 0x80, 0x40, 0x800, 0x200, 0x1000, 0x8000]
+        {
+            assert!(states.can_be(state), "{state:#x}");
+        }
+        for state in [3, 5, 0x82, 0x42, 0x8001, 0x4_0001, 0xdead_beef, u64::MAX] {
+            assert!(!states.can_be(state), "{state:#x}");
+        }
+        assert!([0, 0x10, 0x20, 0x30].iter().all(|state| states.can_be_exit(*state)));
+        assert!([1, 0x40, 0xffff_ffff].iter().all(|state| !states.can_be_exit(*state)));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::session::{Fact, Session};
 use base::VirtAddr;
 use find::Find;
 
+pub(crate) use find::can_be;
+
 /// All tasks as far as they could be found.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {

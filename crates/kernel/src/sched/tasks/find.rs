@@ -30,7 +30,7 @@ const MAX_CHAIN: usize = 1 << 16;
 const MAX_TASKS: usize = 5 << 20;
 
 /// True for a number of threads that there can be: each has an id of its own.
-pub(super) const fn can_be(count: u64) -> bool {
+pub(crate) const fn can_be(count: u64) -> bool {
     count <= 4 << 20
 }
 

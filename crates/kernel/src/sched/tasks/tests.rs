@@ -344,3 +344,63 @@ fn without_run_queues_a_task_itself_says_that_it_ran() {
     let tasks = read_tasks(&session(&k));
     assert_eq!(tasks.was_active(&tasks.all[1]), None);
 }
+
+/// An address space, a state: what no task can hold is not known, and is told; the task is one all the same.
+#[test]
+fn a_member_that_no_task_can_hold_is_not_known() {
+    let spaces = |of: [(u64, u64); 6]| {
+        let (mut k, all) = kernel(6);
+        k.member("task_struct", ("mm", 200, "u64")).member("task_struct", ("active_mm", 208, "u64"));
+        for (at, (mm, active)) in all.iter().zip(of) {
+            k.word(at + 200, mm).word(at + 208, active);
+        }
+        // the last is of the kernel, and borrows
+        k.set(all[5], "task_struct", "flags", crate::sched::task::PF_KTHREAD);
+        (k, all)
+    };
+    let (one, other) = (0xffff_8880_0100_0000, 0xffff_8880_0200_0000);
+    let sound = [(one, one), (one, one), (0, 0), (other, other), (other, other), (0, one)];
+    let (k, _) = spaces(sound);
+    let whole = read_tasks(&session(&k));
+    assert_eq!(whole.problems.len(), 0, "{:?}", whole.problems);
+    assert_eq!(whole.all[3].is_kernel(), Some(true), "a zombie has none");
+    for (mm, word) in [
+        (0x1234, "its mm is 0x1234"),
+        (one, "its mm is 0xffff888001000000 and its active_mm"),
+        (0, "its mm is 0x0"),
+    ] {
+        let mut of = sound;
+        of[3].0 = mm;
+        let (k, all) = spaces(of);
+        let s = session(&k);
+        let tasks = s.tasks();
+        let t = tasks.at(VirtAddr(all[3])).unwrap();
+        assert_eq!((t.mm, t.is_kernel(), tasks.all.len()), (None, None, 7), "{word}");
+        assert!(tasks.problems[0].to_string().contains(word), "{:?}", tasks.problems);
+        let total = crate::mm::address_space::total(&s, t);
+        assert!(total.is_err_and(|e| e.to_string().contains(word)), "{word}");
+    }
+    for (member, value) in [("__state", 0xdead), ("__state", 3), ("exit_state", 0x7000)] {
+        let (mut k, all) = kernel(6);
+        k.set(all[3], "task_struct", member, value);
+        let s = session(&k);
+        let t = s.tasks().at(VirtAddr(all[3])).unwrap();
+        assert_eq!((s.task_states().letters(t), s.tasks().all.len()), (None, 7), "{member}");
+        let told = s.tasks().problems[0].to_string();
+        assert!(told.contains(&format!("its {member} is {value:#x}")), "{told}");
+    }
+}
+
+#[test]
+fn a_load_that_no_machine_has_is_damage() {
+    let load = |of: [u64; 3]| {
+        let mut k = Kernel::new();
+        let at = k.variable("avenrun", 24);
+        k.word(at, of[0]).word(at + 8, of[1]).word(at + 16, of[2]);
+        crate::machine::system::load_average(&session(&k))
+    };
+    assert_eq!(load([2048, 1024, 0]).unwrap(), [100, 50, 0]);
+    for wrong in [u64::MAX, 0x4141_4141_4141_4141, (4 << 20 << 11) + 4096] {
+        assert!(load([2048, wrong, 0]).unwrap_err().to_string().contains("avenrun"), "{wrong:#x}");
+    }
+}
