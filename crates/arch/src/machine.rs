@@ -46,6 +46,37 @@ const ELF_MACHINES: [(u16, &str, &str); 17] = [
     (0x9026, "alpha", "alpha"),
 ];
 
+/// Other names that `uname -m` prints (`UTS_MACHINE` of each architecture, with its variants).
+const OTHER_NAMES: [&str; 20] = [
+    "aarch64_be",
+    "arc",
+    "arceb",
+    "armv4tl",
+    "armv5tel",
+    "armv6l",
+    "armv7l",
+    "armv8l",
+    "csky",
+    "hexagon",
+    "i386",
+    "i486",
+    "i586",
+    "microblaze",
+    "mips64el",
+    "nios2",
+    "openrisc",
+    "ppc64le",
+    "ppcle",
+    "xtensa",
+];
+
+/// True for a name that some Linux gives its machine: any other one is damaged, or of a machine that nobody knew.
+#[must_use]
+pub fn is_machine(name: &str) -> bool {
+    ELF_MACHINES.iter().any(|(_, wide, narrow)| [wide, narrow].contains(&&name))
+        || OTHER_NAMES.contains(&name)
+}
+
 /// What the kernel calls an architecture (its folder below arch/) that `uname -m` calls by this name.
 #[must_use]
 pub fn kernel_name(machine: &str) -> &str {
@@ -331,6 +362,16 @@ mod tests {
             names.look(PhysAddr(n * 0x4_0000), bytes, ram);
         }
         names.found()
+    }
+
+    #[test]
+    fn names_of_machines_are_told_from_damaged_ones() {
+        for name in ["x86_64", "aarch64", "i686", "armv7l", "ppc64le", "s390x", "riscv32"] {
+            assert!(is_machine(name), "{name}");
+        }
+        for name in ["", "x86_6t", "x86_65", "aarch6\u{b4}", "X86_64", "linux"] {
+            assert!(!is_machine(name), "{name}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod module;
 mod reloc;
 mod section;
 mod symbols;
@@ -15,6 +16,7 @@ mod unpack;
 
 pub use error::ElfError;
 pub use file::{ObjectFile, ObjectKind, build_id_of_notes};
+pub use module::{modinfo, module_own_name};
 pub use reloc::{Placement, SkippedRelocation};
 pub use section::Section;
 pub use symbols::{Binding, ElfSymbol, SymbolKind, SymbolSection, Symbols};

@@ -83,3 +83,21 @@ fn a_folder_that_was_named_comes_first() {
     // without a known build-id the file is taken, and said to be unverified
     assert!(!finder.module("loop", None).found.unwrap().verified);
 }
+
+#[test]
+fn a_module_s_file_that_was_renamed_is_found_where_a_folder_was_named() {
+    let module = |name: &str| {
+        let mut elf = Elf::new(1).section(".note.gnu.build-id", 7, 2, 0, &note(b"M"));
+        elf = elf.section(".modinfo", 1, 2, 0, format!("name={name}\0").as_bytes());
+        elf.section(".debug_info", 1, 0, 0, b"dwarf").build()
+    };
+    let mine = root();
+    put(mine.path(), "deep/mine-old.ko", &module("virtio_ring"));
+    put(mine.path(), "other.ko", &module("other"));
+    let finder = Finder::under(root().path(), "6.1").with_dir(mine.path());
+    for name in ["virtio_ring", "virtio-ring"] {
+        let found = finder.module(name, Some(b"M")).found.unwrap();
+        assert!(found.path.ends_with("mine-old.ko") && found.verified, "{name}");
+    }
+    assert!(finder.module("mine_old2", Some(b"M")).found.is_none());
+}

@@ -1,17 +1,24 @@
 //! The module files below some folders, by the name that the kernel gives them.
 
+use crate::elf::{ObjectFile, module_own_name};
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Folders below folders that are followed.
 const MAX_DEPTH: usize = 16;
 /// Entries that are looked at in all.
 const MAX_ENTRIES: usize = 400_000;
 
+/// Files that are opened for their own names, at most.
+const MAX_OPENED: usize = 4096;
+
 /// Module names (with `_`) to files, those with debug information first.
 #[derive(Debug, Default)]
 pub(super) struct ModuleIndex {
     files: FxHashMap<String, Vec<PathBuf>>,
+    /// The same by the names that files have in them, of those that are called otherwise.
+    renamed: OnceLock<FxHashMap<String, Vec<PathBuf>>>,
 }
 
 impl ModuleIndex {
@@ -43,6 +50,26 @@ impl ModuleIndex {
 
     pub(super) fn files(&self, name: &str) -> impl Iterator<Item = &PathBuf> {
         self.files.get(&name.replace('-', "_")).into_iter().flatten()
+    }
+
+    /// The files below these folders that are a module of this name by what is in them, and are called otherwise. Packed ones
+    /// are told by their names alone.
+    pub(super) fn renamed(&self, name: &str, dirs: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
+        let renamed = self.renamed.get_or_init(|| {
+            let within = |path: &PathBuf| dirs.iter().any(|dir| path.starts_with(dir));
+            let is_plain = |path: &PathBuf| path.extension().is_some_and(|e| e == "ko" || e == "debug");
+            let all =
+                self.files.iter().flat_map(|(called, files)| files.iter().map(move |file| (called, file)));
+            let mut out: FxHashMap<String, Vec<PathBuf>> = FxHashMap::default();
+            for (called, path) in all.filter(|(_, path)| within(path) && is_plain(path)).take(MAX_OPENED) {
+                let own = ObjectFile::open(path).ok().and_then(|object| module_own_name(&object));
+                if let Some(own) = own.filter(|own| own != called) {
+                    out.entry(own).or_default().push(path.clone());
+                }
+            }
+            out
+        });
+        renamed.get(&name.replace('-', "_")).into_iter().flatten()
     }
 }
 

@@ -12,7 +12,7 @@ use base::VirtAddr;
 use debuginfo::Blob;
 use debuginfo::cfi::{CfiRow, CfiTable};
 use debuginfo::dwarf::{CodeFrame, DwarfFile, SourceLine, Variable};
-use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes};
+use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes, modinfo, module_own_name};
 use debuginfo::find::{Tried, hex};
 use debuginfo::symtab::Symbol;
 use debuginfo::types::{Scope, SourceId};
@@ -136,6 +136,21 @@ impl Fact for OfModules {
     const STAYS: bool = true;
     fn read(_: &Session) -> Self {
         Self::default()
+    }
+}
+
+/// The module files that the user named, with their modules' names: those in the files, else those of the files.
+#[derive(Default)]
+struct NamedModules(Vec<(PathBuf, String)>);
+
+impl Fact for NamedModules {
+    const STAYS: bool = true;
+    fn read(s: &Session) -> Self {
+        let named = |path: &PathBuf| {
+            let own = ObjectFile::open(path).ok().and_then(|object| module_own_name(&object));
+            (path.clone(), own.unwrap_or_else(|| module_stem(path).replace('-', "_")))
+        };
+        Self(s.opened().module_files.iter().map(named).collect())
     }
 }
 
@@ -338,17 +353,17 @@ impl Session {
     /// The files named on the command line that are of this module, by their names.
     fn named_files<'a>(&'a self, m: &Module) -> impl Iterator<Item = &'a PathBuf> + use<'a> {
         let wanted = m.name.replace('-', "_");
-        self.opened().module_files.iter().filter(move |p| module_stem(p).replace('-', "_") == wanted)
+        self.fact::<NamedModules>().0.iter().filter(move |(_, name)| *name == wanted).map(|(path, _)| path)
     }
 
     /// What is wrong with the module files that were named: each would otherwise be passed over silently.
     #[must_use]
     pub fn named_module_problems(&self) -> Vec<String> {
         let image = &self.opened().machine.image;
-        let problem = |path: &PathBuf| {
-            let (shown, stem) = (image.shown(path), module_stem(path).replace('-', "_"));
-            let Some(m) = self.modules().iter().find(|m| m.name.replace('-', "_") == stem) else {
-                return Some(format!("{shown}: not used: no module {stem} is loaded in the dump"));
+        let problem = |(path, name): &(PathBuf, String)| {
+            let shown = image.shown(path);
+            let Some(m) = self.modules().iter().find(|m| m.name.replace('-', "_") == *name) else {
+                return Some(format!("{shown}: not used: no module {name} is loaded in the dump"));
             };
             match self.check_module_file(m, path) {
                 Err(e) => Some(format!("not used: {e}").replacen(&path.display().to_string(), &shown, 1)),
@@ -359,7 +374,7 @@ impl Session {
                 Ok(_) => None,
             }
         };
-        self.opened().module_files.iter().filter_map(problem).collect()
+        self.fact::<NamedModules>().0.iter().filter_map(problem).collect()
     }
 
     /// Opens a module's file and checks that it is of the build that the dump has loaded.
@@ -464,13 +479,6 @@ impl Session {
 
 /// Symbols at the same offsets in a file and in the dump that show them to be of one build.
 const PROOF: usize = 8;
-
-/// A value of `.modinfo`, which is a row of `name=value` strings.
-fn modinfo(object: &ObjectFile, name: &[u8]) -> Option<String> {
-    let info = object.section(".modinfo").ok()??;
-    let value = info.split(|b| *b == 0).find_map(|line| line.strip_prefix(name))?;
-    Some(String::from_utf8_lossy(value).into_owned())
-}
 
 /// `virtio_ring` of `/x/virtio_ring.ko.debug.xz`.
 fn module_stem(path: &Path) -> String {

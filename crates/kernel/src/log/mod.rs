@@ -7,4 +7,5 @@ pub mod printk;
 mod printk_safe;
 pub(crate) mod printk_shape;
 pub(crate) mod ring;
+mod ring_layout;
 pub(crate) mod text_ring;

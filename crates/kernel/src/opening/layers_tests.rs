@@ -121,6 +121,36 @@ fn the_kernel_s_own_name_outweighs_the_headers() {
     }
 }
 
+/// One damaged letter in a name of the machine: no machine is called so, and memory tells which it is.
+#[test]
+fn a_damaged_name_of_the_machine_is_said_and_refuses_nothing() {
+    let opens = |bytes: &[u8], word: &str| {
+        let dump = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(dump.path(), bytes).unwrap();
+        let layers = Layers::open(options(dump.path())).unwrap();
+        let s = layers.session().unwrap_or_else(|e| panic!("{word}: {e}"));
+        assert!(s.symbol("do_it").is_some(), "{word}");
+        let news = layers.news();
+        assert!(news.iter().any(|told| told.contains(word)), "{word}: {news:?}");
+    };
+    for name in ["x86_6t", "y86_64", "x86_6"] {
+        let k = kernel(name);
+        opens(&k.spec().elf(), &format!("the kernel calls its machine {name}, which none is"));
+        opens(
+            &k.spec().without_notes().elf(),
+            &format!("the kernel calls its machine {name}, which none is"),
+        );
+        let sound = kernel("x86_64");
+        for spec in [sound.spec(), sound.spec().without_notes()] {
+            let mut bytes = spec.kdump(testkit::dump::Packing::Zlib);
+            let at = bytes.windows(7).position(|w| w == b"x86_64\0").unwrap();
+            bytes[at..at + 7].fill(0);
+            bytes[at..at + name.len()].copy_from_slice(name.as_bytes());
+            opens(&bytes, &format!("utsname names the machine {name}; memory has a kernel of x86_64"));
+        }
+    }
+}
+
 #[test]
 fn a_kernel_that_is_not_there_has_only_its_name() {
     for machine in ["aarch64", "s390x", "x86_64"] {

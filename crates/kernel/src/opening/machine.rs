@@ -89,7 +89,9 @@ impl Machine {
     pub fn find(image: Arc<Image>, options: &OpenOptions) -> Result<Self> {
         let dump = &image.dump;
         let claims = claims(&image);
-        let foreign = claims.iter().find(|claim| !claim.is_read());
+        // a name that no machine has can be damaged: memory decides
+        let is_foreign = |claim: &&Claim| !claim.is_read() && arch::is_machine(&claim.machine);
+        let foreign = claims.iter().find(is_foreign);
         if let (Some(claim), true) = (foreign, claims.iter().all(|claim| !claim.is_read())) {
             return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
         }
@@ -105,11 +107,12 @@ impl Machine {
         let found = found.map_err(|e| nameless(&image, &claims, e))?;
         let arch = found.boot.arch;
         if let Some(claim) = claims.iter().find(|claim| claim.machine != arch.name()) {
-            if !found.sure && !claim.is_read() {
+            if !found.sure && !claim.is_read() && !is_like(&claim.machine, arch) {
                 return Err(KernelError::foreign(image.name(), &claim.machine, &claim.by));
             }
+            let damaged = if arch::is_machine(&claim.machine) { "" } else { ", so that name is damaged" };
             warnings.push(format!(
-                "{} names the machine {}; memory has a kernel of {}",
+                "{} names the machine {}; memory has a kernel of {}{damaged}",
                 claim.by,
                 claim.machine,
                 arch.name()
@@ -156,13 +159,29 @@ impl Machine {
             own_release: None,
             warnings,
         };
-        match machine.own_name(machine.info.symbol("init_uts_ns")) {
-            Some(name) if name.machine != arch.name() => Err(machine.foreign(&name)),
-            Some(name) => {
-                machine.hold_release(&name.release);
-                Ok(machine)
+        if let Some(name) = machine.own_name(machine.info.symbol("init_uts_ns")) {
+            machine.check_name(&name)?;
+            machine.hold_release(&name.release);
+        }
+        Ok(machine)
+    }
+
+    /// Holds what the kernel calls itself against its page tables. A name that no machine has is damaged.
+    ///
+    /// # Errors
+    /// It is the name of another machine.
+    pub(crate) fn check_name(&mut self, name: &OwnName) -> Result<()> {
+        match name.machine == self.arch.name() {
+            true => Ok(()),
+            false if arch::is_machine(&name.machine) => Err(self.foreign(name)),
+            false => {
+                self.warnings.push(format!(
+                    "the kernel calls its machine {}, which none is: its page tables are those of {}, so init_uts_ns is damaged",
+                    name.machine,
+                    self.arch.name()
+                ));
+                Ok(())
             }
-            None => Ok(machine),
         }
     }
 
@@ -200,7 +219,7 @@ impl Machine {
     }
 
     /// The error for a kernel that calls itself one of another machine.
-    pub(crate) fn foreign(&self, name: &OwnName) -> KernelError {
+    fn foreign(&self, name: &OwnName) -> KernelError {
         if arch::by_name(&name.machine).is_none() {
             return KernelError::foreign(self.image.name(), &name.machine, "the kernel's own name in memory");
         }
@@ -263,6 +282,11 @@ impl Machine {
         let text = String::from_utf8_lossy(text.strip_prefix(arch::BANNER)?).into_owned();
         text.split_whitespace().next().map(str::to_owned)
     }
+}
+
+/// True for a name that no machine has and that is nearly the one of this.
+fn is_like(name: &str, arch: &Arch) -> bool {
+    !arch::is_machine(name) && !base::near_names(name, std::iter::once(arch.name())).is_empty()
 }
 
 pub(crate) fn address_space(image: &Image, boot: &Boot) -> Arc<KernelMap> {

@@ -3,6 +3,7 @@
 use crate::error::{KernelError, Result};
 use crate::session::{Fact, Session};
 use base::VirtAddr;
+use std::collections::BTreeMap;
 
 /// More CPUs than any kernel is built for (CONFIG_NR_CPUS is at most 8192 on x86).
 const MAX_CPUS: u64 = 16384;
@@ -204,15 +205,58 @@ fn mask(s: &Session, name: &str, old: &str) -> Result<Vec<u32>> {
     Ok(out)
 }
 
-/// What to add to the address of a per-CPU variable for this CPU's copy (`__per_cpu_offset[cpu]`).
+/// What to add to the address of a per-CPU variable for this CPU's copy (`__per_cpu_offset[cpu]`). An error for one that has
+/// another CPU's: two CPUs with one area cannot be.
 pub fn per_cpu_offset(s: &Session, cpu: u32) -> Result<u64> {
     match s.symbol("__per_cpu_offset") {
-        Some(at) => Ok(s.mem().u64(at.add(u64::from(cpu) * 8))?),
+        Some(table) => match s.fact::<SharedAreas>().0.get(&cpu) {
+            None => own_offset(s, table, cpu),
+            Some(shared) => Err(shared.clone()),
+        },
         None => match s.no_symbol("__per_cpu_offset") {
             KernelError::NoSymbol(_) if cpu == 0 => Ok(0), // !CONFIG_SMP
             KernelError::NoSymbol(_) => Err(KernelError::NoCpu(cpu)),
             lost => Err(lost),
         },
+    }
+}
+
+fn own_offset(s: &Session, table: VirtAddr, cpu: u32) -> Result<u64> {
+    Ok(s.mem().u64(table.add(u64::from(cpu) * 8))?)
+}
+
+/// CPUs that have the offset of another one in `__per_cpu_offset`, and why they have none of their own.
+#[derive(Default)]
+struct SharedAreas(BTreeMap<u32, KernelError>);
+
+impl Fact for SharedAreas {
+    const STAYS: bool = true;
+    /// Asks for no types, as who infers them asks this.
+    fn read(s: &Session) -> Self {
+        let Some(table) = s.symbol("__per_cpu_offset") else { return Self::default() };
+        let mut by_offset: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        for &cpu in &s.cpus().possible {
+            if let Ok(offset) = own_offset(s, table, cpu) {
+                by_offset.entry(offset).or_default().push(cpu);
+            }
+        }
+        let mut out = BTreeMap::new();
+        for (offset, cpus) in by_offset.into_iter().filter(|(_, cpus)| cpus.len() > 1) {
+            // each area has its CPU's number, where a variable of its own holds that
+            let number = s.symbol("cpu_number").and_then(|at| s.mem().u32(at.add(offset)).ok());
+            let owner = number.filter(|owner| cpus.contains(owner));
+            let whose = match owner {
+                Some(owner) => format!("the memory there is CPU {owner}'s"),
+                None => "which of them it belongs to is not known".to_owned(),
+            };
+            let all: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+            let why = format!("CPUs {} have the same offset {offset:#x}: {whose}", all.join(" and "));
+            for cpu in cpus.into_iter().filter(|cpu| Some(*cpu) != owner) {
+                let at = table.add(u64::from(cpu) * 8);
+                out.insert(cpu, KernelError::Damaged { what: "__per_cpu_offset", at, why: why.clone() });
+            }
+        }
+        Self(out)
     }
 }
 
@@ -281,6 +325,31 @@ mod tests {
         let cpus = read_cpus(&session(&k));
         assert_eq!(cpus.possible, [0, 1, 2]);
         assert!(cpus.problem.is_none() && cpus.otherwise.is_none());
+    }
+
+    #[test]
+    fn two_cpus_with_one_area_cannot_be() {
+        for named in [true, false] {
+            let mut k = Kernel::new();
+            k.cpus(3);
+            if named {
+                let number = k.per_cpu("cpu_number", 4);
+                for cpu in 0..3 {
+                    let at = k.on_cpu(number, cpu);
+                    k.half(at, cpu);
+                }
+            }
+            let whole = session(&k);
+            let offsets: Vec<u64> = (0..3).map(|cpu| per_cpu_offset(&whole, cpu).unwrap()).collect();
+            let table = k.at("__per_cpu_offset");
+            k.word(table + 8, offsets[0]);
+            let s = session(&k);
+            assert_eq!(per_cpu_offset(&s, 0).ok(), named.then_some(offsets[0]), "{named}");
+            assert_eq!(per_cpu_offset(&s, 2).ok(), Some(offsets[2]));
+            let told = per_cpu(&s, "__per_cpu_start", 1).unwrap_err().to_string();
+            assert!(told.contains("CPUs 0 and 1 have the same offset"), "{told}");
+            assert_eq!(told.contains("is CPU 0's"), named, "{told}");
+        }
     }
 
     #[test]

@@ -76,10 +76,8 @@ impl Session {
             if let Some(at) = root.iter().find_map(|n| symbols.table.addr(n)) {
                 opened.machine.use_swapper(at);
             }
-            if let Some(name) = opened.machine.own_name(symbols.table.addr("init_uts_ns"))
-                && name.machine != opened.machine.arch.name()
-            {
-                return Err(opened.machine.foreign(&name));
+            if let Some(name) = opened.machine.own_name(symbols.table.addr("init_uts_ns")) {
+                opened.machine.check_name(&name)?;
             }
             if opened.machine.info.is_empty() {
                 opened.read_vmcoreinfo(|name| symbols.table.addr(name));

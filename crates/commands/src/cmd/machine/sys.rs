@@ -110,7 +110,7 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     let mut line = label("KERNEL");
     line = match (s.kernel_file(), &cx.settings.namelist) {
         (Some(file), shown) => {
-            let name = shown.clone().unwrap_or_else(|| file.path().display().to_string());
+            let name = shown.clone().unwrap_or_else(|| s.opened().machine.image.shown(file.path()));
             line.field("kernel", name).role(Role::Path)
         }
         (None, _) => {

@@ -88,8 +88,10 @@ fn variable(name: &str) -> Option<&'static Variable> {
 }
 
 fn all(cx: &mut Cx<'_>) -> Report {
-    if let (None, Some(file)) = (&cx.settings.namelist, cx.session_if_open().and_then(Session::vmlinux)) {
-        cx.settings.namelist = Some(file.path().display().to_string());
+    if let (None, Some(s)) = (&cx.settings.namelist, cx.session_if_open())
+        && let Some(file) = s.vmlinux()
+    {
+        cx.settings.namelist = Some(s.opened().machine.image.shown(file.path()));
     }
     let mut report = Report::new("set");
     for v in VARIABLES {
