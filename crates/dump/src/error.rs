@@ -226,7 +226,7 @@ pub enum Warning {
         /// How many are in the file.
         found: usize,
     },
-    /// No program header is one of memory.
+    /// No header tells of memory.
     NoMemory,
     /// The ELF header claims another number of program headers than there are.
     HeaderCount {

@@ -9,6 +9,7 @@ const PHDR: usize = 56;
 #[derive(Clone, Debug, Default)]
 pub struct ElfPieces {
     segments: Vec<Segment>,
+    padded: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +51,13 @@ impl ElfPieces {
         self.segment(Segment { kind: 4, virt: 0, phys: 0, data: Vec::new(), len, offset: Some(offset) })
     }
 
+    /// The data of each segment begin at the start of a block of 4096 bytes; zeros fill the one before.
+    #[must_use]
+    pub fn padded(mut self) -> Self {
+        self.padded = true;
+        self
+    }
+
     fn segment(mut self, segment: Segment) -> Self {
         self.segments.push(segment);
         self
@@ -81,6 +89,9 @@ impl ElfPieces {
         put(&mut out, 54, (PHDR as u16).to_le_bytes());
         put(&mut out, 56, (self.segments.len() as u16).to_le_bytes());
         for (i, s) in self.segments.iter().enumerate() {
+            if self.padded {
+                out.resize(out.len().next_multiple_of(PAGE), 0);
+            }
             let file_len = if s.offset.is_some() { s.len } else { s.data.len() as u64 };
             let fields = [s.offset.unwrap_or(out.len() as u64), s.virt, s.phys, file_len, s.len];
             put(&mut out, EHDR + i * PHDR, s.kind.to_le_bytes());

@@ -51,19 +51,22 @@ pub(super) fn check(segments: &mut Vec<Segment>, file: &File<'_>, warnings: &mut
 const MOST_LEFT_OUT: u64 = 64;
 
 /// `p_memsz` that reaches into the memory of other headers, or that is damaged by itself: nothing tells how much memory is
-/// behind the data, so none is.
+/// behind the data, so none is. Where several do, their writer let memory overlap.
 fn mend_memory(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warning>) {
     let begins = Begins::of(segments);
     let held = loads.iter().fold(0_u64, |sum, &n| sum.saturating_add(get(segments, n).data_len()));
     let is_whole = |s: &Segment| s.mem_len <= s.file_len;
     let odd = loads.iter().filter(|&&n| !is_whole(&get(segments, n))).count();
+    let overlaps = |own: &Segment| !is_whole(own) && !begins.is_apart(own, own.mem_len);
+    let overlapping = loads.iter().filter(|&&n| overlaps(&get(segments, n))).count();
     for &number in loads {
         let own = get(segments, number);
         if !own.is_load() || is_whole(&own) {
             continue;
         }
-        let is_beyond = odd == 1 && own.mem_len / MOST_LEFT_OUT > held && is_damaged_length(&own);
-        if is_beyond || !begins.is_apart(&own, own.mem_len) {
+        let is_much = odd == 1 && own.mem_len / MOST_LEFT_OUT > held && is_damaged_length(&own);
+        let is_beyond = own.phys.saturating_add(own.mem_len) > MAX_PHYS;
+        if is_much || is_beyond || overlapping == 1 && overlaps(&own) {
             let (value, taken) = (own.mem_len, own.file_len);
             let why = Warning::HeaderMended { number, field: "p_memsz", value, taken };
             change(segments, number, warnings, why, Segment { mem_len: taken, ..own });
@@ -71,12 +74,12 @@ fn mend_memory(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<War
     }
 }
 
-/// Whether `p_memsz` is `p_filesz` but for one byte, or more than there can be. A filter that leaves out one large region, as
-/// the only one, makes it differ in more than that.
+/// Whether `p_memsz` is `p_filesz` but for one byte. A filter that leaves out one large region, as the only one, makes it
+/// differ in more than that.
 fn is_damaged_length(own: &Segment) -> bool {
     let differ = own.mem_len ^ own.file_len;
     let bytes = differ.to_le_bytes().into_iter().filter(|byte| *byte != 0).count();
-    own.file_len > 0 && bytes == 1 || own.phys.saturating_add(own.mem_len) > MAX_PHYS
+    own.file_len > 0 && bytes == 1
 }
 
 pub(super) fn get(segments: &[Segment], n: usize) -> Segment {

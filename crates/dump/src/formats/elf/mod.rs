@@ -52,7 +52,7 @@ impl Format for Elf {
         if header.marked_incomplete {
             warnings.push(Warning::MarkedIncomplete);
         }
-        if !header.segments.iter().any(Segment::is_load) {
+        if !header.segments.iter().any(|s| s.is_load() && s.mem_len > 0) {
             warnings.push(Warning::NoMemory);
         }
         if wanted > image.len() {

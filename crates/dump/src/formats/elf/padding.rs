@@ -22,6 +22,13 @@ pub(super) fn end_without(segments: &[Segment], table: u64, image: &Image) -> u6
     }
 }
 
+/// Whether less than a page of the file is zeros, as what aligns the data behind them is.
+pub(super) fn are_zeros(image: &Image, start: u64, end: u64) -> bool {
+    let len = usize::try_from(end.saturating_sub(start).min(PAGE_SIZE)).unwrap_or(0);
+    let mut bytes = vec![0; len];
+    image.fill(start, &mut bytes).is_ok() && bytes.iter().all(|byte| *byte == 0)
+}
+
 /// Whether a part of the file is one byte again and again. Holes of a sparse file are zeros.
 pub(super) fn is_padding(image: &Image, start: u64, end: u64) -> bool {
     let mut last = [0];

@@ -8,6 +8,7 @@
 use super::beside::{Begins, unconfirmed};
 use super::evidence::{change, get, take_out};
 use super::header::{PT_LOAD, PT_NOTE, Segment};
+use super::padding;
 use crate::fields::Words;
 use crate::image::Image;
 use crate::{Warning, notes};
@@ -218,7 +219,9 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
         let is_known_end = next.is_some() || own.file_end() <= len;
         let (has_next, rest) = (next.is_some(), rests.of_others(&own));
         let is_alone = || begins.get_or_init(|| Begins::of(segments)).is_alone(segments, n);
-        let around = Around { before, next_at, has_next, is_known_end, is_alone: &is_alone, rest };
+        let are_zeros = |from: u64, to: u64| padding::are_zeros(file.image, from, to);
+        let (is_alone, are_zeros) = (&is_alone, &are_zeros);
+        let around = Around { before, next_at, has_next, is_known_end, is_alone, are_zeros, rest };
         if let Some((field, value, taken, new)) = way(&around, &own) {
             change(segments, n, warnings, mended(n, field, value, taken), new);
             rests.take(&own, false);
@@ -306,6 +309,8 @@ struct Around<'a> {
     is_known_end: bool,
     /// No other header contradicts that the memory is the segment's up to `p_memsz`.
     is_alone: &'a dyn Fn() -> bool,
+    /// The file has nothing but zeros between two places.
+    are_zeros: &'a dyn Fn(u64, u64) -> bool,
     rest: Option<u64>,
 }
 
@@ -348,7 +353,9 @@ impl Around<'_> {
         }
         let file_len = |taken| ("p_filesz", own.file_len, taken, Segment { file_len: taken, ..*own });
         if own.file_len < own.mem_len && self.fills(own.offset, own.mem_len) {
-            return Some(file_len(own.mem_len));
+            // data that end inside a page are padded up to the next: the rest of the memory was left out
+            let is_left_out = || (self.are_zeros)(own.file_end(), self.next_at);
+            return (!self.fills(own.offset, own.file_len) || !is_left_out()).then(|| file_len(own.mem_len));
         }
         if own.mem_len < own.file_len && self.fills(own.offset, own.file_len) {
             return Some(("p_memsz", own.mem_len, own.file_len, Segment { mem_len: own.file_len, ..*own }));

@@ -186,7 +186,7 @@ impl Geometry {
                 "the page size of a machine: 4096 to 65536",
             ));
         }
-        if self.bitmap_blocks == 0 {
+        if self.bitmap_blocks == 0 && self.max_mapnr > 0 {
             return Err(image.bad("bitmap_blocks", 0, "the bitmap has at least one block"));
         }
         Ok(())

@@ -15,7 +15,10 @@ impl Layout {
     pub(crate) fn tell(header: &[u8]) -> Self {
         let all = [(8, false), (8, true), (4, false), (4, true)];
         let layouts = all.map(|(size, big_endian)| Self::of(Words { size, big_endian }, header));
-        let fits = layouts.into_iter().find(|layout| layout.makes_sense(header));
+        let of = |is: fn(Self, &[u8]) -> bool| layouts.into_iter().find(|layout| is(*layout, header));
+        let has_sizes = || of(Self::has_sizes);
+        // a dump without pages needs no bitmap; a header of other words can look like its
+        let fits = of(Self::has_bitmap).or_else(|| of(Self::has_frames)).or_else(has_sizes);
         fits.unwrap_or(Self { words: Words::LITTLE_64, align: 8 })
     }
 
@@ -26,14 +29,23 @@ impl Layout {
         Self { words, align: if packed { 4 } else { 8 } }
     }
 
-    fn makes_sense(self, header: &[u8]) -> bool {
-        let f = Fields::new(header, self.words);
-        let number = |at: usize| f.u32(at).unwrap_or(0);
-        let block_size = number(self.block_size());
-        number(8) <= super::header::MAX_VERSION
+    fn number(self, header: &[u8], at: usize) -> u32 {
+        Fields::new(header, self.words).u32(at).unwrap_or(0)
+    }
+
+    fn has_sizes(self, header: &[u8]) -> bool {
+        let block_size = self.number(header, self.block_size());
+        self.number(header, 8) <= super::header::MAX_VERSION
             && block_size.is_power_of_two()
             && (4096..=65536).contains(&block_size)
-            && number(self.bitmap_blocks()) != 0
+    }
+
+    fn has_bitmap(self, header: &[u8]) -> bool {
+        self.has_sizes(header) && self.number(header, self.bitmap_blocks()) != 0
+    }
+
+    fn has_frames(self, header: &[u8]) -> bool {
+        self.has_sizes(header) && self.number(header, self.max_mapnr()) != 0
     }
 
     /// Offset of `timestamp`, a `struct timeval`.

@@ -70,6 +70,9 @@ impl Format for Kdump {
                 warnings.push(Warning::FileTruncated { wanted, len });
             }
         }
+        if header.max_mapnr == 0 {
+            warnings.push(Warning::NoMemory);
+        }
         let compression = peek(&set).or(header.compression).unwrap_or(Compression::None);
         let cut = marked || warnings.iter().any(|w| matches!(w, Warning::FileTruncated { .. }));
         let facts = Facts {
