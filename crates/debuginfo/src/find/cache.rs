@@ -37,18 +37,28 @@ fn user() -> Option<u32> {
     fs::metadata("/proc/self").map(|own| own.uid()).ok()
 }
 
-/// Makes a folder that only its owner may read, and refuses one that somebody else has put there.
+/// Makes a folder of the cache that only its owner may read, and refuses one that somebody else has put there. Where all may
+/// write above the cache (`/tmp`), the cache has to be one's own as well: who owns it can put another folder in the place.
 pub(super) fn private(dir: &Path) -> io::Result<()> {
+    private_as(dir, user())
+}
+
+fn private_as(dir: &Path, user: Option<u32>) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let found = fs::metadata(dir)?;
-    if user().is_some_and(|own| own != found.uid()) {
+    let (cache, above) = (dir.parent(), dir.parent().and_then(Path::parent));
+    let above = above.and_then(|above| fs::metadata(above).ok());
+    let foreign = |uid: u32| io::Error::other(format!("it is a folder of another user ({uid})"));
+    if user.is_some_and(|own| own != found.uid()) {
         // root may use the cache of the user who became root
-        let above = dir.parent().and_then(Path::parent).map(fs::metadata);
-        let of_user = above.is_some_and(|above| above.is_ok_and(|above| above.uid() == found.uid()));
-        return match of_user {
-            true => Ok(()),
-            false => Err(io::Error::other(format!("it is a folder of another user ({})", found.uid()))),
-        };
+        let of_user = above.is_some_and(|above| above.uid() == found.uid());
+        return if of_user { Ok(()) } else { Err(foreign(found.uid())) };
+    }
+    if above.is_some_and(|above| above.permissions().mode() & 0o002 != 0)
+        && let Some(cache) = cache.and_then(|cache| fs::symlink_metadata(cache).ok())
+        && user.is_some_and(|own| own != cache.uid())
+    {
+        return Err(foreign(cache.uid()));
     }
     let mode = found.permissions().mode();
     if mode & 0o077 != 0 {
@@ -79,9 +89,7 @@ pub(super) fn write_whole(
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    let mut half = path.to_owned().into_os_string();
-    half.push(format!(".{}.part", std::process::id()));
-    let half = PathBuf::from(half);
+    let half = half(path);
     let written =
         fs::File::create(&half).and_then(|mut f| write(&mut f)).and_then(|()| fs::rename(&half, path));
     if written.is_err() {
@@ -90,8 +98,17 @@ pub(super) fn write_whole(
     written
 }
 
+/// The name under which a file or folder is written until it is whole: no other thread or process writes there. What
+/// processes that are gone left beside it is deleted.
+pub(super) fn half(path: &Path) -> PathBuf {
+    path.parent().into_iter().for_each(sweep);
+    let mut half = path.to_owned().into_os_string();
+    half.push(format!(".{:?}.{}.part", std::thread::current().id(), std::process::id()));
+    half.into()
+}
+
 /// Deletes what a process that is gone left half-written in a folder: names that end in `.PID.part`.
-pub(super) fn sweep(folder: &Path) {
+fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let writer = name.strip_suffix(".part").and_then(|name| name.rsplit('.').next()?.parse::<u32>().ok());
@@ -185,6 +202,41 @@ mod tests {
         sweep(dir.path());
         let left: Vec<bool> = names.iter().map(|name| dir.path().join(name).exists()).collect();
         assert_eq!(left, [true, false, true, true]);
+    }
+
+    #[test]
+    fn threads_write_under_names_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("file");
+        fs::write(dir.path().join("other.ThreadId(1).4294967295.part"), b"x").unwrap();
+        let own = half(&place);
+        let another = std::thread::spawn(move || half(&place)).join().unwrap();
+        assert_ne!(own, another);
+        assert_eq!(own.parent(), Some(dir.path()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "what is of a process that is gone");
+    }
+
+    #[test]
+    fn where_all_may_write_the_cache_is_ones_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let dumps = dir.path().join("crashlens-1/dumps");
+        let own = user().unwrap();
+        let mode = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o1777);
+        private_as(&dumps, Some(own)).unwrap();
+        assert_eq!(fs::metadata(dir.path().join("crashlens-1")).unwrap().mode() & 0o777, 0o700);
+        // a link of one's own leads to the folder of another user; who is asked about is who made the link
+        let link = dir.path().join("crashlens-2");
+        std::os::unix::fs::symlink("crashlens-1", &link).unwrap();
+        private_as(&link.join("dumps"), Some(own)).unwrap();
+        // only root can give a folder to somebody else
+        if own == 0 {
+            std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
+            let why = private_as(&link.join("dumps"), Some(own)).unwrap_err().to_string();
+            assert!(why.contains("another user (12345)"), "{why}");
+            mode(0o755);
+            private_as(&link.join("dumps"), Some(own)).unwrap();
+        }
     }
 
     #[test]

@@ -82,14 +82,11 @@ pub(super) fn unpack_into(
     }
     let own = |source| ContainerError::Cache { path: dumps.clone(), source };
     cache::private(&dumps).map_err(own)?;
-    cache::sweep(&dumps);
+    let half = cache::half(&place);
     if place.exists() && content(&place).is_none() {
         // not what was written there: damaged, or of an older version
         fs::remove_dir_all(&place).map_err(own)?;
     }
-    let mut half = place.clone().into_os_string();
-    half.push(format!(".{:?}.{}.part", std::thread::current().id(), std::process::id()));
-    let half = PathBuf::from(half);
     let done = fs::create_dir_all(&half).map_err(own).and_then(|()| {
         let mut disk = Disk::new(&half);
         match containers::is_archive(path) {

@@ -199,7 +199,7 @@ impl Pass<'_> {
         }
         let dir = self.packages.cache.join("debug");
         fs::create_dir_all(&dir)?;
-        let half = dir.join(format!("{}-{}.part", std::process::id(), self.taken.len()));
+        let half = cache::half(&dir.join("member"));
         let unpacked = copy(m.data, &half);
         if let Err(e) = unpacked {
             let _ = fs::remove_file(&half); // the error that matters is the first
@@ -236,7 +236,7 @@ impl Pass<'_> {
         }
         if file.header(".debug_info").is_none_or(crate::elf::Section::is_nobits) {
             if self.spare.is_none() && file.symbols().count_left() > 1 {
-                let spare = half.with_extension("spare");
+                let spare = cache::half(&half.with_file_name("spare"));
                 self.spare = fs::rename(half, &spare).ok().map(|()| (spare, place));
             }
             return false;

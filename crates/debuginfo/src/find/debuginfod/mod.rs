@@ -360,9 +360,7 @@ impl Debuginfod {
         wait: Duration,
         watch: &Watch,
     ) -> Result<(), FetchError> {
-        let mut half = place.to_owned().into_os_string();
-        half.push(format!(".{}.part", std::process::id()));
-        let half = PathBuf::from(half);
+        let half = cache::half(place);
         let mut last = FetchError::NotThere;
         for _ in 0..=self.retries {
             let began = Instant::now();
