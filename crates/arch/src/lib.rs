@@ -136,7 +136,7 @@ pub fn by_machine(e_machine: u16) -> Option<&'static Arch> {
     ARCHES.iter().copied().find(|a| a.e_machine == e_machine)
 }
 
-/// The names of all architectures that crashlens has code for, as `uname -m` gives them.
+/// The names of all architectures that crashlens has code for, as `uname -m` gives them, whether this build has them or not.
 const NAMES: [&str; 2] = ["x86_64", "aarch64"];
 
 /// True for an architecture that crashlens has code for, but not in this build; by its kernel's name of it, or `uname`'s.
@@ -168,6 +168,7 @@ mod tests {
             assert_eq!(by_name(name).is_some(), built, "{name}");
             assert_eq!((is_left_out(name), is_left_out(kernel)), (!built, !built), "{name}");
         }
+        assert!(ARCHES.iter().all(|arch| NAMES.contains(&arch.name())), "a name that NAMES lacks");
         assert!(by_name("riscv64").is_none() && !is_left_out("riscv64"));
     }
 }

@@ -272,6 +272,11 @@ impl Unwinder<'_> {
         self.code.is_text(pc) && (self.arch.frames.follows_call(self.mem, pc) || lost())
     }
 
+    /// The same, or what a tracer put in a return address's place and nothing tells of.
+    pub(crate) fn is_told_return(&self, pc: VirtAddr) -> bool {
+        self.can_be_return(pc) || self.code.is_swapped(pc)
+    }
+
     /// A word of a stack that may be a return address, without the authentication code of a signed one. Where a tracer
     /// noted another one of this very word, that one.
     fn return_word(&self, at: VirtAddr) -> Result<VirtAddr, Fault> {

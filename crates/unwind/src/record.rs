@@ -49,9 +49,9 @@ impl Unwinder<'_> {
         let Some(pc) = kept.filter(|pc| *pc != 0) else {
             return if next == 0 && self.is_outermost(fp) { Step::End } else { Step::Unknown };
         };
-        // code that was given back since, or is not in the dump, cannot show the call
         let pc = self.return_of(cursor, fp.add(8), pc);
-        if !self.can_be_return(pc) && !self.code.is_swapped(pc) {
+        // code that was given back since, or is not in the dump, cannot show the call
+        if !self.is_told_return(pc) {
             return Step::Unknown;
         }
         // the record is at the lower end of its frame or above it: the caller's stack pointer is behind it at least

@@ -5,7 +5,7 @@ mod between;
 mod swapped;
 
 use crate::{Code, Frame, How, Resume, Stack, StopReason, Unwinder, Unwound};
-use arch::{FrameShape, Kept, RegSet, Regs};
+use arch::{Arch, FrameShape, Kept, RegSet, Regs};
 use base::{Fault, FaultKind, VirtAddr, VirtRead};
 use debuginfo::cfi::{CfiCfa, CfiRow, CfiRule};
 use debuginfo::orc::{OrcBase, OrcBp, OrcEntry, OrcKind};
@@ -20,8 +20,12 @@ const R10: usize = 10;
 const R12: usize = 12;
 const RIP: usize = 16;
 
+fn x86() -> &'static Arch {
+    arch::by_name("x86_64").unwrap()
+}
+
 fn set() -> &'static RegSet {
-    arch::by_name("x86_64").unwrap().reg_set()
+    x86().reg_set()
 }
 
 const TEXT: u64 = 0xffff_ffff_8100_0000;
@@ -92,8 +96,7 @@ impl World {
             start: VirtAddr(at),
             end: VirtAddr(at + SIZE),
         });
-        Unwinder { arch: arch::by_name("x86_64").unwrap(), code: self, mem: self, stacks: &stacks }
-            .unwind(start)
+        Unwinder { arch: x86(), code: self, mem: self, stacks: &stacks }.unwind(start)
     }
 }
 
@@ -465,9 +468,7 @@ fn a_sleeping_task_goes_on_from_its_switch_frame() {
     let regs = start(back(1), TASK + 0x1000);
     let resume = Resume { regs, is_call: true, slot: Some(VirtAddr(TASK + 0xff8)) };
     let stacks = [Stack { name: String::new(), start: VirtAddr(TASK), end: VirtAddr(TASK + SIZE) }];
-    let unwound =
-        Unwinder { arch: arch::by_name("x86_64").unwrap(), code: &world, mem: &world, stacks: &stacks }
-            .resume(&resume);
+    let unwound = Unwinder { arch: x86(), code: &world, mem: &world, stacks: &stacks }.resume(&resume);
     assert_eq!(places(&unwound), [(back(1), How::Start), (back(2), How::Orc)]);
     assert_eq!(unwound.frames[0].lookup(), VirtAddr(back(1) - 1));
 }
@@ -488,12 +489,7 @@ fn a_stack_without_registers_is_entered_where_the_cpu_must_be() {
     world.entry(3, OrcKind::End, SP, 0);
     world.put(TASK + 0x800, &[back(2), back(1), 0, TASK + 0x900, back(2)]).put(TASK + 0x908, &[back(3)]);
     let stack = Stack { name: String::new(), start: VirtAddr(TASK), end: VirtAddr(TASK + SIZE) };
-    let unwinder = Unwinder {
-        arch: arch::by_name("x86_64").unwrap(),
-        code: &world,
-        mem: &world,
-        stacks: std::slice::from_ref(&stack),
-    };
+    let unwinder = Unwinder { arch: x86(), code: &world, mem: &world, stacks: std::slice::from_ref(&stack) };
     let panic = |pc: VirtAddr| pc.0 & !0xff == TEXT + 0x100;
     let unwound = unwinder.unwind_from(&stack, &panic).unwrap();
     assert_eq!(places(&unwound), [(back(1), How::Start), (back(2), How::Scan), (back(3), How::Orc)]);

@@ -126,7 +126,7 @@ impl Unwinder<'_> {
             };
             frames.push(frame);
             let Some(mut next) = next else { return stop };
-            next.is_call &= !self.begins_function(next.pc);
+            next.is_call = next.is_call && !self.begins_function(next.pc);
             if frames.len() >= MAX_FRAMES {
                 return StopReason::TooMany;
             }

@@ -48,9 +48,13 @@ pub(crate) fn of<'a>(
 mod tests {
     use super::*;
 
+    fn x86() -> &'static arch::Arch {
+        arch::by_name("x86_64").unwrap()
+    }
+
     #[test]
     fn suffixes_of_the_compiler_do_not_count() {
-        let arch = arch::by_name("x86_64").unwrap();
+        let arch = x86();
         let known = |class, names: &[&'static str]| of(arch, class, names.iter().copied().map(Some)).unwrap();
         let a = known(Class::Bug, &["f.isra.0", "f", "g.cold", "h"]);
         assert_eq!(a, known(Class::Bug, &["f", "g", "h"]));
@@ -60,9 +64,7 @@ mod tests {
 
     #[test]
     fn tracers_between_the_functions_do_not_count() {
-        let known = |names: &[&'static str]| {
-            of(arch::by_name("x86_64").unwrap(), Class::Bug, names.iter().copied().map(Some)).unwrap()
-        };
+        let known = |names: &[&'static str]| of(x86(), Class::Bug, names.iter().copied().map(Some)).unwrap();
         // a traced function is called by a trampoline, which it called itself
         let traced = ["f", "g.cold", "bpf_trampoline_6442543361", "g", "ftrace_trampoline", "h"];
         assert_eq!(known(&traced), known(&["f", "g", "h"]));
@@ -74,7 +76,7 @@ mod tests {
         let names = |lost: usize| {
             (0..6).map(move |n| ["a", "b", "c", "d", "e", "f"].get(n).copied().filter(|_| n != lost))
         };
-        let of = |names| of(arch::by_name("x86_64").unwrap(), Class::Bug, names);
+        let of = |names| of(x86(), Class::Bug, names);
         assert_eq!(of(names(2)), Err("bug:a:b".into()));
         assert_eq!(of(names(0)), Err("bug".into()));
         assert_eq!(of(names(4)), of(names(9)), "more than four count for nothing");
@@ -99,6 +101,6 @@ mod tests {
                 "bug:f:g"
             );
         }
-        assert!(!is_interrupt(arch::by_name("x86_64").unwrap(), "asm_exc_machine_check"));
+        assert!(!is_interrupt(x86(), "asm_exc_machine_check"));
     }
 }

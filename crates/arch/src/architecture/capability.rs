@@ -220,8 +220,7 @@ pub trait EntryCode: Send + Sync {
     fn saves_for_interrupt(&self, function: &str) -> bool {
         self.entry(function).is_some_and(EntryKind::is_interrupt)
     }
-    /// Functions in which a CPU ends that dies or is stopped, innermost first; each calls none that comes before it. Those of
-    /// all architectures come behind ([`crate::Arch::stop_calls`]).
+    /// This architecture's own part of [`crate::Arch::stop_calls`].
     fn stop_calls(&self) -> &'static [&'static str] {
         &[]
     }

@@ -25,7 +25,7 @@ use capability::{
 /// | `frames` | calls, returns, saved registers, switched-out tasks | `bt` | needed; most of it may be left out at first |
 /// | `stacks` | interrupt and exception stacks | `bt` through interrupts | frames on them are not found |
 /// | `entries` | entry code by name, functions in which CPUs end | frames before an interrupt, `bt` of stopped CPUs | a trace ends at the entry |
-/// | `percpu` | base of the CPU's own variables | registers are held against the CPU | that check is left out |
+/// | `percpu` | registers with the base of the CPU's own variables | registers are held against the CPU | that check is left out |
 /// | `references` | addresses that code names | variables of kernels whose table lacks them | those variables are not found |
 /// | `isa` | instructions as text and for the data flow | `dis`, conditions and operands of `verdict` | both say [`NotThere`] |
 /// | `traps` | how `BUG()` and `WARN()` are coded | the bug table where types lack | its entries are not read |
@@ -110,12 +110,10 @@ impl std::fmt::Display for Capability {
     }
 }
 
-/// A capability is not there for a machine.
+/// Instructions are not there for a machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{capability} of {machine} are not decoded yet")]
+#[error("instructions of {machine} are not decoded yet")]
 pub struct NotThere {
-    /// What is not there.
-    pub capability: Capability,
     /// The machine, as its kernel calls it.
     pub machine: &'static str,
 }
@@ -190,7 +188,7 @@ impl Arch {
     /// # Errors
     /// They are not decoded yet.
     pub fn isa(&self) -> Result<&'static dyn Isa, NotThere> {
-        self.isa.ok_or(NotThere { capability: Capability::Isa, machine: kernel_name(self.name) })
+        self.isa.ok_or(NotThere { machine: kernel_name(self.name) })
     }
 
     /// The capabilities that are not there yet.
@@ -210,7 +208,8 @@ impl Arch {
         all.into_iter().filter(|(there, _)| !there).map(|(_, capability)| capability)
     }
 
-    /// Functions in which a CPU ends that dies or is stopped, innermost first; each calls none that comes before it.
+    /// Functions in which a CPU ends that dies or is stopped: those of the architecture, then those of all. Innermost first: none
+    /// calls one that comes behind it.
     pub fn stop_calls(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.entries().stop_calls().iter().copied().chain(STOP_CALLS)
     }

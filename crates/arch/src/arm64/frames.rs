@@ -1,8 +1,9 @@
-//! How functions call and return, and what entries save.
+//! How functions call and return, and what entries save. No function's first instructions are read: frame records tell more
+//! ([`Frames::saved_at_record`]).
 
 use super::{Arm64, ptregs, unwind};
 use crate::capability::Frames;
-use crate::{FrameShape, IsText, Paging, Prologue, Regs, Resume, SavedLayout};
+use crate::{IsText, Paging, Regs, Resume, SavedLayout};
 use base::{Fault, VirtAddr, VirtRead};
 
 impl Frames for Arm64 {
@@ -46,13 +47,6 @@ impl Frames for Arm64 {
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
         unwind::call_target(mem, at)
     }
-    fn prologue(&self, _mem: &dyn VirtRead, _start: VirtAddr, _pc: VirtAddr) -> Prologue {
-        // frame records tell more than the code's first instructions: [`Frames::saved_at_record`]
-        Prologue::Absent
-    }
-    fn frame_shape(&self, _parts: &[(u64, &[u8])], _at: u64) -> Option<FrameShape> {
-        None
-    }
     fn sleeping(
         &self,
         mem: &dyn VirtRead,
@@ -62,8 +56,5 @@ impl Frames for Arm64 {
         _function: &dyn Fn(VirtAddr) -> Option<VirtAddr>,
     ) -> Option<Resume> {
         unwind::sleeping(mem, context)
-    }
-    fn after_switch(&self, _start: VirtAddr, _code: &[u8], _switch_to: VirtAddr) -> Option<VirtAddr> {
-        None
     }
 }

@@ -82,9 +82,6 @@ impl AddressLayout for Arm64 {
     fn memory_begins(&self) -> &'static [u64] {
         &[0x4000_0000, 0x8000_0000]
     }
-    fn direct_map_bases(&self) -> &'static [u64] {
-        &[]
-    }
     fn user_end(&self, tables: &PageTables) -> VirtAddr {
         VirtAddr(1 << tables.paging.address_bits)
     }

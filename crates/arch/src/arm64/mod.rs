@@ -7,6 +7,7 @@ mod layout;
 mod notes;
 mod oops;
 pub(crate) mod paging;
+mod percpu;
 mod ptregs;
 mod references;
 pub(crate) mod regs;
@@ -36,7 +37,7 @@ pub(crate) static ARCH: Arch = Arch {
     frames: &Arm64,
     stacks: Some(&Arm64),
     entries: Some(&Arm64),
-    percpu: None, // no note has TPIDR_EL1
+    percpu: Some(&Arm64),
     references: Some(&Arm64),
     isa: None,
     traps: Some(&Arm64),
@@ -67,10 +68,10 @@ mod tests {
         assert!(
             arch.is_kernel(start) && start < end && end <= behind && !arch.is_kernel(VirtAddr(0xffff_f000))
         );
-        let not_there = NotThere { capability: Capability::Isa, machine: "arm64" };
+        let not_there = NotThere { machine: "arm64" };
         assert_eq!(arch.isa().err(), Some(not_there));
         assert_eq!(not_there.to_string(), "instructions of arm64 are not decoded yet");
-        assert_eq!(arch.missing().collect::<Vec<_>>(), [Capability::PerCpu, Capability::Isa]);
+        assert_eq!(arch.missing().collect::<Vec<_>>(), [Capability::Isa]);
         let stops: Vec<&str> = arch.stop_calls().collect();
         assert!(stops.contains(&"local_cpu_stop") && stops.ends_with(&["vpanic", "panic"]), "{stops:?}");
     }

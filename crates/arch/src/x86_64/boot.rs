@@ -194,9 +194,8 @@ fn is_marked(root: PhysAddr, mark: u64, phys: &dyn PhysRead) -> Option<bool> {
     (entry & paging::PRESENT != 0).then_some(entry & mark != 0)
 }
 
-/// The first entry of a topmost table of four levels behind all that only such a table maps: `CPU_ENTRY_AREA_PGD`. This one
-/// and `ESPFIX_PGD_ENTRY` lie in the last entry of a table of five levels: so the table below it has them too, and the
-/// image.
+/// Entries from here on (`CPU_ENTRY_AREA_PGD`, `ESPFIX_PGD_ENTRY`, the image) are also in the table below a topmost one of five
+/// levels; those before it only a topmost table of four levels has.
 const SHARED_ENTRIES: usize = 508;
 
 /// A cheap look at a page: can it be the kernel's topmost page table? Its last entry (kernel image) names a

@@ -10,12 +10,12 @@
 //!
 //! **Invariant**: what paths disagree on is not known, and is not told.
 
-use super::lift::number;
+use super::lift::{is_write, number};
 use super::regs::{PRESERVED, RBP, RSP};
 use crate::{FrameShape, Kept};
 use iced_x86::{
-    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
-    OpKind, Register,
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind,
+    Register,
 };
 use rustc_hash::FxHashMap;
 
@@ -189,8 +189,7 @@ impl Walk {
             shape.from_sp = None;
         }
         for used in self.factory.info(insn).used_registers() {
-            use OpAccess as A;
-            if !matches!(used.access(), A::Write | A::CondWrite | A::ReadWrite | A::ReadCondWrite) {
+            if !is_write(used.access()) {
                 continue;
             }
             match number(used.register()) {

@@ -244,8 +244,7 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
     let arch = opened.machine.arch;
     if !arch.is_machine(file.machine()) {
         let (path, of) = (file.path().display(), file.machine());
-        let known = arch::ARCHES.iter().find(|arch| arch.is_machine(of));
-        let name = known
+        let name = arch::by_machine(of)
             .map_or_else(|| format!("ELF e_machine {of}"), |own| arch::kernel_name(own.name()).to_owned());
         let this = arch::kernel_name(arch.name());
         return Err(KernelError::Open(format!(

@@ -31,6 +31,11 @@ impl Mode {
         8 << self.levels[0].1
     }
 
+    /// Where in a table of a level with these bits the entry for an address is.
+    pub(super) const fn slot(virt: u64, level: u32, bits: u32) -> u64 {
+        (virt >> level & ((1 << bits) - 1)) * 8
+    }
+
     /// True for an entry that maps a page or block, in a level.
     pub(super) const fn is_leaf(&self, entry: u64, shift: u32) -> bool {
         shift == self.page()

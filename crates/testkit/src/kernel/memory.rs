@@ -22,8 +22,7 @@ impl Ram {
     pub(super) fn new(mode: Mode, root: u64, tables: u64) -> Self {
         let (pages, excluded, all) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let mut ram = Self { mode, pages, excluded, tables: all, root, next_table: tables };
-        let (_, bits) = mode.levels[0];
-        ram.table(root, 8 << bits);
+        ram.table(root, mode.root_len());
         ram
     }
 
@@ -67,7 +66,7 @@ impl Ram {
         let mode = self.mode;
         let mut table = self.root;
         for (level, bits) in mode.levels {
-            let at = table + (virt >> level & ((1 << bits) - 1)) * 8;
+            let at = table + Mode::slot(virt, *level, *bits);
             if *level == shift {
                 self.set_entry(at, phys | if shift == mode.page() { mode.leaf } else { mode.large });
                 return;
@@ -89,7 +88,7 @@ impl Ram {
         let mode = self.mode;
         let mut table = self.root;
         for (level, bits) in mode.levels {
-            let at = table + (virt >> level & ((1 << bits) - 1)) * 8;
+            let at = table + Mode::slot(virt, *level, *bits);
             let entry = self.entry(at);
             assert!(entry & 1 == 1, "{virt:#x} is not mapped");
             if mode.is_leaf(entry, *level) {

@@ -164,12 +164,6 @@ impl Kernel {
         self.machine.text
     }
 
-    /// Where all memory is mapped.
-    #[must_use]
-    pub const fn direct_map(&self) -> u64 {
-        self.machine.direct_map
-    }
-
     /// Where vmalloc's range begins.
     #[must_use]
     pub const fn vmalloc(&self) -> u64 {
@@ -434,7 +428,7 @@ impl Kernel {
         let mode = self.machine.mode;
         let mut table = root;
         for (shift, bits) in mode.levels {
-            let slot = table + (virt >> shift & ((1 << bits) - 1)) * 8;
+            let slot = table + machine::Mode::slot(virt, *shift, *bits);
             if *shift == mode.page() {
                 return self.word(slot, self.phys(at) | mode.user);
             }
@@ -474,6 +468,7 @@ impl Kernel {
     /// Loads the kernel so many bytes further on in physical memory: whole GiB.
     pub fn moved(&mut self, by: u64) -> &mut Self {
         assert_eq!(by % (1 << 30), 0, "memory is mapped in pages of 1 GiB");
+        assert_eq!(self.machine.memory, 0, "a machine whose memory begins elsewhere has its place");
         self.moved = by;
         self
     }

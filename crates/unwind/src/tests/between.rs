@@ -6,6 +6,10 @@ use crate::{Code, How, Stack, Unwinder, Unwound};
 use arch::{Arch, Regs};
 use base::{Fault, VirtAddr, VirtRead};
 
+fn arm64() -> &'static Arch {
+    arch::by_name("aarch64").unwrap()
+}
+
 /// 0 runs on the interrupt stack, called by the handler 1, which entry code 2 called on the task's stack, which
 /// interrupted 3.
 fn handler(words: &[u64]) -> World {
@@ -99,12 +103,12 @@ impl Arm {
         self.unwind_with(pc, sp, Some(fp))
     }
     fn unwind_linked(&self, pc: u64, fp: u64, link: u64) -> Unwound {
-        let set = arch::by_name("aarch64").unwrap().reg_set();
+        let set = arm64().reg_set();
         let regs = Regs::new(set).with(set.pc, pc).with(set.sp, fp).with(set.fp, fp);
         self.unwind_regs(regs.with(set.roles.link.unwrap(), link))
     }
     fn unwind_with(&self, pc: u64, sp: u64, fp: Option<u64>) -> Unwound {
-        let set = arch::by_name("aarch64").unwrap().reg_set();
+        let set = arm64().reg_set();
         let mut regs = Regs::new(set).with(set.pc, pc).with(set.sp, sp);
         regs.put(set.fp, fp);
         self.unwind_regs(regs)
@@ -115,7 +119,7 @@ impl Arm {
             start: VirtAddr(at),
             end: VirtAddr(at + SIZE),
         });
-        let arch: &Arch = arch::by_name("aarch64").unwrap();
+        let arch = arm64();
         Unwinder { arch, code: self, mem: self, stacks: &stacks }.unwind(regs)
     }
 }

@@ -191,12 +191,16 @@ mod tests {
     fn who_calls_code_without_a_name_is_not_to_blame_for_a_hung_task() {
         let blamed_of = |text: &str| {
             let (names, frames) = frames(text);
-            blamed(arch::by_name("x86_64").unwrap(), Class::HungTask, &names, &frames)
+            blamed(x86(), Class::HungTask, &names, &frames)
         };
         assert_eq!(blamed_of("__schedule schedule my_wait vfs_write"), Some(2));
         assert_eq!(blamed_of("__schedule schedule  vfs_write"), None);
         assert_eq!(blamed_of("__schedule schedule my_wait  vfs_write"), Some(2));
         assert_eq!(blamed_of("__schedule schedule ? vfs_write"), Some(3));
+    }
+
+    fn x86() -> &'static arch::Arch {
+        arch::by_name("x86_64").unwrap()
     }
 
     /// What a timer came upon while the kernel waited in `panic` is the death itself.
@@ -223,10 +227,10 @@ mod tests {
             sp: VirtAddr(0),
             cfa: None,
             how: if name.ends_with('?') { How::Scan } else { How::Orc },
-            regs: Regs::new(arch::by_name("x86_64").unwrap().reg_set()),
+            regs: Regs::new(x86().reg_set()),
             saved: name.ends_with(['!', '*']).then(|| Saved {
                 at: VirtAddr(0),
-                regs: Regs::new(arch::by_name("x86_64").unwrap().reg_set()),
+                regs: Regs::new(x86().reg_set()),
                 full: true,
                 user: name.ends_with('*'),
             }),
@@ -251,7 +255,7 @@ mod tests {
             ("native_queued_spin_lock_slowpath _raw_spin_lock slow", 0),
         ] {
             let (names, frames) = frames(text);
-            assert_eq!(standing(arch::by_name("x86_64").unwrap(), &names, &frames), Some(want), "{text}");
+            assert_eq!(standing(x86(), &names, &frames), Some(want), "{text}");
         }
     }
 
@@ -263,28 +267,16 @@ mod tests {
             "handle_mm_fault do_user_addr_fault asm_exc_page_fault*",
         ] {
             let (names, mut frames) = frames(text);
-            assert_eq!(
-                interrupted(arch::by_name("x86_64").unwrap(), &names, &frames),
-                None,
-                "{text}: calls found on the stack"
-            );
+            assert_eq!(interrupted(x86(), &names, &frames), None, "{text}: calls found on the stack");
             frames[0].is_call = false;
-            assert_eq!(
-                interrupted(arch::by_name("x86_64").unwrap(), &names, &frames),
-                Some(0),
-                "{text}: registers"
-            );
+            assert_eq!(interrupted(x86(), &names, &frames), Some(0), "{text}: registers");
         }
         for text in
             ["stop_this_cpu asm_sysvec_reboot*", "tick apic_timer_interrupt*", "nmi_handle asm_exc_nmi*"]
         {
             let (names, mut frames) = frames(text);
             frames[0].is_call = false;
-            assert_eq!(
-                interrupted(arch::by_name("x86_64").unwrap(), &names, &frames),
-                None,
-                "{text}: user mode"
-            );
+            assert_eq!(interrupted(x86(), &names, &frames), None, "{text}: user mode");
         }
     }
 
@@ -363,8 +355,7 @@ mod tests {
             (Class::MachineCheck, "panic mce_panic do_machine_check", None),
         ] {
             let (names, frames) = frames(text);
-            let found =
-                blamed(arch::by_name("x86_64").unwrap(), class, &names, &frames).map(|n| names[n].as_str());
+            let found = blamed(x86(), class, &names, &frames).map(|n| names[n].as_str());
             assert_eq!(found, want, "{class:?}: {text}");
         }
     }

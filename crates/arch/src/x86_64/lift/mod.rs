@@ -19,6 +19,7 @@ use iced_x86::{
     Mnemonic, OpAccess, OpKind, Register,
 };
 use uses::Uses;
+pub(crate) use uses::is_write;
 
 /// System V ABI for x86-64.
 static CONVENTION: Convention = Convention {

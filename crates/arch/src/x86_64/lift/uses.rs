@@ -49,7 +49,7 @@ fn is_read(access: OpAccess) -> bool {
 }
 
 /// True for an access that writes, or may.
-pub(super) fn is_write(access: OpAccess) -> bool {
+pub(crate) fn is_write(access: OpAccess) -> bool {
     use OpAccess::{CondWrite, ReadCondWrite, ReadWrite, Write};
     matches!(access, Write | CondWrite | ReadWrite | ReadCondWrite)
 }
