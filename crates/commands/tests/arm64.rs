@@ -2,11 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a test")]
 #![allow(clippy::print_stderr, reason = "a test says what it left out")]
 
-use base::Cancel;
-use commands::{Cx, Settings};
-use kernel::{Layers, OpenOptions};
-use report::Report;
-use std::ops::ControlFlow;
+mod asked;
+
+use asked::{ask, try_ask};
 use testkit::kernel::Kernel;
 
 /// Bits of a page's size and of an address, and the names of the levels.
@@ -30,25 +28,6 @@ fn modes() -> &'static [(u32, u32, &'static [&'static str])] {
     &MODES
 }
 
-/// What a user sees.
-fn ask(k: &Kernel, line: &str) -> String {
-    try_ask(k, line).unwrap()
-}
-
-/// What a user sees, or the error.
-fn try_ask(k: &Kernel, line: &str) -> Result<String, String> {
-    let file = k.file();
-    let files = vec![file.path().to_owned()];
-    let layers = Layers::open(OpenOptions { files, no_search: true, ..OpenOptions::default() }).unwrap();
-    let (mut settings, cancel) = (Settings::default(), Cancel::new());
-    let mut out = Vec::new();
-    let mut sink = |_: &Report| ControlFlow::Continue(());
-    let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);
-    let report = commands::run(&mut cx, &commands::split_words(line)).map_err(|e| e.to_string())?;
-    render::text(&report, render::Colour::Plain, &mut out).unwrap();
-    Ok(String::from_utf8(out).unwrap())
-}
-
 /// A line's words.
 fn line<'t>(text: &'t str, begin: &str) -> Vec<&'t str> {
     let found = text.lines().find(|line| line.trim_start().starts_with(begin));
@@ -66,35 +45,11 @@ struct Made {
 /// A kernel of one CPU with tasks 1 to 3, of which the first is a process of three pages, two of them in memory.
 fn kernel(page: u32, bits: u32) -> Made {
     let mut k = Kernel::arm64(page, bits);
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
     k.structure("page", 64, &[("flags", 0, "u64")]);
     k.structure("mm_rss_stat", 32, &[("count", 0, "u64[4]")]);
     let mm_members = [("pgd", 0, "*void"), ("total_vm", 8, "u64"), ("rss_stat", 16, "mm_rss_stat")];
     k.structure("mm_struct", 64, &mm_members);
-    let task = [
-        ("pid", 0, "s32"),
-        ("tgid", 4, "s32"),
-        ("comm", 8, "char[16]"),
-        ("tasks", 24, "list_head"),
-        ("stack", 40, "*void"),
-        ("state", 48, "u64"),
-        ("exit_state", 56, "u64"),
-        ("thread_group", 64, "list_head"),
-        ("mm", 80, "*mm_struct"),
-    ];
-    k.structure("task_struct", 128, &task);
-    let init = k.variable("init_task", 128);
-    k.set_text(init, "task_struct", "comm", "swapper/0").link(init + 64, &[]);
-    let mut tasks = Vec::new();
-    for n in 1..4 {
-        let (at, stack) = (k.object("task_struct"), k.memory(16 << 10));
-        k.set(at, "task_struct", "pid", n).set(at, "task_struct", "tgid", n);
-        k.set_text(at, "task_struct", "comm", "made").set(at, "task_struct", "stack", stack);
-        k.link(at + 64, &[]);
-        tasks.push(at);
-    }
-    let links: Vec<u64> = tasks.iter().map(|at| at + 24).collect();
-    k.link(init + 24, &links);
+    let (tasks, _) = k.tasks(3, 16 << 10, 128, &[]);
     let (mm, tables) = (k.object("mm_struct"), k.user_tables());
     k.set(mm, "mm_struct", "pgd", tables).set(mm, "mm_struct", "total_vm", 3).word(mm + 16, 2);
     k.set(tasks[0], "task_struct", "mm", mm);

@@ -1,35 +1,10 @@
 //! Commands on kernels that are made from tables: what no kernel of the corpus has.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test")]
 
-use base::Cancel;
-use commands::{CommandError, Cx, Settings};
-use kernel::{Layers, OpenOptions};
-use report::Report;
-use std::ops::ControlFlow;
+mod asked;
+
+use asked::{ask, try_ask};
 use testkit::kernel::{DIRECT_MAP, Kernel};
-
-fn answer(k: &Kernel, line: &str) -> Result<String, CommandError> {
-    let file = k.file();
-    let files = vec![file.path().to_owned()];
-    let layers = Layers::open(OpenOptions { files, no_search: true, ..OpenOptions::default() }).unwrap();
-    let (mut settings, cancel) = (Settings::default(), Cancel::new());
-    let mut out = Vec::new();
-    let mut sink = |_: &Report| ControlFlow::Continue(());
-    let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);
-    let report = commands::run(&mut cx, &commands::split_words(line))?;
-    render::text(&report, render::Colour::Plain, &mut out).unwrap();
-    Ok(String::from_utf8(out).unwrap())
-}
-
-/// What a user sees.
-fn ask(k: &Kernel, line: &str) -> String {
-    answer(k, line).unwrap()
-}
-
-/// Why a line is not answered.
-fn refused(k: &Kernel, line: &str) -> String {
-    answer(k, line).unwrap_err().to_string()
-}
 
 #[test]
 fn values_that_can_be_none_are_refused() {
@@ -44,7 +19,7 @@ fn values_that_can_be_none_are_refused() {
         ("alias \"\" ps", "an alias is one word"),
         ("alias \"a b\" ps", "an alias is one word"),
     ] {
-        let got = refused(&k, line);
+        let got = try_ask(&k, line).unwrap_err();
         assert!(got.contains(why), "{line}: {got}");
     }
     assert!(ask(&k, &format!("bt -S {:x} 2", stacks[1] + 64)).contains("PID: 2"));

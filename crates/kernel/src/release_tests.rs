@@ -107,7 +107,7 @@ fn wait_queues_by_either_name_of_each_struct() {
         ("wait_queue_head", "wait_queue_entry", ["head", "entry"]),
     ] {
         let mut k = Kernel::new();
-        k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+        k.list_head();
         k.structure(head, 24, &[("lock", 0, "u32"), (link, 8, "list_head")]);
         k.structure(
             entry,
@@ -142,7 +142,7 @@ fn wait_queues_by_either_name_of_each_struct() {
 fn free_pages_of_a_cpu_and_pages_by_their_types() {
     for (member, of) in [("pageset", "per_cpu_pageset"), ("per_cpu_pageset", "per_cpu_pages")] {
         let mut k = Kernel::new();
-        k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+        k.list_head();
         k.enumeration(
             "pageflags",
             &[("PG_locked", 0), ("PG_reserved", 10), ("PG_head", 16), ("PG_hwpoison", 22)],

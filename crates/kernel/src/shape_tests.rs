@@ -133,7 +133,7 @@ fn paths_through_mounts_that_are_stacked() {
 
 /// A kernel with one process, whose `mm_struct` is at the address that comes back.
 fn process(k: &mut Kernel, rss_stat: Member<'_>) -> (u64, u64) {
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.list_head();
     k.structure("task_rss_stat", 20, &[("events", 0, "s32"), ("count", 4, "s32[4]")]);
     k.structure("mm_rss_stat", 32, &[("count", 0, "u64[4]")]);
     k.structure("percpu_counter", 40, &[("lock", 0, "u32"), ("count", 8, "s64"), ("counters", 32, "*s32")]);
@@ -356,7 +356,7 @@ fn memory_of_modules() {
     const AT: u64 = 0xffff_ffff_c000_0000;
     for release in ["3.10", "4.5", "6.4"] {
         let mut k = Kernel::new();
-        k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+        k.list_head();
         k.structure("layout", 16, &[("base", 0, "*void"), ("size", 8, "u32"), ("text_size", 12, "u32")]);
         k.structure("module_memory", 24, &[("base", 0, "*void"), ("size", 16, "u32")]);
         k.structure(
@@ -407,7 +407,7 @@ fn memory_of_modules() {
 /// Modules whose memory is told by `core_layout`: base and size of each.
 fn modules(of: &[(u64, u32)]) -> (Vec<String>, Option<String>) {
     let mut k = Kernel::new();
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.list_head();
     k.structure("layout", 16, &[("base", 0, "*void"), ("size", 8, "u32")]);
     k.structure(
         "module",

@@ -53,7 +53,7 @@ mod tests {
     fn a_kernel_made_of_tables_opens() {
         let mut k = Kernel::new();
         k.cpus(3);
-        k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+        k.list_head();
         k.structure("inner", 8, &[("pad", 0, "u32:0:3"), ("kind", 0, "s32:3:4")]);
         k.structure("outer", 16, &[("", 8, "inner"), ("words", 0, "u16[3]")]);
         k.structure(

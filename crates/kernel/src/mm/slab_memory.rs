@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_not_nothing() {
         let mut k = Kernel::new();
-        k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+        k.list_head();
         k.structure("kmem_cache_node", 64, &[("nr_slabs", 8, "u64")]);
         k.structure(
             "kmem_cache",

@@ -41,7 +41,7 @@ impl Made {
     fn new(r: Release) -> Self {
         let mut k = Kernel::new();
         k.cpus(2);
-        k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+        k.list_head();
         let counts = [("inuse", 0, "u32:0:16"), ("objects", 0, "u32:16:15"), ("frozen", 0, "u32:31:1")];
         k.structure("counts", 4, &counts);
         k.union("counters_of_slab", 8, &[("counters", 0, "u64"), ("", 0, "counts")]);

@@ -8,7 +8,7 @@ const NEW: u64 = 0xffff_ffff_c012_3000;
 
 fn kernel(lists: bool) -> Kernel {
     let mut k = Kernel::new();
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.list_head();
     k.structure("module", 64, &[("name", 24, "char[32]")]);
     let patch = [
         ("mod", 0, "*module"),

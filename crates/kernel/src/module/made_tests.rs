@@ -9,7 +9,7 @@ const MADE: u64 = 0xffff_ffff_c000_0000;
 
 fn kernel() -> Kernel {
     let mut k = Kernel::new();
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.list_head();
     let page = k.memory(4096);
     k.map(MADE, page);
     // no module is loaded

@@ -173,7 +173,7 @@ mod tests {
     fn the_detour_of_a_kprobe_has_the_registers_of_what_it_left() {
         const PAGE: u64 = 0xffff_ffff_c000_0000;
         let mut k = Kernel::new();
-        k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+        k.list_head();
         k.structure("kprobe_insn_cache", 88, &[("pages", 56, "list_head")]);
         k.structure("kprobe_insn_page", 40, &[("list", 0, "list_head"), ("insns", 16, "*u8")]);
         let memory = k.memory(4096);

@@ -108,7 +108,7 @@ fn note(pc: u64, sp: u64) -> Vec<u8> {
 /// A kernel of one CPU that runs its first task, with IRQ stack and exception stacks.
 fn kernel() -> Kernel {
     let mut k = Kernel::new();
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.list_head();
     k.structure(
         "task_struct",
         TASK,

@@ -127,7 +127,7 @@ const MEMBERS: &[(&str, u64, u64, &str)] = &[
 /// A kernel with a few tasks; `honest` types are those of its memory.
 fn shuffled(honest: bool) -> Kernel {
     let mut k = Kernel::new();
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.list_head();
     k.structure("thread_info", 24, &[("flags", 0, "u64"), ("cpu", 20, "u32")]);
     let inside: Vec<(&str, u64, &str)> =
         MEMBERS.iter().map(|m| (m.0, if honest { m.2 } else { m.1 } - 32, m.3)).collect();

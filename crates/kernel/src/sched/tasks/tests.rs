@@ -11,7 +11,7 @@ const TASK: u64 = 4096;
 /// parent of all others. Their `task_struct`s.
 fn kernel(count: u32) -> (Kernel, Vec<u64>) {
     let mut k = Kernel::new();
-    k.structure("list_head", 16, &[("next", 0, "*list_head"), ("prev", 8, "*list_head")]);
+    k.list_head();
     k.structure("hlist_node", 16, &[("next", 0, "*hlist_node"), ("pprev", 8, "u64")]);
     k.structure("hlist_head", 8, &[("first", 0, "*hlist_node")]);
     k.structure(
