@@ -54,9 +54,7 @@ impl Options {
         self.open.workspace = Some(Arc::clone(workspace));
         self
     }
-}
 
-impl Options {
     /// What one dump is opened with: what stops work is its own, also where clones of these options open others.
     fn for_one(mut self) -> (OpenOptions, Cancel) {
         let cancel = Cancel::new();

@@ -128,10 +128,10 @@ fn entries(
         if page.0 != Some(base) {
             page = (Some(base), mem.bytes(base, GRANULE as usize).ok());
         }
-        let entry = match page.1.as_ref().map(|page| page.get(into..into.saturating_add(ENTRY))) {
-            Some(Some(whole)) => whole.try_into().ok()?,
+        let entry = match page.1.as_ref().and_then(|page| page.get(into..into.saturating_add(ENTRY))) {
+            Some(whole) => whole.try_into().ok()?,
             // it goes on in the next page, or a part of the page is missing
-            Some(None) | None => alone(mem, start)?,
+            None => alone(mem, start)?,
         };
         is_one(n, &entry).then_some(entry)
     };

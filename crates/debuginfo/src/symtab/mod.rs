@@ -22,13 +22,13 @@ use base::{MappedSlice, VirtAddr};
 use index::NameIndex;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// A function's own name, without what the compiler put behind it: `foo` of `foo.isra.0.cold`.
 #[must_use]
 pub fn base_name(name: &str) -> &str {
     name.split('.').next().filter(|n| !n.is_empty()).unwrap_or(name)
 }
-use std::sync::OnceLock;
 
 /// The index of a symbol in its table; ascending by address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

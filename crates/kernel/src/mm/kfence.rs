@@ -8,7 +8,7 @@
 //! **Invariant:** metadata counts only where it says an address in its own object's page, so that the two forms cannot be
 //! mistaken, and nothing behind the pool is taken for an object.
 
-use crate::error::{KernelError, Result};
+use crate::error::Result;
 use crate::mm::slab;
 use crate::mm::track::{self, Track, When};
 use crate::session::Session;
@@ -212,9 +212,7 @@ fn object(s: &Session, pool: &Pool, number: u64, at: VirtAddr) -> Option<Guarded
     let mut unread = Vec::new();
     let mut track = |field: &crate::bind::Field, there: bool, words| {
         let found = field.at(metadata).ok().filter(|_| there).map(|at| track(s, at))?;
-        if let Err(KernelError::Fault(_)) = found {
-            unread.push(words);
-        }
+        unread.extend(track::lost(&found, words));
         found.ok()
     };
     let (allocated, freed) =
@@ -262,7 +260,7 @@ fn track(s: &Session, at: VirtAddr) -> Result<Track> {
         by: None,
         stack,
         pid: b.pid.i32(mem, at)?,
-        cpu: b.cpu.u32(mem, at).ok().filter(|cpu| !cpu.cast_signed().is_negative()),
+        cpu: track::cpu(b.cpu.u32(mem, at)),
         when: b.clock.num(mem, at).map_or(When::Unknown, When::Clock),
     })
 }

@@ -198,29 +198,24 @@ pub fn object_at(s: &Session, at: VirtAddr) -> Option<Object> {
                 Ok(end) => end.map_or(Ok(None), |end| track::read(s, begin.add(end + behind))),
                 Err(e) => Err(e.clone()),
             };
-            out.unread.extend(lost(&read, words));
+            out.unread.extend(track::lost(&read, words));
             read.ok().flatten()
         };
         (out.allocated, out.freed) = (track(0, "who allocated it"), track(track::size(s), "who freed it"));
     }
     if has(s, flags, RED_ZONE) {
         let zone = red_zone(s, &slab, begin, size);
-        out.unread.extend(lost(&zone, "its red zone"));
+        out.unread.extend(track::lost(&zone, "its red zone"));
         let (state, damage) = judged(out.state, size, &zone.unwrap_or_default());
         out.state = state;
         out.damage.extend(damage);
     }
     if out.state == State::Free && has(s, flags, POISON) {
         let damage = poisoned(s, &slab, begin, size);
-        out.unread.extend(lost(&damage, "its poison"));
+        out.unread.extend(track::lost(&damage, "its poison"));
         out.damage.extend(damage.ok().flatten());
     }
     Some(out)
-}
-
-/// What is not in the dump, in words; nothing for what this kernel does not have.
-fn lost<T>(read: &Result<T>, words: &'static str) -> Option<&'static str> {
-    matches!(read, Err(KernelError::Fault(_))).then_some(words)
 }
 
 /// Bytes from an object's begin to the tracks: behind the free pointer where that lies outside. `None` where a slot has no

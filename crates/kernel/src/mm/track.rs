@@ -3,7 +3,7 @@
 //! The return addresses stand in the track itself where CONFIG_STACKTRACE is set, until 5.18; since then (5cf909c553e9)
 //! it has a stack depot's handle.
 
-use crate::error::Result;
+use crate::error::{KernelError, Result};
 use crate::mm::stackdepot;
 use crate::session::Session;
 use base::VirtAddr;
@@ -72,9 +72,19 @@ pub(crate) fn read(s: &Session, at: VirtAddr) -> Result<Option<Track>> {
         by: Some(by),
         stack,
         pid: b.pid.i32(mem, at)?,
-        cpu: b.cpu.u32(mem, at).ok().filter(|cpu| !cpu.cast_signed().is_negative()),
+        cpu: cpu(b.cpu.u32(mem, at)),
         when: b.when.num(mem, at).map_or(When::Unknown, When::Jiffies),
     }))
+}
+
+/// The CPU of a track, as it was read; -1 stands for none.
+pub(crate) fn cpu(read: Result<u32>) -> Option<u32> {
+    read.ok().filter(|cpu| !cpu.cast_signed().is_negative())
+}
+
+/// What is not in the dump, in words; nothing for what this kernel does not have.
+pub(crate) fn lost<T>(read: &Result<T>, words: &'static str) -> Option<&'static str> {
+    matches!(read, Err(KernelError::Fault(_))).then_some(words)
 }
 
 /// Up to `count` return addresses: the first that is none (0, or all ones before 5.2) ends them.

@@ -82,25 +82,20 @@ pub(crate) fn read_cpus(s: &Session) -> Cpus {
     }
     let (possible, otherwise) = match possible.or_else(|| present.clone()) {
         Some(mut cpus) => {
-            // no CPU is there that could not be: a mask that lost one is not believed alone
-            let there = || present.iter().chain(&online).flatten();
-            if there().any(|cpu| !cpus.contains(cpu)) {
-                let own = by_offsets(s);
-                let lost: Vec<u32> =
-                    there().copied().filter(|cpu| *cpu < own && !cpus.contains(cpu)).collect();
-                if let Some(cpu) = lost.first() {
-                    let at = s.symbol("__cpu_possible_mask").or_else(|| s.symbol("cpu_possible_bits"));
-                    problem.get_or_insert(KernelError::Damaged {
-                        what: "__cpu_possible_mask",
-                        at: at.unwrap_or_default(),
-                        why: format!(
-                            "it lacks CPU {cpu}, which is there by the other masks and its per-CPU offset"
-                        ),
-                    });
-                    cpus.extend(lost);
-                    cpus.sort_unstable();
-                    cpus.dedup();
-                }
+            let there = present.iter().chain(&online).flatten().copied();
+            let lost = lost(s, &cpus, there);
+            if let Some(cpu) = lost.first() {
+                let at = s.symbol("__cpu_possible_mask").or_else(|| s.symbol("cpu_possible_bits"));
+                problem.get_or_insert(KernelError::Damaged {
+                    what: "__cpu_possible_mask",
+                    at: at.unwrap_or_default(),
+                    why: format!(
+                        "it lacks CPU {cpu}, which is there by the other masks and its per-CPU offset"
+                    ),
+                });
+                cpus.extend(lost);
+                cpus.sort_unstable();
+                cpus.dedup();
             }
             (cpus, None)
         }
@@ -110,6 +105,14 @@ pub(crate) fn read_cpus(s: &Session) -> Cpus {
         }
     };
     Cpus { possible, present, online, problem, otherwise }
+}
+
+/// The CPUs that the mask of possible ones lost: no CPU is there that could not be, and each has its per-CPU offset.
+fn lost(s: &Session, possible: &[u32], there: impl Iterator<Item = u32>) -> Vec<u32> {
+    let missing: Vec<u32> = there.filter(|cpu| !possible.contains(cpu)).collect();
+    // offsets are read only where one is missing
+    let own = if missing.is_empty() { 0 } else { by_offsets(s) };
+    missing.into_iter().filter(|cpu| *cpu < own).collect()
 }
 
 /// The CPUs by what else knows of them, and what that is.

@@ -9,7 +9,7 @@ use crate::session::Session;
 use base::{GRANULE, VirtAddr};
 
 /// `PID_MAX_LIMIT`: ids are below it.
-const PID_MAX: i32 = 4 << 20;
+pub(super) const PID_MAX: i32 = 4 << 20;
 /// So many members that contradict an entry make it none.
 const NONE_AT: usize = 2;
 

@@ -316,8 +316,11 @@ impl TaskStates {
     };
     /// Those that moved.
     const MOVED: u64 = 0x3c0;
-    /// So many names there are at the least, and since 4.14.
+    /// `TASK_WAKEKILL` of all kernels together: 0x80 before 4.14, 0x100 since.
+    const ANY_WAKEKILL: u64 = 0x180;
+    /// Names in `task_state_array` of every kernel, at the least.
     const OLD_NAMES: u64 = 7;
+    /// The same since 4.14.
     const NAMES: u64 = 9;
 
     /// Asks `task_state_array` (fs/proc/array.c), whose strings stand at their bits' positions.
@@ -376,7 +379,7 @@ impl TaskStates {
     #[must_use]
     pub fn is_killable(&self, t: &Task) -> bool {
         // what sleeps is neither dead nor being woken
-        t.is_in(if self.is_unsure { 0x180 } else { self.wakekill })
+        t.is_in(if self.is_unsure { Self::ANY_WAKEKILL } else { self.wakekill })
     }
     /// True where the bits of a task's state mean one in some kernels and another in others, and nothing in the dump tells.
     #[must_use]

@@ -109,11 +109,11 @@ pub(crate) fn read_tasks(s: &Session) -> Tasks {
         find.listed();
         let counted = s.symbol("nr_threads").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
         // a count below what is found is wrong, and proves no list whole
-        let believed = counted.filter(|counted| *counted >= find.found() && find::can_be(*counted));
+        let believed = counted.filter(|counted| find.fits(*counted));
         if find.is_short(believed) {
             find.otherwise();
         }
-        let believed = believed.filter(|counted| *counted >= find.found());
+        let believed = believed.filter(|counted| find.fits(*counted));
         if let (Some(counted), None) = (believed, s.cpus().otherwise) {
             find.out.total = Some(counted.saturating_add(s.cpus().possible.len() as u64));
         }

@@ -419,7 +419,7 @@ fn unread(mem: &dyn VirtRead, stack: &Stack) -> Option<Fault> {
 
 /// True for frames up to where stacks end, none of them guessed.
 pub(crate) fn is_whole(found: &Unwound) -> bool {
-    found.stopped.is_end() && found.frames.iter().all(|f| f.how != How::Scan)
+    found.stopped.is_end() && found.frames.iter().all(|f| !f.how.is_guess())
 }
 
 /// Unwinds from a return address found on a stack.

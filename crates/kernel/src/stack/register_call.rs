@@ -26,7 +26,7 @@ pub(crate) fn contradicted(s: &Session, cpu: u32, u: &Unwinder<'_>, frames: &Unw
     {
         return None;
     }
-    if caller.how == How::Scan {
+    if caller.how.is_guess() {
         // the tables lead to no return address, though the rest of the stack is whole
         return s.has_whole_stack(u, cpu).then_some(Doubt::NoFrames);
     }

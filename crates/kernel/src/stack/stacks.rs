@@ -26,6 +26,7 @@ bind! {
         preempt_count: "preempt_count",
     }
 }
+
 /// Bytes of a task's kernel stack (THREAD_SIZE).
 pub fn thread_size(s: &Session) -> u64 {
     let known = s.bind::<ThreadUnion>().size.filter(|n| n.is_power_of_two() && (4096..=1 << 20).contains(n));

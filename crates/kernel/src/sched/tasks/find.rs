@@ -5,6 +5,7 @@ use super::Tasks;
 use crate::containers::list::both_ways;
 use crate::containers::xarray;
 use crate::error::{KernelError, Result};
+use crate::sched::plausible::PID_MAX;
 use crate::sched::task::{SignalStruct, Task, TaskStruct, read_task};
 use crate::session::Session;
 use base::VirtAddr;
@@ -26,12 +27,12 @@ bind! {
 /// More buckets than `pid_hash` ever had (1 << 12), and more pids than there can be in one.
 const MAX_BUCKETS: u64 = 1 << 16;
 const MAX_CHAIN: usize = 1 << 16;
-/// More tasks than PID_MAX_LIMIT lets there be.
-const MAX_TASKS: usize = 5 << 20;
+/// More tasks than ids let there be, with an idle one of each CPU.
+const MAX_TASKS: usize = PID_MAX as usize + (1 << 20);
 
 /// True for a number of threads that there can be: each has an id of its own.
 pub(crate) const fn can_be(count: u64) -> bool {
-    count <= 4 << 20
+    count <= PID_MAX as u64
 }
 
 /// What is found, and where.
@@ -182,7 +183,7 @@ impl Find<'_> {
         twice.into_iter().for_each(|e| self.problem(e));
         let found = self.found();
         if let (Some(counted), Some(at)) =
-            (counted.filter(|n| *n < found || !can_be(*n)), self.s.symbol("nr_threads"))
+            (counted.filter(|counted| !self.fits(*counted)), self.s.symbol("nr_threads"))
         {
             let why = format!("it says {counted}, and {found} tasks were found");
             self.problem(KernelError::Damaged { what: "nr_threads", at, why });
@@ -192,6 +193,11 @@ impl Find<'_> {
     /// How many threads were found, as the kernel counts them: without the idle tasks.
     pub(super) fn found(&self) -> u64 {
         self.out.all.iter().filter(|t| t.pid != 0).count() as u64
+    }
+
+    /// True for a number of threads that there can be, and that is not below what was found.
+    pub(super) fn fits(&self, counted: u64) -> bool {
+        counted >= self.found() && can_be(counted)
     }
 
     /// True where there are more than were found, or may be.
