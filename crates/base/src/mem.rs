@@ -15,6 +15,8 @@ pub enum Gap {
     Absent,
     /// The dump says that it has the page, but the file ends before it.
     Truncated,
+    /// The dump says that it has the page, but no record of the flattened file has its bytes.
+    NoRecord,
     /// The dump has the page, but its packed bytes do not unpack to a page.
     Corrupt,
     /// The file could not be read: a disk, a network, a permission. It says nothing about the dump, and may be
@@ -28,7 +30,7 @@ impl Gap {
     #[must_use]
     pub const fn is_loss(self) -> bool {
         match self {
-            Gap::NotGiven | Gap::Truncated | Gap::Corrupt | Gap::Io(_) => true,
+            Gap::NotGiven | Gap::Truncated | Gap::NoRecord | Gap::Corrupt | Gap::Io(_) => true,
             Gap::Excluded | Gap::Absent => false,
         }
     }
@@ -41,6 +43,7 @@ impl fmt::Display for Gap {
             Gap::NotGiven => "in a file of the split set that was not given",
             Gap::Absent => "not in the dump",
             Gap::Truncated => "dump file is truncated",
+            Gap::NoRecord => "in no record of the flattened file",
             Gap::Corrupt => "page data is corrupt",
             Gap::Io(std::io::ErrorKind::UnexpectedEof) => "dump file became shorter while it was open",
             Gap::Io(std::io::ErrorKind::Other) => "dump file cannot be read: input/output error",

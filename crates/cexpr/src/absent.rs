@@ -27,6 +27,7 @@ impl Absent {
             Gap::NotGiven => "part of the split set not given",
             Gap::Absent => "not in the dump",
             Gap::Truncated => "dump truncated",
+            Gap::NoRecord => "in no record of the flattened file",
             Gap::Corrupt => "page corrupt",
             Gap::Io(_) => "dump file not readable",
         };

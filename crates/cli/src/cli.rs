@@ -116,7 +116,7 @@ pub(crate) struct Cli {
     /// Which kernel to open where memory holds several (a crash kernel was running); `info` lists them
     #[arg(long, value_name = "N")]
     pub(crate) kernel: Option<usize>,
-    /// Pages that are not in the dump read as zeros
+    /// Pages that the dump's filter left out read as zeros
     #[arg(long = "zero_excluded", visible_alias = "zero-excluded")]
     pub(crate) zero_excluded: bool,
 

@@ -62,7 +62,7 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
         cli.crash.idle().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
     }
     if let Some(layers) = &layers {
-        layers.image().dump.read_missing_as_zeros(cli.zero_excluded);
+        layers.image().dump.read_excluded_as_zeros(cli.zero_excluded);
         // a kernel file that is not this dump's is told before anything is answered
         let image = layers.image();
         if !once || image.has_kernel_file() || image.has_module_files() {

@@ -3,8 +3,16 @@
 
 mod asked;
 
-use asked::{ask, try_ask};
+use asked::{answer, ask, try_ask};
+use report::Report;
 use testkit::kernel::{DIRECT_MAP, Kernel};
+
+/// What a script sees.
+fn json(report: &Report) -> String {
+    let mut out = Vec::new();
+    render::json(report, render::Source::default(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
 
 #[test]
 fn values_that_can_be_none_are_refused() {
@@ -152,4 +160,54 @@ fn ps_shows_tasks_whose_last_run_is_missing() {
     let found = rows(&ask(&k, "ps -l 1 2 3"));
     assert_eq!((&found[..2], found.len()), (&[whole[0].clone(), whole[2].clone()][..], 3), "{found:?}");
     assert!(found[2].contains('?') && found[2].contains("PID: 2"), "{found:?}");
+    // also where it is known of none, and each has the reason of its own
+    k.exclude(tasks[2] + 4096);
+    for line in ["ps -l 2 3", "ps -m 2 3", "ps -l -C 0 2 3"] {
+        let report = answer(&k, line).unwrap();
+        assert!(report.is_incomplete() && !report.failed(), "{line}: {report:?}");
+        let found = json(&report);
+        assert_eq!(ask(&k, line).lines().filter(|l| l.starts_with("[<?>]")).count(), 2, "{line}: {found}");
+        for task in &tasks[1..3] {
+            // the member lies in the second page of the task
+            assert!(found.contains(&format!("address {:#x}", task + 4096)), "{line}: {task:#x}: {found}");
+        }
+        assert!(found.contains("when 2 tasks ran last is not known"), "{line}: {found}");
+    }
+}
+
+/// Where the mask of taints is not there it is not known whether functions were replaced.
+#[test]
+fn sys_knows_no_live_patch_without_the_mask_of_taints() {
+    let (mut k, ..) = kernel();
+    k.variable("filler", 4096);
+    let mask = k.variable("tainted_mask", 4096);
+    for (bit, shown) in [(12, "false"), (15, "true")] {
+        k.word(mask, 1 << bit);
+        assert!(json(&answer(&k, "sys").unwrap()).contains(&format!("\"livepatch\":{shown}")), "{bit}");
+    }
+    k.exclude(mask);
+    let report = answer(&k, "sys").unwrap();
+    assert!(json(&report).contains("\"livepatch\":{"), "{}", json(&report));
+    assert!(report.is_incomplete() && !ask(&k, "sys").contains("LIVEPATCH"));
+}
+
+/// A list that is damaged behind its first entries is a part that the dump lost; an address without a list is a mistake.
+#[test]
+fn a_list_that_is_damaged_is_not_whole() {
+    let (mut k, tasks, _) = kernel();
+    let links: Vec<u64> = (0..4).map(|_| k.memory(16)).collect();
+    let line = format!("list {:x}", links[0]);
+    for end in [links[2], 0x1000, 0x8000_0000_0000_0000, tasks[0] | 1 << 46] {
+        for pair in links.windows(2) {
+            k.word(pair[0], pair[1]);
+        }
+        k.word(links[3], end);
+        let report = answer(&k, &line).unwrap();
+        assert!(report.is_incomplete() && !report.failed(), "{end:#x}: {report:?}");
+        assert!(ask(&k, &line).lines().count() > 4, "{end:#x}: {report:?}");
+    }
+    // no link could be followed from here
+    k.word(links[0], 0x1000);
+    let report = answer(&k, &line).unwrap();
+    assert!(report.failed() && !report.is_incomplete(), "{report:?}");
 }

@@ -78,7 +78,7 @@ pub(crate) struct Opened {
 /// An opened dump. Reading is possible from any number of threads.
 pub struct Dump {
     pub(crate) opened: Opened,
-    /// Pages left out or cut off read as zeros.
+    /// Pages that the filter left out read as zeros.
     zeros: AtomicBool,
     /// Reads that failed in a way that may be over later.
     failures: AtomicU64,
@@ -93,7 +93,7 @@ impl Dump {
 
     /// Reads pages that the filter left out as zeros from now on, as crash's `--zero_excluded`: more can be walked, and
     /// nothing marks what is not true. What a cut file lost was no choice of the writer: it stays missing.
-    pub fn read_missing_as_zeros(&self, on: bool) {
+    pub fn read_excluded_as_zeros(&self, on: bool) {
         self.zeros.store(on, Ordering::Relaxed);
     }
 

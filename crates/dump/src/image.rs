@@ -132,9 +132,15 @@ impl Image {
 
     /// Fills all of `buf` or says why a page could not be read.
     pub(crate) fn fill(&self, offset: u64, buf: &mut [u8]) -> Result<(), Gap> {
-        match self.read_known(offset, buf) {
-            Ok(n) if n == buf.len() => Ok(()),
-            Ok(_) => Err(self.end_before(offset.saturating_add(buf.len() as u64))),
+        let read = self.read_known(offset, buf);
+        self.filled(offset, buf.len(), read)
+    }
+
+    /// What a read of `len` bytes at `offset` came to, where all of them are wanted.
+    fn filled(&self, offset: u64, len: usize, read: std::io::Result<usize>) -> Result<(), Gap> {
+        match read {
+            Ok(n) if n == len => Ok(()),
+            Ok(_) => Err(self.end_before(offset.saturating_add(len as u64))),
             Err(e) => Err(failed(&e)),
         }
     }
@@ -145,11 +151,8 @@ impl Image {
         if self.warning().is_some() {
             return self.fill(offset, buf);
         }
-        match self.read_at(offset, buf) {
-            Ok(n) if n == buf.len() => Ok(()),
-            Ok(_) => Err(self.end_before(offset.saturating_add(buf.len() as u64))),
-            Err(e) => Err(failed(&e)),
-        }
+        let read = self.read_at(offset, buf);
+        self.filled(offset, buf.len(), read)
     }
 
     /// Like [`Image::read_at`], but ends where a stream has no bytes.
@@ -170,11 +173,15 @@ impl Image {
         next.and_then(|at| at.checked_sub(offset)).filter(|&n| n > 0).map_or(left, |n| n.min(left))
     }
 
-    /// Why bytes before `end` could not be read: the file ends before them, or it did not when it was opened. Of a cut
-    /// stream the length says nothing: what it lost is cut.
+    /// Why bytes before `end` could not be read: the file ends before them, or it did not when it was opened, or a stream that
+    /// is whole has no record with them. Of a cut stream the length says nothing: what it lost is cut.
     fn end_before(&self, end: u64) -> Gap {
-        let shrank = self.index.is_none() && end <= self.len();
-        if shrank { Gap::Io(std::io::ErrorKind::UnexpectedEof) } else { Gap::Truncated }
+        match &self.index {
+            _ if end > self.len() => Gap::Truncated,
+            None => Gap::Io(std::io::ErrorKind::UnexpectedEof),
+            Some(index) if index.warning.is_none() => Gap::NoRecord,
+            Some(_) => Gap::Truncated,
+        }
     }
 
     /// `len` bytes of the header `what`; the length is checked against the file before it is allocated.

@@ -96,29 +96,19 @@ pub(crate) fn erase_info(notes: &[RawNote]) -> Option<String> {
 /// Of so many bytes of a text one may be no character of a text: damage.
 const SOUND: usize = 8;
 
-/// Bytes as text without the padding behind it, those that are no characters of one as `\x1b`; `None` where there is none.
-/// The error: they are no text.
+/// Bytes as text without the padding behind it; `None` where there is none. Characters that a terminal would obey are left in it:
+/// who shows it escapes them. The error: they are no text.
 pub(crate) fn text(bytes: &[u8]) -> Result<Option<String>, ()> {
     let bytes = cstr(bytes).trim_ascii_end();
-    let (mut text, mut odd) = (String::with_capacity(bytes.len()), 0_usize);
-    let mut escape = |text: &mut String, byte: u8| {
-        odd = odd.saturating_add(1);
-        text.push_str(&format!("\\x{byte:02x}"));
-    };
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() && !matches!(c, '\n' | '\t') {
-                c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escape(&mut text, byte));
-            } else {
-                text.push(c);
-            }
-        }
-        chunk.invalid().iter().for_each(|byte| escape(&mut text, *byte));
-    }
+    let is_odd = |c: &char| c.is_control() && !matches!(c, '\n' | '\t');
+    let odd = bytes.utf8_chunks().fold(0_usize, |odd, chunk| {
+        let controls: usize = chunk.valid().chars().filter(is_odd).map(char::len_utf8).sum();
+        odd.saturating_add(controls).saturating_add(chunk.invalid().len())
+    });
     if odd.saturating_mul(SOUND) > bytes.len() {
         return Err(());
     }
-    Ok((!text.is_empty()).then_some(text))
+    Ok((!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// VMCOREINFO is lines of `KEY=value`, the kernel's release among them.

@@ -256,7 +256,7 @@ fn memory_that_no_record_has_is_missing() {
         stream.extend([0xff; 16]);
         let dump = Dump::from_bytes(vec![stream]).unwrap();
         let read = |pfn: u64| dump.read_phys(Pfn(pfn).addr(), &mut [0; 8]).map_err(|missing| missing.why);
-        assert_eq!([read(1), read(2), read(3)], [Ok(()), Err(Gap::Truncated), Ok(())]);
+        assert_eq!([read(1), read(2), read(3)], [Ok(()), Err(Gap::NoRecord), Ok(())]);
     }
 }
 
@@ -443,15 +443,15 @@ fn reads_across_pages_name_the_first_missing_byte() {
 }
 
 #[test]
-fn missing_pages_read_as_zeros_where_that_is_wanted() {
+fn excluded_pages_read_as_zeros_where_that_is_wanted() {
     let spec = DumpSpec::x86_64().page(2, &[2; PAGE]).excluded(3);
     let dump = Dump::from_bytes(vec![spec.kdump(Packing::Lzo)]).unwrap();
-    dump.read_missing_as_zeros(true);
+    dump.read_excluded_as_zeros(true);
     let mut buf = vec![9; PAGE];
     assert_eq!(dump.read_phys(PhysAddr(0x2800), &mut buf), Ok(()));
     assert_eq!((buf[0], buf[0x7ff], buf[0x800], buf[PAGE - 1]), (2, 2, 0, 0));
     assert_eq!(dump.read_phys(PhysAddr(0x10_0000), &mut buf).unwrap_err().why, Gap::Absent);
-    dump.read_missing_as_zeros(false);
+    dump.read_excluded_as_zeros(false);
     assert_eq!(dump.read_phys(PhysAddr(0x3000), &mut buf).unwrap_err().why, Gap::Excluded);
 }
 
@@ -461,7 +461,7 @@ fn what_a_cut_file_lost_is_no_zeros() {
     let spec = DumpSpec::x86_64().page(2, &[2; PAGE]).page(3, &[3; PAGE]);
     for file in [spec.elf(), spec.kdump(Packing::Plain)] {
         let dump = Dump::from_bytes(vec![file[..file.len() - PAGE].to_vec()]).unwrap();
-        dump.read_missing_as_zeros(true);
+        dump.read_excluded_as_zeros(true);
         let why = dump.read_phys(PhysAddr(0x3000), &mut [9; PAGE]).unwrap_err().why;
         assert_eq!(why, Gap::Truncated, "{}", dump.format());
     }

@@ -75,7 +75,7 @@ fn a_page_in_pieces() {
     assert_eq!(runs(&dump(file.clone()), 0, 0x1000), want);
     assert_eq!(runs(&dump(flatten(&file, 300)), 0, 0x1000), want);
     let zeros = dump(file.clone());
-    zeros.read_missing_as_zeros(true);
+    zeros.read_excluded_as_zeros(true);
     let want = [
         (0, Err(Gap::Absent)),
         (0x200, Ok(0x55)),
@@ -90,7 +90,7 @@ fn a_page_in_pieces() {
     let cut = dump(file[..file.len() - 0x80].to_vec());
     let want = [(0xbff, Err(Gap::Excluded)), (0xc00, Ok(0xaa)), (0xd80, Err(Gap::Truncated))];
     assert_eq!(runs(&cut, 0xbff, 0x201), want);
-    cut.read_missing_as_zeros(true);
+    cut.read_excluded_as_zeros(true);
     assert_eq!(runs(&cut, 0xc00, 0x200), [(0xc00, Ok(0xaa)), (0xd80, Err(Gap::Truncated))]);
     assert_eq!(cut.held_bytes(), 0x380);
 }
@@ -124,7 +124,7 @@ fn files_that_end_inside_a_page() {
     assert_eq!(runs(&cut(spec.lime(), 0x400), 0x4000, 0x2000), all);
     assert_eq!(runs(&cut(spec.kdump(Packing::Plain), 0x400), 0x4000, 0x2000), all);
     let zeros = cut(spec.kdump(Packing::Plain), 0x400);
-    zeros.read_missing_as_zeros(true);
+    zeros.read_excluded_as_zeros(true);
     assert_eq!(runs(&zeros, 0x4000, 0x2000), all, "no writer left it out");
     // a packed page that is cut is gone as a whole
     let packed = cut(spec.kdump(Packing::Zlib), 3);
@@ -385,7 +385,7 @@ fn what_was_erased() {
     for file in [spec.elf(), spec.kdump(Packing::Zlib)] {
         let dump = dump(file);
         let shown = dump.facts().erase_info.as_deref();
-        assert_eq!(shown, Some("erase modules\\x1b size 16\nerase cred.uid size 4"));
+        assert_eq!(shown, Some("erase modules\x1b size 16\nerase cred.uid size 4"));
         assert_eq!(dump.facts().warnings, []);
     }
     let bare = DumpSpec::x86_64().page(1, b"x");

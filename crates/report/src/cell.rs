@@ -170,7 +170,7 @@ impl Cell {
     #[must_use]
     pub fn lost_if(mut self, is_loss: bool) -> Self {
         match &mut self {
-            Cell::Absent { lost, .. } => *lost |= is_loss,
+            Cell::Absent { lost, .. } => *lost = is_loss,
             Cell::AtLeast { lost, .. } => *lost = is_loss,
             _ => {}
         }
@@ -288,6 +288,7 @@ const fn gap_words(gap: Gap) -> &'static str {
         Gap::NotGiven => "part not given",
         Gap::Absent => "not in dump",
         Gap::Truncated => "dump truncated",
+        Gap::NoRecord => "in no record",
         Gap::Corrupt => "page corrupt",
         Gap::Io(_) => "not readable",
     }

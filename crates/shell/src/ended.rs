@@ -31,6 +31,16 @@ impl Ended {
     pub const fn then(self, next: Self) -> Self {
         if self.is_good() { next } else { self }
     }
+    /// The end of a command of which this is the end of one part and `other` that of another: as in one report, a part that
+    /// failed counts before one that is not whole.
+    pub(crate) const fn beside(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Good | Self::Incomplete, worse @ (Self::Failed | Self::Usage | Self::Interrupted))
+            | (Self::Good, worse) => worse,
+            (Self::Failed, worse @ (Self::Usage | Self::Interrupted)) => worse,
+            (own, _) => own,
+        }
+    }
     /// The end of what could not read a part of the dump, which is why it failed where it did.
     pub(crate) const fn with_unread(self) -> Self {
         match self {
@@ -104,6 +114,15 @@ mod tests {
         assert_eq!(Ended::Undetermined.then(Ended::Failed).code(), 3);
         let codes = [Ended::Usage, Ended::Undetermined, Ended::Incomplete, Ended::Interrupted];
         assert_eq!(codes.map(Ended::code), [2, 3, 4, 130]);
+        for [one, other, both] in [
+            [Ended::Incomplete, Ended::Failed, Ended::Failed],
+            [Ended::Incomplete, Ended::Good, Ended::Incomplete],
+            [Ended::Incomplete, Ended::Interrupted, Ended::Interrupted],
+            [Ended::Failed, Ended::Interrupted, Ended::Interrupted],
+            [Ended::Failed, Ended::Good, Ended::Failed],
+        ] {
+            assert_eq!([one.beside(other), other.beside(one)], [both; 2]);
+        }
         assert_eq!(Ended::Incomplete.with_undetermined(), Ended::Undetermined);
         assert_eq!(Ended::Failed.with_undetermined(), Ended::Failed);
     }

@@ -10,6 +10,7 @@ mod pager;
 mod progress;
 mod say;
 mod session;
+mod terminal;
 mod writer;
 
 /// Progress of long work that is done before or beside the shell: drawn on a terminal, where it is wanted.

@@ -1,6 +1,7 @@
 //! Progress of long work: one line on a terminal's standard error, gone when the work ends. Elsewhere nothing, but of
 //! downloads lines where `DEBUGINFOD_PROGRESS` asks for them, as other clients of debuginfod do.
 
+use crate::terminal::is_dumb;
 use base::Progress;
 use render::Clean;
 use std::io::{IsTerminal, Write};
@@ -26,8 +27,8 @@ enum Mode {
 }
 
 impl Mode {
-    fn of(wanted: bool, terminal: bool, downloads: bool) -> Self {
-        match (wanted && terminal, downloads && !terminal) {
+    fn of(wanted: bool, terminal: bool, dumb: bool, downloads: bool) -> Self {
+        match (wanted && terminal && !dumb, downloads && (!terminal || dumb)) {
             (true, _) => Self::Terminal,
             (_, true) => Self::Downloads,
             _ => Self::Nowhere,
@@ -78,7 +79,10 @@ impl Line {
     pub(crate) fn new(wanted: bool) -> Self {
         let state = State { since: Instant::now(), drawn: None };
         let downloads = std::env::var_os("DEBUGINFOD_PROGRESS").is_some();
-        Self { state: Mutex::new(state), mode: Mode::of(wanted, std::io::stderr().is_terminal(), downloads) }
+        Self {
+            state: Mutex::new(state),
+            mode: Mode::of(wanted, std::io::stderr().is_terminal(), is_dumb(), downloads),
+        }
     }
     fn with(&self, f: impl FnOnce(&mut State)) {
         if self.mode != Mode::Nowhere {
@@ -117,10 +121,11 @@ mod tests {
 
     #[test]
     fn a_terminal_has_one_line_and_a_file_the_downloads_that_were_asked_for() {
-        assert_eq!(Mode::of(true, true, true), Mode::Terminal);
-        assert_eq!(Mode::of(false, true, true), Mode::Nowhere, "-s");
-        assert_eq!(Mode::of(false, false, true), Mode::Downloads);
-        assert_eq!(Mode::of(true, false, false), Mode::Nowhere);
+        assert_eq!(Mode::of(true, true, false, true), Mode::Terminal);
+        assert_eq!(Mode::of(false, true, false, true), Mode::Nowhere, "-s");
+        assert_eq!(Mode::of(false, false, false, true), Mode::Downloads);
+        assert_eq!(Mode::of(true, false, false, false), Mode::Nowhere);
+        assert_eq!(Mode::of(true, true, true, false), Mode::Nowhere, "TERM=dumb");
         let long = Duration::from_secs(3);
         let text = |mode: Mode, what, drawn| mode.text(what, 1, 4, long, drawn);
         assert_eq!(text(Mode::Terminal, "searching", None).as_deref(), Some("\r\x1b[Ksearching: 25%"));

@@ -4,6 +4,7 @@ use crate::complete::Completer;
 use crate::edit::{self, Lines, Typed};
 use crate::ended::Ended;
 use crate::output::{Format, Output, When};
+use crate::terminal::{is_dumb, wants_colour};
 use crate::writer::{Errors, Writer};
 use crate::{interrupt, progress, say};
 use base::{Cancel, PhysRead as _};
@@ -118,7 +119,7 @@ impl<'s> Shell<'s> {
         self.on_terminal(|shell, out| {
             let ended = shell.source(path, origin, out);
             // `exit` in a file of settings ends that file only, Ctrl-C all
-            let is_rc = matches!(origin, Origin::HomeRc | Origin::LocalRc);
+            let is_rc = origin.is_rc();
             shell.settings.quit &= !is_rc || ended == Ended::Interrupted;
             ended
         })
@@ -388,11 +389,11 @@ impl<'s> Shell<'s> {
         let dump = self.settings.dumpfile.clone();
         let source = Source { dump: dump.as_deref(), args: words.get(1..).unwrap_or(&[]) };
         // nobody sees the lines of an rc file, or knows which command it was
-        let reads_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
+        let reads_rc = self.settings.reading.is_some_and(Origin::is_rc);
         let lead = if reads_rc { self.placed() } else { String::new() };
         let errors = Errors { to: self.settings.error.clone(), lead };
         let writer = Writer { format: self.options.format, colour, source, words, errors };
-        let reading_rc = matches!(self.settings.reading, Some(Origin::HomeRc | Origin::LocalRc));
+        let reading_rc = self.settings.reading.is_some_and(Origin::is_rc);
         let mut failed_write = None;
         // how the parts that were written before the answer's end ended
         let mut shown = Ended::Good;
@@ -403,7 +404,7 @@ impl<'s> Shell<'s> {
             let progress = &self.progress;
             let mut sink = |part: &Report| {
                 progress.clear();
-                shown = shown.then(Ended::from(part));
+                shown = shown.beside(Ended::from(part));
                 if let Err(e) = writer.report(part, out) {
                     failed_write = Some(e);
                     return ControlFlow::Break(());
@@ -437,7 +438,7 @@ impl<'s> Shell<'s> {
                 {
                     failed_write = Some(e);
                 }
-                shown.then(Ended::from(&report))
+                shown.beside(Ended::from(&report))
             }
             Err(CommandError::Cancelled(_)) if out.is_gone() || failed_write.is_some() => Ended::Good,
             Err(error) => {
@@ -446,7 +447,7 @@ impl<'s> Shell<'s> {
                     self.settings.quit = true;
                 }
                 self.failed(&error, &writer, out);
-                Ended::from(&error)
+                shown.beside(Ended::from(&error))
             }
         };
         if self.settings.debug > 0 {
@@ -518,16 +519,6 @@ fn no_such_file(word: &str, command: &str) -> CommandError {
     CommandError::Failed(commands::Message::alone(format_args!(
         "crashlens: {word}: no such file (crashlens {command} DUMP [VMLINUX] [ARGUMENTS])"
     )))
-}
-
-/// A terminal that obeys nothing: no colours, and a pager would only complain.
-fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
-}
-
-/// Colours are not wanted where `NO_COLOR` is set and not empty (no-color.org).
-fn wants_colour() -> bool {
-    !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Says what failed.

@@ -20,6 +20,12 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// True for a file of settings that is read by itself.
+    #[must_use]
+    pub const fn is_rc(self) -> bool {
+        matches!(self, Self::HomeRc | Self::LocalRc)
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Origin::Builtin => "builtin",

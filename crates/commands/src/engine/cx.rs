@@ -82,9 +82,16 @@ impl<'s> Cx<'s> {
         self.layers()?.session().map_err(lacks)
     }
     /// The bits of an address within a page: those of the dump's machine, else the usual ones.
-    pub(crate) fn page_shift(&self) -> u32 {
+    pub(crate) fn page_shift(&self) -> Result<u32, CommandError> {
         let machine = self.layers.and_then(|layers| layers.machine().ok());
-        machine.map_or(base::GRANULE.trailing_zeros(), |machine| machine.boot.tables.paging.page_shift())
+        self.cancel.check()?;
+        let usual = base::GRANULE.trailing_zeros();
+        Ok(machine.map_or(usual, |machine| machine.boot.tables.paging.page_shift()))
+    }
+    /// True where no kernel can be read because the dump lost what tells of it.
+    pub(crate) fn is_session_lost(&self) -> bool {
+        let session = self.layers.map(Layers::session);
+        session.and_then(Result::err).is_some_and(KernelError::is_loss)
     }
     /// What memory says in plain words, where no kernel is found in it.
     pub(crate) fn words(&self) -> Result<&'s Words, CommandError> {

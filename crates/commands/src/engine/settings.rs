@@ -394,7 +394,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "zero_excluded",
         takes: "on | off",
-        about: "pages that are not in the dump read as zeros",
+        about: "pages that the dump's filter left out read as zeros",
         get: |s| on_off(s.zero_excluded),
         effect: switches!(zero_excluded),
     },

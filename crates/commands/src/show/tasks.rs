@@ -14,11 +14,20 @@ pub(crate) fn cpu(t: &Task) -> Cell {
 
 /// The state of a task in two letters, where it is known.
 pub(crate) fn state(s: &Session, t: &Task) -> Cell {
-    known(s.task_states().letters(t), state_unknown(s, t)).lost_if(!s.task_states().is_ambiguous(t))
+    state_or_why(s, t, s.task_states().letters(t))
+}
+
+/// The state of a task in the kernel's words, where it is known.
+pub(crate) fn state_name(s: &Session, t: &Task) -> Cell {
+    state_or_why(s, t, s.task_states().name(t))
+}
+
+fn state_or_why<T: Into<Cell>>(s: &Session, t: &Task, state: Option<T>) -> Cell {
+    known(state, state_unknown(s, t)).lost_if(!s.task_states().is_ambiguous(t))
 }
 
 /// Why a task's state is not known.
-pub(crate) fn state_unknown(s: &Session, t: &Task) -> &'static str {
+fn state_unknown(s: &Session, t: &Task) -> &'static str {
     if s.task_states().is_ambiguous(t) {
         "what the bits of the task's state mean is not known: the kernel's names of them are not in the dump"
     } else {

@@ -1,7 +1,7 @@
 //! Lines that are asked of kernels made from tables.
 
 use base::Cancel;
-use commands::{Cx, Settings};
+use commands::{CommandError, Cx, Settings};
 use kernel::{Layers, OpenOptions};
 use report::Report;
 use std::ops::ControlFlow;
@@ -14,14 +14,19 @@ pub(crate) fn ask(k: &Kernel, line: &str) -> String {
 
 /// What a user sees, or the error.
 pub(crate) fn try_ask(k: &Kernel, line: &str) -> Result<String, String> {
+    let report = answer(k, line).map_err(|e| e.to_string())?;
+    let mut out = Vec::new();
+    render::text(&report, render::Colour::Plain, &mut out).unwrap();
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// The answer itself.
+pub(crate) fn answer(k: &Kernel, line: &str) -> Result<Report, CommandError> {
     let file = k.file();
     let files = vec![file.path().to_owned()];
     let layers = Layers::open(OpenOptions { files, no_search: true, ..OpenOptions::default() }).unwrap();
     let (mut settings, cancel) = (Settings::default(), Cancel::new());
-    let mut out = Vec::new();
     let mut sink = |_: &Report| ControlFlow::Continue(());
     let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);
-    let report = commands::run(&mut cx, &commands::split_words(line)).map_err(|e| e.to_string())?;
-    render::text(&report, render::Colour::Plain, &mut out).unwrap();
-    Ok(String::from_utf8(out).unwrap())
+    commands::run(&mut cx, &commands::split_words(line))
 }

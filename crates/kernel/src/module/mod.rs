@@ -84,6 +84,12 @@ impl Module {
     }
 }
 
+/// True where modules say what each taints, so that one that does not is damaged or not in the dump.
+#[must_use]
+pub fn tells_taints(s: &Session) -> bool {
+    s.bind::<ModuleStruct>().taints.offset().is_ok()
+}
+
 bind! {
     /// `struct module`
     pub(crate) struct ModuleStruct("module") {

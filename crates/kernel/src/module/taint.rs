@@ -65,6 +65,13 @@ pub fn is_randomised(s: &Session) -> bool {
     mask(s).is_ok_and(|mask| mask & RANDSTRUCT != 0)
 }
 
+/// True for a mask of a kernel whose functions a live patch replaced (`TAINT_LIVEPATCH`).
+#[must_use]
+pub const fn is_live_patched(mask: u64) -> bool {
+    const LIVEPATCH: u64 = 1 << 15;
+    mask & LIVEPATCH != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,18 +67,12 @@ impl Machine {
         if plain == at || self.info.number("KERNELPACMASK") == Some(0) { at } else { plain }
     }
 
-    /// The plain address of code that this signed one stands for; `None` where it is none. Asks page tables alone.
-    #[must_use]
-    pub fn signed_code(&self, at: VirtAddr) -> Option<VirtAddr> {
-        let plain = VirtAddr(self.code_pointer(at.0));
-        let runs = |at| self.mem.walk(at).result.is_ok_and(|page| self.arch.paging.may_run(page.entry));
-        (plain != at && self.arch.is_kernel(plain) && runs(plain)).then_some(plain)
-    }
-
-    /// The address itself, or the plain one of code that it stands for.
+    /// The address itself, or the plain one of code that a signed one stands for. Asks page tables alone.
     #[must_use]
     pub fn plain_code(&self, at: VirtAddr) -> VirtAddr {
-        self.signed_code(at).unwrap_or(at)
+        let plain = VirtAddr(self.code_pointer(at.0));
+        let runs = |at| self.mem.walk(at).result.is_ok_and(|page| self.arch.paging.may_run(page.entry));
+        if plain != at && self.arch.is_kernel(plain) && runs(plain) { plain } else { at }
     }
 
     /// Finds the kernel in physical memory. What headers, notes and VMCOREINFO say of the machine is checked against

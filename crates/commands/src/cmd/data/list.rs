@@ -159,13 +159,16 @@ impl Run for List {
         }
         report.list("entries", records);
         if let Some(broken) = broken {
-            tell(&broken, args.brent, &mut report.body);
+            // where a link was followed beyond the address that was given, it is a list
+            let is_list = at.len() > 2 - usize::from(plan.head);
+            tell(&broken, args.brent, is_list, &mut report.body);
         }
         Ok(report)
     }
 }
 
-fn tell(broken: &Broken, brent: bool, record: &mut Record) {
+/// Why the list ends early. A list is damaged; where it is none the address may be a wrong one.
+fn tell(broken: &Broken, brent: bool, is_list: bool, record: &mut Record) {
     let text = match broken {
         Broken::Null => "invalid list entry: 0".to_owned(),
         Broken::Fault(fault) if fault.is_missing() => {
@@ -181,7 +184,10 @@ fn tell(broken: &Broken, brent: bool, record: &mut Record) {
         }
         Broken::Twice { at, .. } => format!("duplicate list entry: {:x}", at.0),
     };
-    record.error(format!("list: {text}"));
+    match is_list {
+        true => record.missing(format!("list: {text}")),
+        false => record.error(format!("list: {text}")),
+    }
 }
 
 /// Hands every link to `see`, which returns true to stop.

@@ -1,6 +1,7 @@
 //! `tree`: the entries of a red-black tree, an XArray, a radix tree or a maple tree, with members of each.
 
 use crate::show::entries::{self, Entries};
+use crate::show::tasks;
 use crate::show::values;
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
@@ -173,15 +174,19 @@ fn failed(e: impl std::fmt::Display) -> CommandError {
 fn problems<'e>(report: &mut Report, all: impl IntoIterator<Item = &'e KernelError>) {
     const SHOWN: usize = 16;
     let mut all = all.into_iter();
+    let is_lost = |e: &KernelError| e.is_missing() || e.is_loss();
     for e in all.by_ref().take(SHOWN) {
-        match e.is_missing() {
+        match is_lost(e) {
             true => report.missing(format!("tree: {e}")),
             false => report.error(format!("tree: {e}")),
         }
     }
-    let more = all.count();
-    if more > 0 {
-        report.error(format!("tree: {more} more damaged nodes"));
+    let more: Vec<bool> = all.map(is_lost).collect();
+    let text = || format!("tree: {} more damaged nodes", more.len());
+    match more.iter().all(|lost| *lost) {
+        _ if more.is_empty() => {}
+        true => report.missing(text()),
+        false => report.error(text()),
     }
 }
 
@@ -271,7 +276,7 @@ impl Ask<'_> {
             let (said, height, flags) = match flags {
                 Ok(flags) => (format!("{flags:X}"), Cell::from(flags >> 2 & 0x1f), Cell::from(flags)),
                 Err(e) => {
-                    let absent = || Cell::absent("?", e.to_string());
+                    let absent = || tasks::unknown("?", &e);
                     ("?".to_owned(), absent(), absent())
                 }
             };

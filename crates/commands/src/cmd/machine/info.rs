@@ -247,9 +247,11 @@ fn kernel_of(s: &Session) -> Record {
     let encrypted = boot.tables.encryption != 0;
     out.line(if encrypted { line.text(", memory encryption") } else { line });
     out.hidden("memory_encryption", encrypted);
-    let lacks: Vec<String> = boot.arch.missing().map(|capability| capability.to_string()).collect();
+    let lacks: Vec<Cell> = boot.arch.missing().map(|capability| capability.to_string().into()).collect();
     if !lacks.is_empty() {
-        out.line(label("NOT READ YET").field("not_read_yet", lacks.join(", ")).text(" of this machine"));
+        out.line(
+            label("NOT READ YET").field("not_read_yet", Cell::Many(lacks, ", ")).text(" of this machine"),
+        );
     }
     let kernels = s.kernels();
     if kernels.len() > 1 {
@@ -315,7 +317,7 @@ fn symbols(s: &Session) -> Record {
         label("SYMBOLS").field("count", symbol_count(found)).text(" from ").field("from", found.from.clone()),
     );
     if let Some(why) = &found.problem {
-        out.lacking(found.lost > 0, format!("symbols: {why}"));
+        out.lacking(found.is_lost, format!("symbols: {why}"));
     }
     let modules = s.modules();
     let line = label("MODULES").field("modules", of_modules(s, modules.len())).text(", ");

@@ -113,9 +113,10 @@ fn text_alone(cx: &Cx<'_>, args: &LogArgs, why: CommandError) -> Result<Report, 
     let shape = Shape { no_time: true, ..Shape::default() };
     let mut report = Report::new("log");
     report.list("messages", log.records.iter().map(|r| message(r, shape, None)).collect());
-    report.warning(format!(
-        "log: these are the messages' texts as they lie in memory, without their times: {why}"
-    ));
+    report.lacking(
+        cx.is_session_lost(),
+        format!("log: these are the messages' texts as they lie in memory, without their times: {why}"),
+    );
     if log.hole == Some(0) {
         report.warning(
             "log: the first messages of the boot are not there: the buffer was written over, or cut",

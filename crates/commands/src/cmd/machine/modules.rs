@@ -258,7 +258,8 @@ fn taints(s: &Session, report: &mut Report) {
     let unknown: Vec<&str> =
         s.modules().iter().filter(|m| m.taints.is_none()).map(|m| m.name.as_str()).collect();
     if !unknown.is_empty() {
-        report.warning(format!("mod: what these modules taint is not known: {}", unknown.join(", ")));
+        let text = format!("mod: what these modules taint is not known: {}", unknown.join(", "));
+        report.lacking(kernel::module::tells_taints(s), text);
     }
     let tainting: Vec<(&Module, u64)> = s.modules().iter().filter_map(|m| Some((m, m.taints?))).collect();
     let tainting: Vec<(&Module, u64)> = tainting.into_iter().filter(|(_, taints)| *taints != 0).collect();

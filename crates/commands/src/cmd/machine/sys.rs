@@ -11,6 +11,7 @@ use kernel::machine::system;
 use kernel::module::livepatch::{LivePatch, Replacement};
 use kernel::module::taint;
 use report::{Cell, Line, Record, Report, Role};
+use std::borrow::Borrow;
 
 /// `sys`.
 #[derive(Debug)]
@@ -97,10 +98,10 @@ fn label(text: &str) -> Line {
 }
 
 /// A value, or why there is none.
-fn or_why<T: Into<Cell>>(value: kernel::Result<T>) -> Cell {
+fn or_why<T: Into<Cell>>(value: Result<T, impl Borrow<kernel::KernelError>>) -> Cell {
     match value {
         Ok(value) => value.into(),
-        Err(e) => crate::show::tasks::unknown("not known", &e),
+        Err(e) => crate::show::tasks::unknown("not known", e.borrow()),
     }
 }
 
@@ -122,8 +123,8 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
             }
         }
     };
-    let patched = is_live_patched(s, mask.as_ref().copied().unwrap_or(0));
-    if patched {
+    let patched = is_live_patched(s, mask.as_ref());
+    if matches!(patched, Ok(true)) {
         line = line.text("  [LIVEPATCH]");
     }
     match &mask {
@@ -132,7 +133,7 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
         Err(_) => line = line.text("  [whether TAINTED is not known]"),
     }
     report.line(line);
-    report.hidden("livepatch", patched);
+    report.hidden("livepatch", or_why(patched));
     report.hidden("tainted", or_why(mask.map(taint::letters)));
     live_patches(s, report);
     let files = || s.opened().machine.image.dump_names.join(" ");
@@ -151,7 +152,7 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     let line = label("MEMORY");
     let memory = match (system::memory_bytes(s), system::managed_bytes(s)) {
         (Err(e), Some(managed)) => {
-            report.hidden("memory_bytes", or_why::<Cell>(Err(e)));
+            report.hidden("memory_bytes", or_why(Err::<Cell, _>(e)));
             let line = line.text("at least ").field("memory_managed_bytes", size(managed));
             line.text(" (what the kernel hands out)")
         }
@@ -352,8 +353,13 @@ fn tainted(s: &Session) -> Result<Report, CommandError> {
 }
 
 /// Whether functions of the kernel were replaced while it ran: by the kernel's own means, or those of kpatch before.
-fn is_live_patched(s: &Session, mask: u64) -> bool {
-    taint::letters(mask).contains('K') || s.modules().iter().any(|m| m.name == "kpatch")
+/// What is loaded shows it also where the mask of taints cannot be read.
+fn is_live_patched<'e>(
+    s: &Session,
+    mask: Result<&u64, &'e kernel::KernelError>,
+) -> Result<bool, &'e kernel::KernelError> {
+    let is_loaded = !s.live_patches().all.is_empty() || s.modules().iter().any(|m| m.name == "kpatch");
+    if is_loaded { Ok(true) } else { mask.map(|mask| taint::is_live_patched(*mask)) }
 }
 
 /// A change to a live patch, or from it, that is under way; the answers differ by task then.

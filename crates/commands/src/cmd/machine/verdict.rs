@@ -1,5 +1,6 @@
 //! `verdict`: what killed the machine.
 
+use crate::show::tasks;
 use crate::{CommandError, Cx, Example, Run};
 use ::verdict::{How, Known, OperandRow, Options, Past, Place, Statement, Verdict};
 use kernel::debug::source::Effort;
@@ -62,14 +63,13 @@ impl Run for VerdictCommand {
             let mut out = if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.evidence) };
             // what it was drawn from; its own words say what follows
             let log = s.log().map_or_else(Some, |log| log.stopped.as_ref());
-            if let Some(e) = log.filter(|e| e.is_loss()) {
-                out.hidden("log", crate::show::tasks::unknown("not whole", e));
+            for (key, problem) in [("log", log), ("modules", s.modules_problem())] {
+                if let Some(e) = problem.filter(|e| e.is_loss()) {
+                    out.hidden(key, tasks::unknown("not whole", e));
+                }
             }
             if s.tasks().lack().is_some() {
-                out.hidden("tasks", crate::show::tasks::count(s));
-            }
-            if let Some(e) = s.modules_problem().filter(|e| e.is_loss()) {
-                out.hidden("modules", crate::show::tasks::unknown("not whole", e));
+                out.hidden("tasks", tasks::count(s));
             }
             Ok(out)
         };

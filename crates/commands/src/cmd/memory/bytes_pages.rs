@@ -70,7 +70,7 @@ impl Run for Btop {
         Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &BtopArgs) -> Result<Report, CommandError> {
-        let shift = cx.page_shift();
+        let shift = cx.page_shift()?;
         each("btop", &args.value, ("address", "pfn"), crate::engine::number::hex, |n| {
             Some((Cell::Phys(n), Cell::hex_digits(n >> shift, 0)))
         })
@@ -107,7 +107,7 @@ impl Run for Ptob {
         Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &PtobArgs) -> Result<Report, CommandError> {
-        let shift = cx.page_shift();
+        let shift = cx.page_shift()?;
         each("ptob", &args.value, ("pfn", "address"), number, |n| {
             Some((Cell::hex_digits(n, 0), Cell::Phys(n.checked_mul(1 << shift)?)))
         })

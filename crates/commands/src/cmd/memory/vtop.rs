@@ -269,7 +269,7 @@ fn mapping(s: &Session, v: &vma::Vma, row: &mut Record) {
     let file = if v.file.is_null() { Ok(String::new()) } else { path::of_file(s, v.file) };
     let cell = match file {
         Ok(file) => Cell::from(file),
-        Err(e) => Cell::absent("path not readable", e.to_string()),
+        Err(e) => tasks::unknown("path not readable", &e),
     };
     row.record("mapping", Record::of(line.field("file", cell).role(Role::Path)));
 }

@@ -120,7 +120,7 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
             }
         }
         if let Some(image) = cx.image_if_open() {
-            image.dump.read_missing_as_zeros(cx.settings.zero_excluded);
+            image.dump.read_excluded_as_zeros(cx.settings.zero_excluded);
         }
         let label = if v.name == "radix" { "output radix" } else { v.name };
         report.record(
@@ -193,7 +193,7 @@ fn shown(s: &Session, t: &Task) -> Report {
     } else {
         ""
     };
-    let state = tasks::known(s.task_states().name(t), tasks::state_unknown(s, t));
+    let state = tasks::state_name(s, t);
     report.line(Line::new().text("  STATE: ").field("state", state).text(mark));
     report.hidden("active", tasks::active(s, t));
     let panicked = (panicked || dead.is_some()).then_some(panicked);

@@ -85,7 +85,9 @@ fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError
     }
     report.list("waiters", records);
     match problem {
-        Some(e) if e.is_missing() => report.missing(format!("waitq: the queue is not whole: {e}")),
+        Some(e) if e.is_missing() || e.is_loss() => {
+            report.missing(format!("waitq: the queue is not whole: {e}"))
+        }
         Some(e) => report.error(format!("waitq: {e}")),
         None => {}
     }

@@ -24,12 +24,8 @@ fn lead(at: u64) -> Line {
 
 /// What is behind the last address.
 fn past_the_space(at: u64, asked: u64) -> Hole {
-    Hole {
-        at,
-        len: 1,
-        cell: Cell::absent("past the end", "no address follows the last one").lost_if(true),
-        why: format!("address {asked:#x}: no address follows the last one"),
-    }
+    let why = "no address follows the last one";
+    Hole::new(at, 1, Cell::absent("past the end", why), format!("address {asked:#x}: {why}"))
 }
 
 /// Bytes of memory a page at a time, and the hole that was met last.

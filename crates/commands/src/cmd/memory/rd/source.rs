@@ -46,12 +46,10 @@ impl<'s> Source<'s> {
         let hole = match self {
             Source::Kernel(mem, phys) => virt(*mem, *phys, at, &mut buf),
             Source::User(mem, phys) => virt(&**mem, *phys, at, &mut buf),
-            Source::Physical(phys) => phys.read_phys(PhysAddr(at), &mut buf).err().map(|m| Hole {
-                at: m.at.0,
-                len: missing(*phys, m.at),
-                cell: Cell::from(m).lost_if(true),
-                why: m.to_string(),
-            }),
+            Source::Physical(phys) => phys
+                .read_phys(PhysAddr(at), &mut buf)
+                .err()
+                .map(|m| Hole::new(m.at.0, missing(*phys, m.at), m.into(), m.to_string())),
             Source::File(file, name) => from_file(file, name, at, &mut buf),
         };
         if let Some(hole) = &hole {
@@ -75,6 +73,10 @@ pub(super) struct Hole {
 }
 
 impl Hole {
+    pub(super) fn new(at: u64, len: u64, cell: Cell, why: String) -> Self {
+        Self { at, len, cell: cell.lost_if(true), why }
+    }
+
     /// Whether a byte lies in it.
     pub(super) fn has(&self, at: u64) -> bool {
         at.wrapping_sub(self.at) < self.len
@@ -93,7 +95,7 @@ fn virt(mem: &dyn VirtRead, phys: &dyn PhysRead, at: u64, buf: &mut [u8]) -> Opt
         FaultKind::Page(gap) => missing(phys, gap.at).min(page),
         _ => page,
     };
-    Some(Hole { at: fault.at.0, len, cell: Cell::from(fault).lost_if(true), why: fault.to_string() })
+    Some(Hole::new(fault.at.0, len, fault.into(), fault.to_string()))
 }
 
 fn from_file(file: &File, name: &str, at: u64, buf: &mut [u8]) -> Option<Hole> {
@@ -109,5 +111,5 @@ fn from_file(file: &File, name: &str, at: u64, buf: &mut [u8]) -> Option<Hole> {
     };
     let at = at.wrapping_add(done as u64);
     let why = format!("{name}: offset {at:#x}: {why}");
-    Some(Hole { at, len: u64::MAX - at, cell: Cell::absent("past the end", why.clone()).lost_if(true), why })
+    Some(Hole::new(at, u64::MAX - at, Cell::absent("past the end", why.clone()), why))
 }

@@ -199,7 +199,9 @@ pub(super) fn cpu_exceptions(cx: &Cx<'_>, s: &Session, cpus: &[u32]) -> Result<R
         .map(|(cpu, _)| cpu.to_string())
         .collect();
     if !unknown.is_empty() {
-        report.warning(format!("bt: where all stacks of CPU {} are is not known", unknown.join(", ")));
+        let is_loss = cpus.iter().any(|cpu| kernel::stack::stacks::irq_stack_is_lost(s, *cpu));
+        let text = format!("bt: where all stacks of CPU {} are is not known", unknown.join(", "));
+        report.lacking(is_loss, text);
     }
     for irq in [true, false] {
         for (cpu, stack) in stacks.iter().flat_map(|(cpu, all)| all.iter().map(move |stack| (cpu, stack))) {

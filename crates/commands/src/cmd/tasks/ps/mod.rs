@@ -133,7 +133,7 @@ impl Run for Ps {
                 Some(text) => Some(tasks::cpus(s, text)?),
                 None => None,
             };
-            modes::last_run(cx, s, &chosen, args.last_run_ago, cpus, &mut report);
+            modes::last_run(cx, s, &chosen, args.last_run_ago, cpus, &mut report)?;
         } else if args.arguments {
             modes::arguments(cx, s, &chosen, &mut report)?;
         } else if args.threads {
@@ -311,7 +311,7 @@ fn row(
     row.hidden("active", tasks::active(s, t));
     row.hidden(
         "kernel",
-        tasks::known(t.is_kthread(), "the page that holds the task's flags is not in the dump"),
+        tasks::known(t.is_kthread(), "the page that holds the task's flags is not in the dump").lost_if(true),
     );
     row
 }

@@ -150,9 +150,14 @@ pub(super) fn threads(
     Ok(())
 }
 
+/// True where this kernel, or what is known of its types, tells of no task.
+const fn is_of_all(e: &KernelError) -> bool {
+    matches!(e, KernelError::NoType(_) | KernelError::NoMember { .. } | KernelError::NotInferred { .. })
+}
+
 /// A task whose data cannot be read: a note of its own, or the end where no task's can be.
 fn failed(what: &str, t: &Task, e: &KernelError, row: &mut Record) -> Result<(), CommandError> {
-    if matches!(e, KernelError::NoType(_) | KernelError::NoMember { .. } | KernelError::NotInferred { .. }) {
+    if is_of_all(e) {
         return Err(CommandError::failed(format_args!("{what} of tasks: {e}")));
     }
     row.error(format!("ps: {what} of task {}: {e}", t.pid));
@@ -180,7 +185,7 @@ pub(super) fn times(
                         let seconds = up.saturating_sub(found.start_sec);
                         Cell::Shown(Box::new(seconds.into()), when::duration(seconds))
                     }
-                    Err(e) => Cell::absent("?", e.to_string()),
+                    Err(e) => tasks::unknown("?", e),
                 };
                 row.line(Line::new().text("    RUN TIME: ").field("run_seconds", run));
                 row.line(Line::new().text("  START TIME: ").field("start_time", found.start_time));
@@ -203,52 +208,52 @@ pub(super) fn last_run(
     ago: bool,
     cpus: Option<Vec<u32>>,
     report: &mut Report,
-) {
-    let mut timed: Vec<(Option<u64>, &Task)> = Vec::new();
-    let mut problem = None;
+) -> Result<(), CommandError> {
+    let mut timed: Vec<(kernel::Result<u64>, &Task)> = Vec::new();
     for &t in chosen {
+        cx.cancel.check()?;
         let at = task_times::last_run(s, t);
-        timed.push((at.as_ref().ok().copied(), t));
-        problem = at.err().or(problem);
+        if let Some(e) = at.as_ref().err().filter(|e| is_of_all(e)) {
+            return Err(CommandError::failed(format_args!("when tasks ran last: {e}")));
+        }
+        timed.push((at, t));
     }
-    let unread = problem.map(|e| e.to_string()).unwrap_or_default();
-    if !unread.is_empty() {
-        report.error(format!("ps: when a task ran last: {unread}"));
-    }
-    if timed.iter().all(|(at, _)| at.is_none()) {
-        // this kernel does not tell of any
-        timed.clear();
+    let unread: Vec<&KernelError> = timed.iter().filter_map(|(at, _)| at.as_ref().err()).collect();
+    if let Some(e) = unread.iter().find(|e| e.is_loss()).or(unread.first()) {
+        let (count, s) = (unread.len(), if unread.len() == 1 { "" } else { "s" });
+        report.lacking(e.is_loss(), format!("ps: when {count} task{s} ran last is not known: {e}"));
     }
     // those of which it is not known come last
-    timed.sort_by_key(|(at, t)| (std::cmp::Reverse(*at), t.pid));
+    let known = |at: &kernel::Result<u64>| at.as_ref().ok().copied();
+    timed.sort_by_key(|(at, t)| (std::cmp::Reverse(known(at)), t.pid));
     // a CPU's clock may lag behind what it stamped: the latest stamp is not in the future
     let clock = |cpu: u32| {
-        let latest = timed.iter().filter(|(_, t)| t.was_on(cpu)).filter_map(|(at, _)| *at).max().unwrap_or(0);
+        let latest =
+            timed.iter().filter(|(_, t)| t.was_on(cpu)).filter_map(|(at, _)| known(at)).max().unwrap_or(0);
         task_times::rq_clock(s, cpu).map(|now| now.max(latest))
     };
     let clocks: Vec<(u32, kernel::Result<u64>)> =
         s.cpus().possible.iter().map(|&cpu| (cpu, clock(cpu))).collect();
     let newest = clocks.iter().filter_map(|(_, at)| at.as_ref().ok().copied()).max().unwrap_or(0);
     let width = if ago {
-        timed.iter().rev().find_map(|(at, _)| *at).map_or(0, |at| when::ago(newest.saturating_sub(at)).len())
+        let oldest = timed.iter().rev().find_map(|(at, _)| known(at));
+        oldest.map_or(0, |at| when::ago(newest.saturating_sub(at)).len())
     } else {
-        timed.iter().find_map(|(at, _)| *at).map_or(0, |at| at.to_string().len())
+        timed.iter().find_map(|(at, _)| known(at)).map_or(0, |at| at.to_string().len())
     };
-    let row = |&(at, t): &(Option<u64>, &Task)| {
-        let stamp = if at.is_none() {
-            Cell::absent("?", unread.clone())
-        } else if ago {
-            let own = clocks.iter().find(|(cpu, _)| t.was_on(*cpu)).map(|(_, at)| at);
-            match own {
+    let row = |(at, t): &(kernel::Result<u64>, &Task)| {
+        let own = || clocks.iter().find(|(cpu, _)| t.was_on(*cpu)).map(|(_, now)| now);
+        let stamp = match at {
+            Err(e) => tasks::unknown("?", e),
+            Ok(at) if !ago => Cell::from(*at),
+            Ok(at) => match own() {
                 Some(Ok(now)) => {
-                    let past = now.saturating_sub(at.unwrap_or(newest));
+                    let past = now.saturating_sub(*at);
                     Cell::Shown(Box::new(past.into()), when::ago(past))
                 }
-                Some(Err(e)) => Cell::Absent { short: "?".into(), reason: e.to_string(), lost: e.is_loss() },
+                Some(Err(e)) => tasks::unknown("?", e),
                 None => tasks::known(None::<u64>, "on which CPU it ran is not known"),
-            }
-        } else {
-            Cell::from(at)
+            },
         };
         let key = if ago { "last_run_ago_ns" } else { "last_run_ns" };
         let mut line = Line::new().text("[").field(key, stamp).right(width).text("] [");
@@ -258,7 +263,7 @@ pub(super) fn last_run(
     };
     let Some(cpus) = cpus else {
         report.list("tasks", timed.iter().map(row).collect());
-        return;
+        return Ok(());
     };
     let homeless = timed.iter().filter(|(_, t)| t.cpu.is_none()).count();
     if homeless > 0 {
@@ -285,6 +290,7 @@ pub(super) fn last_run(
         blocks.push(block);
     }
     report.list("cpus", blocks);
+    Ok(())
 }
 
 pub(super) fn arguments(
@@ -329,7 +335,7 @@ pub(super) fn arguments(
 fn gap(e: &kernel::KernelError) -> Cell {
     match e {
         kernel::KernelError::Fault(fault) => Cell::from(*fault),
-        e => Cell::absent("not known", e.to_string()),
+        e => tasks::unknown("not known", e),
     }
 }
 
