@@ -247,15 +247,22 @@ fn names(s: &Session, report: &mut Report) {
         &part(|n| &n.nodename),
         header.as_ref().map(|n| n.nodename.clone()),
     ));
-    let release = match (part(|n| &n.release), s.opened().release()) {
+    // every kernel has a release: an empty one is damaged
+    let release = match (part(|n| &n.release), s.opened().release().filter(|release| !release.is_empty())) {
+        (Ok(own), told) if own.is_empty() => {
+            report.warning(
+                "sys: the kernel's own release (init_uts_ns) is empty: it is damaged, and another place tells it, where one does",
+            );
+            told.map_or_else(|| Cell::absent("not known", "init_uts_ns.name.release is empty"), Cell::from)
+        }
         (Err(_), Some(release)) => release.into(),
         (release, _) => or_why(release.map(Cell::from)),
     };
     report.line(label("RELEASE").field("release", release));
     report.line(name("version", "VERSION", &part(|n| &n.version), header.map(|n| n.version)));
-    // the machine is known: the kernel's code would not be read else
-    let mut line = label("MACHINE")
-        .field("machine", part(|n| &n.machine).unwrap_or_else(|_| s.arch().name().to_owned()));
+    // the machine is known, whatever is damaged in its name: the kernel's code would not be read else
+    let machine = part(|n| &n.machine).ok().filter(|name| arch::is_machine(name));
+    let mut line = label("MACHINE").field("machine", machine.unwrap_or_else(|| s.arch().name().to_owned()));
     line = match system::cpu_khz(s) {
         Some(khz) => line.text("  (").field("mhz", khz / 1000).text(" Mhz)"),
         None => {
