@@ -245,8 +245,14 @@ fn stacks(cx: &mut Cx<'_>, s: &Session, args: &SearchArgs, ask: &Ask) -> Result<
     let lacks =
         (unknown > 0 || done.missing > 0).then(|| "a part of the stacks is not in the dump".to_owned());
     let lacks = lacks.or_else(|| s.tasks().lack());
+    let missing = done.missing;
     let mut report = summary(count, done, lacks.as_deref(), true);
     tasks::problems(s, &mut report);
+    if missing > 0 {
+        report.missing(format!(
+            "search: {missing:#x} bytes of the stacks are not in the dump, and were not looked through"
+        ));
+    }
     if unknown > 0 {
         report.missing(format!("search: where the stacks of {unknown} more tasks are is not known"));
     }
