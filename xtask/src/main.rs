@@ -8,6 +8,7 @@ mod fuzz;
 mod run;
 mod same;
 mod setup;
+mod suite;
 mod test;
 mod tidy;
 mod zoo;
@@ -33,6 +34,8 @@ enum Task {
     Tidy(tidy::Args),
     /// Compares what a commit answers about every dump at hand with what this checkout answers.
     Same(same::Args),
+    /// Compares the bytes of libkdumpfile's generated dumps, as it reads them and as crashlens does.
+    Suite(suite::Args),
     /// Measures crashlens beside its peers.
     Bench(bench::Args),
     /// Runs the hermetic tests, and the truth tests on the corpus.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Corpus(args) => corpus::run(&args),
         Task::Tidy(args) => tidy::run(&args),
         Task::Same(args) => same::run(&args),
+        Task::Suite(args) => suite::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Zoo(args) => zoo::run(&args),
