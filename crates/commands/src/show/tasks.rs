@@ -218,9 +218,10 @@ pub(crate) fn nobody(s: &Session, word: &str) -> String {
 pub(crate) fn problems(s: &Session, report: &mut report::Report) {
     if let Some(lack) = s.tasks().lack() {
         let text = format!("the list of tasks is not whole: {lack}");
-        // a kernel that does not say how many there are may have no more
-        report
-            .lacking(s.tasks().total.is_some() || s.tasks().problems.iter().any(KernelError::is_loss), text);
+        // a kernel that does not say how many there are may have no more, and none has no task at all
+        let tasks = s.tasks();
+        let is_loss = tasks.total.is_some() || tasks.all.is_empty();
+        report.lacking(is_loss || tasks.problems.iter().any(KernelError::is_loss), text);
     } else if let Some(e) = s.tasks().problems.first().filter(|_| s.tasks().total.is_none()) {
         report.lacking(e.is_loss(), format!("the list of tasks may not be whole: {e}"));
     } else if let Some(e) = s.tasks().problems.iter().find(|e| matches!(e, KernelError::Damaged { .. })) {

@@ -13,6 +13,8 @@ pub const MAX_ENTRIES: usize = 4_000_000;
 pub struct ListWalk<'m> {
     mem: &'m dyn VirtRead,
     head: VirtAddr,
+    /// The one before `next`.
+    last: VirtAddr,
     next: Option<Result<VirtAddr>>,
     seen: FxHashSet<VirtAddr>,
 }
@@ -21,7 +23,7 @@ pub struct ListWalk<'m> {
 #[must_use]
 pub fn list(mem: &dyn VirtRead, head: VirtAddr) -> ListWalk<'_> {
     let first = mem.ptr(head).map_err(KernelError::from); // list_head.next is its first member
-    ListWalk { mem, head, next: Some(first), seen: FxHashSet::default() }
+    ListWalk { mem, head, last: head, next: Some(first), seen: FxHashSet::default() }
 }
 
 impl ListWalk<'_> {
@@ -46,6 +48,10 @@ impl Iterator for ListWalk<'_> {
         if self.seen.len() > MAX_ENTRIES {
             return Some(Err(self.damaged(format!("more than {MAX_ENTRIES} entries"))));
         }
+        if let Err(damaged) = leads_somewhere(self.mem, self.head, (self.last, at), NEXT) {
+            return Some(Err(damaged));
+        }
+        self.last = at;
         self.next = Some(self.mem.ptr(at).map_err(Into::into));
         Some(Ok(at))
     }
@@ -119,6 +125,7 @@ fn one_way(
         if seen.len() > MAX_ENTRIES {
             return Err(error(format!("more than {MAX_ENTRIES} entries")));
         }
+        leads_somewhere(mem, head, (last, at), link)?;
         // one that was stepped over is told already
         if !seen.contains(&at) {
             entry(at)?;
@@ -133,6 +140,23 @@ fn one_way(
             stepped_over(mem, (head, at), seen, entry);
         }
         last = at;
+    }
+}
+
+/// An address that no memory can have is damage of the pointer to it; a page that the dump lacks is none.
+fn leads_somewhere(
+    mem: &dyn VirtRead,
+    head: VirtAddr,
+    (from, to): (VirtAddr, VirtAddr),
+    link: u64,
+) -> Result<()> {
+    match mem.ptr(to.add(link)) {
+        Err(fault) if !fault.is_missing() => {
+            let name = if link == PREV { "prev" } else { "next" };
+            let why = format!("the {name} pointer at {:#x} is {to:#x}: {fault}", from.add(link));
+            Err(KernelError::Damaged { what: "list", at: head, why })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -269,7 +293,7 @@ mod tests {
     fn an_unmapped_entry_ends_the_walk() {
         let ram = Ram(vec![0, 0x1000]);
         let got: Vec<_> = list(&ram, VirtAddr(8)).collect();
-        assert_eq!(got.len(), 2);
-        assert!(got[0].is_ok() && matches!(got[1], Err(KernelError::Fault(_))));
+        let [Err(KernelError::Damaged { why, .. })] = got.as_slice() else { panic!("{got:?}") };
+        assert!(why.starts_with("the next pointer at 0x8 is 0x1000: address 0x1000: not mapped"), "{why}");
     }
 }

@@ -232,22 +232,71 @@ pub(crate) fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
         Ok(())
     });
     out.reverse();
-    let problem = problems.into_iter().next().or(unread).or_else(|| plausible::contradiction(&out));
-    if problem.is_none() && !out.is_empty() {
-        return (out, None);
-    }
+    let listed = out.len();
     for at in in_tree(s) {
         if !out.iter().any(|known| known.at == at) {
             out.extend(read_module(s, at));
         }
     }
-    let empty = || KernelError::Damaged {
-        what: "list of modules",
-        at: head,
-        why: "it is empty, though modules are loaded".into(),
-    };
-    let problem = problem.or_else(|| (!out.is_empty() || were_loaded(s)).then(empty));
+    for at in by_kobject(s, out.first().map(|m| m.at)) {
+        if !out.iter().any(|known| known.at == at) {
+            out.extend(read_module(s, at));
+        }
+    }
+    let problem = problems.into_iter().next().or(unread).or_else(|| plausible::contradiction(&out));
+    let damaged = |why: String| KernelError::Damaged { what: "list of modules", at: head, why };
+    let others = || out.iter().skip(listed).map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
+    let problem = problem.or_else(|| match (listed, out.len().saturating_sub(listed)) {
+        (0, 0) => were_loaded(s).then(|| damaged("it is empty, though modules are loaded".into())),
+        (0, _) => Some(damaged("it is empty, though modules are loaded".into())),
+        (_, 0) => None,
+        _ => Some(damaged(format!(
+            "it leaves out modules that are found by their memory or in /sys/module: {}",
+            others()
+        ))),
+    });
     (out, problem)
+}
+
+bind! {
+    /// `struct kset`
+    struct Kset("kset") { list: "list" }
+}
+bind! {
+    /// `struct module_kobject`; one of what is built in has no module
+    struct ModuleKobject("module_kobject") { entry: "kobj.entry", module: "mod" }
+}
+bind! {
+    /// `struct module`: its object in /sys/module, and the set of all of these
+    struct InSys("module") { itself: "mkobj.mod", entry: "mkobj.kobj.entry", set: "mkobj.kobj.kset" }
+}
+
+/// The modules in /sys/module, of which one that is known leads to the others.
+fn by_kobject(s: &Session, known: Option<VirtAddr>) -> Vec<VirtAddr> {
+    let (b, all, one) = (s.bind::<InSys>(), s.bind::<Kset>(), s.bind::<ModuleKobject>());
+    let set = match (s.symbol("module_kset"), known) {
+        (Some(at), _) => s.mem().ptr(at),
+        (None, Some(module)) => match b.set.ptr(s.mem(), module) {
+            Ok(set) => Ok(set),
+            Err(_) => return Vec::new(),
+        },
+        (None, None) => return Vec::new(),
+    };
+    let Ok(head) = set.map_err(KernelError::from).and_then(|set| all.list.at(set)) else { return Vec::new() };
+    let mut out = Vec::new();
+    both_ways(s.mem(), head, &mut |entry| {
+        let at = one.entry.container(entry)?;
+        if let Ok(module) = one.module.ptr(s.mem(), at)
+            && !module.is_null()
+            // it leads back
+            && b.itself.ptr(s.mem(), module).is_ok_and(|own| own == module)
+            && b.entry.at(module).is_ok_and(|own| own == entry)
+        {
+            out.push(module);
+        }
+        Ok(())
+    });
+    out
 }
 
 bind! {

@@ -148,6 +148,37 @@ fn a_module_that_is_stepped_over_is_found() {
     assert_eq!((names, s.modules_problem().is_some()), (vec!["first", "second"], true));
 }
 
+/// A list that leaves a module out in both directions looks whole; its object in /sys/module is there all the same.
+#[test]
+fn a_module_that_the_list_leaves_out_is_found_by_its_object() {
+    for (listed, has_symbol) in [(Some(0), true), (Some(0), false), (Some(1), false), (None, true)] {
+        let (mut k, all) = made();
+        k.structure("kset", 16, &[("list", 0, "list_head")]);
+        k.structure("kobject", 32, &[("entry", 0, "list_head"), ("kset", 16, "*kset")]);
+        k.structure("module_kobject", 40, &[("kobj", 0, "kobject"), ("mod", 32, "*module")]);
+        k.member("module", ("mkobj", 4112, "module_kobject"));
+        let set = k.object("kset");
+        // what is built in is there too, without a module
+        let built_in = k.object("module_kobject");
+        k.link(set, &[built_in, all[1] + 4112, all[0] + 4112]);
+        for at in all {
+            k.word(at + 4112 + 16, set).word(at + 4112 + 32, at);
+        }
+        if has_symbol {
+            let variable = k.variable("module_kset", 8);
+            k.word(variable, set);
+        }
+        let listed: Vec<u64> = listed.iter().map(|n: &usize| all[*n] + 8).collect();
+        k.link(k.at("modules"), &listed);
+        let s = session(&k);
+        let mut names = names(&s);
+        names.sort_unstable();
+        assert_eq!(names, ["first", "second"]);
+        let why = s.modules_problem().unwrap().to_string();
+        assert!(why.contains(if listed.is_empty() { "it is empty" } else { "it leaves out" }), "{why}");
+    }
+}
+
 /// The functions by which a kernel with modules is told are lost, and so is the list: nothing says that none is loaded.
 #[test]
 fn lost_symbols_are_no_kernel_without_modules() {

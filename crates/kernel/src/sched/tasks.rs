@@ -110,7 +110,8 @@ pub(crate) fn read_tasks(s: &Session) -> Tasks {
         let counted = s.symbol("nr_threads").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
         // a count below what is found is wrong, and proves no list whole
         let believed = counted.filter(|counted| find.fits(*counted));
-        if find.is_short(believed) {
+        // a list that leaves tasks out in both directions looks whole: where no count says so, the others tell
+        if believed.is_none() || find.is_short(believed) {
             find.otherwise();
         }
         let believed = believed.filter(|counted| find.fits(*counted));

@@ -13,6 +13,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 enum Looks {
     /// `struct list_head`: both neighbours lead back.
     List,
+    /// The same, of which one of both neighbours leads back.
+    BrokenList,
     /// `__per_cpu_offset`: distances of whole pages, another one for each CPU.
     PerCpuOffsets,
     /// A variable of which each CPU has a copy.
@@ -93,8 +95,33 @@ impl Variables {
     }
 }
 
-/// The address that most users of a variable have and that looks like it.
+/// The address that most users of a variable have and that looks like it. A list whose head is damaged looks like none:
+/// then it is what leads to it from one side, or the only place to which all users lead.
 fn by_users(s: &Session, rule: &Rule) -> Option<VirtAddr> {
+    most_have(s, rule).or_else(|| match rule.looks {
+        Looks::List => most_have(s, &Rule { looks: Looks::BrokenList, others: rule.others, ..*rule })
+            .or_else(|| all_have(s, rule)),
+        _ => None,
+    })
+}
+
+/// So many users have to agree where nothing else speaks for a variable.
+const AGREE: usize = 3;
+
+/// The only place in the kernel's data to which all users lead.
+fn all_have(s: &Session, rule: &Rule) -> Option<VirtAddr> {
+    let there = rule.users.iter().filter(|user| s.kernel_symbols().table.addr(user).is_some());
+    let mut all = there.map(|user| references(s, user).into_iter().collect::<FxHashSet<_>>());
+    let (mut common, mut users) = (all.next()?, 1_usize);
+    for one in all {
+        common.retain(|at| one.contains(at));
+        users = users.saturating_add(1);
+    }
+    let mut common = common.into_iter();
+    common.next().filter(|_| users >= AGREE && common.next().is_none())
+}
+
+fn most_have(s: &Session, rule: &Rule) -> Option<VirtAddr> {
     let mut votes: FxHashMap<VirtAddr, usize> = FxHashMap::default();
     let others: Vec<VirtAddr> = rule.others.iter().flat_map(|other| references(s, other)).collect();
     for user in rule.users {
@@ -142,15 +169,14 @@ fn looks_like(s: &Session, at: VirtAddr, looks: Looks) -> bool {
     let is_kernel = |at: VirtAddr| s.arch().is_kernel(at) && at.0.is_multiple_of(8);
     let word = |at: VirtAddr| mem.u64(at).ok();
     match looks {
-        Looks::List => {
-            let neighbours =
-                word(at).zip(word(at.add(8))).map(|(next, prev)| (VirtAddr(next), VirtAddr(prev)));
-            neighbours.is_some_and(|(next, prev)| {
-                is_kernel(next)
-                    && is_kernel(prev)
-                    && word(next.add(8)) == Some(at.0)
-                    && word(prev) == Some(at.0)
-            })
+        Looks::List | Looks::BrokenList => {
+            // `next` has its pointer back in the second word, `prev` in the first
+            let leads_back = |(link, back): (u64, u64)| {
+                let other = word(at.add(link)).map(VirtAddr).filter(|other| is_kernel(*other));
+                other.is_some_and(|other| word(other.add(back)) == Some(at.0))
+            };
+            let mut both = [(0, 8), (8, 0)].into_iter();
+            if matches!(looks, Looks::List) { both.all(leads_back) } else { both.any(leads_back) }
         }
         Looks::PerCpuOffsets => {
             let first = word(at).unwrap_or(0);
@@ -229,6 +255,27 @@ mod tests {
         let (mut k, _) = with_lists(&[("print_modules", &[1, 0]), ("m_start", &[0, 1])]);
         k.functions_alone();
         assert_eq!(session(&k).symbol("modules"), None);
+    }
+
+    /// What is wrong with a list is told by who walks it; so it has to be found.
+    #[test]
+    fn a_damaged_list_is_found_as_well() {
+        for (broken, is_found) in [(&[0][..], true), (&[8], true), (&[0, 8], true)] {
+            let (mut k, [first, second]) =
+                with_lists(&[("print_modules", &[1, 0]), ("m_start", &[0]), ("find_module_all", &[0])]);
+            k.word(second, 0x4141_4141_4141_4141).word(second + 8, 0);
+            for offset in broken {
+                k.word(first + offset, 0x4141_4141_4141_4141);
+            }
+            k.functions_alone();
+            let found = session(&k).symbol("modules");
+            // all refer to a text as well, where both ends are lost
+            assert_eq!(
+                found == Some(VirtAddr(first)),
+                is_found && broken.len() == 1,
+                "{broken:?}: {found:?}"
+            );
+        }
     }
 
     #[test]

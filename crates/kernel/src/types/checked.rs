@@ -223,7 +223,7 @@ pub(crate) fn correct(s: &Session, types: &Types) -> Vec<String> {
     for (of, proven) in corrections {
         types.correct(of, proven);
     }
-    if first_module_is_named(s, types) == Some(false) {
+    if a_module_is_named(s, types) == Some(false) {
         types.correct("module", proven_of_module(s, types));
         whole.push("module");
     }
@@ -327,17 +327,31 @@ const UNPROVEN: &str = "the debug information is of another build, or from befor
 const SHUFFLED: &str = "this kernel's structs are randomised, and its debug information can have the layouts of before: those \
                         of other structs are unproven";
 
-/// Whether the first module of the list has a name where its type says; `None` where there is none.
-fn first_module_is_named(s: &Session, types: &Types) -> Option<bool> {
+/// Whether modules of the list have names where their type says: one of those at its ends, as one that is damaged proves no
+/// type wrong. `None` where there is none.
+fn a_module_is_named(s: &Session, types: &Types) -> Option<bool> {
     let head = s.symbol("modules")?;
-    let entry = s.mem().ptr(head).ok().filter(|at| *at != head)?;
     let ty = find_struct(types, &["module"])?;
     let member = |name| types.member(ty, name).ok().flatten().map(|found| found.offset());
-    let at = entry.sub(member("list")?);
-    let name = s.mem().bytes(at.add(member("name")?), MODULE_NAME).ok()?;
-    let text = base::cstr(&name);
-    Some(!text.is_empty() && text.iter().all(|c| c.is_ascii_graphic()))
+    let (list, name) = (member("list")?, member("name")?);
+    let is_named = |entry: VirtAddr| {
+        let name = s.mem().bytes(entry.sub(list).add(name), MODULE_NAME).ok()?;
+        let text = base::cstr(&name);
+        Some(!text.is_empty() && text.iter().all(|c| c.is_ascii_graphic()))
+    };
+    let end = |link: u64| {
+        let mut at = head;
+        let entries = std::iter::from_fn(move || {
+            at = s.mem().ptr(at.add(link)).ok().filter(|next| *next != head && !next.is_null())?;
+            Some(at)
+        });
+        entries.take(ASKED)
+    };
+    end(0).chain(end(8)).filter_map(is_named).reduce(|one, other| one || other)
 }
+
+/// So many modules at each end of their list are asked for their names.
+const ASKED: usize = 2;
 
 /// MODULE_NAME_LEN
 const MODULE_NAME: usize = 56;

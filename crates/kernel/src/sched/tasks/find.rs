@@ -24,6 +24,8 @@ bind! {
     pub(super) struct Upid("upid") { nr: "nr", ns: "ns", chain: "pid_chain" }
 }
 
+/// So many pids of those that a list leaves out are told.
+const SHOWN: usize = 5;
 /// More buckets than `pid_hash` ever had (1 << 12), and more pids than there can be in one.
 const MAX_BUCKETS: u64 = 1 << 16;
 const MAX_CHAIN: usize = 1 << 16;
@@ -40,11 +42,13 @@ pub(super) struct Find<'s> {
     pub(super) s: &'s Session,
     pub(super) out: Tasks,
     seen: FxHashSet<VirtAddr>,
+    /// True where the list of all processes contradicts nothing by itself.
+    looks_whole: bool,
 }
 
 impl<'s> Find<'s> {
     pub(super) fn new(s: &'s Session) -> Self {
-        Self { s, out: Tasks::default(), seen: FxHashSet::default() }
+        Self { s, out: Tasks::default(), seen: FxHashSet::default(), looks_whole: false }
     }
 }
 
@@ -139,6 +143,7 @@ impl Find<'_> {
             self.threads(leader);
             Ok(())
         });
+        self.looks_whole = problems.is_empty();
         self.out.problems.extend(problems);
     }
 
@@ -212,6 +217,7 @@ impl Find<'_> {
     /// no news: they are asked because something is.
     pub(super) fn otherwise(&mut self) {
         let before = self.out.problems.len();
+        let known = self.out.all.len();
         let by_pid = self.by_pid().unwrap_or_default();
         for at in by_pid {
             let _ = self.add_listed(at);
@@ -223,6 +229,34 @@ impl Find<'_> {
             next += 1;
         }
         self.out.problems.truncate(before.max(1));
+        if self.looks_whole {
+            self.left_out(known);
+        }
+    }
+
+    /// Tells of processes that the list leaves out though it looks whole: those that were found by other ways.
+    fn left_out(&mut self, known: usize) {
+        let Ok(head) =
+            self.s.need_symbol("init_task").and_then(|at| self.s.bind::<TaskStruct>().tasks.at(at))
+        else {
+            return;
+        };
+        let others = self.out.all.get(known..).unwrap_or_default();
+        let pids: Vec<i32> = others.iter().filter(|t| t.pid == t.tgid).map(|t| t.pid).collect();
+        let (Some(some), count) = (pids.get(..pids.len().min(SHOWN)), pids.len()) else { return };
+        if count == 0 {
+            return;
+        }
+        let some: Vec<String> = some.iter().map(ToString::to_string).collect();
+        let more = if count > SHOWN { ", ..." } else { "" };
+        let why = format!(
+            "it leaves out {count} {} that {} found by pid or by {} parents: {}{more}",
+            if count == 1 { "process" } else { "processes" },
+            if count == 1 { "is" } else { "are" },
+            if count == 1 { "its" } else { "their" },
+            some.join(", "),
+        );
+        self.problem(KernelError::Damaged { what: "list of all processes", at: head, why });
     }
 
     fn children(&mut self, parent: VirtAddr) {

@@ -69,6 +69,27 @@ fn a_whole_list_lacks_nothing() {
     assert_eq!(tasks.was_active(&tasks.all[1]), Some(false));
 }
 
+/// The list leads past tasks in both directions, or from its head to its head: it looks whole, and is not.
+#[test]
+fn a_list_that_leaves_tasks_out_consistently_is_damaged() {
+    for (kept, told) in [(&[0, 1, 5][..], "it leaves out 3 processes"), (&[], "it leaves out 6 processes")] {
+        for is_counted in [true, false] {
+            let (mut k, all) = kernel(6);
+            let kept: Vec<u64> = kept.iter().map(|n: &usize| all[*n] + 32).collect();
+            k.link(k.at("init_task") + 32, &kept);
+            if !is_counted {
+                k.lose("nr_threads");
+            }
+            let tasks = read_tasks(&session(&k));
+            assert_eq!(pids(&tasks), [0, 1, 2, 3, 4, 5, 6], "{told}");
+            let why: Vec<String> = tasks.problems.iter().map(ToString::to_string).collect();
+            assert!(why.iter().any(|why| why.contains(told)), "{why:?}");
+            // without a count there may be more
+            assert_eq!(tasks.lack().is_none(), is_counted, "{:?}", tasks.lack());
+        }
+    }
+}
+
 #[test]
 fn a_task_that_is_left_out_hides_no_other() {
     let (mut k, all) = kernel(6);
@@ -223,6 +244,25 @@ fn without_types_a_task_that_is_left_out_hides_no_other() {
         assert_eq!(pids(&tasks), wanted, "without {lost:?}");
         let lack = tasks.lack();
         assert_eq!(lack.is_some_and(|lack| lack.starts_with("12 of 13 tasks")), lost.is_some(), "{lost:?}");
+    }
+}
+
+/// One end of the list is damaged, and the other tells all.
+#[test]
+fn without_types_a_list_is_known_by_either_end() {
+    for offset in [32, 40] {
+        for wrong in [0, 0x4141_4141_4141_4141] {
+            let (mut k, _) = kernel(12);
+            k.without_btf();
+            let head = k.at("init_task") + offset;
+            k.word(head, wrong);
+            let tasks = read_tasks(&session(&k));
+            assert_eq!(pids(&tasks), (0..=12).collect::<Vec<i32>>(), "{offset}: {wrong:#x}");
+            assert!(
+                tasks.problems.iter().any(|e| matches!(e, KernelError::Damaged { .. })),
+                "{offset}: {wrong:#x}"
+            );
+        }
     }
 }
 

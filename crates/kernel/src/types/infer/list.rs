@@ -42,11 +42,10 @@ pub(super) fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List>
         let (Some(next), Some(prev)) = (init.u64(o).map(VirtAddr), init.u64(o + 8).map(VirtAddr)) else {
             break;
         };
-        // one of the two must lead back, and the other too where it is in the dump
-        let back = [(next, 8), (prev, 0)].map(|(at, link)| s.mem().ptr(at.add(link)));
-        let is_list =
-            back.contains(&Ok(head)) && back.iter().all(|at| at.as_ref().is_err() || *at == Ok(head));
-        if !s.arch().is_kernel(next) || !s.arch().is_kernel(prev) || next == head || !is_list {
+        // one of the two must lead back; the other can be damaged, or lead to what is not in the dump
+        let leads_back = [(next, 8), (prev, 0)]
+            .map(|(at, back)| s.arch().is_kernel(at) && s.mem().ptr(at.add(back)) == Ok(head));
+        if next == head || !leads_back.contains(&true) {
             continue;
         }
         lists.extend(names_of_list(s, head, o, comm as u64));
@@ -71,6 +70,11 @@ fn names_of_list(s: &Session, head: VirtAddr, offset: usize, comm: u64) -> Optio
     let (mut named, mut unbroken) = (0, false);
     for (link, out) in [0, 8].into_iter().zip(&mut ends) {
         let mut at = head;
+        // a pointer of the head that is damaged leads to what is no task
+        let is_back = |next: VirtAddr| mem.ptr(next.add(8 - link)).map_or(true, |back| back == head);
+        if !mem.ptr(head.add(link)).is_ok_and(is_back) {
+            continue;
+        }
         while let Ok(next) = mem.ptr(at.add(link)) {
             if next == head || !s.arch().is_kernel(next) || seen.len() >= MAX_TASKS || !seen.insert(next) {
                 break;
