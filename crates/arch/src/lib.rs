@@ -124,6 +124,11 @@ pub static ARCHES: &[&Arch] = &[
     &arm64::ARCH,
 ];
 
+/// How reports look on each of them: a log alone does not say of which machine it is.
+pub fn oops_forms() -> impl Iterator<Item = &'static dyn capability::OopsForm> {
+    ARCHES.iter().map(|arch| arch.oops())
+}
+
 /// The architecture by the name that `uname -m` gives it; `None` for one that is not read, or not by this build.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Arch> {

@@ -191,24 +191,14 @@ fn pages_are_the_kernel_s(path: &str, text: &str) -> Vec<(usize, &'static str)> 
     )
 }
 
-/// The registers of x86-64 by their names. Files that read its reports still have some, which are to go down.
+/// The registers of x86-64 by their names.
 fn registers_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
     const NAMES: [&str; 30] = [
         "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "rip", "r8", "r9", "r08", "r09", "r10",
         "r11", "r12", "r13", "r14", "r15", "eflags", "rflags", "orig_rax", "cr0", "cr2", "cr3", "cr4", "gs",
         "gs_base", "fs_base", "RIP",
     ];
-    const LEFT: [&str; 7] = [
-        "kernel/src/log/event/mod.rs",
-        "kernel/src/log/event/oops.rs",
-        "verdict/src/reports/checkers.rs",
-        "verdict/src/victim/fault_frame.rs",
-        "verdict/src/stall/ipi.rs",
-        "verdict/src/reports/machine_check.rs",
-        "verdict/src/explain/operand.rs",
-    ];
-    let left = LEFT.iter().any(|file| path == format!("crates/{file}"));
-    if KNOW_MACHINES.iter().any(|place| path.starts_with(place)) || left || !is_library(path) {
+    if KNOW_MACHINES.iter().any(|place| path.starts_with(place)) || !is_library(path) {
         return Vec::new();
     }
     // the name alone, as AT&T has it, or as an oops begins with it

@@ -145,6 +145,8 @@ pub trait Frames: Send + Sync {
     fn interrupted(&self, mem: &dyn VirtRead, at: VirtAddr, before: &Regs) -> Result<Regs, Fault>;
     /// True when saved registers are of user mode.
     fn is_user(&self, regs: &Regs) -> bool;
+    /// Whether interrupts were off, where the registers tell.
+    fn interrupts_off(&self, regs: &Regs) -> Option<bool>;
     /// True when an entry can have saved these.
     fn can_be_saved(&self, regs: &Regs) -> bool;
     /// The lowest structure of saved registers that begins in the `words` words from `at` on.
@@ -269,13 +271,34 @@ pub trait Traps: Send + Sync {
 /// `oops`: how reports of the kernel look.
 pub trait OopsForm: Send + Sync {
     /// The place that an oops prints of the instruction that it is about, where a line of it has it.
-    fn pc<'t>(&self, _line: &'t str) -> Option<&'t str> {
+    fn place<'t>(&self, _line: &'t str) -> Option<OopsPlace<'t>> {
         None
     }
     /// The stack pointer that an oops prints, where a line of it has it.
     fn sp<'t>(&self, _line: &'t str) -> Option<&'t str> {
         None
     }
+    /// The registers of a line of them, with the names that the register set has; none of another line.
+    fn registers(&self, _line: &str) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+    /// The register that has the address which faulted, where an oops prints such.
+    fn fault_register(&self) -> Option<&'static str> {
+        None
+    }
+    /// The function that a record of a machine check names, where a line of it has it.
+    fn machine_check_place<'t>(&self, _line: &'t str) -> Option<&'t str> {
+        None
+    }
+}
+
+/// The place of a line of an oops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OopsPlace<'t> {
+    /// In the kernel: `virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`, or an address.
+    Kernel(&'t str),
+    /// In a program: what follows are its registers.
+    User,
 }
 
 /// `syscalls`: what programs and the kernel agree on.

@@ -1,7 +1,7 @@
 //! How functions call and return, and what entries save. No function's first instructions are read: frame records tell more
 //! ([`Frames::saved_at_record`]).
 
-use super::{Arm64, ptregs, unwind};
+use super::{Arm64, ptregs, regs, unwind};
 use crate::capability::Frames;
 use crate::{IsText, Paging, Regs, Resume, SavedLayout};
 use base::{Fault, VirtAddr, VirtRead};
@@ -19,6 +19,10 @@ impl Frames for Arm64 {
     }
     fn is_user(&self, regs: &Regs) -> bool {
         ptregs::is_user(regs)
+    }
+    fn interrupts_off(&self, regs: &Regs) -> Option<bool> {
+        // PSTATE.I
+        Some(regs.get(regs::PSTATE)? & 0x80 != 0)
     }
     fn can_be_saved(&self, regs: &Regs) -> bool {
         ptregs::is_possible(regs)

@@ -1,6 +1,6 @@
 //! How functions call and return, and what entries save.
 
-use super::{X86_64, ptregs, shape, unwind};
+use super::{X86_64, ptregs, regs, shape, unwind};
 use crate::capability::Frames;
 use crate::{FrameShape, IsText, Prologue, Regs, Resume, SavedLayout};
 use base::{Fault, VirtAddr, VirtRead};
@@ -17,6 +17,10 @@ impl Frames for X86_64 {
     }
     fn is_user(&self, regs: &Regs) -> bool {
         ptregs::is_user(regs)
+    }
+    fn interrupts_off(&self, regs: &Regs) -> Option<bool> {
+        // EFLAGS.IF
+        Some(regs.get(regs::RFLAGS)? & 0x200 == 0)
     }
     fn can_be_saved(&self, regs: &Regs) -> bool {
         ptregs::is_possible(regs)

@@ -3,6 +3,7 @@
 use crate::log::event::{self, Named, cpu_and_pid};
 use crate::sched::task::Task;
 use crate::session::Session;
+use arch::capability::OopsPlace;
 use arch::{Arch, Regs};
 
 /// The CPU that panicked: `panic_cpu` (4.5, 1717f2096b54), else `crashing_cpu` (kexec). `None` where
@@ -130,7 +131,10 @@ pub(crate) fn logged_registers(s: &Session, cpu: u32) -> Option<Regs> {
 fn pc_and_sp<'t>(arch: &Arch, lines: impl Iterator<Item = &'t str>) -> Option<(Named, u64)> {
     let (mut place, mut sp) = (None, None);
     for line in lines {
-        place = place.or_else(|| event::symbol(arch.oops().pc(line)?));
+        place = place.or_else(|| match arch.oops().place(line)? {
+            OopsPlace::Kernel(place) => event::symbol(place),
+            OopsPlace::User => None,
+        });
         if let Some(word) = arch.oops().sp(line) {
             let word = word.split_whitespace().next()?;
             sp = sp.or_else(|| u64::from_str_radix(word, 16).ok());

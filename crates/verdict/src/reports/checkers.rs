@@ -7,6 +7,7 @@ use crate::naming::names::Namer;
 use crate::victim::frames::Victim;
 use arch::dataflow::Expr;
 use kernel::Session;
+use kernel::log::event::is_place;
 
 /// Lines of a report.
 const MAX_REPORT: usize = 160;
@@ -174,9 +175,8 @@ pub(crate) fn kasan_object(lines: &[&str], at: usize) -> Vec<Statement> {
 pub(crate) fn undefined(lines: &[&str], at: usize) -> Option<Access> {
     let text = lines.get(at.checked_add(1)?)?.trim();
     let is_words = !text.is_empty()
-        && ["CPU: ", "====", "Call Trace", "Modules linked", "RIP: ", "---["]
-            .iter()
-            .all(|p| !text.starts_with(p));
+        && !is_place(text)
+        && ["CPU: ", "====", "Call Trace", "Modules linked", "---["].iter().all(|p| !text.starts_with(p));
     is_words.then(|| Access {
         text: text.to_owned(),
         how: How::Log,

@@ -57,9 +57,7 @@ fn records<'l>(lines: &'l [&'l str]) -> impl Iterator<Item = Record<'l>> {
         let own: Vec<&str> = own.take_while(|l| !l.starts_with("CPU ")).collect();
         let after = |word: &str| own.iter().find_map(|l| l.strip_prefix(word));
         let addr = after("TSC ").and_then(|l| hex(l.split_once("ADDR ")?.1));
-        let ip = after("RIP ")
-            .filter(|l| !l.starts_with('!'))
-            .and_then(|l| l.split_once('{')?.1.split('}').next());
+        let ip = own.iter().find_map(|l| arch::oops_forms().find_map(|form| form.machine_check_place(l)));
         let vendor = match after("PROCESSOR ").and_then(|l| l.split(':').next()) {
             Some("0") => Vendor::Intel,
             Some("2" | "9") => Vendor::Amd,

@@ -24,8 +24,6 @@ const CALLING: &[&str] = &[
 ];
 /// How many frames from where it was interrupted.
 const NEAR: usize = 4;
-/// The processor's flag that lets interrupts in.
-const INTERRUPTS: u64 = 0x200;
 /// How many CPUs are looked at.
 const MAX_CPUS: usize = 4096;
 
@@ -61,7 +59,6 @@ pub(crate) fn told(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Stat
 
 /// `CPU 1 with x[12] in f+0x12 [m]` of a CPU that runs with interrupts off.
 fn deaf(s: &Session, task: &Task) -> Option<String> {
-    let flags = s.arch().reg_set().number("eflags")?;
     let victim = Victim::of_task(s, Some(task));
     let names = victim.names(s);
     let saved = victim.frames().iter().find_map(|f| f.saved.as_ref());
@@ -69,12 +66,12 @@ fn deaf(s: &Session, task: &Task) -> Option<String> {
     if saved.is_none() && names.iter().any(|name| roles::is_panic(name)) {
         return None;
     }
-    let flags = match saved {
+    let off = match saved {
         Some(saved) if saved.user => return None,
-        Some(saved) => saved.regs.get(flags)?,
-        None => s.cpu_regs(task.cpu?)?.get(flags)?,
+        Some(saved) => s.arch().frames.interrupts_off(&saved.regs),
+        None => s.arch().frames.interrupts_off(&s.cpu_regs(task.cpu?)?),
     };
-    if flags & INTERRUPTS != 0 {
+    if off != Some(true) {
         return None;
     }
     let frame = victim.frames().get(interrupted(s.arch(), &names, victim.frames())?)?;

@@ -91,11 +91,6 @@ pub(crate) fn find(s: &Session, event: Option<&Event>, victim: &Victim<'_>) -> O
     let set = s.arch().reg_set();
     let mut regs = Regs::new(set).with(set.pc, pc.0);
     for (name, value) in &event.oops.registers {
-        let name = match name.as_str() {
-            "r08" => "r8",
-            "r09" => "r9",
-            other => other,
-        };
         if let Some(number) = set.number(name) {
             regs.set(number, *value);
         }

@@ -14,6 +14,7 @@ use super::places::{self, File};
 use crate::Warning;
 use crate::image::Image;
 use base::PAGE_SIZE;
+use std::cmp::Reverse;
 
 /// How many pages of memory that two segments have are compared.
 const SAMPLES: u64 = 4;
@@ -42,9 +43,28 @@ pub(super) fn check(segments: &mut Vec<Segment>, file: &File<'_>, warnings: &mut
     let loads: Vec<usize> = (0..).zip(segments.iter()).filter(|(_, s)| s.is_load()).map(|(n, _)| n).collect();
     if loads.len() >= 3 {
         mend_phys(segments, &loads, warnings);
-        leave_out(segments, &loads, image, warnings);
+        leave_out(
+            segments,
+            &if file.covers { by_place(segments, loads.clone()) } else { loads.clone() },
+            image,
+            warnings,
+        );
         mend_memory(segments, &loads, warnings);
     }
+}
+
+/// The order of the data, for headers that cover the file: their own tells nothing that it does not. Memory that another
+/// header has in the same bytes has no place in it.
+fn by_place(segments: &[Segment], mut loads: Vec<usize>) -> Vec<usize> {
+    loads.sort_by_key(|&n| (get(segments, n).offset, Reverse(get(segments, n).file_end())));
+    let mut end = 0;
+    loads.retain(|&n| {
+        let own = get(segments, n);
+        let is_own = own.offset >= end || own.data_len() == 0;
+        end = end.max(own.file_end());
+        is_own
+    });
+    loads
 }
 
 /// Memory of so many times all that the headers have, behind one segment's data, is looked at for damage.
@@ -338,7 +358,8 @@ mod tests {
         let mut warnings = Vec::new();
         let table = 64 + 56 * segments.len() as u64;
         let end = image.len();
-        let file = File { image: &image, table, whole: true, words: Words::LITTLE_64, end };
+        let covers = super::super::cover::cover(&segments, [(0, 64), (64, table)], end).is_some();
+        let file = File { image: &image, table, whole: true, covers, words: Words::LITTLE_64, end };
         check(&mut segments, &file, &mut warnings);
         (segments, warnings.iter().map(ToString::to_string).collect())
     }

@@ -1,5 +1,6 @@
 //! The ELF header and the program headers (ELF specification; `include/uapi/linux/elf.h`).
 
+use super::cover::{Cover, cover};
 use super::places::File;
 use super::table::{Claim, Table};
 use super::{evidence, padding};
@@ -122,6 +123,8 @@ pub(crate) struct Header {
     pub(crate) table: (u64, u64),
     /// All headers that the file told of are in it.
     pub(crate) whole: bool,
+    /// They cover the file, each part of it once.
+    pub(crate) covers: Option<Cover>,
     /// Where the file ends, without padding.
     pub(crate) end: u64,
     /// What is wrong with the headers.
@@ -291,9 +294,11 @@ impl Header {
         let last = data.peek().is_some() && data.all(|s| s.file_end() <= at);
         let (front, ends) = if last { (shape.header_len, false) } else { (table_end, whole) };
         let end = padding::end_without(&segments, table_end, image);
-        evidence::check(&mut segments, &File { image, table: front, whole: ends, words, end }, &mut warnings);
         let table = (at, table_end);
-        Ok(Self { machine, words, marked_incomplete, segments, table, whole, end, warnings })
+        let covers = cover(&segments, [(0, shape.header_len), table], end).filter(|_| whole);
+        let file = File { image, table: front, whole: ends, covers: covers.is_some(), words, end };
+        evidence::check(&mut segments, &file, &mut warnings);
+        Ok(Self { machine, words, marked_incomplete, segments, table, whole, covers, end, warnings })
     }
 }
 

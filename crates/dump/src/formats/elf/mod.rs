@@ -5,6 +5,7 @@
 //! PT_LOAD's `p_filesz` before its `p_memsz`.
 
 mod beside;
+mod cover;
 mod evidence;
 mod header;
 mod padding;
@@ -104,6 +105,9 @@ pub(crate) fn foreign_core(image: &Image) -> Option<DumpError> {
 fn unplaced(header: &Header, image: &Image) -> Option<Warning> {
     if !header.whole {
         return None;
+    }
+    if let Some(cover) = &header.covers {
+        return cover.doubtful.map(|(offset, len)| Warning::Unplaced { offset, len });
     }
     let known = |s: &&Segment| s.is_load() || s.is_note();
     let mut known: Vec<(u64, u64)> =

@@ -23,6 +23,8 @@ pub(super) struct File<'a> {
     pub(super) table: u64,
     /// All headers are in the file, so that the last one's data end it.
     pub(super) whole: bool,
+    /// The headers cover the file, so that all places and lengths are believed.
+    pub(super) covers: bool,
     pub(super) words: Words,
     /// Where the file ends, without padding.
     pub(super) end: u64,
@@ -35,9 +37,13 @@ const MAX_NOTES: u64 = 1 << 20;
 /// The longest name that a note of a dump has.
 const NAME_MAX: usize = 16;
 
-/// Mends what contradicts the order of the file.
+/// Mends what contradicts the order of the file; places and lengths only where the headers do not cover it.
 pub(super) fn mend(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warning>) {
     mend_kinds(segments, file, warnings);
+    if file.covers {
+        mend_notes(segments, file, warnings);
+        return;
+    }
     // what a wrong place looks like from beside it is a wrong length: places first
     mend_data(segments, file, |around, own| around.place(own), warnings);
     mend_data(segments, file, |around, own| around.length(own), warnings);
@@ -322,7 +328,8 @@ impl Around<'_> {
     fn place(&self, own: &Segment) -> Option<Mended> {
         let taken = self.offset_of(own);
         let fits = |offset: u64| follows(self.before, offset) && self.fills(offset, own.data_len());
-        if taken == own.offset || !fits(taken) {
+        let is_free = own.offset >= self.before && own.file_end() <= self.next_at;
+        if taken == own.offset || !fits(taken) || is_free {
             return None;
         }
         // a length that is said once only places nothing but what fits to the byte
@@ -348,7 +355,8 @@ impl Around<'_> {
         let is_short =
             own.data_len() > 0 && (ends(own.file_len) || ends(own.mem_len)) && !ends(own.data_len());
         let is_full = self.fills(own.offset, own.data_len()) && !is_short;
-        if !follows(self.before, own.offset) || is_full {
+        // memory that was left out as a whole has a place without data, and what lies there is nobody's
+        if own.file_len == 0 || is_full || !follows(self.before, own.offset) {
             return None;
         }
         let file_len = |taken| ("p_filesz", own.file_len, taken, Segment { file_len: taken, ..*own });

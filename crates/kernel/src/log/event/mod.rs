@@ -16,7 +16,7 @@ mod stall;
 mod tests;
 
 pub use class::Class;
-pub use oops::{Named, Oops, Said};
+pub use oops::{Named, Oops, Said, is_place};
 pub(crate) use oops::{cpu_and_pid, symbol};
 pub use stall::Subject;
 
@@ -231,7 +231,8 @@ impl Log<'_> {
             }
         }
         let ends = |l: &&str| {
-            ["Modules linked in", "CPU: ", "Pid: ", "RIP: "].iter().any(|e| l.trim_start().starts_with(e))
+            ["Modules linked in", "CPU: ", "Pid: "].iter().any(|e| l.trim_start().starts_with(e))
+                || is_place(l)
         };
         let more = self.lines.iter().skip(at + 1).take(8).position(ends).unwrap_or(2);
         start..self.lines.len().min(at.saturating_add(1).saturating_add(more))
@@ -288,10 +289,10 @@ impl Log<'_> {
             let is_frame = line.is_empty()
                 || line.contains("[ cut here ]")
                 || line.contains("end trace")
+                || is_place(line)
                 || [
                     "Modules linked in",
                     "CPU: ",
-                    "RIP: ",
                     "Pid: ",
                     "Hardware name",
                     "invalid opcode",

@@ -1,10 +1,13 @@
 //! What an oops, a warning or a report says beside its first line: registers, place, task, call trace.
 //!
-//! Sources: arch/x86/kernel/{dumpstack,process_64}.c, lib/dump_stack.c, arch/x86/mm/fault.c. Until 4.9 addresses
+//! What differs between architectures (registers, the place) is theirs to tell ([`arch::oops_forms`]).
+//!
+//! Sources: lib/dump_stack.c, arch/x86/mm/fault.c. Until 4.9 addresses
 //! stand before names (`[<ffffffff8143e2f6>] sysrq_handle_crash+0x16/0x20`), and a null pointer is `(null)`.
 
 use super::class::Class;
 use super::forms::{bare, class_of};
+use arch::capability::OopsPlace;
 
 /// How many lines of a report are read.
 const MAX_LINES: usize = 400;
@@ -90,7 +93,8 @@ pub(crate) fn read(lines: &[&str], n: usize) -> Oops {
     }
     let paging = matches!(class_of(first), Some((Class::PageFault | Class::NullPointer, _)));
     if out.address.is_none() && paging {
-        out.address = out.registers.iter().find(|(name, _)| name == "cr2").map(|(_, v)| *v);
+        let has_address = |name: &str| arch::oops_forms().any(|form| form.fault_register() == Some(name));
+        out.address = out.registers.iter().find(|(name, _)| has_address(name)).map(|(_, v)| *v);
     }
     out
 }
@@ -188,10 +192,13 @@ fn place(line: &str, at: &mut State, out: &mut Oops) {
     if std::mem::take(&mut at.name_follows) && out.rip.is_none() {
         out.rip = symbol(text);
     }
-    let kernel = ["RIP: 0010:", "RIP: e030:", "IP: ", "pc : "].iter().find_map(|p| text.strip_prefix(p));
-    let Some(said) = kernel else {
-        at.user |= text.starts_with("RIP: 0033:") || text.starts_with("RIP: 002b:");
-        return;
+    let said = match arch::oops_forms().find_map(|form| form.place(text)) {
+        Some(OopsPlace::Kernel(said)) => said,
+        Some(OopsPlace::User) => {
+            at.user = true;
+            return;
+        }
+        None => return,
     };
     if out.rip.is_some() || out.wild.is_some() {
         return;
@@ -218,7 +225,7 @@ fn trace(line: &str, at: &mut State, out: &mut Oops) {
         _ if text.starts_with("Code: ") && !out.trace.is_empty() => at.trace = false,
         entry if at.trace && !at.user => {
             let guess = entry.starts_with('?') || entry.contains("] ? ") || entry.contains("> ? ");
-            if let Some((function, ..)) = symbol(entry).filter(|_| !guess && !entry.starts_with("RIP")) {
+            if let Some((function, ..)) = symbol(entry).filter(|_| !guess && !is_place(entry)) {
                 out.trace.push(function);
             }
         }
@@ -253,26 +260,20 @@ pub(crate) fn symbol(text: &str) -> Option<Named> {
     Some((name.to_owned(), offset, module))
 }
 
-/// `RAX: 0000000000000a20 RBX: …` and `RSP: 0018:ff38… EFLAGS: 00000087`
+/// The registers of a line, those that are not told yet.
 fn registers(line: &str, out: &mut Oops) {
     let text = line.trim_start();
-    if !["RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "RSP: ", "CR2: "].iter().any(|s| text.starts_with(s)) {
-        return;
-    }
-    let mut words = text.split_whitespace();
-    while let (Some(name), Some(value)) = (words.next(), words.next()) {
-        let Some(name) = name.strip_suffix(':') else { return };
-        let value = value.rsplit(':').next().unwrap_or(value);
-        if value.len() < 8 || !value.chars().all(|c| c.is_ascii_hexdigit()) {
-            continue;
-        }
-        let name = name.to_ascii_lowercase();
-        if let Some(value) = hex(value)
-            && !out.registers.iter().any(|(n, _)| *n == name)
-        {
+    for (name, value) in arch::oops_forms().flat_map(|form| form.registers(text)) {
+        if !out.registers.iter().any(|(known, _)| *known == name) {
             out.registers.push((name, value));
         }
     }
+}
+
+/// True for the line of a report that has the instruction.
+#[must_use]
+pub fn is_place(line: &str) -> bool {
+    arch::oops_forms().any(|form| form.place(line.trim_start()).is_some())
 }
 
 /// The place that the first line of a report names.

@@ -1,0 +1,185 @@
+//! Headers that account for the whole file: each part of it is the headers', or one segment's, or padding before a segment
+//! whose data are aligned. Such headers are believed in whatever order they stand: no damage of a place or a length leaves
+//! the file covered once.
+//!
+//! **Invariant:** nothing is read from the file, and what this costs grows with the headers.
+
+use super::header::Segment;
+use base::PAGE_SIZE;
+
+/// The largest alignment of data that is known of writers.
+const MAX_ALIGN: u32 = 21;
+
+/// A part of the file.
+struct Part<'s> {
+    start: u64,
+    end: u64,
+    /// The memory that it is; none for headers and notes.
+    load: Option<&'s Segment>,
+    /// What padding of less than a page may stand before it.
+    room: Room,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// Such as aligns it.
+    Alignment,
+    /// Any, where it is aligned: the front of the file has room for what is not known yet when it is written.
+    Front,
+    /// Any.
+    Any,
+}
+
+/// Headers that cover a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Cover {
+    /// Bytes that can be padding, or memory of a segment whose `p_filesz` is too short: where, and how many.
+    pub(super) doubtful: Option<(u64, u64)>,
+}
+
+/// The cover of a file of this length, where each part of it is told once. `headers` are the ELF header and the table.
+pub(super) fn cover(segments: &[Segment], headers: [(u64, u64); 2], len: u64) -> Option<Cover> {
+    let mut parts: Vec<Part<'_>> =
+        headers.iter().map(|&(start, end)| Part { start, end, load: None, room: Room::Any }).collect();
+    for own in segments {
+        match (own.is_load(), own.is_note()) {
+            (true, _) if own.file_len > own.mem_len => return None,
+            (true, _) if own.file_len > 0 => {
+                parts.push(Part {
+                    start: own.offset,
+                    end: own.file_end(),
+                    load: Some(own),
+                    room: Room::Alignment,
+                });
+            }
+            (_, true) if own.file_len > 0 => {
+                parts.push(Part { start: own.offset, end: own.file_end(), load: None, room: Room::Any });
+            }
+            (true, _) | (_, true) => {}
+            // one that says nothing, PT_NULL
+            _ if own.file_len == 0 && own.mem_len == 0 => {}
+            _ => return None,
+        }
+    }
+    parts.sort_by_key(|part| (part.start, part.end));
+    // the first data have the front of the file before them
+    if let Some(first) = parts.iter_mut().find(|part| part.load.is_some()) {
+        first.room = Room::Front;
+    }
+    let mut gaps = Vec::new();
+    let mut doubtful = None;
+    let (mut at, mut last): (u64, Option<&Segment>) = (0, None);
+    for part in &parts {
+        // the same bytes for the same memory: a header that is there twice
+        let is_same = || match (part.load, last) {
+            (Some(own), Some(last)) => {
+                own.phys.wrapping_sub(own.offset) == last.phys.wrapping_sub(last.offset)
+            }
+            _ => false,
+        };
+        match part.start.checked_sub(at) {
+            Some(gap) => {
+                if gap > 0 && last.is_some_and(|last| last.file_len < last.mem_len) {
+                    doubtful = doubtful.or(Some((at, gap)));
+                }
+                gaps.push((gap, part));
+            }
+            None if is_same() => {}
+            None => return None,
+        }
+        if part.end > at {
+            (at, last) = (part.end, part.load);
+        }
+    }
+    // a copy may be filled up, and a table of sections stand behind
+    let is_short = len > at && last.is_some_and(|last| last.file_len < last.mem_len);
+    let doubtful = doubtful.or_else(|| is_short.then(|| (at, len.saturating_sub(at))));
+    let is_whole = at <= len && len - at < PAGE_SIZE;
+    (is_whole && (0..=MAX_ALIGN).any(|bits| explains(&gaps, 1 << bits))).then_some(Cover { doubtful })
+}
+
+/// Whether an alignment of all data is the reason for what is between them.
+fn explains(gaps: &[(u64, &Part<'_>)], align: u64) -> bool {
+    gaps.iter().all(|(gap, part)| {
+        let is_aligned = part.start.is_multiple_of(align);
+        match part.room {
+            Room::Any => *gap < PAGE_SIZE || *gap < align && is_aligned,
+            Room::Front => is_aligned && *gap < align.max(PAGE_SIZE) || *gap == 0 && align <= PAGE_SIZE,
+            // by chance many places are aligned to a page or less, few to more
+            Room::Alignment => is_aligned && *gap < align || *gap == 0 && align <= PAGE_SIZE,
+        }
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::formats::elf::header::PT_NOTE;
+
+    const HEADERS: [(u64, u64); 2] = [(0, 64), (64, 0x200)];
+
+    fn load(phys: u64, offset: u64, len: u64) -> Segment {
+        Segment::load(phys, offset, len)
+    }
+
+    fn covers(segments: &[Segment], len: u64) -> bool {
+        cover(segments, HEADERS, len).is_some()
+    }
+
+    /// Four segments behind each other, and what ends the file.
+    fn sound() -> (Vec<Segment>, u64) {
+        let of = |n: u64| load(0x10_0000 * (n + 1), 0x200 + 0x2000 * n, 0x2000);
+        ((0..4).map(of).collect(), 0x8200)
+    }
+
+    #[test]
+    fn headers_in_any_order_cover_a_file() {
+        let (mut all, len) = sound();
+        assert!(covers(&all, len));
+        all.reverse();
+        assert!(covers(&all, len));
+        all.swap(0, 2);
+        assert!(covers(&all, len));
+    }
+
+    #[test]
+    fn a_damaged_place_or_length_covers_none() {
+        let (all, len) = sound();
+        for n in 0..all.len() {
+            for bit in 0..40 {
+                let mut place = all.clone();
+                place[n].offset ^= 1 << bit;
+                assert!(!covers(&place, len), "p_offset of {n}, bit {bit}");
+                let mut length = all.clone();
+                length[n].file_len ^= 1 << bit;
+                // nothing but a shorter end of the file is left
+                let is_end = n == 3 && length[n].file_len < 0x2000 && 0x2000 - length[n].file_len < PAGE_SIZE;
+                assert!(!covers(&length, len) || is_end, "p_filesz of {n}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_aligned_has_padding_before_it() {
+        let notes = Segment { kind: PT_NOTE, ..load(0, 0x3110, 0x40) };
+        let by_16 = [load(0x1000, 0x200, 0x1008), load(0x10_3000, 0x1210, 0x1f00), notes];
+        assert!(covers(&by_16, 0x3150));
+        let pages = [load(0x1000, 0x1000, 0x1800), load(0x10_3000, 0x3000, 0x2000)];
+        assert!(covers(&pages, 0x5000));
+        let large = [load(0x1000, 0x1_0000, 0x1000), load(0x10_3000, 0x2_0000, 0x1000)];
+        assert!(covers(&large, 0x2_1000));
+        // one gap of a page, and what is behind it aligned to no more
+        let lost = [load(0x1000, 0x1000, 0x1000), load(0x10_3000, 0x3000, 0x2000)];
+        assert!(!covers(&lost, 0x5000));
+        // memory whose end the filter left out, or that has a p_filesz which is too short
+        let short =
+            [Segment { mem_len: 0x2000, ..load(0x1000, 0x1000, 0x1800) }, load(0x10_3000, 0x3000, 0x2000)];
+        assert_eq!(cover(&short, HEADERS, 0x5000), Some(Cover { doubtful: Some((0x2800, 0x800)) }));
+        // memory that is there twice in the same bytes, and other memory in them
+        let twice = [load(0x1000, 0x1000, 0x2000), load(0x2000, 0x2000, 0x1000)];
+        assert!(covers(&twice, 0x3000));
+        let shared = [load(0x1000, 0x1000, 0x2000), load(0x9000, 0x2000, 0x1000)];
+        assert!(!covers(&shared, 0x3000));
+    }
+}
