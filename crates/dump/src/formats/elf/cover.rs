@@ -2,9 +2,12 @@
 //! whose data are aligned. Such headers are believed in whatever order they stand: no damage of a place or a length leaves
 //! the file covered once.
 //!
-//! **Invariant:** nothing is read from the file, and what this costs grows with the headers.
+//! **Invariant:** of the file nothing is read but padding behind memory that is not all there; what this costs grows with the
+//! headers.
 
 use super::header::Segment;
+use super::padding::are_zeros;
+use crate::image::Image;
 use base::PAGE_SIZE;
 
 /// The largest alignment of data that is known of writers.
@@ -30,20 +33,13 @@ enum Room {
     Any,
 }
 
-/// Headers that cover a file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Cover {
-    /// Bytes that can be padding, or memory of a segment whose `p_filesz` is too short: where, and how many.
-    pub(super) doubtful: Option<(u64, u64)>,
-}
-
-/// The cover of a file of this length, where each part of it is told once. `headers` are the ELF header and the table.
-pub(super) fn cover(segments: &[Segment], headers: [(u64, u64); 2], len: u64) -> Option<Cover> {
+/// Whether the headers cover a file up to `len`, each part of it once. `headers` are the ELF header and the table.
+pub(super) fn is_covered(segments: &[Segment], headers: [(u64, u64); 2], len: u64, image: &Image) -> bool {
     let mut parts: Vec<Part<'_>> =
         headers.iter().map(|&(start, end)| Part { start, end, load: None, room: Room::Any }).collect();
     for own in segments {
         match (own.is_load(), own.is_note()) {
-            (true, _) if own.file_len > own.mem_len => return None,
+            (true, _) if own.file_len > own.mem_len => return false,
             (true, _) if own.file_len > 0 => {
                 parts.push(Part {
                     start: own.offset,
@@ -58,7 +54,7 @@ pub(super) fn cover(segments: &[Segment], headers: [(u64, u64); 2], len: u64) ->
             (true, _) | (_, true) => {}
             // one that says nothing, PT_NULL
             _ if own.file_len == 0 && own.mem_len == 0 => {}
-            _ => return None,
+            _ => return false,
         }
     }
     parts.sort_by_key(|part| (part.start, part.end));
@@ -67,7 +63,10 @@ pub(super) fn cover(segments: &[Segment], headers: [(u64, u64); 2], len: u64) ->
         first.room = Room::Front;
     }
     let mut gaps = Vec::new();
-    let mut doubtful = None;
+    // a length that is too short leaves memory there, and padding is zeros
+    let is_short = |last: Option<&Segment>, from: u64, to: u64| {
+        from < to && last.is_some_and(|last| last.file_len < last.mem_len) && !are_zeros(image, from, to)
+    };
     let (mut at, mut last): (u64, Option<&Segment>) = (0, None);
     for part in &parts {
         // the same bytes for the same memory: a header that is there twice
@@ -78,24 +77,18 @@ pub(super) fn cover(segments: &[Segment], headers: [(u64, u64); 2], len: u64) ->
             _ => false,
         };
         match part.start.checked_sub(at) {
-            Some(gap) => {
-                if gap > 0 && last.is_some_and(|last| last.file_len < last.mem_len) {
-                    doubtful = doubtful.or(Some((at, gap)));
-                }
-                gaps.push((gap, part));
-            }
+            Some(_) if is_short(last, at, part.start) => return false,
+            Some(gap) => gaps.push((gap, part)),
             None if is_same() => {}
-            None => return None,
+            None => return false,
         }
         if part.end > at {
             (at, last) = (part.end, part.load);
         }
     }
     // a copy may be filled up, and a table of sections stand behind
-    let is_short = len > at && last.is_some_and(|last| last.file_len < last.mem_len);
-    let doubtful = doubtful.or_else(|| is_short.then(|| (at, len.saturating_sub(at))));
-    let is_whole = at <= len && len - at < PAGE_SIZE;
-    (is_whole && (0..=MAX_ALIGN).any(|bits| explains(&gaps, 1 << bits))).then_some(Cover { doubtful })
+    let is_whole = at <= len && len - at < PAGE_SIZE && !is_short(last, at, len);
+    is_whole && (0..=MAX_ALIGN).any(|bits| explains(&gaps, 1 << bits))
 }
 
 /// Whether an alignment of all data is the reason for what is between them.
@@ -112,10 +105,11 @@ fn explains(gaps: &[(u64, &Part<'_>)], align: u64) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, reason = "a test")]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
     use crate::formats::elf::header::PT_NOTE;
+    use crate::source::Source;
 
     const HEADERS: [(u64, u64); 2] = [(0, 64), (64, 0x200)];
 
@@ -123,8 +117,12 @@ mod tests {
         Segment::load(phys, offset, len)
     }
 
+    fn image(byte: u8) -> Image {
+        Image::new(Source::memory("file", vec![byte; 0x3_0000]).unwrap()).unwrap()
+    }
+
     fn covers(segments: &[Segment], len: u64) -> bool {
-        cover(segments, HEADERS, len).is_some()
+        is_covered(segments, HEADERS, len, &image(1))
     }
 
     /// Four segments behind each other, and what ends the file.
@@ -175,7 +173,7 @@ mod tests {
         // memory whose end the filter left out, or that has a p_filesz which is too short
         let short =
             [Segment { mem_len: 0x2000, ..load(0x1000, 0x1000, 0x1800) }, load(0x10_3000, 0x3000, 0x2000)];
-        assert_eq!(cover(&short, HEADERS, 0x5000), Some(Cover { doubtful: Some((0x2800, 0x800)) }));
+        assert!(is_covered(&short, HEADERS, 0x5000, &image(0)) && !covers(&short, 0x5000));
         // memory that is there twice in the same bytes, and other memory in them
         let twice = [load(0x1000, 0x1000, 0x2000), load(0x2000, 0x2000, 0x1000)];
         assert!(covers(&twice, 0x3000));

@@ -358,7 +358,7 @@ mod tests {
         let mut warnings = Vec::new();
         let table = 64 + 56 * segments.len() as u64;
         let end = image.len();
-        let covers = super::super::cover::cover(&segments, [(0, 64), (64, table)], end).is_some();
+        let covers = super::super::cover::is_covered(&segments, [(0, 64), (64, table)], end, &image);
         let file = File { image: &image, table, whole: true, covers, words: Words::LITTLE_64, end };
         check(&mut segments, &file, &mut warnings);
         (segments, warnings.iter().map(ToString::to_string).collect())

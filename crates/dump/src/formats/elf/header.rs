@@ -1,6 +1,6 @@
 //! The ELF header and the program headers (ELF specification; `include/uapi/linux/elf.h`).
 
-use super::cover::{Cover, cover};
+use super::cover::is_covered;
 use super::places::File;
 use super::table::{Claim, Table};
 use super::{evidence, padding};
@@ -124,7 +124,7 @@ pub(crate) struct Header {
     /// All headers that the file told of are in it.
     pub(crate) whole: bool,
     /// They cover the file, each part of it once.
-    pub(crate) covers: Option<Cover>,
+    pub(crate) covers: bool,
     /// Where the file ends, without padding.
     pub(crate) end: u64,
     /// What is wrong with the headers.
@@ -295,8 +295,8 @@ impl Header {
         let (front, ends) = if last { (shape.header_len, false) } else { (table_end, whole) };
         let end = padding::end_without(&segments, table_end, image);
         let table = (at, table_end);
-        let covers = cover(&segments, [(0, shape.header_len), table], end).filter(|_| whole);
-        let file = File { image, table: front, whole: ends, covers: covers.is_some(), words, end };
+        let covers = whole && is_covered(&segments, [(0, shape.header_len), table], end, image);
+        let file = File { image, table: front, whole: ends, covers, words, end };
         evidence::check(&mut segments, &file, &mut warnings);
         Ok(Self { machine, words, marked_incomplete, segments, table, whole, covers, end, warnings })
     }

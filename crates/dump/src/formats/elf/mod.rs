@@ -103,11 +103,8 @@ pub(crate) fn foreign_core(image: &Image) -> Option<DumpError> {
 /// Bytes of the file that no header leads to, where none is known to be lost: one of them is damaged. The first data may be
 /// aligned to more than a page.
 fn unplaced(header: &Header, image: &Image) -> Option<Warning> {
-    if !header.whole {
+    if !header.whole || header.covers {
         return None;
-    }
-    if let Some(cover) = &header.covers {
-        return cover.doubtful.map(|(offset, len)| Warning::Unplaced { offset, len });
     }
     let known = |s: &&Segment| s.is_load() || s.is_note();
     let mut known: Vec<(u64, u64)> =
