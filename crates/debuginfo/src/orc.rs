@@ -10,7 +10,7 @@
 //! - 6.4 (fb799447ae29): 3-bit type with values for "undefined" and "end of stack", `signal` in bit 11
 //! - later: the registers are numbered anew (SP is 3 instead of 5)
 
-use base::{Bytes, VirtAddr, VirtRead};
+use base::{Bytes, Fault, VirtAddr, VirtRead};
 
 /// Bytes in a packed entry.
 const ENTRY: u64 = 6;
@@ -261,18 +261,26 @@ impl OrcTable {
     }
 
     /// The code address of an element.
-    fn ip(&self, mem: &dyn VirtRead, index: u64) -> Option<u64> {
+    fn ip(&self, mem: &dyn VirtRead, index: u64) -> Result<u64, Fault> {
         let at = self.ips.add(index * 4);
-        Some(at.offset(mem.i32(at).ok()?.into()).0)
+        Ok(at.offset(mem.i32(at)?.into()).0)
     }
 
     /// The entry for the instruction at `pc`, which the caller knows to be in the code that this table
     /// describes; `None` where it has none, or it is missing from the dump.
     pub fn find(&self, mem: &dyn VirtRead, pc: VirtAddr) -> Option<OrcEntry> {
+        self.lookup(mem, pc).ok().flatten()
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// Where what tells is not in the dump.
+    pub fn lookup(&self, mem: &dyn VirtRead, pc: VirtAddr) -> Result<Option<OrcEntry>, Fault> {
         let (mut low, mut high) = self.block(mem, pc).unwrap_or((0, self.len));
         // invariant: ip(low) <= pc < ip(high)
         if self.ip(mem, low)? > pc.0 {
-            return None;
+            return Ok(None);
         }
         while high - low > 1 {
             let middle = low + (high - low) / 2;
@@ -283,8 +291,8 @@ impl OrcTable {
             }
         }
         let mut packed = [0; ENTRY as usize];
-        mem.read(self.entries.add(low * ENTRY), &mut packed).ok()?;
-        Some(self.generation.decode(packed))
+        mem.read(self.entries.add(low * ENTRY), &mut packed)?;
+        Ok(Some(self.generation.decode(packed)))
     }
 
     /// The elements that the kernel's slots leave to look at, where they are right.
@@ -298,8 +306,8 @@ impl OrcTable {
         let high = u64::from(mem.u32(lookup.at.add(slot * 4 + 4)).ok()?) + 1;
         let right = low < high
             && high <= self.len
-            && self.ip(mem, low)? <= pc.0
-            && (high == self.len || self.ip(mem, high)? > pc.0);
+            && self.ip(mem, low).ok()? <= pc.0
+            && (high == self.len || self.ip(mem, high).ok()? > pc.0);
         right.then_some((low, high))
     }
 }

@@ -32,6 +32,10 @@ pub trait Code {
     fn orc(&self, _pc: VirtAddr) -> Option<OrcEntry> {
         None
     }
+    /// Why what the kernel's table says of the instruction at `pc` cannot be read, where the dump lost it.
+    fn lost_table(&self, _pc: VirtAddr) -> Option<Fault> {
+        None
+    }
     /// The call frame information for the instruction at `pc`, in the running kernel's addresses.
     fn cfi(&self, _pc: VirtAddr) -> Option<CfiRow> {
         None
@@ -178,6 +182,8 @@ pub enum StopReason {
     NothingFound,
     /// Stack memory could not be read.
     Fault(Fault),
+    /// What the kernel's table says of the last frame could not be read, and nothing else led on.
+    LostTable(Fault),
     /// The next frame would not be further up the stack.
     NoProgress(VirtAddr),
     /// More frames than any kernel stack can hold.
@@ -192,6 +198,15 @@ impl StopReason {
     pub const fn is_end(&self) -> bool {
         matches!(self, StopReason::UserMode | StopReason::EndOfStack)
     }
+
+    /// True where the dump lost what would lead to more frames.
+    #[must_use]
+    pub const fn is_loss(&self) -> bool {
+        match self {
+            StopReason::Fault(fault) | StopReason::LostTable(fault) => fault.is_loss(),
+            _ => false,
+        }
+    }
 }
 
 impl std::fmt::Display for StopReason {
@@ -201,6 +216,9 @@ impl std::fmt::Display for StopReason {
             StopReason::EndOfStack => f.write_str("end of stack"),
             StopReason::NothingFound => f.write_str("no further return address on the stack"),
             StopReason::Fault(fault) => write!(f, "stack not readable: {fault}"),
+            StopReason::LostTable(fault) => {
+                write!(f, "the unwind data of this frame cannot be read: {fault}")
+            }
             StopReason::NoProgress(sp) => write!(f, "stack pointer {sp:#x} does not lead upwards"),
             StopReason::TooMany => f.write_str("too many frames"),
             StopReason::NoStart => f.write_str("no program counter or stack pointer to start from"),

@@ -47,6 +47,8 @@ struct World {
     shapes: BTreeMap<u64, FrameShape>,
     /// What tracers took from words of the stacks.
     taken: BTreeMap<u64, u64>,
+    /// Functions of which the dump lost the table.
+    lost: Vec<u64>,
 }
 
 impl World {
@@ -111,6 +113,10 @@ impl VirtRead for World {
 }
 
 impl Code for World {
+    fn lost_table(&self, pc: VirtAddr) -> Option<Fault> {
+        let kind = FaultKind::Page(base::Missing { at: base::PhysAddr(0x1000), why: base::Gap::Absent });
+        self.lost.contains(&(pc.0 & !0xff)).then_some(Fault { at: VirtAddr(0x5000), kind })
+    }
     fn is_text(&self, pc: VirtAddr) -> bool {
         (TEXT..TEXT + 0x1000).contains(&pc.0)
     }
@@ -595,4 +601,17 @@ fn entry_code_without_tables_that_interrupted_code_of_an_unknown_module() {
     world.pt_regs(TASK + 0x1010, 0xffff_ffff_c01c_01b7, 0x10, TASK + 0x1180);
     let unwound = world.unwind(start(TEXT + 0x50, TASK + 0xf00).with(RBP, TASK + 0x1000));
     assert_eq!(places(&unwound)[1..3], [(back(1), How::FramePointer), (0xffff_ffff_c01c_01b7, How::Saved)]);
+}
+
+/// A frame of which the table is not in the dump is no end of the stack.
+#[test]
+fn a_lost_table_is_why_there_are_no_more_frames() {
+    let mut world = World::new();
+    world.call(0, 16).put(TASK + 0x3000, &[0, TEXT + 0x120]);
+    let end = |world: &World| world.unwind(start(TEXT + 0x20, TASK + 0x3000));
+    assert_eq!((end(&world).frames.len(), end(&world).stopped), (2, StopReason::NothingFound));
+    world.lost.push(TEXT + 0x100);
+    let lost = end(&world);
+    assert!(lost.frames.len() == 2 && matches!(lost.stopped, StopReason::LostTable(_)), "{}", lost.stopped);
+    assert!(lost.stopped.to_string().starts_with("the unwind data of this frame cannot be read: "));
 }

@@ -118,7 +118,11 @@ impl Unwinder<'_> {
                         Some(_) => StopReason::UserMode,
                         None if self.at_bottom(&cursor) => StopReason::EndOfStack,
                         // words that cannot be read may have been the next return address
-                        None => self.unread(cursor.sp).map_or(StopReason::NothingFound, StopReason::Fault),
+                        None => match (self.unread(cursor.sp), self.code.lost_table(cursor.lookup())) {
+                            (Some(fault), _) => StopReason::Fault(fault),
+                            (None, Some(fault)) => StopReason::LostTable(fault),
+                            (None, None) => StopReason::NothingFound,
+                        },
                     };
                     (None, stop)
                 }

@@ -426,6 +426,24 @@ pub fn symtab(s: &Session, module: VirtAddr) -> Result<ModuleSymtab> {
     })
 }
 
+/// Why a module's symbols cannot be read, where the dump lost them.
+///
+/// # Errors
+/// What is lost: the pointers to the symbols, or the first of these.
+pub fn symbols_are_there(s: &Session, module: VirtAddr) -> Result<()> {
+    let lost = |e: &KernelError| e.is_loss();
+    match symtab(s, module) {
+        Ok(table) if table.count != 0 && !table.symtab.is_null() => {
+            // the first symbol is no name
+            let word = s.mem().u64(table.symtab).and(s.mem().u8(table.strtab));
+            word.map(|_| ()).map_err(KernelError::from)
+        }
+        Ok(_) => Ok(()),
+        Err(e) => Err(e),
+    }
+    .or_else(|e| if lost(&e) { Err(e) } else { Ok(()) })
+}
+
 bind! {
     /// `struct module_sect_attrs` (kernel/module/sysfs.c)
     struct SectAttrs("module_sect_attrs") { attrs: "attrs", nsections: "nsections", grp: "grp" }

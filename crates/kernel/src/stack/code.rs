@@ -6,7 +6,7 @@ use crate::sched::task::Task;
 use crate::session::{Fact, Memo, Session};
 use crate::stack::swapped::Tracers;
 use arch::FrameShape;
-use base::VirtAddr;
+use base::{Fault, VirtAddr};
 use debuginfo::cfi::CfiRow;
 use debuginfo::orc::{OrcBase, OrcBp, OrcEntry, OrcKind, OrcTable};
 use debuginfo::symtab::Symbol;
@@ -36,23 +36,37 @@ impl<'s> SessionCode<'s> {
     }
 }
 
+impl SessionCode<'_> {
+    /// The table that describes an instruction, and the place that it describes: that of which the code is a copy.
+    fn table(&self, pc: VirtAddr) -> Option<(OrcTable, VirtAddr)> {
+        let s = self.session;
+        if s.in_image(pc) {
+            return Some((s.kernel_orc()?, pc));
+        }
+        match s.module_at(pc) {
+            Some(module) => Some((s.module_orc(module.at)?, pc)),
+            None => Some((s.kernel_orc()?, s.copied_from(pc)?)),
+        }
+    }
+}
+
 impl Code for SessionCode<'_> {
     fn is_text(&self, pc: VirtAddr) -> bool {
         self.session.is_text(pc)
     }
     fn orc(&self, pc: VirtAddr) -> Option<OrcEntry> {
         let s = self.session;
-        let kernel = s.kernel_orc();
-        if s.in_image(pc) {
-            return kernel?.find(s.mem(), pc);
+        match self.table(pc) {
+            Some((table, at)) => table.find(s.mem(), at),
+            None => {
+                let is_made = !s.in_image(pc) && s.module_at(pc).is_none() && s.copied_from(pc).is_none();
+                (is_made && s.is_detour(pc)).then(|| detour(s))
+            }
         }
-        match s.module_at(pc) {
-            Some(module) => s.module_orc(module.at)?.find(s.mem(), pc),
-            None => match s.copied_from(pc) {
-                Some(original) => kernel?.find(s.mem(), original),
-                None => s.is_detour(pc).then(|| detour(s)),
-            },
-        }
+    }
+    fn lost_table(&self, pc: VirtAddr) -> Option<Fault> {
+        let (table, at) = self.table(pc)?;
+        table.lookup(self.session.mem(), at).err().filter(Fault::is_missing)
     }
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
         let s = self.session;

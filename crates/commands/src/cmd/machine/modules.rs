@@ -207,6 +207,11 @@ fn row(s: &Session, m: &Module, names: usize, sizes: usize) -> Record {
                 .text(if kallsyms { "  [CONFIG_KALLSYMS]" } else { "" })
         }
     });
+    if !s.module_symbols().modules().any(|name| name == m.name)
+        && let Err(e) = kernel::module::symbols_are_there(s, m.at)
+    {
+        row.missing(format!("mod: the symbols of {} cannot be read: {e}", m.name));
+    }
     match &m.srcversion {
         Ok(Some(version)) => row.hidden("srcversion", version.clone()),
         Ok(None) => {}

@@ -35,6 +35,9 @@ pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> 
         return Some(record);
     }
     fill(s, &bt, shape, &mut record);
+    if let Some(cpu) = task.cpu.filter(|_| task.active) {
+        lost_nmi(s, &bt, cpu, &mut record);
+    }
     Some(record)
 }
 
@@ -51,6 +54,7 @@ pub(super) fn of_cpu(s: &Session, cpu: u32, shape: &Shape) -> Option<Record> {
         record.hidden(name, Cell::absent("not known", "what this CPU ran is not known"));
     }
     fill(s, &bt, shape, &mut record);
+    lost_nmi(s, &bt, cpu, &mut record);
     Some(record)
 }
 
@@ -92,6 +96,28 @@ fn finish(s: &Session, bt: &Backtrace, record: &mut Record) {
         record.line(
             Line::new().styled(format!("    (frames end here: {})", bt.unwound.stopped), Role::Warning),
         );
+    }
+    if bt.unwound.stopped.is_loss() {
+        record.missing(format!("bt: frames are missing: {}", bt.unwound.stopped));
+    }
+}
+
+/// Where a CPU was in an NMI and no frame is of it: the stack for it, where that cannot be read.
+fn lost_nmi(s: &Session, bt: &Backtrace, cpu: u32, record: &mut Record) {
+    let is_on = |n: usize| bt.unwound.frames.iter().any(|frame| frame.stack == Some(n));
+    if kernel::stack::stacks::in_nmi(s, cpu) != Some(true) || (1..bt.stacks.len()).any(is_on) {
+        return;
+    }
+    let others = || bt.stacks.iter().filter(|stack| !stack.is_task());
+    // the stack that is there for it, by its name, or else any
+    let own = others().find(|stack| stack.name.starts_with("NMI"));
+    for stack in own.map_or_else(|| others().collect(), |own| vec![own]) {
+        if let Some(fault) = s.mem().u64(stack.end.sub(8)).err().filter(base::Fault::is_loss) {
+            let of = &stack.name;
+            record
+                .missing(format!("bt: CPU {cpu} was in an NMI, and frames of it are missing: {of}: {fault}"));
+            return;
+        }
     }
 }
 
