@@ -51,7 +51,7 @@ fn failures_say_why_and_exit_with_1() {
     check(&["bt", "nosuch", "-a"], 1, "", "crashlens: nosuch: no such file (crashlens bt DUMP");
     let empty = tempfile::tempdir().unwrap();
     check(&[empty.path().to_str().unwrap()], 1, "", "is a directory");
-    check(&["-i", "/nosuch/file"], 1, "", "/nosuch/file: No such file");
+    check(&["-i", "/nosuch/file"], 1, "", "--input /nosuch/file: no such file");
     check(&["info", "nosuch"], 1, "", "crashlens: nosuch: no such file (crashlens info DUMP");
     check(&["log", "nosuch", "-t"], 1, "", "crashlens: nosuch: no such file (crashlens log DUMP");
     check(&["verdict", "nosuch"], 1, "", "crashlens: nosuch: no such file (crashlens verdict DUMP");
@@ -216,8 +216,42 @@ fn packed_dumps_and_folders_of_one_dump_are_opened() {
     );
     let told = errors("\"$0\" sys both.tar --no-search");
     assert!(told.contains("both.tar: holds 2 dumps: two/a, two/b; unpack it and name one"), "{told}");
-    let told = errors("\"$0\" sys cut.gz --no-search");
-    assert!(told.contains("cut.gz: is cut off"), "{told}");
+    // what is cut off is read as far as it goes
+    let cut = sh("\"$0\" info cut.gz --no-search");
+    assert_eq!(cut.status.code(), Some(4));
+    let text = String::from_utf8_lossy(&cut.stdout).into_owned();
+    assert!(
+        text.contains("STATE: the dump is not complete") && text.contains("cut.gz: is cut off"),
+        "{text}"
+    );
+}
+
+/// Nothing is written to a file that is read, under whatever name: a dump is evidence.
+#[test]
+fn nothing_is_written_to_an_open_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("vmcore");
+    let core = testkit::dump::ElfPieces::default()
+        .load(0x1000, &[7; 4096], 4096)
+        .notes(&testkit::dump::note("QEMU", 0, &[0; 440]))
+        .build();
+    std::fs::write(&dump, &core).unwrap();
+    std::os::unix::fs::symlink("vmcore", folder.path().join("link")).unwrap();
+    for name in ["vmcore", "link"] {
+        let target = folder.path().join(name);
+        let target = target.to_str().unwrap();
+        for line in [
+            format!("rd -p -r {target} 1000 16"),
+            format!("rd -p 1000 > {target}"),
+            format!("rd -p 1000 >> {target}"),
+            format!("set error {target}"),
+        ] {
+            let out = crashlens(&["-c", &line, "-c", "rd nosuch", dump.to_str().unwrap()]);
+            let told = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert!(told.contains("is open as the dump or beside it"), "{line}: {told}");
+            assert!(std::fs::read(&dump).unwrap() == core, "{line}");
+        }
+    }
 }
 
 /// A list of symbols goes with a dump where memory and VMCOREINFO have them at its addresses.

@@ -8,7 +8,7 @@ use crate::terminal::{is_dumb, wants_colour};
 use crate::writer::{Errors, Writer};
 use crate::{interrupt, progress, say};
 use base::{Cancel, PhysRead as _};
-use commands::{Action, CommandError, Cx, Origin, Redirect, Scroll, Settings};
+use commands::{Action, CommandError, Cx, ErrorsTo, Origin, Redirect, Scroll, Settings};
 use kernel::Layers;
 use render::{Clean, Colour, Source};
 use report::Report;
@@ -332,6 +332,11 @@ impl<'s> Shell<'s> {
         }
     }
 
+    /// True for a file that is open as the dump or beside it.
+    fn reads(&self, name: &str) -> bool {
+        self.dump.is_some_and(|layers| layers.image().reads(Path::new(name)))
+    }
+
     /// Runs `body` with the output that the line names.
     fn redirected(
         &mut self,
@@ -339,6 +344,14 @@ impl<'s> Shell<'s> {
         out: &mut Output,
         body: impl FnOnce(&mut Self, &mut Output) -> Ended,
     ) -> Ended {
+        if let Redirect::File(name, _) = redirect
+            && self.reads(name)
+        {
+            let placed = self.placed();
+            return failed(&format!(
+                "crashlens: {placed}{name}: is open as the dump or beside it; name another file"
+            ));
+        }
         match Output::redirected(redirect) {
             Ok(None) => body(self, out),
             Ok(Some(mut own)) => {
@@ -391,7 +404,16 @@ impl<'s> Shell<'s> {
         // nobody sees the lines of an rc file, or knows which command it was
         let reads_rc = self.settings.reading.is_some_and(Origin::is_rc);
         let lead = if reads_rc { self.placed() } else { String::new() };
-        let errors = Errors { to: self.settings.error.clone(), lead };
+        let to = match &self.settings.error {
+            ErrorsTo::File(name) if self.reads(name) => {
+                crate::say::say(&format!(
+                    "crashlens: set error: {name}: is open as the dump or beside it; errors go here"
+                ));
+                ErrorsTo::Default
+            }
+            to => to.clone(),
+        };
+        let errors = Errors { to, lead };
         let writer = Writer { format: self.options.format, colour, source, words, errors };
         let reading_rc = self.settings.reading.is_some_and(Origin::is_rc);
         let mut failed_write = None;

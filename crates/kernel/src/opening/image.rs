@@ -169,6 +169,18 @@ impl Image {
         self.vmlinux.is_some() || self.system_map.is_some()
     }
 
+    /// True for a file that the session reads, by whatever path: nothing may be written to it.
+    #[must_use]
+    pub fn reads(&self, path: &Path) -> bool {
+        let identity = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+        let Some(asked) = identity(path) else { return false };
+        // the packed files that were named, and what lies in the cache in their place
+        let own = self.names.iter().flat_map(|(path, name)| [path.as_path(), Path::new(name)]);
+        let beside = [&self.vmlinux, &self.system_map, &self.info_file].into_iter().flatten();
+        let lists = [&self.dump_paths, &self.modules, &self.packages].into_iter().flatten();
+        own.chain(beside.chain(lists).map(PathBuf::as_path)).any(|path| identity(path) == Some(asked))
+    }
+
     /// True where module files were named beside the dump.
     #[must_use]
     pub fn has_module_files(&self) -> bool {

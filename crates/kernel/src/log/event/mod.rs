@@ -230,10 +230,8 @@ impl Log<'_> {
                 start = n;
             }
         }
-        let ends = |l: &&str| {
-            ["Modules linked in", "CPU: ", "Pid: "].iter().any(|e| l.trim_start().starts_with(e))
-                || is_place(l)
-        };
+        let ends =
+            |l: &&str| ["Modules linked in", "CPU: ", "Pid: "].iter().any(|e| l.trim_start().starts_with(e));
         let more = self.lines.iter().skip(at + 1).take(8).position(ends).unwrap_or(2);
         start..self.lines.len().min(at.saturating_add(1).saturating_add(more))
     }
