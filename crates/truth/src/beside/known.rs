@@ -49,6 +49,19 @@ pub const KNOWN: &[Known] = &[
         stacks::guests_own,
     ),
     known(
+        "a traced stack",
+        "code that was made at run time stands on it, or a tracer has its return addresses; the kernel's own records name \
+         them, and crash reads neither. That crashlens's frames are right is held against the guest's /proc/PID/stack",
+        &["bt", "foreach"],
+        stacks::traced,
+    ),
+    known(
+        "made code",
+        "BPF programs and trampolines have their names in /proc/kallsyms; crash does not know them",
+        SYMBOLS,
+        texts::made_code,
+    ),
+    known(
         "two names of one address",
         "the kernel's table has both names; crashlens takes the one that the kernel itself prints",
         STACKS,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::frames::{self, Frame};
-use super::{Beside, Hunk};
+use super::{Beside, Hunk, texts};
 use crate::Place;
 use crate::aspects::sleepers::SCHEDULER;
 
@@ -20,6 +20,26 @@ pub(super) fn guests_own(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
     if rest == stack.frames && scheduler.iter().all(|place| SCHEDULER.contains(&place.symbol.as_str())) {
         hunk.take_crash(|line| Frame::parse(line).is_some());
         hunk.take_ours(|line| Frame::parse(line).is_some());
+    }
+}
+
+/// What tracers put in the place of return addresses.
+const TRACERS: &[&str] = &["return_to_handler", "__kretprobe_trampoline", "arch_rethook_trampoline"];
+
+/// Frames, words of the stack and lines of the source, where made code is on the stack, or where the word of a frame that
+/// crash lacks is a tracer's.
+pub(super) fn traced(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    let is_tracers = |frame: &Frame| {
+        let names = beside.word(frame.slot).and_then(|word| beside.symbols.get(&word));
+        names.is_some_and(|names| TRACERS.iter().any(|tracer| names.contains(*tracer)))
+    };
+    let frames = || hunk.ours.iter().filter_map(|line| Frame::parse(line));
+    if hunk.all.iter().any(|line| texts::is_of_made_code(line)) || frames().any(|frame| is_tracers(&frame)) {
+        let is_word = |line: &str| line.trim_start().starts_with("ff") && line.contains(": ");
+        let is_entry =
+            |line: &str| Frame::parse(line.trim_start()).is_some() || is_word(line) || is_source(line);
+        hunk.take_crash(is_entry);
+        hunk.take_ours(is_entry);
     }
 }
 

@@ -342,3 +342,18 @@ pub(super) fn order_of_parts(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
         });
     }
 }
+
+/// Whether a line names code that was made at run time.
+pub(super) fn is_of_made_code(line: &str) -> bool {
+    let is_owner = |word: &str| ["[bpf]", "[__builtin__ftrace]", "[__builtin__kprobes]"].contains(&word);
+    let is_name = |word: &str| ["bpf_prog_", "bpf_trampoline_"].iter().any(|start| word.starts_with(start));
+    line.split_whitespace().any(|word| is_owner(word) || is_name(word))
+}
+
+/// An address in made code: crash refuses it.
+pub(super) fn made_code(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    hunk.take_pairs(|theirs, ours| {
+        let address = theirs.strip_prefix("sym: invalid address: ");
+        address.is_some_and(|address| ours.starts_with(address)) && is_of_made_code(ours)
+    });
+}
