@@ -84,6 +84,12 @@ pub(crate) fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<It
     command
 }
 
+/// Runs a command to its end and returns what it wrote to standard output, whether it ended well or not.
+pub(crate) fn said(command: &mut Command) -> Result<Vec<u8>, Error> {
+    let out = command.output().map_err(|source| Error::Start { program: describe(command), source })?;
+    Ok(out.stdout)
+}
+
 /// Runs a command to its end and returns what it wrote to standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     let program = describe(command);

@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::run::{At as _, Error, answer, command, installed, other, root};
+use crate::run::{At as _, Error, answer, command, installed, other, root, said};
 
 /// Arguments of `suite`.
 #[derive(clap::Args)]
@@ -28,8 +27,9 @@ pub(crate) struct Args {
 
 /// Bytes that both are asked for in one go.
 const STEP: u64 = 4096;
-/// Bytes of one segment that are compared at most, and as many from address 0 on of a file without segments.
+/// Bytes of one segment that are compared at most.
 const MOST: u64 = 1 << 20;
+/// Bytes from address 0 on that are compared of a file without segments.
 const FRONT: u64 = 64 * STEP;
 
 /// A segment by `readelf`: physical address, bytes in the file, bytes of memory.
@@ -55,23 +55,28 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if !installed("readelf") {
         return other("readelf is not there: install binutils");
     }
+    if !args.tests.join("dumpdata").is_file() {
+        return other(
+            "dumpdata is not in that folder: it is tests of a libkdumpfile in which `make check` has run",
+        );
+    }
     let program = args.program.clone().unwrap_or_else(|| root().join("target/release/crashlens"));
     let (mut read, mut empty, mut refused, mut bad) = (0, 0, 0, 0);
     for (name, files) in dumps(&args.tests)? {
         if args.only.as_ref().is_some_and(|word| !name.contains(word)) {
             continue;
         }
-        let opened = ask(command(&program.to_string_lossy(), ["--json", "info"]).args(&files));
+        let opened = said(command(&program.to_string_lossy(), ["--json", "info"]).args(&files))?;
         let opened: Value = serde_json::from_slice(&opened).unwrap_or(Value::Null);
         if let Some(why) = opened.get("error").and_then(Value::as_str) {
             refused += 1;
             answer(format_args!("{name}: refused: {why}"))?;
             continue;
         }
-        let count = compare(&args.tests, &program, &files);
+        let count = compare(&args.tests, &program, &files)?;
         let Count { same, filled, only_there, only_here, different } = count;
         bad += u64::from(different + only_there > 0);
-        *(if same + only_here > 0 { &mut read } else { &mut empty }) += 1;
+        *(if same > 0 { &mut read } else { &mut empty }) += 1;
         answer(format_args!(
             "{name}: {same} same, {different} different, {only_there} only there, {only_here} only here, {filled} filled \
              with zeros there"
@@ -102,11 +107,11 @@ fn dumps(tests: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, Error> {
     Ok(all)
 }
 
-fn compare(tests: &Path, program: &Path, files: &[PathBuf]) -> Count {
-    let loads = files.first().map(|file| loads(file)).unwrap_or_default();
+fn compare(tests: &Path, program: &Path, files: &[PathBuf]) -> Result<Count, Error> {
+    let loads = files.first().map_or(Ok(Vec::new()), |file| loads(file))?;
     let mut count = Count::default();
     for page in pages(&loads) {
-        let (there, here) = (there(tests, files, page), here(program, files, page));
+        let (there, here) = (there(tests, files, page)?, here(program, files, page)?);
         for at in page..page.saturating_add(STEP) {
             let in_file = loads.is_empty() || loads.iter().any(|l| l.phys <= at && at - l.phys < l.file_len);
             match (there.get(&at), here.get(&at)) {
@@ -119,7 +124,7 @@ fn compare(tests: &Path, program: &Path, files: &[PathBuf]) -> Count {
             }
         }
     }
-    count
+    Ok(count)
 }
 
 /// The pages that are compared: those of segments, with one before and two behind; the first ones of other files.
@@ -138,35 +143,39 @@ fn pages(loads: &[Load]) -> Vec<u64> {
     all.into_iter().map(|page| page.saturating_mul(STEP)).collect()
 }
 
-fn loads(file: &Path) -> Vec<Load> {
-    let out = ask(command("readelf", ["-lW"]).arg(file));
-    let number = |word: Option<&str>| u64::from_str_radix(word?.strip_prefix("0x")?, 16).ok();
+fn loads(file: &Path) -> Result<Vec<Load>, Error> {
+    let out = said(command("readelf", ["-lW"]).arg(file))?;
     let load = |line: &str| {
         let mut words = line.split_whitespace();
         if words.next() != Some("LOAD") {
             return None;
         }
-        let phys = number(words.nth(2))?;
-        Some(Load { phys, file_len: number(words.next())?, mem_len: number(words.next())? })
+        let phys = number(words.nth(2)?)?;
+        Some(Load { phys, file_len: number(words.next()?)?, mem_len: number(words.next()?)? })
     };
-    String::from_utf8_lossy(&out).lines().filter_map(load).collect()
+    Ok(String::from_utf8_lossy(&out).lines().filter_map(load).collect())
+}
+
+/// A number in hex behind `0x`.
+fn number(word: &str) -> Option<u64> {
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
 }
 
 /// What libkdumpfile reads in a page: `??` is a byte that it does not.
-fn there(tests: &Path, files: &[PathBuf], page: u64) -> BTreeMap<u64, u8> {
+fn there(tests: &Path, files: &[PathBuf], page: u64) -> Result<BTreeMap<u64, u8>, Error> {
     let mut dumpdata = command(&tests.join("dumpdata").to_string_lossy(), ["-n", &files.len().to_string()]);
-    let out = ask(dumpdata.args(files).args([format!("{page:#x}"), STEP.to_string()]));
+    let out = said(dumpdata.args(files).args([format!("{page:#x}"), STEP.to_string()]))?;
     let text = String::from_utf8_lossy(&out);
     let bytes = (page..).zip(text.split_whitespace());
-    bytes.filter_map(|(at, word)| Some((at, u8::from_str_radix(word, 16).ok()?))).collect()
+    Ok(bytes.filter_map(|(at, word)| Some((at, u8::from_str_radix(word, 16).ok()?))).collect())
 }
 
 /// What crashlens reads there.
-fn here(program: &Path, files: &[PathBuf], page: u64) -> BTreeMap<u64, u8> {
+fn here(program: &Path, files: &[PathBuf], page: u64) -> Result<BTreeMap<u64, u8>, Error> {
     let mut rd = command(&program.to_string_lossy(), ["--json", "rd", "-p", "-8"]);
-    let out = ask(rd.args([format!("{page:#x}"), STEP.to_string()]).args(files));
+    let out = said(rd.args([format!("{page:#x}"), STEP.to_string()]).args(files))?;
     let report: Value = serde_json::from_slice(&out).unwrap_or(Value::Null);
-    let number = |value: &Value| u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok();
+    let number = |value: &Value| number(value.as_str()?);
     let mut all = BTreeMap::new();
     for row in report.pointer("/data/memory").and_then(Value::as_array).into_iter().flatten() {
         let (Some(at), Some(values)) =
@@ -177,10 +186,5 @@ fn here(program: &Path, files: &[PathBuf], page: u64) -> BTreeMap<u64, u8> {
         let bytes = (at..).zip(values);
         all.extend(bytes.filter_map(|(at, value)| Some((at, u8::try_from(number(value)?).ok()?))));
     }
-    all
-}
-
-/// What a program wrote; one that cannot be started wrote nothing.
-fn ask(program: &mut Command) -> Vec<u8> {
-    program.output().map(|out| out.stdout).unwrap_or_default()
+    Ok(all)
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
                 .to_owned(),
         ));
     }
-    folders(cli)?;
+    named_files(cli)?;
     if cli.crash.osrelease || cli.crash.build_id || cli.crash.timestamp {
         return one_fact(cli);
     }
@@ -79,8 +79,8 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
     Ok(if cut { ended.then(Ended::Incomplete) } else { ended })
 }
 
-/// Folders that an option names are there.
-fn folders(cli: &Cli) -> Result<(), Failure> {
+/// Files and folders that options name are there.
+fn named_files(cli: &Cli) -> Result<(), Failure> {
     if let Some(file) = cli.debug_dirs.iter().find(|path| path.is_file()) {
         let file = file.display();
         return Err(Failure::Usage(format!(

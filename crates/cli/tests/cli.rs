@@ -216,6 +216,11 @@ fn packed_dumps_and_folders_of_one_dump_are_opened() {
     );
     let told = errors("\"$0\" sys both.tar --no-search");
     assert!(told.contains("both.tar: holds 2 dumps: two/a, two/b; unpack it and name one"), "{told}");
+    // what was named is read as well as what lies in the cache for it
+    for name in ["case.tgz", "packed"] {
+        let told = errors(&format!("\"$0\" {name} --no-search -c 'rd -p -r {name} 100000 16'"));
+        assert!(told.contains(&format!("{name}: is open as the dump or beside it")), "{told}");
+    }
     // what is cut off is read as far as it goes
     let cut = sh("\"$0\" info cut.gz --no-search");
     assert_eq!(cut.status.code(), Some(4));

@@ -170,13 +170,12 @@ impl Cell {
     #[must_use]
     pub fn lost_if(mut self, is_loss: bool) -> Self {
         match &mut self {
-            Cell::Absent { lost, .. } => *lost = is_loss,
-            Cell::AtLeast { lost, .. } => *lost = is_loss,
+            Cell::Absent { lost, .. } | Cell::AtLeast { lost, .. } => *lost = is_loss,
             _ => {}
         }
         self
     }
-    /// True where a part of the value is lost, or only the least that it can be is known.
+    /// True where the value, or a part of it, is one that the dump should have and has not.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         match self {

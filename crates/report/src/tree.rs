@@ -171,8 +171,8 @@ impl Report {
     pub fn failed(&self) -> bool {
         self.body.has(NoteKind::Error)
     }
-    /// True where a part of what was asked is lost: a note says so, a value that the dump should have is absent, or only the
-    /// least that it can be is known. A front end's exit code is then 4.
+    /// True where a part of what was asked is lost: a note says so, a value, or a part of one, that the dump should
+    /// have is not there. A front end's exit code is then 4.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.body.any(&|item| match item {

@@ -34,11 +34,14 @@ impl Ended {
     /// The end of a command of which this is the end of one part and `other` that of another: as in one report, a part that
     /// failed counts before one that is not whole.
     pub(crate) const fn beside(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Good | Self::Incomplete, worse @ (Self::Failed | Self::Usage | Self::Interrupted))
-            | (Self::Good, worse) => worse,
-            (Self::Failed, worse @ (Self::Usage | Self::Interrupted)) => worse,
-            (own, _) => own,
+        if other.rank() > self.rank() { other } else { self }
+    }
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Incomplete | Self::Undetermined => 1,
+            Self::Failed => 2,
+            Self::Usage | Self::Interrupted => 3,
         }
     }
     /// The end of what could not read a part of the dump, which is why it failed where it did.

@@ -8,7 +8,7 @@ use crate::terminal::{is_dumb, wants_colour};
 use crate::writer::{Errors, Writer};
 use crate::{interrupt, progress, say};
 use base::{Cancel, PhysRead as _};
-use commands::{Action, CommandError, Cx, ErrorsTo, Origin, Redirect, Scroll, Settings};
+use commands::{Action, CommandError, Cx, Origin, Redirect, Scroll, Settings};
 use kernel::Layers;
 use render::{Clean, Colour, Source};
 use report::Report;
@@ -332,11 +332,6 @@ impl<'s> Shell<'s> {
         }
     }
 
-    /// True for a file that is open as the dump or beside it.
-    fn reads(&self, name: &str) -> bool {
-        self.dump.is_some_and(|layers| layers.image().reads(Path::new(name)))
-    }
-
     /// Runs `body` with the output that the line names.
     fn redirected(
         &mut self,
@@ -345,12 +340,9 @@ impl<'s> Shell<'s> {
         body: impl FnOnce(&mut Self, &mut Output) -> Ended,
     ) -> Ended {
         if let Redirect::File(name, _) = redirect
-            && self.reads(name)
+            && let Some(why) = self.dump.and_then(|layers| layers.why_not_written(Path::new(name)))
         {
-            let placed = self.placed();
-            return failed(&format!(
-                "crashlens: {placed}{name}: is open as the dump or beside it; name another file"
-            ));
+            return failed(&format!("crashlens: {}{why}", self.placed()));
         }
         match Output::redirected(redirect) {
             Ok(None) => body(self, out),
@@ -404,18 +396,8 @@ impl<'s> Shell<'s> {
         // nobody sees the lines of an rc file, or knows which command it was
         let reads_rc = self.settings.reading.is_some_and(Origin::is_rc);
         let lead = if reads_rc { self.placed() } else { String::new() };
-        let to = match &self.settings.error {
-            ErrorsTo::File(name) if self.reads(name) => {
-                crate::say::say(&format!(
-                    "crashlens: set error: {name}: is open as the dump or beside it; errors go here"
-                ));
-                ErrorsTo::Default
-            }
-            to => to.clone(),
-        };
-        let errors = Errors { to, lead };
+        let errors = Errors { to: self.settings.error.clone(), lead };
         let writer = Writer { format: self.options.format, colour, source, words, errors };
-        let reading_rc = self.settings.reading.is_some_and(Origin::is_rc);
         let mut failed_write = None;
         // how the parts that were written before the answer's end ended
         let mut shown = Ended::Good;
@@ -453,7 +435,7 @@ impl<'s> Shell<'s> {
         }
         let ended = match result {
             // settings made in .crashrc are silent, as in crash
-            Ok(report) if reading_rc && matches!(&*report.command, "set" | "alias") => Ended::from(&report),
+            Ok(report) if reads_rc && matches!(&*report.command, "set" | "alias") => Ended::from(&report),
             Ok(report) => {
                 if !(report.command == "exit" || report.is_empty() && self.options.format == Format::Text)
                     && let Err(e) = writer.report(&report, out)

@@ -96,24 +96,19 @@ pub(crate) static SET: RegSet = RegSet {
     ],
 };
 
-/// The name of the low bytes of a register.
-fn part_name(number: usize, size: u64) -> String {
-    let name = SET.name(number).unwrap_or("?");
-    match (name.strip_prefix('x'), size) {
-        (Some(digits), 1..=4) => format!("w{digits}"),
-        _ => name.to_owned(),
-    }
-}
-
 impl Registers for Arm64 {
     fn set(&self) -> &'static RegSet {
         &SET
     }
     fn part_name(&self, number: usize, size: u64) -> String {
-        part_name(number, size)
+        let name = SET.name(number).unwrap_or("?");
+        match (name.strip_prefix('x'), size) {
+            (Some(digits), 1..=4) => format!("w{digits}"),
+            _ => name.to_owned(),
+        }
     }
     fn memory_text(&self, operand: &Mem) -> String {
-        let name = |number| part_name(number, 8);
+        let name = |number| self.part_name(number, 8);
         let base = operand.base.map(name);
         let index = operand.index.map(|(number, scale)| match scale {
             1 => name(number),

@@ -100,38 +100,33 @@ pub(crate) const USER_REGS: [usize; 27] = [
     SS, FS_BASE, GS_BASE, DS, ES, FS, GS,
 ];
 
-/// `r12d` of register 12 and 4 bytes.
-fn part_name(number: usize, size: u64) -> String {
-    let name = SET.name(number).unwrap_or("?");
-    if number >= R8 {
-        let suffix = match size {
-            4 => "d",
-            2 => "w",
-            1 => "b",
-            _ => "",
-        };
-        return format!("{name}{suffix}");
-    }
-    let short = name.strip_prefix('r').unwrap_or(name);
-    match (size, short) {
-        (4, short) => format!("e{short}"),
-        (2, short) => short.to_owned(),
-        (1, "ax" | "bx" | "cx" | "dx") => format!("{}l", short.trim_end_matches('x')),
-        (1, short) => format!("{short}l"),
-        _ => name.to_owned(),
-    }
-}
-
 impl Registers for X86_64 {
     fn set(&self) -> &'static RegSet {
         &SET
     }
     fn part_name(&self, number: usize, size: u64) -> String {
-        part_name(number, size)
+        let name = SET.name(number).unwrap_or("?");
+        if number >= R8 {
+            let suffix = match size {
+                4 => "d",
+                2 => "w",
+                1 => "b",
+                _ => "",
+            };
+            return format!("{name}{suffix}");
+        }
+        let short = name.strip_prefix('r').unwrap_or(name);
+        match (size, short) {
+            (4, short) => format!("e{short}"),
+            (2, short) => short.to_owned(),
+            (1, "ax" | "bx" | "cx" | "dx") => format!("{}l", short.trim_end_matches('x')),
+            (1, short) => format!("{short}l"),
+            _ => name.to_owned(),
+        }
     }
     fn memory_text(&self, operand: &Mem) -> String {
         let segment = if operand.per_cpu { "%gs:" } else { "" };
-        let name = |number| format!("%{}", part_name(number, 8));
+        let name = |number| format!("%{}", self.part_name(number, 8));
         let place = match (operand.base, operand.index) {
             (None, None) => return format!("{segment}{:#x}", operand.disp),
             (base, None) => base.map(name).unwrap_or_default(),
@@ -157,7 +152,7 @@ mod tests {
         for (n, size, want) in
             [(R12, 4, "r12d"), (RAX, 1, "al"), (RSI, 1, "sil"), (RDX, 4, "edx"), (RBP, 8, "rbp")]
         {
-            assert_eq!(part_name(n, size), want);
+            assert_eq!(X86_64.part_name(n, size), want);
         }
     }
 

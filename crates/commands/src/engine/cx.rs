@@ -129,6 +129,10 @@ impl<'s> Cx<'s> {
     pub fn image_if_open(&self) -> Option<&'s Image> {
         Some(self.layers?.image())
     }
+    /// Why nothing may be written to a file: it is open as the dump or beside it.
+    pub(crate) fn why_not_written(&self, path: &str) -> Option<String> {
+        self.layers?.why_not_written(std::path::Path::new(path))
+    }
     /// The kernel of the dump, where there is one.
     #[must_use]
     pub fn session_if_open(&self) -> Option<&'s Session> {

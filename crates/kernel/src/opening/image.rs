@@ -21,8 +21,8 @@ pub struct Image {
     pub dump_paths: Vec<PathBuf>,
     /// The same as the user knows them: `vmcore.gz`, `case.tgz (2026/vmcore)`.
     pub dump_names: Vec<String>,
-    /// What the files that were unpacked are called.
-    names: Vec<(PathBuf, String)>,
+    /// The files that were named, and what was unpacked of them.
+    given: Vec<Given>,
     /// The folders of the files that were named.
     pub(crate) folders: Vec<PathBuf>,
     /// VMCOREINFO of the dump's headers; empty where they have none.
@@ -76,7 +76,7 @@ impl Image {
         let files = sort_files(&given)?;
         match files.dumps.first() {
             Some(other) => Err(KernelError::Open(format!("{}: a second dump", other.display()))),
-            None => Self::with(dump, files, &given, None, options),
+            None => Self::with(dump, files, given, None, options),
         }
     }
 
@@ -96,13 +96,13 @@ impl Image {
         }
         let dump = dump::open(&files.dumps)
             .map_err(|e| KernelError::Open(several(&given, &files.dumps).unwrap_or_else(|| e.to_string())))?;
-        Self::with(dump, files, &given, hole, options)
+        Self::with(dump, files, given, hole, options)
     }
 
     fn with(
         mut dump: Dump,
         files: Files,
-        given: &[Given],
+        given: Vec<Given>,
         hole: Option<u64>,
         options: &OpenOptions,
     ) -> Result<Self> {
@@ -132,13 +132,13 @@ impl Image {
             info,
             info_file: options.vmcoreinfo.clone(),
             dump: Arc::new(dump),
-            names: given.iter().map(|file| (file.path.clone(), file.name())).collect(),
-            dump_names: files.dumps.iter().map(|path| name_of(given, path)).collect(),
+            dump_names: files.dumps.iter().map(|path| name_of(&given, path)).collect(),
             folders: given
                 .iter()
                 .filter(|file| files.dumps.contains(&file.path))
                 .map(Given::folder)
                 .collect(),
+            given,
             dump_paths: files.dumps,
             warnings,
             vmlinux: files.vmlinux,
@@ -169,16 +169,14 @@ impl Image {
         self.vmlinux.is_some() || self.system_map.is_some()
     }
 
-    /// True for a file that the session reads, by whatever path: nothing may be written to it.
-    #[must_use]
-    pub fn reads(&self, path: &Path) -> bool {
+    /// Why nothing may be written to a file, by whatever path it is named: it is read. `found` was not named.
+    pub(crate) fn why_not_written(&self, path: &Path, found: Option<&Path>) -> Option<String> {
         let identity = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-        let Some(asked) = identity(path) else { return false };
-        // the packed files that were named, and what lies in the cache in their place
-        let own = self.names.iter().flat_map(|(path, name)| [path.as_path(), Path::new(name)]);
-        let beside = [&self.vmlinux, &self.system_map, &self.info_file].into_iter().flatten();
-        let lists = [&self.dump_paths, &self.modules, &self.packages].into_iter().flatten();
-        own.chain(beside.chain(lists).map(PathBuf::as_path)).any(|path| identity(path) == Some(asked))
+        let asked = identity(path)?;
+        let named = self.given.iter().flat_map(Given::files).chain(&self.info_file);
+        let mut read = named.map(PathBuf::as_path).chain(found);
+        let is_read = read.any(|own| identity(own) == Some(asked));
+        is_read.then(|| format!("{}: is open as the dump or beside it; name another file", path.display()))
     }
 
     /// True where module files were named beside the dump.
@@ -190,8 +188,7 @@ impl Image {
     /// A file as the user named it.
     #[must_use]
     pub fn shown(&self, path: &Path) -> String {
-        let known = self.names.iter().find(|(known, _)| known == path);
-        known.map_or_else(|| path.display().to_string(), |(_, name)| name.clone())
+        name_of(&self.given, path)
     }
 
     /// How many reads failed since the running work made its first value, in a way that may be over later.
@@ -255,6 +252,7 @@ impl Image {
 }
 
 /// A file to read, and how it was named.
+#[derive(Debug)]
 struct Given {
     path: PathBuf,
     /// The packed file or archive that it was in.
@@ -266,6 +264,10 @@ struct Given {
 impl Given {
     fn plain(path: PathBuf) -> Self {
         Self { path, within: None, shortened: None }
+    }
+    /// It, and the packed file that it was in.
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.path).chain(self.within.as_ref().map(|(packed, _)| packed))
     }
     /// As the user knows it.
     fn name(&self) -> String {

@@ -13,6 +13,7 @@ use crate::session::{Session, Start};
 use crate::types::OfThisKernel;
 use base::Kept;
 use debuginfo::find::Debuginfod;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// An opened dump, layer by layer.
@@ -101,6 +102,13 @@ impl Layers {
     #[must_use]
     pub fn image(&self) -> &Arc<Image> {
         &self.image
+    }
+
+    /// Why nothing may be written to a file: it is read, as one that was named, or as the kernel's debug file that was found.
+    #[must_use]
+    pub fn why_not_written(&self, path: &Path) -> Option<String> {
+        let found = self.session.made().and_then(|s| s.as_ref().ok()?.kernel_file());
+        self.image.why_not_written(path, found.map(|file| file.path()))
     }
 
     /// Architecture, page tables, registers. Looks for the kernel the first time.

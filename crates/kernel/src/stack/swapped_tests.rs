@@ -65,8 +65,7 @@ fn words_since_6_11() {
 
 fn array(retp: bool) -> (Kernel, u64, u64) {
     let (mut k, task) = kernel(&[("curr_ret_stack", 0, "s32"), ("ret_stack", 8, "*ftrace_ret_stack")]);
-    let members = [("ret", 0, "u64"), ("func", 8, "u64"), ("calltime", 16, "u64"), ("retp", 24, "*u64")];
-    k.structure("ftrace_ret_stack", 32, if retp { &members } else { &members[..3] });
+    k.structure("ftrace_ret_stack", 32, if retp { NOTE } else { &NOTE[..3] });
     let all = k.memory(50 * 32);
     k.set(task, "task_struct", "ret_stack", all);
     (k, task, all)
@@ -142,8 +141,7 @@ fn a_tracer_that_took_another_tracers_address() {
 fn return_probes_of_5_11_to_5_17() {
     let (mut k, task) = kernel(&[("kretprobe_instances", 16, "llist_head")]);
     let probe = k.function("__kretprobe_trampoline", 0x200);
-    let members = [("llist", 16, "llist_node"), ("ret_addr", 32, "*u8"), ("fp", 40, "*u8")];
-    k.structure("kretprobe_instance", 48, &members);
+    k.structure("kretprobe_instance", 48, LISTED_INSTANCE);
     let at = k.object("kretprobe_instance");
     k.word(at + 32, CALLER + 9).word(at + 40, OUTER);
     k.set(task, "task_struct", "kretprobe_instances.first", at + 16);
@@ -152,6 +150,21 @@ fn return_probes_of_5_11_to_5_17() {
     assert_eq!(before(&s, task, INNER, "__kretprobe_trampoline", None), probe);
 }
 
+/// `struct ftrace_ret_stack`; `retp` is not in all builds.
+const NOTE: &[(&str, u64, &str)] =
+    &[("ret", 0, "u64"), ("func", 8, "u64"), ("calltime", 16, "u64"), ("retp", 24, "*u64")];
+/// `struct kretprobe_instance` from 5.11 on: in a list of its task's.
+const LISTED_INSTANCE: &[(&str, u64, &str)] =
+    &[("llist", 16, "llist_node"), ("ret_addr", 32, "*u8"), ("fp", 40, "*u8")];
+/// `struct kretprobe_instance` before 5.11; `fp` is not in the oldest.
+const INSTANCE: &[(&str, u64, &str)] = &[
+    ("hlist", 0, "hlist_node"),
+    ("rp", 16, "*kretprobe"),
+    ("ret_addr", 24, "*u8"),
+    ("task", 32, "*task_struct"),
+    ("fp", 40, "*u8"),
+];
+
 #[test]
 fn a_table_of_return_probes_before_5_11() {
     for fp in [true, false] {
@@ -159,14 +172,7 @@ fn a_table_of_return_probes_before_5_11() {
         let probe = k.function("kretprobe_trampoline", 0x200);
         k.structure("kprobe", 64, &[("addr", 40, "*u8")]);
         k.structure("kretprobe", 128, &[("kp", 0, "kprobe")]);
-        let members = [
-            ("hlist", 0, "hlist_node"),
-            ("rp", 16, "*kretprobe"),
-            ("ret_addr", 24, "*u8"),
-            ("task", 32, "*task_struct"),
-            ("fp", 40, "*u8"),
-        ];
-        k.structure("kretprobe_instance", 48, if fp { &members } else { &members[..4] });
+        k.structure("kretprobe_instance", 48, if fp { INSTANCE } else { &INSTANCE[..4] });
         let table = k.variable("kretprobe_inst_table", 64 * 8);
         let other = k.object("task_struct");
         let nodes: Vec<u64> = (0..3).map(|_| k.object("kretprobe_instance")).collect();
@@ -197,8 +203,7 @@ fn one_lost_page_does_not_cost_the_other_notes() {
     // the inner entries lie in a page that the dump lacks
     for retp in [true, false] {
         let (mut k, task) = kernel(&[("curr_ret_stack", 0, "s32"), ("ret_stack", 8, "*ftrace_ret_stack")]);
-        let members = [("ret", 0, "u64"), ("func", 8, "u64"), ("calltime", 16, "u64"), ("retp", 24, "*u64")];
-        k.structure("ftrace_ret_stack", 32, if retp { &members } else { &members[..3] });
+        k.structure("ftrace_ret_stack", 32, if retp { NOTE } else { &NOTE[..3] });
         let pages = k.memory(3 * 4096).next_multiple_of(4096);
         let all = pages + 4096 - 2 * 32;
         k.set(task, "task_struct", "ret_stack", all).set(task, "task_struct", "curr_ret_stack", 3);
@@ -216,8 +221,7 @@ fn one_lost_page_does_not_cost_the_other_notes() {
     // a list of probes leads out of the dump behind the first two
     let (mut k, task) = kernel(&[("kretprobe_instances", 16, "llist_head")]);
     k.function("__kretprobe_trampoline", 0x200);
-    let members = [("llist", 16, "llist_node"), ("ret_addr", 32, "*u8"), ("fp", 40, "*u8")];
-    k.structure("kretprobe_instance", 48, &members);
+    k.structure("kretprobe_instance", 48, LISTED_INSTANCE);
     let (one, two) = (k.object("kretprobe_instance"), k.object("kretprobe_instance"));
     k.word(one + 16, two + 16).word(one + 32, SECOND + 9).word(one + 40, INNER);
     k.word(two + 16, 0xdead_0000_0000_0100).word(two + 32, CALLER + 9).word(two + 40, OUTER);
@@ -232,14 +236,7 @@ fn one_lost_page_does_not_cost_the_other_notes() {
 fn a_damaged_bucket_of_probes_says_nothing_of_the_others() {
     let (mut k, task) = kernel(&[]);
     k.function("kretprobe_trampoline", 0x200);
-    let members = [
-        ("hlist", 0, "hlist_node"),
-        ("rp", 16, "*kretprobe"),
-        ("ret_addr", 24, "*u8"),
-        ("task", 32, "*task_struct"),
-        ("fp", 40, "*u8"),
-    ];
-    k.structure("kretprobe_instance", 48, &members);
+    k.structure("kretprobe_instance", 48, INSTANCE);
     let table = k.variable("kretprobe_inst_table", 64 * 8);
     let at = k.object("kretprobe_instance");
     k.word(at + 24, CALLER + 9).word(at + 32, task).word(at + 40, OUTER);

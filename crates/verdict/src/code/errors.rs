@@ -1,4 +1,4 @@
-//! Error numbers by name (include/uapi/asm-generic/errno.h, include/linux/errno.h).
+//! Error numbers by name (include/uapi/asm-generic/errno-base.h and errno.h, include/linux/errno.h).
 
 /// Error numbers that functions return as pointers, by number.
 const ERRORS: &[(u16, &str)] = &[

@@ -6,7 +6,7 @@ use crate::explain::pointer::non_canonical;
 use crate::explain::pointer::{judge, poison};
 use crate::model::{Access, How, OperandRow};
 use crate::naming::names::{Member, Named, Namer, shown};
-use arch::dataflow::{Expr, Mem, Operand, Sym};
+use arch::dataflow::{Expr, Mem, Operand, Sym, cut};
 use cexpr::{BinOp, Expr as CExpr, ExprKind};
 use kernel::log::event::Class;
 
@@ -95,7 +95,8 @@ pub(crate) fn of_fault(
     // functions in assembler have a prototype without parameters
     let untyped = namer.params().is_none_or(Vec::is_empty);
     let nameless = m.base.is_some_and(|base| {
-        operands.iter().any(|o| o.name == format!("%{}", register_name(namer.s, base, 8)))
+        let register = CExpr::register(register_name(namer.s, base, 8));
+        operands.iter().any(|o| o.expr.as_ref() == Some(&register))
     });
     if code.function.is_string(ip) || ((untyped || nameless) && member.is_none()) {
         let told = arguments(namer, &operands);
@@ -220,7 +221,7 @@ fn without_memory(namer: &Namer<'_>, ip: u64, class: Class, error_code: Option<u
     let operands: Vec<OperandRow> = (0..2)
         .filter_map(|n| match code.function.operand(ip, n)? {
             Operand::Reg { number, size } => {
-                let value = arch::dataflow::cut(namer.regs.get(number)?, size, false);
+                let value = cut(namer.regs.get(number)?, size, false);
                 let named = namer.register(ip, number);
                 let register = register_name(namer.s, number, size);
                 let name = named.as_ref().map_or_else(|| format!("%{register}"), Named::text);
@@ -442,9 +443,9 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
     let (expr, value, size, ty, how, detail) = match divisor {
         Some(Operand::Reg { number, size }) => {
             let named = namer.register(ip, number);
-            let register = || CExpr::register(register_name(namer.s, number, size));
-            let expr = named.as_ref().map_or_else(register, |n| n.expr.clone());
-            let detail = format!("%{}", register_name(namer.s, number, size));
+            let register = register_name(namer.s, number, size);
+            let detail = format!("%{register}");
+            let expr = named.as_ref().map_or_else(|| CExpr::register(register), |n| n.expr.clone());
             let how = named.as_ref().map_or(How::Decoded, |n| n.how);
             (expr, namer.regs.get(number), size, named.and_then(|n| n.ty), how, detail)
         }
@@ -460,8 +461,7 @@ fn division(namer: &Namer<'_>, ip: u64) -> Result<Access, String> {
         }
         _ => return Err("the divisor cannot be told".into()),
     };
-    let bits = size.clamp(1, 8) * 8;
-    let value = value.map(|v| v & (u64::MAX >> (64 - bits)));
+    let value = value.map(|value| cut(value, size, false));
     let name = expr.for_reader().to_string();
     let text = if value == Some(0) {
         format!("division by {name}, which is 0")

@@ -1,7 +1,7 @@
 //! What the value of a bad pointer says: poison, an error number, text, a flipped bit, the slab object or symbol
 //! it points to, memory that is not mapped.
 //!
-//! Facts: include/linux/poison.h, include/uapi/asm-generic/errno-base.h and errno.h, Documentation/arch/x86/x86_64/mm.rst.
+//! Facts: include/linux/poison.h, Documentation/arch/x86/x86_64/mm.rst.
 
 use crate::code::errors::error_name;
 use crate::explain::objects;

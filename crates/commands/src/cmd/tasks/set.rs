@@ -110,6 +110,11 @@ fn variables(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
         };
         if let Some(value) = words.next_if(|w| variable(w).is_none()) {
             let wrong = |why: String| format!("{}: {why}", v.name);
+            if let Some(why) =
+                Some(value).filter(|_| v.name == "error").and_then(|file| cx.why_not_written(file))
+            {
+                return Err(CommandError::failed(wrong(why)));
+            }
             match v.effect {
                 Effect::Set(set) => set(cx.settings, value).map_err(|e| CommandError::argument(wrong(e)))?,
                 Effect::InDump(set) => {

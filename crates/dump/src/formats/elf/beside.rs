@@ -7,7 +7,6 @@ use super::evidence::get;
 use super::header::Segment;
 use super::padding::is_padding;
 use super::places::{File, InFile, Rests, follows, front, has_place, is_unknown, placed};
-use std::cell::LazyCell;
 use std::cmp::Ordering;
 
 /// From where to where in the file; the end can be before the start.
@@ -65,7 +64,7 @@ pub(super) fn unconfirmed(segments: &[Segment], file: &File<'_>, notes: usize) -
         notes,
         rests: Rests::of(owns()),
         in_order: InFile::of(owns(), front(segments, file), file.end),
-        begins: LazyCell::new(Box::new(|| Begins::of(segments))),
+        begins: Begins::of(segments),
         filtered: all.iter().filter(|at| at.own.file_len < at.own.mem_len).count(),
         all: &all,
     };
@@ -117,7 +116,7 @@ struct View<'a> {
     all: &'a [Beside],
     rests: Rests,
     in_order: InFile,
-    begins: LazyCell<Begins, Box<dyn Fn() -> Begins + 'a>>,
+    begins: Begins,
     /// How many have less data than memory.
     filtered: usize,
 }

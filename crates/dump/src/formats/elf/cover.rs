@@ -19,56 +19,54 @@ struct Part<'s> {
     end: u64,
     /// The memory that it is; none for headers and notes.
     load: Option<&'s Segment>,
-    /// What padding of less than a page may stand before it.
-    room: Room,
 }
 
+/// What padding may stand before a part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Room {
     /// Such as aligns it.
     Alignment,
-    /// Any, where it is aligned: the front of the file has room for what is not known yet when it is written.
+    /// Less than a page, where it is aligned: the front of the file has room for what is not known yet when it is written.
     Front,
-    /// Any.
+    /// Less than a page.
     Any,
+}
+
+/// A gap, what stands behind it, and what may be the reason for it.
+struct Gap {
+    len: u64,
+    next: u64,
+    room: Room,
 }
 
 /// Whether the headers cover a file up to `len`, each part of it once. `headers` are the ELF header and the table.
 pub(super) fn is_covered(segments: &[Segment], headers: [(u64, u64); 2], len: u64, image: &Image) -> bool {
     let mut parts: Vec<Part<'_>> =
-        headers.iter().map(|&(start, end)| Part { start, end, load: None, room: Room::Any }).collect();
+        headers.iter().map(|&(start, end)| Part { start, end, load: None }).collect();
     for own in segments {
-        match (own.is_load(), own.is_note()) {
-            (true, _) if own.file_len > own.mem_len => return false,
-            (true, _) if own.file_len > 0 => {
-                parts.push(Part {
-                    start: own.offset,
-                    end: own.file_end(),
-                    load: Some(own),
-                    room: Room::Alignment,
-                });
-            }
-            (_, true) if own.file_len > 0 => {
-                parts.push(Part { start: own.offset, end: own.file_end(), load: None, room: Room::Any });
-            }
-            (true, _) | (_, true) => {}
-            // one that says nothing, PT_NULL
-            _ if own.file_len == 0 && own.mem_len == 0 => {}
-            _ => return false,
+        let says_nothing = own.file_len == 0 && own.mem_len == 0;
+        if !(own.is_load() || own.is_note() || says_nothing) || own.is_load() && own.file_len > own.mem_len {
+            return false;
+        }
+        if own.file_len > 0 {
+            parts.push(Part { start: own.offset, end: own.file_end(), load: own.is_load().then_some(own) });
         }
     }
     parts.sort_by_key(|part| (part.start, part.end));
-    // the first data have the front of the file before them
-    if let Some(first) = parts.iter_mut().find(|part| part.load.is_some()) {
-        first.room = Room::Front;
-    }
     let mut gaps = Vec::new();
     // a length that is too short leaves memory there, and padding is zeros
     let is_short = |last: Option<&Segment>, from: u64, to: u64| {
         from < to && last.is_some_and(|last| last.file_len < last.mem_len) && !are_zeros(image, from, to)
     };
     let (mut at, mut last): (u64, Option<&Segment>) = (0, None);
+    let mut is_first = true;
     for part in &parts {
+        // the first data have the front of the file before them
+        let room = match part.load {
+            Some(_) if std::mem::take(&mut is_first) => Room::Front,
+            Some(_) => Room::Alignment,
+            None => Room::Any,
+        };
         // the same bytes for the same memory: a header that is there twice
         let is_same = || match (part.load, last) {
             (Some(own), Some(last)) => {
@@ -78,7 +76,7 @@ pub(super) fn is_covered(segments: &[Segment], headers: [(u64, u64); 2], len: u6
         };
         match part.start.checked_sub(at) {
             Some(_) if is_short(last, at, part.start) => return false,
-            Some(gap) => gaps.push((gap, part)),
+            Some(len) => gaps.push(Gap { len, next: part.start, room }),
             None if is_same() => {}
             None => return false,
         }
@@ -92,14 +90,15 @@ pub(super) fn is_covered(segments: &[Segment], headers: [(u64, u64); 2], len: u6
 }
 
 /// Whether an alignment of all data is the reason for what is between them.
-fn explains(gaps: &[(u64, &Part<'_>)], align: u64) -> bool {
-    gaps.iter().all(|(gap, part)| {
-        let is_aligned = part.start.is_multiple_of(align);
-        match part.room {
-            Room::Any => *gap < PAGE_SIZE || *gap < align && is_aligned,
-            Room::Front => is_aligned && *gap < align.max(PAGE_SIZE) || *gap == 0 && align <= PAGE_SIZE,
-            // by chance many places are aligned to a page or less, few to more
-            Room::Alignment => is_aligned && *gap < align || *gap == 0 && align <= PAGE_SIZE,
+fn explains(gaps: &[Gap], align: u64) -> bool {
+    gaps.iter().all(|gap| {
+        let is_aligned = gap.next.is_multiple_of(align);
+        // by chance many places are aligned to a page or less, few to more
+        let touches = gap.len == 0 && align <= PAGE_SIZE;
+        match gap.room {
+            Room::Any => gap.len < PAGE_SIZE || gap.len < align && is_aligned,
+            Room::Front => is_aligned && gap.len < align.max(PAGE_SIZE) || touches,
+            Room::Alignment => is_aligned && gap.len < align || touches,
         }
     })
 }

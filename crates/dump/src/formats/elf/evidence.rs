@@ -43,19 +43,16 @@ pub(super) fn check(segments: &mut Vec<Segment>, file: &File<'_>, warnings: &mut
     let loads: Vec<usize> = (0..).zip(segments.iter()).filter(|(_, s)| s.is_load()).map(|(n, _)| n).collect();
     if loads.len() >= 3 {
         mend_phys(segments, &loads, warnings);
-        leave_out(
-            segments,
-            &if file.covers { by_place(segments, loads.clone()) } else { loads.clone() },
-            image,
-            warnings,
-        );
+        let ordered = if file.covers { by_place(segments, &loads) } else { loads.clone() };
+        leave_out(segments, &ordered, image, warnings);
         mend_memory(segments, &loads, warnings);
     }
 }
 
 /// The order of the data, for headers that cover the file: their own tells nothing that it does not. Memory that another
 /// header has in the same bytes has no place in it.
-fn by_place(segments: &[Segment], mut loads: Vec<usize>) -> Vec<usize> {
+fn by_place(segments: &[Segment], loads: &[usize]) -> Vec<usize> {
+    let mut loads = loads.to_vec();
     loads.sort_by_key(|&n| (get(segments, n).offset, Reverse(get(segments, n).file_end())));
     let mut end = 0;
     loads.retain(|&n| {
@@ -74,14 +71,16 @@ const MOST_LEFT_OUT: u64 = 64;
 /// behind the data, so none is. Where several do, their writer let memory overlap.
 fn mend_memory(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warning>) {
     let begins = Begins::of(segments);
+    // some were taken out before
+    let loads: Vec<usize> = loads.iter().copied().filter(|&n| get(segments, n).is_load()).collect();
     let held = loads.iter().fold(0_u64, |sum, &n| sum.saturating_add(get(segments, n).data_len()));
     let is_whole = |s: &Segment| s.mem_len <= s.file_len;
     let odd = loads.iter().filter(|&&n| !is_whole(&get(segments, n))).count();
     let overlaps = |own: &Segment| !is_whole(own) && !begins.is_apart(own, own.mem_len);
     let overlapping = loads.iter().filter(|&&n| overlaps(&get(segments, n))).count();
-    for &number in loads {
+    for &number in &loads {
         let own = get(segments, number);
-        if !own.is_load() || is_whole(&own) {
+        if is_whole(&own) {
             continue;
         }
         let is_much = odd == 1 && own.mem_len / MOST_LEFT_OUT > held && is_damaged_length(&own);

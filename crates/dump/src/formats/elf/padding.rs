@@ -22,31 +22,32 @@ pub(super) fn end_without(segments: &[Segment], table: u64, image: &Image) -> u6
     }
 }
 
-/// Whether less than a page of the file is zeros, as what aligns the data behind them is.
+/// Whether a part of the file is zeros, as what aligns the data behind it is.
 pub(super) fn are_zeros(image: &Image, start: u64, end: u64) -> bool {
-    let len = usize::try_from(end.saturating_sub(start).min(PAGE_SIZE)).unwrap_or(0);
-    let mut bytes = vec![0; len];
-    image.fill(start, &mut bytes).is_ok() && bytes.iter().all(|byte| *byte == 0)
+    is_filled(image, start, end, 0)
 }
 
 /// Whether a part of the file is one byte again and again. Holes of a sparse file are zeros.
 pub(super) fn is_padding(image: &Image, start: u64, end: u64) -> bool {
     let mut last = [0];
-    if image.fill(end.saturating_sub(1), &mut last).is_err() {
-        return false;
-    }
-    let step = ((end - start) / PIECES).max(PIECE);
-    let mut buf = vec![0; PIECE as usize];
+    image.fill(end.saturating_sub(1), &mut last).is_ok() && is_filled(image, start, end, last[0])
+}
+
+/// Whether a part of the file is this byte again and again, as far as it is looked at.
+fn is_filled(image: &Image, start: u64, end: u64, filler: u8) -> bool {
+    let len = end.saturating_sub(start);
+    let step = (len / PIECES).max(PIECE);
+    let mut buf = vec![0; len.min(PIECE) as usize];
     let mut at = start;
     while at < end {
-        if last == [0] {
+        if filler == 0 {
             // `None`: only a hole is left
             let Some(data) = image.next_data(at) else { return true };
             at = at.max(data);
         }
         let len = end.saturating_sub(at).min(PIECE) as usize;
         let piece = buf.get_mut(..len).unwrap_or_default();
-        if image.fill(at, piece).is_err() || piece.iter().any(|byte| [*byte] != last) {
+        if image.fill(at, piece).is_err() || piece.iter().any(|byte| *byte != filler) {
             return false;
         }
         at = at.saturating_add(step);

@@ -13,7 +13,7 @@ use crate::fields::Words;
 use crate::image::Image;
 use crate::{Warning, notes};
 use base::PAGE_SIZE;
-use std::cell::{LazyCell, OnceCell};
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the headers are held against.
@@ -198,7 +198,7 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
     let len = file.end;
     let notes = notes_of(segments).count();
     // no address is changed here
-    let begins: OnceCell<Begins> = OnceCell::new();
+    let begins = Begins::of(segments);
     let mut rests = Rests::of(loads.iter().map(|&n| get(segments, n)));
     for (place, &n) in loads.iter().enumerate() {
         let own = get(segments, n);
@@ -224,10 +224,8 @@ fn mend_data(segments: &mut [Segment], file: &File<'_>, way: Way, warnings: &mut
         let next_at = next.map_or(len, |next| next.offset);
         let is_known_end = next.is_some() || own.file_end() <= len;
         let (has_next, rest) = (next.is_some(), rests.of_others(&own));
-        let is_alone = || begins.get_or_init(|| Begins::of(segments)).is_alone(segments, n);
-        let are_zeros = |from: u64, to: u64| padding::are_zeros(file.image, from, to);
-        let (is_alone, are_zeros) = (&is_alone, &are_zeros);
-        let around = Around { before, next_at, has_next, is_known_end, is_alone, are_zeros, rest };
+        let is_alone = begins.is_alone(segments, n);
+        let around = Around { before, next_at, has_next, is_known_end, is_alone, image: file.image, rest };
         if let Some((field, value, taken, new)) = way(&around, &own) {
             change(segments, n, warnings, mended(n, field, value, taken), new);
             rests.take(&own, false);
@@ -314,9 +312,8 @@ struct Around<'a> {
     /// The file reaches as far as that.
     is_known_end: bool,
     /// No other header contradicts that the memory is the segment's up to `p_memsz`.
-    is_alone: &'a dyn Fn() -> bool,
-    /// The file has nothing but zeros between two places.
-    are_zeros: &'a dyn Fn(u64, u64) -> bool,
+    is_alone: bool,
+    image: &'a Image,
     rest: Option<u64>,
 }
 
@@ -334,7 +331,7 @@ impl Around<'_> {
         }
         // a length that is said once only places nothing but what fits to the byte
         let is_exact = taken == self.before && taken.saturating_add(own.data_len()) == self.next_at;
-        if own.file_len != own.mem_len && !(is_exact && (self.is_alone)()) {
+        if own.file_len != own.mem_len && !(is_exact && self.is_alone) {
             return None;
         }
         // it or the next one is wrong, and nothing tells which
@@ -362,7 +359,7 @@ impl Around<'_> {
         let file_len = |taken| ("p_filesz", own.file_len, taken, Segment { file_len: taken, ..*own });
         if own.file_len < own.mem_len && self.fills(own.offset, own.mem_len) {
             // data that end inside a page are padded up to the next: the rest of the memory was left out
-            let is_left_out = || (self.are_zeros)(own.file_end(), self.next_at);
+            let is_left_out = || padding::are_zeros(self.image, own.file_end(), self.next_at);
             return (!self.fills(own.offset, own.file_len) || !is_left_out()).then(|| file_len(own.mem_len));
         }
         if own.mem_len < own.file_len && self.fills(own.offset, own.file_len) {
@@ -373,7 +370,7 @@ impl Around<'_> {
         let room = self.next_at.checked_sub(own.offset).filter(|room| self.has_next && *room > 0);
         let room = room.filter(is_whole)?;
         // the memory is not contradicted either
-        let is_shown = (own.file_end() > self.next_at || room <= own.mem_len) && (self.is_alone)();
+        let is_shown = (own.file_end() > self.next_at || room <= own.mem_len) && self.is_alone;
         is_shown.then(|| file_len(room))
     }
 
@@ -406,11 +403,7 @@ fn mend_notes(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warn
         own = new;
     }
     let Some(room) = data.checked_sub(own.offset).filter(|room| *room < MAX_BETWEEN) else { return };
-    let is_short = own.file_len < room && {
-        let mut rest = vec![0; usize::try_from(room - own.file_len).unwrap_or(0)];
-        file.image.fill(own.offset.saturating_add(own.file_len), &mut rest).is_ok()
-            && rest.iter().any(|b| *b != 0)
-    };
+    let is_short = own.file_len < room && !padding::are_zeros(file.image, own.file_end(), data);
     if own.file_len > room || is_short {
         let new = Segment { file_len: room, ..own };
         change(segments, n, warnings, mended(n, "p_filesz", own.file_len, room), new);

@@ -267,10 +267,8 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
     if let (true, Some(hole)) = (block.is_empty(), &hole) {
         return Err(CommandError::failed(&hole.why));
     }
-    if cx.image()?.reads(std::path::Path::new(path)) {
-        return Err(CommandError::failed(format_args!(
-            "{path}: is open as the dump or beside it; name another file"
-        )));
+    if let Some(why) = cx.why_not_written(path) {
+        return Err(CommandError::failed(why));
     }
     let mut file = std::fs::File::create(path).map_err(failed)?;
     let mut done = 0_u64;

@@ -210,6 +210,7 @@ impl Run for Bt {
         if let Some(reference) = &shape.reference {
             known_reference(s, reference)?;
         }
+        ip.map_or(Ok(()), |ip| check_code(s, ip))?;
         let alone = if mode == Mode::Frames { without_task(s, args) } else { Vec::new() };
         let alone: Vec<Record> = alone.into_iter().filter_map(|cpu| frames::of_cpu(s, cpu, &shape)).collect();
         let tasks = match choose(cx, s, args) {
@@ -228,7 +229,7 @@ impl Run for Bt {
         let asked = tasks.len();
         for task in tasks {
             cx.cancel.check()?;
-            is_place(s, task, ip, sp)?;
+            sp.map_or(Ok(()), |sp| check_stack(s, task, sp))?;
             let record = match mode {
                 _ if not_idle && task.pid == 0 => Some(Record::of(tasks::banner(task))),
                 Mode::Frames => frames::record(s, task, &shape),
@@ -260,19 +261,19 @@ impl Run for Bt {
     }
 }
 
-/// `-I` takes an address in code, `-S` one on the task's stack or on one of a CPU's.
-fn is_place(
-    s: &Session,
-    task: &Task,
-    ip: Option<VirtAddr>,
-    sp: Option<VirtAddr>,
-) -> Result<(), CommandError> {
-    if let Some(ip) = ip.filter(|ip| !s.is_text(s.opened().machine.plain_code(*ip))) {
-        return Err(CommandError::failed(format_args!("-I {ip:#x}: not an address in the kernel's code")));
+/// `-I` takes an address in code.
+fn check_code(s: &Session, ip: VirtAddr) -> Result<(), CommandError> {
+    match s.is_text(s.opened().machine.plain_code(ip)) {
+        true => Ok(()),
+        false => Err(CommandError::failed(format_args!("-I {ip:#x}: not an address in the kernel's code"))),
     }
+}
+
+/// `-S` takes an address on the task's stack or on one of a CPU's.
+fn check_stack(s: &Session, task: &Task, sp: VirtAddr) -> Result<(), CommandError> {
     let own = task_stack(s, task);
-    let Some(sp) = sp.filter(|sp| own.end > own.start && !own.contains(*sp)) else { return Ok(()) };
-    if s.cpus().possible.iter().any(|cpu| cpu_stacks(s, *cpu).iter().any(|stack| stack.contains(sp))) {
+    let of_cpu = |cpu: &u32| cpu_stacks(s, *cpu).iter().any(|stack| stack.contains(sp));
+    if own.end == own.start || own.contains(sp) || s.cpus().possible.iter().any(of_cpu) {
         return Ok(());
     }
     Err(CommandError::failed(format_args!(
