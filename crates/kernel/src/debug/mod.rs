@@ -186,6 +186,13 @@ impl Session {
         self.vmlinux().or_else(fetched)
     }
 
+    /// The debug files that are read: the kernel's, and those of modules.
+    pub(crate) fn debug_files(&self) -> Vec<PathBuf> {
+        let of_modules = self.modules().iter().filter_map(|m| self.module_debug_loaded(m));
+        let modules = of_modules.map(|file| file.object.path().to_owned());
+        self.kernel_file().map(|file| file.path().to_owned()).into_iter().chain(modules).collect()
+    }
+
     /// Where the kernel's debug file was looked for, and how each place fared.
     #[must_use]
     pub fn kernel_file_tried(&self) -> Vec<Tried> {

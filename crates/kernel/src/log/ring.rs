@@ -104,6 +104,18 @@ pub(crate) struct Found {
     pub(crate) doubt: Option<KernelError>,
 }
 
+/// What printk leaves behind a text: a newline, the two bytes of the level or more, and what fills a word.
+const MAX_REST: usize = 16;
+
+/// Whether a block can have a text of this length: a character ends it, and little is behind it.
+fn is_length(body: &[u8], text_len: u64) -> bool {
+    let Some((text, rest)) = usize::try_from(text_len).ok().and_then(|len| body.split_at_checked(len)) else {
+        return false;
+    };
+    let left = rest.iter().position(|b| *b == 0).unwrap_or(rest.len());
+    text.last() != Some(&0) && left <= MAX_REST
+}
+
 impl Found {
     pub(crate) fn is_whole(&self) -> bool {
         self.why.is_none() && self.doubt.is_none()
@@ -395,15 +407,21 @@ impl Ring<'_> {
         let from = if wraps { 0 } else { begin & (text_size - 1) };
         let blk_len = if wraps { next & (text_size - 1) } else { next.wrapping_sub(begin) };
         let room = blk_len.saturating_sub(8); // the block begins with its descriptor's id
-        let len = text_len.min(room).min(MAX_TEXT as u64);
         let at = self.arrays.text.add(from);
+        let len = room.min(MAX_TEXT as u64);
         let mut block = self.mem.bytes(at, usize::try_from(len.saturating_add(8)).unwrap_or(8))?;
         let owner = Bytes::new(&block).u64_at(0).ok();
-        let text = block.split_off(block.len().min(8));
+        let mut text = block.split_off(block.len().min(8));
+        let is_sound = is_length(&text, text_len);
+        text.truncate(usize::try_from(text_len).unwrap_or(text.len()));
         let zero = text.iter().position(|b| *b == 0).map(|n| at.add(n as u64 + 8));
         if owner != Some(id) || zero.is_some_and(|zero| plausible::is_zero_page(self.mem, zero)) {
             let why = format!("the text of record {id:#x} is not there");
             return Err(KernelError::Damaged { what: "text of the log", at, why });
+        }
+        if !is_sound {
+            let why = format!("record {id:#x} has text_len {text_len} in a block of {room} bytes");
+            return Err(KernelError::Damaged { what: "printk_info", at, why });
         }
         Ok(text)
     }
@@ -432,10 +450,18 @@ impl Ring<'_> {
     }
 
     fn add_text(&self, found: &mut Found, (id, body): Block<'_>, rests: bool) {
-        let of_info = self.info(id.cast_unsigned() & ID_MASK).ok();
-        let own = of_info.and_then(|(record, len)| Some((record, body.get(..usize::try_from(len).ok()?)?)));
-        let record = match own {
-            Some((record, text)) if !text.contains(&0) => with_text(record, text),
+        let own = self.info(id.cast_unsigned() & ID_MASK).ok();
+        let len = own.as_ref().map_or(0, |(_, len)| *len);
+        let text = usize::try_from(len).ok().and_then(|len| body.get(..len));
+        let record = match (own, text) {
+            // what is missing reads as zeros here
+            (Some((record, _)), Some(text)) if is_length(body, len) && !text.contains(&0) => {
+                with_text(record, text)
+            }
+            // the length alone is damaged: it is too long or too short
+            (Some((record, _)), text) if text.is_none_or(|text| !text.contains(&0)) => {
+                with_text(record, text_ring::printed(body, rests).as_bytes())
+            }
             _ => {
                 found.untimed = found.untimed.saturating_add(1);
                 text_line(&text_ring::printed(body, rests))

@@ -157,3 +157,19 @@ fn arrays_are_those_that_fit_each_other() {
     };
     assert_eq!((arrays, texts(&read_arrays(&ram, at, arrays).into_log())), (want, messages(30..50)));
 }
+
+/// A length that the message's block contradicts: the text is told by the block, with its time, and that is said.
+#[test]
+fn a_length_that_its_block_contradicts_is_damage() {
+    for len in [3_u16, 200, 60_000] {
+        let mut ram = ring();
+        let slot = id(ALL - 5) & 31;
+        assert_eq!(texts(&read(&ram)), messages(ALL - 20..ALL));
+        ram.put(INFOS + slot * 88 + 16, &len.to_le_bytes());
+        let log = read(&ram);
+        assert_eq!(texts(&log), messages(ALL - 20..ALL), "{len}");
+        assert_eq!(log.records[15].ts_nsec, Some((ALL - 5) * 1000));
+        let told = log.stopped.or(log.doubt).map(|why| why.to_string());
+        assert!(told.is_some_and(|why| why.contains(&format!("text_len {len}"))), "{len}");
+    }
+}

@@ -56,15 +56,22 @@ pub fn utsname(s: &Session) -> Result<Utsname> {
     let field = |n: usize| {
         let from = start.saturating_add(n * UTS_FIELD);
         let bytes = raw.get(from..from.saturating_add(UTS_FIELD)).unwrap_or_default();
-        String::from_utf8_lossy(base::cstr(bytes)).into_owned()
+        // the kernel ends each of them
+        match bytes.contains(&0) {
+            true => Ok(String::from_utf8_lossy(base::cstr(bytes)).into_owned()),
+            false => {
+                let why = format!("a name of it has no end: {}", String::from_utf8_lossy(bytes));
+                Err(KernelError::Damaged { what: "init_uts_ns", at, why })
+            }
+        }
     };
     Ok(Utsname {
-        sysname: field(0),
-        nodename: field(1),
-        release: field(2),
-        version: field(3),
-        machine: field(4),
-        domainname: field(5),
+        sysname: field(0)?,
+        nodename: field(1)?,
+        release: field(2)?,
+        version: field(3)?,
+        machine: field(4)?,
+        domainname: field(5)?,
     })
 }
 

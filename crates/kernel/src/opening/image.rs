@@ -170,11 +170,10 @@ impl Image {
     }
 
     /// Why nothing may be written to a file, by whatever path it is named: it is read. `found` was not named.
-    pub(crate) fn why_not_written(&self, path: &Path, found: Option<&Path>) -> Option<String> {
+    pub(crate) fn why_not_written(&self, path: &Path, found: &[PathBuf]) -> Option<String> {
         let identity = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
         let asked = identity(path)?;
-        let named = self.given.iter().flat_map(Given::files).chain(&self.info_file);
-        let mut read = named.map(PathBuf::as_path).chain(found);
+        let mut read = self.given.iter().flat_map(Given::files).chain(&self.info_file).chain(found);
         let is_read = read.any(|own| identity(own) == Some(asked));
         is_read.then(|| format!("{}: is open as the dump or beside it; name another file", path.display()))
     }

@@ -104,11 +104,11 @@ impl Layers {
         &self.image
     }
 
-    /// Why nothing may be written to a file: it is read, as one that was named, or as the kernel's debug file that was found.
+    /// Why nothing may be written to a file: it is read, as one that was named, or as a debug file that was found.
     #[must_use]
     pub fn why_not_written(&self, path: &Path) -> Option<String> {
-        let found = self.session.made().and_then(|s| s.as_ref().ok()?.kernel_file());
-        self.image.why_not_written(path, found.map(|file| file.path()))
+        let found = self.session.made().and_then(|s| s.as_ref().ok()).map(Session::debug_files);
+        self.image.why_not_written(path, &found.unwrap_or_default())
     }
 
     /// Architecture, page tables, registers. Looks for the kernel the first time.

@@ -65,8 +65,11 @@ impl Code for SessionCode<'_> {
         }
     }
     fn lost_table(&self, pc: VirtAddr) -> Option<Fault> {
-        let (table, at) = self.table(pc)?;
-        table.lookup(self.session.mem(), at).err().filter(Fault::is_missing)
+        let s = self.session;
+        match self.table(pc) {
+            Some((table, at)) => table.lookup(s.mem(), at).err().filter(Fault::is_missing),
+            None => s.fact::<Orc>().lost.filter(|_| s.in_image(pc)),
+        }
     }
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
         let s = self.session;
@@ -143,13 +146,17 @@ pub(super) fn moved_from<'s>(s: &'s Session, part: &Symbol<'_>) -> Option<Symbol
 #[derive(Default)]
 struct Orc {
     kernel: Option<OrcTable>,
+    /// Why the kernel's is not there, where the kernel has one.
+    lost: Option<Fault>,
     modules: Memo<VirtAddr, Option<OrcTable>>,
 }
 
 impl Fact for Orc {
     fn read(s: &Session) -> Self {
         let kernel = OrcTable::kernel(s.mem(), &|name| s.symbol(name));
-        Self { kernel, modules: Memo::default() }
+        let entries = s.symbol("__start_orc_unwind").filter(|_| kernel.is_none());
+        let lost = entries.and_then(|at| s.mem().u64(at).err()).filter(Fault::is_missing);
+        Self { kernel, lost, modules: Memo::default() }
     }
 }
 

@@ -147,15 +147,19 @@ fn distance(segments: &[Segment], loads: &[usize]) -> Option<u64> {
 /// `p_paddr` where `p_vaddr` contradicts it, and memory ascends with the other value only.
 fn mend_phys(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warning>) {
     let Some(distance) = distance(segments, loads) else { return };
-    for (place, &n) in loads.iter().enumerate() {
+    // the kernel's image is mapped at another distance, which tells nothing of the order of memory
+    let is_usual = |n: &usize| get(segments, *n).distance() == distance;
+    let usual: Vec<usize> = loads.iter().copied().filter(is_usual).collect();
+    for &n in loads {
         let own = get(segments, n);
         let taken = own.virt.wrapping_sub(distance);
         // QEMU's first segment has both at 0
         if (own.virt == 0 && distance != 0) || taken == own.phys || taken >= MAX_PHYS {
             continue;
         }
-        let neighbour = |at: Option<usize>| at.and_then(|p| loads.get(p)).map(|&n| get(segments, n));
-        let (before, next) = (neighbour(place.checked_sub(1)), neighbour(place.checked_add(1)));
+        let place = usual.partition_point(|other| *other < n);
+        let neighbour = |at: Option<usize>| at.and_then(|p| usual.get(p)).map(|&n| get(segments, n));
+        let (before, next) = (neighbour(place.checked_sub(1)), neighbour(Some(place)));
         let ascends = |phys: u64| {
             let low = before.is_none_or(|b| b.phys.saturating_add(b.mem_len) <= phys);
             low && next.is_none_or(|next| phys.saturating_add(own.mem_len) <= next.phys)
@@ -439,6 +443,24 @@ mod tests {
         let want = segments.clone();
         let (found, told) = checked(segments, file());
         assert!(same(&found, &want) && told.is_empty(), "{told:?}");
+    }
+
+    /// The kernel's image, mapped at its own distance, is no neighbour of the memory behind it.
+    #[test]
+    fn an_address_behind_the_kernel_s_image_is_held_against_memory() {
+        let mut segments = sound();
+        let mut bytes = file();
+        let at = bytes.len() as u64;
+        bytes.extend(vec![9; 0x4000]);
+        segments.insert(0, Segment { virt: 0xffff_ffff_8100_0000, ..load(0xc0_0000, at, 0x4000) });
+        let (found, told) = checked(segments.clone(), bytes.clone());
+        assert!(same(&found, &segments) && told.is_empty(), "{told:?}");
+        segments[1].phys = 0x2_1000;
+        let (found, told) = checked(segments, bytes);
+        assert!(
+            !found[1].is_load() && told.len() == 1 && told[0].contains("contradict each other"),
+            "{told:?}"
+        );
     }
 
     #[test]
