@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::model::{How, Statement, Verdict};
+use crate::model::{How, Place, Statement};
+use kernel::log::event::Class;
 
 /// What ships.
 const SHIPPED: &[(&str, &str)] = &[
@@ -263,6 +264,12 @@ fn leads(pattern: &str, stack: &[String]) -> bool {
 
 /// What entries are held against besides the verdict.
 pub(crate) struct Seen<'a> {
+    /// The kind of death.
+    pub(crate) class: Class,
+    /// Where.
+    pub(crate) place: Option<&'a Place>,
+    /// The condition that failed.
+    pub(crate) condition: Option<&'a cexpr::Expr>,
     /// The first message.
     pub(crate) message: &'a str,
     /// The kernel's release.
@@ -274,18 +281,18 @@ pub(crate) struct Seen<'a> {
 }
 
 /// The entries that match, as statements.
-pub(crate) fn matching(entries: &[Entry], v: &Verdict, seen: &Seen<'_>) -> Vec<Statement> {
-    let place = v.place.as_ref();
+pub(crate) fn matching(entries: &[Entry], seen: &Seen<'_>) -> Vec<Statement> {
+    let place = seen.place;
     let function = place.map_or("", |p| p.function.as_str());
     let inlined = place.and_then(|p| p.inlined.as_deref()).unwrap_or(function);
     let module = place.and_then(|p| p.module.as_deref()).unwrap_or("");
-    let inner = v.condition.as_ref().and_then(|c| c.expr.as_ref()).map(|e| e.for_reader().to_string());
+    let inner = seen.condition.map(|e| e.for_reader().to_string());
     let inner = inner.as_deref().unwrap_or_default();
     let release = Release::of(seen.release, seen.build);
     entries
         .iter()
         .filter(|e| {
-            e.class.fit(v.class.slug())
+            e.class.fit(seen.class.slug())
                 && (e.function.fit_function(function) || e.function.fit(inlined))
                 && (e.stack.is_empty() || e.stack.all().iter().any(|p| leads(p, seen.stack)))
                 && fits(&e.module, module)

@@ -5,6 +5,7 @@
 //! known and which commands show it; what could not be found out is in [`Verdict::undetermined`].
 
 mod analyse;
+mod case;
 mod code;
 mod context;
 mod explain;

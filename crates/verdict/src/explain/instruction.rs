@@ -4,73 +4,98 @@
 use crate::code::function::Code;
 use crate::code::printed::Printed;
 use crate::explain::access;
+use crate::explain::blame::Found;
 use crate::explain::condition;
 use crate::explain::pointer;
 use crate::explain::related;
-use crate::model::{How, Statement, Verdict};
+use crate::model::{Access, Condition, How, Object, Place, Statement};
 use crate::naming::names::Namer;
 use crate::victim::fault_frame::{self, FaultFrame};
 use crate::victim::frames::Victim;
+use arch::dataflow::Operand;
 use base::VirtAddr;
 use kernel::Session;
 use kernel::log::event::{Class, Event};
+use kernel::module::bug::Entry;
+use std::rc::Rc;
 use unwind::Frame;
 
 /// The instruction `int3`.
 const INT3: u8 = 0xcc;
 
 /// Place, condition or access.
-pub(crate) fn told(s: &Session, c: &FaultFrame, event: Option<&Event>, v: &mut Verdict, victim: &Victim<'_>) {
-    // a breakpoint's exception comes behind it
-    let is_int3 = v.class == Class::Exception
-        && (c.entry.as_deref().is_some_and(|e| e.ends_with("int3"))
-            || event.is_some_and(|e| e.line.starts_with("int3")));
-    let mut place = fault_frame::place(s, c.pc);
-    // what covers the address is not in the dump: the log's RIP line names it
-    let logged = event.filter(|e| e.class != Class::HungTask).and_then(|e| e.oops.rip.clone());
-    if place.function.is_empty()
-        && let Some((function, offset, module)) = logged
-    {
-        (place.function, place.offset, place.module) = (function, offset, module);
+pub(crate) fn of(
+    s: &Session,
+    c: &FaultFrame,
+    event: Option<&Event>,
+    class: Class,
+    victim: &Victim<'_>,
+) -> Found {
+    if is_breakpoint(c, event, class) {
+        return breakpoint(s, c, event);
     }
-    if is_int3 {
-        let own = fault_frame::place(s, c.pc.sub(1));
-        (place.file, place.line, place.inlined) = (own.file, own.line, own.inlined);
-        // the kernel changes code under one, which is gone when that is done
-        let text = match s.mem().u8(c.pc.sub(1)) {
-            Ok(INT3) => "a breakpoint (int3) that nothing in the kernel took for its own",
-            _ => "a breakpoint (int3) that the code no longer has, as where the kernel changes its own code",
-        };
-        v.access = Some(crate::model::Access {
-            text: text.into(),
-            how: c.how,
-            operands: Vec::new(),
-            code: Vec::new(),
-            at: None,
-        });
-        v.place = Some(place);
-        return;
-    }
-    let whence = match (c.how, c.saved_at) {
-        (How::Log, _) => "as the oops in the log has them".to_owned(),
-        (_, Some(at)) => format!("saved at {at:016x} by {}", c.entry.as_deref().unwrap_or("entry code")),
-        _ => String::new(),
-    };
-    let pid = victim.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
-    v.evidence.push(Statement::new(c.how, format!("registers at {place}: {whence}"), &[format!("bt {pid}")]));
-    let entry = kernel::module::bug::entry_at(s, c.pc);
-    if let Some(b) = &entry {
-        // the bug table is the authority: debug information may name a header's inline function
-        if let (Some(file), Some(line)) = (&b.file, b.line) {
-            place.file = Some(file.clone());
-            place.line = Some(line);
-            let what = if b.warning { "WARN" } else { "BUG" };
-            v.evidence.push(Statement::new(
-                How::Table,
-                format!("bug table: {what} at {:016x} is {file}:{line}", b.at),
-                &b.commands,
-            ));
+    let bug = kernel::module::bug::entry_at(s, c.pc);
+    let place = placed(s, c, event, class, victim, bug.as_ref());
+    let evidence = [Some(registers(s, c, event, victim)), bug.as_ref().and_then(of_table)];
+    let mut found =
+        Found { place: Some(place), evidence: evidence.into_iter().flatten().collect(), ..Found::default() };
+    let Some(code) = Code::around(s, c.pc) else {
+        // where no code is decoded at all, that is said once
+        if s.arch().isa().is_ok() {
+            found
+                .lacks
+                .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));
         }
+        return found;
+    };
+    let cause = cause(namer_at(s, c, event, victim, &code), c, event, class, bug.as_ref());
+    found.evidence.extend(cause.evidence);
+    Found { place: found.place, evidence: found.evidence, ..cause }
+}
+
+/// True for a breakpoint, whose exception comes behind it.
+fn is_breakpoint(c: &FaultFrame, event: Option<&Event>, class: Class) -> bool {
+    class == Class::Exception
+        && (c.entry.as_deref().is_some_and(|e| e.ends_with("int3"))
+            || event.is_some_and(|e| e.line.starts_with("int3")))
+}
+
+fn breakpoint(s: &Session, c: &FaultFrame, event: Option<&Event>) -> Found {
+    let own = fault_frame::place(s, c.pc.sub(1));
+    let place = Place { file: own.file, line: own.line, inlined: own.inlined, ..named(s, c, event) };
+    // the kernel changes code under one, which is gone when that is done
+    let text = match s.mem().u8(c.pc.sub(1)) {
+        Ok(INT3) => "a breakpoint (int3) that nothing in the kernel took for its own",
+        _ => "a breakpoint (int3) that the code no longer has, as where the kernel changes its own code",
+    };
+    let access = Access { text: text.into(), how: c.how, operands: Vec::new(), code: Vec::new(), at: None };
+    Found { place: Some(place), access: Some(access), ..Found::default() }
+}
+
+/// The place of the instruction by its symbol; where what covers the address is not in the dump, the log's RIP line names
+/// it.
+fn named(s: &Session, c: &FaultFrame, event: Option<&Event>) -> Place {
+    let place = fault_frame::place(s, c.pc);
+    let logged = event.filter(|e| e.class != Class::HungTask).and_then(|e| e.oops.rip.clone());
+    match logged.filter(|_| place.function.is_empty()) {
+        Some((function, offset, module)) => Place { function, offset, module, ..place },
+        None => place,
+    }
+}
+
+/// The place of the instruction, with the line that says most.
+fn placed(
+    s: &Session,
+    c: &FaultFrame,
+    event: Option<&Event>,
+    class: Class,
+    victim: &Victim<'_>,
+    bug: Option<&Entry>,
+) -> Place {
+    let mut place = named(s, c, event);
+    // the bug table is the authority: debug information may name a header's inline function
+    if let Some((file, line)) = bug.and_then(|b| b.file.clone().zip(b.line)) {
+        (place.file, place.line) = (Some(file), Some(line));
     }
     if place.file.is_none()
         && let Some(said) = event.map(|e| &e.oops.said).filter(|said| said.file.is_some())
@@ -78,7 +103,7 @@ pub(crate) fn told(s: &Session, c: &FaultFrame, event: Option<&Event>, v: &mut V
         place.file.clone_from(&said.file);
         place.line = said.line;
     }
-    if v.class == Class::StackOverflow
+    if class == Class::StackOverflow
         && let Some(caller) = c.frame.and_then(|n| victim.frames().get(n + 1))
         && s.locate(caller.lookup()).is_some_and(|l| l.symbol.name == place.function)
     {
@@ -86,73 +111,116 @@ pub(crate) fn told(s: &Session, c: &FaultFrame, event: Option<&Event>, v: &mut V
         let again = fault_frame::place_of_call(s, caller.lookup());
         (place.file, place.line) = (again.file, again.line);
     }
-    v.place = Some(place);
-    let Some(code) = Code::around(s, c.pc) else {
-        // where no code is decoded at all, that is said once
-        if s.arch().isa().is_ok() {
-            v.undetermined
-                .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));
-        }
-        return;
+    place
+}
+
+/// Where the registers of the instruction are from.
+fn registers(s: &Session, c: &FaultFrame, event: Option<&Event>, victim: &Victim<'_>) -> Statement {
+    let place = named(s, c, event);
+    let whence = match (c.how, c.saved_at) {
+        (How::Log, _) => "as the oops in the log has them".to_owned(),
+        (_, Some(at)) => format!("saved at {at:016x} by {}", c.entry.as_deref().unwrap_or("entry code")),
+        _ => String::new(),
     };
+    let pid = victim.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
+    Statement::new(c.how, format!("registers at {place}: {whence}"), &[format!("bt {pid}")])
+}
+
+/// What the bug table says.
+fn of_table(b: &Entry) -> Option<Statement> {
+    let (file, line) = b.file.as_ref().zip(b.line)?;
+    let what = if b.warning { "WARN" } else { "BUG" };
+    let text = format!("bug table: {what} at {:016x} is {file}:{line}", b.at);
+    Some(Statement::new(How::Table, text, &b.commands))
+}
+
+/// What names the values of the function at the instruction.
+fn namer_at<'a>(
+    s: &'a Session,
+    c: &FaultFrame,
+    event: Option<&Event>,
+    victim: &'a Victim<'_>,
+    code: &Rc<Code>,
+) -> Namer<'a> {
     let cfa = c.frame.and_then(|n| victim.bt.as_ref()?.unwound.frames.get(n)?.cfa).map(|at| at.0);
     let callers = c.frame.and_then(|n| victim.frames().get(n + 1..)).unwrap_or_default();
     let cpu = event.and_then(|e| e.oops.cpu).or_else(|| victim.task.filter(|t| t.active).and_then(|t| t.cpu));
     let regs = crate::naming::percpu::with_base(s, c.regs, cpu);
-    let mut namer = Namer::new(s, &code, &regs, cfa).with_callers(callers);
+    Namer::new(s, code, &regs, cfa).with_callers(callers)
+}
+
+/// The condition of a trap, or the access that failed.
+fn cause(
+    namer: Namer<'_>,
+    c: &FaultFrame,
+    event: Option<&Event>,
+    class: Class,
+    bug: Option<&Entry>,
+) -> Found {
     let line = event.and_then(|e| e.message.as_deref());
-    if let Some(printed) = line.and_then(|line| Printed::of(s, &code, c.pc.0, line)) {
-        v.evidence.extend(printed.told(&namer));
-        namer.printed = printed.values;
-    }
-    let ud2 = code.function.text(c.pc.0).is_some_and(|text| text.starts_with("ud"));
-    let is_trap = entry.is_some()
-        || matches!(v.class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
-    if v.class == Class::Overflow && ud2 {
-        return; // the check's own branches say less than its message
-    }
-    if is_trap {
-        let warning = entry.as_ref().map_or(v.class == Class::Warning, |b| b.warning);
-        let word = if warning { "WARN_ON" } else { "BUG_ON" };
-        match condition::of_trap(&namer, c.pc.0, word) {
-            Ok(found) => {
-                for object in &found.objects {
-                    let about = related::of(s, object);
-                    if about.is_empty() {
-                        continue;
-                    }
-                    let tag = s.types().name(object.ty);
-                    let at = object.at;
-                    v.related.push(Statement::new(
-                        How::Memory,
-                        format!("{tag} at {at:016x}:"),
-                        &[format!("{tag} {at:x}")],
-                    ));
-                    v.related.extend(about);
-                }
-                v.evidence.push(Statement::new(
-                    How::Decoded,
-                    found.code.join("; "),
-                    &[format!("dis -x {}", code.symbol)],
-                ));
-                v.condition = Some(found);
+    let printed = line.and_then(|line| Printed::of(namer.s, &namer.code, c.pc.0, line));
+    let told = printed.as_ref().and_then(|p| p.told(&namer));
+    let namer = namer.with_printed(printed.map(|p| p.values).unwrap_or_default());
+    let stops = namer.code.function.text(c.pc.0).is_some_and(|text| text.starts_with("ud"));
+    let is_trap = bug.is_some()
+        || matches!(class, Class::Bug | Class::Warning | Class::ListCorruption | Class::Refcount);
+    let mut found = match (class, is_trap) {
+        // the check's own branches say less than its message
+        (Class::Overflow, _) if stops => Found::default(),
+        (_, true) => asserted(&namer, c, bug.map_or(class == Class::Warning, |b| b.warning)),
+        (_, false) => accessed(&namer, c, event, class),
+    };
+    found.evidence.splice(..0, told);
+    found
+}
+
+/// The condition that led to the trap.
+fn asserted(namer: &Namer<'_>, c: &FaultFrame, warning: bool) -> Found {
+    let word = if warning { "WARN_ON" } else { "BUG_ON" };
+    match condition::of_trap(namer, c.pc.0, word) {
+        Ok(condition) => {
+            let code = Statement::new(
+                How::Decoded,
+                condition.code.join("; "),
+                &[format!("dis -x {}", namer.code.symbol)],
+            );
+            Found {
+                related: condition.objects.iter().flat_map(|object| about(namer.s, object)).collect(),
+                evidence: vec![code],
+                condition: Some(condition),
+                ..Found::default()
             }
-            Err(why) => v.undetermined.push(format!("the condition: {why}")),
         }
-        return;
+        Err(why) => Found { lacks: vec![format!("the condition: {why}")], ..Found::default() },
     }
+}
+
+/// What is worth knowing of an object of the condition, below a line that names it.
+fn about(s: &Session, object: &Object) -> Vec<Statement> {
+    let about = related::of(s, object);
+    if about.is_empty() {
+        return about;
+    }
+    let tag = s.types().name(object.ty);
+    let at = object.at;
+    let head = Statement::new(How::Memory, format!("{tag} at {at:016x}:"), &[format!("{tag} {at:x}")]);
+    [head].into_iter().chain(about).collect()
+}
+
+/// The access that failed.
+fn accessed(namer: &Namer<'_>, c: &FaultFrame, event: Option<&Event>, class: Class) -> Found {
     let address = event.and_then(|e| e.oops.address);
     let error_code = event
         .and_then(|e| e.oops.error_code)
         .or_else(|| c.entry.as_ref().and_then(|_| fault_frame::error_code(&c.regs)));
-    match access::of_fault(&namer, c.pc.0, v.class, address, error_code) {
-        Ok(found) => v.access = Some(found),
-        Err(why) => v.undetermined.push(format!("the access: {why}")),
+    match access::of_fault(namer, c.pc.0, class, address, error_code) {
+        Ok(found) => Found { access: Some(found), ..Found::default() },
+        Err(why) => Found { lacks: vec![format!("the access: {why}")], ..Found::default() },
     }
 }
 
 /// The condition of a warning that was a call and no trap, as before 4.11.
-pub(crate) fn warned(s: &Session, frame: &Frame, callers: &[Frame]) -> Option<crate::model::Condition> {
+pub(crate) fn warned(s: &Session, frame: &Frame, callers: &[Frame]) -> Option<Condition> {
     if !frame.is_call || frame.how.is_guess() {
         return None;
     }
@@ -172,7 +240,7 @@ pub(crate) fn protected(
     c: &FaultFrame,
     callers: &[Frame],
     cfa: Option<VirtAddr>,
-) -> Option<crate::model::Access> {
+) -> Option<Access> {
     c.entry.as_deref().filter(|entry| entry.contains("page_fault"))?;
     let code = Code::around(s, c.pc)?;
     let namer = Namer::new(s, &code, &c.regs, cfa.map(|at| at.0)).with_callers(callers);
@@ -180,10 +248,10 @@ pub(crate) fn protected(
 }
 
 /// Who jumped to where no code is: the call before the return address on top of the stack.
-pub(crate) fn wild_jump(s: &Session, c: &FaultFrame, v: &mut Verdict) {
+pub(crate) fn wild_jump(s: &Session, c: &FaultFrame) -> Found {
     let to = format!("{:016x}", c.pc);
     let target = format!("the program counter is {}", pointer::judge(s, c.pc.0));
-    v.evidence.push(Statement::new(c.how, target, &["bt".into()]));
+    let evidence = vec![Statement::new(c.how, target, &["bt".into()])];
     let call = c
         .regs
         .sp()
@@ -191,40 +259,39 @@ pub(crate) fn wild_jump(s: &Session, c: &FaultFrame, v: &mut Verdict) {
         .filter(|ret| s.is_text(*ret))
         .and_then(|ret| Some((ret, Code::around(s, ret.sub(1))?)));
     let Some((ret, code)) = call else {
-        if let Some(found) = crate::explain::returned::wild_return(s, c, v) {
-            v.access = Some(found);
-            return;
-        }
-        v.undetermined.push(format!("who jumped to {to}: no return address on top of the stack"));
-        return;
+        return match crate::explain::returned::wild_return(s, c) {
+            Some(access) => {
+                let lacks = vec!["which function returned: its return address is gone".into()];
+                Found { access: Some(access), evidence, lacks, ..Found::default() }
+            }
+            None => {
+                let lacks = vec![format!("who jumped to {to}: no return address on top of the stack")];
+                Found { evidence, lacks, ..Found::default() }
+            }
+        };
     };
     let Some((ip, operand)) = code.function.call_before(ret.0) else {
-        v.undetermined.push(format!("who jumped to {to}: no call before the return address {ret:x}"));
-        return;
+        let lacks = vec![format!("who jumped to {to}: no call before the return address {ret:x}")];
+        return Found { evidence, lacks, ..Found::default() };
     };
-    v.place = Some(fault_frame::place(s, VirtAddr(ip)));
-    let callee_saved = {
-        let set = c.regs.reg_set();
-        let mut kept = arch::Regs::new(set);
-        for &n in set.roles.preserved {
-            kept.put(n, c.regs.get(n));
-        }
-        // nothing ran in the callee: all registers are as at the call
-        for (n, _, value) in c.regs.iter() {
-            kept.set(n, value);
-        }
-        kept
-    };
-    let mut namer = Namer::new(s, &code, &callee_saved, None);
+    let access = wild_call(s, c, &code, ip, operand);
+    let place = Some(fault_frame::place(s, VirtAddr(ip)));
+    Found { place, access: Some(access), evidence, ..Found::default() }
+}
+
+/// The call that led to where no code is.
+fn wild_call(s: &Session, c: &FaultFrame, code: &Rc<Code>, ip: u64, operand: Option<Operand>) -> Access {
+    // nothing ran in the callee: all registers are as at the call
+    let mut namer = Namer::new(s, code, &c.regs, None);
     namer.at = ip;
     let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
-    let operand = operand.or_else(|| crate::code::registers::thunk(s, &code, ip));
+    let operand = operand.or_else(|| crate::code::registers::thunk(s, code, ip));
     let found = operand.and_then(|o| access::call_target(&namer, ip, &o));
     let (text, how, operands) = match found {
         Some((name, how, rows)) => {
             (format!("call of {name}, which is {}", pointer::judge(s, c.pc.0)), how, rows)
         }
-        None => (format!("call of {to}"), How::Decoded, Vec::new()),
+        None => (format!("call of {:016x}", c.pc), How::Decoded, Vec::new()),
     };
-    v.access = Some(crate::model::Access { text, how, operands, code: vec![line], at: None });
+    Access { text, how, operands, code: vec![line], at: None }
 }

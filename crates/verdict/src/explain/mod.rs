@@ -1,6 +1,7 @@
 //! Why the instruction died: the condition that led to its trap, the access that failed, and the objects involved.
 
 pub(crate) mod access;
+pub(crate) mod blame;
 pub(crate) mod condition;
 pub(crate) mod idiom;
 pub(crate) mod instruction;

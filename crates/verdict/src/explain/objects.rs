@@ -2,7 +2,7 @@
 //! with `slub_debug=U`, and KFENCE.
 
 use crate::code::roles;
-use crate::model::{Known, Past, Verdict};
+use crate::model::{Access, Condition, Known, Past};
 use base::VirtAddr;
 use kernel::Session;
 use kernel::mm::kfence::{self, Guarded};
@@ -255,12 +255,17 @@ fn when(s: &Session, when: When) -> String {
 }
 
 /// The objects that a verdict's pointers lead to and whose past is known; what is not as it should be first.
-pub(crate) fn of(s: &Session, v: &Verdict, reported: Option<u64>) -> Vec<Known> {
+pub(crate) fn of(
+    s: &Session,
+    access: Option<&Access>,
+    condition: Option<&Condition>,
+    reported: Option<u64>,
+) -> Vec<Known> {
     // what was accessed says more than what it belongs to
-    let mut pointers: Vec<u64> = v.access.iter().filter_map(|a| a.at).collect();
+    let mut pointers: Vec<u64> = access.iter().filter_map(|a| a.at).collect();
     pointers.extend(reported);
-    let rows = v.access.iter().flat_map(|a| &a.operands);
-    let rows = rows.chain(v.condition.iter().flat_map(|c| &c.operands));
+    let rows = access.iter().flat_map(|a| &a.operands);
+    let rows = rows.chain(condition.iter().flat_map(|c| &c.operands));
     let kernels = |at: &u64| s.arch().is_kernel(VirtAddr(*at));
     pointers.extend(rows.filter_map(|row| row.number.filter(kernels)));
     let mut out: Vec<Known> = Vec::new();

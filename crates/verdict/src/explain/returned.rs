@@ -2,7 +2,7 @@
 
 use crate::code::function::Code;
 use crate::explain::pointer;
-use crate::model::{Access, How, OperandRow, Verdict};
+use crate::model::{Access, How, OperandRow};
 use crate::victim::fault_frame::{self, FaultFrame};
 use base::VirtAddr;
 use kernel::Session;
@@ -11,7 +11,7 @@ use kernel::Session;
 const WORDS: u64 = 64;
 
 /// The word below the stack pointer is the program counter: `ret` has just taken it.
-pub(crate) fn wild_return(s: &Session, c: &FaultFrame, v: &mut Verdict) -> Option<Access> {
+pub(crate) fn wild_return(s: &Session, c: &FaultFrame) -> Option<Access> {
     let sp = c.regs.sp()?;
     let slot = sp.checked_sub(8)?;
     if s.mem().u64(VirtAddr(slot)).ok()? != c.pc.0 {
@@ -44,7 +44,6 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame, v: &mut Verdict) -> Optio
             commands: vec![format!("rd {at:x}"), format!("dis -x {}", place.function)],
         });
     }
-    v.undetermined.push("which function returned: its return address is gone".into());
     Some(Access { text, how: How::Memory, operands, code: Vec::new(), at: None })
 }
 

@@ -2,7 +2,20 @@
 
 use super::*;
 use crate::Class;
-use crate::model::{Condition, Place};
+use crate::model::Place;
+
+/// A death of which nothing is known.
+const fn nothing() -> Seen<'static> {
+    Seen {
+        class: Class::Unknown,
+        place: None,
+        condition: None,
+        message: "",
+        release: "",
+        build: "",
+        stack: &[],
+    }
+}
 
 #[test]
 fn what_ships_can_be_read_and_says_where_it_was_checked() {
@@ -77,9 +90,8 @@ fn deaths_of_the_records_are_recognised_and_their_neighbours_are_not() {
     ] {
         let stack: Vec<String> = stack.split(' ').map(String::from).collect();
         let place = Place { function: stack[0].clone(), ..Place::default() };
-        let v = Verdict { class, place: Some(place), ..Verdict::new() };
-        let seen = Seen { message: "", release, build: "", stack: &stack };
-        let one = |e: &Entry| !matching(std::slice::from_ref(e), &v, &seen).is_empty();
+        let seen = Seen { class, place: Some(&place), release, stack: &stack, ..nothing() };
+        let one = |e: &Entry| !matching(std::slice::from_ref(e), &seen).is_empty();
         let told: Vec<&str> = all.iter().filter(|e| one(e)).map(|e| e.id.as_str()).collect();
         assert_eq!(told, if want.is_empty() { vec![] } else { vec![want] }, "{stack:?} {release}");
     }
@@ -169,9 +181,9 @@ fn the_build_tells_the_release_that_a_distribution_counts_anew() {
     )
     .unwrap();
     let told = |release: &str, build: &str| {
-        let v = Verdict { place: Some(Place { function: "f".into(), ..Place::default() }), ..Verdict::new() };
-        let seen = Seen { message: "", release, build, stack: &[] };
-        matching(&entries, &v, &seen).pop().map(|s| s.text)
+        let place = Place { function: "f".into(), ..Place::default() };
+        let seen = Seen { place: Some(&place), release, build, ..nothing() };
+        matching(&entries, &seen).pop().map(|s| s.text)
     };
     assert_eq!(told("6.1.0-56-cloud-amd64", "Debian 6.1.192-1"), None);
     assert_eq!(
@@ -227,10 +239,9 @@ fn classes_and_functions_may_be_several_and_the_stack_counts() {
     let entries = parse("x.toml", text).unwrap();
     let told = |class, function: &str, stack: &[&str]| {
         let place = Place { function: function.into(), ..Place::default() };
-        let v = Verdict { class, place: Some(place), ..Verdict::new() };
         let stack: Vec<String> = stack.iter().map(|f| (*f).to_owned()).collect();
-        let seen = Seen { message: "", release: "6.1", build: "", stack: &stack };
-        !matching(&entries, &v, &seen).is_empty()
+        let seen = Seen { class, place: Some(&place), release: "6.1", stack: &stack, ..nothing() };
+        !matching(&entries, &seen).is_empty()
     };
     assert!(told(Class::GeneralProtection, "f", &["f", "caller"]));
     assert!(told(Class::PageFault, "g_x.isra.0", &["g_x.isra.0", "h", "caller.constprop.0"]));
@@ -247,18 +258,9 @@ fn a_condition_without_names_is_told_as_the_source_has_it() {
     let entries = parse("x.toml", text).unwrap();
     let told = |condition: &str| {
         let place = Place { function: "f".into(), ..Place::default() };
-        let condition = Condition {
-            expr: cexpr::parse(condition, &|_| false).ok(),
-            text: format!("BUG_ON({condition})"),
-            how: How::Decoded,
-            operands: Vec::new(),
-            code: Vec::new(),
-            confirmed: true,
-            objects: Vec::new(),
-        };
-        let v = Verdict { place: Some(place), condition: Some(condition), ..Verdict::new() };
-        let seen = Seen { message: "", release: "6.1", build: "", stack: &[] };
-        matching(&entries, &v, &seen).iter().map(|s| s.text.clone()).collect::<Vec<_>>()
+        let condition = cexpr::parse(condition, &|_| false).ok();
+        let seen = Seen { place: Some(&place), condition: condition.as_ref(), release: "6.1", ..nothing() };
+        matching(&entries, &seen).iter().map(|s| s.text.clone()).collect::<Vec<_>>()
     };
     assert_eq!(told("arg3 > *(arg1 + 0x38)"), ["BUG_ON(total > q->num) in the source: why"]);
     assert_eq!(told("total > q->num"), ["why"]);

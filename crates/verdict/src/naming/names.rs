@@ -142,6 +142,12 @@ impl<'a> Namer<'a> {
         self
     }
 
+    /// With values that the kernel has printed.
+    pub(crate) fn with_printed(mut self, printed: Vec<(Sym, u64)>) -> Self {
+        self.printed = printed;
+        self
+    }
+
     pub(crate) fn types(&self) -> &'a Types {
         self.s.types()
     }

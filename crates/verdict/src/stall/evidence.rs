@@ -1,8 +1,9 @@
 //! What a death by standing still adds to its headline and evidence: how long, the loop that a CPU is in.
 
+use crate::case::Case;
 use crate::code::roles;
 use crate::context::machine::cpu_of;
-use crate::model::{How, Statement, Verdict};
+use crate::model::{How, Statement};
 use crate::stall::hang;
 use crate::stall::spin;
 use crate::stall::waits::{Waits, What};
@@ -22,32 +23,60 @@ pub(crate) fn words(class: Class, subject: &Subject) -> String {
     parts.join(", ")
 }
 
+/// What is told of who stands still.
+#[derive(Default)]
+pub(crate) struct Stalls {
+    pub(crate) waits: Vec<Statement>,
+    pub(crate) evidence: Vec<Statement>,
+}
+
+/// Who waits for what, the loop that a CPU is in, and the spinning locks of one that must not have slept.
+pub(crate) fn of(case: &Case<'_>, class: Class) -> Stalls {
+    let s = case.s;
+    let mut out = Stalls::default();
+    if let Some(waits) = &case.waits {
+        out = looping(s, &case.victim, waits, class);
+        out.waits.splice(..0, waits.told(class));
+    }
+    if class == Class::Atomic {
+        out.waits.extend(case.victim.task.map(|t| held(s, t)).unwrap_or_default());
+    }
+    out
+}
+
 /// The loop that the CPU is in, where it spins on no lock.
-pub(crate) fn tell(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>, v: &mut Verdict) {
-    if matches!(v.class, Class::Nmi | Class::Watchdog | Class::Sysrq) {
+fn looping(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>, class: Class) -> Stalls {
+    match class {
         // asked to die, mostly because something stood still
-        if let Some(hang) = hang::silent(s) {
-            v.waits.push(hang.evidence);
-            tell_loop(s, &Victim::of_task(s, hang.task), waits, v);
-        }
-    } else if matches!(v.class, Class::SoftLockup | Class::HardLockup | Class::RcuStall) {
-        tell_loop(s, victim, waits, v);
+        Class::Nmi | Class::Watchdog | Class::Sysrq => match hang::silent(s) {
+            Some(hang) => {
+                let mut out = loop_of(s, &Victim::of_task(s, hang.task), waits);
+                out.waits.insert(0, hang.evidence);
+                out
+            }
+            None => Stalls::default(),
+        },
+        Class::SoftLockup | Class::HardLockup | Class::RcuStall => loop_of(s, victim, waits),
+        _ => Stalls::default(),
     }
 }
 
-fn tell_loop(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>, v: &mut Verdict) {
-    let Some(task) = victim.task.filter(|t| t.active) else { return };
+fn loop_of(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>) -> Stalls {
+    let Some(task) = victim.task.filter(|t| t.active) else { return Stalls::default() };
     if waits.of_task(task.at).is_some_and(|w| matches!(w.what, What::Spin(_))) {
-        return;
+        return Stalls::default();
     }
-    v.waits.extend(crate::stall::ipi::told(s, victim, task));
-    let Some(l) = spin::looping(s, victim) else { return };
+    let calls = crate::stall::ipi::told(s, victim, task);
+    let Some(l) = spin::looping(s, victim) else {
+        return Stalls { waits: calls.into_iter().collect(), evidence: Vec::new() };
+    };
     let commands = [format!("bt -c {}", cpu_of(task)), format!("dis -x {}", l.function)];
     let reads = if l.reads.is_empty() { String::new() } else { format!("; it reads {}", l.reads.join(", ")) };
     let text = format!("CPU {} loops in {} from {} to {}{reads}", cpu_of(task), l.function, l.from, l.to);
-    v.waits.push(Statement::new(How::Decoded, text, &commands));
-    if !l.body.is_empty() {
-        v.evidence.push(Statement::new(How::Decoded, l.body.join("; "), &commands));
+    let body = (!l.body.is_empty()).then(|| Statement::new(How::Decoded, l.body.join("; "), &commands));
+    Stalls {
+        waits: calls.into_iter().chain([Statement::new(How::Decoded, text, &commands)]).collect(),
+        evidence: body.into_iter().collect(),
     }
 }
 

@@ -1,0 +1,162 @@
+//! What a verdict is made from: the log's lines, the event that counts, who waits, the victim and its fault frame; and
+//! the kind of death that they tell.
+
+use crate::model::{How, Statement};
+use crate::reports::lines::Lines;
+use crate::reports::panic_text;
+use crate::stall::hang::{self, Hang};
+use crate::stall::waits::Waits;
+use crate::victim::fault_frame::{self, FaultFrame};
+use crate::victim::frames::Victim;
+use base::VirtAddr;
+use kernel::Session;
+use kernel::log::event::{self, Class, Event};
+
+/// What the verdict is made from.
+pub(crate) struct Case<'s> {
+    pub(crate) s: &'s Session,
+    pub(crate) lines: Option<Lines>,
+    pub(crate) event: Option<Event>,
+    pub(crate) hang: Option<Hang<'s>>,
+    pub(crate) waits: Option<Waits<'s>>,
+    pub(crate) victim: Victim<'s>,
+    pub(crate) found: Option<FaultFrame>,
+}
+
+/// A case, and what its opening told.
+pub(crate) struct Opened<'s> {
+    pub(crate) case: Case<'s>,
+    pub(crate) evidence: Vec<Statement>,
+    pub(crate) lacks: Vec<String>,
+}
+
+/// Gathers what there is. `brief` leaves out what only the longer sections need.
+pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
+    let (lines, lost) = read_log(s);
+    let mut lacks: Vec<String> = lost.into_iter().collect();
+    let logged = lines.as_ref().and_then(|l| event::find(&l.texts()));
+    let mut evidence = logged.as_ref().map(first_lines).unwrap_or_default();
+    let panicked = logged.is_some() || kernel::sched::panic::panic_cpu(s).is_some();
+    let mut victim = Victim::of(s, logged.as_ref());
+    let found = fault_frame::find(s, logged.as_ref(), &victim).filter(|_| panicked || lines.is_none());
+    let buffered = (logged.is_none() && found.is_none() && panicked).then(|| panic_text::of(s)).flatten();
+    let buffered = buffered.map(|text| format!("Kernel panic - not syncing: {text}"));
+    evidence
+        .extend(buffered.iter().map(|line| Statement::new(How::Memory, line.clone(), &["sym panic".into()])));
+    let event = logged.or_else(|| event::find(&[buffered.as_deref()?]));
+    if victim.task.is_none()
+        && event.as_ref().is_none_or(|e| e.class != Class::HungTask)
+        && let Some(cpu) = kernel::sched::panic::panic_cpu(s)
+    {
+        lacks.push(format!("the task that panicked: what CPU {cpu} ran cannot be read"));
+    }
+    let stalls = event.as_ref().is_none_or(|e| e.class.is_stall());
+    let waits = (!brief || (!panicked && stalls)).then(|| Waits::of(s, stalls));
+    let hang = waits.as_ref().filter(|_| !panicked).and_then(|w| hang::of(s, lines.as_ref(), w));
+    if let Some(h) = &hang {
+        evidence.push(h.evidence.clone());
+        victim = Victim::of_task(s, h.task);
+    }
+    if !panicked && hang.is_none() && lines.is_some() {
+        // it lives: a task that an old warning names is not what the verdict is of
+        let first = waits.as_ref().and_then(|w| w.circles.first()?.first());
+        victim = Victim::of_task(s, first.and_then(|at| s.tasks().at(*at)));
+    }
+    lacks.extend(doubted(s, &victim));
+    Opened { case: Case { s, lines, event, hang, waits, victim, found }, evidence, lacks }
+}
+
+/// The lines of the log that the event is known by.
+fn first_lines(event: &Event) -> Vec<Statement> {
+    let panic = event.panic.as_ref().filter(|p| **p != event.line);
+    let lines = [Some(&event.line), panic].into_iter().flatten();
+    lines.map(|line| Statement::new(How::Log, line.clone(), &["log".to_owned()])).collect()
+}
+
+/// The log's lines, and what of them is lost.
+fn read_log(s: &Session) -> (Option<Lines>, Option<String>) {
+    match Lines::of(s) {
+        Ok(lines) => {
+            let lost = lines.stopped.as_ref().map(|e| format!("what a part of the log says: {e}"));
+            (Some(lines), lost)
+        }
+        Err(e) => (None, Some(format!("what the log says: {e}"))),
+    }
+}
+
+/// Why the victim's CPU has no registers of its own in the dump, or none that can be checked.
+fn doubted(s: &Session, victim: &Victim<'_>) -> Option<String> {
+    let (bt, cpu) = (victim.bt.as_ref()?, victim.task?.cpu?);
+    let unchecked = || s.cpu_registers(cpu).sound().next().is_some_and(|claim| claim.unchecked.is_some());
+    bt.remark.clone().filter(|_| bt.doubt.is_some() || unchecked())
+}
+
+/// The kind of death.
+pub(crate) fn classify(case: &Case<'_>) -> Class {
+    let s = case.s;
+    let nowhere = case.found.as_ref().is_some_and(|c| !s.is_text(c.pc));
+    if let Some(e) = &case.event {
+        // a fault of the processor's own fetch: the program counter is what faulted
+        let fault = matches!(
+            e.class,
+            Class::NullPointer | Class::PageFault | Class::UserAddress | Class::GeneralProtection
+        );
+        let framed = || fault_frame::class_by_frame(s, case.found.as_ref()?, None);
+        return match e.class {
+            // the words of the oops are lost, and its frame is not
+            Class::Panic if e.ends_an_oops() => framed().unwrap_or(Class::Panic),
+            // the line that says what failed may be lost: the bug table tells, where it is in the dump
+            Class::InvalidOpcode if case.lines.as_ref().is_none_or(|l| l.stopped.is_some()) => {
+                framed().unwrap_or(Class::Panic)
+            }
+            _ if fault && nowhere => Class::WildJump,
+            Class::DoubleFault | Class::PageFault if below_stack(case) => Class::StackOverflow,
+            class => class,
+        };
+    }
+    if let Some(h) = &case.hang {
+        return h.class;
+    }
+    if let Some(class) = case.found.as_ref().and_then(|c| fault_frame::class_by_frame(s, c, None)) {
+        return if nowhere { Class::WildJump } else { class };
+    }
+    if let Some(class) = fault_frame::class_by_panic(&case.victim.names(s)) {
+        return class;
+    }
+    match (case.lines.is_some(), kernel::sched::panic::panic_cpu(s).is_some()) {
+        (_, true) => Class::Panic,
+        // the part of the log that is lost may have the end
+        (true, false)
+            if case.lines.as_ref().is_some_and(|l| l.stopped.is_some())
+                && !kernel::sched::panic::nobody_panicked(s) =>
+        {
+            Class::Unknown
+        }
+        (true, false) => Class::Alive,
+        (false, false) => Class::Unknown,
+    }
+}
+
+/// How far below its stack a task is known by the stack pointer to have overrun it; and how far where it is full of
+/// one function's frames.
+const OVERRUN: u64 = 0x4000;
+const FAR: u64 = 0x10_0000;
+/// How many frames of one function are a recursion.
+const RECURSION: usize = 8;
+
+/// The stack pointer was below the task's own stack: kernels without guard pages do not say so.
+fn below_stack(case: &Case<'_>) -> bool {
+    let sp = case.found.as_ref().and_then(|c| c.regs.sp());
+    let stack = case.victim.task.and_then(|t| t.stack).map(|at| at.0).filter(|at| *at != 0);
+    let Some(below) = stack.zip(sp).and_then(|(stack, sp)| stack.checked_sub(sp)).filter(|n| *n > 0) else {
+        return false;
+    };
+    let others = case.victim.bt.as_ref().and_then(|bt| bt.stacks.get(1..)).unwrap_or_default();
+    if sp.is_some_and(|sp| others.iter().any(|stack| stack.contains(VirtAddr(sp)))) {
+        return false; // a stack of the CPU's own
+    }
+    let own = case.found.as_ref().and_then(|c| case.s.locate(c.pc)).map(|l| l.symbol.name);
+    let recursion =
+        || case.victim.names(case.s).iter().filter(|n| Some(n.as_str()) == own).count() >= RECURSION;
+    below <= OVERRUN || (below <= FAR && recursion())
+}

@@ -1,0 +1,182 @@
+//! What is to blame: the instruction that died, else the frame whose function is not there to die, to watch or to wait;
+//! with the condition or access that failed there.
+
+use crate::case::Case;
+use crate::explain::instruction;
+use crate::model::{Access, Condition, How, Place, Statement};
+use crate::reports::checkers;
+use crate::stall::spin;
+use crate::victim::fault_frame;
+use crate::victim::frames;
+use kernel::Session;
+use kernel::log::event::{Class, Event};
+use unwind::Frame;
+
+/// What the instruction or the frame to blame tells.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) place: Option<Place>,
+    pub(crate) condition: Option<Condition>,
+    pub(crate) access: Option<Access>,
+    pub(crate) related: Vec<Statement>,
+    pub(crate) evidence: Vec<Statement>,
+    pub(crate) lacks: Vec<String>,
+}
+
+/// What is found, and the frame to blame by its place among the victim's.
+pub(crate) struct Blame {
+    pub(crate) found: Found,
+    pub(crate) from: Option<usize>,
+}
+
+/// Place, condition or access.
+pub(crate) fn of(case: &Case<'_>, class: Class) -> Blame {
+    let s = case.s;
+    match case.found.as_ref().filter(|_| class.has_instruction()) {
+        Some(c) if class == Class::WildJump && !s.is_text(c.pc) => {
+            Blame { found: instruction::wild_jump(s, c), from: c.frame }
+        }
+        Some(c) => {
+            Blame { found: instruction::of(s, c, case.event.as_ref(), class, &case.victim), from: c.frame }
+        }
+        None => of_frame(case, class),
+    }
+}
+
+/// Of a death that no instruction tells of.
+fn of_frame(case: &Case<'_>, class: Class) -> Blame {
+    let (s, event, frames) = (case.s, case.event.as_ref(), case.victim.frames());
+    let from = blamed(case, class);
+    let frame = from.and_then(|n| frames.get(n));
+    let mut found = Found::default();
+    if let Some(frame) = frame {
+        let place = place_of_frame(s, event, class, frame);
+        found.evidence.push(Statement::new(How::Memory, format!("frame of {place}"), &["bt".into()]));
+        found.place = Some(place);
+    } else if let Some(event) = event {
+        found.place = said_place(s, event);
+    }
+    let callers = from.and_then(|n| frames.get(n + 1..)).unwrap_or_default();
+    found.condition =
+        frame.filter(|_| is_call(class)).and_then(|frame| instruction::warned(s, frame, callers));
+    if class.has_instruction() && found.condition.is_none() {
+        found.lacks.push(format!("condition and access: {}", unplaced(s, event)));
+    }
+    found.access = reported_access(case, class, from);
+    Blame { found, from }
+}
+
+/// The frame to blame.
+fn blamed(case: &Case<'_>, class: Class) -> Option<usize> {
+    let (s, frames) = (case.s, case.victim.frames());
+    // a module that asked for memory when there was none left; the kernel's own requests say nothing
+    let asked =
+        |f: &Frame| !f.how.is_guess() && s.locate(f.lookup()).is_some_and(|l| l.symbol.module.is_some());
+    let idle = case.victim.task.is_some_and(|t| t.pid == 0);
+    // of a machine that lives the first of those who wait for each other
+    let of = if class == Class::Alive { Class::HungTask } else { class };
+    frames::blamed(s.arch(), of, &case.victim.names(s), frames)
+        .filter(|_| !(idle && matches!(class, Class::Nmi | Class::Watchdog)))
+        .map(|n| if class == Class::Sanitizer { reported(case, n) } else { n })
+        .or_else(|| frames.iter().position(asked).filter(|_| class == Class::OutOfMemory))
+}
+
+/// The place of the frame to blame, with the line that says most.
+fn place_of_frame(s: &Session, event: Option<&Event>, class: Class, frame: &Frame) -> Place {
+    // a caller is named by its return address, as backtraces have it
+    let mut place = fault_frame::place_of_call(s, frame.lookup());
+    if (class.is_stall() || class == Class::Nmi) && !frame.is_call {
+        // of a CPU in a loop the line that makes it go on, not that of the turn it was in
+        let jump = spin::loop_at(s, frame.lookup());
+        let line = jump.map(|at| fault_frame::place_of_call(s, at)).filter(|p| p.file == place.file);
+        place.line = line.and_then(|p| p.line).or(place.line);
+    }
+    place.offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
+    place.address = frame.pc.0;
+    // of a warning that calls, debug information may name an inline function of a header
+    let here =
+        |function: &str, offset: u64| is_call(class) && function == place.function && offset == place.offset;
+    if let Some(said) = event.map(|e| &e.oops.said)
+        && (place.file.is_none()
+            || (said.file.is_some() && said.function.as_ref().is_some_and(|(f, o, _)| here(f, *o))))
+        && !matches!(class, Class::Panic | Class::StackProtector)
+    {
+        place.file.clone_from(&said.file);
+        place.line = said.line;
+    }
+    place
+}
+
+/// The access that a checker of memory or of the language reported.
+fn reported_access(case: &Case<'_>, class: Class, from: Option<usize>) -> Option<Access> {
+    let (s, frames) = (case.s, case.victim.frames());
+    // a sanitizer that protects pages: the fault's registers are those of the access
+    if class == Class::Sanitizer
+        && let Some(c) = &case.found
+        && let Some(frame) = c.frame.filter(|n| Some(*n) == from)
+    {
+        let callers = frames.get(frame + 1..).unwrap_or_default();
+        return instruction::protected(s, c, callers, frames.get(frame).and_then(|f| f.cfa));
+    }
+    let (lines, event) = case.lines.as_ref().zip(case.event.as_ref())?;
+    match class {
+        Class::Ubsan => checkers::undefined(&lines.texts(), event.at),
+        Class::Sanitizer => checkers::kasan_access(s, &case.victim, from, &lines.texts(), event.at),
+        _ => None,
+    }
+}
+
+/// Why the instruction to blame is not known.
+fn unplaced(s: &Session, event: Option<&Event>) -> String {
+    let Some((function, offset, module)) = event.and_then(|e| e.oops.rip.as_ref()) else {
+        return "neither the stack nor the log gives the instruction's address and registers".into();
+    };
+    let of = module.as_ref().map(|module| format!(" [{module}]")).unwrap_or_default();
+    let known = match s.named(function).len() {
+        0 => "no symbol of that name is known".to_owned(),
+        1 => "it cannot be placed in the dump's code".to_owned(),
+        n => format!("{n} functions have that name"),
+    };
+    format!("the stack does not give the instruction; the log names {function}+{offset:#x}{of}, but {known}")
+}
+
+/// True for deaths that were a function's call where the processor has no trap for them: of a warning, until 4.11.
+const fn is_call(class: Class) -> bool {
+    matches!(class, Class::Warning | Class::ListCorruption | Class::Refcount)
+}
+
+/// The frame that a sanitizer's report names, where it lies further out than the one found: that is one of the
+/// allocator's own, by whatever name.
+fn reported(case: &Case<'_>, found: usize) -> usize {
+    let Some((function, ..)) = case.event.as_ref().and_then(|e| e.oops.said.function.as_ref()) else {
+        return found;
+    };
+    let named = |f: &unwind::Frame| case.s.locate(f.lookup()).is_some_and(|l| l.symbol.name == function);
+    case.victim.certain(found).find(|(_, f)| named(f)).map_or(found, |(n, _)| n)
+}
+
+/// The place that the message itself names, where no frame does.
+fn said_place(s: &Session, event: &Event) -> Option<Place> {
+    // registers that follow a report of tasks are those of the other CPUs
+    let rip = event.oops.rip.as_ref().filter(|_| event.class != Class::HungTask);
+    let (function, offset, module) = event.oops.said.function.as_ref().or(rip)?;
+    if matches!(
+        event.class,
+        Class::Sysrq | Class::MachineCheck | Class::Nmi | Class::OutOfMemory | Class::InitKilled
+    ) {
+        return None;
+    }
+    let qualified = module.as_ref().map_or_else(|| function.clone(), |m| format!("{m}:{function}"));
+    let all = s.named(&qualified);
+    let mut of = all.iter().filter(|sym| sym.is_text());
+    let only = of.next().filter(|_| of.next().is_none());
+    Some(Place {
+        address: only.map_or(0, |sym| sym.addr.add(*offset).0),
+        function: function.clone(),
+        offset: *offset,
+        module: module.clone(),
+        file: event.oops.said.file.clone(),
+        line: event.oops.said.line,
+        inlined: None,
+    })
+}
