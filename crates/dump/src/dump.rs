@@ -139,7 +139,10 @@ impl Dump {
 
     /// Takes note that the packed file this dump came out of could not be unpacked to its end.
     pub fn note_shortened(&mut self, packed: &Path, why: String) {
-        self.opened.facts.warnings.push(Warning::Shortened { packed: packed.to_owned(), why });
+        let warning = Warning::Shortened { packed: packed.to_owned(), why };
+        if !self.opened.facts.warnings.contains(&warning) {
+            self.opened.facts.warnings.push(warning);
+        }
     }
 
     /// Virtual addresses that the headers place; empty for formats and writers that place none.

@@ -27,7 +27,7 @@ pub use dump::{Dump, VirtSegment};
 pub use error::{DumpError, Warning};
 pub use facts::{Compression, Facts, Part, Timestamp, Utsname};
 pub use fields::Words;
-pub use probe::{Probe, begins_like_an_input, looks_like_dump};
+pub use probe::{Likely, Probe, begins_like_an_input, looks_like_dump};
 pub use read::ReadAt;
 pub use veil::Veil;
 

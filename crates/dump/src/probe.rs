@@ -46,13 +46,27 @@ pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
     Ok(tell(&Start { bytes: &bytes, len, flattened: false, placed: false, read: &read }))
 }
 
-/// True for the first bytes of a file that can be named: a dump of a format that has a magic, a kernel, a module.
+/// Whether a file of which little is known yet can be named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Likely {
+    /// It begins as a dump of a format that has a magic, as a kernel or as a module does.
+    Yes,
+    /// It can be a raw image of memory, which nothing tells.
+    Raw,
+    /// It is something else.
+    No,
+}
+
+/// What a file can be by its first bytes and its length, where that is known.
 #[must_use]
-pub fn begins_like_an_input(bytes: &[u8]) -> bool {
-    match tell(&Start { bytes, len: bytes.len() as u64, flattened: false, placed: false, read: &|_, _| 0 }) {
-        Probe::Dump(name) => name != "raw RAM image",
-        Probe::Vmlinux | Probe::Module | Probe::Symbols => true,
-        Probe::Unknown(_) => false,
+pub fn begins_like_an_input(bytes: &[u8], len: Option<u64>) -> Likely {
+    let of = |len| tell(&Start { bytes, len, flattened: false, placed: false, read: &|_, _| 0 });
+    match of(len.unwrap_or(bytes.len() as u64)) {
+        Probe::Dump(name) if name != "raw RAM image" => Likely::Yes,
+        Probe::Vmlinux | Probe::Module | Probe::Symbols => Likely::Yes,
+        // of what is packed the length is not known yet: memory is longer than any file that is no dump
+        _ if matches!(of(len.unwrap_or(1 << 30)), Probe::Dump(_)) => Likely::Raw,
+        Probe::Dump(_) | Probe::Unknown(_) => Likely::No,
     }
 }
 

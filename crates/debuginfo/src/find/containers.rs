@@ -9,6 +9,7 @@
 
 use super::Watch;
 use super::archives::{Cpio, Tar};
+use super::sparse::Map;
 use super::streams::unpacked;
 use std::fs::File;
 use std::hash::Hasher;
@@ -57,6 +58,17 @@ pub enum ContainerError {
     NoDump {
         /// The file.
         path: PathBuf,
+    },
+    /// An archive with several files that are memory or are not: nothing in them tells.
+    #[error(
+        "{path}: holds no dump that is told by its first bytes; of these any could be an image of memory: {members}; unpack \
+             it and name one of them"
+    )]
+    Several {
+        /// The archive.
+        path: PathBuf,
+        /// Their names.
+        members: String,
     },
     /// The cache cannot be written.
     #[error(
@@ -135,7 +147,9 @@ pub struct Member<'a> {
     pub plain: bool,
     /// Its bytes.
     pub size: u64,
-    /// Reads them; what is left unread is stepped over.
+    /// Where what is stored of them belongs, in a file with holes.
+    pub(super) holes: Option<&'a Map>,
+    /// Reads what is stored; what is left unread is stepped over.
     pub data: &'a mut dyn BufRead,
 }
 
@@ -148,6 +162,25 @@ pub type Visit<'a> = &'a mut dyn FnMut(&mut Member<'_>) -> io::Result<ControlFlo
 /// # Errors
 /// When the archive cannot be read or is damaged, or the work was stopped.
 pub fn walk(path: &Path, watch: &Watch, visit: Visit<'_>) -> Result<bool, ContainerError> {
+    match walk_to(path, watch, false, visit)? {
+        Ok(whole) => Ok(whole),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(ContainerError::Cut { path: path.to_owned() })
+        }
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+            Err(ContainerError::Damaged { path: path.to_owned(), what: e.to_string() })
+        }
+        Err(source) => Err(ContainerError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// The same, with the error as the stream had it; `is_checked`: a tar archive is read to its very end.
+pub(super) fn walk_to(
+    path: &Path,
+    watch: &Watch,
+    is_checked: bool,
+    visit: Visit<'_>,
+) -> Result<io::Result<bool>, ContainerError> {
     let io = |source| ContainerError::Io { path: path.to_owned(), source };
     let kind = kind(path).ok_or_else(|| ContainerError::NotAPackage { path: path.to_owned() })?;
     let mut file = File::open(path).map_err(io)?;
@@ -161,25 +194,23 @@ pub fn walk(path: &Path, watch: &Watch, visit: Visit<'_>) -> Result<bool, Contai
     let what = format!("reading {name}");
     let counted = Counted { inner: file.take(size), done: 0, total, watch, what };
     let ended = unpacked(BufReader::with_capacity(1 << 18, counted)).and_then(|stream| match kind {
-        Kind::Rpm => Cpio::new(stream).each(&mut |m| nested(m, 0, visit)),
-        Kind::Deb | Kind::Tar => Tar::new(stream).each(&mut |m| nested(m, 0, visit)),
+        Kind::Rpm => Cpio::new(stream).each(&mut |m| nested(m, 0, is_checked, visit)),
+        Kind::Deb | Kind::Tar => Tar::new(stream, is_checked).each(&mut |m| nested(m, 0, is_checked, visit)),
     });
     watch.progress.finish();
-    match ended {
-        Ok(whole) => Ok(whole),
-        Err(_) if watch.cancel.is_cancelled() => Err(ContainerError::Cancelled),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(ContainerError::Cut { path: path.to_owned() })
-        }
-        Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-            Err(ContainerError::Damaged { path: path.to_owned(), what: e.to_string() })
-        }
-        Err(e) => Err(io(e)),
+    if ended.is_err() && watch.cancel.is_cancelled() {
+        return Err(ContainerError::Cancelled);
     }
+    Ok(ended)
 }
 
 /// Shows a member, or what is in it where it is a tar file.
-fn nested(member: &mut Member<'_>, depth: u32, visit: Visit<'_>) -> io::Result<ControlFlow<()>> {
+fn nested(
+    member: &mut Member<'_>,
+    depth: u32,
+    is_checked: bool,
+    visit: Visit<'_>,
+) -> io::Result<ControlFlow<()>> {
     let tarred = member.path.contains(".tar") || member.path.ends_with(".tgz");
     if !member.plain || !tarred || depth >= MAX_NESTING {
         return visit(member);
@@ -188,7 +219,7 @@ fn nested(member: &mut Member<'_>, depth: u32, visit: Visit<'_>) -> io::Result<C
     if !is_tar(&head) {
         return Ok(ControlFlow::Continue(()));
     }
-    let whole = Tar::new(inner).each(&mut |m| nested(m, depth + 1, visit))?;
+    let whole = Tar::new(inner, is_checked).each(&mut |m| nested(m, depth + 1, is_checked, visit))?;
     Ok(if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
 }
 
@@ -287,6 +318,6 @@ pub(super) fn invalid(what: String) -> io::Error {
 #[doc(hidden)]
 pub fn fuzz_archives(bytes: &[u8]) {
     let mut ignore = |_: &mut Member<'_>| Ok(ControlFlow::Continue(()));
-    let _ = Tar::new(bytes).each(&mut ignore);
+    let _ = Tar::new(bytes, true).each(&mut ignore);
     let _ = Cpio::new(bytes).each(&mut ignore);
 }

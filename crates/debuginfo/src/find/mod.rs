@@ -18,6 +18,7 @@ mod packed_tests;
 mod sources;
 #[cfg(test)]
 mod sources_tests;
+mod sparse;
 mod store;
 mod streams;
 #[cfg(test)]
@@ -31,7 +32,7 @@ pub use cache::cache_dir;
 pub use containers::{ContainerError, Member, Visit, fuzz_archives, is_archive, is_package, walk};
 pub use debuginfod::{Artifact, Debuginfod, FetchError};
 pub use packages::{Build, WantedPackage, wanted_packages};
-pub use packed::{Unpacked, is_packed as is_packed_file, unpack};
+pub use packed::{IsWanted, Unpacked, Wanted, is_packed as is_packed_file, unpack};
 pub use sources::{Effort, SourceText, Sources};
 pub use streams::Shortened;
 

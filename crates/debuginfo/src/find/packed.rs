@@ -4,17 +4,18 @@
 //! They are unpacked once, below `dumps/` in the cache: a folder a packed file, named by its name, size and both ends.
 //! Runs of zeros become holes.
 //!
-//! Invariants: a folder has its name only when all in it is written (of a file that is cut all that it has, marked so), and a list in it of lengths and times by which it is
-//! still that; what is stopped or fails leaves nothing, and what was killed is swept away by the next; nothing is
+//! Invariants: a folder has its name only when all in it is written (of a file that is cut or damaged all that it has, marked
+//! so), and a list in it of lengths and times by which it is still that; a packed stream is read to its end, where its check is; what is stopped or fails leaves nothing, and what was killed is swept away by the next; nothing is
 //! written beyond the cache's bound or the room that the disk has. Memory of a machine is nobody else's business: the
 //! folder is its owner's alone.
 
 use super::Watch;
 use super::cache;
-use super::containers::{self, ContainerError, key};
+use super::containers::{self, ContainerError, Member, key};
+use super::sparse::{Again, Expanded, Holes, Plain};
 use super::streams::{self, Shortened, unpacked};
 use std::fs::{self, File};
-use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -26,7 +27,7 @@ const LOOK: u64 = 64 << 20;
 /// Room that is left to others on the disk.
 const SPARE: u64 = 256 << 20;
 /// What tells the content of a member of an archive.
-const HEAD: u64 = 4096;
+const HEAD: u64 = 8192;
 
 /// True for a file that is packed, or a tar archive, by its first bytes.
 #[must_use]
@@ -52,25 +53,36 @@ pub struct Unpacked {
     pub member: String,
     /// Why it may not be whole.
     pub shortened: Option<Shortened>,
+    /// What is wrong with the archive elsewhere: with what is behind the file in it, or with the check of them together.
+    pub around: Option<Shortened>,
 }
 
-/// What is in a packed file, unpacked: the file itself, or those members of an archive that `wanted` takes by their
-/// first bytes.
+/// Whether a member of an archive is to be unpacked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// It is.
+    Yes,
+    /// Where no other is.
+    Perhaps,
+    /// It is not.
+    No,
+}
+
+/// What tells it: the first bytes of a member, and its length where that is known.
+pub type IsWanted<'a> = &'a dyn Fn(&[u8], Option<u64>) -> Wanted;
+
+/// What is in a packed file, unpacked: the file itself, or those members of an archive that are wanted.
 ///
 /// # Errors
 /// When it cannot be read, does not unpack, is larger than the cache may be, or the work was stopped.
-pub fn unpack(
-    path: &Path,
-    wanted: &dyn Fn(&[u8]) -> bool,
-    watch: &Watch,
-) -> Result<Vec<Unpacked>, ContainerError> {
+pub fn unpack(path: &Path, wanted: IsWanted<'_>, watch: &Watch) -> Result<Vec<Unpacked>, ContainerError> {
     unpack_into(&cache::cache_dir(), path, wanted, watch)
 }
 
 pub(super) fn unpack_into(
     cache: &Path,
     path: &Path,
-    wanted: &dyn Fn(&[u8]) -> bool,
+    wanted: IsWanted<'_>,
     watch: &Watch,
 ) -> Result<Vec<Unpacked>, ContainerError> {
     let io = |source| ContainerError::Io { path: path.to_owned(), source };
@@ -109,18 +121,36 @@ pub(super) fn unpack_into(
 
 /// The name of the list of what was unpacked.
 const RECORD: &str = ".unpacked";
-const FORMAT: &str = "crashlens unpacked 2";
+const FORMAT: &str = "crashlens unpacked 3";
+/// How the list says that a file is damaged; the reason follows.
+const DAMAGED: &str = "damaged: ";
+
 /// How the list says that a file may not be whole.
-const SHORTENED: [(&str, Option<Shortened>); 3] =
-    [("whole", None), ("cut", Some(Shortened::Cut)), ("trailing", Some(Shortened::Trailing))];
+fn word(fault: Option<&Shortened>) -> String {
+    match fault {
+        None => "whole".into(),
+        Some(Shortened::Cut) => "cut".into(),
+        Some(Shortened::Trailing) => "trailing".into(),
+        Some(Shortened::Damaged(why)) => format!("{DAMAGED}{}", plain(why)),
+    }
+}
+
+fn fault(word: &str) -> Option<Option<Shortened>> {
+    Some(match word {
+        "whole" => None,
+        "cut" => Some(Shortened::Cut),
+        "trailing" => Some(Shortened::Trailing),
+        _ => Some(Shortened::Damaged(word.strip_prefix(DAMAGED)?.to_owned())),
+    })
+}
 
 /// Writes down what was unpacked: length, time of the last change, whether it is whole, name in the folder, name in the archive.
 fn record(folder: &Path, files: &[Written]) -> io::Result<()> {
     let mut text = format!("{FORMAT}\n");
-    for Written { name, member, shortened } in files {
+    for Written { name, member, shortened, around } in files {
         let meta = fs::metadata(folder.join(name))?;
-        let state = SHORTENED.iter().find(|(_, of)| of == shortened).map_or("", |(word, _)| word);
-        let line = format!("{}\t{}\t{state}\t{name}\t{member}\n", meta.len(), changed(&meta));
+        let [own, around] = [shortened, around].map(|fault| word(fault.as_ref()));
+        let line = format!("{}\t{}\t{own}\t{around}\t{name}\t{member}\n", meta.len(), changed(&meta));
         text.push_str(&line);
     }
     fs::write(folder.join(RECORD), text)
@@ -137,14 +167,13 @@ fn content(place: &Path) -> Option<Vec<Unpacked>> {
     let mut lines = text.lines();
     (lines.next()? == FORMAT).then_some(())?;
     let files = lines.map(|line| {
-        let mut fields = line.splitn(5, '\t');
+        let mut fields = line.splitn(6, '\t');
         let (len, at) = (fields.next()?.parse::<u64>().ok()?, fields.next()?.parse::<u128>().ok()?);
-        let state = fields.next()?;
-        let (_, shortened) = SHORTENED.into_iter().find(|(word, _)| *word == state)?;
+        let (shortened, around) = (fault(fields.next()?)?, fault(fields.next()?)?);
         let path = place.join(fields.next()?);
         let meta = fs::metadata(&path).ok()?;
         let member = fields.next()?.to_owned();
-        (meta.len() == len && changed(&meta) == at).then_some(Unpacked { path, member, shortened })
+        (meta.len() == len && changed(&meta) == at).then_some(Unpacked { path, member, shortened, around })
     });
     files.collect::<Option<Vec<_>>>().filter(|files| !files.is_empty())
 }
@@ -154,6 +183,7 @@ struct Written {
     name: String,
     member: String,
     shortened: Option<Shortened>,
+    around: Option<Shortened>,
 }
 
 /// A name without what would end its field in the list.
@@ -168,62 +198,142 @@ fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<V
     let name = plain(&path.file_stem().unwrap_or_else(|| "unpacked".as_ref()).to_string_lossy());
     let result = containers::open_counted(path, watch)
         .and_then(unpacked)
-        .and_then(|mut from| write(&mut from, &folder.join(&name), disk));
+        .and_then(|from| write(&mut Plain(from), &folder.join(&name), disk, watch));
     watch.progress.finish();
     match result {
         Err(_) if watch.cancel.is_cancelled() => Err(ContainerError::Cancelled),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(ContainerError::Cut { path: path.to_owned() })
         }
-        other => other.map_err(io).map(|shortened| vec![Written { name, member: String::new(), shortened }]),
+        other => other
+            .map_err(io)
+            .map(|shortened| vec![Written { name, member: String::new(), shortened, around: None }]),
     }
 }
 
-/// The members of an archive that are wanted.
+/// The members of an archive that are wanted; of those that are so only where no other is, the only one.
 fn members(
     path: &Path,
-    wanted: &dyn Fn(&[u8]) -> bool,
+    wanted: IsWanted<'_>,
+    watch: &Watch,
+    folder: &Path,
+    disk: &mut Disk,
+) -> Result<Vec<Written>, ContainerError> {
+    let mut perhaps = Vec::new();
+    let mut is_wanted = |head: &[u8], len: Option<u64>, number: u64, name: &str| {
+        let wanted = wanted(head, len);
+        if wanted == Wanted::Perhaps {
+            perhaps.push((number, name.to_owned()));
+        }
+        wanted == Wanted::Yes
+    };
+    match some_members(path, &mut is_wanted, watch, folder, disk) {
+        Err(ContainerError::NoDump { path }) => match perhaps.as_slice() {
+            [] => Err(ContainerError::NoDump { path }),
+            [(only, _)] => some_members(&path, &mut |_, _, number, _| number == *only, watch, folder, disk),
+            several => Err(ContainerError::Several {
+                members: several.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", "),
+                path,
+            }),
+        },
+        other => other,
+    }
+}
+
+/// Tells whether a member is wanted: its first bytes, its length, its number and its name.
+type Choose<'a> = &'a mut dyn FnMut(&[u8], Option<u64>, u64, &str) -> bool;
+
+fn some_members(
+    path: &Path,
+    choose: Choose<'_>,
     watch: &Watch,
     folder: &Path,
     disk: &mut Disk,
 ) -> Result<Vec<Written>, ContainerError> {
     let mut found: Vec<Written> = Vec::new();
-    let walked = containers::walk(path, watch, &mut |member| {
+    let mut number = 0_u64;
+    let mut unreadable = None;
+    let walked = containers::walk_to(path, watch, true, &mut |member| {
         if !member.plain {
             return Ok(ControlFlow::Continue(()));
         }
-        let name = Path::new(member.path).file_name().unwrap_or_else(|| "member".as_ref());
-        let mut inner = unpacked(&mut *member.data)?;
-        let mut head = Vec::new();
-        inner.by_ref().take(HEAD).read_to_end(&mut head)?;
-        if wanted(&head) {
-            // two members of one name do not overwrite each other
-            let name = plain(&name.to_string_lossy());
-            let taken = found.iter().any(|file| file.name == name);
-            let name = if taken { format!("{}-{name}", found.len()) } else { name };
-            let shortened = write(&mut io::Cursor::new(head).chain(inner), &folder.join(&name), disk)?;
-            found.push(Written { name, member: member.path.replace(char::is_control, "_"), shortened });
-            if shortened == Some(Shortened::Cut) {
-                return Ok(ControlFlow::Break(()));
+        number = number.saturating_add(1);
+        let name = member.path.replace(char::is_control, "_");
+        let opened = match open_member(member) {
+            Ok(opened) => opened,
+            // what is packed in it may be broken, and others not; if the archive is, that comes again
+            Err(e) if Shortened::of(&e).is_some() && !watch.cancel.is_cancelled() => {
+                unreadable = unreadable.take().or(Some(e));
+                return Ok(ControlFlow::Continue(()));
             }
+            Err(e) => return Err(e),
+        };
+        let Opened { head, len, mut bytes } = opened;
+        if choose(&head, len, number, &name) {
+            // two members of one name do not overwrite each other
+            let file = Path::new(&name).file_name().unwrap_or_else(|| "member".as_ref());
+            let file = plain(&file.to_string_lossy());
+            let taken = found.iter().any(|other| other.name == file);
+            let file = if taken { format!("{}-{file}", found.len()) } else { file };
+            let shortened = write(&mut *bytes, &folder.join(&file), disk, watch)?;
+            found.push(Written { name: file, member: name, shortened, around: None });
         }
         Ok(ControlFlow::Continue(()))
-    });
-    match walked {
-        // what the archive had before its end is whole
-        Err(ContainerError::Cut { .. }) if !found.is_empty() => Ok(found),
-        Err(e) => Err(e),
-        Ok(_) if found.is_empty() => Err(ContainerError::NoDump { path: path.to_owned() }),
-        Ok(_) => Ok(found),
+    })?;
+    let io = |source| ContainerError::Io { path: path.to_owned(), source };
+    match (walked, unreadable) {
+        (Err(e), _) | (Ok(_), Some(e)) if found.is_empty() => Err(match Shortened::of(&e) {
+            Some(Shortened::Cut) => ContainerError::Cut { path: path.to_owned() },
+            _ => io(e),
+        }),
+        (Err(e), _) => {
+            // what the archive had before is whole, but for a byte that its check would tell
+            let fault = Shortened::of(&e).ok_or_else(|| io(e))?;
+            let unharmed = found.iter_mut().filter(|file| file.shortened.is_none());
+            unharmed.for_each(|file| file.around = Some(fault.clone()));
+            Ok(found)
+        }
+        (Ok(_), _) if found.is_empty() => Err(ContainerError::NoDump { path: path.to_owned() }),
+        (Ok(_), _) => Ok(found),
     }
 }
 
-/// Writes a stream, runs of zeros as holes. Of one that ends too early what came before is written, and that is said.
-fn write(from: &mut dyn BufRead, path: &Path, disk: &mut Disk) -> io::Result<Option<Shortened>> {
+/// A member as it was before it was packed: its first bytes, its length where that is known, and all of it.
+struct Opened<'a> {
+    head: Vec<u8>,
+    len: Option<u64>,
+    bytes: Box<dyn Holes + 'a>,
+}
+
+fn open_member<'a>(member: &'a mut Member<'_>) -> io::Result<Opened<'a>> {
+    let mut head = Vec::new();
+    if let Some(map) = member.holes {
+        let mut bytes = Expanded::new(map, &mut *member.data);
+        bytes.by_ref().take(HEAD).read_to_end(&mut head)?;
+        let again = Again { head: io::Cursor::new(head.clone()), rest: bytes };
+        return Ok(Opened { head, len: Some(map.len()), bytes: Box::new(again) });
+    }
+    let is_plain = !streams::is_packing(member.data.fill_buf()?);
+    let mut bytes = unpacked(&mut *member.data)?;
+    bytes.by_ref().take(HEAD).read_to_end(&mut head)?;
+    let is_all = (head.len() as u64) < HEAD;
+    let len = if is_plain { Some(member.size) } else { is_all.then_some(head.len() as u64) };
+    let again = Again { head: io::Cursor::new(head.clone()), rest: Plain(bytes) };
+    Ok(Opened { head, len, bytes: Box::new(again) })
+}
+
+/// Writes a stream, runs of zeros as holes. Of one that ends too early or is damaged what came before is written, and that is
+/// said.
+fn write(from: &mut dyn Holes, path: &Path, disk: &mut Disk, watch: &Watch) -> io::Result<Option<Shortened>> {
     let mut out = disk.own(File::create(path))?;
     let mut block = vec![0; BLOCK];
     let (mut len, mut shortened) = (0_u64, None);
     while shortened.is_none() {
+        let hole = from.skip_hole();
+        if hole > 0 {
+            len = len.saturating_add(hole);
+            disk.own(out.seek(SeekFrom::Start(len)))?;
+        }
         let mut filled = 0;
         while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match from.read(rest) {
@@ -231,7 +341,7 @@ fn write(from: &mut dyn BufRead, path: &Path, disk: &mut Disk) -> io::Result<Opt
                 Ok(n) => filled = filled.saturating_add(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
-                    shortened = Shortened::of(&e);
+                    shortened = Shortened::of(&e).filter(|_| !watch.cancel.is_cancelled());
                     if shortened.is_none() || len == 0 && filled == 0 {
                         return Err(e);
                     }

@@ -3,7 +3,7 @@
 
 use super::Watch;
 use super::containers::ContainerError;
-use super::packed::{is_packed, unpack_into};
+use super::packed::{Unpacked, Wanted, is_packed, unpack_into};
 use super::streams::Shortened;
 use std::io::Write;
 use std::path::Path;
@@ -99,8 +99,13 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn is_dump(head: &[u8]) -> bool {
-    head.starts_with(b"KDUMP   ")
+fn is_dump(head: &[u8], len: Option<u64>) -> Wanted {
+    let is_raw = head.starts_with(b"raw") && len.is_none_or(|len| len > 1 << 20);
+    match head.starts_with(b"KDUMP   ") {
+        true => Wanted::Yes,
+        false if is_raw => Wanted::Perhaps,
+        false => Wanted::No,
+    }
 }
 
 fn empty(cache: &Path) -> bool {
@@ -264,7 +269,244 @@ fn what_is_cut_gives_what_came_before_the_end() {
     ] {
         std::fs::write(&path, &archive[..len]).unwrap();
         let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
-        assert_eq!(files.iter().map(|file| file.shortened).collect::<Vec<_>>(), wants);
+        assert_eq!(files.iter().map(|file| file.shortened.clone()).collect::<Vec<_>>(), wants);
+        let is_told = |file: &Unpacked| file.shortened.is_some() != file.around.is_some();
+        assert!(files.iter().all(is_told), "{files:?}");
         assert!(files.iter().all(|file| dump.starts_with(&std::fs::read(&file.path).unwrap())));
+    }
+}
+
+fn faults(files: &[Unpacked]) -> Vec<(Option<Shortened>, Option<Shortened>)> {
+    files.iter().map(|file| (file.shortened.clone(), file.around.clone())).collect()
+}
+
+/// A byte that is other than it was: what came before it is there, or all is and the check tells.
+#[test]
+fn what_is_damaged_gives_what_came_before_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let dump = dump();
+    for (kind, bytes) in packed(&dump) {
+        // these have no check of their content
+        if matches!(kind, "zst" | "lz4" | "old-lz4" | "lzma") {
+            continue;
+        }
+        let path = folder.path().join(kind);
+        let mut bytes = bytes;
+        let at = bytes.len() / 2;
+        bytes[at] ^= 0x10;
+        std::fs::write(&path, &bytes).unwrap();
+        for _ in 0..2 {
+            match unpack_into(&cache, &path, &is_dump, &Watch::default()) {
+                Ok(files) => {
+                    assert!(matches!(files[0].shortened, Some(Shortened::Damaged(_))), "{kind}: {files:?}");
+                }
+                // one block is all of it
+                Err(ContainerError::Io { .. }) => assert_eq!(kind, "bz2"),
+                Err(other) => panic!("{kind}: {other}"),
+            }
+        }
+    }
+    let mut checked = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    checked.include_checksum(true).unwrap();
+    checked.write_all(&dump).unwrap();
+    let mut bytes = checked.finish().unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 0x10;
+    let path = folder.path().join("checked.zst");
+    std::fs::write(&path, &bytes).unwrap();
+    let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+    assert!(matches!(files[0].shortened, Some(Shortened::Damaged(_))), "{files:?}");
+}
+
+/// The check of an archive is behind its last member: it is read to there.
+#[test]
+fn archives_are_read_to_their_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let dump = dump();
+    let archive = tar(&[("crash/vmcore", &dump), ("readme", b"no dump")]);
+    let damaged = |fault: &Option<Shortened>| matches!(fault, Some(Shortened::Damaged(_)));
+    for (kind, bytes) in packed(&archive) {
+        let path = folder.path().join(kind);
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap()
+        };
+        let whole = |files: &[Unpacked]| std::fs::read(&files[0].path).unwrap() == dump;
+        let files = read(&bytes);
+        assert!(faults(&files) == [(None, None)] && whole(&files), "{kind}");
+        for cut in [3, 8] {
+            let files = read(&bytes[..bytes.len() - cut]);
+            // a decoder that holds back its last block has less of the member
+            let is_told = match &files[0].shortened {
+                Some(own) => *own == Shortened::Cut && files[0].around.is_none(),
+                None => files[0].around == Some(Shortened::Cut) && whole(&files),
+            };
+            assert!(is_told && dump.starts_with(&std::fs::read(&files[0].path).unwrap()), "{kind} {cut}");
+        }
+        let files = read(&[&bytes[..], b"junk"].concat());
+        assert!(faults(&files) == [(None, Some(Shortened::Trailing))] && whole(&files), "{kind}: {files:?}");
+        // the last bytes are the check
+        if kind == "gz" {
+            let mut bytes = bytes.clone();
+            let at = bytes.len() - 8;
+            bytes[at] ^= 1;
+            let files = read(&bytes);
+            assert!(files[0].shortened.is_none() && damaged(&files[0].around), "{kind}: {files:?}");
+        }
+    }
+    let path = folder.path().join("plain.tar");
+    for (bytes, want) in [
+        (archive.clone(), None),
+        ([&archive[..], &vec![0; 8704]].concat(), None),
+        ([&archive[..], b"junk"].concat(), Some(Shortened::Trailing)),
+        (archive[..archive.len() - 3].to_vec(), Some(Shortened::Cut)),
+        (archive[..archive.len() - 1024].to_vec(), Some(Shortened::Cut)),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+        assert_eq!(faults(&files), [(None, want)]);
+    }
+}
+
+/// A damaged member costs itself only.
+#[test]
+fn other_members_of_an_archive_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let dump = dump();
+    let mut gz = packed(&dump).swap_remove(0).1;
+    gz[20] ^= 0x7f;
+    let path = folder.path().join("a.tar");
+    std::fs::write(&path, tar(&[("bad.gz", &gz), ("vmcore", &dump)])).unwrap();
+    let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+    let last = files.last().unwrap();
+    assert!(last.member == "vmcore" && last.shortened.is_none() && last.around.is_none(), "{files:?}");
+    assert!(std::fs::read(&last.path).unwrap() == dump);
+}
+
+/// What has no magic is taken where nothing else is there, and only one can be meant.
+#[test]
+fn the_only_raw_image_of_an_archive_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let raw = [b"raw".to_vec(), vec![7; 2 << 20]].concat();
+    let path = folder.path().join("a.tar");
+    let unpack = |members: &[(&str, &[u8])]| {
+        std::fs::write(&path, tar(members)).unwrap();
+        unpack_into(&cache, &path, &is_dump, &Watch::default())
+    };
+    let names = |files: Vec<Unpacked>| files.into_iter().map(|file| file.member).collect::<Vec<_>>();
+    let files = unpack(&[("readme", b"raw text"), ("mem.raw", &raw)]).unwrap();
+    assert!(std::fs::read(&files[0].path).unwrap() == raw);
+    assert_eq!(names(files), ["mem.raw"]);
+    assert_eq!(names(unpack(&[("mem.raw", &raw), ("vmcore", &dump())]).unwrap()), ["vmcore"]);
+    let several = unpack(&[("a.raw", &raw), ("b.raw", &raw)]).unwrap_err().to_string();
+    assert!(several.contains("a.raw, b.raw"), "{several}");
+    let packed_raw = packed(&raw).swap_remove(3).1;
+    assert_eq!(names(unpack(&[("readme", b"raw text"), ("mem.zst", &packed_raw)]).unwrap()), ["mem.zst"]);
+}
+
+/// The numbers of a header of a tar member.
+fn octal(header: &mut [u8], at: usize, number: u64) {
+    header[at..at + 11].copy_from_slice(format!("{number:011o}").as_bytes());
+}
+
+/// Files that were stored without their holes, in the four ways that tar has, are as they were, with holes.
+#[test]
+fn sparse_members_have_their_holes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let path = folder.path().join("a.tar");
+    let start = [b"KDUMP   ".to_vec(), vec![1; 0x1f8]].concat();
+    let runs: [(u64, &[u8]); 6] = [
+        (0, &start),
+        (0x10_0000, &[2; 0x400]),
+        (0x20_0000, &[3; 0x200]),
+        (0x30_0000, &[4; 0x200]),
+        (0x40_0000, &[5; 0x200]),
+        (0x50_0000, &[6; 0x1ff]),
+    ];
+    let len: u64 = 0x60_0000;
+    let mut want = vec![0; len as usize];
+    for (at, bytes) in runs {
+        want[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+    }
+    let mut stored: Vec<u8> = runs.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+    let size = stored.len() as u64;
+    stored.resize(stored.len().next_multiple_of(512), 0);
+    let pairs = || runs.iter().map(|(at, bytes)| (*at, bytes.len() as u64));
+    let header = |name: &str, kind: u8, size: u64| {
+        let mut header = [0_u8; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        octal(&mut header, 124, size);
+        header[156] = kind;
+        header[257..263].copy_from_slice(b"ustar\0");
+        header
+    };
+    let pax = |records: &[(&str, String)]| {
+        let mut out = Vec::new();
+        for (key, value) in records {
+            let rest = key.len() + value.len() + 3;
+            let len = (rest + 1..).find(|len| rest + len.to_string().len() == *len).unwrap();
+            out.extend_from_slice(format!("{len} {key}={value}\n").as_bytes());
+        }
+        let mut all = header("pax", b'x', out.len() as u64).to_vec();
+        out.resize(out.len().next_multiple_of(512), 0);
+        all.extend(out);
+        all
+    };
+    let old = {
+        let mut header = header("vmcore", b'S', size);
+        let mut more = [0_u8; 512];
+        for (n, (at, count)) in pairs().enumerate() {
+            let (block, place) = if n < 4 { (&mut header, 386 + 24 * n) } else { (&mut more, 24 * (n - 4)) };
+            octal(block, place, at);
+            octal(block, place + 12, count);
+        }
+        header[482] = 1;
+        octal(&mut header, 483, len);
+        [header, more].concat()
+    };
+    let numbers = || pairs().flat_map(|(at, count)| [at.to_string(), count.to_string()]);
+    let zero = {
+        let mut records = vec![("GNU.sparse.size", len.to_string()), ("GNU.sparse.numblocks", "6".into())];
+        for (at, count) in pairs() {
+            records.push(("GNU.sparse.offset", at.to_string()));
+            records.push(("GNU.sparse.numbytes", count.to_string()));
+        }
+        [pax(&records), header("vmcore", b'0', size).to_vec()].concat()
+    };
+    let map = numbers().collect::<Vec<_>>().join(",");
+    let name = ("GNU.sparse.name", "vmcore".to_string());
+    let one = pax(&[("GNU.sparse.size", len.to_string()), name.clone(), ("GNU.sparse.map", map)]);
+    let one = [one, header("GNUSparseFile.1/vmcore", b'0', size).to_vec()].concat();
+    let mut inside = format!("6\n{}\n", numbers().collect::<Vec<_>>().join("\n")).into_bytes();
+    inside.resize(inside.len().next_multiple_of(512), 0);
+    let records = [
+        ("GNU.sparse.major", "1".to_string()),
+        ("GNU.sparse.minor", "0".into()),
+        name,
+        ("GNU.sparse.realsize", len.to_string()),
+        // the digits of the header can be too few
+        ("size", (size + inside.len() as u64).to_string()),
+    ];
+    let last = [pax(&records), header("GNUSparseFile.1/vmcore", b'0', 0).to_vec(), inside].concat();
+    for (form, front) in [("old", old), ("0.0", zero), ("0.1", one), ("1.0", last)] {
+        let archive = [&front[..], &stored, &tar(&[("readme", b"no dump")])].concat();
+        std::fs::write(&path, &archive).unwrap();
+        let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+        assert!(files.len() == 1 && files[0].member == "vmcore", "{form}: {files:?}");
+        assert!(faults(&files) == [(None, None)], "{form}: {files:?}");
+        assert!(std::fs::read(&files[0].path).unwrap() == want, "{form}");
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&files[0].path.metadata().unwrap());
+        assert!(blocks * 512 < 1 << 20, "{form}: {blocks} blocks");
+        // cut in its last run
+        std::fs::write(&path, &archive[..front.len() + stored.len() - 0x300]).unwrap();
+        let files = unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap();
+        assert_eq!(files[0].shortened, Some(Shortened::Cut), "{form}");
+        let got = std::fs::read(&files[0].path).unwrap();
+        assert!(got.len() > 0x40_0000 && want.starts_with(&got), "{form}");
     }
 }

@@ -133,8 +133,9 @@ impl<R: BufRead> Read for One<R> {
     }
 }
 
-/// A packed file of which not all could be unpacked: what came out before is as it was packed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+/// What is wrong with a packed file, of which not all could be unpacked, or not all of what was unpacked is known to be as it
+/// was packed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Shortened {
     /// What is packed in it goes on behind its end.
@@ -143,13 +144,24 @@ pub enum Shortened {
     /// It goes on behind what is packed in it.
     #[error("behind what is packed in it lies something else")]
     Trailing,
+    /// It does not unpack, or not to what its own check says; the decoder's reason.
+    #[error(
+        "is damaged ({0}): only what could be unpacked before that is read, and a byte of it may be wrong; copy it again"
+    )]
+    Damaged(String),
 }
 
 impl Shortened {
-    /// The reader's error that says so.
+    /// The reader's error that says so; none of the system's own.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
-        let trailing = || error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).copied();
-        if error.kind() == io::ErrorKind::UnexpectedEof { Some(Self::Cut) } else { trailing() }
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Some(Self::Cut);
+        }
+        if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {
+            return None;
+        }
+        let own = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).cloned();
+        Some(own.unwrap_or_else(|| Self::Damaged(error.to_string())))
     }
 }
 
@@ -158,6 +170,30 @@ struct Streams<R: BufRead> {
     packing: Packing,
     /// The one that is read; none at the end.
     one: Option<One<Ahead<R>>>,
+    /// A fault ended it: what a decoder gives behind one is nothing.
+    fault: Option<Fault>,
+}
+
+/// An error that is told again.
+enum Fault {
+    Told(Shortened),
+    System(io::ErrorKind, Option<i32>),
+}
+
+impl Fault {
+    fn of(error: &io::Error) -> Self {
+        let system = || Self::System(error.kind(), error.raw_os_error());
+        Shortened::of(error).map_or_else(system, Self::Told)
+    }
+
+    fn error(&self) -> io::Error {
+        match self {
+            Self::Told(Shortened::Cut) => io::ErrorKind::UnexpectedEof.into(),
+            Self::Told(told) => io::Error::new(io::ErrorKind::InvalidData, told.clone()),
+            Self::System(_, Some(code)) => io::Error::from_raw_os_error(*code),
+            Self::System(kind, None) => (*kind).into(),
+        }
+    }
 }
 
 impl<R: BufRead> Streams<R> {
@@ -165,7 +201,7 @@ impl<R: BufRead> Streams<R> {
     fn new(mut packed: Ahead<R>) -> io::Result<Result<Self, Ahead<R>>> {
         packed.step_over_frames()?;
         match Packing::of(packed.peek(HEAD as usize)?) {
-            Some(packing) => Ok(Ok(Self { packing, one: Some(One::new(packing, packed)?) })),
+            Some(packing) => Ok(Ok(Self { packing, one: Some(One::new(packing, packed)?), fault: None })),
             None => Ok(Err(packed)),
         }
     }
@@ -194,8 +230,8 @@ impl<R: BufRead> Streams<R> {
     }
 }
 
-impl<R: BufRead> Read for Streams<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+impl<R: BufRead> Streams<R> {
+    fn go_on(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while let Some(one) = &mut self.one {
             let n = one.read(buf)?;
             if n > 0 || buf.is_empty() {
@@ -205,6 +241,19 @@ impl<R: BufRead> Read for Streams<R> {
             self.one = self.next(ended)?;
         }
         Ok(0)
+    }
+}
+
+impl<R: BufRead> Read for Streams<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.error());
+        }
+        self.go_on(buf).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.fault = Some(Fault::of(error));
+            }
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use crate::opening::machine;
 use crate::opening::options::OpenOptions;
 use base::{Cancel, Kept, PhysAddr, PhysRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
-use debuginfo::find::{ContainerError, Shortened, is_package, is_packed_file, unpack};
-use dump::{Dump, DumpError, Probe, Words, looks_like_dump};
+use debuginfo::find::{ContainerError, Shortened, Wanted, is_package, is_packed_file, unpack};
+use dump::{Dump, DumpError, Likely, Probe, Words, begins_like_an_input, looks_like_dump};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,7 +73,7 @@ impl Image {
     /// A file cannot be read, or there is another dump among them.
     pub fn of(dump: Dump, options: &OpenOptions) -> Result<Self> {
         let given = unpacked(options)?;
-        let files = sort_files(&given)?;
+        let files = sort_files(&given).map_err(|e| as_given(&given, e))?;
         match files.dumps.first() {
             Some(other) => Err(KernelError::Open(format!("{}: a second dump", other.display()))),
             None => Self::with(dump, files, given, None, options),
@@ -83,7 +83,7 @@ impl Image {
     /// The same; with `hole`, a raw image's bytes behind the hole of this size below 4 GiB are memory from there on.
     pub(crate) fn open_around(options: &OpenOptions, hole: Option<u64>) -> Result<Self> {
         let given = unpacked(options)?;
-        let files = sort_files(&given)?;
+        let files = sort_files(&given).map_err(|e| as_given(&given, e))?;
         if files.dumps.is_empty() {
             return Err(KernelError::Open(match (&files.vmlinux, files.packages.first()) {
                 (Some(v), _) => format!("{}: this is a kernel image; name a dump as well", v.display()),
@@ -94,8 +94,10 @@ impl Image {
                 (None, None) => "no dump file was named".into(),
             }));
         }
-        let dump = dump::open(&files.dumps)
-            .map_err(|e| KernelError::Open(several(&given, &files.dumps).unwrap_or_else(|| e.to_string())))?;
+        let dump = dump::open(&files.dumps).map_err(|e| {
+            let why = || named(&given, &e.to_string());
+            KernelError::Open(several(&given, &files.dumps).unwrap_or_else(why))
+        })?;
         Self::with(dump, files, given, hole, options)
     }
 
@@ -110,12 +112,14 @@ impl Image {
         if let Some(file) = &options.vmcoreinfo {
             info = read_vmcoreinfo(file)?;
         }
-        for file in given.iter().filter(|file| files.dumps.contains(&file.path)) {
-            if let (Some(why), Some((packed, _))) = (file.shortened, &file.within) {
-                dump.note_shortened(packed, why.to_string());
+        let mut warnings = Vec::new();
+        for file in &given {
+            let Some((packed, _)) = &file.within else { continue };
+            match files.dumps.contains(&file.path) {
+                true => file.faults().for_each(|why| dump.note_shortened(packed, why)),
+                false => warnings.extend(file.faults().map(|why| format!("{}: {why}", file.name()))),
             }
         }
-        let mut warnings = Vec::new();
         if let Some(hole) = hole {
             dump.move_above(PhysAddr(FOUR_GIB - hole), PhysAddr(FOUR_GIB));
             warnings.push(format!(
@@ -190,6 +194,11 @@ impl Image {
         name_of(&self.given, path)
     }
 
+    /// An error that names files as the user named them.
+    pub(crate) fn as_given(&self, error: KernelError) -> KernelError {
+        as_given(&self.given, error)
+    }
+
     /// How many reads failed since the running work made its first value, in a way that may be over later.
     pub(crate) fn failures(&self, cancel: &Cancel) -> u64 {
         let all = self.dump.failures();
@@ -258,11 +267,24 @@ struct Given {
     within: Option<(PathBuf, String)>,
     /// Why it may not be whole.
     shortened: Option<Shortened>,
+    /// What is wrong with the archive around it.
+    around: Option<Shortened>,
 }
 
 impl Given {
     fn plain(path: PathBuf) -> Self {
-        Self { path, within: None, shortened: None }
+        Self { path, within: None, shortened: None, around: None }
+    }
+    /// What is wrong with the packed file that it was in.
+    fn faults(&self) -> impl Iterator<Item = String> {
+        let member = self.within.as_ref().map_or("", |(_, member)| member.as_str());
+        let around = self.around.as_ref().map(|fault| match fault {
+            Shortened::Cut => format!(
+                "is cut off behind {member}: what followed is missing, and with it what its bytes could be checked by"
+            ),
+            other => other.to_string(),
+        });
+        self.shortened.as_ref().map(ToString::to_string).into_iter().chain(around)
     }
     /// It, and the packed file that it was in.
     fn files(&self) -> impl Iterator<Item = &PathBuf> {
@@ -285,6 +307,25 @@ impl Given {
 
 fn name_of(given: &[Given], path: &Path) -> String {
     given.iter().find(|file| file.path == path).map_or_else(|| path.display().to_string(), Given::name)
+}
+
+/// A message about files that were unpacked, with the names that the user knows.
+fn named(given: &[Given], message: &str) -> String {
+    let unpacked = given.iter().filter(|file| file.within.is_some());
+    unpacked
+        .fold(message.to_owned(), |text, file| text.replace(&file.path.display().to_string(), &file.name()))
+}
+
+/// An error that names the files as the user knows them.
+fn as_given(given: &[Given], error: KernelError) -> KernelError {
+    let shown = |path: PathBuf| PathBuf::from(name_of(given, &path));
+    match error {
+        KernelError::Open(why) => KernelError::Open(named(given, &why)),
+        KernelError::WrongBuild { path, file, dump } => {
+            KernelError::WrongBuild { path: shown(path), file, dump }
+        }
+        other => other,
+    }
 }
 
 /// What is wrong with several dumps that came out of one archive and are no set.
@@ -319,7 +360,12 @@ fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
             files.push(Given::plain(path));
             continue;
         }
-        let inner = unpack(&path, &dump::begins_like_an_input, &options.watch);
+        let is_wanted = |head: &[u8], len: Option<u64>| match begins_like_an_input(head, len) {
+            Likely::Yes => Wanted::Yes,
+            Likely::Raw => Wanted::Perhaps,
+            Likely::No => Wanted::No,
+        };
+        let inner = unpack(&path, &is_wanted, &options.watch);
         let inner = inner.map_err(|e| match e {
             ContainerError::Cancelled => KernelError::Stopped("unpacking"),
             e => KernelError::Open(e.to_string()),
@@ -328,6 +374,7 @@ fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
             path: file.path,
             within: Some((path.clone(), file.member)),
             shortened: file.shortened,
+            around: file.around,
         }));
     }
     Ok(files)
@@ -446,9 +493,15 @@ fn sort_files(given: &[Given]) -> Result<Files> {
         match probe {
             Probe::Dump(_) => files.dumps.push(path.clone()),
             // half a kernel, module or list of symbols would be told as damaged, or taken for whole
-            _ if file.shortened == Some(Shortened::Cut) => {
+            _ if matches!(file.shortened, Some(Shortened::Cut | Shortened::Damaged(_))) => {
                 let (packed, _) = file.within.clone().unwrap_or_default();
-                return Err(KernelError::Open(ContainerError::Cut { path: packed }.to_string()));
+                let why = match &file.shortened {
+                    Some(Shortened::Damaged(why)) => {
+                        format!("{}: does not unpack ({why}): copy it again", packed.display())
+                    }
+                    _ => ContainerError::Cut { path: packed }.to_string(),
+                };
+                return Err(KernelError::Open(why));
             }
             Probe::Vmlinux => {
                 files.vmlinux = Some(match &files.vmlinux {
@@ -465,11 +518,7 @@ fn sort_files(given: &[Given]) -> Result<Files> {
                 }
             }
             Probe::Module => files.modules.push(path.clone()),
-            Probe::Unknown(what) => {
-                // the message names what the user knows
-                let (own, known) = (path.display().to_string(), file.name());
-                return Err(KernelError::Open(unknown(path, &what).replacen(&own, &known, 1)));
-            }
+            Probe::Unknown(what) => return Err(KernelError::Open(unknown(path, &what))),
         }
     }
     Ok(files)

@@ -195,10 +195,12 @@ impl Opened {
             vmlinux_tried: Vec::new(),
         };
         if let Some(path) = &image.vmlinux {
-            adopt(&mut opened, open_vmlinux(path)?, options.force)?;
+            let own = open_vmlinux(path).and_then(|file| adopt(&mut opened, file, options.force));
+            own.map_err(|e| image.as_given(e))?;
         }
         if let Some(path) = &image.system_map {
-            opened.system_map = Some(SystemMap::read(&mut opened, path, options.force)?);
+            let map = SystemMap::read(&mut opened, path, options.force);
+            opened.system_map = Some(map.map_err(|e| image.as_given(e))?);
         }
         Ok(opened)
     }
