@@ -10,7 +10,6 @@ use crate::known::{self, KnownError};
 use crate::memory::usage;
 use crate::model::{Known, Statement, Verdict};
 use crate::reports::checkers;
-use crate::reports::lines::Lines;
 use crate::reports::machine_check;
 use crate::signature;
 use crate::stall::evidence;
@@ -19,6 +18,7 @@ use crate::victim::module;
 use crate::words::headline;
 use kernel::Session;
 use kernel::log::event::Class;
+use kernel::log::lines::Lines;
 use std::path::PathBuf;
 
 /// How to analyse.
@@ -53,7 +53,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
 fn whole(case: &Case<'_>, options: &Options, blame: &Blame, short: Verdict) -> Verdict {
     let (s, class, found) = (case.s, short.class, &blame.found);
     let stalls = evidence::of(case, class);
-    let reported = case.lines.as_ref().and_then(|lines| related::reported_object(s, class, &lines.texts()));
+    let reported = case.lines.and_then(|lines| related::reported_object(s, class, &lines.texts()));
     let objects = objects::of(s, found.access.as_ref(), found.condition.as_ref(), reported);
     let stack = stack(case, class, blame);
     let (known, unusable) = match known_issues(case, options, class, found, &stack) {
@@ -126,13 +126,13 @@ fn out_of_memory(case: &Case<'_>, class: Class) -> Vec<Statement> {
     if class != Class::OutOfMemory {
         return Vec::new();
     }
-    let lines = case.lines.as_ref().map(Lines::texts).unwrap_or_default();
+    let lines = case.lines.map(Lines::texts).unwrap_or_default();
     usage::of(case.s, &lines, case.event.as_ref().map_or(0, |e| e.at))
 }
 
 /// The signature; of a log that is not whole, another message may be the first, and none is known.
 fn signature(case: &Case<'_>, class: Class, stack: &[Option<String>]) -> Result<String, String> {
-    let classed = class != Class::Unknown && case.lines.as_ref().is_some_and(|lines| lines.stopped.is_none());
+    let classed = class != Class::Unknown && case.lines.is_some_and(|lines| lines.stopped.is_none());
     match classed {
         true => signature::of(case.s.arch(), class, stack.iter().map(Option::as_deref)),
         false => Err(String::new()),

@@ -2,7 +2,6 @@
 //! the kind of death that they tell.
 
 use crate::model::{How, Statement};
-use crate::reports::lines::Lines;
 use crate::reports::panic_text;
 use crate::stall::hang::{self, Hang};
 use crate::stall::waits::Waits;
@@ -11,11 +10,12 @@ use crate::victim::frames::Victim;
 use base::VirtAddr;
 use kernel::Session;
 use kernel::log::event::{self, Class, Event};
+use kernel::log::lines::Lines;
 
 /// What the verdict is made from.
 pub(crate) struct Case<'s> {
     pub(crate) s: &'s Session,
-    pub(crate) lines: Option<Lines>,
+    pub(crate) lines: Option<&'s Lines>,
     pub(crate) event: Option<Event>,
     pub(crate) hang: Option<Hang<'s>>,
     pub(crate) waits: Option<Waits<'s>>,
@@ -34,7 +34,7 @@ pub(crate) struct Opened<'s> {
 pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     let (lines, lost) = read_log(s);
     let mut lacks: Vec<String> = lost.into_iter().collect();
-    let logged = lines.as_ref().and_then(|l| event::find(&l.texts()));
+    let logged = lines.and_then(|l| event::fatal(s, l));
     let mut evidence = logged.as_ref().map(first_lines).unwrap_or_default();
     let panicked = logged.is_some() || kernel::sched::panic::panic_cpu(s).is_some();
     let mut victim = Victim::of(s, logged.as_ref());
@@ -44,7 +44,12 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     evidence
         .extend(buffered.iter().map(|line| Statement::new(How::Memory, line.clone(), &["sym panic".into()])));
     let event = logged.or_else(|| event::find(&[buffered.as_deref()?]));
+    let named = event.as_ref().and_then(|e| e.oops.pid.zip(e.oops.comm.as_ref()));
     if victim.task.is_none()
+        && let Some((pid, comm)) = named
+    {
+        lacks.push(format!("the task of the report, {comm}[{pid}]: it is none of those that are known"));
+    } else if victim.task.is_none()
         && event.as_ref().is_none_or(|e| e.class != Class::HungTask)
         && let Some(cpu) = kernel::sched::panic::panic_cpu(s)
     {
@@ -52,7 +57,7 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     }
     let stalls = event.as_ref().is_none_or(|e| e.class.is_stall());
     let waits = (!brief || (!panicked && stalls)).then(|| Waits::of(s, stalls));
-    let hang = waits.as_ref().filter(|_| !panicked).and_then(|w| hang::of(s, lines.as_ref(), w));
+    let hang = waits.as_ref().filter(|_| !panicked).and_then(|w| hang::of(s, lines, w));
     if let Some(h) = &hang {
         evidence.push(h.evidence.clone());
         victim = Victim::of_task(s, h.task);
@@ -74,7 +79,7 @@ fn first_lines(event: &Event) -> Vec<Statement> {
 }
 
 /// The log's lines, and what of them is lost.
-fn read_log(s: &Session) -> (Option<Lines>, Option<String>) {
+fn read_log(s: &Session) -> (Option<&Lines>, Option<String>) {
     match Lines::of(s) {
         Ok(lines) => {
             let lost = lines.stopped.as_ref().map(|e| format!("what a part of the log says: {e}"));
@@ -106,7 +111,7 @@ pub(crate) fn classify(case: &Case<'_>) -> Class {
             // the words of the oops are lost, and its frame is not
             Class::Panic if e.ends_an_oops() => framed().unwrap_or(Class::Panic),
             // the line that says what failed may be lost: the bug table tells, where it is in the dump
-            Class::InvalidOpcode if case.lines.as_ref().is_none_or(|l| l.stopped.is_some()) => {
+            Class::InvalidOpcode if case.lines.is_none_or(|l| l.stopped.is_some()) => {
                 framed().unwrap_or(Class::Panic)
             }
             _ if fault && nowhere => Class::WildJump,
@@ -127,7 +132,7 @@ pub(crate) fn classify(case: &Case<'_>) -> Class {
         (_, true) => Class::Panic,
         // the part of the log that is lost may have the end
         (true, false)
-            if case.lines.as_ref().is_some_and(|l| l.stopped.is_some())
+            if case.lines.is_some_and(|l| l.stopped.is_some())
                 && !kernel::sched::panic::nobody_panicked(s) =>
         {
             Class::Unknown

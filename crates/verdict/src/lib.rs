@@ -1,4 +1,4 @@
-//! What killed the machine: the first fatal event, the condition or access that failed with the values
+//! What killed the machine: the event that it died of, the condition or access that failed with the values
 //! of its operands, and what the system was doing. Prints nothing.
 //!
 //! **Invariant:** nothing is stated that was not derived from this dump. Each [`Statement`] says how it is

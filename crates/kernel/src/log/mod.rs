@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod event;
+pub mod lines;
 pub(crate) mod old_shape;
 pub mod printk;
 mod printk_safe;

@@ -2,6 +2,7 @@
 
 use crate::error::{KernelError, Result};
 use crate::log::event::{self, Class, Event};
+use crate::log::lines::Lines;
 use crate::log::printk::Log;
 use crate::plausible;
 use crate::session::{Fact, Session};
@@ -270,10 +271,10 @@ pub fn cpu_khz(s: &Session) -> Option<u32> {
     s.mem().u32(s.symbol("cpu_khz")?).ok().filter(|&k| k != 0)
 }
 
-/// Why the machine died, from its log: the first oops or BUG, and the final panic.
+/// Why the machine died, from its log: the oops or BUG, and the final panic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PanicText {
-    /// The root cause: the first fatal message; of a log that is not whole, the first that is known.
+    /// The message of the event that the machine died of; of a log that is not whole, as far as it is known.
     pub cause: Option<String>,
     /// What kind of cause that is.
     pub class: Option<Class>,
@@ -285,7 +286,8 @@ pub struct PanicText {
 
 impl Fact for PanicText {
     fn read(s: &Session) -> Self {
-        s.log().map(panic_text).unwrap_or_default()
+        let (Ok(log), Ok(lines)) = (s.log(), Lines::of(s)) else { return Self::default() };
+        panic_text(log, lines, event::fatal(s, lines))
     }
 }
 
@@ -296,19 +298,19 @@ impl Session {
     }
 }
 
-/// Finds cause and panic in a log. What counts as a cause is for [`event::find`] to say; the panic is none of its own.
-fn panic_text(log: &Log) -> PanicText {
-    let (records, lines): (Vec<usize>, Vec<&str>) =
-        log.records.iter().enumerate().flat_map(|(n, r)| r.text.lines().map(move |l| (n, l))).unzip();
-    let panic = event::panic_line(&lines);
-    let found = event::find(&lines).filter(|event| Some(event.at) != panic);
+/// Cause and panic of a log with its fatal event. What counts as a cause is for [`event::fatal`] to say; the panic is none of
+/// its own.
+fn panic_text(log: &Log, lines: &Lines, fatal: Option<Event>) -> PanicText {
+    let texts = lines.texts();
+    let panic = event::panic_line(&texts);
+    let found = fatal.filter(|event| Some(event.at) != panic);
     // what is no cause where there is a deadly message counts only if none can have been lost
     let is_first = |event: &Event| {
-        let record = records.get(event.at).copied().unwrap_or(usize::MAX);
+        let record = lines.record(event.at).unwrap_or(usize::MAX);
         event.is_deadly && event.earlier.is_empty() && log.is_whole_up_to(record)
     };
     let is_later = log.hole.is_some() && !found.as_ref().is_some_and(is_first);
-    let line = |n: usize| lines.get(n).map(|l| l.trim_end().to_owned());
+    let line = |n: usize| texts.get(n).map(|l| l.trim_end().to_owned());
     let class = found.as_ref().map(|event| event.class);
     PanicText { cause: found.and_then(|event| line(event.at)), class, is_later, panic: panic.and_then(line) }
 }
@@ -336,9 +338,14 @@ mod tests {
         Log { records, ..Log::default() }
     }
 
+    fn told(log: &Log) -> PanicText {
+        let lines = Lines::from_records(&log.records);
+        panic_text(log, &lines, event::find(&lines.texts()))
+    }
+
     #[test]
-    fn the_first_oops_is_the_cause_and_not_the_final_panic() {
-        let got = panic_text(&log(&[
+    fn the_oops_is_the_cause_and_not_the_final_panic() {
+        let got = told(&log(&[
             "Linux version 6.1",
             "INFO: task x blocked for more than 120 seconds.",
             "kernel BUG at drivers/virtio/virtio_ring.c:550!",
@@ -353,17 +360,17 @@ mod tests {
     fn a_message_behind_a_hole_may_not_be_the_first() {
         let bug = "kernel BUG at mm/slub.c:1!";
         let panic = "Kernel panic - not syncing: Fatal exception";
-        let told = |lines: &[&str], hole| {
-            let found = panic_text(&Log { hole, ..log(lines) });
+        let of = |lines: &[&str], hole| {
+            let found = told(&Log { hole, ..log(lines) });
             (found.cause, found.is_later)
         };
         let cause = Some(bug.to_owned());
-        assert_eq!(told(&["Linux", bug, panic], None), (cause.clone(), false));
-        assert_eq!(told(&["Linux", bug, panic], Some(2)), (cause.clone(), false), "what is lost came later");
-        assert_eq!(told(&["Linux", bug, panic], Some(1)), (cause, true));
-        assert_eq!(told(&["Linux", panic], Some(2)), (None, true), "the cause itself may be lost");
+        assert_eq!(of(&["Linux", bug, panic], None), (cause.clone(), false));
+        assert_eq!(of(&["Linux", bug, panic], Some(2)), (cause.clone(), false), "what is lost came later");
+        assert_eq!(of(&["Linux", bug, panic], Some(1)), (cause, true));
+        assert_eq!(of(&["Linux", panic], Some(2)), (None, true), "the cause itself may be lost");
         let asked = "sysrq: Trigger a crash";
-        assert_eq!(told(&["Linux", asked, panic], Some(2)), (Some(asked.to_owned()), true));
+        assert_eq!(of(&["Linux", asked, panic], Some(2)), (Some(asked.to_owned()), true));
     }
 
     #[test]
@@ -372,12 +379,12 @@ mod tests {
         let oops = "BUG: unable to handle kernel NULL pointer dereference at           (null)";
         let panic = "Kernel panic - not syncing: Fatal exception";
         // what it did until 5.0: the oops is the cause's message, and a request its kind
-        let told = panic_text(&log(&[asked, oops, panic]));
-        assert_eq!((told.cause.as_deref(), told.class), (Some(oops), Some(Class::Sysrq)));
+        let text = told(&log(&[asked, oops, panic]));
+        assert_eq!((text.cause.as_deref(), text.class), (Some(oops), Some(Class::Sysrq)));
         let asked = "sysrq: Trigger a crash";
         let panic = "Kernel panic - not syncing: sysrq triggered crash";
-        let told = panic_text(&log(&[asked, panic]));
-        assert_eq!((told.cause.as_deref(), told.class), (Some(asked), Some(Class::Sysrq)));
+        let text = told(&log(&[asked, panic]));
+        assert_eq!((text.cause.as_deref(), text.class), (Some(asked), Some(Class::Sysrq)));
     }
 
     /// What `sys` and `verdict` say is by one table: a machine lives with a soft lockup until it is told to panic of it.
@@ -385,25 +392,25 @@ mod tests {
     fn what_the_machine_lived_with_is_no_cause() {
         let lockup = "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [cat:77]";
         let warning = "WARNING: CPU: 0 PID: 1 at kernel/fork.c:12 copy_process+0x1/0x2";
-        assert_eq!(panic_text(&log(&[lockup, warning])), PanicText::default());
+        assert_eq!(told(&log(&[lockup, warning])), PanicText::default());
         let asked = "sysrq: Trigger a crash";
         let panic = "Kernel panic - not syncing: sysrq triggered crash";
-        assert_eq!(panic_text(&log(&[lockup, asked, panic])).cause.as_deref(), Some(asked));
+        assert_eq!(told(&log(&[lockup, asked, panic])).cause.as_deref(), Some(asked));
         let panic = "Kernel panic - not syncing: softlockup: hung tasks";
-        assert_eq!(panic_text(&log(&[warning, lockup, panic])).cause.as_deref(), Some(lockup));
+        assert_eq!(told(&log(&[warning, lockup, panic])).cause.as_deref(), Some(lockup));
         let panic = "Kernel panic - not syncing: panic_on_warn set ...";
-        assert_eq!(panic_text(&log(&[warning, panic])).cause.as_deref(), Some(warning));
+        assert_eq!(told(&log(&[warning, panic])).cause.as_deref(), Some(warning));
         // a panic of its own words is not its own cause
         let panic = "Kernel panic - not syncing: a driver gave up";
-        let told = panic_text(&log(&[lockup, panic]));
-        assert_eq!((told.cause, told.panic.as_deref()), (None, Some(panic)));
+        let text = told(&log(&[lockup, panic]));
+        assert_eq!((text.cause, text.panic.as_deref()), (None, Some(panic)));
     }
 
     #[test]
     fn a_hung_task_is_the_cause_only_of_a_panic() {
         let hung = "INFO: task x blocked for more than 120 seconds.";
-        assert_eq!(panic_text(&log(&[hung])).cause, None);
-        let got = panic_text(&log(&[hung, "Kernel panic - not syncing: hung_task: blocked tasks"]));
+        assert_eq!(told(&log(&[hung])).cause, None);
+        let got = told(&log(&[hung, "Kernel panic - not syncing: hung_task: blocked tasks"]));
         assert_eq!(got.cause.as_deref(), Some(hung));
     }
 }

@@ -1,6 +1,7 @@
 //! Which task the machine died in.
 
-use crate::log::event::{self, Named, cpu_and_pid};
+use crate::log::event::{self, Named, Who, cpu_and_pid};
+use crate::log::lines::Lines;
 use crate::sched::task::Task;
 use crate::session::Session;
 use arch::capability::OopsPlace;
@@ -32,7 +33,7 @@ fn kept(s: &Session) -> impl Iterator<Item = (&'static str, i32)> {
     ["panic_cpu", "crashing_cpu"].into_iter().filter_map(read)
 }
 
-/// The task that panicked: the one on the CPU that did, else the one that the first oops in the log
+/// The task that panicked: the one on the CPU that did, else the one that the fatal report in the log
 /// names. `None` where neither can be had.
 #[must_use]
 pub fn known_panic_task(s: &Session) -> Option<&Task> {
@@ -89,10 +90,13 @@ pub fn has_panicked(s: &Session) -> Option<bool> {
     (is_whole || nobody_panicked(s)).then_some(false)
 }
 
-/// `CPU: 0 PID: 130 Comm: dio` of the first oops; before 4.x `Pid: 130, comm: dio`.
+/// CPU and task that the log's fatal report names, where the panic itself does not.
 fn named_in_log(s: &Session) -> Option<(u32, i32)> {
-    let log = s.log().ok()?;
-    log.lines().find_map(cpu_and_pid)
+    let texts = Lines::of(s).ok()?.texts();
+    let panicked = event::panic_line(&texts).and_then(|n| event::task_of(&texts, n));
+    let died = || event::find(&texts).map(|e| Who { cpu: e.oops.cpu, pid: e.oops.pid, comm: e.oops.comm });
+    let who = panicked.or_else(died)?;
+    who.cpu.zip(who.pid)
 }
 
 /// The task that a panic's own report names, if the log ends with one.

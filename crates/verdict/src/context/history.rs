@@ -2,13 +2,14 @@
 
 use crate::case::Case;
 use crate::model::{How, Statement};
-use crate::reports::lines::stamp;
 use crate::stall::evidence;
+use crate::words::headline;
 use kernel::log::event::{self, Class};
+use kernel::log::lines::stamp;
 
 /// What came before, and what came of it.
 pub(crate) fn of(case: &Case<'_>, class: Class) -> Vec<Statement> {
-    let Some(lines) = &case.lines else { return Vec::new() };
+    let Some(lines) = case.lines else { return Vec::new() };
     let commands = ["log".to_owned()];
     let at = |n: usize| {
         lines.time(n).filter(|ts| *ts != 0).map_or_else(String::new, |ts| format!("{} ", stamp(ts)))
@@ -29,8 +30,11 @@ pub(crate) fn of(case: &Case<'_>, class: Class) -> Vec<Statement> {
     let mut out: Vec<Statement> = event
         .earlier
         .iter()
-        .filter(|(_, text)| !told(text))
-        .map(|(n, text)| Statement::new(How::Log, format!("before: {}{text}", at(*n)), &commands))
+        .filter(|e| e.is_oops || !told(&e.line))
+        .map(|e| {
+            let who = e.who.as_ref().map(headline::on_whom).unwrap_or_default();
+            Statement::new(How::Log, format!("before: {}{}{who}", at(e.at), e.line), &commands)
+        })
         .collect();
     if class.is_stall() {
         out.extend(evidence::others(event, case.victim.task.map(|t| t.pid)));

@@ -118,7 +118,7 @@ fn reported_access(case: &Case<'_>, class: Class, from: Option<usize>) -> Option
         let callers = frames.get(frame + 1..).unwrap_or_default();
         return instruction::protected(s, c, callers, frames.get(frame).and_then(|f| f.cfa));
     }
-    let (lines, event) = case.lines.as_ref().zip(case.event.as_ref())?;
+    let (lines, event) = case.lines.zip(case.event.as_ref())?;
     match class {
         Class::Ubsan => checkers::undefined(&lines.texts(), event.at),
         Class::Sanitizer => checkers::kasan_access(s, &case.victim, from, &lines.texts(), event.at),

@@ -5,6 +5,9 @@
 //! they are not zero, then `PROCESSOR 0:306f2`. The status has flags in its upper half and the architectural error
 //! code in its lowest 16 bits; both are in Intel's manual (volume 3, "Machine-check architecture") and in AMD's
 //! (volume 2, "Machine check architecture"), which agree but for what is marked here. Model-specific codes are not told.
+//!
+//! The firmware's records (`cper_estatus_print` in drivers/firmware/efi/cper.c) have a section for each error: `Error 0, type:
+//! fatal`, then `section_type: PCIe error` and what is known of the device or of the memory, one fact a line.
 
 use crate::model::{How, Statement};
 
@@ -35,8 +38,7 @@ struct Record<'l> {
 /// What the log's records say, the last ones of several.
 pub(crate) fn told(lines: &[&str]) -> Vec<Statement> {
     let mut said: Vec<String> = Vec::new();
-    for record in records(lines) {
-        let text = words(&record);
+    for text in sections(lines).chain(records(lines).map(|record| words(&record))) {
         if !said.contains(&text) {
             said.push(text);
         }
@@ -64,6 +66,37 @@ fn records<'l>(lines: &'l [&'l str]) -> impl Iterator<Item = Record<'l>> {
             _ => Vendor::Other,
         };
         Some(Record { cpu, bank, status, addr, ip, vendor })
+    })
+}
+
+/// The lines that a section of a firmware's record takes.
+const MAX_SECTION: usize = 32;
+/// What a section says of where the error is: the kernel's word and ours.
+const WHERE: &[(&str, &str)] = &[
+    ("device_id: ", "device "),
+    ("port_type: ", ""),
+    ("error_type: ", ""),
+    ("physical_address: ", "physical address "),
+    ("DIMM location: ", "DIMM "),
+];
+
+/// The uncorrected errors of the firmware's records.
+fn sections<'l>(lines: &'l [&'l str]) -> impl Iterator<Item = String> {
+    lines.iter().enumerate().filter_map(|(n, line)| {
+        let (error, severity) = body(line)?.trim_start().split_once(", type: ")?;
+        error.strip_prefix("Error ").filter(|_| ["fatal", "recoverable"].contains(&severity))?;
+        let own = lines.get(n + 1..)?.iter().take(MAX_SECTION).filter_map(|l| body(l)).map(str::trim_start);
+        let own: Vec<&str> = own.take_while(|l| !l.starts_with("Error ")).collect();
+        let kind = own.iter().find_map(|l| l.strip_prefix("section_type: ")).unwrap_or("error");
+        let mut out = format!("{severity} {kind}");
+        for (theirs, ours) in WHERE {
+            if let Some(said) = own.iter().find_map(|l| l.strip_prefix(theirs)) {
+                // `4, root port`: the number says nothing more
+                let said = said.split_once(", ").map_or(said, |(_, name)| name);
+                out = format!("{out}, {ours}{said}");
+            }
+        }
+        Some(out)
     })
 }
 
@@ -188,6 +221,35 @@ fn request(n: u64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_firmware_s_records_name_the_device() {
+        let lines = [
+            "{1}[Hardware Error]: Hardware error from APEI Generic Hardware Error Source: 1",
+            "{1}[Hardware Error]: event severity: fatal",
+            "{1}[Hardware Error]:  Error 0, type: fatal",
+            "{1}[Hardware Error]:   section_type: PCIe error",
+            "{1}[Hardware Error]:   port_type: 4, root port",
+            "{1}[Hardware Error]:   version: 3.0",
+            "{1}[Hardware Error]:   device_id: 0000:00:03.0",
+            "{1}[Hardware Error]:  Error 1, type: corrected",
+            "{1}[Hardware Error]:   section_type: PCIe error",
+            "{1}[Hardware Error]:   device_id: 0000:00:04.0",
+            "{1}[Hardware Error]:  Error 2, type: recoverable",
+            "{1}[Hardware Error]:   section_type: memory error",
+            "{1}[Hardware Error]:   physical_address: 0x00000000deadb000",
+            "{1}[Hardware Error]:   error_type: 3, multi-bit ECC",
+            "Kernel panic - not syncing: Fatal hardware error!",
+        ];
+        let said: Vec<String> = told(&lines).into_iter().map(|s| s.text).collect();
+        assert_eq!(
+            said,
+            [
+                "fatal PCIe error, device 0000:00:03.0, root port",
+                "recoverable memory error, multi-bit ECC, physical address 0x00000000deadb000"
+            ]
+        );
+    }
 
     fn texts(lines: &[&str]) -> Vec<String> {
         told(lines).into_iter().map(|s| s.text).collect()

@@ -4,12 +4,12 @@
 
 use crate::context::machine::cpu_of;
 use crate::model::{How, Statement};
-use crate::reports::lines::Lines;
 use crate::stall::waits::{Waits, What, now};
 use crate::victim::frames::of_subject;
 use base::VirtAddr;
 use kernel::Session;
 use kernel::log::event::{self, Class, Subject};
+use kernel::log::lines::Lines;
 use kernel::sched::task::Task;
 
 /// A CPU is told of after this many seconds without a tick.

@@ -61,7 +61,7 @@ pub(crate) fn error_code(regs: &Regs) -> Option<u64> {
 
 /// Finds the instruction to blame.
 pub(crate) fn find(s: &Session, event: Option<&Event>, victim: &Victim<'_>) -> Option<FaultFrame> {
-    let logged = event.and_then(|e| logged_pc(s, e));
+    let logged = event.and_then(|e| e.oops.placed(s));
     let frames = victim.bt.as_ref().map(|bt| bt.unwound.frames.as_slice()).unwrap_or_default();
     let mut candidates = frames.iter().enumerate().filter_map(|(n, f)| {
         let saved = f.saved.as_ref().filter(|r| !r.user && r.full)?;
@@ -96,21 +96,6 @@ pub(crate) fn find(s: &Session, event: Option<&Event>, victim: &Victim<'_>) -> O
         }
     }
     Some(FaultFrame { pc, regs, how: How::Log, entry: None, frame: None, saved_at: None })
-}
-
-/// The program counter that the log's oops names.
-fn logged_pc(s: &Session, event: &Event) -> Option<VirtAddr> {
-    if let Some(wild) = event.oops.wild {
-        return Some(VirtAddr(wild));
-    }
-    let (function, offset, module) = event.oops.rip.as_ref()?;
-    // until 4.9 the kernel printed the address itself; it is believed where the name agrees
-    if let Some(pc) = event.oops.pc.map(VirtAddr)
-        && s.locate(pc).is_some_and(|l| l.symbol.name == function && l.offset == *offset)
-    {
-        return Some(pc);
-    }
-    Some(s.only_function(function, module.as_deref())?.add(*offset))
 }
 
 /// The class that the exception's own frame tells, for a dump without a log.

@@ -22,7 +22,10 @@ impl<'s> Victim<'s> {
             // who tells of a task that hangs is not the one
             Some(e) if e.class == Class::HungTask => stalled,
             // never one that merely ran: what is said of it would be said of the wrong task
-            _ => stalled.or_else(|| named(s, event?)).or_else(|| kernel::sched::panic::known_panic_task(s)),
+            _ => stalled.or_else(|| named(s, event?)).or_else(|| {
+                let panicked = kernel::sched::panic::known_panic_task(s)?;
+                event.is_none_or(|e| may_be(e, panicked)).then_some(panicked)
+            }),
         };
         let mut victim = Self::of_task(s, task);
         // what a watchdog found running did not sleep: where the dump no longer has it run, its frames are of before
@@ -53,6 +56,12 @@ impl<'s> Victim<'s> {
         let name = |f: &Frame| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default();
         self.frames().iter().map(name).collect()
     }
+}
+
+/// False where the event's report names another task: that one is gone, and the one that panicked is not its victim.
+fn may_be(event: &Event, task: &Task) -> bool {
+    let oops = &event.oops;
+    oops.pid.is_none_or(|pid| pid == task.pid) && oops.comm.as_ref().is_none_or(|comm| *comm == task.comm)
 }
 
 /// The task that the oops names. It may be gone, and its pid taken by another.

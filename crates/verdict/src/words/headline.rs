@@ -6,7 +6,21 @@ use crate::stall::evidence;
 use crate::stall::hang;
 use crate::stall::waits::Waits;
 use crate::victim::module;
-use kernel::log::event::{self, Class};
+use kernel::log::event::{self, Class, Who};
+
+/// Whom a report of before was of: `, on CPU 1 in cat[77]`.
+pub(crate) fn on_whom(who: &Who) -> String {
+    let cpu = who.cpu.map(|cpu| format!(", on CPU {cpu}")).unwrap_or_default();
+    let task = match (&who.comm, who.pid) {
+        (Some(comm), Some(pid)) => format!(" in {comm}[{pid}]"),
+        (None, Some(pid)) => format!(" in task {pid}"),
+        _ => String::new(),
+    };
+    match cpu.is_empty() {
+        true if !task.is_empty() => format!(",{task}"),
+        _ => format!("{cpu}{task}"),
+    }
+}
 
 /// The kind of death in one line.
 pub(crate) fn of(case: &Case<'_>, class: Class, place: Option<&Place>, from: Option<usize>) -> String {

@@ -84,7 +84,7 @@ impl Truth {
     ) -> Result<Self, Error> {
         let console = Console::parse(console);
         let texts: Vec<&str> = console.messages.iter().map(|message| message.text.as_str()).collect();
-        let start = match texts.iter().position(|text| text.starts_with(ASKED)) {
+        let start = match texts.iter().rposition(|text| text.starts_with(ASKED)) {
             Some(start) => start,
             None if way.how == How::NoRoot => 0,
             None => return other(format!("{}: the guest died before it was asked to", way.name)),

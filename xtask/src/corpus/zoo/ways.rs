@@ -374,6 +374,12 @@ pub(crate) const WAYS: &[Way] = &[
     way("atomic-mapped", BUG),
     way("atomic-waiting", BUG),
     way("atomic-carry", BUG),
+    // Another task survived an oops before, which is no part of the death.
+    way("survived-bug", BUG).asked("bug-compare").marked("bug-compare").append("before=null-write"),
+    soft("survived-soft")
+        .asked("soft-loop")
+        .marked("loop")
+        .append("softlockup_panic=1 watchdog_thresh=2 before=null-write"),
     elsewhere("live", &["alive"]).how(How::Idle).end(End::Alive),
     elsewhere("live-hung", &["alive", "deadlock"])
         .how(How::Both)

@@ -47,7 +47,7 @@ impl Run for Sys {
     }
     fn details(&self) -> &'static str {
         "Shows the kernel, the dump, CPUs, clock, load, tasks, release and memory, and why the machine died: first \
-         the root cause, the first fatal message of the log, then the final panic where that is another. \
+         the message of the oops or BUG that it died of, then the final panic where that is another. \
          \"sys config\" shows the kernel's configuration where the kernel carries it (CONFIG_IKCONFIG)."
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {

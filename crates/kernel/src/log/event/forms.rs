@@ -176,6 +176,12 @@ const PANICS: &[(&str, Class)] = &[
     ("An NMI occurred", Class::Nmi), // hpwdt
     ("nmi: ", Class::Nmi),
     ("watchdog pretimeout event", Class::Watchdog),
+    ("Software Watchdog Timer expired", Class::Watchdog), // softdog
+    ("Watchdog pre-timeout", Class::Watchdog),            // ipmi_watchdog
+    ("Kernel Watchdog", Class::Watchdog),                 // intel-mid_wdt
+    ("EDAC ", Class::MachineCheck),
+    ("EDAC: PCI Parity Error", Class::MachineCheck),
+    ("UE ", Class::MachineCheck), // of a memory controller
     ("bad overflow", Class::Overflow),
     ("CFI failure", Class::Cfi),
     ("Bad page state", Class::PageCorruption),
@@ -183,6 +189,7 @@ const PANICS: &[(&str, Class)] = &[
     ("Fatal exception", Class::Unknown),
     ("Aiee, killing interrupt handler!", Class::Unknown),
     ("Attempted to kill the idle task!", Class::Unknown),
+    ("Oopsed too often", Class::Unknown), // 6.2 (d4ccd54d28d3)
     ("Machine halted", Class::DoubleFault),
 ];
 
@@ -235,6 +242,9 @@ pub(crate) fn class_of(line: &str) -> Option<(Class, Fate)> {
     if text.contains(": detected buffer overflow") || text.contains("detected field-spanning write") {
         return Some((Class::Overflow, Fate::Lived));
     }
+    if hardware(text) {
+        return Some((Class::MachineCheck, Fate::Lived));
+    }
     if slub(text) {
         return Some((Class::SlabCorruption, Fate::Lived));
     }
@@ -246,6 +256,17 @@ pub(crate) fn class_of(line: &str) -> Option<(Class, Fate)> {
     }
     // an exception of the processor by another name: `alignment check: 0000 [#1] SMP`
     exception(text).then_some((Class::Exception, Fate::Deadly))
+}
+
+/// Errors of the hardware that it could not correct: `EDAC MC0: 1 UE memory read error on …`, `EDAC sbridge: UE instance: …`,
+/// `pcieport 0000:00:03.0: AER: Uncorrectable (Fatal) error received`.
+fn hardware(text: &str) -> bool {
+    let memory = text.starts_with("EDAC ") && (text.contains(" UE ") || text.contains(": UE: "));
+    let device = text.contains(": AER: ") && text.contains("Uncorrect") && text.contains("(Fatal)");
+    memory
+        || device
+        || text.starts_with("Uncorrected hardware memory error")
+        || text.starts_with("Memory error not recovered")
 }
 
 /// `BUG kmalloc-64 (Tainted: G    B): Poison overwritten`
@@ -279,7 +300,11 @@ fn exception(text: &str) -> bool {
 
 /// What a panic's words say of its class; `None` for words of nobody that is known here.
 pub(crate) fn panic_class(words: &str) -> Option<Class> {
-    PANICS.iter().find(|(form, _)| words.starts_with(form)).map(|(_, class)| *class)
+    // arm64 puts the oops's own words first: `Oops: Fatal exception`; a warning's limit stands behind who warned (6.2)
+    let end = words.contains(": Fatal exception").then_some(Class::Unknown);
+    let warned = || words.contains("warned too often (kernel.warn_limit").then_some(Class::Warning);
+    let begins = || PANICS.iter().find(|(form, _)| words.starts_with(form)).map(|(_, class)| *class);
+    end.or_else(warned).or_else(begins)
 }
 
 /// What `panic()` was called with, of the line that tells of it.

@@ -1,7 +1,8 @@
-//! The reports of trouble in the kernel's log, and the first of them that is fatal.
+//! The reports of trouble in the kernel's log, and the one that the machine died of.
 //!
 //! `forms.rs` is the table of texts by which a report begins, with what each means; `oops.rs`, `stall.rs` and `lockdep.rs` read
-//! what a report says. Whoever tells why the machine died asks [`find`].
+//! what a report says; `which.rs` tells which report counts. Whoever tells why the machine died asks [`fatal`], or [`find`]
+//! where there is a log and nothing else.
 //!
 //! **Invariant:** an event is what the kernel said. A message that the machine lives with is an event only where a panic
 //! names it.
@@ -11,14 +12,16 @@ mod forms;
 mod lockdep;
 mod oops;
 mod stall;
+mod which;
 
 #[cfg(test)]
 mod tests;
 
 pub use class::Class;
-pub use oops::{Named, Oops, Said, is_place};
-pub(crate) use oops::{cpu_and_pid, symbol};
+pub use oops::{Named, Oops, Said, Who, is_place};
+pub(crate) use oops::{cpu_and_pid, symbol, task_of};
 pub use stall::Subject;
+pub use which::{fatal, find};
 
 pub(crate) use forms::panic_words;
 use forms::{Fate, bare, class_of, panic_class};
@@ -27,7 +30,7 @@ use rustc_hash::FxHashSet;
 /// How many reports before the fatal one are kept, the last of them.
 const MAX_EARLIER: usize = 6;
 
-/// The first fatal event.
+/// The event that the machine died of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
     /// Its kind.
@@ -48,10 +51,23 @@ pub struct Event {
     pub others: Vec<Subject>,
     /// Its line's number.
     pub at: usize,
-    /// What the machine had lived with before, and where: line number and message.
-    pub earlier: Vec<(usize, String)>,
+    /// What the machine had lived with before.
+    pub earlier: Vec<Earlier>,
     /// What it died of in the end, where it lived on after this.
     pub later: Option<(usize, String)>,
+}
+
+/// A report that the machine survived.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Earlier {
+    /// Its line's number.
+    pub at: usize,
+    /// The message.
+    pub line: String,
+    /// True for an oops; the others are what the kernel merely told of.
+    pub is_oops: bool,
+    /// The CPU and the task that it names, where its message does not name them itself.
+    pub who: Option<Who>,
 }
 
 /// A message that tells of trouble.
@@ -60,47 +76,6 @@ struct Sign {
     at: usize,
     class: Class,
     fate: Fate,
-}
-
-/// Finds the first fatal event in the lines of a log. `None` where nothing in it is fatal.
-#[must_use]
-pub fn find(lines: &[&str]) -> Option<Event> {
-    let panic_at = panic_line(lines);
-    let words = panic_at.and_then(|n| panic_words(lines.get(n)?));
-    let before = lines.get(..panic_at.unwrap_or(lines.len())).unwrap_or_default();
-    let signs: Vec<Sign> = before
-        .iter()
-        .enumerate()
-        .filter_map(|(at, l)| class_of(l).map(|(class, fate)| Sign { at, class, fate }))
-        .collect();
-    let log = Log { lines, signs: &signs, panic_at };
-    let deadly = signs.iter().find(|s| s.fate == Fate::Deadly);
-    let Some((panic_at, words)) = panic_at.zip(words) else {
-        // no panic: before 4.x an oops went to the crash kernel without one
-        return match deadly {
-            Some(sign) => Some(log.oops(sign)),
-            None => signs.iter().find(|s| s.class == Class::Sysrq).map(|s| log.event(s.at, s.class)),
-        };
-    };
-    let named = panic_class(words);
-    match (deadly, named) {
-        (Some(sign), None | Some(Class::Unknown)) => Some(log.oops(sign)),
-        (Some(sign), Some(class)) => match log.named(class) {
-            // the first of both; an oops that killed init comes before that panic and is its cause
-            Some(at) if at < sign.at => Some(log.event(at, class)),
-            _ => Some(log.oops(sign)),
-        },
-        (None, Some(Class::Unknown)) => {
-            // an oops whose first lines the log has lost: the report right before the panic, if there is one
-            let near = signs.iter().rfind(|s| panic_at - s.at <= 100);
-            Some(near.map_or_else(|| log.event(panic_at, Class::Panic), |s| log.reported(s.at, s.class)))
-        }
-        (None, Some(class)) => {
-            let at = log.named(class).unwrap_or(panic_at);
-            Some(log.reported(at, class))
-        }
-        (None, None) => Some(log.event(panic_at, Class::Panic)),
-    }
 }
 
 /// The line that tells of the panic.
@@ -159,14 +134,11 @@ impl Log<'_> {
         self.lines.get(n).map(|l| l.trim().to_owned()).unwrap_or_default()
     }
 
-    /// The message that a panic of `class` is the end of: the last before it.
-    fn named(&self, class: Class) -> Option<usize> {
-        self.signs.iter().rfind(|s| s.class == class).map(|s| s.at)
-    }
-
-    /// An event of an oops, by all that its report says.
-    fn oops(&self, sign: &Sign) -> Event {
-        self.reported(sign.at, sign.class)
+    /// The message that a panic of `class` is the end of, with its own class: the last before it. The words of a fatal
+    /// warning are those of other checkers as well.
+    fn named(&self, class: Class) -> Option<(usize, Class)> {
+        let is_checker = |of: Class| matches!(of, Class::Sanitizer | Class::Ubsan) && class == Class::Warning;
+        self.signs.iter().rfind(|s| s.class == class || is_checker(s.class)).map(|s| (s.at, s.class))
     }
 
     /// An event by what the lines around its first say more tellingly than that does: the list that is corrupt of
@@ -324,13 +296,19 @@ impl Log<'_> {
         (!own).then(|| (panic_at, self.line(panic_at)))
     }
 
+    /// True where a report ended between two lines.
+    fn has_ended(&self, from: usize, to: usize) -> bool {
+        self.lines.get(from..to).is_some_and(|lines| lines.iter().any(|l| l.contains("---[ end trace")))
+    }
+
     /// What came before: other subjects of the same stall, and what the machine lived with.
     fn before(&self, event: &mut Event) {
         let block = self.block(event.at);
         // what the report itself says more tellingly is no other report
         let own = |s: &Sign| block.contains(&s.at) && s.class == event.class && !event.class.is_stall();
         let mut known = FxHashSet::default();
-        for sign in self.signs.iter().filter(|s| s.at < event.at && !own(s)).copied().collect::<Vec<_>>() {
+        let mut oops_at = None;
+        for sign in self.signs.iter().filter(|s| s.at < event.at && !own(s)) {
             if sign.class == event.class && event.class.is_stall() {
                 event.others.extend(
                     stall::subject(sign.class, self.lines, sign.at)
@@ -338,8 +316,20 @@ impl Log<'_> {
                 );
                 continue;
             }
-            if let Some(line) = self.lines.get(sign.at).filter(|line| known.insert(line.trim())) {
-                event.earlier.push((sign.at, line.trim().to_owned()));
+            // of an oops its first message: what it is called by the processor stands behind
+            if sign.fate == Fate::Deadly
+                && let Some(from) = oops_at.replace(sign.at)
+                && !self.has_ended(from, sign.at)
+            {
+                continue;
+            }
+            if let Some(line) =
+                self.lines.get(sign.at).filter(|line| known.insert(line.trim()) || sign.fate == Fate::Deadly)
+            {
+                let line = line.trim().to_owned();
+                let who = oops::task_of(self.lines, sign.at).filter(|_| !line.contains("CPU"));
+                let is_oops = sign.fate == Fate::Deadly;
+                event.earlier.push(Earlier { at: sign.at, line, is_oops, who });
             }
         }
         let surplus = event.earlier.len().saturating_sub(MAX_EARLIER);

@@ -176,6 +176,32 @@ pub(crate) fn cpu_and_pid(line: &str) -> Option<(u32, i32)> {
     out.cpu.zip(out.pid)
 }
 
+/// Whom a report names: the CPU that reported, and what it ran.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Who {
+    /// The CPU; until 3.9 reports did not say.
+    pub cpu: Option<u32>,
+    /// The thread.
+    pub pid: Option<i32>,
+    /// Its name.
+    pub comm: Option<String>,
+}
+
+/// How many lines there are at most from a report's first to the one that names the task.
+const TO_HEADER: usize = 16;
+
+/// Whom the report that begins at a line names.
+pub(crate) fn task_of(lines: &[&str], n: usize) -> Option<Who> {
+    let report = lines.get(n..lines.len().min(n.saturating_add(TO_HEADER)))?;
+    let line =
+        report.iter().take_while(|line| !line.contains("---[ end ")).map(|line| line.trim_start()).find(
+            |line| line.starts_with("Pid: ") || (line.starts_with("CPU: ") && line.contains(" PID: ")),
+        )?;
+    let mut out = Oops::default();
+    header(line, &mut out);
+    Some(Who { cpu: out.cpu, pid: out.pid, comm: out.comm })
+}
+
 /// A thread's name may have blanks.
 fn comm(text: &str) -> String {
     let end = [" Not tainted", " Tainted: ", " Kdump: "].iter().filter_map(|m| text.find(m)).min();

@@ -132,6 +132,11 @@ fn reports_count_only_where_a_panic_names_them() {
             Class::MachineCheck,
         ),
         (
+            "EDAC MC0: 1 UE memory read error on CPU_SrcID#0_Ha#0_Chan#0_DIMM#0 (channel:0 slot:0 page:0x1)",
+            "UE memory read error on CPU_SrcID#0_Ha#0_Chan#0_DIMM#0 (channel:0 slot:0 page:0x1)",
+            Class::MachineCheck,
+        ),
+        (
             "NMI: IOCK error (debug interrupt?) for reason 71 on CPU 0.",
             "NMI IOCK error: Not continuing",
             Class::Nmi,
@@ -175,7 +180,7 @@ fn reports_that_are_told_and_never_the_cause_by_themselves() {
         let e = of(&format!("{line}\nkernel BUG at a.c:1!"));
         assert_eq!(
             (e.class, e.earlier.as_slice()),
-            (Class::Bug, [(0, line.to_owned())].as_slice()),
+            (Class::Bug, [Earlier { at: 0, line: line.to_owned(), is_oops: false, who: None }].as_slice()),
             "{line}"
         );
     }
@@ -201,6 +206,8 @@ fn what_is_no_sign_of_trouble() {
         "traps: cat[77] general protection fault ip:400544 sp:7ffd error:0 in cat",
         "Linux version 6.1",
         "BUG in the firmware (we go on): no",
+        "EDAC MC0: 1 CE memory read error on CPU_SrcID#0_Ha#0_Chan#0_DIMM#0 (channel:0 slot:0 page:0x1)",
+        "pcieport 0000:00:03.0: AER: Corrected error received: 0000:00:03.0",
     ] {
         assert!(find(&[line, "Kernel panic - not syncing: x"]).unwrap().earlier.is_empty(), "{line}");
     }
@@ -227,6 +234,14 @@ fn panics_by_their_words() {
         ("Watchdog detected hard LOCKUP on cpu 3", Class::HardLockup),
         ("An NMI occurred. Depending on your system the reason for the NMI is logged", Class::Nmi),
         ("watchdog pretimeout event", Class::Watchdog),
+        ("Software Watchdog Timer expired", Class::Watchdog),
+        ("Watchdog pre-timeout", Class::Watchdog),
+        ("EDAC MC0: UE page 0x1234, offset 0x0, grain 8, row 1, labels \"DIMM_A1\": x", Class::MachineCheck),
+        (
+            "UE memory read error on CPU_SrcID#0_Ha#0_Chan#0_DIMM#0 (channel:0 slot:0 page:0x1)",
+            Class::MachineCheck,
+        ),
+        ("EDAC: PCI Parity Error", Class::MachineCheck),
         ("my driver gave up", Class::Panic),
     ] {
         let e = of(&format!("Kernel panic - not syncing: {text}"));
@@ -542,23 +557,8 @@ fn others_of_the_same_stall_and_reports_before() {
         Kernel panic - not syncing: hung_task: blocked tasks");
     assert_eq!(e.subject.and_then(|s| s.pid), Some(13));
     assert_eq!(e.others.iter().filter_map(|s| s.pid).collect::<Vec<_>>(), [12]);
-    assert_eq!(e.earlier, [(0, "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2".to_owned())]);
-}
-
-#[test]
-fn the_first_oops_counts_and_the_end_is_told() {
-    let e = of(
-        "BUG: kernel NULL pointer dereference, address: 0000000000000000\nRIP: 0010:f+0x1/0x2\n---[ end trace 1 ]---\n\
-        watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [cat:77]\nKernel panic - not syncing: softlockup: hung tasks",
-    );
-    assert_eq!(e.class, Class::NullPointer);
-    assert_eq!(e.later, Some((4, "Kernel panic - not syncing: softlockup: hung tasks".to_owned())));
-    let e = of("kernel BUG at a.c:1!\n---[ end trace 1 ]---\nkernel BUG at b.c:2!\n---[ end trace 2 ]---\n\
-        Kernel panic - not syncing: Fatal exception");
-    assert_eq!(
-        (e.line.as_str(), e.later),
-        ("kernel BUG at a.c:1!", Some((2, "kernel BUG at b.c:2!".to_owned())))
-    );
+    let line = "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2".to_owned();
+    assert_eq!(e.earlier, [Earlier { at: 0, line, is_oops: false, who: None }]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The kernel's log as lines of text with their times, ready to be searched for events.
 
-use kernel::log::printk::{self, LogRecord};
-use kernel::{KernelError, Session};
+use crate::error::KernelError;
+use crate::log::printk::{self, LogRecord};
+use crate::session::{Fact, Session};
 
 /// `LOG_NEWLINE`
 const NEWLINE: u8 = 2;
@@ -10,37 +11,60 @@ const CONT: u8 = 8;
 
 /// The log's lines.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
-    lines: Vec<(Option<u64>, String)>,
+pub struct Lines {
+    lines: Vec<Line>,
     /// What of the log could not be read.
-    pub(crate) stopped: Option<String>,
+    pub stopped: Option<String>,
+}
+
+#[derive(Debug)]
+struct Line {
+    /// Nanoseconds since boot.
+    ts_nsec: Option<u64>,
+    /// Its record's place in the log; what was still in another buffer has none.
+    record: Option<usize>,
+    text: String,
+}
+
+impl Fact for Lines {
+    fn read(s: &Session) -> Self {
+        let Ok(log) = s.log() else { return Self::default() };
+        let mut out = Self::from_records(&log.records);
+        out.stopped = log.stopped.as_ref().map(ToString::to_string);
+        let ts_nsec = out.end();
+        let (buffers, lost) = printk::safe_buffers(s);
+        out.stopped = out.stopped.or_else(|| lost.map(|e| e.to_string()));
+        for buffer in buffers {
+            let line = |text: &str| Line { ts_nsec, record: None, text: plain(text).to_owned() };
+            out.lines.extend(buffer.text.lines().map(line));
+        }
+        out
+    }
 }
 
 impl Lines {
     /// The log of a session, with what was still in the buffers for non-maskable interrupts.
-    pub(crate) fn of(s: &Session) -> Result<Self, &KernelError> {
-        let log = s.log()?;
-        let mut out = Self::from_records(&log.records);
-        out.stopped = log.stopped.as_ref().map(ToString::to_string);
-        let last = out.end();
-        let (buffers, lost) = printk::safe_buffers(s);
-        out.stopped = out.stopped.or_else(|| lost.map(|e| e.to_string()));
-        for buffer in buffers {
-            out.lines.extend(buffer.text.lines().map(|l| (last, plain(l).to_owned())));
-        }
-        Ok(out)
+    ///
+    /// # Errors
+    /// If there is no log to be read.
+    pub fn of(s: &Session) -> Result<&Self, &KernelError> {
+        s.log()?;
+        Ok(s.fact())
     }
 
     /// Lines of records. What user space wrote to the log is none of the kernel's messages, and a record that
     /// was cut while it was printed goes on in the next (LOG_CONT without LOG_NEWLINE, until 4.9).
-    fn from_records(records: &[LogRecord]) -> Self {
+    pub(crate) fn from_records(records: &[LogRecord]) -> Self {
         let mut out = Self::default();
         let mut open = false;
-        for r in records.iter().filter(|r| r.facility == 0) {
+        for (record, r) in records.iter().enumerate().filter(|(_, r)| r.facility == 0) {
             for (n, line) in r.text.split('\n').enumerate() {
                 match out.lines.last_mut() {
-                    Some((_, last)) if open && n == 0 => last.push_str(line),
-                    _ => out.lines.push((r.ts_nsec, line.to_owned())),
+                    Some(last) if open && n == 0 => last.text.push_str(line),
+                    _ => {
+                        let text = line.to_owned();
+                        out.lines.push(Line { ts_nsec: r.ts_nsec, record: Some(record), text });
+                    }
                 }
             }
             open = r.flags & CONT != 0 && r.flags & NEWLINE == 0;
@@ -49,18 +73,26 @@ impl Lines {
     }
 
     /// The texts.
-    pub(crate) fn texts(&self) -> Vec<&str> {
-        self.lines.iter().map(|(_, text)| text.as_str()).collect()
+    #[must_use]
+    pub fn texts(&self) -> Vec<&str> {
+        self.lines.iter().map(|line| line.text.as_str()).collect()
+    }
+
+    /// The record that a line is of, by its place in the log.
+    pub(crate) fn record(&self, n: usize) -> Option<usize> {
+        self.lines.get(n)?.record
     }
 
     /// When a line was logged, in nanoseconds since boot.
-    pub(crate) fn time(&self, n: usize) -> Option<u64> {
-        self.lines.get(n).and_then(|(ts, _)| *ts)
+    #[must_use]
+    pub fn time(&self, n: usize) -> Option<u64> {
+        self.lines.get(n)?.ts_nsec
     }
 
     /// When the last line that has a time was logged.
-    pub(crate) fn end(&self) -> Option<u64> {
-        self.lines.iter().rev().find_map(|(ts, _)| *ts)
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        self.lines.iter().rev().find_map(|line| line.ts_nsec)
     }
 }
 
@@ -70,7 +102,8 @@ fn plain(line: &str) -> &str {
 }
 
 /// `[   12.345678]`
-pub(crate) fn stamp(ts_nsec: u64) -> String {
+#[must_use]
+pub fn stamp(ts_nsec: u64) -> String {
     format!("[{:5}.{:06}]", ts_nsec / 1_000_000_000, ts_nsec / 1000 % 1_000_000)
 }
 
