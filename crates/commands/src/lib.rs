@@ -41,6 +41,7 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::program::meta::Wr,
     &cmd::machine::log::Log,
     &cmd::data::print::Print,
+    &cmd::tasks::ipcs::Ipcs,
     &cmd::tasks::ps::Ps,
     &cmd::machine::sys::Sys,
     &cmd::code::sym::Sym,

@@ -211,3 +211,86 @@ fn a_list_that_is_damaged_is_not_whole() {
     let report = answer(&k, &line).unwrap();
     assert!(report.failed() && !report.is_incomplete(), "{report:?}");
 }
+
+/// crash's layout: a heading above a facility, with -M above each segment; what was chosen alone with one id or address.
+#[test]
+fn ipcs_shows_each_facility_as_crash_does() {
+    const SEGMENT: &str = "SHMID_KERNEL     KEY      SHMID      UID   PERMS BYTES      NATTCH STATUS\n";
+    const PAGES: [&str; 2] = ["16/1/2", "1024/1024/0"];
+    let mut k = Kernel::new();
+    let (tasks, _) = k.tasks(2, 4096, 256, &[("nsproxy", 96, "*nsproxy")]);
+    k.structure("mm_struct", 64, &[("pgd", 0, "*void")]);
+    let made = k.ipc("xarray", &tasks);
+    let [first, second] = made.segments;
+    let rows = [
+        format!("{first:x} 80001234 0          33    640   65536      5      dest locked\n"),
+        format!("{second:x} 80001234 65606      33    640   4194304    5      dest locked\n"),
+    ];
+    let array = format!(
+        "SEM_ARRAY        KEY      SEMID      UID   PERMS NSEMS\n{:x} 80001234 0          33    640   3\n\n",
+        made.array
+    );
+    let queue = format!(
+        "MSG_QUEUE        KEY      MSQID      UID   PERMS USED-BYTES   MESSAGES\n\
+         {:x} 80001234 0          33    640   8            1\n\n",
+        made.queue
+    );
+    assert_eq!(ask(&k, "ipcs"), format!("{SEGMENT}{}{}\n{array}{queue}", rows[0], rows[1]));
+    assert_eq!(ask(&k, "ipcs -sq"), format!("{array}{queue}"));
+    let with_pages =
+        |n: usize| format!("{SEGMENT}{}PAGES ALLOCATED/RESIDENT/SWAPPED: {}\n", rows[n], PAGES[n]);
+    let text = ask(&k, "ipcs -M");
+    assert!(
+        text.starts_with(&(with_pages(0) + &format!("INODE: {:x}\n\n{}", made.inode, with_pages(1)))),
+        "{text}"
+    );
+    assert_eq!(ask(&k, "ipcs -M -n 1"), text);
+    assert_eq!(ask(&k, "ipcs 65606"), format!("{SEGMENT}{}\n", rows[1]));
+    assert_eq!(ask(&k, &format!("ipcs {:x}", made.queue)), queue);
+    assert_eq!(ask(&k, "ipcs 0"), format!("{SEGMENT}{}\n{array}{queue}", rows[0]));
+    for (line, why) in [
+        ("ipcs 7", "ipcs: invalid id or address: 7"),
+        ("ipcs -q 65606", "ipcs: invalid id or address: 65606"),
+        ("ipcs -n 99", "ipcs: invalid task or pid value: 99"),
+        ("ipcs -n made", "ipcs: invalid task or pid value: made"),
+        ("ipcs zz", "zz is neither a number nor a symbol"),
+    ] {
+        let got = try_ask(&k, line).unwrap_err();
+        assert!(got.contains(why), "{line}: {got}");
+    }
+    assert!(answer(&k, "ipcs 7 0").unwrap().failed());
+    let data = json(&answer(&k, "ipcs -M").unwrap());
+    let wanted = r#""key":"0x80001234","shmid":65606,"uid":33,"perms":416,"bytes":4194304,"nattch":5,"status":["dest","locked"],"pages_allocated":1024,"pages_resident":1024,"pages_swapped":0"#;
+    assert!(data.contains(wanted), "{data}");
+}
+
+/// A part that is not in the dump is missing in its cell, or a facility says that it is not whole; never an empty list.
+#[test]
+fn ipcs_never_takes_what_is_missing_for_none() {
+    let mut k = Kernel::new();
+    let (tasks, _) = k.tasks(2, 4096, 256, &[("nsproxy", 96, "*nsproxy")]);
+    k.structure("mm_struct", 64, &[("pgd", 0, "*void")]);
+    let made = k.ipc("xarray", &tasks);
+    let lost = |at: u64| {
+        let mut k = k.clone();
+        k.exclude(at);
+        k
+    };
+    let k = lost(made.segments[0]);
+    assert!(answer(&k, "ipcs -m").unwrap().is_incomplete());
+    assert!(
+        ask(&k, "ipcs -m").contains(&format!("{:x} <?>      <?>        <?>   <?>   <?>", made.segments[0]))
+    );
+    let k = lost(made.nodes[0]);
+    assert!(answer(&k, "ipcs").unwrap().is_incomplete());
+    let text = ask(&k, "ipcs -m");
+    assert!(
+        text.contains("ipcs: the shared memory segments are not whole: ") && !text.contains("none"),
+        "{text}"
+    );
+    let why = try_ask(&k, "ipcs -m 0").unwrap_err();
+    assert!(why.contains("0 is not among the objects that can be read, and they are not all: "), "{why}");
+    let mut k = k;
+    k.without_btf();
+    assert!(try_ask(&k, "ipcs").unwrap_err().contains("struct ipc_ids is not known"));
+}

@@ -78,6 +78,17 @@ pub enum KernelError {
         /// The contradiction.
         why: String,
     },
+    /// What a task had and gave up when it died.
+    #[error("task {pid} has no {what} any more: it is dead, or about to be")]
+    GivenUp {
+        /// The task.
+        pid: i32,
+        /// What.
+        what: &'static str,
+    },
+    /// What this kernel was built without.
+    #[error("this kernel was built without {0}")]
+    NotBuilt(&'static str),
     /// A CPU that the kernel does not have.
     #[error("cpu {0} is not a possible cpu of this kernel")]
     NoCpu(u32),

@@ -7,6 +7,7 @@ pub mod containers;
 pub mod debug;
 mod error;
 pub mod fs;
+pub mod ipc;
 pub mod locking;
 pub mod log;
 pub mod machine;

@@ -1,6 +1,7 @@
 //! Comparisons: an aspect of a dump, as crashlens shows it, with the guest's truth. Each returns what differs.
 
 mod arm64;
+mod ipc;
 pub(crate) mod sleepers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 pub use arm64::crash as crash_arm64;
+pub use ipc::ipc;
 pub use sleepers::sleepers;
 
 use crate::truth::is_label;

@@ -159,8 +159,9 @@ impl Answers {
         let next = stacks.chain(trace).filter(|place| place.offset == 0);
         let next: BTreeSet<&str> = next.map(|place| place.symbol.as_str()).collect();
         let symbols: Vec<&str> = samples.filter(|name| !crate::truth::is_label(name)).chain(next).collect();
-        let lines = ["sys", "log", "mod", "ps", "bt -s"].map(str::to_owned).into_iter();
-        let lines: Vec<String> = lines.chain([format!("sym {}", symbols.join(" "))]).collect();
+        let lines = ["sys", "log", "mod", "ps", "ipcs -Msq", "bt -s"].map(str::to_owned).into_iter();
+        let other = case.truth.task_in_own_ipc().map(|pid| format!("ipcs -n {pid} -Msq"));
+        let lines: Vec<String> = lines.chain(other).chain([format!("sym {}", symbols.join(" "))]).collect();
         let mut answers = Self::ask(&files, &lines)?;
         let pids: Vec<String> = answers
             .list("ps", "tasks")?

@@ -39,6 +39,12 @@ pub struct Truth {
 }
 
 impl Truth {
+    /// The task that has an IPC namespace of its own, where the guest has one.
+    #[must_use]
+    pub fn task_in_own_ipc(&self) -> Option<i64> {
+        self.tasks.iter().find(|task| task.comm == "job-ipc").map(|task| task.pid)
+    }
+
     /// The report to compare the panic task with: the oops, or the state that `panic()` printed where there was none.
     #[must_use]
     pub fn death(&self) -> Option<&Report> {

@@ -80,6 +80,11 @@ fn the_tasks_are_the_guests() {
 }
 
 #[test]
+fn the_ipc_objects_are_the_guests() {
+    check("ipc", aspects::ipc);
+}
+
+#[test]
 fn the_symbols_are_the_guests() {
     check("symbols", aspects::symbols);
 }

@@ -44,11 +44,12 @@ fn the_sample_says_what_its_guest_said() {
     let case = case();
     let dump = vec![PathBuf::from(SAMPLE)];
     let answers = Answers::about(&case, &dump, State::Alone).unwrap();
-    let all: [(&str, Aspect); 7] = [
+    let all: [(&str, Aspect); 8] = [
         ("system", aspects::system),
         ("log", aspects::log),
         ("modules", aspects::modules),
         ("tasks", aspects::tasks),
+        ("ipc", aspects::ipc),
         ("symbols", aspects::symbols),
         ("crash", aspects::crash),
         ("sleepers", aspects::sleepers),
@@ -91,6 +92,11 @@ fn log_tail() {
 #[test]
 fn ps() {
     check("ps", "ps");
+}
+
+#[test]
+fn ipcs() {
+    check("ipcs", "ipcs -Msq");
 }
 
 #[test]

@@ -10,8 +10,8 @@ const ALIAS_DEPTH: usize = 8;
 
 /// crash's commands. One that is not in [`COMMANDS`] is known, and said to be missing.
 const CRASH: &[&str] = &[
-    "bpf", "dev", "files", "fuser", "ipcs", "irq", "kmem", "mach", "mount", "net", "runq", "rustfilt",
-    "sbitmapq", "sig", "swap", "timer", "vm",
+    "bpf", "dev", "files", "fuser", "irq", "kmem", "mach", "mount", "net", "runq", "rustfilt", "sbitmapq",
+    "sig", "swap", "timer", "vm",
 ];
 
 /// The command of this name.

@@ -140,6 +140,16 @@ pub(crate) fn chosen<'s>(s: &'s Session, named: &[Named]) -> Vec<&'s Task> {
     out
 }
 
+/// The one task that a word names: a pid, or the address of a `task_struct`.
+pub(crate) fn one<'s>(s: &'s Session, word: &str) -> Result<&'s Task, CommandError> {
+    let named = Named::parse(s, word)?;
+    let task = match &named {
+        Named::Pid(_) | Named::At(_) => chosen(s, &[named]).first().copied(),
+        Named::Name(_) | Named::Pattern(_) => None,
+    };
+    task.ok_or_else(|| CommandError::failed(nobody(s, word)))
+}
+
 /// The task that commands are about: the one that `set` chose, else the panic task, or the idle task of CPU 0 where
 /// the session began with `--no_panic`.
 pub(crate) fn context<'s>(cx: &Cx<'s>) -> Result<&'s Task, CommandError> {

@@ -1,5 +1,6 @@
-//! The kernel's containers, walked with a guard against cycles and a budget: lists, red-black and maple trees, XArrays.
+//! The kernel's containers, walked with a guard against cycles and a budget: lists, red-black and maple trees, XArrays, IDRs.
 
+pub mod idr;
 pub mod list;
 pub mod maple;
 pub mod rbtree;

@@ -1,5 +1,6 @@
-//! File systems: dentries, mounts, open files.
+//! File systems: dentries, mounts, open files, inodes.
 
+pub mod inode;
 pub mod path;
 #[cfg(test)]
 mod tests;

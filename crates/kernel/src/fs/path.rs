@@ -11,6 +11,7 @@ bind! {
     pub struct FileStruct("file") {
         dentry: "f_path.dentry" | "__f_path.dentry",
         mnt: "f_path.mnt" | "__f_path.mnt",
+        inode: "f_inode", // 3.9 (dd37978c50bc)
         op: "f_op",
         flags: "f_flags",
         mode: "f_mode",

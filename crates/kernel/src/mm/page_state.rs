@@ -10,6 +10,7 @@
 
 use crate::containers::list::list;
 use crate::error::Result;
+use crate::fs::inode::{self, AddressSpace, Inode};
 use crate::mm::node;
 use crate::mm::page::{PageStruct, flag_names};
 use crate::mm::page_type::{Mark, PageTypes, is_type};
@@ -21,22 +22,6 @@ use rustc_hash::FxHashSet;
 bind! {
     /// `struct page`, what tells its use
     struct PageUse("page") { private: "private", lru: "lru" }
-}
-bind! {
-    /// `struct address_space`
-    struct Mapping("address_space") { host: "host" }
-}
-bind! {
-    /// `struct inode`
-    struct InodeOf("inode") { data: "i_data", number: "i_ino", sb: "i_sb" }
-}
-bind! {
-    /// `struct super_block`
-    struct SuperOf("super_block") { id: "s_id", kind: "s_type" }
-}
-bind! {
-    /// `struct file_system_type`
-    struct FileSystem("file_system_type") { name: "name" }
 }
 bind! {
     /// `struct pglist_data`
@@ -216,11 +201,11 @@ fn mapped(s: &Session, head: VirtAddr) -> Option<Use> {
     let mapping = s.bind::<PageStruct>().mapping.ptr(mem, head).ok().filter(|m| s.arch().is_kernel(*m))?;
     match mapping.0 & 3 {
         0 => {
-            let b = s.bind::<InodeOf>();
-            let inode = s.bind::<Mapping>().host.ptr(mem, mapping).ok()?;
+            let b = s.bind::<Inode>();
+            let inode = s.bind::<AddressSpace>().host.ptr(mem, mapping).ok()?;
             let is_own = b.data.at(inode).ok()? == mapping;
             let number = b.number.num(mem, inode).ok().filter(|_| is_own)?;
-            Some(Use::File { inode, number, system: system(s, inode) })
+            Some(Use::File { inode, number, system: inode::system(s, inode) })
         }
         1 => {
             let root = VirtAddr(mapping.0 & !3);
@@ -228,17 +213,6 @@ fn mapped(s: &Session, head: VirtAddr) -> Option<Use> {
         }
         _ => None,
     }
-}
-
-/// `ext4 on vda1`; `ext4` where the file system is on no device, or the kernel has no name for that.
-fn system(s: &Session, inode: VirtAddr) -> Option<String> {
-    let mem = s.mem();
-    let sb = s.bind::<InodeOf>().sb.ptr(mem, inode).ok()?;
-    let b = s.bind::<SuperOf>();
-    let kind = b.kind.ptr(mem, sb).ok()?;
-    let kind = s.bind::<FileSystem>().name.string(mem, kind, 32).ok()?;
-    let id = if b.id.exists() { b.id.text(mem, sb).ok()? } else { String::new() };
-    Some(if id.is_empty() || id == kind { kind } else { format!("{kind} on {id}") })
 }
 
 /// The CPU whose lists of free pages have a head at this address.

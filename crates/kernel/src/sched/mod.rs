@@ -1,6 +1,7 @@
-//! Tasks and CPUs: which there are, what they wait for, how long they ran, and which one the machine died in.
+//! Tasks and CPUs: which there are, what they wait for, how long they ran, their namespaces, and which one the machine died in.
 
 pub mod cpu;
+pub mod nsproxy;
 pub mod panic;
 mod plausible;
 pub mod rlimit;

@@ -44,6 +44,7 @@ bind! {
         rss_stat: "rss_stat",
         files: "files",
         cred: "cred",
+        nsproxy: "nsproxy",
     }
 }
 bind! {

@@ -108,6 +108,11 @@ const OBJECTS: &[Object] = &[
         members: &[("name", Holds::Text(b"Linux\0")), ("user_ns", Holds::Address(&["init_user_ns"]))],
     },
     Object {
+        of: "ipc_namespace",
+        lies: Lies::At("init_ipc_ns"),
+        members: &[("user_ns", Holds::Address(&["init_user_ns"]))],
+    },
+    Object {
         of: "mm_struct",
         lies: Lies::At("init_mm"),
         members: &[
@@ -132,6 +137,7 @@ const OBJECTS: &[Object] = &[
         lies: Lies::At("init_nsproxy"),
         members: &[
             ("uts_ns", Holds::Address(&["init_uts_ns"])),
+            ("ipc_ns", Holds::Address(&["init_ipc_ns"])),
             ("pid_ns_for_children", Holds::Address(&["init_pid_ns"])),
         ],
     },

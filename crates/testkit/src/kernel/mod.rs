@@ -29,12 +29,15 @@
 )]
 
 mod btf;
+mod idr;
+mod ipc;
 mod kallsyms;
 mod machine;
 mod memory;
 mod tasks;
 mod types;
 
+pub use ipc::Ipc;
 pub use types::Member;
 
 use crate::dump::DumpSpec;

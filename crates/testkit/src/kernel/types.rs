@@ -65,6 +65,11 @@ impl TypeTable {
         found.unwrap_or_else(|| panic!("struct {name} is not declared"))
     }
 
+    /// True where a struct of this name was declared.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.compounds.iter().any(|c| c.name == name)
+    }
+
     /// Bytes of a type.
     pub(super) fn size(&self, ty: &str) -> u64 {
         if let Some((element, count)) = array(ty) {

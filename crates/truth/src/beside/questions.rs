@@ -131,6 +131,17 @@ const SYSTEM: &[&str] = &[
     "log -s",
     "mod",
     "mod -t",
+    "ipcs",
+    "ipcs -m",
+    "ipcs -M",
+    "ipcs -s",
+    "ipcs -q",
+    "ipcs -sq",
+    "ipcs 0",
+    "ipcs -M 0",
+    "ipcs -q 0",
+    "ipcs -n PID",
+    "ipcs -M -n TASK",
 ];
 
 const MEMORY: &[&str] = &[

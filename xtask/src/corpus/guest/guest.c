@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,40 @@ static void memory(void)
 	semget(0x99, 3, IPC_CREAT | 0600);
 }
 
+// Objects in the states that /proc/sysvipc can show beside the usual one.
+static void ipc(void)
+{
+	int i, last = -1, pages = open("/proc/sys/vm/nr_hugepages", O_WRONLY);
+
+	shmctl(shmget(IPC_PRIVATE, 8192, 0640), SHM_LOCK, 0);
+	int segment = shmget(0x80005678, 12289, IPC_CREAT | 0604); // a key that is negative
+	memset(shmat(segment, 0, 0), 1, 8192);
+	shmctl(segment, IPC_RMID, 0); // goes when its last user does
+	write(pages, "2", 1);
+	close(pages);
+	char *huge = shmat(shmget(IPC_PRIVATE, 4 << 20, SHM_HUGETLB | 0600), 0, 0);
+	if (huge != (void *)-1)
+		*huge = 1;
+	for (i = 0; i < 40; i++) { // more than the lowest node of their table holds, and slots that were used before
+		int one = semget(IPC_PRIVATE, 1, 0600), two = semget(IPC_PRIVATE, 2, 0600);
+		semctl(one, 0, IPC_RMID);
+		msgctl(last, IPC_RMID, 0);
+		last = msgget(IPC_PRIVATE, 0622);
+		(void)two;
+	}
+	struct shmid_ds owner = { .shm_perm = { .uid = 33, .gid = 33, .mode = 0444 } };
+	shmctl(shmget(IPC_PRIVATE, 4096, 0600), IPC_SET, &owner);
+	if (!fork()) { // in a namespace of its own, of which it tells itself
+		name("job-ipc");
+		unshare(CLONE_NEWIPC);
+		*(char *)shmat(shmget(0x4321, 20480, IPC_CREAT | 0600), 0, 0) = 1;
+		semget(0x4322, 2, IPC_CREAT | 0600);
+		system("for file in shm sem msg; do cat /proc/sysvipc/$file > /tmp/sysvipc.$file; done");
+		for (;;)
+			pause();
+	}
+}
+
 static int workload(int spin)
 {
 	pthread_t thread;
@@ -100,6 +135,7 @@ static int workload(int spin)
 	signal(SIGUSR1, SIG_IGN);
 	sockets();
 	memory();
+	ipc();
 	pthread_mutex_lock(&lock);
 	for (i = 0; i < 3; i++)
 		pthread_create(&thread, 0, thread_sleep, 0);

@@ -1,6 +1,7 @@
-//! Tasks: which there are, the one that commands are about, a command for each.
+//! Tasks: which there are, the one that commands are about, a command for each, what they share.
 
 pub(crate) mod foreach;
+pub(crate) mod ipcs;
 pub(crate) mod ps;
 pub(crate) mod set;
 pub(crate) mod task;

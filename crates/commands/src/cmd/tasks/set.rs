@@ -1,7 +1,7 @@
 //! `set`: the task that commands are about, and the settings.
 
 use crate::engine::settings::Effect;
-use crate::show::tasks::{self, Named};
+use crate::show::tasks;
 use crate::{CommandError, Cx, Example, Layer, Run, VARIABLES, Variable};
 use kernel::Fetch;
 use kernel::Session;
@@ -158,13 +158,7 @@ fn context(cx: &mut Cx<'_>, args: &SetArgs, words: &[&str]) -> Result<Report, Co
         if let Some(more) = words.get(1) {
             return Err(CommandError::argument(format_args!("one task at a time, not also {more}")));
         }
-        let named = Named::parse(s, word)?;
-        let task = match &named {
-            Named::Pid(_) | Named::At(_) => tasks::chosen(s, &[named]).first().copied(),
-            Named::Name(_) | Named::Pattern(_) => None,
-        };
-        let invalid = || CommandError::failed(tasks::nobody(s, word));
-        cx.settings.context = Some(task.ok_or_else(invalid)?.at);
+        cx.settings.context = Some(tasks::one(s, word)?.at);
     }
     let task = tasks::context(cx)?;
     let mut report = shown(s, task);

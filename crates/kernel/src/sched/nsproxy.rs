@@ -1,0 +1,23 @@
+//! The namespaces of a task (include/linux/nsproxy.h).
+
+use crate::error::{KernelError, Result};
+use crate::sched::task::{Task, TaskStruct};
+use crate::session::Session;
+use base::VirtAddr;
+
+bind! {
+    /// `struct nsproxy`
+    pub struct NsProxy("nsproxy") { ipc: "ipc_ns" }
+}
+
+/// Where a task's namespaces are named.
+///
+/// # Errors
+/// They are not in the dump, or the task has given them up: it is dead, or about to be.
+pub fn of(s: &Session, task: &Task) -> Result<VirtAddr> {
+    let at = s.bind::<TaskStruct>().nsproxy.ptr(s.mem(), task.at)?;
+    match at.is_null() {
+        false => Ok(at),
+        true => Err(KernelError::GivenUp { pid: task.pid, what: "namespaces" }),
+    }
+}
