@@ -9,18 +9,34 @@ pub struct Insn {
     pub at: VirtAddr,
     /// Its bytes.
     pub len: usize,
-    /// `mov    %rsi,-0x48(%rbp)`, without the symbol of its target.
+    /// What it is, as the machine's own assembler writes it: `mov    %rsi,-0x48(%rbp)`, `b.eq   0xffff800008010064`. The
+    /// address of a target is in it; the symbol of that (`<vfs_read+20>`) comes behind it, and is not in it.
     pub text: String,
+    /// What the assembler's users are told beside it, with the sign that makes it a comment (`// b.none`): behind the symbol.
+    pub comment: Option<String>,
     /// The address that it jumps to or calls, or that it addresses relative to itself.
     pub target: Option<VirtAddr>,
-    /// True where the target is addressed and not branched to: `# 0x... <symbol>` follows.
+    /// True where the text does not have the target's address, so that `# 0x... <symbol>` follows (x86-64's `0x10(%rip)`).
     pub is_data: bool,
-    /// True for an instruction of no effect.
-    pub is_nop: bool,
-    /// True where the bytes are no instruction.
-    pub is_bad: bool,
-    /// True for `ud0`, `ud1` and `ud2`: what BUG() and WARN() are made of.
-    pub is_trap: bool,
+    /// What is to be known of it without reading its text.
+    pub kind: InsnKind,
+}
+
+/// What an instruction is there for. No text is read for it: each architecture has other words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InsnKind {
+    /// Calls a function, by its address or by pointer.
+    Call,
+    /// Jumps, whether always or not, by address or by pointer; a return is none.
+    Jump,
+    /// Has no effect.
+    Nop,
+    /// What `BUG()` and `WARN()` are made of: `ud2`, `brk`.
+    Trap,
+    /// The bytes are no instruction.
+    Bad,
+    /// All else.
+    Other,
 }
 
 /// Decodes instructions one after the other.

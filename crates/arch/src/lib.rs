@@ -24,7 +24,7 @@ pub(crate) use architecture::boot;
 pub use architecture::boot::{Boot, BootError, Evidence, Found, How};
 pub use architecture::{Arch, Capability, NotThere, capability};
 pub use frame::{FrameShape, Kept, Prologue, Resume, SavedLayout};
-pub use insn::{Disassemble, Insn};
+pub use insn::{Disassemble, Insn, InsnKind};
 pub use machine::{BANNER, Claim, NameSearch, OwnName, banners, claims, is_machine, kernel_name};
 pub use regs::{Control, CpuState, MAX_REGS, RegSet, Regs, Roles, ShownReg};
 pub use space::{Entry, KernelMap, Level, Linear, PageTables, Paging, Step, Translation, UserMap, Walk};

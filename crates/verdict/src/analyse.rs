@@ -87,14 +87,13 @@ fn context(case: &Case<'_>, class: Class, from: Option<usize>) -> Vec<Statement>
     out
 }
 
-/// What nobody can tell: code of a machine that is not decoded, tasks and CPUs that are lost.
+/// What nobody can tell: code of a machine whose values are not followed, tasks and CPUs that are lost.
 fn untold(s: &Session, class: Class) -> Vec<String> {
     let mut out = Vec::new();
-    if class.has_instruction() && s.arch().isa().is_err() {
-        let arch = s.arch().name();
-        out.push(format!(
-            "the instruction, its condition and its operands: code of {arch} is not decoded yet"
-        ));
+    if let Err(e) = s.arch().lift()
+        && class.has_instruction()
+    {
+        out.push(format!("the condition and the operands of the instruction: {e}"));
     }
     out.extend(s.tasks().lack().map(|lack| format!("who else waits, and for what: {lack}")));
     if let [cpu, ..] = s.tasks().unknown_cpus.as_slice() {

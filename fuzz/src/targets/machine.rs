@@ -50,7 +50,7 @@ fn code(bytes: &[u8]) -> u64 {
         }
         let table = |_: &arch::dataflow::Mem| vec![TEXT, TEXT + 4];
         let known = Known { resumes: &|at| at & 1 == 0, returns: &|to| to & 1 == 0, table: &table };
-        for function in arch::ARCHES.iter().filter_map(|arch| arch.isa().ok()?.lift(parts, &known)) {
+        for function in arch::ARCHES.iter().filter_map(|arch| Some(arch.lift().ok()?.lift(parts, &known))) {
             let flow = Flow::of(&function);
             for at in (0..bytes.len() as u64).step_by(7).map(|n| TEXT + n) {
                 std::hint::black_box((function.text(at), function.accesses(at), function.ways_to(at, &flow)));
@@ -66,7 +66,7 @@ fn code(bytes: &[u8]) -> u64 {
         while let Some(insn) = bytes.get(at..).and_then(|rest| decoder.one(VirtAddr(TEXT + at as u64), rest))
         {
             assert!(insn.len > 0 && !insn.text.is_empty(), "a listing goes on");
-            bad += usize::from(insn.is_bad);
+            bad += usize::from(insn.kind == arch::InsnKind::Bad);
             at += insn.len;
         }
     }

@@ -244,20 +244,21 @@ pub trait References: Send + Sync {
     }
 }
 
-/// `isa`: instructions, as text and for the data flow.
+/// `isa`: instructions as text, and where they lead.
 pub trait Isa: Send + Sync {
-    /// Instructions as text.
+    /// Instructions as text: [`crate::Insn`] says in what form.
     fn disassembler(&self) -> Box<dyn Disassemble>;
-    /// The instructions of a function's parts for the data flow, each part with its address, the first beginning with the
-    /// entry; `None` where they are not lifted yet.
-    fn lift(&self, _parts: &[(u64, &[u8])], _known: &Known<'_>) -> Option<Function> {
-        None
-    }
     /// Where the code of a function, all of it, goes on outside of it: jumps, and the code behind its end. `None` where that
     /// is not known: it goes on by pointers, or is not decoded.
     fn leaves(&self, _start: VirtAddr, _code: &[u8]) -> Option<Vec<VirtAddr>> {
         None
     }
+}
+
+/// `lift`: instructions for the data flow.
+pub trait Lift: Send + Sync {
+    /// What the instructions of a function's parts do, each part with its address, the first beginning with the entry.
+    fn lift(&self, parts: &[(u64, &[u8])], known: &Known<'_>) -> Function;
 }
 
 /// `traps`: how `BUG()` and `WARN()` are coded.

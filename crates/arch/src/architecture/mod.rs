@@ -6,8 +6,8 @@ pub mod capability;
 use crate::{RegSet, kernel_name};
 use base::VirtAddr;
 use capability::{
-    AddressLayout, CpuNotes, EntryCode, FindKernel, Frames, Isa, Nothing, OopsForm, PageTableKinds, PerCpu,
-    References, Registers, Relocations, Stacks, Syscalls, Traps,
+    AddressLayout, CpuNotes, EntryCode, FindKernel, Frames, Isa, Lift, Nothing, OopsForm, PageTableKinds,
+    PerCpu, References, Registers, Relocations, Stacks, Syscalls, Traps,
 };
 
 /// An architecture: a record of capabilities, each a small trait of [`capability`] and a file of its folder.
@@ -27,7 +27,8 @@ use capability::{
 /// | `entries` | entry code by name, functions in which CPUs end | frames before an interrupt, `bt` of stopped CPUs | a trace ends at the entry |
 /// | `percpu` | registers with the base of the CPU's own variables | registers are held against the CPU | that check is left out |
 /// | `references` | addresses that code names | variables of kernels whose table lacks them | those variables are not found |
-/// | `isa` | instructions as text and for the data flow | `dis`, conditions and operands of `verdict` | both say [`NotThere`] |
+/// | `isa` | instructions as text, which of them call and jump | `dis`, the loop of a CPU that hangs | `dis` says [`NotThere`], loops are not found |
+/// | `lift` | what instructions do to registers and memory | conditions and operands of `verdict`, arguments of frames | `verdict` says [`NotThere`] |
 /// | `traps` | how `BUG()` and `WARN()` are coded | the bug table where types lack | its entries are not read |
 /// | `oops` | how reports look | place and stack of a report | they are not read from the log |
 /// | `syscalls` | flags that differ | `O_DIRECT` | the usual bit |
@@ -58,8 +59,10 @@ pub struct Arch {
     pub(crate) percpu: Option<&'static dyn PerCpu>,
     /// What code names.
     pub(crate) references: Option<&'static dyn References>,
-    /// Instructions.
+    /// Instructions as text.
     pub(crate) isa: Option<&'static dyn Isa>,
+    /// Instructions for the data flow.
+    pub(crate) lift: Option<&'static dyn Lift>,
     /// `BUG()` and `WARN()`.
     pub(crate) traps: Option<&'static dyn Traps>,
     /// Reports.
@@ -82,8 +85,10 @@ pub enum Capability {
     PerCpu,
     /// Addresses that code names.
     References,
-    /// Instructions.
+    /// Instructions as text.
     Isa,
+    /// Instructions for the data flow.
+    Lift,
     /// `BUG()` and `WARN()` in code.
     Traps,
     /// The form of reports.
@@ -102,6 +107,7 @@ impl std::fmt::Display for Capability {
             Self::PerCpu => "the base of per-CPU variables",
             Self::References => "variables that code names",
             Self::Isa => "instructions",
+            Self::Lift => "values in code",
             Self::Traps => "BUG() and WARN() in code",
             Self::Oops => "the kernel's reports",
             Self::Syscalls => "constants of system calls",
@@ -110,12 +116,15 @@ impl std::fmt::Display for Capability {
     }
 }
 
-/// Instructions are not there for a machine.
+/// What a machine's code would tell is not read yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("instructions of {machine} are not decoded yet")]
-pub struct NotThere {
-    /// The machine, as its kernel calls it.
-    pub machine: &'static str,
+pub enum NotThere {
+    /// `isa` is not there.
+    #[error("instructions of {0} are not decoded yet")]
+    Text(&'static str),
+    /// `lift` is not there.
+    #[error("values are not followed through the code of {0} yet")]
+    Flow(&'static str),
 }
 
 /// Functions of every architecture in which a dying CPU ends, innermost first.
@@ -183,23 +192,31 @@ impl Arch {
     pub fn relocs(&self) -> &'static dyn Relocations {
         self.relocs.unwrap_or(&Nothing)
     }
-    /// Instructions.
+    /// Instructions as text.
     ///
     /// # Errors
     /// They are not decoded yet.
     pub fn isa(&self) -> Result<&'static dyn Isa, NotThere> {
-        self.isa.ok_or(NotThere { machine: kernel_name(self.name) })
+        self.isa.ok_or(NotThere::Text(kernel_name(self.name)))
+    }
+    /// Instructions for the data flow.
+    ///
+    /// # Errors
+    /// What they do is not known yet.
+    pub fn lift(&self) -> Result<&'static dyn Lift, NotThere> {
+        self.lift.ok_or(NotThere::Flow(kernel_name(self.name)))
     }
 
     /// The capabilities that are not there yet.
     pub fn missing(&self) -> impl Iterator<Item = Capability> {
-        use Capability::{Entries, Isa, Oops, PerCpu, References, Relocs, Stacks, Syscalls, Traps};
+        use Capability::{Entries, Isa, Lift, Oops, PerCpu, References, Relocs, Stacks, Syscalls, Traps};
         let all = [
             (self.stacks.is_some(), Stacks),
             (self.entries.is_some(), Entries),
             (self.percpu.is_some(), PerCpu),
             (self.references.is_some(), References),
             (self.isa.is_some(), Isa),
+            (self.lift.is_some(), Lift),
             (self.traps.is_some(), Traps),
             (self.oops.is_some(), Oops),
             (self.syscalls.is_some(), Syscalls),

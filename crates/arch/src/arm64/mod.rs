@@ -3,6 +3,8 @@
 pub(crate) mod boot;
 mod entries;
 mod frames;
+mod insn;
+mod isa;
 mod layout;
 mod notes;
 mod oops;
@@ -39,7 +41,8 @@ pub(crate) static ARCH: Arch = Arch {
     entries: Some(&Arm64),
     percpu: Some(&Arm64),
     references: Some(&Arm64),
-    isa: None,
+    isa: Some(&Arm64),
+    lift: None,
     traps: Some(&Arm64),
     oops: Some(&Arm64),
     syscalls: Some(&Arm64),
@@ -68,10 +71,14 @@ mod tests {
         assert!(
             arch.is_kernel(start) && start < end && end <= behind && !arch.is_kernel(VirtAddr(0xffff_f000))
         );
-        let not_there = NotThere { machine: "arm64" };
-        assert_eq!(arch.isa().err(), Some(not_there));
-        assert_eq!(not_there.to_string(), "instructions of arm64 are not decoded yet");
-        assert_eq!(arch.missing().collect::<Vec<_>>(), [Capability::Isa]);
+        assert!(arch.isa().is_ok());
+        assert_eq!(arch.lift().err(), Some(NotThere::Flow("arm64")));
+        assert_eq!(
+            NotThere::Flow("arm64").to_string(),
+            "values are not followed through the code of arm64 yet"
+        );
+        assert_eq!(NotThere::Text("arm64").to_string(), "instructions of arm64 are not decoded yet");
+        assert_eq!(arch.missing().collect::<Vec<_>>(), [Capability::Lift]);
         let stops: Vec<&str> = arch.stop_calls().collect();
         assert!(stops.contains(&"local_cpu_stop") && stops.ends_with(&["vpanic", "panic"]), "{stops:?}");
     }

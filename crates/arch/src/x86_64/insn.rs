@@ -3,9 +3,11 @@
 //! Decoding is iced-x86's; what its GAS output spells otherwise than binutils is respelled here.
 //! **Invariant**: bytes that are no instruction give `(bad)` of one byte, so that a listing goes on.
 
-use crate::{Disassemble, Insn};
+use crate::{Disassemble, Insn, InsnKind};
 use base::VirtAddr;
-use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Instruction, Mnemonic, OpKind};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Formatter, GasFormatter, Instruction, Mnemonic, OpKind,
+};
 
 /// The longest instruction in bytes.
 const MAX_LEN: usize = 15;
@@ -58,7 +60,7 @@ impl Disassemble for Disassembler {
         let code = bytes.get(..len).unwrap_or(bytes);
         if insn.is_invalid() || len == 0 {
             let _ = first;
-            return Some(plain(at, 1, "(bad)".to_owned(), true));
+            return Some(plain(at, 1, "(bad)".to_owned(), InsnKind::Bad));
         }
         self.text.clear();
         self.formatter.format(&insn, &mut self.text);
@@ -68,16 +70,31 @@ impl Disassemble for Disassembler {
         Some(Insn {
             target: branch.or(data).map(VirtAddr),
             is_data: branch.is_none() && data.is_some(),
-            is_nop: matches!(insn.mnemonic(), Mnemonic::Nop),
-            is_trap: matches!(insn.mnemonic(), Mnemonic::Ud0 | Mnemonic::Ud1 | Mnemonic::Ud2),
-            ..plain(at, len, text, false)
+            ..plain(at, len, text, kind(&insn))
         })
     }
 }
 
 /// An instruction that branches nowhere and reads nothing.
-fn plain(at: VirtAddr, len: usize, text: String, is_bad: bool) -> Insn {
-    Insn { at, len, text, target: None, is_data: false, is_nop: false, is_bad, is_trap: false }
+fn plain(at: VirtAddr, len: usize, text: String, kind: InsnKind) -> Insn {
+    Insn { at, len, text, comment: None, target: None, is_data: false, kind }
+}
+
+fn kind(insn: &Instruction) -> InsnKind {
+    match (insn.mnemonic(), insn.flow_control()) {
+        (Mnemonic::Nop, _) => InsnKind::Nop,
+        (Mnemonic::Ud0 | Mnemonic::Ud1 | Mnemonic::Ud2, _) => InsnKind::Trap,
+        (_, FlowControl::Call | FlowControl::IndirectCall)
+            if insn.is_call_near() || insn.is_call_near_indirect() =>
+        {
+            InsnKind::Call
+        }
+        (
+            _,
+            FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch | FlowControl::IndirectBranch,
+        ) => InsnKind::Jump,
+        _ => InsnKind::Other,
+    }
 }
 
 fn branch_target(insn: &Instruction) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Where a function's code goes on outside of it.
 
 use super::insn::Disassembler;
-use crate::{Disassemble, Insn};
+use crate::{Disassemble, Insn, InsnKind};
 use base::VirtAddr;
 
 /// Instructions behind which code does not go on; a call that ends a function does not return.
@@ -29,8 +29,8 @@ pub(crate) fn leaves(start: VirtAddr, code: &[u8]) -> Option<Vec<VirtAddr>> {
             }
         }
         // what pads a function is no part of it
-        if !insn.is_nop {
-            ends = insn.is_trap || ENDS.iter().any(|end| insn.text.starts_with(end));
+        if insn.kind != InsnKind::Nop {
+            ends = insn.kind == InsnKind::Trap || ENDS.iter().any(|end| insn.text.starts_with(end));
         }
         at = at.checked_add(insn.len.max(1))?;
     }

@@ -47,6 +47,7 @@ pub(crate) static ARCH: Arch = Arch {
     percpu: Some(&X86_64),
     references: Some(&X86_64),
     isa: Some(&X86_64),
+    lift: Some(&X86_64),
     traps: Some(&X86_64),
     oops: Some(&X86_64),
     syscalls: Some(&X86_64),

@@ -70,8 +70,8 @@ const MAX_TABLE: u64 = 1024;
 impl Code {
     /// The function around an address, with its cold part where it has one.
     pub(crate) fn around(s: &Session, at: VirtAddr) -> Option<Rc<Self>> {
-        // code that cannot be decoded says nothing
-        let isa = s.arch().isa().ok()?;
+        // code whose values are not followed says nothing
+        let lift = s.arch().lift().ok()?;
         let here = s.locate(at)?;
         let symbol = here.symbol.name.to_owned();
         let module = here.symbol.module.map(str::to_owned);
@@ -96,7 +96,7 @@ impl Code {
             returns: &|target| returns(s, target),
             table: &|m| jump_table(s, m, &slices),
         };
-        let function = isa.lift(&slices, &known)?;
+        let function = lift.lift(&slices, &known);
         let flow = Flow::of(&function);
         let whole = ![".isra", ".constprop", ".part"].iter().any(|suffix| main_name.contains(suffix));
         Some(Rc::new(Self {

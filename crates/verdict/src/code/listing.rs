@@ -1,6 +1,6 @@
 //! A function's instructions in order: its calls, its loops.
 
-use arch::{Disassemble, Insn};
+use arch::{Disassemble, Insn, InsnKind};
 use base::VirtAddr;
 use kernel::Session;
 
@@ -64,8 +64,11 @@ impl Listing {
 
     /// The instructions of a loop, as text; nothing where it is longer than `most`.
     pub(crate) fn body(&self, l: Loop, most: usize) -> Vec<String> {
-        let body: Vec<&Insn> =
-            self.insns.iter().filter(|i| i.at >= l.head && i.at <= l.jump && !i.is_nop).collect();
+        let body: Vec<&Insn> = self
+            .insns
+            .iter()
+            .filter(|i| i.at >= l.head && i.at <= l.jump && i.kind != InsnKind::Nop)
+            .collect();
         if body.len() > most {
             return Vec::new();
         }
@@ -84,11 +87,11 @@ impl Listing {
 }
 
 fn is_call(i: &Insn) -> bool {
-    i.text.starts_with("call") && !i.is_data
+    i.kind == InsnKind::Call && !i.is_data
 }
 
 fn is_jump(i: &Insn) -> bool {
-    i.text.starts_with('j') && !i.is_data
+    i.kind == InsnKind::Jump && !i.is_data
 }
 
 fn squeezed(text: &str) -> String {

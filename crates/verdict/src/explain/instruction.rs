@@ -40,8 +40,8 @@ pub(crate) fn of(
     let mut found =
         Found { place: Some(place), evidence: evidence.into_iter().flatten().collect(), ..Found::default() };
     let Some(code) = Code::around(s, c.pc) else {
-        // where no code is decoded at all, that is said once
-        if s.arch().isa().is_ok() {
+        // where no code is followed at all, that is said once
+        if s.arch().lift().is_ok() {
             found
                 .lacks
                 .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));

@@ -10,7 +10,8 @@ mod uses;
 #[cfg(test)]
 mod walk_tests;
 
-use super::regs;
+use super::{X86_64, regs};
+use crate::capability::Lift;
 use crate::dataflow::{
     Convention, Exchange, Flow, Function, Kind, Known, Lifted, MAX_BYTES, Mem, Op, Operand, State, Sym, Test,
 };
@@ -42,6 +43,12 @@ static CONVENTION: Convention = Convention {
 
 /// How many instructions lie between the load from a jump table and the jump, at most.
 const TABLE_REACH: usize = 4;
+
+impl Lift for X86_64 {
+    fn lift(&self, parts: &[(u64, &[u8])], known: &Known<'_>) -> Function {
+        function(parts, known)
+    }
+}
 
 /// Decoded instructions.
 struct Code {

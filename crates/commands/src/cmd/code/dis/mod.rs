@@ -6,7 +6,7 @@ use crate::engine::command::has_letter;
 use crate::show::place::{self, Place};
 use crate::show::tasks;
 use crate::{CommandError, Cx, Example, Run, after_options};
-use arch::{Disassemble, Insn};
+use arch::{Disassemble, Insn, InsnKind};
 use base::{VirtAddr, VirtRead};
 use kernel::Fetch;
 use kernel::Session;
@@ -248,7 +248,7 @@ impl Walk<'_> {
             }
         };
         let insn = self.decoder.one(self.at, &bytes)?;
-        let behind = if insn.is_trap { self.behind_ud2 } else { 0 };
+        let behind = if insn.kind == InsnKind::Trap { self.behind_ud2 } else { 0 };
         self.at = self.at.add((insn.len as u64).saturating_add(behind));
         Some(Ok(insn))
     }
@@ -364,13 +364,16 @@ fn fill(s: &Session, insn: &Insn, shape: &Shape, record: &mut Record) {
         record.hidden("target", Cell::Addr(target.0));
     }
     // what ftrace left of its call at the entry, where crash says it too: not of the older 66 66 66 66 90
-    if insn.is_nop
+    if insn.kind == InsnKind::Nop
         && insn.text.starts_with("nopl")
         && insn.len == 5
         && (offset == 0 || offset == 4)
         && !shape.user
     {
         text.push_str(" [FTRACE NOP]");
+    }
+    if let Some(comment) = &insn.comment {
+        text.push_str(&format!("  {comment}"));
     }
     line = line.field("instruction", text);
     record.line(line);
