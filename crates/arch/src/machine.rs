@@ -132,9 +132,25 @@ pub fn claims(
         let status = STATUS_SIZES.iter().find(|(len, _)| note.is("CORE") && note.kind == 1 && *len == size);
         status.map(|(_, machine)| Claim::new(machine, format!("CPU notes of {size} bytes")))
     };
-    out.extend(notes.iter().find_map(by_note));
+    let by_notes = notes.iter().find_map(by_note);
+    out.extend(by_notes.filter(|claim| !is_size_damaged(claim, &out)));
     out
 }
+
+/// Whether the size of the CPU notes, which is a number of one header, is contradicted by what else names the machine: by two
+/// that agree, or by one of another word size.
+fn is_size_damaged(by_notes: &Claim, others: &[Claim]) -> bool {
+    let known: Vec<&str> =
+        others.iter().map(|claim| &*claim.machine).filter(|name| is_machine(name)).collect();
+    let Some(first) = known.first().filter(|first| known.iter().all(|name| name == *first)) else {
+        return false;
+    };
+    let is_narrow = |name: &str| NARROW.contains(&name);
+    *first != by_notes.machine && (known.len() > 1 || is_narrow(first) != is_narrow(&by_notes.machine))
+}
+
+/// Machines of 32 bits among those that the size of a note names.
+const NARROW: [&str; 2] = ["i686", "arm"];
 
 /// The line of VMCOREINFO that only one machine's has, and that machine.
 pub(crate) fn claimed_by(info: &VmcoreInfo) -> Option<(&'static str, &'static str)> {
@@ -311,6 +327,26 @@ mod tests {
             s("riscv64", "CPU notes of 376 bytes"),
         ];
         assert_eq!(mixed, want);
+    }
+
+    #[test]
+    fn a_damaged_size_of_a_cpu_note_names_no_machine() {
+        let none = VmcoreInfo::default();
+        let info = VmcoreInfo::parse(b"OSRELEASE=6.1\nNUMBER(PHYS_OFFSET)=0x40000000\n");
+        let told = |e_machine: Option<u16>, name: Option<&str>, info: &VmcoreInfo, size: usize| {
+            let note = RawNote { name: b"CORE".to_vec(), kind: 1, desc: vec![0; size] };
+            let claims = claims(e_machine, true, name, info, &[note]);
+            claims.into_iter().map(|c| c.machine).collect::<Vec<_>>()
+        };
+        // the size of another machine's, and that of one of other words
+        assert_eq!(told(Some(183), None, &info, 376), ["aarch64"; 2]);
+        assert_eq!(told(Some(183), None, &none, 144), ["aarch64"]);
+        assert_eq!(told(None, Some("aarch64"), &none, 148), ["aarch64"]);
+        assert_eq!(told(Some(3), None, &none, 392), ["i686"]);
+        // nothing says more than the notes do
+        assert_eq!(told(Some(0), None, &none, 144), ["i686"]);
+        assert_eq!(told(Some(62), None, &none, 392), ["x86_64", "aarch64"]);
+        assert_eq!(told(None, Some("x86_6t"), &none, 144), ["x86_6t", "i686"]);
     }
 
     struct Ram(Vec<u8>, [PhysRange; 1]);

@@ -126,6 +126,13 @@ pub trait PhysRead: Send + Sync {
     /// excluded. Costs nothing that grows with the dump.
     fn ranges(&self) -> &[PhysRange];
 
+    /// Whether an address lies in one of the runs.
+    fn covers(&self, at: PhysAddr) -> bool {
+        let all = self.ranges();
+        let next = all.partition_point(|range| range.start <= at);
+        next.checked_sub(1).and_then(|n| all.get(n)).is_some_and(|range| range.contains(at))
+    }
+
     /// The first address at or after `from` that the dump may hold and that is no hole of a sparse file: a search
     /// steps over what is not there without asking for each page, however much memory the headers claim. Bytes that
     /// are stepped over are missing, or zeros of which the file has no block.

@@ -272,6 +272,32 @@ pub enum Warning {
         /// How many.
         len: u64,
     },
+    /// The bytes that name the format are damaged; what follows them is a header of it.
+    MagicDamaged {
+        /// The format.
+        format: &'static str,
+        /// Where the bytes are.
+        offset: u64,
+    },
+    /// Behind the last range of a LiME image lies what is none.
+    NoRange {
+        /// Where.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+    },
+    /// A flattened stream that has its end mark lacks records.
+    StreamHole {
+        /// The first byte of the dump that no record has.
+        offset: u64,
+        /// How many bytes no record has.
+        len: u64,
+    },
+    /// Nothing tells which page frames a file of a split set has.
+    FramesUnknown {
+        /// The file.
+        path: PathBuf,
+    },
     /// A flattened stream ends without its end mark.
     StreamTruncated {
         /// Where the next record was expected.
@@ -287,6 +313,9 @@ impl Warning {
             self,
             Self::FileTruncated { .. }
                 | Self::StreamTruncated { .. }
+                | Self::StreamHole { .. }
+                | Self::NoRange { .. }
+                | Self::FramesUnknown { .. }
                 | Self::StreamCorrupt { .. }
                 | Self::HeadersLost { .. }
                 | Self::HeaderLeftOut { .. }
@@ -397,6 +426,26 @@ impl std::fmt::Display for Warning {
                 f,
                 "{len:#x} bytes at offset {offset:#x} of the file are in no segment: a header is damaged, and their memory \
                  is not known"
+            ),
+            Self::MagicDamaged { format, offset } => write!(
+                f,
+                "the header is damaged: the signature of {format} at offset {offset:#x} has a wrong byte; what follows it is a \
+                 header of that format, as which it is read"
+            ),
+            Self::NoRange { offset, len } => write!(
+                f,
+                "{len:#x} bytes at offset {offset:#x} of the file are no range of memory: a header is damaged or what was written \
+                 behind the last range is something else; memory in them is not known"
+            ),
+            Self::StreamHole { offset, len } => write!(
+                f,
+                "flattened stream lacks records: none has {len:#x} bytes of the dump, from offset {offset:#x} on; copy it again"
+            ),
+            Self::FramesUnknown { path } => write!(
+                f,
+                "{}: the header is damaged: the page frames that it names are not as many as the file has pages, and no other \
+                 range of the set fits; none of its pages is read",
+                path.display()
             ),
             Self::StreamTruncated { offset } => {
                 write!(f, "flattened stream ends at offset {offset:#x} without its end mark")

@@ -14,6 +14,7 @@
 //! the file that a rewrite would make: that serves the tables that writers leave room in, and nothing else. Writers leave
 //! out no memory, so that memory which no record covers was lost ([`Index::known`]).
 
+use crate::formats::is_nearly;
 use crate::source::Source;
 use crate::{DumpError, Warning};
 use std::collections::BinaryHeap;
@@ -44,12 +45,16 @@ pub(crate) struct Index {
     /// Ascending and disjoint.
     pieces: Vec<Piece>,
     len: u64,
+    /// What ended the stream early.
     pub(crate) warning: Option<Warning>,
+    /// Its magic is not damaged.
+    pub(crate) is_signed: bool,
 }
 
-/// True for the first bytes of a flattened stream.
+/// True for the first bytes of a flattened stream, also where a letter of its magic is damaged and the fields behind that fit.
 pub(crate) fn is_flattened(start: &[u8]) -> bool {
-    start.starts_with(MAGIC)
+    let fits = || (be64(start, 16), be64(start, 24)) == (Some(TYPE), Some(VERSION));
+    start.starts_with(MAGIC) || is_nearly(start, MAGIC) && fits()
 }
 
 impl Index {
@@ -94,7 +99,8 @@ impl Index {
         let mut walk = Walk { source, window: Vec::new(), window_at: 0 };
         let (pieces, warning) = walk.records().map_err(io)?;
         let len = pieces.iter().map(Piece::end).max().unwrap_or(0);
-        Ok(Some(Self { pieces: resolve(pieces), len, warning }))
+        let is_signed = head.starts_with(MAGIC);
+        Ok(Some(Self { pieces: resolve(pieces), len, warning, is_signed }))
     }
 
     /// Length of the dump.
@@ -113,6 +119,14 @@ impl Index {
             done = piece.end();
         }
         done.min(end).saturating_sub(at)
+    }
+
+    /// How many of the `len` bytes from `at` on were in the stream.
+    pub(crate) fn covered(&self, at: u64, len: u64) -> u64 {
+        let end = at.saturating_add(len);
+        let pieces = self.pieces.get(self.first_ending_after(at)..).unwrap_or_default();
+        let own = |piece: &Piece| piece.end().min(end).saturating_sub(piece.at.max(at));
+        pieces.iter().take_while(|piece| piece.at < end).map(own).sum()
     }
 
     fn first_ending_after(&self, at: u64) -> usize {

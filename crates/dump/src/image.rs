@@ -53,6 +53,39 @@ impl Image {
         self.index.as_ref()?.warning.as_ref()
     }
 
+    /// What is wrong with the stream's header.
+    pub(crate) fn header_warning(&self) -> Option<Warning> {
+        let is_signed = self.index.as_ref().is_none_or(|index| index.is_signed);
+        (!is_signed).then_some(Warning::MagicDamaged { format: "a flattened stream", offset: 0 })
+    }
+
+    /// How many of the `len` bytes from `offset` on are in the file.
+    pub(crate) fn covered(&self, offset: u64, len: u64) -> u64 {
+        match &self.index {
+            Some(index) => index.covered(offset, len),
+            None => self.source.len().saturating_sub(offset).min(len),
+        }
+    }
+
+    /// How many of the `len` bytes from `offset` on a stream has before the first that it lacks; all where it is none.
+    pub(crate) fn known(&self, offset: u64, len: u64) -> u64 {
+        self.index.as_ref().map_or(len, |index| index.known(offset, len))
+    }
+
+    /// What a stream that is whole lacks of these parts of the dump, each a place and a length: a record is missing.
+    pub(crate) fn stream_hole(&self, parts: impl Iterator<Item = (u64, u64)>) -> Option<Warning> {
+        let index = self.index.as_ref().filter(|index| index.warning.is_none())?;
+        let mut hole: Option<(u64, u64)> = None;
+        for (offset, len) in parts {
+            let lacks = len.saturating_sub(index.covered(offset, len));
+            if lacks > 0 {
+                let (_, lost) = hole.get_or_insert((offset.saturating_add(index.known(offset, len)), 0));
+                *lost = lost.saturating_add(lacks);
+            }
+        }
+        hole.map(|(offset, len)| Warning::StreamHole { offset, len })
+    }
+
     /// See [`crate::ReadAt::is_stable`].
     pub(crate) fn is_stable(&self) -> bool {
         self.source.is_stable()

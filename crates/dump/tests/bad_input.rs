@@ -275,7 +275,8 @@ fn a_bitmap_that_lies() {
     // bits for every frame up to 19: descriptors run into the page data
     put(&mut file, here, &[0xff, 0xff, 0x0f]);
     let dump = open(file).unwrap();
-    assert_eq!(dump.held_bytes() / base::PAGE_SIZE, 20);
+    // which page is which cannot be told: none is read
+    assert_eq!(dump.held_bytes(), 0);
     for pfn in 0..20 {
         let mut page = [0; PAGE];
         // each frame reads as some other page or as a gap: what must not happen is a panic

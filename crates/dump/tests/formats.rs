@@ -307,11 +307,22 @@ fn a_bitmap_that_does_not_fit_the_descriptors_is_told() {
             assert_eq!(dump.read_phys(Pfn(0x8006).addr(), &mut b).unwrap_err().why, Gap::Corrupt);
         }
     }
-    let mut files = spec.split(Packing::Zlib, &[0x17, 0x8006]);
-    let at = 4096 + files[1][4096..8192].windows(8).rposition(|w| w == 0x17_u64.to_le_bytes()).unwrap();
-    files[1][at..at + 8].copy_from_slice(&0x10_u64.to_le_bytes());
-    let dump = Dump::from_bytes(vec![files.remove(1)]).unwrap();
-    assert!(dump.facts().warnings.contains(&Warning::BitmapMisfit { start_pfn: 0x10, end_pfn: 0x8006 }));
+    let mut part = spec.split(Packing::Zlib, &[0x17, 0x8006]).remove(1);
+    begin_at(&mut part, 0x10);
+    let dump = Dump::from_bytes(vec![part]).unwrap();
+    assert!(
+        matches!(dump.facts().warnings[..], [Warning::FramesUnknown { .. }]),
+        "{:?}",
+        dump.facts().warnings
+    );
+    assert_eq!(dump.read_phys(Pfn(0x18).addr(), &mut [0; 8]).unwrap_err().why, Gap::Corrupt);
+}
+
+/// Another `start_pfn` and `start_pfn_64` of a part.
+fn begin_at(part: &mut [u8], pfn: u64) {
+    for at in [4096 + 16, 4096 + 80] {
+        part[at..at + 8].copy_from_slice(&pfn.to_le_bytes());
+    }
 }
 
 /// The file with a page of zeros that no descriptor has before the first data, as makedumpfile writes it, and with room for
@@ -385,10 +396,13 @@ fn a_damaged_descriptor_of_a_part_costs_one_page() {
         assert_eq!(dump.read_phys(Pfn(0x19).addr(), &mut [0; 8]), Ok(()), "bit {bit}");
     }
     // a first frame that is too high: another descriptor follows the last one
-    let at = 4096 + part[4096..8192].windows(8).rposition(|w| w == 0x17_u64.to_le_bytes()).unwrap();
-    part[at..at + 8].copy_from_slice(&0x1a_u64.to_le_bytes());
+    begin_at(&mut part, 0x1a);
     let dump = Dump::from_bytes(vec![part]).unwrap();
-    assert!(dump.facts().warnings.contains(&Warning::BitmapMisfit { start_pfn: 0x1a, end_pfn: 0x8006 }));
+    assert!(
+        matches!(dump.facts().warnings[..], [Warning::FramesUnknown { .. }]),
+        "{:?}",
+        dump.facts().warnings
+    );
 }
 
 /// A copy that was cut gives way to a whole one, whichever comes first.
@@ -408,13 +422,13 @@ fn of_two_copies_of_a_part_the_whole_one_is_read() {
 
 /// Where a part's pages lie follows from its first frame: other memory would be read with a wrong one.
 #[test]
-fn parts_that_claim_the_same_frames_are_no_set() {
+fn parts_that_claim_the_same_frames_are_told_by_their_pages() {
     let mut files = spec().split(Packing::Zlib, &[0x17, 0x8006]);
-    // start_pfn_64 of header version 6, in the sub header
-    let at = 4096 + files[1][4096..8192].windows(8).rposition(|w| w == 0x17_u64.to_le_bytes()).unwrap();
-    files[1][at..at + 8].copy_from_slice(&0x10_u64.to_le_bytes());
-    let why = Dump::from_bytes(files).unwrap_err().to_string();
-    assert!(why.contains("page frames 0x10-0x17 are in another of the files too"), "{why}");
+    begin_at(&mut files[1], 0x10);
+    let dump = Dump::from_bytes(files).unwrap();
+    let (field, value, taken) = ("start_pfn_64", 0x10, 0x17);
+    assert_eq!(dump.facts().warnings, [Warning::FieldMended { field, value, taken }]);
+    check_memory(&dump);
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn by_root(at: PhysAddr, mode: &'static Paging, words: &[(usize, u64)], phys: &d
     let middle = (end.0 >> root.shift) as usize & ((1 << root.bits) - 1);
     let in_ram = |word: u64| {
         let next = PhysAddr(word & 0x0000_ffff_ffff_f000 & (u64::MAX << mode.page_shift()));
-        phys.ranges().iter().any(|r| r.contains(next))
+        phys.covers(next)
     };
     if whole.iter().any(|(i, word)| *i >= 1 << root.bits || !in_ram(*word)) {
         return None;

@@ -209,7 +209,7 @@ fn is_candidate(phys: &dyn PhysRead, bytes: &[u8]) -> bool {
     let names_table = |entry: u64| {
         let table = PhysAddr(entry & 0x000f_ffff_ffff_f000);
         // present and writable, not huge
-        entry & 0x83 == 0x03 && phys.ranges().iter().any(|r| r.contains(table))
+        entry & 0x83 == 0x03 && phys.covers(table)
     };
     names_table(word(511))
         && (0..256).all(|i| word(i) == 0)

@@ -12,6 +12,7 @@ use Sign::{At, Look};
 use base::Bytes;
 
 const UNPACK: &str = "unpack it first";
+const UNPACK_CPIO: &str = "unpack it first (`cpio -id < FILE`): the dump may be in it";
 const LIBVIRT: &str = "write one that can be opened with `virsh dump --memory-only`";
 const QEMU: &str = "write one that can be opened with QEMU's `dump-guest-memory`";
 const VMWARE: &str = "open the .vmem file that lies beside it, or convert both with `vmss2core -N`";
@@ -35,6 +36,14 @@ const FOREIGN: &[sign::Kind] = &[
     (At(0, b"PK\x03\x04"), "a zip archive", UNPACK),
     (At(0, b"7z\xbc\xaf\x27\x1c"), "a 7z archive", UNPACK),
     (At(257, b"ustar"), "a tar archive", UNPACK),
+    (Look(is_cpio), "a cpio archive (or an initramfs)", UNPACK_CPIO),
+    (At(0, b"Rar!\x1a\x07"), "a rar archive", UNPACK),
+    (At(0, b"LZIP\x01"), "an lzip file", UNPACK),
+    (At(0, b"\x1f\x9d"), "a file of compress (.Z)", UNPACK),
+    (At(0, b"\x1f\xa0"), "a packed file (.z)", UNPACK),
+    (At(0, b"MSCF\0\0\0\0"), "a cabinet (.cab)", UNPACK),
+    (At(0, b"xar!\0\x1c"), "a xar archive", UNPACK),
+    (At(0, b"\x02\x21\x4c\x18"), "an lz4 file", UNPACK),
     (At(0, b"LibvirtQemudSave"), "a libvirt save image", LIBVIRT),
     (At(0, b"LibvirtQemudPart"), "an unfinished libvirt save image", LIBVIRT),
     (At(0, b"libvirt-xml\n"), "a Xen guest saved by libvirt", XEN),
@@ -134,6 +143,22 @@ fn is_xen_core(start: &Start<'_>) -> bool {
     let table = if elf64 { start.bytes.get(32..40) } else { start.bytes.get(28..32) };
     let has_table = table.is_some_and(|at| at.iter().any(|b| *b != 0));
     Kind::of(start.bytes) == Some(Kind::Core) && headers == 0 && sections > 1 && !has_table
+}
+
+/// cpio(5): `newc` with and without sums and the older form begin with digits, the oldest with a number of either byte order and a
+/// name's length. A number of 16 bits is believed together with fields that agree.
+fn is_cpio(start: &Start<'_>) -> bool {
+    let text = [&b"070701"[..], b"070702", b"070707"].iter().any(|magic| start.bytes.starts_with(magic));
+    let is_digits = || start.bytes.get(6..62).is_some_and(|rest| rest.iter().all(u8::is_ascii_hexdigit));
+    let binary = |order: fn([u8; 2]) -> u16| {
+        let number = |at: usize| start.bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, order);
+        let name_len = usize::from(number(20));
+        let end = 26_usize.saturating_add(name_len);
+        let name = start.bytes.get(26..end).and_then(<[u8]>::split_last);
+        let is_name = name.is_some_and(|(last, name)| *last == 0 && !name.is_empty() && !name.contains(&0));
+        number(0) == 0o070_707 && (2..=1024).contains(&name_len) && is_name
+    };
+    text && is_digits() || binary(u16::from_le_bytes) || binary(u16::from_be_bytes)
 }
 
 /// `struct guestdumpheader`: version, CPUs, a byte 1, vendor, eight bytes 0, last address, pages, holes. The last address

@@ -7,7 +7,7 @@
 //! The headers are a chain: opening walks it, a few ranges on any machine.
 
 use super::elf::{self, Piece};
-use super::{Format, Start, single};
+use super::{Format, Start, is_nearly, single};
 use crate::dump::Opened;
 use crate::image::Image;
 use crate::{Compression, DumpError, Facts, Warning};
@@ -31,7 +31,8 @@ impl Format for Lime {
     }
 
     fn probe(&self, start: &Start<'_>) -> bool {
-        start.bytes.starts_with(MAGIC)
+        let read = |at, buf: &mut [u8]| (start.read)(at, buf);
+        start.bytes.starts_with(MAGIC) || is_unsigned(start.bytes, start.len, &read)
     }
 
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
@@ -66,8 +67,14 @@ fn ranges(image: &Image) -> Result<(Vec<Piece>, Vec<Warning>), DumpError> {
         let raw = match image.header("the header of a LiME range", at, HEADER_LEN) {
             Ok(raw) => raw,
             Err(e) if out.is_empty() => return Err(e),
+            // half a header, or what fills up a block
             Err(_) => {
-                warnings.push(cut(at.saturating_add(HEADER_LEN)));
+                let mut start = [0; 4];
+                let is_header = image.read_at(at, &mut start).is_ok() && start.starts_with(MAGIC);
+                match is_header {
+                    true => warnings.push(cut(at.saturating_add(HEADER_LEN))),
+                    false => warnings.extend(behind(image, at)),
+                }
                 break;
             }
         };
@@ -76,7 +83,14 @@ fn ranges(image: &Image) -> Result<(Vec<Piece>, Vec<Warning>), DumpError> {
         let version = b.u32_at(4).unwrap_or_default();
         let (first, last) = (number(8), number(16));
         let len = last.checked_sub(first).and_then(|n| n.checked_add(1));
-        let good = raw.starts_with(MAGIC) && version == VERSION;
+        let read = |offset: u64, buf: &mut [u8]| {
+            at.checked_add(offset).and_then(|from| image.read_at(from, buf).ok()).unwrap_or(0)
+        };
+        let is_unsigned = is_unsigned(&raw, image.len().saturating_sub(at), &read);
+        if is_unsigned {
+            warnings.push(Warning::MagicDamaged { format: "LiME", offset: at });
+        }
+        let good = is_unsigned || raw.starts_with(MAGIC) && version == VERSION;
         let (Some(len), true) = (len, good) else {
             if out.is_empty() {
                 return Err(match good {
@@ -84,8 +98,7 @@ fn ranges(image: &Image) -> Result<(Vec<Piece>, Vec<Warning>), DumpError> {
                     false => image.bad("version", version.into(), "1; AVML's version 2 has to be converted"),
                 });
             }
-            // what a machine wrote last can lack the rest
-            warnings.push(cut(at));
+            warnings.extend(behind(image, at));
             break;
         };
         let data = at.saturating_add(HEADER_LEN);
@@ -100,4 +113,24 @@ fn ranges(image: &Image) -> Result<(Vec<Piece>, Vec<Warning>), DumpError> {
         at = next;
     }
     Ok((out, warnings))
+}
+
+/// What lies behind the last range: padding is nothing.
+fn behind(image: &Image, offset: u64) -> Option<Warning> {
+    let len = image.len().saturating_sub(offset);
+    (!elf::is_padding(image, offset, image.len())).then_some(Warning::NoRange { offset, len })
+}
+
+/// Whether a range's header has a magic that is damaged: the rest of it fits, and another header or the file's end is where its
+/// range ends.
+fn is_unsigned(raw: &[u8], left: u64, read: &dyn Fn(u64, &mut [u8]) -> usize) -> bool {
+    let b = Bytes::new(raw);
+    let number = |at| b.u64_at(at).ok();
+    let (Some(first), Some(last), Some(0)) = (number(8), number(16), number(24)) else { return false };
+    let len = last.checked_sub(first).and_then(|n| n.checked_add(HEADER_LEN + 1));
+    let ends = |end: u64| {
+        let mut next = [0; 4];
+        end == left || end < left && read(end, &mut next) == next.len() && next == *MAGIC
+    };
+    is_nearly(raw, MAGIC) && b.u32_at(4) == Ok(VERSION) && len.is_some_and(ends)
 }

@@ -14,6 +14,7 @@ use crate::image::Image;
 
 pub(crate) use elf::Kind as ElfKind;
 pub(crate) use foreign::is_symbol_list;
+pub(crate) use sign::is_nearly;
 
 /// How many bytes of a file a probe sees.
 pub(crate) const PROBE_LEN: usize = 8192;
@@ -115,7 +116,8 @@ pub(crate) fn open(images: Vec<Image>) -> Result<Opened, DumpError> {
             _ => format = Some(told),
         }
     }
-    let mut warnings: Vec<_> = images.iter().filter_map(Image::warning).cloned().collect();
+    let of_stream = |image: &Image| image.header_warning().into_iter().chain(image.warning().cloned());
+    let mut warnings: Vec<_> = images.iter().flat_map(of_stream).collect();
     let flattened = images.iter().any(Image::is_flattened);
     let mut opened = format.ok_or(DumpError::NoFiles)?.open(images)?;
     if flattened {

@@ -285,8 +285,7 @@ fn page_table(s: &Session, t: &Translation, row: &mut Record) {
     let found = match pages.read(Pfn(t.phys.0 >> s.page_shift())) {
         Ok(found) => found,
         Err(e) => {
-            let in_ram = s.phys().ranges().iter().any(|r| r.contains(t.phys));
-            if in_ram {
+            if s.phys().covers(t.phys) {
                 row.info(format!("vtop: struct page: {e}"));
             }
             return;

@@ -3,10 +3,9 @@
 //!
 //! **Invariant:** what this costs grows with the headers, not with their square.
 
-use super::evidence::get;
-use super::header::Segment;
+use super::header::{Begins, Segment};
 use super::padding::is_padding;
-use super::places::{File, InFile, Rests, follows, front, has_place, is_unknown, placed};
+use super::places::{File, InFile, Rests, follows, front, is_unknown, placed};
 use std::cmp::Ordering;
 
 /// From where to where in the file; the end can be before the start.
@@ -25,33 +24,6 @@ struct Beside {
     ends: bool,
     /// Its end is behind the start of the next segment's data.
     runs_over: bool,
-}
-
-/// Where memory begins, by how far its virtual address is from it: the kernel's image can be there twice, at two distances.
-pub(super) struct Begins(Vec<(u64, u64)>);
-
-impl Begins {
-    pub(super) fn of(segments: &[Segment]) -> Self {
-        let loads = segments.iter().filter(|s| s.is_load());
-        let mut all: Vec<(u64, u64)> = loads.map(|s| (s.distance(), s.phys)).collect();
-        all.sort_unstable();
-        Self(all)
-    }
-
-    /// Whether no other memory begins in so many bytes of a segment's.
-    pub(super) fn is_apart(&self, own: &Segment, len: u64) -> bool {
-        let behind = self.0.partition_point(|at| *at <= (own.distance(), own.phys));
-        let next = self.0.get(behind).filter(|(distance, _)| *distance == own.distance());
-        next.is_none_or(|(_, next)| *next >= own.phys.saturating_add(len))
-    }
-
-    /// Whether the memory that a header tells of is in no other header of the same kind of address, and all headers between it
-    /// and the next data have some: bytes that lie behind its data can be its own only.
-    pub(super) fn is_alone(&self, segments: &[Segment], n: usize) -> bool {
-        let own = get(segments, n);
-        let next = segments.get(n.saturating_add(1)).filter(|next| next.is_load());
-        self.is_apart(&own, own.mem_len) && next.is_none_or(has_place)
-    }
 }
 
 /// The segments that are not confirmed: their places in the table.

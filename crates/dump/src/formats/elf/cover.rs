@@ -12,6 +12,8 @@ use base::PAGE_SIZE;
 
 /// The largest alignment of data that is known of writers.
 const MAX_ALIGN: u32 = 21;
+/// So many data have to be aligned to what is no power of two.
+const ENOUGH: usize = 2;
 
 /// A part of the file.
 struct Part<'s> {
@@ -86,7 +88,28 @@ pub(super) fn is_covered(segments: &[Segment], headers: [(u64, u64); 2], len: u6
     }
     // a copy may be filled up, and a table of sections stand behind
     let is_whole = at <= len && len - at < PAGE_SIZE && !is_short(last, at, len);
-    is_whole && (0..=MAX_ALIGN).any(|bits| explains(&gaps, 1 << bits))
+    let mut aligns = (0..=MAX_ALIGN).map(|bits| 1 << bits).chain(common(&gaps));
+    is_whole && aligns.any(|align| explains(&gaps, align))
+}
+
+/// The alignment that most writers would not choose: what all data have in common, where enough of them have it that chance
+/// does not make it.
+fn common(gaps: &[Gap]) -> Option<u64> {
+    let padded: Vec<u64> =
+        gaps.iter().filter(|gap| gap.room == Room::Alignment && gap.len > 0).map(|gap| gap.next).collect();
+    let all = gaps.iter().filter(|gap| gap.room != Room::Any).map(|gap| gap.next);
+    let of_padded = padded.iter().copied().reduce(gcd)?;
+    // one to a page or less may be met by chance, a larger one by all
+    let align = if of_padded > PAGE_SIZE { all.fold(of_padded, gcd) } else { of_padded };
+    (padded.len() >= ENOUGH && (2..=1 << MAX_ALIGN).contains(&align)).then_some(align)
+}
+
+/// The largest number that divides both.
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// Whether an alignment of all data is the reason for what is between them.
@@ -173,6 +196,26 @@ mod tests {
         let short =
             [Segment { mem_len: 0x2000, ..load(0x1000, 0x1000, 0x1800) }, load(0x10_3000, 0x3000, 0x2000)];
         assert!(is_covered(&short, HEADERS, 0x5000, &image(0)) && !covers(&short, 0x5000));
+        // alignments that are no power of two
+        for align in [7_u64, 0x3000, 0x6000] {
+            let lens = [0x1234_u64, 0x1001, 0x2000, 0x1801];
+            let mut at = 0x200_u64;
+            let mut all: Vec<Segment> = Vec::new();
+            for (n, len) in (1..).zip(lens) {
+                let start = at.next_multiple_of(align);
+                all.push(load(0x10_0000 * n, start, len));
+                at = start + len;
+            }
+            all.swap(0, 2);
+            assert!(covers(&all, at), "{align:#x}");
+            for n in 0..4 {
+                for bit in 0..40 {
+                    let mut place = all.clone();
+                    place[n].offset ^= 1 << bit;
+                    assert!(!covers(&place, at), "{align:#x}: p_offset of {n}, bit {bit}");
+                }
+            }
+        }
         // memory that is there twice in the same bytes, and other memory in them
         let twice = [load(0x1000, 0x1000, 0x2000), load(0x2000, 0x2000, 0x1000)];
         assert!(covers(&twice, 0x3000));

@@ -8,8 +8,7 @@
 //! **Invariant:** a header is changed or left out only where what stands beside it contradicts it: two other headers or more,
 //! or its neighbours in the file and the file's own ends ([`places`]). That is told.
 
-use super::beside::Begins;
-use super::header::{MAX_PHYS, Segment};
+use super::header::{Begins, MAX_PHYS, Segment, get};
 use super::places::{self, File};
 use crate::Warning;
 use crate::image::Image;
@@ -42,8 +41,8 @@ pub(super) fn check(segments: &mut Vec<Segment>, file: &File<'_>, warnings: &mut
     places::mend(segments, file, warnings);
     let loads: Vec<usize> = (0..).zip(segments.iter()).filter(|(_, s)| s.is_load()).map(|(n, _)| n).collect();
     if loads.len() >= 3 {
-        mend_phys(segments, &loads, warnings);
         let ordered = if file.covers { by_place(segments, &loads) } else { loads.clone() };
+        mend_phys(segments, &loads, &ordered, warnings);
         leave_out(segments, &ordered, image, warnings);
         mend_memory(segments, &loads, warnings);
     }
@@ -101,10 +100,6 @@ fn is_damaged_length(own: &Segment) -> bool {
     own.file_len > 0 && bytes == 1
 }
 
-pub(super) fn get(segments: &[Segment], n: usize) -> Segment {
-    segments.get(n).copied().unwrap_or(Segment::load(0, 0, 0))
-}
-
 pub(super) fn change(
     segments: &mut [Segment],
     n: usize,
@@ -144,22 +139,35 @@ fn distance(segments: &[Segment], loads: &[usize]) -> Option<u64> {
     (most.len() >= 2 && 2 * most.len() > all.len()).then(|| most.first().copied()).flatten()
 }
 
-/// `p_paddr` where `p_vaddr` contradicts it, and memory ascends with the other value only.
-fn mend_phys(segments: &mut [Segment], loads: &[usize], warnings: &mut Vec<Warning>) {
+/// `p_paddr` where `p_vaddr` contradicts it, and memory ascends with the other value only: in the headers' order, or in that of
+/// the data where memory ascends in that. There the kernel's image can be last, so that neighbours on both sides have to say so.
+fn mend_phys(segments: &mut [Segment], loads: &[usize], placed: &[usize], warnings: &mut Vec<Warning>) {
     let Some(distance) = distance(segments, loads) else { return };
     // the kernel's image is mapped at another distance, which tells nothing of the order of memory
-    let is_usual = |n: &usize| get(segments, *n).distance() == distance;
-    let usual: Vec<usize> = loads.iter().copied().filter(is_usual).collect();
-    for &n in loads {
+    let usual_of = |order: &[usize]| -> Vec<(usize, usize)> {
+        let is_usual = |(_, n): &(usize, usize)| get(segments, *n).distance() == distance;
+        (0..).zip(order.iter().copied()).filter(is_usual).collect()
+    };
+    let ascending = |usual: &[(usize, usize)]| {
+        let all: Vec<Segment> = usual.iter().map(|&(_, n)| get(segments, n)).collect();
+        chain(&all, |s| (s.phys, s.phys.saturating_add(s.mem_len))).len()
+    };
+    let (by_header, by_place) = (usual_of(loads), usual_of(placed));
+    let is_placed = ascending(&by_place) > ascending(&by_header);
+    let (order, usual) = if is_placed { (placed, by_place) } else { (loads, by_header) };
+    for (own_place, &n) in order.iter().enumerate() {
         let own = get(segments, n);
         let taken = own.virt.wrapping_sub(distance);
         // QEMU's first segment has both at 0
         if (own.virt == 0 && distance != 0) || taken == own.phys || taken >= MAX_PHYS {
             continue;
         }
-        let place = usual.partition_point(|other| *other < n);
-        let neighbour = |at: Option<usize>| at.and_then(|p| usual.get(p)).map(|&n| get(segments, n));
+        let place = usual.partition_point(|(other, _)| *other < own_place);
+        let neighbour = |at: Option<usize>| at.and_then(|p| usual.get(p)).map(|&(_, n)| get(segments, n));
         let (before, next) = (neighbour(place.checked_sub(1)), neighbour(Some(place)));
+        if is_placed && (before.is_none() || next.is_none()) {
+            continue;
+        }
         let ascends = |phys: u64| {
             let low = before.is_none_or(|b| b.phys.saturating_add(b.mem_len) <= phys);
             low && next.is_none_or(|next| phys.saturating_add(own.mem_len) <= next.phys)
@@ -362,7 +370,7 @@ mod tests {
         let table = 64 + 56 * segments.len() as u64;
         let end = image.len();
         let covers = super::super::cover::is_covered(&segments, [(0, 64), (64, table)], end, &image);
-        let file = File { image: &image, table, whole: true, covers, words: Words::LITTLE_64, end };
+        let file = File::new(&image, table, true, covers, Words::LITTLE_64, end);
         check(&mut segments, &file, &mut warnings);
         (segments, warnings.iter().map(ToString::to_string).collect())
     }

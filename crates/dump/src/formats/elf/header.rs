@@ -1,14 +1,16 @@
 //! The ELF header and the program headers (ELF specification; `include/uapi/linux/elf.h`).
 
 use super::cover::is_covered;
-use super::places::File;
+use super::places::{File, has_place};
 use super::table::{Claim, Table};
 use super::{evidence, padding};
 use crate::fields::{Fields, Words};
+use crate::formats::is_nearly;
 use crate::image::Image;
 use crate::{DumpError, Warning};
 use base::{OutOfBounds, PAGE_SIZE};
 
+pub(super) const MAGIC: &[u8] = b"\x7fELF";
 pub(super) const PN_XNUM: u16 = 0xffff;
 /// makedumpfile's `DUMP_ELF_INCOMPLETE` in `e_flags`.
 const INCOMPLETE: u32 = 1;
@@ -41,6 +43,19 @@ fn has_dump_note(start: &[u8], words: Words) -> bool {
         f.u32(at + 4).is_ok_and(|len| len > 0) && name.is_some_and(|name| OF_DUMPS.contains(&name))
     };
     (0..start.len().saturating_sub(16)).step_by(4).any(is_note)
+}
+
+/// Whether a file whose magic is damaged begins with the header of a core all the same: class, byte order, version, type and
+/// the sizes of headers as those have them.
+pub(super) fn is_unsigned_core(start: &[u8]) -> bool {
+    let ident = Ident::of(start);
+    let Some(words) = ident.told.filter(|told| ident.own == Some(*told)) else { return false };
+    let (f, shape) = (Fields::new(start, words), Shape::of(words));
+    let size = |at: usize| f.u16(at).map_or(0, u64::from);
+    is_nearly(start, MAGIC)
+        && f.u16(16).map(Kind::from_number) == Ok(Kind::Core)
+        && start.get(6) == Some(&1)
+        && size(shape.phentsize) == shape.entry_len
 }
 
 /// `EI_CLASS` and `EI_DATA`: as they are, and as the fields behind them have it.
@@ -96,7 +111,10 @@ impl Kind {
     /// The kind of the ELF file that starts with these bytes; `None` where they are no ELF header. A file with the notes
     /// of a dump is one, whatever `e_type` says.
     pub(crate) fn of(start: &[u8]) -> Option<Self> {
-        let start = start.starts_with(b"\x7fELF").then_some(start)?;
+        if is_unsigned_core(start) {
+            return Some(Self::Core);
+        }
+        let start = start.starts_with(MAGIC).then_some(start)?;
         let words = Ident::of(start).words();
         let own = Fields::new(start, words).u16(16).ok().map(Self::from_number)?;
         Some(if own != Self::Core && has_dump_note(start, words) { Self::Core } else { own })
@@ -211,6 +229,38 @@ impl Segment {
     }
 }
 
+/// Where memory begins, by how far its virtual address is from it: the kernel's image can be there twice, at two distances.
+pub(super) struct Begins(Vec<(u64, u64)>);
+
+impl Begins {
+    pub(super) fn of(segments: &[Segment]) -> Self {
+        let loads = segments.iter().filter(|s| s.is_load());
+        let mut all: Vec<(u64, u64)> = loads.map(|s| (s.distance(), s.phys)).collect();
+        all.sort_unstable();
+        Self(all)
+    }
+
+    /// Whether no other memory begins in so many bytes of a segment's.
+    pub(super) fn is_apart(&self, own: &Segment, len: u64) -> bool {
+        let behind = self.0.partition_point(|at| *at <= (own.distance(), own.phys));
+        let next = self.0.get(behind).filter(|(distance, _)| *distance == own.distance());
+        next.is_none_or(|(_, next)| *next >= own.phys.saturating_add(len))
+    }
+
+    /// Whether the memory that a header tells of is in no other header of the same kind of address, and all headers between it
+    /// and the next data have some: bytes that lie behind its data can be its own only.
+    pub(super) fn is_alone(&self, segments: &[Segment], n: usize) -> bool {
+        let own = get(segments, n);
+        let next = segments.get(n.saturating_add(1)).filter(|next| next.is_load());
+        self.is_apart(&own, own.mem_len) && next.is_none_or(has_place)
+    }
+}
+
+/// A segment by its place in the table; one of nothing where there is none.
+pub(super) fn get(segments: &[Segment], n: usize) -> Segment {
+    segments.get(n).copied().unwrap_or(Segment::load(0, 0, 0))
+}
+
 /// Where the fields of the ELF header are, by class.
 pub(super) struct Shape {
     pub(super) words: Words,
@@ -260,6 +310,9 @@ impl Header {
     pub(crate) fn read(image: &Image) -> Result<Self, DumpError> {
         let mut warnings = Vec::new();
         let start = crate::formats::start(image)?;
+        if !start.starts_with(MAGIC) {
+            warnings.push(Warning::MagicDamaged { format: "ELF", offset: 0 });
+        }
         let words = Ident::of(&start).checked(image, &mut warnings)?;
         let shape = Shape::of(words);
         let raw = image.header("the ELF header", 0, shape.header_len)?;
@@ -296,7 +349,7 @@ impl Header {
         let end = padding::end_without(&segments, table_end, image);
         let table = (at, table_end);
         let covers = whole && is_covered(&segments, [(0, shape.header_len), table], end, image);
-        let file = File { image, table: front, whole: ends, covers, words, end };
+        let file = File::new(image, front, ends, covers, words, end);
         evidence::check(&mut segments, &file, &mut warnings);
         Ok(Self { machine, words, marked_incomplete, segments, table, whole, covers, end, warnings })
     }

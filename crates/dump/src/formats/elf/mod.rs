@@ -23,6 +23,7 @@ use header::{Header, Segment};
 use segments::{Found, Layout};
 
 pub(crate) use header::Kind;
+pub(crate) use padding::is_padding;
 pub(crate) use process::is_user_program;
 
 /// Notes of a machine of many thousand CPUs are a few MiB; a header that claims more lies.
@@ -37,7 +38,7 @@ impl Format for Elf {
     }
 
     fn probe(&self, start: &Start<'_>) -> bool {
-        start.bytes.starts_with(b"\x7fELF")
+        start.bytes.starts_with(header::MAGIC) || header::is_unsigned_core(start.bytes)
     }
 
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
@@ -60,6 +61,8 @@ impl Format for Elf {
             warnings.push(Warning::FileTruncated { wanted, len: image.len() });
         }
         warnings.extend(unplaced(&header, &image));
+        let table = (header.table.0, header.table.1.saturating_sub(header.table.0));
+        warnings.extend(image.stream_hole(std::iter::once(table).chain(layout.extents())));
         let facts = Facts {
             page_size: PAGE_SIZE,
             file_size: image.file_len(),
@@ -247,6 +250,7 @@ impl Backend for Memory {
     }
 
     fn held_bytes(&self) -> u64 {
-        self.layout.bytes()
+        let held = self.layout.extents().map(|(offset, len)| self.image.covered(offset, len));
+        held.fold(0, u64::saturating_add)
     }
 }

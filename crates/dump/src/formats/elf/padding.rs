@@ -28,7 +28,7 @@ pub(super) fn are_zeros(image: &Image, start: u64, end: u64) -> bool {
 }
 
 /// Whether a part of the file is one byte again and again. Holes of a sparse file are zeros.
-pub(super) fn is_padding(image: &Image, start: u64, end: u64) -> bool {
+pub(crate) fn is_padding(image: &Image, start: u64, end: u64) -> bool {
     let mut last = [0];
     image.fill(end.saturating_sub(1), &mut last).is_ok() && is_filled(image, start, end, last[0])
 }

@@ -5,15 +5,15 @@
 //! notes, then the data of one PT_LOAD behind the other, each as far from a page's start as the others are; the last one
 //! ends the file.
 
-use super::beside::{Begins, unconfirmed};
-use super::evidence::{change, get, take_out};
-use super::header::{PT_LOAD, PT_NOTE, Segment};
+use super::beside::unconfirmed;
+use super::evidence::{change, take_out};
+use super::header::{Begins, PT_LOAD, PT_NOTE, Segment, get};
 use super::padding;
 use crate::fields::Words;
 use crate::image::Image;
 use crate::{Warning, notes};
 use base::PAGE_SIZE;
-use std::cell::LazyCell;
+use std::cell::{Cell, LazyCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the headers are held against.
@@ -28,12 +28,29 @@ pub(super) struct File<'a> {
     pub(super) words: Words,
     /// Where the file ends, without padding.
     pub(super) end: u64,
+    /// Bytes that may still be read to tell notes from memory.
+    left: Cell<u64>,
+}
+
+impl<'a> File<'a> {
+    pub(super) const fn new(
+        image: &'a Image,
+        table: u64,
+        whole: bool,
+        covers: bool,
+        words: Words,
+        end: u64,
+    ) -> Self {
+        Self { image, table, whole, covers, words, end, left: Cell::new(MAX_LOOKED_AT) }
+    }
 }
 
 /// Bytes between the notes and the first data that are looked at.
 const MAX_BETWEEN: u64 = 64 << 10;
 /// Notes that are looked through for what they are: those of some thousand CPUs.
 const MAX_NOTES: u64 = 1 << 20;
+/// The same of all headers together that tell by themselves neither memory nor notes: a dump has a few such at most.
+const MAX_LOOKED_AT: u64 = 8 << 20;
 /// The longest name that a note of a dump has.
 const NAME_MAX: usize = 16;
 
@@ -126,7 +143,10 @@ fn held(file: &File<'_>, own: &Segment) -> Held {
     if own.phys != 0 || own.virt != 0 || own.file_len > MAX_NOTES {
         return Held::Other;
     }
-    let mut bytes = vec![0; usize::try_from(own.file_len.min(file.image.len())).unwrap_or(0)];
+    let len = own.file_len.min(file.image.len());
+    let Some(left) = file.left.get().checked_sub(len) else { return Held::Other };
+    file.left.set(left);
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     if file.image.fill(own.offset, &mut bytes).is_err() {
         return Held::Other;
     }

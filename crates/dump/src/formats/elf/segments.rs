@@ -101,9 +101,15 @@ impl Layout {
         self.end_of_data
     }
 
+    /// Where memory is in the file: places and lengths.
+    pub(crate) fn extents(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.data.iter().map(|d| (d.offset, d.len()))
+    }
+
     /// Bytes of memory that the file has.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.data.iter().fold(0, |sum, d| sum.saturating_add(d.len()))
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
+        self.extents().fold(0, |sum, (_, len)| sum.saturating_add(len))
     }
 
     /// The piece that has the address, or the next one.

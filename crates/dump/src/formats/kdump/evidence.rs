@@ -18,13 +18,28 @@ const BLOCKS: [u64; 5] = [4096, 8192, 16384, 32768, 65536];
 /// No file is as long as this.
 const MAX_FILE: u64 = 1 << 56;
 
-/// The numbers that fit the file, and what of the header they replace.
+/// The numbers that are taken.
+pub(super) struct Settled {
+    pub(super) geometry: Geometry,
+    pub(super) sub: Sub,
+    /// What of the header they replace.
+    pub(super) warnings: Vec<Warning>,
+    /// They lead to a descriptor.
+    pub(super) is_confirmed: bool,
+}
+
+/// The numbers that fit the file; `like` are those of another file of the set.
 pub(super) fn settle(
     declared: &Geometry,
+    like: Option<&Geometry>,
     image: &Image,
     words: Words,
     read: impl Fn(&Geometry) -> Result<Sub, DumpError>,
-) -> Result<(Geometry, Sub, Vec<Warning>), DumpError> {
+) -> Result<Settled, DumpError> {
+    let found = |geometry: Geometry, sub: Sub| {
+        let warnings = differences(declared, &geometry, &sub);
+        Settled { geometry, sub, warnings, is_confirmed: true }
+    };
     for block_size in
         std::iter::once(declared.block_size).chain(BLOCKS.into_iter().filter(|b| *b != declared.block_size))
     {
@@ -36,21 +51,25 @@ pub(super) fn settle(
         let given = Geometry { block_size, sub_blocks, ..*declared };
         let Ok(sub) = read(&given) else { continue };
         for exact in [true, false] {
-            let found = candidates(declared, &given, &sub, image.len()).find(|g| {
+            let fitting = candidates(declared, &given, &sub, image.len()).find(|g| {
                 (!exact || g.has_two_bitmaps())
                     && g.bitmaps(image).is_ok()
                     && leads_to_page(g, image, words, is_declared(g, declared))
             });
-            if let Some(found) = found {
-                let warnings = differences(declared, &found, &sub);
-                return Ok((found, sub, warnings));
+            if let Some(fitting) = fitting {
+                return Ok(found(fitting, sub));
             }
         }
+    }
+    let like = like.map(|like| Geometry { version: declared.version, ..*like });
+    if let Some(like) = like.filter(|g| g.bitmaps(image).is_ok() && leads_to_page(g, image, words, true)) {
+        return Ok(found(like, read(&like)?));
     }
     // a file without pages, one that was cut, or one that cannot be read: as the header has it
     declared.check(image)?;
     let sub = read(declared)?;
-    Ok((Geometry { max_mapnr: sub.max_mapnr.unwrap_or(declared.max_mapnr), ..*declared }, sub, Vec::new()))
+    let geometry = Geometry { max_mapnr: sub.max_mapnr.unwrap_or(declared.max_mapnr), ..*declared };
+    Ok(Settled { geometry, sub, warnings: Vec::new(), is_confirmed: false })
 }
 
 /// The header's numbers, then those that follow from others, one or more in its place.
@@ -95,7 +114,10 @@ fn leads_to_page(g: &Geometry, image: &Image, words: Words, declared: bool) -> b
         let packed = flags & codec::PACKED != 0;
         let sized = size > 0 && size <= g.block_size && (packed || size == g.block_size);
         let placed = offset < MAX_FILE && offset > at;
-        let follows = declared || (offset.wrapping_sub(at).is_multiple_of(DESC_LEN) && page_flags == 0);
+        // makedumpfile writes a page of zeros before the first data, which this descriptor need not have
+        let is_behind = |data: u64| data.wrapping_sub(at).is_multiple_of(DESC_LEN);
+        let behind = is_behind(offset) || offset.checked_sub(g.block_size).is_some_and(is_behind);
+        let follows = declared || (behind && page_flags == 0);
         Ok::<_, base::OutOfBounds>(sized && placed && follows && flags & !codec::PACKED == 0)
     };
     read().unwrap_or(false)

@@ -67,6 +67,11 @@ pub(crate) struct Header {
     pub(crate) dump_level: Option<u32>,
     /// First page frame and one past the last, where the file is a part of a split set.
     pub(crate) split: Option<(u64, u64)>,
+    /// What the sub header says of that.
+    pub(crate) claims: Claims,
+    /// What places everything, and whether a descriptor is where that leads.
+    pub(super) geometry: Geometry,
+    pub(super) is_confirmed: bool,
     pub(crate) vmcoreinfo: Extent,
     pub(crate) notes: Extent,
     pub(crate) erase_info: Extent,
@@ -79,8 +84,19 @@ pub(crate) struct Header {
     pub(crate) warnings: Vec<Warning>,
 }
 
+/// What the sub header says of a part of a split set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Claims {
+    /// `split`
+    pub(crate) is_part: bool,
+    /// `start_pfn_64` and `end_pfn_64`
+    pub(crate) new: Option<(u64, u64)>,
+    /// `start_pfn` and `end_pfn`
+    pub(crate) old: Option<(u64, u64)>,
+}
+
 /// The fields of `disk_dump_header` that place everything else.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     pub(super) version: u32,
     pub(super) block_size: u64,
@@ -90,8 +106,8 @@ pub(super) struct Geometry {
 }
 
 impl Header {
-    /// Reads and checks the headers.
-    pub(crate) fn read(image: &Image) -> Result<Self, DumpError> {
+    /// Reads and checks the headers. Where nothing in the file confirms them, those of `like` are tried, another file of the set.
+    pub(crate) fn read(image: &Image, like: Option<&Geometry>) -> Result<Self, DumpError> {
         let raw = image.header("the kdump header", 0, HEADER_LEN)?;
         let cut = |_: OutOfBounds| DumpError::Truncated {
             path: image.path().into(),
@@ -102,6 +118,7 @@ impl Header {
         };
         let layout = Layout::tell(&raw);
         let f = Fields::new(&raw, layout.words);
+        let is_signed = raw.starts_with(MAGIC);
         let declared = Geometry::parse(&f, layout).map_err(cut)?;
         if declared.version > MAX_VERSION {
             return Err(image.bad("header_version", declared.version.into(), "known are 0 to 6"));
@@ -117,16 +134,10 @@ impl Header {
             sub.resize(SUB_HEADER_LEN as usize, 0);
             Sub::parse(&Fields::new(&sub, layout.words), layout.sub(), geometry.version, have).map_err(cut)
         };
-        let (geometry, mut sub, mut warnings) = evidence::settle(&declared, image, layout.words, read_sub)?;
-        // the last parts have no frames where the others have all pages
-        let is_part = |(start, end): (u64, u64)| {
-            let max = geometry.max_mapnr;
-            start < end && start < max || start == end && (1..=max).contains(&start)
-        };
-        if let Some((start, end)) = sub.split.filter(|split| !is_part(*split)) {
-            // a part has frames of its own: this is none
-            warnings.push(Warning::NoPart { start, end });
-            sub.split = None;
+        let evidence::Settled { geometry, sub, mut warnings, is_confirmed } =
+            evidence::settle(&declared, like, image, layout.words, read_sub)?;
+        if !is_signed {
+            warnings.insert(0, Warning::MagicDamaged { format: "kdump-compressed", offset: 0 });
         }
         let status = f.u32(layout.status()).map_err(cut)?;
         let (ram_bitmap, page_bitmap) = geometry.bitmaps(image)?;
@@ -155,7 +166,10 @@ impl Header {
             nr_cpus: f.u32(layout.nr_cpus()).map_err(cut)?,
             phys_base: sub.phys_base.filter(|p| p.is_multiple_of(geometry.block_size)),
             dump_level: sub.dump_level,
-            split: sub.split,
+            split: None,
+            claims: sub.claims,
+            geometry,
+            is_confirmed,
             vmcoreinfo: sub.vmcoreinfo,
             notes: sub.notes,
             erase_info: sub.erase_info,
@@ -233,7 +247,7 @@ const MAX_DUMP_LEVEL: u32 = 31;
 pub(super) struct Sub {
     phys_base: Option<u64>,
     dump_level: Option<u32>,
-    split: Option<(u64, u64)>,
+    claims: Claims,
     pub(super) vmcoreinfo: Extent,
     pub(super) notes: Extent,
     pub(super) erase_info: Extent,
@@ -252,20 +266,16 @@ impl Sub {
             }
             Ok(Extent { offset: f.u64(at)?, len: f.long(at + 8)? })
         };
-        let split = if since(2) && f.u32(at.split)? != 0 {
-            Some(match since(6) {
-                true => (f.u64(at.start_64)?, f.u64(at.end_64)?),
-                false => (f.long(at.start)?, f.long(at.end)?),
-            })
-        } else {
-            None
-        };
+        let given = |range: (u64, u64)| Some(range).filter(|range| *range != (0, 0));
+        let is_part = since(2) && f.u32(at.split)? != 0;
+        let new = if since(6) { given((f.u64(at.start_64)?, f.u64(at.end_64)?)) } else { None };
+        let old = if since(2) { given((f.long(at.start)?, f.long(at.end)?)) } else { None };
         let max_mapnr = f.u64(at.max_mapnr_64)?;
         Ok(Self {
             phys_base: if is_there(0, 8) { Some(f.long(0)?) } else { None },
             // one of other bits is damaged
             dump_level: level.filter(|level| *level <= MAX_DUMP_LEVEL),
-            split,
+            claims: Claims { is_part, new, old },
             vmcoreinfo: extent(3, at.vmcoreinfo)?,
             notes: extent(4, at.notes)?,
             erase_info: extent(5, at.erase_info)?,
@@ -285,6 +295,31 @@ pub(crate) fn compression(status: u32) -> Option<Compression> {
     .into_iter()
     .find(|(bit, _)| status & bit != 0)
     .map(|(_, c)| c)
+}
+
+/// Whether a file without the magic begins with a header of the format all the same: names as `uname` has them, each filled up
+/// with zeros, and sizes that fit each other.
+pub(crate) fn is_unsigned(start: &[u8]) -> bool {
+    let Some(raw) = start.get(..HEADER_LEN as usize) else { return false };
+    let is_name = |field: &[u8]| {
+        let name = cstr(field);
+        let rest = field.get(name.len()..).unwrap_or_default();
+        name.iter().all(|b| (b' '..=b'~').contains(b)) && !rest.is_empty() && rest.iter().all(|b| *b == 0)
+    };
+    let names = raw.get(12..402).unwrap_or_default();
+    let [system, release] = [0, 2].map(|n| cstr(names.get(65 * n..65 * (n + 1)).unwrap_or_default()));
+    let is_release = release.first().is_some_and(u8::is_ascii_digit) && release.contains(&b'.');
+    let is_named = system == b"Linux" && is_release && names.chunks_exact(65).all(is_name);
+    let layout = Layout::tell(raw);
+    let geometry = Geometry::parse(&Fields::new(raw, layout.words), layout);
+    let has_sizes = geometry.is_ok_and(|g| {
+        // what does not fit into 32 bits stands in the sub header
+        let is_long = g.max_mapnr == u64::from(u32::MAX);
+        let has_bitmap = g.max_mapnr.div_ceil(8) <= g.bitmap_blocks.saturating_mul(g.block_size) || is_long;
+        let is_block = g.block_size.is_power_of_two() && (4096..=65536).contains(&g.block_size);
+        g.version <= MAX_VERSION && is_block && g.bitmap_blocks > 0 && g.max_mapnr > 0 && has_bitmap
+    });
+    is_named && has_sizes
 }
 
 fn utsname(raw: &[u8]) -> Utsname {

@@ -7,6 +7,7 @@
 
 mod codec;
 mod evidence;
+mod frames;
 mod header;
 mod layout;
 mod pages;
@@ -21,6 +22,7 @@ use crate::image::Image;
 use crate::{Compression, DumpError, Facts, Gap, Warning, notes};
 use base::{PAGE_SIZE, Pfn, PhysAddr, PhysRange, RawNote};
 use header::{Extent, Header};
+use pages::File;
 use set::Set;
 
 /// Unpacked pages that are kept, in bytes.
@@ -39,32 +41,40 @@ impl Format for Kdump {
     }
 
     fn probe(&self, start: &Start<'_>) -> bool {
-        start.bytes.starts_with(header::MAGIC)
+        start.bytes.starts_with(header::MAGIC) || header::is_unsigned(start.bytes)
     }
 
     fn open(&self, images: Vec<Image>) -> Result<Opened, DumpError> {
         let mut warnings = Vec::new();
         let file_size = images.iter().map(Image::file_len).sum();
-        let mut files = Vec::new();
-        for image in images {
-            let header = Header::read(&image)?;
-            for warning in &header.warnings {
+        let mut files = read_headers(images)?;
+        frames::settle(&mut files, &mut warnings);
+        files.iter_mut().for_each(File::hold_against_bitmap);
+        for file in &files {
+            for warning in &file.header.warnings {
                 if !warnings.contains(warning) {
                     warnings.push(warning.clone());
                 }
             }
-            files.push((image, header));
         }
         let texts = Texts::of_all(&files, &mut warnings)?;
-        let header = files.first().ok_or(DumpError::NoFiles)?.1.clone();
+        let header = files.first().ok_or(DumpError::NoFiles)?.header.clone();
         let several = files.len();
-        let marked = files.iter().any(|(_, h)| h.incomplete);
+        let marked = files.iter().any(|file| file.header.incomplete);
         let (set, parts) = Set::new(files, &mut warnings)?;
-        warnings.extend(set.iter().filter(|(.., file)| file.is_shifted).map(|(start, end, _)| {
-            let (start_pfn, end_pfn) = (*start, *end);
-            Warning::BitmapMisfit { start_pfn, end_pfn }
-        }));
+        let unknown = |file: &File| {
+            let own = |warning: &Warning| matches!(warning, Warning::FramesUnknown { path } if *path == *file.image.path());
+            warnings.iter().any(own)
+        };
+        let misfit =
+            set.iter().filter(|(.., file)| file.is_shifted && !unknown(file)).map(|(start, end, _)| {
+                let (start_pfn, end_pfn) = (*start, *end);
+                Warning::BitmapMisfit { start_pfn, end_pfn }
+            });
+        let misfit: Vec<Warning> = misfit.collect();
+        warnings.extend(misfit);
         for (.., file) in set.iter() {
+            warnings.extend(file.stream_hole());
             let len = file.image.len();
             if let Some(wanted) = file.end_of_data().filter(|&w| w > len) {
                 warnings.push(Warning::FileTruncated { wanted, len });
@@ -74,7 +84,9 @@ impl Format for Kdump {
             warnings.push(Warning::NoMemory);
         }
         let compression = peek(&set).or(header.compression).unwrap_or(Compression::None);
-        let cut = marked || warnings.iter().any(|w| matches!(w, Warning::FileTruncated { .. }));
+        let is_cut = |w: &Warning| matches!(w, Warning::FileTruncated { .. });
+        let cut =
+            marked || warnings.iter().any(is_cut) || set.iter().any(|(.., file)| file.image.is_flattened());
         let facts = Facts {
             page_size: header.block_size,
             file_size,
@@ -93,7 +105,7 @@ impl Format for Kdump {
             ..Facts::default()
         };
         let mut format = format!("kdump-compressed v{} ({compression})", header.version);
-        if header.split.is_some() {
+        if several > 1 || header.split.is_some() {
             format.push_str(&format!(", {several} of a split set"));
         }
         Ok(Opened {
@@ -107,6 +119,18 @@ impl Format for Kdump {
     }
 }
 
+/// The files with their headers: where one's numbers lead nowhere, those of another one of the set may.
+fn read_headers(images: Vec<Image>) -> Result<Vec<File>, DumpError> {
+    let read: Vec<Result<Header, DumpError>> = images.iter().map(|image| Header::read(image, None)).collect();
+    let sound = read.iter().flatten().find(|header| header.is_confirmed).map(|header| header.geometry);
+    let files = images.into_iter().zip(read).map(|(image, header)| {
+        let is_confirmed = header.as_ref().is_ok_and(|header| header.is_confirmed);
+        let header = if is_confirmed { header? } else { Header::read(&image, sound.as_ref()).or(header)? };
+        Ok(File::new(image, header))
+    });
+    files.collect()
+}
+
 /// What the sub header points at.
 #[derive(Default)]
 struct Texts {
@@ -117,10 +141,10 @@ struct Texts {
 
 impl Texts {
     /// What the first file says, and of what it lacks what any other one of the set says.
-    fn of_all(files: &[(Image, Header)], warnings: &mut Vec<Warning>) -> Result<Self, DumpError> {
+    fn of_all(files: &[File], warnings: &mut Vec<Warning>) -> Result<Self, DumpError> {
         let mut all = Self::default();
-        for (image, header) in files {
-            let own = Self::read(image, header, warnings)?;
+        for file in files {
+            let own = Self::read(&file.image, &file.header, warnings)?;
             if all.notes.is_empty() {
                 all.notes = own.notes;
             }
@@ -286,10 +310,11 @@ impl Backend for Memory {
     }
 
     fn held_bytes(&self) -> u64 {
-        let count = |(start, end, file): &(u64, u64, pages::File)| {
+        let count = |(start, end, file): &(u64, u64, File)| {
             let promised = file.count_before(*end).saturating_sub(file.count_before(*start));
             if self.cut { promised.min(file.count_whole()) } else { promised }
         };
-        self.set.iter().map(count).sum::<u64>().saturating_mul(self.page_len)
+        let read = self.set.iter().filter(|(.., file)| !file.is_shifted);
+        read.map(count).sum::<u64>().saturating_mul(self.page_len)
     }
 }

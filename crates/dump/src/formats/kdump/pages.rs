@@ -3,10 +3,10 @@
 use super::codec;
 use super::header::{DESC_LEN, Header};
 use super::rank::{BLOCK, Rank};
-use crate::Gap;
 use crate::cache::PageCache;
 use crate::fields::{Fields, Words};
 use crate::image::Image;
+use crate::{Gap, Warning};
 use std::sync::OnceLock;
 
 /// No file is as long as two to the power of this.
@@ -53,6 +53,20 @@ pub(crate) struct File {
     skipped: OnceLock<u64>,
     /// The bitmap does not fit the descriptors: which page is which cannot be told.
     pub(crate) is_shifted: bool,
+    /// The same of a part with a long bitmap, which is counted when a page is first asked for.
+    is_misfit: OnceLock<bool>,
+    /// Where the data of pages begin, and whether two places say so.
+    data: OnceLock<(Option<u64>, Option<u64>)>,
+    /// The first frame whose bit in the bitmap of pages no record of a flattened stream has.
+    lost_from: Option<u64>,
+}
+
+/// Descriptors that were written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Written {
+    pub(crate) count: u64,
+    /// The data of the last ones end the file: its writer came to the end, and nothing was cut off.
+    pub(crate) ends_file: bool,
 }
 
 impl File {
@@ -60,15 +74,83 @@ impl File {
         let ram = Rank::new(header.ram_bitmap);
         let pages = Rank::new(header.page_bitmap);
         let meta = PageCache::of(image.is_stable(), BLOCK as usize, META_BLOCKS);
-        let mut file = Self { image, header, ram, pages, meta, skipped: OnceLock::new(), is_shifted: false };
-        file.is_shifted = file.looks_shifted().unwrap_or(false);
-        file
+        let bits = header.page_bitmap;
+        let known = if image.is_flattened() { image.known(bits.offset, bits.len) } else { bits.len };
+        let lost_from = (known < bits.len).then(|| known.saturating_mul(8));
+        Self {
+            image,
+            header,
+            ram,
+            pages,
+            meta,
+            skipped: OnceLock::new(),
+            is_shifted: false,
+            is_misfit: OnceLock::new(),
+            data: OnceLock::new(),
+            lost_from,
+        }
+    }
+
+    /// Sees whether the bitmap fits the descriptors, where it is short.
+    pub(crate) fn hold_against_bitmap(&mut self) {
+        self.is_shifted |= self.looks_shifted().unwrap_or(false);
+    }
+
+    /// The bitmap is not counted at open.
+    pub(crate) fn is_long(&self) -> bool {
+        self.header.page_bitmap.len > MAX_CHECKED
+    }
+
+    /// How many descriptors were written, where the file has all of them.
+    pub(crate) fn written(&self) -> Option<Written> {
+        let room = self.data_start()?.checked_sub(self.header.descriptors)? / DESC_LEN;
+        if self.desc_offset(room).ok()? > self.image.len() {
+            return None;
+        }
+        // a part of a split set has room for the descriptors of the whole dump: behind its own they are zeros
+        let (mut low, mut high) = (0, room);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.raw_desc(middle).ok()? == Desc::NONE {
+                true => high = middle,
+                false => low = middle + 1,
+            }
+        }
+        let last = (low.saturating_sub(MAX_LOOKED_AT)..low).filter_map(|n| self.raw_desc(n).ok());
+        let end = last.filter(|d| self.plausible(d)).map(|d| d.offset.saturating_add(d.size.into())).max();
+        let ends_file = end == Some(self.image.len()) && !self.header.incomplete;
+        (low > 0).then_some(Written { count: low, ends_file })
+    }
+
+    /// What a flattened stream lacks.
+    pub(crate) fn stream_hole(&self) -> Option<Warning> {
+        if !self.image.is_flattened() {
+            return None;
+        }
+        let Header { ram_bitmap, page_bitmap, descriptors, max_mapnr, split, .. } = self.header;
+        let bitmaps = [ram_bitmap, page_bitmap].map(|at| (at.offset, at.len));
+        let is_counted = !self.is_long() && split.is_none() && self.lost_from.is_none();
+        let table = is_counted.then(|| (descriptors, self.count_before(max_mapnr).saturating_mul(DESC_LEN)));
+        let data = self.confirmed_start().map(|start| (start, self.image.len().saturating_sub(start)));
+        self.image.stream_hole(bitmaps.into_iter().chain(table).chain(data))
+    }
+
+    /// Whether a part with a long bitmap has another number of pages than of descriptors.
+    fn is_misfit(&self) -> bool {
+        let Some((start, end)) = self.header.split.filter(|_| self.is_long()) else { return false };
+        *self.is_misfit.get_or_init(|| {
+            let pages = self.count_before(end).saturating_sub(self.count_before(start));
+            self.written().is_some_and(|own| pages < own.count || pages > own.count && own.ends_file)
+        })
     }
 
     /// What the bitmaps say of a frame (in units of the dump's own page size).
     pub(crate) fn frame(&self, pfn: u64) -> Result<Frame, Gap> {
         if pfn >= self.header.max_mapnr {
             return Ok(Frame::Absent);
+        }
+        if self.lost_from.is_some_and(|lost| pfn >= lost) {
+            return Err(Gap::NoRecord);
         }
         if let (rank, true) = self.pages.rank(&self.image, &self.meta, pfn)? {
             return Ok(Frame::Here(rank));
@@ -107,7 +189,10 @@ impl File {
                 break;
             }
             let good = |raw: &&[u8]| {
-                parse(raw, self.header.layout.words).is_ok_and(|desc| self.checked(desc).is_ok())
+                let desc = parse(raw, self.header.layout.words).and_then(|desc| self.checked(desc));
+                desc.is_ok_and(|desc| {
+                    self.image.covered(desc.offset, desc.size.into()) == u64::from(desc.size)
+                })
             };
             whole += raw.chunks_exact(DESC_LEN as usize).filter(good).count() as u64;
             at += n;
@@ -151,7 +236,7 @@ impl File {
     /// The number of a frame's descriptor.
     fn number(&self, pfn: u64) -> Result<u64, Gap> {
         match self.frame(pfn)? {
-            Frame::Here(_) if self.is_shifted => Err(Gap::Corrupt),
+            Frame::Here(_) if self.is_shifted || self.is_misfit() => Err(Gap::Corrupt),
             Frame::Here(rank) => rank.checked_sub(self.skipped()?).ok_or(Gap::Absent),
             Frame::Excluded => Err(Gap::Excluded),
             Frame::Absent => Err(Gap::Absent),
@@ -196,8 +281,13 @@ impl File {
     /// The descriptor with the given number, unchecked.
     pub(crate) fn raw_desc(&self, number: u64) -> Result<Desc, Gap> {
         let mut raw = [0; DESC_LEN as usize];
-        self.read_meta(self.desc_offset(number)?, &mut raw)?;
-        parse(&raw, self.header.layout.words)
+        let at = self.desc_offset(number)?;
+        self.read_meta(at, &mut raw)?;
+        let desc = parse(&raw, self.header.layout.words)?;
+        if desc == Desc::NONE && self.image.is_flattened() && self.image.covered(at, DESC_LEN) < DESC_LEN {
+            return Err(Gap::NoRecord);
+        }
+        Ok(desc)
     }
 
     fn desc_offset(&self, number: u64) -> Result<u64, Gap> {
@@ -241,12 +331,23 @@ impl File {
     /// Where the data of pages begin, which is where the descriptors end: the first offset that a second descriptor has too,
     /// or that another page or the file's end follows. Else what the first descriptor says.
     fn data_start(&self) -> Option<u64> {
-        let first = || self.raw_desc(0).ok().filter(|d| self.plausible(d)).map(|d| d.offset);
-        self.confirmed_start().or_else(first)
+        self.starts().0
     }
 
     /// Of [`File::data_start`] what two places say. One damaged descriptor does not move it.
     fn confirmed_start(&self) -> Option<u64> {
+        self.starts().1
+    }
+
+    fn starts(&self) -> (Option<u64>, Option<u64>) {
+        *self.data.get_or_init(|| {
+            let first = || self.raw_desc(0).ok().filter(|d| self.plausible(d)).map(|d| d.offset);
+            let confirmed = self.find_start();
+            (confirmed.or_else(first), confirmed)
+        })
+    }
+
+    fn find_start(&self) -> Option<u64> {
         let mut seen: Vec<Desc> = Vec::new();
         let mut start: Option<u64> = None;
         for number in 0..MAX_LOOKED_AT {
@@ -272,7 +373,7 @@ impl File {
     /// descriptors than that of the bits, and the last bit's descriptor is none or another one follows it. `None` where it is
     /// not known: the bitmap is long, or the file was cut, or its writer did not come to the end.
     fn looks_shifted(&self) -> Option<bool> {
-        if self.header.page_bitmap.len > MAX_CHECKED {
+        if self.is_long() || self.lost_from.is_some() {
             return None;
         }
         let max = self.header.max_mapnr;

@@ -14,29 +14,36 @@ const MAX_APART: u64 = 3600;
 pub(crate) struct Set {
     /// First frame, one past the last, file; ascending and disjoint.
     parts: Vec<(u64, u64, File)>,
+    /// Of one of the files nothing tells which frames it has.
+    is_lost: bool,
 }
 
 impl Set {
     /// Checks that the files belong together; what is missing becomes warnings.
-    pub(crate) fn new(
-        files: Vec<(Image, Header)>,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<(Self, Vec<Part>), DumpError> {
-        let first = files.first().map(|(i, h)| (i.path().to_path_buf(), h.clone()));
+    pub(crate) fn new(files: Vec<File>, warnings: &mut Vec<Warning>) -> Result<(Self, Vec<Part>), DumpError> {
+        let first = files.first().map(|file| (file.image.path().to_path_buf(), file.header.clone()));
         let (first_path, first) = first.ok_or(DumpError::NoFiles)?;
         if let ([_], None) = (files.as_slice(), first.split) {
             let max = first.max_mapnr;
-            let parts = files.into_iter().map(|(i, h)| (0, max, File::new(i, h))).collect();
-            return Ok((Self { parts }, Vec::new()));
+            let parts = files.into_iter().map(|file| (0, max, file)).collect();
+            return Ok((Self { parts, is_lost: false }, Vec::new()));
         }
         all_parts(&files)?;
-        for (image, header) in &files {
-            same_dump(image, header, &first_path, &first)?;
+        for file in &files {
+            same_dump(&file.image, &file.header, &first_path, &first)?;
         }
-        let mut parts: Vec<_> = files
-            .into_iter()
-            .filter_map(|(i, h)| h.split.map(|(s, e)| (s, e.min(h.max_mapnr), File::new(i, h))))
-            .collect();
+        // frames of a file that nothing tells are those that no other has
+        let (lost, known): (Vec<File>, Vec<File>) =
+            files.into_iter().partition(|file| file.header.split == Some((0, 0)));
+        let is_lost = !lost.is_empty();
+        let range = |file: File| {
+            let (start, end) = file.header.split?;
+            Some((start, end.min(file.header.max_mapnr), file))
+        };
+        let mut parts: Vec<_> = known.into_iter().filter_map(range).collect();
+        if parts.is_empty() {
+            parts.extend(lost.into_iter().map(|file| (0, 0, file)));
+        }
         // of two copies of a part the longer one: the other may have been cut
         parts.sort_by_key(|(start, end, file)| (*start, *end, std::cmp::Reverse(file.image.len())));
         let named = parts
@@ -45,11 +52,17 @@ impl Set {
             .collect();
         let mut covered = 0;
         let mut last = None;
+        let mut overlaps = Vec::new();
+        let mut missing = |start_pfn, end_pfn| {
+            if !is_lost {
+                warnings.push(Warning::PartMissing { start_pfn, end_pfn });
+            }
+        };
         for (start, end, file) in &mut parts {
             if *start > covered {
-                warnings.push(Warning::PartMissing { start_pfn: covered, end_pfn: *start });
+                missing(covered, *start);
             } else if last == Some((*start, *end)) {
-                warnings.push(Warning::PartOverlap { start_pfn: *start, end_pfn: *end });
+                overlaps.push(Warning::PartOverlap { start_pfn: *start, end_pfn: *end });
                 *start = *end;
                 continue;
             } else if *start < covered && *start < *end {
@@ -65,13 +78,14 @@ impl Set {
             covered = covered.max(*end);
         }
         if covered < first.max_mapnr {
-            warnings.push(Warning::PartMissing { start_pfn: covered, end_pfn: first.max_mapnr });
+            missing(covered, first.max_mapnr);
         }
+        warnings.extend(overlaps);
         // of parts that have no frames one serves to tell what the others have
         if parts.iter().any(|(start, end, _)| start < end) {
             parts.retain(|(start, end, _)| start < end);
         }
-        Ok((Self { parts }, named))
+        Ok((Self { parts, is_lost }, named))
     }
 
     /// The file that is asked for a frame; else any other, each of which has the bitmaps of the whole dump.
@@ -82,6 +96,7 @@ impl Set {
     /// Why a frame that no file is asked for is not there.
     pub(crate) fn elsewhere(&self, pfn: u64) -> Gap {
         match self.any(pfn).and_then(|file| file.present(pfn)) {
+            Some(true) if self.is_lost => Gap::Corrupt,
             Some(true) => Gap::NotGiven,
             Some(false) => Gap::Excluded,
             None => Gap::Absent,
@@ -107,10 +122,10 @@ impl Set {
 }
 
 /// Several files must all be parts; what is whole is opened alone.
-fn all_parts(files: &[(Image, Header)]) -> Result<(), DumpError> {
-    let Some((whole, _)) = files.iter().find(|(_, header)| header.split.is_none()) else { return Ok(()) };
-    let other = |(image, _): &&(Image, Header)| !std::ptr::eq(image, whole);
-    let Some((image, header)) = files.iter().find(other) else { return Ok(()) };
+fn all_parts(files: &[File]) -> Result<(), DumpError> {
+    let Some(whole) = files.iter().find(|file| file.header.split.is_none()) else { return Ok(()) };
+    let Some(other) = files.iter().find(|file| !std::ptr::eq(*file, whole)) else { return Ok(()) };
+    let (image, header, whole) = (&other.image, &other.header, &whole.image);
     let why = match header.split {
         Some((start, end)) => format!(
             "{} is a part of a split set (page frames {start:#x}-{end:#x}), {} is a whole dump; give either the whole one \
