@@ -14,7 +14,7 @@
 //! the file that a rewrite would make: that serves the tables that writers leave room in, and nothing else. Writers leave
 //! out no memory, so that memory which no record covers was lost ([`Index::known`]).
 
-use crate::formats::is_nearly;
+use crate::magic::is_nearly;
 use crate::source::Source;
 use crate::{DumpError, Warning};
 use std::collections::BinaryHeap;

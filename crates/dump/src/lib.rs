@@ -16,6 +16,7 @@ mod fields;
 mod flattened;
 mod formats;
 mod image;
+mod magic;
 mod notes;
 mod probe;
 mod read;

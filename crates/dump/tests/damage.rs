@@ -238,6 +238,10 @@ fn records_that_a_stream_lacks_are_told() {
     let [ram, here, descs] = spec().kdump_layout();
     let elf = spec().elf();
     let data = descs + 24 * 15;
+    let noted = spec().note("QEMU", 0, &[1; 4096]).elf();
+    let notes = noted.windows(512).position(|w| *w == [1; 512]).unwrap();
+    let none = Dump::from_bytes(vec![without(&kdump, 0..1)]).unwrap_err().to_string();
+    assert!(none.contains("has no record"), "{none}");
     let cases = [
         ("no record", &kdump, 0..0, 0),
         ("a page", &kdump, data + 2 * PAGE..data + 2 * PAGE + 512, 1),
@@ -245,6 +249,8 @@ fn records_that_a_stream_lacks_are_told() {
         ("descriptors", &kdump, descs..descs + 1, 15),
         ("the bitmap of RAM", &kdump, ram..ram + 1, 0),
         ("the bitmap of pages", &kdump, here..here + 1, 15),
+        ("the sub header", &kdump, PAGE..PAGE + 1, 0),
+        ("notes of an ELF dump", &noted, notes..notes + 512, 0),
         ("memory of an ELF dump", &elf, elf.len() - PAGE..elf.len() - PAGE + 1024, 1),
     ];
     for (what, file, lost, least) in cases {

@@ -71,6 +71,24 @@ fn other_formats_by_their_magic() {
 }
 
 #[test]
+fn archives() {
+    let newc = b"07070100000001000081a40000000000000000000000016565656500000010";
+    let odc = b"0707070000010000011006440000000000000000010000001456666666000002";
+    // magic, device, inode, mode, owner, group, links, device, time, length of the name, size: "r"
+    let numbers = [0o070_707_u16, 1, 2, 0o100_644, 0, 0, 1, 0, 1, 2, 2, 0, 4];
+    let old = |bytes: fn(u16) -> [u8; 2]| [&numbers.map(bytes).concat()[..], b"r\0"].concat();
+    for front in [newc.to_vec(), odc.to_vec(), old(u16::to_le_bytes), old(u16::to_be_bytes)] {
+        assert_eq!(told(file(&front, 0)), "a cpio archive (or an initramfs)");
+    }
+    // memory can begin with this number
+    assert!(Dump::from_bytes(vec![file(&0o070_707_u16.to_le_bytes(), 0)]).is_ok());
+    assert_eq!(told(file(b"Rar!\x1a\x07\x01\0", 0)), "a rar archive");
+    assert_eq!(told(file(b"Rar!\x1a\x07\0", 0)), "a rar archive");
+    assert_eq!(told(file(b"LZIP\x01", 0)), "an lzip file");
+    assert_eq!(told(file(b"MSCF\0\0\0\0", 0)), "a cabinet (.cab)");
+}
+
+#[test]
 fn texts() {
     let map = "0000000000000000 D __per_cpu_start\nffffffff81000000 T _text\n";
     assert_eq!(told(map.into()), "a list of symbols (System.map or kallsyms)");

@@ -7,9 +7,10 @@
 //! The headers are a chain: opening walks it, a few ranges on any machine.
 
 use super::elf::{self, Piece};
-use super::{Format, Start, is_nearly, single};
+use super::{Format, Start, single};
 use crate::dump::Opened;
 use crate::image::Image;
+use crate::magic::is_nearly;
 use crate::{Compression, DumpError, Facts, Warning};
 use base::{Bytes, PAGE_SIZE, PhysAddr};
 

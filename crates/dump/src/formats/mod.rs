@@ -14,7 +14,6 @@ use crate::image::Image;
 
 pub(crate) use elf::Kind as ElfKind;
 pub(crate) use foreign::is_symbol_list;
-pub(crate) use sign::is_nearly;
 
 /// How many bytes of a file a probe sees.
 pub(crate) const PROBE_LEN: usize = 8192;
@@ -132,7 +131,13 @@ fn unknown(image: &Image, start: &Start<'_>) -> DumpError {
     DumpError::NotADump {
         path: image.path().into(),
         start: start.bytes.iter().take(8).copied().collect(),
-        why: raw::why_not(start),
+        why: match image.known(0, start.bytes.len() as u64) {
+            0 if image.is_flattened() => {
+                "for which the flattened stream has no record: the header of the dump is lost; copy it again"
+                    .into()
+            }
+            _ => raw::why_not(start),
+        },
     }
 }
 

@@ -5,8 +5,8 @@ use super::places::{File, has_place};
 use super::table::{Claim, Table};
 use super::{evidence, padding};
 use crate::fields::{Fields, Words};
-use crate::formats::is_nearly;
 use crate::image::Image;
+use crate::magic::is_nearly;
 use crate::{DumpError, Warning};
 use base::{OutOfBounds, PAGE_SIZE};
 

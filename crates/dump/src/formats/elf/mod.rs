@@ -62,7 +62,8 @@ impl Format for Elf {
         }
         warnings.extend(unplaced(&header, &image));
         let table = (header.table.0, header.table.1.saturating_sub(header.table.0));
-        warnings.extend(image.stream_hole(std::iter::once(table).chain(layout.extents())));
+        let noted = header.segments.iter().filter(|s| s.is_note()).map(|s| (s.offset, s.file_len));
+        warnings.extend(image.stream_hole(std::iter::once(table).chain(noted).chain(layout.extents())));
         let facts = Facts {
             page_size: PAGE_SIZE,
             file_size: image.file_len(),

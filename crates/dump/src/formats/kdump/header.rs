@@ -23,7 +23,7 @@ use base::{OutOfBounds, cstr};
 /// The magic of the format.
 pub(crate) const MAGIC: &[u8] = b"KDUMP   ";
 /// Bytes of `struct disk_dump_header`, which ends with `nr_cpus`.
-const HEADER_LEN: u64 = 464;
+pub(super) const HEADER_LEN: u64 = 464;
 /// Bytes of `struct kdump_sub_header` in its latest form.
 const SUB_HEADER_LEN: u64 = 104;
 /// Bytes of `struct page_desc`: offset, size, flags, page_flags.

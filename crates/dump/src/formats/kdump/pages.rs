@@ -1,7 +1,7 @@
 //! The pages of one kdump-compressed file: bitmap to descriptor, descriptor to bytes.
 
 use super::codec;
-use super::header::{DESC_LEN, Header};
+use super::header::{DESC_LEN, HEADER_LEN, Header};
 use super::rank::{BLOCK, Rank};
 use crate::cache::PageCache;
 use crate::fields::{Fields, Words};
@@ -15,6 +15,8 @@ const MAX_FILE_BITS: u32 = 56;
 const META_BLOCKS: usize = 512;
 /// A bitmap longer than this (of 32 GiB of memory) is not counted to see whether it fits.
 const MAX_CHECKED: u64 = 1 << 20;
+/// The fields of the sub header that all versions since the first have.
+const SUB_HEADER_FRONT: u64 = 8;
 /// Descriptors among which the first data are looked for.
 const MAX_LOOKED_AT: u64 = 64;
 
@@ -128,11 +130,13 @@ impl File {
             return None;
         }
         let Header { ram_bitmap, page_bitmap, descriptors, max_mapnr, split, .. } = self.header;
-        let bitmaps = [ram_bitmap, page_bitmap].map(|at| (at.offset, at.len));
+        let Header { notes, vmcoreinfo, erase_info, block_size, .. } = self.header;
+        let parts = [ram_bitmap, page_bitmap, notes, vmcoreinfo, erase_info].map(|at| (at.offset, at.len));
+        let headers = [(0, HEADER_LEN), (block_size, SUB_HEADER_FRONT)];
         let is_counted = !self.is_long() && split.is_none() && self.lost_from.is_none();
         let table = is_counted.then(|| (descriptors, self.count_before(max_mapnr).saturating_mul(DESC_LEN)));
         let data = self.confirmed_start().map(|start| (start, self.image.len().saturating_sub(start)));
-        self.image.stream_hole(bitmaps.into_iter().chain(table).chain(data))
+        self.image.stream_hole(headers.into_iter().chain(parts).chain(table).chain(data))
     }
 
     /// Whether a part with a long bitmap has another number of pages than of descriptors.
