@@ -315,7 +315,7 @@ fn a_bitmap_that_does_not_fit_the_descriptors_is_told() {
         "{:?}",
         dump.facts().warnings
     );
-    assert_eq!(dump.read_phys(Pfn(0x18).addr(), &mut [0; 8]).unwrap_err().why, Gap::Corrupt);
+    assert_eq!(dump.read_phys(Pfn(0x19).addr(), &mut [0; 8]).unwrap_err().why, Gap::Corrupt);
 }
 
 /// Another `start_pfn` and `start_pfn_64` of a part.
