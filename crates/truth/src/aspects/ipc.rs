@@ -23,9 +23,13 @@ enum Written {
     Key,
     /// In octal, of which the answer has the permissions.
     Mode,
-    /// In bytes, of which the answer has pages.
+    /// In bytes, of which the answer has pages. Since 6.7 (a08c7193e4f1) a kernel takes the usual pages of a segment for huge
+    /// ones and says more than the segment's size.
     Pages,
 }
+
+/// Pages in a huge page.
+const HUGE: i64 = 512;
 
 const FACILITIES: &[Facility] = &[
     Facility {
@@ -107,14 +111,18 @@ fn said(facility: &Facility, heads: &[&str], row: &str) -> Vec<String> {
         column.and_then(|column| words.get(column)).copied().unwrap_or("none")
     };
     let members = facility.members.iter().map(|(name, _, written)| {
-        let word = word(name);
+        let own = word(name);
         let number: i64 = match written {
-            Written::Mode => i64::from_str_radix(word, 8).map_or(-1, |mode| mode & 0o777),
-            _ => word.parse().unwrap_or(-1),
+            Written::Mode => i64::from_str_radix(own, 8).map_or(-1, |mode| mode & 0o777),
+            _ => own.parse().unwrap_or(-1),
         };
         match written {
             Written::Key => format!("{:#x}", number as u32),
-            Written::Pages => (number / 4096).to_string(),
+            Written::Pages => {
+                let size = word("size").parse().unwrap_or(i64::MAX);
+                let pages = number / 4096;
+                (if pages > size / 4096 + 1 { pages / HUGE } else { pages }).to_string()
+            }
             Written::Plain | Written::Mode => number.to_string(),
         }
     });
