@@ -260,6 +260,8 @@ fn ipcs_shows_each_facility_as_crash_does() {
     }
     assert!(answer(&k, "ipcs 7 0").unwrap().failed());
     let data = json(&answer(&k, "ipcs -M").unwrap());
+    k.set(first, "shmid_kernel", "shm_perm.mode", 0o2640);
+    assert!(ask(&k, "ipcs -m 0").ends_with(" 5       locked\n\n"), "two columns");
     let wanted = r#""key":"0x80001234","shmid":65606,"uid":33,"perms":416,"bytes":4194304,"nattch":5,"status":["dest","locked"],"pages_allocated":1024,"pages_resident":1024,"pages_swapped":0"#;
     assert!(data.contains(wanted), "{data}");
 }

@@ -239,7 +239,6 @@ fn memory(s: &Session, namespace: VirtAddr, with_pages: bool) -> Table {
     let head = "SHMID_KERNEL     KEY      SHMID      UID   PERMS BYTES      NATTCH STATUS";
     let found = shm::segments(s, namespace);
     let mut table = Table::new(("shared_memory", "shared memory segments", head), found, |segment| {
-        let states = |mode| Cell::Many(shm::states(mode).into_iter().map(Cell::from).collect(), " ");
         let line = line(segment.at, "shmid_kernel", &segment.perm, "shmid")
             .field("bytes", cell(segment.bytes.clone().map(Cell::Size)))
             .left(10)
@@ -247,7 +246,7 @@ fn memory(s: &Session, namespace: VirtAddr, with_pages: bool) -> Table {
             .field("nattch", cell(segment.attached.clone()))
             .left(6)
             .text(" ")
-            .field("status", cell(segment.perm.mode.clone().map(states)));
+            .field("status", cell(segment.perm.mode.clone().map(status)));
         let mut row = row(segment.at, &segment.perm, line);
         if with_pages {
             pages(s, segment, &mut row.record);
@@ -256,6 +255,13 @@ fn memory(s: &Session, namespace: VirtAddr, with_pages: bool) -> Table {
     });
     table.is_head_repeated = with_pages;
     table
+}
+
+/// Both states in columns of their own, as crash has them: a blank stands before `locked` where `dest` is not there.
+fn status(mode: u64) -> Cell {
+    let states = shm::states(mode);
+    let text = if states == ["locked"] { " locked".to_owned() } else { states.join(" ") };
+    Cell::shown(Cell::Many(states.into_iter().map(Cell::from).collect(), " "), text)
 }
 
 fn pages(s: &Session, segment: &Segment, record: &mut Record) {
