@@ -69,7 +69,7 @@ fn kernels_of_every_page_size_open_and_say_what_they_are() {
         assert!(text.contains(&paging), "{page} {bits}: {text}");
         assert!(text.contains("by VMCOREINFO") && text.contains("6.1.0-test"), "{page} {bits}: {text}");
         assert!(line(&text, "CPUS:").contains(&"1"), "{page} {bits}: {text}");
-        assert!(text.contains("NOT READ YET: instructions of this machine"), "{page} {bits}: {text}");
+        assert!(text.contains("NOT READ YET: values in code of this machine"), "{page} {bits}: {text}");
     }
 }
 
