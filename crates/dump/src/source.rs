@@ -25,8 +25,15 @@ const GRANULE: u64 = 1 << 20;
 struct OnDisk {
     file: File,
     len: u64,
-    /// Offsets that were last found to be no hole.
-    data: Mutex<Range<u64>>,
+    known: Mutex<Known>,
+}
+
+/// What was last found of a file's holes: one that is asked for again and again costs a search of the system each time.
+#[derive(Default)]
+struct Known {
+    data: Range<u64>,
+    /// Ends at `u64::MAX` where nothing but a hole follows.
+    hole: Range<u64>,
 }
 
 impl ReadAt for OnDisk {
@@ -44,10 +51,15 @@ impl ReadAt for OnDisk {
         if offset >= self.len {
             return None;
         }
-        let mut known = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.contains(&offset) {
-            let found = next_data_of(&self.file, offset, self.len)?;
-            *known = found..(found / GRANULE + 1) * GRANULE;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.hole.contains(&offset) {
+            return Some(known.hole.end).filter(|end| *end < u64::MAX);
+        }
+        if !known.data.contains(&offset) {
+            let found = next_data_of(&self.file, offset, self.len);
+            known.hole = offset..found.unwrap_or(u64::MAX);
+            let found = found?;
+            known.data = found..(found / GRANULE + 1) * GRANULE;
             return Some(found);
         }
         Some(offset)
@@ -70,7 +82,7 @@ impl Source {
         }
         let mut file = File::open(path).map_err(io)?;
         let len = std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(io)?;
-        Self::reader(path, placed, Box::new(OnDisk { file, len, data: Mutex::default() }))
+        Self::reader(path, placed, Box::new(OnDisk { file, len, known: Mutex::default() }))
     }
 
     /// Any bytes, under the name that messages have.
