@@ -3,7 +3,7 @@
 //! The first word that is no option names a command where it is one, also where a file of that name is there
 //! (`./log` is the file): `crashlens log vmcore > log` makes the file before the program begins. After it, words that
 //! name files of a known kind are files, the program's long options are the program's, the rest is the command's; after
-//! `--` all is the command's. A file whose content shows no kind is taken for the dump where its name has a folder, or
+//! `--` all is the command's, and so is what an option of the command takes (`rd -r NEW`). A file whose content shows no kind is taken for the dump where its name has a folder, or
 //! where no other word is a dump. Commands that need none (`eval`, `help`) take a dump right behind their name.
 
 use commands::{Settings, find, is_command};
@@ -51,18 +51,28 @@ pub(crate) fn misplaced(words: &[OsString], cli: &clap::Command, input: Input<'_
     let (first, rest) = operands.split_first()?;
     let aliases = Settings::default().aliases;
     let known = |word: &str| is_command(word) || aliases.get(word).is_some();
+    let names = commands::complete_names(&aliases, "");
+    let like = |word: &str| base::near_names(word, names.iter().map(String::as_str));
     if known(first) || is_path(first) && !exists(first) {
         return None;
     }
     if exists(first) {
-        let command = rest.iter().find(|word| !is_file(word) && known(word))?;
+        if let Some(command) = rest.iter().find(|word| !is_file(word) && known(word)) {
+            return Some(format!(
+                "{command} is a command, not a file: it goes first (crashlens {command} {first}), or behind -c \
+                 (crashlens {first} -c {command})"
+            ));
+        }
+        let gone = rest.iter().find(|word| !exists(word) && !is_path(word))?;
+        let near = like(gone);
+        let [likely, ..] = near.as_slice() else { return None };
         return Some(format!(
-            "{command} is a command, not a file: it goes first (crashlens {command} {first}), or behind -c \
-             (crashlens {first} -c {command})"
+            "{gone}: no such file, and no command of this name (did you mean {}?); a command goes first (crashlens \
+             {likely} {first}), or behind -c (crashlens {first} -c {likely})",
+            near.join(" or ")
         ));
     }
-    let names = commands::complete_names(&aliases, "");
-    let near = base::near_names(first, names.iter().map(String::as_str));
+    let near = like(first);
     match near.as_slice() {
         [] if rest.iter().any(|word| exists(word)) => {
             Some(format!("{first}: no such file, and no command of this name (crashlens help lists them)"))
@@ -91,11 +101,13 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, input: Input<'_>) -
     let mut command = vec![name.to_owned()];
     let mut rest = words.iter().skip(at.saturating_add(1));
     let mut named = false;
+    let mut meant = None;
     // where no word is a dump by its content, the first that is a file at all is meant to be one
     let behind = words.iter().skip(at.saturating_add(1)).take_while(|word| *word != "--");
     let mut sought = !behind.filter_map(|word| word.to_str()).any(|word| input(word) == Some(FileKind::Dump));
     // help's operand is a command, eval's a number: what they work on is no file, but right behind their name
     let takes_files = !matches!(name, "help" | "man" | "eval" | "ascii" | "btop" | "ptob" | "alias");
+    let mut own = own_options(&aliases, name);
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();
         if text == "--" {
@@ -120,11 +132,23 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, input: Input<'_>) -
                 named = true;
                 options.push(word.clone());
             }
-            None => command.push(text.into_owned()),
+            None => {
+                let takes_value = own.as_ref().is_some_and(|own| takes_next(&text, own, true));
+                // commands of commands: `foreach bt -R`
+                if matches!(name, "foreach" | "repeat") && is_command(&text) {
+                    own = own_options(&aliases, &text);
+                }
+                if meant.is_none() && !text.starts_with('-') {
+                    meant = Some(text.to_string());
+                }
+                command.push(text.into_owned());
+                if takes_value {
+                    command.extend(rest.next().map(|value| value.to_string_lossy().into_owned()));
+                }
+            }
         }
     }
-    let missing =
-        command.iter().skip(1).find(|word| takes_files && !named && !word.starts_with('-')).cloned();
+    let missing = meant.filter(|_| takes_files && !named);
     command.extend(rest.map(|w| w.to_string_lossy().into_owned()));
     Split { options, command: Some(command), missing }
 }
@@ -154,19 +178,37 @@ fn operands(words: &[OsString], cli: &clap::Command) -> Vec<usize> {
             at = at.saturating_add(1);
             continue;
         }
-        let takes_value = match text.strip_prefix("--") {
-            Some(long) => !long.contains('=') && option(cli, |a| has_long(a, long)).unwrap_or(false),
-            // in a cluster the first option with a value takes the rest of the word, or the next word
-            None => {
-                let letters: Vec<char> = text.chars().skip(1).collect();
-                let valued =
-                    letters.iter().position(|c| option(cli, |a| a.get_short() == Some(*c)).unwrap_or(false));
-                valued.is_some_and(|i| i.saturating_add(1) == letters.len())
-            }
-        };
-        at = at.saturating_add(1 + usize::from(takes_value));
+        at = at.saturating_add(1 + usize::from(takes_next(&text, cli, false)));
     }
     found
+}
+
+/// The options of a command, or of that of an alias.
+fn own_options(aliases: &commands::Aliases, name: &str) -> Option<clap::Command> {
+    let first = aliases.get(name).and_then(|line| line.split_whitespace().next()).unwrap_or(name);
+    Some(find(first)?.clap())
+}
+
+/// True for an option whose value is the next word; `must`: only where it cannot do without.
+fn takes_next(text: &str, cli: &clap::Command, must: bool) -> bool {
+    let takes = |is: &dyn Fn(&clap::Arg) -> bool| {
+        let arg = cli.get_arguments().find(|a| is(a));
+        arg.is_some_and(|arg| option(cli, is).unwrap_or(false) && !(must && is_optional(arg)))
+    };
+    match text.strip_prefix("--") {
+        Some(long) => !long.contains('=') && takes(&|a| has_long(a, long)),
+        // in a cluster the first option with a value takes the rest of the word, or the next word
+        None => {
+            let letters: Vec<char> = text.strip_prefix('-').unwrap_or_default().chars().collect();
+            let valued = letters.iter().position(|c| option(cli, |a| a.get_short() == Some(*c)).unwrap_or(false));
+            valued.is_some_and(|i| i.saturating_add(1) == letters.len() && takes(&|a| a.get_short() == letters.last().copied()))
+        }
+    }
+}
+
+/// True for an option that can stand without its value: `mod -S`.
+fn is_optional(arg: &clap::Arg) -> bool {
+    arg.get_num_args().is_some_and(|values| values.min_values() == 0)
 }
 
 /// Whether the option that `is` picks takes a value in the next word; `None` where there is none.
@@ -247,6 +289,15 @@ mod tests {
         check("nosuch vmcore", "nosuch vmcore", None);
         check("--", "--", None);
         check("kmem vmcore -i", "vmcore", Some("kmem -i"));
+        // what an option of the command takes is no file to read
+        check("rd vmcore -p -r /nosuch/new 0 8", "vmcore", Some("rd -p -r /nosuch/new 0 8"));
+        check("rd -r ./log vmcore 0 8", "vmcore", Some("rd -r ./log 0 8"));
+        check("rd -pr vmlinux vmcore 0 8", "vmcore", Some("rd -pr vmlinux 0 8"));
+        check("verdict --known ./log vmcore", "vmcore", Some("verdict --known ./log"));
+        check("foreach bt -R vmlinux vmcore", "vmcore", Some("foreach bt -R vmlinux"));
+        // but one that needs none leaves the dump alone
+        check("mod -S vmcore", "vmcore", Some("mod -S"));
+        check("sys -c vmcore", "vmcore", Some("sys -c"));
     }
 
     #[test]
@@ -258,6 +309,7 @@ mod tests {
         assert_eq!(missing("bt nosuch -a").as_deref(), Some("nosuch"));
         assert_eq!(missing("bt -a nosuch").as_deref(), Some("nosuch"));
         assert_eq!(missing("bt vmcore nosuch"), None);
+        assert_eq!((missing("rd -r ./new"), missing("rd -r new -e 9")), (None, None));
         assert_eq!((missing("bt -a"), missing("eval 5"), missing("bt ./nosuch")), (None, None, None));
     }
 
@@ -271,6 +323,10 @@ mod tests {
         for line in ["verdct vmcore", "verdct", "verdct vmcore -v", "verdct nosuch"] {
             let text = wrong(line).unwrap();
             assert!(text.contains("verdct: no such file") && text.contains("mean verdict?"), "{text}");
+        }
+        for line in ["vmcore verdct", "vmcore vmlinux verdct -v", "-s vmcore verdct vmlinux"] {
+            let text = wrong(line).unwrap();
+            assert!(text.contains("verdct: no such file") && text.contains("(crashlens verdict vmcore)"), "{text}");
         }
         assert!(wrong("qwertyuiop vmcore").unwrap().contains("no command of this name"));
         for line in [

@@ -13,7 +13,7 @@ pub use engine::cx::Layer;
 pub use engine::dispatch::{
     complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files,
 };
-pub use engine::error::{CommandError, Message, WITHOUT_KERNEL};
+pub use engine::error::{CommandError, Message, Reason, WITHOUT_KERNEL};
 pub use engine::help::page as help_page;
 pub use engine::line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
 pub use engine::settings::{Edit, ErrorsTo, Listed, Scroll, Settings, VARIABLES, Variable};

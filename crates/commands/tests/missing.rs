@@ -132,12 +132,15 @@ impl Whole {
         let is_fair =
             |line: &&str| !(untyped && property::is_by_types(line) || moved && property::is_by_frame(line));
         for line in lines.into_iter().filter(is_fair) {
-            let answer = property::ask(&s, line);
+            let (answer, is_whole) = property::ask_ended(&s, line);
             let compared = compare::answers(line, &self.answers[line], &answer);
             if !compared.wrong.is_empty() && number("CRASHLENS_SEED").is_some() {
                 eprintln!("{line}: {answer:#?}");
             }
             changed |= compared.changed;
+            if let Some(lack) = compared.lack.filter(|_| is_whole) {
+                wrong.push(format!("{line}: ends as a whole answer, and lacks {lack}"));
+            }
             wrong.extend(compared.wrong.into_iter().map(|w| format!("{line}: {w}")));
         }
         if !wrong.is_empty() {
@@ -216,7 +219,9 @@ fn what_is_found_in_memory_with_holes_is_at_least_that_much() {
     assert!(last(&all)["count"].is_u64(), "{all:?}");
     let jiffies = whole.symbol("jiffies").unwrap().0;
     let veil = Veil::left_out([frame_of(&whole, jiffies)].into());
-    let some = property::ask(&open(&files, &veil).unwrap(), line).unwrap();
+    let (some, is_whole) = property::ask_ended(&open(&files, &veil).unwrap(), line);
+    assert!(!is_whole, "{some:?}");
+    let some = some.unwrap();
     let (searched, missing) = (jiffies % PAGE_SIZE, PAGE_SIZE - jiffies % PAGE_SIZE);
     assert_eq!(last(&some)["bytes"]["at_least"], searched, "{some:?}");
     assert_eq!(last(&some)["missing"], missing, "{some:?}");

@@ -98,6 +98,11 @@ macro_rules! builders {
             let kind = if is_loss { NoteKind::Missing } else { NoteKind::Warning };
             self.push(Item::Note(Note { kind, text: text.into() }));
         }
+        /// Appends why a part of what was asked could not be had: the dump lost it, or it failed.
+        pub fn lacking_or_error(&mut self, is_loss: bool, text: impl Into<String>) {
+            let kind = if is_loss { NoteKind::Missing } else { NoteKind::Error };
+            self.push(Item::Note(Note { kind, text: text.into() }));
+        }
         /// Appends an error: a part of what was asked failed, the rest stands.
         pub fn error(&mut self, text: impl Into<String>) {
             self.push(Item::Note(Note { kind: NoteKind::Error, text: text.into() }));
@@ -230,13 +235,21 @@ mod tests {
 
     #[test]
     fn notes_of_loss_count_and_other_notes_do_not() {
-        for (is_loss, shown) in [(true, NoteKind::Missing), (false, NoteKind::Warning)] {
+        for (is_loss, is_needed, shown) in [
+            (true, false, NoteKind::Missing),
+            (false, false, NoteKind::Warning),
+            (true, true, NoteKind::Missing),
+            (false, true, NoteKind::Error),
+        ] {
             let mut row = Record::new();
-            row.lacking(is_loss, "a part is not there");
+            match is_needed {
+                true => row.lacking_or_error(is_loss, "a part is not there"),
+                false => row.lacking(is_loss, "a part is not there"),
+            }
             assert!(matches!(row.items.first(), Some(Item::Note(note)) if note.kind == shown));
             let mut report = Report::new("x");
             report.record("row", row);
-            assert_eq!((report.is_incomplete(), report.failed()), (is_loss, false));
+            assert_eq!((report.is_incomplete(), report.failed()), (is_loss, is_needed && !is_loss));
         }
     }
 }

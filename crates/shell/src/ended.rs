@@ -97,6 +97,7 @@ impl From<&CommandError> for Ended {
             | CommandError::NotFound { .. }
             | CommandError::NeedsDump(_) => Self::Usage,
             CommandError::Cancelled(_) => Self::Interrupted,
+            lost if lost.is_loss() => Self::Incomplete,
             CommandError::NotYet(_)
             | CommandError::Failed(_)
             | CommandError::Lacks { .. }
@@ -126,6 +127,9 @@ mod tests {
         ] {
             assert_eq!([one.beside(other), other.beside(one)], [both; 2]);
         }
+        let failed = CommandError::failed("an address that leads nowhere");
+        assert_eq!(Ended::from(&failed), Ended::Failed);
+        assert_eq!(Ended::from(&failed.lost_if(true)), Ended::Incomplete);
         assert_eq!(Ended::Incomplete.with_undetermined(), Ended::Undetermined);
         assert_eq!(Ended::Failed.with_undetermined(), Ended::Failed);
     }

@@ -7,6 +7,7 @@ use crate::explain::blame::{self, Blame, Found};
 use crate::explain::objects;
 use crate::explain::related;
 use crate::known::{self, KnownError};
+use crate::lacks;
 use crate::memory::usage;
 use crate::model::{Known, Statement, Verdict};
 use crate::reports::checkers;
@@ -46,7 +47,8 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         undetermined: [lacks, found.lacks.clone()].concat(),
         ..Verdict::new()
     };
-    if options.brief { short } else { whole(&case, options, &Blame { found, from }, short) }
+    let told = if options.brief { short } else { whole(&case, options, &Blame { found, from }, short) };
+    Verdict { lacks: lacks::of(&case, &told, options.brief), ..told }
 }
 
 /// The verdict with everything that a banner has no room for.

@@ -10,6 +10,7 @@ mod code;
 mod context;
 mod explain;
 mod known;
+mod lacks;
 mod memory;
 mod model;
 mod naming;
@@ -22,7 +23,7 @@ mod words;
 pub use analyse::{Options, analyse};
 pub use kernel::log::event::{Class, Event, Named, Oops, Said, Subject};
 pub use known::{Entry as KnownEntry, KnownError, Patterns as KnownPatterns};
-pub use model::{Access, Condition, How, Known, OperandRow, Past, Place, Statement, Verdict};
+pub use model::{Access, Condition, How, Known, Lack, OperandRow, Past, Place, Statement, Verdict};
 
 /// Reads bytes as a table of BUG and WARN: how many entries name a file; for the fuzzer.
 #[doc(hidden)]

@@ -95,6 +95,8 @@ pub struct OperandRow {
     pub value: Option<String>,
     /// The same as a number: its bytes, without a sign.
     pub number: Option<u64>,
+    /// True where it is gone because the dump lost the memory that has it.
+    pub lost: bool,
     /// Where it is and why that is believed.
     pub detail: String,
     /// How its name is known.
@@ -166,6 +168,8 @@ pub struct Known {
     pub suspect: bool,
     /// Who allocated it, and who freed it.
     pub past: Vec<Past>,
+    /// True where the dump lost a part of what the allocator knows of it.
+    pub lost: bool,
     /// The commands that show it.
     pub commands: Vec<String>,
 }
@@ -177,6 +181,15 @@ pub struct Past {
     pub text: String,
     /// By whom: the functions of the stack, innermost first.
     pub stack: Vec<String>,
+}
+
+/// Something that the dump lost and by which the verdict would say more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lack {
+    /// What: `a part of the log`, `the kernel's taints`.
+    pub what: String,
+    /// Why.
+    pub why: String,
 }
 
 /// What killed the machine.
@@ -212,6 +225,8 @@ pub struct Verdict {
     pub signature: Result<String, String>,
     /// What could not be found out.
     pub undetermined: Vec<String>,
+    /// What the dump lost of all that: the verdict is not whole.
+    pub lacks: Vec<Lack>,
 }
 
 impl Verdict {
@@ -233,6 +248,7 @@ impl Verdict {
             evidence: Vec::new(),
             signature: Err(String::new()),
             undetermined: Vec::new(),
+            lacks: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Why a command gave no answer.
 
 use base::{Cancelled, Fault, Missing};
+use kernel::KernelError;
 use report::Report;
 use std::fmt;
 
@@ -65,28 +66,124 @@ pub enum CommandError {
     Help(Box<Report>),
 }
 
+/// Why something could not be had, and whether the dump lost it: then it is nobody's mistake, and the answer is not whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reason {
+    text: String,
+    lost: bool,
+}
+
+impl Reason {
+    /// In words.
+    #[must_use]
+    pub fn new(text: impl fmt::Display) -> Self {
+        Self { text: text.to_string(), lost: false }
+    }
+    /// Says whether the dump should have had it.
+    #[must_use]
+    pub fn lost_if(mut self, is_loss: bool) -> Self {
+        self.lost = is_loss;
+        self
+    }
+    /// True where the dump should have had it.
+    #[must_use]
+    pub const fn is_loss(&self) -> bool {
+        self.lost
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+macro_rules! reasons {
+    ($($ty:ty),*) => {
+        $(impl From<$ty> for Reason {
+            fn from(text: $ty) -> Self {
+                Self::new(text)
+            }
+        })*
+    };
+}
+// the errors of these are about words and types, not about what a dump holds
+reasons!(
+    &str,
+    &String,
+    String,
+    fmt::Arguments<'_>,
+    std::io::Error,
+    debuginfo::types::TypeError,
+    arch::NotThere,
+    crate::engine::number::EvalError
+);
+
+impl From<&cexpr::ErrorKind> for Reason {
+    fn from(e: &cexpr::ErrorKind) -> Self {
+        Self::new(e).lost_if(matches!(e, cexpr::ErrorKind::Absent(why) if why.is_loss()))
+    }
+}
+impl From<&cexpr::ExprError> for Reason {
+    fn from(e: &cexpr::ExprError) -> Self {
+        Self { text: e.to_string(), ..Self::from(&e.kind) }
+    }
+}
+impl From<cexpr::ErrorKind> for Reason {
+    fn from(e: cexpr::ErrorKind) -> Self {
+        Self::from(&e)
+    }
+}
+impl From<cexpr::ExprError> for Reason {
+    fn from(e: cexpr::ExprError) -> Self {
+        Self::from(&e)
+    }
+}
+
+impl From<&KernelError> for Reason {
+    fn from(e: &KernelError) -> Self {
+        Self::new(e).lost_if(e.is_loss())
+    }
+}
+impl From<KernelError> for Reason {
+    fn from(e: KernelError) -> Self {
+        Self::from(&e)
+    }
+}
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault).lost_if(fault.is_loss())
+    }
+}
+impl From<Missing> for Reason {
+    /// Memory that was asked for by its address.
+    fn from(missing: Missing) -> Self {
+        Self::new(missing).lost_if(true)
+    }
+}
+
 /// What went wrong, and the command that it went wrong in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
     /// `None` until the dispatcher names it; empty where a message stands alone.
     command: Option<String>,
-    text: String,
+    why: Reason,
 }
 
 impl Message {
-    fn new(text: impl fmt::Display) -> Self {
-        Self { command: None, text: text.to_string() }
+    fn new(why: impl Into<Reason>) -> Self {
+        Self { command: None, why: why.into() }
     }
     /// A message that names no command: crash words it so, or it is of the whole session.
     #[must_use]
     pub fn alone(text: impl fmt::Display) -> Self {
-        Self { command: Some(String::new()), text: text.to_string() }
+        Self { command: Some(String::new()), why: Reason::new(text) }
     }
 }
 
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", led(self.command.as_deref().unwrap_or_default()), self.text)
+        write!(f, "{}{}", led(self.command.as_deref().unwrap_or_default()), self.why)
     }
 }
 
@@ -98,21 +195,34 @@ fn led(command: &str) -> String {
 impl CommandError {
     /// A failure with its reason. The dispatcher adds the command's name, to this and the others.
     #[must_use]
-    pub fn failed(reason: impl fmt::Display) -> Self {
+    pub fn failed(reason: impl Into<Reason>) -> Self {
         Self::Failed(Message::new(reason))
     }
     /// An argument that is none, whatever the dump holds: a mistake of who typed it.
     #[must_use]
-    pub fn argument(reason: impl fmt::Display) -> Self {
+    pub fn argument(reason: impl Into<Reason>) -> Self {
         Self::Argument(Message::new(reason))
     }
     /// A failure with lines below its reason.
     #[must_use]
-    pub fn explained(reason: impl fmt::Display, below: Vec<String>) -> Self {
+    pub fn explained(reason: impl Into<Reason>, below: Vec<String>) -> Self {
         match below.is_empty() {
             true => Self::failed(reason),
             false => Self::Explained { head: Message::new(reason), below },
         }
+    }
+    /// Says whether the dump should have had what the command failed for.
+    #[must_use]
+    pub fn lost_if(mut self, is_loss: bool) -> Self {
+        if let Self::Failed(message) | Self::Explained { head: message, .. } = &mut self {
+            message.why.lost = is_loss;
+        }
+        self
+    }
+    /// True where the command failed for what the dump should have had.
+    #[must_use]
+    pub const fn is_loss(&self) -> bool {
+        matches!(self, Self::Failed(message) | Self::Explained { head: message, .. } if message.why.lost)
     }
     /// Arguments that are not the command's; `usage` is its synopsis.
     #[must_use]
@@ -156,6 +266,11 @@ impl CommandError {
     }
 }
 
+impl From<KernelError> for CommandError {
+    fn from(e: KernelError) -> Self {
+        Self::failed(e)
+    }
+}
 impl From<Fault> for CommandError {
     fn from(fault: Fault) -> Self {
         Self::failed(fault)

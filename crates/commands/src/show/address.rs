@@ -64,4 +64,5 @@ pub(crate) fn not_found(s: &Session, word: &str) -> CommandError {
     let hint = meant(&near);
     let why = s.kernel_symbols().problem.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
     CommandError::failed(format_args!("symbol not found: {word}{hint}{why}"))
+        .lost_if(s.kernel_symbols().is_lost)
 }

@@ -1,6 +1,6 @@
 //! Tasks as the user names them, and the lines that show which task an answer is about.
 
-use crate::{CommandError, Cx, unquoted};
+use crate::{CommandError, Cx, Reason, unquoted};
 use base::VirtAddr;
 use kernel::sched::task::Task;
 use kernel::{KernelError, Session};
@@ -168,10 +168,13 @@ pub(crate) fn context<'s>(cx: &Cx<'s>) -> Result<&'s Task, CommandError> {
         match (s.tasks().all.is_empty(), kernel::sched::panic::lost_panic_task(s)) {
             (false, Some(why)) => CommandError::failed(format_args!(
                 "which task to begin with is not known: {why}; name one, or \"set PID\" chooses one"
-            )),
+            ))
+            .lost_if(true),
             _ => {
-                let why = s.tasks().problems.first().map_or_else(String::new, |e| format!(": {e}"));
+                let problems = &s.tasks().problems;
+                let why = problems.first().map_or_else(String::new, |e| format!(": {e}"));
                 CommandError::failed(format_args!("no task could be read{why}"))
+                    .lost_if(problems.iter().any(KernelError::is_loss))
             }
         }
     })
@@ -215,12 +218,13 @@ pub(crate) fn cpus(s: &Session, text: &str) -> Result<Vec<u32>, CommandError> {
 
 /// Why nothing is meant by a word that names a task: there is no such task; or, where the list of tasks is not whole, it is
 /// not among those that are known.
-pub(crate) fn nobody(s: &Session, word: &str) -> String {
+pub(crate) fn nobody(s: &Session, word: &str) -> Reason {
     match s.tasks().lack() {
-        None => format!("invalid task or pid value: {word}"),
-        Some(lack) => format!(
+        None => Reason::new(format_args!("invalid task or pid value: {word}")),
+        Some(lack) => Reason::new(format_args!(
             "task {word} is not among those that can be read of this dump, and their list is not whole: {lack}"
-        ),
+        ))
+        .lost_if(true),
     }
 }
 

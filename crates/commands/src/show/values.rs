@@ -1,7 +1,7 @@
 //! What `p`, `struct`, `whatis` and their kin share: what expressions are about, what is wrong with one, and values as
 //! text lines and as data. Expressions themselves are [`inspect`]'s.
 
-use crate::{CommandError, Cx, Settings};
+use crate::{CommandError, Cx, Reason, Settings};
 use base::VirtAddr;
 use cexpr::{ErrorKind, ExprError, FormatOptions, Radix, Shape, ValueTree};
 use debuginfo::types::Scope as TypeScope;
@@ -108,7 +108,10 @@ pub(crate) fn wrong_in(s: &Session, text: &str, error: &ExprError) -> CommandErr
         _ => None,
     };
     match hint {
-        Some(why) => CommandError::explained(format_args!("{error}; {why}"), carets(error, text)),
+        Some(why) => {
+            let is_loss = matches!(error.kind, ErrorKind::UnknownName { .. }) && s.kernel_symbols().is_lost;
+            CommandError::explained(format_args!("{error}; {why}"), carets(error, text)).lost_if(is_loss)
+        }
         None => wrong(text, error),
     }
 }
@@ -264,12 +267,15 @@ fn of_no_module(s: &Session, word: &str) -> Option<String> {
 }
 
 /// The words for a module that is not on the list of those that are loaded; of a damaged list that says little.
-pub(crate) fn not_loaded(s: &Session, name: &str) -> String {
+pub(crate) fn not_loaded(s: &Session, name: &str) -> Reason {
     match s.modules_problem() {
-        Some(why) => format!("module {name} is not known: the list of modules is not whole: {why}"),
+        Some(e) => {
+            let why = format!("module {name} is not known: the list of modules is not whole: {e}");
+            Reason::new(why).lost_if(e.is_loss())
+        }
         None => {
             let near = base::near_names(name, s.modules().iter().map(|m| m.name.as_str()));
-            format!("module {name} is not loaded{}", crate::engine::error::meant(&near))
+            Reason::new(format_args!("module {name} is not loaded{}", crate::engine::error::meant(&near)))
         }
     }
 }

@@ -12,6 +12,14 @@ pub(crate) struct Compared {
     pub(crate) wrong: Vec<String>,
     /// True where anything differs at all.
     pub(crate) changed: bool,
+    /// What the answer lacks of the whole dump's: the first of it.
+    pub(crate) lack: Option<String>,
+}
+
+impl Compared {
+    fn lacks(&mut self, what: impl Into<String>) {
+        self.lack.get_or_insert_with(|| what.into());
+    }
 }
 
 /// How a value was had, and counts of what is shown: these may differ.
@@ -107,18 +115,34 @@ fn value(path: &str, whole: &Value, found: &Value, noted: bool, out: &mut Compar
     }
     out.changed = true;
     match (whole, found) {
-        (whole, found) if is_absent(found) => at_least(path, whole, found, out),
+        (whole, found) if is_absent(found) => {
+            if !is_absent(whole) {
+                out.lacks(format!("{path}: {found}"));
+            }
+            at_least(path, whole, found, out);
+        }
         // a text of which a part could not be read
-        (Value::String(_), Value::String(text)) if GAPS.iter().any(|gap| text.contains(gap)) => {}
+        (Value::String(_), Value::String(text)) if GAPS.iter().any(|gap| text.contains(gap)) => {
+            out.lacks(format!("{path}: {text}"));
+        }
         // a number without the name that types have for it
         (Value::String(name), Value::Number(_))
-            if name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => {}
+            if name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') =>
+        {
+            out.lacks(format!("{path}: {name}"));
+        }
         // a call's target without the symbol that it is
         (Value::String(whole), Value::String(text))
-            if whole.strip_prefix(text.as_str()).is_some_and(|rest| rest.starts_with(" <")) => {}
+            if whole.strip_prefix(text.as_str()).is_some_and(|rest| rest.starts_with(" <")) =>
+        {
+            out.lacks(format!("{path}: {whole}"));
+        }
         // an address without the symbol that covers it says less
         (Value::Object(symbol), Value::String(at))
-            if symbol.contains_key("offset") && at.starts_with("0x") => {}
+            if symbol.contains_key("offset") && at.starts_with("0x") =>
+        {
+            out.lacks(format!("{path}: the symbol of {at}"));
+        }
         (Value::Object(whole), Value::Object(found)) => members(path, whole, found, noted, out),
         (Value::Array(whole), Value::Array(found)) => rows(path, whole, found, noted, out),
         _ => out.wrong.push(format!("{path}: {found} and not {whole}")),
@@ -167,6 +191,7 @@ fn members(
         }
     }
     for (key, value) in whole.iter().filter(|(key, _)| !is_how(key, whole) && !found.contains_key(*key)) {
+        out.lacks(format!("{path}.{key}: {value}"));
         if !noted {
             out.wrong.push(format!("{path}.{key}: gone without a word; it was {value}"));
         }
@@ -246,6 +271,9 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
             }
             None => out.wrong.push(format!("{path}: a row more than the whole dump has: {row}")),
         }
+    }
+    if let Some(first) = rest.first() {
+        out.lacks(format!("{path}: {first}"));
     }
     if !rest.is_empty() && !noted && !guesses {
         let first = rest.first().map(ToString::to_string).unwrap_or_default();

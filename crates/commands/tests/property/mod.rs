@@ -28,6 +28,8 @@ const MORE: &[&str] = &[
     "bt -o",
     "bt -p",
     "foreach ps",
+    "foreach active ps",
+    "foreach active set ps -t",
     "foreach kernel task -R pid,comm",
     "foreach UN waitq kauditd_wait",
     "list task_struct.tasks -H init_task",
@@ -105,18 +107,30 @@ pub(crate) fn options(files: &[PathBuf]) -> OpenOptions {
 
 /// Asks one line in a context of its own.
 pub(crate) fn ask(dump: &Layers, line: &str) -> Answer {
+    ask_ended(dump, line).0
+}
+
+/// The answer to one line, and whether it ends as one of which nothing is lost.
+pub(crate) fn ask_ended(dump: &Layers, line: &str) -> (Answer, bool) {
     let mut settings = Settings::default();
     let cancel = Cancel::new();
-    let mut parts = Vec::new();
-    let mut sink = |part: &Report| {
+    let (mut parts, mut is_whole) = (Vec::new(), true);
+    let mut take = |part: &Report| {
         parts.push(data(part));
+        is_whole &= !part.failed() && !part.is_incomplete();
         ControlFlow::Continue(())
     };
-    let mut cx = Cx::new(Some(dump), &mut settings, &cancel, &mut sink);
-    let answer = commands::run(&mut cx, &commands::split_words(line));
-    let report = answer.map_err(|e| e.to_string())?;
-    parts.push(data(&report));
-    Ok(parts)
+    let answer = {
+        let mut cx = Cx::new(Some(dump), &mut settings, &cancel, &mut take);
+        commands::run(&mut cx, &commands::split_words(line))
+    };
+    match answer {
+        Ok(report) => {
+            let _ = take(&report);
+            (Ok(parts), is_whole)
+        }
+        Err(e) => (Err(e.to_string()), false),
+    }
 }
 
 fn data(report: &Report) -> Value {

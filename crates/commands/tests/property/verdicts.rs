@@ -28,6 +28,7 @@ pub(crate) fn compare(whole: &[Value], found: &[Value]) -> Compared {
     let (known, said) = (values(whole), values(found));
     out.wrong.extend(said.difference(&known).map(|value| format!("operand: value {value}")));
     let told = parts(whole);
+    out.lack = lack(whole, found);
     for part in parts(found) {
         let unknown = [
             "not known",
@@ -75,6 +76,27 @@ pub(crate) fn compare(whole: &[Value], found: &[Value]) -> Compared {
         }
     }
     out
+}
+
+/// What a verdict says less than the whole dump's: the first of it.
+fn lack(whole: &Value, found: &Value) -> Option<String> {
+    if whole["class"] != found["class"] {
+        return Some("the class".to_owned());
+    }
+    let gone = |of: &Value| of.is_null() || of.get("absent").is_some();
+    let places =
+        ["address", "function", "file"].map(|member| (&whole["place"][member], &found["place"][member]));
+    if places
+        .into_iter()
+        .chain([(&whole["signature"], &found["signature"])])
+        .any(|(w, f)| !gone(w) && gone(f))
+    {
+        return Some("the place or the signature".to_owned());
+    }
+    if let Some(value) = values(whole).difference(&values(found)).next() {
+        return Some(format!("operand: value {value}"));
+    }
+    parts(whole).difference(&parts(found)).next().cloned()
 }
 
 /// Whether these are the registers of a call that is told with its parameters' names.

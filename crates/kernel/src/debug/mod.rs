@@ -352,6 +352,15 @@ impl Session {
         self.fact::<OfModules>().0.known(&m.at)?.file
     }
 
+    /// As [`Self::module_debug_loaded`]; a file that was named for the module on the command line is put to use for that.
+    pub fn module_debug_named(&self, m: &Module) -> Option<Arc<DebugFile>> {
+        let is_first = self.fact::<OfModules>().0.known(&m.at).is_none();
+        if is_first && self.named_files(m).next().is_some() {
+            return self.find_module_file(m);
+        }
+        self.module_debug_loaded(m)
+    }
+
     /// Forgets a module's debug file: `mod -d`.
     pub fn unload_module_file(&self, m: &Module) {
         self.keep_module_file(m, ModuleFile::default());

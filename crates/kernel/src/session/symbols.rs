@@ -83,7 +83,7 @@ impl Session {
 
     /// Why a symbol is not there: what is wrong with the symbols, or that this kernel has none of the name.
     #[must_use]
-    pub(crate) fn no_symbol(&self, name: &str) -> KernelError {
+    pub fn no_symbol(&self, name: &str) -> KernelError {
         let symbols = self.kernel_symbols();
         match symbols.problem.clone() {
             Some(why) => KernelError::SymbolsLack { name: name.to_owned(), why, is_lost: symbols.is_lost },

@@ -6,11 +6,11 @@
 use crate::victim::frames::Victim;
 use arch::Regs;
 use base::{VirtAddr, VirtRead};
-use kernel::Session;
 use kernel::fs::path;
 use kernel::machine::syscalls::{self, Parameter};
 use kernel::sched::task::Task;
 use kernel::stack::stacks::task_stack;
+use kernel::{KernelError, Session};
 
 /// Longest text that is shown of an argument.
 const MAX_TEXT: usize = 64;
@@ -27,6 +27,21 @@ pub(crate) fn of(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<String
         .unwrap_or(symbol)
         .to_owned();
     Some(call_text(s, task, &name, &regs))
+}
+
+/// Why the system call that the task was in is not told, where the kernel's table of them cannot be read.
+pub(crate) fn lack(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<KernelError> {
+    let number = user_registers(s, victim, task)?.entry_code().filter(|n| *n <= 4096)?;
+    let all = match syscalls::table(s) {
+        Ok(all) => all,
+        Err(e) => return Some(e),
+    };
+    if all.len() as u64 > number {
+        return None;
+    }
+    // the table ends early where the names of its functions are lost
+    let e = s.no_symbol("sys_call_table");
+    e.is_loss().then_some(e)
 }
 
 /// The registers that the task came into the kernel with, where it came by a system call: an exception's

@@ -122,7 +122,14 @@ impl Met {
         for told in past.iter_mut().filter(|p| p.text.starts_with("freed") && self.is_earlier("freed")) {
             told.text.push_str(", before it was allocated");
         }
-        Known { at: self.begin(), text, suspect: self.is_suspect(), past, commands }
+        Known {
+            at: self.begin(),
+            text,
+            suspect: self.is_suspect(),
+            past,
+            lost: !self.unread().is_empty(),
+            commands,
+        }
     }
 
     /// Where a pointer is that leads beside an object.

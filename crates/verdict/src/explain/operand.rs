@@ -124,6 +124,7 @@ fn register_side(
         expr: Some(expr.clone()),
         value: value.map(spelt),
         number: value.map(|v| cut(v, size, false)),
+        lost: false,
         detail: detail.join(", "),
         how: named.as_ref().map_or(How::Decoded, |n| n.how),
         commands,
@@ -266,6 +267,11 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     };
     let address = address.zip(far).map(|(at, far)| at.wrapping_add_signed(far));
     let now = || atomic::then(namer, way, part, read(namer.s.mem(), address?, size)?, size);
+    let lost = address.is_some_and(|at| {
+        let mut own = [0; 8];
+        let own = own.get_mut(..usize::try_from(size).unwrap_or(8).min(8)).unwrap_or_default();
+        namer.s.mem().read(VirtAddr(at), own).is_err_and(|fault| fault.is_loss())
+    });
     let value = held.as_ref().filter(|_| far == Some(0)).map(|h| h.value).or_else(now);
     let member = namer.memory(way.compare, m);
     let derived = part.sym.filter(|_| member.is_none()).and_then(|sym| namer.sym(way.compare, sym, 0));
@@ -332,6 +338,7 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
         expr: Some(expr.clone()),
         value: value.map(spelt),
         number: value.map(|v| cut(v, size, false)),
+        lost: value.is_none() && lost,
         detail,
         how: named.map_or(How::Decoded, |x| x.how),
         commands,

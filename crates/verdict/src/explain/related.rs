@@ -312,6 +312,7 @@ mod tests {
             text: text.into(),
             suspect: true,
             past: Vec::new(),
+            lost: false,
             commands: Vec::new(),
         };
         assert_eq!(kfence_number(&lines), Some(222));

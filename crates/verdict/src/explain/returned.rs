@@ -25,6 +25,7 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame) -> Option<Access> {
         expr: None,
         value: Some(format!("{:016x}", c.pc.0)),
         number: Some(c.pc.0),
+        lost: false,
         detail: format!("u64 at {slot:016x}, below the stack pointer"),
         how: How::Memory,
         commands: commands.clone(),
@@ -36,6 +37,7 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame) -> Option<Access> {
             expr: None,
             value: Some(format!("{:016x}", ret.0)),
             number: Some(ret.0),
+            lost: false,
             detail: match &place.module {
                 Some(module) => format!("in {} [{module}], at {at:016x}", place.function),
                 None => format!("in {}, at {at:016x}", place.function),

@@ -108,6 +108,7 @@ fn expression(
         expr: Some(pointer.expr),
         value: Some(format!("{value:016x}")),
         number: Some(value),
+        lost: false,
         detail: [pointer.origin, "from the address in the report".into()]
             .into_iter()
             .filter(|part| !part.is_empty())

@@ -77,7 +77,8 @@ impl Run for Sym {
         let s = cx.session()?;
         if s.kernel_symbols().table.is_empty() {
             let why = s.kernel_symbols().problem.clone().unwrap_or_default();
-            return Err(CommandError::failed(format_args!("no kernel symbols are known: {why}")));
+            let failed = CommandError::failed(format_args!("no kernel symbols are known: {why}"));
+            return Err(failed.lost_if(s.kernel_symbols().is_lost));
         }
         let mut report = Report::new("sym");
         if args.list {
@@ -118,7 +119,7 @@ impl Run for Sym {
             if let Err(why) = one(cx, s, word, neighbours, &mut report)
                 && let Some(before) = failed.replace(why)
             {
-                report.error(before.named("sym").to_string());
+                report.lacking_or_error(before.is_loss(), before.named("sym").to_string());
             }
         }
         if let Some(why) = failed {
@@ -261,7 +262,9 @@ fn query(s: &Session, part: &str, report: &mut Report) {
     let mut found: Vec<Symbol<'_>> = tables(s).into_iter().flat_map(|t| t.containing(part)).collect();
     found.sort_by_key(|sym| sym.addr);
     if found.is_empty() {
-        report.error(format!("sym: no symbol has {part} in its name"));
+        // among the symbols that are lost there may be one
+        let is_loss = s.kernel_symbols().is_lost || !s.modules_without_symbols().is_empty();
+        report.lacking_or_error(is_loss, format!("sym: no symbol has {part} in its name"));
     }
     report.list("symbols", found.iter().map(|sym| Record::of(line(sym, sym.addr, 0))).collect());
 }

@@ -184,10 +184,7 @@ fn tell(broken: &Broken, brent: bool, is_list: bool, record: &mut Record) {
         }
         Broken::Twice { at, .. } => format!("duplicate list entry: {:x}", at.0),
     };
-    match is_list {
-        true => record.missing(format!("list: {text}")),
-        false => record.error(format!("list: {text}")),
-    }
+    record.lacking_or_error(is_list, format!("list: {text}"));
 }
 
 /// Hands every link to `see`, which returns true to stop.

@@ -3,7 +3,7 @@
 use crate::show::entries::{self, Entries};
 use crate::show::tasks;
 use crate::show::values;
-use crate::{CommandError, Cx, Example, Run};
+use crate::{CommandError, Cx, Example, Reason, Run};
 use base::VirtAddr;
 use kernel::Fetch;
 use kernel::containers::maple::{self, Seen};
@@ -166,7 +166,7 @@ fn kind(word: &str) -> Result<Kind, CommandError> {
     }
 }
 
-fn failed(e: impl std::fmt::Display) -> CommandError {
+fn failed(e: impl Into<Reason>) -> CommandError {
     CommandError::failed(e)
 }
 
@@ -176,17 +176,12 @@ fn problems<'e>(report: &mut Report, all: impl IntoIterator<Item = &'e KernelErr
     let mut all = all.into_iter();
     let is_lost = |e: &KernelError| e.is_missing() || e.is_loss();
     for e in all.by_ref().take(SHOWN) {
-        match is_lost(e) {
-            true => report.missing(format!("tree: {e}")),
-            false => report.error(format!("tree: {e}")),
-        }
+        report.lacking_or_error(is_lost(e), format!("tree: {e}"));
     }
     let more: Vec<bool> = all.map(is_lost).collect();
-    let text = || format!("tree: {} more damaged nodes", more.len());
-    match more.iter().all(|lost| *lost) {
-        _ if more.is_empty() => {}
-        true => report.missing(text()),
-        false => report.error(text()),
+    if !more.is_empty() {
+        let is_loss = more.iter().all(|lost| *lost);
+        report.lacking_or_error(is_loss, format!("tree: {} more damaged nodes", more.len()));
     }
 }
 

@@ -238,7 +238,7 @@ fn known<T: Into<Cell>>(value: Option<T>) -> Cell {
 
 /// The file whose debugging data serves for a module.
 fn object_file(s: &Session, m: &Module) -> Option<String> {
-    s.module_debug_loaded(m).map(|file| s.opened().machine.image.shown(file.object.path()))
+    s.module_debug_named(m).map(|file| s.opened().machine.image.shown(file.object.path()))
 }
 
 fn place_sections(s: &Session, m: &Module, row: &mut Record) {

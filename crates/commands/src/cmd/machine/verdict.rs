@@ -1,6 +1,5 @@
 //! `verdict`: what killed the machine.
 
-use crate::show::tasks;
 use crate::{CommandError, Cx, Example, Run};
 use ::verdict::{How, Known, OperandRow, Options, Past, Place, Statement, Verdict};
 use kernel::debug::source::Effort;
@@ -61,15 +60,13 @@ impl Run for VerdictCommand {
             cx.cancel.check()?;
             cx.settings.undetermined = !v.is_determined();
             let mut out = if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.evidence) };
-            // what it was drawn from; its own words say what follows
-            let log = s.log().map_or_else(Some, |log| log.stopped.as_ref());
-            for (key, problem) in [("log", log), ("modules", s.modules_problem())] {
-                if let Some(e) = problem.filter(|e| e.is_loss()) {
-                    out.hidden(key, tasks::unknown("not whole", e));
+            for lack in &v.lacks {
+                // what is told in the verdict's own words is not told twice
+                if v.undetermined.iter().any(|text| text.ends_with(&lack.why)) {
+                    out.hidden("lacks", Cell::absent(&lack.what, lack.why.clone()).lost_if(true));
+                } else {
+                    out.missing(format!("verdict: {} cannot be read: {}", lack.what, lack.why));
                 }
-            }
-            if s.tasks().lack().is_some() {
-                out.hidden("tasks", tasks::count(s));
             }
             Ok(out)
         };
@@ -376,6 +373,10 @@ fn operands(rows: &[OperandRow], evidence: bool) -> Vec<Record> {
             line = match &row.value {
                 Some(v) if row.detail.is_empty() => line.field("value", v.clone()),
                 Some(v) => line.field("value", v.clone()).left(values),
+                None if row.lost => {
+                    let gone = Cell::absent("not in dump", "the memory that holds it is not in the dump");
+                    line.field("value", gone.lost_if(true))
+                }
                 None => line.field("value", Cell::absent("gone", "no register or memory still holds it")),
             };
             let mut r = match row.detail.as_str() {

@@ -174,13 +174,22 @@ impl Run for Search {
         cx.cancel.check()?;
         let lost = lost.bytes();
         let why = "page tables that would tell what is mapped there are not in the dump";
-        let lacks = match (lost, done.missing) {
+        // of all memory what a filter left out is no damage; a range was asked for as it is
+        let range = args.start.is_some() && (args.end.is_some() || args.length.is_some());
+        let absent = if range { memory.absent(start, last, &done).saturating_add(done.missing) } else { 0 };
+        let lacks = match (lost, done.missing.max(absent)) {
             (0, 0) => None,
             (0, _) => Some("a part of what was to be searched is not in the dump"),
             _ => Some(why),
         };
-        // what a filter left out is no damage
-        let mut report = summary(count, done, lacks, lost > 0);
+        let mut report = summary(count, done, lacks, lost > 0 || absent > 0);
+        if absent > 0 {
+            report.missing(format!(
+                "search: {absent:#x} bytes of the range were not searched: they are not in the dump"
+            ));
+        } else if range && lost == 0 && done.bytes == 0 && done.holes == 0 {
+            report.info(format!("search: nothing was searched: {}", memory.nothing()));
+        }
         if lost > 0 {
             report.missing(format!("search: {lost:#x} bytes were not searched: {why}"));
         }

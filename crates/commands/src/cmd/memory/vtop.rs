@@ -191,7 +191,7 @@ fn user_address(s: &Session, task: &Task, at: VirtAddr, row: &mut Record) {
     let map = match address_space::user_memory(s, task) {
         Ok(map) => map,
         Err(e) => {
-            row.error(format!("vtop: page tables of task {}: {e}", task.pid));
+            row.lacking_or_error(e.is_loss(), format!("vtop: page tables of task {}: {e}", task.pid));
             return;
         }
     };

@@ -255,8 +255,9 @@ fn task_word(s: &Session, word: &str) -> Result<Named, CommandError> {
     let named = Named::parse(s, word)?;
     if !matches!(named, Named::Pattern(_)) && !s.tasks().all.iter().any(|t| named.matches(t)) {
         let lack = s.tasks().lack().map(|lack| format!("; the list of tasks is not whole: {lack}"));
+        let is_loss = lack.is_some();
         let why = format_args!("{word}: no task and no command of this name{}", lack.unwrap_or_default());
-        return Err(CommandError::failed(why));
+        return Err(CommandError::failed(why).lost_if(is_loss));
     }
     Ok(named)
 }
@@ -319,7 +320,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
                         row.line(banner(t));
                     }
                     let mut lines = e.lines().into_iter();
-                    row.error(lines.next().unwrap_or_default());
+                    row.lacking_or_error(e.is_loss(), lines.next().unwrap_or_default());
                     lines.for_each(|line| row.info(line));
                 }
             }

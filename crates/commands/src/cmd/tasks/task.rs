@@ -123,7 +123,7 @@ fn whole(ask: &Ask<'_>, s: &Session, t: &Task, row: &mut Record) {
         row.blank();
         match thread_info(s, t) {
             Some(at) => object(ask, ty, at, "thread_info", row),
-            None => row.error(format!("task: where thread_info of task {} is is not in the dump", t.pid)),
+            None => row.missing(format!("task: where thread_info of task {} is is not in the dump", t.pid)),
         }
     }
 }

@@ -64,7 +64,6 @@ impl Run for Waitq {
 
 fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError> {
     let s = cx.session()?;
-    let failed = |e: kernel::KernelError| CommandError::failed(e);
     let mut report = Report::new("waitq");
     report.hidden("wait_queue", Cell::Addr(at.0));
     let mut records = Vec::new();
@@ -75,7 +74,7 @@ fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError
             false => Ok(()),
         }
     });
-    let problems = problems.map_err(failed)?;
+    let problems = problems?;
     cx.cancel.check()?;
     let problem = problems.into_iter().next();
     if records.is_empty() && problem.is_none() {
@@ -84,12 +83,10 @@ fn waiters(cx: &Cx<'_>, at: VirtAddr, name: &str) -> Result<Report, CommandError
         report.line(line);
     }
     report.list("waiters", records);
-    match problem {
-        Some(e) if e.is_missing() || e.is_loss() => {
-            report.missing(format!("waitq: the queue is not whole: {e}"))
-        }
-        Some(e) => report.error(format!("waitq: {e}")),
-        None => {}
+    if let Some(e) = problem {
+        let is_loss = e.is_missing() || e.is_loss();
+        let lead = if is_loss { "the queue is not whole: " } else { "" };
+        report.lacking_or_error(is_loss, format!("waitq: {lead}{e}"));
     }
     Ok(report)
 }

@@ -396,7 +396,7 @@ fn target_name(s: &Session, at: VirtAddr, hex: bool) -> Option<String> {
 fn gap(s: &Session, at: VirtAddr, shape: &Shape, fault: &base::Fault) -> Record {
     let (line, _) = head(s, at, shape);
     let mut record = Record::of(line.field("instruction", Cell::from(*fault)));
-    record.error(format!("dis: {fault}"));
+    record.lacking_or_error(fault.is_loss(), format!("dis: {fault}"));
     record
 }
 

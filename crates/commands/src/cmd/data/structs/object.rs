@@ -183,7 +183,7 @@ fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -
     match failures.into_iter().next() {
         Some(e) if ask.members.len() == 1 => Err(e),
         Some(e) => {
-            record.error(e.named(ask.command).to_string());
+            record.lacking_or_error(e.is_loss(), e.named(ask.command).to_string());
             Ok(())
         }
         None => Ok(()),

@@ -2,7 +2,7 @@
 
 use super::source::{Hole, Source};
 use super::{Form, Shape, Slab};
-use crate::{CommandError, Cx};
+use crate::{CommandError, Cx, Reason};
 use base::{GRANULE, VirtAddr};
 use kernel::Session;
 use kernel::mm::slab;
@@ -20,6 +20,10 @@ const BATCH: usize = 1024;
 /// `ffffffff972079c0:  `
 fn lead(at: u64) -> Line {
     Line::new().field("address", Cell::Addr(at)).right(16).text(":  ")
+}
+
+fn read_error(why: &Reason) -> CommandError {
+    CommandError::failed(format_args!("read error: {why}")).lost_if(why.is_loss())
 }
 
 /// What is behind the last address.
@@ -124,7 +128,7 @@ pub(super) fn values(
         left -= step;
     }
     if !any && let Some(why) = first_error {
-        return Err(CommandError::failed(format_args!("read error: {why}")));
+        return Err(read_error(&why));
     }
     let mut report = Report::new("rd");
     report.list("memory", rows);
@@ -246,7 +250,7 @@ pub(super) fn text(
         let byte = match pages.nth(at, n, 1) {
             Ok(bytes) => bytes.first().copied().unwrap_or(0),
             Err(hole) if n == 0 => {
-                return Err(CommandError::failed(format_args!("read error: {}", hole.why)));
+                return Err(read_error(&hole.why));
             }
             Err(hole) => {
                 stopped = Some(hole.cell);

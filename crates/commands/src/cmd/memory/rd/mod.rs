@@ -265,7 +265,7 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
     let read = |from: u64| source.read(at.wrapping_add(from), (count.min(space) - from).min(BLOCK) as usize);
     let (mut block, mut hole) = read(0);
     if let (true, Some(hole)) = (block.is_empty(), &hole) {
-        return Err(CommandError::failed(&hole.why));
+        return Err(CommandError::failed(hole.why.clone()));
     }
     if let Some(why) = cx.why_not_written(path) {
         return Err(CommandError::failed(why));
@@ -277,7 +277,8 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
         file.write_all(&block).map_err(failed)?;
         done = done.saturating_add(block.len() as u64);
         if let Some(hole) = hole {
-            return Err(CommandError::failed(format_args!("{} ({done} bytes written to {path})", hole.why)));
+            let why = format_args!("{} ({done} of {count} bytes written to {path})", hole.why);
+            return Err(CommandError::failed(why).lost_if(hole.why.is_loss()));
         }
         if done >= space && space < count {
             let why = format!("no address follows the last one ({done} bytes written to {path})");

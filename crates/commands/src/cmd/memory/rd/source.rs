@@ -1,6 +1,6 @@
 //! The memories that `rd` reads.
 
-use crate::CommandError;
+use crate::{CommandError, Reason};
 use base::{FaultKind, GRANULE, PhysAddr, PhysRead, VirtAddr, VirtRead};
 use kernel::sched::task::Task;
 use kernel::{Image, Session};
@@ -49,7 +49,7 @@ impl<'s> Source<'s> {
             Source::Physical(phys) => phys
                 .read_phys(PhysAddr(at), &mut buf)
                 .err()
-                .map(|m| Hole::new(m.at.0, missing(*phys, m.at), m.into(), m.to_string())),
+                .map(|m| Hole::new(m.at.0, missing(*phys, m.at), m.into(), m)),
             Source::File(file, name) => from_file(file, name, at, &mut buf),
         };
         if let Some(hole) = &hole {
@@ -68,13 +68,13 @@ pub(super) struct Hole {
     pub(super) len: u64,
     /// As it is shown: these very bytes were asked for, so that the answer is not whole without them, whatever left them out.
     pub(super) cell: Cell,
-    /// As it is said.
-    pub(super) why: String,
+    /// As it is said; whether the dump lost it, or the address leads nowhere.
+    pub(super) why: Reason,
 }
 
 impl Hole {
-    pub(super) fn new(at: u64, len: u64, cell: Cell, why: String) -> Self {
-        Self { at, len, cell: cell.lost_if(true), why }
+    pub(super) fn new(at: u64, len: u64, cell: Cell, why: impl Into<Reason>) -> Self {
+        Self { at, len, cell: cell.lost_if(true), why: why.into() }
     }
 
     /// Whether a byte lies in it.
@@ -95,7 +95,9 @@ fn virt(mem: &dyn VirtRead, phys: &dyn PhysRead, at: u64, buf: &mut [u8]) -> Opt
         FaultKind::Page(gap) => missing(phys, gap.at).min(page),
         _ => page,
     };
-    Some(Hole::new(fault.at.0, len, fault.into(), fault.to_string()))
+    // these very bytes were asked for, of a process as well
+    let is_loss = !matches!(fault.kind, FaultKind::NotMapped(_) | FaultKind::NonCanonical);
+    Some(Hole::new(fault.at.0, len, fault.into(), Reason::new(fault).lost_if(is_loss)))
 }
 
 fn from_file(file: &File, name: &str, at: u64, buf: &mut [u8]) -> Option<Hole> {

@@ -6,7 +6,7 @@ use crate::show::values;
 use crate::{CommandError, Cx};
 use arch::{PageTables, UserMap};
 use base::{FaultKind, GRANULE, PhysAddr, PhysRead, VirtAddr, VirtRead};
-use kernel::scan::Run;
+use kernel::scan::{Run, Scanned};
 use kernel::{Image, Session};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -152,6 +152,36 @@ impl<'s> Memory<'s> {
                 let parts = move |(from, to)| mapped(tables, phys, from, to, lost);
                 Box::new(direct_map.chain(ranges.into_iter().flat_map(parts)))
             }
+        }
+    }
+
+    /// Bytes of a range that are memory of the machine, as far as that can be told, and that no run has: the dump does not
+    /// hold them.
+    pub(super) fn absent(&self, start: u64, last: u64, done: &Scanned) -> u64 {
+        let found = done.bytes.saturating_add(done.missing).saturating_add(done.holes);
+        let (tables, phys) = match self {
+            // any physical address may be memory
+            Self::Physical { .. } => return (last - start).saturating_add(1).saturating_sub(found),
+            // its runs are what its tables map
+            Self::User { .. } => return 0,
+            // of a part of the kernel's memory what lies outside is not meant
+            Self::Kernel { direct: None, .. } | Self::Kernel { mapped: false, .. } => return 0,
+            Self::Kernel { s, .. } => (*s.map().tables(), s.phys()),
+        };
+        let lost = Lost::new(VirtAddr(start), last);
+        let runs = mapped(tables, phys, VirtAddr(start), VirtAddr(last.saturating_add(1)), &lost);
+        runs.map(|run| run.len).fold(0, u64::saturating_add).saturating_sub(found)
+    }
+
+    /// Why a range has nothing to search.
+    pub(super) fn nothing(&self) -> &'static str {
+        match self {
+            Self::Physical { .. } => "the dump holds nothing of the range",
+            Self::User { .. } => "the process has nothing mapped in the range",
+            Self::Kernel { direct: None, .. } | Self::Kernel { mapped: false, .. } => {
+                "the range has nothing of the part of the kernel's memory that the option chooses"
+            }
+            Self::Kernel { .. } => "the kernel has nothing mapped in the range",
         }
     }
 

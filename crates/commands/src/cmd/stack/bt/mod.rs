@@ -255,7 +255,8 @@ impl Run for Bt {
         let unmentioned = shape.reference.as_ref().filter(|_| out.is_empty());
         report.list("backtraces", out);
         if let Some(reference) = unmentioned {
-            report.error(format!("bt: no frame of the tasks asked for ({asked}) has {reference}"));
+            let text = format!("bt: no frame of the tasks asked for ({asked}) has {reference}");
+            report.lacking_or_error(report.is_incomplete(), text);
         }
         Ok(report)
     }
@@ -346,7 +347,7 @@ fn choose<'s>(cx: &Cx<'s>, s: &'s Session, args: &BtArgs) -> Result<Vec<&'s Task
             return Err(CommandError::failed("no panic task found!"));
         }
         let lost = || kernel::sched::panic::lost_panic_task(s).unwrap_or_default();
-        vec![kernel::sched::panic::panic_task(s).ok_or_else(|| CommandError::failed(lost()))?]
+        vec![kernel::sched::panic::panic_task(s).ok_or_else(|| CommandError::failed(lost()).lost_if(true))?]
     } else if words.is_empty() {
         vec![tasks::context(cx)?]
     } else {

@@ -157,7 +157,8 @@ fn select<'s>(s: &'s Session, args: &PsArgs, report: &mut Report) -> Result<Vec<
         let named: Vec<Named> = words.iter().map(|w| Named::parse(s, w)).collect::<Result<_, _>>()?;
         for (word, one) in words.iter().zip(&named) {
             if !s.tasks().all.iter().any(|t| one.matches(t)) {
-                report.error(format!("ps: {}", tasks::nobody(s, word)));
+                let why = tasks::nobody(s, word);
+                report.lacking_or_error(why.is_loss(), format!("ps: {why}"));
             }
         }
         tasks::chosen(s, &named)
@@ -225,7 +226,7 @@ fn table(
         report
             .line(Line::heading(format!("      PID    PPID  CPU {third} ST  %MEM      VSZ      RSS  COMM")));
     }
-    let total = address_space::total_pages(s).unwrap_or(0);
+    let total = address_space::total_pages(s);
     let mut rows = Vec::with_capacity(chosen.len());
     let mut problem = None;
     for t in chosen {
@@ -234,7 +235,7 @@ fn table(
         if let (None, Err(e)) = (&problem, &size) {
             problem = Some(e.to_string());
         }
-        rows.push(row(cx, s, t, kstackp, &size, total));
+        rows.push(row(cx, s, t, kstackp, &size, &total));
     }
     if let Some(e) = problem {
         let untyped = s.kernel_btf().is_none() && s.vmlinux().is_none();
@@ -256,7 +257,7 @@ fn row(
     t: &Task,
     kstackp: bool,
     size: &kernel::Result<address_space::MmSize>,
-    total: u64,
+    total: &kernel::Result<u64>,
 ) -> Record {
     let page_kb = s.page_size() / 1024;
     let cell = |pages: &dyn Fn(&address_space::MmSize) -> u64| match size {
@@ -268,8 +269,9 @@ fn row(
         (Err(_), Ok(pages)) => Cell::from(pages.saturating_mul(page_kb)),
         _ => cell(&|z| z.total),
     };
-    let share = match size {
-        Ok(size) if total > 0 => Cell::Float(size.resident as f64 * 100.0 / total as f64, 1),
+    let share = match (size, total) {
+        (Ok(size), Ok(total)) if *total > 0 => Cell::Float(size.resident as f64 * 100.0 / *total as f64, 1),
+        (Err(e), _) | (_, Err(e)) => tasks::unknown("?", e),
         _ => Cell::absent("?", "the size of memory is not known"),
     };
     let offline = t.cpu.is_some_and(|cpu| tasks::is_hidden(cx, s, cpu));

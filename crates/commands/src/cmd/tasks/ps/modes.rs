@@ -160,7 +160,7 @@ fn failed(what: &str, t: &Task, e: &KernelError, row: &mut Record) -> Result<(),
     if is_of_all(e) {
         return Err(CommandError::failed(format_args!("{what} of tasks: {e}")));
     }
-    row.error(format!("ps: {what} of task {}: {e}", t.pid));
+    row.lacking_or_error(e.is_loss(), format!("ps: {what} of task {}: {e}", t.pid));
     Ok(())
 }
 

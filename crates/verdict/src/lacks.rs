@@ -1,0 +1,126 @@
+//! What the dump lost by which a verdict would say more. The statements themselves stay true without it; whoever takes a
+//! verdict for whole, a script above all, has to know that it is not.
+
+use crate::case::Case;
+use crate::context::syscall;
+use crate::model::{Lack, Verdict};
+use crate::victim::frames::Victim;
+use base::{Fault, GRANULE, VirtAddr};
+use kernel::module::taint;
+use kernel::stack::backtrace::Start;
+use kernel::stack::stacks::task_stack;
+use kernel::{KernelError, Session};
+
+/// What is lost of a verdict that is complete but for that; of one in three lines what those rest on.
+pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Lack> {
+    let s = case.s;
+    let mut out = Vec::new();
+    let log = s.log().map_or_else(Some, |log| log.stopped.as_ref());
+    out.extend(lost("a part of the log", log));
+    out.extend(operands(v));
+    if brief {
+        return out;
+    }
+    out.extend(lost("the list of modules", s.modules_problem()));
+    if let Some(why) = s.tasks().lack() {
+        out.push(Lack { what: "the list of tasks".into(), why });
+    }
+    out.extend(types(s));
+    out.extend(lost("the kernel's taints", taint::mask(s).err().as_ref()));
+    out.extend(module_taints(s));
+    out.extend(lost("the kernel's release and version", kernel::machine::system::utsname(s).err().as_ref()));
+    out.extend(lost("the time", kernel::machine::system::clocks(s).err().as_ref()));
+    out.extend(stack(s, &case.victim));
+    if let Some(task) = case.victim.task {
+        out.extend(lost("the table of system calls", syscall::lack(s, &case.victim, task).as_ref()));
+    }
+    out.extend(objects(s, v));
+    out
+}
+
+fn lost(what: &'static str, why: Option<&KernelError>) -> Option<Lack> {
+    why.filter(|e| e.is_loss()).map(|e| Lack { what: what.into(), why: e.to_string() })
+}
+
+/// Values of the condition or access whose memory is not there.
+fn operands(v: &Verdict) -> Option<Lack> {
+    let condition = v.condition.iter().flat_map(|c| &c.operands);
+    let mut all = condition.chain(v.access.iter().flat_map(|a| &a.operands));
+    let row = all.find(|row| row.lost)?;
+    Some(Lack { what: format!("the value of {}", row.name), why: "its memory is not in the dump".into() })
+}
+
+/// The kernel's own types, where the dump has them and they cannot be read.
+fn types(s: &Session) -> Option<Lack> {
+    let wanted = s.kernel_btf().is_none() && s.vmlinux().is_none() && !s.opened().ignore_btf;
+    Some(Lack {
+        what: "the kernel's types".into(),
+        why: s.type_problems().first().filter(|_| wanted)?.clone(),
+    })
+}
+
+fn module_taints(s: &Session) -> Option<Lack> {
+    let mut all = s.modules().iter().filter(|_| kernel::module::tells_taints(s));
+    let name = &all.find(|m| m.taints.is_none())?.name;
+    Some(Lack { what: format!("what module {name} taints"), why: "its page is not in the dump".into() })
+}
+
+/// The frames that the verdict's stack would have, or their names.
+fn stack(s: &Session, victim: &Victim<'_>) -> Option<Lack> {
+    let lack = |why: String| Some(Lack { what: "a part of the stack".into(), why });
+    let bt = victim.bt.as_ref()?;
+    if bt.unwound.stopped.is_loss() {
+        return lack(bt.unwound.stopped.to_string());
+    }
+    let frames = &bt.unwound.frames;
+    if let Some(fault) = victim.task.and_then(|task| {
+        let own = task_stack(s, task);
+        // below the innermost frame lies nothing that counts
+        let begins = match (bt.start, frames.first()) {
+            (Start::Stack | Start::Nowhere | Start::Log, _) => own.start,
+            (_, Some(first)) if own.contains(first.sp) => first.sp,
+            _ => own.start,
+        };
+        lost_page(s, begins, own.end)
+    }) {
+        return lack(fault.to_string());
+    }
+    let nameless = frames.iter().find(|f| !f.how.is_guess() && s.locate(f.lookup()).is_none())?;
+    let at = nameless.pc.0;
+    if s.kernel_symbols().is_lost {
+        return lack(format!("the symbol at {at:#x} is not in the dump"));
+    }
+    let module = s.module_at(nameless.pc)?;
+    let is_lost = s.modules_without_symbols().contains(&module.name.as_str());
+    is_lost.then(|| lack(format!("the symbols of module {} are not in the dump", module.name)))?
+}
+
+/// The first page of a range of kernel memory that the dump lost.
+fn lost_page(s: &Session, from: VirtAddr, to: VirtAddr) -> Option<Fault> {
+    let mut at = from;
+    while at < to {
+        if let Some(fault) = s.mem().u8(at).err().filter(Fault::is_loss) {
+            return Some(fault);
+        }
+        at = at.page_base().add(GRANULE);
+    }
+    None
+}
+
+/// The structs that the verdict speaks of, and the objects that its pointers lead to.
+fn objects(s: &Session, v: &Verdict) -> Option<Lack> {
+    let structs = v.condition.iter().flat_map(|c| &c.objects).filter_map(|object| {
+        let size = s.types().size_of(object.ty).ok()?.min(MAX_OBJECT);
+        let fault = lost_page(s, VirtAddr(object.at), VirtAddr(object.at.checked_add(size)?))?;
+        Some(Lack { what: format!("a part of *{}", object.name), why: fault.to_string() })
+    });
+    let met = v
+        .objects
+        .iter()
+        .filter(|o| o.lost)
+        .map(|o| Lack { what: "the past of an object".into(), why: o.text.clone() });
+    structs.chain(met).next()
+}
+
+/// No struct of the kernel is longer.
+const MAX_OBJECT: u64 = 1 << 20;
