@@ -185,7 +185,7 @@ fn operands(words: &[OsString], cli: &clap::Command) -> Vec<usize> {
 
 /// The options of a command, or of that of an alias.
 fn own_options(aliases: &commands::Aliases, name: &str) -> Option<clap::Command> {
-    let first = aliases.get(name).and_then(|line| line.split_whitespace().next()).unwrap_or(name);
+    let first = aliases.get(name).and_then(|alias| alias.command.split_whitespace().next()).unwrap_or(name);
     Some(find(first)?.clap())
 }
 
@@ -200,8 +200,11 @@ fn takes_next(text: &str, cli: &clap::Command, must: bool) -> bool {
         // in a cluster the first option with a value takes the rest of the word, or the next word
         None => {
             let letters: Vec<char> = text.strip_prefix('-').unwrap_or_default().chars().collect();
-            let valued = letters.iter().position(|c| option(cli, |a| a.get_short() == Some(*c)).unwrap_or(false));
-            valued.is_some_and(|i| i.saturating_add(1) == letters.len() && takes(&|a| a.get_short() == letters.last().copied()))
+            let valued =
+                letters.iter().position(|c| option(cli, |a| a.get_short() == Some(*c)).unwrap_or(false));
+            valued.is_some_and(|i| {
+                i.saturating_add(1) == letters.len() && takes(&|a| a.get_short() == letters.last().copied())
+            })
         }
     }
 }
@@ -326,7 +329,10 @@ mod tests {
         }
         for line in ["vmcore verdct", "vmcore vmlinux verdct -v", "-s vmcore verdct vmlinux"] {
             let text = wrong(line).unwrap();
-            assert!(text.contains("verdct: no such file") && text.contains("(crashlens verdict vmcore)"), "{text}");
+            assert!(
+                text.contains("verdct: no such file") && text.contains("(crashlens verdict vmcore)"),
+                "{text}"
+            );
         }
         assert!(wrong("qwertyuiop vmcore").unwrap().contains("no command of this name"));
         for line in [
