@@ -435,7 +435,7 @@ fn an_unreadable_page_under_a_structure() {
     one.survived();
     assert_eq!(one.stdout.trim(), "flags = <page excluded>,", "{}", one.all());
     let rd = run(&[&path], &["rd init_task"]);
-    assert_eq!(rd.code, Some(1), "{}", rd.all());
+    assert_eq!(rd.code, Some(4), "{}", rd.all());
     assert!(rd.all().contains("excluded"), "{}", rd.all());
 }
 

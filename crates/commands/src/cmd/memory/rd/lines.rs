@@ -293,7 +293,12 @@ mod tests {
         let dump = dump::Dump::from_bytes(vec![file]).unwrap();
         let source = Source::Physical(&dump);
         let mut pages = Pages::new(&source);
-        let hole = |value: Result<Vec<u8>, Hole>| value.map_err(|hole| (hole.at, hole.len, hole.why));
+        let hole = |value: Result<Vec<u8>, Hole>| {
+            value.map_err(|hole| {
+                assert!(hole.why.is_loss(), "these bytes were asked for");
+                (hole.at, hole.len, hole.why.to_string())
+            })
+        };
         assert_eq!(hole(pages.get(0x13f8, 8)), Ok(vec![0x55; 8]));
         let excluded = "physical address 0x1400: page excluded by the dump filter";
         assert_eq!(hole(pages.get(0x13fc, 8)), Err((0x1400, 0x600, excluded.into())));
