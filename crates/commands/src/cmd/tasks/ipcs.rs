@@ -186,6 +186,7 @@ fn choose(tables: &mut [Table], wanted: &[(&str, u64)], report: &mut Report) -> 
     let lost: Vec<&(&str, u64)> = wanted.iter().filter(|(_, value)| !is_there(*value)).collect();
     // what could not be read may be it
     let unread = tables.iter().find_map(|table| table.problems.first());
+    let is_loss = unread.is_some_and(kernel::KernelError::is_loss);
     let why = |word: &str| match unread {
         None => format!("invalid id or address: {word}"),
         Some(e) => format!("{word} is not among the objects that can be read, and they are not all: {e}"),
@@ -193,10 +194,10 @@ fn choose(tables: &mut [Table], wanted: &[(&str, u64)], report: &mut Report) -> 
     if lost.len() == wanted.len()
         && let Some((word, _)) = lost.first()
     {
-        return Err(CommandError::failed(why(word)));
+        return Err(CommandError::failed(why(word)).lost_if(is_loss));
     }
     for (word, _) in lost {
-        report.error(format!("ipcs: {}", why(word)));
+        report.lacking_or_error(is_loss, format!("ipcs: {}", why(word)));
     }
     for table in tables {
         table.rows.retain(|row| wanted.iter().any(|(_, value)| is(row, *value)));
