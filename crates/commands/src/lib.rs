@@ -59,6 +59,7 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::tasks::waitq::Waitq,
     &cmd::tasks::task::TaskCommand,
     &cmd::tasks::foreach::Foreach,
+    &cmd::memory::swap::Swap,
     &cmd::machine::info::Info,
     &cmd::machine::verdict::VerdictCommand,
     &cmd::program::meta::Quit,

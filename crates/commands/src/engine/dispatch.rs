@@ -11,7 +11,7 @@ const ALIAS_DEPTH: usize = 8;
 /// crash's commands. One that is not in [`COMMANDS`] is known, and said to be missing.
 const CRASH: &[&str] = &[
     "bpf", "dev", "files", "fuser", "irq", "kmem", "mach", "mount", "net", "runq", "rustfilt", "sbitmapq",
-    "sig", "swap", "timer", "vm",
+    "sig", "timer", "vm",
 ];
 
 /// The command of this name.

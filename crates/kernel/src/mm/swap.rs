@@ -1,6 +1,6 @@
 //! Swap devices (`swap_info`, mm/swapfile.c), and the entries of page tables that name them.
 
-use crate::error::Result;
+use crate::error::{KernelError, Result};
 use crate::fs::path;
 use crate::session::Session;
 use base::VirtAddr;
@@ -14,6 +14,19 @@ bind! {
         inuse: "inuse_pages",
         swap_file: "swap_file",
         kind: "type",
+        prio: "prio",
+    }
+}
+bind! {
+    /// What a file is: its inode's mode
+    struct FileMode("file") {
+        inode: "f_inode", // 3.9 (dd37978c50bc)
+    }
+}
+bind! {
+    /// `struct inode` (include/linux/fs.h)
+    struct InodeMode("inode") {
+        mode: "i_mode",
     }
 }
 
@@ -31,6 +44,91 @@ pub fn info(s: &Session, kind: u64) -> Option<VirtAddr> {
     let at = s.mem().ptr(table.add(kind * 8)).ok().filter(|at| s.arch().is_kernel(*at))?;
     let own = &s.bind::<SwapInfo>().kind;
     (!own.exists() || own.num(s.mem(), at).ok()? == kind).then_some(at)
+}
+
+/// In `flags`: the entry is in use (`SWP_USED`, include/linux/swap.h).
+const USED: u64 = 1;
+/// In `inuse_pages` since 6.13 (b228386cf37a): the device is on no list of those with room.
+const OFF_LIST: u64 = 1 << 62;
+/// `S_IFMT` and `S_IFBLK` of a mode.
+const FILE_KIND: u64 = 0o170_000;
+const BLOCK_DEVICE: u64 = 0o060_000;
+
+/// A swap device or file that is in use.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Its number: the type in page table entries.
+    pub kind: u64,
+    /// Its `swap_info_struct`.
+    pub at: VirtAddr,
+    /// True for a block device, false for a file.
+    pub is_partition: Result<bool>,
+    /// How many pages it has room for.
+    pub pages: Result<u64>,
+    /// How many of them are taken.
+    pub used: Result<u64>,
+    /// The priority: the highest is filled first.
+    pub priority: Result<i32>,
+    /// The device's or file's path.
+    pub file: Result<String>,
+}
+
+/// The swap devices of a machine.
+#[derive(Clone, Debug, Default)]
+pub struct Devices {
+    /// Those in use, by number.
+    pub list: Vec<Device>,
+    /// Why others may be missing.
+    pub problem: Option<KernelError>,
+}
+
+/// The swap devices in use.
+///
+/// # Errors
+/// The kernel was built without swap, or its symbols or types are not known.
+pub fn devices(s: &Session) -> Result<Devices> {
+    let table = s.symbol("swap_info").ok_or_else(|| s.no_symbol("swap_info"))?;
+    let b = s.bind::<SwapInfo>();
+    b.flags.offset()?;
+    let mut out = Devices::default();
+    let used = match s.symbol("nr_swapfiles").map(|at| s.mem().u32(at)) {
+        Some(Ok(used)) => u64::from(used),
+        Some(Err(e)) => {
+            out.problem = Some(e.into());
+            MAX_TYPES
+        }
+        None => MAX_TYPES,
+    };
+    for kind in 0..used.min(MAX_TYPES) {
+        let found = s.mem().ptr(table.add(kind * 8)).map_err(KernelError::from);
+        let at = match found {
+            Ok(at) if !s.arch().is_kernel(at) => continue,
+            other => other,
+        };
+        match at.and_then(|at| Ok((at, b.flags.num(s.mem(), at)?))) {
+            Ok((at, flags)) if flags & USED != 0 => out.list.push(device(s, kind, at)),
+            Ok(_) => {}
+            Err(e) => out.problem = out.problem.or(Some(e)),
+        }
+    }
+    Ok(out)
+}
+
+fn device(s: &Session, kind: u64, at: VirtAddr) -> Device {
+    let (b, mem) = (s.bind::<SwapInfo>(), s.mem());
+    let mode = || {
+        let inode = s.bind::<FileMode>().inode.ptr(mem, b.swap_file.ptr(mem, at)?)?;
+        s.bind::<InodeMode>().mode.num(mem, inode)
+    };
+    Device {
+        kind,
+        at,
+        is_partition: mode().map(|mode| mode & FILE_KIND == BLOCK_DEVICE),
+        pages: b.pages.num(mem, at),
+        used: b.inuse.num(mem, at).map(|pages| pages & !OFF_LIST),
+        priority: b.prio.int(mem, at).map(|prio| i32::try_from(prio).unwrap_or_default()),
+        file: file(s, at),
+    }
 }
 
 /// A page in swap.
@@ -92,6 +190,26 @@ mod tests {
             k.word(table + kind * 8, devices[kind as usize % 2]);
         }
         k
+    }
+
+    #[test]
+    fn the_devices_in_use() {
+        let mut k = machine(true, true);
+        for (member, at, kind) in [("pages", 16, "u32"), ("inuse_pages", 24, "u64"), ("prio", 8, "s16")] {
+            k.member("swap_info_struct", (member, at, kind));
+        }
+        let first = k.object("swap_info_struct");
+        k.word(k.at("swap_info"), first);
+        k.set(first, "swap_info_struct", "flags", USED | 2);
+        k.set(first, "swap_info_struct", "pages", 99);
+        k.set(first, "swap_info_struct", "prio", 0xfffe);
+        k.set(first, "swap_info_struct", "inuse_pages", 7 | OFF_LIST);
+        let found = devices(&session(&k)).unwrap();
+        assert!(found.problem.is_none());
+        let [one] = found.list.as_slice() else { panic!("one was swapped off: {found:?}") };
+        let numbers = (one.pages.clone().unwrap(), one.used.clone().unwrap(), one.priority.clone().unwrap());
+        assert_eq!((one.kind, numbers), (0, (99, 7, -2)));
+        assert!(one.file.is_err(), "and no empty path");
     }
 
     /// An entry as since 4.18.1: the type in the top five bits, the offset inverted.

@@ -5,4 +5,5 @@ pub(crate) mod pte;
 pub(crate) mod ptov;
 pub(crate) mod rd;
 pub(crate) mod search;
+pub(crate) mod swap;
 pub(crate) mod vtop;
