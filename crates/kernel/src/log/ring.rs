@@ -14,6 +14,7 @@ use crate::plausible;
 use base::{Bytes, VirtAddr, VirtRead, cstr};
 use dump::Words;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Longest text of one record that is read.
 const MAX_TEXT: usize = 1 << 16;
@@ -159,6 +160,25 @@ enum Slot {
     Unused,
 }
 
+/// What the descriptors say of themselves.
+#[derive(Default)]
+struct Own {
+    /// The ids of those that are in use.
+    ids: BTreeSet<i64>,
+    /// The places of those that could not be read, and the first reason.
+    unread: Vec<Range<u64>>,
+    why: Option<KernelError>,
+}
+
+impl Own {
+    fn add_unread(&mut self, slots: Range<u64>) {
+        match self.unread.last_mut() {
+            Some(last) if last.end == slots.start => last.end = slots.end,
+            _ => self.unread.push(slots),
+        }
+    }
+}
+
 /// Reads a ring of records: from `tail_id` to `head_id`, or what the descriptors say where those do not fit them.
 pub(crate) fn read_ring(mem: &dyn VirtRead, prb: VirtAddr, at: &RingOffsets) -> Result<Found> {
     let head = Head::read(mem, prb, at)?;
@@ -187,6 +207,8 @@ pub(crate) fn read_arrays(mem: &dyn VirtRead, at: &RingOffsets, arrays: RingArra
     found
 }
 
+/// Of the descriptors that cannot be read so many before the newest are told as messages.
+const UNREAD_WITHIN: u64 = 1 << 20;
 /// Descriptors that are looked at to find out what fits a ring.
 const SAMPLE: u64 = 1024;
 /// Beside the first ones.
@@ -282,11 +304,8 @@ impl Ring<'_> {
         if of(tail).is_some_and(|(_, own)| own != tail) {
             return Some(format!("no descriptor has the id {tail:#x} that tail_id has"));
         }
-        // only the one at the tail can have been given up, or never used
-        let [oldest, next] = [0, 1].map(|n| of(tail.wrapping_add(n) & ID_MASK).map(|(state, _)| state));
-        if count > 0 && [oldest, next] == [Some(DESC_REUSABLE); 2] {
-            return Some(format!("the descriptors from tail_id {tail:#x} on were given up"));
-        }
+        // many from the tail on can have been given up: a full ring of texts gives up the descriptors of the oldest, and
+        // tail_id goes on only once their places are needed
         let before = tail.wrapping_sub(1) & ID_MASK;
         let is_used = of(before).is_some_and(|(state, own)| own == before && in_use(state));
         is_used.then(|| format!("there are descriptors of older messages than tail_id {tail:#x}"))
@@ -310,16 +329,7 @@ impl Ring<'_> {
     /// The records that the descriptors alone tell: each has its id, and ids ascend with time.
     fn by_descriptors(&self) -> Found {
         let mut found = Found::default();
-        let mut ids = BTreeSet::new();
-        let mut unread = Vec::new();
-        for slot in 0..self.count() {
-            match self.state_unless_zeros(slot) {
-                Ok((_, id)) if self.slot(id) != slot || id == 0 => {}
-                Ok((state, id)) if in_use(state) || state == DESC_RESERVED => _ = ids.insert(signed(id)),
-                Ok(_) => {}
-                Err(e) => unread.push((slot, e)),
-            }
-        }
+        let Own { ids, unread, why } = self.own_ids();
         for id in &ids {
             match self.record(id.cast_unsigned() & ID_MASK) {
                 Ok(Slot::Record(record)) => _ = found.records.insert(*id, record),
@@ -327,21 +337,63 @@ impl Ring<'_> {
                 Err(e) => found.fail(*id, e),
             }
         }
+        let Some(why) = why else { return found };
         // the id that such a descriptor has if it was used since the oldest that is there
         let Some((first, last)) = ids.first().zip(ids.last()) else {
-            found.why = unread.into_iter().next().map(|(_, e)| e);
-            found.unknown = found.why.is_some();
+            found.why.get_or_insert(why);
+            found.unknown = true;
             return found;
         };
-        for (slot, e) in unread {
+        for slot in unread.into_iter().flatten() {
             let back = self.slot(last.cast_unsigned()).wrapping_sub(slot) & (self.count() - 1);
             let id = last.saturating_sub(back.cast_signed());
             // infos of places that were never used hold nothing
-            if id > *first || self.info(id.cast_unsigned() & ID_MASK).is_ok() {
-                found.fail(id, e);
+            if back < UNREAD_WITHIN && (id > *first || self.info(id.cast_unsigned() & ID_MASK).is_ok()) {
+                found.fail(id, why.clone());
             }
         }
         found
+    }
+
+    /// The ids that the descriptors have. Where the first ones have none that their places demand, all others are not asked:
+    /// the number of descriptors is damaged then, and a ring can be said to have millions.
+    fn own_ids(&self) -> Own {
+        let mut own = Own::default();
+        if self.fit() < 0 {
+            let why = "they have not the ids that their places demand".to_owned();
+            let what = "printk descriptors";
+            own.why = Some(KernelError::Damaged { what, at: self.arrays.descs, why });
+            return own;
+        }
+        let (mut slot, mut strange) = (0, 0);
+        while slot < self.count() && strange < SAMPLE {
+            match self.state_unless_zeros(slot) {
+                Ok((_, 0)) => {}
+                Ok((_, id)) if self.slot(id) != slot => strange = strange.saturating_add(1),
+                Ok((state, id)) => {
+                    strange = 0;
+                    if in_use(state) || state == DESC_RESERVED {
+                        own.ids.insert(signed(id));
+                    }
+                }
+                Err(e) => {
+                    // the others on its page are no better
+                    let next = slot.saturating_add(self.left_on_page(slot)).min(self.count());
+                    own.add_unread(slot..next);
+                    own.why.get_or_insert(e);
+                    slot = next;
+                    continue;
+                }
+            }
+            slot = slot.saturating_add(1);
+        }
+        own
+    }
+
+    /// How many descriptors have their states on the same page, this one and those behind it.
+    fn left_on_page(&self, slot: u64) -> u64 {
+        let at = self.desc(slot).add(self.at.state_var);
+        base::GRANULE.saturating_sub(at.page_offset()).div_ceil(self.at.desc_size.max(1)).max(1)
     }
 
     /// What the descriptor of this id holds.

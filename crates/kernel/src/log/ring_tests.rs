@@ -73,7 +73,7 @@ fn counters_that_do_not_fit_the_descriptors_are_said_and_hide_nothing() {
     let log = read(&ring());
     assert_eq!((texts(&log), log.doubt.is_none(), log.lost), (messages(30..50), true, 0));
     assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (Some(31_000), true));
-    for (head, tail) in [(40, 30), (49, 40), (49, 20), (60, 30), (1000, 30), (49, 60), (45, 35), (0, 0)] {
+    for (head, tail) in [(40, 30), (49, 40), (60, 30), (1000, 30), (49, 60), (45, 35), (0, 0)] {
         let mut ram = ring();
         ram.word(PRB + 24, id(head));
         ram.word(PRB + 32, id(tail));
@@ -81,6 +81,46 @@ fn counters_that_do_not_fit_the_descriptors_are_said_and_hide_nothing() {
         assert_eq!((texts(&log), log.lost), (messages(30..50), 0), "{head} {tail}");
         assert!(log.doubt.is_some() && log.stopped.is_none(), "{head} {tail}");
     }
+}
+
+/// A full ring of texts gives up the descriptors of the oldest; `tail_id` stays until their places are needed.
+#[test]
+fn a_ring_that_went_round_is_sound_and_tells_what_was_written_over() {
+    for (tail, lost) in [(30, 0), (29, 0), (28, 1), (20, 9), (18, 11)] {
+        let mut ram = ring();
+        ram.word(PRB + 32, id(tail));
+        let log = read(&ram);
+        assert_eq!((texts(&log), log.lost), (messages(30..50), lost), "{tail}");
+        assert!(log.doubt.is_none() && log.stopped.is_none() && log.hole.is_none(), "{tail}");
+    }
+}
+
+/// Counts of descriptors of which none has an end that memory shows: what is asked stays small.
+#[test]
+fn a_number_of_descriptors_that_is_damaged_is_no_work() {
+    for bits in [8, 24, *COUNT_BITS.end()] {
+        let mut ram = ring();
+        ram.word(PRB, bits.into());
+        ram.word(PRB + 24, id(ALL - 1) + 4096);
+        let log = read(&ram);
+        // of the oldest the places are beyond the descriptors then
+        assert!(texts(&log).ends_with(&messages(33..50)), "{bits}: {:?}", texts(&log));
+        assert!(log.doubt.is_some(), "{bits}");
+        // ids whose places fit any number of descriptors
+        let mut ram = ring();
+        ram.word(PRB, bits.into());
+        for slot in 0..32_u64 {
+            ram.word(DESCS + slot * 24, (1 << 32 | slot) | DESC_FINALIZED << 62);
+        }
+        let log = read(&ram);
+        assert!(log.stopped.is_some() && log.hole.is_some() && log.records.is_empty(), "{bits}");
+    }
+    // none can be read at all
+    let mut ram = ring();
+    ram.word(PRB, 26);
+    ram.word(PRB + 8, BASE + 0x1000_0000);
+    let log = read(&ram);
+    assert!(texts(&log).ends_with(&messages(30..50)) && log.stopped.is_some());
 }
 
 #[test]

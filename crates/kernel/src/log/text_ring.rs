@@ -151,30 +151,46 @@ fn own_text(text: &str) -> &str {
     }
 }
 
-/// Where blocks follow each other, of runs that are long enough: from the first one's id to the last one's end.
+/// Where blocks follow each other, of runs that are long enough: from the first one's id to the last one's end. Each byte is
+/// looked at a few times, whatever the bytes are.
 pub(crate) fn runs(bytes: &[u8], shape: Words) -> Vec<Range<usize>> {
     let size = size_of(shape);
     let (mut out, mut at) = (Vec::new(), 0_usize);
     while at < bytes.len() {
-        let (mut end, mut count, mut text) = (at, 0_usize, 0_usize);
+        let (mut end, mut blocks) = (at, Vec::new());
         while let Some((next, len)) = block_end(bytes, end, shape) {
+            blocks.push((end, len));
             end = next;
-            count = count.saturating_add(1);
-            text = text.saturating_add(len);
         }
-        // a table of numbers has little that could be text
-        if count >= MIN_RUN && text / count >= MIN_TEXT {
+        if blocks.len() < MIN_RUN {
+            at = at.saturating_add(size);
+            continue;
+        }
+        at = end;
+        if let Some(start) = with_text(&blocks) {
             // the last block has none behind it, which would tell its end
             let text = bytes.get(end.saturating_add(size)..).unwrap_or_default();
             let last = cstr(text.get(..MAX_BLOCK).unwrap_or(text)).len();
             end = end.saturating_add(size).saturating_add(last.next_multiple_of(size)).min(bytes.len());
-            out.push(at..end);
+            out.push(start..end);
             at = end.next_multiple_of(size);
-        } else {
-            at = at.saturating_add(size);
         }
     }
     out
+}
+
+/// Where the blocks begin from which on they are messages, of places and lengths of texts: a table of numbers, which can lie
+/// before them, has little that could be text.
+fn with_text(blocks: &[(usize, usize)]) -> Option<usize> {
+    let mut start = None;
+    let (mut count, mut text) = (0_usize, 0_usize);
+    for (at, len) in blocks.iter().rev() {
+        (count, text) = (count.saturating_add(1), text.saturating_add(*len));
+        if count >= MIN_RUN && text / count >= MIN_TEXT {
+            start = Some(*at);
+        }
+    }
+    start
 }
 
 /// Bytes between two runs in one buffer: what is left of a block that was partly written over.
@@ -277,6 +293,18 @@ mod tests {
         };
         assert_eq!(texts(&[(1, "a"), (2, "CR2: 0000"), (3, "b")]), ["a", "CR2: 0000", "b"]);
         assert_eq!(texts(&[(1, "a\n"), (2, "CR2: 0505"), (3, "b")]), ["a", "CR2: 05", "b"]);
+    }
+
+    #[test]
+    fn short_texts_in_a_row_are_looked_at_once_and_hide_no_ring_behind_them() {
+        let of: Vec<(u64, &str)> = (0x1000..).map(|id| (id, "abc")).take(1 << 18).collect();
+        let short = ring(&of);
+        assert!(runs(&short, Words::LITTLE_64).is_empty());
+        let next = of.last().unwrap().0 + 1;
+        let of: Vec<(u64, &str)> = (next..).map(|id| (id, "a message as kernels print it")).take(40).collect();
+        let found = runs(&[short.clone(), ring(&of)].concat(), Words::LITTLE_64);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].start <= short.len() && found[0].start + 16 * 200 > short.len());
     }
 
     #[test]
