@@ -102,20 +102,35 @@ pub(super) fn write_whole(
 /// processes that are gone left beside it is deleted.
 pub(super) fn half(path: &Path) -> PathBuf {
     path.parent().into_iter().for_each(sweep);
+    half_name(path)
+}
+
+/// The same name, for who writes many files in one folder and has it swept once.
+pub(super) fn half_name(path: &Path) -> PathBuf {
     let mut half = path.to_owned().into_os_string();
     half.push(format!(".{:?}.{}.part", std::thread::current().id(), std::process::id()));
     half.into()
 }
 
-/// Deletes what a process that is gone left half-written in a folder: names that end in `.PID.part`.
-fn sweep(folder: &Path) {
+/// What was not written to for so long nobody writes any more.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Deletes what a process that is gone left half-written in a folder: names that end in `.PID.part`. Another machine or a
+/// container can have the same folder and processes that are not seen here, so that only what is old is deleted.
+pub(super) fn sweep(folder: &Path) {
+    sweep_at(folder, SystemTime::now());
+}
+
+fn sweep_at(folder: &Path, now: SystemTime) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let writer = name.strip_suffix(".part").and_then(|name| name.rsplit('.').next()?.parse::<u32>().ok());
         // without /proc nothing says who is gone
         let gone =
             |pid: u32| Path::new("/proc/self").exists() && !Path::new("/proc").join(pid.to_string()).exists();
-        if writer.is_some_and(gone) {
+        let changed = || entry.metadata().and_then(|meta| meta.modified()).ok();
+        let age = || changed().and_then(|at| now.duration_since(at).ok());
+        if writer.is_some_and(gone) && age().is_some_and(|age| age > ABANDONED) {
             let path = entry.path();
             let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         }
@@ -199,16 +214,22 @@ mod tests {
         let names = [own.as_str(), "b.4294967295.part", "c.part", "d-4194304999"];
         names.iter().for_each(|name| fs::create_dir(dir.path().join(name)).unwrap());
         fs::write(dir.path().join("b.4294967295.part/half"), b"x").unwrap();
+        let left = || names.iter().map(|name| dir.path().join(name).exists()).collect::<Vec<_>>();
+        // another machine's process may be writing it
         sweep(dir.path());
-        let left: Vec<bool> = names.iter().map(|name| dir.path().join(name).exists()).collect();
-        assert_eq!(left, [true, false, true, true]);
+        assert_eq!(left(), [true; 4]);
+        sweep_at(dir.path(), SystemTime::now() + ABANDONED * 2);
+        assert_eq!(left(), [true, false, true, true]);
     }
 
     #[test]
     fn threads_write_under_names_of_their_own() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("file");
-        fs::write(dir.path().join("other.ThreadId(1).4294967295.part"), b"x").unwrap();
+        let other = dir.path().join("other.ThreadId(1).4294967295.part");
+        fs::write(&other, b"x").unwrap();
+        let old = SystemTime::now() - ABANDONED * 2;
+        fs::File::options().append(true).open(&other).unwrap().set_modified(old).unwrap();
         let own = half(&place);
         let another = std::thread::spawn(move || half(&place)).join().unwrap();
         assert_ne!(own, another);

@@ -397,7 +397,9 @@ impl Finder {
             }
         }
         let mut places = with_packed(places);
-        places.extend(build_id.into_iter().flat_map(|id| self.by_build_id(id)));
+        let by_id: Vec<PathBuf> = build_id.into_iter().flat_map(|id| self.by_build_id(id)).collect();
+        let has_build = by_id.iter().any(|place| place.exists());
+        places.extend(by_id);
         let index = self.index.get_or_init(|| {
             let release = &self.release;
             let system = [
@@ -412,7 +414,7 @@ impl Finder {
             .splice(0..0, index.files(name).filter(|p| self.dirs.iter().any(|d| p.starts_with(d))).cloned());
         places.extend(index.files(name).filter(|p| !self.dirs.iter().any(|d| p.starts_with(d))).cloned());
         // a file that was renamed has its module's name in it; folders that were named are small
-        if !self.dirs.is_empty() && !places.iter().any(|p| self.dirs.iter().any(|d| p.starts_with(d))) {
+        if !has_build && !self.dirs.is_empty() && !places.iter().any(|p| self.dirs.iter().any(|d| p.starts_with(d))) {
             places.splice(0..0, index.renamed(name, &self.dirs).cloned());
         }
         places

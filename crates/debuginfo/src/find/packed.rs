@@ -4,10 +4,13 @@
 //! They are unpacked once, below `dumps/` in the cache: a folder a packed file, named by its name, size and both ends.
 //! Runs of zeros become holes.
 //!
-//! Invariants: a folder has its name only when all in it is written (of a file that is cut or damaged all that it has, marked
-//! so), and a list in it of lengths and times by which it is still that; a packed stream is read to its end, where its check is; what is stopped or fails leaves nothing, and what was killed is swept away by the next; nothing is
-//! written beyond the cache's bound or the room that the disk has. Memory of a machine is nobody else's business: the
-//! folder is its owner's alone.
+//! Invariants:
+//! - A folder gets its name when all in it is written. Of a file that is cut or damaged that is all that can be read, marked so.
+//! - A list in the folder has the lengths and times of its files: where they differ the file is unpacked again.
+//! - A packed stream is read to its end, where its check is.
+//! - What is stopped or fails leaves nothing. What a killed process left is deleted a day later.
+//! - Nothing is written beyond the cache's bound or the room that the disk has.
+//! - The folder is its owner's alone: a machine's memory is nobody else's business.
 
 use super::Watch;
 use super::cache;

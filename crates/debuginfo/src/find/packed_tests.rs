@@ -226,7 +226,7 @@ fn dumps_are_taken_out_of_archives() {
 }
 
 #[test]
-fn what_is_stopped_or_damaged_leaves_nothing() {
+fn what_is_stopped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
     let watch = Watch::default();
@@ -237,7 +237,6 @@ fn what_is_stopped_or_damaged_leaves_nothing() {
         let stopped = unpack_into(&cache, &path, &is_dump, &watch);
         assert!(matches!(stopped, Err(ContainerError::Cancelled)), "{kind}");
         assert!(empty(&cache), "{kind}");
-        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     }
 }
 #[test]

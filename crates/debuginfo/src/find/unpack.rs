@@ -127,6 +127,7 @@ impl Packages {
             });
             return Vec::new();
         }
+        cache::sweep(&self.cache.join("debug"));
         let mut pass = Pass { packages: self, wanted, taken: Vec::new(), spare: None, others: Vec::new() };
         let mut members = FxHashMap::default();
         let walked = containers::walk(package, &self.watch, &mut |m| {
@@ -199,7 +200,7 @@ impl Pass<'_> {
         }
         let dir = self.packages.cache.join("debug");
         fs::create_dir_all(&dir)?;
-        let half = cache::half(&dir.join("member"));
+        let half = cache::half_name(&dir.join("member"));
         let unpacked = copy(m.data, &half);
         if let Err(e) = unpacked {
             let _ = fs::remove_file(&half); // the error that matters is the first
@@ -236,7 +237,7 @@ impl Pass<'_> {
         }
         if file.header(".debug_info").is_none_or(crate::elf::Section::is_nobits) {
             if self.spare.is_none() && file.symbols().count_left() > 1 {
-                let spare = cache::half(&half.with_file_name("spare"));
+                let spare = cache::half_name(&half.with_file_name("spare"));
                 self.spare = fs::rename(half, &spare).ok().map(|()| (spare, place));
             }
             return false;
