@@ -47,14 +47,17 @@ const ELF_MACHINES: [(u16, &str, &str); 17] = [
 ];
 
 /// Other names that `uname -m` prints (`UTS_MACHINE` of each architecture, with its variants).
-const OTHER_NAMES: [&str; 20] = [
+const OTHER_NAMES: [&str; 28] = [
     "aarch64_be",
     "arc",
     "arceb",
     "armv4tl",
     "armv5tel",
+    "armv5tejl",
     "armv6l",
     "armv7l",
+    "armv7b",
+    "armv7m",
     "armv8l",
     "csky",
     "hexagon",
@@ -67,6 +70,11 @@ const OTHER_NAMES: [&str; 20] = [
     "openrisc",
     "ppc64le",
     "ppcle",
+    "sh2",
+    "sh2a",
+    "sh3",
+    "sh4",
+    "sh4a",
     "xtensa",
 ];
 

@@ -6,7 +6,11 @@ use crate::capability::{OopsForm, OopsPlace};
 impl OopsForm for Arm64 {
     /// `pc : virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]`; of a program the bare address.
     fn place<'t>(&self, line: &'t str) -> Option<OopsPlace<'t>> {
-        line.strip_prefix("pc : ").map(OopsPlace::Kernel)
+        let place = line.strip_prefix("pc : ")?;
+        // `%pS` of the kernel names a place or begins with 0x, `%016llx` of a program does neither
+        let bare = place.split_whitespace().next().unwrap_or_default();
+        let is_user = bare.len() == 16 && bare.bytes().all(|b| b.is_ascii_hexdigit());
+        Some(if is_user { OopsPlace::User } else { OopsPlace::Kernel(place) })
     }
     /// `sp : ffff80000802bc00`
     fn sp<'t>(&self, line: &'t str) -> Option<&'t str> {
@@ -44,6 +48,10 @@ mod tests {
     #[test]
     fn lines_of_an_oops() {
         assert_eq!(Arm64.place("pc : vfs_read+0x3/0x6"), Some(OopsPlace::Kernel("vfs_read+0x3/0x6")));
+        assert_eq!(Arm64.place("pc : 0000ffff9f3a1234"), Some(OopsPlace::User));
+        for wild in ["0x0", "0xdeadbeefdeadbeef", "[<ffff000008123456>]"] {
+            assert_eq!(Arm64.place(&format!("pc : {wild}")), Some(OopsPlace::Kernel(wild)));
+        }
         let three = Arm64.registers("x29: ffff800008a3bd60 x28: ffff0000c1a40000 x27: 0000000000000000");
         let named = |name: &str, value| (name.to_owned(), value);
         assert_eq!(

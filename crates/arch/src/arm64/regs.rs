@@ -114,8 +114,25 @@ impl Registers for Arm64 {
             1 => name(number),
             scale => format!("{}, lsl #{}", name(number), scale.ilog2()),
         });
-        let distance = (operand.disp != 0).then(|| format!("#{:#x}", operand.disp));
+        let distance = match operand.disp {
+            0 => None,
+            d if d < 0 => Some(format!("#-{:#x}", d.unsigned_abs())),
+            d => Some(format!("#{d:#x}")),
+        };
         let parts: Vec<String> = [base, index, distance].into_iter().flatten().collect();
         format!("[{}]", parts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distance_has_its_sign() {
+        for (disp, want) in [(0, "[x3]"), (16, "[x3, #0x10]"), (-16, "[x3, #-0x10]"), (i64::MIN, "[x3, #-0x8000000000000000]")] {
+            let operand = Mem { base: Some(3), index: None, disp, size: 8, per_cpu: false };
+            assert_eq!(Arm64.memory_text(&operand), want);
+        }
     }
 }
