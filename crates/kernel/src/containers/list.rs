@@ -2,7 +2,7 @@
 //! dying machine's lists may lead anywhere.
 
 use crate::error::{KernelError, Result};
-use base::{VirtAddr, VirtRead};
+use base::{Fault, VirtAddr, VirtRead};
 use rustc_hash::FxHashSet;
 
 /// How many entries a walk visits before it calls the list damaged.
@@ -48,11 +48,11 @@ impl Iterator for ListWalk<'_> {
         if self.seen.len() > MAX_ENTRIES {
             return Some(Err(self.damaged(format!("more than {MAX_ENTRIES} entries"))));
         }
-        if let Err(damaged) = leads_somewhere(self.mem, self.head, (self.last, at), NEXT) {
-            return Some(Err(damaged));
-        }
+        self.next = match behind(self.mem, self.head, (self.last, at), NEXT) {
+            Ok(next) => Some(next.map_err(Into::into)),
+            Err(damaged) => return Some(Err(damaged)),
+        };
         self.last = at;
-        self.next = Some(self.mem.ptr(at).map_err(Into::into));
         Some(Ok(at))
     }
 }
@@ -68,7 +68,13 @@ pub fn both_ways(
 ) -> Vec<KernelError> {
     let mut seen = FxHashSet::default();
     let mut problems = Vec::new();
-    let forward = one_way(mem, head, NEXT, &mut problems, &mut seen, entry);
+    // of pointers back that lie the first is told and the others are counted: they can be millions
+    let mut lies = 0;
+    let forward = one_way(mem, head, NEXT, (&mut problems, &mut lies), &mut seen, entry);
+    if let Some(more) = lies.checked_sub(1).filter(|more| *more > 0) {
+        let why = format!("{more} more of its entries say that another one is before them");
+        problems.push(KernelError::Damaged { what: "list", at: head, why });
+    }
     let (last, why) = match forward {
         Ok(last) => (last, None),
         Err(why) => (VirtAddr(0), Some(why)),
@@ -87,7 +93,7 @@ pub fn both_ways(
         }),
         (Some(why), _) => problems.push(why),
     }
-    if let Err(why) = one_way(mem, head, PREV, &mut problems, &mut seen, entry) {
+    if let Err(why) = one_way(mem, head, PREV, (&mut problems, &mut 0), &mut seen, entry) {
         problems.push(why);
     }
     problems
@@ -103,7 +109,7 @@ fn one_way(
     mem: &dyn VirtRead,
     head: VirtAddr,
     link: u64,
-    problems: &mut Vec<KernelError>,
+    (problems, lies): (&mut Vec<KernelError>, &mut u64),
     seen: &mut FxHashSet<VirtAddr>,
     entry: &mut dyn FnMut(VirtAddr) -> Result<()>,
 ) -> Result<VirtAddr> {
@@ -111,8 +117,9 @@ fn one_way(
     let is_back = link == PREV;
     let mut last = head;
     let mut own = FxHashSet::default();
+    let mut next = mem.ptr(head.add(link));
     loop {
-        let at = mem.ptr(last.add(link))?;
+        let at = next?;
         if at == head || (is_back && seen.contains(&at)) {
             return Ok(last);
         }
@@ -125,7 +132,7 @@ fn one_way(
         if seen.len() > MAX_ENTRIES {
             return Err(error(format!("more than {MAX_ENTRIES} entries")));
         }
-        leads_somewhere(mem, head, (last, at), link)?;
+        next = behind(mem, head, (last, at), link)?;
         // one that was stepped over is told already
         if !seen.contains(&at) {
             entry(at)?;
@@ -135,28 +142,32 @@ fn one_way(
             && let Ok(prev) = mem.ptr(at.add(PREV))
             && prev != last
         {
-            problems
-                .push(error(format!("{last:#x} leads to {at:#x}, which says that {prev:#x} is before it")));
+            if *lies == 0 {
+                let why = format!("{last:#x} leads to {at:#x}, which says that {prev:#x} is before it");
+                problems.push(error(why));
+            }
+            *lies = lies.saturating_add(1);
             stepped_over(mem, (head, at), seen, entry);
         }
         last = at;
     }
 }
 
-/// An address that no memory can have is damage of the pointer to it; a page that the dump lacks is none.
-fn leads_somewhere(
+/// What the entry that a pointer leads to links next. An address that no memory can have is damage of the pointer to it; a
+/// page that the dump lacks is none.
+fn behind(
     mem: &dyn VirtRead,
     head: VirtAddr,
     (from, to): (VirtAddr, VirtAddr),
     link: u64,
-) -> Result<()> {
+) -> Result<std::result::Result<VirtAddr, Fault>> {
     match mem.ptr(to.add(link)) {
         Err(fault) if !fault.is_missing() => {
             let name = if link == PREV { "prev" } else { "next" };
             let why = format!("the {name} pointer at {:#x} is {to:#x}: {fault}", from.add(link));
             Err(KernelError::Damaged { what: "list", at: head, why })
         }
-        _ => Ok(()),
+        read => Ok(read),
     }
 }
 
@@ -182,7 +193,7 @@ fn stepped_over(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::{Fault, FaultKind};
+    use base::FaultKind;
 
     /// Rings of `next` and `prev` at multiples of 16; the head is at 16.
     fn walked(ram: &[[u64; 2]]) -> (Vec<u64>, Vec<String>) {
@@ -198,6 +209,21 @@ mod tests {
             }
         });
         (out, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn of_pointers_back_that_lie_the_first_is_told() {
+        let all: Vec<u64> = (8..208).map(|n| n * 16).collect();
+        let mut ram = vec![[0, 0]; 208];
+        for (n, two) in all.windows(2).enumerate() {
+            ram[n + 8] = [two[1], 0x7777];
+        }
+        ram[1] = [128, 207 * 16];
+        ram[207] = [16, 206 * 16];
+        let (found, problems) = walked(&ram);
+        assert_eq!((found.len(), problems.len()), (200, 2), "{problems:?}");
+        assert!(problems[0].contains("0x10 leads to 0x80, which says that 0x7777"), "{problems:?}");
+        assert!(problems[1].contains("198 more of its entries"), "{problems:?}");
     }
 
     #[test]
