@@ -130,7 +130,12 @@ mod tests {
 
     #[test]
     fn a_distance_has_its_sign() {
-        for (disp, want) in [(0, "[x3]"), (16, "[x3, #0x10]"), (-16, "[x3, #-0x10]"), (i64::MIN, "[x3, #-0x8000000000000000]")] {
+        for (disp, want) in [
+            (0, "[x3]"),
+            (16, "[x3, #0x10]"),
+            (-16, "[x3, #-0x10]"),
+            (i64::MIN, "[x3, #-0x8000000000000000]"),
+        ] {
             let operand = Mem { base: Some(3), index: None, disp, size: 8, per_cpu: false };
             assert_eq!(Arm64.memory_text(&operand), want);
         }

@@ -414,7 +414,10 @@ impl Finder {
             .splice(0..0, index.files(name).filter(|p| self.dirs.iter().any(|d| p.starts_with(d))).cloned());
         places.extend(index.files(name).filter(|p| !self.dirs.iter().any(|d| p.starts_with(d))).cloned());
         // a file that was renamed has its module's name in it; folders that were named are small
-        if !has_build && !self.dirs.is_empty() && !places.iter().any(|p| self.dirs.iter().any(|d| p.starts_with(d))) {
+        if !has_build
+            && !self.dirs.is_empty()
+            && !places.iter().any(|p| self.dirs.iter().any(|d| p.starts_with(d)))
+        {
             places.splice(0..0, index.renamed(name, &self.dirs).cloned());
         }
         places

@@ -11,7 +11,8 @@ use crate::error::{KernelError, Result};
 use crate::log::old_shape::HEADERS;
 use crate::log::printk::{Log, LogRecord, RecordBuffer, buffer, read_records, text_line};
 use crate::log::ring::{
-    COUNT_BITS, Candidates, Found, Head, RingArrays, RingOffsets, SIZE_BITS, read_arrays, read_ring,
+    BUFFER_WITHIN, COUNT_BITS, Candidates, Found, Head, ID_MASK, RingArrays, RingOffsets, SIZE_BITS,
+    read_arrays, read_ring,
 };
 use crate::log::text_ring;
 use crate::opening::image_scan::pieces;
@@ -19,7 +20,7 @@ use crate::opening::open::Opened;
 use crate::session::Session;
 use arch::BANNER;
 use base::{Bytes, VirtAddr, VirtRead};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 /// How many rings that could be one are looked at.
 const MAX_RINGS: usize = 64;
@@ -159,9 +160,6 @@ fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
     })
 }
 
-/// No buffer of messages is longer.
-const BUFFER_WITHIN: u64 = 64 << 20;
-
 /// Looks for the log in the image; the one with the newest message, where several could be it.
 pub(crate) fn find(s: &Session) -> Option<Log> {
     let o = s.opened();
@@ -212,25 +210,24 @@ fn ring(bytes: &[u8], mem: &dyn VirtRead) -> Option<RingOffsets> {
     let (count_bits, descs, infos) = (b.u64_at(0).ok()?, b.u64_at(8).ok()?, b.u64_at(16).ok()?);
     let is_kernel = |at: u64| VirtAddr(at).in_upper_half() && at.is_multiple_of(8);
     // the number has four bytes, and four of padding
-    if !(3..=26).contains(&count_bits) || !is_kernel(descs) || !is_kernel(infos) {
+    let is_of =
+        |bits: u64, range: &RangeInclusive<u32>| u32::try_from(bits).is_ok_and(|b| range.contains(&b));
+    if !is_of(count_bits, &COUNT_BITS) || !is_kernel(descs) || !is_kernel(infos) {
         return None;
     }
-    let mask = u64::MAX >> 2;
-    let (head, tail) = (b.u64_at(24).ok()? & mask, b.u64_at(32).ok()? & mask);
-    if head.wrapping_sub(tail) & mask > 1 << count_bits {
-        return None;
-    }
+    // one of them can be damaged
+    let (head, tail) = (b.u64_at(24).ok()? & ID_MASK, b.u64_at(32).ok()? & ID_MASK);
     // `last_finalized_id` came behind the ids in 6.1 or so
     let text = [40, 48].into_iter().find(|at| {
         let bits = b.u64_at(*at).unwrap_or(0);
-        (8..=30).contains(&bits) && b.u64_at(at + 8).is_ok_and(|data| VirtAddr(data).in_upper_half())
+        is_of(bits, &SIZE_BITS) && b.u64_at(at + 8).is_ok_and(|data| VirtAddr(data).in_upper_half())
     })?;
     let offsets = RingOffsets { text_ring: text as u64, ..RingOffsets::USUAL };
     // the descriptor of the newest record has its id, or that of the oldest where the newest is not what the ring says
     let has_id = |id: u64| {
         let slot = id & ((1 << count_bits) - 1);
         let at = VirtAddr(descs).add(slot.wrapping_mul(offsets.desc_size)).add(offsets.state_var);
-        id != 0 && mem.u64(at).is_ok_and(|state| state & mask == id)
+        id != 0 && mem.u64(at).is_ok_and(|state| state & ID_MASK == id)
     };
     (has_id(head) || has_id(tail)).then_some(offsets)
 }
@@ -388,6 +385,14 @@ mod tests {
         let blocks = text_ring::blocks(&ram.bytes[0x3000..0x3400], Words::LITTLE_64);
         let texts: Vec<String> = text_ring::texts(&blocks).into_iter().map(|r| r.text).collect();
         assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
+        // an id of the two that is damaged hides no ring
+        for place in [0x98, 0xa0] {
+            let mut ram = ring_of_three(40);
+            ram.word(BASE + place, 0x1234_5678);
+            let offsets = ring(&ram.bytes[0x80..], &ram).unwrap();
+            let log = read_ring(&ram, VirtAddr(BASE + 0x80), &offsets).unwrap().into_log();
+            assert_eq!((log.records.len(), log.doubt.is_some()), (3, true), "{place:x}");
+        }
         // descriptors that are of another ring
         let mut ram = ring_of_three(40);
         ram.bytes[0x1000..0x1100].fill(0);

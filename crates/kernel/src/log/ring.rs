@@ -19,7 +19,7 @@ use std::ops::Range;
 /// Longest text of one record that is read.
 const MAX_TEXT: usize = 1 << 16;
 /// No buffer of texts that is looked through is longer.
-const BUFFER_WITHIN: u64 = 64 << 20;
+pub(crate) const BUFFER_WITHIN: u64 = 64 << 20;
 /// No ring has more bits of descriptors; the fewest of any bits.
 pub(crate) const COUNT_BITS: std::ops::RangeInclusive<u32> = 3..=26;
 /// The same of the bytes of text.
@@ -35,7 +35,7 @@ const DATALESS: u64 = 1;
 /// Both lpos of a record whose text is empty (`NO_LPOS`, later `EMPTY_LINE_LPOS`). `FAILED_LPOS` is 1: there was no room.
 const NO_LPOS: u64 = 3;
 /// The top two bits of an id's word are its state; ids wrap below them.
-const ID_MASK: u64 = u64::MAX >> 2;
+pub(crate) const ID_MASK: u64 = u64::MAX >> 2;
 
 /// Ids have 62 bits and begin below their end: as numbers that ascend with time.
 const fn signed(id: u64) -> i64 {

@@ -110,7 +110,7 @@ fn a_number_of_descriptors_that_is_damaged_is_no_work() {
         let mut ram = ring();
         ram.word(PRB, bits.into());
         for slot in 0..32_u64 {
-            ram.word(DESCS + slot * 24, (1 << 32 | slot) | DESC_FINALIZED << 62);
+            ram.word(DESCS + slot * 24, (5 << 32 | slot) | DESC_FINALIZED << 62);
         }
         let log = read(&ram);
         assert!(log.stopped.is_some() && log.hole.is_some() && log.records.is_empty(), "{bits}");

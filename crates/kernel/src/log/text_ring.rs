@@ -88,7 +88,8 @@ fn of_one_ring(all: Vec<(usize, i64)>) -> Vec<(usize, i64)> {
     let mut ids: Vec<i64> = all.iter().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let groups = ids.chunk_by(|a, b| b.saturating_sub(*a) < WITHIN);
+    let mut groups: Vec<&[i64]> = ids.chunk_by(|a, b| b.saturating_sub(*a) < WITHIN).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     let members = |group: &[i64]| {
         let ends = group.first().zip(group.last());
         let is_member = |id: i64| ends.is_some_and(|(first, last)| (*first..=*last).contains(&id));
@@ -97,8 +98,8 @@ fn of_one_ring(all: Vec<(usize, i64)>) -> Vec<(usize, i64)> {
     let pairs = |of: &Vec<(usize, i64)>| {
         of.windows(2).filter(|two| matches!(two, [(_, a), (_, b)] if follows(*a, *b))).count()
     };
-    // groups are few: numbers of one kind are near each other
-    groups.take(64).map(members).max_by_key(pairs).unwrap_or_default()
+    // those with most numbers: ids of one ring are near each other
+    groups.into_iter().take(64).rev().map(members).max_by_key(pairs).unwrap_or_default()
 }
 
 /// Those that follow the one before, or lead two others.
@@ -301,7 +302,8 @@ mod tests {
         let short = ring(&of);
         assert!(runs(&short, Words::LITTLE_64).is_empty());
         let next = of.last().unwrap().0 + 1;
-        let of: Vec<(u64, &str)> = (next..).map(|id| (id, "a message as kernels print it")).take(40).collect();
+        let of: Vec<(u64, &str)> =
+            (next..).map(|id| (id, "a message as kernels print it")).take(40).collect();
         let found = runs(&[short.clone(), ring(&of)].concat(), Words::LITTLE_64);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].start <= short.len() && found[0].start + 16 * 200 > short.len());

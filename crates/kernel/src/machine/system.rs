@@ -223,7 +223,7 @@ pub fn load_average(s: &Session) -> Result<[u64; 3]> {
         // fixed point with FSHIFT = 11 bits of fraction, rounded as /proc/loadavg does (FIXED_1 / 200)
         let value = s.mem().u64(at.add(n as u64 * 8))?;
         // no more tasks can wait than there are ids
-        if !crate::sched::tasks::can_be(value >> 11) {
+        if !crate::sched::tasks::is_possible_count(value >> 11) {
             let why = format!("the load is {value:#x}, more than there can be tasks");
             return Err(KernelError::Damaged { what: "avenrun", at, why });
         }

@@ -84,7 +84,7 @@ pub(crate) fn cpu(read: Result<u32>) -> Option<u32> {
 
 /// What is not in the dump, in words; nothing for what this kernel does not have.
 pub(crate) fn lost<T>(read: &Result<T>, words: &'static str) -> Option<&'static str> {
-    matches!(read, Err(KernelError::Fault(_))).then_some(words)
+    matches!(read, Err(KernelError::Fault(fault)) if fault.is_missing()).then_some(words)
 }
 
 /// Up to `count` return addresses: the first that is none (0, or all ones before 5.2) ends them.

@@ -169,11 +169,15 @@ impl Machine {
             true => Ok(()),
             false if arch::is_machine(&name.machine) => Err(self.foreign(name)),
             false => {
-                self.warnings.push(format!(
+                let warning = format!(
                     "the kernel calls its machine {}, which none is: its page tables are those of {}, so init_uts_ns is damaged",
                     name.machine,
                     self.arch.name()
-                ));
+                );
+                // the name is looked at again where symbols lead to it
+                if !self.warnings.contains(&warning) {
+                    self.warnings.push(warning);
+                }
                 Ok(())
             }
         }

@@ -60,20 +60,22 @@ impl KernelSymbols {
     /// From kallsyms in the dump.
     pub(crate) fn from_kallsyms(o: &Opened) -> Self {
         let told = Addresses::from_lookup(|name| o.machine.info.symbol(name))
-            .map_err(|e| e.to_string())
-            .and_then(|at| Kallsyms::read(&*o.machine.mem, &at).map_err(|e| e.to_string()))
-            .and_then(
-                |found| if is_of_image(&found.table, o) { Ok(found) } else { Err(ELSEWHERE.to_owned()) },
-            );
-        let searched = |why: String| {
-            let text = o.machine.boot.text.ok_or((why, false))?;
+            .and_then(|at| Kallsyms::read(&*o.machine.mem, &at))
+            .map_err(|e| (e.to_string(), e.is_loss()))
+            .and_then(|found| match is_of_image(&found.table, o) {
+                true => Ok(found),
+                false => Err((ELSEWHERE.to_owned(), false)),
+            });
+        let searched = |(why, is_lost): (String, bool)| {
+            let text = o.machine.boot.text.ok_or((why, is_lost))?;
             find_in_image(&o.machine.mem, o.machine.phys(), &o.machine.boot, text, &o.watch).map_err(|e| {
                 if o.watch.cancel.is_cancelled() {
                     let stopped = "the search was stopped; the next command that needs them looks again";
                     return (stopped.to_owned(), false);
                 }
                 let gap = lacking(o.machine.phys(), o.machine.boot.image_phys(text));
-                let is_lost = gap.is_some() || e.is_loss();
+                // what a filter left out there are pages of others
+                let is_lost = is_lost || e.is_loss() || gap.is_some_and(|gap| gap.why.is_loss());
                 (gap.map_or_else(|| e.to_string(), |gap| format!("{e}; {gap}")), is_lost)
             })
         };
@@ -155,7 +157,11 @@ pub(crate) fn find_in_image(
 /// Why a part of the image is not in the dump: what was looked for may lie there.
 fn lacking(phys: &dyn PhysRead, image: PhysAddr) -> Option<Missing> {
     const STEP: usize = 1 << 16;
-    (0..super::IMAGE_SEARCHED / 4).step_by(STEP).find_map(|at| phys.read_phys(image.add(at), &mut [0]).err())
+    let places = (0..super::IMAGE_SEARCHED / 4).step_by(STEP);
+    let mut gaps = places.filter_map(|at| phys.read_phys(image.add(at), &mut [0]).err());
+    let first = gaps.next()?;
+    // one that should be there says more than one that a filter left out
+    Some(std::iter::once(first).chain(gaps).find(|gap| gap.why.is_loss()).unwrap_or(first))
 }
 
 /// The parts of `len` bytes from `from` on that physical memory may hold, as distances from `from`. A hole of a sparse

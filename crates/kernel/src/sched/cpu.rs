@@ -132,21 +132,24 @@ fn told_otherwise(s: &Session) -> (Vec<u32>, &'static str) {
 fn by_offsets(s: &Session) -> u32 {
     let Some(table) = s.symbol("__per_cpu_offset") else { return 0 };
     let bound = nr_cpu_ids(s).unwrap_or(MAX_CPUS);
-    let base = s.symbol("__per_cpu_start").unwrap_or_default();
-    let load = s.symbol("__per_cpu_load").map(|at| at.0);
-    let [image, end, _] = s.arch().layout.image_range();
     let mut known: Vec<u64> = Vec::new();
     for cpu in 0..bound {
         let Ok(offset) = s.mem().u64(table.add(cpu * 8)) else { break };
-        // what a CPU that cannot be has leads into the image, where the variables' first copy lies: its name can be lost
-        let at = base.add(offset);
-        let is_memory = s.arch().is_kernel(at) && Some(offset) != load && !(image..end).contains(&at);
-        if !is_memory || known.contains(&offset) {
+        if !is_area(s, offset) || known.contains(&offset) {
             break;
         }
         known.push(offset);
     }
     u32::try_from(known.len()).unwrap_or(0)
+}
+
+/// True for an offset that leads to an area of a CPU's own. What a CPU that cannot be has leads into the image, where the
+/// variables' first copy lies: its name can be lost.
+fn is_area(s: &Session, offset: u64) -> bool {
+    let at = s.symbol("__per_cpu_start").unwrap_or_default().add(offset);
+    let load = s.symbol("__per_cpu_load").map(|at| at.0);
+    let [image, end, _] = s.arch().layout.image_range();
+    s.arch().is_kernel(at) && Some(offset) != load && !(image..end).contains(&at)
 }
 
 fn nr_cpu_ids(s: &Session) -> Option<u64> {
@@ -228,6 +231,13 @@ fn own_offset(s: &Session, table: VirtAddr, cpu: u32) -> Result<u64> {
     Ok(s.mem().u64(table.add(u64::from(cpu) * 8))?)
 }
 
+/// Where a CPU's area has its number: a variable, and how far in it. x86-64 from 6.2 (64701838bf06) to 6.14 has it in
+/// `struct pcpu_hot`, behind the current task and the count of preemption.
+const OWN_NUMBER: [(&str, u64); 2] = [("cpu_number", 0), ("pcpu_hot", 12)];
+
+/// So many CPUs of one area are told.
+const SHOWN: usize = 4;
+
 /// CPUs that have the offset of another one in `__per_cpu_offset`, and why they have none of their own.
 #[derive(Default)]
 struct SharedAreas(BTreeMap<u32, KernelError>);
@@ -238,22 +248,27 @@ impl Fact for SharedAreas {
     fn read(s: &Session) -> Self {
         let Some(table) = s.symbol("__per_cpu_offset") else { return Self::default() };
         let mut by_offset: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
-        for &cpu in &s.cpus().possible {
-            if let Ok(offset) = own_offset(s, table, cpu) {
+        // the masks of CPUs can need types, whose check asks this: all ids serve, those of no CPU are never asked for
+        let ids = nr_cpu_ids(s).unwrap_or(MAX_CPUS);
+        for cpu in (0..ids).filter_map(|cpu| u32::try_from(cpu).ok()) {
+            let Ok(offset) = own_offset(s, table, cpu) else { break };
+            if is_area(s, offset) {
                 by_offset.entry(offset).or_default().push(cpu);
             }
         }
         let mut out = BTreeMap::new();
         for (offset, cpus) in by_offset.into_iter().filter(|(_, cpus)| cpus.len() > 1) {
             // each area has its CPU's number, where a variable of its own holds that
-            let number = s.symbol("cpu_number").and_then(|at| s.mem().u32(at.add(offset)).ok());
-            let owner = number.filter(|owner| cpus.contains(owner));
+            let numbers = OWN_NUMBER.iter().filter_map(|(name, within)| Some(s.symbol(name)?.add(*within)));
+            let mut numbers = numbers.filter_map(|at| s.mem().u32(at.add(offset)).ok());
+            let owner = numbers.find(|owner| cpus.contains(owner));
             let whose = match owner {
                 Some(owner) => format!("the memory there is CPU {owner}'s"),
                 None => "which of them it belongs to is not known".to_owned(),
             };
-            let all: Vec<String> = cpus.iter().map(ToString::to_string).collect();
-            let why = format!("CPUs {} have the same offset {offset:#x}: {whose}", all.join(" and "));
+            let all: Vec<String> = cpus.iter().take(SHOWN).map(ToString::to_string).collect();
+            let more = if cpus.len() > SHOWN { " and others" } else { "" };
+            let why = format!("CPUs {}{more} have the same offset {offset:#x}: {whose}", all.join(" and "));
             for cpu in cpus.into_iter().filter(|cpu| Some(*cpu) != owner) {
                 let at = table.add(u64::from(cpu) * 8);
                 out.insert(cpu, KernelError::Damaged { what: "__per_cpu_offset", at, why: why.clone() });
@@ -332,14 +347,15 @@ mod tests {
 
     #[test]
     fn two_cpus_with_one_area_cannot_be() {
-        for named in [true, false] {
+        for (name, within) in [("cpu_number", 0), ("pcpu_hot", 12), ("", 0)] {
+            let named = !name.is_empty();
             let mut k = Kernel::new();
             k.cpus(3);
             if named {
-                let number = k.per_cpu("cpu_number", 4);
+                let number = k.per_cpu(name, 64);
                 for cpu in 0..3 {
                     let at = k.on_cpu(number, cpu);
-                    k.half(at, cpu);
+                    k.half(at + within, cpu);
                 }
             }
             let whole = session(&k);

@@ -30,14 +30,16 @@ pub(crate) struct Pointers {
     pub(crate) active_mm: Option<VirtAddr>,
 }
 
-/// Why an `mm` is none of a task's: who has an address space uses it, and who has none uses another's only while running.
+/// Why an `mm` is none of a task's, of one that does not run: who has an address space uses it, and who has none uses no
+/// other's. Who runs can use another one for a while: the firmware's (`efi_mm`), a temporary one for patching code.
 fn wrong_mm(t: &Task, active: Option<VirtAddr>) -> Option<String> {
     let (mm, active) = (t.mm?, active?);
     let differs = match mm.is_null() {
         false => active != mm,
-        true => !active.is_null() && t.on_cpu == Some(false) && t.is_kthread() == Some(false),
+        true => !active.is_null() && t.is_kthread() == Some(false),
     };
-    differs.then(|| format!("its mm is {:#x} and its active_mm {:#x}", mm.0, active.0))
+    (differs && t.on_cpu == Some(false))
+        .then(|| format!("its mm is {:#x} and its active_mm {:#x}", mm.0, active.0))
 }
 
 /// Takes out of a task what cannot be, and says what that was.

@@ -265,7 +265,7 @@ const RTLOCK_WAIT: u64 = 0x1000;
 const FROZEN: u64 = 0x8000;
 
 /// All bits that `__state` has had, and two more (`TASK_STATE_MAX` is 0x10000 in 6.1).
-const STATE_MAX: u64 = 0x3_ffff;
+pub(crate) const STATE_MAX: u64 = 0x3_ffff;
 
 /// The bits of `__state` and `exit_state`, which moved over the years: EXIT_ZOMBIE and EXIT_DEAD
 /// changed places in 3.14 (ad86622b478e), TASK_PARKED and TASK_DEAD moved in 4.14 (8ef9925b02c2).
@@ -282,6 +282,8 @@ pub struct TaskStates {
     wakekill: u64,
     /// Which bits moved is not known: the kernel's names of them are not in the dump.
     is_unsure: bool,
+    /// True where the kernel's own names of them were read: where it has no symbol for these, its bits are assumed.
+    is_told: bool,
 }
 
 impl Default for TaskStates {
@@ -314,6 +316,7 @@ impl TaskStates {
         waking: 0x200,
         wakekill: 0x100,
         is_unsure: false,
+        is_told: false,
     };
     /// Those that moved.
     const MOVED: u64 = 0x3c0;
@@ -327,7 +330,7 @@ impl TaskStates {
     /// Asks `task_state_array` (fs/proc/array.c), whose strings stand at their bits' positions.
     fn of(s: &Session) -> Self {
         let Some(table) = s.symbol("task_state_array") else { return Self::NEW };
-        let mut bits = Self::NEW;
+        let mut bits = Self { is_told: true, ..Self::NEW };
         let mut has_idle = false;
         let mut zombie_seen = false;
         for n in 0..12_u64 {
@@ -360,7 +363,8 @@ impl TaskStates {
     /// True where `__state` can be a task's: bits that kernels have, and of those that each are a state one at most. The
     /// others say how a sleep ends.
     pub(crate) const fn can_be(&self, state: u64) -> bool {
-        let own = if self.is_unsure { 0xf } else { 0xf | self.parked | self.dead | self.new };
+        // which one each of the others is, is known where the kernel names them
+        let own = if self.is_told { 0xf | self.parked | self.dead | self.new } else { 0xf };
         let states = state & (own | RTLOCK_WAIT | FROZEN);
         state <= STATE_MAX && states & states.wrapping_sub(1) == 0
     }
@@ -507,7 +511,12 @@ mod tests {
 
     #[test]
     fn a_state_that_no_task_can_have() {
-        let states = TaskStates::NEW;
+        // without the kernel's own names its bits are assumed: TASK_KILLABLE, stopped and traced before 4.14
+        for state in [0x82, 0x84, 0x88, 0x102] {
+            assert!(TaskStates::NEW.can_be(state), "{state:#x}");
+        }
+        assert!([3, 5, 0x4_0001, u64::MAX].iter().all(|state| !TaskStates::NEW.can_be(*state)));
+        let states = TaskStates { is_told: true, ..TaskStates::NEW };
         for state in
             [0, 1, 2, 0x102, 0x402, 0x2001, 0x6402, 8, 0x108, 0x80, 0x40, 0x800, 0x200, 0x1000, 0x8000]
         {

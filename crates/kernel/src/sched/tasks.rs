@@ -16,7 +16,7 @@ use crate::session::{Fact, Session};
 use base::VirtAddr;
 use find::Find;
 
-pub(crate) use find::can_be;
+pub(crate) use find::is_possible_count;
 
 /// All tasks as far as they could be found.
 #[derive(Clone, Debug, Default)]

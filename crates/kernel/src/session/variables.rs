@@ -108,7 +108,7 @@ fn by_users(s: &Session, rule: &Rule) -> Option<VirtAddr> {
 /// So many users have to agree where nothing else speaks for a variable.
 const AGREE: usize = 3;
 
-/// The only place in the kernel's data to which all users lead.
+/// The only place in the kernel's data to which all users lead and of which one pointer at least can be a list's.
 fn all_have(s: &Session, rule: &Rule) -> Option<VirtAddr> {
     let there = rule.users.iter().filter(|user| s.kernel_symbols().table.addr(user).is_some());
     let mut all = there.map(|user| references(s, user).into_iter().collect::<FxHashSet<_>>());
@@ -117,7 +117,9 @@ fn all_have(s: &Session, rule: &Rule) -> Option<VirtAddr> {
         common.retain(|at| one.contains(at));
         users = users.saturating_add(1);
     }
-    let mut common = common.into_iter();
+    // what cannot be read can be one
+    let may_link = |at: VirtAddr| s.mem().ptr(at).map_or(true, |to| s.arch().is_kernel(to));
+    let mut common = common.into_iter().filter(|at| may_link(*at) || may_link(at.add(8)));
     common.next().filter(|_| users >= AGREE && common.next().is_none())
 }
 
@@ -260,7 +262,7 @@ mod tests {
     /// What is wrong with a list is told by who walks it; so it has to be found.
     #[test]
     fn a_damaged_list_is_found_as_well() {
-        for (broken, is_found) in [(&[0][..], true), (&[8], true), (&[0, 8], true)] {
+        for broken in [&[0][..], &[8], &[0, 8]] {
             let (mut k, [first, second]) =
                 with_lists(&[("print_modules", &[1, 0]), ("m_start", &[0]), ("find_module_all", &[0])]);
             k.word(second, 0x4141_4141_4141_4141).word(second + 8, 0);
@@ -270,11 +272,25 @@ mod tests {
             k.functions_alone();
             let found = session(&k).symbol("modules");
             // all refer to a text as well, where both ends are lost
-            assert_eq!(
-                found == Some(VirtAddr(first)),
-                is_found && broken.len() == 1,
-                "{broken:?}: {found:?}"
-            );
+            assert_eq!(found == Some(VirtAddr(first)), broken.len() == 1, "{broken:?}: {found:?}");
+        }
+    }
+
+    /// The only place that all users have is a list's head only where it can be one.
+    #[test]
+    fn a_place_that_links_nothing_is_no_list() {
+        let users = ["print_modules", "m_start", "find_module_all"].map(|user| (user, &[][..]));
+        for (words, is_found) in [
+            ([0x4141_4141_4141_4141, 0], false),
+            ([u64::from_le_bytes(*b"no list\0"), 0], false),
+            ([0x4141_4141_4141_4141, 0xffff_8880_0000_0000], true),
+            ([0xffff_8880_0000_0000, 0], true),
+        ] {
+            let (mut k, _) = with_lists(&users);
+            let place = k.at("text");
+            k.word(place, words[0]).word(place + 8, words[1]).functions_alone();
+            let found = session(&k).symbol("modules");
+            assert_eq!(found, Some(VirtAddr(place)).filter(|_| is_found), "{words:x?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What unwinding asks about code, answered by a session: ORC and call frame information of the kernel and its modules, what
 //! a function's own code does to the stack, and what tracers took from it.
 
+use crate::error::KernelError;
 use crate::module;
 use crate::sched::task::Task;
 use crate::session::{Fact, Memo, Session};
@@ -68,7 +69,8 @@ impl Code for SessionCode<'_> {
         let s = self.session;
         match self.table(pc) {
             Some((table, at)) => table.lookup(s.mem(), at).err().filter(Fault::is_missing),
-            None => s.fact::<Orc>().lost.filter(|_| s.in_image(pc)),
+            None if s.in_image(pc) => s.fact::<Orc>().lost,
+            None => s.module_at(pc).and_then(|module| lost_of_module(s, module.at)),
         }
     }
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
@@ -99,6 +101,18 @@ impl Code for SessionCode<'_> {
     fn is_swapped(&self, pc: VirtAddr) -> bool {
         self.tracers.is_theirs(pc)
     }
+}
+
+/// What of a module's table is not in the dump: where it is, or its beginning.
+fn lost_of_module(s: &Session, module: VirtAddr) -> Option<Fault> {
+    let lost = match module::orc(s, module) {
+        Ok(table) => {
+            table.and_then(|at| [at.ip, at.entries].into_iter().find_map(|at| s.mem().u64(at).err()))
+        }
+        Err(KernelError::Fault(fault)) => Some(fault),
+        Err(_) => None,
+    };
+    lost.filter(Fault::is_missing)
 }
 
 /// The frame of a kprobe's detour, where it calls the probe: the registers of what was interrupted are on top of the stack.

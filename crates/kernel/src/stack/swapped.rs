@@ -183,7 +183,10 @@ fn graph(s: &Session, task: VirtAddr) -> crate::Result<Vec<Note>> {
         };
         let back = s.opened().machine.plain_code(back);
         if s.is_text(back) {
-            let place = b.retp.ptr(mem, at).ok().map(|at| at.0);
+            let place = b.retp.ptr(mem, at);
+            // without the place that it is of it could be any of a function's
+            whole &= place.is_ok() || !b.retp.exists();
+            let place = place.ok().map(|at| at.0);
             out.push(Note { at: place, function: b.func.ptr(mem, at).ok(), back });
         }
     }

@@ -89,6 +89,17 @@ fn an_array_since_4_9() {
 }
 
 #[test]
+fn a_note_whose_place_is_lost_is_sure_of_nothing() {
+    let (mut k, task, _) = array(true);
+    let page = k.memory(3 * 4096).next_multiple_of(4096) + 4096;
+    graph_entry(&mut k, page - 24, SECOND + 9, FIRST, Some(INNER));
+    k.set(task, "task_struct", "ret_stack", page - 24).set(task, "task_struct", "curr_ret_stack", 0);
+    assert_eq!(before(&session(&k), task, INNER, GRAPH, Some(FIRST + 8)), SECOND + 9);
+    k.exclude(page);
+    assert_eq!(before(&session(&k), task, INNER, GRAPH, Some(FIRST + 8)), GRAPH_AT);
+}
+
+#[test]
 fn an_array_that_names_functions_alone() {
     let (mut k, task, all) = array(false);
     graph_entry(&mut k, all, CALLER + 9, SECOND + 4, None);

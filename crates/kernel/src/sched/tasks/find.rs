@@ -33,7 +33,7 @@ const MAX_CHAIN: usize = 1 << 16;
 const MAX_TASKS: usize = PID_MAX as usize + (1 << 20);
 
 /// True for a number of threads that there can be: each has an id of its own.
-pub(crate) const fn can_be(count: u64) -> bool {
+pub(crate) const fn is_possible_count(count: u64) -> bool {
     count <= PID_MAX as u64
 }
 
@@ -42,21 +42,28 @@ pub(super) struct Find<'s> {
     pub(super) s: &'s Session,
     pub(super) out: Tasks,
     seen: FxHashSet<VirtAddr>,
+    /// The problems that are told, in their words.
+    told: FxHashSet<String>,
     /// True where the list of all processes contradicts nothing by itself.
     looks_whole: bool,
 }
 
 impl<'s> Find<'s> {
     pub(super) fn new(s: &'s Session) -> Self {
-        Self { s, out: Tasks::default(), seen: FxHashSet::default(), looks_whole: false }
+        Self {
+            s,
+            out: Tasks::default(),
+            seen: FxHashSet::default(),
+            told: FxHashSet::default(),
+            looks_whole: false,
+        }
     }
 }
 
 impl Find<'_> {
     pub(super) fn problem(&mut self, e: KernelError) {
         // what no type tells is said once, not of each task
-        let is_known = |e: &KernelError| self.out.problems.iter().any(|p| p.to_string() == e.to_string());
-        if matches!(e, KernelError::Fault(_)) || !is_known(&e) {
+        if matches!(e, KernelError::Fault(_)) || self.told.insert(e.to_string()) {
             self.out.problems.push(e);
         }
     }
@@ -202,7 +209,7 @@ impl Find<'_> {
 
     /// True for a number of threads that there can be, and that is not below what was found.
     pub(super) fn fits(&self, counted: u64) -> bool {
-        counted >= self.found() && can_be(counted)
+        counted >= self.found() && is_possible_count(counted)
     }
 
     /// True where there are more than were found, or may be.

@@ -4,6 +4,7 @@ use super::evidence::{MARGIN, never, only_place};
 use super::list::{List, task_list};
 use super::{Guess, Shape, Struct};
 use crate::sched::cpu;
+use crate::sched::task::STATE_MAX;
 use crate::session::Session;
 use crate::stack::stacks::size_by_symbols;
 use base::{Bytes, VirtAddr};
@@ -219,17 +220,16 @@ fn spaces(
 /// `__state`: a neighbour of `stack`; where members are shuffled it is none of them, and follows the `thread_info` that a
 /// task begins with. `kthreadd` sleeps, and so do most.
 fn state(tasks: &[Sample], kthreadd: Option<&Sample>, stack: Option<usize>) -> Option<usize> {
-    /// No state has more bits.
-    const BITS: u32 = 0x7fff;
     const INTERRUPTIBLE: u32 = 1;
     const FRONT: usize = 96;
+    let is_state = |v: u32| u64::from(v) <= STATE_MAX;
     let is = |o: &usize| {
         let sleep = tasks.iter().filter(|t| t.u32(*o).is_some_and(|v| v & 3 != 0)).count();
-        tasks.iter().all(|t| t.u32(*o).is_some_and(|v| v & !BITS == 0))
-            && kthreadd.and_then(|t| t.u32(*o)).is_some_and(|v| v & BITS & !0x2000 == INTERRUPTIBLE)
+        tasks.iter().all(|t| t.u32(*o).is_some_and(is_state))
+            && kthreadd.and_then(|t| t.u32(*o)).is_some_and(|v| v & !0x2000 == INTERRUPTIBLE)
             && sleep * 10 >= tasks.len() * 7
     };
-    let possible = |o: &usize| *o < FRONT && tasks.iter().all(|t| t.u32(*o).is_some_and(|v| v & !BITS == 0));
+    let possible = |o: &usize| *o < FRONT && tasks.iter().all(|t| t.u32(*o).is_some_and(is_state));
     let beside = stack.and_then(|o| o.checked_sub(8)).filter(possible);
     let mut front = (0..FRONT).step_by(4).filter(is);
     // a member that is no state can hold such numbers: two of them tell nothing
