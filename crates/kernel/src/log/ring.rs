@@ -207,7 +207,7 @@ pub(crate) fn read_arrays(mem: &dyn VirtRead, at: &RingOffsets, arrays: RingArra
     found
 }
 
-/// Of the descriptors that cannot be read so many before the newest are told as messages.
+/// Of the descriptors that cannot be read so many are told as messages: of those that no ids bound, the last before the newest.
 const UNREAD_WITHIN: u64 = 1 << 20;
 /// Descriptors that are looked at to find out what fits a ring.
 const SAMPLE: u64 = 1024;
@@ -321,6 +321,10 @@ impl Ring<'_> {
                 Ok(Slot::Unused) if n == 0 => {}
                 Ok(_) => found.lost = found.lost.saturating_add(1),
                 Err(e) => found.fail(signed(id), e),
+            }
+            if found.gone.len() as u64 >= UNREAD_WITHIN {
+                found.unknown = true;
+                break;
             }
         }
         found

@@ -105,7 +105,7 @@ fn a_number_of_descriptors_that_is_damaged_is_no_work() {
         let log = read(&ram);
         // of the oldest the places are beyond the descriptors then
         assert!(texts(&log).ends_with(&messages(33..50)), "{bits}: {:?}", texts(&log));
-        assert!(log.doubt.is_some(), "{bits}");
+        assert!(log.doubt.is_some() || log.stopped.is_some(), "{bits}");
         // ids whose places fit any number of descriptors
         let mut ram = ring();
         ram.word(PRB, bits.into());
@@ -113,12 +113,16 @@ fn a_number_of_descriptors_that_is_damaged_is_no_work() {
             ram.word(DESCS + slot * 24, (5 << 32 | slot) | DESC_FINALIZED << 62);
         }
         let log = read(&ram);
-        assert!(log.stopped.is_some() && log.hole.is_some() && log.records.is_empty(), "{bits}");
+        assert!(log.stopped.is_some() && log.hole == Some(0), "{bits}");
     }
     // none can be read at all
     let mut ram = ring();
     ram.word(PRB, 26);
     ram.word(PRB + 8, BASE + 0x1000_0000);
+    ram.word(PRB + 24, id(ALL - 1) + (1 << 25));
+    let log = read(&ram);
+    assert!(texts(&log).ends_with(&messages(30..50)) && log.hole.is_some());
+    ram.word(PRB + 24, id(ALL - 1));
     let log = read(&ram);
     assert!(texts(&log).ends_with(&messages(30..50)) && log.stopped.is_some());
 }
