@@ -37,6 +37,7 @@ pub use opening::layers::Layers;
 pub use opening::machine::{InfoFrom, Machine, vmcoreinfo_fits};
 pub use opening::open::{Build, Opened};
 pub use opening::options::{Fetch, OpenOptions};
+pub use opening::release::{Voted, Witness};
 pub use opening::symbols::KernelSymbols;
 pub use opening::system_map::SystemMap;
 pub use opening::words::Words;

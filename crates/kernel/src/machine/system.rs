@@ -4,6 +4,7 @@ use crate::error::{KernelError, Result};
 use crate::log::event::{self, Class, Event};
 use crate::log::lines::Lines;
 use crate::log::printk::Log;
+use crate::opening::release::{self, Voted, Witness};
 use crate::plausible;
 use crate::session::{Fact, Session};
 use base::{VirtAddr, VirtRead};
@@ -33,11 +34,44 @@ bind! {
 /// Bytes of each name (`__NEW_UTS_LEN` + 1).
 const UTS_FIELD: usize = 65;
 
-/// The kernel's release: its own words in memory, else those of the dump's notes and headers.
+/// The kernel's release, by most of those that know it; where they leave it open, the banner in the log is asked too.
+#[derive(Default)]
+struct Release(Option<Voted>);
+
+impl Fact for Release {
+    fn read(s: &Session) -> Self {
+        let machine = &s.opened().machine;
+        let mut all = release::witnesses(machine, |name| s.symbol(name));
+        let known = Voted::of(&all);
+        if known.as_ref().is_some_and(|voted| voted.is_decided() && voted.by.len() > 1) {
+            return Self(known);
+        }
+        all.extend(
+            s.log().ok().and_then(logged_release).map(|release| Witness { by: "the log's banner", release }),
+        );
+        Self(Voted::of(&all))
+    }
+}
+
+/// The release in the banner that a kernel logs first.
+fn logged_release(log: &Log) -> Option<String> {
+    let rest = log
+        .records
+        .iter()
+        .find_map(|r| r.text.lines().find_map(|line| line.strip_prefix("Linux version ")))?;
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
+/// The kernel's release, and who says otherwise; nothing where nothing in the dump tells it.
+#[must_use]
+pub fn told_release(s: &Session) -> Option<&Voted> {
+    s.fact::<Release>().0.as_ref()
+}
+
+/// The kernel's release, by most of those that know it.
 #[must_use]
 pub fn release(s: &Session) -> Option<String> {
-    let own = utsname(s).ok().map(|names| names.release).filter(|release| !release.is_empty());
-    own.or_else(|| s.opened().release())
+    told_release(s).map(|voted| voted.release.clone()).or_else(|| s.opened().release())
 }
 
 /// Reads `init_uts_ns.name`.

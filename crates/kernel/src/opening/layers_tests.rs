@@ -105,34 +105,81 @@ fn vmcoreinfo_of_a_file_takes_the_place_of_the_dump_s() {
     assert!(Layers::open(bad).unwrap_err().to_string().contains("no text of VMCOREINFO"));
 }
 
+/// Opens the bytes, and holds what is told against one sentence.
+fn opens_and_tells(bytes: &[u8], word: &str) {
+    let dump = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(dump.path(), bytes).unwrap();
+    let layers = Layers::open(options(dump.path())).unwrap();
+    let s = layers.session().unwrap_or_else(|e| panic!("{word}: {e}"));
+    assert!(s.symbol("do_it").is_some(), "{word}");
+    let news = layers.news();
+    assert_eq!(news.iter().filter(|told| told.contains(word)).count(), 1, "{word}: {news:?}");
+}
+
 #[test]
-fn the_kernel_s_own_name_outweighs_the_headers() {
-    // the headers say x86-64, with VMCOREINFO and without
-    let k = kernel("aarch64");
-    for spec in [k.spec(), k.spec().without_notes()] {
-        let dump = file(&spec);
-        let layers = Layers::open(options(dump.path())).unwrap();
-        let error = layers.session().unwrap_err();
-        assert!(error.is_without_kernel(), "{error}");
-        assert!(
-            error.to_string().contains("of a kernel of x86_64, which calls itself one of arm64"),
-            "{error}"
+fn another_machine_s_name_in_memory_is_outvoted_by_tables_and_headers() {
+    for name in ["aarch64", "mips", "s390x"] {
+        let word = format!(
+            "the kernel calls its machine {name}, but its page tables are those of x86_64, and so says"
         );
+        let k = kernel(name);
+        for spec in [k.spec(), k.spec().without_notes()] {
+            opens_and_tells(&spec.elf(), &word);
+        }
+        // no header says anything: functions that only such kernels have do
+        let mut k = kernel(name);
+        k.function("asm_exc_page_fault", 0x80);
+        opens_and_tells(&k.spec().without_notes().raw(16 << 20), &word);
+    }
+}
+
+#[test]
+fn another_machine_s_name_that_nothing_contradicts_is_believed() {
+    let dump = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(dump.path(), kernel("aarch64").spec().without_notes().raw(16 << 20)).unwrap();
+    let layers = Layers::open(options(dump.path())).unwrap();
+    let error = layers.session().unwrap_err();
+    assert!(error.is_without_kernel(), "{error}");
+    assert!(error.to_string().contains("of a kernel of x86_64, which calls itself one of arm64"), "{error}");
+}
+
+#[test]
+fn the_odd_one_of_those_that_know_the_release_is_told() {
+    use crate::machine::system::release;
+    const SOUND: &str = "6.1.0-test";
+    // the kernel's own name, VMCOREINFO's, what is said
+    let cases: [(&str, &str, &str); 4] = [
+        (SOUND, SOUND, ""),
+        ("5.4.0-odd", SOUND, "init_uts_ns says \"5.4.0-odd\", its banner, VMCOREINFO's OSRELEASE say"),
+        ("\u{fffd}.1.0", SOUND, "what differs is damaged"),
+        (SOUND, "4.4.0-odd", "VMCOREINFO's OSRELEASE says \"4.4.0-odd\", init_uts_ns, its banner say"),
+    ];
+    for (own, told, word) in cases {
+        let mut k = Kernel::new();
+        let mut name = vec![0; 390];
+        for (n, text) in ["Linux", "box", own, "#1 SMP", "x86_64"].iter().enumerate() {
+            name[n * 65..n * 65 + text.len()].copy_from_slice(text.as_bytes());
+        }
+        let at = k.variable("init_uts_ns", 400);
+        k.put(at, &name).info(&format!("SYMBOL(init_uts_ns)={at:x}"));
+        let whole = dump::Dump::from_bytes(vec![k.spec().elf()]).unwrap();
+        let info = String::from_utf8(whole.vmcoreinfo().unwrap().to_vec()).unwrap();
+        let info = info.replace(&format!("OSRELEASE={SOUND}"), &format!("OSRELEASE={told}"));
+        let dump = file(&k.spec().without_notes().vmcoreinfo(&info));
+        let layers = Layers::open(options(dump.path())).unwrap();
+        let s = layers.session().unwrap();
+        let news = layers.news();
+        let said: Vec<_> = news.iter().filter(|told| told.starts_with("the kernel's release:")).collect();
+        assert_eq!(said.len(), usize::from(!word.is_empty()), "{news:?}");
+        assert!(said.iter().all(|told| told.contains(word)), "{word}: {news:?}");
+        assert_eq!((release(s).as_deref(), s.opened().release().as_deref()), (Some(SOUND), Some(SOUND)));
     }
 }
 
 /// One damaged letter in a name of the machine: no machine is called so, and memory tells which it is.
 #[test]
 fn a_damaged_name_of_the_machine_is_said_and_refuses_nothing() {
-    let opens = |bytes: &[u8], word: &str| {
-        let dump = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(dump.path(), bytes).unwrap();
-        let layers = Layers::open(options(dump.path())).unwrap();
-        let s = layers.session().unwrap_or_else(|e| panic!("{word}: {e}"));
-        assert!(s.symbol("do_it").is_some(), "{word}");
-        let news = layers.news();
-        assert!(news.iter().any(|told| told.contains(word)), "{word}: {news:?}");
-    };
+    let opens = opens_and_tells;
     for name in ["x86_6t", "y86_64", "x86_6"] {
         let k = kernel(name);
         opens(&k.spec().elf(), &format!("the kernel calls its machine {name}, which none is"));

@@ -5,6 +5,7 @@ use crate::error::{KernelError, Result};
 use crate::opening::image::Image;
 use crate::opening::kernels::Kernels;
 use crate::opening::options::OpenOptions;
+use crate::opening::release::{self, Voted};
 use crate::opening::watched::WatchedPhys;
 use arch::{Arch, Boot, BootError, Claim, CpuState, KernelMap, OwnName};
 use base::{Fault, PhysAddr, PhysRead, VirtAddr, VirtRead, VmcoreInfo};
@@ -46,8 +47,10 @@ pub struct Machine {
     pub notes_off: bool,
     /// The kernels that are known to be in this memory; more than one where a crash kernel ran.
     pub kernels: Vec<Boot>,
-    /// The kernel's own release, where VMCOREINFO has another one.
+    /// The kernel's release by most of those that know it, where they differ.
     pub own_release: Option<String>,
+    /// VMCOREINFO's release, where that is not the kernel's.
+    pub(crate) dropped_release: Option<String>,
     /// What the user ought to know of it.
     pub warnings: Vec<String>,
 }
@@ -151,36 +154,58 @@ impl Machine {
             notes_off: options.no_notes,
             kernels,
             own_release: None,
+            dropped_release: None,
             warnings,
         };
-        if let Some(name) = machine.own_name(machine.info.symbol("init_uts_ns")) {
-            machine.check_name(&name)?;
-            machine.hold_release(&name.release);
+        let (sure, at) = (found.sure, machine.info.symbol("init_uts_ns"));
+        if let Some(name) = machine.own_name(at) {
+            machine.check_name(&name, sure, |_| None)?;
         }
         Ok(machine)
     }
 
-    /// Holds what the kernel calls itself against its page tables. A name that no machine has is damaged.
+    /// Holds what the kernel calls itself against its page tables, `sure` where memory itself shows them. A name that no
+    /// machine has is damaged, and one that nothing else in the dump says, where something says what the tables do.
     ///
     /// # Errors
-    /// It is the name of another machine.
-    pub(crate) fn check_name(&mut self, name: &OwnName) -> Result<()> {
-        match name.machine == self.arch.name() {
-            true => Ok(()),
-            false if arch::is_machine(&name.machine) => Err(self.foreign(name)),
-            false => {
-                let warning = format!(
-                    "the kernel calls its machine {}, which none is: its page tables are those of {}, so init_uts_ns is damaged",
-                    name.machine,
-                    self.arch.name()
-                );
-                // the name is looked at again where symbols lead to it
-                if !self.warnings.contains(&warning) {
-                    self.warnings.push(warning);
-                }
-                Ok(())
-            }
+    /// It is the name of another machine, and nothing contradicts it.
+    pub(crate) fn check_name(
+        &mut self,
+        name: &OwnName,
+        sure: bool,
+        by_symbols: impl Fn(&Arch) -> Option<&'static str>,
+    ) -> Result<()> {
+        if name.machine == self.arch.name() {
+            return Ok(());
         }
+        let word = match arch::is_machine(&name.machine) {
+            false => format!(
+                "the kernel calls its machine {}, which none is: its page tables are those of {}, so init_uts_ns is damaged",
+                name.machine,
+                self.arch.name()
+            ),
+            true => {
+                let claims = claims(&self.image);
+                let own = claims.iter().filter(|claim| claim.machine == self.arch.name());
+                let mut by: Vec<String> = own.map(|claim| claim.by.clone()).collect();
+                by.extend(by_symbols(self.arch).map(str::to_owned));
+                by.dedup();
+                if by.is_empty() || !sure {
+                    return Err(self.foreign(name));
+                }
+                format!(
+                    "the kernel calls its machine {}, but its page tables are those of {}, and so says {}: init_uts_ns is \
+                     damaged",
+                    name.machine,
+                    self.arch.name(),
+                    by.join(", ")
+                )
+            }
+        };
+        if !self.warnings.contains(&word) {
+            self.warnings.push(word);
+        }
+        Ok(())
     }
 
     /// True where VMCOREINFO is the one that the headers or a file gave, and not one that was found in memory.
@@ -195,15 +220,26 @@ impl Machine {
         (self.info, self.info_from) = (info, InfoFrom::Memory);
     }
 
-    /// Drops VMCOREINFO's release where the kernel itself has another one.
-    fn hold_release(&mut self, own: &str) {
-        if let Some(told) = self.info.get("OSRELEASE").filter(|told| *told != own) {
-            self.warnings.push(format!(
-                "VMCOREINFO says OSRELEASE={told}, the kernel in memory is {own}: that is used"
-            ));
-            self.info = self.info.without(&["OSRELEASE".to_owned()]);
-            self.own_release = Some(own.to_owned());
+    /// True where those that know the release without a table of symbols differ.
+    pub(crate) fn releases_differ(&self) -> bool {
+        let at = self.info.symbol("init_uts_ns");
+        let known = Voted::of(&release::witnesses(self, |name| at.filter(|_| name == "init_uts_ns")));
+        known.is_some_and(|voted| !voted.odd.is_empty())
+    }
+
+    /// Asks all that know the release, and tells those that say otherwise than most. VMCOREINFO's is dropped where it is one
+    /// of them.
+    pub(crate) fn hold_release(&mut self, symbol: impl Fn(&str) -> Option<VirtAddr>) {
+        let Some(voted) = Voted::of(&release::witnesses(self, symbol)) else { return };
+        let Some(words) = voted.words() else { return };
+        if !self.warnings.contains(&words) {
+            self.warnings.push(words);
         }
+        if let Some(told) = self.info.get("OSRELEASE").filter(|told| *told != voted.release) {
+            self.dropped_release = Some(told.to_owned());
+            self.info = self.info.without(&["OSRELEASE".to_owned()]);
+        }
+        self.own_release = Some(voted.release);
     }
 
     /// What the kernel calls itself, in its `init_uts_ns` at this address.
@@ -239,7 +275,7 @@ impl Machine {
     pub(crate) fn change_to(&mut self, kernels: Kernels, boot: Boot) {
         self.boot = boot;
         self.mem = address_space(&self.image, &boot);
-        (self.info, self.own_release) = Default::default();
+        (self.info, self.own_release, self.dropped_release) = Default::default();
         self.info_from = InfoFrom::Nowhere;
         self.warnings.extend(kernels.words(None));
         self.kernels = kernels.0;

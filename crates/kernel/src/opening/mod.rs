@@ -9,6 +9,7 @@ pub(crate) mod layers;
 pub(crate) mod machine;
 pub(crate) mod open;
 pub(crate) mod options;
+pub(crate) mod release;
 pub(crate) mod symbols;
 pub(crate) mod system_map;
 pub(crate) mod watched;

@@ -76,9 +76,6 @@ impl Session {
             if let Some(at) = root.iter().find_map(|n| symbols.table.addr(n)) {
                 opened.machine.use_swapper(at);
             }
-            if let Some(name) = opened.machine.own_name(symbols.table.addr("init_uts_ns")) {
-                opened.machine.check_name(&name)?;
-            }
             if opened.machine.info.is_empty() {
                 opened.read_vmcoreinfo(|name| symbols.table.addr(name));
             }
@@ -88,6 +85,14 @@ impl Session {
                     symbols = KernelSymbols::load(&opened);
                 }
             }
+            let told = opened.machine.info.clone();
+            let symbol = |name: &str| symbols.table.addr(name).or_else(|| told.symbol(name));
+            if let Some(name) = opened.machine.own_name(symbol("init_uts_ns")) {
+                opened
+                    .machine
+                    .check_name(&name, true, |arch| symbols::has_entry_code(&symbols.table, arch))?;
+            }
+            opened.machine.hold_release(symbol);
             if let Some(at) = symbols.table.addr("linux_banner") {
                 opened.banner_release = opened.machine.banner_release(at);
             }
@@ -99,6 +104,10 @@ impl Session {
                 kernel_symbols = Kept::from(symbols);
             }
         } else {
+            if opened.machine.releases_differ() {
+                let symbols = KernelSymbols::load(&opened);
+                opened.machine.hold_release(|name| symbols.table.addr(name));
+            }
             open::search(&mut opened, options)?;
         }
         if options.watch.cancel.is_cancelled() {

@@ -6,9 +6,10 @@ use super::variables::Variables;
 use crate::KernelError;
 use crate::opening::image_scan;
 use crate::opening::symbols::KernelSymbols;
-use arch::Linear;
+use arch::{Arch, Linear};
 use base::{FaultKind, Kept, VirtAddr};
 use debuginfo::kallsyms::{self, Addresses};
+use debuginfo::symtab::SymbolTable;
 use std::ops::Range;
 
 /// What tells where the kernel's memory is: read without the whole table where that is possible.
@@ -29,6 +30,13 @@ impl Known {
     pub(super) fn with(kernel: Kept<KernelSymbols>) -> Self {
         Self { kernel, ..Self::default() }
     }
+}
+
+/// What tells, in a table of symbols, that they are of a kernel of this architecture: functions of its entry code.
+pub(super) fn has_entry_code(table: &SymbolTable, arch: &Arch) -> Option<&'static str> {
+    let is_entry =
+        |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| arch.entries().entry(name).is_some());
+    table.filtered(is_entry).next().is_some().then_some("the entry code among its symbols")
 }
 
 impl Session {

@@ -3,7 +3,7 @@
 //! | line | held against |
 //! |---|---|
 //! | `SYMBOL(x)` | the kernel's symbol table |
-//! | `OSRELEASE` | `init_uts_ns` |
+//! | `OSRELEASE` | `init_uts_ns`, the banner, the dump's header: what most of them say |
 //! | `BUILD-ID` | the notes between `__start_notes` and `__stop_notes` |
 //! | `KERNELOFFSET` | where the image begins, and the address that it was linked for |
 //! | `OFFSET`, `SIZE`, `LENGTH`, `NUMBER` and all others | the kernel's own copy of the text, where one is in memory |
@@ -14,6 +14,7 @@
 use crate::opening::image_scan;
 use crate::opening::kernels::{self, Kernels};
 use crate::opening::open::build_id_at;
+use crate::opening::release::{self, Voted};
 use crate::session::{Fact, Session};
 use arch::Boot;
 use base::{VirtAddr, VirtRead, VmcoreInfo};
@@ -141,7 +142,7 @@ impl Evidence {
             notes.and_then(|(start, end)| build_id_at(s.mem(), start, end.0.checked_sub(start.0)?));
         let copy = machine.own_vmcoreinfo(symbol).filter(|copy| mostly_agrees(copy, &machine.info));
         Self {
-            release: machine.own_name(symbol("init_uts_ns")).map(|name| name.release),
+            release: Voted::of(&release::witnesses(machine, symbol)).map(|voted| voted.release),
             build_id,
             copy: copy.unwrap_or_default(),
         }

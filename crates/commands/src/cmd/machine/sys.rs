@@ -248,21 +248,26 @@ fn names(s: &Session, report: &mut Report) {
         header.as_ref().map(|n| n.nodename.clone()),
     ));
     // every kernel has a release: an empty one is damaged
-    let release = match (part(|n| &n.release), s.opened().release().filter(|release| !release.is_empty())) {
-        (Ok(own), told) if own.is_empty() => {
-            report.warning(
-                "sys: the kernel's own release (init_uts_ns) is empty: it is damaged, and another place tells it, where one does",
-            );
-            told.map_or_else(|| Cell::absent("not known", "init_uts_ns.name.release is empty"), Cell::from)
-        }
-        (Err(_), Some(release)) => release.into(),
-        (release, _) => or_why(release.map(Cell::from)),
+    let told = system::told_release(s);
+    if part(|n| &n.release).is_ok_and(|own| own.is_empty()) {
+        report.warning(
+            "sys: the kernel's own release (init_uts_ns) is empty: it is damaged, and another place tells it, where one does",
+        );
+    }
+    // what opening could not decide and said, the log decides
+    let words = told.and_then(kernel::Voted::words);
+    if let Some(words) = words.filter(|words| !s.opened().machine.warnings.contains(words)) {
+        report.warning(format!("sys: {words}"));
+    }
+    let release = match (system::release(s), part(|n| &n.release)) {
+        (Some(release), _) => release.into(),
+        (None, Err(e)) => crate::show::tasks::unknown("not known", &e),
+        (None, Ok(_)) => Cell::absent("not known", "init_uts_ns.name.release is empty"),
     };
     report.line(label("RELEASE").field("release", release));
     report.line(name("version", "VERSION", &part(|n| &n.version), header.map(|n| n.version)));
     // the machine is known, whatever is damaged in its name: the kernel's code would not be read else
-    let machine = part(|n| &n.machine).ok().filter(|name| arch::is_machine(name));
-    let mut line = label("MACHINE").field("machine", machine.unwrap_or_else(|| s.arch().name().to_owned()));
+    let mut line = label("MACHINE").field("machine", s.arch().name());
     line = match system::cpu_khz(s) {
         Some(khz) => line.text("  (").field("mhz", khz / 1000).text(" Mhz)"),
         None => {
