@@ -1,6 +1,7 @@
 //! Loaded modules (`struct module`, include/linux/module.h), and their memory, symbols and BTF.
 
 pub mod bug;
+mod found;
 pub mod livepatch;
 pub mod made;
 mod plausible;
@@ -11,10 +12,8 @@ mod tests;
 mod types;
 
 use crate::containers::list::{both_ways, list};
-use crate::containers::rbtree;
 use crate::error::{KernelError, Result};
 use crate::opening::symbols::KernelSymbols;
-use crate::plausible::not_one;
 use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms::ModuleSymtab;
@@ -47,13 +46,18 @@ impl ModuleMemory {
     }
 }
 
+/// What stands for the name of a module that has none that can be read.
+pub const NO_NAME: &str = "?";
+
 /// A loaded module.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// Its `struct module`.
     pub at: VirtAddr,
-    /// Its name.
+    /// Its name; [`NO_NAME`] where nothing tells it.
     pub name: String,
+    /// Why its struct's name is not taken as it stands, where it is not: damaged, or in doubt.
+    pub misnamed: Option<KernelError>,
     /// Its memory that stays after init; the text first.
     pub memory: Vec<ModuleMemory>,
     /// Its memory that is freed after init, where it is still there.
@@ -67,6 +71,11 @@ pub struct Module {
 }
 
 impl Module {
+    /// True where something tells its name.
+    #[must_use]
+    pub fn has_name(&self) -> bool {
+        self.name != NO_NAME
+    }
     /// Where the module's memory begins: what /proc/modules and `mod` show.
     #[must_use]
     pub fn base(&self) -> VirtAddr {
@@ -119,10 +128,6 @@ bind! {
     }
 }
 bind! {
-    /// `struct module_memory`
-    struct ModuleMem("module_memory") { base: "base", bytes: "size" }
-}
-bind! {
     /// `struct mod_kallsyms`
     pub(crate) struct ModKallsyms("mod_kallsyms") {
         symtab: "symtab",
@@ -139,17 +144,6 @@ bind! {
     /// `struct btf`
     pub(crate) struct BtfStruct("btf") { data: "data", data_size: "data_size" }
 }
-
-/// `enum mod_mem_type` in its order (6.4): those that stay, then those of init.
-const MEM_TYPES: [(&str, bool); 7] = [
-    ("text", false),
-    ("data", false),
-    ("rodata", false),
-    ("ro_after_init", false),
-    ("init text", true),
-    ("init data", true),
-    ("init rodata", true),
-];
 
 /// All modules, in the order they were loaded.
 #[derive(Default)]
@@ -211,42 +205,37 @@ impl Session {
 }
 
 /// All modules, in the kernel's list order reversed: the first loaded first, as `mod` shows them.
-/// The list is walked from both ends where it is broken; a module that cannot be read is left out with the reason.
+/// The list is walked from both ends where it is broken, and modules are found without it too; a module that cannot be read
+/// is left out with the reason.
 pub(crate) fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
     let head = match s.need_symbol("modules") {
-        Ok(at) => at,
         Err(_) if cannot_load(s.kernel_symbols()) => return (Vec::new(), None),
-        Err(e) => return (Vec::new(), Some(e)),
+        head => head,
     };
-    let b = s.bind::<ModuleStruct>();
     let mut out = Vec::new();
-    let mut unread = None;
-    let problems = both_ways(s.mem(), head, &mut |entry| {
-        let at = b.list.container(entry)?;
-        match read_module(s, at) {
-            Ok(m) => out.push(m),
-            // a page of it that is missing costs this one, and the list goes on
-            Err(e @ KernelError::Fault(_)) => unread = Some(e),
-            Err(e) => return Err(e),
-        }
-        Ok(())
-    });
-    out.reverse();
+    let mut problem = match &head {
+        Ok(head) => in_list(s, *head, &mut out),
+        Err(e) => Some(e.clone()),
+    };
     let listed = out.len();
-    for at in in_tree(s) {
-        if !out.iter().any(|known| known.at == at) {
-            out.extend(read_module(s, at));
+    let add = |out: &mut Vec<Module>, all: Vec<VirtAddr>| {
+        for at in all {
+            if !out.iter().any(|known| known.at == at) {
+                out.extend(found::read_module(s, at));
+            }
         }
-    }
-    for at in by_kobject(s, out.first().map(|m| m.at)) {
-        if !out.iter().any(|known| known.at == at) {
-            out.extend(read_module(s, at));
-        }
-    }
-    let problem = problems.into_iter().next().or(unread).or_else(|| plausible::contradiction(&out));
-    let damaged = |why: String| KernelError::Damaged { what: "list of modules", at: head, why };
+    };
+    add(&mut out, found::in_tree(s));
+    add(&mut out, found::with_types(s));
+    let known = out.first().map(|m| m.at);
+    add(&mut out, found::by_kobject(s, known));
+    problem = problem.or_else(|| plausible::contradiction(&out));
+    let damaged = |why: String| {
+        let at = head.clone().unwrap_or_default();
+        KernelError::Damaged { what: "list of modules", at, why }
+    };
     let others = || out.iter().skip(listed).map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
-    let problem = problem.or_else(|| match (listed, out.len().saturating_sub(listed)) {
+    problem = problem.or_else(|| match (listed, out.len().saturating_sub(listed)) {
         (0, 0) => were_loaded(s).then(|| damaged("it is empty, though modules are loaded".into())),
         (0, _) => Some(damaged("it is empty, though modules are loaded".into())),
         (_, 0) => None,
@@ -255,88 +244,32 @@ pub(crate) fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
             others()
         ))),
     });
+    // the list itself may be whole
+    problem = problem.or_else(|| out.iter().find_map(|m| m.misnamed.clone()));
     (out, problem)
 }
 
-bind! {
-    /// `struct kset`
-    struct Kset("kset") { list: "list" }
-}
-bind! {
-    /// `struct module_kobject`; one of what is built in has no module
-    struct ModuleKobject("module_kobject") { entry: "kobj.entry", module: "mod" }
-}
-bind! {
-    /// `struct module`: its object in /sys/module, and the set of all of these
-    struct InSys("module") { itself: "mkobj.mod", entry: "mkobj.kobj.entry", set: "mkobj.kobj.kset" }
-}
-
-/// The modules in /sys/module, of which one that is known leads to the others.
-fn by_kobject(s: &Session, known: Option<VirtAddr>) -> Vec<VirtAddr> {
-    let (b, all, one) = (s.bind::<InSys>(), s.bind::<Kset>(), s.bind::<ModuleKobject>());
-    let set = match (s.symbol("module_kset"), known) {
-        (Some(at), _) => s.mem().ptr(at),
-        (None, Some(module)) => match b.set.ptr(s.mem(), module) {
-            Ok(set) => Ok(set),
-            Err(_) => return Vec::new(),
-        },
-        (None, None) => return Vec::new(),
-    };
-    let Ok(head) = set.map_err(KernelError::from).and_then(|set| all.list.at(set)) else { return Vec::new() };
-    let mut out = Vec::new();
-    both_ways(s.mem(), head, &mut |entry| {
-        let at = one.entry.container(entry)?;
-        if let Ok(module) = one.module.ptr(s.mem(), at)
-            && !module.is_null()
-            // it leads back
-            && b.itself.ptr(s.mem(), module).is_ok_and(|own| own == module)
-            && b.entry.at(module).is_ok_and(|own| own == entry)
-        {
-            out.push(module);
+/// The modules of the kernel's list, from both of its ends where it is broken, and what is wrong with it.
+fn in_list(s: &Session, head: VirtAddr, out: &mut Vec<Module>) -> Option<KernelError> {
+    let b = s.bind::<ModuleStruct>();
+    let mut unread = None;
+    let problems = both_ways(s.mem(), head, &mut |entry| {
+        let at = b.list.container(entry)?;
+        match found::read_module(s, at) {
+            Ok(m) => out.push(m),
+            // a page of it that is missing costs this one, and the list goes on
+            Err(e @ KernelError::Fault(_)) => unread = Some(e),
+            Err(e) => return Err(e),
         }
         Ok(())
     });
-    out
-}
-
-bind! {
-    /// `struct mod_tree_root` (kernel/module/internal.h): the memory of all modules by address, for lookups
-    struct ModTree("mod_tree_root") { trees: "root.tree" }
-}
-bind! {
-    /// `struct mod_tree_node`; a node of a latched tree is in two trees
-    struct ModTreeNode("mod_tree_node") { module: "mod", node: "node.node" }
-}
-
-/// The modules of the tree by address (CONFIG_MODULES_TREE_LOOKUP), as far as it is there.
-fn in_tree(s: &Session) -> Vec<VirtAddr> {
-    let Some(tree) = s.symbol("mod_tree") else { return Vec::new() };
-    let (b, one) = (s.bind::<ModTree>(), s.bind::<ModTreeNode>());
-    // of the two trees the first: `struct rb_root { struct rb_node *rb_node; }`
-    let Ok(root) = b.trees.at(tree).and_then(|root| Ok(s.mem().ptr(root)?)) else { return Vec::new() };
-    let layout = rbtree::Layout::of(&s.bind::<rbtree::RbNode>());
-    let nodes = rbtree::nodes(s.mem(), layout, root, rbtree::Order::Linear).all;
-    let module = |node: &rbtree::Node| one.module.ptr(s.mem(), one.node.container(node.at).ok()?).ok();
-    let mut out: Vec<VirtAddr> = nodes.iter().filter_map(module).collect();
-    out.sort_unstable();
-    out.dedup();
-    out
+    out.reverse();
+    problems.into_iter().next().or(unread)
 }
 
 /// True where the taint mask or the log's last report says that modules were loaded.
 fn were_loaded(s: &Session) -> bool {
-    let listed = |line: &str| {
-        let names = line.split_once("Modules linked in:").map(|(_, names)| names);
-        names.map(|names| names.split_whitespace().any(|word| !word.starts_with('[')))
-    };
-    let by_log =
-        s.log().ok().and_then(|log| log.records.iter().rev().find_map(|record| listed(&record.text)));
-    by_log.unwrap_or(false) || taint::mask(s).is_ok_and(taint::is_by_modules)
-}
-
-/// True for a name that a module can have: what is no module has none such.
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())
+    found::logged(s).is_some_and(|names| !names.is_empty()) || taint::mask(s).is_ok_and(taint::is_by_modules)
 }
 
 /// True for a kernel without modules (`CONFIG_MODULES=n`): it has functions, and none of those that every kernel with
@@ -346,62 +279,6 @@ fn cannot_load(symbols: &KernelSymbols) -> bool {
     symbols.lost == 0
         && is_there(&"schedule")
         && !["load_module", "__module_address", "__module_text_address", "module_put"].iter().any(is_there)
-}
-
-fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
-    let b = s.bind::<ModuleStruct>();
-    let mem = s.mem();
-    let name = b.name.text(mem, at)?;
-    if !is_name(&name) || b.name.size().is_ok_and(|room| room != 0 && name.len() as u64 >= room) {
-        return Err(not_one("struct module", at, "module", &format!("its name is {name:?}")));
-    }
-    let mut memory = Vec::new();
-    let mut init = Vec::new();
-    if b.mem.exists() {
-        let one = s.bind::<ModuleMem>();
-        let step = one.size.ok_or(KernelError::NoType("module_memory"))?.max(1);
-        let count = (b.mem.size()? / step).min(MEM_TYPES.len() as u64);
-        for (n, &(kind, is_init)) in (0..count).zip(MEM_TYPES.iter()) {
-            let m = b.mem.at(at)?.add(n.wrapping_mul(step));
-            let (base, size) = (one.base.ptr(mem, m)?, one.bytes.num(mem, m)?);
-            let text = if kind.ends_with("text") { size } else { 0 };
-            let run = ModuleMemory { kind, base, size, text };
-            if run.size != 0 {
-                if is_init { init.push(run) } else { memory.push(run) }
-            }
-        }
-    } else {
-        // one run with the code first: where that ends is known, or all of it may be code
-        let run = |kind, [base, size, text]: [&crate::bind::Field; 3]| -> Result<ModuleMemory> {
-            let size = size.num(mem, at)? & 0xffff_ffff;
-            let text = text.num(mem, at).map(|text| text & 0xffff_ffff).ok();
-            let text = text.filter(|text| *text <= size).unwrap_or(size);
-            Ok(ModuleMemory { kind, base: base.ptr(mem, at)?, size, text })
-        };
-        memory.push(run("text", [&b.core_base, &b.core_size, &b.core_text])?);
-        if let Ok(i) = run("init text", [&b.init_base, &b.init_size, &b.init_text])
-            && i.size != 0
-            && !i.base.is_null()
-        {
-            init.push(i);
-        }
-    }
-    // a module without one has no text there
-    let srcversion = match b.srcversion.ptr(mem, at) {
-        Ok(text) if text.is_null() => Ok(None),
-        _ => b.srcversion.string(mem, at, 64).map(|text| Some(text).filter(|text| !text.is_empty())),
-    };
-    let module = Module {
-        at,
-        name,
-        memory,
-        init,
-        taints: b.taints.num(mem, at).ok().filter(|mask| plausible::can_be_taints(*mask)),
-        srcversion,
-        state: b.state.num(mem, at).ok(),
-    };
-    plausible::module(s, &module)?;
-    Ok(module)
 }
 
 /// Finds a module's own symbol table (CONFIG_KALLSYMS).
@@ -430,7 +307,7 @@ pub fn symtab(s: &Session, module: VirtAddr) -> Result<ModuleSymtab> {
 ///
 /// # Errors
 /// What is lost: the pointers to the symbols, or the first of these.
-pub fn symbols_are_there(s: &Session, module: VirtAddr) -> Result<()> {
+pub(crate) fn symbols_are_there(s: &Session, module: VirtAddr) -> Result<()> {
     let lost = |e: &KernelError| e.is_loss();
     match symtab(s, module) {
         Ok(table) if table.count != 0 && !table.symtab.is_null() => {

@@ -60,7 +60,7 @@ pub(crate) fn contradiction(all: &[Module]) -> Option<KernelError> {
 /// Two modules of one name, which the kernel does not load.
 fn one_name(all: &[Module]) -> Option<KernelError> {
     let mut known = FxHashMap::default();
-    all.iter().find_map(|m| {
+    all.iter().filter(|m| m.has_name()).find_map(|m| {
         let first: VirtAddr = known.insert(m.name.as_str(), m.at)?;
         let why = format!("it and the one at {first:#x} are both called {}", m.name);
         Some(KernelError::Damaged { what: "struct module", at: m.at, why })

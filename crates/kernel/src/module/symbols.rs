@@ -1,6 +1,7 @@
 //! Symbols of modules, and of the kernel together with its modules: which one an address lies in, and where code can be.
 
-use crate::module::{self, ModuleMemory, Modules};
+use crate::error::KernelError;
+use crate::module::{self, Module, ModuleMemory, Modules};
 use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms;
@@ -51,12 +52,24 @@ impl Session {
         &self.fact::<ModuleSymbols>().0
     }
 
+    /// Why symbols of a module are not known, where it has some that are not: all of them or a few are lost.
+    #[must_use]
+    pub fn symbols_lost_of(&self, m: &Module) -> Option<KernelError> {
+        let table = self.module_symbols();
+        let lost = table.lost(Some(&m.name));
+        if lost == 0 && table.modules().any(|known| known == m.name) {
+            return None;
+        }
+        let why = || format!("{lost} of its symbols cannot be read");
+        let some = (lost > 0).then(|| KernelError::Damaged { what: "module", at: m.at, why: why() });
+        module::symbols_are_there(self, m.at).err().or(some)
+    }
+
     /// The modules some or all of whose symbols are lost.
     #[must_use]
     pub fn modules_without_symbols(&self) -> Vec<&str> {
-        let table = self.module_symbols();
-        let lacks = |name: &&str| table.lost(Some(name)) > 0 || !table.modules().any(|known| known == *name);
-        self.modules().iter().map(|m| m.name.as_str()).filter(lacks).collect()
+        let lacks = |m: &&Module| self.symbols_lost_of(m).is_some();
+        self.modules().iter().filter(lacks).map(|m| m.name.as_str()).collect()
     }
 
     /// The symbol that an address lies in, of the kernel or a module.

@@ -88,7 +88,7 @@ fn what_is_missing_of_a_module_is_no_number() {
 
 #[test]
 fn a_damaged_module_is_none() {
-    for (offset, value) in [(24, 0), (96, 0x1234), (96 + 16, u64::from(u32::MAX))] {
+    for (offset, value) in [(96, 0x1234), (96 + 16, u64::from(u32::MAX))] {
         let (mut k, [first, _]) = made();
         k.word(first + offset, value);
         let s = session(&k);
@@ -100,23 +100,91 @@ fn a_damaged_module_is_none() {
 /// What one of two modules says of itself that cannot be; the rest of it is told.
 #[test]
 fn what_cannot_be_of_a_module_is_told() {
-    // a name without an end, no memory at all
-    for damage in
-        [[(24, [0x4242_4242_4242_4242; 7].as_slice()), (0, &[0])], [(96 + 16, &[0]), (120 + 16, &[0])]]
-    {
-        let (mut k, [first, _]) = made();
-        for (offset, words) in damage {
-            (0..).zip(words).for_each(|(n, word)| _ = k.word(first + offset + 8 * n, *word));
-        }
-        let s = session(&k);
-        assert_eq!((names(&s), s.modules_problem().is_some()), (vec!["second"], true), "{damage:x?}");
-    }
+    // no memory at all
+    let (mut k, [first, _]) = made();
+    k.word(first + 96 + 16, 0).word(first + 120 + 16, 0);
+    let s = session(&k);
+    assert_eq!((names(&s), s.modules_problem().is_some()), (vec!["second"], true));
     let (mut k, [first, second]) = made();
     k.set_text(first, "module", "name", "second").set(second, "module", "taints", u64::MAX);
     let s = session(&k);
     let why = s.modules_problem().unwrap().to_string();
     assert!(why.contains("are both called second"), "{why}");
     assert_eq!(s.modules().iter().map(|m| m.taints).collect::<Vec<_>>(), [Some(0x1000), None]);
+}
+
+/// Objects of both modules in /sys/module, with their names.
+fn in_sys(k: &mut Kernel, all: [u64; 2]) {
+    k.structure("kobject", 40, &[("entry", 0, "list_head"), ("kset", 16, "*kset"), ("name", 32, "*char")]);
+    k.structure("module_kobject", 48, &[("kobj", 0, "kobject"), ("mod", 40, "*module")]);
+    k.member("module", ("mkobj", 4112, "module_kobject"));
+    for (at, name) in all.into_iter().zip(["first", "second"]) {
+        let text = k.text(name);
+        k.word(at + 4112 + 40, at).word(at + 4112 + 32, text);
+    }
+}
+
+/// A name that is none: all its bytes are of another kind, it has no end, or it is empty.
+const NO_NAMES: [[u64; 7]; 3] = [[0xffff_ffff_ffff_ffff; 7], [0x4242_4242_4242_4242; 7], [0; 7]];
+
+#[test]
+fn a_module_keeps_its_place_without_its_name() {
+    for words in NO_NAMES {
+        for has_object in [true, false] {
+            let (mut k, all) = made();
+            if has_object {
+                in_sys(&mut k, all);
+            }
+            (0..).zip(words).for_each(|(n, word)| _ = k.word(all[0] + 24 + 8 * n, word));
+            k.word(all[0], 0);
+            let s = session(&k);
+            let name = if has_object { "first" } else { NO_NAME };
+            assert_eq!(names(&s), [name, "second"], "{words:x?}");
+            let [first, second] = s.modules() else { panic!("two modules") };
+            assert_eq!((first.base().0, first.has_name(), first.misnamed.is_some()), (AT, has_object, true));
+            assert!(second.misnamed.is_none() && s.module_at(VirtAddr(AT)).is_some());
+            let why = s.modules_problem().unwrap().to_string();
+            assert!(why.contains("its name is"), "{why}");
+        }
+    }
+}
+
+/// Of two words that can both be its name the object's counts where the log's last report lists it.
+#[test]
+fn a_name_that_its_object_contradicts_is_told() {
+    let (mut k, all) = made();
+    in_sys(&mut k, all);
+    k.set_text(all[1], "module", "name", "sekond");
+    let s = session(&k);
+    assert_eq!(names(&s), ["first", "sekond"]);
+    let why = s.modules_problem().unwrap().to_string();
+    assert!(why.contains("its name is \"sekond\", and in /sys/module it is \"second\""), "{why}");
+}
+
+/// Neither end of the list leads anywhere: the modules' types and the tree of their memory do.
+#[test]
+fn a_list_that_leads_nowhere_leaves_other_ways() {
+    for ends in [[0x4141_4141_4141_4141; 2], [0; 2], [1; 2]] {
+        let (mut k, all) = made();
+        k.structure("btf_module", 32, &[("list", 0, "list_head"), ("module", 16, "*module")]);
+        let (head, one) = (k.variable("btf_modules", 16), k.object("btf_module"));
+        k.link(head, &[one]).word(one + 16, all[0]);
+        k.structure("rb_node", 24, &[("rb_right", 8, "*rb_node"), ("rb_left", 16, "*rb_node")]);
+        k.structure("latch_tree_node", 48, &[("node", 0, "rb_node[2]")]);
+        k.structure("mod_tree_node", 56, &[("mod", 0, "*module"), ("node", 8, "latch_tree_node")]);
+        k.structure("latch_tree_root", 24, &[("tree", 8, "u64[2]")]);
+        k.structure("mod_tree_root", 40, &[("root", 0, "latch_tree_root")]);
+        let (tree, node) = (k.variable("mod_tree", 40), k.object("mod_tree_node"));
+        k.word(node, all[1]).word(tree + 8, node + 8);
+        let head = k.at("modules");
+        // 1 stands for a head that points to itself
+        let ends = ends.map(|end| if end == 1 { head } else { end });
+        k.word(head, ends[0]).word(head + 8, ends[1]);
+        let s = session(&k);
+        let mut names = names(&s);
+        names.sort_unstable();
+        assert_eq!((names, s.modules_problem().is_some()), (vec!["first", "second"], true), "{ends:x?}");
+    }
 }
 
 /// One whose `struct module` lies beside its memory has another size or place than it says.

@@ -15,6 +15,10 @@ enum Looks {
     List,
     /// The same, of which one of both neighbours leads back.
     BrokenList,
+    /// A pointer to a `struct kset`, which begins with a list.
+    Kset,
+    /// `struct mod_tree_root`: a sequence count, two trees of the same modules, and the range in which they lie.
+    ModTree,
     /// `__per_cpu_offset`: distances of whole pages, another one for each CPU.
     PerCpuOffsets,
     /// A variable of which each CPU has a copy.
@@ -49,6 +53,23 @@ const RULES: &[Rule] = &[
         &["print_modules", "m_start", "find_module_all", "module_kallsyms_lookup_name", "module_get_kallsym"],
     ),
     rule("btf_modules", Looks::List, &["btf_try_get_module", "btf_get_module_btf", "btf_module_notify"]),
+    rule(
+        "module_kset",
+        Looks::Kset,
+        &[
+            "lookup_or_create_module_kobject",
+            "locate_module_kobject",
+            "mod_sysfs_setup",
+            "mod_sysfs_init",
+            "module_add_driver",
+            "param_sysfs_init",
+        ],
+    ),
+    rule(
+        "mod_tree",
+        Looks::ModTree,
+        &["__module_address", "mod_tree_insert", "mod_tree_remove", "mod_tree_remove_init"],
+    ),
     rule("slab_caches", Looks::List, &["slab_start", "slab_next", "s_start", "kmem_cache_create_usercopy"]),
     rule(
         "__per_cpu_offset",
@@ -179,6 +200,27 @@ fn looks_like(s: &Session, at: VirtAddr, looks: Looks) -> bool {
             };
             let mut both = [(0, 8), (8, 0)].into_iter();
             if matches!(looks, Looks::List) { both.all(leads_back) } else { both.any(leads_back) }
+        }
+        Looks::Kset => {
+            let set = word(at).map(VirtAddr).filter(|set| is_kernel(*set));
+            set.is_some_and(|set| looks_like(s, set, Looks::List))
+        }
+        Looks::ModTree => {
+            // what a sequence count has behind it depends on the kernel's configuration
+            const COUNT_MOST: u64 = 64;
+            let root = |at: VirtAddr| {
+                let node = word(at).map(VirtAddr).filter(|node| is_kernel(*node))?;
+                // a root has no parent; its lowest bit is its colour
+                word(node).filter(|parent| parent & !1 == 0).map(|_| node)
+            };
+            (8..=COUNT_MOST).step_by(8).any(|count| {
+                let [one, other] = [0, 8].map(|n| root(at.add(count).add(n)));
+                let [start, end] = [16, 24].map(|n| word(at.add(count).add(n)).unwrap_or(0));
+                one.zip(other).is_some_and(|(one, other)| one != other)
+                    && s.arch().is_kernel(VirtAddr(start))
+                    && start < end
+                    && end - start < crate::opening::IMAGE_SPAN << 2
+            })
         }
         Looks::PerCpuOffsets => {
             let first = word(at).unwrap_or(0);

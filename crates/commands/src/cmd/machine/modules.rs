@@ -80,7 +80,9 @@ impl Run for Mod {
         let s = cx.session()?;
         let mut report = Report::new("mod");
         if let Some(e) = s.modules_problem() {
-            let text = format!("mod: the list of modules is not whole: {e}");
+            let is_name = s.modules().iter().any(|m| m.misnamed.as_ref() == Some(e));
+            let list = if is_name { "" } else { "the list of modules is not whole: " };
+            let text = format!("mod: {list}{e}");
             report.lacking(e.is_loss(), text);
         }
         if args.reinit {
@@ -196,7 +198,11 @@ fn list(s: &Session, all: &[&Module], sections: bool, report: &mut Report) {
 
 fn row(s: &Session, m: &Module, names: usize, sizes: usize) -> Record {
     let line = Line::new().field("module", Cell::Addr(m.at.0)).zeros(16).text("  ");
-    let line = line.field("name", m.name.clone()).left(names).text("  ");
+    let name = match &m.misnamed {
+        Some(why) if !m.has_name() => crate::show::tasks::unknown(&m.name, why),
+        _ => m.name.clone().into(),
+    };
+    let line = line.field("name", name).left(names).text("  ");
     let line = line.field("base", Cell::Addr(m.base().0)).zeros(16).text("  ");
     let line = line.field("size", m.size()).right(sizes).text("  ");
     let mut row = Record::of(match object_file(s, m) {
@@ -207,10 +213,8 @@ fn row(s: &Session, m: &Module, names: usize, sizes: usize) -> Record {
                 .text(if kallsyms { "  [CONFIG_KALLSYMS]" } else { "" })
         }
     });
-    if !s.module_symbols().modules().any(|name| name == m.name)
-        && let Err(e) = kernel::module::symbols_are_there(s, m.at)
-    {
-        row.missing(format!("mod: the symbols of {} cannot be read: {e}", m.name));
+    if let Some(e) = s.symbols_lost_of(m) {
+        row.missing(format!("mod: symbols of {} cannot be read: {e}", m.name));
     }
     match &m.srcversion {
         Ok(Some(version)) => row.hidden("srcversion", version.clone()),
