@@ -43,6 +43,8 @@ pub struct Log {
     pub records: Vec<LogRecord>,
     /// How many records the ring names whose text was overwritten or never committed.
     pub lost: u64,
+    /// How many of the messages the ring marks as still being written: their texts are whole.
+    pub reserved: u64,
     /// Why some of it could not be read, where it could not.
     pub stopped: Option<KernelError>,
     /// Before which record, by its place in `records`, the first of those that could not be read was.

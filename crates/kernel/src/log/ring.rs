@@ -99,6 +99,8 @@ pub(crate) struct Found {
     /// True where it is not known which messages could not be read.
     unknown: bool,
     lost: u64,
+    /// Messages that are marked as still being written, and whose text is whole all the same.
+    reserved: u64,
     /// Why some of it could not be read.
     why: Option<KernelError>,
     /// What the ring says of itself and its descriptors contradict.
@@ -132,6 +134,18 @@ impl Found {
         self.why.get_or_insert(why);
     }
 
+    fn take(&mut self, id: i64, slot: Result<Slot>) {
+        match slot {
+            Ok(Slot::Record(record)) => _ = self.records.insert(id, record),
+            Ok(Slot::Reserved(Some(record))) => {
+                self.reserved = self.reserved.saturating_add(1);
+                self.records.insert(id, record);
+            }
+            Ok(_) => self.lost = self.lost.saturating_add(1),
+            Err(e) => self.fail(id, e),
+        }
+    }
+
     pub(crate) fn into_log(self) -> Log {
         let first = self.gone.first().map(|gone| self.records.range(..gone).count());
         let hole = if self.unknown { Some(0) } else { first };
@@ -143,6 +157,7 @@ impl Found {
             hole,
             as_text,
             lost: self.lost,
+            reserved: self.reserved,
             stopped: self.why.clone().filter(|_| hole.is_some() || as_text),
             untimed: self.why.filter(|_| self.untimed > 0).map(|why| (self.untimed, why)),
             doubt: self.doubt.or(damage),
@@ -154,7 +169,9 @@ impl Found {
 /// What a descriptor that is read has.
 enum Slot {
     Record(LogRecord),
-    /// Its text was overwritten, had no room, or was never committed.
+    /// It is marked as still being written; with what is written, where that is whole.
+    Reserved(Option<LogRecord>),
+    /// Its text was overwritten, or had no room.
     Lost,
     /// It never held a record.
     Unused,
@@ -317,10 +334,8 @@ impl Ring<'_> {
         for n in 0..=head.wrapping_sub(tail) & ID_MASK {
             let id = tail.wrapping_add(n) & ID_MASK;
             match self.record(id) {
-                Ok(Slot::Record(record)) => _ = found.records.insert(signed(id), record),
                 Ok(Slot::Unused) if n == 0 => {}
-                Ok(_) => found.lost = found.lost.saturating_add(1),
-                Err(e) => found.fail(signed(id), e),
+                slot => found.take(signed(id), slot),
             }
             if found.gone.len() as u64 >= UNREAD_WITHIN {
                 found.unknown = true;
@@ -335,11 +350,7 @@ impl Ring<'_> {
         let mut found = Found::default();
         let Own { ids, unread, why } = self.own_ids();
         for id in &ids {
-            match self.record(id.cast_unsigned() & ID_MASK) {
-                Ok(Slot::Record(record)) => _ = found.records.insert(*id, record),
-                Ok(_) => found.lost = found.lost.saturating_add(1),
-                Err(e) => found.fail(*id, e),
-            }
+            found.take(*id, self.record(id.cast_unsigned() & ID_MASK));
         }
         let Some(why) = why else { return found };
         // the id that such a descriptor has if it was used since the oldest that is there
@@ -403,10 +414,21 @@ impl Ring<'_> {
     /// What the descriptor of this id holds.
     fn record(&self, id: u64) -> Result<Slot> {
         let (state, own) = self.state_unless_zeros(id)?;
-        if own != id || !in_use(state) {
+        match (own == id, state) {
+            (true, DESC_COMMITTED | DESC_FINALIZED) => self.written(id),
+            // a CPU stopped while it wrote, or the mark is damaged: a text that is whole tells
+            (true, DESC_RESERVED) => Ok(match self.written(id) {
+                Ok(Slot::Record(record)) if !record.text.is_empty() => Slot::Reserved(Some(record)),
+                _ => Slot::Reserved(None),
+            }),
             // a reusable descriptor at the tail is one that never held a record
-            return Ok(if state == DESC_REUSABLE { Slot::Unused } else { Slot::Lost });
+            (_, DESC_REUSABLE) => Ok(Slot::Unused),
+            _ => Ok(Slot::Lost),
         }
+    }
+
+    /// The same of one that was written.
+    fn written(&self, id: u64) -> Result<Slot> {
         let [begin, next] = self.block(id)?;
         if begin & next & DATALESS != 0 && [begin, next] != [NO_LPOS; 2] {
             return Ok(Slot::Lost);

@@ -217,3 +217,23 @@ fn a_length_that_its_block_contradicts_is_damage() {
         assert!(told.is_some_and(|why| why.contains(&format!("text_len {len}"))), "{len}");
     }
 }
+
+/// Descriptors of state 0: where the text is whole it is told with a word, where it was being written it is not there.
+#[test]
+fn a_message_that_is_marked_as_being_written() {
+    for (n, is_whole) in [(ALL - 1, true), (ALL - 7, true), (ALL - 1, false), (ALL - 7, false)] {
+        let mut ram = ring();
+        let slot = id(n) & 31;
+        ram.word(DESCS + slot * 24, id(n) | DESC_RESERVED << 62);
+        if !is_whole {
+            // the length is written last
+            ram.put(INFOS + slot * 88 + 16, &[0, 0]);
+        }
+        let log = read(&ram);
+        let texts: Vec<_> = log.records.iter().map(|r| r.text.clone()).collect();
+        let wanted: Vec<_> = (ALL - 20..ALL).filter(|m| is_whole || *m != n).map(message).collect();
+        assert_eq!(texts, wanted, "{n} {is_whole}");
+        assert_eq!((log.reserved, log.lost), (u64::from(is_whole), u64::from(!is_whole)), "{n} {is_whole}");
+        assert!(log.stopped.is_none() && log.hole.is_none(), "{n} {is_whole}");
+    }
+}

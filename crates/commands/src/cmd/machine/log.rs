@@ -153,6 +153,13 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
             log.lost
         ));
     }
+    if log.reserved > 0 {
+        report.warning(format!(
+            "log: {} of these messages are marked as still being written (descriptor state 0, reserved): a CPU stopped in \
+             printk, or the descriptors are damaged; their texts are whole",
+            log.reserved
+        ));
+    }
     if log.as_text {
         report.warning(
             "log: its buffer could not be made out: these are the messages' texts as they lie in memory, and ? stands for \
