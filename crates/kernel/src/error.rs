@@ -184,6 +184,12 @@ impl KernelError {
         }
     }
 
+    /// True where this kernel has no such symbol or names none of its kind: nothing of it is lost.
+    #[must_use]
+    pub const fn is_of_the_kernel(&self) -> bool {
+        matches!(self, Self::NoSymbol(_) | Self::SymbolsLack { is_lost: false, .. })
+    }
+
     /// True where the dump itself is good and only a kernel that can be read is not there.
     #[must_use]
     pub const fn is_without_kernel(&self) -> bool {

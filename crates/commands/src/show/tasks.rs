@@ -23,15 +23,20 @@ pub(crate) fn state_name(s: &Session, t: &Task) -> Cell {
 }
 
 fn state_or_why<T: Into<Cell>>(s: &Session, t: &Task, state: Option<T>) -> Cell {
-    known(state, state_unknown(s, t)).lost_if(!s.task_states().is_ambiguous(t))
+    let is_lost = t.state.is_none() || t.exit_state.is_none();
+    known(state, &state_unknown(s, t)).lost_if(is_lost && !s.task_states().is_ambiguous(t))
 }
 
 /// Why a task's state is not known.
-fn state_unknown(s: &Session, t: &Task) -> &'static str {
-    if s.task_states().is_ambiguous(t) {
-        "what the bits of the task's state mean is not known: the kernel's names of them are not in the dump"
-    } else {
-        "the page that holds the task's state is not in the dump"
+fn state_unknown(s: &Session, t: &Task) -> String {
+    let damaged = t.wrong.as_ref().filter(|wrong| wrong.contains("state is"));
+    match (damaged, t.state, t.exit_state) {
+        _ if s.task_states().is_ambiguous(t) => {
+            "what the bits of the task's state mean is not known: the kernel's names of them are not in the dump".into()
+        }
+        (Some(wrong), ..) => wrong.clone(),
+        (None, Some(state), Some(_)) => format!("its __state is {state:#x}, whose bits have no name that is known"),
+        _ => "the page that holds the task's state is not in the dump".into(),
     }
 }
 

@@ -132,10 +132,13 @@ fn told_otherwise(s: &Session) -> (Vec<u32>, &'static str) {
 fn by_offsets(s: &Session) -> u32 {
     let Some(table) = s.symbol("__per_cpu_offset") else { return 0 };
     let bound = nr_cpu_ids(s).unwrap_or(MAX_CPUS);
+    let offset_of = |cpu: u64| s.mem().u64(table.add(cpu * 8)).ok();
     let mut known: Vec<u64> = Vec::new();
     for cpu in 0..bound {
-        let Ok(offset) = s.mem().u64(table.add(cpu * 8)) else { break };
-        if !is_area(s, offset) || known.contains(&offset) {
+        let Some(offset) = offset_of(cpu) else { break };
+        // CPUs that cannot be all have the same one; what follows the table can be anything
+        let is_again = cpu.saturating_add(1) < bound && offset_of(cpu.saturating_add(1)) == Some(offset);
+        if !is_area(s, offset) || (is_again && cpu > 0) || known.contains(&offset) {
             break;
         }
         known.push(offset);
@@ -149,7 +152,7 @@ fn is_area(s: &Session, offset: u64) -> bool {
     let at = s.symbol("__per_cpu_start").unwrap_or_default().add(offset);
     let load = s.symbol("__per_cpu_load").map(|at| at.0);
     let [image, end, _] = s.arch().layout.image_range();
-    s.arch().is_kernel(at) && Some(offset) != load && !(image..end).contains(&at)
+    s.arch().is_kernel(at) && Some(offset) != load && !(image..end).contains(&at) && !s.in_image(at)
 }
 
 fn nr_cpu_ids(s: &Session) -> Option<u64> {

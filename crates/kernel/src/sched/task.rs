@@ -264,8 +264,15 @@ const RTLOCK_WAIT: u64 = 0x1000;
 /// `TASK_FROZEN` (6.1, f5d39b020809; no state before).
 const FROZEN: u64 = 0x8000;
 
+/// `TASK_FREEZABLE` and `__TASK_FREEZABLE_UNSAFE` (6.1, f5d39b020809; no state before): how a sleep may end.
+const FREEZABLE: u64 = 0x6000;
+
 /// All bits that `__state` has had, and two more (`TASK_STATE_MAX` is 0x10000 in 6.1).
 pub(crate) const STATE_MAX: u64 = 0x3_ffff;
+/// The same of the kernels that called it `state` (before 5.14).
+const OLD_STATE_MAX: u64 = 0xfff;
+/// The states in which a task sleeps: a bit that says how a sleep ends stands beside one of them.
+const SLEEPS: u64 = 0xf | RTLOCK_WAIT | FROZEN;
 
 /// The bits of `__state` and `exit_state`, which moved over the years: EXIT_ZOMBIE and EXIT_DEAD
 /// changed places in 3.14 (ad86622b478e), TASK_PARKED and TASK_DEAD moved in 4.14 (8ef9925b02c2).
@@ -280,6 +287,8 @@ pub struct TaskStates {
     waking: u64,
     /// TASK_WAKEKILL: with UNINTERRUPTIBLE it makes TASK_KILLABLE.
     wakekill: u64,
+    /// The highest bits that this kernel can have.
+    max: u64,
     /// Which bits moved is not known: the kernel's names of them are not in the dump.
     is_unsure: bool,
     /// True where the kernel's own names of them were read: where it has no symbol for these, its bits are assumed.
@@ -292,9 +301,16 @@ impl Default for TaskStates {
     }
 }
 
+bind! {
+    /// `task_struct` since 5.14 (2f064a59a11f), and before
+    struct NewState("task_struct") { new: "__state", old: "state" }
+}
+
 impl Fact for TaskStates {
     fn read(s: &Session) -> Self {
-        Self::of(s)
+        let b = s.bind::<NewState>();
+        let is_old = b.old.offset().is_ok() && !b.new.exists();
+        Self { max: if is_old { OLD_STATE_MAX } else { STATE_MAX }, ..Self::of(s) }
     }
 }
 
@@ -315,6 +331,7 @@ impl TaskStates {
         new: 0x800,
         waking: 0x200,
         wakekill: 0x100,
+        max: STATE_MAX,
         is_unsure: false,
         is_told: false,
     };
@@ -360,13 +377,15 @@ impl TaskStates {
         bits
     }
 
-    /// True where `__state` can be a task's: bits that kernels have, and of those that each are a state one at most. The
-    /// others say how a sleep ends.
+    /// True where `__state` can be a task's: bits that this kernel has, and of those that each are a state one at most. The
+    /// others say how a sleep ends, and stand beside one.
     pub(crate) const fn can_be(&self, state: u64) -> bool {
         // which one each of the others is, is known where the kernel names them
         let own = if self.is_told { 0xf | self.parked | self.dead | self.new } else { 0xf };
         let states = state & (own | RTLOCK_WAIT | FROZEN);
-        state <= STATE_MAX && states & states.wrapping_sub(1) == 0
+        let ends = self.noload | FREEZABLE | if self.is_unsure || !self.is_told { 0 } else { self.wakekill };
+        let ends_a_sleep = state & ends == 0 || state & SLEEPS != 0;
+        state <= self.max && states & states.wrapping_sub(1) == 0 && ends_a_sleep
     }
 
     /// The same of `exit_state`: both are `EXIT_TRACE`.
@@ -392,24 +411,24 @@ impl TaskStates {
         self.is_unsure && (t.has_exited() || t.is_in(Self::MOVED))
     }
 
-    /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, WA, `??`; `None` where the state is
-    /// not in the dump, or what it means is not.
+    /// The two letters that `ps` shows: RU, IN, UN, ID, ST, TR, ZO, DE, PA, NE, WA; `None` where the state is
+    /// not in the dump, or what it means is not known.
     #[must_use]
     pub fn letters(&self, t: &Task) -> Option<&'static str> {
         if self.is_ambiguous(t) {
             return None;
         }
-        Some(self.letters_of(t.state?, t.exit_state?))
+        self.letters_of(t.state?, t.exit_state?)
     }
 
-    const fn letters_of(&self, v: u64, exit_state: u64) -> &'static str {
+    const fn letters_of(&self, v: u64, exit_state: u64) -> Option<&'static str> {
         if exit_state & self.zombie != 0 {
-            return "ZO";
+            return Some("ZO");
         }
         if exit_state & self.exit_dead != 0 || v & self.dead != 0 {
-            return "DE";
+            return Some("DE");
         }
-        if v & self.parked != 0 {
+        let letters = if v & self.parked != 0 {
             "PA"
         } else if v & 0x1 != 0 {
             "IN"
@@ -427,8 +446,9 @@ impl TaskStates {
         } else if v == 0 {
             "RU"
         } else {
-            "??"
-        }
+            return None;
+        };
+        Some(letters)
     }
 
     /// The state as crash's `set` names it, every bit that is set: `TASK_RUNNING`,
@@ -522,9 +542,18 @@ mod tests {
         {
             assert!(states.can_be(state), "{state:#x}");
         }
-        for state in [3, 5, 0x82, 0x42, 0x8001, 0x4_0001, 0xdead_beef, u64::MAX] {
+        // more than one state, and ends of a sleep without one
+        for state in [3, 5, 0x82, 0x42, 0x8001, 0x4_0001, 0xdead_beef, u64::MAX, 0x400, 0x100, 0x2000, 0x4500]
+        {
             assert!(!states.can_be(state), "{state:#x}");
         }
+        // kernels that call it `state` have neither PREEMPT_RT's nor the freezer's
+        let old = TaskStates { max: OLD_STATE_MAX, ..TaskStates::NEW };
+        assert!([1, 0x402, 0x80, 0x800].iter().all(|state| old.can_be(*state)));
+        assert!([0x1000, 0x8000, 0x2001, 0x1_0000].iter().all(|state| !old.can_be(*state)));
+        // where which bits moved is not known, 0x100 can be a state of its own
+        let unsure = TaskStates { is_unsure: true, ..TaskStates::NEW };
+        assert!(unsure.can_be(0x100) && !unsure.can_be(0x400));
         assert!([0, 0x10, 0x20, 0x30].iter().all(|state| states.can_be_exit(*state)));
         assert!([1, 0x40, 0xffff_ffff].iter().all(|state| !states.can_be_exit(*state)));
     }
@@ -551,6 +580,7 @@ mod tests {
         ] {
             assert_eq!(new.letters(&task(Some(state), Some(exit))), Some(want), "{state:#x} {exit:#x}");
         }
+        assert_eq!(new.letters(&task(Some(0x1_0000), Some(0))), None, "a bit that has no name");
         for (state, exit, want) in [
             (0, 0, "TASK_RUNNING"),
             (0x2001, 0, "TASK_INTERRUPTIBLE"),

@@ -29,6 +29,8 @@ pub struct Tasks {
     pub total: Option<u64>,
     /// CPUs of which it is not known what they ran.
     pub unknown_cpus: Vec<u32>,
+    /// True where the idle task of a CPU is not known.
+    lacks_idle: bool,
 }
 
 impl Tasks {
@@ -66,6 +68,7 @@ impl Tasks {
             Some(_) => return None,
             // what this kernel does not have hides no task of its list
             _ if self.problems.iter().all(|e| matches!(e, KernelError::NoSymbol(_))) => return None,
+            _ if !self.lacks_idle && self.problems.iter().all(KernelError::is_of_the_kernel) => return None,
             _ => format!("{found} tasks are known, there may be more"),
         };
         Some(match self.problems.as_slice() {
@@ -102,7 +105,10 @@ pub(crate) fn read_tasks(s: &Session) -> Tasks {
         }
         match idle_task(s, cpu) {
             Ok(at) => find.idle(at, cpu),
-            Err(e) => find.problem(e),
+            Err(e) => {
+                find.out.lacks_idle = true;
+                find.problem(e);
+            }
         }
     }
     if !s.opened().active_only {

@@ -94,12 +94,24 @@ fn contradiction(s: &Session, dwarf: &Arc<DwarfFile>) -> Option<String> {
     })
 }
 
+/// Where memory has to show the members of tasks and the first of these is not in the dump: what is not known for that reason
+/// is nobody's mistake.
+fn unread_init_task(s: &Session, by_memory: bool) -> Option<String> {
+    let at = s.symbol("init_task").filter(|_| by_memory)?;
+    let why = s.mem().u64(at).err()?;
+    Some(format!(
+        "init_task, by which memory shows where members of struct task_struct are, is not in the dump ({why}): what it would \
+         show is not known"
+    ))
+}
+
 impl Session {
     /// What the types are worth beside memory, where that is not all: a sentence each. Empty before they were used.
     #[must_use]
     pub fn type_notes(&self) -> Vec<String> {
         let mut notes = self.corrections().to_vec();
         let loaded = self.loaded_at_hand();
+        notes.extend(loaded.and_then(|loaded| unread_init_task(self, loaded.untyped || !notes.is_empty())));
         if self.opened().build == Build::Foreign {
             notes.extend(loaded.map(|loaded| loaded.problems.clone()).unwrap_or_default());
         }

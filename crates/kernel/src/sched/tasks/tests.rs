@@ -266,6 +266,63 @@ fn without_types_a_list_is_known_by_either_end() {
     }
 }
 
+/// Both ends of the list are damaged: pids, parents and neighbours lead to all, and what is not counted may be more.
+#[test]
+fn a_list_whose_ends_lead_nowhere_leaves_other_ways() {
+    for ends in [[0; 2], [0x4141_4141_4141_4141, 0x4242_4242_4242_4242]] {
+        for is_counted in [true, false] {
+            let (mut k, all) = kernel(6);
+            let head = k.at("init_task") + 32;
+            k.word(head, ends[0]).word(head + 8, ends[1]);
+            // of the parents' lists one is broken too
+            k.word(all[0] + 48, 0x4343_4343_4343_4343).word(all[0] + 56, 0);
+            if !is_counted {
+                k.lose("nr_threads");
+            }
+            let tasks = read_tasks(&session(&k));
+            assert_eq!(pids(&tasks), [0, 1, 2, 3, 4, 5, 6], "{ends:x?}");
+            assert!(tasks.problems.iter().any(|e| matches!(e, KernelError::Damaged { .. })));
+            let lack = tasks.lack();
+            assert_eq!(lack.is_none(), is_counted, "{lack:?}");
+        }
+    }
+}
+
+/// The same where types are inferred: the children of `init_task` are the first that are known.
+#[test]
+fn without_types_a_list_whose_ends_lead_nowhere_is_found_by_children() {
+    for ends in [[0; 2], [0x4141_4141_4141_4141, 0x4242_4242_4242_4242], [1; 2]] {
+        let (mut k, all) = kernel(12);
+        k.without_btf();
+        let init = k.at("init_task");
+        // pid 2 is init_task's child too, and parent of half of the others
+        let siblings: Vec<u64> = all.iter().map(|at| at + 64).collect();
+        k.link(init + 48, &siblings[..2])
+            .link(all[0] + 48, &siblings[2..7])
+            .link(all[1] + 48, &siblings[7..]);
+        k.word(init + 176, init);
+        for (n, at) in all.iter().enumerate() {
+            k.word(
+                at + 176,
+                match n {
+                    0 | 1 => init,
+                    2..7 => all[0],
+                    _ => all[1],
+                },
+            );
+        }
+        let head = init + 32;
+        // 1 stands for a head that points to itself
+        let ends = ends.map(|end| if end == 1 { head } else { end });
+        k.word(head, ends[0]).word(head + 8, ends[1]);
+        let tasks = read_tasks(&session(&k));
+        assert_eq!(pids(&tasks), (0..=12).collect::<Vec<i32>>(), "{ends:x?}");
+        assert!(tasks.problems.iter().any(|e| matches!(e, KernelError::Damaged { .. })), "{ends:x?}");
+        // the kernel's own count says that these are all
+        assert_eq!((tasks.total, tasks.lack()), (Some(13), None), "{ends:x?}");
+    }
+}
+
 #[test]
 fn a_count_that_is_too_small_proves_no_list_whole() {
     for counted in [0, 3, 4] {

@@ -2,6 +2,7 @@
 
 use super::evidence::{never, only_place};
 use super::task::{COMM, MAX_TASKS, Sample, TASK_MIN, name_in, offsets};
+use crate::containers::list::list;
 use crate::session::Session;
 use base::VirtAddr;
 use rustc_hash::FxHashSet;
@@ -50,6 +51,9 @@ pub(super) fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List>
         }
         lists.extend(names_of_list(s, head, o, comm as u64));
     }
+    if lists.is_empty() {
+        lists.extend(by_children(s, init, comm as u64));
+    }
     let most = lists.iter().map(|list| list.named).max()?;
     let fewer = |n: usize| lists.get(n).map(|list| most - list.named);
     let place = only_place(0..lists.len(), usize::MAX, fewer, never)?;
@@ -60,6 +64,54 @@ pub(super) fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List>
     tasks.retain(|t| t.bytes.len() >= most.min(TASK_MIN));
     let whole = unbroken && tasks.len() == all.len();
     (tasks.len() >= 2).then_some(List { offset, all, front, tasks, whole })
+}
+
+/// Where neither end of the list leads anywhere: the children of `init_task` are tasks of it, and lead to the others.
+fn by_children(s: &Session, init: &Sample, comm: u64) -> Vec<Walked> {
+    let child = offsets(8).find_map(|o| child_at(s, init, o, comm));
+    let around =
+        |child: VirtAddr| offsets(8).filter_map(move |o| around(s, child, init.at, o, comm)).collect();
+    child.map(around).unwrap_or_default()
+}
+
+/// The size of a `struct list_head`, and the distance from `task_struct.children` to `sibling`, which follows it.
+const LIST_HEAD: u64 = 16;
+
+/// The first child, if `o` is where `children` is: a list of tasks with names that leads through their `sibling` and back.
+fn child_at(s: &Session, init: &Sample, o: usize, comm: u64) -> Option<VirtAddr> {
+    let head = init.at.add(o as u64);
+    let task = |node: VirtAddr| node.sub(o as u64 + LIST_HEAD);
+    let mut all = list(s.mem(), head).take(MAX_TASKS);
+    let first = all.next()?.ok()?;
+    let is_task = |node: VirtAddr| {
+        let name = s.mem().bytes(task(node).add(comm), COMM);
+        task(node) != init.at && name.is_ok_and(|bytes| name_in(&bytes).is_some())
+    };
+    // pid 1 and pid 2 at least
+    let mut others = 0_usize;
+    let fits = is_task(first)
+        && all.all(|node| {
+            others = others.saturating_add(1);
+            node.is_ok_and(is_task)
+        });
+    (fits && others > 0).then(|| task(first))
+}
+
+/// The tasks of the list at offset `o` that a task is on, in the list's order from the one behind `init_task` on, which it
+/// has to hold too.
+fn around(s: &Session, child: VirtAddr, init: VirtAddr, o: usize, comm: u64) -> Option<Walked> {
+    let node = child.add(o as u64);
+    let found = names_of_list(s, node, o, comm)?;
+    let place = found.all.iter().position(|at| *at == init)?;
+    // forward from the child to the head, and backward from the child to it
+    let (before, behind) = (found.all.get(..place)?, found.all.get(place.saturating_add(1)..)?);
+    let mut all = behind.to_vec();
+    all.push(child);
+    all.extend(before);
+    let ends = [(all.first()?, 8), (all.last()?, 0)];
+    let head = init.add(o as u64);
+    let unbroken = ends.iter().all(|(at, link)| s.mem().ptr(at.add(o as u64 + link)) == Ok(head));
+    Some(Walked { offset: o, front: all.len(), all, named: found.named, unbroken })
 }
 
 /// The tasks of a list in its order, walked from both ends; `None` where an entry's name is none.

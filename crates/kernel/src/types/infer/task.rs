@@ -8,7 +8,7 @@ use crate::sched::task::STATE_MAX;
 use crate::session::Session;
 use crate::stack::stacks::size_by_symbols;
 use base::{Bytes, VirtAddr};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// How much of a `task_struct` is looked at; 3.10's has some 3 KiB, 6.x's up to 10 (with the FPU state).
 const LOOK: usize = 12 << 10;
@@ -68,6 +68,35 @@ pub(super) fn offsets(step: usize) -> impl Iterator<Item = usize> {
     (0..LOOK).step_by(step)
 }
 
+/// Bytes of a `struct list_head`: `sibling` follows `children`.
+const LIST_HEAD: usize = 16;
+
+/// `children`: the list in each parent that its children's `sibling` is on, between the parent and others of its children.
+fn children(init: &Sample, tasks: &[Sample], parent: usize) -> Option<usize> {
+    let family = |t: &Sample| t.u64(parent);
+    let by_at: FxHashMap<u64, &Sample> = tasks.iter().map(|t| (t.at.0, t)).collect();
+    let against = |o: usize| {
+        let node = (o + LIST_HEAD) as u64;
+        let wrong = |t: &&Sample| {
+            let parent = family(t);
+            // the two neighbours: the parent's list, or a task of the same parent
+            [o + LIST_HEAD, o + LIST_HEAD + 8].into_iter().any(|link| {
+                let to = t.u64(link);
+                let is_head = to.zip(parent).is_some_and(|(to, parent)| to == parent.wrapping_add(o as u64));
+                let is_brother = || {
+                    let other = by_at.get(&to.unwrap_or(0).wrapping_sub(node));
+                    other.is_some_and(|other| other.at != t.at && family(other) == parent)
+                };
+                !is_head && !is_brother()
+            })
+        };
+        let has = init.u64(o).is_some_and(|first| by_at.contains_key(&first.wrapping_sub(node)));
+        let strange = tasks.iter().filter(wrong).count();
+        (has && strange * 4 <= tasks.len()).then_some(strange)
+    };
+    only_place(offsets(8), usize::MAX, against, never)
+}
+
 pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     let init_at = s.symbol("init_task")?;
     let init = Sample::read(s, init_at)?;
@@ -109,6 +138,9 @@ pub(super) fn infer(s: &Session) -> Option<Vec<Struct>> {
     };
     let parent = only_place(offsets(8), usize::MAX, is_parent, same);
     found("real_parent", parent, Shape::Pointer);
+    let children = parent.and_then(|o| children(&init, &tasks, o));
+    found("children", children, Shape::ListHead);
+    found("sibling", children.map(|o| o + LIST_HEAD), Shape::ListHead);
     let is_kthread = |t: &Sample| {
         let of = parent.and_then(|o| t.u64(o)).map(VirtAddr);
         Some(t.at) == kthreadd_at || of.is_some() && of == kthreadd_at

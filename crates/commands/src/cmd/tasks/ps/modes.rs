@@ -34,12 +34,12 @@ pub(super) fn summary(s: &Session, chosen: &[&Task], report: &mut Report) {
         let lack = s
             .tasks()
             .lack()
-            .or_else(|| (unknown > 0).then(|| format!("the state of {unknown} is not in the dump")));
+            .or_else(|| (unknown > 0).then(|| format!("the state of {unknown} is not known")));
         let count = lack.map_or_else(|| Cell::from(count), |lack| Cell::at_least(count, lack));
         report.line(Line::new().text(format!("  {name}: ")).field(name, count));
     }
     if unknown > 0 {
-        report.missing(format!("ps: the state of {unknown} tasks is not in the dump"));
+        report.missing(format!("ps: the state of {unknown} tasks is not known"));
     }
 }
 
