@@ -479,6 +479,21 @@ fn a_sleeping_task_goes_on_from_its_switch_frame() {
     assert_eq!(unwound.frames[0].lookup(), VirtAddr(back(1) - 1));
 }
 
+/// A table that is lost twice: what the other frames' tables say between two guesses proves neither.
+#[test]
+fn frames_between_two_guesses_are_guesses() {
+    let mut world = World::new();
+    world.entry(0, OrcKind::Undefined, SP, 0).call(1, 8).entry(2, OrcKind::Undefined, SP, 0);
+    world.entry(3, OrcKind::End, SP, 0);
+    world.put(TASK + 0x1000, &[back(1), back(2), 5, back(3)]);
+    let unwound = world.unwind(start(TEXT + 0x50, TASK + 0x1000));
+    let hows: Vec<_> = unwound.frames.iter().map(|f| (f.pc.0, f.how)).collect();
+    assert_eq!(
+        hows,
+        [(TEXT + 0x50, How::Start), (back(1), How::Scan), (back(2), How::Scan), (back(3), How::Scan)]
+    );
+}
+
 #[test]
 fn a_stack_without_registers_is_entered_where_the_cpu_must_be() {
     let mut world = World::new();

@@ -71,6 +71,7 @@ impl Unwinder<'_> {
             Some(cursor) => self.walk(cursor, &mut frames),
             None => StopReason::NoStart,
         };
+        mark_unproven(&mut frames);
         Unwound { frames, stopped }
     }
 
@@ -273,6 +274,19 @@ impl Unwinder<'_> {
                 Step::Entry { saved: Saved { at, regs, full: true, user }, how, is_call: false }
             }
             Err(fault) => Step::Fault(fault),
+        }
+    }
+}
+
+/// Frames behind a guess rest on it, whatever found them: only where they lead to the end of the stack without another guess
+/// do they bear it out. Those before another one are guesses as well.
+fn mark_unproven(frames: &mut [Frame]) {
+    let Some(last) = frames.iter().rposition(|frame| frame.how.is_guess()) else { return };
+    let first = frames.iter().position(|frame| frame.how.is_guess()).unwrap_or(last);
+    for frame in frames.get_mut(first..last).unwrap_or_default() {
+        // what an exception saved says of itself what it is
+        if frame.saved.is_none() {
+            frame.how = How::Scan;
         }
     }
 }

@@ -9,6 +9,7 @@
 
 use crate::log::printk::{LogRecord, text_line};
 use dump::Words;
+use std::ops::Range;
 
 /// Bytes before a record's text: without and with a caller, and filled to 8 bytes.
 pub(crate) const HEADERS: [usize; 3] = [16, 20, 24];
@@ -173,14 +174,65 @@ pub(crate) fn of_run(bytes: &[u8], run: Run, words: Words) -> (Vec<LogRecord>, u
     (out, at.saturating_sub(run.start))
 }
 
+/// A byte that messages have.
+const fn is_printed(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r' | 0x80..)
+}
+
+/// The stretches of text with lines that begin with a level, where there are enough of them: buffers as before 3.5. One can be
+/// cut at either end of the bytes.
+pub(crate) fn texts(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
+    let mut behind = 0;
+    for hit in memchr::memmem::find_iter(bytes, b"\n<") {
+        if hit < behind {
+            continue;
+        }
+        let before = bytes.get(behind..hit).unwrap_or_default();
+        let start = behind.saturating_add(before.iter().rposition(|b| !is_printed(*b)).map_or(0, |n| n + 1));
+        let rest = bytes.get(start..).unwrap_or_default();
+        let text =
+            rest.get(..rest.iter().position(|b| !is_printed(*b)).unwrap_or(rest.len())).unwrap_or(rest);
+        behind = start.saturating_add(text.len()).max(hit.saturating_add(1));
+        let begins = |line: &&[u8]| matches!(line, [b'<', b'0'..=b'7', b'>', ..]);
+        if text.split(|b| *b == b'\n').filter(begins).count() >= MIN_RUN {
+            out.push(start..behind);
+        }
+    }
+    out
+}
+
+/// The messages of a buffer of text, the oldest first where their times tell that it was written more than once: the line
+/// that is cut where the newest ends is the oldest, and one that the buffer's end cuts goes on at its start.
+pub(crate) fn of_text(text: &[u8]) -> Vec<LogRecord> {
+    let (ends, text) = (text.last() == Some(&b'\n'), String::from_utf8_lossy(text));
+    let mut records: Vec<LogRecord> = text.lines().map(text_line).collect();
+    let timed: Vec<(usize, u64)> =
+        records.iter().enumerate().filter_map(|(n, r)| Some((n, r.ts_nsec?))).collect();
+    let fall = |two: &[(usize, u64)]| match two {
+        [(_, a), (oldest, b)] => a.checked_sub(*b).filter(|by| *by > 0).map(|by| (by, *oldest)),
+        _ => None,
+    };
+    let Some((_, oldest)) = timed.windows(2).filter_map(fall).max() else { return records };
+    // what is before the oldest that is whole
+    let cut = records.get(oldest.saturating_sub(1)).is_some_and(|r| r.ts_nsec.is_none());
+    let first = oldest.saturating_sub(usize::from(cut));
+    let is_cut = !ends && records.first().is_some_and(|r| r.level.is_none() && r.ts_nsec.is_none());
+    let head = if is_cut && first > 0 { Some(records.remove(0)) } else { None };
+    if let (Some(head), Some(last)) = (&head, records.last_mut()) {
+        last.text.push_str(&head.text);
+    }
+    records.rotate_left(first.saturating_sub(usize::from(head.is_some())));
+    records
+}
+
 /// The lines of the text from the one on that has `banner`; none where no level stands before that.
 pub(crate) fn lines(bytes: &[u8], banner: usize) -> Vec<LogRecord> {
     let from = banner.saturating_sub(STAMP);
     let before = bytes.get(from..banner).unwrap_or_default();
     let start = memchr::memrchr(b'<', before).filter(|at| is_front(before.get(*at..).unwrap_or_default()));
     let Some(text) = start.and_then(|at| bytes.get(from.checked_add(at)?..)) else { return Vec::new() };
-    let is_text = |b: &u8| matches!(b, b' '..=b'~' | b'\t' | b'\n' | b'\r' | 0x80..);
-    let len = text.iter().take_while(|b| is_text(b)).count();
+    let len = text.iter().take_while(|b| is_printed(**b)).count();
     let text = String::from_utf8_lossy(text.get(..len).unwrap_or_default());
     text.lines().map(text_line).collect()
 }
@@ -272,5 +324,43 @@ mod tests {
         for text in ["[    0.000000] Linux version 3.2\nb\nc\nd\n", "a <b> c Linux version 3.2\nb\nc\nd\n"] {
             assert!(lines(text.as_bytes(), text.find("Linux").unwrap()).is_empty(), "{text}");
         }
+    }
+
+    /// A buffer of text that was written more than once: `cut` bytes of the newest lines stand at its end.
+    fn wrapped(times: bool, cut: usize) -> (Vec<u8>, Vec<String>) {
+        let line = |n: usize| match times {
+            true => format!("<6>[{:5}.{:06}] message {n}\n", n / 3, n),
+            false => format!("<6>message {n}\n"),
+        };
+        let all: String = (10..40).map(line).collect();
+        let mut bytes = all.clone().into_bytes();
+        bytes.rotate_left(cut);
+        // the newest has written over the beginning of the oldest
+        let seam = bytes.len() - cut;
+        bytes[seam..seam + 4].copy_from_slice(b"+++\n");
+        (bytes, (10..40).map(|n| format!("message {n}")).collect())
+    }
+
+    #[test]
+    fn a_buffer_of_text_without_a_banner() {
+        // where a line begins, and inside of one
+        for cut in [300, 309, 317] {
+            let (text, wanted) = wrapped(true, cut);
+            let bytes = [&[0; 50][..], &text, &[1; 50]].concat();
+            let found = texts(&bytes);
+            assert_eq!((found.len(), found[0].start, found[0].end), (1, 50, 50 + text.len()), "{cut}");
+            let records = of_text(&bytes[found[0].clone()]);
+            let told: Vec<&str> = records.iter().map(|r| r.text.as_str()).collect();
+            let whole = wanted.iter().filter(|line| told.contains(&line.as_str())).count();
+            assert!(whole >= wanted.len() - 2, "{cut}: {told:?}");
+            let times: Vec<u64> = records.iter().filter_map(|r| r.ts_nsec).collect();
+            assert!(times.is_sorted() && times.len() + 2 >= wanted.len(), "{cut}: {times:?}");
+        }
+        // nothing tells which line is the oldest: they stay as they lie
+        let (text, _) = wrapped(false, 40);
+        assert!(texts(&text).len() == 1 && of_text(&text).len() >= 29);
+        // text without levels, and too few lines with one
+        assert!(texts(&b"a line\n".repeat(50)).is_empty() && texts(&b"<6>a line\n".repeat(5)).is_empty());
+        assert!(texts(&b"\n<9>a line".repeat(50)).is_empty());
     }
 }

@@ -6,9 +6,10 @@
 //! that the log can be read before anything else is known.
 
 use crate::error::{KernelError, Result};
-use crate::log::printk_shape;
+use crate::log::{old_shape, printk_shape};
 use crate::session::{Fact, Session};
 use base::{VirtAddr, VirtRead};
+use std::ops::Range;
 
 pub use crate::log::printk_safe::{SafeBuffer, safe_buffers};
 
@@ -253,18 +254,50 @@ pub fn read_records(mem: &dyn VirtRead, buffer: &RecordBuffer) -> Log {
     log
 }
 
+/// The text that lies in the buffer of a kernel before 3.5: `log_end` counts all bytes that were ever written, and
+/// `logged_chars` those that nobody cleared (`dmesg -c`), which are there all the same.
 fn plain_text(s: &Session) -> Result<Log> {
-    let mem = s.mem();
     let (buf, len) = buffer(s)?;
-    let end = u64::from(mem.u32(s.need_symbol("log_end")?)?);
-    let chars = s.symbol("logged_chars").and_then(|at| mem.u32(at).ok()).map_or(end, u64::from);
-    let have = chars.min(len).min(end);
-    let start = end.wrapping_sub(have) & len.wrapping_sub(1);
-    let first = mem.bytes(buf.add(start), (len.saturating_sub(start)).min(have) as usize)?;
-    let rest = mem.bytes(buf, have.saturating_sub(first.len() as u64) as usize)?;
-    let all = [first, rest].concat();
-    let text = String::from_utf8_lossy(&all);
-    Ok(Log { records: text.lines().map(text_line).collect(), ..Log::default() })
+    let end = u64::from(s.mem().u32(s.need_symbol("log_end")?)?);
+    let all = s.mem().bytes(buf, len as usize)?;
+    let at = s.symbol("log_end").unwrap_or_default();
+    Ok(text_buffer(&all, end, at))
+}
+
+/// The messages in such a buffer, whose `log_end` stands at `at`.
+fn text_buffer(all: &[u8], end: u64, at: VirtAddr) -> Log {
+    let len = all.len() as u64;
+    let have = usize::try_from(end.min(len)).unwrap_or(0);
+    let start = if end > len { usize::try_from(end % len.max(1)).unwrap_or(0) } else { 0 };
+    let (before, behind) = all.get(..have).and_then(|all| all.split_at_checked(start)).unwrap_or_default();
+    let ordered = [behind, before].concat();
+    let text = String::from_utf8_lossy(&ordered);
+    let mut records: Vec<LogRecord> = text.lines().map(text_line).collect();
+    // where the end of the newest message is not where it says, times fall elsewhere
+    let by_shape = old_shape::texts(all).into_iter().max_by_key(Range::len);
+    let shown =
+        by_shape.map(|text| old_shape::of_text(all.get(text).unwrap_or_default())).unwrap_or_default();
+    let lacks = records.len().saturating_add(MIN_LACK) < shown.len();
+    let why = || format!("log_end is {end}, and the buffer has {} messages", shown.len());
+    let doubt = (lacks || !is_in_order(&records) && is_in_order(&shown)).then(|| KernelError::Damaged {
+        what: "log_buf",
+        at,
+        why: why(),
+    });
+    if doubt.is_some() {
+        records = shown;
+    }
+    Log { records, doubt, ..Log::default() }
+}
+
+/// More messages than a shape can find by chance.
+const MIN_LACK: usize = 12;
+
+/// True where the times of messages do not fall, but by what CPUs differ in.
+fn is_in_order(records: &[LogRecord]) -> bool {
+    const APART: u64 = 1_000_000_000;
+    let times: Vec<u64> = records.iter().filter_map(|r| r.ts_nsec).collect();
+    times.windows(2).all(|two| matches!(two, [a, b] if a.saturating_sub(*b) < APART))
 }
 
 /// `<6>[    1.234567] text`
@@ -295,6 +328,32 @@ pub(crate) fn text_line(line: &str) -> LogRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A buffer of text that was written once or more often, whose end counts right or not.
+    #[test]
+    fn a_buffer_of_text_by_its_end_or_by_its_times() {
+        let line = |n: usize| format!("<6>[{n:5}.000000] message {n}\n");
+        let all: Vec<u8> = (0..40).flat_map(|n| line(n).into_bytes()).collect();
+        let len = all.len() as u64;
+        let texts = |log: &Log| log.records.iter().map(|r| r.text.clone()).collect::<Vec<_>>();
+        let wanted: Vec<String> = (0..40).map(|n| format!("message {n}")).collect();
+        let mut unfilled = all.clone();
+        unfilled.resize(all.len() + 500, 0);
+        let log = text_buffer(&unfilled, len, VirtAddr(1));
+        assert_eq!((texts(&log), log.doubt.is_none()), (wanted.clone(), true));
+        let mut twice = all.clone();
+        twice.rotate_left(line(0).len() * 5);
+        let end = len - line(0).len() as u64 * 5;
+        let log = text_buffer(&twice, len + end, VirtAddr(1));
+        assert_eq!((texts(&log), log.doubt.is_none()), (wanted.clone(), true));
+        // a count that is damaged hides no message, and breaks no order
+        for wrong in [0, 100, len + 30] {
+            let log = text_buffer(&twice, wrong, VirtAddr(1));
+            assert_eq!((texts(&log), log.doubt.is_some()), (wanted.clone(), true), "{wrong}");
+        }
+        let log = text_buffer(&[], 7, VirtAddr(1));
+        assert!(log.records.is_empty() && log.doubt.is_none());
+    }
 
     #[test]
     fn a_text_line_gives_level_time_and_text() {

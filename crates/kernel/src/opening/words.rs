@@ -13,6 +13,7 @@ use arch::NameSearch;
 use base::{GRANULE, PhysAddr, PhysRead, VmcoreInfo, cstr};
 use debuginfo::find::Watch;
 use dump::Words as Shape;
+use std::ops::Range;
 
 /// Bytes that are looked at in one go.
 const PIECE: usize = 256 << 10;
@@ -77,7 +78,16 @@ pub(crate) fn log_by_shape(image: &Image, watch: &Watch) -> Option<Log> {
     let shape = image.words();
     let mut runs: Vec<(PhysAddr, old_shape::Run)> = Vec::new();
     let mut rings = Vec::new();
+    let mut texts: Vec<Range<u64>> = Vec::new();
     each_piece(image.phys(), watch, &mut |at, bytes| {
+        for text in old_shape::texts(bytes).into_iter().take(MAX_RUNS.saturating_sub(texts.len())) {
+            let text = at.add(text.start as u64).0..at.add(text.end as u64).0;
+            // one that goes on in the next piece is found there again
+            match texts.last_mut().filter(|last| text.start <= last.end) {
+                Some(last) => last.end = last.end.max(text.end),
+                None => texts.push(text),
+            }
+        }
         let blocks = text_ring::runs(bytes, shape).into_iter();
         let blocks = blocks.map(|run| at.add(run.start as u64).0..at.add(run.end as u64).0);
         rings.extend(blocks.take(MAX_RUNS.saturating_sub(rings.len())));
@@ -89,7 +99,19 @@ pub(crate) fn log_by_shape(image: &Image, watch: &Watch) -> Option<Log> {
     let read = |at: u64, bytes: &mut [u8]| image.phys().read_stretch(PhysAddr(at), bytes).unwrap_or(0);
     let logs = [of_records(image, runs), text_ring::of_runs(rings, shape, &read)];
     // `max_by_key` takes the last of equals
-    logs.into_iter().flatten().rev().max_by_key(|log| log.records.len())
+    let found = logs.into_iter().flatten().rev().max_by_key(|log| log.records.len());
+    found.or_else(|| of_texts(image, &texts))
+}
+
+/// The largest buffer of text, as before 3.5. Who reads the log of a later kernel can have such a copy of it.
+fn of_texts(image: &Image, texts: &[Range<u64>]) -> Option<Log> {
+    let longest = texts.iter().max_by_key(|text| text.end - text.start)?;
+    let len = usize::try_from(longest.end - longest.start).ok()?.min(LOG_WITHIN);
+    let mut bytes = vec![0; len];
+    let read = image.phys().read_stretch(PhysAddr(longest.start), &mut bytes).unwrap_or(0);
+    let records = old_shape::of_text(bytes.get(..read).unwrap_or_default());
+    // what came before them is not there
+    Some(Log { records, hole: Some(0), ..Log::default() })
 }
 
 /// The largest buffer of records that these runs are of.

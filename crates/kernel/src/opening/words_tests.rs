@@ -210,3 +210,20 @@ fn vmcoreinfo_in_two_pieces_and_in_two_copies_is_one() {
     assert_eq!(words.info.get("CRASHTIME"), Some("1700000001"));
     assert_eq!(words.info.iter().count(), INFO.lines().count());
 }
+
+/// A buffer of text, as before 3.5, whose first messages were written over.
+#[test]
+fn text_without_a_banner_is_a_log_of_any_machine() {
+    for target in Target::OTHERS {
+        let lines: String = (20..60).map(|n| format!("<6>[{n:5}.000000] message {n}\n")).collect();
+        let mut text = lines.into_bytes();
+        text.rotate_left(333);
+        let spec =
+            DumpSpec::of(target).release("").page(0x80, &[7; 64]).bytes(0x8_0100, &text).page(0x90, &[0; 8]);
+        let (_file, layers) = layers(&spec.elf());
+        let log = super::log_by_shape(layers.image(), &debuginfo::find::Watch::default()).unwrap();
+        let told: Vec<String> = log.records.iter().map(|r| r.text.clone()).collect();
+        let wanted: Vec<String> = (20..60).map(|n| format!("message {n}")).collect();
+        assert_eq!((told, log.hole), (wanted, Some(0)), "{}", target.name);
+    }
+}

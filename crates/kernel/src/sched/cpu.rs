@@ -230,6 +230,16 @@ pub fn per_cpu_offset(s: &Session, cpu: u32) -> Result<u64> {
     }
 }
 
+/// The variable in which a CPU keeps its current task: `current_task`, the first member of `pcpu_hot` from 6.2 to 6.14.
+pub const CURRENT: [&str; 2] = ["current_task", "pcpu_hot"];
+
+/// What a CPU's own variable says it runs. Asks for no types.
+pub(crate) fn current_by_variable(s: &Session, cpu: u32) -> Result<VirtAddr> {
+    let [own, hot] = CURRENT;
+    let at = per_cpu(s, own, cpu).or_else(|e| per_cpu(s, hot, cpu).map_err(|_| e))?;
+    Ok(s.mem().ptr(at)?)
+}
+
 fn own_offset(s: &Session, table: VirtAddr, cpu: u32) -> Result<u64> {
     Ok(s.mem().u64(table.add(u64::from(cpu) * 8))?)
 }

@@ -233,14 +233,10 @@ pub fn thread_info(s: &Session, task: &Task) -> Option<VirtAddr> {
     own.or_else(|| task.stack.filter(points_back))
 }
 
-/// What a CPU runs, as its run queue says; where that is not known, the per-CPU `current_task`, which
-/// was the first member of `pcpu_hot` from 6.2 to 6.14.
+/// What a CPU runs, as its run queue says; where that is not known, as its own variable does.
 pub fn current_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
     let rq = s.per_cpu("runqueues", cpu).and_then(|rq| s.bind::<RunQueue>().curr.ptr(s.mem(), rq));
-    rq.or_else(|e| {
-        let own = s.per_cpu("current_task", cpu).or_else(|_| s.per_cpu("pcpu_hot", cpu));
-        Ok(s.mem().ptr(own.map_err(|_| e)?)?)
-    })
+    rq.or_else(|e| crate::sched::cpu::current_by_variable(s, cpu).map_err(|_| e))
 }
 
 /// A CPU's idle task (`swapper/N`), as its run queue says; where that is not known, `idle_threads` of
@@ -269,6 +265,8 @@ const FREEZABLE: u64 = 0x6000;
 
 /// All bits that `__state` has had, and two more (`TASK_STATE_MAX` is 0x10000 in 6.1).
 pub(crate) const STATE_MAX: u64 = 0x3_ffff;
+/// Those that have a name.
+const NAMED: u64 = 0xffff;
 /// The same of the kernels that called it `state` (before 5.14).
 const OLD_STATE_MAX: u64 = 0xfff;
 /// The states in which a task sleeps: a bit that says how a sleep ends stands beside one of them.
@@ -309,7 +307,8 @@ bind! {
 impl Fact for TaskStates {
     fn read(s: &Session) -> Self {
         let b = s.bind::<NewState>();
-        let is_old = b.old.offset().is_ok() && !b.new.exists();
+        // what is inferred is called by its old name
+        let is_old = b.old.offset().is_ok() && !b.new.exists() && !s.loaded().untyped;
         Self { max: if is_old { OLD_STATE_MAX } else { STATE_MAX }, ..Self::of(s) }
     }
 }
@@ -385,7 +384,8 @@ impl TaskStates {
         let states = state & (own | RTLOCK_WAIT | FROZEN);
         let ends = self.noload | FREEZABLE | if self.is_unsure || !self.is_told { 0 } else { self.wakekill };
         let ends_a_sleep = state & ends == 0 || state & SLEEPS != 0;
-        state <= self.max && states & states.wrapping_sub(1) == 0 && ends_a_sleep
+        let has_name = state == 0 || state & NAMED != 0;
+        state <= self.max && states & states.wrapping_sub(1) == 0 && ends_a_sleep && has_name
     }
 
     /// The same of `exit_state`: both are `EXIT_TRACE`.
@@ -543,7 +543,7 @@ mod tests {
             assert!(states.can_be(state), "{state:#x}");
         }
         // more than one state, and ends of a sleep without one
-        for state in [3, 5, 0x82, 0x42, 0x8001, 0x4_0001, 0xdead_beef, u64::MAX, 0x400, 0x100, 0x2000, 0x4500]
+        for state in [3, 5, 0x82, 0x42, 0x8001, 0x4_0001, 0xdead_beef, u64::MAX, 0x400, 0x100, 0x2000, 0x4500, 0x1_0000]
         {
             assert!(!states.can_be(state), "{state:#x}");
         }

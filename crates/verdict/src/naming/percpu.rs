@@ -24,7 +24,7 @@ impl Namer<'_> {
         // it is read under a second name as well
         let symbol = symbol.name.strip_prefix("const_").unwrap_or(symbol.name);
         let types = self.types();
-        if matches!(symbol, "current_task" | "pcpu_hot") && offset == 0 && size == 8 {
+        if kernel::sched::cpu::CURRENT.contains(&symbol) && offset == 0 && size == 8 {
             let task = types.first(None, Space::Struct, "task_struct");
             let origin = "this CPU's current task";
             return Some(named(Expr::ident("current"), task.map(|t| types.pointer_to(t)), origin));

@@ -80,7 +80,11 @@ impl Run for Mod {
         let s = cx.session()?;
         let mut report = Report::new("mod");
         if let Some(e) = s.modules_problem() {
-            let is_name = s.modules().iter().any(|m| m.misnamed.as_ref() == Some(e));
+            let is_name = s
+                .modules()
+                .iter()
+                .filter_map(|m| m.misnamed.as_ref())
+                .any(|why| why.to_string() == e.to_string());
             let list = if is_name { "" } else { "the list of modules is not whole: " };
             let text = format!("mod: {list}{e}");
             report.lacking(e.is_loss(), text);

@@ -166,8 +166,9 @@ fn cpus(s: &Session, report: &mut Report) {
     let cpus = s.cpus();
     let why = cpus.problem.as_ref().map(ToString::to_string).unwrap_or_default();
     let Some(present) = &cpus.present else {
-        // those whose registers are in the dump were there; others may have been
-        let least = s.cpu_states().len().max(cpus.online.as_ref().map_or(0, Vec::len));
+        // those whose registers are in the dump were there, as far as the kernel can have had so many; others may have been
+        let noted = s.cpu_states().len().min(cpus.possible.len());
+        let least = noted.max(cpus.online.as_ref().map_or(0, Vec::len));
         let (text, cell) = match cpus.possible.len() {
             possible if possible > least => (
                 format!("at least {least}, at most {possible}"),

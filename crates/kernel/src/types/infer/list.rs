@@ -51,7 +51,8 @@ pub(super) fn task_list(s: &Session, init: &Sample, comm: usize) -> Option<List>
         }
         lists.extend(names_of_list(s, head, o, comm as u64));
     }
-    if lists.is_empty() {
+    // what stands beside a name can be zeros, which contradict nothing
+    if lists.iter().all(|list| list.named < 2) {
         lists.extend(by_children(s, init, comm as u64));
     }
     let most = lists.iter().map(|list| list.named).max()?;

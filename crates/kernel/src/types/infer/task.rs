@@ -478,7 +478,7 @@ fn thread_info(s: &Session, tasks: &[Sample], stack: usize) -> Option<Struct> {
     let possible = &cpu::read_cpus(s).possible;
     let running: Vec<(u32, VirtAddr)> = possible
         .iter()
-        .filter_map(|&cpu| Some((cpu, s.mem().ptr(cpu::per_cpu(s, "current_task", cpu).ok()?).ok()?)))
+        .filter_map(|&cpu| Some((cpu, cpu::current_by_variable(s, cpu).ok()?)))
         .collect();
     let cpu = (8..64_u64).step_by(4).find(|&o| {
         infos.iter().all(|&(task, at)| {
