@@ -543,8 +543,21 @@ mod tests {
             assert!(states.can_be(state), "{state:#x}");
         }
         // more than one state, and ends of a sleep without one
-        for state in [3, 5, 0x82, 0x42, 0x8001, 0x4_0001, 0xdead_beef, u64::MAX, 0x400, 0x100, 0x2000, 0x4500, 0x1_0000]
-        {
+        for state in [
+            3,
+            5,
+            0x82,
+            0x42,
+            0x8001,
+            0x4_0001,
+            0xdead_beef,
+            u64::MAX,
+            0x400,
+            0x100,
+            0x2000,
+            0x4500,
+            0x1_0000,
+        ] {
             assert!(!states.can_be(state), "{state:#x}");
         }
         // kernels that call it `state` have neither PREEMPT_RT's nor the freezer's

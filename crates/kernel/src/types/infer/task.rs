@@ -476,10 +476,8 @@ fn thread_info(s: &Session, tasks: &[Sample], stack: usize) -> Option<Struct> {
     }
     // not the session's own, which asks for types while it is made and so can be what called here
     let possible = &cpu::read_cpus(s).possible;
-    let running: Vec<(u32, VirtAddr)> = possible
-        .iter()
-        .filter_map(|&cpu| Some((cpu, cpu::current_by_variable(s, cpu).ok()?)))
-        .collect();
+    let running: Vec<(u32, VirtAddr)> =
+        possible.iter().filter_map(|&cpu| Some((cpu, cpu::current_by_variable(s, cpu).ok()?))).collect();
     let cpu = (8..64_u64).step_by(4).find(|&o| {
         infos.iter().all(|&(task, at)| {
             let Ok(value) = s.mem().u32(at.add(o)) else { return false };
