@@ -93,6 +93,10 @@ pub trait Scope {
     fn call(&self, _name: &str, _args: &[Value]) -> Option<Result<Value, String>> {
         None
     }
+    /// A pointer that the sources have as a macro of this name (`LIST_POISON1`).
+    fn pointer_constant(&self, _name: &str) -> Option<u64> {
+        None
+    }
     /// Symbol names like this one, for messages; `None` where there is no table of symbols.
     fn near_symbols(&self, _name: &str) -> Option<Vec<String>> {
         None

@@ -209,6 +209,9 @@ impl Scope for SessionScope<'_> {
             None => Value::ulong(self.types(), n),
         }))
     }
+    fn pointer_constant(&self, name: &str) -> Option<u64> {
+        kernel::mm::poison::Poison::named(name)
+    }
     fn near_symbols(&self, name: &str) -> Option<Vec<String>> {
         let mut near = base::Nearest::new(name);
         let kernel = self.session.kernel_symbols().table.near(name);

@@ -103,7 +103,10 @@ impl Evaluator<'_> {
             "false" => Some(truth(0)),
             "PAGE_SIZE" => self.scope.page_shift().map(|shift| self.int(8, false, 1 << shift)),
             "PAGE_SHIFT" => self.scope.page_shift().map(|shift| self.int(4, true, i128::from(shift))),
-            _ => None,
+            name => {
+                let to = self.types.pointer_to(TypeRef::VOID);
+                self.scope.pointer_constant(name).map(|at| self.immediate(to, i128::from(at), 8))
+            }
         })
     }
 

@@ -7,6 +7,7 @@ pub mod node;
 pub mod page;
 pub mod page_state;
 mod page_type;
+pub mod poison;
 pub mod slab;
 pub mod slab_memory;
 pub mod slub;
