@@ -225,6 +225,9 @@ impl std::fmt::Debug for Known<'_> {
     }
 }
 
+/// How many instructions [`Function::just_before`] goes back.
+const MAX_BEFORE: usize = 32;
+
 impl Function {
     /// The order of a function's instructions; the function begins at `entry`.
     pub(crate) fn of(entry: u64, code: Box<dyn Lifted>, known: &Known<'_>) -> Self {
@@ -340,6 +343,19 @@ impl Function {
             (op.is_call() && op.next == ip).then_some(op.ip)
         })?;
         Some((call, self.indirect(call)))
+    }
+
+    /// The instructions that have run right before the one at `ip`, the nearest first, up to where paths meet or a call
+    /// may have changed memory.
+    pub fn just_before(&self, ip: u64) -> impl Iterator<Item = u64> + '_ {
+        let mut here = self.number(ip);
+        std::iter::from_fn(move || {
+            let [only] = self.before.get(here?)?.as_slice() else { return None };
+            let op = self.ops.get(*only).filter(|op| !op.is_call())?;
+            here = Some(*only);
+            Some(op.ip)
+        })
+        .take(MAX_BEFORE)
     }
 
     /// The direct calls: each with its target.

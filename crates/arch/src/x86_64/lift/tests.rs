@@ -460,3 +460,23 @@ fn registers_that_code_does_not_compute_with_are_not_followed() {
     assert_eq!(flow.expr(held(0x1009, r::RBX)), Expr::Phi { at: 0x1009, register: r::RBX });
     assert_eq!(flow.inputs(0x1009, r::RBX).len(), 2);
 }
+
+#[test]
+fn what_ran_right_before_ends_where_paths_meet_and_at_calls() {
+    // mov 0x24(%rcx),%eax; add %esi,%eax; mov 0x20(%rcx),%esi; mov %eax,0x24(%rcx); cmp %eax,%esi; jb +1; ret; ud2
+    let code = [
+        0x8b, 0x41, 0x24, 0x01, 0xf0, 0x8b, 0x71, 0x20, 0x89, 0x41, 0x24, 0x39, 0xc6, 0x72, 0x01, 0xc3, 0x0f,
+        0x0b,
+    ];
+    let (f, flow, ways) = ways(&code, 0x1010);
+    let b = only(&ways);
+    assert_eq!(f.just_before(b.compare).collect::<Vec<_>>(), [0x1008, 0x1005, 0x1003, 0x1000]);
+    // the sum that is compared is the one that was stored
+    let Some(Operand::Reg { number, .. }) = f.operand(0x1008, 1) else { panic!() };
+    let compared = b.test.unwrap().right.sym.unwrap();
+    assert_eq!(flow.register(0x1008, number), Some(compared));
+    // test %ebx,%ebx; jne +7; call; ud2; ret: two ways lead to ret, and what a call did is not known
+    let f = function(&[0x85, 0xdb, 0x75, 0x07, 0xe8, 0, 0, 0, 0x10, 0x0f, 0x0b, 0xc3]);
+    assert_eq!(f.just_before(0x1009).count(), 0);
+    assert_eq!(f.just_before(0x1004).collect::<Vec<_>>(), [0x1002, 0x1000]);
+}
