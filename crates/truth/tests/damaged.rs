@@ -51,7 +51,7 @@ fn verdict(dump: &Path) -> Option<Stated> {
     add(&mut parts, "access", &data["access"]["text"]);
     for operand in data["condition"]["operands"].as_array().into_iter().flatten() {
         // a value that is gone is told to be gone
-        if let (Some(name), Some(value)) = (operand["name"].as_str(), operand["value"].as_str()) {
+        if let (Some(name), Some(value)) = (operand["name"].as_str(), operand["text"].as_str()) {
             parts.insert(format!("operand: {name} = {value}"));
         }
     }

@@ -241,7 +241,7 @@ fn what_the_verdict_names_as_evidence_shows_it() {
     // (what is said, the values in it, the commands)
     let mut claims: Vec<(String, Vec<String>, Vec<String>)> = Vec::new();
     for operand in verdict["condition"]["operands"].as_array().unwrap() {
-        let value = operand["value"].as_str().unwrap().to_owned();
+        let value = operand["text"].as_str().unwrap().to_owned();
         claims.push((operand["name"].to_string(), vec![value], evidence(operand)));
     }
     for key in ["related", "evidence", "context", "module"] {

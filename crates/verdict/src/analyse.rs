@@ -6,17 +6,18 @@ use crate::context::{history, init, process};
 use crate::explain::blame::{self, Blame, Found};
 use crate::explain::objects;
 use crate::explain::related;
+use crate::headline;
 use crate::known::{self, KnownError};
+use crate::losses;
 use crate::lacks;
 use crate::memory::usage;
-use crate::model::{Known, Statement, Verdict};
+use crate::model::{Known, Lack, Statement, Verdict, Victim, Who};
 use crate::reports::checkers;
 use crate::reports::machine_check;
 use crate::signature;
 use crate::stall::evidence;
 use crate::victim::frames;
 use crate::victim::module;
-use crate::words::headline;
 use kernel::Session;
 use kernel::log::event::Class;
 use kernel::log::lines::Lines;
@@ -45,7 +46,21 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         access: found.access.clone(),
         evidence: [evidence, found.evidence.clone()].concat(),
         undetermined: [lacks, found.lacks.clone()].concat(),
-        ..Verdict::new()
+        victim: case.victim.task.map(|task| Victim {
+            who: Who::of(task),
+            task: task.at.0,
+            cpu: task.cpu,
+            frame: from,
+        }),
+        context: Vec::new(),
+        module: Vec::new(),
+        waits: Vec::new(),
+        objects: Vec::new(),
+        related: Vec::new(),
+        history: Vec::new(),
+        known: Vec::new(),
+        signature: Err(String::new()),
+        losses: Vec::new(),
     };
     let told = if options.brief { short } else { whole(&case, options, &Blame { found, from }, short) };
     Verdict { lacks: lacks::of(&case, &told, options.brief), ..told }
@@ -60,7 +75,7 @@ fn whole(case: &Case<'_>, options: &Options, blame: &Blame, short: Verdict) -> V
     let stack = stack(case, class, blame);
     let (known, unusable) = match known_issues(case, options, class, found, &stack) {
         Ok(known) => (known, None),
-        Err(e) => (Vec::new(), Some(format!("known issues: {e}"))),
+        Err(e) => (Vec::new(), Some(Lack::KnownIssues(e.to_string()))),
     };
     Verdict {
         context: context(case, class, blame.from),
@@ -90,23 +105,23 @@ fn context(case: &Case<'_>, class: Class, from: Option<usize>) -> Vec<Statement>
 }
 
 /// What nobody can tell: code of a machine whose values are not followed, tasks and CPUs that are lost.
-fn untold(s: &Session, class: Class) -> Vec<String> {
+fn untold(s: &Session, class: Class) -> Vec<Lack> {
     let mut out = Vec::new();
     if let Err(e) = s.arch().lift()
         && class.has_instruction()
     {
-        out.push(format!("the condition and the operands of the instruction: {e}"));
+        out.push(Lack::NotFollowed(e.to_string()));
     }
-    out.extend(s.tasks().lack().map(|lack| format!("who else waits, and for what: {lack}")));
+    out.extend(s.tasks().lack().map(Lack::Waiters));
     if let [cpu, ..] = s.tasks().unknown_cpus.as_slice() {
-        out.push(format!("what CPU {cpu} ran: its run queue is not readable"));
+        out.push(Lack::RunQueue(*cpu));
     }
     out
 }
 
 /// The object that a report of a checker is about, as its lines have it.
 fn report(case: &Case<'_>, class: Class, objects: &[Known]) -> Vec<Statement> {
-    let Some(lines) = &case.lines else { return Vec::new() };
+    let Some(lines) = case.lines else { return Vec::new() };
     match class {
         Class::SlabCorruption => related::of_slab_report(case.s, &lines.texts(), objects),
         Class::PageCorruption => related::of_page_report(&lines.texts()),

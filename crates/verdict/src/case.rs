@@ -1,7 +1,7 @@
 //! What a verdict is made from: the log's lines, the event that counts, who waits, the victim and its fault frame; and
 //! the kind of death that they tell.
 
-use crate::model::{How, Statement};
+use crate::model::{How, Lack, Says, Statement, Who};
 use crate::reports::panic_text;
 use crate::stall::hang::{self, Hang};
 use crate::stall::waits::Waits;
@@ -27,13 +27,13 @@ pub(crate) struct Case<'s> {
 pub(crate) struct Opened<'s> {
     pub(crate) case: Case<'s>,
     pub(crate) evidence: Vec<Statement>,
-    pub(crate) lacks: Vec<String>,
+    pub(crate) lacks: Vec<Lack>,
 }
 
 /// Gathers what there is. `brief` leaves out what only the longer sections need.
 pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     let (lines, lost) = read_log(s);
-    let mut lacks: Vec<String> = lost.into_iter().collect();
+    let mut lacks: Vec<Lack> = lost.into_iter().collect();
     let logged = lines.and_then(|l| event::fatal(s, l));
     let mut evidence = logged.as_ref().map(first_lines).unwrap_or_default();
     let panicked = logged.is_some() || kernel::sched::panic::panic_cpu(s).is_some();
@@ -41,19 +41,22 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     let found = fault_frame::find(s, logged.as_ref(), &victim).filter(|_| panicked || lines.is_none());
     let buffered = (logged.is_none() && found.is_none() && panicked).then(|| panic_text::of(s)).flatten();
     let buffered = buffered.map(|text| format!("Kernel panic - not syncing: {text}"));
-    evidence
-        .extend(buffered.iter().map(|line| Statement::new(How::Memory, line.clone(), &["sym panic".into()])));
+    evidence.extend(
+        buffered
+            .iter()
+            .map(|line| Statement::new(How::Memory, Says::Line(line.clone()), &["sym panic".into()])),
+    );
     let event = logged.or_else(|| event::find(&[buffered.as_deref()?]));
-    let named = event.as_ref().and_then(|e| e.oops.pid.zip(e.oops.comm.as_ref()));
+    let named = event.as_ref().and_then(|e| e.oops.comm.clone().zip(e.oops.pid));
     if victim.task.is_none()
-        && let Some((pid, comm)) = named
+        && let Some((comm, pid)) = named
     {
-        lacks.push(format!("the task of the report, {comm}[{pid}]: it is none of those that are known"));
+        lacks.push(Lack::ReportedTask(Who { comm, pid }));
     } else if victim.task.is_none()
         && event.as_ref().is_none_or(|e| e.class != Class::HungTask)
         && let Some(cpu) = kernel::sched::panic::panic_cpu(s)
     {
-        lacks.push(format!("the task that panicked: what CPU {cpu} ran cannot be read"));
+        lacks.push(Lack::PanicTask(cpu));
     }
     let stalls = event.as_ref().is_none_or(|e| e.class.is_stall());
     let waits = (!brief || (!panicked && stalls)).then(|| Waits::of(s, stalls));
@@ -67,7 +70,7 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
         let first = waits.as_ref().and_then(|w| w.circles.first()?.first());
         victim = Victim::of_task(s, first.and_then(|at| s.tasks().at(*at)));
     }
-    lacks.extend(doubted(s, &victim));
+    lacks.extend(doubted(s, &victim).map(Lack::Registers));
     Opened { case: Case { s, lines, event, hang, waits, victim, found }, evidence, lacks }
 }
 
@@ -75,17 +78,17 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
 fn first_lines(event: &Event) -> Vec<Statement> {
     let panic = event.panic.as_ref().filter(|p| **p != event.line);
     let lines = [Some(&event.line), panic].into_iter().flatten();
-    lines.map(|line| Statement::new(How::Log, line.clone(), &["log".to_owned()])).collect()
+    lines.map(|line| Statement::logged(Says::Line(line.clone()))).collect()
 }
 
 /// The log's lines, and what of them is lost.
-fn read_log(s: &Session) -> (Option<&Lines>, Option<String>) {
+fn read_log(s: &Session) -> (Option<&Lines>, Option<Lack>) {
     match Lines::of(s) {
         Ok(lines) => {
-            let lost = lines.stopped.as_ref().map(|e| format!("what a part of the log says: {e}"));
+            let lost = lines.stopped.clone().map(Lack::LogPart);
             (Some(lines), lost)
         }
-        Err(e) => (None, Some(format!("what the log says: {e}"))),
+        Err(e) => (None, Some(Lack::Log(e.to_string()))),
     }
 }
 

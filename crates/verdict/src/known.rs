@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::model::{How, Place, Statement};
+use crate::model::{How, KnownIssue, Place, Statement};
 use kernel::log::event::Class;
 
 /// What ships.
@@ -303,29 +303,22 @@ pub(crate) fn matching(entries: &[Entry], seen: &Seen<'_>) -> Vec<Statement> {
                 && !release.has_fix(&e.stable)
         })
         .map(|e| {
-            let mut text = e.explanation.clone();
-            // a function may die of other things, too
-            if e.condition.is_empty() && e.message.is_empty() && !text.starts_with("one cause") {
-                text = format!("may be: {text}");
-            }
-            if !e.source.is_empty() && has_unnamed(inner) {
-                text = format!("{} in the source: {text}", e.source);
-            }
-            if !e.commit.is_empty() {
-                text = format!("{text}: {} (\"{}\")", e.commit, e.title);
-            }
-            if !e.fixed.is_empty() {
-                text = format!("{text}, since {}", e.fixed);
-                if !e.stable.is_empty() {
-                    text = format!("{text} ({})", e.stable.split_whitespace().collect::<Vec<_>>().join(", "));
-                }
-                if !release.is_before(&e.fixed) {
-                    text.push_str("; this kernel's release is later and its code is not the fixed one");
-                } else if release.patched {
-                    text.push_str("; whether this kernel has it, its distribution's number does not tell");
-                }
-            }
-            Statement::new(How::Guessed, text, &[])
+            let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+            let fixed = some(&e.fixed);
+            let later = fixed.as_ref().is_some_and(|fixed| !release.is_before(fixed));
+            let issue = KnownIssue {
+                id: e.id.clone(),
+                explanation: e.explanation.clone(),
+                // a function may die of other things, too
+                maybe: e.condition.is_empty() && e.message.is_empty(),
+                source: some(&e.source).filter(|_| has_unnamed(inner)),
+                commit: some(&e.commit).map(|commit| (commit, e.title.clone())),
+                stable: e.stable.split_whitespace().map(str::to_owned).collect(),
+                counted: fixed.is_some() && !later && release.patched,
+                fixed,
+                later,
+            };
+            Statement::new(How::Guessed, issue, &[])
         })
         .collect()
 }

@@ -9,10 +9,11 @@ mod case;
 mod code;
 mod context;
 mod explain;
+mod headline;
 mod known;
-mod lacks;
+mod losses;
 mod memory;
-mod model;
+pub mod model;
 mod naming;
 mod reports;
 mod signature;
@@ -23,7 +24,7 @@ mod words;
 pub use analyse::{Options, analyse};
 pub use kernel::log::event::{Class, Event, Named, Oops, Said, Subject};
 pub use known::{Entry as KnownEntry, KnownError, Patterns as KnownPatterns};
-pub use model::{Access, Condition, How, Known, Lack, OperandRow, Past, Place, Statement, Verdict};
+pub use model::{Headline, How, Statement, Verdict};
 
 /// Reads bytes as a table of BUG and WARN: how many entries name a file; for the fuzzer.
 #[doc(hidden)]

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::verdict;
+
 /// What kind of difference it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Kind {
@@ -72,7 +74,8 @@ pub(super) fn differences(line: &str, before: &[Value], after: &[Value]) -> Vec<
             (None, Some(error)) => all.push(Difference::new(line, Kind::Refused, short(error))),
             (None, None) => {
                 let data = |answer: &Value| answer.get("data").cloned().unwrap_or_default();
-                values(&format!("{line}: "), &data(old), &data(new), &mut all);
+                let (old, new) = verdict::alike(line, data(old), data(new));
+                values(&format!("{line}: "), &old, &new, &mut all);
             }
         }
     }

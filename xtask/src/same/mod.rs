@@ -6,6 +6,7 @@
 
 mod difference;
 mod questions;
+mod verdict;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;

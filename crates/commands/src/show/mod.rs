@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod entries;
+pub(crate) mod frames;
 pub(crate) mod locals;
 pub(crate) mod place;
 pub(crate) mod registers;

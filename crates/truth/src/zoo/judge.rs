@@ -172,11 +172,7 @@ struct Operand<'a> {
 fn operands<'a>(said: &'a Value, of: &str) -> Vec<Operand<'a>> {
     let list = said.pointer(&format!("/{of}/operands")).and_then(Value::as_array).into_iter().flatten();
     list.filter_map(|row| {
-        let value = row.get("value");
-        let value = match value.and_then(Value::as_str) {
-            Some(text) => number(text),
-            None => value.and_then(Value::as_i64).map(i128::from),
-        };
+        let value = row.get("text").and_then(Value::as_str).and_then(number);
         Some(Operand { name: row.get("name")?.as_str()?, value })
     })
     .collect()

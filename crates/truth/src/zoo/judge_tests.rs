@@ -33,7 +33,7 @@ fn bug() -> Truth {
 
 fn condition_of(text: &str, operands: &[(&str, &str)]) -> Value {
     let rows: Vec<Value> =
-        operands.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        operands.iter().map(|(name, value)| json!({"name": name, "text": value})).collect();
     json!({"class": "bug", "condition": {"text": text, "operands": rows}})
 }
 
@@ -111,7 +111,7 @@ fn what_is_missing_is_unknown() {
     assert!(matches!(cause(&byte, &field), Outcome::Wrong(_)));
     assert!(matches!(cause(&byte, &Truth { typed: false, ..field }), Outcome::Unknown(_)));
     let mut gone = condition_of("BUG_ON(r->used > r->size)", &[("r->size", "32")]);
-    let row = json!({"name": "r->used", "value": {"absent": "gone"}});
+    let row = json!({"name": "r->used", "text": {"absent": "gone"}});
     gone["condition"]["operands"].as_array_mut().unwrap().push(row);
     assert!(matches!(cause(&gone, &bug()), Outcome::Unknown(_)));
     let both = truth("bug", "d->users == 0 && d->state > 2", &[("d->users", "0"), ("d->state", "5")]);
@@ -124,7 +124,7 @@ fn what_is_missing_is_unknown() {
 #[test]
 fn an_access_is_held_to_address_and_pointer() {
     let truth = truth("null-pointer", "b->link", &[("b->link", "0x0"), ("address", "0xc")]);
-    let said = |text: &str, name: &str, value: &str| json!({"class": "null-pointer", "access": {"text": text, "operands": [{"name": name, "value": value}]}});
+    let said = |text: &str, name: &str, value: &str| json!({"class": "null-pointer", "access": {"text": text, "operands": [{"name": name, "text": value}]}});
     let cause = |said: &Value| judge(&truth, said, State::Alone).cause;
     let text = "read of 4 bytes at 000000000000000c: b->link->speed; b->link is NULL";
     assert_eq!(cause(&said(text, "b->link", "NULL")), Outcome::Right);

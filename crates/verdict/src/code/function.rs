@@ -1,5 +1,6 @@
 //! A function's code as it is in the dump's memory, sliced.
 
+use crate::model::{CodeAt, CodeLine};
 use arch::dataflow::{Flow, Function, Known, MAX_BYTES, Mem};
 use base::VirtAddr;
 use debuginfo::symtab::base_name;
@@ -123,11 +124,15 @@ impl Code {
     }
 
     /// `+78` for an address of the function, in decimal as disassemblers and backtraces have it.
-    pub(crate) fn offset(&self, at: u64) -> String {
-        match at.checked_sub(self.entry.0).filter(|o| *o < MAX_BYTES as u64) {
-            Some(offset) => format!("+{offset}"),
-            None => format!("{at:x}"),
-        }
+    pub(crate) fn offset(&self, at: u64) -> CodeAt {
+        let within = at.checked_sub(self.entry.0).filter(|o| *o < MAX_BYTES as u64);
+        within.map_or(CodeAt::Address(at), CodeAt::Offset)
+    }
+
+    /// An instruction, as the disassembler has it.
+    pub(crate) fn line(&self, at: u64) -> CodeLine {
+        let text = self.function.text(at).unwrap_or_default();
+        CodeLine::Instruction { at: self.offset(at), text, jump: None }
     }
 }
 

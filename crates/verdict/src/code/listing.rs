@@ -1,5 +1,6 @@
 //! A function's instructions in order: its calls, its loops.
 
+use crate::model::{CodeAt, CodeLine};
 use arch::{Disassemble, Insn, InsnKind};
 use base::VirtAddr;
 use kernel::Session;
@@ -62,17 +63,18 @@ impl Listing {
             .min_by_key(|l| l.jump.0.wrapping_sub(l.head.0))
     }
 
-    /// The instructions of a loop, as text; nothing where it is longer than `most`.
-    pub(crate) fn body(&self, l: Loop, most: usize) -> Vec<String> {
-        let body: Vec<&Insn> = self
-            .insns
-            .iter()
-            .filter(|i| i.at >= l.head && i.at <= l.jump && i.kind != InsnKind::Nop)
-            .collect();
+    /// The instructions of a loop; nothing where it is longer than `most`.
+    pub(crate) fn body(&self, l: Loop, most: usize) -> Vec<CodeLine> {
+        let body: Vec<&Insn> =
+            self.insns.iter().filter(|i| i.at >= l.head && i.at <= l.jump && i.kind != InsnKind::Nop).collect();
         if body.len() > most {
             return Vec::new();
         }
-        body.iter().map(|i| format!("{} {}", self.offset(i.at), squeezed(&i.text))).collect()
+        let line = |i: &&Insn| {
+            let at = CodeAt::Offset(i.at.0.wrapping_sub(self.entry.0));
+            CodeLine::Instruction { at, text: squeezed(&i.text), jump: None }
+        };
+        body.iter().map(line).collect()
     }
 
     /// The addresses of a loop's instructions.
@@ -123,7 +125,8 @@ mod tests {
         assert_eq!(l.call_before(base.add(7)), None);
         let inner = l.loop_around(base.add(7)).unwrap();
         assert_eq!((inner.head, inner.jump), (base.add(5), base.add(10)));
-        assert_eq!(l.body(inner, 8), ["+5 pause", "+7 cmpl $0x0,(%rdi)", "+10 je 0xffffffff81000005"]);
+        let body: Vec<String> = l.body(inner, 8).iter().map(CodeLine::to_string).collect();
+        assert_eq!(body, ["+5 pause", "+7 cmpl $0x0,(%rdi)", "+10 je 0xffffffff81000005"]);
         assert!(l.body(inner, 2).is_empty());
         let outer = l.loop_around(base.add(12)).unwrap();
         assert_eq!((outer.head, outer.jump), (base, base.add(14)));

@@ -5,7 +5,7 @@
 
 use crate::code::function::Code;
 use crate::code::printf::{Value, read};
-use crate::model::{How, Statement};
+use crate::model::{Evidence, How, Statement};
 use crate::naming::names::Namer;
 use arch::dataflow::{Expr, Sym};
 use base::VirtAddr;
@@ -61,11 +61,11 @@ impl Printed {
     pub(crate) fn told(&self, namer: &Namer<'_>) -> Option<Statement> {
         let one = |(sym, shown): &(Sym, String)| {
             let named = namer.sym(self.call, *sym, 0).filter(|n| !n.expr.names_register())?;
-            Some(format!("{} = {shown}", named.text()))
+            Some((named.expr, shown.clone()))
         };
-        let all: Vec<String> = self.arguments.iter().filter_map(one).collect();
+        let all: Vec<_> = self.arguments.iter().filter_map(one).collect();
         let commands = ["log".to_owned(), format!("dis -x {}", namer.code.symbol)];
-        (!all.is_empty()).then(|| Statement::new(How::Log, format!("printed: {}", all.join(", ")), &commands))
+        (!all.is_empty()).then(|| Statement::new(How::Log, Evidence::Printed(all), &commands))
     }
 }
 

@@ -4,44 +4,45 @@
 //! **Invariant:** told from the frames' functions alone, innermost first. The function that a dispatcher called is
 //! the one of the frame before the dispatcher's.
 
+use crate::model::{Handler, Layer, LayerKind as Kind};
 use arch::{Arch, EntryKind};
 
 /// Functions that call handlers, and what they call them for. Several of one kind stand for several releases.
-const DISPATCHERS: &[(&str, &str)] = &[
-    ("call_timer_fn", "timer"),
-    ("expire_timers", "timer"),
-    ("__run_timers", "timer"),
-    ("run_timer_softirq", "timer"),
-    ("__hrtimer_run_queues", "hrtimer"),
-    ("__run_hrtimer", "hrtimer"),
-    ("hrtimer_run_queues", "hrtimer"),
-    ("tasklet_action_common", "tasklet"),
-    ("tasklet_action", "tasklet"),
-    ("tasklet_hi_action", "tasklet"),
-    ("workqueue_softirq_action", "work in softirq"),
-    ("bh_worker", "work in softirq"),
-    ("process_one_work", "work"),
-    ("__handle_irq_event_percpu", "interrupt handler"),
-    ("handle_irq_event_percpu", "interrupt handler"),
-    ("irq_thread_fn", "interrupt thread"),
-    ("irq_forced_thread_fn", "interrupt thread"),
-    ("__flush_smp_call_function_queue", "call from another CPU"),
-    ("flush_smp_call_function_queue", "call from another CPU"),
-    ("generic_smp_call_function_single_interrupt", "call from another CPU"),
-    ("rcu_do_batch", "RCU callback"),
-    ("notifier_call_chain", "notifier"),
-    ("do_one_initcall", "init function"),
-    ("async_run_entry_fn", "asynchronous function"),
-    ("smpboot_thread_fn", "per-CPU thread"),
-    ("task_work_run", "task work"),
-    ("__do_softirq", "softirq"),
-    ("handle_softirqs", "softirq"),
-    ("kthread", "kernel thread"),
+const DISPATCHERS: &[(&str, Kind)] = &[
+    ("call_timer_fn", Kind::Timer),
+    ("expire_timers", Kind::Timer),
+    ("__run_timers", Kind::Timer),
+    ("run_timer_softirq", Kind::Timer),
+    ("__hrtimer_run_queues", Kind::Hrtimer),
+    ("__run_hrtimer", Kind::Hrtimer),
+    ("hrtimer_run_queues", Kind::Hrtimer),
+    ("tasklet_action_common", Kind::Tasklet),
+    ("tasklet_action", Kind::Tasklet),
+    ("tasklet_hi_action", Kind::Tasklet),
+    ("workqueue_softirq_action", Kind::SoftirqWork),
+    ("bh_worker", Kind::SoftirqWork),
+    ("process_one_work", Kind::Work),
+    ("__handle_irq_event_percpu", Kind::InterruptHandler),
+    ("handle_irq_event_percpu", Kind::InterruptHandler),
+    ("irq_thread_fn", Kind::InterruptThread),
+    ("irq_forced_thread_fn", Kind::InterruptThread),
+    ("__flush_smp_call_function_queue", Kind::CpuCall),
+    ("flush_smp_call_function_queue", Kind::CpuCall),
+    ("generic_smp_call_function_single_interrupt", Kind::CpuCall),
+    ("rcu_do_batch", Kind::RcuCallback),
+    ("notifier_call_chain", Kind::Notifier),
+    ("do_one_initcall", Kind::Init),
+    ("async_run_entry_fn", Kind::Asynchronous),
+    ("smpboot_thread_fn", Kind::CpuThread),
+    ("task_work_run", Kind::TaskWork),
+    ("__do_softirq", Kind::Softirq),
+    ("handle_softirqs", Kind::Softirq),
+    ("kthread", Kind::Thread),
 ];
 
 /// Kinds that swallow a later one of the same descent: what `rcu_do_batch` calls is called from a softirq's own
 /// function, which says nothing more.
-const GENERAL: &[&str] = &["softirq", "per-CPU thread", "kernel thread"];
+const GENERAL: &[Kind] = &[Kind::Softirq, Kind::CpuThread, Kind::Thread];
 
 /// Functions of the kernel's own that dispatch to others, so that their names add nothing.
 const PLUMBING: &[&str] = &[
@@ -63,43 +64,39 @@ const PLUMBING: &[&str] = &[
     "bh_worker",
 ];
 
-/// The layers of context, innermost first: `timer my_timer()`, `softirq`, `interrupt`.
+/// The layers of context, innermost first: a timer with its function, a softirq, an interrupt.
 ///
 /// `handler` tells what the call that the frame `n` is in has called, where that is known: the frame before may be
 /// of a function that the handler jumped on to.
-pub(crate) fn layers(
-    arch: &Arch,
-    names: &[String],
-    handler: &dyn Fn(usize) -> Option<String>,
-) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
-    let mut last = "";
+pub(crate) fn layers(arch: &Arch, names: &[String], handler: &dyn Fn(usize) -> Option<String>) -> Vec<Layer> {
+    let mut out: Vec<Layer> = Vec::new();
+    let mut last = None;
     let mut called = "";
     // what is done at the end of an interrupt is no longer done in it
     let mut ended = false;
     for (n, name) in names.iter().enumerate().map(|(n, name)| (n, debuginfo::symtab::base_name(name))) {
-        if let Some(word) = hardware(arch, name) {
-            out.push(if ended { format!("{AT_END}{word}") } else { word.to_owned() });
-            (last, ended) = ("", false);
+        if let Some(kind) = hardware(arch, name) {
+            out.push(Layer { kind, handler: Handler::None, ended });
+            (last, ended) = (None, false);
         } else if EXITS.contains(&name) {
             ended = true;
         } else if let Some((_, kind)) = DISPATCHERS.iter().find(|(f, _)| *f == name) {
-            ended |= *kind == "softirq";
+            ended |= *kind == Kind::Softirq;
             // what waits for the next thing to do has been called for none
             let plumbing =
                 called.is_empty() || PLUMBING.contains(&called) || crate::code::roles::is_waiting(called);
+            let general = GENERAL.contains(kind);
             let named = match handler(n).filter(|_| !plumbing) {
-                Some(name) => format!(" {name}()"),
-                None if plumbing => String::new(),
-                // it may have been jumped on to
-                None => format!(" through {called}()"),
+                _ if general && last.is_some() => Handler::None,
+                Some(name) => Handler::Function(name),
+                None if plumbing => Handler::None,
+                None => Handler::Through(called.to_owned()),
             };
-            let again = last == *kind || (GENERAL.contains(kind) && *kind != "softirq" && !last.is_empty());
+            let again = last == Some(*kind) || (general && *kind != Kind::Softirq && last.is_some());
             if !again {
-                let dull = GENERAL.contains(kind) && !last.is_empty();
-                out.push(if dull { (*kind).to_owned() } else { format!("{kind}{named}") });
+                out.push(Layer { kind: *kind, handler: named, ended: false });
             }
-            last = kind;
+            last = Some(*kind);
         }
         called = name;
     }
@@ -108,54 +105,30 @@ pub(crate) fn layers(
 
 /// Functions that end an interrupt, and handle softirqs then.
 const EXITS: &[&str] = &["irq_exit", "irq_exit_rcu", "__irq_exit_rcu"];
-const AT_END: &str = "at the end of a ";
 
-/// What entry code is in words. What stops a CPU is of its death, not of its life.
-fn hardware(arch: &Arch, name: &str) -> Option<&'static str> {
+/// What entry code is. What stops a CPU is of its death, not of its life.
+fn hardware(arch: &Arch, name: &str) -> Option<Kind> {
     match arch.entries().entry(name)? {
-        EntryKind::Interrupt => Some("hard interrupt"),
-        EntryKind::NonMaskable => Some("non-maskable interrupt"),
-        EntryKind::MachineCheck => Some("machine check"),
+        EntryKind::Interrupt => Some(Kind::HardInterrupt),
+        EntryKind::NonMaskable => Some(Kind::NonMaskable),
+        EntryKind::MachineCheck => Some(Kind::MachineCheck),
         EntryKind::Stop | EntryKind::Other => None,
-    }
-}
-
-/// The layers in words, over what was interrupted: `timer my_timer(), in softirq, at the end of a hard interrupt, on top of
-/// idle`.
-pub(crate) fn words(layers: &[String], base: &str) -> String {
-    let hard = |l: &String| {
-        matches!(
-            l.strip_prefix(AT_END).unwrap_or(l),
-            "hard interrupt" | "non-maskable interrupt" | "machine check"
-        )
-    };
-    let joined = |layers: &[String]| {
-        let rest = layers.iter().skip(1).map(|l| match l.starts_with(AT_END) {
-            true => format!(", {l}"),
-            false => format!(", in {l}"),
-        });
-        layers.first().cloned().into_iter().chain(rest).collect::<String>()
-    };
-    let (inner, outer) = match layers.iter().rposition(hard) {
-        Some(n) => layers.split_at(n + 1),
-        None => (&[] as &[String], layers),
-    };
-    let below = if outer.is_empty() { base.to_owned() } else { joined(outer) };
-    match inner {
-        [] => below,
-        [only] if only.starts_with(AT_END) => format!("{only}, on top of {below}"),
-        [only] => format!("{only} context, on top of {below}"),
-        inner => format!("{}, on top of {below}", joined(inner)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Base;
 
     fn told_by(arch: &str, names: &str, base: &str) -> String {
         let names: Vec<String> = names.split(' ').map(str::to_owned).collect();
-        words(&layers(arch::by_name(arch).unwrap(), &names, &|_| None), base)
+        let base = match base {
+            "idle" => Base::Idle,
+            _ => Base::Process,
+        };
+        let layers = layers(arch::by_name(arch).unwrap(), &names, &|_| None);
+        crate::words::descent(&layers, Some(base))
     }
 
     fn told(names: &str, base: &str) -> String {
@@ -241,6 +214,7 @@ mod tests {
             ["check", "call_timer_fn", "asm_sysvec_apic_timer_interrupt"].map(str::to_owned).into();
         let told =
             layers(arch::by_name("x86_64").unwrap(), &names, &|n| (n == 1).then(|| "my_timer".to_owned()));
+        let told: Vec<String> = told.iter().map(Layer::to_string).collect();
         assert_eq!(told, ["timer my_timer()", "hard interrupt"], "the handler jumped on to check()");
     }
 }

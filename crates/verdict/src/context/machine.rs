@@ -1,7 +1,7 @@
 //! The machine: its kernel and how old that is, its taints and the modules that are not part of the kernel, its
 //! hardware, and what its other CPUs did.
 
-use crate::model::{How, Statement};
+use crate::model::{Context, CpuDoing, Doing, How, Statement, Who, Whose};
 use crate::victim::frames::{Victim, standing};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
@@ -16,44 +16,21 @@ const MAX_CPUS: usize = 32;
 /// How many modules are named.
 const MAX_MODULES: usize = 8;
 
-/// The kernel, its age, the time it ran, the hardware.
+/// The kernel, its age, the time it ran, the hardware; its taints.
 pub(crate) fn system(s: &Session, event: Option<&Event>) -> Vec<Statement> {
-    let mut parts = Vec::new();
-    let names = kernel::machine::system::utsname(s).ok();
     let clocks = kernel::machine::system::clocks(s).ok();
-    if let Some(release) = kernel::machine::system::release(s) {
-        parts.push(format!("kernel {release}"));
-    }
-    if let Some(built) = names.as_ref().and_then(|n| built(&n.version)) {
+    let built = kernel::machine::system::utsname(s).ok().and_then(|n| built(&n.version)).map(|day| {
         let died = clocks.as_ref().and_then(|c| day_of(c.wall_sec));
-        let age = died
-            .and_then(|died| Some(died.since(built).ok()?.get_days()))
-            .filter(|d| (1..36_500).contains(d))
-            .map_or_else(String::new, |d| format!(", {d} day{} before", if d == 1 { "" } else { "s" }));
-        parts.push(format!("built {built}{age}"));
-    }
-    if let Some(c) = clocks.filter(|c| c.uptime_sec >= 0) {
-        parts.push(format!("up {}", duration(c.uptime_sec.unsigned_abs())));
-    }
-    if let Some(hardware) = hardware(s, event) {
-        parts.push(hardware);
-    }
-    let mut out = Vec::new();
-    if !parts.is_empty() {
-        out.push(Statement::new(How::Memory, parts.join("; "), &["sys".into(), "sys -i".into()]));
-    }
-    out.extend(tainted(s));
-    out
-}
-
-/// `3 days 04:05`, `12 min`, `14 s`
-fn duration(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
+        let age = died.and_then(|died| Some(died.since(day).ok()?.get_days()));
+        (day, age.filter(|days| (1..36_500).contains(days)))
+    });
+    let release = kernel::machine::system::release(s);
+    let up = clocks.filter(|c| c.uptime_sec >= 0).map(|c| c.uptime_sec.unsigned_abs());
+    let hardware = hardware(s, event);
+    let known = release.is_some() || built.is_some() || up.is_some() || hardware.is_some();
+    let said = Context::Kernel { release, built, up, hardware };
+    let kernel = known.then(|| Statement::new(How::Memory, said, &["sys".into(), "sys -i".into()]));
+    kernel.into_iter().chain(tainted(s)).collect()
 }
 
 /// The hardware's name: from the oops, else as DMI has it.
@@ -73,116 +50,89 @@ fn hardware(s: &Session, event: Option<&Event>) -> Option<String> {
 }
 
 /// Why the kernel is tainted, and the modules that are none of its own.
-fn tainted(s: &Session) -> Vec<Statement> {
+fn tainted(s: &Session) -> Option<Statement> {
     let mask = match taint::mask(s) {
         Ok(mask) => mask,
         Err(e) => {
-            let text = format!("whether the kernel is tainted is not known: {e}");
-            return vec![Statement::new(How::Memory, text, &["sys -t".into()])];
+            let said = Context::TaintsLost(e.to_string());
+            return Some(Statement::new(How::Memory, said, &["sys -t".into()]));
         }
     };
     // what the death itself sets says nothing of before
     let before = mask & !(1 << 7);
     if before == 0 {
-        return Vec::new();
+        return None;
     }
-    let words: Vec<String> = taint::FLAGS
-        .iter()
-        .filter(|(bit, ..)| before >> bit & 1 == 1)
-        .map(|(_, letter, words)| format!("{letter} {}", short(*letter).unwrap_or(words)))
-        .collect();
-    let mut text = format!("tainted: {}", words.join(", "));
-    let foreign: Vec<String> = s
+    let set = taint::FLAGS.iter().filter(|(bit, ..)| before >> bit & 1 == 1);
+    let letters = set.map(|(_, letter, _)| *letter).collect();
+    let mut modules: Vec<(String, String)> = s
         .modules()
         .iter()
         .filter_map(|m| Some((m, m.taints.filter(|taints| *taints != 0)?)))
-        .map(|(m, taints)| format!("{} ({})", m.name, taint::letters(taints)))
+        .map(|(m, taints)| (m.name.clone(), taint::letters(taints)))
         .collect();
-    if !foreign.is_empty() {
-        let told = foreign.get(..foreign.len().min(MAX_MODULES)).unwrap_or_default().join(", ");
-        let more = foreign.len().saturating_sub(MAX_MODULES);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        text = format!("{text}; modules: {told}{rest}");
-    }
-    vec![Statement::new(How::Memory, text, &["sys -t".into(), "mod -t".into()])]
-}
-
-/// A taint in two or three words.
-const fn short(letter: char) -> Option<&'static str> {
-    Some(match letter {
-        'P' => "proprietary module",
-        'F' => "module loaded by force",
-        'R' => "module removed by force",
-        'M' => "machine check before",
-        'B' => "bad page",
-        'W' => "warning before",
-        'C' => "staging driver",
-        'O' => "module out of tree",
-        'E' => "module unsigned",
-        'L' => "soft lockup before",
-        'K' => "live patched",
-        _ => return None,
-    })
+    let more = modules.len().saturating_sub(MAX_MODULES);
+    modules.truncate(MAX_MODULES);
+    let said = Context::Tainted { letters, modules, more };
+    Some(Statement::new(How::Memory, said, &["sys -t".into(), "mod -t".into()]))
 }
 
 /// What a CPU did: the function that it was in.
-pub(crate) fn doing(s: &Session, task: &Task) -> String {
+fn doing(s: &Session, task: &Task) -> Doing {
     let victim = Victim::of_task(s, Some(task));
     if victim.bt.as_ref().is_some_and(|bt| bt.start == Start::UserMode) {
-        return "in user mode".into();
+        return Doing::User;
     }
     let frames = victim.frames();
     let names = victim.names(s);
     if names.iter().any(|n| crate::code::roles::is_panic(n)) {
-        return "in panic()".into();
+        return Doing::Panic;
     }
-    match standing(s.arch(), &names, frames) {
-        // a call that may have returned
-        Some(n) if frames.get(n).is_some_and(|f| f.how.is_guess()) => "at a place that is not known".into(),
-        Some(n) => frames
-            .get(n)
-            .and_then(|f| s.locate(f.lookup()))
-            .map_or_else(|| "in code whose symbol is not known".into(), |l| format!("in {}", l.symbol.name)),
-        // all that is known: it was interrupted in user mode
-        None if frames.iter().zip(&names).any(|(f, name)| {
+    // all that may be known: it was interrupted in user mode
+    let of_user = || {
+        frames.iter().zip(&names).any(|(f, name)| {
             f.saved.as_ref().is_some_and(|r| r.user) && s.arch().entries().saves_for_interrupt(name)
-        }) =>
-        {
-            "in user mode".into()
-        }
-        None => "somewhere".into(),
+        })
+    };
+    match standing(s.arch(), &names, frames).and_then(|n| frames.get(n)) {
+        // a call that may have returned
+        Some(frame) if frame.how.is_guess() => Doing::Guess,
+        Some(frame) => match s.locate(frame.lookup()) {
+            Some(l) => Doing::In(l.symbol.name.to_owned()),
+            None => Doing::Nameless,
+        },
+        None if of_user() => Doing::User,
+        None => Doing::Unknown,
     }
 }
 
-/// A task's CPU in words.
+/// A task's CPU, as commands take it.
 pub(crate) fn cpu_of(task: &Task) -> String {
     task.cpu.map_or_else(|| "?".to_owned(), |cpu| cpu.to_string())
 }
 
-/// The CPUs besides that of the verdict's task: what each ran, those that were idle together.
-pub(crate) fn other_cpus(s: &Session, own: Option<&Task>) -> Option<Statement> {
-    let others: Vec<&Task> =
+/// The CPUs besides that of the verdict's task: what each ran, those that were idle together. `others` is false where
+/// the verdict has no task.
+pub(crate) fn cpus(s: &Session, own: Option<&Task>, others: bool) -> Option<Statement> {
+    let all: Vec<&Task> =
         s.tasks().all.iter().filter(|t| t.active && own.is_none_or(|o| o.cpu != t.cpu)).collect();
-    let (idle, busy): (Vec<&&Task>, Vec<&&Task>) = others.iter().partition(|t| t.pid == 0);
-    if others.is_empty() {
+    let (idle, busy): (Vec<&&Task>, Vec<&&Task>) = all.iter().partition(|t| t.pid == 0);
+    if all.is_empty() {
         return None;
     }
-    let mut parts: Vec<String> = busy
-        .iter()
-        .take(MAX_CPUS)
-        .map(|t| format!("CPU {} {}[{}] {}", cpu_of(t), t.comm, t.pid, doing(s, t)))
-        .collect();
-    if busy.len() > MAX_CPUS {
-        parts.push(format!("{} more busy", busy.len() - MAX_CPUS));
-    }
-    match idle.as_slice() {
-        [] => {}
-        [one] => parts.push(format!("CPU {} idle", cpu_of(one))),
-        several => parts.push(format!("{} CPUs idle", several.len())),
-    }
-    // where it is not known whose the verdict is, all of them are there
-    let whose = if own.is_some() { "other CPUs" } else { "CPUs" };
-    Some(Statement::new(How::Memory, format!("{whose}: {}", parts.join("; ")), &["bt -a".into()]))
+    let told =
+        busy.iter().take(MAX_CPUS).map(|t| CpuDoing { cpu: t.cpu, who: Who::of(t), doing: doing(s, t) });
+    let said = Context::Cpus {
+        whose: match (others, own) {
+            (false, _) => Whose::Unsaid,
+            (true, Some(_)) => Whose::Others,
+            (true, None) => Whose::All,
+        },
+        busy: told.collect(),
+        more: busy.len().saturating_sub(MAX_CPUS),
+        idle: idle.iter().map(|t| t.cpu).collect(),
+    };
+    Some(Statement::new(How::Memory, said, &["bt -a".into()]))
 }
 
 /// The date in a kernel's version: `… (2025-11-20)` or `… Mon Nov 17 20:16:14 UTC 2025`.

@@ -5,7 +5,7 @@ use crate::context::layers;
 use crate::context::machine;
 use crate::context::patches;
 use crate::context::syscall;
-use crate::model::{How, Statement};
+use crate::model::{Base, Context, How, Statement, Task as TaskSaid, Who};
 use crate::victim::frames::Victim;
 use kernel::Session;
 use kernel::log::event::{Class, Event};
@@ -18,7 +18,7 @@ pub(crate) fn of(s: &Session, victim: &Victim<'_>, event: Option<&Event>, from: 
         out.push(task_line(s, victim, task, event, from));
         if let Some(call) = syscall::of(s, victim, task) {
             let commands = [format!("bt {}", task.pid), format!("task -R files {}", task.pid)];
-            out.push(Statement::new(How::Memory, call, &commands));
+            out.push(Statement::new(How::Memory, Context::Syscall(call), &commands));
         }
     } else if let Some(e) = event
         && let (Some(comm), Some(pid), cpu) = match (&e.subject, e.class) {
@@ -27,13 +27,13 @@ pub(crate) fn of(s: &Session, victim: &Victim<'_>, event: Option<&Event>, from: 
         }
     {
         // its task_struct is not to be had
-        let cpu = cpu.map_or_else(String::new, |cpu| format!(" on CPU {cpu}"));
-        out.push(Statement::new(How::Log, format!("the log names {comm}[{pid}]{cpu}"), &["log".into()]));
+        let who = Who { comm: comm.clone(), pid };
+        out.push(Statement::logged(Context::Named { who, cpu }));
     }
     if let Some(work) = event.and_then(|e| e.oops.workqueue.clone()) {
-        out.push(Statement::new(How::Log, format!("workqueue {work}"), &["log".into()]));
+        out.push(Statement::logged(Context::Workqueue(work)));
     }
-    out.extend(machine::other_cpus(s, victim.task.filter(|t| t.active)));
+    out.extend(machine::cpus(s, victim.task.filter(|t| t.active), true));
     out.extend(machine::system(s, event));
     out.extend(patches::of(s, victim, from));
     out
@@ -54,30 +54,19 @@ fn task_line(s: &Session, victim: &Victim<'_>, task: &Task, event: Option<&Event
     // one that ends has given its memory back, as those of the kernel have none
     let of_user = victim.frames().last().and_then(|f| f.saved.as_ref()).is_some_and(|saved| saved.user);
     let base = match task.is_kernel() {
-        _ if task.pid == 0 => Some("idle"),
-        _ if of_user => Some("process context"),
-        Some(true) => Some("kernel thread"),
-        Some(false) => Some("process context"),
+        _ if task.pid == 0 => Some(Base::Idle),
+        _ if of_user => Some(Base::Process),
+        Some(true) => Some(Base::Thread),
+        Some(false) => Some(Base::Process),
         None => None,
     };
     let layers = layers::layers(s.arch(), &names, &handler);
     let logged = event.and_then(|e| e.oops.cpu).filter(|_| task.active || task.cpu.is_none());
     let cpu = logged.or(task.cpu);
-    let mut text = format!("{}[{}]", task.comm, task.pid);
-    text = match cpu {
-        Some(cpu) => format!("{text}, CPU {cpu}"),
-        None => format!("{text}, on which CPU is not known"),
-    };
     // of a stack that was not followed to its end, nobody knows what came upon the process
-    if !layers.is_empty() || !task.active || from_end(victim, &names) {
-        let words = match (base, layers.is_empty()) {
-            (Some(base), _) => layers::words(&layers, base),
-            (None, false) => layers::words(&layers, "a task whose kind is not known"),
-            (None, true) => "whether it is a thread of the kernel is not known".to_owned(),
-        };
-        text = format!("{text}, {words}");
-    }
-    Statement::new(How::Memory, text, &[format!("bt {}", task.pid), "ps".into()])
+    let known = !layers.is_empty() || !task.active || from_end(victim, &names);
+    let said = TaskSaid { who: Who::of(task), cpu, base, layers: known.then_some(layers) };
+    Statement::new(How::Memory, Context::Task(said), &[format!("bt {}", task.pid), "ps".into()])
 }
 
 /// True where the frames, or those of the log's report where there are none, lead from where the process came in.
@@ -93,23 +82,12 @@ fn from_end(victim: &Victim<'_>, names: &[String]) -> bool {
 
 /// Of a living system: its load, what its CPUs ran.
 pub(crate) fn alive(s: &Session) -> Vec<Statement> {
-    let mut out = Vec::new();
-    if let Ok(load) = kernel::machine::system::load_average(s) {
-        let text: Vec<String> = load.iter().map(|l| format!("{}.{:02}", l / 100, l % 100)).collect();
-        let found = s.tasks().all.len();
-        let tasks = if s.tasks().lack().is_some() { format!("at least {found}") } else { found.to_string() };
-        out.push(Statement::new(
-            How::Memory,
-            format!("load {}; {} tasks", text.join(", "), tasks),
-            &["sys".into(), "ps".into()],
-        ));
-    }
-    if let Some(others) = machine::other_cpus(s, None) {
-        let text = others.text.strip_prefix("CPUs: ").unwrap_or(&others.text).to_owned();
-        out.push(Statement { text, ..others });
-    }
-    out.extend(machine::system(s, None));
-    out
+    let load = kernel::machine::system::load_average(s).ok().map(|load| {
+        let at_least = s.tasks().lack().is_some();
+        let said = Context::Load { load: load.to_vec(), tasks: s.tasks().all.len(), at_least };
+        Statement::new(How::Memory, said, &["sys".into(), "ps".into()])
+    });
+    load.into_iter().chain(machine::cpus(s, None, false)).chain(machine::system(s, None)).collect()
 }
 
 /// The functions of the frames from `from` outwards; `None` where no symbol covers one, from the first guess on, and at

@@ -3,6 +3,7 @@
 //! Sources: arch/x86/entry (`struct pt_regs` at the top of the stack), include/uapi (flags). The arguments are in the
 //! registers of user mode whichever way the kernel hands them on: as `struct pt_regs` since 4.17, one by one before.
 
+use crate::model::{Argument, Opened, Syscall};
 use crate::victim::frames::Victim;
 use arch::Regs;
 use base::{VirtAddr, VirtRead};
@@ -15,8 +16,8 @@ use kernel::{KernelError, Session};
 /// Longest text that is shown of an argument.
 const MAX_TEXT: usize = 64;
 
-/// The system call that the task was in: `read(fd=3, buf=0x…, count=1048576 (1 MiB)) of /dev/vda, O_DIRECT`.
-pub(crate) fn of(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<String> {
+/// The system call that the task was in.
+pub(crate) fn of(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Syscall> {
     let regs = user_registers(s, victim, task)?;
     let number = regs.entry_code().filter(|n| *n <= 4096)?;
     let function = syscalls::table(s).ok()?.get(usize::try_from(number).ok()?).copied()?;
@@ -26,7 +27,7 @@ pub(crate) fn of(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<String
         .find_map(|p| symbol.strip_prefix(p))
         .unwrap_or(symbol)
         .to_owned();
-    Some(call_text(s, task, &name, &regs))
+    Some(call(s, task, name, &regs))
 }
 
 /// Why the system call that the task was in is not told, where the kernel's table of them cannot be read.
@@ -69,39 +70,36 @@ fn user_registers(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Regs>
     user.then_some(regs)
 }
 
-fn call_text(s: &Session, task: &Task, name: &str, regs: &Regs) -> String {
+fn call(s: &Session, task: &Task, name: String, regs: &Regs) -> Syscall {
     let registers = regs.reg_set().roles.syscall;
-    let Some(params) = syscalls::parameters(s, name) else {
-        let values: Vec<String> =
-            registers.iter().filter_map(|r| regs.get(*r)).map(|v| format!("{v:#x}")).collect();
-        return format!("system call {name}; argument registers {}", values.join(", "));
+    let Some(params) = syscalls::parameters(s, &name) else {
+        let values = registers.iter().filter_map(|r| regs.get(*r)).collect();
+        return Syscall { name, arguments: Err(values), files: Vec::new() };
     };
     let user = kernel::mm::address_space::user_memory(s, task).ok();
     let value_of = |wanted: &str| {
         let n = params.iter().position(|param| param.name == wanted)?;
         regs.get(*registers.get(n)?)
     };
-    let mut words = Vec::new();
+    let mut arguments = Vec::new();
     let mut fds = Vec::new();
     for (Parameter { ty, name: param }, &register) in params.iter().zip(registers) {
         let Some(value) = regs.get(register) else { continue };
         let memory = user.as_ref().map(|u| u as &dyn VirtRead);
         let count = value_of("count").or_else(|| value_of("len"));
-        words.push(format!("{param}={}", shown(memory, ty, param, value, count)));
+        arguments.push(Argument { name: param.clone(), value: shown(memory, ty, param, value, count) });
         if is_fd(ty, param) {
             fds.push((param.as_str(), value & 0xffff_ffff));
         }
     }
-    let mut out = format!("system call {name}({})", words.join(", "));
-    for (n, (param, fd)) in fds.iter().enumerate() {
-        let Ok((path, flags)) = path::open_file(s, task, *fd) else { continue };
-        let what = if fds.len() > 1 { format!("{param} is {path}") } else { format!("of {path}") };
-        out = format!("{out}{} {what}", if n == 0 { "" } else { "," });
-        for f in flags {
-            out = format!("{out}, {f}");
-        }
-    }
-    out
+    let several = fds.len() > 1;
+    let opened = |(param, fd): &(&str, u64)| {
+        let (path, flags) = path::open_file(s, task, *fd).ok()?;
+        let flags = flags.iter().map(ToString::to_string).collect();
+        Some(Opened { parameter: several.then(|| (*param).to_owned()), path: path.to_string(), flags })
+    };
+    let files = fds.iter().filter_map(opened).collect();
+    Syscall { name, arguments: Ok(arguments), files }
 }
 
 /// A descriptor of an open file.

@@ -3,7 +3,7 @@
 
 use crate::case::Case;
 use crate::explain::instruction;
-use crate::model::{Access, Condition, How, Place, Statement};
+use crate::model::{Access, Condition, Evidence, How, Lack, Place, Statement};
 use crate::reports::checkers;
 use crate::stall::spin;
 use crate::victim::fault_frame;
@@ -20,7 +20,7 @@ pub(crate) struct Found {
     pub(crate) access: Option<Access>,
     pub(crate) related: Vec<Statement>,
     pub(crate) evidence: Vec<Statement>,
-    pub(crate) lacks: Vec<String>,
+    pub(crate) lacks: Vec<Lack>,
 }
 
 /// What is found, and the frame to blame by its place among the victim's.
@@ -51,7 +51,7 @@ fn of_frame(case: &Case<'_>, class: Class) -> Blame {
     let mut found = Found::default();
     if let Some(frame) = frame {
         let place = place_of_frame(s, event, class, frame);
-        found.evidence.push(Statement::new(How::Memory, format!("frame of {place}"), &["bt".into()]));
+        found.evidence.push(Statement::new(How::Memory, Evidence::Frame(place.clone()), &["bt".into()]));
         found.place = Some(place);
     } else if let Some(event) = event {
         found.place = said_place(s, event);
@@ -60,7 +60,7 @@ fn of_frame(case: &Case<'_>, class: Class) -> Blame {
     found.condition =
         frame.filter(|_| is_call(class)).and_then(|frame| instruction::warned(s, frame, callers));
     if class.has_instruction() && found.condition.is_none() {
-        found.lacks.push(format!("condition and access: {}", unplaced(s, event)));
+        found.lacks.push(unplaced(s, event));
     }
     found.access = reported_access(case, class, from);
     Blame { found, from }
@@ -127,17 +127,14 @@ fn reported_access(case: &Case<'_>, class: Class, from: Option<usize>) -> Option
 }
 
 /// Why the instruction to blame is not known.
-fn unplaced(s: &Session, event: Option<&Event>) -> String {
-    let Some((function, offset, module)) = event.and_then(|e| e.oops.rip.as_ref()) else {
-        return "neither the stack nor the log gives the instruction's address and registers".into();
-    };
-    let of = module.as_ref().map(|module| format!(" [{module}]")).unwrap_or_default();
-    let known = match s.named(function).len() {
-        0 => "no symbol of that name is known".to_owned(),
-        1 => "it cannot be placed in the dump's code".to_owned(),
-        n => format!("{n} functions have that name"),
-    };
-    format!("the stack does not give the instruction; the log names {function}+{offset:#x}{of}, but {known}")
+fn unplaced(s: &Session, event: Option<&Event>) -> Lack {
+    match event.and_then(|e| e.oops.rip.clone()) {
+        Some((function, offset, module)) => {
+            let named = s.named(&function).len();
+            Lack::Unplaced { function, offset, module, named }
+        }
+        None => Lack::Instruction,
+    }
 }
 
 /// True for deaths that were a function's call where the processor has no trap for them: of a warning, until 4.11.

@@ -3,7 +3,7 @@
 
 use crate::explain::idiom;
 use crate::explain::operand::{Side, constant, side, unlike};
-use crate::model::{Condition, How, Object, OperandRow};
+use crate::model::{CodeLine, Condition, Detail, End, How, Jump, NoCondition, Object, Operand as Row, Value};
 use crate::naming::atomic;
 use crate::naming::bits;
 use crate::naming::names::{Namer, shown};
@@ -22,35 +22,34 @@ struct Told {
     /// False where a value was read from memory that may have changed since.
     sure: bool,
     how: How,
-    rows: Vec<OperandRow>,
+    rows: Vec<Row>,
     objects: Vec<Object>,
-    code: Vec<String>,
+    code: Vec<CodeLine>,
     /// The check that a warning is given once.
     once: bool,
     /// The constant that its operand was equal to, if the trap was reached this way.
-    equal: Option<String>,
+    equal: Option<Value>,
 }
 
-/// The condition that led to the trap at `trap`. `word` is what the source most likely calls it:
-/// `BUG_ON`, `WARN_ON`.
-pub(crate) fn of_trap(namer: &Namer<'_>, trap: u64, word: &str) -> Result<Condition, String> {
+/// The condition that led to the trap at `trap`, a warning or a BUG.
+pub(crate) fn of_trap(namer: &Namer<'_>, trap: u64, warning: bool) -> Result<Condition, NoCondition> {
     let code = &namer.code;
     let ways = code.function.ways_to(trap, &code.flow);
     if !ways.is_empty() {
-        return choose(namer, &ways, trap, word);
+        return choose(namer, &ways, trap, warning);
     }
     if code.function.always_reaches(trap) {
+        let function = code.name.clone();
         return match namer.outer() {
-            Some(outer) => of_trap(outer, outer.at, word).map_err(|why| {
-                format!(
-                    "{} comes to the trap whenever it is called; in {}: {why}",
-                    code.name, outer.code.name
-                )
+            Some(outer) => of_trap(outer, outer.at, warning).map_err(|why| NoCondition::AlwaysIn {
+                function,
+                caller: outer.code.name.clone(),
+                why: Box::new(why),
             }),
-            None => Err(format!("{} comes to the trap whenever it is called", code.name)),
+            None => Err(NoCondition::Always(function)),
         };
     }
-    Err("no conditional jump decides that the trap is reached".into())
+    Err(NoCondition::NoJump)
 }
 
 /// A way to the trap, told: its parts, those that could not be told left out.
@@ -102,7 +101,7 @@ fn is_once(reading: &Reading) -> bool {
     reading.parts.iter().all(|p| p.once)
 }
 
-fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, word: &str) -> Result<Condition, String> {
+fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, warning: bool) -> Result<Condition, NoCondition> {
     let mut all: Vec<(Reading, Vec<bool>)> = Vec::new();
     for way in ways {
         let reading = read_way(namer, way, trap);
@@ -124,10 +123,7 @@ fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, word: &str) -> Result<Cond
     let open: Vec<(&Reading, Vec<&Told>)> =
         all.iter().filter(|(r, _)| !r.refuted()).map(|(r, spare)| (r, needed(r, spare))).collect();
     if open.is_empty() {
-        return Err(match ways {
-            [_] => "with the values at hand, the condition before the trap does not hold".to_owned(),
-            _ => format!("with the values at hand, none of the {} ways to the trap was taken", ways.len()),
-        });
+        return Err(NoCondition::Refuted(ways.len()));
     }
     let holding: Vec<&Vec<&Told>> = open.iter().filter(|(r, shown)| r.holds(shown)).map(|(_, s)| s).collect();
     let (chosen, confirmed): (Vec<&Vec<&Told>>, bool) = match holding.as_slice() {
@@ -138,19 +134,18 @@ fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, word: &str) -> Result<Cond
         && (chosen.iter().any(|s| s.is_empty()) || (chosen.len() > 1 && open.iter().any(|(r, _)| !r.whole)))
     {
         return Err(match ways {
-            [_] => "the comparison before the trap cannot be told".to_owned(),
-            _ => format!("{} ways lead to the trap; which was taken is not known", open.len()),
+            [_] => NoCondition::Untold,
+            _ => NoCondition::Several(open.len()),
         });
     }
-    let mut found = join(namer, &chosen, confirmed, word);
+    let mut found = join(namer, &chosen, confirmed, warning);
     if let ([_], [only]) = (ways, chosen.as_slice()) {
-        implied(&mut found, only);
+        found.operands = found.operands.into_iter().map(|row| implied(row, only)).collect();
     }
     // registers without a name and without a value say nothing
-    let nothing =
-        |row: &OperandRow| row.value.is_none() && row.expr.as_ref().is_some_and(begins_with_register);
+    let nothing = |row: &Row| row.value.is_none() && row.expr().is_some_and(begins_with_register);
     if !found.operands.is_empty() && found.operands.iter().all(nothing) {
-        return Err("the comparison before the trap is of registers that were overwritten since".to_owned());
+        return Err(NoCondition::Overwritten);
     }
     Ok(found)
 }
@@ -168,15 +163,15 @@ fn begins_with_register(expr: &CExpr) -> bool {
 }
 
 /// An operand that is gone, and that the one way to the trap says was equal to a constant.
-fn implied(found: &mut Condition, parts: &[&Told]) {
-    for part in parts {
-        let Some(value) = &part.equal else { continue };
-        let row =
-            found.operands.iter_mut().find(|row| row.value.is_none() && part.rows.iter().any(|r| r == *row));
-        if let Some(row) = row {
-            row.value = Some(value.clone());
-            row.detail = format!("{}; the way to the trap says so", row.detail);
-        }
+fn implied(row: Row, parts: &[&Told]) -> Row {
+    let says = |part: &&&Told| part.equal.is_some() && part.rows.contains(&row);
+    match parts.iter().find(says).filter(|_| row.value.is_none()) {
+        Some(part) => Row {
+            value: part.equal.clone(),
+            detail: row.detail.iter().cloned().chain([Detail::Implied]).collect(),
+            ..row
+        },
+        None => row,
     }
 }
 
@@ -187,9 +182,9 @@ fn needed<'r>(reading: &'r Reading, spare: &[bool]) -> Vec<&'r Told> {
 }
 
 /// `a && b || c`, with every operand once.
-fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, word: &str) -> Condition {
+fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, warning: bool) -> Condition {
     let mut alternatives: Vec<CExpr> = Vec::new();
-    let (mut rows, mut objects, mut code): (Vec<OperandRow>, Vec<Object>, Vec<String>) = Default::default();
+    let (mut rows, mut objects, mut code): (Vec<Row>, Vec<Object>, Vec<CodeLine>) = Default::default();
     let mut how = How::Dwarf;
     for way in ways {
         let parts = way.iter().filter_map(|p| p.expr.clone());
@@ -214,17 +209,11 @@ fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, word: &str) ->
         }
     }
     if namer.level > 0 {
-        code.insert(0, format!("in {}:", namer.code.name));
+        code.insert(0, CodeLine::In(namer.code.name.clone()));
     }
     let expr = alternatives.into_iter().reduce(|a, b| CExpr::binary(BinOp::LogOr, a, b));
-    let text = expr.as_ref().map(|e| e.for_reader().to_string()).unwrap_or_default();
-    // the condition of a call stands in the caller's source as an if
-    let text = if namer.level > 0 {
-        format!("if ({text}) in {}", namer.code.name)
-    } else {
-        format!("{word}({text})")
-    };
-    Condition { expr, text, how, operands: rows, code, confirmed, objects }
+    let caller = (namer.level > 0).then(|| namer.code.name.clone());
+    Condition { expr, warning, caller, how, operands: rows, code, confirmed, objects }
 }
 
 fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {
@@ -245,73 +234,148 @@ fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {
     Reading { parts: told.into_iter().map(|t| t.unwrap_or_else(nothing)).collect(), whole }
 }
 
+/// The sides of a comparison, with the mask or the bit that is asked of the left one.
+struct Sides {
+    left: Side,
+    right: Side,
+    mask: Option<Side>,
+    bit: Option<Side>,
+    relation: Relation,
+}
+
+impl Sides {
+    /// As the instruction has them.
+    fn of(namer: &Namer<'_>, way: &Branch, test: &Test) -> Self {
+        let left = side(namer, way, test.left, test.size);
+        let right = side(namer, way, test.right, test.size);
+        let (left, right) = unlike(namer, way, test, left, right);
+        let other = |part: Option<Part>| part.map(|part| side(namer, way, part, test.size));
+        Self { left, right, mask: other(test.mask), bit: other(test.bit), relation: test.relation }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Side> {
+        [Some(&self.left), Some(&self.right), self.mask.as_ref(), self.bit.as_ref()].into_iter().flatten()
+    }
+
+    /// The bits of a byte as the member that they belong to.
+    fn with_fields(mut self, namer: &Namer<'_>, test: &Test) -> Self {
+        let mask = self.mask.as_ref().and_then(known_constant).map(|m| cut(m, test.size, false));
+        if let Some(mask) = mask {
+            self.mask = Some(Side::constant(mask.cast_signed()));
+            if let Some((side, rest)) = bits::masked(namer, test.left, &self.left, mask) {
+                self.left = side;
+                self.mask = rest.map(|m| Side::constant(m.cast_signed()));
+            }
+        } else if let (None, None, Some(c), false) =
+            (&self.mask, &self.bit, known_constant(&self.right), test.signed)
+            && let Some((side, c)) =
+                bits::compared(namer, test.left, &self.left, self.relation, cut(c, test.size, false))
+        {
+            self.left = side;
+            self.right = Side::constant(c.cast_signed());
+        }
+        self
+    }
+
+    /// The left side as a word of flags, or as a call that asks for a bit.
+    fn with_flags(mut self, namer: &Namer<'_>, way: &Branch, test: &Test) -> Self {
+        if let Some(m) = self.mask.as_ref().and_then(known_constant) {
+            let whole = test.left.sym.and_then(|sym| match namer.code.flow.expr(sym) {
+                Expr::Cut { base, .. } => namer.value(base).map(|held| held.value),
+                // of what was read a part is all there is
+                Expr::Load { .. } => None,
+                _ => namer.value(sym).map(|held| held.value),
+            });
+            self.left = as_flags(self.left, m, whole);
+        }
+        if let Some(number) = self.bit.as_ref().filter(|_| asks_memory(test)) {
+            self.left = atomic::bit(namer, way, &self.left, number, test.size);
+        }
+        self
+    }
+
+    /// What was read from memory on the right, addresses and constants always: as people write it.
+    fn in_order(mut self, test: &Test) -> Self {
+        let rank = |s: &Side, part: &Part| match part.operand {
+            _ if s.expr.addressed().is_some() => 3,
+            Operand::Mem(_) => 2,
+            _ if s.memory => 1,
+            _ => 0,
+        };
+        let (left, right) = (rank(&self.left, &test.left), rank(&self.right, &test.right));
+        if self.left.constant || (!self.right.constant && left > right) {
+            std::mem::swap(&mut self.left, &mut self.right);
+            self.relation = self.relation.swapped();
+        }
+        self
+    }
+
+    /// The expression, and the left side as that has it.
+    fn spelt(self, namer: &Namer<'_>, way: &Branch, test: &Test) -> (CExpr, Self) {
+        let relation = self.relation;
+        let idiom = known_constant(&self.right)
+            .filter(|_| !self.left.constant && self.mask.is_none() && self.bit.is_none())
+            .and_then(|c| {
+                idiom::of(namer, way, &Test { relation, ..*test }, &self.left, cut(c, test.size, false))
+            });
+        if let Some((expr, left)) = idiom {
+            return (expr, Self { left, ..self });
+        }
+        let is_clear = |set: CExpr| if relation == Relation::Eq { set.not() } else { set };
+        let expr = match &self.bit {
+            Some(_) if asks_memory(test) => is_clear(self.left.expr.clone()),
+            Some(bit) => {
+                let one = CExpr::binary(BinOp::Shl, CExpr::unsigned(1), bit.expr.clone());
+                is_clear(CExpr::binary(BinOp::BitAnd, self.left.expr.clone(), one))
+            }
+            None => spell(namer.types(), &self.left, self.mask.as_ref(), &self.right, relation, test),
+        };
+        (expr, self)
+    }
+
+    /// The check that a warning is given once: its flag is set before the trap.
+    fn is_once(&self) -> bool {
+        let of_once = |name: &str| ONCE.iter().any(|word| name.starts_with(word));
+        [&self.left, &self.right].iter().any(|s| variable(&s.expr).is_some_and(of_once))
+    }
+
+    /// What the left side was, if the trap was reached this way.
+    fn equal(&self, types: &Types, test: &Test) -> Option<Value> {
+        match self.relation {
+            // the bit that was there before it was changed
+            Relation::Eq | Relation::Ne
+                if self.bit.is_some() && asks_memory(test) && self.left.value.is_none() =>
+            {
+                let was = u64::from(self.relation == Relation::Ne);
+                Some(Value::of(was, was.to_string()))
+            }
+            Relation::Eq if self.mask.is_none() && self.bit.is_none() && self.right.constant => {
+                let v = self.right.value?;
+                Some(Value::of(cut(v, test.size, false), shown(types, self.left.ty, v, test.size)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The value of a constant.
+fn known_constant(s: &Side) -> Option<u64> {
+    s.value.filter(|_| s.constant)
+}
+
+/// True where a bit of memory is asked for.
+const fn asks_memory(test: &Test) -> bool {
+    test.bit.is_some() && matches!(test.left.operand, Operand::Mem(_))
+}
+
+/// One comparison on the way to the trap.
 fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
     let test = way.test?;
-    let types = namer.types();
-    let mut left = side(namer, way, test.left, test.size);
-    let mut right = side(namer, way, test.right, test.size);
-    unlike(namer, way, &test, &mut left, &mut right);
-    let mut relation = test.relation;
-    let mask = test.mask.map(|m| side(namer, way, m, test.size));
-    let bit = test.bit.map(|b| side(namer, way, b, test.size));
-    let mut mask = mask;
-    let truth = evaluate(&test, &left, &right, mask.as_ref(), bit.as_ref());
-    let constant = |s: &Side| s.value.filter(|_| s.constant);
-    if let Some(m) = mask.as_ref().and_then(constant)
-        && let Some((side, m)) = bits::masked(namer, test.left, &left, cut(m, test.size, false))
-    {
-        left = side;
-        mask = m.map(|m| Side::constant(m.cast_signed()));
-    } else if let Some(m) = mask.as_ref().and_then(constant) {
-        mask = Some(Side::constant(cut(m, test.size, false).cast_signed()));
-    } else if let (None, None, Some(c), false) = (&mask, &bit, constant(&right), test.signed)
-        && let Some((side, c)) = bits::compared(namer, test.left, &left, relation, cut(c, test.size, false))
-    {
-        left = side;
-        right = Side::constant(c.cast_signed());
-    }
-    if let Some(m) = mask.as_ref().and_then(constant) {
-        let whole = test.left.sym.and_then(|sym| match namer.code.flow.expr(sym) {
-            Expr::Cut { base, .. } => namer.value(base).map(|held| held.value),
-            // of what was read a part is all there is
-            Expr::Load { .. } => None,
-            _ => namer.value(sym).map(|held| held.value),
-        });
-        as_flags(&mut left, m, whole);
-    }
-    let of_memory = bit.is_some() && matches!(test.left.operand, Operand::Mem(_));
-    if let Some(number) = bit.as_ref().filter(|_| of_memory) {
-        left = atomic::bit(namer, way, &left, number, test.size);
-    }
-    let sure = [Some(&left), Some(&right), mask.as_ref(), bit.as_ref()].into_iter().flatten().all(|s| s.sure);
-    // what was read from memory on the right, addresses and constants always: as people write it
-    let rank = |s: &Side, part: &Part| match part.operand {
-        _ if s.expr.addressed().is_some() => 3,
-        Operand::Mem(_) => 2,
-        _ if s.memory => 1,
-        _ => 0,
-    };
-    if left.constant || (!right.constant && rank(&left, &test.left) > rank(&right, &test.right)) {
-        std::mem::swap(&mut left, &mut right);
-        relation = relation.swapped();
-    }
-    let idiom = constant(&right)
-        .filter(|_| !left.constant && mask.is_none() && bit.is_none())
-        .and_then(|c| idiom::of(namer, way, &Test { relation, ..test }, &left, cut(c, test.size, false)));
-    let idiom = idiom.map(|(expr, side)| {
-        left = side;
-        expr
-    });
-    let is_clear = |set: CExpr| if relation == Relation::Eq { set.not() } else { set };
-    let expr = match (idiom, &bit) {
-        (Some(idiom), _) => idiom,
-        (None, Some(_)) if of_memory => is_clear(left.expr.clone()),
-        (None, Some(bit)) => {
-            let one = CExpr::binary(BinOp::Shl, CExpr::unsigned(1), bit.expr.clone());
-            is_clear(CExpr::binary(BinOp::BitAnd, left.expr.clone(), one))
-        }
-        (None, None) => spell(types, &left, mask.as_ref(), &right, relation, &test),
-    };
+    let sides = Sides::of(namer, way, &test);
+    let truth = evaluate(&test, &sides.left, &sides.right, sides.mask.as_ref(), sides.bit.as_ref());
+    let sides = sides.with_fields(namer, &test).with_flags(namer, way, &test);
+    let sure = sides.all().all(|s| s.sure);
+    let (expr, sides) = sides.in_order(&test).spelt(namer, way, &test);
     // an operand is gone, but the outcome was kept (`ret = WARN_ON(…)`)
     let (truth, sure) = match truth {
         None => match outcome(namer, way, &test) {
@@ -320,23 +384,11 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         },
         known => (known, sure),
     };
-    // the once of WARN_ON_ONCE is set before the trap
-    let once = [&left, &right]
-        .iter()
-        .any(|s| variable(&s.expr).is_some_and(|name| ONCE.iter().any(|w| name.starts_with(w))));
+    let once = sides.is_once();
     let (expr, truth) = if once { (None, None) } else { (Some(expr), truth) };
-    let equal = (relation == Relation::Eq && mask.is_none() && bit.is_none() && right.constant)
-        .then(|| right.value.map(|v| shown(types, left.ty, v, test.size)))
-        .flatten();
-    // the bit that was there before it was changed
-    let equal = match relation {
-        Relation::Eq | Relation::Ne if of_memory && left.value.is_none() => {
-            Some(u8::from(relation == Relation::Ne).to_string())
-        }
-        _ => equal,
-    };
-    let mut objects = Vec::new();
-    let mut rows = Vec::new();
+    let equal = sides.equal(namer.types(), &test);
+    let Sides { left, right, mask, bit, .. } = sides;
+    let (mut objects, mut rows) = (Vec::new(), Vec::new());
     for x in [Some(left), mask, bit, Some(right)].into_iter().flatten() {
         objects.extend(x.object);
         rows.extend(x.row);
@@ -346,7 +398,7 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
 }
 
 /// A word of which bits are asked for: no cast to the part that has them, and its value as people write flags.
-fn as_flags(side: &mut Side, mask: u64, whole: Option<u64>) {
+fn as_flags(mut side: Side, mask: u64, whole: Option<u64>) -> Side {
     let bits = |part: &str| match part {
         "u8" => Some(u64::from(u8::MAX)),
         "u16" => Some(u64::from(u16::MAX)),
@@ -360,19 +412,19 @@ fn as_flags(side: &mut Side, mask: u64, whole: Option<u64>) {
         let word = CExpr::clone(inner);
         if let (Some(row), Some(value)) = (&mut side.row, whole) {
             row.call_it(&word);
-            row.number = Some(value);
-            row.value = Some(if value > 9 { format!("{value:#x}") } else { value.to_string() });
+            let spelt = if value > 9 { format!("{value:#x}") } else { value.to_string() };
+            row.value = Some(Value::of(value, spelt));
         }
         side.expr = word;
     }
-    if let Some(row) = &mut side.row
-        && let Some(v) =
-            row.value.as_ref().and_then(|v| v.parse::<i64>().ok()).filter(|v| !(0..=9).contains(v))
+    if let Some(value) = side.row.as_mut().and_then(|row| row.value.as_mut())
+        && let Some(v) = value.spelt.parse::<i64>().ok().filter(|v| !(0..=9).contains(v))
     {
         let v =
             if v < 0 && v >= i64::from(i32::MIN) { u64::from(v as i32 as u32) } else { v.cast_unsigned() };
-        row.value = Some(format!("{v:#x}"));
+        value.spelt = format!("{v:#x}");
     }
+    side
 }
 
 /// The outcome of a comparison that a register still has.
@@ -396,19 +448,16 @@ fn outcome(namer: &Namer<'_>, way: &Branch, test: &Test) -> Option<bool> {
 }
 
 /// `+78 cmp %r12d,0x60(%rbp)` and the jump.
-fn lines(namer: &Namer<'_>, way: &Branch, trap: u64) -> Vec<String> {
+fn lines(namer: &Namer<'_>, way: &Branch, trap: u64) -> Vec<CodeLine> {
     let code = &namer.code;
-    let line = |ip: u64| format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
-    let mut out = vec![line(way.compare)];
-    out.extend(way.kept_by.map(line));
-    let target = code.function.target(way.jump);
-    let end = if namer.level > 0 { "call" } else { "trap" };
-    out.push(match (way.taken, target) {
-        (true, Some(to)) => format!("{} {} -> {end}", line(way.jump), code.offset(to)),
-        (true, None) => format!("{} -> {end}", line(way.jump)),
-        (false, _) => format!("{} not taken, {} -> {end}", line(way.jump), code.offset(trap)),
-    });
-    out
+    let to = if way.taken { code.function.target(way.jump) } else { Some(trap) };
+    let end = if namer.level > 0 { End::Call } else { End::Trap };
+    let jump = Jump { taken: way.taken, to: to.map(|to| code.offset(to)), end };
+    let leads = match code.line(way.jump) {
+        CodeLine::Instruction { at, text, .. } => CodeLine::Instruction { at, text, jump: Some(jump) },
+        other => other,
+    };
+    [Some(way.compare), way.kept_by].into_iter().flatten().map(|ip| code.line(ip)).chain([leads]).collect()
 }
 
 /// Whether the comparison holds for these values.

@@ -1,6 +1,7 @@
 //! Comparisons that the compiler has turned into others, turned back: a range, an error number in place of a pointer.
 
 use crate::explain::operand::{Side, constant};
+use crate::model::{Detail, Value};
 use crate::naming::names::Namer;
 use arch::dataflow::{Branch, Expr, Part, Relation, Sym, Test, cut};
 use cexpr::{BinOp, Expr as CExpr};
@@ -38,7 +39,7 @@ fn error_pointer(types: &Types, test: &Test, left: &Side, right: u64) -> Option<
     }
     let mut left = left.clone();
     if let (Some(row), Some(name)) = (&mut left.row, left.value.and_then(crate::code::errors::error_name)) {
-        row.value = row.value.take().map(|v| format!("{v} ({name})"));
+        row.value = row.value.take().map(|v| Value { spelt: format!("{} ({name})", v.spelt), ..v });
     }
     let is_error = CExpr::call("IS_ERR", vec![left.expr.clone()]);
     Some((if not { is_error.not() } else { is_error }, left))
@@ -74,14 +75,9 @@ fn range(namer: &Namer<'_>, way: &Branch, test: &Test, left: &Side, right: u64) 
     let mut out = left.clone();
     if let Some(row) = &mut out.row {
         row.call_it(&named.expr);
-        row.number = value;
-        row.value = known.map(|v| v.to_string());
+        row.value = value.zip(known).map(|(bits, v)| Value::of(bits, v.to_string()));
         row.how = named.how;
-        row.detail = match value {
-            Some(_) if disp > 0 => format!("{}, less {disp}", row.detail),
-            Some(_) => format!("{}, plus {}", row.detail, disp.unsigned_abs()),
-            None => row.detail.clone(),
-        };
+        row.detail.extend(value.map(|_| Detail::Less(disp)));
     }
     out.expr = named.expr;
     out.ty = ty;

@@ -8,7 +8,9 @@ use crate::explain::blame::Found;
 use crate::explain::condition;
 use crate::explain::pointer;
 use crate::explain::related;
-use crate::model::{Access, Condition, How, Object, Place, Statement};
+use crate::model::{
+    Access, Accessed, Condition, Evidence, How, Lack, Object, Place, Related, Says, Statement,
+};
 use crate::naming::names::Namer;
 use crate::victim::fault_frame::{self, FaultFrame};
 use crate::victim::frames::Victim;
@@ -42,9 +44,7 @@ pub(crate) fn of(
     let Some(code) = Code::around(s, c.pc) else {
         // where no code is followed at all, that is said once
         if s.arch().lift().is_ok() {
-            found
-                .lacks
-                .push(format!("the code at {:016x}: it is not in the dump, or no symbol covers it", c.pc));
+            found.lacks.push(Lack::Code(c.pc.0));
         }
         return found;
     };
@@ -64,11 +64,8 @@ fn breakpoint(s: &Session, c: &FaultFrame, event: Option<&Event>) -> Found {
     let own = fault_frame::place(s, c.pc.sub(1));
     let place = Place { file: own.file, line: own.line, inlined: own.inlined, ..named(s, c, event) };
     // the kernel changes code under one, which is gone when that is done
-    let text = match s.mem().u8(c.pc.sub(1)) {
-        Ok(INT3) => "a breakpoint (int3) that nothing in the kernel took for its own",
-        _ => "a breakpoint (int3) that the code no longer has, as where the kernel changes its own code",
-    };
-    let access = Access { text: text.into(), how: c.how, operands: Vec::new(), code: Vec::new(), at: None };
+    let what = Accessed::Breakpoint { gone: !matches!(s.mem().u8(c.pc.sub(1)), Ok(INT3)) };
+    let access = Access { what, how: c.how, operands: Vec::new(), code: Vec::new(), at: None };
     Found { place: Some(place), access: Some(access), ..Found::default() }
 }
 
@@ -117,21 +114,19 @@ fn placed(
 /// Where the registers of the instruction are from.
 fn registers(s: &Session, c: &FaultFrame, event: Option<&Event>, victim: &Victim<'_>) -> Statement {
     let place = named(s, c, event);
-    let whence = match (c.how, c.saved_at) {
-        (How::Log, _) => "as the oops in the log has them".to_owned(),
-        (_, Some(at)) => format!("saved at {at:016x} by {}", c.entry.as_deref().unwrap_or("entry code")),
-        _ => String::new(),
+    let said = match c.how {
+        How::Log => Evidence::Logged(place),
+        _ => Evidence::Saved { place, at: c.saved_at.map(|at| at.0), entry: c.entry.clone() },
     };
     let pid = victim.task.map_or_else(|| "-a".to_owned(), |t| t.pid.to_string());
-    Statement::new(c.how, format!("registers at {place}: {whence}"), &[format!("bt {pid}")])
+    Statement::new(c.how, said, &[format!("bt {pid}")])
 }
 
 /// What the bug table says.
 fn of_table(b: &Entry) -> Option<Statement> {
-    let (file, line) = b.file.as_ref().zip(b.line)?;
-    let what = if b.warning { "WARN" } else { "BUG" };
-    let text = format!("bug table: {what} at {:016x} is {file}:{line}", b.at);
-    Some(Statement::new(How::Table, text, &b.commands))
+    let (file, line) = b.file.clone().zip(b.line)?;
+    let said = Evidence::BugTable { warning: b.warning, at: b.at.0, file, line };
+    Some(Statement::new(How::Table, said, &b.commands))
 }
 
 /// What names the values of the function at the instruction.
@@ -176,12 +171,11 @@ fn cause(
 
 /// The condition that led to the trap.
 fn asserted(namer: &Namer<'_>, c: &FaultFrame, warning: bool) -> Found {
-    let word = if warning { "WARN_ON" } else { "BUG_ON" };
-    match condition::of_trap(namer, c.pc.0, word) {
+    match condition::of_trap(namer, c.pc.0, warning) {
         Ok(condition) => {
             let code = Statement::new(
                 How::Decoded,
-                condition.code.join("; "),
+                Says::Code(condition.code.clone()),
                 &[format!("dis -x {}", namer.code.symbol)],
             );
             Found {
@@ -191,7 +185,7 @@ fn asserted(namer: &Namer<'_>, c: &FaultFrame, warning: bool) -> Found {
                 ..Found::default()
             }
         }
-        Err(why) => Found { lacks: vec![format!("the condition: {why}")], ..Found::default() },
+        Err(why) => Found { lacks: vec![Lack::Condition(why)], ..Found::default() },
     }
 }
 
@@ -201,9 +195,9 @@ fn about(s: &Session, object: &Object) -> Vec<Statement> {
     if about.is_empty() {
         return about;
     }
-    let tag = s.types().name(object.ty);
-    let at = object.at;
-    let head = Statement::new(How::Memory, format!("{tag} at {at:016x}:"), &[format!("{tag} {at:x}")]);
+    let (ty, at) = (s.types().name(object.ty), object.at);
+    let command = format!("{ty} {at:x}");
+    let head = Statement::new(How::Memory, Related::Object { ty, at }, &[command]);
     [head].into_iter().chain(about).collect()
 }
 
@@ -215,7 +209,7 @@ fn accessed(namer: &Namer<'_>, c: &FaultFrame, event: Option<&Event>, class: Cla
         .or_else(|| c.entry.as_ref().and_then(|_| fault_frame::error_code(&c.regs)));
     match access::of_fault(namer, c.pc.0, class, address, error_code) {
         Ok(found) => Found { access: Some(found), ..Found::default() },
-        Err(why) => Found { lacks: vec![format!("the access: {why}")], ..Found::default() },
+        Err(lack) => Found { lacks: vec![lack], ..Found::default() },
     }
 }
 
@@ -231,7 +225,7 @@ pub(crate) fn warned(s: &Session, frame: &Frame, callers: &[Frame]) -> Option<Co
     }
     let mut namer = Namer::new(s, &code, &frame.regs, frame.cfa.map(|at| at.0)).with_callers(callers);
     namer.at = call;
-    condition::of_trap(&namer, call, "WARN_ON").ok()
+    condition::of_trap(&namer, call, true).ok()
 }
 
 /// The access that faulted on a page that a sanitizer had protected.
@@ -249,8 +243,7 @@ pub(crate) fn protected(
 
 /// Who jumped to where no code is: the call before the return address on top of the stack.
 pub(crate) fn wild_jump(s: &Session, c: &FaultFrame) -> Found {
-    let to = format!("{:016x}", c.pc);
-    let target = format!("the program counter is {}", pointer::judge(s, c.pc.0));
+    let target = Evidence::Counter(pointer::judge(s, c.pc.0));
     let evidence = vec![Statement::new(c.how, target, &["bt".into()])];
     let call = c
         .regs
@@ -261,17 +254,17 @@ pub(crate) fn wild_jump(s: &Session, c: &FaultFrame) -> Found {
     let Some((ret, code)) = call else {
         return match crate::explain::returned::wild_return(s, c) {
             Some(access) => {
-                let lacks = vec!["which function returned: its return address is gone".into()];
+                let lacks = vec![Lack::Returner];
                 Found { access: Some(access), evidence, lacks, ..Found::default() }
             }
             None => {
-                let lacks = vec![format!("who jumped to {to}: no return address on top of the stack")];
+                let lacks = vec![Lack::Jumper(c.pc.0)];
                 Found { evidence, lacks, ..Found::default() }
             }
         };
     };
     let Some((ip, operand)) = code.function.call_before(ret.0) else {
-        let lacks = vec![format!("who jumped to {to}: no call before the return address {ret:x}")];
+        let lacks = vec![Lack::NoCall(c.pc.0, ret.0)];
         return Found { evidence, lacks, ..Found::default() };
     };
     let access = wild_call(s, c, &code, ip, operand);
@@ -284,14 +277,12 @@ fn wild_call(s: &Session, c: &FaultFrame, code: &Rc<Code>, ip: u64, operand: Opt
     // nothing ran in the callee: all registers are as at the call
     let mut namer = Namer::new(s, code, &c.regs, None);
     namer.at = ip;
-    let line = format!("{} {}", code.offset(ip), code.function.text(ip).unwrap_or_default());
     let operand = operand.or_else(|| crate::code::registers::thunk(s, code, ip));
     let found = operand.and_then(|o| access::call_target(&namer, ip, &o));
-    let (text, how, operands) = match found {
-        Some((name, how, rows)) => {
-            (format!("call of {name}, which is {}", pointer::judge(s, c.pc.0)), how, rows)
-        }
-        None => (format!("call of {:016x}", c.pc), How::Decoded, Vec::new()),
+    let to = pointer::judge(s, c.pc.0);
+    let (target, how, operands) = match found {
+        Some((target, how, rows)) => (Some(target), how, rows),
+        None => (None, How::Decoded, Vec::new()),
     };
-    Access { text, how, operands, code: vec![line], at: None }
+    Access { what: Accessed::Call { target, to }, how, operands, code: vec![code.line(ip)], at: None }
 }

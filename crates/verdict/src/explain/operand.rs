@@ -1,9 +1,9 @@
 //! An operand of a comparison: its name, its value when the instruction to blame ran, and where that is.
 
 use crate::code::operand::{read, register_name};
-use crate::model::{How, Object, OperandRow};
+use crate::model::{Detail, How, Name, Object, Operand as Row, Origin, Spot, Value};
 use crate::naming::atomic;
-use crate::naming::names::{Named, Namer, shown};
+use crate::naming::names::{Member, Named, Namer, shown};
 use crate::naming::values::Held;
 use arch::dataflow::{Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
 use base::VirtAddr;
@@ -21,7 +21,7 @@ pub(crate) struct Side {
     pub(crate) sure: bool,
     pub(crate) constant: bool,
     pub(crate) memory: bool,
-    pub(crate) row: Option<OperandRow>,
+    pub(crate) row: Option<Row>,
     pub(crate) object: Option<Object>,
 }
 
@@ -51,9 +51,9 @@ pub(crate) fn side(namer: &Namer<'_>, way: &Branch, part: Part, size: u64) -> Si
 
 /// Two operands by one name: debug information has that of an earlier or later value for one of them, so that one is told
 /// by the data flow alone, or by its register.
-pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: &mut Side, right: &mut Side) {
+pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: Side, right: Side) -> (Side, Side) {
     if left.constant || right.constant || left.expr != right.expr || test.left.sym == test.right.sym {
-        return;
+        return (left, right);
     }
     let shared = left.expr.clone();
     let by_flow = |part: &Part| {
@@ -67,12 +67,14 @@ pub(crate) fn unlike(namer: &Namer<'_>, way: &Branch, test: &Test, left: &mut Si
     let all = [by_flow(&test.left), by_flow(&test.right), by_register(&test.left), by_register(&test.right)];
     let found =
         all.into_iter().zip([true, false, true, false]).find_map(|(expr, of_left)| Some((expr?, of_left)));
-    if let Some((expr, of_left)) = found {
-        let side = if of_left { left } else { right };
-        if let Some(row) = &mut side.row {
-            row.call_it(&expr);
-        }
-        side.expr = expr;
+    let called = |side: Side, expr: CExpr| {
+        let row = side.row.map(|row| Row { name: Name::Expr(expr.clone()), ..row });
+        Side { row, expr, ..side }
+    };
+    match found {
+        Some((expr, true)) => (called(left, expr), right),
+        Some((expr, false)) => (left, called(right, expr)),
+        None => (left, right),
     }
 }
 
@@ -99,15 +101,18 @@ fn register_side(
     let held = part.sym.and_then(|sym| namer.value(sym));
     let (named, ty) = typed(types, named, own, size);
     let expr = named.as_ref().map_or_else(|| CExpr::register(&*register), |n| n.expr.clone());
-    let mut detail = vec![spot(namer.s, &register, number, own, held.as_ref())];
-    let origin = named.as_ref().map_or("", |n| n.origin.as_str());
     let gone = held.as_ref().is_none_or(|h| h.register != Some(number));
-    let origin = origin.strip_suffix(", unchanged since entry").filter(|_| gone).unwrap_or(origin);
-    detail.extend(Some(origin.to_owned()).filter(|o| !o.is_empty() && !detail.contains(o)));
-    detail.extend(part.sym.and_then(|sym| passed(namer, sym)));
+    let origin = named.as_ref().map(|n| n.origin.clone()).unwrap_or_default();
+    let origin = if gone { origin.when_it_was() } else { origin };
+    let mut detail = vec![spot(namer.s, &register, number, own, held.as_ref())];
+    // a result is told as such once
+    if !(origin == Origin::Computed && detail.contains(&Detail::Computed)) {
+        detail.push(Detail::Origin(origin));
+    }
+    detail.extend(part.sym.map(|sym| passed(namer, sym)).unwrap_or_default());
     let pointer =
         held.as_ref().map(|h| h.value).filter(|v| size == 8 && namer.s.arch().is_kernel(VirtAddr(*v)));
-    detail.extend(pointer.and_then(|v| crate::explain::pointer::target(namer.s, v)));
+    detail.extend(pointer.and_then(|v| crate::explain::pointer::target(namer.s, v)).map(Detail::Target));
     let object = part.sym.and_then(|sym| object_of(namer, sym));
     let mut commands = show(held.as_ref(), size);
     if let (Some(o), true) = (&object, held.as_ref().is_some_and(|h| h.now)) {
@@ -119,13 +124,13 @@ fn register_side(
     let spelt = |v: u64| {
         if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
     };
-    let row = OperandRow {
-        name: expr.for_reader().to_string(),
-        expr: Some(expr.clone()),
-        value: value.map(spelt),
-        number: value.map(|v| cut(v, size, false)),
+    let row = Row {
+        name: Name::Expr(expr.clone()),
+        value: value.map(|v| Value::of(cut(v, size, false), spelt(v))),
+        detail,
         lost: false,
-        detail: detail.join(", "),
+        level: namer.level,
+        spot: held.as_ref().map_or(Spot::Made, |h| h.spot.clone()),
         how: named.as_ref().map_or(How::Decoded, |n| n.how),
         commands,
     };
@@ -161,20 +166,19 @@ fn is_text(namer: &Namer<'_>, v: i64) -> bool {
     v < -0x1000 && namer.s.locate(VirtAddr(v.cast_unsigned())).is_some_and(|l| l.offset == 0)
 }
 
-/// `%r12d`, `%eax then, now in %rbx`, `%eax then; u32 at … as the dump has it`
-fn spot(s: &Session, register: &str, number: usize, own: u64, held: Option<&Held>) -> String {
-    match held {
-        Some(h) if h.register == Some(number) => format!("%{register}"),
-        Some(Held { register: Some(n), .. }) => {
-            format!("%{register} then, still in %{}", register_name(s, *n, own))
+/// Where a register's value is now.
+fn spot(s: &Session, register: &str, number: usize, own: u64, held: Option<&Held>) -> Detail {
+    let register = register.to_owned();
+    let Some(held) = held else { return Detail::Overwritten(register) };
+    match held.register {
+        Some(n) if n == number => Detail::In(register),
+        Some(n) => Detail::StillIn { then: register, now: register_name(s, n, own) },
+        None if held.now => {
+            let spot = if held.memory.is_some() { held.spot.clone() } else { Spot::Made };
+            Detail::Then { register, spot, now: true }
         }
-        Some(h) if h.now && h.memory.is_some() => {
-            format!("%{register} then; {} as the dump has it", h.place)
-        }
-        Some(h) if h.now => format!("%{register} then; computed from memory as the dump has it"),
-        Some(h) if h.place.is_empty() => "computed".into(),
-        Some(h) => format!("%{register} then, {}", h.place),
-        None => format!("%{register}, overwritten since"),
+        None if held.spot == Spot::Made => Detail::Computed,
+        None => Detail::Then { register, spot: held.spot.clone(), now: false },
     }
 }
 
@@ -186,8 +190,12 @@ fn show(held: Option<&Held>, size: u64) -> Vec<String> {
     }
 }
 
-/// What the caller passed as the argument that the value is.
-pub(crate) fn passed(namer: &Namer<'_>, sym: Sym) -> Option<String> {
+/// What the callers passed as the argument that the value is, the innermost first.
+pub(crate) fn passed(namer: &Namer<'_>, sym: Sym) -> Vec<Detail> {
+    passing(namer, sym).unwrap_or_default()
+}
+
+fn passing(namer: &Namer<'_>, sym: Sym) -> Option<Vec<Detail>> {
     let flow = &namer.code.flow;
     let number = match flow.expr(sym) {
         Expr::Entry(n) => n,
@@ -203,15 +211,13 @@ pub(crate) fn passed(namer: &Namer<'_>, sym: Sym) -> Option<String> {
     let outer = namer.outer()?;
     let there = outer.code.flow.register(outer.at, number)?;
     let (expr, further) = match outer.code.flow.expr(there) {
-        Expr::Const(v) if !is_text(outer, v) => (CExpr::int(v), None),
-        Expr::Entry(_) | Expr::Cut { .. } => {
-            (outer.sym(outer.at, there, 0)?.expr, passed(outer, there).map(|p| format!(", {p}")))
-        }
-        _ => (outer.sym(outer.at, there, 0)?.expr, None),
+        Expr::Const(v) if !is_text(outer, v) => (CExpr::int(v), Vec::new()),
+        Expr::Entry(_) | Expr::Cut { .. } => (outer.sym(outer.at, there, 0)?.expr, passed(outer, there)),
+        _ => (outer.sym(outer.at, there, 0)?.expr, Vec::new()),
     };
     // a register of the caller's says nothing
-    let further = further.unwrap_or_default();
-    (!expr.names_register()).then(|| format!("{} passes {}{further}", outer.code.name, expr.for_reader()))
+    let by = outer.code.name.clone();
+    (!expr.names_register()).then(|| [Detail::Passes { by, expr }].into_iter().chain(further).collect())
 }
 
 /// The struct that a value was read from, where that struct's address is still known.
@@ -219,11 +225,10 @@ pub(crate) fn object_of(namer: &Namer<'_>, sym: Sym) -> Option<Object> {
     let Expr::Load { base, disp, size, at } = namer.code.flow.expr(sym) else { return None };
     let from = namer.sym(at, base, 0)?;
     let member = namer.member_of(&from, disp, size)?;
-    let (name, ty) = member.object?;
+    let (expr, ty) = member.object?;
     let held = namer.value(base)?;
     let at = held.value.wrapping_add_signed(disp).wrapping_sub(member.offset);
-    let name = name.for_reader().to_string();
-    Some(Object { name, ty, at, member: member.path.to_string() })
+    Some(Object { expr, ty, at, member: member.path, level: namer.level })
 }
 
 /// A type that fits a value's width; where it does not, the name gets a cast.
@@ -244,18 +249,31 @@ fn typed(types: &Types, named: Option<Named>, own: u64, size: u64) -> (Option<Na
     }
 }
 
-/// A memory operand.
-fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) -> Side {
-    let types = namer.types();
+/// Where a memory operand's value is, and what it was.
+struct Found {
+    /// What the data flow has of it.
+    held: Option<Held>,
+    /// The pointer to it.
+    base: Option<Held>,
+    /// What was added to that.
+    disp: i64,
+    address: Option<u64>,
+    value: Option<u64>,
+    /// The dump lost the memory there.
+    lost: bool,
+}
+
+/// The address and the value of a memory operand.
+fn found(namer: &Namer<'_>, way: &Branch, part: Part, size: u64) -> Found {
     let flow = &namer.code.flow;
     let load = part.sym.map(|sym| flow.expr(sym));
-    let base = match load {
-        Some(Expr::Load { base, .. }) => namer.value(base),
-        _ => None,
+    let (base, disp) = match load {
+        Some(Expr::Load { base, disp, .. }) => (namer.value(base), disp),
+        _ => (None, 0),
     };
     let held = part.sym.and_then(|sym| namer.value(sym));
     let address = match load {
-        Some(Expr::Load { disp, .. }) => base.as_ref().map(|b| b.value.wrapping_add_signed(disp)),
+        Some(Expr::Load { .. }) => base.as_ref().map(|b| b.value.wrapping_add_signed(disp)),
         Some(Expr::PerCpu { .. }) => held.as_ref().and_then(|h| h.memory),
         _ => None,
     };
@@ -267,12 +285,55 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     };
     let address = address.zip(far).map(|(at, far)| at.wrapping_add_signed(far));
     let now = || atomic::then(namer, way, part, read(namer.s.mem(), address?, size)?, size);
+    let value = held.as_ref().filter(|_| far == Some(0)).map(|h| h.value).or_else(now);
     let lost = address.is_some_and(|at| {
         let mut own = [0; 8];
         let own = own.get_mut(..usize::try_from(size).unwrap_or(8).min(8)).unwrap_or_default();
         namer.s.mem().read(VirtAddr(at), own).is_err_and(|fault| fault.is_loss())
     });
-    let value = held.as_ref().filter(|_| far == Some(0)).map(|h| h.value).or_else(now);
+    Found { held, base, disp, address, value, lost }
+}
+
+/// What the operand lies in: the struct, and the pointer to it.
+fn within(namer: &Namer<'_>, m: &Mem, x: &Member, found: &Found) -> Option<(Object, Detail)> {
+    let (expr, ty) = x.object.as_ref()?;
+    let base = found.base.as_ref()?;
+    // the base register may itself lie within the object
+    let at = base.value.wrapping_add_signed(found.disp).wrapping_sub(x.offset);
+    // of several registers that hold it, the one that the instruction names
+    let own = m.base.filter(|b| found.disp == m.disp && namer.regs.get(*b) == Some(base.value));
+    let spot = match own {
+        // what a register holds is another address
+        _ if at != base.value => Spot::Made,
+        Some(b) => Spot::Register(register_name(namer.s, b, 8)),
+        None => base.spot.clone(),
+    };
+    let detail = Detail::Within { expr: expr.clone(), ty: namer.types().name(*ty), at, spot };
+    Some((Object { expr: expr.clone(), ty: *ty, at, member: x.path.clone(), level: namer.level }, detail))
+}
+
+/// The bits of a bit-field.
+fn field_of(value: u64, bits: Option<(u64, u32)>) -> u64 {
+    match bits {
+        Some((first, width)) if first < 64 => value >> first & (u64::MAX >> (64 - width.clamp(1, 64))),
+        _ => value,
+    }
+}
+
+/// The commands that show a memory operand.
+fn show_memory(namer: &Namer<'_>, found: &Found, object: Option<&Object>, size: u64) -> Vec<String> {
+    let at = found.address.or_else(|| found.held.as_ref()?.memory);
+    vec![match (object, at) {
+        (Some(o), _) => format!("{}.{} {:x}", namer.types().name(o.ty), o.member, o.at),
+        (None, Some(at)) => format!("rd -{} {at:x}", size * 8),
+        (None, None) => "bt".into(),
+    }]
+}
+
+/// A memory operand.
+fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) -> Side {
+    let types = namer.types();
+    let found = found(namer, way, part, size);
     let member = namer.memory(way.compare, m);
     let derived = part.sym.filter(|_| member.is_none()).and_then(|sym| namer.sym(way.compare, sym, 0));
     let operand_text = namer.s.arch().regs.memory_text(m);
@@ -281,69 +342,34 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let expr = named.map_or_else(|| CExpr::words(&*operand_text), |x| x.expr.clone());
     let expr = atomic::operand(namer, way, part, &expr, size).unwrap_or(expr);
     let ty = named.and_then(|x| x.ty);
-    let value = value.map(|v| returned(&expr, v));
-    let value = match (member.as_ref().and_then(|x| x.bits), value) {
-        (Some((first, width)), Some(v)) if first < 64 => {
-            Some((v >> first) & (u64::MAX >> (64 - width.clamp(1, 64))))
-        }
-        (_, v) => v,
+    let value = found.value.map(|v| field_of(returned(&expr, v), member.as_ref().and_then(|x| x.bits)));
+    let spot = match (found.address, &found.held) {
+        (Some(at), _) => Spot::Memory { bits: size * 8, at },
+        (None, Some(h)) => h.spot.clone(),
+        (None, None) => Spot::Made,
     };
-    let mut detail = match (address, &held) {
-        (Some(at), _) => format!("u{} at {at:016x}", size * 8),
-        (None, Some(h)) if !h.place.is_empty() => h.place.clone(),
-        _ => operand_text.clone(),
-    };
-    let mut commands = Vec::new();
-    let mut object = None;
-    if let Some(x) = &member {
-        if let (Some((name, of)), Some(base), Some(Expr::Load { disp, .. })) = (&x.object, &base, load) {
-            // the base register may itself lie within the object
-            let at = base.value.wrapping_add_signed(disp).wrapping_sub(x.offset);
-            let tag = types.name(*of);
-            let name = name.for_reader().to_string();
-            // of several registers that hold it, the one that the instruction names
-            let own = m.base.filter(|b| disp == m.disp && namer.regs.get(*b) == Some(base.value));
-            let place = match own {
-                // what a register holds is another address
-                _ if at != base.value => String::new(),
-                Some(b) => format!(" in %{}", register_name(namer.s, b, 8)),
-                None if base.place.is_empty() => String::new(),
-                None => format!(" in {}", base.place),
-            };
-            detail = format!("{detail}; {name} = ({tag} *) {at:016x}{place}");
-            commands.push(format!("{tag}.{} {at:x}", x.path));
-            object = Some(Object { name, ty: *of, at, member: x.path.to_string() });
-        }
-        if !x.named.origin.is_empty() {
-            detail = format!("{detail}; {}", x.named.origin);
-        }
-    }
-    if let (Some(at), true) = (address.or_else(|| held.as_ref()?.memory), commands.is_empty()) {
-        commands.push(format!("rd -{} {at:x}", size * 8));
-    }
-    if commands.is_empty() {
-        commands.push("bt".into());
-    }
-    let is_slot = address.is_none() && held.as_ref().is_some_and(|h| !h.now);
-    if way.stores && !is_slot && value.is_some() {
-        detail.push_str("; memory may have changed before the trap");
-    }
+    let within = member.as_ref().and_then(|x| within(namer, m, x, &found));
+    let (object, lies_in) = within.unzip();
+    let is_slot = found.address.is_none() && found.held.as_ref().is_some_and(|h| !h.now);
+    let first = if spot == Spot::Made { Detail::Operand(operand_text) } else { Detail::At(spot.clone()) };
+    let origin = member.as_ref().map(|x| Detail::OfMember(x.named.origin.clone()));
+    let changed = (way.stores && !is_slot && value.is_some()).then_some(Detail::MayHaveChanged);
     // what is compared as a signed number is told as one
     let signed = way.test.is_some_and(|t| t.signed) && ty.is_none();
     let spelt = |v: u64| {
         if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
     };
-    let row = OperandRow {
-        name: expr.for_reader().to_string(),
-        expr: Some(expr.clone()),
-        value: value.map(spelt),
-        number: value.map(|v| cut(v, size, false)),
-        lost: value.is_none() && lost,
-        detail,
+    let row = Row {
+        name: Name::Expr(expr.clone()),
+        value: value.map(|v| Value::of(cut(v, size, false), spelt(v))),
+        detail: [Some(first), lies_in, origin, changed].into_iter().flatten().collect(),
+        lost: value.is_none() && found.lost,
+        level: namer.level,
+        spot,
         how: named.map_or(How::Decoded, |x| x.how),
-        commands,
+        commands: show_memory(namer, &found, object.as_ref(), size),
     };
-    let base_sure = base.as_ref().is_none_or(|b| !b.now);
+    let base_sure = found.base.as_ref().is_none_or(|b| !b.now);
     let sure = value.is_some() && (is_slot || (!way.stores && base_sure));
     Side { expr, ty, value, sure, constant: false, memory: true, row: Some(row), object }
 }

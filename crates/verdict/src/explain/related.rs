@@ -2,9 +2,10 @@
 //! the member in question.
 
 use crate::code::operand::read;
-use crate::model::{How, Known, Object, Statement};
+use crate::model::{How, Known, Object, Related, Report, Statement, Value};
 use crate::naming::names::shown;
 use base::VirtAddr;
+use cexpr::MemberPath;
 use debuginfo::types::{Encoding, Type, TypeRef};
 use kernel::Session;
 use kernel::log::event::Class;
@@ -17,43 +18,39 @@ type Scalar = (String, TypeRef, u64);
 pub(crate) fn of(s: &Session, object: &Object) -> Vec<Statement> {
     let mut scalars = Vec::new();
     gather(s, object.ty, 0, "", 0, &mut scalars);
-    let own = object.member.rsplit('.').next().unwrap_or("");
+    let member = object.member.to_string();
+    let own = object.member.steps.last().map_or("", |step| step.name.as_str());
     let words: Vec<&str> = own.split('_').filter(|w| w.len() > 2).collect();
     let tag = s.types().name(object.ty);
     let mut out = Vec::new();
     let mut numbers = Vec::new();
     for (path, ty, offset) in scalars {
-        if path == object.member || out.len() >= MAX_STATEMENTS {
+        if path == member || out.len() >= MAX_STATEMENTS {
             continue;
         }
         let at = object.at.wrapping_add(offset);
         let Ok((_, full)) = s.types().resolve(ty) else { continue };
         let leaf = path.rsplit('.').next().unwrap_or("");
-        let text = match &*full {
+        let value = match &*full {
             Type::Int { encoding: Encoding::Bool, .. } => {
-                read(s.mem(), at, 1).map(|v| format!("{} = {}", path, shown(s.types(), Some(ty), v, 1)))
+                read(s.mem(), at, 1).map(|v| Value::of(v, shown(s.types(), Some(ty), v, 1)))
             }
             Type::Pointer { to } if leaf.ends_with("name") && is_char(s, *to) => {
-                name_at(s, at).map(|n| format!("{path} = \"{n}\""))
+                name_at(s, at).map(|(at, name)| Value::of(at, format!("\"{name}\"")))
             }
             Type::Int { size, .. }
                 if leaf.split('_').any(|w| words.contains(&w)) && matches!(size, 1 | 2 | 4 | 8) =>
             {
                 if let Some(v) = read(s.mem(), at, *size) {
-                    numbers
-                        .push((path.clone(), format!("{} = {}", path, shown(s.types(), Some(ty), v, *size))));
+                    numbers.push((path.clone(), at, Value::of(v, shown(s.types(), Some(ty), v, *size))));
                 }
                 None
             }
             _ => None,
         };
-        if let Some(text) = text {
-            out.push(made(object, &tag, &path, &text));
-        }
+        out.extend(value.map(|value| made(object, &tag, path, at, value)));
     }
-    for (path, text) in numbers.into_iter().take(4) {
-        out.push(made(object, &tag, &path, &text));
-    }
+    out.extend(numbers.into_iter().take(4).map(|(path, at, value)| made(object, &tag, path, at, value)));
     out
 }
 
@@ -98,34 +95,33 @@ fn kfence_number(lines: &[&str]) -> Option<u64> {
 /// object's past is not told again.
 pub(crate) fn of_slab_report(s: &Session, lines: &[&str], told: &[Known]) -> Vec<Statement> {
     let about = slab_report(lines);
-    let log = ["log".to_owned()];
     let mut out = Vec::new();
     let object = slab_object(about);
+    let is_told = |at: u64| told.iter().any(|o| o.met.begin().0 == at);
     let range = about.iter().find_map(|l| overwritten(l.strip_prefix("INFO: ").unwrap_or(l)));
     if let Some(at) = object {
-        if told.iter().all(|o| o.at != at) {
-            let words = crate::explain::objects::at(s, at)
-                .map_or_else(String::new, |met| format!(": {}", met.described(s)));
+        if !is_told(at) {
             let commands = [format!("rd {at:x} 16"), "log".to_owned()];
-            out.push(Statement::new(How::Memory, format!("object {at:016x}{words}"), &commands));
+            let met = crate::explain::objects::at(s, at).map(Box::new);
+            out.push(Statement::new(How::Memory, Report::Object(at, met), &commands));
         }
         if let Some((from, to, found)) = range {
-            let text = match (from.checked_sub(at), to.checked_sub(from)) {
+            let found = found.to_owned();
+            let report = match (from.checked_sub(at), to.checked_sub(from)) {
                 (Some(offset), Some(len)) => {
-                    format!("{} bytes overwritten at +{offset:#x}: {found}", len + 1)
+                    Report::Overwritten { count: len.saturating_add(1), offset, found }
                 }
-                _ => format!("overwritten from {from:x} to {to:x}: {found}"),
+                _ => Report::OverwrittenAt { from, to, found },
             };
-            out.push(Statement::new(How::Log, text, &log));
+            out.push(Statement::logged(report));
         }
     }
-    if object.is_some_and(|at| told.iter().any(|o| o.at == at)) {
+    if object.is_some_and(is_told) {
         return out;
     }
-    for word in ["Allocated in ", "Freed in "] {
-        if let Some(rest) = said_in(about, word) {
-            out.push(Statement::new(How::Log, format!("{}{rest}", word.to_lowercase()), &log));
-        }
+    for (word, freed) in [("Allocated in ", false), ("Freed in ", true)] {
+        let by = said_in(about, word).map(str::to_owned);
+        out.extend(by.map(|by| Statement::logged(Report::Track { freed, by })));
     }
     out
 }
@@ -137,7 +133,6 @@ pub(crate) fn of_kfence_report(lines: &[&str], told: &[Known]) -> Vec<Statement>
         return Vec::new();
     };
     let about = lines.get(first..(first + MAX_REPORT).min(lines.len())).unwrap_or_default();
-    let said = |text: String| Statement::new(How::Log, text, &["log".to_owned()]);
     let mut out = Vec::new();
     // `kfence-#222: 0x…-0x…, size=1016, cache=kmalloc-1k`; with `[…]` around it before 5.17
     let object = about.iter().find_map(|line| {
@@ -146,28 +141,27 @@ pub(crate) fn of_kfence_report(lines: &[&str], told: &[Known]) -> Vec<Statement>
             let value = rest.split(", ").find_map(|word| word.trim_matches(['[', ']']).strip_prefix(key))?;
             Some(value.split(' ').next()?.trim_end_matches(']'))
         };
-        let text = format!("{name}: an object of {} bytes, slab cache {}", part("size=")?, part("cache=")?);
-        Some((name.strip_prefix("kfence-")?, text))
+        let (name, size, cache) = (name.to_owned(), part("size=")?.to_owned(), part("cache=")?.to_owned());
+        Some(Report::Guarded { name, size, cache })
     });
-    if object
-        .as_ref()
-        .is_some_and(|(number, _)| told.iter().any(|o| o.text.split(' ').any(|word| word == *number)))
-    {
+    let number = kfence_number(lines);
+    if object.is_some() && told.iter().any(|o| number.is_some() && o.met.number() == number) {
         return Vec::new();
     }
-    out.extend(object.map(|(_, text)| said(text)));
+    out.extend(object.map(Statement::logged));
     for word in ["allocated by task ", "freed by task "] {
         let Some(n) = about.iter().position(|line| line.starts_with(word)) else { continue };
         let who = about.get(n).map(|line| line.trim_end_matches(':')).unwrap_or_default();
-        let stack: Vec<&str> = about
+        let stack: Vec<String> = about
             .get(n + 1..)
             .into_iter()
             .flatten()
             .map(|line| line.trim())
             .take_while(|line| line.contains("+0x"))
             .take(TOP_OF_STACK)
+            .map(str::to_owned)
             .collect();
-        out.push(said(format!("{who}: {}", stack.join(" < "))));
+        out.push(Statement::logged(Report::Stack(who.to_owned(), stack)));
     }
     out
 }
@@ -178,19 +172,19 @@ pub(crate) fn of_page_report(lines: &[&str]) -> Vec<Statement> {
         return Vec::new();
     };
     let about = lines.get(first + 1..(first + PAGE_REPORT).min(lines.len())).unwrap_or_default();
-    let said = |text: String| Statement::new(How::Log, text, &["log".to_owned()]);
     let found = |prefix: &str| about.iter().find_map(|line| line.strip_prefix(prefix)).map(str::trim);
     let mut out = Vec::new();
-    out.extend(found("page dumped because: ").map(|why| said(format!("the page has a {why}"))));
+    let said = |report: Report| Statement::logged(report);
+    out.extend(found("page dumped because: ").map(|why| said(Report::BadPage(why.to_owned()))));
     out.extend(found("page:").map(|page| {
         let mapping = page.split_once("mapping:").and_then(|(_, rest)| rest.split_whitespace().next());
         let value = mapping.and_then(|word| u64::from_str_radix(word, 16).ok());
-        let poison =
-            value.and_then(crate::explain::pointer::poison).map(|words| format!("; the mapping is {words}"));
-        said(format!("page {page}{}", poison.unwrap_or_default()))
+        said(Report::Page(page.to_owned(), value.and_then(crate::explain::pointer::poison)))
     }));
     out.extend(
-        found("flags: ").or_else(|| found("page flags: ")).map(|flags| said(format!("its flags {flags}"))),
+        found("flags: ")
+            .or_else(|| found("page flags: "))
+            .map(|flags| said(Report::PageFlags(flags.to_owned()))),
     );
     out
 }
@@ -213,19 +207,25 @@ fn overwritten(line: &str) -> Option<(u64, u64, &str)> {
     Some((number(from)?, number(to)?, rest.get(found..)?))
 }
 
-fn made(object: &Object, tag: &str, path: &str, text: &str) -> Statement {
-    Statement::new(How::Memory, text.to_owned(), &[format!("{tag}.{path} {:x}", object.at)])
+fn made(object: &Object, tag: &str, path: String, at: u64, value: Value) -> Statement {
+    let command = format!("{tag}.{path} {:x}", object.at);
+    let expr = match MemberPath::parse(&path) {
+        Ok(steps) => object.expr.clone().path(&steps, true),
+        Err(_) => cexpr::Expr::words(&*path),
+    };
+    Statement::new(How::Memory, Related::Member { expr, path, value, at, level: object.level }, &[command])
 }
 
 fn is_char(s: &Session, ty: TypeRef) -> bool {
     matches!(s.types().resolve(ty), Ok((_, t)) if matches!(&*t, Type::Int { size: 1, .. }))
 }
 
-fn name_at(s: &Session, at: u64) -> Option<String> {
+/// Where a name that a member points to is, and the name.
+fn name_at(s: &Session, at: u64) -> Option<(u64, String)> {
     let to = s.mem().ptr(VirtAddr(at)).ok().filter(|p| s.arch().is_kernel(*p))?;
     let raw = s.mem().cstr(to, 64).ok()?;
     let good = !raw.is_empty() && raw.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
-    good.then(|| String::from_utf8_lossy(&raw).into_owned())
+    good.then(|| (to.0, String::from_utf8_lossy(&raw).into_owned()))
 }
 
 fn gather(s: &Session, ty: TypeRef, base: u64, path: &str, depth: usize, out: &mut Vec<Scalar>) {
@@ -259,6 +259,7 @@ fn gather(s: &Session, ty: TypeRef, base: u64, path: &str, depth: usize, out: &m
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Allocator, Met};
 
     #[test]
     fn a_report_of_a_bad_page() {
@@ -268,7 +269,7 @@ mod tests {
             "flags: 0xfffffc0000000(node=0|zone=1)",
             "page dumped because: non-NULL mapping",
         ];
-        let told: Vec<String> = of_page_report(&lines).into_iter().map(|s| s.text).collect();
+        let told: Vec<String> = of_page_report(&lines).into_iter().map(|s| s.text()).collect();
         assert_eq!(told[0], "the page has a non-NULL mapping");
         assert!(
             told[1].starts_with("page ff677ab5c00bf000 refcount:0") && told[1].contains("TAIL_MAPPING"),
@@ -298,7 +299,7 @@ mod tests {
             " record_drop+0x86/0xb0 [zoo]",
             "CPU: 0 UID: 0 PID: 160 Comm: sh",
         ];
-        let told: Vec<String> = of_kfence_report(&lines, &[]).into_iter().map(|s| s.text).collect();
+        let told: Vec<String> = of_kfence_report(&lines, &[]).into_iter().map(|s| s.text()).collect();
         assert_eq!(
             told,
             [
@@ -307,19 +308,27 @@ mod tests {
                 "freed by task 161 on cpu 0 at 7.734527s (0.016447s ago): record_drop+0x86/0xb0 [zoo]",
             ]
         );
-        let known = |text: &str| Known {
-            at: 0,
-            text: text.into(),
-            suspect: true,
-            past: Vec::new(),
-            lost: false,
-            commands: Vec::new(),
+        let known = |number| {
+            let guarded = kernel::mm::kfence::Guarded {
+                number,
+                metadata: VirtAddr(0),
+                at: VirtAddr(0),
+                size: 1016,
+                cache: None,
+                state: kernel::mm::kfence::State::Freed,
+                place: kernel::mm::kfence::Place::Inside(0),
+                allocated: None,
+                freed: None,
+                overwritten: None,
+                unread: Vec::new(),
+            };
+            let met = Met { of: Allocator::Guarded(guarded), allocated: None, freed: None };
+            Known { met, pointer: 0, past: Vec::new(), commands: Vec::new() }
         };
         assert_eq!(kfence_number(&lines), Some(222));
         assert_eq!(kfence_number(&lines[1..]), None);
-        let same = known("ff00: freed KFENCE object #222 of slab cache kmalloc-1k, 1016 bytes");
-        assert!(of_kfence_report(&lines, &[same]).is_empty(), "told already");
-        assert_eq!(of_kfence_report(&lines, &[known("freed KFENCE object #22 of slab cache x")]).len(), 3);
+        assert!(of_kfence_report(&lines, &[known(222)]).is_empty(), "told already");
+        assert_eq!(of_kfence_report(&lines, &[known(22)]).len(), 3);
         // before 5.17
         let old = [
             "BUG: KFENCE: memory corruption in f+0x1/0x2",

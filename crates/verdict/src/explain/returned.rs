@@ -2,7 +2,7 @@
 
 use crate::code::function::Code;
 use crate::explain::pointer;
-use crate::model::{Access, How, OperandRow};
+use crate::model::{Access, Accessed, Detail, How, Name, Operand as Row, Spot, Value};
 use crate::victim::fault_frame::{self, FaultFrame};
 use base::VirtAddr;
 use kernel::Session;
@@ -17,36 +17,33 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame) -> Option<Access> {
     if s.mem().u64(VirtAddr(slot)).ok()? != c.pc.0 {
         return None;
     }
-    let to = pointer::judge(s, c.pc.0);
-    let text = format!("return to {to}: the return address on the stack at {slot:016x} was overwritten");
     let commands = vec![format!("rd {slot:x}")];
-    let mut operands = vec![OperandRow {
-        name: "the return address".into(),
-        expr: None,
-        value: Some(format!("{:016x}", c.pc.0)),
-        number: Some(c.pc.0),
+    let spot = Spot::Memory { bits: 64, at: slot };
+    let mut operands = vec![Row {
+        name: Name::Return,
+        value: Some(Value::address(c.pc.0)),
+        detail: vec![Detail::At(spot.clone()), Detail::BelowStack],
         lost: false,
-        detail: format!("u64 at {slot:016x}, below the stack pointer"),
+        level: 0,
+        spot,
         how: How::Memory,
-        commands: commands.clone(),
+        commands,
     }];
     if let Some((at, ret)) = next_return(s, sp) {
         let place = fault_frame::place_of_call(s, ret.sub(1));
-        operands.push(OperandRow {
-            name: "the next return address on the stack".into(),
-            expr: None,
-            value: Some(format!("{:016x}", ret.0)),
-            number: Some(ret.0),
+        operands.push(Row {
+            name: Name::NextReturn,
+            value: Some(Value::address(ret.0)),
             lost: false,
-            detail: match &place.module {
-                Some(module) => format!("in {} [{module}], at {at:016x}", place.function),
-                None => format!("in {}, at {at:016x}", place.function),
-            },
+            level: 0,
+            spot: Spot::Memory { bits: 64, at },
             how: How::Guessed,
             commands: vec![format!("rd {at:x}"), format!("dis -x {}", place.function)],
+            detail: vec![Detail::Into { function: place.function, module: place.module, at }],
         });
     }
-    Some(Access { text, how: How::Memory, operands, code: Vec::new(), at: None })
+    let what = Accessed::Return { to: pointer::judge(s, c.pc.0), slot };
+    Some(Access { what, how: How::Memory, operands, code: Vec::new(), at: None })
 }
 
 /// The first word above that is the address behind a call.

@@ -183,7 +183,7 @@ fn the_build_tells_the_release_that_a_distribution_counts_anew() {
     let told = |release: &str, build: &str| {
         let place = Place { function: "f".into(), ..Place::default() };
         let seen = Seen { place: Some(&place), release, build, ..nothing() };
-        matching(&entries, &seen).pop().map(|s| s.text)
+        matching(&entries, &seen).pop().map(|s| s.text())
     };
     assert_eq!(told("6.1.0-56-cloud-amd64", "Debian 6.1.192-1"), None);
     assert_eq!(
@@ -260,7 +260,7 @@ fn a_condition_without_names_is_told_as_the_source_has_it() {
         let place = Place { function: "f".into(), ..Place::default() };
         let condition = cexpr::parse(condition, &|_| false).ok();
         let seen = Seen { place: Some(&place), condition: condition.as_ref(), release: "6.1", ..nothing() };
-        matching(&entries, &seen).iter().map(|s| s.text.clone()).collect::<Vec<_>>()
+        matching(&entries, &seen).iter().map(|s| s.text()).collect::<Vec<_>>()
     };
     assert_eq!(told("arg3 > *(arg1 + 0x38)"), ["BUG_ON(total > q->num) in the source: why"]);
     assert_eq!(told("total > q->num"), ["why"]);

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::memory::usage::size;
-use crate::model::{How, Statement};
+use crate::model::{HugePool, Memory, Statement};
 
 /// Lines of a report.
 const MAX_REPORT: usize = 400;
@@ -22,12 +21,11 @@ fn report<'l>(lines: &'l [&'l str], at: usize) -> &'l [&'l str] {
 /// What the report says of a group's limit, and of pages set aside.
 pub(crate) fn told(lines: &[&str], at: usize) -> Vec<Statement> {
     let about = report(lines, at);
-    let said = |text: String| Statement::new(How::Log, text, &["log".to_owned()]);
-    group(about).into_iter().chain(huge(about)).map(said).collect()
+    group(about).into_iter().chain(huge(about)).map(Statement::logged).collect()
 }
 
 /// `memory: usage 16384kB, limit 16384kB, failcnt 23` and `Memory cgroup stats for /zoo-group:`.
-fn group(about: &[&str]) -> Option<String> {
+fn group(about: &[&str]) -> Option<Memory> {
     let name = about.iter().find_map(|l| {
         let (_, rest) = l.split_once("Memory cgroup stats for ")?;
         Some(rest.split(':').next()?.trim().to_owned())
@@ -38,16 +36,14 @@ fn group(about: &[&str]) -> Option<String> {
     let limit = parts.next()?.strip_prefix("limit ")?;
     let number = |text: &str| text.strip_suffix("kB")?.parse::<u64>().ok();
     let short = number(limit).zip(number(used)).map(|(limit, used)| limit.saturating_sub(used));
-    Some(match short {
-        // less than a page below it
-        Some(0..=3) => format!("the memory of the control group {name} is at its limit: {used} of {limit}"),
-        _ => format!("the control group {name} has {used} of the {limit} of memory that it may have"),
-    })
+    // less than a page below it
+    let full = short.is_some_and(|kilobytes| kilobytes <= 3);
+    Some(Memory::Group { name, used: used.to_owned(), limit: limit.to_owned(), full })
 }
 
 /// `Node 0 hugepages_total=40 hugepages_free=40 hugepages_surp=0 hugepages_size=2048kB`
-fn huge(about: &[&str]) -> Option<String> {
-    let mut pools: Vec<(u64, u64, u64)> = Vec::new();
+fn huge(about: &[&str]) -> Option<Memory> {
+    let mut pools: Vec<HugePool> = Vec::new();
     for line in about {
         let value = |key: &str| {
             let word = line.split_whitespace().find_map(|word| word.strip_prefix(key))?;
@@ -58,22 +54,20 @@ fn huge(about: &[&str]) -> Option<String> {
         else {
             continue;
         };
-        match pools.iter_mut().find(|(known, ..)| *known == size) {
-            Some(pool) => (pool.1, pool.2) = (pool.1.saturating_add(total), pool.2.saturating_add(free)),
-            None => pools.push((size, total, free)),
+        match pools.iter_mut().find(|known| known.kilobytes == size) {
+            Some(pool) => {
+                pool.total = pool.total.saturating_add(total);
+                pool.free = pool.free.saturating_add(free);
+            }
+            None => pools.push(HugePool { kilobytes: size, total, free }),
         }
     }
-    pools.retain(|(_, total, _)| *total > 0);
-    let each = pools.iter().map(|(kilobytes, total, free)| {
-        let bytes = total.saturating_mul(*kilobytes).saturating_mul(1024);
-        format!("{} ({total} of {kilobytes} kB, {free} of them not used)", size(bytes))
-    });
-    let each: Vec<String> = each.collect();
-    (!each.is_empty()).then(|| format!("set aside as huge pages: {}", each.join(", ")))
+    pools.retain(|pool| pool.total > 0);
+    (!pools.is_empty()).then_some(Memory::Huge(pools))
 }
 
 /// Processes of one name that together have more than any other: name, number, bytes.
-pub(crate) fn many<'t>(all: impl Iterator<Item = (u64, &'t str)>) -> Option<String> {
+pub(crate) fn many<'t>(all: impl Iterator<Item = (u64, &'t str)>) -> Option<Memory> {
     let mut names: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
     let mut largest = 0;
     for (bytes, name) in all {
@@ -82,8 +76,7 @@ pub(crate) fn many<'t>(all: impl Iterator<Item = (u64, &'t str)>) -> Option<Stri
         (*count, *sum) = (*count + 1, sum.saturating_add(bytes));
     }
     let (name, (count, sum)) = names.into_iter().max_by_key(|(_, (_, sum))| *sum)?;
-    (count >= MANY && sum > largest)
-        .then(|| format!("{count} processes {name}: {} resident together", size(sum)))
+    (count >= MANY && sum > largest).then(|| Memory::Many(name.to_owned(), count, sum))
 }
 
 #[cfg(test)]
@@ -102,7 +95,7 @@ mod tests {
             "Node 1 hugepages_total=10 hugepages_free=2 hugepages_surp=0 hugepages_size=2048kB",
             "Kernel panic - not syncing: Out of memory",
         ];
-        let texts: Vec<String> = told(&lines, 7).into_iter().map(|s| s.text).collect();
+        let texts: Vec<String> = told(&lines, 7).into_iter().map(|s| s.text()).collect();
         assert_eq!(
             texts,
             [
@@ -116,7 +109,7 @@ mod tests {
     #[test]
     fn many_small_processes() {
         let all = [(8, "big"), (5, "small"), (5, "small"), (5, "small")].map(|(n, name)| (n << 20, name));
-        assert_eq!(many(all.into_iter()).as_deref(), Some("3 processes small: 15 MiB resident together"));
+        assert_eq!(many(all.into_iter()).unwrap().to_string(), "3 processes small: 15 MiB resident together");
         assert_eq!(many(all.into_iter().take(3)), None);
     }
 }

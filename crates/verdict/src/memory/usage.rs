@@ -2,7 +2,7 @@
 //!
 //! Sources: mm/show_mem.c, mm/page_alloc.c (`Mem-Info:` of the log).
 
-use crate::model::{How, Statement};
+use crate::model::{How, Memory, PageKind, Statement, Who};
 use kernel::Session;
 use kernel::mm::slab_memory;
 
@@ -10,18 +10,18 @@ use kernel::mm::slab_memory;
 const TOP: usize = 5;
 
 /// Kinds of pages, as the log's report calls them.
-const KINDS: &[(&str, &str)] = &[
-    ("active_anon", "anonymous"),
-    ("inactive_anon", "anonymous"),
-    ("active_file", "page cache"),
-    ("inactive_file", "page cache"),
-    ("unevictable", "unevictable"),
-    ("slab_reclaimable", "reclaimable slab"),
-    ("slab_unreclaimable", "unreclaimable slab"),
-    ("shmem", "shared memory (part of the above)"),
-    ("pagetables", "page tables"),
-    ("kernel_stack", "kernel stacks"),
-    ("free", "free"),
+const KINDS: &[(&str, PageKind)] = &[
+    ("active_anon", PageKind::Anonymous),
+    ("inactive_anon", PageKind::Anonymous),
+    ("active_file", PageKind::Cache),
+    ("inactive_file", PageKind::Cache),
+    ("unevictable", PageKind::Unevictable),
+    ("slab_reclaimable", PageKind::Reclaimable),
+    ("slab_unreclaimable", PageKind::Unreclaimable),
+    ("shmem", PageKind::Shared),
+    ("pagetables", PageKind::Tables),
+    ("kernel_stack", PageKind::Stacks),
+    ("free", PageKind::Free),
 ];
 
 /// The statements: of the whole, by kind, by cache, by process.
@@ -29,24 +29,22 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
     let mut out = Vec::new();
     let total = kernel::mm::address_space::total_pages(s).unwrap_or(0).saturating_mul(s.page_size());
     if total > 0 {
-        out.push(Statement::new(How::Memory, format!("memory: {} MiB", total >> 20), &["sys".into()]));
+        out.push(Statement::new(How::Memory, Memory::Total(total), &["sys".into()]));
     }
     let kinds = kinds(lines, at);
     if !kinds.is_empty() {
-        let text: Vec<String> = kinds
-            .iter()
-            .map(|(kind, pages)| format!("{kind} {}", size(pages.saturating_mul(s.page_size()))))
-            .collect();
-        out.push(Statement::new(How::Log, format!("pages: {}", text.join(", ")), &["log".into()]));
+        let bytes = kinds.into_iter().map(|(kind, pages)| (kind, pages.saturating_mul(s.page_size())));
+        out.push(Statement::logged(Memory::Kinds(bytes.collect())));
     }
     out.extend(crate::memory::limits::told(lines, at));
     let (caches, unknown) = slab_memory::taken(s);
     if !caches.is_empty() {
-        let text: Vec<String> =
-            caches.iter().take(TOP).map(|(name, bytes)| format!("{name} {}", size(*bytes))).collect();
+        let caches = caches.iter().take(TOP).map(|(name, bytes)| (name.to_string(), *bytes)).collect();
+        // any of those whose memory is not known may be the largest
+        let problem = kernel::mm::slab::caches(s).problems.first().map(ToString::to_string);
         out.push(Statement::new(
             How::Memory,
-            format!("slab caches: {}{}", text.join(", "), left_out(s, unknown)),
+            Memory::Caches { caches, unknown, problem },
             &["list -H slab_caches -o kmem_cache.list -s kmem_cache.name,size".into()],
         ));
     }
@@ -54,20 +52,15 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
     out
 }
 
-/// `183 MiB`, `12 KiB`
-pub(crate) fn size(bytes: u64) -> String {
-    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes >> 10) }
-}
-
 /// Pages by kind, of the last report before line `at`.
-fn kinds(lines: &[&str], at: usize) -> Vec<(&'static str, u64)> {
+fn kinds(lines: &[&str], at: usize) -> Vec<(PageKind, u64)> {
     let before = lines.get(..at).unwrap_or_default();
     let Some(start) = before.iter().rposition(|l| l.trim_start().starts_with("Mem-Info:")) else {
         return Vec::new();
     };
     let report = before.get(start + 1..).unwrap_or_default();
     let end = report.iter().position(|l| l.trim_start().starts_with("Node ")).unwrap_or(report.len()).min(24);
-    let mut out: Vec<(&'static str, u64)> = Vec::new();
+    let mut out: Vec<(PageKind, u64)> = Vec::new();
     for word in report.get(..end).unwrap_or_default().iter().flat_map(|l| l.split_whitespace()) {
         let Some((name, value)) = word.split_once(':') else { continue };
         let (Some((_, kind)), Ok(pages)) = (KINDS.iter().find(|(key, _)| *key == name), value.parse::<u64>())
@@ -76,21 +69,12 @@ fn kinds(lines: &[&str], at: usize) -> Vec<(&'static str, u64)> {
         };
         match out.iter_mut().find(|(k, _)| k == kind) {
             Some((_, sum)) => *sum = sum.saturating_add(pages),
-            None => out.push((kind, pages)),
+            None => out.push((*kind, pages)),
         }
     }
     out.retain(|(_, pages)| *pages > 0);
     out.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
     out
-}
-
-/// What is said of those whose memory is not known: any of them may be the largest.
-fn left_out(s: &Session, unknown: usize) -> String {
-    let lost = if unknown == 0 { String::new() } else { format!("; of {unknown} more it is not known") };
-    match kernel::mm::slab::caches(s).problems.first() {
-        Some(e) => format!("{lost}; there may be more caches: {e}"),
-        None => lost,
-    }
 }
 
 fn processes(s: &Session) -> Vec<Statement> {
@@ -102,16 +86,13 @@ fn processes(s: &Session) -> Vec<Statement> {
         .collect();
     all.sort_by_key(|(rss, t)| (std::cmp::Reverse(*rss), t.pid));
     let row = |(rss, t): &(u64, &kernel::sched::task::Task)| {
-        let text = format!("{}[{}]: {} resident", t.comm, t.pid, size(*rss));
-        Statement::new(How::Memory, text, &[format!("ps {}", t.pid)])
+        Statement::new(How::Memory, Memory::Process(Who::of(t), *rss), &[format!("ps {}", t.pid)])
     };
     let many = crate::memory::limits::many(all.iter().map(|(rss, t)| (*rss, t.comm.as_str())));
-    let many = many.map(|text| Statement::new(How::Memory, text, &["ps -u".into()]));
+    let many = many.map(|said| Statement::new(How::Memory, said, &["ps -u".into()]));
     let unknown = processes().count() - all.len();
-    let unknown = (unknown > 0).then(|| {
-        let text = format!("the memory of {unknown} more processes is not known");
-        Statement::new(How::Memory, text, &["ps".into()])
-    });
+    let unknown =
+        (unknown > 0).then(|| Statement::new(How::Memory, Memory::Unknown(unknown), &["ps".into()]));
     many.into_iter().chain(all.iter().take(TOP).map(row)).chain(unknown).collect()
 }
 
@@ -135,10 +116,9 @@ mod tests {
             "Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled",
         ];
         let found = kinds(&lines, 10);
-        assert_eq!(found.first(), Some(&("anonymous", 46984)));
-        assert_eq!(found.get(1), Some(&("unreclaimable slab", 2602)));
+        assert_eq!(found.first(), Some(&(PageKind::Anonymous, 46984)));
+        assert_eq!(found.get(1), Some(&(PageKind::Unreclaimable, 2602)));
         assert_eq!(found.len(), 7);
         assert!(kinds(&lines, 0).is_empty());
-        assert_eq!((size(5 << 20), size(8192)), ("5 MiB".to_owned(), "8 KiB".to_owned()));
     }
 }

@@ -5,7 +5,7 @@
 //! a constant that was added is taken off again.
 
 use crate::explain::operand::Side;
-use crate::model::OperandRow;
+use crate::model::{Detail, Name, Operand as Row, Value};
 use crate::naming::names::{Named, Namer, shown};
 use arch::dataflow::{BinOp, Branch, Exchange, Expr, Operand, Part, Relation, Sym, cut};
 use cexpr::{Expr as CExpr, ExprKind};
@@ -223,15 +223,11 @@ pub(crate) fn bit(namer: &Namer<'_>, way: &Branch, left: &Side, number: &Side, s
     let expr = CExpr::call(name, vec![number.expr.clone(), address]);
     let bits = size.saturating_mul(8).max(1);
     let was = left.value.zip(number.value).map(|(word, n)| word >> (n % bits).min(63) & 1);
-    let row = left.row.as_ref().map(|row| OperandRow {
-        name: expr.for_reader().to_string(),
-        expr: Some(expr.clone()),
-        value: was.map(|bit| shown(namer.types(), None, bit, 4)),
-        number: was,
-        detail: match number.value {
-            Some(n) => format!("bit {} of {}", n % bits, row.detail),
-            None => row.detail.clone(),
-        },
+    let which = number.value.map(|n| Detail::Bit(n % bits));
+    let row = left.row.as_ref().map(|row| Row {
+        name: Name::Expr(expr.clone()),
+        value: was.map(|bit| Value::of(bit, shown(namer.types(), None, bit, 4))),
+        detail: which.into_iter().chain(row.detail.iter().cloned()).collect(),
         ..row.clone()
     });
     Side { expr, ty: None, value: was, row, object: None, ..left.clone() }

@@ -5,7 +5,7 @@
 
 use crate::code::operand::read;
 use crate::explain::operand::Side;
-use crate::model::Object;
+use crate::model::{Object, Value};
 use crate::naming::members::{self, Leaf};
 use crate::naming::names::{Named, Namer};
 use arch::dataflow::{BinOp, Expr, Part, Relation, Sym};
@@ -176,15 +176,19 @@ fn renamed(
     let at = namer.value(from.base).map(|b| b.value.wrapping_add_signed(from.disp).wrapping_sub(from.offset));
     if let Some(row) = &mut out.row {
         row.call_it(&expr);
-        row.number = value;
-        row.value = value.map(|v| crate::naming::names::shown(types, Some(leaf.ty), v, size));
+        row.value = value.map(|v| Value::of(v, crate::naming::names::shown(types, Some(leaf.ty), v, size)));
         row.how = from.from.how;
         if let Some(at) = at {
             row.commands.insert(0, format!("{}.{} {at:x}", types.name(from.ty), leaf.path));
         }
     }
-    out.object =
-        at.map(|at| Object { name: from.from.text(), ty: from.ty, at, member: leaf.path.to_string() });
+    out.object = at.map(|at| Object {
+        expr: from.from.expr.clone(),
+        ty: from.ty,
+        at,
+        member: leaf.path.clone(),
+        level: namer.level,
+    });
     out.expr = expr;
     out.ty = Some(leaf.ty);
     out

@@ -1,7 +1,7 @@
 //! Elements of arrays: `table[n].len` of an address that is computed from an index.
 
 use crate::code::operand::register_name;
-use crate::model::How;
+use crate::model::{How, Origin};
 use crate::naming::members;
 use crate::naming::names::{Member, Named, Namer};
 use arch::dataflow::{BinOp, Expr, Mem, Sym};
@@ -93,7 +93,7 @@ impl Namer<'_> {
         let how = from.how.max(How::Decoded);
         let made = |expr: CExpr, ty: Option<TypeRef>, others: bool| {
             let how = if others { How::Guessed } else { how };
-            Member::alone(Named { expr, ty, how, origin: String::new() })
+            Member::alone(Named { expr, ty, how, origin: Origin::Unsaid })
         };
         let offset = u64::try_from(disp).ok()?;
         if len == at.factor && offset < len {
@@ -123,7 +123,7 @@ impl Namer<'_> {
             expr: with_index(&leaf, factor, index, CExpr::ident(name), false)?,
             ty: Some(leaf.ty),
             how: How::Table,
-            origin: "a global variable".into(),
+            origin: Origin::Global,
         };
         Some(Member::alone(named))
     }

@@ -6,7 +6,7 @@
 //! the register is named, with its type where all definitions agree on one.
 
 use crate::code::operand::{read, register_name};
-use crate::model::How;
+use crate::model::{How, Origin};
 use crate::naming::members;
 use crate::naming::names::{Named, Namer, pointer_to};
 use arch::dataflow::{Expr, Hop, Sym, Walk};
@@ -87,7 +87,7 @@ impl Namer<'_> {
             return None;
         }
         let expr = from.expr.index(CExpr::unsigned(gone / stride)).address();
-        let origin = format!("moved on by {by} bytes in a loop");
+        let origin = Origin::Stride(*by);
         Some((Named { expr, ty: from.ty, how: from.how.max(How::Decoded), origin }, within))
     }
 
@@ -98,11 +98,8 @@ impl Namer<'_> {
         let many = !walk.turn.is_empty();
         let how = first.how.max(How::Decoded);
         if reached.turns == 0 {
-            let loops = if many { "before a loop moved it on" } else { "of the values that meet here" };
-            let origin = match first.origin.split(',').next() {
-                None | Some("") => loops.into(),
-                Some(own) => format!("{own}, {loops}"),
-            };
+            let own = Box::new(first.origin.when_it_was());
+            let origin = Origin::First { own, moved: many };
             return Some(Named { origin, how, ..first });
         }
         let mut named = first.clone();
@@ -118,16 +115,16 @@ impl Namer<'_> {
             let turn = step(&first.expr, &once)?;
             named.expr = CExpr::words(format!("{}\u{2026}{turn}", once.for_reader()));
         }
-        named.origin = turns_text(reached.turns, &first.text());
+        named.origin = Origin::Turns { turns: reached.turns, first: first.expr };
         named.how = named.how.max(how);
         Some(named)
     }
 
     /// How a value that depends on the path came about, where memory shows that.
-    pub(crate) fn way_here(&self, sym: Sym) -> Option<String> {
+    pub(crate) fn way_here(&self, sym: Sym) -> Option<Origin> {
         let walk = self.code.flow.walk(sym)?;
         let reached = self.reached(sym, &walk).filter(|r| r.turns > 0)?;
-        Some(turns_text(reached.turns, &self.sym(self.at, reached.first, 2)?.text()))
+        Some(Origin::Turns { turns: reached.turns, first: self.sym(self.at, reached.first, 2)?.expr })
     }
 
     /// What one turn makes of a named value.
@@ -165,13 +162,15 @@ impl Namer<'_> {
         if !members::is_compound(types, members::pointee(types, ty)?) || !steady || !firsts.iter().all(same) {
             return None;
         }
-        let texts: Vec<String> = firsts.iter().map(Named::text).collect();
-        let mut origin = texts.join(" or ");
-        if !walk.turn.is_empty() {
-            let next = self.turned(start, &walk.turn)?;
-            let turn = step(&start.expr, &next.expr).unwrap_or_else(|| next.text());
-            origin = format!("{origin}, or what {} led to in a loop", turn.trim_start_matches("->"));
-        }
+        let next = match walk.turn.is_empty() {
+            true => None,
+            false => {
+                let next = self.turned(start, &walk.turn)?;
+                let turn = step(&start.expr, &next.expr).unwrap_or_else(|| next.text());
+                Some(turn.trim_start_matches("->").to_owned())
+            }
+        };
+        let origin = Origin::OneOf { firsts: firsts.iter().map(|named| named.expr.clone()).collect(), next };
         let expr = CExpr::register(register_name(self.s, register, 8))
             .cast(pointer_to(types, members::pointee(types, ty)?)?);
         Some(Named { expr, ty: Some(ty), how: How::Decoded, origin })
@@ -191,12 +190,6 @@ fn step(from: &CExpr, to: &CExpr) -> Option<String> {
         ExprKind::Index(inner, at) => Some(format!("{}[{}]", step(from, inner)?, at.for_reader())),
         _ => None,
     }
-}
-
-/// `3 turns of a loop on from first, as memory has it`
-fn turns_text(turns: usize, first: &str) -> String {
-    let plural = if turns == 1 { "" } else { "s" };
-    format!("{turns} turn{plural} of a loop on from {first}, as memory has it")
 }
 
 /// After how many turns a value is reached; `None` where it is not, or memory ends.

@@ -2,7 +2,7 @@
 //! code came by them.
 
 use crate::code::function::Code;
-use crate::model::How;
+use crate::model::{How, Origin};
 use crate::naming::members;
 use arch::Regs;
 use arch::dataflow::{Expr, Mem, Sym};
@@ -23,7 +23,7 @@ pub(crate) struct Named {
     pub(crate) ty: Option<TypeRef>,
     pub(crate) how: How,
     /// How it came by: `third argument, unchanged since entry`.
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
 }
 
 impl Named {
@@ -334,7 +334,7 @@ impl<'a> Namer<'a> {
         let types = self.loaded_types();
         let name = l.symbol.name.to_owned();
         let ty = types.first(Some(&self.scope()), Space::Variable, &name);
-        let named = |expr, ty| Named { expr, ty, how: How::Table, origin: "a global variable".into() };
+        let named = |expr, ty| Named { expr, ty, how: How::Table, origin: Origin::Global };
         match ty {
             Some(ty) if members::is_compound(types, ty) => {
                 let leaf = members::leaf(types, ty, l.offset, size, &self.code.name)?;
@@ -352,11 +352,10 @@ impl<'a> Namer<'a> {
         let found = |ty: TypeRef, offset: u64, from: CExpr, how: How| -> Option<Member> {
             let leaf = members::leaf(types, ty, offset, size, &self.code.name)?;
             let how = if leaf.others.is_empty() { how } else { How::Guessed };
-            let mut origin = String::new();
-            if !leaf.others.is_empty() {
-                let others: Vec<String> = leaf.others.iter().map(ToString::to_string).collect();
-                origin = format!("or {}, at the same place", others.join(", "));
-            }
+            let origin = match leaf.others.as_slice() {
+                [] => Origin::Unsaid,
+                others => Origin::Or(others.to_vec()),
+            };
             Some(Member {
                 named: Named { expr: from.clone().path(&leaf.path, true), ty: Some(leaf.ty), how, origin },
                 object: Some((from, ty)),
@@ -369,7 +368,7 @@ impl<'a> Namer<'a> {
         if !members::is_compound(types, to) {
             if disp == 0 && types.size_of(to).is_ok_and(|n| n == size) {
                 let expr = from.expr.clone().pointed();
-                let named = Named { expr, ty: Some(to), how: from.how, origin: String::new() };
+                let named = Named { expr, ty: Some(to), how: from.how, origin: Origin::Unsaid };
                 return Some(Member::alone(named));
             }
             return None;
@@ -428,7 +427,7 @@ impl<'a> Namer<'a> {
                 expr: CExpr::ident(&*local.name),
                 ty: Some(local.ty),
                 how: How::Dwarf,
-                origin: "a variable on the stack".into(),
+                origin: Origin::OnStack,
             }));
         }
         if let Some(sym) = self.code.flow.slot(ip, mem)
@@ -439,7 +438,7 @@ impl<'a> Namer<'a> {
         // debug information: the variable whose struct has such a member
         for (name, ty) in self.register_types(ip, base) {
             let expr = CExpr::ident(name);
-            let from = Named { expr, ty: Some(ty), how: How::Dwarf, origin: String::new() };
+            let from = Named { expr, ty: Some(ty), how: How::Dwarf, origin: Origin::Unsaid };
             if let Some(to) = members::pointee(self.types(), ty)
                 && u64::try_from(mem.disp).is_ok_and(|d| self.types().size_of(to).is_ok_and(|n| d < n))
                 && let Some(m) = self.member_of(&from, mem.disp, mem.size)
@@ -463,11 +462,6 @@ fn value_of(local: &Local, regs: &Regs) -> Option<u64> {
         Spot::Value(v) => Some(v),
         Spot::Memory(_) => None,
     }
-}
-
-/// `third`
-pub(crate) fn ordinal(n: usize) -> &'static str {
-    ["first", "second", "third", "fourth", "fifth", "sixth"].get(n).copied().unwrap_or("a later")
 }
 
 /// A value as its type has it: decimal, signed, `NULL`, `true`, an enumerator; hex for pointers and

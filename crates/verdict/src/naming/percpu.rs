@@ -2,7 +2,7 @@
 //! Source: include/linux/percpu-defs.h, arch/x86/include/asm/{preempt,current}.h; kernel/module/main.c gives a module's
 //! variables addresses in the area, which are its symbols'.
 
-use crate::model::How;
+use crate::model::{How, Origin};
 use crate::naming::members;
 use crate::naming::names::{Named, Namer};
 use arch::Regs;
@@ -26,7 +26,7 @@ impl Namer<'_> {
         let types = self.types();
         if kernel::sched::cpu::CURRENT.contains(&symbol) && offset == 0 && size == 8 {
             let task = types.first(None, Space::Struct, "task_struct");
-            let origin = "this CPU's current task";
+            let origin = Origin::CurrentTask;
             return Some(named(Expr::ident("current"), task.map(|t| types.pointer_to(t)), origin));
         }
         self.variable_of_cpu(symbol, types.first(None, Space::Variable, symbol), offset, size)
@@ -48,7 +48,7 @@ impl Namer<'_> {
 
     fn variable_of_cpu(&self, name: &str, ty: Option<TypeRef>, offset: u64, size: u64) -> Option<Named> {
         let types = self.types();
-        let origin = "a variable of this CPU";
+        let origin = Origin::OfCpu;
         if let Some(ty) = ty.filter(|ty| members::is_compound(types, *ty)) {
             let leaf = members::leaf(types, ty, offset, size, &self.code.name)?;
             let expr = match leaf.path.steps.as_slice() {
@@ -76,8 +76,8 @@ fn read_here(variable: Expr) -> Expr {
     Expr::call("this_cpu_read", vec![variable])
 }
 
-fn named(expr: Expr, ty: Option<TypeRef>, origin: &str) -> Named {
-    Named { expr, ty, how: How::Table, origin: origin.into() }
+fn named(expr: Expr, ty: Option<TypeRef>, origin: Origin) -> Named {
+    Named { expr, ty, how: How::Table, origin }
 }
 
 /// The registers with the base of the CPU's area, which entry code does not save.

@@ -4,9 +4,9 @@
 //! prototype and pointer types lead from its arguments to members.
 
 use crate::code::operand::register_name;
-use crate::model::How;
+use crate::model::{How, Origin};
 use crate::naming::members;
-use crate::naming::names::{Named, Namer, Spot, ordinal};
+use crate::naming::names::{Named, Namer, Spot};
 use arch::dataflow::{BinOp, Expr, Sym};
 use base::VirtAddr;
 use cexpr::{BinOp as COp, Expr as CExpr};
@@ -72,22 +72,22 @@ impl Namer<'_> {
             expr: CExpr::ident(&*best.name),
             ty: Some(best.ty),
             how: How::Dwarf,
-            origin: String::new(),
+            origin: Origin::Unsaid,
         })
     }
 
     /// How the function came by a value.
-    pub(crate) fn origin(&self, sym: Sym) -> String {
+    pub(crate) fn origin(&self, sym: Sym) -> Origin {
         match self.code.flow.expr(sym) {
             Expr::Entry(number) => match self.code.function.convention().argument(number) {
-                Some(n) if self.code.whole => format!("{} argument, unchanged since entry", ordinal(n)),
-                _ => String::new(),
+                Some(n) if self.code.whole => Origin::Argument { n, unchanged: true },
+                _ => Origin::Unsaid,
             },
-            Expr::Load { at, .. } => format!("read at {}", self.code.offset(at)),
+            Expr::Load { at, .. } => Origin::Read(self.code.offset(at)),
             Expr::Cut { base, .. } => self.origin(base),
-            Expr::Returned(call) => format!("returned by the call at {}", self.code.offset(call)),
+            Expr::Returned(call) => Origin::Returned(self.code.offset(call)),
             Expr::Phi { .. } => self.way_here(sym).unwrap_or_default(),
-            _ => String::new(),
+            _ => Origin::Unsaid,
         }
     }
 
@@ -103,15 +103,14 @@ impl Namer<'_> {
         match self.code.flow.expr(sym) {
             Expr::Entry(number) => self.argument(number),
             Expr::Load { base, disp, size, at } => self.load(base, disp, size, at, depth),
-            Expr::Add { base, disp } => self.shifted(ip, base, disp, depth),
+            Expr::Add { base, disp } => self.shifted(ip, sym, (base, disp), depth),
             Expr::Cut { base, .. } => match crate::naming::bits::field(self, sym) {
                 Some(field) => Some(field),
                 None => self.sym(ip, base, depth + 1),
             },
-            Expr::Bin { op, a, b, .. } => match crate::naming::bits::field(self, sym) {
-                Some(field) => Some(field),
-                None => self.operation(ip, op, a, b, depth),
-            },
+            Expr::Bin { op, a, b, .. } => crate::naming::bits::field(self, sym)
+                .or_else(|| self.stored(ip, sym))
+                .or_else(|| self.operation(ip, op, a, b, depth)),
             Expr::Returned(call) => self.returned(call),
             Expr::PerCpu { at, size } => self.per_cpu(at.cast_unsigned(), size),
             Expr::Const(v) => {
@@ -121,7 +120,7 @@ impl Namer<'_> {
                     expr: CExpr::ident(l.symbol.name).address(),
                     ty: self.pointer_to_global(l.symbol.name),
                     how: How::Table,
-                    origin: "a constant".into(),
+                    origin: Origin::Constant,
                 })
             }
             Expr::Phi { .. } => match self.code.flow.only(sym) {
@@ -149,10 +148,10 @@ impl Namer<'_> {
                 expr: on_entry(&register),
                 ty: None,
                 how: How::Decoded,
-                origin: "unchanged since entry".into(),
+                origin: Origin::Unchanged,
             });
         }
-        let origin = format!("{} argument, unchanged since entry", ordinal(n));
+        let origin = Origin::Argument { n, unchanged: true };
         let made = |name, ty| Named { expr: CExpr::ident(name), ty, how: How::Decoded, origin };
         match self.params() {
             Some(params) => {
@@ -167,7 +166,7 @@ impl Namer<'_> {
 
     pub(crate) fn load(&self, base: Sym, disp: i64, size: u64, at: u64, depth: usize) -> Option<Named> {
         let flow = &self.code.flow;
-        let origin = format!("read at {}", self.code.offset(at));
+        let origin = Origin::Read(self.code.offset(at));
         if let Expr::Const(global) = flow.expr(base) {
             return self.global(global.wrapping_add(disp).cast_unsigned(), size);
         }
@@ -199,8 +198,7 @@ impl Namer<'_> {
             let Spot::Memory(start) = l.place else { return None };
             let len = types.size_of(l.ty).ok()?;
             let offset = at.checked_sub(start).filter(|o| *o < len)?;
-            let made =
-                |expr, ty| Named { expr, ty, how: How::Dwarf, origin: "a variable on the stack".into() };
+            let made = |expr, ty| Named { expr, ty, how: How::Dwarf, origin: Origin::OnStack };
             if members::is_compound(types, l.ty) || len != size {
                 let leaf = members::leaf(types, l.ty, offset, size, &self.code.name)?;
                 return Some(made(CExpr::ident(&*l.name).path(&leaf.path, false), Some(leaf.ty)));
@@ -243,7 +241,7 @@ impl Namer<'_> {
                 let leaf = members::leaf(types, to, offset, size, &self.code.name)?;
                 let local = CExpr::ident(if name.is_empty() { "local" } else { name });
                 let expr = local.path(&leaf.path, false);
-                let origin = format!("of the {} on the stack that {callee}() is given", types.name(to));
+                let origin = Origin::Given { ty: types.name(to), callee: callee.clone() };
                 let this = Named { expr, ty: Some(leaf.ty), how: How::Decoded, origin };
                 if found.as_ref().is_some_and(|known| known.expr != this.expr) {
                     return None;
@@ -254,7 +252,7 @@ impl Namer<'_> {
         found
     }
 
-    fn shifted(&self, ip: u64, base: Sym, disp: i64, depth: usize) -> Option<Named> {
+    fn shifted(&self, ip: u64, sym: Sym, (base, disp): (Sym, i64), depth: usize) -> Option<Named> {
         let types = self.types();
         let from = self.sym(ip, base, depth + 1)?;
         if disp > 0
@@ -274,6 +272,9 @@ impl Namer<'_> {
             && let Some(entry) = self.neighbour(&object, at, size, disp)
         {
             return Some(Named { origin: from.origin, ..entry });
+        }
+        if let Some(named) = self.stored(ip, sym) {
+            return Some(named);
         }
         Some(Named {
             expr: moved(from.expr, disp),
@@ -297,7 +298,7 @@ impl Namer<'_> {
         }
         let link = CExpr::designator(&link)?;
         let expr = CExpr::call(format!("list_{}_entry", member.path), vec![of.expr.clone(), link]);
-        Some(Named { expr, ty: of.ty, how: of.how.max(How::Decoded), origin: String::new() })
+        Some(Named { expr, ty: of.ty, how: of.how.max(How::Decoded), origin: Origin::Unsaid })
     }
 
     fn operation(&self, ip: u64, op: BinOp, a: Sym, b: Sym, depth: usize) -> Option<Named> {
@@ -311,7 +312,7 @@ impl Namer<'_> {
         };
         let ((left, x), (right, y)) = (side(a)?, side(b)?);
         let expr = CExpr::binary(operator(op), left, right);
-        Some(Named { expr, ty: None, how: x.max(y).max(How::Decoded), origin: "computed".into() })
+        Some(Named { expr, ty: None, how: x.max(y).max(How::Decoded), origin: Origin::Computed })
     }
 
     fn returned(&self, call: u64) -> Option<Named> {
@@ -325,7 +326,7 @@ impl Namer<'_> {
             expr: CExpr::call(callee, Vec::new()),
             ty: self.return_type(callee, symbol.module),
             how: How::Decoded,
-            origin: format!("returned by the call at {}", self.code.offset(call)),
+            origin: Origin::Returned(self.code.offset(call)),
         })
     }
 

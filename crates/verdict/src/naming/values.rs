@@ -4,6 +4,7 @@
 //! **Invariant:** a value that memory holds in the dump and that the code had read earlier is told as such.
 
 use crate::code::operand::{read, register_name};
+use crate::model::Spot;
 use crate::naming::names::Namer;
 use arch::dataflow::{Expr, Operand, Sym, cut};
 use base::VirtAddr;
@@ -12,8 +13,8 @@ use base::VirtAddr;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Held {
     pub(crate) value: u64,
-    /// `%r12`, `stack slot ffff…`; empty for constants and sums.
-    pub(crate) place: String,
+    /// Where; of constants and sums nowhere.
+    pub(crate) spot: Spot,
     /// True where it was read from memory that may have changed since the code read it.
     pub(crate) now: bool,
     /// The address of that memory.
@@ -24,7 +25,7 @@ pub(crate) struct Held {
 
 impl Held {
     fn made(value: u64, now: bool) -> Self {
-        Self { value, place: String::new(), now, memory: None, register: None }
+        Self { value, spot: Spot::Made, now, memory: None, register: None }
     }
 }
 
@@ -44,7 +45,7 @@ impl Namer<'_> {
             return Some(held);
         }
         if let Some((_, value)) = self.printed.iter().find(|(known, _)| *known == sym) {
-            return Some(Held { place: "printed by the warning".into(), ..Held::made(*value, false) });
+            return Some(Held { spot: Spot::Printed, ..Held::made(*value, false) });
         }
         let entry_sp = self.cfa.map(|cfa| cfa.wrapping_sub(8));
         match self.code.flow.expr(sym) {
@@ -69,22 +70,21 @@ impl Namer<'_> {
                 }
                 let at = self.value_in(base, depth + 1)?.value.wrapping_add_signed(disp);
                 let value = read(self.s.mem(), at, size)?;
-                let place = format!("u{} at {at:016x}", size * 8);
-                Some(Held { value, place, now: true, memory: Some(at), register: None })
+                let spot = Spot::Memory { bits: size * 8, at };
+                Some(Held { value, spot, now: true, memory: Some(at), register: None })
             }
             Expr::PerCpu { at, size } => {
                 let at = self.regs.per_cpu()?.wrapping_add_signed(at);
                 let value = read(self.s.mem(), at, size)?;
-                let place = format!("u{} at {at:016x}", size * 8);
-                Some(Held { value, place, now: true, memory: Some(at), register: None })
+                let spot = Spot::Memory { bits: size * 8, at };
+                Some(Held { value, spot, now: true, memory: Some(at), register: None })
             }
             Expr::Entry(number) => {
                 let outer = self.outer()?;
                 let sym = outer.code.flow.register(outer.at, number)?;
                 let held = outer.value_in(sym, depth + 1)?;
-                let whence = if held.place.is_empty() { String::new() } else { format!(" ({})", held.place) };
-                let place = format!("from the caller {}{whence}", outer.code.name);
-                Some(Held { place, register: None, ..held })
+                let spot = Spot::Caller { function: outer.code.name.clone(), spot: Box::new(held.spot) };
+                Some(Held { spot, register: None, ..held })
             }
             Expr::Phi { .. } => self.value_in(self.code.flow.only(sym)?, depth + 1),
             Expr::Flag { .. } | Expr::Returned(_) | Expr::Opaque(_) => None,
@@ -98,14 +98,13 @@ impl Namer<'_> {
             return None;
         }
         if let Some((n, value)) = flow.holders(self.at, sym).find_map(|n| Some((n, self.regs.get(n)?))) {
-            let place = format!("%{}", register_name(self.s, n, 8));
-            return Some(Held { value, place, now: false, memory: None, register: Some(n) });
+            let spot = Spot::Register(register_name(self.s, n, 8));
+            return Some(Held { value, spot, now: false, memory: None, register: Some(n) });
         }
         let (slot, size) = flow.spilled(self.at, sym)?;
         let at = self.cfa?.wrapping_sub(8).wrapping_add_signed(slot);
         let value = read(self.s.mem(), at, size)?;
-        let place = format!("saved on the stack at {at:016x}");
-        Some(Held { value, place, now: false, memory: Some(at), register: None })
+        Some(Held { value, spot: Spot::Saved(at), now: false, memory: Some(at), register: None })
     }
 
     /// What a register that calls keep held when this function was entered.

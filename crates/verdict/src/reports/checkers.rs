@@ -2,7 +2,10 @@
 //! object, who allocated and freed that; and what was undefined. Source: mm/kasan/report.c, lib/ubsan.c.
 
 use crate::code::function::Code;
-use crate::model::{Access, How, OperandRow, Statement};
+use crate::model::{
+    Access, Accessed as What, CodeLine, Detail, How, Name, Operand as Row, Report, Spot, StackUser,
+    Statement, Value,
+};
 use crate::naming::names::Namer;
 use crate::victim::frames::Victim;
 use arch::dataflow::Expr;
@@ -51,30 +54,17 @@ pub(crate) fn kasan_access(
     at: usize,
 ) -> Option<Access> {
     let found = report(lines, at).iter().take(4).find_map(|l| accessed(l))?;
-    let kind = if found.writes { "write" } else { "read" };
-    let mut text = format!(
-        "{kind} of {} byte{} at {:016x}",
-        found.size,
-        if found.size == 1 { "" } else { "s" },
-        found.at
-    );
-    let mut out = Access {
-        text: String::new(),
-        how: How::Log,
-        operands: Vec::new(),
-        code: Vec::new(),
+    let checked = blamed.and_then(|n| expression(s, victim, n, (found.at, found.size)));
+    let (expr, rest) = checked.map(|(expr, row, code)| (expr, (row, code))).unzip();
+    let (row, code) = rest.unzip();
+    let what = What::Memory { writes: found.writes, size: found.size, at: found.at, expr, why: Vec::new() };
+    Some(Access {
+        what,
+        how: row.as_ref().map_or(How::Log, |row: &Row| How::Log.max(row.how)),
+        operands: row.into_iter().collect(),
+        code: code.into_iter().collect(),
         at: Some(found.at),
-    };
-    if let Some((expression, row, code)) =
-        blamed.and_then(|n| expression(s, victim, n, (found.at, found.size)))
-    {
-        text = format!("{text}: {expression}");
-        out.how = out.how.max(row.how);
-        out.operands.push(row);
-        out.code.push(code);
-    }
-    out.text = text;
-    Some(out)
+    })
 }
 
 /// The expression of the address that the frame's function gave to the check, its pointer, and the call.
@@ -83,7 +73,7 @@ fn expression(
     victim: &Victim<'_>,
     n: usize,
     (at, size): (u64, u64),
-) -> Option<(String, OperandRow, String)> {
+) -> Option<(cexpr::Expr, Row, CodeLine)> {
     let frame = victim.frames().get(n).filter(|f| f.is_call && !f.how.is_guess())?;
     let code = Code::around(s, frame.lookup())?;
     let (call, callee) = code.callee(s, frame.pc.0)?;
@@ -103,27 +93,23 @@ fn expression(
     let global = namer.indexed_global(call, base, disp, size).map(|member| member.named.expr);
     let accessed = global.unwrap_or_else(|| whole.expr.pointed());
     let value = at.wrapping_sub(disp.cast_unsigned());
-    let row = OperandRow {
-        name: pointer.text(),
-        expr: Some(pointer.expr),
-        value: Some(format!("{value:016x}")),
-        number: Some(value),
+    let row = Row {
+        name: Name::Expr(pointer.expr),
+        value: Some(Value::address(value)),
+        detail: vec![Detail::Origin(pointer.origin), Detail::FromReport],
         lost: false,
-        detail: [pointer.origin, "from the address in the report".into()]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(", "),
+        level: 0,
+        spot: Spot::Made,
         how: pointer.how,
         commands: vec!["log".into(), format!("dis -x {}", code.symbol)],
     };
-    Some((accessed.for_reader().to_string(), row, format!("{} call {callee}", code.offset(call))))
+    let text = format!("call {callee}");
+    Some((accessed, row, CodeLine::Instruction { at: code.offset(call), text, jump: None }))
 }
 
 /// Of a report of KASAN: the object, and who allocated and freed it.
 pub(crate) fn kasan_object(lines: &[&str], at: usize) -> Vec<Statement> {
     let about = report(lines, at);
-    let log = ["log".to_owned()];
     let mut out = Vec::new();
     // its sentences go over two lines
     let joined = |prefix: &str| {
@@ -144,11 +130,11 @@ pub(crate) fn kasan_object(lines: &[&str], at: usize) -> Vec<Statement> {
         "The buggy address belongs to the virtual mapping at",
     ] {
         if let Some(text) = joined(prefix) {
-            let text = text.replacen("The buggy address", "the address", 1);
-            out.push(Statement::new(How::Log, text, &log));
+            let said = text.strip_prefix("The buggy address ").unwrap_or(&text).to_owned();
+            out.push(Statement::logged(Report::Address(said)));
         }
     }
-    for (prefix, word) in [("Allocated by task", "allocated"), ("Freed by task", "freed")] {
+    for (prefix, freed) in [("Allocated by task", false), ("Freed by task", true)] {
         let Some(n) = about.iter().position(|l| l.starts_with(prefix)) else { continue };
         let task = about.get(n).and_then(|l| l.strip_prefix(prefix)).map(|l| l.trim().trim_end_matches(':'));
         let by =
@@ -165,8 +151,9 @@ pub(crate) fn kasan_object(lines: &[&str], at: usize) -> Vec<Statement> {
         if let (Some(task), Some(by)) = (task, by) {
             let by = by.split('/').next().unwrap_or(by);
             let module = about.iter().find(|l| l.trim().starts_with(by)).and_then(|l| l.split(" [").nth(1));
-            let module = module.map_or_else(String::new, |m| format!(" [{m}"));
-            out.push(Statement::new(How::Log, format!("{word} by {by}{module}, task {task}"), &log));
+            let module = module.map(|m| m.trim_end_matches(']').to_owned());
+            let (function, task) = (by.to_owned(), task.to_owned());
+            out.push(Statement::logged(Report::By { freed, function, module, task }));
         }
     }
     out
@@ -179,7 +166,7 @@ pub(crate) fn undefined(lines: &[&str], at: usize) -> Option<Access> {
         && !is_place(text)
         && ["CPU: ", "====", "Call Trace", "Modules linked", "---["].iter().all(|p| !text.starts_with(p));
     is_words.then(|| Access {
-        text: text.to_owned(),
+        what: What::Undefined(text.to_owned()),
         how: How::Log,
         operands: Vec::new(),
         code: Vec::new(),
@@ -189,7 +176,7 @@ pub(crate) fn undefined(lines: &[&str], at: usize) -> Option<Access> {
 
 /// Of a stack that ran over: the functions that have most of it.
 pub(crate) fn stack_users(s: &Session, victim: &Victim<'_>) -> Vec<Statement> {
-    let mut users: Vec<(String, u64, u64)> = Vec::new();
+    let mut users: Vec<StackUser> = Vec::new();
     for pair in victim.frames().windows(2) {
         let [inner, outer] = pair else { continue };
         if inner.how.is_guess() || outer.how.is_guess() || inner.saved.is_some() {
@@ -197,27 +184,22 @@ pub(crate) fn stack_users(s: &Session, victim: &Victim<'_>) -> Vec<Statement> {
         }
         let Some(bytes) = outer.sp.0.checked_sub(inner.sp.0).filter(|n| *n < 0x4000) else { continue };
         let Some(l) = s.locate(inner.lookup()) else { continue };
-        let name = match l.symbol.module {
-            Some(module) => format!("{} [{module}]", l.symbol.name),
-            None => l.symbol.name.to_owned(),
-        };
-        match users.iter_mut().find(|(known, ..)| *known == name) {
-            Some((_, count, sum)) => (*count, *sum) = (*count + 1, sum.saturating_add(bytes)),
-            None => users.push((name, 1, bytes)),
+        let (function, module) = (l.symbol.name.to_owned(), l.symbol.module.map(str::to_owned));
+        match users.iter_mut().find(|known| known.function == function && known.module == module) {
+            Some(known) => {
+                known.calls = known.calls.saturating_add(1);
+                known.bytes = known.bytes.saturating_add(bytes);
+            }
+            None => users.push(StackUser { function, module, calls: 1, bytes }),
         }
     }
-    users.sort_by_key(|(_, _, sum)| std::cmp::Reverse(*sum));
+    users.sort_by_key(|user| std::cmp::Reverse(user.bytes));
     users.truncate(3);
-    users.retain(|(_, _, sum)| *sum >= 256);
+    users.retain(|user| user.bytes >= 256);
     if users.is_empty() {
         return Vec::new();
     }
-    let each = users.iter().map(|(name, count, sum)| match count {
-        1 => format!("{name} {sum} bytes"),
-        n => format!("{name} {sum} bytes in {n} calls"),
-    });
-    let text = format!("the stack: {}", each.collect::<Vec<_>>().join(", "));
-    vec![Statement::new(How::Memory, text, &["bt".into()])]
+    vec![Statement::new(How::Memory, Report::StackUsers(users), &["bt".into()])]
 }
 
 #[cfg(test)]
@@ -246,7 +228,7 @@ mod tests {
     fn a_report_of_kasan_tells_of_its_object() {
         assert_eq!(accessed(KASAN[1]), Some(Accessed { writes: false, size: 4, at: 0xff11_0000_0163_ec08 }));
         assert_eq!(accessed("Object of size 4"), None);
-        let texts: Vec<String> = kasan_object(KASAN, 0).into_iter().map(|s| s.text).collect();
+        let texts: Vec<String> = kasan_object(KASAN, 0).into_iter().map(|s| s.text()).collect();
         assert_eq!(
             texts,
             [
@@ -261,7 +243,7 @@ mod tests {
     fn ubsan_says_what_is_undefined() {
         let lines =
             ["UBSAN: array-index-out-of-bounds in a.c:1:2", "index 9 is out of range for type 'u32 [8]'"];
-        assert_eq!(undefined(&lines, 0).unwrap().text, "index 9 is out of range for type 'u32 [8]'");
+        assert_eq!(undefined(&lines, 0).unwrap().to_string(), "index 9 is out of range for type 'u32 [8]'");
         assert_eq!(undefined(&["UBSAN: x", "CPU: 1 PID: 2"], 0), None);
         assert_eq!(undefined(&["UBSAN: x"], 0), None);
     }

@@ -3,7 +3,7 @@
 use crate::case::Case;
 use crate::code::roles;
 use crate::context::machine::cpu_of;
-use crate::model::{How, Statement};
+use crate::model::{How, Says, Stall, Statement, Who};
 use crate::stall::hang;
 use crate::stall::spin;
 use crate::stall::waits::{Waits, What};
@@ -11,17 +11,6 @@ use crate::victim::frames::Victim;
 use kernel::Session;
 use kernel::log::event::{Class, Event, Subject};
 use kernel::sched::task::Task;
-
-/// `CPU 1, 26 s` of a subject.
-pub(crate) fn words(class: Class, subject: &Subject) -> String {
-    let mut parts = Vec::new();
-    match (&subject.comm, subject.pid) {
-        (Some(comm), Some(pid)) if class == Class::HungTask => parts.push(format!("{comm}[{pid}]")),
-        _ => parts.extend(subject.cpu.map(|cpu| format!("CPU {cpu}"))),
-    }
-    parts.extend(subject.seconds.map(|n| format!("{n} s")));
-    parts.join(", ")
-}
 
 /// What is told of who stands still.
 #[derive(Default)]
@@ -71,11 +60,10 @@ fn loop_of(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>) -> Stalls {
         return Stalls { waits: calls.into_iter().collect(), evidence: Vec::new() };
     };
     let commands = [format!("bt -c {}", cpu_of(task)), format!("dis -x {}", l.function)];
-    let reads = if l.reads.is_empty() { String::new() } else { format!("; it reads {}", l.reads.join(", ")) };
-    let text = format!("CPU {} loops in {} from {} to {}{reads}", cpu_of(task), l.function, l.from, l.to);
-    let body = (!l.body.is_empty()).then(|| Statement::new(How::Decoded, l.body.join("; "), &commands));
+    let body = (!l.body.is_empty()).then(|| Statement::new(How::Decoded, Says::Code(l.body), &commands));
+    let said = Stall::Loops { cpu: task.cpu, function: l.function, from: l.from, to: l.to, reads: l.reads };
     Stalls {
-        waits: calls.into_iter().chain([Statement::new(How::Decoded, text, &commands)]).collect(),
+        waits: calls.into_iter().chain([Statement::new(How::Decoded, said, &commands)]).collect(),
         evidence: body.into_iter().collect(),
     }
 }
@@ -83,15 +71,12 @@ fn loop_of(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>) -> Stalls {
 /// The spinning locks that a task has, of one that must not have slept.
 pub(crate) fn held(s: &Session, task: &Task) -> Vec<Statement> {
     let row = |t: spin::Taken| {
-        let name = spin::symbol_at(s, t.lock).map_or_else(String::new, |n| format!("{n} "));
-        let text = format!(
-            "{}[{}] has the spinning lock {name}({:x}), taken at {}, and not given back",
-            task.comm, task.pid, t.lock, t.call
-        );
-        Statement::new(How::Guessed, text, &[format!("bt {}", task.pid)])
+        let (who, name, lock) = (Who::of(task), spin::symbol_at(s, t.lock), t.lock.0);
+        let said = Stall::Holds { who, name, lock, call: t.call() };
+        Statement::new(How::Guessed, said, &[format!("bt {}", task.pid)])
     };
     // the scheduler's own locks are what it says them to be
-    let own = |t: &spin::Taken| t.call.split("()").next().is_some_and(|f| !roles::is_waiting(f));
+    let own = |t: &spin::Taken| !roles::is_waiting(&t.function);
     spin::taken(s, task).into_iter().filter(own).map(row).collect()
 }
 
@@ -107,17 +92,16 @@ pub(crate) fn told<'e>(event: &'e Event, task: Option<&Task>) -> Option<&'e Subj
 
 /// The others that hang beside the one that the verdict is of.
 pub(crate) fn others(event: &Event, told: Option<i32>) -> Option<Statement> {
-    let names: Vec<String> = event
-        .others
-        .iter()
-        .filter(|subject| told.is_none() || subject.pid != told)
-        .map(|subject| words(event.class, subject))
-        .filter(|w| !w.is_empty())
-        .collect();
-    (!names.is_empty()).then(|| {
-        let text = format!("told of before: {}", names.join("; "));
-        Statement::new(How::Log, text, &["log".into()])
-    })
+    let is_other =
+        |subject: &&Subject| (told.is_none() || subject.pid != told) && is_named(event.class, subject);
+    let others: Vec<Subject> = event.others.iter().filter(is_other).cloned().collect();
+    (!others.is_empty()).then(|| Statement::logged(Stall::Others(event.class, others)))
+}
+
+/// True where there is something to tell of a subject: whose task it is, which CPU, how long.
+pub(crate) fn is_named(class: Class, subject: &Subject) -> bool {
+    let task = class == Class::HungTask && subject.comm.is_some() && subject.pid.is_some();
+    task || subject.cpu.is_some() || subject.seconds.is_some()
 }
 
 #[cfg(test)]
@@ -125,27 +109,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subjects_in_words() {
-        let subject = |cpu, comm: Option<&str>, pid, seconds| Subject {
-            cpu,
-            comm: comm.map(str::to_owned),
-            pid,
-            seconds,
-        };
-        assert_eq!(
-            words(Class::SoftLockup, &subject(Some(1), Some("cat"), Some(7), Some(26))),
-            "CPU 1, 26 s"
-        );
-        assert_eq!(words(Class::HungTask, &subject(None, Some("dd"), Some(77), Some(120))), "dd[77], 120 s");
-        assert_eq!(words(Class::HardLockup, &subject(Some(2), None, None, None)), "CPU 2");
-        assert_eq!(words(Class::RcuStall, &Subject::default()), "");
-    }
-
-    #[test]
     fn a_cpu_that_stood_still_before_is_not_the_one_of_the_panic() {
         let told = |lines: &[&str]| {
             let event = kernel::log::event::find(lines).unwrap();
-            told(&event, None).map(|subject| words(event.class, subject))
+            told(&event, None).cloned()
         };
         let rcu = [
             "rcu: INFO: rcu_preempt self-detected stall on CPU",
@@ -155,12 +122,14 @@ mod tests {
             "rcu: \t1-....: (372 ticks this GP) idle=6cac/1/0x4000000000000000 softirq=437/438 fqs=234",
             "Kernel panic - not syncing: RCU Stall",
         ];
-        assert_eq!(told(&rcu).as_deref(), Some("CPU 1"));
+        assert_eq!(told(&rcu).and_then(|subject| subject.cpu), Some(1));
         let hung = [
             "INFO: task dd:77 blocked for more than 120 seconds.",
             "INFO: task cp:78 blocked for more than 120 seconds.",
             "Kernel panic - not syncing: hung_task: blocked tasks",
         ];
-        assert_eq!(told(&hung).as_deref(), Some("dd[77], 120 s"));
+        let hung = told(&hung).unwrap();
+        assert_eq!((hung.comm.as_deref(), hung.pid, hung.seconds), (Some("dd"), Some(77), Some(120)));
+        assert!(is_named(Class::HungTask, &hung) && !is_named(Class::RcuStall, &Subject::default()));
     }
 }

@@ -3,7 +3,7 @@
 //! **Invariant:** a message of long ago is no hang of now. A stall counts while what it is of still stands still.
 
 use crate::context::machine::cpu_of;
-use crate::model::{How, Statement};
+use crate::model::{How, Says, Stall, Statement};
 use crate::stall::waits::{Waits, What, now};
 use crate::victim::frames::of_subject;
 use base::VirtAddr;
@@ -37,8 +37,7 @@ pub(crate) fn of<'s>(s: &'s Session, lines: Option<&Lines>, waits: &Waits<'s>) -
 fn circle<'s>(s: &'s Session, waits: &Waits<'s>) -> Option<Hang<'s>> {
     let spins = |at: &VirtAddr| waits.of_task(*at).is_some_and(|w| matches!(w.what, What::Spin(_)));
     let first = *waits.circles.iter().find(|c| c.iter().any(spins))?.iter().find(|at| spins(at))?;
-    let evidence =
-        Statement::new(How::Decoded, "a circle of waits", &["foreach UN bt".into(), "bt -a".into()]);
+    let evidence = Statement::new(How::Decoded, Stall::Circles, &["foreach UN bt".into(), "bt -a".into()]);
     Some(Hang { class: Class::Deadlock, task: s.tasks().at(first), subject: None, evidence })
 }
 
@@ -57,7 +56,7 @@ fn told<'s>(s: &'s Session, lines: &Lines) -> Option<Hang<'s>> {
             _ => false,
         };
         let line = (*texts.get(*n)?).trim().to_owned();
-        let evidence = Statement::new(How::Log, line, &["log".into()]);
+        let evidence = Statement::logged(Says::Line(line));
         still.then(|| Hang { class: *class, task, subject: subject.clone(), evidence })
     });
     // the CPU that is stuck is the cause of what waits for it
@@ -90,19 +89,8 @@ pub(crate) fn silent(s: &Session) -> Option<Hang<'_>> {
     if bt.start == kernel::stack::backtrace::Start::UserMode || bt.unwound.frames.is_empty() {
         return None;
     }
-    let text = format!("CPU {} has had no tick for {seconds} s", cpu_of(task));
-    let evidence = Statement::new(How::Memory, text, &[format!("bt -c {}", cpu_of(task)), "ps -m".into()]);
+    let said = Stall::NoTick { cpu: task.cpu, seconds };
+    let evidence = Statement::new(How::Memory, said, &[format!("bt -c {}", cpu_of(task)), "ps -m".into()]);
     let subject = Subject { cpu: task.cpu, seconds: Some(seconds), ..Subject::default() };
     Some(Hang { class: Class::HardLockup, task: Some(task), subject: Some(subject), evidence })
-}
-
-/// In words, where the machine was not told to panic.
-pub(crate) fn words(class: Class) -> &'static str {
-    match class {
-        Class::Deadlock => "no panic, but a deadlock",
-        Class::SoftLockup => "no panic, but a soft lockup",
-        Class::HardLockup => "no panic, but a CPU that takes no interrupts",
-        Class::RcuStall => "no panic, but an RCU stall",
-        other => other.words(),
-    }
 }

@@ -3,7 +3,7 @@
 
 use crate::code::roles;
 use crate::context::machine::cpu_of;
-use crate::model::{How, Statement};
+use crate::model::{Deaf, How, Stall, Statement, Who};
 use crate::victim::frames::{Victim, interrupted};
 use kernel::Session;
 use kernel::sched::task::Task;
@@ -37,7 +37,7 @@ pub(crate) fn told(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Stat
     let names = victim.names(s);
     let first = interrupted(s.arch(), &names, victim.frames())?;
     let by = names.iter().skip(first).take(NEAR).find(|name| is_calling(name))?;
-    let deaf: Vec<String> = s
+    let deaf: Vec<Deaf> = s
         .tasks()
         .all
         .iter()
@@ -46,19 +46,15 @@ pub(crate) fn told(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Stat
         .take(MAX_CPUS)
         .filter_map(|other| deaf(s, other))
         .collect();
-    let text = match deaf.as_slice() {
-        [] => return None,
-        some => format!(
-            "CPU {} waits in {by} for other CPUs to answer its call; without interrupts: {}",
-            cpu_of(task),
-            some.join("; ")
-        ),
-    };
-    Some(Statement::new(How::Memory, text, &[format!("bt -c {}", cpu_of(task)), "bt -a".into()]))
+    if deaf.is_empty() {
+        return None;
+    }
+    let said = Stall::Calls { cpu: task.cpu, function: by.clone(), deaf };
+    Some(Statement::new(How::Memory, said, &[format!("bt -c {}", cpu_of(task)), "bt -a".into()]))
 }
 
-/// `CPU 1 with x[12] in f+0x12 [m]` of a CPU that runs with interrupts off.
-fn deaf(s: &Session, task: &Task) -> Option<String> {
+/// A CPU that runs with interrupts off: with whom, and where.
+fn deaf(s: &Session, task: &Task) -> Option<Deaf> {
     let victim = Victim::of_task(s, Some(task));
     let names = victim.names(s);
     let saved = victim.frames().iter().find_map(|f| f.saved.as_ref());
@@ -76,7 +72,7 @@ fn deaf(s: &Session, task: &Task) -> Option<String> {
     }
     let frame = victim.frames().get(interrupted(s.arch(), &names, victim.frames())?)?;
     let place = crate::victim::fault_frame::place(s, frame.pc);
-    Some(format!("CPU {} with {}[{}] in {place}", cpu_of(task), task.comm, task.pid))
+    Some(Deaf { cpu: task.cpu, who: Who::of(task), place })
 }
 
 #[cfg(test)]

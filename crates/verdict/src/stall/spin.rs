@@ -4,6 +4,7 @@ use crate::code::function::Code;
 use crate::code::listing::{Listing, Loop};
 use crate::code::registers::Chain;
 use crate::code::roles::{is_delaying, is_spinning, is_waiting};
+use crate::model::{CodeLine, LoopRead, Value};
 use crate::naming::names::Namer;
 use crate::victim::frames::{Victim, interrupted, standing};
 use base::VirtAddr;
@@ -47,9 +48,9 @@ pub(crate) struct Looping {
     pub(crate) from: String,
     pub(crate) to: String,
     /// Its instructions, where they are few.
-    pub(crate) body: Vec<String>,
-    /// What it reads from memory: name and value.
-    pub(crate) reads: Vec<String>,
+    pub(crate) body: Vec<CodeLine>,
+    /// What it reads from memory.
+    pub(crate) reads: Vec<LoopRead>,
 }
 
 /// The CPUs that spin on locks.
@@ -171,7 +172,7 @@ fn holder<'s>(s: &'s Session, spinner: &Spinner<'s>, all: &[Spinner<'s>]) -> Opt
     candidates.extend(s.tasks().all.iter().filter(|t| !t.active && !t.has_exited()).take(MAX_STACKS));
     candidates.into_iter().filter(|t| on_stack(s, t, lock)).find_map(|task| {
         let found = taken(s, task).into_iter().find(|t| t.lock == lock)?;
-        Some(Holder { task, taken: Some(found.call) })
+        Some(Holder { task, taken: Some(found.call()) })
     })
 }
 
@@ -190,8 +191,17 @@ fn on_stack(s: &Session, task: &Task, at: VirtAddr) -> bool {
 /// A spinning lock that a function has called to take, and has not called to give back.
 pub(crate) struct Taken {
     pub(crate) lock: VirtAddr,
-    /// `zoo_b()+0x31`: the call.
-    pub(crate) call: String,
+    /// The function that took it.
+    pub(crate) function: String,
+    /// Its call, by bytes from its begin.
+    pub(crate) offset: u64,
+}
+
+impl Taken {
+    /// `zoo_b()+0x31`: the call that took it.
+    pub(crate) fn call(&self) -> String {
+        format!("{}()+{:#x}", self.function, self.offset)
+    }
 }
 
 /// The spinning locks that a task has, as far as its frames tell.
@@ -234,9 +244,9 @@ pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
             // a lock that is free was given back in a way that the calls do not show
             let free = spinlock::state(s, VirtAddr(lock), name).is_some_and(|state| state.is_free());
             if !free && !calls.iter().any(gives) {
-                let code = reach.code;
-                let call = format!("{}()+{:#x}", code.symbol, at.0.wrapping_sub(code.entry.0));
-                out.push(Taken { lock: VirtAddr(lock), call });
+                let function = reach.code.symbol.clone();
+                let offset = at.0.wrapping_sub(reach.code.entry.0);
+                out.push(Taken { lock: VirtAddr(lock), function, offset });
             }
         }
     }
@@ -276,19 +286,11 @@ fn told(s: &Session, listing: &Listing, l: Loop, frame: &unwind::Frame, name: &s
             for (m, writes) in code.function.accesses(ip.0) {
                 let Some(member) = namer.memory(ip.0, &m).filter(|_| !writes) else { continue };
                 // the value as it is in memory now, which the loop goes on to read
-                let value = crate::code::operand::operand_address(&m, &frame.regs)
-                    .filter(|_| !m.per_cpu)
-                    .and_then(|at| crate::code::operand::read(s.mem(), at, m.size));
-                let text = member.named.text();
-                let row = match value {
-                    Some(v) => {
-                        format!(
-                            "{text} = {}",
-                            crate::naming::names::shown(s.types(), member.named.ty, v, m.size)
-                        )
-                    }
-                    None => text,
-                };
+                let at = crate::code::operand::operand_address(&m, &frame.regs).filter(|_| !m.per_cpu);
+                let value = at.and_then(|at| crate::code::operand::read(s.mem(), at, m.size)).map(|v| {
+                    Value::of(v, crate::naming::names::shown(s.types(), member.named.ty, v, m.size))
+                });
+                let row = LoopRead { expr: member.named.expr, value, at };
                 if !reads.contains(&row) && reads.len() < 4 {
                     reads.push(row);
                 }

@@ -4,12 +4,11 @@
 use crate::code::registers::Chain;
 use crate::code::roles;
 use crate::context::machine::cpu_of;
-use crate::model::{How, Statement};
+use crate::model::{For, How, Stall, Statement, Stuck, Waiter, Who};
 use crate::stall::locks::{self, Lock};
-use crate::stall::spin::{self, Holder, Spinner, symbol_at};
+use crate::stall::spin::{self, Spinner, symbol_at};
 use crate::victim::frames;
 use base::VirtAddr;
-use kernel::locking::Kind;
 use kernel::log::event::Class;
 use kernel::sched::task::Task;
 use kernel::{Session, workqueue};
@@ -44,7 +43,7 @@ pub(crate) enum What<'s> {
 pub(crate) struct Wait<'s> {
     pub(crate) task: &'s Task,
     /// The function that waits, the first that is not there to wait itself.
-    pub(crate) function: String,
+    pub(crate) within: Waiter,
     pub(crate) what: What<'s>,
     /// Seconds.
     pub(crate) since: Option<u64>,
@@ -84,7 +83,7 @@ impl<'s> Waits<'s> {
         let more = asleep.next().is_some();
         all.extend(spin::on_locks(s).into_iter().map(|spinner| Wait {
             task: spinner.task,
-            function: spinner.function.clone(),
+            within: Waiter::Function(spinner.function.clone()),
             what: What::Spin(spinner),
             since: None,
             killable: false,
@@ -93,33 +92,25 @@ impl<'s> Waits<'s> {
         Self { all, circles, more }
     }
 
-    /// `7`, or `at least 7` where not all were looked at.
-    fn count(&self, n: usize) -> String {
-        if self.more { format!("at least {n}") } else { n.to_string() }
-    }
-
-    /// Of a machine that lives: who is stuck in it, in a few words; nothing where nobody is.
-    pub(crate) fn stuck(&self) -> String {
-        let names = |circle: &Vec<VirtAddr>| {
-            let names: Vec<String> =
-                circle.iter().filter_map(|at| self.of_task(*at)).map(|w| who(w.task)).collect();
-            names.join(", ")
-        };
+    /// Of a machine that lives: who is stuck in it; nothing where nobody is.
+    pub(crate) fn stuck(&self) -> Option<Stuck> {
         if let Some(circle) = self.circles.first() {
-            return format!("; a deadlock of {}", names(circle));
+            return Some(Stuck::Deadlock(self.names(circle)));
         }
         let long = |w: &&Wait<'_>| w.since.is_some_and(|s| s >= STUCK) && !w.killable;
         let stuck: Vec<&Wait<'_>> = self.all.iter().filter(long).collect();
-        match (stuck.iter().max_by_key(|w| w.since), stuck.len()) {
-            (Some(w), 1) if !self.more => {
-                format!("; {} is stuck for {} s", who(w.task), w.since.unwrap_or(0))
-            }
-            (Some(w), n) => {
-                let n = self.count(n);
-                format!("; {n} tasks are stuck, {} for {} s", who(w.task), w.since.unwrap_or(0))
-            }
-            (None, _) => String::new(),
-        }
+        let longest = stuck.iter().max_by_key(|w| w.since)?;
+        Some(Stuck::Tasks {
+            who: Who::of(longest.task),
+            seconds: longest.since.unwrap_or(0),
+            count: stuck.len(),
+            at_least: self.more,
+        })
+    }
+
+    /// Those of a circle.
+    fn names(&self, circle: &[VirtAddr]) -> Vec<Who> {
+        circle.iter().filter_map(|at| self.of_task(*at)).map(|w| Who::of(w.task)).collect()
     }
 
     /// The wait of a task.
@@ -141,32 +132,22 @@ impl<'s> Waits<'s> {
         let told: Vec<&Wait<'_>> = self.all.iter().filter(matters).collect();
         out.extend(told.iter().take(MAX_TOLD).map(|w| tell(w)));
         if told.len() > MAX_TOLD {
-            let text = format!("{} more tasks wait", self.count(told.len() - MAX_TOLD));
-            out.push(Statement::new(How::Memory, text, &["foreach UN bt".into()]));
+            let said = Stall::More { count: told.len() - MAX_TOLD, at_least: self.more };
+            out.push(Statement::new(How::Memory, said, &["foreach UN bt".into()]));
         }
         out
     }
 
     fn circle(&self, members: &[VirtAddr]) -> Statement {
-        let of = |at: &VirtAddr| self.of_task(*at);
-        let names: Vec<String> = members.iter().filter_map(of).map(|w| who(w.task)).collect();
-        let sure = members.iter().filter_map(of).all(|w| match &w.what {
+        let sure = members.iter().filter_map(|at| self.of_task(*at)).all(|w| match &w.what {
             What::Spin(spinner) => spinner.holder.as_ref().is_some_and(|h| h.taken.is_none()),
             What::Lock(l) => !l.owner.readers && !l.owner.last,
             _ => true,
         });
         let how = if sure { How::Decoded } else { How::Guessed };
-        let text = match names.as_slice() {
-            [one] => format!("deadlock: {one} waits for what it has itself"),
-            _ => format!("deadlock: {} wait for each other", names.join(", ")),
-        };
-        Statement::new(how, text, &["foreach UN bt".into(), "bt -a".into()])
+        let said = Stall::Circle(self.names(members));
+        Statement::new(how, said, &["foreach UN bt".into(), "bt -a".into()])
     }
-}
-
-/// `dd[77]`, `CPU 1: idle`
-fn who(task: &Task) -> String {
-    format!("{}[{}]", task.comm, task.pid)
 }
 
 /// The latest of the CPUs' clocks.
@@ -180,8 +161,8 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
     // code without a name waits itself: who called it is another one
     let outside = names.iter().position(|n| n.is_empty() || !roles::is_waiting(n));
     let name = outside.and_then(|n| names.get(n)).filter(|name| !name.is_empty()).cloned();
-    let nameless = || Some(format!("code without a name ({:x})", victim.frames().get(outside?)?.pc));
-    let function = name.or_else(nameless).unwrap_or_else(|| "a function that is not known".into());
+    let nameless = || Some(Waiter::Nameless(victim.frames().get(outside?)?.pc.0));
+    let within = name.map(Waiter::Function).or_else(nameless).unwrap_or(Waiter::Unknown);
     let lock = victim.bt.as_ref().and_then(|bt| locks::waited(s, bt, &names, task));
     let what = match lock {
         Some(lock) => What::Lock(lock),
@@ -191,7 +172,7 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
         .zip(kernel::sched::times::last_run(s, task).ok().filter(|t| *t != 0))
         .and_then(|(now, then)| now.checked_sub(then))
         .map(|ns| ns / 1_000_000_000);
-    Wait { task, function, what, since, killable: s.task_states().is_killable(task) }
+    Wait { task, within, what, since, killable: s.task_states().is_killable(task) }
 }
 
 /// Waits that are for no lock.
@@ -233,75 +214,46 @@ fn other<'s>(s: &'s Session, victim: &frames::Victim<'_>, names: &[String]) -> W
     What::Other
 }
 
-/// `&dev->lock (ffff88…)`, `&to->lock, counters+0x40 [m] (ffffffffc0…)`
-fn named(name: &str, at: VirtAddr) -> String {
-    if name.is_empty() { format!("{at:x}") } else { format!("{name} ({at:x})") }
-}
-
 fn tell(w: &Wait<'_>) -> Statement {
-    let mut commands = vec![format!("bt {}", w.task.pid)];
-    let mut how = How::Decoded;
-    let mut text = match &w.what {
-        What::Spin(spinner) => {
-            commands = vec![format!("bt -c {}", cpu_of(w.task))];
-            spin_text(spinner, &mut how)
-        }
-        What::Lock(l) => {
-            let lock = format!("{} {}", l.kind.word(), named(&l.name, l.at));
-            commands.push(format!("struct {} {:x}", l.kind.structure(), l.at));
-            let held = match (l.owner.task, l.owner.readers) {
-                (Some(t), _) if l.owner.last => format!("which {} took last", who(t)),
-                (None, false) if l.kind == Kind::Semaphore => "which does not say who has it".to_owned(),
-                (Some(t), false) => format!("held by {}", who(t)),
-                (Some(t), true) => format!("held by readers, of whom {} came last", who(t)),
-                (None, true) => "held by readers".to_owned(),
-                (None, false) => "whose owner is not recorded".to_owned(),
-            };
-            format!("{} waits in {} for {lock}, {held}", who(w.task), w.function)
-        }
-        What::Completion(at, name) => {
-            let which = at.map_or_else(String::new, |at| format!(" {}", named(name, at)));
-            format!("{} waits in {} for completion{which}", who(w.task), w.function)
-        }
-        What::Work(func) if func.is_empty() => {
-            format!("{} waits in {} for work to end", who(w.task), w.function)
-        }
-        What::Work(func) => format!("{} waits in {} for work {func}() to end", who(w.task), w.function),
-        What::Io => format!("{} waits in {} for input or output", who(w.task), w.function),
-        What::Rcu => format!("{} waits in {} for all RCU readers", who(w.task), w.function),
-        What::Other => format!("{} waits in {}", who(w.task), w.function),
+    let bt = format!("bt {}", w.task.pid);
+    let (what, commands) = match &w.what {
+        What::Spin(spinner) => return spins(w.task, spinner),
+        What::Lock(l) => (lock(l), vec![bt, format!("struct {} {:x}", l.kind.structure(), l.at)]),
+        What::Completion(at, name) => (For::Completion(name.clone(), at.map(|at| at.0)), vec![bt]),
+        What::Work(function) => (For::Work(function.clone()), vec![bt]),
+        What::Io => (For::Io, vec![bt]),
+        What::Rcu => (For::Rcu, vec![bt]),
+        What::Other => (For::Other, vec![bt]),
     };
-    if let Some(seconds) = w.since.filter(|n| *n > 0) {
-        text = format!("{text}, for {seconds} s");
-    }
-    Statement::new(how, text, &commands)
+    let said = Stall::Waits { who: Who::of(w.task), within: w.within.clone(), what, seconds: w.since };
+    Statement::new(How::Decoded, said, &commands)
 }
 
-fn spin_text(spinner: &Spinner<'_>, how: &mut How) -> String {
-    let task = spinner.task;
-    let mut text = format!("CPU {}: {} spins in {} for a lock", cpu_of(task), who(task), spinner.function);
-    if let Some(at) = spinner.at {
-        text = format!(
-            "CPU {}: {} spins in {} for {}",
-            cpu_of(task),
-            who(task),
-            spinner.function,
-            named(&spinner.name, at)
-        );
+fn lock(l: &Lock<'_>) -> For {
+    For::Lock {
+        kind: l.kind,
+        name: l.name.clone(),
+        at: l.at.0,
+        owner: l.owner.task.map(Who::of),
+        readers: l.owner.readers,
+        last: l.owner.last,
     }
-    if let Some(state) = &spinner.state {
-        text = format!("{text}: {state}");
-    }
-    match &spinner.holder {
-        Some(Holder { task: holder, taken: None }) => text = format!("{text}; held by {}", who(holder)),
-        Some(Holder { task: holder, taken: Some(call) }) => {
-            *how = How::Guessed;
-            let whose = if holder.at == task.at { "itself".to_owned() } else { who(holder) };
-            text = format!("{text}; taken by {whose} at {call}, and not given back");
-        }
-        None => {}
-    }
-    text
+}
+
+/// A CPU that spins: who has its lock is a guess where the lock itself does not say it.
+fn spins(task: &Task, spinner: &Spinner<'_>) -> Statement {
+    let guessed = spinner.holder.as_ref().is_some_and(|h| h.taken.is_some());
+    let how = if guessed { How::Guessed } else { How::Decoded };
+    let said = Stall::Spins {
+        cpu: task.cpu,
+        who: Who::of(task),
+        function: spinner.function.clone(),
+        lock: spinner.at.map(|at| (spinner.name.clone(), at.0)),
+        state: spinner.state.clone(),
+        own: spinner.holder.as_ref().is_some_and(|h| h.task.at == task.at),
+        holder: spinner.holder.as_ref().map(|h| (Who::of(h.task), h.taken.clone())),
+    };
+    Statement::new(how, said, &[format!("bt -c {}", cpu_of(task))])
 }
 
 /// Circles of those who wait for each other.

@@ -1,14 +1,13 @@
 //! The module to blame and its standing: the one that died, or the first one that had called what died.
 
 use crate::code::roles;
-use crate::model::{How, Place, Statement};
+use crate::model::{How, Module as Said, Place, Statement};
 use crate::victim::fault_frame;
 use crate::victim::frames::Victim;
 use debuginfo::symtab::base_name;
 use kernel::Session;
 use kernel::log::event::Class;
 use kernel::module::Module;
-use kernel::module::taint;
 
 /// The statements of the `MODULE` section.
 pub(crate) fn of(
@@ -26,52 +25,32 @@ pub(crate) fn of(
     let of_library = matches!(class, Class::ListCorruption | Class::Refcount | Class::Overflow);
     let module = named.and_then(|place| module(s, victim, from, place));
     // the module's own line may have the caller, with the line of the call itself
-    let told = module.as_ref().and_then(|m| m.caller.as_ref());
+    let is_told = |caller: &Place| match &module {
+        Some(Said::Blamed { caller: Some(told), .. }) => told.to_string() == caller.to_string(),
+        _ => false,
+    };
     let caller = (of_library || of_allocator).then(|| caller(s, victim, from, place)).flatten();
-    let caller = caller.filter(|c| told.is_none_or(|t| t.to_string() != c.to_string()));
-    let caller = caller.map(|place| Statement::new(How::Memory, called_by_words(&place), &["bt".into()]));
-    module.map(Blamed::told).into_iter().chain(caller).collect()
-}
-
-/// The module to blame.
-struct Blamed<'s> {
-    module: &'s Module,
-    /// Who called into it.
-    from: Option<String>,
-    /// Of a death in the kernel proper: where the module called it.
-    caller: Option<Place>,
-}
-
-impl Blamed<'_> {
-    fn told(self) -> Statement {
-        let mut text = format!("{}: {}", self.module.name, standing(self.module));
-        if let Some(who) = self.from {
-            text = format!("{text}; called from {who}");
-        }
-        if let Some(place) = &self.caller {
-            text = format!("{text}; {}", called_by_words(place));
-        }
-        Statement::new(How::Memory, text, &["mod -t".into(), "mod".into()])
-    }
-}
-
-fn called_by_words(place: &Place) -> String {
-    match (&place.file, place.line) {
-        (Some(file), Some(line)) => format!("called by {place}, {file}:{line}"),
-        _ => format!("called by {place}"),
-    }
+    let caller = caller.filter(|caller| !is_told(caller)).map(Said::CalledBy);
+    let caller = caller.map(|said| Statement::new(How::Memory, said, &["bt".into()]));
+    let module = module.map(|said| Statement::new(How::Memory, said, &["mod -t".into(), "mod".into()]));
+    module.into_iter().chain(caller).collect()
 }
 
 /// The module to blame, its standing, and who called into it; of a death in the kernel proper the module that called it.
-fn module<'s>(s: &'s Session, victim: &Victim<'_>, from: Option<usize>, place: &Place) -> Option<Blamed<'s>> {
+fn module(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: &Place) -> Option<Said> {
+    let blamed = |name: &str, from: Option<(Option<String>, String)>, caller: Option<Place>| {
+        let m = named(s, name)?;
+        Some(Said::Blamed { name: m.name.clone(), taints: m.taints, from, caller })
+    };
     match place.module.as_deref() {
         Some(name) => {
             let who = from.filter(|n| *n > 0).and_then(|n| caller_of(s, victim, n, name));
-            Some(Blamed { module: named(s, name)?, from: who, caller: None })
+            blamed(name, who, None)
         }
         None => {
             let caller = called_by(s, victim, from?)?;
-            Some(Blamed { module: named(s, caller.module.as_deref()?)?, from: None, caller: Some(caller) })
+            let name = caller.module.clone()?;
+            blamed(&name, None, Some(caller))
         }
     }
 }
@@ -90,33 +69,13 @@ fn named<'s>(s: &'s Session, name: &str) -> Option<&'s Module> {
     s.modules().iter().find(|m| m.name == name)
 }
 
-/// `out of tree, unsigned (taint O E)`
-fn standing(m: &Module) -> String {
-    let Some(taints) = m.taints else { return "whether it is part of this kernel is not known".to_owned() };
-    let words: Vec<&str> = taint::FLAGS
-        .iter()
-        .filter(|(bit, ..)| taints >> bit & 1 == 1)
-        .map(|(_, letter, words)| match letter {
-            'O' => "out of tree",
-            'E' => "unsigned",
-            'P' => "proprietary",
-            'F' => "loaded by force",
-            'C' => "staging",
-            'K' => "live patch",
-            _ => *words,
-        })
-        .collect();
-    match words.as_slice() {
-        [] => "part of this kernel (no taint)".to_owned(),
-        words => {
-            let letters: Vec<String> = taint::letters(taints).chars().map(String::from).collect();
-            format!("{} (taint {})", words.join(", "), letters.join(" "))
-        }
-    }
-}
-
 /// Who called into the module.
-fn caller_of(s: &Session, victim: &Victim<'_>, from: usize, module: &str) -> Option<String> {
+fn caller_of(
+    s: &Session,
+    victim: &Victim<'_>,
+    from: usize,
+    module: &str,
+) -> Option<(Option<String>, String)> {
     // behind a frame that is a guess or has no name nobody knows who called
     let l = victim
         .frames()
@@ -124,7 +83,7 @@ fn caller_of(s: &Session, victim: &Victim<'_>, from: usize, module: &str) -> Opt
         .skip(from)
         .map_while(|f| if f.how.is_guess() { None } else { s.locate(f.lookup()) })
         .find(|l| l.symbol.module != Some(module))?;
-    Some(format!("{} ({})", l.symbol.module.unwrap_or("the kernel"), l.symbol.name))
+    Some((l.symbol.module.map(str::to_owned), l.symbol.name.to_owned()))
 }
 
 /// The first frame of a module behind frame `from`, before an interrupt's or exception's: what that came upon called

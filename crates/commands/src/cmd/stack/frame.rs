@@ -4,6 +4,7 @@
 //! Frames have the numbers that `bt` gives them. What an exception interrupted has none there: it is
 //! chosen by the number of the frame that shows its registers, or by its function's name.
 
+use crate::show::frames::numbers;
 use crate::show::place;
 use crate::show::registers;
 use crate::show::source;
@@ -162,28 +163,6 @@ fn stand<'s>(cx: &Cx<'s>, s: &Session) -> Result<Stand<'s>, CommandError> {
     }
     let here = values::chosen_frame(cx).filter(|n| *n < count).unwrap_or(0);
     Ok(Stand { task, bt, here })
-}
-
-/// bt's number of each frame; `None` for what an exception interrupted.
-fn numbers(bt: &Backtrace) -> Vec<Option<usize>> {
-    let frames = &bt.unwound.frames;
-    let mut number = 0;
-    let mut interrupted = false;
-    let mut before: Option<&unwind::Frame> = None;
-    frames
-        .iter()
-        .map(|frame| {
-            let same_stack = before.is_none_or(|b| b.stack == frame.stack);
-            before = Some(frame);
-            if interrupted && same_stack {
-                interrupted = frame.saved.is_some();
-                return None;
-            }
-            interrupted = frame.saved.as_ref().is_some_and(|r| !r.user);
-            number += 1;
-            Some(number - 1)
-        })
-        .collect()
 }
 
 /// The frame of a number or a function's name.

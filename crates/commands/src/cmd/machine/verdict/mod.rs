@@ -1,13 +1,16 @@
 //! `verdict`: what killed the machine.
 
+mod json;
+
 use crate::{CommandError, Cx, Example, Run};
-use ::verdict::{How, Known, OperandRow, Options, Past, Place, Statement, Verdict};
+use ::verdict::model::{CodeLine, Known, Operand, Past, Place, Related, Says};
+use ::verdict::{How, Options, Statement, Verdict};
 use kernel::debug::source::Effort;
 use kernel::{Fetch, Session};
 use report::{Cell, Item, Line, Record, Report, Role};
 
 /// The version of this command's JSON; it grows by 1 with each change that readers must know of.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 /// `verdict`.
 #[derive(Debug)]
@@ -59,13 +62,14 @@ impl Run for VerdictCommand {
             // what Ctrl-C cut short is no verdict
             cx.cancel.check()?;
             cx.settings.undetermined = !v.is_determined();
-            let mut out = if brief { short(&v) } else { shown(&v, &statement_at(s, &v), args.evidence) };
-            for lack in &v.lacks {
+            let at = json::Frames::of(s, &v);
+            let mut out = if brief { short(&v) } else { shown(&v, &at, &statement_at(s, &v), args.evidence) };
+            for loss in &v.losses {
                 // what is told in the verdict's own words is not told twice
-                if v.undetermined.iter().any(|text| text.ends_with(&lack.why)) {
-                    out.hidden("lacks", Cell::absent(&lack.what, lack.why.clone()).lost_if(true));
+                if v.undetermined.iter().any(|lack| lack.to_string().ends_with(&loss.why)) {
+                    out.hidden("lacks", Cell::absent(&loss.what, loss.why.clone()).lost_if(true));
                 } else {
-                    out.missing(format!("verdict: {} cannot be read: {}", lack.what, lack.why));
+                    out.missing(format!("verdict: {} cannot be read: {}", loss.what, loss.why));
                 }
             }
             Ok(out)
@@ -110,6 +114,7 @@ fn begun(v: &Verdict) -> Report {
     let mut out = Report::new("verdict");
     out.hidden("schema", SCHEMA);
     out.hidden("class", v.class.slug());
+    out.hidden("cause", v.cause().word());
     out.hidden("determined", v.is_determined());
     out
 }
@@ -117,20 +122,23 @@ fn begun(v: &Verdict) -> Report {
 /// The last lines of a session's banner: what happened, and the condition or access that failed.
 fn short(v: &Verdict) -> Report {
     let mut out = begun(v);
-    let mut line = banner_head("VERDICT").field("headline", v.headline.clone());
+    let mut line = banner_head("VERDICT").field("headline", v.headline.to_string());
     if let Some(at) = v.place.as_ref().and_then(source) {
         line = line.text("  ").cell(at).role(Role::Path);
     }
     out.line(line);
     if let Some(c) = &v.condition {
-        out.line(banner_head("CONDITION").field("condition", c.text.clone()));
-        let values: Vec<String> =
-            c.operands.iter().filter_map(|o| Some(format!("{} = {}", o.name, o.value.as_ref()?))).collect();
+        out.line(banner_head("CONDITION").field("condition", c.to_string()));
+        let values: Vec<String> = c
+            .operands
+            .iter()
+            .filter_map(|o| Some(format!("{} = {}", o.name, o.value.as_ref()?.spelt)))
+            .collect();
         if !values.is_empty() {
             out.line(banner_head("").field("values", values.join("  ")));
         }
     } else if let Some(a) = &v.access {
-        out.line(banner_head("ACCESS").field("access", a.text.clone()));
+        out.line(banner_head("ACCESS").field("access", a.to_string()));
     }
     out
 }
@@ -167,9 +175,12 @@ fn statement(lines: impl Iterator<Item = (u32, String)>) -> Vec<(u32, String)> {
     out
 }
 
-fn shown(v: &Verdict, statement: &[(u32, String)], evidence: bool) -> Report {
+fn shown(v: &Verdict, at: &json::Frames, statement: &[(u32, String)], evidence: bool) -> Report {
     let mut out = begun(v);
     headline(v, &mut out);
+    if let Some(victim) = json::victim(v, at) {
+        out.record("victim", victim);
+    }
     if !statement.is_empty() {
         let row = |(n, (number, text)): (usize, &(u32, String))| {
             let text = text.replace('\t', "    ");
@@ -179,46 +190,45 @@ fn shown(v: &Verdict, statement: &[(u32, String)], evidence: bool) -> Report {
     }
     if let Some(c) = &v.condition {
         let mut r = Record::new();
-        r.line(head("CONDITION").field("text", c.text.clone()));
-        r.hidden("how", c.how.word());
-        r.hidden("confirmed", c.confirmed);
-        if let Some(expr) = c.expr.as_ref().filter(|e| e.is_c()) {
-            r.hidden("expr", expr.to_string());
-        }
-        r.list("operands", operands(&c.operands, evidence));
+        r.line(head("CONDITION").field("text", c.to_string()));
+        json::condition(c, &mut r);
+        r.list("operands", operands(&c.operands, at, evidence));
+        code(&c.code, &mut r);
         out.record("condition", r);
-        code(&c.code, &mut out);
     }
     if let Some(a) = &v.access {
         let mut r = Record::new();
-        r.line(head("ACCESS").field("text", a.text.clone()));
-        r.hidden("how", a.how.word());
-        r.list("operands", operands(&a.operands, evidence));
+        r.line(head("ACCESS").field("text", a.to_string()));
+        json::access(a, &mut r);
+        r.list("operands", operands(&a.operands, at, evidence));
+        code(&a.code, &mut r);
         out.record("access", r);
-        code(&a.code, &mut out);
     }
-    section("CONTEXT", "context", &v.context, evidence, &mut out);
-    section("MODULE", "module", &v.module, evidence, &mut out);
-    section("WAITS", "waits", &v.waits, evidence, &mut out);
+    let section = |name, key, statements: &[Statement], out: &mut Report| {
+        self::section(name, key, statements, at, evidence, out);
+    };
+    section("CONTEXT", "context", &v.context, &mut out);
+    section("MODULE", "module", &v.module, &mut out);
+    section("WAITS", "waits", &v.waits, &mut out);
     objects(&v.objects, evidence, &mut out);
     if evidence {
-        section("RELATED", "related", &v.related, true, &mut out);
+        section("RELATED", "related", &v.related, &mut out);
     } else {
-        side_by_side("RELATED", "related", &v.related, &mut out);
+        side_by_side("RELATED", "related", &v.related, at, &mut out);
     }
-    section("HISTORY", "history", &v.history, evidence, &mut out);
-    section("KNOWN", "known", &v.known, evidence, &mut out);
+    section("HISTORY", "history", &v.history, &mut out);
+    section("KNOWN", "known", &v.known, &mut out);
     let unknown: Vec<Record> = v
         .undetermined
         .iter()
         .enumerate()
-        .map(|(n, text)| Record::of(lead(n, "UNKNOWN").field("text", text.clone())))
+        .map(|(n, lack)| Record::of(lead(n, "UNKNOWN").field("text", lack.to_string())))
         .collect();
     if !unknown.is_empty() {
         out.list("undetermined", unknown);
     }
     if evidence {
-        section("EVIDENCE", "evidence", &v.evidence, true, &mut out);
+        section("EVIDENCE", "evidence", &v.evidence, &mut out);
     }
     out.line(head("SIGNATURE").field("signature", signature(&v.signature)));
     out
@@ -241,7 +251,7 @@ fn signature(known: &Result<String, String>) -> Cell {
 }
 
 fn headline(v: &Verdict, out: &mut Report) {
-    let mut line = head("VERDICT").field("headline", v.headline.clone());
+    let mut line = head("VERDICT").field("headline", v.headline.to_string());
     let mut place = Record::new();
     if let Some(p) = &v.place {
         // where memory and log do not tell both, one of them stands
@@ -273,11 +283,13 @@ fn section(
     name: &'static str,
     key: &'static str,
     statements: &[Statement],
+    at: &json::Frames,
     evidence: bool,
     out: &mut Report,
 ) {
     let row = |(n, st): (usize, &Statement)| {
-        let mut r = Record::of(lead(n, name).field("text", st.text.clone()));
+        let mut r = Record::of(lead(n, name).field("text", st.text()));
+        json::statement(&st.says, at, &mut r);
         proof(&mut r, st.how.word(), &st.commands, evidence);
         r
     };
@@ -292,10 +304,10 @@ const TOP_OF_STACK: usize = 4;
 /// Objects whose past is known, each with who allocated and freed it. One that nothing is wrong with is shown with the
 /// evidence alone.
 fn objects(all: &[Known], evidence: bool, out: &mut Report) {
-    let shown: Vec<&Known> = all.iter().filter(|o| o.suspect || evidence).collect();
+    let shown: Vec<&Known> = all.iter().filter(|o| o.met.is_suspect() || evidence).collect();
     let row = |(n, o): (usize, &&Known)| {
-        let mut r = Record::of(lead(n, "OBJECT").field("text", o.text.clone()));
-        r.hidden("address", Cell::Addr(o.at));
+        let mut r = Record::of(lead(n, "OBJECT").field("text", o.to_string()));
+        r.hidden("address", Cell::Addr(o.met.begin().0));
         r.list("past", o.past.iter().map(|past| happened(past, evidence)).collect());
         proof(&mut r, How::Memory.word(), &o.commands, evidence);
         r
@@ -312,7 +324,7 @@ fn happened(past: &Past, evidence: bool) -> Record {
     if text.len() < past.stack.len() {
         text.push("…");
     }
-    let mut line = indent().text("  ").field("text", past.text.clone());
+    let mut line = indent().text("  ").field("text", past.to_string());
     if !text.is_empty() {
         line = line.text(": ").text(text.join(" < "));
     }
@@ -322,18 +334,26 @@ fn happened(past: &Past, evidence: bool) -> Record {
 }
 
 /// Short statements, as many in a line as fit.
-fn side_by_side(name: &'static str, key: &'static str, statements: &[Statement], out: &mut Report) {
+fn side_by_side(
+    name: &'static str,
+    key: &'static str,
+    statements: &[Statement],
+    at: &json::Frames,
+    out: &mut Report,
+) {
     const WIDTH: usize = 100;
     let mut line = String::new();
     let mut lines = Vec::new();
     for st in statements {
-        if !line.is_empty() && (line.len() + st.text.len() > WIDTH || st.text.ends_with(':')) {
+        let text = st.text();
+        let is_head = matches!(st.says, Says::Related(Related::Object { .. }));
+        if !line.is_empty() && (line.len() + text.len() > WIDTH || is_head) {
             lines.push(std::mem::take(&mut line));
         }
         if !line.is_empty() {
             line.push_str("   ");
         }
-        line.push_str(&st.text);
+        line.push_str(&text);
     }
     lines.push(line);
     for (n, line) in lines.into_iter().filter(|l| !l.is_empty()).enumerate() {
@@ -341,7 +361,8 @@ fn side_by_side(name: &'static str, key: &'static str, statements: &[Statement],
     }
     let row = |st: &Statement| {
         let mut r = Record::new();
-        r.hidden("text", st.text.clone());
+        r.hidden("text", st.text());
+        json::statement(&st.says, at, &mut r);
         proof(&mut r, st.how.word(), &st.commands, false);
         r
     };
@@ -364,46 +385,38 @@ fn proof(r: &mut Record, how: &'static str, commands: &[String], evidence: bool)
     }
 }
 
-fn operands(rows: &[OperandRow], evidence: bool) -> Vec<Record> {
-    let width = rows.iter().map(|r| r.name.chars().count()).max().unwrap_or(0);
-    let values = rows.iter().filter_map(|r| r.value.as_ref()).map(|v| v.chars().count()).max().unwrap_or(0);
-    rows.iter()
-        .map(|row| {
-            let mut line = indent().text("  ").field("name", row.name.clone()).left(width).text(" = ");
-            line = match &row.value {
-                Some(v) if row.detail.is_empty() => line.field("value", v.clone()),
-                Some(v) => line.field("value", v.clone()).left(values),
-                None if row.lost => {
-                    let gone = Cell::absent("not in dump", "the memory that holds it is not in the dump");
-                    line.field("value", gone.lost_if(true))
-                }
-                None => line.field("value", Cell::absent("gone", "no register or memory still holds it")),
-            };
-            let mut r = match row.detail.as_str() {
-                "" => Record::of(line),
-                _ => Record::of(line.text("   ").field("where", row.detail.clone())),
-            };
-            if row.detail.is_empty() {
-                r.hidden("where", "");
-            }
-            // as `p` takes it
-            if let Some(expr) = row.expr.as_ref().filter(|e| e.is_c()) {
-                r.hidden("expr", expr.to_string());
-            }
-            if let Some(number) = row.number {
-                r.hidden("number", Cell::hex(number));
-            }
-            proof(&mut r, row.how.word(), &row.commands, evidence);
-            r
-        })
-        .collect()
+fn operands(rows: &[Operand], at: &json::Frames, evidence: bool) -> Vec<Record> {
+    let names: Vec<String> = rows.iter().map(|row| row.name.to_string()).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let spelt = rows.iter().filter_map(|row| row.value.as_ref()).map(|v| v.spelt.chars().count());
+    let values = spelt.max().unwrap_or(0);
+    let row = |(row, name): (&Operand, String)| {
+        let whence = row.whence();
+        let mut line = indent().text("  ").field("name", name).left(width).text(" = ");
+        line = match &row.value {
+            Some(v) if whence.is_empty() => line.field("text", v.spelt.clone()),
+            Some(v) => line.field("text", v.spelt.clone()).left(values),
+            None => line.field("text", json::gone(row)),
+        };
+        let mut r = match whence.as_str() {
+            "" => Record::of(line),
+            _ => Record::of(line.text("   ").field("where", whence.clone())),
+        };
+        if whence.is_empty() {
+            r.hidden("where", "");
+        }
+        json::operand(row, at, &mut r);
+        proof(&mut r, row.how.word(), &row.commands, evidence);
+        r
+    };
+    rows.iter().zip(names).map(row).collect()
 }
 
-fn code(lines: &[String], out: &mut Report) {
+fn code(lines: &[CodeLine], out: &mut Record) {
     let rows = lines
         .iter()
         .enumerate()
-        .map(|(n, text)| Record::of(lead(n, "CODE").field("text", text.clone())))
+        .map(|(n, line)| Record::of(lead(n, "CODE").field("text", line.to_string())))
         .collect();
     out.list("code", rows);
 }

@@ -3,7 +3,7 @@
 
 use crate::case::Case;
 use crate::context::syscall;
-use crate::model::{Lack, Verdict};
+use crate::model::{Loss, Verdict};
 use crate::victim::frames::Victim;
 use base::{Fault, GRANULE, VirtAddr};
 use kernel::module::taint;
@@ -12,7 +12,7 @@ use kernel::stack::stacks::task_stack;
 use kernel::{KernelError, Session};
 
 /// What is lost of a verdict that is complete but for that; of one in three lines what those rest on.
-pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Lack> {
+pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     let s = case.s;
     let mut out = Vec::new();
     let log = s.log().map_or_else(Some, |log| log.stopped.as_ref());
@@ -23,7 +23,7 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Lack> {
     }
     out.extend(lost("the list of modules", s.modules_problem()));
     if let Some(why) = s.tasks().lack() {
-        out.push(Lack { what: "the list of tasks".into(), why });
+        out.push(Loss { what: "the list of tasks".into(), why });
     }
     out.extend(types(s));
     out.extend(lost("the kernel's taints", taint::mask(s).err().as_ref()));
@@ -38,36 +38,36 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Lack> {
     out
 }
 
-fn lost(what: &'static str, why: Option<&KernelError>) -> Option<Lack> {
-    why.filter(|e| e.is_loss()).map(|e| Lack { what: what.into(), why: e.to_string() })
+fn lost(what: &'static str, why: Option<&KernelError>) -> Option<Loss> {
+    why.filter(|e| e.is_loss()).map(|e| Loss { what: what.into(), why: e.to_string() })
 }
 
 /// Values of the condition or access whose memory is not there.
-fn operands(v: &Verdict) -> Option<Lack> {
+fn operands(v: &Verdict) -> Option<Loss> {
     let condition = v.condition.iter().flat_map(|c| &c.operands);
     let mut all = condition.chain(v.access.iter().flat_map(|a| &a.operands));
     let row = all.find(|row| row.lost)?;
-    Some(Lack { what: format!("the value of {}", row.name), why: "its memory is not in the dump".into() })
+    Some(Loss { what: format!("the value of {}", row.name), why: "its memory is not in the dump".into() })
 }
 
 /// The kernel's own types, where the dump has them and they cannot be read.
-fn types(s: &Session) -> Option<Lack> {
+fn types(s: &Session) -> Option<Loss> {
     let wanted = s.kernel_btf().is_none() && s.vmlinux().is_none() && !s.opened().ignore_btf;
-    Some(Lack {
+    Some(Loss {
         what: "the kernel's types".into(),
         why: s.type_problems().first().filter(|_| wanted)?.clone(),
     })
 }
 
-fn module_taints(s: &Session) -> Option<Lack> {
+fn module_taints(s: &Session) -> Option<Loss> {
     let mut all = s.modules().iter().filter(|_| kernel::module::tells_taints(s));
     let name = &all.find(|m| m.taints.is_none())?.name;
-    Some(Lack { what: format!("what module {name} taints"), why: "its page is not in the dump".into() })
+    Some(Loss { what: format!("what module {name} taints"), why: "its page is not in the dump".into() })
 }
 
 /// The frames that the verdict's stack would have, or their names.
-fn stack(s: &Session, victim: &Victim<'_>) -> Option<Lack> {
-    let lack = |why: String| Some(Lack { what: "a part of the stack".into(), why });
+fn stack(s: &Session, victim: &Victim<'_>) -> Option<Loss> {
+    let lack = |why: String| Some(Loss { what: "a part of the stack".into(), why });
     let bt = victim.bt.as_ref()?;
     if bt.unwound.stopped.is_loss() {
         return lack(bt.unwound.stopped.to_string());
@@ -108,17 +108,17 @@ fn lost_page(s: &Session, from: VirtAddr, to: VirtAddr) -> Option<Fault> {
 }
 
 /// The structs that the verdict speaks of, and the objects that its pointers lead to.
-fn objects(s: &Session, v: &Verdict) -> Option<Lack> {
+fn objects(s: &Session, v: &Verdict) -> Option<Loss> {
     let structs = v.condition.iter().flat_map(|c| &c.objects).filter_map(|object| {
         let size = s.types().size_of(object.ty).ok()?.min(MAX_OBJECT);
         let fault = lost_page(s, VirtAddr(object.at), VirtAddr(object.at.checked_add(size)?))?;
-        Some(Lack { what: format!("a part of *{}", object.name), why: fault.to_string() })
+        Some(Loss { what: format!("a part of *{}", object.expr.for_reader()), why: fault.to_string() })
     });
     let met = v
         .objects
         .iter()
-        .filter(|o| o.lost)
-        .map(|o| Lack { what: "the past of an object".into(), why: o.text.clone() });
+        .filter(|o| !o.met.unread().is_empty())
+        .map(|o| Loss { what: "the past of an object".into(), why: o.to_string() });
     structs.chain(met).next()
 }
 

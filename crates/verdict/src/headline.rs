@@ -1,0 +1,68 @@
+//! What the verdict's first line tells.
+
+use crate::case::Case;
+use crate::model::{Headline, Place};
+use crate::stall::evidence;
+use crate::stall::waits::Waits;
+use crate::victim::module;
+use kernel::log::event::{self, Class, Event};
+
+/// The kind of death, its place and subject, and what the kernel said where the class does not say it already.
+pub(crate) fn of(case: &Case<'_>, class: Class, place: Option<&Place>, from: Option<usize>) -> Headline {
+    let event = case.event.as_ref();
+    let hang = case.hang.is_some();
+    if class == Class::Alive {
+        let stuck = case.waits.as_ref().and_then(Waits::stuck);
+        return Headline { class, hang, place: None, subject: None, said: None, caller: None, stuck };
+    }
+    let subject = event
+        .and_then(|e| evidence::told(e, case.victim.task))
+        .or_else(|| case.hang.as_ref()?.subject.as_ref())
+        .filter(|subject| class.is_stall() && evidence::is_named(class, subject));
+    let said = match place {
+        Some(_) => event.and_then(|event| beside_place(class, event)),
+        None if class == Class::Unknown || subject.is_some() => None,
+        None => event.and_then(said),
+    };
+    Headline {
+        class,
+        hang,
+        place: place.cloned(),
+        subject: subject.cloned(),
+        said,
+        caller: module::served(case.s, &case.victim, from, place).filter(|_| class.has_instruction()),
+        stuck: None,
+    }
+}
+
+/// The event's first line without what the class says already, and without the kernel's columns of blanks.
+fn said(event: &Event) -> Option<String> {
+    let line = event::plain(&event.line);
+    let line = line
+        .trim_start_matches("[Hardware Error]: ")
+        .trim_start_matches("Machine check: ")
+        .trim_start_matches("refcount_t: ");
+    Some(line.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|line| !line.is_empty())
+}
+
+/// What the kernel said, where that says more than class and place.
+fn beside_place(class: Class, event: &Event) -> Option<String> {
+    match class {
+        Class::Panic
+        | Class::SlabCorruption
+        | Class::PageCorruption
+        | Class::Sanitizer
+        | Class::Ubsan
+        | Class::ListCorruption
+        | Class::Refcount
+        | Class::Overflow
+        | Class::LockMisuse => said(event).filter(|said| !of_place(said)),
+        Class::Warning => event.message.clone(),
+        _ => None,
+    }
+}
+
+/// Whether the kernel's message says no more than the place: `WARNING: CPU: 0 PID: 7 at lib/refcount.c:28 …`.
+fn of_place(said: &str) -> bool {
+    ["WARNING: CPU: ", "WARNING: at ", "kernel BUG at "].iter().any(|form| said.starts_with(form))
+}

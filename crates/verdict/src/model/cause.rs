@@ -1,0 +1,165 @@
+//! What failed: a condition, or an access.
+
+use super::{How, Object, Operand, Pointed};
+use cexpr::Expr;
+
+/// The condition that failed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Condition {
+    /// `total_sg > vq->split.vring.num`
+    pub expr: Option<Expr>,
+    /// It warns; else it is a BUG.
+    pub warning: bool,
+    /// The function that asked before it called, where the one to blame always dies.
+    pub caller: Option<String>,
+    /// How its operands' names are known: the weakest of them.
+    pub how: How,
+    /// Its operands.
+    pub operands: Vec<Operand>,
+    /// The instructions: `+78 cmp %r12d,0x60(%rbp)`.
+    pub code: Vec<CodeLine>,
+    /// True where the values were checked and make it true.
+    pub confirmed: bool,
+    /// The structs that its operands lie in.
+    pub objects: Vec<Object>,
+}
+
+/// The access that failed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Access {
+    /// What it was.
+    pub what: Accessed,
+    /// How the expression is known.
+    pub how: How,
+    /// The chain of pointers that led there.
+    pub operands: Vec<Operand>,
+    /// The instruction.
+    pub code: Vec<CodeLine>,
+    /// The address.
+    pub at: Option<u64>,
+}
+
+/// What the processor did not do.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Accessed {
+    /// Read or write memory.
+    Memory {
+        /// A write.
+        writes: bool,
+        /// Bytes; 0 where a counter says how many.
+        size: u64,
+        /// Where.
+        at: u64,
+        /// What is there.
+        expr: Option<Expr>,
+        /// Why it failed.
+        why: Vec<Why>,
+    },
+    /// A breakpoint that nothing in the kernel took for its own.
+    Breakpoint {
+        /// The code no longer has it.
+        gone: bool,
+    },
+    /// An instruction that is there to stop the code, by its name.
+    Stop(String),
+    /// An instruction that it does not know.
+    Unknown(String),
+    /// An instruction that was refused without an access.
+    Refused {
+        /// By a general protection fault; else by another exception.
+        protection: bool,
+        /// The instruction.
+        instruction: String,
+        /// The selector of a segment that the exception names.
+        selector: Option<u64>,
+    },
+    /// A division.
+    Division {
+        /// By what.
+        by: Expr,
+        /// By zero; else it overflowed.
+        zero: bool,
+    },
+    /// A call to where no code is.
+    Call {
+        /// The pointer that was called.
+        target: Option<Expr>,
+        /// Where that led.
+        to: Pointed,
+    },
+    /// A return to where no code is.
+    Return {
+        /// Where that led.
+        to: Pointed,
+        /// Where the return address was.
+        slot: u64,
+    },
+    /// What UBSAN says, in its words.
+    Undefined(String),
+}
+
+/// Why an access failed.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Why {
+    /// The address is no multiple of 16, which this instruction needs.
+    Unaligned(String),
+    /// What a pointer is.
+    Pointer(Expr, Pointed),
+    /// What the address is.
+    Address(Pointed),
+}
+
+/// A place in the code that is sliced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CodeAt {
+    /// Bytes from the function's begin.
+    Offset(u64),
+    /// An address.
+    Address(u64),
+}
+
+impl std::fmt::Display for CodeAt {
+    /// `+78`, in decimal as disassemblers and backtraces have it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Offset(offset) => write!(f, "+{offset}"),
+            Self::Address(at) => write!(f, "{at:x}"),
+        }
+    }
+}
+
+/// A line of code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CodeLine {
+    /// What follows is in another function.
+    In(String),
+    /// An instruction.
+    Instruction {
+        /// Where.
+        at: CodeAt,
+        /// As the disassembler has it.
+        text: String,
+        /// Of a jump: where it led.
+        jump: Option<Jump>,
+    },
+}
+
+/// Where a jump led.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Jump {
+    /// It was taken.
+    pub taken: bool,
+    /// To where.
+    pub to: Option<CodeAt>,
+    /// What is there.
+    pub end: End,
+}
+
+/// What a way through code ends in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The trap.
+    Trap,
+    /// The call of the function that dies.
+    Call,
+}

@@ -1,0 +1,132 @@
+//! Conditions and accesses in words.
+
+use crate::model::{Access, Accessed, Condition, End, Jump, NoCondition, Why};
+use crate::words::bytes;
+use std::fmt;
+
+impl fmt::Display for Condition {
+    /// `BUG_ON(total_sg > vq->split.vring.num)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.expr.as_ref().map(|e| e.for_reader().to_string()).unwrap_or_default();
+        match &self.caller {
+            // the condition of a call stands in the caller's source as an if
+            Some(caller) => write!(f, "if ({text}) in {caller}"),
+            None if self.warning => write!(f, "WARN_ON({text})"),
+            None => write!(f, "BUG_ON({text})"),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.what.fmt(f)
+    }
+}
+
+impl fmt::Display for Accessed {
+    /// `read of 8 bytes at 0000000000000018: q->elevator->type; q->elevator is NULL`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Accessed::Memory { writes, size, at, expr, why } => {
+                f.write_str(if *writes { "write" } else { "read" })?;
+                // `rep movsb`: as many as its counter says
+                if *size > 0 {
+                    write!(f, " of {}", bytes(*size))?;
+                }
+                write!(f, " at {at:016x}")?;
+                expr.iter().try_for_each(|expr| write!(f, ": {}", expr.for_reader()))?;
+                why.iter().try_for_each(|why| write!(f, "; {why}"))
+            }
+            Accessed::Breakpoint { gone: false } => {
+                f.write_str("a breakpoint (int3) that nothing in the kernel took for its own")
+            }
+            Accessed::Breakpoint { gone: true } => f.write_str(
+                "a breakpoint (int3) that the code no longer has, as where the kernel changes its own code",
+            ),
+            Accessed::Stop(name) => write!(
+                f,
+                "{name}, which is there to stop the code, and no assertion of the kernel's is known there"
+            ),
+            Accessed::Unknown(instruction) => write!(f, "the processor does not know the instruction {instruction}"),
+            Accessed::Refused { protection, instruction, selector } => {
+                let refused = if *protection { "refused" } else { "stopped at" };
+                write!(f, "the processor {refused} {instruction}")?;
+                selector.iter().try_for_each(|selector| self::selector(f, *selector))
+            }
+            Accessed::Division { by, zero: true } => {
+                write!(f, "division by {}, which is 0", by.for_reader())
+            }
+            Accessed::Division { by, zero: false } => write!(f, "division by {} overflowed", by.for_reader()),
+            Accessed::Call { target: Some(target), to } => {
+                write!(f, "call of {}, which is {to}", target.for_reader())
+            }
+            Accessed::Call { target: None, to } => write!(f, "call of {:016x}", to.value),
+            Accessed::Return { to, slot } => {
+                write!(f, "return to {to}: the return address on the stack at {slot:016x} was overwritten")
+            }
+            Accessed::Undefined(said) => f.write_str(said),
+        }
+    }
+}
+
+/// Bit 0: from outside; bit 1: of the interrupt table; bit 2: of a process's own table.
+fn selector(f: &mut fmt::Formatter<'_>, selector: u64) -> fmt::Result {
+    let table = match selector & 6 {
+        0 => "the global descriptor table",
+        4 => "the process's own descriptor table",
+        _ => "the interrupt table",
+    };
+    write!(f, "; selector {:#x}: entry {} of {table}", selector & !3, selector >> 3)
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Unaligned(instruction) => {
+                write!(f, "the address is not a multiple of 16, which {instruction} needs")
+            }
+            Why::Pointer(expr, pointed) => write!(f, "{} is {pointed}", expr.for_reader()),
+            Why::Address(pointed) => write!(f, "the address is {pointed}"),
+        }
+    }
+}
+
+impl fmt::Display for Jump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = match self.end {
+            End::Trap => "trap",
+            End::Call => "call",
+        };
+        match (self.taken, &self.to) {
+            (true, Some(to)) => write!(f, " {to} -> {end}"),
+            (true, None) => write!(f, " -> {end}"),
+            (false, Some(to)) => write!(f, " not taken, {to} -> {end}"),
+            (false, None) => write!(f, " not taken -> {end}"),
+        }
+    }
+}
+
+impl fmt::Display for NoCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoCondition::Always(function) => write!(f, "{function} always reaches the trap"),
+            NoCondition::AlwaysIn { function, caller, why } => {
+                write!(f, "{function} always reaches the trap; in {caller}: {why}")
+            }
+            NoCondition::NoJump => f.write_str("no conditional jump decides that the trap is reached"),
+            NoCondition::Refuted(1) => {
+                f.write_str("with the values at hand, the condition before the trap does not hold")
+            }
+            NoCondition::Refuted(ways) => {
+                write!(f, "with the values at hand, none of the {ways} ways to the trap was taken")
+            }
+            NoCondition::Untold => f.write_str("the comparison before the trap cannot be told"),
+            NoCondition::Several(ways) => {
+                write!(f, "{ways} ways lead to the trap; which was taken is not known")
+            }
+            NoCondition::Overwritten => {
+                f.write_str("the comparison before the trap is of registers that were overwritten since")
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Objects of the allocators in words.
+
+use crate::model::{Allocator, Known, Met, Past, PastEvent};
+use crate::words::{bytes, joined};
+use kernel::mm::kfence::{Guarded, Place, State};
+use kernel::mm::slub;
+use std::fmt;
+
+impl fmt::Display for Met {
+    /// `in a free object of slab cache kmalloc-96 (ff…40+0x8), allocated by f+0x1, freed by g+0x2`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.of {
+            Allocator::Slab(o) => slab(f, o)?,
+            Allocator::Guarded(g) => guarded(f, g)?,
+        }
+        self.allocated.iter().try_for_each(|by| write!(f, ", allocated by {by}"))?;
+        let before = if self.freed_before() { " before" } else { "" };
+        self.freed.iter().try_for_each(|by| write!(f, ", freed{before} by {by}"))?;
+        damage(self).iter().try_for_each(|wrong| write!(f, ", {wrong}"))
+    }
+}
+
+fn slab(f: &mut fmt::Formatter<'_>, o: &slub::Object) -> fmt::Result {
+    let state = match o.state {
+        slub::State::Unknown => "an",
+        slub::State::Allocated => "an allocated",
+        slub::State::Free => "a free",
+    };
+    write!(f, "in {state} object of slab cache {}", o.cache)?;
+    if o.offset > 0 {
+        write!(f, " ({:x}+{:#x})", o.at.0, o.offset)?;
+    }
+    Ok(())
+}
+
+fn guarded(f: &mut fmt::Formatter<'_>, g: &Guarded) -> fmt::Result {
+    let name = name(g);
+    let object = format!("{name} ({}, {:x})", bytes(g.size), g.at.0);
+    match g.place {
+        // what lies around it in its page is nobody's
+        _ if g.state == State::Unused => write!(f, "in the page of {name}"),
+        Place::Inside(0) => write!(f, "the {object}"),
+        Place::Inside(n) => write!(f, "{} into the {object}", bytes(n)),
+        Place::Before(n) => write!(f, "{} before the {object}", bytes(n)),
+        Place::Behind(0) => write!(f, "directly behind the {object}"),
+        Place::Behind(n) => write!(f, "{} behind the end of the {object}", bytes(n)),
+    }
+}
+
+/// `freed KFENCE object #7 of slab cache kmalloc-32`
+fn name(g: &Guarded) -> String {
+    let state = match g.state {
+        State::Unused => "unused ",
+        State::Allocated => "allocated ",
+        State::Freeing => "freed (after RCU's readers) ",
+        State::Freed => "freed ",
+    };
+    let cache = match &g.cache {
+        Some(cache) if g.state != State::Unused => format!(" of slab cache {cache}"),
+        _ => String::new(),
+    };
+    format!("{state}KFENCE object #{}{cache}", g.number)
+}
+
+fn damage(met: &Met) -> Vec<String> {
+    match &met.of {
+        Allocator::Slab(o) => o.damage.clone(),
+        Allocator::Guarded(g) => g.overwritten.map(|wrong| overwritten(g, wrong)).into_iter().collect(),
+    }
+}
+
+/// `overwritten 2 bytes behind its end: 78`
+fn overwritten(g: &Guarded, (offset, byte): (i64, u8)) -> String {
+    if offset < 0 {
+        return format!("overwritten {} bytes before its begin: {byte:02x}", offset.unsigned_abs());
+    }
+    let behind = offset.unsigned_abs().saturating_sub(g.size);
+    format!("overwritten {behind} bytes behind its end: {byte:02x}")
+}
+
+/// Where a pointer is that leads beside an object.
+fn beside(met: &Met, pointer: u64) -> Option<String> {
+    let Allocator::Guarded(g) = &met.of else { return None };
+    match g.place {
+        Place::Inside(_) => None,
+        Place::Before(n) => Some(format!("{pointer:016x} is {} before it", bytes(n))),
+        Place::Behind(0) => Some(format!("{pointer:016x} is directly behind it")),
+        Place::Behind(n) => Some(format!("{pointer:016x} is {} behind its end", bytes(n))),
+    }
+}
+
+impl fmt::Display for Known {
+    /// What it is, without the place of a pointer in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match &self.met.of {
+            Allocator::Slab(o) => {
+                let state = match o.state {
+                    slub::State::Unknown => "an",
+                    slub::State::Allocated => "an allocated",
+                    slub::State::Free => "a free",
+                };
+                format!("{:016x}: {state} object of slab cache {}, {} bytes", o.at.0, o.cache, o.size)
+            }
+            Allocator::Guarded(g) => format!("{:016x}: {}, {} bytes", g.at.0, name(g), g.size),
+        };
+        let unread = self.met.unread().iter().map(|what| format!("{what} is not in the dump"));
+        let all =
+            [text].into_iter().chain(damage(&self.met)).chain(beside(&self.met, self.pointer)).chain(unread);
+        f.write_str(&joined(all, ", "))
+    }
+}
+
+impl fmt::Display for Past {
+    /// `freed in PID 7, CPU 1, 13 ticks before the end`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.event {
+            PastEvent::Allocated => "allocated",
+            PastEvent::Freed | PastEvent::FreedBefore => "freed",
+        })?;
+        write!(f, " in PID {}", self.pid)?;
+        self.cpu.iter().try_for_each(|cpu| write!(f, ", CPU {cpu}"))?;
+        match self.ticks {
+            Some(1) => f.write_str(", 1 tick before the end")?,
+            Some(ticks) => write!(f, ", {ticks} ticks before the end")?,
+            None => {}
+        }
+        if let Some(ns) = self.clock {
+            write!(f, ", at {}.{:06} s", ns / 1_000_000_000, ns % 1_000_000_000 / 1000)?;
+        }
+        match self.event {
+            PastEvent::FreedBefore => f.write_str(", before it was allocated"),
+            _ => Ok(()),
+        }
+    }
+}

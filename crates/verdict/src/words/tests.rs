@@ -1,0 +1,90 @@
+//! How the parts of a verdict read.
+
+use super::*;
+use crate::model::{Allocator, Context, Known, Met, Stuck};
+use base::VirtAddr;
+use kernel::log::event::{Class, Subject};
+use kernel::mm::kfence::{Guarded, Place, State};
+
+#[test]
+fn how_the_first_process_ended() {
+    let exit = |code| Context::Exit(code).to_string();
+    assert_eq!(exit(0x700), "the first process exited with status 7");
+    assert_eq!(exit(0x0b), "the first process was killed by signal 11 (SIGSEGV)");
+    assert_eq!(exit(0x8b), "the first process was killed by signal 11 (SIGSEGV)");
+    assert_eq!(exit(0x02), "the first process was killed by signal 2");
+}
+
+#[test]
+fn subjects() {
+    let subject =
+        |cpu, comm: Option<&str>, pid, seconds| Subject { cpu, comm: comm.map(str::to_owned), pid, seconds };
+    let words = stall::subject;
+    assert_eq!(words(Class::SoftLockup, &subject(Some(1), Some("cat"), Some(7), Some(26))), "CPU 1, 26 s");
+    assert_eq!(words(Class::HungTask, &subject(None, Some("dd"), Some(77), Some(120))), "dd[77], 120 s");
+    assert_eq!(words(Class::HardLockup, &subject(Some(2), None, None, None)), "CPU 2");
+    assert_eq!(words(Class::RcuStall, &Subject::default()), "");
+}
+
+#[test]
+fn sizes() {
+    assert_eq!((memory::size(5 << 20), memory::size(8192)), ("5 MiB".to_owned(), "8 KiB".to_owned()));
+}
+
+#[test]
+fn who_is_stuck() {
+    let who = crate::model::Who { comm: "dd".into(), pid: 7 };
+    let stuck = |count, at_least| Stuck::Tasks { who: who.clone(), seconds: 40, count, at_least }.to_string();
+    assert_eq!(stuck(1, false), "dd[7] is stuck for 40 s");
+    assert_eq!(stuck(1, true), "at least 1 tasks are stuck, dd[7] for 40 s");
+    assert_eq!(stuck(3, false), "3 tasks are stuck, dd[7] for 40 s");
+}
+
+fn guarded(state: State, place: Place) -> Guarded {
+    Guarded {
+        number: 7,
+        metadata: VirtAddr(0),
+        at: VirtAddr(0xffff_8880_0000_1fe0),
+        size: 32,
+        cache: Some("kmalloc-32".into()),
+        state,
+        place,
+        allocated: None,
+        freed: None,
+        overwritten: None,
+        unread: Vec::new(),
+    }
+}
+
+fn met(of: Guarded) -> Met {
+    Met { of: Allocator::Guarded(of), allocated: None, freed: None }
+}
+
+#[test]
+fn places_from_a_guarded_object() {
+    let words = |state, place| met(guarded(state, place)).to_string();
+    let object = "KFENCE object #7 of slab cache kmalloc-32 (32 bytes, ffff888000001fe0)";
+    assert_eq!(words(State::Freed, Place::Inside(0)), format!("the freed {object}"));
+    assert_eq!(words(State::Freed, Place::Inside(8)), format!("8 bytes into the freed {object}"));
+    assert_eq!(words(State::Allocated, Place::Behind(0)), format!("directly behind the allocated {object}"));
+    assert_eq!(
+        words(State::Allocated, Place::Behind(1)),
+        format!("1 byte behind the end of the allocated {object}")
+    );
+    assert_eq!(words(State::Allocated, Place::Before(2)), format!("2 bytes before the allocated {object}"));
+    assert_eq!(words(State::Unused, Place::Inside(0)), "in the page of unused KFENCE object #7");
+}
+
+#[test]
+fn what_was_written_beside_an_object() {
+    let g = guarded(State::Allocated, Place::Inside(0));
+    let written = |wrong| met(Guarded { overwritten: Some(wrong), ..g.clone() });
+    assert!(written((-3, 0)).to_string().ends_with(", overwritten 3 bytes before its begin: 00"));
+    assert!(written((34, 0x78)).to_string().ends_with(", overwritten 2 bytes behind its end: 78"));
+    let behind = met(guarded(State::Allocated, Place::Behind(40)));
+    let known = Known { met: behind, pointer: 0xffff_8880_0000_2028, past: Vec::new(), commands: Vec::new() };
+    assert!(known.to_string().ends_with(", ffff888000002028 is 40 bytes behind its end"));
+    assert!(written((34, 0x78)).is_suspect() && !met(g).is_suspect());
+    assert!(met(guarded(State::Allocated, Place::Behind(0))).is_suspect());
+    assert!(met(guarded(State::Freed, Place::Inside(0))).is_suspect());
+}
