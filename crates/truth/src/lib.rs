@@ -11,6 +11,7 @@
 pub mod aspects;
 pub mod beside;
 mod cases;
+pub mod checker;
 pub mod compare;
 pub mod peers;
 pub mod program;

@@ -65,8 +65,11 @@ impl Listing {
 
     /// The instructions of a loop; nothing where it is longer than `most`.
     pub(crate) fn body(&self, l: Loop, most: usize) -> Vec<CodeLine> {
-        let body: Vec<&Insn> =
-            self.insns.iter().filter(|i| i.at >= l.head && i.at <= l.jump && i.kind != InsnKind::Nop).collect();
+        let body: Vec<&Insn> = self
+            .insns
+            .iter()
+            .filter(|i| i.at >= l.head && i.at <= l.jump && i.kind != InsnKind::Nop)
+            .collect();
         if body.len() > most {
             return Vec::new();
         }

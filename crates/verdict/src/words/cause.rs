@@ -47,7 +47,9 @@ impl fmt::Display for Accessed {
                 f,
                 "{name}, which is there to stop the code, and no assertion of the kernel's is known there"
             ),
-            Accessed::Unknown(instruction) => write!(f, "the processor does not know the instruction {instruction}"),
+            Accessed::Unknown(instruction) => {
+                write!(f, "the processor does not know the instruction {instruction}")
+            }
             Accessed::Refused { protection, instruction, selector } => {
                 let refused = if *protection { "refused" } else { "stopped at" };
                 write!(f, "the processor {refused} {instruction}")?;

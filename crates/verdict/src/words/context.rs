@@ -203,7 +203,7 @@ fn machine(kernel: &Context) -> Vec<String> {
 }
 
 /// `3 days`, `12 min`, `14 s`
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

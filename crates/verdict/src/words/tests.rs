@@ -88,3 +88,9 @@ fn what_was_written_beside_an_object() {
     assert!(met(guarded(State::Allocated, Place::Behind(0))).is_suspect());
     assert!(met(guarded(State::Freed, Place::Inside(0))).is_suspect());
 }
+
+#[test]
+fn durations_in_the_unit_that_fits() {
+    let all: Vec<String> = [5, 600, 9000, 700_000].into_iter().map(context::duration).collect();
+    assert_eq!(all, ["5 s", "10 min", "2 h", "8 days"]);
+}
