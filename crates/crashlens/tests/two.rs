@@ -40,7 +40,7 @@ impl crashlens::ReadAt for Slow {
 fn answers(dump: &Dump) -> (usize, String, Vec<String>) {
     let frames = dump.panic_task().unwrap().unwrap().backtrace().unwrap().frames;
     let headline = dump.verdict().unwrap().headline;
-    (dump.tasks().unwrap().len(), headline, frames.iter().map(ToString::to_string).collect())
+    (dump.tasks().unwrap().len(), headline.to_string(), frames.iter().map(ToString::to_string).collect())
 }
 
 #[test]

@@ -9,7 +9,6 @@ use crate::explain::related;
 use crate::headline;
 use crate::known::{self, KnownError};
 use crate::losses;
-use crate::lacks;
 use crate::memory::usage;
 use crate::model::{Known, Lack, Statement, Verdict, Victim, Who};
 use crate::reports::checkers;
@@ -63,7 +62,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         losses: Vec::new(),
     };
     let told = if options.brief { short } else { whole(&case, options, &Blame { found, from }, short) };
-    Verdict { lacks: lacks::of(&case, &told, options.brief), ..told }
+    Verdict { losses: losses::of(&case, &told, options.brief), ..told }
 }
 
 /// The verdict with everything that a banner has no room for.
