@@ -217,10 +217,13 @@ pub(crate) fn of_text(text: &[u8]) -> Vec<LogRecord> {
     // what is before the oldest that is whole
     let cut = records.get(oldest.saturating_sub(1)).is_some_and(|r| r.ts_nsec.is_none());
     let first = oldest.saturating_sub(usize::from(cut));
-    let is_cut = !ends && records.first().is_some_and(|r| r.level.is_none() && r.ts_nsec.is_none());
+    // a line that begins at the buffer's end goes on at its start
+    let leveled = |n: usize| records.get(n).is_some_and(|r| r.level.is_some());
+    let is_cut = !ends && !leveled(0) && leveled(1);
     let head = if is_cut && first > 0 { Some(records.remove(0)) } else { None };
-    if let (Some(head), Some(last)) = (&head, records.last_mut()) {
-        last.text.push_str(&head.text);
+    if let (Some(_), Some(last)) = (&head, records.last_mut()) {
+        let whole = [text.lines().next_back(), text.lines().next()].into_iter().flatten().collect::<String>();
+        *last = text_line(&whole);
     }
     records.rotate_left(first.saturating_sub(usize::from(head.is_some())));
     records

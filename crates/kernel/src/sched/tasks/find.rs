@@ -230,14 +230,9 @@ impl Find<'_> {
             let _ = self.add_listed(at);
         }
         let mut next = 0;
-        let mut is_walked = self.looks_whole;
-        while let Some((at, pid)) = self.out.all.get(next).map(|t| (t.at, t.pid)).filter(|_| next < MAX_TASKS)
-        {
+        while let Some(at) = self.out.all.get(next).map(|t| t.at).filter(|_| next < MAX_TASKS) {
             self.children(at);
             self.threads(at);
-            if !is_walked && pid != 0 {
-                is_walked = self.beside(at);
-            }
             next += 1;
         }
         self.out.problems.truncate(before.max(1));
@@ -269,21 +264,6 @@ impl Find<'_> {
             some.join(", "),
         );
         self.problem(KernelError::Damaged { what: "list of all processes", at: head, why });
-    }
-
-    /// Those that the list of all processes has before and behind one of them: its head may lead nowhere. True where there
-    /// are some.
-    fn beside(&mut self, process: VirtAddr) -> bool {
-        let (s, b) = (self.s, self.s.bind::<TaskStruct>());
-        let Ok(node) = b.tasks.at(process) else { return false };
-        let before = self.out.all.len();
-        let head = s.symbol("init_task").and_then(|at| b.tasks.at(at).ok());
-        let _ = both_ways(s.mem(), node, &mut |entry| match Some(entry) == head {
-            // the list's own head, from which the other way leads on
-            true => Err(KernelError::NoSymbol("the list's head".into())),
-            false => self.add_listed(b.tasks.container(entry)?),
-        });
-        self.out.all.len() > before
     }
 
     fn children(&mut self, parent: VirtAddr) {
