@@ -26,6 +26,7 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
         out.push(Loss { what: "the list of tasks".into(), why });
     }
     out.extend(types(s));
+    out.extend(module_types(s, v));
     out.extend(lost("the kernel's taints", taint::mask(s).err().as_ref()));
     out.extend(module_taints(s));
     out.extend(lost("the kernel's release and version", kernel::machine::system::utsname(s).err().as_ref()));
@@ -57,6 +58,17 @@ fn types(s: &Session) -> Option<Loss> {
         what: "the kernel's types".into(),
         why: s.type_problems().first().filter(|_| wanted)?.clone(),
     })
+}
+
+/// The types of the module that the place is in, where the dump has them, they cannot be read, and no file has them.
+fn module_types(s: &Session, v: &Verdict) -> Option<Loss> {
+    let name = v.place.as_ref()?.module.as_ref()?;
+    let module = s.modules().iter().find(|m| m.name == *name)?;
+    if s.module_file_at_hand(module).is_some() {
+        return None;
+    }
+    let why = s.load_module_types(module).err()?;
+    Some(Loss { what: format!("the types of module {name}"), why })
 }
 
 fn module_taints(s: &Session) -> Option<Loss> {
