@@ -3,10 +3,10 @@
 //! Shape decides: an `idr` has a tree of its own layers until 4.11 (0a835c4f090a), afterwards a radix tree, which became an
 //! XArray in 4.20.
 
-use super::xarray::{self, Entries, Entry, Layout};
-use crate::error::{KernelError, Result};
+use super::xarray::{self, Entries, Layout, Marks};
+use crate::error::Result;
 use crate::session::Session;
-use base::{VirtAddr, VirtRead};
+use base::VirtAddr;
 
 bind! {
     /// `struct idr`
@@ -21,8 +21,6 @@ bind! {
     struct IdrLayer("idr_layer") { slots: "ary", level: "layer" }
 }
 
-/// More layers than any table that is whole has: 31 bits of numbers, at least 32 to a layer.
-const MAX_LAYERS: usize = 1 << 20;
 /// Slots of a layer: 256 at most (3.9, 050a6b47d93b).
 const MAX_SLOTS: u64 = 256;
 
@@ -48,69 +46,8 @@ pub fn entries(s: &Session, at: VirtAddr) -> Result<Entries> {
 fn layers(s: &Session, top: VirtAddr) -> Result<Entries> {
     let b = s.bind::<IdrLayer>();
     let count = (b.slots.size()? / 8).min(MAX_SLOTS);
-    let mut walk = Walk {
-        mem: s.mem(),
-        level: b.level.offset()?,
-        slots: b.slots.offset()?,
-        bits: count.max(2).ilog2(),
-        count: count as usize,
-        layers: 0,
-        out: Entries::default(),
-    };
-    if !top.is_null() {
-        walk.layer(top, 0, None);
-    }
-    Ok(walk.out)
-}
-
-struct Walk<'m> {
-    mem: &'m dyn VirtRead,
-    /// Offset of a layer's height above the lowest ones (32 bits).
-    level: u64,
-    /// Offset of its slots.
-    slots: u64,
-    /// Bits of a number that a layer resolves.
-    bits: u32,
-    count: usize,
-    layers: usize,
-    out: Entries,
-}
-
-impl Walk<'_> {
-    fn damaged(&mut self, at: VirtAddr, why: &str) {
-        self.out.problems.push(KernelError::Damaged { what: "idr_layer", at, why: why.to_owned() });
-    }
-
-    fn read(&self, at: VirtAddr) -> Result<(u32, Vec<u8>)> {
-        Ok((self.mem.u32(at.add(self.level))?, self.mem.bytes(at.add(self.slots), self.count * 8)?))
-    }
-
-    fn layer(&mut self, at: VirtAddr, base: u64, above: Option<u32>) {
-        self.layers = self.layers.saturating_add(1);
-        if self.layers > MAX_LAYERS {
-            if self.layers == MAX_LAYERS + 1 {
-                self.damaged(at, "the table has no end");
-            }
-            return;
-        }
-        let (level, raw) = match self.read(at) {
-            Ok(both) => both,
-            Err(e) => return self.out.problems.push(e),
-        };
-        let shift = level.saturating_mul(self.bits);
-        // levels descend one by one, so that a circle cannot be followed for long
-        if shift >= u64::BITS || above.is_some_and(|above| level.saturating_add(1) != above) {
-            return self.damaged(at, "its level does not fit the one above");
-        }
-        for (slot, n) in raw.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).zip(0_u64..) {
-            let index = base.wrapping_add(n << shift);
-            match (slot, level) {
-                (0, _) => {}
-                (item, 0) => self.out.all.push(Entry { index, value: item, path: Box::default() }),
-                (below, _) => self.layer(VirtAddr(below), index, Some(level)),
-            }
-        }
-    }
+    let layout = Layout { marks: Marks::Layer, level: b.level.offset()?, slots: b.slots.offset()?, count };
+    Ok(xarray::entries(s.mem(), layout, top.0))
 }
 
 #[cfg(test)]

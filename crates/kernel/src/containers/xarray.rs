@@ -44,6 +44,8 @@ pub enum Marks {
     Radix,
     /// Nodes are told by the height of the one above.
     Height,
+    /// An IDR's own layers (until 4.11): as with heights, and the root's pointer is not marked either.
+    Layer,
 }
 
 /// Where a node has what a walk needs.
@@ -51,7 +53,7 @@ pub enum Marks {
 pub struct Layout {
     /// How entries are marked.
     pub marks: Marks,
-    /// Offset of the shift (a byte), or of the height (32 bits).
+    /// Offset of the shift (a byte), or of the height or the layer (32 bits).
     pub level: u64,
     /// Offset of the slots.
     pub slots: u64,
@@ -79,10 +81,15 @@ impl Layout {
             // an internal entry up to 4096 is a sibling, a retry or a reservation
             Marks::XArray => entry & 3 == 2 && entry > 4096,
             Marks::Radix | Marks::Height => entry & 3 == 1,
+            Marks::Layer => entry != 0,
         }
     }
     const fn is_item(&self, entry: u64) -> bool {
         entry != 0 && !(matches!(self.marks, Marks::XArray) && entry & 3 == 2)
+    }
+    /// Bits of an index that a node resolves.
+    fn bits(&self) -> u64 {
+        u64::from(self.count.max(2).ilog2())
     }
 }
 
@@ -141,13 +148,14 @@ impl Walk<'_> {
 
     /// The node's shift, and its slots.
     fn read(&self, at: VirtAddr) -> Result<(u64, Vec<u64>)> {
-        let bits = u64::from(self.layout.count.max(2).ilog2());
+        let bits = self.layout.bits();
         let level = at.add(self.layout.level);
         let shift = match self.layout.marks {
             Marks::Height => {
                 let height = self.mem.u32(level)? & HEIGHT_MASK;
                 u64::from(height).saturating_sub(1).saturating_mul(bits)
             }
+            Marks::Layer => u64::from(self.mem.u32(level)?).saturating_mul(bits),
             Marks::XArray | Marks::Radix => u64::from(self.mem.u8(level)?),
         };
         let raw = self.mem.bytes(at.add(self.layout.slots), self.layout.count as usize * 8)?;
@@ -166,14 +174,15 @@ impl Walk<'_> {
             Ok(both) => both,
             Err(e) => return self.out.problems.push(e),
         };
-        // shifts descend, so that a circle cannot be followed for long
-        if shift >= 64 || above.is_some_and(|a| shift >= a) || self.path.len() >= MAX_DEPTH {
+        // shifts descend one step at a time, so that a circle cannot be followed
+        let fits = above.is_none_or(|above| shift.checked_add(self.layout.bits()) == Some(above));
+        if shift >= 64 || !fits || self.path.len() >= MAX_DEPTH {
             return self.damaged(at, "its level does not fit the one above");
         }
         for (n, &slot) in slots.iter().enumerate() {
             let index = base.wrapping_add((n as u64).wrapping_shl(shift as u32));
             let is_node = match self.layout.marks {
-                Marks::Height => shift > 0 && slot != 0,
+                Marks::Height | Marks::Layer => shift > 0 && slot != 0,
                 _ => self.layout.is_node(slot) && shift > 0,
             };
             self.path.push(n as u8);

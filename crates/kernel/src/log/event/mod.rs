@@ -286,7 +286,7 @@ impl Log<'_> {
     fn later(&self, at: usize, class: Class) -> Option<(usize, String)> {
         let panic_at = self.panic_at?;
         let words = self.lines.get(panic_at).and_then(|l| panic_words(l))?;
-        let ended = self.lines.get(at..panic_at)?.iter().position(|l| l.contains("---[ end trace"))? + at;
+        let ended = end_of_report(self.lines, at, panic_at)?;
         // the panic of the very oops, and the one that it was made into
         let another = self.signs.iter().find(|s| s.at > ended && s.fate == Fate::Deadly);
         if let Some(sign) = another {
@@ -294,11 +294,6 @@ impl Log<'_> {
         }
         let own = matches!(panic_class(words), Some(Class::Unknown)) || panic_class(words) == Some(class);
         (!own).then(|| (panic_at, self.line(panic_at)))
-    }
-
-    /// True where a report ended between two lines.
-    fn has_ended(&self, from: usize, to: usize) -> bool {
-        self.lines.get(from..to).is_some_and(|lines| lines.iter().any(|l| l.contains("---[ end trace")))
     }
 
     /// What came before: other subjects of the same stall, and what the machine lived with.
@@ -319,7 +314,7 @@ impl Log<'_> {
             // of an oops its first message: what it is called by the processor stands behind
             if sign.fate == Fate::Deadly
                 && let Some(from) = oops_at.replace(sign.at)
-                && !self.has_ended(from, sign.at)
+                && end_of_report(self.lines, from, sign.at).is_none()
             {
                 continue;
             }
@@ -335,6 +330,11 @@ impl Log<'_> {
         let surplus = event.earlier.len().saturating_sub(MAX_EARLIER);
         event.earlier.drain(..surplus);
     }
+}
+
+/// Where a report ended, between two lines.
+fn end_of_report(lines: &[&str], from: usize, to: usize) -> Option<usize> {
+    lines.get(from..to)?.iter().position(|line| oops::is_end(line)).map(|n| from + n)
 }
 
 /// The class of a page fault in kernel mode, by its address and error code (bits: 0 protection,

@@ -72,6 +72,11 @@ fn pointer(text: &str) -> Option<u64> {
     if text.starts_with("(null)") { Some(0) } else { hex(text) }
 }
 
+/// True for the line that ends the report of an oops or a warning.
+pub(crate) fn is_end(line: &str) -> bool {
+    line.contains("---[ end trace")
+}
+
 /// Reads the report whose first message is line `n`.
 #[must_use]
 pub(crate) fn read(lines: &[&str], n: usize) -> Oops {
@@ -80,7 +85,7 @@ pub(crate) fn read(lines: &[&str], n: usize) -> Oops {
     let mut out = Oops { said: said(bare(first)), ..Oops::default() };
     let mut at = State::default();
     for (i, line) in rest.iter().enumerate() {
-        if i > 0 && (line.contains("---[ end trace") || line.trim_start().starts_with("Kernel panic")) {
+        if i > 0 && (is_end(line) || line.trim_start().starts_with("Kernel panic")) {
             break;
         }
         fault(line, &mut out);

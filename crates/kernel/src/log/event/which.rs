@@ -8,7 +8,7 @@
 //! reported, or while its task died of it.
 
 use super::oops::{self, Oops};
-use super::{Class, Event, Fate, Log, Sign, class_of, panic_class, panic_line, panic_words};
+use super::{Class, Event, Fate, Log, Sign, class_of, end_of_report, panic_class, panic_line, panic_words};
 use crate::log::lines::Lines;
 use crate::session::Session;
 use base::VirtAddr;
@@ -158,7 +158,7 @@ impl Oopses<'_> {
     /// True where the first of two neighbours caused the other, or both are of one report.
     fn is_caused(&self, cause: usize, n: usize) -> bool {
         let (Some(cause), Some(sign)) = (self.deadly.get(cause), self.deadly.get(n)) else { return false };
-        if self.ended(cause.at, sign.at).is_none() && sign.at - cause.at <= MAX_REPORT {
+        if end_of_report(self.before, cause.at, sign.at).is_none() && sign.at - cause.at <= MAX_REPORT {
             return true;
         }
         let (one, other) = (oops::read(self.before, cause.at), oops::read(self.before, sign.at));
@@ -167,15 +167,9 @@ impl Oopses<'_> {
             && other.trace.iter().any(|name| EXITS.contains(&name.as_str()))
     }
 
-    /// Where a report ended, between two lines.
-    fn ended(&self, from: usize, to: usize) -> Option<usize> {
-        let lines = self.before.get(from..to)?;
-        lines.iter().position(|l| l.contains("---[ end trace")).map(|n| from + n)
-    }
-
     /// True for an episode that was over before a line.
     fn is_before(&self, episode: Episode, line: usize) -> bool {
-        self.deadly.get(episode.last).is_some_and(|last| self.ended(last.at, line).is_some())
+        self.deadly.get(episode.last).is_some_and(|last| end_of_report(self.before, last.at, line).is_some())
     }
 
     /// True where the panic of these words was the end of the episode.
