@@ -190,9 +190,9 @@ fn register<'o>(oops: &'o BTreeMap<String, u64>, name: &str) -> Option<&'o u64> 
         digits if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
             format!("r{digits:0>2}")
         }
-        _ if letters.len() == 2 && letters.ends_with('l') && !letters.starts_with(['s', 'd', 'b']) => {
-            format!("r{}x", letters.trim_end_matches('l'))
-        }
+        // `al`; `sil`, `bpl`
+        _ if letters.len() == 2 && letters.ends_with('l') => format!("r{}x", letters.trim_end_matches('l')),
+        _ if letters.len() == 3 && letters.ends_with('l') => format!("r{}", letters.trim_end_matches('l')),
         _ => format!("r{letters}"),
     };
     oops.get(&whole)
@@ -239,6 +239,13 @@ mod tests {
             (Some(0xffff_ffff), Some(0xffff_ffff), Some(0xffff_ffff))
         );
         assert_eq!((of("r8"), of("r8d"), of("rbx")), (Some(7), Some(7), None));
+        let whole: BTreeMap<String, u64> = ["rbx", "rdx", "rsi", "rdi", "rbp", "rsp"]
+            .into_iter()
+            .zip(1..)
+            .map(|(r, n)| (r.to_owned(), n))
+            .collect();
+        let parts = ["bl", "dl", "sil", "dil", "bpl", "spl"].map(|name| register(&whole, name).copied());
+        assert_eq!(parts, [1, 2, 3, 4, 5, 6].map(Some));
         assert!(registers(console, "g").is_empty());
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
         return out;
     }
     out.extend(lost("the list of modules", s.modules_problem()));
+    out.extend(lost("the name of a module", s.misnamed_module()));
     if let Some(why) = s.tasks().lack() {
         out.push(Loss { what: "the list of tasks".into(), why });
     }
@@ -63,7 +64,7 @@ fn types(s: &Session) -> Option<Loss> {
 /// The types of the module that the place is in, where the dump has them, they cannot be read, and no file has them.
 fn module_types(s: &Session, v: &Verdict) -> Option<Loss> {
     let name = v.place.as_ref()?.module.as_ref()?;
-    let module = s.modules().iter().find(|m| m.name == *name)?;
+    let module = s.module_named(name)?;
     if s.module_file_at_hand(module).is_some() {
         return None;
     }
@@ -103,20 +104,25 @@ fn stack(s: &Session, victim: &Victim<'_>) -> Option<Loss> {
         return lack(format!("the symbol at {at:#x} is not in the dump"));
     }
     let module = s.module_at(nameless.pc)?;
-    let is_lost = s.modules_without_symbols().contains(&module.name.as_str());
-    is_lost.then(|| lack(format!("the symbols of module {} are not in the dump", module.name)))?
+    let why = s.symbols_lost_of(module).filter(KernelError::is_loss)?;
+    lack(format!("the symbols of module {}: {why}", module.name))
 }
 
 /// The first page of a range of kernel memory that the dump lost.
 fn lost_page(s: &Session, from: VirtAddr, to: VirtAddr) -> Option<Fault> {
-    let mut at = from;
-    while at < to {
+    let mut next = (from < to).then_some(from);
+    while let Some(at) = next {
         if let Some(fault) = s.mem().u8(at).err().filter(Fault::is_loss) {
             return Some(fault);
         }
-        at = at.page_base().add(GRANULE);
+        next = page_behind(at).filter(|at| *at < to);
     }
     None
+}
+
+/// The page behind that of an address; none behind the last of the address space.
+fn page_behind(at: VirtAddr) -> Option<VirtAddr> {
+    at.page_base().0.checked_add(GRANULE).map(VirtAddr)
 }
 
 /// The structs that the verdict speaks of, and the objects that its pointers lead to.
@@ -126,11 +132,10 @@ fn objects(s: &Session, v: &Verdict) -> Option<Loss> {
         let fault = lost_page(s, VirtAddr(object.at), VirtAddr(object.at.checked_add(size)?))?;
         Some(Loss { what: format!("a part of *{}", object.expr.for_reader()), why: fault.to_string() })
     });
-    let met = v
-        .objects
-        .iter()
-        .filter(|o| !o.met.unread().is_empty())
-        .map(|o| Loss { what: "the past of an object".into(), why: o.to_string() });
+    let met = v.objects.iter().filter(|o| !o.met.unread().is_empty()).map(|o| Loss {
+        what: format!("the past of the object at {:x}", o.met.begin()),
+        why: format!("{} is not in the dump", o.met.unread().join(", ")),
+    });
     structs.chain(met).next()
 }
 

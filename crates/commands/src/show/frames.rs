@@ -24,9 +24,8 @@ pub(crate) fn numbers(bt: &Backtrace) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// The number by which `frame` chooses a frame: bt's, and for what an exception interrupted that of the frame that shows
-/// its registers.
-pub(crate) fn number_of(bt: &Backtrace, n: usize) -> Option<usize> {
-    let numbers = numbers(bt);
+/// The number by which `frame` chooses a frame, of all [`numbers`]: bt's, and for what an exception interrupted that of the
+/// frame that shows its registers.
+pub(crate) fn number_of(numbers: &[Option<usize>], n: usize) -> Option<usize> {
     numbers.get(n).copied().flatten().or_else(|| numbers.get(n.checked_sub(1)?).copied().flatten())
 }

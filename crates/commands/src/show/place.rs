@@ -59,8 +59,8 @@ impl Place {
 /// The module of a symbol of which only its own size is known, as the one that comes next may be lost.
 fn next_is_lost(s: &Session, l: &kernel::Located<'_>) -> Option<String> {
     let module = l.symbol.module.filter(|_| l.symbol.size != 0 && l.span == Some(l.symbol.size))?;
-    let padded = s.module_at(l.symbol.addr).is_some_and(|m| s.module_debug(m).is_none());
-    (padded && s.modules_without_symbols().contains(&module)).then(|| module.to_owned())
+    let m = s.module_at(l.symbol.addr).filter(|m| s.module_debug(m).is_none())?;
+    s.symbols_lost_of(m).map(|_| module.to_owned())
 }
 
 /// Functions are aligned to this at most.

@@ -266,12 +266,13 @@ fn of_no_module(s: &Session, word: &str) -> Option<String> {
     Some(format!("{word}: {}", not_loaded(s, head)))
 }
 
-/// The words for a module that is not on the list of those that are loaded; of a damaged list that says little.
+/// The words for a module that is not on the list of those that are loaded; of a damaged list, or one with a damaged name,
+/// that says little.
 pub(crate) fn not_loaded(s: &Session, name: &str) -> Reason {
-    match s.modules_problem() {
-        Some(e) => {
-            let why = format!("module {name} is not known: the list of modules is not whole: {e}");
-            Reason::new(why).lost_if(e.is_loss())
+    let of_list = s.modules_problem().map(|e| ("the list of modules is not whole: ", e));
+    match of_list.or_else(|| Some(("", s.misnamed_module()?))) {
+        Some((what, e)) => {
+            Reason::new(format_args!("module {name} is not known: {what}{e}")).lost_if(e.is_loss())
         }
         None => {
             let near = base::near_names(name, s.modules().iter().map(|m| m.name.as_str()));

@@ -8,6 +8,7 @@
 use crate::error::{KernelError, Result};
 use crate::session::Session;
 use base::{VirtAddr, VirtRead};
+use rustc_hash::FxHashSet;
 
 bind! {
     /// `struct xa_node`; a `radix_tree_node` before
@@ -124,7 +125,14 @@ pub fn head(s: &Session, at: VirtAddr) -> Result<u64> {
 
 /// The entries below the pointer `head`, as a root holds it.
 pub fn entries(mem: &dyn VirtRead, layout: Layout, head: u64) -> Entries {
-    let mut walk = Walk { mem, layout, out: Entries::default(), nodes: 0, path: Vec::new() };
+    let mut walk = Walk {
+        mem,
+        layout,
+        out: Entries::default(),
+        seen: FxHashSet::default(),
+        is_endless: false,
+        path: Vec::new(),
+    };
     if layout.is_node(head) {
         walk.node(VirtAddr(head & !3), 0, None);
     } else if layout.is_item(head) {
@@ -137,7 +145,8 @@ struct Walk<'m> {
     mem: &'m dyn VirtRead,
     layout: Layout,
     out: Entries,
-    nodes: usize,
+    seen: FxHashSet<VirtAddr>,
+    is_endless: bool,
     path: Vec<u8>,
 }
 
@@ -163,9 +172,8 @@ impl Walk<'_> {
     }
 
     fn node(&mut self, at: VirtAddr, base: u64, above: Option<u64>) {
-        self.nodes = self.nodes.saturating_add(1);
-        if self.nodes > MAX_NODES {
-            if self.nodes == MAX_NODES + 1 {
+        if self.seen.len() >= MAX_NODES {
+            if !std::mem::replace(&mut self.is_endless, true) {
                 self.damaged(at, "the tree has no end");
             }
             return;
@@ -178,6 +186,10 @@ impl Walk<'_> {
         let fits = above.is_none_or(|above| shift.checked_add(self.layout.bits()) == Some(above));
         if shift >= 64 || !fits || self.path.len() >= MAX_DEPTH {
             return self.damaged(at, "its level does not fit the one above");
+        }
+        // a node stands in a tree once
+        if !self.seen.insert(at) {
+            return self.damaged(at, "two slots of the tree lead to it");
         }
         for (n, &slot) in slots.iter().enumerate() {
             let index = base.wrapping_add((n as u64).wrapping_shl(shift as u32));
@@ -245,6 +257,16 @@ mod tests {
         assert_eq!(shown(&entries(&new, layout(Marks::Radix), 64 | 1)), want);
         let old = Ram(vec![[0; 5], [2, 0, 128, 0, 0], [1, 0x1000, 0, 0, 0x2000]]);
         assert_eq!(shown(&entries(&old, layout(Marks::Height), 64 | 1)), want);
+    }
+
+    #[test]
+    fn a_node_that_two_slots_lead_to_is_told_once() {
+        let at = |n: u64| ((n + 128) * 64) | 2;
+        let mut nodes = vec![[0; 5]; 130];
+        nodes[128] = [2, at(1), at(1), 0, 0];
+        nodes[129] = [0, 0x1000, 0, 0, 0];
+        let got = entries(&Ram(nodes), layout(Marks::XArray), at(0));
+        assert_eq!((shown(&got), got.problems.len()), (vec![(0, 0x1000, vec![0, 0])], 1));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use base::VirtAddr;
 
 bind! {
     /// `struct inode`
-    pub struct Inode("inode") { data: "i_data", mapping: "i_mapping", number: "i_ino", sb: "i_sb" }
+    pub struct Inode("inode") { data: "i_data", mapping: "i_mapping", number: "i_ino", mode: "i_mode", sb: "i_sb" }
 }
 bind! {
     /// `struct address_space`

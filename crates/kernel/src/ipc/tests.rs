@@ -87,6 +87,9 @@ fn a_task_is_in_a_namespace_or_has_left_it() {
     };
     assert_eq!((of(&k, 0), of(&k, 1)), (Ok(made.namespace), Ok(other)));
     k.set(proxy, "nsproxy", "ipc_ns", 0);
+    assert!(of(&k, 1).unwrap_err().contains("its whole page holds zeros"), "a filter left it out");
+    let counter = k.memory(8);
+    k.word(counter, 1);
     assert_eq!(of(&k, 1).unwrap_err(), "this kernel was built without System V IPC");
     k.set(tasks[1], "task_struct", "nsproxy", 0);
     assert_eq!(of(&k, 1).unwrap_err(), "task 2 has no namespaces any more: it is dead, or about to be");

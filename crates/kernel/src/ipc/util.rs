@@ -71,10 +71,10 @@ pub fn namespace(s: &Session, task: Option<&Task>) -> Result<VirtAddr> {
         (None, None) => s.tasks().with_pid(0).next().ok_or_else(|| s.no_symbol("init_ipc_ns"))?,
         (Some(task), _) => task,
     };
-    let at = s.bind::<NsProxy>().ipc.ptr(s.mem(), nsproxy::of(s, task)?)?;
-    match at.is_null() {
-        false => Ok(at),
-        true => Err(KernelError::NotBuilt("System V IPC")),
+    let (ipc, proxy) = (&s.bind::<NsProxy>().ipc, nsproxy::of(s, task)?);
+    match not_zeros(s.mem(), "nsproxy", ipc.at(proxy)?, ipc.ptr(s.mem(), proxy)?.0)? {
+        0 => Err(KernelError::NotBuilt("System V IPC")),
+        at => Ok(VirtAddr(at)),
     }
 }
 

@@ -56,8 +56,7 @@ impl Numbers<'_> {
         }
         let from = at.checked_add(header)?;
         let text = self.bytes.get(from..from.checked_add(text_len)?)?;
-        let is_text = |b: &u8| matches!(b, b' '..=b'~' | b'\t' | b'\n' | b'\r' | 0x1b | 0x80..);
-        text.iter().all(is_text).then_some(len)
+        text.iter().all(|b| is_printed(*b) || *b == 0x1b).then_some(len)
     }
 
     /// The records that follow each other from a place on, and how many they are.

@@ -1,7 +1,8 @@
 //! Swap devices (`swap_info`, mm/swapfile.c), and the entries of page tables that name them.
 
 use crate::error::{KernelError, Result};
-use crate::fs::path;
+use crate::fs::inode::Inode;
+use crate::fs::path::{self, FileStruct};
 use crate::session::Session;
 use base::VirtAddr;
 
@@ -17,39 +18,36 @@ bind! {
         prio: "prio",
     }
 }
-bind! {
-    /// What a file is: its inode's mode
-    struct FileMode("file") {
-        inode: "f_inode", // 3.9 (dd37978c50bc)
-    }
-}
-bind! {
-    /// `struct inode` (include/linux/fs.h)
-    struct InodeMode("inode") {
-        mode: "i_mode",
-    }
-}
-
 /// A type has five bits; the highest ones are no devices (migration, poisoned memory, markers and others).
 const MAX_TYPES: u64 = 32;
 
-/// The `swap_info_struct` of a type, where there is one: of those that were ever in use, and it knows its own number.
+/// How many types were ever in use; why that is not known.
+fn ever_used(s: &Session) -> Result<u64> {
+    let at = s.symbol("nr_swapfiles").ok_or_else(|| s.no_symbol("nr_swapfiles"))?;
+    Ok(u64::from(s.mem().u32(at)?).min(MAX_TYPES))
+}
+
+/// The `swap_info_struct` in a slot of the table; none where nothing is there that knows its own number.
+fn in_slot(s: &Session, table: VirtAddr, kind: u64) -> Result<Option<VirtAddr>> {
+    // an array of pointers since 2.6.33 (efa90a981bbc)
+    let at = s.mem().ptr(table.add(kind * 8))?;
+    let own = &s.bind::<SwapInfo>().kind;
+    let is_own = s.arch().is_kernel(at) && (!own.exists() || own.num(s.mem(), at)? == kind);
+    Ok(is_own.then_some(at))
+}
+
+/// The `swap_info_struct` of a type, where there is one, of those that were ever in use.
 pub fn info(s: &Session, kind: u64) -> Option<VirtAddr> {
     let table = s.symbol("swap_info")?;
-    let used = s.symbol("nr_swapfiles").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
-    if kind >= used.unwrap_or(MAX_TYPES).min(MAX_TYPES) {
-        return None;
-    }
-    // an array of pointers since 2.6.33 (efa90a981bbc)
-    let at = s.mem().ptr(table.add(kind * 8)).ok().filter(|at| s.arch().is_kernel(*at))?;
-    let own = &s.bind::<SwapInfo>().kind;
-    (!own.exists() || own.num(s.mem(), at).ok()? == kind).then_some(at)
+    let is_used = kind < ever_used(s).unwrap_or(MAX_TYPES);
+    in_slot(s, table, kind).ok().flatten().filter(|_| is_used)
 }
 
 /// In `flags`: the entry is in use (`SWP_USED`, include/linux/swap.h).
 const USED: u64 = 1;
-/// In `inuse_pages` since 6.13 (b228386cf37a): the device is on no list of those with room.
-const OFF_LIST: u64 = 1 << 62;
+/// In `inuse_pages` since 6.13 (b228386cf37a), where it is 64 bits wide: the device is on no list of those with room
+/// (`SWAP_USAGE_OFFLIST_BIT`).
+const OFF_LIST: u64 = 1 << 30;
 /// `S_IFMT` and `S_IFBLK` of a mode.
 const FILE_KIND: u64 = 0o170_000;
 const BLOCK_DEVICE: u64 = 0o060_000;
@@ -91,41 +89,34 @@ pub fn devices(s: &Session) -> Result<Devices> {
     let b = s.bind::<SwapInfo>();
     b.flags.offset()?;
     let mut out = Devices::default();
-    let used = match s.symbol("nr_swapfiles").map(|at| s.mem().u32(at)) {
-        Some(Ok(used)) => u64::from(used),
-        Some(Err(e)) => {
-            out.problem = Some(e.into());
-            MAX_TYPES
-        }
-        None => MAX_TYPES,
-    };
-    for kind in 0..used.min(MAX_TYPES) {
-        let found = s.mem().ptr(table.add(kind * 8)).map_err(KernelError::from);
-        let at = match found {
-            Ok(at) if !s.arch().is_kernel(at) => continue,
-            other => other,
-        };
-        match at.and_then(|at| Ok((at, b.flags.num(s.mem(), at)?))) {
-            Ok((at, flags)) if flags & USED != 0 => out.list.push(device(s, kind, at)),
+    let used = ever_used(s);
+    for kind in 0..*used.as_ref().unwrap_or(&MAX_TYPES) {
+        let found = in_slot(s, table, kind);
+        let flags = |at: VirtAddr| Ok((at, b.flags.num(s.mem(), at)?));
+        match found.and_then(|at| at.map(flags).transpose()) {
+            Ok(Some((at, flags))) if flags & USED != 0 => out.list.push(device(s, kind, at)),
             Ok(_) => {}
             Err(e) => out.problem = out.problem.or(Some(e)),
         }
     }
+    // a kernel of which only the names of functions are known hides none of them
+    out.problem = out.problem.or(used.err().filter(KernelError::is_loss));
     Ok(out)
 }
 
 fn device(s: &Session, kind: u64, at: VirtAddr) -> Device {
     let (b, mem) = (s.bind::<SwapInfo>(), s.mem());
     let mode = || {
-        let inode = s.bind::<FileMode>().inode.ptr(mem, b.swap_file.ptr(mem, at)?)?;
-        s.bind::<InodeMode>().mode.num(mem, inode)
+        let inode = s.bind::<FileStruct>().inode.ptr(mem, b.swap_file.ptr(mem, at)?)?;
+        s.bind::<Inode>().mode.num(mem, inode)
     };
+    let off_list = if b.inuse.size().is_ok_and(|size| size == 8) { OFF_LIST } else { 0 };
     Device {
         kind,
         at,
         is_partition: mode().map(|mode| mode & FILE_KIND == BLOCK_DEVICE),
         pages: b.pages.num(mem, at),
-        used: b.inuse.num(mem, at).map(|pages| pages & !OFF_LIST),
+        used: b.inuse.num(mem, at).map(|pages| pages & !off_list),
         priority: b.prio.int(mem, at).map(|prio| i32::try_from(prio).unwrap_or_default()),
         file: file(s, at),
     }
@@ -203,7 +194,7 @@ mod tests {
         k.set(first, "swap_info_struct", "flags", USED | 2);
         k.set(first, "swap_info_struct", "pages", 99);
         k.set(first, "swap_info_struct", "prio", 0xfffe);
-        k.set(first, "swap_info_struct", "inuse_pages", 7 | OFF_LIST);
+        k.set(first, "swap_info_struct", "inuse_pages", 0x4000_0007);
         let found = devices(&session(&k)).unwrap();
         assert!(found.problem.is_none());
         let [one] = found.list.as_slice() else { panic!("one was swapped off: {found:?}") };

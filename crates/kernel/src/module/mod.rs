@@ -193,6 +193,16 @@ impl Session {
     pub fn modules(&self) -> &[Module] {
         &self.fact::<Modules>().all
     }
+    /// The module of this name.
+    #[must_use]
+    pub fn module_named(&self, name: &str) -> Option<&Module> {
+        self.modules().iter().find(|m| m.name == name)
+    }
+    /// Why the name of a module is not known, where one's is not; the list of modules may be whole.
+    #[must_use]
+    pub fn misnamed_module(&self) -> Option<&KernelError> {
+        self.modules().iter().find_map(|m| m.misnamed.as_ref())
+    }
     /// Why the list of modules ended early, where it did.
     pub fn modules_problem(&self) -> Option<&KernelError> {
         self.fact::<Modules>().problem.as_ref()
@@ -244,8 +254,6 @@ pub(crate) fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
             others()
         ))),
     });
-    // the list itself may be whole
-    problem = problem.or_else(|| out.iter().find_map(|m| m.misnamed.clone()));
     (out, problem)
 }
 
@@ -303,22 +311,21 @@ pub fn symtab(s: &Session, module: VirtAddr) -> Result<ModuleSymtab> {
     })
 }
 
-/// Why a module's symbols cannot be read, where the dump lost them.
-///
-/// # Errors
-/// What is lost: the pointers to the symbols, or the first of these.
-pub(crate) fn symbols_are_there(s: &Session, module: VirtAddr) -> Result<()> {
-    let lost = |e: &KernelError| e.is_loss();
-    match symtab(s, module) {
-        Ok(table) if table.count != 0 && !table.symtab.is_null() => {
-            // the first symbol is no name
-            let word = s.mem().u64(table.symtab).and(s.mem().u8(table.strtab));
-            word.map(|_| ()).map_err(KernelError::from)
-        }
-        Ok(_) => Ok(()),
-        Err(e) => Err(e),
-    }
-    .or_else(|e| if lost(&e) { Err(e) } else { Ok(()) })
+/// Why none of a module's symbols is known, where the dump lost them: the pointers to them, the first of them, or their
+/// number is none.
+pub(crate) fn lost_symbols(s: &Session, m: &Module) -> Option<KernelError> {
+    let first = |table: ModuleSymtab| match table.count != 0 && !table.symtab.is_null() {
+        // the first symbol is no name
+        true => match s.mem().u64(table.symtab).and(s.mem().u8(table.strtab)) {
+            Ok(_) => {
+                let why = format!("its {} symbols cannot be read", table.count);
+                Err(KernelError::Damaged { what: "module", at: m.at, why })
+            }
+            Err(e) => Err(e.into()),
+        },
+        false => Ok(()),
+    };
+    symtab(s, m.at).and_then(first).err().filter(KernelError::is_loss)
 }
 
 bind! {

@@ -56,13 +56,12 @@ impl Session {
     #[must_use]
     pub fn symbols_lost_of(&self, m: &Module) -> Option<KernelError> {
         let table = self.module_symbols();
-        let lost = table.lost(Some(&m.name));
-        if lost == 0 && table.modules().any(|known| known == m.name) {
-            return None;
+        if !table.modules().any(|known| known == m.name) {
+            return module::lost_symbols(self, m);
         }
+        let lost = table.lost(Some(&m.name));
         let why = || format!("{lost} of its symbols cannot be read");
-        let some = (lost > 0).then(|| KernelError::Damaged { what: "module", at: m.at, why: why() });
-        module::symbols_are_there(self, m.at).err().or(some)
+        (lost > 0).then(|| KernelError::Damaged { what: "module", at: m.at, why: why() })
     }
 
     /// The modules some or all of whose symbols are lost.

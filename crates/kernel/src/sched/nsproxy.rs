@@ -1,6 +1,7 @@
 //! The namespaces of a task (include/linux/nsproxy.h).
 
 use crate::error::{KernelError, Result};
+use crate::plausible::not_zeros;
 use crate::sched::task::{Task, TaskStruct};
 use crate::session::Session;
 use base::VirtAddr;
@@ -15,9 +16,9 @@ bind! {
 /// # Errors
 /// They are not in the dump, or the task has given them up: it is dead, or about to be.
 pub fn of(s: &Session, task: &Task) -> Result<VirtAddr> {
-    let at = s.bind::<TaskStruct>().nsproxy.ptr(s.mem(), task.at)?;
-    match at.is_null() {
-        false => Ok(at),
-        true => Err(KernelError::GivenUp { pid: task.pid, what: "namespaces" }),
+    let own = &s.bind::<TaskStruct>().nsproxy;
+    match not_zeros(s.mem(), "task_struct", own.at(task.at)?, own.ptr(s.mem(), task.at)?.0)? {
+        at if at != 0 => Ok(VirtAddr(at)),
+        _ => Err(KernelError::GivenUp { pid: task.pid, what: "namespaces" }),
     }
 }

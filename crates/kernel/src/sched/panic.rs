@@ -1,6 +1,6 @@
 //! Which task the machine died in.
 
-use crate::log::event::{self, Named, Who, cpu_and_pid};
+use crate::log::event::{self, Named, cpu_and_pid};
 use crate::log::lines::Lines;
 use crate::sched::task::Task;
 use crate::session::Session;
@@ -94,14 +94,14 @@ pub fn has_panicked(s: &Session) -> Option<bool> {
 fn named_in_log(s: &Session) -> Option<(u32, i32)> {
     let texts = Lines::of(s).ok()?.texts();
     let panicked = event::panic_line(&texts).and_then(|n| event::task_of(&texts, n));
-    let died = || event::find(&texts).map(|e| Who { cpu: e.oops.cpu, pid: e.oops.pid, comm: e.oops.comm });
-    let who = panicked.or_else(died)?;
-    who.cpu.zip(who.pid)
+    // until 3.9 that names no CPU
+    let panicked = panicked.and_then(|who| who.cpu.zip(who.pid));
+    panicked.or_else(|| event::find(&texts).and_then(|e| e.oops.cpu.zip(e.oops.pid)))
 }
 
 /// The task that a panic's own report names, if the log ends with one.
 pub(crate) fn named_last(s: &Session) -> Option<i32> {
-    last_of_panic(s.log().ok()?.lines())
+    last_of_panic(Lines::of(s).ok()?.texts().into_iter())
 }
 
 /// The pid in the report of a panic, or in that of the oops before it.

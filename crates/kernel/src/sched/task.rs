@@ -382,7 +382,7 @@ impl TaskStates {
         // which one each of the others is, is known where the kernel names them
         let own = if self.is_told { 0xf | self.parked | self.dead | self.new } else { 0xf };
         let states = state & (own | RTLOCK_WAIT | FROZEN);
-        let ends = self.noload | FREEZABLE | if self.is_unsure || !self.is_told { 0 } else { self.wakekill };
+        let ends = self.noload | FREEZABLE | if self.is_told { self.wakekill } else { 0 };
         let ends_a_sleep = state & ends == 0 || state & SLEEPS != 0;
         let has_name = state == 0 || state & NAMED != 0;
         state <= self.max && states & states.wrapping_sub(1) == 0 && ends_a_sleep && has_name

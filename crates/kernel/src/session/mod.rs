@@ -106,7 +106,8 @@ impl Session {
         } else {
             if opened.machine.releases_differ() {
                 let symbols = KernelSymbols::load(&opened);
-                opened.machine.hold_release(|name| symbols.table.addr(name));
+                let told = opened.machine.info.clone();
+                opened.machine.hold_release(|name| symbols.table.addr(name).or_else(|| told.symbol(name)));
             }
             open::search(&mut opened, options)?;
         }

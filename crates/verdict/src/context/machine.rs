@@ -96,7 +96,7 @@ fn doing(s: &Session, task: &Task) -> Doing {
     };
     match standing(s.arch(), &names, frames).and_then(|n| frames.get(n)) {
         // a call that may have returned
-        Some(frame) if frame.how.is_guess() => Doing::Guess,
+        Some(frame) if frame.how.is_guess() => Doing::Unknown,
         Some(frame) => match s.locate(frame.lookup()) {
             Some(l) => Doing::In(l.symbol.name.to_owned()),
             None => Doing::Nameless,

@@ -224,7 +224,7 @@ fn index_row(namer: &Namer<'_>, ip: u64, m: &Mem) -> Option<Row> {
     let named = namer.register(ip, number)?;
     let value = namer.regs.get(number)?;
     // an index is counted from both ends
-    let shown = i64::try_from(value).map_or_else(|_| value.cast_signed().to_string(), |v| v.to_string());
+    let shown = value.cast_signed().to_string();
     Some(Row {
         name: Name::Expr(named.expr),
         value: Some(Value::of(value, shown)),
@@ -441,11 +441,7 @@ fn argument(namer: &Namer<'_>, outer: &Namer<'_>, n: usize, number: usize, told:
     let value = held.as_ref().map(|h| Value::of(h.value, shown(namer.types(), ty, h.value, 8)));
     let value = value.or_else(|| same()?.value.clone());
     Some(Row {
-        name: Name::Argument {
-            function: namer.code.name.clone(),
-            n,
-            passed: named.as_ref().map(|x| x.expr.clone()),
-        },
+        name: Name::Argument { function: namer.code.name.clone(), n },
         value,
         detail: [detail].into_iter().chain(about.map(Detail::Target)).collect(),
         lost: false,

@@ -109,14 +109,13 @@ fn place_of_frame(s: &Session, event: Option<&Event>, class: Class, frame: &Fram
 
 /// The access that a checker of memory or of the language reported.
 fn reported_access(case: &Case<'_>, class: Class, from: Option<usize>) -> Option<Access> {
-    let (s, frames) = (case.s, case.victim.frames());
+    let s = case.s;
     // a sanitizer that protects pages: the fault's registers are those of the access
     if class == Class::Sanitizer
         && let Some(c) = &case.found
-        && let Some(frame) = c.frame.filter(|n| Some(*n) == from)
+        && c.frame.is_some_and(|n| Some(n) == from)
     {
-        let callers = frames.get(frame + 1..).unwrap_or_default();
-        return instruction::protected(s, c, callers, frames.get(frame).and_then(|f| f.cfa));
+        return instruction::protected(s, c, case.event.as_ref(), &case.victim);
     }
     let (lines, event) = case.lines.zip(case.event.as_ref())?;
     match class {

@@ -232,12 +232,12 @@ pub(crate) fn warned(s: &Session, frame: &Frame, callers: &[Frame]) -> Option<Co
 pub(crate) fn protected(
     s: &Session,
     c: &FaultFrame,
-    callers: &[Frame],
-    cfa: Option<VirtAddr>,
+    event: Option<&Event>,
+    victim: &Victim<'_>,
 ) -> Option<Access> {
     c.entry.as_deref().filter(|entry| entry.contains("page_fault"))?;
     let code = Code::around(s, c.pc)?;
-    let namer = Namer::new(s, &code, &c.regs, cfa.map(|at| at.0)).with_callers(callers);
+    let namer = namer_at(s, c, event, victim, &code);
     access::of_fault(&namer, c.pc.0, Class::PageFault, None, fault_frame::error_code(&c.regs)).ok()
 }
 

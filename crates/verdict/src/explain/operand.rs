@@ -120,13 +120,9 @@ fn register_side(
     }
     commands.push(format!("dis -x {}", namer.code.symbol));
     let value = held.as_ref().map(|h| returned(&expr, h.value));
-    let signed = way.test.is_some_and(|t| t.signed) && ty.is_none();
-    let spelt = |v: u64| {
-        if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
-    };
     let row = Row {
         name: Name::Expr(expr.clone()),
-        value: value.map(|v| Value::of(cut(v, size, false), spelt(v))),
+        value: value.map(|v| compared(way, types, ty, v, size)),
         detail,
         lost: false,
         level: namer.level,
@@ -286,11 +282,12 @@ fn found(namer: &Namer<'_>, way: &Branch, part: Part, size: u64) -> Found {
     let address = address.zip(far).map(|(at, far)| at.wrapping_add_signed(far));
     let now = || atomic::then(namer, way, part, read(namer.s.mem(), address?, size)?, size);
     let value = held.as_ref().filter(|_| far == Some(0)).map(|h| h.value).or_else(now);
-    let lost = address.is_some_and(|at| {
-        let mut own = [0; 8];
-        let own = own.get_mut(..usize::try_from(size).unwrap_or(8).min(8)).unwrap_or_default();
-        namer.s.mem().read(VirtAddr(at), own).is_err_and(|fault| fault.is_loss())
-    });
+    let lost = value.is_none()
+        && address.is_some_and(|at| {
+            let mut own = [0; 8];
+            let own = own.get_mut(..usize::try_from(size).unwrap_or(8).min(8)).unwrap_or_default();
+            namer.s.mem().read(VirtAddr(at), own).is_err_and(|fault| fault.is_loss())
+        });
     Found { held, base, disp, address, value, lost }
 }
 
@@ -310,6 +307,13 @@ fn within(namer: &Namer<'_>, m: &Mem, x: &Member, found: &Found) -> Option<(Obje
     };
     let detail = Detail::Within { expr: expr.clone(), ty: namer.types().name(*ty), at, spot };
     Some((Object { expr: expr.clone(), ty: *ty, at, member: x.path.clone(), level: namer.level }, detail))
+}
+
+/// A value that is compared; what has no type and is compared as a signed number is told as one.
+fn compared(way: &Branch, types: &Types, ty: Option<TypeRef>, v: u64, size: u64) -> Value {
+    let signed = way.test.is_some_and(|t| t.signed) && ty.is_none();
+    let spelt = if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) };
+    Value::of(cut(v, size, false), spelt)
 }
 
 /// The bits of a bit-field.
@@ -354,16 +358,11 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let first = if spot == Spot::Made { Detail::Operand(operand_text) } else { Detail::At(spot.clone()) };
     let origin = member.as_ref().map(|x| Detail::OfMember(x.named.origin.clone()));
     let changed = (way.stores && !is_slot && value.is_some()).then_some(Detail::MayHaveChanged);
-    // what is compared as a signed number is told as one
-    let signed = way.test.is_some_and(|t| t.signed) && ty.is_none();
-    let spelt = |v: u64| {
-        if signed { cut(v, size, true).cast_signed().to_string() } else { shown(types, ty, v, size) }
-    };
     let row = Row {
         name: Name::Expr(expr.clone()),
-        value: value.map(|v| Value::of(cut(v, size, false), spelt(v))),
+        value: value.map(|v| compared(way, types, ty, v, size)),
         detail: [Some(first), lies_in, origin, changed].into_iter().flatten().collect(),
-        lost: value.is_none() && found.lost,
+        lost: found.lost,
         level: namer.level,
         spot,
         how: named.map_or(How::Decoded, |x| x.how),

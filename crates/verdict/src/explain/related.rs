@@ -144,8 +144,8 @@ pub(crate) fn of_kfence_report(lines: &[&str], told: &[Known]) -> Vec<Statement>
         let (name, size, cache) = (name.to_owned(), part("size=")?.to_owned(), part("cache=")?.to_owned());
         Some(Report::Guarded { name, size, cache })
     });
-    let number = kfence_number(lines);
-    if object.is_some() && told.iter().any(|o| number.is_some() && o.met.number() == number) {
+    let number = kfence_number(about);
+    if object.is_some() && number.is_some() && told.iter().any(|o| o.met.number() == number) {
         return Vec::new();
     }
     out.extend(object.map(Statement::logged));

@@ -226,8 +226,6 @@ pub enum Doing {
     In(String),
     /// It was in code without a symbol.
     Nameless,
-    /// Its stack has only guesses.
-    Guess,
-    /// Not known.
+    /// Not known, or guessed from its stack alone.
     Unknown,
 }

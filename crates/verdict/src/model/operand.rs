@@ -35,8 +35,6 @@ pub enum Name {
         function: String,
         /// Which, from 0 on.
         n: usize,
-        /// What its caller passed.
-        passed: Option<Expr>,
     },
     /// The return address that was taken from the stack.
     Return,
@@ -62,7 +60,7 @@ impl Operand {
     /// Its value as a number: its bytes, without a sign.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
-        self.value.as_ref()?.bits
+        self.value.as_ref().map(|value| value.bits)
     }
 }
 
@@ -70,7 +68,7 @@ impl Operand {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Value {
     /// Its bytes, without a sign.
-    pub bits: Option<u64>,
+    pub bits: u64,
     /// As C spells it in its type: `NULL`, `-22`, an enumerator.
     pub spelt: String,
 }
@@ -78,7 +76,7 @@ pub struct Value {
 impl Value {
     /// A value as C spells it.
     pub(crate) fn of(bits: u64, spelt: impl Into<String>) -> Self {
-        Self { bits: Some(bits), spelt: spelt.into() }
+        Self { bits, spelt: spelt.into() }
     }
 
     /// An address.

@@ -155,7 +155,7 @@ impl<'a> Namer<'a> {
     /// With those of the code's module.
     pub(crate) fn loaded_types(&self) -> &'a Types {
         if let Some(at) = &self.code.module
-            && let Some(m) = self.s.modules().iter().find(|m| m.name == *at)
+            && let Some(m) = self.s.module_named(at)
         {
             let _ = self.s.load_module_types(m);
         }

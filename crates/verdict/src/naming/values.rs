@@ -53,7 +53,7 @@ impl Namer<'_> {
             Expr::Stack(at) => Some(Held::made(entry_sp?.wrapping_add_signed(at), false)),
             Expr::Add { base, disp } => {
                 let base = self.value_in(base, depth + 1)?;
-                Some(Held { value: base.value.wrapping_add_signed(disp), ..base })
+                Some(Held::made(base.value.wrapping_add_signed(disp), base.now))
             }
             Expr::Cut { base, size, signed } => {
                 let base = self.value_in(base, depth + 1)?;

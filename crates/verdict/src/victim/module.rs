@@ -7,7 +7,6 @@ use crate::victim::frames::Victim;
 use debuginfo::symtab::base_name;
 use kernel::Session;
 use kernel::log::event::Class;
-use kernel::module::Module;
 
 /// The statements of the `MODULE` section.
 pub(crate) fn of(
@@ -25,8 +24,9 @@ pub(crate) fn of(
     let of_library = matches!(class, Class::ListCorruption | Class::Refcount | Class::Overflow);
     let module = named.and_then(|place| module(s, victim, from, place));
     // the module's own line may have the caller, with the line of the call itself
+    let code = |p: &Place| (p.function.clone(), p.offset, p.module.clone());
     let is_told = |caller: &Place| match &module {
-        Some(Said::Blamed { caller: Some(told), .. }) => told.to_string() == caller.to_string(),
+        Some(Said::Blamed { caller: Some(told), .. }) => code(told) == code(caller),
         _ => false,
     };
     let caller = (of_library || of_allocator).then(|| caller(s, victim, from, place)).flatten();
@@ -39,7 +39,7 @@ pub(crate) fn of(
 /// The module to blame, its standing, and who called into it; of a death in the kernel proper the module that called it.
 fn module(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: &Place) -> Option<Said> {
     let blamed = |name: &str, from: Option<(Option<String>, String)>, caller: Option<Place>| {
-        let m = named(s, name)?;
+        let m = s.module_named(name)?;
         Some(Said::Blamed { name: m.name.clone(), taints: m.taints, from, caller })
     };
     match place.module.as_deref() {
@@ -63,10 +63,6 @@ fn caller(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: Option<&
         .filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l)))
         .find(|(_, l)| base_name(l.symbol.name) != own && !roles::is_finding(l.symbol.name))?;
     Some(fault_frame::place(s, at))
-}
-
-fn named<'s>(s: &'s Session, name: &str) -> Option<&'s Module> {
-    s.modules().iter().find(|m| m.name == name)
 }
 
 /// Who called into the module.

@@ -185,7 +185,7 @@ impl fmt::Display for CpuDoing {
             Doing::Panic => f.write_str("in panic()"),
             Doing::In(function) => write!(f, "in {function}"),
             Doing::Nameless => f.write_str("in code whose symbol is not known"),
-            Doing::Guess | Doing::Unknown => f.write_str("at a place that is not known"),
+            Doing::Unknown => f.write_str("at a place that is not known"),
         }
     }
 }

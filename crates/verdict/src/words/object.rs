@@ -20,13 +20,17 @@ impl fmt::Display for Met {
     }
 }
 
-fn slab(f: &mut fmt::Formatter<'_>, o: &slub::Object) -> fmt::Result {
-    let state = match o.state {
+/// With its article.
+const fn state(state: slub::State) -> &'static str {
+    match state {
         slub::State::Unknown => "an",
         slub::State::Allocated => "an allocated",
         slub::State::Free => "a free",
-    };
-    write!(f, "in {state} object of slab cache {}", o.cache)?;
+    }
+}
+
+fn slab(f: &mut fmt::Formatter<'_>, o: &slub::Object) -> fmt::Result {
+    write!(f, "in {} object of slab cache {}", state(o.state), o.cache)?;
     if o.offset > 0 {
         write!(f, " ({:x}+{:#x})", o.at.0, o.offset)?;
     }
@@ -72,10 +76,12 @@ fn damage(met: &Met) -> Vec<String> {
 /// `overwritten 2 bytes behind its end: 78`
 fn overwritten(g: &Guarded, (offset, byte): (i64, u8)) -> String {
     if offset < 0 {
-        return format!("overwritten {} bytes before its begin: {byte:02x}", offset.unsigned_abs());
+        return format!("overwritten {} before its begin: {byte:02x}", bytes(offset.unsigned_abs()));
     }
-    let behind = offset.unsigned_abs().saturating_sub(g.size);
-    format!("overwritten {behind} bytes behind its end: {byte:02x}")
+    match offset.unsigned_abs().saturating_sub(g.size) {
+        0 => format!("overwritten directly behind its end: {byte:02x}"),
+        behind => format!("overwritten {} behind its end: {byte:02x}", bytes(behind)),
+    }
 }
 
 /// Where a pointer is that leads beside an object.
@@ -94,11 +100,7 @@ impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match &self.met.of {
             Allocator::Slab(o) => {
-                let state = match o.state {
-                    slub::State::Unknown => "an",
-                    slub::State::Allocated => "an allocated",
-                    slub::State::Free => "a free",
-                };
+                let state = state(o.state);
                 format!("{:016x}: {state} object of slab cache {}, {} bytes", o.at.0, o.cache, o.size)
             }
             Allocator::Guarded(g) => format!("{:016x}: {}, {} bytes", g.at.0, name(g), g.size),

@@ -1,6 +1,7 @@
 //! What a pointer's value says, in words.
 
 use crate::model::{Located, Pointed, PointerIs};
+use crate::words::bytes;
 use kernel::mm::page_state::Use;
 use kernel::mm::poison::Poison;
 use std::fmt;
@@ -119,7 +120,7 @@ impl fmt::Display for Located {
 fn behind_end(n: u64) -> String {
     match n {
         0 => "directly behind".to_owned(),
-        n => format!("{n} bytes behind the end of"),
+        n => format!("{} behind the end of", bytes(n)),
     }
 }
 

@@ -80,14 +80,10 @@ impl Run for Mod {
         let s = cx.session()?;
         let mut report = Report::new("mod");
         if let Some(e) = s.modules_problem() {
-            let is_name = s
-                .modules()
-                .iter()
-                .filter_map(|m| m.misnamed.as_ref())
-                .any(|why| why.to_string() == e.to_string());
-            let list = if is_name { "" } else { "the list of modules is not whole: " };
-            let text = format!("mod: {list}{e}");
-            report.lacking(e.is_loss(), text);
+            report.lacking(e.is_loss(), format!("mod: the list of modules is not whole: {e}"));
+        }
+        if let Some(e) = s.misnamed_module() {
+            report.lacking(e.is_loss(), format!("mod: {e}"));
         }
         if args.reinit {
             return Err(CommandError::failed("-R: the modules of a dump do not change"));

@@ -128,6 +128,9 @@ const LIVED: &[(&str, Class)] = &[
     ("Trigger a crash", Class::Sysrq),
 ];
 
+/// How the panic of a taint that is fatal begins.
+pub(crate) const PANIC_ON_TAINT: &str = "panic_on_taint set";
+
 /// What `panic()` was called with, most telling first, and the classes that such a panic is the end of.
 /// `Unknown` stands for panics that say nothing: an oops before them does.
 const PANICS: &[(&str, Class)] = &[
@@ -185,7 +188,7 @@ const PANICS: &[(&str, Class)] = &[
     ("bad overflow", Class::Overflow),
     ("CFI failure", Class::Cfi),
     ("Bad page state", Class::PageCorruption),
-    ("panic_on_taint set", Class::Unknown),
+    (PANIC_ON_TAINT, Class::Unknown),
     ("Fatal exception", Class::Unknown),
     ("Aiee, killing interrupt handler!", Class::Unknown),
     ("Attempted to kill the idle task!", Class::Unknown),

@@ -314,7 +314,7 @@ impl Log<'_> {
             // of an oops its first message: what it is called by the processor stands behind
             if sign.fate == Fate::Deadly
                 && let Some(from) = oops_at.replace(sign.at)
-                && end_of_report(self.lines, from, sign.at).is_none()
+                && is_one_report(self.lines, from, sign.at)
             {
                 continue;
             }
@@ -335,6 +335,12 @@ impl Log<'_> {
 /// Where a report ended, between two lines.
 fn end_of_report(lines: &[&str], from: usize, to: usize) -> Option<usize> {
     lines.get(from..to)?.iter().position(|line| oops::is_end(line)).map(|n| from + n)
+}
+
+/// True where two messages are of one report: no end stands between them, and they are no further apart than a report is
+/// long, as the end of one can be lost.
+fn is_one_report(lines: &[&str], from: usize, to: usize) -> bool {
+    end_of_report(lines, from, to).is_none() && to.saturating_sub(from) <= oops::MAX_LINES
 }
 
 /// The class of a page fault in kernel mode, by its address and error code (bits: 0 protection,

@@ -10,7 +10,7 @@ use super::forms::{bare, class_of};
 use arch::capability::OopsPlace;
 
 /// How many lines of a report are read.
-const MAX_LINES: usize = 400;
+pub(super) const MAX_LINES: usize = 400;
 
 /// A function as the log names it: name, offset, module.
 pub type Named = (String, u64, Option<String>);

@@ -7,14 +7,16 @@
 //! **An episode** is one oops with all its messages, and the oopses that it caused itself: a fault while the first was
 //! reported, or while its task died of it.
 
+use super::forms::PANIC_ON_TAINT;
 use super::oops::{self, Oops};
-use super::{Class, Event, Fate, Log, Sign, class_of, end_of_report, panic_class, panic_line, panic_words};
+use super::{
+    Class, Event, Fate, Log, Sign, class_of, end_of_report, is_one_report, panic_class, panic_line,
+    panic_words,
+};
 use crate::log::lines::Lines;
 use crate::session::Session;
 use base::VirtAddr;
 
-/// How many lines a report has at most: a message further on is of another, even where the end of the first is lost.
-const MAX_REPORT: usize = 400;
 /// How many episodes, the last of them, are held against the stack.
 const MAX_EPISODES: usize = 8;
 /// Functions in which a task dies of its oops.
@@ -96,14 +98,15 @@ fn choose(lines: &[&str], on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Op
     };
     let named = panic_class(words);
     if let Some(episode) = oops
-        && oopses.ends_in(episode, named, &log)
+        && oopses.ends_in(episode, (words, named), &log)
     {
         return first(episode);
     }
     match named {
         // an oops whose first lines the log has lost: the report right before the panic, if there is one
         Some(Class::Unknown) => {
-            let near = signs.iter().rfind(|s| panic_at - s.at <= 100);
+            let is_over = |s: &Sign| s.fate == Fate::Deadly && end_of_report(lines, s.at, panic_at).is_some();
+            let near = signs.iter().rfind(|s| panic_at - s.at <= 100 && !is_over(s));
             Some(near.map_or_else(|| log.event(panic_at, Class::Panic), |s| log.reported(s.at, s.class)))
         }
         Some(class) => {
@@ -158,7 +161,7 @@ impl Oopses<'_> {
     /// True where the first of two neighbours caused the other, or both are of one report.
     fn is_caused(&self, cause: usize, n: usize) -> bool {
         let (Some(cause), Some(sign)) = (self.deadly.get(cause), self.deadly.get(n)) else { return false };
-        if end_of_report(self.before, cause.at, sign.at).is_none() && sign.at - cause.at <= MAX_REPORT {
+        if is_one_report(self.before, cause.at, sign.at) {
             return true;
         }
         let (one, other) = (oops::read(self.before, cause.at), oops::read(self.before, sign.at));
@@ -173,12 +176,13 @@ impl Oopses<'_> {
     }
 
     /// True where the panic of these words was the end of the episode.
-    fn ends_in(&self, episode: Episode, named: Option<Class>, log: &Log<'_>) -> bool {
+    fn ends_in(&self, episode: Episode, (words, named): (&str, Option<Class>), log: &Log<'_>) -> bool {
         let own = self.deadly.get(episode.first..=episode.last).unwrap_or_default();
         let Some(first) = own.first() else { return false };
         let is_over = self.is_before(episode, self.before.len());
         match named {
-            Some(Class::Unknown) => true,
+            // an oops taints before its report ends; what taints later is another report
+            Some(Class::Unknown) => !is_over || !words.starts_with(PANIC_ON_TAINT),
             // an oops that took the first process along; that of another task had nothing to do with it
             Some(Class::InitKilled) => {
                 let died = oops::read(self.before, first.at).pid;
@@ -226,6 +230,11 @@ mod tests {
             ),
             ("Kernel panic - not syncing: sysrq triggered crash", Class::Sysrq),
             ("Kernel panic - not syncing: a driver gave up", Class::Panic),
+            (
+                "BUG kmalloc-64 (Tainted: G    B      ): Poison overwritten\nKernel panic - not syncing: panic_on_taint set ...",
+                Class::SlabCorruption,
+            ),
+            ("Kernel panic - not syncing: panic_on_taint set ...", Class::Panic),
             ("Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100", Class::InitKilled),
             ("kernel BUG at b.c:2!\nKernel panic - not syncing: Fatal exception", Class::Bug),
             ("sysrq: Trigger a crash", Class::Sysrq),
@@ -259,6 +268,7 @@ mod tests {
             "Kernel panic - not syncing: Oops: Fatal exception",
             "Kernel panic - not syncing: Oops - BUG: Fatal exception in interrupt",
             "Kernel panic - not syncing: Aiee, killing interrupt handler!",
+            "Kernel panic - not syncing: Oopsed too often (kernel.oops_limit is 1)",
         ] {
             assert_eq!(
                 of(&format!("{}{end}", oops(NULL, 1, 77, "f+0x1/0x2", "g+0x1/0x2"))).class,

@@ -2,8 +2,8 @@
 //! kernel counts more, by pid and among the children of those that are known.
 
 use super::Tasks;
+use crate::containers::idr;
 use crate::containers::list::both_ways;
-use crate::containers::xarray;
 use crate::error::{KernelError, Result};
 use crate::sched::plausible::PID_MAX;
 use crate::sched::task::{SignalStruct, Task, TaskStruct, read_task};
@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 bind! {
     /// `struct pid_namespace`: `idr` since 4.15 (95846ecf9dac)
-    struct PidNamespace("pid_namespace") { idr: "idr.idr_rt" }
+    struct PidNamespace("pid_namespace") { idr: "idr" }
 }
 bind! {
     /// `struct pid`
@@ -236,6 +236,7 @@ impl Find<'_> {
             next += 1;
         }
         self.out.problems.truncate(before.max(1));
+        self.told = self.out.problems.iter().map(ToString::to_string).collect();
         if self.looks_whole {
             self.left_out(known);
         }
@@ -295,9 +296,8 @@ impl Find<'_> {
     /// Numbers and the `struct pid` of each, where the kernel keeps them in a tree by number.
     pub(super) fn pids_by_number(&self) -> Result<Vec<(u64, VirtAddr)>> {
         let s = self.s;
-        let root = s.bind::<PidNamespace>().idr.at(s.need_symbol("init_pid_ns")?)?;
-        let tree = xarray::entries(s.mem(), xarray::Layout::of(s)?, xarray::head(s, root)?);
-        Ok(tree.all.iter().map(|e| (e.index, VirtAddr(e.value))).collect())
+        let at = s.bind::<PidNamespace>().idr.at(s.need_symbol("init_pid_ns")?)?;
+        Ok(idr::entries(s, at)?.all.iter().map(|e| (e.index, VirtAddr(e.value))).collect())
     }
 }
 

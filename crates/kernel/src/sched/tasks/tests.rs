@@ -266,10 +266,9 @@ fn without_types_a_list_is_known_by_either_end() {
     }
 }
 
-/// Both ends of the list are damaged: pids, parents and neighbours lead to all, and what is not counted may be more.
+/// Both ends of the list are damaged: what pids and parents lead to is found, and that others are missing is told.
 #[test]
 fn a_list_whose_ends_lead_nowhere_leaves_other_ways() {
-    // those that only the list leads to are missing, and that is said
     for ends in [[0; 2], [0x4141_4141_4141_4141, 0x4242_4242_4242_4242]] {
         for is_counted in [true, false] {
             let (mut k, all) = kernel(6);

@@ -1,7 +1,7 @@
 //! The list of all processes, of which only the head is known: the one that leads from `init_task` through tasks with names.
 
 use super::evidence::{never, only_place};
-use super::task::{COMM, MAX_TASKS, Sample, TASK_MIN, name_in, offsets};
+use super::task::{COMM, LIST_HEAD, MAX_TASKS, Sample, TASK_MIN, name_in, offsets};
 use crate::containers::list::list;
 use crate::session::Session;
 use base::VirtAddr;
@@ -75,13 +75,10 @@ fn by_children(s: &Session, init: &Sample, comm: u64) -> Vec<Walked> {
     child.map(around).unwrap_or_default()
 }
 
-/// The size of a `struct list_head`, and the distance from `task_struct.children` to `sibling`, which follows it.
-const LIST_HEAD: u64 = 16;
-
 /// The first child, if `o` is where `children` is: a list of tasks with names that leads through their `sibling` and back.
 fn child_at(s: &Session, init: &Sample, o: usize, comm: u64) -> Option<VirtAddr> {
     let head = init.at.add(o as u64);
-    let task = |node: VirtAddr| node.sub(o as u64 + LIST_HEAD);
+    let task = |node: VirtAddr| node.sub((o + LIST_HEAD) as u64);
     let mut all = list(s.mem(), head).take(MAX_TASKS);
     let first = all.next()?.ok()?;
     let is_task = |node: VirtAddr| {

@@ -69,7 +69,7 @@ pub(super) fn offsets(step: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Bytes of a `struct list_head`: `sibling` follows `children`.
-const LIST_HEAD: usize = 16;
+pub(super) const LIST_HEAD: usize = 16;
 
 /// `children`: the list in each parent that its children's `sibling` is on, between the parent and others of its children.
 fn children(init: &Sample, tasks: &[Sample], parent: usize) -> Option<usize> {

@@ -24,8 +24,8 @@ impl Frames {
         let victim = v.victim.as_ref();
         let task = victim.and_then(|victim| s.tasks().at(base::VirtAddr(victim.task)));
         let numbers = task.zip(victim.and_then(|victim| victim.frame)).map(|(task, from)| {
-            let bt = s.backtrace(task);
-            (from..bt.unwound.frames.len()).map(|n| frames::number_of(&bt, n)).collect()
+            let numbers = frames::numbers(&s.backtrace(task));
+            (from..numbers.len()).map(|n| frames::number_of(&numbers, n)).collect()
         });
         Self {
             task: victim.map(|victim| victim.task),
@@ -36,12 +36,12 @@ impl Frames {
     }
 
     /// Where a value is: its task and CPU, the number of its frame, its register or its address.
-    fn at(&self, level: Option<usize>, spot: &Spot) -> Record {
+    fn at(&self, level: usize, spot: &Spot) -> Record {
         let mut out = Record::new();
         out.hidden("task", self.task.map_or(Cell::Null, Cell::Addr));
         out.hidden("pid", self.pid.map_or(Cell::Null, |pid| Cell::from(i64::from(pid))));
         out.hidden("cpu", self.cpu.map_or(Cell::Null, Cell::from));
-        let frame = level.and_then(|level| self.numbers.get(level).copied().flatten());
+        let frame = self.numbers.get(level).copied().flatten();
         out.hidden("frame", frame.map_or(Cell::Null, Cell::from));
         let (register, address) = place(spot);
         out.hidden("register", register.map_or(Cell::Null, Cell::from));
@@ -109,7 +109,7 @@ pub(super) fn access(a: &Access, r: &mut Record) {
 
 /// A value as a number.
 fn number(value: &Value) -> Cell {
-    value.bits.map_or(Cell::Null, Cell::hex)
+    Cell::hex(value.bits)
 }
 
 /// Why an operand has no value.
@@ -123,7 +123,7 @@ pub(super) fn gone(row: &Operand) -> Cell {
 /// An operand: its expression as `p` takes it, where it is, its value.
 pub(super) fn operand(row: &Operand, at: &Frames, r: &mut Record) {
     r.hidden("expr", row.expr().map_or(Cell::Null, expression));
-    r.record("at", at.at(Some(row.level), &row.spot));
+    r.record("at", at.at(row.level, &row.spot));
     r.hidden("value", row.value.as_ref().map_or_else(|| gone(row), number));
 }
 
@@ -135,22 +135,27 @@ pub(super) fn statement(says: &Says, at: &Frames, r: &mut Record) {
     match says {
         Says::Related(Related::Member { expr, value, at: address, level, .. }) => {
             r.hidden("expr", expression(expr));
-            r.record("at", at.at(Some(*level), &Spot::Memory { bits: 64, at: *address }));
+            r.record("at", at.at(*level, &Spot::Memory { bits: 64, at: *address }));
             r.hidden("value", number(value));
         }
-        Says::Stall(Stall::Loops { reads, .. }) => {
-            r.list("values", reads.iter().map(|read| loop_read(read, at)).collect());
+        Says::Stall(Stall::Loops { cpu, reads, .. }) => {
+            r.list("values", reads.iter().map(|read| loop_read(read, *cpu)).collect());
         }
         _ => {}
     }
 }
 
-/// What a loop reads.
-fn loop_read(read: &LoopRead, at: &Frames) -> Record {
+/// What a loop reads: by its address, as the loop need not be in the frame that the verdict blames.
+fn loop_read(read: &LoopRead, cpu: Option<u32>) -> Record {
     let mut r = Record::new();
     r.hidden("expr", expression(&read.expr));
-    let spot = read.at.map_or(Spot::Made, |at| Spot::Memory { bits: 64, at });
-    r.record("at", at.at(Some(0), &spot));
+    let mut at = Record::new();
+    for name in ["task", "pid", "frame", "register"] {
+        at.hidden(name, Cell::Null);
+    }
+    at.hidden("cpu", cpu.map_or(Cell::Null, Cell::from));
+    at.hidden("address", read.at.map_or(Cell::Null, Cell::Addr));
+    r.record("at", at);
     r.hidden("value", read.value.as_ref().map_or(Cell::Null, number));
     r.hidden("text", read.value.as_ref().map(|value| value.spelt.clone()));
     r.hidden("how", How::Memory.word());

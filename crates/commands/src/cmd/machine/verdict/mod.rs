@@ -62,8 +62,10 @@ impl Run for VerdictCommand {
             // what Ctrl-C cut short is no verdict
             cx.cancel.check()?;
             cx.settings.undetermined = !v.is_determined();
-            let at = json::Frames::of(s, &v);
-            let mut out = if brief { short(&v) } else { shown(&v, &at, &statement_at(s, &v), args.evidence) };
+            let mut out = match brief {
+                true => short(&v),
+                false => shown(&v, &json::Frames::of(s, &v), &statement_at(s, &v), args.evidence),
+            };
             for loss in &v.losses {
                 // what is told in the verdict's own words is not told twice
                 if v.undetermined.iter().any(|lack| lack.to_string().ends_with(&loss.why)) {
