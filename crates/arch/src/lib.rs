@@ -83,6 +83,19 @@ pub enum StackSource {
     },
 }
 
+/// The table of where exceptions and interrupts enter the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct GateTable {
+    /// The kernel's variable.
+    pub symbol: &'static str,
+    /// Bytes of an entry.
+    pub entry_size: u64,
+    /// How many entries there are.
+    pub count: u64,
+    /// The address in an entry; none in one that is not set.
+    pub target: fn(&[u8]) -> Option<VirtAddr>,
+}
+
 /// What a relocation writes, of `S`, what it refers to, `A`, its addend, and `P`, its own place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RelocatedField {

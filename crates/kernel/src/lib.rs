@@ -8,6 +8,7 @@ pub mod debug;
 mod error;
 pub mod fs;
 pub mod ipc;
+pub mod irq;
 pub mod locking;
 pub mod log;
 pub mod machine;
@@ -25,6 +26,7 @@ mod shape_tests;
 pub mod stack;
 #[cfg(test)]
 mod testing;
+pub mod time;
 mod types;
 pub mod workqueue;
 

@@ -2,7 +2,11 @@
 
 mod arm64;
 mod ipc;
+mod irq;
+mod machine;
+mod sched;
 pub(crate) mod sleepers;
+mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +14,11 @@ use serde_json::Value;
 
 pub use arm64::crash as crash_arm64;
 pub use ipc::ipc;
+pub use irq::irq;
+pub use machine::machine;
+pub use sched::{queues, signals};
 pub use sleepers::sleepers;
+pub use timers::timers;
 
 use crate::truth::is_label;
 use crate::{Answers, Case, Place, Report, Truth};

@@ -108,6 +108,10 @@ pub fn texts(options: &[&str], files: &[PathBuf], lines: &[String]) -> Result<Ve
     Ok(answers)
 }
 
+/// What is asked about queues, interrupts, timers and the machine.
+const MACHINE: [&str; 9] =
+    ["runq", "runq -g", "irq -s", "irq -b", "irq -a", "timer -r", "mach", "mach -c", "mach -m"];
+
 /// What crashlens answered to each of several command lines, as JSON.
 #[derive(Debug)]
 pub struct Answers {
@@ -161,7 +165,11 @@ impl Answers {
         let symbols: Vec<&str> = samples.filter(|name| !crate::truth::is_label(name)).chain(next).collect();
         let lines = ["sys", "log", "mod", "ps", "ipcs -Msq", "bt -s"].map(str::to_owned).into_iter();
         let other = case.truth.task_in_own_ipc().map(|pid| format!("ipcs -n {pid} -Msq"));
-        let lines: Vec<String> = lines.chain(other).chain([format!("sym {}", symbols.join(" "))]).collect();
+        let processes: Vec<String> = case.truth.signals().keys().map(ToString::to_string).collect();
+        let signals = format!("sig {}", processes.join(" "));
+        let machine = MACHINE.iter().map(|line| (*line).to_owned());
+        let lines = lines.chain(machine).chain(other).chain([signals, format!("sym {}", symbols.join(" "))]);
+        let lines: Vec<String> = lines.collect();
         let mut answers = Self::ask(&files, &lines)?;
         let pids: Vec<String> = answers
             .list("ps", "tasks")?

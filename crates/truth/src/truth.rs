@@ -38,7 +38,30 @@ pub struct Truth {
     pub sections: BTreeMap<String, Vec<String>>,
 }
 
+/// A process's sets of signals, as `/proc/PID/status` names them.
+const SETS: [&str; 5] = ["SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt"];
+
 impl Truth {
+    /// The sets of signals of each process that has memory of its own: for its first thread, for all of them, blocked, ignored,
+    /// caught.
+    #[must_use]
+    pub fn signals(&self) -> BTreeMap<i64, [String; 5]> {
+        let mut out: BTreeMap<i64, [String; 5]> = BTreeMap::new();
+        let mut pid = None;
+        for line in self.sections.get("process.status").into_iter().flatten() {
+            if let Some(words) = line.strip_prefix("@ ") {
+                pid = words.split_whitespace().next().and_then(|word| word.parse().ok());
+            }
+            let (Some(pid), Some((name, value))) = (pid, line.split_once(':')) else { continue };
+            if let Some(n) = SETS.iter().position(|set| *set == name)
+                && let Some(set) = out.entry(pid).or_default().get_mut(n)
+            {
+                value.trim().clone_into(set);
+            }
+        }
+        out
+    }
+
     /// The task that has an IPC namespace of its own, where the guest has one.
     #[must_use]
     pub fn task_in_own_ipc(&self) -> Option<i64> {

@@ -75,6 +75,31 @@ fn the_modules_are_the_guests() {
 }
 
 #[test]
+fn the_signals_are_the_guests() {
+    check("signals", aspects::signals);
+}
+
+#[test]
+fn the_queues_hold_the_tasks_that_run() {
+    check("queues", aspects::queues);
+}
+
+#[test]
+fn the_interrupts_are_the_guests() {
+    check("irq", aspects::irq);
+}
+
+#[test]
+fn the_timers_are_the_guests() {
+    check("timers", aspects::timers);
+}
+
+#[test]
+fn the_machine_is_the_guests() {
+    check("machine", aspects::machine);
+}
+
+#[test]
 fn the_tasks_are_the_guests() {
     check("tasks", aspects::tasks);
 }

@@ -44,12 +44,17 @@ fn the_sample_says_what_its_guest_said() {
     let case = case();
     let dump = vec![PathBuf::from(SAMPLE)];
     let answers = Answers::about(&case, &dump, State::Alone).unwrap();
-    let all: [(&str, Aspect); 8] = [
+    let all: [(&str, Aspect); 13] = [
         ("system", aspects::system),
         ("log", aspects::log),
         ("modules", aspects::modules),
         ("tasks", aspects::tasks),
         ("ipc", aspects::ipc),
+        ("signals", aspects::signals),
+        ("queues", aspects::queues),
+        ("irq", aspects::irq),
+        ("timers", aspects::timers),
+        ("machine", aspects::machine),
         ("symbols", aspects::symbols),
         ("crash", aspects::crash),
         ("sleepers", aspects::sleepers),

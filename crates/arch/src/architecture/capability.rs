@@ -6,7 +6,7 @@ use crate::dataflow::{Function, Known, Mem};
 use crate::frame::{FrameShape, Prologue, Resume, SavedLayout};
 use crate::regs::{CpuState, RegSet, Regs};
 use crate::space::{Linear, PageTables, Paging};
-use crate::{Boot, Disassemble, EntryKind, ImagePlace, IsText, Pte, RelocatedField, StackSource};
+use crate::{Boot, Disassemble, EntryKind, GateTable, ImagePlace, IsText, Pte, RelocatedField, StackSource};
 use base::{Fault, PhysAddr, PhysRead, RawNote, VirtAddr, VirtRead, VmcoreInfo};
 use std::ops::Range;
 
@@ -225,6 +225,10 @@ pub trait EntryCode: Send + Sync {
     /// This architecture's own part of [`crate::Arch::stop_calls`].
     fn stop_calls(&self) -> &'static [&'static str] {
         &[]
+    }
+    /// The table of where exceptions and interrupts enter the kernel; `None` where code at fixed places does that.
+    fn gates(&self) -> Option<&'static GateTable> {
+        None
     }
 }
 

@@ -9,10 +9,7 @@ use report::Report;
 const ALIAS_DEPTH: usize = 8;
 
 /// crash's commands. One that is not in [`COMMANDS`] is known, and said to be missing.
-const CRASH: &[&str] = &[
-    "bpf", "dev", "files", "fuser", "irq", "kmem", "mach", "mount", "net", "runq", "rustfilt", "sbitmapq",
-    "sig", "timer", "vm",
-];
+const CRASH: &[&str] = &["bpf", "dev", "files", "fuser", "kmem", "mount", "net", "sbitmapq", "vm"];
 
 /// The command of this name.
 #[must_use]

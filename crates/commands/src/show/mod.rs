@@ -7,6 +7,7 @@ pub(crate) mod locals;
 pub(crate) mod place;
 pub(crate) mod registers;
 pub(crate) mod source;
+pub(crate) mod symbol;
 pub(crate) mod tasks;
 pub(crate) mod values;
 pub(crate) mod when;

@@ -139,19 +139,51 @@ pub struct Clocks {
     pub uptime_sec: i64,
 }
 
+/// Where the timekeeper is.
+fn timekeeper(s: &Session, tk: &Timekeeper) -> Result<VirtAddr> {
+    // since 6.17 (22c62b9a84b8) there are several; the core's is the first
+    match s.symbol("tk_core").or_else(|| s.symbol("timekeeper_data")) {
+        // { seqcount_t seq; struct timekeeper timekeeper; }, cache-line aligned: 6.13 named it tk_data
+        Some(core) => match s.bind::<TkCore>().timekeeper.at(core) {
+            Ok(at) => Ok(at),
+            Err(_) => plausible_timekeeper(s, tk, core),
+        },
+        None => s.need_symbol("timekeeper"),
+    }
+}
+
+/// The parts below a second of the monotonic clock, of which there may be more than one second's; none where the types do
+/// not know them.
+fn parts(s: &Session, tk: &Timekeeper, at: VirtAddr) -> Result<Option<i64>> {
+    let mem = s.mem();
+    if tk.shift.exists() != tk.shift.offset().is_ok() || tk.xtime_nsec.offset().is_err() {
+        return Ok(None);
+    }
+    // xtime_nsec is shifted by the clock source's shift
+    let shift = known(tk.shift.u32(mem, at))?.unwrap_or(0).min(63);
+    let wall = (tk.xtime_nsec.num(mem, at)? >> shift).cast_signed();
+    Ok(Some(wall.saturating_add(known(tk.wall_to_monotonic_nsec.int(mem, at))?.unwrap_or(0))))
+}
+
+/// The monotonic clock at the last tick before the dump, in nanoseconds: what timers are held against.
+///
+/// # Errors
+/// The timekeeper is not known, or not in the dump.
+pub fn monotonic_nsec(s: &Session) -> Result<i64> {
+    let tk = s.bind::<Timekeeper>();
+    let at = timekeeper(s, &tk)?;
+    let seconds = tk.xtime_sec.num(s.mem(), at)?.cast_signed();
+    let seconds = seconds.saturating_add(tk.wall_to_monotonic.int(s.mem(), at)?);
+    let parts = parts(s, &tk, at)?
+        .ok_or(KernelError::NoMember { of: "timekeeper", member: "tkr_mono.xtime_nsec" })?;
+    Ok(seconds.saturating_mul(NSEC).saturating_add(parts))
+}
+
 /// Reads the timekeeper: the time of the last tick before the dump.
 pub fn clocks(s: &Session) -> Result<Clocks> {
     let mem = s.mem();
     let tk = s.bind::<Timekeeper>();
-    // since 6.17 (22c62b9a84b8) there are several; the core's is the first
-    let at = match s.symbol("tk_core").or_else(|| s.symbol("timekeeper_data")) {
-        // { seqcount_t seq; struct timekeeper timekeeper; }, cache-line aligned: 6.13 named it tk_data
-        Some(core) => match s.bind::<TkCore>().timekeeper.at(core) {
-            Ok(at) => at,
-            Err(_) => plausible_timekeeper(s, &tk, core)?,
-        },
-        None => s.need_symbol("timekeeper")?,
-    };
+    let at = timekeeper(s, &tk)?;
     let wall = tk.xtime_sec.num(mem, at)?.cast_signed();
     let mono = wall.saturating_add(tk.wall_to_monotonic.int(mem, at)?);
     let asleep = match tk.offs_boot.int(mem, at) {
@@ -159,13 +191,13 @@ pub fn clocks(s: &Session) -> Result<Clocks> {
         Err(e) if tk.offs_boot.exists() => return Err(e),
         Err(_) => known(tk.total_sleep_time.int(mem, at))?.unwrap_or(0).saturating_mul(NSEC),
     };
-    // the parts below a second of both clocks may add up to one: xtime_nsec is shifted by the clock source's shift
-    let parts = tk.shift.exists() == tk.shift.offset().is_ok() && tk.xtime_nsec.offset().is_ok();
-    let shift = if parts { known(tk.shift.u32(mem, at))?.unwrap_or(0).min(63) } else { 0 };
-    let wall_nsec = if parts { (tk.xtime_nsec.num(mem, at)? >> shift).cast_signed() } else { 0 };
-    let nsec = wall_nsec.saturating_add(known(tk.wall_to_monotonic_nsec.int(mem, at))?.unwrap_or(0));
+    let parts = parts(s, &tk, at)?;
+    let nsec = match parts {
+        Some(nsec) => nsec,
+        None => known(tk.wall_to_monotonic_nsec.int(mem, at))?.unwrap_or(0),
+    };
     let mut up = mono.saturating_mul(NSEC).saturating_add(nsec).saturating_add(asleep);
-    if !parts {
+    if parts.is_none() {
         // without the parts of a second it is this, or up to a second more: the ticks tell, and the log's last message
         let ticks = ticks_nsec(s, up).unwrap_or(up);
         let logged = s.log().ok().and_then(crate::log::printk::Log::last_nsec).map_or(0, u64::cast_signed);

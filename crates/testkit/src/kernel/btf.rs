@@ -9,6 +9,7 @@ const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
 const FWD: u32 = 7;
+const VAR: u32 = 14;
 
 /// A word of a record: a name is known by its offset only when all strings are.
 enum Word {
@@ -42,6 +43,12 @@ impl Writer {
 
     pub(super) fn forward(&mut self, name: &str) {
         self.record(name, FWD, false, 0, 0);
+    }
+
+    /// A variable that other files can name.
+    pub(super) fn variable(&mut self, name: &str, ty: u32) {
+        self.record(name, VAR, false, 0, ty);
+        self.0.push(Word::Number(1));
     }
 
     /// Members: name, type, first bit, width of a bit-field.

@@ -31,13 +31,20 @@
 mod btf;
 mod idr;
 mod ipc;
+mod irq;
 mod kallsyms;
 mod machine;
 mod memory;
+mod runq;
+mod signal;
 mod tasks;
+mod timer;
 mod types;
 
 pub use ipc::Ipc;
+pub use irq::Irqs;
+pub use runq::RunQueues;
+pub use timer::{HrTimers, Timers};
 pub use types::Member;
 
 use crate::dump::DumpSpec;
@@ -259,6 +266,12 @@ impl Kernel {
     /// Declares an enumeration of 4 bytes.
     pub fn enumeration(&mut self, name: &str, values: &[(&str, i32)]) -> &mut Self {
         self.types.enumeration(name, values);
+        self
+    }
+
+    /// Says of which type a variable is, as the types of a kernel do of each CPU's own variables.
+    pub fn variable_of(&mut self, name: &str, ty: &str) -> &mut Self {
+        self.types.variable(name, ty);
         self
     }
 

@@ -28,6 +28,7 @@ struct Compound {
 pub(super) struct TypeTable {
     compounds: Vec<Compound>,
     enums: Vec<(String, Vec<(String, i32)>)>,
+    variables: Vec<(String, String)>,
 }
 
 impl TypeTable {
@@ -53,6 +54,10 @@ impl TypeTable {
         let values = values.iter().map(|(n, v)| ((*n).into(), *v)).collect();
         self.enums.retain(|(n, _)| n != name);
         self.enums.push((name.into(), values));
+    }
+
+    pub(super) fn variable(&mut self, name: &str, ty: &str) {
+        self.variables.push((name.into(), ty.into()));
     }
 
     fn get_mut(&mut self, name: &str) -> &mut Compound {
@@ -139,6 +144,11 @@ impl TypeTable {
         }
         for (name, values) in &self.enums {
             named.enumeration(name, values);
+        }
+        for (name, ty) in &self.variables {
+            let ty = all.id(ty);
+            all.writer.variable(name, ty);
+            all.next += 1;
         }
         named.append(all.writer).blob()
     }

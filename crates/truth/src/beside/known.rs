@@ -1,7 +1,7 @@
 //! The differences that are known: what, and why crashlens's answer stands. How narrowly each is told is in the files of
 //! their kinds.
 
-use super::{Beside, Hunk, stacks, texts};
+use super::{Beside, Hunk, machine, stacks, texts};
 
 /// A difference that is known.
 #[derive(Clone, Copy, Debug)]
@@ -228,6 +228,30 @@ pub const KNOWN: &[Known] = &[
         "crash names the last byte, crashlens the one behind",
         SYMBOLS,
         texts::last_byte,
+    ),
+    known(
+        "an idle task's time",
+        "the kernel does not note when an idle task comes on its CPU; crash takes the time since the machine started",
+        &["runq -m"],
+        machine::idle_since,
+    ),
+    known(
+        "lines that nothing handles",
+        "-u asks for those in use; /proc/interrupts has no others",
+        &["irq -u"],
+        machine::unhandled,
+    ),
+    known(
+        "wheels of timers",
+        "since 6.9 a CPU has three, as the variable's type says; crash knows two, by their old names",
+        &["timer"],
+        machine::wheels,
+    ),
+    known(
+        "the time of a clock",
+        "crash counts ticks: of another start on 6.12 (minutes where the guest spoke last after seconds), without what is less          than one elsewhere; and it centres numbers",
+        &["timer -r"],
+        machine::clock_now,
     ),
     known(
         "the order of a module's parts",

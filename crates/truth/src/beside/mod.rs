@@ -6,6 +6,7 @@
 
 mod frames;
 pub mod known;
+mod machine;
 mod questions;
 mod stacks;
 mod texts;

@@ -98,6 +98,17 @@ const TASKS: &[&str] = &[
     "foreach task -R comm,pid",
     "foreach 1 2 PID ps -t",
     "foreach init task -R exit_state,exit_code",
+    "sig PID",
+    "sig -g PID",
+    "sig -l",
+    "sig -s 800A000000000201",
+    "foreach user sig",
+    "runq",
+    "runq -t",
+    "runq -T",
+    "runq -m",
+    "runq -g",
+    "runq -c 0",
 ];
 
 const SYMBOLS: &[&str] = &[
@@ -142,6 +153,21 @@ const SYSTEM: &[&str] = &[
     "ipcs -q 0",
     "ipcs -n PID",
     "ipcs -M -n TASK",
+    "irq",
+    "irq 1",
+    "irq -u",
+    "irq -d",
+    "irq -b",
+    "irq -a",
+    "irq -s",
+    "irq -s -c 0",
+    "timer",
+    "timer -C 0",
+    "timer -r",
+    "timer -r -C 0",
+    "mach -m",
+    "mach -c",
+    "mach -cx",
 ];
 
 const MEMORY: &[&str] = &[

@@ -4,3 +4,4 @@ pub(crate) mod ascii;
 pub(crate) mod eval;
 pub(crate) mod meta;
 pub(crate) mod repeat;
+pub(crate) mod rustfilt;

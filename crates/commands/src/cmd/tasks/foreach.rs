@@ -1,5 +1,6 @@
 //! `foreach`: a command for each of several tasks.
 
+use crate::engine::command::has_letter;
 use crate::engine::dispatch;
 use crate::show::tasks::{self, Named, banner};
 use crate::{CommandError, Cx, Example, Run};
@@ -66,6 +67,7 @@ impl Run for Foreach {
                 Example::new("foreach user vtop 400000", "an address in each process"),
                 Example::new("foreach active set", "what the CPUs were running"),
                 Example::new("foreach active bt -s ps -t", "two commands"),
+                Example::new("foreach user sig -g", "the signals of each process"),
             ]
         }
     }
@@ -283,6 +285,10 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
         cx.cancel.check()?;
         cx.settings.context = Some(t.at);
         for Single { name, with_banner, arguments } in &ask.commands {
+            // the threads of a process are shown with its first one, unless one was asked for
+            if *name == "sig" && has_letter(arguments, &['g']) && !t.is_leader() && ask.named.is_empty() {
+                continue;
+            }
             let mut row = Record::new();
             if !first {
                 row.blank();

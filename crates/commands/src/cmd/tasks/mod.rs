@@ -3,6 +3,8 @@
 pub(crate) mod foreach;
 pub(crate) mod ipcs;
 pub(crate) mod ps;
+pub(crate) mod runq;
 pub(crate) mod set;
+pub(crate) mod sig;
 pub(crate) mod task;
 pub(crate) mod waitq;
