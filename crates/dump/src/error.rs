@@ -424,8 +424,8 @@ impl std::fmt::Display for Warning {
             }
             Self::Unplaced { offset, len } => write!(
                 f,
-                "{len:#x} bytes at offset {offset:#x} of the file are in no segment: a header is damaged, and their memory \
-                 is not known"
+                "{len:#x} bytes at offset {offset:#x} of the file are in no segment: a header is damaged, or they are no part of \
+                 the dump; memory in them is not known"
             ),
             Self::MagicDamaged { format, offset } => write!(
                 f,

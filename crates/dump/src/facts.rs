@@ -49,7 +49,12 @@ impl Facts {
     /// Why it does.
     #[must_use]
     pub fn lost(&self) -> Option<&Warning> {
-        self.warnings.iter().find(|warning| warning.loses_memory())
+        self.losses().next()
+    }
+
+    /// All that it lacks.
+    pub fn losses(&self) -> impl Iterator<Item = &Warning> {
+        self.warnings.iter().filter(|warning| warning.loses_memory())
     }
 }
 

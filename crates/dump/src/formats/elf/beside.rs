@@ -127,8 +127,11 @@ impl View<'_> {
         } else if at.starts && at.ends {
             is_exact(at.gap_before) || is_exact(at.gap_behind) || before() && behind()
         } else if at.starts || own.file_len != own.mem_len {
-            // of a whole file the last data are not followed by others
-            before() && (!is_last || at.gap_behind.0 > at.gap_behind.1 || behind())
+            // of a whole file the last data are not followed by others; what follows says nothing of data whose place the ones
+            // before tell, and whose length is said twice
+            let is_told =
+                || own.file_len == own.mem_len && is_exact(at.gap_before) && self.rests.has_another(own);
+            before() && (!is_last || at.gap_behind.0 > at.gap_behind.1 || is_told() || behind())
         } else {
             behind() && (at.ends || before())
         }

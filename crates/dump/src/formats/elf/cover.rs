@@ -1,5 +1,5 @@
 //! Headers that account for the whole file: each part of it is the headers', or one segment's, or padding before a segment
-//! whose data are aligned. Such headers are believed in whatever order they stand: no damage of a place or a length leaves
+//! whose data are aligned, up to the last segment's end. Such headers are believed in whatever order they stand: no damage of a place or a length leaves
 //! the file covered once.
 //!
 //! **Invariant:** of the file nothing is read but padding behind memory that is not all there; what this costs grows with the
@@ -41,7 +41,7 @@ struct Gap {
     room: Room,
 }
 
-/// Whether the headers cover a file up to `len`, each part of it once. `headers` are the ELF header and the table.
+/// Whether the headers cover a file of `len` bytes up to the last segment's end, each part of it once. `headers` are the ELF header and the table.
 pub(super) fn is_covered(segments: &[Segment], headers: [(u64, u64); 2], len: u64, image: &Image) -> bool {
     let mut parts: Vec<Part<'_>> =
         headers.iter().map(|&(start, end)| Part { start, end, load: None }).collect();
@@ -86,10 +86,13 @@ pub(super) fn is_covered(segments: &[Segment], headers: [(u64, u64); 2], len: u6
             (at, last) = (part.end, part.load);
         }
     }
-    // a copy may be filled up, and a table of sections stand behind
-    let is_whole = at <= len && len - at < PAGE_SIZE && !is_short(last, at, len);
+    // a copy may be filled up, a table of sections or anything else stand behind: where the length of the last data is said
+    // twice, that says nothing of them
+    let is_lost = |s: &Segment| s.is_load() && s.file_len == 0 && s.mem_len > 0 && s.offset >= at;
+    let is_told = last.is_none_or(|last| last.file_len == last.mem_len) && !segments.iter().any(is_lost);
+    let ends = at <= len && (is_told || len - at < PAGE_SIZE) && !is_short(last, at, len);
     let mut aligns = (0..=MAX_ALIGN).map(|bits| 1 << bits).chain(common(&gaps));
-    is_whole && aligns.any(|align| explains(&gaps, align))
+    ends && aligns.any(|align| explains(&gaps, align))
 }
 
 /// The alignment that most writers would not choose: what all data have in common, where enough of them have it that chance
@@ -176,6 +179,22 @@ mod tests {
                 // nothing but a shorter end of the file is left
                 let is_end = n == 3 && length[n].file_len < 0x2000 && 0x2000 - length[n].file_len < PAGE_SIZE;
                 assert!(!covers(&length, len) || is_end, "p_filesz of {n}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_behind_the_last_data_says_nothing_of_them() {
+        let (all, len) = sound();
+        for junk in [1, PAGE_SIZE - 1, PAGE_SIZE, 0x8000] {
+            assert!(covers(&all, len + junk), "{junk:#x}");
+            for n in 0..all.len() {
+                let mut place = all.clone();
+                place[n].offset ^= 0x1000;
+                assert!(!covers(&place, len + junk), "{junk:#x}: p_offset of {n}");
+                let mut length = all.clone();
+                length[n].file_len -= 0x1000;
+                assert!(!covers(&length, len + junk), "{junk:#x}: p_filesz of {n}");
             }
         }
     }

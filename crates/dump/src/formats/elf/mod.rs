@@ -104,12 +104,15 @@ pub(crate) fn foreign_core(image: &Image) -> Option<DumpError> {
     foreign(image, &header, &notes)
 }
 
-/// Bytes of the file that no header leads to, where none is known to be lost: one of them is damaged. The first data may be
-/// aligned to more than a page.
+/// Bytes of the file that no header leads to, where none is known to be lost: one of them is damaged, or something else stands
+/// behind the dump. The first data may be aligned to more than a page.
 fn unplaced(header: &Header, image: &Image) -> Option<Warning> {
-    if !header.whole || header.covers {
+    if !header.whole {
         return None;
     }
+    // headers that cover the file leave nothing between
+    let last = header.segments.iter().map(Segment::file_end).max().unwrap_or(0).max(header.table.1);
+    let from = if header.covers { last } else { 0 };
     let known = |s: &&Segment| s.is_load() || s.is_note();
     let mut known: Vec<(u64, u64)> =
         header.segments.iter().filter(known).map(|s| (s.offset, s.file_end())).collect();
@@ -119,10 +122,11 @@ fn unplaced(header: &Header, image: &Image) -> Option<Warning> {
     let aligns = |offset: u64, len: u64| {
         let end = offset.saturating_add(len);
         let is_front = Some(end) == data || Some(end) == notes && data.is_none_or(|data| end < data);
-        is_front && padding::is_padding(image, offset, end)
+        let is_left_out = header.segments.iter().any(|s| s.file_len < s.mem_len && s.file_end() == offset);
+        (is_front || is_left_out) && padding::is_padding(image, offset, end)
     };
     let all = evidence::unplaced(&known, header.end);
-    let (offset, len) = all.into_iter().find(|(offset, len)| !aligns(*offset, *len))?;
+    let (offset, len) = all.into_iter().find(|(offset, len)| *offset >= from && !aligns(*offset, *len))?;
     Some(Warning::Unplaced { offset, len })
 }
 

@@ -140,7 +140,12 @@ enum Held {
 }
 
 fn held(file: &File<'_>, own: &Segment) -> Held {
-    if own.phys != 0 || own.virt != 0 || own.file_len > MAX_NOTES {
+    if own.phys != 0 || own.virt != 0 { Held::Other } else { looked_at(file, own) }
+}
+
+/// The same of one whose address tells nothing.
+fn looked_at(file: &File<'_>, own: &Segment) -> Held {
+    if own.file_len > MAX_NOTES {
         return Held::Other;
     }
     let len = own.file_len.min(file.image.len());
@@ -378,9 +383,9 @@ impl Around<'_> {
         }
         let file_len = |taken| ("p_filesz", own.file_len, taken, Segment { file_len: taken, ..*own });
         if own.file_len < own.mem_len && self.fills(own.offset, own.mem_len) {
-            // data that end inside a page are padded up to the next: the rest of the memory was left out
-            let is_left_out = || padding::are_zeros(self.image, own.file_end(), self.next_at);
-            return (!self.fills(own.offset, own.file_len) || !is_left_out()).then(|| file_len(own.mem_len));
+            // the rest of the memory was left out where padding follows: nothing tells zeros of memory from it
+            let is_left_out = padding::are_zeros(self.image, own.file_end(), self.next_at);
+            return (!is_left_out).then(|| file_len(own.mem_len));
         }
         if own.mem_len < own.file_len && self.fills(own.offset, own.file_len) {
             return Some(("p_memsz", own.mem_len, own.file_len, Segment { mem_len: own.file_len, ..*own }));
@@ -390,7 +395,7 @@ impl Around<'_> {
         let room = self.next_at.checked_sub(own.offset).filter(|room| self.has_next && *room > 0);
         let room = room.filter(is_whole)?;
         // the memory is not contradicted either
-        let is_shown = (own.file_end() > self.next_at || room <= own.mem_len) && self.is_alone;
+        let is_shown = own.file_end() > self.next_at && self.is_alone;
         is_shown.then(|| file_len(room))
     }
 
@@ -412,9 +417,10 @@ fn mend_notes(segments: &mut [Segment], file: &File<'_>, warnings: &mut Vec<Warn
     let data = segments.iter().filter(|s| s.has_data()).map(|s| s.offset);
     let Some(data) = data.min().filter(|at| *at > file.table && *at < file.image.len()) else { return };
     let mut own = own;
-    // where all writers put them, the first may have no name
+    // the first may have no name
     let stands = [file.table, file.table.next_multiple_of(4), file.table.next_multiple_of(PAGE_SIZE)];
-    if !stands.contains(&own.offset) && !is_note_at(file, own.offset) {
+    let are_notes = || is_note_at(file, own.offset) || looked_at(file, &own) == Held::Notes;
+    if !stands.contains(&own.offset) && !are_notes() {
         let stop = data.min(file.table.saturating_add(2 * PAGE_SIZE));
         let mut places = (file.table.next_multiple_of(4)..stop).step_by(4);
         let Some(taken) = places.find(|at| is_note_at(file, *at)) else { return };
