@@ -183,7 +183,33 @@ fn records(s: &Session) -> Result<Log> {
     let first = u64::from(mem.u32(s.need_symbol("log_first_idx")?)?);
     let next = u64::from(mem.u32(s.need_symbol("log_next_idx")?)?);
     let header = r.size.unwrap_or(OLD_HEADER);
-    Ok(read_records(mem, &RecordBuffer { at, len, first, next, header, members }))
+    let log = read_records(mem, &RecordBuffer { at, len, first, next, header, members });
+    let [first, next] =
+        ["log_first_seq", "log_next_seq"].map(|name| mem.u64(s.symbol(name)?).ok());
+    Ok(numbered(log, at, first, next))
+}
+
+/// Gives messages their numbers: that of the oldest is how many were written over. Where the number of messages contradicts those
+/// of the oldest and the next one, none has one.
+fn numbered(mut log: Log, at: VirtAddr, first: Option<u64>, next: Option<u64>) -> Log {
+    let Some(first) = first else { return log };
+    let count = log.records.len() as u64;
+    let is_whole = log.stopped.is_none();
+    let fits = next.is_none_or(|next| match (next.checked_sub(first), is_whole) {
+        (Some(wanted), true) => wanted == count,
+        (wanted, _) => wanted.is_some_and(|wanted| wanted >= count),
+    });
+    for record in &mut log.records {
+        record.seq = record.seq.filter(|_| fits).map(|seq| seq.saturating_add(first));
+    }
+    if fits {
+        log.lost = first;
+    } else {
+        let next = next.unwrap_or(0);
+        let why = format!("log_first_seq is {first} and log_next_seq {next}, and the buffer has {count} messages");
+        log.doubt.get_or_insert(KernelError::Damaged { what: "log_buf", at, why });
+    }
+    log
 }
 
 /// Reads a buffer of records.
@@ -353,6 +379,30 @@ mod tests {
         }
         let log = text_buffer(&[], 7, VirtAddr(1));
         assert!(log.records.is_empty() && log.doubt.is_none());
+    }
+
+    #[test]
+    fn the_number_of_the_oldest_record_is_how_many_were_written_over() {
+        let line = |seq: u64| LogRecord { seq: Some(seq), ..text_line("<6>[    1.000002] hello") };
+        let log = |stopped: bool| {
+            let mut log = Log { records: (0..3).map(line).collect(), ..Log::default() };
+            if stopped {
+                log.stop(KernelError::NoType("log"));
+            }
+            log
+        };
+        let of = |stopped, first, next| {
+            let log = numbered(log(stopped), VirtAddr(1), first, next);
+            (log.records[2].seq, log.lost, log.doubt.is_some())
+        };
+        assert_eq!(of(false, None, Some(9)), (Some(2), 0, false));
+        assert_eq!(of(false, Some(0), Some(3)), (Some(2), 0, false));
+        assert_eq!(of(false, Some(700), Some(703)), (Some(702), 700, false));
+        assert_eq!(of(false, Some(700), None), (Some(702), 700, false));
+        assert_eq!(of(true, Some(700), Some(720)), (Some(702), 700, false));
+        assert_eq!(of(false, Some(700), Some(720)), (None, 0, true));
+        assert_eq!(of(true, Some(700), Some(701)), (None, 0, true));
+        assert_eq!(of(false, Some(700), Some(3)), (None, 0, true));
     }
 
     #[test]

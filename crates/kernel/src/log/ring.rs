@@ -6,6 +6,8 @@
 //! descriptors decide where `head_id` and `tail_id` do not fit them; an info's number and the id before each text say whose
 //! they are, so that a message whose descriptor or info is lost has what the others tell of it.
 
+mod gaps;
+
 use crate::error::{KernelError, Result};
 use crate::log::printk::{Log, LogRecord, text_line};
 pub(crate) use crate::log::ring_layout::RingOffsets;
@@ -32,8 +34,10 @@ const DESC_FINALIZED: u64 = 2;
 const DESC_REUSABLE: u64 = 3;
 /// An lpos with bit 0 set has no data (`BLK_DATALESS`).
 const DATALESS: u64 = 1;
-/// Both lpos of a record whose text is empty (`NO_LPOS`, later `EMPTY_LINE_LPOS`). `FAILED_LPOS` is 1: there was no room.
+/// Both lpos of a record whose text is empty (`NO_LPOS`, later `EMPTY_LINE_LPOS`).
 const NO_LPOS: u64 = 3;
+/// The same of one whose text had no room.
+const FAILED_LPOS: u64 = 1;
 /// The top two bits of an id's word are its state; ids wrap below them.
 pub(crate) const ID_MASK: u64 = u64::MAX >> 2;
 
@@ -96,9 +100,18 @@ pub(crate) struct Found {
     gone: BTreeSet<i64>,
     /// Messages of which the text alone is there.
     untimed: usize,
+    /// Those that are marked as still being written, and whose text is not whole.
+    unwritten: BTreeSet<i64>,
+    /// The id that the ring gave last, where its own word for it holds.
+    newest: Option<i64>,
+    /// By how much the numbers of messages differ from their ids.
+    base: Option<i64>,
     /// True where it is not known which messages could not be read.
     unknown: bool,
+    /// Messages between others that are not there: they had no room, were being written, or were written over.
     lost: u64,
+    /// A descriptor between messages is damaged.
+    is_damaged: bool,
     /// Messages that are marked as still being written, and whose text is whole all the same.
     reserved: u64,
     /// Why some of it could not be read.
@@ -141,9 +154,27 @@ impl Found {
                 self.reserved = self.reserved.saturating_add(1);
                 self.records.insert(id, record);
             }
-            Ok(_) => self.lost = self.lost.saturating_add(1),
+            Ok(Slot::Reserved(None)) => _ = self.unwritten.insert(id),
+            Ok(Slot::Lost) => {}
             Err(e) => self.fail(id, e),
         }
+    }
+
+    /// The id of the oldest message that is kept, or should be.
+    fn first(&self) -> Option<i64> {
+        self.records.keys().next().into_iter().chain(self.gone.first()).min().copied()
+    }
+
+    /// The same of the newest one.
+    fn last(&self) -> Option<i64> {
+        let known = self.records.keys().next_back().into_iter().chain(self.gone.last());
+        known.chain(&self.newest).max().copied()
+    }
+
+    /// How many messages were written over before the oldest one, by its number.
+    fn written_over(&self) -> u64 {
+        let first = self.first().zip(self.base).filter(|_| !self.unknown);
+        first.and_then(|(first, base)| u64::try_from(first.saturating_add(base)).ok()).unwrap_or(0)
     }
 
     pub(crate) fn into_log(self) -> Log {
@@ -151,14 +182,14 @@ impl Found {
         let hole = if self.unknown { Some(0) } else { first };
         let as_text = self.untimed > 0 && self.untimed == self.records.len();
         // where nothing is missing in the end, only what is damaged is worth a word
-        let is_lost = hole.is_some() || self.untimed > 0;
+        let is_lost = hole.is_some() || self.untimed > 0 || self.is_damaged;
         let damage = self.why.clone().filter(|why| !is_lost && matches!(why, KernelError::Damaged { .. }));
         Log {
             hole,
             as_text,
-            lost: self.lost,
+            lost: self.lost.saturating_add(self.written_over()),
             reserved: self.reserved,
-            stopped: self.why.clone().filter(|_| hole.is_some() || as_text),
+            stopped: self.why.clone().filter(|_| hole.is_some() || as_text || self.is_damaged),
             untimed: self.why.filter(|_| self.untimed > 0).map(|why| (self.untimed, why)),
             doubt: self.doubt.or(damage),
             records: self.records.into_values().collect(),
@@ -171,10 +202,8 @@ enum Slot {
     Record(LogRecord),
     /// It is marked as still being written; with what is written, where that is whole.
     Reserved(Option<LogRecord>),
-    /// Its text was overwritten, or had no room.
+    /// Its text was overwritten, or had no room; or it never held a record.
     Lost,
-    /// It never held a record.
-    Unused,
 }
 
 /// What the descriptors say of themselves.
@@ -202,14 +231,23 @@ pub(crate) fn read_ring(mem: &dyn VirtRead, prb: VirtAddr, at: &RingOffsets) -> 
     if let Some(why) = head.problem(prb) {
         return Err(why);
     }
-    let ring = Ring { mem, at, arrays: head.arrays };
-    let mut found = match ring.contradicted(head.tail, head.head) {
-        None => ring.between(head.tail, head.head),
-        Some(why) => {
-            let doubt = KernelError::Damaged { what: "printk ring buffer", at: prb, why };
-            Found { doubt: Some(doubt), ..ring.by_descriptors() }
+    let own = Ring { mem, at, arrays: head.arrays };
+    let doubt = |why| Some(KernelError::Damaged { what: "printk ring buffer", at: prb, why });
+    let Head { tail, head, .. } = head;
+    let why = own.contradicted(tail, head);
+    // of descriptors that cannot be read nothing is known
+    let unread = || own.state(head).is_err() || own.state(tail).is_err();
+    let other = if why.is_some() || unread() { own.with_other_bits(tail, head) } else { None };
+    let (ring, mut found) = match (why, other) {
+        (_, Some(ring)) => {
+            let bits = [own, ring].map(|ring| ring.arrays.count_bits);
+            let why = format!("count_bits is {}, and by the descriptors {}", bits[0], bits[1]);
+            (ring, Found { doubt: doubt(why), ..ring.between(tail, head) })
         }
+        (None, None) => (own, own.between(tail, head)),
+        (why @ Some(_), None) => (own, Found { doubt: why.and_then(doubt), ..own.by_descriptors() }),
     };
+    ring.account(&mut found);
     if !found.is_whole() {
         ring.add_texts(&mut found);
     }
@@ -220,6 +258,7 @@ pub(crate) fn read_ring(mem: &dyn VirtRead, prb: VirtAddr, at: &RingOffsets) -> 
 pub(crate) fn read_arrays(mem: &dyn VirtRead, at: &RingOffsets, arrays: RingArrays) -> Found {
     let ring = Ring { mem, at, arrays };
     let mut found = ring.by_descriptors();
+    ring.account(&mut found);
     ring.add_texts(&mut found);
     found
 }
@@ -330,13 +369,10 @@ impl Ring<'_> {
 
     /// The records from the one id to the other.
     fn between(&self, tail: u64, head: u64) -> Found {
-        let mut found = Found::default();
+        let mut found = Found { newest: Some(signed(head)), ..Found::default() };
         for n in 0..=head.wrapping_sub(tail) & ID_MASK {
             let id = tail.wrapping_add(n) & ID_MASK;
-            match self.record(id) {
-                Ok(Slot::Unused) if n == 0 => {}
-                slot => found.take(signed(id), slot),
-            }
+            found.take(signed(id), self.record(id));
             if found.gone.len() as u64 >= UNREAD_WITHIN {
                 found.unknown = true;
                 break;
@@ -421,8 +457,6 @@ impl Ring<'_> {
                 Ok(Slot::Record(record)) if !record.text.is_empty() => Slot::Reserved(Some(record)),
                 _ => Slot::Reserved(None),
             }),
-            // a reusable descriptor at the tail is one that never held a record
-            (_, DESC_REUSABLE) => Ok(Slot::Unused),
             _ => Ok(Slot::Lost),
         }
     }
@@ -448,12 +482,15 @@ impl Ring<'_> {
         Ok([self.mem.u64(desc.add(begin))?, self.mem.u64(desc.add(next))?])
     }
 
+    fn info_at(&self, id: u64) -> VirtAddr {
+        self.arrays.infos.add(self.slot(id).wrapping_mul(self.at.info_size))
+    }
+
     /// What the info at this id's place says, without the text, and the text's length. Numbers go round as descriptors do, so
     /// that a page of zeros is none of theirs.
     fn info(&self, id: u64) -> Result<(LogRecord, u64)> {
         let (mem, at) = (self.mem, self.at);
-        let slot = self.slot(id);
-        let info = self.arrays.infos.add(slot.wrapping_mul(at.info_size));
+        let (slot, info) = (self.slot(id), self.info_at(id));
         let [seq, ts_nsec, text_len] = at.info;
         let text_len = u64::from(mem.u16(info.add(text_len))?);
         let number = mem.u64(info.add(seq))?;
@@ -515,8 +552,16 @@ impl Ring<'_> {
         let Some(newest) = known.chain(blocks.iter().map(|(id, _)| *id)).max() else { return };
         let oldest = newest.saturating_sub(self.count().cast_signed());
         let rests = text_ring::leaves_rests(&blocks);
+        let end = bytes.as_ptr_range().end;
         for block in blocks.into_iter().filter(|(id, _)| *id > oldest) {
-            if !found.records.contains_key(&block.0) && self.may_hold(block.0.cast_unsigned() & ID_MASK) {
+            // a text that goes on behind the buffer's end is not all there
+            let id = block.0.cast_unsigned() & ID_MASK;
+            let len = || self.info(id).ok().and_then(|(_, len)| usize::try_from(len).ok());
+            if block.1.as_ptr_range().end == end && len().is_some_and(|len| len > block.1.len()) {
+                continue;
+            }
+            let may_hold = || found.gone.contains(&block.0) || self.may_hold(id);
+            if !found.records.contains_key(&block.0) && may_hold() {
                 self.add_text(found, block, rests);
             }
         }

@@ -14,6 +14,9 @@ const SIZE: usize = 0x6000;
 /// So many messages, of which the ring still has the newest.
 const ALL: u64 = 50;
 
+/// The number of the oldest one.
+const OVER: u64 = ALL - 20 - 1;
+
 fn id(n: u64) -> u64 {
     0xffff_ffdf + n
 }
@@ -47,8 +50,8 @@ fn ring() -> Ram {
         let at = TEXT + (lpos & ((1 << BITS.1) - 1));
         ram.word(at, id(n));
         ram.put(at + 8, text.as_bytes());
-        // numbers go round as descriptors do
-        ram.word(INFOS + slot * 88, id(n) - id(0) + 31);
+        // the first descriptor never holds a message: the first one is number 0
+        ram.word(INFOS + slot * 88, n.wrapping_sub(1));
         ram.word(INFOS + slot * 88 + 8, n * 1000);
         ram.put(INFOS + slot * 88 + 16, &[text.len() as u8, 0, 0, 6 << 5]);
         lpos = lpos.wrapping_add(len);
@@ -71,14 +74,14 @@ fn messages(of: std::ops::Range<u64>) -> Vec<String> {
 #[test]
 fn counters_that_do_not_fit_the_descriptors_are_said_and_hide_nothing() {
     let log = read(&ring());
-    assert_eq!((texts(&log), log.doubt.is_none(), log.lost), (messages(30..50), true, 0));
+    assert_eq!((texts(&log), log.doubt.is_none(), log.lost), (messages(30..50), true, OVER));
     assert_eq!((log.records[1].ts_nsec, log.stopped.is_none()), (Some(31_000), true));
     for (head, tail) in [(40, 30), (49, 40), (60, 30), (1000, 30), (49, 60), (45, 35), (0, 0)] {
         let mut ram = ring();
         ram.word(PRB + 24, id(head));
         ram.word(PRB + 32, id(tail));
         let log = read(&ram);
-        assert_eq!((texts(&log), log.lost), (messages(30..50), 0), "{head} {tail}");
+        assert_eq!((texts(&log), log.lost), (messages(30..50), OVER), "{head} {tail}");
         assert!(log.doubt.is_some() && log.stopped.is_none(), "{head} {tail}");
     }
 }
@@ -86,11 +89,11 @@ fn counters_that_do_not_fit_the_descriptors_are_said_and_hide_nothing() {
 /// A full ring of texts gives up the descriptors of the oldest; `tail_id` stays until their places are needed.
 #[test]
 fn a_ring_that_went_round_is_sound_and_tells_what_was_written_over() {
-    for (tail, lost) in [(30, 0), (29, 0), (28, 1), (20, 9), (18, 11)] {
+    for tail in [30, 29, 28, 20, 18] {
         let mut ram = ring();
         ram.word(PRB + 32, id(tail));
         let log = read(&ram);
-        assert_eq!((texts(&log), log.lost), (messages(30..50), lost), "{tail}");
+        assert_eq!((texts(&log), log.lost), (messages(30..50), OVER), "{tail}");
         assert!(log.doubt.is_none() && log.stopped.is_none() && log.hole.is_none(), "{tail}");
     }
 }
@@ -140,7 +143,7 @@ fn a_message_that_had_no_room_is_lost_and_an_empty_line_is_none() {
     let mut want = messages(30..50);
     want[3] = String::new();
     want.remove(5);
-    assert_eq!((texts(&log), log.lost, log.records[3].ts_nsec), (want, 1, Some(33_000)));
+    assert_eq!((texts(&log), log.lost, log.records[3].ts_nsec), (want, 1 + OVER, Some(33_000)));
     assert!(log.stopped.is_none() && log.doubt.is_none());
 }
 
@@ -233,7 +236,97 @@ fn a_message_that_is_marked_as_being_written() {
         let texts: Vec<_> = log.records.iter().map(|r| r.text.clone()).collect();
         let wanted: Vec<_> = (ALL - 20..ALL).filter(|m| is_whole || *m != n).map(message).collect();
         assert_eq!(texts, wanted, "{n} {is_whole}");
-        assert_eq!((log.reserved, log.lost), (u64::from(is_whole), u64::from(!is_whole)), "{n} {is_whole}");
+        assert_eq!(
+            (log.reserved, log.lost),
+            (u64::from(is_whole), OVER + u64::from(!is_whole)),
+            "{n} {is_whole}"
+        );
         assert!(log.stopped.is_none() && log.hole.is_none(), "{n} {is_whole}");
     }
+}
+
+/// A descriptor between messages that cannot be one that was given up.
+#[test]
+fn a_damaged_descriptor_between_messages_is_no_message_that_was_written_over() {
+    type Damage = fn(&mut Ram, u64);
+    let desc = |n: u64| DESCS + (id(n) & 31) * 24;
+    let damages: [(&str, Damage); 5] = [
+        ("another id", |ram, at| ram.word(at, 0x1234_5678 | DESC_FINALIZED << 62)),
+        ("the id of a round before", |ram, at| ram.word(at, (id(40) - 32) | DESC_FINALIZED << 62)),
+        ("reusable", |ram, at| ram.word(at, id(40) | DESC_REUSABLE << 62)),
+        ("nothing", |ram, at| ram.word(at, 0)),
+        ("no text", |ram, at| {
+            ram.word(at + 8, 5);
+            ram.word(at + 16, 7);
+        }),
+    ];
+    for (what, damage) in damages {
+        let mut ram = ring();
+        damage(&mut ram, desc(40));
+        let log = read(&ram);
+        // its text and its info are there all the same
+        assert_eq!((texts(&log), log.lost), (messages(30..50), OVER), "{what}");
+        assert_eq!(log.records[10].ts_nsec, Some(40_000), "{what}");
+        let told = log.stopped.map(|why| why.to_string()).unwrap_or_default();
+        assert!(told.contains("printk descriptors"), "{what}: {told}");
+        // without them it is missing, and where it was is told
+        let is_its = |n: &usize| ram.bytes[0x4000 + n..][..8] == id(40).to_le_bytes();
+        let text = (0..1 << 12).step_by(8).find(is_its);
+        ram.bytes[0x4000 + text.unwrap()..][..8].fill(0);
+        let log = read(&ram);
+        assert_eq!((log.records.len(), log.hole, log.lost), (19, Some(10), OVER), "{what}");
+        assert!(log.stopped.is_some(), "{what}");
+    }
+    // what CPUs took and have not marked yet, or gave up among the oldest
+    let mut ram = ring();
+    ram.word(desc(ALL - 2), (id(ALL - 2) - 32) | DESC_REUSABLE << 62);
+    ram.word(desc(31), id(31) | DESC_REUSABLE << 62);
+    let begin = |ram: &Ram, n: u64| {
+        u64::from_le_bytes(ram.bytes[(desc(n) - BASE + 8) as usize..][..8].try_into().unwrap())
+    };
+    let before = begin(&ram, 30);
+    ram.word(desc(31) + 8, before.wrapping_sub(0x20));
+    let log = read(&ram);
+    assert_eq!((log.records.len(), log.lost), (18, OVER + 2));
+    assert!(log.stopped.is_none() && log.doubt.is_none() && log.hole.is_none());
+}
+
+/// A number that the places of the others contradict.
+#[test]
+fn a_number_that_is_no_part_of_the_sequence_is_damage() {
+    for n in [30, 40, ALL - 1] {
+        let mut ram = ring();
+        ram.word(INFOS + (id(n) & 31) * 88, n - 1 + 64);
+        let log = read(&ram);
+        let numbers: Vec<_> = log.records.iter().map(|r| r.seq.unwrap()).collect();
+        assert_eq!((numbers, log.lost), ((29..49).collect(), OVER), "{n}");
+        let told = log.doubt.map(|why| why.to_string()).unwrap_or_default();
+        assert!(told.contains(&format!("number {}", n - 1 + 64)), "{told}");
+    }
+}
+
+/// `count_bits`, `size_bits` and the place of the texts, which the rest of the ring contradicts.
+#[test]
+fn a_damaged_size_or_place_hides_no_message() {
+    for bits in (3..=10).filter(|bits| *bits != BITS.0) {
+        let mut ram = ring();
+        ram.word(PRB, bits.into());
+        let log = read(&ram);
+        assert_eq!((texts(&log), log.lost), (messages(30..50), OVER), "{bits}");
+        assert!(log.doubt.is_some_and(|why| why.to_string().contains("count_bits")), "{bits}");
+    }
+    // of the texts no more than half of the ring was ever used
+    for bits in [8, 9, 10, 11, 13, 16] {
+        let mut ram = ring();
+        ram.word(PRB + 40, bits);
+        let log = read(&ram);
+        let told = texts(&log);
+        assert!(told.iter().all(|text| messages(30..50).contains(text)), "size_bits {bits}: {told:?}");
+        assert!(told == messages(30..50) || log.stopped.is_some(), "size_bits {bits}: {told:?}");
+    }
+    let mut ram = ring();
+    ram.word(PRB + 48, TEXT + 8);
+    let log = read(&ram);
+    assert!(texts(&log).iter().all(|text| messages(30..50).contains(text)), "{:?}", texts(&log));
+    assert!(log.records.len() == 20 && log.doubt.is_some() || log.stopped.is_some());
 }
