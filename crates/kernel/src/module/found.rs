@@ -7,6 +7,8 @@ use crate::containers::rbtree;
 use crate::error::{KernelError, Result};
 use crate::session::Session;
 use base::VirtAddr;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::LazyCell;
 
 bind! {
     /// `struct module_memory`
@@ -121,40 +123,108 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name != NO_NAME && name.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// A module's name: its struct's, which its object in /sys/module has too. Where that is damaged the object tells it; of two
-/// that can both be names the one that the log's last report lists.
-fn name_of(s: &Session, at: VirtAddr) -> Result<(String, Option<KernelError>)> {
-    let (b, in_sys) = (s.bind::<ModuleStruct>(), s.bind::<InSys>());
-    let own = b.name.text(s.mem(), at)?;
-    let has_end = b.name.size().map_or(true, |room| room == 0 || (own.len() as u64) < room);
-    let is_own = is_name(&own) && has_end;
-    let other = in_sys.name.string(s.mem(), at, 64).ok().filter(|name| is_name(name));
-    let wrong = |why: &str| {
-        let shown: String = own.chars().take(64).collect();
-        let why = format!("its name is {shown:?}{why}");
-        Some(KernelError::Damaged { what: "struct module", at, why })
-    };
-    Ok(match (is_own, other) {
-        (true, None) => (own, None),
-        (true, Some(other)) if other == own => (own, None),
-        (true, Some(other)) => {
-            let logged = logged(s).unwrap_or_default();
-            let is_other = logged.contains(&other) && !logged.contains(&own);
-            let why = wrong(&format!(", and in /sys/module it is {other:?}"));
-            (if is_other { other } else { own }, why)
+/// What says a module's name.
+struct Names {
+    /// Its struct, where that can be a name; and as it stands.
+    own: Option<String>,
+    text: String,
+    /// Its object in /sys/module.
+    object: Option<String>,
+    /// Its types (`struct btf`).
+    types: Option<String>,
+}
+
+impl Names {
+    fn of(s: &Session, at: VirtAddr, types: &Typed) -> Result<Self> {
+        let (b, in_sys) = (s.bind::<ModuleStruct>(), s.bind::<InSys>());
+        let text = b.name.text(s.mem(), at)?;
+        let has_end = b.name.size().map_or(true, |room| room == 0 || (text.len() as u64) < room);
+        let own = Some(text.clone()).filter(|name| is_name(name) && has_end);
+        let object = in_sys.name.string(s.mem(), at, 64).ok().filter(|name| is_name(name));
+        Ok(Self { own, text, object, types: types.get(&at).cloned() })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        [&self.own, &self.object, &self.types].into_iter().flatten().map(String::as_str)
+    }
+
+    /// The only one that any of them says.
+    fn agreed(&self) -> Option<&str> {
+        let first = self.own.as_deref()?;
+        self.all().all(|name| name == first).then_some(first)
+    }
+
+    /// The one that most of them say, but none that is another module's; of equally many the one that the log's last report
+    /// lists. `None` where nothing decides.
+    fn decided(&self, taken: &FxHashSet<String>, logged: &[String]) -> Option<&str> {
+        let free: Vec<&str> = self.all().filter(|name| !taken.contains(*name)).collect();
+        let votes = |name: &str| free.iter().filter(|other| **other == name).count();
+        let best = free.iter().copied().max_by_key(|name| votes(name))?;
+        let is_equal = |name: &&str| *name != best && votes(name) == votes(best);
+        let Some(other) = free.iter().copied().find(is_equal) else { return Some(best) };
+        let is_logged = |name: &str| logged.iter().any(|known| known == name);
+        match (is_logged(best), is_logged(other)) {
+            (true, false) => Some(best),
+            (false, true) => Some(other),
+            _ => None,
         }
-        (false, Some(other)) => {
-            let why = wrong(&format!("; in /sys/module it is {other:?}"));
-            (other, why)
+    }
+
+    /// What differs.
+    fn words(&self, at: VirtAddr) -> KernelError {
+        let shown: String = self.text.chars().take(64).collect();
+        let mut why = format!("its name is {shown:?}");
+        for (other, place) in [(&self.object, "in /sys/module it is"), (&self.types, "by its types it is")] {
+            if let Some(other) = other.as_ref().filter(|other| **other != self.text) {
+                let joint = if self.own.is_some() { ", and" } else { ";" };
+                why = format!("{why}{joint} {place} {other:?}");
+            }
         }
-        (false, None) => (NO_NAME.to_owned(), wrong("")),
-    })
+        KernelError::Damaged { what: "struct module", at, why }
+    }
+}
+
+/// The names that modules' types have.
+pub(super) type Typed = FxHashMap<VirtAddr, String>;
+
+bind! {
+    /// `struct btf`: of a module's types it has the module's name
+    struct BtfNamed("btf") { name: "name" }
+}
+
+/// The names that the types of modules have (5.11, 36e68442d1af).
+fn typed(s: &Session) -> Typed {
+    let (mut out, b, named) = (Typed::default(), s.bind::<BtfModule>(), s.bind::<BtfNamed>());
+    let Some(head) = s.symbol("btf_modules") else { return out };
+    both_ways(s.mem(), head, &mut |entry| {
+        let at = b.list.container(entry)?;
+        let name = named.name.text(s.mem(), b.btf.ptr(s.mem(), at)?);
+        if let Some(name) = name.ok().filter(|name| is_name(name)) {
+            out.insert(b.module.ptr(s.mem(), at)?, name);
+        }
+        Ok(())
+    });
+    out
+}
+
+/// Gives modules the names that most say that know them; one in doubt has none. Two never have the same.
+pub(super) fn settle_names(s: &Session, all: &mut [Module]) {
+    let types = typed(s);
+    let names: Vec<Option<Names>> = all.iter().map(|m| Names::of(s, m.at, &types).ok()).collect();
+    let agreed = names.iter().flatten().filter_map(Names::agreed).map(str::to_owned);
+    let taken: FxHashSet<String> = agreed.collect();
+    let logged = LazyCell::new(|| logged(s).unwrap_or_default());
+    for (m, names) in all.iter_mut().zip(&names) {
+        let Some(names) = names.as_ref().filter(|names| names.agreed().is_none()) else { continue };
+        m.misnamed = Some(names.words(m.at));
+        m.name = names.decided(&taken, &logged).unwrap_or(NO_NAME).to_owned();
+    }
 }
 
 pub(super) fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
     let b = s.bind::<ModuleStruct>();
     let mem = s.mem();
-    let (name, misnamed) = name_of(s, at)?;
+    let name = b.name.text(mem, at)?;
     let mut memory = Vec::new();
     let mut init = Vec::new();
     if b.mem.exists() {
@@ -194,7 +264,7 @@ pub(super) fn read_module(s: &Session, at: VirtAddr) -> Result<Module> {
     let module = Module {
         at,
         name,
-        misnamed,
+        misnamed: None,
         memory,
         init,
         taints: b.taints.num(mem, at).ok().filter(|mask| plausible::can_be_taints(*mask)),

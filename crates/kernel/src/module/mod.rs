@@ -239,6 +239,7 @@ pub(crate) fn read_modules(s: &Session) -> (Vec<Module>, Option<KernelError>) {
     add(&mut out, found::with_types(s));
     let known = out.first().map(|m| m.at);
     add(&mut out, found::by_kobject(s, known));
+    found::settle_names(s, &mut out);
     problem = problem.or_else(|| plausible::contradiction(&out));
     let damaged = |why: String| {
         let at = head.clone().unwrap_or_default();

@@ -150,16 +150,50 @@ fn a_module_keeps_its_place_without_its_name() {
     }
 }
 
-/// Of two words that can both be its name the object's counts where the log's last report lists it.
+/// Of two words that can both be its name nothing tells which is, unless one of them is another module's.
 #[test]
 fn a_name_that_its_object_contradicts_is_told() {
-    let (mut k, all) = made();
-    in_sys(&mut k, all);
-    k.set_text(all[1], "module", "name", "sekond");
-    let s = session(&k);
-    assert_eq!(names(&s), ["first", "sekond"]);
-    let why = s.misnamed_module().unwrap().to_string();
-    assert!(why.contains("its name is \"sekond\", and in /sys/module it is \"second\""), "{why}");
+    for (own, told) in [("sekond", NO_NAME), ("ext4", NO_NAME), ("first", "second")] {
+        let (mut k, all) = made();
+        in_sys(&mut k, all);
+        k.put(all[1] + 24, &[0; 16]).set_text(all[1], "module", "name", own);
+        let s = session(&k);
+        assert_eq!(names(&s), ["first", told], "{own}");
+        let why = s.misnamed_module().unwrap().to_string();
+        assert!(why.contains(&format!("its name is {own:?}, and in /sys/module it is \"second\"")), "{why}");
+        assert!(s.modules_problem().is_none() && s.module_named("first").unwrap().at.0 == all[0], "{own}");
+    }
+}
+
+/// A third that knows the name decides, whichever of them is damaged.
+#[test]
+fn the_name_that_most_know_counts() {
+    for damaged in ["struct", "object", "types"] {
+        for other in ["first", "ext4"] {
+            let (mut k, all) = made();
+            in_sys(&mut k, all);
+            k.structure("btf", 80, &[("name", 0, "char[56]")]);
+            k.structure(
+                "btf_module",
+                32,
+                &[("list", 0, "list_head"), ("module", 16, "*module"), ("btf", 24, "*btf")],
+            );
+            let (head, one, btf) = (k.variable("btf_modules", 16), k.object("btf_module"), k.object("btf"));
+            k.link(head, &[one]).word(one + 16, all[1]).word(one + 24, btf);
+            k.set_text(btf, "btf", "name", "second");
+            match damaged {
+                "struct" => _ = k.put(all[1] + 24, &[0; 16]).set_text(all[1], "module", "name", other),
+                "types" => _ = k.put(btf, &[0; 16]).set_text(btf, "btf", "name", other),
+                _ => {
+                    let text = k.text(other);
+                    k.word(all[1] + 4112 + 32, text);
+                }
+            }
+            let s = session(&k);
+            assert_eq!(names(&s), ["first", "second"], "{damaged} {other}");
+            assert!(s.misnamed_module().is_some() && s.modules_problem().is_none(), "{damaged} {other}");
+        }
+    }
 }
 
 /// Neither end of the list leads anywhere: the modules' types and the tree of their memory do.
