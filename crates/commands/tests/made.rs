@@ -296,3 +296,19 @@ fn ipcs_never_takes_what_is_missing_for_none() {
     k.without_btf();
     assert!(try_ask(&k, "ipcs").unwrap_err().contains("struct ipc_ids is not known"));
 }
+
+/// The version in the kernel's own name and the one in its banner.
+#[test]
+fn sys_tells_that_versions_contradict_each_other() {
+    for (own, odd) in [("#1 SMP", false), ("#2 SMP", true)] {
+        let mut k = Kernel::new();
+        let at = k.variable("init_uts_ns", 512) + 4;
+        for (n, name) in [(0, "Linux"), (1, "box"), (2, "6.1.0-test"), (3, own), (4, "x86_64")] {
+            k.put(at + 65 * n, name.as_bytes());
+        }
+        let text = ask(&k, "sys");
+        let want = "the kernel's version: its banner says \"#1 SMP\", init_uts_ns says \"#2 SMP\": one of them is damaged";
+        assert_eq!(text.contains(want), odd, "{text}");
+        assert!(text.contains(&format!("VERSION: {own}\n")), "{text}");
+    }
+}

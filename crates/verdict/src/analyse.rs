@@ -193,7 +193,7 @@ fn known_issues(
 ) -> Result<Vec<Statement>, KnownError> {
     let entries = known::load(options.known.as_deref())?;
     let stack: Vec<String> = stack.iter().flatten().cloned().collect();
-    let uts = kernel::machine::system::utsname(case.s).ok();
+    let version = kernel::machine::system::version(case.s).unwrap_or_default();
     let release = kernel::machine::system::release(case.s).unwrap_or_default();
     let seen = known::Seen {
         class,
@@ -201,7 +201,7 @@ fn known_issues(
         condition: found.condition.as_ref().and_then(|c| c.expr.as_ref()),
         message: case.event.as_ref().map_or("", |e| e.line.as_str()),
         release: &release,
-        build: uts.as_ref().map_or("", |u| u.version.as_str()),
+        build: &version,
         stack: &stack,
     };
     Ok(known::matching(&entries, &seen))

@@ -27,7 +27,7 @@ impl Fact for Trees {
     fn read(s: &Session) -> Self {
         let options = s.opened();
         let release = options.release().unwrap_or_default();
-        let version = system::utsname(s).map(|u| u.version).unwrap_or_default();
+        let version = system::version(s).unwrap_or_default();
         let all = Sources::new(options.source_dirs.clone(), &release, &version, options.watch.clone());
         Self(Some(if options.no_search {
             all

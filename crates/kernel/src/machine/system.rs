@@ -53,12 +53,38 @@ impl Fact for Release {
     }
 }
 
-/// The release in the banner that a kernel logs first.
+/// The kernel's version, by most of those that know it.
+#[derive(Default)]
+struct Version(Option<Voted>);
+
+impl Fact for Version {
+    fn read(s: &Session) -> Self {
+        let logged = s.log().ok().and_then(logged_banner);
+        let symbol = |name: &str| s.symbol(name);
+        Self(Voted::of_version(&release::version_witnesses(&s.opened().machine, symbol, logged)))
+    }
+}
+
+/// The kernel's version, and who says otherwise; nothing where nothing in the dump tells it.
+#[must_use]
+pub fn told_version(s: &Session) -> Option<&Voted> {
+    s.fact::<Version>().0.as_ref()
+}
+
+/// The kernel's version, by most of those that know it.
+#[must_use]
+pub fn version(s: &Session) -> Option<String> {
+    told_version(s).map(|voted| voted.release.clone())
+}
+
+/// The banner that a kernel logs first.
+fn logged_banner(log: &Log) -> Option<&str> {
+    log.lines().find(|line| line.starts_with("Linux version "))
+}
+
+/// The release in it.
 fn logged_release(log: &Log) -> Option<String> {
-    let rest = log
-        .records
-        .iter()
-        .find_map(|r| r.text.lines().find_map(|line| line.strip_prefix("Linux version ")))?;
+    let rest = logged_banner(log)?.strip_prefix("Linux version ")?;
     rest.split_whitespace().next().map(str::to_owned)
 }
 

@@ -1,5 +1,6 @@
-//! The kernel's release (`uname -r`) by those that know it: its name in memory (`init_uts_ns`), its banner, VMCOREINFO, the
-//! header of the dump. Each can be damaged by itself: what most of them say counts, and the odd one is told.
+//! The kernel's release (`uname -r`) and version (`uname -v`) by those that know them: its name in memory (`init_uts_ns`), its
+//! banner, VMCOREINFO, the header of the dump. Each can be damaged by itself: what most of them say counts, and the odd one is
+//! told.
 
 use crate::opening::machine::Machine;
 use base::{VirtAddr, VirtRead};
@@ -7,13 +8,14 @@ use base::{VirtAddr, VirtRead};
 /// The kernel's own name.
 pub(crate) const OWN_NAME: &str = "init_uts_ns";
 
-/// Bytes of a name in `struct new_utsname`, and how many names come before the release.
+/// Bytes of a name in `struct new_utsname`, and how many names come before the release and the version.
 const FIELD: usize = 65;
-const BEFORE: usize = 2;
+const RELEASE: usize = 2;
+const VERSION: usize = 3;
 /// How much of `init_uts_ns` is read: a reference count, and the names.
 const READ: usize = 96 + 6 * FIELD;
 
-/// One that says what the release is.
+/// One that says what the release, or the version, is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Witness {
     /// Where that is.
@@ -25,6 +27,8 @@ pub struct Witness {
 /// What came of asking all of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Voted {
+    /// Of what: `release` or `version`.
+    pub of: &'static str,
     /// What most of them say; of equally many the kernel's own name.
     pub release: String,
     /// Who says it.
@@ -34,13 +38,22 @@ pub struct Voted {
 }
 
 impl Voted {
-    /// Counts the witnesses; of releases that equally many have the first one's counts.
+    /// Counts the witnesses of the release; of what equally many have the first one's counts.
     pub(crate) fn of(witnesses: &[Witness]) -> Option<Self> {
+        Self::named("release", witnesses)
+    }
+
+    /// The same of the version.
+    pub(crate) fn of_version(witnesses: &[Witness]) -> Option<Self> {
+        Self::named("version", witnesses)
+    }
+
+    fn named(of: &'static str, witnesses: &[Witness]) -> Option<Self> {
         let votes = |release: &str| witnesses.iter().filter(|w| w.release == release).count();
         let first = witnesses.iter().rev().max_by_key(|w| votes(&w.release))?;
         let (for_it, odd): (Vec<_>, Vec<_>) =
             witnesses.iter().cloned().partition(|w| w.release == first.release);
-        Some(Self { release: first.release.clone(), by: for_it.iter().map(|w| w.by).collect(), odd })
+        Some(Self { of, release: first.release.clone(), by: for_it.iter().map(|w| w.by).collect(), odd })
     }
 
     /// True where no other release has as many witnesses.
@@ -60,13 +73,13 @@ impl Voted {
         };
         let say = if self.by.len() == 1 { "says" } else { "say" };
         (!odd.is_empty())
-            .then(|| format!("the kernel's release: {odd}, {by} {say} {:?}: {damaged}", self.release))
+            .then(|| format!("the kernel's {}: {odd}, {by} {say} {:?}: {damaged}", self.of, self.release))
     }
 }
 
 /// What memory and headers say of the release. `symbol` finds variables of the kernel.
 pub(crate) fn witnesses(machine: &Machine, symbol: impl Fn(&str) -> Option<VirtAddr>) -> Vec<Witness> {
-    let own = symbol("init_uts_ns").and_then(|at| in_uts(&machine.mem.bytes(at, READ).ok()?));
+    let own = symbol("init_uts_ns").and_then(|at| in_uts(&machine.mem.bytes(at, READ).ok()?, RELEASE));
     let banner = symbol("linux_banner").and_then(|at| machine.banner_release(at));
     let told = machine.info.get("OSRELEASE").map(str::to_owned).or_else(|| machine.dropped_release.clone());
     // QEMU writes "Unknown" for machines other than x86
@@ -78,9 +91,45 @@ pub(crate) fn witnesses(machine: &Machine, symbol: impl Fn(&str) -> Option<VirtA
         .collect()
 }
 
-/// The release in the bytes of `init_uts_ns`.
-fn in_uts(bytes: &[u8]) -> Option<String> {
-    let start = memchr::memmem::find(bytes, b"Linux\0")?.checked_add(BEFORE * FIELD)?;
+/// What memory and headers say of the version, the banner by its text and the log's by its own.
+pub(crate) fn version_witnesses(
+    machine: &Machine,
+    symbol: impl Fn(&str) -> Option<VirtAddr>,
+    logged: Option<&str>,
+) -> Vec<Witness> {
+    let own = symbol("init_uts_ns").and_then(|at| in_uts(&machine.mem.bytes(at, READ).ok()?, VERSION));
+    let banner = symbol("linux_banner").and_then(|at| machine.mem.cstr(at, BANNER_MAX).ok());
+    let banner = banner.map(|text| String::from_utf8_lossy(&text).into_owned());
+    let header = machine.image.dump.facts().utsname.as_ref().map(|names| names.version.clone());
+    let header = header.filter(|version| version.starts_with('#'));
+    let of_banner = |text: &str| version_of(text).map(str::to_owned);
+    let all = [
+        (OWN_NAME, own),
+        ("its banner", banner.as_deref().and_then(of_banner)),
+        ("the dump's header", header),
+        ("the log's banner", logged.and_then(of_banner)),
+    ];
+    all.into_iter()
+        .filter_map(|(by, version)| Some(Witness { by, release: version.filter(|v| !v.is_empty())? }))
+        .collect()
+}
+
+/// The longest banner.
+const BANNER_MAX: usize = 512;
+
+/// The version at the end of a banner: `Linux version RELEASE (WHO) (COMPILER) #1 SMP …`. Ubuntu has one thing more behind it, and
+/// names of the kernel keep no more than their room.
+fn version_of(banner: &str) -> Option<&str> {
+    let rest = banner.trim_end().strip_prefix("Linux version ")?;
+    let version = rest.get(rest.find(" #")?.checked_add(1)?..)?;
+    let version = version.find(" (Ubuntu ").and_then(|end| version.get(..end)).unwrap_or(version);
+    let end = version.char_indices().map(|(at, _)| at).find(|at| *at >= FIELD - 1).unwrap_or(version.len());
+    version.get(..end)
+}
+
+/// A name in the bytes of `init_uts_ns`, by its place.
+fn in_uts(bytes: &[u8], place: usize) -> Option<String> {
+    let start = memchr::memmem::find(bytes, b"Linux\0")?.checked_add(place * FIELD)?;
     let field = bytes.get(start..start.checked_add(FIELD)?)?;
     Some(String::from_utf8_lossy(base::cstr(field)).into_owned())
 }
@@ -121,10 +170,29 @@ mod tests {
         for before in [0, 4, 8] {
             let mut bytes = vec![0; READ];
             bytes[before..before + 5].copy_from_slice(b"Linux");
-            let at = before + BEFORE * FIELD;
-            bytes[at..at + 3].copy_from_slice(b"6.1");
-            assert_eq!(in_uts(&bytes).as_deref(), Some("6.1"));
+            for (place, name) in [(RELEASE, b"6.1"), (VERSION, b"#12")] {
+                let at = before + place * FIELD;
+                bytes[at..at + 3].copy_from_slice(name);
+            }
+            assert_eq!(in_uts(&bytes, RELEASE).as_deref(), Some("6.1"));
+            assert_eq!(in_uts(&bytes, VERSION).as_deref(), Some("#12"));
         }
-        assert_eq!(in_uts(&[0; READ]), None);
+        assert_eq!(in_uts(&[0; READ], RELEASE), None);
+    }
+
+    #[test]
+    fn a_banner_ends_with_the_version() {
+        let of = |end: &str| {
+            let text =
+                format!("Linux version 6.1.0 (a@b) (gcc (Debian 12.2.0-14) 12.2.0, GNU ld 2.40) {end}\n");
+            version_of(&text).map(str::to_owned)
+        };
+        let debian = "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)";
+        assert_eq!(of(debian).as_deref(), Some(debian));
+        let ubuntu = "#97-Ubuntu SMP Mon Oct 2 21:09:21 UTC 2023";
+        assert_eq!(of(&format!("{ubuntu} (Ubuntu 5.15.0-86.96-generic 5.15.122)")).as_deref(), Some(ubuntu));
+        let long = format!("#1 SMP {}", "x".repeat(80));
+        assert_eq!(of(&long).as_deref(), long.get(..64));
+        assert_eq!((of(""), version_of("Linux 6.1 #1")), (None, None));
     }
 }

@@ -19,7 +19,7 @@ const MAX_MODULES: usize = 8;
 /// The kernel, its age, the time it ran, the hardware; its taints.
 pub(crate) fn system(s: &Session, event: Option<&Event>) -> Vec<Statement> {
     let clocks = kernel::machine::system::clocks(s).ok();
-    let built = kernel::machine::system::utsname(s).ok().and_then(|n| built(&n.version)).map(|day| {
+    let built = kernel::machine::system::version(s).and_then(|version| built(&version)).map(|day| {
         let died = clocks.as_ref().and_then(|c| day_of(c.wall_sec));
         let age = died.and_then(|died| Some(died.since(day).ok()?.get_days()));
         (day, age.filter(|days| (1..36_500).contains(days)))

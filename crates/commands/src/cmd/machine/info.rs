@@ -414,8 +414,8 @@ fn files(cx: &Cx<'_>, s: &Session, modules: bool) -> Result<Record, CommandError
 fn packages(s: &Session, out: &mut Record) {
     let names = kernel::machine::system::utsname(s);
     let release = kernel::machine::system::release(s).unwrap_or_default();
-    let unread = names.as_ref().err().map(ToString::to_string);
-    let version = names.map(|u| u.version).unwrap_or_default();
+    let unread = names.err().map(|e| e.to_string());
+    let version = kernel::machine::system::version(s).unwrap_or_default();
     let wanted = wanted_packages(&release, &version);
     if wanted.is_empty() {
         out.line(label("PACKAGES").text(

@@ -266,7 +266,15 @@ fn names(s: &Session, report: &mut Report) {
         (None, Ok(_)) => Cell::absent("not known", "init_uts_ns.name.release is empty"),
     };
     report.line(label("RELEASE").field("release", release));
-    report.line(name("version", "VERSION", &part(|n| &n.version), header.map(|n| n.version)));
+    let told = system::told_version(s);
+    if let Some(words) = told.and_then(kernel::Voted::words) {
+        report.warning(format!("sys: {words}"));
+    }
+    let own = part(|n| &n.version);
+    report.line(match told.filter(|told| own.as_ref().is_ok_and(|own| *own != told.release)) {
+        Some(told) => label("VERSION").field("version", told.release.clone()),
+        None => name("version", "VERSION", &own, header.map(|n| n.version)),
+    });
     // the machine is known, whatever is damaged in its name: the kernel's code would not be read else
     let mut line = label("MACHINE").field("machine", s.arch().name());
     line = match system::cpu_khz(s) {
