@@ -69,6 +69,9 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
             ready(layers, once)?;
         }
         chosen_kernel(cli, layers)?;
+        if !cli.silent {
+            say_losses(layers);
+        }
     }
     let options = Options { missing: split.missing.clone(), ..options(cli, format, cancel) };
     let mut shell = Shell::new(layers.as_ref(), settings(cli, layers.as_ref())?, options);
@@ -100,6 +103,11 @@ fn named_files(cli: &Cli) -> Result<(), Failure> {
         }
         None => Ok(()),
     }
+}
+
+/// Why the exit code is that of an answer which may lack something, whatever the answer says of it.
+fn say_losses(layers: &Layers) {
+    layers.image().losses().iter().for_each(|why| say(&format!("crashlens: warning: {why}")));
 }
 
 /// Opens all layers for those who will ask more than one question. Without a kernel what needs none can be asked.
@@ -148,6 +156,9 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     let layers = Layers::open(options).map_err(Failure::of_dump)?;
     chosen_kernel(cli, &layers)?;
     let image = layers.image();
+    if !cli.silent {
+        say_losses(&layers);
+    }
     // VMCOREINFO of another boot is no word of this machine's, nor that of one kernel of another in the same memory
     let fits = |told: &&str| is_known(what.0, told) && cli.kernel.is_none() && kernel::vmcoreinfo_fits(image);
     // a kernel in memory has the last word, where there is one

@@ -46,9 +46,9 @@ pub(crate) fn misplaced(words: &[OsString], cli: &clap::Command, input: Input<'_
     let exists = |word: &str| input(word).is_some();
     // a file that is called like a command is the command, unless its content says otherwise
     let is_file = |word: &str| matches!(input(word), Some(FileKind::Dump | FileKind::Companion));
-    let operands: Vec<&str> =
-        operands(words, cli).into_iter().filter_map(|at| words.get(at)?.to_str()).collect();
-    let (first, rest) = operands.split_first()?;
+    let operands: Vec<(usize, &str)> =
+        operands(words, cli).into_iter().filter_map(|at| Some((at, words.get(at)?.to_str()?))).collect();
+    let ((first_at, first), rest) = operands.split_first()?;
     let aliases = Settings::default().aliases;
     let known = |word: &str| is_command(word) || aliases.get(word).is_some();
     let names = commands::complete_names(&aliases, "");
@@ -57,24 +57,26 @@ pub(crate) fn misplaced(words: &[OsString], cli: &clap::Command, input: Input<'_
         return None;
     }
     if exists(first) {
-        if let Some(command) = rest.iter().find(|word| !is_file(word) && known(word)) {
+        let moved = |at: usize, command: &str| Moved::of(words, *first_at, at, command, &exists);
+        if let Some((at, command)) = rest.iter().find(|(_, word)| !is_file(word) && known(word)) {
+            let Moved { first, behind } = moved(*at, command);
             return Some(format!(
-                "{command} is a command, not a file: it goes first (crashlens {command} {first}), or behind -c \
-                 (crashlens {first} -c {command})"
+                "{command} is a command, not a file: it goes first ({first}), or behind -c ({behind})"
             ));
         }
-        let gone = rest.iter().find(|word| !exists(word) && !is_path(word))?;
+        let (at, gone) = rest.iter().find(|(_, word)| !exists(word) && !is_path(word))?;
         let near = like(gone);
         let [likely, ..] = near.as_slice() else { return None };
+        let Moved { first, behind } = moved(*at, likely);
         return Some(format!(
-            "{gone}: no such file, and no command of this name (did you mean {}?); a command goes first (crashlens \
-             {likely} {first}), or behind -c (crashlens {first} -c {likely})",
+            "{gone}: no such file, and no command of this name (did you mean {}?); a command goes first ({first}), or \
+             behind -c ({behind})",
             near.join(" or ")
         ));
     }
     let near = like(first);
     match near.as_slice() {
-        [] if rest.iter().any(|word| exists(word)) => {
+        [] if rest.iter().any(|(_, word)| exists(word)) => {
             Some(format!("{first}: no such file, and no command of this name (crashlens help lists them)"))
         }
         [] => None,
@@ -82,6 +84,45 @@ pub(crate) fn misplaced(words: &[OsString], cli: &clap::Command, input: Input<'_
             let near = near.join(" or ");
             Some(format!("{first}: no such file, and no command of this name (did you mean {near}?)"))
         }
+    }
+}
+
+/// A command line with its command where that goes, and all other words as they are.
+struct Moved {
+    /// First.
+    first: String,
+    /// Behind `-c`.
+    behind: String,
+}
+
+impl Moved {
+    /// Moves the word at `at`, meant as this command, before the first file or behind all of them.
+    fn of(words: &[OsString], file: usize, at: usize, command: &str, exists: &dyn Fn(&str) -> bool) -> Self {
+        let all: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let part =
+            |from: usize, to: usize| all.get(from..to).unwrap_or_default().iter().map(|word| quoted(word));
+        let behind = all.get(at.saturating_add(1)..).unwrap_or_default();
+        let own = std::iter::once(command.to_owned());
+        let rest = part(at.saturating_add(1), all.len());
+        let first: Vec<String> = part(0, file).chain(own.clone()).chain(part(file, at)).chain(rest).collect();
+        let (files, arguments): (Vec<&String>, Vec<&String>) = behind.iter().partition(|word| exists(word));
+        let line = own.chain(arguments.into_iter().map(|word| quoted(word))).collect::<Vec<_>>().join(" ");
+        let files =
+            part(0, at).chain(files.into_iter().map(|word| quoted(word))).collect::<Vec<_>>().join(" ");
+        Self {
+            first: format!("crashlens {}", first.join(" ")),
+            behind: format!("crashlens {files} -c {}", quoted(&line)),
+        }
+    }
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./@:=,+%^".contains(c);
+    match word.chars().all(is_plain) && !word.is_empty() {
+        true => word.to_owned(),
+        false if word.contains('\'') => format!("\"{word}\""),
+        false => format!("'{word}'"),
     }
 }
 
@@ -319,7 +360,12 @@ mod tests {
     #[test]
     fn words_in_the_wrong_place_are_told() {
         let bt = wrong("vmcore vmlinux bt -a").unwrap();
-        assert!(bt.starts_with("bt is a command, not a file: it goes first (crashlens bt vmcore)"), "{bt}");
+        let want = "bt is a command, not a file: it goes first (crashlens bt vmcore vmlinux -a), or behind -c (crashlens \
+                    vmcore vmlinux -c 'bt -a')";
+        assert_eq!(bt, want);
+        let log = wrong("-s vmcore dmesg -T vmlinux").unwrap();
+        assert!(log.ends_with("(crashlens -s vmcore vmlinux -c 'dmesg -T')"), "{log}");
+        assert!(log.contains("(crashlens -s dmesg vmcore -T vmlinux)"), "{log}");
         assert!(wrong("-s vmcore dmesg").is_some());
         // also where a file is called so
         assert!(wrong("vmcore log").is_some() && wrong("vmcore bt").is_some());
@@ -327,10 +373,14 @@ mod tests {
             let text = wrong(line).unwrap();
             assert!(text.contains("verdct: no such file") && text.contains("mean verdict?"), "{text}");
         }
-        for line in ["vmcore verdct", "vmcore vmlinux verdct -v", "-s vmcore verdct vmlinux"] {
+        for (line, meant) in [
+            ("vmcore verdct", "verdict vmcore"),
+            ("vmcore vmlinux verdct -v", "verdict vmcore vmlinux -v"),
+            ("-s vmcore verdct vmlinux", "-s verdict vmcore vmlinux"),
+        ] {
             let text = wrong(line).unwrap();
             assert!(
-                text.contains("verdct: no such file") && text.contains("(crashlens verdict vmcore)"),
+                text.contains("verdct: no such file") && text.contains(&format!("(crashlens {meant})")),
                 "{text}"
             );
         }

@@ -125,7 +125,9 @@ fn wrong_usage_says_what_is_right_and_exits_with_2() {
         "bt is a command, not a file: it goes first (crashlens bt {SAMPLE}), or behind -c (crashlens {SAMPLE} -c bt)"
     );
     check(&[SAMPLE, "bt"], 2, "", &bt);
-    check(&[SAMPLE, "bt", "-a"], 2, "", &bt);
+    let all =
+        format!("it goes first (crashlens bt {SAMPLE} -a), or behind -c (crashlens {SAMPLE} -c 'bt -a')");
+    check(&[SAMPLE, "bt", "-a"], 2, "", &all);
     check(&["-c", SAMPLE], 2, "", "is a file, not a command; -c takes a command\nUsage:\n  crashlens ");
 }
 

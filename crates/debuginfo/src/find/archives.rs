@@ -30,6 +30,7 @@ impl<R: BufRead> Tar<R> {
     pub(super) fn each(mut self, visit: Visit<'_>) -> io::Result<bool> {
         let mut long = None;
         let mut pax = Pax::default();
+        let mut is_damaged = false;
         loop {
             let mut block = [0; 512];
             if self.stream.fill_buf()?.is_empty() {
@@ -38,7 +39,18 @@ impl<R: BufRead> Tar<R> {
             }
             self.stream.read_exact(&mut block)?;
             if block.iter().all(|&b| b == 0) {
-                return if self.is_checked { self.read_padding().map(|()| true) } else { Ok(true) };
+                return match (self.is_checked, is_damaged) {
+                    (true, true) => self.read_padding().and_then(|()| Err(invalid(WRONG_SUM.into()))),
+                    (true, false) => self.read_padding().map(|()| true),
+                    (false, _) => Ok(true),
+                };
+            }
+            if self.is_checked && !has_sum(&block) {
+                // what is no header at all has no length either
+                if field(&block, 257, 5) != b"ustar" {
+                    return Err(invalid(WRONG_SUM.into()));
+                }
+                is_damaged = true;
             }
             let size =
                 number(field(&block, 124, 12)).ok_or_else(|| invalid("a tar member has no size".into()))?;
@@ -115,6 +127,21 @@ impl<R: BufRead> Tar<R> {
         skip(&mut self.stream, size.wrapping_neg() & 511)?;
         Ok(out)
     }
+}
+
+/// What is wrong where the bytes of a header do not add up to the sum in it.
+const WRONG_SUM: &str = "the header of a member of the tar archive does not fit its checksum";
+
+/// Whether the bytes of a header add up to its sum, in which that counts as spaces; some writers add them up with their signs.
+fn has_sum(block: &[u8; 512]) -> bool {
+    const SUM: std::ops::Range<usize> = 148..156;
+    let bytes = || (0..).zip(block).map(|(at, byte)| if SUM.contains(&at) { b' ' } else { *byte });
+    let sum: u64 = bytes().map(u64::from).sum();
+    let with_signs: i64 = bytes().map(|byte| i64::from(byte.cast_signed())).sum();
+    let own = block.get(SUM).unwrap_or_default();
+    let digits = own.iter().copied().skip_while(|b| *b == b' ').take_while(u8::is_ascii_digit);
+    let told = digits.fold(0_u64, |n, d| n.wrapping_mul(8).wrapping_add(u64::from(d - b'0')));
+    told == sum || i64::try_from(told).is_ok_and(|told| told == with_signs)
 }
 
 /// ustar: the first part of a long path is in another field.

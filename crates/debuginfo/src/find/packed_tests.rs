@@ -83,6 +83,13 @@ fn several_at_once_and_for_nobody_else() {
     assert_eq!(cache.join("dumps").read_dir().unwrap().count(), 1);
 }
 
+/// Writes the sum of a header's bytes into it.
+fn seal(header: &mut [u8]) {
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+}
+
 fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, bytes) in members {
@@ -91,6 +98,7 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
         header[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
         header[156] = b'0';
         header[257..263].copy_from_slice(b"ustar\0");
+        seal(&mut header);
         out.extend_from_slice(&header);
         out.extend_from_slice(bytes);
         out.resize(out.len().next_multiple_of(512), 0);
@@ -356,6 +364,18 @@ fn archives_are_read_to_their_check() {
         }
     }
     let path = folder.path().join("plain.tar");
+    // a header that is damaged: what it says is not to be relied on, and what could be read is
+    for at in [0, 100, 120, 150, 200, 300] {
+        let mut bytes = archive.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let again = [(); 2].map(|()| unpack_into(&cache, &path, &is_dump, &Watch::default()).unwrap());
+        for files in again {
+            let why = files[0].around.as_ref().unwrap().to_string();
+            assert!(why.contains("does not fit its checksum"), "{at}: {why}");
+            assert!(std::fs::read(&files[0].path).unwrap() == dump, "{at}");
+        }
+    }
     for (bytes, want) in [
         (archive.clone(), None),
         ([&archive[..], &vec![0; 8704]].concat(), None),
@@ -442,6 +462,7 @@ fn sparse_members_have_their_holes_again() {
         octal(&mut header, 124, size);
         header[156] = kind;
         header[257..263].copy_from_slice(b"ustar\0");
+        seal(&mut header);
         header
     };
     let pax = |records: &[(&str, String)]| {
@@ -466,6 +487,7 @@ fn sparse_members_have_their_holes_again() {
         }
         header[482] = 1;
         octal(&mut header, 483, len);
+        seal(&mut header);
         [header, more].concat()
     };
     let numbers = || pairs().flat_map(|(at, count)| [at.to_string(), count.to_string()]);

@@ -219,6 +219,12 @@ impl Image {
         self.dump.facts().lost().map(ToString::to_string)
     }
 
+    /// All that it lacks, with the names of files that the user knows.
+    #[must_use]
+    pub fn losses(&self) -> Vec<String> {
+        self.dump.facts().losses().map(|why| named(&self.given, &why.to_string())).collect()
+    }
+
     /// The dump's files, for messages.
     #[must_use]
     pub fn name(&self) -> String {
