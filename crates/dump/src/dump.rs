@@ -80,6 +80,8 @@ pub struct Dump {
     pub(crate) opened: Opened,
     /// Pages that the filter left out read as zeros.
     zeros: AtomicBool,
+    /// Such a page was.
+    zeroed: AtomicBool,
     /// Reads that failed in a way that may be over later.
     failures: AtomicU64,
     /// Why the last of them failed.
@@ -88,13 +90,25 @@ pub struct Dump {
 
 impl Dump {
     pub(crate) fn new(opened: Opened) -> Self {
-        Self { opened, zeros: AtomicBool::new(false), failures: AtomicU64::new(0), failed: Mutex::default() }
+        Self {
+            opened,
+            zeros: AtomicBool::new(false),
+            zeroed: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+            failed: Mutex::default(),
+        }
     }
 
     /// Reads pages that the filter left out as zeros from now on, as crash's `--zero_excluded`: more can be walked, and
-    /// nothing marks what is not true. What a cut file lost was no choice of the writer: it stays missing.
+    /// no value marks what is not true ([`Dump::has_zeroed`] does). What a cut file lost was no choice of the writer: it stays missing.
     pub fn read_excluded_as_zeros(&self, on: bool) {
         self.zeros.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether memory that the filter left out was read as zeros.
+    #[must_use]
+    pub fn has_zeroed(&self) -> bool {
+        self.zeros.load(Ordering::Relaxed) && self.zeroed.load(Ordering::Relaxed)
     }
 
     /// Zeros in place of a hole, where they were asked for: as many as are missing, and no byte that is there.
@@ -104,6 +118,7 @@ impl Dump {
         }
         let n = usize::try_from(hole.len.max(1)).unwrap_or(usize::MAX).min(buf.len());
         buf.get_mut(..n).unwrap_or_default().fill(0);
+        self.zeroed.store(true, Ordering::Relaxed);
         Ok(n)
     }
 

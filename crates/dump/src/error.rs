@@ -298,6 +298,13 @@ pub enum Warning {
         /// The file.
         path: PathBuf,
     },
+    /// One of several files of a set.
+    OfFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Box<Warning>,
+    },
     /// A flattened stream ends without its end mark.
     StreamTruncated {
         /// Where the next record was expected.
@@ -306,11 +313,20 @@ pub enum Warning {
 }
 
 impl Warning {
+    /// What it says, of whichever file.
+    #[must_use]
+    pub fn itself(&self) -> &Self {
+        match self {
+            Self::OfFile { why, .. } => why,
+            own => own,
+        }
+    }
+
     /// Whether memory that the dump should hold is lost for this reason.
     #[must_use]
     pub(crate) fn loses_memory(&self) -> bool {
         matches!(
-            self,
+            self.itself(),
             Self::FileTruncated { .. }
                 | Self::StreamTruncated { .. }
                 | Self::StreamHole { .. }
@@ -447,6 +463,7 @@ impl std::fmt::Display for Warning {
                  range of the set fits; none of its pages is read",
                 path.display()
             ),
+            Self::OfFile { path, why } => write!(f, "{}: {why}", path.display()),
             Self::StreamTruncated { offset } => {
                 write!(f, "flattened stream ends at offset {offset:#x} without its end mark")
             }

@@ -120,7 +120,7 @@ fn frames_of_a_part_are_told_by_its_pages() {
             damage(&mut files, &ranges);
             let dump = open(files);
             assert!(pages(&dump) == whole, "{what}: {:?}", dump.facts().warnings);
-            let mended = |w: &Warning| matches!(w, Warning::FieldMended { .. });
+            let mended = |w: &Warning| matches!(w.itself(), Warning::FieldMended { .. });
             assert!(dump.facts().warnings.iter().any(mended), "{what}: {:?}", dump.facts().warnings);
         }
     }
@@ -159,7 +159,7 @@ fn a_part_whose_frames_nothing_tells_gives_no_page() {
 }
 
 fn signed_wrong(dump: &Dump) -> bool {
-    dump.facts().warnings.iter().any(|w| matches!(w, Warning::MagicDamaged { .. }))
+    dump.facts().warnings.iter().any(|w| matches!(w.itself(), Warning::MagicDamaged { .. }))
 }
 
 #[test]

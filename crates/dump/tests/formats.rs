@@ -301,7 +301,8 @@ fn a_bitmap_that_does_not_fit_the_descriptors_is_told() {
             let mut file = good.clone();
             file[at] ^= bit;
             let dump = Dump::from_bytes(vec![file]).unwrap();
-            let told = dump.facts().warnings.iter().any(|w| matches!(w, Warning::BitmapMisfit { .. }));
+            let told =
+                dump.facts().warnings.iter().any(|w| matches!(w.itself(), Warning::BitmapMisfit { .. }));
             assert!(told && dump.facts().is_incomplete(), "{at:#x} ^ {bit:#x}: {:?}", dump.facts().warnings);
             let mut b = [0; 8];
             assert_eq!(dump.read_phys(Pfn(0x8006).addr(), &mut b).unwrap_err().why, Gap::Corrupt);
@@ -355,7 +356,8 @@ fn a_damaged_descriptor_costs_one_page() {
                 let dump = Dump::from_bytes(vec![file]).unwrap();
                 let read = |pfn: &&u64| dump.read_phys(Pfn(**pfn).addr(), &mut [0; 8]).is_ok();
                 let lost = pages.len() - pages.iter().filter(read).count();
-                let told = dump.facts().warnings.iter().any(|w| matches!(w, Warning::BitmapMisfit { .. }));
+                let told =
+                    dump.facts().warnings.iter().any(|w| matches!(w.itself(), Warning::BitmapMisfit { .. }));
                 assert!(told || lost <= 1, "{lost} pages lost: {:?}", dump.facts().warnings);
                 told
             };

@@ -103,10 +103,35 @@ fn is_declared(g: &Geometry, declared: &Geometry) -> bool {
     (g.block_size, g.bitmap_end()) == (declared.block_size, declared.bitmap_end())
 }
 
-/// Whether a descriptor follows the bitmaps, and its page all descriptors.
-/// The header's own place needs less: QEMU leaves room between descriptors and data.
+/// So many descriptors are asked for the size of a page.
+const PAGES: u64 = 8;
+
+/// Whether descriptors follow the bitmaps, the first one's page all descriptors, and no page has another size.
 fn leads_to_page(g: &Geometry, image: &Image, words: Words, declared: bool) -> bool {
-    let at = g.bitmap_end();
+    let first = g.bitmap_end();
+    let others = (1..PAGES).map(|n| first.saturating_add(n * DESC_LEN));
+    is_descriptor(g, first, image, words, declared)
+        && !others.chain([first]).any(|at| has_other_size(g, at, image, words))
+}
+
+/// Whether the page of a descriptor unpacks to another size than the header's.
+fn has_other_size(g: &Geometry, at: u64, image: &Image, words: Words) -> bool {
+    let Ok(raw) = image.header("a descriptor", at, DESC_LEN) else { return false };
+    let f = Fields::new(&raw, words);
+    let (Ok(offset), Ok(size), Ok(flags)) = (f.u64(0), f.u32(8), f.u32(12)) else { return false };
+    if flags & codec::PACKED == 0 || flags & !codec::PACKED != 0 || u64::from(size) > g.block_size {
+        return false;
+    }
+    let unpacks = |block_size: u64| {
+        let mut page = vec![0; usize::try_from(block_size).unwrap_or(0)];
+        codec::unpack(flags, size as usize, &mut page, |packed| image.fill(offset, packed)).is_ok()
+    };
+    let mut others = BLOCKS.into_iter().filter(|block_size| *block_size != g.block_size);
+    !unpacks(g.block_size) && others.any(unpacks)
+}
+
+/// Whether a descriptor is here. The header's own place needs less: QEMU leaves room between descriptors and data.
+fn is_descriptor(g: &Geometry, at: u64, image: &Image, words: Words, declared: bool) -> bool {
     let Ok(raw) = image.header("the first descriptor", at, DESC_LEN) else { return false };
     let f = Fields::new(&raw, words);
     let read = || {

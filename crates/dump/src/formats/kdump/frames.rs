@@ -56,7 +56,8 @@ pub(super) fn settle(files: &mut [File], warnings: &mut Vec<Warning>) {
         bounds.extend([0, file.header.max_mapnr]);
         bounds.extend(ranges(file).flat_map(|(start, end)| [start, end.min(file.header.max_mapnr)]));
     }
-    let several = files.len() > 1;
+    let count = files.len();
+    let several = count > 1;
     for (file, (written, own)) in files.iter_mut().zip(written.into_iter().zip(own)) {
         let max = file.header.max_mapnr;
         let found = own.or_else(|| by_others(file, written, &bounds));
@@ -68,7 +69,9 @@ pub(super) fn settle(files: &mut [File], warnings: &mut Vec<Warning>) {
         let is_named = file.header.claims.is_part && ranges(file).any(|range| range == found);
         let is_whole = found == (0, max) && !is_named;
         let taken = if is_whole { None } else { Some(found) };
-        tell(file, taken, warnings);
+        let mut own = Vec::new();
+        tell(file, taken, &mut own);
+        warnings.extend(own.into_iter().map(|why| file.named(count, why)));
         file.header.split = taken;
     }
     trim(files);

@@ -48,18 +48,16 @@ impl Format for Kdump {
         let mut warnings = Vec::new();
         let file_size = images.iter().map(Image::file_len).sum();
         let mut files = read_headers(images)?;
+        let several = files.len();
         frames::settle(&mut files, &mut warnings);
         files.iter_mut().for_each(File::hold_against_bitmap);
         for file in &files {
-            for warning in &file.header.warnings {
-                if !warnings.contains(warning) {
-                    warnings.push(warning.clone());
-                }
-            }
+            let own = file.header.warnings.iter().map(|warning| file.named(several, warning.clone()));
+            let new: Vec<Warning> = own.filter(|warning| !warnings.contains(warning)).collect();
+            warnings.extend(new);
         }
         let texts = Texts::of_all(&files, &mut warnings)?;
         let header = files.first().ok_or(DumpError::NoFiles)?.header.clone();
-        let several = files.len();
         let marked = files.iter().any(|file| file.header.incomplete);
         let (set, parts) = Set::new(files, &mut warnings)?;
         let unknown = |file: &File| {
@@ -67,26 +65,26 @@ impl Format for Kdump {
             warnings.iter().any(own)
         };
         let misfit =
-            set.iter().filter(|(.., file)| file.is_shifted && !unknown(file)).map(|(start, end, _)| {
+            set.iter().filter(|(.., file)| file.is_shifted && !unknown(file)).map(|(start, end, file)| {
                 let (start_pfn, end_pfn) = (*start, *end);
-                Warning::BitmapMisfit { start_pfn, end_pfn }
+                file.named(several, Warning::BitmapMisfit { start_pfn, end_pfn })
             });
         let misfit: Vec<Warning> = misfit.collect();
         warnings.extend(misfit);
+        let mut is_cut = warnings.iter().any(|w| matches!(w.itself(), Warning::FileTruncated { .. }));
         for (.., file) in set.iter() {
-            warnings.extend(file.stream_hole());
+            warnings.extend(file.stream_hole().map(|warning| file.named(several, warning)));
             let len = file.image.len();
             if let Some(wanted) = file.end_of_data().filter(|&w| w > len) {
-                warnings.push(Warning::FileTruncated { wanted, len });
+                is_cut = true;
+                warnings.push(file.named(several, Warning::FileTruncated { wanted, len }));
             }
         }
         if header.max_mapnr == 0 {
             warnings.push(Warning::NoMemory);
         }
         let compression = peek(&set).or(header.compression).unwrap_or(Compression::None);
-        let is_cut = |w: &Warning| matches!(w, Warning::FileTruncated { .. });
-        let cut =
-            marked || warnings.iter().any(is_cut) || set.iter().any(|(.., file)| file.image.is_flattened());
+        let cut = marked || is_cut || set.iter().any(|(.., file)| file.image.is_flattened());
         let facts = Facts {
             page_size: header.block_size,
             file_size,

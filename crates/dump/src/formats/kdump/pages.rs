@@ -124,6 +124,14 @@ impl File {
         (low > 0).then_some(Written { count: low, ends_file })
     }
 
+    /// A warning about this file, with its name where it is one of several.
+    pub(super) fn named(&self, several: usize, why: Warning) -> Warning {
+        match several {
+            0 | 1 => why,
+            _ => Warning::OfFile { path: self.image.path().into(), why: Box::new(why) },
+        }
+    }
+
     /// What a flattened stream lacks.
     pub(crate) fn stream_hole(&self) -> Option<Warning> {
         if !self.image.is_flattened() {
