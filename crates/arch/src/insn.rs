@@ -43,6 +43,10 @@ pub enum InsnKind {
 pub trait Disassemble {
     /// Bytes of the longest instruction.
     fn max_len(&self) -> usize;
+    /// Instructions lie at multiples of so many bytes.
+    fn align(&self) -> u64 {
+        1
+    }
     /// The instruction at the start of `bytes`, which lie at `at`; `None` without bytes.
     fn one(&mut self, at: VirtAddr, bytes: &[u8]) -> Option<Insn>;
 }

@@ -160,9 +160,10 @@ impl PageTables {
         (self.paging.classify)(entry, level, self.encryption)
     }
 
-    /// The topmost table for an address.
-    fn root_of(&self, at: VirtAddr) -> PhysAddr {
-        self.user.filter(|_| !self.paging.is_kernel(at)).unwrap_or(self.root)
+    /// The topmost table for an address; `None` for a user's where there is no process.
+    fn root_of(&self, at: VirtAddr) -> Option<PhysAddr> {
+        let root = self.user.filter(|_| !self.paging.is_kernel(at));
+        root.map_or(Some(self.root), |user| Some(user).filter(|user| *user != NO_TABLES))
     }
 
     /// Translates with entries that `read` gives, by the depth of their table; hands each to `visit`.
@@ -175,7 +176,8 @@ impl PageTables {
         if !(self.paging.is_canonical)(at) {
             return Err(FaultKind::NonCanonical);
         }
-        let mut table = self.root_of(at);
+        let top = self.paging.levels.first().map_or("PGD", |level| level.name);
+        let mut table = self.root_of(at).ok_or(FaultKind::NotMapped(top))?;
         for (depth, level) in self.paging.levels.iter().enumerate() {
             let entry_at = level.entry_at(table, at);
             let entry = read(depth, entry_at).map_err(FaultKind::Table)?;
@@ -212,6 +214,9 @@ impl PageTables {
         Mapped { tables: *self, phys, held, at: start, end, done: false }
     }
 }
+
+/// Where the tables of a process are that is none: nothing is mapped for it.
+pub(crate) const NO_TABLES: PhysAddr = PhysAddr(0);
 
 fn read_entry(phys: &dyn PhysRead, at: PhysAddr) -> Result<u64, Missing> {
     let mut bytes = [0; 8];

@@ -162,3 +162,16 @@ fn a_page_that_is_left_out_is_of_the_kernels_size() {
         assert!(text.contains("0000000000001234"), "{page} {bits}: {text}");
     }
 }
+
+/// Where no instruction can be that is said, and nothing is decoded.
+#[test]
+fn dis_of_addresses_that_have_no_instruction() {
+    for (page, bits, _) in modes() {
+        let k = kernel(*page, *bits).k;
+        assert!(ask(&k, "dis 0").contains("<not mapped>"), "{page} {bits}");
+        for by in 1..4 {
+            let why = try_ask(&k, &format!("dis {:x}", k.image() + by)).unwrap_err();
+            assert!(why.contains("in the middle of an instruction"), "{page} {bits}: {why}");
+        }
+    }
+}

@@ -54,7 +54,7 @@ fn placed(tables: PageTables, text: VirtAddr, offset: u64) -> Boot {
 
 /// Kernel tables, and none for the user: those belong to processes.
 fn tables(root: PhysAddr, mode: &'static Paging) -> PageTables {
-    PageTables { user: Some(PhysAddr(0)), ..PageTables::of(root, mode) }
+    PageTables { user: Some(crate::space::NO_TABLES), ..PageTables::of(root, mode) }
 }
 
 /// The kernel whose topmost table is seen through itself at `pgd`.

@@ -295,6 +295,10 @@ mod tests {
         for at in [0x0001_0000_0000_0000, 0xfffe_ffff_ffff_f000, 0x80ff_0000_0000_0000] {
             assert_eq!(both.translate(&ram, VirtAddr(at)), Err(FaultKind::NonCanonical), "{at:#x}");
         }
+        // the kernel alone has no tables for user addresses, whatever lies at physical address 0
+        let none = PageTables { user: Some(crate::space::NO_TABLES), ..tables };
+        assert_eq!(none.translate(&ram, VirtAddr(0)), Err(FaultKind::NotMapped("PGD")));
+        assert!(none.translate(&ram, VirtAddr(0xffff_8000_0000_0000)).is_ok());
         // a tag in the top byte of a user address is no part of it
         assert_eq!(both.translate(&ram, VirtAddr(0x2a00_0000_0000_0000)), Err(FaultKind::NotMapped("PGD")));
     }

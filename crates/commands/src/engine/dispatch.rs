@@ -102,8 +102,18 @@ fn with_type_notes(cx: &mut Cx<'_>, command: &str, mut report: Report) -> Report
             cx.settings.types_told.push(note);
         }
     }
+    // who reads memory as it is asked for zeros; what is made of it may be none of the machine's
+    let zeroed = command != "rd" && cx.image().is_ok_and(|image| image.dump.has_zeroed());
+    if zeroed && !cx.settings.types_told.iter().any(|told| told == ZEROED) {
+        report.missing(format!("{command}: {ZEROED}"));
+        cx.settings.types_told.push(ZEROED.to_owned());
+    }
     report
 }
+
+/// What is said once where zeros were read for memory that is not there.
+const ZEROED: &str = "memory that the dump's filter left out was read as zeros (zero_excluded): what was made of it may be wrong, \
+                      and what is found in it may be incomplete";
 
 /// The line with its first word replaced, as often as that is an alias.
 #[must_use]

@@ -30,12 +30,19 @@ impl Default for ModuleSymbols {
 impl Fact for ModuleSymbols {
     fn read(s: &Session) -> Self {
         let mut builder = SymbolTableBuilder::new();
+        let has_plts = s.kernel_symbols().table.addr("module_emit_plt_entry").is_some();
         for m in s.modules() {
+            let plts = if has_plts { plts(s, m) } else { Vec::new() };
             for run in m.memory.iter().chain(&m.init) {
                 // data is not named after the last function before it: some tables have functions alone
                 let (start, end) = (run.base.0, run.base.0.saturating_add(run.size));
                 let middle = start.saturating_add(run.text);
-                builder.bound(start..middle);
+                let mut from = start;
+                for plt in plts.iter().filter(|plt| (start..middle).contains(*plt)) {
+                    builder.bound(from..*plt);
+                    from = *plt;
+                }
+                builder.bound(from..middle);
                 builder.bound(middle..end);
             }
             let Ok(at) = module::symtab(s, m.at) else { continue };
@@ -44,6 +51,17 @@ impl Fact for ModuleSymbols {
         }
         Self(builder.build())
     }
+}
+
+/// Where code begins in a module that the kernel made when it loaded it (arm64: ways to functions that are far away): it is no
+/// part of the function before it.
+fn plts(s: &Session, m: &Module) -> Vec<u64> {
+    const MADE: [&str; 3] = [".plt", ".init.plt", ".text.ftrace_trampoline"];
+    let sections = module::sections(s, m.at).unwrap_or_default();
+    let mut all: Vec<u64> =
+        sections.iter().filter(|(name, _)| MADE.contains(&name.as_str())).map(|(_, at)| at.0).collect();
+    all.sort_unstable();
+    all
 }
 
 impl Session {

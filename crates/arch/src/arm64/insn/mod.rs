@@ -4,11 +4,14 @@
 //! **Invariant**: a word that is no instruction is `.inst`, so that a listing goes on.
 
 mod aliases;
+mod simd;
 mod system;
+mod vectors;
 
 use crate::{Disassemble, Insn, InsnKind};
 use base::VirtAddr;
 use disarm64::{InsnDisplay, InsnOpcode, decoder};
+use vectors::No;
 
 /// Bytes of every instruction.
 const LEN: usize = 4;
@@ -61,6 +64,10 @@ impl Disassemble for Disassembler {
         LEN
     }
 
+    fn align(&self) -> u64 {
+        LEN as u64
+    }
+
     fn one(&mut self, at: VirtAddr, bytes: &[u8]) -> Option<Insn> {
         bytes.first()?;
         let Some(word) = bytes.first_chunk::<LEN>().map(|bytes| u32::from_le_bytes(*bytes)) else {
@@ -106,11 +113,15 @@ fn words(at: VirtAddr, word: u32) -> Result<Words, String> {
     if is_reserved(word) {
         return Err("undefined".to_owned());
     }
+    if let Some(words) = simd::words(word) {
+        return words;
+    }
     let decoded = decoder::decode(word).ok_or("undefined")?;
     let text = decoded.display_at(at.0).to_string();
-    if text.contains(":S") || text.contains('<') {
+    let not_decoded = || format!("{} with operands that are not decoded", decoded.definition().mnemonic);
+    if text.contains([':', '<']) {
         // the library knows the instruction and not how its operands are written
-        return Err(format!("{} with operands that are not decoded", decoded.definition().mnemonic));
+        return Err(not_decoded());
     }
     let (mnemonic, operands) = text.split_once(char::is_whitespace).unwrap_or((&text, ""));
     let mut words = Words {
@@ -118,6 +129,10 @@ fn words(at: VirtAddr, word: u32) -> Result<Words, String> {
         operands: split(operands).into_iter().map(|operand| decimal(&operand)).collect(),
         comment: None,
     };
+    vectors::mend(word, &mut words).map_err(|no| match no {
+        No::Undefined => "undefined".to_owned(),
+        No::Operands => not_decoded(),
+    })?;
     aliases::prefer(word, &mut words);
     Ok(words)
 }

@@ -273,8 +273,26 @@ fn show(
         Part::Forward(count) => (place.at, None, count.unwrap_or(1)),
         Part::Reverse(_) => (place.start(), bounded, MAX_COUNT),
     };
-    let decoder = s.arch().isa().map_err(CommandError::failed)?.disassembler();
-    let mut walk = Walk { mem, at: from, end, behind_ud2: cx.settings.behind_ud2, decoder };
+    let isa = s.arch().isa().map_err(CommandError::failed)?;
+    let decoder = isa.disassembler();
+    if !place.at.0.is_multiple_of(decoder.align()) {
+        let (at, align) = (place.at.0, decoder.align());
+        let why = format_args!(
+            "{at:#x} is in the middle of an instruction: they lie at multiples of {align} bytes"
+        );
+        return Err(CommandError::argument(why));
+    }
+    let behind_ud2 = cx.settings.behind_ud2;
+    if from == place.at && place.offset > 0 && place.is_text && bounded.is_some() {
+        let walk = Walk { mem, at: place.start(), end, behind_ud2, decoder: isa.disassembler() };
+        if let Some(inside) = cut_by(cx, walk, from)? {
+            report.warning(format!(
+                "dis: {:#x} is in the middle of the instruction at {inside:#x}: what is shown may be none of the machine's",
+                from.0
+            ));
+        }
+    }
+    let mut walk = Walk { mem, at: from, end, behind_ud2, decoder };
     let mut last_line = None;
     let mut rows: VecDeque<Record> = VecDeque::new();
     let mut shown = 0;
@@ -311,6 +329,21 @@ fn show(
     }
     report.list("instructions", rows.into_iter().collect());
     Ok(())
+}
+
+/// The instruction that goes on over an address, as the function's code has them from its start on; `None` where one begins
+/// there, or the code before it is not all there.
+fn cut_by(cx: &Cx<'_>, mut walk: Walk<'_>, at: VirtAddr) -> Result<Option<u64>, CommandError> {
+    let mut last = walk.at;
+    while walk.at < at {
+        cx.cancel.check()?;
+        last = walk.at;
+        match walk.next() {
+            Some(Ok(insn)) if insn.kind != InsnKind::Bad => {}
+            _ => return Ok(None),
+        }
+    }
+    Ok((walk.at > at).then_some(last.0))
 }
 
 /// The source line, where it is another than the last.
