@@ -53,6 +53,19 @@ pub enum ContainerError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that begins like a packed one and of which nothing can be unpacked.
+    #[error(
+        "{path}: does not unpack: it begins like {packing}, and what follows is damaged or something else (the decoder says: \
+             {source}); copy it again, or unpack it by hand"
+    )]
+    NotUnpacked {
+        /// The file.
+        path: PathBuf,
+        /// What it is by its first bytes.
+        packing: &'static str,
+        /// The decoder's reason.
+        source: io::Error,
+    },
     /// An archive with several files where one is wanted.
     #[error("{path}: holds no dump")]
     NoDump {

@@ -196,7 +196,6 @@ fn plain(name: &str) -> String {
 
 /// A packed file that is no archive.
 fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<Vec<Written>, ContainerError> {
-    let io = |source| ContainerError::Io { path: path.to_owned(), source };
     // `virtio_ring.ko.xz` is virtio_ring.ko
     let name = plain(&path.file_stem().unwrap_or_else(|| "unpacked".as_ref()).to_string_lossy());
     let result = containers::open_counted(path, watch)
@@ -209,7 +208,7 @@ fn alone(path: &Path, watch: &Watch, folder: &Path, disk: &mut Disk) -> Result<V
             Err(ContainerError::Cut { path: path.to_owned() })
         }
         other => other
-            .map_err(io)
+            .map_err(|e| disk.or_decoder(path, e))
             .map(|shortened| vec![Written { name, member: String::new(), shortened, around: None }]),
     }
 }
@@ -287,7 +286,7 @@ fn some_members(
     match (walked, unreadable) {
         (Err(e), _) | (Ok(_), Some(e)) if found.is_empty() => Err(match Shortened::of(&e) {
             Some(Shortened::Cut) => ContainerError::Cut { path: path.to_owned() },
-            _ => io(e),
+            _ => disk.or_decoder(path, e),
         }),
         (Err(e), _) => {
             // what the archive had before is whole, but for a byte that its check would tell
@@ -376,16 +375,36 @@ struct Disk {
     limit: u64,
     /// The disk failed, not what was read.
     failed: bool,
+    /// There was no room for what was read.
+    refused: bool,
 }
 
 impl Disk {
     fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), written: 0, looked: 0, limit: cache::limit(), failed: false }
+        Self {
+            folder: folder.to_owned(),
+            written: 0,
+            looked: 0,
+            limit: cache::limit(),
+            failed: false,
+            refused: false,
+        }
     }
     /// A result of writing.
     fn own<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         self.failed |= result.is_err();
         result
+    }
+    /// An error of reading or writing, or of the decoder.
+    fn or_decoder(&self, path: &Path, source: io::Error) -> ContainerError {
+        let path = path.to_owned();
+        if self.failed || self.refused || source.raw_os_error().is_some() {
+            return ContainerError::Io { path, source };
+        }
+        let mut head = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(streams::HEAD).read_to_end(&mut head));
+        let packing = streams::name_of(if read.is_ok() { &head } else { &[] });
+        ContainerError::NotUnpacked { path, packing, source }
     }
     /// The error with the folder that is to blame, where the disk is.
     fn blamed(&self, error: ContainerError) -> ContainerError {
@@ -400,6 +419,7 @@ impl Disk {
     fn take(&mut self, bytes: u64) -> io::Result<()> {
         self.written = self.written.saturating_add(bytes);
         if self.written > self.limit {
+            self.refused = true;
             let mb = self.limit >> 20;
             return Err(io::Error::other(format!(
                 "unpacks to more than the cache may hold, {mb} MB: CRASHLENS_CACHE_MB sets another bound, or unpack it by hand"
@@ -411,6 +431,7 @@ impl Disk {
         self.looked = self.written.saturating_add(LOOK);
         match rustix::fs::statvfs(&self.folder) {
             Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < SPARE.saturating_add(LOOK) => {
+                self.refused = true;
                 let folder = self.folder.parent().unwrap_or(&self.folder).display();
                 Err(io::Error::other(format!(
                     "the disk of {folder} is nearly full: make room, or name another folder in XDG_CACHE_HOME"

@@ -69,11 +69,28 @@ impl Packing {
         }
     }
 
+    /// What a file of it is called.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "a gzip file",
+            Self::Xz => "an xz file",
+            Self::Lzma => "an lzma file",
+            Self::Zstd => "a zstd file",
+            Self::Bzip2 => "a bzip2 file",
+            Self::Lz4 | Self::OldLz4 => "an lz4 file",
+        }
+    }
+
     /// Which packings can follow one another in a file.
     fn goes_on_as(self, next: Self) -> bool {
         let lz4 = |packing| matches!(packing, Self::Lz4 | Self::OldLz4);
         self == next || lz4(self) && lz4(next)
     }
+}
+
+/// What a packed file is called that begins with these bytes; a tar archive where it is none.
+pub(super) fn name_of(head: &[u8]) -> &'static str {
+    Packing::of(head).map_or("a tar archive", Packing::name)
 }
 
 /// An .lzma file has no magic: the usual properties, a power of two as window, and a length that is not known or small.

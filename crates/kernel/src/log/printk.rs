@@ -184,8 +184,7 @@ fn records(s: &Session) -> Result<Log> {
     let next = u64::from(mem.u32(s.need_symbol("log_next_idx")?)?);
     let header = r.size.unwrap_or(OLD_HEADER);
     let log = read_records(mem, &RecordBuffer { at, len, first, next, header, members });
-    let [first, next] =
-        ["log_first_seq", "log_next_seq"].map(|name| mem.u64(s.symbol(name)?).ok());
+    let [first, next] = ["log_first_seq", "log_next_seq"].map(|name| mem.u64(s.symbol(name)?).ok());
     Ok(numbered(log, at, first, next))
 }
 
@@ -206,7 +205,8 @@ fn numbered(mut log: Log, at: VirtAddr, first: Option<u64>, next: Option<u64>) -
         log.lost = first;
     } else {
         let next = next.unwrap_or(0);
-        let why = format!("log_first_seq is {first} and log_next_seq {next}, and the buffer has {count} messages");
+        let why =
+            format!("log_first_seq is {first} and log_next_seq {next}, and the buffer has {count} messages");
         log.doubt.get_or_insert(KernelError::Damaged { what: "log_buf", at, why });
     }
     log

@@ -222,7 +222,14 @@ impl Image {
     /// All that it lacks, with the names of files that the user knows.
     #[must_use]
     pub fn losses(&self) -> Vec<String> {
-        self.dump.facts().losses().map(|why| named(&self.given, &why.to_string())).collect()
+        let own = |why: String| {
+            let names = self.given.iter().flat_map(Given::files).map(|file| file.display().to_string());
+            match names.chain([self.name()]).any(|name| why.contains(&name)) {
+                true => why,
+                false => format!("{}: {why}", self.name()),
+            }
+        };
+        self.dump.facts().losses().map(|why| own(named(&self.given, &why.to_string()))).collect()
     }
 
     /// The dump's files, for messages.
