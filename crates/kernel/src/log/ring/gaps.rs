@@ -132,7 +132,7 @@ impl Ring<'_> {
 
 /// Whether one place in the ring of texts is before another: they ascend, and wrap.
 const fn is_before(a: u64, b: u64) -> bool {
-    a.wrapping_sub(b).cast_signed() < 0
+    a.wrapping_sub(b).cast_signed().is_negative()
 }
 
 /// By how much messages' numbers differ from their ids, as most have it.
