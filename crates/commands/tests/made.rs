@@ -283,6 +283,17 @@ fn ipcs_never_takes_what_is_missing_for_none() {
     assert!(
         ask(&k, "ipcs -m").contains(&format!("{:x} <?>      <?>        <?>   <?>   <?>", made.segments[0]))
     );
+    // its id may be this one, and of no other place
+    for line in ["ipcs -m 0", "ipcs 0", "ipcs -m 0 -s 0", "ipcs -m 65606 0"] {
+        assert!(answer(&k, line).unwrap().is_incomplete(), "{line}");
+        assert!(ask(&k, line).contains(&format!("{:x} <?>      <?>", made.segments[0])), "{line}");
+        assert!(
+            ask(&k, line).contains("ipcs: whether 0 is the one of the shared memory segments at "),
+            "{line}"
+        );
+    }
+    assert!(!answer(&k, "ipcs -m 65606").unwrap().is_incomplete());
+    assert!(try_ask(&k, "ipcs -m 7").unwrap_err().contains("invalid id or address: 7"));
     let k = lost(made.nodes[0]);
     assert!(answer(&k, "ipcs").unwrap().is_incomplete());
     let text = ask(&k, "ipcs -m");

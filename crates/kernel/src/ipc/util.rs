@@ -44,12 +44,23 @@ pub(super) enum Facility {
 pub struct Perm {
     /// By which a process names it.
     pub id: Result<u64>,
+    /// The id's low bits, as its place in the facility's table has them, and which bits those are.
+    pub slot: (u64, u64),
     /// By which processes find it; 0 for one that only its creator's children know (`IPC_PRIVATE`).
     pub key: Result<u64>,
     /// Whose it is.
     pub uid: Result<u64>,
     /// Permissions, and bits of the facility's own.
     pub mode: Result<u64>,
+}
+
+impl Perm {
+    /// Whether the object may have an id: one whose id is not known may have each of its place.
+    #[must_use]
+    pub fn may_have(&self, id: u64) -> bool {
+        let (slot, mask) = self.slot;
+        self.id.as_ref().map_or(id & mask == slot, |own| *own == id)
+    }
 }
 
 /// The objects of a facility, ascending by their slots, and why there may be others.
@@ -131,9 +142,10 @@ fn read(s: &Session, at: VirtAddr, slot: u64) -> Result<Option<Perm>> {
         return Err(wrong("its whole page holds zeros".to_owned()));
     }
     let id = b.id.num(mem, at).map(|id| id & 0xffff_ffff);
+    let mask = (1 << slot_bits(s)) - 1;
     match &id {
         // the sequence number is above the slot
-        Ok(id) if id & ((1 << slot_bits(s)) - 1) != slot => {
+        Ok(id) if id & mask != slot => {
             return Err(wrong(format!("its id is {id}, and it is in slot {slot}")));
         }
         // of a struct that is not known there is nothing to tell
@@ -141,7 +153,7 @@ fn read(s: &Session, at: VirtAddr, slot: u64) -> Result<Option<Perm>> {
         _ => {}
     }
     let key = b.key.num(mem, at).map(|key| key & 0xffff_ffff);
-    Ok(Some(Perm { id, key, uid: b.uid.num(mem, at), mode: b.mode.num(mem, at) }))
+    Ok(Some(Perm { id, slot: (slot, mask), key, uid: b.uid.num(mem, at), mode: b.mode.num(mem, at) }))
 }
 
 /// Bits of an id that are its slot: 15, more with `ipcmni_extend` (5.2, 5ac893b8cb1c).

@@ -123,8 +123,16 @@ struct Table {
 
 struct Row {
     at: VirtAddr,
-    id: Option<u64>,
+    perm: Perm,
     record: Record,
+}
+
+impl Row {
+    /// Whether it has this id or address; `None` where its id is not known and may be this one.
+    fn is(&self, value: u64) -> Option<bool> {
+        let is_known = self.at.0 == value || self.perm.id.is_ok() || !self.perm.may_have(value);
+        is_known.then(|| self.at.0 == value || self.perm.may_have(value))
+    }
 }
 
 impl Table {
@@ -181,8 +189,16 @@ impl Table {
 
 /// Leaves what has one of these ids or addresses.
 fn choose(tables: &mut [Table], wanted: &[(&str, u64)], report: &mut Report) -> Result<(), CommandError> {
-    let is = |row: &Row, value: u64| row.at.0 == value || row.id == Some(value);
-    let is_there = |value: u64| tables.iter().any(|table| table.rows.iter().any(|row| is(row, value)));
+    let rows = || tables.iter().flat_map(|table| table.rows.iter().map(|row| (table.what, row)));
+    let is_there = |value: u64| rows().any(|(_, row)| row.is(value) != Some(false));
+    for (word, value) in wanted {
+        for (what, row) in rows().filter(|(_, row)| row.is(*value).is_none()) {
+            let at = row.at.0;
+            report.missing(format!(
+                "ipcs: whether {word} is the one of the {what} at {at:#x} is lost with its id"
+            ));
+        }
+    }
     let lost: Vec<&(&str, u64)> = wanted.iter().filter(|(_, value)| !is_there(*value)).collect();
     // what could not be read may be it
     let unread = tables.iter().find_map(|table| table.problems.first());
@@ -200,7 +216,7 @@ fn choose(tables: &mut [Table], wanted: &[(&str, u64)], report: &mut Report) -> 
         report.lacking_or_error(is_loss, format!("ipcs: {}", why(word)));
     }
     for table in tables {
-        table.rows.retain(|row| wanted.iter().any(|(_, value)| is(row, *value)));
+        table.rows.retain(|row| wanted.iter().any(|(_, value)| row.is(*value) != Some(false)));
         table.is_chosen = true;
     }
     Ok(())
@@ -233,7 +249,7 @@ fn line(at: VirtAddr, name: &'static str, perm: &Perm, id: &'static str) -> Line
 }
 
 fn row(at: VirtAddr, perm: &Perm, line: Line) -> Row {
-    Row { at, id: perm.id.as_ref().ok().copied(), record: Record::of(line) }
+    Row { at, perm: perm.clone(), record: Record::of(line) }
 }
 
 fn memory(s: &Session, namespace: VirtAddr, with_pages: bool) -> Table {
