@@ -162,7 +162,12 @@ fn stack(case: &Case<'_>, class: Class, blame: &Blame) -> Vec<Option<String>> {
         blame.found.place.as_ref().map(|p| known(&p.function)).into_iter().collect();
     match (blame.from, &case.event) {
         (Some(n), _) => names.extend(process::known_names(case.s, &case.victim, n)),
-        (None, _) if names.is_empty() => names.extend(process::known_names(case.s, &case.victim, 0)),
+        (None, _) if names.is_empty() => {
+            // what stood still is lost: what is left is the watchdog's
+            let is_cut = case.victim.bt.as_ref().is_none_or(|bt| !bt.unwound.stopped.is_end());
+            names.extend((class.is_stall() && is_cut).then_some(None));
+            names.extend(process::known_names(case.s, &case.victim, 0));
+        }
         // the log's trace has other frames than the stack: without those marked as guesses, with those of the report itself
         (None, Some(e)) => {
             names.push(None);

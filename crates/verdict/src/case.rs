@@ -2,7 +2,6 @@
 //! the kind of death that they tell.
 
 use crate::model::{How, Lack, Says, Statement, Who};
-use crate::reports::panic_text;
 use crate::stall::hang::{self, Hang};
 use crate::stall::waits::Waits;
 use crate::victim::fault_frame::{self, FaultFrame};
@@ -11,6 +10,7 @@ use base::VirtAddr;
 use kernel::Session;
 use kernel::log::event::{self, Class, Event};
 use kernel::log::lines::Lines;
+use kernel::log::panic_buffer;
 
 /// What the verdict is made from.
 pub(crate) struct Case<'s> {
@@ -35,28 +35,16 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     let (lines, lost) = read_log(s);
     let mut lacks: Vec<Lack> = lost.into_iter().collect();
     let logged = lines.and_then(|l| event::fatal(s, l));
-    let mut evidence = logged.as_ref().map(first_lines).unwrap_or_default();
+    let mut evidence = logged.as_ref().map(|event| first_lines(event, lines)).unwrap_or_default();
     let panicked = logged.is_some() || kernel::sched::panic::panic_cpu(s).is_some();
     let mut victim = Victim::of(s, logged.as_ref());
     let found = fault_frame::find(s, logged.as_ref(), &victim).filter(|_| panicked || lines.is_none());
-    let buffered = (logged.is_none() && found.is_none() && panicked).then(|| panic_text::of(s)).flatten();
-    let buffered = buffered.map(|text| format!("Kernel panic - not syncing: {text}"));
-    evidence.extend(
-        buffered
-            .iter()
-            .map(|line| Statement::new(How::Memory, Says::Line(line.clone()), &["sym panic".into()])),
-    );
+    let unlogged = lines.is_none() && found.is_none() && panicked;
+    let buffered = unlogged.then(|| panic_buffer::text(s)).flatten().map(|text| event::panic_lines(&text));
+    evidence.extend(buffered.as_deref().map(of_buffer));
     let event = logged.or_else(|| event::find(&[buffered.as_deref()?]));
-    let named = event.as_ref().and_then(|e| e.oops.comm.clone().zip(e.oops.pid));
-    if victim.task.is_none()
-        && let Some((comm, pid)) = named
-    {
-        lacks.push(Lack::ReportedTask(Who { comm, pid }));
-    } else if victim.task.is_none()
-        && event.as_ref().is_none_or(|e| e.class != Class::HungTask)
-        && let Some(cpu) = kernel::sched::panic::panic_cpu(s)
-    {
-        lacks.push(Lack::PanicTask(cpu));
+    if victim.task.is_none() {
+        lacks.extend(no_victim(s, event.as_ref()));
     }
     let stalls = event.as_ref().is_none_or(|e| e.class.is_stall());
     let waits = (!brief || (!panicked && stalls)).then(|| Waits::of(s, stalls));
@@ -74,11 +62,34 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     Opened { case: Case { s, lines, event, hang, waits, victim, found }, evidence, lacks }
 }
 
-/// The lines of the log that the event is known by.
-fn first_lines(event: &Event) -> Vec<Statement> {
+/// Why there is no task to tell of. Of a task that hangs, who told of it is another.
+fn no_victim(s: &Session, event: Option<&Event>) -> Option<Lack> {
+    if event.is_some_and(|e| e.class == Class::HungTask) {
+        return None;
+    }
+    match event.and_then(|e| e.oops.comm.clone().zip(e.oops.pid)) {
+        Some((comm, pid)) => {
+            let is_known = s.tasks().with_pid(pid).any(|task| task.comm == comm);
+            (!is_known).then_some(Lack::ReportedTask(Who { comm, pid }))
+        }
+        None => kernel::sched::panic::panic_cpu(s).map(Lack::PanicTask),
+    }
+}
+
+/// The lines of the log that the event is known by, and that of the panic where memory alone has it.
+fn first_lines(event: &Event, lines: Option<&Lines>) -> Vec<Statement> {
     let panic = event.panic.as_ref().filter(|p| **p != event.line);
-    let lines = [Some(&event.line), panic].into_iter().flatten();
-    lines.map(|line| Statement::logged(Says::Line(line.clone()))).collect()
+    let buffered = lines.and_then(|lines| lines.panic.as_deref());
+    let told = |line: &String| match buffered == Some(line) {
+        true => of_buffer(line),
+        false => Statement::logged(Says::Line(line.clone())),
+    };
+    [Some(&event.line), panic].into_iter().flatten().map(told).collect()
+}
+
+/// The line of a panic, from the buffer of `panic()`.
+fn of_buffer(line: &str) -> Statement {
+    Statement::new(How::Memory, Says::Line(line.to_owned()), &["sym panic".into()])
 }
 
 /// The log's lines, and what of them is lost.

@@ -1,7 +1,9 @@
-//! The kernel's log as lines of text with their times, ready to be searched for events.
+//! The kernel's log as lines of text with their times, ready to be searched for events. Where the line of the panic is lost,
+//! the buffer of `panic()` has its words.
 
 use crate::error::KernelError;
 use crate::log::printk::{self, LogRecord};
+use crate::log::{event, panic_buffer};
 use crate::session::{Fact, Session};
 
 /// `LOG_NEWLINE`
@@ -15,6 +17,8 @@ pub struct Lines {
     lines: Vec<Line>,
     /// What of the log could not be read.
     pub stopped: Option<String>,
+    /// The line of the panic, where the log lacks it and the buffer of `panic()` has its words.
+    pub panic: Option<String>,
 }
 
 #[derive(Debug)]
@@ -34,9 +38,16 @@ impl Fact for Lines {
         let ts_nsec = out.end();
         let (buffers, lost) = printk::safe_buffers(s);
         out.stopped = out.stopped.or_else(|| lost.map(|e| e.to_string()));
+        let line = |text: &str| Line { ts_nsec, record: None, text: plain(text).to_owned() };
         for buffer in buffers {
-            let line = |text: &str| Line { ts_nsec, record: None, text: plain(text).to_owned() };
             out.lines.extend(buffer.text.lines().map(line));
+        }
+        if event::panic_line(&out.texts()).is_none()
+            && let Some(text) = panic_buffer::text(s)
+        {
+            let text = event::panic_lines(&text);
+            out.lines.extend(text.lines().map(line));
+            out.panic = text.lines().next().map(str::to_owned);
         }
         out
     }

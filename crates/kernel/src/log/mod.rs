@@ -4,6 +4,7 @@ pub mod audit;
 pub mod event;
 pub mod lines;
 pub(crate) mod old_shape;
+pub mod panic_buffer;
 pub mod printk;
 mod printk_safe;
 pub(crate) mod printk_shape;

@@ -132,7 +132,7 @@ const AGREE: usize = 3;
 /// The only place in the kernel's data to which all users lead and of which one pointer at least can be a list's.
 fn all_have(s: &Session, rule: &Rule) -> Option<VirtAddr> {
     let there = rule.users.iter().filter(|user| s.kernel_symbols().table.addr(user).is_some());
-    let mut all = there.map(|user| references(s, user).into_iter().collect::<FxHashSet<_>>());
+    let mut all = there.map(|user| s.referenced_by(user).into_iter().collect::<FxHashSet<_>>());
     let (mut common, mut users) = (all.next()?, 1_usize);
     for one in all {
         common.retain(|at| one.contains(at));
@@ -146,9 +146,10 @@ fn all_have(s: &Session, rule: &Rule) -> Option<VirtAddr> {
 
 fn most_have(s: &Session, rule: &Rule) -> Option<VirtAddr> {
     let mut votes: FxHashMap<VirtAddr, usize> = FxHashMap::default();
-    let others: Vec<VirtAddr> = rule.others.iter().flat_map(|other| references(s, other)).collect();
+    let others: Vec<VirtAddr> = rule.others.iter().flat_map(|other| s.referenced_by(other)).collect();
     for user in rule.users {
-        let all: Vec<VirtAddr> = references(s, user).into_iter().filter(|at| !others.contains(at)).collect();
+        let all: Vec<VirtAddr> =
+            s.referenced_by(user).into_iter().filter(|at| !others.contains(at)).collect();
         let all: FxHashSet<VirtAddr> = match rule.looks {
             Looks::Words(..) => {
                 all.into_iter().min().filter(|at| looks_like(s, *at, rule.looks)).into_iter().collect()
@@ -166,17 +167,19 @@ fn most_have(s: &Session, rule: &Rule) -> Option<VirtAddr> {
     best.next().is_none().then_some(first)
 }
 
-/// The variables in the kernel's image that a function of the kernel refers to.
-fn references(s: &Session, name: &str) -> Vec<VirtAddr> {
-    let table = &s.kernel_symbols().table;
-    let mut out = Vec::new();
-    for symbol in table.named(name).filter(|symbol| symbol.is_text()) {
-        let Some(len) = table.span(symbol.id).filter(|len| *len <= MOST_CODE) else { continue };
-        let Ok(code) = s.mem().bytes(symbol.addr, len as usize) else { continue };
-        let all = s.arch().references().referenced(symbol.addr, &code);
-        out.extend(all.into_iter().filter(|at| is_data(s, *at)));
+impl Session {
+    /// The variables in the kernel's image that the code of a function of the kernel refers to.
+    pub(crate) fn referenced_by(&self, function: &str) -> Vec<VirtAddr> {
+        let table = &self.kernel_symbols().table;
+        let mut out = Vec::new();
+        for symbol in table.named(function).filter(|symbol| symbol.is_text()) {
+            let Some(len) = table.span(symbol.id).filter(|len| *len <= MOST_CODE) else { continue };
+            let Ok(code) = self.mem().bytes(symbol.addr, len as usize) else { continue };
+            let all = self.arch().references().referenced(symbol.addr, &code);
+            out.extend(all.into_iter().filter(|at| is_data(self, *at)));
+        }
+        out
     }
-    out
 }
 
 /// True behind the kernel's text, where its data can be.

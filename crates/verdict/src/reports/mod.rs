@@ -2,4 +2,3 @@
 
 pub(crate) mod checkers;
 pub(crate) mod machine_check;
-pub(crate) mod panic_text;

@@ -54,6 +54,28 @@ fn entry_class(name: &str, regs: &Regs, address: Option<u64>) -> Option<Class> {
     })
 }
 
+/// True where the exception of an event, by its class, is another one than that of a frame, by the class of its entry code.
+fn is_other(event: Class, frame: Class) -> bool {
+    /// Exceptions that tell of the same death: an address that is wild may be canonical or not, a stack that overran leads to
+    /// a page fault or a double fault, and whose trap an invalid opcode is only the log says.
+    const GROUPS: &[&[Class]] = &[
+        &[
+            Class::NullPointer,
+            Class::UserAddress,
+            Class::WildJump,
+            Class::ReadOnlyWrite,
+            Class::PageFault,
+            Class::GeneralProtection,
+            Class::StackOverflow,
+            Class::DoubleFault,
+        ],
+        &[Class::Bug, Class::InvalidOpcode, Class::Cfi],
+        &[Class::Divide],
+    ];
+    let group = |of: Class| GROUPS.iter().position(|group| group.contains(&of));
+    group(event).zip(group(frame)).is_some_and(|(event, frame)| event != frame)
+}
+
 /// The error code of an exception's frame. Entry code that passes it on puts -1 there: that is none.
 pub(crate) fn error_code(regs: &Regs) -> Option<u64> {
     regs.entry_code().filter(|code| *code <= u64::from(u32::MAX))
@@ -72,7 +94,12 @@ pub(crate) fn find(s: &Session, event: Option<&Event>, victim: &Victim<'_>) -> O
             entry.as_deref().is_none_or(|e| e.starts_with("error_") || e == "do_one_initcall");
         let pc = VirtAddr(saved.regs.pc()?);
         let agrees = logged == Some(pc);
-        (is_exception || unknown_entry || agrees).then_some((n, pc, saved, entry, agrees))
+        let of_another = || {
+            let class = entry.as_deref().and_then(|e| entry_class(e, &saved.regs, None));
+            event.zip(class).is_some_and(|(event, class)| is_other(event.class, class))
+        };
+        (agrees || ((is_exception || unknown_entry) && !of_another()))
+            .then_some((n, pc, saved, entry, agrees))
     });
     let all: Vec<_> = candidates.by_ref().collect();
     let chosen = all.iter().find(|c| c.4).or_else(|| if logged.is_none() { all.first() } else { None });
@@ -207,6 +234,25 @@ mod tests {
         assert_eq!(class(u64::MAX, None), Some(Class::PageFault), "and no jump");
         assert_eq!(class(0x10, None), Some(Class::WildJump));
         assert_eq!(class(u64::MAX, Some(8)), Some(Class::NullPointer));
+    }
+
+    #[test]
+    fn an_exception_of_another_kind_is_of_another_death() {
+        for (event, frame, want) in [
+            (Class::NullPointer, Class::InvalidOpcode, true),
+            (Class::Bug, Class::PageFault, true),
+            (Class::Divide, Class::PageFault, true),
+            (Class::NullPointer, Class::PageFault, false),
+            (Class::WildJump, Class::GeneralProtection, false),
+            (Class::StackOverflow, Class::DoubleFault, false),
+            (Class::Bug, Class::InvalidOpcode, false),
+            // what the log calls otherwise
+            (Class::Panic, Class::PageFault, false),
+            (Class::ListCorruption, Class::InvalidOpcode, false),
+            (Class::Sanitizer, Class::PageFault, false),
+        ] {
+            assert_eq!(is_other(event, frame), want, "{event:?} {frame:?}");
+        }
     }
 
     #[test]

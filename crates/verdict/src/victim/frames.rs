@@ -140,22 +140,22 @@ pub(crate) fn last_saved(frames: &[Frame], n: usize) -> usize {
 pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Frame]) -> Option<usize> {
     let waits = |n: &str| roles::is_waiting(n) || roles::is_delaying(n);
     let after_panic = names.iter().rposition(|n| roles::is_panic(n)).map_or(0, |n| n + 1);
+    // of code without a name nobody knows what it does: who called it is not to blame
     let first = |from: usize, pass: &dyn Fn(&str) -> bool| {
-        (from..frames.len()).find(|n| {
-            let guess = frames.get(*n).is_some_and(|f| f.how.is_guess());
-            names.get(*n).is_some_and(|name| !name.is_empty() && !guess && !pass(name))
-        })
+        let mut certain =
+            names.iter().zip(frames).enumerate().skip(from).filter(|(_, (_, f))| !f.how.is_guess());
+        certain
+            .find(|(_, (name, _))| name.is_empty() || !pass(name))
+            .filter(|(_, (name, _))| !name.is_empty())
+            .map(|(n, _)| n)
     };
     match class {
+        // a CPU that stands in what dies did not stand still there: the frames that did are lost
         Class::SoftLockup | Class::HardLockup | Class::RcuStall | Class::Deadlock => {
             first(standing(arch, names, frames)?, &waits)
+                .filter(|n| names.get(*n).is_some_and(|name| !roles::is_dying(name)))
         }
-        // code without a name waits itself: who called it is not to blame
-        Class::HungTask => {
-            let mut both = names.iter().zip(frames);
-            let nameless = both.position(|(name, frame)| name.is_empty() && !frame.how.is_guess());
-            first(0, &waits).filter(|n| nameless.is_none_or(|at| *n < at))
-        }
+        Class::HungTask => first(0, &waits),
         // what it came upon
         Class::Nmi | Class::Watchdog => first(interrupted(arch, names, frames).filter(|n| *n > 0)?, &waits),
         Class::Atomic => first(after_panic, &|n| waits(n) || roles::is_finding(n) || roles::is_dying(n)),
@@ -304,6 +304,15 @@ mod tests {
             ),
             (Class::SoftLockup, "panic watchdog_timer_fn apic_timer_interrupt*", None),
             (Class::HardLockup, "crash_nmi_callback nmi! irq_off_loop hard_write", Some("irq_off_loop")),
+            // frames that are lost, and a name that is
+            (Class::SoftLockup, "vpanic panic", None),
+            (
+                Class::SoftLockup,
+                "panic watchdog_timer_fn nmi! native_queued_spin_lock_slowpath  spin_write",
+                None,
+            ),
+            (Class::StackProtector, "panic __stack_chk_fail  write", None),
+            (Class::Warning, "panic __warn warn_slowpath_fmt  write", None),
             (Class::Deadlock, "native_queued_spin_lock_slowpath _raw_spin_lock take_both", Some("take_both")),
             (
                 Class::HungTask,

@@ -42,6 +42,7 @@ const DEADLY: &[(&str, Class)] = &[
     ("BUG: unable to handle page fault for address", Class::PageFault), // 5.1 on
     ("BUG: unable to handle kernel paging request", Class::PageFault),
     ("BUG: unable to handle kernel access", Class::PageFault),
+    ("Unable to handle kernel NULL pointer dereference", Class::NullPointer), // arm64
     ("Unable to handle kernel ", Class::PageFault),
     ("kernel tried to execute NX-protected page", Class::WildJump),
     ("unable to execute userspace code", Class::WildJump),
@@ -130,6 +131,8 @@ const LIVED: &[(&str, Class)] = &[
 
 /// How the panic of a taint that is fatal begins.
 pub(crate) const PANIC_ON_TAINT: &str = "panic_on_taint set";
+/// How the panic begins that is the end of an oops, on its own stack. In an interrupt, and on arm64, there is more around it.
+pub(crate) const FATAL_EXCEPTION: &str = "Fatal exception";
 
 /// What `panic()` was called with, most telling first, and the classes that such a panic is the end of.
 /// `Unknown` stands for panics that say nothing: an oops before them does.
@@ -169,11 +172,13 @@ const PANICS: &[(&str, Class)] = &[
     ("Fatal hardware error", Class::MachineCheck),
     ("Failed kernel mode recovery", Class::MachineCheck),
     ("Panicing machine check CPU died", Class::MachineCheck),
-    ("Timeout: Not all CPUs entered broadcast exception handler", Class::MachineCheck),
+    ("Timeout: Not all CPUs entered", Class::MachineCheck),
     ("Timeout synchronizing machine check", Class::MachineCheck),
     ("Machine check", Class::MachineCheck),
     ("MCE ", Class::MachineCheck),
     ("Memory failure", Class::MachineCheck),
+    ("Memory error not recovered", Class::MachineCheck),
+    ("AER: ", Class::MachineCheck),
     ("NMI: Not continuing", Class::Nmi),
     ("NMI IOCK error: Not continuing", Class::Nmi),
     ("An NMI occurred", Class::Nmi), // hpwdt
@@ -189,7 +194,7 @@ const PANICS: &[(&str, Class)] = &[
     ("CFI failure", Class::Cfi),
     ("Bad page state", Class::PageCorruption),
     (PANIC_ON_TAINT, Class::Unknown),
-    ("Fatal exception", Class::Unknown),
+    (FATAL_EXCEPTION, Class::Unknown),
     ("Aiee, killing interrupt handler!", Class::Unknown),
     ("Attempted to kill the idle task!", Class::Unknown),
     ("Oopsed too often", Class::Unknown), // 6.2 (d4ccd54d28d3)
@@ -272,6 +277,14 @@ fn hardware(text: &str) -> bool {
         || text.starts_with("Memory error not recovered")
 }
 
+/// True for the line of a hardware error that says what failed; the others of a record are its details.
+pub(crate) fn names_hardware(line: &str) -> bool {
+    let text = bare(line);
+    let Some(said) = text.strip_prefix("[Hardware Error]: ") else { return hardware(text) };
+    let is_check = said.starts_with("CPU ") && said.contains("Machine Check");
+    is_check || said.starts_with("Machine check: ") || said.starts_with("Hardware error from ")
+}
+
 /// `BUG kmalloc-64 (Tainted: G    B): Poison overwritten`
 fn slub(text: &str) -> bool {
     text.strip_prefix("BUG ").is_some_and(|rest| {
@@ -310,8 +323,17 @@ pub(crate) fn panic_class(words: &str) -> Option<Class> {
     end.or_else(warned).or_else(begins)
 }
 
+/// How the line begins that tells of a panic.
+const PANIC: &str = "Kernel panic - not syncing";
+
+/// What the kernel logs of a panic that was called with a message.
+#[must_use]
+pub fn panic_lines(message: &str) -> String {
+    format!("{PANIC}: {message}")
+}
+
 /// What `panic()` was called with, of the line that tells of it.
 pub(crate) fn panic_words(line: &str) -> Option<&str> {
-    let rest = line.trim().strip_prefix("Kernel panic - not syncing")?;
+    let rest = line.trim().strip_prefix(PANIC)?;
     Some(rest.trim_start_matches(':').trim())
 }

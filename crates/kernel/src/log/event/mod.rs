@@ -23,12 +23,16 @@ pub(crate) use oops::{cpu_and_pid, symbol, task_of};
 pub use stall::Subject;
 pub use which::{fatal, find};
 
+pub use forms::panic_lines;
 pub(crate) use forms::panic_words;
-use forms::{Fate, bare, class_of, panic_class};
+use forms::{Fate, bare, class_of, names_hardware, panic_class};
 use rustc_hash::FxHashSet;
 
 /// How many reports before the fatal one are kept, the last of them.
 const MAX_EARLIER: usize = 6;
+
+/// How the lines begin that follow the words of a report.
+const REPORT_HEADERS: &[&str] = &["Modules linked in", "CPU: ", "Pid: "];
 
 /// The event that the machine died of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -138,7 +142,13 @@ impl Log<'_> {
     /// warning are those of other checkers as well.
     fn named(&self, class: Class) -> Option<(usize, Class)> {
         let is_checker = |of: Class| matches!(of, Class::Sanitizer | Class::Ubsan) && class == Class::Warning;
-        self.signs.iter().rfind(|s| s.class == class || is_checker(s.class)).map(|s| (s.at, s.class))
+        let mut all = self.signs.iter().rev().filter(|s| s.class == class || is_checker(s.class)).peekable();
+        let last = *all.peek()?;
+        let says_what = |s: &&Sign| self.lines.get(s.at).is_some_and(|line| names_hardware(line));
+        let best = all.find(|s| s.class != Class::MachineCheck || says_what(s));
+        // details of a record say less than the panic
+        let best = best.or_else(|| Some(last).filter(|_| class != Class::MachineCheck))?;
+        Some((best.at, best.class))
     }
 
     /// An event by what the lines around its first say more tellingly than that does: the list that is corrupt of
@@ -202,8 +212,7 @@ impl Log<'_> {
                 start = n;
             }
         }
-        let ends =
-            |l: &&str| ["Modules linked in", "CPU: ", "Pid: "].iter().any(|e| l.trim_start().starts_with(e));
+        let ends = |l: &&str| REPORT_HEADERS.iter().any(|e| l.trim_start().starts_with(e));
         let more = self.lines.iter().skip(at + 1).take(8).position(ends).unwrap_or(2);
         start..self.lines.len().min(at.saturating_add(1).saturating_add(more))
     }
@@ -275,11 +284,15 @@ impl Log<'_> {
             (!is_frame && !matches!(class_of(line), Some((Class::Warning | Class::Bug, _))))
                 .then(|| line.to_owned())
         };
+        // until 4.11 the words stood between the first line and the rest of the report
+        let is_header =
+            |line: &&&str| REPORT_HEADERS.iter().any(|header| line.trim_start().starts_with(header));
+        let behind = || said(at + 1).filter(|_| self.lines.get(at + 2).filter(is_header).is_some());
         let cut = (at.saturating_sub(6)..at)
             .rev()
             .find(|n| self.lines.get(*n).is_some_and(|l| l.contains("[ cut here ]")));
         let before = cut.filter(|cut| cut + 1 < at).and_then(|cut| said(cut + 1));
-        before.or_else(|| said(at + 1))
+        before.or_else(behind)
     }
 
     /// What the machine died of in the end, where it lived on after the event.

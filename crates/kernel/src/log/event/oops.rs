@@ -117,10 +117,13 @@ struct State {
 fn fault(line: &str, out: &mut Oops) {
     let text = bare(line);
     if out.address.is_none() {
-        out.address = if let Some((_, at)) = text.split_once("NULL pointer dereference at ") {
-            pointer(at)
-        } else if let Some((_, at)) = text.split_once("kernel paging request at ") {
-            pointer(at)
+        // arm64 says of which kind the address is
+        let named = |(_, at): (&str, &str)| pointer(at.strip_prefix("virtual address ").unwrap_or(at));
+        out.address = if let Some(at) = text
+            .split_once("NULL pointer dereference at ")
+            .or_else(|| text.split_once("kernel paging request at "))
+        {
+            named(at)
         } else if let Some((_, at)) =
             text.split_once("dereference, address: ").or_else(|| text.split_once("fault for address: "))
         {

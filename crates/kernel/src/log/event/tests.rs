@@ -242,6 +242,10 @@ fn panics_by_their_words() {
             Class::MachineCheck,
         ),
         ("EDAC: PCI Parity Error", Class::MachineCheck),
+        ("Timeout: Not all CPUs entered broadcast exception handler", Class::MachineCheck),
+        ("Timeout: Not all CPUs entered the machine check", Class::MachineCheck),
+        ("Memory error not recovered", Class::MachineCheck),
+        ("AER: fatal error of 0000:00:03.0", Class::MachineCheck),
         ("my driver gave up", Class::Panic),
     ] {
         let e = of(&format!("Kernel panic - not syncing: {text}"));
@@ -278,6 +282,24 @@ fn a_bug_with_its_oops() {
     assert!(e.oops.hardware.as_deref().is_some_and(|h| h.starts_with("QEMU Standard PC")));
 }
 
+/// Of a record of hardware errors the line that says what failed, not the last of its details.
+#[test]
+fn a_record_of_a_hardware_error_is_named_by_its_first_line() {
+    let record = "{1}[Hardware Error]: Hardware error from APEI Generic Hardware Error Source: 0\n\
+        {1}[Hardware Error]: event severity: fatal\n{1}[Hardware Error]:   section_type: PCIe error\n\
+        {1}[Hardware Error]:   device_id: 0000:00:03.0\n";
+    let panic = "Kernel panic - not syncing: Fatal hardware error!";
+    let e = of(&format!("{record}{panic}"));
+    assert_eq!((e.class, e.at), (Class::MachineCheck, 0), "{}", e.line);
+    // its first lines are lost
+    let details = record.lines().skip(1).collect::<Vec<_>>().join("\n");
+    let e = of(&format!("{details}\n{panic}"));
+    assert_eq!((e.class, e.line.as_str()), (Class::MachineCheck, panic));
+    let check = "mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 4: be00000000800400\n\
+        mce: [Hardware Error]: TSC 0 ADDR fe\nKernel panic - not syncing: Fatal machine check";
+    assert_eq!(of(check).at, 0);
+}
+
 #[test]
 fn an_oops_of_arm64() {
     let e = of("Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000\n\
@@ -292,6 +314,19 @@ fn an_oops_of_arm64() {
         Code: 9400010a aa1e03e9 d503201f aa0003e1 (b9400000)\n\
         ---[ end trace 0 ]---\n\
         Kernel panic - not syncing: Oops: Fatal exception");
+    assert_eq!((e.class, e.oops.address), (Class::NullPointer, Some(0)));
+    let at = |line: &str| {
+        let e = of(&format!("{line}\nKernel panic - not syncing: Oops: Fatal exception"));
+        (e.class, e.oops.address)
+    };
+    assert_eq!(
+        at("Unable to handle kernel paging request at virtual address dead000000000122"),
+        (Class::PageFault, Some(0xdead_0000_0000_0122))
+    );
+    assert_eq!(
+        at("Unable to handle kernel NULL pointer dereference at virtual address").0,
+        Class::NullPointer
+    );
     assert_eq!(e.oops.rip, named("check_order", 0xc, Some("dying")));
     assert_eq!((e.oops.cpu, e.oops.pid, e.oops.comm.as_deref()), (Some(1), Some(261), Some("sh")));
     assert_eq!(e.oops.trace, ["check_order", "way_module"]);
@@ -444,6 +479,12 @@ fn warnings_name_their_place_and_words() {
             "[ cut here ]\nthe lock is gone\nWARNING: CPU: 0 PID: 1 at drivers/a.c:12 f+0x1/0x2 [m]\nModules linked in:",
             Some("m"),
             Some("the lock is gone"),
+        ),
+        // what another CPU printed there
+        (
+            "[ cut here ]\nWARNING: CPU: 0 PID: 1 at drivers/a.c:12 f+0x1/0x2\nusb 1-1: gone\nRIP: 0010:f+0x1/0x2",
+            None,
+            None,
         ),
         (
             "[ cut here ]\nthe lock is gone\nWARNING: drivers/a.c:12 at f+0x1/0x2 [m], CPU#0: cat/77\nModules linked in:",

@@ -7,7 +7,7 @@
 //! **An episode** is one oops with all its messages, and the oopses that it caused itself: a fault while the first was
 //! reported, or while its task died of it.
 
-use super::forms::PANIC_ON_TAINT;
+use super::forms::{FATAL_EXCEPTION, PANIC_ON_TAINT};
 use super::oops::{self, Oops};
 use super::{
     Class, Event, Fate, Log, Sign, class_of, end_of_report, is_one_report, panic_class, panic_line,
@@ -38,18 +38,35 @@ pub fn find(lines: &[&str]) -> Option<Event> {
 /// The fatal event of a dump: of several oopses the one whose place is on the stack of the CPU that panicked.
 #[must_use]
 pub fn fatal(s: &Session, lines: &Lines) -> Option<Event> {
-    let mut places: Option<Vec<VirtAddr>> = None;
+    let mut found: Option<Interrupted> = None;
     choose(&lines.texts(), &mut |oops| {
-        let places = places.get_or_insert_with(|| interrupted(s));
-        (!places.is_empty()).then(|| oops.placed(s).is_some_and(|at| places.contains(&at)))
+        let found = found.get_or_insert_with(|| Interrupted::of(s));
+        let at = oops.placed(s)?;
+        if found.places.contains(&at) { Some(true) } else { found.is_whole.then_some(false) }
     })
 }
 
-/// The kernel instructions that exceptions and interrupts came upon, of the task that panicked.
-fn interrupted(s: &Session) -> Vec<VirtAddr> {
-    let Some(task) = crate::sched::panic::known_panic_task(s) else { return Vec::new() };
-    let saved = |frame: &unwind::Frame| frame.saved.as_ref().filter(|regs| !regs.user)?.regs.pc();
-    s.backtrace(task).unwound.frames.iter().filter_map(saved).map(VirtAddr).collect()
+/// What exceptions and interrupts came upon in the task that panicked.
+#[derive(Default)]
+struct Interrupted {
+    /// The kernel instructions.
+    places: Vec<VirtAddr>,
+    /// There are no others: the backtrace reaches the end of the stack, and no frame of it is a guess.
+    is_whole: bool,
+}
+
+impl Interrupted {
+    fn of(s: &Session) -> Self {
+        let Some(task) = crate::sched::panic::known_panic_task(s) else { return Self::default() };
+        let bt = s.backtrace(task);
+        let frames = &bt.unwound.frames;
+        let saved = |frame: &unwind::Frame| frame.saved.as_ref().filter(|regs| !regs.user)?.regs.pc();
+        let is_certain = bt.doubt.is_none() && frames.iter().all(|frame| !frame.how.is_guess());
+        Self {
+            places: frames.iter().filter_map(saved).map(VirtAddr).collect(),
+            is_whole: is_certain && bt.unwound.stopped.is_end(),
+        }
+    }
 }
 
 impl Oops {
@@ -82,7 +99,11 @@ fn choose(lines: &[&str], on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Op
         .collect();
     let log = Log { lines, signs: &signs, panic_at };
     let oopses = Oopses { before, deadly: signs.iter().filter(|s| s.fate == Fate::Deadly).collect() };
-    let oops = oopses.fatal(on_stack);
+    let newest = oopses.fatal(on_stack);
+    // an oops whose place is not on the stack is not what the machine died of
+    let gone = newest
+        .filter(|(episode, on_stack)| *on_stack == Some(false) && oopses.is_before(*episode, before.len()));
+    let oops = newest.map(|(episode, _)| episode);
     let first =
         |episode: Episode| oopses.deadly.get(episode.first).map(|sign| log.reported(sign.at, sign.class));
     let Some((panic_at, words)) = panic_at.and_then(|n| Some((n, panic_words(lines.get(n)?)?))) else {
@@ -92,12 +113,13 @@ fn choose(lines: &[&str], on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Op
             (Some(episode), Some(asked)) if oopses.is_before(episode, asked.at) => {
                 Some(log.event(asked.at, asked.class))
             }
-            (Some(episode), _) => first(episode),
-            (None, asked) => asked.map(|s| log.event(s.at, s.class)),
+            (Some(episode), _) if gone.is_none() => first(episode),
+            (_, asked) => asked.map(|s| log.event(s.at, s.class)),
         };
     };
     let named = panic_class(words);
-    if let Some(episode) = oops
+    let gone = gone.is_some() && words.contains(FATAL_EXCEPTION);
+    if let Some(episode) = oops.filter(|_| !gone)
         && oopses.ends_in(episode, (words, named), &log)
     {
         return first(episode);
@@ -125,26 +147,35 @@ struct Oopses<'l> {
 }
 
 impl Oopses<'_> {
-    /// The last episode; of several the last whose place is on the stack.
-    fn fatal(&self, on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Option<Episode> {
+    /// The last episode whose place is on the stack; else the last, and `false` where the stack has none of them for certain.
+    fn fatal(&self, on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Option<(Episode, Option<bool>)> {
         let newest = self.episode(self.deadly.len().checked_sub(1)?);
-        let mut episode = newest;
+        let (mut episode, mut none) = (newest, Some(false));
         for _ in 0..MAX_EPISODES {
-            if episode.first == 0 && episode == newest {
-                break; // the only one
-            }
-            let sign = self.deadly.get(episode.first)?;
-            match on_stack(&oops::read(self.before, sign.at)) {
-                Some(true) => return Some(episode),
+            match self.is_on_stack(episode, on_stack) {
+                Some(true) => return Some((episode, Some(true))),
                 Some(false) => {}
-                None => break,
+                None => none = None,
             }
             match episode.first.checked_sub(1) {
                 Some(last) => episode = self.episode(last),
                 None => break,
             }
         }
-        Some(newest)
+        Some((newest, none))
+    }
+
+    /// Whether one of an episode's oopses has its place on the stack: the stack of the first is gone where its task died of it.
+    fn is_on_stack(&self, episode: Episode, on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Option<bool> {
+        let mut all = Some(false);
+        for sign in self.deadly.get(episode.first..=episode.last).unwrap_or_default() {
+            match on_stack(&oops::read(self.before, sign.at)) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => all = None,
+            }
+        }
+        all
     }
 
     /// The episode that ends with a message.
@@ -317,12 +348,39 @@ mod tests {
         let chosen = |names: Option<&[&str]>| {
             let mut on_stack =
                 |oops: &Oops| names.map(|names| names.contains(&oops.rip.as_ref().unwrap().0.as_str()));
-            choose(&lines, &mut on_stack).unwrap().oops.pid
+            choose(&lines, &mut on_stack)?.oops.pid
         };
         assert_eq!(chosen(None), Some(3));
         assert_eq!(chosen(Some(&["g"])), Some(2));
         assert_eq!(chosen(Some(&["g", "f"])), Some(2), "the last of them");
-        assert_eq!(chosen(Some(&["of no report"])), Some(3));
+        assert_eq!(chosen(Some(&["of no report"])), None, "all of them were survived");
+    }
+
+    /// The words of the death itself may be lost, so that a survived oops is the only one that the log has.
+    #[test]
+    fn an_oops_that_is_not_on_the_stack_is_not_the_death() {
+        let survived = oops(NULL, 1, 77, "f+0x1/0x2", "g+0x1/0x2");
+        let chosen = |end: &str, on_stack| {
+            let log = format!("{survived}{end}");
+            choose(&log.lines().collect::<Vec<_>>(), &mut |_| on_stack).map(|e| (e.class, e.oops.pid))
+        };
+        let (oopsed, panic) = (Some((Class::NullPointer, Some(77))), Some((Class::Panic, None)));
+        for end in ["", "Kernel panic - not syncing: Fatal exception"] {
+            assert_eq!(chosen(end, Some(true)), oopsed, "{end}");
+            assert_eq!(chosen(end, None), oopsed, "{end}");
+        }
+        assert_eq!(chosen("", Some(false)), None);
+        assert_eq!(chosen("Kernel panic - not syncing: Fatal exception in interrupt", Some(false)), panic);
+        // its stack was given up before the panic
+        for end in ["Aiee, killing interrupt handler!", "Oopsed too often (kernel.oops_limit is 1)"] {
+            assert_eq!(chosen(&format!("Kernel panic - not syncing: {end}"), Some(false)), oopsed, "{end}");
+        }
+        // the second fault is on the stack, the first no more
+        let died = oops(BUG, 1, 77, "exit_mm+0x1/0x2", "do_exit+0x1/0x2");
+        let log = format!("{survived}{died}Kernel panic - not syncing: Fatal exception");
+        let mut on_stack = |o: &Oops| Some(o.rip.as_ref().is_some_and(|rip| rip.0 == "exit_mm"));
+        let e = choose(&log.lines().collect::<Vec<_>>(), &mut on_stack).unwrap();
+        assert_eq!((e.line.as_str(), e.earlier.len()), (NULL, 0));
     }
 
     #[test]
