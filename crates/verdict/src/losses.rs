@@ -37,7 +37,15 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
         out.extend(lost("the table of system calls", syscall::lack(s, &case.victim, task).as_ref()));
     }
     out.extend(objects(s, v));
+    out.extend(waits(case));
     out
+}
+
+/// What a task waits for that sleeps without end.
+fn waits(case: &Case<'_>) -> Option<Loss> {
+    let all = &case.waits.as_ref()?.all;
+    let (wait, why) = all.iter().find_map(|wait| Some((wait, wait.lost.clone()?)))?;
+    Some(Loss { what: format!("what {}[{}] waits for", wait.task.comm, wait.task.pid), why })
 }
 
 fn lost(what: &'static str, why: Option<&KernelError>) -> Option<Loss> {

@@ -17,7 +17,7 @@ pub use waited::{kind_of, waited};
 use crate::bind::Field;
 use crate::sched::task::Task;
 use crate::session::Session;
-use base::VirtAddr;
+use base::{Fault, VirtAddr};
 use unwind::Stack;
 
 bind! {
@@ -158,9 +158,21 @@ fn layouts(s: &Session, kind: Kind) -> Vec<Layout> {
 /// The lock whose list of waiters leads to an entry of this task on its own stack.
 ///
 /// `sp` is the stack pointer of the frame that waits.
-#[must_use]
-pub fn listed(s: &Session, stack: &Stack, sp: VirtAddr, kind: Kind, task: &Task) -> Option<VirtAddr> {
+///
+/// # Errors
+/// If no list does: with what the dump lost of the stack or of the lists, where something is lost that would lead on.
+pub fn listed(
+    s: &Session,
+    stack: &Stack,
+    sp: VirtAddr,
+    kind: Kind,
+    task: &Task,
+) -> Result<VirtAddr, Option<Fault>> {
     let mem = s.mem();
+    let mut lost = None;
+    let mut ptr = |at: VirtAddr| {
+        mem.ptr(at).inspect_err(|fault| lost = lost.or(Some(*fault).filter(Fault::is_loss))).ok()
+    };
     let (list, of) = match kind {
         Kind::Mutex => {
             let w = s.bind::<MutexWaiter>();
@@ -179,15 +191,15 @@ pub fn listed(s: &Session, stack: &Stack, sp: VirtAddr, kind: Kind, task: &Task)
     let layouts = layouts(s, kind);
     for word in 0..128_u64 {
         let waiter = sp.add(word * 8);
-        if mem.ptr(waiter.add(task_at)).ok() != Some(task.at) {
+        if !stack.contains(waiter.add(task_at)) || ptr(waiter.add(task_at)) != Some(task.at) {
             continue;
         }
         let own = waiter.add(list_at);
         let mut here = own;
         // the head is the only entry that is on nobody's stack: its owner word must be one
         for _ in 0..64 {
-            let Ok(next) = mem.ptr(here) else { break };
-            if next == own || mem.ptr(next.add(8)).ok() != Some(here) {
+            let Some(next) = ptr(here) else { break };
+            if next == own || ptr(next.add(8)) != Some(here) {
                 break;
             }
             let is_waiter =
@@ -195,13 +207,13 @@ pub fn listed(s: &Session, stack: &Stack, sp: VirtAddr, kind: Kind, task: &Task)
             if !is_waiter && !stack.contains(next) {
                 let mut places = layouts.iter().map(|l| next.sub(l.list));
                 if let Some(lock) = places.find(|at| owner_among(s, kind, *at, &layouts).is_some()) {
-                    return Some(lock);
+                    return Ok(lock);
                 }
             }
             here = next;
         }
     }
-    None
+    Err(lost)
 }
 
 /// The owner of a lock, where the memory at its address can be one.

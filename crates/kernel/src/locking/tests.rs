@@ -47,7 +47,7 @@ impl Made {
     fn listed(&self, n: usize, from: u64, kind: Kind) -> Option<(u64, Option<i32>)> {
         let s = session(&self.k);
         let task = s.tasks().at(VirtAddr(self.tasks[n]))?;
-        let lock = listed(&s, &task_stack(&s, task), VirtAddr(self.stacks[n] + from), kind, task)?;
+        let lock = listed(&s, &task_stack(&s, task), VirtAddr(self.stacks[n] + from), kind, task).ok()?;
         Some((lock.0, owner(&s, kind, lock)?.task.map(|t| t.pid)))
     }
     /// Who has the mutex: pid, whether readers do.

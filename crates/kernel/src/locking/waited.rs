@@ -50,7 +50,7 @@ pub fn waited(s: &Session, task: &Task) -> Option<(Kind, VirtAddr)> {
     let stack = bt.stacks.first()?;
     bt.unwound.frames.iter().find_map(|frame| {
         let kind = kind_of(s.locate(frame.lookup())?.symbol.name)?;
-        Some((kind, listed(s, stack, frame.sp, kind, task)?))
+        Some((kind, listed(s, stack, frame.sp, kind, task).ok()?))
     })
 }
 

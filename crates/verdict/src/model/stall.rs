@@ -120,6 +120,8 @@ pub enum For {
         /// The one that took it last.
         last: bool,
     },
+    /// A lock that sleeps, of which the kind alone is known.
+    SomeLock(Kind),
     /// A completion: its name and its address.
     Completion(String, Option<u64>),
     /// The end of work, by its function where that is known.

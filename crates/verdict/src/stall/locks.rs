@@ -3,7 +3,7 @@
 use crate::code::function::Code;
 use crate::code::registers::Chain;
 use crate::stall::spin::{both, member_of_lock, symbol_at};
-use base::VirtAddr;
+use base::{Fault, VirtAddr};
 use kernel::Session;
 use kernel::locking::{Kind, Owner, blocker, kind_of, listed, owner, rtmutex};
 use kernel::sched::task::Task;
@@ -38,6 +38,19 @@ fn taken(s: &Session, frames: &[Frame], names: &[String], n: usize) -> Option<Ki
     kind_of(callee)
 }
 
+/// The kind of lock that a task waits for which is not known itself, and what the dump lost that would lead to it.
+pub(crate) fn unknown(
+    s: &Session,
+    bt: &Backtrace,
+    names: &[String],
+    task: &Task,
+) -> Option<(Kind, Option<Fault>)> {
+    let frames = &bt.unwound.frames;
+    let (n, kind) = (0..names.len()).find_map(|n| Some((n, taken(s, frames, names, n)?)))?;
+    let lost = listed(s, bt.stacks.first()?, frames.get(n)?.sp, kind, task).err().flatten();
+    Some((kind, lost))
+}
+
 /// The size of any lock, at least.
 const LOCK: u64 = 0x100;
 
@@ -69,7 +82,7 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
     });
     let (at, owner) = said
         .or(blocked)
-        .or_else(|| listed(s, bt.stacks.first()?, frames.get(n)?.sp, kind, task).and_then(found))
+        .or_else(|| listed(s, bt.stacks.first()?, frames.get(n)?.sp, kind, task).ok().and_then(found))
         .or_else(|| chain.first_argument(n).map(VirtAddr).and_then(found))
         .or_else(|| value.map(VirtAddr).and_then(found))?;
     Some(Lock { kind, at, name: name_of(s, at, value, path), owner })

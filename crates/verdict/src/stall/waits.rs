@@ -9,6 +9,7 @@ use crate::stall::locks::{self, Lock};
 use crate::stall::spin::{self, Spinner, symbol_at};
 use crate::victim::frames;
 use base::VirtAddr;
+use kernel::locking::Kind;
 use kernel::log::event::Class;
 use kernel::sched::task::Task;
 use kernel::{Session, workqueue};
@@ -25,6 +26,8 @@ const MAX_TOLD: usize = 12;
 pub(crate) enum What<'s> {
     /// A lock that sleeps.
     Lock(Lock<'s>),
+    /// A lock that sleeps, of which the kind alone is known.
+    SomeLock(Kind),
     /// A lock that spins.
     Spin(Spinner<'s>),
     /// `wait_for_completion()` of this address, and its name.
@@ -49,6 +52,8 @@ pub(crate) struct Wait<'s> {
     pub(crate) since: Option<u64>,
     /// A fatal signal would end it.
     killable: bool,
+    /// What the dump lost that would tell more.
+    pub(crate) lost: Option<String>,
 }
 
 impl Wait<'_> {
@@ -87,6 +92,7 @@ impl<'s> Waits<'s> {
             what: What::Spin(spinner),
             since: None,
             killable: false,
+            lost: None,
         }));
         let circles = circles(&all);
         Self { all, circles, more }
@@ -126,6 +132,7 @@ impl<'s> Waits<'s> {
         let matters = |w: &&Wait<'_>| match &w.what {
             What::Spin(_) => true,
             What::Lock(l) => stall || l.owner.task.is_some(),
+            What::SomeLock(_) => stall || w.lost.is_some(),
             _ => stall && !w.killable,
         };
         let mut out: Vec<Statement> = self.circles.iter().map(|c| self.circle(c)).collect();
@@ -163,16 +170,20 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
     let name = outside.and_then(|n| names.get(n)).filter(|name| !name.is_empty()).cloned();
     let nameless = || Some(Waiter::Nameless(victim.frames().get(outside?)?.pc.0));
     let within = name.map(Waiter::Function).or_else(nameless).unwrap_or(Waiter::Unknown);
-    let lock = victim.bt.as_ref().and_then(|bt| locks::waited(s, bt, &names, task));
-    let what = match lock {
-        Some(lock) => What::Lock(lock),
-        None => other(s, &victim, &names),
+    let bt = victim.bt.as_ref();
+    let lock = bt.and_then(|bt| locks::waited(s, bt, &names, task));
+    let some = bt.filter(|_| lock.is_none()).and_then(|bt| locks::unknown(s, bt, &names, task));
+    let cut = bt.map(|bt| bt.unwound.stopped).filter(|stopped| lock.is_none() && stopped.is_loss());
+    let (what, lost) = match (lock, some) {
+        (Some(lock), _) => (What::Lock(lock), None),
+        (None, Some((kind, lost))) => (What::SomeLock(kind), lost.map(|fault| fault.to_string())),
+        (None, None) => (other(s, &victim, &names), cut.map(|stopped| stopped.to_string())),
     };
     let since = now
         .zip(kernel::sched::times::last_run(s, task).ok().filter(|t| *t != 0))
         .and_then(|(now, then)| now.checked_sub(then))
         .map(|ns| ns / 1_000_000_000);
-    Wait { task, within, what, since, killable: s.task_states().is_killable(task) }
+    Wait { task, within, what, since, killable: s.task_states().is_killable(task), lost }
 }
 
 /// Waits that are for no lock.
@@ -219,6 +230,7 @@ fn tell(w: &Wait<'_>) -> Statement {
     let (what, commands) = match &w.what {
         What::Spin(spinner) => return spins(w.task, spinner),
         What::Lock(l) => (lock(l), vec![bt, format!("struct {} {:x}", l.kind.structure(), l.at)]),
+        What::SomeLock(kind) => (For::SomeLock(*kind), vec![bt]),
         What::Completion(at, name) => (For::Completion(name.clone(), at.map(|at| at.0)), vec![bt]),
         What::Work(function) => (For::Work(function.clone()), vec![bt]),
         What::Io => (For::Io, vec![bt]),

@@ -99,6 +99,7 @@ impl fmt::Display for For {
                     (None, false) => f.write_str("whose owner is not recorded"),
                 }
             }
+            For::SomeLock(kind) => write!(f, " for a {} that is not known", kind.word()),
             For::Completion(name, Some(at)) => write!(f, " for completion {}", named(name, *at)),
             For::Completion(_, None) => f.write_str(" for completion"),
             For::Work(function) if function.is_empty() => f.write_str(" for work to end"),
