@@ -3,7 +3,7 @@
 
 use crate::case::Case;
 use crate::context::syscall;
-use crate::model::{Loss, Verdict};
+use crate::model::{Loss, Lost, Verdict, Who};
 use crate::victim::frames::Victim;
 use base::{Fault, GRANULE, VirtAddr};
 use kernel::module::taint;
@@ -16,25 +16,25 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     let s = case.s;
     let mut out = Vec::new();
     let log = s.log().map_or_else(Some, |log| log.stopped.as_ref());
-    out.extend(lost("a part of the log", log));
+    out.extend(lost(Lost::Log, log));
     out.extend(operands(v));
     if brief {
         return out;
     }
-    out.extend(lost("the list of modules", s.modules_problem()));
-    out.extend(lost("the name of a module", s.misnamed_module()));
+    out.extend(lost(Lost::Modules, s.modules_problem()));
+    out.extend(lost(Lost::ModuleName, s.misnamed_module()));
     if let Some(why) = s.tasks().lack() {
-        out.push(Loss { what: "the list of tasks".into(), why });
+        out.push(Loss { what: Lost::Tasks, why });
     }
     out.extend(types(s));
     out.extend(module_types(s, v));
-    out.extend(lost("the kernel's taints", taint::mask(s).err().as_ref()));
+    out.extend(lost(Lost::Taints, taint::mask(s).err().as_ref()));
     out.extend(module_taints(s));
-    out.extend(lost("the kernel's release and version", kernel::machine::system::utsname(s).err().as_ref()));
-    out.extend(lost("the time", kernel::machine::system::clocks(s).err().as_ref()));
+    out.extend(lost(Lost::Release, kernel::machine::system::utsname(s).err().as_ref()));
+    out.extend(lost(Lost::Time, kernel::machine::system::clocks(s).err().as_ref()));
     out.extend(stack(s, &case.victim));
     if let Some(task) = case.victim.task {
-        out.extend(lost("the table of system calls", syscall::lack(s, &case.victim, task).as_ref()));
+        out.extend(lost(Lost::Syscalls, syscall::lack(s, &case.victim, task).as_ref()));
     }
     out.extend(objects(s, v));
     out.extend(waits(case));
@@ -45,11 +45,11 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
 fn waits(case: &Case<'_>) -> Option<Loss> {
     let all = &case.waits.as_ref()?.all;
     let (wait, why) = all.iter().find_map(|wait| Some((wait, wait.lost.clone()?)))?;
-    Some(Loss { what: format!("what {}[{}] waits for", wait.task.comm, wait.task.pid), why })
+    Some(Loss { what: Lost::Wait(Who::of(wait.task)), why })
 }
 
-fn lost(what: &'static str, why: Option<&KernelError>) -> Option<Loss> {
-    why.filter(|e| e.is_loss()).map(|e| Loss { what: what.into(), why: e.to_string() })
+fn lost(what: Lost, why: Option<&KernelError>) -> Option<Loss> {
+    why.filter(|e| e.is_loss()).map(|e| Loss { what, why: e.to_string() })
 }
 
 /// Values of the condition or access whose memory is not there.
@@ -57,16 +57,13 @@ fn operands(v: &Verdict) -> Option<Loss> {
     let condition = v.condition.iter().flat_map(|c| &c.operands);
     let mut all = condition.chain(v.access.iter().flat_map(|a| &a.operands));
     let row = all.find(|row| row.lost)?;
-    Some(Loss { what: format!("the value of {}", row.name), why: "its memory is not in the dump".into() })
+    Some(Loss { what: Lost::Value(row.name.to_string()), why: "its memory is not in the dump".into() })
 }
 
 /// The kernel's own types, where the dump has them and they cannot be read.
 fn types(s: &Session) -> Option<Loss> {
     let wanted = s.kernel_btf().is_none() && s.vmlinux().is_none() && !s.opened().ignore_btf;
-    Some(Loss {
-        what: "the kernel's types".into(),
-        why: s.type_problems().first().filter(|_| wanted)?.clone(),
-    })
+    Some(Loss { what: Lost::Types, why: s.type_problems().first().filter(|_| wanted)?.clone() })
 }
 
 /// The types of the module that the place is in, where the dump has them, they cannot be read, and no file has them.
@@ -77,18 +74,18 @@ fn module_types(s: &Session, v: &Verdict) -> Option<Loss> {
         return None;
     }
     let why = s.load_module_types(module).err()?;
-    Some(Loss { what: format!("the types of module {name}"), why })
+    Some(Loss { what: Lost::ModuleTypes(name.clone()), why })
 }
 
 fn module_taints(s: &Session) -> Option<Loss> {
     let mut all = s.modules().iter().filter(|_| kernel::module::tells_taints(s));
     let name = &all.find(|m| m.taints.is_none())?.name;
-    Some(Loss { what: format!("what module {name} taints"), why: "its page is not in the dump".into() })
+    Some(Loss { what: Lost::ModuleTaints(name.clone()), why: "its page is not in the dump".into() })
 }
 
 /// The frames that the verdict's stack would have, or their names.
 fn stack(s: &Session, victim: &Victim<'_>) -> Option<Loss> {
-    let lack = |why: String| Some(Loss { what: "a part of the stack".into(), why });
+    let lack = |why: String| Some(Loss { what: Lost::Stack, why });
     let bt = victim.bt.as_ref()?;
     if bt.unwound.stopped.is_loss() {
         return lack(bt.unwound.stopped.to_string());
@@ -138,10 +135,10 @@ fn objects(s: &Session, v: &Verdict) -> Option<Loss> {
     let structs = v.condition.iter().flat_map(|c| &c.objects).filter_map(|object| {
         let size = s.types().size_of(object.ty).ok()?.min(MAX_OBJECT);
         let fault = lost_page(s, VirtAddr(object.at), VirtAddr(object.at.checked_add(size)?))?;
-        Some(Loss { what: format!("a part of *{}", object.expr.for_reader()), why: fault.to_string() })
+        Some(Loss { what: Lost::Object(format!("*{}", object.expr.for_reader())), why: fault.to_string() })
     });
     let met = v.objects.iter().filter(|o| !o.met.unread().is_empty()).map(|o| Loss {
-        what: format!("the past of the object at {:x}", o.met.begin()),
+        what: Lost::Past(o.met.begin().0),
         why: format!("{} is not in the dump", o.met.unread().join(", ")),
     });
     structs.chain(met).next()

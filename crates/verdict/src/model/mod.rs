@@ -221,10 +221,60 @@ pub struct Verdict {
 /// Something that the dump lost and by which the verdict would say more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loss {
-    /// What: `a part of the log`, `the kernel's taints`.
-    pub what: String,
+    /// What.
+    pub what: Lost,
     /// Why.
     pub why: String,
+}
+
+/// What a dump can lose of a verdict.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// A part of the log.
+    Log,
+    /// The list of modules.
+    Modules,
+    /// The name of a module.
+    ModuleName,
+    /// The list of tasks.
+    Tasks,
+    /// The kernel's types.
+    Types,
+    /// The types of a module.
+    ModuleTypes(String),
+    /// The kernel's taints.
+    Taints,
+    /// What a module taints.
+    ModuleTaints(String),
+    /// The kernel's release and version.
+    Release,
+    /// The time.
+    Time,
+    /// A part of the stack, or the name of one of its functions.
+    Stack,
+    /// The table of system calls.
+    Syscalls,
+    /// The value of an operand.
+    Value(String),
+    /// A part of the object that a pointer leads to, in C.
+    Object(String),
+    /// Who allocated and freed the object at an address.
+    Past(u64),
+    /// What a task waits for.
+    Wait(Who),
+}
+
+impl Lack {
+    /// True where it is what a loss tells of, for the same reason.
+    #[must_use]
+    pub fn tells(&self, loss: &Loss) -> bool {
+        match (self, &loss.what) {
+            (Lack::Log(why) | Lack::LogPart(why), Lost::Log) | (Lack::Waiters(why), Lost::Tasks) => {
+                *why == loss.why
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Verdict {

@@ -6,6 +6,7 @@
 mod cause;
 mod context;
 mod headline;
+mod loss;
 mod memory;
 mod object;
 mod operand;

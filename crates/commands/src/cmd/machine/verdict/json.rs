@@ -2,7 +2,7 @@
 
 use crate::show::frames;
 use ::verdict::model::{
-    Access, Accessed, Condition, Context, LoopRead, Module, Operand, Related, Says, Spot, Stall, Value,
+    Access, Accessed, Condition, Context, For, LoopRead, Module, Operand, Related, Says, Spot, Stall, Value,
 };
 use ::verdict::{How, Verdict};
 use cexpr::Expr;
@@ -141,8 +141,43 @@ pub(super) fn statement(says: &Says, at: &Frames, r: &mut Record) {
         Says::Stall(Stall::Loops { cpu, reads, .. }) => {
             r.list("values", reads.iter().map(|read| loop_read(read, *cpu)).collect());
         }
+        Says::Stall(stall) => {
+            if let Some(lock) = lock(stall) {
+                r.record("lock", lock);
+            }
+        }
         _ => {}
     }
+}
+
+/// The lock that a task or a CPU waits for.
+fn lock(stall: &Stall) -> Option<Record> {
+    let (kind, name, at, owner) = match stall {
+        Stall::Waits { what: For::Lock { kind, name, at, owner, .. }, .. } => {
+            (kind.word(), name.as_str(), Some(*at), owner.as_ref())
+        }
+        Stall::Waits { what: For::SomeLock(kind), .. } => (kind.word(), "", None, None),
+        Stall::Waits { what: For::Completion(name, at), .. } => ("completion", name.as_str(), *at, None),
+        Stall::Spins { lock, holder, .. } => {
+            let (name, at) = lock.as_ref().map_or(("", None), |(name, at)| (name.as_str(), Some(*at)));
+            ("spinlock", name, at, holder.as_ref().map(|(who, _)| who))
+        }
+        _ => return None,
+    };
+    let mut r = Record::new();
+    r.hidden("kind", kind);
+    r.hidden("name", Some(name.to_owned()).filter(|name| !name.is_empty()));
+    r.hidden("address", at.map_or(Cell::Null, Cell::Addr));
+    match owner {
+        Some(who) => {
+            let mut owner = Record::new();
+            owner.hidden("comm", who.comm.clone());
+            owner.hidden("pid", i64::from(who.pid));
+            r.record("owner", owner);
+        }
+        None => r.hidden("owner", Cell::Null),
+    }
+    Some(r)
 }
 
 /// What a loop reads: by its address, as the loop need not be in the frame that the verdict blames.

@@ -3,7 +3,7 @@
 mod json;
 
 use crate::{CommandError, Cx, Example, Run};
-use ::verdict::model::{CodeLine, Known, Operand, Past, Place, Related, Says};
+use ::verdict::model::{CodeLine, Known, Loss, Operand, Past, Place, Related, Says};
 use ::verdict::{How, Options, Statement, Verdict};
 use kernel::debug::source::Effort;
 use kernel::{Fetch, Session};
@@ -66,14 +66,7 @@ impl Run for VerdictCommand {
                 true => short(&v),
                 false => shown(&v, &json::Frames::of(s, &v), &statement_at(s, &v), args.evidence),
             };
-            for loss in &v.losses {
-                // what is told in the verdict's own words is not told twice
-                if v.undetermined.iter().any(|lack| lack.to_string().ends_with(&loss.why)) {
-                    out.hidden("lacks", Cell::absent(&loss.what, loss.why.clone()).lost_if(true));
-                } else {
-                    out.missing(format!("verdict: {} cannot be read: {}", loss.what, loss.why));
-                }
-            }
+            lacks(&v, &mut out);
             Ok(out)
         };
         if !cx.is_read_at_once() || cx.settings.at_hand {
@@ -95,6 +88,24 @@ impl Run for VerdictCommand {
         fuller.body.items.insert(0, Item::Blank);
         fuller.body.items.insert(1, Item::Line(Line::of(FULLER.to_owned())));
         Ok(fuller)
+    }
+}
+
+/// What the dump lost of a verdict. What is told as unknown is not told twice.
+fn lacks(v: &Verdict, out: &mut Report) {
+    let (told, untold): (Vec<&Loss>, Vec<&Loss>) =
+        v.losses.iter().partition(|loss| v.undetermined.iter().any(|lack| lack.tells(loss)));
+    let row = |loss: &&Loss| {
+        let mut r = Record::new();
+        r.hidden("what", loss.what.to_string());
+        r.hidden("lost", Cell::absent("not in dump", loss.why.clone()).lost_if(true));
+        r
+    };
+    if !v.losses.is_empty() {
+        out.list("lacks", told.iter().chain(&untold).map(row).collect());
+    }
+    for loss in untold {
+        out.missing(format!("verdict: {} cannot be read: {}", loss.what, loss.why));
     }
 }
 
