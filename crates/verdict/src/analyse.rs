@@ -36,11 +36,12 @@ pub struct Options {
 pub fn analyse(s: &Session, options: &Options) -> Verdict {
     let Opened { case, evidence, lacks } = case::open(s, options.brief);
     let class = case::classify(&case);
-    let Blame { found, from } = blame::of(&case, class);
+    let Blame { found, from, at } = blame::of(&case, class);
     let short = Verdict {
         class,
-        headline: headline::of(&case, class, found.place.as_ref(), from),
+        headline: headline::of(&case, class, &found, at),
         place: found.place.clone(),
+        reporter: found.reporter.clone(),
         condition: found.condition.clone(),
         access: found.access.clone(),
         evidence: [evidence, found.evidence.clone()].concat(),
@@ -61,7 +62,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         signature: Err(String::new()),
         losses: Vec::new(),
     };
-    let told = if options.brief { short } else { whole(&case, options, &Blame { found, from }, short) };
+    let told = if options.brief { short } else { whole(&case, options, &Blame { found, from, at }, short) };
     Verdict { losses: losses::of(&case, &told, options.brief), ..told }
 }
 
@@ -77,8 +78,8 @@ fn whole(case: &Case<'_>, options: &Options, blame: &Blame, short: Verdict) -> V
         Err(e) => (Vec::new(), Some(Lack::KnownIssues(e.to_string()))),
     };
     Verdict {
-        context: context(case, class, blame.from),
-        module: module::of(s, &case.victim, blame.from, class, found.place.as_ref()),
+        context: context(case, class, blame.at),
+        module: module::of(s, &case.victim, blame.at, class, found),
         waits: stalls.waits,
         related: [found.related.clone(), out_of_memory(case, class), report(case, class, &objects)].concat(),
         objects,
@@ -160,7 +161,7 @@ fn stack(case: &Case<'_>, class: Class, blame: &Blame) -> Vec<Option<String>> {
     let known = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
     let mut names: Vec<Option<String>> =
         blame.found.place.as_ref().map(|p| known(&p.function)).into_iter().collect();
-    match (blame.from, &case.event) {
+    match (blame.at, &case.event) {
         (Some(n), _) => names.extend(process::known_names(case.s, &case.victim, n)),
         (None, _) if names.is_empty() => {
             // what stood still is lost: what is left is the watchdog's
@@ -184,8 +185,13 @@ fn stack(case: &Case<'_>, class: Class, blame: &Blame) -> Vec<Option<String>> {
         .into_iter()
         .skip(panic.map_or(0, |n| n + 1))
         .take_while(|n| n.as_ref().is_none_or(|n| !signature::is_interrupt(case.s.arch(), n)))
-        .filter(|n| n.as_ref().is_none_or(|n| !roles::is_dying(n) && !roles::is_delaying(n)))
+        .filter(|n| n.as_ref().is_none_or(|n| !is_machinery(n)))
         .collect()
+}
+
+/// True for functions that say how a death was found and carried out.
+fn is_machinery(name: &str) -> bool {
+    roles::is_dying(name) || roles::is_delaying(name) || roles::is_finding(name)
 }
 
 /// The known issues that match.

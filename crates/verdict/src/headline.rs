@@ -1,19 +1,31 @@
 //! What the verdict's first line tells.
 
 use crate::case::Case;
-use crate::model::{Headline, Place};
+use crate::explain::blame::Found;
+use crate::model::Headline;
 use crate::stall::evidence;
 use crate::stall::waits::Waits;
 use crate::victim::module;
 use kernel::log::event::{self, Class, Event};
 
 /// The kind of death, its place and subject, and what the kernel said where the class does not say it already.
-pub(crate) fn of(case: &Case<'_>, class: Class, place: Option<&Place>, from: Option<usize>) -> Headline {
+pub(crate) fn of(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>) -> Headline {
+    let place = found.place.as_ref();
     let event = case.event.as_ref();
     let hang = case.hang.is_some();
     if class == Class::Alive {
         let stuck = case.waits.as_ref().and_then(Waits::stuck);
-        return Headline { class, hang, place: None, subject: None, said: None, caller: None, stuck };
+        let none = Headline {
+            class,
+            hang,
+            place: None,
+            reporter: None,
+            subject: None,
+            said: None,
+            caller: None,
+            stuck: None,
+        };
+        return Headline { stuck, ..none };
     }
     let subject = event
         .and_then(|e| evidence::told(e, case.victim.task))
@@ -28,9 +40,10 @@ pub(crate) fn of(case: &Case<'_>, class: Class, place: Option<&Place>, from: Opt
         class,
         hang,
         place: place.cloned(),
+        reporter: found.reporter.clone(),
         subject: subject.cloned(),
         said,
-        caller: module::served(case.s, &case.victim, from, place).filter(|_| class.has_instruction()),
+        caller: module::served(case.s, &case.victim, at, place).filter(|_| class.has_instruction()),
         stuck: None,
     }
 }

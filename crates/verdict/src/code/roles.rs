@@ -22,6 +22,7 @@ const DYING: &[&str] = &[
     "do_trap_no_signal",
     "do_error_trap",
     "handle_bug",
+    "handle_invalid_op",
     "no_context",
     "__bad_area_nosemaphore",
     "bad_area_nosemaphore",
@@ -298,6 +299,24 @@ const FINDING_FAMILIES: &[&str] = &[
     "__list_del_entry_valid",
 ];
 
+/// What an assertion of a file system, driver or language that failed calls: it prints, and dies.
+const ASSERTING: &[&str] = &[
+    "assfail",          // XFS
+    "asswarn",          // XFS
+    "assertfail",       // Btrfs until 5.x
+    "btrfs_assertfail", // Btrfs
+    "gfs2_assert_i",    // GFS2
+    "gfs2_assert_withdraw_i",
+    "gfs2_lm_withdraw",
+    "gfs2_withdraw",
+    "lbug_with_loc", // Lustre
+    "libcfs_assertion_failed",
+    "spl_panic", // ZFS
+    "spl_dumpstack",
+    "rust_begin_unwind",
+    "rust_helper_BUG",
+];
+
 /// What gives and takes memory, where damage of it is found.
 const ALLOCATING: &[&str] = &[
     "free_to_partial_list",
@@ -403,7 +422,14 @@ pub(crate) fn is_delaying(name: &str) -> bool {
 /// True for functions that find trouble and tell of it.
 pub(crate) fn is_finding(name: &str) -> bool {
     let name = base_name(name);
-    FINDING.contains(&name) || FINDING_FAMILIES.iter().any(|f| name.starts_with(f))
+    FINDING.contains(&name) || FINDING_FAMILIES.iter().any(|f| name.starts_with(f)) || is_asserting(name)
+}
+
+/// True for functions that a failed assertion calls.
+pub(crate) fn is_asserting(name: &str) -> bool {
+    let name = base_name(name);
+    // `core::panicking::panic_fmt`, as the compiler spells it
+    ASSERTING.contains(&name) || (name.starts_with("_R") && name.contains("9panicking"))
 }
 
 /// True for functions that give and take memory.
@@ -494,6 +520,8 @@ mod tests {
         assert!(is_dying("vpanic") && is_dying("asm_exc_page_fault") && !is_dying("panic_gov_read"));
         assert!(is_spinning("native_queued_spin_lock_slowpath.part.0"));
         assert!(is_finding("kasan_report") && is_finding("__warn") && !is_finding("warn_me"));
+        assert!(is_asserting("_RNvNtCs3yuwAp0waWO_4core9panicking9panic_fmt") && !is_asserting("panic_fmt"));
+        assert!(is_finding("assfail") && is_finding("spl_panic"));
         assert!(is_delaying("delay_tsc") && is_copying("__memcpy"));
     }
 }

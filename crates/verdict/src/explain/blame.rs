@@ -2,20 +2,24 @@
 //! with the condition or access that failed there.
 
 use crate::case::Case;
+use crate::code::roles;
 use crate::explain::instruction;
 use crate::model::{Access, Condition, Evidence, How, Lack, Place, Statement};
 use crate::reports::checkers;
 use crate::stall::spin;
 use crate::victim::fault_frame;
 use crate::victim::frames;
+use debuginfo::symtab::base_name;
 use kernel::Session;
-use kernel::log::event::{Class, Event};
+use kernel::log::event::{Asserted, Class, Event};
 use unwind::Frame;
 
 /// What the instruction or the frame to blame tells.
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) place: Option<Place>,
+    /// Where the damage was found and told of, if that is not the place.
+    pub(crate) reporter: Option<Place>,
     pub(crate) condition: Option<Condition>,
     pub(crate) access: Option<Access>,
     pub(crate) related: Vec<Statement>,
@@ -23,24 +27,87 @@ pub(crate) struct Found {
     pub(crate) lacks: Vec<Lack>,
 }
 
-/// What is found, and the frame to blame by its place among the victim's.
+/// What is found, and where, by the places among the victim's frames.
 pub(crate) struct Blame {
     pub(crate) found: Found,
+    /// The frame that the operands are read in: that of the instruction, else the one to blame.
     pub(crate) from: Option<usize>,
+    /// The frame to blame.
+    pub(crate) at: Option<usize>,
 }
 
 /// Place, condition or access.
 pub(crate) fn of(case: &Case<'_>, class: Class) -> Blame {
+    let blame = of_death(case, class);
+    match case.event.as_ref().and_then(|event| event.asserted.as_ref()) {
+        Some(asserted) => Blame { found: printed(blame.found, asserted), ..blame },
+        None => blame,
+    }
+}
+
+/// An assertion that was printed is the condition; what the code tells has its values.
+fn printed(found: Found, asserted: &Asserted) -> Found {
+    let condition = found.condition.unwrap_or(Condition {
+        expr: None,
+        printed: None,
+        warning: false,
+        caller: None,
+        how: How::Log,
+        operands: Vec::new(),
+        code: Vec::new(),
+        confirmed: false,
+        objects: Vec::new(),
+    });
+    let is_own = |place: &Place| asserted.function.as_deref().is_none_or(|f| f == base_name(&place.function));
+    let place = found.place.map(|place| match &asserted.file {
+        Some(file) if place.file.is_none() && is_own(&place) => {
+            Place { file: Some(file.clone()), line: asserted.line, ..place }
+        }
+        _ => place,
+    });
+    let lacks = found.lacks.into_iter().filter(|lack| !matches!(lack, Lack::Condition(_))).collect();
+    let condition = Condition { printed: Some(asserted.clone()), ..condition };
+    Found { place, condition: Some(condition), lacks, ..found }
+}
+
+fn of_death(case: &Case<'_>, class: Class) -> Blame {
     let s = case.s;
     match case.found.as_ref().filter(|_| class.has_instruction()) {
         Some(c) if class == Class::WildJump && !s.is_text(c.pc) => {
-            Blame { found: instruction::wild_jump(s, c), from: c.frame }
+            Blame { found: instruction::wild_jump(s, c), from: c.frame, at: c.frame }
         }
         Some(c) => {
-            Blame { found: instruction::of(s, c, case.event.as_ref(), class, &case.victim), from: c.frame }
+            let found = instruction::of(s, c, case.event.as_ref(), class, &case.victim);
+            let from = c.frame;
+            match from.and_then(|n| who_erred(case, n)) {
+                Some((at, place)) => {
+                    let found = Found { reporter: found.place, place: Some(place), ..found };
+                    Blame { found, from, at: Some(at) }
+                }
+                None => Blame { found, from, at: from },
+            }
         }
         None => of_frame(case, class),
     }
+}
+
+/// Who called the function that found the damage in frame `n`, if that is what its function is there for; `None` also where
+/// who called it is not certain.
+fn who_erred(case: &Case<'_>, n: usize) -> Option<(usize, Place)> {
+    let (s, frames) = (case.s, case.victim.frames());
+    let name = |frame: &Frame| s.locate(frame.lookup()).map(|l| l.symbol.name);
+    frames.get(n).and_then(name).filter(|name| roles::is_finding(name))?;
+    let mut callers = frames.iter().enumerate().skip(n + 1);
+    let (at, frame) = callers.find(|(_, f)| !name(f).is_some_and(roles::is_finding))?;
+    let is_certain = frames.get(n + 1..=at)?.iter().all(|f| !f.how.is_guess() && f.saved.is_none());
+    (is_certain && name(frame).is_some()).then(|| (at, place_of_return(s, frame)))
+}
+
+/// The place of a caller, which is named by its return address, as backtraces have it.
+fn place_of_return(s: &Session, frame: &Frame) -> Place {
+    let place = fault_frame::place_of_call(s, frame.lookup());
+    let offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
+    Place { offset, address: frame.pc.0, ..place }
 }
 
 /// Of a death that no instruction tells of.
@@ -63,7 +130,7 @@ fn of_frame(case: &Case<'_>, class: Class) -> Blame {
         found.lacks.push(unplaced(s, event));
     }
     found.access = reported_access(case, class, from);
-    Blame { found, from }
+    Blame { found, from, at: from }
 }
 
 /// The frame to blame.
@@ -83,16 +150,13 @@ fn blamed(case: &Case<'_>, class: Class) -> Option<usize> {
 
 /// The place of the frame to blame, with the line that says most.
 fn place_of_frame(s: &Session, event: Option<&Event>, class: Class, frame: &Frame) -> Place {
-    // a caller is named by its return address, as backtraces have it
-    let mut place = fault_frame::place_of_call(s, frame.lookup());
+    let mut place = place_of_return(s, frame);
     if (class.is_stall() || class == Class::Nmi) && !frame.is_call {
         // of a CPU in a loop the line that makes it go on, not that of the turn it was in
         let jump = spin::loop_at(s, frame.lookup());
         let line = jump.map(|at| fault_frame::place_of_call(s, at)).filter(|p| p.file == place.file);
         place.line = line.and_then(|p| p.line).or(place.line);
     }
-    place.offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
-    place.address = frame.pc.0;
     // of a warning that calls, debug information may name an inline function of a header
     let here =
         |function: &str, offset: u64| is_call(class) && function == place.function && offset == place.offset;

@@ -213,7 +213,7 @@ fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, warning: bool)
     }
     let expr = alternatives.into_iter().reduce(|a, b| CExpr::binary(BinOp::LogOr, a, b));
     let caller = (namer.level > 0).then(|| namer.code.name.clone());
-    Condition { expr, warning, caller, how, operands: rows, code, confirmed, objects }
+    Condition { expr, printed: None, warning, caller, how, operands: rows, code, confirmed, objects }
 }
 
 fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {

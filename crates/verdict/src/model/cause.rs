@@ -2,12 +2,15 @@
 
 use super::{How, Object, Operand, Pointed};
 use cexpr::Expr;
+use kernel::log::event::Asserted;
 
 /// The condition that failed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Condition {
     /// `total_sg > vq->split.vring.num`
     pub expr: Option<Expr>,
+    /// The assertion as the code that failed printed it.
+    pub printed: Option<Asserted>,
     /// It warns; else it is a BUG.
     pub warning: bool,
     /// The function that asked before it called, where the one to blame always dies.

@@ -138,6 +138,8 @@ pub struct Headline {
     pub hang: bool,
     /// Where.
     pub place: Option<Place>,
+    /// Where the damage was found and told of, if that is not the place.
+    pub reporter: Option<Place>,
     /// Who stands still.
     pub subject: Option<Subject>,
     /// What the kernel said, where the class does not say it already.
@@ -175,7 +177,8 @@ pub struct Victim {
     pub task: u64,
     /// Its CPU.
     pub cpu: Option<u32>,
-    /// The frame to blame, by its place among the backtrace's, innermost 0.
+    /// The frame that operands are read in, by its place among the backtrace's, innermost 0: that of the instruction that
+    /// failed, else the one to blame.
     pub frame: Option<usize>,
 }
 
@@ -190,6 +193,8 @@ pub struct Verdict {
     pub victim: Option<Victim>,
     /// Where.
     pub place: Option<Place>,
+    /// Where the damage was found and told of, if that is not the place.
+    pub reporter: Option<Place>,
     /// The condition that failed, for assertions.
     pub condition: Option<Condition>,
     /// The access that failed, for faults.

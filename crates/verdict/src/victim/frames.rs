@@ -155,7 +155,8 @@ pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Fram
             first(standing(arch, names, frames)?, &waits)
                 .filter(|n| names.get(*n).is_some_and(|name| !roles::is_dying(name)))
         }
-        Class::HungTask => first(0, &waits),
+        // an assertion that failed may end in a sleep without end
+        Class::HungTask => first(0, &|n| waits(n) || roles::is_asserting(n)),
         // what it came upon
         Class::Nmi | Class::Watchdog => first(interrupted(arch, names, frames).filter(|n| *n > 0)?, &waits),
         Class::Atomic => first(after_panic, &|n| waits(n) || roles::is_finding(n) || roles::is_dying(n)),
@@ -167,7 +168,11 @@ pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Fram
             first(entry + 1, &|_| false).filter(|n| is_kernel && *n == entry + 1)
         }
         // another function than the caller itself is none to blame
-        Class::Panic if after_panic > 0 => first(after_panic, &|_| false).filter(|n| *n == after_panic),
+        Class::Panic if after_panic > 0 => {
+            let asserts = |n: &usize| names.get(*n).is_some_and(|name| roles::is_asserting(name));
+            let from = (after_panic..frames.len()).find(|n| !asserts(n))?;
+            first(from, &|_| false).filter(|n| *n == from)
+        }
         Class::StackProtector if after_panic > 0 => first(after_panic, &roles::is_dying),
         Class::Sanitizer
         | Class::Ubsan
@@ -330,6 +335,9 @@ mod tests {
                 Some("sleeper"),
             ),
             (Class::Panic, "__crash_kexec vpanic panic give_up work", Some("give_up")),
+            // what only carries an assertion out
+            (Class::Panic, "vpanic panic lbug_with_loc ldlm_lock_decref work", Some("ldlm_lock_decref")),
+            (Class::HungTask, "__schedule schedule spl_panic arc_release write", Some("arc_release")),
             // a caller whose name is lost, or that is a guess
             (Class::Panic, "panic  give_up work", None),
             (Class::Panic, "panic give_up? work", None),

@@ -1,6 +1,7 @@
 //! The module to blame and its standing: the one that died, or the first one that had called what died.
 
 use crate::code::roles;
+use crate::explain::blame::Found;
 use crate::model::{How, Module as Said, Place, Statement};
 use crate::victim::fault_frame;
 use crate::victim::frames::Victim;
@@ -14,14 +15,16 @@ pub(crate) fn of(
     victim: &Victim<'_>,
     from: Option<usize>,
     class: Class,
-    place: Option<&Place>,
+    found: &Found,
 ) -> Vec<Statement> {
+    let place = found.place.as_ref();
     // of a place without a name it is not known whose it is
     let named = place.filter(|p| !p.function.is_empty());
     // an assertion of the allocator's is its caller's business as well
     let of_allocator =
         class == Class::Bug && named.is_some_and(|p| p.module.is_none() && roles::is_allocating(&p.function));
-    let of_library = matches!(class, Class::ListCorruption | Class::Refcount | Class::Overflow);
+    let of_library = found.reporter.is_none()
+        && matches!(class, Class::ListCorruption | Class::Refcount | Class::Overflow);
     let module = named.and_then(|place| module(s, victim, from, place));
     // the module's own line may have the caller, with the line of the call itself
     let code = |p: &Place| (p.function.clone(), p.offset, p.module.clone());

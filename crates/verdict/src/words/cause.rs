@@ -7,6 +7,10 @@ use std::fmt;
 impl fmt::Display for Condition {
     /// `BUG_ON(total_sg > vq->split.vring.num)`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(printed) = &self.printed {
+            write!(f, "assertion failed: {}", printed.text)?;
+            return printed.values.iter().try_for_each(|values| write!(f, " ({values})"));
+        }
         let text = self.expr.as_ref().map(|e| e.for_reader().to_string()).unwrap_or_default();
         match &self.caller {
             // the condition of a call stands in the caller's source as an if

@@ -13,6 +13,7 @@ impl fmt::Display for Headline {
             let preposition = if self.class == Class::WildJump { "from" } else { "in" };
             write!(f, " {preposition} {place}")?;
         }
+        self.reporter.iter().try_for_each(|reporter| write!(f, ", found by {reporter}"))?;
         let of = self.subject.as_ref().map(|subject| stall::subject(self.class, subject));
         of.iter().filter(|of| !of.is_empty()).try_for_each(|of| write!(f, ": {of}"))?;
         self.said.iter().try_for_each(|said| write!(f, ": {said}"))?;

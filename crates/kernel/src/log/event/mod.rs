@@ -7,6 +7,7 @@
 //! **Invariant:** an event is what the kernel said. A message that the machine lives with is an event only where a panic
 //! names it.
 
+mod asserted;
 mod class;
 mod forms;
 mod lockdep;
@@ -17,6 +18,7 @@ mod which;
 #[cfg(test)]
 mod tests;
 
+pub use asserted::Asserted;
 pub use class::Class;
 pub use oops::{Named, Oops, Said, Who, is_place};
 pub(crate) use oops::{cpu_and_pid, symbol, task_of};
@@ -49,6 +51,8 @@ pub struct Event {
     pub panic: Option<String>,
     /// What a warning said in words.
     pub message: Option<String>,
+    /// The assertion that was printed right before it.
+    pub asserted: Option<Asserted>,
     /// Whom the message says it is of.
     pub subject: Option<Subject>,
     /// Others of the same kind before it: the tasks that hang, the CPUs that are locked up.
@@ -230,6 +234,7 @@ impl Log<'_> {
             oops,
             panic,
             message: self.message(at),
+            asserted: None,
             subject: stall::subject(class, self.lines, at),
             others: Vec::new(),
             at,
@@ -237,8 +242,20 @@ impl Log<'_> {
             later: self.later(at, class),
         };
         self.refine(&mut event);
+        event.asserted = self.asserted(&event);
         self.before(&mut event);
         event
+    }
+
+    /// What was printed before the trap, the panic or the endless sleep that a failed assertion ends in.
+    fn asserted(&self, event: &Event) -> Option<Asserted> {
+        match event.class {
+            Class::Bug | Class::Warning | Class::Panic | Class::InvalidOpcode => {
+                asserted::before(self.lines, event.at)
+            }
+            Class::HungTask => asserted::of_task(self.lines, event.subject.as_ref()?.pid?),
+            _ => None,
+        }
     }
 
     /// Page faults by what the lines after the first say.

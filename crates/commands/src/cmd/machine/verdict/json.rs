@@ -86,6 +86,15 @@ pub(super) fn condition(c: &Condition, r: &mut Record) {
     r.hidden("warning", c.warning);
     r.hidden("caller", c.caller.clone());
     r.hidden("expr", c.expr.as_ref().map_or(Cell::Null, expression));
+    if let Some(printed) = &c.printed {
+        let mut out = Record::new();
+        out.hidden("text", printed.text.clone());
+        out.hidden("values", printed.values.clone());
+        out.hidden("function", printed.function.clone());
+        out.hidden("file", printed.file.clone());
+        out.hidden("line", printed.line.map_or(Cell::Null, Cell::from));
+        r.record("printed", out);
+    }
 }
 
 /// An access.

@@ -265,18 +265,7 @@ fn signature(known: &Result<String, String>) -> Cell {
 
 fn headline(v: &Verdict, out: &mut Report) {
     let mut line = head("VERDICT").field("headline", v.headline.to_string());
-    let mut place = Record::new();
     if let Some(p) = &v.place {
-        // where memory and log do not tell both, one of them stands
-        let gone = |what: &str| Cell::absent("not known", format!("{what} of the place is not in the dump"));
-        place.hidden("address", if p.address == 0 { gone("the address") } else { Cell::Addr(p.address) });
-        let named = !p.function.is_empty();
-        place.hidden("function", if named { p.function.clone().into() } else { gone("the symbol") });
-        place.hidden("offset", if named { p.offset.into() } else { gone("the symbol") });
-        place.hidden("module", p.module.clone());
-        place.hidden("file", p.file.clone());
-        place.hidden("line", p.line.map_or(Cell::Null, Cell::from));
-        place.hidden("inlined", p.inlined.clone());
         if let Some(at) = source(p) {
             line = line.text("   ").cell(at).role(Role::Path);
         }
@@ -285,7 +274,25 @@ fn headline(v: &Verdict, out: &mut Report) {
         }
     }
     out.line(line);
-    out.record("place", place);
+    out.record("place", v.place.as_ref().map(place).unwrap_or_default());
+    if let Some(reporter) = &v.reporter {
+        out.record("reporter", place(reporter));
+    }
+}
+
+/// A place; where memory and log do not tell both, one of them stands.
+fn place(p: &Place) -> Record {
+    let mut place = Record::new();
+    let gone = |what: &str| Cell::absent("not known", format!("{what} of the place is not in the dump"));
+    place.hidden("address", if p.address == 0 { gone("the address") } else { Cell::Addr(p.address) });
+    let named = !p.function.is_empty();
+    place.hidden("function", if named { p.function.clone().into() } else { gone("the symbol") });
+    place.hidden("offset", if named { p.offset.into() } else { gone("the symbol") });
+    place.hidden("module", p.module.clone());
+    place.hidden("file", p.file.clone());
+    place.hidden("line", p.line.map_or(Cell::Null, Cell::from));
+    place.hidden("inlined", p.inlined.clone());
+    place
 }
 
 fn lead(n: usize, name: &'static str) -> Line {
