@@ -166,6 +166,10 @@ fn places(lines: &[&str], trap: bool) -> Vec<Told> {
         lost |= exact && text.starts_with("0x");
         let Some(Place { symbol, offset, module, .. }) = Place::parse(text) else { continue };
         let module_is_zoo = module.as_deref() == Some("zoo");
+        // it carries out what its caller asserted
+        if module_is_zoo && symbol.starts_with("assfail") {
+            continue;
+        }
         found.push(Told { function: symbol, offset, exact, module });
         if module_is_zoo {
             if !trap || found.iter().any(|place| place.exact) {

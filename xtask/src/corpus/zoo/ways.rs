@@ -199,6 +199,7 @@ const SLAB: &[&str] = &["slab-corruption"];
 /// The ways.
 pub(crate) const WAYS: &[Way] = &[
     way("bug-compare", BUG).quick(),
+    way("assert-printed", BUG),
     way("bug-chain", BUG),
     way("bug-and", BUG),
     way("bug-or", BUG),

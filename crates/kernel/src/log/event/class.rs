@@ -70,7 +70,7 @@ classes! {
     /// UBSAN.
     Ubsan, "ubsan", "undefined behaviour found by UBSAN";
     /// `usercopy`, FORTIFY.
-    Overflow, "buffer-overflow", "buffer overflow found";
+    Overflow, "buffer-overflow", "buffer overflow";
     /// A lock used as it must not be: bad magic, unlocked by another, taken twice.
     LockMisuse, "lock-misuse", "misuse of a lock";
     /// A CPU did not schedule for long.
