@@ -151,6 +151,8 @@ pub(crate) fn classify(case: &Case<'_>) -> Class {
         {
             Class::Unknown
         }
+        // without a task nobody knows what it did
+        (true, false) if s.tasks().all.is_empty() => Class::Unknown,
         (true, false) => Class::Alive,
         (false, false) => Class::Unknown,
     }

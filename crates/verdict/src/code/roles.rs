@@ -383,6 +383,59 @@ const DELAYING: &[&str] = &[
     "rep_nop",
 ];
 
+/// What an idle CPU is in.
+const IDLING: &[&str] = &[
+    "default_idle",
+    "default_idle_call",
+    "do_idle",
+    "cpu_idle",
+    "cpu_idle_loop",
+    "cpu_idle_poll",
+    "cpu_startup_entry",
+    "arch_cpu_idle",
+    "cpu_do_idle",
+    "native_safe_halt",
+    "pv_native_safe_halt",
+    "xen_safe_halt",
+    "native_halt",
+    "amd_e400_idle",
+    "mwait_idle",
+    "mwait_idle_with_hints",
+    "poll_idle",
+    "call_cpuidle",
+    "call_cpuidle_s2idle",
+    "cpuidle_idle_call",
+    "cpuidle_not_available",
+    "menu_select",
+    "menu_reflect",
+    "teo_select",
+    "haltpoll_cpu_idle",
+    "play_dead",
+    "play_dead_common",
+    "arch_cpu_idle_dead",
+    "native_play_dead",
+    "hlt_play_dead",
+    "mwait_play_dead",
+    "tdx_safe_halt",
+    "tdx_halt",
+];
+/// Beginnings of the names of such functions.
+const IDLING_FAMILIES: &[&str] = &[
+    "cpuidle_enter",
+    "cpuidle_select",
+    "intel_idle",
+    "acpi_idle_",
+    "acpi_processor_ffh_cstate",
+    "tick_nohz_idle_",
+    "psci_enter_",
+];
+
+/// True for functions that a CPU with nothing to do is in.
+pub(crate) fn is_idling(name: &str) -> bool {
+    let name = base_name(name);
+    IDLING.contains(&name) || IDLING_FAMILIES.iter().any(|f| name.starts_with(f))
+}
+
 /// True for `panic()` itself, under each of its names.
 pub(crate) fn is_panic(name: &str) -> bool {
     matches!(base_name(name), "panic" | "vpanic" | "nmi_panic")
@@ -518,6 +571,7 @@ mod tests {
             assert!(!is_waiting(name), "{name}");
         }
         assert!(is_dying("vpanic") && is_dying("asm_exc_page_fault") && !is_dying("panic_gov_read"));
+        assert!(is_idling("intel_idle_irq") && is_idling("do_idle") && !is_idling("idle_worker_timeout"));
         assert!(is_spinning("native_queued_spin_lock_slowpath.part.0"));
         assert!(is_finding("kasan_report") && is_finding("__warn") && !is_finding("warn_me"));
         assert!(is_asserting("_RNvNtCs3yuwAp0waWO_4core9panicking9panic_fmt") && !is_asserting("panic_fmt"));

@@ -1,6 +1,7 @@
 //! The machine: its kernel and how old that is, its taints and the modules that are not part of the kernel, its
 //! hardware, and what its other CPUs did.
 
+use crate::code::roles;
 use crate::model::{Context, CpuDoing, Doing, How, Statement, Who, Whose};
 use crate::victim::frames::{Victim, standing};
 use jiff::civil::Date;
@@ -85,7 +86,7 @@ fn doing(s: &Session, task: &Task) -> Doing {
     }
     let frames = victim.frames();
     let names = victim.names(s);
-    if names.iter().any(|n| crate::code::roles::is_panic(n)) {
+    if names.iter().any(|n| roles::is_panic(n)) {
         return Doing::Panic;
     }
     // all that may be known: it was interrupted in user mode
@@ -106,6 +107,17 @@ fn doing(s: &Session, task: &Task) -> Doing {
     }
 }
 
+/// True for a CPU that has nothing to do: it runs its idle task, and no frame for certain says that it does something for
+/// others meanwhile, as an interrupt's handler.
+pub(crate) fn is_idle(s: &Session, task: &Task) -> bool {
+    task.pid == 0
+        && match doing(s, task) {
+            Doing::In(function) => roles::is_idling(&function) || roles::is_dying(&function),
+            Doing::Panic => false,
+            Doing::User | Doing::Nameless | Doing::Unknown => true,
+        }
+}
+
 /// A task's CPU, as commands take it.
 pub(crate) fn cpu_of(task: &Task) -> String {
     task.cpu.map_or_else(|| "?".to_owned(), |cpu| cpu.to_string())
@@ -116,7 +128,7 @@ pub(crate) fn cpu_of(task: &Task) -> String {
 pub(crate) fn cpus(s: &Session, own: Option<&Task>, others: bool) -> Option<Statement> {
     let all: Vec<&Task> =
         s.tasks().all.iter().filter(|t| t.active && own.is_none_or(|o| o.cpu != t.cpu)).collect();
-    let (idle, busy): (Vec<&&Task>, Vec<&&Task>) = all.iter().partition(|t| t.pid == 0);
+    let (idle, busy): (Vec<&&Task>, Vec<&&Task>) = all.iter().partition(|t| is_idle(s, t));
     if all.is_empty() {
         return None;
     }

@@ -139,11 +139,12 @@ fn blamed(case: &Case<'_>, class: Class) -> Option<usize> {
     // a module that asked for memory when there was none left; the kernel's own requests say nothing
     let asked =
         |f: &Frame| !f.how.is_guess() && s.locate(f.lookup()).is_some_and(|l| l.symbol.module.is_some());
-    let idle = case.victim.task.is_some_and(|t| t.pid == 0);
+    let names = case.victim.names(s);
+    let idles = |n: &usize| names.get(*n).is_some_and(|name| roles::is_idling(name));
     // of a machine that lives the first of those who wait for each other
     let of = if class == Class::Alive { Class::HungTask } else { class };
-    frames::blamed(s.arch(), of, &case.victim.names(s), frames)
-        .filter(|_| !(idle && matches!(class, Class::Nmi | Class::Watchdog)))
+    frames::blamed(s.arch(), of, &names, frames)
+        .filter(|n| !(idles(n) && matches!(class, Class::Nmi | Class::Watchdog)))
         .map(|n| if class == Class::Sanitizer { reported(case, n) } else { n })
         .or_else(|| frames.iter().position(asked).filter(|_| class == Class::OutOfMemory))
 }

@@ -162,11 +162,21 @@ fn cause(
     let mut found = match (class, is_trap) {
         // the check's own branches say less than its message
         (Class::Overflow, _) if stops => Found::default(),
-        (_, true) => asserted(&namer, c, bug.map_or(class == Class::Warning, |b| b.warning)),
+        (_, true) => asserted(&namer, c, is_warning(class, event, bug)),
         (_, false) => accessed(&namer, c, event, class),
     };
     found.evidence.splice(..0, told);
     found
+}
+
+/// True for a trap that warns. The log has the last word: what the bug table says rests on the form of its entries.
+fn is_warning(class: Class, event: Option<&Event>, bug: Option<&Entry>) -> bool {
+    match class {
+        Class::Bug => false,
+        Class::Warning => true,
+        _ if event.is_some_and(Event::is_fatal_warning) => true,
+        _ => bug.is_some_and(|b| b.warning),
+    }
 }
 
 /// The condition that led to the trap.

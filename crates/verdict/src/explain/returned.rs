@@ -12,9 +12,13 @@ const WORDS: u64 = 64;
 
 /// The word below the stack pointer is the program counter: `ret` has just taken it.
 pub(crate) fn wild_return(s: &Session, c: &FaultFrame) -> Option<Access> {
-    let sp = c.regs.sp()?;
-    let slot = sp.checked_sub(8)?;
+    let sp = VirtAddr(c.regs.sp()?);
+    let slot = sp.0.checked_sub(8)?;
     if s.mem().u64(VirtAddr(slot)).ok()? != c.pc.0 {
+        return None;
+    }
+    // a zero is found below many a stack pointer: who called a NULL pointer has left its return address on top
+    if c.pc.is_null() && may_be_code(s, s.mem().ptr(sp).ok()?) {
         return None;
     }
     let commands = vec![format!("rd {slot:x}")];
@@ -29,7 +33,7 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame) -> Option<Access> {
         how: How::Memory,
         commands,
     }];
-    if let Some((at, ret)) = next_return(s, sp) {
+    if let Some((at, ret)) = next_return(s, sp.0) {
         let place = fault_frame::place_of_call(s, ret.sub(1));
         operands.push(Row {
             name: Name::NextReturn,
@@ -44,6 +48,13 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame) -> Option<Access> {
     }
     let what = Accessed::Return { to: pointer::judge(s, c.pc.0), slot };
     Some(Access { what, how: How::Memory, operands, code: Vec::new(), at: None })
+}
+
+/// True for an address among those of the kernel's image and modules, and so of the code that is made at run time, whether or
+/// not the dump still tells which.
+fn may_be_code(s: &Session, at: VirtAddr) -> bool {
+    let [image, _, modules] = s.arch().layout.image_range();
+    (image..modules).contains(&at) || s.is_text(at)
 }
 
 /// The first word above that is the address behind a call.

@@ -230,6 +230,7 @@ impl<'a> Namer<'a> {
         self.s
             .variables_at(at)
             .into_iter()
+            .filter(|v| v.is_param || !is_of_macro(&v.name))
             .filter_map(|v| {
                 let place = match dwarf.evaluate(&v, &view) {
                     Location::Register(n, _) => Spot::Register(usize::from(n)),
@@ -455,6 +456,12 @@ impl<'a> Namer<'a> {
     }
 }
 
+/// True for the variables that the kernel's macros declare within an expression (`__UNIQUE_ID_x_42`, `__ret_warn_on`, `___p1`,
+/// `__mptr`, `pscr_ret__`, `_max1`): nobody wrote them, and the expression behind them says more.
+fn is_of_macro(name: &str) -> bool {
+    name.starts_with("__") || name.ends_with("__") || matches!(name, "_min1" | "_min2" | "_max1" | "_max2")
+}
+
 /// The value of a variable that is in a register or was computed.
 fn value_of(local: &Local, regs: &Regs) -> Option<u64> {
     match local.place {
@@ -488,5 +495,20 @@ pub(crate) fn shown(types: &Types, ty: Option<TypeRef>, value: u64, size: u64) -
             .map_or(signed, |(name, _)| name.to_string()),
         _ if raw > 0xff_ffff => format!("{raw:#x}"),
         _ => raw.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_macros_are_no_names() {
+        for name in ["__UNIQUE_ID_x_42", "__ret", "___p1", "__mptr", "pscr_ret__", "pao_tmp__", "_max1"] {
+            assert!(is_of_macro(name), "{name}");
+        }
+        for name in ["_vq", "total_sg", "ret", "_x_", "max1"] {
+            assert!(!is_of_macro(name), "{name}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! A machine that did not panic: does it live, or does something in it stand still?
 //!
-//! **Invariant:** a message of long ago is no hang of now. A stall counts while what it is of still stands still.
+//! **Invariant:** an old message is no evidence of a current hang; a stall counts only while its task or CPU is still stuck.
 
-use crate::context::machine::cpu_of;
+use crate::context::machine::{cpu_of, is_idle};
 use crate::model::{How, Says, Stall, Statement};
 use crate::stall::waits::{Waits, What, now};
 use crate::victim::frames::of_subject;
@@ -70,7 +70,8 @@ fn told<'s>(s: &'s Session, lines: &Lines) -> Option<Hang<'s>> {
 fn late(s: &Session, task: &Task, now: u64) -> Option<u64> {
     let clock = kernel::sched::times::rq_clock(s, task.cpu?).ok().filter(|c| *c != 0)?;
     let behind = now.checked_sub(clock)? / SECOND;
-    (task.active && task.pid != 0 && behind >= NO_TICK).then_some(behind)
+    // the clock of a CPU that idles stands as well
+    (task.active && behind >= NO_TICK && !is_idle(s, task)).then_some(behind)
 }
 
 /// A CPU without ticks of which nobody told.

@@ -2,7 +2,7 @@
 //! stands still because one of them does not take interrupts. Source: kernel/smp.c, arch/x86/mm/tlb.c.
 
 use crate::code::roles;
-use crate::context::machine::cpu_of;
+use crate::context::machine::{cpu_of, is_idle};
 use crate::model::{Deaf, How, Stall, Statement, Who};
 use crate::victim::frames::{Victim, interrupted};
 use kernel::Session;
@@ -42,7 +42,7 @@ pub(crate) fn told(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Stat
         .all
         .iter()
         // one that idles may do so without interrupts: what is asked of it wakes it (mwait)
-        .filter(|other| other.active && other.cpu != task.cpu && other.pid != 0)
+        .filter(|other| other.active && other.cpu != task.cpu && !is_idle(s, other))
         .take(MAX_CPUS)
         .filter_map(|other| deaf(s, other))
         .collect();

@@ -137,6 +137,14 @@ impl Event {
     }
 }
 
+impl Event {
+    /// True where the panic says that a warning was made fatal.
+    #[must_use]
+    pub fn is_fatal_warning(&self) -> bool {
+        self.panic.as_deref().and_then(panic_words).and_then(panic_class) == Some(Class::Warning)
+    }
+}
+
 impl Log<'_> {
     fn line(&self, n: usize) -> String {
         self.lines.get(n).map(|l| l.trim().to_owned()).unwrap_or_default()
