@@ -15,14 +15,19 @@ mod waited;
 pub use waited::{kind_of, waited};
 
 use crate::bind::Field;
-use crate::sched::task::Task;
+use crate::mm::slub;
+use crate::sched::task::{Task, TaskStruct};
 use crate::session::Session;
 use base::{Fault, VirtAddr};
 use unwind::Stack;
 
 bind! {
     /// `struct mutex`
-    struct Mutex("mutex") { owner: "owner", list: "wait_list" | "first_waiter" }
+    struct Mutex("mutex") {
+        owner: "owner",
+        list: "wait_list" | "first_waiter",
+        count: "count", // until 4.10 (3ca0ff571b09), when the owner became what says whether it is taken
+    }
 }
 bind! {
     /// `struct rw_semaphore`
@@ -87,8 +92,39 @@ impl Kind {
     }
 }
 
+/// A task that has a lock and is not among those that live: it exited with the lock held.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gone {
+    /// Its `task_struct`, or what is left of it.
+    pub at: VirtAddr,
+    /// Its name.
+    pub comm: String,
+    /// Its thread id.
+    pub pid: i32,
+}
+
+impl Gone {
+    /// What the slab of tasks holds at an address: a task that ended, as the memory of one is not wiped.
+    fn at(s: &Session, at: VirtAddr) -> Option<Self> {
+        let object =
+            slub::object_at(s, at).filter(|object| object.at == at && object.cache == "task_struct")?;
+        let b = s.bind::<TaskStruct>();
+        let pid = b.pid.i32(s.mem(), object.at).ok().filter(|pid| (1..=PID_MAX).contains(pid))?;
+        let comm = s.mem().cstr(b.comm.at(object.at).ok()?, COMM).ok()?;
+        let comm = String::from_utf8(comm)
+            .ok()
+            .filter(|comm| !comm.is_empty() && !comm.contains(char::is_control))?;
+        Some(Self { at, comm, pid })
+    }
+}
+
+/// `PID_MAX_LIMIT`
+const PID_MAX: i32 = 4 << 20;
+/// `TASK_COMM_LEN`
+const COMM: usize = 16;
+
 /// Who has a lock.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Owner<'s> {
     /// The task that has it, where that is known.
     pub task: Option<&'s Task>,
@@ -96,6 +132,10 @@ pub struct Owner<'s> {
     pub readers: bool,
     /// The task took it last, and may have given it back since.
     pub last: bool,
+    /// The task that has it ended.
+    pub gone: Option<Gone>,
+    /// The lock says that nobody has it.
+    pub nobody: bool,
 }
 
 /// Where a lock has its owner and its list of waiters.
@@ -252,13 +292,15 @@ fn owner_by<'s>(s: &'s Session, kind: Kind, at: VirtAddr, l: Layout) -> Option<O
     let readers = kind == Kind::RwSemaphore && word & 1 == 1;
     let last = kind == Kind::Semaphore;
     let task = word & !7;
+    let owner = Owner { readers, last, ..Owner::default() };
     if task == 0 {
-        return Some(Owner { task: None, readers, last });
+        let nobody = kind == Kind::Mutex && owner_at == 0 && !s.bind::<Mutex>().count.exists();
+        return Some(Owner { nobody, ..owner });
     }
     match s.tasks().at(VirtAddr(task)) {
-        Some(task) => Some(Owner { task: Some(task), readers, last }),
+        Some(task) => Some(Owner { task: Some(task), ..owner }),
         // a reader may have gone since, and whoever took a semaphore
-        None if readers || last => Some(Owner { task: None, readers, last }),
-        None => None,
+        None if readers || last => Some(owner),
+        None => Some(Owner { gone: Some(Gone::at(s, VirtAddr(task))?), ..owner }),
     }
 }

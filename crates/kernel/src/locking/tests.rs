@@ -76,6 +76,12 @@ fn an_owner_is_a_task_or_nobody() {
     assert_eq!(made.owner(Kind::RwSemaphore, semaphore), Some((Some(1), true)));
     made.k.word(mutex, 0);
     assert_eq!(made.owner(Kind::Mutex, mutex), Some((None, false)), "nobody has it");
+    let says_nobody = |k: &Kernel| owner(&session(k), Kind::Mutex, VirtAddr(mutex)).unwrap().nobody;
+    made.k.word(mutex, 1);
+    assert!(says_nobody(&made.k), "flags alone");
+    // until 4.10 the owner was for who spins, and the count said whether it is taken
+    made.k.member("mutex", ("count", 8, "u32"));
+    assert!(!says_nobody(&made.k));
     let nobody = made.stacks[0];
     made.k.word(mutex, nobody).word(semaphore + 8, nobody | 1);
     assert_eq!(made.owner(Kind::Mutex, mutex), None, "what is owned by no task is no mutex");

@@ -21,6 +21,14 @@ pub struct TaskTimes {
     pub stime: u64,
 }
 
+impl TaskTimes {
+    /// When it started, by the monotonic clock in nanoseconds; to the second where the kernel keeps a `timespec`.
+    #[must_use]
+    pub const fn monotonic_nsec(&self) -> u64 {
+        if self.start_time == self.start_sec { self.start_sec.saturating_mul(NSEC) } else { self.start_time }
+    }
+}
+
 /// Reads a task's times.
 pub fn task_times(s: &Session, task: &Task) -> Result<TaskTimes> {
     let mem = s.mem();

@@ -22,7 +22,7 @@ pub use object::{Allocator, Known, Met, Past, PastEvent};
 pub use operand::{Detail, Name, Operand, Origin, Spot, Value};
 pub use pointer::{Located, Pointed, PointerIs};
 pub use report::{ErrorFact, FirmwareError, MachineCheck, Report, StackUser, Vendor};
-pub use stall::{Deaf, For, LoopRead, Stall, Waiter};
+pub use stall::{Deaf, For, LoopRead, LostOwner, Stall, Waiter};
 pub use statement::{Evidence, History, KnownIssue, Lack, Module, NoCondition, Related, Says, Statement};
 
 use kernel::log::event::{Class, Subject};

@@ -102,6 +102,19 @@ pub enum Waiter {
     Unknown,
 }
 
+/// What is wrong with who has a lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LostOwner {
+    /// Nothing.
+    No,
+    /// It ended with the lock held.
+    Ended,
+    /// It began after the wait: another one had the lock, and ended; or it took it since.
+    Younger,
+    /// The lock says that nobody has it, and nobody woke who waits.
+    Nobody,
+}
+
 /// What a task waits for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum For {
@@ -119,6 +132,8 @@ pub enum For {
         readers: bool,
         /// The one that took it last.
         last: bool,
+        /// Who has it ended since, or its `task_struct` is younger than the wait.
+        lost: LostOwner,
     },
     /// A lock that sleeps, of which the kind alone is known.
     SomeLock(Kind),

@@ -4,7 +4,7 @@
 use crate::code::registers::Chain;
 use crate::code::roles;
 use crate::context::machine::cpu_of;
-use crate::model::{For, How, Stall, Statement, Stuck, Waiter, Who};
+use crate::model::{For, How, LostOwner, Stall, Statement, Stuck, Waiter, Who};
 use crate::stall::locks::{self, Lock};
 use crate::stall::spin::{self, Spinner, symbol_at};
 use crate::victim::frames;
@@ -12,6 +12,7 @@ use base::VirtAddr;
 use kernel::locking::Kind;
 use kernel::log::event::Class;
 use kernel::sched::task::Task;
+use kernel::sched::times::NSEC;
 use kernel::{Session, workqueue};
 
 /// A task that sleeps undisturbed for so many seconds is stuck.
@@ -54,9 +55,18 @@ pub(crate) struct Wait<'s> {
     killable: bool,
     /// What the dump lost that would tell more.
     pub(crate) lost: Option<String>,
+    /// Who has its lock began after somebody had begun to wait for it.
+    younger: bool,
 }
 
-impl Wait<'_> {
+impl<'s> Wait<'s> {
+    fn lock(&self) -> Option<&Lock<'s>> {
+        match &self.what {
+            What::Lock(lock) => Some(lock),
+            _ => None,
+        }
+    }
+
     /// The task that has what this one waits for.
     fn blocker(&self) -> Option<VirtAddr> {
         match &self.what {
@@ -93,7 +103,9 @@ impl<'s> Waits<'s> {
             since: None,
             killable: false,
             lost: None,
+            younger: false,
         }));
+        find_younger(s, now, &mut all);
         let circles = circles(&all);
         Self { all, circles, more }
     }
@@ -131,7 +143,7 @@ impl<'s> Waits<'s> {
             || matches!(class, Class::Alive | Class::Sysrq | Class::Nmi | Class::Watchdog | Class::Unknown);
         let matters = |w: &&Wait<'_>| match &w.what {
             What::Spin(_) => true,
-            What::Lock(l) => stall || l.owner.task.is_some(),
+            What::Lock(l) => stall || l.owner.task.is_some() || l.owner.gone.is_some(),
             What::SomeLock(_) => stall || w.lost.is_some(),
             _ => stall && !w.killable,
         };
@@ -148,7 +160,7 @@ impl<'s> Waits<'s> {
     fn circle(&self, members: &[VirtAddr]) -> Statement {
         let sure = members.iter().filter_map(|at| self.of_task(*at)).all(|w| match &w.what {
             What::Spin(spinner) => spinner.holder.as_ref().is_some_and(|h| h.taken.is_none()),
-            What::Lock(l) => !l.owner.readers && !l.owner.last,
+            What::Lock(l) => !l.owner.readers && !l.owner.last && !w.younger,
             _ => true,
         });
         let how = if sure { How::Decoded } else { How::Guessed };
@@ -182,8 +194,31 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
     let since = now
         .zip(kernel::sched::times::last_run(s, task).ok().filter(|t| *t != 0))
         .and_then(|(now, then)| now.checked_sub(then))
-        .map(|ns| ns / 1_000_000_000);
-    Wait { task, within, what, since, killable: s.task_states().is_killable(task), lost }
+        .map(|ns| ns / NSEC);
+    Wait { task, within, what, since, killable: s.task_states().is_killable(task), lost, younger: false }
+}
+
+/// What the run queues' clock and the monotonic one may drift apart, and what a tick leaves open, in nanoseconds.
+const CLOCKS: u64 = 100_000_000;
+
+/// Finds the owners that began after the first of those who wait for their lock: another task had it, and ended.
+fn find_younger(s: &Session, now: Option<u64>, all: &mut [Wait<'_>]) {
+    let monotonic = kernel::machine::system::monotonic_nsec(s).ok();
+    let Some((now, monotonic)) = now.zip(monotonic.and_then(|nsec| u64::try_from(nsec).ok())) else { return };
+    let began = |task: &Task| kernel::sched::times::last_run(s, task).ok().filter(|nsec| *nsec != 0);
+    // how long before the end a task started; where it is kept to the second, it may have been later
+    let age = |task: &Task| {
+        let times = kernel::sched::times::task_times(s, task).ok()?;
+        monotonic.checked_sub(times.monotonic_nsec())
+    };
+    let locks: Vec<(VirtAddr, u64)> =
+        all.iter().filter_map(|w| Some((w.lock()?.at, now.checked_sub(began(w.task)?)?))).collect();
+    for wait in all {
+        let Some((at, owner)) = wait.lock().and_then(|l| Some((l.at, l.owner.task?))) else { continue };
+        let longest = locks.iter().filter(|(lock, _)| *lock == at).map(|(_, waited)| *waited).max();
+        wait.younger =
+            longest.zip(age(owner)).is_some_and(|(waited, age)| waited > age.saturating_add(CLOCKS));
+    }
 }
 
 /// Waits that are for no lock.
@@ -229,7 +264,7 @@ fn tell(w: &Wait<'_>) -> Statement {
     let bt = format!("bt {}", w.task.pid);
     let (what, commands) = match &w.what {
         What::Spin(spinner) => return spins(w.task, spinner),
-        What::Lock(l) => (lock(l), vec![bt, format!("struct {} {:x}", l.kind.structure(), l.at)]),
+        What::Lock(l) => (lock(l, w.younger), vec![bt, format!("struct {} {:x}", l.kind.structure(), l.at)]),
         What::SomeLock(kind) => (For::SomeLock(*kind), vec![bt]),
         What::Completion(at, name) => (For::Completion(name.clone(), at.map(|at| at.0)), vec![bt]),
         What::Work(function) => (For::Work(function.clone()), vec![bt]),
@@ -238,17 +273,25 @@ fn tell(w: &Wait<'_>) -> Statement {
         What::Other => (For::Other, vec![bt]),
     };
     let said = Stall::Waits { who: Who::of(w.task), within: w.within.clone(), what, seconds: w.since };
-    Statement::new(How::Decoded, said, &commands)
+    Statement::new(if w.younger { How::Guessed } else { How::Decoded }, said, &commands)
 }
 
-fn lock(l: &Lock<'_>) -> For {
+fn lock(l: &Lock<'_>, younger: bool) -> For {
+    let gone = l.owner.gone.as_ref();
     For::Lock {
         kind: l.kind,
         name: l.name.clone(),
         at: l.at.0,
-        owner: l.owner.task.map(Who::of),
+        owner: l.owner.task.map(Who::of).or_else(|| gone.map(|g| Who { comm: g.comm.clone(), pid: g.pid })),
         readers: l.owner.readers,
         last: l.owner.last,
+        lost: match l.owner.task {
+            Some(task) if task.has_exited() => LostOwner::Ended,
+            Some(_) if younger => LostOwner::Younger,
+            None if gone.is_some() => LostOwner::Ended,
+            None if l.owner.nobody => LostOwner::Nobody,
+            _ => LostOwner::No,
+        },
     }
 }
 

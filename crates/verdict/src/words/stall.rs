@@ -1,6 +1,6 @@
 //! Who waits for what, in words.
 
-use crate::model::{Deaf, For, LoopRead, Stall, Waiter, Who};
+use crate::model::{Deaf, For, LoopRead, LostOwner, Stall, Waiter, Who};
 use crate::words::{cpu, joined};
 use kernel::locking::Kind;
 use kernel::log::event::{Class, Subject};
@@ -88,9 +88,18 @@ impl fmt::Display for For {
     /// ` for mutex &dev->lock (ffff88…), held by dd[77]`; nothing where that is not known.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            For::Lock { kind, name, at, owner, readers, last } => {
+            For::Lock { kind, name, at, owner, readers, last, lost } => {
                 write!(f, " for {} {}, ", kind.word(), named(name, *at))?;
                 match (owner, readers) {
+                    (Some(who), false) if *lost == LostOwner::Ended => {
+                        write!(f, "held by {who}, which has exited")
+                    }
+                    (Some(who), false) if *lost == LostOwner::Younger => write!(
+                        f,
+                        "held by {who}, which began after the first wait for it: it took the lock since, or a task \
+                         that has exited had the same task_struct and the lock"
+                    ),
+                    (None, false) if *lost == LostOwner::Nobody => f.write_str("which nobody has"),
                     (Some(who), _) if *last => write!(f, "which {who} took last"),
                     (None, false) if *kind == Kind::Semaphore => f.write_str("which does not say who has it"),
                     (Some(who), false) => write!(f, "held by {who}"),

@@ -271,6 +271,7 @@ pub(crate) const WAYS: &[Way] = &[
     hung("hung-circle").marked("transfer"),
     hung("hung-self"),
     hung("hung-owner-sleeps").marked("hung-self"),
+    hung("hung-owner-exited"),
     hung("hung-rwsem").marked(""),
     hung("hung-writer"),
     hung("hung-completion"),

@@ -80,6 +80,33 @@ static int hung_flush(struct zoo_ask *ask)
 	return station_drain(station);
 }
 
+/* Ends with the lock held. */
+static int leaving(void *unused)
+{
+	mutex_lock(&station->lock);
+	ZOO_TELL("holds %d mutex %px", current->pid, &station->lock);
+	return 0;
+}
+
+noinline u64 station_visit(struct station *of)
+{
+	u64 trains;
+
+	mutex_lock(&of->lock); /* ZOO hung-owner-exited: &of->lock */
+	trains = of->trains++;
+	mutex_unlock(&of->lock);
+	return trains;
+}
+
+static int hung_owner_exited(struct zoo_ask *ask)
+{
+	make_station();
+	kthread_run(leaving, NULL, "zoo-leaves");
+	msleep(300);
+	ZOO_TELL("waits %d mutex %px", current->pid, &station->lock);
+	return station_visit(station);
+}
+
 /* Waits for what nobody tells. */
 noinline int station_wait(struct station *of)
 {
@@ -420,6 +447,7 @@ static int stall_clock(struct zoo_ask *ask)
 }
 
 const struct zoo_way zoo_hangs[] = {
+	{ "hung-owner-exited", hung_owner_exited },
 	{ "hung-flush", hung_flush },
 	{ "hung-event", hung_event },
 	{ "hung-semaphore", hung_semaphore },
