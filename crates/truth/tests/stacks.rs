@@ -58,7 +58,10 @@ fn fault(stack: &Value) -> Option<String> {
         "end of stack" => Some(format!("ends in {last}")),
         other => Some(other.to_owned()),
     };
-    let guessed = frames.iter().find(|f| text(f, "how") == "Scan").map(|f| format!("{} is a guess", name(f)));
+    // what ran without registers in the dump begins somewhere on its stack
+    let is_searched = text(stack, "start") == "lowest return address on the stack";
+    let guess = frames.iter().find(|f| !is_searched && text(f, "how") == "Scan");
+    let guessed = guess.map(|f| format!("{} is a guess", name(f)));
     let why = why.or(guessed)?;
     Some(format!("{} {}: {why}", stack.get("pid").unwrap_or(&Value::Null), text(stack, "command")))
 }

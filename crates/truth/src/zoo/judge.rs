@@ -412,6 +412,12 @@ fn waits(truth: &Truth, said: &Value) -> Outcome {
             _ => continue,
         };
         let mut about = texts.iter().filter(|text| text.contains(address));
+        // who holds it has exited, and another task has its task_struct: told as one of two readings
+        let both = about.clone().any(|text| text.contains("a task that has exited had the same task_struct"));
+        if verb == "holds" && both {
+            outcome = worst(vec![outcome, Outcome::Right]);
+            continue;
+        }
         if verb == "holds"
             && let Some(text) = texts.iter().find(|text| {
                 let after = text.split_once(address).and_then(|(_, rest)| rest.split_once("held by "));
