@@ -18,6 +18,9 @@ pub enum KernelError {
         "struct {0} is not known: no types are at hand (BTF in the dump, or a vmlinux with debug information)"
     )]
     NoType(&'static str),
+    /// No source of types knows this enumeration, or none of its names that is asked for.
+    #[error("enum {0} is not known: no types are at hand that have it (BTF in the dump, or a vmlinux)")]
+    NoEnumeration(&'static str),
     /// The struct is known, the member is not, under none of the names it ever had.
     #[error("struct {of} has no member {member} in this kernel")]
     NoMember {

@@ -4,6 +4,7 @@ mod arm64;
 mod ipc;
 mod irq;
 mod machine;
+pub mod memory;
 mod sched;
 pub(crate) mod sleepers;
 mod timers;

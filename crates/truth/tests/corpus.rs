@@ -110,6 +110,21 @@ fn the_ipc_objects_are_the_guests() {
 }
 
 #[test]
+fn the_address_spaces_are_the_guests() {
+    check("spaces", aspects::memory::spaces);
+}
+
+#[test]
+fn the_kernels_memory_is_the_guests() {
+    check("memory", aspects::memory::kernel);
+}
+
+#[test]
+fn the_slab_caches_are_the_guests() {
+    check("slabs", aspects::memory::slabs);
+}
+
+#[test]
 fn the_symbols_are_the_guests() {
     check("symbols", aspects::symbols);
 }

@@ -44,7 +44,7 @@ fn the_sample_says_what_its_guest_said() {
     let case = case();
     let dump = vec![PathBuf::from(SAMPLE)];
     let answers = Answers::about(&case, &dump, State::Alone).unwrap();
-    let all: [(&str, Aspect); 13] = [
+    let all: [(&str, Aspect); 16] = [
         ("system", aspects::system),
         ("log", aspects::log),
         ("modules", aspects::modules),
@@ -55,6 +55,9 @@ fn the_sample_says_what_its_guest_said() {
         ("irq", aspects::irq),
         ("timers", aspects::timers),
         ("machine", aspects::machine),
+        ("spaces", aspects::memory::spaces),
+        ("memory", aspects::memory::kernel),
+        ("slabs", aspects::memory::slabs),
         ("symbols", aspects::symbols),
         ("crash", aspects::crash),
         ("sleepers", aspects::sleepers),
@@ -102,6 +105,19 @@ fn ps() {
 #[test]
 fn ipcs() {
     check("ipcs", "ipcs -Msq");
+}
+
+#[test]
+fn vm() {
+    check("vm", "vm 1");
+}
+
+#[test]
+fn kmem() {
+    check("kmem-i", "kmem -i");
+    check("kmem-f", "kmem -f");
+    check("kmem-z", "kmem -z");
+    check("kmem-s", "kmem -s");
 }
 
 #[test]

@@ -58,7 +58,7 @@ const LINES: &[&str] = &[
 ];
 
 /// Those that may say so.
-const LATER: &[&str] = &["files", "mount", "vm", "net", "dev", "kmem"];
+const LATER: &[&str] = &["files", "mount", "net", "dev"];
 
 fn smoke(files: &[PathBuf]) -> Vec<String> {
     let mut args = vec!["--json".to_owned(), "--no-search".to_owned()];

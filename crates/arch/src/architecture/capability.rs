@@ -121,6 +121,10 @@ pub trait AddressLayout: Send + Sync {
     }
     /// The first address behind the user's half.
     fn user_end(&self, tables: &PageTables) -> VirtAddr;
+    /// Bits of a physical address within a section of memory (`SECTION_SIZE_BITS`), where all kernels have the same.
+    fn section_bits(&self) -> Option<u32> {
+        None
+    }
     /// Where the array of `struct page` begins in kernels that have no variable for it, where all have it at one address.
     fn vmemmap(&self) -> Option<VirtAddr> {
         None

@@ -69,6 +69,9 @@ impl AddressLayout for X86_64 {
     fn user_end(&self, tables: &PageTables) -> VirtAddr {
         VirtAddr(if tables.levels() == 5 { 1 << 56 } else { 1 << 47 })
     }
+    fn section_bits(&self) -> Option<u32> {
+        Some(27)
+    }
     fn vmemmap(&self) -> Option<VirtAddr> {
         Some(VirtAddr(0xffff_ea00_0000_0000))
     }

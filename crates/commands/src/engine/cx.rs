@@ -32,6 +32,8 @@ pub struct Cx<'s> {
     sink: &'s mut dyn FnMut(&Report) -> ControlFlow<()>,
     /// Someone reads what [`Cx::emit`] gives as it comes: a terminal.
     read_at_once: bool,
+    /// How many commands run this one for several things, and hand out its answers in their own order.
+    within: u32,
 }
 
 impl std::fmt::Debug for Cx<'_> {
@@ -48,7 +50,7 @@ impl<'s> Cx<'s> {
         cancel: &'s Cancel,
         sink: &'s mut dyn FnMut(&Report) -> ControlFlow<()>,
     ) -> Self {
-        Self { layers, settings, cancel, progress: &NoProgress, sink, read_at_once: false }
+        Self { layers, settings, cancel, progress: &NoProgress, sink, read_at_once: false, within: 0 }
     }
     /// The same, where someone reads each part of an answer as it comes.
     #[must_use]
@@ -59,6 +61,17 @@ impl<'s> Cx<'s> {
     /// True where someone reads each part of an answer as it comes.
     pub(crate) const fn is_read_at_once(&self) -> bool {
         self.read_at_once
+    }
+    /// Does something of which the answers are a part of this command's: what runs there shows nothing by itself.
+    pub(crate) fn inside<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        self.within = self.within.saturating_add(1);
+        let out = run(self);
+        self.within = self.within.saturating_sub(1);
+        out
+    }
+    /// True where a command's answer is no part of another's, so that it may show parts of it as they come.
+    pub(crate) const fn is_outermost(&self) -> bool {
+        self.within == 0
     }
     /// The same, with progress shown.
     #[must_use]

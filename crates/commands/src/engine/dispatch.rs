@@ -9,7 +9,7 @@ use report::Report;
 const ALIAS_DEPTH: usize = 8;
 
 /// crash's commands. One that is not in [`COMMANDS`] is known, and said to be missing.
-const CRASH: &[&str] = &["bpf", "dev", "files", "fuser", "kmem", "mount", "net", "sbitmapq", "vm"];
+const CRASH: &[&str] = &["bpf", "dev", "files", "fuser", "mount", "net", "sbitmapq"];
 
 /// The command of this name.
 #[must_use]
@@ -220,11 +220,11 @@ mod tests {
         };
         lines(
             Fetch::Never,
-            "log; dmesg -T; rd jiffies; vtop 0; eval 1; help bt; info; kmem -i; ! ls; # x; ptob 1",
+            "log; dmesg -T; rd jiffies; vtop 0; eval 1; help bt; info; dev -i; ! ls; # x; ptob 1",
         );
         lines(
             Fetch::Lacking,
-            "ps; sys; mod; sym jiffies; set; task 1; dis vfs_read; tree -t maple x; struct page",
+            "ps; sys; mod; sym jiffies; set; task 1; dis vfs_read; tree -t maple x; struct page; kmem -i; vm",
         );
         lines(Fetch::Lacking, "foreach ps; foreach 1 set; repeat ps; ps | grep x > y");
         lines(Fetch::Lacking, "bt; bt -a; bt -sx 1; foreach bt; foreach ps bt -f; repeat bt");

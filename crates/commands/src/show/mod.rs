@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod entries;
 pub(crate) mod frames;
 pub(crate) mod locals;
+pub(crate) mod page;
 pub(crate) mod place;
 pub(crate) mod registers;
 pub(crate) mod source;

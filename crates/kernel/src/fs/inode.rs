@@ -6,7 +6,14 @@ use base::VirtAddr;
 
 bind! {
     /// `struct inode`
-    pub struct Inode("inode") { data: "i_data", mapping: "i_mapping", number: "i_ino", mode: "i_mode", sb: "i_sb" }
+    pub struct Inode("inode") {
+        data: "i_data",
+        mapping: "i_mapping",
+        number: "i_ino",
+        mode: "i_mode",
+        sb: "i_sb",
+        in_sb: "i_sb_list",
+    }
 }
 bind! {
     /// `struct address_space`
@@ -18,7 +25,7 @@ bind! {
 }
 bind! {
     /// `struct super_block`
-    pub struct SuperBlock("super_block") { id: "s_id", kind: "s_type", block: "s_blocksize" }
+    pub struct SuperBlock("super_block") { id: "s_id", kind: "s_type", block: "s_blocksize", inodes: "s_inodes" }
 }
 bind! {
     /// `struct file_system_type`

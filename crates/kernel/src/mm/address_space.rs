@@ -50,8 +50,11 @@ pub struct MmSize {
     pub resident: u64,
 }
 
-/// A task's address space, null for one without; why it is not known.
-fn mm_of(s: &Session, task: &Task) -> Result<VirtAddr> {
+/// A task's address space, null for one without.
+///
+/// # Errors
+/// It is not known.
+pub fn of_task(s: &Session, task: &Task) -> Result<VirtAddr> {
     match task.mm {
         Some(mm) => Ok(mm),
         None => {
@@ -66,7 +69,7 @@ fn mm_of(s: &Session, task: &Task) -> Result<VirtAddr> {
 
 /// Pages mapped in a task's address space; nothing for a task without one.
 pub fn total(s: &Session, task: &Task) -> Result<u64> {
-    match mm_of(s, task)? {
+    match of_task(s, task)? {
         mm if mm.is_null() => Ok(0),
         mm => mapped(s, mm),
     }
@@ -75,8 +78,8 @@ pub fn total(s: &Session, task: &Task) -> Result<u64> {
 /// More pages than any machine's processes can map.
 const MAPPED_MAX: u64 = 1 << 52;
 
-/// `total_vm`; an error where it is more than can be.
-fn mapped(s: &Session, mm: VirtAddr) -> Result<u64> {
+/// Pages mapped in the address space at `mm` (`total_vm`); an error where they are more than can be.
+pub fn mapped(s: &Session, mm: VirtAddr) -> Result<u64> {
     let pages = s.bind::<MmStruct>().total_vm.u64(s.mem(), mm)?;
     match pages < MAPPED_MAX {
         true => Ok(pages),
@@ -92,10 +95,14 @@ fn impossible(mm: VirtAddr, why: String) -> KernelError {
 
 /// How large a task's address space is; nothing for a task without one.
 pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
-    let mm = mm_of(s, task)?;
-    if mm.is_null() {
-        return Ok(MmSize::default());
+    match of_task(s, task)? {
+        mm if mm.is_null() => Ok(MmSize::default()),
+        mm => size_of(s, mm),
     }
+}
+
+/// How large the address space at `mm` is, which a task need not have any more.
+pub fn size_of(s: &Session, mm: VirtAddr) -> Result<MmSize> {
     let mem = s.mem();
     let b = s.bind::<MmStruct>();
     let total = mapped(s, mm)?;
@@ -131,7 +138,7 @@ pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
             let why = format!("each thread counts some of the pages, and {lack}");
             return Err(KernelError::Damaged { what: "count of resident pages", at: mm, why });
         }
-        for thread in s.tasks().all.iter().filter(|t| t.tgid == task.tgid && t.mm == task.mm) {
+        for thread in s.tasks().all.iter().filter(|t| t.mm == Some(mm)) {
             if !task_struct.rss_stat.exists() {
                 break;
             }
@@ -172,12 +179,20 @@ pub fn percpu_counter(s: &Session, at: VirtAddr) -> Result<i64> {
 
 /// The memory of a task's process, as its page tables map it.
 pub fn user_memory(s: &Session, task: &Task) -> Result<UserMap> {
-    let mm = mm_of(s, task)?;
-    if mm.is_null() {
-        return Err(KernelError::Open(format!("task {} has no user memory", task.pid)));
+    match of_task(s, task)? {
+        mm if mm.is_null() => Err(KernelError::Open(format!("task {} has no user memory", task.pid))),
+        mm => user_memory_of(s, mm),
     }
-    let pgd = s.bind::<MmStruct>().pgd.ptr(s.mem(), mm)?;
-    let (root, _) = s.map().translate(pgd)?;
+}
+
+/// The topmost page table (`pgd`) of the address space at `mm`.
+pub fn tables(s: &Session, mm: VirtAddr) -> Result<VirtAddr> {
+    s.bind::<MmStruct>().pgd.ptr(s.mem(), mm)
+}
+
+/// The memory of the address space at `mm`.
+pub fn user_memory_of(s: &Session, mm: VirtAddr) -> Result<UserMap> {
+    let (root, _) = s.map().translate(tables(s, mm)?)?;
     Ok(UserMap::new(Arc::clone(s.map().phys()), s.map().tables().with_user(root)))
 }
 
@@ -209,7 +224,7 @@ pub fn arguments(s: &Session, task: &Task) -> Result<Arguments> {
     let mem = s.mem();
     let b = s.bind::<MmStruct>();
     let user = user_memory(s, task)?;
-    let mm = mm_of(s, task)?;
+    let mm = of_task(s, task)?;
     let at = |field: &crate::bind::Field| field.ptr(mem, mm);
     Ok(Arguments {
         arguments: strings(&user, at(&b.arg_start)?, at(&b.arg_end)?),

@@ -93,6 +93,41 @@ pub fn flag_names(s: &Session) -> Vec<(u32, String)> {
     out
 }
 
+/// All names that `enum pageflags` has for bits, in its order: one bit may have several.
+///
+/// # Errors
+/// The enumeration is not known.
+pub fn all_flags(s: &Session) -> Result<Vec<(u32, String)>> {
+    let unknown = KernelError::NoEnumeration("pageflags");
+    let (types, locked) = (s.types(), s.types().find_enumerator("PG_locked"));
+    let Some((at, _)) = locked.into_iter().next() else { return Err(unknown) };
+    let Type::Enum { values, .. } = &*types.get(at)? else { return Err(unknown) };
+    let bit = |value: i128| u32::try_from(value).ok().filter(|bit| *bit < 64);
+    let own = values.iter().filter(|(name, _)| name.starts_with("PG_"));
+    Ok(own.filter_map(|(name, value)| Some((bit(*value)?, name.to_string()))).collect())
+}
+
+/// How many pages have more than one user, reserved ones aside.
+///
+/// # Errors
+/// What the pages are is not known.
+pub fn shared(s: &Session) -> Result<u64> {
+    let names = flag_names(s);
+    let reserved = names.iter().find(|(_, name)| name == "reserved").map(|(bit, _)| *bit);
+    let reserved = reserved.ok_or(KernelError::NoEnumeration("pageflags"))?;
+    let (b, mem) = (s.bind::<PageStruct>(), s.mem());
+    let pages = Pages::new(s);
+    let mut out = 0_u64;
+    for pfn in crate::mm::sparse::frames(s)? {
+        s.cancel().check().map_err(|_| KernelError::Stopped("counting pages"))?;
+        let at = pages.at(pfn?)?;
+        if b.flags.u64(mem, at)? >> reserved & 1 == 0 && b.refcount.i32(mem, at)? > 1 {
+            out += 1;
+        }
+    }
+    Ok(out)
+}
+
 fn from_enum(s: &Session) -> Vec<(u32, String)> {
     let types = s.types();
     let Some((at, _)) = types.find_enumerator("PG_locked").into_iter().next() else { return Vec::new() };
@@ -107,19 +142,26 @@ fn from_enum(s: &Session) -> Vec<(u32, String)> {
     .collect()
 }
 
-/// `struct trace_print_flags { unsigned long mask; const char *name; }`, ended by zeros.
+/// The flags by the kernel's own table.
 fn from_table(s: &Session) -> Option<Vec<(u32, String)>> {
-    let at = s.symbol("pageflag_names")?;
+    let all = printed_flags(s, "pageflag_names").ok()??;
+    Some(all.into_iter().map(|(mask, name)| (mask.trailing_zeros(), name)).collect())
+}
+
+/// A table of names of flags (`struct trace_print_flags { unsigned long mask; const char *name; }`, ended by zeros), such as
+/// mm/debug.c has since 4.6 (edf14cdbf9a0); nothing where this kernel has none.
+pub(crate) fn printed_flags(s: &Session, table: &str) -> Result<Option<Vec<(u64, String)>>> {
+    let Some(at) = s.optional_symbol(table)? else { return Ok(None) };
     let mut out = Vec::new();
     for n in 0..64 {
         let one = at.add(n * 16);
-        let mask = s.mem().u64(one).ok()?;
-        let name = s.mem().ptr(one.add(8)).ok()?;
+        let mask = s.mem().u64(one)?;
+        let name = s.mem().ptr(one.add(8))?;
         if mask == 0 || name.is_null() {
             break;
         }
-        let name = s.mem().cstr(name, 32).ok()?;
-        out.push((mask.trailing_zeros(), String::from_utf8_lossy(&name).into_owned()));
+        let name = s.mem().cstr(name, 32)?;
+        out.push((mask, String::from_utf8_lossy(&name).into_owned()));
     }
-    Some(out)
+    Ok(Some(out))
 }

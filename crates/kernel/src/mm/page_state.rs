@@ -15,6 +15,7 @@ use crate::mm::node;
 use crate::mm::page::{PageStruct, flag_names};
 use crate::mm::page_type::{Mark, PageTypes, is_type};
 use crate::mm::slab;
+use crate::mm::zone::{NodeStruct, ZoneStruct};
 use crate::session::Session;
 use base::{Pfn, VirtAddr, VirtRead};
 use rustc_hash::FxHashSet;
@@ -22,14 +23,6 @@ use rustc_hash::FxHashSet;
 bind! {
     /// `struct page`, what tells its use
     struct PageUse("page") { private: "private", lru: "lru" }
-}
-bind! {
-    /// `struct pglist_data`
-    struct Node("pglist_data") { zones: "node_zones" }
-}
-bind! {
-    /// `struct zone`
-    struct Zone("zone") { lists: "per_cpu_pageset" | "pageset" } // 5.14
 }
 bind! {
     /// What a zone keeps for each CPU
@@ -229,7 +222,7 @@ fn cpu_of(s: &Session, head: VirtAddr) -> Option<u32> {
 /// The lists that each zone keeps for every CPU.
 fn zones(s: &Session) -> FxHashSet<VirtAddr> {
     let mem = s.mem();
-    let (node, zone) = (s.bind::<Node>(), s.bind::<Zone>());
+    let (node, zone) = (s.bind::<NodeStruct>(), s.bind::<ZoneStruct>());
     let mut out = FxHashSet::default();
     let (Some(size), Ok(all)) = (zone.size.filter(|n| *n > 0), node.zones.size()) else { return out };
     for at in node::nodes(s).unwrap_or_default() {

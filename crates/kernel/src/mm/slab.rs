@@ -161,6 +161,8 @@ fn find_vmemmap(s: &Session) -> Result<VirtAddr> {
 /// The caches that are known.
 #[derive(Debug, Default)]
 pub struct Caches {
+    /// All of them, in the list's order.
+    pub all: Vec<VirtAddr>,
     /// Their names, by their address. A cache whose name is lost has none here.
     pub names: FxHashMap<VirtAddr, String>,
     /// Why there may be more.
@@ -183,9 +185,10 @@ impl Fact for Caches {
         let b = s.bind::<KmemCache>();
         let Some(head) = s.symbol("slab_caches").or_else(|| s.symbol("cache_chain")) else { return out };
         // those behind a gap are found from the list's other end
-        let names = &mut out.names;
+        let (names, all) = (&mut out.names, &mut out.all);
         out.problems = both_ways(s.mem(), head, &mut |entry| {
             let at = b.list.container(entry)?;
+            all.push(at);
             if let Ok(name) = b.name.string(s.mem(), at, 64) {
                 names.insert(at, name);
             }
@@ -250,10 +253,38 @@ fn true_head(s: &Session, page: VirtAddr, page_size: u64) -> VirtAddr {
     }
 }
 
+/// Where the memory of a `struct page` begins in the direct map; `None` for what is no `struct page`.
+#[must_use]
+pub fn data_of(s: &Session, page: VirtAddr) -> Option<VirtAddr> {
+    let size = s.bind::<Page>().size.filter(|n| *n > 0)?;
+    let offset = page.0.checked_sub(vmemmap_base(s).ok()?.0)?;
+    let end = s.phys().ranges().last()?.end;
+    let pfn = (offset % size == 0).then_some(offset / size)?;
+    (pfn <= end.0 >> s.page_shift()).then_some(())?;
+    direct_map_base(s).ok()?.0.checked_add(pfn << s.page_shift()).map(VirtAddr)
+}
+
 /// True where the flags are of a compound's later page (`PG_tail`; before 4.4).
 fn is_tail(s: &Session, flags: u64) -> bool {
     let bit = s.types().find_enumerator("PG_tail").into_iter().find_map(|(_, v)| u32::try_from(v).ok());
     bit.is_some_and(|bit| bit < 64 && flags >> bit & 1 == 1)
+}
+
+/// The `struct slab` (or `struct page`) of an address of a slab, and its cache; `None` for any other memory.
+#[must_use]
+pub fn slab_of(s: &Session, at: VirtAddr) -> Option<(VirtAddr, VirtAddr)> {
+    let (page, _) = head_page(s, at)?;
+    let cache = s.bind::<SlabPage>().cache.ptr(s.mem(), page).ok()?;
+    let is_known = caches(s).all.contains(&cache);
+    (is_known && page_type::is_slab(s, page) != Some(false)).then_some((page, cache))
+}
+
+/// True where what the page of an address is for is not in the dump.
+#[must_use]
+pub fn is_page_lost(s: &Session, at: VirtAddr) -> bool {
+    let Some((page, _)) = head_page(s, at) else { return false };
+    let b = s.bind::<Page>();
+    b.flags.u64(s.mem(), page).is_err_and(|e| e.is_loss())
 }
 
 /// The name of the cache whose slab holds the address; `None` for any other memory.
@@ -264,9 +295,66 @@ pub fn cache_of(s: &Session, at: VirtAddr) -> Option<&str> {
     (page_type::is_slab(s, page) != Some(false)).then_some(name.as_str())
 }
 
+bind! {
+    /// `struct kmem_cache` of a kernel in which groups of processes have caches of their own, 3.10 to 5.8
+    struct GroupCache("kmem_cache") {
+        root: "memcg_params.__root_caches_node" | "memcg_params.root_caches_node", // 4.11 (510ded33e075)
+        children: "memcg_params.children",
+        child: "memcg_params.children_node",
+    }
+}
+
+/// A cache and those that groups of processes have of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// `struct kmem_cache`
+    pub at: VirtAddr,
+    /// Those of groups.
+    pub children: Vec<VirtAddr>,
+}
+
+/// Caches of which groups of processes have their own.
+#[derive(Clone, Debug, Default)]
+pub struct Roots {
+    /// In the order of their list.
+    pub all: Vec<Root>,
+    /// Why there may be more.
+    pub problem: Option<KernelError>,
+}
+
+/// The caches with those that groups of processes have of them, 4.11 (510ded33e075) to 5.8 (9855609bde03).
+///
+/// # Errors
+/// The kernel keeps no such list.
+pub fn roots(s: &Session) -> Result<Roots> {
+    let head = s.need_symbol("slab_root_caches")?;
+    let (b, mem) = (s.bind::<GroupCache>(), s.mem());
+    let mut out = Roots::default();
+    let mut found = Vec::new();
+    let mut problem = None;
+    let mut add = |link| {
+        let at = b.root.container(link)?;
+        let mut children = Vec::new();
+        let mut child = |link| {
+            children.push(b.child.container(link)?);
+            Ok(())
+        };
+        let broken = both_ways(mem, b.children.at(at)?, &mut child).into_iter().next();
+        problem = problem.take().or(broken);
+        found.push(Root { at, children });
+        Ok(())
+    };
+    let list = both_ways(mem, head, &mut add).into_iter().next();
+    out.problem = problem.or(list);
+    out.all = found;
+    Ok(out)
+}
+
 /// What a cache keeps for a NUMA node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NodeOfCache {
+    /// The node's number.
+    pub number: u64,
     /// Its `struct kmem_cache_node`.
     pub at: VirtAddr,
     /// Its `struct node_barn` of arrays of free objects (6.18); null where it has none.
@@ -297,7 +385,7 @@ pub fn nodes_of(s: &Session, cache: VirtAddr) -> Option<Vec<NodeOfCache>> {
             (false, true) => node.barn.ptr(mem, at).ok()?,
             (false, false) => VirtAddr(0),
         };
-        out.push(NodeOfCache { at, barn });
+        out.push(NodeOfCache { number: n, at, barn });
     }
     Some(out)
 }

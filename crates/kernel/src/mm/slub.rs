@@ -20,7 +20,7 @@ use rustc_hash::FxHashSet;
 
 bind! {
     /// `struct kmem_cache`, what places and chains its objects
-    struct CacheLayout("kmem_cache") {
+    pub(super) struct CacheLayout("kmem_cache") {
         cpu_slab: "cpu_slab",
         sheaves: "cpu_sheaves", // 6.18
         flags: "flags",
@@ -34,7 +34,11 @@ bind! {
 }
 bind! {
     /// `struct kmem_cache_cpu`
-    struct CacheCpu("kmem_cache_cpu") { freelist: "freelist", slab: "slab" | "page" }
+    pub(super) struct CacheCpu("kmem_cache_cpu") {
+        freelist: "freelist",
+        slab: "slab" | "page", // 5.17 (bb192ed9aa71)
+        partial: "partial", // CONFIG_SLUB_CPU_PARTIAL since 4.13 (a93cf07bc3fb)
+    }
 }
 bind! {
     /// `struct slub_percpu_sheaves`
@@ -112,7 +116,7 @@ pub struct Object {
 }
 
 /// A slab: its cache, its `struct slab`, its first byte.
-struct Slab {
+pub(super) struct Slab {
     cache: VirtAddr,
     at: VirtAddr,
     start: VirtAddr,
@@ -124,7 +128,7 @@ struct Slab {
 }
 
 impl Slab {
-    fn of(s: &Session, at: VirtAddr) -> Option<Self> {
+    pub(super) fn of(s: &Session, at: VirtAddr) -> Option<Self> {
         let (head, pfn) = slab::head_page(s, at)?;
         let mem = s.mem();
         let (page, layout) = (s.bind::<SlabPage>(), s.bind::<CacheLayout>());
@@ -135,8 +139,7 @@ impl Slab {
         let pad = |field: &Field| if field.exists() { field.num(mem, cache).ok() } else { Some(0) };
         let chained = layout.order.exists() || !layout.number.exists();
         let (start, pad, objects) = if chained {
-            let bits = page.objects.bits().and_then(|_| page.objects.num(mem, head).ok());
-            let objects = bits.or_else(|| Some(page.counters.num(mem, head).ok()? >> 16 & 0x7fff))?;
+            let objects = objects_of(s, head).ok()?;
             (slab::direct_map_base(s).ok()?.add(pfn << s.page_shift()), pad(&layout.red_left_pad)?, objects)
         } else {
             let objects = layout.number.num(mem, cache).ok()?;
@@ -146,10 +149,29 @@ impl Slab {
         (objects > 0).then_some(Self { cache, at: head, start, slot, pad, objects, chained })
     }
 
-    fn contains(&self, at: VirtAddr) -> bool {
+    /// Where its objects begin.
+    pub(super) fn objects(&self) -> impl Iterator<Item = VirtAddr> {
+        (0..self.objects).map(|n| self.start.add(n * self.slot + self.pad))
+    }
+
+    pub(super) fn contains(&self, at: VirtAddr) -> bool {
         let offset = at.0.wrapping_sub(self.start.0);
         offset < self.objects.saturating_mul(self.slot) && offset % self.slot == self.pad
     }
+}
+
+/// Objects that a slab of SLUB has room for, by its `struct slab`.
+pub(super) fn objects_of(s: &Session, at: VirtAddr) -> Result<u64> {
+    let page = s.bind::<SlabPage>();
+    match page.objects.bits() {
+        Some(_) => page.objects.num(s.mem(), at),
+        None => Ok(page.counters.num(s.mem(), at)? >> 16 & 0x7fff),
+    }
+}
+
+/// True for a cache that keeps who uses its objects.
+pub(super) fn keeps_users(s: &Session, cache: VirtAddr) -> Result<bool> {
+    Ok(has(s, s.bind::<CacheLayout>().flags.num(s.mem(), cache)?, STORE_USER))
 }
 
 /// A flag of a cache.
@@ -313,19 +335,47 @@ fn chains(s: &Session, slab: &Slab) -> Option<Vec<VirtAddr>> {
     Some(out)
 }
 
+/// The objects of a chain of free ones; an error where it cannot be read to its end.
+pub(super) fn links<'a>(
+    s: &'a Session,
+    slab: &'a Slab,
+    start: VirtAddr,
+) -> impl Iterator<Item = Result<VirtAddr>> + 'a {
+    // the next one, or the last whose pointer could not be read
+    let mut here = Some(Ok(start));
+    let mut seen = FxHashSet::default();
+    let damaged = |why| KernelError::Damaged { what: "slab", at: slab.at, why };
+    std::iter::from_fn(move || {
+        let at = match here.take()? {
+            Ok(at) => Some(at).filter(|at| !at.is_null())?,
+            Err(last) => {
+                let why = format!("the pointer of its free object at {last:#x} leads to no other one");
+                return Some(Err(damaged(why)));
+            }
+        };
+        // a page that is no slab any more, or a chain overwritten
+        if !slab.contains(at) {
+            return Some(Err(damaged(format!("its chain of free objects leads to {at:#x}"))));
+        }
+        if !seen.insert(at) {
+            return Some(Err(damaged(format!("its chain of free objects comes back to {at:#x}"))));
+        }
+        here = Some(next(s, slab, at).ok_or(at));
+        Some(Ok(at))
+    })
+}
+
+/// The whole chain of free objects that begins at `start`.
+pub(super) fn chain(s: &Session, slab: &Slab, start: VirtAddr) -> Result<Vec<VirtAddr>> {
+    links(s, slab, start).collect()
+}
+
 /// True where a chain of free objects has this one; `None` where the chain cannot be read to its end.
 fn in_chain(s: &Session, slab: &Slab, start: VirtAddr, object: VirtAddr) -> Option<bool> {
-    let mut here = start;
-    let mut seen = FxHashSet::default();
-    while !here.is_null() {
-        // a page that is no slab any more, or a chain overwritten
-        if !slab.contains(here) || !seen.insert(here) {
-            return None;
-        }
-        if here == object {
+    for at in links(s, slab, start) {
+        if at.ok()? == object {
             return Some(true);
         }
-        here = next(s, slab, here)?;
     }
     Some(false)
 }
@@ -350,31 +400,43 @@ fn next(s: &Session, slab: &Slab, object: VirtAddr) -> Option<VirtAddr> {
 /// True where an array of free objects has this one: of a CPU, or of a node's full ones. A cache that has no such arrays
 /// (6.18, 6.19: all that did not ask for them) has a null pointer in their place.
 fn in_sheaves(s: &Session, slab: &Slab, object: VirtAddr) -> Option<bool> {
-    let mem = s.mem();
-    let sheaf = s.bind::<Sheaf>();
-    let has = |at: VirtAddr| -> Option<bool> {
-        let count = u64::from(sheaf.count.u32(mem, at).ok()?).min(1024);
-        let objects = sheaf.objects.at(at).ok()?;
-        for n in 0..count {
-            if mem.ptr(objects.add(n * 8)).ok()? == object {
-                return Some(true);
-            }
-        }
-        Some(false)
-    };
     let mut whole = true;
-    for at in sheaves(s, slab.cache) {
-        match at.and_then(has) {
-            Some(true) => return Some(true),
-            Some(false) => {}
+    for sheaf in sheaves(s, slab.cache) {
+        match sheaf.and_then(|(at, _)| in_sheaf(s, at).ok()) {
+            Some(all) if all.contains(&object) => return Some(true),
+            Some(_) => {}
             None => whole = false,
         }
     }
     whole.then_some(false)
 }
 
+/// More objects than a sheaf has room for.
+const MAX_IN_SHEAF: u64 = 1024;
+
+/// The free objects in a sheaf.
+pub(super) fn in_sheaf(s: &Session, at: VirtAddr) -> Result<Vec<VirtAddr>> {
+    let (mem, b) = (s.mem(), s.bind::<Sheaf>());
+    let count = u64::from(b.count.u32(mem, at)?);
+    if count > MAX_IN_SHEAF {
+        let why = format!("it has {count} objects");
+        return Err(KernelError::Damaged { what: "slab_sheaf", at, why });
+    }
+    let objects = b.objects.at(at)?;
+    (0..count).map(|n| Ok(mem.ptr(objects.add(n * 8))?)).collect()
+}
+
+/// Whose a sheaf is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SheafOf {
+    /// A CPU's: which of its own it is (`main`, `spare`, `rcu_free`).
+    Cpu(u32, &'static str),
+    /// A node's full one.
+    Node(u64),
+}
+
 /// The arrays of free objects that a cache has; nothing in the place of those that cannot be found.
-fn sheaves(s: &Session, cache: VirtAddr) -> Vec<Option<VirtAddr>> {
+pub(super) fn sheaves(s: &Session, cache: VirtAddr) -> Vec<Option<(VirtAddr, SheafOf)>> {
     let layout = s.bind::<CacheLayout>();
     if !layout.sheaves.exists() {
         return Vec::new();
@@ -387,7 +449,10 @@ fn sheaves(s: &Session, cache: VirtAddr) -> Vec<Option<VirtAddr>> {
         Ok(per_cpu) => {
             for &cpu in &s.cpus().possible {
                 let one = crate::sched::cpu::per_cpu_offset(s, cpu).ok().map(|offset| per_cpu.add(offset));
-                out.extend([&b.main, &b.spare, &b.rcu_free].map(|field| field.ptr(mem, one?).ok()));
+                let own = [("main", &b.main), ("spare", &b.spare), ("rcu_free", &b.rcu_free)];
+                out.extend(
+                    own.map(|(name, field)| Some((field.ptr(mem, one?).ok()?, SheafOf::Cpu(cpu, name)))),
+                );
             }
         }
         Err(_) => out.push(None),
@@ -401,16 +466,16 @@ fn sheaves(s: &Session, cache: VirtAddr) -> Vec<Option<VirtAddr>> {
         match full.full.at(node.barn) {
             Ok(head) => {
                 let mut links = list(mem, head);
-                out.extend(
-                    links.by_ref().take(MAX_SHEAVES).map(|link| sheaf.link.container(link.ok()?).ok()),
-                );
+                let of = SheafOf::Node(node.number);
+                let found = links.by_ref().take(MAX_SHEAVES);
+                out.extend(found.map(|link| Some((sheaf.link.container(link.ok()?).ok()?, of))));
                 // what is not looked at is not known
                 out.extend(links.next().map(|_| None));
             }
             Err(_) => out.push(None),
         }
     }
-    out.retain(|at| at.is_none_or(|at| !at.is_null()));
+    out.retain(|sheaf| sheaf.is_none_or(|(at, _)| !at.is_null()));
     out
 }
 

@@ -3,6 +3,7 @@
 use crate::mm::slab;
 use crate::mm::slub::State::{Allocated, Free, Unknown};
 use crate::mm::slub::{State, object_at};
+use crate::mm::slub_cache;
 use crate::mm::track::Track;
 use crate::testing::session;
 use base::VirtAddr;
@@ -403,4 +404,76 @@ fn what_is_missing_beside_an_object_is_named() {
     let found = object_at(&session(&made.k), VirtAddr(object)).unwrap();
     assert_eq!(found.unread, ["who allocated it", "who freed it", "its red zone", "its poison"]);
     assert!(found.damage.is_empty() && found.allocated.is_none() && found.freed.is_none());
+}
+
+/// The free objects of a cache are in the slab's own chain (5), with a CPU (1, 2), or in a sheaf (3, 4).
+#[test]
+fn objects_in_use_are_counted_wherever_the_free_ones_are() {
+    for &r in RELEASES {
+        let mut made = Made::new(r);
+        let (cache, page) = (made.cache, made.page);
+        made.k.member("slab", ("slab_list", 16, "list_head")).member("slab", ("next", 48, "*slab"));
+        made.k.member("kmem_cache_node", ("partial", 0, "list_head"));
+        made.k.member("kmem_cache_node", ("total_objects", 40, "u64"));
+        let node = made.k.object("kmem_cache_node");
+        let place = if r.per_node { cache + 136 } else { cache + 128 };
+        made.k.word(place, node).word(node + 16, 1).word(node + 40, OBJECTS);
+        made.chain(5, 0);
+        let first = made.object(5);
+        made.k.set(page, "slab", "freelist", first).set(page, "slab", "inuse", OBJECTS - 1);
+        let mut free = vec![5];
+        if r.cpu_slab {
+            made.chain(1, made.object(2));
+            made.chain(2, 0);
+            let per_cpu = made.k.per_cpu_memory(32);
+            let (own, first) = (made.k.on_cpu(per_cpu, 1), made.object(1));
+            made.k.set(cache, "kmem_cache", "cpu_slab", per_cpu).word(own, first).word(own + 16, page);
+            made.k.link(node, &[]);
+            free.extend([1, 2]);
+        } else {
+            made.k.link(node, &[page + 16]);
+        }
+        if r.sheaves {
+            let (sheaf, per_cpu) = (made.sheaf(&[3, 4]), made.k.per_cpu_memory(96));
+            let own = made.k.on_cpu(per_cpu, 0) + made.k.offset("slub_percpu_sheaves", "main");
+            made.k.set(cache, "kmem_cache", "cpu_sheaves", per_cpu).word(own, sheaf);
+            free.extend([3, 4]);
+        }
+        free.sort_unstable();
+        let s = session(&made.k);
+        let found = slub_cache::read(&s, VirtAddr(cache)).unwrap();
+        let sums = found.sums();
+        let counted = (sums.slabs.unwrap(), sums.objects.unwrap(), sums.free.unwrap());
+        assert_eq!(counted, (1, OBJECTS, free.len() as u64), "{}: {found:?}", r.name);
+        let slots = found.slots(&s, VirtAddr(page)).unwrap();
+        let shown: Vec<u64> =
+            (0..).zip(&slots).filter(|(_, slot)| slot.is_free == Some(true)).map(|(n, _)| n).collect();
+        assert_eq!((slots.len() as u64, shown), (OBJECTS, free), "{}", r.name);
+    }
+}
+
+/// A chain that comes back to itself after an object was freed twice, and one that leads out of the slab, leave the
+/// number open; a slab of another cache in a cache's list is told.
+#[test]
+fn chains_and_lists_that_are_damaged_give_no_number() {
+    let mut made = Made::new(RELEASES[0]);
+    let (cache, page) = (made.cache, made.page);
+    made.k.member("slab", ("slab_list", 16, "list_head")).member("slab", ("next", 48, "*slab"));
+    made.k.member("kmem_cache_node", ("partial", 0, "list_head"));
+    let node = made.k.object("kmem_cache_node");
+    made.k.word(cache + 128, node).link(node, &[]);
+    let per_cpu = made.k.per_cpu_memory(32);
+    let own = made.k.on_cpu(per_cpu, 0);
+    let first = made.object(1);
+    made.k.set(cache, "kmem_cache", "cpu_slab", per_cpu).word(own, first).word(own + 16, page);
+    let free = |made: &Made| slub_cache::read(&session(&made.k), VirtAddr(cache)).unwrap().sums().free;
+    made.chain(1, made.object(2));
+    made.chain(2, made.object(1));
+    assert!(free(&made).unwrap_err().to_string().contains("comes back to"));
+    made.chain(2, made.object(20));
+    assert!(free(&made).unwrap_err().to_string().contains("leads to no other one"));
+    made.chain(2, 0);
+    assert_eq!(free(&made).unwrap(), 2);
+    made.k.set(page, "slab", "slab_cache", cache + 0x100);
+    assert!(free(&made).unwrap_err().to_string().contains("and in a list of the one at"));
 }

@@ -1,8 +1,9 @@
 //! Swap devices (`swap_info`, mm/swapfile.c), and the entries of page tables that name them.
 
 use crate::error::{KernelError, Result};
-use crate::fs::inode::Inode;
+use crate::fs::inode::{AddressSpace, Inode};
 use crate::fs::path::{self, FileStruct};
+use crate::mm::vmstat;
 use crate::session::Session;
 use base::VirtAddr;
 
@@ -20,6 +21,9 @@ bind! {
 }
 /// A type has five bits; the highest ones are no devices (migration, poisoned memory, markers and others).
 const MAX_TYPES: u64 = 32;
+
+/// Address spaces of a device: one for 64 MiB.
+const MAX_SPACES: u64 = 1 << 24;
 
 /// How many types were ever in use; why that is not known.
 fn ever_used(s: &Session) -> Result<u64> {
@@ -120,6 +124,42 @@ fn device(s: &Session, kind: u64, at: VirtAddr) -> Device {
         priority: b.prio.int(mem, at).map(|prio| i32::try_from(prio).unwrap_or_default()),
         file: file(s, at),
     }
+}
+
+/// Pages of swap that are in memory too: as the kernel counts them since 5.12 (b6038942480e), before it as the address spaces
+/// of each type have them (3.9, 33806f06da65; several for each since 4.11, 4b3ef9daa4fc).
+///
+/// # Errors
+/// The kernel was built without swap, or what counts them is not known.
+pub fn cached(s: &Session) -> Result<u64> {
+    let counted = vmstat::total(s, &["NR_SWAPCACHE"]);
+    if !matches!(counted, Err(KernelError::NoEnumeration("NR_SWAPCACHE"))) {
+        return counted;
+    }
+    // a kernel that has neither keeps nothing there
+    let Some(spaces) = s.optional_symbol("swapper_spaces")? else { return Ok(0) };
+    let (mem, b) = (s.mem(), s.bind::<AddressSpace>());
+    let size = b.size.ok_or(KernelError::NoType("address_space"))?;
+    let lengths = s.optional_symbol("nr_swapper_spaces")?;
+    let mut pages = 0_u64;
+    for kind in 0..ever_used(s)? {
+        let (first, count) = match lengths {
+            Some(lengths) => {
+                let count = u64::from(mem.u32(lengths.add(kind * 4))?);
+                (mem.ptr(spaces.add(kind * 8))?, count)
+            }
+            None => (spaces.add(kind * size), 1),
+        };
+        if count > MAX_SPACES {
+            let why = format!("device {kind} has {count} address spaces");
+            return Err(KernelError::Damaged { what: "nr_swapper_spaces", at: spaces, why });
+        }
+        // a device that was taken away has none
+        for n in (0..count).filter(|_| !first.is_null()) {
+            pages = pages.saturating_add(b.count.u64(mem, first.add(n * size))?);
+        }
+    }
+    Ok(pages)
 }
 
 /// A page in swap.

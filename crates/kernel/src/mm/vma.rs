@@ -109,7 +109,14 @@ pub fn vmas(s: &Session, mm: VirtAddr) -> Result<Vmas> {
         let (vma, after) = match step {
             Ok(both) => both,
             Err(e) => {
-                out.problem = Some(e);
+                // an address that no memory has is damage of the pointer to it
+                let is_lost = e.is_missing() || e.is_loss() || !matches!(e, KernelError::Fault(_));
+                let damage = |e: KernelError| KernelError::Damaged {
+                    what: "list of mappings",
+                    at,
+                    why: format!("it leads there, and {e}"),
+                };
+                out.problem = Some(if is_lost { e } else { damage(e) });
                 break;
             }
         };
@@ -126,6 +133,58 @@ pub fn vmas(s: &Session, mm: VirtAddr) -> Result<Vmas> {
         out.all.push(vma);
         at = after;
     }
+    Ok(out)
+}
+
+/// Flags that every kernel from 3.10 on has at the same bits (include/linux/mm.h).
+const LASTING: [(u32, &str); 24] = [
+    (0, "READ"),
+    (1, "WRITE"),
+    (2, "EXEC"),
+    (3, "SHARED"),
+    (4, "MAYREAD"),
+    (5, "MAYWRITE"),
+    (6, "MAYEXEC"),
+    (7, "MAYSHARE"),
+    (8, "GROWSDOWN"),
+    (10, "PFNMAP"),
+    (13, "LOCKED"),
+    (14, "IO"),
+    (15, "SEQ_READ"),
+    (16, "RAND_READ"),
+    (17, "DONTCOPY"),
+    (18, "DONTEXPAND"),
+    (20, "ACCOUNT"),
+    (21, "NORESERVE"),
+    (22, "HUGETLB"),
+    (26, "DONTDUMP"),
+    (28, "MIXEDMAP"),
+    (29, "HUGEPAGE"),
+    (30, "NOHUGEPAGE"),
+    (31, "MERGEABLE"),
+];
+
+/// The names of the flags of mappings, `(bit, name)`: by the kernel's own table (`vmaflag_names`, mm/debug.c, 4.6
+/// edf14cdbf9a0); those that have never changed, where there is none. A bit without a name here is not known.
+///
+/// # Errors
+/// The table is not in the dump.
+pub fn flag_names(s: &Session) -> Result<Vec<(u32, String)>> {
+    let own = match crate::mm::page::printed_flags(s, "vmaflag_names") {
+        // a kernel that names its functions alone does not say where the table is
+        Err(e) if !e.is_loss() => None,
+        own => own?.filter(|all| !all.is_empty()),
+    };
+    let mut out: Vec<(u32, String)> = match own {
+        // a name for several bits at once is not one of a bit
+        Some(all) => {
+            let single = all.into_iter().filter(|(mask, _)| mask.is_power_of_two());
+            single.map(|(mask, name)| (mask.trailing_zeros(), name.to_uppercase())).collect()
+        }
+        None => LASTING.iter().map(|(bit, name)| (*bit, (*name).to_owned())).collect(),
+    };
+    out.sort_by_key(|(bit, _)| *bit);
+    out.dedup_by_key(|(bit, _)| *bit);
     Ok(out)
 }
 
@@ -179,6 +238,26 @@ mod tests {
         assert!(cut.problem.is_none(), "{:?}", cut.problem);
         let none = mappings(3, |_, _| maple::RESERVED, "vm_flags");
         assert!(none.all.is_empty() && none.problem.is_none());
+    }
+
+    #[test]
+    fn names_of_flags_are_the_kernels_own_where_it_has_them() {
+        let mut k = Kernel::new();
+        let bit = |k: &Kernel, n: u32| {
+            flag_names(&session(k)).unwrap().into_iter().find(|(bit, _)| *bit == n).map(|(_, name)| name)
+        };
+        assert_eq!(bit(&k, 2).as_deref(), Some("EXEC"));
+        assert_eq!(bit(&k, 11), None, "DENYWRITE until 5.14");
+        let table = k.variable("vmaflag_names", 5 * 16);
+        for (n, (mask, name)) in
+            (0..).zip([(4, "exec"), (0x800, "maybe_new"), (0xf000, "several"), (0x10, "mayread")])
+        {
+            let text = k.text(name);
+            k.word(table + n * 16, mask).word(table + n * 16 + 8, text);
+        }
+        assert_eq!(bit(&k, 2).as_deref(), Some("EXEC"));
+        assert_eq!(bit(&k, 11).as_deref(), Some("MAYBE_NEW"));
+        assert_eq!((bit(&k, 12), bit(&k, 0)), (None, None));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** an area counts only where its `vm_struct` names the address that it begins at.
 
+use crate::containers::rbtree;
+use crate::error::{KernelError, Result};
 use crate::session::Session;
 use base::{VirtAddr, VirtRead};
 
@@ -35,8 +37,14 @@ const NO_GUARD: u64 = 0x40;
 /// An area in use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Area {
+    /// `struct vmap_area`
+    pub at: VirtAddr,
+    /// `struct vm_struct`
+    pub vm: VirtAddr,
     /// Where it begins.
     pub start: VirtAddr,
+    /// Where it ends, with the page left out behind it.
+    pub end: VirtAddr,
     /// Its size, without the page left out behind it; what was asked for, where that is written down.
     pub size: u64,
     /// The return address to who asked for it.
@@ -127,7 +135,64 @@ fn area_of(s: &Session, layout: &Layout, area: VirtAddr) -> Option<Area> {
     let mapped = whole.checked_sub(guard)?;
     let asked = b.asked.num(mem, vm).ok().filter(|n| *n > 0 && *n <= mapped);
     let caller = b.caller.ptr(mem, vm).ok().filter(|by| s.is_text(*by));
-    Some(Area { start, size: asked.unwrap_or(mapped), caller })
+    let end = mem.ptr(area.add(layout.end)).ok()?;
+    Some(Area { at: area, vm, start, end, size: asked.unwrap_or(mapped), caller })
+}
+
+/// The areas in use.
+#[derive(Clone, Debug, Default)]
+pub struct Areas {
+    /// By their addresses. What `vm_map_ram()` mapped has no `vm_struct`, and is not among them.
+    pub all: Vec<Area>,
+    /// Why there may be more.
+    pub problems: Vec<KernelError>,
+}
+
+/// All areas in use.
+///
+/// # Errors
+/// Where they are is not known.
+pub fn areas(s: &Session) -> Result<Areas> {
+    let b = s.bind::<VmapArea>();
+    for field in [&b.start, &b.end, &b.node, &b.vm] {
+        field.offset()?;
+    }
+    let layout = Layout::of(s).ok_or(KernelError::NoType("vmap_area"))?;
+    let roots = roots(s);
+    if roots.is_empty() {
+        return Err(s.no_symbol("vmap_area_root"));
+    }
+    let mem = s.mem();
+    let mut out = Areas::default();
+    for root in roots {
+        let top = match mem.ptr(root) {
+            Ok(top) => top,
+            Err(e) => {
+                out.problems.push(e.into());
+                continue;
+            }
+        };
+        let children = rbtree::Layout { left: layout.left, right: layout.right };
+        let nodes = rbtree::nodes(mem, children, top, rbtree::Order::Linear);
+        out.problems.extend(nodes.problems);
+        for node in nodes.all {
+            let area = node.at.sub(layout.node);
+            match b.vm.ptr(mem, area) {
+                Ok(vm) if vm.is_null() => {}
+                Ok(_) => match area_of(s, &layout, area) {
+                    Some(area) => out.all.push(area),
+                    None => out.problems.push(unconfirmed(area)),
+                },
+                Err(e) => out.problems.push(e),
+            }
+        }
+    }
+    out.all.sort_by_key(|area| area.start);
+    Ok(out)
+}
+
+fn unconfirmed(at: VirtAddr) -> KernelError {
+    KernelError::Damaged { what: "vmap_area", at, why: "its vm_struct is not that of its address".into() }
 }
 
 #[cfg(test)]

@@ -89,6 +89,20 @@ impl Session {
         }
     }
 
+    /// The address of a symbol that not all kernels have.
+    ///
+    /// # Errors
+    /// The session's symbols lack some, and this may be one of them.
+    pub fn optional_symbol(&self, name: &str) -> crate::error::Result<Option<VirtAddr>> {
+        match self.symbol(name) {
+            Some(at) => Ok(Some(at)),
+            None => match self.no_symbol(name) {
+                KernelError::NoSymbol(_) => Ok(None),
+                lack => Err(lack),
+            },
+        }
+    }
+
     /// Why a symbol is not there: what is wrong with the symbols, or that this kernel has none of the name.
     #[must_use]
     pub fn no_symbol(&self, name: &str) -> KernelError {

@@ -178,6 +178,12 @@ fn full(s: &Session, sym: &Symbol<'_>, at: VirtAddr, offset: u64) -> Record {
     row
 }
 
+/// The symbol that an address is in, as `sym` shows it.
+pub(crate) fn located(s: &Session, at: VirtAddr) -> Option<Record> {
+    let found = s.locate(at)?;
+    Some(full(s, &found.symbol, at, found.offset))
+}
+
 /// The letter of a symbol's kind, where the module's table of letters tells it.
 fn kind(sym: &Symbol<'_>) -> Cell {
     let letter = Some(sym.kind).filter(|kind| *kind != '?').map(|kind| kind.to_string());

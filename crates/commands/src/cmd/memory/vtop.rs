@@ -2,6 +2,7 @@
 
 use crate::cmd::memory::pte;
 use crate::show::address::{self, Side};
+use crate::show::page as shown;
 use crate::show::tasks::{self, Named};
 use crate::{CommandError, Cx, Example, Layer, Run};
 use arch::{Translation, Walk};
@@ -274,11 +275,6 @@ fn mapping(s: &Session, v: &vma::Vma, row: &mut Record) {
     row.record("mapping", Record::of(line.field("file", cell).role(Role::Path)));
 }
 
-/// A number in hex, where it is known.
-fn hex(value: Option<u64>) -> Cell {
-    tasks::known(value.map(|n| Cell::hex_digits(n, 0)), "the page of memory that holds it is not in the dump")
-}
-
 /// The `struct page` behind a translation; nothing where the machine has none for the address.
 fn page_table(s: &Session, t: &Translation, row: &mut Record) {
     let pages = page::Pages::new(s);
@@ -292,19 +288,6 @@ fn page_table(s: &Session, t: &Translation, row: &mut Record) {
         }
     };
     row.blank();
-    row.line(Line::heading("      PAGE       PHYSICAL      MAPPING       INDEX CNT FLAGS"));
-    let line = Line::new().field("page_struct", Cell::Addr(found.at.0)).zeros(16).text(" ");
-    let line = line.field("physical", Cell::Phys(found.pfn.0 << s.page_shift())).right(8).text(" ");
-    let line = line.field("mapping", hex(found.mapping)).right(16).text(" ");
-    let line = line.field("index", hex(found.index)).right(8).text(" ");
-    let line = line.field("count", found.count).right(2).text(" ");
-    let names: Vec<Cell> = page::flag_names(s)
-        .into_iter()
-        .filter(|(bit, _)| found.flags >> bit & 1 == 1)
-        .map(|(_, name)| Cell::from(name))
-        .collect();
-    let line = line.field("flags", Cell::hex_digits(found.flags, 0));
-    let line =
-        if names.is_empty() { line } else { line.text(" ").field("flag_names", Cell::Many(names, ",")) };
-    row.record("page_frame", Record::of(line));
+    row.line(shown::heading());
+    row.record("page_frame", Record::of(shown::line(s, &found, &page::flag_names(s))));
 }

@@ -200,8 +200,10 @@ fn runs<'a>(
 impl Single {
     /// Refuses what cannot be passed on: options that choose tasks, and words that would name other tasks.
     fn check(&self) -> Result<(), CommandError> {
-        if self.name == "bt" {
-            only_of_tasks(&self.arguments)?;
+        match self.name {
+            "bt" => only_of_tasks(&self.arguments)?,
+            "vm" => only_of_spaces(&self.arguments)?,
+            _ => {}
         }
         let Some(command) = dispatch::find(self.name).filter(|_| self.name != "vtop") else { return Ok(()) };
         let args = match command.parse(self.arguments.clone()) {
@@ -250,6 +252,17 @@ fn only_of_tasks(arguments: &[String]) -> Result<(), CommandError> {
         }
     }
     Ok(())
+}
+
+/// Refuses the options of `vm` that are about one mapping, one address space, or none.
+fn only_of_spaces(arguments: &[String]) -> Result<(), CommandError> {
+    let groups = arguments.iter().filter_map(|word| word.strip_prefix('-'));
+    // what follows R in a word is its value
+    let mut letters = groups.flat_map(|group| group.chars().take_while(|c| *c != 'R'));
+    match letters.find(|c| "PMf".contains(*c)) {
+        Some(letter) => Err(CommandError::argument(format_args!("vm -{letter} is not about several tasks"))),
+        None => Ok(()),
+    }
 }
 
 /// A word that names tasks; one that names none is a mistake.
@@ -302,7 +315,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
             if *name == "ps" {
                 words.push(format!("{:x}", t.at));
             }
-            match dispatch::run(cx, &words) {
+            match cx.inside(|cx| dispatch::run(cx, &words)) {
                 Ok(mut answer) => {
                     without(&mut answer.body, &said);
                     trim(&mut answer.body);
@@ -347,9 +360,10 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
     Ok(())
 }
 
-/// True where a task has no frame with the reference that `bt -R` asks for.
+/// True where a task has no frame or mapping with the reference that `-R` asks for.
 fn is_unmentioned(record: &Record) -> bool {
-    let is_empty = |list: &List| list.key == "backtraces" && list.items.is_empty();
+    let keys = ["backtraces", "address_spaces"];
+    let is_empty = |list: &List| keys.iter().any(|key| list.key == *key) && list.items.is_empty();
     record.items.iter().any(|item| matches!(item, Item::List(list) if is_empty(list)))
 }
 

@@ -167,7 +167,8 @@ fn context(cx: &mut Cx<'_>, args: &SetArgs, words: &[&str]) -> Result<Report, Co
     Ok(report)
 }
 
-fn shown(s: &Session, t: &Task) -> Report {
+/// The lines of a task that commands are about.
+pub(crate) fn shown(s: &Session, t: &Task) -> Report {
     let mut report = Report::new("set");
     report.line(Line::new().text("    PID: ").field("pid", t.pid));
     report.line(Line::new().text("COMMAND: \"").field("command", t.comm.clone()).text("\""));
