@@ -55,7 +55,7 @@ pub(super) fn show(
                     Line::new()
                         .field("cache", Cell::Addr(at.0))
                         .zeros(16)
-                        .text("  ")
+                        .text(" ")
                         .field("name", name(s, *at)),
                 )
             };

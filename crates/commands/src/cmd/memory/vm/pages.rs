@@ -17,7 +17,7 @@ pub(super) fn heading() -> Line {
 pub(super) fn row(run: &Run, file: &Result<String, KernelError>) -> Record {
     let line = Line::new().field("virtual", Cell::Addr(run.at.0)).left(WIDTH).text("  ");
     let line = match &run.place {
-        Place::Memory(at) => line.field("physical", Cell::Phys(at.0)),
+        Place::Memory(at) => line.field("physical", Cell::Phys(at.0)).right(8),
         Place::Swap(swapped) => {
             let line = line.text("SWAP: ");
             let line = match &swapped.file {
