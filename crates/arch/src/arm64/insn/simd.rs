@@ -112,7 +112,7 @@ fn single(word: u32) -> Parts {
 /// The size of an element, and its index, by the lowest bit that is set in `imm5`.
 fn element(imm5: u32) -> Option<(u32, u32)> {
     let size = imm5.trailing_zeros();
-    (size < 4).then_some((size, imm5 >> (size + 1)))
+    (size < 4).then(|| (size, imm5 >> (size + 1)))
 }
 
 fn of_vector(register: u32, size: u32, index: u32) -> Option<String> {
@@ -165,4 +165,58 @@ fn move_vector(word: u32) -> Parts {
     let kind = arrangement(0, field(word, 30, 1));
     let name = |low: u32| format!("v{}.{kind}", field(word, low, 5));
     Some(("mov".to_owned(), vec![name(0), name(5)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(word: u32) -> String {
+        match words(word) {
+            Some(Ok(words)) => words.text(),
+            Some(Err(why)) => why,
+            None => "another".to_owned(),
+        }
+    }
+
+    /// As `objdump` has them.
+    #[test]
+    fn structures_and_elements() {
+        for (word, want) in [
+            (0x4c00_6150, "st1    {v16.16b-v18.16b}, [x10]"),
+            (0x4cc0_7674, "ld1    {v20.8h}, [x19], x0"),
+            (0x0c9f_46bd, "st3    {v29.4h-v31.4h}, [x21], #24"),
+            (0x4c40_8296, "ld2    {v22.16b, v23.16b}, [x20]"),
+            (0x0c40_2b53, "ld1    {v19.2s-v22.2s}, [x26]"),
+            (0x0d40_c5f4, "ld1r   {v20.4h}, [x15]"),
+            (0x4dca_eafb, "ld3r   {v27.4s-v29.4s}, [x23], x10"),
+            (0x4dbc_7a14, "st4    {v20.h-v23.h}[7], [x16], x28"),
+            (0x4dc9_8666, "ld1    {v6.d}[1], [x19], x9"),
+            (0x0d60_1343, "ld2    {v3.b, v4.b}[4], [x26]"),
+            (0x6e17_54ef, "mov    v15.b[11], v7.b[10]"),
+            (0x0e1c_3d67, "mov    w7, v11.s[3]"),
+            (0x5e09_05a2, "mov    b2, v13.b[4]"),
+            (0x0eb0_1e12, "mov    v18.8b, v16.8b"),
+            (0x4d60_8e54, "undefined"),
+            (0x0d40_9a58, "undefined"),
+            (0x4e0f_3d49, "undefined"),
+            (0x9100_03fd, "another"),
+        ] {
+            assert_eq!(text(word), want, "{word:#x}");
+        }
+    }
+
+    /// Whatever the words are: sizes that are none, indexes, registers behind the last one.
+    #[test]
+    fn no_word_of_these_is_too_much() {
+        let forms = [0x0c00_0000, 0x0c80_0000, 0x0d00_0000, 0x0d80_0000, 0x0e00_0400, 0x5e00_0400_u32];
+        for form in forms {
+            for bits in 0..1 << 16 {
+                // registers, sizes and opcodes; then `imm5`, which registers share
+                for word in [form | (bits & 0xffff), form | (bits & 0x1f) << 16 | (bits >> 5) << 5] {
+                    let _ = (text(word), text(word | 1 << 30), text(word | 3 << 29 & 1 << 29));
+                }
+            }
+        }
+    }
 }
