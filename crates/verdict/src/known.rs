@@ -35,6 +35,9 @@ pub struct Entry {
     pub class: Patterns,
     /// The function to blame.
     pub function: Patterns,
+    /// The source file of the function to blame: with the condition it stands for the function, which the compiler may have put
+    /// into any of those that call it.
+    pub file: String,
     /// Functions that led there, the later ones further out: where the one to blame serves many, or chance decides
     /// which it is.
     pub stack: Patterns,
@@ -256,6 +259,15 @@ impl Release {
     }
 }
 
+impl Entry {
+    /// True where the condition alone tells, as it stands in this file and in no function of its own.
+    fn is_asserted_in(&self, file: &str) -> bool {
+        !self.file.is_empty()
+            && !self.condition.is_empty()
+            && file.trim_start_matches("./").ends_with(&self.file)
+    }
+}
+
 /// True where the functions of a pattern are on a stack, each further out than the one before.
 fn leads(pattern: &str, stack: &[String]) -> bool {
     let mut rest = stack.iter();
@@ -286,6 +298,7 @@ pub(crate) fn matching(entries: &[Entry], seen: &Seen<'_>) -> Vec<Statement> {
     let function = place.map_or("", |p| p.function.as_str());
     let inlined = place.and_then(|p| p.inlined.as_deref()).unwrap_or(function);
     let module = place.and_then(|p| p.module.as_deref()).unwrap_or("");
+    let file = place.and_then(|p| p.file.as_deref()).unwrap_or("");
     let inner = seen.condition.map(|e| e.for_reader().to_string());
     let inner = inner.as_deref().unwrap_or_default();
     let release = Release::of(seen.release, seen.build);
@@ -293,7 +306,7 @@ pub(crate) fn matching(entries: &[Entry], seen: &Seen<'_>) -> Vec<Statement> {
         .iter()
         .filter(|e| {
             e.class.fit(seen.class.slug())
-                && (e.function.fit_function(function) || e.function.fit(inlined))
+                && (e.function.fit_function(function) || e.function.fit(inlined) || e.is_asserted_in(file))
                 && (e.stack.is_empty() || e.stack.all().iter().any(|p| leads(p, seen.stack)))
                 && fits(&e.module, module)
                 && (e.condition.is_empty() || !inner.is_empty() && e.condition.fit(inner))

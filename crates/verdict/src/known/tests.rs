@@ -267,3 +267,25 @@ fn a_condition_without_names_is_told_as_the_source_has_it() {
     assert_eq!(told("arg2 > *(arg1 + 0x38)"), [""; 0]);
     assert!(has_unnamed("*(arg1+8)") && !has_unnamed("argc > args") && !has_unnamed("larg1 == arg1x"));
 }
+
+/// The compiler may put the function that asserts into any that calls it.
+#[test]
+fn an_assertion_is_known_by_its_file_where_its_function_was_inlined() {
+    let all = load(None).unwrap();
+    let condition = cexpr::Expr::words("total_sg > vq->split.vring.num".to_owned());
+    let told = |function: &str, file: Option<&str>| {
+        let place = Place { function: function.into(), file: file.map(Into::into), ..Place::default() };
+        let seen = Seen {
+            class: Class::Bug,
+            place: Some(&place),
+            condition: Some(&condition),
+            release: "6.1.0",
+            ..nothing()
+        };
+        matching(&all, &seen).len()
+    };
+    assert_eq!(told("virtqueue_add_split", None), 1);
+    assert_eq!(told("virtio_queue_all", Some("./drivers/virtio/virtio_ring.c")), 1);
+    assert_eq!(told("virtio_queue_all", Some("drivers/virtio/virtio_mmio.c")), 0);
+    assert_eq!(told("virtio_queue_all", None), 0);
+}
