@@ -199,6 +199,11 @@ pub(crate) fn is_hidden(cx: &Cx<'_>, s: &Session, cpu: u32) -> bool {
     !cx.settings.offline && s.cpus().online.as_ref().is_some_and(|online| !online.contains(&cpu))
 }
 
+/// The CPUs that a text names, or all that there can be.
+pub(crate) fn cpus_or_all(s: &Session, text: Option<&str>) -> Result<Vec<u32>, CommandError> {
+    text.map_or_else(|| Ok(s.cpus().possible.clone()), |text| cpus(s, text))
+}
+
 /// CPUs from `1,3,5-7`, `a` or `all`.
 pub(crate) fn cpus(s: &Session, text: &str) -> Result<Vec<u32>, CommandError> {
     let possible = &s.cpus().possible;

@@ -7,6 +7,7 @@ use crate::mm::direct_map;
 use crate::mm::page_type::{self, PageTypes};
 use crate::session::{Fact, Session};
 use base::VirtAddr;
+use debuginfo::types::TypeRef;
 use rustc_hash::FxHashMap;
 
 bind! {
@@ -46,14 +47,20 @@ pub(crate) struct SlabPage {
     pub(crate) first: Field,
 }
 
+/// The struct in which a kernel describes a slab, by name and type: `slab`, until 5.17 (d122019bf061) a part of `page`. A `slab`
+/// without a cache is another struct of that name.
+pub(crate) fn struct_of_slab(layouts: &Layouts<'_>) -> (&'static str, Option<TypeRef>) {
+    let own = find_struct(layouts.types, &["slab"])
+        .filter(|ty| layouts.types.member(*ty, "slab_cache").is_ok_and(|m| m.is_some()));
+    match own {
+        Some(_) => ("slab", own),
+        None => ("page", find_struct(layouts.types, &["page"])),
+    }
+}
+
 impl Binding for SlabPage {
     fn bind(layouts: &Layouts<'_>) -> Self {
-        let own = find_struct(layouts.types, &["slab"])
-            .filter(|ty| layouts.types.member(*ty, "slab_cache").is_ok_and(|m| m.is_some()));
-        let (of, ty) = match own {
-            Some(_) => ("slab", own),
-            None => ("page", find_struct(layouts.types, &["page"])),
-        };
+        let (of, ty) = struct_of_slab(layouts);
         let field = |member, paths: &[&'static str]| Field::bind(layouts, of, ty, member, paths);
         Self {
             cache: field("slab_cache", &["slab_cache", "slab"]),

@@ -8,7 +8,7 @@
 //!
 //! A slab counts the objects that a CPU or a sheaf has as in use, and so does /proc/slabinfo; here they are free.
 
-use crate::bind::{Binding, Field, Layouts, find_struct};
+use crate::bind::{Binding, Field, Layouts};
 use crate::containers::list::both_ways;
 use crate::error::{KernelError, Result};
 use crate::mm::slab::{self, KmemCache, SlabPage, nodes_of};
@@ -41,12 +41,7 @@ struct Links {
 
 impl Binding for Links {
     fn bind(layouts: &Layouts<'_>) -> Self {
-        let own = find_struct(layouts.types, &["slab"])
-            .filter(|ty| layouts.types.member(*ty, "slab_cache").is_ok_and(|m| m.is_some()));
-        let (of, ty) = match own {
-            Some(_) => ("slab", own),
-            None => ("page", find_struct(layouts.types, &["page"])),
-        };
+        let (of, ty) = slab::struct_of_slab(layouts);
         let field = |member, paths: &[&'static str]| Field::bind(layouts, of, ty, member, paths);
         Self {
             link: field("slab_list", &["slab_list", "lru"]), // 4.18 (4da1984edbbe)

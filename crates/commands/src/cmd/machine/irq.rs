@@ -244,10 +244,7 @@ fn counts(
     chosen: Option<&str>,
     report: &mut Report,
 ) -> Result<(), CommandError> {
-    let mut cpus = match chosen {
-        Some(text) => tasks::cpus(s, text)?,
-        None => s.cpus().possible.clone(),
-    };
+    let mut cpus = tasks::cpus_or_all(s, chosen)?;
     for cpu in cpus.iter().filter(|cpu| tasks::is_hidden(cx, s, **cpu)) {
         report.info(format!("CPU{cpu} is OFFLINE."));
     }

@@ -53,10 +53,7 @@ impl Run for Timer {
     }
     fn run(&self, cx: &mut Cx<'_>, args: &TimerArgs) -> Result<Report, CommandError> {
         let s = cx.session()?;
-        let cpus = match &args.cpus {
-            Some(text) => tasks::cpus(s, text)?,
-            None => s.cpus().possible.clone(),
-        };
+        let cpus = tasks::cpus_or_all(s, args.cpus.as_deref())?;
         let mut report = Report::new("timer");
         if args.nanoseconds {
             clocks(cx, s, &cpus, &mut report)?;

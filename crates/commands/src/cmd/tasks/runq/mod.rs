@@ -66,10 +66,7 @@ impl Run for Runq {
     }
     fn run(&self, cx: &mut Cx<'_>, args: &RunqArgs) -> Result<Report, CommandError> {
         let s = cx.session()?;
-        let cpus = match &args.cpus {
-            Some(text) => tasks::cpus(s, text)?,
-            None => s.cpus().possible.clone(),
-        };
+        let cpus = tasks::cpus_or_all(s, args.cpus.as_deref())?;
         let mut report = Report::new("runq");
         if args.clocks {
             times::clocks(cx, s, &cpus, &mut report)?;
