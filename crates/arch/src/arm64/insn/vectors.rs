@@ -45,7 +45,7 @@ pub(super) fn mend(word: u32, w: &mut Words) -> Result<(), No> {
             _ if word & 0x9f3e_0c00 == 0x0e20_0800 => misc(word, w),
             _ if word & 0x9f20_0400 == 0x0e20_0400 => three_same(word, w),
             _ if word & 0x9f20_8400 == 0x0e00_8400 => three_more(word, w),
-            _ if word & 0x7f20_fc00 == 0x1e20_0000 => to_integer(w),
+            _ if word & 0x7f20_fc00 == 0x1e20_0000 => to_integer(word, w),
             _ if word & 0xff3e_7c00 == 0x1e22_4000 => between_floats(word, w),
             _ => None,
         };
@@ -74,6 +74,21 @@ fn spell(word: u32, w: &mut Words) {
     if w.mnemonic == "not" {
         w.name("mvn");
     }
+    if w.mnemonic == "xar" {
+        w.set(3, format!("#{}", field(word, 10, 6)));
+    }
+    let number = w.operands.get(1).and_then(|operand| operand.strip_prefix('#')?.parse::<f64>().ok());
+    if let Some(number) = number.filter(|_| w.mnemonic == "fmov") {
+        w.set(1, format!("#{}", scientific(number)));
+    }
+}
+
+/// As C writes a number by `%.18e`.
+fn scientific(number: f64) -> String {
+    let text = format!("{number:.18e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+    format!("{digits}e{sign}{exponent:0>2}")
 }
 
 /// `v19.16b, v20.16b, v21.16b` as binutils has it.
@@ -191,9 +206,13 @@ fn across(word: u32, w: &mut Words) -> Option<No> {
     None
 }
 
-/// Estimates of numbers without a sign, of 32 bits only.
+/// Estimates of numbers without a sign, of 32 bits only; bits of bytes, and bytes of halves.
 fn misc(word: u32, w: &Words) -> Option<No> {
-    let is_reserved = matches!(w.mnemonic.as_str(), "urecpe" | "ursqrte") && field(word, 22, 1) == 1;
+    let is_reserved = match w.mnemonic.as_str() {
+        "urecpe" | "ursqrte" => field(word, 22, 1) == 1,
+        "cnt" | "rev16" => field(word, 22, 2) != 0,
+        _ => false,
+    };
     is_reserved.then_some(No::Undefined)
 }
 
@@ -209,7 +228,12 @@ fn three_more(word: u32, w: &Words) -> Option<No> {
 }
 
 /// Conversions to a general register; those to a vector's are of a later extension.
-fn to_integer(w: &Words) -> Option<No> {
+fn to_integer(word: u32, w: &Words) -> Option<No> {
+    // a move has as many bits on both sides
+    let sizes = (word >> 31, field(word, 22, 2));
+    if w.mnemonic == "fmov" && !matches!(sizes, (0, 0) | (1, 1 | 2) | (_, 3)) {
+        return Some(No::Undefined);
+    }
     let is_vector = |n: usize| {
         w.operands.get(n).is_some_and(|operand| operand.starts_with(['s', 'd', 'h']) && operand != "sp")
     };
@@ -232,4 +256,38 @@ fn between_floats(word: u32, w: &mut Words) -> Option<No> {
     w.set(0, format!("{target}{}", field(word, 0, 5)));
     w.set(1, format!("{source}{}", field(word, 5, 5)));
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Disassembler;
+    use crate::Disassemble;
+    use base::VirtAddr;
+
+    /// As `objdump` has them, but for what is not decoded.
+    #[test]
+    fn vectors_and_floating_point() {
+        for (word, want) in [
+            (0x4e08_6262, "tbl    v2.16b, {v19.16b-v22.16b}, v8.16b"),
+            (0x4f00_47f9, "movi   v25.4s, #0x1f, lsl #16"),
+            (0x0f98_e3e5, "sdot   v5.2s, v31.8b, v24.4b[0]"),
+            (0x7f51_fff3, "fcvtzu d19, d31, #47"),
+            (0x5f30_ffe1, "fcvtzs s1, s31, #16"),
+            (0x6e30_c861, "fmaxnmv s1, v3.4s"),
+            (0x7e70_d8c8, "faddp  d8, v6.2d"),
+            (0x1e22_c25f, "fcvt   d31, s18"),
+            (0x4f20_a7d3, "sxtl2  v19.2d, v30.4s"),
+            (0x2e20_58d2, "mvn    v18.8b, v6.8b"),
+            (0x0f04_f4cd, "fmov   v13.2s, #-2.750000000000000000e+00"),
+            (0x6f01_e35c, ".inst  0x6f01e35c"),
+            (0x2fa0_18ea, ".inst  0x2fa018ea"),
+            (0xce99_fc3d, "xar    v29.2d, v1.2d, v25.2d, #63"),
+            (0x0ee0_581d, ".inst  0x0ee0581d"),
+            (0x1e67_0263, ".inst  0x1e670263"),
+            (0x6f60_8a30, ".inst  0x6f608a30"),
+        ] {
+            let insn = Disassembler.one(VirtAddr(0), &u32::to_le_bytes(word)).unwrap();
+            assert_eq!(insn.text, want, "{word:#x}");
+        }
+    }
 }
