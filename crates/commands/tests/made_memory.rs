@@ -79,7 +79,7 @@ fn vm_p_shows_each_page_and_what_no_table_maps_at_once() {
     let Space { mut k, mappings, page, root, .. } = space();
     let text = ask(&k, "vm -p 1");
     let physical = k.pfn(page) << 12;
-    assert!(text.contains(&format!("400000      {physical:x}\n401000      (not mapped)\n")), "{text}");
+    assert!(text.contains(&format!("400000      {physical:>8x}\n401000      (not mapped)\n")), "{text}");
     assert!(text.contains("40000000    (not mapped)  (513 pages)\n"), "{text}");
     let one = ask(&k, &format!("vm -P {:x} 1", mappings[1]));
     assert!(one.contains("40000000") && !one.contains("401000"), "{one}");

@@ -212,6 +212,14 @@ const MEMORY: &[&str] = &[
     "pte 0",
     "btop BANNER",
     "ptob 1000",
+    "vm PID",
+    "kmem -s",
+    "kmem -v",
+    "kmem -o",
+    "kmem -h",
+    "kmem -p 1000",
+    "kmem -g 4080",
+    "kmem -S mnt_cache",
 ];
 
 /// Lines that change what later ones are about.

@@ -102,6 +102,8 @@ fn add(s: &Session, report: &mut Report, key: &'static str, rows: Vec<Row>) {
 
 fn lines(s: &Session, rows: Vec<Row>) -> Record {
     let mut out = Record::new();
+    // why the first of those that are not known is not; the others have their own reasons in data
+    let first = rows.iter().find_map(|row| row.pages.as_ref().err().map(|e| (row.name, e.clone())));
     for row in rows {
         let line = Line::of(format!("{:>NAME$}  ", row.name));
         let line = match &row.pages {
@@ -118,6 +120,9 @@ fn lines(s: &Session, rows: Vec<Row>) -> Record {
             (_, None) => line.text("         ----"),
             _ => line,
         });
+    }
+    if let Some((name, e)) = first {
+        out.lacking(e.is_loss(), format!("kmem: {name}: {e}"));
     }
     out
 }

@@ -139,7 +139,8 @@ impl Shown<'_> {
         let line = line.field("partial_slabs", partial).right(7).text("  ");
         row.line(line.field("of_cpus", self.slabs_of_cpus(node.node)).right(7));
         row.line(Line::heading(format!("NODE {} PARTIAL:", node.node)));
-        self.listed(&node.partial, Some(node.node), false, "partial", row);
+        // where CPUs have no slabs of their own, these are all whose objects can be shown (7.0)
+        self.listed(&node.partial, Some(node.node), self.cache.cpus.is_empty(), "partial", row);
         row.line(Line::heading(format!("NODE {} FULL:", node.node)));
         match &node.full {
             Some(full) => self.listed(full, Some(node.node), false, "full", row),
