@@ -3,8 +3,11 @@
 
 #[macro_use]
 pub mod bind;
+pub mod block;
+pub mod bpf;
 pub mod containers;
 pub mod debug;
+pub mod driver;
 mod error;
 pub mod fs;
 pub mod ipc;
@@ -14,6 +17,7 @@ pub mod log;
 pub mod machine;
 pub mod mm;
 pub mod module;
+pub mod net;
 mod opening;
 mod plausible;
 #[cfg(test)]

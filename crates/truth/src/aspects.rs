@@ -1,10 +1,13 @@
 //! Comparisons: an aspect of a dump, as crashlens shows it, with the guest's truth. Each returns what differs.
 
 mod arm64;
+mod devices;
+mod files;
 mod ipc;
 mod irq;
 mod machine;
 pub mod memory;
+mod net;
 mod sched;
 pub(crate) mod sleepers;
 mod timers;
@@ -14,9 +17,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 pub use arm64::crash as crash_arm64;
+pub use devices::devices;
+pub use files::{files, mounts};
 pub use ipc::ipc;
 pub use irq::irq;
 pub use machine::machine;
+pub use net::net;
 pub use sched::{queues, signals};
 pub use sleepers::sleepers;
 pub use timers::timers;

@@ -174,7 +174,23 @@ impl Answers {
         let next = stacks.chain(trace).filter(|place| place.offset == 0);
         let next: BTreeSet<&str> = next.map(|place| place.symbol.as_str()).collect();
         let symbols: Vec<&str> = samples.filter(|name| !crate::truth::is_label(name)).chain(next).collect();
-        let lines = ["sys", "log", "mod", "ps", "ipcs -Msq", "bt -s"].map(str::to_owned).into_iter();
+        let lines = [
+            "sys",
+            "log",
+            "mod",
+            "ps",
+            "ipcs -Msq",
+            "foreach files",
+            "mount",
+            "bt -s",
+            "dev",
+            "dev -i",
+            "dev -d",
+            "net",
+            "net -a",
+            "foreach net -s",
+        ];
+        let lines = lines.map(str::to_owned).into_iter();
         let memory = ["foreach user gleader vm", "kmem -i", "kmem -f", "kmem -z", "kmem -s"];
         let lines = lines.chain(memory.map(str::to_owned));
         let other = case.truth.task_in_own_ipc().map(|pid| format!("ipcs -n {pid} -Msq"));

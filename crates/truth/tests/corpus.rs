@@ -125,6 +125,26 @@ fn the_slab_caches_are_the_guests() {
 }
 
 #[test]
+fn the_open_files_are_the_guests() {
+    check("files", aspects::files);
+}
+
+#[test]
+fn the_devices_are_the_guests() {
+    check("devices", aspects::devices);
+}
+
+#[test]
+fn the_network_is_the_guests() {
+    check("net", aspects::net);
+}
+
+#[test]
+fn the_mounts_are_the_guests() {
+    check("mounts", aspects::mounts);
+}
+
+#[test]
 fn the_symbols_are_the_guests() {
     check("symbols", aspects::symbols);
 }

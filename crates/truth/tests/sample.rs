@@ -44,7 +44,7 @@ fn the_sample_says_what_its_guest_said() {
     let case = case();
     let dump = vec![PathBuf::from(SAMPLE)];
     let answers = Answers::about(&case, &dump, State::Alone).unwrap();
-    let all: [(&str, Aspect); 16] = [
+    let all: [(&str, Aspect); 20] = [
         ("system", aspects::system),
         ("log", aspects::log),
         ("modules", aspects::modules),
@@ -58,6 +58,10 @@ fn the_sample_says_what_its_guest_said() {
         ("spaces", aspects::memory::spaces),
         ("memory", aspects::memory::kernel),
         ("slabs", aspects::memory::slabs),
+        ("files", aspects::files),
+        ("mounts", aspects::mounts),
+        ("devices", aspects::devices),
+        ("net", aspects::net),
         ("symbols", aspects::symbols),
         ("crash", aspects::crash),
         ("sleepers", aspects::sleepers),
@@ -100,6 +104,41 @@ fn log_tail() {
 #[test]
 fn ps() {
     check("ps", "ps");
+}
+
+#[test]
+fn files() {
+    check("files", "files 106");
+}
+
+#[test]
+fn dev() {
+    check("dev", "dev");
+}
+
+#[test]
+fn dev_d() {
+    check("dev-d", "dev -d");
+}
+
+#[test]
+fn dev_p() {
+    check("dev-p", "dev -p");
+}
+
+#[test]
+fn net() {
+    check("net-s", "net -s 106");
+}
+
+#[test]
+fn bpf() {
+    check("bpf", "bpf -PM -t");
+}
+
+#[test]
+fn mount() {
+    check("mount", "mount");
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub(crate) mod frames;
 pub(crate) mod locals;
 pub(crate) mod page;
 pub(crate) mod place;
+pub(crate) mod problems;
 pub(crate) mod registers;
 pub(crate) mod source;
 pub(crate) mod symbol;

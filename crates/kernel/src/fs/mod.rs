@@ -1,6 +1,11 @@
 //! File systems: dentries, mounts, open files, inodes.
 
+pub mod char_dev;
+pub mod file;
+pub mod fs_struct;
 pub mod inode;
+pub mod namespace;
 pub mod path;
+pub mod super_block;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //! (fs/d_path.c).
 
 use crate::error::{KernelError, Result};
-use crate::sched::task::{Task, TaskStruct};
+use crate::fs::inode::Inode;
 use crate::session::Session;
 use base::VirtAddr;
 
@@ -26,7 +26,25 @@ bind! {
         len: "d_name.len" | "__d_name.len",
         sb: "d_sb",
         op: "d_op",
+        inode: "d_inode",
+        hashed: "d_hash.pprev",
     }
+}
+bind! {
+    /// `struct dentry_operations`
+    struct DentryOperations("dentry_operations") { dname: "d_dname" }
+}
+bind! {
+    /// `struct inode`, of a namespace's file
+    struct NsInode("inode") { namespace: "i_private" }
+}
+bind! {
+    /// `struct ns_common` (3.19, 435d5f4bb2cc)
+    struct NsCommon("ns_common") { ops: "ops" }
+}
+bind! {
+    /// `struct proc_ns_operations`
+    struct NsOperations("proc_ns_operations") { name: "name" }
 }
 bind! {
     /// `struct mount` (fs/mount.h, 3.3): its `mnt` is the `vfsmount` that files point to
@@ -36,48 +54,11 @@ bind! {
         mountpoint: "mnt_mountpoint",
         root: "mnt.mnt_root",
         sb: "mnt.mnt_sb",
+        flags: "mnt.mnt_flags",
+        device: "mnt_devname",
+        link: "mnt_list", // of mnt_namespace.list, to 6.7
+        node: "mnt_node", // 6.8 (2eea9ce4310d)
     }
-}
-
-bind! {
-    /// `struct files_struct`
-    struct FilesStruct("files_struct") { fdt: "fdt" }
-}
-bind! {
-    /// `struct fdtable`
-    struct FdTable("fdtable") { max_fds: "max_fds", fd: "fd" }
-}
-
-/// A task's open file by its number: its path, and the flags of `open` worth telling.
-///
-/// # Errors
-/// No such file is open, or a page on the way is not in the dump.
-pub fn open_file(s: &Session, task: &Task, fd: u64) -> Result<(String, Vec<&'static str>)> {
-    let mem = s.mem();
-    let files = s.bind::<TaskStruct>().files.ptr(mem, task.at)?;
-    let fdt = s.bind::<FilesStruct>().fdt.ptr(mem, files)?;
-    let table = s.bind::<FdTable>();
-    let max = table.max_fds.num(mem, fdt)? & 0xffff_ffff;
-    let damaged = |why: String| KernelError::Damaged { what: "table of open files", at: fdt, why };
-    if fd >= max {
-        return Err(damaged(format!("no file {fd} of {max}")));
-    }
-    let file = mem.ptr(table.fd.ptr(mem, fdt)?.add(fd.wrapping_mul(8)))?;
-    if file.is_null() {
-        return Err(damaged(format!("file {fd} is not open")));
-    }
-    let flags = s.bind::<FileStruct>().flags.u32(mem, file).map(u64::from)?;
-    // include/uapi/asm-generic/fcntl.h
-    let told = [
-        (0o100, "O_CREAT"),
-        (0o2000, "O_APPEND"),
-        (0o4000, "O_NONBLOCK"),
-        (0o10000, "O_DSYNC"),
-        (s.arch().syscalls().o_direct(), "O_DIRECT"),
-        (0o200_0000, "O_CLOEXEC"),
-    ];
-    let words = told.into_iter().filter(|(bit, _)| flags & bit == *bit).map(|(_, name)| name).collect();
-    Ok((of_file(s, file)?, words))
 }
 
 /// More path components than PATH_MAX has room for.
@@ -97,6 +78,87 @@ pub fn of_file(s: &Session, file: VirtAddr) -> Result<String> {
     let mem = s.mem();
     let b = s.bind::<FileStruct>();
     path(s, b.dentry.ptr(mem, file)?, b.mnt.ptr(mem, file)?)
+}
+
+/// The path of an open file as `/proc/PID/fd` has it; see [`told`].
+///
+/// # Errors
+/// A page on the way is not in the dump.
+pub fn told_of_file(s: &Session, file: VirtAddr) -> Result<String> {
+    let b = s.bind::<FileStruct>();
+    told(s, b.dentry.ptr(s.mem(), file)?, b.mnt.ptr(s.mem(), file)?)
+}
+
+/// The path of a dentry seen through a `vfsmount` as the kernel writes it (`d_path()`): what is in no directory has the name
+/// that its file system makes for it, and what was deleted is marked so.
+///
+/// # Errors
+/// A page on the way is not in the dump, or how its file system names it is not known.
+pub fn told(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String> {
+    let mem = s.mem();
+    let b = s.bind::<Dentry>();
+    let is_root = b.parent.ptr(mem, dentry)? == dentry;
+    let mount = s.bind::<Mount>();
+    // a namespace's file that is mounted somewhere has that place's name
+    let is_mounted = || -> Result<bool> {
+        let at = mount.mnt.container(vfsmount)?;
+        Ok(is_root && mount.root.ptr(mem, at)? == dentry)
+    };
+    if let Some(maker) = own_names(s, dentry)?
+        && (vfsmount.is_null() || !is_mounted()?)
+    {
+        return made_name(s, dentry, &maker);
+    }
+    let path = path(s, dentry, vfsmount)?;
+    let is_deleted = !is_root && b.hashed.exists() && b.hashed.ptr(mem, dentry)?.is_null();
+    Ok(if is_deleted { format!("{path} (deleted)") } else { path })
+}
+
+/// The function that makes the names of a dentry's file system; none where its files are in directories.
+fn own_names(s: &Session, dentry: VirtAddr) -> Result<Option<String>> {
+    let (b, ops) = (s.bind::<Dentry>(), s.bind::<DentryOperations>());
+    if !ops.dname.exists() {
+        return Ok(None);
+    }
+    let op = b.op.ptr(s.mem(), dentry)?;
+    if op.is_null() {
+        return Ok(None);
+    }
+    let dname = ops.dname.ptr(s.mem(), op)?;
+    if dname.is_null() {
+        return Ok(None);
+    }
+    let unknown = || KernelError::Damaged {
+        what: "dentry",
+        at: dentry,
+        why: format!("its name is made by {dname:#x}, which is no function that is known"),
+    };
+    let found = s.locate(dname).ok_or_else(unknown)?;
+    Ok(Some(debuginfo::symtab::base_name(found.symbol.name).to_owned()))
+}
+
+/// The name that a function of a file system's makes.
+fn made_name(s: &Session, dentry: VirtAddr, maker: &str) -> Result<String> {
+    let mem = s.mem();
+    let inode = || s.bind::<Dentry>().inode.ptr(mem, dentry);
+    let number = || s.bind::<Inode>().number.num(mem, inode()?);
+    Ok(match maker {
+        "pipefs_dname" => format!("pipe:[{}]", number()?),
+        "sockfs_dname" => format!("socket:[{}]", number()?),
+        "anon_inodefs_dname" => format!("anon_inode:{}", name(s, dentry)?),
+        "pidfs_dname" => "anon_inode:[pidfd]".to_owned(), // 6.9 (cb12fd8e0dab)
+        // memory without a directory: memfd, shared memory of System V and of anonymous mappings
+        "simple_dname" => format!("/{} (deleted)", name(s, dentry)?),
+        "ns_dname" => {
+            let namespace = s.bind::<NsInode>().namespace.ptr(mem, inode()?)?;
+            let ops = s.bind::<NsCommon>().ops.ptr(mem, namespace)?;
+            format!("{}:[{}]", s.bind::<NsOperations>().name.string(mem, ops, 32)?, number()?)
+        }
+        other => {
+            let why = format!("the name of dentry {dentry:#x} is made by {other}, and how is not known");
+            return Err(KernelError::Open(why));
+        }
+    })
 }
 
 /// The path of a dentry seen through a `vfsmount`. Pipes, sockets and their like have no place: they get

@@ -1,6 +1,7 @@
 //! Paths and open files of a tree that is made: `/` with `var/log`, on which another file system is mounted.
 
-use super::path::{of_file, open_file};
+use super::file::open_file;
+use super::path::of_file;
 use crate::session::Session;
 use crate::testing::session;
 use base::VirtAddr;

@@ -3,6 +3,7 @@
 pub mod address_space;
 pub mod buddy;
 pub mod direct_map;
+pub mod filemap;
 pub mod hugetlb;
 pub mod kfence;
 pub mod meminfo;

@@ -6,6 +6,11 @@ use crate::error::Result;
 use crate::session::Session;
 use base::VirtAddr;
 
+bind! {
+    /// `struct pglist_data`
+    struct NodeSpan("pglist_data") { start: "node_start_pfn", pages: "node_spanned_pages" }
+}
+
 /// More nodes than any kernel is built for (CONFIG_NODES_SHIFT is at most 10).
 pub const MAX_NODES: u64 = 1024;
 
@@ -43,6 +48,36 @@ pub fn numbered(s: &Session) -> Result<Vec<(u64, VirtAddr)>> {
         }
     }
     Ok(out)
+}
+
+/// Which frames are of which node.
+#[derive(Clone, Debug)]
+pub struct Spans(Vec<(u64, std::ops::Range<u64>)>);
+
+/// From where to where the frames of each node reach.
+///
+/// # Errors
+/// A node is not in the dump.
+pub fn spans(s: &Session) -> Result<Spans> {
+    let b = s.bind::<NodeSpan>();
+    let span = |(n, at): (u64, VirtAddr)| {
+        let start = b.start.num(s.mem(), at)?;
+        Ok((n, start..start.saturating_add(b.pages.num(s.mem(), at)?)))
+    };
+    numbered(s)?.into_iter().map(span).collect::<Result<Vec<_>>>().map(Spans)
+}
+
+impl Spans {
+    /// The nodes that there are.
+    pub fn nodes(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(|(n, _)| *n)
+    }
+    /// The node that a frame is of; none where the frames of several nodes lie between one another there, or of none.
+    #[must_use]
+    pub fn of(&self, frame: u64) -> Option<u64> {
+        let mut all = self.0.iter().filter(|(_, span)| span.contains(&frame)).map(|(n, _)| *n);
+        all.next().filter(|_| all.next().is_none())
+    }
 }
 
 #[cfg(test)]

@@ -64,6 +64,24 @@ impl<'s> Pages<'s> {
         Ok(self.vmemmap.clone()?.add(pfn.0.wrapping_mul(size)))
     }
 
+    /// The frame of a `struct page`.
+    ///
+    /// # Errors
+    /// It is not in the array of them.
+    pub fn frame(&self, page: VirtAddr) -> Result<Pfn> {
+        let size = self.s.bind::<PageStruct>().size.filter(|n| *n > 0).ok_or(KernelError::NoType("page"))?;
+        let from = page.0.wrapping_sub(self.vmemmap.clone()?.0);
+        // no more of them than 52 bits of address have pages
+        match (from.checked_rem(size), from / size) {
+            (Some(0), pfn) if pfn >> 40 == 0 => Ok(Pfn(pfn)),
+            _ => Err(KernelError::Damaged {
+                what: "page",
+                at: page,
+                why: "it is not in the array of all pages".to_owned(),
+            }),
+        }
+    }
+
     /// Reads the `struct page` of a frame.
     pub fn read(&self, pfn: Pfn) -> Result<Page> {
         let at = self.at(pfn)?;

@@ -1,7 +1,7 @@
 //! Swap devices (`swap_info`, mm/swapfile.c), and the entries of page tables that name them.
 
 use crate::error::{KernelError, Result};
-use crate::fs::inode::{AddressSpace, Inode};
+use crate::fs::inode::{self, AddressSpace, FileType};
 use crate::fs::path::{self, FileStruct};
 use crate::mm::vmstat;
 use crate::session::Session;
@@ -52,9 +52,6 @@ const USED: u64 = 1;
 /// In `inuse_pages` since 6.13 (b228386cf37a), where it is 64 bits wide: the device is on no list of those with room
 /// (`SWAP_USAGE_OFFLIST_BIT`).
 const OFF_LIST: u64 = 1 << 30;
-/// `S_IFMT` and `S_IFBLK` of a mode.
-const FILE_KIND: u64 = 0o170_000;
-const BLOCK_DEVICE: u64 = 0o060_000;
 
 /// A swap device or file that is in use.
 #[derive(Clone, Debug)]
@@ -110,15 +107,13 @@ pub fn devices(s: &Session) -> Result<Devices> {
 
 fn device(s: &Session, kind: u64, at: VirtAddr) -> Device {
     let (b, mem) = (s.bind::<SwapInfo>(), s.mem());
-    let mode = || {
-        let inode = s.bind::<FileStruct>().inode.ptr(mem, b.swap_file.ptr(mem, at)?)?;
-        s.bind::<Inode>().mode.num(mem, inode)
-    };
+    let kind_of_file =
+        || inode::file_type(s, s.bind::<FileStruct>().inode.ptr(mem, b.swap_file.ptr(mem, at)?)?);
     let off_list = if b.inuse.size().is_ok_and(|size| size == 8) { OFF_LIST } else { 0 };
     Device {
         kind,
         at,
-        is_partition: mode().map(|mode| mode & FILE_KIND == BLOCK_DEVICE),
+        is_partition: kind_of_file().map(|kind| kind == FileType::Block),
         pages: b.pages.num(mem, at),
         used: b.inuse.num(mem, at).map(|pages| pages & !off_list),
         priority: b.prio.int(mem, at).map(|prio| i32::try_from(prio).unwrap_or_default()),

@@ -8,7 +8,7 @@ use base::VirtAddr;
 
 bind! {
     /// `struct nsproxy`
-    pub struct NsProxy("nsproxy") { ipc: "ipc_ns" }
+    pub struct NsProxy("nsproxy") { ipc: "ipc_ns", mnt: "mnt_ns", net: "net_ns" }
 }
 
 /// Where a task's namespaces are named.

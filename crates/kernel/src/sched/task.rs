@@ -43,6 +43,7 @@ bind! {
         start_boottime: "start_boottime" | "real_start_time", // 5.5 (cf25e24db61c)
         rss_stat: "rss_stat",
         files: "files",
+        fs: "fs",
         cred: "cred",
         nsproxy: "nsproxy",
     }

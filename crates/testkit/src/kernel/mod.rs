@@ -29,20 +29,24 @@
 )]
 
 mod btf;
+mod files;
 mod idr;
 mod ipc;
 mod irq;
 mod kallsyms;
 mod machine;
 mod memory;
+mod net;
 mod runq;
 mod signal;
 mod tasks;
 mod timer;
 mod types;
 
+pub use files::Files;
 pub use ipc::Ipc;
 pub use irq::Irqs;
+pub use net::Net;
 pub use runq::RunQueues;
 pub use timer::{HrTimers, Timers};
 pub use types::Member;

@@ -96,6 +96,8 @@ const TASKS: &[&str] = &[
     "foreach active ps",
     "foreach set",
     "foreach task -R comm,pid",
+    "files 1",
+    "foreach files -R console",
     "foreach 1 2 PID ps -t",
     "foreach init task -R exit_state,exit_code",
     "sig PID",
@@ -168,6 +170,15 @@ const SYSTEM: &[&str] = &[
     "mach -m",
     "mach -c",
     "mach -cx",
+    "mount",
+    "mount -n PID",
+    "fuser /tmp/job.data",
+    "fuser /dev/null",
+    "net",
+    "net -n PID",
+    "net -N 1041236234",
+    "dev",
+    "dev -i",
 ];
 
 const MEMORY: &[&str] = &[

@@ -7,7 +7,7 @@ use crate::model::{Argument, Opened, Syscall};
 use crate::victim::frames::Victim;
 use arch::Regs;
 use base::{VirtAddr, VirtRead};
-use kernel::fs::path;
+use kernel::fs::file;
 use kernel::machine::syscalls::{self, Parameter};
 use kernel::sched::task::Task;
 use kernel::stack::stacks::task_stack;
@@ -94,7 +94,7 @@ fn call(s: &Session, task: &Task, name: String, regs: &Regs) -> Syscall {
     }
     let several = fds.len() > 1;
     let opened = |(param, fd): &(&str, u64)| {
-        let (path, flags) = path::open_file(s, task, *fd).ok()?;
+        let (path, flags) = file::open_file(s, task, *fd).ok()?;
         let flags = flags.iter().map(ToString::to_string).collect();
         Some(Opened { parameter: several.then(|| (*param).to_owned()), path: path.to_string(), flags })
     };

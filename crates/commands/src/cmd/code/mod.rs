@@ -1,4 +1,5 @@
 //! Code and symbols.
 
+pub(crate) mod bpf;
 pub(crate) mod dis;
 pub(crate) mod sym;

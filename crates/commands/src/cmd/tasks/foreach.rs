@@ -205,6 +205,11 @@ impl Single {
             "vm" => only_of_spaces(&self.arguments)?,
             _ => {}
         }
+        if self.name == "net" && !crate::engine::command::has_letter(&self.arguments, &['s', 'S', 'n']) {
+            return Err(CommandError::argument(
+                "net: of each task there are sockets (-s, -S) and devices (-n)",
+            ));
+        }
         let Some(command) = dispatch::find(self.name).filter(|_| self.name != "vtop") else { return Ok(()) };
         let args = match command.parse(self.arguments.clone()) {
             // its page is shown once, not for each task
@@ -436,8 +441,17 @@ mod tests {
         let refused = |line: &str| parse(line).iter().find_map(|r| r.check().err()).map(|e| e.to_string());
         let why = refused("bt ps p x").unwrap();
         assert!(why.starts_with("p: behind ps stand its options"), "{why}");
+        assert!(refused("files x").is_some() && refused("net").is_some());
         assert!(refused("bt 1").is_some() && refused("set radix").is_some() && refused("bt -Z").is_some());
-        for line in ["bt -R panic -s", "ps -y FIFO", "task -R comm", "vtop 400000 500000", "set", "files x"] {
+        for line in [
+            "bt -R panic -s",
+            "ps -y FIFO",
+            "task -R comm",
+            "vtop 400000 500000",
+            "set",
+            "files -c",
+            "net -s",
+        ] {
             assert_eq!(refused(line), None, "{line}");
         }
     }

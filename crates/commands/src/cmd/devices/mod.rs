@@ -1,0 +1,4 @@
+//! Devices: their numbers, what they take, their requests.
+
+pub(crate) mod dev;
+pub(crate) mod sbitmapq;

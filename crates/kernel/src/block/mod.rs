@@ -1,0 +1,5 @@
+//! Block devices: disks, their requests, and the bitmaps that requests take their numbers from.
+
+pub mod genhd;
+pub mod mq;
+pub mod sbitmap;
