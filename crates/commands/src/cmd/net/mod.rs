@@ -3,7 +3,7 @@
 mod sockets;
 
 use crate::engine::number;
-use crate::show::problems;
+use crate::show::problems::{self, Undecided};
 use crate::show::tasks::{self, unknown};
 use crate::{CommandError, Cx, Example, Layer, Run};
 use base::VirtAddr;
@@ -211,17 +211,19 @@ fn of_tasks(cx: &mut Cx<'_>, s: &Session, args: &NetArgs) -> Result<Report, Comm
     if wanted.is_empty() {
         wanted.push(tasks::context(cx)?);
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut undecided) = (Vec::new(), Undecided::default());
     for task in wanted {
         cx.cancel.check()?;
-        let mut row = sockets::of_task(cx, s, task, args)?;
-        if row.items.is_empty() {
-            continue;
+        match sockets::of_task(cx, s, task, args)? {
+            Ok(mut row) => {
+                row.blank();
+                rows.push(row);
+            }
+            Err(notes) => _ = undecided.take(&notes.items),
         }
-        row.blank();
-        rows.push(row);
     }
     let mut report = Report::new("net");
     report.list("tasks", rows);
+    undecided.tell(&mut report, "net");
     Ok(report)
 }

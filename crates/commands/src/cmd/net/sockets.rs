@@ -2,7 +2,7 @@
 
 use super::NetArgs;
 use crate::engine::{dispatch, number};
-use crate::show::problems::{self, not_whole};
+use crate::show::problems::not_whole;
 use crate::show::tasks::{banner, unknown};
 use crate::{CommandError, Cx};
 use kernel::fs::file;
@@ -18,13 +18,13 @@ const HEADING: &str =
 /// A descriptor and its socket.
 type Open = (u64, Socket);
 
-/// What there is to show of a task; nothing where it has no socket that was asked for.
+/// What there is to show of a task; where it has no socket that was asked for, notes of what is not known of it.
 pub(super) fn of_task(
     cx: &mut Cx<'_>,
     s: &Session,
     task: &Task,
     args: &NetArgs,
-) -> Result<Record, CommandError> {
+) -> Result<Result<Record, Record>, CommandError> {
     let mut notes = Record::new();
     let (mut all, mut lost) = (Vec::new(), Vec::new());
     match file::open_files(s, task) {
@@ -43,8 +43,8 @@ pub(super) fn of_task(
     not_whole(&mut notes, "net", "sockets", &lost);
     if let Some(word) = &args.reference {
         all.retain(|open| is_meant(open, word));
-        if all.is_empty() && !problems::has_note(&notes) {
-            return Ok(Record::new());
+        if all.is_empty() {
+            return Ok(Err(notes));
         }
     }
     let mut row = Record::of(banner(task));
@@ -60,7 +60,7 @@ pub(super) fn of_task(
         row.list("sockets", all.iter().map(line).collect());
     }
     row.items.append(&mut notes.items);
-    Ok(row)
+    Ok(Ok(row))
 }
 
 fn is_meant((fd, socket): &Open, word: &str) -> bool {

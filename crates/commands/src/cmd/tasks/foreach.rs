@@ -2,6 +2,7 @@
 
 use crate::engine::command::has_letter;
 use crate::engine::dispatch;
+use crate::show::problems::Undecided;
 use crate::show::tasks::{self, Named, banner};
 use crate::{CommandError, Cx, Example, Run};
 use kernel::Fetch;
@@ -297,7 +298,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
         report.body.items.extend(all.body.items);
         return Ok(());
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut undecided) = (Vec::new(), Undecided::default());
     let mut first = true;
     for t in chosen {
         cx.cancel.check()?;
@@ -325,6 +326,10 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
                     without(&mut answer.body, &said);
                     trim(&mut answer.body);
                     // not a task that was asked for (`-R`): nothing of it is shown
+                    if is_without_task(&answer.body) {
+                        undecided.take(&answer.body.items);
+                        continue;
+                    }
                     if says_nothing(&answer.body) || is_unmentioned(&answer.body) {
                         continue;
                     }
@@ -357,7 +362,7 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
             cx.emit(&part)?;
         }
     }
-    if first {
+    if !undecided.tell(report, "foreach") && first {
         let asked = chosen.len();
         report.error(format!("foreach: nothing to show: none of {asked} tasks has what was asked for"));
     }
@@ -369,6 +374,12 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
 fn is_unmentioned(record: &Record) -> bool {
     let keys = ["backtraces", "address_spaces"];
     let is_empty = |list: &List| keys.iter().any(|key| list.key == *key) && list.items.is_empty();
+    record.items.iter().any(|item| matches!(item, Item::List(list) if is_empty(list)))
+}
+
+/// True where a task has no file and no socket that `-R` asks for, or it is not known whether it has.
+fn is_without_task(record: &Record) -> bool {
+    let is_empty = |list: &List| list.key == "tasks" && list.items.is_empty();
     record.items.iter().any(|item| matches!(item, Item::List(list) if is_empty(list)))
 }
 

@@ -3,9 +3,9 @@
 mod cache;
 mod reference;
 
-use crate::show::problems::not_whole;
+use crate::show::address;
+use crate::show::problems::{Undecided, not_whole};
 use crate::show::tasks::{self, banner, unknown};
-use crate::show::{address, problems};
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use kernel::fs::file::{self, Open};
@@ -102,18 +102,20 @@ impl Run for Files {
             wanted.push(tasks::context(cx)?);
         }
         let reference = args.reference.as_deref().map(Wanted::parse);
-        let mut rows = Vec::new();
+        let (mut rows, mut undecided) = (Vec::new(), Undecided::default());
         for task in wanted {
             cx.cancel.check()?;
-            let mut row = of_task(s, task, args.cached, reference.as_ref());
-            if row.items.is_empty() {
-                continue;
+            match of_task(s, task, args.cached, reference.as_ref()) {
+                Ok(mut row) => {
+                    row.blank();
+                    rows.push(row);
+                }
+                Err(notes) => _ = undecided.take(&notes.items),
             }
-            row.blank();
-            rows.push(row);
         }
         let mut report = Report::new("files");
         report.list("tasks", rows);
+        undecided.tell(&mut report, "files");
         Ok(report)
     }
 }
@@ -227,8 +229,8 @@ impl Facts {
     }
 }
 
-/// What there is to show of a task; nothing where it has no reference that was asked for.
-fn of_task(s: &Session, task: &Task, cached: bool, wanted: Option<&Wanted>) -> Record {
+/// What there is to show of a task; where it has no reference that was asked for, notes of what is not known of it.
+fn of_task(s: &Session, task: &Task, cached: bool, wanted: Option<&Wanted>) -> Result<Record, Record> {
     let places = fs_struct::places(s, task);
     let place = |which: fn(&fs_struct::Places) -> &Result<Place, KernelError>| {
         let places = places.as_ref().map_err(Clone::clone)?;
@@ -240,24 +242,24 @@ fn of_task(s: &Session, task: &Task, cached: bool, wanted: Option<&Wanted>) -> R
         wanted.is_some_and(|wanted| [&root, &cwd].into_iter().any(|path| wanted.is_in_path(path)));
     let mut files = Record::new();
     let any = open_files(s, task, cached, wanted, &mut files);
-    let mut row = Record::new();
-    if wanted.is_some() && !in_places && !any && !problems::has_note(&files) {
-        return row;
-    }
-    row.line(banner(task));
+    let mut row = Record::of(banner(task));
     if places.is_ok() {
+        let unread = [&root, &cwd].into_iter().filter_map(|path| path.as_ref().err());
+        if let Some(e) = unread.into_iter().next().filter(|_| wanted.is_some()) {
+            row.lacking(e.is_loss(), format!("files: root or working directory of task {}: {e}", task.pid));
+        }
         let line = Line::new().text("ROOT: ").field("root", path_cell(root)).role(Role::Path);
         row.line(line.text("    CWD: ").field("cwd", path_cell(cwd)).role(Role::Path));
     }
     match places {
         Err(e @ KernelError::GivenUp { .. }) => row.info(format!("files: {e}")),
         Err(e) => {
-            row.lacking(e.is_loss(), format!("files: root and working directory of task {}: {e}", task.pid))
+            row.lacking(e.is_loss(), format!("files: root and working directory of task {}: {e}", task.pid));
         }
         Ok(_) => {}
     }
     row.items.append(&mut files.items);
-    row
+    if wanted.is_some() && !in_places && !any { Err(row) } else { Ok(row) }
 }
 
 /// Adds the open files; true where any are shown.
@@ -275,8 +277,9 @@ fn open_files(s: &Session, task: &Task, cached: bool, wanted: Option<&Wanted>, r
             return false;
         }
     };
-    let facts = found.all.iter().map(|open| Facts::of(s, *open));
+    let facts: Vec<Facts> = found.all.iter().map(|open| Facts::of(s, *open)).collect();
     let shown: Vec<Record> = facts
+        .iter()
         .filter(|one| wanted.is_none_or(|wanted| wanted.is_in(one, found.room)))
         .map(|one| Record::of(one.line(cached)))
         .collect();
@@ -288,5 +291,10 @@ fn open_files(s: &Session, task: &Task, cached: bool, wanted: Option<&Wanted>, r
         row.text("No open files");
     }
     not_whole(row, "files", "open files", &found.problems);
+    let unread = |one: &Facts| one.path.as_ref().err().or(one.inode.as_ref().err()).cloned();
+    if wanted.is_some() {
+        let unread: Vec<KernelError> = facts.iter().filter_map(unread).collect();
+        not_whole(row, "files", "facts of open files", &unread);
+    }
     any
 }
