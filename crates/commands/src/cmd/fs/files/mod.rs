@@ -244,8 +244,8 @@ fn of_task(s: &Session, task: &Task, cached: bool, wanted: Option<&Wanted>) -> R
     let any = open_files(s, task, cached, wanted, &mut files);
     let mut row = Record::of(banner(task));
     if places.is_ok() {
-        let mut unread = [&root, &cwd].into_iter().filter_map(|path| path.as_ref().err());
-        if let Some(e) = unread.next().filter(|_| wanted.is_some()) {
+        let unread = root.as_ref().err().or(cwd.as_ref().err()).cloned();
+        if let Some(e) = unread.filter(|_| wanted.is_some()) {
             row.lacking(e.is_loss(), format!("files: root or working directory of task {}: {e}", task.pid));
         }
         let line = Line::new().text("ROOT: ").field("root", path_cell(root)).role(Role::Path);
