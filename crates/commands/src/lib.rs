@@ -75,6 +75,8 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::machine::mach::Mach,
     &cmd::machine::timer::Timer,
     &cmd::net::Net,
+    &cmd::stack::stacks::Stacks,
+    &cmd::tasks::locks::Locks,
     &cmd::machine::info::Info,
     &cmd::machine::verdict::VerdictCommand,
     &cmd::program::meta::Quit,

@@ -10,6 +10,7 @@ pub mod memory;
 mod net;
 mod sched;
 pub(crate) mod sleepers;
+mod stacks;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ pub use machine::machine;
 pub use net::net;
 pub use sched::{queues, signals};
 pub use sleepers::sleepers;
+pub use stacks::stacks;
 pub use timers::timers;
 
 use crate::truth::is_label;

@@ -100,6 +100,11 @@ fn the_machine_is_the_guests() {
 }
 
 #[test]
+fn equal_stacks_are_told_once() {
+    check("stacks", aspects::stacks);
+}
+
+#[test]
 fn the_tasks_are_the_guests() {
     check("tasks", aspects::tasks);
 }

@@ -44,7 +44,7 @@ fn the_sample_says_what_its_guest_said() {
     let case = case();
     let dump = vec![PathBuf::from(SAMPLE)];
     let answers = Answers::about(&case, &dump, State::Alone).unwrap();
-    let all: [(&str, Aspect); 20] = [
+    let all: [(&str, Aspect); 21] = [
         ("system", aspects::system),
         ("log", aspects::log),
         ("modules", aspects::modules),
@@ -62,6 +62,7 @@ fn the_sample_says_what_its_guest_said() {
         ("mounts", aspects::mounts),
         ("devices", aspects::devices),
         ("net", aspects::net),
+        ("stacks", aspects::stacks),
         ("symbols", aspects::symbols),
         ("crash", aspects::crash),
         ("sleepers", aspects::sleepers),
@@ -157,6 +158,51 @@ fn kmem() {
     check("kmem-f", "kmem -f");
     check("kmem-z", "kmem -z");
     check("kmem-s", "kmem -s");
+}
+
+#[test]
+fn sig() {
+    check("sig", "sig 106");
+}
+
+#[test]
+fn runq_g() {
+    check("runq-g", "runq -g");
+}
+
+#[test]
+fn irq_s() {
+    check("irq-s", "irq -s");
+}
+
+#[test]
+fn irq_a() {
+    check("irq-a", "irq -a");
+}
+
+#[test]
+fn timer() {
+    check("timer", "timer");
+}
+
+#[test]
+fn timer_r() {
+    check("timer-r", "timer -r -C 0");
+}
+
+#[test]
+fn mach() {
+    check("mach", "mach");
+}
+
+#[test]
+fn mach_m() {
+    check("mach-m", "mach -m");
+}
+
+#[test]
+fn stacks() {
+    check("stacks", "stacks");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! When tasks started, ran last, and how long they ran.
 
-use crate::error::Result;
+use crate::error::{KernelError, Result};
 use crate::sched::task::{RunQueue, Task, TaskStruct};
 use crate::session::Session;
 
@@ -51,6 +51,17 @@ pub fn task_times(s: &Session, task: &Task) -> Result<TaskTimes> {
 /// When a task was last put on a CPU, in its run queue's clock (nanoseconds).
 pub fn last_run(s: &Session, task: &Task) -> Result<u64> {
     s.bind::<TaskStruct>().last_run.u64(s.mem(), task.at)
+}
+
+/// The most recent clock of all run queues, in nanoseconds: what tasks' last runs are held against.
+///
+/// # Errors
+/// That of none is known.
+pub fn latest_clock(s: &Session) -> Result<u64> {
+    let mut why = None;
+    let clocks = s.cpus().possible.iter().filter_map(|cpu| rq_clock(s, *cpu).map_err(|e| why = Some(e)).ok());
+    let latest = clocks.max();
+    latest.ok_or_else(|| why.unwrap_or(KernelError::NoType("rq")))
 }
 
 /// The clock of a CPU's run queue, in nanoseconds.

@@ -2,3 +2,4 @@
 
 pub(crate) mod bt;
 pub(crate) mod frame;
+pub(crate) mod stacks;

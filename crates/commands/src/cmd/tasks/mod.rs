@@ -2,6 +2,7 @@
 
 pub(crate) mod foreach;
 pub(crate) mod ipcs;
+pub(crate) mod locks;
 pub(crate) mod ps;
 pub(crate) mod runq;
 pub(crate) mod set;
