@@ -220,7 +220,7 @@ mod tests {
         };
         lines(
             Fetch::Never,
-            "log; dmesg -T; rd jiffies; vtop 0; eval 1; help bt; info; dev -i; ! ls; # x; ptob 1",
+            "log; dmesg -T; rd jiffies; vtop 0; eval 1; help bt; info; ! ls; # x; ptob 1",
         );
         lines(
             Fetch::Lacking,
