@@ -2,8 +2,9 @@
 //! verdict for whole, a script above all, has to know that it is not.
 
 use crate::case::Case;
+use crate::code::function::Code;
 use crate::context::syscall;
-use crate::model::{Loss, Lost, Verdict, Who};
+use crate::model::{Lack, Loss, Lost, Verdict, Who};
 use crate::victim::frames::Victim;
 use base::{Fault, GRANULE, VirtAddr};
 use kernel::module::taint;
@@ -18,6 +19,7 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     let log = s.log().map_or_else(Some, |log| log.stopped.as_ref());
     out.extend(lost(Lost::Log, log));
     out.extend(operands(v));
+    out.extend(code(s, v));
     if brief {
         return out;
     }
@@ -50,6 +52,22 @@ fn waits(case: &Case<'_>) -> Option<Loss> {
 
 fn lost(what: Lost, why: Option<&KernelError>) -> Option<Loss> {
     why.filter(|e| e.is_loss()).map(|e| Loss { what, why: e.to_string() })
+}
+
+/// The code of the function that failed, where it cannot be followed.
+fn code(s: &Session, v: &Verdict) -> Option<Loss> {
+    let at = v.undetermined.iter().find_map(|lack| match lack {
+        Lack::Code(at) => Some(VirtAddr(*at)),
+        _ => None,
+    })?;
+    let what = Lost::Code(at.0);
+    let Some((start, end)) = Code::range(s, at) else {
+        let is_lost = s.kernel_symbols().is_lost
+            || s.module_at(at).is_some_and(|m| s.symbols_lost_of(m).is_some_and(|e| e.is_loss()));
+        let why = "the symbols around it are not in the dump".to_owned();
+        return is_lost.then_some(Loss { what, why });
+    };
+    lost_page(s, start, end).map(|fault| Loss { what, why: fault.to_string() })
 }
 
 /// Values of the condition or access whose memory is not there.

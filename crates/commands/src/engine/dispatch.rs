@@ -218,10 +218,7 @@ mod tests {
         let lines = |fetch, lines: &str| {
             lines.split(';').for_each(|line| assert_eq!(debug_files(line.trim()), fetch, "{line}"));
         };
-        lines(
-            Fetch::Never,
-            "log; dmesg -T; rd jiffies; vtop 0; eval 1; help bt; info; ! ls; # x; ptob 1",
-        );
+        lines(Fetch::Never, "log; dmesg -T; rd jiffies; vtop 0; eval 1; help bt; info; ! ls; # x; ptob 1");
         lines(
             Fetch::Lacking,
             "ps; sys; mod; sym jiffies; set; task 1; dis vfs_read; tree -t maple x; struct page; kmem -i; vm",

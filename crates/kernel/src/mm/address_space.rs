@@ -97,12 +97,18 @@ fn impossible(mm: VirtAddr, why: String) -> KernelError {
 pub fn size(s: &Session, task: &Task) -> Result<MmSize> {
     match of_task(s, task)? {
         mm if mm.is_null() => Ok(MmSize::default()),
-        mm => size_of(s, mm),
+        // as the kernel tells it of a process: what a child of vfork() counts meanwhile is the child's
+        mm => size_by(s, mm, &|thread| thread.tgid == task.tgid && thread.mm == task.mm),
     }
 }
 
 /// How large the address space at `mm` is, which a task need not have any more.
 pub fn size_of(s: &Session, mm: VirtAddr) -> Result<MmSize> {
+    size_by(s, mm, &|thread| thread.mm == Some(mm))
+}
+
+/// The same with what the threads count that are meant.
+fn size_by(s: &Session, mm: VirtAddr, is_meant: &dyn Fn(&Task) -> bool) -> Result<MmSize> {
     let mem = s.mem();
     let b = s.bind::<MmStruct>();
     let total = mapped(s, mm)?;
@@ -138,7 +144,7 @@ pub fn size_of(s: &Session, mm: VirtAddr) -> Result<MmSize> {
             let why = format!("each thread counts some of the pages, and {lack}");
             return Err(KernelError::Damaged { what: "count of resident pages", at: mm, why });
         }
-        for thread in s.tasks().all.iter().filter(|t| t.mm == Some(mm)) {
+        for thread in s.tasks().all.iter().filter(|thread| is_meant(thread)) {
             if !task_struct.rss_stat.exists() {
                 break;
             }

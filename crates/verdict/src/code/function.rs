@@ -69,6 +69,12 @@ const NO_RETURN: &[&str] = &[
 const MAX_TABLE: u64 = 1024;
 
 impl Code {
+    /// First address and first behind of the function around an address, as far as its code is looked at.
+    pub(crate) fn range(s: &Session, at: VirtAddr) -> Option<(VirtAddr, VirtAddr)> {
+        let start = s.locate(at)?.symbol.addr;
+        Some((start, start.add(span(s, start)?)))
+    }
+
     /// The function around an address, with its cold part where it has one.
     pub(crate) fn around(s: &Session, at: VirtAddr) -> Option<Rc<Self>> {
         // code whose values are not followed says nothing
@@ -172,7 +178,11 @@ fn named(s: &Session, name: &str, module: Option<&str>) -> Option<VirtAddr> {
     found.next().is_none().then_some(first)
 }
 
+/// How many bytes the function has that begins there.
+fn span(s: &Session, start: VirtAddr) -> Option<u64> {
+    Some(s.locate(start)?.span?.min(MAX_BYTES as u64))
+}
+
 fn bytes(s: &Session, start: VirtAddr) -> Option<Vec<u8>> {
-    let span = s.locate(start)?.span?.min(MAX_BYTES as u64);
-    s.mem().bytes(start, usize::try_from(span).ok()?).ok()
+    s.mem().bytes(start, usize::try_from(span(s, start)?).ok()?).ok()
 }

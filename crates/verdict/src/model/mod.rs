@@ -237,6 +237,8 @@ pub struct Loss {
 pub enum Lost {
     /// A part of the log.
     Log,
+    /// The code around the instruction to blame.
+    Code(u64),
     /// The list of modules.
     Modules,
     /// The name of a module.
@@ -277,6 +279,7 @@ impl Lack {
             (Lack::Log(why) | Lack::LogPart(why), Lost::Log) | (Lack::Waiters(why), Lost::Tasks) => {
                 *why == loss.why
             }
+            (Lack::Code(at), Lost::Code(of)) => at == of,
             _ => false,
         }
     }

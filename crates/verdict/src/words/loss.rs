@@ -7,6 +7,7 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Lost::Log => f.write_str("a part of the log"),
+            Lost::Code(at) => write!(f, "the code around {at:016x}"),
             Lost::Modules => f.write_str("the list of modules"),
             Lost::ModuleName => f.write_str("the name of a module"),
             Lost::Tasks => f.write_str("the list of tasks"),

@@ -194,8 +194,12 @@ fn cpu_stack_lines(cx: &Cx<'_>, s: &Session, report: &mut Report) {
         let of_cpus = places.remove(&name).unwrap_or_default().into_iter().map(|(cpu, at)| {
             let line = Line::of(format!("{:>22}: ", format!("CPU {cpu}"))).field("stack", at).zeros(16);
             // those that only some machines need are not mapped on others
-            let is_mapped = s.mem().u8(at).map_or_else(|fault| fault.is_missing(), |_| true);
-            let line = if is_mapped { line } else { line.text(" [unavailable]") };
+            let is_mapped = match s.mem().u8(at) {
+                Ok(_) => Cell::from(true),
+                Err(fault) if fault.is_loss() => Cell::absent("?", fault.to_string()).lost_if(true),
+                Err(_) => Cell::from(false),
+            };
+            let line = if is_mapped == Cell::from(false) { line.text(" [unavailable]") } else { line };
             let mut one =
                 Record::of(if tasks::is_hidden(cx, s, cpu) { line.text(" [OFFLINE]") } else { line });
             one.hidden("mapped", is_mapped);

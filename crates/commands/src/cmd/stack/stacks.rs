@@ -1,5 +1,6 @@
 //! `stacks`: the stacks of tasks, equal ones counted once.
 
+use crate::cmd::stack::bt::frames::{ends, lost_nmi};
 use crate::show::tasks::{self, Named, unknown};
 use crate::show::when::ago;
 use crate::{CommandError, Cx, Example, Run, unquoted};
@@ -87,7 +88,7 @@ impl Run for Stacks {
         let wanted = Wanted::parse(s, args)?;
         let mut report = Report::new("stacks");
         tasks::problems(s, &mut report);
-        let chosen = wanted.tasks(s, &args.task, &mut report)?;
+        let (chosen, more) = wanted.tasks(s, &args.task, &mut report)?;
         let found = backtraces(cx, s, &chosen)?;
         let mut groups: BTreeMap<Key, Vec<(&Task, &Backtrace)>> = BTreeMap::new();
         let mut open = 0_usize;
@@ -118,7 +119,14 @@ impl Run for Stacks {
             }
             rows.push(row);
         }
-        report.hidden("tasks", chosen.len());
+        let of_all = s.tasks().lack().filter(|_| args.task.is_empty());
+        report.hidden(
+            "tasks",
+            match more.or(of_all) {
+                Some(why) => Cell::at_least(chosen.len(), why),
+                None => Cell::from(chosen.len()),
+            },
+        );
         report.list("stacks", rows);
         Ok(report)
     }
@@ -207,13 +215,13 @@ impl Wanted {
         })
     }
 
-    /// The tasks that are meant; those of which that is not known are counted.
+    /// The tasks that are meant, and why there may be more.
     fn tasks<'s>(
         &self,
         s: &'s Session,
         words: &[String],
         report: &mut Report,
-    ) -> Result<Vec<&'s Task>, CommandError> {
+    ) -> Result<(Vec<&'s Task>, Option<String>), CommandError> {
         let mut named = Vec::new();
         for word in words {
             let one = Named::parse(s, word)?;
@@ -234,11 +242,14 @@ impl Wanted {
                 None => open = open.saturating_add(1),
             }
         }
-        if open > 0 {
+        let why = (open > 0).then(|| {
             let why = "what tells their kind, state or time is not in the dump";
-            report.missing(format!("stacks: whether {open} more tasks are meant is not known: {why}"));
+            format!("whether {open} more tasks are meant is not known: {why}")
+        });
+        if let Some(why) = &why {
+            report.missing(format!("stacks: {why}"));
         }
-        Ok(out)
+        Ok((out, why))
     }
 
     /// Whether a task is meant; none where that is not known.
@@ -331,13 +342,13 @@ fn backtraces(cx: &Cx<'_>, s: &Session, chosen: &[&Task]) -> Result<Vec<Backtrac
 /// `12 tasks: 10 IN, 2 UN   not run for 0 00:00:01.004 to 0 00:00:10.100`
 fn group_row(s: &Session, group: &[(&Task, &Backtrace)], clocks: &Clocks, every: bool) -> Record {
     let mut row = Record::new();
-    let mut states: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut states: BTreeMap<&'static str, (usize, Cell)> = BTreeMap::new();
     for (task, _) in group {
         let state = s.task_states().letters(task).unwrap_or("??");
-        *states.entry(state).or_default() += 1;
+        states.entry(state).or_insert_with(|| (0, tasks::state(s, task))).0 += 1;
     }
-    let words: Vec<String> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    let data = states.keys().map(|state| Cell::from(*state)).collect();
+    let words: Vec<String> = states.iter().map(|(state, (count, _))| format!("{count} {state}")).collect();
+    let data = states.into_values().map(|(_, state)| state).collect();
     let many = if group.len() == 1 { " task: " } else { " tasks: " };
     let line = Line::new().field("count", group.len()).text(many);
     let line = line.field("states", Cell::shown(Cell::Many(data, ","), words.join(", ")));
@@ -358,8 +369,11 @@ fn group_row(s: &Session, group: &[(&Task, &Backtrace)], clocks: &Clocks, every:
         one
     });
     row.list("tasks", members.collect());
-    if let Some((_, bt)) = group.first() {
+    if let Some((task, bt)) = group.first() {
         frames(s, bt, &mut row);
+        if let Some(cpu) = task.cpu.filter(|_| task.active) {
+            lost_nmi(s, bt, cpu, "stacks", &mut row);
+        }
     }
     row
 }
@@ -387,8 +401,10 @@ fn frames(s: &Session, bt: &Backtrace, row: &mut Record) {
     let all = bt.unwound.frames.iter().map(|frame| {
         let mark = if frame.how.is_guess() { "    ? " } else { "    " };
         let line = Line::of(mark).field("function", function(s, frame.lookup(), frame.pc));
-        let line = match s.locate(frame.lookup()).and_then(|found| found.symbol.module) {
-            Some(module) => line.text(" [").field("module", module.to_owned()).text("]"),
+        // of a module whose names are lost the place of its code tells
+        let named = s.locate(frame.lookup()).and_then(|found| found.symbol.module.map(str::to_owned));
+        let line = match named.or_else(|| Some(s.module_at(frame.lookup())?.name.clone())) {
+            Some(module) => line.text(" [").field("module", module).text("]"),
             None => line,
         };
         let mut one = Record::of(line);
@@ -398,10 +414,8 @@ fn frames(s: &Session, bt: &Backtrace, row: &mut Record) {
     row.list("frames", all.collect());
     if bt.unwound.frames.is_empty() {
         row.text(format!("    (no frames: {})", why_none(bt)));
-    } else if !bt.unwound.stopped.is_end() {
-        let stopped = bt.unwound.stopped;
-        row.lacking(stopped.is_loss(), format!("stacks: there may be more frames: {stopped}"));
     }
+    ends(s, bt, "stacks", row);
 }
 
 /// `name+43`, by the address that is looked up; the address where no symbol is known.

@@ -93,7 +93,9 @@ impl<'s> Shown<'s> {
             let size = pages.saturating_mul(kib);
             Cell::Shown(Box::new(size.into()), format!("{size}k"))
         };
-        let of = address_space::size_of(self.s, mm);
+        let is_own = self.task.mm == Some(mm);
+        let of =
+            if is_own { address_space::size(self.s, self.task) } else { address_space::size_of(self.s, mm) };
         let total = address_space::mapped(self.s, mm);
         let cell = |pages: Result<u64, &KernelError>| pages.map_or_else(|e| unknown("?", e), size);
         let tables = address_space::tables(self.s, mm);

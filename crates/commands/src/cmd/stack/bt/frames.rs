@@ -36,7 +36,7 @@ pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> 
     }
     fill(s, &bt, shape, &mut record);
     if let Some(cpu) = task.cpu.filter(|_| task.active) {
-        lost_nmi(s, &bt, cpu, &mut record);
+        lost_nmi(s, &bt, cpu, "bt", &mut record);
     }
     Some(record)
 }
@@ -54,7 +54,7 @@ pub(super) fn of_cpu(s: &Session, cpu: u32, shape: &Shape) -> Option<Record> {
         record.hidden(name, Cell::absent("not known", "what this CPU ran is not known"));
     }
     fill(s, &bt, shape, &mut record);
-    lost_nmi(s, &bt, cpu, &mut record);
+    lost_nmi(s, &bt, cpu, "bt", &mut record);
     Some(record)
 }
 
@@ -63,8 +63,16 @@ fn fill(s: &Session, bt: &Backtrace, shape: &Shape, record: &mut Record) {
     if let Some(user) = &bt.user {
         record.record("user_registers", registers::block(user));
     }
+    ends(s, bt, "bt", record);
+}
+
+/// Where frames begin and why there are no more, and which can be left out, as a command tells it.
+pub(in crate::cmd::stack) fn ends(s: &Session, bt: &Backtrace, command: &str, record: &mut Record) {
     finish(s, bt, record);
-    lacking_modules(s, bt, record);
+    if bt.unwound.stopped.is_loss() {
+        record.missing(format!("{command}: frames are missing: {}", bt.unwound.stopped));
+    }
+    lacking_modules(s, bt, command, record);
 }
 
 /// Why there are no more frames, where that is not the way stacks end.
@@ -97,13 +105,16 @@ fn finish(s: &Session, bt: &Backtrace, record: &mut Record) {
             Line::new().styled(format!("    (frames end here: {})", bt.unwound.stopped), Role::Warning),
         );
     }
-    if bt.unwound.stopped.is_loss() {
-        record.missing(format!("bt: frames are missing: {}", bt.unwound.stopped));
-    }
 }
 
 /// Where a CPU was in an NMI and no frame is of it: the stack for it, where that cannot be read.
-fn lost_nmi(s: &Session, bt: &Backtrace, cpu: u32, record: &mut Record) {
+pub(in crate::cmd::stack) fn lost_nmi(
+    s: &Session,
+    bt: &Backtrace,
+    cpu: u32,
+    command: &str,
+    record: &mut Record,
+) {
     let is_on = |n: usize| bt.unwound.frames.iter().any(|frame| frame.stack == Some(n));
     if kernel::stack::stacks::in_nmi(s, cpu) != Some(true) || (1..bt.stacks.len()).any(is_on) {
         return;
@@ -114,8 +125,9 @@ fn lost_nmi(s: &Session, bt: &Backtrace, cpu: u32, record: &mut Record) {
     for stack in own.map_or_else(|| others().collect(), |own| vec![own]) {
         if let Some(fault) = s.mem().u64(stack.end.sub(8)).err().filter(base::Fault::is_loss) {
             let of = &stack.name;
-            record
-                .missing(format!("bt: CPU {cpu} was in an NMI, and frames of it are missing: {of}: {fault}"));
+            record.missing(format!(
+                "{command}: CPU {cpu} was in an NMI, and frames of it are missing: {of}: {fault}"
+            ));
             return;
         }
     }
@@ -340,14 +352,14 @@ fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
 }
 
 /// What may be left out of frames: calls in modules, where not all of them are known and frames had to be guessed.
-fn lacking_modules(s: &Session, bt: &Backtrace, record: &mut Record) {
+fn lacking_modules(s: &Session, bt: &Backtrace, command: &str, record: &mut Record) {
     // who wants no modules knows that their functions have no names
     let wanted = |why: &&KernelError| !matches!(why, KernelError::SwitchedOff { .. });
     let Some(why) = s.modules_problem().filter(wanted) else { return };
     let lost = |frame: &Frame| frame.how.is_guess() || may_be_of_module(s, frame.pc);
     if bt.unwound.frames.iter().any(lost) {
         record.missing(format!(
-            "bt: frames in modules can be left out: the list of modules is not whole: {why}"
+            "{command}: frames in modules can be left out: the list of modules is not whole: {why}"
         ));
     }
 }

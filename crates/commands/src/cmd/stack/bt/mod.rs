@@ -1,6 +1,6 @@
 //! `bt`: backtraces.
 
-mod frames;
+pub(super) mod frames;
 mod scans;
 mod stackdump;
 

@@ -158,7 +158,9 @@ fn of_cpu(s: &Session, cpu: u32, own: &CpuQueues, row: &mut Record) -> Result<()
     if let Some(at) = own.deadline {
         let queue = runq::deadline(s, at);
         if is_worth_showing(queue.as_ref()) {
-            if let Ok(tree) = runq::deadline_tree(s, at) {
+            if let Ok(tree) = runq::deadline_tree(s, at)
+                && queue.is_ok()
+            {
                 row.line(Line::of("  DL RB_ROOT: ").field("dl_rb_root", tree));
             }
             part(queue, (cpu, "tasks with deadlines", "deadline"), row, |queue, list| {
