@@ -177,7 +177,7 @@ const SYSTEM: &[&str] = &[
     "net",
     "net -n PID",
     "net -N 1041236234",
-    "dev",
+    // plain `dev` is not asked: of a major with several disks crash names another one
     "dev -i",
 ];
 

@@ -414,6 +414,10 @@ fn frames(s: &Session, bt: &Backtrace, row: &mut Record) {
     row.list("frames", all.collect());
     if bt.unwound.frames.is_empty() {
         row.text(format!("    (no frames: {})", why_none(bt)));
+        if bt.unwound.stopped.is_loss() {
+            row.missing(format!("stacks: frames are missing: {}", bt.unwound.stopped));
+        }
+        return;
     }
     ends(s, bt, "stacks", row);
 }
