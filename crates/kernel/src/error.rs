@@ -193,6 +193,18 @@ impl KernelError {
         matches!(self, Self::NoSymbol(_) | Self::SymbolsLack { is_lost: false, .. })
     }
 
+    /// True where the types are what lacks: they have no such struct or member, or do not tell where it is.
+    #[must_use]
+    pub const fn is_untyped(&self) -> bool {
+        matches!(self, Self::NoType(_) | Self::NoMember { .. } | Self::NotInferred { .. })
+    }
+
+    /// True for what holds for every object of a kind in this kernel, and not for the one that was asked for.
+    #[must_use]
+    pub const fn is_of_all(&self) -> bool {
+        self.is_untyped() || self.is_of_the_kernel()
+    }
+
     /// True where the dump itself is good and only a kernel that can be read is not there.
     #[must_use]
     pub const fn is_without_kernel(&self) -> bool {

@@ -5,7 +5,7 @@ use base::VirtAddr;
 use kernel::sched::task::Task;
 use kernel::{KernelError, Session};
 use regex_lite::Regex;
-use report::{Cell, Line};
+use report::{Cell, Line, Record};
 
 /// The CPU of a task, where it is known.
 pub(crate) fn cpu(t: &Task) -> Cell {
@@ -197,6 +197,32 @@ pub(crate) fn context_cpu(cx: &Cx<'_>) -> Result<u32, CommandError> {
 /// True for an offline CPU where `set offline hide` leaves those out.
 pub(crate) fn is_hidden(cx: &Cx<'_>, s: &Session, cpu: u32) -> bool {
     !cx.settings.offline && s.cpus().online.as_ref().is_some_and(|online| !online.contains(&cpu))
+}
+
+/// A row for each CPU, with a blank line between them. Of those that are offline, where these are hidden, `offline` says so;
+/// the others are for `of_cpu`.
+pub(crate) fn cpu_rows(
+    cx: &Cx<'_>,
+    s: &Session,
+    cpus: &[u32],
+    offline: &dyn Fn(u32, &mut Record),
+    of_cpu: &mut dyn FnMut(u32, &mut Record) -> Result<(), CommandError>,
+) -> Result<Vec<Record>, CommandError> {
+    let mut rows = Vec::new();
+    for &cpu in cpus {
+        cx.cancel.check()?;
+        let mut row = Record::new();
+        if !rows.is_empty() {
+            row.blank();
+        }
+        if is_hidden(cx, s, cpu) {
+            offline(cpu, &mut row);
+        } else {
+            of_cpu(cpu, &mut row)?;
+        }
+        rows.push(row);
+    }
+    Ok(rows)
 }
 
 /// The CPUs that a text names, or all that there can be.

@@ -3,6 +3,7 @@
 //! Shape decides where disks are found: each has an inode among those of block devices since 5.11 (22ae8ce8b892); before, they
 //! are in the map of device numbers (`bdev_map`).
 
+use crate::containers::chain::Chains;
 use crate::containers::list::both_ways;
 use crate::driver::map::{self, numbers};
 use crate::error::{KernelError, Result};
@@ -159,23 +160,11 @@ pub struct Major {
 pub fn majors(s: &Session) -> Result<(Vec<Major>, Vec<KernelError>)> {
     let (b, mem, table) = (s.bind::<BlkMajorName>(), s.mem(), s.need_symbol("major_names")?);
     b.name.offset()?;
-    let (mut all, mut problems, mut seen) = (Vec::new(), Vec::new(), FxHashSet::default());
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    let mut chains = Chains::new("major_names", table, MAX_NAMES);
     for chain in 0..CHAINS {
-        let mut next = mem.ptr(table.add(chain * 8)).map_err(KernelError::from);
-        loop {
-            let at = match next {
-                Ok(at) if at.is_null() => break,
-                Ok(at) => at,
-                Err(e) => {
-                    problems.push(e);
-                    break;
-                }
-            };
-            if !seen.insert(at) || seen.len() > MAX_NAMES {
-                let why = format!("a chain of it comes to {at:#x} twice");
-                problems.push(KernelError::Damaged { what: "major_names", at: table, why });
-                break;
-            }
+        let first = mem.ptr(table.add(chain * 8)).map_err(KernelError::from);
+        let end = chains.follow(0, first, &|at| b.next.ptr(mem, at), &mut |at| {
             match b.major.num(mem, at).map(|number| number & 0xffff_ffff) {
                 Ok(number) if number % CHAINS == chain => {
                     all.push(Major { number, name: b.name.text(mem, at) });
@@ -186,8 +175,9 @@ pub fn majors(s: &Session) -> Result<(Vec<Major>, Vec<KernelError>)> {
                 }
                 Err(e) => problems.push(e),
             }
-            next = b.next.ptr(mem, at);
-        }
+            Ok(())
+        });
+        problems.extend(end.err());
     }
     all.sort_by_key(|major| major.number);
     Ok((all, problems))

@@ -1,5 +1,7 @@
-//! The kernel's containers, walked with a guard against cycles and a budget: lists, red-black and maple trees, XArrays, IDRs.
+//! The kernel's containers, walked with a guard against cycles and a budget: lists, chains, red-black and maple trees,
+//! XArrays, IDRs.
 
+pub(crate) mod chain;
 pub mod idr;
 pub mod list;
 pub mod maple;

@@ -1,9 +1,9 @@
 //! Maps from device numbers to devices (`struct kobj_map`, drivers/base/map.c): `cdev_map`, and `bdev_map` to 5.10.
 
+use crate::containers::chain::Chains;
 use crate::error::{KernelError, Result};
 use crate::session::Session;
 use base::VirtAddr;
-use rustc_hash::FxHashSet;
 
 bind! {
     /// `struct kobj_map`
@@ -44,24 +44,11 @@ pub(crate) fn entries(s: &Session, name: &'static str) -> Result<(Vec<Entry>, Ve
     let map = mem.ptr(s.need_symbol(name)?)?;
     let (first, b) = (s.bind::<KobjMap>().probes.at(map)?, s.bind::<Probe>());
     b.data.offset()?;
-    let (mut out, mut problems, mut seen) = (Vec::new(), Vec::new(), FxHashSet::default());
+    let (mut out, mut problems) = (Vec::new(), Vec::new());
+    let mut chains = Chains::new("kobj_map", map, MAX_PROBES);
     for chain in 0..CHAINS {
-        let mut next = mem.ptr(first.add(chain * 8)).map_err(KernelError::from);
-        loop {
-            let at = match next {
-                Ok(at) if at.is_null() => break,
-                Ok(at) => at,
-                Err(e) => {
-                    problems.push(e);
-                    break;
-                }
-            };
-            let is_old = !seen.insert((chain, at));
-            if is_old || seen.len() > MAX_PROBES {
-                let why = format!("a chain of it comes to {at:#x} twice");
-                problems.push(KernelError::Damaged { what: "kobj_map", at: map, why });
-                break;
-            }
+        let first = mem.ptr(first.add(chain * 8)).map_err(KernelError::from);
+        let end = chains.follow(chain, first, &|at| b.next.ptr(mem, at), &mut |at| {
             let entry = || {
                 let device = b.device.num(mem, at)? & 0xffff_ffff;
                 Ok(Entry { device, range: b.range.num(mem, at)?, data: b.data.ptr(mem, at)? })
@@ -70,8 +57,9 @@ pub(crate) fn entries(s: &Session, name: &'static str) -> Result<(Vec<Entry>, Ve
                 Ok(entry) => out.push(entry),
                 Err(e) => problems.push(e),
             }
-            next = b.next.ptr(mem, at);
-        }
+            Ok(())
+        });
+        problems.extend(end.err());
     }
     Ok((out, problems))
 }

@@ -1,10 +1,10 @@
 //! Character devices by their numbers (fs/char_dev.c).
 
+use crate::containers::chain::Chains;
 use crate::driver::map::{self, Entry, numbers};
 use crate::error::{KernelError, Result};
 use crate::session::Session;
 use base::VirtAddr;
-use rustc_hash::FxHashSet;
 
 bind! {
     /// `struct char_device_struct`
@@ -70,29 +70,17 @@ pub fn devices(s: &Session) -> Result<CharDevices> {
             Vec::new()
         }
     };
-    let mut seen = FxHashSet::default();
+    let mut chains = Chains::new("chrdevs", table, MAX_RANGES);
     for chain in 0..CHAINS {
-        let mut next = mem.ptr(table.add(chain * 8)).map_err(KernelError::from);
-        loop {
-            let at = match next {
-                Ok(at) if at.is_null() => break,
-                Ok(at) => at,
-                Err(e) => {
-                    out.problems.push(e);
-                    break;
-                }
-            };
-            if !seen.insert(at) || seen.len() > MAX_RANGES {
-                let why = format!("a chain of it comes to {at:#x} twice");
-                out.problems.push(KernelError::Damaged { what: "chrdevs", at: table, why });
-                break;
-            }
+        let first = mem.ptr(table.add(chain * 8)).map_err(KernelError::from);
+        let end = chains.follow(0, first, &|at| b.next.ptr(mem, at), &mut |at| {
             match device(s, at, chain, &entries) {
                 Ok(one) => out.all.push(one),
                 Err(e) => out.problems.push(e),
             }
-            next = b.next.ptr(mem, at);
-        }
+            Ok(())
+        });
+        out.problems.extend(end.err());
     }
     // a chain has several majors, each in the order of its minors
     out.all.sort_by_key(|one| one.major);

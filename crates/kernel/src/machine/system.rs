@@ -237,9 +237,7 @@ pub fn clocks(s: &Session) -> Result<Clocks> {
 fn known<T>(value: Result<T>) -> Result<Option<T>> {
     match value {
         Ok(value) => Ok(Some(value)),
-        Err(KernelError::NoType(_) | KernelError::NoMember { .. } | KernelError::NotInferred { .. }) => {
-            Ok(None)
-        }
+        Err(e) if e.is_untyped() => Ok(None),
         Err(e) => Err(e),
     }
 }

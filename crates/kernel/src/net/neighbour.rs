@@ -4,11 +4,11 @@
 
 use super::dev::NetDevice;
 use super::{Found, dev, v4, v6};
+use crate::containers::chain::Chains;
 use crate::error::{KernelError, Result};
 use crate::plausible::not_one;
 use crate::session::Session;
 use base::VirtAddr;
-use rustc_hash::FxHashSet;
 use std::net::IpAddr;
 
 bind! {
@@ -108,12 +108,9 @@ fn table(s: &Session, at: VirtAddr, bytes: u64, out: &mut Found<Neighbour>) -> R
         return Err(damaged(format!("it has 2^{shift} chains")));
     }
     let heads = b.heads.ptr(mem, hash)?;
-    let mut seen = FxHashSet::default();
+    let mut chains = Chains::new("neigh_table", at, MAX_NEIGHBOURS);
     for n in 0..1_u64 << shift {
-        let head = heads.add(n * 8);
-        let chain =
-            mem.ptr(head).map_err(KernelError::from).and_then(|first| chain(s, at, first, &mut seen, out));
-        if let Err(e) = chain {
+        if let Err(e) = chain(s, at, heads.add(n * 8), &mut chains, out) {
             let is_missing = matches!(&e, KernelError::Fault(fault) if !fault.is_missing());
             out.problems.push(e);
             // an array that is no memory is none of it
@@ -128,27 +125,24 @@ fn table(s: &Session, at: VirtAddr, bytes: u64, out: &mut Found<Neighbour>) -> R
 fn chain(
     s: &Session,
     table: VirtAddr,
-    first: VirtAddr,
-    seen: &mut FxHashSet<VirtAddr>,
+    head: VirtAddr,
+    chains: &mut Chains,
     out: &mut Found<Neighbour>,
 ) -> Result<()> {
     let (b, mem) = (s.bind::<NeighbourStruct>(), s.mem());
-    let mut next = first;
-    while !next.is_null() {
-        let at = if b.link.exists() { b.link.container(next)? } else { next };
-        if !seen.insert(at) || seen.len() > MAX_NEIGHBOURS {
-            let why = format!("a chain of it comes to {at:#x} twice");
-            return Err(KernelError::Damaged { what: "neigh_table", at: table, why });
-        }
+    let entry = |link: VirtAddr| {
+        if b.link.exists() && !link.is_null() { b.link.container(link) } else { Ok(link) }
+    };
+    let first = mem.ptr(head).map_err(KernelError::from).and_then(entry);
+    chains.follow(0, first, &|at| b.next.ptr(mem, at).and_then(entry), &mut |at| {
         let own = b.table.ptr(mem, at)?;
         if own != table {
             let why = format!("it is in table {table:#x}, and says {own:#x}");
             return Err(not_one("neighbour", at, "neighbour", &why));
         }
         out.all.push(neighbour(s, at, table));
-        next = b.next.ptr(mem, at)?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn neighbour(s: &Session, at: VirtAddr, table: VirtAddr) -> Neighbour {

@@ -4,13 +4,14 @@
 
 use crate::context::machine::{cpu_of, is_idle};
 use crate::model::{How, Says, Stall, Statement};
-use crate::stall::waits::{Waits, What, now};
+use crate::stall::waits::{Waits, What};
 use crate::victim::frames::of_subject;
 use base::VirtAddr;
 use kernel::Session;
 use kernel::log::event::{self, Class, Subject};
 use kernel::log::lines::Lines;
 use kernel::sched::task::Task;
+use kernel::sched::times::latest_clock;
 
 /// A CPU is told of after this many seconds without a tick.
 const NO_TICK: u64 = 10;
@@ -44,7 +45,7 @@ fn circle<'s>(s: &'s Session, waits: &Waits<'s>) -> Option<Hang<'s>> {
 /// What the watchdogs told of and what is still so.
 fn told<'s>(s: &'s Session, lines: &Lines) -> Option<Hang<'s>> {
     let texts = lines.texts();
-    let end = now(s).into_iter().chain(lines.end()).max()?;
+    let end = latest_clock(s).ok().into_iter().chain(lines.end()).max()?;
     let age = |n: usize| lines.time(n).map_or(u64::MAX, |at| end.saturating_sub(at) / SECOND);
     let stalls = event::stalls(&texts);
     let mut found = stalls.iter().rev().filter_map(|(class, n, subject)| {
@@ -76,7 +77,7 @@ fn late(s: &Session, task: &Task, now: u64) -> Option<u64> {
 
 /// A CPU without ticks of which nobody told.
 pub(crate) fn silent(s: &Session) -> Option<Hang<'_>> {
-    let now = now(s)?;
+    let now = latest_clock(s).ok()?;
     let (task, seconds) = s
         .tasks()
         .all

@@ -12,7 +12,7 @@ use base::VirtAddr;
 use kernel::locking::Kind;
 use kernel::log::event::Class;
 use kernel::sched::task::Task;
-use kernel::sched::times::NSEC;
+use kernel::sched::times::{NSEC, latest_clock};
 use kernel::{Session, workqueue};
 
 /// A task that sleeps undisturbed for so many seconds is stuck.
@@ -90,7 +90,7 @@ pub(crate) struct Waits<'s> {
 impl<'s> Waits<'s> {
     /// Of the tasks that sleep without end, and of the CPUs that spin. Where the death was no stall, few are looked at.
     pub(crate) fn of(s: &'s Session, stall: bool) -> Self {
-        let now = now(s);
+        let now = latest_clock(s).ok();
         let states = s.task_states();
         let mut asleep = s.tasks().all.iter().filter(|t| !t.active && states.is_stuck(t));
         let most = if stall { MAX_TASKS } else { FEW_TASKS };
@@ -167,11 +167,6 @@ impl<'s> Waits<'s> {
         let said = Stall::Circle(self.names(members));
         Statement::new(how, said, &["foreach UN bt".into(), "bt -a".into()])
     }
-}
-
-/// The latest of the CPUs' clocks.
-pub(crate) fn now(s: &Session) -> Option<u64> {
-    s.cpus().possible.iter().take(256).filter_map(|cpu| kernel::sched::times::rq_clock(s, *cpu).ok()).max()
 }
 
 fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {

@@ -64,12 +64,6 @@ impl Run for Timer {
     }
 }
 
-/// True for an error that is the same of all CPUs: nothing can be answered.
-fn is_of_all(e: &KernelError) -> bool {
-    matches!(e, KernelError::NoType(_) | KernelError::NotInferred { .. } | KernelError::NoMember { .. })
-        || e.is_of_the_kernel()
-}
-
 /// `  <process_timeout>`, behind its address.
 fn function(s: &Session, line: Line, function: &Result<VirtAddr, KernelError>) -> Line {
     match function {
@@ -107,29 +101,22 @@ fn wheels(cx: &Cx<'_>, s: &Session, cpus: &[u32], report: &mut Report) -> Result
     report.line(Line::heading("JIFFIES"));
     report.line(Line::new().field("jiffies", now).right(columns));
     report.blank();
-    let mut rows = Vec::new();
-    for &cpu in cpus {
-        cx.cancel.check()?;
-        let mut row = Record::new();
-        if !rows.is_empty() {
-            row.blank();
-        }
+    let offline = |cpu: u32, row: &mut Record| {
         row.hidden("cpu", cpu);
-        if tasks::is_hidden(cx, s, cpu) {
-            row.text(format!("TIMER_BASES[{cpu}]: [OFFLINE]"));
-            rows.push(row);
-            continue;
-        }
+        row.text(format!("TIMER_BASES[{cpu}]: [OFFLINE]"));
+    };
+    let rows = tasks::cpu_rows(cx, s, cpus, &offline, &mut |cpu, row| {
+        row.hidden("cpu", cpu);
         match timer::bases(s, cpu, now) {
             Ok(bases) => {
                 let all = bases.iter().map(|base| wheel(s, cpu, base, now, columns)).collect();
                 row.list("bases", all);
             }
-            Err(e) if is_of_all(&e) => return Err(CommandError::failed(e)),
+            Err(e) if e.is_of_all() => return Err(CommandError::failed(e)),
             Err(e) => row.lacking(e.is_loss(), format!("timer: the timers of CPU {cpu} are not known: {e}")),
         }
-        rows.push(row);
-    }
+        Ok(())
+    })?;
     report.list("cpus", rows);
     Ok(())
 }
@@ -167,33 +154,24 @@ fn wheel(s: &Session, cpu: u32, base: &Base, now: u64, columns: usize) -> Record
 fn clocks(cx: &Cx<'_>, s: &Session, cpus: &[u32], report: &mut Report) -> Result<(), CommandError> {
     let now = system::monotonic_nsec(s);
     report.hidden("monotonic_nsec", now.clone().map_or_else(|e| unknown("?", &e), Cell::from));
-    let mut rows = Vec::new();
-    for &cpu in cpus {
-        cx.cancel.check()?;
-        let mut row = Record::new();
-        if !rows.is_empty() {
-            row.blank();
-        }
-        let line = Line::of("CPU: ").field("cpu", cpu).text("  ");
-        if tasks::is_hidden(cx, s, cpu) {
-            row.line(line.text("[OFFLINE]"));
-            rows.push(row);
-            continue;
-        }
+    let name = |cpu: u32| Line::of("CPU: ").field("cpu", cpu).text("  ");
+    let offline = |cpu, row: &mut Record| row.line(name(cpu).text("[OFFLINE]"));
+    let rows = tasks::cpu_rows(cx, s, cpus, &offline, &mut |cpu, row| {
+        let line = name(cpu);
         match hrtimer::clocks(s, cpu) {
             Ok(found) => {
                 row.line(line.text("HRTIMER_CPU_BASE: ").field("hrtimer_cpu_base", found.at));
                 let all = (0_usize..).zip(&found.all).map(|(n, one)| clock(s, n, one, now.as_ref()));
                 row.list("clocks", all.collect());
             }
-            Err(e) if is_of_all(&e) => return Err(CommandError::failed(e)),
+            Err(e) if e.is_of_all() => return Err(CommandError::failed(e)),
             Err(e) => {
                 row.line(line);
                 row.lacking(e.is_loss(), format!("timer: the timers of CPU {cpu} are not known: {e}"));
             }
         }
-        rows.push(row);
-    }
+        Ok(())
+    })?;
     report.list("cpus", rows);
     Ok(())
 }

@@ -150,14 +150,9 @@ pub(super) fn threads(
     Ok(())
 }
 
-/// True where this kernel, or what is known of its types, tells of no task.
-const fn is_of_all(e: &KernelError) -> bool {
-    matches!(e, KernelError::NoType(_) | KernelError::NoMember { .. } | KernelError::NotInferred { .. })
-}
-
 /// A task whose data cannot be read: a note of its own, or the end where no task's can be.
 fn failed(what: &str, t: &Task, e: &KernelError, row: &mut Record) -> Result<(), CommandError> {
-    if is_of_all(e) {
+    if e.is_untyped() {
         return Err(CommandError::failed(format_args!("{what} of tasks: {e}")));
     }
     row.lacking_or_error(e.is_loss(), format!("ps: {what} of task {}: {e}", t.pid));
@@ -213,7 +208,7 @@ pub(super) fn last_run(
     for &t in chosen {
         cx.cancel.check()?;
         let at = task_times::last_run(s, t);
-        if let Some(e) = at.as_ref().err().filter(|e| is_of_all(e)) {
+        if let Some(e) = at.as_ref().err().filter(|e| e.is_untyped()) {
             return Err(CommandError::failed(format_args!("when tasks ran last: {e}")));
         }
         timed.push((at, t));

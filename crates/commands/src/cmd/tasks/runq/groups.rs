@@ -1,6 +1,6 @@
 //! `runq -g`: tasks by the groups that they are in ([`kernel::sched::group`]).
 
-use super::{MAX_DEPTH, entry_line, is_of_all, told};
+use super::{MAX_DEPTH, entry_line, told};
 use crate::show::tasks::{self, unknown};
 use crate::{CommandError, Cx};
 use base::VirtAddr;
@@ -60,20 +60,10 @@ pub(super) fn show(cx: &Cx<'_>, s: &Session, cpus: &[u32], report: &mut Report) 
             children.entry(parent).or_default().push(index);
         }
     }
-    let mut rows = Vec::new();
-    for &cpu in cpus {
-        cx.cancel.check()?;
-        let mut row = Record::new();
-        if !rows.is_empty() {
-            row.blank();
-        }
-        let line = Line::of("CPU ").field("cpu", cpu);
-        if tasks::is_hidden(cx, s, cpu) {
-            row.line(line.text(" [OFFLINE]"));
-            rows.push(row);
-            continue;
-        }
-        row.line(line);
+    let name = |cpu: u32| Line::of("CPU ").field("cpu", cpu);
+    let offline = |cpu, row: &mut Record| row.line(name(cpu).text(" [OFFLINE]"));
+    let rows = tasks::cpu_rows(cx, s, cpus, &offline, &mut |cpu, row| {
+        row.line(name(cpu));
         row.line(super::current(s, cpu, "  CURRENT: "));
         match runq::of_cpu(s, cpu) {
             Ok(own) => {
@@ -81,25 +71,25 @@ pub(super) fn show(cx: &Cx<'_>, s: &Session, cpus: &[u32], report: &mut Report) 
                 if let Ok(at) = &own.rt
                     && (has_realtime || has_tasks(s, *at))
                 {
-                    tree(Class::RealTime).show(*at, &mut row);
+                    tree(Class::RealTime).show(*at, row);
                 }
                 match &own.fair {
-                    Ok(at) => tree(Class::Fair).show(*at, &mut row),
+                    Ok(at) => tree(Class::Fair).show(*at, row),
                     Err(e) => return Err(CommandError::failed(e)),
                 }
             }
-            Err(e) if is_of_all(&e) => return Err(CommandError::failed(e)),
+            Err(e) if e.is_of_all() => return Err(CommandError::failed(e)),
             Err(e) => row.lacking(e.is_loss(), format!("runq: the queues of CPU {cpu} are not known: {e}")),
         }
-        rows.push(row);
-    }
+        Ok(())
+    })?;
     report.list("cpus", rows);
     Ok(())
 }
 
 /// True for a real-time queue that is not known to be empty.
 fn has_tasks(s: &Session, queue: VirtAddr) -> bool {
-    runq::realtime(s, queue).map_or_else(|e| !is_of_all(&e), |q| !q.all.is_empty() || !q.problems.is_empty())
+    runq::realtime(s, queue).map_or_else(|e| !e.is_of_all(), |q| !q.all.is_empty() || !q.problems.is_empty())
 }
 
 /// The groups of one class on one CPU.
@@ -270,7 +260,7 @@ impl Tree<'_> {
         match self.class.is_throttled(self.s, queue) {
             Ok(true) => line.text(" (").field("throttled", Cell::shown(true, "THROTTLED")).text(")"),
             Ok(false) => line,
-            Err(e) if is_of_all(&e) => line,
+            Err(e) if e.is_of_all() => line,
             Err(e) => line.text(" (throttled: ").field("throttled", unknown("?", &e)).text(")"),
         }
     }
@@ -284,7 +274,7 @@ impl Tree<'_> {
             let queue = match self.class.queue(self.s, group.at, self.cpu) {
                 Ok(Some(queue)) => queue,
                 Ok(None) => continue,
-                Err(e) if is_of_all(&e) => continue,
+                Err(e) if e.is_of_all() => continue,
                 Err(e) => {
                     progress.problems.push(e);
                     continue;

@@ -84,41 +84,28 @@ impl Run for Runq {
     }
 }
 
-/// True for an error that is the same of all CPUs: nothing can be answered.
-fn is_of_all(e: &KernelError) -> bool {
-    matches!(e, KernelError::NoType(_) | KernelError::NotInferred { .. } | KernelError::NoMember { .. })
-        || e.is_of_the_kernel()
-}
-
 fn queues(cx: &Cx<'_>, s: &Session, cpus: &[u32], report: &mut Report) -> Result<(), CommandError> {
-    let mut rows = Vec::new();
-    for &cpu in cpus {
-        cx.cancel.check()?;
-        let mut row = Record::new();
-        if !rows.is_empty() {
-            row.blank();
-        }
-        let line = Line::of("CPU ").field("cpu", cpu);
-        if tasks::is_hidden(cx, s, cpu) {
-            row.line(line.text(" [OFFLINE]"));
-            row.hidden("offline", true);
-            rows.push(row);
-            continue;
-        }
+    let name = |cpu: u32| Line::of("CPU ").field("cpu", cpu);
+    let offline = |cpu, row: &mut Record| {
+        row.line(name(cpu).text(" [OFFLINE]"));
+        row.hidden("offline", true);
+    };
+    let rows = tasks::cpu_rows(cx, s, cpus, &offline, &mut |cpu, row| {
+        let line = name(cpu);
         match runq::of_cpu(s, cpu) {
             Ok(own) => {
                 row.line(line.text(" RUNQUEUE: ").field("runqueue", own.at));
                 row.line(current(s, cpu, "  CURRENT: "));
-                of_cpu(s, cpu, &own, &mut row)?;
+                of_cpu(s, cpu, &own, row)?;
             }
-            Err(e) if is_of_all(&e) => return Err(CommandError::failed(e)),
+            Err(e) if e.is_of_all() => return Err(CommandError::failed(e)),
             Err(e) => {
                 row.line(line.text(" RUNQUEUE: ").field("runqueue", unknown("?", &e)));
                 row.lacking(e.is_loss(), format!("runq: the queues of CPU {cpu} are not known: {e}"));
             }
         }
-        rows.push(row);
-    }
+        Ok(())
+    })?;
     report.list("cpus", rows);
     Ok(())
 }
@@ -196,7 +183,7 @@ fn of_cpu(s: &Session, cpu: u32, own: &CpuQueues, row: &mut Record) -> Result<()
 fn is_worth_showing(queue: Result<&Queue<Queued>, &KernelError>) -> bool {
     match queue {
         Ok(queue) => !queue.all.is_empty() || !queue.problems.is_empty(),
-        Err(e) => !is_of_all(e),
+        Err(e) => !e.is_of_all(),
     }
 }
 
@@ -210,7 +197,7 @@ fn part<T>(
     let mut list = Vec::new();
     let problems = match queue {
         Ok(queue) => fill(queue, &mut list),
-        Err(e) if is_of_all(&e) => return Err(CommandError::failed(e)),
+        Err(e) if e.is_of_all() => return Err(CommandError::failed(e)),
         Err(e) => vec![e],
     };
     if list.is_empty() && problems.is_empty() {

@@ -1,6 +1,6 @@
 //! `runq -t`, `-T` and `-m`: the clocks of the run queues, and for how long tasks have been running.
 
-use super::{is_of_all, named};
+use super::named;
 use crate::show::tasks::{self, unknown};
 use crate::show::when::ago;
 use crate::{CommandError, Cx};
@@ -16,7 +16,7 @@ fn nobody(cpu: u32) -> Cell {
 /// A CPU's clock; an error where that of none is known.
 fn clock(s: &Session, cpu: u32) -> Result<Result<u64, KernelError>, CommandError> {
     match rq_clock(s, cpu) {
-        Err(e) if is_of_all(&e) => Err(CommandError::failed(e)),
+        Err(e) if e.is_of_all() => Err(CommandError::failed(e)),
         clock => Ok(clock),
     }
 }
