@@ -4,10 +4,11 @@
 use crate::case::Case;
 use crate::code::function::Code;
 use crate::context::syscall;
-use crate::model::{Lack, Loss, Lost, Verdict, Who};
+use crate::model::{Context, Lack, Loss, Lost, Says, Verdict, Who};
 use crate::victim::frames::Victim;
 use base::{Fault, GRANULE, VirtAddr};
 use kernel::module::taint;
+use kernel::sched::times::latest_clock;
 use kernel::stack::backtrace::Start;
 use kernel::stack::stacks::task_stack;
 use kernel::{KernelError, Session};
@@ -38,9 +39,22 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     if let Some(task) = case.victim.task {
         out.extend(lost(Lost::Syscalls, syscall::lack(s, &case.victim, task).as_ref()));
     }
+    out.extend(file(v));
     out.extend(objects(s, v));
     out.extend(waits(case));
+    if case.waits.as_ref().is_some_and(|waits| !waits.all.is_empty()) {
+        out.extend(lost(Lost::Waited, latest_clock(s).err().as_ref()));
+    }
     out
+}
+
+/// A file of the system call that the task was in.
+fn file(v: &Verdict) -> Option<Loss> {
+    let why = v.context.iter().find_map(|statement| match &statement.says {
+        Says::Context(Context::Syscall(call)) => call.lost.clone(),
+        _ => None,
+    })?;
+    Some(Loss { what: Lost::File, why })
 }
 
 /// What a task waits for that sleeps without end.

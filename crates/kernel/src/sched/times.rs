@@ -56,11 +56,16 @@ pub fn last_run(s: &Session, task: &Task) -> Result<u64> {
 /// The most recent clock of all run queues, in nanoseconds: what tasks' last runs are held against.
 ///
 /// # Errors
-/// That of none is known.
+/// That of none is known, or one is lost: it may have been the most recent.
 pub fn latest_clock(s: &Session) -> Result<u64> {
-    let mut why = None;
-    let clocks = s.cpus().possible.iter().filter_map(|cpu| rq_clock(s, *cpu).map_err(|e| why = Some(e)).ok());
-    let latest = clocks.max();
+    let (mut latest, mut why) = (None, None);
+    for cpu in &s.cpus().possible {
+        match rq_clock(s, *cpu) {
+            Ok(clock) => latest = latest.max(Some(clock)),
+            Err(e) if e.is_loss() => return Err(e),
+            Err(e) => why = Some(e),
+        }
+    }
     latest.ok_or_else(|| why.unwrap_or(KernelError::NoType("rq")))
 }
 

@@ -74,7 +74,7 @@ fn call(s: &Session, task: &Task, name: String, regs: &Regs) -> Syscall {
     let registers = regs.reg_set().roles.syscall;
     let Some(params) = syscalls::parameters(s, &name) else {
         let values = registers.iter().filter_map(|r| regs.get(*r)).collect();
-        return Syscall { name, arguments: Err(values), files: Vec::new() };
+        return Syscall { name, arguments: Err(values), files: Vec::new(), lost: None };
     };
     let user = kernel::mm::address_space::user_memory(s, task).ok();
     let value_of = |wanted: &str| {
@@ -93,13 +93,19 @@ fn call(s: &Session, task: &Task, name: String, regs: &Regs) -> Syscall {
         }
     }
     let several = fds.len() > 1;
-    let opened = |(param, fd): &(&str, u64)| {
-        let (path, flags) = file::open_file(s, task, *fd).ok()?;
-        let flags = flags.iter().map(ToString::to_string).collect();
-        Some(Opened { parameter: several.then(|| (*param).to_owned()), path: path.to_string(), flags })
-    };
-    let files = fds.iter().filter_map(opened).collect();
-    Syscall { name, arguments: Ok(arguments), files }
+    let (mut files, mut lost) = (Vec::new(), None);
+    for (param, fd) in fds {
+        match file::open_file(s, task, fd) {
+            Ok((path, flags)) => {
+                let flags = flags.iter().map(ToString::to_string).collect();
+                files.push(Opened { parameter: several.then(|| param.to_owned()), path, flags });
+            }
+            // a descriptor may well be of no file
+            Err(e @ KernelError::Fault(_)) if e.is_loss() => lost = lost.or_else(|| Some(e.to_string())),
+            Err(_) => {}
+        }
+    }
+    Syscall { name, arguments: Ok(arguments), files, lost }
 }
 
 /// A descriptor of an open file.

@@ -182,6 +182,8 @@ pub struct Syscall {
     pub arguments: Result<Vec<Argument>, Vec<u64>>,
     /// The open files that it is given.
     pub files: Vec<Opened>,
+    /// Why one of them is not told, where the dump lost it.
+    pub lost: Option<String>,
 }
 
 /// An argument.

@@ -261,6 +261,8 @@ pub enum Lost {
     Stack,
     /// The table of system calls.
     Syscalls,
+    /// A file that the system call was given.
+    File,
     /// The value of an operand.
     Value(String),
     /// A part of the object that a pointer leads to, in C.
@@ -269,6 +271,8 @@ pub enum Lost {
     Past(u64),
     /// What a task waits for.
     Wait(Who),
+    /// For how long tasks have been waiting.
+    Waited,
 }
 
 impl Lack {

@@ -19,9 +19,11 @@ impl fmt::Display for Lost {
             Lost::Time => f.write_str("the time"),
             Lost::Stack => f.write_str("a part of the stack"),
             Lost::Syscalls => f.write_str("the table of system calls"),
+            Lost::File => f.write_str("a file of the system call"),
             Lost::Value(name) => write!(f, "the value of {name}"),
             Lost::Object(expr) => write!(f, "a part of {expr}"),
             Lost::Past(at) => write!(f, "who allocated and freed the object at {at:016x}"),
+            Lost::Waited => f.write_str("for how long tasks have been waiting"),
             Lost::Wait(who) => write!(f, "what {who} waits for"),
         }
     }

@@ -4,10 +4,10 @@ use super::slabs::{cache_row, heading};
 use crate::show::tasks::{self, unknown};
 use crate::{CommandError, Cx};
 use base::VirtAddr;
-use kernel::Session;
 use kernel::mm::slub::{self, SheafOf};
 use kernel::mm::slub_cache::{self, Cache, Counts, Listed, OfCpu, OfNode};
 use kernel::mm::{slab, zone};
+use kernel::{KernelError, Session};
 use report::{Cell, Line, Record, Report};
 
 /// What is needed for each slab.
@@ -68,6 +68,13 @@ pub(super) fn all(
     Ok(())
 }
 
+/// How many objects of a slab are in use. What the chain of the CPU that has the slab holds is free, though the slab counts it
+/// as in use.
+fn in_use<'c>(slab: &Counts, holder: Option<&'c OfCpu>) -> Result<u64, &'c KernelError> {
+    let chained = holder.map_or(Ok(0), |cpu| cpu.chain.as_ref().map(|chain| chain.len() as u64));
+    chained.map(|chained| slab.inuse.saturating_sub(chained))
+}
+
 impl Shown<'_> {
     fn of_cpu(&self, cpu: &OfCpu, row: &mut Record) {
         let number = cpu.cpu;
@@ -77,11 +84,8 @@ impl Shown<'_> {
         match &cpu.slab {
             Ok(None) => row.text("  (empty)"),
             Ok(Some(counts)) => {
-                // what the CPU's own chain has is free, though the slab counts it as in use
-                let own = cpu.chain.as_ref().map_or(0, |chain| chain.len() as u64);
-                let slab = Counts { inuse: counts.inuse.saturating_sub(own), ..*counts };
                 let mut one = Record::new();
-                self.slab(&slab, None, true, &mut one);
+                self.slab(counts, in_use(counts, Some(cpu)), None, true, &mut one);
                 if let Err(e) = &cpu.chain {
                     one.lacking(e.is_loss(), format!("kmem: free objects of CPU {number}: {e}"));
                 }
@@ -158,7 +162,7 @@ impl Shown<'_> {
             if !objects && n == 0 {
                 one.line(slab_heading());
             }
-            self.slab(slab, node, objects, &mut one);
+            self.slab(slab, Ok(slab.inuse), node, objects, &mut one);
             rows.push(one);
         }
         row.list(key, rows);
@@ -192,8 +196,15 @@ impl Shown<'_> {
         }
     }
 
-    /// A slab, and its objects where they are asked for.
-    fn slab(&self, slab: &Counts, node: Option<u64>, objects: bool, row: &mut Record) {
+    /// A slab, of whose objects so many are in use, and its objects where they are asked for.
+    fn slab(
+        &self,
+        slab: &Counts,
+        inuse: Result<u64, &KernelError>,
+        node: Option<u64>,
+        objects: bool,
+        row: &mut Record,
+    ) {
         if objects {
             row.line(slab_heading());
         }
@@ -208,8 +219,10 @@ impl Shown<'_> {
         };
         let line =
             line.field("node", node).right(4).text("  ").field("total", slab.objects).right(5).text("  ");
-        let line = line.field("allocated", slab.inuse).right(9).text("  ");
-        row.line(line.field("free", slab.objects.saturating_sub(slab.inuse)).right(4));
+        let cell = |count: Result<u64, &KernelError>| count.map_or_else(|e| unknown("?", e), Cell::from);
+        let line = line.field("allocated", cell(inuse)).right(9).text("  ");
+        let free = inuse.map(|inuse| slab.objects.saturating_sub(inuse));
+        row.line(line.field("free", cell(free)).right(4));
         if objects {
             self.objects(slab.at, None, row);
         }
@@ -295,9 +308,7 @@ pub(super) fn at(cx: &Cx<'_>, s: &Session, at: VirtAddr, report: &mut Report) ->
             Ok(counts) => {
                 row.line(slab_heading());
                 let own = cache.cpus.iter().find(|cpu| matches!(&cpu.slab, Ok(Some(own)) if own.at == slab));
-                let taken = own.and_then(|cpu| cpu.chain.as_ref().ok()).map_or(0, |chain| chain.len() as u64);
-                let counts = Counts { inuse: counts.inuse.saturating_sub(taken), ..counts };
-                shown.slab(&counts, None, false, &mut row);
+                shown.slab(&counts, in_use(&counts, own), None, false, &mut row);
                 shown.objects(slab, only, &mut row);
             }
             Err(e) => row.lacking_or_error(e.is_loss(), format!("kmem: the slab: {e}")),
