@@ -39,7 +39,7 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     if let Some(task) = case.victim.task {
         out.extend(lost(Lost::Syscalls, syscall::lack(s, &case.victim, task).as_ref()));
     }
-    out.extend(file(v));
+    out.extend(call(v));
     out.extend(objects(s, v));
     out.extend(waits(case));
     if case.waits.as_ref().is_some_and(|waits| !waits.all.is_empty()) {
@@ -48,13 +48,13 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     out
 }
 
-/// A file of the system call that the task was in.
-fn file(v: &Verdict) -> Option<Loss> {
+/// What the system call was given that the task was in.
+fn call(v: &Verdict) -> Option<Loss> {
     let why = v.context.iter().find_map(|statement| match &statement.says {
         Says::Context(Context::Syscall(call)) => call.lost.clone(),
         _ => None,
     })?;
-    Some(Loss { what: Lost::File, why })
+    Some(Loss { what: Lost::Call, why })
 }
 
 /// What a task waits for that sleeps without end.

@@ -41,25 +41,29 @@ pub struct Parameter {
     pub name: String,
 }
 
-/// The parameters of the system call of this name (`openat`); `None` where the kernel's tracer does not know it, or what it
-/// knows is not in the dump.
-#[must_use]
-pub fn parameters(s: &Session, name: &str) -> Option<Vec<Parameter>> {
-    let symbol = ["_", "_sys_"].iter().find_map(|p| s.symbol(&format!("__syscall_meta_{p}{name}")))?;
+/// The parameters of the system call of this name (`openat`); `None` where the kernel's tracer does not know it.
+///
+/// # Errors
+/// What the tracer knows is not in the dump.
+pub fn parameters(s: &Session, name: &str) -> Result<Option<Vec<Parameter>>> {
+    let of = |p: &&str| s.symbol(&format!("__syscall_meta_{p}{name}"));
+    let Some(symbol) = ["_", "_sys_"].iter().find_map(of) else { return Ok(None) };
     let b = s.bind::<SyscallMetadata>();
     let mem = s.mem();
     // without types: { name, int syscall_nr, int nb_args, types, args }, as it has been since 2.6.33
     let at = |field: &Field, otherwise: u64| symbol.add(field.offset().unwrap_or(otherwise));
-    let count = mem.u32(at(&b.count, 12)).ok()? & 0xff;
-    let (types, args) = (mem.ptr(at(&b.types, 16)).ok()?, mem.ptr(at(&b.args, 24)).ok()?);
-    let text = |array: VirtAddr, n: u64| -> Option<String> {
-        let raw = mem.cstr(mem.ptr(array.add(n * 8)).ok()?, 64).ok()?;
+    let count = mem.u32(at(&b.count, 12))? & 0xff;
+    let (types, args) = (mem.ptr(at(&b.types, 16))?, mem.ptr(at(&b.args, 24))?);
+    let text = |array: VirtAddr, n: u64| -> Result<Option<String>> {
+        let raw = mem.cstr(mem.ptr(array.add(n * 8))?, 64)?;
         let good = !raw.is_empty() && raw.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
-        good.then(|| String::from_utf8_lossy(&raw).into_owned())
+        Ok(good.then(|| String::from_utf8_lossy(&raw).into_owned()))
     };
-    (0..u64::from(count.min(6)))
-        .map(|n| Some(Parameter { ty: text(types, n)?, name: text(args, n)? }))
-        .collect()
+    let one = |n: u64| {
+        let both = text(types, n)?.zip(text(args, n)?);
+        Ok(both.map(|(ty, name)| Parameter { ty, name }))
+    };
+    (0..u64::from(count.min(6))).map(one).collect()
 }
 
 #[cfg(test)]
@@ -85,12 +89,13 @@ mod tests {
     #[test]
     fn parameters_by_type_and_name() {
         let (mut k, names) = traced();
-        let known = parameters(&session(&k), "read").unwrap();
+        let known = parameters(&session(&k), "read").unwrap().unwrap();
         let words: Vec<(&str, &str)> = known.iter().map(|p| (p.ty.as_str(), p.name.as_str())).collect();
         assert_eq!(words, [("unsigned int", "fd"), ("char *", "buf")]);
-        assert!(parameters(&session(&k), "write").is_none());
+        assert!(parameters(&session(&k), "write").unwrap().is_none());
         k.exclude(names);
-        assert!(parameters(&session(&k), "read").is_none(), "none of them is known, not some");
+        let lost = parameters(&session(&k), "read").unwrap_err();
+        assert!(lost.is_loss(), "none of them is known, not some: {lost}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::Session;
 use super::variables::Variables;
-use crate::KernelError;
+use crate::error::{KernelError, Result};
 use crate::opening::image_scan;
 use crate::opening::symbols::KernelSymbols;
 use arch::{Arch, Linear};
@@ -93,7 +93,7 @@ impl Session {
     ///
     /// # Errors
     /// The session's symbols lack some, and this may be one of them.
-    pub fn optional_symbol(&self, name: &str) -> crate::error::Result<Option<VirtAddr>> {
+    pub fn optional_symbol(&self, name: &str) -> Result<Option<VirtAddr>> {
         match self.symbol(name) {
             Some(at) => Ok(Some(at)),
             None => match self.no_symbol(name) {
@@ -141,21 +141,29 @@ impl Session {
         few.get(place).copied().unwrap_or_else(|| self.symbol(name))
     }
 
-    /// First and one past the last address of the kernel's image, as far as symbols say, and where vmalloc's range
-    /// begins, where KASLR moves it.
+    /// First and one past the last address of the kernel's image, as far as symbols say.
     #[must_use]
-    pub fn kernel_places(&self) -> [Option<VirtAddr>; 3] {
-        let text = self.landmark("_text").or_else(|| self.landmark("_stext"));
-        let vmalloc = self.landmark("vmalloc_base").and_then(|at| self.mem().ptr(at).ok());
-        [text, self.landmark("_end"), vmalloc.filter(|at| self.arch().is_kernel(*at))]
+    pub fn kernel_places(&self) -> [Option<VirtAddr>; 2] {
+        [self.landmark("_text").or_else(|| self.landmark("_stext")), self.landmark("_end")]
     }
 
     /// First address and bytes of vmalloc's range; `None` where the image and its modules lie in the same one.
-    #[must_use]
-    pub fn vmalloc_range(&self) -> Option<(VirtAddr, u64)> {
-        let (fixed, size) = self.arch().layout.vmalloc_range(self.map().tables().levels())?;
-        let [.., moved] = self.kernel_places();
-        Some((moved.unwrap_or(fixed), size))
+    ///
+    /// # Errors
+    /// KASLR moves it, and where to is not in the dump.
+    pub fn vmalloc_range(&self) -> Result<Option<(VirtAddr, u64)>> {
+        let Some((fixed, size)) = self.arch().layout.vmalloc_range(self.map().tables().levels()) else {
+            return Ok(None);
+        };
+        let Some(at) = self.landmark("vmalloc_base") else { return Ok(Some((fixed, size))) };
+        let moved = self.mem().ptr(at)?;
+        match self.arch().is_kernel(moved) {
+            true => Ok(Some((moved, size))),
+            false => {
+                let why = format!("it holds {moved:#x}, which is not in the kernel's half");
+                Err(KernelError::Damaged { what: "vmalloc_base", at, why })
+            }
+        }
     }
 
     /// True in the kernel's image: its text and static data.

@@ -72,9 +72,11 @@ fn user_registers(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Regs>
 
 fn call(s: &Session, task: &Task, name: String, regs: &Regs) -> Syscall {
     let registers = regs.reg_set().roles.syscall;
-    let Some(params) = syscalls::parameters(s, &name) else {
+    let params = syscalls::parameters(s, &name);
+    let lost = params.as_ref().err().filter(|e| e.is_loss()).map(ToString::to_string);
+    let Ok(Some(params)) = params else {
         let values = registers.iter().filter_map(|r| regs.get(*r)).collect();
-        return Syscall { name, arguments: Err(values), files: Vec::new(), lost: None };
+        return Syscall { name, arguments: Err(values), files: Vec::new(), lost };
     };
     let user = kernel::mm::address_space::user_memory(s, task).ok();
     let value_of = |wanted: &str| {

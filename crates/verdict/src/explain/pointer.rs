@@ -105,7 +105,7 @@ fn without_address(e: &Fault) -> String {
 
 /// The area of modules, where it is one of its own; where it begins depends on KASLR.
 fn is_of_modules(s: &Session, value: u64) -> bool {
-    if s.vmalloc_range().is_none() {
+    if matches!(s.vmalloc_range(), Ok(None)) {
         return false;
     }
     let [_, latest, end] = s.arch().layout.image_range();
@@ -131,8 +131,9 @@ fn last_unloaded(s: &Session) -> Option<String> {
 /// True in the area of `vmalloc`, which is the image's and its modules' too on some machines.
 fn is_vmalloc(s: &Session, value: u64) -> bool {
     match s.vmalloc_range() {
-        Some((start, size)) => value.wrapping_sub(start.0) < size,
-        None => s.beside_image(VirtAddr(value)),
+        Ok(Some((start, size))) => value.wrapping_sub(start.0) < size,
+        Ok(None) => s.beside_image(VirtAddr(value)),
+        Err(_) => false,
     }
 }
 

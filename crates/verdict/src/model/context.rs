@@ -182,7 +182,7 @@ pub struct Syscall {
     pub arguments: Result<Vec<Argument>, Vec<u64>>,
     /// The open files that it is given.
     pub files: Vec<Opened>,
-    /// Why one of them is not told, where the dump lost it.
+    /// Why its arguments or one of the files are not told, where the dump lost what would.
     pub lost: Option<String>,
 }
 

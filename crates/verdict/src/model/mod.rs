@@ -261,8 +261,8 @@ pub enum Lost {
     Stack,
     /// The table of system calls.
     Syscalls,
-    /// A file that the system call was given.
-    File,
+    /// What the system call was given: its prototype, or a file.
+    Call,
     /// The value of an operand.
     Value(String),
     /// A part of the object that a pointer leads to, in C.

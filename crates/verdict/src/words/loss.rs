@@ -19,7 +19,7 @@ impl fmt::Display for Lost {
             Lost::Time => f.write_str("the time"),
             Lost::Stack => f.write_str("a part of the stack"),
             Lost::Syscalls => f.write_str("the table of system calls"),
-            Lost::File => f.write_str("a file of the system call"),
+            Lost::Call => f.write_str("what the system call was given"),
             Lost::Value(name) => write!(f, "the value of {name}"),
             Lost::Object(expr) => write!(f, "a part of {expr}"),
             Lost::Past(at) => write!(f, "who allocated and freed the object at {at:016x}"),

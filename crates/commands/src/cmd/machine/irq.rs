@@ -3,7 +3,6 @@
 use crate::show::symbol;
 use crate::show::tasks::{self, unknown};
 use crate::{CommandError, Cx, Example, Run};
-use base::VirtAddr;
 use kernel::irq::desc::{self, Action, Line as IrqLine, Lines};
 use kernel::irq::{gates, softirq};
 use kernel::{Fetch, KernelError, Session};
@@ -319,7 +318,11 @@ fn table_of_gates(s: &Session) -> Result<Report, CommandError> {
             Err(fault) => Cell::from(*fault),
         };
         let mut record = Record::of(line.field("function", function));
-        record.hidden("address", gate.ok().flatten().map(|at: VirtAddr| Cell::Addr(at.0)));
+        let address = match gate {
+            Ok(at) => at.map_or(Cell::Null, |at| Cell::Addr(at.0)),
+            Err(fault) => Cell::from(fault),
+        };
+        record.hidden("address", address);
         rows.push(record);
     }
     report.list("gates", rows);

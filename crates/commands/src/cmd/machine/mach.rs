@@ -139,9 +139,8 @@ fn cpus(s: &Session, report: &mut Report) {
 /// Where parts of the kernel's address space begin.
 fn places(s: &Session, report: &mut Report) {
     report.line(label("KERNEL VIRTUAL BASE").field("virtual_base", cell(slab::direct_map_base(s))));
-    let vmalloc = s.vmalloc_range().map(|(start, _)| start);
-    if let Some(at) = vmalloc {
-        report.line(label("KERNEL VMALLOC BASE").field("vmalloc_base", at));
+    if let Some(at) = s.vmalloc_range().map(|range| range.map(|(start, _)| start)).transpose() {
+        report.line(label("KERNEL VMALLOC BASE").field("vmalloc_base", cell(at)));
     }
     report.line(label("KERNEL VMEMMAP BASE").field("vmemmap_base", cell(slab::vmemmap_base(s))));
     // where image and modules share a range there is no place at which the image's begins

@@ -76,7 +76,7 @@ impl Sums {
             }
             (_, Err(e), _) => line.text("  (found ").field("found_pages", unknown("?", e)).text(")"),
             (Ok(counted), Ok(untouched), None) if *counted == self.found.saturating_add(*untouched) => {
-                line.text("  (verified)")
+                line.field("found_pages", Cell::shown(*counted, "  (verified)"))
             }
             (_, Ok(untouched), None) => {
                 line.text("  (found ").field("found_pages", self.found.saturating_add(*untouched)).text(")")

@@ -243,13 +243,21 @@ impl Lost {
 /// What the page tables map of the kernel's half beside the direct map, ascending.
 fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtAddr)> {
     let mut out = Vec::new();
-    let [text, end, _] = s.kernel_places();
+    let [text, end] = s.kernel_places();
     let [map, map_end, modules_end] = s.arch().layout.image_range();
     let apart = s.vmalloc_range();
-    if others && apart.is_none() {
+    if others && matches!(apart, Ok(None)) {
         out.push((map, text.unwrap_or(map)));
     }
-    if others && let Some((start, size)) = apart {
+    // where it begins is lost: somewhere between the direct map and the image
+    if others
+        && apart.is_err()
+        && let Ok(direct) = kernel::mm::slab::direct_map_base(s)
+    {
+        let behind = direct.add(s.phys().ranges().last().map_or(0, |range| range.end.0));
+        out.push((behind, map.max(behind)));
+    }
+    if others && let Ok(Some((start, size))) = apart {
         let end = start.0.saturating_add(size);
         match kernel::mm::slab::vmemmap_base(s) {
             Ok(pages) => {
