@@ -223,6 +223,9 @@ pub struct Map {
     pub start: String,
     /// `rw-p`.
     pub flags: String,
+    /// What is mapped, where it has a name.
+    #[serde(default)]
+    pub path: Option<String>,
 }
 
 /// A message of the log.

@@ -119,6 +119,12 @@ pub const KNOWN: &[Known] = &[
         stacks::overlapping,
     ),
     known(
+        "no registers",
+        "crash takes words for registers whose SS is no selector",
+        &["bt -E"],
+        texts::no_registers,
+    ),
+    known(
         "more stacks of exceptions",
         "crashlens looks at those of machine checks and VMM communication on every kernel",
         &["bt -E"],
@@ -252,6 +258,18 @@ pub const KNOWN: &[Known] = &[
         "crash counts ticks: of another start on 6.12 (minutes where the guest spoke last after seconds), without what is less          than one elsewhere; and it centres numbers",
         &["timer -r"],
         machine::clock_now,
+    ),
+    known(
+        "names in a process's memory",
+        "/proc/PID/maps shows a shared memory segment's name with its slash",
+        &["vm"],
+        texts::name_in_maps,
+    ),
+    known(
+        "resident huge pages",
+        "the guest's /proc/sysvipc/shm has crashlens's number; crash multiplies it by a huge page's pages once more",
+        &["ipcs -M"],
+        texts::resident_of_huge_pages,
     ),
     known(
         "the order of a module's parts",

@@ -1,5 +1,7 @@
 //! Known differences of other texts, and how each is told.
 
+use std::collections::BTreeSet;
+
 use super::{Beside, Hunk, frames};
 use crate::Case;
 
@@ -136,13 +138,16 @@ pub(super) fn uptime_of(sys: &str) -> Option<i64> {
 }
 
 /// How far crash's clock is ahead, where it is wrong by the guest's own log and crashlens's is not: a guest is up for as
-/// long as its last message says, and not for much longer.
+/// long as its last message says, and not for much longer. Ticks were counted a little before the clock ran, so that crash
+/// is a second ahead where the last message came at a second's end.
 pub(super) fn clock_error(case: &Case, theirs: i64, ours: i64) -> Option<i64> {
     const QUIET: i64 = 30;
     let times = case.truth.console.iter().filter_map(|message| message.time.parse::<f64>().ok());
-    let last = times.fold(0.0, f64::max) as i64;
-    let possible = last..=last + QUIET;
-    (possible.contains(&ours) && !possible.contains(&theirs)).then_some(theirs - ours)
+    let last = times.fold(0.0, f64::max);
+    let second = last as i64;
+    let possible = second..=second + QUIET;
+    let is_tick_ahead = ours == second && theirs == ours + 1 && last.fract() > 0.9;
+    (is_tick_ahead || possible.contains(&ours) && !possible.contains(&theirs)).then_some(theirs - ours)
 }
 
 /// Clocks that crash has wrong by the same error.
@@ -356,4 +361,57 @@ pub(super) fn made_code(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
         let address = theirs.strip_prefix("sym: invalid address: ");
         address.is_some_and(|address| ours.starts_with(address)) && is_of_made_code(ours)
     });
+}
+
+/// The name of a shared memory segment's file, which `/proc/PID/maps` shows with its slash.
+pub(super) fn name_in_maps(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    hunk.take_pairs(|theirs, ours| match (theirs.rsplit_once(' '), ours.rsplit_once(' ')) {
+        (Some((head, theirs)), Some((same, ours))) => {
+            head == same
+                && ours.strip_prefix('/') == Some(theirs)
+                && beside
+                    .case
+                    .truth
+                    .maps
+                    .iter()
+                    .any(|map| map.path.as_deref().and_then(|path| path.split(' ').next()) == Some(ours))
+        }
+        _ => false,
+    });
+}
+
+/// Resident pages of a segment: those that the guest counts, and 512 for each of them.
+pub(super) fn resident_of_huge_pages(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    const LABEL: &str = "PAGES ALLOCATED/RESIDENT/SWAPPED:";
+    let lines = beside.case.truth.sections.get("sysvipc/shm").map_or(&[][..], Vec::as_slice);
+    let guests: BTreeSet<u64> = lines
+        .iter()
+        .filter_map(|line| line.split_whitespace().rev().nth(1)?.parse::<u64>().ok())
+        .map(|bytes| bytes / 4096)
+        .collect();
+    let counts = |line: &str| -> Option<Vec<u64>> {
+        line.strip_prefix(LABEL)?.trim().split('/').map(|word| word.parse().ok()).collect()
+    };
+    hunk.take_pairs(|theirs, ours| match (counts(theirs).as_deref(), counts(ours).as_deref()) {
+        (Some([all, resident, swapped]), Some([same, ours, same_swapped])) => {
+            (all, swapped) == (same, same_swapped) && *resident == ours * 512 && guests.contains(ours)
+        }
+        _ => false,
+    });
+}
+
+/// Registers of crash's whose SS is no selector: words that an `iret` of `sync_core()` left, and what lies beside them.
+pub(super) fn no_registers(_: &Beside<'_>, hunk: &mut Hunk<'_>) {
+    let is_head = |line: &String| line.contains("KERNEL-MODE EXCEPTION FRAME AT: ");
+    let is_wrong = |line: &String| {
+        let selector =
+            line.split_once(" SS: ").and_then(|(_, word)| u64::from_str_radix(word.trim(), 16).ok());
+        selector.is_some_and(|selector| selector > 0xffff)
+    };
+    let Some(end) = hunk.crash.iter().position(is_wrong) else { return };
+    let Some(start) = hunk.crash.iter().take(end).rposition(is_head) else { return };
+    hunk.crash.drain(start..=end);
+    if let Some(none) = hunk.ours.iter().position(|line| line == "(none found)") {
+        hunk.ours.remove(none);
+    }
 }
