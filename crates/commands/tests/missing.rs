@@ -401,6 +401,33 @@ fn a_function_that_lost_its_name_is_a_frame_where_a_call_leads_to_it() {
     assert!(!text.contains("may be missing"), "{text}");
 }
 
+/// With each third page of the tables by which stacks are unwound: frames that they would tell are marked or missing with a
+/// note, and no other takes their place.
+#[test]
+fn stacks_without_a_third_of_their_tables_have_no_frame_that_is_wrong() {
+    let files = [property::sample()];
+    let whole = open(&files, &Veil::nothing()).unwrap();
+    let session = whole.session().unwrap();
+    let place = |name: &str| session.symbol(name).unwrap().0;
+    let tables =
+        [("__start_orc_unwind_ip", "__stop_orc_unwind_ip"), ("__start_orc_unwind", "__stop_orc_unwind")];
+    let pages = |(from, to): (&str, &str)| place(from) / PAGE_SIZE + 1..place(to) / PAGE_SIZE;
+    let mut changed = 0;
+    for third in 0..3 {
+        let hidden = tables.into_iter().flat_map(pages).filter(|page| page % 3 == third);
+        let veil = Veil::left_out(hidden.map(|page| frame_of(session, page * PAGE_SIZE)).collect());
+        let s = open(&files, &veil).unwrap();
+        for line in ["bt", "bt -a", "foreach bt", "stacks -p", "verdict -v", "frame"] {
+            let (answer, is_whole) = property::ask_ended(&s, line);
+            let compared = compare::answers(line, &property::ask(&whole, line), &answer);
+            assert!(compared.wrong.is_empty(), "third {third}, {line}: {:#?}", compared.wrong);
+            assert!(!is_whole || compared.lack.is_none(), "third {third}, {line}: {:?}", compared.lack);
+            changed += usize::from(compared.changed);
+        }
+    }
+    assert!(changed > 6, "only {changed} answers need these pages");
+}
+
 #[test]
 fn what_is_missing_is_absent_and_nothing_else_changes() {
     let wholes = wholes();

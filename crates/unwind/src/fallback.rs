@@ -129,7 +129,9 @@ impl Unwinder<'_> {
         let cfa = slot.add(8);
         let none = Regs::new(cursor.regs.reg_set());
         let regs = place(&none, pc.0, cfa).with(cursor.regs.reg_set().fp, caller_bp);
-        let caller = Cursor::new(regs, true, Some(slot), How::FramePointer);
+        let is_any = self.code.are_names_lost() && self.code.function(cursor.lookup()).is_none();
+        let how = if is_any { How::Scan } else { How::FramePointer };
+        let caller = Cursor::new(regs, true, Some(slot), how);
         caller.map_or(Step::Unknown, |caller| Step::Caller { caller, cfa })
     }
 

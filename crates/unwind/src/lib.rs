@@ -52,6 +52,10 @@ pub trait Code {
     fn is_nameless(&self, _pc: VirtAddr) -> bool {
         false
     }
+    /// True where the kernel has names of its functions, and the dump lost them: code without one may be any.
+    fn are_names_lost(&self) -> bool {
+        false
+    }
     /// Where the function around `pc` begins.
     fn function(&self, _pc: VirtAddr) -> Option<VirtAddr> {
         None

@@ -143,6 +143,10 @@ fn value(path: &str, whole: &Value, found: &Value, noted: bool, out: &mut Compar
         {
             out.lacks(format!("{path}: the symbol of {at}"));
         }
+        // a frame that is marked as a guess may be any
+        (Value::Object(_), Value::Object(_)) if path.ends_with(".frame") && is_guess(found) => {
+            out.lacks(format!("{path}: {whole}"));
+        }
         (Value::Object(whole), Value::Object(found)) => members(path, whole, found, noted, out),
         (Value::Array(whole), Value::Array(found)) => rows(path, whole, found, noted, out),
         _ => out.wrong.push(format!("{path}: {found} and not {whole}")),
@@ -219,7 +223,34 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
             None => unlike.push(row),
         }
     }
+    // stacks of which a part is lost are told one by one: each is a part of what has all its tasks
+    let stacks = path.ends_with(".stacks") && whole.iter().all(|w| w["tasks"].is_array());
     for row in unlike {
+        // one of several values that could not be had
+        if is_absent(row) {
+            out.lacks(format!("{path}: {row}"));
+            rest.pop();
+            continue;
+        }
+        let has_tasks = |w: &Value| {
+            let tasks = |of: &Value| -> Vec<Value> {
+                of["tasks"].as_array().into_iter().flatten().map(|task| task["task"].clone()).collect()
+            };
+            let all = tasks(w);
+            tasks(row).iter().all(|task| all.contains(task))
+        };
+        // tasks of which no frame could be had stand together: no stack has them
+        if stacks && row["frames"].as_array().is_some_and(Vec::is_empty) && noted {
+            let left: Vec<Value> = row["tasks"].as_array().into_iter().flatten().cloned().collect();
+            rest.retain(|w| !w["tasks"].as_array().into_iter().flatten().all(|task| left.contains(task)));
+            out.lacks(format!("{path}: {row}"));
+            continue;
+        }
+        if stacks && let Some(w) = whole.iter().find(|w| has_tasks(w)) {
+            value(path, w, row, noted, out);
+            rest.retain(|left| *left != w);
+            continue;
+        }
         // registers that are used, though less is known that could bear them out
         if path.ends_with(".doubted_registers") && row["why"].is_null() {
             continue;
@@ -261,7 +292,10 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
             one.wrong
         };
         // what tells a frame from others is its program counter
-        let same = |w: &Value| row.get("pc").is_none() || row["pc"] == w["pc"];
+        let same = |w: &Value| {
+            (row.get("pc").is_none() || row["pc"] == w["pc"])
+                && (!path.ends_with(".cpus") || !row["cpu"].is_u64() || row["cpu"] == w["cpu"])
+        };
         let like = rest.iter().enumerate().filter(|(_, w)| same(w));
         let best = like.map(|(n, w)| (differences(w), n)).min_by_key(|(wrong, _)| wrong.len());
         match best {

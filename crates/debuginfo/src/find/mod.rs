@@ -83,6 +83,8 @@ pub enum Outcome {
     NotInPackage,
     /// Servers that do not have it, or did not answer, and why.
     NotServed(String),
+    /// A folder of which a part was not looked at, and why.
+    NotSearched(String),
     /// Taken.
     Taken,
 }
@@ -96,7 +98,7 @@ impl fmt::Display for Outcome {
             Outcome::OtherBuild { build_id } => write!(f, "is of another build ({build_id})"),
             Outcome::NoDwarf => f.write_str("has symbols but no debug information"),
             Outcome::NotInPackage => f.write_str("does not hold it"),
-            Outcome::NotServed(why) => f.write_str(why),
+            Outcome::NotServed(why) | Outcome::NotSearched(why) => f.write_str(why),
             Outcome::Taken => f.write_str("taken"),
         }
     }
@@ -292,7 +294,14 @@ impl Finder {
     /// As [`Self::module`], without unpacking and asking: what is there now.
     #[must_use]
     pub fn module_at_hand(&self, name: &str, build_id: Option<&[u8]>) -> Search {
-        take_first(self.module_places(name, build_id), build_id)
+        let mut search = take_first(self.module_places(name, build_id), build_id);
+        if search.found.is_none()
+            && let Some(index) = self.index.get()
+        {
+            let left = index.unsearched();
+            search.tried.extend(left.map(|(path, why)| Tried { path, outcome: Outcome::NotSearched(why) }));
+        }
+        search
     }
 
     /// All files that may be a module's by their names; which of them is, the caller has to find out.

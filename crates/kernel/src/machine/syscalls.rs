@@ -46,8 +46,13 @@ pub struct Parameter {
 /// # Errors
 /// What the tracer knows is not in the dump.
 pub fn parameters(s: &Session, name: &str) -> Result<Option<Vec<Parameter>>> {
-    let of = |p: &&str| s.symbol(&format!("__syscall_meta_{p}{name}"));
-    let Some(symbol) = ["_", "_sys_"].iter().find_map(of) else { return Ok(None) };
+    let of = |prefix: &str| s.optional_symbol(&format!("__syscall_meta_{prefix}{name}"));
+    let Some(symbol) = (match of("_")? {
+        Some(symbol) => Some(symbol),
+        None => of("_sys_")?,
+    }) else {
+        return Ok(None);
+    };
     let b = s.bind::<SyscallMetadata>();
     let mem = s.mem();
     // without types: { name, int syscall_nr, int nb_args, types, args }, as it has been since 2.6.33

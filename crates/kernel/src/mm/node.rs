@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a node that is not there ends nothing: machines have node 0 and node 2.
 
-use crate::error::Result;
+use crate::error::{KernelError, Result};
 use crate::session::Session;
 use base::VirtAddr;
 
@@ -34,7 +34,13 @@ pub fn nodes(s: &Session) -> Result<Vec<VirtAddr>> {
 /// # Errors
 /// As of [`nodes`].
 pub fn numbered(s: &Session) -> Result<Vec<(u64, VirtAddr)>> {
-    let Some(table) = s.symbol("node_data") else { return Ok(vec![(0, s.need_symbol("contig_page_data")?)]) };
+    let Some(table) = s.optional_symbol("node_data")? else {
+        return Ok(vec![(0, s.need_symbol("contig_page_data")?)]);
+    };
+    // where the number is lost, so may be nodes: one that is not there ends nothing
+    if let Some(at) = s.optional_symbol("nr_node_ids")? {
+        s.mem().u32(at)?;
+    }
     let known = count(s);
     let mut out = Vec::new();
     for n in 0..known.unwrap_or(MAX_NODES) {
@@ -44,8 +50,13 @@ pub fn numbered(s: &Session) -> Result<Vec<(u64, VirtAddr)>> {
             (Ok(_), Some(_)) => {}
             (Err(e), Some(_)) => return Err(e.into()),
             // how long the array is, is not known: it ends where it holds nothing
+            (Err(e), None) if out.is_empty() => return Err(e.into()),
             (_, None) => break,
         }
+    }
+    if out.is_empty() {
+        let why = "it holds no node, and each machine has one".to_owned();
+        return Err(KernelError::Damaged { what: "node_data", at: table, why });
     }
     Ok(out)
 }

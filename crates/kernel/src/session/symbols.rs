@@ -155,7 +155,13 @@ impl Session {
         let Some((fixed, size)) = self.arch().layout.vmalloc_range(self.map().tables().levels()) else {
             return Ok(None);
         };
-        let Some(at) = self.landmark("vmalloc_base") else { return Ok(Some((fixed, size))) };
+        let at = match self.landmark("vmalloc_base") {
+            Some(at) => at,
+            None => match self.optional_symbol("vmalloc_base")? {
+                Some(at) => at,
+                None => return Ok(Some((fixed, size))),
+            },
+        };
         let moved = self.mem().ptr(at)?;
         match self.arch().is_kernel(moved) {
             true => Ok(Some((moved, size))),
@@ -173,7 +179,9 @@ impl Session {
             let t = &self.kernel_symbols().table;
             let start = t.addr("_text").or_else(|| t.addr("_stext")).or(self.boot().text).unwrap_or_default();
             let last = t.iter().next_back().map(|s| s.addr.add(1));
-            let end = t.addr("_end").or(last).unwrap_or(start);
+            // without names it can reach to where modules begin
+            let [_, latest, _] = self.arch().layout.image_range();
+            let end = t.addr("_end").or(last).unwrap_or(if start.is_null() { start } else { latest });
             (start, end.max(start))
         });
         start <= at && at < end

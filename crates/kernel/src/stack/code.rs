@@ -89,6 +89,9 @@ impl Code for SessionCode<'_> {
         let s = self.session;
         s.in_image(pc) && s.locate(pc).is_none() && !s.kernel_symbols().table.is_empty()
     }
+    fn are_names_lost(&self) -> bool {
+        self.session.kernel_symbols().is_lost
+    }
     fn code_pointer(&self, at: u64) -> u64 {
         self.session.opened().machine.code_pointer(at)
     }

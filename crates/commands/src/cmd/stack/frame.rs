@@ -196,6 +196,10 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
         Some(number) => Line::new().text("#").field("number", number).left(3),
         None => Line::new().text("#-  "),
     };
+    if frame.how.is_guess() {
+        line = line.text("? ");
+    }
+    record.hidden("how", format!("{:?}", frame.how));
     let at = frame.lookup();
     line = match s.locate(at) {
         Some(l) => line.field(

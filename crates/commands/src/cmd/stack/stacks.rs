@@ -94,7 +94,7 @@ impl Run for Stacks {
         let mut open = 0_usize;
         for (task, bt) in chosen.iter().zip(&found) {
             if wanted.has_stack(s, bt) {
-                groups.entry(key(bt)).or_default().push((*task, bt));
+                groups.entry(key(task, bt)).or_default().push((*task, bt));
             } else if bt.unwound.stopped.is_loss() {
                 open = open.saturating_add(1);
             }
@@ -104,6 +104,12 @@ impl Run for Stacks {
             report
                 .missing(format!("stacks: whether {open} more stacks have such a frame is not known: {why}"));
         }
+        let of_all = s.tasks().lack().filter(|_| args.task.is_empty());
+        let more = more.or(of_all);
+        // what is lost of a stack may make it equal to any other
+        let partial = found.iter().filter(|bt| bt.unwound.stopped.is_loss()).count();
+        let others = (partial > 0).then(|| format!("the stacks of {partial} tasks are not known whole"));
+        let others = more.clone().or(others);
         let mut groups: Vec<_> = groups.into_values().collect();
         groups.sort_by_key(|group| (std::cmp::Reverse(group.len()), group.first().map(|(task, _)| task.pid)));
         if groups.is_empty() {
@@ -113,32 +119,35 @@ impl Run for Stacks {
         let mut rows = Vec::new();
         for group in &groups {
             cx.cancel.check()?;
-            let mut row = group_row(s, group, &clocks, args.every);
+            let mut row = group_row(s, group, &clocks, others.as_deref(), args.every);
             if !rows.is_empty() {
                 row.items.insert(0, report::Item::Blank);
             }
             rows.push(row);
         }
-        let of_all = s.tasks().lack().filter(|_| args.task.is_empty());
-        report.hidden(
-            "tasks",
-            match more.or(of_all) {
-                Some(why) => Cell::at_least(chosen.len(), why),
-                None => Cell::from(chosen.len()),
-            },
-        );
+        report.hidden("tasks", counted(chosen.len(), more.as_deref()));
         report.list("stacks", rows);
         Ok(report)
     }
 }
 
-/// What makes stacks equal: their addresses, and where there is none, why.
-type Key = (Vec<(u64, bool)>, Option<String>);
+/// A count, where others may belong to it for a reason.
+fn counted(count: usize, others: Option<&str>) -> Cell {
+    match others {
+        Some(why) => Cell::at_least(count, why),
+        None => Cell::from(count),
+    }
+}
 
-fn key(bt: &Backtrace) -> Key {
+/// What makes stacks equal: their addresses, and where there is none, why. A stack that the dump lost a part of is equal to
+/// no other: its task's address tells it from them.
+type Key = (Vec<(u64, bool)>, Option<String>, Option<VirtAddr>);
+
+fn key(task: &Task, bt: &Backtrace) -> Key {
     let frames: Vec<(u64, bool)> = bt.unwound.frames.iter().map(|f| (f.pc.0, f.how.is_guess())).collect();
     let reason = frames.is_empty().then(|| why_none(bt));
-    (frames, reason)
+    let own = (!frames.is_empty() && bt.unwound.stopped.is_loss()).then_some(task.at);
+    (frames, reason, own)
 }
 
 /// Why a task has no frames.
@@ -340,7 +349,13 @@ fn backtraces(cx: &Cx<'_>, s: &Session, chosen: &[&Task]) -> Result<Vec<Backtrac
 }
 
 /// `12 tasks: 10 IN, 2 UN   not run for 0 00:00:01.004 to 0 00:00:10.100`
-fn group_row(s: &Session, group: &[(&Task, &Backtrace)], clocks: &Clocks, every: bool) -> Record {
+fn group_row(
+    s: &Session,
+    group: &[(&Task, &Backtrace)],
+    clocks: &Clocks,
+    others: Option<&str>,
+    every: bool,
+) -> Record {
     let mut row = Record::new();
     let mut states: BTreeMap<&'static str, (usize, Cell)> = BTreeMap::new();
     for (task, _) in group {
@@ -350,9 +365,9 @@ fn group_row(s: &Session, group: &[(&Task, &Backtrace)], clocks: &Clocks, every:
     let words: Vec<String> = states.iter().map(|(state, (count, _))| format!("{count} {state}")).collect();
     let data = states.into_values().map(|(_, state)| state).collect();
     let many = if group.len() == 1 { " task: " } else { " tasks: " };
-    let line = Line::new().field("count", group.len()).text(many);
+    let line = Line::new().field("count", counted(group.len(), others)).text(many);
     let line = line.field("states", Cell::shown(Cell::Many(data, ","), words.join(", ")));
-    row.line(age_of(s, group, clocks, line));
+    row.line(age_of(s, group, clocks, others, line));
     let shown = if every { group.len() } else { NAMED };
     let names = group.iter().take(shown).map(|(task, _)| format!("{} {}", task.pid, task.comm));
     let mut text = names.collect::<Vec<_>>().join(", ");
@@ -378,8 +393,15 @@ fn group_row(s: &Session, group: &[(&Task, &Backtrace)], clocks: &Clocks, every:
     row
 }
 
-/// For how long the tasks have not run: those that a CPU ran have.
-fn age_of(s: &Session, group: &[(&Task, &Backtrace)], clocks: &Clocks, line: Line) -> Line {
+/// For how long the tasks have not run: those that a CPU ran have. Where others may belong to the group, the times are of
+/// those that are known.
+fn age_of(
+    s: &Session,
+    group: &[(&Task, &Backtrace)],
+    clocks: &Clocks,
+    others: Option<&str>,
+    line: Line,
+) -> Line {
     let mut ages = Vec::new();
     for (task, _) in group.iter().filter(|(task, _)| !task.active) {
         match clocks.age(s, task) {
@@ -390,10 +412,17 @@ fn age_of(s: &Session, group: &[(&Task, &Backtrace)], clocks: &Clocks, line: Lin
     let (Some(least), Some(most)) = (ages.iter().min().copied(), ages.iter().max().copied()) else {
         return line.text("  running");
     };
-    let line = line.text("  not run for ").field("least_nsec", Cell::shown(least, ago(least)));
-    match group.len() {
-        1 => line,
-        _ => line.text(" to ").field("most_nsec", Cell::shown(most, ago(most))),
+    let (low, high) = match others {
+        Some(why) => (Cell::absent("?", why).lost_if(true), Cell::at_least(most, why)),
+        None => (Cell::from(least), Cell::from(most)),
+    };
+    let line = line.text("  not run for ").field("least_nsec", Cell::shown(low, ago(least)));
+    match (group.len(), others) {
+        (1, _) => line,
+        (_, None) => line.text(" to ").field("most_nsec", Cell::shown(high, ago(most))),
+        (_, Some(_)) => {
+            line.text(" to ").field("most_nsec", Cell::shown(high, ago(most))).text(" (of those known)")
+        }
     }
 }
 

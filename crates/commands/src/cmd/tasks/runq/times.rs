@@ -64,6 +64,8 @@ pub(super) fn lag(s: &Session, cpus: &[u32], report: &mut Report) -> Result<(), 
     let latest = all.iter().filter_map(|(_, clock)| clock.as_ref().ok()).max().copied().unwrap_or(0);
     let behind = |clock: &Result<u64, KernelError>| clock.as_ref().map_or(u64::MAX, |clock| latest - clock);
     all.sort_by_key(|(cpu, clock)| (clock.is_err(), behind(clock), *cpu));
+    // the most recent one can be one that is lost
+    let lost = all.iter().find_map(|(_, clock)| clock.as_ref().err()).map(ToString::to_string);
     let digits = |n: u32| n.max(1).ilog10() as usize;
     let most = digits(u32::try_from(s.cpus().possible.len()).unwrap_or(u32::MAX));
     let rows = all.into_iter().map(|(cpu, clock)| {
@@ -71,7 +73,11 @@ pub(super) fn lag(s: &Session, cpus: &[u32], report: &mut Report) -> Result<(), 
         let line = Line::of(" ".repeat(indent)).text("CPU ").field("cpu", cpu).text(": ");
         let lag = clock.map(|clock| {
             let lag = latest.saturating_sub(clock);
-            Cell::shown(lag, format!("{:.2} secs", lag as f64 / 1e9))
+            let text = format!("{:.2} secs", lag as f64 / 1e9);
+            match &lost {
+                Some(why) => Cell::shown(Cell::at_least(lag, why.clone()), format!("at least {text}")),
+                None => Cell::shown(lag, text),
+            }
         });
         Record::of(line.field("lag_nsec", lag.unwrap_or_else(|e| unknown("?", &e))))
     });
