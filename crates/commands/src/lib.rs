@@ -65,6 +65,7 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::tasks::waitq::Waitq,
     &cmd::tasks::task::TaskCommand,
     &cmd::tasks::foreach::Foreach,
+    &cmd::tasks::gcore::Gcore,
     &cmd::memory::kmem::Kmem,
     &cmd::fs::files::Files,
     &cmd::fs::fuser::Fuser,

@@ -156,6 +156,30 @@ fn runq_shows_each_class() {
 }
 
 #[test]
+fn ps_shows_policies_and_leaves_idle_tasks_out() {
+    let mut k = Kernel::new();
+    let made = k.run_queues("cached");
+    let row = |n: usize, mark: &str, cpu: u32, rest: &str| {
+        format!("{mark} {n:>7}       ? {cpu:>3}  {:x}  {rest}  made", made.tasks[n - 1])
+    };
+    let text = ask(&k, "ps -YI");
+    let all = lines(&text);
+    assert_eq!(all[0], "      PID    PPID  CPU       TASK        POLICY       PRIO  COMM", "{text}");
+    assert_eq!(all[1], row(1, ">", 0, "NORMAL        120"), "{text}");
+    assert_eq!(all[5], row(5, " ", 0, "FIFO            3"), "{text}");
+    assert_eq!(all[6], row(6, " ", 0, "DEADLINE       -1"), "{text}");
+    assert_eq!(all.len(), 7, "{text}");
+    // the idle tasks of both CPUs, and no line of heads
+    assert_eq!(ask(&k, "ps -YH").lines().count(), 8);
+    assert_eq!(ask(&k, "ps -I").lines().count(), 7);
+    assert_eq!(ask(&k, "ps -y FIFO -Y").lines().count(), 2);
+    let far = k.memory(4096);
+    k.word(made.rqs[0], far);
+    k.without("task_struct", "policy");
+    assert!(try_ask(&k, "ps -Y").unwrap_err().contains("no member policy"));
+}
+
+#[test]
 fn runq_shows_groups_within_each_other() {
     for age in ["old", "cached", "percpu", "limbo", "flat"] {
         let mut k = Kernel::new();

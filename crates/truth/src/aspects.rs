@@ -24,7 +24,7 @@ pub use ipc::ipc;
 pub use irq::irq;
 pub use machine::machine;
 pub use net::net;
-pub use sched::{queues, signals};
+pub use sched::{policies, queues, signals};
 pub use sleepers::sleepers;
 pub use stacks::stacks;
 pub use timers::timers;

@@ -179,6 +179,7 @@ impl Answers {
             "log",
             "mod",
             "ps",
+            "ps -Y",
             "ipcs -Msq",
             "foreach files",
             "mount",

@@ -80,6 +80,11 @@ fn the_signals_are_the_guests() {
 }
 
 #[test]
+fn the_policies_are_the_guests() {
+    check("policies", aspects::policies);
+}
+
+#[test]
 fn the_queues_hold_the_tasks_that_run() {
     check("queues", aspects::queues);
 }

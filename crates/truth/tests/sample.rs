@@ -44,13 +44,14 @@ fn the_sample_says_what_its_guest_said() {
     let case = case();
     let dump = vec![PathBuf::from(SAMPLE)];
     let answers = Answers::about(&case, &dump, State::Alone).unwrap();
-    let all: [(&str, Aspect); 21] = [
+    let all: [(&str, Aspect); 22] = [
         ("system", aspects::system),
         ("log", aspects::log),
         ("modules", aspects::modules),
         ("tasks", aspects::tasks),
         ("ipc", aspects::ipc),
         ("signals", aspects::signals),
+        ("policies", aspects::policies),
         ("queues", aspects::queues),
         ("irq", aspects::irq),
         ("timers", aspects::timers),
@@ -105,6 +106,11 @@ fn log_tail() {
 #[test]
 fn ps() {
     check("ps", "ps");
+}
+
+#[test]
+fn ps_with_policies() {
+    check("ps-Y", "ps -Y -I");
 }
 
 #[test]

@@ -36,6 +36,41 @@ pub trait CpuNotes: Send + Sync {
     fn tables_of(&self, _state: &CpuState, _kernel: &PageTables) -> Option<PageTables> {
         None
     }
+    /// The registers that `NT_PRSTATUS` of a process has, in its order.
+    fn general(&self) -> Vec<usize>;
+    /// Registers of user mode that entries do not save, and where in `task_struct` the switch away from a task keeps each: the
+    /// member's names over the years.
+    fn kept_by_switch(&self) -> &'static [(usize, &'static [&'static str])] {
+        &[]
+    }
+    /// True for registers of a 32-bit program, whose cores are other files.
+    fn is_narrow(&self, _regs: &Regs) -> bool {
+        false
+    }
+    /// Takes away what a member of `task_struct` does not hold after all.
+    fn settle(&self, _regs: &mut Regs) {}
+    /// System calls that did not save all registers.
+    fn short_calls(&self) -> ShortCalls {
+        ShortCalls::default()
+    }
+    /// How many bytes of a thread's floating point state [`CpuNotes::floating`] wants; 0 where it does not know them.
+    fn floating_len(&self) -> usize {
+        0
+    }
+    /// `NT_PRFPREG` of a process, by the beginning of what the kernel keeps of a thread's floating point state. `features` are
+    /// the words in which the kernel counts what its processor can.
+    fn floating(&self, _kept: &[u8], _features: &[u32]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// What a way into the kernel leaves in user mode's place, or nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ShortCalls {
+    /// Functions that only a kernel with this way has.
+    pub functions: &'static [&'static str],
+    /// The registers whose places in the saved ones hold what lay there before.
+    pub unsaved: &'static [usize],
 }
 
 /// `boot`: from evidence to a kernel in its address space. [`crate::Boot`] has the order of the ways.

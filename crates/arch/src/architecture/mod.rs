@@ -18,7 +18,7 @@ use capability::{
 /// | field | is | gives | without it |
 /// |---|---|---|---|
 /// | `regs` | registers, roles, how they print | registers by name everywhere | needed |
-/// | `notes` | CPUs' registers in a dump's notes | `bt` of running tasks | needed; it may find none |
+/// | `notes` | CPUs' registers in a dump's notes, a process's in a core | `bt` of running tasks, `gcore` | needed; it may find none |
 /// | `boot` | evidence to a placed address space | a dump opens | needed |
 /// | `paging` | levels, permissions, swap entries, page sizes | `vtop`, `rd` of any address | needed |
 /// | `layout` | image, modules, direct map, `vmemmap` | symbols, `kmem`, what an address is | needed |
@@ -135,6 +135,11 @@ impl Arch {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+    /// The `e_machine` of its ELF files.
+    #[must_use]
+    pub const fn e_machine(&self) -> u16 {
+        self.e_machine
     }
     /// True for the `e_machine` of an ELF file of this architecture.
     #[must_use]

@@ -41,4 +41,10 @@ impl CpuNotes for Arm64 {
     fn is_reset(&self, state: &CpuState) -> bool {
         is_reset(state)
     }
+    fn is_narrow(&self, regs: &Regs) -> bool {
+        regs.get(PSTATE).is_some_and(|pstate| pstate & 0x10 != 0)
+    }
+    fn general(&self) -> Vec<usize> {
+        (0..=PC).chain([PSTATE]).collect()
+    }
 }

@@ -7,7 +7,7 @@
 use super::X86_64;
 use super::paging;
 use super::regs::*;
-use crate::capability::CpuNotes;
+use crate::capability::{CpuNotes, ShortCalls};
 use crate::{Control, CpuState, PageTables, Regs};
 use base::{Bytes, OutOfBounds, PhysAddr, RawNote};
 
@@ -116,6 +116,34 @@ fn segment(bytes: &mut Bytes<'_>) -> Result<(u64, u64), OutOfBounds> {
     Ok((selector.into(), bytes.u64()?))
 }
 
+/// Bytes of the FXSAVE area (`NT_PRFPREG`); the header of XSAVE follows it in memory (SDM volume 1, 13.4).
+const XSAVE_HEADER: usize = 512;
+/// FXSAVE's parts: from x87's control word on, MXCSR and its mask, the x87 registers, the XMM registers (SDM volume 1, 10.5.1).
+const MXCSR: usize = 24;
+const X87_REGS: usize = 32;
+const XMM_REGS: usize = 160;
+const XMM_END: usize = 416;
+
+/// The FXSAVE area of a thread, where XSAVE wrote it. XSAVE leaves out the parts that are as after a reset, and says so in
+/// its header (XSTATE_BV: bit 0 is x87, bit 1 XMM, bit 2 AVX).
+fn fxsave(kept: &[u8]) -> Option<Vec<u8>> {
+    let parts = Bytes::new(kept).u64_at(XSAVE_HEADER).ok()?;
+    let mut out = kept.get(..XSAVE_HEADER)?.to_vec();
+    if parts & 1 == 0 {
+        out.get_mut(..MXCSR)?.fill(0);
+        // FCW
+        out.get_mut(..2)?.copy_from_slice(&0x37f_u16.to_le_bytes());
+        out.get_mut(X87_REGS..XMM_REGS)?.fill(0);
+    }
+    if parts & 2 == 0 {
+        out.get_mut(XMM_REGS..XMM_END)?.fill(0);
+    }
+    if parts & 6 == 0 {
+        out.get_mut(MXCSR..MXCSR + 4)?.copy_from_slice(&0x1f80_u32.to_le_bytes());
+    }
+    Some(out)
+}
+
 impl CpuNotes for X86_64 {
     fn cpu_states(&self, notes: &[RawNote]) -> Vec<CpuState> {
         cpu_states(notes)
@@ -129,11 +157,75 @@ impl CpuNotes for X86_64 {
     fn tables_of(&self, state: &CpuState, kernel: &PageTables) -> Option<PageTables> {
         tables_of(state, kernel)
     }
+    fn general(&self) -> Vec<usize> {
+        USER_REGS.to_vec()
+    }
+    fn kept_by_switch(&self) -> &'static [(usize, &'static [&'static str])] {
+        // the bases have these names since 4.7 (296f781a4b78)
+        const {
+            &[
+                (FS_BASE, &["thread.fsbase", "thread.fs"]),
+                (GS_BASE, &["thread.gsbase", "thread.gs"]),
+                (DS, &["thread.ds"]),
+                (ES, &["thread.es"]),
+                (FS, &["thread.fsindex"]),
+                (GS, &["thread.gsindex"]),
+            ]
+        }
+    }
+    fn short_calls(&self) -> ShortCalls {
+        // to 4.15 (21d375b6b34f)
+        const FUNCTIONS: &[&str] = &["entry_SYSCALL_64_fastpath", "system_call_fastpath"];
+        const UNSAVED: &[usize] = &[RBX, RBP, R12, R13, R14, R15];
+        ShortCalls { functions: FUNCTIONS, unsaved: UNSAVED }
+    }
+    fn floating_len(&self) -> usize {
+        XSAVE_HEADER + 8
+    }
+    fn floating(&self, kept: &[u8], features: &[u32]) -> Option<Vec<u8>> {
+        // X86_FEATURE_XSAVE: bit 26 of the fifth word; without it FXSAVE wrote it all
+        match features.get(4)? >> 26 & 1 {
+            1 => fxsave(kept),
+            _ => kept.get(..XSAVE_HEADER).map(<[u8]>::to_vec),
+        }
+    }
+    fn is_narrow(&self, regs: &Regs) -> bool {
+        // __USER32_CS
+        regs.get(CS) == Some(0x23)
+    }
+    fn settle(&self, regs: &mut Regs) {
+        // to 4.6 a base below 4 GiB could be that of a segment
+        for (selector, base) in [(FS, FS_BASE), (GS, GS_BASE)] {
+            if regs.get(selector).is_some_and(|n| n > 3) && regs.get(base) == Some(0) {
+                regs.clear(base);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_xsave_left_out_is_as_after_a_reset() {
+        let mut kept = vec![0xab; 576];
+        kept[512..520].copy_from_slice(&3_u64.to_le_bytes());
+        assert_eq!(fxsave(&kept).unwrap(), vec![0xab; 512]);
+        kept[512..520].copy_from_slice(&4_u64.to_le_bytes());
+        let own = fxsave(&kept).unwrap();
+        assert_eq!((own[..2].to_vec(), own[2], own[24], own[32], own[160]), (vec![0x7f, 3], 0, 0xab, 0, 0));
+        kept[512..520].copy_from_slice(&0_u64.to_le_bytes());
+        assert_eq!(fxsave(&kept).unwrap()[24..28], [0x80, 0x1f, 0, 0]);
+        assert!(fxsave(&kept[..515]).is_none());
+    }
+
+    #[test]
+    fn a_base_of_a_segment_is_not_the_one_that_the_task_keeps() {
+        let mut regs = Regs::new(&SET).with(FS, 0x63).with(FS_BASE, 0).with(GS, 0).with(GS_BASE, 0);
+        X86_64.settle(&mut regs);
+        assert_eq!((regs.get(FS_BASE), regs.get(GS_BASE)), (None, Some(0)));
+    }
 
     fn note(name: &str, kind: u32, desc: Vec<u8>) -> RawNote {
         RawNote { name: name.as_bytes().to_vec(), kind, desc }

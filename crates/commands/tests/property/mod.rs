@@ -57,8 +57,10 @@ const MORE: &[&str] = &[
 /// Lines that change this machine, or ask nothing of the dump.
 fn is_asked(line: &str) -> bool {
     let word = line.split_whitespace().next().unwrap_or_default();
-    let own =
-        ["repeat", "exit", "quit", "q", "alias", "extend", "wr", "help", "ascii", "eval", "ptob", "btop"];
+    let own = [
+        "gcore", "repeat", "exit", "quit", "q", "alias", "extend", "wr", "help", "ascii", "eval", "ptob",
+        "btop",
+    ];
     // searches of all memory read what is in the dump, whatever it is
     let all_memory = ["search -k", "search -p", "search -u"];
     !own.contains(&word)

@@ -15,6 +15,7 @@ bind! {
         sb: "i_sb",
         in_sb: "i_sb_list",
         length: "i_size",
+        links: "i_nlink" | "__i_nlink",
     }
 }
 bind! {
@@ -32,6 +33,14 @@ bind! {
 bind! {
     /// `struct file_system_type`
     struct FileSystemType("file_system_type") { name: "name" }
+}
+
+/// How many names an inode has; none where its file was deleted.
+///
+/// # Errors
+/// It is not in the dump.
+pub fn links(s: &Session, inode: VirtAddr) -> Result<u32> {
+    s.bind::<Inode>().links.u32(s.mem(), inode)
 }
 
 /// `S_IFMT` of a mode.

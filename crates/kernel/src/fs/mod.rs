@@ -1,6 +1,7 @@
 //! File systems: dentries, mounts, open files, inodes.
 
 pub mod char_dev;
+pub mod coredump;
 pub mod file;
 pub mod fs_struct;
 pub mod inode;

@@ -18,6 +18,8 @@ bind! {
         pgoff: "vm_pgoff",
         next: "vm_next",
         mm: "vm_mm",
+        ops: "vm_ops",
+        anon: "anon_vma",
     }
 }
 

@@ -77,7 +77,6 @@ bind! {
         dl: "dl",
         runnable: "scx.runnable_node",
         limbo: "throttle_node",
-        prio: "prio",
     }
 }
 
@@ -158,7 +157,7 @@ pub fn of_cpu(s: &Session, cpu: u32) -> Result<CpuQueues> {
 /// # Errors
 /// It is not in the dump, or the types do not know it.
 pub fn priority(s: &Session, task: &Task) -> Result<i32> {
-    s.bind::<Entities>().prio.i32(s.mem(), task.at)
+    s.bind::<task::TaskStruct>().prio.i32(s.mem(), task.at)
 }
 
 /// Where the tree of a fair queue has its root, and where the lists of a real-time queue begin: what crash shows of them.

@@ -36,6 +36,7 @@ bind! {
         thread_pid: "thread_pid", // 4.19 (2c4704756cab)
         pid_links: "pid_links" | "pids", // 4.19 (2c4704756cab)
         policy: "policy",
+        prio: "prio",
         last_run: "sched_info.last_arrival" | "se.exec_start",
         utime: "utime",
         stime: "stime",

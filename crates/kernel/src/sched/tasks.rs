@@ -16,6 +16,8 @@ use crate::session::{Fact, Session};
 use base::VirtAddr;
 use find::Find;
 
+pub use ids::{process_group, session_id};
+
 pub(crate) use find::is_possible_count;
 
 /// All tasks as far as they could be found.

@@ -41,6 +41,7 @@ impl Kernel {
             ("rt", RT, "sched_rt_entity"),
             ("dl", DL, "sched_dl_entity"),
             ("prio", 240, "s32"),
+            ("policy", 244, "u32"),
             ("cpu", 248, "u32"),
             ("throttle_node", 256, "list_head"),
             ("sched_info", 272, "sched_info"),
@@ -66,8 +67,8 @@ impl Kernel {
             self.set(*task, "task_struct", "prio", 120 + n as u64);
             self.set(*task, "task_struct", "sched_info.last_arrival", 4_000_000_000 + n as u64);
         }
-        self.set(tasks[4], "task_struct", "prio", 3);
-        self.set(tasks[5], "task_struct", "prio", u64::MAX);
+        self.set(tasks[4], "task_struct", "prio", 3).set(tasks[4], "task_struct", "policy", 1);
+        self.set(tasks[5], "task_struct", "prio", u64::MAX).set(tasks[5], "task_struct", "policy", 6);
         let (groups, queues) = self.task_groups(age, rqs);
         self.fair_tasks(age, &tasks, rqs[0], queues);
         self.link(rqs[0] + 64 + 16 + 3 * 16, &[tasks[4] + RT]);

@@ -47,6 +47,39 @@ fn sets(task: &Value) -> [String; 5] {
     [private, shared, blocked, format!("{ignored:016x}"), format!("{caught:016x}")]
 }
 
+/// The policy and the priority of each task, beside those of `/proc/PID/stat`, whose priorities begin 100 lower.
+///
+/// # Errors
+/// crashlens did not answer.
+pub fn policies(case: &Case, answers: &Answers) -> Result<Differences, String> {
+    let names = ["NORMAL", "FIFO", "RR", "BATCH", "ISO", "IDLE", "DEADLINE", "EXT"];
+    let mut wanted = BTreeMap::new();
+    for line in case.truth.sections.get("task.stat").into_iter().flatten() {
+        // the name may hold blanks; the state, the third field, stands behind it
+        let (Some((pid, _)), Some((_, rest))) = (line.split_once(" ("), line.rsplit_once(") ")) else {
+            continue;
+        };
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let field = |n: usize| fields.get(n - 3).and_then(|text| text.parse::<i64>().ok());
+        if let (Ok(pid), Some(prio), Some(policy)) = (pid.parse::<i64>(), field(18), field(41)) {
+            let name = usize::try_from(policy).ok().and_then(|n| names.get(n)).copied().unwrap_or("?");
+            wanted.insert(pid, (name.to_owned(), prio + 100));
+        }
+    }
+    let mut found = BTreeMap::new();
+    for task in answers.list("ps -Y", "tasks")? {
+        let pid = task.get("pid").and_then(Value::as_i64).unwrap_or(-1);
+        let name = task.get("policy").and_then(Value::as_str).unwrap_or_default().to_owned();
+        found.insert(pid, (name, task.get("prio").and_then(Value::as_i64).unwrap_or(i64::MIN)));
+    }
+    found.retain(|pid, _| wanted.contains_key(pid));
+    wanted.retain(|pid, _| found.contains_key(pid));
+    if wanted.is_empty() {
+        return Ok(vec!["no task is in both".to_owned()]);
+    }
+    Ok(different_maps(&found, &wanted))
+}
+
 /// The tasks that `ps` calls running are those that run or wait on a queue. Those of a throttled group are shown by groups
 /// alone.
 ///

@@ -7,7 +7,7 @@
 //! third place has is taken.
 
 use super::find::{Find, PidStruct, Upid};
-use crate::error::KernelError;
+use crate::error::{KernelError, Result};
 use crate::sched::plausible;
 use crate::sched::task::{Task, TaskStruct};
 use crate::session::Session;
@@ -17,6 +17,48 @@ use rustc_hash::{FxHashMap, FxHashSet};
 bind! {
     /// `struct pid_link`, until 4.19 (2c4704756cab): a task has one for each kind of id, that of its own id first
     struct PidLink("pid_link") { pid: "pid" }
+}
+
+bind! {
+    /// `signal_struct`, since 4.19 (2c4704756cab)
+    struct SignalIds("signal_struct") { pids: "pids" }
+}
+
+/// The process group of a task, by the numbers of the first pid namespace.
+///
+/// # Errors
+/// It is not known or not in the dump.
+pub fn process_group(s: &Session, task: &Task) -> Result<i32> {
+    of_kind(s, task, "PIDTYPE_PGID")
+}
+
+/// The session of a task, by the numbers of the first pid namespace.
+///
+/// # Errors
+/// It is not known or not in the dump.
+pub fn session_id(s: &Session, task: &Task) -> Result<i32> {
+    of_kind(s, task, "PIDTYPE_SID")
+}
+
+fn of_kind(s: &Session, task: &Task, kind: &str) -> Result<i32> {
+    let (mem, pid) = (s.mem(), s.bind::<PidStruct>());
+    let values = s.types().find_enumerator(kind).into_iter();
+    let kind = values.filter_map(|(_, value)| u64::try_from(value).ok()).find(|value| *value < 8);
+    let kind = kind.ok_or(KernelError::NoEnumeration("pid_type"))?;
+    let (of_signal, b) = (s.bind::<SignalIds>(), s.bind::<TaskStruct>());
+    let slot = if of_signal.pids.exists() {
+        of_signal.pids.at(b.signal.ptr(mem, task.at)?)?.add(kind * 8)
+    } else {
+        // until then those of the leader count
+        let link = s.bind::<PidLink>();
+        let step = link.size.ok_or(KernelError::NoType("pid_link"))?;
+        link.pid.at(b.pid_links.at(b.group_leader.ptr(mem, task.at)?)?.add(kind.saturating_mul(step)))?
+    };
+    let at = mem.ptr(slot)?;
+    if at.is_null() {
+        return Err(KernelError::GivenUp { pid: task.pid, what: "struct pid" });
+    }
+    s.bind::<Upid>().nr.i32(mem, pid.numbers.at(at)?)
 }
 
 impl Find<'_> {

@@ -7,6 +7,7 @@ use crate::{CommandError, Cx, Example, Run};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::mm::address_space;
+use kernel::sched::runq;
 use kernel::sched::task::{Task, TaskStruct};
 use report::{Cell, Line, Record, Report, Role};
 
@@ -26,6 +27,9 @@ pub(crate) struct PsArgs {
     /// Only the first thread of each process
     #[arg(short = 'G')]
     leaders: bool,
+    /// Without the idle tasks of the CPUs
+    #[arg(short = 'I')]
+    not_idle: bool,
     /// Only tasks of these scheduling policies
     #[arg(short = 'y', value_name = "POLICY")]
     policy: Option<String>,
@@ -59,6 +63,9 @@ pub(crate) struct PsArgs {
     /// Show the resource limits
     #[arg(short = 'r')]
     rlimits: bool,
+    /// Show the scheduling policy and the priority in place of state and memory
+    #[arg(short = 'Y')]
+    policies: bool,
     /// Count the tasks in each state
     #[arg(short = 'S')]
     summary: bool,
@@ -89,7 +96,9 @@ impl Run for Ps {
          traced, ZO zombie, DE dead, PA parked, NE new), the share of memory, the size of its address space and \
          its resident part in KB, and the name, in brackets for threads of the kernel. > marks what a CPU was \
          running; \"set offline hide\" marks it - on CPUs that are offline. Policies for -y: 0 NORMAL, 1 FIFO, \
-         2 RR, 3 BATCH, 4 ISO, 5 IDLE, 6 DEADLINE, 7 EXT; several with commas."
+         2 RR, 3 BATCH, 4 ISO, 5 IDLE, 6 DEADLINE, 7 EXT; several with commas. The priority of -Y is the scheduler's own \
+         (task_struct.prio): less is sooner, -1 for deadlines, 0 to 98 for FIFO and RR, 100 to 139 for the rest, of which \
+         120 is nice 0."
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
@@ -104,6 +113,7 @@ impl Run for Ps {
                 Example::new("ps -l -C 0,1", "last run by CPU"),
                 Example::new("ps -p 1", "its parents"),
                 Example::new("ps -y FIFO,RR", "real-time tasks"),
+                Example::new("ps -Y -I", "the policy and priority of each, without the idle tasks"),
                 Example::new("ps -S", "how many are in which state"),
             ]
         }
@@ -140,6 +150,8 @@ impl Run for Ps {
             modes::threads(cx, s, &chosen, &mut report)?;
         } else if args.rlimits {
             modes::rlimits(cx, s, &chosen, &mut report)?;
+        } else if args.policies {
+            policies(cx, s, &chosen, args.kstackp, !args.no_header, &mut report)?;
         } else {
             table(cx, s, &chosen, args.kstackp, !args.no_header, &mut report)?;
         }
@@ -172,6 +184,9 @@ fn select<'s>(s: &'s Session, args: &PsArgs, report: &mut Report) -> Result<Vec<
     if args.leaders {
         chosen.retain(|t| t.is_leader());
     }
+    if args.not_idle {
+        chosen.retain(|t| t.pid != 0);
+    }
     if args.active {
         chosen.retain(|t| t.active);
         tasks::unknown_cpus(s, report);
@@ -201,6 +216,76 @@ fn kind(t: &Task, report: &mut Report, kernel: bool) -> bool {
         report.missing(format!("ps: whether task {} is of the kernel is not known: left out", t.pid));
     }
     own == Some(kernel)
+}
+
+/// What rows of `ps` begin with: the mark of what a CPU was running, and which task it is.
+fn lead(cx: &Cx<'_>, s: &Session, t: &Task, kstackp: bool) -> Line {
+    let offline = t.cpu.is_some_and(|cpu| tasks::is_hidden(cx, s, cpu));
+    let mark = match (t.active, offline) {
+        (true, false) => ">",
+        (true, true) => "-",
+        (false, _) if s.tasks().was_active(t).is_none() => "?",
+        _ => " ",
+    };
+    let line = Line::new().styled(mark, Role::Strong).field("pid", t.pid).right(8);
+    let ppid =
+        tasks::known(t.ppid, "the page that names the parent, or the parent's own, is not in the dump")
+            .lost_if(true);
+    let line = line.field("ppid", ppid).right(8).field("cpu", tasks::cpu(t)).right(4).text("  ");
+    if kstackp {
+        let sp = s.bind::<TaskStruct>().thread_sp.ptr(s.mem(), t.at);
+        match sp {
+            // the stack of a running task is in its CPU's registers
+            _ if t.active => line.field("kstackp", Cell::Shown(Box::new(Cell::Null), "--".into())).center(16),
+            Ok(at) => line.field("kstackp", Cell::Addr(at.0)).zeros(16),
+            Err(e) => line.field("kstackp", tasks::unknown("?", &e)).center(16),
+        }
+    } else {
+        line.field("task", Cell::Addr(t.at.0)).zeros(16)
+    }
+}
+
+/// The name of a task, in brackets where it is a thread of the kernel.
+fn named(line: Line, t: &Task) -> Line {
+    match t.is_kthread() {
+        Some(true) => line.text("[").field("command", t.comm.clone()).text("]"),
+        _ => line.field("command", t.comm.clone()),
+    }
+}
+
+/// `ps -Y`.
+fn policies(
+    cx: &Cx<'_>,
+    s: &Session,
+    chosen: &[&Task],
+    kstackp: bool,
+    header: bool,
+    report: &mut Report,
+) -> Result<(), CommandError> {
+    let b = s.bind::<TaskStruct>();
+    b.policy.offset().map_err(CommandError::failed)?;
+    b.prio.offset().map_err(CommandError::failed)?;
+    if header {
+        let third = if kstackp { "     KSTACKP     " } else { "      TASK       " };
+        report.line(Line::heading(format!("      PID    PPID  CPU {third} POLICY       PRIO  COMM")));
+    }
+    let mut rows = Vec::with_capacity(chosen.len());
+    for t in chosen {
+        cx.cancel.check()?;
+        let policy = b.policy.u32(s.mem(), t.at).map(policy_name);
+        let policy = policy.map_or_else(|e| tasks::unknown("?", &e), Cell::from);
+        let prio = runq::priority(s, t).map_or_else(|e| tasks::unknown("?", &e), Cell::from);
+        let line = lead(cx, s, t, kstackp).text("  ").field("policy", policy).left(12).text(" ");
+        rows.push(Record::of(named(line.field("prio", prio).right(4).text("  "), t)));
+    }
+    report.list("tasks", rows);
+    Ok(())
+}
+
+/// The name of a policy; one that has none that is known is its number.
+fn policy_name(policy: u32) -> String {
+    let name = POLICIES.iter().zip(0_u32..).find(|(_, n)| *n == policy).map(|(name, _)| *name);
+    name.map_or_else(|| policy.to_string(), str::to_owned)
 }
 
 /// `SCHED_…` (include/uapi/linux/sched.h).
@@ -274,38 +359,11 @@ fn row(
         (Err(e), _) | (_, Err(e)) => tasks::unknown("?", e),
         _ => Cell::absent("?", "the size of memory is not known"),
     };
-    let offline = t.cpu.is_some_and(|cpu| tasks::is_hidden(cx, s, cpu));
-    let mark = match (t.active, offline) {
-        (true, false) => ">",
-        (true, true) => "-",
-        (false, _) if s.tasks().was_active(t).is_none() => "?",
-        _ => " ",
-    };
-    let mut line = Line::new().styled(mark, Role::Strong).field("pid", t.pid).right(8);
-    let ppid =
-        tasks::known(t.ppid, "the page that names the parent, or the parent's own, is not in the dump")
-            .lost_if(true);
-    line = line.field("ppid", ppid).right(8).field("cpu", tasks::cpu(t)).right(4).text("  ");
-    line = if kstackp {
-        let sp = s.bind::<TaskStruct>().thread_sp.ptr(s.mem(), t.at);
-        match sp {
-            // the stack of a running task is in its CPU's registers
-            _ if t.active => line.field("kstackp", Cell::Shown(Box::new(Cell::Null), "--".into())).center(16),
-            Ok(at) => line.field("kstackp", Cell::Addr(at.0)).zeros(16),
-            Err(e) => line.field("kstackp", tasks::unknown("?", &e)).center(16),
-        }
-    } else {
-        line.field("task", Cell::Addr(t.at.0)).zeros(16)
-    };
+    let mut line = lead(cx, s, t, kstackp);
     line = line.text("  ").field("state", tasks::state(s, t)).left(2);
     line = line.field("mem_percent", share).right(6).text("").field("vsz_kb", mapped).right(9);
     line = line.field("rss_kb", cell(&|z| z.resident)).right(9).text("  ");
-    line = if t.is_kthread() == Some(true) {
-        line.text("[").field("command", t.comm.clone()).text("]")
-    } else {
-        line.field("command", t.comm.clone())
-    };
-    let mut row = Record::of(line);
+    let mut row = Record::of(named(line, t));
     if kstackp {
         row.hidden("task", t.at);
     }
@@ -326,6 +384,7 @@ mod tests {
     fn policies_by_name_and_number() {
         assert_eq!(policy("fifo").ok(), Some(1));
         assert_eq!(policy("6").ok(), Some(6));
+        assert_eq!([policy_name(1), policy_name(7), policy_name(9)], ["FIFO", "EXT", "9"]);
         assert_eq!(policy("9").unwrap_err().to_string(), "invalid scheduling policy: 9");
     }
 }
