@@ -142,8 +142,15 @@ impl<'s> Cx<'s> {
     pub fn image_if_open(&self) -> Option<&'s Image> {
         Some(self.layers?.image())
     }
-    /// Why nothing may be written to a file: it is open as the dump or beside it.
+    /// An error where files that arguments name are not to be touched.
+    pub(crate) fn may_name_files(&self) -> Result<(), CommandError> {
+        if self.settings.files { Ok(()) } else { Err(CommandError::failed(NO_FILES)) }
+    }
+    /// Why nothing may be written to a file: it is open as the dump or beside it, or no file may be named.
     pub(crate) fn why_not_written(&self, path: &str) -> Option<String> {
+        if !self.settings.files {
+            return Some(NO_FILES.to_owned());
+        }
         self.layers?.why_not_written(std::path::Path::new(path))
     }
     /// The kernel of the dump, where there is one.
@@ -166,6 +173,8 @@ impl<'s> Cx<'s> {
         }
     }
 }
+
+const NO_FILES: &str = "no file may be named here: it is neither read nor written";
 
 /// Why a layer is not there.
 fn lacks(e: &KernelError) -> CommandError {

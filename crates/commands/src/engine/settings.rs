@@ -84,6 +84,8 @@ pub struct Settings {
     pub offline: bool,
     /// `kmem` shows objects from their left red zone on.
     pub redzone: bool,
+    /// Commands may read and write files that their arguments name; false where others than the user choose the arguments.
+    pub files: bool,
     /// Where error messages go.
     pub error: ErrorsTo,
     /// The source lines that `list` showed last.
@@ -133,6 +135,7 @@ impl Default for Settings {
             behind_ud2: 0,
             offline: true,
             redzone: true,
+            files: true,
             error: ErrorsTo::Default,
             listed: None,
             namelist: None,

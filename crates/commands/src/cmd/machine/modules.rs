@@ -107,6 +107,9 @@ impl Run for Mod {
             s.unload_module_file(named(s, name)?);
             return Ok(report);
         }
+        if args.load.len() > 1 || args.load_all.as_ref().is_some_and(|dir| !dir.is_empty()) {
+            cx.may_name_files()?;
+        }
         let mut loading = args.load.iter();
         if let Some(name) = loading.next() {
             let m = named(s, name)?;

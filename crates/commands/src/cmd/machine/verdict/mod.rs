@@ -56,6 +56,9 @@ impl Run for VerdictCommand {
     fn run(&self, cx: &mut Cx<'_>, args: &VerdictArgs) -> Result<Report, CommandError> {
         let s = cx.session()?;
         let brief = args.brief;
+        if args.known.is_some() {
+            cx.may_name_files()?;
+        }
         let options = Options { known: args.known.as_ref().map(Into::into), brief };
         let analyse = |cx: &mut Cx<'_>| {
             let v = ::verdict::analyse(s, &options);
