@@ -1,0 +1,198 @@
+//! One dump: what a row tells of it.
+
+use base::Cancel;
+use kernel::machine::system;
+use kernel::{Layers, OpenOptions, Session};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+use verdict::Verdict;
+use verdict::model::{Place, Says};
+
+/// A value, or why there is none.
+pub(crate) type Told = Result<String, String>;
+
+/// How the look at a dump ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// All that the row tells was read.
+    Whole,
+    /// The dump does not tell what killed the machine.
+    Undetermined,
+    /// The dump lost a part of what the row tells.
+    Incomplete,
+    /// It could not be looked at.
+    Failed,
+}
+
+impl End {
+    /// In one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Undetermined => "undetermined",
+            Self::Incomplete => "incomplete",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is told of one dump.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// Its file.
+    pub file: PathBuf,
+    /// The file's size, in bytes.
+    pub bytes: u64,
+    /// When the file was last changed: nanoseconds since 1970.
+    pub modified: u64,
+    /// How the look ended.
+    pub end: End,
+    /// Why it could not be looked at, or what the verdict lacks.
+    pub why: Option<String>,
+    /// The same for the same death of another machine; where it is not known, what it begins with.
+    pub signature: Told,
+    /// The kind of death ([`verdict::Class::slug`]).
+    pub class: Option<String>,
+    /// What killed the machine, in one line.
+    pub headline: Option<String>,
+    /// The function and offset to blame.
+    pub place: Option<String>,
+    /// Its source file and line.
+    pub source: Option<String>,
+    /// Its module.
+    pub module: Option<String>,
+    /// The kernel's release.
+    pub release: Told,
+    /// The machine's name.
+    pub host: Told,
+    /// When the machine died: seconds since 1970.
+    pub time: Result<i64, String>,
+    /// The known issues that match.
+    pub known: Vec<String>,
+}
+
+impl Row {
+    /// A row of a dump of which nothing is known but its file.
+    pub(crate) fn failed(file: &Path, why: impl Into<String>) -> Self {
+        let (bytes, modified) = stamp(file);
+        let why = why.into();
+        let none = || "the dump could not be looked at".to_owned();
+        Self {
+            file: file.to_owned(),
+            bytes,
+            modified,
+            end: End::Failed,
+            why: Some(why),
+            signature: Err(String::new()),
+            class: None,
+            headline: None,
+            place: None,
+            source: None,
+            module: None,
+            release: Err(none()),
+            host: Err(none()),
+            time: Err(none()),
+            known: Vec::new(),
+        }
+    }
+
+    /// True for a row that is of this file as it is now.
+    pub(crate) fn is_current(&self) -> bool {
+        (self.bytes, self.modified) == stamp(&self.file)
+    }
+}
+
+/// The size of a file and when it was changed.
+fn stamp(file: &Path) -> (u64, u64) {
+    let Ok(about) = std::fs::metadata(file) else { return (0, 0) };
+    let since = about.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    (about.len(), since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or_default())
+}
+
+/// Looks at one dump; `None` where that was stopped. `options` say how it is opened, their files stand beside the dump.
+#[must_use]
+pub fn look(file: &Path, options: &OpenOptions, known: Option<&Path>, cancel: &Cancel) -> Option<Row> {
+    let mut options = options.clone();
+    options.files.insert(0, file.to_owned());
+    options.watch.cancel = cancel.clone();
+    let row = match Layers::open(options) {
+        Err(e) => Row::failed(file, e.to_string()),
+        Ok(layers) => of_layers(file, &layers, known),
+    };
+    (!cancel.is_cancelled()).then_some(row)
+}
+
+fn of_layers(file: &Path, layers: &Layers, known: Option<&Path>) -> Row {
+    let facts = layers.image().dump.facts();
+    match layers.session() {
+        Ok(s) => {
+            let options = verdict::Options { known: known.map(Path::to_owned), brief: false };
+            let verdict = verdict::analyse(s, &options);
+            let mut row = of_verdict(file, s, &verdict);
+            let lost = layers.image().dump.last_failure().map(|gap| gap.to_string());
+            if facts.is_incomplete() || lost.is_some() || !verdict.losses.is_empty() {
+                row.end = End::Incomplete;
+                row.why = Some(why_incomplete(&verdict, lost, layers));
+            }
+            row
+        }
+        Err(e) => {
+            // what the headers say stands, though no kernel can be asked
+            let mut row = Row::failed(file, e.to_string());
+            let header = facts.utsname.as_ref();
+            let told = |value: Option<&String>| value.filter(|value| !value.is_empty()).cloned();
+            if let Some(release) = told(header.map(|names| &names.release)) {
+                row.release = Ok(release);
+            }
+            if let Some(host) = told(header.map(|names| &names.nodename)) {
+                row.host = Ok(host);
+            }
+            row
+        }
+    }
+}
+
+fn why_incomplete(verdict: &Verdict, lost: Option<String>, layers: &Layers) -> String {
+    let losses = verdict.losses.iter().map(|loss| format!("{}: {}", loss.what, loss.why));
+    let image = layers.image().losses().iter().map(ToString::to_string).collect::<Vec<_>>();
+    losses.chain(lost).chain(image).next().unwrap_or_else(|| "the dump is not whole".to_owned())
+}
+
+fn of_verdict(file: &Path, s: &Session, v: &Verdict) -> Row {
+    let lacks: Vec<String> = v.undetermined.iter().map(ToString::to_string).collect();
+    let is_determined = v.is_determined();
+    let place = v.place.as_ref();
+    let names = system::utsname(s);
+    let absent = |e: &kernel::KernelError| e.to_string();
+    let release = system::release(s).ok_or_else(|| "the dump does not say the release".to_owned());
+    Row {
+        end: if is_determined { End::Whole } else { End::Undetermined },
+        why: lacks.into_iter().next().filter(|_| !is_determined),
+        signature: v.signature.clone(),
+        class: Some(v.class.slug().to_owned()),
+        headline: Some(v.headline.to_string()),
+        place: place.map(ToString::to_string),
+        source: place.and_then(source),
+        module: place.and_then(|place| place.module.clone()),
+        release,
+        host: names.as_ref().map(|names| names.nodename.clone()).map_err(absent),
+        time: system::clocks(s).as_ref().map(|clocks| clocks.wall_sec).map_err(absent),
+        known: v.known.iter().filter_map(|said| known(&said.says)).collect(),
+        ..Row::failed(file, "")
+    }
+}
+
+fn known(says: &Says) -> Option<String> {
+    match says {
+        Says::Known(issue) => Some(issue.id.clone()),
+        _ => None,
+    }
+}
+
+fn source(place: &Place) -> Option<String> {
+    let file = place.file.as_ref()?;
+    Some(place.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+}
