@@ -3,6 +3,7 @@
 //! One module a task. `setup` and `corpus` need root on a Debian machine; the others need nothing but Rust.
 
 mod bench;
+mod clients;
 mod corpus;
 mod fuzz;
 mod run;
@@ -36,6 +37,8 @@ enum Task {
     Same(same::Args),
     /// Compares the bytes of libkdumpfile's generated dumps, as it reads them and as crashlens does.
     Suite(suite::Args),
+    /// Lets a client of the Model Context Protocol ask `crashlens mcp`, and a browser open the page of `crashlens report`.
+    Clients(clients::Args),
     /// Measures crashlens beside its peers.
     Bench(bench::Args),
     /// Runs the hermetic tests, and the truth tests on the corpus.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Tidy(args) => tidy::run(&args),
         Task::Same(args) => same::run(&args),
         Task::Suite(args) => suite::run(&args),
+        Task::Clients(args) => clients::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Zoo(args) => zoo::run(&args),

@@ -40,6 +40,10 @@ const CROSS_PACKAGES: &[(&str, &str)] = &[
 /// Only for the peers.
 const PEER_PACKAGES: &[(&str, &str)] = &[("debootstrap", "debootstrap"), ("python3-venv", "")];
 
+/// Only for programs of others that use crashlens: a client library in Python, a browser and its driver.
+const CLIENT_PACKAGES: &[(&str, &str)] =
+    &[("python3-venv", ""), ("chromium", "chromium"), ("chromium-driver", "chromedriver")];
+
 /// Installs what is missing.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     install_those(&[PACKAGES, CROSS_PACKAGES, if args.peers { PEER_PACKAGES } else { &[] }])
@@ -53,6 +57,11 @@ pub(crate) fn install(peers: bool) -> Result<(), Error> {
 /// Installs what is missing, with what guests on arm64 need.
 pub(crate) fn install_cross() -> Result<(), Error> {
     install_those(&[PACKAGES, CROSS_PACKAGES])
+}
+
+/// Installs what is missing for programs of others that use crashlens.
+pub(crate) fn install_clients() -> Result<(), Error> {
+    install_those(&[CLIENT_PACKAGES])
 }
 
 fn install_those(lists: &[&[(&str, &str)]]) -> Result<(), Error> {

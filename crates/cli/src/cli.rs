@@ -13,7 +13,10 @@ Examples:
   crashlens bt vmcore -a               one command, and out
   crashlens -c 'bt -a' -c log vmcore   several
   crashlens --json ps vmcore           as data
-  crashlens help bt                    the page of a command, without a dump";
+  crashlens help bt                    the page of a command, without a dump
+  crashlens report vmcore -o death.html   the analysis as a page for a ticket
+  crashlens triage /var/crash          many dumps: a row each, and which of them died alike
+  crashlens mcp vmcore                 its commands as tools for an assistant (Model Context Protocol)";
 
 /// Exit codes; of several commands, that of the first that failed counts.
 pub(crate) const EXIT: [(&str, &str); 6] = [
@@ -35,7 +38,10 @@ fn after() -> String {
 #[command(name = "crashlens", version, after_help = after(), args_override_self = true,
     override_usage = "crashlens [OPTIONS] DUMP [VMLINUX] [FILE]...\n       \
     crashlens [OPTIONS] COMMAND DUMP [VMLINUX] [ARGUMENTS]\n       \
-    crashlens [OPTIONS] COMMAND DUMP [VMLINUX] -- [ARGUMENTS]")]
+    crashlens [OPTIONS] COMMAND DUMP [VMLINUX] -- [ARGUMENTS]\n       \
+    crashlens [OPTIONS] report DUMP [VMLINUX] [-o FILE.html]\n       \
+    crashlens [OPTIONS] triage DIR...\n       \
+    crashlens [OPTIONS] mcp [DUMP] [VMLINUX]")]
 pub(crate) struct Cli {
     /// The dump (all files of a split one), the kernel's vmlinux or System.map, module files, packages with debug files or
     /// source (.deb, .ddeb, .rpm), in any order; packed or not

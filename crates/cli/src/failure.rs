@@ -8,6 +8,8 @@ use shell::Ended;
 pub(crate) enum Failure {
     /// The command line is not one: the text is laid out, several lines long.
     Usage(String),
+    /// The page that was asked for: no failure.
+    Page(String),
     /// A file cannot be read, or is not what it should be.
     Failed(String),
     /// Ctrl-C stopped it.
@@ -18,6 +20,7 @@ impl Failure {
     pub(crate) const fn ended(&self) -> Ended {
         match self {
             Self::Usage(_) => Ended::Usage,
+            Self::Page(_) => Ended::Good,
             Self::Failed(_) => Ended::Failed,
             Self::Stopped(_) => Ended::Interrupted,
         }

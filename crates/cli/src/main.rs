@@ -5,8 +5,12 @@ mod crash_options;
 mod failure;
 mod man;
 mod names;
+mod opening;
+mod report;
 mod run;
 mod split;
+mod triage;
+mod verbs;
 
 use clap::{CommandFactory, FromArgMatches};
 use shell::Ended;

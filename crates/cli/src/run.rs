@@ -1,13 +1,14 @@
 //! From the command line to a session and a shell.
 
-use crate::cli::{Cli, ColorWhen, Kaslr};
+use crate::cli::{Cli, ColorWhen};
 use crate::failure::Failure;
 use crate::names::Names;
+use crate::opening::{chosen_kernel, open_options, say_losses};
 use crate::split::Split;
+use crate::verbs::{self, Verb};
 use base::Cancel;
 use clap::CommandFactory;
 use commands::{Edit, Origin, Scroll, Settings};
-use debuginfo::find::Watch;
 use kernel::{Fetch, KernelError, Layers, OpenOptions};
 use shell::{Completer, Ended, Format, NoCompleter, Options, Shell, When, say};
 
@@ -28,6 +29,9 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
         let (version, machine, system) =
             (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS);
         return print(&format!("crashlens {version} for {machine} {system}"));
+    }
+    if let Some(verb) = verbs::read(split.command.as_deref().unwrap_or_default())? {
+        return run_verb(cli, &verb);
     }
     let command = if cli.crash.log { Some(vec!["log".to_owned()]) } else { split.command.clone() };
     let once = command.is_some() || !cli.commands.is_empty();
@@ -82,6 +86,38 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
     Ok(if cut { ended.then(Ended::Incomplete) } else { ended })
 }
 
+/// Does what is more than commands over one dump.
+fn run_verb(cli: &Cli, verb: &Verb) -> Result<Ended, Failure> {
+    named_files(cli)?;
+    match verb {
+        Verb::Mcp => serve(cli),
+        Verb::Report(args) => crate::report::run(cli, args),
+        Verb::Triage(args) => crate::triage::run(cli, args, open_options(cli, &Cancel::new(), Fetch::Always)),
+    }
+}
+
+/// Serves the commands as tools, over the dump that was named, or over those that the client opens.
+#[cfg(feature = "mcp")]
+fn serve(cli: &Cli) -> Result<Ended, Failure> {
+    let cancel = Cancel::new();
+    let options = open_options(cli, &cancel, Fetch::Always);
+    let opened = match cli.files.as_slice() {
+        [] => mcp::Opened::by_client(options),
+        _ => {
+            let layers = Layers::open(options).map_err(Failure::of_dump)?;
+            layers.image().dump.read_excluded_as_zeros(cli.zero_excluded);
+            chosen_kernel(cli, &layers)?;
+            mcp::Opened::fixed(layers, cancel)
+        }
+    };
+    mcp::serve_stdio(opened).map(|()| Ended::Good).map_err(|e| Failure::output(&e))
+}
+
+#[cfg(not(feature = "mcp"))]
+fn serve(_: &Cli) -> Result<Ended, Failure> {
+    Err(Failure::Failed("mcp: this program was built without it (cargo's feature mcp)".to_owned()))
+}
+
 /// Files and folders that options name are there.
 fn named_files(cli: &Cli) -> Result<(), Failure> {
     if let Some(file) = cli.debug_dirs.iter().find(|path| path.is_file()) {
@@ -105,11 +141,6 @@ fn named_files(cli: &Cli) -> Result<(), Failure> {
     }
 }
 
-/// Why the exit code is that of an answer which may lack something, whatever the answer says of it.
-fn say_losses(layers: &Layers) {
-    layers.image().losses().iter().for_each(|why| say(&format!("crashlens: warning: {why}")));
-}
-
 /// Opens all layers for those who will ask more than one question. Without a kernel what needs none can be asked.
 fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
     let session = layers.session();
@@ -128,14 +159,6 @@ fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
         }
         Err(e) => Err(Failure::of_dump(e.clone())),
     }
-}
-
-/// Who names a kernel is answered of that one or not at all.
-fn chosen_kernel(cli: &Cli, layers: &Layers) -> Result<(), Failure> {
-    if cli.kernel.is_none() {
-        return Ok(());
-    }
-    layers.session().map(|_| ()).map_err(|e| Failure::of_dump(e.clone()))
 }
 
 /// A line on standard output.
@@ -219,6 +242,11 @@ pub(crate) fn failed(cli: &Cli, why: &Failure) {
         Failure::Usage(text) | Failure::Failed(text) | Failure::Stopped(text) if cli.json => {
             shell::print_error_json(text)
         }
+        Failure::Page(text) => {
+            if let Err(e) = shell::print(text) {
+                say(&format!("crashlens: output: {e}"));
+            }
+        }
         Failure::Usage(text) => shell::say_lines(&format!("crashlens: {text}")),
         Failure::Failed(text) | Failure::Stopped(text) => say(&format!("crashlens: {text}")),
     }
@@ -277,33 +305,6 @@ fn fetches(cli: &Cli, command: Option<&[String]>) -> Fetch {
     }
     let lines = cli.commands.iter().map(|line| commands::debug_files(line));
     lines.chain(command.map(commands::words_debug_files)).max().unwrap_or(Fetch::Never)
-}
-
-fn open_options(cli: &Cli, cancel: &Cancel, fetch: Fetch) -> OpenOptions {
-    OpenOptions {
-        files: cli.files.clone(),
-        force: cli.force,
-        kaslr: match cli.kaslr {
-            Some(Kaslr::Offset(offset)) => Some(offset),
-            Some(Kaslr::Auto) | None => None,
-        },
-        no_search: cli.no_search,
-        ignore_btf: cli.ignore_btf,
-        debug_dirs: cli.debug_dirs.clone(),
-        no_modules: cli.no_modules,
-        no_slab_caches: cli.no_kmem_cache,
-        source_dirs: cli.source_dirs.clone(),
-        no_debuginfod: cli.no_debuginfod,
-        fetch,
-        kernel: cli.kernel,
-        vmcoreinfo: cli.vmcoreinfo.clone(),
-        cpus: cli.crash.cpus,
-        active_only: cli.crash.active,
-        no_notes: cli.crash.no_elf_notes,
-        watch: Watch { progress: shell::progress(!cli.silent), cancel: cancel.clone() },
-        workspace: None,
-        veil: None,
-    }
 }
 
 fn options(cli: &Cli, format: Format, cancel: Cancel) -> Options {

@@ -6,6 +6,7 @@
 //! `--` all is the command's, and so is what an option of the command takes (`rd -r NEW`). A file whose content shows no kind is taken for the dump where its name has a folder, or
 //! where no other word is a dump. Commands that need none (`eval`, `help`) take a dump right behind their name.
 
+use crate::verbs;
 use commands::{Settings, find, is_command};
 use kernel::FileKind;
 use std::ffi::OsString;
@@ -50,7 +51,7 @@ pub(crate) fn misplaced(words: &[OsString], cli: &clap::Command, input: Input<'_
         operands(words, cli).into_iter().filter_map(|at| Some((at, words.get(at)?.to_str()?))).collect();
     let ((first_at, first), rest) = operands.split_first()?;
     let aliases = Settings::default().aliases;
-    let known = |word: &str| is_command(word) || aliases.get(word).is_some();
+    let known = |word: &str| is_command(word) || aliases.get(word).is_some() || verbs::is_verb(word);
     let names = commands::complete_names(&aliases, "");
     let like = |word: &str| base::near_names(word, names.iter().map(String::as_str));
     if known(first) || is_path(first) && !exists(first) {
@@ -135,7 +136,7 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, input: Input<'_>) -
     let Some(&at) = operands(words, cli).first() else { return whole() };
     let Some(name) = words.get(at).and_then(|w| w.to_str()) else { return whole() };
     let aliases = Settings::default().aliases;
-    if !(is_command(name) || aliases.get(name).is_some()) {
+    if !(is_command(name) || aliases.get(name).is_some() || verbs::is_verb(name)) {
         return whole();
     }
     let mut options: Vec<OsString> = words.iter().take(at).cloned().collect();
@@ -147,7 +148,8 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, input: Input<'_>) -
     let behind = words.iter().skip(at.saturating_add(1)).take_while(|word| *word != "--");
     let mut sought = !behind.filter_map(|word| word.to_str()).any(|word| input(word) == Some(FileKind::Dump));
     // help's operand is a command, eval's a number: what they work on is no file, but right behind their name
-    let takes_files = !matches!(name, "help" | "man" | "eval" | "ascii" | "btop" | "ptob" | "alias");
+    let takes_files =
+        !matches!(name, "help" | "man" | "triage" | "eval" | "ascii" | "btop" | "ptob" | "alias");
     let mut own = own_options(&aliases, name);
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();
@@ -226,6 +228,9 @@ fn operands(words: &[OsString], cli: &clap::Command) -> Vec<usize> {
 
 /// The options of a command, or of that of an alias.
 fn own_options(aliases: &commands::Aliases, name: &str) -> Option<clap::Command> {
+    if let Some(options) = verbs::options(name) {
+        return Some(options);
+    }
     let first = aliases.get(name).and_then(|alias| alias.command.split_whitespace().next()).unwrap_or(name);
     Some(find(first)?.clap())
 }
@@ -270,7 +275,8 @@ fn has_long(arg: &clap::Arg, name: &str) -> bool {
 fn program_option(text: &str, cli: &clap::Command, command: &str) -> Option<bool> {
     let long = text.strip_prefix("--")?;
     let name = long.split('=').next().unwrap_or(long);
-    let own = find(command).is_some_and(|c| c.clap().get_arguments().any(|a| has_long(a, name)));
+    let options = verbs::options(command).or_else(|| find(command).map(|c| c.clap()));
+    let own = options.is_some_and(|options| options.get_arguments().any(|a| has_long(a, name)));
     if own { None } else { option(cli, |a| has_long(a, name)) }
 }
 

@@ -7,6 +7,7 @@ mod text;
 
 pub use html::{html_body, html_foot, html_head};
 pub use json::{SCHEMA, Source, json, json_error};
+pub use page::Page;
 pub use report::{Clean, Keep};
 pub use text::{Colour, text};
 

@@ -22,7 +22,7 @@ pub fn progress(wanted: bool) -> std::sync::Arc<dyn base::Progress> {
 pub use complete::{Completer, NoCompleter};
 pub use ended::Ended;
 pub use interrupt::connect as catch_interrupts;
-pub use output::{Format, When, print, print_error_json};
+pub use output::{Format, When, print, print_error_json, print_page, print_report};
 pub use say::{say, say_lines};
 pub use session::{Options, Shell};
 

@@ -4,6 +4,7 @@ use crate::pager::{Pager, Stopped, shell};
 use base::Cancel;
 use commands::{Redirect, Scroll};
 use render::{Clean, Keep};
+use report::Report;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -213,6 +214,35 @@ fn spawn(command: &mut Command) -> io::Result<Reader> {
 pub fn print(page: &str) -> io::Result<()> {
     let mut out = Output::stdout();
     out.message(&Clean::keep(page.trim_end_matches('\n'), Keep::Lines))?;
+    out.finish()
+}
+
+/// A report on standard output, beside any shell: `dump` is the file that it is of. A reader that went away is no failure.
+///
+/// # Errors
+/// What the system says of a write that failed.
+pub fn print_report(report: &Report, format: Format, dump: Option<&str>) -> io::Result<()> {
+    let mut out = Output::stdout();
+    let source = render::Source { dump, ..render::Source::default() };
+    match format {
+        Format::Text => render::text(report, render::Colour::Plain, &mut out.rendered())?,
+        Format::Json => render::json(report, source, &mut out.rendered())?,
+        Format::Html => render::html_body(report, &report.command, &mut out.rendered())?,
+    }
+    out.finish()
+}
+
+/// A page that `write` renders, on standard output. A reader that went away is no failure.
+///
+/// # Errors
+/// What the system says of a write that failed.
+pub fn print_page(write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = Output::stdout();
+    {
+        let mut buffer = io::BufWriter::with_capacity(1 << 16, out.rendered());
+        write(&mut buffer)?;
+        buffer.flush()?;
+    }
     out.finish()
 }
 

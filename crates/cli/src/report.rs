@@ -1,0 +1,139 @@
+//! `crashlens report`: the analysis of a dump as a page or a folder.
+
+use crate::cli::Cli;
+use crate::failure::Failure;
+use crate::opening::{chosen_kernel, open_options, say_losses};
+use crate::verbs::ReportArgs;
+use base::Cancel;
+use dossier::Book;
+use kernel::{Fetch, KernelError, Layers};
+use shell::{Ended, print_page, say};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Asks the commands and writes what they said.
+pub(crate) fn run(cli: &Cli, args: &ReportArgs) -> Result<Ended, Failure> {
+    if cli.files.is_empty() {
+        return Err(Failure::Usage(
+            "report: no dump was named\n\nUsage: crashlens report DUMP [VMLINUX]".to_owned(),
+        ));
+    }
+    if cli.json || cli.html {
+        return Err(Failure::Usage(
+            "report: writes a page, or with --folder text and JSON: --json and --html are not its own"
+                .to_owned(),
+        ));
+    }
+    let cancel = Cancel::new();
+    shell::catch_interrupts(&cancel);
+    let leave_out = args.redact.as_ref().map(|classes| classes.0.as_slice()).unwrap_or_default();
+    let layers = match Layers::open(open_options(cli, &cancel, Fetch::Always)) {
+        Ok(layers) => layers,
+        Err(e) => return unreadable(cli, args, leave_out, e),
+    };
+    layers.image().dump.read_excluded_as_zeros(cli.zero_excluded);
+    chosen_kernel(cli, &layers)?;
+    if !cli.silent {
+        say_losses(&layers);
+    }
+    // where it goes is settled before the work
+    let to = target(args, &layers.image().dump_paths)?;
+    if let Some(why) = to.path().and_then(|path| layers.why_not_written(path)) {
+        return Err(Failure::Failed(why));
+    }
+    let stopped = || Failure::Stopped("report: stopped, nothing was written".to_owned());
+    let book = dossier::collect(&layers, &cancel, leave_out).map_err(|_| stopped())?;
+    put(cli, &book, &to)?;
+    let cut = layers.image().dump.facts().is_incomplete();
+    Ok(if book.is_whole() && !cut { Ended::Good } else { Ended::Incomplete })
+}
+
+/// A file that is there and is no dump that can be opened gets a page that says so.
+fn unreadable(
+    cli: &Cli,
+    args: &ReportArgs,
+    leave_out: &[dossier::Class],
+    e: KernelError,
+) -> Result<Ended, Failure> {
+    let is_there = cli.files.iter().all(|file| file.is_file());
+    if matches!(e, KernelError::Stopped(_)) || !is_there {
+        return Err(Failure::of_dump(e));
+    }
+    let to = target(args, &cli.files)?;
+    if to.path().is_some_and(|path| cli.files.iter().any(|file| is_same(file, path))) {
+        return Err(Failure::of_dump(e));
+    }
+    let names: Vec<String> = cli.files.iter().map(|file| file.display().to_string()).collect();
+    put(cli, &Book::unreadable(&names.join(" "), &e.to_string(), leave_out), &to)?;
+    say(&format!("crashlens: {e}"));
+    Ok(Ended::Failed)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+fn put(cli: &Cli, book: &Book, to: &To) -> Result<(), Failure> {
+    match to {
+        To::Folder(folder) => dossier::folder(book, folder).map_err(|e| failed(folder, &e))?,
+        To::Stdout => print_page(&mut |out| dossier::page(book, out)).map_err(|e| Failure::output(&e))?,
+        To::File(path) => write(book, path).map_err(|e| failed(path, &e))?,
+    }
+    if let Some(path) = to.path().filter(|_| !cli.silent) {
+        say(&format!("crashlens: the report is in {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Where the report goes.
+enum To {
+    File(PathBuf),
+    Folder(PathBuf),
+    Stdout,
+}
+
+impl To {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::Folder(path) => Some(path),
+            Self::Stdout => None,
+        }
+    }
+}
+
+fn target(args: &ReportArgs, dumps: &[PathBuf]) -> Result<To, Failure> {
+    if let Some(folder) = &args.folder {
+        let is_used = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        return match is_used {
+            true => Err(Failure::Failed(format!("--folder {}: the folder is not empty", folder.display()))),
+            false => Ok(To::Folder(folder.clone())),
+        };
+    }
+    let path = match &args.output {
+        Some(path) if path.as_os_str() == "-" => return Ok(To::Stdout),
+        Some(path) => path.clone(),
+        None => {
+            let dump = dumps.first().and_then(|path| path.file_name());
+            let mut name = dump.unwrap_or_else(|| "dump".as_ref()).to_owned();
+            name.push(".html");
+            let path = PathBuf::from(name);
+            if path.exists() {
+                let why = "is there already; -o names a file that may be written over";
+                return Err(Failure::Failed(format!("{}: {why}", path.display())));
+            }
+            path
+        }
+    };
+    Ok(To::File(path))
+}
+
+fn write(book: &Book, path: &Path) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    dossier::page(book, &mut out)?;
+    out.flush()
+}
+
+fn failed(path: &Path, e: &io::Error) -> Failure {
+    Failure::Failed(format!("{}: {e}", path.display()))
+}

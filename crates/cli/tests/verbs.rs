@@ -1,0 +1,103 @@
+//! `report`, `triage` and `mcp` as they are called: exit codes, streams, files.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump");
+
+fn run(home: &Path, args: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_crashlens"))
+        .arg("--no-search")
+        .args(args)
+        .env("HOME", home)
+        .current_dir(home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn check(home: &TempDir, args: &[&str], code: i32, stdout: &str, stderr: &str) -> String {
+    let out = run(home.path(), args, "");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {}", text(&out.stderr));
+    assert!(text(&out.stdout).contains(stdout), "{args:?}: {}", text(&out.stdout));
+    assert!(text(&out.stderr).contains(stderr), "{args:?}: {}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+#[test]
+fn a_report_is_a_file_a_folder_or_a_page_on_standard_output() {
+    let home = tempfile::tempdir().unwrap();
+    check(&home, &["report", SAMPLE], 0, "", "the report is in virtio-bug.kdump.html");
+    check(&home, &["report", SAMPLE], 1, "", "virtio-bug.kdump.html: is there already");
+    let page = fs::read_to_string(home.path().join("virtio-bug.kdump.html")).unwrap();
+    assert_eq!(check(&home, &["report", SAMPLE, "-o", "-"], 0, "</html>", ""), page);
+    check(&home, &["report", SAMPLE, "--folder", "all"], 0, "", "");
+    check(&home, &["report", SAMPLE, "--folder", "all"], 1, "", "all: the folder is not empty");
+    check(&home, &["report", SAMPLE, "-o", "x", "--redact=names"], 0, "", "");
+    assert!(!fs::read_to_string(home.path().join("x")).unwrap().contains("crashbox"));
+    check(&home, &["report", SAMPLE, "--redact=nothing"], 2, "", "nothing is none of addresses");
+    check(&home, &["report"], 2, "", "no dump was named");
+    check(&home, &["report", "/nosuch"], 1, "", "/nosuch: no such file");
+    check(&home, &["--json", "report", SAMPLE], 2, "", "--json and --html are not its own");
+    check(&home, &["report", "--help"], 0, "--redact", "");
+    // the dump is never written over
+    let copy = home.path().join("dump");
+    fs::copy(SAMPLE, &copy).unwrap();
+    check(&home, &["report", "./dump", "-o", "dump"], 1, "", "dump");
+    assert_eq!(fs::read(&copy).unwrap(), fs::read(SAMPLE).unwrap());
+}
+
+#[test]
+fn a_file_that_is_no_dump_gets_a_page_that_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("vmcore"), b"KDUMP   ").unwrap();
+    let page = check(&home, &["report", "./vmcore", "-o", "-"], 1, "What is missing", "vmcore");
+    assert!(page.contains("does not hold all"), "{page}");
+}
+
+#[test]
+fn triage_is_a_table_or_lines_of_json() {
+    let home = tempfile::tempdir().unwrap();
+    let dumps = home.path().join("dumps");
+    fs::create_dir(&dumps).unwrap();
+    fs::copy(SAMPLE, dumps.join("vmcore")).unwrap();
+    check(&home, &["triage", "dumps"], 0, "1 dumps, 1 signatures; 0 other files", "");
+    let lines = check(&home, &["--json", "triage", "dumps"], 0, "\"kind\":\"summary\"", "");
+    assert_eq!(lines.lines().count(), 3, "a dump, a group, the summary: {lines}");
+    assert!(lines.starts_with(
+        "{\"schema\":\"crashlens/1\",\"command\":\"triage\",\"args\":[],\"dump\":\"dumps/vmcore\""
+    ));
+    fs::write(dumps.join("vmcore.2"), b"none").unwrap();
+    check(&home, &["triage", "dumps", "-j", "1", "--state", "s"], 1, "that could not be looked at", "");
+    check(&home, &["triage", SAMPLE], 0, "virtqueue_add_split+0x3d4", "");
+    check(&home, &["triage"], 2, "", "no folder was named");
+    check(&home, &["triage", "nosuch"], 1, "", "nosuch: no such file or folder");
+    check(&home, &["triage", "dumps", "-j", "0"], 2, "", "0");
+}
+
+#[test]
+fn mcp_speaks_the_protocol_and_nothing_else_on_standard_output() {
+    let home = tempfile::tempdir().unwrap();
+    let input = concat!(
+        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#,
+        "\n",
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        "\n",
+    );
+    let out = run(home.path(), &["mcp", SAMPLE], input);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(text.lines().all(|line| line.starts_with("{\"jsonrpc\":\"2.0\"")), "{text}");
+    assert!(text.contains("\"name\":\"crashlens\""), "{text}");
+    check(&home, &["mcp", "/nosuch"], 1, "", "/nosuch: no such file");
+    check(&home, &["mcp", "--help"], 0, "Model Context Protocol", "");
+}
