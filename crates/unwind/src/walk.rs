@@ -117,7 +117,11 @@ impl Unwinder<'_> {
                     frame.saved = self.user_entry(&cursor);
                     let stop = match frame.saved {
                         Some(_) => StopReason::UserMode,
-                        None if self.at_bottom(&cursor) => StopReason::EndOfStack,
+                        None if self.at_bottom(&cursor)
+                            && self.code.lost_table(cursor.lookup()).is_none() =>
+                        {
+                            StopReason::EndOfStack
+                        }
                         // words that cannot be read may have been the next return address
                         None => match (self.unread(cursor.sp), self.code.lost_table(cursor.lookup())) {
                             (Some(fault), _) => StopReason::Fault(fault),

@@ -96,7 +96,7 @@ fn of_buffer(line: &str) -> Statement {
 fn read_log(s: &Session) -> (Option<&Lines>, Option<Lack>) {
     match Lines::of(s) {
         Ok(lines) => {
-            let lost = lines.stopped.clone().map(Lack::LogPart);
+            let lost = lines.stopped.as_ref().map(|e| Lack::LogPart(e.to_string()));
             (Some(lines), lost)
         }
         Err(e) => (None, Some(Lack::Log(e.to_string()))),

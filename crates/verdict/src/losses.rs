@@ -7,6 +7,7 @@ use crate::context::syscall;
 use crate::model::{Context, Lack, Loss, Lost, Says, Verdict, Who};
 use crate::victim::frames::Victim;
 use base::{Fault, GRANULE, VirtAddr};
+use kernel::log::lines::Lines;
 use kernel::module::taint;
 use kernel::sched::times::latest_clock;
 use kernel::stack::backtrace::Start;
@@ -17,7 +18,7 @@ use kernel::{KernelError, Session};
 pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     let s = case.s;
     let mut out = Vec::new();
-    let log = s.log().map_or_else(Some, |log| log.stopped.as_ref());
+    let log = Lines::of(s).map_or_else(Some, |lines| lines.stopped.as_ref());
     out.extend(lost(Lost::Log, log));
     out.extend(operands(v));
     out.extend(code(s, v));
@@ -35,6 +36,7 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     out.extend(module_taints(s));
     out.extend(lost(Lost::Release, kernel::machine::system::utsname(s).err().as_ref()));
     out.extend(lost(Lost::Time, kernel::machine::system::clocks(s).err().as_ref()));
+    out.extend(hardware(s, v));
     out.extend(stack(s, &case.victim));
     if let Some(task) = case.victim.task {
         out.extend(lost(Lost::Syscalls, syscall::lack(s, &case.victim, task).as_ref()));
@@ -55,6 +57,16 @@ fn call(v: &Verdict) -> Option<Loss> {
         _ => None,
     })?;
     Some(Loss { what: Lost::Call, why })
+}
+
+/// The hardware's name, where no report of the kernel's has it.
+fn hardware(s: &Session, v: &Verdict) -> Option<Loss> {
+    let is_named = v
+        .context
+        .iter()
+        .any(|statement| matches!(&statement.says, Says::Context(Context::Kernel { hardware: Some(_), .. })));
+    let why = kernel::machine::dmi::strings(s).err().filter(|_| !is_named);
+    lost(Lost::Hardware, why.as_ref())
 }
 
 /// What a task waits for that sleeps without end.

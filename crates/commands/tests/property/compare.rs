@@ -251,6 +251,18 @@ fn rows(path: &str, whole: &[Value], found: &[Value], noted: bool, out: &mut Com
             rest.retain(|left| *left != w);
             continue;
         }
+        // a run of pages of which nothing is known, as the table of all is lost
+        if is_absent(&row["physical"]) && row["virtual"].is_string() {
+            let number = |at: &Value| u64::from_str_radix(at.as_str()?.strip_prefix("0x")?, 16).ok();
+            let pages = row["pages"].as_u64().unwrap_or(1);
+            rest.retain(|w| {
+                let off =
+                    number(&w["virtual"]).zip(number(&row["virtual"])).map(|(w, from)| w.wrapping_sub(from));
+                off.is_none_or(|off| off >= pages * 4096)
+            });
+            out.lacks(format!("{path}: {row}"));
+            continue;
+        }
         // registers that are used, though less is known that could bear them out
         if path.ends_with(".doubted_registers") && row["why"].is_null() {
             continue;

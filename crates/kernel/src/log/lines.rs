@@ -16,7 +16,7 @@ const CONT: u8 = 8;
 pub struct Lines {
     lines: Vec<Line>,
     /// What of the log could not be read.
-    pub stopped: Option<String>,
+    pub stopped: Option<KernelError>,
     /// The line of the panic, where the log lacks it and the buffer of `panic()` has its words.
     pub panic: Option<String>,
 }
@@ -34,10 +34,10 @@ impl Fact for Lines {
     fn read(s: &Session) -> Self {
         let Ok(log) = s.log() else { return Self::default() };
         let mut out = Self::from_records(&log.records);
-        out.stopped = log.stopped.as_ref().map(ToString::to_string);
+        out.stopped.clone_from(&log.stopped);
         let ts_nsec = out.end();
         let (buffers, lost) = printk::safe_buffers(s);
-        out.stopped = out.stopped.or_else(|| lost.map(|e| e.to_string()));
+        out.stopped = out.stopped.or(lost);
         let line = |text: &str| Line { ts_nsec, record: None, text: plain(text).to_owned() };
         for buffer in buffers {
             out.lines.extend(buffer.text.lines().map(line));

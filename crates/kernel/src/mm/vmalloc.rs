@@ -94,23 +94,30 @@ impl Layout {
 }
 
 /// The trees' roots.
-fn roots(s: &Session) -> Vec<VirtAddr> {
-    if let Some(root) = s.symbol("vmap_area_root") {
-        return vec![root];
+///
+/// # Errors
+/// Where they are, or how many there are, is not in the dump.
+fn roots(s: &Session) -> Result<Vec<VirtAddr>> {
+    if let Some(root) = s.optional_symbol("vmap_area_root")? {
+        return Ok(vec![root]);
     }
     let mem = s.mem();
     let b = s.bind::<VmapNode>();
-    let (Some(size), Ok(busy)) = (b.size, b.busy.offset()) else { return Vec::new() };
-    let nodes: Vec<VirtAddr> = match s.symbol("vmap_nodes").and_then(|at| mem.ptr(at).ok()) {
+    let (Some(size), Ok(busy)) = (b.size, b.busy.offset()) else { return Ok(Vec::new()) };
+    let nodes: Vec<VirtAddr> = match s.optional_symbol("vmap_nodes")? {
         Some(nodes) => {
-            let count = s.symbol("nr_vmap_nodes").and_then(|at| mem.u32(at).ok()).map_or(1, u64::from);
+            let nodes = mem.ptr(nodes)?;
+            let count = match s.optional_symbol("nr_vmap_nodes")? {
+                Some(count) => u64::from(mem.u32(count)?),
+                None => 1,
+            };
             (0..count.min(MAX_NODES)).map(|n| nodes.add(n * size)).collect()
         }
         // in a kernel for one CPU the compiler sees that the pointer never changes, and keeps only what it points to;
         // of other variables of this name no tree leads to an area that is one
         None => s.named("vmlinux:single").into_iter().map(|symbol| symbol.addr).collect(),
     };
-    nodes.into_iter().map(|node| node.add(busy)).collect()
+    Ok(nodes.into_iter().map(|node| node.add(busy)).collect())
 }
 
 /// The area in use that an address lies in, the page left out behind it included.
@@ -118,7 +125,7 @@ fn roots(s: &Session) -> Vec<VirtAddr> {
 pub fn area_at(s: &Session, at: VirtAddr) -> Option<Area> {
     let mem = s.mem();
     let layout = Layout::of(s)?;
-    roots(s).into_iter().find_map(|root| area_of(s, &layout, layout.find(mem, root, at)?))
+    roots(s).ok()?.into_iter().find_map(|root| area_of(s, &layout, layout.find(mem, root, at)?))
 }
 
 /// What a `vmap_area` says of itself, if it is one.
@@ -158,7 +165,7 @@ pub fn areas(s: &Session) -> Result<Areas> {
         field.offset()?;
     }
     let layout = Layout::of(s).ok_or(KernelError::NoType("vmap_area"))?;
-    let roots = roots(s);
+    let roots = roots(s)?;
     if roots.is_empty() {
         return Err(s.no_symbol("vmap_area_root"));
     }

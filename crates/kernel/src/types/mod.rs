@@ -166,6 +166,14 @@ fn kernel_btf(s: &Session) -> Result<Option<(Arc<Btf>, String)>, String> {
         None if s.kernel_symbols().names_no_variables() => {
             return Ok(image_scan::btf(s.opened()).map(|btf| (Arc::new(btf), FROM_DUMP.into())));
         }
+        // the symbols that say where can be among those that are lost
+        None if s.kernel_symbols().lost > 0 || s.kernel_symbols().is_lost => {
+            let found = image_scan::btf(s.opened()).map(|btf| (Arc::new(btf), FROM_DUMP.into()));
+            let why = s.kernel_symbols().problem.as_deref().unwrap_or("symbols are lost");
+            return found
+                .map(Some)
+                .ok_or_else(|| format!("BTF in the dump: where it lies is not known: {why}"));
+        }
         None => return Ok(None),
     };
     let stop = start.add(len);

@@ -24,8 +24,10 @@ pub(crate) fn of(s: &Session, object: &Object) -> Vec<Statement> {
     let tag = s.types().name(object.ty);
     let mut out = Vec::new();
     let mut numbers = Vec::new();
+    // what is lost takes its place too, so that no other member comes in for it
+    let mut lost = 0_usize;
     for (path, ty, offset) in scalars {
-        if path == member || out.len() >= MAX_STATEMENTS {
+        if path == member || out.len().saturating_add(lost) >= MAX_STATEMENTS {
             continue;
         }
         let at = object.at.wrapping_add(offset);
@@ -33,9 +35,12 @@ pub(crate) fn of(s: &Session, object: &Object) -> Vec<Statement> {
         let leaf = path.rsplit('.').next().unwrap_or("");
         let value = match &*full {
             Type::Int { encoding: Encoding::Bool, .. } => {
-                read(s.mem(), at, 1).map(|v| Value::of(v, shown(s.types(), Some(ty), v, 1)))
+                let value = read(s.mem(), at, 1).map(|v| Value::of(v, shown(s.types(), Some(ty), v, 1)));
+                lost += usize::from(value.is_none());
+                value
             }
             Type::Pointer { to } if leaf.ends_with("name") && is_char(s, *to) => {
+                lost += usize::from(is_name_lost(s, at));
                 name_at(s, at).map(|(at, name)| Value::of(at, format!("\"{name}\"")))
             }
             Type::Int { size, .. }
@@ -52,6 +57,14 @@ pub(crate) fn of(s: &Session, object: &Object) -> Vec<Statement> {
     }
     out.extend(numbers.into_iter().take(4).map(|(path, at, value)| made(object, &tag, path, at, value)));
     out
+}
+
+/// True where the pointer to a name, or the name, is not in the dump.
+fn is_name_lost(s: &Session, at: u64) -> bool {
+    match s.mem().ptr(VirtAddr(at)) {
+        Ok(name) => s.arch().is_kernel(name) && s.mem().u8(name).is_err(),
+        Err(_) => true,
+    }
 }
 
 /// Of a report of the slab allocator in the log (`BUG kmalloc-96 (Tainted: G): Poison overwritten`): its lines.

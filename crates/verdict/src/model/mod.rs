@@ -257,6 +257,8 @@ pub enum Lost {
     Release,
     /// The time.
     Time,
+    /// The hardware's name.
+    Hardware,
     /// A part of the stack, or the name of one of its functions.
     Stack,
     /// The table of system calls.

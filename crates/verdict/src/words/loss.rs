@@ -17,6 +17,7 @@ impl fmt::Display for Lost {
             Lost::ModuleTaints(module) => write!(f, "what module {module} taints"),
             Lost::Release => f.write_str("the kernel's release and version"),
             Lost::Time => f.write_str("the time"),
+            Lost::Hardware => f.write_str("the hardware's name"),
             Lost::Stack => f.write_str("a part of the stack"),
             Lost::Syscalls => f.write_str("the table of system calls"),
             Lost::Call => f.write_str("what the system call was given"),

@@ -129,7 +129,11 @@ fn numbers(s: &Session) -> Result<Report, CommandError> {
             let disks = genhd::disks(s);
             report.line(Line::heading("BLKDEV    NAME                GENDISK      OPERATIONS"));
             let all = disks.as_ref().map_or(&[][..], |disks| &disks.all);
-            report.list("block", majors.iter().map(|major| block(s, major, all)).collect());
+            let lack = match &disks {
+                Ok(disks) => disks.problems.first(),
+                Err(e) => Some(e),
+            };
+            report.list("block", majors.iter().map(|major| block(s, major, all, lack)).collect());
             problems::tell(&mut report, "dev", "block devices", &lost);
             match disks {
                 Ok(disks) => problems::tell(&mut report, "dev", "disks", &disks.problems),
@@ -161,7 +165,8 @@ fn character(s: &Session, one: &CharDevice) -> Record {
     record
 }
 
-fn block(s: &Session, major: &genhd::Major, disks: &[Disk]) -> Record {
+/// A block device with the disk that is its first one, if there is one, or why that is not known.
+fn block(s: &Session, major: &genhd::Major, disks: &[Disk], lack: Option<&KernelError>) -> Record {
     let line = Line::new().text(" ").field("major", major.number).right(3).text("      ");
     let line = line.field("name", text(&major.name)).left(13).text("  ");
     let own = disks.iter().find(|disk| disk.major == major.number);
@@ -170,7 +175,7 @@ fn block(s: &Session, major: &genhd::Major, disks: &[Disk]) -> Record {
             let line = line.field("gendisk", Cell::Addr(disk.at.0)).zeros(16).text("  ");
             line.field("operations", symbol(s, &disk.ops))
         }
-        None => line.text("     ").field("gendisk", none()),
+        None => line.text("     ").field("gendisk", lack.map_or_else(none, |e| unknown("?", e))),
     };
     let mut record = Record::of(line);
     let names =

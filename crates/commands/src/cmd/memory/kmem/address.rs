@@ -94,6 +94,8 @@ fn virtual_one(cx: &Cx<'_>, s: &Session, at: VirtAddr, row: &mut Record) {
         record.items = set::shown(s, task).body.items;
         row.record("task", record);
         row.blank();
+    } else if let Some(why) = s.tasks().lack() {
+        row.missing(format!("kmem: whether the address is a task's is not known: {why}"));
     }
     if let Some(area) = area {
         row.line(layout::area_heading());
