@@ -38,7 +38,7 @@ pub struct CharDevice {
     /// The driver's name for it.
     pub name: Result<String>,
     /// `struct cdev`; none where the driver has registered nothing yet.
-    pub cdev: Option<VirtAddr>,
+    pub cdev: Result<Option<VirtAddr>>,
     /// Its operations.
     pub ops: Option<Result<VirtAddr>>,
 }
@@ -70,11 +70,12 @@ pub fn devices(s: &Session) -> Result<CharDevices> {
             Vec::new()
         }
     };
+    let lost = out.problems.first().cloned();
     let mut chains = Chains::new("chrdevs", table, MAX_RANGES);
     for chain in 0..CHAINS {
         let first = mem.ptr(table.add(chain * 8)).map_err(KernelError::from);
         let end = chains.follow(0, first, &|at| b.next.ptr(mem, at), &mut |at| {
-            match device(s, at, chain, &entries) {
+            match device(s, at, chain, &entries, lost.as_ref()) {
                 Ok(one) => out.all.push(one),
                 Err(e) => out.problems.push(e),
             }
@@ -87,7 +88,13 @@ pub fn devices(s: &Session) -> Result<CharDevices> {
     Ok(out)
 }
 
-fn device(s: &Session, at: VirtAddr, chain: u64, entries: &[Entry]) -> Result<CharDevice> {
+fn device(
+    s: &Session,
+    at: VirtAddr,
+    chain: u64,
+    entries: &[Entry],
+    lost: Option<&KernelError>,
+) -> Result<CharDevice> {
     let (b, mem) = (s.bind::<CharDeviceStruct>(), s.mem());
     let major = b.major.num(mem, at)? & 0xffff_ffff;
     if major % CHAINS != chain {
@@ -95,19 +102,23 @@ fn device(s: &Session, at: VirtAddr, chain: u64, entries: &[Entry]) -> Result<Ch
         return Err(KernelError::Damaged { what: "char_device_struct", at, why });
     }
     let minor = b.minor.num(mem, at)? & 0xffff_ffff;
-    let cdev = behind(s, entries, major, minor);
+    // what is not among the entries can be one that is lost
+    let cdev = behind(s, entries, major, minor).and_then(|found| match (found, lost) {
+        (None, Some(e)) => Err(e.clone()),
+        (found, _) => Ok(found),
+    });
     Ok(CharDevice {
         major,
         minor,
         count: b.count.num(mem, at).map(|n| n & 0xffff_ffff),
         name: b.name.text(mem, at),
-        ops: cdev.map(|cdev| s.bind::<Cdev>().ops.ptr(mem, cdev)),
+        ops: cdev.as_ref().ok().copied().flatten().map(|cdev| s.bind::<Cdev>().ops.ptr(mem, cdev)),
         cdev,
     })
 }
 
 /// The `cdev` of the narrowest range around a number, as the kernel finds it; it says that number's major itself.
-fn behind(s: &Session, entries: &[Entry], major: u64, minor: u64) -> Option<VirtAddr> {
+fn behind(s: &Session, entries: &[Entry], major: u64, minor: u64) -> Result<Option<VirtAddr>> {
     let device = major << 20 | minor & 0xf_ffff;
     let has = |entry: &&Entry| entry.device <= device && device - entry.device < entry.range;
     let around = entries.iter().filter(has).filter(|entry| !entry.data.is_null());
@@ -115,7 +126,7 @@ fn behind(s: &Session, entries: &[Entry], major: u64, minor: u64) -> Option<Virt
     let of_major = || {
         entries.iter().filter(|e| numbers(e.device).0 == major && !e.data.is_null()).min_by_key(|e| e.device)
     };
-    let entry = around.min_by_key(|entry| entry.range).or_else(of_major)?;
-    let own = s.bind::<Cdev>().device.num(s.mem(), entry.data).ok()?;
-    (numbers(own).0 == major).then_some(entry.data)
+    let Some(entry) = around.min_by_key(|entry| entry.range).or_else(of_major) else { return Ok(None) };
+    let own = s.bind::<Cdev>().device.num(s.mem(), entry.data)?;
+    Ok((numbers(own).0 == major).then_some(entry.data))
 }

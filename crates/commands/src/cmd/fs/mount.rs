@@ -104,6 +104,9 @@ impl Run for MountCommand {
         report.list("mounts", rows);
         if let Some(open) = &open {
             problems::tell(&mut report, "mount", "open files", &open.problems);
+            if let Some(why) = s.tasks().lack() {
+                report.missing(format!("mount: open files of tasks can be missing: {why}"));
+            }
         }
         problems::tell(&mut report, "mount", "mounts", &found.problems);
         Ok(report)

@@ -153,11 +153,12 @@ fn none() -> Cell {
 fn character(s: &Session, one: &CharDevice) -> Record {
     let line = Line::new().text(" ").field("major", one.major).right(3).text("      ");
     let line = line.field("name", text(&one.name)).left(13).text("  ");
-    let line = match (one.cdev, &one.ops) {
-        (Some(cdev), Some(ops)) => {
+    let line = match (&one.cdev, &one.ops) {
+        (Ok(Some(cdev)), Some(ops)) => {
             line.field("cdev", Cell::Addr(cdev.0)).zeros(16).text("  ").field("operations", symbol(s, ops))
         }
-        _ => line.text("     ").field("cdev", none()),
+        (Err(e), _) => line.text("     ").field("cdev", unknown("?", e)),
+        (Ok(_), _) => line.text("     ").field("cdev", none()),
     };
     let mut record = Record::of(line);
     record.hidden("minor", one.minor);
