@@ -11,6 +11,7 @@ mod map;
 mod mem;
 mod near;
 mod note;
+pub mod printf;
 mod vmcoreinfo;
 
 pub use addr::{GRANULE, PAGE_SHIFT, PAGE_SIZE, Pfn, PhysAddr, VirtAddr};

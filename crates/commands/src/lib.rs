@@ -75,6 +75,7 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::machine::irq::Irq,
     &cmd::machine::mach::Mach,
     &cmd::machine::timer::Timer,
+    &cmd::machine::trace::Trace,
     &cmd::net::Net,
     &cmd::stack::stacks::Stacks,
     &cmd::tasks::locks::Locks,

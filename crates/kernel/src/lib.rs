@@ -31,6 +31,7 @@ pub mod stack;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod trace;
 mod types;
 pub mod workqueue;
 

@@ -12,6 +12,7 @@ mod sched;
 pub(crate) mod sleepers;
 mod stacks;
 mod timers;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ pub use sched::{policies, queues, signals};
 pub use sleepers::sleepers;
 pub use stacks::stacks;
 pub use timers::timers;
+pub use trace::trace;
 
 use crate::truth::is_label;
 use crate::{Answers, Case, Place, Report, Truth};

@@ -198,7 +198,13 @@ impl Answers {
         let processes: Vec<String> = case.truth.signals().keys().map(ToString::to_string).collect();
         let signals = format!("sig {}", processes.join(" "));
         let machine = MACHINE.iter().map(|line| (*line).to_owned());
-        let lines = lines.chain(machine).chain(other).chain([signals, format!("sym {}", symbols.join(" "))]);
+        let traced = case.truth.sections.contains_key("trace.made");
+        let traced = traced.then(|| "trace show -i made".to_owned());
+        let lines = lines
+            .chain(machine)
+            .chain(traced)
+            .chain(other)
+            .chain([signals, format!("sym {}", symbols.join(" "))]);
         let lines: Vec<String> = lines.collect();
         let mut answers = Self::ask(&files, &lines)?;
         let pids: Vec<String> = answers

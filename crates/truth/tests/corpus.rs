@@ -100,6 +100,11 @@ fn the_timers_are_the_guests() {
 }
 
 #[test]
+fn what_was_traced_is_the_guests() {
+    check("trace", aspects::trace);
+}
+
+#[test]
 fn the_machine_is_the_guests() {
     check("machine", aspects::machine);
 }

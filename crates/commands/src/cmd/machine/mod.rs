@@ -7,4 +7,5 @@ pub(crate) mod mach;
 pub(crate) mod modules;
 pub(crate) mod sys;
 pub(crate) mod timer;
+pub(crate) mod trace;
 pub(crate) mod verdict;
