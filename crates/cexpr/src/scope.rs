@@ -64,6 +64,10 @@ pub trait Scope {
     fn register(&self, _name: &str) -> Option<Result<u64, String>> {
         None
     }
+    /// A variable of the user's own (`$name`), where no register has that name.
+    fn convenience(&self, _name: &str) -> Option<Value> {
+        None
+    }
     /// The type of a register, where it is not a plain number: gdb gives the program counter
     /// `void (*)()` and the stack pointer `void *`.
     fn register_type(&self, _name: &str) -> Option<TypeRef> {

@@ -14,6 +14,7 @@ pub use engine::dispatch::{
     complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files,
 };
 pub use engine::error::{CommandError, Message, Reason, WITHOUT_KERNEL};
+pub use engine::gdb::How;
 pub use engine::help::page as help_page;
 pub use engine::line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
 pub use engine::settings::{Edit, ErrorsTo, Listed, Scroll, Settings, VARIABLES, Variable};
@@ -45,6 +46,8 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::program::meta::Wr,
     &cmd::machine::log::Log,
     &cmd::data::print::Print,
+    &cmd::data::printf::Printf,
+    &cmd::data::examine::Examine,
     &cmd::tasks::ipcs::Ipcs,
     &cmd::tasks::ps::Ps,
     &cmd::tasks::runq::Runq,

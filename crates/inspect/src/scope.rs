@@ -8,6 +8,7 @@ use debuginfo::symtab::Symbol;
 use debuginfo::types::{Scope as TypeScope, Space, Type, TypeRef, Types};
 use kernel::stack::backtrace::Backtrace;
 use kernel::{Located, Session};
+use std::collections::BTreeMap;
 
 /// A process's half of the address space: the kernel's half, which its page tables map as well, is not
 /// there.
@@ -47,6 +48,8 @@ pub struct SessionScope<'s> {
     pub cpu: Option<u32>,
     /// Values printed before, oldest first.
     pub history: &'s [Value],
+    /// The user's own variables, `$name`.
+    pub convenience: Option<&'s BTreeMap<String, Value>>,
     /// The memory that pointers lead into, where it is not the kernel's.
     pub user: Option<&'s dyn VirtRead>,
 }
@@ -54,7 +57,7 @@ pub struct SessionScope<'s> {
 impl<'s> SessionScope<'s> {
     /// A session without a frame.
     pub const fn new(session: &'s Session) -> Self {
-        Self { session, prefer: None, frame: None, cpu: None, history: &[], user: None }
+        Self { session, prefer: None, frame: None, cpu: None, history: &[], convenience: None, user: None }
     }
 
     fn info(&self, symbol: &Symbol<'_>) -> SymbolInfo {
@@ -131,6 +134,9 @@ impl Scope for SessionScope<'_> {
         let regs = self.registers()?;
         let number = regs.reg_set().number(name)?;
         Some(regs.get(number).ok_or_else(|| format!("register {name} was not recovered in this frame")))
+    }
+    fn convenience(&self, name: &str) -> Option<Value> {
+        self.convenience?.get(name).cloned()
     }
     fn register_type(&self, name: &str) -> Option<TypeRef> {
         let types = self.types();

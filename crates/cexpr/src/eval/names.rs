@@ -119,7 +119,10 @@ impl Evaluator<'_> {
 
     pub(super) fn register(&self, name: &str, span: Span) -> Result<Value, ExprError> {
         match self.scope.register(name) {
-            None => Err(ErrorKind::UnknownRegister { name: name.to_owned() }.at(span)),
+            None => {
+                let own = self.scope.convenience(name);
+                own.ok_or_else(|| ErrorKind::UnknownRegister { name: name.to_owned() }.at(span))
+            }
             Some(Ok(value)) => {
                 let long = self.int(8, true, i128::from(value.cast_signed()));
                 Ok(match self.scope.register_type(name) {

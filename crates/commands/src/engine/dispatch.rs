@@ -142,6 +142,9 @@ fn expand_words(aliases: &Aliases, mut words: Vec<String>) -> Vec<String> {
 
 /// `*name` is `* name`; `p/x` is `p -x`; gdb's words are ours.
 fn respell_first(mut words: Vec<String>) -> Vec<String> {
+    if let Some(joined) = gdb::joined(&words) {
+        words = joined;
+    }
     let Some(first) = words.first().cloned() else { return words };
     // info is a command of ours too: of the dump, where no word of gdb's follows
     if matches!(first.as_str(), "info" | "i")

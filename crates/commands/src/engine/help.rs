@@ -1,7 +1,7 @@
 //! `help`: the list of commands, and the page of each, from its clap arguments and its examples.
 
 use crate::engine::error::Message;
-use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer, Run, VARIABLES, find};
+use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer, Run, find};
 use clap::Arg;
 use kernel::Fetch;
 use report::{Cell, Line, Record, Report, Role};
@@ -47,9 +47,9 @@ pub(crate) struct HelpArgs {
     /// What about
     #[arg(value_name = "COMMAND | all | input | output", num_args = 0..)]
     topic: Vec<String>,
-    /// State of the program itself (crash's -m, -n and others show the same here)
-    #[arg(short = 'v', short_aliases = ['m', 'n', 'a', 'B', 'b', 'c', 'd', 'D', 'e', 'f', 'g', 'h', 'H', 'k', 'K', 'l', 'L', 'M', 'N', 'o', 'O', 'p', 'r', 's', 't', 'T', 'V', 'x', 'z'])]
-    variables: bool,
+    /// State of the program and of what it found, by crash's letters: -a to -z, and -z lists them
+    #[arg(long = "state", value_name = "LETTER", action = clap::ArgAction::Append)]
+    state: Vec<String>,
 }
 
 impl Run for Help {
@@ -62,7 +62,8 @@ impl Run for Help {
     }
     fn details(&self) -> &'static str {
         "Without arguments, lists the commands. With a command, shows its page; \"all\" shows every page. \
-         \"input\" and \"output\" tell about lines and redirection."
+         \"input\" and \"output\" tell about lines and redirection. A letter (-m, -n, -t ...) shows what the program found out and \
+         how, for who reports a mistake: -z lists the letters."
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
@@ -73,16 +74,28 @@ impl Run for Help {
                 Example::new("help", "list the commands"),
                 Example::new("help eval", "the page of a command"),
                 Example::new("help input", "about lines"),
+                Example::new("help -r", "the registers of the CPUs, and whether they are believed"),
+                Example::new("help -z", "what there is of the program's state"),
             ]
         }
+    }
+    fn normalise(&self, words: Vec<String>) -> Vec<String> {
+        let mut out = Vec::with_capacity(words.len());
+        for word in words {
+            match word.strip_prefix('-').filter(|_| super::state::names(&word)) {
+                Some(letters) => out.extend(letters.chars().map(|letter| format!("--state={letter}"))),
+                None => out.push(word),
+            }
+        }
+        out
     }
     fn needs(&self, _args: &HelpArgs) -> Layer {
         Layer::Nothing
     }
     fn run(&self, cx: &mut Cx<'_>, args: &HelpArgs) -> Result<Report, CommandError> {
         let mut report = Report::new("help");
-        if args.variables {
-            return Ok(state(cx));
+        if !args.state.is_empty() {
+            return super::state::report(cx, &args.state);
         }
         let topics = &args.topic;
         if topics.is_empty() {
@@ -118,23 +131,6 @@ fn named(cx: &Cx<'_>, name: &str) -> Option<&'static dyn Command> {
         let alias = cx.settings.aliases.get(name)?;
         find(alias.command.split_whitespace().next()?)
     })
-}
-
-fn state(cx: &Cx<'_>) -> Report {
-    let mut report = Report::new("help");
-    report.line(Line::new().text("      version: ").field("version", env!("CARGO_PKG_VERSION")));
-    for variable in VARIABLES {
-        report.line(
-            Line::new()
-                .cell(variable.name)
-                .right(13)
-                .text(": ")
-                .field(variable.name, (variable.get)(cx.settings)),
-        );
-    }
-    report.line(Line::new().text("     commands: ").field("commands", COMMANDS.len()));
-    report.line(Line::new().text("      aliases: ").field("aliases", cx.settings.aliases.iter().count()));
-    report
 }
 
 fn list(report: &mut Report) {

@@ -175,7 +175,10 @@ fn quoted(text: &str) -> Option<(String, usize)> {
 /// The commands whose arguments are C, where `"text"` is a string.
 fn takes_expression(command: &str) -> bool {
     let word = command.split('/').next().unwrap_or(command);
-    matches!(word, "p" | "px" | "pd" | "print" | "inspect" | "output" | "ptype" | "whatis")
+    matches!(
+        word,
+        "p" | "px" | "pd" | "print" | "printf" | "inspect" | "output" | "ptype" | "whatis" | "gdb" | "g"
+    )
 }
 
 /// The words of a command: split at blanks. Quotes group. Double quotes at the start of a word or after
@@ -230,6 +233,13 @@ mod tests {
     }
     fn file(to: &str, append: bool) -> Redirect {
         Redirect::File(to.to_owned(), append)
+    }
+
+    #[test]
+    fn a_format_keeps_its_quotes() {
+        assert_eq!(words(r#"printf "a b\n", x"#), ["printf", r#""a b\n","#, "x"]);
+        assert_eq!(words(r#"gdb printf "a b""#), ["gdb", "printf", r#""a b""#]);
+        assert_eq!(words(r#"log "a b""#), ["log", "a b"]);
     }
 
     #[test]

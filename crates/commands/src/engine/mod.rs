@@ -10,4 +10,5 @@ pub(crate) mod help;
 pub(crate) mod line;
 pub(crate) mod number;
 pub(crate) mod settings;
+mod state;
 pub(crate) mod symbols;

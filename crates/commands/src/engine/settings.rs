@@ -3,6 +3,7 @@
 use crate::{Aliases, Origin};
 use base::VirtAddr;
 use kernel::Session;
+use std::collections::BTreeMap;
 
 /// The program that shows long output.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -106,6 +107,12 @@ pub struct Settings {
     pub frame: Option<(VirtAddr, usize)>,
     /// The values that `p` printed, oldest first: `$1` is the first.
     pub history: Vec<cexpr::Value>,
+    /// The values of `$NAME`, as `set $NAME = ...` and `x` made them.
+    pub convenience: BTreeMap<String, cexpr::Value>,
+    /// How `x` showed last, and where it goes on.
+    pub examined: crate::engine::gdb::How,
+    /// Where `x` goes on.
+    pub examine_next: Option<VirtAddr>,
     /// The aliases.
     pub aliases: Aliases,
     /// Set by `exit`: the front end ends after this command.
@@ -146,6 +153,9 @@ impl Default for Settings {
             context: None,
             frame: None,
             history: Vec::new(),
+            convenience: BTreeMap::new(),
+            examined: crate::engine::gdb::How::default(),
+            examine_next: None,
             aliases: Aliases::default(),
             quit: false,
             undetermined: false,

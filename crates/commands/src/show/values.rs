@@ -4,7 +4,7 @@
 use crate::{CommandError, Cx, Reason, Settings};
 use base::VirtAddr;
 use cexpr::{ErrorKind, ExprError, FormatOptions, Radix, Shape, ValueTree};
-use debuginfo::types::Scope as TypeScope;
+use debuginfo::types::{Encoding, Scope as TypeScope, Type, TypeRef};
 use inspect::SessionScope;
 use kernel::Session;
 use kernel::stack::backtrace::Backtrace;
@@ -59,8 +59,29 @@ pub(crate) fn scope<'a>(
         frame: frame.map(|(bt, n)| (bt, *n)),
         cpu: crate::show::tasks::context(cx).ok().and_then(|t| t.cpu),
         history: &cx.settings.history,
+        convenience: Some(&cx.settings.convenience),
         ..SessionScope::new(s)
     }
+}
+
+/// The unsigned integer of so many bytes.
+pub(crate) fn integer(s: &Session, size: u64) -> TypeRef {
+    let name = match size {
+        1 => "unsigned char",
+        2 => "unsigned short",
+        4 => "unsigned int",
+        _ => "unsigned long",
+    };
+    s.types().intern(Type::Int { name: name.into(), size, encoding: Encoding::Unsigned })
+}
+
+/// True for what is where it lies: a struct, an array, a function.
+pub(crate) fn is_object(s: &Session, ty: TypeRef) -> bool {
+    let resolved = s.types().resolve(ty);
+    matches!(
+        resolved.as_ref().map(|(_, ty)| &**ty),
+        Ok(Type::Compound { .. } | Type::Array { .. } | Type::Func { .. })
+    )
 }
 
 /// A hint where a type is not known: why the kernel has none, or that modules have none in the dump.

@@ -80,6 +80,12 @@ impl Types {
             .and_then(Clone::clone)
     }
 
+    /// What the sources are, in the order in which they are asked.
+    #[must_use]
+    pub fn sources(&self) -> Vec<String> {
+        self.all().iter().map(|source| source.describe()).collect()
+    }
+
     fn all(&self) -> Vec<Arc<dyn TypeSource>> {
         self.sources.read().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
     }

@@ -121,8 +121,8 @@ impl Run for Gdb {
     }
     fn details(&self) -> &'static str {
         "There is no gdb inside. print, output, inspect are answered by p; ptype and whatis by whatis; \
-         info symbol and info address by sym; list by dis -s; disassemble by dis; bt by bt. Other words of \
-         gdb's are refused."
+         info symbol and info address by sym; info types and info scope by whatis; list by dis -s; disassemble by dis; x, \
+         printf, set and bt by the commands of these names. Other words of gdb's are refused."
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
@@ -139,7 +139,7 @@ impl Run for Gdb {
             [] => return Err(CommandError::failed("there is no gdb inside; see \"help gdb\"")),
             // without the name that crash's p puts before a variable's value
             ["p", ..] => &["print"],
-            ["whatis" | "bt" | "list" | "frame" | "up" | "down", ..] => &[],
+            ["whatis" | "bt" | "list" | "frame" | "up" | "down" | "x" | "printf" | "set", ..] => &[],
             ["l", ..] => &["list"],
             [first, ..] if crate::engine::gdb::respell(&args.words).is_none() => {
                 return Err(CommandError::failed(format_args!(

@@ -171,7 +171,7 @@ fn core(
         holes.iter().map(|hole| format!("{:#x}-{:#x} {}\n", hole.from, hole.to, hole.why)).collect();
     std::fs::write(&beside, text).map_err(|e| CommandError::failed(format_args!("{beside}: {e}")))?;
     for (what, e) in &notes.problems {
-        report.lacking(e.is_loss(), format!("gcore: {what} in the core is 0, as it is not known: {e}"));
+        report.lacking(e.is_loss(), format!("gcore: the core lacks {what}: {e}"));
     }
     lacking(s, &space, &files, &threads, report);
     if let Some(lost) = holes.iter().find(|hole| hole.is_loss) {

@@ -1,5 +1,7 @@
 //! `whatis`: what a name stands for, and types by their size or members.
 
+mod gdb;
+
 use crate::cmd::data::structs;
 use crate::show::values;
 use crate::{CommandError, Cx, Example, Run, after_options};
@@ -31,6 +33,15 @@ pub(crate) struct WhatisArgs {
     /// The definition of the type of an expression too (gdb's ptype)
     #[arg(long)]
     ptype: bool,
+    /// All types whose names a regular expression fits (gdb's info types)
+    #[arg(long, value_name = "REGEX", num_args = 0..=1, default_missing_value = ".")]
+    types: Option<String>,
+    /// The variables that a place in code can name (gdb's info scope)
+    #[arg(long, value_name = "FUNCTION | ADDRESS")]
+    scope: Option<String>,
+    /// What is known of macros (gdb's macro and info macro)
+    #[arg(long)]
+    macros: bool,
     /// Structs of this size
     #[arg(short = 'r', value_name = "SIZE[-SIZE]")]
     size: Option<String>,
@@ -56,7 +67,7 @@ impl Run for Whatis {
          contain a member of a type or a pointer to it, in themselves or in a struct within them."
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
-        after_options(words, "oa", "rm")
+        after_options(valued(words), "oa", "rm")
     }
     fn examples(&self) -> &'static [Example] {
         const {
@@ -67,6 +78,11 @@ impl Run for Whatis {
                 Example::new("whatis jiffies", "a variable"),
                 Example::new("whatis vfs_read", "a function"),
                 Example::new("whatis init_task.mm", "an expression"),
+                Example::new("whatis --types ^virtio", "types by their names; also info types ^virtio"),
+                Example::new(
+                    "whatis --scope vfs_read",
+                    "the variables of a function; also info scope vfs_read",
+                ),
                 Example::new("whatis -r 64", "structs of 64 bytes"),
                 Example::new(
                     "whatis -m wait_queue_head -r 100-200",
@@ -78,6 +94,15 @@ impl Run for Whatis {
     fn run(&self, cx: &mut Cx<'_>, args: &WhatisArgs) -> Result<Report, CommandError> {
         let s = cx.session()?;
         let words: Vec<&str> = args.what.iter().map(String::as_str).collect();
+        if args.macros {
+            return Err(gdb::macros(s));
+        }
+        if let Some(pattern) = &args.types {
+            return gdb::types(cx, s, pattern);
+        }
+        if let Some(place) = &args.scope {
+            return gdb::scope(cx, s, place);
+        }
         let (size, member) = (args.size.as_ref(), args.member.as_ref());
         if size.is_some() || member.is_some() {
             let range = size.map(|text| sizes(text)).transpose()?;
@@ -97,6 +122,21 @@ impl Run for Whatis {
         }
         what(cx, s, &words, args.offsets, args.all)
     }
+}
+
+/// `--types REGEX` and `--scope PLACE` as one word each, so that what follows is no operand.
+fn valued(words: Vec<String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::with_capacity(words.len());
+    for word in words {
+        match out.last_mut() {
+            Some(last) if matches!(last.as_str(), "--types" | "--scope") => {
+                last.push('=');
+                last.push_str(&word);
+            }
+            _ => out.push(word),
+        }
+    }
+    out
 }
 
 fn what(cx: &Cx<'_>, s: &Session, words: &[&str], offsets: bool, all: bool) -> Result<Report, CommandError> {

@@ -1,8 +1,10 @@
 //! `set`: the task that commands are about, and the settings.
 
+mod assign;
+
 use crate::engine::settings::Effect;
 use crate::show::tasks;
-use crate::{CommandError, Cx, Example, Layer, Run, VARIABLES, Variable};
+use crate::{CommandError, Cx, Example, Layer, Run, VARIABLES, Variable, after_options};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::log::event::Class;
@@ -49,7 +51,9 @@ impl Run for Set {
          unlimited), print_array (on, off), debug (a number), silent (on, off), edit (vi, emacs), zero_excluded \
          (on, off), null-stop (on, off), scope (an address in text, 0), offline (show, hide), redzone (on, off), \
          error (default, redirect, a file). refresh, console, core, hash, namelist, dumpfile, unwind and gdb are \
-         shown, but cannot be changed: setting one says why."
+         shown, but cannot be changed: setting one says why. gdb's forms are known too: \"set $NAME = EXPRESSION\" makes a \
+         variable that expressions name ($NAME), and \"set print elements N\", \"set print array on\" are crash's print_max and \
+         print_array."
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
@@ -61,10 +65,15 @@ impl Run for Set {
                 Example::new("set -p", "back to the panic task"),
                 Example::new("set -c 1", "the active task of a CPU"),
                 Example::new("set -v", "show the variables"),
+                Example::new("set $task = &init_task", "a variable of one's own: p $task->comm"),
                 Example { line: "set radix 16", about: "numbers in hex", output: "output radix: 16 (hex)" },
                 Example { line: "set scroll off", about: "no pager", output: "scroll: off (none)" },
             ]
         }
+    }
+    fn normalise(&self, words: Vec<String>) -> Vec<String> {
+        // the value of a variable may begin with a minus
+        after_options(words, "apv", "c")
     }
     fn needs(&self, _args: &SetArgs) -> Layer {
         Layer::Nothing
@@ -74,6 +83,9 @@ impl Run for Set {
             return Ok(all(cx));
         }
         let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
+        if let Some(answer) = assign::gdb(cx, &words) {
+            return answer;
+        }
         match words.first() {
             Some(first) if variable(first).is_some() => variables(cx, &words),
             _ => context(cx, args, &words),

@@ -1,0 +1,235 @@
+//! `x`: gdb's way to look at memory, by a count, a format and a size: `x/8xg ADDRESS`. It keeps where it ended in `$_`, and what
+//! is there in `$__`.
+
+use crate::engine::dispatch;
+use crate::engine::gdb::How;
+use crate::show::values;
+use crate::{CommandError, Cx, Example, Run};
+use base::VirtAddr;
+use cexpr::{Scope as _, Value};
+use inspect::holds;
+use kernel::{Fetch, Session};
+use report::{Cell, Line, Record, Report};
+use std::fmt::Write as _;
+
+/// `x`.
+#[derive(Debug)]
+pub(crate) struct Examine;
+
+/// The arguments of `x`.
+#[derive(clap::Args)]
+pub(crate) struct ExamineArgs {
+    /// How many, in which format (x d u o t a c s i z), of which size (b 1, h 2, w 4, g 8); also written x/8xg
+    #[arg(long, value_name = "COUNT FORMAT SIZE")]
+    format: Option<String>,
+    /// Where; behind the last one without it
+    #[arg(value_name = "EXPRESSION", num_args = 0..)]
+    place: Vec<String>,
+}
+
+/// The longest string that is shown.
+const MAX_STRING: usize = 4096;
+
+impl Run for Examine {
+    type Args = ExamineArgs;
+    fn name(&self) -> &'static str {
+        "x"
+    }
+    fn about(&self) -> &'static str {
+        "examine memory by gdb's formats"
+    }
+    fn details(&self) -> &'static str {
+        "x/8xg ADDRESS shows eight numbers of eight bytes in hexadecimal. The letters: x hexadecimal, z the same, d and u decimal, \
+         o octal, t binary, a addresses with their symbols, c characters, s strings, i instructions. Without an address it goes on \
+         behind the last one, and without letters it shows as the last time. $_ is where it ended, $__ what is there."
+    }
+    fn debug_files(&self, _words: &[String]) -> Fetch {
+        Fetch::Lacking
+    }
+    fn examples(&self) -> &'static [Example] {
+        const {
+            &[
+                Example::new("x/4xg &init_task", "four numbers of eight bytes"),
+                Example::new("x/s linux_banner", "a string"),
+                Example::new("x/3i schedule", "instructions"),
+                Example::new("x/2a $rsp", "addresses with their symbols"),
+            ]
+        }
+    }
+    fn run(&self, cx: &mut Cx<'_>, args: &ExamineArgs) -> Result<Report, CommandError> {
+        let s = cx.session()?;
+        let how = How::parse(args.format.as_deref().unwrap_or(""), cx.settings.examined)?;
+        let text = args.place.join(" ");
+        let at = match text.trim() {
+            "" => cx.settings.examine_next.ok_or_else(|| CommandError::argument("where? x/8xg ADDRESS"))?,
+            text => place(cx, s, text)?,
+        };
+        cx.settings.examined = how;
+        let types = s.types();
+        if how.letter == 'i' {
+            let words = ["dis".to_owned(), format!("{:#x}", at.0), how.count.to_string()];
+            keep(cx, Value::pointer(types, debuginfo::types::TypeRef::VOID, at), None);
+            // where it goes on depends on their lengths
+            cx.settings.examine_next = None;
+            return dispatch::run(cx, &words);
+        }
+        let mut report = Report::new("x");
+        let (mut rows, mut next, mut last, mut left) = (Vec::new(), at, at, how.count);
+        while left > 0 {
+            cx.cancel.check()?;
+            let count = left.min(how.per_line());
+            let (row, end, lost) = match how.letter {
+                's' => string(s, next),
+                _ => numbers(s, next, how, count),
+            };
+            last = end.sub(how.size.min(end.0.saturating_sub(next.0)));
+            rows.push(row);
+            if let Some(why) = lost {
+                report.list("lines", rows);
+                report.lacking_or_error(why.is_loss(), format!("x: Cannot access memory: {why}"));
+                return Ok(report);
+            }
+            (next, left) = (end, left - count);
+        }
+        if how.letter == 's' {
+            last = at;
+        }
+        let ty = values::integer(s, how.size);
+        keep(cx, Value::pointer(types, ty, last), Some(Value::memory(ty, last)));
+        cx.settings.examine_next = Some(next);
+        report.list("lines", rows);
+        Ok(report)
+    }
+}
+
+/// Keeps `$_` and `$__`.
+fn keep(cx: &mut Cx<'_>, at: Value, there: Option<Value>) {
+    cx.settings.convenience.insert("_".to_owned(), at);
+    match there {
+        Some(there) => _ = cx.settings.convenience.insert("__".to_owned(), there),
+        None => _ = cx.settings.convenience.remove("__"),
+    }
+}
+
+/// The address that an expression is: its value, or where it is, if it is an object.
+fn place(cx: &Cx<'_>, s: &Session, text: &str) -> Result<VirtAddr, CommandError> {
+    let frame = values::frame(cx, s, text);
+    let scope = values::scope(cx, s, frame.as_ref());
+    let value = inspect::eval(&scope, text).map_err(|e| values::wrong_in(s, text, &e))?;
+    // gdb: an array, a function and a struct are where they lie; a number and a pointer are what they hold
+    let is_object = value.caveat.is_some() || values::is_object(s, value.ty);
+    match value.address().filter(|_| is_object) {
+        Some(at) => Ok(at),
+        None => {
+            let n = value.to_int(s.types(), scope.memory());
+            let n = n.map_err(|e| CommandError::failed(format_args!("{text}: {e}")))?;
+            Ok(VirtAddr(n as u64))
+        }
+    }
+}
+
+/// `0xffffffff81000000 <name+16>:`
+fn head(s: &Session, at: VirtAddr) -> Line {
+    let line = Line::new().field("address", Cell::shown(Cell::Addr(at.0), format!("{:#x}", at.0)));
+    match symbol(s, at) {
+        Some(name) => line.text(format!(" <{name}>:")),
+        None => line.text(":"),
+    }
+}
+
+fn symbol(s: &Session, at: VirtAddr) -> Option<String> {
+    let found = s.locate(at).filter(|found| holds(s, found, at))?;
+    let name = found.symbol.name;
+    Some(if found.offset == 0 { name.to_owned() } else { format!("{name}+{}", found.offset) })
+}
+
+type Shown = (Record, VirtAddr, Option<base::Fault>);
+
+fn numbers(s: &Session, at: VirtAddr, how: How, count: u64) -> Shown {
+    let mut line = head(s, at);
+    let mut next = at;
+    for n in 0..count {
+        let mut raw = [0; 8];
+        let size = usize::try_from(how.size).unwrap_or(8).min(8);
+        let part = raw.get_mut(..size).unwrap_or_default();
+        if let Err(why) = s.mem().read(next, part) {
+            return (Record::of(line), next, Some(why));
+        }
+        let value = u64::from_le_bytes(raw);
+        let cell = Cell::shown(value, text(s, value, how));
+        line = line.text("\t").field(format!("value{n}"), cell);
+        next = next.add(how.size);
+    }
+    (Record::of(line), next, None)
+}
+
+/// A number as gdb writes it in this format.
+fn text(s: &Session, value: u64, how: How) -> String {
+    let bits = u32::try_from(how.size.saturating_mul(8)).unwrap_or(64).clamp(8, 64);
+    let signed = (value << (64 - bits)).cast_signed() >> (64 - bits);
+    let digits = usize::try_from(how.size.saturating_mul(2)).unwrap_or(16);
+    match how.letter {
+        'd' => signed.to_string(),
+        'u' => value.to_string(),
+        'o' => format!("0{value:0width$o}", width = bits.div_ceil(3) as usize),
+        't' => format!("{value:0width$b}", width = bits as usize),
+        'a' => symbol(s, VirtAddr(value))
+            .map_or_else(|| format!("{value:#x}"), |name| format!("{value:#x} <{name}>")),
+        'c' => {
+            let code = value.to_le_bytes().first().copied().unwrap_or(0);
+            format!("{} {}", code.cast_signed(), quoted(code, '\''))
+        }
+        _ => format!("0x{value:0digits$x}"),
+    }
+}
+
+/// A character in quotes, as gdb writes it.
+fn quoted(code: u8, quote: char) -> String {
+    let mut out = String::from(quote);
+    escape(&mut out, code, quote);
+    out.push(quote);
+    out
+}
+
+fn escape(out: &mut String, code: u8, quote: char) {
+    match code {
+        b'\n' => out.push_str("\\n"),
+        b'\t' => out.push_str("\\t"),
+        b'\r' => out.push_str("\\r"),
+        b'\\' => out.push_str("\\\\"),
+        _ if char::from(code) == quote => {
+            out.push('\\');
+            out.push(quote);
+        }
+        32..127 => out.push(char::from(code)),
+        _ => _ = write!(out, "\\{code:03o}"),
+    }
+}
+
+fn string(s: &Session, at: VirtAddr) -> Shown {
+    let line = head(s, at);
+    match s.mem().cstr(at, MAX_STRING) {
+        Ok(raw) => {
+            let mut out = String::from('"');
+            raw.iter().for_each(|code| escape(&mut out, *code, '"'));
+            out.push('"');
+            let end = at.add(raw.len() as u64 + 1);
+            let cell = Cell::shown(String::from_utf8_lossy(&raw).into_owned(), out);
+            (Record::of(line.text("\t").field("value0", cell)), end, None)
+        }
+        Err(why) => (Record::of(line), at, Some(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_quoted_as_gdb_quotes_them() {
+        assert_eq!(
+            [b'a', b'\'', 0, b'\n', 0xff].map(|c| quoted(c, '\'')),
+            ["'a'", "'\\''", "'\\000'", "'\\n'", "'\\377'"]
+        );
+    }
+}
