@@ -204,3 +204,84 @@ fn what_is_missing_is_no_closed_file() {
     let why = try_ask(&k, "mount -n 1").unwrap_err();
     assert!(why.contains("could not be inferred"), "{why}");
 }
+
+#[test]
+fn dentries_are_counted_and_listed() {
+    for is_new in [true, false] {
+        let (mut k, made) = made(true);
+        let [gone, reader] = k.dcache(&made, is_new);
+        let [root, var, mounted, log, _] = made.dentries;
+        let text = ask(&k, "dentries");
+        let row = |n: usize, counts: [u64; 3], kind: &str, id: &str| {
+            let [all, negative, unused] = counts;
+            format!("{:x} {all:>8} {negative:>8} {unused:>8}  {kind:11} {id}", made.sbs[n])
+        };
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert_eq!(lines[1], row(0, [2, 0, 2], "rootfs", "").trim_end(), "{text}");
+        assert_eq!(lines[2], row(1, [3, 1, 2], "ext4", "vda"), "{text}");
+        let sum =
+            "The kernel counts 7 dentries, 2 of them unused, 1 of these negative; 5 are in directories.";
+        assert!(text.contains(sum), "{text}");
+        let rows = |line: &str| -> Vec<String> {
+            ask(&k, line).lines().skip(1).map(|line| line.trim_end().to_owned()).collect()
+        };
+        let own =
+            |at: u64, inode: u64, users: u64, path: &str| format!("{at:x} {inode:>16x} {users:>6}  {path}");
+        let names = [
+            own(mounted, made.inodes[2], 0, "/"),
+            own(log, made.inodes[3], 1, "/x.log"),
+            own(gone, 0, 0, "/gone"),
+        ];
+        for below in ["/var".to_owned(), format!("{:x}", made.sbs[1]), format!("{mounted:x}")] {
+            assert_eq!(
+                rows(&format!("dentries {below}")),
+                names,
+                "{below}: a reader's place {reader:x} is no name"
+            );
+        }
+        assert_eq!(
+            rows("dentries /"),
+            [own(root, made.inodes[0], 0, "/"), own(var, made.inodes[1], 0, "/var")]
+        );
+        assert_eq!(rows("dentries /var/x.log"), [own(log, made.inodes[3], 1, "x.log")]);
+        assert_eq!(rows("dentries -n /var"), [names[2].clone()]);
+        assert_eq!(rows("dentries -u /var"), [names[0].clone(), names[2].clone()]);
+        assert!(ask(&k, "dentries -n").contains("/gone"));
+        let top = format!("{mounted:x}        2        1  /");
+        assert_eq!(rows("dentries -t 1"), [top.clone()]);
+        assert_eq!(rows("dentries -t 5 /var"), [top]);
+        for (line, why) in [
+            ("dentries /var/none", "none is not in the cache of names"),
+            ("dentries zz", "not a path and not an address"),
+            ("dentries -t 1 -n", "cannot be used with"),
+        ] {
+            let got = try_ask(&k, line);
+            assert!(got.as_ref().is_err_and(|e| e.contains(why)), "{line}: {got:?}");
+        }
+    }
+}
+
+#[test]
+fn dentries_that_are_lost_are_told() {
+    for is_new in [true, false] {
+        let (mut k, made) = made(true);
+        let [gone, _] = k.dcache(&made, is_new);
+        let mut lost = k.clone();
+        lost.exclude(gone);
+        for line in ["dentries", "dentries /var", "dentries -t 3"] {
+            assert!(answer(&lost, line).unwrap().is_incomplete(), "{line} {is_new}");
+        }
+        assert!(ask(&lost, "dentries").contains("at least"), "{}", ask(&lost, "dentries"));
+        assert!(try_ask(&lost, "dentries /var/gone").is_err());
+        // a directory that has itself, and a name of another directory
+        let mut lies = k.clone();
+        lies.set(gone, "dentry", "d_parent", made.dentries[0]);
+        assert!(ask(&lies, "dentries /var").contains("and says"), "{}", ask(&lies, "dentries /var"));
+        let (child, children) = if is_new { (72, 64) } else { (80, 64) };
+        let mut circle = k.clone();
+        circle.word(gone + children, gone + child).word(gone + child + 8, gone + children);
+        assert!(answer(&circle, "dentries /var").unwrap().is_incomplete());
+        k.without_btf();
+        assert!(try_ask(&k, "dentries").is_err());
+    }
+}

@@ -254,3 +254,26 @@ fn kmem_g_names_flags() {
     assert!(ask(&k, "kmem -g 2").contains("(none found)"));
     assert_eq!(ask(&k, "kmem -g").lines().count(), 4);
 }
+
+#[test]
+fn meminfo_is_laid_out_as_the_kernel_does_it() {
+    let mut k = Kernel::new();
+    k.enumeration(
+        "node_stat_item",
+        &[("NR_ANON_MAPPED", 0), ("NR_FILE_DIRTY", 1), ("NR_VM_NODE_STAT_ITEMS", 2)],
+    );
+    k.enumeration("zone_stat_item", &[("NR_FREE_PAGES", 0), ("NR_VM_ZONE_STAT_ITEMS", 1)]);
+    let (zone, node) = (k.variable("vm_zone_stat", 8), k.variable("vm_node_stat", 16));
+    let all = k.variable("_totalram_pages", 8);
+    k.word(zone, 500).word(node, 70).word(node + 8, 2).word(all, 1000);
+    let text = ask(&k, "meminfo");
+    assert!(text.starts_with("MemTotal:           4000 kB\nMemFree:            2000 kB\n"), "{text}");
+    assert!(text.contains("\nDirty:                 8 kB\n"), "{text}");
+    // what is not known is no number
+    assert!(text.contains("\nBuffers:             <?> kB\n"), "{text}");
+    let text = ask(&k, "meminfo -w");
+    assert!(text.contains("all that the kernel manages             4000      100\n"), "{text}");
+    assert!(text.contains("free                                    2000       50\n"), "{text}");
+    assert!(text.contains("in no count                              <?>"), "{text}");
+    assert!(try_ask(&k, "meminfo -n 3").is_err(), "-n is of -w");
+}

@@ -6,8 +6,8 @@ use crate::Blob;
 use base::{Bytes, OutOfBounds, VirtAddr, VirtRead};
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, DebugFrameOffset, Encoding, EndianSlice, Evaluation,
-    EvaluationResult, Format, LittleEndian, Location, RegisterRule, UnwindContext, UnwindExpression,
-    UnwindSection, Value,
+    EvaluationResult, Format, FrameDescriptionEntry, LittleEndian, Location, RegisterRule, UnwindContext,
+    UnwindExpression, UnwindSection, Value,
 };
 use std::sync::OnceLock;
 
@@ -157,8 +157,18 @@ fn head(bytes: &Bytes<'_>, at: &mut usize) -> Result<Option<Span>, OutOfBounds> 
 fn read_row(section: &Section<'_>, offset: usize, at: u64) -> gimli::Result<CfiRow> {
     let bases = BaseAddresses::default();
     let fde = section.fde_from_offset(&bases, DebugFrameOffset(offset), Section::cie_from_offset)?;
+    rules_at(section, &bases, &fde, at)
+}
+
+/// The rules of a description at one instruction.
+pub(crate) fn rules_at<'a, S: UnwindSection<EndianSlice<'a, LittleEndian>>>(
+    section: &S,
+    bases: &BaseAddresses,
+    fde: &FrameDescriptionEntry<EndianSlice<'a, LittleEndian>>,
+    at: u64,
+) -> gimli::Result<CfiRow> {
     let mut context: UnwindContext<usize> = UnwindContext::new();
-    let row = fde.unwind_info_for_address(section, &bases, &mut context, at)?;
+    let row = fde.unwind_info_for_address(section, bases, &mut context, at)?;
     let code = |e: &UnwindExpression<usize>| e.get(section).map(|e| Box::from(e.0.slice()));
     let cfa = match row.cfa() {
         CfaRule::RegisterAndOffset { register, offset } => CfiCfa::Reg(register.0, *offset),

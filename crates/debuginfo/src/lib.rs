@@ -7,6 +7,7 @@ pub mod elf;
 pub mod find;
 pub mod kallsyms;
 pub mod orc;
+pub mod process;
 pub mod symtab;
 pub mod types;
 

@@ -1,11 +1,13 @@
 //! Comparisons: an aspect of a dump, as crashlens shows it, with the guest's truth. Each returns what differs.
 
 mod arm64;
+mod caches;
 mod devices;
 mod files;
 mod ipc;
 mod irq;
 mod machine;
+mod meminfo;
 pub mod memory;
 mod net;
 mod sched;
@@ -13,23 +15,29 @@ pub(crate) mod sleepers;
 mod stacks;
 mod timers;
 mod trace;
+mod user_stacks;
+mod wq;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 pub use arm64::crash as crash_arm64;
+pub use caches::{dentries, inflight};
 pub use devices::devices;
 pub use files::{files, mounts};
 pub use ipc::ipc;
 pub use irq::irq;
 pub use machine::machine;
+pub use meminfo::meminfo;
 pub use net::net;
 pub use sched::{policies, queues, signals};
 pub use sleepers::sleepers;
 pub use stacks::stacks;
 pub use timers::timers;
 pub use trace::trace;
+pub use user_stacks::user_stacks;
+pub use wq::wq;
 
 use crate::truth::is_label;
 use crate::{Answers, Case, Place, Report, Truth};

@@ -120,8 +120,26 @@ pub fn texts(options: &[&str], files: &[PathBuf], lines: &[String]) -> Result<Ve
 }
 
 /// What is asked about queues, interrupts, timers and the machine.
-const MACHINE: [&str; 10] =
-    ["runq", "runq -g", "irq -s", "irq -b", "irq -a", "timer -r", "mach", "mach -c", "mach -m", "stacks"];
+const MACHINE: [&str; 18] = [
+    "runq",
+    "runq -g",
+    "irq -s",
+    "irq -b",
+    "irq -a",
+    "timer -r",
+    "mach",
+    "mach -c",
+    "mach -m",
+    "stacks",
+    "wq -a",
+    "wq -w",
+    "wq -d",
+    "meminfo",
+    "pstack -a",
+    "inflight -a",
+    "dentries",
+    "dentries /mnt/disk",
+];
 
 /// What crashlens answered to each of several command lines, as JSON.
 #[derive(Debug)]

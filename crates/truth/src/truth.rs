@@ -183,6 +183,9 @@ pub struct Task {
     pub state: String,
     /// Its name.
     pub comm: String,
+    /// The same as `/proc` tells it: of a worker with what it does.
+    #[serde(default)]
+    pub name: String,
 }
 
 /// Samples of `/proc/kallsyms`.

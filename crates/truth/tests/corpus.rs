@@ -115,6 +115,11 @@ fn equal_stacks_are_told_once() {
 }
 
 #[test]
+fn the_workqueues_have_the_guests_workers() {
+    check("wq", aspects::wq);
+}
+
+#[test]
 fn the_tasks_are_the_guests() {
     check("tasks", aspects::tasks);
 }
@@ -132,6 +137,26 @@ fn the_address_spaces_are_the_guests() {
 #[test]
 fn the_kernels_memory_is_the_guests() {
     check("memory", aspects::memory::kernel);
+}
+
+#[test]
+fn meminfo_says_what_the_guest_said() {
+    check("meminfo", aspects::meminfo);
+}
+
+#[test]
+fn stacks_of_processes_are_in_their_files() {
+    check("user stacks", aspects::user_stacks);
+}
+
+#[test]
+fn requests_in_flight_are_those_that_are_counted() {
+    check("inflight", aspects::inflight);
+}
+
+#[test]
+fn the_cache_of_names_has_the_guests_files() {
+    check("dentries", aspects::dentries);
 }
 
 #[test]

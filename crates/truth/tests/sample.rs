@@ -44,7 +44,7 @@ fn the_sample_says_what_its_guest_said() {
     let case = case();
     let dump = vec![PathBuf::from(SAMPLE)];
     let answers = Answers::about(&case, &dump, State::Alone).unwrap();
-    let all: [(&str, Aspect); 22] = [
+    let all: [(&str, Aspect); 26] = [
         ("system", aspects::system),
         ("log", aspects::log),
         ("modules", aspects::modules),
@@ -64,6 +64,10 @@ fn the_sample_says_what_its_guest_said() {
         ("devices", aspects::devices),
         ("net", aspects::net),
         ("stacks", aspects::stacks),
+        ("wq", aspects::wq),
+        ("meminfo", aspects::meminfo),
+        ("inflight", aspects::inflight),
+        ("dentries", aspects::dentries),
         ("symbols", aspects::symbols),
         ("crash", aspects::crash),
         ("sleepers", aspects::sleepers),
@@ -116,6 +120,26 @@ fn ps_with_policies() {
 #[test]
 fn files() {
     check("files", "files 106");
+}
+
+#[test]
+fn wq() {
+    check("wq-a", "wq -a");
+}
+
+#[test]
+fn meminfo() {
+    check("meminfo", "meminfo");
+}
+
+#[test]
+fn inflight() {
+    check("inflight", "inflight -b");
+}
+
+#[test]
+fn dentries() {
+    check("dentries", "dentries");
 }
 
 #[test]

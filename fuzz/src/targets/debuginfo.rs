@@ -9,6 +9,7 @@ use debuginfo::elf::{ObjectFile, fuzz_elf, unpack_bytes};
 use debuginfo::find::fuzz_archives;
 use debuginfo::kallsyms::fuzz_scan;
 use debuginfo::orc::OrcTable;
+use debuginfo::process::fuzz_process;
 
 /// The generator of the crate's own tests: kallsyms in every order and form.
 #[path = "../../../crates/debuginfo/src/kallsyms/testgen.rs"]
@@ -21,6 +22,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "dwarf", about: "an ELF file's DWARF", seeds: objects, run: dwarf },
     Target { name: "btf", about: "BTF, as base and as split", seeds: btf_seeds, run: btf },
     Target { name: "cfi", about: ".debug_frame", seeds: cfi_seeds, run: cfi },
+    Target { name: "process", about: "a file of a process", seeds: objects, run: process },
     Target { name: "orc", about: "ORC tables in memory", seeds: orc_seeds, run: orc },
     Target { name: "kallsyms", about: "kallsyms in memory", seeds: kallsyms_seeds, run: kallsyms },
     Target { name: "archives", about: "tar and cpio in packages", seeds: archive_seeds, run: archives },
@@ -74,6 +76,11 @@ fn cfi_seeds() -> Vec<Vec<u8>> {
 fn cfi(bytes: &[u8]) -> u64 {
     fuzz_cfi(bytes);
     0
+}
+
+fn process(bytes: &[u8]) -> u64 {
+    fuzz_process(bytes);
+    shape(bytes)
 }
 
 /// Bytes at an address, nothing elsewhere.

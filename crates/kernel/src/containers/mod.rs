@@ -2,6 +2,7 @@
 //! XArrays, IDRs.
 
 pub(crate) mod chain;
+pub(crate) mod hlist;
 pub mod idr;
 pub mod list;
 pub mod maple;

@@ -2,6 +2,7 @@
 
 pub mod char_dev;
 pub mod coredump;
+pub mod dcache;
 pub mod file;
 pub mod fs_struct;
 pub mod inode;

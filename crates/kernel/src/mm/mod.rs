@@ -3,6 +3,7 @@
 pub mod address_space;
 pub mod buddy;
 pub mod direct_map;
+pub mod file_bytes;
 pub mod filemap;
 pub mod hugetlb;
 pub mod kfence;
@@ -13,6 +14,7 @@ pub mod page;
 pub mod page_state;
 mod page_type;
 pub mod poison;
+pub mod proc_meminfo;
 pub mod slab;
 pub mod slab_cache;
 pub mod slab_memory;

@@ -8,3 +8,4 @@ mod register_stack;
 pub mod registers;
 pub mod stacks;
 mod swapped;
+pub mod user;

@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** shape decides: the type of a list's head, and how many bases the variable has.
 
+use crate::containers::hlist::{HLIST_HEAD, Hlists};
 use crate::containers::list::both_ways;
 use crate::error::{KernelError, Result};
 use crate::session::Session;
@@ -35,13 +36,14 @@ bind! {
 
 /// More timers than any list has.
 const MAX_TIMERS: usize = 1 << 22;
+/// What errors call a list.
+const LIST: &str = "list of timers";
 /// More lists than any wheel has: nine levels of 64.
 const MAX_LISTS: u64 = 4096;
 /// More bases than a CPU has.
 const MAX_BASES: u64 = 8;
-/// Bytes of a `list_head`, and of an `hlist_head`.
+/// Bytes of a `list_head`.
 const LIST_HEAD: u64 = 16;
-const HLIST_HEAD: u64 = 8;
 
 /// A timer.
 #[derive(Clone, Debug)]
@@ -137,9 +139,8 @@ fn base(s: &Session, at: VirtAddr, name: Option<&'static str>, cpu: u32, now: u6
         Err(_) => {}
     }
     let first = b.vectors.at(at)?;
-    let lists = b.vectors.size()? / HLIST_HEAD;
-    let mut seen = FxHashSet::default();
-    hash_lists(s, first, lists, &mut seen, &mut out);
+    let count = b.vectors.size()? / HLIST_HEAD;
+    hash_lists(s, first, count, &mut Hlists::new(LIST, MAX_TIMERS), &mut out);
     order(&mut out, now);
     Ok(out)
 }
@@ -147,12 +148,12 @@ fn base(s: &Session, at: VirtAddr, name: Option<&'static str>, cpu: u32, now: u6
 fn old_base(s: &Session, at: VirtAddr, now: u64) -> Result<Base> {
     let b = s.bind::<TvecBase>();
     let mut out = Base { at, name: None, timers: Vec::new(), problems: Vec::new() };
-    let mut seen = FxHashSet::default();
+    let (mut seen, mut lists) = (FxHashSet::default(), Hlists::new(LIST, MAX_TIMERS));
     for wheel in [&b.first, &b.second, &b.third, &b.fourth, &b.fifth] {
         let first = wheel.at(at)?;
         let (head, count) = heads(s, wheel.ty()?)?;
         if head == HLIST_HEAD {
-            hash_lists(s, first, count, &mut seen, &mut out);
+            hash_lists(s, first, count, &mut lists, &mut out);
         } else {
             circular_lists(s, first, count, &mut seen, &mut out);
         }
@@ -176,49 +177,20 @@ fn order(base: &mut Base, now: u64) {
 }
 
 fn damaged(at: VirtAddr, why: String) -> KernelError {
-    KernelError::Damaged { what: "list of timers", at, why }
+    KernelError::Damaged { what: LIST, at, why }
 }
 
 /// The timers of so many hash lists, whose heads lie side by side from `first`.
-fn hash_lists(s: &Session, first: VirtAddr, count: u64, seen: &mut FxHashSet<VirtAddr>, out: &mut Base) {
+fn hash_lists(s: &Session, first: VirtAddr, count: u64, lists: &mut Hlists, out: &mut Base) {
+    let b = s.bind::<TimerList>();
     for n in 0..count.min(MAX_LISTS) {
-        let head = first.add(n * HLIST_HEAD);
-        if let Err(e) = hash_list(s, head, seen, &mut out.timers) {
-            out.problems.push(e);
-        }
+        let Base { timers, problems, .. } = out;
+        let walked = lists.walk(s, first.add(n * HLIST_HEAD), &mut |node| {
+            timers.push(timer(s, b.entry.container(node)?)?);
+            Ok(())
+        });
+        problems.extend(walked.err());
     }
-}
-
-/// `hlist_node`: the next one, and where the pointer to this one is.
-const PPREV: u64 = 8;
-
-fn hash_list(
-    s: &Session,
-    head: VirtAddr,
-    seen: &mut FxHashSet<VirtAddr>,
-    timers: &mut Vec<Timer>,
-) -> Result<()> {
-    let (mem, b) = (s.mem(), s.bind::<TimerList>());
-    let mut from = head;
-    let mut node = mem.ptr(from)?;
-    while !node.is_null() {
-        if !s.arch().is_kernel(node) {
-            let why = format!("the pointer at {from:#x} is {node:#x}, which is not in the kernel's memory");
-            return Err(damaged(head, why));
-        }
-        if timers.len() >= MAX_TIMERS || !seen.insert(node) {
-            return Err(damaged(head, format!("it comes back to {node:#x}, or has no end")));
-        }
-        let back = mem.ptr(node.add(PPREV))?;
-        if back != from {
-            let why = format!("{from:#x} leads to {node:#x}, which says that {back:#x} does");
-            return Err(damaged(head, why));
-        }
-        timers.push(timer(s, b.entry.container(node)?)?);
-        from = node;
-        node = mem.ptr(node)?;
-    }
-    Ok(())
 }
 
 /// The same of circular lists.

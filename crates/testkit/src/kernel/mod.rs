@@ -29,6 +29,7 @@
 )]
 
 mod btf;
+mod dcache;
 mod files;
 mod idr;
 mod ipc;
@@ -42,6 +43,7 @@ mod signal;
 mod tasks;
 mod timer;
 mod types;
+mod workqueue;
 
 pub use files::Files;
 pub use ipc::Ipc;
@@ -50,6 +52,7 @@ pub use net::Net;
 pub use runq::RunQueues;
 pub use timer::{HrTimers, Timers};
 pub use types::Member;
+pub use workqueue::Workqueues;
 
 use crate::dump::DumpSpec;
 use machine::Machine;

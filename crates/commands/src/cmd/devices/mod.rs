@@ -1,4 +1,5 @@
 //! Devices: their numbers, what they take, their requests.
 
 pub(crate) mod dev;
+pub(crate) mod inflight;
 pub(crate) mod sbitmapq;

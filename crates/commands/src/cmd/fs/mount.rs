@@ -116,7 +116,7 @@ impl Run for MountCommand {
 const HEADING: &str = "     MOUNT           SUPERBLK     TYPE   DEVNAME   DIRNAME";
 
 /// The first process: its namespace is the machine's.
-fn first(s: &Session) -> Result<&kernel::sched::task::Task, CommandError> {
+pub(super) fn first(s: &Session) -> Result<&kernel::sched::task::Task, CommandError> {
     let all = &s.tasks().all;
     let living = |t: &&kernel::sched::task::Task| t.pid > 0 && namespace::of_task(s, t).is_ok();
     all.iter().find(|t| t.pid == 1).or_else(|| all.iter().filter(living).min_by_key(|t| t.pid)).ok_or_else(

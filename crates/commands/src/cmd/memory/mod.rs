@@ -2,6 +2,7 @@
 
 pub(crate) mod bytes_pages;
 pub(crate) mod kmem;
+pub(crate) mod meminfo;
 pub(crate) mod pte;
 pub(crate) mod ptov;
 pub(crate) mod rd;

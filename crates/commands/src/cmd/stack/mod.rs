@@ -2,4 +2,5 @@
 
 pub(crate) mod bt;
 pub(crate) mod frame;
+pub(crate) mod pstack;
 pub(crate) mod stacks;

@@ -10,3 +10,4 @@ pub(crate) mod set;
 pub(crate) mod sig;
 pub(crate) mod task;
 pub(crate) mod waitq;
+pub(crate) mod wq;
