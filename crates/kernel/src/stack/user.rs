@@ -22,6 +22,8 @@ use unwind::{Code, How, Stack, StopReason, Unwinder};
 
 /// `VM_EXEC`
 const EXEC: u64 = 4;
+/// Bytes of an object file's head.
+const HEAD: usize = 64;
 
 /// A frame.
 #[derive(Clone, Debug)]
@@ -82,7 +84,11 @@ impl<'s> Files<'s> {
         let bytes =
             s.bind::<FileStruct>().inode.ptr(s.mem(), vma.file).and_then(|inode| FileBytes::of(s, inode));
         let object = match &bytes {
-            Ok(bytes) => ObjectOfProcess::read(bytes.clone()),
+            // what cannot be read is no reason to call it no object file
+            Ok(bytes) => match bytes.read_at(0, &mut [0; HEAD]) {
+                Ok(()) => ObjectOfProcess::read(bytes.clone()),
+                Err(e) => Err(format!("its head cannot be read: {e}")),
+            },
             Err(e) => Err(e.to_string()),
         };
         let file = Arc::new(File { name, bytes, object });
