@@ -10,6 +10,8 @@ use crate::{Answers, Case};
 
 /// Where a worker is: the pool's number where that is told, else its CPU; its own number; true for a pool of high priority.
 type Place = (Option<i64>, Option<i64>, i64, bool);
+/// The same as it is found, and what the worker did last.
+type Found = ((i64, i64, i64, bool), Option<String>);
 
 /// Each of the guest's workers is in the pool that its name says, and what they did last is mostly the same.
 ///
@@ -18,7 +20,7 @@ type Place = (Option<i64>, Option<i64>, i64, bool);
 pub fn wq(case: &Case, answers: &Answers) -> Result<Differences, String> {
     let number = |value: &Value, member: &str| value.get(member).and_then(Value::as_i64);
     let text = |value: &Value, member: &str| value.get(member).and_then(Value::as_str).map(str::to_owned);
-    let mut found: BTreeMap<i64, ((i64, i64, i64, bool), Option<String>)> = BTreeMap::new();
+    let mut found: BTreeMap<i64, Found> = BTreeMap::new();
     for pool in answers.list("wq -a", "pools")? {
         let of = |member: &str| number(pool, member).unwrap_or(i64::MIN);
         for worker in pool.get("workers").and_then(Value::as_array).into_iter().flatten() {
