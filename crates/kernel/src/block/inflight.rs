@@ -306,7 +306,7 @@ fn operation(s: &Session, at: VirtAddr) -> Result<Operation> {
     let name = match &*s.types().get(of)? {
         Type::Enum { values, .. } => values
             .iter()
-            .find(|(name, value)| i128::from(*value) == number && name.starts_with("REQ_OP_"))
+            .find(|(name, value)| *value == number && name.starts_with("REQ_OP_"))
             .map(|(name, _)| name.trim_start_matches("REQ_OP_").to_owned()),
         _ => None,
     };
