@@ -144,12 +144,15 @@ fn of_path(s: &Session, word: &str) -> Result<VirtAddr, CommandError> {
 /// How often a long walk looks for Ctrl-C.
 const AT_ONCE: usize = 4096;
 
+/// The names from the dentry that was asked for to one below it.
+type Way = [Result<String, KernelError>];
+
 /// Walks what is below a dentry, with each one's path from there; Ctrl-C ends it.
 fn walk(
     cx: &Cx<'_>,
     s: &Session,
     top: VirtAddr,
-    each: &mut dyn FnMut(&Dentry, &[Result<String, KernelError>]),
+    each: &mut dyn FnMut(&Dentry, &Way),
 ) -> Result<Vec<KernelError>, CommandError> {
     let mut way: Vec<Result<String, KernelError>> = Vec::new();
     let (mut count, mut stopped) = (0_usize, Ok(()));
@@ -168,7 +171,7 @@ fn walk(
 }
 
 /// The path of a dentry from the one that was asked for.
-fn path(way: &[Result<String, KernelError>]) -> Cell {
+fn path(way: &Way) -> Cell {
     let mut out = String::new();
     for (n, name) in way.iter().enumerate() {
         match name {
