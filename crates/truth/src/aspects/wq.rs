@@ -31,7 +31,9 @@ pub fn wq(case: &Case, answers: &Answers) -> Result<Differences, String> {
     }
     let mut queues = BTreeMap::new();
     for queue in answers.list("wq -w", "workqueues")? {
-        queues.insert(text(queue, "name").unwrap_or_default(), queue.get("rescuer").is_some());
+        // several can have one name
+        let has_rescuer: &mut bool = queues.entry(text(queue, "name").unwrap_or_default()).or_default();
+        *has_rescuer |= queue.get("rescuer").is_some();
     }
     let alive: BTreeSet<i64> =
         answers.list("ps", "tasks")?.iter().filter_map(|task| number(task, "pid")).collect();
