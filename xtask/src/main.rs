@@ -6,6 +6,7 @@ mod bench;
 mod clients;
 mod corpus;
 mod fuzz;
+mod package;
 mod run;
 mod same;
 mod setup;
@@ -45,6 +46,8 @@ enum Task {
     Test(test::Args),
     /// Holds verdict to the zoo and writes the results into docs/VERDICT.md.
     Zoo(zoo::Args),
+    /// Packs the crates and builds the library's examples outside of the workspace.
+    Package(package::Args),
     /// Runs the fuzz targets.
     Fuzz(fuzz::Args),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Zoo(args) => zoo::run(&args),
+        Task::Package(args) => package::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
     };
     match done {

@@ -196,6 +196,9 @@ impl PageTables {
     }
 
     /// Where a virtual address leads.
+    ///
+    /// # Errors
+    /// It is not mapped, or a table on the way is missing.
     pub fn translate(&self, phys: &dyn PhysRead, at: VirtAddr) -> Result<Translation, FaultKind> {
         self.descend(at, |_, entry| read_entry(phys, entry), |_| {})
     }
@@ -444,6 +447,9 @@ impl KernelMap {
     }
 
     /// Where a virtual address leads, and how many bytes from it on are in one piece.
+    ///
+    /// # Errors
+    /// It is not mapped, or a table on the way is missing.
     pub fn translate(&self, at: VirtAddr) -> Result<(PhysAddr, u64), Fault> {
         let page = 1 << self.page_shift;
         let (page_key, offset) = ((at.0 >> self.page_shift) | KEY, at.0 & (page - 1));
@@ -467,7 +473,7 @@ impl KernelMap {
 
     /// The table of the last level is known: one entry to read.
     fn last_level(&self, at: VirtAddr, table: PhysAddr, page_key: u64) -> Result<(PhysAddr, u64), Fault> {
-        let fault = |kind| Fault { at, kind };
+        let fault = |kind| Fault::new(at, kind);
         let Some(level) = self.tables.paging.levels.last() else {
             return Err(fault(FaultKind::NotMapped("PTE")));
         };
@@ -493,9 +499,9 @@ impl KernelMap {
         let found = match result {
             Ok(found) => found,
             Err(kind @ FaultKind::Table(_)) => {
-                return self.without_table(at).ok_or(Fault { at, kind });
+                return self.without_table(at).ok_or(Fault::new(at, kind));
             }
-            Err(kind) => return Err(Fault { at, kind }),
+            Err(kind) => return Err(Fault::new(at, kind)),
         };
         let (in_page, rest) = self.in_page(at);
         if found.page_size >> self.page_shift == 1 {
@@ -532,9 +538,8 @@ impl VirtRead for KernelMap {
             let (phys, run) = self.translate(at)?;
             let len = rest.len().min(run as usize);
             let Some((part, after)) = rest.split_at_mut_checked(len) else { break };
-            self.phys.read_phys(phys, part).map_err(|missing| Fault {
-                at: at.add(missing.at.0.saturating_sub(phys.0)),
-                kind: FaultKind::Page(missing),
+            self.phys.read_phys(phys, part).map_err(|missing| {
+                Fault::new(at.add(missing.at.0.saturating_sub(phys.0)), FaultKind::Page(missing))
             })?;
             at = at.add(len as u64);
             rest = after;

@@ -30,12 +30,18 @@ pub struct Bytes<'a> {
 macro_rules! number {
     ($(#[$doc:meta])* $next:ident, $at:ident, $ty:ty) => {
         $(#[$doc])*
+        ///
+        /// # Errors
+        /// Fewer bytes are left.
         pub fn $next(&mut self) -> Result<$ty, OutOfBounds> {
             let value = self.$at(self.pos)?;
             self.pos = self.pos.saturating_add(size_of::<$ty>());
             Ok(value)
         }
         /// The same number at a given offset; the position stays.
+        ///
+        /// # Errors
+        /// It ends beyond the bytes that are there.
         pub fn $at(&self, offset: usize) -> Result<$ty, OutOfBounds> {
             Ok(<$ty>::from_le_bytes(self.array(offset)?))
         }
@@ -72,6 +78,9 @@ impl<'a> Bytes<'a> {
         self.pos = self.pos.saturating_add(align.wrapping_sub(1)) & !align.wrapping_sub(1);
     }
     /// The slice of `len` bytes at `offset`.
+    ///
+    /// # Errors
+    /// It ends beyond the bytes that are there.
     pub fn slice_at(&self, offset: usize, len: usize) -> Result<&'a [u8], OutOfBounds> {
         offset.checked_add(len).and_then(|end| self.data.get(offset..end)).ok_or(OutOfBounds {
             offset,
@@ -80,6 +89,9 @@ impl<'a> Bytes<'a> {
         })
     }
     /// The next `len` bytes.
+    ///
+    /// # Errors
+    /// Fewer are left.
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], OutOfBounds> {
         let s = self.slice_at(self.pos, len)?;
         self.pos = self.pos.saturating_add(len);
@@ -111,6 +123,9 @@ impl<'a> Bytes<'a> {
         /// A signed 64-bit number.
         i64, i64_at, i64);
     /// The NUL-terminated string at `offset`, without the NUL; to the end where no NUL comes.
+    ///
+    /// # Errors
+    /// It begins beyond the bytes that are there.
     pub fn cstr_at(&self, offset: usize) -> Result<&'a [u8], OutOfBounds> {
         self.data.get(offset..).map(cstr).ok_or(OutOfBounds { offset, wanted: 1, len: self.data.len() })
     }

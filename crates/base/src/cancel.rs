@@ -45,6 +45,9 @@ impl Cancel {
         self.0.on.load(Ordering::Relaxed)
     }
     /// `Err` once the work should stop, for `?`.
+    ///
+    /// # Errors
+    /// The work should stop.
     pub fn check(&self) -> Result<(), Cancelled> {
         if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }

@@ -54,11 +54,20 @@ impl fmt::Display for Gap {
 
 /// The first physical address of a read whose bytes are not there, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub struct Missing {
     /// First address that could not be read.
     pub at: PhysAddr,
     /// Why not.
     pub why: Gap,
+}
+
+impl Missing {
+    /// What is missing, and why.
+    #[must_use]
+    pub const fn new(at: PhysAddr, why: Gap) -> Self {
+        Self { at, why }
+    }
 }
 
 impl fmt::Display for Missing {
@@ -120,6 +129,9 @@ impl PhysRange {
 pub trait PhysRead: Send + Sync {
     /// Fills `buf` from `at` on. On `Err` the contents of `buf` from the missing address on are
     /// unspecified, before it they are right.
+    ///
+    /// # Errors
+    /// The first address that is missing, and why.
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing>;
 
     /// The runs of RAM that the dump covers, ascending and disjoint; pages in them may still be
@@ -198,6 +210,7 @@ pub enum FaultKind {
 
 /// The first virtual address of a read that could not be read, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub struct Fault {
     /// First address that could not be read.
     pub at: VirtAddr,
@@ -206,6 +219,11 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// What could not be read, and why.
+    #[must_use]
+    pub const fn new(at: VirtAddr, kind: FaultKind) -> Self {
+        Self { at, kind }
+    }
     /// True where the dump lacks what would tell, as opposed to an address that leads nowhere.
     #[must_use]
     pub const fn is_missing(&self) -> bool {
@@ -243,41 +261,65 @@ impl std::error::Error for Fault {}
 pub trait VirtRead: Send + Sync {
     /// Fills `buf` from `at` on. On `Err` the bytes of `buf` before the fault's address are right,
     /// the rest is unspecified.
+    ///
+    /// # Errors
+    /// The first address that cannot be read, and why.
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault>;
 
     /// One byte.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
     fn u8(&self, at: VirtAddr) -> Result<u8, Fault> {
         let mut b = [0; 1];
         self.read(at, &mut b)?;
         Ok(u8::from_le_bytes(b))
     }
     /// A 16-bit number.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
     fn u16(&self, at: VirtAddr) -> Result<u16, Fault> {
         let mut b = [0; 2];
         self.read(at, &mut b)?;
         Ok(u16::from_le_bytes(b))
     }
     /// A 32-bit number.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
     fn u32(&self, at: VirtAddr) -> Result<u32, Fault> {
         let mut b = [0; 4];
         self.read(at, &mut b)?;
         Ok(u32::from_le_bytes(b))
     }
     /// A 64-bit number.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
     fn u64(&self, at: VirtAddr) -> Result<u64, Fault> {
         let mut b = [0; 8];
         self.read(at, &mut b)?;
         Ok(u64::from_le_bytes(b))
     }
     /// A signed 32-bit number.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
     fn i32(&self, at: VirtAddr) -> Result<i32, Fault> {
         self.u32(at).map(u32::cast_signed)
     }
     /// A pointer.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
     fn ptr(&self, at: VirtAddr) -> Result<VirtAddr, Fault> {
         self.u64(at).map(VirtAddr)
     }
     /// `len` bytes; the caller bounds `len`.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
     fn bytes(&self, at: VirtAddr, len: usize) -> Result<Vec<u8>, Fault> {
         let mut buf = vec![0; len];
         self.read(at, &mut buf)?;
@@ -317,6 +359,9 @@ pub trait VirtRead: Send + Sync {
     }
     /// A NUL-terminated string of at most `max` bytes, without the NUL; cut at `max` where no NUL
     /// comes. A fault behind at least one byte ends the string there only if the NUL came first.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
     fn cstr(&self, at: VirtAddr, max: usize) -> Result<Vec<u8>, Fault> {
         let mut out = Vec::new();
         let mut at = at;

@@ -23,6 +23,7 @@ impl Span {
 
 /// An error with its place in the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct ExprError {
     /// The token or sub-expression that is wrong.
     pub span: Span,
@@ -54,6 +55,7 @@ impl std::error::Error for ExprError {
 
 /// What is wrong.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// A character that starts no token.
     #[error("unexpected character {0:?}")]

@@ -12,7 +12,7 @@ impl VirtRead for Ramp {
         for (i, b) in buf.iter_mut().enumerate() {
             let at = at.add(i as u64);
             if at.0 >= 1 << 20 {
-                return Err(Fault { at, kind: FaultKind::NotMapped("PTE") });
+                return Err(Fault::new(at, FaultKind::NotMapped("PTE")));
             }
             *b = at.0 as u8;
         }

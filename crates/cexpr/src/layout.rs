@@ -35,6 +35,7 @@ pub struct LayoutLine {
 
 /// How a layout is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct LayoutOptions {
     /// `-o`: a column of offsets.
     pub offsets: bool,
@@ -47,7 +48,18 @@ pub struct LayoutOptions {
     pub inner: bool,
 }
 
+impl LayoutOptions {
+    /// Those of a plain layout, with a column of offsets or without.
+    #[must_use]
+    pub fn with_offsets(offsets: bool) -> Self {
+        Self { offsets, ..Self::default() }
+    }
+}
+
 /// The lines of a type: of a struct or union its members, of anything else its declaration.
+///
+/// # Errors
+/// A type on the way cannot be read.
 pub fn layout(types: &Types, ty: TypeRef, options: &LayoutOptions) -> Result<Vec<LayoutLine>, ErrorKind> {
     let (heart, typedef) = heart(types, ty)?;
     let mut out = Lines { types, top: heart, all: options.inner, lines: Vec::new() };
@@ -75,6 +87,9 @@ fn heart(types: &Types, ty: TypeRef) -> Result<(TypeRef, Option<Arc<str>>), Erro
 }
 
 /// `enum TAG {`, `  NAME = VALUE` ..., `};`
+///
+/// # Errors
+/// It is no enumeration, or cannot be read.
 pub fn enum_lines(types: &Types, ty: TypeRef) -> Result<Vec<LayoutLine>, ErrorKind> {
     let (at, full) = types.resolve(ty)?;
     let mut out = Lines { types, top: at, all: false, lines: Vec::new() };
@@ -235,6 +250,9 @@ fn enum_body(values: &[(Arc<str>, i128)]) -> String {
 }
 
 /// The text of a type as `struct`, `union`, `enum` and `whatis` print it, with its `SIZE:` line.
+///
+/// # Errors
+/// A type on the way cannot be read.
 pub fn layout_text(types: &Types, ty: TypeRef, options: &LayoutOptions) -> Result<String, ErrorKind> {
     let lines = layout(types, ty, options)?;
     let is_enum = matches!(*types.resolve(ty)?.1, Type::Enum { .. });

@@ -14,6 +14,9 @@ use debuginfo::types::{Type, TypeRef, Types};
 const MAX_DEPTH: usize = 16;
 
 /// The lines of a member: `  comm = "bash",` with the newline.
+///
+/// # Errors
+/// There is no such member.
 pub fn member_text(
     scope: &dyn Scope,
     object: &Value,

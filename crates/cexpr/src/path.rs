@@ -29,6 +29,9 @@ pub struct MemberPath {
 
 impl MemberPath {
     /// Reads `a.b->c[2]`.
+    ///
+    /// # Errors
+    /// It is no path; which character is wrong.
     pub fn parse(text: &str) -> Result<Self, ExprError> {
         let tokens = lex(text)?;
         let mut steps = Vec::new();
@@ -60,6 +63,9 @@ impl MemberPath {
     }
 
     /// The value at the end of the path. A pointer on the way is followed, by `.` as well.
+    ///
+    /// # Errors
+    /// A member is not there, or a pointer on the way is missing.
     pub fn apply(&self, scope: &dyn Scope, from: &Value) -> Result<Value, ExprError> {
         let (types, mem) = (scope.types(), scope.memory());
         let mut value = from.clone();
@@ -77,6 +83,9 @@ impl MemberPath {
     }
 
     /// The place of the path's end within `ty`; an error where the path leads through a pointer.
+    ///
+    /// # Errors
+    /// A member is not there, or the path leads through a pointer.
     pub fn locate(&self, types: &Types, ty: TypeRef) -> Result<Found, ExprError> {
         let mut here = Found { ty, bit_offset: 0, bit_size: None };
         for step in &self.steps {

@@ -78,6 +78,9 @@ pub trait Scope {
         None
     }
     /// The offset of a CPU's per-CPU area.
+    ///
+    /// # Errors
+    /// There is no such CPU, or its area is not known; in words.
     fn per_cpu_offset(&self, _cpu: u64) -> Result<u64, String> {
         Err("per-CPU offsets are not known".into())
     }

@@ -119,6 +119,9 @@ impl Value {
     }
 
     /// True for a pointer, behind typedefs.
+    ///
+    /// # Errors
+    /// The type cannot be read.
     pub fn is_pointer(&self, types: &Types) -> Result<bool, ErrorKind> {
         Ok(matches!(*types.resolve(self.ty)?.1, Type::Pointer { .. }))
     }
@@ -132,6 +135,9 @@ impl Value {
     }
 
     /// `len` bytes from the value's place on.
+    ///
+    /// # Errors
+    /// Its memory is missing, or it has no place.
     pub fn raw(&self, mem: &dyn VirtRead, len: u64) -> Result<Vec<u8>, ErrorKind> {
         self.check()?;
         if len > MAX_OBJECT {
@@ -149,6 +155,9 @@ impl Value {
     }
 
     /// The number in a scalar; an array or function gives its address, as C has it.
+    ///
+    /// # Errors
+    /// It is no scalar, or its memory is missing.
     pub fn number(&self, types: &Types, mem: &dyn VirtRead) -> Result<Number, ErrorKind> {
         self.check()?;
         let (_, ty) = types.resolve(self.ty)?;
@@ -171,6 +180,9 @@ impl Value {
     }
 
     /// The integer in a scalar; a float is cut towards zero.
+    ///
+    /// # Errors
+    /// It is no scalar, or its memory is missing.
     pub fn to_int(&self, types: &Types, mem: &dyn VirtRead) -> Result<i128, ErrorKind> {
         Ok(match self.number(types, mem)? {
             Number::Int(v) => v,
@@ -179,6 +191,9 @@ impl Value {
     }
 
     /// The address that a pointer, integer, array or function stands for.
+    ///
+    /// # Errors
+    /// It stands for none, or its memory is missing.
     pub fn to_address(&self, types: &Types, mem: &dyn VirtRead) -> Result<VirtAddr, ErrorKind> {
         self.to_int(types, mem).map(|v| VirtAddr(v as u64))
     }
@@ -200,6 +215,9 @@ impl Value {
     }
 
     /// `self.name`
+    ///
+    /// # Errors
+    /// It is no struct or union, or has no such member.
     pub fn member(&self, types: &Types, name: &str) -> Result<Value, ErrorKind> {
         if let Some(Caveat::NoType(_)) = self.caveat {
             self.check()?;
@@ -209,6 +227,9 @@ impl Value {
     }
 
     /// The part at a bit offset, as a member's definition gives it.
+    ///
+    /// # Errors
+    /// The value has no bytes there.
     pub fn part(
         &self,
         types: &Types,
@@ -238,6 +259,9 @@ impl Value {
     }
 
     /// `*self`
+    ///
+    /// # Errors
+    /// It is no pointer, or its own memory is missing.
     pub fn deref(&self, types: &Types, mem: &dyn VirtRead) -> Result<Value, ErrorKind> {
         let (_, ty) = types.resolve(self.ty)?;
         match &*ty {
@@ -254,6 +278,9 @@ impl Value {
     }
 
     /// `self[at]`
+    ///
+    /// # Errors
+    /// It is no array or pointer, or its own memory is missing.
     pub fn index(&self, types: &Types, mem: &dyn VirtRead, at: i128) -> Result<Value, ErrorKind> {
         let (_, ty) = types.resolve(self.ty)?;
         match &*ty {
@@ -285,6 +312,9 @@ impl Value {
     }
 
     /// `&self`
+    ///
+    /// # Errors
+    /// It is not in memory.
     pub fn address_of(&self, types: &Types) -> Result<Value, ErrorKind> {
         if self.bits.is_some() {
             return Err(self.operand(types, "unary & (a bit-field)"));
@@ -296,6 +326,9 @@ impl Value {
     }
 
     /// `container_of(self, ty, path)`: the object around the member at `offset` that `self` points to.
+    ///
+    /// # Errors
+    /// It is no pointer, or its own memory is missing.
     pub fn container_of(
         &self,
         types: &Types,
@@ -308,6 +341,9 @@ impl Value {
     }
 
     /// `(ty) self`
+    ///
+    /// # Errors
+    /// C has no such cast, or its memory is missing.
     pub fn cast(&self, types: &Types, mem: &dyn VirtRead, ty: TypeRef) -> Result<Value, ErrorKind> {
         if let (Some(Caveat::NoType(_)), Place::Memory(at)) = (&self.caveat, &self.place) {
             return Ok(Value::memory(ty, *at)); // gdb: the declared type of a variable without one
@@ -358,6 +394,9 @@ impl Value {
     }
 
     /// True where C takes the value for true.
+    ///
+    /// # Errors
+    /// It is no scalar, or its memory is missing.
     pub fn truth(&self, types: &Types, mem: &dyn VirtRead) -> Result<bool, ErrorKind> {
         Ok(match self.number(types, mem)? {
             Number::Int(v) => v != 0,

@@ -8,6 +8,13 @@ mod common;
 use cexpr::{FormatOptions, Letter, eval, format_value};
 use common::Lab;
 
+/// The usual options, changed.
+fn options(change: impl FnOnce(&mut FormatOptions)) -> FormatOptions {
+    let mut options = FormatOptions::default();
+    change(&mut options);
+    options
+}
+
 /// What `p` prints, without the `$1 = `.
 fn p(lab: &Lab, text: &str) -> String {
     let (letter, expr) = match text.strip_prefix('/') {
@@ -16,7 +23,7 @@ fn p(lab: &Lab, text: &str) -> String {
     };
     match eval(lab, expr) {
         Ok(value) => {
-            let options = FormatOptions { letter, alone: true, ..FormatOptions::default() };
+            let options = options(|o| (o.letter, o.alone) = (letter, true));
             format_value(lab, &value, &options).to_text()
         }
         Err(e) => format!("error: {e}"),
@@ -283,22 +290,22 @@ fn radix_repeats_and_limits() {
         let tree = format_value(&lab, &eval(&lab, expr).unwrap(), options);
         tree.to_text_at(0, options.repeats)
     };
-    let hex = FormatOptions { radix: cexpr::Radix::Hex, ..FormatOptions::default() };
+    let hex = options(|o| o.radix = cexpr::Radix::Hex);
     assert_eq!(show("queue.comm", &hex), "\"swapper/0\\000\\000\\000\\000\\000\\000\"");
     assert_eq!(show("queue.pids", &hex), "{0x1, 0x2, 0x3, 0x4}");
     assert_eq!(show("queue.weak", &hex), "0x1");
     assert_eq!(show("queue.tag", &hex), "0x41");
     assert_eq!(show("queue.mode", &hex), "(MODE_R | MODE_W)");
     assert_eq!(show("queue.priv", &hex), "0xffffffff82000010 <counter>");
-    let few = FormatOptions { print_max: 3, ..FormatOptions::default() };
+    let few = options(|o| o.print_max = 3);
     assert_eq!(show("table", &few), "{10, 20, 30...}");
     assert_eq!(show("queue.comm", &few), "\"swa\"...");
     assert_eq!(show("cp", &few), "0xffffffff82000000 <req0> \"req\"...");
-    let counted = FormatOptions { repeats: Some(3), ..FormatOptions::default() };
+    let counted = options(|o| o.repeats = Some(3));
     assert_eq!(show("queue.comm", &counted), "\"swapper/0\", '\\000' <repeats 6 times>");
-    let stop = FormatOptions { null_stop: true, ..FormatOptions::default() };
+    let stop = options(|o| o.null_stop = true);
     assert_eq!(show("queue.comm", &stop), "\"swapper/0\"");
-    let bare = FormatOptions { symbols: false, ..FormatOptions::default() };
+    let bare = options(|o| o.symbols = false);
     assert_eq!(show("queue.priv", &bare), "0xffffffff82000010");
 }
 

@@ -14,7 +14,7 @@ use debuginfo::types::{CompoundKind, Encoding};
 
 fn text(lab: &Lab, name: &str, offsets: bool) -> String {
     let ty = find_tag_or_typedef(&lab.types, None, name).unwrap();
-    layout_text(&lab.types, ty, &LayoutOptions { offsets, ..LayoutOptions::default() }).unwrap()
+    layout_text(&lab.types, ty, &LayoutOptions::with_offsets(offsets)).unwrap()
 }
 
 #[test]
@@ -88,16 +88,14 @@ fn typedefs_enums_and_base_types() {
 fn addresses_and_hexadecimal_in_place_of_offsets() {
     let lab = Lab::new();
     let ty = lab.ty("struct list_head");
-    let at = LayoutOptions {
-        offsets: true,
-        at: Some(VirtAddr(0xffff_ffff_8200_0080)),
-        ..LayoutOptions::default()
-    };
+    let mut at = LayoutOptions::with_offsets(true);
+    at.at = Some(VirtAddr(0xffff_ffff_8200_0080));
     assert_eq!(
         layout_text(&lab.types, ty, &at).unwrap(),
         "struct list_head {\n  [ffffffff82000080] struct list_head *next;\n  [ffffffff82000088] struct list_head *prev;\n}\nSIZE: 16\n"
     );
-    let hex = LayoutOptions { offsets: true, hex: true, ..LayoutOptions::default() };
+    let mut hex = LayoutOptions::with_offsets(true);
+    hex.hex = true;
     assert_eq!(
         layout_text(&lab.types, ty, &hex).unwrap(),
         "struct list_head {\n   [0x0] struct list_head *next;\n   [0x8] struct list_head *prev;\n}\nSIZE: 0x10\n"

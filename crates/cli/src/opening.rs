@@ -22,28 +22,26 @@ pub(crate) fn chosen_kernel(cli: &Cli, layers: &Layers) -> Result<(), Failure> {
 
 /// How the files of the command line are opened.
 pub(crate) fn open_options(cli: &Cli, cancel: &Cancel, fetch: Fetch) -> OpenOptions {
-    OpenOptions {
-        files: cli.files.clone(),
-        force: cli.force,
-        kaslr: match cli.kaslr {
-            Some(Kaslr::Offset(offset)) => Some(offset),
-            Some(Kaslr::Auto) | None => None,
-        },
-        no_search: cli.no_search,
-        ignore_btf: cli.ignore_btf,
-        debug_dirs: cli.debug_dirs.clone(),
-        no_modules: cli.no_modules,
-        no_slab_caches: cli.no_kmem_cache,
-        source_dirs: cli.source_dirs.clone(),
-        no_debuginfod: cli.no_debuginfod,
-        fetch,
-        kernel: cli.kernel,
-        vmcoreinfo: cli.vmcoreinfo.clone(),
-        cpus: cli.crash.cpus,
-        active_only: cli.crash.active,
-        no_notes: cli.crash.no_elf_notes,
-        watch: Watch { progress: shell::progress(!cli.silent), cancel: cancel.clone() },
-        workspace: None,
-        veil: None,
-    }
+    let mut options = OpenOptions::default();
+    options.files.clone_from(&cli.files);
+    options.force = cli.force;
+    options.kaslr = match cli.kaslr {
+        Some(Kaslr::Offset(offset)) => Some(offset),
+        Some(Kaslr::Auto) | None => None,
+    };
+    options.no_search = cli.no_search;
+    options.ignore_btf = cli.ignore_btf;
+    options.debug_dirs.clone_from(&cli.debug_dirs);
+    options.no_modules = cli.no_modules;
+    options.no_slab_caches = cli.no_kmem_cache;
+    options.source_dirs.clone_from(&cli.source_dirs);
+    options.no_debuginfod = cli.no_debuginfod;
+    options.fetch = fetch;
+    options.kernel = cli.kernel;
+    options.vmcoreinfo.clone_from(&cli.vmcoreinfo);
+    options.cpus = cli.crash.cpus;
+    options.active_only = cli.crash.active;
+    options.no_notes = cli.crash.no_elf_notes;
+    options.watch = Watch { progress: shell::progress(!cli.silent), cancel: cancel.clone() };
+    options
 }

@@ -9,7 +9,7 @@ use crate::verbs::{self, Verb};
 use base::Cancel;
 use clap::CommandFactory;
 use commands::{Edit, Origin, Scroll, Settings};
-use kernel::{Fetch, KernelError, Layers, OpenOptions};
+use kernel::{Fetch, KernelError, Layers};
 use shell::{Completer, Ended, Format, NoCompleter, Options, Shell, When, say};
 
 /// Does what the command line says.
@@ -175,7 +175,8 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     } else {
         ("CRASHTIME", "when the machine crashed")
     };
-    let options = OpenOptions { no_search: true, ..open_options(cli, &Cancel::new(), Fetch::Never) };
+    let mut options = open_options(cli, &Cancel::new(), Fetch::Never);
+    options.no_search = true;
     let layers = Layers::open(options).map_err(Failure::of_dump)?;
     chosen_kernel(cli, &layers)?;
     let image = layers.image();

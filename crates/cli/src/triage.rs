@@ -10,7 +10,7 @@ use shell::{Ended, Format, print_report, say};
 use std::path::PathBuf;
 
 /// Looks at the dumps and shows what they died of.
-pub(crate) fn run(cli: &Cli, args: &TriageArgs, open: OpenOptions) -> Result<Ended, Failure> {
+pub(crate) fn run(cli: &Cli, args: &TriageArgs, mut open: OpenOptions) -> Result<Ended, Failure> {
     let is_companion = |path: &PathBuf| kernel::file_kind(path) == Some(FileKind::Companion);
     let named = cli.files.iter().chain(&args.places).cloned();
     let (companions, places): (Vec<PathBuf>, Vec<PathBuf>) = named.partition(is_companion);
@@ -29,9 +29,10 @@ pub(crate) fn run(cli: &Cli, args: &TriageArgs, open: OpenOptions) -> Result<End
     found.problems.iter().for_each(|why| say(&format!("crashlens: warning: {why}")));
     let cancel = Cancel::new();
     shell::catch_interrupts(&cancel);
+    open.files = companions;
     let plan = Plan {
         dumps: found.dumps.clone(),
-        open: OpenOptions { files: companions, ..open },
+        open,
         known: args.known.clone(),
         jobs: args.jobs,
         state: args.state.clone(),

@@ -21,7 +21,10 @@ fn show(record: &Record) {
 
 fn main() {
     let files = std::env::args().skip(1).map(Into::into).collect();
-    let layers = Layers::open(OpenOptions { files, no_search: true, ..Default::default() }).unwrap();
+    let mut options = OpenOptions::default();
+    options.files = files;
+    options.no_search = true;
+    let layers = Layers::open(options).unwrap();
     let mut settings = Settings::default();
     for line in std::io::stdin().lines() {
         let line = line.unwrap();

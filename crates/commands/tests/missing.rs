@@ -35,7 +35,9 @@ struct Whole {
 }
 
 fn options(files: &[PathBuf], veil: &Arc<Veil>) -> OpenOptions {
-    OpenOptions { veil: Some(veil.clone()), ..property::options(files) }
+    let mut options = property::options(files);
+    options.veil = Some(veil.clone());
+    options
 }
 
 fn open(files: &[PathBuf], veil: &Arc<Veil>) -> kernel::Result<Layers> {
@@ -305,7 +307,8 @@ fn what_is_inferred_from_few_tasks_is_right_or_not_known() {
             0 => Veil::left_out(lost),
             _ => lost.into_iter().fold(Veil::nothing(), Veil::zero),
         };
-        let options = OpenOptions { ignore_btf: true, ..options(&files, &veil) };
+        let mut options = options(&files, &veil);
+        options.ignore_btf = true;
         let s = Session::open(&options).unwrap();
         for of in STRUCTS {
             for ty in s.types().find(debuginfo::types::Space::Struct, of) {

@@ -5,7 +5,7 @@ struct Mem;
 impl VirtRead for Mem {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
         if at.0 >= 0x1000 {
-            return Err(Fault { at, kind: FaultKind::NotMapped("PTE") });
+            return Err(Fault::new(at, FaultKind::NotMapped("PTE")));
         }
         buf.fill(0);
         buf[..2].copy_from_slice(&(at.0 as u16).to_le_bytes());

@@ -9,7 +9,7 @@ const TEXT: u64 = 0x10_0000;
 struct Mem(Vec<u8>);
 impl VirtRead for Mem {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-        let fault = Fault { at, kind: FaultKind::NotMapped("PTE") };
+        let fault = Fault::new(at, FaultKind::NotMapped("PTE"));
         let from = self.0.get(at.0 as usize..).ok_or(fault)?;
         buf.copy_from_slice(from.get(..buf.len()).ok_or(fault)?);
         Ok(())

@@ -13,8 +13,10 @@ fn sample() -> PathBuf {
 }
 
 fn layers(file: &Path) -> Result<Layers, kernel::KernelError> {
-    let files = vec![file.to_owned()];
-    Layers::open(OpenOptions { files, no_search: true, no_debuginfod: true, ..OpenOptions::default() })
+    let mut options = OpenOptions::default();
+    options.files = vec![file.to_owned()];
+    (options.no_search, options.no_debuginfod) = (true, true);
+    Layers::open(options)
 }
 
 fn book(file: &Path, leave_out: &[Class]) -> Book {

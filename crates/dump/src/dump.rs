@@ -202,7 +202,7 @@ impl Dump {
             self.failures.fetch_add(1, Ordering::Relaxed);
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         }
-        Missing { at, why }
+        Missing::new(at, why)
     }
 }
 
@@ -233,7 +233,7 @@ impl PhysRead for Dump {
             let Some(part) = rest.get_mut(..n) else { break };
             let n = match self.opened.backend.read_front(at, part) {
                 // a backend that gives nothing and no reason has nothing
-                Ok(0) => return Err(Missing { at, why: Gap::Absent }),
+                Ok(0) => return Err(Missing::new(at, Gap::Absent)),
                 Ok(n) => n,
                 Err(hole) => self.zeros(at, hole, part)?,
             };
@@ -241,7 +241,7 @@ impl PhysRead for Dump {
             match at.0.checked_add(n as u64) {
                 Some(next) => at = PhysAddr(next),
                 // memory ends with the last address, and does not begin again
-                None if !rest.is_empty() => return Err(Missing { at: PhysAddr(u64::MAX), why: Gap::Absent }),
+                None if !rest.is_empty() => return Err(Missing::new(PhysAddr(u64::MAX), Gap::Absent)),
                 None => {}
             }
         }

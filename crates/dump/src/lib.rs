@@ -37,6 +37,9 @@ use source::Source;
 use std::path::PathBuf;
 
 /// Opens a dump: one file, all files of a split set in any order, or raw images as `FILE@ADDRESS`.
+///
+/// # Errors
+/// A file cannot be read, is no dump, or the files are not of one dump.
 pub fn open(paths: &[PathBuf]) -> Result<Dump, DumpError> {
     let sources = paths.iter().map(|p| Source::open(p)).collect::<Result<Vec<_>, _>>()?;
     open_sources(sources)
@@ -56,6 +59,9 @@ impl Dump {
     }
 
     /// Opens a dump that is in memory: one file's bytes, or those of each part of a split set.
+    ///
+    /// # Errors
+    /// The bytes are no dump, or not all of one dump.
     pub fn from_bytes(files: Vec<Vec<u8>>) -> Result<Self, DumpError> {
         let sources = files
             .into_iter()

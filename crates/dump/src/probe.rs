@@ -23,6 +23,9 @@ pub enum Probe {
 }
 
 /// Tells what a file is by its first bytes. Directories and missing files are errors of the system.
+///
+/// # Errors
+/// The system cannot open or read it.
 pub fn looks_like_dump(path: &Path) -> io::Result<Probe> {
     let (path, placed) = placed(path);
     let path = &*path;

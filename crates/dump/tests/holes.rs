@@ -34,7 +34,7 @@ fn runs(dump: &Dump, at: u64, len: u64) -> Vec<(u64, Result<u8, Gap>)> {
     }
     // the same in one go: up to the first gap, which is named by its own address
     let mut whole = vec![0xee; len as usize];
-    let gap = out.iter().find_map(|&(at, r)| r.err().map(|why| Missing { at: PhysAddr(at), why }));
+    let gap = out.iter().find_map(|&(at, r)| r.err().map(|why| Missing::new(PhysAddr(at), why)));
     let read = dump.read_phys(PhysAddr(at), &mut whole);
     assert_eq!(read.err(), gap);
     let there = gap.map_or(len, |m| m.at.0 - at);

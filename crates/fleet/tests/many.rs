@@ -33,7 +33,8 @@ fn folder(good: usize) -> TempDir {
 }
 
 fn plan(dir: &Path) -> Plan {
-    let open = OpenOptions { no_search: true, no_debuginfod: true, ..OpenOptions::default() };
+    let mut open = OpenOptions::default();
+    (open.no_search, open.no_debuginfod) = (true, true);
     Plan { dumps: find(&[dir.to_owned()]).dumps, open, ..Plan::default() }
 }
 

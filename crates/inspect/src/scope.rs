@@ -17,7 +17,7 @@ pub struct UserOnly(pub arch::UserMap);
 impl VirtRead for UserOnly {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), base::Fault> {
         if at.in_upper_half() {
-            return Err(base::Fault { at, kind: base::FaultKind::NotMapped("user") });
+            return Err(base::Fault::new(at, base::FaultKind::NotMapped("user")));
         }
         self.0.read(at, buf)
     }

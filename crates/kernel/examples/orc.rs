@@ -4,12 +4,10 @@ use base::VirtAddr;
 use kernel::{OpenOptions, Session};
 fn main() {
     let a: Vec<String> = std::env::args().collect();
-    let s = Session::open(&OpenOptions {
-        files: vec![a[1].clone().into()],
-        no_search: true,
-        ..Default::default()
-    })
-    .unwrap();
+    let mut options = OpenOptions::default();
+    options.files = vec![a[1].clone().into()];
+    options.no_search = true;
+    let s = Session::open(&options).unwrap();
     for x in &a[2..] {
         let at = VirtAddr(u64::from_str_radix(x, 16).unwrap());
         let l = s.locate(at).unwrap();

@@ -6,13 +6,11 @@ use std::time::Instant;
 fn main() {
     let files: Vec<_> = std::env::args().skip(1).map(Into::into).collect();
     let t = Instant::now();
-    let s = Session::open(&OpenOptions {
-        files,
-        no_search: true,
-        ignore_btf: std::env::var_os("NO_BTF").is_some(),
-        ..Default::default()
-    })
-    .unwrap();
+    let mut options = OpenOptions::default();
+    options.files = files;
+    options.no_search = true;
+    options.ignore_btf = std::env::var_os("NO_BTF").is_some();
+    let s = Session::open(&options).unwrap();
     println!("open {:?} {:?}", t.elapsed(), s.boot());
     println!(
         "symbols {} from {} {:?} {:?}",

@@ -16,7 +16,8 @@
 
 use crate::error::{KernelError, Result};
 use base::{VirtAddr, VirtRead};
-use debuginfo::types::{Found, Space, Type, TypeRef, Types};
+pub use debuginfo::types::TypeRef;
+use debuginfo::types::{Found, Space, Type, Types};
 
 /// Offsets that the dump itself names (VMCOREINFO's `OFFSET(struct.member)`, `SIZE(struct)`),
 /// for kernels of which no types are at hand.
@@ -94,10 +95,16 @@ impl Field {
     }
 
     /// Bytes from the start of the struct.
+    ///
+    /// # Errors
+    /// The types do not know the member.
     pub fn offset(&self) -> Result<u64> {
         Ok(self.place()?.offset)
     }
     /// Bytes that the member takes; 0 where only its offset is known.
+    ///
+    /// # Errors
+    /// The types do not know the member.
     pub fn size(&self) -> Result<u64> {
         Ok(self.place()?.size)
     }
@@ -109,19 +116,31 @@ impl Field {
         Some((p.offset.checked_mul(8)?.checked_add(first)?, width))
     }
     /// The member's type; `void` where only its offset is known.
+    ///
+    /// # Errors
+    /// The types do not know the member.
     pub fn ty(&self) -> Result<TypeRef> {
         Ok(self.place()?.ty)
     }
     /// The member's address in the struct at `base`.
+    ///
+    /// # Errors
+    /// The types do not know the member.
     pub fn at(&self, base: VirtAddr) -> Result<VirtAddr> {
         Ok(base.add(self.place()?.offset))
     }
     /// The struct whose member is at `member`: `container_of`.
+    ///
+    /// # Errors
+    /// The types do not know the member.
     pub fn container(&self, member: VirtAddr) -> Result<VirtAddr> {
         Ok(member.sub(self.place()?.offset))
     }
 
     /// The member as a number of its own width; sign-extended where its type is signed.
+    ///
+    /// # Errors
+    /// It is not in the dump, or the types do not know it.
     pub fn num(&self, mem: &dyn VirtRead, base: VirtAddr) -> Result<u64> {
         let p = self.place()?;
         let at = base.add(p.offset);
@@ -144,27 +163,45 @@ impl Field {
         })
     }
     /// The member as a signed number.
+    ///
+    /// # Errors
+    /// It is not in the dump, or the types do not know it.
     pub fn int(&self, mem: &dyn VirtRead, base: VirtAddr) -> Result<i64> {
         self.num(mem, base).map(u64::cast_signed)
     }
     /// The member as the 32-bit signed number that the kernel's source says it is, whatever the
     /// width the source of the offset knows.
+    ///
+    /// # Errors
+    /// It is not in the dump, or the types do not know it.
     pub fn i32(&self, mem: &dyn VirtRead, base: VirtAddr) -> Result<i32> {
         Ok(mem.i32(self.at(base)?)?)
     }
     /// The member as a 32-bit number.
+    ///
+    /// # Errors
+    /// It is not in the dump, or the types do not know it.
     pub fn u32(&self, mem: &dyn VirtRead, base: VirtAddr) -> Result<u32> {
         Ok(mem.u32(self.at(base)?)?)
     }
     /// The member as a 64-bit number.
+    ///
+    /// # Errors
+    /// It is not in the dump, or the types do not know it.
     pub fn u64(&self, mem: &dyn VirtRead, base: VirtAddr) -> Result<u64> {
         Ok(mem.u64(self.at(base)?)?)
     }
     /// The member as a pointer.
+    ///
+    /// # Errors
+    /// It is not in the dump, or the types do not know it.
     pub fn ptr(&self, mem: &dyn VirtRead, base: VirtAddr) -> Result<VirtAddr> {
         Ok(mem.ptr(self.at(base)?)?)
     }
     /// A `char` array as text, up to its NUL.
+    ///
+    /// # Errors
+    /// It is not in the dump, or the types do not know it.
     pub fn text(&self, mem: &dyn VirtRead, base: VirtAddr) -> Result<String> {
         let p = self.place()?;
         let len = if p.size == 0 { 64 } else { p.size };
@@ -172,6 +209,9 @@ impl Field {
         Ok(String::from_utf8_lossy(&raw).into_owned())
     }
     /// The string that a `char *` member points to, of at most `max` bytes.
+    ///
+    /// # Errors
+    /// The pointer or the string is not in the dump, or the types do not know the member.
     pub fn string(&self, mem: &dyn VirtRead, base: VirtAddr, max: usize) -> Result<String> {
         let at = self.ptr(mem, base)?;
         Ok(String::from_utf8_lossy(&mem.cstr(at, max)?).into_owned())
@@ -278,7 +318,7 @@ macro_rules! bind {
             /// Bytes of the whole struct, where known.
             pub size: Option<u64>,
             /// The struct's type, where known.
-            pub ty: Option<debuginfo::types::TypeRef>,
+            pub ty: Option<$crate::bind::TypeRef>,
             $( $(#[$fdoc])*
                #[doc = concat!("`", $path, "`" $(, " or `", $alt, "`")*)]
                pub $field: $crate::bind::Field, )*
@@ -384,7 +424,7 @@ mod tests {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> std::result::Result<(), Fault> {
             let from = at.0 as usize;
             let part =
-                self.0.get(from..from + buf.len()).ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?;
+                self.0.get(from..from + buf.len()).ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
             buf.copy_from_slice(part);
             Ok(())
         }

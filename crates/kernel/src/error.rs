@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// An answer that cannot be had, and why.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KernelError {
     /// Memory that is not in the dump or not mapped.
     #[error(transparent)]

@@ -36,7 +36,7 @@ impl VirtRead for Ram {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
         let from = usize::try_from(at.0.wrapping_sub(self.start)).unwrap_or(usize::MAX);
         let part = from.checked_add(buf.len()).and_then(|to| self.bytes.get(from..to));
-        buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
+        buf.copy_from_slice(part.ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?);
         Ok(())
     }
 }

@@ -47,8 +47,9 @@ impl Opened {
         if let Some(why) = files.iter().find_map(|file| why_not_opened(Path::new(file))) {
             return Err(why);
         }
-        let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
-        let layers = Layers::open(OpenOptions { files, ..options.clone() }).map_err(|e| e.to_string())?;
+        let mut options = options.clone();
+        options.files = files.into_iter().map(PathBuf::from).collect();
+        let layers = Layers::open(options).map_err(|e| e.to_string())?;
         // what a packed file holds is seen now
         if layers.image().dump.format().starts_with(RAW) {
             return Err(not_raw(&layers.image().dump_names.join(" ")));

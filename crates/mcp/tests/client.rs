@@ -15,7 +15,10 @@ fn sample() -> PathBuf {
 }
 
 fn options(files: Vec<PathBuf>) -> OpenOptions {
-    OpenOptions { files, no_search: true, no_debuginfod: true, ..OpenOptions::default() }
+    let mut options = OpenOptions::default();
+    options.files = files;
+    (options.no_search, options.no_debuginfod) = (true, true);
+    options
 }
 
 type Client = RunningService<RoleClient, ()>;

@@ -16,6 +16,9 @@ section{border-top:1px solid var(--line);padding:.8rem 0}h2{font-size:1rem;font-
 .warn{color:var(--warn)}.err{color:var(--err);font-weight:700}";
 
 /// Writes the page up to its first report.
+///
+/// # Errors
+/// `out` cannot be written.
 pub fn html_head(title: &str, out: &mut dyn Write) -> io::Result<()> {
     let (title, out) = (Clean::of(title), &mut Page::new(out));
     out.own(
@@ -32,6 +35,9 @@ pub fn html_head(title: &str, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Writes one report as a section of the page.
+///
+/// # Errors
+/// `out` cannot be written.
 pub fn html_body(report: &Report, words: &str, out: &mut dyn Write) -> io::Result<()> {
     let out = &mut Page::new(out);
     out.own("<section><h2>")?;
@@ -42,6 +48,9 @@ pub fn html_body(report: &Report, words: &str, out: &mut dyn Write) -> io::Resul
 }
 
 /// Writes the end of the page.
+///
+/// # Errors
+/// `out` cannot be written.
 pub fn html_foot(out: &mut dyn Write) -> io::Result<()> {
     Page::new(out).own("</body></html>\n")
 }

@@ -17,6 +17,9 @@ pub struct Source<'a> {
 }
 
 /// Writes a report as one line of JSON.
+///
+/// # Errors
+/// `out` cannot be written.
 pub fn json(report: &Report, source: Source<'_>, out: &mut dyn Write) -> io::Result<()> {
     envelope(&report.command, source, out)?;
     out.write_all(b",\"data\":")?;
@@ -25,6 +28,9 @@ pub fn json(report: &Report, source: Source<'_>, out: &mut dyn Write) -> io::Res
 }
 
 /// Writes the failure of a command as one line of JSON.
+///
+/// # Errors
+/// `out` cannot be written.
 pub fn json_error(command: &str, error: &str, source: Source<'_>, out: &mut dyn Write) -> io::Result<()> {
     envelope(command, source, out)?;
     out.write_all(b",\"error\":")?;

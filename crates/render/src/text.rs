@@ -15,6 +15,9 @@ pub enum Colour {
 }
 
 /// Writes a report as text.
+///
+/// # Errors
+/// `out` cannot be written.
 pub fn text(report: &Report, colour: Colour, out: &mut dyn Write) -> io::Result<()> {
     record(&report.body, colour, &mut Page::new(out))
 }

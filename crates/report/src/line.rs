@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_says_why() {
-        let missing = base::Missing { at: base::PhysAddr(0x1000), why: base::Gap::Excluded };
+        let missing = base::Missing::new(base::PhysAddr(0x1000), base::Gap::Excluded);
         let cell = Cell::of(Err::<u32, _>(missing));
         assert_eq!(cell.to_string(), "<page excluded>");
         assert_eq!(cell.role(), Role::Absent);

@@ -201,14 +201,14 @@ mod tests {
     }
 
     fn fault(at: u64, why: Gap) -> Cell {
-        Fault { at: VirtAddr(at), kind: FaultKind::Page(Missing { at: PhysAddr(0x1000), why }) }.into()
+        Fault::new(VirtAddr(at), FaultKind::Page(Missing::new(PhysAddr(0x1000), why))).into()
     }
 
     #[test]
     fn what_the_dump_should_have_and_has_not_makes_an_answer_incomplete() {
         const KERNEL: u64 = 0xffff_8880_0000_1000;
         const USER: u64 = 0x7fff_0000_1000;
-        let missing = |why| Cell::from(Missing { at: PhysAddr(0), why });
+        let missing = |why| Cell::from(Missing::new(PhysAddr(0), why));
         for (cell, lost) in [
             (Cell::from(1), false),
             (Cell::at_least(13, "the list ends early"), true),

@@ -98,11 +98,7 @@ impl From<&CommandError> for Ended {
             | CommandError::NeedsDump(_) => Self::Usage,
             CommandError::Cancelled(_) => Self::Interrupted,
             lost if lost.is_loss() => Self::Incomplete,
-            CommandError::NotYet(_)
-            | CommandError::Failed(_)
-            | CommandError::Lacks { .. }
-            | CommandError::Explained { .. }
-            | CommandError::Help(_) => Self::Failed,
+            _ => Self::Failed,
         }
     }
 }

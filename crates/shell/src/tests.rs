@@ -107,11 +107,9 @@ fn a_dump_that_cannot_be_read_any_more_ends_every_command_with_its_own_code() {
     use std::io::Write as _;
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&[0x55, 1, 0, 0, 0, 0, 0, 0x55].repeat(1 << 17)).unwrap();
-    let options = kernel::OpenOptions {
-        files: vec![file.path().into()],
-        no_search: true,
-        ..kernel::OpenOptions::default()
-    };
+    let mut options = kernel::OpenOptions::default();
+    options.files = vec![file.path().into()];
+    options.no_search = true;
     let layers = kernel::Layers::open(options).unwrap();
     let mut shell = Shell::new(Some(&layers), Settings::default(), Options::default());
     let mut run = |line: &str| shell.line(line, &mut Output::memory());

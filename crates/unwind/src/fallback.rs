@@ -1,7 +1,7 @@
 //! Steps without tables: saved registers recognised on the stack, the chain of frame pointers, and the scan.
 
 use crate::walk::{Cursor, Step};
-use crate::{How, Resume, Saved, Stack, Unwinder, Unwound};
+use crate::{How, Saved, Unwinder};
 use arch::{Prologue, Regs};
 use base::{Fault, VirtAddr};
 use debuginfo::orc::{OrcBp, OrcEntry, OrcKind};
@@ -191,31 +191,6 @@ impl Unwinder<'_> {
         cursor.regs.fp().filter(|bp| *bp > slot.0 && self.is_stack(VirtAddr(*bp)))
     }
 
-    /// Unwinds a stack whose registers nobody kept, from the lowest return address on it that is `wanted`: the
-    /// place in `panic` or a crash handler that the CPU cannot have left.
-    #[must_use]
-    pub fn unwind_from(&self, stack: &Stack, wanted: &dyn Fn(VirtAddr) -> bool) -> Option<Unwound> {
-        let mut slot = VirtAddr(stack.start.0.wrapping_add(7) & !7);
-        let mut first = None;
-        while slot < stack.end {
-            if let Ok(pc) = self.return_word(slot)
-                && wanted(pc)
-                && self.is_return(pc)
-            {
-                let regs = place(&Regs::new(self.arch.reg_set()), pc.0, slot.add(8));
-                let regs = self.with_record(regs, slot);
-                let start = Resume { regs, is_call: true, slot: Some(slot) };
-                let stale = Cursor::new(regs, true, Some(slot), How::Scan).is_none_or(|c| self.is_stale(&c));
-                if !stale {
-                    return Some(self.resume(&start));
-                }
-                first = first.or(Some(start));
-            }
-            slot = slot.add(8);
-        }
-        first.map(|start| self.resume(&start))
-    }
-
     /// A table says what must be above this frame, and it is not there: an old return address that later frames
     /// did not overwrite.
     fn is_stale(&self, caller: &Cursor) -> bool {
@@ -275,7 +250,7 @@ impl Unwinder<'_> {
     }
 
     /// The same, or what a tracer put in a return address's place and nothing tells of.
-    pub(crate) fn is_told_return(&self, pc: VirtAddr) -> bool {
+    pub(crate) fn is_traced_return(&self, pc: VirtAddr) -> bool {
         self.can_be_return(pc) || self.code.is_swapped(pc)
     }
 

@@ -177,6 +177,7 @@ impl Frame {
 
 /// Why unwinding stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum StopReason {
     /// The last frame's saved registers are of user mode.
     UserMode,

@@ -51,7 +51,7 @@ impl Unwinder<'_> {
         };
         let pc = self.return_of(cursor, fp.add(8), pc);
         // code that was given back since, or is not in the dump, cannot show the call
-        if !self.is_told_return(pc) {
+        if !self.is_traced_return(pc) {
             return Step::Unknown;
         }
         // the record is at the lower end of its frame or above it: the caller's stack pointer is behind it at least

@@ -23,7 +23,7 @@ impl Unwinder<'_> {
                 continue;
             }
             let Ok(pc) = self.word(slot).map(|word| self.return_of(cursor, slot, word)) else { continue };
-            if !self.is_told_return(pc) {
+            if !self.is_traced_return(pc) {
                 continue;
             }
             let mut regs = place(&Regs::new(cursor.regs.reg_set()), pc.0, cfa);

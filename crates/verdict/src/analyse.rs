@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 /// How to analyse.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Options {
     /// A folder with more known issues.
     pub known: Option<PathBuf>,
@@ -87,7 +88,7 @@ fn whole(case: &Case<'_>, options: &Options, blame: &Blame, short: Verdict) -> V
         known,
         evidence: [short.evidence, stalls.evidence].concat(),
         signature: signature(case, class, &stack),
-        undetermined: short.undetermined.into_iter().chain(untold(s, class)).chain(unusable).collect(),
+        undetermined: short.undetermined.into_iter().chain(unknowns(s, class)).chain(unusable).collect(),
         ..short
     }
 }
@@ -105,7 +106,7 @@ fn context(case: &Case<'_>, class: Class, from: Option<usize>) -> Vec<Statement>
 }
 
 /// What nobody can tell: code of a machine whose values are not followed, tasks and CPUs that are lost.
-fn untold(s: &Session, class: Class) -> Vec<Lack> {
+fn unknowns(s: &Session, class: Class) -> Vec<Lack> {
     let mut out = Vec::new();
     if let Err(e) = s.arch().lift()
         && class.has_instruction()
@@ -132,7 +133,7 @@ fn report(case: &Case<'_>, class: Class, objects: &[Known]) -> Vec<Statement> {
             out
         }
         Class::StackOverflow => checkers::stack_users(case.s, &case.victim),
-        Class::MachineCheck => machine_check::told(&lines.texts()),
+        Class::MachineCheck => machine_check::statements(&lines.texts()),
         _ => Vec::new(),
     }
 }

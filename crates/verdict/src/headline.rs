@@ -28,7 +28,7 @@ pub(crate) fn of(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>
         return Headline { stuck, ..none };
     }
     let subject = event
-        .and_then(|e| evidence::told(e, case.victim.task))
+        .and_then(|e| evidence::subject_of(e, case.victim.task))
         .or_else(|| case.hang.as_ref()?.subject.as_ref())
         .filter(|subject| class.is_stall() && evidence::is_named(class, subject));
     let said = match place {

@@ -116,6 +116,7 @@ struct Table {
 
 /// A file of known issues that cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum KnownError {
     /// It cannot be read.
     Read(PathBuf, String),

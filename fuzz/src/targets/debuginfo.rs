@@ -97,7 +97,7 @@ impl VirtRead for Flat<'_> {
             *to = *from;
         }
         let kind = FaultKind::NotMapped("PTE");
-        if n < buf.len() { Err(Fault { at: at.add(n as u64), kind }) } else { Ok(()) }
+        if n < buf.len() { Err(Fault::new(at.add(n as u64), kind)) } else { Ok(()) }
     }
 }
 

@@ -97,7 +97,7 @@ impl VirtRead for Memory<'_> {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
         let from = usize::try_from(at.0.wrapping_sub(START.0)).ok().and_then(|from| self.0.get(from..));
         let part = from.and_then(|part| part.get(..buf.len()));
-        buf.copy_from_slice(part.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?);
+        buf.copy_from_slice(part.ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?);
         Ok(())
     }
 }

@@ -161,7 +161,10 @@ const fn page(at: VirtAddr) -> VirtAddr {
 }
 
 pub(super) fn options(path: &Path) -> OpenOptions {
-    OpenOptions { files: vec![path.to_owned()], no_search: true, ..OpenOptions::default() }
+    let mut options = OpenOptions::default();
+    options.files = vec![path.to_owned()];
+    options.no_search = true;
+    options
 }
 
 /// Writes the dump as an ELF core of plain pages; where each page went.

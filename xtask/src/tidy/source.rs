@@ -30,6 +30,7 @@ pub(crate) const RULES: &[Rule] = &[
     halves_are_arch_s,
     pages_are_the_kernel_s,
     registers_are_arch_s,
+    errors_can_grow,
 ];
 
 /// Applies some rules.
@@ -212,6 +213,48 @@ fn registers_are_arch_s(path: &str, text: &str) -> Vec<(usize, &'static str)> {
     lines(code(text), says, "names a register of x86-64: the roles of registers are in arch")
 }
 
+/// The crates that the library `crashlens` rests on.
+const BELOW_THE_LIBRARY: [&str; 13] = [
+    "arch",
+    "base",
+    "cexpr",
+    "commands",
+    "crashlens",
+    "debuginfo",
+    "dump",
+    "inspect",
+    "kernel",
+    "render",
+    "report",
+    "unwind",
+    "verdict",
+];
+
+/// A new error or option of the library breaks no program that uses it.
+fn errors_can_grow(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+    let of_the_library =
+        BELOW_THE_LIBRARY.iter().any(|name| path.starts_with(&format!("crates/{name}/src/")));
+    if !of_the_library || !is_library(path) {
+        return Vec::new();
+    }
+    let mut open = false;
+    let mut found = Vec::new();
+    for (number, line) in code(text).enumerate() {
+        let name = line
+            .strip_prefix("pub enum ")
+            .or_else(|| line.strip_prefix("pub struct "))
+            .and_then(|rest| rest.strip_suffix(" {"));
+        match name {
+            _ if line.starts_with("#[") => open |= line.contains("non_exhaustive"),
+            Some(name) if !open && (name.ends_with("Error") || name.ends_with("Options")) => {
+                found.push((number + 1, "an error or options that cannot grow: #[non_exhaustive]"));
+            }
+            _ => open = false,
+        }
+    }
+    found
+}
+
 /// Code that others build on: not tests, examples or build scripts.
 fn is_library(path: &str) -> bool {
     let apart = ["/tests/", "/examples/", "/benches/"].iter().any(|folder| path.contains(folder));
@@ -356,5 +399,18 @@ mod tests {
         assert_eq!(long("a.rs", &text), None);
         assert_eq!(long("a.rs", &format!("{text}#[cfg(test)]\nmod tests {{\n{text}}}")), None);
         assert!(long("a.rs", &format!("{text}more\n")).is_some());
+    }
+
+    #[test]
+    fn errors_and_options_can_grow() {
+        let of = |path, text: &str| found(path, text).len();
+        let error = "/// Why not.\n#[derive(Debug)]\npub enum ThingError {\n}\n";
+        assert_eq!(found("crates/kernel/src/a.rs", error), ["crates/kernel/src/a.rs:4"]);
+        assert_eq!(of("crates/kernel/src/a.rs", &error.replace("#[d", "#[non_exhaustive]\n#[d")), 0);
+        assert_eq!(
+            of("crates/kernel/src/a.rs", "#[non_exhaustive]\npub enum A {\n}\npub struct Options {\n}\n"),
+            1
+        );
+        assert_eq!(of("crates/shell/src/a.rs", error), 0, "no part of the library");
     }
 }

@@ -30,6 +30,7 @@ impl std::fmt::Display for How {
 
 /// Why no kernel was found.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BootError {
     /// None of the ways led to a kernel.
     #[error("{tried}")]

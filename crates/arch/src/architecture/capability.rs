@@ -165,7 +165,7 @@ pub trait AddressLayout: Send + Sync {
         None
     }
     /// The same where VMCOREINFO tells it.
-    fn vmemmap_told(&self, _info: &VmcoreInfo, _paging: &Paging) -> Option<VirtAddr> {
+    fn vmemmap_of_info(&self, _info: &VmcoreInfo, _paging: &Paging) -> Option<VirtAddr> {
         None
     }
     /// Where all memory is mapped in one piece, where VMCOREINFO tells it.
@@ -179,8 +179,14 @@ pub trait Frames: Send + Sync {
     /// `struct pt_regs`: what entries into the kernel save.
     fn saved_layout(&self) -> SavedLayout;
     /// All registers saved at `at`.
+    ///
+    /// # Errors
+    /// They are not in the dump.
     fn saved(&self, mem: &dyn VirtRead, at: VirtAddr) -> Result<Regs, Fault>;
     /// What the processor itself saved in the structure at `at`, the others being as they were `before`.
+    ///
+    /// # Errors
+    /// It is not in the dump.
     fn interrupted(&self, mem: &dyn VirtRead, at: VirtAddr, before: &Regs) -> Result<Regs, Fault>;
     /// True when saved registers are of user mode.
     fn is_user(&self, regs: &Regs) -> bool;

@@ -118,6 +118,7 @@ impl std::fmt::Display for Capability {
 
 /// What a machine's code would tell is not read yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NotThere {
     /// `isa` is not there.
     #[error("instructions of {0} are not decoded yet")]

@@ -13,7 +13,7 @@ impl PhysRead for Ram {
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing> {
         let from = at.0.wrapping_sub(RAM) as usize;
         let bytes = self.0.get(from..).and_then(|rest| rest.get(..buf.len()));
-        buf.copy_from_slice(bytes.ok_or(Missing { at, why: Gap::Absent })?);
+        buf.copy_from_slice(bytes.ok_or(Missing::new(at, Gap::Absent))?);
         Ok(())
     }
     fn ranges(&self) -> &[PhysRange] {

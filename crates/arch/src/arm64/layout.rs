@@ -85,7 +85,7 @@ impl AddressLayout for Arm64 {
     fn user_end(&self, tables: &PageTables) -> VirtAddr {
         VirtAddr(1 << tables.paging.address_bits)
     }
-    fn vmemmap_told(&self, info: &VmcoreInfo, paging: &Paging) -> Option<VirtAddr> {
+    fn vmemmap_of_info(&self, info: &VmcoreInfo, paging: &Paging) -> Option<VirtAddr> {
         vmemmap(info, paging.page_shift())
     }
     fn linear_map(&self, info: &VmcoreInfo) -> Option<Linear> {

@@ -106,7 +106,7 @@ mod tests {
             for (i, byte) in buf.iter_mut().enumerate() {
                 let here = at.0 + i as u64;
                 let word = self.0.get(&(here & !7));
-                let word = word.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?;
+                let word = word.ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
                 *byte = word.to_le_bytes()[(here & 7) as usize];
             }
             Ok(())

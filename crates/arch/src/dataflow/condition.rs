@@ -108,6 +108,8 @@ pub struct Branch {
     pub stores: bool,
     /// The calls between the jump and the trap.
     pub calls: Vec<u64>,
+    /// Comparisons and jumps of the same switch before this one, which leave no other values.
+    pub before: Vec<u64>,
 }
 
 /// How far before a jump its comparison is looked for.
@@ -144,6 +146,7 @@ impl Function {
             test: None,
             stores: false,
             calls: Vec::new(),
+            before: Vec::new(),
         };
         if op.kind == Kind::Conditional && self.code.flags_read(jump) == 0 {
             // it compares by itself
@@ -196,6 +199,7 @@ impl Function {
             test: Some(test),
             stores: false,
             calls: Vec::new(),
+            before: Vec::new(),
         })
     }
 }

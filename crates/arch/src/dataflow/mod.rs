@@ -4,20 +4,21 @@
 //!
 //! **Invariant:** what is not certain is [`Expr::Opaque`]; a value is never guessed.
 
+mod carried;
 mod condition;
 mod decide;
 mod expr;
 mod flow;
 mod making;
 mod memory;
-mod walk;
+mod narrowed;
 
+pub use carried::{Carried, Hop};
 pub use condition::{Branch, Part, Relation, Test};
 pub use decide::Way;
 pub use expr::{BinOp, Expr, Sym, cut};
 pub use flow::Flow;
 pub(crate) use flow::State;
-pub use walk::{Hop, Walk};
 
 use crate::RegSet;
 use rustc_hash::FxHashMap;

@@ -105,7 +105,7 @@ struct Parts(TestMem);
 impl PhysRead for Parts {
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), base::Missing> {
         if buf.len() > 8 {
-            return Err(base::Missing { at, why: base::Gap::Truncated });
+            return Err(base::Missing::new(at, base::Gap::Truncated));
         }
         self.0.read_phys(at, buf)
     }
@@ -119,7 +119,7 @@ struct Without(TestMem, u64);
 impl PhysRead for Without {
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), base::Missing> {
         if at.0 & !0xfff == self.1 {
-            return Err(base::Missing { at, why: base::Gap::Truncated });
+            return Err(base::Missing::new(at, base::Gap::Truncated));
         }
         self.0.read_phys(at, buf)
     }
@@ -173,7 +173,7 @@ struct NoTables;
 impl PhysRead for NoTables {
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), base::Missing> {
         if at.page_base() != PhysAddr(0x5000) {
-            return Err(base::Missing { at, why: base::Gap::Truncated });
+            return Err(base::Missing::new(at, base::Gap::Truncated));
         }
         buf.fill(7);
         Ok(())

@@ -53,11 +53,11 @@ impl TestMem {
 impl PhysRead for TestMem {
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing> {
         if self.excluded == Some(at.page_base().0) {
-            return Err(Missing { at, why: Gap::Excluded });
+            return Err(Missing::new(at, Gap::Excluded));
         }
         let have = self.bytes.get(at.0 as usize..).unwrap_or_default();
         if have.len() < buf.len() {
-            return Err(Missing { at: PhysAddr(self.bytes.len() as u64), why: Gap::Absent });
+            return Err(Missing::new(PhysAddr(self.bytes.len() as u64), Gap::Absent));
         }
         buf.copy_from_slice(&have[..buf.len()]);
         Ok(())

@@ -12,7 +12,7 @@ impl Mem {
 }
 impl VirtRead for Mem {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-        let fault = Fault { at, kind: FaultKind::NotMapped("PTE") };
+        let fault = Fault::new(at, FaultKind::NotMapped("PTE"));
         let from = at.0.checked_sub(BASE).and_then(|o| self.0.get(o as usize..)).ok_or(fault)?;
         buf.copy_from_slice(from.get(..buf.len()).ok_or(fault)?);
         Ok(())

@@ -31,17 +31,26 @@ pub enum Outcome {
 }
 
 /// Evaluates an expression.
+///
+/// # Errors
+/// It is no expression, names what is not known, or needs memory that is missing; where in the text.
 pub fn eval(scope: &dyn Scope, text: &str) -> Result<Value, ExprError> {
     let tree = parse::parse(text, &|name| is_typedef(scope, name))?;
     eval_parsed(scope, &tree)
 }
 
 /// Evaluates a tree that was parsed before.
+///
+/// # Errors
+/// It names what is not known, or needs memory that is missing.
 pub fn eval_parsed(scope: &dyn Scope, tree: &Expr) -> Result<Value, ExprError> {
     Evaluator::new(scope).eval(tree)
 }
 
 /// Evaluates an expression or a type name.
+///
+/// # Errors
+/// As [`eval`].
 pub fn eval_or_type(scope: &dyn Scope, text: &str) -> Result<Outcome, ExprError> {
     let evaluator = Evaluator::new(scope);
     Ok(match parse::parse_or_type(text, &|name| is_typedef(scope, name))? {

@@ -97,6 +97,9 @@ pub(crate) fn near_types(types: &Types, spaces: &[Space], name: &str) -> Vec<Str
 }
 
 /// What crash takes a bare name for: `struct NAME`, `union NAME`, the typedef, `enum NAME`.
+///
+/// # Errors
+/// No type has this name.
 pub fn find_tag_or_typedef(
     types: &Types,
     prefer: Option<&TypeScope>,
@@ -115,6 +118,9 @@ pub fn find_tag_or_typedef(
 
 /// The type that a text names: `struct foo *`, `unsigned long`, `u8 [16]`. A bare tag is taken too,
 /// as crash takes it.
+///
+/// # Errors
+/// It names no type that is known; where in the text.
 pub fn parse_type_name(scope: &dyn Scope, text: &str) -> Result<TypeRef, ExprError> {
     let plain = text.trim();
     let types = scope.types();

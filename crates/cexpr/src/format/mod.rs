@@ -82,6 +82,7 @@ impl Letter {
 
 /// How values are shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct FormatOptions {
     /// The base of integers.
     pub radix: Radix,
@@ -113,6 +114,14 @@ impl Default for FormatOptions {
             array_lines: false,
             alone: false,
         }
+    }
+}
+
+impl FormatOptions {
+    /// Those of a value that stands alone, as after `p`.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self { alone: true, ..Self::default() }
     }
 }
 

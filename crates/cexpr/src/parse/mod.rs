@@ -41,6 +41,9 @@ pub enum Parsed {
 }
 
 /// Parses an expression. `is_type` says which plain names are typedefs.
+///
+/// # Errors
+/// It is no expression; where in the text.
 pub fn parse(text: &str, is_type: &dyn Fn(&str) -> bool) -> Result<Expr, ExprError> {
     let mut p = Parser::new(text, is_type)?;
     let e = p.expression()?;
@@ -49,6 +52,9 @@ pub fn parse(text: &str, is_type: &dyn Fn(&str) -> bool) -> Result<Expr, ExprErr
 }
 
 /// Parses an expression or a type name.
+///
+/// # Errors
+/// It is neither; where in the text.
 pub fn parse_or_type(text: &str, is_type: &dyn Fn(&str) -> bool) -> Result<Parsed, ExprError> {
     let mut p = Parser::new(text, is_type)?;
     let parsed = if p.at_type() { Parsed::Type(p.type_name()?) } else { Parsed::Expr(p.expression()?) };

@@ -95,13 +95,13 @@ impl VirtRead for Memory {
         for (i, b) in buf.iter_mut().enumerate() {
             let at = at.add(i as u64);
             if self.excluded.iter().any(|(from, to)| (*from..*to).contains(&at.0)) {
-                let gap = Missing { at: PhysAddr(0x5000), why: Gap::Excluded };
-                return Err(Fault { at, kind: FaultKind::Page(gap) });
+                let gap = Missing::new(PhysAddr(0x5000), Gap::Excluded);
+                return Err(Fault::new(at, FaultKind::Page(gap)));
             }
             let byte = self.pieces.iter().find_map(|(base, bytes)| {
                 at.0.checked_sub(*base).and_then(|off| bytes.get(off as usize)).copied()
             });
-            *b = byte.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?;
+            *b = byte.ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
         }
         Ok(())
     }

@@ -83,14 +83,23 @@ impl<'s> Cx<'s> {
         self.layers.ok_or_else(|| CommandError::NeedsDump(String::new()))
     }
     /// Headers, notes and physical memory of the dump; an error where there is none.
+    ///
+    /// # Errors
+    /// No dump is open.
     pub fn image(&self) -> Result<&'s Image, CommandError> {
         Ok(self.layers()?.image())
     }
     /// The machine of the dump; an error that says why there is none.
+    ///
+    /// # Errors
+    /// No dump is open, or its machine is not read.
     pub fn machine(&self) -> Result<&'s Machine, CommandError> {
         self.layers()?.machine().map_err(lacks)
     }
     /// The kernel of the dump; an error that says why there is none.
+    ///
+    /// # Errors
+    /// No dump is open, or no kernel is found in it.
     pub fn session(&self) -> Result<&'s Session, CommandError> {
         self.layers()?.session().map_err(lacks)
     }
@@ -165,6 +174,9 @@ impl<'s> Cx<'s> {
     }
     /// Shows a part of the answer now, for commands whose answer is long or has no end; what `run`
     /// returns comes after it. Stops the command where nobody reads any more.
+    ///
+    /// # Errors
+    /// Nobody reads any more, or Ctrl-C came.
     pub fn emit(&mut self, part: &Report) -> Result<(), Cancelled> {
         self.cancel.check()?;
         match (self.sink)(part) {

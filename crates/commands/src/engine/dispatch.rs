@@ -54,6 +54,9 @@ pub(crate) fn debug_files_of_each<'a>(names: impl Iterator<Item = &'a str>, word
 }
 
 /// Runs one command given as words.
+///
+/// # Errors
+/// There is no such command, its arguments are wrong, or it has no answer.
 pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
     let words = respell_first(expand_words(&cx.settings.aliases, words.to_vec()));
     let Some((name, rest)) = words.split_first() else { return Ok(Report::new("")) };

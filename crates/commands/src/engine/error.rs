@@ -10,6 +10,7 @@ pub const WITHOUT_KERNEL: &str = "what needs no kernel works: info, log, rd -p, 
 
 /// Why a command gave no answer. Partial answers are no errors: they are reports with notes.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CommandError {
     /// No command, alias, type or variable of this name.
     #[error("command not found: {word}{}", meant(near))]

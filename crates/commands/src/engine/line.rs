@@ -38,6 +38,7 @@ pub enum Action {
 
 /// Why a line could not be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineError {
     /// No file after `>` or `<`.
     #[error("a file name must follow {0}")]
@@ -55,6 +56,9 @@ pub enum LineError {
 
 /// Reads a line whose alias is already expanded. `is_file` says whether a word names a file, which
 /// tells `ps -p < list` from `p a < b`.
+///
+/// # Errors
+/// A quote or a redirection is not complete.
 pub fn parse(line: &str, is_file: &dyn Fn(&str) -> bool) -> Result<Action, LineError> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') || line.starts_with("//") {

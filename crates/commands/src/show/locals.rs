@@ -9,7 +9,7 @@ use report::{Cell, Keep, Line, Record};
 /// `      total_sg = 128` for each variable.
 pub(crate) fn of_frame(s: &Session, bt: &Backtrace, frame: usize) -> Vec<Record> {
     let scope = SessionScope::new(s);
-    let options = FormatOptions { alone: true, ..FormatOptions::default() };
+    let options = FormatOptions::alone();
     inspect::locals(s, bt, frame)
         .into_iter()
         .map(|l| {

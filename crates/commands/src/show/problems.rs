@@ -5,19 +5,19 @@ use report::{Item, NoteKind, Record};
 
 /// Says that some things are not all: the first reason, and how many others there are. `what` is a noun in the plural.
 pub(crate) fn not_whole(record: &mut Record, command: &str, what: &str, problems: &[KernelError]) {
-    if let Some((is_loss, text)) = told(command, what, problems) {
+    if let Some((is_loss, text)) = note(command, what, problems) {
         record.lacking(is_loss, text);
     }
 }
 
 /// The same for a report.
 pub(crate) fn tell(report: &mut report::Report, command: &str, what: &str, problems: &[KernelError]) {
-    if let Some((is_loss, text)) = told(command, what, problems) {
+    if let Some((is_loss, text)) = note(command, what, problems) {
         report.lacking(is_loss, text);
     }
 }
 
-fn told(command: &str, what: &str, problems: &[KernelError]) -> Option<(bool, String)> {
+fn note(command: &str, what: &str, problems: &[KernelError]) -> Option<(bool, String)> {
     let first = problems.first()?;
     let others = match problems.len() {
         1 => String::new(),

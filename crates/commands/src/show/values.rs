@@ -16,13 +16,12 @@ const MAX_CELLS: usize = 4096;
 /// How values are shown: the settings, and the command's `-x` and `-d` over them.
 pub(crate) fn format(settings: &Settings, hex: bool, decimal: bool) -> FormatOptions {
     let hex = settings.is_hex(hex, decimal);
-    FormatOptions {
-        radix: if hex { Radix::Hex } else { Radix::Natural },
-        print_max: settings.print_max.map_or(1 << 20, |n| usize::try_from(n).unwrap_or(1 << 20)),
-        null_stop: settings.null_stop,
-        array_lines: settings.print_array,
-        ..FormatOptions::default()
-    }
+    let mut options = FormatOptions::default();
+    options.radix = if hex { Radix::Hex } else { Radix::Natural };
+    options.print_max = settings.print_max.map_or(1 << 20, |n| usize::try_from(n).unwrap_or(1 << 20));
+    options.null_stop = settings.null_stop;
+    options.array_lines = settings.print_array;
+    options
 }
 
 /// The backtrace and the frame that expressions are about: the one chosen with `frame`; the first,

@@ -24,7 +24,10 @@ pub(crate) fn try_ask(k: &Kernel, line: &str) -> Result<String, String> {
 pub(crate) fn answer(k: &Kernel, line: &str) -> Result<Report, CommandError> {
     let file = k.file();
     let files = vec![file.path().to_owned()];
-    let layers = Layers::open(OpenOptions { files, no_search: true, ..OpenOptions::default() }).unwrap();
+    let mut options = OpenOptions::default();
+    options.files = files;
+    options.no_search = true;
+    let layers = Layers::open(options).unwrap();
     let (mut settings, cancel) = (Settings::default(), Cancel::new());
     let mut sink = |_: &Report| ControlFlow::Continue(());
     let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);

@@ -104,7 +104,10 @@ pub(crate) fn sample() -> PathBuf {
 
 /// How a dump is opened: without anything that is not in it.
 pub(crate) fn options(files: &[PathBuf]) -> OpenOptions {
-    OpenOptions { files: files.to_vec(), no_search: true, ..OpenOptions::default() }
+    let mut options = OpenOptions::default();
+    options.files = files.to_vec();
+    options.no_search = true;
+    options
 }
 
 /// Asks one line in a context of its own.

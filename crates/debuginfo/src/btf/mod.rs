@@ -26,6 +26,7 @@ use std::sync::{Arc, OnceLock};
 
 /// BTF that cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BtfError {
     /// Not BTF at all.
     #[error("not BTF: magic is {0:#06x}, not 0xeb9f in either byte order")]
@@ -92,16 +93,25 @@ struct Table {
 
 impl Btf {
     /// The kernel's BTF: the `.BTF` section of vmlinux, or memory from `__start_BTF` to `__stop_BTF`.
+    ///
+    /// # Errors
+    /// It is no BTF, or damaged.
     pub fn parse(bytes: Blob) -> Result<Self, BtfError> {
         Self::with(bytes, Lower::None)
     }
 
     /// A module's BTF, whose ids continue those of the kernel's.
+    ///
+    /// # Errors
+    /// It is no BTF, damaged, or does not continue that one.
     pub fn parse_split(bytes: Blob, base: Arc<Btf>) -> Result<Self, BtfError> {
         Self::with(bytes, Lower::Split(base))
     }
 
     /// A module's BTF that comes with a distilled base (`.BTF.base`), for a kernel's BTF.
+    ///
+    /// # Errors
+    /// It is no BTF, damaged, or a type of its base is not in that one.
     pub fn parse_distilled(bytes: Blob, reduced: Blob, kernel: Arc<Btf>) -> Result<Self, BtfError> {
         let reduced = Arc::new(Self::parse(reduced)?);
         Self::with(bytes, Lower::Distilled { reduced, target: kernel, map: OnceLock::new() })

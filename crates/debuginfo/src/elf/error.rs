@@ -2,6 +2,7 @@
 
 /// Why an object file could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ElfError {
     /// The system refused the file.
     #[error("{0}")]

@@ -298,21 +298,6 @@ fn a_symbol_table_with_kaslr_and_per_cpu_numbers() {
 }
 
 #[test]
-fn a_modules_table() {
-    let file = Elf::new(1)
-        .section(".text", 1, EXEC, 0, &[0; 64])
-        .section(".init.text", 1, EXEC, 0, &[0; 64])
-        .symbol("add", 0x02, 1, 0x10, 4)
-        .symbol("start", 0x12, 2, 0x10, 4)
-        .open();
-    let table = crate::symtab::SymbolTable::from_module(&file, "virtio_ring", &placed());
-    assert_eq!(table.len(), 1);
-    let (symbol, offset) = table.at(base::VirtAddr(0xffff_ffff_c000_1018)).unwrap();
-    assert_eq!((symbol.name, offset, symbol.module), ("add", 8, Some("virtio_ring")));
-    assert!(table.at(base::VirtAddr(0xffff_ffff_c000_1040)).is_none());
-}
-
-#[test]
 fn what_is_no_elf_is_said() {
     let error = |b: &[u8]| ObjectFile::from_bytes(b.to_vec().into()).unwrap_err().to_string();
     assert_eq!(error(b"#!/bin/sh"), "not an ELF file (it starts with [23, 21, 2f, 62])");

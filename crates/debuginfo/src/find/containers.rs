@@ -22,6 +22,7 @@ const MAX_NESTING: u32 = 2;
 
 /// Why a package could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ContainerError {
     /// The system refused a file.
     #[error("{path}: {source}")]

@@ -4,6 +4,7 @@ use base::{Fault, VirtAddr};
 
 /// Why the kernel's own symbol table could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KallsymsError {
     /// An array is not readable.
     #[error("{what}: {fault}")]

@@ -337,7 +337,7 @@ pub fn fuzz_scan(bytes: &[u8]) {
                 to.copy_from_slice(from);
             }
             let kind = FaultKind::NotMapped("PTE");
-            if n < buf.len() { Err(base::Fault { at: at.add(n as u64), kind }) } else { Ok(()) }
+            if n < buf.len() { Err(base::Fault::new(at.add(n as u64), kind)) } else { Ok(()) }
         }
     }
     let mem = Flat(bytes);

@@ -17,7 +17,7 @@ impl VirtRead for Image {
         let have = have.unwrap_or_default();
         let n = have.len().min(buf.len());
         buf[..n].copy_from_slice(&have[..n]);
-        let fault = Fault { at: at.add(n as u64), kind: FaultKind::NotMapped("PTE") };
+        let fault = Fault::new(at.add(n as u64), FaultKind::NotMapped("PTE"));
         if n < buf.len() { Err(fault) } else { Ok(()) }
     }
 }

@@ -355,7 +355,7 @@ impl VirtRead for Holed<'_> {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
         let hole = VirtAddr(self.1).max(at);
         match at.0 < self.1 + GRANULE && at.0 + buf.len() as u64 > self.1 {
-            true => Err(Fault { at: hole, kind: FaultKind::NotMapped("PTE") }),
+            true => Err(Fault::new(hole, FaultKind::NotMapped("PTE"))),
             false => self.0.read(at, buf),
         }
     }

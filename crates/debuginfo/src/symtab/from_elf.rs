@@ -15,7 +15,7 @@ impl SymbolTable {
             ObjectKind::Rel => file.runtime_address(symbol, &place),
             _ => Some(slid(symbol.value, slide)),
         };
-        let mut builder = collect(file, None, address);
+        let mut builder = collect(file, address);
         if file.kind() != ObjectKind::Rel {
             // the image is one run, padding between its sections included; per-cpu offsets are another
             let runs = file.sections().iter().filter(|s| s.is_alloc() && s.size() != 0);
@@ -30,18 +30,6 @@ impl SymbolTable {
         }
         finish(builder, file)
     }
-
-    /// The symbols of a module that the kernel placed at `place`.
-    #[must_use]
-    pub fn from_module(file: &ObjectFile, name: &str, place: &Placement) -> Self {
-        let mut builder = collect(file, Some(name), |s| file.runtime_address(s, place));
-        for s in file.sections().iter().filter(|s| s.is_alloc()) {
-            if let Some(start) = place.section(s.name()) {
-                builder.bound(start..start.saturating_add(s.size()));
-            }
-        }
-        finish(builder, file)
-    }
 }
 
 /// Kernel addresses have the top bit; below are numbers.
@@ -49,16 +37,9 @@ const fn slid(addr: u64, slide: u64) -> u64 {
     if VirtAddr(addr).in_upper_half() { addr.wrapping_add(slide) } else { addr }
 }
 
-fn collect(
-    file: &ObjectFile,
-    module: Option<&str>,
-    address: impl Fn(&ElfSymbol<'_>) -> Option<u64>,
-) -> SymbolTableBuilder {
+fn collect(file: &ObjectFile, address: impl Fn(&ElfSymbol<'_>) -> Option<u64>) -> SymbolTableBuilder {
     let symbols = file.symbols();
     let mut builder = SymbolTableBuilder::with_capacity(symbols.count_left(), 0);
-    if let Some(name) = module {
-        builder.start_module(name);
-    }
     let letters: Vec<u8> = file.sections().iter().map(letter).collect();
     for symbol in symbols {
         let kind = match (symbol.kind, symbol.section) {

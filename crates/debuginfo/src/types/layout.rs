@@ -83,6 +83,9 @@ impl Types {
     }
 
     /// Looks once whether a struct's members can lie as its source says. What cannot is doubted.
+    ///
+    /// # Errors
+    /// The struct cannot be read.
     pub fn look_at_layout(&self, at: TypeRef) -> Result<(), TypeError> {
         let (at, ty) = self.resolve(at)?;
         let Type::Compound { name: Some(name), .. } = &*ty else { return Ok(()) };

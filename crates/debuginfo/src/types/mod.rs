@@ -249,6 +249,7 @@ impl Space {
 
 /// A type that cannot be had.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TypeError {
     /// The reference leads out of its source.
     #[error("type id {id:#x} is not in {source_name}")]
@@ -315,6 +316,9 @@ pub trait TypeSource: Send + Sync {
     }
     /// Reads the type with this id. The source was told its own [`SourceId`] when it was made and
     /// puts it into the references it returns (split BTF puts its base's).
+    ///
+    /// # Errors
+    /// There is no such type, or what describes it is damaged.
     fn get(&self, id: u32) -> Result<Type, TypeError>;
     /// The ids of the definitions of a name, complete ones only where there is one; empty where
     /// the name is unknown here.

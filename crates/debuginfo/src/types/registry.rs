@@ -59,6 +59,9 @@ impl Types {
     }
 
     /// Adds the source that `make` builds for the id it is given. Sources added first are asked first.
+    ///
+    /// # Errors
+    /// That of `make`.
     pub fn add<E>(
         &self,
         make: impl FnOnce(SourceId) -> Result<Arc<dyn TypeSource>, E>,
@@ -150,6 +153,9 @@ impl Types {
     }
 
     /// The type itself.
+    ///
+    /// # Errors
+    /// The source cannot read it.
     pub fn get(&self, at: TypeRef) -> Result<Arc<Type>, TypeError> {
         if at.is_void() {
             return Ok(Arc::new(Type::Void));
@@ -221,6 +227,9 @@ impl Types {
 
     /// The type behind typedefs and qualifiers; a bare declaration gives way to its definition in
     /// any source that has one.
+    ///
+    /// # Errors
+    /// A type on the way cannot be read, or leads back to itself.
     pub fn resolve(&self, at: TypeRef) -> Result<(TypeRef, Arc<Type>), TypeError> {
         let mut at = at;
         for _ in 0..MAX_DEPTH {
@@ -340,11 +349,17 @@ impl Types {
 
     /// Size in bytes, behind typedefs; an array of unknown length has size 0, as in `sizeof` of a
     /// struct that ends in one.
+    ///
+    /// # Errors
+    /// Its size is not known, or a type on the way cannot be read.
     pub fn size_of(&self, at: TypeRef) -> Result<u64, TypeError> {
         self.size_at(at, 0)
     }
 
     /// The size for arithmetic: that of a struct of which only some members are known is an error.
+    ///
+    /// # Errors
+    /// Its size is not known, or only some of its members are.
     pub fn exact_size_of(&self, at: TypeRef) -> Result<u64, TypeError> {
         let (resolved, ty) = self.resolve(at)?;
         if self.is_corrected(resolved) {
@@ -375,6 +390,9 @@ impl Types {
 
     /// The member of a struct or union, searched through its anonymous members. One that cannot be where its source says
     /// is where something else shows it ([`Types::doubt`]), or not known.
+    ///
+    /// # Errors
+    /// It is no struct or union, or cannot be read.
     pub fn member(&self, at: TypeRef, name: &str) -> Result<Option<Found>, TypeError> {
         let found = self.member_at(at, name, 0)?;
         if found.is_none() {

@@ -97,12 +97,19 @@ const fn is_node(entry: u64) -> bool {
 }
 
 /// The root pointer of the tree at `tree`, and its flags, which may be missing alone.
+///
+/// # Errors
+/// The root pointer is not in the dump, or the types do not know it.
 pub fn root(s: &Session, tree: VirtAddr) -> Result<(u64, Result<u64>)> {
     let b = s.bind::<MapleTree>();
     Ok((b.root.u64(s.mem(), tree)?, b.flags.num(s.mem(), tree)))
 }
 
 /// All entries of the tree at `tree`.
+///
+/// # Errors
+/// The root pointer is not in the dump, or the types do not know the tree. What is wrong further down is told in
+/// [`Entries`].
 pub fn entries(s: &Session, tree: VirtAddr) -> Result<Entries> {
     let (mut all, mut reserved) = (Vec::new(), None);
     let problem = walk(s, root(s, tree)?.0, &mut |seen| {
@@ -217,5 +224,136 @@ impl Walk<'_, '_> {
             }
             from = to + 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    /// A kernel with the types of maple trees, and a tree without a root.
+    fn tree() -> (Kernel, u64) {
+        let mut k = Kernel::new();
+        k.structure("maple_tree", 16, &[("ma_flags", 4, "u32"), ("ma_root", 8, "*void")]);
+        k.structure("maple_range_64", 256, &[("pivot", 8, "u64[15]"), ("slot", 128, "*void[16]")]);
+        let arange = [
+            ("pivot", 8, "u64[9]"),
+            ("slot", 80, "*void[10]"),
+            ("gap", 160, "u64[10]"),
+            ("meta", 240, "u8[2]"),
+        ];
+        k.structure("maple_arange_64", 256, &arange);
+        k.structure("maple_node", 256, &[("parent", 0, "*void"), ("slot", 8, "*void[31]")]);
+        let tree = k.object("maple_tree");
+        k.set(tree, "maple_tree", "ma_flags", 0x31);
+        (k, tree)
+    }
+
+    /// The pointer to a node, with its type.
+    const fn pointer(node: u64, kind: u64) -> u64 {
+        node | kind << 3 | 2
+    }
+
+    /// A leaf whose slots end at these indices.
+    fn leaf(k: &mut Kernel, slots: &[(u64, u64)]) -> u64 {
+        let at = k.memory(256);
+        for (n, (pivot, value)) in (0..).zip(slots) {
+            k.word(at + 8 + n * 8, *pivot).word(at + 128 + n * 8, *value);
+        }
+        at
+    }
+
+    /// A tree of two leaves below a node that keeps gaps: the node, and the leaves.
+    fn two_leaves() -> (Kernel, u64, [u64; 3]) {
+        let (mut k, tree) = tree();
+        let first = leaf(&mut k, &[(9, 0x1000), (19, 0), (29, 0x2000)]);
+        let second = leaf(&mut k, &[(39, RESERVED), (u64::MAX, 0x3000)]);
+        let top = k.memory(256);
+        k.word(top + 8, 29).word(top + 80, pointer(first, LEAF_64)).word(top + 88, pointer(second, LEAF_64));
+        k.word(top + 160, 10).put(top + 240, &[1, 10]);
+        k.set(tree, "maple_tree", "ma_root", pointer(top, ARANGE_64));
+        (k, tree, [top, first, second])
+    }
+
+    /// First and last index and value of each entry.
+    fn all(found: &Entries) -> Vec<(u64, u64, u64)> {
+        found.all.iter().map(|e| (e.first, e.last, e.value.0)).collect()
+    }
+
+    #[test]
+    fn trees_without_a_node_have_one_entry_or_none() {
+        let (mut k, at) = tree();
+        let none = entries(&session(&k), VirtAddr(at)).unwrap();
+        assert!(none.all.is_empty() && none.problem.is_none());
+        k.set(at, "maple_tree", "ma_root", 0x1000);
+        let s = session(&k);
+        assert_eq!(all(&entries(&s, VirtAddr(at)).unwrap()), [(0, 0, 0x1000)]);
+        assert_eq!(root(&s, VirtAddr(at)).unwrap().1.unwrap(), 0x31);
+    }
+
+    #[test]
+    fn entries_ascend_over_leaves_and_a_kept_place_is_none() {
+        let (k, tree, [top, first, _]) = two_leaves();
+        let s = session(&k);
+        let found = entries(&s, VirtAddr(tree)).unwrap();
+        assert_eq!(all(&found), [(0, 9, 0x1000), (20, 29, 0x2000), (40, u64::MAX, 0x3000)]);
+        assert_eq!((found.reserved, found.problem.is_none()), (Some(30), true));
+        // the walk shows nodes before what is in them, and the way to each slot
+        let (mut nodes, mut paths) = (Vec::new(), Vec::new());
+        let root = root(&s, VirtAddr(tree)).unwrap().0;
+        let problem = walk(&s, root, &mut |seen| {
+            match seen {
+                Seen::Node(node) => nodes.push(node.clone()),
+                Seen::Slot(entry, path) => paths.push((entry.first, path.to_vec())),
+            }
+            paths.len() < 4
+        });
+        assert!(problem.is_none());
+        assert_eq!(
+            paths,
+            [(0, vec![0, 0]), (10, vec![0, 1]), (20, vec![0, 2]), (30, vec![1, 0])],
+            "it stops"
+        );
+        let told: Vec<_> = nodes.iter().map(|n| (n.first, n.last, n.depth, n.kind)).collect();
+        assert_eq!(
+            told,
+            [(0, u64::MAX, 0, ARANGE_64), (0, 29, 1, LEAF_64), (30, u64::MAX, 1, LEAF_64)],
+            "what a node covers is told by those above it"
+        );
+        assert_eq!((nodes[0].at.0, nodes[1].at.0), (top, first));
+        assert_eq!((nodes[0].gaps[0], nodes[0].meta, nodes[1].meta), (10, Some((1, 10)), None));
+    }
+
+    #[test]
+    fn damage_of_one_node_is_told_and_costs_that_node_alone() {
+        let (whole, tree, [top, first, second]) = two_leaves();
+        let problem = |k: &Kernel| {
+            let found = entries(&session(k), VirtAddr(tree)).unwrap();
+            (all(&found), found.problem.map(|e| e.to_string()).unwrap_or_default())
+        };
+        let rest = [(40, u64::MAX, 0x3000)];
+        // the second pivot is below the first
+        let (found, why) = problem(whole.clone().word(first + 16, 5));
+        assert_eq!(found, [(0, 9, 0x1000), rest[0]]);
+        assert!(why.contains("do not ascend"), "{why}");
+        // the last is beyond what the node above says
+        let (found, why) = problem(whole.clone().word(first + 24, 35));
+        assert_eq!((found.len(), why.contains("do not ascend")), (2, true), "{why}");
+        // a type that no tree of ranges has
+        let (found, why) = problem(whole.clone().word(top + 80, pointer(first, 9)));
+        assert_eq!((found, why.contains("its type")), (rest.to_vec(), true), "{why}");
+        // a node that is its own child
+        let (found, why) = problem(whole.clone().word(top + 80, pointer(top, ARANGE_64)));
+        assert_eq!((found, why.contains("no end")), (rest.to_vec(), true), "{why}");
+        // a page that is not in the dump, in a kernel that has the nodes in pages of their own
+        let mut apart = whole.clone();
+        let page = apart.memory(4096);
+        apart.word(top + 88, pointer(page, LEAF_64)).exclude(page);
+        let (found, why) = problem(&apart);
+        assert_eq!(found, [(0, 9, 0x1000), (20, 29, 0x2000)]);
+        assert!(why.contains("excluded"), "{why}");
+        assert_ne!(page, second);
     }
 }

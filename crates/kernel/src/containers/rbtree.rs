@@ -128,7 +128,7 @@ mod tests {
     impl VirtRead for Ram {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> std::result::Result<(), Fault> {
             let (node, word) = (at.0 as usize / 24, at.0 as usize % 24 / 8);
-            let words = self.0.get(node).ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?;
+            let words = self.0.get(node).ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
             buf.copy_from_slice(&words[word].to_le_bytes()[..buf.len()]);
             Ok(())
         }

@@ -64,6 +64,9 @@ pub struct Layout {
 
 impl Layout {
     /// As this kernel has it.
+    ///
+    /// # Errors
+    /// The types do not know its nodes.
     pub fn of(s: &Session) -> Result<Self> {
         let b = s.bind::<XaNode>();
         let marks = if s.bind::<XArray>().head.exists() {
@@ -115,6 +118,9 @@ pub struct Entries {
 }
 
 /// The pointer in the root at `at`.
+///
+/// # Errors
+/// It is not in the dump, or the types do not know it.
 pub fn head(s: &Session, at: VirtAddr) -> Result<u64> {
     let b = s.bind::<XArray>();
     if b.head.exists() {
@@ -218,7 +224,7 @@ mod tests {
     impl VirtRead for Ram {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> std::result::Result<(), Fault> {
             let node = at.0 as usize / 64;
-            let words = self.0.get(node).ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?;
+            let words = self.0.get(node).ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
             let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
             let from = at.0 as usize % 64;
             buf.copy_from_slice(&bytes[from..from + buf.len()]);

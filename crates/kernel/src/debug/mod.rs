@@ -326,6 +326,9 @@ impl Session {
     }
 
     /// As [`Self::load_module_file`], where the user named the file: one whose debug information is damaged is refused.
+    ///
+    /// # Errors
+    /// It cannot be read, is no module, is of another build, or its debug information is damaged.
     pub fn load_named_module_file(&self, m: &Module, path: &Path) -> Result<Arc<DebugFile>> {
         let object = self.check_module_file(m, path)?;
         let place = Placement::slid(0);
@@ -337,6 +340,9 @@ impl Session {
     }
 
     /// Loads a module's debug file, in place of any it has.
+    ///
+    /// # Errors
+    /// It cannot be read, is no module, is of another build, or has nothing that can be used.
     pub fn load_module_file(&self, m: &Module, path: &Path) -> Result<Arc<DebugFile>> {
         let object = self.check_module_file(m, path)?;
         let file = DebugFile::of_module(self, m, object);

@@ -10,6 +10,9 @@ use std::sync::Arc;
 impl Session {
     /// The text of a source file, by its name in debug information (`SourceLine::file`); or a sentence that says
     /// why there is none, and what to do. Each file is read once a session.
+    ///
+    /// # Errors
+    /// A sentence for the user: no file of this name was found, or it cannot be read.
     pub fn source_text(&self, file: &str, effort: Effort) -> Result<Arc<SourceText>, String> {
         match &self.fact::<Trees>().0 {
             Some(sources) => sources.find(file, effort),

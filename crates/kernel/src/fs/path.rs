@@ -65,6 +65,9 @@ bind! {
 const MAX_PARTS: usize = 4096;
 
 /// The last component of a dentry's name.
+///
+/// # Errors
+/// It is not in the dump, or the types do not know it.
 pub fn name(s: &Session, dentry: VirtAddr) -> Result<String> {
     let mem = s.mem();
     let b = s.bind::<Dentry>();
@@ -74,19 +77,22 @@ pub fn name(s: &Session, dentry: VirtAddr) -> Result<String> {
 }
 
 /// The path of an open file.
+///
+/// # Errors
+/// A part of the way is not in the dump, or it has no end.
 pub fn of_file(s: &Session, file: VirtAddr) -> Result<String> {
     let mem = s.mem();
     let b = s.bind::<FileStruct>();
     path(s, b.dentry.ptr(mem, file)?, b.mnt.ptr(mem, file)?)
 }
 
-/// The path of an open file as `/proc/PID/fd` has it; see [`told`].
+/// The path of an open file as `/proc/PID/fd` has it; see [`proc_path`].
 ///
 /// # Errors
 /// A page on the way is not in the dump.
-pub fn told_of_file(s: &Session, file: VirtAddr) -> Result<String> {
+pub fn proc_path_of_file(s: &Session, file: VirtAddr) -> Result<String> {
     let b = s.bind::<FileStruct>();
-    told(s, b.dentry.ptr(s.mem(), file)?, b.mnt.ptr(s.mem(), file)?)
+    proc_path(s, b.dentry.ptr(s.mem(), file)?, b.mnt.ptr(s.mem(), file)?)
 }
 
 /// The path of a dentry seen through a `vfsmount` as the kernel writes it (`d_path()`): what is in no directory has the name
@@ -94,7 +100,7 @@ pub fn told_of_file(s: &Session, file: VirtAddr) -> Result<String> {
 ///
 /// # Errors
 /// A page on the way is not in the dump, or how its file system names it is not known.
-pub fn told(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String> {
+pub fn proc_path(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String> {
     let mem = s.mem();
     let b = s.bind::<Dentry>();
     let is_root = b.parent.ptr(mem, dentry)? == dentry;
@@ -163,6 +169,9 @@ fn made_name(s: &Session, dentry: VirtAddr, maker: &str) -> Result<String> {
 
 /// The path of a dentry seen through a `vfsmount`. Pipes, sockets and their like have no place: they get
 /// their name, as `pipe:` or `socket:` with the inode's number is made by those who know it.
+///
+/// # Errors
+/// A part of the way is not in the dump, or it has no end.
 pub fn path(s: &Session, dentry: VirtAddr, vfsmount: VirtAddr) -> Result<String> {
     let mem = s.mem();
     let d = s.bind::<Dentry>();

@@ -112,6 +112,9 @@ impl Fact for Read {
 
 impl Session {
     /// The kernel's log.
+    ///
+    /// # Errors
+    /// Neither the kernel's own buffer nor one found by its shape can be read.
     pub fn log(&self) -> std::result::Result<&Log, &KernelError> {
         self.fact::<Read>().0.as_ref()
     }

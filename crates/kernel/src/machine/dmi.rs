@@ -37,6 +37,9 @@ const NEW_FIELDS: [&str; 4] =
     ["DMI_BIOS_RELEASE", "DMI_EC_FIRMWARE_RELEASE", "DMI_PRODUCT_SKU", "DMI_PRODUCT_FAMILY"];
 
 /// Every string that is there, with its field's name.
+///
+/// # Errors
+/// This kernel has none, or one of them is not in the dump.
 pub fn strings(s: &Session) -> Result<Vec<(String, String)>> {
     let mem = s.mem();
     let at = s.need_symbol("dmi_ident")?;

@@ -11,6 +11,9 @@ const MAX_PACKED: u64 = 4 << 20;
 const MAX_TEXT: usize = 32 << 20;
 
 /// The configuration's text.
+///
+/// # Errors
+/// The kernel was built without it (CONFIG_IKCONFIG), or it is not in the dump, or damaged.
 pub fn config(s: &Session) -> Result<String> {
     let at = s.need_symbol("kernel_config_data")?;
     let len = match s.symbol("kernel_config_data_end") {

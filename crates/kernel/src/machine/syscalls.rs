@@ -15,6 +15,9 @@ bind! {
 const MAX: u64 = 4096;
 
 /// The functions of the table, by number; ends before the first entry that is no function.
+///
+/// # Errors
+/// There is none, or a part of it is not in the dump.
 pub fn table(s: &Session) -> Result<Vec<VirtAddr>> {
     let at = s.need_symbol("sys_call_table")?;
     let symbols = &s.kernel_symbols().table;

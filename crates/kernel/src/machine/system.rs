@@ -67,14 +67,14 @@ impl Fact for Version {
 
 /// The kernel's version, and who says otherwise; nothing where nothing in the dump tells it.
 #[must_use]
-pub fn told_version(s: &Session) -> Option<&Voted> {
+pub fn voted_version(s: &Session) -> Option<&Voted> {
     s.fact::<Version>().0.as_ref()
 }
 
 /// The kernel's version, by most of those that know it.
 #[must_use]
 pub fn version(s: &Session) -> Option<String> {
-    told_version(s).map(|voted| voted.release.clone())
+    voted_version(s).map(|voted| voted.release.clone())
 }
 
 /// The banner that a kernel logs first.
@@ -90,17 +90,20 @@ fn logged_release(log: &Log) -> Option<String> {
 
 /// The kernel's release, and who says otherwise; nothing where nothing in the dump tells it.
 #[must_use]
-pub fn told_release(s: &Session) -> Option<&Voted> {
+pub fn voted_release(s: &Session) -> Option<&Voted> {
     s.fact::<Release>().0.as_ref()
 }
 
 /// The kernel's release, by most of those that know it.
 #[must_use]
 pub fn release(s: &Session) -> Option<String> {
-    told_release(s).map(|voted| voted.release.clone()).or_else(|| s.opened().release())
+    voted_release(s).map(|voted| voted.release.clone()).or_else(|| s.opened().release())
 }
 
 /// Reads `init_uts_ns.name`.
+///
+/// # Errors
+/// It is not in the dump, or holds no names.
 pub fn utsname(s: &Session) -> Result<Utsname> {
     let at = s.need_symbol("init_uts_ns")?;
     // without types: the name is the first member, or follows a reference count
@@ -206,6 +209,9 @@ pub fn monotonic_nsec(s: &Session) -> Result<i64> {
 }
 
 /// Reads the timekeeper: the time of the last tick before the dump.
+///
+/// # Errors
+/// The timekeeper is not in the dump, or holds no time that can be.
 pub fn clocks(s: &Session) -> Result<Clocks> {
     let mem = s.mem();
     let tk = s.bind::<Timekeeper>();
@@ -306,6 +312,9 @@ fn timekeeper_in(mem: &dyn VirtRead, tk: &Timekeeper, core: VirtAddr, last: i64)
 }
 
 /// The three load averages, in hundredths.
+///
+/// # Errors
+/// They are not in the dump, or cannot be.
 pub fn load_average(s: &Session) -> Result<[u64; 3]> {
     let at = s.need_symbol("avenrun")?;
     let mut out = [0; 3];
@@ -329,6 +338,9 @@ bind! {
 }
 
 /// Bytes of RAM that the kernel has, over all nodes (`node_present_pages`).
+///
+/// # Errors
+/// A node is not in the dump, or there is none.
 pub fn memory_bytes(s: &Session) -> Result<u64> {
     let mem = s.mem();
     let b = s.bind::<Pgdat>();

@@ -18,6 +18,9 @@ bind! {
     }
 }
 /// The kernel's address of a physical one, in the direct map.
+///
+/// # Errors
+/// Where the direct map begins is not known.
 pub fn direct_map(s: &Session, phys: PhysAddr) -> Result<VirtAddr> {
     Ok(slab::direct_map_base(s)?.add(phys.0))
 }
@@ -59,6 +62,9 @@ impl<'s> Pages<'s> {
     }
 
     /// The `struct page` of a frame.
+    ///
+    /// # Errors
+    /// Where the array of them begins, or how large one is, is not known, or memory has none there.
     pub fn at(&self, pfn: Pfn) -> Result<VirtAddr> {
         let size = self.s.bind::<PageStruct>().size.ok_or(KernelError::NoType("page"))?;
         Ok(self.vmemmap.clone()?.add(pfn.0.wrapping_mul(size)))
@@ -83,6 +89,9 @@ impl<'s> Pages<'s> {
     }
 
     /// Reads the `struct page` of a frame.
+    ///
+    /// # Errors
+    /// It is not in the dump, or the types do not know it.
     pub fn read(&self, pfn: Pfn) -> Result<Page> {
         let at = self.at(pfn)?;
         let mem = self.s.mem();

@@ -234,6 +234,9 @@ fn zones(s: &Session) -> FxHashSet<VirtAddr> {
 }
 
 /// The address in the direct map where a frame begins.
+///
+/// # Errors
+/// Where the direct map begins is not known.
 pub fn begin(s: &Session, pfn: Pfn) -> Result<VirtAddr> {
     Ok(slab::direct_map_base(s)?.add(pfn.0.wrapping_mul(s.page_size())))
 }
@@ -280,7 +283,7 @@ mod tests {
 
     impl VirtRead for Ram {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-            let fault = || Fault { at, kind: FaultKind::NotMapped("PTE") };
+            let fault = || Fault::new(at, FaultKind::NotMapped("PTE"));
             let (from, of) = match at.0.checked_sub(HEAD) {
                 Some(off) if off < 16 => (off, &self.head[..]),
                 _ => (at.0.wrapping_sub(VMEMMAP.0), &self.pages[..]),

@@ -158,7 +158,7 @@ impl Fact for Vmemmap {
 }
 
 fn find_vmemmap(s: &Session) -> Result<VirtAddr> {
-    if let Some(told) = s.arch().layout.vmemmap_told(s.vmcoreinfo(), s.boot().tables.paging) {
+    if let Some(told) = s.arch().layout.vmemmap_of_info(s.vmcoreinfo(), s.boot().tables.paging) {
         return Ok(told);
     }
     let at = moved(s, "vmemmap_base")?.or_else(|| s.arch().layout.vmemmap());
@@ -284,14 +284,6 @@ pub fn slab_of(s: &Session, at: VirtAddr) -> Option<(VirtAddr, VirtAddr)> {
     let cache = s.bind::<SlabPage>().cache.ptr(s.mem(), page).ok()?;
     let is_known = caches(s).all.contains(&cache);
     (is_known && page_type::is_slab(s, page) != Some(false)).then_some((page, cache))
-}
-
-/// True where what the page of an address is for is not in the dump.
-#[must_use]
-pub fn is_page_lost(s: &Session, at: VirtAddr) -> bool {
-    let Some((page, _)) = head_page(s, at) else { return false };
-    let b = s.bind::<Page>();
-    b.flags.u64(s.mem(), page).is_err_and(|e| e.is_loss())
 }
 
 /// The name of the cache whose slab holds the address; `None` for any other memory.

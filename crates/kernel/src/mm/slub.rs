@@ -228,7 +228,7 @@ pub fn object_at(s: &Session, at: VirtAddr) -> Option<Object> {
     if has(s, flags, RED_ZONE) {
         let zone = red_zone(s, &slab, begin, size);
         out.unread.extend(track::lost(&zone, "its red zone"));
-        let (state, damage) = judged(out.state, size, &zone.unwrap_or_default());
+        let (state, damage) = by_red_zone(out.state, size, &zone.unwrap_or_default());
         out.state = state;
         out.damage.extend(damage);
     }
@@ -272,7 +272,7 @@ fn red_zone(s: &Session, slab: &Slab, begin: VirtAddr, size: u64) -> Result<Vec<
 
 /// What an object's red zone says beside the chains. The allocator takes a slab that it found damaged out of use, with
 /// no chain of free objects left: an object without chain and with the red zone of a free one is neither.
-fn judged(state: State, size: u64, zone: &[u8]) -> (State, Option<String>) {
+fn by_red_zone(state: State, size: u64, zone: &[u8]) -> (State, Option<String>) {
     let (want, other) = match state {
         State::Free => (RED_FREE, RED_USED),
         State::Allocated => (RED_USED, RED_FREE),
@@ -485,15 +485,15 @@ mod tests {
 
     #[test]
     fn a_red_zone_that_contradicts_the_chains_leaves_the_state_open() {
-        assert_eq!(judged(State::Allocated, 96, &[0xcc; 8]), (State::Allocated, None));
-        assert_eq!(judged(State::Allocated, 96, &[]), (State::Allocated, None));
-        let (state, text) = judged(State::Allocated, 96, &[0xbb; 8]);
+        assert_eq!(by_red_zone(State::Allocated, 96, &[0xcc; 8]), (State::Allocated, None));
+        assert_eq!(by_red_zone(State::Allocated, 96, &[]), (State::Allocated, None));
+        let (state, text) = by_red_zone(State::Allocated, 96, &[0xbb; 8]);
         assert_eq!(state, State::Unknown);
         assert!(text.unwrap().contains("red zone of a free one"));
-        assert_eq!(judged(State::Free, 96, &[0xcc; 8]).0, State::Unknown);
-        let (state, text) = judged(State::Allocated, 96, &[0xcc, 0xcc, 0x6f, 0xcc]);
+        assert_eq!(by_red_zone(State::Free, 96, &[0xcc; 8]).0, State::Unknown);
+        let (state, text) = by_red_zone(State::Allocated, 96, &[0xcc, 0xcc, 0x6f, 0xcc]);
         assert_eq!(state, State::Allocated);
         assert_eq!(text.unwrap(), "its red zone is overwritten at +0x62: 6f");
-        assert_eq!(judged(State::Unknown, 96, &[1; 8]), (State::Unknown, None));
+        assert_eq!(by_red_zone(State::Unknown, 96, &[1; 8]), (State::Unknown, None));
     }
 }

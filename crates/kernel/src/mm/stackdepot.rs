@@ -136,7 +136,7 @@ mod tests {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
             for (n, byte) in buf.iter_mut().enumerate() {
                 let here = at.0 + n as u64;
-                let word = self.0.get(&(here & !7)).ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?;
+                let word = self.0.get(&(here & !7)).ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
                 *byte = word.to_le_bytes()[(here & 7) as usize];
             }
             Ok(())

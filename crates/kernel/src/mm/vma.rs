@@ -61,6 +61,9 @@ impl Vmas {
 }
 
 /// Reads one mapping.
+///
+/// # Errors
+/// It is not in the dump, or the types do not know it.
 pub fn read(s: &Session, at: VirtAddr) -> Result<Vma> {
     let mem = s.mem();
     let b = s.bind::<VmaStruct>();
@@ -75,6 +78,10 @@ pub fn read(s: &Session, at: VirtAddr) -> Result<Vma> {
 }
 
 /// Reads the mappings of the address space at `mm`.
+///
+/// # Errors
+/// What leads to them is not in the dump, or the types do not know it. What is wrong with one of them is told in
+/// [`Vmas`].
 pub fn vmas(s: &Session, mm: VirtAddr) -> Result<Vmas> {
     let b = s.bind::<MmStruct>();
     let mut out = Vmas::default();

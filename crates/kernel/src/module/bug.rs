@@ -255,7 +255,7 @@ pub fn read_all(bytes: &[u8]) -> usize {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), base::Fault> {
             let from = usize::try_from(at.0.wrapping_sub(START.0)).ok().and_then(|from| self.0.get(from..));
             let part = from.and_then(|part| part.get(..buf.len()));
-            let fault = base::Fault { at, kind: base::FaultKind::NotMapped("PTE") };
+            let fault = base::Fault::new(at, base::FaultKind::NotMapped("PTE"));
             buf.copy_from_slice(part.ok_or(fault)?);
             Ok(())
         }

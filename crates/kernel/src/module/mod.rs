@@ -291,6 +291,9 @@ fn cannot_load(symbols: &KernelSymbols) -> bool {
 }
 
 /// Finds a module's own symbol table (CONFIG_KALLSYMS).
+///
+/// # Errors
+/// It is not in the dump, or the types do not know it.
 pub fn symtab(s: &Session, module: VirtAddr) -> Result<ModuleSymtab> {
     let mem = s.mem();
     let b = s.bind::<ModuleStruct>();
@@ -348,6 +351,9 @@ bind! {
 
 /// Sections of a module with the addresses they were loaded at, as /sys/module/NAME/sections has
 /// them.
+///
+/// # Errors
+/// The list, or a name in it, is not in the dump, or the types do not know it.
 pub fn sections(s: &Session, module: VirtAddr) -> Result<Vec<(String, VirtAddr)>> {
     let mem = s.mem();
     let at = s.bind::<ModuleStruct>().sect_attrs.ptr(mem, module)?;
@@ -380,6 +386,9 @@ pub fn sections(s: &Session, module: VirtAddr) -> Result<Vec<(String, VirtAddr)>
 }
 
 /// The bytes of a module's split BTF, which `btf_modules` keeps (CONFIG_DEBUG_INFO_BTF_MODULES).
+///
+/// # Errors
+/// The list of them, or the bytes, are not in the dump, or damaged.
 pub fn btf(s: &Session, module: VirtAddr) -> Result<Option<Vec<u8>>> {
     let Some(head) = s.symbol("btf_modules") else { return Ok(None) };
     let mem = s.mem();
@@ -416,6 +425,9 @@ pub struct ModuleOrc {
 }
 
 /// Where a module's ORC tables are; `None` where it has none.
+///
+/// # Errors
+/// It is not in the dump, or the types do not know it.
 pub fn orc(s: &Session, module: VirtAddr) -> Result<Option<ModuleOrc>> {
     let b = s.bind::<ModuleStruct>();
     if !b.num_orcs.exists() {

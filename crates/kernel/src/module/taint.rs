@@ -46,6 +46,9 @@ pub fn letters(mask: u64) -> String {
 }
 
 /// The kernel's own mask: `tainted_mask` (2.6.29), `tainted` before.
+///
+/// # Errors
+/// It is not in the dump, or lies in a page of zeros.
 pub fn mask(s: &Session) -> Result<u64> {
     let (at, mask) = match s.symbol("tainted_mask") {
         Some(at) => (at, s.mem().u64(at)?),

@@ -24,6 +24,9 @@ impl Fact for ModuleTypes {
 impl Session {
     /// Makes the types of a module known: its split BTF in the dump. Once for each module; false
     /// where there are none.
+    ///
+    /// # Errors
+    /// Its BTF is not in the dump, or damaged; in words.
     pub fn load_module_types(&self, module: &Module) -> Result<bool, String> {
         let mut done = self.fact::<ModuleTypes>().0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = done.get(&module.at) {

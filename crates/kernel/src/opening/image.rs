@@ -558,3 +558,7 @@ fn io_words(e: &std::io::Error) -> String {
         _ => e.to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;

@@ -416,7 +416,10 @@ pub(crate) fn claims(image: &Image) -> Vec<Claim> {
 
 /// Why there is no kernel: memory that calls itself another machine's is that machine's.
 fn nameless(image: &Image, claims: &[Claim], why: BootError) -> KernelError {
-    let BootError::NotFound { tried, name } = why;
+    let (tried, name) = match why {
+        BootError::NotFound { tried, name } => (tried, name),
+        other => (other.to_string(), None),
+    };
     let dump = image.name();
     let foreign = claims.iter().find(|claim| !claim.is_read());
     let why = match claims.first().filter(|claim| claim.is_read()) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 /// What to open, and how.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// The dump (several files for a split one), and perhaps a vmlinux, in any order.
     pub files: Vec<PathBuf>,

@@ -197,7 +197,7 @@ mod tests {
 
     impl PhysRead for Pages {
         fn read_phys(&self, at: PhysAddr, _buf: &mut [u8]) -> Result<(), Missing> {
-            Err(Missing { at, why: base::Gap::Absent })
+            Err(Missing::new(at, base::Gap::Absent))
         }
         fn ranges(&self) -> &[PhysRange] {
             &[]

@@ -15,7 +15,7 @@ pub(crate) struct WatchedPhys<'a> {
 impl PhysRead for WatchedPhys<'_> {
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing> {
         if self.watch.cancel.is_cancelled() {
-            return Err(Missing { at, why: Gap::Absent });
+            return Err(Missing::new(at, Gap::Absent));
         }
         self.phys.read_phys(at, buf)
     }
@@ -38,7 +38,7 @@ impl PhysRead for WatchedPhys<'_> {
     }
     fn read_stretch(&self, at: PhysAddr, buf: &mut [u8]) -> Result<usize, Missing> {
         if self.watch.cancel.is_cancelled() {
-            return Err(Missing { at, why: Gap::Absent });
+            return Err(Missing::new(at, Gap::Absent));
         }
         self.phys.read_stretch(at, buf)
     }
@@ -62,7 +62,7 @@ impl VirtRead for WatchedVirt<'_> {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
         if self.watch.cancel.is_cancelled() {
             // as large a hole as there is
-            return Err(Fault { at, kind: FaultKind::NotMapped("PGD") });
+            return Err(Fault::new(at, FaultKind::NotMapped("PGD")));
         }
         if buf.len() >= STEP {
             let done = at.0.saturating_sub(self.all.start.0);

@@ -10,7 +10,7 @@ struct Ram {
 const MOST: [usize; 3] = [usize::MAX, 4096, 5003];
 impl PhysRead for Ram {
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing> {
-        let missing = Missing { at, why: Gap::Excluded };
+        let missing = Missing::new(at, Gap::Excluded);
         if self.gap.is_some_and(|pfn| at.0 >> 12 == pfn) {
             return Err(missing);
         }
@@ -252,7 +252,7 @@ impl PhysRead for Sparse {
         } else if self.zeros {
             buf.fill(0);
         } else {
-            return Err(Missing { at, why: Gap::Excluded });
+            return Err(Missing::new(at, Gap::Excluded));
         }
         Ok(())
     }

@@ -41,6 +41,9 @@ impl Session {
         self.fact()
     }
     /// The address of a CPU's copy of a per-CPU variable.
+    ///
+    /// # Errors
+    /// There is no such variable, or where the CPU's area is is not known.
     pub fn per_cpu(&self, symbol: &str, cpu: u32) -> Result<VirtAddr> {
         per_cpu(self, symbol, cpu)
     }
@@ -100,7 +103,7 @@ pub(crate) fn read_cpus(s: &Session) -> Cpus {
             (cpus, None)
         }
         None => {
-            let (cpus, by) = told_otherwise(s);
+            let (cpus, by) = by_other_evidence(s);
             (cpus, Some(by))
         }
     };
@@ -116,7 +119,7 @@ fn lost(s: &Session, possible: &[u32], there: impl Iterator<Item = u32>) -> Vec<
 }
 
 /// The CPUs by what else knows of them, and what that is.
-fn told_otherwise(s: &Session) -> (Vec<u32>, &'static str) {
+fn by_other_evidence(s: &Session) -> (Vec<u32>, &'static str) {
     let offsets = by_offsets(s);
     let header = s.dump().facts().nr_cpus.unwrap_or(0);
     let notes = u32::try_from(s.cpu_states().len()).unwrap_or(0);
@@ -216,6 +219,9 @@ fn mask(s: &Session, name: &str, old: &str) -> Result<Vec<u32>> {
 
 /// What to add to the address of a per-CPU variable for this CPU's copy (`__per_cpu_offset[cpu]`). An error for one that has
 /// another CPU's: two CPUs with one area cannot be.
+///
+/// # Errors
+/// The CPU has no area, or that of another one, or its place is not in the dump.
 pub fn per_cpu_offset(s: &Session, cpu: u32) -> Result<u64> {
     match s.symbol("__per_cpu_offset") {
         Some(table) => match s.fact::<SharedAreas>().0.get(&cpu) {
@@ -292,6 +298,9 @@ impl Fact for SharedAreas {
 }
 
 /// The address of a CPU's copy of a per-CPU variable.
+///
+/// # Errors
+/// There is no such variable, or where the CPU's area is is not known.
 pub fn per_cpu(s: &Session, symbol: &str, cpu: u32) -> Result<VirtAddr> {
     Ok(s.need_symbol(symbol)?.add(per_cpu_offset(s, cpu)?))
 }

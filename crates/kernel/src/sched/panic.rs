@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_oops_names_its_registers() {
+    fn an_oops_of_x86_64_and_of_arm64_names_its_registers() {
         let lines = [
             "CPU: 1 PID: 261 Comm: scatter Tainted: G           OE",
             "RIP: 0010:virtqueue_add_split+0x3d4/0x6f0 [virtio_ring]",

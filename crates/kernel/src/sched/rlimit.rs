@@ -39,6 +39,9 @@ pub struct Limit {
 }
 
 /// A task's limits.
+///
+/// # Errors
+/// They are not in the dump, or the types do not know them.
 pub fn limits(s: &Session, task: &Task) -> Result<Vec<Limit>> {
     let mem = s.mem();
     let signal = s.bind::<TaskStruct>().signal.ptr(mem, task.at)?;

@@ -29,7 +29,6 @@ bind! {
         root: "tasks_timeline.rb_root.rb_node" | "tasks_timeline.rb_node", // 4.14 (bfb068892d30)
         timeline: "tasks_timeline",
         curr: "curr",
-        group: "tg",
         throttled: "throttled",
         limbo: "throttled_limbo_list", // 6.18 (2cd571245b43)
     }
@@ -182,14 +181,6 @@ pub fn realtime_lists(s: &Session, queue: VirtAddr) -> Result<VirtAddr> {
 /// The types do not know it.
 pub fn deadline_tree(s: &Session, queue: VirtAddr) -> Result<VirtAddr> {
     s.bind::<DlRq>().tree.at(queue)
-}
-
-/// The group of a fair queue, null for none where the kernel has groups.
-///
-/// # Errors
-/// It is not in the dump, or the kernel has no groups.
-pub fn fair_group(s: &Session, queue: VirtAddr) -> Result<VirtAddr> {
-    s.bind::<CfsRq>().group.ptr(s.mem(), queue)
 }
 
 /// True for a fair queue that used up its share of time; an error where the kernel has no such limit.

@@ -162,6 +162,9 @@ impl Task {
 }
 
 /// Reads one task; `active` is false, the caller knows what the CPUs run.
+///
+/// # Errors
+/// Its ids or its name are not in the dump, or the types do not know them. What else is missing of it is `None`.
 pub fn read_task(s: &Session, at: VirtAddr) -> Result<Task> {
     let mem = s.mem();
     let b = s.bind::<TaskStruct>();
@@ -236,6 +239,9 @@ pub fn thread_info(s: &Session, task: &Task) -> Option<VirtAddr> {
 }
 
 /// What a CPU runs, as its run queue says; where that is not known, as its own variable does.
+///
+/// # Errors
+/// Neither the run queue nor the variable can be read.
 pub fn current_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
     let rq = s.per_cpu("runqueues", cpu).and_then(|rq| s.bind::<RunQueue>().curr.ptr(s.mem(), rq));
     rq.or_else(|e| crate::sched::cpu::current_by_variable(s, cpu).map_err(|_| e))
@@ -243,6 +249,9 @@ pub fn current_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
 
 /// A CPU's idle task (`swapper/N`), as its run queue says; where that is not known, `idle_threads` of
 /// the CPUs that were started, and `init_task` of the one that booted.
+///
+/// # Errors
+/// Nothing that leads to it can be read.
 pub fn idle_task(s: &Session, cpu: u32) -> Result<VirtAddr> {
     let rq = s.per_cpu("runqueues", cpu).and_then(|rq| s.bind::<RunQueue>().idle.ptr(s.mem(), rq));
     rq.or_else(|e| {

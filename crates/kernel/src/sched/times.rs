@@ -30,6 +30,9 @@ impl TaskTimes {
 }
 
 /// Reads a task's times.
+///
+/// # Errors
+/// It is not in the dump, or the types do not know it.
 pub fn task_times(s: &Session, task: &Task) -> Result<TaskTimes> {
     let mem = s.mem();
     let b = s.bind::<TaskStruct>();
@@ -49,6 +52,9 @@ pub fn task_times(s: &Session, task: &Task) -> Result<TaskTimes> {
 }
 
 /// When a task was last put on a CPU, in its run queue's clock (nanoseconds).
+///
+/// # Errors
+/// It is not in the dump, or the types do not know it.
 pub fn last_run(s: &Session, task: &Task) -> Result<u64> {
     s.bind::<TaskStruct>().last_run.u64(s.mem(), task.at)
 }
@@ -70,6 +76,9 @@ pub fn latest_clock(s: &Session) -> Result<u64> {
 }
 
 /// The clock of a CPU's run queue, in nanoseconds.
+///
+/// # Errors
+/// Where the queue is, or its clock, is not in the dump, or the types do not know it.
 pub fn rq_clock(s: &Session, cpu: u32) -> Result<u64> {
     let rq = s.per_cpu("runqueues", cpu)?;
     s.bind::<RunQueue>().clock.u64(s.mem(), rq)

@@ -26,13 +26,13 @@ use debuginfo::elf::ObjectFile;
 use debuginfo::find::Debuginfod;
 use facts::Facts;
 use std::sync::Arc;
-use vmcoreinfo::Told;
+use vmcoreinfo::CheckedInfo;
 
 /// One opened dump: memory, symbols, types and what was found out about the kernel.
 pub struct Session {
     opened: Opened,
     symbols: symbols::Known,
-    told: Kept<Told>,
+    told: Kept<CheckedInfo>,
     types: typing::Known,
     facts: Facts,
 }
@@ -204,10 +204,10 @@ impl Session {
     /// contradicts are left out.
     #[must_use]
     pub fn vmcoreinfo(&self) -> &VmcoreInfo {
-        &self.told().info
+        &self.checked_info().info
     }
-    pub(crate) fn told(&self) -> &Told {
-        self.keep(&self.told, || Told::check(self))
+    pub(crate) fn checked_info(&self) -> &CheckedInfo {
+        self.keep(&self.told, || CheckedInfo::check(self))
     }
     /// What was found when VMCOREINFO was held against memory, a sentence each; empty before one of its lines was asked
     /// for.
@@ -218,24 +218,24 @@ impl Session {
     /// The kernel's build id: what its notes in memory say, else VMCOREINFO.
     #[must_use]
     pub fn build_id(&self) -> Option<&[u8]> {
-        let told = self.told();
-        let opened = self.opened.build_id.as_deref().filter(|_| !told.is_other_build);
+        let checked = self.checked_info();
+        let opened = self.opened.build_id.as_deref().filter(|_| !checked.is_other_build);
         let agrees = |id: &&[u8]| {
             let copied = self.fact::<vmcoreinfo::CopiedId>().0.as_deref();
             copied.is_none_or(|copied| copied == crate::hex(id))
         };
-        told.build_id.as_deref().or_else(|| opened.filter(agrees))
+        checked.build_id.as_deref().or_else(|| opened.filter(agrees))
     }
     /// The kernels that are known to be in this memory; more than one where a crash kernel ran.
     #[must_use]
     pub fn kernels(&self) -> Vec<Boot> {
         let known = &self.opened.machine.kernels;
-        known.iter().chain(&self.told().started).copied().collect()
+        known.iter().chain(&self.checked_info().started).copied().collect()
     }
     /// How far KASLR moved the image, as far as memory does not contradict it.
     #[must_use]
     pub fn kaslr_offset(&self) -> Option<u64> {
-        self.told().kaslr_offset
+        self.checked_info().kaslr_offset
     }
     /// The kernel's ELF file, where one was given or found.
     #[must_use]
@@ -244,6 +244,9 @@ impl Session {
     }
 
     /// The address of a kernel symbol that an answer needs.
+    ///
+    /// # Errors
+    /// It is not in the kernel's table of symbols, or that lost some.
     pub fn need_symbol(&self, name: &str) -> Result<VirtAddr> {
         self.symbol(name).ok_or_else(|| self.no_symbol(name))
     }
@@ -274,5 +277,59 @@ impl OffsetHints for Session {
     }
     fn number(&self, name: &str) -> Option<i64> {
         self.vmcoreinfo().number(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    #[test]
+    fn a_symbol_that_is_not_there_is_told_from_one_that_was_lost() {
+        let mut k = Kernel::new();
+        let at = k.variable("jiffies", 8);
+        let s = session(&k);
+        assert_eq!(s.need_symbol("jiffies").unwrap(), VirtAddr(at));
+        let why = s.need_symbol("no_such_thing").unwrap_err();
+        assert!(why.is_of_the_kernel() && !why.is_loss(), "{why}");
+        // a table of which a page is missing may have had it
+        k.lose("jiffies");
+        let lost = session(&k).need_symbol("jiffies").unwrap_err();
+        assert!(lost.to_string().contains("jiffies"), "{lost}");
+    }
+
+    #[test]
+    fn how_large_a_page_is_the_page_tables_tell() {
+        let s = session(&Kernel::new());
+        assert_eq!((s.page_size(), s.page_shift()), (4096, 12));
+    }
+
+    #[test]
+    fn how_large_a_page_of_arm64_is_the_page_tables_tell() {
+        for (shift, size) in [(12, 4096), (14, 16 << 10), (16, 64 << 10)] {
+            let s = session(&Kernel::arm64(shift, 48));
+            assert_eq!((s.page_size(), s.page_shift()), (size, shift));
+        }
+    }
+
+    #[test]
+    fn what_a_stop_disturbed_is_made_again() {
+        let s = session(&Kernel::new());
+        let cell = Kept::new();
+        s.cancel().cancel();
+        assert!(s.is_disturbed());
+        assert_eq!((*s.keep(&cell, || 1), cell.made().is_none()), (1, true));
+        s.cancel().reset();
+        assert!(!s.is_disturbed());
+        assert_eq!((*s.keep(&cell, || 2), *s.keep(&cell, || 3)), (2, 2));
+    }
+
+    #[test]
+    fn a_session_shows_what_it_is_of_and_nothing_else() {
+        let s = session(&Kernel::new());
+        assert!(s.vmlinux().is_none() && s.vmcoreinfo_notes().is_empty());
+        assert_eq!(format!("{s:?}"), "Session { dump: \"ELF core (kdump)\", .. }");
     }
 }

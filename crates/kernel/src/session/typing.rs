@@ -155,3 +155,59 @@ impl Session {
         made
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::session;
+    use testkit::kernel::Kernel;
+
+    bind! {
+        struct Thing("thing") { id: "id", gone: "gone" }
+    }
+
+    fn kernel() -> Kernel {
+        let mut k = Kernel::new();
+        k.structure("thing", 16, &[("id", 8, "u32")]);
+        k
+    }
+
+    #[test]
+    fn a_binding_is_made_once_and_again_where_types_change() {
+        let s = session(&kernel());
+        let first = s.bind::<Thing>();
+        assert!(Arc::ptr_eq(&first, &s.bind::<Thing>()));
+        assert_eq!((first.id.offset().unwrap(), first.gone.exists(), s.type_problems().len()), (8, false, 0));
+        s.renew();
+        let second = s.bind::<Thing>();
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_eq!(
+            first.id.offset().unwrap(),
+            second.id.offset().unwrap(),
+            "who holds the old one may go on"
+        );
+    }
+
+    #[test]
+    fn what_was_made_while_work_was_stopped_is_not_kept() {
+        let s = session(&kernel());
+        s.types();
+        s.cancel().cancel();
+        let first = s.bind::<Thing>();
+        assert!(!Arc::ptr_eq(&first, &s.bind::<Thing>()));
+        s.cancel().go_on();
+        let kept = s.bind::<Thing>();
+        assert!(Arc::ptr_eq(&kept, &s.bind::<Thing>()));
+    }
+
+    #[test]
+    fn a_kernel_without_types_says_so_of_each_member() {
+        let mut k = kernel();
+        k.without_btf();
+        let s = session(&k);
+        assert!(s.kernel_btf().is_none() && s.loaded().untyped);
+        let why = s.bind::<Thing>().id.offset().unwrap_err();
+        assert!(matches!(why, crate::KernelError::NoType("thing")), "{why}");
+        assert!(session(&kernel()).kernel_btf().is_some());
+    }
+}

@@ -22,7 +22,7 @@ use debuginfo::symtab::SymbolTable;
 
 /// VMCOREINFO without the lines that memory contradicts.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Told {
+pub(crate) struct CheckedInfo {
     pub(crate) info: VmcoreInfo,
     /// The build id in the kernel's notes.
     pub(crate) build_id: Option<Vec<u8>>,
@@ -55,7 +55,7 @@ impl Fact for CopiedId {
     }
 }
 
-impl Told {
+impl CheckedInfo {
     pub(crate) fn check(s: &Session) -> Self {
         let machine = &s.opened().machine;
         let (told, table) = (&machine.info, &s.kernel_symbols().table);
@@ -226,7 +226,7 @@ mod tests {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
             let from = at.0.wrapping_sub(self.0) as usize;
             let there = self.1.get(from..from.saturating_add(buf.len()));
-            let there = there.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?;
+            let there = there.ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
             buf.copy_from_slice(there);
             Ok(())
         }

@@ -467,3 +467,7 @@ pub(crate) fn return_addresses(
     }
     out
 }
+
+#[cfg(test)]
+#[path = "backtrace_tests.rs"]
+mod tests;

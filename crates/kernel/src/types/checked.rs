@@ -161,7 +161,7 @@ const STACK_END_MAGIC: u64 = 0x57ac_6e9d;
 const LOOK: usize = 12 << 10;
 
 /// What the objects say of one member.
-struct Judged {
+struct MemberEvidence {
     member: &'static str,
     /// Where its type has it.
     offset: u64,
@@ -173,7 +173,7 @@ struct Judged {
     elsewhere: Option<u64>,
 }
 
-impl Judged {
+impl MemberEvidence {
     /// One object's value can be damaged. Two are not, nor one whose value stands elsewhere.
     const fn is_wrong(&self) -> bool {
         self.right == 0 && (self.wrong > 1 || self.wrong == 1 && self.elsewhere.is_some())
@@ -188,9 +188,9 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn of(judged: &[Judged]) -> Self {
-        let right = judged.iter().filter(|one| one.right > 0 && one.telling).count();
-        Self { right, wrong: judged.iter().filter(|one| one.right == 0 && one.wrong > 0).count() }
+    fn of(members: &[MemberEvidence]) -> Self {
+        let right = members.iter().filter(|one| one.right > 0 && one.telling).count();
+        Self { right, wrong: members.iter().filter(|one| one.right == 0 && one.wrong > 0).count() }
     }
 
     /// Whether memory contradicts the struct. One wrong value can be damage, and a struct with right ones is not shuffled;
@@ -206,9 +206,10 @@ pub(crate) fn correct(s: &Session, types: &Types) -> Vec<String> {
     let told = taint::is_randomised(s);
     let mut names: Vec<&str> = OBJECTS.iter().map(|object| object.of).collect();
     names.dedup();
-    let all: Vec<(&str, Vec<Judged>)> = names.into_iter().map(|of| (of, judge(s, types, of))).collect();
+    let all: Vec<(&str, Vec<MemberEvidence>)> =
+        names.into_iter().map(|of| (of, evidence_of(s, types, of))).collect();
     // where one was shuffled, so were others
-    let shuffled = told || all.iter().any(|(_, judged)| Outcome::of(judged).contradicts(false));
+    let shuffled = told || all.iter().any(|(_, members)| Outcome::of(members).contradicts(false));
     // read before anything is corrected: what it finds must not depend on a part of it
     let of_tasks = std::cell::OnceCell::new();
     let inferred = |of: &str| {
@@ -218,12 +219,12 @@ pub(crate) fn correct(s: &Session, types: &Types) -> Vec<String> {
     };
     let mut whole = Vec::new();
     let mut corrections = Vec::new();
-    for (of, judged) in &all {
-        if Outcome::of(judged).contradicts(shuffled) {
+    for (of, members) in &all {
+        if Outcome::of(members).contradicts(shuffled) {
             corrections.push((*of, proven(s, types, of, inferred(of))));
             whole.push(*of);
         } else {
-            doubt_members(s, types, of, judged, &inferred);
+            doubt_members(s, types, of, members, &inferred);
         }
     }
     for (of, proven) in corrections {
@@ -258,8 +259,8 @@ pub(crate) fn contradicted(s: &Session, types: &Types) -> Vec<&'static str> {
     let mut names: Vec<&str> = OBJECTS.iter().map(|object| object.of).collect();
     names.dedup();
     names.retain(|of| {
-        let judged = judge(s, types, of);
-        Outcome::of(&judged).contradicts(false) || judged.iter().any(Judged::is_wrong)
+        let members = evidence_of(s, types, of);
+        Outcome::of(&members).contradicts(false) || members.iter().any(MemberEvidence::is_wrong)
     });
     names
 }
@@ -271,12 +272,12 @@ fn doubt_members<'a>(
     s: &Session,
     types: &Types,
     of: &str,
-    judged: &[Judged],
+    members: &[MemberEvidence],
     inferred: &dyn Fn(&str) -> Vec<(&'a str, u64)>,
 ) {
     let Some(ty) = find_struct(types, &[of]) else { return };
     let mut names: Vec<String> =
-        judged.iter().filter(|one| one.is_wrong()).map(|one| one.member.to_owned()).collect();
+        members.iter().filter(|one| one.is_wrong()).map(|one| one.member.to_owned()).collect();
     let several = names.len() > 1;
     let impossible = types.doubts().into_iter().find(|(name, _)| name == of).map(|(_, doubts)| doubts);
     names.extend(impossible.iter().flat_map(|all| all.iter().map(|doubt| doubt.member.clone())));
@@ -284,15 +285,15 @@ fn doubt_members<'a>(
         return;
     }
     if several {
-        let beside = types.members_of(ty).into_iter().filter(|(_, at)| !is_between_right_ones(judged, *at));
+        let beside = types.members_of(ty).into_iter().filter(|(_, at)| !is_between_right_ones(members, *at));
         let is_proven =
-            |name: &str| judged.iter().any(|one| one.member == name && one.right > 0 && one.telling);
+            |name: &str| members.iter().any(|one| one.member == name && one.right > 0 && one.telling);
         names.extend(beside.filter(|(name, _)| !is_proven(name)).map(|(name, _)| name.to_string()));
     }
     let shown = proven(s, types, of, inferred(of));
     let offset = |name: &str| {
         let shown = shown.iter().find(|one| one.member == name).map(|one| one.offset);
-        shown.or_else(|| judged.iter().find(|one| one.member == name)?.elsewhere)
+        shown.or_else(|| members.iter().find(|one| one.member == name)?.elsewhere)
     };
     names.sort();
     names.dedup();
@@ -318,8 +319,8 @@ pub(crate) fn doubt_in_words(of: &str, doubts: &[Doubt]) -> String {
 }
 
 /// Whether the nearest members on both sides, as far as memory tells any, are where the type has them.
-fn is_between_right_ones(judged: &[Judged], at: u64) -> bool {
-    let told = || judged.iter().filter(|one| one.is_wrong() || one.right > 0 && one.telling);
+fn is_between_right_ones(members: &[MemberEvidence], at: u64) -> bool {
+    let told = || members.iter().filter(|one| one.is_wrong() || one.right > 0 && one.telling);
     let before = told().filter(|one| one.offset <= at).max_by_key(|one| one.offset);
     let after = told().filter(|one| one.offset > at).min_by_key(|one| one.offset);
     before.into_iter().chain(after).all(|one| !one.is_wrong())
@@ -378,9 +379,9 @@ fn proven_of_module(s: &Session, types: &Types) -> Vec<Proven> {
 }
 
 /// What all objects of a struct say of its members.
-fn judge(s: &Session, types: &Types, of: &str) -> Vec<Judged> {
+fn evidence_of(s: &Session, types: &Types, of: &str) -> Vec<MemberEvidence> {
     let Some(ty) = find_struct(types, &[of]) else { return Vec::new() };
-    let mut out: Vec<Judged> = Vec::new();
+    let mut out: Vec<MemberEvidence> = Vec::new();
     for object in OBJECTS.iter().filter(|object| object.of == of) {
         let Some(at) = object.lies.address(s) else { continue };
         for &(member, holds) in object.members {
@@ -392,7 +393,14 @@ fn judge(s: &Session, types: &Types, of: &str) -> Vec<Judged> {
                 continue;
             };
             let n = out.iter().position(|one| one.member == member).unwrap_or_else(|| {
-                out.push(Judged { member, offset, right: 0, wrong: 0, telling: false, elsewhere: None });
+                out.push(MemberEvidence {
+                    member,
+                    offset,
+                    right: 0,
+                    wrong: 0,
+                    telling: false,
+                    elsewhere: None,
+                });
                 out.len() - 1
             });
             let Some(one) = out.get_mut(n) else { continue };

@@ -237,6 +237,9 @@ const MEMORY: &[&str] = &[
 const CONTEXT: &[&str] = &["set PID", "set -c 0", "set -p"];
 
 /// The lines, with the words in capitals replaced: a task that sleeps, a page of its memory, addresses.
+///
+/// # Errors
+/// The program does not tell what stands for the words.
 pub fn questions(case: &Case, files: &[PathBuf]) -> Result<Vec<(Group, String)>, String> {
     let ask = ["ps", "sym linux_banner init_task"].map(str::to_owned);
     let answers = Answers::ask(files, &ask)?;

@@ -58,7 +58,7 @@ impl Printed {
     }
 
     /// `printed: channel->id = 99, wanted = "zoo0"`; nothing of arguments that have no name.
-    pub(crate) fn told(&self, namer: &Namer<'_>) -> Option<Statement> {
+    pub(crate) fn statement(&self, namer: &Namer<'_>) -> Option<Statement> {
         let one = |(sym, shown): &(Sym, String)| {
             let named = namer.sym(self.call, *sym, 0).filter(|n| !n.expr.names_register())?;
             Some((named.expr, shown.clone()))

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use unwind::Frame;
 
 /// A frame's function, and what of its registers and stack is still known.
-pub(crate) struct Reach<'a> {
+pub(crate) struct FrameValues<'a> {
     s: &'a Session,
     pub(crate) code: &'a Rc<Code>,
     pub(crate) regs: Regs,
@@ -26,7 +26,7 @@ pub(crate) struct Reach<'a> {
     pub(crate) ip: u64,
 }
 
-impl<'a> Reach<'a> {
+impl<'a> FrameValues<'a> {
     /// Of a frame, with the registers that are known in it.
     fn of(s: &'a Session, code: &'a Rc<Code>, frame: &Frame, regs: Regs) -> Self {
         Self { s, code, regs, cfa: frame.cfa, whole: !frame.is_call, ip: frame.pc.0 }
@@ -122,9 +122,9 @@ impl<'a> Chain<'a> {
             let code = Code::around(s, frame.lookup());
             // what the caller's registers were: those that this function has to give back
             carried = code.as_ref().filter(|_| frame.saved.is_none()).map(|code| {
-                let reach = Reach::of(s, code, frame, regs);
+                let values = FrameValues::of(s, code, frame, regs);
                 let mut out = Regs::new(regs.reg_set());
-                kept.iter().for_each(|&n| out.put(n, reach.on_entry(n)));
+                kept.iter().for_each(|&n| out.put(n, values.on_entry(n)));
                 out
             });
             links.push((code, regs));
@@ -132,26 +132,26 @@ impl<'a> Chain<'a> {
         Self { s, frames, from, links }
     }
 
-    /// A frame's reach; `None` where its code is not in the dump.
-    pub(crate) fn reach(&self, n: usize) -> Option<Reach<'_>> {
+    /// The values of a frame's function; `None` where its code is not in the dump.
+    pub(crate) fn values_at(&self, n: usize) -> Option<FrameValues<'_>> {
         let (code, regs) = self.links.get(n.checked_sub(self.from)?)?;
-        Some(Reach::of(self.s, code.as_ref()?, self.frames.get(n)?, *regs))
+        Some(FrameValues::of(self.s, code.as_ref()?, self.frames.get(n)?, *regs))
     }
 
     /// The first argument that a frame's function was called with.
     pub(crate) fn first_argument(&self, n: usize) -> Option<u64> {
-        self.reach(n)?.argument_on_entry()
+        self.values_at(n)?.argument_on_entry()
     }
 
     /// The first argument of the call that a frame is in: its value, and the name of what was passed.
     pub(crate) fn passed(&self, n: usize) -> (Option<u64>, Option<String>) {
         let found = || {
-            let reach = self.reach(n)?;
+            let values = self.values_at(n)?;
             let frame = self.frames.get(n)?;
             let call = Listing::around(self.s, frame.lookup())?.call_before(frame.pc)?;
-            let first = reach.first()?;
-            let value = reach.register_at(call.0, first);
-            let namer = Namer::new(self.s, reach.code, &reach.regs, frame.cfa.map(|a| a.0));
+            let first = values.first()?;
+            let value = values.register_at(call.0, first);
+            let namer = Namer::new(self.s, values.code, &values.regs, frame.cfa.map(|a| a.0));
             Some((value, namer.register(call.0, first).map(|n| n.text())))
         };
         found().unwrap_or_default()
@@ -160,14 +160,14 @@ impl<'a> Chain<'a> {
     /// The function that the indirect call that a frame is in has called: another than the frame before says, where
     /// that one jumped on to the next.
     pub(crate) fn called(&self, n: usize) -> Option<VirtAddr> {
-        let reach = self.reach(n)?;
+        let values = self.values_at(n)?;
         let frame = self.frames.get(n)?;
-        let (call, operand) = reach.code.function.call_before(frame.pc.0)?;
-        let value = match operand.or_else(|| thunk(self.s, reach.code, call))? {
-            Operand::Reg { number, .. } => reach.register_at(call, number)?,
+        let (call, operand) = values.code.function.call_before(frame.pc.0)?;
+        let value = match operand.or_else(|| thunk(self.s, values.code, call))? {
+            Operand::Reg { number, .. } => values.register_at(call, number)?,
             Operand::Mem(m) => {
-                let (base, disp) = reach.code.flow.address(call, &m)?;
-                self.s.mem().u64(VirtAddr(reach.value(base)?.wrapping_add_signed(disp))).ok()?
+                let (base, disp) = values.code.flow.address(call, &m)?;
+                self.s.mem().u64(VirtAddr(values.value(base)?.wrapping_add_signed(disp))).ok()?
             }
             Operand::Imm(_) => return None,
         };

@@ -3,7 +3,7 @@
 
 use crate::code::roles;
 use crate::model::{Context, CpuDoing, Doing, How, Statement, Who, Whose};
-use crate::victim::frames::{Victim, standing};
+use crate::victim::frames::{Victim, current_frame};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 use kernel::Session;
@@ -95,7 +95,7 @@ fn doing(s: &Session, task: &Task) -> Doing {
             f.saved.as_ref().is_some_and(|r| r.user) && s.arch().entries().saves_for_interrupt(name)
         })
     };
-    match standing(s.arch(), &names, frames).and_then(|n| frames.get(n)) {
+    match current_frame(s.arch(), &names, frames).and_then(|n| frames.get(n)) {
         // a call that may have returned
         Some(frame) if frame.how.is_guess() => Doing::Unknown,
         Some(frame) => match s.locate(frame.lookup()) {

@@ -3,7 +3,7 @@
 use crate::code::operand::{operand_address, read, register_name};
 use crate::explain::operand::passed;
 use crate::explain::pointer::non_canonical;
-use crate::explain::pointer::{judge, poison};
+use crate::explain::pointer::{describe, poison};
 use crate::model::{
     Access, Accessed, Detail, How, Lack, Name, Operand as Row, Origin, Pointed, PointerIs, Spot, Value, Why,
 };
@@ -106,7 +106,7 @@ fn pointer(namer: &Namer<'_>, ip: u64, base: usize, member: Option<&Member>, at:
         _ => CExpr::register(register_name(namer.s, base, 8)),
     };
     let is = value.map(|v| {
-        let pointed = around_null(&name, v, at).unwrap_or_else(|| judge(namer.s, v));
+        let pointed = around_null(&name, v, at).unwrap_or_else(|| describe(namer.s, v));
         Why::Pointer(name.clone(), pointed)
     });
     let row = Row {
@@ -134,7 +134,7 @@ fn why(namer: &Namer<'_>, ip: u64, class: Class, found: &Faulted, pointer: Optio
     let line = namer.code.function.text(ip).unwrap_or_default();
     let name = line.trim_start_matches("lock ").split(' ').next().unwrap_or_default();
     if m.base.is_none() && !m.per_cpu && poison(*at).is_some() {
-        return vec![Why::Address(judge(namer.s, *at))];
+        return vec![Why::Address(describe(namer.s, *at))];
     }
     let unaligned =
         class == Class::GeneralProtection && asks_16(name) && at % 16 != 0 && !non_canonical(namer.s, *at);
@@ -339,7 +339,7 @@ fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, mut told: Vec<Row>, depth: usize)
     let (base, at) = match flow.expr(sym) {
         Expr::Load { base, at, .. } => (base, at),
         Expr::Add { base, .. } => (base, ip),
-        Expr::Phi { .. } => return walked(namer, ip, sym, told, depth),
+        Expr::Phi { .. } => return with_loop_start(namer, ip, sym, told, depth),
         _ => return told,
     };
     let Some(named) = namer.sym(at, base, 0) else { return told };
@@ -353,16 +353,16 @@ fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, mut told: Vec<Row>, depth: usize)
 }
 
 /// With the pointer that a loop began with, where memory shows that it led to this one.
-fn walked(namer: &Namer<'_>, ip: u64, sym: Sym, mut told: Vec<Row>, depth: usize) -> Vec<Row> {
-    let Some(walk) = namer.code.flow.walk(sym) else { return told };
-    let Some(reached) = namer.reached(sym, &walk) else { return told };
-    if reached.turns > 0
-        && let Some(named) = namer.sym(ip, reached.first, 0)
+fn with_loop_start(namer: &Namer<'_>, ip: u64, sym: Sym, mut told: Vec<Row>, depth: usize) -> Vec<Row> {
+    let Some(carried) = namer.code.flow.carried(sym) else { return told };
+    let Some(position) = namer.loop_position(sym, &carried) else { return told };
+    if position.turns > 0
+        && let Some(named) = namer.sym(ip, position.first, 0)
         && told.iter().all(|r| r.expr() != Some(&named.expr))
     {
-        told.push(link(namer, sym, reached.first, &named));
+        told.push(link(namer, sym, position.first, &named));
     }
-    chain(namer, ip, reached.first, told, depth + 1)
+    chain(namer, ip, position.first, told, depth + 1)
 }
 
 /// One pointer of a chain.

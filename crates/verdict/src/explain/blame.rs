@@ -100,14 +100,7 @@ fn who_erred(case: &Case<'_>, n: usize) -> Option<(usize, Place)> {
     let mut callers = frames.iter().enumerate().skip(n + 1);
     let (at, frame) = callers.find(|(_, f)| !name(f).is_some_and(roles::is_finding))?;
     let is_certain = frames.get(n + 1..=at)?.iter().all(|f| !f.how.is_guess() && f.saved.is_none());
-    (is_certain && name(frame).is_some()).then(|| (at, place_of_return(s, frame)))
-}
-
-/// The place of a caller, which is named by its return address, as backtraces have it.
-fn place_of_return(s: &Session, frame: &Frame) -> Place {
-    let place = fault_frame::place_of_call(s, frame.lookup());
-    let offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
-    Place { offset, address: frame.pc.0, ..place }
+    (is_certain && name(frame).is_some()).then(|| (at, fault_frame::place_of_return(s, frame)))
 }
 
 /// Of a death that no instruction tells of.
@@ -151,7 +144,7 @@ fn blamed(case: &Case<'_>, class: Class) -> Option<usize> {
 
 /// The place of the frame to blame, with the line that says most.
 fn place_of_frame(s: &Session, event: Option<&Event>, class: Class, frame: &Frame) -> Place {
-    let mut place = place_of_return(s, frame);
+    let mut place = fault_frame::place_of_return(s, frame);
     if (class.is_stall() || class == Class::Nmi) && !frame.is_call {
         // of a CPU in a loop the line that makes it go on, not that of the turn it was in
         let jump = spin::loop_at(s, frame.lookup());
@@ -227,17 +220,22 @@ fn said_place(s: &Session, event: &Event) -> Option<Place> {
     ) {
         return None;
     }
+    Some(of_log(s, (function, *offset, module.as_ref()), event))
+}
+
+/// A place that the log names.
+fn of_log(s: &Session, (function, offset, module): (&String, u64, Option<&String>), event: &Event) -> Place {
     let qualified = module.as_ref().map_or_else(|| function.clone(), |m| format!("{m}:{function}"));
     let all = s.named(&qualified);
     let mut of = all.iter().filter(|sym| sym.is_text());
     let only = of.next().filter(|_| of.next().is_none());
-    Some(Place {
-        address: only.map_or(0, |sym| sym.addr.add(*offset).0),
+    Place {
+        address: only.map_or(0, |sym| sym.addr.add(offset).0),
         function: function.clone(),
-        offset: *offset,
-        module: module.clone(),
+        offset,
+        module: module.cloned(),
         file: event.oops.said.file.clone(),
         line: event.oops.said.line,
         inlined: None,
-    })
+    }
 }

@@ -2,11 +2,12 @@
 //! operands had.
 
 use crate::explain::idiom;
-use crate::explain::operand::{Side, constant, side, unlike};
+use crate::explain::operand::{constant, side, unlike};
 use crate::model::{CodeLine, Condition, Detail, End, How, Jump, NoCondition, Object, Operand as Row, Value};
 use crate::naming::atomic;
 use crate::naming::bits;
 use crate::naming::names::{Namer, shown};
+use crate::naming::side::Side;
 use arch::dataflow::{Branch, Expr, Operand, Part, Relation, Test, Way, cut};
 use cexpr::{BinOp, Expr as CExpr, ExprKind, TypeSpec};
 use debuginfo::types::{Encoding, Type, Types};
@@ -14,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 /// A part of a condition: `total_sg > vq->vring.num`.
 #[derive(Clone)]
-struct Told {
+struct Clause {
     /// `None` where it cannot be told, or says nothing.
     expr: Option<CExpr>,
     /// Whether it holds with the values at hand.
@@ -54,7 +55,7 @@ pub(crate) fn of_trap(namer: &Namer<'_>, trap: u64, warning: bool) -> Result<Con
 
 /// A way to the trap, told: its parts, those that could not be told left out.
 struct Reading {
-    parts: Vec<Told>,
+    parts: Vec<Clause>,
     /// True where every part that the way needs was told.
     whole: bool,
 }
@@ -64,7 +65,7 @@ impl Reading {
     fn refuted(&self) -> bool {
         self.parts.iter().any(|p| p.sure && p.truth == Some(false))
     }
-    fn holds(&self, shown: &[&Told]) -> bool {
+    fn holds(&self, shown: &[&Clause]) -> bool {
         self.whole && !shown.is_empty() && shown.iter().all(|p| p.truth == Some(true))
     }
 }
@@ -120,13 +121,14 @@ fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, warning: bool) -> Result<C
         let mut ways = ways.iter();
         all.retain(|_| ways.next().is_none_or(&mut came));
     }
-    let open: Vec<(&Reading, Vec<&Told>)> =
+    let open: Vec<(&Reading, Vec<&Clause>)> =
         all.iter().filter(|(r, _)| !r.refuted()).map(|(r, spare)| (r, needed(r, spare))).collect();
     if open.is_empty() {
         return Err(NoCondition::Refuted(ways.len()));
     }
-    let holding: Vec<&Vec<&Told>> = open.iter().filter(|(r, shown)| r.holds(shown)).map(|(_, s)| s).collect();
-    let (chosen, confirmed): (Vec<&Vec<&Told>>, bool) = match holding.as_slice() {
+    let holding: Vec<&Vec<&Clause>> =
+        open.iter().filter(|(r, shown)| r.holds(shown)).map(|(_, s)| s).collect();
+    let (chosen, confirmed): (Vec<&Vec<&Clause>>, bool) = match holding.as_slice() {
         [] => (open.iter().map(|(_, s)| s).collect(), false),
         some => (some.to_vec(), true),
     };
@@ -163,8 +165,8 @@ fn begins_with_register(expr: &CExpr) -> bool {
 }
 
 /// An operand that is gone, and that the one way to the trap says was equal to a constant.
-fn implied(row: Row, parts: &[&Told]) -> Row {
-    let says = |part: &&&Told| part.equal.is_some() && part.rows.contains(&row);
+fn implied(row: Row, parts: &[&Clause]) -> Row {
+    let says = |part: &&&Clause| part.equal.is_some() && part.rows.contains(&row);
     match parts.iter().find(says).filter(|_| row.value.is_none()) {
         Some(part) => Row {
             value: part.equal.clone(),
@@ -176,13 +178,13 @@ fn implied(row: Row, parts: &[&Told]) -> Row {
 }
 
 /// The parts without which the trap would not have been reached this way.
-fn needed<'r>(reading: &'r Reading, spare: &[bool]) -> Vec<&'r Told> {
+fn needed<'r>(reading: &'r Reading, spare: &[bool]) -> Vec<&'r Clause> {
     let shown = reading.parts.iter().zip(spare.iter().chain(std::iter::repeat(&false)));
     shown.filter(|(part, spare)| !**spare && part.expr.is_some()).map(|(part, _)| part).collect()
 }
 
 /// `a && b || c`, with every operand once.
-fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, warning: bool) -> Condition {
+fn join(namer: &Namer<'_>, ways: &[&Vec<&Clause>], confirmed: bool, warning: bool) -> Condition {
     let mut alternatives: Vec<CExpr> = Vec::new();
     let (mut rows, mut objects, mut code): (Vec<Row>, Vec<Object>, Vec<CodeLine>) = Default::default();
     let mut how = How::Dwarf;
@@ -217,10 +219,10 @@ fn join(namer: &Namer<'_>, ways: &[&Vec<&Told>], confirmed: bool, warning: bool)
 }
 
 fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {
-    let told: Vec<Option<Told>> = way.steps.iter().map(|step| tell(namer, step, trap)).collect();
+    let told: Vec<Option<Clause>> = way.steps.iter().map(|step| clause(namer, step, trap)).collect();
     let whole = told.iter().all(Option::is_some);
     // what could not be told keeps its place, without a text
-    let nothing = || Told {
+    let nothing = || Clause {
         expr: None,
         truth: None,
         sure: false,
@@ -369,7 +371,7 @@ const fn asks_memory(test: &Test) -> bool {
 }
 
 /// One comparison on the way to the trap.
-fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
+fn clause(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Clause> {
     let test = way.test?;
     let sides = Sides::of(namer, way, &test);
     let truth = evaluate(&test, &sides.left, &sides.right, sides.mask.as_ref(), sides.bit.as_ref());
@@ -394,7 +396,7 @@ fn tell(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Told> {
         rows.extend(x.row);
     }
     let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
-    Some(Told { expr, truth, sure, how, rows, objects, code: lines(namer, way, trap), once, equal })
+    Some(Clause { expr, truth, sure, how, rows, objects, code: lines(namer, way, trap), once, equal })
 }
 
 /// A word of which bits are asked for: no cast to the part that has them, and its value as people write flags.
@@ -457,7 +459,8 @@ fn lines(namer: &Namer<'_>, way: &Branch, trap: u64) -> Vec<CodeLine> {
         CodeLine::Instruction { at, text, .. } => CodeLine::Instruction { at, text, jump: Some(jump) },
         other => other,
     };
-    [Some(way.compare), way.kept_by].into_iter().flatten().map(|ip| code.line(ip)).chain([leads]).collect()
+    let own = [Some(way.compare), way.kept_by].into_iter().flatten();
+    way.before.iter().copied().chain(own).map(|ip| code.line(ip)).chain([leads]).collect()
 }
 
 /// Whether the comparison holds for these values.

@@ -1,8 +1,9 @@
 //! Comparisons that the compiler has turned into others, turned back: a range, an error number in place of a pointer.
 
-use crate::explain::operand::{Side, constant};
+use crate::explain::operand::constant;
 use crate::model::{Detail, Value};
 use crate::naming::names::Namer;
+use crate::naming::side::Side;
 use arch::dataflow::{Branch, Expr, Part, Relation, Sym, Test, cut};
 use cexpr::{BinOp, Expr as CExpr};
 use debuginfo::types::{Type, TypeRef, Types};

@@ -104,9 +104,8 @@ fn placed(
         && let Some(caller) = c.frame.and_then(|n| victim.frames().get(n + 1))
         && s.locate(caller.lookup()).is_some_and(|l| l.symbol.name == place.function)
     {
-        // the line by which it called itself says more than where the last call ran out of stack
-        let again = fault_frame::place_of_call(s, caller.lookup());
-        (place.file, place.line) = (again.file, again.line);
+        // where it called itself says more than where the last call ran out of stack
+        return fault_frame::place_of_return(s, caller);
     }
     place
 }
@@ -154,7 +153,7 @@ fn cause(
 ) -> Found {
     let line = event.and_then(|e| e.message.as_deref());
     let printed = line.and_then(|line| Printed::of(namer.s, &namer.code, c.pc.0, line));
-    let told = printed.as_ref().and_then(|p| p.told(&namer));
+    let told = printed.as_ref().and_then(|p| p.statement(&namer));
     let namer = namer.with_printed(printed.map(|p| p.values).unwrap_or_default());
     let stops = namer.code.function.text(c.pc.0).is_some_and(|text| text.starts_with("ud"));
     let is_trap = bug.is_some()
@@ -253,7 +252,7 @@ pub(crate) fn protected(
 
 /// Who jumped to where no code is: the call before the return address on top of the stack.
 pub(crate) fn wild_jump(s: &Session, c: &FaultFrame) -> Found {
-    let target = Evidence::Counter(pointer::judge(s, c.pc.0));
+    let target = Evidence::Counter(pointer::describe(s, c.pc.0));
     let evidence = vec![Statement::new(c.how, target, &["bt".into()])];
     let call = c
         .regs
@@ -289,7 +288,7 @@ fn wild_call(s: &Session, c: &FaultFrame, code: &Rc<Code>, ip: u64, operand: Opt
     namer.at = ip;
     let operand = operand.or_else(|| crate::code::registers::thunk(s, code, ip));
     let found = operand.and_then(|o| access::call_target(&namer, ip, &o));
-    let to = pointer::judge(s, c.pc.0);
+    let to = pointer::describe(s, c.pc.0);
     let (target, how, operands) = match found {
         Some((target, how, rows)) => (Some(target), how, rows),
         None => (None, How::Decoded, Vec::new()),

@@ -4,41 +4,13 @@ use crate::code::operand::{read, register_name};
 use crate::model::{Detail, How, Name, Object, Operand as Row, Origin, Spot, Value};
 use crate::naming::atomic;
 use crate::naming::names::{Member, Named, Namer, shown};
+use crate::naming::side::Side;
 use crate::naming::values::Held;
 use arch::dataflow::{Branch, Expr, Mem, Operand, Part, Sym, Test, cut};
 use base::VirtAddr;
 use cexpr::{Expr as CExpr, ExprKind, TypeName};
 use debuginfo::types::{Space, Type, TypeRef, Types};
 use kernel::Session;
-
-/// An operand: its name, its value and the row that tells of it.
-#[derive(Clone)]
-pub(crate) struct Side {
-    pub(crate) expr: CExpr,
-    pub(crate) ty: Option<TypeRef>,
-    pub(crate) value: Option<u64>,
-    /// False where the value was read from memory that may have changed since.
-    pub(crate) sure: bool,
-    pub(crate) constant: bool,
-    pub(crate) memory: bool,
-    pub(crate) row: Option<Row>,
-    pub(crate) object: Option<Object>,
-}
-
-impl Side {
-    pub(crate) fn constant(v: i64) -> Self {
-        Self {
-            expr: CExpr::int(v),
-            ty: None,
-            value: Some(v.cast_unsigned()),
-            sure: true,
-            constant: true,
-            memory: false,
-            row: None,
-            object: None,
-        }
-    }
-}
 
 /// An operand of the comparison before a jump.
 pub(crate) fn side(namer: &Namer<'_>, way: &Branch, part: Part, size: u64) -> Side {

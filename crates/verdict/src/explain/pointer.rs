@@ -48,11 +48,11 @@ fn flipped(s: &Session, value: u64) -> Option<(u32, u64)> {
 }
 
 /// What a bad pointer's value says.
-pub(crate) fn judge(s: &Session, value: u64) -> Pointed {
-    Pointed { value, is: judged(s, value) }
+pub(crate) fn describe(s: &Session, value: u64) -> Pointed {
+    Pointed { value, is: what_is(s, value) }
 }
 
-fn judged(s: &Session, value: u64) -> PointerIs {
+fn what_is(s: &Session, value: u64) -> PointerIs {
     if value == 0 {
         return PointerIs::Null;
     }

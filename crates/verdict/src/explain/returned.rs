@@ -46,7 +46,7 @@ pub(crate) fn wild_return(s: &Session, c: &FaultFrame) -> Option<Access> {
             detail: vec![Detail::Into { function: place.function, module: place.module, at }],
         });
     }
-    let what = Accessed::Return { to: pointer::judge(s, c.pc.0), slot };
+    let what = Accessed::Return { to: pointer::describe(s, c.pc.0), slot };
     Some(Access { what, how: How::Memory, operands, code: Vec::new(), at: None })
 }
 

@@ -19,7 +19,7 @@ fn report<'l>(lines: &'l [&'l str], at: usize) -> &'l [&'l str] {
 }
 
 /// What the report says of a group's limit, and of pages set aside.
-pub(crate) fn told(lines: &[&str], at: usize) -> Vec<Statement> {
+pub(crate) fn statements(lines: &[&str], at: usize) -> Vec<Statement> {
     let about = report(lines, at);
     group(about).into_iter().chain(huge(about)).map(Statement::logged).collect()
 }
@@ -95,7 +95,7 @@ mod tests {
             "Node 1 hugepages_total=10 hugepages_free=2 hugepages_surp=0 hugepages_size=2048kB",
             "Kernel panic - not syncing: Out of memory",
         ];
-        let texts: Vec<String> = told(&lines, 7).into_iter().map(|s| s.text()).collect();
+        let texts: Vec<String> = statements(&lines, 7).into_iter().map(|s| s.text()).collect();
         assert_eq!(
             texts,
             [
@@ -103,7 +103,7 @@ mod tests {
                 "set aside as huge pages: 80 MiB (40 of 2048 kB, 32 of them not used)",
             ]
         );
-        assert!(told(&lines, 2).is_empty());
+        assert!(statements(&lines, 2).is_empty());
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
         let bytes = kinds.into_iter().map(|(kind, pages)| (kind, pages.saturating_mul(s.page_size())));
         out.push(Statement::logged(Memory::Kinds(bytes.collect())));
     }
-    out.extend(crate::memory::limits::told(lines, at));
+    out.extend(crate::memory::limits::statements(lines, at));
     let (caches, unknown) = slab_memory::taken(s);
     if !caches.is_empty() {
         let caches = caches.iter().take(TOP).map(|(name, bytes)| (name.to_string(), *bytes)).collect();

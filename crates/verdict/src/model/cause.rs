@@ -97,6 +97,11 @@ pub enum Accessed {
         /// Where the return address was.
         slot: u64,
     },
+    /// Free memory that is free already, or that is no object.
+    Free {
+        /// The address that was given.
+        at: u64,
+    },
     /// What UBSAN says, in its words.
     Undefined(String),
 }

@@ -21,7 +21,7 @@ pub use memory::{HugePool, Memory, PageKind};
 pub use object::{Allocator, Known, Met, Past, PastEvent};
 pub use operand::{Detail, Name, Operand, Origin, Spot, Value};
 pub use pointer::{Located, Pointed, PointerIs};
-pub use report::{ErrorFact, FirmwareError, MachineCheck, Report, StackUser, Vendor};
+pub use report::{ErrorFact, FirmwareFault, MachineCheck, Report, StackUser, Vendor};
 pub use stall::{Deaf, For, LoopRead, LostOwner, Stall, Waiter};
 pub use statement::{Evidence, History, KnownIssue, Lack, Module, NoCondition, Related, Says, Statement};
 
@@ -201,7 +201,7 @@ pub struct Verdict {
     pub access: Option<Access>,
     /// What the machine was doing.
     pub context: Vec<Statement>,
-    /// The module to blame, and its standing.
+    /// The module to blame, and where it comes from.
     pub module: Vec<Statement>,
     /// Who waits for what.
     pub waits: Vec<Statement>,

@@ -4,7 +4,7 @@ use super::{Met, Who};
 use kernel::mm::page_state::Use;
 use kernel::mm::poison::Poison;
 
-/// A pointer's value, judged.
+/// A pointer's value, and what it is.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Pointed {
     /// The value.

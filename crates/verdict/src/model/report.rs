@@ -52,6 +52,8 @@ pub enum Report {
     PageFlags(String),
     /// What KASAN says of the address, as it has it, without its first words.
     Address(String),
+    /// The variables of the frame that a bad address lies in, as the report has them: `[32, 40) 'data'`.
+    Variables(Vec<String>),
     /// Who allocated or freed the object, by KASAN's report.
     By {
         /// Freed.
@@ -68,7 +70,7 @@ pub enum Report {
     /// A record of a machine check.
     MachineCheck(MachineCheck),
     /// An error in a record of the firmware's.
-    Firmware(FirmwareError),
+    Firmware(FirmwareFault),
 }
 
 /// A function that has much of a stack.
@@ -86,7 +88,7 @@ pub struct StackUser {
 
 /// An error in a record of the firmware's, in its words.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FirmwareError {
+pub struct FirmwareFault {
     /// `fatal`, `recoverable`
     pub severity: String,
     /// What its section is about: `PCIe error`.

@@ -108,7 +108,7 @@ pub enum Evidence {
 /// The module to blame.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Module {
-    /// Its name and standing.
+    /// Its name, and where it comes from.
     Blamed {
         /// Its name.
         name: String,

@@ -4,9 +4,9 @@
 //! **Invariant:** what was there before is never taken from the dump as it stands, where it has been changed: at most
 //! a constant that was added is taken off again.
 
-use crate::explain::operand::Side;
 use crate::model::{Detail, Name, Operand as Row, Value};
 use crate::naming::names::{Named, Namer, shown};
+use crate::naming::side::Side;
 use arch::dataflow::{BinOp, Branch, Exchange, Expr, Operand, Part, Relation, Sym, cut};
 use cexpr::{Expr as CExpr, ExprKind};
 

@@ -4,10 +4,10 @@
 //! comparisons of the whole byte: these are turned back to members.
 
 use crate::code::operand::read;
-use crate::explain::operand::Side;
 use crate::model::{Object, Value};
 use crate::naming::members::{self, Leaf};
 use crate::naming::names::{Named, Namer};
+use crate::naming::side::Side;
 use arch::dataflow::{BinOp, Expr, Part, Relation, Sym};
 use debuginfo::types::TypeRef;
 

@@ -9,7 +9,7 @@ use crate::code::operand::{read, register_name};
 use crate::model::{How, Origin};
 use crate::naming::members;
 use crate::naming::names::{Named, Namer, pointer_to};
-use arch::dataflow::{Expr, Hop, Sym, Walk};
+use arch::dataflow::{Carried, Expr, Hop, Sym};
 use cexpr::{Expr as CExpr, ExprKind};
 use debuginfo::types::TypeRef;
 
@@ -18,55 +18,57 @@ const MAX_TURNS: usize = 1 << 14;
 /// Most turns that are spelled out.
 const MAX_SPELLED: usize = 4;
 
-/// The first value of a walk, and how many turns after it the value at hand comes.
+/// The first value that a loop carries, and how many turns after it the value at hand comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Reached {
+pub(crate) struct LoopPosition {
     pub(crate) first: Sym,
     pub(crate) turns: usize,
 }
 
 impl Namer<'_> {
-    /// Where on its walk a value is, as far as the dump's memory shows that.
-    pub(crate) fn reached(&self, sym: Sym, walk: &Walk) -> Option<Reached> {
+    /// In which turn of its loop a value is, as far as the dump's memory shows that.
+    pub(crate) fn loop_position(&self, sym: Sym, carried: &Carried) -> Option<LoopPosition> {
         let value = self.value(sym)?.value;
-        let mut best: Option<Reached> = None;
-        for first in &walk.firsts {
+        let mut best: Option<LoopPosition> = None;
+        for first in &carried.firsts {
             // of several, a first value that is not known may have led there as well
             let start = self.value(*first)?.value;
-            let Some(turns) = turns_to(start, value, &walk.turn, |at, size| read(self.s.mem(), at, size))
+            let Some(turns) = turns_to(start, value, &carried.turn, |at, size| read(self.s.mem(), at, size))
             else {
                 continue;
             };
             if best.is_some() {
                 return None;
             }
-            best = Some(Reached { first: *first, turns });
+            best = Some(LoopPosition { first: *first, turns });
         }
         best
     }
 
     /// The name of a value that depends on the path, as seen at the instruction at `ip`.
-    pub(crate) fn walked(&self, ip: u64, sym: Sym, depth: usize) -> Option<Named> {
-        let walk = self.code.flow.walk(sym)?;
-        if let Some(named) = self.along_array(ip, sym, &walk, depth) {
+    pub(crate) fn loop_carried(&self, ip: u64, sym: Sym, depth: usize) -> Option<Named> {
+        let carried = self.code.flow.carried(sym)?;
+        if let Some(named) = self.along_array(ip, sym, &carried, depth) {
             return Some(named);
         }
-        self.along_memory(ip, sym, &walk, depth).or_else(|| self.by_register(ip, sym, &walk, depth))
+        self.along_memory(ip, sym, &carried, depth).or_else(|| self.by_register(ip, sym, &carried, depth))
     }
 
     /// A pointer that a loop moves over an array: `&table[3]`.
-    fn along_array(&self, ip: u64, sym: Sym, walk: &Walk, depth: usize) -> Option<Named> {
-        self.strided(ip, sym, walk, depth).filter(|(_, within)| *within == 0).map(|(named, _)| named)
+    fn along_array(&self, ip: u64, sym: Sym, carried: &Carried, depth: usize) -> Option<Named> {
+        self.strided(ip, sym, carried, depth).filter(|(_, within)| *within == 0).map(|(named, _)| named)
     }
 
     /// The element that a pointer which a loop moves over an array points into, and how far: the loop's own pointer may
     /// be that of a member.
     pub(crate) fn in_array(&self, ip: u64, sym: Sym) -> Option<(Named, i64)> {
-        self.strided(ip, sym, &self.code.flow.walk(sym)?, 0)
+        self.strided(ip, sym, &self.code.flow.carried(sym)?, 0)
     }
 
-    fn strided(&self, ip: u64, sym: Sym, walk: &Walk, depth: usize) -> Option<(Named, i64)> {
-        let ([Hop::Add(by)], [first]) = (walk.turn.as_slice(), walk.firsts.as_slice()) else { return None };
+    fn strided(&self, ip: u64, sym: Sym, carried: &Carried, depth: usize) -> Option<(Named, i64)> {
+        let ([Hop::Add(by)], [first]) = (carried.turn.as_slice(), carried.firsts.as_slice()) else {
+            return None;
+        };
         let types = self.types();
         let stride = u64::try_from(*by).ok().filter(|by| *by > 0)?;
         let gone = self.value(sym)?.value.checked_sub(self.value(*first)?.value)?;
@@ -92,10 +94,10 @@ impl Namer<'_> {
     }
 
     /// A pointer that a loop follows through memory: `first->next->next`.
-    fn along_memory(&self, ip: u64, sym: Sym, walk: &Walk, depth: usize) -> Option<Named> {
-        let reached = self.reached(sym, walk)?;
+    fn along_memory(&self, ip: u64, sym: Sym, carried: &Carried, depth: usize) -> Option<Named> {
+        let reached = self.loop_position(sym, carried)?;
         let first = self.sym(ip, reached.first, depth + 2)?;
-        let many = !walk.turn.is_empty();
+        let many = !carried.turn.is_empty();
         let how = first.how.max(How::Decoded);
         if reached.turns == 0 {
             let own = Box::new(first.origin.when_it_was());
@@ -104,14 +106,14 @@ impl Namer<'_> {
         }
         let mut named = first.clone();
         for _ in 0..reached.turns.min(MAX_SPELLED) {
-            let next = self.turned(&named, &walk.turn)?;
+            let next = self.turned(&named, &carried.turn)?;
             if reached.turns > MAX_SPELLED && self.pointee_name(&next) != self.pointee_name(&named) {
                 return None;
             }
             named = next;
         }
         if reached.turns > MAX_SPELLED {
-            let once = self.turned(&first, &walk.turn)?.expr;
+            let once = self.turned(&first, &carried.turn)?.expr;
             let turn = step(&first.expr, &once)?;
             named.expr = CExpr::words(format!("{}\u{2026}{turn}", once.for_reader()));
         }
@@ -122,8 +124,8 @@ impl Namer<'_> {
 
     /// How a value that depends on the path came about, where memory shows that.
     pub(crate) fn way_here(&self, sym: Sym) -> Option<Origin> {
-        let walk = self.code.flow.walk(sym)?;
-        let reached = self.reached(sym, &walk).filter(|r| r.turns > 0)?;
+        let carried = self.code.flow.carried(sym)?;
+        let reached = self.loop_position(sym, &carried).filter(|r| r.turns > 0)?;
         Some(Origin::Turns { turns: reached.turns, first: self.sym(self.at, reached.first, 2)?.expr })
     }
 
@@ -149,23 +151,24 @@ impl Namer<'_> {
     }
 
     /// The register itself, as a pointer of the type that all its definitions have.
-    fn by_register(&self, ip: u64, sym: Sym, walk: &Walk, depth: usize) -> Option<Named> {
+    fn by_register(&self, ip: u64, sym: Sym, carried: &Carried, depth: usize) -> Option<Named> {
         let types = self.types();
         let register = self.code.flow.holders(ip, sym).next()?;
         let firsts: Vec<Named> =
-            walk.firsts.iter().map(|first| self.sym(ip, *first, depth + 2)).collect::<Option<_>>()?;
+            carried.firsts.iter().map(|first| self.sym(ip, *first, depth + 2)).collect::<Option<_>>()?;
         let start = firsts.first()?;
         let ty: TypeRef = start.ty?;
         let tag = self.pointee_name(start)?;
         let same = |named: &Named| self.pointee_name(named).as_deref() == Some(tag.as_str());
-        let steady = walk.turn.is_empty() || self.turned(start, &walk.turn).is_some_and(|next| same(&next));
+        let steady =
+            carried.turn.is_empty() || self.turned(start, &carried.turn).is_some_and(|next| same(&next));
         if !members::is_compound(types, members::pointee(types, ty)?) || !steady || !firsts.iter().all(same) {
             return None;
         }
-        let next = match walk.turn.is_empty() {
+        let next = match carried.turn.is_empty() {
             true => None,
             false => {
-                let next = self.turned(start, &walk.turn)?;
+                let next = self.turned(start, &carried.turn)?;
                 let turn = step(&start.expr, &next.expr).unwrap_or_else(|| next.text());
                 Some(turn.trim_start_matches("->").to_owned())
             }

@@ -7,6 +7,7 @@ pub(crate) mod loops;
 pub(crate) mod members;
 pub(crate) mod names;
 pub(crate) mod percpu;
+pub(crate) mod side;
 pub(crate) mod stored;
 pub(crate) mod terms;
 pub(crate) mod values;

@@ -125,7 +125,7 @@ impl Namer<'_> {
             }
             Expr::Phi { .. } => match self.code.flow.only(sym) {
                 Some(only) => self.sym(ip, only, depth + 1),
-                None => self.narrowest(ip, sym, depth).or_else(|| self.walked(ip, sym, depth)),
+                None => self.narrowest(ip, sym, depth).or_else(|| self.loop_carried(ip, sym, depth)),
             },
             Expr::Stack(_) | Expr::Opaque(_) | Expr::Flag { .. } => None,
         }

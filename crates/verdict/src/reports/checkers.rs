@@ -16,6 +16,8 @@ use kernel::log::event::is_place;
 const MAX_REPORT: usize = 160;
 /// Lines of a stack that are looked at for the one that is none of the allocator's.
 const MAX_STACK: usize = 16;
+/// So many variables of a frame are told.
+const MAX_VARIABLES: usize = 8;
 
 fn report<'l>(lines: &'l [&'l str], at: usize) -> &'l [&'l str] {
     lines.get(at..lines.len().min(at.saturating_add(MAX_REPORT))).unwrap_or_default()
@@ -45,6 +47,12 @@ fn accessed(line: &str) -> Option<Accessed> {
     })
 }
 
+/// `Free of addr ff1100000163ec08 by task insmod/48`, of a double free and one of no object (6.3, 6b07434980b3).
+fn freed(line: &str) -> Option<u64> {
+    let at = line.trim().strip_prefix("Free of addr ")?.split_whitespace().next()?;
+    u64::from_str_radix(at.trim_start_matches("0x"), 16).ok()
+}
+
 /// The access that KASAN found, with the expression that the checked code has for its address.
 pub(crate) fn kasan_access(
     s: &Session,
@@ -53,7 +61,12 @@ pub(crate) fn kasan_access(
     lines: &[&str],
     at: usize,
 ) -> Option<Access> {
-    let found = report(lines, at).iter().take(4).find_map(|l| accessed(l))?;
+    let first = || report(lines, at).iter().take(4);
+    if let Some(at) = first().find_map(|line| freed(line)) {
+        let what = What::Free { at };
+        return Some(Access { what, how: How::Log, operands: Vec::new(), code: Vec::new(), at: Some(at) });
+    }
+    let found = first().find_map(|line| accessed(line))?;
     let checked = blamed.and_then(|n| expression(s, victim, n, (found.at, found.size)));
     let (expr, rest) = checked.map(|(expr, row, code)| (expr, (row, code))).unzip();
     let (row, code) = rest.unzip();
@@ -116,9 +129,9 @@ pub(crate) fn kasan_object(lines: &[&str], at: usize) -> Vec<Statement> {
         let n = about.iter().position(|l| l.starts_with(prefix))?;
         let next = about.get(n + 1).map(|l| l.trim()).filter(|l| !l.is_empty());
         let first = about.get(n)?.trim();
-        // the frame of a stack's variable stands on a third
-        let third =
-            about.get(n + 2).map(|l| l.trim()).filter(|_| next.is_some_and(|l| l.ends_with("in frame:")));
+        // the frame of a stack's variable stands on a third, and who made a mapping
+        let goes_on = next.is_some_and(|l| l.ends_with("in frame:") || l.ends_with("created by:"));
+        let third = about.get(n + 2).map(|l| l.trim()).filter(|_| goes_on);
         let words: Vec<&str> = [Some(first), next, third].into_iter().flatten().collect();
         Some(words.join(" "))
     };
@@ -128,11 +141,16 @@ pub(crate) fn kasan_object(lines: &[&str], at: usize) -> Vec<Statement> {
         "The buggy address belongs to the variable:",
         "The buggy address belongs to stack of task",
         "The buggy address belongs to the virtual mapping at",
+        "The buggy address belongs to a vmalloc virtual mapping",
     ] {
         if let Some(text) = joined(prefix) {
             let said = text.strip_prefix("The buggy address ").unwrap_or(&text).to_owned();
             out.push(Statement::logged(Report::Address(said)));
         }
+    }
+    let variables = variables(about);
+    if !variables.is_empty() {
+        out.push(Statement::logged(Report::Variables(variables)));
     }
     for (prefix, freed) in [("Allocated by task", false), ("Freed by task", true)] {
         let Some(n) = about.iter().position(|l| l.starts_with(prefix)) else { continue };
@@ -157,6 +175,14 @@ pub(crate) fn kasan_object(lines: &[&str], at: usize) -> Vec<Statement> {
         }
     }
     out
+}
+
+/// The variables of a frame: `[32, 40) 'data'`, a line each behind `This frame has 1 object:`.
+fn variables(about: &[&str]) -> Vec<String> {
+    let of_frame = |line: &&str| line.starts_with("This frame has ") && line.contains(" object");
+    let Some(n) = about.iter().position(of_frame) else { return Vec::new() };
+    let rest = about.iter().skip(n + 1).map(|line| line.trim());
+    rest.take_while(|line| line.starts_with('[')).take(MAX_VARIABLES).map(str::to_owned).collect()
 }
 
 /// What UBSAN says behind its first line: `index 9 is out of range for type 'u32 [8]'`.
@@ -237,6 +263,38 @@ mod tests {
                 "freed by go+0x6c [chk], task 49",
             ]
         );
+    }
+
+    #[test]
+    fn a_report_of_a_stack_has_its_frame_s_variables_and_one_of_vmalloc_who_made_it() {
+        let texts = |lines: &[&str]| kasan_object(lines, 0).into_iter().map(|s| s.text()).collect::<Vec<_>>();
+        let stack = [
+            "BUG: KASAN: stack-out-of-bounds in way+0x92/0xb0 [chk]",
+            "Write of size 4 at addr ffffc90000157d60 by task insmod/48",
+            "",
+            "The buggy address belongs to stack of task insmod/48",
+            " and is located at offset 48 in frame:",
+            " way+0x0/0xb0 [chk]",
+            "",
+            "This frame has 2 objects:",
+            " [32, 40) 'data'",
+            " [64, 72) 'other'",
+            "",
+            "The buggy address belongs to the virtual mapping at",
+            " [ffffc90000150000, ffffc90000159000) created by:",
+            " kernel_clone+0xc8/0x590",
+        ];
+        assert_eq!(
+            texts(&stack),
+            [
+                "the address belongs to stack of task insmod/48 and is located at offset 48 in frame: way+0x0/0xb0 [chk]",
+                "the address belongs to the virtual mapping at [ffffc90000150000, ffffc90000159000) created by: \
+                 kernel_clone+0xc8/0x590",
+                "the frame's variables: [32, 40) 'data', [64, 72) 'other'",
+            ]
+        );
+        assert_eq!(freed("Free of addr ff1100000163ec08 by task insmod/48"), Some(0xff11_0000_0163_ec08));
+        assert_eq!(freed("Free of addr nothing"), None);
     }
 
     #[test]

@@ -7,14 +7,14 @@
 //! The firmware's records (`cper_estatus_print` in drivers/firmware/efi/cper.c) have a section for each error: `Error 0, type:
 //! fatal`, then `section_type: PCIe error` and what is known of the device or of the memory, one fact a line.
 
-use crate::model::{ErrorFact, FirmwareError, MachineCheck, Report, Statement, Vendor};
+use crate::model::{ErrorFact, FirmwareFault, MachineCheck, Report, Statement, Vendor};
 
 const MAX_RECORDS: usize = 4;
 /// The lines that one record takes, with those of other CPUs among them.
 const MAX_LINES: usize = 8;
 
 /// What the log's records say, the last ones of several.
-pub(crate) fn told(lines: &[&str]) -> Vec<Statement> {
+pub(crate) fn statements(lines: &[&str]) -> Vec<Statement> {
     let mut said: Vec<Report> = Vec::new();
     for record in sections(lines).map(Report::Firmware).chain(records(lines).map(Report::MachineCheck)) {
         if !said.contains(&record) {
@@ -60,7 +60,7 @@ const WHERE: &[(&str, ErrorFact)] = &[
 ];
 
 /// The uncorrected errors of the firmware's records.
-fn sections<'l>(lines: &'l [&'l str]) -> impl Iterator<Item = FirmwareError> {
+fn sections<'l>(lines: &'l [&'l str]) -> impl Iterator<Item = FirmwareFault> {
     lines.iter().enumerate().filter_map(|(n, line)| {
         let (error, severity) = body(line)?.trim_start().split_once(", type: ")?;
         error.strip_prefix("Error ").filter(|_| ["fatal", "recoverable"].contains(&severity))?;
@@ -73,7 +73,7 @@ fn sections<'l>(lines: &'l [&'l str]) -> impl Iterator<Item = FirmwareError> {
             Some((*fact, said.split_once(", ").map_or(said, |(_, name)| name).to_owned()))
         };
         let facts = WHERE.iter().filter_map(fact).collect();
-        Some(FirmwareError { severity: severity.to_owned(), section, facts })
+        Some(FirmwareFault { severity: severity.to_owned(), section, facts })
     })
 }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn texts(lines: &[&str]) -> Vec<String> {
-        told(lines).into_iter().map(|s| s.text()).collect()
+        statements(lines).into_iter().map(|s| s.text()).collect()
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) fn of(case: &Case<'_>, class: Class) -> Stalls {
     let mut out = Stalls::default();
     if let Some(waits) = &case.waits {
         out = looping(s, &case.victim, waits, class);
-        out.waits.splice(..0, waits.told(class));
+        out.waits.splice(..0, waits.statements(class));
     }
     if class == Class::Atomic {
         out.waits.extend(case.victim.task.map(|t| held(s, t)).unwrap_or_default());
@@ -55,7 +55,7 @@ fn loop_of(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>) -> Stalls {
     if waits.of_task(task.at).is_some_and(|w| matches!(w.what, What::Spin(_))) {
         return Stalls::default();
     }
-    let calls = crate::stall::ipi::told(s, victim, task);
+    let calls = crate::stall::ipi::statement(s, victim, task);
     let Some(l) = spin::looping(s, victim) else {
         return Stalls { waits: calls.into_iter().collect(), evidence: Vec::new() };
     };
@@ -82,7 +82,7 @@ pub(crate) fn held(s: &Session, task: &Task) -> Vec<Statement> {
 
 /// Of several that stand still, the one that the verdict is of: of tasks that hang the first message's whose task it
 /// still is, of CPUs the one that the panic was for.
-pub(crate) fn told<'e>(event: &'e Event, task: Option<&Task>) -> Option<&'e Subject> {
+pub(crate) fn subject_of<'e>(event: &'e Event, task: Option<&Task>) -> Option<&'e Subject> {
     let hangs = |subject: &&Subject| task.is_none_or(|t| subject.pid.is_none() || Some(t.pid) == subject.pid);
     match event.class {
         Class::HungTask => event.others.iter().chain(&event.subject).find(hangs).or(event.subject.as_ref()),
@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_cpu_that_stood_still_before_is_not_the_one_of_the_panic() {
-        let told = |lines: &[&str]| {
+        let of = |lines: &[&str]| {
             let event = kernel::log::event::find(lines).unwrap();
-            told(&event, None).cloned()
+            subject_of(&event, None).cloned()
         };
         let rcu = [
             "rcu: INFO: rcu_preempt self-detected stall on CPU",
@@ -122,13 +122,13 @@ mod tests {
             "rcu: \t1-....: (372 ticks this GP) idle=6cac/1/0x4000000000000000 softirq=437/438 fqs=234",
             "Kernel panic - not syncing: RCU Stall",
         ];
-        assert_eq!(told(&rcu).and_then(|subject| subject.cpu), Some(1));
+        assert_eq!(of(&rcu).and_then(|subject| subject.cpu), Some(1));
         let hung = [
             "INFO: task dd:77 blocked for more than 120 seconds.",
             "INFO: task cp:78 blocked for more than 120 seconds.",
             "Kernel panic - not syncing: hung_task: blocked tasks",
         ];
-        let hung = told(&hung).unwrap();
+        let hung = of(&hung).unwrap();
         assert_eq!((hung.comm.as_deref(), hung.pid, hung.seconds), (Some("dd"), Some(77), Some(120)));
         assert!(is_named(Class::HungTask, &hung) && !is_named(Class::RcuStall, &Subject::default()));
     }

@@ -31,7 +31,7 @@ pub(crate) struct Hang<'s> {
 
 /// What stands still, if anything does.
 pub(crate) fn of<'s>(s: &'s Session, lines: Option<&Lines>, waits: &Waits<'s>) -> Option<Hang<'s>> {
-    circle(s, waits).or_else(|| lines.and_then(|l| told(s, l))).or_else(|| silent(s))
+    circle(s, waits).or_else(|| lines.and_then(|l| reported(s, l))).or_else(|| silent(s))
 }
 
 /// CPUs that wait for each other. Where only tasks do, the machine lives.
@@ -43,7 +43,7 @@ fn circle<'s>(s: &'s Session, waits: &Waits<'s>) -> Option<Hang<'s>> {
 }
 
 /// What the watchdogs told of and what is still so.
-fn told<'s>(s: &'s Session, lines: &Lines) -> Option<Hang<'s>> {
+fn reported<'s>(s: &'s Session, lines: &Lines) -> Option<Hang<'s>> {
     let texts = lines.texts();
     let end = latest_clock(s).ok().into_iter().chain(lines.end()).max()?;
     let age = |n: usize| lines.time(n).map_or(u64::MAX, |at| end.saturating_sub(at) / SECOND);

@@ -33,7 +33,7 @@ pub(crate) fn is_calling(name: &str) -> bool {
 }
 
 /// Which CPUs that one waits for take no interrupts, and what they run.
-pub(crate) fn told(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Statement> {
+pub(crate) fn statement(s: &Session, victim: &Victim<'_>, task: &Task) -> Option<Statement> {
     let names = victim.names(s);
     let first = interrupted(s.arch(), &names, victim.frames())?;
     let by = names.iter().skip(first).take(NEAR).find(|name| is_calling(name))?;

@@ -6,7 +6,7 @@ use crate::code::registers::Chain;
 use crate::code::roles::{is_delaying, is_spinning, is_waiting};
 use crate::model::{CodeLine, LoopRead, Value};
 use crate::naming::names::Namer;
-use crate::victim::frames::{Victim, interrupted, standing};
+use crate::victim::frames::{Victim, current_frame, interrupted};
 use base::VirtAddr;
 use kernel::Session;
 use kernel::locking::spinlock::{self, State};
@@ -85,7 +85,7 @@ fn on_lock<'s>(s: &'s Session, task: &'s Task) -> Option<Spinner<'s>> {
     let victim = Victim::of_task(s, Some(task));
     let names = victim.names(s);
     let frames = victim.frames();
-    let first = standing(s.arch(), &names, frames)?;
+    let first = current_frame(s.arch(), &names, frames)?;
     let outside = (first..names.len()).find(|n| names.get(*n).is_some_and(|n| !is_waiting(n)))?;
     let inner = names.get(first..outside).filter(|i| !i.is_empty())?;
     let slow =
@@ -208,7 +208,7 @@ impl Taken {
 pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
     let victim = Victim::of_task(s, Some(task));
     let frames = victim.frames();
-    let from = if task.active { standing(s.arch(), &victim.names(s), frames).unwrap_or(0) } else { 0 };
+    let from = if task.active { current_frame(s.arch(), &victim.names(s), frames).unwrap_or(0) } else { 0 };
     let name = |at: VirtAddr| s.locate(at).filter(|l| l.offset == 0).map(|l| l.symbol.name.to_owned());
     // the frames whose functions take such locks before the place where they are
     let mut takers: Vec<(usize, Vec<(VirtAddr, String)>)> = Vec::new();
@@ -232,9 +232,9 @@ pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
     let chain = Chain::of(s, frames, from, furthest);
     let mut out = Vec::new();
     for (n, calls) in &takers {
-        let Some(reach) = chain.reach(*n) else { continue };
+        let Some(values) = chain.values_at(*n) else { continue };
         let lock_of = |at: VirtAddr| {
-            reach.register_at(at.0, reach.first()?).filter(|v| s.arch().is_kernel(VirtAddr(*v)))
+            values.register_at(at.0, values.first()?).filter(|v| s.arch().is_kernel(VirtAddr(*v)))
         };
         for (at, name) in calls.iter().filter(|(_, n)| takes_spinlock(n)) {
             let Some(lock) = lock_of(*at) else { continue };
@@ -244,8 +244,8 @@ pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
             // a lock that is free was given back in a way that the calls do not show
             let free = spinlock::state(s, VirtAddr(lock), name).is_some_and(|state| state.is_free());
             if !free && !calls.iter().any(gives) {
-                let function = reach.code.symbol.clone();
-                let offset = at.0.wrapping_sub(reach.code.entry.0);
+                let function = values.code.symbol.clone();
+                let offset = at.0.wrapping_sub(values.code.entry.0);
                 out.push(Taken { lock: VirtAddr(lock), function, offset });
             }
         }
@@ -273,12 +273,12 @@ pub(crate) fn looping(s: &Session, victim: &Victim<'_>) -> Option<Looping> {
         }
         let listing = Listing::around(s, frame.lookup())?;
         let Some(l) = listing.loop_around(frame.lookup()) else { continue };
-        return Some(told(s, &listing, l, frame, name));
+        return Some(describe(s, &listing, l, frame, name));
     }
     None
 }
 
-fn told(s: &Session, listing: &Listing, l: Loop, frame: &unwind::Frame, name: &str) -> Looping {
+fn describe(s: &Session, listing: &Listing, l: Loop, frame: &unwind::Frame, name: &str) -> Looping {
     let mut reads = Vec::new();
     if let Some(code) = Code::around(s, frame.lookup()) {
         let namer = Namer::new(s, &code, &frame.regs, frame.cfa.map(|a| a.0));

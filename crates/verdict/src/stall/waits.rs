@@ -137,7 +137,7 @@ impl<'s> Waits<'s> {
     }
 
     /// The statements of the `WAITS` section.
-    pub(crate) fn told(&self, class: Class) -> Vec<Statement> {
+    pub(crate) fn statements(&self, class: Class) -> Vec<Statement> {
         // a death that is no stall: only locks with their owners matter
         let stall = class.is_stall()
             || matches!(class, Class::Alive | Class::Sysrq | Class::Nmi | Class::Watchdog | Class::Unknown);
@@ -149,7 +149,7 @@ impl<'s> Waits<'s> {
         };
         let mut out: Vec<Statement> = self.circles.iter().map(|c| self.circle(c)).collect();
         let told: Vec<&Wait<'_>> = self.all.iter().filter(matters).collect();
-        out.extend(told.iter().take(MAX_TOLD).map(|w| tell(w)));
+        out.extend(told.iter().take(MAX_TOLD).map(|w| statement(w)));
         if told.len() > MAX_TOLD {
             let said = Stall::More { count: told.len() - MAX_TOLD, at_least: self.more };
             out.push(Statement::new(How::Memory, said, &["foreach UN bt".into()]));
@@ -255,7 +255,7 @@ fn other<'s>(s: &'s Session, victim: &frames::Victim<'_>, names: &[String]) -> W
     What::Other
 }
 
-fn tell(w: &Wait<'_>) -> Statement {
+fn statement(w: &Wait<'_>) -> Statement {
     let bt = format!("bt {}", w.task.pid);
     let (what, commands) = match &w.what {
         What::Spin(spinner) => return spins(w.task, spinner),

@@ -201,6 +201,13 @@ pub(crate) fn place_of_call(s: &Session, at: VirtAddr) -> Place {
     out
 }
 
+/// The place of a caller, which is named by its return address, as backtraces have it.
+pub(crate) fn place_of_return(s: &Session, frame: &unwind::Frame) -> Place {
+    let place = place_of_call(s, frame.lookup());
+    let offset = place.offset.saturating_add(frame.pc.0.wrapping_sub(place.address));
+    Place { offset, address: frame.pc.0, ..place }
+}
+
 /// The place of an address, with file and line where debug information is there.
 pub(crate) fn place(s: &Session, at: VirtAddr) -> Place {
     let mut out = Place { address: at.0, ..Place::default() };

@@ -119,7 +119,7 @@ pub(crate) fn interrupted(arch: &Arch, names: &[String], frames: &[Frame]) -> Op
 
 /// The frame that a CPU stands in: the innermost where an interrupt's handler itself spins, else the one that the last
 /// interrupt came upon.
-pub(crate) fn standing(arch: &Arch, names: &[String], frames: &[Frame]) -> Option<usize> {
+pub(crate) fn current_frame(arch: &Arch, names: &[String], frames: &[Frame]) -> Option<usize> {
     let inner =
         frames.iter().position(|f| f.saved.is_some()).and_then(|n| names.get(..n)).unwrap_or_default();
     let stops = |name: &String| roles::is_dying(name) || roles::is_finding(name);
@@ -152,7 +152,7 @@ pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Fram
     match class {
         // a CPU that stands in what dies did not stand still there: the frames that did are lost
         Class::SoftLockup | Class::HardLockup | Class::RcuStall | Class::Deadlock => {
-            first(standing(arch, names, frames)?, &waits)
+            first(current_frame(arch, names, frames)?, &waits)
                 .filter(|n| names.get(*n).is_some_and(|name| !roles::is_dying(name)))
         }
         // an assertion that failed may end in a sleep without end
@@ -269,7 +269,7 @@ mod tests {
             ("native_queued_spin_lock_slowpath _raw_spin_lock slow", 0),
         ] {
             let (names, frames) = frames(text);
-            assert_eq!(standing(x86(), &names, &frames), Some(want), "{text}");
+            assert_eq!(current_frame(x86(), &names, &frames), Some(want), "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The module to blame and its standing: the one that died, or the first one that had called what died.
+//! The module to blame and where it comes from: the one that died, or the first one that had called what died.
 
 use crate::code::roles;
 use crate::explain::blame::Found;
@@ -39,7 +39,7 @@ pub(crate) fn of(
     module.into_iter().chain(caller).collect()
 }
 
-/// The module to blame, its standing, and who called into it; of a death in the kernel proper the module that called it.
+/// The module to blame, where it comes from, and who called into it; of a death in the kernel proper the module that called it.
 fn module(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: &Place) -> Option<Said> {
     let blamed = |name: &str, from: Option<(Option<String>, String)>, caller: Option<Place>| {
         let m = s.module_named(name)?;
@@ -65,7 +65,7 @@ fn caller(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: Option<&
         .certain(from.filter(|n| *n > 0)?)
         .filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l)))
         .find(|(_, l)| base_name(l.symbol.name) != own && !roles::is_finding(l.symbol.name))?;
-    Some(fault_frame::place(s, at))
+    Some(fault_frame::place_of_call(s, at))
 }
 
 /// Who called into the module.

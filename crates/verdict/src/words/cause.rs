@@ -70,6 +70,7 @@ impl fmt::Display for Accessed {
             Accessed::Return { to, slot } => {
                 write!(f, "return to {to}: the return address on the stack at {slot:016x} was overwritten")
             }
+            Accessed::Free { at } => write!(f, "free of {at:016x}"),
             Accessed::Undefined(said) => f.write_str(said),
         }
     }

@@ -1,6 +1,6 @@
 //! Reports of the kernel's checkers and of the hardware, in words.
 
-use crate::model::{ErrorFact, FirmwareError, MachineCheck, Report, StackUser, Vendor};
+use crate::model::{ErrorFact, FirmwareFault, MachineCheck, Report, StackUser, Vendor};
 use crate::words::joined;
 use crate::words::pointer::poison;
 use std::fmt;
@@ -31,6 +31,7 @@ impl fmt::Display for Report {
             }
             Report::PageFlags(flags) => write!(f, "its flags {flags}"),
             Report::Address(said) => write!(f, "the address {said}"),
+            Report::Variables(all) => write!(f, "the frame's variables: {}", joined(all, ", ")),
             Report::By { freed, function, module, task } => {
                 let word = if *freed { "freed" } else { "allocated" };
                 write!(f, "{word} by {function}")?;
@@ -44,7 +45,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl fmt::Display for FirmwareError {
+impl fmt::Display for FirmwareFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.severity, self.section.as_deref().unwrap_or("error"))?;
         self.facts.iter().try_for_each(|(fact, said)| match fact {

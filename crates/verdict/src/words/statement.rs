@@ -34,7 +34,7 @@ impl fmt::Display for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Module::Blamed { name, taints, from, caller } => {
-                write!(f, "{name}: {}", standing(*taints))?;
+                write!(f, "{name}: {}", provenance(*taints))?;
                 if let Some((module, function)) = from {
                     let module = module.as_deref().unwrap_or("the kernel");
                     write!(f, "; called from {module} ({function})")?;
@@ -54,7 +54,7 @@ fn called_by(place: &Place) -> String {
 }
 
 /// `out of tree, unsigned (taint O E)`
-fn standing(taints: Option<u64>) -> String {
+fn provenance(taints: Option<u64>) -> String {
     let Some(taints) = taints else { return "whether it is part of this kernel is not known".to_owned() };
     let words: Vec<&str> = taint::FLAGS
         .iter()

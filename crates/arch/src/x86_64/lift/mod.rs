@@ -1,14 +1,14 @@
 //! Code of x86-64 for the data flow: which instructions there are, and what each does. Facts: Intel SDM volume 2,
 //! System V ABI for x86-64 (argument registers, registers that calls keep).
 
+#[cfg(test)]
+mod carried_tests;
 mod condition;
 mod exchange;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod uses;
-#[cfg(test)]
-mod walk_tests;
 
 use super::{X86_64, regs};
 use crate::capability::Lift;

@@ -94,7 +94,8 @@ impl Run for Print {
         let s = cx.session()?;
         let words: Vec<&str> = args.expression.iter().map(String::as_str).collect();
         let text = of_module(&words.join(" "));
-        let mut format = FormatOptions { alone: true, ..values::format(cx.settings, args.hex, args.decimal) };
+        let mut format = values::format(cx.settings, args.hex, args.decimal);
+        format.alone = true;
         let letters = args.format.as_deref().unwrap_or_default();
         format.letter = letter(letters)?;
         let user = if args.user {

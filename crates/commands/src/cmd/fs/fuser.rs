@@ -158,7 +158,7 @@ impl Search<'_> {
         match &self.wanted {
             Wanted::Inode(at) => Ok(self.s.bind::<Dentry>().inode.ptr(self.s.mem(), dentry)? == *at),
             Wanted::Path(path) => {
-                let told = path::told(self.s, dentry, mnt)?;
+                let told = path::proc_path(self.s, dentry, mnt)?;
                 Ok(told == *path || told.strip_suffix(" (deleted)") == Some(path))
             }
         }

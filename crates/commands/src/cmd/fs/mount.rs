@@ -245,7 +245,7 @@ fn files(s: &Session, one: &Mounted, open: &OpenFiles, row: &mut Record) {
         let line = Line::new().field("dentry", Cell::Addr(dentry.0)).zeros(16).text(" ");
         let line = line.field("inode", Cell::Addr(inode.0)).zeros(16).text(" ");
         let line = line.field("type", type_cell(&inode::file_type(s, *inode))).left(4).text(" ");
-        Record::of(line.field("path", path_cell(path::told(s, *dentry, *mnt))).role(Role::Path))
+        Record::of(line.field("path", path_cell(path::proc_path(s, *dentry, *mnt))).role(Role::Path))
     };
     row.list("files", own.iter().map(file).collect());
 }

@@ -249,7 +249,7 @@ fn names(s: &Session, report: &mut Report) {
         header.as_ref().map(|n| n.nodename.clone()),
     ));
     // every kernel has a release: an empty one is damaged
-    let told = system::told_release(s);
+    let told = system::voted_release(s);
     if part(|n| &n.release).is_ok_and(|own| own.is_empty()) {
         report.warning(
             "sys: the kernel's own release (init_uts_ns) is empty: it is damaged, and another place tells it, where one does",
@@ -266,7 +266,7 @@ fn names(s: &Session, report: &mut Report) {
         (None, Ok(_)) => Cell::absent("not known", "init_uts_ns.name.release is empty"),
     };
     report.line(label("RELEASE").field("release", release));
-    let told = system::told_version(s);
+    let told = system::voted_version(s);
     if let Some(words) = told.and_then(kernel::Voted::words) {
         report.warning(format!("sys: {words}"));
     }

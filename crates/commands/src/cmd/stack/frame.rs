@@ -241,7 +241,7 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
 
 fn variable(s: &Session, l: &inspect::Local, indent: &'static str) -> Record {
     let scope = inspect::SessionScope::new(s);
-    let options = FormatOptions { alone: true, ..FormatOptions::default() };
+    let options = FormatOptions::alone();
     let tree = format_value(&scope, &l.value, &options);
     let text = tree.to_text_at(indent.len(), None);
     let mut lines = text.lines();

@@ -48,6 +48,7 @@ pub enum Artifact {
 
 /// Why there is no file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FetchError {
     /// All servers said so, now or a short time ago.
     #[error("no server has it")]

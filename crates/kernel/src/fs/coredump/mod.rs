@@ -338,5 +338,5 @@ pub struct Mapped {
 #[must_use]
 pub fn mapped(s: &Session, space: &Space) -> Vec<Mapped> {
     let own = space.vmas.all.iter().filter(|vma| !vma.file.is_null());
-    own.map(|vma| Mapped { vma: *vma, path: path::told_of_file(s, vma.file) }).collect()
+    own.map(|vma| Mapped { vma: *vma, path: path::proc_path_of_file(s, vma.file) }).collect()
 }

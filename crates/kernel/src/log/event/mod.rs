@@ -166,7 +166,7 @@ impl Log<'_> {
     /// An event by what the lines around its first say more tellingly than that does: the list that is corrupt of
     /// a `BUG()`, the counter of a warning, the request that a NULL dereference carries out.
     fn reported(&self, at: usize, class: Class) -> Event {
-        match self.told_by_report(at) {
+        match self.by_report(at) {
             Some((n, telling)) => {
                 let mut event = self.event(at, telling);
                 if n != at && telling != Class::Sysrq && telling != Class::StackOverflow {
@@ -179,7 +179,7 @@ impl Log<'_> {
     }
 
     /// The line and the class that tell more.
-    fn told_by_report(&self, at: usize) -> Option<(usize, Class)> {
+    fn by_report(&self, at: usize) -> Option<(usize, Class)> {
         let class_at = |n: usize| self.lines.get(n).and_then(|l| class_of(l)).map(|(class, _)| class);
         let telling = |n: &usize| {
             matches!(

@@ -3,7 +3,7 @@
 mod object;
 mod types;
 
-pub(crate) use types::{size, told};
+pub(crate) use types::{size, where_from};
 
 use crate::show::tasks;
 use crate::show::values;
@@ -175,7 +175,7 @@ impl Run for Struct {
             None => types::definition(&ask)?,
             Some((place, rest)) => self.objects(cx, args, &ask, place, rest)?,
         };
-        told(s, ty, &mut report);
+        where_from(s, ty, &mut report);
         Ok(report)
     }
 }
@@ -283,6 +283,6 @@ pub(crate) fn members(scope: &SessionScope<'_>, word: &str) -> Result<Option<Rep
         space: "kernel",
     };
     let mut report = types::definition(&ask)?;
-    told(scope.session, ty, &mut report);
+    where_from(scope.session, ty, &mut report);
     Ok(Some(report))
 }

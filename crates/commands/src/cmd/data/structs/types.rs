@@ -83,7 +83,7 @@ pub(crate) fn size(types: &Types, ty: TypeRef) -> Cell {
 }
 
 /// Says what a layout rests on where that is not the debug information alone.
-pub(crate) fn told(s: &Session, ty: TypeRef, report: &mut Report) {
+pub(crate) fn where_from(s: &Session, ty: TypeRef, report: &mut Report) {
     for note in s.layout_notes(ty) {
         report.warning(note);
     }
@@ -103,19 +103,20 @@ pub(super) fn describe(
     record: &mut Record,
 ) -> Result<(), CommandError> {
     let types = ask.s.types();
-    let options = LayoutOptions { offsets: ask.offsets, at, hex: ask.hex, inner: false };
+    let mut options = LayoutOptions::with_offsets(ask.offsets);
+    (options.at, options.hex) = (at, ask.hex);
+    let mut inner = options.clone();
+    inner.inner = true;
     if ask.members.is_empty() {
         let text = cexpr::layout_text(types, ask.ty, &options).map_err(CommandError::failed)?;
         values::lines_of(record, &text);
-        let lines = cexpr::layout(types, ask.ty, &LayoutOptions { inner: true, ..options })
-            .map_err(CommandError::failed)?;
+        let lines = cexpr::layout(types, ask.ty, &inner).map_err(CommandError::failed)?;
         record.hidden("type", types.name(ask.ty));
         record.hidden("size", size(types, ask.ty));
         record.list("members", lines.iter().filter_map(member_data).collect());
         return Ok(());
     }
-    let lines = cexpr::layout(types, ask.ty, &LayoutOptions { inner: true, ..options.clone() })
-        .map_err(CommandError::failed)?;
+    let lines = cexpr::layout(types, ask.ty, &inner).map_err(CommandError::failed)?;
     let heart = types.resolve(ask.ty).map_err(CommandError::failed)?.0;
     let size = types.size_of(ask.ty).unwrap_or(0);
     record.text(format!("{} {{", types.name(heart)));

@@ -213,7 +213,7 @@ fn ptype(cx: &Cx<'_>, s: &Session, text: &str, offsets: bool) -> Result<Report, 
         Err(wrong) => inspect::type_named(&scope, text).map_err(|_| values::wrong_in(s, text, &wrong))?,
     };
     let ty = types.resolve(ty).map_or(ty, |(at, _)| at);
-    let options = LayoutOptions { offsets, ..LayoutOptions::default() };
+    let options = LayoutOptions::with_offsets(offsets);
     let lines = cexpr::layout_text(types, ty, &options).map_err(CommandError::failed)?;
     let mut report = Report::new("whatis");
     let shown: Vec<&str> = lines.lines().filter(|line| !line.starts_with("SIZE: ")).collect();
@@ -223,14 +223,14 @@ fn ptype(cx: &Cx<'_>, s: &Session, text: &str, offsets: bool) -> Result<Report, 
 }
 
 fn definition(s: &Session, ty: TypeRef, offsets: bool, report: &mut Report) -> Result<(), CommandError> {
-    let options = LayoutOptions { offsets, ..LayoutOptions::default() };
+    let options = LayoutOptions::with_offsets(offsets);
     let text = cexpr::layout_text(s.types(), ty, &options).map_err(CommandError::failed)?;
     values::lines(report, &text);
     report.hidden("type", s.types().name(ty));
     if s.types().size_of(ty).is_ok() {
         report.hidden("size", crate::cmd::data::structs::size(s.types(), ty));
     }
-    crate::cmd::data::structs::told(s, ty, report);
+    crate::cmd::data::structs::where_from(s, ty, report);
     Ok(())
 }
 
@@ -255,7 +255,7 @@ fn others(
         Ok(Type::Typedef { name, .. }) => (Space::Typedef, name.clone()),
         _ => return Ok(()),
     };
-    let options = LayoutOptions { offsets: true, ..LayoutOptions::default() };
+    let options = LayoutOptions::with_offsets(true);
     let text = |at| cexpr::layout_text(types, at, &options).unwrap_or_default();
     let mut seen = vec![text(ty)];
     let mut owners = Vec::new();

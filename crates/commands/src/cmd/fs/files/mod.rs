@@ -169,7 +169,7 @@ fn one_dentry(s: &Session, at: VirtAddr) -> Result<Report, CommandError> {
     let line = line.text(" ").field("superblock", Cell::Addr(sb.0)).zeros(16).text(" ");
     let kind = if inode.is_null() { Cell::absent("-", "it has no inode") } else { type_cell(&kind) };
     // where it is mounted is not known: the path is that within its file system
-    let path = path::told(s, at, VirtAddr(0));
+    let path = path::proc_path(s, at, VirtAddr(0));
     let line = line.field("type", kind).left(4).text(" ").field("path", path_cell(path)).role(Role::Path);
     report.record("dentry", Record::of(line));
     Ok(report)
@@ -205,7 +205,7 @@ impl Facts {
             open,
             dentry: not_null("dentry", b.dentry.ptr(s.mem(), open.file)),
             kind: inode.clone().and_then(|at| inode::file_type(s, at)),
-            path: path::told_of_file(s, open.file),
+            path: path::proc_path_of_file(s, open.file),
             mapping: of_inode.clone().map(|(mapping, _)| mapping),
             pages: of_inode.and_then(|(_, pages)| pages),
             inode,
@@ -235,7 +235,7 @@ fn of_task(s: &Session, task: &Task, cached: bool, wanted: Option<&Wanted>) -> R
     let place = |which: fn(&fs_struct::Places) -> &Result<Place, KernelError>| {
         let places = places.as_ref().map_err(Clone::clone)?;
         let place = which(places).clone()?;
-        path::told(s, place.dentry, place.mnt)
+        path::proc_path(s, place.dentry, place.mnt)
     };
     let (root, cwd) = (place(|places| &places.root), place(|places| &places.cwd));
     let in_places =

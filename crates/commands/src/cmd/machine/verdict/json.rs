@@ -109,6 +109,7 @@ pub(super) fn access(a: &Access, r: &mut Record) {
         Accessed::Division { by, .. } => ("division", Some(by)),
         Accessed::Call { target, .. } => ("call", target.as_ref()),
         Accessed::Return { .. } => ("return", None),
+        Accessed::Free { .. } => ("free", None),
         Accessed::Undefined(_) => ("undefined", None),
     };
     r.hidden("kind", kind);

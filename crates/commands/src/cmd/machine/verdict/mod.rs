@@ -59,7 +59,8 @@ impl Run for VerdictCommand {
         if args.known.is_some() {
             cx.may_name_files()?;
         }
-        let options = Options { known: args.known.as_ref().map(Into::into), brief };
+        let mut options = Options::default();
+        (options.known, options.brief) = (args.known.as_ref().map(Into::into), brief);
         let analyse = |cx: &mut Cx<'_>| {
             let v = ::verdict::analyse(s, &options);
             // what Ctrl-C cut short is no verdict

@@ -79,7 +79,9 @@ fn member(
     };
     let is_count = name.ends_with("count");
     let radix = if is_count || (decimal && !name.contains("flags")) { Radix::Natural } else { Radix::Hex };
-    let tree = format_value(scope, &value, &FormatOptions { radix, ..FormatOptions::default() });
+    let mut options = FormatOptions::default();
+    options.radix = radix;
+    let tree = format_value(scope, &value, &options);
     let bytes = scope.types().size_of(value.ty).unwrap_or(8);
     let mut out = Vec::new();
     leaves(&tree, &mut out);

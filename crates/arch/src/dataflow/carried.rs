@@ -1,6 +1,6 @@
 //! Values that a loop carries: what they may begin with, and what each turn makes of them.
 //!
-//! **Invariant:** whatever path the code took, the value is what [`Walk::turn`] makes of one of [`Walk::firsts`], done
+//! **Invariant:** whatever path the code took, the value is what [`Carried::turn`] makes of one of [`Carried::firsts`], done
 //! any number of times, none included. Which and how often is for memory to tell.
 
 use super::{Expr, Flow, Sym};
@@ -26,7 +26,7 @@ pub enum Hop {
 
 /// A value of several, by the path that was taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Walk {
+pub struct Carried {
     /// What it may begin with.
     pub firsts: Vec<Sym>,
     /// What each turn of the loop does to it; empty where there is no loop.
@@ -37,7 +37,7 @@ impl Flow {
     /// How a value that depends on the path came about; `None` where that is no such value, and where turns differ
     /// or are more than loads and additions.
     #[must_use]
-    pub fn walk(&self, sym: Sym) -> Option<Walk> {
+    pub fn carried(&self, sym: Sym) -> Option<Carried> {
         if !self.is_meeting(sym) {
             return None;
         }
@@ -59,11 +59,11 @@ impl Flow {
                 return None;
             }
         }
-        let mut out = Walk { firsts: Vec::new(), turn: Vec::new() };
+        let mut out = Carried { firsts: Vec::new(), turn: Vec::new() };
         for input in inputs {
             let (root, hops) = self.hops_to(input)?;
             if !self.is_meeting(root) {
-                if !out.firsts.iter().any(|known| self.alike(*known, input, 0)) {
+                if !out.firsts.iter().any(|known| self.is_alike(*known, input, 0)) {
                     out.firsts.push(input);
                 }
             } else if out.turn.is_empty() {
@@ -81,7 +81,7 @@ impl Flow {
         let Expr::Phi { at, register } = self.expr(sym) else { return None };
         let (first, rest) = self.inputs(at, register).split_first()?;
         // a loop's value is another one in each turn
-        let same = *first != sym && rest.iter().all(|other| self.alike(*first, *other, 0));
+        let same = *first != sym && rest.iter().all(|other| self.is_alike(*first, *other, 0));
         same.then_some(*first)
     }
 
@@ -95,25 +95,30 @@ impl Flow {
         };
         let inputs = self.inputs(at, register);
         let (whole, _) = peeled(*inputs.first()?);
-        let same = whole != sym && inputs.iter().all(|input| self.alike(whole, peeled(*input).0, 0));
+        let same = whole != sym && inputs.iter().all(|input| self.is_alike(whole, peeled(*input).0, 0));
         let low = inputs.iter().min_by_key(|input| peeled(**input).1).filter(|_| same)?;
         Some((*low, peeled(*low).1)).filter(|(_, size)| *size < 8)
     }
 
+    /// True for values that are made alike: what was read from one place twice may differ.
+    pub(super) fn alike(&self, a: Sym, b: Sym) -> bool {
+        self.is_alike(a, b, 0)
+    }
+
     /// True for values that are made the same way of the same ones, memory read at whatever instruction.
-    fn alike(&self, a: Sym, b: Sym, depth: usize) -> bool {
+    fn is_alike(&self, a: Sym, b: Sym, depth: usize) -> bool {
         if a == b || depth > MAX_HOPS {
             return a == b;
         }
         match (self.expr(a), self.expr(b)) {
             (Expr::Load { base: a, disp: x, size: n, .. }, Expr::Load { base: b, disp: y, size: m, .. }) => {
-                x == y && n == m && self.alike(a, b, depth + 1)
+                x == y && n == m && self.is_alike(a, b, depth + 1)
             }
             (Expr::Add { base: a, disp: x }, Expr::Add { base: b, disp: y }) => {
-                x == y && self.alike(a, b, depth + 1)
+                x == y && self.is_alike(a, b, depth + 1)
             }
             (Expr::Cut { base: a, size: x, signed: n }, Expr::Cut { base: b, size: y, signed: m }) => {
-                x == y && n == m && self.alike(a, b, depth + 1)
+                x == y && n == m && self.is_alike(a, b, depth + 1)
             }
             _ => false,
         }
