@@ -97,7 +97,7 @@ impl Function {
         }
         out.sort_by_key(|w| w.steps.first().map(|s| s.jump));
         out.truncate(MAX_WAYS);
-        out
+        out.into_iter().map(|way| self.narrowed(way, flow)).collect()
     }
 
     /// True where the function cannot but reach the instruction: the reason is with its caller.
@@ -145,7 +145,7 @@ impl Function {
     }
 
     /// Where a conditional jump goes when it is taken or not.
-    fn side(&self, jump: usize, taken: bool) -> Option<usize> {
+    pub(super) fn side(&self, jump: usize, taken: bool) -> Option<usize> {
         let op = self.ops.get(jump)?;
         let to = if taken { op.target } else { op.next };
         self.number(to)
@@ -184,7 +184,7 @@ impl Function {
     }
 
     /// True for calls and for stores to other places than the stack.
-    fn stores(&self, n: usize) -> bool {
+    pub(super) fn stores(&self, n: usize) -> bool {
         self.ops.get(n).is_some_and(|op| op.is_call() || self.code.stores(n))
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 /// DWARF that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DwarfError {
     /// The file itself cannot be read.
     #[error(transparent)]

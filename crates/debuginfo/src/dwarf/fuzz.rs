@@ -12,7 +12,7 @@ struct Frame;
 impl VirtRead for Frame {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
         if at.0 > 1 << 60 {
-            return Err(Fault { at, kind: FaultKind::NonCanonical });
+            return Err(Fault::new(at, FaultKind::NonCanonical));
         }
         buf.fill(0);
         Ok(())

@@ -1,5 +1,6 @@
 //! The line table of a unit: addresses to file, line and column.
 
+use super::names::function_entries;
 use super::units::{Context, Result, Unit};
 use super::{DwarfFile, Entry, Slice, Value};
 use gimli::DwAt;
@@ -34,8 +35,14 @@ struct Row {
 
 /// The line table of a unit, by address.
 pub(super) struct Lines {
+    /// One row an address: of several the last that begins a statement.
     rows: Box<[Row]>,
+    /// All rows of addresses that have several, in the compiler's order.
+    several: Box<[Row]>,
 }
+
+/// Where the functions of a unit are declared: file and line, sorted. A line of code is of the last one before it.
+pub(super) struct Declared(Box<[(u64, u64)]>);
 
 type Program<'a> = gimli::IncompleteLineProgram<Slice<'a>>;
 
@@ -60,19 +67,57 @@ impl<'a> Context<'a> {
             }
             // sequences may come in any order; an end sorts before a start at the same address
             rows.sort_by_key(|row| (row.addr, !row.end));
-            Lines { rows: rows.into_boxed_slice() }
+            let (mut one, mut several): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
+            for group in rows.chunk_by(|a, b| a.addr == b.addr && !a.end && !b.end) {
+                if group.iter().any(|row| group.first().is_some_and(|first| !first.is_of(row))) {
+                    several.extend(group);
+                }
+                one.extend(chosen(group.iter()));
+            }
+            Lines { rows: one.into_boxed_slice(), several: several.into_boxed_slice() }
         })
     }
 
-    /// The row that an address of the file belongs to.
+    /// The row that an address of the file belongs to. Where several begin at one address, those count that are lines of the
+    /// innermost function whose code covers the address, inlined or not: the others are of calls that left no code there.
     pub(super) fn line(&self, unit: &Unit<'a>, addr: u64) -> Option<SourceLine> {
-        let rows = &self.lines(unit).rows;
-        let after = rows.partition_point(|row| row.addr <= addr);
-        let row = rows.get(after.checked_sub(1)?)?;
+        let lines = self.lines(unit);
+        let after = lines.rows.partition_point(|row| row.addr <= addr);
+        let row = lines.rows.get(after.checked_sub(1)?)?;
         if row.end {
             return None;
         }
-        self.place(unit, row)
+        let first = lines.several.partition_point(|other| other.addr < row.addr);
+        let last = lines.several.partition_point(|other| other.addr <= row.addr);
+        let several = lines.several.get(first..last).unwrap_or_default();
+        let own = || {
+            let scope = self.declared_around(unit, addr)?;
+            let declared = self.declared(unit);
+            chosen(several.iter().filter(|row| declared.of(row) == Some(scope)))
+        };
+        let own = if several.is_empty() { None } else { own() };
+        self.place(unit, own.as_ref().unwrap_or(row))
+    }
+
+    /// Where the innermost function around an address is declared: file and line, as this unit numbers them.
+    fn declared_around(&self, unit: &Unit<'a>, addr: u64) -> Option<(u64, u64)> {
+        let scopes = self.scopes(addr)?;
+        let block = gimli::DW_TAG_lexical_block;
+        let innermost = scopes.chain.iter().rev().find(|scope| scope.entry.tag() != block)?;
+        let of_unit =
+            |own: &Arc<Unit<'a>>, entry: &Entry<'a>| declaration(entry).filter(|_| own.start == unit.start);
+        self.through_origins(&scopes.unit, &innermost.entry, of_unit)
+    }
+
+    fn declared<'u>(&self, unit: &'u Unit<'a>) -> &'u Declared {
+        unit.declared.get_or_init(|| {
+            let mut all = Vec::new();
+            // a unit that breaks off has the functions up to there
+            let _ = function_entries(unit, &mut |entry| all.extend(declaration(entry)));
+            all.sort_unstable();
+            all.dedup();
+            Declared(all.into_boxed_slice())
+        })
     }
 
     /// The line of an address, in whatever unit.
@@ -131,6 +176,36 @@ impl<'a> Context<'a> {
     }
 }
 
+impl Row {
+    /// True for a row of the same line.
+    const fn is_of(&self, other: &Self) -> bool {
+        self.file == other.file && self.line == other.line
+    }
+}
+
+impl Declared {
+    /// Where the function is declared that a row's line is in.
+    fn of(&self, row: &Row) -> Option<(u64, u64)> {
+        let at = (u64::from(row.file), u64::from(row.line));
+        let after = self.0.partition_point(|declared| *declared <= at);
+        self.0.get(after.checked_sub(1)?).copied().filter(|(file, _)| *file == at.0)
+    }
+}
+
+/// Of rows at one address the last that begins a statement, or the last where none does.
+fn chosen<'r>(rows: impl Iterator<Item = &'r Row>) -> Option<Row> {
+    rows.copied().reduce(|last, this| if this.statement || !last.statement { this } else { last })
+}
+
+/// The file and the line that an entry says it is declared at.
+fn declaration(entry: &Entry<'_>) -> Option<(u64, u64)> {
+    let file = match entry.attr_value(gimli::DW_AT_decl_file)? {
+        Value::FileIndex(index) => index,
+        other => other.udata_value()?,
+    };
+    Some((file, entry.attr_value(gimli::DW_AT_decl_line)?.udata_value()?))
+}
+
 fn run(program: Program<'_>, rows: &mut Vec<Row>) -> Result<()> {
     let mut all = program.rows();
     while let Some((_, row)) = all.next_row()? {
@@ -151,15 +226,7 @@ fn run(program: Program<'_>, rows: &mut Vec<Row>) -> Result<()> {
             end: row.end_sequence(),
             statement: row.is_stmt(),
         };
-        // of rows at one address the last that begins a statement holds, or the last where none does
-        match rows.last_mut() {
-            Some(last) if !last.end && !this.end && last.addr == this.addr => {
-                if this.statement || !last.statement {
-                    *last = this;
-                }
-            }
-            _ => rows.push(this),
-        }
+        rows.push(this);
     }
     Ok(())
 }
@@ -231,7 +298,9 @@ impl DwarfFile {
             let last = rows.partition_point(|row| row.addr < end);
             let rows = rows.get(first..last).unwrap_or_default();
             let shown = rows.iter().filter(|row| !row.end);
-            shown.filter_map(|row| Some((self.placed(row.addr.max(start)), c.place(&unit, row)?))).collect()
+            shown
+                .filter_map(|row| Some((self.placed(row.addr.max(start)), c.line(&unit, row.addr)?)))
+                .collect()
         })
     }
 }

@@ -138,7 +138,7 @@ struct Frame<'f> {
 
 impl VirtRead for Frame<'_> {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-        let fault = Fault { at, kind: FaultKind::NotMapped("PTE") };
+        let fault = Fault::new(at, FaultKind::NotMapped("PTE"));
         let stack = 0x1122_3344_5566_7788_u64.to_le_bytes();
         let from = at.0.checked_sub(0x7000).ok_or(fault)? as usize;
         buf.copy_from_slice(stack.get(from..from + buf.len()).ok_or(fault)?);
@@ -280,6 +280,11 @@ fn a_declaration_gives_way_to_a_definition() {
 
 /// The lines of `kernel/a.c` and of a header in it, at 0x100..0x140; the first file.
 fn lines(m: &mut Maker) -> write::FileId {
+    lines_with(m, &[]).0
+}
+
+/// The same with more rows; both files.
+fn lines_with(m: &mut Maker, more: &[(u64, u64, bool)]) -> (write::FileId, write::FileId) {
     let encoding = m.dwarf.unit.encoding();
     let strings = &mut m.dwarf.line_strings;
     let mut path = |s: &str| write::LineString::new(s, encoding, strings);
@@ -291,11 +296,14 @@ fn lines(m: &mut Maker) -> write::FileId {
     let header = program.add_file(header, directory, None);
     program.begin_sequence(Some(Address::Constant(TEXT + 0x100)));
     let rows = [(0, 9, true), (0, 10, true), (0, 99, false), (0x10, 77, true), (0x20, 12, true)];
+    let mut rows = [&rows, more].concat();
+    rows.sort_by_key(|(offset, ..)| *offset);
     for (offset, line, statement) in rows {
         program.row().address_offset = offset;
         program.row().line = line;
         program.row().is_statement = statement;
-        program.row().file = if line == 77 { header } else { program.files().next().unwrap().0 };
+        program.row().file =
+            if (70..80).contains(&line) { header } else { program.files().next().unwrap().0 };
         program.generate_row();
     }
     program.end_sequence(0x40);
@@ -304,7 +312,7 @@ fn lines(m: &mut Maker) -> write::FileId {
     let root = m.dwarf.unit.root();
     let directory = A::String(b"/usr/src/linux".to_vec());
     m.dwarf.unit.get_mut(root).set(gimli::DW_AT_comp_dir, directory);
-    main
+    (main, header)
 }
 
 /// `outer` at 0x100 calls `helper` inlined at 0x110..0x120.
@@ -398,6 +406,36 @@ fn inlined_calls_and_their_lines() {
     assert_eq!(file.compiled_in(TEXT), None, "without the slide");
     let first = file.line(TEXT + SLIDE + 0x103).unwrap();
     assert_eq!(first.line, 10, "the last of one address that begins a statement");
+}
+
+/// Rows of one address: calls that left no code there have some, before and behind that of the code's own function.
+#[test]
+fn of_several_lines_at_an_address_the_one_of_the_innermost_function_holds() {
+    let mut m = Maker::new(5);
+    let (main, header) =
+        lines_with(&mut m, &[(0x10, 13, true), (0x20, 79, true), (0x30, 14, true), (0x30, 31, true)]);
+    let declared = |file, line| {
+        [(gimli::DW_AT_decl_file, A::FileIndex(Some(file))), (gimli::DW_AT_decl_line, A::Udata(line))]
+    };
+    let attrs =
+        [&[m.name("helper"), (DW_AT_inline, A::Inline(DW_INL_inlined))][..], &declared(header, 70)].concat();
+    let helper = m.add(None, DW_TAG_subprogram, &attrs);
+    // a function of the same file further down, inlined too, of which no code is left
+    let attrs =
+        [&[m.name("later"), (DW_AT_inline, A::Inline(DW_INL_inlined))][..], &declared(main, 30)].concat();
+    m.add(None, DW_TAG_subprogram, &attrs);
+    let attrs = [&[m.name("outer")][..], &code(0x100, 0x40), &declared(main, 5)].concat();
+    let outer = m.add(None, DW_TAG_subprogram, &attrs);
+    let attrs = [&[(DW_AT_abstract_origin, A::UnitRef(helper))][..], &code(0x110, 0x10)].concat();
+    m.add(Some(outer), DW_TAG_inlined_subroutine, &attrs);
+    let file = m.file();
+    let line = |at: u64| file.line(TEXT + SLIDE + at).unwrap().line;
+    assert_eq!([0x114, 0x120, 0x130].map(line), [77, 12, 14]);
+    let listed: Vec<u32> =
+        file.lines_of(TEXT + SLIDE + 0x110..TEXT + SLIDE + 0x140).iter().map(|(_, l)| l.line).collect();
+    assert_eq!(listed, [77, 12, 14]);
+    let frames = file.inline_frames(TEXT + SLIDE + 0x114);
+    assert_eq!((&*frames[0].function, frames[0].line.as_ref().map(|l| l.line)), ("helper", Some(77)));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::functions::Functions;
 use super::lazy::LazyInfo;
-use super::lines::Lines;
+use super::lines::{Declared, Lines};
 use super::names::{Enumerators, Names};
 use super::{Entry, Slice, Value};
 use base::MappedFile;
@@ -43,6 +43,7 @@ pub(super) struct Unit<'a> {
     pub(super) enumerators: OnceLock<Enumerators>,
     pub(super) program: OnceLock<Option<gimli::IncompleteLineProgram<Slice<'a>>>>,
     pub(super) lines: OnceLock<Lines>,
+    pub(super) declared: OnceLock<Declared>,
     pub(super) functions: OnceLock<Functions>,
 }
 
@@ -244,6 +245,7 @@ impl<'a> Context<'a> {
             enumerators: OnceLock::new(),
             program: OnceLock::new(),
             lines: OnceLock::new(),
+            declared: OnceLock::new(),
             functions: OnceLock::new(),
         })
     }

@@ -480,3 +480,34 @@ fn what_ran_right_before_ends_where_paths_meet_and_at_calls() {
     assert_eq!(f.just_before(0x1009).count(), 0);
     assert_eq!(f.just_before(0x1004).collect::<Vec<_>>(), [0x1002, 0x1000]);
 }
+
+#[test]
+fn a_switch_leaves_one_value_or_all_but_its_cases() {
+    // cmp $2,%esi; je a; ja b; test %esi,%esi; je c; ud2; a: mov %esi,%eax; ret; b: mov %edi,%eax; ret; c: ret
+    let mut code = [
+        0x83, 0xfe, 0x02, 0x74, 0x08, 0x77, 0x09, 0x85, 0xf6, 0x74, 0x08, 0x0f, 0x0b, 0x89, 0xf0, 0xc3, 0x89,
+        0xf8, 0xc3, 0xc3,
+    ];
+    let (_, _, all) = ways(&code, 0x100b);
+    let (step, test) = (only(&all), only(&all).test.unwrap());
+    assert_eq!((test.relation, test.right.operand), (Relation::Eq, Operand::Imm(1)));
+    assert_eq!((step.jump, step.before.as_slice()), (0x1009, &[0x1000, 0x1003, 0x1005][..]));
+    // of a signed number those below 0 are left as well: the last comparison alone is told
+    code[5] = 0x7f;
+    let (_, _, all) = ways(&code, 0x100b);
+    assert_eq!((only(&all).test.unwrap().relation, only(&all).before.len()), (Relation::Ne, 0));
+    // a store before the last comparison, as between two checks of a function: cmp $2,%esi; ja b; mov %esi,(%rdi); test; je c; ud2
+    let stored = [
+        0x83, 0xfe, 0x02, 0x77, 0x08, 0x89, 0x37, 0x85, 0xf6, 0x74, 0x05, 0x0f, 0x0b, 0x89, 0xf8, 0xc3, 0xc3,
+    ];
+    assert_eq!(shape(&ways(&stored, 0x100b).2), ["!1009"]);
+    // cmp $1,%esi; je a; cmp $2,%esi; je b; cmp $5,%esi; je c; ud2; ...
+    let default = [
+        0x83, 0xfe, 0x01, 0x74, 0x0c, 0x83, 0xfe, 0x02, 0x74, 0x0a, 0x83, 0xfe, 0x05, 0x74, 0x08, 0x0f, 0x0b,
+        0x89, 0xf0, 0xc3, 0x89, 0xf8, 0xc3, 0xc3,
+    ];
+    let (_, _, all) = ways(&default, 0x100f);
+    assert_eq!(shape(&all), ["!1003 !1008 !100d"]);
+    // of two checks each is its own
+    assert_eq!(shape(&ways(&default[5..], 0x100a).2), ["!1008"]);
+}
