@@ -47,7 +47,7 @@ fn a_report_is_a_file_a_folder_or_a_page_on_standard_output() {
     check(&home, &["report", SAMPLE, "--redact=nothing"], 2, "", "nothing is none of addresses");
     check(&home, &["report"], 2, "", "no dump was named");
     check(&home, &["report", "/nosuch"], 1, "", "/nosuch: no such file");
-    check(&home, &["--json", "report", SAMPLE], 2, "", "--json and --html are not its own");
+    check(&home, &["--json", "report", SAMPLE], 2, "--json and --html are not its own", "");
     check(&home, &["report", "--help"], 0, "--redact", "");
     // the dump is never written over
     let copy = home.path().join("dump");

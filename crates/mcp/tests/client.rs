@@ -149,7 +149,7 @@ fn there_is_no_shell_and_no_file() {
         }
         let rd = call(client, "rd", json!({"arguments": ["-p", "-r", name, "1000", "8"]})).await;
         assert!(text(&rd).contains("no file may be named here"), "{}", text(&rd));
-        for tool in ["!", "!ls", "sh", "repeat", "exit", "alias", "gdb", "open_dump", "log | cat"] {
+        for tool in ["!", "!ls", "sh", "repeat", "exit", "alias", "gdb", "gcore", "open_dump", "log | cat"] {
             assert!(refused(client, tool, json!({})).await.contains("no such tool"), "{tool}");
         }
         assert!(refused(client, "ps", json!({"arguments": "-a"})).await.contains("no array of strings"));
