@@ -1,7 +1,7 @@
 //! An opened dump.
 
 use crate::handle::Handle;
-use crate::{Error, Task, Value};
+use crate::{Error, Task, Type, Value};
 use ::dump::ReadAt;
 use base::{Cancel, PhysAddr, PhysRead as _, VirtAddr};
 use commands::{Cx, Settings};
@@ -16,6 +16,7 @@ use verdict::Verdict;
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     open: OpenOptions,
+    cancel: Option<Cancel>,
 }
 
 impl Options {
@@ -55,9 +56,17 @@ impl Options {
         self
     }
 
+    /// What stops the work of the dump, its opening too: [`Cancel::cancel`]. Without it each dump has its own, for
+    /// [`Dump::interrupt`].
+    #[must_use]
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
     /// What one dump is opened with: what stops work is its own, also where clones of these options open others.
     fn for_one(mut self) -> (OpenOptions, Cancel) {
-        let cancel = Cancel::new();
+        let cancel = self.cancel.take().unwrap_or_default();
         self.open.watch.cancel = cancel.clone();
         (self.open, cancel)
     }
@@ -96,7 +105,13 @@ impl Dump {
     /// See [`Self::open`].
     pub fn open_with(options: Options) -> Result<Self, Error> {
         let (open, cancel) = options.for_one();
-        Ok(Self(Handle::new(Layers::open(open)?, cancel)))
+        Ok(Self(Handle::new(Arc::new(Layers::open(open)?), cancel)))
+    }
+
+    /// A dump that is open already, and what stops its work.
+    #[must_use]
+    pub fn from_layers(layers: Arc<Layers>, cancel: Cancel) -> Self {
+        Self(Handle::new(layers, cancel))
     }
 
     /// Opens a dump that is in memory: one file's bytes, or those of each part of a split one.
@@ -119,13 +134,19 @@ impl Dump {
         let dump = dump.map_err(|e| KernelError::Open(e.to_string()))?;
         let (open, cancel) = options.for_one();
         let image = Image::of(dump, &open)?;
-        Ok(Self(Handle::new(Layers::new(open, image), cancel)))
+        Ok(Self(Handle::new(Arc::new(Layers::new(open, image)), cancel)))
     }
 
     /// Stops what other threads ask of this dump now: it ends with [`Error::Interrupted`]. What is asked once that has ended is
     /// answered.
     pub fn interrupt(&self) {
         self.0.interrupt();
+    }
+
+    /// True while what is asked of it is being stopped.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.0.cancel().is_cancelled()
     }
 
     /// The kernel in the dump, for what has no method here.
@@ -156,6 +177,46 @@ impl Dump {
     /// See [`Self::session`].
     pub fn tasks(&self) -> Result<Vec<Task>, Error> {
         self.0.answer(|s| Ok(s.tasks().all.iter().map(|task| Task::new(&self.0, task)).collect()))
+    }
+
+    /// The task of a thread id; of 0 the idle task of the first CPU. `None` where no task has it.
+    ///
+    /// # Errors
+    /// See [`Self::session`].
+    pub fn task(&self, pid: i32) -> Result<Option<Task>, Error> {
+        self.0.answer(|s| Ok(s.tasks().with_pid(pid).next().map(|task| Task::new(&self.0, task))))
+    }
+
+    /// The task whose `task_struct` is at an address.
+    ///
+    /// # Errors
+    /// See [`Self::session`].
+    pub fn task_at(&self, address: u64) -> Result<Option<Task>, Error> {
+        self.0.answer(|s| Ok(s.tasks().at(VirtAddr(address)).map(|task| Task::new(&self.0, task))))
+    }
+
+    /// The CPUs that could be there, by number.
+    ///
+    /// # Errors
+    /// See [`Self::session`].
+    pub fn possible_cpus(&self) -> Result<Vec<u32>, Error> {
+        self.0.answer(|s| Ok(s.cpus().possible.clone()))
+    }
+
+    /// The CPUs that were on; `None` where that is not known.
+    ///
+    /// # Errors
+    /// See [`Self::session`].
+    pub fn online_cpus(&self) -> Result<Option<Vec<u32>>, Error> {
+        self.0.answer(|s| Ok(s.cpus().online.clone()))
+    }
+
+    /// A type, as C writes it: `struct task_struct`, `pid_t`, `unsigned long *`.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn type_named(&self, text: &str) -> Result<Type, Error> {
+        Type::named(&self.0, text)
     }
 
     /// Why there may be more tasks than [`Self::tasks`] gives; `None` where it gives all.

@@ -10,7 +10,7 @@ pub(crate) struct Handle(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    layers: Layers,
+    layers: Arc<Layers>,
     cancel: Cancel,
     /// How many questions are being answered.
     running: Mutex<usize>,
@@ -30,7 +30,7 @@ impl Drop for Work<'_> {
 }
 
 impl Handle {
-    pub(crate) fn new(layers: Layers, cancel: Cancel) -> Self {
+    pub(crate) fn new(layers: Arc<Layers>, cancel: Cancel) -> Self {
         Self(Arc::new(Inner { layers, cancel, running: Mutex::new(0) }))
     }
 

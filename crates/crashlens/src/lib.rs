@@ -32,15 +32,20 @@ mod dump;
 mod error;
 mod handle;
 mod task;
+mod ty;
 mod value;
+mod walk;
 
 pub use backtrace::{Backtrace, Frame};
 pub use dump::{Dump, Options, Symbol};
-pub use error::Error;
+pub use error::{Error, Wrong};
 pub use kernel::{Workspace, bind};
-pub use task::{Lock, Task};
-pub use value::Value;
+pub use task::{Local, Lock, Task};
+pub use ty::{Kind, Member, Type};
+pub use value::{Scalar, Value};
 pub use verdict::Verdict;
+pub use walk::{Entry, Walk};
 
 pub use ::dump::ReadAt;
+pub use base::Cancel;
 pub use {kernel, report};

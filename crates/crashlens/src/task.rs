@@ -12,6 +12,20 @@ pub struct Task {
     known: kernel::sched::task::Task,
 }
 
+/// A variable of a frame.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Local {
+    /// Its name.
+    pub name: String,
+    /// True for a parameter.
+    pub is_param: bool,
+    /// The function that it is of, where that was inlined here.
+    pub function: Option<String>,
+    /// Its value; what is not known of it is an error of what needs it.
+    pub value: Value,
+}
+
 /// A lock that a task waits for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -76,6 +90,23 @@ impl Task {
     /// See [`crate::Dump::session`].
     pub fn backtrace(&self) -> Result<Backtrace, Error> {
         self.dump.answer(|s| Ok(Backtrace::new(s, &s.backtrace(&self.known))))
+    }
+    /// Parameters and local variables of a frame of its backtrace, by the frame's place in it; none where no debug information
+    /// of the frame's code is at hand.
+    ///
+    /// # Errors
+    /// See [`crate::Dump::session`].
+    pub fn locals(&self, frame: usize) -> Result<Vec<Local>, Error> {
+        self.dump.answer(|s| {
+            let found = inspect::locals(s, &s.backtrace(&self.known), frame);
+            let local = |local: inspect::Local| Local {
+                name: local.name,
+                is_param: local.is_param,
+                function: local.function,
+                value: Value::new(&self.dump, local.value),
+            };
+            Ok(found.into_iter().map(local).collect())
+        })
     }
     /// The lock that it waits for, where the kernel notes it or the functions it is in and the lock's list of waiters tell.
     ///

@@ -1,7 +1,7 @@
 //! Two dumps of one build in two threads: what depends on the build is read once. What an interrupt of one spoilt is read again.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use crashlens::{Dump, Error, Options, Workspace};
+use crashlens::{Dump, Error, Kind, Options, Scalar, Workspace, Wrong};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,4 +113,64 @@ fn each_question_has_its_answer_or_says_why_not() {
     assert!(dump.command_json("sys").unwrap().contains("\"release\""));
     assert!(dump.command_json("ps 1").unwrap().contains("\"pid\":1"));
     assert!(matches!(dump.command("nosuchcommand"), Err(Error::Command(_))));
+}
+
+#[test]
+fn values_have_types_text_and_bytes() {
+    let dump = Dump::from_bytes(vec![sample()], Options::new().search(false)).unwrap();
+    let init = dump.eval("init_task").unwrap();
+    let comm = init.member("comm").unwrap();
+    assert_eq!((init.kind().unwrap(), comm.kind().unwrap()), (Kind::Struct, Kind::Array));
+    assert_eq!(comm.string(64).unwrap(), b"swapper/0");
+    assert_eq!(comm.string(4).unwrap(), b"swap");
+    assert_eq!(comm.bytes().unwrap(), b"swapper/0\0\0\0\0\0\0\0");
+    assert_eq!(comm.address_of().unwrap().cast("char *").unwrap().string(64).unwrap(), b"swapper/0");
+    assert_eq!(init.member("pid").unwrap().scalar().unwrap(), Scalar::Int(0));
+    let task = dump.type_named("struct task_struct").unwrap();
+    let at = init.address().unwrap();
+    assert_eq!(comm.address().unwrap(), at + task.offset("comm").unwrap());
+    assert_eq!(task.at(at).member("comm").unwrap().string(64).unwrap(), b"swapper/0");
+    assert!(task.members().unwrap().iter().any(|member| member.name.as_deref() == Some("comm")));
+    assert!(task.size().unwrap() > 4096 && task.text().unwrap().contains("comm"));
+    assert_eq!(
+        (comm.ty().len().unwrap(), comm.ty().inner().unwrap().unwrap().size().unwrap()),
+        (Some(16), 1)
+    );
+    let node = init.member("tasks").unwrap().address_of().unwrap();
+    assert_eq!(node.container_of("struct task_struct", "tasks").unwrap().number().unwrap(), i128::from(at));
+    // a null pointer's text is missing memory, and is told with its address
+    let missing = dump.eval("((struct task_struct *)0)->comm").unwrap().bytes().unwrap_err();
+    assert_eq!(missing.missing_at(), Some(task.offset("comm").unwrap()), "{missing}");
+    assert!(matches!(init.member("nosuch"), Err(Error::Expression { kind: Wrong::Member, .. })));
+    assert!(matches!(dump.type_named("struct nosuch"), Err(Error::Expression { kind: Wrong::Name, .. })));
+}
+
+#[test]
+fn lists_trees_and_tables_are_walked() {
+    let dump = Dump::from_bytes(vec![sample()], Options::new().search(false)).unwrap();
+    let leaders: Vec<i32> = dump
+        .tasks()
+        .unwrap()
+        .iter()
+        .filter(|t| t.pid() != 0 && t.pid() == t.tgid())
+        .map(|t| t.pid())
+        .collect();
+    let head = dump.eval("init_task.tasks").unwrap();
+    let pid = |entry: &crashlens::Entry| entry.value.member("pid").unwrap().number().unwrap() as i32;
+    let mut walked: Vec<i32> =
+        head.list("struct task_struct", "tasks").unwrap().whole().unwrap().iter().map(pid).collect();
+    walked.sort_unstable();
+    assert_eq!(walked, leaders);
+    let pids = dump.eval("init_pid_ns.idr").unwrap().idr(Some("struct pid")).unwrap();
+    assert!(
+        pids.problems.is_empty()
+            && leaders.iter().all(|pid| pids.entries.iter().any(|e| e.index == *pid as u64))
+    );
+    // what is no list says so, with what was found
+    let no_list = dump.eval("*(struct list_head *)init_task.comm").unwrap();
+    let broken = no_list.list("struct task_struct", "tasks").unwrap();
+    assert!(!broken.problems.is_empty() && matches!(broken.whole(), Err(Error::Walk(_))));
+    let queue = dump.eval("runqueues").unwrap();
+    assert_eq!(queue.per_cpu(1).unwrap().member("cpu").unwrap().number().unwrap(), 1);
+    assert!(queue.per_cpu(99).is_err());
 }

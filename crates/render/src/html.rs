@@ -4,6 +4,13 @@ use crate::page::Page;
 use report::{Clean, Item, Line, NoteKind, Record, Report, Role};
 use std::io::{self, Write};
 
+/// The style of a report that stands in another's page, which may be light or dark: colours that read on both.
+const PIECE: &str = "<div class=\"crashlens\"><style>.crashlens pre{font:13px/1.4 ui-monospace,Consolas,monospace;\
+overflow-x:auto}.crashlens .addr{color:#0f86a8}.crashlens .sym{color:#a3701a}.crashlens .type{color:#3c8f3c}\
+.crashlens .path{color:#3f74c9}.crashlens .head,.crashlens .strong{font-weight:700}.crashlens .dim{opacity:.65}\
+.crashlens .absent{color:#a860a8;font-style:italic}.crashlens .warn{color:#b8761a}\
+.crashlens .err{color:#d0453c;font-weight:700}</style><pre>";
+
 const STYLE: &str = ":root{color-scheme:light dark;--addr:#0b6e8a;--sym:#8a5a00;--type:#2f7a2f;--path:#2c5aa8;\
 --absent:#8a3a8a;--warn:#a86400;--err:#b3261e;--line:#8884}\
 @media(prefers-color-scheme:dark){:root{--addr:#5cc8e0;--sym:#e0b45c;--type:#7fc97f;--path:#8ab4f8;\
@@ -45,6 +52,14 @@ pub fn html_body(report: &Report, words: &str, out: &mut dyn Write) -> io::Resul
     out.own("</h2><pre>")?;
     record(&report.body, out)?;
     out.own("</pre></section>\n")
+}
+
+/// Writes one report as a piece of another's page (a notebook's), with the style that it needs.
+pub fn html_piece(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let out = &mut Page::new(out);
+    out.own(PIECE)?;
+    record(&report.body, out)?;
+    out.own("</pre></div>\n")
 }
 
 /// Writes the end of the page.

@@ -1,8 +1,8 @@
-//! The kernel's containers, walked with a guard against cycles and a budget: lists, chains, red-black and maple trees,
+//! The kernel's containers, walked with a guard against cycles and a budget: lists, hlists, chains, red-black and maple trees,
 //! XArrays, IDRs.
 
 pub(crate) mod chain;
-pub(crate) mod hlist;
+pub mod hlist;
 pub mod idr;
 pub mod list;
 pub mod maple;
