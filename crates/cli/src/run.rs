@@ -1,5 +1,6 @@
 //! From the command line to a session and a shell.
 
+use crate::Opened;
 use crate::cli::{Cli, ColorWhen};
 use crate::failure::Failure;
 use crate::names::Names;
@@ -11,9 +12,10 @@ use clap::CommandFactory;
 use commands::{Edit, Origin, Scroll, Settings};
 use kernel::{Fetch, KernelError, Layers};
 use shell::{Completer, Ended, Format, NoCompleter, Options, Shell, When, say};
+use std::sync::Arc;
 
 /// Does what the command line says.
-pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
+pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended, Failure> {
     if let Some(shell) = cli.generate_completion {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), "crashlens", &mut script);
@@ -51,10 +53,12 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
     shell::catch_interrupts(&cancel);
     let layers = match cli.files.as_slice() {
         [] => None,
-        _ => Some(
-            Layers::open(open_options(cli, &cancel, fetches(cli, command.as_deref())))
-                .map_err(Failure::of_dump)?,
-        ),
+        _ => {
+            let options = open_options(cli, &cancel, fetches(cli, command.as_deref()));
+            let layers = Arc::new(Layers::open(options).map_err(Failure::of_dump)?);
+            opened(&layers, &cancel);
+            Some(layers)
+        }
     };
     let format = match (cli.json, cli.html) {
         (true, _) => Format::Json,
@@ -78,9 +82,9 @@ pub(crate) fn run(cli: &Cli, split: &Split) -> Result<Ended, Failure> {
         }
     }
     let options = Options { missing: split.missing.clone(), ..options(cli, format, cancel) };
-    let mut shell = Shell::new(layers.as_ref(), settings(cli, layers.as_ref())?, options);
+    let mut shell = Shell::new(layers.as_deref(), settings(cli, layers.as_deref())?, options);
     shell.begin(&title(&shell.settings)).map_err(|e| Failure::output(&e))?;
-    let ended = work(cli, command, &mut shell, layers.as_ref(), banner);
+    let ended = work(cli, command, &mut shell, layers.as_deref(), banner);
     shell.end().map_err(|e| Failure::output(&e))?;
     let cut = layers.as_ref().is_some_and(|l| l.image().dump.facts().is_incomplete());
     Ok(if cut { ended.then(Ended::Incomplete) } else { ended })
@@ -284,6 +288,9 @@ fn work(
         if !shell.stops(ended) {
             ended = ended.then(shell.run_line(line));
         }
+    }
+    if !cli.commands.is_empty() {
+        ended = ended.then(shell.unfinished());
     }
     if let Some(words) = &command {
         return if shell.stops(ended) { ended } else { ended.then(shell.run_words(words)) };

@@ -50,9 +50,9 @@ pub(crate) fn misplaced(words: &[OsString], cli: &clap::Command, input: Input<'_
     let operands: Vec<(usize, &str)> =
         operands(words, cli).into_iter().filter_map(|at| Some((at, words.get(at)?.to_str()?))).collect();
     let ((first_at, first), rest) = operands.split_first()?;
-    let aliases = Settings::default().aliases;
-    let known = |word: &str| is_command(word) || aliases.get(word).is_some() || verbs::is_verb(word);
-    let names = commands::complete_names(&aliases, "");
+    let settings = Settings::default();
+    let known = |word: &str| is_command(word) || settings.aliases.get(word).is_some() || verbs::is_verb(word);
+    let names = commands::complete_names(&settings, "");
     let like = |word: &str| base::near_names(word, names.iter().map(String::as_str));
     if known(first) || is_path(first) && !exists(first) {
         return None;
@@ -149,7 +149,7 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, input: Input<'_>) -
     let mut sought = !behind.filter_map(|word| word.to_str()).any(|word| input(word) == Some(FileKind::Dump));
     // help's operand is a command, eval's a number: what they work on is no file, but right behind their name
     let takes_files =
-        !matches!(name, "help" | "man" | "triage" | "eval" | "ascii" | "btop" | "ptob" | "alias");
+        !matches!(name, "help" | "man" | "triage" | "eval" | "ascii" | "btop" | "ptob" | "alias" | "define" | "echo");
     let mut own = own_options(&aliases, name);
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();

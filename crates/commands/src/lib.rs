@@ -2,6 +2,8 @@
 //! and a `run` that returns data ([`Run`]); it prints nothing. To add one: write the file, add a line to
 //! [`COMMANDS`]. Help, completion, man page and JSON follow from its arguments and its report.
 
+pub use base::Cancelled;
+
 mod cmd;
 mod engine;
 mod show;
@@ -11,12 +13,14 @@ pub use engine::command::{Command, Example, Parsed, Run, after_options, respelle
 pub use engine::cx::Cx;
 pub use engine::cx::Layer;
 pub use engine::dispatch::{
-    complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files,
+    all, complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files,
 };
 pub use engine::error::{CommandError, Message, Reason, WITHOUT_KERNEL};
 pub use engine::gdb::How;
 pub use engine::help::page as help_page;
 pub use engine::line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
+pub use engine::macros::{Draft, Macro, Macros, Step, condition, with_arguments};
+pub use engine::own::{Call, Given, Own, OwnArg, Takes, add};
 pub use engine::settings::{Edit, ErrorsTo, Listed, Scroll, Settings, VARIABLES, Variable};
 pub use show::when::date;
 
@@ -30,7 +34,10 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::devices::dev::Dev,
     &cmd::devices::sbitmapq::Sbitmapq,
     &cmd::code::bpf::Bpf,
+    &cmd::program::macros::Define,
     &cmd::code::dis::Dis,
+    &cmd::program::macros::Document,
+    &cmd::program::macros::Echo,
     &cmd::program::eval::Eval,
     &cmd::program::meta::Exit,
     &cmd::program::meta::Extend,

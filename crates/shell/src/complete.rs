@@ -1,6 +1,6 @@
 //! What the Tab key offers: commands, options, settings, files, symbols, types, members.
 
-use commands::{COMMANDS, Settings, VARIABLES, find};
+use commands::{Settings, VARIABLES, find};
 
 /// The most names that one press of Tab offers.
 const MOST: usize = 200;
@@ -52,7 +52,7 @@ pub(crate) fn offer(line: &str, settings: &Settings, dump: &dyn Completer) -> Of
         return Offer::Files;
     }
     let Some(first) = first else {
-        return Offer::Names(start, commands::complete_names(&settings.aliases, word));
+        return Offer::Names(start, commands::complete_names(settings, word));
     };
     let name = settings.aliases.get(first).and_then(|a| a.command.split_whitespace().next()).unwrap_or(first);
     let known = |names: &mut dyn Iterator<Item = &'static str>| {
@@ -60,10 +60,10 @@ pub(crate) fn offer(line: &str, settings: &Settings, dump: &dyn Completer) -> Of
         Offer::Names(start, hits)
     };
     match name {
-        "help" => known(&mut COMMANDS.iter().map(|c| c.name()).chain(["all", "input", "output"])),
+        "help" => known(&mut commands::all().into_iter().map(|c| c.name()).chain(["all", "input", "output"])),
         "set" if !word.starts_with('-') => known(&mut VARIABLES.iter().map(|v| v.name)),
         "repeat" | "foreach" if !word.starts_with('-') => {
-            Offer::Names(start, commands::complete_names(&settings.aliases, word))
+            Offer::Names(start, commands::complete_names(settings, word))
         }
         _ if word.starts_with('-') => Offer::Names(start, options(name, word)),
         _ => names(start, word, dump),

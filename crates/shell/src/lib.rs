@@ -5,6 +5,7 @@ mod complete;
 mod edit;
 mod ended;
 mod interrupt;
+mod macros;
 mod output;
 mod pager;
 mod progress;

@@ -8,7 +8,7 @@ use crate::terminal::{is_dumb, wants_colour};
 use crate::writer::{Errors, Writer};
 use crate::{interrupt, progress, say};
 use base::{Cancel, PhysRead as _};
-use commands::{Action, CommandError, Cx, Origin, Redirect, Scroll, Settings};
+use commands::{Action, CommandError, Cx, Draft, Origin, Redirect, Scroll, Settings};
 use kernel::Layers;
 use render::{Clean, Colour, Source};
 use report::Report;
@@ -55,11 +55,11 @@ impl Default for Options {
 
 /// The front end of one session.
 pub struct Shell<'s> {
-    dump: Option<&'s Layers>,
+    pub(crate) dump: Option<&'s Layers>,
     options: Options,
     /// The user's settings.
     pub settings: Settings,
-    cancel: Cancel,
+    pub(crate) cancel: Cancel,
     progress: progress::Line,
     interactive: bool,
     /// The files whose lines run, each named by the one before it.
@@ -67,6 +67,10 @@ pub struct Shell<'s> {
     /// The file and the line that runs.
     place: Option<(PathBuf, usize)>,
     history: Vec<String>,
+    /// A macro whose lines are being read.
+    pub(crate) draft: Option<Draft>,
+    /// How many macros run, each called by the one before.
+    pub(crate) calls: usize,
 }
 
 impl std::fmt::Debug for Shell<'_> {
@@ -91,6 +95,8 @@ impl<'s> Shell<'s> {
             sources: Vec::new(),
             place: None,
             history: Vec::new(),
+            draft: None,
+            calls: 0,
         }
     }
     /// Lets Ctrl-C stop the running command and keep the session.
@@ -177,10 +183,10 @@ impl<'s> Shell<'s> {
             }
         };
         while !self.settings.quit {
-            let prompt = self.options.prompt.clone();
+            let prompt = if self.draft.is_some() { ">".to_owned() } else { self.options.prompt.clone() };
             match lines.read(&prompt, &self.settings) {
                 Typed::Lines(typed) => self.typed(&typed, &mut lines),
-                Typed::Dropped => {}
+                Typed::Dropped => self.draft = None,
                 Typed::End => break,
             }
         }
@@ -194,7 +200,7 @@ impl<'s> Shell<'s> {
             }
             lines.remember(line);
             self.history = lines.typed();
-            let line = self.recalled(line);
+            let line = if self.draft.is_some() { line.clone() } else { self.recalled(line) };
             let _ = self.run_line(&line);
         }
     }
@@ -205,7 +211,7 @@ impl<'s> Shell<'s> {
         while !self.stops(ended) {
             line.clear();
             match io::stdin().lock().read_until(b'\n', &mut line) {
-                Ok(0) => break,
+                Ok(0) => return ended.then(self.unfinished()),
                 // one bad byte spoils its line only
                 Ok(_) => ended = ended.then(self.run_line(&String::from_utf8_lossy(&line))),
                 Err(e) => {
@@ -281,6 +287,7 @@ impl<'s> Shell<'s> {
         let outer = self.settings.reading.replace(origin);
         let place = self.place.take();
         self.sources.push(own);
+        let drafted = self.draft.is_some();
         let mut ended = Ended::Good;
         for (n, line) in text.lines().enumerate() {
             if self.stops(ended) || self.cancel.is_cancelled() || out.is_gone() {
@@ -296,6 +303,9 @@ impl<'s> Shell<'s> {
             }
             ended = ended.then(self.line(line, out));
         }
+        if self.draft.is_some() != drafted {
+            ended = ended.then(self.unfinished());
+        }
         self.sources.pop();
         self.place = place;
         self.settings.reading = outer;
@@ -303,6 +313,9 @@ impl<'s> Shell<'s> {
     }
 
     pub(crate) fn line(&mut self, line: &str, out: &mut Output) -> Ended {
+        if let Some(ended) = self.drafted(line) {
+            return ended;
+        }
         let line = commands::expand_alias(&self.settings.aliases, line);
         let action = match commands::parse_line(&line, &|name| Path::new(name).is_file()) {
             Ok(action) => action,
@@ -325,6 +338,7 @@ impl<'s> Shell<'s> {
             }
             Action::Run { words, arguments, redirect } => {
                 self.redirected(&redirect, out, |shell, out| match &arguments {
+                    None if shell.is_macro(&words) => shell.call(&words, out),
                     None => shell.command(&words, out),
                     Some(file) => shell.for_each_line(&words, Path::new(file), out),
                 })
@@ -377,7 +391,7 @@ impl<'s> Shell<'s> {
     }
 
     /// `FILE:LINE: ` of the line that runs, where it comes from a file.
-    fn placed(&self) -> String {
+    pub(crate) fn placed(&self) -> String {
         self.place.as_ref().map(|(path, n)| format!("{}:{n}: ", path.display())).unwrap_or_default()
     }
 
@@ -526,7 +540,7 @@ fn no_such_file(word: &str, command: &str) -> CommandError {
 }
 
 /// Says what failed.
-fn failed(text: &str) -> Ended {
+pub(crate) fn failed(text: &str) -> Ended {
     say(text);
     Ended::Failed
 }

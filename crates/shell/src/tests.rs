@@ -121,3 +121,59 @@ fn a_dump_that_cannot_be_read_any_more_ends_every_command_with_its_own_code() {
     }
     assert_eq!(run("rd -p 10"), crate::Ended::Good, "what is still there is read");
 }
+
+/// Each line's answer; whether all went well.
+fn answers(shell: &mut Shell<'_>, lines: &[&str]) -> (bool, String) {
+    let mut out = Output::memory();
+    let ended =
+        lines.iter().map(|line| shell.line(line, &mut out).is_good()).fold(true, |all, one| all && one);
+    (ended, out.into_text())
+}
+
+#[test]
+fn macros_run_their_lines_with_arguments() {
+    let mut shell = shell(Format::Text);
+    let define = [
+        "define pages",
+        "# both",
+        "btop $arg0",
+        "if $argc > 1",
+        "ptob $arg1",
+        "else",
+        "echo one\\n",
+        "end",
+        "end",
+    ];
+    assert_eq!(answers(&mut shell, &define), (true, String::new()));
+    assert_eq!(answers(&mut shell, &["pages 1000"]), (true, "1000: 1\none\n".to_owned()));
+    assert_eq!(answers(&mut shell, &["pages 1000 2"]), (true, "1000: 1\n2: 2000\n".to_owned()));
+    // an argument that is missing, and a line that fails, end it
+    assert_eq!(answers(&mut shell, &["pages"]), (false, String::new()));
+    assert_eq!(answers(&mut shell, &["pages zz 2"]), (false, String::new()));
+    assert_eq!(
+        answers(&mut shell, &["document pages", "Pages of an address.", "end"]),
+        (true, String::new())
+    );
+    let (ok, page) = answers(&mut shell, &["help pages"]);
+    assert!(ok && page.contains("pages - Pages of an address.") && page.contains("  btop $arg0"), "{page}");
+    let (ok, list) = answers(&mut shell, &["define"]);
+    assert!(ok && list.contains("pages            Pages of an address."), "{list}");
+    // output goes where the line says
+    assert!(answers(&mut shell, &["pages 1000 > /dev/null"]).0);
+    assert_eq!(answers(&mut shell, &["define ps", "define pages x"]), (false, String::new()));
+}
+
+#[test]
+fn macros_that_never_end_are_stopped() {
+    let mut shell = shell(Format::Text);
+    assert!(answers(&mut shell, &["define again", "again", "end"]).0);
+    assert!(!answers(&mut shell, &["again"]).0);
+    assert!(answers(&mut shell, &["btop 1000"]).0, "the session lives");
+    assert!(answers(&mut shell, &["define open", "btop 1000"]).0);
+    assert!(!shell.unfinished().is_good());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    std::fs::write(&file, "define cut\nbtop 1000\n").unwrap();
+    assert!(!answers(&mut shell, &[&format!("< {}", file.display())]).0);
+    assert!(answers(&mut shell, &["btop 1000"]).0, "what the file left open is not in the way");
+}

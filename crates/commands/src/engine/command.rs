@@ -277,7 +277,7 @@ fn cluster(letters: &str, flags: &str, valued: &str) -> Option<bool> {
     Some(false)
 }
 
-fn usage_error(command: &dyn Command, error: &clap::Error) -> CommandError {
+pub(super) fn usage_error(command: &dyn Command, error: &clap::Error) -> CommandError {
     if error.kind() == ErrorKind::DisplayHelp {
         return CommandError::Help(Box::new(help::page_of(
             command.name(),

@@ -14,7 +14,14 @@ const CRASH: &[&str] = &[];
 /// The command of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Command> {
-    COMMANDS.iter().copied().find(|c| c.name() == name)
+    let own = || crate::engine::own::added().into_iter().find(|c| c.name() == name);
+    COMMANDS.iter().copied().find(|c| c.name() == name).or_else(own)
+}
+
+/// Every command: the program's own, then those that were added.
+#[must_use]
+pub fn all() -> Vec<&'static dyn Command> {
+    COMMANDS.iter().copied().chain(crate::engine::own::added()).collect()
 }
 
 /// True for the name of a command, also of one that is not written yet.
@@ -165,13 +172,15 @@ fn respell_first(mut words: Vec<String>) -> Vec<String> {
     gdb::respell(&words).unwrap_or(words)
 }
 
-/// Names that begin with `prefix`: commands and aliases, sorted.
+/// Names that begin with `prefix`: commands, aliases and macros, sorted.
 #[must_use]
-pub fn complete_names(aliases: &Aliases, prefix: &str) -> Vec<String> {
-    let mut names: Vec<String> = COMMANDS
+pub fn complete_names(settings: &crate::Settings, prefix: &str) -> Vec<String> {
+    let commands = all();
+    let mut names: Vec<String> = commands
         .iter()
         .map(|c| c.name())
-        .chain(aliases.iter().map(|a| a.name.as_str()))
+        .chain(settings.aliases.iter().map(|a| a.name.as_str()))
+        .chain(settings.macros.iter().map(|m| m.name.as_str()))
         .filter(|name| name.starts_with(prefix))
         .map(str::to_owned)
         .collect();
@@ -181,7 +190,7 @@ pub fn complete_names(aliases: &Aliases, prefix: &str) -> Vec<String> {
 }
 
 fn near(cx: &Cx<'_>, word: &str) -> Vec<String> {
-    let names = complete_names(&cx.settings.aliases, "");
+    let names = complete_names(cx.settings, "");
     base::near_names(word, names.iter().map(String::as_str))
 }
 

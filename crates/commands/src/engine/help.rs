@@ -1,7 +1,7 @@
 //! `help`: the list of commands, and the page of each, from its clap arguments and its examples.
 
 use crate::engine::error::Message;
-use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer, Run, find};
+use crate::{Command, CommandError, Cx, Example, Layer, Run, find};
 use clap::Arg;
 use kernel::Fetch;
 use report::{Cell, Line, Record, Report, Role};
@@ -22,6 +22,8 @@ Lines are edited as in other shells; the history is kept between sessions (~/.lo
 
 A command may be followed by `| shell command`, `> file` or `>> file`; within parentheses or quotes these signs \
 belong to the expression. `! command` runs a shell command, `!` a shell. A line that begins with # or // is a comment.
+
+`define NAME` makes a command of the lines that follow, up to `end`; see \"help define\".
 
 `< file` runs the lines of a file, as the option -i does. A command followed by `< file` runs once for each line \
 of the file, with the line's words as further arguments.
@@ -102,9 +104,12 @@ impl Run for Help {
             list(&mut report);
             return Ok(report);
         }
-        let is_topic = |name: &str| matches!(name, "all" | "input" | "output") || named(cx, name).is_some();
+        let is_topic = |name: &str| {
+            let is_macro = cx.settings.macros.get(name).is_some();
+            matches!(name, "all" | "input" | "output") || is_macro || named(cx, name).is_some()
+        };
         if let Some(unknown) = topics.iter().find(|topic| !is_topic(topic)) {
-            let names = crate::complete_names(&cx.settings.aliases, "");
+            let names = crate::complete_names(cx.settings, "");
             let near = base::near_names(unknown, names.iter().map(String::as_str));
             return Err(CommandError::Argument(Message::alone(format_args!(
                 "No help data for \"{unknown}\" is available{}.",
@@ -113,9 +118,12 @@ impl Run for Help {
         }
         for topic in topics {
             match topic.as_str() {
-                "all" => COMMANDS.iter().for_each(|c| report.body.items.extend(page(*c).body.items)),
+                "all" => crate::all().iter().for_each(|c| report.body.items.extend(page(*c).body.items)),
                 "input" => prose(&mut report, INPUT),
                 "output" => prose(&mut report, OUTPUT),
+                name if named(cx, name).is_none() => {
+                    cx.settings.macros.get(name).into_iter().for_each(|known| macro_page(&mut report, known));
+                }
                 name => named(cx, name)
                     .into_iter()
                     .for_each(|command| report.body.items.extend(page(command).body.items)),
@@ -133,8 +141,27 @@ fn named(cx: &Cx<'_>, name: &str) -> Option<&'static dyn Command> {
     })
 }
 
+/// The page of a macro: what `document` says of it, and its lines.
+fn macro_page(report: &mut Report, known: &crate::Macro) {
+    report.blank();
+    head(report, "NAME");
+    let about = known.about.first().cloned().unwrap_or_else(|| "a macro".to_owned());
+    let name = Line::new().text("  ").field("name", known.name.clone()).role(Role::Strong);
+    report.line(name.text(" - ").field("about", about));
+    if known.about.len() > 1 {
+        report.blank();
+        head(report, "DESCRIPTION");
+        known.about.iter().skip(1).for_each(|line| report.text(format!("  {line}")));
+    }
+    report.blank();
+    head(report, "LINES");
+    let line = |line: &String| Record::of(Line::new().text("  ").field("line", line.clone()));
+    report.list("lines", known.lines.iter().map(line).collect());
+    report.blank();
+}
+
 fn list(report: &mut Report) {
-    let mut names: Vec<&str> = COMMANDS.iter().map(|c| c.name()).filter(|n| *n != "q").collect();
+    let mut names: Vec<&str> = crate::all().iter().map(|c| c.name()).filter(|n| *n != "q").collect();
     names.sort_unstable();
     names.push("q");
     let rows = names.len().div_ceil(COLUMNS);

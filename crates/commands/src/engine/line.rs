@@ -181,7 +181,17 @@ fn takes_expression(command: &str) -> bool {
     let word = command.split('/').next().unwrap_or(command);
     matches!(
         word,
-        "p" | "px" | "pd" | "print" | "printf" | "inspect" | "output" | "ptype" | "whatis" | "gdb" | "g"
+        "p" | "px"
+            | "pd"
+            | "print"
+            | "printf"
+            | "inspect"
+            | "output"
+            | "ptype"
+            | "whatis"
+            | "gdb"
+            | "g"
+            | "echo"
     )
 }
 

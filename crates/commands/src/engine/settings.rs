@@ -115,6 +115,8 @@ pub struct Settings {
     pub examine_next: Option<VirtAddr>,
     /// The aliases.
     pub aliases: Aliases,
+    /// The macros.
+    pub macros: crate::Macros,
     /// Set by `exit`: the front end ends after this command.
     pub quit: bool,
     /// Set by `verdict` where the dump does not tell: a program started for it alone ends with 3.
@@ -157,6 +159,7 @@ impl Default for Settings {
             examined: crate::engine::gdb::How::default(),
             examine_next: None,
             aliases: Aliases::default(),
+            macros: crate::Macros::default(),
             quit: false,
             undetermined: false,
             types_told: Vec::new(),

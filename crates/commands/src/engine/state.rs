@@ -2,7 +2,7 @@
 //! where it has tables that are not here, what stands for them is shown.
 
 use crate::engine::dispatch;
-use crate::{COMMANDS, CommandError, Cx, VARIABLES};
+use crate::{CommandError, Cx, VARIABLES};
 use kernel::Session;
 use report::{Cell, Line, Record, Report};
 
@@ -94,7 +94,7 @@ fn build(_: &mut Cx<'_>, out: &mut Record) -> Result<(), CommandError> {
     entry(out, "architectures", Cell::Many(arches, " "));
     entry(out, "host", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH));
     entry(out, "debug assertions", cfg!(debug_assertions));
-    entry(out, "commands", COMMANDS.len());
+    entry(out, "commands", crate::all().len());
     Ok(())
 }
 
@@ -104,7 +104,7 @@ fn settings(cx: &mut Cx<'_>, out: &mut Record) -> Result<(), CommandError> {
         let line = Line::new().cell(variable.name).right(13).text(": ");
         out.line(line.field(variable.name, (variable.get)(cx.settings)));
     }
-    out.line(Line::new().text("     commands: ").field("commands", COMMANDS.len()));
+    out.line(Line::new().text("     commands: ").field("commands", crate::all().len()));
     out.line(Line::new().text("      aliases: ").field("aliases", cx.settings.aliases.iter().count()));
     out.line(Line::new().text("     printed: ").field("printed_values", cx.settings.history.len()));
     Ok(())

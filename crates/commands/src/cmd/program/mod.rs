@@ -2,6 +2,7 @@
 
 pub(crate) mod ascii;
 pub(crate) mod eval;
+pub(crate) mod macros;
 pub(crate) mod meta;
 pub(crate) mod repeat;
 pub(crate) mod rustfilt;
