@@ -7,6 +7,7 @@ mod clients;
 mod corpus;
 mod fuzz;
 mod package;
+mod python;
 mod run;
 mod same;
 mod setup;
@@ -48,6 +49,8 @@ enum Task {
     Zoo(zoo::Args),
     /// Packs the crates and builds the library's examples outside of the workspace.
     Package(package::Args),
+    /// Builds the wheel, and runs its tests on the shipped sample.
+    Python(python::Args),
     /// Runs the fuzz targets.
     Fuzz(fuzz::Args),
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Zoo(args) => zoo::run(&args),
         Task::Package(args) => package::run(&args),
+        Task::Python(args) => python::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
     };
     match done {

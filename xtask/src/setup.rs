@@ -43,6 +43,8 @@ const PEER_PACKAGES: &[(&str, &str)] = &[("debootstrap", "debootstrap"), ("pytho
 /// Only for programs of others that use crashlens: a client library in Python, a browser and its driver.
 const CLIENT_PACKAGES: &[(&str, &str)] =
     &[("python3-venv", ""), ("chromium", "chromium"), ("chromium-driver", "chromedriver")];
+/// Only for the wheel's tests.
+const PYTHON_PACKAGES: &[(&str, &str)] = &[("python3-venv", "")];
 
 /// Installs what is missing.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
@@ -52,6 +54,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 /// Installs what is missing, with what the peers need if `peers`.
 pub(crate) fn install(peers: bool) -> Result<(), Error> {
     install_those(&[PACKAGES, if peers { PEER_PACKAGES } else { &[] }])
+}
+
+/// Installs what the wheel's tests need.
+pub(crate) fn install_python() -> Result<(), Error> {
+    install_those(&[PYTHON_PACKAGES])
 }
 
 /// Installs what is missing, with what guests on arm64 need.

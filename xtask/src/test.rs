@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::bench::Peers;
 use crate::corpus::Part;
 use crate::run::{Error, command, installed, live, output, root, say};
-use crate::{clients, corpus, fuzz, setup, tidy};
+use crate::{clients, corpus, fuzz, python, setup, tidy};
 
 /// Arguments of `test`.
 #[derive(clap::Args)]
@@ -50,6 +50,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         steps.push(("truth tests on the corpus", Box::new(on_the_corpus)));
         steps.push(("beside crash, pahole and drgn", Box::new(beside_the_peers)));
         steps.push(("clients: tools and page", Box::new(|| clients::run(&clients::Args::default()))));
+        // behind the peers, of which one is timed beside it
+        steps.push(("wheel", Box::new(|| python::run(&python::Args::default()))));
         steps.push(("zoo", Box::new(|| corpus::quick(Part::Zoo))));
         steps.push(("arm64", Box::new(|| corpus::quick(Part::Arm64))));
         steps.push(("truth tests on arm64", Box::new(|| truth(&["arm64"], REQUIRED))));

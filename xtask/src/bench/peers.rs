@@ -137,6 +137,12 @@ impl Peers {
         Self { crash: found("crash", crash(&base)), drgn: found("drgn", drgn(&base)) }
     }
 
+    /// The interpreter of drgn's environment, where that was set up.
+    pub(crate) fn drgn_python() -> Option<PathBuf> {
+        let python = corpus::cache().ok()?.with_file_name("peers").join("venv/bin/python");
+        python.exists().then_some(python)
+    }
+
     /// Both are there, and crash starts in its root (which needs the right to mount).
     pub(crate) fn complete(&self) -> bool {
         let Some(root) = &self.crash else { return false };
