@@ -4,6 +4,8 @@
 //! **Invariant**: work that may take long runs without the interpreter's lock, and Ctrl-C ends it (`work.rs`). An object owns
 //! its dump.
 
+#![allow(unsafe_code, unreachable_pub, reason = "what PyO3's macros write says both; nothing here does")]
+
 mod dump;
 mod errors;
 mod numbers;

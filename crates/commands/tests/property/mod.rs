@@ -58,8 +58,8 @@ const MORE: &[&str] = &[
 fn is_asked(line: &str) -> bool {
     let word = line.split_whitespace().next().unwrap_or_default();
     let own = [
-        "gcore", "repeat", "exit", "quit", "q", "alias", "extend", "wr", "help", "ascii", "eval", "ptob",
-        "btop",
+        "gcore", "repeat", "define", "document", "echo", "exit", "quit", "q", "alias", "extend", "wr",
+        "help", "ascii", "eval", "ptob", "btop",
     ];
     // searches of all memory read what is in the dump, whatever it is
     let all_memory = ["search -k", "search -p", "search -u"];
@@ -83,7 +83,7 @@ pub(crate) fn lines() -> Vec<String> {
 
 /// True for lines that show types, or values by them: without the kernel's own they show what was inferred, and say so.
 pub(crate) fn is_by_types(line: &str) -> bool {
-    let words = ["struct", "union", "*", "whatis", "p", "task", "list", "tree", "search", "info"];
+    let words = ["struct", "union", "*", "whatis", "p", "printf", "task", "list", "tree", "search", "info"];
     let mut all = line.split_whitespace();
     let word = all.next().unwrap_or_default();
     // where the text of modules lies is told by types too
