@@ -5,7 +5,9 @@
 mod bench;
 mod clients;
 mod corpus;
+mod dist;
 mod fuzz;
+mod kdump;
 mod package;
 mod python;
 mod run;
@@ -43,6 +45,10 @@ enum Task {
     Clients(clients::Args),
     /// Measures crashlens beside its peers.
     Bench(bench::Args),
+    /// Makes the static program and its packages (to install tools and to check them, as root).
+    Dist(dist::Args),
+    /// Lets a guest die, and its crash kernel say why before the dump is saved (packaging/kdump).
+    Kdump(kdump::Args),
     /// Runs the hermetic tests, and the truth tests on the corpus.
     Test(test::Args),
     /// Holds verdict to the zoo and writes the results into docs/VERDICT.md.
@@ -64,6 +70,8 @@ fn main() -> ExitCode {
         Task::Suite(args) => suite::run(&args),
         Task::Clients(args) => clients::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Dist(args) => dist::run(&args),
+        Task::Kdump(args) => kdump::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Zoo(args) => zoo::run(&args),
         Task::Package(args) => package::run(&args),

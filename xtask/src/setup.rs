@@ -61,6 +61,14 @@ pub(crate) fn install_python() -> Result<(), Error> {
     install_those(&[PYTHON_PACKAGES])
 }
 
+/// Only for packages.
+const PACKAGING: &[(&str, &str)] = &[("rpm", "rpm"), ("gcc", "gcc"), ("libc6-dev", "")];
+
+/// Installs what is missing to make packages.
+pub(crate) fn install_for_packages() -> Result<(), Error> {
+    install_those(&[PACKAGING])
+}
+
 /// Installs what is missing, with what guests on arm64 need.
 pub(crate) fn install_cross() -> Result<(), Error> {
     install_those(&[PACKAGES, CROSS_PACKAGES])

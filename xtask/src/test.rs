@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::bench::Peers;
 use crate::corpus::Part;
 use crate::run::{Error, command, installed, live, output, root, say};
-use crate::{clients, corpus, fuzz, python, setup, tidy};
+use crate::{clients, corpus, dist, fuzz, python, setup, tidy};
 
 /// Arguments of `test`.
 #[derive(clap::Args)]
@@ -37,13 +37,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ("tidy", Box::new(tidy::check)),
         ("each architecture alone", Box::new(each_architecture_alone)),
         ("hermetic tests", Box::new(|| cargo(&["test", "--workspace", "--exclude", TRUTH]))),
-        ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens-cli"]))),
+        ("program", Box::new(program)),
         (
             "tests on the shipped sample",
-            Box::new(|| truth(&["sample", "bad_input", "damaged", "smoke"], &[("CRASHLENS_CORPUS", "none")])),
+            Box::new(|| {
+                truth(&["sample", "bad_input", "damaged", "smoke", "schema"], &[("CRASHLENS_CORPUS", "none")])
+            }),
         ),
     ];
     if !args.fast {
+        steps.push(("packages", Box::new(dist::tested)));
         steps.push(("fuzz targets", Box::new(|| fuzz::smoke(args.fuzz_seconds))));
         steps.push(("setup", Box::new(|| setup::install(false))));
         steps.push(("corpus", Box::new(|| corpus::quick(Part::Corpus))));
@@ -55,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         steps.push(("zoo", Box::new(|| corpus::quick(Part::Zoo))));
         steps.push(("arm64", Box::new(|| corpus::quick(Part::Arm64))));
         steps.push(("truth tests on arm64", Box::new(|| truth(&["arm64"], REQUIRED))));
-        steps.push(("truth tests on the zoo", Box::new(|| truth(&["zoo", "objects"], REQUIRED))));
+        steps.push(("truth tests on the zoo", Box::new(|| truth(&["zoo", "objects", "limits"], REQUIRED))));
     }
     let started = Instant::now();
     for (name, step) in &steps {
@@ -98,18 +101,25 @@ fn each_architecture_alone() -> Result<(), Error> {
 const REQUIRED: &[(&str, &str)] = &[("CRASHLENS_CORPUS", "required")];
 
 fn on_the_corpus() -> Result<(), Error> {
-    truth(&["corpus", "story", "stacks", "modules", "bad_input", "smoke"], REQUIRED)
+    truth(&["corpus", "story", "stacks", "modules", "bad_input", "smoke", "schema"], REQUIRED)
 }
 
 /// Where the peers cannot be set up (a mirror without sid, no right to mount), this is said, and the rest still decides.
 fn beside_the_peers() -> Result<(), Error> {
     let peers = if Peers::prepare().complete() { "required" } else { "none" };
-    truth(&["crash", "types"], &[REQUIRED, &[("CRASHLENS_PEERS", peers)]].concat())
+    truth(&["crash", "types", "compat"], &[REQUIRED, &[("CRASHLENS_PEERS", peers)]].concat())
+}
+
+/// The program as it is handed out: it is what the tests of the whole run.
+fn program() -> Result<(), Error> {
+    dist::program(&root()).map(drop)
 }
 
 /// Tests of the crate `truth`, with what they are told.
 fn truth(tests: &[&str], environment: &[(&str, &str)]) -> Result<(), Error> {
     let mut cargo = command("cargo", ["test", "--package", TRUTH]);
+    // up to date already
+    cargo.env("CRASHLENS_BIN", dist::program(&root())?);
     cargo.args(tests.iter().flat_map(|test| ["--test", test])).envs(environment.iter().copied());
     live(cargo.current_dir(root()))
 }

@@ -2,6 +2,7 @@
 //! page and completion.
 
 use crate::crash_options::CrashOptions;
+use crate::limits::Limit;
 use clap::{ArgAction, Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -68,6 +69,12 @@ pub(crate) struct Cli {
     /// Answer with one HTML page
     #[arg(long)]
     pub(crate) html: bool,
+    /// Answer with crash's own text, byte for byte, also where more is known; errors stand in the output
+    #[arg(long, conflicts_with_all = ["json", "html"])]
+    pub(crate) crash_compat: bool,
+    /// The program was called as `crash`
+    #[arg(skip)]
+    pub(crate) as_crash: bool,
     /// When to use colours
     #[arg(long, visible_alias = "colour", value_enum, value_name = "WHEN", default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub(crate) color: ColorWhen,
@@ -92,6 +99,16 @@ pub(crate) struct Cli {
     /// Do not run ~/.crashrc and ./.crashrc
     #[arg(long, visible_alias = "no_crashrc")]
     pub(crate) no_crashrc: bool,
+
+    /// Stop after so long (30, 500ms, 2m): what is known by then is the answer, with exit code 4
+    #[arg(long, value_name = "TIME", value_parser = crate::limits::time)]
+    pub(crate) time_limit: Option<Limit>,
+    /// Stop where more memory than this is in use (64M, 1G): what is known by then is the answer, with exit code 4
+    #[arg(long, value_name = "SIZE", value_parser = crate::limits::memory)]
+    pub(crate) memory_limit: Option<Limit>,
+    /// Read only the files that were named and debug files, write only the cache, start no program, open no socket
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub(crate) sandbox: crate::sandbox::When,
 
     /// Use a vmlinux of another build all the same
     #[arg(short = 'f', long)]

@@ -1,5 +1,6 @@
 //! Why the program could not begin.
 
+use base::Cancel;
 use kernel::KernelError;
 use shell::Ended;
 
@@ -14,6 +15,8 @@ pub(crate) enum Failure {
     Failed(String),
     /// Ctrl-C stopped it.
     Stopped(String),
+    /// A limit of time or memory was reached before there was an answer.
+    Limit(String),
 }
 
 impl Failure {
@@ -23,6 +26,7 @@ impl Failure {
             Self::Page(_) => Ended::Good,
             Self::Failed(_) => Ended::Failed,
             Self::Stopped(_) => Ended::Interrupted,
+            Self::Limit(_) => Ended::Incomplete,
         }
     }
     /// A failure to open the dump.
@@ -30,6 +34,13 @@ impl Failure {
         match error {
             KernelError::Stopped(_) => Self::Stopped(error.to_string()),
             error => Self::Failed(error.to_string()),
+        }
+    }
+    /// The same, where a limit and not Ctrl-C made it.
+    pub(crate) fn within(self, cancel: &Cancel) -> Self {
+        match (self, cancel.ended()) {
+            (Self::Stopped(_), Some(why)) => Self::Limit(why.to_owned()),
+            (failure, _) => failure,
         }
     }
     /// A failure of the output.

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(crashlens_cli::main(std::env::args_os().skip(1).collect(), &|_, _| {}))
+    ExitCode::from(crashlens_cli::program(std::env::args_os(), &|_, _| {}))
 }

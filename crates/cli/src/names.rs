@@ -30,6 +30,26 @@ impl Completer for Names<'_> {
         out
     }
 
+    fn modules(&self, prefix: &str) -> Vec<String> {
+        let all = self.0.modules().iter().map(|module| module.name.clone());
+        all.filter(|name| name.starts_with(prefix)).collect()
+    }
+
+    fn pids(&self, prefix: &str, max: usize) -> Vec<String> {
+        let all = self.0.tasks().all.iter().map(|task| task.pid.to_string());
+        all.filter(|pid| pid.starts_with(prefix)).take(max).collect()
+    }
+
+    fn task_names(&self, prefix: &str) -> Vec<String> {
+        let all = self.0.tasks().all.iter().map(|task| task.comm.clone());
+        // an empty word would be any of them
+        let mut out: Vec<String> =
+            all.filter(|comm| !prefix.is_empty() && comm.starts_with(prefix)).collect();
+        out.sort();
+        out.dedup();
+        out
+    }
+
     fn members(&self, of: &str, prefix: &str) -> Vec<String> {
         let Some(at) = self.type_of(of) else { return Vec::new() };
         let mut out = Vec::new();

@@ -3,23 +3,21 @@
 use crate::Opened;
 use crate::cli::{Cli, ColorWhen};
 use crate::failure::Failure;
+use crate::limits::Limits;
 use crate::names::Names;
 use crate::opening::{chosen_kernel, open_options, say_losses};
 use crate::split::Split;
 use crate::verbs::{self, Verb};
 use base::Cancel;
-use clap::CommandFactory;
 use commands::{Edit, Origin, Scroll, Settings};
-use kernel::{Fetch, KernelError, Layers};
+use kernel::{Fetch, KernelError, Layers, OpenOptions};
 use shell::{Completer, Ended, Format, NoCompleter, Options, Shell, When, say};
 use std::sync::Arc;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended, Failure> {
     if let Some(shell) = cli.generate_completion {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "crashlens", &mut script);
-        return print(&String::from_utf8_lossy(&script));
+        return print(&crate::completion::script(shell));
     }
     if cli.generate_man {
         return print(&crate::man::page().map_err(|e| Failure::output(&e))?);
@@ -33,6 +31,10 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
         return print(&format!("crashlens {version} for {machine} {system}"));
     }
     if let Some(verb) = verbs::read(split.command.as_deref().unwrap_or_default())? {
+        if cli.time_limit.is_some() || cli.memory_limit.is_some() || cli.sandbox == crate::sandbox::When::On {
+            let why = "--time-limit, --memory-limit and --sandbox are for commands, not for mcp, report and triage";
+            return Err(Failure::Usage(why.to_owned()));
+        }
         return run_verb(cli, &verb);
     }
     let command = if cli.crash.log { Some(vec!["log".to_owned()]) } else { split.command.clone() };
@@ -46,16 +48,28 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
     }
     named_files(cli)?;
     if cli.crash.osrelease || cli.crash.build_id || cli.crash.timestamp {
-        return one_fact(cli);
+        // crash has a word for what it cannot tell
+        return one_fact(cli).inspect_err(|_| {
+            if cli.as_crash {
+                let _ = print("unknown");
+            }
+        });
     }
+    let limits = Limits::of(cli)?;
+    let limited = limits.any();
+    // threads that are there already would be outside
+    let inside = crate::sandbox::enter(cli, split)?;
     // a stop while debug files are unpacked or fetched leaves a session without them
     let cancel = Cancel::new();
     shell::catch_interrupts(&cancel);
+    limits.watch(&cancel);
     let layers = match cli.files.as_slice() {
         [] => None,
         _ => {
             let options = open_options(cli, &cancel, fetches(cli, command.as_deref()));
-            let layers = Arc::new(Layers::open(options).map_err(Failure::of_dump)?);
+            let options = OpenOptions { no_debuginfod: options.no_debuginfod || inside, ..options };
+            let layers = Layers::open(options).map_err(|e| Failure::of_dump(e).within(&cancel))?;
+            let layers = Arc::new(layers);
             opened(&layers, &cancel);
             Some(layers)
         }
@@ -74,18 +88,23 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
         // a kernel file that is not this dump's is told before anything is answered
         let image = layers.image();
         if !once || image.has_kernel_file() || image.has_module_files() {
-            ready(layers, once)?;
+            ready(layers, once).map_err(|why| why.within(&cancel))?;
         }
-        chosen_kernel(cli, layers)?;
+        chosen_kernel(cli, layers).map_err(|why| why.within(&cancel))?;
         if !cli.silent {
             say_losses(layers);
         }
     }
     let options = Options { missing: split.missing.clone(), ..options(cli, format, cancel) };
-    let mut shell = Shell::new(layers.as_deref(), settings(cli, layers.as_deref())?, options);
+    let settings = Settings { limited, ..settings(cli, layers.as_deref())? };
+    let mut shell = Shell::new(layers.as_deref(), settings, options);
     shell.begin(&title(&shell.settings)).map_err(|e| Failure::output(&e))?;
+    let command_alone = command.is_some();
     let ended = work(cli, command, &mut shell, layers.as_deref(), banner);
     shell.end().map_err(|e| Failure::output(&e))?;
+    if cli.as_crash {
+        return Ok(crate::as_crash::ended(cli, shell.settings.quit || command_alone));
+    }
     let cut = layers.as_ref().is_some_and(|l| l.image().dump.facts().is_incomplete());
     Ok(if cut { ended.then(Ended::Incomplete) } else { ended })
 }
@@ -243,17 +262,22 @@ fn from_header(layers: &Layers, what: &str) -> Option<String> {
 
 /// Says why nothing could be done, in the form that was asked for.
 pub(crate) fn failed(cli: &Cli, why: &Failure) {
+    let name = if cli.as_crash { crate::as_crash::NAME } else { "crashlens" };
     match why {
-        Failure::Usage(text) | Failure::Failed(text) | Failure::Stopped(text) if cli.json => {
+        Failure::Usage(text) | Failure::Failed(text) | Failure::Stopped(text) | Failure::Limit(text)
+            if cli.json =>
+        {
             shell::print_error_json(text)
         }
         Failure::Page(text) => {
             if let Err(e) = shell::print(text) {
-                say(&format!("crashlens: output: {e}"));
+                say(&format!("{name}: output: {e}"));
             }
         }
-        Failure::Usage(text) => shell::say_lines(&format!("crashlens: {text}")),
-        Failure::Failed(text) | Failure::Stopped(text) => say(&format!("crashlens: {text}")),
+        Failure::Usage(text) => shell::say_lines(&format!("{name}: {text}")),
+        Failure::Failed(text) | Failure::Stopped(text) | Failure::Limit(text) => {
+            say(&format!("{name}: {text}"))
+        }
     }
 }
 
@@ -271,11 +295,7 @@ fn work(
     if banner {
         say(&format!("crashlens {}", env!("CARGO_PKG_VERSION")));
         if !cli.minimal && layers.is_some_and(|l| l.session().is_ok()) {
-            // the prompt waits for no server
-            shell.settings.at_hand = true;
-            let _ = shell.run_line("sys");
-            let _ = shell.run_line("verdict -b");
-            shell.settings.at_hand = false;
+            begin(cli, shell);
         }
     }
     let mut ended = Ended::Good;
@@ -306,6 +326,20 @@ fn work(
     ended
 }
 
+/// What a session shows before its first prompt: crash's block, and what killed the machine.
+fn begin(cli: &Cli, shell: &mut Shell<'_>) {
+    // the prompt waits for no server
+    shell.settings.at_hand = true;
+    shell.settings.begins = true;
+    let _ = shell.run_line("sys");
+    shell.settings.begins = false;
+    if !cli.as_crash {
+        let _ = shell.run_line("verdict -b");
+        say("help lists the commands, verdict says more of what killed the machine.");
+    }
+    shell.settings.at_hand = false;
+}
+
 /// Whether a command of this run may need a debug file that has to be fetched.
 fn fetches(cli: &Cli, command: Option<&[String]>) -> Fetch {
     if !cli.input.is_empty() || command.is_none() && cli.commands.is_empty() {
@@ -322,7 +356,18 @@ fn options(cli: &Cli, format: Format, cancel: Cancel) -> Options {
         ColorWhen::Never => When::Never,
     };
     let fail_fast = cli.fail_fast;
-    Options { format, colour, pager: !cli.no_pager, fail_fast, cancel, ..Options::default() }
+    let name = if cli.as_crash { crate::as_crash::NAME } else { "crashlens" };
+    Options {
+        format,
+        colour,
+        pager: !cli.no_pager,
+        prompt: format!("{name}> "),
+        echo: cli.as_crash && !cli.silent,
+        errors_within: cli.crash_compat,
+        fail_fast,
+        cancel,
+        ..Options::default()
+    }
 }
 
 fn settings(cli: &Cli, layers: Option<&Layers>) -> Result<Settings, Failure> {
@@ -354,6 +399,7 @@ fn settings(cli: &Cli, layers: Option<&Layers>) -> Result<Settings, Failure> {
     if cli.silent || cli.no_pager {
         settings.scroll = Scroll::Off;
     }
+    settings.crash_compat = cli.crash_compat;
     if let Some(layers) = layers {
         settings.dumpfile = Some(layers.image().dump_names.join(" "));
     }

@@ -95,6 +95,7 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::memory::meminfo::Meminfo,
     &cmd::fs::dentries::Dentries,
     &cmd::machine::info::Info,
+    &cmd::program::bugreport::BugReport,
     &cmd::machine::verdict::VerdictCommand,
     &cmd::program::meta::Quit,
 ];

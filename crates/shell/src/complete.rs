@@ -1,4 +1,5 @@
-//! What the Tab key offers: commands, options, settings, files, symbols, types, members.
+//! What the Tab key offers: commands, options with their help, and what an argument is by the name of its value in the
+//! command's own table (`MODULE`, `PID | TASK`, `FILE`); settings, symbols, types, members.
 
 use commands::{Settings, VARIABLES, find};
 
@@ -11,6 +12,12 @@ pub trait Completer {
     fn symbols(&self, prefix: &str, max: usize) -> Vec<String>;
     /// Types that begin with `prefix`, at most `max`.
     fn types(&self, prefix: &str, max: usize) -> Vec<String>;
+    /// Modules that begin with `prefix`.
+    fn modules(&self, prefix: &str) -> Vec<String>;
+    /// The PIDs that begin with `prefix`, at most `max`.
+    fn pids(&self, prefix: &str, max: usize) -> Vec<String>;
+    /// The names of tasks that begin with `prefix`.
+    fn task_names(&self, prefix: &str) -> Vec<String>;
     /// Members that begin with `prefix` of what stands left of `.` or `->`: the name of a type or an
     /// expression.
     fn members(&self, of: &str, prefix: &str) -> Vec<String>;
@@ -27,6 +34,15 @@ impl Completer for NoCompleter {
     fn types(&self, _prefix: &str, _max: usize) -> Vec<String> {
         Vec::new()
     }
+    fn modules(&self, _prefix: &str) -> Vec<String> {
+        Vec::new()
+    }
+    fn pids(&self, _prefix: &str, _max: usize) -> Vec<String> {
+        Vec::new()
+    }
+    fn task_names(&self, _prefix: &str) -> Vec<String> {
+        Vec::new()
+    }
     fn members(&self, _of: &str, _prefix: &str) -> Vec<String> {
         Vec::new()
     }
@@ -37,6 +53,8 @@ impl Completer for NoCompleter {
 pub(crate) enum Offer {
     /// Names that replace the line from an offset on.
     Names(usize, Vec<String>),
+    /// Options that replace the line from an offset on, each with its help.
+    Options(usize, Vec<(String, String)>),
     /// Names of files.
     Files,
 }
@@ -60,38 +78,101 @@ pub(crate) fn offer(line: &str, settings: &Settings, dump: &dyn Completer) -> Of
         Offer::Names(start, hits)
     };
     match name {
-        "help" => known(&mut commands::all().into_iter().map(|c| c.name()).chain(["all", "input", "output"])),
-        "set" if !word.starts_with('-') => known(&mut VARIABLES.iter().map(|v| v.name)),
-        "repeat" | "foreach" if !word.starts_with('-') => {
-            Offer::Names(start, commands::complete_names(settings, word))
+        "help" => {
+            return known(&mut commands::all().into_iter().map(|c| c.name()).chain(["all", "input", "output"]));
         }
-        _ if word.starts_with('-') => Offer::Names(start, options(name, word)),
-        _ => names(start, word, dump),
+        "set" if !word.starts_with('-') => return known(&mut VARIABLES.iter().map(|v| v.name)),
+        _ => {}
+    }
+    let words: Vec<&str> = before.split_whitespace().skip(1).collect();
+    // commands of commands: what stands behind `foreach bt` is bt's
+    let inner = matches!(name, "foreach" | "repeat")
+        .then(|| words.iter().enumerate().rev().find(|(_, word)| find(word).is_some()))
+        .flatten();
+    let (name, words) = match inner {
+        Some((at, inner)) => (*inner, words.get(at.saturating_add(1)..).unwrap_or_default()),
+        None => (name, words.as_slice()),
+    };
+    let Some(command) = find(name) else { return names(start, word, dump) };
+    if word.starts_with('-') {
+        return Offer::Options(start, options(command, word));
+    }
+    match name {
+        "repeat" => Offer::Names(start, commands::complete_names(settings, word)),
+        "foreach" => {
+            let mut hits = commands::complete_names(settings, word);
+            hits.extend(STATES.iter().chain(KINDS).filter(|s| s.starts_with(word)).map(|s| (*s).to_owned()));
+            Offer::Names(start, hits)
+        }
+        _ => argument(&value_name(command, words), start, word, dump),
     }
 }
 
-fn options(command: &str, prefix: &str) -> Vec<String> {
-    let Some(command) = find(command) else { return Vec::new() };
+/// States of tasks, as `ps` shows them.
+const STATES: &[&str] = &["RU", "IN", "UN", "ST", "ZO", "TR", "SW", "DE", "WA", "PA", "ID", "NE"];
+/// Kinds of tasks that `foreach` knows.
+const KINDS: &[&str] = &["kernel", "user", "gleader", "active"];
+
+/// The name of the value that the next word of a command is: of the option before it, else of the operands.
+fn value_name(command: &dyn commands::Command, words: &[&str]) -> String {
     let clap = command.clap();
-    let mut out: Vec<String> = clap
-        .get_arguments()
-        .filter(|a| !a.is_positional() && !a.is_hide_set())
-        .flat_map(|a| {
-            let short = a.get_short().map(|c| format!("-{c}"));
-            // as crash spells them: `-FF`
-            let own = |long: String| {
-                command
-                    .respell()
-                    .iter()
-                    .find(|(_, to)| *to == long)
-                    .map_or(long.clone(), |(own, _)| (*own).to_owned())
-            };
-            short.into_iter().chain(a.get_long().map(|l| own(format!("--{l}"))))
+    let last = words.last().copied().unwrap_or_default();
+    let option = clap.get_arguments().find(|arg| {
+        let by_letter = |letters: &str| arg.get_short().is_some_and(|c| letters.ends_with(c));
+        arg.get_action().takes_values()
+            && match (last.strip_prefix("--"), last.strip_prefix('-')) {
+                (Some(long), _) => arg.get_long() == Some(long),
+                (None, Some(letters)) => by_letter(letters),
+                (None, None) => false,
+            }
+    });
+    let operands = || clap.get_positionals().next();
+    let names = option.or_else(operands).and_then(clap::Arg::get_value_names).unwrap_or_default();
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// What a value of that name may be.
+fn argument(value: &str, start: usize, word: &str, dump: &dyn Completer) -> Offer {
+    let is = |what: &[&str]| value.split(|c: char| !c.is_alphanumeric()).any(|part| what.contains(&part));
+    if is(&["FILE", "DIR", "DIRECTORY", "OBJFILE"]) && !is(&["MODULE"]) {
+        return Offer::Files;
+    }
+    let mut hits = Vec::new();
+    if is(&["MODULE"]) {
+        hits.extend(dump.modules(word));
+    }
+    if is(&["PID"]) {
+        hits.extend(dump.pids(word, MOST));
+    }
+    if is(&["NAME", "COMMAND"]) && is(&["PID"]) {
+        hits.extend(dump.task_names(word));
+    }
+    if !hits.is_empty() || is(&["MODULE"]) {
+        hits.truncate(MOST);
+        return Offer::Names(start, hits);
+    }
+    names(start, word, dump)
+}
+
+/// The options of a command, as crash spells them, each with its help.
+fn options(command: &dyn commands::Command, prefix: &str) -> Vec<(String, String)> {
+    let own = |long: &str| {
+        let spelt = command.respell().iter().find(|(_, to)| *to == long);
+        spelt.map_or(long, |(own, _)| *own).to_owned()
+    };
+    let clap = command.clap();
+    let shown = clap.get_arguments().filter(|arg| !arg.is_positional() && !arg.is_hide_set());
+    let mut out: Vec<(String, String)> = shown
+        .flat_map(|arg| {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let short = arg.get_short().map(|c| format!("-{c}"));
+            let long = arg.get_long().map(|long| own(&format!("--{long}")));
+            short.into_iter().chain(long).map(move |option| (option, help.clone()))
         })
-        .filter(|option| option.starts_with(prefix))
+        .filter(|(option, _)| option.starts_with(prefix))
         .collect();
     out.sort();
-    out.dedup();
+    out.dedup_by(|a, b| a.0 == b.0);
     out
 }
 
@@ -106,6 +187,8 @@ fn names(start: usize, word: &str, dump: &dyn Completer) -> Offer {
     let (left, prefix) = word.split_at_checked(at).unwrap_or(("", word));
     let start = start.saturating_add(at);
     let of = left.strip_suffix("->").or_else(|| left.strip_suffix('.'));
+    // `struct task_struct.pid,comm`: further members of the same struct
+    let of = of.or_else(|| Some(left.strip_suffix(',')?.rsplit_once('.')?.0));
     if let Some(of) = of {
         return Offer::Names(start, dump.members(of, prefix));
     }
@@ -139,13 +222,36 @@ mod tests {
         fn members(&self, of: &str, prefix: &str) -> Vec<String> {
             vec![format!("{of}/{prefix}")]
         }
+        fn modules(&self, prefix: &str) -> Vec<String> {
+            ["virtio", "virtio_blk"]
+                .iter()
+                .filter(|s| s.starts_with(prefix))
+                .map(|s| (*s).to_owned())
+                .collect()
+        }
+        fn pids(&self, prefix: &str, _max: usize) -> Vec<String> {
+            ["1", "17", "2"].iter().filter(|s| s.starts_with(prefix)).map(|s| (*s).to_owned()).collect()
+        }
+        fn task_names(&self, prefix: &str) -> Vec<String> {
+            ["kswapd0"].iter().filter(|s| s.starts_with(prefix)).map(|s| (*s).to_owned()).collect()
+        }
     }
 
     fn at(line: &str) -> (usize, Vec<String>) {
         match offer(line, &Settings::default(), &Some3) {
             Offer::Names(start, names) => (start, names),
+            Offer::Options(start, options) => (start, options.into_iter().map(|(name, _)| name).collect()),
             Offer::Files => (usize::MAX, Vec::new()),
         }
+    }
+
+    #[test]
+    fn options_are_offered_with_their_help() {
+        let Offer::Options(3, options) = offer("bt -a", &Settings::default(), &Some3) else { panic!() };
+        assert!(
+            matches!(options.as_slice(), [(name, help)] if name == "-a" && !help.is_empty()),
+            "{options:?}"
+        );
     }
 
     #[test]
@@ -155,6 +261,7 @@ mod tests {
         assert_eq!(at("eval -"), (5, names(&["--help", "-b", "-l"])));
         assert_eq!(at("bt -F"), (3, names(&["-F", "-FF"])));
         assert_eq!(at("sys -p"), (4, names(&["-panic"])));
+        assert_eq!(at("foreach bt -F"), (11, names(&["-F", "-FF"])));
         assert_eq!(at("set scr"), (4, names(&["scroll"])));
         assert_eq!(at("help ou"), (5, names(&["output"])));
         assert_eq!(at("p jiff"), (2, names(&["jiffies", "jiffies_64"])));
@@ -162,6 +269,18 @@ mod tests {
         assert_eq!(at("struct ta"), (7, names(&["task_struct"])));
         assert_eq!(at("struct task_struct.mm->o"), (23, names(&["task_struct.mm/o"])));
         assert_eq!(at("p init_task.co"), (12, names(&["init_task/co"])));
+        assert_eq!(at("struct task_struct.pid,co"), (23, names(&["task_struct/co"])));
+        // what an argument is
+        assert_eq!(at("mod -s virtio_"), (7, names(&["virtio_blk"])));
+        assert_eq!(at("sym -m v"), (7, names(&["virtio", "virtio_blk"])));
+        assert_eq!(at("bt 1"), (3, names(&["1", "17"])));
+        assert_eq!(at("bt -f ks"), (6, names(&["kswapd0"])));
+        assert_eq!(at("vm 2"), (3, names(&["2"])));
+        assert_eq!(at("foreach U"), (8, names(&["UN"])));
+        assert_eq!(at("foreach act"), (8, names(&["active"])));
+        assert_eq!(at("foreach UN bt 1"), (14, names(&["1", "17"])));
+        assert_eq!(at("rd -r fi").0, usize::MAX);
+        assert_eq!(at("mod -S /l").0, usize::MAX);
         assert_eq!(at("log > fi").0, usize::MAX);
         assert_eq!(at("< fi").0, usize::MAX);
         assert_eq!(at("p é"), (2, names(&[])));

@@ -2,7 +2,7 @@
 
 use crate::complete::{Completer, Offer, offer};
 use commands::{Edit, Settings};
-use rustyline::completion::FilenameCompleter;
+use rustyline::completion::{FilenameCompleter, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -26,21 +26,37 @@ struct Tab<'c> {
 }
 
 impl rustyline::completion::Completer for Tab<'_> {
-    type Candidate = String;
+    type Candidate = Pair;
 
-    fn complete(&self, line: &str, pos: usize, ctx: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+    fn complete(&self, line: &str, pos: usize, ctx: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = line.get(..pos).unwrap_or(line);
-        let (start, mut names) = match offer(before, &self.settings, self.dump) {
-            Offer::Names(start, names) => (start, names),
+        let (start, mut names): (usize, Vec<Pair>) = match offer(before, &self.settings, self.dump) {
+            Offer::Names(start, names) => (start, names.into_iter().map(alone).collect()),
+            Offer::Options(start, options) => (start, options.into_iter().map(option).collect()),
             Offer::Files => {
                 let (start, pairs) = self.files.complete(line, pos, ctx)?;
-                (start, pairs.into_iter().map(|p| p.replacement).collect())
+                (start, pairs.into_iter().map(|pair| alone(pair.replacement)).collect())
             }
         };
         // the editor writes names as they are: one that the terminal would act on cannot be typed either
-        names.retain(|name| !name.chars().any(report::acts));
+        names.retain(|pair| !pair.display.chars().any(report::acts));
         Ok((start, names))
     }
+}
+
+/// What is shown as it is written.
+fn alone(name: String) -> Pair {
+    Pair { display: name.clone(), replacement: name }
+}
+
+/// An option, shown with as much of its help as a line has room for.
+fn option((name, help): (String, String)) -> Pair {
+    const WIDTH: usize = 76;
+    let mut display = format!("{name:<12} {help}");
+    if display.chars().count() > WIDTH {
+        display = display.chars().take(WIDTH.saturating_sub(1)).chain(['…']).collect();
+    }
+    Pair { display, replacement: name }
 }
 
 impl Hinter for Tab<'_> {

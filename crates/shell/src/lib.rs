@@ -5,6 +5,7 @@ mod complete;
 mod edit;
 mod ended;
 mod interrupt;
+mod limited;
 mod macros;
 mod output;
 mod pager;
@@ -24,7 +25,7 @@ pub use complete::{Completer, NoCompleter};
 pub use ended::Ended;
 pub use interrupt::connect as catch_interrupts;
 pub use output::{Format, When, print, print_error_json, print_page, print_report};
-pub use say::{say, say_lines};
+pub use say::{last_words, say, say_lines};
 pub use session::{Options, Shell};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::complete::Completer;
 use crate::edit::{self, Lines, Typed};
 use crate::ended::Ended;
+use crate::limited;
 use crate::output::{Format, Output, When};
 use crate::terminal::{is_dumb, wants_colour};
 use crate::writer::{Errors, Writer};
@@ -31,6 +32,10 @@ pub struct Options {
     pub pager: bool,
     /// The prompt.
     pub prompt: String,
+    /// Lines that do not come from a terminal are shown behind the prompt before they run.
+    pub echo: bool,
+    /// Errors stand where the answer does.
+    pub errors_within: bool,
     /// Whether a run of several commands stops at the first that fails.
     pub fail_fast: bool,
     /// A word of the command line that should have been a dump, and is no file.
@@ -46,6 +51,8 @@ impl Default for Options {
             colour: When::Auto,
             pager: true,
             prompt: "crashlens> ".to_owned(),
+            echo: false,
+            errors_within: false,
             fail_fast: false,
             missing: None,
             cancel: Cancel::new(),
@@ -213,7 +220,13 @@ impl<'s> Shell<'s> {
             match io::stdin().lock().read_until(b'\n', &mut line) {
                 Ok(0) => return ended.then(self.unfinished()),
                 // one bad byte spoils its line only
-                Ok(_) => ended = ended.then(self.run_line(&String::from_utf8_lossy(&line))),
+                Ok(_) => {
+                    let line = String::from_utf8_lossy(&line);
+                    ended = ended.then(self.on_terminal(|shell, out| {
+                        shell.echo(&line, out);
+                        shell.line(&line, out)
+                    }));
+                }
                 Err(e) => {
                     say(&format!("crashlens: standard input: {e}"));
                     return ended.then(Ended::Failed);
@@ -278,11 +291,12 @@ impl<'s> Shell<'s> {
             (self.sources.len() >= DEPTH).then(too_many)
         };
         if let Some(why) = refused {
-            return failed(&format!("crashlens: {}{}: {why}", self.placed(), path.display()));
+            let why = format!("crashlens: {}{}: {why}", self.placed(), path.display());
+            return self.trouble("<", &why, out);
         }
         let text = match std::fs::read(path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) => return failed(&format!("crashlens: {}: {e}", path.display())),
+            Err(e) => return self.trouble("<", &format!("crashlens: {}: {e}", path.display()), out),
         };
         let outer = self.settings.reading.replace(origin);
         let place = self.place.take();
@@ -294,12 +308,10 @@ impl<'s> Shell<'s> {
                 break;
             }
             self.place = Some((path.to_owned(), n.saturating_add(1)));
-            let echo = origin == Origin::InputFile
-                && !self.settings.silent
-                && self.options.format == Format::Text
-                && out.is_terminal();
-            if echo {
-                let _ = out.message(&Clean::of(format!("{}{line}", self.options.prompt)));
+            if origin == Origin::InputFile && !self.settings.silent && out.is_terminal() {
+                self.show_line(line, out);
+            } else if origin == Origin::InputFile {
+                self.echo(line, out);
             }
             ended = ended.then(self.line(line, out));
         }
@@ -312,6 +324,19 @@ impl<'s> Shell<'s> {
         ended
     }
 
+    /// Shows a line of a script, where that is wanted.
+    fn echo(&self, line: &str, out: &mut Output) {
+        if self.options.echo {
+            self.show_line(line.trim_end(), out);
+        }
+    }
+
+    fn show_line(&self, line: &str, out: &mut Output) {
+        if self.options.format == Format::Text {
+            let _ = out.message(&Clean::of(format!("{}{line}", self.options.prompt)));
+        }
+    }
+
     pub(crate) fn line(&mut self, line: &str, out: &mut Output) -> Ended {
         if let Some(ended) = self.drafted(line) {
             return ended;
@@ -320,13 +345,17 @@ impl<'s> Shell<'s> {
         let action = match commands::parse_line(&line, &|name| Path::new(name).is_file()) {
             Ok(action) => action,
             Err(e) => {
-                say(&format!("crashlens: {}{e}", self.placed()));
+                let name = line.split_whitespace().next().unwrap_or_default();
+                let _ = self.trouble(name, &format!("crashlens: {}{e}", self.placed()), out);
                 return Ended::Usage;
             }
         };
         match action {
             Action::Nothing => Ended::Good,
-            Action::Shell(command) => shell_command(&command),
+            Action::Shell(command) => match shell_command(&command) {
+                Ok(ended) => ended,
+                Err(why) => self.trouble("!", &why, out),
+            },
             Action::Source(file, redirect) => self.redirected(&redirect, out, |shell, out| {
                 shell.source(Path::new(&file), Origin::InputFile, out)
             }),
@@ -356,7 +385,7 @@ impl<'s> Shell<'s> {
         if let Redirect::File(name, _) = redirect
             && let Some(why) = self.dump.and_then(|layers| layers.why_not_written(Path::new(name)))
         {
-            return failed(&format!("crashlens: {}{why}", self.placed()));
+            return self.trouble(">", &format!("crashlens: {}{why}", self.placed()), out);
         }
         match Output::redirected(redirect) {
             Ok(None) => body(self, out),
@@ -369,7 +398,8 @@ impl<'s> Shell<'s> {
                     Redirect::File(name, _) | Redirect::Pipe(name) => name.as_str(),
                     Redirect::None => "output",
                 };
-                failed(&format!("crashlens: {}{name}: {e}", self.placed()))
+                let sign = if matches!(redirect, Redirect::Pipe(_)) { "|" } else { ">" };
+                self.trouble(sign, &format!("crashlens: {}{name}: {e}", self.placed()), out)
             }
         }
     }
@@ -377,7 +407,7 @@ impl<'s> Shell<'s> {
     fn for_each_line(&mut self, words: &[String], file: &Path, out: &mut Output) -> Ended {
         let text = match std::fs::read(file) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) => return failed(&format!("crashlens: {}: {e}", file.display())),
+            Err(e) => return self.trouble("<", &format!("crashlens: {}: {e}", file.display()), out),
         };
         let mut ended = Ended::Good;
         for line in text.lines().filter(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#')) {
@@ -388,6 +418,17 @@ impl<'s> Shell<'s> {
             ended = ended.then(self.command(&words, out));
         }
         ended
+    }
+
+    /// Says what failed beside a command: on standard error, in JSON as an answer of its own. `about` stands where a
+    /// command's name does.
+    fn trouble(&self, about: &str, text: &str, out: &mut Output) -> Ended {
+        if self.options.format == Format::Json {
+            let dump = self.settings.dumpfile.as_deref();
+            let _ = render::json_error(about, text, Source { dump, args: &[] }, &mut out.rendered());
+            return Ended::Failed;
+        }
+        failed(text)
     }
 
     /// `FILE:LINE: ` of the line that runs, where it comes from a file.
@@ -405,12 +446,17 @@ impl<'s> Shell<'s> {
             When::Auto if out.is_terminal() && wants_colour() => Colour::Ansi,
             When::Auto | When::Never => Colour::Plain,
         };
-        let dump = self.settings.dumpfile.clone();
+        let mut dump = self.settings.dumpfile.clone();
+        // where the dump lies may name a person or a customer
+        if words.first().is_some_and(|name| name == "bugreport") {
+            dump = dump.map(|path| path.rsplit('/').next().unwrap_or_default().to_owned());
+        }
         let source = Source { dump: dump.as_deref(), args: words.get(1..).unwrap_or(&[]) };
         // nobody sees the lines of an rc file, or knows which command it was
         let reads_rc = self.settings.reading.is_some_and(Origin::is_rc);
         let lead = if reads_rc { self.placed() } else { String::new() };
-        let errors = Errors { to: self.settings.error.clone(), lead };
+        let within = self.options.errors_within;
+        let errors = Errors { to: self.settings.error.clone(), lead, within };
         let writer = Writer { format: self.options.format, colour, source, words, errors };
         let mut failed_write = None;
         // how the parts that were written before the answer's end ended
@@ -418,7 +464,10 @@ impl<'s> Shell<'s> {
         let failures = || self.dump.map_or(0, |dump| dump.image().dump.failures());
         let failed_before = failures();
         let read_at_once = out.is_terminal() && self.options.format == Format::Text;
-        let result = {
+        let late = self.cancel.ended().is_some();
+        let result = if let Some(why) = self.cancel.ended() {
+            Err(limited::error(words, format!("not begun: {why}")))
+        } else {
             let progress = &self.progress;
             let mut sink = |part: &Report| {
                 progress.clear();
@@ -447,6 +496,8 @@ impl<'s> Shell<'s> {
                 "crashlens: warning: reads of the dump failed ({why}): the answer may lack what could not be read"
             ));
         }
+        let why = self.cancel.ended().filter(|_| !late);
+        let result = limited::settled(result, words, why);
         let ended = match result {
             // settings made in .crashrc are silent, as in crash
             Ok(report) if reads_rc && matches!(&*report.command, "set" | "alias") => Ended::from(&report),
@@ -509,7 +560,10 @@ impl<'s> Shell<'s> {
     fn failed(&self, error: &CommandError, writer: &Writer<'_>, out: &mut Output) {
         let mut lines = error.lines();
         let lead = match error {
+            CommandError::NotFound { .. } if self.options.errors_within => "crash: ".to_owned(),
             CommandError::NotFound { .. } => format!("crashlens: {}", self.placed()),
+            // crash does not say which line it was
+            _ if self.options.errors_within => String::new(),
             // a mistake in a line of a file
             CommandError::Usage { .. } | CommandError::Argument(_) => self.placed(),
             _ => writer.errors.lead.clone(),
@@ -545,14 +599,14 @@ pub(crate) fn failed(text: &str) -> Ended {
     Ended::Failed
 }
 
-fn shell_command(command: &str) -> Ended {
+fn shell_command(command: &str) -> Result<Ended, String> {
     let shell = || std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
     let status = match command {
         "" => std::process::Command::new(shell()).status(),
         line => crate::pager::shell(line).status(),
     };
     match status {
-        Ok(status) => Ended::of(status.success()),
-        Err(e) => failed(&format!("crashlens: {command}: {e}")),
+        Ok(status) => Ok(Ended::of(status.success())),
+        Err(e) => Err(format!("crashlens: {command}: {e}")),
     }
 }

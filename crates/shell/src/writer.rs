@@ -21,6 +21,8 @@ pub(crate) struct Errors {
     pub(crate) to: ErrorsTo,
     /// `FILE:LINE: `, where the command comes from a file whose lines nobody sees.
     pub(crate) lead: String,
+    /// They stand where the answer does, unless `set error` says otherwise.
+    pub(crate) within: bool,
 }
 
 impl Writer<'_> {
@@ -67,6 +69,15 @@ impl Errors {
     pub(crate) fn tell(&self, lines: &[String], out: &mut Output) {
         let to_person = || lines.iter().for_each(|line| say(line));
         match &self.to {
+            ErrorsTo::Default | ErrorsTo::Redirect if self.within && !out.is_redirected() => {
+                for line in lines {
+                    let _ = out.message(&Clean::of(line.as_str()));
+                }
+            }
+            // as crash: a pipe or file gets them only where that was set
+            ErrorsTo::Default if self.within => {
+                let _ = crate::print(&lines.join("\n"));
+            }
             ErrorsTo::Redirect if out.is_redirected() => {
                 for line in lines {
                     let _ = out.message(&Clean::of(line.as_str()));

@@ -15,6 +15,7 @@ pub mod checker;
 pub mod compare;
 pub mod peers;
 pub mod program;
+pub mod schema;
 mod truth;
 mod wish;
 pub mod zoo;

@@ -84,6 +84,19 @@ fn is_filtered(args: &[String]) -> bool {
     args.iter().any(|arg| arg.contains(".kdump"))
 }
 
+/// As [`run`], whatever the exit code says of the answers.
+///
+/// # Errors
+/// It cannot be started, or was ended by a signal or by the time limit.
+pub fn run_whatever(args: &[String]) -> Result<(i32, String, String), String> {
+    let out = command()?.args(args).output().map_err(|e| format!("timeout: {e}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match out.status.code() {
+        Some(code @ 0..=4) => Ok((code, text(&out.stdout), text(&out.stderr))),
+        code => Err(format!("crashlens: {code:?}: {}", text(&out.stderr))),
+    }
+}
+
 fn run_by(way: &[&str], args: &[String]) -> Result<(i32, String, String), String> {
     let out = command_by(way)?.args(args).output().map_err(|e| format!("timeout: {e}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -123,6 +123,22 @@ pub enum How {
 }
 
 impl How {
+    /// Its name in data: it stays as it is, whatever this type is called.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "Start",
+            Self::Orc => "Orc",
+            Self::Cfi => "Cfi",
+            Self::Code => "Code",
+            Self::FramePointer => "FramePointer",
+            Self::Link => "Link",
+            Self::Saved => "Saved",
+            Self::WildCall => "WildCall",
+            Self::Called => "Called",
+            Self::Scan => "Scan",
+        }
+    }
     /// True for a guess, which backtraces mark.
     #[must_use]
     pub const fn is_guess(self) -> bool {

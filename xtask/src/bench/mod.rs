@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use crate::corpus;
 use crate::run::{At as _, Error, answer, command, live, other, output, root, say};
 use measure::Usage;
-pub(crate) use peers::Peers;
 use peers::{Asker, HERE, QUESTIONS, Question};
+pub(crate) use peers::{Peers, debian};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]

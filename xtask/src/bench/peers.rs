@@ -203,11 +203,16 @@ mount -t proc proc "$1/proc"
 exec chroot "$1" /bin/sh -c 'cd /dumps && exec crash -s -i /tmp/crash-commands vmlinux "$0"' "$3""#;
 
 fn crash(base: &Path) -> Result<PathBuf, Error> {
-    let root = base.join("sid");
-    if !root.join("usr/bin/crash").exists() {
+    debian(base, "sid", "sid", &["crash"])
+}
+
+/// A Debian of its own in a folder of `base`, with these packages and no more than it must have.
+pub(crate) fn debian(base: &Path, name: &str, suite: &str, packages: &[&str]) -> Result<PathBuf, Error> {
+    let root = base.join(name);
+    if !root.join("usr/bin/dpkg").exists() {
         setup::install(true)?;
         fs::create_dir_all(base).at(base)?;
-        say(format_args!("setting up crash"));
+        say(format_args!("setting up {name}"));
         let sites =
             output(&mut command("apt-get", ["indextargets", "--format", "$(SITE)", "Created-By: Packages"]))?;
         let Some(mirror) = sites.lines().find(|site| site.contains("debian") && !site.contains("security"))
@@ -215,13 +220,14 @@ fn crash(base: &Path) -> Result<PathBuf, Error> {
             return Err(Error::Other("apt knows no mirror of Debian".into()));
         };
         // under another name until it is whole
-        let part = base.join("sid.part");
+        let part = base.join(format!("{name}.part"));
         if part.exists() {
             fs::remove_dir_all(&part).at(&part)?;
         }
         let place = part.display().to_string();
-        let words = ["--variant=minbase", "--include=crash", "sid", &place, mirror];
-        output(&mut command("debootstrap", words))?;
+        let include = packages.iter().map(|package| format!("--include={package}"));
+        let words = ["--variant=minbase".to_owned()].into_iter().chain(include);
+        output(command("debootstrap", words).args([suite, &place, mirror]))?;
         fs::rename(&part, &root).at(&root)?;
     }
     Ok(root)

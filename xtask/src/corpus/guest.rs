@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::kernel::{Kernel, Module};
 use crate::run::{At as _, Error, command, output, shell};
 
-const INIT: &str = include_str!("guest/init");
+pub(crate) const INIT: &str = include_str!("guest/init");
 const PROGRAMS: &str = include_str!("guest/guest.c");
 const TRACERS: &str = include_str!("guest/tracers.c");
 

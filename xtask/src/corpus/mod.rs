@@ -28,6 +28,8 @@ mod root;
 mod truth;
 mod zoo;
 
+pub(crate) use guest::INIT;
+pub(crate) use qemu::start as running;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -71,6 +71,12 @@ pub struct Settings {
     pub at_hand: bool,
     /// No banner; no prompt while an input file runs.
     pub silent: bool,
+    /// The work is bounded in time or memory: what takes long keeps what it knows on the way.
+    pub limited: bool,
+    /// A session begins: `sys` shows the task that commands are about too.
+    pub begins: bool,
+    /// Answers are crash's, byte for byte, also where more is known.
+    pub crash_compat: bool,
     /// The line editor's keys.
     pub edit: Edit,
     /// Excluded pages read as zeros.
@@ -137,6 +143,9 @@ impl Default for Settings {
             debug: 0,
             at_hand: false,
             silent: false,
+            limited: false,
+            begins: false,
+            crash_compat: false,
             edit: Edit::default(),
             zero_excluded: false,
             null_stop: false,

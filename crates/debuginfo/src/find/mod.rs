@@ -471,6 +471,12 @@ pub(crate) fn caches(build_id: &[u8]) -> Vec<PathBuf> {
     std::iter::once(own).chain(debuginfod::cache_dirs()).map(of).collect()
 }
 
+/// Folders of other programs in which debug files that were fetched lie.
+#[must_use]
+pub fn shared_caches() -> Vec<PathBuf> {
+    debuginfod::cache_dirs().into_iter().collect()
+}
+
 /// Bytes in hex, as build-ids are written.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

@@ -5,7 +5,7 @@ use kernel::Fetch;
 use kernel::Session;
 use kernel::log::printk::{self, LogRecord, SafeBuffer};
 use kernel::machine::system;
-use report::{Cell, Keep, Line, Record, Report};
+use report::{Cell, Keep, Line, Record, Report, Role};
 use std::borrow::Cow;
 
 /// `log`.
@@ -201,6 +201,16 @@ fn seconds(nsec: Option<u64>) -> Cell {
     Cell::Shown(Box::new(Cell::Float(nsec as f64 / 1e9, 6)), format!("{sec:5}.{micros:06}"))
 }
 
+/// How a message of a level is coloured: errors, warnings, and what is only for debugging.
+const fn role(level: Option<u8>) -> Role {
+    match level {
+        Some(0..=3) => Role::Error,
+        Some(4) => Role::Warning,
+        Some(7) => Role::Dim,
+        _ => Role::Plain,
+    }
+}
+
 /// A message's level as one digit.
 fn level(r: &LogRecord) -> Cell {
     crate::show::tasks::known(r.level.map(|level| Cell::hex_digits(level.into(), 0)), NO_LEVEL)
@@ -234,10 +244,11 @@ fn message(r: &LogRecord, shape: Shape, boot: Option<i64>) -> Record {
     let text = if shape.rust { Cow::Owned(demangled(&r.text)) } else { Cow::Borrowed(r.text.as_str()) };
     let mut lines = text.split('\n');
     let mut row = Record::new();
-    row.line(lead.field("text", lines.next().unwrap_or("").to_owned()).keep(Keep::Tabs));
+    let role = role(r.level);
+    row.line(lead.field("text", lines.next().unwrap_or("").to_owned()).keep(Keep::Tabs).role(role));
     let below = || Line::new().text(" ".repeat(indent));
     let rest: Vec<Record> =
-        lines.map(|l| Record::of(below().field("text", l.to_owned()).keep(Keep::Tabs))).collect();
+        lines.map(|l| Record::of(below().field("text", l.to_owned()).keep(Keep::Tabs).role(role))).collect();
     if !rest.is_empty() {
         row.list("more", rest);
     }

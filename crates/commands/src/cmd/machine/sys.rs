@@ -87,6 +87,12 @@ impl Run for Sys {
         }
         let mut report = Report::new("sys");
         banner(cx, s, &mut report);
+        if cx.settings.begins
+            && let Ok(task) = crate::show::tasks::context(cx)
+        {
+            crate::cmd::tasks::set::lines(s, task, 12, cx.settings.crash_compat, &mut report);
+            report.blank();
+        }
         crate::show::tasks::registers_of(s, kernel::sched::panic::panic_cpu(s), &mut report);
         Ok(report)
     }
@@ -142,6 +148,10 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
     if s.dump().facts().is_incomplete() {
         line = line.text("  [INCOMPLETE]");
     }
+    // crash's word for a dump that a filter wrote
+    if cx.settings.crash_compat && s.dump().facts().dump_level.is_some_and(|level| level > 0) {
+        line = line.text("  [PARTIAL DUMP]");
+    }
     report.line(line);
     report.hidden("incomplete", s.dump().facts().is_incomplete());
     cpus(s, report);
@@ -159,7 +169,7 @@ pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {
         (memory, _) => line.field("memory_bytes", or_why(memory.map(size))),
     };
     report.line(memory);
-    died(s, report);
+    died(s, cx.settings.crash_compat, report);
 }
 
 fn cpus(s: &Session, report: &mut Report) {
@@ -291,7 +301,8 @@ fn names(s: &Session, report: &mut Report) {
 }
 
 /// Why it died: the root cause, then what the panic was called with.
-fn died(s: &Session, report: &mut Report) {
+/// What it died of; crash tells the final panic alone, where there was one.
+fn died(s: &Session, panic_alone: bool, report: &mut Report) {
     let log = match s.log() {
         Ok(log) => log,
         Err(e) => {
@@ -309,6 +320,7 @@ fn died(s: &Session, report: &mut Report) {
         return first_known(text, log, report);
     }
     match (&text.cause, &text.panic) {
+        (Some(_), Some(panic)) if panic_alone => report.line(quoted(label("PANIC"), "panic", panic)),
         (Some(cause), Some(panic)) if cause != panic => {
             report.line(quoted(label("PANIC"), "cause", cause));
             report.line(quoted(Line::of(" ".repeat(14)), "panic", panic));

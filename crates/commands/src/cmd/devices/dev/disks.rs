@@ -22,17 +22,23 @@ pub(super) fn report(cx: &Cx<'_>, s: &Session, busy: bool) -> Result<Report, Com
         rows.retain(|(_, way)| !matches!(way.counts, Ok([0, 0])));
     }
     let mut report = Report::new("dev");
+    // crash has no column for what the driver has of queues that count by their numbers
+    let with_driver = !cx.settings.crash_compat || rows.iter().any(is_old);
     let heading = format!(
-        "MAJOR {:18} {:10} {:18} {:>5} {first:>5} {second:>5} {:>5}",
-        "GENDISK", "NAME", "REQUEST_QUEUE", "TOTAL", "DRV"
+        "MAJOR {:18} {:10} {:18} {:>5} {first:>5} {second:>5} {}",
+        "GENDISK",
+        "NAME",
+        "REQUEST_QUEUE",
+        "TOTAL",
+        if with_driver { "  DRV" } else { "" }
     );
     report.line(Line::heading(heading));
-    report.list("disks", rows.iter().map(|(disk, way)| row(disk, way)).collect());
+    report.list("disks", rows.iter().map(|(disk, way)| row(disk, way, with_driver)).collect());
     problems::tell(&mut report, "dev", "disks", &found.problems);
     Ok(report)
 }
 
-fn row(disk: &Disk, way: &UnderWay) -> Record {
+fn row(disk: &Disk, way: &UnderWay, with_driver: bool) -> Record {
     let line = Line::new().field("major", disk.major).right(5).text(" ");
     let line = line.field("gendisk", Cell::Addr(disk.at.0)).zeros(16).text("   ");
     let line = line.field("name", disk.name.clone()).left(10).text(" ");
@@ -53,7 +59,10 @@ fn row(disk: &Disk, way: &UnderWay) -> Record {
         Some(Err(e)) => unknown("?", e),
         None => Cell::absent("-", "this kernel does not count what the driver has"),
     };
-    let mut record = Record::of(line.field("in_driver", driver).right(5));
+    let mut record = match with_driver {
+        true => Record::of(line.field("in_driver", driver).right(5)),
+        false => Record::of(line),
+    };
     record.hidden("minor", disk.minor);
     record
 }

@@ -62,7 +62,12 @@ impl Run for VerdictCommand {
         let mut options = Options::default();
         (options.known, options.brief) = (args.known.as_ref().map(Into::into), brief);
         let analyse = |cx: &mut Cx<'_>| {
+            // what is known of it first, should a limit end the rest
+            let begun = if cx.settings.limited && !brief { Some(begun_with(cx, s, args)?) } else { None };
             let v = ::verdict::analyse(s, &options);
+            if let (Some(begun), Some(why)) = (begun, cx.cancel.ended()) {
+                return Ok(partial(begun, why));
+            }
             // what Ctrl-C cut short is no verdict
             cx.cancel.check()?;
             cx.settings.undetermined = !v.is_determined();
@@ -93,6 +98,28 @@ impl Run for VerdictCommand {
         fuller.body.items.insert(1, Item::Line(Line::of(FULLER.to_owned())));
         Ok(fuller)
     }
+}
+
+/// The kind of death, the place, and the condition or access: each is a part of the whole verdict as well.
+fn begun_with(cx: &mut Cx<'_>, s: &Session, args: &VerdictArgs) -> Result<Report, CommandError> {
+    let v = ::verdict::analyse(s, &Options { known: None, brief: true });
+    cx.cancel.check()?;
+    cx.settings.undetermined = !v.is_determined();
+    let mut out = shown(&v, &json::Frames::of(s, &v), &[], args.evidence);
+    lacks(&v, &mut out);
+    Ok(out)
+}
+
+/// Marks what was known when a limit was reached.
+fn partial(mut known: Report, why: &str) -> Report {
+    // what only the whole verdict has is not said to be unknown
+    known
+        .body
+        .items
+        .retain(|item| !matches!(item, Item::Line(line) if line.fields().any(|f| f.key == "signature")));
+    known.hidden("partial", true);
+    known.missing(format!("verdict: {why}: this is what was known by then"));
+    known
 }
 
 /// What the dump lost of a verdict. What is told as unknown is not told twice.

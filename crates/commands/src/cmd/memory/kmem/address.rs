@@ -91,7 +91,7 @@ fn virtual_one(cx: &Cx<'_>, s: &Session, at: VirtAddr, row: &mut Record) {
     let area = vmalloc::area_at(s, at);
     if let Some(task) = of_task(s, at) {
         let mut record = Record::new();
-        record.items = set::shown(s, task).body.items;
+        record.items = set::shown(s, task, false).body.items;
         row.record("task", record);
         row.blank();
     } else if let Some(why) = s.tasks().lack() {

@@ -226,7 +226,7 @@ fn frames(s: &Session, bt: &Backtrace, shape: &Shape) -> Vec<Record> {
         record.line(head(s, frame, number, at, shape));
         live_patch(s, frame.lookup(), &mut record);
         record.hidden("sp", Cell::Addr(frame.sp.0));
-        record.hidden("how", format!("{:?}", frame.how));
+        record.hidden("how", frame.how.word());
         number += 1;
         if shape.lines {
             source(s, frame, &mut record);
@@ -322,7 +322,7 @@ pub(super) fn old_head(number: usize, at: VirtAddr, pc: u64, l: &Located<'_>, sh
 pub(super) fn exception_head(s: &Session) -> Line {
     let set = s.arch().reg_set();
     let name = set.name(set.pc).unwrap_or("pc").to_ascii_uppercase();
-    Line::new().text(format!("    [exception {name}: "))
+    Line::new().styled(format!("    [exception {name}: "), Role::Strong)
 }
 
 /// `    [exception RIP: virtqueue_add_split+980]`

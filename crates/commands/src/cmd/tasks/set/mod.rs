@@ -173,30 +173,38 @@ fn context(cx: &mut Cx<'_>, args: &SetArgs, words: &[&str]) -> Result<Report, Co
         cx.settings.context = Some(tasks::one(s, word)?.at);
     }
     let task = tasks::context(cx)?;
-    let mut report = shown(s, task);
+    let mut report = shown(s, task, cx.settings.crash_compat);
     tasks::damage_of(task, &mut report);
     tasks::registers_of(s, task.cpu.filter(|_| task.active), &mut report);
     Ok(report)
 }
 
 /// The lines of a task that commands are about.
-pub(crate) fn shown(s: &Session, t: &Task) -> Report {
+pub(crate) fn shown(s: &Session, t: &Task, compat: bool) -> Report {
     let mut report = Report::new("set");
-    report.line(Line::new().text("    PID: ").field("pid", t.pid));
-    report.line(Line::new().text("COMMAND: \"").field("command", t.comm.clone()).text("\""));
+    lines(s, t, 7, compat, &mut report);
+    report
+}
+
+/// The same, with labels of so many columns. crash calls an end by sysrq a panic, where the kernel then panicked.
+pub(crate) fn lines(s: &Session, t: &Task, width: usize, compat: bool, report: &mut Report) {
+    let label = |name: &str| Line::new().text(format!("{name:>width$}: "));
+    report.line(label("PID").field("pid", t.pid));
+    report.line(label("COMMAND").text("\"").field("command", t.comm.clone()).text("\""));
     let same = s.tasks().with_pid(t.pid).count();
-    let mut line = Line::new().text("   TASK: ").field("task", Cell::Addr(t.at.0)).zeros(16).text("  ");
+    let mut line = label("TASK").field("task", Cell::Addr(t.at.0)).zeros(16).text("  ");
     if same > 1 {
         line = line.text(format!("(1 of {same})  "));
     }
     let info = kernel::sched::task::thread_info(s, t).map(|at| Cell::Addr(at.0));
     let info = tasks::known(info, "the page that names the task's stack is not in the dump");
     report.line(line.text("[THREAD_INFO: ").field("thread_info", info).zeros(16).text("]"));
-    report.line(Line::new().text("    CPU: ").field("cpu", tasks::cpu(t)));
+    report.line(label("CPU").field("cpu", tasks::cpu(t)));
     let dead = kernel::sched::panic::panic_task(s);
     let panicked = kernel::sched::panic::has_panicked(s) == Some(true) && dead.is_some_and(|p| p.at == t.at);
     let by_sysrq = || s.panic_text().class == Some(Class::Sysrq);
-    let mark = if panicked && by_sysrq() {
+    let is_sysrq = panicked && by_sysrq() && !(compat && s.panic_text().panic.is_some());
+    let mark = if is_sysrq {
         " (SYSRQ)"
     } else if panicked {
         " (PANIC)"
@@ -206,11 +214,10 @@ pub(crate) fn shown(s: &Session, t: &Task) -> Report {
         ""
     };
     let state = tasks::state_name(s, t);
-    report.line(Line::new().text("  STATE: ").field("state", state).text(mark));
+    report.line(label("STATE").field("state", state).text(mark));
     report.hidden("active", tasks::active(s, t));
     let panicked = (panicked || dead.is_some()).then_some(panicked);
     report.hidden("panic", tasks::known(panicked, "which task the machine died in is not known"));
-    report
 }
 
 #[cfg(test)]

@@ -1,0 +1,101 @@
+//! Every answer in JSON is what docs/schema says: no member that it does not name, no value of another type.
+//! `UPDATE_SCHEMAS=1` adds what is new; review the difference, and that nothing was taken away.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a test says what it compared")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crashlens_truth::program::root;
+use crashlens_truth::schema::{Schemas, answers, examples, folder};
+use crashlens_truth::{State, corpus};
+use jsonschema::Validator;
+use serde_json::Value;
+
+/// Asks all examples about dumps, each with a name, and holds the answers to the schemas.
+fn hold(dumps: &[(String, Vec<PathBuf>)]) {
+    let lines = examples().unwrap();
+    let mut schemas = Schemas::read(&folder()).unwrap();
+    let mut all = Vec::new();
+    for (name, files) in dumps {
+        for answer in answers(files, &lines).unwrap() {
+            all.push((name.clone(), answer));
+        }
+    }
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        all.iter().for_each(|(_, answer)| schemas.learn(answer));
+        schemas.write(&folder()).unwrap();
+    }
+    let known = validators();
+    let mut wrong = String::new();
+    let mut held: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, answer) in &all {
+        let command = answer["command"].as_str().unwrap();
+        let Some(validator) = known.get(command) else {
+            wrong.push_str(&format!("{name}: {command}: no schema\n"));
+            continue;
+        };
+        *held.entry(command.to_owned()).or_default() += 1;
+        for error in validator.iter_errors(answer).take(3) {
+            let text: String = error.to_string().chars().take(300).collect();
+            wrong.push_str(&format!(
+                "{name}: {command} {}: {}: {text}\n",
+                answer["args"],
+                error.instance_path()
+            ));
+        }
+    }
+    let count: usize = held.values().sum();
+    println!(
+        "{count} answers of {} commands about {} dumps are held to their schemas",
+        held.len(),
+        dumps.len()
+    );
+    assert!(wrong.is_empty(), "UPDATE_SCHEMAS=1 adds what is right:\n{wrong}");
+}
+
+fn validators() -> BTreeMap<String, Validator> {
+    let entries = std::fs::read_dir(folder()).unwrap().flatten().map(|entry| entry.path());
+    entries
+        .map(|path| {
+            let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            let name =
+                schema.pointer("/properties/command/const").and_then(Value::as_str).unwrap().to_owned();
+            (name, jsonschema::validator_for(&schema).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn answers_about_the_sample() {
+    hold(&[("sample".to_owned(), vec![root().join("samples/virtio-bug.kdump")])]);
+}
+
+/// With and without the kernel's file.
+#[test]
+fn answers_about_the_corpus() {
+    let mut dumps = Vec::new();
+    for case in corpus().unwrap() {
+        for state in [State::Alone, State::Kernel] {
+            let debug = case.debug_files(state);
+            if let (Some(files), true) =
+                (case.dumps().into_iter().next(), debug.iter().all(|file| file.exists()))
+            {
+                dumps.push((format!("{} {state:?}", case.name), [files, debug].concat()));
+            }
+        }
+    }
+    hold(&dumps);
+}
+
+/// Every command that has examples has a schema, and the files name no other.
+#[test]
+fn every_command_has_one() {
+    let lines = examples().unwrap();
+    let schemas = Schemas::read(&folder()).unwrap();
+    assert!(schemas.commands().count() >= 50, "{}", schemas.commands().count());
+    for name in ["verdict", "bt", "ps", "log", "sys", "info", "kmem", "irq"] {
+        assert!(lines.iter().any(|line| line.starts_with(name)), "{name}");
+        assert!(schemas.commands().any(|command| command == name), "{name}");
+    }
+}
