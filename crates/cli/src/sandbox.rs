@@ -84,6 +84,7 @@ fn only_reads_line(line: &str) -> bool {
 fn only_reads(words: &[String]) -> bool {
     let is_such = |word: &String| {
         word == "--save"
+            || word == "gcore"
             || word
                 .strip_prefix('-')
                 .is_some_and(|letters| !letters.starts_with('-') && letters.contains('r'))

@@ -12,7 +12,7 @@ pub(crate) fn compare(made: &Made) -> Result<(), Error> {
     if !changed.is_empty() {
         return other("two builds of one commit are compared: commit your changes first");
     }
-    let second = root().join("target/packages/second clone");
+    let second = root().join("target/packages/second-clone");
     if second.exists() {
         fs::remove_dir_all(&second).at(&second)?;
     }
