@@ -87,7 +87,9 @@ fn rpm(made: &Made) -> Result<(), Error> {
     let file = made.rpm.display().to_string();
     let needs = output(&mut command("rpm", ["--query", "--package", "--requires", &file]))?;
     if let Some(need) = needs.lines().find(|need| !need.starts_with("rpmlib(") && *need != "/bin/sh") {
-        return other(format!("the .rpm needs {need}, and a static program needs a shell for its hook alone"));
+        return other(format!(
+            "the .rpm needs {need}, and a static program needs a shell for its hook alone"
+        ));
     }
     let place = fresh("rpm")?;
     let at = place.display().to_string();

@@ -26,9 +26,12 @@ pub(crate) fn build(sources: &Path) -> Result<PathBuf, Error> {
             cargo.env_remove(name);
         }
     }
-    let c = paths.iter().map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()));
+    let c = paths.iter().map(|(from, to)| format!("'-ffile-prefix-map={}={to}'", from.display()));
     let c = c.collect::<Vec<_>>().join(" ");
-    cargo.env(format!("CFLAGS_{}", target.replace('-', "_")), c).env("ZERO_AR_DATE", "1");
+    cargo
+        .env(format!("CFLAGS_{}", target.replace('-', "_")), c)
+        .env("CC_SHELL_ESCAPED_FLAGS", "1")
+        .env("ZERO_AR_DATE", "1");
     live(&mut cargo)?;
     Ok(folder.join(&target).join("dist/crashlens"))
 }
