@@ -32,7 +32,8 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
     }
     if let Some(verb) = verbs::read(split.command.as_deref().unwrap_or_default())? {
         if cli.time_limit.is_some() || cli.memory_limit.is_some() || cli.sandbox == crate::sandbox::When::On {
-            let why = "--time-limit, --memory-limit and --sandbox are for commands, not for mcp, report and triage";
+            let why =
+                "--time-limit, --memory-limit and --sandbox are for commands, not for mcp, report and triage";
             return Err(Failure::Usage(why.to_owned()));
         }
         return run_verb(cli, &verb);
