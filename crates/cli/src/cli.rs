@@ -2,7 +2,7 @@
 //! page and completion.
 
 use crate::crash_options::CrashOptions;
-use crate::limits::Limit;
+use crate::limit::{self, Limit};
 use clap::{ArgAction, Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -101,14 +101,14 @@ pub(crate) struct Cli {
     pub(crate) no_crashrc: bool,
 
     /// Stop after so long (30, 500ms, 2m): what is known by then is the answer, with exit code 4
-    #[arg(long, value_name = "TIME", value_parser = crate::limits::time)]
+    #[arg(long, value_name = "TIME", value_parser = limit::time)]
     pub(crate) time_limit: Option<Limit>,
     /// Stop where more memory than this is in use (64M, 1G): what is known by then is the answer, with exit code 4
-    #[arg(long, value_name = "SIZE", value_parser = crate::limits::memory)]
+    #[arg(long, value_name = "SIZE", value_parser = limit::memory)]
     pub(crate) memory_limit: Option<Limit>,
     /// Read only the files that were named and debug files, write only the cache, start no program, open no socket
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "on")]
-    pub(crate) sandbox: crate::sandbox::When,
+    pub(crate) sandbox: SandboxWhen,
 
     /// Use a vmlinux of another build all the same
     #[arg(short = 'f', long)]
@@ -194,6 +194,18 @@ pub(crate) enum ColorWhen {
     Always,
     /// Never
     Never,
+}
+
+/// When the sandbox is entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum SandboxWhen {
+    /// Where nobody sits there, and nothing that was asked needs more
+    #[default]
+    Auto,
+    /// Always
+    On,
+    /// Never
+    Off,
 }
 
 fn kaslr(text: &str) -> Result<Kaslr, String> {

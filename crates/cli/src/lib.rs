@@ -6,6 +6,7 @@ mod cli;
 mod completion;
 mod crash_options;
 mod failure;
+mod limit;
 mod limits;
 mod man;
 mod names;

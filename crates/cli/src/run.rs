@@ -1,7 +1,7 @@
 //! From the command line to a session and a shell.
 
 use crate::Opened;
-use crate::cli::{Cli, ColorWhen};
+use crate::cli::{Cli, ColorWhen, SandboxWhen};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::names::Names;
@@ -31,7 +31,7 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
         return print(&format!("crashlens {version} for {machine} {system}"));
     }
     if let Some(verb) = verbs::read(split.command.as_deref().unwrap_or_default())? {
-        if cli.time_limit.is_some() || cli.memory_limit.is_some() || cli.sandbox == crate::sandbox::When::On {
+        if cli.time_limit.is_some() || cli.memory_limit.is_some() || cli.sandbox == SandboxWhen::On {
             let why =
                 "--time-limit, --memory-limit and --sandbox are for commands, not for mcp, report and triage";
             return Err(Failure::Usage(why.to_owned()));

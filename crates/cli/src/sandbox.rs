@@ -6,7 +6,7 @@
 //! `seccompiler`), whatever Landlock knows of them. Without Landlock `--sandbox` is an error; where nobody asked for it, the
 //! program goes on without.
 
-use crate::cli::Cli;
+use crate::cli::{Cli, SandboxWhen as When};
 use crate::failure::Failure;
 use crate::split::Split;
 use commands::{Action, Redirect};
@@ -18,18 +18,6 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-
-/// When it is entered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
-pub(crate) enum When {
-    /// Where nobody sits there, and nothing that was asked needs more
-    #[default]
-    Auto,
-    /// Always
-    On,
-    /// Never
-    Off,
-}
 
 /// Enters it where it is wanted; true where the program is in it. No thread may have been started.
 ///

@@ -129,7 +129,8 @@ fn of_layers(file: &Path, layers: &Layers, known: Option<&Path>) -> Row {
     let facts = layers.image().dump.facts();
     match layers.session() {
         Ok(s) => {
-            let options = verdict::Options { known: known.map(Path::to_owned), brief: false };
+            let mut options = verdict::Options::default();
+            options.known = known.map(Path::to_owned);
             let verdict = verdict::analyse(s, &options);
             let mut row = of_verdict(file, s, &verdict);
             let lost = layers.image().dump.last_failure().map(|gap| gap.to_string());

@@ -55,6 +55,9 @@ pub fn html_body(report: &Report, words: &str, out: &mut dyn Write) -> io::Resul
 }
 
 /// Writes one report as a piece of another's page (a notebook's), with the style that it needs.
+///
+/// # Errors
+/// `out` cannot be written.
 pub fn html_piece(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let out = &mut Page::new(out);
     out.own(PIECE)?;

@@ -5,6 +5,7 @@ mod complete;
 mod edit;
 mod ended;
 mod interrupt;
+mod last;
 mod limited;
 mod macros;
 mod output;
@@ -24,8 +25,9 @@ pub fn progress(wanted: bool) -> std::sync::Arc<dyn base::Progress> {
 pub use complete::{Completer, NoCompleter};
 pub use ended::Ended;
 pub use interrupt::connect as catch_interrupts;
+pub use last::last_words;
 pub use output::{Format, When, print, print_error_json, print_page, print_report};
-pub use say::{last_words, say, say_lines};
+pub use say::{say, say_lines};
 pub use session::{Options, Shell};
 
 #[cfg(test)]

@@ -60,10 +60,7 @@ impl<'s> FileBytes<'s> {
                 Some(phys) => {
                     let from = phys.add(inside);
                     let missing = |missing| {
-                        KernelError::Fault(base::Fault {
-                            at: VirtAddr(at),
-                            kind: base::FaultKind::Page(missing),
-                        })
+                        KernelError::Fault(base::Fault::new(VirtAddr(at), base::FaultKind::Page(missing)))
                     };
                     self.s.phys().read_phys(from, part).map_err(missing)?;
                 }

@@ -10,9 +10,6 @@ pub(crate) struct Exit;
 /// `q`.
 #[derive(Debug)]
 pub(crate) struct Quit;
-/// `echo`.
-#[derive(Debug)]
-pub(crate) struct Echo;
 /// `extend`.
 #[derive(Debug)]
 pub(crate) struct Extend;
@@ -78,33 +75,6 @@ pub(crate) struct AnyArgs {
     /// What would be done
     #[arg(value_name = "WORDS", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
-}
-
-impl Run for Echo {
-    type Args = AnyArgs;
-    fn name(&self) -> &'static str {
-        "echo"
-    }
-    fn about(&self) -> &'static str {
-        "shows its words"
-    }
-    fn details(&self) -> &'static str {
-        "Shows its words as a line: a heading in the output of a file of commands."
-    }
-    fn debug_files(&self, _words: &[String]) -> Fetch {
-        Fetch::Never
-    }
-    fn examples(&self) -> &'static [Example] {
-        const { &[Example::new("echo \"BACKTRACES\"", "a heading")] }
-    }
-    fn needs(&self, _args: &AnyArgs) -> Layer {
-        Layer::Nothing
-    }
-    fn run(&self, _cx: &mut Cx<'_>, args: &AnyArgs) -> Result<Report, CommandError> {
-        let mut report = Report::new("echo");
-        report.line(Line::new().field("text", args.words.join(" ")));
-        Ok(report)
-    }
 }
 
 impl Run for Extend {
