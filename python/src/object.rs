@@ -14,6 +14,9 @@ use pyo3::types::{PyBytes, PyDict, PyList, PySlice};
 /// The longest array that becomes a Python list as a whole.
 const MOST: u64 = 1 << 20;
 
+/// What a walk meets, each with its key, and why there may be more.
+type Walked = (Vec<(u64, Object)>, Vec<String>);
+
 /// A value of C in a dump: a variable, a member, an element, what a pointer leads to.
 #[pyclass(frozen, module = "crashlens")]
 pub(crate) struct Object(pub(crate) Value);
@@ -204,7 +207,7 @@ impl Object {
         how: &str,
         of: Option<String>,
         member: Option<String>,
-    ) -> PyResult<(Vec<(u64, Self)>, Vec<String>)> {
+    ) -> PyResult<Walked> {
         walks::walk(py, &self.0, how, of, member)
     }
     #[pyo3(signature = (dtype = None, copy = None))]

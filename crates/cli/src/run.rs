@@ -10,7 +10,7 @@ use crate::split::Split;
 use crate::verbs::{self, Verb};
 use base::Cancel;
 use commands::{Edit, Origin, Scroll, Settings};
-use kernel::{Fetch, KernelError, Layers, OpenOptions};
+use kernel::{Fetch, KernelError, Layers};
 use shell::{Completer, Ended, Format, NoCompleter, Options, Shell, When, say};
 use std::sync::Arc;
 
@@ -67,8 +67,8 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
     let layers = match cli.files.as_slice() {
         [] => None,
         _ => {
-            let options = open_options(cli, &cancel, fetches(cli, command.as_deref()));
-            let options = OpenOptions { no_debuginfod: options.no_debuginfod || inside, ..options };
+            let mut options = open_options(cli, &cancel, fetches(cli, command.as_deref()));
+            options.no_debuginfod |= inside;
             let layers = Layers::open(options).map_err(|e| Failure::of_dump(e).within(&cancel))?;
             let layers = Arc::new(layers);
             opened(&layers, &cancel);

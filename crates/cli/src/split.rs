@@ -148,8 +148,10 @@ pub(crate) fn split(words: &[OsString], cli: &clap::Command, input: Input<'_>) -
     let behind = words.iter().skip(at.saturating_add(1)).take_while(|word| *word != "--");
     let mut sought = !behind.filter_map(|word| word.to_str()).any(|word| input(word) == Some(FileKind::Dump));
     // help's operand is a command, eval's a number: what they work on is no file, but right behind their name
-    let takes_files =
-        !matches!(name, "help" | "man" | "triage" | "eval" | "ascii" | "btop" | "ptob" | "alias" | "define" | "echo");
+    let takes_files = !matches!(
+        name,
+        "help" | "man" | "triage" | "eval" | "ascii" | "btop" | "ptob" | "alias" | "define" | "echo"
+    );
     let mut own = own_options(&aliases, name);
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();

@@ -15,7 +15,10 @@ use testkit::kernel::Kernel;
 fn session(k: &Kernel, lines: &[&str]) -> Vec<String> {
     let file = k.file();
     let files = vec![file.path().to_owned()];
-    let layers = Layers::open(OpenOptions { files, no_search: true, ..OpenOptions::default() }).unwrap();
+    let mut options = OpenOptions::default();
+    options.files = files;
+    options.no_search = true;
+    let layers = Layers::open(options).unwrap();
     let (mut settings, cancel) = (Settings::default(), Cancel::new());
     let mut sink = |_: &Report| ControlFlow::Continue(());
     let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);

@@ -173,7 +173,8 @@ impl Type {
     /// # Errors
     /// The type cannot be read.
     pub fn text(&self) -> Result<String, Error> {
-        let options = LayoutOptions { offsets: true, ..LayoutOptions::default() };
+        let mut options = LayoutOptions::default();
+        options.offsets = true;
         self.with(|s| cexpr::layout_text(s.types(), self.ty, &options))
     }
     /// The object of this type at an address.

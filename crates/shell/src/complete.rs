@@ -79,7 +79,9 @@ pub(crate) fn offer(line: &str, settings: &Settings, dump: &dyn Completer) -> Of
     };
     match name {
         "help" => {
-            return known(&mut commands::all().into_iter().map(|c| c.name()).chain(["all", "input", "output"]));
+            return known(
+                &mut commands::all().into_iter().map(|c| c.name()).chain(["all", "input", "output"]),
+            );
         }
         "set" if !word.starts_with('-') => return known(&mut VARIABLES.iter().map(|v| v.name)),
         _ => {}

@@ -90,8 +90,7 @@ mod tests {
     struct Ram(Vec<u64>);
     impl VirtRead for Ram {
         fn read(&self, at: VirtAddr, buf: &mut [u8]) -> std::result::Result<(), Fault> {
-            let word =
-                self.0.get(at.0 as usize / 8).ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
+            let word = self.0.get(at.0 as usize / 8).ok_or(Fault::new(at, FaultKind::NotMapped("PTE")))?;
             buf.copy_from_slice(&word.to_le_bytes()[..buf.len()]);
             Ok(())
         }

@@ -2,7 +2,7 @@
 
 use crate::{CommandError, Cx, Example, Layer, Run};
 use kernel::Fetch;
-use report::{Line, Report};
+use report::Report;
 
 /// `exit`.
 #[derive(Debug)]

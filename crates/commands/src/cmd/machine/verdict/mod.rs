@@ -102,7 +102,9 @@ impl Run for VerdictCommand {
 
 /// The kind of death, the place, and the condition or access: each is a part of the whole verdict as well.
 fn begun_with(cx: &mut Cx<'_>, s: &Session, args: &VerdictArgs) -> Result<Report, CommandError> {
-    let v = ::verdict::analyse(s, &Options { known: None, brief: true });
+    let mut options = Options::default();
+    options.brief = true;
+    let v = ::verdict::analyse(s, &options);
     cx.cancel.check()?;
     cx.settings.undetermined = !v.is_determined();
     let mut out = shown(&v, &json::Frames::of(s, &v), &[], args.evidence);
