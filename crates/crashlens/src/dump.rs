@@ -14,6 +14,7 @@ use verdict::Verdict;
 
 /// How a dump is opened.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Options {
     open: OpenOptions,
     cancel: Option<Cancel>,

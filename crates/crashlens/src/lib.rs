@@ -28,23 +28,21 @@
 //! kernel structs by the names that they had over the years.
 
 mod backtrace;
+mod c;
 mod dump;
 mod error;
 mod handle;
 mod task;
-mod ty;
-mod value;
-mod walk;
 
 pub use backtrace::{Backtrace, Frame};
+pub use c::ty::{Kind, Member, Type};
+pub use c::value::{Scalar, Value};
+pub use c::walk::{Entry, Walk};
 pub use dump::{Dump, Options, Symbol};
 pub use error::{Error, Wrong};
 pub use kernel::{Workspace, bind};
 pub use task::{Local, Lock, Task};
-pub use ty::{Kind, Member, Type};
-pub use value::{Scalar, Value};
 pub use verdict::Verdict;
-pub use walk::{Entry, Walk};
 
 pub use ::dump::ReadAt;
 pub use base::Cancel;

@@ -156,7 +156,7 @@ impl Clock {
     fn since_tick(&self, tick: u64) -> Result<u64> {
         let ticks = self.ticks.clone()?.wrapping_sub(tick);
         // a tick that is ahead is none that was
-        let ticks = if ticks.cast_signed() < 0 { 0 } else { ticks };
+        let ticks = if ticks.cast_signed().is_negative() { 0 } else { ticks };
         let nsec = u128::from(ticks) * u128::from(NSEC) / u128::from(self.hz.clone()?.max(1));
         Ok(u64::try_from(nsec).unwrap_or(u64::MAX))
     }

@@ -1,7 +1,8 @@
 //! Types of the kernel, as its BTF or debug information has them.
 
+use super::value::Value;
+use crate::Error;
 use crate::handle::Handle;
-use crate::{Error, Value};
 use cexpr::{ErrorKind, LayoutOptions};
 use debuginfo::types::{self, CompoundKind, Encoding, TypeRef};
 use inspect::SessionScope;

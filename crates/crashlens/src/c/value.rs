@@ -1,8 +1,9 @@
 //! Values of C expressions.
 
+use super::ty::{self, Kind, Type};
+use super::walk::Walk;
+use crate::Error;
 use crate::handle::Handle;
-use crate::ty::{self, Kind, Type};
-use crate::{Error, Walk};
 use base::VirtAddr;
 use cexpr::{ErrorKind, FormatOptions, Number, Scope as _};
 use debuginfo::types;

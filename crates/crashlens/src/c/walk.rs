@@ -1,8 +1,9 @@
 //! Walks of the kernel's lists, trees and tables: what was found, and why there may be more.
 
+use super::ty::{offset, type_named};
+use super::value::Value;
+use crate::Error;
 use crate::handle::Handle;
-use crate::ty::{offset, type_named};
-use crate::{Error, Value};
 use base::VirtAddr;
 use debuginfo::types::TypeRef;
 use kernel::containers::{hlist, idr, list, maple, rbtree, xarray};
