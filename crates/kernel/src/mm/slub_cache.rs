@@ -73,7 +73,7 @@ pub struct OfCpu {
     /// The CPU.
     pub cpu: u32,
     /// `struct kmem_cache_cpu`
-    pub at: VirtAddr,
+    pub at: Result<VirtAddr>,
     /// The slab that it has.
     pub slab: Result<Option<Counts>>,
     /// Its own chain of free objects of that slab.
@@ -215,7 +215,7 @@ fn of_cpu(s: &Session, cache: VirtAddr, own: VirtAddr, cpu: u32) -> OfCpu {
         Ok(at) => *at,
         Err(e) => {
             let partial = Some(Listed { all: Vec::new(), problem: Some(e.clone()) });
-            return OfCpu { cpu, at: own, slab: Err(e.clone()), chain: Err(e.clone()), partial };
+            return OfCpu { cpu, at: Err(e.clone()), slab: Err(e.clone()), chain: Err(e.clone()), partial };
         }
     };
     let slab = b.slab.ptr(mem, at).and_then(|slab| match slab.is_null() {
@@ -228,7 +228,7 @@ fn of_cpu(s: &Session, cache: VirtAddr, own: VirtAddr, cpu: u32) -> OfCpu {
         Err(e) => Err(e.clone()),
     };
     let partial = b.partial.exists().then(|| partial_of_cpu(s, cache, b.partial.ptr(mem, at)));
-    OfCpu { cpu, at, slab, chain, partial }
+    OfCpu { cpu, at: Ok(at), slab, chain, partial }
 }
 
 fn partial_of_cpu(s: &Session, cache: VirtAddr, first: Result<VirtAddr>) -> Listed {

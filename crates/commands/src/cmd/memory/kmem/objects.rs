@@ -79,7 +79,8 @@ impl Shown<'_> {
     fn of_cpu(&self, cpu: &OfCpu, row: &mut Record) {
         let number = cpu.cpu;
         row.line(Line::heading(format!("CPU {number} KMEM_CACHE_CPU:")));
-        row.line(Line::new().text("  ").field("kmem_cache_cpu", Cell::Addr(cpu.at.0)).zeros(16));
+        let at = cpu.at.as_ref().map_or_else(|e| unknown("?", e), |at| Cell::Addr(at.0));
+        row.line(Line::new().text("  ").field("kmem_cache_cpu", at).zeros(16));
         row.line(Line::heading(format!("CPU {number} SLAB:")));
         match &cpu.slab {
             Ok(None) => row.text("  (empty)"),
