@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// Leaves out what needs root, QEMU or minutes: only formatting, lints, tidy and the hermetic tests.
     #[arg(long)]
     fast: bool,
+    /// Also makes the packages and the wheel, and lets programs of others use what crashlens gives.
+    #[arg(long)]
+    handed_out: bool,
     /// Seconds for each fuzz target.
     #[arg(long, default_value_t = 3)]
     fuzz_seconds: u32,
@@ -37,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ("tidy", Box::new(tidy::check)),
         ("each architecture alone", Box::new(each_architecture_alone)),
         ("hermetic tests", Box::new(|| cargo(&["test", "--workspace", "--exclude", TRUTH]))),
-        ("program", Box::new(program)),
+        ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens-cli"]))),
         (
             "tests on the shipped sample",
             Box::new(|| {
@@ -46,19 +49,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ),
     ];
     if !args.fast {
-        steps.push(("packages", Box::new(dist::tested)));
         steps.push(("fuzz targets", Box::new(|| fuzz::smoke(args.fuzz_seconds))));
         steps.push(("setup", Box::new(|| setup::install(false))));
         steps.push(("corpus", Box::new(|| corpus::quick(Part::Corpus))));
         steps.push(("truth tests on the corpus", Box::new(on_the_corpus)));
         steps.push(("beside crash, pahole and drgn", Box::new(beside_the_peers)));
-        steps.push(("clients: tools and page", Box::new(|| clients::run(&clients::Args::default()))));
-        // behind the peers, of which one is timed beside it
-        steps.push(("wheel", Box::new(|| python::run(&python::Args::default()))));
         steps.push(("zoo", Box::new(|| corpus::quick(Part::Zoo))));
         steps.push(("arm64", Box::new(|| corpus::quick(Part::Arm64))));
         steps.push(("truth tests on arm64", Box::new(|| truth(&["arm64"], REQUIRED))));
         steps.push(("truth tests on the zoo", Box::new(|| truth(&["zoo", "objects", "limits"], REQUIRED))));
+    }
+    if args.handed_out {
+        steps.push(("packages", Box::new(dist::tested)));
+        steps.push(("clients: tools and page", Box::new(|| clients::run(&clients::Args::default()))));
+        steps.push(("wheel", Box::new(|| python::run(&python::Args::default()))));
     }
     let started = Instant::now();
     for (name, step) in &steps {
@@ -110,16 +114,9 @@ fn beside_the_peers() -> Result<(), Error> {
     truth(&["crash", "types", "compat"], &[REQUIRED, &[("CRASHLENS_PEERS", peers)]].concat())
 }
 
-/// The program as it is handed out: it is what the tests of the whole run.
-fn program() -> Result<(), Error> {
-    dist::program(&root()).map(drop)
-}
-
 /// Tests of the crate `truth`, with what they are told.
 fn truth(tests: &[&str], environment: &[(&str, &str)]) -> Result<(), Error> {
     let mut cargo = command("cargo", ["test", "--package", TRUTH]);
-    // up to date already
-    cargo.env("CRASHLENS_BIN", dist::program(&root())?);
     cargo.args(tests.iter().flat_map(|test| ["--test", test])).envs(environment.iter().copied());
     live(cargo.current_dir(root()))
 }
