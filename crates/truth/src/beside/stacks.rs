@@ -244,14 +244,18 @@ fn is_source(line: &str) -> bool {
     line.starts_with("    ") && [".c: ", ".h: ", ".S: "].iter().any(|end| line.contains(end))
 }
 
-/// Lines of the source: crash's are among crashlens's, or are those of the address behind the call.
+/// Lines of the source: crash's are among crashlens's, or are those of the address behind the call. Of several inlined
+/// functions of headers that begin there, crashlens takes the innermost one's, crash the last of the table.
 pub(super) fn source_lines(beside: &Beside<'_>, hunk: &mut Hunk<'_>) {
     let (theirs, ours) = (sources(hunk.theirs), sources(hunk.all));
     let explained = theirs.iter().all(|(pc, lines)| {
         let mine = ours.get(pc).map(Vec::as_slice).unwrap_or_default();
+        let behind = beside.place(*pc);
+        let is_inlined = |line: &str| line.contains("/include/");
         lines.iter().all(|line| {
             mine.iter().any(|our| our.split("  (inlined").next() == Some(line))
-                || beside.place(*pc).as_deref() == Some(line)
+                || behind.as_deref() == Some(line)
+                || behind.as_deref().is_some_and(is_inlined) && is_inlined(line)
         })
     });
     if explained {

@@ -156,7 +156,8 @@ pub fn examples() -> Result<Vec<String>, String> {
     // lines that leave, or write files, or wait
     let is_left_out = |line: &String| {
         let first = line.split_whitespace().next().unwrap_or_default();
-        matches!(first, "exit" | "q" | "quit" | "repeat" | "gcore")
+        matches!(first, "exit" | "q" | "quit" | "repeat" | "gcore" | "define" | "document")
+            || line.starts_with("trace dump")
             || line.contains("--save")
             || line.contains("rd -r")
     };
