@@ -177,7 +177,6 @@ def test_a_cut_dump_says_what_it_lacks(sample, tmp_path):
         for task in dump.tasks():
             dump.read(task.address, 4096)
         dump.read(dump.symbol("linux_banner"), 4096)
-    assert "lacks" in repr(dump.run("info")) or dump.run("info").is_incomplete or True
 
 
 def test_a_dump_is_of_this_process(dump):
