@@ -1,6 +1,8 @@
 //! The program as it is called: exit codes, streams, options. Needs no dump but the sample.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
+mod called;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -11,18 +13,7 @@ fn crashlens(args: &[&str]) -> Output {
 }
 
 fn with_input(args: &[&str], input: &str) -> Output {
-    let home = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_crashlens"))
-        .args(args)
-        .env("HOME", home.path())
-        .current_dir(home.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    called::run(tempfile::tempdir().unwrap().path(), args, input)
 }
 
 fn check(args: &[&str], code: i32, stdout: &str, stderr: &str) {

@@ -6,7 +6,6 @@ mod asked;
 
 use base::Cancel;
 use commands::{Cx, Settings};
-use kernel::{Layers, OpenOptions};
 use report::Report;
 use std::ops::ControlFlow;
 use testkit::kernel::Kernel;
@@ -14,11 +13,7 @@ use testkit::kernel::Kernel;
 /// What a user sees of several lines in one session; of one that fails, why.
 fn session(k: &Kernel, lines: &[&str]) -> Vec<String> {
     let file = k.file();
-    let files = vec![file.path().to_owned()];
-    let mut options = OpenOptions::default();
-    options.files = files;
-    options.no_search = true;
-    let layers = Layers::open(options).unwrap();
+    let layers = asked::layers(file.path());
     let (mut settings, cancel) = (Settings::default(), Cancel::new());
     let mut sink = |_: &Report| ControlFlow::Continue(());
     let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);

@@ -114,7 +114,9 @@ fn span(text: &Clean<'_>, role: Role, out: &mut Page<'_>) -> io::Result<()> {
     out.own("</span>")
 }
 
-const fn class(role: Role) -> Option<&'static str> {
+/// The style's class for what a value is; none for one that looks like the text around it.
+#[must_use]
+pub const fn class(role: Role) -> Option<&'static str> {
     match role {
         Role::Plain | Role::Number => None,
         Role::Addr => Some("addr"),

@@ -5,7 +5,7 @@ mod json;
 mod page;
 mod text;
 
-pub use html::{html_body, html_foot, html_head, html_piece};
+pub use html::{class, html_body, html_foot, html_head, html_piece};
 pub use json::{SCHEMA, Source, json, json_error};
 pub use page::Page;
 pub use report::{Clean, Keep};

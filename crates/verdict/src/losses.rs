@@ -65,8 +65,10 @@ fn hardware(s: &Session, v: &Verdict) -> Option<Loss> {
         .context
         .iter()
         .any(|statement| matches!(&statement.says, Says::Context(Context::Kernel { hardware: Some(_), .. })));
-    let why = kernel::machine::dmi::strings(s).err().filter(|_| !is_named);
-    lost(Lost::Hardware, why.as_ref())
+    if is_named {
+        return None;
+    }
+    lost(Lost::Hardware, kernel::machine::dmi::strings(s).err().as_ref())
 }
 
 /// What a task waits for that sleeps without end.

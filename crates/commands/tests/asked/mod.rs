@@ -5,6 +5,7 @@ use commands::{CommandError, Cx, Settings};
 use kernel::{Layers, OpenOptions};
 use report::Report;
 use std::ops::ControlFlow;
+use std::path::Path;
 use testkit::kernel::Kernel;
 
 /// What a user sees.
@@ -20,14 +21,18 @@ pub(crate) fn try_ask(k: &Kernel, line: &str) -> Result<String, String> {
     Ok(String::from_utf8(out).unwrap())
 }
 
+/// A dump, opened without looking for other files.
+pub(crate) fn layers(file: &Path) -> Layers {
+    let mut options = OpenOptions::default();
+    options.files = vec![file.to_owned()];
+    options.no_search = true;
+    Layers::open(options).unwrap()
+}
+
 /// The answer itself.
 pub(crate) fn answer(k: &Kernel, line: &str) -> Result<Report, CommandError> {
     let file = k.file();
-    let files = vec![file.path().to_owned()];
-    let mut options = OpenOptions::default();
-    options.files = files;
-    options.no_search = true;
-    let layers = Layers::open(options).unwrap();
+    let layers = layers(file.path());
     let (mut settings, cancel) = (Settings::default(), Cancel::new());
     let mut sink = |_: &Report| ControlFlow::Continue(());
     let mut cx = Cx::new(Some(&layers), &mut settings, &cancel, &mut sink);

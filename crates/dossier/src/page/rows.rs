@@ -72,17 +72,11 @@ fn line(line: &Line, links: &mut Links, p: &mut Page<'_>) -> io::Result<()> {
     p.own("\n")
 }
 
+/// Addresses and symbols are links, which have a look of their own.
 const fn class(role: Role) -> Option<&'static str> {
     match role {
-        Role::Plain | Role::Number | Role::Addr | Role::Symbol => None,
-        Role::Type => Some("type"),
-        Role::Path => Some("path"),
-        Role::Heading => Some("head"),
-        Role::Strong => Some("strong"),
-        Role::Dim => Some("dim"),
-        Role::Absent => Some("absent"),
-        Role::Warning => Some("warn"),
-        Role::Error => Some("err"),
+        Role::Addr | Role::Symbol => None,
+        role => render::class(role),
     }
 }
 

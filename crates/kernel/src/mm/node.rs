@@ -17,8 +17,14 @@ pub const MAX_NODES: u64 = 1024;
 /// How many numbers of nodes there can be (`nr_node_ids`): arrays by node are no longer. `None` where that is not known.
 #[must_use]
 pub fn count(s: &Session) -> Option<u64> {
-    let known = s.symbol("nr_node_ids").and_then(|at| s.mem().u32(at).ok()).map(u64::from);
-    known.filter(|n| (1..=MAX_NODES).contains(n))
+    counted(s).ok().flatten()
+}
+
+/// The same; an error where the number is in the kernel and not in the dump.
+fn counted(s: &Session) -> Result<Option<u64>> {
+    let Some(at) = s.optional_symbol("nr_node_ids")? else { return Ok(None) };
+    let known = u64::from(s.mem().u32(at)?);
+    Ok(Some(known).filter(|n| (1..=MAX_NODES).contains(n)))
 }
 
 /// The `pglist_data` of every node that there is, in the order of their numbers.
@@ -38,10 +44,7 @@ pub fn numbered(s: &Session) -> Result<Vec<(u64, VirtAddr)>> {
         return Ok(vec![(0, s.need_symbol("contig_page_data")?)]);
     };
     // where the number is lost, so may be nodes: one that is not there ends nothing
-    if let Some(at) = s.optional_symbol("nr_node_ids")? {
-        s.mem().u32(at)?;
-    }
-    let known = count(s);
+    let known = counted(s)?;
     let mut out = Vec::new();
     for n in 0..known.unwrap_or(MAX_NODES) {
         let at = s.mem().ptr(table.add(n * 8));

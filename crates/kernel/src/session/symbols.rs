@@ -155,13 +155,10 @@ impl Session {
         let Some((fixed, size)) = self.arch().layout.vmalloc_range(self.map().tables().levels()) else {
             return Ok(None);
         };
-        let at = match self.landmark("vmalloc_base") {
-            Some(at) => at,
-            None => match self.optional_symbol("vmalloc_base")? {
-                Some(at) => at,
-                None => return Ok(Some((fixed, size))),
-            },
-        };
+        let known = self
+            .landmark("vmalloc_base")
+            .map_or_else(|| self.optional_symbol("vmalloc_base"), |at| Ok(Some(at)));
+        let Some(at) = known? else { return Ok(Some((fixed, size))) };
         let moved = self.mem().ptr(at)?;
         match self.arch().is_kernel(moved) {
             true => Ok(Some((moved, size))),

@@ -88,7 +88,8 @@ impl Run for Stacks {
         let wanted = Wanted::parse(s, args)?;
         let mut report = Report::new("stacks");
         tasks::problems(s, &mut report);
-        let (chosen, more) = wanted.tasks(s, &args.task, &mut report)?;
+        let clocks = Clocks::of(s);
+        let (chosen, more) = wanted.tasks(s, &args.task, &clocks, &mut report)?;
         let found = backtraces(cx, s, &chosen)?;
         let mut groups: BTreeMap<Key, Vec<(&Task, &Backtrace)>> = BTreeMap::new();
         let mut open = 0_usize;
@@ -115,7 +116,6 @@ impl Run for Stacks {
         if groups.is_empty() {
             report.info("stacks: no task has such a stack");
         }
-        let clocks = Clocks::of(s);
         let mut rows = Vec::new();
         for group in &groups {
             cx.cancel.check()?;
@@ -229,6 +229,7 @@ impl Wanted {
         &self,
         s: &'s Session,
         words: &[String],
+        clocks: &Clocks,
         report: &mut Report,
     ) -> Result<(Vec<&'s Task>, Option<String>), CommandError> {
         let mut named = Vec::new();
@@ -241,11 +242,10 @@ impl Wanted {
         }
         let all: Vec<&Task> =
             if named.is_empty() { s.tasks().all.iter().collect() } else { tasks::chosen(s, &named) };
-        let clocks = Clocks::of(s);
         let mut open = 0_usize;
         let mut out = Vec::new();
         for task in all {
-            match self.has_task(s, task, &clocks) {
+            match self.has_task(s, task, clocks) {
                 Some(true) => out.push(task),
                 Some(false) => {}
                 None => open = open.saturating_add(1),

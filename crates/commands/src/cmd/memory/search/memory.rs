@@ -245,30 +245,8 @@ fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtA
     let mut out = Vec::new();
     let [text, end] = s.kernel_places();
     let [map, map_end, modules_end] = s.arch().layout.image_range();
-    let apart = s.vmalloc_range();
-    if others && matches!(apart, Ok(None)) {
-        out.push((map, text.unwrap_or(map)));
-    }
-    // where it begins is lost: somewhere between the direct map and the image
-    if others
-        && apart.is_err()
-        && let Ok(direct) = kernel::mm::slab::direct_map_base(s)
-    {
-        let behind = direct.add(s.phys().ranges().last().map_or(0, |range| range.end.0));
-        out.push((behind, map.max(behind)));
-    }
-    if others && let Ok(Some((start, size))) = apart {
-        let end = start.0.saturating_add(size);
-        match kernel::mm::slab::vmemmap_base(s) {
-            Ok(pages) => {
-                out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));
-                let last = s.phys().ranges().last().map_or(0, |r| r.end.0);
-                // struct page is 64 bytes, more with debug options
-                out.push((pages, pages.add((last >> s.page_shift()).saturating_mul(128))));
-            }
-            // it is somewhere below the image
-            Err(_) => out.push((start, map.max(start))),
-        }
+    if others {
+        below_image(s, text, map, &mut out);
     }
     let end = end.unwrap_or(map_end);
     if image {
@@ -278,6 +256,31 @@ fn kernel_ranges(s: &Session, image: bool, others: bool) -> Vec<(VirtAddr, VirtA
         out.push((end.add(GRANULE - 1).page_base(), modules_end));
     }
     out
+}
+
+/// What lies between the direct map and the image at `text`, which lies in the range that begins at `map`.
+fn below_image(s: &Session, text: Option<VirtAddr>, map: VirtAddr, out: &mut Vec<(VirtAddr, VirtAddr)>) {
+    let last = || s.phys().ranges().last().map_or(0, |range| range.end.0);
+    match s.vmalloc_range() {
+        Ok(None) => out.push((map, text.unwrap_or(map))),
+        Ok(Some((start, size))) => match kernel::mm::slab::vmemmap_base(s) {
+            Ok(pages) => {
+                let end = start.0.saturating_add(size);
+                out.push((start, VirtAddr(end.min(pages.0.max(start.0)))));
+                // struct page is 64 bytes, more with debug options
+                out.push((pages, pages.add((last() >> s.page_shift()).saturating_mul(128))));
+            }
+            // it is somewhere below the image
+            Err(_) => out.push((start, map.max(start))),
+        },
+        // where it begins is lost: somewhere behind the direct map
+        Err(_) => {
+            if let Ok(direct) = kernel::mm::slab::direct_map_base(s) {
+                let behind = direct.add(last());
+                out.push((behind, map.max(behind)));
+            }
+        }
+    }
 }
 
 /// Mapped pages as runs.

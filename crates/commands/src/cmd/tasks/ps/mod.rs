@@ -253,6 +253,12 @@ fn named(line: Line, t: &Task) -> Line {
     }
 }
 
+/// The line above tasks, with what their lines begin with ([`lead`]).
+fn heading(kstackp: bool, rest: &str) -> Line {
+    let third = if kstackp { "     KSTACKP     " } else { "      TASK       " };
+    Line::heading(format!("      PID    PPID  CPU {third} {rest}"))
+}
+
 /// `ps -Y`.
 fn policies(
     cx: &Cx<'_>,
@@ -266,8 +272,7 @@ fn policies(
     b.policy.offset().map_err(CommandError::failed)?;
     b.prio.offset().map_err(CommandError::failed)?;
     if header {
-        let third = if kstackp { "     KSTACKP     " } else { "      TASK       " };
-        report.line(Line::heading(format!("      PID    PPID  CPU {third} POLICY       PRIO  COMM")));
+        report.line(heading(kstackp, "POLICY       PRIO  COMM"));
     }
     let mut rows = Vec::with_capacity(chosen.len());
     for t in chosen {
@@ -307,9 +312,7 @@ fn table(
     report: &mut Report,
 ) -> Result<(), CommandError> {
     if header {
-        let third = if kstackp { "     KSTACKP     " } else { "      TASK       " };
-        report
-            .line(Line::heading(format!("      PID    PPID  CPU {third} ST  %MEM      VSZ      RSS  COMM")));
+        report.line(heading(kstackp, "ST  %MEM      VSZ      RSS  COMM"));
     }
     let total = address_space::total_pages(s);
     let mut rows = Vec::with_capacity(chosen.len());
