@@ -162,6 +162,10 @@ impl<'s> Cx<'s> {
         }
         self.layers?.why_not_written(std::path::Path::new(path))
     }
+    /// An error where nothing may be written to a file.
+    pub(crate) fn may_write(&self, path: &str) -> Result<(), CommandError> {
+        self.why_not_written(path).map_or(Ok(()), |why| Err(CommandError::failed(why)))
+    }
     /// The kernel of the dump, where there is one.
     #[must_use]
     pub fn session_if_open(&self) -> Option<&'s Session> {

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod entries;
 pub(crate) mod frames;
+pub(crate) mod holes;
 pub(crate) mod locals;
 pub(crate) mod page;
 pub(crate) mod place;

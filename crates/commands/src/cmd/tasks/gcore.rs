@@ -1,5 +1,6 @@
 //! `gcore`: a process as a core file, for debuggers of user programs ([`kernel::fs::coredump`]).
 
+use crate::show::holes::{Hole, Holes};
 use crate::show::problems;
 use crate::show::tasks;
 use crate::{CommandError, Cx, Example, Run};
@@ -94,14 +95,6 @@ impl Run for Gcore {
     }
 }
 
-/// A part of the memory that is not in the core.
-struct Hole {
-    from: u64,
-    to: u64,
-    why: String,
-    is_loss: bool,
-}
-
 /// The threads of a process that have registers of user mode, a named one first; of the others, why they have none.
 fn all_threads(s: &Session, task: &Task, report: &mut Report) -> Vec<Thread> {
     let of_process = |t: &&Task| t.tgid == task.tgid && t.at != task.at && !t.has_exited();
@@ -137,16 +130,11 @@ fn core(
             task.pid
         )));
     }
-    let beside = format!("{path}.holes");
-    for name in [path, &beside] {
-        if let Some(why) = cx.why_not_written(name) {
-            return Err(CommandError::failed(why));
-        }
-    }
+    let mut holes = Holes::of(cx, path)?;
     let unwritten = |e: std::io::Error| CommandError::failed(format_args!("{path}: {e}"));
     let file = std::fs::File::create(path).map_err(unwritten)?;
     let mut writer = Writer::new(BufWriter::new(file), s.page_size());
-    let (mut holes, mut written, mut last) = (Vec::new(), 0_u64, 0);
+    let (mut written, mut last) = (0_u64, 0);
     coredump::memory(s, &space, kinds, &mut |part: Part<'_>| -> Result<(), CommandError> {
         cx.cancel.check()?;
         let Part { vma, at, len, content } = part;
@@ -158,7 +146,7 @@ fn core(
             }
             Content::Zeros => writer.zeros(at, vma.flags, begins, len),
             Content::Hole { why, is_loss } => {
-                add(&mut holes, Hole { from: at, to: at.saturating_add(len), why, is_loss });
+                holes.push(Hole { from: at, to: at.saturating_add(len), why, is_loss });
             }
         }
         Ok(())
@@ -167,20 +155,18 @@ fn core(
     let notes = notes(s, &space, &threads, &files);
     let machine = s.arch().e_machine();
     writer.finish(machine, &notes.bytes).map_err(unwritten)?;
-    let text: String =
-        holes.iter().map(|hole| format!("{:#x}-{:#x} {}\n", hole.from, hole.to, hole.why)).collect();
-    std::fs::write(&beside, text).map_err(|e| CommandError::failed(format_args!("{beside}: {e}")))?;
+    holes.write()?;
     for (what, e) in &notes.problems {
         report.lacking(e.is_loss(), format!("gcore: the core lacks {what}: {e}"));
     }
     lacking(s, &space, &files, &threads, report);
-    if let Some(lost) = holes.iter().find(|hole| hole.is_loss) {
+    if let Some(lost) = holes.loss() {
         report.missing(format!(
             "gcore: the core of {} lacks memory that the dump lost: {}",
             task.pid, lost.why
         ));
     }
-    Ok(shown(task, path, beside, written, &threads, holes))
+    Ok(shown(task, path, written, &threads, holes))
 }
 
 /// Says what else of a process is not known.
@@ -205,31 +191,12 @@ fn lacking(s: &Session, space: &Space, files: &[coredump::Mapped], threads: &[Th
     }
 }
 
-/// Adds a hole; those that follow one another and have one reason are one.
-fn add(holes: &mut Vec<Hole>, hole: Hole) {
-    match holes.last_mut() {
-        Some(last) if last.to == hole.from && last.why == hole.why => last.to = hole.to,
-        _ => holes.push(hole),
-    }
-}
-
-fn shown(
-    task: &Task,
-    path: &str,
-    beside: String,
-    written: u64,
-    threads: &[Thread],
-    holes: Vec<Hole>,
-) -> Record {
+fn shown(task: &Task, path: &str, written: u64, threads: &[Thread], holes: Holes) -> Record {
     let line = Line::new().text("Saved ").field("file", path.to_owned()).role(Role::Path);
     let line = line.text(": ").field("written", Cell::Size(written)).text(" bytes of memory, ");
     let line = line.field("thread_count", threads.len()).text(" threads; holes: ");
-    let mut row = Record::of(line.field("holes_file", beside).role(Role::Path));
+    let mut row = Record::of(line.field("holes_file", holes.beside.clone()).role(Role::Path));
     row.hidden("pid", task.pid);
-    let list = |hole: Hole| {
-        let line = Line::new().text("hole ").field("from", Cell::hex(hole.from)).text("-");
-        Record::of(line.field("to", Cell::hex(hole.to)).text(": ").field("why", hole.why))
-    };
-    row.list("holes", holes.into_iter().map(list).collect());
+    row.list("holes", holes.rows());
     row
 }

@@ -83,9 +83,7 @@ pub(super) fn one(cx: &Cx<'_>, index: &str, path: Option<&str>) -> Result<Report
     let mut report = Report::new("dev");
     report.line(Line::new().text("DEVICE: ").field("name", one.name.clone()));
     if let Some(path) = path {
-        if let Some(why) = cx.why_not_written(path) {
-            return Err(CommandError::failed(why));
-        }
+        cx.may_write(path)?;
         std::fs::write(path, one.data).map_err(|e| CommandError::failed(format_args!("{path}: {e}")))?;
         let line = Line::new().field("written", Cell::Size(one.data.len() as u64)).text(" bytes written to ");
         report.line(line.field("file", path.to_owned()).role(Role::Path));

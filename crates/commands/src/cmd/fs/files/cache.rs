@@ -1,5 +1,6 @@
 //! `files -p`, `-n` and `--save`: the pages of a file that are in memory.
 
+use crate::show::holes::{Hole, Holes};
 use crate::show::page as shown;
 use crate::show::problems;
 use crate::show::tasks::unknown;
@@ -85,13 +86,6 @@ pub(super) fn nodes(cx: &Cx<'_>, s: &Session, inode: VirtAddr) -> Result<Report,
     Ok(report)
 }
 
-/// A part of a file that could not be written, and why.
-struct Hole {
-    from: u64,
-    to: u64,
-    why: String,
-}
-
 /// Writes what the page cache has of a file. The rest are holes of a sparse file, and a line each in `PATH.holes`.
 pub(super) fn save(cx: &Cx<'_>, s: &Session, inode: VirtAddr, path: &str) -> Result<Report, CommandError> {
     let found = filemap::pages(s, inode).map_err(CommandError::failed)?;
@@ -100,18 +94,14 @@ pub(super) fn save(cx: &Cx<'_>, s: &Session, inode: VirtAddr, path: &str) -> Res
     if length > i64::MAX.cast_unsigned() {
         return Err(CommandError::failed(format_args!("the inode says that its file has {length:#x} bytes")));
     }
-    let beside = format!("{path}.holes");
-    for name in [path, &beside] {
-        if let Some(why) = cx.why_not_written(name) {
-            return Err(CommandError::failed(why));
-        }
-    }
+    let mut holes = Holes::of(cx, path)?;
+    let mut lacks = |from, to, why: String| holes.push(Hole { from, to, why, is_loss: false });
     let failed = |e: std::io::Error| CommandError::failed(format_args!("{path}: {e}"));
     let mut file = std::fs::File::create(path).map_err(failed)?;
     file.set_len(length).map_err(failed)?;
     let (pages, names) = (Pages::new(s), flag_names(s));
     let size = s.page_size();
-    let (mut holes, mut written, mut next) = (Vec::new(), 0_u64, 0_u64);
+    let (mut written, mut next) = (0_u64, 0_u64);
     for (n, one) in found.pages.iter().enumerate() {
         if n % 1024 == 0 {
             cx.cancel.check()?;
@@ -121,7 +111,7 @@ pub(super) fn save(cx: &Cx<'_>, s: &Session, inode: VirtAddr, path: &str) -> Res
         };
         let to = from.saturating_add(size).min(length);
         if from > next {
-            holes.push(Hole { from: next, to: from, why: "not in the page cache".to_owned() });
+            lacks(next, from, "not in the page cache".to_owned());
         }
         next = to;
         match content(s, &pages, &names, one, to - from) {
@@ -130,27 +120,21 @@ pub(super) fn save(cx: &Cx<'_>, s: &Session, inode: VirtAddr, path: &str) -> Res
                 file.write_all(&bytes).map_err(failed)?;
                 written = written.saturating_add(to - from);
             }
-            Err(why) => holes.push(Hole { from, to, why }),
+            Err(why) => lacks(from, to, why),
         }
     }
     if next < length {
-        holes.push(Hole { from: next, to: length, why: "not in the page cache".to_owned() });
+        lacks(next, length, "not in the page cache".to_owned());
     }
-    let holes = joined(holes);
-    let text: String =
-        holes.iter().map(|hole| format!("{:#x}-{:#x} {}\n", hole.from, hole.to, hole.why)).collect();
-    std::fs::write(&beside, text).map_err(|e| CommandError::failed(format_args!("{beside}: {e}")))?;
+    holes.write()?;
     let mut report = Report::new("files");
     let line =
         Line::new().field("written", Cell::Size(written)).text(" of ").field("length", Cell::Size(length));
     let line = line.text(" bytes written to ").field("file", path.to_owned()).role(Role::Path);
-    report.line(line.text("; holes: ").field("holes_file", beside).role(Role::Path));
-    let row = |hole: Hole| {
-        let line = Line::new().text("hole ").field("from", Cell::hex(hole.from)).text("-");
-        Record::of(line.field("to", Cell::hex(hole.to)).text(": ").field("why", hole.why))
-    };
-    let is_lacking = !holes.is_empty();
-    report.list("holes", holes.into_iter().map(row).collect());
+    report.line(line.text("; holes: ").field("holes_file", holes.beside.clone()).role(Role::Path));
+    let rows = holes.rows();
+    let is_lacking = !rows.is_empty();
+    report.list("holes", rows);
     problems::tell(&mut report, "files", "pages", &found.problems);
     if is_lacking && found.problems.is_empty() {
         report.warning("files: the file is not whole: its holes are told above");
@@ -182,16 +166,4 @@ fn content(
 fn is_set(flags: u64, names: &[(u32, String)], name: &str) -> Option<bool> {
     let (bit, _) = names.iter().find(|(_, known)| known == name)?;
     Some(flags >> (*bit).min(63) & 1 == 1)
-}
-
-/// Holes that follow one another and have one reason are one.
-fn joined(holes: Vec<Hole>) -> Vec<Hole> {
-    let mut out: Vec<Hole> = Vec::new();
-    for hole in holes {
-        match out.last_mut() {
-            Some(last) if last.to == hole.from && last.why == hole.why => last.to = hole.to,
-            _ => out.push(hole),
-        }
-    }
-    out
 }

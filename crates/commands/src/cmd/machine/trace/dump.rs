@@ -1,6 +1,6 @@
 //! `trace dump`: the buffers as files.
 
-use super::{Tasks, TraceArgs, buffer, chosen, clock, tell};
+use super::{Tasks, TraceArgs, buffer, clock_or_local, tell, wanted};
 use crate::{CommandError, Cx};
 use debuginfo::symtab::Listed;
 use kernel::Session;
@@ -8,6 +8,7 @@ use kernel::trace::dat::{self, Buffer, File};
 use kernel::trace::instance::{self, Instance};
 use kernel::trace::ring_buffer::{self, Cpu};
 use report::{Cell, Line, Report, Role};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -21,40 +22,36 @@ pub(super) fn write(
     file: Option<&str>,
     report: &mut Report,
 ) -> Result<(), CommandError> {
-    // all of them, or the one that is meant
-    let wanted: Vec<&Instance> = match args.instance {
-        Some(_) => vec![chosen(all, args)?],
-        None => all.iter().collect(),
-    };
+    let wanted = wanted(all, args)?;
     let mut read: Vec<(Option<String>, Vec<Cpu>)> = Vec::new();
-    let mut size = s.page_size();
+    let mut sizes = BTreeSet::new();
     for one in &wanted {
         let at = match buffer(one, args) {
             Ok(at) => at,
             Err(_) if args.snapshot && wanted.len() > 1 => continue,
             Err(e) => return Err(e),
         };
-        size = ring_buffer::sub_buffer_size(s, at).map_err(CommandError::failed)?;
+        sizes.insert(ring_buffer::sub_buffer_size(s, at).map_err(CommandError::failed)?);
         let cpus = ring_buffer::cpus(s, at).map_err(CommandError::failed)?;
         tell(report, &cpus);
         read.push((one.name.clone().filter(|_| args.instance.is_none()), cpus));
     }
-    let path = file.unwrap_or(if args.dat { "trace.dat" } else { "dump_tracing_dir" });
-    if let Some(why) = cx.why_not_written(path) {
-        return Err(CommandError::failed(why));
+    if args.dat && sizes.len() > 1 {
+        return Err(CommandError::failed(
+            "the sub-buffers of the instances have several sizes, and a trace.dat has one: choose one with -i INSTANCE",
+        ));
     }
+    let size = sizes.first().copied().unwrap_or_else(|| s.page_size());
+    let path = file.unwrap_or(if args.dat { "trace.dat" } else { "dump_tracing_dir" });
+    cx.may_write(path)?;
     let events = s.trace_events();
     crate::show::problems::tell(report, "trace", "kinds of events", &events.problems);
     let failed = |e: std::io::Error| CommandError::failed(format_args!("{path}: {e}"));
     if args.dat {
         let buffers: Vec<Buffer<'_>> =
             read.iter().map(|(name, cpus)| Buffer { name: name.as_deref(), cpus }).collect();
-        let clock = wanted
-            .first()
-            .map_or_else(|| "local".to_owned(), |one| clock(s, one).unwrap_or_else(|_| "local".into()));
-        let (formats, lost) = instance::printk_formats(s);
-        crate::show::problems::tell(report, "trace", "formats of trace_printk()", &lost);
-        let (symbols, tasks) = (symbols(s), names(s));
+        let clock = wanted.first().map_or_else(|| "local".to_owned(), |one| clock_or_local(s, one, report));
+        let (formats, tasks, symbols) = (formats(s, report), names(s, report), symbols(s));
         let file = File {
             size,
             events,
@@ -67,7 +64,16 @@ pub(super) fn write(
         let mut out = BufWriter::new(std::fs::File::create(path).map_err(failed)?);
         dat::write(&mut out, &file).map_err(failed)?;
     } else {
-        folder(s, Path::new(path), &read, args).map_err(failed)?;
+        let path = Path::new(path);
+        buffers(path, &read).map_err(failed)?;
+        if args.metadata {
+            let (formats, tasks) = (formats(s, report), names(s, report));
+            metadata(s, path, &formats, &tasks).map_err(failed)?;
+        }
+        if args.symbols {
+            std::fs::create_dir_all(path).map_err(failed)?;
+            std::fs::write(path.join("kallsyms"), symbols(s)).map_err(failed)?;
+        }
     }
     let pages: usize = read.iter().flat_map(|(_, cpus)| cpus).map(|one| one.pages.len()).sum();
     let line =
@@ -76,17 +82,16 @@ pub(super) fn write(
     Ok(())
 }
 
-/// What the tracing directory would give.
-fn folder(
-    s: &Session,
-    path: &Path,
-    read: &[(Option<String>, Vec<Cpu>)],
-    args: &TraceArgs,
-) -> std::io::Result<()> {
+/// A name as the part of a path: it is one folder or file, whatever it says.
+fn part(name: &str) -> String {
+    name.replace(['/', '\\'], "_").replace("..", "_")
+}
+
+/// What the tracing directory would give of the buffers.
+fn buffers(path: &Path, read: &[(Option<String>, Vec<Cpu>)]) -> std::io::Result<()> {
     for (name, cpus) in read {
         let own: PathBuf = match name {
-            // a name is one folder, whatever it says
-            Some(name) => path.join("instances").join(name.replace(['/', '\\'], "_").replace("..", "_")),
+            Some(name) => path.join("instances").join(part(name)),
             None => path.to_owned(),
         };
         for one in cpus {
@@ -96,23 +101,27 @@ fn folder(
             std::fs::write(own.join("trace_pipe_raw"), bytes)?;
         }
     }
-    if args.metadata {
-        let events = s.trace_events();
-        for event in &events.all {
-            let part = |text: &str| text.replace(['/', '\\'], "_").replace("..", "_");
-            let own = path.join("events").join(part(&event.system)).join(part(&event.name));
-            std::fs::create_dir_all(&own)?;
-            std::fs::write(own.join("format"), dat::format(event, &events.common))?;
-        }
-        std::fs::create_dir_all(path)?;
-        std::fs::write(path.join("saved_cmdlines"), names(s))?;
-        std::fs::write(path.join("printk_formats"), instance::printk_formats(s).0)?;
-    }
-    if args.symbols {
-        std::fs::create_dir_all(path)?;
-        std::fs::write(path.join("kallsyms"), symbols(s))?;
-    }
     Ok(())
+}
+
+/// What it would give of events, tasks and formats.
+fn metadata(s: &Session, path: &Path, formats: &str, tasks: &str) -> std::io::Result<()> {
+    let events = s.trace_events();
+    for event in &events.all {
+        let own = path.join("events").join(part(&event.system)).join(part(&event.name));
+        std::fs::create_dir_all(&own)?;
+        std::fs::write(own.join("format"), dat::format(event, &events.common))?;
+    }
+    std::fs::create_dir_all(path)?;
+    std::fs::write(path.join("saved_cmdlines"), tasks)?;
+    std::fs::write(path.join("printk_formats"), formats)
+}
+
+/// The formats of trace_printk().
+fn formats(s: &Session, report: &mut Report) -> String {
+    let (formats, lost) = instance::printk_formats(s);
+    crate::show::problems::tell(report, "trace", "formats of trace_printk()", &lost);
+    formats
 }
 
 /// All symbols, as /proc/kallsyms has them.
@@ -132,10 +141,10 @@ fn symbols(s: &Session) -> String {
 }
 
 /// The numbers and names of all tasks, those that ftrace kept before all.
-fn names(s: &Session) -> String {
+fn names(s: &Session, report: &mut Report) -> String {
     let mut names = Tasks::of(s);
     let mut out = String::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let kept = names.kept.as_ref().map(|kept| kept.all(s)).unwrap_or_default();
     for (pid, name) in kept {
         if seen.insert(pid) {
@@ -147,5 +156,6 @@ fn names(s: &Session) -> String {
             let _ = writeln!(out, "{} {}", t.pid, names.name(s, t.pid));
         }
     }
+    names.tell(report);
     out
 }

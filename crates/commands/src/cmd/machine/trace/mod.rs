@@ -124,6 +124,14 @@ fn buffer(one: &Instance, args: &TraceArgs) -> Result<VirtAddr, CommandError> {
     }
 }
 
+/// All instances, or the one that is meant.
+fn wanted<'a>(all: &'a [Instance], args: &TraceArgs) -> Result<Vec<&'a Instance>, CommandError> {
+    match args.instance {
+        Some(_) => Ok(vec![chosen(all, args)?]),
+        None => Ok(all.iter().collect()),
+    }
+}
+
 /// Says what of the buffers could not be read.
 fn tell(report: &mut Report, cpus: &[Cpu]) {
     let lost: Vec<KernelError> = cpus.iter().flat_map(|one| one.problems.iter().cloned()).collect();
@@ -135,6 +143,15 @@ fn clock(s: &Session, one: &Instance) -> Result<String, KernelError> {
     instance::clock_name(s, one.clock.clone()?)
 }
 
+/// The clock by which times are counted; of one that is not known, ftrace's own, with a word.
+fn clock_or_local(s: &Session, one: &Instance, report: &mut Report) -> String {
+    clock(s, one).unwrap_or_else(|e| {
+        report
+            .lacking(e.is_loss(), format!("trace: the clock is not known, and is taken for \"local\": {e}"));
+        "local".to_owned()
+    })
+}
+
 /// What there is.
 fn shown(
     cx: &Cx<'_>,
@@ -143,12 +160,8 @@ fn shown(
     args: &TraceArgs,
     report: &mut Report,
 ) -> Result<(), CommandError> {
-    let wanted: Vec<&Instance> = match args.instance {
-        Some(_) => vec![chosen(all, args)?],
-        None => all.iter().collect(),
-    };
     let mut rows = Vec::new();
-    for one in wanted {
+    for one in wanted(all, args)? {
         cx.cancel.check()?;
         let tracer =
             one.tracer.as_ref().map_or_else(|e| tasks::unknown("?", e), |name| Cell::from(name.clone()));
@@ -227,6 +240,12 @@ impl Tasks {
         let lost = kept.as_ref().err().cloned().filter(KernelError::is_loss);
         Self { kept: kept.ok(), known: BTreeMap::new(), lost }
     }
+    /// Says why a name may be another task's.
+    fn tell(&self, report: &mut Report) {
+        if let Some(e) = &self.lost {
+            report.lacking(e.is_loss(), format!("trace: names of tasks: {e}"));
+        }
+    }
     fn name(&mut self, s: &Session, pid: i32) -> String {
         if pid == 0 {
             return "<idle>".to_owned();
@@ -267,7 +286,7 @@ fn show(
         events,
         formats: events.all.iter().map(|event| (event.number, Format::of(event, &events.common))).collect(),
         flags: Flags::of(s),
-        in_nanoseconds: clock(s, one).map_or(true, |name| record::counts_nanoseconds(&name)),
+        in_nanoseconds: record::counts_nanoseconds(&clock_or_local(s, one, report)),
     };
     let (mut names, mut unread) = (Tasks::of(s), BTreeMap::new());
     let mut rows = Vec::new();
@@ -290,13 +309,20 @@ fn show(
         report.missing(format!("trace: {why}"));
     }
     problems::tell(report, "trace", "kinds of events", &events.problems);
-    if let Some(e) = names.lost {
-        report.lacking(e.is_loss(), format!("trace: names of tasks: {e}"));
-    }
+    names.tell(report);
     for (event, why) in unread {
         report.info(format!("trace: {event} is shown by its fields: its format has {why}"));
     }
-    let overrun: u64 = cpus.iter().filter_map(|one| one.overrun.as_ref().ok()).sum();
+    let mut overrun = 0_u64;
+    for one in &cpus {
+        match &one.overrun {
+            Ok(events) => overrun = overrun.saturating_add(*events),
+            Err(e) => report.lacking(
+                e.is_loss(),
+                format!("trace: how many older events of CPU {} were overwritten is not known: {e}", one.cpu),
+            ),
+        }
+    }
     if overrun > 0 {
         report.info(format!("trace: {overrun} older events were overwritten before the machine died"));
     }

@@ -267,9 +267,7 @@ fn write(cx: &Cx<'_>, source: &Source<'_>, at: u64, count: u64, path: &str) -> R
     if let (true, Some(hole)) = (block.is_empty(), &hole) {
         return Err(CommandError::failed(hole.why.clone()));
     }
-    if let Some(why) = cx.why_not_written(path) {
-        return Err(CommandError::failed(why));
-    }
+    cx.may_write(path)?;
     let mut file = std::fs::File::create(path).map_err(failed)?;
     let mut done = 0_u64;
     loop {
