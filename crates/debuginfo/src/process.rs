@@ -39,8 +39,16 @@ struct Symbol {
 pub struct ObjectOfProcess {
     /// The parts that are loaded.
     pub segments: Vec<Segment>,
-    symbols: Result<Vec<Symbol>, String>,
+    symbols: Result<Symbols, String>,
     frames: Result<Frames, String>,
+}
+
+/// The symbols of code, by address.
+#[derive(Debug)]
+struct Symbols {
+    all: Vec<Symbol>,
+    /// Why there may be others.
+    lack: Option<String>,
 }
 
 /// `.eh_frame`: its bytes, its address, and for each description the code that it speaks of.
@@ -79,13 +87,17 @@ impl ObjectOfProcess {
     /// The symbol that an address of the file is in, and how far in.
     ///
     /// # Errors
-    /// Why the symbols are not known.
+    /// Why the symbols are not known, or the one that is meant can be among those that are not.
     pub fn symbol(&self, address: u64) -> Result<Option<(&str, u64)>, &str> {
-        let all = self.symbols.as_ref().map_err(String::as_str)?;
+        let Symbols { all, lack } = self.symbols.as_ref().map_err(String::as_str)?;
         let next = all.partition_point(|symbol| symbol.address <= address);
         let found = next.checked_sub(1).and_then(|n| all.get(n));
         let found = found.filter(|symbol| symbol.size == 0 || address - symbol.address < symbol.size);
-        Ok(found.map(|symbol| (symbol.name.as_str(), address - symbol.address)))
+        match (found, lack) {
+            (Some(symbol), _) => Ok(Some((symbol.name.as_str(), address - symbol.address))),
+            (None, Some(why)) => Err(why),
+            (None, None) => Ok(None),
+        }
     }
 
     /// How the frame at an address of the file is unwound; none where the file does not tell.
@@ -125,10 +137,7 @@ fn bytes<'d, R: ReadRef<'d>>(section: &elf::SectionHeader64<Endian>, data: R) ->
 }
 
 /// Symbols of code, by address: all, or those that other files may use.
-fn symbols<'d, R: ReadRef<'d>>(
-    sections: &SectionTable<'d, Header, R>,
-    data: R,
-) -> Result<Vec<Symbol>, String> {
+fn symbols<'d, R: ReadRef<'d>>(sections: &SectionTable<'d, Header, R>, data: R) -> Result<Symbols, String> {
     let mut out = Vec::new();
     let mut why = None;
     for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
@@ -160,12 +169,12 @@ fn symbols<'d, R: ReadRef<'d>>(
             break;
         }
     }
-    if let (true, Some(why)) = (out.is_empty(), why) {
-        return Err(why);
+    if let (true, Some(why)) = (out.is_empty(), &why) {
+        return Err(why.clone());
     }
     // of several at one address the longest one tells most
     out.sort_by(|a, b| (a.address, a.size, &b.name).cmp(&(b.address, b.size, &a.name)));
-    Ok(out)
+    Ok(Symbols { all: out, lack: why })
 }
 
 fn frames<'d, R: ReadRef<'d>>(sections: &SectionTable<'d, Header, R>, data: R) -> Result<Frames, String> {
@@ -220,7 +229,7 @@ mod tests {
     fn a_program_names_its_code_and_tells_how_to_unwind_it() {
         let file = own();
         let symbols = file.symbols.as_ref().unwrap();
-        let main = symbols.iter().find(|symbol| symbol.name == "main").unwrap();
+        let main = symbols.all.iter().find(|symbol| symbol.name == "main").unwrap();
         assert_eq!(file.symbol(main.address + 2).unwrap(), Some(("main", 2)));
         let row = file.row(main.address).unwrap().unwrap();
         // where a function begins nothing but the return address is pushed

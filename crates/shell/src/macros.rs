@@ -110,6 +110,6 @@ impl Shell<'_> {
             Some(Ok(session)) => Some(session),
             None => None,
         };
-        commands::condition(session, &condition)
+        commands::condition(session, &self.settings, &condition)
     }
 }

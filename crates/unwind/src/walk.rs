@@ -115,21 +115,8 @@ impl Unwinder<'_> {
                 Step::End => (None, StopReason::EndOfStack),
                 Step::Unknown | Step::Unable => {
                     frame.saved = self.user_entry(&cursor);
-                    let stop = match frame.saved {
-                        Some(_) => StopReason::UserMode,
-                        None if self.at_bottom(&cursor)
-                            && self.code.lost_table(cursor.lookup()).is_none() =>
-                        {
-                            StopReason::EndOfStack
-                        }
-                        // words that cannot be read may have been the next return address
-                        None => match (self.unread(cursor.sp), self.code.lost_table(cursor.lookup())) {
-                            (Some(fault), _) => StopReason::Fault(fault),
-                            (None, Some(fault)) => StopReason::LostTable(fault),
-                            (None, None) => StopReason::NothingFound,
-                        },
-                    };
-                    (None, stop)
+                    let is_user = frame.saved.is_some();
+                    (None, if is_user { StopReason::UserMode } else { self.end(&cursor) })
                 }
                 Step::Fault(fault) => (None, StopReason::Fault(fault)),
             };
@@ -244,6 +231,20 @@ impl Unwinder<'_> {
         let nowhere = !saved.user && saved.regs.pc().is_none_or(|pc| !self.code.is_text(VirtAddr(pc)));
         let end = saved.at.add(self.arch.frames.saved_layout().size);
         nowhere && self.stacks.first().is_some_and(|own| own.end.0.wrapping_sub(end.0) <= 16)
+    }
+
+    /// Why the stack ends at a frame from which nothing leads on.
+    fn end(&self, cursor: &Cursor) -> StopReason {
+        let lost = self.code.lost_table(cursor.lookup());
+        if lost.is_none() && self.at_bottom(cursor) {
+            return StopReason::EndOfStack;
+        }
+        // words that cannot be read may have been the next return address
+        match (self.unread(cursor.sp), lost) {
+            (Some(fault), _) => StopReason::Fault(fault),
+            (None, Some(fault)) => StopReason::LostTable(fault),
+            (None, None) => StopReason::NothingFound,
+        }
     }
 
     /// True when, on a task's stack, only the room that every task keeps for `struct pt_regs` is left above.

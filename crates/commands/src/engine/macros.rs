@@ -13,11 +13,11 @@
 //! end
 //! ```
 //!
-//! `$arg0` … and `$argc` are replaced as text before a line runs. `if` takes a C expression. There are no variables that a
-//! loop could change, so there is no `while`.
+//! `$arg0` … and `$argc` are replaced as text before a line runs. `if` takes a C expression. There is no `while`: `foreach`,
+//! `list`, `tree` and `repeat` go through things.
 
-use crate::Origin;
 use crate::engine::number;
+use crate::{Origin, Settings};
 use inspect::SessionScope;
 use kernel::Session;
 use std::sync::Arc;
@@ -229,8 +229,7 @@ fn steps(lines: &mut Lines<'_>, depth: usize) -> Result<(Vec<Step>, Closed), Str
             }
             "while" | "loop_break" | "loop_continue" => {
                 return Err(format!(
-                    "line {at}: there is no {first}, as there are no variables that a loop could change: foreach, list, tree \
-                     and repeat go through things"
+                    "line {at}: there is no {first}: foreach, list, tree and repeat go through things"
                 ));
             }
             "define" | "document" => return Err(format!("line {at}: {first} within a macro")),
@@ -272,11 +271,12 @@ pub fn with_arguments(line: &str, args: &[String]) -> Result<String, String> {
     Ok(out)
 }
 
-/// Whether C takes an expression for true; without a dump only numbers are known.
+/// Whether C takes an expression for true, which can name `$1` and what `set $name` gave a value, and no register; without a
+/// dump only numbers are known.
 ///
 /// # Errors
 /// It cannot be read, names what is not known, or needs memory that is not there.
-pub fn condition(session: Option<&Session>, text: &str) -> Result<bool, String> {
+pub fn condition(session: Option<&Session>, settings: &Settings, text: &str) -> Result<bool, String> {
     let Some(s) = session else {
         return match number::value(text, &|_| None) {
             Ok(n) => Ok(n != 0),
@@ -285,7 +285,12 @@ pub fn condition(session: Option<&Session>, text: &str) -> Result<bool, String> 
             }
         };
     };
-    let value = inspect::eval(&SessionScope::new(s), text).map_err(|e| format!("{text}: {e}"))?;
+    let scope = SessionScope {
+        history: &settings.history,
+        convenience: Some(&settings.convenience),
+        ..SessionScope::new(s)
+    };
+    let value = inspect::eval(&scope, text).map_err(|e| format!("{text}: {e}"))?;
     value.truth(s.types(), s.mem()).map_err(|e| format!("{text}: {e}"))
 }
 
@@ -381,8 +386,8 @@ mod tests {
         for (text, value) in
             [("1", true), ("0", false), ("2 == 2", true), ("1 >= 2", false), ("1 != 2", true)]
         {
-            assert_eq!(condition(None, text), Ok(value), "{text}");
+            assert_eq!(condition(None, &Settings::default(), text), Ok(value), "{text}");
         }
-        assert!(condition(None, "jiffies > 1").unwrap_err().contains("without a dump"));
+        assert!(condition(None, &Settings::default(), "jiffies > 1").unwrap_err().contains("without a dump"));
     }
 }

@@ -327,3 +327,9 @@ pub(crate) fn count(s: &Session) -> Cell {
 pub(crate) fn active(s: &Session, t: &Task) -> Cell {
     known(s.tasks().was_active(t), "what a CPU ran is not known, and the task may be it")
 }
+
+/// The threads of a task's process, the task among them. Idle tasks are threads of no other.
+pub(crate) fn threads_of<'s>(s: &'s Session, task: &Task) -> impl Iterator<Item = &'s Task> {
+    let (tgid, at) = (task.tgid, task.at);
+    s.tasks().all.iter().filter(move |t| t.tgid == tgid && (t.pid != 0 || t.at == at))
+}

@@ -474,7 +474,7 @@ pub(crate) fn caches(build_id: &[u8]) -> Vec<PathBuf> {
 /// Folders of other programs in which debug files that were fetched lie.
 #[must_use]
 pub fn shared_caches() -> Vec<PathBuf> {
-    debuginfod::cache_dirs().into_iter().collect()
+    debuginfod::cache_dirs()
 }
 
 /// Bytes in hex, as build-ids are written.

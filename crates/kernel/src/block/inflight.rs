@@ -6,6 +6,7 @@
 
 use super::mq::{self, IN_FLIGHT};
 use super::tags::{self, Tags};
+use crate::containers::chain::Chains;
 use crate::containers::list::both_ways;
 use crate::error::{KernelError, Result};
 use crate::machine::{hardware, system};
@@ -284,7 +285,7 @@ fn age(s: &Session, at: VirtAddr, clock: &Clock) -> Result<Option<u64>> {
 fn in_driver(s: &Session, at: VirtAddr, clock: &Clock) -> Result<Option<u64>> {
     let (b, mem) = (s.bind::<RequestStruct>(), s.mem());
     // from 4.16 to 4.17 the lowest bit is a flag
-    let deadline = b.deadline.u64(mem, at)?;
+    let deadline = b.deadline.u64(mem, at)? & !1;
     match deadline {
         0 => Ok(None),
         _ => clock.since_tick(deadline.wrapping_sub(u64::from(b.timeout.u32(mem, at)?))).map(Some),
@@ -317,21 +318,12 @@ fn operation(s: &Session, at: VirtAddr) -> Result<Operation> {
 fn bios(s: &Session, first: Result<VirtAddr>) -> (Vec<Bio>, Option<KernelError>) {
     let (b, mem) = (s.bind::<BioStruct>(), s.mem());
     let mut out: Vec<Bio> = Vec::new();
-    let mut seen = FxHashSet::default();
-    let mut next = first;
-    loop {
-        let at = match next {
-            Ok(at) if at.is_null() => return (out, None),
-            Ok(at) => at,
-            Err(e) => return (out, Some(e)),
-        };
-        if !seen.insert(at) || seen.len() > MAX_BIOS {
-            let why = "its parts come back to one of them, or have no end".to_owned();
-            return (out, Some(KernelError::Damaged { what: "bio", at, why }));
-        }
+    let at = first.as_ref().copied().unwrap_or_default();
+    let end = Chains::new("bio", at, MAX_BIOS).follow(0, first, &|at| b.next.ptr(mem, at), &mut |at| {
         out.push(bio(s, at));
-        next = b.next.ptr(mem, at);
-    }
+        Ok(())
+    });
+    (out, end.err())
 }
 
 /// What one bio says of itself.

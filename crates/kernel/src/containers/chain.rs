@@ -34,7 +34,7 @@ impl Chains {
         let mut at = first?;
         while !at.is_null() {
             if !self.seen.insert((number, at)) || self.seen.len() > self.most {
-                let why = format!("a chain of it comes to {at:#x} twice");
+                let why = format!("a chain of it comes to {at:#x} twice, or has no end");
                 return Err(KernelError::Damaged { what: self.what, at: self.at, why });
             }
             each(at)?;

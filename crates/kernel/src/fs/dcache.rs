@@ -93,12 +93,7 @@ impl Dentry {
 /// Tells `each` a dentry and all below it, a directory before what is in it; false ends the walk. Why there may be others is told
 /// at the end.
 pub fn walk(s: &Session, top: VirtAddr, each: &mut dyn FnMut(&Dentry) -> bool) -> Vec<KernelError> {
-    let mut walk = Walk {
-        s,
-        seen: FxHashSet::default(),
-        lists: Hlists::new("d_children", MAX_DENTRIES),
-        problems: Vec::new(),
-    };
+    let mut walk = Walk::new(s);
     walk.seen.insert(top);
     let mut open = vec![(top, 0_usize)];
     while let Some((at, depth)) = open.pop() {
@@ -114,11 +109,14 @@ pub fn walk(s: &Session, top: VirtAddr, each: &mut dyn FnMut(&Dentry) -> bool) -
 struct Walk<'s> {
     s: &'s Session,
     seen: FxHashSet<VirtAddr>,
-    lists: Hlists,
     problems: Vec<KernelError>,
 }
 
-impl Walk<'_> {
+impl<'s> Walk<'s> {
+    fn new(s: &'s Session) -> Self {
+        Self { s, seen: FxHashSet::default(), problems: Vec::new() }
+    }
+
     /// The dentries in a directory's.
     fn children(&mut self, of: VirtAddr) -> Vec<VirtAddr> {
         let (s, b) = (self.s, self.s.bind::<Links>());
@@ -127,11 +125,8 @@ impl Walk<'_> {
         let seen = &mut self.seen;
         let mut unread = Vec::new();
         let mut add = |at: VirtAddr| {
-            let parent = match b.parent.ptr(mem, at) {
-                Ok(parent) => parent,
-                // the page that has it is lost, and the list ends there
-                Err(e) => return Err(e),
-            };
+            // where the page that has it is lost, the list ends
+            let parent = b.parent.ptr(mem, at)?;
             if parent != of {
                 let why = format!("it is in the directory {of:#x}, and says {parent:#x}");
                 return Err(KernelError::Damaged { what: "dentry", at, why });
@@ -156,7 +151,11 @@ impl Walk<'_> {
             }
         };
         if b.sibling.exists() {
-            self.problems.extend(self.lists.walk(s, head, &mut |node| add(b.sibling.container(node)?)).err());
+            self.problems.extend(
+                Hlists::new("d_children", MAX_DENTRIES)
+                    .walk(s, head, &mut |node| add(b.sibling.container(node)?))
+                    .err(),
+            );
         } else {
             self.problems.extend(both_ways(mem, head, &mut |node| add(b.child.container(node)?)));
         }
@@ -197,12 +196,7 @@ pub fn super_of(s: &Session, dentry: VirtAddr) -> Result<VirtAddr> {
 /// # Errors
 /// What is in the directory is not all known, and the name is not among it.
 pub fn lookup(s: &Session, directory: VirtAddr, name: &str) -> Result<Option<VirtAddr>> {
-    let mut walk = Walk {
-        s,
-        seen: FxHashSet::default(),
-        lists: Hlists::new("d_children", MAX_DENTRIES),
-        problems: Vec::new(),
-    };
+    let mut walk = Walk::new(s);
     let found =
         walk.children(directory).into_iter().find(|at| path::name(s, *at).is_ok_and(|own| own == name));
     match (found, walk.problems.into_iter().next()) {

@@ -2,22 +2,24 @@
 
 use crate::error::{KernelError, Result};
 use crate::fs::inode::Inode;
-use crate::mm::filemap;
-use crate::mm::page::Pages;
+use crate::mm::filemap::{self, CachedBytes, NotThere};
 use crate::session::Session;
 use base::{PhysAddr, VirtAddr};
 use rustc_hash::FxHashMap;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
-/// Files are read up to here: no program is larger.
+/// Files are read up to here where all of one is read: no program is larger.
 const MAX_LENGTH: u64 = 1 << 29;
 
 /// A file of which pages are in memory.
 #[derive(Clone)]
 pub struct FileBytes<'s> {
     s: &'s Session,
-    /// Where its pages are, by their place in the file.
-    pages: FxHashMap<u64, PhysAddr>,
+    /// Where its pages are, by their place in the file; why one has not its bytes.
+    pages: Arc<FxHashMap<u64, std::result::Result<PhysAddr, NotThere>>>,
+    /// Why there may be other pages.
+    lost: Option<KernelError>,
     length: u64,
     at: u64,
 }
@@ -35,17 +37,15 @@ impl<'s> FileBytes<'s> {
     /// The inode is not in the dump, or no inode.
     pub fn of(s: &'s Session, inode: VirtAddr) -> Result<Self> {
         let found = filemap::pages(s, inode)?;
-        let length = s.bind::<Inode>().length.u64(s.mem(), inode)?.min(MAX_LENGTH);
-        let all = Pages::new(s);
-        let mut pages = FxHashMap::default();
-        for one in found.pages {
-            let frame = all.frame(one.page)?;
-            pages.insert(one.index, PhysAddr(frame.0.wrapping_shl(s.page_shift())));
-        }
-        Ok(Self { s, pages, length, at: 0 })
+        let length = s.bind::<Inode>().length.u64(s.mem(), inode)?;
+        let cached = CachedBytes::of(s);
+        let pages = found.pages.iter().map(|one| (one.index, cached.place(one))).collect();
+        let lost = found.problems.into_iter().find(KernelError::is_loss);
+        Ok(Self { s, pages: Arc::new(pages), lost, length, at: 0 })
     }
 
-    /// Fills `buf` with the file's bytes from `offset` on; behind its end they are zeros, as they are where it is mapped.
+    /// Fills `buf` with the file's bytes from `offset` on; behind its end, on its last page, they are zeros, as they are where
+    /// it is mapped.
     ///
     /// # Errors
     /// A page is not in the cache or not in the dump.
@@ -57,17 +57,19 @@ impl<'s> FileBytes<'s> {
             let len = usize::try_from(page - inside).unwrap_or(usize::MAX).min(rest.len());
             let Some((part, after)) = rest.split_at_mut_checked(len) else { break };
             match self.pages.get(&(at / page)) {
-                Some(phys) => {
+                Some(Ok(phys)) => {
                     let from = phys.add(inside);
                     let missing = |missing| {
                         KernelError::Fault(base::Fault::new(VirtAddr(at), base::FaultKind::Page(missing)))
                     };
                     self.s.phys().read_phys(from, part).map_err(missing)?;
                 }
-                None if at >= self.length && at / page * page >= self.length => part.fill(0),
+                Some(Err(e)) => {
+                    return Err(KernelError::Open(format!("its page {} is {}", at / page, e.why)));
+                }
                 None => {
-                    let why = format!("its page {} is not in memory", at / page);
-                    return Err(KernelError::Open(why));
+                    let unknown = || KernelError::Open(format!("its page {} is not in memory", at / page));
+                    return Err(self.lost.clone().unwrap_or_else(unknown));
                 }
             }
             at = at.saturating_add(len as u64);
@@ -75,12 +77,18 @@ impl<'s> FileBytes<'s> {
         }
         Ok(())
     }
+
+    fn end(&self) -> u64 {
+        self.length.min(MAX_LENGTH)
+    }
 }
 
 impl Read for FileBytes<'_> {
+    /// Within one page: the next one need not be in memory.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.length.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let len = buf.len().min(left);
+        let page = self.s.page_size().max(1);
+        let left = self.end().saturating_sub(self.at).min(page - self.at % page);
+        let len = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let part = buf.get_mut(..len).unwrap_or_default();
         self.read_at(self.at, part).map_err(|e| io::Error::other(e.to_string()))?;
         self.at = self.at.saturating_add(len as u64);
@@ -92,7 +100,7 @@ impl Seek for FileBytes<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {
             SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.length.checked_add_signed(by),
+            SeekFrom::End(by) => self.end().checked_add_signed(by),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
         };
         self.at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -124,8 +132,8 @@ mod tests {
         let mut rest = Vec::new();
         file.read_to_end(&mut rest).unwrap();
         assert_eq!(rest, b"bb");
-        // behind the file's end there is nothing but zeros
-        file.read_at(3 * 4096, &mut part).unwrap();
-        assert_eq!(part, [0; 4]);
+        // of a page behind the file's end a process has nothing either
+        let e = file.read_at(3 * 4096, &mut part).unwrap_err();
+        assert!(e.to_string().contains("its page 3 is not in memory"), "{e}");
     }
 }

@@ -9,10 +9,10 @@
 use crate::containers::xarray;
 use crate::error::{KernelError, Result};
 use crate::fs::inode::{self, AddressSpace, Inode};
-use crate::mm::page::PageStruct;
+use crate::mm::page::{PageStruct, Pages, flag_names};
 use crate::mm::page_type::PageTypes;
 use crate::session::Session;
-use base::VirtAddr;
+use base::{PhysAddr, VirtAddr};
 
 bind! {
     /// `struct folio`
@@ -38,6 +38,58 @@ pub struct Cached {
     pub page: VirtAddr,
     /// The first `struct page` of the large page that it is of; its own where it is of none.
     pub head: VirtAddr,
+}
+
+/// Why a cached page's bytes are not the file's: what to say, and whether the dump lost them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotThere {
+    /// A sentence.
+    pub why: String,
+    /// True where the dump should have them.
+    pub is_loss: bool,
+}
+
+impl From<KernelError> for NotThere {
+    fn from(e: KernelError) -> Self {
+        Self { why: e.to_string(), is_loss: e.is_loss() }
+    }
+}
+
+/// Where the bytes of cached pages are.
+pub struct CachedBytes<'s> {
+    pages: Pages<'s>,
+    page_shift: u32,
+    uptodate: Option<u32>,
+}
+
+impl std::fmt::Debug for CachedBytes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CachedBytes").field("uptodate", &self.uptodate).finish_non_exhaustive()
+    }
+}
+
+impl<'s> CachedBytes<'s> {
+    /// Of a session's pages.
+    #[must_use]
+    pub fn of(s: &'s Session) -> Self {
+        let uptodate = flag_names(s).into_iter().find(|(_, name)| name == "uptodate").map(|(bit, _)| bit);
+        Self { pages: Pages::new(s), page_shift: s.page_shift(), uptodate }
+    }
+
+    /// Where a page's bytes are.
+    ///
+    /// # Errors
+    /// The page is not known, or does not have the file's bytes yet.
+    pub fn place(&self, one: &Cached) -> std::result::Result<PhysAddr, NotThere> {
+        // what a large page has once for all stands in its first one
+        let head = self.pages.read(self.pages.frame(one.head)?)?;
+        // a page that is still being read holds what was in memory before
+        if self.uptodate.is_some_and(|bit| head.flags >> bit.min(63) & 1 == 0) {
+            let why = "in the page cache, and not read from the disk yet".to_owned();
+            return Err(NotThere { why, is_loss: false });
+        }
+        Ok(PhysAddr(self.pages.frame(one.page)?.0.wrapping_shl(self.page_shift)))
+    }
 }
 
 /// The pages of a file that are in memory, ascending.

@@ -96,9 +96,13 @@ pub fn buffers(s: &Session) -> Result<u64> {
 /// # Errors
 /// One of these is not known.
 pub fn cached(s: &Session) -> Result<u64> {
-    let files = vmstat::total(s, &["NR_FILE_PAGES"])?;
-    let other = swap::cached(s)?.saturating_add(buffers(s)?);
-    Ok(files.saturating_sub(other))
+    cached_of(vmstat::total(s, &["NR_FILE_PAGES"]), &swap::cached(s), &buffers(s))
+}
+
+/// The same of what was read: pages of files, of swap in memory, of block devices.
+pub(crate) fn cached_of(files: Result<u64>, swapped: &Result<u64>, buffers: &Result<u64>) -> Result<u64> {
+    let other = swapped.clone()?.saturating_add(buffers.clone()?);
+    Ok(files?.saturating_sub(other))
 }
 
 /// Huge pages.

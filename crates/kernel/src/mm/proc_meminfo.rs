@@ -172,9 +172,11 @@ impl Lines<'_> {
             let available = self.available();
             self.pages("MemAvailable", available);
         }
-        self.pages("Buffers", meminfo::buffers(s));
-        self.pages("Cached", meminfo::cached(s));
-        self.pages("SwapCached", swap::cached(s));
+        let (files, buffers) = (self.counts.need(&["NR_FILE_PAGES"]), meminfo::buffers(s));
+        let swapped = swap::cached(s);
+        self.pages("Buffers", buffers.clone());
+        self.pages("Cached", meminfo::cached_of(files, &swapped, &buffers));
+        self.pages("SwapCached", swapped);
     }
 
     /// What may be allocated without swapping: free pages but for a reserve, and of caches what may be dropped.
@@ -252,9 +254,10 @@ impl Lines<'_> {
             let both = reclaimable.clone().map(|own| own.saturating_add(other));
             self.pages("KReclaimable", both);
         }
-        self.pages("Slab", meminfo::slab(self.s));
+        let slab = self.sum(&[RECLAIMABLE, UNRECLAIMABLE]);
+        self.pages("Slab", slab);
         self.pages("SReclaimable", reclaimable);
-        self.count("SUnreclaim", &["NR_SLAB_UNRECLAIMABLE", "NR_SLAB_UNRECLAIMABLE_B"]);
+        self.count("SUnreclaim", UNRECLAIMABLE);
         let stacks = self.counts.optional(&["NR_KERNEL_STACK_KB"]).unwrap_or_else(|| {
             let each = stacks::thread_size(self.s) / 1024;
             Ok(self.counts.need(&["NR_KERNEL_STACK"])?.saturating_mul(each))
@@ -418,6 +421,7 @@ impl Lines<'_> {
 
 /// Slabs that can be given back: in bytes by name since 5.9 (d42f3245c7e2), in pages in the sum.
 const RECLAIMABLE: &[&str] = &["NR_SLAB_RECLAIMABLE", "NR_SLAB_RECLAIMABLE_B"];
+const UNRECLAIMABLE: &[&str] = &["NR_SLAB_UNRECLAIMABLE", "NR_SLAB_UNRECLAIMABLE_B"];
 
 /// Why it is not told: these kernels (to 4.3) sum their areas whenever they are asked.
 const fn asked() -> KernelError {

@@ -287,14 +287,13 @@ mod tests {
     use testkit::kernel::Kernel;
 
     #[test]
-    fn a_symbol_that_is_not_there_is_told_from_one_that_was_lost() {
+    fn a_symbol_that_is_not_there_is_none_of_the_kernel_and_no_loss() {
         let mut k = Kernel::new();
         let at = k.variable("jiffies", 8);
         let s = session(&k);
         assert_eq!(s.need_symbol("jiffies").unwrap(), VirtAddr(at));
         let why = s.need_symbol("no_such_thing").unwrap_err();
         assert!(why.is_of_the_kernel() && !why.is_loss(), "{why}");
-        // a table of which a page is missing may have had it
         k.lose("jiffies");
         let lost = session(&k).need_symbol("jiffies").unwrap_err();
         assert!(lost.to_string().contains("jiffies"), "{lost}");

@@ -17,7 +17,7 @@ use debuginfo::cfi::CfiRow;
 use debuginfo::process::ObjectOfProcess;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use unwind::{Code, How, Stack, StopReason, Unwinder};
 
 /// `VM_EXEC`
@@ -57,18 +57,50 @@ pub struct UserStack {
     pub lacks: Vec<String>,
 }
 
-/// Files of processes, each read once.
+/// Files of processes, each read once, and only where a stack needs it.
 #[derive(Debug, Default)]
 pub struct Files<'s> {
+    /// By `struct file`, of which each process has its own.
     all: FxHashMap<VirtAddr, Arc<File<'s>>>,
+    /// By inode.
+    contents: FxHashMap<VirtAddr, Arc<Content<'s>>>,
 }
 
-/// What is known of a file.
+/// A mapped file.
 #[derive(Debug)]
 struct File<'s> {
     name: String,
-    bytes: Result<FileBytes<'s>>,
-    object: std::result::Result<ObjectOfProcess, String>,
+    content: Result<Arc<Content<'s>>>,
+}
+
+/// What is in a file.
+#[derive(Debug)]
+struct Content<'s> {
+    s: &'s Session,
+    inode: VirtAddr,
+    bytes: OnceLock<Result<FileBytes<'s>>>,
+    object: OnceLock<std::result::Result<ObjectOfProcess, String>>,
+}
+
+impl<'s> Content<'s> {
+    fn bytes(&self) -> &Result<FileBytes<'s>> {
+        self.bytes.get_or_init(|| FileBytes::of(self.s, self.inode))
+    }
+    fn object(&self) -> &std::result::Result<ObjectOfProcess, String> {
+        self.object.get_or_init(|| {
+            let bytes = self.bytes().as_ref().map_err(ToString::to_string)?;
+            // what cannot be read is no reason to call it no object file
+            bytes.read_at(0, &mut [0; HEAD]).map_err(|e| format!("its head cannot be read: {e}"))?;
+            ObjectOfProcess::read(bytes.clone())
+        })
+    }
+}
+
+impl File<'_> {
+    fn object(&self) -> std::result::Result<&ObjectOfProcess, String> {
+        let content = self.content.as_ref().map_err(ToString::to_string)?;
+        content.object().as_ref().map_err(Clone::clone)
+    }
 }
 
 impl<'s> Files<'s> {
@@ -81,42 +113,41 @@ impl<'s> Files<'s> {
             return Some(Arc::clone(known));
         }
         let name = path::of_file(s, vma.file).unwrap_or_else(|_| "(unknown)".to_owned());
-        let bytes =
-            s.bind::<FileStruct>().inode.ptr(s.mem(), vma.file).and_then(|inode| FileBytes::of(s, inode));
-        let object = match &bytes {
-            // what cannot be read is no reason to call it no object file
-            Ok(bytes) => match bytes.read_at(0, &mut [0; HEAD]) {
-                Ok(()) => ObjectOfProcess::read(bytes.clone()),
-                Err(e) => Err(format!("its head cannot be read: {e}")),
-            },
-            Err(e) => Err(e.to_string()),
-        };
-        let file = Arc::new(File { name, bytes, object });
+        let content = s.bind::<FileStruct>().inode.ptr(s.mem(), vma.file).map(|inode| {
+            let new = || Arc::new(Content { s, inode, bytes: OnceLock::new(), object: OnceLock::new() });
+            Arc::clone(self.contents.entry(inode).or_insert_with(new))
+        });
+        let file = Arc::new(File { name, content });
         self.all.insert(vma.file, Arc::clone(&file));
         Some(file)
     }
 }
 
 /// The memory of a process, with what its mapped files have where nothing was read in yet.
-struct Memory<'a> {
+struct Memory<'a, 's> {
     map: &'a UserMap,
     vmas: &'a Vmas,
-    files: Vec<Option<Arc<File<'a>>>>,
+    files: Vec<Option<Arc<File<'s>>>>,
     page: u64,
 }
 
-impl Memory<'_> {
-    /// Bytes within one page that no page table has, by the file.
-    fn of_file(&self, at: VirtAddr, buf: &mut [u8]) -> Option<()> {
-        let n = self.vmas.all.iter().position(|vma| vma.start <= at.0 && at.0 < vma.end)?;
-        let vma = self.vmas.all.get(n)?;
-        let file = self.files.get(n)?.as_ref()?;
-        let offset = vma.pgoff.checked_mul(self.page)?.checked_add(at.0 - vma.start)?;
-        file.bytes.as_ref().ok()?.read_at(offset, buf).ok()
+impl<'s> Memory<'_, 's> {
+    /// The file that is mapped at an address, and the address's place in it.
+    fn mapped(&self, at: VirtAddr) -> Option<(&File<'s>, u64)> {
+        let mut all = self.vmas.all.iter().zip(&self.files);
+        let (vma, file) = all.find(|(vma, _)| vma.start <= at.0 && at.0 < vma.end)?;
+        Some((file.as_deref()?, vma.pgoff.checked_mul(self.page)?.checked_add(at.0 - vma.start)?))
+    }
+
+    /// Bytes within one page that no page table has, by the file; nothing where there is none, or it has them not.
+    fn of_file(&self, at: VirtAddr, buf: &mut [u8]) -> Option<Result<()>> {
+        let (file, offset) = self.mapped(at)?;
+        let bytes = file.content.as_ref().ok()?.bytes().as_ref().ok()?;
+        Some(bytes.read_at(offset, buf))
     }
 }
 
-impl VirtRead for Memory<'_> {
+impl VirtRead for Memory<'_, '_> {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> std::result::Result<(), Fault> {
         let (mut at, mut rest) = (at, buf);
         while !rest.is_empty() {
@@ -126,9 +157,14 @@ impl VirtRead for Memory<'_> {
             match self.map.read(at, part) {
                 Ok(()) => {}
                 // what no table maps and a file has was not touched yet; what was swapped out is another matter
-                Err(fault @ Fault { kind: FaultKind::NotMapped(_), .. }) => {
-                    self.of_file(at, part).ok_or(fault)?;
-                }
+                Err(fault @ Fault { kind: FaultKind::NotMapped(_), .. }) => match self.of_file(at, part) {
+                    Some(Ok(())) => {}
+                    // the file has them in memory, and the dump lost that
+                    Some(Err(KernelError::Fault(lost))) if lost.is_missing() => {
+                        return Err(Fault::new(at, lost.kind));
+                    }
+                    Some(Err(_)) | None => return Err(fault),
+                },
                 Err(fault) => return Err(fault),
             }
             at = at.add(len as u64);
@@ -139,20 +175,17 @@ impl VirtRead for Memory<'_> {
 }
 
 /// What the unwinder asks about the code of a process.
-struct UserCode<'a, 'm> {
-    memory: &'m Memory<'a>,
+struct UserCode<'m, 'a, 's> {
+    memory: &'m Memory<'a, 's>,
     /// Why frames of a file cannot be unwound by it, by the file's name.
     lacks: RefCell<Vec<String>>,
 }
 
-impl UserCode<'_, '_> {
+impl<'s> UserCode<'_, '_, 's> {
     /// The file that has the code at an address, and the address by the file.
-    fn place(&self, pc: VirtAddr) -> Option<(&File<'_>, u64)> {
-        let n = self.memory.vmas.all.iter().position(|vma| vma.start <= pc.0 && pc.0 < vma.end)?;
-        let vma = self.memory.vmas.all.get(n)?;
-        let file = self.memory.files.get(n)?.as_deref()?;
-        let object = file.object.as_ref().ok()?;
-        let offset = vma.pgoff.checked_mul(self.memory.page)?.checked_add(pc.0 - vma.start)?;
+    fn place(&self, pc: VirtAddr) -> Option<(&File<'s>, u64)> {
+        let (file, offset) = self.memory.mapped(pc)?;
+        let object = file.object().ok()?;
         // the part that is mapped here has this place of the file
         let own = object.segments.iter().find(|segment| {
             offset.checked_sub(segment.offset).is_some_and(|inside| inside < segment.bytes)
@@ -167,25 +200,19 @@ impl UserCode<'_, '_> {
             all.push(text);
         }
     }
-
-    /// The file that an address is of, whatever is known of it.
-    fn file_at(&self, pc: VirtAddr) -> Option<&File<'_>> {
-        let n = self.memory.vmas.all.iter().position(|vma| vma.start <= pc.0 && pc.0 < vma.end)?;
-        self.memory.files.get(n)?.as_deref()
-    }
 }
 
-impl Code for UserCode<'_, '_> {
+impl Code for UserCode<'_, '_, '_> {
     fn is_text(&self, pc: VirtAddr) -> bool {
         self.memory.vmas.at(pc).is_some_and(|vma| vma.flags & EXEC != 0)
     }
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
-        let file = self.file_at(pc)?;
-        if let Err(why) = &file.object {
-            self.lack(&file.name, why);
+        let (file, _) = self.memory.mapped(pc)?;
+        if let Err(why) = file.object() {
+            self.lack(&file.name, &why);
         }
         let (file, address) = self.place(pc)?;
-        match file.object.as_ref().ok()?.row(address) {
+        match file.object().ok()?.row(address) {
             Ok(row) => row,
             Err(why) => {
                 self.lack(&file.name, why);
@@ -254,13 +281,13 @@ const fn is_sure(how: How) -> bool {
     matches!(how, How::Start | How::Cfi | How::FramePointer | How::Link)
 }
 
-fn frame_of(code: &UserCode<'_, '_>, frame: &unwind::Frame) -> UserFrame {
+fn frame_of(code: &UserCode<'_, '_, '_>, frame: &unwind::Frame) -> UserFrame {
     let at = frame.lookup();
     let mut out = UserFrame {
         pc: frame.pc,
         sp: frame.sp,
         symbol: None,
-        file: code.file_at(at).map(|file| file.name.clone()),
+        file: code.memory.mapped(at).map(|(file, _)| file.name.clone()),
         in_file: None,
         by_pointer: frame.how == How::FramePointer,
     };
@@ -268,7 +295,7 @@ fn frame_of(code: &UserCode<'_, '_>, frame: &unwind::Frame) -> UserFrame {
     // what is looked up is within the call, and what is shown is behind it
     let behind = u64::from(frame.is_call);
     out.in_file = Some(address.wrapping_add(behind));
-    match file.object.as_ref().map(|object| object.symbol(address)) {
+    match file.object().map(|object| object.symbol(address)) {
         Ok(Ok(found)) => {
             out.symbol = found.map(|(name, offset)| (name.to_owned(), offset.wrapping_add(behind)));
         }

@@ -37,9 +37,8 @@ bind! {
     struct FormatList("trace_bprintk_fmt") { link: "list", format: "fmt" }
 }
 
-/// The clocks that all releases have, in the order of `trace_clocks` (boot 4.10, tai 5.19); what follows is the
-/// architecture's.
-const CLOCKS: [&str; 9] = ["local", "global", "counter", "uptime", "perf", "mono", "mono_raw", "boot", "tai"];
+/// The clocks that stand at one place of `trace_clocks` in all releases.
+const CLOCKS: [&str; 7] = ["local", "global", "counter", "uptime", "perf", "mono", "mono_raw"];
 /// The longest name of a clock, and how many there are at most.
 const CLOCK_NAME: usize = 32;
 const MAX_CLOCKS: u32 = 32;
@@ -55,7 +54,7 @@ const MAX_FORMATS: u64 = 1 << 16;
 /// It is not known.
 pub fn clock_name(s: &Session, place: u32) -> Result<String> {
     let Some(table) = s.symbol("trace_clocks").filter(|_| place < MAX_CLOCKS) else {
-        let name = CLOCKS.get(place as usize).filter(|_| place < 7);
+        let name = CLOCKS.get(place as usize);
         return name.map(|name| (*name).to_owned()).ok_or_else(|| s.no_symbol("trace_clocks"));
     };
     let at = s.mem().ptr(table.add(u64::from(place) * CLOCK + 8))?;
@@ -73,7 +72,7 @@ pub fn clock_name(s: &Session, place: u32) -> Result<String> {
 /// The formats of `trace_printk()` with their addresses, a line each as printk_formats has them, and why there may be others.
 #[must_use]
 pub fn printk_formats(s: &Session) -> (String, Vec<KernelError>) {
-    let (mut out, mut problems) = (String::new(), Vec::new());
+    let (mut out, mut lost) = (String::new(), Vec::new());
     let mut add = |at: VirtAddr| -> Result<()> {
         let raw = s.mem().cstr(at, MAX_FORMAT)?;
         let text = String::from_utf8_lossy(&raw).replace('\\', "\\\\").replace('"', "\\\"");
@@ -81,7 +80,15 @@ pub fn printk_formats(s: &Session) -> (String, Vec<KernelError>) {
         out.push_str(&format!("{:#x} : \"{text}\"\n", at.0));
         Ok(())
     };
-    let range = s.symbol("__start___trace_bprintk_fmt").zip(s.symbol("__stop___trace_bprintk_fmt"));
+    let mut known = |name: &str| {
+        s.optional_symbol(name).unwrap_or_else(|e| {
+            lost.push(e);
+            None
+        })
+    };
+    let range = known("__start___trace_bprintk_fmt").zip(known("__stop___trace_bprintk_fmt"));
+    let list = known("trace_bprintk_fmt_list");
+    let mut problems = lost;
     if let Some((start, stop)) = range {
         let count = (stop.0.saturating_sub(start.0) / 8).min(MAX_FORMATS);
         for n in 0..count {
@@ -90,7 +97,7 @@ pub fn printk_formats(s: &Session) -> (String, Vec<KernelError>) {
         }
     }
     let b = s.bind::<FormatList>();
-    if let Some(head) = s.symbol("trace_bprintk_fmt_list").filter(|_| b.link.exists()) {
+    if let Some(head) = list.filter(|_| b.link.exists()) {
         problems.extend(both_ways(s.mem(), head, &mut |link| {
             let at = b.link.container(link)?;
             // in the struct itself since 4.16, behind a pointer before
@@ -134,7 +141,11 @@ pub fn instances(s: &Session) -> Result<(Vec<Instance>, Vec<KernelError>)> {
     b.buffer.offset()?;
     let global = s.need_symbol("global_trace")?;
     let mut out = vec![instance(s, global, None)];
-    let Some(head) = s.symbol("ftrace_trace_arrays") else { return Ok((out, Vec::new())) };
+    let head = match s.optional_symbol("ftrace_trace_arrays") {
+        Ok(Some(head)) => head,
+        Ok(None) => return Ok((out, Vec::new())),
+        Err(e) => return Ok((out, vec![e])),
+    };
     let problems = both_ways(s.mem(), head, &mut |link| {
         let at = b.link.container(link)?;
         if at == global {

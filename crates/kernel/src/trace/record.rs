@@ -31,11 +31,10 @@ const PLACES: [(&str, usize); 4] =
 /// All records in the order in which they were written, and what of the buffers is none.
 #[must_use]
 pub fn all<'a>(cpus: &'a [Cpu], events: &Events) -> (Vec<Record<'a>>, Vec<String>) {
-    let place = |name: &str| {
-        let own = events.common.iter().find(|field| field.name == name).map(|field| field.offset);
-        own.or_else(|| PLACES.iter().find(|(known, _)| *known == name).map(|(_, at)| *at)).unwrap_or(0)
+    let place = |(name, usual)| {
+        events.common.iter().find(|field| field.name == name).map_or(usual, |field| field.offset)
     };
-    let [number, flags, preempt, pid] = PLACES.map(|(name, _)| place(name));
+    let [number, flags, preempt, pid] = PLACES.map(place);
     let (mut out, mut problems) = (Vec::new(), Vec::new());
     for one in cpus {
         let mut short = 0_u64;
@@ -132,8 +131,8 @@ impl Flags {
     }
 }
 
-/// The number of `trace_clock_local`, `global`, `perf`, `mono`, `mono_raw`, `boot` and `tai` count nanoseconds; `counter`,
-/// `uptime` and the processor's own do not (`trace_clocks`, kernel/trace/trace.c).
+/// True for clocks that count nanoseconds; `counter`, `uptime` and the processor's own count something else (`trace_clocks`,
+/// kernel/trace/trace.c).
 #[must_use]
 pub fn counts_nanoseconds(name: &str) -> bool {
     matches!(name, "local" | "global" | "perf" | "mono" | "mono_raw" | "boot" | "tai")

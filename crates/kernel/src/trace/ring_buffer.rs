@@ -126,7 +126,8 @@ pub fn sub_buffer_size(s: &Session, buffer: VirtAddr) -> Result<u64> {
         return Ok(s.page_size());
     }
     let order = order.u32(s.mem(), buffer)?;
-    let whole = s.page_size().checked_shl(order).filter(|whole| *whole <= MAX_SIZE && order < 64);
+    let pages = 1_u64.checked_shl(order);
+    let whole = pages.and_then(|n| n.checked_mul(s.page_size())).filter(|whole| *whole <= MAX_SIZE);
     whole
         .ok_or_else(|| damaged("ring buffer", buffer, format!("its sub-buffers have pages of order {order}")))
 }
@@ -310,8 +311,11 @@ impl SubBuffer {
             return out;
         }
         let mut time = self.time;
-        let before = Self { len: self.read, read: 0, ..self.clone() };
-        before.walk(&mut |raw, _| time = raw.time);
+        self.walk(&mut |raw, at| {
+            if at < self.read {
+                time = raw.time;
+            }
+        });
         let rest = self.bytes.get(self.data.saturating_add(self.read)..).unwrap_or_default();
         let place = |out: &mut [u8], at: usize, bytes: &[u8]| {
             if let Some(part) = out.get_mut(at..at.saturating_add(bytes.len())) {

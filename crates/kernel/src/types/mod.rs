@@ -159,18 +159,16 @@ fn kernel_btf(s: &Session) -> Result<Option<(Arc<Btf>, String)>, String> {
         let read = || Btf::parse(blob).map_err(|e| format!("{from}: {e}"));
         return shared(s, len, read).map(|btf| Some((btf, from.clone())));
     }
+    let of_image = || image_scan::btf(s.opened()).map(|btf| (Arc::new(btf), FROM_DUMP.into()));
     let named = s.symbol("__start_BTF").zip(s.symbol("__stop_BTF"));
     let named = named.map(|(start, stop)| (start, stop.0.wrapping_sub(start.0)));
     let (start, len) = match named {
         Some(place) => place,
-        None if s.kernel_symbols().names_no_variables() => {
-            return Ok(image_scan::btf(s.opened()).map(|btf| (Arc::new(btf), FROM_DUMP.into())));
-        }
+        None if s.kernel_symbols().names_no_variables() => return Ok(of_image()),
         // the symbols that say where can be among those that are lost
-        None if s.kernel_symbols().lost > 0 || s.kernel_symbols().is_lost => {
-            let found = image_scan::btf(s.opened()).map(|btf| (Arc::new(btf), FROM_DUMP.into()));
+        None if s.kernel_symbols().is_lost => {
             let why = s.kernel_symbols().problem.as_deref().unwrap_or("symbols are lost");
-            return found
+            return of_image()
                 .map(Some)
                 .ok_or_else(|| format!("BTF in the dump: where it lies is not known: {why}"));
         }

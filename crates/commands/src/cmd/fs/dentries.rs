@@ -71,20 +71,39 @@ impl Run for Dentries {
             None => None,
         };
         match (args.top, top) {
-            (Some(count), top) => directories(cx, s, &supers, top, count, &mut report)?,
+            (Some(count), Some(top)) => directories(cx, s, &[top], &[], count, &mut report)?,
+            (Some(count), None) => {
+                let (tops, mut lacking) = roots(&supers);
+                problems::tell(&mut report, "dentries", "roots of super blocks", &lacking);
+                lacking.extend(lost.iter().cloned());
+                directories(cx, s, &tops, &lacking, count, &mut report)?;
+            }
             (None, Some(top)) => list(cx, s, args, top, &mut report)?,
             (None, None) if args.negative || args.unused => {
-                for one in &supers {
-                    if let Some(top) = one.root.as_ref().ok().filter(|root| !root.is_null()) {
-                        list(cx, s, args, *top, &mut report)?;
-                    }
+                let (tops, lacking) = roots(&supers);
+                for top in tops {
+                    list(cx, s, args, top, &mut report)?;
                 }
+                problems::tell(&mut report, "dentries", "roots of super blocks", &lacking);
             }
             (None, None) => sums(cx, s, &supers, &mut report)?,
         }
         problems::tell(&mut report, "dentries", "super blocks", &lost);
         Ok(report)
     }
+}
+
+/// The roots of super blocks that have one, and why others are not known.
+fn roots(supers: &[Super]) -> (Vec<VirtAddr>, Vec<KernelError>) {
+    let (mut tops, mut lost) = (Vec::new(), Vec::new());
+    for one in supers {
+        match &one.root {
+            Ok(root) if root.is_null() => {}
+            Ok(root) => tops.push(*root),
+            Err(e) => lost.push(e.clone()),
+        }
+    }
+    (tops, lost)
 }
 
 /// The dentry that a word means.
@@ -286,19 +305,13 @@ struct Directory {
 fn directories(
     cx: &Cx<'_>,
     s: &Session,
-    supers: &[Super],
-    top: Option<VirtAddr>,
+    tops: &[VirtAddr],
+    lacking: &[KernelError],
     count: usize,
     report: &mut Report,
 ) -> Result<(), CommandError> {
-    let tops: Vec<VirtAddr> = match top {
-        Some(top) => vec![top],
-        None => {
-            supers.iter().filter_map(|one| one.root.clone().ok()).filter(|root| !root.is_null()).collect()
-        }
-    };
     let (mut best, mut problems): (Vec<Directory>, Vec<KernelError>) = (Vec::new(), Vec::new());
-    for top in tops {
+    for &top in tops {
         // the directories on the way to the dentry that is looked at
         let mut open: Vec<Directory> = Vec::new();
         problems.extend(walk(cx, s, top, &mut |dentry, way| {
@@ -306,10 +319,14 @@ fn directories(
                 best.extend(open.pop().filter(|directory| directory.names > 0));
             }
             if let Some(directory) = open.last_mut() {
+                // of what is no directory no path is made: it has no name below
+                if directory.names == 0 {
+                    directory.path = path(way.split_last().map_or(&[][..], |(_, above)| above));
+                }
                 directory.names = directory.names.saturating_add(1);
                 directory.negative = directory.negative.saturating_add(u64::from(dentry.is_negative()));
             }
-            open.push(Directory { at: dentry.at, path: path(way), names: 0, negative: 0 });
+            open.push(Directory { at: dentry.at, path: Cell::Null, names: 0, negative: 0 });
             // what can be among the largest no more
             if best.len() > count.saturating_add(AT_ONCE) {
                 keep(&mut best, count);
@@ -319,7 +336,7 @@ fn directories(
     }
     keep(&mut best, count);
     // behind what is lost may be the largest ones
-    if !problems.is_empty() {
+    if !(problems.is_empty() && lacking.is_empty()) {
         best.clear();
     }
     report.line(Line::heading("     DENTRY         NAMES NEGATIVE  DIRECTORY"));

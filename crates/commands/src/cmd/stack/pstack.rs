@@ -61,13 +61,12 @@ impl Run for Pstack {
             chosen.push(tasks::one(s, word)?);
         }
         if args.group && !args.all {
-            let of: Vec<i32> = chosen.iter().map(|task| task.tgid).collect();
             let mut all: Vec<&Task> = Vec::new();
-            for tgid in of {
-                let own = s.tasks().all.iter().filter(|task| task.tgid == tgid);
-                all.extend(own.filter(|task| !chosen.is_empty() && task.pid != 0));
+            for task in chosen {
+                if all.iter().all(|known| known.at != task.at) {
+                    all.extend(tasks::threads_of(s, task));
+                }
             }
-            all.dedup_by_key(|task| task.at);
             chosen = all;
             tasks::problems(s, &mut report);
         }

@@ -175,8 +175,7 @@ fn one(s: &Session, task: &Task) -> Result<Record, CommandError> {
 
 /// A process: what its threads have in common, and then each of them.
 fn group(cx: &Cx<'_>, s: &Session, task: &Task) -> Result<Record, CommandError> {
-    let threads: Vec<&Task> =
-        s.tasks().all.iter().filter(|t| t.tgid == task.tgid && (t.pid != 0 || t.at == task.at)).collect();
+    let threads: Vec<&Task> = tasks::threads_of(s, task).collect();
     let leader = threads.iter().find(|t| t.is_leader()).copied().unwrap_or(task);
     let mut row = Record::of(banner(leader));
     let process = signal::process(s, leader);

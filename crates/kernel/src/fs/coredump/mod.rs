@@ -10,12 +10,11 @@ pub mod elf;
 pub mod notes;
 pub mod threads;
 
-use crate::error::{KernelError, Result};
+use crate::error::Result;
 use crate::fs::inode;
 use crate::fs::path::{self, FileStruct};
 use crate::mm::address_space;
-use crate::mm::filemap::{self, PageCache};
-use crate::mm::page::{Pages, flag_names};
+use crate::mm::filemap::{self, CachedBytes, PageCache};
 use crate::mm::vma::{Vma, VmaStruct, Vmas, vmas};
 use crate::mm::vma_pages::{Place, runs};
 use crate::session::Session;
@@ -119,8 +118,7 @@ enum Wanted {
 /// Where the parts of a core come from.
 struct Reader<'s> {
     s: &'s Session,
-    pages: Pages<'s>,
-    uptodate: Option<u32>,
+    cached: CachedBytes<'s>,
     kinds: Kinds,
     files: FxHashMap<VirtAddr, std::result::Result<Arc<PageCache>, String>>,
 }
@@ -135,8 +133,7 @@ pub fn memory<E>(
     kinds: Kinds,
     each: &mut dyn FnMut(Part<'_>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    let uptodate = flag_names(s).into_iter().find(|(_, name)| name == "uptodate").map(|(bit, _)| bit);
-    let mut reader = Reader { s, pages: Pages::new(s), uptodate, kinds, files: FxHashMap::default() };
+    let mut reader = Reader { s, cached: CachedBytes::of(s), kinds, files: FxHashMap::default() };
     for vma in &space.vmas.all {
         reader.mapping(space, *vma, each)?;
     }
@@ -313,14 +310,7 @@ impl Reader<'_> {
 
     /// The bytes of a cached page.
     fn cached(&self, one: &filemap::Cached, buf: &mut [u8]) -> std::result::Result<(), (String, bool)> {
-        let told = |e: KernelError| (e.to_string(), e.is_loss());
-        let head = self.pages.frame(one.head).and_then(|pfn| self.pages.read(pfn)).map_err(told)?;
-        // a page that is still being read holds what was in memory before
-        if self.uptodate.is_some_and(|bit| head.flags >> bit.min(63) & 1 == 0) {
-            return Err(("in the page cache, and not read from the disk yet".to_owned(), false));
-        }
-        let pfn = self.pages.frame(one.page).map_err(told)?;
-        let at = PhysAddr(pfn.0 << self.s.page_shift());
+        let at = self.cached.place(one).map_err(|e| (e.why, e.is_loss))?;
         self.page(at, buf).map_err(|e| (e.why.to_string(), e.why.is_loss()))
     }
 }

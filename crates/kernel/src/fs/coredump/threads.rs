@@ -105,7 +105,12 @@ fn user_registers(s: &Session, task: &Task) -> Result<Regs> {
     let short = s.arch().notes.short_calls();
     // a system call has its number there, an exception -1 or an error code: those came the long way
     let is_call = regs.entry_code().is_some_and(|code| code < 1 << 16);
-    if is_call && short.functions.iter().any(|name| s.symbol(name).is_some()) {
+    // where the names are lost, it can have been the short way
+    let may_be_there = |name: &&str| match s.optional_symbol(name) {
+        Ok(at) => at.is_some(),
+        Err(e) => e.is_loss(),
+    };
+    if is_call && short.functions.iter().any(may_be_there) {
         short.unsaved.iter().for_each(|number| regs.clear(*number));
         let old = s.bind::<OldThread>();
         if old.sp.exists() {

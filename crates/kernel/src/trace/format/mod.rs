@@ -186,8 +186,18 @@ impl Record<'_> {
                     _ => n,
                 })
             }
-            Expr::Binary(sign, left, right) => self.binary(sign, left, right)?,
-            Expr::Choice(which, yes, no) => self.value(if number(which)? == 0 { no } else { yes })?,
+            Expr::Binary(first, rest) => {
+                let mut left = number(first)?;
+                for (sign, right) in rest {
+                    left = self.binary(sign, left, right)?;
+                }
+                Value::Number(left)
+            }
+            Expr::Choice(which, yes, no) => match (number(which)?, yes) {
+                (0, _) => self.value(no)?,
+                (n, None) => Value::Number(n),
+                (_, Some(yes)) => self.value(yes)?,
+            },
             Expr::Cast(ty, of) => match (ty, self.value(of)?) {
                 (Some((bytes, is_signed)), Value::Number(n)) => Value::Number(wrapped(n, *bytes, *is_signed)),
                 (None, value) => value,
@@ -219,12 +229,11 @@ impl Record<'_> {
         size.filter(|n| matches!(n, 1 | 2 | 4 | 8)).ok_or_else(|| format!("elements of {name}"))
     }
 
-    fn binary(&self, sign: &str, left: &Expr, right: &Expr) -> Result<Value, Unknown> {
-        let left = self.value(left)?.number()?;
+    fn binary(&self, sign: &str, left: i128, right: &Expr) -> Result<i128, Unknown> {
         // what decides alone lets the other one be
         match sign {
-            "&&" if left == 0 => return Ok(Value::Number(0)),
-            "||" if left != 0 => return Ok(Value::Number(1)),
+            "&&" if left == 0 => return Ok(0),
+            "||" if left != 0 => return Ok(1),
             _ => {}
         }
         let right = self.value(right)?.number()?;
@@ -251,7 +260,7 @@ impl Record<'_> {
             "&&" | "||" => truth(right != 0),
             other => Err(format!("the sign {other}")),
         };
-        Ok(Value::Number(wrapped(out?, 8, true)))
+        Ok(wrapped(out?, 8, true))
     }
 
     fn call(&self, name: &str, arguments: &[Expr]) -> Result<Value, Unknown> {

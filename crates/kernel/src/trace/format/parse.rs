@@ -10,8 +10,8 @@ pub(super) enum Expr {
     /// A name that stands for a number.
     Name(String),
     Unary(char, Box<Expr>),
-    Binary(&'static str, Box<Expr>, Box<Expr>),
-    Choice(Box<Expr>, Box<Expr>, Box<Expr>),
+    Binary(Box<Expr>, Vec<(&'static str, Expr)>),
+    Choice(Box<Expr>, Option<Box<Expr>>, Box<Expr>),
     /// Bytes of the type, and whether it has a sign; none for a pointer.
     Cast(Option<(u32, bool)>, Box<Expr>),
     Call(String, Vec<Expr>),
@@ -165,11 +165,13 @@ impl Parser<'_> {
         let which = self.binary(0)?;
         let out = if self.take("?") {
             // gcc's a ?: b
-            let yes =
-                if matches!(self.peek(), Some(Token::Sign(":"))) { which.clone() } else { self.choice()? };
+            let yes = match self.peek() {
+                Some(Token::Sign(":")) => None,
+                _ => Some(Box::new(self.choice()?)),
+            };
             self.want(":")?;
             let no = self.choice()?;
-            Expr::Choice(Box::new(which), Box::new(yes), Box::new(no))
+            Expr::Choice(Box::new(which), yes, Box::new(no))
         } else {
             which
         };
@@ -179,15 +181,15 @@ impl Parser<'_> {
 
     fn binary(&mut self, level: usize) -> Result<Expr, Unknown> {
         let Some(own) = LEVELS.get(level) else { return self.unary() };
-        let mut left = self.binary(level + 1)?;
+        let left = self.binary(level + 1)?;
+        let mut rest = Vec::new();
         while let Some(sign) =
             own.iter().find(|sign| matches!(self.peek(), Some(Token::Sign(own)) if own == *sign))
         {
             self.at += 1;
-            let right = self.binary(level + 1)?;
-            left = Expr::Binary(sign, Box::new(left), Box::new(right));
+            rest.push((*sign, self.binary(level + 1)?));
         }
-        Ok(left)
+        Ok(if rest.is_empty() { left } else { Expr::Binary(Box::new(left), rest) })
     }
 
     fn unary(&mut self) -> Result<Expr, Unknown> {
@@ -210,7 +212,8 @@ impl Parser<'_> {
             return Ok(Expr::Cast(ty, Box::new(self.unary()?)));
         }
         let mut out = self.primary()?;
-        while self.take("[") {
+        // only a field has elements, and those have none
+        if self.take("[") {
             let index = self.choice()?;
             self.want("]")?;
             out = Expr::Index(Box::new(out), Box::new(index));

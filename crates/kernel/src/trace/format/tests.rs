@@ -107,3 +107,16 @@ fn what_is_not_understood_is_an_error() {
     assert_eq!(all, r#"comm="init" pid=-3 state=66 name="vda1" at=8208 args=070000000a000001 small=254"#);
     assert!(Format::of(&event, &[]).fields(&record()[..30], &Kernel).contains("state=? name=?"));
 }
+
+/// A format of a damaged dump is as long as it likes.
+#[test]
+fn a_format_without_end_takes_no_more_than_its_length() {
+    let sum = format!("\"%d\", {}1", "1+".repeat(100_000));
+    assert_eq!(shown(&sum).unwrap(), "100001");
+    let choices = format!("\"%d\", {}1{}", "(".repeat(60), " ?: 1)".repeat(60));
+    assert_eq!(shown(&choices).unwrap(), "1");
+    let indices = format!("\"%d\", REC->args{}", "[0]".repeat(100_000));
+    assert!(shown(&indices).is_err());
+    assert!(shown(&format!("\"%d\", {}1", "(".repeat(100_000))).is_err());
+    assert!(shown(&format!("\"%d\", {}1", "-".repeat(100_000))).is_err());
+}

@@ -5,9 +5,9 @@ use crate::show::page as shown;
 use crate::show::problems;
 use crate::show::tasks::unknown;
 use crate::{CommandError, Cx};
-use base::{PhysAddr, VirtAddr};
+use base::VirtAddr;
 use kernel::fs::inode::Inode;
-use kernel::mm::filemap::{self, Cached, PageCache};
+use kernel::mm::filemap::{self, Cached, CachedBytes, PageCache};
 use kernel::mm::node;
 use kernel::mm::page::{Page, Pages, flag_names};
 use kernel::{KernelError, Session};
@@ -99,7 +99,7 @@ pub(super) fn save(cx: &Cx<'_>, s: &Session, inode: VirtAddr, path: &str) -> Res
     let failed = |e: std::io::Error| CommandError::failed(format_args!("{path}: {e}"));
     let mut file = std::fs::File::create(path).map_err(failed)?;
     file.set_len(length).map_err(failed)?;
-    let (pages, names) = (Pages::new(s), flag_names(s));
+    let cached = CachedBytes::of(s);
     let size = s.page_size();
     let (mut written, mut next) = (0_u64, 0_u64);
     for (n, one) in found.pages.iter().enumerate() {
@@ -114,7 +114,7 @@ pub(super) fn save(cx: &Cx<'_>, s: &Session, inode: VirtAddr, path: &str) -> Res
             lacks(next, from, "not in the page cache".to_owned());
         }
         next = to;
-        match content(s, &pages, &names, one, to - from) {
+        match content(s, &cached, one, to - from) {
             Ok(bytes) => {
                 file.seek(SeekFrom::Start(from)).map_err(failed)?;
                 file.write_all(&bytes).map_err(failed)?;
@@ -143,27 +143,10 @@ pub(super) fn save(cx: &Cx<'_>, s: &Session, inode: VirtAddr, path: &str) -> Res
 }
 
 /// The bytes of a page of a file, or why they are not the file's.
-fn content(
-    s: &Session,
-    pages: &Pages<'_>,
-    names: &[(u32, String)],
-    one: &Cached,
-    len: u64,
-) -> Result<Vec<u8>, String> {
-    let page = read(pages, one).map_err(|e| e.to_string())?;
-    // a page that is still being read holds what was in memory before
-    if is_set(page.flags, names, "uptodate") == Some(false) {
-        return Err("in the page cache, and not read from the disk yet".to_owned());
-    }
-    let at = PhysAddr(page.pfn.0 << s.page_shift());
+fn content(s: &Session, cached: &CachedBytes<'_>, one: &Cached, len: u64) -> Result<Vec<u8>, String> {
+    let at = cached.place(one).map_err(|e| e.why)?;
     let mut bytes = vec![0; usize::try_from(len.min(s.page_size())).unwrap_or(0)];
     // the reason alone, so that holes that follow one another are one
     s.phys().read_phys(at, &mut bytes).map_err(|e| e.why.to_string())?;
     Ok(bytes)
-}
-
-/// True where a page's flags have this one; none where its place is not known.
-fn is_set(flags: u64, names: &[(u32, String)], name: &str) -> Option<bool> {
-    let (bit, _) = names.iter().find(|(_, known)| known == name)?;
-    Some(flags >> (*bit).min(63) & 1 == 1)
 }
