@@ -20,9 +20,7 @@ fn whole() -> Command {
         let about = command.about();
         command.clap().name(command.name()).about(about)
     });
-    let verbs = ["mcp", "report", "triage"].into_iter();
-    let verbs = verbs.filter_map(|verb| Some(crate::verbs::options(verb)?.name(verb)));
-    Cli::command().disable_help_subcommand(true).subcommands(commands).subcommands(verbs)
+    Cli::command().disable_help_subcommand(true).subcommands(commands).subcommands(crate::verbs::all())
 }
 
 #[cfg(test)]
@@ -32,6 +30,13 @@ mod tests {
     #[test]
     fn scripts_know_commands_and_their_options() {
         whole().debug_assert();
+        for verb in crate::verbs::all() {
+            assert!(
+                script(Shell::Bash).contains(&format!("crashlens,{})", verb.get_name())),
+                "{}",
+                verb.get_name()
+            );
+        }
         for (shell, parts) in [
             (Shell::Bash, &["crashlens,verdict)", "--evidence"][..]),
             (Shell::Zsh, &["(verdict)", "--evidence", "'verdict:what killed the machine'"]),

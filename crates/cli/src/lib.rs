@@ -40,15 +40,15 @@ pub fn program(mut words: impl Iterator<Item = OsString>, opened: &Opened<'_>) -
 /// ([`commands::add`]).
 #[must_use]
 pub fn main(mut words: Vec<OsString>, opened: &Opened<'_>) -> u8 {
-    // crash's `-h COMMAND`
-    if let [help, _] = words.as_mut_slice()
-        && (help == "-h" || help == "--help")
-    {
-        *help = "help".into();
+    if let Some(page) = as_crash::help_page(&words) {
+        words = page.into_iter().map(OsString::from).collect();
     }
     let options = cli::Cli::command();
     if let Some(why) = split::misplaced(&words, &options, &split::input) {
-        shell::say(&format!("crashlens: {why}"));
+        match words.iter().any(|word| word == "--json") {
+            true => shell::print_error_json(&why),
+            false => shell::say(&format!("crashlens: {why}")),
+        }
         return Ended::Usage.code();
     }
     let split = split::split(&words, &options, &split::input);

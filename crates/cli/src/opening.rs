@@ -39,6 +39,7 @@ pub(crate) fn open_options(cli: &Cli, cancel: &Cancel, fetch: Fetch) -> OpenOpti
     options.fetch = fetch;
     options.kernel = cli.kernel;
     options.vmcoreinfo.clone_from(&cli.vmcoreinfo);
+    options.zero_excluded = cli.zero_excluded;
     options.cpus = cli.crash.cpus;
     options.active_only = cli.crash.active;
     options.no_notes = cli.crash.no_elf_notes;

@@ -32,7 +32,6 @@ pub(crate) fn run(cli: &Cli, args: &ReportArgs) -> Result<Ended, Failure> {
         Ok(layers) => layers,
         Err(e) => return unreadable(cli, args, leave_out, e),
     };
-    layers.image().dump.read_excluded_as_zeros(cli.zero_excluded);
     chosen_kernel(cli, &layers)?;
     if !cli.silent {
         say_losses(&layers);

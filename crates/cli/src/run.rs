@@ -85,7 +85,6 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
         cli.crash.idle().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
     }
     if let Some(layers) = &layers {
-        layers.image().dump.read_excluded_as_zeros(cli.zero_excluded);
         // a kernel file that is not this dump's is told before anything is answered
         let image = layers.image();
         if !once || image.has_kernel_file() || image.has_module_files() {
@@ -129,7 +128,6 @@ fn serve(cli: &Cli) -> Result<Ended, Failure> {
         [] => mcp::Opened::by_client(options),
         _ => {
             let layers = Layers::open(options).map_err(Failure::of_dump)?;
-            layers.image().dump.read_excluded_as_zeros(cli.zero_excluded);
             chosen_kernel(cli, &layers)?;
             mcp::Opened::fixed(layers, cancel)
         }
@@ -362,7 +360,7 @@ fn options(cli: &Cli, format: Format, cancel: Cancel) -> Options {
         format,
         colour,
         pager: !cli.no_pager,
-        prompt: format!("{name}> "),
+        name,
         echo: cli.as_crash && !cli.silent,
         errors_within: cli.crash_compat,
         fail_fast,

@@ -9,7 +9,6 @@
 use crate::cli::{Cli, SandboxWhen as When};
 use crate::failure::Failure;
 use crate::split::Split;
-use commands::{Action, Redirect};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus,
     path_beneath_rules,
@@ -48,40 +47,10 @@ fn is_unattended(cli: &Cli, split: &Split) -> bool {
         && cli.input.is_empty()
         && !asks_servers
         // their lines may want anything
-        && (split.command.is_some() || cli.no_crashrc || rc_files().is_empty())
+        && (split.command.is_some() || cli.no_crashrc || shell::rc_files().is_empty())
         && !std::io::stdin().is_terminal()
-        && cli.commands.iter().all(|line| only_reads_line(line))
-        && split.command.as_ref().is_none_or(|words| only_reads(words))
-}
-
-/// The files of settings that are there.
-fn rc_files() -> Vec<PathBuf> {
-    let home = std::env::home_dir().map(|home| home.join(".crashrc"));
-    home.into_iter().chain([PathBuf::from(".crashrc")]).filter(|path| path.is_file()).collect()
-}
-
-fn only_reads_line(line: &str) -> bool {
-    match commands::parse_line(line, &|name| Path::new(name).is_file()) {
-        Ok(Action::Run { words, redirect: Redirect::None, arguments: None }) => only_reads(&words),
-        Ok(Action::Nothing) => true,
-        _ => false,
-    }
-}
-
-/// False for a command that writes a file: `rd -r`, `files --save`, `gcore`, `set error FILE`.
-fn only_reads(words: &[String]) -> bool {
-    let is_such = |word: &String| {
-        word == "--save"
-            || word == "gcore"
-            || word
-                .strip_prefix('-')
-                .is_some_and(|letters| !letters.starts_with('-') && letters.contains('r'))
-    };
-    match words.first().map(String::as_str) {
-        Some("set" | "alias" | "repeat" | "gcore") => false,
-        Some("rd" | "files" | "foreach") => !words.iter().any(is_such),
-        _ => true,
-    }
+        && cli.commands.iter().all(|line| commands::line_writes(line, &|name| Path::new(name).is_file()).is_nothing())
+        && split.command.as_ref().is_none_or(|words| commands::words_write(words).is_nothing())
 }
 
 /// Folders of the system in which debug files and source lie, and what the language's own library reads.
@@ -111,9 +80,15 @@ struct Readable {
 fn readable(cli: &Cli, split: &Split) -> Readable {
     let mut out = Readable { whole: SYSTEM.iter().map(PathBuf::from).collect(), listed: Vec::new() };
     out.whole.extend(debuginfo::find::shared_caches());
-    out.whole.extend(rc_files());
-    let words = split.command.iter().flatten().map(PathBuf::from);
-    let lines = cli.commands.iter().flat_map(|line| commands::split_words(line)).map(PathBuf::from);
+    out.whole.extend(shell::rc_files().into_iter().map(|(path, _)| path));
+    let words = split.command.iter().flatten().cloned();
+    let lines = cli.commands.iter().flat_map(|line| commands::split_words(line));
+    let words = words.chain(lines).flat_map(|word| {
+        // `--known=DIR`
+        let value =
+            word.strip_prefix('-').and_then(|_| word.split_once('=')).map(|(_, value)| value.to_owned());
+        [Some(word), value].into_iter().flatten().map(PathBuf::from)
+    });
     let named = cli
         .files
         .iter()
@@ -122,7 +97,7 @@ fn readable(cli: &Cli, split: &Split) -> Readable {
         .chain(&cli.vmcoreinfo)
         .chain(&cli.input);
     let mut folders = vec![PathBuf::from(".")];
-    for path in named.cloned().chain(words).chain(lines) {
+    for path in named.cloned().chain(words) {
         let path = placed(path);
         if !path.exists() {
             continue;
@@ -239,24 +214,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_need_more_are_told_from_those_that_read() {
-        for line in
-            ["bt -a", "log", "verdict --known dir", "rd jiffies", "foreach bt", "", "# nothing", "p (1 > 0)"]
-        {
-            assert!(only_reads_line(line), "{line}");
+    fn files_that_words_name_may_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["dump", "issues", "file"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
         }
-        for line in [
-            "log | grep x",
-            "log > file",
-            "!ls",
-            "< file",
-            "rd -r file jiffies 8",
-            "rd -pr file 0 8",
-            "files --save ff f",
-            "set error file",
-            "repeat log",
-        ] {
-            assert!(!only_reads_line(line), "{line}");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let cli = Cli { commands: vec![format!("verdict --known={}", path("issues"))], ..Cli::default() };
+        let command = vec!["mod".to_owned(), format!("--file={}", path("file"))];
+        let split = Split { options: Vec::new(), command: Some(command), missing: None };
+        let found = readable(&cli, &split).whole;
+        for (name, is) in [("issues", true), ("file", true), ("dump", false)] {
+            assert_eq!(found.contains(&folder.path().join(name)), is, "{name}");
         }
     }
 

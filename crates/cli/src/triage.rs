@@ -7,10 +7,16 @@ use base::Cancel;
 use fleet::{End, Plan, Row};
 use kernel::{FileKind, OpenOptions};
 use shell::{Ended, Format, print_report, say};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Looks at the dumps and shows what they died of.
 pub(crate) fn run(cli: &Cli, args: &TriageArgs, mut open: OpenOptions) -> Result<Ended, Failure> {
+    if cli.html {
+        return Err(Failure::Usage(
+            "triage: answers as text, or with --json as data: not with --html".to_owned(),
+        ));
+    }
     let is_companion = |path: &PathBuf| kernel::file_kind(path) == Some(FileKind::Companion);
     let named = cli.files.iter().chain(&args.places).cloned();
     let (companions, places): (Vec<PathBuf>, Vec<PathBuf>) = named.partition(is_companion);
@@ -38,18 +44,20 @@ pub(crate) fn run(cli: &Cli, args: &TriageArgs, mut open: OpenOptions) -> Result
         state: args.state.clone(),
     };
     let format = if cli.json { Format::Json } else { Format::Text };
-    let mut output = Ok(());
+    let mut output = Ok(ControlFlow::Continue(()));
     let mut each = |row: &Row| {
-        if format == Format::Json && output.is_ok() {
+        if format == Format::Json && matches!(output, Ok(ControlFlow::Continue(()))) {
             output = print_report(&fleet::row_report(row), format, row.file.to_str());
             // nobody reads any more
-            if output.is_err() {
+            if !matches!(output, Ok(ControlFlow::Continue(()))) {
                 cancel.cancel();
             }
         }
     };
     let rows = fleet::run(&plan, &cancel, &mut each).map_err(|e| Failure::Failed(e.to_string()))?;
-    output.map_err(|e| Failure::output(&e))?;
+    if output.map_err(|e| Failure::output(&e))?.is_break() {
+        return Ok(Ended::Good);
+    }
     show(&rows, &found, format)?;
     if cancel.is_cancelled() {
         let left = found.dumps.len().saturating_sub(rows.len());
@@ -67,7 +75,7 @@ pub(crate) fn run(cli: &Cli, args: &TriageArgs, mut open: OpenOptions) -> Result
 
 fn show(rows: &[Row], found: &fleet::Found, format: Format) -> Result<(), Failure> {
     let groups = fleet::groups(rows);
-    let print = |report| print_report(&report, format, None).map_err(|e| Failure::output(&e));
+    let print = |report| print_report(&report, format, None).map(|_| ()).map_err(|e| Failure::output(&e));
     if format == Format::Json {
         for (n, group) in groups.iter().enumerate() {
             print(fleet::group_report(group, n.saturating_add(1)))?;

@@ -72,21 +72,29 @@ pub(crate) enum Verb {
     Triage(TriageArgs),
 }
 
-/// A verb, and how its words are read.
-type Reader = (&'static str, fn() -> clap::Command);
+/// A verb: its name, its options, and how its words are read.
+type Reader = (&'static str, fn() -> clap::Command, fn(&[String]) -> Result<Verb, clap::Error>);
 
 /// The verbs.
-const VERBS: &[Reader] =
-    &[("mcp", McpArgs::command), ("report", ReportArgs::command), ("triage", TriageArgs::command)];
+const VERBS: &[Reader] = &[
+    ("mcp", McpArgs::command, |words| McpArgs::try_parse_from(words).map(|McpArgs {}| Verb::Mcp)),
+    ("report", ReportArgs::command, |words| ReportArgs::try_parse_from(words).map(Verb::Report)),
+    ("triage", TriageArgs::command, |words| TriageArgs::try_parse_from(words).map(Verb::Triage)),
+];
+
+/// The options of each verb, under its name.
+pub(crate) fn all() -> impl Iterator<Item = clap::Command> {
+    VERBS.iter().map(|(name, options, _)| options().name(*name))
+}
 
 /// The options of a verb; `None` where the word is none.
 pub(crate) fn options(name: &str) -> Option<clap::Command> {
-    VERBS.iter().find(|(verb, _)| *verb == name).map(|(_, options)| options())
+    VERBS.iter().find(|(verb, ..)| *verb == name).map(|(_, options, _)| options())
 }
 
 /// True for a verb.
 pub(crate) fn is_verb(name: &str) -> bool {
-    VERBS.iter().any(|(verb, _)| *verb == name)
+    VERBS.iter().any(|(verb, ..)| *verb == name)
 }
 
 /// Reads a verb and its words; `None` where the first word is none.
@@ -95,13 +103,8 @@ pub(crate) fn is_verb(name: &str) -> bool {
 /// Words that are not the verb's, and the page where `--help` is asked.
 pub(crate) fn read(words: &[String]) -> Result<Option<Verb>, Failure> {
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
-    let verb = match name.as_str() {
-        "mcp" => McpArgs::try_parse_from(rest).map(|McpArgs {}| Verb::Mcp),
-        "report" => ReportArgs::try_parse_from(rest).map(Verb::Report),
-        "triage" => TriageArgs::try_parse_from(rest).map(Verb::Triage),
-        _ => return Ok(None),
-    };
-    verb.map(Some).map_err(|e| match e.use_stderr() {
+    let Some((.., read)) = VERBS.iter().find(|(verb, ..)| verb == name) else { return Ok(None) };
+    read(rest).map(Some).map_err(|e| match e.use_stderr() {
         true => Failure::Usage(e.render().to_string().trim_start_matches("error: ").to_owned()),
         false => Failure::Page(e.render().to_string()),
     })

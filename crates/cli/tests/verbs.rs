@@ -4,8 +4,9 @@
 mod called;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use tempfile::TempDir;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/virtio-bug.kdump");
@@ -69,6 +70,7 @@ fn triage_is_a_table_or_lines_of_json() {
     fs::write(dumps.join("vmcore.2"), b"none").unwrap();
     check(&home, &["triage", "dumps", "-j", "1", "--state", "s"], 1, "that could not be looked at", "");
     check(&home, &["triage", SAMPLE], 0, "virtqueue_add_split+0x3d4", "");
+    check(&home, &["--html", "triage", "dumps"], 2, "", "not with --html");
     check(&home, &["triage"], 2, "", "no folder was named");
     check(&home, &["triage", "nosuch"], 1, "", "nosuch: no such file or folder");
     check(&home, &["triage", "dumps", "-j", "0"], 2, "", "0");
@@ -90,4 +92,23 @@ fn mcp_speaks_the_protocol_and_nothing_else_on_standard_output() {
     assert!(text.contains("\"name\":\"crashlens\""), "{text}");
     check(&home, &["mcp", "/nosuch"], 1, "", "/nosuch: no such file");
     check(&home, &["mcp", "--help"], 0, "Model Context Protocol", "");
+}
+
+/// `crashlens --json triage DIR | head -1`
+#[test]
+fn triage_ends_where_nobody_reads_it_any_more() {
+    const COUNT: usize = 3000;
+    let home = tempfile::tempdir().unwrap();
+    let dumps = home.path().join("dumps");
+    fs::create_dir(&dumps).unwrap();
+    (0..COUNT).for_each(|n| fs::write(dumps.join(format!("vmcore.{n}")), b"none").unwrap());
+    let args = ["--no-search", "--json", "triage", "dumps", "-j", "1", "--state", "state"];
+    let mut child = called::program(home.path(), &args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    // what is read ahead is dropped with it
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("\"end\":\"failed\""), "{line}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let looked_at = fs::read_to_string(home.path().join("state")).unwrap().lines().count();
+    assert!(looked_at < COUNT, "all {looked_at} dumps were looked at");
 }

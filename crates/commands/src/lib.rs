@@ -8,12 +8,13 @@ mod cmd;
 mod engine;
 mod show;
 
+pub use cmd::tasks::foreach::{KINDS as TASK_KINDS, STATES as TASK_STATES};
 pub use engine::aliases::{Alias, Aliases, Origin};
 pub use engine::command::{Command, Example, Parsed, Run, after_options, respelled};
 pub use engine::cx::Cx;
 pub use engine::cx::Layer;
 pub use engine::dispatch::{
-    all, complete_names, debug_files, expand_alias, find, is_command, run, words_debug_files,
+    all, complete_names, debug_files, expand_alias, find, is_command, names_no_place, run, words_debug_files,
 };
 pub use engine::error::{CommandError, Message, Reason, WITHOUT_KERNEL};
 pub use engine::gdb::How;
@@ -22,7 +23,9 @@ pub use engine::line::{Action, LineError, Redirect, parse as parse_line, unquote
 pub use engine::macros::{Draft, Macro, Macros, Step, condition, with_arguments};
 pub use engine::own::{Call, Given, Own, OwnArg, Takes, add};
 pub use engine::settings::{Edit, ErrorsTo, Listed, Scroll, Settings, VARIABLES, Variable};
-pub use show::when::date;
+pub use engine::whole::{parts, whole};
+pub use engine::writes::{Writes, line_writes, words_write};
+pub use show::when::{date, duration, memory};
 
 /// Every command, in the order of the help screen.
 pub const COMMANDS: &[&dyn Command] = &[

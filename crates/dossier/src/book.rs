@@ -3,13 +3,12 @@
 use crate::class::{Class, Redacted};
 use crate::parts::{PARTS, PLACE, Spec};
 use base::{Cancel, Cancelled};
-use commands::{CommandError, Cx, Settings};
+use commands::Settings;
 use kernel::Layers;
 use kernel::log::event;
 use report::{Item, Note, NoteKind, Record, Report};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
 /// A part that produced more lines than this is cut, and says so.
 const MOST_ITEMS: usize = 200_000;
@@ -139,22 +138,12 @@ fn ask(spec: &'static Spec, line: &str, layers: &Layers, cancel: &Cancel) -> Res
     let words = commands::split_words(line);
     let mut settings = Settings { files: false, ..Settings::default() };
     settings.dumpfile = Some(layers.image().dump_names.join(" "));
-    let mut before: Vec<Item> = Vec::new();
-    let mut sink = |part: &Report| {
-        before.extend(part.body.items.iter().cloned());
-        if before.len() > MOST_ITEMS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let result = commands::run(&mut Cx::new(Some(layers), &mut settings, cancel, &mut sink), &words);
+    let result = commands::whole(Some(layers), &mut settings, cancel, &words, MOST_ITEMS);
     cancel.check()?;
     let mut lost = false;
     let answer = match result {
-        Ok(mut report) => {
-            report.body.items.splice(0..0, before);
-            Ok(report)
-        }
-        Err(CommandError::Cancelled(_)) => {
-            let mut report = Report::new(words.first().cloned().unwrap_or_default());
-            report.body.items = before;
+        Ok((report, true)) => Ok(report),
+        Ok((mut report, false)) => {
             report.warning(format!("{line}: the answer has more than {MOST_ITEMS} rows, and is cut here"));
             Ok(report)
         }

@@ -9,6 +9,7 @@ mod scrub;
 
 use crate::book::{Book, Part, data};
 use crate::class::{Class, Redacted};
+use crate::page::all;
 use kernel::Layers;
 use report::{Cell, Item, Line, Record, Span};
 use scrub::Scrub;
@@ -228,8 +229,7 @@ fn message(row: &Record) -> Option<&str> {
 
 /// The names of a part's tasks that are threads of the kernel, or that are not.
 fn threads(book: &Book, of_kernel: bool) -> BTreeSet<String> {
-    let tasks =
-        book.data("tasks").get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let tasks = all(book.data("tasks"), "tasks");
     let named = tasks.iter().filter(|task| (task.get("kernel") == Some(&Value::Bool(true))) == of_kernel);
     named.filter_map(|task| Some(task.get("command")?.as_str()?.to_owned())).collect()
 }
@@ -264,13 +264,12 @@ fn names(book: &Book, layers: &Layers) -> BTreeMap<String, String> {
         ("network", "devices", &["addresses", "networks", "peers", "hardware"][..], "[network address]"),
         ("mounts", "mounts", &["directory", "device"][..], "[path]"),
     ] {
-        let rows = book.data(part).get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let rows = all(book.data(part), list);
         for value in rows.iter().flat_map(|row| keys.iter().filter_map(|key| row.get(*key))) {
             strings(value).into_iter().filter(|name| *name != "/").for_each(|name| put(name, instead));
         }
     }
-    let rows =
-        book.data("hardware").get("dmi").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let rows = all(book.data("hardware"), "dmi");
     for row in rows {
         let (name, text) = (row.get("name").and_then(Value::as_str), row.get("text").and_then(Value::as_str));
         if name.is_some_and(|name| ["SERIAL", "ASSET", "UUID"].iter().any(|word| name.contains(word))) {

@@ -76,14 +76,13 @@ pub struct Row {
 
 impl Row {
     /// A row of a dump of which nothing is known but its file.
-    pub(crate) fn failed(file: &Path, why: impl Into<String>) -> Self {
-        let (bytes, modified) = stamp(file);
+    pub(crate) fn failed(file: &Stamped<'_>, why: impl Into<String>) -> Self {
         let why = why.into();
         let none = || "the dump could not be looked at".to_owned();
         Self {
-            file: file.to_owned(),
-            bytes,
-            modified,
+            file: file.path.to_owned(),
+            bytes: file.bytes,
+            modified: file.modified,
             end: End::Failed,
             why: Some(why),
             signature: Err(String::new()),
@@ -101,15 +100,26 @@ impl Row {
 
     /// True for a row that is of this file as it is now.
     pub(crate) fn is_current(&self) -> bool {
-        (self.bytes, self.modified) == stamp(&self.file)
+        let now = Stamped::of(&self.file);
+        (self.bytes, self.modified) == (now.bytes, now.modified)
     }
 }
 
-/// The size of a file and when it was changed.
-fn stamp(file: &Path) -> (u64, u64) {
-    let Ok(about) = std::fs::metadata(file) else { return (0, 0) };
-    let since = about.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    (about.len(), since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or_default())
+/// A file as it was before it was looked at: one that was changed meanwhile is looked at again by the next run.
+pub(crate) struct Stamped<'f> {
+    path: &'f Path,
+    bytes: u64,
+    modified: u64,
+}
+
+impl<'f> Stamped<'f> {
+    /// The size of a file and when it was changed.
+    pub(crate) fn of(path: &'f Path) -> Self {
+        let Ok(about) = std::fs::metadata(path) else { return Self { path, bytes: 0, modified: 0 } };
+        let since = about.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let modified = since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or_default();
+        Self { path, bytes: about.len(), modified }
+    }
 }
 
 /// Looks at one dump; `None` where that was stopped. `options` say how it is opened, their files stand beside the dump.
@@ -118,14 +128,15 @@ pub fn look(file: &Path, options: &OpenOptions, known: Option<&Path>, cancel: &C
     let mut options = options.clone();
     options.files.insert(0, file.to_owned());
     options.watch.cancel = cancel.clone();
+    let file = Stamped::of(file);
     let row = match Layers::open(options) {
-        Err(e) => Row::failed(file, e.to_string()),
-        Ok(layers) => of_layers(file, &layers, known),
+        Err(e) => Row::failed(&file, e.to_string()),
+        Ok(layers) => of_layers(&file, &layers, known),
     };
     (!cancel.is_cancelled()).then_some(row)
 }
 
-fn of_layers(file: &Path, layers: &Layers, known: Option<&Path>) -> Row {
+fn of_layers(file: &Stamped<'_>, layers: &Layers, known: Option<&Path>) -> Row {
     let facts = layers.image().dump.facts();
     match layers.session() {
         Ok(s) => {
@@ -162,7 +173,7 @@ fn why_incomplete(verdict: &Verdict, lost: Option<String>, layers: &Layers) -> S
     losses.chain(lost).chain(image).next().unwrap_or_else(|| "the dump is not whole".to_owned())
 }
 
-fn of_verdict(file: &Path, s: &Session, v: &Verdict) -> Row {
+fn of_verdict(file: &Stamped<'_>, s: &Session, v: &Verdict) -> Row {
     let lacks: Vec<String> = v.undetermined.iter().map(ToString::to_string).collect();
     let is_determined = v.is_determined();
     let place = v.place.as_ref();
@@ -176,7 +187,7 @@ fn of_verdict(file: &Path, s: &Session, v: &Verdict) -> Row {
         class: Some(v.class.slug().to_owned()),
         headline: Some(v.headline.to_string()),
         place: place.map(ToString::to_string),
-        source: place.and_then(source),
+        source: place.and_then(Place::source),
         module: place.and_then(|place| place.module.clone()),
         release,
         host: names.as_ref().map(|names| names.nodename.clone()).map_err(absent),
@@ -193,7 +204,20 @@ fn known(says: &Says) -> Option<String> {
     }
 }
 
-fn source(place: &Place) -> Option<String> {
-    let file = place.file.as_ref()?;
-    Some(place.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dump that is still being copied when it is looked at is looked at again by the next run.
+    #[test]
+    fn a_row_has_the_stamp_of_before_the_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vmcore");
+        std::fs::write(&path, "half").unwrap();
+        let before = Stamped::of(&path);
+        assert!(Row::failed(&before, "").is_current());
+        std::fs::write(&path, "all of it").unwrap();
+        let row = Row::failed(&before, "");
+        assert_eq!((row.bytes, row.is_current()), (4, false));
+    }
 }

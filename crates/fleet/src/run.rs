@@ -1,7 +1,7 @@
 //! The run over all dumps: threads, what was done before, the order of rows.
 
 use crate::plan::Plan;
-use crate::row::{Row, look};
+use crate::row::{Row, Stamped, look};
 use crate::state::{State, StateError};
 use base::Cancel;
 use kernel::{OpenOptions, Workspace};
@@ -88,7 +88,10 @@ impl Work<'_> {
         let known = self.plan.known.as_deref();
         let looked = catch_unwind(AssertUnwindSafe(|| look(dump, &self.options, known, self.cancel)));
         looked.unwrap_or_else(|_| {
-            Some(Row::failed(dump, "a defect of crashlens: it failed on this dump (please report it)"))
+            Some(Row::failed(
+                &Stamped::of(dump),
+                "a defect of crashlens: it failed on this dump (please report it)",
+            ))
         })
     }
 }

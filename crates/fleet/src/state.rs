@@ -5,7 +5,7 @@ use crate::plan::Plan;
 use crate::row::{End, Row};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -46,16 +46,10 @@ const VERSION: u32 = 1;
 
 impl Head {
     fn of(plan: &Plan) -> Self {
-        let o = &plan.open;
-        let known = plan.known.as_deref().map(Path::display);
-        let mut made_with = format!("crashlens {}", env!("CARGO_PKG_VERSION"));
-        let given: [(&str, bool); 3] =
-            [("--no-search", o.no_search), ("--ignore-btf", o.ignore_btf), ("-f", o.force)];
-        given.iter().filter(|(_, is)| *is).for_each(|(word, _)| made_with.extend([" ", word]));
-        for (word, paths) in [("--mod", &o.debug_dirs), ("--src", &o.source_dirs), ("with", &o.files)] {
-            paths.iter().for_each(|path| made_with.extend([" ", word, " ", &path.display().to_string()]));
-        }
-        made_with.extend(known.map(|known| format!(" --known {known}")));
+        let mut words = vec![format!("crashlens {}", env!("CARGO_PKG_VERSION"))];
+        words.extend(plan.open.told());
+        words.extend(plan.known.as_deref().map(|known| format!("--known {}", known.display())));
+        let made_with = words.join(" ");
         Self { crashlens_triage: VERSION, made_with }
     }
 }
@@ -72,7 +66,7 @@ impl State {
     pub(crate) fn open(path: &Path, plan: &Plan) -> Result<Self, StateError> {
         let io = |why| StateError::Io { path: path.to_owned(), why };
         let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+            File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         let head = Head::of(plan);
         let mut state = Self { path: path.to_owned(), file, rows: BTreeMap::new() };
         let end = state.read(&head)?;

@@ -152,9 +152,13 @@ fn a_file_that_is_no_state_stays_as_it_is() {
     let state = dir.path().join("state");
     let plan = Plan { state: Some(state), ..plan };
     run(&plan, &Cancel::new(), &mut |_| {}).unwrap();
-    let other = Plan { known: Some(PathBuf::from("/issues")), ..plan };
+    let other = Plan { known: Some(PathBuf::from("/issues")), ..plan.clone() };
     let why = run(&other, &Cancel::new(), &mut |_| {}).unwrap_err().to_string();
     assert!(why.contains("--known /issues") && why.contains("name another file"), "{why}");
+    let mut other = plan;
+    other.open.no_modules = true;
+    let why = run(&other, &Cancel::new(), &mut |_| {}).unwrap_err().to_string();
+    assert!(why.contains("--no_modules"), "{why}");
 }
 
 #[test]

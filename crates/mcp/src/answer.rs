@@ -1,15 +1,14 @@
 //! Runs one command and makes a tool's answer of it.
 
-use crate::paging::{self, PAGE};
+use crate::paging::{self, PAGE, Pages};
 use base::Cancel;
-use commands::{CommandError, Cx, Settings};
+use commands::{CommandError, Settings};
 use kernel::Layers;
-use report::{Item, Report};
+use report::Report;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
-use std::ops::ControlFlow;
 
-/// An answer of more than so many bytes as text or as data is cut: whoever reads it page by page has asked too much.
+/// An answer of more than so many bytes, as text or as data, is cut there: whoever reads it page by page has asked too much.
 const MOST: usize = 16 << 20;
 
 /// What a client asks.
@@ -46,37 +45,26 @@ pub(crate) fn ask(
     cancel: &Cancel,
     question: Question,
 ) -> Result<Answer, CommandError> {
-    cancel.reset();
     // each call stands for itself, and the client is not the user
     let mut settings = Settings { files: false, ..Settings::default() };
     settings.dumpfile = layers.map(|layers| layers.image().dump_names.join(" "));
-    let (mut before, mut used, mut is_cut): (Vec<Item>, usize, bool) = (Vec::new(), 0, false);
-    let mut sink = |part: &Report| {
-        let (text, data) = (text(part).len(), data(part).len());
-        used = used.saturating_add(text.max(data));
-        is_cut = used > MOST;
-        if is_cut {
-            return ControlFlow::Break(());
-        }
-        before.extend(part.body.items.iter().cloned());
-        ControlFlow::Continue(())
-    };
     let words: Vec<String> = std::iter::once(&question.command).chain(&question.arguments).cloned().collect();
-    let result = commands::run(&mut Cx::new(layers, &mut settings, cancel, &mut sink), &words);
-    let mut report = match result {
-        Ok(report) => report,
-        Err(CommandError::Cancelled(_)) if is_cut => Report::new(question.command.clone()),
-        Err(e) => return Err(e),
-    };
-    report.body.items.splice(0..0, before);
-    if is_cut {
-        report.warning(format!("the answer is cut: it has more than {MOST} bytes; ask for less"));
+    let (mut pages, mut name) = (Pages::new(PAGE, MOST), question.command.clone().into());
+    let (mut lacks, mut failed) = (false, false);
+    let is_whole = commands::parts(layers, &mut settings, cancel, &words, &mut |part| {
+        name = part.command.clone();
+        lacks |= part.is_incomplete();
+        failed |= part.failed();
+        pages.add(part)
+    })?;
+    if !is_whole {
+        pages.warning(format!("the answer is cut: it has more than {MOST} bytes; ask for less"));
     }
     let warnings = layers.map(Layers::news).unwrap_or_default();
     Ok(Answer {
-        complete: !(report.is_incomplete() || is_cut || is_cut_off(layers)),
-        failed: report.failed(),
-        pages: paging::pages(&report, PAGE),
+        complete: is_whole && !(lacks || is_cut_off(layers)),
+        failed,
+        pages: pages.finish(&name),
         question,
         warnings,
     })

@@ -5,6 +5,8 @@
 
 use report::{Cell, Item, Line, List, Record, Report};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
 /// The most bytes of a page, of text and of data each. One value that is larger has a page of its own.
 pub(crate) const PAGE: usize = 24 << 10;
@@ -12,43 +14,68 @@ pub(crate) const PAGE: usize = 24 << 10;
 /// Records in records deeper than this are not cut.
 const DEPTH: usize = 16;
 
-/// The pages of a report, at least one.
-pub(crate) fn pages(report: &Report, most: usize) -> Vec<Report> {
-    let parts = cut(&report.body, most, DEPTH);
-    parts.into_iter().map(|body| Report { command: report.command.clone(), body }).collect()
-}
+/// An answer that is cut into pages part by part, up to a size that it may have at most.
+pub(crate) struct Pages(Filling);
 
-/// Cuts a record into some that fit.
-fn cut(record: &Record, most: usize, depth: usize) -> Vec<Record> {
-    let mut out = Filling { done: Vec::new(), now: Record::new(), used: 0, most };
-    record.items.iter().for_each(|item| put(item, most, depth, &mut out));
-    if !out.now.items.is_empty() || out.done.is_empty() {
-        out.done.push(out.now);
+impl Pages {
+    /// Pages of at most `most` bytes, of all together about `limit`.
+    pub(crate) const fn new(most: usize, limit: usize) -> Self {
+        Self(Filling::new(most, limit))
     }
-    out.done
+    /// Adds a part of the answer; breaks where no more of it is taken.
+    pub(crate) fn add(&mut self, part: &Report) -> ControlFlow<()> {
+        fill(&part.body, DEPTH, &mut self.0)
+    }
+    /// A remark behind the answer, however large that is.
+    pub(crate) fn warning(&mut self, text: String) {
+        self.0.now.warning(text);
+    }
+    /// The pages, at least one.
+    pub(crate) fn finish(self, command: &str) -> Vec<Report> {
+        let parts = self.0.finish();
+        parts.into_iter().map(|body| Report { command: command.to_owned().into(), body }).collect()
+    }
 }
 
-fn put(item: &Item, most: usize, depth: usize, out: &mut Filling) {
-    let size = size(item);
+/// Fills in the items of a record, until it is enough.
+fn fill(record: &Record, depth: usize, out: &mut Filling) -> ControlFlow<()> {
+    record.items.iter().try_for_each(|item| put(item, depth, out))
+}
+
+fn put(item: &Item, depth: usize, out: &mut Filling) -> ControlFlow<()> {
     match item {
-        Item::List(list) if size > out.room() => put_list(list, most, depth, out),
-        Item::Record(key, inner) if size > most && depth > 0 => {
-            for part in cut(inner, most, depth.saturating_sub(1)) {
-                out.add(Item::Record(key.clone(), part));
+        Item::List(list) => put_list(list, depth, out)?,
+        item => {
+            let size = size(item);
+            match item {
+                Item::Record(key, inner) if size > out.most && depth > 0 => {
+                    let mut within = out.within();
+                    let is_cut = fill(inner, depth.saturating_sub(1), &mut within);
+                    for part in within.finish() {
+                        let part = Item::Record(key.clone(), part);
+                        let size = self::size(&part);
+                        out.add(part, size);
+                    }
+                    is_cut?;
+                }
+                item => out.add(item.clone(), size),
             }
         }
-        item => out.add_sized(item.clone(), size),
     }
+    out.go_on()
 }
 
 /// As many rows of a list on a page as fit.
-fn put_list(list: &List, most: usize, depth: usize, out: &mut Filling) {
-    let mut rows = List { key: list.key.clone(), items: Vec::new() };
-    let mut used = 0_usize;
+fn put_list(list: &List, depth: usize, out: &mut Filling) -> ControlFlow<()> {
+    let empty = || List { key: list.key.clone(), items: Vec::new() };
+    let (mut rows, mut used) = (empty(), 0_usize);
+    let mut flow = ControlFlow::Continue(());
     for row in &list.items {
         let size = record_size(row);
-        let parts = if size > most && depth > 0 {
-            cut(row, most, depth.saturating_sub(1))
+        let parts = if size > out.most && depth > 0 {
+            let mut within = out.within();
+            flow = fill(row, depth.saturating_sub(1), &mut within);
+            within.finish()
         } else {
             vec![row.clone()]
         };
@@ -60,9 +87,7 @@ fn put_list(list: &List, most: usize, depth: usize, out: &mut Filling) {
             }
             if used.saturating_add(size) > out.room() && !(rows.items.is_empty() && out.is_empty()) {
                 if !rows.items.is_empty() {
-                    let full =
-                        std::mem::replace(&mut rows, List { key: list.key.clone(), items: Vec::new() });
-                    out.add_sized(Item::List(full), used);
+                    out.add(Item::List(std::mem::replace(&mut rows, empty())), used);
                 }
                 out.turn();
                 used = 0;
@@ -70,36 +95,51 @@ fn put_list(list: &List, most: usize, depth: usize, out: &mut Filling) {
             used = used.saturating_add(size);
             rows.items.push(part);
         }
+        if flow.is_break() || out.total.saturating_add(used) > out.limit {
+            flow = ControlFlow::Break(());
+            break;
+        }
     }
     if !rows.items.is_empty() || list.items.is_empty() {
-        out.add_sized(Item::List(rows), used);
+        out.add(Item::List(rows), used);
     }
+    flow
 }
 
 /// Pages that are being filled.
 struct Filling {
     done: Vec<Record>,
     now: Record,
+    /// The bytes of the page that is filled, and of all.
     used: usize,
+    total: usize,
     most: usize,
+    limit: usize,
 }
 
 impl Filling {
+    const fn new(most: usize, limit: usize) -> Self {
+        Self { done: Vec::new(), now: Record { items: Vec::new() }, used: 0, total: 0, most, limit }
+    }
+    /// Of a record in what is filled: it may have what is left.
+    const fn within(&self) -> Self {
+        Self::new(self.most, self.limit.saturating_sub(self.total))
+    }
     const fn room(&self) -> usize {
         self.most.saturating_sub(self.used)
     }
     const fn is_empty(&self) -> bool {
         self.now.items.is_empty()
     }
-    fn add(&mut self, item: Item) {
-        let size = size(&item);
-        self.add_sized(item, size);
+    const fn go_on(&self) -> ControlFlow<()> {
+        if self.total > self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
-    fn add_sized(&mut self, item: Item, size: usize) {
+    fn add(&mut self, item: Item, size: usize) {
         if size > self.room() {
             self.turn();
         }
         self.used = self.used.saturating_add(size);
+        self.total = self.total.saturating_add(size);
         self.now.push(item);
     }
     /// Begins a new page, unless this one is empty.
@@ -109,16 +149,37 @@ impl Filling {
         }
         self.used = 0;
     }
+    /// The pages, at least one.
+    fn finish(mut self) -> Vec<Record> {
+        if !self.is_empty() || self.done.is_empty() {
+            self.done.push(self.now);
+        }
+        self.done
+    }
 }
 
+/// The bytes of a record as text or as data, whichever has more: of its members alone, without what stands around an answer.
 fn record_size(record: &Record) -> usize {
-    let mut text = Count::default();
-    let mut data = Count::default();
-    let report = Report { command: "".into(), body: record.clone() };
+    static AROUND: LazyLock<usize> = LazyLock::new(|| json_size(Record::new()));
+    let text = counted(|out| render::text(&report_of(record.clone()), render::Colour::Plain, out));
+    // its braces, and a comma between it and the next
+    let data = json_size(record.clone()).saturating_sub(*AROUND).saturating_add(3);
+    text.max(data)
+}
+
+fn json_size(record: Record) -> usize {
+    counted(|out| render::json(&report_of(record), render::Source::default(), out))
+}
+
+fn report_of(body: Record) -> Report {
+    Report { command: "".into(), body }
+}
+
+fn counted(write: impl FnOnce(&mut Count) -> io::Result<()>) -> usize {
+    let mut count = Count::default();
     // counting cannot fail
-    let _ = render::text(&report, render::Colour::Plain, &mut text);
-    let _ = render::json(&report, render::Source::default(), &mut data);
-    text.0.max(data.0)
+    let _ = write(&mut count);
+    count.0
 }
 
 fn size(item: &Item) -> usize {
@@ -154,6 +215,12 @@ pub(crate) fn bounded(page: Report, most: usize) -> (Report, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pages(report: &Report, most: usize) -> Vec<Report> {
+        let mut pages = Pages::new(most, usize::MAX);
+        assert!(pages.add(report).is_continue());
+        pages.finish(&report.command)
+    }
 
     fn row(n: usize) -> Record {
         Record::of(Line::new().text("row ").field("n", n))
@@ -209,5 +276,25 @@ mod tests {
         report.line(Line::new().field("text", "y".repeat(5000)));
         let (short, cut) = bounded(pages(&report, 500).remove(0), 500);
         assert!(cut && text(&short).contains("more than 500 bytes"), "{}", text(&short));
+    }
+
+    #[test]
+    fn an_answer_has_no_more_than_it_may_have() {
+        let mut report = Report::new("x");
+        report.list("rows", (0..10_000).map(row).collect());
+        let mut inner = Record::new();
+        inner.list("deep", (0..10_000).map(row).collect());
+        let mut nested = Report::new("x");
+        nested.record("inner", inner);
+        for report in [report, nested] {
+            let mut whole = Pages::new(500, 10_000);
+            assert!(whole.add(&report).is_break());
+            whole.warning("cut".to_owned());
+            let pages = whole.finish(&report.command);
+            let total: usize = pages.iter().map(|page| record_size(&page.body)).sum();
+            assert!((9_000..12_000).contains(&total), "{total}");
+            let joined: String = pages.iter().map(text).collect();
+            assert!(joined.starts_with("row 0\nrow 1\n") && joined.ends_with("cut\n"), "{joined}");
+        }
     }
 }

@@ -78,22 +78,27 @@ impl Server {
         }
     }
 
-    async fn call(&self, call: Call, context: &RequestContext<RoleServer>) -> CallToolResult {
+    /// Answers a call in its turn, until `stopped` comes.
+    ///
+    /// A call stops nothing but itself: the switch is turned off while its turn is held and before its work begins, and turned on
+    /// at most while the turn is still held, which the work hands back with its answer.
+    async fn call(&self, call: Call, stopped: impl Future<Output = ()>) -> CallToolResult {
+        tokio::pin!(stopped);
         let cancelled = || CallToolResult::error(vec![rmcp::model::ContentBlock::text("interrupted")]);
         let turn = tokio::select! {
+            biased;
+            () = &mut stopped => return cancelled(),
             turn = self.turn.clone().lock_owned() => turn,
-            () = context.ct.cancelled() => return cancelled(),
         };
         let cancel = self.state().opened.cancel().clone();
+        cancel.reset();
         let server = self.clone();
-        let mut work = tokio::task::spawn_blocking(move || {
-            // the next call waits until this one has ended, also where nobody waits for it any more
-            let _turn = turn;
-            server.answer(call)
-        });
+        // the next call waits until this one has ended, also where nobody waits for it any more
+        let mut work = tokio::task::spawn_blocking(move || (server.answer(call), turn));
         tokio::select! {
-            done = &mut work => done.unwrap_or_else(|_| cancelled()),
-            () = context.ct.cancelled() => {
+            biased;
+            done = &mut work => done.map_or_else(|_| cancelled(), |(answer, _turn)| answer),
+            () = &mut stopped => {
                 cancel.cancel();
                 cancelled()
             }
@@ -185,6 +190,41 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let call = self.read(request)?;
-        Ok(self.call(call, &context).await.into())
+        Ok(self.call(call, context.ct.cancelled()).await.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::OpenOptions;
+
+    /// What a call of a command that takes long answers, stopped by `stopped`.
+    async fn long(server: &Server, stopped: impl Future<Output = ()>) -> String {
+        let arguments = ["--count", "1000000000", "btop", "1000"].map(str::to_owned).to_vec();
+        let question = Question { command: "repeat".to_owned(), arguments };
+        let answer = server.call(Call::Ask(question, 1, Form::Text), stopped).await;
+        format!("{answer:?}")
+    }
+
+    async fn short(server: &Server) -> String {
+        let question = Question { command: "eval".to_owned(), arguments: vec!["6 * 7".to_owned()] };
+        format!("{:?}", server.call(Call::Ask(question, 1, Form::Text), std::future::pending()).await)
+    }
+
+    /// A cancel that comes before the work has begun stops it, and the next call is not stopped by it.
+    #[test]
+    fn a_cancel_stops_its_call_and_no_other() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server::new(Opened::by_client(OpenOptions::default()));
+            for _ in 0..50 {
+                // it comes as soon as it is looked for: before the thread has begun, or just then
+                assert!(long(&server, tokio::task::yield_now()).await.contains("interrupted"));
+                let answer = tokio::time::timeout(std::time::Duration::from_secs(20), short(&server)).await;
+                let answer = answer.expect("the work that nobody waits for goes on");
+                assert!(answer.contains("42"), "{answer}");
+            }
+        });
     }
 }

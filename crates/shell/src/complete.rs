@@ -1,7 +1,7 @@
 //! What the Tab key offers: commands, options with their help, and what an argument is by the name of its value in the
 //! command's own table (`MODULE`, `PID | TASK`, `FILE`); settings, symbols, types, members.
 
-use commands::{Settings, VARIABLES, find};
+use commands::{Settings, TASK_KINDS, TASK_STATES, VARIABLES, find};
 
 /// The most names that one press of Tab offers.
 const MOST: usize = 200;
@@ -103,17 +103,18 @@ pub(crate) fn offer(line: &str, settings: &Settings, dump: &dyn Completer) -> Of
         "repeat" => Offer::Names(start, commands::complete_names(settings, word)),
         "foreach" => {
             let mut hits = commands::complete_names(settings, word);
-            hits.extend(STATES.iter().chain(KINDS).filter(|s| s.starts_with(word)).map(|s| (*s).to_owned()));
+            hits.extend(
+                TASK_STATES
+                    .iter()
+                    .chain(&TASK_KINDS)
+                    .filter(|s| s.starts_with(word))
+                    .map(|s| (*s).to_owned()),
+            );
             Offer::Names(start, hits)
         }
         _ => argument(&value_name(command, words), start, word, dump),
     }
 }
-
-/// States of tasks, as `ps` shows them.
-const STATES: &[&str] = &["RU", "IN", "UN", "ST", "ZO", "TR", "SW", "DE", "WA", "PA", "ID", "NE"];
-/// Kinds of tasks that `foreach` knows.
-const KINDS: &[&str] = &["kernel", "user", "gleader", "active"];
 
 /// The name of the value that the next word of a command is: of the option before it, else of the operands.
 fn value_name(command: &dyn commands::Command, words: &[&str]) -> String {

@@ -28,7 +28,7 @@ pub use interrupt::connect as catch_interrupts;
 pub use last::last_words;
 pub use output::{Format, When, print, print_error_json, print_page, print_report};
 pub use say::{say, say_lines};
-pub use session::{Options, Shell};
+pub use session::{Options, Shell, rc_files};
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,7 @@
 
 use crate::ended::Ended;
 use crate::output::Output;
-use crate::say;
-use crate::session::{Shell, failed};
+use crate::session::Shell;
 use commands::{Draft, Origin, Step};
 use kernel::Layers;
 
@@ -12,7 +11,7 @@ const DEPTH: usize = 32;
 
 impl Shell<'_> {
     /// Takes a line that is a part of a macro, or begins one; `None` for another line.
-    pub(crate) fn drafted(&mut self, line: &str) -> Option<Ended> {
+    pub(crate) fn drafted(&mut self, line: &str, out: &mut Output) -> Option<Ended> {
         if let Some(draft) = &mut self.draft {
             if !draft.add(line) {
                 return Some(Ended::Good);
@@ -21,7 +20,7 @@ impl Shell<'_> {
             let title = draft.title();
             return Some(match draft.finish(&mut self.settings.macros) {
                 Ok(()) => Ended::Good,
-                Err(why) => self.wrong(&format!("{title}: {why}")),
+                Err(why) => self.wrong(&title, &why, out),
             });
         }
         let aliases = &self.settings.aliases;
@@ -38,21 +37,26 @@ impl Shell<'_> {
             }
             Err(why) => {
                 let word = line.split_whitespace().next().unwrap_or_default().to_owned();
-                Some(self.wrong(&format!("{word}: {why}")))
+                Some(self.wrong(&word, &why, out))
             }
         }
     }
 
     /// A macro whose `end` never came.
     pub fn unfinished(&mut self) -> Ended {
+        self.on_terminal(|shell, out| shell.left_open(out))
+    }
+
+    pub(crate) fn left_open(&mut self, out: &mut Output) -> Ended {
         match self.draft.take() {
             None => Ended::Good,
-            Some(draft) => self.wrong(&format!("{}: the lines end before its end", draft.title())),
+            Some(draft) => self.wrong(&draft.title(), "the lines end before its end", out),
         }
     }
 
-    fn wrong(&self, why: &str) -> Ended {
-        say(&format!("crashlens: {}{why}", self.placed()));
+    /// Says what is wrong with the lines of a macro.
+    fn wrong(&self, about: &str, why: &str, out: &mut Output) -> Ended {
+        let _ = self.trouble(about, &format!("{}{about}: {why}", self.placed()), out);
         Ended::Usage
     }
 
@@ -69,9 +73,8 @@ impl Shell<'_> {
             return Ended::Good;
         };
         if self.calls >= DEPTH {
-            return failed(&format!(
-                "crashlens: {name}: more than {DEPTH} macros, each called by the one before"
-            ));
+            let why = format!("{name}: more than {DEPTH} macros, each called by the one before");
+            return self.trouble(name, &why, out);
         }
         self.cancel.reset();
         self.calls = self.calls.saturating_add(1);
@@ -86,12 +89,12 @@ impl Shell<'_> {
             let step = match step {
                 Step::Line(line) => match commands::with_arguments(line, args) {
                     Ok(line) => self.line(&line, out),
-                    Err(why) => self.wrong(&format!("{name}: {why}")),
+                    Err(why) => self.wrong(name, &why, out),
                 },
                 Step::If { condition, then, otherwise } => match self.holds(condition, args) {
                     Ok(true) => self.steps(name, then, args, out),
                     Ok(false) => self.steps(name, otherwise, args, out),
-                    Err(why) => self.wrong(&format!("{name}: if {why}")),
+                    Err(why) => self.wrong(name, &format!("if {why}"), out),
                 },
             };
             ended = ended.then(step);

@@ -7,6 +7,7 @@ use render::{Clean, Keep};
 use report::Report;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// How reports are written.
@@ -77,8 +78,8 @@ impl Output {
         }
     }
     /// The user's pager; `cancel` says whether Ctrl-C ended it.
-    pub(crate) fn pager(scroll: &Scroll, cancel: &Cancel) -> Self {
-        match Pager::new(scroll, cancel) {
+    pub(crate) fn pager(program: &'static str, scroll: &Scroll, cancel: &Cancel) -> Self {
+        match Pager::new(program, scroll, cancel) {
             Some(pager) => Self::new(To::Pager(Box::new(pager)), false),
             None => Self::stdout(),
         }
@@ -217,19 +218,30 @@ pub fn print(page: &str) -> io::Result<()> {
     out.finish()
 }
 
-/// A report on standard output, beside any shell: `dump` is the file that it is of. A reader that went away is no failure.
+/// A report on standard output, beside any shell: `dump` is the file that it is of. A reader that went away is no failure: there is
+/// nothing more to do ([`ControlFlow::Break`]).
 ///
 /// # Errors
 /// What the system says of a write that failed.
-pub fn print_report(report: &Report, format: Format, dump: Option<&str>) -> io::Result<()> {
-    let mut out = Output::stdout();
+pub fn print_report(report: &Report, format: Format, dump: Option<&str>) -> io::Result<ControlFlow<()>> {
+    written(Output::stdout(), report, format, dump)
+}
+
+fn written(
+    mut out: Output,
+    report: &Report,
+    format: Format,
+    dump: Option<&str>,
+) -> io::Result<ControlFlow<()>> {
     let source = render::Source { dump, ..render::Source::default() };
     match format {
         Format::Text => render::text(report, render::Colour::Plain, &mut out.rendered())?,
         Format::Json => render::json(report, source, &mut out.rendered())?,
         Format::Html => render::html_body(report, &report.command, &mut out.rendered())?,
     }
-    out.finish()
+    let is_gone = out.is_gone();
+    out.finish()?;
+    Ok(if is_gone { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 
 /// A page that `write` renders, on standard output. A reader that went away is no failure.
@@ -251,4 +263,21 @@ pub fn print_error_json(message: &str) {
     let mut out = Output::stdout();
     let _ = render::json_error("open", message, render::Source::default(), &mut out.rendered());
     let _ = out.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_went_away_is_told_to_who_prints() {
+        let mut report = Report::new("x");
+        report.text("y".repeat(1 << 20));
+        let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take();
+        child.wait().unwrap();
+        let gone = Output::new(To::Reader(Reader { child, input }), false);
+        assert!(written(gone, &report, Format::Json, None).unwrap().is_break());
+        assert!(written(Output::memory(), &report, Format::Json, None).unwrap().is_continue());
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Stopped {
 
 /// A pager; started at the first byte, so that a silent command starts none.
 pub(crate) struct Pager {
+    /// The name that ours was called by.
+    program: &'static str,
     command: Command,
     name: String,
     running: Option<(Child, Option<ChildStdin>)>,
@@ -34,7 +36,7 @@ pub(crate) struct Pager {
 
 impl Pager {
     /// The pager that `scroll` asks for; `None` where it asks for none.
-    pub(crate) fn new(scroll: &Scroll, cancel: &Cancel) -> Option<Self> {
+    pub(crate) fn new(program: &'static str, scroll: &Scroll, cancel: &Cancel) -> Option<Self> {
         let named = |variable: &str| std::env::var(variable).ok().filter(|v| !v.trim().is_empty());
         let (name, command) = match scroll {
             Scroll::Off => return None,
@@ -43,11 +45,12 @@ impl Pager {
             Scroll::More => more(),
             Scroll::CrashPager => named("CRASHPAGER").map_or_else(less, own),
         };
-        Some(Self::with(name, command, cancel))
+        Some(Self { program, ..Self::with(name, command, cancel) })
     }
 
     fn with(name: String, command: Command, cancel: &Cancel) -> Self {
-        Self { command, name, running: None, kept: Vec::new(), dropped: 0, cancel: cancel.clone() }
+        let program = "crashlens";
+        Self { program, command, name, running: None, kept: Vec::new(), dropped: 0, cancel: cancel.clone() }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
@@ -102,9 +105,9 @@ impl Pager {
     }
 
     fn failed(&mut self, why: &str) -> Stopped {
-        say(&format!("crashlens: the pager {:?} {why}; the text follows without it", self.name));
+        say(&format!("{}: the pager {:?} {why}; the text follows without it", self.program, self.name));
         if self.dropped > 0 {
-            say(&format!("crashlens: its first {} bytes are not shown again", self.dropped));
+            say(&format!("{}: its first {} bytes are not shown again", self.program, self.dropped));
         }
         Stopped::Failed(std::mem::take(&mut self.kept))
     }

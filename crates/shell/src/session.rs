@@ -30,8 +30,8 @@ pub struct Options {
     pub colour: When,
     /// Whether long output may go through a pager.
     pub pager: bool,
-    /// The prompt.
-    pub prompt: String,
+    /// The name that the program was called by: its prompt and its messages have it.
+    pub name: &'static str,
     /// Lines that do not come from a terminal are shown behind the prompt before they run.
     pub echo: bool,
     /// Errors stand where the answer does.
@@ -50,7 +50,7 @@ impl Default for Options {
             format: Format::Text,
             colour: When::Auto,
             pager: true,
-            prompt: "crashlens> ".to_owned(),
+            name: "crashlens",
             echo: false,
             errors_within: false,
             fail_fast: false,
@@ -112,20 +112,9 @@ impl<'s> Shell<'s> {
     }
     /// Runs `~/.crashrc`, then `./.crashrc`, where they are.
     pub fn run_rc_files(&mut self) -> Ended {
-        let home = std::env::home_dir().map(|home| home.join(".crashrc"));
-        let local = Path::new(".crashrc");
-        let same = |a: &Path| a.canonicalize().ok() == local.canonicalize().ok();
-        let mut ended = Ended::Good;
-        if let Some(home) = home.filter(|p| p.is_file()) {
-            ended = self.run_file(&home, Origin::HomeRc);
-            if same(&home) {
-                return ended;
-            }
-        }
-        if local.is_file() {
-            ended = ended.then(self.run_file(local, Origin::LocalRc));
-        }
-        ended
+        rc_files()
+            .into_iter()
+            .fold(Ended::Good, |ended, (file, origin)| ended.then(self.run_file(&file, origin)))
     }
     /// Runs the lines of a file; says how the first of them that failed ended.
     pub fn run_file(&mut self, path: &Path, origin: Origin) -> Ended {
@@ -145,7 +134,7 @@ impl<'s> Shell<'s> {
     pub fn run_words(&mut self, words: &[String]) -> Ended {
         self.on_terminal(|shell, out| shell.command(words, out))
     }
-    fn on_terminal(&mut self, body: impl FnOnce(&mut Self, &mut Output) -> Ended) -> Ended {
+    pub(crate) fn on_terminal(&mut self, body: impl FnOnce(&mut Self, &mut Output) -> Ended) -> Ended {
         let mut out = self.terminal();
         let ended = body(self, &mut out);
         ended.then(self.close(out))
@@ -185,12 +174,12 @@ impl<'s> Shell<'s> {
         let mut lines = match Lines::new(&self.settings, completer) {
             Ok(lines) => lines,
             Err(e) => {
-                say(&format!("crashlens: line editing is not available: {e}"));
+                self.notice(&format!("line editing is not available: {e}"));
                 return self.script();
             }
         };
         while !self.settings.quit {
-            let prompt = if self.draft.is_some() { ">".to_owned() } else { self.options.prompt.clone() };
+            let prompt = if self.draft.is_some() { ">".to_owned() } else { self.prompt() };
             match lines.read(&prompt, &self.settings) {
                 Typed::Lines(typed) => self.typed(&typed, &mut lines),
                 Typed::Dropped => self.draft = None,
@@ -228,8 +217,8 @@ impl<'s> Shell<'s> {
                     }));
                 }
                 Err(e) => {
-                    say(&format!("crashlens: standard input: {e}"));
-                    return ended.then(Ended::Failed);
+                    let why = format!("standard input: {e}");
+                    return ended.then(self.on_terminal(|shell, out| shell.trouble("<", &why, out)));
                 }
             }
         }
@@ -269,7 +258,11 @@ impl<'s> Shell<'s> {
             && !is_dumb()
             // a pager would take the lines that are typed ahead for its own keys
             && !edit::is_typed_ahead();
-        if paged { Output::pager(&self.settings.scroll, &self.cancel) } else { Output::stdout() }
+        if paged {
+            Output::pager(self.options.name, &self.settings.scroll, &self.cancel)
+        } else {
+            Output::stdout()
+        }
     }
     fn close(&mut self, out: Output) -> Ended {
         if out.is_gone() && out.is_stdout() && !self.interactive {
@@ -278,8 +271,13 @@ impl<'s> Shell<'s> {
         }
         match out.finish() {
             Ok(()) => Ended::Good,
-            Err(e) => failed(&format!("crashlens: output: {e}")),
+            // where it would go nothing can be written
+            Err(e) => self.said(&format!("output: {e}")),
         }
+    }
+
+    fn prompt(&self) -> String {
+        format!("{}> ", self.options.name)
     }
 
     pub(crate) fn source(&mut self, path: &Path, origin: Origin, out: &mut Output) -> Ended {
@@ -291,12 +289,12 @@ impl<'s> Shell<'s> {
             (self.sources.len() >= DEPTH).then(too_many)
         };
         if let Some(why) = refused {
-            let why = format!("crashlens: {}{}: {why}", self.placed(), path.display());
+            let why = format!("{}{}: {why}", self.placed(), path.display());
             return self.trouble("<", &why, out);
         }
         let text = match std::fs::read(path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) => return self.trouble("<", &format!("crashlens: {}: {e}", path.display()), out),
+            Err(e) => return self.trouble("<", &format!("{}: {e}", path.display()), out),
         };
         let outer = self.settings.reading.replace(origin);
         let place = self.place.take();
@@ -316,7 +314,7 @@ impl<'s> Shell<'s> {
             ended = ended.then(self.line(line, out));
         }
         if self.draft.is_some() != drafted {
-            ended = ended.then(self.unfinished());
+            ended = ended.then(self.left_open(out));
         }
         self.sources.pop();
         self.place = place;
@@ -333,12 +331,12 @@ impl<'s> Shell<'s> {
 
     fn show_line(&self, line: &str, out: &mut Output) {
         if self.options.format == Format::Text {
-            let _ = out.message(&Clean::of(format!("{}{line}", self.options.prompt)));
+            let _ = out.message(&Clean::of(format!("{}{line}", self.prompt())));
         }
     }
 
     pub(crate) fn line(&mut self, line: &str, out: &mut Output) -> Ended {
-        if let Some(ended) = self.drafted(line) {
+        if let Some(ended) = self.drafted(line, out) {
             return ended;
         }
         let line = commands::expand_alias(&self.settings.aliases, line);
@@ -346,7 +344,7 @@ impl<'s> Shell<'s> {
             Ok(action) => action,
             Err(e) => {
                 let name = line.split_whitespace().next().unwrap_or_default();
-                let _ = self.trouble(name, &format!("crashlens: {}{e}", self.placed()), out);
+                let _ = self.trouble(name, &format!("{}{e}", self.placed()), out);
                 return Ended::Usage;
             }
         };
@@ -385,7 +383,7 @@ impl<'s> Shell<'s> {
         if let Redirect::File(name, _) = redirect
             && let Some(why) = self.dump.and_then(|layers| layers.why_not_written(Path::new(name)))
         {
-            return self.trouble(">", &format!("crashlens: {}{why}", self.placed()), out);
+            return self.trouble(">", &format!("{}{why}", self.placed()), out);
         }
         match Output::redirected(redirect) {
             Ok(None) => body(self, out),
@@ -399,7 +397,7 @@ impl<'s> Shell<'s> {
                     Redirect::None => "output",
                 };
                 let sign = if matches!(redirect, Redirect::Pipe(_)) { "|" } else { ">" };
-                self.trouble(sign, &format!("crashlens: {}{name}: {e}", self.placed()), out)
+                self.trouble(sign, &format!("{}{name}: {e}", self.placed()), out)
             }
         }
     }
@@ -407,7 +405,7 @@ impl<'s> Shell<'s> {
     fn for_each_line(&mut self, words: &[String], file: &Path, out: &mut Output) -> Ended {
         let text = match std::fs::read(file) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) => return self.trouble("<", &format!("crashlens: {}: {e}", file.display()), out),
+            Err(e) => return self.trouble("<", &format!("{}: {e}", file.display()), out),
         };
         let mut ended = Ended::Good;
         for line in text.lines().filter(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#')) {
@@ -420,15 +418,27 @@ impl<'s> Shell<'s> {
         ended
     }
 
-    /// Says what failed beside a command: on standard error, in JSON as an answer of its own. `about` stands where a
-    /// command's name does.
-    fn trouble(&self, about: &str, text: &str, out: &mut Output) -> Ended {
+    /// The one door for what failed beside a command: on standard error behind the program's name, in JSON as an answer of its
+    /// own. `about` stands where a command's name does.
+    pub(crate) fn trouble(&self, about: &str, text: &str, out: &mut Output) -> Ended {
         if self.options.format == Format::Json {
             let dump = self.settings.dumpfile.as_deref();
-            let _ = render::json_error(about, text, Source { dump, args: &[] }, &mut out.rendered());
+            let text = format!("{}: {text}", self.options.name);
+            let _ = render::json_error(about, &text, Source { dump, args: &[] }, &mut out.rendered());
             return Ended::Failed;
         }
-        failed(text)
+        self.said(text)
+    }
+
+    /// Says what failed to the person alone: where the output itself failed, no answer is left to put it into.
+    fn said(&self, text: &str) -> Ended {
+        self.notice(text);
+        Ended::Failed
+    }
+
+    /// A line to the person, behind the program's name.
+    fn notice(&self, text: &str) {
+        say(&format!("{}: {text}", self.options.name));
     }
 
     /// `FILE:LINE: ` of the line that runs, where it comes from a file.
@@ -448,7 +458,7 @@ impl<'s> Shell<'s> {
         };
         let mut dump = self.settings.dumpfile.clone();
         // where the dump lies may name a person or a customer
-        if words.first().is_some_and(|name| name == "bugreport") {
+        if commands::names_no_place(&self.settings.aliases, words) {
             dump = dump.map(|path| path.rsplit('/').next().unwrap_or_default().to_owned());
         }
         let source = Source { dump: dump.as_deref(), args: words.get(1..).unwrap_or(&[]) };
@@ -456,7 +466,7 @@ impl<'s> Shell<'s> {
         let reads_rc = self.settings.reading.is_some_and(Origin::is_rc);
         let lead = if reads_rc { self.placed() } else { String::new() };
         let within = self.options.errors_within;
-        let errors = Errors { to: self.settings.error.clone(), lead, within };
+        let errors = Errors { to: self.settings.error.clone(), lead, program: self.options.name, within };
         let writer = Writer { format: self.options.format, colour, source, words, errors };
         let mut failed_write = None;
         // how the parts that were written before the answer's end ended
@@ -485,15 +495,15 @@ impl<'s> Shell<'s> {
         };
         self.progress.clear();
         for warning in self.dump.map(Layers::news).unwrap_or_default() {
-            say(&format!("crashlens: warning: {warning}"));
+            self.notice(&format!("warning: {warning}"));
         }
         let unread = self
             .dump
             .filter(|_| failures() > failed_before)
             .and_then(|dump| dump.image().dump.last_failure());
         if let Some(why) = unread {
-            say(&format!(
-                "crashlens: warning: reads of the dump failed ({why}): the answer may lack what could not be read"
+            self.notice(&format!(
+                "warning: reads of the dump failed ({why}): the answer may lack what could not be read"
             ));
         }
         let why = self.cancel.ended().filter(|_| !late);
@@ -524,7 +534,7 @@ impl<'s> Shell<'s> {
             say(&format!("{name}: {:.3} ms", began.elapsed().as_secs_f64() * 1000.0));
         }
         match failed_write {
-            Some(e) => failed(&format!("crashlens: output: {e}")),
+            Some(e) => self.said(&format!("output: {e}")),
             None if unread.is_some() => ended.with_unread(),
             None if self.settings.undetermined => ended.with_undetermined(),
             None => ended,
@@ -561,7 +571,7 @@ impl<'s> Shell<'s> {
         let mut lines = error.lines();
         let lead = match error {
             CommandError::NotFound { .. } if self.options.errors_within => "crash: ".to_owned(),
-            CommandError::NotFound { .. } => format!("crashlens: {}", self.placed()),
+            CommandError::NotFound { .. } => format!("{}: {}", self.options.name, self.placed()),
             // crash does not say which line it was
             _ if self.options.errors_within => String::new(),
             // a mistake in a line of a file
@@ -586,17 +596,21 @@ impl<'s> Shell<'s> {
     }
 }
 
+/// The files of settings that are there: `~/.crashrc`, then `./.crashrc`, where that is another one.
+#[must_use]
+pub fn rc_files() -> Vec<(PathBuf, Origin)> {
+    let home = std::env::home_dir().map(|home| (home.join(".crashrc"), Origin::HomeRc));
+    let all = home.into_iter().chain([(PathBuf::from(".crashrc"), Origin::LocalRc)]);
+    let mut out: Vec<(PathBuf, Origin)> = all.filter(|(path, _)| path.is_file()).collect();
+    out.dedup_by_key(|(path, _)| path.canonicalize().ok());
+    out
+}
+
 /// The word that should have been the dump is no file.
 fn no_such_file(word: &str, command: &str) -> CommandError {
     CommandError::Failed(commands::Message::alone(format_args!(
         "crashlens: {word}: no such file (crashlens {command} DUMP [VMLINUX] [ARGUMENTS])"
     )))
-}
-
-/// Says what failed.
-pub(crate) fn failed(text: &str) -> Ended {
-    say(text);
-    Ended::Failed
 }
 
 fn shell_command(command: &str) -> Result<Ended, String> {
@@ -607,6 +621,6 @@ fn shell_command(command: &str) -> Result<Ended, String> {
     };
     match status {
         Ok(status) => Ok(Ended::of(status.success())),
-        Err(e) => Err(format!("crashlens: {command}: {e}")),
+        Err(e) => Err(format!("{command}: {e}")),
     }
 }

@@ -176,3 +176,32 @@ fn macros_that_never_end_are_stopped() {
     assert!(!answers(&mut shell, &[&format!("< {}", file.display())]).0);
     assert!(answers(&mut shell, &["btop 1000"]).0, "what the file left open is not in the way");
 }
+
+/// Whatever fails beside a command is an answer too, and the name is the one that the program was called by.
+#[test]
+fn what_fails_beside_a_command_is_json_under_the_program_s_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut");
+    std::fs::write(&cut, "define cut\nbtop 1000\n").unwrap();
+    let options = Options { format: Format::Json, name: "crash", ..Options::default() };
+    let mut shell = Shell::new(None, Settings::default(), options);
+    assert_eq!(answers(&mut shell, &["define again", "again", "end"]), (true, String::new()));
+    assert_eq!(answers(&mut shell, &["define one", "btop $arg0", "end"]), (true, String::new()));
+    let cut = format!("< {}", cut.display());
+    for (line, about, why) in [
+        ("again", "again", "more than 32 macros"),
+        ("one", "one", "$arg0"),
+        ("define ps", "define", "ps"),
+        (&cut, "define cut", "the lines end before its end"),
+        ("< /nosuch/file", "<", "/nosuch/file"),
+        ("btop 1000 > /nosuch/file", ">", "/nosuch/file"),
+        ("btop 1000 |", "btop", "|"),
+    ] {
+        let (ok, text) = answer(&mut shell, line);
+        assert!(!ok && text.lines().count() == 1, "{line}: {text:?}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let error = value["error"].as_str().unwrap();
+        assert_eq!(value["command"], about, "{line}");
+        assert!(error.starts_with("crash: ") && error.contains(why), "{line}: {error}");
+    }
+}

@@ -21,6 +21,8 @@ pub(crate) struct Errors {
     pub(crate) to: ErrorsTo,
     /// `FILE:LINE: `, where the command comes from a file whose lines nobody sees.
     pub(crate) lead: String,
+    /// The name that the program was called by.
+    pub(crate) program: &'static str,
     /// They stand where the answer does, unless `set error` says otherwise.
     pub(crate) within: bool,
 }
@@ -90,7 +92,7 @@ impl Errors {
                     lines.iter().try_for_each(|line| writeln!(f, "{}", Clean::of(line.as_str())))
                 });
                 if let Err(e) = written {
-                    say(&format!("crashlens: {name}: {e}"));
+                    say(&format!("{}: {name}: {e}", self.program));
                     to_person();
                 }
             }

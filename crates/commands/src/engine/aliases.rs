@@ -1,6 +1,6 @@
 //! Aliases: crash's fifteen, those of `.crashrc`, those typed.
 
-use crate::{CommandError, Cx, Example, Layer, Run};
+use crate::{CommandError, Cx, Example, Layer, Run, Writes};
 use kernel::Fetch;
 use report::{Line, Record, Report, Role};
 
@@ -135,6 +135,10 @@ impl Run for AliasCommand {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
+    }
+    fn writes(&self, args: &AliasArgs) -> Writes {
+        // a line behind it may be another command than it looks like
+        if args.command.is_empty() { Writes::NOTHING } else { Writes::Anything }
     }
     fn examples(&self) -> &'static [Example] {
         const {

@@ -3,6 +3,7 @@
 use super::help;
 use crate::engine::cx::{Cx, Layer};
 use crate::engine::error::CommandError;
+use crate::engine::writes::Writes;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
@@ -50,6 +51,14 @@ pub trait Run: Sync {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Always
     }
+    /// What it writes beside its answer, with these arguments.
+    fn writes(&self, _args: &Self::Args) -> Writes {
+        Writes::NOTHING
+    }
+    /// True where its answer is for others' eyes: where the dump lies may name a person, and is not told with it.
+    fn names_no_place(&self) -> bool {
+        false
+    }
     /// Examples, at least one.
     fn examples(&self) -> &'static [Example];
     /// Words of crash's that clap would read otherwise, and what stands for each:
@@ -87,6 +96,10 @@ pub trait Command: Sync {
     fn details(&self) -> &'static str;
     /// Whether debug files that have to be fetched can change its answer; `words` are those behind its name.
     fn debug_files(&self, words: &[String]) -> Fetch;
+    /// What it writes beside its answer; `words` are those behind its name. Words that are not its own write nothing.
+    fn writes(&self, words: Vec<String>) -> Writes;
+    /// True where its answer is for others' eyes: see [`Run::names_no_place`].
+    fn names_no_place(&self) -> bool;
     /// Examples, at least one.
     fn examples(&self) -> &'static [Example];
     /// Words of crash's that stand for others: see [`Run::respell`].
@@ -152,6 +165,12 @@ impl<R: Run> Command for R {
     }
     fn debug_files(&self, words: &[String]) -> Fetch {
         Run::debug_files(self, words)
+    }
+    fn writes(&self, words: Vec<String>) -> Writes {
+        arguments(self, words).map_or(Writes::NOTHING, |args| Run::writes(self, &args))
+    }
+    fn names_no_place(&self) -> bool {
+        Run::names_no_place(self)
     }
     fn examples(&self) -> &'static [Example] {
         Run::examples(self)

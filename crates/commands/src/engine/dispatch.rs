@@ -44,14 +44,25 @@ pub fn debug_files(line: &str) -> Fetch {
 /// As [`debug_files`], of a command given as words.
 #[must_use]
 pub fn words_debug_files(words: &[String]) -> Fetch {
-    let words = respell_first(expand_words(&Aliases::default(), words.to_vec()));
-    let Some((name, rest)) = words.split_first() else { return Fetch::Never };
-    match find(name) {
-        Some(command) => command.debug_files(rest),
+    match (meant(&Aliases::default(), words), words.first()) {
+        (Some((command, rest)), _) => command.debug_files(&rest),
         // a type or a variable; what is not written yet answers nothing
-        None if CRASH.contains(&name.as_str()) => Fetch::Never,
-        None => Fetch::Always,
+        (None, Some(name)) if !CRASH.contains(&name.as_str()) => Fetch::Always,
+        (None, _) => Fetch::Never,
     }
+}
+
+/// The command that words mean, and the words behind its name; `None` for a type, a variable, or what is not known.
+pub(crate) fn meant(aliases: &Aliases, words: &[String]) -> Option<(&'static dyn Command, Vec<String>)> {
+    let mut words = respell_first(expand_words(aliases, words.to_vec())).into_iter();
+    let command = find(&words.next()?)?;
+    Some((command, words.collect()))
+}
+
+/// Whether the answer to these words is for others' eyes: where the dump lies is not told with it.
+#[must_use]
+pub fn names_no_place(aliases: &Aliases, words: &[String]) -> bool {
+    meant(aliases, words).is_some_and(|(command, _)| command.names_no_place())
 }
 
 /// What the neediest of several commands needs.
@@ -245,6 +256,14 @@ mod tests {
             "bt -l; bt -xl 1; bt --locals; verdict; p jiffies; dis -l x; dis -s x; mod -s x; frame; info locals",
         );
         lines(Fetch::Always, "jiffies; < file; list x; whatis x; foreach ps bt -l; repeat bt -l; px jiffies");
+    }
+
+    #[test]
+    fn an_answer_for_others_names_no_place_also_by_an_alias() {
+        let mut aliases = Aliases::default();
+        aliases.define("br", "bugreport", crate::Origin::Runtime);
+        let hides = |line: &str| names_no_place(&aliases, &crate::split_words(line));
+        assert!(hides("bugreport") && hides("br") && !hides("info") && !hides("nosuch") && !hides(""));
     }
 
     #[test]

@@ -14,3 +14,5 @@ pub(crate) mod own;
 pub(crate) mod settings;
 mod state;
 pub(crate) mod symbols;
+pub(crate) mod whole;
+pub(crate) mod writes;

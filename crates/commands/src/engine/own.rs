@@ -3,7 +3,7 @@
 //! **Invariant**: the table of the program's own commands ([`COMMANDS`]) comes first: none of its names can be taken.
 
 use super::command::{Parsed, usage_error};
-use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer};
+use crate::{COMMANDS, Command, CommandError, Cx, Example, Layer, Writes};
 use clap::{Arg, ArgAction, ArgMatches};
 use kernel::Fetch;
 use report::Report;
@@ -148,6 +148,13 @@ impl Command for Added {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Always
+    }
+    fn writes(&self, _words: Vec<String>) -> Writes {
+        // another language's code
+        Writes::Anything
+    }
+    fn names_no_place(&self) -> bool {
+        false
     }
     fn examples(&self) -> &'static [Example] {
         &[]

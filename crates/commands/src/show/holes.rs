@@ -1,6 +1,6 @@
 //! The holes of a file that a command writes: what of it could not be had, and why.
 
-use crate::{CommandError, Cx};
+use crate::{CommandError, Cx, Writes};
 use report::{Cell, Line, Record};
 
 /// A part of a file that could not be written.
@@ -24,13 +24,22 @@ pub(crate) struct Holes {
     all: Vec<Hole>,
 }
 
+/// What is written for a file that may have holes.
+pub(crate) fn both(path: &str) -> Writes {
+    Writes::file(path).and(Writes::file(&beside(path)))
+}
+
+fn beside(path: &str) -> String {
+    format!("{path}.holes")
+}
+
 impl Holes {
     /// Of a file at `path`, which is to be written.
     ///
     /// # Errors
     /// The file or the one beside it must not be written.
     pub(crate) fn of(cx: &Cx<'_>, path: &str) -> Result<Self, CommandError> {
-        let beside = format!("{path}.holes");
+        let beside = beside(path);
         cx.may_write(path)?;
         cx.may_write(&beside)?;
         Ok(Self { beside, all: Vec::new() })

@@ -17,7 +17,8 @@ fn date_in(seconds: i64, zone: TimeZone) -> String {
 }
 
 /// `12 days, 01:02:03`, or without days `01:02:03`.
-pub(crate) fn duration(seconds: u64) -> String {
+#[must_use]
+pub fn duration(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let clock = format!("{:02}:{:02}:{:02}", rest / 3600, rest % 3600 / 60, rest % 60);
     if days > 0 { format!("{days} days, {clock}") } else { clock }
@@ -31,7 +32,8 @@ pub(crate) fn ago(nsec: u64) -> String {
 }
 
 /// Bytes as crash's banner gives them: `511.5 MB`, `1 GB`.
-pub(crate) fn memory(bytes: u64) -> String {
+#[must_use]
+pub fn memory(bytes: u64) -> String {
     let (unit, name) = if bytes >= 1 << 30 {
         (1_u64 << 30, "GB")
     } else if bytes >= 1 << 20 {

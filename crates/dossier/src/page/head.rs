@@ -106,10 +106,10 @@ pub(crate) fn facts(book: &Book, links: &mut Links, p: &mut Page<'_>) -> io::Res
         fact("Died", p, |p| plain(&commands::date(seconds), p))?;
     }
     if let Some(seconds) = sys.get("uptime_seconds").and_then(Value::as_u64) {
-        fact("Up", p, |p| plain(&duration(seconds), p))?;
+        fact("Up", p, |p| plain(&commands::duration(seconds), p))?;
     }
     if let Some(bytes) = sys.get("memory_bytes").and_then(Value::as_u64) {
-        fact("Memory", p, |p| plain(&crate::picture::size(bytes), p))?;
+        fact("Memory", p, |p| plain(&commands::memory(bytes), p))?;
     }
     if let Some(name) = product(book) {
         fact("Hardware", p, |p| plain(&name, p))?;
@@ -166,13 +166,6 @@ fn product(book: &Book) -> Option<String> {
     };
     let words: Vec<&str> = [of("DMI_SYS_VENDOR"), of("DMI_PRODUCT_NAME")].into_iter().flatten().collect();
     (!words.is_empty()).then(|| words.join(" "))
-}
-
-/// `3 days, 01:02:03`
-fn duration(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let clock = format!("{:02}:{:02}:{:02}", rest / 3600, rest % 3600 / 60, rest % 60);
-    if days > 0 { format!("{days} days, {clock}") } else { clock }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::book::Part;
 use crate::page::links::Links;
-use crate::page::{command, rows};
+use crate::page::{all, command, rows};
 use render::{Clean, Page};
 use serde_json::Value;
 use std::io;
@@ -82,7 +82,7 @@ fn statement(one: &Value, links: &mut Links, p: &mut Page<'_>) -> io::Result<()>
         rows::value(place, links, p)?;
     }
     p.own("</p>")?;
-    let commands = one.get("commands").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let commands = all(one, "commands");
     for line in commands.iter().filter_map(Value::as_str) {
         command(line, p)?;
     }

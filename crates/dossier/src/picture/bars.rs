@@ -1,6 +1,6 @@
 //! Bars: what has memory, and which slab caches are large.
 
-use super::{Rect, WIDTH, begin, cut, end, rect, size, words};
+use super::{Rect, WIDTH, begin, cut, end, rect, words};
 use crate::page::all;
 use render::Page;
 use serde_json::Value;
@@ -118,7 +118,7 @@ pub(super) fn slab(data: &Value, p: &mut Page<'_>) -> io::Result<()> {
         let title = format!("{}: {} bytes", share.name, share.value);
         words(0.0, y + 14.0, "label", &cut(&share.name, 230.0), p)?;
         rect(Rect { x: 240.0, y: y + 2.0, width, height: 15.0 }, share.class, share.value.into(), &title, p)?;
-        words(246.0 + width, y + 14.0, "label", &size(share.value), p)?;
+        words(246.0 + width, y + 14.0, "label", &commands::memory(share.value), p)?;
     }
     end(about, p)
 }

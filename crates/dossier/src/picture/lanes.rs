@@ -1,6 +1,6 @@
 //! CPUs as lanes: when each task ran last, on the CPU that it ran on.
 
-use super::{Rect, begin, cut, end, rect, time, words};
+use super::{Rect, begin, cut, end, rect, task as named, time, words};
 use crate::page::all;
 use render::{Clean, Page};
 use serde_json::Value;
@@ -22,8 +22,7 @@ fn lanes(data: &Value) -> BTreeMap<u64, Vec<Run>> {
         let number = |key: &str| task.get(key).and_then(Value::as_u64);
         let text = |key: &str| task.get(key).and_then(Value::as_str).unwrap_or("?");
         if let (Some(cpu), Some(ago)) = (number("cpu"), number("last_run_ago_ns")) {
-            let name = format!("{} {}", number("pid").unwrap_or_default(), text("command"));
-            out.entry(cpu).or_default().push(Run { ago, name, state: text("state").to_owned() });
+            out.entry(cpu).or_default().push(Run { ago, name: named(task), state: text("state").to_owned() });
         }
     }
     out.values_mut().for_each(|runs| runs.sort_by_key(|run| run.ago));
@@ -105,5 +104,12 @@ mod tests {
         let lanes = lanes(&data);
         assert_eq!(lanes[&0].iter().map(|run| run.ago).collect::<Vec<_>>(), [20, 500]);
         assert_eq!(lanes.values().map(Vec::len).sum::<usize>(), 3);
+    }
+
+    #[test]
+    fn a_task_without_a_pid_is_not_the_idle_task() {
+        let data =
+            json!({"tasks": [{"pid": {"absent": "?"}, "cpu": 0, "command": "x", "last_run_ago_ns": 5}]});
+        assert_eq!(super::lanes(&data)[&0][0].name, "? x");
     }
 }

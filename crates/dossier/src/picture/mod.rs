@@ -12,6 +12,7 @@ mod waits;
 
 use crate::book::Book;
 use render::{Clean, Page};
+use serde_json::Value;
 use std::io;
 
 /// Width of all pictures, in their own units.
@@ -86,6 +87,12 @@ fn words(x: f64, y: f64, class: &'static str, text: &str, p: &mut Page<'_>) -> i
     p.own("</text>\n")
 }
 
+/// A task by its pid and name; what is not known of it is a question mark, and no number.
+fn task(of: &Value) -> String {
+    let pid = of.get("pid").and_then(Value::as_u64).map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+    format!("{pid} {}", of.get("command").and_then(Value::as_str).unwrap_or("?"))
+}
+
 /// As much of a text as so many units hold.
 fn cut(text: &str, width: f64) -> String {
     // a letter of the pictures' font takes about this
@@ -95,17 +102,6 @@ fn cut(text: &str, width: f64) -> String {
     }
     let kept: String = text.chars().take(most.saturating_sub(1)).collect();
     if kept.is_empty() { kept } else { kept + "…" }
-}
-
-/// `511.5 MB`
-pub(crate) fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes {
-        0..0x10_0000 => (1_u64 << 10, "KB"),
-        0x10_0000..0x4000_0000 => (1 << 20, "MB"),
-        _ => (1 << 30, "GB"),
-    };
-    let text = format!("{:.1}", bytes as f64 / unit as f64);
-    format!("{} {name}", text.strip_suffix(".0").unwrap_or(&text))
 }
 
 /// `12.3 s`, `4 min`

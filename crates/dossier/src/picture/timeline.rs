@@ -1,6 +1,6 @@
 //! The timeline: how much the kernel said when, what of it was trouble, and when tasks started.
 
-use super::{Rect, begin, end, rect, time, words};
+use super::{Rect, begin, end, rect, task as named, time, words};
 use crate::book::Book;
 use crate::page::all;
 use render::Page;
@@ -73,9 +73,7 @@ impl Timeline {
 /// When a task started.
 fn start(task: &Value) -> Option<(f64, String)> {
     let at = task.get("start_time").and_then(Value::as_u64)?;
-    let pid = task.get("pid").and_then(Value::as_u64).unwrap_or_default();
-    let name = task.get("command").and_then(Value::as_str).unwrap_or("?");
-    Some((at as f64 / 1e9, format!("{pid} {name}")))
+    Some((at as f64 / 1e9, named(task)))
 }
 
 /// Writes the timeline.
@@ -138,4 +136,17 @@ fn ticks(
         rect(Rect { x: x - 1.0, y, width: 2.0, height: 18.0 }, class, 1, &title, p)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_task_without_a_pid_is_not_the_idle_task() {
+        let of = |pid: Value| start(&json!({"pid": pid, "command": "x", "start_time": 2_000_000_000_u64}));
+        assert_eq!(of(json!(7)), Some((2.0, "7 x".to_owned())));
+        assert_eq!(of(json!({"absent": "?"})), Some((2.0, "? x".to_owned())));
+    }
 }

@@ -34,7 +34,9 @@ fn held(data: &Value, tasks: &Value) -> Vec<Held> {
     let of = |lock: &Value| {
         let text = |key: &str| lock.get(key).and_then(Value::as_str).unwrap_or("?");
         let waiters = all(lock, "waiters");
-        let waiter = |task: &Value| name(task.get("pid").and_then(Value::as_u64).unwrap_or_default());
+        let waiter = |task: &Value| {
+            task.get("pid").and_then(Value::as_u64).map_or_else(|| "task not known".to_owned(), name)
+        };
         Held {
             lock: format!("{} {}", text("kind"), text("lock").trim_start_matches("0x")),
             owner: lock
@@ -120,9 +122,10 @@ mod tests {
     fn waiters_and_owners_have_names() {
         let tasks = json!({"tasks": [{"pid": 1, "command": "a"}, {"pid": 2, "command": "b"}]});
         let waiters: Vec<Value> = (0..10).map(|_| json!({"pid": 2})).collect();
-        let data = json!({"locks": [{"kind": "mutex", "lock": "0xff00", "owner": 1, "waiters": waiters}, {"kind": "rwsem", "owner": null, "waiters": []}]});
+        let data = json!({"locks": [{"kind": "mutex", "lock": "0xff00", "owner": 1, "waiters": waiters}, {"kind": "rwsem", "owner": null, "waiters": [{"pid": {"absent": "?"}}]}]});
         let locks = held(&data, &tasks);
         assert_eq!((locks[0].owner.as_str(), locks[0].waiters[0].as_str(), locks[0].more), ("1 a", "2 b", 2));
         assert_eq!(locks[1].owner, "owner not known");
+        assert_eq!(locks[1].waiters, ["task not known"], "and not the idle task, 0");
     }
 }

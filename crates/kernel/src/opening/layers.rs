@@ -51,6 +51,7 @@ impl Layers {
     #[must_use]
     pub fn new(options: OpenOptions, image: Image) -> Self {
         let servers = Debuginfod::from_env().filter(|_| !options.no_search && !options.no_debuginfod);
+        image.dump.read_excluded_as_zeros(options.zero_excluded);
         Self {
             servers: servers.map(Arc::new),
             options,

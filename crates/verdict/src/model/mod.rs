@@ -101,6 +101,15 @@ pub struct Place {
     pub inlined: Option<String>,
 }
 
+impl Place {
+    /// Its source file and line, as far as they are known: `drivers/virtio/virtio_ring.c:550`.
+    #[must_use]
+    pub fn source(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        Some(self.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+    }
+}
+
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.function.is_empty() {

@@ -36,6 +36,9 @@ impl Run for BugReport {
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
     }
+    fn names_no_place(&self) -> bool {
+        true
+    }
     fn examples(&self) -> &'static [Example] {
         const { &[Example::new("bugreport", "what a report of a wrong answer needs")] }
     }

@@ -1,7 +1,7 @@
 //! `define`, `document`, `echo`: the macros of the shell. Its front end reads the lines of a macro ([`crate::Draft`]); here they
 //! are listed.
 
-use crate::{CommandError, Cx, Example, Layer, Run};
+use crate::{CommandError, Cx, Example, Layer, Run, Writes};
 use kernel::Fetch;
 use report::{Line, Record, Report, Role};
 
@@ -62,6 +62,10 @@ impl Run for Define {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
+    }
+    fn writes(&self, args: &DefineArgs) -> Writes {
+        // its lines follow, with words that are not there yet
+        if args.name.is_none() { Writes::NOTHING } else { Writes::Anything }
     }
     fn examples(&self) -> &'static [Example] {
         const {

@@ -1,6 +1,6 @@
 //! Commands about the program itself, and crash's commands that a reader of dumps cannot have.
 
-use crate::{CommandError, Cx, Example, Layer, Run};
+use crate::{CommandError, Cx, Example, Layer, Run, Writes};
 use kernel::Fetch;
 use report::Report;
 
@@ -133,25 +133,32 @@ impl Run for Gdb {
     fn needs(&self, _args: &AnyArgs) -> Layer {
         Layer::Nothing
     }
-    fn run(&self, cx: &mut Cx<'_>, args: &AnyArgs) -> Result<Report, CommandError> {
-        let texts: Vec<&str> = args.words.iter().map(String::as_str).collect();
-        let lead: &[&str] = match texts.as_slice() {
-            [] => return Err(CommandError::failed("there is no gdb inside; see \"help gdb\"")),
-            // without the name that crash's p puts before a variable's value
-            ["p", ..] => &["print"],
-            ["whatis" | "bt" | "list" | "frame" | "up" | "down" | "x" | "printf" | "set", ..] => &[],
-            ["l", ..] => &["list"],
-            [first, ..] if crate::engine::gdb::respell(&args.words).is_none() => {
-                return Err(CommandError::failed(format_args!(
-                    "{first}: there is no gdb inside, and no command of crashlens answers this word"
-                )));
-            }
-            _ => &[],
-        };
-        let rest = if lead.is_empty() { &texts[..] } else { texts.get(1..).unwrap_or(&[]) };
-        let words: Vec<String> = lead.iter().chain(rest).map(|w| (*w).to_owned()).collect();
-        crate::run(cx, &words)
+    fn writes(&self, args: &AnyArgs) -> Writes {
+        ours(args).map_or(Writes::NOTHING, |words| crate::words_write(&words))
     }
+    fn run(&self, cx: &mut Cx<'_>, args: &AnyArgs) -> Result<Report, CommandError> {
+        crate::run(cx, &ours(args)?)
+    }
+}
+
+/// The words of gdb's as words of ours.
+fn ours(args: &AnyArgs) -> Result<Vec<String>, CommandError> {
+    let texts: Vec<&str> = args.words.iter().map(String::as_str).collect();
+    let lead: &[&str] = match texts.as_slice() {
+        [] => return Err(CommandError::failed("there is no gdb inside; see \"help gdb\"")),
+        // without the name that crash's p puts before a variable's value
+        ["p", ..] => &["print"],
+        ["whatis" | "bt" | "list" | "frame" | "up" | "down" | "x" | "printf" | "set", ..] => &[],
+        ["l", ..] => &["list"],
+        [first, ..] if crate::engine::gdb::respell(&args.words).is_none() => {
+            return Err(CommandError::failed(format_args!(
+                "{first}: there is no gdb inside, and no command of crashlens answers this word"
+            )));
+        }
+        _ => &[],
+    };
+    let rest = if lead.is_empty() { &texts[..] } else { texts.get(1..).unwrap_or(&[]) };
+    Ok(lead.iter().chain(rest).map(|w| (*w).to_owned()).collect())
 }
 
 impl Run for Wr {

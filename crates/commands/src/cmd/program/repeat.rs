@@ -1,6 +1,6 @@
 //! `repeat`: a command over and over, until it is stopped.
 
-use crate::{CommandError, Cx, Example, Layer, Run};
+use crate::{CommandError, Cx, Example, Layer, Run, Writes};
 use kernel::Fetch;
 use report::Report;
 use std::time::{Duration, Instant};
@@ -41,6 +41,9 @@ impl Run for Repeat {
             .iter()
             .position(|word| crate::find(word).is_some())
             .map_or(Fetch::Always, |at| crate::words_debug_files(words.get(at..).unwrap_or_default()))
+    }
+    fn writes(&self, args: &RepeatArgs) -> Writes {
+        crate::words_write(&args.command)
     }
     fn examples(&self) -> &'static [Example] {
         const {

@@ -4,7 +4,7 @@ use crate::engine::command::has_letter;
 use crate::engine::dispatch;
 use crate::show::problems::Undecided;
 use crate::show::tasks::{self, Named, banner};
-use crate::{CommandError, Cx, Example, Run};
+use crate::{CommandError, Cx, Example, Run, Writes};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::sched::task::Task;
@@ -27,7 +27,10 @@ const KNOWN: [(&str, bool); 9] = [
     ("sig", false),
     ("vtop", true),
 ];
-const STATES: [&str; 12] = ["RU", "IN", "UN", "ST", "ZO", "TR", "SW", "DE", "WA", "PA", "ID", "NE"];
+/// The states that it knows, as `ps` shows them.
+pub const STATES: [&str; 12] = ["RU", "IN", "UN", "ST", "ZO", "TR", "SW", "DE", "WA", "PA", "ID", "NE"];
+/// The kinds of tasks that it knows.
+pub const KINDS: [&str; 4] = ["kernel", "user", "gleader", "active"];
 /// Tasks whose answers are handed out together.
 const BATCH: usize = 256;
 
@@ -57,6 +60,17 @@ impl Run for Foreach {
     fn debug_files(&self, words: &[String]) -> Fetch {
         let known = |w: &str| KNOWN.iter().any(|(name, _)| *name == w);
         dispatch::debug_files_of_each(words.iter().map(String::as_str).filter(|w| known(w)), words)
+    }
+    fn writes(&self, args: &ForeachArgs) -> Writes {
+        let known = |word: &str| KNOWN.iter().find(|(name, _)| *name == word).copied();
+        let mut words = args.words.iter();
+        let first = words.by_ref().find_map(|word| known(word));
+        let all = first.map(|first| runs(first, words, &known)).unwrap_or_default();
+        let each = all.iter().map(|one| {
+            let name = std::iter::once(one.name.to_owned());
+            crate::words_write(&name.chain(one.arguments.iter().cloned()).collect::<Vec<_>>())
+        });
+        each.fold(Writes::NOTHING, Writes::and)
     }
     fn examples(&self) -> &'static [Example] {
         const {

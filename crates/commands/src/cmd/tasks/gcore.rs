@@ -1,9 +1,9 @@
 //! `gcore`: a process as a core file, for debuggers of user programs ([`kernel::fs::coredump`]).
 
-use crate::show::holes::{Hole, Holes};
+use crate::show::holes::{self, Hole, Holes};
 use crate::show::problems;
 use crate::show::tasks;
-use crate::{CommandError, Cx, Example, Run};
+use crate::{CommandError, Cx, Example, Run, Writes};
 use kernel::fs::coredump::elf::Writer;
 use kernel::fs::coredump::notes::notes;
 use kernel::fs::coredump::threads::{self, Thread};
@@ -49,6 +49,10 @@ impl Run for Gcore {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
+    }
+    fn writes(&self, args: &GcoreArgs) -> Writes {
+        // without a name it is made of the process's, in this folder
+        args.output.as_deref().map_or_else(|| Writes::file("."), holes::both)
     }
     fn examples(&self) -> &'static [Example] {
         const {

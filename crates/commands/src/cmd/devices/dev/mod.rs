@@ -7,7 +7,7 @@ mod pci;
 
 use crate::show::problems;
 use crate::show::tasks::unknown;
-use crate::{CommandError, Cx, Example, Layer, Run};
+use crate::{CommandError, Cx, Example, Layer, Run, Writes};
 use base::VirtAddr;
 use kernel::block::genhd::{self, Disk};
 use kernel::driver::resource::{self, Resource, Resources};
@@ -57,6 +57,9 @@ impl Run for Dev {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
+    }
+    fn writes(&self, args: &DevArgs) -> Writes {
+        args.dump.get(1).map_or(Writes::NOTHING, |path| Writes::file(path))
     }
     fn examples(&self) -> &'static [Example] {
         const {

@@ -4,9 +4,10 @@ mod cache;
 mod reference;
 
 use crate::show::address;
+use crate::show::holes;
 use crate::show::problems::{Undecided, not_whole};
 use crate::show::tasks::{self, banner, unknown};
-use crate::{CommandError, Cx, Example, Run};
+use crate::{CommandError, Cx, Example, Run, Writes};
 use base::VirtAddr;
 use kernel::fs::file::{self, Open};
 use kernel::fs::fs_struct::{self, Place};
@@ -65,6 +66,12 @@ impl Run for Files {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
+    }
+    fn writes(&self, args: &FilesArgs) -> Writes {
+        match args.save.as_slice() {
+            [_, path] => holes::both(path),
+            _ => Writes::NOTHING,
+        }
     }
     fn examples(&self) -> &'static [Example] {
         const {

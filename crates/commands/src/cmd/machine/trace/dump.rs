@@ -13,6 +13,11 @@ use std::fmt::Write as _;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+/// Where it goes, where no file is named.
+pub(super) const fn default_path(args: &TraceArgs) -> &'static str {
+    if args.dat { "trace.dat" } else { "dump_tracing_dir" }
+}
+
 /// Writes a file, or a folder.
 pub(super) fn write(
     cx: &Cx<'_>,
@@ -42,7 +47,7 @@ pub(super) fn write(
         ));
     }
     let size = sizes.first().copied().unwrap_or_else(|| s.page_size());
-    let path = file.unwrap_or(if args.dat { "trace.dat" } else { "dump_tracing_dir" });
+    let path = file.unwrap_or_else(|| default_path(args));
     cx.may_write(path)?;
     let events = s.trace_events();
     crate::show::problems::tell(report, "trace", "kinds of events", &events.problems);

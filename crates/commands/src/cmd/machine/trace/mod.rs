@@ -4,7 +4,7 @@ mod dump;
 
 use crate::show::problems;
 use crate::show::tasks;
-use crate::{CommandError, Cx, Example, Run};
+use crate::{CommandError, Cx, Example, Run, Writes};
 use base::VirtAddr;
 use kernel::trace::event::Events;
 use kernel::trace::format::{Format, Lack, Names, Symbol};
@@ -63,6 +63,13 @@ impl Run for Trace {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
+    }
+    fn writes(&self, args: &TraceArgs) -> Writes {
+        match args.words.as_slice() {
+            [word] if word == "dump" => Writes::file(dump::default_path(args)),
+            [word, path] if word == "dump" => Writes::file(path),
+            _ => Writes::NOTHING,
+        }
     }
     fn examples(&self) -> &'static [Example] {
         const {

@@ -169,7 +169,7 @@ fn begun(v: &Verdict) -> Report {
 fn short(v: &Verdict) -> Report {
     let mut out = begun(v);
     let mut line = banner_head("VERDICT").field("headline", v.headline.to_string());
-    if let Some(at) = v.place.as_ref().and_then(source) {
+    if let Some(at) = v.place.as_ref().and_then(Place::source) {
         line = line.text("  ").cell(at).role(Role::Path);
     }
     out.line(line);
@@ -193,12 +193,6 @@ fn short(v: &Verdict) -> Report {
 fn banner_head(text: &'static str) -> Line {
     let colon = if text.is_empty() { "" } else { ":" };
     Line::new().styled(format!("{text:>12}{colon:<1} "), Role::Heading)
-}
-
-/// `drivers/virtio/virtio_ring.c:550`
-fn source(p: &Place) -> Option<String> {
-    let file = p.file.as_ref()?;
-    Some(p.line.map_or_else(|| file.clone(), |n| format!("{file}:{n}")))
 }
 
 /// How many lines of a statement are shown.
@@ -299,7 +293,7 @@ fn signature(known: &Result<String, String>) -> Cell {
 fn headline(v: &Verdict, out: &mut Report) {
     let mut line = head("VERDICT").field("headline", v.headline.to_string());
     if let Some(p) = &v.place {
-        if let Some(at) = source(p) {
+        if let Some(at) = p.source() {
             line = line.text("   ").cell(at).role(Role::Path);
         }
         if let Some(f) = &p.inlined {

@@ -5,7 +5,7 @@ mod source;
 
 use crate::show::address;
 use crate::show::tasks;
-use crate::{CommandError, Cx, Example, Layer, Run, respelled};
+use crate::{CommandError, Cx, Example, Layer, Run, Writes, respelled};
 use address::Side;
 use base::VirtAddr;
 use dump::Words;
@@ -138,6 +138,9 @@ impl Run for Rd {
     }
     fn normalise(&self, words: Vec<String>) -> Vec<String> {
         respelled(words, self.respell())
+    }
+    fn writes(&self, args: &RdArgs) -> Writes {
+        args.raw.as_deref().map_or(Writes::NOTHING, Writes::file)
     }
     fn examples(&self) -> &'static [Example] {
         const {

@@ -4,7 +4,7 @@ mod assign;
 
 use crate::engine::settings::Effect;
 use crate::show::tasks;
-use crate::{CommandError, Cx, Example, Layer, Run, VARIABLES, Variable, after_options};
+use crate::{CommandError, Cx, Example, Layer, Run, VARIABLES, Variable, Writes, after_options};
 use kernel::Fetch;
 use kernel::Session;
 use kernel::log::event::Class;
@@ -57,6 +57,12 @@ impl Run for Set {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Lacking
+    }
+    fn writes(&self, args: &SetArgs) -> Writes {
+        // several variables may be set in one line
+        let set = args.words.windows(2).filter(|pair| pair.first().is_some_and(|name| name == "error"));
+        let files = set.filter_map(|pair| pair.get(1)).filter(|to| !matches!(&***to, "default" | "redirect"));
+        files.map(|path| Writes::file(path)).fold(Writes::NOTHING, Writes::and)
     }
     fn examples(&self) -> &'static [Example] {
         const {
