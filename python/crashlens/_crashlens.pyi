@@ -134,7 +134,8 @@ class Type:
     def kind(self) -> str:
         """void, int, bool, float, pointer, array, struct, union, enum or function, behind typedefs."""
     @property
-    def is_signed(self) -> bool: ...
+    def is_signed(self) -> bool:
+        """Whether its numbers may be negative: those of an integer or an enumeration."""
     @property
     def size(self) -> int:
         """In bytes."""
@@ -189,7 +190,8 @@ class Object:
     def enumerator_(self) -> Optional[str]:
         """The name of its number, of an enumeration."""
     def value_(self) -> Any:
-        """Its value in Python: a number, a bool, a list, a dict of members."""
+        """Its value in Python: a number, a bool, a list, a dict of members. A member that is an array without a length (`[]`) is
+        `None`: how much of it is there the type does not say."""
     def member_(self, name: str) -> Object: ...
     def address_of_(self) -> Object: ...
     def deref_(self) -> Object: ...

@@ -12,7 +12,7 @@ from ._crashlens import Object, Type
 def dtype(type: Type) -> numpy.dtype:
     """The dtype of a type: structs become records. Bit-fields, and members without a name or a size, are left out of them."""
     kind = type.kind
-    if kind == "int":
+    if kind in ("int", "enum"):
         return numpy.dtype(f"<{'i' if type.is_signed else 'u'}{type.size}")
     if kind == "bool":
         return numpy.dtype("?")
@@ -20,8 +20,6 @@ def dtype(type: Type) -> numpy.dtype:
         return numpy.dtype(f"<f{type.size}")
     if kind == "pointer":
         return numpy.dtype("<u8")
-    if kind == "enum":
-        return numpy.dtype(f"<u{type.size}")
     if kind == "array" and type.length is not None and type.type_ is not None:
         return numpy.dtype((dtype(type.type_), (type.length,)))
     if kind in ("struct", "union"):

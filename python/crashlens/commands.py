@@ -150,7 +150,8 @@ class _Argument:
             raise UsageError(f"{word}: without a dump there is no {self.kind.__name__}")
         if self.kind is Task:
             try:
-                return dump.task(int(word)) if word.isdecimal() else dump.task(int(word, 16))
+                # a number alone is a pid; an address is handed on as one, however small it is
+                return dump.task(int(word)) if word.isdecimal() else dump.task(hex(int(word, 16)))
             except (ValueError, LookupError):
                 raise UsageError(f"{word}: no such task: a pid, or an address in hex") from None
         try:
@@ -208,7 +209,10 @@ class _Command:
         except (KeyboardInterrupt, Interrupted, UsageError, CommandFailed):
             raise
         except _Stopped:
-            raise CommandFailed(f"stopped: it took more than {self.seconds:g} seconds", [], False) from None
+            failed = CommandFailed(f"stopped: it took more than {self.seconds:g} seconds", [], False)
+            # the question that it had asked was stopped, and not the command: see own.rs
+            failed.is_limit = True  # type: ignore[attr-defined]
+            raise failed from None
         except BaseException as error:
             raise self._failed(error) from None
 

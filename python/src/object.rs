@@ -5,6 +5,7 @@ use crate::numbers::number;
 use crate::reports::preformatted;
 use crate::types::{Type, word};
 use crate::walks;
+use crate::work::ask;
 use crashlens::{Error, Kind, Scalar, Value};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
@@ -13,6 +14,9 @@ use pyo3::types::{PyBytes, PyDict, PyList, PySlice};
 
 /// The longest array that becomes a Python list as a whole.
 const MOST: u64 = 1 << 20;
+
+/// So many bytes are read by a helper, so that Ctrl-C ends it.
+const LONG: u64 = 1 << 20;
 
 /// What a walk meets, each with its key, and why there may be more.
 type Walked = (Vec<(u64, Object)>, Vec<String>);
@@ -155,7 +159,11 @@ impl Object {
                 let out = PyDict::new(py);
                 for name in own.0.ty().member_names().map_err(|e| raised(py, &e))? {
                     let member = Bound::new(py, own.member_(py, &name)?)?;
-                    out.set_item(name, Self::value_(&member)?)?;
+                    // how much of an array without a length is there the type does not say
+                    let is_open = member.get().kind(py)? == Kind::Array
+                        && member.get().0.ty().len().map_err(|e| raised(py, &e))?.is_none();
+                    let value = if is_open { py.None().into_bound(py) } else { Self::value_(&member)? };
+                    out.set_item(name, value)?;
                 }
                 Ok(out.into_any())
             }
@@ -194,10 +202,17 @@ impl Object {
         Ok(PyBytes::new(py, &self.0.string(max).map_err(|e| raised(py, &e))?))
     }
     fn bytes_<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.0.bytes().map_err(|e| raised(py, &e))?))
+        let value = self.0.clone();
+        let is_long = self.0.ty().size().is_ok_and(|size| size > LONG);
+        let bytes = match is_long {
+            true => ask(py, &crashlens::Dump::of(&self.0), move |_| value.bytes())?,
+            false => value.bytes().map_err(|e| raised(py, &e))?,
+        };
+        Ok(PyBytes::new(py, &bytes))
     }
     fn text_(&self, py: Python<'_>) -> PyResult<String> {
-        self.0.text().map_err(|e| raised(py, &e))
+        let value = self.0.clone();
+        ask(py, &crashlens::Dump::of(&self.0), move |_| value.text())
     }
     /// The entries of a list, tree or table that begins here, and why there may be more.
     #[pyo3(signature = (how, of = None, member = None))]
@@ -338,16 +353,18 @@ impl Object {
     }
     fn __sub__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = other.py();
-        let both = other.cast::<Self>().ok().map(|other| other.get().kind(py)).transpose()?;
+        let is_place = |kind: Kind| matches!(kind, Kind::Pointer | Kind::Array);
+        // between pointers: how many elements, as C has it
+        if let Ok(other) = other.cast::<Self>()
+            && is_place(other.get().kind(py)?)
+            && is_place(self.kind(py)?)
+        {
+            let apart = self.0.elements_from(&other.get().0).map_err(|e| raised(py, &e))?;
+            return number(py, Scalar::Int(apart));
+        }
         let (own, other) = self.plain(other)?;
-        match (self.kind(py)?, both) {
-            // between pointers: how many elements, as C has it
-            (Kind::Pointer, Some(Kind::Pointer)) => {
-                let inner = self.0.ty().inner().map_err(|e| raised(py, &e))?;
-                let size = inner.and_then(|ty| ty.size().ok()).unwrap_or(1).max(1);
-                own.sub(other)?.floor_div(size)
-            }
-            (Kind::Pointer | Kind::Array, _) => {
+        match self.kind(py)? {
+            Kind::Pointer | Kind::Array => {
                 let by = i128::from(other.extract::<i64>()?);
                 Ok(Bound::new(py, self.moved(py, by.saturating_neg())?)?.into_any())
             }

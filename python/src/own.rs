@@ -71,8 +71,16 @@ pub(crate) fn add_command(
     let args = arguments.into_iter().map(argument).collect::<PyResult<_>>()?;
     let needs = if needs_dump { Layer::Image } else { Layer::Nothing };
     let own = name.clone();
-    let call = Box::new(move |_: &mut commands::Cx<'_>, given: commands::Given| {
-        Python::attach(|py| answer(py, &own, &call, given).map_err(|e| failure(py, &e)))
+    let call = Box::new(move |cx: &mut commands::Cx<'_>, given: commands::Given| {
+        Python::attach(|py| {
+            answer(py, &own, &call, given).map_err(|e| {
+                // its time is over: what it had asked was stopped, while the command itself has an answer to give
+                if e.value(py).hasattr("is_limit").unwrap_or(false) {
+                    cx.cancel.go_on();
+                }
+                failure(py, &e)
+            })
+        })
     });
     commands::add(Own { name, about, details, args, needs, call }).map_err(PyValueError::new_err)
 }

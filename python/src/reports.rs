@@ -179,7 +179,10 @@ fn table(
         };
         heading = cell.role(Role::Heading).text(if n == last { "" } else { "  " });
     }
-    report.line(heading);
+    // dicts name the columns: where there is none, there is no column to name
+    if !columns.is_empty() {
+        report.line(heading);
+    }
     let row = |cells: Vec<Cell>| {
         let mut line = Line::new();
         for (n, ((name, width, is_number), cell)) in columns.iter().zip(cells).enumerate() {

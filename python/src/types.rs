@@ -43,8 +43,7 @@ impl Type {
     }
     #[getter]
     fn is_signed(&self, py: Python<'_>) -> PyResult<bool> {
-        let kind = self.0.kind().map_err(|e| raised(py, &e))?;
-        Ok(matches!(kind, Kind::Integer { signed: true }))
+        self.0.is_signed().map_err(|e| raised(py, &e))
     }
     #[getter]
     fn size(&self, py: Python<'_>) -> PyResult<u64> {

@@ -1,7 +1,7 @@
 //! Lists, trees and tables of the kernel.
 
-use crate::errors::raised;
 use crate::object::Object;
+use crate::work::ask;
 use crashlens::{Error, Value, Walk};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -16,7 +16,7 @@ pub(crate) fn walk(
     of: Option<String>,
     member: Option<String>,
 ) -> PyResult<Found> {
-    let head = head.clone();
+    let (head, dump) = (head.clone(), crashlens::Dump::of(head));
     let work: Box<dyn FnOnce() -> Result<Walk, Error> + Send> = match (how, of, member) {
         ("list", Some(of), Some(member)) => Box::new(move || head.list(&of, &member)),
         ("hlist", Some(of), Some(member)) => Box::new(move || head.hlist(&of, &member)),
@@ -26,7 +26,7 @@ pub(crate) fn walk(
         ("maple", of, None) => Box::new(move || head.maple(of.as_deref())),
         _ => return Err(PyValueError::new_err(format!("{how}: no list, tree or table is walked so"))),
     };
-    let found = py.detach(work).map_err(|e| raised(py, &e))?;
+    let found = ask(py, &dump, move |_| work())?;
     let entries = found.entries.into_iter().map(|entry| (entry.index, Object(entry.value))).collect();
     Ok((entries, found.problems))
 }

@@ -33,7 +33,7 @@ def in_state(
     return Table(rows, notes=[f"more: {word}" for word in more])
 
 
-def test_a_command_has_data_text_json_and_html(dump):
+def test_a_command_has_data_text_json_and_html(dump, truth):
     report = dump.run("in-state IN --kernel --least=2")
     assert report.command == "in-state"
     assert all(row.keys() == {"pid", "task", "comm"} and row["pid"] >= 2 for row in report["rows"])
@@ -41,8 +41,14 @@ def test_a_command_has_data_text_json_and_html(dump):
     assert report.text.splitlines()[0].split() == ["PID", "TASK", "COMM"]
     assert f"{dump.task(2).address:x}" in report.text and "kthreadd" in report._repr_html_()
     assert dump.run("in-state IN a b")["notes"] == [{"kind": "info", "text": "more: a"}, {"kind": "info", "text": "more: b"}]
+    # who waits for a child of vfork sleeps without being disturbed, as the guest said too
+    states = {task["pid"]: task["state"] for task in truth["tasks"]}
     default = dump.run("in-state")
-    assert default["rows"] == [] and default.text.split() == ["PID", "TASK", "COMM"]
+    assert [row["comm"] for row in default["rows"]] == ["job-vfork"]
+    assert all(states[row["pid"]] == "D" for row in default["rows"])
+    # rows that are dicts name the columns: without rows there are none
+    nothing = dump.run("in-state --least=999999")
+    assert nothing["rows"] == [] and nothing.text == ""
 
 
 def test_it_has_help(dump):
@@ -95,8 +101,10 @@ def test_arguments_and_values_have_types(dump):
     # memory that is not there is a value that says so, and the answer is not whole
     assert "absent" in report["lost"] and report.is_incomplete
     assert dump.run(f"kinds {dump.task(1).address:x} {at:x}")["comm"] == "init"
-    for line in ["kinds 999999 0", "kinds 1 nosuch"]:
-        with pytest.raises(crashlens.CommandError, match="kinds: (999999|nosuch)"):
+    # 1f is an address, and no pid 31
+    assert dump.task(31).pid == 31
+    for line in ["kinds 999999 0", "kinds 1 nosuch", "kinds 1f 0"]:
+        with pytest.raises(crashlens.CommandError, match="kinds: (999999|nosuch|1f)"):
             dump.run(line)
 
 

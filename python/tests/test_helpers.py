@@ -74,7 +74,8 @@ def test_red_black_trees(dump):
 
 
 def test_xarrays(dump, truth):
-    tree = dump.object("struct radix_tree_root", dump.symbol("irq_desc_tree"))
+    # radix_tree_root is a macro that stands for xarray since 4.20
+    tree = dump.object("struct xarray", dump.symbol("irq_desc_tree"))
     found = {index: desc for index, desc in xa_for_each(tree, "struct irq_desc")}
     assert len(found) > 5 and all(desc.irq_data.irq == index for index, desc in found.items())
 

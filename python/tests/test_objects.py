@@ -53,7 +53,16 @@ def test_pointers_are_c_s(dump):
     assert pointer.deref_() == init and pointer[0].pid == 0 and pointer.pid == 0
     size = dump.type("struct task_struct").size
     assert int(pointer + 1) == init.address_ + size and int(pointer - 1) == init.address_ - size
-    assert (pointer + 3) - pointer == 3
+    assert (pointer + 3) - pointer == 3 and pointer - (pointer + 3) == -3
+    assert init.comm[4].address_of_() - init.comm == 4
+    untyped = pointer.cast_("void *")
+    assert untyped + 5 - untyped == 5
+    # elements of another size, or of none that is known, are not counted
+    with pytest.raises(crashlens.ExpressionError, match="pointers to struct task_struct and char"):
+        pointer - pointer.cast_("char *")
+    declared = dump.object("struct net_device", init.address_).dm_private
+    with pytest.raises(crashlens.ExpressionError, match="dm_hw_stat_delta"):
+        declared - declared
     assert (pointer + 1).type_.name == pointer.type_.name
     assert pointer.comm.string_() == b"swapper/0"
     null = dump.eval("(struct task_struct *)0")
@@ -115,6 +124,9 @@ def test_values_in_python(dump):
     head = dump["modules"]
     assert head.value_() == {"next": int(head.next), "prev": int(head.prev)}
     assert isinstance(dump["init_task"].pid.value_(), int)
+    # an array without a length is not told to be empty
+    filename = dump.object("struct filename", head.address_)
+    assert filename.type_.members[-1].type_.length is None and filename.value_()["iname"] is None
     assert "next = 0x" in repr(head) and "next" in head._repr_html_()
     assert repr(dump.task(1).object.pid) == "(pid_t)1"
 
@@ -124,6 +136,8 @@ def test_enumerators(dump):
     module = crashlens.container_of(dump["modules"].next, "struct module", "list")
     assert module.state == states["MODULE_STATE_LIVE"] and module.state.enumerator_ == "MODULE_STATE_LIVE"
     assert dump["init_task"].pid.enumerator_ is None
+    assert not dump.type("enum module_state").is_signed
+    assert dump.type("enum lru_status").is_signed == (min(dump.type("enum lru_status").enumerators.values()) < 0)
 
 
 def test_markup_of_the_dump_is_text(dump):

@@ -371,7 +371,17 @@ pub trait VirtRead: Send + Sync {
             let to_page_end = PAGE_SIZE - at.page_offset();
             let want = (max - out.len()).min(chunk.len()).min(to_page_end as usize);
             let Some(part) = chunk.get_mut(..want) else { break };
-            self.read(at, part)?;
+            if self.read(at, part).is_err() {
+                // a page of which the dump has a part: the text may end in it
+                for n in 0..want as u64 {
+                    match self.u8(at.add(n))? {
+                        0 => return Ok(out),
+                        byte => out.push(byte),
+                    }
+                }
+                at = at.add(want as u64);
+                continue;
+            }
             match part.iter().position(|&b| b == 0) {
                 Some(end) => {
                     out.extend(part.iter().take(end));
@@ -423,6 +433,25 @@ mod tests {
         let fault = mem.cstr(VirtAddr(0x1ffd), 64).unwrap_err();
         assert_eq!(fault.at, VirtAddr(0x2000));
         assert_eq!(fault.to_string(), "address 0x2000: not mapped (PTE entry not present)");
+    }
+
+    /// The first bytes of a page at 0x1000.
+    struct Part(&'static [u8]);
+    impl VirtRead for Part {
+        fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+            let from = at.0.checked_sub(0x1000).map(|from| from as usize);
+            let there = from.and_then(|from| self.0.get(from..from + buf.len()));
+            let there = there.ok_or(Fault { at, kind: FaultKind::NotMapped("PTE") })?;
+            buf.copy_from_slice(there);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_string_that_ends_in_what_is_there_of_a_page_is_read() {
+        assert_eq!(Part(b"abc\0d").cstr(VirtAddr(0x1000), 64).unwrap(), b"abc");
+        assert_eq!(Part(b"abc").cstr(VirtAddr(0x1001), 2).unwrap(), b"bc");
+        assert_eq!(Part(b"abc").cstr(VirtAddr(0x1001), 64).unwrap_err().at, VirtAddr(0x1003));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! what memory lacks stays a value ([`Absent`]) and shows as a mark in the text.
 
 mod absent;
+mod apart;
 mod ast;
 mod build;
 mod error;

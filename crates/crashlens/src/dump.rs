@@ -4,10 +4,9 @@ use crate::handle::Handle;
 use crate::{Error, Task, Type, Value};
 use ::dump::ReadAt;
 use base::{Cancel, PhysAddr, PhysRead as _, VirtAddr};
-use commands::{Cx, Settings};
+use commands::Settings;
 use kernel::{Fetch, Image, KernelError, Layers, OpenOptions, Session, Workspace};
-use report::{Item, Report};
-use std::ops::ControlFlow;
+use report::Report;
 use std::path::PathBuf;
 use std::sync::Arc;
 use verdict::Verdict;
@@ -113,6 +112,12 @@ impl Dump {
     #[must_use]
     pub fn from_layers(layers: Arc<Layers>, cancel: Cancel) -> Self {
         Self(Handle::new(layers, cancel))
+    }
+
+    /// The dump that a value is of.
+    #[must_use]
+    pub fn of(value: &Value) -> Self {
+        Self(value.handle().clone())
     }
 
     /// Opens a dump that is in memory: one file's bytes, or those of each part of a split one.
@@ -253,28 +258,33 @@ impl Dump {
         Ok(self.0.layers().image().dump.read_phys(PhysAddr(address), into)?)
     }
 
-    /// The address of a symbol, of the kernel or a module.
+    /// The address of a symbol, of the kernel or a module; `None` where there is none of this name.
     ///
     /// # Errors
-    /// See [`Self::session`].
+    /// See [`Self::session`]. The dump lacks symbols, and this may be one of them.
     pub fn symbol(&self, name: &str) -> Result<Option<u64>, Error> {
         self.0.answer(|s| {
-            Ok(s.symbol(name).or_else(|| s.named(name).first().map(|symbol| symbol.addr)).map(|at| at.0))
+            let found = s.symbol(name).or_else(|| s.named(name).first().map(|symbol| symbol.addr));
+            Ok(found.map_or_else(|| s.optional_symbol(name), |at| Ok(Some(at)))?.map(|at| at.0))
         })
     }
 
-    /// The symbol that an address lies in.
+    /// The symbol that an address lies in; `None` where it is in none.
     ///
     /// # Errors
-    /// See [`Self::session`].
+    /// See [`Self::session`]. The dump lacks symbols, and one of them may have it.
     pub fn locate(&self, address: u64) -> Result<Option<Symbol>, Error> {
         self.0.answer(|s| {
-            Ok(s.locate(VirtAddr(address)).map(|found| Symbol {
+            let found = s.locate(VirtAddr(address)).map(|found| Symbol {
                 name: found.symbol.name.to_owned(),
                 address: found.symbol.addr.0,
                 offset: found.offset,
                 module: found.symbol.module.map(str::to_owned),
-            }))
+            });
+            match found {
+                None => Ok(s.optional_symbol(&format!("of {address:#x}")).map(|_| None)?),
+                found => Ok(found),
+            }
         })
     }
 
@@ -293,22 +303,13 @@ impl Dump {
     /// There is no such command, its arguments are wrong, or it has no answer.
     pub fn command(&self, line: &str) -> Result<Report, Error> {
         let _work = self.0.begin();
-        let mut settings = Settings::default();
-        let mut parts: Vec<Report> = Vec::new();
-        let mut sink = |part: &Report| {
-            parts.push(part.clone());
-            ControlFlow::Continue(())
-        };
-        let mut cx = Cx::new(Some(self.0.layers()), &mut settings, self.0.cancel(), &mut sink);
-        let report = commands::run(&mut cx, &commands::split_words(line));
+        let (mut settings, words) = (Settings::default(), commands::split_words(line));
+        let report =
+            commands::whole(Some(self.0.layers()), &mut settings, self.0.cancel(), &words, usize::MAX);
         // a command may not ask servers once it has ended; other questions may
         self.0.layers().allow(Fetch::Always);
         self.0.cancel().check()?;
-        let mut report = report?;
-        // what was shown as it came stands before the rest
-        let before: Vec<Item> = parts.into_iter().flat_map(|part| part.body.items).collect();
-        report.body.items.splice(0..0, before);
-        Ok(report)
+        Ok(report?.0)
     }
 
     /// [`Self::command`] as the JSON that `crashlens --json` prints.

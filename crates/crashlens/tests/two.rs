@@ -174,3 +174,41 @@ fn lists_trees_and_tables_are_walked() {
     assert_eq!(queue.per_cpu(1).unwrap().member("cpu").unwrap().number().unwrap(), 1);
     assert!(queue.per_cpu(99).is_err());
 }
+
+/// What a cut dump has lost is not told as what is not there.
+#[test]
+fn a_dump_without_its_symbols_says_so() {
+    let mut cut = sample();
+    cut.truncate(6 << 20);
+    let dump = Dump::from_bytes(vec![cut], Options::new().search(false)).unwrap();
+    for lost in [dump.symbol("linux_banner").map(|_| ()), dump.locate(0xffff_ffff_8100_0000).map(|_| ())] {
+        let why = lost.unwrap_err().to_string();
+        assert!(why.contains("is not known: kallsyms is not in the dump"), "{why}");
+    }
+    assert!(dump.lacks_tasks().unwrap().is_some());
+}
+
+#[test]
+fn pointers_are_apart_by_elements_of_a_size() {
+    let dump = Dump::from_bytes(vec![sample()], Options::new().search(false)).unwrap();
+    let at = |text: &str| dump.eval(text).unwrap();
+    assert_eq!(at("&init_task + 3").elements_from(&at("&init_task")).unwrap(), 3);
+    assert_eq!(at("&init_task.comm[1]").elements_from(&at("init_task.comm + 4")).unwrap(), -3);
+    assert_eq!(at("(void *)8").elements_from(&at("(void *)3")).unwrap(), 5);
+    assert!(at("&init_task").elements_from(&at("(char *)&init_task")).is_err());
+    assert!(at("&init_task").elements_from(&at("init_task.pid")).is_err());
+    // a struct that is only declared
+    let declared = at("((struct net_device *)&init_task)->dm_private");
+    let why = declared.elements_from(&declared).unwrap_err().to_string();
+    assert!(why.contains("dm_hw_stat_delta"), "{why}");
+    let is_signed = |name: &str| dump.type_named(name).unwrap().is_signed().unwrap();
+    assert!(
+        is_signed("pid_t")
+            && is_signed("enum lru_status") == is_negative(&dump)
+            && !is_signed("enum pid_type")
+    );
+}
+
+fn is_negative(dump: &Dump) -> bool {
+    dump.type_named("enum lru_status").unwrap().enumerators().unwrap().iter().any(|(_, value)| *value < 0)
+}

@@ -1,6 +1,7 @@
 //! Arithmetic on promoted operands: C17 6.3.1 (conversions), 6.5.3 to 6.5.12 (operators).
 
 use super::Evaluator;
+use crate::apart::elements;
 use crate::ast::{BinOp, UnOp};
 use crate::error::ErrorKind;
 use crate::value::{Number, Value, step_of};
@@ -113,11 +114,8 @@ impl Evaluator<'_> {
     fn pointer_arithmetic(&self, op: BinOp, a: Operand, b: Operand) -> Result<Value, ErrorKind> {
         let bad = |ty: TypeRef| ErrorKind::Operand { operator: op.text().into(), ty: self.types.name(ty) };
         match (op, a, b) {
-            (BinOp::Sub, Operand::Pointer { at: x, to, ty }, Operand::Pointer { at: y, .. }) => {
-                let step = step_of(self.types, to)?.cast_signed();
-                let apart = x.wrapping_sub(y).cast_signed();
-                let count = apart.checked_div(step).ok_or_else(|| bad(ty))?;
-                Ok(self.int(8, true, i128::from(count)))
+            (BinOp::Sub, Operand::Pointer { at: x, to, .. }, Operand::Pointer { at: y, to: other, .. }) => {
+                Ok(self.int(8, true, elements(self.types, (x, to), (y, other))?))
             }
             (_, Operand::Pointer { at, to, ty }, Operand::Int { value, .. })
             | (BinOp::Add, Operand::Int { value, .. }, Operand::Pointer { at, to, ty }) => {

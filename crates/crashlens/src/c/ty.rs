@@ -89,6 +89,19 @@ impl Type {
     pub fn kind(&self) -> Result<Kind, Error> {
         self.with(|s| kind(s, self.ty))
     }
+    /// Whether its numbers may be negative: those of an integer or an enumeration.
+    ///
+    /// # Errors
+    /// The type cannot be read.
+    pub fn is_signed(&self) -> Result<bool, Error> {
+        self.with(|s| {
+            Ok(match &*s.types().resolve(self.ty)?.1 {
+                types::Type::Int { encoding, .. } => encoding.is_signed(),
+                types::Type::Enum { signed, .. } => *signed,
+                _ => false,
+            })
+        })
+    }
     /// Its size in bytes.
     ///
     /// # Errors

@@ -183,6 +183,16 @@ impl Value {
             }
         })
     }
+    /// How many elements this pointer or array is behind another one, as C's `-` counts them.
+    ///
+    /// # Errors
+    /// One is neither, its memory is missing, or their elements are of several sizes or of none that is known.
+    pub fn elements_from(&self, other: &Self) -> Result<i128, Error> {
+        self.with(|s| self.value.elements_from(s.types(), s.mem(), &other.value))
+    }
+    pub(crate) const fn handle(&self) -> &Handle {
+        &self.dump
+    }
     /// Its bytes, as memory has them.
     ///
     /// # Errors
@@ -195,7 +205,7 @@ impl Value {
             }
             let size = s.types().size_of(self.value.ty)?;
             match self.value.address() {
-                Some(at) if size > PIECE && self.value.caveat.is_none() => pieces(s, at, size),
+                Some(at) if size > PIECE && self.value.caveat.is_none() => pieces(&self.dump, s, at, size),
                 _ => self.value.raw(s.mem(), size),
             }
         })
@@ -223,7 +233,8 @@ impl Value {
                     return Err(ErrorKind::Operand { operator: "string".into(), ty });
                 }
             };
-            text(s, at, most.unwrap_or(usize::MAX).min(max).min(MAX_TEXT))
+            let most = most.unwrap_or(usize::MAX).min(max).min(MAX_TEXT);
+            Ok(s.mem().cstr(at, most).map_err(cexpr::Absent::Fault)?)
         })
     }
     /// The entries of the list whose head this is (`struct list_head`, or a pointer to one): pointers to `of`, each with
@@ -299,32 +310,17 @@ impl Value {
 const PIECE: u64 = 1 << 20;
 
 /// So many bytes, piece by piece: a size that memory has not costs no more than what is there.
-fn pieces(s: &Session, at: VirtAddr, size: u64) -> Result<Vec<u8>, ErrorKind> {
+fn pieces(dump: &Handle, s: &Session, at: VirtAddr, size: u64) -> Result<Vec<u8>, ErrorKind> {
     let mut out = Vec::new();
     while (out.len() as u64) < size {
         let done = out.len() as u64;
         let len = PIECE.min(size.saturating_sub(done)) as usize;
-        let piece = s.mem().bytes(at.add(done), len).map_err(cexpr::Absent::Fault)?;
-        out.extend(piece);
-    }
-    Ok(out)
-}
-
-/// The bytes from an address up to a NUL. A piece ends where a page may end, so that what lies behind the NUL need not be there.
-fn text(s: &Session, at: VirtAddr, most: usize) -> Result<Vec<u8>, ErrorKind> {
-    const PIECE: usize = 64;
-    let mut out = Vec::new();
-    let mut at = at;
-    while out.len() < most {
-        let to_edge = PIECE.saturating_sub((at.0 % PIECE as u64) as usize);
-        let len = to_edge.min(most.saturating_sub(out.len()));
-        let piece = s.mem().bytes(at, len).map_err(cexpr::Absent::Fault)?;
-        if let Some(end) = piece.iter().position(|&b| b == 0) {
-            out.extend(piece.into_iter().take(end));
+        // what was interrupted has no answer: whoever asked looks at the switch
+        if dump.cancel().is_cancelled() {
             break;
         }
+        let piece = s.mem().bytes(at.add(done), len).map_err(cexpr::Absent::Fault)?;
         out.extend(piece);
-        at = at.add(len as u64);
     }
     Ok(out)
 }

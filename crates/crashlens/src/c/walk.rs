@@ -41,6 +41,7 @@ impl Walk {
     ) -> Result<Self, Error> {
         let mut nodes = Vec::new();
         let problems = list::both_ways(s.mem(), head, &mut |at| {
+            dump.cancel().check().map_err(|_| KernelError::Stopped("walking a list"))?;
             nodes.push(at);
             Ok(())
         });

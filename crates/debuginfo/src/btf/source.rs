@@ -116,7 +116,7 @@ impl BtfSource {
         Type::Enum {
             name: text(owner.string(record.name)),
             size: u64::from(record.word),
-            signed: values.iter().any(|(_, v)| *v < 0),
+            signed: record.flag || values.iter().any(|(_, v)| *v < 0),
             declaration: values.is_empty(),
             values,
         }

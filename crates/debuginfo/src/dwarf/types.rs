@@ -145,6 +145,19 @@ impl<'a> TypeReader<'_, 'a> {
         }
     }
 
+    /// Whether a type behind typedefs and qualifiers is an integer that may be negative.
+    fn is_base_signed(&self, mut id: u32) -> bool {
+        for _ in 0..32 {
+            let Ok((unit, entry)) = self.context.entry(id) else { return false };
+            if entry.tag() == gimli::DW_TAG_base_type {
+                return matches!(self.base(&unit, &entry), Type::Int { encoding, .. } if encoding.is_signed());
+            }
+            let Some(next) = self.context.referred(&unit, &entry, gimli::DW_AT_type) else { return false };
+            id = next;
+        }
+        false
+    }
+
     /// `DW_AT_byte_size` of a type behind typedefs and qualifiers.
     fn base_size(&self, mut id: u32) -> Option<u64> {
         for _ in 0..32 {
@@ -171,7 +184,8 @@ impl<'a> TypeReader<'_, 'a> {
             size: unsigned(entry, gimli::DW_AT_byte_size)
                 .or_else(|| self.base_size(self.context.type_of(unit, entry)))
                 .unwrap_or(4),
-            signed: values.iter().any(|(_, v)| *v < 0),
+            signed: self.is_base_signed(self.context.type_of(unit, entry))
+                || values.iter().any(|(_, v)| *v < 0),
             declaration: flag(entry, gimli::DW_AT_declaration),
             values: values.into(),
         })
