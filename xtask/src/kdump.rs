@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::corpus::{self, running};
 use crate::dist;
-use crate::run::{At as _, Error, command, other, output, root, say, shell};
+use crate::run::{At as _, Error, command, fresh, other, output, root, say, shell};
 
 /// Arguments of `kdump`.
 #[derive(clap::Args)]
@@ -54,10 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         return other(format!("no guest of {SERIES}: `cargo xtask corpus --series {SERIES}` makes it"));
     }
     let place = root().join("target/kdump");
-    if place.exists() {
-        fs::remove_dir_all(&place).at(&place)?;
-    }
-    fs::create_dir_all(&place).at(&place)?;
+    fresh(&place)?;
     for memory in &args.memory {
         let console = died(&guest, &program, &place, *memory)?;
         told(&console, "VERDICT    kernel BUG: assertion failed in virtqueue_add_split")?;

@@ -57,6 +57,15 @@ impl<T> At<T> for std::io::Result<T> {
     }
 }
 
+/// Makes a folder with nothing in it, whatever was there before.
+pub(crate) fn fresh(folder: impl AsRef<Path>) -> Result<(), Error> {
+    let folder = folder.as_ref();
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).at(folder)?;
+    }
+    std::fs::create_dir_all(folder).at(folder)
+}
+
 /// Writes a line for the person who runs the task.
 pub(crate) fn say(line: fmt::Arguments<'_>) {
     // Nobody is left to tell if standard error is gone.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::bench::Peers;
 use crate::corpus::Part;
-use crate::run::{Error, command, installed, live, output, root, say};
+use crate::run::{Error, command, installed, live, other, output, root, say};
 use crate::{clients, corpus, dist, fuzz, python, setup, tidy};
 
 /// Arguments of `test`.
@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Also makes the packages and the wheel, and lets programs of others use what crashlens gives.
     #[arg(long)]
     handed_out: bool,
+    /// Runs only the steps with this in their names; may be given again.
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
     /// Seconds for each fuzz target.
     #[arg(long, default_value_t = 3)]
     fuzz_seconds: u32,
@@ -63,6 +66,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         steps.push(("packages", Box::new(dist::tested)));
         steps.push(("clients: tools and page", Box::new(|| clients::run(&clients::Args::default()))));
         steps.push(("wheel", Box::new(|| python::run(&python::Args::default()))));
+    }
+    let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|part| name.contains(part));
+    steps.retain(|(name, _)| is_wanted(name));
+    if steps.is_empty() {
+        return other(format!("no step has {} in its name", args.only.join(" or ")));
     }
     let started = Instant::now();
     for (name, step) in &steps {

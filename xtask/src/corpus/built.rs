@@ -19,7 +19,7 @@ use super::cases::{Case, Dump, End, Machine, Series, Source};
 use super::dumps::Makedumpfile;
 use super::kernel::{Kernel, Module};
 use super::{Wanted, guest, list};
-use crate::run::{At as _, Error, command, limited, other, output, say, shell};
+use crate::run::{At as _, Error, command, fresh, limited, other, output, say, shell};
 
 /// What is built: its place among the series, and its part of the configuration.
 struct Built {
@@ -175,10 +175,7 @@ fn source(cache: &Path) -> Result<PathBuf, Error> {
         return Ok(dir);
     }
     let suite = Suite::open(cache, SOURCE.1, &Mirrors::of_this_machine()?)?;
-    if dir.exists() {
-        fs::remove_dir_all(&dir).at(&dir)?;
-    }
-    fs::create_dir_all(&dir).at(&dir)?;
+    fresh(&dir)?;
     let debs = cache.join("built/debs");
     let package = format!("linux-source-{}", SOURCE.0);
     let files = suite.download(&[&package], &debs)?;

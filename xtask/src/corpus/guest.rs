@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::kernel::{Kernel, Module};
-use crate::run::{At as _, Error, command, output, shell};
+use crate::run::{At as _, Error, command, fresh, output, shell};
 
 pub(crate) const INIT: &str = include_str!("guest/init");
 const PROGRAMS: &str = include_str!("guest/guest.c");
@@ -42,10 +42,7 @@ impl Tools {
 /// Makes the guest of a kernel; cheap enough to be made in every run, so that it is never out of date.
 pub(crate) fn prepare(kernel: &Kernel, tools: &Tools) -> Result<Guest, Error> {
     let dir = kernel.dir.join("guest");
-    if dir.exists() {
-        fs::remove_dir_all(&dir).at(&dir)?;
-    }
-    fs::create_dir_all(&dir).at(&dir)?;
+    fresh(&dir)?;
     for (name, text) in [("guest", PROGRAMS), ("tracers", TRACERS)] {
         let source = dir.join(format!("{name}.c"));
         fs::write(&source, text).at(&source)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::apt::{KernelPackages, Suite};
 use super::cases::Series;
-use crate::run::{At as _, Error, command, limited, other, output, say, shell};
+use crate::run::{At as _, Error, command, fresh, limited, other, output, say, shell};
 
 /// Modules the guest wants; what they depend on is loaded too. Those a kernel has built in are passed over.
 const WANTED: &[&str] = &["qemu_fw_cfg", "virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
@@ -68,10 +68,7 @@ pub(crate) fn prepare(
     let mut last = None;
     for packages in suite.kernels(series.prefix)? {
         say(format_args!("{}: getting Linux {} ({})", series.name, packages.release, packages.version));
-        if dir.exists() {
-            fs::remove_dir_all(&dir).at(&dir)?;
-        }
-        fs::create_dir_all(&dir).at(&dir)?;
+        fresh(&dir)?;
         let built = unpack(&dir, &suite, &packages).and_then(|()| match series.modules {
             true => build_bug(&dir, &suite, &packages.release),
             false => Ok(()),

@@ -34,7 +34,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::run::{At as _, Error, other, say};
+use crate::run::{At as _, Error, fresh, other, say};
 use apt::{Mirrors, Suite};
 use cases::{CASES, Case, End, SERIES, Series};
 use dumps::Makedumpfile;
@@ -262,10 +262,7 @@ fn build_case(
     tools: &Makedumpfile,
 ) -> Result<(), Error> {
     let dir = folder(cache, series, case);
-    if dir.exists() {
-        fs::remove_dir_all(&dir).at(&dir)?;
-    }
-    fs::create_dir_all(&dir).at(&dir)?;
+    fresh(&dir)?;
     let capture = match case.crashkernel {
         0 => None,
         _ => {

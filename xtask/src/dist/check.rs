@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::{Made, VERSION};
 use crate::bench;
 use crate::corpus;
-use crate::run::{At as _, Error, command, other, output, root, say, shell};
+use crate::run::{At as _, Error, command, fresh, other, output, root, say, shell};
 
 /// Where each file has to be after the installation.
 const FILES: &[&str] = &[
@@ -16,7 +16,9 @@ const FILES: &[&str] = &[
     "usr/share/bash-completion/completions/crashlens",
     "usr/share/zsh/vendor-completions/_crashlens",
     "usr/share/fish/vendor_completions.d/crashlens.fish",
-    "usr/share/doc/crashlens/JSON.md",
+    "usr/share/doc/crashlens/docs/JSON.md",
+    "usr/share/doc/crashlens/docs/REPORT.md",
+    "usr/share/doc/crashlens/docs/book/src/SUMMARY.md",
     "usr/lib/crashlens/kdump-verdict",
     "usr/share/doc/crashlens/kdump/kdump-tools.conf",
 ];
@@ -66,7 +68,7 @@ fn in_debian(made: &Made) -> Result<(), Error> {
 
 /// A root with the program alone, out of the tarball: what needs a library or a loader does not start there.
 fn in_nothing(made: &Made) -> Result<(), Error> {
-    let place = fresh("empty")?;
+    let place = empty("empty")?;
     shell(
         r#"tar --extract --gzip --file "$1" --strip-components=1 --directory "$2""#,
         [&made.tarball, &place],
@@ -91,7 +93,7 @@ fn rpm(made: &Made) -> Result<(), Error> {
             "the .rpm needs {need}, and a static program needs a shell for its hook alone"
         ));
     }
-    let place = fresh("rpm")?;
+    let place = empty("rpm")?;
     let at = place.display().to_string();
     output(&mut command("rpm", ["--root", &at, "--initdb"]))?;
     output(&mut command("rpm", ["--root", &at, "--install", "--nosignature", "--nodeps", &file]))?;
@@ -131,13 +133,10 @@ fn told(what: &str, text: &str, part: &str) -> Result<(), Error> {
     }
 }
 
-/// A folder with nothing in it.
-fn fresh(name: &str) -> Result<PathBuf, Error> {
+/// A root with nothing in it.
+fn empty(name: &str) -> Result<PathBuf, Error> {
     let place = root().join("target/packages").join(name);
-    if place.exists() {
-        fs::remove_dir_all(&place).at(&place)?;
-    }
-    fs::create_dir_all(&place).at(&place)?;
+    fresh(&place)?;
     Ok(place)
 }
 

@@ -36,11 +36,7 @@ const LIMIT: u64 = 15 << 20;
 
 /// Makes everything.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let program = program::build(&root())?;
-    let bytes = std::fs::metadata(&program).at(&program)?.len();
-    if bytes > LIMIT {
-        return other(format!("{}: {bytes} bytes, and {LIMIT} are the most", program.display()));
-    }
+    let program = small_program()?;
     if args.program {
         return answer(format_args!("{}", program.display()));
     }
@@ -60,8 +56,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 
 /// What the tests of the whole do: the packages are made of the program that they tested, installed and looked into.
 pub(crate) fn tested() -> Result<(), Error> {
-    let made = make(&program::build(&root())?)?;
-    check::all(&made)
+    check::all(&make(&small_program()?)?)
+}
+
+/// The program, which has no more bytes than it may have.
+fn small_program() -> Result<PathBuf, Error> {
+    let program = program::build(&root())?;
+    let bytes = std::fs::metadata(&program).at(&program)?.len();
+    match bytes > LIMIT {
+        true => other(format!("{}: {bytes} bytes, and {LIMIT} are the most", program.display())),
+        false => Ok(program),
+    }
 }
 
 /// What was made.

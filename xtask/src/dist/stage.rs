@@ -3,32 +3,30 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::run::{At as _, Error, command, output, root};
+use crate::run::{At as _, Error, command, fresh, other, output, root};
 
-/// Files of the repository that are handed out as they are.
-const DOCS: &[&str] = &[
+/// Files of the repository that are handed out as they are. They lie as in the repository, so that their links lead somewhere.
+const FILES: &[&str] = &[
     "README.md",
     "CHANGELOG.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
-    "docs/JSON.md",
-    "docs/KERNELS.md",
-    "docs/SCRIPTS.md",
-    "docs/VERDICT.md",
+    "samples/README.md",
 ];
 
-/// Folders of the repository that are handed out with all that is in them.
-const FOLDERS: &[(&str, &str)] =
-    &[("docs/schema", "schema"), ("docs/book/src", "book"), ("packaging/kdump", "kdump")];
+/// Folders of the repository whose files are handed out.
+const FOLDERS: &[&str] = &["docs", "docs/schema", "docs/book/src", "docs/images"];
+
+/// What those who set kdump up take.
+const KDUMP: &str = "packaging/kdump";
 
 /// Lays the files, all of them anew.
 pub(crate) fn lay(program: &Path, time: u64) -> Result<PathBuf, Error> {
     let stage = root().join("target/packages/stage");
-    if stage.exists() {
-        fs::remove_dir_all(&stage).at(&stage)?;
-    }
+    fresh(&stage)?;
     let docs = stage.join("doc");
-    fs::create_dir_all(&docs).at(&docs)?;
     let own = stage.join("crashlens");
     fs::copy(program, &own).at(&own)?;
     let man = stage.join("crashlens.1");
@@ -37,24 +35,63 @@ pub(crate) fn lay(program: &Path, time: u64) -> Result<PathBuf, Error> {
     for (shell, name) in [("bash", "crashlens.bash"), ("zsh", "_crashlens"), ("fish", "crashlens.fish")] {
         write(&stage.join(name), &said(&own, &["--generate-completion", shell])?)?;
     }
-    for name in DOCS {
-        let from = root().join(name);
-        let to = docs.join(Path::new(name).file_name().unwrap_or_default());
-        fs::copy(&from, &to).at(&from)?;
+    for name in FILES {
+        copy(&root().join(name), &docs.join(name))?;
     }
-    for (from, to) in FOLDERS {
-        let (from, to) = (root().join(from), stage.join(to));
-        fs::create_dir_all(&to).at(&to)?;
-        for entry in fs::read_dir(&from).at(&from)? {
-            let file = entry.at(&from)?;
-            fs::copy(file.path(), to.join(file.file_name())).at(file.path())?;
-        }
+    for name in FOLDERS {
+        copy_files(&root().join(name), &docs.join(name))?;
     }
+    copy_files(&root().join(KDUMP), &stage.join("kdump"))?;
+    links(&docs)?;
     // dates of the files are in the packages
     let when = format!("@{time}");
     let words = [stage.display().to_string(), "-exec".to_owned(), "touch".to_owned(), "-d".to_owned(), when];
     output(&mut command("find", words.into_iter().chain(["{}".to_owned(), "+".to_owned()])))?;
     Ok(stage)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).at(folder)?;
+    }
+    fs::copy(from, to).at(from).map(|_| ())
+}
+
+/// Copies the files of a folder, not its folders.
+fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
+    for file in entries(from)?.iter().filter(|path| path.is_file()) {
+        copy(file, &to.join(file.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    fs::read_dir(folder).at(folder)?.map(|entry| Ok(entry.at(folder)?.path())).collect()
+}
+
+/// Every link of a page leads to a page that is handed out with it.
+fn links(folder: &Path) -> Result<(), Error> {
+    for path in entries(folder)? {
+        if path.is_dir() {
+            links(&path)?;
+        } else if path.extension().is_some_and(|end| end == "md") {
+            let text = fs::read_to_string(&path).at(&path)?;
+            if let Some(link) = targets(&text).find(|link| !folder.join(link).exists()) {
+                return other(format!(
+                    "{}: its link to {link} leads to nothing in the packages",
+                    path.display()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files that the links of a page name.
+fn targets(text: &str) -> impl Iterator<Item = &str> {
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let files = links.map(|(link, _)| link.split('#').next().unwrap_or_default());
+    files.filter(|link| !link.is_empty() && !link.contains(':') && !link.contains(char::is_whitespace))
 }
 
 fn said(program: &Path, words: &[&str]) -> Result<String, Error> {
@@ -63,4 +100,15 @@ fn said(program: &Path, words: &[&str]) -> Result<String, Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).at(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_a_page_are_its_files() {
+        let text = "[a](docs/A.md) [b](https://b/c) ![c](../c.png) [d](#here) [e](E.md#part), x[i](j k)";
+        assert_eq!(targets(text).collect::<Vec<_>>(), ["docs/A.md", "../c.png", "E.md"]);
+    }
 }

@@ -19,7 +19,7 @@ use super::apt::{Mirrors, Suite};
 use super::cases::{SERIES, Series};
 use super::kernel::{self, Kernel};
 use super::{Wanted, list};
-use crate::run::{At as _, Error, other, say};
+use crate::run::{At as _, Error, fresh, other, say};
 use build::Guest;
 use told::Truth;
 use ways::{WAYS, Way};
@@ -121,10 +121,7 @@ fn one(
     if reparse {
         return reread(&dir, series, way, kernel, guest);
     }
-    if dir.exists() {
-        fs::remove_dir_all(&dir).at(&dir)?;
-    }
-    fs::create_dir_all(&dir).at(&dir)?;
+    fresh(&dir)?;
     // An emulated kernel can die while it boots.
     let console = match boot::run(way, kernel, guest, &dir)? {
         console if told::asked(way, &console) => console,
