@@ -24,14 +24,13 @@ def dtype(type: Type) -> numpy.dtype:
         return numpy.dtype((dtype(type.type_), (type.length,)))
     if kind in ("struct", "union"):
         named = [m for m in type.members if m.name and m.bit_field_size is None and _fits(m.type_)]
-        return numpy.dtype(
-            {
-                "names": [m.name for m in named],
-                "formats": [dtype(m.type_) for m in named],
-                "offsets": [m.offset for m in named],
-                "itemsize": type.size,
-            }
-        )
+        fields: Any = {
+            "names": [m.name for m in named],
+            "formats": [dtype(m.type_) for m in named],
+            "offsets": [m.offset for m in named],
+            "itemsize": type.size,
+        }
+        return numpy.dtype(fields)
     raise TypeError(f"numpy has no type for {type.name}")
 
 
