@@ -32,7 +32,7 @@ pub use ast::{BinOp, Deriv, Expr, ExprKind, TypeName, TypeSpec, UnOp};
 pub use error::{ErrorKind, ExprError, Span};
 pub use eval::typename::{find_tag_or_typedef, parse_type_name};
 pub use eval::{Outcome, eval, eval_or_type, eval_parsed};
-pub use format::{FormatOptions, Letter, Radix, Shape, ValueTree, format_value};
+pub use format::{FormatOptions, Letter, Radix, Shape, ValueTree, escaped, format_value};
 #[doc(hidden)]
 pub use fuzz::fuzz_expr;
 pub use known_vars::{KNOWN_VARS, KnownVar, known_type};

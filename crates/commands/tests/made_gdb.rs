@@ -101,6 +101,8 @@ fn x_shows_memory_as_gdb_does_and_goes_on() {
             "x/xg &table",
             "x/3q 0",
             "x/2xg 0x10",
+            &format!("x/2s 0x{text:x}"),
+            "p $_",
         ],
     );
     assert_eq!(said[0], format!("{first}\t0xffffffff\t0x6564616d"), "{said:?}");
@@ -116,6 +118,8 @@ fn x_shows_memory_as_gdb_does_and_goes_on() {
     assert_eq!(said[12], format!("{first}\t0x6564616dffffffff"));
     assert!(said[13].contains("there are the formats"), "{said:?}");
     assert!(said[14].contains("Cannot access memory"), "{said:?}");
+    // the last of the two strings is the last place
+    assert!(said[16].contains(&format!("{:#x}", text + 12)), "{said:?}");
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn the_lists_of_other_programs_are_answered_byte_for_byte() {
     }
     println!("{lines_compared} lines of crash's compared");
     used.iter().for_each(|(kind, count)| println!("{count:>6} lines: {kind}"));
+    assert!(lines_compared > 0, "crash is there, and no dump that it can be asked about");
     assert!(unlike.is_empty(), "{unlike}");
 }
 

@@ -270,7 +270,8 @@ impl Formatter<'_> {
 }
 
 /// A character as C would write it between these quotes.
-pub(crate) fn escaped(c: u8, quote: char) -> String {
+#[must_use]
+pub fn escaped(c: u8, quote: char) -> String {
     match c {
         7 => "\\a".into(),
         8 => "\\b".into(),

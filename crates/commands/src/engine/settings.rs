@@ -115,7 +115,7 @@ pub struct Settings {
     pub history: Vec<cexpr::Value>,
     /// The values of `$NAME`, as `set $NAME = ...` and `x` made them.
     pub convenience: BTreeMap<String, cexpr::Value>,
-    /// How `x` showed last, and where it goes on.
+    /// How `x` showed last.
     pub examined: crate::engine::gdb::How,
     /// Where `x` goes on.
     pub examine_next: Option<VirtAddr>,

@@ -130,7 +130,9 @@ fn kernel_table(cx: &mut Cx<'_>, out: &mut Record) -> Result<(), CommandError> {
         "release",
         opened.release().map_or_else(|| Cell::absent("?", "nothing in the dump tells it"), Cell::from),
     );
-    entry(out, "kernel image", format!("{:?}", boot.image));
+    entry(out, "kernel image from", Cell::Addr(boot.image.start.0));
+    entry(out, "kernel image to", Cell::Addr(boot.image.end.0));
+    entry(out, "virtual minus physical", Cell::hex(boot.image.offset));
     entry(out, "kernels found", opened.machine.kernels.len());
     let cpus = s.cpus();
     let list = |cpus: &Option<Vec<u32>>| match cpus {
@@ -208,7 +210,7 @@ fn registers(cx: &mut Cx<'_>, out: &mut Record) -> Result<(), CommandError> {
         for claim in &known.claims {
             let place =
                 |value: Option<u64>| value.map_or_else(|| Cell::absent("?", "it is not known"), Cell::Addr);
-            let line = Line::new().text("    ").field("source", format!("{:?}", claim.source));
+            let line = Line::new().text("    ").field("source", claim.source.word());
             let line = line
                 .text("  pc ")
                 .field("pc", place(claim.regs.pc()))

@@ -6,6 +6,7 @@ use kernel::sched::task::Task;
 use kernel::{KernelError, Session};
 use regex_lite::Regex;
 use report::{Cell, Line, Record};
+use std::borrow::Borrow;
 
 /// The CPU of a task, where it is known.
 pub(crate) fn cpu(t: &Task) -> Cell {
@@ -48,6 +49,11 @@ pub(crate) fn known<T: Into<Cell>>(value: Option<T>, why: &str) -> Cell {
 /// What an error stands for, and whether the dump lost it.
 pub(crate) fn unknown(short: &str, e: &KernelError) -> Cell {
     Cell::absent(short, e.to_string()).lost_if(e.is_loss())
+}
+
+/// A value, or `?` and why there is none.
+pub(crate) fn or_why<T: Into<Cell>>(value: Result<T, impl Borrow<KernelError>>) -> Cell {
+    value.map_or_else(|e| unknown("?", e.borrow()), Into::into)
 }
 
 /// In the place of the function that an address is in, where none is known.

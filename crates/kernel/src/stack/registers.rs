@@ -26,6 +26,18 @@ pub enum Source {
     CrashNotes,
 }
 
+impl Source {
+    /// Its name in data: it stays as it is, whatever this type is called.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Note => "Note",
+            Self::SecondNote => "SecondNote",
+            Self::CrashNotes => "CrashNotes",
+        }
+    }
+}
+
 /// Registers that something in the dump gives a CPU.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Claim {

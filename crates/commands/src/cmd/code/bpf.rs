@@ -2,7 +2,7 @@
 
 use crate::engine::{dispatch, number};
 use crate::show::problems;
-use crate::show::tasks::unknown;
+use crate::show::tasks::{or_why, unknown};
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use kernel::bpf::insn::{self, Insn, Names};
@@ -189,7 +189,7 @@ fn programs(
 }
 
 fn text(value: &Result<String, KernelError>) -> Cell {
-    value.as_ref().map_or_else(|e| unknown("?", e), |text| Cell::from(text.clone()))
+    or_why(value.as_ref().cloned())
 }
 
 fn count(value: &Result<u64, KernelError>) -> Cell {

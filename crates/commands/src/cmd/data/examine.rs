@@ -10,7 +10,6 @@ use cexpr::{Scope as _, Value};
 use inspect::holds;
 use kernel::{Fetch, Session};
 use report::{Cell, Line, Record, Report};
-use std::fmt::Write as _;
 
 /// `x`.
 #[derive(Debug)]
@@ -82,7 +81,10 @@ impl Run for Examine {
                 's' => string(s, next),
                 _ => numbers(s, next, how, count),
             };
-            last = end.sub(how.size.min(end.0.saturating_sub(next.0)));
+            last = match how.letter {
+                's' => next,
+                _ => end.sub(how.size.min(end.0.saturating_sub(next.0))),
+            };
             rows.push(row);
             if let Some(why) = lost {
                 report.list("lines", rows);
@@ -90,9 +92,6 @@ impl Run for Examine {
                 return Ok(report);
             }
             (next, left) = (end, left - count);
-        }
-        if how.letter == 's' {
-            last = at;
         }
         let ty = values::integer(s, how.size);
         keep(cx, Value::pointer(types, ty, last), Some(Value::memory(ty, last)));
@@ -177,32 +176,9 @@ fn text(s: &Session, value: u64, how: How) -> String {
             .map_or_else(|| format!("{value:#x}"), |name| format!("{value:#x} <{name}>")),
         'c' => {
             let code = value.to_le_bytes().first().copied().unwrap_or(0);
-            format!("{} {}", code.cast_signed(), quoted(code, '\''))
+            format!("{} '{}'", code.cast_signed(), cexpr::escaped(code, '\''))
         }
         _ => format!("0x{value:0digits$x}"),
-    }
-}
-
-/// A character in quotes, as gdb writes it.
-fn quoted(code: u8, quote: char) -> String {
-    let mut out = String::from(quote);
-    escape(&mut out, code, quote);
-    out.push(quote);
-    out
-}
-
-fn escape(out: &mut String, code: u8, quote: char) {
-    match code {
-        b'\n' => out.push_str("\\n"),
-        b'\t' => out.push_str("\\t"),
-        b'\r' => out.push_str("\\r"),
-        b'\\' => out.push_str("\\\\"),
-        _ if char::from(code) == quote => {
-            out.push('\\');
-            out.push(quote);
-        }
-        32..127 => out.push(char::from(code)),
-        _ => _ = write!(out, "\\{code:03o}"),
     }
 }
 
@@ -211,25 +187,17 @@ fn string(s: &Session, at: VirtAddr) -> Shown {
     match s.mem().cstr(at, MAX_STRING) {
         Ok(raw) => {
             let mut out = String::from('"');
-            raw.iter().for_each(|code| escape(&mut out, *code, '"'));
+            raw.iter().for_each(|code| out.push_str(&cexpr::escaped(*code, '"')));
             out.push('"');
-            let end = at.add(raw.len() as u64 + 1);
+            // one that is cut has no zero behind it here
+            let is_cut = raw.len() >= MAX_STRING;
+            if is_cut {
+                out.push_str("...");
+            }
+            let end = at.add(raw.len() as u64).add(u64::from(!is_cut));
             let cell = Cell::shown(String::from_utf8_lossy(&raw).into_owned(), out);
             (Record::of(line.text("\t").field("value0", cell)), end, None)
         }
         Err(why) => (Record::of(line), at, Some(why)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn characters_are_quoted_as_gdb_quotes_them() {
-        assert_eq!(
-            [b'a', b'\'', 0, b'\n', 0xff].map(|c| quoted(c, '\'')),
-            ["'a'", "'\\''", "'\\000'", "'\\n'", "'\\377'"]
-        );
     }
 }

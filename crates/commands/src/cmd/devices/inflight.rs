@@ -1,6 +1,6 @@
 //! `inflight`: requests that are not done, by disk, with their age and who waits ([`kernel::block::inflight`]).
 
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::show::when::ago;
 use crate::show::{problems, symbol};
 use crate::{CommandError, Cx, Example, Run};
@@ -178,7 +178,7 @@ impl Asked<'_> {
         let line = line.field("stage", stage).left(8).text("  ");
         let line = line.field("age_nsec", age(&request.age)).right(16).text("  ");
         let mut row = Record::of(line.field("in_driver_nsec", age(&request.in_driver)).right(16));
-        row.hidden("tag", request.tag.as_ref().map_or_else(|e| unknown("?", e), |tag| Cell::from(*tag)));
+        row.hidden("tag", or_why(request.tag.as_ref().copied()));
         if self.with_bios {
             row.list("bios", request.bios.iter().map(|bio| self.bio(bio)).collect());
         }
@@ -209,7 +209,7 @@ impl Asked<'_> {
 }
 
 fn number(number: &Result<u64, KernelError>) -> Cell {
-    number.as_ref().map_or_else(|e| unknown("?", e), |n| (*n).into())
+    or_why(number.as_ref().copied())
 }
 
 /// A sector; a request without a place, as a flush is, has the highest number.

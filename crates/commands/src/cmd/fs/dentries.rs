@@ -3,7 +3,7 @@
 use super::mount;
 use crate::engine::number;
 use crate::show::problems;
-use crate::show::tasks::unknown;
+use crate::show::tasks::{or_why, unknown};
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use kernel::fs::dcache::{self, Dentry, Super};
@@ -226,7 +226,7 @@ fn list(
         }
         if passes(args.negative, &negative) && passes(args.unused, &unused) {
             let inode = dentry.inode.as_ref().map_or_else(|e| unknown("?", e), |at| Cell::Addr(at.0));
-            let count = dentry.count.as_ref().map_or_else(|e| unknown("?", e), |count| Cell::from(*count));
+            let count = or_why(dentry.count.as_ref().copied());
             let line = Line::new().field("dentry", Cell::Addr(dentry.at.0)).zeros(16).text(" ");
             let line =
                 line.field("inode", inode).right(16).text(" ").field("users", count).right(6).text("  ");
@@ -267,9 +267,7 @@ fn sums(cx: &Cx<'_>, s: &Session, supers: &[Super], report: &mut Report) -> Resu
         let line =
             line.field("dentries", cell(all)).right(8).text(" ").field("negative", cell(negative)).right(8);
         let line = line.text(" ").field("unused", cell(unused)).right(8).text("  ");
-        let text = |text: &Result<String, KernelError>| {
-            text.as_ref().map_or_else(|e| unknown("?", e), |text| Cell::from(text.clone()))
-        };
+        let text = |text: &Result<String, KernelError>| or_why(text.as_ref().cloned());
         rows.push(Record::of(
             line.field("type", text(&one.kind)).left(11).text(" ").field("id", text(&one.id)),
         ));
@@ -278,8 +276,7 @@ fn sums(cx: &Cx<'_>, s: &Session, supers: &[Super], report: &mut Report) -> Resu
     report.list("super_blocks", rows);
     report.blank();
     let counted = dcache::counted(s);
-    let number =
-        |n: &Result<u64, KernelError>| n.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n));
+    let number = |n: &Result<u64, KernelError>| or_why(n.as_ref().copied());
     let line = Line::of("The kernel counts ").field("counted", number(&counted.all)).text(" dentries, ");
     let mut line = line.field("counted_unused", number(&counted.unused)).text(" of them unused");
     if let Some(negative) = &counted.negative {

@@ -1,7 +1,7 @@
 //! `irq`: interrupt lines, what handles them, and how the kernel is entered ([`kernel::irq`]).
 
 use crate::show::symbol;
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::{CommandError, Cx, Example, Run};
 use kernel::irq::desc::{self, Action, Line as IrqLine, Lines};
 use kernel::irq::{gates, softirq};
@@ -172,7 +172,7 @@ fn record(number: u64, line: Option<&IrqLine>) -> Record {
         let mut data = Record::new();
         data.hidden("irqaction", action.at);
         data.hidden("name", name_cell(action));
-        data.hidden("handler", cell(action.handler.clone()));
+        data.hidden("handler", or_why(action.handler.clone()));
         data
     });
     record.list("actions", actions.collect());
@@ -189,12 +189,7 @@ fn name(action: &Action) -> Cell {
 }
 
 fn name_cell(action: &Action) -> Cell {
-    cell(action.name.clone())
-}
-
-/// A value, or why there is none.
-fn cell<T: Into<Cell>>(value: Result<T, KernelError>) -> Cell {
-    value.map_or_else(|e| unknown("?", &e), Into::into)
+    or_why(action.name.clone())
 }
 
 /// The names of all handlers of a line, between commas.
@@ -215,7 +210,7 @@ fn affinity(s: &Session, lines: &Lines, report: &mut Report) {
             Cell::shown(Cell::Many(all, ","), ranges(&cpus))
         });
         let head = Line::new().field("irq", line.number).right(3).text(" ");
-        Record::of(head.field("names", names(line)).left(20).text(" ").field("affinity", cell(cpus)))
+        Record::of(head.field("names", names(line)).left(20).text(" ").field("affinity", or_why(cpus)))
     });
     report.list("irqs", rows.collect());
 }
@@ -256,15 +251,15 @@ fn counts(
         let mut text = Line::new().field("irq", line.number).right(3).text(": ");
         let mut data = Record::new();
         for cpu in &cpus {
-            let count = cell(desc::count_on(s, line, *cpu));
+            let count = or_why(desc::count_on(s, line, *cpu));
             text = text.cell(count.clone()).right(10).text(" ");
             data.hidden(format!("cpu{cpu}"), count);
         }
         let named = desc::names(s, line);
-        let text = text.field("chip", cell(named.chip)).right(8);
+        let text = text.field("chip", or_why(named.chip)).right(8);
         let text = match named.flow {
             Ok(None) => text,
-            flow => text.text("-").field("flow", cell(flow)).left(8),
+            flow => text.text("-").field("flow", or_why(flow)).left(8),
         };
         let mut record = Record::of(text.text(" ").field("names", names(line)));
         record.record("counts", data);
@@ -298,7 +293,7 @@ fn deferred(s: &Session) -> Result<Report, CommandError> {
             }
             Err(e) => line.field("action", unknown("?", &e)).right(16),
         });
-        record.hidden("name", cell(one.name));
+        record.hidden("name", or_why(one.name));
         Some(record)
     });
     report.list("softirqs", rows.collect());

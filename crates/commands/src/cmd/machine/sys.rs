@@ -300,8 +300,7 @@ fn names(s: &Session, report: &mut Report) {
     report.line(line);
 }
 
-/// Why it died: the root cause, then what the panic was called with.
-/// What it died of; crash tells the final panic alone, where there was one.
+/// What it died of: the root cause, then what the panic was called with; crash tells the final panic alone, where there was one.
 fn died(s: &Session, panic_alone: bool, report: &mut Report) {
     let log = match s.log() {
         Ok(log) => log,

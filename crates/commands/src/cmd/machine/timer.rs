@@ -1,14 +1,14 @@
 //! `timer`: timers that are still to come ([`kernel::time`]).
 
 use crate::show::symbol;
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use kernel::machine::system;
 use kernel::time::hrtimer::{self, Clock, ClockName};
 use kernel::time::timer::{self, Base};
 use kernel::{Fetch, KernelError, Session};
-use report::{Cell, Line, Record, Report};
+use report::{Line, Record, Report};
 
 /// The command.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ fn wheel(s: &Session, cpu: u32, base: &Base, now: u64, columns: usize) -> Record
 
 fn clocks(cx: &Cx<'_>, s: &Session, cpus: &[u32], report: &mut Report) -> Result<(), CommandError> {
     let now = system::monotonic_nsec(s);
-    report.hidden("monotonic_nsec", now.clone().map_or_else(|e| unknown("?", &e), Cell::from));
+    report.hidden("monotonic_nsec", or_why(now.clone()));
     let name = |cpu: u32| Line::of("CPU: ").field("cpu", cpu).text("  ");
     let offline = |cpu, row: &mut Record| row.line(name(cpu).text("[OFFLINE]"));
     let rows = tasks::cpu_rows(cx, s, cpus, &offline, &mut |cpu, row| {
@@ -207,14 +207,14 @@ fn timers(s: &Session, clock: &Clock, now: Result<&i64, &KernelError>, row: &mut
     let expires = most(&|timer| width(timer.expires)).max("EXPIRES".len());
     let ttes = most(&|timer| left(timer.expires).map_or(3, width)).max("TTE".len());
     row.line(Line::heading(format!("  {:>soft$}", "CURRENT")));
-    let current = now.clone().map_or_else(|e| unknown("?", &e), Cell::from);
+    let current = or_why(now.clone());
     row.line(Line::of("  ").field("current", current).right(soft));
     row.line(Line::heading(format!(
         "  {:>soft$}  {:>expires$}  {:>ttes$}  HRTIMER           FUNCTION",
         "SOFTEXPIRES", "EXPIRES", "TTE"
     )));
     let rows = clock.timers.iter().map(|timer| {
-        let tte = left(timer.expires).map_or_else(|e| unknown("?", &e), Cell::from);
+        let tte = or_why(left(timer.expires));
         let line = Line::of("  ").field("softexpires", timer.soft).right(soft).text("  ");
         let line = line.field("expires", timer.expires).right(expires).text("  ");
         let line = line.field("tte", tte).right(ttes).text("  ");

@@ -1,7 +1,7 @@
 //! `meminfo`: what `/proc/meminfo` would say, and where the memory went ([`kernel::mm::proc_meminfo`]).
 
 use crate::show::problems;
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use kernel::mm::proc_meminfo::{self, Line as Told, Meminfo as Read, Unit};
@@ -170,7 +170,7 @@ fn went(s: &Session, found: &Read, report: &mut Report) {
     let row = |name: &str, kib: Result<i64, KernelError>| {
         let line = Line::new().field("kind", name.to_owned()).left(32);
         let known = kib.as_ref().ok().copied();
-        let kib = kib.map_or_else(|e| unknown("?", &e), Cell::from);
+        let kib = or_why(kib);
         let line = line.field("kib", kib).right(12).text("  ");
         Record::of(line.field("percent", percent(known)).right(7))
     };

@@ -4,7 +4,7 @@ mod sockets;
 
 use crate::engine::number;
 use crate::show::problems::{self, Undecided};
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::{CommandError, Cx, Example, Layer, Run};
 use base::VirtAddr;
 use kernel::net::dev::{self, Address, Device};
@@ -146,10 +146,8 @@ fn device(d: &Device) -> Record {
     let line = Line::new().field("net_device", Cell::Addr(d.at.0)).zeros(16).text("  ");
     let line = line.field("name", d.name.clone()).left(10).text(" ");
     let mut record = Record::of(line.field("addresses", Cell::Many(addresses, ", ")));
-    let number = |value: &Result<u64, KernelError>| {
-        value.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n))
-    };
-    record.hidden("index", d.index.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n)));
+    let number = |value: &Result<u64, KernelError>| or_why(value.as_ref().copied());
+    record.hidden("index", or_why(d.index.as_ref().copied()));
     record.hidden("mtu", number(&d.mtu));
     record.hidden("flags", d.flags.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::hex(*n)));
     record.hidden("hardware", d.hardware.as_ref().map_or_else(|e| unknown("?", e), |h| hardware(h, ":")));
@@ -183,11 +181,10 @@ fn neighbours(s: &Session) -> Result<Report, CommandError> {
 fn one(n: &Neighbour) -> Record {
     let kind = n.kind.as_ref().map(|kind| neighbour::hardware_name(*kind));
     let between = if kind.as_ref().is_ok_and(|kind| *kind == "ETHER") { ":" } else { " " };
-    let text = |value: Result<String, &KernelError>| value.map_or_else(|e| unknown("?", e), Cell::from);
+    let text = |value: Result<String, &KernelError>| or_why(value);
     let line = Line::new().field("neighbour", Cell::Addr(n.at.0)).zeros(16).text(" ");
     let line = line.field("address", text(n.address.as_ref().map(ToString::to_string))).left(16);
-    let line =
-        line.field("hardware_type", kind.map_or_else(|e| unknown("?", e), Cell::from)).left(10).text(" ");
+    let line = line.field("hardware_type", or_why(kind)).left(10).text(" ");
     let own = n.hardware.as_ref().map_or_else(|e| unknown("?", e), |h| hardware(h, between));
     let line = line.field("hardware", own).left(18).text(" ");
     let line = line.field("device", text(n.device.as_ref().map(ToString::to_string))).left(6).text("  ");

@@ -3,7 +3,7 @@
 use super::NetArgs;
 use crate::engine::{dispatch, number};
 use crate::show::problems::not_whole;
-use crate::show::tasks::{banner, unknown};
+use crate::show::tasks::{banner, or_why, unknown};
 use crate::{CommandError, Cx};
 use kernel::fs::file;
 use kernel::net::sock::{self, Socket};
@@ -83,7 +83,7 @@ fn end(end: SocketAddr) -> Cell {
 }
 
 fn number_cell(value: &Result<u64, KernelError>) -> Cell {
-    value.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n))
+    or_why(value.as_ref().copied())
 }
 
 fn line((fd, socket): &Open) -> Record {

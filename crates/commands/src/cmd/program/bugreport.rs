@@ -7,6 +7,7 @@ use crate::engine::dispatch;
 use crate::{CommandError, Cx, Example, Layer, Run};
 use kernel::Fetch;
 use report::{Cell, Item, Line, Record, Report};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The command.
 #[derive(Debug)]
@@ -160,19 +161,32 @@ fn clean_text(text: &str, hidden: &Hidden) -> String {
 }
 
 fn clean_word(word: &str) -> String {
-    let parts = |sign: char| word.split(sign).collect::<Vec<_>>();
-    let octets = |part: &&str| !part.is_empty() && part.parse::<u8>().is_ok();
-    let address = word.trim_end_matches(['.', ':', ',']).split([':', '/']).next().unwrap_or_default();
-    let is_v4 = address.split('.').count() == 4 && address.split('.').all(|part| octets(&part));
-    let is_hex = |part: &&str| part.len() <= 4 && part.chars().all(|c| c.is_ascii_hexdigit());
-    let is_mac_or_v6 = parts(':').len() >= 6 && parts(':').iter().all(is_hex);
-    if is_v4 || is_mac_or_v6 {
+    if is_network_address(word) {
         return "(address)".to_owned();
     }
+    // `file:/a/b` is a path behind a name
+    let (name, path) = match word.find(":/") {
+        Some(colon) => word.split_at(colon.saturating_add(1)),
+        None => ("", word),
+    };
     // `/`, `/dev` and the kernel's own relative paths name nobody
     let is_path =
-        word.starts_with('/') && word.len() > 1 && !word.starts_with("/dev/") && !word.starts_with("/proc/");
-    if is_path || word.starts_with("~/") { "(path)".to_owned() } else { word.to_owned() }
+        path.starts_with('/') && path.len() > 1 && !path.starts_with("/dev/") && !path.starts_with("/proc/");
+    if is_path || path.starts_with("~/") { format!("{name}(path)") } else { word.to_owned() }
+}
+
+/// An address of IPv4 (with or without port), of IPv6 (with or without zone), of a network card; each also with the length
+/// of its network behind it.
+fn is_network_address(word: &str) -> bool {
+    let word = word.trim_end_matches(['.', ',']);
+    let address = word.split(['/', '%']).next().unwrap_or_default();
+    let v4 = address.split(':').next().unwrap_or_default();
+    // `::` alone is no machine's address
+    let is_v6 = address.trim_end_matches(':').len() > 1
+        && (address.parse::<Ipv6Addr>().is_ok() || address.trim_end_matches(':').parse::<Ipv6Addr>().is_ok());
+    let octets: Vec<&str> = address.split([':', '-']).collect();
+    let is_octet = |part: &&str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    v4.parse::<Ipv4Addr>().is_ok() || is_v6 || (octets.len() >= 6 && octets.iter().all(is_octet))
 }
 
 #[cfg(test)]
@@ -191,6 +205,10 @@ mod tests {
             ("to 192.168.7.1:2049 failed", "to (address) failed"),
             ("link 52:54:00:12:34:56 is up", "link (address) is up"),
             ("fe80:0:0:0:1:2:3:4 x", "(address) x"),
+            ("fe80::5054:ff:fe12:3456%eth0 and ::1, 2001:db8::/32", "(address) and (address), (address)"),
+            ("link fe80::1: up; Fn::d and std::fmt 10:11:12", "link (address) up; Fn::d and std::fmt 10:11:12"),
+            ("10.0.0.0/8 at host:/export/home, file:///srv/a", "(address) at host:(path), file:(path)"),
+            ("version 1.2.3.400", "version 1.2.3.400"),
             ("6.1.0-56-cloud-amd64 10:11", "6.1.0-56-cloud-amd64 10:11"),
             ("BUG_ON(a / b > c)", "BUG_ON(a / b > c)"),
             ("rip ffffffff81000000", "rip ffffffff81000000"),

@@ -199,7 +199,7 @@ fn shown(s: &Session, bt: &Backtrace, n: usize) -> Record {
     if frame.how.is_guess() {
         line = line.text("? ");
     }
-    record.hidden("how", format!("{:?}", frame.how));
+    record.hidden("how", frame.how.word());
     let at = frame.lookup();
     line = match s.locate(at) {
         Some(l) => line.field(

@@ -438,7 +438,7 @@ fn frames(s: &Session, bt: &Backtrace, row: &mut Record) {
         };
         let mut one = Record::of(line);
         one.hidden("pc", Cell::Addr(frame.pc.0));
-        one.hidden("how", format!("{:?}", frame.how));
+        one.hidden("how", frame.how.word());
         one
     });
     row.list("frames", all.collect());

@@ -1,7 +1,7 @@
 //! `ipcs`: shared memory, semaphores and message queues of System V ([`kernel::ipc`]).
 
 use crate::engine::number;
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why};
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use kernel::ipc::msg::{self, Queue};
@@ -222,11 +222,6 @@ fn choose(tables: &mut [Table], wanted: &[(&str, u64)], report: &mut Report) -> 
     Ok(())
 }
 
-/// A value, or why there is none.
-fn cell<T: Into<Cell>>(value: Result<T, KernelError>) -> Cell {
-    value.map_or_else(|e| unknown("?", &e), Into::into)
-}
-
 /// The columns that all three facilities have; `name` is that of the struct, `id` that of the id.
 fn line(at: VirtAddr, name: &'static str, perm: &Perm, id: &'static str) -> Line {
     let mode = perm.mode.clone().map(|mode| mode & 0o777);
@@ -234,16 +229,16 @@ fn line(at: VirtAddr, name: &'static str, perm: &Perm, id: &'static str) -> Line
         .field(name, at)
         .zeros(16)
         .text(" ")
-        .field("key", cell(perm.key.clone().map(|key| Cell::hex_digits(key, 8))))
+        .field("key", or_why(perm.key.clone().map(|key| Cell::hex_digits(key, 8))))
         .left(8)
         .text(" ")
-        .field(id, cell(perm.id.clone()))
+        .field(id, or_why(perm.id.clone()))
         .left(10)
         .text(" ")
-        .field("uid", cell(perm.uid.clone()))
+        .field("uid", or_why(perm.uid.clone()))
         .left(5)
         .text(" ")
-        .field("perms", cell(mode.map(|mode| Cell::shown(mode, format!("{mode:o}")))))
+        .field("perms", or_why(mode.map(|mode| Cell::shown(mode, format!("{mode:o}")))))
         .left(5)
         .text(" ")
 }
@@ -257,13 +252,13 @@ fn memory(s: &Session, namespace: VirtAddr, with_pages: bool) -> Table {
     let found = shm::segments(s, namespace);
     let mut table = Table::new(("shared_memory", "shared memory segments", head), found, |segment| {
         let line = line(segment.at, "shmid_kernel", &segment.perm, "shmid")
-            .field("bytes", cell(segment.bytes.clone().map(Cell::Size)))
+            .field("bytes", or_why(segment.bytes.clone().map(Cell::Size)))
             .left(10)
             .text(" ")
-            .field("nattch", cell(segment.attached.clone()))
+            .field("nattch", or_why(segment.attached.clone()))
             .left(6)
             .text(" ")
-            .field("status", cell(segment.perm.mode.clone().map(status)));
+            .field("status", or_why(segment.perm.mode.clone().map(status)));
         let mut row = row(segment.at, &segment.perm, line);
         if with_pages {
             pages(s, segment, &mut row.record);
@@ -286,20 +281,20 @@ fn pages(s: &Session, segment: &Segment, record: &mut Record) {
     record.line(
         Line::new()
             .text("PAGES ALLOCATED/RESIDENT/SWAPPED: ")
-            .field("pages_allocated", cell(pages.allocated))
+            .field("pages_allocated", or_why(pages.allocated))
             .text("/")
-            .field("pages_resident", cell(pages.resident))
+            .field("pages_resident", or_why(pages.resident))
             .text("/")
-            .field("pages_swapped", cell(pages.swapped)),
+            .field("pages_swapped", or_why(pages.swapped)),
     );
-    record.line(Line::new().text("INODE: ").field("inode", cell(pages.inode)).zeros(16));
+    record.line(Line::new().text("INODE: ").field("inode", or_why(pages.inode)).zeros(16));
 }
 
 fn semaphores(s: &Session, namespace: VirtAddr) -> Table {
     let head = "SEM_ARRAY        KEY      SEMID      UID   PERMS NSEMS";
     let found = sem::arrays(s, namespace);
     Table::new(("semaphores", "semaphore arrays", head), found, |Semaphores { at, perm, count }| {
-        let line = line(*at, "sem_array", perm, "semid").field("nsems", cell(count.clone()));
+        let line = line(*at, "sem_array", perm, "semid").field("nsems", or_why(count.clone()));
         row(*at, perm, line)
     })
 }
@@ -309,10 +304,10 @@ fn queues(s: &Session, namespace: VirtAddr) -> Table {
     let found = msg::queues(s, namespace);
     Table::new(("message_queues", "message queues", head), found, |Queue { at, perm, bytes, messages }| {
         let line = line(*at, "msg_queue", perm, "msqid")
-            .field("used_bytes", cell(bytes.clone().map(Cell::Size)))
+            .field("used_bytes", or_why(bytes.clone().map(Cell::Size)))
             .left(12)
             .text(" ")
-            .field("messages", cell(messages.clone()));
+            .field("messages", or_why(messages.clone()));
         row(*at, perm, line)
     })
 }

@@ -1,7 +1,7 @@
 //! `sig`: what processes do at signals, and which ones wait for them ([`kernel::sched::signal`]).
 
 use crate::engine::number;
-use crate::show::tasks::{self, Named, banner, unknown};
+use crate::show::tasks::{self, Named, banner, or_why, unknown};
 use crate::{CommandError, Cx, Example, Run};
 use kernel::sched::signal::{self, Action, Pending, Process, Thread};
 use kernel::sched::task::Task;
@@ -214,19 +214,14 @@ fn lacking(row: &mut Record, task: &Task, what: &str, e: &KernelError) {
     row.lacking(e.is_loss(), format!("sig: task {}: {what} is not known: {e}", task.pid));
 }
 
-/// A value, or why there is none.
-fn cell<T: Into<Cell>>(value: Result<T, KernelError>) -> Cell {
-    value.map_or_else(|e| unknown("?", &e), Into::into)
-}
-
 /// A set of signals, or why it is not known.
 fn set(value: &Result<u64, KernelError>) -> Cell {
-    cell(value.clone().map(|set| Cell::hex_digits(set, 16)))
+    or_why(value.clone().map(|set| Cell::hex_digits(set, 16)))
 }
 
 fn dispositions(process: &Process, indent: &'static str, row: &mut Record) {
     let line = Line::of(indent).text("SIGNAL_STRUCT: ").field("signal_struct", process.at);
-    row.line(line.text("  NR_THREADS: ").field("nr_threads", cell(process.threads.clone())));
+    row.line(line.text("  NR_THREADS: ").field("nr_threads", or_why(process.threads.clone())));
     row.line(Line::heading(format!("{indent} SIG    SIGACTION        HANDLER       MASK       FLAGS")));
     match &process.actions {
         Ok(actions) => row.list("actions", actions.iter().map(|action| action_row(action, indent)).collect()),
@@ -243,12 +238,12 @@ fn action_row(action: &Action, indent: &'static str) -> Record {
         .text("] ")
         .field("sigaction", action.at)
         .text(" ")
-        .field("handler", cell(action.handler.clone().map(handler)))
+        .field("handler", or_why(action.handler.clone().map(handler)))
         .right(10)
         .text(" ")
         .field("mask", set(&action.mask))
         .text(" ")
-        .field("flags", cell(action.flags.clone().map(|flags| Cell::hex_digits(flags, 1))));
+        .field("flags", or_why(action.flags.clone().map(|flags| Cell::hex_digits(flags, 1))));
     let names = action.flags.as_ref().map(|flags| signal::flag_names(*flags)).unwrap_or_default();
     Record::of(match names.is_empty() {
         true => line,

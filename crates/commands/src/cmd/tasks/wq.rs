@@ -1,6 +1,6 @@
 //! `wq`: workqueues, the pools of workers that do their works, and what waits ([`kernel::workqueue`]).
 
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::show::when::ago;
 use crate::show::{problems, symbol};
 use crate::{CommandError, Cx, Example, Run};
@@ -267,10 +267,7 @@ impl Asked<'_> {
             Ok(Some(running)) => {
                 let mut row = Record::of(line);
                 row.line(self.running(worker, running));
-                row.hidden(
-                    "desc",
-                    worker.desc.as_ref().map_or_else(|e| unknown("?", e), |desc| Cell::from(desc.clone())),
-                );
+                row.hidden("desc", or_why(worker.desc.as_ref().cloned()));
                 row
             }
             Ok(None) => match &worker.desc {
@@ -386,7 +383,7 @@ impl Asked<'_> {
         let line = line.field("active", sum(&|share| share.active.clone())).right(6).text(" ");
         let line = line.field("in_flight", sum(&|share| share.in_flight.clone())).right(9).text(" ");
         let line = line.field("inactive", sum(&inactive)).right(8).text("  ");
-        let name = queue.name.as_ref().map_or_else(|e| unknown("?", e), |name| Cell::from(name.clone()));
+        let name = or_why(queue.name.as_ref().cloned());
         let line = line.field("name", name).left(25).text(" ");
         let mut row = Record::of(match flags(self.s, &queue.flags, QUEUE_FLAGS) {
             Some(flags) => line.field("flags", flags),
@@ -411,7 +408,7 @@ fn of_pool(queues: &Queues, pool: VirtAddr) -> impl Iterator<Item = &Work> {
 }
 
 fn number<T: Copy + Into<Cell>>(number: &Result<T, KernelError>) -> Cell {
-    number.as_ref().map_or_else(|e| unknown("?", e), |n| (*n).into())
+    or_why(number.as_ref().copied())
 }
 
 /// A flag whose enumeration has a pool's flags.

@@ -1,9 +1,8 @@
 //! gdb's `info types`, `info scope` and `info macro`.
 
-use crate::show::values;
+use crate::show::{place, values};
 use crate::{CommandError, Cx};
 use base::VirtAddr;
-use cexpr::Scope as _;
 use debuginfo::types::{CompoundKind, Space, Type};
 use kernel::Session;
 use regex_lite::Regex;
@@ -79,23 +78,12 @@ pub(super) fn scope(cx: &Cx<'_>, s: &Session, text: &str) -> Result<Report, Comm
     Ok(report)
 }
 
-/// The address of a function, or the number that an expression is.
+/// The address of code that a word names.
 fn code(cx: &Cx<'_>, s: &Session, text: &str) -> Result<VirtAddr, CommandError> {
-    // *ADDRESS is gdb's way to say that it is one
-    let text = text.strip_prefix('*').unwrap_or(text);
-    let frame = values::frame(cx, s, text);
-    let scope = values::scope(cx, s, frame.as_ref());
-    let value = inspect::eval(&scope, text).map_err(|e| values::wrong_in(s, text, &e))?;
-    let at = match value.address() {
-        Some(at) => at,
-        None => {
-            let n = value.to_int(s.types(), scope.memory());
-            VirtAddr(n.map_err(|e| CommandError::failed(format_args!("{text}: {e}")))? as u64)
-        }
-    };
-    match s.is_text(at) {
-        true => Ok(at),
-        false => Err(CommandError::failed(format_args!("{text}: {:#x} is no code", at.0))),
+    let found = place::resolve(cx, s, text)?;
+    match found.is_text {
+        true => Ok(found.at),
+        false => Err(CommandError::failed(format_args!("{text}: {:#x} is no code", found.at.0))),
     }
 }
 

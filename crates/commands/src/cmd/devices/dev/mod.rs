@@ -6,7 +6,7 @@ mod disks;
 mod pci;
 
 use crate::show::problems;
-use crate::show::tasks::unknown;
+use crate::show::tasks::{or_why, unknown};
 use crate::{CommandError, Cx, Example, Layer, Run, Writes};
 use base::VirtAddr;
 use kernel::block::genhd::{self, Disk};
@@ -165,7 +165,7 @@ fn character(s: &Session, one: &CharDevice) -> Record {
     };
     let mut record = Record::of(line);
     record.hidden("minor", one.minor);
-    record.hidden("count", one.count.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n)));
+    record.hidden("count", or_why(one.count.as_ref().copied()));
     record
 }
 

@@ -3,7 +3,7 @@
 use super::text;
 use crate::CommandError;
 use crate::show::problems;
-use crate::show::tasks::unknown;
+use crate::show::tasks::{or_why, unknown};
 use kernel::driver::pci::{self, Bus, Device};
 use kernel::{KernelError, Session};
 use report::{Cell, Line, Record, Report};
@@ -61,6 +61,6 @@ fn device(one: &Device) -> Record {
     let is_bridge = one.is_bridge.as_ref().is_ok_and(|is| *is);
     let line = if is_bridge { line.text("  [BRIDGE]") } else { line };
     let mut record = Record::of(line);
-    record.hidden("is_bridge", one.is_bridge.as_ref().map_or_else(|e| unknown("?", e), |is| Cell::from(*is)));
+    record.hidden("is_bridge", or_why(one.is_bridge.as_ref().copied()));
     record
 }

@@ -3,7 +3,7 @@
 use crate::show::holes::{Hole, Holes};
 use crate::show::page as shown;
 use crate::show::problems;
-use crate::show::tasks::unknown;
+use crate::show::tasks::or_why;
 use crate::{CommandError, Cx};
 use base::VirtAddr;
 use kernel::fs::inode::Inode;
@@ -21,7 +21,7 @@ fn begin(s: &Session, inode: VirtAddr) -> Result<(Report, PageCache), CommandErr
     let found = filemap::pages(s, inode).map_err(CommandError::failed)?;
     let mut report = Report::new("files");
     report.line(Line::heading("     INODE        NRPAGES"));
-    let pages = count.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n));
+    let pages = or_why(count.as_ref().copied());
     let line = Line::new().field("inode", Cell::Addr(inode.0)).zeros(16).text("  ");
     report.record("file", Record::of(line.field("nrpages", pages).right(7)));
     report.blank();

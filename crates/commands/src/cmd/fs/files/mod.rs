@@ -6,7 +6,7 @@ mod reference;
 use crate::show::address;
 use crate::show::holes;
 use crate::show::problems::{Undecided, not_whole};
-use crate::show::tasks::{self, banner, unknown};
+use crate::show::tasks::{self, banner, or_why, unknown};
 use crate::{CommandError, Cx, Example, Run, Writes};
 use base::VirtAddr;
 use kernel::fs::file::{self, Open};
@@ -222,7 +222,7 @@ impl Facts {
     fn line(&self, cached: bool) -> Line {
         let line = Line::new().field("fd", self.open.fd).right(3).text(" ");
         let line = if cached {
-            let pages = self.pages.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n));
+            let pages = or_why(self.pages.as_ref().copied());
             let line = line.field("inode", addr(&self.inode)).zeros(16).text(" ");
             let line = line.field("i_mapping", addr(&self.mapping)).zeros(16).text(" ");
             line.field("nrpages", pages).right(7)

@@ -170,20 +170,17 @@ fn shown(
     let mut rows = Vec::new();
     for one in wanted(all, args)? {
         cx.cancel.check()?;
-        let tracer =
-            one.tracer.as_ref().map_or_else(|e| tasks::unknown("?", e), |name| Cell::from(name.clone()));
+        let tracer = tasks::or_why(one.tracer.as_ref().cloned());
         let name = one.name.clone().map_or_else(|| Cell::shown(Cell::Null, "(top)"), Cell::from);
         let line =
             Line::new().text("INSTANCE: ").field("name", name).text("  TRACER: ").field("tracer", tracer);
-        let clock = clock(s, one).map_or_else(|e| tasks::unknown("?", &e), Cell::from);
+        let clock = tasks::or_why(clock(s, one));
         let line = line.text("  CLOCK: ").field("clock", clock).text("  TRACE_ARRAY: ");
         let mut row = Record::of(line.field("trace_array", Cell::Addr(one.at.0)));
         match buffer(one, args).map(|at| ring_buffer::cpus(s, at)) {
             Ok(Ok(cpus)) => {
                 row.line(Line::heading("  CPU     ENTRIES     OVERRUN  PAGES"));
-                let number = |n: &Result<u64, KernelError>| {
-                    n.as_ref().map_or_else(|e| tasks::unknown("?", e), |n| Cell::from(*n))
-                };
+                let number = |n: &Result<u64, KernelError>| tasks::or_why(n.as_ref().copied());
                 let of_cpu = |one: &Cpu| {
                     let line = Line::new()
                         .field("cpu", one.cpu)

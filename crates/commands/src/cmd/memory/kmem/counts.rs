@@ -1,7 +1,7 @@
 //! `kmem -V` and `-z`: the kernel's counts ([`kernel::mm::vmstat`]), of the machine and of each zone.
 
 use crate::CommandError;
-use crate::show::tasks::unknown;
+use crate::show::tasks::{or_why, unknown};
 use kernel::mm::vmstat::{self, Item};
 use kernel::mm::zone::{self, Zone};
 use kernel::{KernelError, Result, Session};
@@ -118,7 +118,7 @@ fn of_zone(s: &Session, node: u64, zone: &Zone, row: &mut Record) {
     }
     let mut last = Line::new();
     if let Some(given_up) = &zone.unreclaimable {
-        let cell = given_up.as_ref().map_or_else(|e| unknown("?", e), |yes| Cell::from(*yes));
+        let cell = or_why(given_up.as_ref().copied());
         last = last.text("  ALL_UNRECLAIMABLE: ").field("all_unreclaimable", cell);
     }
     if let Some(scanned) = &zone.scanned {

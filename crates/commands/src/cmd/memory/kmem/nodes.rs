@@ -3,7 +3,7 @@
 use super::counts::{name, number};
 use super::free::place;
 use crate::CommandError;
-use crate::show::tasks::unknown;
+use crate::show::tasks::{or_why, unknown};
 use kernel::Session;
 use kernel::mm::memory_block::{self, Block};
 use kernel::mm::page::Pages;
@@ -131,7 +131,7 @@ fn block_line(block: &Block) -> Line {
         None => Cell::shown(Cell::Null, "-"),
     };
     let line = line.field("node", node).right(4).text("  ");
-    let state = block.state.as_ref().map_or_else(|e| unknown("?", e), |state| Cell::from(state.clone()));
-    let section = block.section.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n));
+    let state = or_why(block.state.as_ref().cloned());
+    let section = or_why(block.section.as_ref().copied());
     line.field("state", state).left(7).text("  ").field("section", section)
 }

@@ -1,7 +1,7 @@
 //! The slabs and objects of a cache, as `kmem -S` shows them.
 
 use super::slabs::{cache_row, heading};
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::{CommandError, Cx};
 use base::VirtAddr;
 use kernel::mm::slub::{self, SheafOf};
@@ -135,7 +135,7 @@ impl Shown<'_> {
         row.line(Line::heading("KMEM_CACHE_NODE   NODE  SLABS  PARTIAL  PER-CPU"));
         let line = Line::new().field("kmem_cache_node", Cell::Addr(node.at.0)).zeros(16).text("  ");
         let line = line.field("node", node.node).right(4).text("  ");
-        let slabs = node.slabs.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n));
+        let slabs = or_why(node.slabs.as_ref().copied());
         let line = line.field("slabs", slabs).right(5).text("  ");
         let partial = match &node.partial.problem {
             None => Cell::from(node.partial.all.len()),
@@ -220,7 +220,7 @@ impl Shown<'_> {
         };
         let line =
             line.field("node", node).right(4).text("  ").field("total", slab.objects).right(5).text("  ");
-        let cell = |count: Result<u64, &KernelError>| count.map_or_else(|e| unknown("?", e), Cell::from);
+        let cell = |count: Result<u64, &KernelError>| or_why(count);
         let line = line.field("allocated", cell(inuse)).right(9).text("  ");
         let free = inuse.map(|inuse| slab.objects.saturating_sub(inuse));
         row.line(line.field("free", cell(free)).right(4));

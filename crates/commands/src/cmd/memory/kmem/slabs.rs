@@ -3,7 +3,7 @@
 use super::KmemArgs;
 use super::objects;
 use crate::engine::number;
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::{CommandError, Cx};
 use base::VirtAddr;
 use kernel::mm::slub_cache::{self, Cache};
@@ -191,8 +191,7 @@ pub(super) fn cache_row(
         }
         (Err(e), _) | (_, Err(e)) => Err(e.clone()),
     };
-    let cell =
-        |value: &kernel::Result<u64>| value.as_ref().map_or_else(|e| unknown("?", e), |n| Cell::from(*n));
+    let cell = |value: &kernel::Result<u64>| or_why(value.as_ref().copied());
     let line = Line::new().field("cache", Cell::Addr(at.0)).zeros(16).text(" ");
     let line = line.field("object_size", cell(&slub_cache::object_bytes(s, at))).right(8).text("  ");
     let line = line.field("allocated", cell(&allocated)).right(9).text("  ");

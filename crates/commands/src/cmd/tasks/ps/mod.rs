@@ -278,8 +278,8 @@ fn policies(
     for t in chosen {
         cx.cancel.check()?;
         let policy = b.policy.u32(s.mem(), t.at).map(policy_name);
-        let policy = policy.map_or_else(|e| tasks::unknown("?", &e), Cell::from);
-        let prio = runq::priority(s, t).map_or_else(|e| tasks::unknown("?", &e), Cell::from);
+        let policy = tasks::or_why(policy);
+        let prio = tasks::or_why(runq::priority(s, t));
         let line = lead(cx, s, t, kstackp).text("  ").field("policy", policy).left(12).text(" ");
         rows.push(Record::of(named(line.field("prio", prio).right(4).text("  "), t)));
     }

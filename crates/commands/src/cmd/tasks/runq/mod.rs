@@ -3,7 +3,7 @@
 mod groups;
 mod times;
 
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::{CommandError, Cx, Example, Run};
 use kernel::sched::runq::{self, CpuQueues, Of, Queue, Queued};
 use kernel::sched::task::Task;
@@ -300,7 +300,7 @@ fn entry_line(s: &Session, queued: &Queued, indent: usize) -> Line {
         Of::Task(task) => {
             let prio = match queued.level {
                 Some(level) => Cell::from(level),
-                None => runq::priority(s, task).map_or_else(|e| unknown("?", &e), Cell::from),
+                None => or_why(runq::priority(s, task)),
             };
             let line = named(line.field("prio", prio).right(3).text("] "), task);
             if queued.is_delayed { line.text(" [DELAYED]") } else { line }

@@ -1,7 +1,7 @@
 //! `runq -t`, `-T` and `-m`: the clocks of the run queues, and for how long tasks have been running.
 
 use super::named;
-use crate::show::tasks::{self, unknown};
+use crate::show::tasks::{self, or_why, unknown};
 use crate::show::when::ago;
 use crate::{CommandError, Cx};
 use kernel::sched::times::{last_run, rq_clock};
@@ -38,13 +38,13 @@ pub(super) fn clocks(
         }
         let clock = clock(s, cpu)?;
         let width = clock.as_ref().map_or(0, |clock| clock.to_string().len());
-        let clock = clock.map_or_else(|e| unknown("?", &e), Cell::from);
+        let clock = or_why(clock);
         let mut row = Record::of(line.field("clock", clock));
         let indent = label.len() + usize::from(cpu < 10);
         let line = Line::of(" ".repeat(indent));
         row.line(match s.tasks().on_cpu(cpu) {
             Some(task) => {
-                let last = last_run(s, task).map_or_else(|e| unknown("?", &e), Cell::from);
+                let last = or_why(last_run(s, task));
                 named(line.field("last_run", last).zeros(width).text("  "), task)
             }
             None => line.field("task", nobody(cpu)),
