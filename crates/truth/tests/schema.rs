@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crashlens_truth::program::root;
-use crashlens_truth::schema::{Schemas, answers, examples, folder};
-use crashlens_truth::{State, corpus};
+use crashlens_truth::schema::{Schemas, answers, examples, folder, more};
+use crashlens_truth::zoo::zoo;
+use crashlens_truth::{State, corpus, corpus_arm64};
 use jsonschema::Validator;
 use serde_json::Value;
 
 /// Asks all examples about dumps, each with a name, and holds the answers to the schemas.
-fn hold(dumps: &[(String, Vec<PathBuf>)]) {
-    let lines = examples().unwrap();
+fn hold(dumps: &[(String, Vec<PathBuf>)], lines: &[String]) {
     let mut schemas = Schemas::read(&folder()).unwrap();
     let mut all = Vec::new();
     for (name, files) in dumps {
-        for answer in answers(files, &lines).unwrap() {
+        for answer in answers(files, lines).unwrap() {
             all.push((name.clone(), answer));
         }
     }
@@ -66,16 +66,20 @@ fn validators() -> BTreeMap<String, Validator> {
         .collect()
 }
 
+fn all_lines() -> Vec<String> {
+    examples().unwrap().into_iter().chain(more()).collect()
+}
+
 #[test]
 fn answers_about_the_sample() {
-    hold(&[("sample".to_owned(), vec![root().join("samples/virtio-bug.kdump")])]);
+    hold(&[("sample".to_owned(), vec![root().join("samples/virtio-bug.kdump")])], &all_lines());
 }
 
 /// With and without the kernel's file.
 #[test]
 fn answers_about_the_corpus() {
     let mut dumps = Vec::new();
-    for case in corpus().unwrap() {
+    for case in corpus().unwrap().into_iter().chain(corpus_arm64().unwrap()) {
         for state in [State::Alone, State::Kernel] {
             let debug = case.debug_files(state);
             if let (Some(files), true) =
@@ -85,7 +89,19 @@ fn answers_about_the_corpus() {
             }
         }
     }
-    hold(&dumps);
+    hold(&dumps, &all_lines());
+}
+
+/// Each death has words of its own.
+#[test]
+fn verdicts_about_the_zoo() {
+    let states = [State::Alone, State::Modules];
+    let dumps = zoo()
+        .unwrap()
+        .into_iter()
+        .flat_map(|case| states.map(|state| (format!("{} {state:?}", case.name), case.files(state))));
+    let lines = ["verdict", "verdict -v", "info", "sys", "bt -a", "locks", "log"].map(str::to_owned);
+    hold(&dumps.collect::<Vec<_>>(), &lines);
 }
 
 /// Every command that is asked has a schema, and no schema is of a command that is gone.

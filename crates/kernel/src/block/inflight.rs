@@ -41,6 +41,7 @@ bind! {
         private: "end_io_data",
         began: "start_time_ns", // 5.0 (544ccc8dc904)
         began_tick: "start_time",
+        given: "io_start_time_ns", // where somebody counts
         deadline: "deadline" | "__deadline",
         timeout: "timeout",
         queued: "queuelist",
@@ -77,6 +78,28 @@ pub enum Stage {
     InDriver,
     /// The driver is done with it.
     Complete,
+}
+
+/// How long something lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// Nanoseconds.
+    For(u64),
+    /// The kernel did not note when it began.
+    NotNoted,
+    /// It began after the kernel last kept its time, so less than some ticks ago.
+    BehindClock,
+}
+
+impl Span {
+    /// Nanoseconds; none where they are not known.
+    #[must_use]
+    pub const fn nsec(self) -> Option<u64> {
+        match self {
+            Self::For(nsec) => Some(nsec),
+            Self::NotNoted | Self::BehindClock => None,
+        }
+    }
 }
 
 /// What a request is to do.
@@ -118,10 +141,10 @@ pub struct Request {
     pub sector: Result<u64>,
     /// Bytes that are not done.
     pub bytes: Result<u64>,
-    /// Nanoseconds since it was made; none where the kernel did not note when.
-    pub age: Result<Option<u64>>,
-    /// Nanoseconds since the driver was given it; none where the driver has not, or no deadline is kept.
-    pub in_driver: Result<Option<u64>>,
+    /// For how long it exists.
+    pub age: Result<Span>,
+    /// For how long the driver has it; none where the driver has not.
+    pub in_driver: Result<Option<Span>>,
     /// Its parts.
     pub bios: Vec<Bio>,
     /// Why there may be more parts.
@@ -153,13 +176,18 @@ impl Clock {
         Self { nsec, ticks: timer::jiffies(s), hz: hardware::hz(s) }
     }
 
-    /// How long ago a tick was, in nanoseconds.
-    fn since_tick(&self, tick: u64) -> Result<u64> {
+    /// How long ago a time was.
+    fn since(&self, nsec: u64) -> Result<Span> {
+        Ok(self.nsec.clone()?.checked_sub(nsec).map_or(Span::BehindClock, Span::For))
+    }
+
+    /// How long ago a tick was.
+    fn since_tick(&self, tick: u64) -> Result<Span> {
         let ticks = self.ticks.clone()?.wrapping_sub(tick);
         // a tick that is ahead is none that was
         let ticks = if ticks.cast_signed().is_negative() { 0 } else { ticks };
         let nsec = u128::from(ticks) * u128::from(NSEC) / u128::from(self.hz.clone()?.max(1));
-        Ok(u64::try_from(nsec).unwrap_or(u64::MAX))
+        Ok(Span::For(u64::try_from(nsec).unwrap_or(u64::MAX)))
     }
 }
 
@@ -207,8 +235,10 @@ pub fn requests(s: &Session, queue: VirtAddr, clock: &Clock) -> Result<Requests>
         }
     }
     // a disk that hands its bios on has no requests of its own
-    let age =
-        |request: &Request| request.age.clone().ok().flatten().or(request.in_driver.clone().ok().flatten());
+    let age = |request: &Request| {
+        let in_driver = request.in_driver.clone().ok().flatten().and_then(Span::nsec);
+        request.age.clone().ok().and_then(Span::nsec).or(in_driver)
+    };
     out.all.sort_by_key(|request| (std::cmp::Reverse(age(request)), request.at));
     Ok(out)
 }
@@ -220,18 +250,19 @@ fn request(s: &Session, at: VirtAddr, stage: Option<Stage>, clock: &Clock) -> Re
         None => own_stage(s, at),
     };
     let (bios, problem) = bios(s, b.bio.ptr(mem, at));
+    let age = age(s, at, clock);
     Request {
         at,
         tag: b.tag.i32(mem, at),
         operation: operation(s, at),
         sector: b.sector.u64(mem, at),
         bytes: b.bytes.u32(mem, at).map(u64::from),
-        age: age(s, at, clock),
         in_driver: match stage {
-            Ok(Stage::InDriver) => in_driver(s, at, clock),
+            Ok(Stage::InDriver) => in_driver(s, at, clock, &age).map(Some),
             Ok(_) => Ok(None),
             Err(ref e) => Err(e.clone()),
         },
+        age,
         stage,
         bios,
         problem,
@@ -267,29 +298,40 @@ fn own_stage(s: &Session, at: VirtAddr) -> Result<Stage> {
     }
 }
 
-fn age(s: &Session, at: VirtAddr, clock: &Clock) -> Result<Option<u64>> {
+fn age(s: &Session, at: VirtAddr, clock: &Clock) -> Result<Span> {
     let (b, mem) = (s.bind::<RequestStruct>(), s.mem());
     if b.began.exists() {
         return match b.began.u64(mem, at)? {
-            0 => Ok(None),
-            began => Ok(Some(clock.nsec.clone()?.saturating_sub(began))),
+            0 => Ok(Span::NotNoted),
+            began => clock.since(began),
         };
     }
     match b.began_tick.num(mem, at)? {
-        0 => Ok(None),
-        began => clock.since_tick(began).map(Some),
+        0 => Ok(Span::NotNoted),
+        began => clock.since_tick(began),
     }
 }
 
-/// Since when the driver has it: so long before its deadline as it may take.
-fn in_driver(s: &Session, at: VirtAddr, clock: &Clock) -> Result<Option<u64>> {
+/// Since when the driver has it: as noted, else so long before its deadline as it may take. A tick is coarse, so that the
+/// request's own age is the most that it can be.
+fn in_driver(s: &Session, at: VirtAddr, clock: &Clock, age: &Result<Span>) -> Result<Span> {
     let (b, mem) = (s.bind::<RequestStruct>(), s.mem());
+    // before 5.0 a time of another clock has this name
+    let noted = if b.given.exists() && b.began.exists() { b.given.u64(mem, at)? } else { 0 };
+    if noted != 0 {
+        return clock.since(noted);
+    }
     // from 4.16 to 4.17 the lowest bit is a flag
     let deadline = b.deadline.u64(mem, at)? & !1;
-    match deadline {
-        0 => Ok(None),
-        _ => clock.since_tick(deadline.wrapping_sub(u64::from(b.timeout.u32(mem, at)?))).map(Some),
+    if deadline == 0 {
+        return Ok(Span::NotNoted);
     }
+    let by_tick = clock.since_tick(deadline.wrapping_sub(u64::from(b.timeout.u32(mem, at)?)))?;
+    Ok(match (by_tick, age) {
+        (_, Ok(Span::BehindClock)) => Span::BehindClock,
+        (Span::For(ticks), Ok(Span::For(age))) => Span::For(ticks.min(*age)),
+        (span, _) => span,
+    })
 }
 
 /// Bits of `cmd_flags` that are the operation's number (4.10, ef295ecf090d).

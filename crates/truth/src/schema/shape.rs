@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::{TABLES, VALUES};
 
+/// The member that any object may have.
+const NOTES: &str = "notes";
+
 /// What a value may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
@@ -33,7 +36,7 @@ impl Shape {
             Value::Object(object) if is_absent(object) => self.absent = true,
             Value::Object(object) => {
                 self.add("object");
-                for (key, value) in object {
+                for (key, value) in object.iter().filter(|(key, _)| *key != NOTES) {
                     let member = self.members.entry(key.clone()).or_default();
                     if VALUES.contains(&key.as_str()) {
                         *member = Self { any: true, ..Self::default() };
@@ -72,7 +75,9 @@ impl Shape {
         table.values().for_each(|value| shape.learn(value));
     }
 
+    /// A value of one piece may be missing in any dump, whether or not one was seen that lacks it.
     fn add(&mut self, kind: &str) {
+        self.absent |= kind != "object" && kind != "array";
         if !self.types.iter().any(|known| known == kind) {
             self.types.push(kind.to_owned());
             self.types.sort();
@@ -92,8 +97,9 @@ impl Shape {
             several => drop(own.insert("type".into(), json!(several))),
         }
         if self.types.iter().any(|kind| kind == "object") {
-            let members: Map<String, Value> =
+            let mut members: Map<String, Value> =
                 self.members.iter().map(|(key, shape)| (key.clone(), shape.schema())).collect();
+            members.insert(NOTES.into(), json!({ "$ref": "#/$defs/notes" }));
             own.insert("properties".into(), Value::Object(members));
             let others = self.table.as_ref().map_or(Value::Bool(false), |table| table.schema());
             own.insert("additionalProperties".into(), others);
@@ -129,7 +135,8 @@ impl Shape {
             _ => out.any = !absent && own.as_object().is_some_and(Map::is_empty),
         }
         if let Some(members) = own.get("properties").and_then(Value::as_object) {
-            out.members = members.iter().map(|(key, value)| (key.clone(), Self::of_schema(value))).collect();
+            let members = members.iter().filter(|(key, _)| *key != NOTES);
+            out.members = members.map(|(key, value)| (key.clone(), Self::of_schema(value))).collect();
         }
         out.table = own
             .get("additionalProperties")
@@ -170,14 +177,12 @@ mod tests {
         let schema = shape.schema();
         let n = json!({"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/absent"}]});
         assert_eq!(schema.pointer("/properties/n"), Some(&n));
+        assert_eq!(schema.pointer("/properties/counts/additionalProperties"), Some(&n));
         assert_eq!(
-            schema.pointer("/properties/counts/additionalProperties"),
-            Some(&json!({"type": "integer"}))
-        );
-        assert_eq!(
-            schema.pointer("/properties/rows/items/properties/x/type"),
+            schema.pointer("/properties/rows/items/properties/x/anyOf/0/type"),
             Some(&json!(["boolean", "null"]))
         );
         assert_eq!(schema.pointer("/properties/rows/items/additionalProperties"), Some(&json!(false)));
+        assert_eq!(schema.pointer("/properties/notes/$ref"), Some(&json!("#/$defs/notes")));
     }
 }

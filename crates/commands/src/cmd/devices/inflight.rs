@@ -5,7 +5,7 @@ use crate::show::when::ago;
 use crate::show::{problems, symbol};
 use crate::{CommandError, Cx, Example, Run};
 use kernel::block::genhd::{self, Disk};
-use kernel::block::inflight::{self, Bio, Clock, Request, Stage};
+use kernel::block::inflight::{self, Bio, Clock, Request, Span, Stage};
 use kernel::block::mq::{self, Kinds};
 use kernel::block::waiting::Waiters;
 use kernel::{Fetch, KernelError, Session};
@@ -40,7 +40,8 @@ impl Run for Inflight {
     fn details(&self) -> &'static str {
         "Shows for each disk the requests that are not done, the oldest first: the request, what it is to do, its first sector \
          (of 512 bytes), how many bytes are left, where it is (queued: in the queue or its scheduler; driver: the driver has \
-         it; complete), for how long it exists and for how long the driver has it (\"-\" where the kernel did not note that), \
+         it; complete), for how long it exists and for how long the driver has it (\"-\" where the kernel did not note that, or where it \
+         began after the kernel last kept its time), \
          and the tasks that wait for it. -b adds its parts, with what is called when each is done. Of a disk that hands \
          its I/O on to others (dm, md) the kernel only counts what is under way."
     }
@@ -176,8 +177,8 @@ impl Asked<'_> {
             Err(e) => unknown("?", e),
         };
         let line = line.field("stage", stage).left(8).text("  ");
-        let line = line.field("age_nsec", age(&request.age)).right(16).text("  ");
-        let mut row = Record::of(line.field("in_driver_nsec", age(&request.in_driver)).right(16));
+        let line = line.field("age_nsec", span(&request.age)).right(16).text("  ");
+        let mut row = Record::of(line.field("in_driver_nsec", in_driver(request)).right(16));
         row.hidden("tag", or_why(request.tag.as_ref().copied()));
         if self.with_bios {
             row.list("bios", request.bios.iter().map(|bio| self.bio(bio)).collect());
@@ -220,10 +221,19 @@ fn sector(at: &Result<u64, KernelError>) -> Cell {
     }
 }
 
-fn age(age: &Result<Option<u64>, KernelError>) -> Cell {
-    match age {
-        Ok(Some(nsec)) => Cell::shown(*nsec, ago(*nsec)),
-        Ok(None) => Cell::absent("-", "the kernel did not note it"),
+fn span(span: &Result<Span, KernelError>) -> Cell {
+    match span {
+        Ok(Span::For(nsec)) => Cell::shown(*nsec, ago(*nsec)),
+        Ok(Span::NotNoted) => Cell::absent("-", "the kernel did not note it"),
+        Ok(Span::BehindClock) => Cell::absent("-", "it began after the kernel last kept its time"),
+        Err(e) => unknown("?", e),
+    }
+}
+
+fn in_driver(request: &Request) -> Cell {
+    match &request.in_driver {
+        Ok(None) => Cell::absent("-", "the driver does not have it"),
+        Ok(Some(one)) => span(&Ok(*one)),
         Err(e) => unknown("?", e),
     }
 }

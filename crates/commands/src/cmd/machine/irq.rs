@@ -112,7 +112,8 @@ fn count(lines: &Lines) -> Result<u64, KernelError> {
 fn list(lines: &Lines, args: &IrqArgs, report: &mut Report) -> Result<(), CommandError> {
     report.line(Line::heading(" IRQ   IRQ_DESC/_DATA      IRQACTION      NAME"));
     let at = |number: u64| lines.all.binary_search_by_key(&number, |line| line.number).ok();
-    let row = |number: u64| record(number, at(number).and_then(|n| lines.all.get(n)));
+    let row =
+        |number: u64| record(number, at(number).and_then(|n| lines.all.get(n)).ok_or(lines.problems.first()));
     let mut rows = Vec::new();
     if !args.which.is_empty() {
         for word in &args.which {
@@ -128,13 +129,12 @@ fn list(lines: &Lines, args: &IrqArgs, report: &mut Report) -> Result<(), Comman
             rows.push(row(number));
         }
     } else if args.used {
-        let used = lines.all.iter().filter(|line| !line.actions.is_empty() || line.problem.is_some());
-        rows.extend(used.map(|line| record(line.number, Some(line))));
+        rows.extend(handled(lines).map(|line| record(line.number, Ok(line))));
     } else {
         match count(lines) {
             Ok(count) => rows.extend((0..count).map(row)),
             Err(e) => {
-                rows.extend(lines.all.iter().map(|line| record(line.number, Some(line))));
+                rows.extend(lines.all.iter().map(|line| record(line.number, Ok(line))));
                 report.lacking(
                     e.is_loss(),
                     format!("irq: how many interrupt lines there are is not known: {e}"),
@@ -146,27 +146,40 @@ fn list(lines: &Lines, args: &IrqArgs, report: &mut Report) -> Result<(), Comman
     Ok(())
 }
 
-/// A line and its handlers, one below the other.
-fn record(number: u64, line: Option<&IrqLine>) -> Record {
+/// A line and its handlers, one below the other. Of a number without a descriptor: why it may have one all the same.
+fn record(number: u64, line: Result<&IrqLine, Option<&KernelError>>) -> Record {
     const NONE: &str = "(unused)";
     // in the middle of four columns, further right where there is no middle
     let digits = number.to_string().len();
     let before = 4_usize.saturating_sub(digits).div_ceil(2);
     let head = Line::of(" ".repeat(before)).field("irq", number).left(4 - before).text("  ");
-    let Some(line) = line else {
-        return Record::of(head.cell(NONE).center(16).text("  ").cell(NONE).center(16));
+    let line = match line {
+        Ok(line) => line,
+        Err(None) => return Record::of(head.cell(NONE).center(16).text("  ").cell(NONE).center(16)),
+        Err(Some(e)) => {
+            let head = head.field("irq_desc", unknown("?", e)).center(16).text("  ");
+            return Record::of(head.field("actions", unknown("?", e)).center(16));
+        }
     };
     let head = head.field("irq_desc", line.at).zeros(16).text("  ");
     let mut record = Record::new();
     let Some((first, others)) = line.actions.split_first() else {
-        record.line(head.cell(NONE).center(16));
-        record.list("actions", Vec::new());
+        match &line.problem {
+            Some(e) => record.line(head.field("actions", unknown("?", e)).center(16)),
+            None => {
+                record.line(head.cell(NONE).center(16));
+                record.list("actions", Vec::new());
+            }
+        }
         return record;
     };
     record.line(head.cell(Cell::Addr(first.at.0)).zeros(16).text("  ").cell(name(first)));
     for action in others {
         let line = Line::of(" ".repeat(24)).cell(Cell::Addr(action.at.0)).zeros(16).text("  ");
         record.line(line.cell(name(action)));
+    }
+    if let Some(e) = &line.problem {
+        record.line(Line::of(" ".repeat(24)).cell(unknown("?", e)).center(16));
     }
     let actions = line.actions.iter().map(|action| {
         let mut data = Record::new();
@@ -195,11 +208,13 @@ fn name_cell(action: &Action) -> Cell {
 /// The names of all handlers of a line, between commas.
 fn names(line: &IrqLine) -> Cell {
     let known = line.actions.iter().filter(|action| !matches!(action.name, Ok(None)));
-    Cell::Many(known.map(name_cell).collect(), ",")
+    let others = line.problem.iter().map(|e| unknown("?", e));
+    Cell::Many(known.map(name_cell).chain(others).collect(), ",")
 }
 
+/// Lines that something handles, or may handle.
 fn handled(lines: &Lines) -> impl Iterator<Item = &IrqLine> {
-    lines.all.iter().filter(|line| !line.actions.is_empty())
+    lines.all.iter().filter(|line| !line.actions.is_empty() || line.problem.is_some())
 }
 
 fn affinity(s: &Session, lines: &Lines, report: &mut Report) {

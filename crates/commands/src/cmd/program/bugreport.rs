@@ -206,7 +206,10 @@ mod tests {
             ("link 52:54:00:12:34:56 is up", "link (address) is up"),
             ("fe80:0:0:0:1:2:3:4 x", "(address) x"),
             ("fe80::5054:ff:fe12:3456%eth0 and ::1, 2001:db8::/32", "(address) and (address), (address)"),
-            ("link fe80::1: up; Fn::d and std::fmt 10:11:12", "link (address) up; Fn::d and std::fmt 10:11:12"),
+            (
+                "link fe80::1: up; Fn::d and std::fmt 10:11:12",
+                "link (address) up; Fn::d and std::fmt 10:11:12",
+            ),
             ("10.0.0.0/8 at host:/export/home, file:///srv/a", "(address) at host:(path), file:(path)"),
             ("version 1.2.3.400", "version 1.2.3.400"),
             ("6.1.0-56-cloud-amd64 10:11", "6.1.0-56-cloud-amd64 10:11"),
