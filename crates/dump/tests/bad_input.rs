@@ -67,6 +67,16 @@ fn truncated_data() {
     assert!(matches!(dump.facts().warnings[..], [Warning::FileTruncated { .. }]));
     assert_eq!([17, 18, 19].map(|p| gap(&dump, p)), [None, Some(Gap::Truncated), Some(Gap::Truncated)]);
 
+    // pages of zeros at the end share one place near the file's begin: they do not hide that the file is cut
+    let mut shared = kdump.clone();
+    let first: Vec<u8> = shared[desc(0)..desc(1)].to_vec();
+    (13..15).for_each(|p| shared[desc(p)..desc(p + 1)].copy_from_slice(&first));
+    let whole = open(shared[..shared.len() - 2 * PAGE].to_vec()).unwrap();
+    assert!(whole.facts().warnings.is_empty(), "{:?}", whole.facts().warnings);
+    let dump = open(shared[..shared.len() - 3 * PAGE].to_vec()).unwrap();
+    assert!(matches!(dump.facts().warnings[..], [Warning::FileTruncated { .. }]));
+    assert_eq!([16, 17, 18].map(|p| gap(&dump, p)), [None, Some(Gap::Truncated), None]);
+
     // cut inside the descriptors
     let dump = open(kdump[..desc(3) + 5].to_vec()).unwrap();
     assert!(matches!(dump.facts().warnings[..], [Warning::FileTruncated { .. }]));

@@ -7,6 +7,7 @@ use crate::cache::PageCache;
 use crate::fields::{Fields, Words};
 use crate::image::Image;
 use crate::{Gap, Warning};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 /// No file is as long as two to the power of this.
@@ -19,6 +20,8 @@ const MAX_CHECKED: u64 = 1 << 20;
 const SUB_HEADER_FRONT: u64 = 8;
 /// Descriptors among which the first data are looked for.
 const MAX_LOOKED_AT: u64 = 64;
+/// Times a step is made over descriptors that share one place.
+const MAX_LOOKED_BACK: u64 = 256;
 
 /// `struct page_desc`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -318,13 +321,34 @@ impl File {
         let start = self.data_start()?;
         let end = start.min(self.image.len());
         let count = end.checked_sub(self.header.descriptors)? / DESC_LEN;
-        let back = count.saturating_sub(2 * self.header.block_size / DESC_LEN);
-        let good = |n: u64| self.raw_desc(n).ok().filter(|d| self.plausible(d));
-        let last = (back..count).rev().find_map(good).or_else(|| self.last_written(count))?;
+        let end_of = |desc: Desc| desc.offset.saturating_add(desc.size.into());
+        let last = self.last_end(count).or_else(|| self.last_written(count).map(end_of))?;
         // where the descriptors themselves are cut, the first page is already past the end
         let first = first.ok().filter(|d| self.plausible(d));
-        let end_of = |desc: Desc| desc.offset.saturating_add(desc.size.into());
-        Some(end_of(last).max(first.map_or(start, end_of)))
+        Some(last.max(first.map_or(start, end_of)))
+    }
+
+    /// The end of the data that the last descriptors have. Pages of zeros share one place near the file's begin: a run of
+    /// them at the end tells nothing, so that it is stepped over. One damaged descriptor is not believed: data that begin
+    /// where other data end are.
+    fn last_end(&self, count: u64) -> Option<u64> {
+        let step = 2 * self.header.block_size / DESC_LEN;
+        let mut above = count;
+        let mut all: Vec<(u64, u64)> = Vec::new();
+        for _ in 0..MAX_LOOKED_BACK {
+            let from = above.saturating_sub(step);
+            let descs = (from..above).filter_map(|n| self.raw_desc(n).ok()).filter(|d| self.plausible(d));
+            all.extend(descs.map(|d| (d.offset, d.offset.saturating_add(d.size.into()))));
+            all.sort_unstable();
+            all.dedup();
+            above = from;
+            if all.len() != 1 || above == 0 {
+                break;
+            }
+        }
+        let ends: BTreeSet<u64> = all.iter().map(|(_, end)| *end).collect();
+        let follows = all.iter().filter(|(start, _)| ends.contains(start)).map(|(_, end)| *end);
+        follows.max().or_else(|| all.iter().map(|(_, end)| *end).max())
     }
 
     /// The last descriptor before those that are zeros: a part of a split set has room for those of the whole dump.
