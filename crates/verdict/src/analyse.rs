@@ -20,6 +20,7 @@ use crate::victim::module;
 use kernel::Session;
 use kernel::log::event::Class;
 use kernel::log::lines::Lines;
+use kernel::stack::backtrace::Backtrace;
 use std::path::PathBuf;
 
 /// How to analyse.
@@ -166,7 +167,8 @@ fn stack(case: &Case<'_>, class: Class, blame: &Blame) -> Vec<Option<String>> {
         (Some(n), _) => names.extend(process::known_names(case.s, &case.victim, n)),
         (None, _) if names.is_empty() => {
             // what stood still is lost: what is left is the watchdog's
-            let is_cut = case.victim.bt.as_ref().is_none_or(|bt| !bt.unwound.stopped.is_end());
+            let is_whole = |bt: &Backtrace| bt.unwound.stopped.is_end() && case.victim.gap(case.s).is_none();
+            let is_cut = !case.victim.bt.as_ref().is_some_and(is_whole);
             names.extend((class.is_stall() && is_cut).then_some(None));
             names.extend(process::known_names(case.s, &case.victim, 0));
         }

@@ -113,7 +113,7 @@ fn doubted(s: &Session, victim: &Victim<'_>) -> Option<String> {
 /// The kind of death.
 pub(crate) fn classify(case: &Case<'_>) -> Class {
     let s = case.s;
-    let nowhere = case.found.as_ref().is_some_and(|c| !s.is_text(c.pc));
+    let nowhere = case.found.as_ref().is_some_and(|c| !s.is_text(c.pc) && !s.may_be_of_module(c.pc));
     if let Some(e) = &case.event {
         // a fault of the processor's own fetch: the program counter is what faulted
         let fault = matches!(

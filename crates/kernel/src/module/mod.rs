@@ -207,6 +207,11 @@ impl Session {
     pub fn modules_problem(&self) -> Option<&KernelError> {
         self.fact::<Modules>().problem.as_ref()
     }
+    /// True for an address where modules are, of which not all are known.
+    #[must_use]
+    pub fn may_be_of_module(&self, at: VirtAddr) -> bool {
+        self.modules_problem().is_some() && self.module_at(at).is_none() && self.beside_image(at)
+    }
     /// The module that an address lies in.
     #[must_use]
     pub fn module_at(&self, at: VirtAddr) -> Option<&Module> {

@@ -4,6 +4,7 @@
 //! the crash began with and the stack tells more, from the call that stopped the CPU, found on its
 //! stacks. A task that slept starts from what the switch away from it saved.
 
+use crate::error::KernelError;
 use crate::sched::panic;
 use crate::sched::task::{Task, TaskStruct};
 use crate::session::Session;
@@ -14,7 +15,7 @@ use crate::stack::stacks::{
 };
 use arch::Regs;
 use base::{Fault, VirtAddr, VirtRead};
-use unwind::{How, Stack, StopReason, Unwinder, Unwound};
+use unwind::{Frame, How, Stack, StopReason, Unwinder, Unwound};
 
 /// Where a backtrace began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,6 +104,17 @@ impl Session {
         let remark = cpu.and_then(|cpu| self.remark(cpu, doubt));
         let remark = remark.or_else(|| self.nameless_calls(start, &unwound));
         Backtrace { start, unwound, stacks, user, doubt, remark }
+    }
+
+    /// The first frame from which on frames of modules can be left out, and why, where not all modules are known: a guess,
+    /// or an address where modules are.
+    #[must_use]
+    pub fn frames_lack_modules(&self, found: &Unwound) -> Option<(usize, &KernelError)> {
+        // who wants no modules knows that their functions have no names
+        let wanted = |why: &&KernelError| !matches!(why, KernelError::SwitchedOff { .. });
+        let why = self.modules_problem().filter(wanted)?;
+        let lost = |frame: &Frame| frame.how.is_guess() || self.may_be_of_module(frame.pc);
+        Some((found.frames.iter().position(lost)?, why))
     }
 
     /// What may be left out of frames that begin at a call which stopped a CPU: those of the functions that it called, where

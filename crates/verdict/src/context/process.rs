@@ -94,7 +94,8 @@ pub(crate) fn alive(s: &Session) -> Vec<Statement> {
 /// the end where frames end before the stack does.
 pub(crate) fn known_names(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<Option<String>> {
     let frames = victim.frames().iter().skip(from);
-    let certain = frames.clone().take_while(|f| !f.how.is_guess());
+    let known = victim.gap(s).map_or(usize::MAX, |gap| gap.saturating_sub(from));
+    let certain = frames.clone().take(known).take_while(|f| !f.how.is_guess());
     let mut out: Vec<Option<String>> =
         certain.map(|f| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned())).collect();
     let ends = victim.bt.as_ref().is_some_and(|bt| bt.unwound.stopped.is_end());
@@ -108,6 +109,7 @@ pub(crate) fn known_names(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<
 pub(crate) fn frame_names(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<String> {
     victim
         .certain(from)
+        .take_while(|(n, _)| victim.gap(s).is_none_or(|gap| *n < gap))
         .map(|(_, f)| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default())
         .collect()
 }

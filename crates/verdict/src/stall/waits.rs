@@ -175,7 +175,10 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
     // code without a name waits itself: who called it is another one
     let outside = names.iter().position(|n| n.is_empty() || !roles::is_waiting(n));
     let name = outside.and_then(|n| names.get(n)).filter(|name| !name.is_empty()).cloned();
-    let nameless = || Some(Waiter::Nameless(victim.frames().get(outside?)?.pc.0));
+    let nameless = || {
+        let frame = victim.frames().get(outside?)?;
+        s.locate(frame.lookup()).is_none().then_some(Waiter::Nameless(frame.pc.0))
+    };
     let within = name.map(Waiter::Function).or_else(nameless).unwrap_or(Waiter::Unknown);
     let bt = victim.bt.as_ref();
     let lock = bt.and_then(|bt| locks::waited(s, bt, &names, task));

@@ -51,10 +51,18 @@ impl<'s> Victim<'s> {
         self.frames().iter().enumerate().skip(from).filter(|(_, frame)| !frame.how.is_guess())
     }
 
-    /// The function of each frame; empty where no symbol covers it.
+    /// The function of each frame; empty where no symbol covers it, and from where frames of modules can be left out: who
+    /// called whom is not known there.
     pub(crate) fn names(&self, s: &Session) -> Vec<String> {
         let name = |f: &Frame| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default();
-        self.frames().iter().map(name).collect()
+        let known = self.gap(s).unwrap_or(usize::MAX);
+        let named = |(n, f): (usize, &Frame)| if n < known { name(f) } else { String::new() };
+        self.frames().iter().enumerate().map(named).collect()
+    }
+
+    /// The first frame from which on others can be left out, as their module is not known.
+    pub(crate) fn gap(&self, s: &Session) -> Option<usize> {
+        s.frames_lack_modules(&self.bt.as_ref()?.unwound).map(|(n, _)| n)
     }
 }
 

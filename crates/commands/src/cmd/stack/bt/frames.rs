@@ -6,7 +6,7 @@ use crate::show::tasks::{self, banner};
 use base::VirtAddr;
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::{Backtrace, Start};
-use kernel::{KernelError, Located, Session};
+use kernel::{Located, Session};
 use report::{Cell, Line, Record, Role, SymbolRef};
 use unwind::Frame;
 
@@ -346,18 +346,9 @@ fn symbol_cell(s: &Session, frame: &Frame, offsets: bool, hex: bool) -> Cell {
     }
 }
 
-/// True for an address where modules are, of which not all are known.
-fn may_be_of_module(s: &Session, at: VirtAddr) -> bool {
-    s.modules_problem().is_some() && s.beside_image(at)
-}
-
 /// What may be left out of frames: calls in modules, where not all of them are known and frames had to be guessed.
 fn lacking_modules(s: &Session, bt: &Backtrace, command: &str, record: &mut Record) {
-    // who wants no modules knows that their functions have no names
-    let wanted = |why: &&KernelError| !matches!(why, KernelError::SwitchedOff { .. });
-    let Some(why) = s.modules_problem().filter(wanted) else { return };
-    let lost = |frame: &Frame| frame.how.is_guess() || may_be_of_module(s, frame.pc);
-    if bt.unwound.frames.iter().any(lost) {
+    if let Some((_, why)) = s.frames_lack_modules(&bt.unwound) {
         record.missing(format!(
             "{command}: frames in modules can be left out: the list of modules is not whole: {why}"
         ));
@@ -374,7 +365,7 @@ fn place_of(s: &Session, pc: u64) -> Cell {
             let at = VirtAddr(pc);
             let text = match s.module_at(at) {
                 Some(module) => format!("{pc:016x} in module {}, its symbol is not known", module.name),
-                None if may_be_of_module(s, at) => format!("{pc:016x}, of a module that is not known"),
+                None if s.may_be_of_module(at) => format!("{pc:016x}, of a module that is not known"),
                 None if s.is_text(at) => format!("{pc:016x}, its symbol is not known"),
                 None => format!("unknown or invalid address {pc:016x}"),
             };
