@@ -173,7 +173,10 @@ fn task_around(at: VirtAddr, bytes: &[u8], name: usize, mem: &dyn VirtRead) -> O
     let mut around = Vec::new();
     fill(mem, from, 2 * TASK_REACH as usize, &mut around);
     let own = |word: u64| word < comm_at.0 && comm_at.0 - word < TASK_REACH && word.is_multiple_of(16);
-    let mut candidates: Vec<u64> = words(from, &around).map(|(_, w)| w).filter(|w| own(*w)).collect();
+    // pointers to what lies before them: others can point there too, and an empty list leads to itself
+    let leads_back = |at: VirtAddr, word: u64| word < at.0 && at.0 - word < TASK_REACH && own(word);
+    let mut candidates: Vec<u64> =
+        words(from, &around).filter(|(at, word)| leads_back(*at, *word)).map(|(_, word)| word).collect();
     candidates.sort_unstable();
     let most = candidates.chunk_by(|a, b| a == b).max_by_key(|same| same.len())?;
     // real_parent, parent and group_leader
@@ -207,6 +210,10 @@ mod tests {
         ram.put(BASE + name as u64, b"swapper/0");
         for at in [0x4e0, 0x4e8, 0x510] {
             ram.word(BASE + (task + at) as u64, BASE + task as u64);
+        }
+        // many empty lists of an object before it lead to something else
+        for at in (0x5000..0x5c00).step_by(32) {
+            ram.word(BASE + at, BASE + 0x5c20);
         }
         // a table of names is no task
         ram.bytes[0x9000..0x9010].copy_from_slice(b"swapper/0\0swap\0\0");
