@@ -88,7 +88,7 @@ pub fn disks(s: &Session) -> Result<Disks> {
                 out.all.push(disk)
             }
             Ok(_) if wanted.is_some() => {}
-            Err(_) if wanted.is_some() => {}
+            Err(e) if wanted.is_some() && !e.is_loss() => {}
             Ok(_) => {
                 let why = "it has no name".to_owned();
                 out.problems.push(KernelError::Damaged { what: "gendisk", at, why });

@@ -102,10 +102,10 @@ fn device(
         return Err(KernelError::Damaged { what: "char_device_struct", at, why });
     }
     let minor = b.minor.num(mem, at)? & 0xffff_ffff;
-    // what is not among the entries can be one that is lost
+    // one that is lost can be what is not among the entries, and a narrower one than what is
     let cdev = behind(s, entries, major, minor).and_then(|found| match (found, lost) {
-        (None, Some(e)) => Err(e.clone()),
-        (found, _) => Ok(found),
+        (Some((_, false)) | None, Some(e)) => Err(e.clone()),
+        (found, _) => Ok(found.map(|(cdev, _)| cdev)),
     });
     Ok(CharDevice {
         major,
@@ -117,8 +117,9 @@ fn device(
     })
 }
 
-/// The `cdev` of the narrowest range around a number, as the kernel finds it; it says that number's major itself.
-fn behind(s: &Session, entries: &[Entry], major: u64, minor: u64) -> Result<Option<VirtAddr>> {
+/// The `cdev` of the narrowest range around a number, as the kernel finds it, and whether none can be narrower; it says that
+/// number's major itself.
+fn behind(s: &Session, entries: &[Entry], major: u64, minor: u64) -> Result<Option<(VirtAddr, bool)>> {
     let device = major << 20 | minor & 0xf_ffff;
     let has = |entry: &&Entry| entry.device <= device && device - entry.device < entry.range;
     let around = entries.iter().filter(has).filter(|entry| !entry.data.is_null());
@@ -128,5 +129,5 @@ fn behind(s: &Session, entries: &[Entry], major: u64, minor: u64) -> Result<Opti
     };
     let Some(entry) = around.min_by_key(|entry| entry.range).or_else(of_major) else { return Ok(None) };
     let own = s.bind::<Cdev>().device.num(s.mem(), entry.data)?;
-    Ok((numbers(own).0 == major).then_some(entry.data))
+    Ok((numbers(own).0 == major).then_some((entry.data, has(&entry) && entry.range == 1)))
 }

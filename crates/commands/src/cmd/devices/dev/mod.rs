@@ -173,7 +173,9 @@ fn character(s: &Session, one: &CharDevice) -> Record {
 fn block(s: &Session, major: &genhd::Major, disks: &[Disk], lack: Option<&KernelError>) -> Record {
     let line = Line::new().text(" ").field("major", major.number).right(3).text("      ");
     let line = line.field("name", text(&major.name)).left(13).text("  ");
+    // one that is lost can come before it
     let own = disks.iter().find(|disk| disk.major == major.number);
+    let own = own.filter(|disk| lack.is_none() || disk.minor == 0);
     let line = match own {
         Some(disk) => {
             let line = line.field("gendisk", Cell::Addr(disk.at.0)).zeros(16).text("  ");
