@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::explain::blame::Found;
-use crate::model::Headline;
+use crate::model::{Access, Accessed, ErrorPointer, Headline, PointerIs, Why};
 use crate::stall::evidence;
 use crate::stall::waits::Waits;
 use crate::victim::module;
@@ -24,6 +24,7 @@ pub(crate) fn of(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>
             said: None,
             caller: None,
             stuck: None,
+            error: None,
         };
         return Headline { stuck, ..none };
     }
@@ -45,7 +46,30 @@ pub(crate) fn of(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>
         said,
         caller: module::served(case.s, &case.victim, at, place).filter(|_| class.has_instruction()),
         stuck: None,
+        error: found.access.as_ref().and_then(error_pointer),
     }
+}
+
+/// The error number that an access took for a pointer.
+fn error_pointer(access: &Access) -> Option<ErrorPointer> {
+    let Accessed::Memory { why, .. } = &access.what else { return None };
+    let (pointer, error) = why.iter().find_map(|why| match why {
+        Why::Pointer(pointer, is) => match &is.is {
+            PointerIs::Error(error) => Some((pointer, error.clone())),
+            _ => None,
+        },
+        _ => None,
+    })?;
+    let by = why.iter().find_map(|why| match why {
+        Why::Returned(call) => Some(call.clone()),
+        _ => None,
+    });
+    let is_call = matches!(pointer.kind, cexpr::ExprKind::Call(..));
+    Some(ErrorPointer {
+        error,
+        returned: by.is_some() || is_call,
+        from: by.unwrap_or_else(|| pointer.clone()),
+    })
 }
 
 /// The event's first line without what the class says already, and without the kernel's columns of blanks.

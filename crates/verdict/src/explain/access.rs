@@ -1,12 +1,14 @@
 //! The access that faulted: its instruction, address, and the chain of pointers that led there.
 
 use crate::code::operand::{operand_address, read, register_name};
+use crate::explain::element;
 use crate::explain::operand::passed;
 use crate::explain::pointer::non_canonical;
 use crate::explain::pointer::{describe, poison};
 use crate::model::{
     Access, Accessed, Detail, How, Lack, Name, Operand as Row, Origin, Pointed, PointerIs, Spot, Value, Why,
 };
+use crate::naming::elements::Element;
 use crate::naming::names::{Member, Named, Namer, shown};
 use arch::dataflow::{Expr, Mem, Operand, Sym, cut};
 use cexpr::{BinOp, Expr as CExpr, ExprKind};
@@ -72,14 +74,33 @@ fn faulted(
 fn of_memory(namer: &Namer<'_>, ip: u64, class: Class, found: &Faulted) -> Access {
     let code = &namer.code;
     let Faulted { mem: m, writes, at } = found;
-    let member = namer.memory(ip, m);
-    let pointer = m.base.map(|base| pointer(namer, ip, base, member.as_ref(), *at));
-    let (row, is) = pointer.unzip();
+    let element = namer.element_at(ip, m, Some(*at));
+    let of_element = element.as_ref().and_then(|e| Some((e, element::parts(namer, e, Some(*at))?)));
+    let member = namer.memory(ip, m).or_else(|| Some(Member::alone(of_element.as_ref()?.0.named.clone())));
+    let own = || m.base.map(|base| pointer(namer, ip, base, member.as_ref(), *at));
+    let (row, is) = match of_sum(namer, ip, m, of_element.as_ref()) {
+        Some(found) => found,
+        None => own().map_or((None, None), |(row, why)| (Some(row), why)),
+    };
     let mut operands: Vec<Row> = row.into_iter().collect();
-    if let Some(sym) = m.base.and_then(|base| code.flow.register(ip, base)) {
+    let led = of_element.as_ref().and_then(|(e, parts)| {
+        let (sym, _) = e.pointer.as_ref()?;
+        let row = element::pointer(namer, e, parts).map(|(row, _)| row);
+        operands.extend(row.filter(|row| operands.iter().all(|known| known.value != row.value)));
+        Some(*sym)
+    });
+    if let Some(sym) = led.or_else(|| code.flow.register(ip, m.base?)) {
         operands = chain(namer, ip, sym, operands, 0);
     }
     operands.extend(index_row(namer, ip, m));
+    let beyond = match &of_element {
+        Some((element, parts)) => {
+            let (rows, why) = element::rows(namer, element, parts, &operands);
+            operands.extend(rows);
+            why
+        }
+        None => Vec::new(),
+    };
     let of_caller = arguments_say_more(namer, ip, m, &operands, member.is_none());
     let arguments = if of_caller { arguments(namer, &operands) } else { Vec::new() };
     operands.extend(arguments);
@@ -89,10 +110,29 @@ fn of_memory(namer: &Namer<'_>, ip: u64, class: Class, found: &Faulted) -> Acces
         size: m.size,
         at: *at,
         expr: accessed(namer, ip, m, member.as_ref()),
-        why: why(namer, ip, class, found, is.flatten()),
+        why: why(namer, ip, class, found, is).into_iter().chain(beyond).collect(),
     };
     let how = named.into_iter().flatten().fold(How::Decoded, How::max);
     Access { what, how, operands, code: vec![code.line(ip)], at: Some(*at) }
+}
+
+/// The pointer to an array, where the register of the access has the address of an element that no variable has.
+fn of_sum(
+    namer: &Namer<'_>,
+    ip: u64,
+    m: &Mem,
+    element: Option<&(&Element, element::Parts)>,
+) -> Option<(Option<Row>, Option<Why>)> {
+    let (element, parts) = element?;
+    // of a global variable no register has a pointer
+    let Some((pointer, _)) = element.pointer.as_ref() else { return Some((None, None)) };
+    let is_variable = |named: Named| matches!(named.expr.kind, ExprKind::Ident(_));
+    if namer.code.flow.register(ip, m.base?) == Some(*pointer)
+        || namer.register(ip, m.base?).is_some_and(is_variable)
+    {
+        return None;
+    }
+    element::pointer(namer, element, parts).map(|(row, why)| (Some(row), Some(why)))
 }
 
 /// The pointer of an access, and what its value is.
@@ -105,8 +145,9 @@ fn pointer(namer: &Namer<'_>, ip: u64, base: usize, member: Option<&Member>, at:
         (_, Some(n)) => n.expr.clone(),
         _ => CExpr::register(register_name(namer.s, base, 8)),
     };
+    let returned = returned_by(namer, ip, base);
     let is = value.map(|v| {
-        let pointed = around_null(&name, v, at).unwrap_or_else(|| describe(namer.s, v));
+        let pointed = around_null(&name, v, at, returned.is_some()).unwrap_or_else(|| describe(namer.s, v));
         Why::Pointer(name.clone(), pointed)
     });
     let row = Row {
@@ -121,6 +162,14 @@ fn pointer(namer: &Namer<'_>, ip: u64, base: usize, member: Option<&Member>, at:
         commands: vec!["bt".into(), format!("dis -x {}", namer.code.symbol)],
     };
     (row, is)
+}
+
+/// The call that returned a pointer.
+fn returned_by(namer: &Namer<'_>, ip: u64, base: usize) -> Option<CExpr> {
+    let flow = &namer.code.flow;
+    let sym = flow.register(ip, base)?;
+    let sym = flow.only(sym).unwrap_or(sym);
+    matches!(flow.expr(sym), Expr::Returned(_)).then(|| Some(namer.by_flow(ip, sym)?.expr))?
 }
 
 /// A pointer as C spells it.
@@ -139,7 +188,12 @@ fn why(namer: &Namer<'_>, ip: u64, class: Class, found: &Faulted, pointer: Optio
     let unaligned =
         class == Class::GeneralProtection && asks_16(name) && at % 16 != 0 && !non_canonical(namer.s, *at);
     let unaligned = unaligned.then(|| Why::Unaligned(name.to_owned()));
-    unaligned.into_iter().chain(pointer).collect()
+    let error = matches!(&pointer, Some(Why::Pointer(_, Pointed { is: PointerIs::Error(_), .. })));
+    let call = m.base.filter(|_| error).and_then(|base| returned_by(namer, ip, base));
+    // the pointer may be called by it
+    let is_said = |call: &CExpr| matches!(&pointer, Some(Why::Pointer(name, _)) if name == call);
+    let returned = call.filter(|call| !is_said(call)).map(Why::Returned);
+    unaligned.into_iter().chain(pointer).chain(returned).collect()
 }
 
 /// True where what the caller passed says more than the function's own code: in assembler, which has a prototype without
@@ -176,7 +230,7 @@ fn asks_16(name: &str) -> bool {
 
 /// `p->next - 0x18` with a value of -0x18: no error number, but what a NULL pointer would be a member of.
 /// Where only the access at `at` says that it may be so, both readings are told.
-fn around_null(pointer: &CExpr, value: u64, at: u64) -> Option<Pointed> {
+fn around_null(pointer: &CExpr, value: u64, at: u64, returned: bool) -> Option<Pointed> {
     let less = Some(value.wrapping_neg()).filter(|less| (1..=0xfff).contains(less))?;
     let by = match &pointer.kind {
         ExprKind::Binary(BinOp::Sub, _, by) => match by.kind {
@@ -188,6 +242,8 @@ fn around_null(pointer: &CExpr, value: u64, at: u64) -> Option<Pointed> {
     let null = |error| Some(Pointed { value, is: PointerIs::BelowNull { less, error } });
     match (by == Some(less), crate::code::errors::error_name(value)) {
         (true, _) => null(None),
+        // what a call returned is no member's address; nor does a member lie there that others point to
+        (false, Some(_)) if returned || less % 4 != 0 => None,
         (false, Some(error)) if at < 0x1000 => null(Some(error)),
         _ => None,
     }
@@ -336,6 +392,12 @@ fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, mut told: Vec<Row>, depth: usize)
         return told;
     }
     let flow = &namer.code.flow;
+    if let Some((element, at)) = namer.element_read(sym)
+        && let Some(parts) = element::parts(namer, &element, at)
+    {
+        told.extend(variable_row(namer, sym, &told));
+        return element_chain(namer, ip, &element, &parts, told, depth);
+    }
     let (base, at) = match flow.expr(sym) {
         Expr::Load { base, at, .. } => (base, at),
         Expr::Add { base, .. } => (base, ip),
@@ -350,6 +412,32 @@ fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, mut told: Vec<Row>, depth: usize)
         told.push(link(namer, sym, base, &named));
     }
     chain(namer, at, base, told, depth + 1)
+}
+
+/// The variable of the source that has the address of the element which a pointer was read from.
+fn variable_row(namer: &Namer<'_>, sym: Sym, told: &[Row]) -> Option<Row> {
+    let Expr::Load { base, at, .. } = namer.code.flow.expr(sym) else { return None };
+    let named = namer.sym(at, base, 0).filter(|named| matches!(named.expr.kind, ExprKind::Ident(_)))?;
+    told.iter().all(|row| row.expr() != Some(&named.expr)).then(|| link(namer, sym, base, &named))
+}
+
+/// With the pointer and the indices that lead to an element which a pointer was read from.
+fn element_chain(
+    namer: &Namer<'_>,
+    ip: u64,
+    element: &Element,
+    parts: &element::Parts,
+    mut told: Vec<Row>,
+    depth: usize,
+) -> Vec<Row> {
+    let pointer = element::link(namer, element, parts);
+    told.extend(pointer.filter(|row| told.iter().all(|known| known.name != row.name)));
+    let (rows, _) = element::rows(namer, element, parts, &told);
+    told.extend(rows);
+    match &element.pointer {
+        Some((sym, _)) => chain(namer, ip, *sym, told, depth + 1),
+        None => told,
+    }
 }
 
 /// With the pointer that a loop began with, where memory shows that it led to this one.
@@ -517,11 +605,14 @@ mod tests {
     fn what_a_null_pointer_is_a_member_of_is_no_error_number() {
         let value = 0_u64.wrapping_sub(0x18);
         let less = |by: u64| CExpr::binary(BinOp::Sub, CExpr::ident("p").arrow("next"), CExpr::hex(by));
-        let said = |pointer: CExpr, at: u64| around_null(&pointer, value, at).map(|is| is.to_string());
+        let said = |pointer: CExpr, at: u64| around_null(&pointer, value, at, false).map(|is| is.to_string());
         let curr = || CExpr::ident("curr");
         assert_eq!(said(less(0x18), 0).as_deref(), Some("ffffffffffffffe8, NULL - 0x18"));
         assert_eq!(said(curr(), 8).as_deref(), Some("ffffffffffffffe8, NULL - 0x18 (or ERR_PTR(-EMFILE))"));
         assert_eq!(said(curr(), 0xffff_ffff_ffff_fff0), None);
-        assert_eq!(around_null(&less(0x18), 0x1000, 0x1018), None);
+        assert_eq!(around_null(&less(0x18), 0x1000, 0x1018, false), None);
+        // ERR_PTR(-EMFILE) of a call, ERR_PTR(-ENOENT) of a variable
+        assert_eq!(around_null(&curr(), value, 8, true), None);
+        assert_eq!(around_null(&curr(), 0_u64.wrapping_sub(2), 0xe, false), None);
     }
 }

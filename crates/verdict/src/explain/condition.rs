@@ -1,6 +1,7 @@
 //! The condition under which a trap was reached, rebuilt from the code, with the values that its
 //! operands had.
 
+use crate::explain::element;
 use crate::explain::idiom;
 use crate::explain::operand::{constant, side, unlike};
 use crate::model::{CodeLine, Condition, Detail, End, How, Jump, NoCondition, Object, Operand as Row, Value};
@@ -395,8 +396,22 @@ fn clause(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Clause> {
         objects.extend(x.object);
         rows.extend(x.row);
     }
+    let indices = indices(namer, &test, &rows);
     let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
+    let rows = rows.into_iter().chain(indices).collect();
     Some(Clause { expr, truth, sure, how, rows, objects, code: lines(namer, way, trap), once, equal })
+}
+
+/// The indices of the elements that are compared.
+fn indices(namer: &Namer<'_>, test: &Test, told: &[Row]) -> Vec<Row> {
+    let mut out: Vec<Row> = Vec::new();
+    for sym in [test.left.sym, test.right.sym].into_iter().flatten() {
+        let Some((element, at)) = namer.element_read(sym) else { continue };
+        let Some(parts) = element::parts(namer, &element, at) else { continue };
+        let known: Vec<Row> = told.iter().chain(&out).cloned().collect();
+        out.extend(element::rows(namer, &element, &parts, &known).0);
+    }
+    out
 }
 
 /// A word of which bits are asked for: no cast to the part that has them, and its value as people write flags.

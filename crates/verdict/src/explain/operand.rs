@@ -329,11 +329,16 @@ fn memory_side(namer: &Namer<'_>, way: &Branch, part: Part, m: &Mem, size: u64) 
     let is_slot = found.address.is_none() && found.held.as_ref().is_some_and(|h| !h.now);
     let first = if spot == Spot::Made { Detail::Operand(operand_text) } else { Detail::At(spot.clone()) };
     let origin = member.as_ref().map(|x| Detail::OfMember(x.named.origin.clone()));
+    let kernels = |v: &u64| size == 8 && namer.s.arch().is_kernel(VirtAddr(*v));
+    let leads = value.filter(kernels).and_then(|v| crate::explain::pointer::target(namer.s, v));
     let changed = (way.stores && !is_slot && value.is_some()).then_some(Detail::MayHaveChanged);
     let row = Row {
         name: Name::Expr(expr.clone()),
         value: value.map(|v| compared(way, types, ty, v, size)),
-        detail: [Some(first), lies_in, origin, changed].into_iter().flatten().collect(),
+        detail: [Some(first), lies_in, origin, leads.map(Detail::Leads), changed]
+            .into_iter()
+            .flatten()
+            .collect(),
         lost: found.lost,
         level: namer.level,
         spot,

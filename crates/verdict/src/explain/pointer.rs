@@ -141,7 +141,7 @@ fn is_vmalloc(s: &Session, value: u64) -> bool {
 pub(crate) fn place(s: &Session, value: u64) -> Option<Located> {
     let at = VirtAddr(value);
     if let Some(l) = s.locate(at) {
-        return Some(Located::Symbol { name: l.symbol.name.to_owned(), offset: l.offset });
+        return Some(symbol(&l));
     }
     let met = objects::at(s, value).map(|met| Located::Object(Box::new(met)));
     if met.is_none() && kfence::is_in_pool(s, at) {
@@ -150,6 +150,14 @@ pub(crate) fn place(s: &Session, value: u64) -> Option<Located> {
     met.or_else(|| kernel::mm::slab::cache_of(s, at).map(|cache| Located::Cache(cache.to_string())))
         .or_else(|| page(s, page_use(s, value)?))
         .or_else(|| area(s, value))
+}
+
+fn symbol(l: &kernel::Located<'_>) -> Located {
+    Located::Symbol {
+        name: l.symbol.name.to_owned(),
+        module: l.symbol.module.map(str::to_owned),
+        offset: l.offset,
+    }
 }
 
 /// The area of `vmalloc` and its like that an address lies in or behind; of one that is a stack, whose.
@@ -166,17 +174,21 @@ fn area(s: &Session, value: u64) -> Option<Located> {
     Some(Located::Area { start: area.start.0, size: area.size, behind, by })
 }
 
-/// What the memory that a pointer leads to says against it or for it: its slab object, or a page that is no memory of
-/// the kernel's own objects. Nothing of a page that is merely in use.
+/// What a pointer leads to: a task, a slab object, a variable or a function, a stack or an area of `vmalloc`, or a page that
+/// is no memory of the kernel's own objects. Nothing of a page that is merely in use.
 pub(crate) fn target(s: &Session, value: u64) -> Option<Located> {
+    if let Some(task) = s.tasks().at(VirtAddr(value)) {
+        return Some(Located::Task(Who::of(task)));
+    }
     if let Some(met) = objects::at(s, value) {
         return Some(Located::Object(Box::new(met)));
     }
-    if s.locate(VirtAddr(value)).is_some() {
-        return None;
+    if let Some(l) = s.locate(VirtAddr(value)) {
+        return Some(symbol(&l));
     }
     // what the kernel had before it had an allocator is reserved, and nothing is wrong with that
-    page(s, page_use(s, value).filter(|used| *used != Use::Reserved)?)
+    let used = page_use(s, value).filter(|used| *used != Use::Reserved);
+    used.and_then(|used| page(s, used)).or_else(|| area(s, value))
 }
 
 /// What the page at an address is used for, where it is no slab's.

@@ -115,6 +115,32 @@ pub enum Why {
     Pointer(Expr, Pointed),
     /// What the address is.
     Address(Pointed),
+    /// The call that returned the pointer.
+    Returned(Expr),
+    /// An index is not among the elements, or there are none.
+    Index {
+        /// The index.
+        index: Expr,
+        /// Its value.
+        value: i128,
+        /// The array.
+        array: Expr,
+        /// How many elements there are.
+        bound: Bound,
+    },
+}
+
+/// What says how many elements an array has.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Bound {
+    /// Its type.
+    Type(u64),
+    /// A member that by its name counts them.
+    Member(Expr, u64),
+    /// The memory that it lies in has room for so many.
+    Room(u64),
+    /// Nothing.
+    Unknown,
 }
 
 /// A place in the code that is sliced.

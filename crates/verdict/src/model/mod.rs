@@ -13,7 +13,7 @@ mod report;
 mod stall;
 mod statement;
 
-pub use cause::{Access, Accessed, CodeAt, CodeLine, Condition, End, Jump, Why};
+pub use cause::{Access, Accessed, Bound, CodeAt, CodeLine, Condition, End, Jump, Why};
 pub use context::{
     Argument, Base, Context, CpuDoing, Doing, Handler, Kind as LayerKind, Layer, Opened, Syscall, Task, Whose,
 };
@@ -139,7 +139,7 @@ pub struct Object {
 }
 
 /// The verdict's first line.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Headline {
     /// The kind of death.
     pub class: Class,
@@ -157,6 +157,19 @@ pub struct Headline {
     pub caller: Option<Place>,
     /// Of a machine that lives: who is stuck in it.
     pub stuck: Option<Stuck>,
+    /// An error number was used as a pointer, which says more than the class.
+    pub error: Option<ErrorPointer>,
+}
+
+/// An error number in a pointer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ErrorPointer {
+    /// `-ENOENT`
+    pub error: String,
+    /// The pointer, or the call that returned it.
+    pub from: cexpr::Expr,
+    /// A call returned it.
+    pub returned: bool,
 }
 
 /// Who is stuck in a machine that lives.

@@ -238,6 +238,8 @@ pub enum Detail {
     },
     /// What it points to.
     Target(Located),
+    /// What it points to, behind what is told of where it is.
+    Leads(Located),
     /// The memory that it was read from holds something else now.
     HoldsNow(u64),
     /// The struct that it is in.
@@ -272,4 +274,8 @@ pub enum Detail {
     },
     /// The address in a report tells it.
     FromReport,
+    /// The address that was accessed tells it.
+    Solved,
+    /// By its name it counts the elements of an array.
+    Counts(Expr),
 }

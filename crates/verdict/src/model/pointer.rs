@@ -67,9 +67,13 @@ pub enum Located {
     Symbol {
         /// Its name.
         name: String,
+        /// Its module.
+        module: Option<String>,
         /// Bytes into it.
         offset: u64,
     },
+    /// A task.
+    Task(Who),
     /// An object of an allocator.
     Object(Box<Met>),
     /// Memory of a slab cache.

@@ -13,8 +13,17 @@ pub(crate) struct Leaf {
     pub(crate) others: Vec<MemberPath>,
     /// Bit-field: first bit and width.
     pub(crate) bits: Option<(u64, u32)>,
-    /// Bytes of an element of the last array on the path.
-    pub(crate) stride: Option<u64>,
+    /// The arrays on the path, from the outermost on.
+    pub(crate) arrays: Vec<Array>,
+}
+
+/// An array on the path to a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Array {
+    /// Bytes of an element.
+    pub(crate) stride: u64,
+    /// How many elements its type has.
+    pub(crate) count: Option<u64>,
 }
 
 const MAX_DEPTH: usize = 12;
@@ -24,7 +33,7 @@ const MAX_FOUND: usize = 64;
 /// whose words speak for a union's member (`virtqueue_add_split`).
 pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &str) -> Option<Leaf> {
     let mut found = Vec::new();
-    walk(types, ty, offset, size, (MemberPath::default(), None), 0, &mut found);
+    walk(types, ty, offset, size, (MemberPath::default(), Vec::new()), 0, &mut found);
     // several bit-fields in what is read: none of them is all of it
     if found.len() > 1 && found.iter().all(|l| l.bits.is_some()) {
         return None;
@@ -45,7 +54,7 @@ pub(crate) fn leaf(types: &Types, ty: TypeRef, offset: u64, size: u64, hint: &st
 /// All bit-fields that lie within `size` bytes at `offset`.
 pub(crate) fn bit_fields(types: &Types, ty: TypeRef, offset: u64, size: u64) -> Vec<Leaf> {
     let mut found = Vec::new();
-    walk(types, ty, offset, size, (MemberPath::default(), None), 0, &mut found);
+    walk(types, ty, offset, size, (MemberPath::default(), Vec::new()), 0, &mut found);
     found.retain(|leaf| leaf.bits.is_some());
     found
 }
@@ -140,7 +149,7 @@ fn walk(
     ty: TypeRef,
     offset: u64,
     size: u64,
-    (path, stride): (MemberPath, Option<u64>),
+    (path, arrays): (MemberPath, Vec<Array>),
     depth: usize,
     out: &mut Vec<Leaf>,
 ) {
@@ -159,7 +168,8 @@ fn walk(
                     let inside = first >= offset * 8 && first + u64::from(width) <= (offset + bytes) * 8;
                     if inside && !name.is_empty() {
                         let bits = Some((first - offset * 8, width));
-                        out.push(Leaf { path: here(), ty: m.ty, others: Vec::new(), bits, stride });
+                        let arrays = arrays.clone();
+                        out.push(Leaf { path: here(), ty: m.ty, others: Vec::new(), bits, arrays });
                     }
                     continue;
                 }
@@ -167,21 +177,22 @@ fn walk(
                 let open_end = len == 0
                     && matches!(types.resolve(m.ty), Ok((_, t)) if matches!(&*t, Type::Array { .. }));
                 if m.offset() <= offset && (offset < m.offset().saturating_add(len) || open_end) {
-                    walk(types, m.ty, offset - m.offset(), size, (here(), stride), depth + 1, out);
+                    walk(types, m.ty, offset - m.offset(), size, (here(), arrays.clone()), depth + 1, out);
                 }
             }
         }
-        Type::Array { elem, .. } => {
+        Type::Array { elem, count } => {
             let len = types.size_of(*elem).unwrap_or(0);
             if let Some(n) = offset.checked_div(len) {
-                let here = (element(path, n), Some(len));
+                let array = Array { stride: len, count: *count };
+                let here = (element(path, n), arrays.into_iter().chain([array]).collect());
                 walk(types, *elem, offset % len, size, here, depth + 1, out);
             }
         }
         _ => {
             let len = types.size_of(ty).unwrap_or(0);
             if offset == 0 && (size == 0 || len == size) && !path.steps.is_empty() {
-                out.push(Leaf { path, ty, others: Vec::new(), bits: None, stride });
+                out.push(Leaf { path, ty, others: Vec::new(), bits: None, arrays });
             }
         }
     }
@@ -193,6 +204,11 @@ pub(crate) fn pointee(types: &Types, ty: TypeRef) -> Option<TypeRef> {
         Type::Pointer { to } | Type::Array { elem: to, .. } => Some(*to),
         _ => None,
     }
+}
+
+/// True for a pointer.
+pub(crate) fn is_pointer(types: &Types, ty: TypeRef) -> bool {
+    matches!(types.resolve(ty), Ok((_, t)) if matches!(&*t, Type::Pointer { .. }))
 }
 
 /// True for a struct or union.

@@ -2,6 +2,7 @@
 
 pub(crate) mod atomic;
 pub(crate) mod bits;
+pub(crate) mod counts;
 pub(crate) mod elements;
 pub(crate) mod loops;
 pub(crate) mod members;
@@ -9,5 +10,6 @@ pub(crate) mod names;
 pub(crate) mod percpu;
 pub(crate) mod side;
 pub(crate) mod stored;
+pub(crate) mod sums;
 pub(crate) mod terms;
 pub(crate) mod values;

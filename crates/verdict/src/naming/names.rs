@@ -408,7 +408,7 @@ impl<'a> Namer<'a> {
             return if mem.index.is_none() {
                 self.global(mem.disp.cast_unsigned(), mem.size).map(Member::alone)
             } else {
-                None
+                self.element(ip, mem)
             };
         };
         if mem.index.is_some() {
@@ -450,6 +450,9 @@ impl<'a> Namer<'a> {
         let (sym, disp) = self.code.flow.address(ip, mem)?;
         if let Some((element, within)) = self.in_array(ip, sym) {
             return self.member_of(&element, within.wrapping_add(disp), mem.size);
+        }
+        if let Some(member) = self.indexed(ip, sym, disp, mem.size, 0) {
+            return Some(member);
         }
         let from = self.sym(ip, sym, 0)?;
         self.member_of(&from, disp, mem.size)

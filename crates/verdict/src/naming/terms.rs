@@ -110,6 +110,7 @@ impl Namer<'_> {
             },
             Expr::Bin { op, a, b, .. } => crate::naming::bits::field(self, sym)
                 .or_else(|| self.stored(ip, sym))
+                .or_else(|| self.element_address(ip, sym, depth))
                 .or_else(|| self.operation(ip, op, a, b, depth)),
             Expr::Returned(call) => self.returned(call),
             Expr::PerCpu { at, size } => self.per_cpu(at.cast_unsigned(), size),
@@ -173,9 +174,6 @@ impl Namer<'_> {
         if let Expr::Stack(slot) = flow.expr(base) {
             let slot = slot.wrapping_add(disp);
             return self.on_stack(at, slot, size).or_else(|| self.filled(slot, size));
-        }
-        if let Some(member) = self.indexed_global(at, base, disp, size) {
-            return Some(Named { origin, ..member.named });
         }
         if let Some(member) = self.indexed(at, base, disp, size, depth) {
             return Some(Named { origin, ..member.named });

@@ -103,8 +103,8 @@ fn expression(
     };
     let pointer = namer.sym(call, base, 0)?;
     let whole = namer.sym(call, sym, 0)?;
-    let global = namer.indexed_global(call, base, disp, size).map(|member| member.named.expr);
-    let accessed = global.unwrap_or_else(|| whole.expr.pointed());
+    let element = namer.indexed(call, base, disp, size, 0).map(|member| member.named.expr);
+    let accessed = element.unwrap_or_else(|| whole.expr.pointed());
     let value = at.wrapping_sub(disp.cast_unsigned());
     let row = Row {
         name: Name::Expr(pointer.expr),

@@ -1,6 +1,6 @@
 //! Conditions and accesses in words.
 
-use crate::model::{Access, Accessed, Condition, End, Jump, NoCondition, Why};
+use crate::model::{Access, Accessed, Bound, Condition, End, Jump, NoCondition, Why};
 use crate::words::bytes;
 use std::fmt;
 
@@ -94,6 +94,19 @@ impl fmt::Display for Why {
             }
             Why::Pointer(expr, pointed) => write!(f, "{} is {pointed}", expr.for_reader()),
             Why::Address(pointed) => write!(f, "the address is {pointed}"),
+            Why::Returned(call) => write!(f, "{} returned it", call.for_reader()),
+            Why::Index { index, value, array, bound } => {
+                let (index, array) = (index.for_reader(), array.for_reader());
+                write!(f, "{index} is {value}")?;
+                match bound {
+                    Bound::Type(count) => write!(f, ", and {array} has {count} elements"),
+                    Bound::Member(by, count) => write!(f, ", and {} is {count}", by.for_reader()),
+                    Bound::Room(count) => {
+                        write!(f, ", and the memory of {array} has room for {count} elements")
+                    }
+                    Bound::Unknown => Ok(()),
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The verdict's first line.
 
-use crate::model::{Headline, Stuck};
+use crate::model::{ErrorPointer, Headline, Stuck};
 use crate::words::{joined, stall};
 use kernel::log::event::Class;
 use std::fmt;
@@ -8,7 +8,10 @@ use std::fmt;
 impl fmt::Display for Headline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = if self.hang { hang(self.class) } else { self.class.words() };
-        f.write_str(words)?;
+        match &self.error {
+            Some(error) => write!(f, "{error} used as a pointer")?,
+            None => f.write_str(words)?,
+        }
         if let Some(place) = &self.place {
             let preposition = if self.class == Class::WildJump { "from" } else { "in" };
             write!(f, " {preposition} {place}")?;
@@ -19,6 +22,14 @@ impl fmt::Display for Headline {
         self.said.iter().try_for_each(|said| write!(f, ": {said}"))?;
         self.stuck.iter().try_for_each(|stuck| write!(f, "; {stuck}"))?;
         self.caller.iter().try_for_each(|caller| write!(f, ", called by {caller}"))
+    }
+}
+
+impl fmt::Display for ErrorPointer {
+    /// `ERR_PTR(-ENOENT) from clk_get()`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let preposition = if self.returned { "from" } else { "in" };
+        write!(f, "ERR_PTR({}) {preposition} {}", self.error, self.from.for_reader())
     }
 }
 

@@ -44,7 +44,11 @@ impl Operand {
 /// What stands before a part.
 const fn before(part: &Detail) -> &'static str {
     match part {
-        Detail::OfMember(_) | Detail::Within { .. } | Detail::MayHaveChanged | Detail::Implied => "; ",
+        Detail::OfMember(_)
+        | Detail::Leads(_)
+        | Detail::Within { .. }
+        | Detail::MayHaveChanged
+        | Detail::Implied => "; ",
         _ => ", ",
     }
 }
@@ -131,6 +135,7 @@ impl fmt::Display for Detail {
             Detail::Origin(origin) | Detail::OfMember(origin) => origin.fmt(f),
             Detail::Passes { by, expr } => write!(f, "{by} passes {}", expr.for_reader()),
             Detail::Target(located) => located.fmt(f),
+            Detail::Leads(located) => write!(f, "the value is {located}"),
             Detail::HoldsNow(value) => write!(f, "the memory there now holds {value:#x}"),
             Detail::Within { expr, ty, at, spot } => {
                 write!(f, "{} = ({ty} *) {at:016x}", expr.for_reader())?;
@@ -150,6 +155,10 @@ impl fmt::Display for Detail {
             }
             Detail::Into { function, module: None, at } => write!(f, "in {function}, at {at:016x}"),
             Detail::FromReport => f.write_str("from the address in the report"),
+            Detail::Solved => f.write_str("from the address that was accessed"),
+            Detail::Counts(array) => {
+                write!(f, "by its name the number of elements of {}", array.for_reader())
+            }
         }
     }
 }

@@ -95,8 +95,14 @@ const fn poisoned(poison: Poison) -> (Option<&'static str>, &'static str) {
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Located::Symbol { name, offset: 0 } => f.write_str(name),
-            Located::Symbol { name, offset } => write!(f, "{name}+{offset:#x}"),
+            Located::Symbol { name, module, offset } => {
+                f.write_str(name)?;
+                if *offset != 0 {
+                    write!(f, "+{offset:#x}")?;
+                }
+                module.iter().try_for_each(|module| write!(f, " [{module}]"))
+            }
+            Located::Task(who) => write!(f, "the task {who}"),
             Located::Object(met) => met.fmt(f),
             Located::Cache(cache) => write!(f, "in slab cache {cache}"),
             Located::Kfence => f.write_str("in KFENCE's pool of guarded objects"),

@@ -94,3 +94,30 @@ fn durations_in_the_unit_that_fits() {
     let all: Vec<String> = [5, 600, 9000, 700_000].into_iter().map(context::duration).collect();
     assert_eq!(all, ["5 s", "10 min", "2 h", "8 days"]);
 }
+
+#[test]
+fn indices_and_what_bounds_them() {
+    use crate::model::{Bound, Why};
+    use cexpr::Expr;
+    let array = || Expr::ident("t").arrow("slots");
+    let why = |bound| {
+        Why::Index { index: Expr::ident("idx"), value: 195_948_557, array: array(), bound }.to_string()
+    };
+    let counter = Expr::ident("t").arrow("nslots");
+    assert_eq!(why(Bound::Member(counter, 128)), "idx is 195948557, and t->nslots is 128");
+    assert_eq!(why(Bound::Type(16)), "idx is 195948557, and t->slots has 16 elements");
+    assert_eq!(
+        why(Bound::Room(170)),
+        "idx is 195948557, and the memory of t->slots has room for 170 elements"
+    );
+    assert_eq!(why(Bound::Unknown), "idx is 195948557");
+}
+
+#[test]
+fn error_numbers_used_as_pointers() {
+    use crate::model::ErrorPointer;
+    use cexpr::Expr;
+    let said = |from, returned| ErrorPointer { error: "-ENOENT".into(), from, returned }.to_string();
+    assert_eq!(said(Expr::call("acc_clk_get", Vec::new()), true), "ERR_PTR(-ENOENT) from acc_clk_get()");
+    assert_eq!(said(Expr::ident("p").arrow("clk"), false), "ERR_PTR(-ENOENT) in p->clk");
+}

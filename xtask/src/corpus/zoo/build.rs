@@ -25,6 +25,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("faults.c", include_str!("module/faults.c")),
     ("hangs.c", include_str!("module/hangs.c")),
     ("atomics.c", include_str!("module/atomics.c")),
+    ("indices.c", include_str!("module/indices.c")),
 ];
 
 const INIT: &str = include_str!("init");

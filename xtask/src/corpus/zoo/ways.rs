@@ -376,6 +376,16 @@ pub(crate) const WAYS: &[Way] = &[
     way("atomic-mapped", BUG),
     way("atomic-waiting", BUG),
     way("atomic-carry", BUG),
+    way("index-slots", FAULT),
+    way("index-kept", FAULT),
+    way("index-null", NULL),
+    way("index-flexible", FAULT),
+    way("index-pointer", NULL),
+    way("index-call", &["null-pointer", "wild-jump"]),
+    way("index-global", &["page-fault", "user-address"]),
+    way("index-loop", FAULT),
+    way("check-slot", BUG),
+    way("error-returned", FAULT),
     // Another task survived an oops before, which is no part of the death.
     way("survived-bug", BUG).asked("bug-compare").marked("bug-compare").append("before=null-write"),
     soft("survived-soft")

@@ -41,6 +41,10 @@ static CONVENTION: Convention = Convention {
     accumulator: regs::RAX,
 };
 
+/// Bytes of `endbr64`, behind which a function calls `__fentry__`; else it begins with that. A call that comes later is
+/// the function's own, also where the tracer has put a `nop` in the place of its.
+const ENDBR: u64 = 4;
+
 /// How many instructions lie between the load from a jump table and the jump, at most.
 const TABLE_REACH: usize = 4;
 
@@ -182,7 +186,13 @@ impl Lifted for Code {
 
     fn step(&self, n: usize, from_entry: u64, flow: &mut Flow, state: &mut State) {
         if let (Some(insn), Some(uses)) = (self.insns.get(n), self.uses.get(n)) {
-            steps::step(insn, uses, from_entry, flow, state);
+            let before = n.checked_sub(1).and_then(|n| self.insns.get(n));
+            let is_fentry = match from_entry {
+                0 => true,
+                ENDBR => before.is_some_and(|insn| insn.mnemonic() == Mnemonic::Endbr64),
+                _ => false,
+            };
+            steps::step(insn, uses, is_fentry, flow, state);
         }
     }
 

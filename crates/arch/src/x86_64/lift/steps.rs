@@ -6,9 +6,6 @@ use crate::dataflow::{BinOp, Expr, Flow, Mem, Operand, State, Sym};
 use crate::x86_64::regs;
 use iced_x86::{FlowControl, Instruction, Mnemonic};
 
-/// A call that lies before this many bytes of a function is that of `__fentry__`, which keeps every register.
-const FENTRY_END: u64 = 6;
-
 /// What arithmetic leaves in its destination.
 fn arithmetic(flow: &mut Flow, insn: &Instruction, dst: usize, size: u64, state: &State) -> Option<Sym> {
     let ip = insn.ip();
@@ -89,12 +86,12 @@ fn result_of(flow: &mut Flow, insn: &Instruction, dst: usize, size: u64, state: 
     }
 }
 
-/// The state after an instruction, which reads and writes as `uses` says.
-pub(super) fn step(insn: &Instruction, uses: &Uses, from_entry: u64, flow: &mut Flow, state: &mut State) {
+/// The state after an instruction, which reads and writes as `uses` says; a call may be that of `__fentry__`.
+pub(super) fn step(insn: &Instruction, uses: &Uses, is_fentry: bool, flow: &mut Flow, state: &mut State) {
     let ip = insn.ip();
     match insn.flow_control() {
         // __fentry__ keeps every register
-        FlowControl::Call if from_entry < FENTRY_END => return,
+        FlowControl::Call if is_fentry => return,
         FlowControl::Call | FlowControl::IndirectCall => return flow.call(ip, state),
         _ => {}
     }

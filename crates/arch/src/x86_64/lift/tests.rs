@@ -511,3 +511,20 @@ fn a_switch_leaves_one_value_or_all_but_its_cases() {
     // of two checks each is its own
     assert_eq!(shape(&ways(&default[5..], 0x100a).2), ["!1008"]);
 }
+
+#[test]
+fn the_first_call_behind_the_tracers_nop_is_the_functions_own() {
+    let rax = |code: &[u8], at: u64| {
+        let flow = Flow::of(&function(code));
+        flow.expr(flow.register(at, r::RAX).unwrap())
+    };
+    // nopl 0x0(%rax,%rax,1); call; ret
+    let traced = [0x0f, 0x1f, 0x44, 0, 0, 0xe8, 0, 0, 0, 0, 0xc3];
+    assert_eq!(rax(&traced, 0x100a), Expr::Returned(0x1005));
+    // sub $8,%rsp; call; ret
+    let untraced = [0x48, 0x83, 0xec, 0x08, 0xe8, 0, 0, 0, 0, 0xc3];
+    assert_eq!(rax(&untraced, 0x1009), Expr::Returned(0x1004));
+    // call __fentry__; ret, and the same behind endbr64
+    assert_eq!(rax(&[0xe8, 0, 0, 0, 0, 0xc3], 0x1005), Expr::Entry(r::RAX));
+    assert_eq!(rax(&[0xf3, 0x0f, 0x1e, 0xfa, 0xe8, 0, 0, 0, 0, 0xc3], 0x1009), Expr::Entry(r::RAX));
+}
