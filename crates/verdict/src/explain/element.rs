@@ -13,7 +13,7 @@ use crate::naming::counts::{self, Counter};
 use crate::naming::elements::{Element, Index};
 use crate::naming::names::{Named, Namer, shown};
 use crate::naming::values::Held;
-use arch::dataflow::{Expr, Sym};
+use arch::dataflow::{Expr, Sym, cut};
 use cexpr::Expr as CExpr;
 use debuginfo::types::{Type, TypeRef};
 
@@ -128,7 +128,9 @@ fn index_row(namer: &Namer<'_>, index: &Index, part: Option<&Part>) -> Option<Ro
         index.named.as_ref().filter(|_| !matches!(namer.code.flow.expr(index.sym), Expr::Const(_)))?;
     Some(match part {
         Some(part) => {
-            let value = Value::of(part.value, number(namer, named.ty, part.value));
+            let size = named.ty.and_then(|ty| namer.types().size_of(ty).ok()).unwrap_or(8);
+            let bits = cut(part.value, size, false);
+            let value = Value::of(bits, number(namer, named.ty, part.value));
             row(namer, (index.sym, named), part, value)
         }
         None => Row {
