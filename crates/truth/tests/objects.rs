@@ -61,7 +61,7 @@ fn told(verdict: &Value) -> Vec<Past> {
     let objects = list(&verdict["data"], "objects");
     let past = objects.iter().filter(|o| o["text"].as_str().is_some()).flat_map(|o| list(o, "past"));
     past.map(|past| {
-        // `freed in PID 7, CPU 1, at 7.734527 s`
+        // `freed by PID 7, CPU 1, at 7.734527 s`
         let text = past["text"].as_str().unwrap_or("").to_owned();
         let part = |key: &str| text.split(", ").find_map(|p| Some(p.split_once(key)?.1.to_owned()));
         let stack = list(&past, "stack").iter().filter_map(|f| Some(f.as_str()?.to_owned())).collect();

@@ -101,7 +101,7 @@ fn context(case: &Case<'_>, class: Class, from: Option<usize>) -> Vec<Statement>
         return process::alive(s);
     }
     let from = from.unwrap_or_else(|| frames::behind_death(class, &case.victim.names(s)));
-    let mut out = process::of(s, &case.victim, case.event.as_ref(), from);
+    let mut out = process::of(s, &case.victim, class, case.event.as_ref(), from);
     out.extend(init::of(case, class));
     out
 }

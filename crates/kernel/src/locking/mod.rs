@@ -8,11 +8,13 @@
 pub mod blocker;
 pub mod rtmutex;
 pub mod spinlock;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod waited;
 
-pub use waited::{kind_of, waited};
+pub use standing::{Standing, not_run_for, standing};
+pub use waited::{gives, kind_of, tries, waited};
 
 use crate::bind::Field;
 use crate::mm::slub;

@@ -33,6 +33,37 @@ pub fn kind_of(function: &str) -> Option<Kind> {
     }
 }
 
+/// True for a function that gives back a lock of this kind, by its name; such functions have its address in the first
+/// argument.
+#[must_use]
+pub fn gives(function: &str, kind: Kind) -> bool {
+    let name = base_name(function);
+    let starts: &[&str] = match kind {
+        Kind::Mutex => &["mutex_unlock", "ww_mutex_unlock"],
+        Kind::RwSemaphore => &["up_read", "up_write", "downgrade_write"],
+        Kind::Semaphore => return name == "up",
+        Kind::RtMutex => &["rt_mutex_unlock"],
+        Kind::Spinlock => &["rt_spin_unlock"],
+        Kind::RwLock => &["rt_read_unlock", "rt_write_unlock"],
+    };
+    starts.iter().any(|start| name.trim_start_matches('_').starts_with(start))
+}
+
+/// True for a function that tries to take a lock of this kind, and that may have taken it.
+#[must_use]
+pub fn tries(function: &str, kind: Kind) -> bool {
+    let name = base_name(function);
+    let of = match kind {
+        Kind::Mutex => ["mutex_trylock", "ww_mutex_trylock", "atomic_dec_and_mutex_lock"].contains(&name),
+        Kind::RwSemaphore => ["down_read_trylock", "down_write_trylock"].contains(&name),
+        Kind::Semaphore => name == "down_trylock",
+        Kind::RtMutex => name == "rt_mutex_trylock",
+        Kind::Spinlock => name == "rt_spin_trylock",
+        Kind::RwLock => ["rt_read_trylock", "rt_write_trylock"].contains(&name),
+    };
+    of || kind_of(name) == Some(kind)
+}
+
 /// The lock that a task waits for: the one that the kernel itself notes, else the one whose list of waiters leads to an
 /// entry on the stack of a function that takes such a lock. `None` also where it waits and neither tells.
 #[must_use]
@@ -73,5 +104,9 @@ mod tests {
         assert_eq!(kind_of("down_trylock"), None);
         assert_eq!(kind_of("download"), None);
         assert_eq!(kind_of("vfs_read"), None);
+        assert!(tries("mutex_trylock", Kind::Mutex) && tries("mutex_lock_nested", Kind::Mutex));
+        assert!(!tries("mutex_unlock", Kind::Mutex) && !tries("down_read", Kind::Mutex));
+        assert!(gives("mutex_unlock", Kind::Mutex) && gives("__up_write", Kind::RwSemaphore));
+        assert!(gives("up", Kind::Semaphore) && !gives("update", Kind::Semaphore));
     }
 }

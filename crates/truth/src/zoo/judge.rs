@@ -413,7 +413,7 @@ fn waits(truth: &Truth, said: &Value) -> Outcome {
         };
         let mut about = texts.iter().filter(|text| text.contains(address));
         // who holds it has exited, and another task has its task_struct: told as one of two readings
-        let both = about.clone().any(|text| text.contains("a task that has exited had the same task_struct"));
+        let both = about.clone().any(|text| text.contains("owner field points to"));
         if verb == "holds" && both {
             outcome = worst(vec![outcome, Outcome::Right]);
             continue;

@@ -151,8 +151,13 @@ impl<'a> Chain<'a> {
             let call = Listing::around(self.s, frame.lookup())?.call_before(frame.pc)?;
             let first = values.first()?;
             let value = values.register_at(call.0, first);
-            let namer = Namer::new(self.s, values.code, &values.regs, frame.cfa.map(|a| a.0));
-            Some((value, namer.register(call.0, first).map(|n| n.text())))
+            let namer = || Namer::new(self.s, values.code, &values.regs, frame.cfa.map(|a| a.0));
+            let name = namer().register(call.0, first).map(|n| n.text());
+            // the parameter of a function that was inlined (`lock` of `spin_lock()`) says less than what it was called with
+            let own = || namer().by_own().register(call.0, first).map(|n| n.text());
+            let is_bare = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let name = if name.as_ref().is_some_and(is_bare) { own().or(name) } else { name };
+            Some((value, name))
         };
         found().unwrap_or_default()
     }

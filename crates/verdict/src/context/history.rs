@@ -12,10 +12,12 @@ pub(crate) fn of(case: &Case<'_>, class: Class) -> Vec<Statement> {
     let Some(event) = &case.event else {
         // stalls are what the waits are of
         let told = event::reports(&lines.texts());
-        let of = |(n, line): &(usize, String)| {
+        let of = |(n, _, line): &(usize, Class, String)| {
             Statement::logged(History::Reported { at: at(*n), line: line.clone() })
         };
-        return told.iter().filter(|_| class == Class::Alive).map(of).collect();
+        // nobody can tell what came before what stands still
+        let is_other = |kind: &Class| class == Class::Alive || class != Class::Unknown && !kind.is_stall();
+        return told.iter().filter(|(_, kind, _)| is_other(kind)).map(of).collect();
     };
     // what the first line or the records of a machine check say already
     let told = |text: &str| {

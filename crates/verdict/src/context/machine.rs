@@ -7,7 +7,7 @@ use crate::victim::frames::{Victim, current_frame};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 use kernel::Session;
-use kernel::log::event::Event;
+use kernel::log::event::{Class, Event};
 use kernel::module::taint;
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::Start;
@@ -18,7 +18,7 @@ const MAX_CPUS: usize = 32;
 const MAX_MODULES: usize = 8;
 
 /// The kernel, its age, the time it ran, the hardware; its taints.
-pub(crate) fn system(s: &Session, event: Option<&Event>) -> Vec<Statement> {
+pub(crate) fn system(s: &Session, class: Class, event: Option<&Event>) -> Vec<Statement> {
     let clocks = kernel::machine::system::clocks(s).ok();
     let built = kernel::machine::system::version(s).and_then(|version| built(&version)).map(|day| {
         let died = clocks.as_ref().and_then(|c| day_of(c.wall_sec));
@@ -31,7 +31,7 @@ pub(crate) fn system(s: &Session, event: Option<&Event>) -> Vec<Statement> {
     let known = release.is_some() || built.is_some() || up.is_some() || hardware.is_some();
     let said = Context::Kernel { release, built, up, hardware };
     let kernel = known.then(|| Statement::new(How::Memory, said, &["sys".into(), "sys -i".into()]));
-    kernel.into_iter().chain(tainted(s)).collect()
+    kernel.into_iter().chain(tainted(s, class, event)).collect()
 }
 
 /// The hardware's name: from the oops, else as DMI has it.
@@ -51,7 +51,7 @@ fn hardware(s: &Session, event: Option<&Event>) -> Option<String> {
 }
 
 /// Why the kernel is tainted, and the modules that are none of its own.
-fn tainted(s: &Session) -> Option<Statement> {
+fn tainted(s: &Session, class: Class, event: Option<&Event>) -> Option<Statement> {
     let mask = match taint::mask(s) {
         Ok(mask) => mask,
         Err(e) => {
@@ -59,13 +59,10 @@ fn tainted(s: &Session) -> Option<Statement> {
             return Some(Statement::new(How::Memory, said, &["sys -t".into()]));
         }
     };
-    // what the death itself sets says nothing of before
-    let before = mask & !(1 << 7);
-    if before == 0 {
+    let letters = before(mask, class, event);
+    if letters.is_empty() {
         return None;
     }
-    let set = taint::FLAGS.iter().filter(|(bit, ..)| before >> bit & 1 == 1);
-    let letters = set.map(|(_, letter, _)| *letter).collect();
     let mut modules: Vec<(String, String)> = s
         .modules()
         .iter()
@@ -76,6 +73,15 @@ fn tainted(s: &Session) -> Option<Statement> {
     modules.truncate(MAX_MODULES);
     let said = Context::Tainted { letters, modules, more };
     Some(Statement::new(How::Memory, said, &["sys -t".into(), "mod -t".into()]))
+}
+
+/// The taints from before the event: its own report names them; else the kernel's mask without what the event itself sets.
+fn before(mask: u64, class: Class, event: Option<&Event>) -> Vec<char> {
+    if let Some(letters) = event.and_then(|e| e.oops.taints.as_ref()) {
+        return letters.chars().collect();
+    }
+    let own = |letter: char| class.sets_taint(letter) || letter == 'D' && event.is_some_and(|e| e.is_deadly);
+    taint::letters(mask).chars().filter(|letter| !own(*letter)).collect()
 }
 
 /// What a CPU did: the function that it was in.

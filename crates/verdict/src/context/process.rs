@@ -12,7 +12,13 @@ use kernel::log::event::{Class, Event};
 use kernel::sched::task::Task;
 
 /// The statements of the `CONTEXT` section. `from` is the frame that the verdict is of.
-pub(crate) fn of(s: &Session, victim: &Victim<'_>, event: Option<&Event>, from: usize) -> Vec<Statement> {
+pub(crate) fn of(
+    s: &Session,
+    victim: &Victim<'_>,
+    class: Class,
+    event: Option<&Event>,
+    from: usize,
+) -> Vec<Statement> {
     let mut out = Vec::new();
     if let Some(task) = victim.task {
         out.push(task_line(s, victim, task, event, from));
@@ -34,7 +40,7 @@ pub(crate) fn of(s: &Session, victim: &Victim<'_>, event: Option<&Event>, from: 
         out.push(Statement::logged(Context::Workqueue(work)));
     }
     out.extend(machine::cpus(s, victim.task.filter(|t| t.active), true));
-    out.extend(machine::system(s, event));
+    out.extend(machine::system(s, class, event));
     out.extend(patches::of(s, victim, from));
     out
 }
@@ -65,7 +71,8 @@ fn task_line(s: &Session, victim: &Victim<'_>, task: &Task, event: Option<&Event
     let cpu = logged.or(task.cpu);
     // of a stack that was not followed to its end, nobody knows what came upon the process
     let known = !layers.is_empty() || !task.active || from_end(victim, &names);
-    let said = TaskSaid { who: Who::of(task), cpu, base, layers: known.then_some(layers) };
+    let sleeps = !task.active && logged.is_none();
+    let said = TaskSaid { who: Who::of(task), cpu, sleeps, base, layers: known.then_some(layers) };
     Statement::new(How::Memory, Context::Task(said), &[format!("bt {}", task.pid), "ps".into()])
 }
 
@@ -87,7 +94,10 @@ pub(crate) fn alive(s: &Session) -> Vec<Statement> {
         let said = Context::Load { load: load.to_vec(), tasks: s.tasks().all.len(), at_least };
         Statement::new(How::Memory, said, &["sys".into(), "ps".into()])
     });
-    load.into_iter().chain(machine::cpus(s, None, false)).chain(machine::system(s, None)).collect()
+    load.into_iter()
+        .chain(machine::cpus(s, None, false))
+        .chain(machine::system(s, Class::Alive, None))
+        .collect()
 }
 
 /// The functions of the frames from `from` outwards; `None` where no symbol covers one, from the first guess on, and at

@@ -4,9 +4,9 @@
 use crate::case::Case;
 use crate::code::roles;
 use crate::explain::instruction;
+use crate::explain::list;
 use crate::model::{Access, Condition, Evidence, How, Lack, Place, Statement};
 use crate::reports::checkers;
-use crate::stall::spin;
 use crate::victim::fault_frame;
 use crate::victim::frames;
 use debuginfo::symtab::base_name;
@@ -38,7 +38,11 @@ pub(crate) struct Blame {
 
 /// Place, condition or access.
 pub(crate) fn of(case: &Case<'_>, class: Class) -> Blame {
-    let blame = of_death(case, class);
+    let mut blame = of_death(case, class);
+    if let Some(event) = case.event.as_ref().filter(|_| class == Class::ListCorruption) {
+        let condition = blame.found.condition.take();
+        blame.found.condition = condition.map(|condition| list::as_written(condition, event));
+    }
     match case.event.as_ref().and_then(|event| event.asserted.as_ref()) {
         Some(asserted) => Blame { found: printed(blame.found, asserted), ..blame },
         None => blame,
@@ -52,6 +56,7 @@ fn printed(found: Found, asserted: &Asserted) -> Found {
         printed: None,
         warning: false,
         caller: None,
+        within: None,
         how: How::Log,
         operands: Vec::new(),
         code: Vec::new(),
@@ -74,14 +79,22 @@ fn of_death(case: &Case<'_>, class: Class) -> Blame {
     let s = case.s;
     match case.found.as_ref().filter(|_| class.has_instruction()) {
         Some(c) if class == Class::WildJump && !s.is_text(c.pc) => {
-            Blame { found: instruction::wild_jump(s, c), from: c.frame, at: c.frame }
+            let found = instruction::wild_jump(s, c);
+            let at = found.place.as_ref().and_then(|place| caller_at(case, c.frame?, place)).or(c.frame);
+            Blame { found, from: c.frame, at }
         }
         Some(c) => {
             let found = instruction::of(s, c, case.event.as_ref(), class, &case.victim);
             let from = c.frame;
             match from.and_then(|n| who_erred(case, n)) {
                 Some((at, place)) => {
-                    let found = Found { reporter: found.place, place: Some(place), ..found };
+                    let within = found.place.as_ref().map(|place| base_name(&place.function).to_owned());
+                    // of one that the caller asked before it called the finder, the code is the caller's
+                    let condition = found.condition.map(|condition| match &condition.caller {
+                        Some(_) => condition,
+                        None => Condition { within, ..condition },
+                    });
+                    let found = Found { reporter: found.place, place: Some(place), condition, ..found };
                     Blame { found, from, at: Some(at) }
                 }
                 None => Blame { found, from, at: from },
@@ -89,6 +102,13 @@ fn of_death(case: &Case<'_>, class: Class) -> Blame {
         }
         None => of_frame(case, class),
     }
+}
+
+/// The frame behind frame `n`, where that is the one of the place which called.
+fn caller_at(case: &Case<'_>, n: usize, place: &Place) -> Option<usize> {
+    let frame = case.victim.frames().get(n + 1).filter(|frame| !frame.how.is_guess())?;
+    let function = case.s.locate(frame.lookup())?.symbol.name;
+    (function == place.function).then_some(n + 1)
 }
 
 /// Who called the function that found the damage in frame `n`, if that is what its function is there for; `None` also where
@@ -145,12 +165,6 @@ fn blamed(case: &Case<'_>, class: Class) -> Option<usize> {
 /// The place of the frame to blame, with the line that says most.
 fn place_of_frame(s: &Session, event: Option<&Event>, class: Class, frame: &Frame) -> Place {
     let mut place = fault_frame::place_of_return(s, frame);
-    if (class.is_stall() || class == Class::Nmi) && !frame.is_call {
-        // of a CPU in a loop the line that makes it go on, not that of the turn it was in
-        let jump = spin::loop_at(s, frame.lookup());
-        let line = jump.map(|at| fault_frame::place_of_call(s, at)).filter(|p| p.file == place.file);
-        place.line = line.and_then(|p| p.line).or(place.line);
-    }
     // of a warning that calls, debug information may name an inline function of a header
     let here =
         |function: &str, offset: u64| is_call(class) && function == place.function && offset == place.offset;

@@ -216,7 +216,8 @@ fn join(namer: &Namer<'_>, ways: &[&Vec<&Clause>], confirmed: bool, warning: boo
     }
     let expr = alternatives.into_iter().reduce(|a, b| CExpr::binary(BinOp::LogOr, a, b));
     let caller = (namer.level > 0).then(|| namer.code.name.clone());
-    Condition { expr, printed: None, warning, caller, how, operands: rows, code, confirmed, objects }
+    let within = None;
+    Condition { expr, printed: None, warning, caller, within, how, operands: rows, code, confirmed, objects }
 }
 
 fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {

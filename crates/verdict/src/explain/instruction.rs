@@ -37,7 +37,7 @@ pub(crate) fn of(
         return breakpoint(s, c, event);
     }
     let bug = kernel::module::bug::entry_at(s, c.pc);
-    let place = placed(s, c, event, class, victim, bug.as_ref());
+    let place = placed(s, c, event, bug.as_ref());
     let evidence = [Some(registers(s, c, event, victim)), bug.as_ref().and_then(of_table)];
     let mut found =
         Found { place: Some(place), evidence: evidence.into_iter().flatten().collect(), ..Found::default() };
@@ -81,14 +81,7 @@ fn named(s: &Session, c: &FaultFrame, event: Option<&Event>) -> Place {
 }
 
 /// The place of the instruction, with the line that says most.
-fn placed(
-    s: &Session,
-    c: &FaultFrame,
-    event: Option<&Event>,
-    class: Class,
-    victim: &Victim<'_>,
-    bug: Option<&Entry>,
-) -> Place {
+fn placed(s: &Session, c: &FaultFrame, event: Option<&Event>, bug: Option<&Entry>) -> Place {
     let mut place = named(s, c, event);
     // the bug table is the authority: debug information may name a header's inline function
     if let Some((file, line)) = bug.and_then(|b| b.file.clone().zip(b.line)) {
@@ -99,13 +92,6 @@ fn placed(
     {
         place.file.clone_from(&said.file);
         place.line = said.line;
-    }
-    if class == Class::StackOverflow
-        && let Some(caller) = c.frame.and_then(|n| victim.frames().get(n + 1))
-        && s.locate(caller.lookup()).is_some_and(|l| l.symbol.name == place.function)
-    {
-        // where it called itself says more than where the last call ran out of stack
-        return fault_frame::place_of_return(s, caller);
     }
     place
 }

@@ -6,6 +6,7 @@ pub(crate) mod condition;
 pub(crate) mod element;
 pub(crate) mod idiom;
 pub(crate) mod instruction;
+pub(crate) mod list;
 pub(crate) mod objects;
 pub(crate) mod operand;
 pub(crate) mod pointer;

@@ -15,6 +15,8 @@ pub struct Condition {
     pub warning: bool,
     /// The function that asked before it called, where the one to blame always dies.
     pub caller: Option<String>,
+    /// The function whose condition and code it is, where that is another than the place's: it found what another did.
+    pub within: Option<String>,
     /// How its operands' names are known: the weakest of them.
     pub how: How,
     /// Its operands.

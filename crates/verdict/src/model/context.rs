@@ -101,6 +101,8 @@ pub struct Task {
     pub who: Who,
     /// Its CPU.
     pub cpu: Option<u32>,
+    /// It does not run: the CPU is the one that it ran on last.
+    pub sleeps: bool,
     /// What it was: idle, a process, a thread of the kernel; `None` where that is not known.
     pub base: Option<Base>,
     /// What came upon it, innermost first; `None` where its stack was not followed to its end.

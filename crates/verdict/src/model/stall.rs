@@ -111,8 +111,18 @@ pub enum LostOwner {
     Ended,
     /// It began after the wait: another one had the lock, and ended; or it took it since.
     Younger,
+    /// Nothing in its frames tells that it took the lock: it did, or another one, which ended, had its `task_struct`.
+    Unproven,
     /// The lock says that nobody has it, and nobody woke who waits.
     Nobody,
+}
+
+impl LostOwner {
+    /// True where the task that the lock names may never have had it.
+    #[must_use]
+    pub const fn is_doubted(self) -> bool {
+        matches!(self, Self::Younger | Self::Unproven)
+    }
 }
 
 /// What a task waits for.

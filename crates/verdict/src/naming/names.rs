@@ -93,6 +93,8 @@ pub(crate) struct Namer<'a> {
     pub(crate) outer: OnceCell<Option<Box<Namer<'a>>>>,
     /// Values that the kernel has printed.
     pub(crate) printed: Vec<(Sym, u64)>,
+    /// Of debug information's variables the function's own alone, without those of calls that were inlined in it.
+    own: bool,
     params: OnceCell<Option<Vec<(String, TypeRef)>>>,
     locals: RefCell<FxHashMap<u64, Rc<Vec<Local>>>>,
 }
@@ -131,6 +133,7 @@ impl<'a> Namer<'a> {
             level: 0,
             outer: OnceCell::new(),
             printed: Vec::new(),
+            own: false,
             params: OnceCell::new(),
             locals: RefCell::default(),
         }
@@ -139,6 +142,12 @@ impl<'a> Namer<'a> {
     /// With the frames of the callers, innermost first.
     pub(crate) fn with_callers(mut self, callers: &'a [Frame]) -> Self {
         self.callers = callers;
+        self
+    }
+
+    /// By the function's own variables, without those of calls that were inlined in it.
+    pub(crate) const fn by_own(mut self) -> Self {
+        self.own = true;
         self
     }
 
@@ -227,9 +236,11 @@ impl<'a> Namer<'a> {
         let Some(dwarf) = file.dwarf.as_deref() else { return Vec::new() };
         let regs = self.regs_at(ip);
         let view = View { regs: &regs, cfa: self.cfa, mem: self.s.mem() };
+        let outermost = if self.own { self.s.inline_frames(at).len().saturating_sub(1) } else { 0 };
         self.s
             .variables_at(at)
             .into_iter()
+            .filter(|v| v.frame >= outermost)
             .filter(|v| v.is_param || !is_of_macro(&v.name))
             .filter_map(|v| {
                 let place = match dwarf.evaluate(&v, &view) {

@@ -94,7 +94,9 @@ pub(crate) fn subject_of<'e>(event: &'e Event, task: Option<&Task>) -> Option<&'
 pub(crate) fn others(event: &Event, told: Option<i32>) -> Option<Statement> {
     let is_other =
         |subject: &&Subject| (told.is_none() || subject.pid != told) && is_named(event.class, subject);
-    let others: Vec<Subject> = event.others.iter().filter(is_other).cloned().collect();
+    // of tasks that hang the verdict is of the first, and the event is the last
+    let last = event.subject.as_ref().filter(|_| event.class == Class::HungTask && told.is_some());
+    let others: Vec<Subject> = event.others.iter().chain(last).filter(is_other).cloned().collect();
     (!others.is_empty()).then(|| Statement::logged(Stall::Others(event.class, others)))
 }
 

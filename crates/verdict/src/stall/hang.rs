@@ -63,7 +63,12 @@ fn reported<'s>(s: &'s Session, lines: &Lines) -> Option<Hang<'s>> {
     // the CPU that is stuck is the cause of what waits for it
     let all: Vec<Hang<'s>> = found.by_ref().collect();
     let order = [Class::HardLockup, Class::SoftLockup, Class::RcuStall];
-    let best = order.iter().find_map(|class| all.iter().rposition(|h| h.class == *class))?;
+    let first = order.iter().find_map(|class| all.iter().rfind(|h| h.class == *class))?;
+    // of that the last report, which tells how long it stands by now
+    let (class, cpu) = (first.class, first.subject.as_ref().and_then(|subject| subject.cpu));
+    let is_last =
+        |h: &Hang<'_>| h.class == class && h.subject.as_ref().and_then(|subject| subject.cpu) == cpu;
+    let best = all.iter().position(is_last)?;
     all.into_iter().nth(best)
 }
 

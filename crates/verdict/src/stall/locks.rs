@@ -2,10 +2,10 @@
 
 use crate::code::function::Code;
 use crate::code::registers::Chain;
-use crate::stall::spin::{both, member_of_lock, symbol_at};
+use crate::stall::spin::{Pair, both, member_of_lock, symbol_at, taken_by};
 use base::{Fault, VirtAddr};
 use kernel::Session;
-use kernel::locking::{Kind, Owner, blocker, kind_of, listed, owner, rtmutex};
+use kernel::locking::{Kind, Owner, blocker, kind_of, listed, owner, rtmutex, tries};
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::Backtrace;
 use unwind::Frame;
@@ -92,4 +92,12 @@ pub(crate) fn waited<'s>(s: &'s Session, bt: &Backtrace, names: &[String], task:
 fn name_of(s: &Session, at: VirtAddr, passed: Option<u64>, path: Option<String>) -> String {
     let own = path.filter(|_| passed == Some(at.0)).map(|p| member_of_lock(&p)).unwrap_or_default();
     symbol_at(s, at).map_or_else(|| own.clone(), |symbol| both(&own, &symbol))
+}
+
+/// True where a task's frames have called to take a lock, and have not called to give it back.
+pub(crate) fn has_taken(s: &Session, task: &Task, kind: Kind, lock: VirtAddr) -> bool {
+    let takes = |name: &str| tries(name, kind);
+    let gives = |name: &str| kernel::locking::gives(name, kind);
+    let of = Pair { takes: &takes, gives: &gives, is_free: &|_, _| false };
+    taken_by(s, task, of).iter().any(|taken| taken.lock == lock)
 }

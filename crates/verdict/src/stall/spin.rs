@@ -188,7 +188,7 @@ fn on_stack(s: &Session, task: &Task, at: VirtAddr) -> bool {
         || bytes.as_chunks::<8>().0.iter().any(|w| at.0.wrapping_sub(u64::from_le_bytes(*w)) < 4096)
 }
 
-/// A spinning lock that a function has called to take, and has not called to give back.
+/// A lock that a function has called to take, and has not called to give back.
 pub(crate) struct Taken {
     pub(crate) lock: VirtAddr,
     /// The function that took it.
@@ -204,8 +204,24 @@ impl Taken {
     }
 }
 
+/// The functions that take locks of a kind and give them back, the lock in the first argument.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<'a> {
+    pub(crate) takes: &'a dyn Fn(&str) -> bool,
+    pub(crate) gives: &'a dyn Fn(&str) -> bool,
+    /// Of a lock, by the name of what took it: it is free now.
+    pub(crate) is_free: &'a dyn Fn(VirtAddr, &str) -> bool,
+}
+
 /// The spinning locks that a task has, as far as its frames tell.
 pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
+    let is_free =
+        |lock: VirtAddr, name: &str| spinlock::state(s, lock, name).is_some_and(|state| state.is_free());
+    taken_by(s, task, Pair { takes: &takes_spinlock, gives: &gives_spinlock, is_free: &is_free })
+}
+
+/// The locks that a task has, as far as the calls of its frames tell.
+pub(crate) fn taken_by(s: &Session, task: &Task, of: Pair<'_>) -> Vec<Taken> {
     let victim = Victim::of_task(s, Some(task));
     let frames = victim.frames();
     let from = if task.active { current_frame(s.arch(), &victim.names(s), frames).unwrap_or(0) } else { 0 };
@@ -222,9 +238,9 @@ pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
             .calls()
             .filter(|(at, _)| *at < frame.pc && Some(*at) != pending)
             .filter_map(|(at, target)| Some((at, name(target)?)))
-            .filter(|(_, n)| takes_spinlock(n) || gives_spinlock(n))
+            .filter(|(_, n)| (of.takes)(n) || (of.gives)(n))
             .collect();
-        if calls.iter().any(|(_, n)| takes_spinlock(n)) {
+        if calls.iter().any(|(_, n)| (of.takes)(n)) {
             takers.push((n, calls));
         }
     }
@@ -236,14 +252,13 @@ pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
         let lock_of = |at: VirtAddr| {
             values.register_at(at.0, values.first()?).filter(|v| s.arch().is_kernel(VirtAddr(*v)))
         };
-        for (at, name) in calls.iter().filter(|(_, n)| takes_spinlock(n)) {
+        for (at, name) in calls.iter().filter(|(_, n)| (of.takes)(n)) {
             let Some(lock) = lock_of(*at) else { continue };
             let gives = |(later, name): &(VirtAddr, String)| {
-                gives_spinlock(name) && later > at && lock_of(*later).is_none_or(|l| l == lock)
+                (of.gives)(name) && later > at && lock_of(*later).is_none_or(|l| l == lock)
             };
             // a lock that is free was given back in a way that the calls do not show
-            let free = spinlock::state(s, VirtAddr(lock), name).is_some_and(|state| state.is_free());
-            if !free && !calls.iter().any(gives) {
+            if !(of.is_free)(VirtAddr(lock), name) && !calls.iter().any(gives) {
                 let function = values.code.symbol.clone();
                 let offset = at.0.wrapping_sub(values.code.entry.0);
                 out.push(Taken { lock: VirtAddr(lock), function, offset });
@@ -251,11 +266,6 @@ pub(crate) fn taken(s: &Session, task: &Task) -> Vec<Taken> {
         }
     }
     out
-}
-
-/// The last jump of the loop that an instruction is in.
-pub(crate) fn loop_at(s: &Session, at: VirtAddr) -> Option<VirtAddr> {
-    Some(Listing::around(s, at)?.loop_around(at)?.jump)
 }
 
 /// The loop that a CPU is in, of its first frame that is in one and whose function is not there to wait.

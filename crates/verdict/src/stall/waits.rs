@@ -9,7 +9,7 @@ use crate::stall::locks::{self, Lock};
 use crate::stall::spin::{self, Spinner, symbol_at};
 use crate::victim::frames;
 use base::VirtAddr;
-use kernel::locking::Kind;
+use kernel::locking::{Kind, Standing, standing};
 use kernel::log::event::Class;
 use kernel::sched::task::Task;
 use kernel::sched::times::{NSEC, latest_clock};
@@ -55,8 +55,8 @@ pub(crate) struct Wait<'s> {
     killable: bool,
     /// What the dump lost that would tell more.
     pub(crate) lost: Option<String>,
-    /// Who has its lock began after somebody had begun to wait for it.
-    younger: bool,
+    /// What is wrong with who has its lock.
+    owner: LostOwner,
 }
 
 impl<'s> Wait<'s> {
@@ -103,9 +103,9 @@ impl<'s> Waits<'s> {
             since: None,
             killable: false,
             lost: None,
-            younger: false,
+            owner: LostOwner::No,
         }));
-        find_younger(s, now, &mut all);
+        doubt_owners(s, &mut all);
         let circles = circles(&all);
         Self { all, circles, more }
     }
@@ -160,7 +160,7 @@ impl<'s> Waits<'s> {
     fn circle(&self, members: &[VirtAddr]) -> Statement {
         let sure = members.iter().filter_map(|at| self.of_task(*at)).all(|w| match &w.what {
             What::Spin(spinner) => spinner.holder.as_ref().is_some_and(|h| h.taken.is_none()),
-            What::Lock(l) => !l.owner.readers && !l.owner.last && !w.younger,
+            What::Lock(l) => !l.owner.readers && !l.owner.last && w.owner == LostOwner::No,
             _ => true,
         });
         let how = if sure { How::Decoded } else { How::Guessed };
@@ -193,29 +193,39 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
         .zip(kernel::sched::times::last_run(s, task).ok().filter(|t| *t != 0))
         .and_then(|(now, then)| now.checked_sub(then))
         .map(|ns| ns / NSEC);
-    Wait { task, within, what, since, killable: s.task_states().is_killable(task), lost, younger: false }
+    Wait {
+        task,
+        within,
+        what,
+        since,
+        killable: s.task_states().is_killable(task),
+        lost,
+        owner: LostOwner::No,
+    }
 }
 
-/// What the run queues' clock and the monotonic one may drift apart, and what a tick leaves open, in nanoseconds.
-const CLOCKS: u64 = 100_000_000;
-
-/// Finds the owners that began after the first of those who wait for their lock: another task had it, and ended.
-fn find_younger(s: &Session, now: Option<u64>, all: &mut [Wait<'_>]) {
-    let monotonic = kernel::machine::system::monotonic_nsec(s).ok();
-    let Some((now, monotonic)) = now.zip(monotonic.and_then(|nsec| u64::try_from(nsec).ok())) else { return };
-    let began = |task: &Task| kernel::sched::times::last_run(s, task).ok().filter(|nsec| *nsec != 0);
-    // how long before the end a task started; where it is kept to the second, it may have been later
-    let age = |task: &Task| {
-        let times = kernel::sched::times::task_times(s, task).ok()?;
-        monotonic.checked_sub(times.monotonic_nsec())
-    };
-    let locks: Vec<(VirtAddr, u64)> =
-        all.iter().filter_map(|w| Some((w.lock()?.at, now.checked_sub(began(w.task)?)?))).collect();
+/// Finds the owners that may be none: a lock names its owner by the address of a `task_struct`, which another task may have
+/// had before. What a task's own frames have called to take, it has.
+fn doubt_owners(s: &Session, all: &mut [Wait<'_>]) {
+    let waiting: Vec<(VirtAddr, &Task)> = all.iter().filter_map(|w| Some((w.lock()?.at, w.task))).collect();
     for wait in all {
-        let Some((at, owner)) = wait.lock().and_then(|l| Some((l.at, l.owner.task?))) else { continue };
-        let longest = locks.iter().filter(|(lock, _)| *lock == at).map(|(_, waited)| *waited).max();
-        wait.younger =
-            longest.zip(age(owner)).is_some_and(|(waited, age)| waited > age.saturating_add(CLOCKS));
+        let Some(lock) = wait.lock() else { continue };
+        wait.owner = match lock.owner.task {
+            Some(task) if task.has_exited() => LostOwner::Ended,
+            // of readers and of a semaphore the lock itself says that it may be another
+            Some(_) if lock.owner.readers || lock.owner.last => LostOwner::No,
+            Some(task) if locks::has_taken(s, task, lock.kind, lock.at) => LostOwner::No,
+            Some(task) => {
+                let of_lock = waiting.iter().filter(|(at, _)| *at == lock.at).map(|(_, task)| *task);
+                match standing(s, task, of_lock) {
+                    Standing::Younger => LostOwner::Younger,
+                    Standing::Older | Standing::Unknown => LostOwner::Unproven,
+                }
+            }
+            None if lock.owner.gone.is_some() => LostOwner::Ended,
+            None if lock.owner.nobody => LostOwner::Nobody,
+            None => LostOwner::No,
+        };
     }
 }
 
@@ -262,7 +272,7 @@ fn statement(w: &Wait<'_>) -> Statement {
     let bt = format!("bt {}", w.task.pid);
     let (what, commands) = match &w.what {
         What::Spin(spinner) => return spins(w.task, spinner),
-        What::Lock(l) => (lock(l, w.younger), vec![bt, format!("struct {} {:x}", l.kind.structure(), l.at)]),
+        What::Lock(l) => (lock(l, w.owner), vec![bt, format!("struct {} {:x}", l.kind.structure(), l.at)]),
         What::SomeLock(kind) => (For::SomeLock(*kind), vec![bt]),
         What::Completion(at, name) => (For::Completion(name.clone(), at.map(|at| at.0)), vec![bt]),
         What::Work(function) => (For::Work(function.clone()), vec![bt]),
@@ -271,10 +281,10 @@ fn statement(w: &Wait<'_>) -> Statement {
         What::Other => (For::Other, vec![bt]),
     };
     let said = Stall::Waits { who: Who::of(w.task), within: w.within.clone(), what, seconds: w.since };
-    Statement::new(if w.younger { How::Guessed } else { How::Decoded }, said, &commands)
+    Statement::new(if w.owner.is_doubted() { How::Guessed } else { How::Decoded }, said, &commands)
 }
 
-fn lock(l: &Lock<'_>, younger: bool) -> For {
+fn lock(l: &Lock<'_>, lost: LostOwner) -> For {
     let gone = l.owner.gone.as_ref();
     For::Lock {
         kind: l.kind,
@@ -283,13 +293,7 @@ fn lock(l: &Lock<'_>, younger: bool) -> For {
         owner: l.owner.task.map(Who::of).or_else(|| gone.map(|g| Who { comm: g.comm.clone(), pid: g.pid })),
         readers: l.owner.readers,
         last: l.owner.last,
-        lost: match l.owner.task {
-            Some(task) if task.has_exited() => LostOwner::Ended,
-            Some(_) if younger => LostOwner::Younger,
-            None if gone.is_some() => LostOwner::Ended,
-            None if l.owner.nobody => LostOwner::Nobody,
-            _ => LostOwner::No,
-        },
+        lost,
     }
 }
 

@@ -61,11 +61,11 @@ fn module(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: &Place) 
 /// Of a check in a library: who called it.
 fn caller(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: Option<&Place>) -> Option<Place> {
     let own = place.map(|p| base_name(&p.function)).unwrap_or_default();
-    let (at, _) = victim
+    let (frame, _) = victim
         .certain(from.filter(|n| *n > 0)?)
-        .filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f.lookup(), l)))
+        .filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f, l)))
         .find(|(_, l)| base_name(l.symbol.name) != own && !roles::is_finding(l.symbol.name))?;
-    Some(fault_frame::place_of_call(s, at))
+    Some(fault_frame::place_of_return(s, frame))
 }
 
 /// Who called into the module.
@@ -93,7 +93,7 @@ fn called_by(s: &Session, victim: &Victim<'_>, from: usize) -> Option<Place> {
         .take_while(|(_, f)| f.saved.is_none())
         .map(|(_, f)| f)
         .find(|f| s.locate(f.lookup()).is_some_and(|l| l.symbol.module.is_some()))?;
-    Some(fault_frame::place_of_call(s, frame.lookup()))
+    Some(fault_frame::place_of_return(s, frame))
 }
 
 /// Who called a function of the kernel that copies or compares for others.
@@ -108,6 +108,6 @@ pub(crate) fn served(
         .certain(from? + 1)
         .take_while(|(_, f)| f.saved.is_none())
         .find(|(_, f)| s.locate(f.lookup()).is_some_and(|l| !roles::is_copying(l.symbol.name)))?;
-    let caller = fault_frame::place_of_call(s, frame.lookup());
+    let caller = fault_frame::place_of_return(s, frame);
     (caller.function != place.function).then_some(caller)
 }

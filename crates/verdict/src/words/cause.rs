@@ -14,10 +14,11 @@ impl fmt::Display for Condition {
         let text = self.expr.as_ref().map(|e| e.for_reader().to_string()).unwrap_or_default();
         match &self.caller {
             // the condition of a call stands in the caller's source as an if
-            Some(caller) => write!(f, "if ({text}) in {caller}"),
-            None if self.warning => write!(f, "WARN_ON({text})"),
-            None => write!(f, "BUG_ON({text})"),
+            Some(caller) => return write!(f, "if ({text}) in {caller}"),
+            None if self.warning => write!(f, "WARN_ON({text})")?,
+            None => write!(f, "BUG_ON({text})")?,
         }
+        self.within.iter().try_for_each(|within| write!(f, " in {within}"))
     }
 }
 

@@ -51,6 +51,7 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.who.fmt(f)?;
         match self.cpu {
+            Some(cpu) if self.sleeps => write!(f, ", last ran on CPU {cpu}")?,
             Some(cpu) => write!(f, ", CPU {cpu}")?,
             None => f.write_str(", on which CPU is not known")?,
         }
@@ -193,8 +194,8 @@ impl fmt::Display for CpuDoing {
 fn machine(kernel: &Context) -> Vec<String> {
     let Context::Kernel { release, built, up, hardware } = kernel else { return Vec::new() };
     let built = built.as_ref().map(|(day, age)| match age {
-        Some(1) => format!("built {day}, 1 day before"),
-        Some(days) => format!("built {day}, {days} days before"),
+        Some(1) => format!("built {day}, 1 day before the dump"),
+        Some(days) => format!("built {day}, {days} days before the dump"),
         None => format!("built {day}"),
     });
     let release = release.as_ref().map(|release| format!("kernel {release}"));
@@ -241,6 +242,7 @@ const fn short(letter: char) -> Option<&'static str> {
         'R' => "module removed by force",
         'M' => "machine check before",
         'B' => "bad page",
+        'D' => "oops before",
         'W' => "warning before",
         'C' => "staging driver",
         'O' => "module out of tree",

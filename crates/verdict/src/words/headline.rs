@@ -8,13 +8,14 @@ use std::fmt;
 impl fmt::Display for Headline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = if self.hang { hang(self.class) } else { self.class.words() };
-        match &self.error {
-            Some(error) => write!(f, "{error} used as a pointer")?,
-            None => f.write_str(words)?,
-        }
-        if let Some(place) = &self.place {
-            let preposition = if self.class == Class::WildJump { "from" } else { "in" };
-            write!(f, " {preposition} {place}")?;
+        let said = self.error.as_ref().map(|error| format!("{error} used as a pointer"));
+        match (&said, &self.place) {
+            // it is known only of a call
+            (None, Some(place)) if self.class == Class::WildJump => {
+                write!(f, "call of an address where no code is, in {place}")?;
+            }
+            (_, Some(place)) => write!(f, "{} in {place}", said.as_deref().unwrap_or(words))?,
+            (_, None) => f.write_str(said.as_deref().unwrap_or(words))?,
         }
         self.reporter.iter().try_for_each(|reporter| write!(f, ", found by {reporter}"))?;
         let of = self.subject.as_ref().map(|subject| stall::subject(self.class, subject));

@@ -119,7 +119,7 @@ impl fmt::Display for Past {
             PastEvent::Allocated => "allocated",
             PastEvent::Freed | PastEvent::FreedBefore => "freed",
         })?;
-        write!(f, " in PID {}", self.pid)?;
+        write!(f, " by PID {}", self.pid)?;
         self.cpu.iter().try_for_each(|cpu| write!(f, ", CPU {cpu}"))?;
         match self.ticks {
             Some(1) => f.write_str(", 1 tick before the end")?,

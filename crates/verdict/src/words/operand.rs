@@ -44,7 +44,8 @@ impl Operand {
 /// What stands before a part.
 const fn before(part: &Detail) -> &'static str {
     match part {
-        Detail::OfMember(_)
+        Detail::Target(_)
+        | Detail::OfMember(_)
         | Detail::Leads(_)
         | Detail::Within { .. }
         | Detail::MayHaveChanged
@@ -93,7 +94,7 @@ impl fmt::Display for Origin {
             Origin::Turns { turns, first } => {
                 let plural = if *turns == 1 { "" } else { "s" };
                 let first = first.for_reader();
-                write!(f, "{turns} turn{plural} of a loop on from {first}, as memory has it")
+                write!(f, "{turns} turn{plural} of a loop from {first}, followed in the dump's memory")
             }
             Origin::First { own, moved } => {
                 let own = own.to_string();
@@ -120,10 +121,13 @@ impl fmt::Display for Detail {
             Detail::In(register) => write!(f, "%{register}"),
             Detail::StillIn { then, now } => write!(f, "%{then} then, still in %{now}"),
             Detail::Then { register, spot: Spot::Made, now: true } => {
-                write!(f, "%{register} then; computed from memory as the dump has it")
+                write!(f, "in %{register} when tested, overwritten since; shown is what memory gives now")
             }
             Detail::Then { register, spot, now: true } => {
-                write!(f, "%{register} then; {spot} as the dump has it")
+                write!(
+                    f,
+                    "in %{register} when tested, overwritten since; shown is what memory has now: {spot}"
+                )
             }
             Detail::Then { register, spot, now: false } => write!(f, "%{register} then, {spot}"),
             Detail::Overwritten(register) => write!(f, "%{register}, overwritten since"),
@@ -134,7 +138,7 @@ impl fmt::Display for Detail {
             Detail::Address(at) => write!(f, "at {at:016x}"),
             Detail::Origin(origin) | Detail::OfMember(origin) => origin.fmt(f),
             Detail::Passes { by, expr } => write!(f, "{by} passes {}", expr.for_reader()),
-            Detail::Target(located) => located.fmt(f),
+            Detail::Target(located) => write!(f, "its target is {located}"),
             Detail::Leads(located) => write!(f, "the value is {located}"),
             Detail::HoldsNow(value) => write!(f, "the memory there now holds {value:#x}"),
             Detail::Within { expr, ty, at, spot } => {

@@ -14,10 +14,10 @@ impl fmt::Display for Stall {
                 _ => write!(f, "deadlock: {} wait for each other", joined(names, ", ")),
             },
             Stall::Circles => f.write_str("a circle of waits"),
-            Stall::Waits { who, within, what, seconds } => {
-                write!(f, "{who} waits in {within}{what}")?;
-                seconds.iter().filter(|n| **n > 0).try_for_each(|n| write!(f, ", for {n} s"))
-            }
+            Stall::Waits { who, within, what, seconds } => match seconds.filter(|n| *n > 0) {
+                Some(n) => write!(f, "{who} has waited {n} s in {within}{what}"),
+                None => write!(f, "{who} waits in {within}{what}"),
+            },
             Stall::Spins { cpu, who, function, lock, state, holder, own } => {
                 write!(f, "CPU {}: {who} spins in {function} for ", self::cpu(*cpu))?;
                 match lock {
@@ -96,8 +96,13 @@ impl fmt::Display for For {
                     }
                     (Some(who), false) if *lost == LostOwner::Younger => write!(
                         f,
-                        "held by {who}, which began after the first wait for it: it took the lock since, or a task \
-                         that has exited had the same task_struct and the lock"
+                        "whose owner field points to a task_struct that is now {who}'s, which began after the wait: \
+                         most likely the owner exited with it, or {who} took it since"
+                    ),
+                    (Some(who), false) if *lost == LostOwner::Unproven => write!(
+                        f,
+                        "whose owner field points to the task_struct of {who}; its stack does not show that it took \
+                         the lock: it did, or a task that had this task_struct before exited with it"
                     ),
                     (None, false) if *lost == LostOwner::Nobody => f.write_str("which nobody has"),
                     (Some(who), _) if *last => write!(f, "which {who} took last"),
@@ -140,6 +145,8 @@ pub(super) fn subject(class: Class, subject: &Subject) -> String {
         (Some(comm), Some(pid)) if class == Class::HungTask => parts.push(format!("{comm}[{pid}]")),
         _ => parts.extend(subject.cpu.map(|cpu| format!("CPU {cpu}"))),
     }
-    parts.extend(subject.seconds.map(|n| format!("{n} s")));
+    // the kernel names the time after which it tells, not how long the task has waited
+    let more = if class == Class::HungTask { "more than " } else { "" };
+    parts.extend(subject.seconds.map(|n| format!("{more}{n} s")));
     parts.join(", ")
 }

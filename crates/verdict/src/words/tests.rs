@@ -1,7 +1,7 @@
 //! How the parts of a verdict read.
 
 use super::*;
-use crate::model::{Allocator, Context, Known, Met, Stuck};
+use crate::model::{Allocator, Context, For, Known, LostOwner, Met, Stuck, Who};
 use base::VirtAddr;
 use kernel::log::event::{Class, Subject};
 use kernel::mm::kfence::{Guarded, Place, State};
@@ -21,7 +21,10 @@ fn subjects() {
         |cpu, comm: Option<&str>, pid, seconds| Subject { cpu, comm: comm.map(str::to_owned), pid, seconds };
     let words = stall::subject;
     assert_eq!(words(Class::SoftLockup, &subject(Some(1), Some("cat"), Some(7), Some(26))), "CPU 1, 26 s");
-    assert_eq!(words(Class::HungTask, &subject(None, Some("dd"), Some(77), Some(120))), "dd[77], 120 s");
+    assert_eq!(
+        words(Class::HungTask, &subject(None, Some("dd"), Some(77), Some(120))),
+        "dd[77], more than 120 s"
+    );
     assert_eq!(words(Class::HardLockup, &subject(Some(2), None, None, None)), "CPU 2");
     assert_eq!(words(Class::RcuStall, &Subject::default()), "");
 }
@@ -38,6 +41,26 @@ fn who_is_stuck() {
     assert_eq!(stuck(1, false), "dd[7] is stuck for 40 s");
     assert_eq!(stuck(1, true), "at least 1 tasks are stuck, dd[7] for 40 s");
     assert_eq!(stuck(3, false), "3 tasks are stuck, dd[7] for 40 s");
+}
+
+#[test]
+fn an_owner_that_may_be_none_is_told_with_both_readings() {
+    let lock = |lost| {
+        let owner = Some(Who { comm: "sleep".into(), pid: 106 });
+        let kind = kernel::locking::Kind::Mutex;
+        let (name, at) = ("&of->lock".to_owned(), 0xff22_d65d_0267_2408);
+        For::Lock { kind, name, at, owner, readers: false, last: false, lost }.to_string()
+    };
+    let begin = " for mutex &of->lock (ff22d65d02672408), ";
+    assert_eq!(lock(LostOwner::No), format!("{begin}held by sleep[106]"));
+    assert_eq!(lock(LostOwner::Ended), format!("{begin}held by sleep[106], which has exited"));
+    for lost in [LostOwner::Younger, LostOwner::Unproven] {
+        let said = lock(lost);
+        assert!(
+            !said.contains("held by") && said.contains("sleep[106]") && said.contains("exited"),
+            "{said}"
+        );
+    }
 }
 
 fn guarded(state: State, place: Place) -> Guarded {

@@ -393,6 +393,12 @@ pub(crate) const WAYS: &[Way] = &[
         .marked("loop")
         .append("softlockup_panic=1 watchdog_thresh=2 before=null-write"),
     elsewhere("live", &["alive"]).how(How::Idle).end(End::Alive),
+    // It survived an oops, and lives.
+    elsewhere("survived-live", &["alive"])
+        .asked("live")
+        .how(How::Idle)
+        .end(End::Alive)
+        .append("before=null-write"),
     elsewhere("live-hung", &["alive", "deadlock"])
         .how(How::Both)
         .end(End::Alive)

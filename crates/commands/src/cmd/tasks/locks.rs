@@ -5,11 +5,10 @@ use crate::show::tasks::{self, unknown};
 use crate::show::when::ago;
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
-use kernel::locking::{self, Kind, Owner, rtmutex};
-use kernel::machine::system;
+use kernel::locking::{self, Kind, Owner, Standing, not_run_for, rtmutex, standing};
 use kernel::mm::slab;
 use kernel::sched::task::Task;
-use kernel::sched::times::{last_run, latest_clock, task_times};
+use kernel::sched::times::last_run;
 use kernel::{Fetch, Session};
 use report::{Cell, Line, Record, Report};
 use std::collections::BTreeMap;
@@ -63,7 +62,7 @@ impl Run for Locks {
             locks.iter().map(|(at, (kind, _))| (*at, owner(s, *kind, *at))).collect();
         let mut rows = Vec::new();
         for (at, (kind, waiters)) in &mut locks {
-            waiters.sort_by_key(|task| (std::cmp::Reverse(age(s, task)), task.pid));
+            waiters.sort_by_key(|task| (std::cmp::Reverse(not_run_for(s, task)), task.pid));
             let mut row = Record::new();
             if !rows.is_empty() {
                 row.blank();
@@ -75,8 +74,8 @@ impl Run for Locks {
         report.list("locks", rows);
         let sure = owners.iter().filter_map(|(at, owner)| {
             let owner = owner.as_ref().filter(|owner| !owner.readers && !owner.last)?.task?;
-            let (_, waiters) = locks.get(at)?;
-            (!is_younger(s, owner, waiters)).then_some((owner, waiters.as_slice()))
+            let (kind, waiters) = locks.get(at)?;
+            has(s, owner, (*kind, *at), waiters).then_some((owner, waiters.as_slice()))
         });
         circles(sure, &mut report);
         if !open.is_empty() {
@@ -122,21 +121,31 @@ fn owner<'s>(s: &'s Session, kind: Kind, at: VirtAddr) -> Option<Owner<'s>> {
     }
 }
 
-/// For how long a task has not run.
-fn age(s: &Session, task: &Task) -> Option<u64> {
-    Some(latest_clock(s).ok()?.saturating_sub(last_run(s, task).ok().filter(|nsec| *nsec != 0)?))
+/// When the owner of a lock began, beside those who wait for it.
+fn age_of(s: &Session, owner: &Task, waiters: &[&Task]) -> Standing {
+    standing(s, owner, waiters.iter().copied())
 }
 
-/// What the run queues' clock and the monotonic one may drift apart, and what a tick leaves open, in nanoseconds.
-const DRIFT: u64 = 100_000_000;
+/// What must be known of the task that a lock names as its owner: a lock names it by its `task_struct`, which another task may
+/// have had before.
+fn proviso(s: &Session, owner: &Task, lock: (Kind, VirtAddr), waiters: &[&Task]) -> &'static str {
+    if ::verdict::has_taken(s, owner, lock.0, lock.1) == Some(true) {
+        return "";
+    }
+    match age_of(s, owner, waiters) {
+        Standing::Older => "  (by its task_struct: a task that had this before may have ended with the lock)",
+        Standing::Younger => {
+            "  (it began after the wait: another task had the lock and ended, or it took it since)"
+        }
+        Standing::Unknown => {
+            "  (whether it began before the wait is not known: another task may have had the lock and ended)"
+        }
+    }
+}
 
-/// True for an owner that began after the first of those who wait for its lock: another task had that and ended, whose
-/// `task_struct` it has, or it took the lock since.
-fn is_younger(s: &Session, owner: &Task, waiters: &[&Task]) -> bool {
-    let now = system::monotonic_nsec(s).ok().and_then(|nsec| u64::try_from(nsec).ok());
-    let lived = now.and_then(|now| now.checked_sub(task_times(s, owner).ok()?.monotonic_nsec()));
-    let longest = waiters.iter().filter_map(|task| age(s, task)).max();
-    longest.zip(lived).is_some_and(|(waited, lived)| waited > lived.saturating_add(DRIFT))
+/// True where a task has a lock for all that the dump tells.
+fn has(s: &Session, owner: &Task, (kind, at): (Kind, VirtAddr), waiters: &[&Task]) -> bool {
+    ::verdict::has_taken(s, owner, kind, at).unwrap_or_else(|| age_of(s, owner, waiters) == Standing::Older)
 }
 
 /// What a lock's address is in: a variable, or an object of a cache.
@@ -164,12 +173,9 @@ fn lock(
         None => line.field("owner", Cell::absent("?", "what the lock says of its owner is none")),
         Some(Owner { task: Some(task), readers, last, .. }) => {
             let what = match (*readers, *last) {
-                _ if is_younger(s, task, waiters) => {
-                    "  (it began after the wait: another task had the lock and ended, or it took it since)"
-                }
                 (true, _) => "  (the last of its readers)",
                 (_, true) => "  (who took it last)",
-                _ => "",
+                _ => proviso(s, task, (kind, at), waiters),
             };
             line.field("owner", named(task)).text(what)
         }
@@ -183,7 +189,7 @@ fn lock(
     });
     row.text(if waiters.len() == 1 { "  1 WAITER:" } else { "  WAITERS:" });
     let all = waiters.iter().map(|task| {
-        let waits = match age(s, task) {
+        let waits = match not_run_for(s, task) {
             Some(age) => Cell::shown(age, ago(age)),
             None => unknown_age(s, task),
         };

@@ -54,7 +54,7 @@ classes! {
     /// The stack's guard page was hit, or its end overwritten.
     StackOverflow, "stack-overflow", "kernel stack overflow";
     /// The stack protector's canary was overwritten.
-    StackProtector, "stack-protector", "stack protector: the stack was overwritten";
+    StackProtector, "stack-protector", "stack protector: stack frame found overwritten on return";
     /// A warning that was made fatal.
     Warning, "warning", "warning, made fatal";
     /// A list's pointers contradict each other.
@@ -88,7 +88,7 @@ classes! {
     /// Out of memory, and fatal.
     OutOfMemory, "out-of-memory", "out of memory";
     /// The first process ended.
-    InitKilled, "init-killed", "init was killed";
+    InitKilled, "init-killed", "init ended";
     /// No root file system, or no first process on it.
     NoRoot, "no-root", "no root file system";
     /// The hardware reported an error.
@@ -131,6 +131,19 @@ impl Class {
                 | Class::StackOverflow
                 | Class::DoubleFault
         )
+    }
+
+    /// True for the letter of a taint that an event of this kind sets itself.
+    #[must_use]
+    pub const fn sets_taint(self, letter: char) -> bool {
+        match letter {
+            'L' => matches!(self, Class::SoftLockup),
+            'W' => matches!(self, Class::Warning | Class::Refcount | Class::Overflow | Class::Atomic),
+            'B' => matches!(self, Class::SlabCorruption | Class::PageCorruption | Class::Sanitizer),
+            'M' => matches!(self, Class::MachineCheck),
+            'D' => self.has_instruction(),
+            _ => false,
+        }
     }
 
     /// True where nothing failed and somebody or something waits without end.

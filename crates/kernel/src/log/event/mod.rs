@@ -102,20 +102,29 @@ pub fn stalls(lines: &[&str]) -> Vec<(Class, usize, Option<Subject>)> {
     lines.iter().enumerate().filter_map(of).collect()
 }
 
-/// What the log of a machine that lives tells of trouble, the last of it: line number and message.
+/// What the log of a machine that lives tells of trouble, the last of it: line number, kind and message. Of an oops the first
+/// message alone.
 #[must_use]
-pub fn reports(lines: &[&str]) -> Vec<(usize, String)> {
-    let mut out: Vec<(usize, String)> = Vec::new();
+pub fn reports(lines: &[&str]) -> Vec<(usize, Class, String)> {
+    let mut out: Vec<(usize, Class, String)> = Vec::new();
     let mut known = FxHashSet::default();
-    for (at, line, class) in lines.iter().enumerate().filter_map(|(at, l)| Some((at, l, class_of(l)?.0))) {
+    let mut oops_at = None;
+    let signs = lines.iter().enumerate().filter_map(|(at, l)| class_of(l).map(|of| (at, l, of)));
+    for (at, line, (class, fate)) in signs {
+        if fate == Fate::Deadly
+            && let Some(from) = oops_at.replace(at)
+            && is_one_report(lines, from, at)
+        {
+            continue;
+        }
         let mut line = line.trim().to_owned();
         if class == Class::LockMisuse
             && let Some(what) = lockdep::of(lines.get(at..).unwrap_or_default())
         {
             line = format!("{}: {what}", line.trim_end_matches('!'));
         }
-        if known.insert(line.clone()) {
-            out.push((at, line));
+        if known.insert(line.clone()) || fate == Fate::Deadly {
+            out.push((at, class, line));
         }
     }
     let surplus = out.len().saturating_sub(MAX_EARLIER);

@@ -40,6 +40,9 @@ pub struct Oops {
     pub trace: Vec<String>,
     /// `Workqueue: events foo`.
     pub workqueue: Option<String>,
+    /// The letters of the taints that the report's first lines name, without the `G` that is none: those that were set before
+    /// it. Empty for `Not tainted`.
+    pub taints: Option<String>,
     /// `Hardware name: …`.
     pub hardware: Option<String>,
     /// The place that the message itself names.
@@ -90,6 +93,7 @@ pub(crate) fn read(lines: &[&str], n: usize) -> Oops {
         }
         fault(line, &mut out);
         header(line, &mut out);
+        out.taints = out.taints.take().or_else(|| taints(line));
         place(line, &mut at, &mut out);
         if !at.user {
             registers(line, &mut out);
@@ -172,6 +176,17 @@ fn header(line: &str, out: &mut Oops) {
     } else if let Some(rest) = text.strip_prefix("Hardware name: ") {
         out.hardware = Some(rest.trim().to_owned());
     }
+}
+
+/// `Tainted: G      D    OE      6.1.0`, `(Tainted: G    B      ): …`, `Not tainted`.
+fn taints(line: &str) -> Option<String> {
+    let Some((_, flags)) = line.rsplit_once("Tainted: ") else {
+        return line.contains("Not tainted").then(String::new);
+    };
+    // 6.10: a line of their own with words, `Tainted: [D]=DIE, [W]=WARN`, stands behind that with the letters
+    let flags = flags.chars().take_while(|c| c.is_ascii_uppercase() || *c == ' ');
+    let letters: String = flags.filter(|c| *c != ' ').collect();
+    (!letters.is_empty()).then(|| letters.replace('G', ""))
 }
 
 /// CPU and thread of a line that names both.

@@ -614,3 +614,32 @@ fn a_quiet_log_has_no_event() {
     assert!(find(&["Linux version 6.1", "BIOS-e820: x"]).is_none());
     assert!(find(&[]).is_none());
 }
+
+#[test]
+fn the_taints_of_a_report_are_those_before_it() {
+    let of = |lines: &[&str]| oops::read(lines, 0).taints;
+    let soft = [
+        "watchdog: BUG: soft lockup - CPU#0 stuck for 6s! [sh:106]",
+        "CPU: 0 PID: 106 Comm: sh Tainted: G      D    OE      6.1.0-57-cloud-amd64 #1  Debian 6.1.192-2",
+        "CPU: 0 PID: 106 Comm: sh Tainted: G      D    OEL     6.1.0-57-cloud-amd64 #1  Debian 6.1.192-2",
+    ];
+    assert_eq!(of(&soft).as_deref(), Some("DOE"));
+    let slab = ["BUG zoo_session (Tainted: G           OE     ): Right Redzone overwritten", soft[2]];
+    assert_eq!(of(&slab).as_deref(), Some("OE"));
+    assert_eq!(of(&["BUG: x", "CPU: 0 PID: 1 Comm: init Not tainted 6.1.0"]).as_deref(), Some(""));
+    assert_eq!(of(&["BUG: x", "Tainted: [D]=DIE, [W]=WARN"]), None);
+    assert!(Class::SoftLockup.sets_taint('L') && !Class::SoftLockup.sets_taint('D'));
+}
+
+#[test]
+fn an_oops_of_a_machine_that_lives_is_told_once() {
+    let lines = [
+        "BUG: kernel NULL pointer dereference, address: 0000000000000040",
+        "Oops: 0002 [#1] PREEMPT SMP",
+        "CPU: 0 PID: 106 Comm: sh Not tainted 6.1.0",
+        "---[ end trace 0000000000000000 ]---",
+        "BUG: scheduling while atomic: sh/107/0x00000002",
+    ];
+    let told: Vec<(usize, Class)> = reports(&lines).into_iter().map(|(at, class, _)| (at, class)).collect();
+    assert_eq!(told, [(0, Class::NullPointer), (4, Class::Atomic)]);
+}

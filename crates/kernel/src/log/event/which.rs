@@ -14,6 +14,7 @@ use super::{
     panic_words,
 };
 use crate::log::lines::Lines;
+use crate::sched::panic;
 use crate::session::Session;
 use base::VirtAddr;
 
@@ -32,14 +33,16 @@ struct Episode {
 /// Finds the fatal event in the lines of a log, by the log alone. `None` where nothing in it is fatal.
 #[must_use]
 pub fn find(lines: &[&str]) -> Option<Event> {
-    choose(lines, &mut |_| None)
+    choose(lines, false, &mut |_| None)
 }
 
-/// The fatal event of a dump: of several oopses the one whose place is on the stack of the CPU that panicked.
+/// The fatal event of a dump: of several oopses the one whose place is on the stack of the CPU that panicked. Where the kernel
+/// says that nobody panicked, an oops whose report has ended was survived: a crash kernel takes over before it ends.
 #[must_use]
 pub fn fatal(s: &Session, lines: &Lines) -> Option<Event> {
     let mut found: Option<Interrupted> = None;
-    choose(&lines.texts(), &mut |oops| {
+    let lives = panic::panic_cpu(s).is_none() && panic::nobody_panicked(s);
+    choose(&lines.texts(), lives, &mut |oops| {
         let found = found.get_or_insert_with(|| Interrupted::of(s));
         let at = oops.placed(s)?;
         if found.places.contains(&at) { Some(true) } else { found.is_whole.then_some(false) }
@@ -57,7 +60,7 @@ struct Interrupted {
 
 impl Interrupted {
     fn of(s: &Session) -> Self {
-        let Some(task) = crate::sched::panic::known_panic_task(s) else { return Self::default() };
+        let Some(task) = panic::known_panic_task(s) else { return Self::default() };
         let bt = s.backtrace(task);
         let frames = &bt.unwound.frames;
         let saved = |frame: &unwind::Frame| frame.saved.as_ref().filter(|regs| !regs.user)?.regs.pc();
@@ -88,8 +91,8 @@ impl Oops {
 }
 
 /// The fatal event. `on_stack` says of an oops whether its place is on the stack of the CPU that panicked; `None` where that
-/// is not known.
-fn choose(lines: &[&str], on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Option<Event> {
+/// is not known; `lives`, that nobody panicked.
+fn choose(lines: &[&str], lives: bool, on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Option<Event> {
     let panic_at = panic_line(lines);
     let before = lines.get(..panic_at.unwrap_or(lines.len())).unwrap_or_default();
     let signs: Vec<Sign> = before
@@ -112,6 +115,9 @@ fn choose(lines: &[&str], on_stack: &mut dyn FnMut(&Oops) -> Option<bool>) -> Op
         return match (oops, asked) {
             (Some(episode), Some(asked)) if oopses.is_before(episode, asked.at) => {
                 Some(log.event(asked.at, asked.class))
+            }
+            (Some(episode), _) if lives && oopses.is_before(episode, before.len()) => {
+                asked.map(|s| log.event(s.at, s.class))
             }
             (Some(episode), _) if gone.is_none() => first(episode),
             (_, asked) => asked.map(|s| log.event(s.at, s.class)),
@@ -348,7 +354,7 @@ mod tests {
         let chosen = |names: Option<&[&str]>| {
             let mut on_stack =
                 |oops: &Oops| names.map(|names| names.contains(&oops.rip.as_ref().unwrap().0.as_str()));
-            choose(&lines, &mut on_stack)?.oops.pid
+            choose(&lines, false, &mut on_stack)?.oops.pid
         };
         assert_eq!(chosen(None), Some(3));
         assert_eq!(chosen(Some(&["g"])), Some(2));
@@ -362,7 +368,7 @@ mod tests {
         let survived = oops(NULL, 1, 77, "f+0x1/0x2", "g+0x1/0x2");
         let chosen = |end: &str, on_stack| {
             let log = format!("{survived}{end}");
-            choose(&log.lines().collect::<Vec<_>>(), &mut |_| on_stack).map(|e| (e.class, e.oops.pid))
+            choose(&log.lines().collect::<Vec<_>>(), false, &mut |_| on_stack).map(|e| (e.class, e.oops.pid))
         };
         let (oopsed, panic) = (Some((Class::NullPointer, Some(77))), Some((Class::Panic, None)));
         for end in ["", "Kernel panic - not syncing: Fatal exception"] {
@@ -379,8 +385,23 @@ mod tests {
         let died = oops(BUG, 1, 77, "exit_mm+0x1/0x2", "do_exit+0x1/0x2");
         let log = format!("{survived}{died}Kernel panic - not syncing: Fatal exception");
         let mut on_stack = |o: &Oops| Some(o.rip.as_ref().is_some_and(|rip| rip.0 == "exit_mm"));
-        let e = choose(&log.lines().collect::<Vec<_>>(), &mut on_stack).unwrap();
+        let e = choose(&log.lines().collect::<Vec<_>>(), false, &mut on_stack).unwrap();
         assert_eq!((e.line.as_str(), e.earlier.len()), (NULL, 0));
+    }
+
+    #[test]
+    fn where_nobody_panicked_an_oops_whose_report_ended_was_survived() {
+        let survived = oops(NULL, 1, 77, "f+0x1/0x2", "g+0x1/0x2");
+        let chosen = |log: &str, lives| {
+            choose(&log.lines().collect::<Vec<_>>(), lives, &mut |_| None).map(|e| e.class)
+        };
+        assert_eq!(chosen(&survived, true), None);
+        assert_eq!(chosen(&format!("{survived}{survived}"), true), None);
+        assert_eq!(chosen(&survived, false), Some(Class::NullPointer));
+        // the crash kernel took over, or the machine stopped, while it was reported
+        let open = survived.split("---[").next().unwrap();
+        assert_eq!(chosen(open, true), Some(Class::NullPointer));
+        assert_eq!(chosen(&format!("{survived}{open}"), true), Some(Class::NullPointer));
     }
 
     #[test]

@@ -462,7 +462,7 @@ noinline u64 descend(struct frame *above, u64 depth) /* ZOO stack-overflow */
 {
 	struct frame frame = { .depth = depth }; /* ZOO stack-overflow */
 
-	frame.scratch[depth % sizeof(frame.scratch)] = above->depth;
+	frame.scratch[depth % sizeof(frame.scratch)] = above->depth; /* ZOO stack-overflow */
 	OPTIMIZER_HIDE_VAR(depth);
 	return descend(&frame, depth + 1) + frame.scratch[3]; /* ZOO stack-overflow */
 }

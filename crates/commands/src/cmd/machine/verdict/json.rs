@@ -3,6 +3,7 @@
 use crate::show::frames;
 use ::verdict::model::{
     Access, Accessed, Condition, Context, For, LoopRead, Module, Operand, Related, Says, Spot, Stall, Value,
+    Who,
 };
 use ::verdict::{How, Verdict};
 use cexpr::Expr;
@@ -76,7 +77,12 @@ pub(super) fn victim(v: &Verdict, at: &Frames) -> Option<Record> {
 
 /// An expression as `p` takes it; what has no name in C has none.
 fn expression(expr: &Expr) -> Cell {
-    if expr.is_c() { expr.to_string().into() } else { Cell::Null }
+    if expr.is_c() { on_a_line(expr.to_string()).into() } else { Cell::Null }
+}
+
+/// In parentheses where a line of commands would take an operator for a pipe or the name of a file.
+pub(super) fn on_a_line(expr: String) -> String {
+    if expr.replace("->", "").contains(['>', '|']) { format!("({expr})") } else { expr }
 }
 
 /// A condition.
@@ -162,9 +168,11 @@ pub(super) fn statement(says: &Says, at: &Frames, r: &mut Record) {
 
 /// The lock that a task or a CPU waits for.
 fn lock(stall: &Stall) -> Option<Record> {
+    let mut doubted = None;
     let (kind, name, at, owner) = match stall {
-        Stall::Waits { what: For::Lock { kind, name, at, owner, .. }, .. } => {
-            (kind.word(), name.as_str(), Some(*at), owner.as_ref())
+        Stall::Waits { what: For::Lock { kind, name, at, owner, lost, .. }, .. } => {
+            doubted = owner.as_ref().filter(|_| lost.is_doubted());
+            (kind.word(), name.as_str(), Some(*at), owner.as_ref().filter(|_| !lost.is_doubted()))
         }
         Stall::Waits { what: For::SomeLock(kind), .. } => (kind.word(), "", None, None),
         Stall::Waits { what: For::Completion(name, at), .. } => ("completion", name.as_str(), *at, None),
@@ -178,14 +186,18 @@ fn lock(stall: &Stall) -> Option<Record> {
     r.hidden("kind", kind);
     r.hidden("name", Some(name.to_owned()).filter(|name| !name.is_empty()));
     r.hidden("address", at.map_or(Cell::Null, Cell::Addr));
+    let named = |who: &Who| {
+        let mut named = Record::new();
+        named.hidden("comm", who.comm.clone());
+        named.hidden("pid", i64::from(who.pid));
+        named
+    };
     match owner {
-        Some(who) => {
-            let mut owner = Record::new();
-            owner.hidden("comm", who.comm.clone());
-            owner.hidden("pid", i64::from(who.pid));
-            r.record("owner", owner);
-        }
+        Some(who) => r.record("owner", named(who)),
         None => r.hidden("owner", Cell::Null),
+    }
+    if let Some(who) = doubted {
+        r.record("owner_guess", named(who));
     }
     Some(r)
 }
@@ -259,5 +271,18 @@ fn of_stall(stall: &Stall) -> (&'static str, Option<String>) {
         Stall::Loops { cpu, .. } => ("loops", of_cpu(cpu)),
         Stall::Holds { who, .. } => ("holds", Some(who.to_string())),
         Stall::Others(..) => ("others", None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_is_no_pipe_and_names_no_file() {
+        let spelt = |text: &str| on_a_line(text.to_owned());
+        assert_eq!(spelt("ring->used > ring->size"), "(ring->used > ring->size)");
+        assert_eq!(spelt("a == 1 || b"), "(a == 1 || b)");
+        assert_eq!(spelt("entry->next->prev != entry"), "entry->next->prev != entry");
     }
 }

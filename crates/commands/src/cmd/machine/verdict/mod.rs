@@ -233,7 +233,7 @@ fn shown(v: &Verdict, at: &json::Frames, statement: &[(u32, String)], evidence: 
         r.line(head("CONDITION").field("text", c.to_string()));
         json::condition(c, &mut r);
         r.list("operands", operands(&c.operands, at, evidence));
-        code(&c.code, &mut r);
+        code(&c.code, c.within.as_deref(), &mut r);
         out.record("condition", r);
     }
     if let Some(a) = &v.access {
@@ -241,7 +241,7 @@ fn shown(v: &Verdict, at: &json::Frames, statement: &[(u32, String)], evidence: 
         r.line(head("ACCESS").field("text", a.to_string()));
         json::access(a, &mut r);
         r.list("operands", operands(&a.operands, at, evidence));
-        code(&a.code, &mut r);
+        code(&a.code, v.reporter.as_ref().map(|p| p.function.as_str()), &mut r);
         out.record("access", r);
     }
     let section = |name, key, statements: &[Statement], out: &mut Report| {
@@ -459,12 +459,16 @@ fn operands(rows: &[Operand], at: &json::Frames, evidence: bool) -> Vec<Record> 
     rows.iter().zip(names).map(row).collect()
 }
 
-fn code(lines: &[CodeLine], out: &mut Record) {
-    let rows = lines
-        .iter()
-        .enumerate()
-        .map(|(n, line)| Record::of(lead(n, "CODE").field("text", line.to_string())))
-        .collect();
+/// Instructions; `within` names their function, where that is not the place's.
+fn code(lines: &[CodeLine], within: Option<&str>, out: &mut Record) {
+    let row = |(n, line): (usize, &CodeLine)| {
+        let mut head = lead(n, "CODE");
+        if let Some(function) = within {
+            head = head.field("function", function.to_owned()).text(" ");
+        }
+        Record::of(head.field("text", line.to_string()))
+    };
+    let rows = lines.iter().enumerate().map(row).collect();
     out.list("code", rows);
 }
 
