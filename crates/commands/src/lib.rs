@@ -14,7 +14,8 @@ pub use engine::command::{Command, Example, Parsed, Run, after_options, respelle
 pub use engine::cx::Cx;
 pub use engine::cx::Layer;
 pub use engine::dispatch::{
-    all, complete_names, debug_files, expand_alias, find, is_command, names_no_place, run, words_debug_files,
+    all, complete_names, debug_files, expand_alias, find, is_command, name_of, names_no_place, run,
+    words_debug_files,
 };
 pub use engine::error::{CommandError, Message, Reason, WITHOUT_KERNEL};
 pub use engine::gdb::How;

@@ -582,8 +582,8 @@ impl<'s> Shell<'s> {
             first.insert_str(0, &lead);
         }
         if writer.format == Format::Json {
-            let name = writer.words.first().map_or("", String::as_str);
-            let _ = render::json_error(name, &lines.join("\n"), writer.source, &mut out.rendered());
+            let name = commands::name_of(writer.words);
+            let _ = render::json_error(&name, &lines.join("\n"), writer.source, &mut out.rendered());
             return;
         }
         if writer.format == Format::Html {

@@ -59,6 +59,13 @@ pub(crate) fn meant(aliases: &Aliases, words: &[String]) -> Option<(&'static dyn
     Some((command, words.collect()))
 }
 
+/// The name of the command that words mean, as its answers have it; their first word where they mean none.
+#[must_use]
+pub fn name_of(words: &[String]) -> String {
+    let first = || words.first().cloned().unwrap_or_default();
+    meant(&Aliases::default(), words).map_or_else(first, |(command, _)| command.name().to_owned())
+}
+
 /// Whether the answer to these words is for others' eyes: where the dump lies is not told with it.
 #[must_use]
 pub fn names_no_place(aliases: &Aliases, words: &[String]) -> bool {
@@ -122,6 +129,13 @@ fn with_type_notes(cx: &mut Cx<'_>, command: &str, mut report: Report) -> Report
             report.warning(note.clone());
             cx.settings.types_told.push(note);
         }
+    }
+    // a list may be shorter and a stack may lack frames, and nothing else says so
+    let lost = cx.session_if_open().and_then(|s| s.types_lost().map(str::to_owned));
+    if let Some(why) =
+        lost.filter(|_| !matches!(command, "info" | "verdict" | "help" | "log" | "set" | "eval"))
+    {
+        report.missing(format!("{command}: what the kernel's types would tell is not known: {why}"));
     }
     // who reads memory as it is asked for zeros; what is made of it may be none of the machine's
     let zeroed = command != "rd" && cx.image().is_ok_and(|image| image.dump.has_zeroed());

@@ -36,6 +36,8 @@ pub(crate) struct Loaded {
     /// vmlinux's DWARF, with its place among the sources; or why it has none.
     pub(crate) dwarf: Option<Result<(Arc<DwarfFile>, SourceId), String>>,
     pub(crate) btf: Option<KernelBtf>,
+    /// Why the dump's BTF, which should be there, cannot be read.
+    pub(crate) btf_lost: Option<String>,
     /// Neither is there: what is known of structs has to be inferred.
     pub(crate) untyped: bool,
     pub(crate) problems: Vec<String>,

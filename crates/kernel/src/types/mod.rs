@@ -44,8 +44,14 @@ impl Typing for OfThisKernel {
 }
 
 fn load(s: &Session) -> Loaded {
-    let mut out =
-        Loaded { types: Types::new(), dwarf: None, btf: None, untyped: false, problems: Vec::new() };
+    let mut out = Loaded {
+        types: Types::new(),
+        dwarf: None,
+        btf: None,
+        btf_lost: None,
+        untyped: false,
+        problems: Vec::new(),
+    };
     let btf = if s.opened().ignore_btf { Ok(None) } else { kernel_btf(s) };
     match btf {
         Ok(Some((btf, from))) => {
@@ -56,7 +62,10 @@ fn load(s: &Session) -> Loaded {
             out.btf = Some(KernelBtf { btf, source });
         }
         Ok(None) => {}
-        Err(e) => out.problems.push(e),
+        Err(e) => {
+            out.btf_lost = Some(e.clone());
+            out.problems.push(e);
+        }
     }
     // after BTF: it answers what BTF does not know, and all where there is none
     if let Some(file) = s.vmlinux() {
@@ -118,6 +127,12 @@ impl Session {
         let doubts = loaded.map(|loaded| loaded.types.doubts()).unwrap_or_default();
         notes.extend(doubts.iter().map(|(of, members)| checked::doubt_in_words(of, members)));
         notes
+    }
+
+    /// Why the types that the dump should have are lost, where something asked for them and nothing else has them.
+    #[must_use]
+    pub fn types_lost(&self) -> Option<&str> {
+        self.loaded_at_hand().filter(|loaded| loaded.untyped)?.btf_lost.as_deref()
     }
 
     /// What the layout of a struct rests on, where that is not its debug information alone: a sentence each.
